@@ -1,0 +1,129 @@
+/**
+ * Every failure the engine or a connector can name. A code decides the category (the history's and the
+ * quarantine's vocabulary), whether a retry can help, and the exit code of the process; message text decides
+ * nothing.
+ */
+
+/** Categories kept in the history and on quarantined rows. */
+export type Category =
+  | 'DATA_INTEGRITY_ERROR'
+  | 'CONNECTION_ERROR'
+  | 'TIMEOUT_ERROR'
+  | 'PERMISSION_ERROR'
+  | 'FORMAT_ERROR'
+  | 'CONFIGURATION_ERROR'
+  | 'QUALITY_ERROR'
+  | 'RESOURCE_ERROR'
+  | 'UNKNOWN_ERROR'
+
+/** Process exit codes; 75 is sysexits' EX_TEMPFAIL: the same command may succeed later. */
+export const EXIT = {
+  ok: 0,
+  unexpected: 1,
+  usage: 2,
+  quality: 3,
+  data: 4,
+  retryable: 75,
+  interrupted: 130,
+} as const
+
+interface CodeFacts {
+  category: Category
+  retryable: boolean
+  exit: number
+}
+
+const facts = (category: Category, exit: number, retryable = false): CodeFacts => ({
+  category,
+  retryable,
+  exit,
+})
+
+const CODES = {
+  CONFIG_INVALID: facts('CONFIGURATION_ERROR', EXIT.usage),
+  MODEL_INVALID: facts('CONFIGURATION_ERROR', EXIT.usage),
+  TABLE_MISSING: facts('CONFIGURATION_ERROR', EXIT.usage),
+  COLUMN_MISSING: facts('CONFIGURATION_ERROR', EXIT.usage),
+  TYPE_UNSUPPORTED: facts('CONFIGURATION_ERROR', EXIT.usage),
+  TARGET_INCOMPATIBLE: facts('CONFIGURATION_ERROR', EXIT.usage),
+  AUTH_FAILED: facts('PERMISSION_ERROR', EXIT.usage),
+  PERMISSION_DENIED: facts('PERMISSION_ERROR', EXIT.usage),
+  CONNECTION_FAILED: facts('CONNECTION_ERROR', EXIT.retryable, true),
+  CONNECTION_LOST: facts('CONNECTION_ERROR', EXIT.retryable, true),
+  TIMEOUT: facts('TIMEOUT_ERROR', EXIT.retryable, true),
+  DEADLOCK: facts('CONNECTION_ERROR', EXIT.retryable, true),
+  RESPONSE_INVALID: facts('FORMAT_ERROR', EXIT.data),
+  DECODE_FAILED: facts('FORMAT_ERROR', EXIT.data),
+  VALUE_INEXACT: facts('FORMAT_ERROR', EXIT.data),
+  CONSTRAINT_VIOLATED: facts('DATA_INTEGRITY_ERROR', EXIT.data),
+  DATA_INVALID: facts('DATA_INTEGRITY_ERROR', EXIT.data),
+  SQL_FAILED: facts('UNKNOWN_ERROR', EXIT.data),
+  QUALITY_GATE: facts('QUALITY_ERROR', EXIT.quality),
+  CHECK_STOPPED: facts('QUALITY_ERROR', EXIT.quality),
+  STAGING_CORRUPT: facts('DATA_INTEGRITY_ERROR', EXIT.data),
+  RESOURCE_EXHAUSTED: facts('RESOURCE_ERROR', EXIT.retryable, true),
+  RUN_CONFLICT: facts('CONFIGURATION_ERROR', EXIT.retryable, true),
+  INTERRUPTED: facts('UNKNOWN_ERROR', EXIT.interrupted),
+} satisfies Record<string, CodeFacts>
+
+export type ErrorCode = keyof typeof CODES
+
+/** What may ride along with an error, for people and for the history. Never a secret. */
+export interface ErrorContext {
+  cause?: unknown
+  /** What to do about it, one sentence. */
+  hint?: string
+}
+
+/**
+ * A failure with a stable code. The message says where, what and which value, for instance
+ * `legacy.members.join_date: row 17 holds '0000-00-00', which a DATE cannot hold`.
+ */
+export class EngineError extends Error {
+  override readonly name = 'EngineError'
+  readonly code: ErrorCode
+  readonly hint: string | undefined
+
+  constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
+    super(message, context.cause === undefined ? undefined : { cause: context.cause })
+    this.code = code
+    this.hint = context.hint
+  }
+
+  get category(): Category {
+    return CODES[this.code].category
+  }
+
+  get retryable(): boolean {
+    return CODES[this.code].retryable
+  }
+
+  get exitCode(): number {
+    return CODES[this.code].exit
+  }
+}
+
+/** Plain data of an error, to cross a thread boundary: structured clone drops subclasses. */
+export interface ErrorData {
+  code?: ErrorCode
+  message: string
+  hint?: string
+  stack?: string
+}
+
+/** Turns any thrown value into plain data. */
+export function errorData(thrown: unknown): ErrorData {
+  if (thrown instanceof EngineError)
+    return { code: thrown.code, message: thrown.message, hint: thrown.hint, stack: thrown.stack }
+  if (thrown instanceof Error) return { message: thrown.message, stack: thrown.stack }
+  return { message: String(thrown) }
+}
+
+/** The inverse of {@link errorData}. */
+export function errorFrom(data: ErrorData): Error {
+  const error = data.code
+    ? new EngineError(data.code, data.message, { hint: data.hint })
+    : new Error(data.message)
+  if (data.stack) error.stack = data.stack
+  return error
+}

@@ -1,0 +1,241 @@
+/**
+ * What the engine asks of the world. Connectors implement {@link Source} and {@link Target}; the metadata store
+ * implements {@link Ledger}. Everything that crosses a thread is plain data.
+ */
+import type { Batch } from './batch/batch.ts'
+import type { BatchLimits } from './batch/builder.ts'
+import type { Column, InexactPolicy } from './types/logical.ts'
+
+// ── tables ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a system says of a table before a row is read. */
+export interface TableSchema {
+  columns: Column[]
+  /** Primary key, in key order; empty where there is none. */
+  key: string[]
+  /** Estimates from the server's statistics; undefined where it has none. */
+  rows?: number
+  bytes?: number
+}
+
+/** One extract as the job asks for it. */
+export interface ExtractSpec {
+  /** The table's name for models: `members`. */
+  name: string
+  /** The connection it reads from. */
+  from: string
+  /** Columns that identify a row; empty: the table's own primary key. */
+  key: string[]
+  incremental?: {
+    column: string /** Microseconds, or units of an integer column, re-read before the watermark. */
+    lag: number
+  }
+  /** Per column, what to do with values its type cannot hold. */
+  columns: Record<string, InexactPolicy>
+  /** The connector's own options, as its schema parsed them: table, path, files … */
+  options: unknown
+}
+
+/** One extract as it will be read: what {@link ExtractSpec} and {@link TableSchema} make together. */
+export interface Read {
+  extract: string
+  /** For messages: `legacy.members`. */
+  where: string
+  columns: Column[]
+  key: string[]
+  /** Rows at or after this value only. The value is DuckDB's text of it: `2026-01-31 23:55:00.000000+00`. */
+  since?: { column: string; value: string }
+  options: unknown
+  limits: BatchLimits
+}
+
+// ── sources ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A system that tables are read from. Main thread. */
+export interface Source {
+  /** Proves that the system answers and lets us in. */
+  probe(signal: AbortSignal): Promise<void>
+  /** Columns, key and statistics. Fails with TABLE_MISSING and the nearest names, or TYPE_UNSUPPORTED. */
+  describe(extract: ExtractSpec, signal: AbortSignal): Promise<TableSchema>
+  /** Opens one consistent view of the system that up to `lanes` lanes can join. */
+  open(lanes: number, signal: AbortSignal): Promise<Snapshot>
+  close(): Promise<void>
+}
+
+/** One consistent view of a source, held open while lanes read it. */
+export interface Snapshot {
+  /** Lanes that can share the view: fewer than asked for where the server forbids more. */
+  lanes: number
+  /** Where the view is weaker than one snapshot, and why: for the plan and the report. */
+  note?: string
+  /** Names the lane's module and carries what it needs to join: plain data. */
+  ticket: Ticket
+  /** Called once every lane has joined: the moment to release locks. */
+  joined(): Promise<void>
+  /** Cuts a read into chunks that together hold every row exactly once. */
+  chunks(read: Read): Promise<Chunk[]>
+  close(): Promise<void>
+}
+
+export interface Ticket {
+  /** URL of a module that exports {@link LaneModule}. */
+  module: string
+  /** Whatever the lane needs: connection settings, snapshot id. Never logged. */
+  payload: unknown
+}
+
+/** A part of a read that one lane reads at a time. */
+export interface Chunk {
+  /** For people: `member_id [1, 250001)`. */
+  label: string
+  /** Estimated rows, for progress. */
+  rows?: number
+  /** The connector's own description of it. */
+  payload: unknown
+}
+
+/** What a lane's module exports. Worker thread. */
+export interface LaneModule {
+  openLane(payload: unknown): Promise<Lane>
+}
+
+/** One connection in one worker thread, reading chunk after chunk in the snapshot. */
+export interface Lane {
+  read(read: Read, chunk: Chunk, sink: Sink): Promise<void>
+  close(): Promise<void>
+}
+
+/** Where a lane puts what it read. */
+export interface Sink {
+  /** Writes the batch out; its buffers are free again on return. */
+  write(batch: Batch): void
+  /** For sources that can write Parquet themselves: `fill` writes one file at the path given. */
+  file(fill: (path: string) => Promise<void>): Promise<void>
+}
+
+// ── staging ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One Parquet file of a data set. */
+export interface Part {
+  /** Path below the staging root. */
+  file: string
+  rows: number
+  bytes: number
+}
+
+/** An immutable set of parts with one schema. A reader trusts this and never lists a folder. */
+export interface Dataset {
+  columns: Column[]
+  parts: Part[]
+}
+
+// ── targets ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One load as the job asks for it. */
+export interface LoadSpec {
+  /** The target table: `dim_members` or `mart.dim_members`. */
+  table: string
+  /** The connection it writes to. */
+  to: string
+  /** The model (or extract) that is loaded. */
+  from: string
+  key: string[]
+  /** Column that decides which of two versions of a row is newer. */
+  newer?: string
+  /** Columns written when a row is inserted and left alone when it is updated. */
+  insertOnly: string[]
+  /** Column that the target sets to its transaction's time whenever it inserts or updates the row. */
+  stamp?: string
+}
+
+/** A load with everything known: the target can act on it alone. */
+export interface PlannedLoad extends LoadSpec {
+  columns: Column[]
+}
+
+/** How far an extract has been read, as kept in the target in the same commit as the data. */
+export interface SyncPoint {
+  extract: string
+  /** Highest value seen of the incremental column, DuckDB's text; null for a full extract or an empty one. */
+  value: string | null
+  /** The run that saw it. */
+  run: string
+}
+
+/** Everything that one commit makes true. */
+export interface LoadCommit {
+  /** Unique for (run, target): a repeat of a committed load is recognised by it and does nothing. */
+  loadId: string
+  job: string
+  run: string
+  loads: PlannedLoad[]
+  syncPoints: SyncPoint[]
+}
+
+export interface LoadCounts {
+  table: string
+  inserted: number
+  updated: number
+  /** Staged rows that changed nothing: equal, or not newer than what the target has. */
+  unchanged: number
+}
+
+export interface CommitResult {
+  counts: LoadCounts[]
+  /** True when this load id had been committed before; the counts are those of that time. */
+  repeated: boolean
+}
+
+/** A system that tables are loaded into. Main thread. */
+export interface Target {
+  probe(signal: AbortSignal): Promise<void>
+  /** Columns and key of a table; undefined where it does not exist yet. */
+  describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined>
+  /** The sync points of a job's last commit here. */
+  syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]>
+  /** The result of an earlier commit under this load id; undefined where there was none. */
+  committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined>
+  /**
+   * Bulk-loads parts into a staging table that this load owns, replacing whatever an earlier attempt left.
+   * `paths` are local Parquet files. Nothing a reader of the target sees changes.
+   */
+  stage(request: StageRequest, signal: AbortSignal): Promise<void>
+  /** One transaction: create missing tables, merge what was staged, sync points, load id; staging tables dropped. */
+  commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult>
+  /** Drops what this load staged, after a failure. */
+  abandon(loadId: string): Promise<void>
+  close(): Promise<void>
+}
+
+export interface StageRequest {
+  loadId: string
+  job: string
+  load: PlannedLoad
+  paths: string[]
+  rows: number
+  /** Runs a function of a module in a worker thread: for encoders. */
+  offload: Offload
+  lanes: number
+  /** Called with rows as they are sent. */
+  progress(rows: number): void
+}
+
+/** Runs `module`'s exported function `name` with plain-data `input` in a worker thread. */
+export type Offload = <T>(module: string, name: string, input: unknown, signal: AbortSignal) => Promise<T>
+
+// ── state ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What the engine remembers of one run. Every method is durable on return. */
+export interface Ledger {
+  /** The committed output of a task; undefined while it has none. */
+  output<T>(task: string): Promise<T | undefined>
+  /** Notes that a task began: for status and history. */
+  begin(task: string): Promise<void>
+  /** Commits a task's output; a task commits once. */
+  commit(task: string, output: unknown): Promise<void>
+  fail(task: string, error: unknown): Promise<void>
+}
+
+export interface Clock {
+  now(): Date
+}

@@ -1,0 +1,87 @@
+/**
+ * The types a value can have inside Nightfreight. Every connector maps its own types onto these, exactly or not
+ * at all; a type none of them can hold travels as `text` in the server's own notation.
+ */
+export type LogicalType =
+  | { kind: 'bool' }
+  | { kind: 'int'; bits: 8 | 16 | 32 | 64; signed: boolean }
+  | { kind: 'float'; bits: 32 | 64 }
+  /** Exact decimal, precision 1 to 38, 0 ≤ scale ≤ precision. */
+  | { kind: 'decimal'; precision: number; scale: number }
+  | { kind: 'text' }
+  | { kind: 'binary' }
+  /** Days since 1970-01-01, proleptic Gregorian. */
+  | { kind: 'date' }
+  /** Microseconds since midnight. */
+  | { kind: 'time' }
+  /** Microseconds since 1970-01-01T00:00; `zoned` values are instants (UTC), others are wall-clock readings. */
+  | { kind: 'timestamp'; zoned: boolean }
+
+/** What happens to a value that its column's type cannot hold exactly (a zero date, an infinity). */
+export type InexactPolicy = 'fail' | 'null' | 'quarantine' | 'text'
+
+/** One column as it will be staged. */
+export interface Column {
+  name: string
+  type: LogicalType
+  nullable: boolean
+  /** The source's own name of the type, for messages and the plan: `decimal(10,2)`. */
+  native: string
+  /** Why some values of the native type cannot be held exactly; absent where every value fits. */
+  inexact?: string
+  /** What to do with such a value. Default `fail`. */
+  policy?: InexactPolicy
+}
+
+/** One line, as SQL would write it: `decimal(10,2)`, `timestamp with time zone`. It is also DuckDB's notation. */
+export function typeName(type: LogicalType): string {
+  switch (type.kind) {
+    case 'bool':
+      return 'BOOLEAN'
+    case 'int':
+      return (
+        (type.signed ? '' : 'U') + { 8: 'TINYINT', 16: 'SMALLINT', 32: 'INTEGER', 64: 'BIGINT' }[type.bits]
+      )
+    case 'float':
+      return type.bits === 32 ? 'FLOAT' : 'DOUBLE'
+    case 'decimal':
+      return `DECIMAL(${type.precision},${type.scale})`
+    case 'text':
+      return 'VARCHAR'
+    case 'binary':
+      return 'BLOB'
+    case 'date':
+      return 'DATE'
+    case 'time':
+      return 'TIME'
+    case 'timestamp':
+      return type.zoned ? 'TIMESTAMP WITH TIME ZONE' : 'TIMESTAMP'
+  }
+}
+
+const NAMED: Record<string, LogicalType> = {
+  BOOLEAN: { kind: 'bool' },
+  TINYINT: { kind: 'int', bits: 8, signed: true },
+  SMALLINT: { kind: 'int', bits: 16, signed: true },
+  INTEGER: { kind: 'int', bits: 32, signed: true },
+  BIGINT: { kind: 'int', bits: 64, signed: true },
+  UTINYINT: { kind: 'int', bits: 8, signed: false },
+  USMALLINT: { kind: 'int', bits: 16, signed: false },
+  UINTEGER: { kind: 'int', bits: 32, signed: false },
+  UBIGINT: { kind: 'int', bits: 64, signed: false },
+  FLOAT: { kind: 'float', bits: 32 },
+  DOUBLE: { kind: 'float', bits: 64 },
+  VARCHAR: { kind: 'text' },
+  BLOB: { kind: 'binary' },
+  DATE: { kind: 'date' },
+  TIME: { kind: 'time' },
+  TIMESTAMP: { kind: 'timestamp', zoned: false },
+  'TIMESTAMP WITH TIME ZONE': { kind: 'timestamp', zoned: true },
+}
+
+/** The inverse of {@link typeName}; undefined for a DuckDB type that has no logical type (LIST, STRUCT, HUGEINT …). */
+export function typeFromName(name: string): LogicalType | undefined {
+  const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(name)
+  if (decimal) return { kind: 'decimal', precision: Number(decimal[1]), scale: Number(decimal[2]) }
+  return NAMED[name]
+}
