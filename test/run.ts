@@ -1,0 +1,69 @@
+/**
+ * `npm test [-- words or files…] [--node-options…]`: one Postgres and one MariaDB for all test files, then
+ * `node --test`. A word keeps the files whose path contains it; options go to Node as they are. The exit code is
+ * the test runner's.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { globSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { startMariadb } from '../src/demo/servers/mariadb.ts'
+import { startPostgres } from '../src/demo/servers/postgres.ts'
+import { ensureMariadb } from './mariadb.ts'
+
+const root = join(import.meta.dirname, '..')
+
+function testFiles(words: string[]): string[] {
+  const all = globSync('test/**/*.test.ts', { cwd: root }).sort()
+  if (words.length === 0) return all
+  const wanted = words.map(word => word.replace(/^\.\//, '').replaceAll('**', '').replaceAll('*', ''))
+  const absolute = words.map(word => relative(root, word))
+  return all.filter(file => wanted.some(word => file.includes(word)) || absolute.includes(file))
+}
+
+async function runTests(files: string[], options: string[], env: Record<string, string>): Promise<number> {
+  const args = ['--test', '--test-reporter=spec', '--test-concurrency=2', ...options, ...files]
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+  })
+  const forward = (signal: NodeJS.Signals) => child.kill(signal)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, forward)
+  const [code] = (await once(child, 'exit')) as [number | null]
+  return code ?? 1
+}
+
+async function main(): Promise<number> {
+  const args = process.argv.slice(2)
+  const options = args.filter(argument => argument.startsWith('-'))
+  const words = args.filter(argument => !argument.startsWith('-'))
+  const files = testFiles(words)
+  if (files.length === 0) {
+    console.error(`no test file's path contains ${words.join(' or ')}`)
+    return 1
+  }
+  ensureMariadb()
+  const dir = mkdtempSync(join(tmpdir(), 'nightfreight-test-'))
+  const started = await Promise.allSettled([startPostgres({ dir }), startMariadb({ dir })])
+  try {
+    const [postgres, mariadb] = started
+    if (postgres.status === 'rejected') throw postgres.reason
+    if (mariadb.status === 'rejected') throw mariadb.reason
+    return await runTests(files, options, {
+      TEST_POSTGRES_URL: postgres.value.url,
+      TEST_MARIADB_URL: mariadb.value.url,
+    })
+  } finally {
+    for (const server of started) if (server.status === 'fulfilled') await server.value.stop()
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}
