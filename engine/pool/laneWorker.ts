@@ -1,0 +1,89 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { MessagePort } from 'node:worker_threads'
+import type { ErrorData } from '../errors.ts'
+import { errorData } from '../errors.ts'
+import type { Chunk, Lane, LaneModule, Part, Read, Sink, Ticket } from '../ports.ts'
+import { encodeParquet, rowsOf } from '../staging/parquet.ts'
+import { place, placeBytes } from '../staging/store.ts'
+
+/** What a lane is asked: read one chunk into `folder` (below the staging root); parts are named after `stem`. */
+export interface ChunkRequest {
+  read: Read
+  chunk: Chunk
+  folder: string
+  stem: string
+}
+
+/** What a lane answers. */
+export type LaneMessage =
+  | { kind: 'joined' }
+  | { kind: 'rows'; rows: number }
+  | { kind: 'parts'; parts: Part[] }
+  | { kind: 'failed'; error: ErrorData }
+
+export interface LaneInput {
+  port: MessagePort
+  ticket: Ticket
+  root: string
+}
+
+/** Body of a lane: joins the snapshot, then reads one chunk after another until the port is closed. */
+export default async function laneWorker({ port, ticket, root }: LaneInput): Promise<void> {
+  const say = (message: LaneMessage) => port.postMessage(message)
+  const closed = new Promise<void>(resolve => port.once('close', resolve))
+  let lane: Lane
+  try {
+    const module = (await import(ticket.module)) as LaneModule
+    lane = await module.openLane(ticket.payload)
+  } catch (error) {
+    say({ kind: 'failed', error: errorData(error) })
+    await closed
+    return
+  }
+  port.on('message', (request: ChunkRequest) => {
+    const sink = new PartSink(root, request, rows => say({ kind: 'rows', rows }))
+    lane.read(request.read, request.chunk, sink).then(
+      () => say({ kind: 'parts', parts: sink.parts }),
+      error => say({ kind: 'failed', error: errorData(error) }),
+    )
+  })
+  say({ kind: 'joined' })
+  await closed
+  await lane.close()
+}
+
+class PartSink implements Sink {
+  readonly parts: Part[] = []
+  private readonly root: string
+  private readonly request: ChunkRequest
+  private readonly progress: (rows: number) => void
+
+  constructor(root: string, request: ChunkRequest, progress: (rows: number) => void) {
+    this.root = root
+    this.request = request
+    this.progress = progress
+  }
+
+  write(batch: Parameters<Sink['write']>[0]): void {
+    if (batch.rows === 0) return
+    const file = this.next()
+    const bytes = encodeParquet(batch)
+    placeBytes(join(this.root, file), bytes)
+    this.parts.push({ file, rows: batch.rows, bytes: bytes.length })
+    this.progress(batch.rows)
+  }
+
+  async file(fill: (path: string) => Promise<void>): Promise<void> {
+    const file = this.next()
+    const path = join(this.root, file)
+    await place(path, fill)
+    const rows = await rowsOf(path)
+    this.parts.push({ file, rows, bytes: statSync(path).size })
+    this.progress(rows)
+  }
+
+  private next(): string {
+    return join(this.request.folder, `${this.request.stem}-${this.parts.length}.parquet`)
+  }
+}

@@ -1,0 +1,109 @@
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { EngineError, type ErrorCode } from '../errors.ts'
+
+/** How a session is opened. Paths are absolute. */
+export interface DuckOptions {
+  /** Database file; in memory when absent. */
+  path?: string
+  /** Bytes DuckDB may hold before it spills to `temp`. */
+  memory?: number
+  threads?: number
+  /** Folder for spilled data; without it nothing is spilled. */
+  temp?: string
+  /** When given, SQL can read and write these folders only, and cannot undo that. */
+  folders?: string[]
+}
+
+/** One row of a small result: numbers and strings as such, every other value as DuckDB's text. */
+export type DuckRow = Record<string, unknown>
+
+/** A DuckDB session. The only module that knows the driver; results of any size stay in SQL, `rows` is for small ones. */
+export class Duck {
+  private readonly instance: DuckDBInstance
+  private readonly connection: DuckDBConnection
+
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
+    this.instance = instance
+    this.connection = connection
+  }
+
+  static async open(options: DuckOptions): Promise<Duck> {
+    const settings: Record<string, string> = { autoinstall_known_extensions: 'false' }
+    if (options.memory) settings.memory_limit = `${Math.floor(options.memory / 1024)}KiB`
+    if (options.threads) settings.threads = String(options.threads)
+    if (options.temp) settings.temp_directory = options.temp
+    const instance = await DuckDBInstance.create(options.path ?? ':memory:', settings)
+    const duck = new Duck(instance, await instance.connect())
+    await duck.run("SET TimeZone = 'UTC'")
+    if (options.folders) {
+      await duck.run(`SET allowed_directories = [${options.folders.map(quote).join(', ')}]`)
+      await duck.run('SET enable_external_access = false')
+    }
+    return duck
+  }
+
+  /** Forbids every later change of settings: call once the engine's own settings are made. */
+  async lock(): Promise<void> {
+    await this.run('SET lock_configuration = true')
+  }
+
+  async run(sql: string): Promise<void> {
+    await this.guard(() => this.connection.run(sql))
+  }
+
+  /** Runs one statement and returns its rows. BIGINT comes as number when it is safe, otherwise as text. */
+  async rows(sql: string): Promise<DuckRow[]> {
+    const reader = await this.guard(() => this.connection.runAndReadAll(sql))
+    const names = reader.deduplicatedColumnNames()
+    return reader
+      .getRows()
+      .map(row => Object.fromEntries(row.map((value, column) => [names[column]!, plain(value)])))
+  }
+
+  /** Stops the statement under way; its promise rejects. */
+  interrupt(): void {
+    this.connection.interrupt()
+  }
+
+  close(): void {
+    this.connection.closeSync()
+    this.instance.closeSync()
+  }
+
+  private async guard<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      return await act()
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause)
+      throw new EngineError(codeOf(message), message, { cause })
+    }
+  }
+}
+
+/** A string literal. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+/** An identifier. */
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+// DuckDB's driver gives no code: each message begins with the exception's type, which is part of its interface.
+function codeOf(message: string): ErrorCode {
+  if (message.startsWith('Out of Memory Error')) return 'RESOURCE_EXHAUSTED'
+  if (/^(Parser|Binder|Catalog|Permission) Error/.test(message)) return 'MODEL_INVALID'
+  if (message.startsWith('Constraint Error')) return 'CONSTRAINT_VIOLATED'
+  return 'SQL_FAILED'
+}
+
+function plain(value: unknown): unknown {
+  if (value === null || typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string')
+    return value
+  if (typeof value === 'bigint')
+    return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)
+      ? Number(value)
+      : value.toString()
+  return String(value)
+}

@@ -1,0 +1,77 @@
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { EngineError } from '../errors.ts'
+import type { Part } from '../ports.ts'
+
+/**
+ * Puts a file in place so that a reader sees all of it or none: written under a temporary name, synced, renamed,
+ * and the folder synced. Works on folders too (a data set of several files): pass what fills the temporary path.
+ */
+export async function place(path: string, fill: (temporary: string) => Promise<void> | void): Promise<void> {
+  const temporary = `${path}.tmp`
+  mkdirSync(dirname(path), { recursive: true })
+  rmSync(temporary, { recursive: true, force: true })
+  await fill(temporary)
+  if (statSync(temporary).isDirectory()) rmSync(path, { recursive: true, force: true })
+  else sync(temporary)
+  renameSync(temporary, path)
+  sync(dirname(path))
+}
+
+/** {@link place} for bytes at hand, synchronously: for worker threads, which have nothing else to do meanwhile. */
+export function placeBytes(path: string, bytes: Uint8Array): void {
+  const temporary = `${path}.tmp`
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(temporary, bytes)
+  sync(temporary)
+  renameSync(temporary, path)
+}
+
+export function sync(path: string): void {
+  const handle = openSync(path, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** Absolute paths of parts below the staging root. */
+export function pathsOf(root: string, parts: Part[]): string[] {
+  return parts.map(part => join(root, part.file))
+}
+
+/** Writes a manifest: the one thing that makes a data set exist. */
+export async function writeManifest(root: string, file: string, content: unknown): Promise<void> {
+  await place(join(root, file), temporary => writeFileSync(temporary, JSON.stringify(content, null, 2)))
+}
+
+/** Reads a manifest; undefined where none was committed, or one of its parts is gone or has another size. */
+export async function readManifest<T extends { parts: Part[] }>(
+  root: string,
+  file: string,
+): Promise<T | undefined> {
+  let text: string
+  try {
+    text = await readFile(join(root, file), 'utf8')
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new EngineError('STAGING_CORRUPT', `${file}: cannot be read`, { cause })
+  }
+  const manifest = JSON.parse(text) as T
+  return manifest.parts.every(part => sizeOf(join(root, part.file)) === part.bytes) ? manifest : undefined
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? -1
+}
