@@ -35,7 +35,7 @@ export class Workers {
     const input: LaneInput = { port: port2, ticket, root }
     const ended = this.piscina.run(input, {
       filename: moduleBeside(import.meta.url, 'laneWorker'),
-      transferList: [port2],
+      transferList: [port2] as never,
     })
     const lane = new LaneHandle(port1, ended)
     await lane.joined

@@ -1,0 +1,23 @@
+/** How one byte budget is shared out. All in bytes. */
+export interface Budget {
+  /** DuckDB's buffer manager; beyond it, it spills to disk. */
+  sql: number
+  /** One batch under construction in one lane; encoding it to Parquet takes about three times that again. */
+  batch: number
+}
+
+/** What Node and one idle worker thread with its Parquet encoder take. */
+const BASE = 120 << 20
+const PER_THREAD = 40 << 20
+
+/**
+ * Shares `memory` between DuckDB and the lanes. Extraction and SQL never run at the same time, so each may have
+ * most of what the process itself leaves; native allocations outside DuckDB's buffer manager get a tenth.
+ */
+export function shareMemory(memory: number, lanes: number): Budget {
+  const free = Math.max(64 << 20, memory - BASE - lanes * PER_THREAD)
+  return {
+    sql: Math.floor(free * 0.6),
+    batch: Math.max(1 << 20, Math.min(32 << 20, Math.floor(free / lanes / 5))),
+  }
+}

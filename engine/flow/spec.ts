@@ -1,0 +1,25 @@
+import type { ExtractSpec, LoadSpec } from '../ports.ts'
+import type { Model } from '../sql/graph.ts'
+
+/** A check: a query that returns the rows that are wrong. */
+export interface Check extends Model {
+  /** The model whose rows it marks; absent for a set check, which returns `level` and `message`. */
+  model?: string
+}
+
+/** A job as the engine needs it: everything validated, nothing of files, YAML or vendors. */
+export interface FlowSpec {
+  job: string
+  extracts: ExtractSpec[]
+  models: Model[]
+  checks: Check[]
+  /** Scripts of CREATE MACRO, run before the models. */
+  macros: { file: string; sql: string }[]
+  loads: LoadSpec[]
+  quality: { maxErrorRate: number }
+  /** `memory` in bytes, for the whole process. */
+  resources: { memory: number; threads: number }
+  parallelism: { maxParallelExtracts: number }
+  /** Rows of one chunk. */
+  chunking: { defaultChunkSize: number }
+}
