@@ -1,0 +1,24 @@
+import type { SyncPoint } from '../ports.ts'
+import { imageFile } from '../staging/image.ts'
+import { writeManifest } from '../staging/store.ts'
+import type { Extracted } from './extract.ts'
+import type { Image, PlannedRead } from './plan.ts'
+import type { World } from './world.ts'
+
+/**
+ * Adds this night's parts to each extract's image and writes its manifest. The image becomes the one to build on
+ * only when a target commits the sync point that names this run.
+ */
+export async function keepImages(world: World, reads: PlannedRead[], extracted: Extracted[]) {
+  const images = new Map<string, Image>()
+  const syncPoints: SyncPoint[] = []
+  for (const [index, read] of reads.entries()) {
+    const { parts, watermark } = extracted[index]!
+    const nights = [...(read.base?.image.nights ?? []), { run: world.run, parts }]
+    const image = { columns: read.columns, nights, parts: nights.flatMap(night => night.parts) }
+    await writeManifest(world.root, imageFile(world.spec.job, world.run, read.extract), image)
+    images.set(read.extract, image)
+    syncPoints.push({ extract: read.extract, value: watermark, run: world.run })
+  }
+  return { images, syncPoints }
+}

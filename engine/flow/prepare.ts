@@ -1,0 +1,52 @@
+import { EngineError } from '../errors.ts'
+import type { SyncPoint, TableSchema } from '../ports.ts'
+import { orderModels } from '../sql/graph.ts'
+import { imageFile } from '../staging/image.ts'
+import { readManifest } from '../staging/store.ts'
+import { type Image, type Plan, type PlannedRead, planRead } from './plan.ts'
+import { once, type World } from './world.ts'
+
+/** The plan, and per target the run whose data it holds. Plain data: it is a task's output. */
+export interface Prepared {
+  plan: Plan
+  lastRun: [string, string][]
+}
+
+/** Asks every system what it has, finds the last sync points, and plans. Reads no row. */
+export function prepare(world: World): Promise<Prepared> {
+  return once(world, 'plan', async () => {
+    const { spec, duck, signal } = world
+    const provided = [...spec.extracts.map(({ name }) => name)]
+    const models = await orderModels(duck, spec.models, provided)
+    for (const load of spec.loads)
+      if (!models.some(({ name }) => name === load.from))
+        throw new EngineError('CONFIG_INVALID', `load.${load.table}: from: ${load.from} is not a model`, {
+          hint: `Models: ${models.map(({ name }) => name).join(', ')}. Write ${load.from}.sql to load an extract as it is.`,
+        })
+    const points = new Map<string, SyncPoint[]>()
+    for (const [name, target] of world.targets) points.set(name, await target.syncPoints(spec.job, signal))
+    const reads: PlannedRead[] = []
+    for (const extract of spec.extracts) {
+      const schema: TableSchema = await world.sources.get(extract.from)!.describe(extract, signal)
+      const point = agreed([...points.values()], extract.name)
+      const image = point
+        ? await readManifest<Image>(world.root, imageFile(spec.job, point.run, extract.name))
+        : undefined
+      const limits = { rows: spec.chunking.defaultChunkSize, bytes: world.budget.batch }
+      const read = planRead({ spec: extract, schema, last: point && { point, image }, limits })
+      for (const note of read.notes) world.observer.note(`${read.where}: ${note}`)
+      reads.push(read)
+    }
+    const lastRun = [...points].flatMap(([name, [first]]): [string, string][] =>
+      first ? [[name, first.run]] : [],
+    )
+    return { plan: { reads, loads: spec.loads }, lastRun }
+  })
+}
+
+// A sync point counts only when every target has it: one that missed a commit must be shown those rows again.
+function agreed(points: SyncPoint[][], extract: string): SyncPoint | undefined {
+  const found = points.map(list => list.find(point => point.extract === extract))
+  const [first] = found
+  return first && found.every(point => point?.run === first.run) ? first : undefined
+}

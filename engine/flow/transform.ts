@@ -1,0 +1,239 @@
+import { join } from 'node:path'
+import { REJECTED } from '../batch/builder.ts'
+import { EngineError } from '../errors.ts'
+import type { Part } from '../ports.ts'
+import type { Tally } from '../quality/gate.ts'
+import { type CheckResult, findingsSql, runSetCheck, stripped, summarise } from '../quality/rowChecks.ts'
+import { quote, quoteName } from '../sql/duckdb.ts'
+import { orderModels } from '../sql/graph.ts'
+import { imageSql } from '../staging/image.ts'
+import { rowsOf } from '../staging/parquet.ts'
+import { pathsOf, place } from '../staging/store.ts'
+import { type Column, typeFromName } from '../types/logical.ts'
+import type { Extracted } from './extract.ts'
+import type { Image, PlannedRead } from './plan.ts'
+import type { Check } from './spec.ts'
+import { once, runFolder, type World } from './world.ts'
+
+/** What one model, or the type rules of one extract, left in staging. */
+export interface Transformed extends Tally {
+  name: string
+  columns: Column[]
+  /** Parquet file of all rows below the staging root; absent for an extract and for a model that stays a view. */
+  file?: string
+  /** Parquet file of the quarantine: findings with row number, check, severity, reason and record. */
+  findings?: string
+  checks: CheckResult[]
+}
+
+/** Tables of the night as models see them: one image an extract. */
+export async function openTables(
+  world: World,
+  reads: PlannedRead[],
+  images: Map<string, Image>,
+): Promise<void> {
+  const { duck, spec, runAt, root } = world
+  for (const { file, sql } of spec.macros) await inFile(file, () => duck.run(sql))
+  await duck.run(`SET VARIABLE run_at = TIMESTAMPTZ ${quote(runAt.toISOString())}`)
+  for (const read of reads)
+    await duck.run(
+      `CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${imageSql(root, images.get(read.extract)!, read)}`,
+    )
+}
+
+/** Runs the models in the order of their dependencies; each sees only the good rows of those before it. */
+export async function transform(world: World): Promise<Transformed[]> {
+  const { duck, spec } = world
+  const extracts = spec.extracts.map(extract => extract.name)
+  const models = await orderModels(duck, spec.models, extracts)
+  const results: Transformed[] = []
+  for (const model of models) {
+    const checks = [
+      ...spec.checks.filter(check => check.model === model.name),
+      ...spec.loads
+        .filter(load => load.from === model.name)
+        .flatMap(load => load.key.map(nullKey(model.name))),
+    ]
+    const readers = models.filter(other => other.reads.includes(model.name)).length
+    if (checks.length === 0 && readers < 2) {
+      await inFile(model.file, () =>
+        duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${stripped(model.sql)}`),
+      )
+      continue
+    }
+    const result = await once(world, `model.${model.name}`, () => materialise(world, model, checks))
+    await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(world.root, result)}`)
+    results.push(result)
+  }
+  return results
+}
+
+/** SQL of a data set's rows without those its findings reject. */
+export function goodRows(root: string, { file, findings }: { file?: string; findings?: string }): string {
+  const rows = numbered(join(root, file!))
+  const bad = findings
+    ? ` WHERE file_row_number NOT IN (SELECT row FROM read_parquet(${quote(join(root, findings))}) WHERE severity = 'reject')`
+    : ''
+  return `SELECT * EXCLUDE (file_row_number) FROM ${rows}${bad}`
+}
+
+const numbered = (path: string) => `read_parquet(${quote(path)}, file_row_number = true)`
+
+const nullKey =
+  (model: string) =>
+  (column: string): Check => ({
+    name: `key ${column} is present`,
+    file: `load key ${column}`,
+    model,
+    sql: `SELECT ${quoteName(column)}, ${quote(`key column ${column} is NULL`)} AS reason FROM ${quoteName(model)} WHERE ${quoteName(column)} IS NULL`,
+  })
+
+async function materialise(
+  world: World,
+  model: { name: string; file: string; sql: string },
+  checks: Check[],
+) {
+  const { duck, root, observer } = world
+  const task = `model.${model.name}`
+  observer.started(task)
+  const file = `${runFolder(world)}/transformed/${model.name}.parquet`
+  const path = join(root, file)
+  await place(path, temporary =>
+    inFile(model.file, () =>
+      duck.run(`COPY (${stripped(model.sql)}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION snappy)`),
+    ),
+  )
+  const columns = await columnsOf(world, model.file, path)
+  const rows = await rowsOf(path)
+  await duck.run(
+    `CREATE OR REPLACE VIEW ${quoteName(model.name)} AS SELECT * EXCLUDE (file_row_number) FROM ${numbered(path)}`,
+  )
+  const names = columns.map(column => column.name)
+  const queries: string[] = []
+  for (const check of checks)
+    queries.push(await inFile(check.file, () => findingsSql(duck, check, numbered(path), names)))
+  const findings = await quarantine(world, model.name, numbered(path), names, queries)
+  const result: Transformed = { name: model.name, columns, file, rows, rejected: 0, marked: 0, checks: [] }
+  if (findings)
+    Object.assign(
+      result,
+      await tally(
+        world,
+        model.name,
+        findings,
+        checks.map(check => check.name),
+      ),
+    )
+  else
+    result.checks = checks.map(({ name }) => ({
+      name,
+      model: model.name,
+      level: 'pass',
+      rows: 0,
+      samples: [],
+    }))
+  observer.finished(task, `${rows} rows, ${result.rejected} rejected`)
+  return result
+}
+
+/** Sends the rows that an extract's own type rules rejected to the quarantine. */
+export async function quarantineExtract(
+  world: World,
+  read: PlannedRead,
+  extracted: Extracted,
+): Promise<Transformed> {
+  const columns = read.columns.filter(column => column.name !== REJECTED)
+  const result: Transformed = {
+    name: read.extract,
+    columns,
+    rows: extracted.rows,
+    rejected: 0,
+    marked: 0,
+    checks: [],
+  }
+  if (columns.length === read.columns.length || extracted.parts.length === 0) return { ...result, rows: 0 }
+  return once(world, `types.${read.extract}`, async () => {
+    const paths = pathsOf(world.root, extracted.parts as Part[])
+      .map(quote)
+      .join(', ')
+    const source = `(SELECT row_number() OVER () AS file_row_number, * FROM read_parquet([${paths}]) WHERE ${REJECTED} IS NOT NULL)`
+    const name = 'exact types'
+    const query = `SELECT file_row_number AS row, ${quote(name)} AS check_name, 'reject' AS severity,
+      list_aggregate(list_transform(from_json(${REJECTED}, '[{"column":"VARCHAR","value":"VARCHAR","reason":"VARCHAR"}]'),
+        lambda f: f.column || ' = ' || f.value || ' ' || f.reason), 'string_agg', '; ') AS reason FROM ${source}`
+    const findings = await quarantine(
+      world,
+      read.extract,
+      source,
+      [...columns.map(c => c.name), REJECTED],
+      [query],
+    )
+    return findings ? { ...result, ...(await tally(world, read.extract, findings, [name])) } : result
+  })
+}
+
+// One line a finding, with the whole record; no file where there is none.
+async function quarantine(world: World, model: string, rows: string, columns: string[], queries: string[]) {
+  if (queries.length === 0) return undefined
+  const { duck, root, run } = world
+  const found = `(${queries.join(' UNION ALL ')})`
+  const [count] = await duck.rows(`SELECT count(*) AS n FROM ${found}`)
+  if (count!.n === 0) return undefined
+  const record = columns.map(name => `${quote(name)}: m.${quoteName(name)}`).join(', ')
+  const file = `${runFolder(world)}/quarantine/${model}.parquet`
+  await place(join(root, file), temporary =>
+    duck.run(`COPY (
+      SELECT f.row, ${quote(model)} AS model, f.check_name, f.severity, 'DATA_INTEGRITY_ERROR' AS category, f.reason,
+        to_json({${record}})::VARCHAR AS record, ${quote(run)} AS run
+      FROM ${found} AS f JOIN ${rows} AS m ON m.file_row_number = f.row ORDER BY f.row, f.check_name, f.reason
+    ) TO ${quote(temporary)} (FORMAT parquet)`),
+  )
+  return file
+}
+
+async function tally(world: World, model: string, findings: string, checks: string[]) {
+  const table = `read_parquet(${quote(join(world.root, findings))})`
+  const [counts] = await world.duck.rows(
+    `SELECT count(DISTINCT row) AS marked, count(DISTINCT row) FILTER (severity = 'reject') AS rejected FROM ${table}`,
+  )
+  return {
+    findings,
+    marked: Number(counts!.marked),
+    rejected: Number(counts!.rejected),
+    checks: await summarise(world.duck, model, checks, table),
+  }
+}
+
+/** Runs the checks that judge the night as a whole. */
+export async function runSetChecks(world: World): Promise<CheckResult[]> {
+  const results: CheckResult[] = []
+  for (const check of world.spec.checks)
+    if (!check.model) results.push(await inFile(check.file, () => runSetCheck(world.duck, check)))
+  return results
+}
+
+async function columnsOf(world: World, file: string, path: string): Promise<Column[]> {
+  const described = await world.duck.rows(`DESCRIBE SELECT * FROM read_parquet(${quote(path)})`)
+  return described.map(column => {
+    const native = String(column.column_type)
+    const type = typeFromName(native)
+    if (!type)
+      throw new EngineError('TYPE_UNSUPPORTED', `${file}: column ${column.column_name} has type ${native}`, {
+        hint: 'Cast it to a scalar type, for instance to VARCHAR, or with to_json().',
+      })
+    return { name: String(column.column_name), type, nullable: true, native }
+  })
+}
+
+async function inFile<T>(file: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (cause) {
+    if (!(cause instanceof EngineError) || cause.message.startsWith(file)) throw cause
+    const line = /LINE (\d+):/.exec(cause.message)?.[1]
+    throw new EngineError(cause.code, `${file}${line ? `:${line}` : ''}: ${cause.message}`, {
+      cause,
+      hint: cause.hint,
+    })
+  }
+}
