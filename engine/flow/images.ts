@@ -1,8 +1,9 @@
 import type { SyncPoint } from '../ports.ts'
+import type { Image } from '../staging/image.ts'
 import { imageFile } from '../staging/image.ts'
 import { writeManifest } from '../staging/store.ts'
 import type { Extracted } from './extract.ts'
-import type { Image, PlannedRead } from './plan.ts'
+import type { PlannedRead } from './plan.ts'
 import type { World } from './world.ts'
 
 /**

@@ -1,6 +1,7 @@
 import { REJECTED } from '../batch/builder.ts'
 import { EngineError } from '../errors.ts'
-import type { Dataset, ExtractSpec, LoadSpec, PlannedLoad, Read, SyncPoint, TableSchema } from '../ports.ts'
+import type { ExtractSpec, LoadSpec, PlannedLoad, Read, SyncPoint, TableSchema } from '../ports.ts'
+import type { Image } from '../staging/image.ts'
 import type { Column } from '../types/logical.ts'
 import { before, canBeWatermark } from './watermark.ts'
 
@@ -21,14 +22,6 @@ export interface PlannedRead extends Read {
   rows?: number
   /** Why it reads what it reads, and which types are not exact: for people. */
   notes: string[]
-}
-
-/** All that is known of a table: the parts of every night since it was last read whole, oldest first. */
-export interface Image {
-  columns: Column[]
-  nights: { run: string; parts: Dataset['parts'] }[]
-  /** Flat list, for the manifest's own check. */
-  parts: Dataset['parts']
 }
 
 /** What the plan of one extract is made from. */

@@ -1,9 +1,10 @@
 import { EngineError } from '../errors.ts'
 import type { SyncPoint, TableSchema } from '../ports.ts'
 import { orderModels } from '../sql/graph.ts'
+import type { Image } from '../staging/image.ts'
 import { imageFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'
-import { type Image, type Plan, type PlannedRead, planRead } from './plan.ts'
+import { type Plan, type PlannedRead, planRead } from './plan.ts'
 import { once, type World } from './world.ts'
 
 /** The plan, and per target the run whose data it holds. Plain data: it is a task's output. */

@@ -1,8 +1,17 @@
 import { REJECTED } from '../batch/builder.ts'
-import type { Image } from '../flow/plan.ts'
+import type { Part } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
+import type { Column } from '../types/logical.ts'
 import { typeName as ddl } from '../types/logical.ts'
 import { pathsOf } from './store.ts'
+
+/** All that is known of a table: the parts of every night since it was last read whole, oldest first. */
+export interface Image {
+  columns: Column[]
+  nights: { run: string; parts: Part[] }[]
+  /** Flat list, for the manifest's own check. */
+  parts: Part[]
+}
 
 /** Manifest of the image that a run leaves of an extract. */
 export function imageFile(job: string, run: string, extract: string): string {
