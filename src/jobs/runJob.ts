@@ -1,0 +1,180 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
+import { shareMemory } from '../../engine/flow/budget.ts'
+import { type Outcome, run as flow } from '../../engine/flow/run.ts'
+import type { Observer, World } from '../../engine/flow/world.ts'
+import { Workers } from '../../engine/pool/pool.ts'
+import type { Clock, Source, Target } from '../../engine/ports.ts'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import type { JobSpec } from '../config/job.ts'
+import { loadJob } from '../config/load.ts'
+import type { Metadata, RunRecord, RunStatus } from '../metadata/sqlite.ts'
+import { isAlive, ownName } from './owner.ts'
+import { writeReport } from './report.ts'
+
+export interface RunOptions {
+  /** The job's folder: job.yaml, models, checks. */
+  folder: string
+  env: Record<string, string | undefined>
+  /** Where staging, reports and metadata are kept. */
+  home: string
+  metadata: Metadata
+  clock: Clock
+  observer: Observer
+  signal: AbortSignal
+  /** The run's own time; default now. An interrupted run keeps the time it had. */
+  runAt?: Date
+  /** Start anew even where an interrupted run could be continued. */
+  fresh?: boolean
+}
+
+export interface RunResult {
+  run: string
+  job: string
+  status: Exclude<RunStatus, 'RUNNING'>
+  resumed: boolean
+  seconds: number
+  outcome: Outcome
+  report: string
+  /** What failed the run. */
+  error?: unknown
+}
+
+/** Runs a job to its end, continuing an interrupted run of it. Throws only where no run could be started. */
+export async function runJob(options: RunOptions): Promise<RunResult> {
+  const { metadata, clock, home } = options
+  const spec = await load(options)
+  const { record, resumed } = begin(options, spec)
+  if (resumed) options.observer.note(`continuing run ${record.run}, interrupted after ${record.started_at}`)
+  const started = clock.now()
+  const outcome: Outcome = {
+    reads: [],
+    extracted: [],
+    tables: [],
+    checks: [],
+    quality: { errorRate: 0, score: 1 },
+    loaded: [],
+  }
+  const root = join(home, 'staging')
+  const temp = join(home, 'tmp', record.run)
+  mkdirSync(root, { recursive: true })
+  mkdirSync(temp, { recursive: true })
+  const { threads, memory } = spec.resources
+  const lanes = threads * spec.parallelism.maxParallelExtracts
+  const budget = shareMemory(memory, lanes)
+  const workers = new Workers(lanes)
+  const duck = await Duck.open({ memory: budget.sql, threads, temp, folders: [root, temp] })
+  await duck.lock()
+  const { sources, targets } = connect(spec)
+  const world: World = {
+    ...options,
+    spec,
+    run: record.run,
+    runAt: new Date(record.run_at),
+    sources,
+    targets,
+    root,
+    ledger: metadata.ledger(record.run),
+    workers,
+    budget,
+    duck,
+  }
+  let error: unknown
+  try {
+    await flow(world, outcome)
+  } catch (thrown) {
+    error = options.signal.aborted
+      ? new EngineError('INTERRUPTED', `${spec.job}: stopped on request`, { hint: 'Run it again to go on.' })
+      : thrown
+  }
+  const rejected = outcome.tables.reduce((sum, table) => sum + table.rejected, 0)
+  const status = error !== undefined ? 'FAILED' : rejected > 0 ? 'COMPLETED_WITH_ERRORS' : 'SUCCESS'
+  const seconds = (clock.now().getTime() - started.getTime()) / 1000
+  const result = { run: record.run, job: spec.job, status, resumed, seconds, outcome, error } as const
+  const report = await writeReport(world, { ...result, started, tasks: metadata.tasks(record.run) })
+  await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
+  duck.close()
+  metadata.endRun({
+    run: record.run,
+    job: spec.job,
+    status,
+    runAt: record.run_at,
+    records: outcome.loaded.reduce((sum, load) => sum + load.inserted + load.updated, 0),
+    seconds,
+    error,
+    syncPoints: error ? [] : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
+  })
+  return { ...result, report }
+}
+
+// A job that cannot be read still leaves its mark in the history.
+async function load({ folder, env, metadata, clock }: RunOptions): Promise<JobSpec> {
+  try {
+    return await loadJob(folder, env)
+  } catch (error) {
+    const job = nameOf(folder)
+    if (!metadata.activeRun(job)) {
+      const run = runId(clock.now())
+      const runAt = clock.now().toISOString()
+      metadata.startRun({ run, job, run_at: runAt, spec_hash: '', owner: ownName() })
+      metadata.endRun({ run, job, status: 'FAILED', runAt, records: 0, seconds: 0, error, syncPoints: [] })
+    }
+    throw error
+  }
+}
+
+function nameOf(folder: string): string {
+  try {
+    return /^job:\s*(\w+)/m.exec(readFileSync(join(folder, 'job.yaml'), 'utf8'))?.[1] ?? basename(folder)
+  } catch {
+    return basename(folder)
+  }
+}
+
+function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, spec: JobSpec) {
+  const active = metadata.activeRun(spec.job)
+  if (active) {
+    if (isAlive(active.owner))
+      throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} is still running`, {
+        hint: `nightfreight status ${spec.job} shows it.`,
+      })
+    if (!fresh && active.spec_hash === spec.hash) {
+      if (!metadata.takeOver(active.run, active.owner, ownName()))
+        throw new EngineError('RUN_CONFLICT', `${spec.job}: another process has just continued run ${active.run}`)
+      return { record: active, resumed: true }
+    }
+    const reason = fresh ? 'a fresh run was asked for' : 'the files of the job changed since'
+    observer.note(`run ${active.run} was interrupted and is given up: ${reason}`)
+    const error = new EngineError('INTERRUPTED', `interrupted, and given up: ${reason}`)
+    const { run, job, run_at } = active
+    metadata.endRun({ run, job, status: 'FAILED', runAt: run_at, records: 0, seconds: 0, error, syncPoints: [] })
+  }
+  const now = clock.now()
+  const run = runId(now)
+  metadata.startRun({
+    run,
+    job: spec.job,
+    run_at: (runAt ?? now).toISOString(),
+    spec_hash: spec.hash,
+    owner: ownName(),
+  })
+  return { record: metadata.activeRun(spec.job) as RunRecord, resumed: false }
+}
+
+// Sorts by time; the random end keeps two machines apart.
+function runId(now: Date): string {
+  const stamp = now.toISOString().replace(/[-:]/g, '').slice(0, 15)
+  return `${stamp}-${randomBytes(3).toString('hex')}`
+}
+
+function connect(spec: JobSpec) {
+  const sources = new Map<string, Source>()
+  const targets = new Map<string, Target>()
+  for (const [name, { connector, config, context }] of Object.entries(spec.connections)) {
+    if (spec.extracts.some(extract => extract.from === name)) sources.set(name, connector.source!(config, context))
+    if (spec.loads.some(load => load.to === name)) targets.set(name, connector.target!(config, context))
+  }
+  return { sources, targets }
+}

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import fc from 'fast-check'
+import { isValid } from '../../engine/batch/batch.ts'
+import { BatchBuilder } from '../../engine/batch/builder.ts'
+import type { EngineError } from '../../engine/errors.ts'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { encodeParquet, readParquet, rowsOf } from '../../engine/staging/parquet.ts'
+import { readManifest, writeManifest } from '../../engine/staging/store.ts'
+import type { Column, LogicalType } from '../../engine/types/logical.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'nightfreight-staging-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const column = (name: string, type: LogicalType): Column => ({ name, type, nullable: true, native: 'test' })
+const COLUMNS = [
+  column('i64', { kind: 'int', bits: 64, signed: true }),
+  column('u64', { kind: 'int', bits: 64, signed: false }),
+  column('text', { kind: 'text' }),
+  column('bool', { kind: 'bool' }),
+  column('decimal', { kind: 'decimal', precision: 38, scale: 9 }),
+  column('instant', { kind: 'timestamp', zoned: true }),
+]
+
+const nullable = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: null })
+const row = fc.tuple(
+  nullable(fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n)),
+  nullable(fc.bigInt(0n, 2n ** 64n - 1n)),
+  nullable(fc.string({ unit: 'grapheme' })),
+  nullable(fc.boolean()),
+  nullable(fc.bigInt(-(10n ** 38n) + 1n, 10n ** 38n - 1n)),
+  nullable(fc.bigInt(-(10n ** 16n), 10n ** 16n)),
+)
+
+function build(rows: (bigint | string | boolean | null)[][]): BatchBuilder {
+  const builder = new BatchBuilder('test', COLUMNS, { rows: 1000, bytes: 1 << 20 })
+  for (const values of rows) {
+    const at = builder.rows
+    for (const [index, value] of values.entries()) {
+      const target = builder.columns[index]!
+      if (value === null) target.setNull(at)
+      else if (typeof value === 'string') target.appendText(at, value)
+      else if (typeof value === 'boolean') target.u8[at] = value ? 1 : 0
+      else if (target.width === 16) {
+        target.big[2 * at] = BigInt.asIntN(64, value)
+        target.big[2 * at + 1] = value >> 64n
+      } else target.big[at] = BigInt.asIntN(64, value)
+    }
+    builder.endRow()
+  }
+  return builder
+}
+
+test('what is staged is what DuckDB reads, and what is read back is what was staged', async () => {
+  const duck = await Duck.open({})
+  await fc.assert(
+    fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 60 }), async rows => {
+      const builder = build(rows)
+      const path = join(folder, 'part.parquet')
+      writeFileSync(path, encodeParquet(builder.batch()))
+      assert.equal(await rowsOf(path), rows.length)
+      const read = await duck.rows(
+        `SELECT i64::VARCHAR, u64::VARCHAR, text, bool, replace(decimal::VARCHAR, '.', ''),
+           epoch_us(instant)::VARCHAR FROM read_parquet(${quote(path)})`,
+      )
+      const expected = rows.map(([i, u, text, bool, decimal, instant]) => [
+        i?.toString() ?? null,
+        u?.toString() ?? null,
+        text,
+        bool,
+        decimal === null ? null : scaled(decimal),
+        instant?.toString() ?? null,
+      ])
+      assert.deepEqual(
+        read.map(values => Object.values(values)),
+        expected,
+      )
+      await readParquet(path, async batch => {
+        assert.equal(batch.rows, rows.length)
+        for (const [index, vector] of batch.vectors.entries())
+          for (let at = 0; at < batch.rows; at++) assert.equal(isValid(vector, at), rows[at]![index] !== null)
+      })
+    }),
+    { numRuns: 60 },
+  )
+  duck.close()
+})
+
+const scaled = (value: bigint) => {
+  const digits = (value < 0n ? -value : value).toString().padStart(10, '0')
+  return (value < 0n ? '-' : '') + digits
+}
+
+test('a batch is full at its row limit and at its byte limit', () => {
+  const few = new BatchBuilder('test', [column('a', { kind: 'bool' })], { rows: 3, bytes: 1000 })
+  for (let row = 0; row < 3; row++) {
+    assert.equal(few.full, false)
+    few.endRow()
+  }
+  assert.equal(few.full, true)
+  const wide = new BatchBuilder('test', [column('a', { kind: 'text' })], { rows: 1000, bytes: 1000 })
+  wide.columns[0]!.appendText(0, 'x'.repeat(2000))
+  wide.endRow()
+  assert.equal(wide.full, true)
+})
+
+test('a value that its type cannot hold follows the policy of its column', () => {
+  const date = (policy?: 'null' | 'quarantine'): Column => ({ ...column('d', { kind: 'date' }), policy })
+  const failing = new BatchBuilder('legacy.members', [date()], { rows: 10, bytes: 1000 })
+  assert.throws(
+    () => failing.inexact(failing.columns[0]!, '0000-00-00', 'is not a date'),
+    (error: EngineError) =>
+      error.code === 'VALUE_INEXACT' && /legacy\.members\.d.*0000-00-00/.test(error.message),
+  )
+  const nulling = new BatchBuilder('t', [date('null')], { rows: 10, bytes: 1000 })
+  nulling.inexact(nulling.columns[0]!, '0000-00-00', 'is not a date')
+  nulling.endRow()
+  assert.equal(nulling.nulled, 1)
+  assert.equal(nulling.batch().vectors[0]!.nulls, 1)
+  const rejecting = new BatchBuilder('t', [date('quarantine'), column('_rejected', { kind: 'text' })], {
+    rows: 10,
+    bytes: 1000,
+  })
+  rejecting.inexact(rejecting.columns[0]!, '0000-00-00', 'is not a date')
+  rejecting.endRow()
+  rejecting.columns[0]!.i32[1] = 7
+  rejecting.endRow()
+  const [, reasons] = rejecting.batch().vectors
+  assert.match(Buffer.from(reasons!.data).toString(), /"value":"0000-00-00"/)
+  assert.equal(reasons!.nulls, 1)
+})
+
+test('a cut Parquet file is named, not read', async () => {
+  const path = join(folder, 'cut.parquet')
+  const bytes = encodeParquet(build([[1n, 1n, 'a', true, 1n, 1n]]).batch())
+  for (const length of [0, 3, 20, bytes.length - 5]) {
+    writeFileSync(path, bytes.subarray(0, length))
+    await assert.rejects(
+      readParquet(path, async () => {}),
+      (error: EngineError) => error.code === 'STAGING_CORRUPT' && error.message.includes('cut.parquet'),
+    )
+  }
+})
+
+test('a manifest whose part is missing or cut does not exist', async () => {
+  writeFileSync(join(folder, 'a.bin'), 'abc')
+  await writeManifest(folder, 'm/one.json', { parts: [{ file: 'a.bin', rows: 1, bytes: 3 }] })
+  assert.equal((await readManifest(folder, 'm/one.json'))!.parts.length, 1)
+  writeFileSync(join(folder, 'a.bin'), 'ab')
+  assert.equal(await readManifest(folder, 'm/one.json'), undefined)
+  assert.equal(await readManifest(folder, 'm/none.json'), undefined)
+})
