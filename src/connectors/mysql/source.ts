@@ -1,0 +1,97 @@
+import { distance } from 'fastest-levenshtein'
+import { EngineError } from '../../../engine/errors.ts'
+import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
+import { databaseAndName, primaryKey } from './catalog.ts'
+import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
+import { openSnapshot } from './snapshot.ts'
+import { literal, logicalColumn, type NativeColumn } from './types.ts'
+
+/** A MySQL or MariaDB database as a source of tables. */
+export class MysqlSource implements Source {
+  private readonly access: Access
+  /** Tables whose storage engine has no snapshots. */
+  private readonly unversioned = new Set<string>()
+
+  constructor(access: Access) {
+    this.access = access
+  }
+
+  async probe(signal: AbortSignal): Promise<void> {
+    await this.using(signal, session => ask(session, 'SELECT 1', signal))
+  }
+
+  describe(extract: ExtractSpec, signal: AbortSignal): Promise<TableSchema> {
+    return this.using(signal, session => this.describeTable(session, extract, signal))
+  }
+
+  open(lanes: number, signal: AbortSignal): Promise<Snapshot> {
+    return openSnapshot(this.access, lanes, [...this.unversioned], signal)
+  }
+
+  async close(): Promise<void> {}
+
+  private async using<T>(signal: AbortSignal, work: (session: Session) => Promise<T>): Promise<T> {
+    const session = await connect(this.access, signal)
+    try {
+      return await work(session)
+    } finally {
+      await disconnect(session)
+    }
+  }
+
+  private async describeTable(session: Session, extract: ExtractSpec, signal: AbortSignal) {
+    const { table } = extract.options as { table: string }
+    const [database, name] = databaseAndName(table)
+    const where = `${session.name}.${table}`
+    const here = `table_schema = ${database} AND table_name = ${literal(name)}`
+    const columns = await ask<NativeColumn & object>(
+      session,
+      `SELECT column_name AS name, data_type AS data_type, column_type AS column_type, is_nullable AS nullable,
+              numeric_precision AS num_precision, numeric_scale AS num_scale
+         FROM information_schema.columns WHERE ${here} ORDER BY ordinal_position`,
+      signal,
+    )
+    if (columns.length === 0) throw await missing(session, table, database, name, signal)
+    const key = await primaryKey(session, table, signal)
+    const [facts] = await ask(
+      session,
+      `SELECT t.table_rows AS row_count, t.data_length AS bytes, t.engine AS engine, e.transactions AS versioned
+         FROM information_schema.tables t LEFT JOIN information_schema.engines e ON e.engine = t.engine
+        WHERE t.table_schema = ${database} AND t.table_name = ${literal(name)}`,
+      signal,
+    )
+    if (facts?.engine && facts.versioned !== 'YES') this.unversioned.add(`${table} (${facts.engine})`)
+    const schema: TableSchema = {
+      columns: columns.map(column => logicalColumn(where, column, extract.columns[column.name])),
+      key,
+    }
+    if (facts?.row_count != null) schema.rows = Number(facts.row_count)
+    if (facts?.bytes != null) schema.bytes = Number(facts.bytes)
+    return schema
+  }
+}
+
+async function missing(
+  session: Session,
+  table: string,
+  database: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<EngineError> {
+  const rows = await ask<{ name: string }>(
+    session,
+    `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = ${database}`,
+    signal,
+  )
+  const nearest = rows
+    .map(row => ({ name: row.name, far: distance(row.name.toLowerCase(), name.toLowerCase()) }))
+    .filter(({ far }) => far <= Math.max(2, name.length / 2))
+    .sort((a, b) => a.far - b.far || (a.name < b.name ? -1 : 1))
+    .slice(0, 3)
+    .map(row => row.name)
+  const hint =
+    nearest.length > 0
+      ? `Did you mean ${nearest.join(', ')}?`
+      : 'Check the name and the database, and that the user may SELECT from it.'
+  return new EngineError('TABLE_MISSING', `${session.name}: there is no table ${table}`, { hint })
+}

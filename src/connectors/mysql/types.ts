@@ -1,0 +1,152 @@
+import { EngineError } from '../../../engine/errors.ts'
+import type { Column, InexactPolicy, LogicalType } from '../../../engine/types/logical.ts'
+import type { TypeRule } from '../define.ts'
+
+const ZERO_DATES = 'zero and partial dates (0000-00-00, 2026-00-00) and days that no calendar has'
+const AS_TEXT = "under `text`: the server's text of it"
+
+/** The connector's reviewable mapping; {@link logicalColumn} follows it line by line. */
+export const TYPES: TypeRule[] = [
+  { native: 'tinyint', logical: 'TINYINT', note: 'also tinyint(1): it holds -128 to 127, not only 0 and 1' },
+  { native: 'smallint', logical: 'SMALLINT' },
+  { native: 'mediumint', logical: 'INTEGER' },
+  { native: 'int', logical: 'INTEGER' },
+  { native: 'bigint', logical: 'BIGINT' },
+  { native: 'tinyint unsigned', logical: 'UTINYINT' },
+  { native: 'smallint unsigned', logical: 'USMALLINT' },
+  { native: 'mediumint unsigned', logical: 'UINTEGER' },
+  { native: 'int unsigned', logical: 'UINTEGER' },
+  { native: 'bigint unsigned', logical: 'UBIGINT' },
+  { native: 'decimal(p,s), p ≤ 38', logical: 'DECIMAL(p,s)' },
+  { native: 'decimal(p,s), p > 38', logical: 'VARCHAR', note: 'all digits, as text' },
+  {
+    native: 'float',
+    logical: 'FLOAT',
+    note: "read as a double: the server's own text of a FLOAT has six digits and loses the rest",
+  },
+  { native: 'double', logical: 'DOUBLE' },
+  { native: 'bit(n)', logical: 'UBIGINT' },
+  { native: 'year', logical: 'SMALLINT' },
+  { native: 'date', logical: 'DATE', inexact: ZERO_DATES, note: AS_TEXT },
+  { native: 'datetime(f)', logical: 'TIMESTAMP', inexact: ZERO_DATES, note: AS_TEXT },
+  { native: 'timestamp(f)', logical: 'TIMESTAMP WITH TIME ZONE', inexact: ZERO_DATES, note: 'read in UTC' },
+  { native: 'time(f)', logical: 'VARCHAR', note: 'reaches from -838:59:59 to 838:59:59' },
+  {
+    native: 'char, varchar, text',
+    logical: 'VARCHAR',
+    note: 'any character set: the server converts to UTF-8',
+  },
+  { native: 'enum, set', logical: 'VARCHAR' },
+  { native: 'json', logical: 'VARCHAR' },
+  { native: 'uuid, inet4, inet6', logical: 'VARCHAR' },
+  { native: 'binary, varbinary, blob', logical: 'BLOB' },
+  {
+    native: 'geometry and its kin',
+    logical: 'BLOB',
+    note: 'WKB; the spatial reference id is not part of it',
+  },
+]
+
+const INT_BITS: Record<string, 8 | 16 | 32 | 64> = {
+  tinyint: 8,
+  smallint: 16,
+  mediumint: 32,
+  int: 32,
+  bigint: 64,
+}
+const TEXTS = 'char varchar tinytext text mediumtext longtext enum set json time uuid inet4 inet6'.split(' ')
+const BINARIES = 'binary varbinary tinyblob blob mediumblob longblob'.split(' ')
+const GEOMETRIES =
+  'geometry point linestring polygon multipoint multilinestring multipolygon geometrycollection geomcollection'.split(
+    ' ',
+  )
+const DATES: Record<string, LogicalType> = {
+  date: { kind: 'date' },
+  datetime: { kind: 'timestamp', zoned: false },
+  timestamp: { kind: 'timestamp', zoned: true },
+}
+
+/** A row of information_schema.columns, as the describe query names its columns. */
+export interface NativeColumn {
+  name: string
+  data_type: string
+  column_type: string
+  nullable: string
+  num_precision: string | null
+  num_scale: string | null
+}
+
+/** The column as it will be staged. `where` names the table in the refusal of a type that has no mapping. */
+export function logicalColumn(where: string, native: NativeColumn, policy?: InexactPolicy): Column {
+  const base = native.data_type.toLowerCase()
+  const type = logicalType(base, native)
+  if (!type && policy !== 'text')
+    throw new EngineError(
+      'TYPE_UNSUPPORTED',
+      `${where}.${native.name}: MySQL type ${native.column_type} has no mapping`,
+      { hint: `Set columns.${native.name} of this extract to text.` },
+    )
+  const column: Column = {
+    name: native.name,
+    type: policy === 'text' && type?.kind !== 'binary' ? { kind: 'text' } : type!,
+    nullable: native.nullable === 'YES' || policy === 'null' || policy === 'quarantine',
+    native: native.column_type,
+  }
+  if (base in DATES && policy !== 'text') column.inexact = ZERO_DATES
+  if (policy) column.policy = policy
+  return column
+}
+
+function logicalType(base: string, native: NativeColumn): LogicalType | undefined {
+  const bits = INT_BITS[base]
+  if (bits) return { kind: 'int', bits, signed: !/ unsigned/i.test(native.column_type) }
+  if (base === 'decimal') {
+    const precision = Number(native.num_precision)
+    if (precision > 38) return { kind: 'text' }
+    return { kind: 'decimal', precision, scale: Number(native.num_scale) }
+  }
+  if (base === 'float') return { kind: 'float', bits: 32 }
+  if (base === 'double') return { kind: 'float', bits: 64 }
+  if (base === 'bit') return { kind: 'int', bits: 64, signed: false }
+  if (base === 'year') return { kind: 'int', bits: 16, signed: true }
+  if (TEXTS.includes(base)) return { kind: 'text' }
+  if (BINARIES.includes(base) || GEOMETRIES.includes(base)) return { kind: 'binary' }
+  return DATES[base]
+}
+
+/** The expression that gives a column's value without loss. */
+export function selectExpression(column: Column): string {
+  const name = identifier(column.name)
+  const base = /^\w+/.exec(column.native)?.[0].toLowerCase() ?? ''
+  // FLOAT prints six digits, FLOAT(m,d) and DOUBLE(m,d) print d decimals; the product is a plain double, which
+  // prints every digit it has. Not `+ 0e0`, which would lose the sign of -0.
+  if (base === 'float' || (base === 'double' && column.native.includes('('))) return `${name} * 1e0`
+  if (base === 'bit') return `CAST(${name} AS UNSIGNED)`
+  if (GEOMETRIES.includes(base)) return `ST_AsWKB(${name})`
+  const known = base in INT_BITS || base in DATES || TEXTS.includes(base) || BINARIES.includes(base)
+  if (known || ['decimal', 'double', 'year'].includes(base)) return name
+  return `CAST(${name} AS CHAR)`
+}
+
+/** A quoted name. */
+export function identifier(name: string): string {
+  return `\`${name.replaceAll('`', '``')}\``
+}
+
+/** A quoted string, for sessions with default escapes. */
+export function literal(text: string): string {
+  return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+}
+
+/** A table name as users write it, `table` or `database.table`, quoted. */
+export function tableName(table: string): string {
+  return splitTable(table)
+    .map(part => identifier(part))
+    .join('.')
+}
+
+/** `table` → [table]; `database.table` → [database, table]. */
+export function splitTable(table: string): string[] {
+  const dot = table.indexOf('.')
+  return dot < 0 ? [table] : [table.slice(0, dot), table.slice(dot + 1)]
+}

@@ -1,0 +1,490 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { setImmediate as breathe } from 'node:timers/promises'
+import fc from 'fast-check'
+import { type Batch, isValid, type Vector } from '../../engine/batch/batch.ts'
+import { BatchBuilder, REJECTED } from '../../engine/batch/builder.ts'
+import { EngineError } from '../../engine/errors.ts'
+import type { Chunk, ExtractSpec, Lane, LaneModule, Read, Snapshot, Source } from '../../engine/ports.ts'
+import { type Column, type InexactPolicy, typeFromName, typeName } from '../../engine/types/logical.ts'
+import { RowDecoder } from '../../src/connectors/mysql/decode.ts'
+import mysql from '../../src/connectors/mysql/index.ts'
+import { type FreshDatabase, freshMariadb } from '../servers.ts'
+
+type Value = string | null
+const signal = new AbortController().signal
+const limits = { rows: 500, bytes: 1 << 20 }
+
+const source = (url: string): Source => mysql.source!({ url }, { name: 'legacy', baseDir: '.' })
+const spec = (table: string, columns: Record<string, InexactPolicy> = {}): ExtractSpec => {
+  return { name: table, from: 'legacy', key: [], columns, options: { table } }
+}
+
+/** A value in the notation the server would print it in, from a vector's bytes alone. */
+function textOf(vector: Vector, row: number): Value {
+  if (!isValid(vector, row)) return null
+  const { type } = vector.column
+  const { data, offsets } = vector
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+  switch (type.kind) {
+    case 'text':
+    case 'binary': {
+      const bytes = Buffer.from(data.subarray(offsets![row]!, offsets![row + 1]!))
+      return type.kind === 'text' ? bytes.toString('utf8') : bytes.toString('hex')
+    }
+    case 'int': {
+      const bytes = data.slice((row * type.bits) / 8, ((row + 1) * type.bits) / 8).reverse()
+      const unsigned = BigInt(`0x${Buffer.from(bytes).toString('hex')}`)
+      return String(type.signed ? BigInt.asIntN(type.bits, unsigned) : unsigned)
+    }
+    case 'decimal': {
+      const raw = (view.getBigInt64(row * 16 + 8, true) << 64n) | view.getBigUint64(row * 16, true)
+      const digits = String(raw < 0n ? -raw : raw).padStart(type.scale + 1, '0')
+      const cut = digits.length - type.scale
+      return `${raw < 0n ? '-' : ''}${digits.slice(0, cut)}${type.scale ? `.${digits.slice(cut)}` : ''}`
+    }
+    case 'float': {
+      const value = type.bits === 32 ? view.getFloat32(row * 4, true) : view.getFloat64(row * 8, true)
+      return Object.is(value, -0) ? '-0' : String(value)
+    }
+    case 'date':
+      return new Date(view.getInt32(row * 4, true) * 86_400_000).toISOString().slice(0, 10)
+    case 'timestamp': {
+      const micros = view.getBigInt64(row * 8, true)
+      const second = (micros - (((micros % 1_000_000n) + 1_000_000n) % 1_000_000n)) / 1_000_000n
+      const text = new Date(Number(second) * 1000).toISOString().slice(0, 19).replace('T', ' ')
+      return `${text}.${String(micros - second * 1_000_000n).padStart(6, '0')}`
+    }
+    default:
+      throw new Error(type.kind)
+  }
+}
+
+const rowsOf = (batch: Batch): Value[][] =>
+  Array.from({ length: batch.rows }, (_, row) => batch.vectors.map(vector => textOf(vector, row)))
+
+async function openLanes(snapshot: Snapshot): Promise<Lane[]> {
+  const lane = (await import(snapshot.ticket.module)) as LaneModule
+  const payload = structuredClone(snapshot.ticket.payload)
+  const lanes = await Promise.all(Array.from({ length: snapshot.lanes }, () => lane.openLane(payload)))
+  await snapshot.joined()
+  return lanes
+}
+
+async function readLane(lane: Lane, read: Read, chunks: Chunk[]): Promise<Value[][]> {
+  const rows: Value[][] = []
+  const sink = { write: (batch: Batch) => rows.push(...rowsOf(batch)), file: async () => {} }
+  for (let chunk = chunks.shift(); chunk; chunk = chunks.shift())
+    await lane.read(structuredClone(read), chunk, { ...sink, write: batch => void sink.write(batch) })
+  return rows
+}
+
+/** Describes and reads a whole table with two lanes. */
+async function readTable(
+  url: string,
+  table: string,
+  { policies = {}, since, lanes: wanted = 2 }: Partial<ReadOptions> = {},
+): Promise<{ rows: Value[][]; columns: Column[]; key: string[]; chunks: number; note?: string }> {
+  const from = source(url)
+  const schema = await from.describe(spec(table, policies), signal)
+  const columns = [...schema.columns]
+  if (Object.values(policies).includes('quarantine'))
+    columns.push({ name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' })
+  const read: Read = {
+    extract: table,
+    where: `legacy.${table}`,
+    columns,
+    key: schema.key,
+    options: { table },
+    limits,
+  }
+  if (since) read.since = since
+  const snapshot = await from.open(wanted, signal)
+  const lanes: Lane[] = []
+  try {
+    lanes.push(...(await openLanes(snapshot)))
+    const chunks = await snapshot.chunks(read)
+    const { length } = chunks
+    const rows = (await Promise.all(lanes.map(lane => readLane(lane, read, chunks)))).flat()
+    return { rows, columns, key: schema.key, chunks: length, note: snapshot.note }
+  } finally {
+    await Promise.all(lanes.map(lane => lane.close()))
+    await snapshot.close()
+    await from.close()
+  }
+}
+interface ReadOptions {
+  policies: Record<string, InexactPolicy>
+  since: { column: string; value: string }
+  lanes: number
+}
+
+const failsWith = (code: string, pattern: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof EngineError, String(error))
+  assert.equal(error.code, code)
+  assert.match(error.message, pattern)
+  return true
+}
+
+// Per type: the column, the logical type, random values as SQL literals, and the server's own exact text of it.
+const quoted = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+const ints = (min: bigint, max: bigint) =>
+  fc
+    .oneof(fc.bigInt({ min, max }), fc.constantFrom(min, max, 0n), fc.bigInt({ min: -9n, max: 9n }))
+    .map(value => String(value < min ? min : value > max ? max : value))
+const decimals = (precision: number, scale: number) =>
+  ints(-(10n ** BigInt(precision)) + 1n, 10n ** BigInt(precision) - 1n).map(text => {
+    const digits = text.replace('-', '').padStart(scale + 1, '0')
+    const cut = digits.length - scale
+    return `${text.startsWith('-') ? '-' : ''}${digits.slice(0, cut)}${scale ? `.${digits.slice(cut)}` : ''}`
+  })
+const moments = (min: string, max: string) =>
+  fc
+    .tuple(
+      fc.date({ min: new Date(min), max: new Date(max), noInvalidDate: true }),
+      fc.integer({ min: 0, max: 999 }),
+    )
+    .map(([date, micros]) => {
+      const text = date.toISOString().replace('T', ' ').replace('Z', '')
+      return `'${text}${String(micros).padStart(3, '0')}'`
+    })
+const texts = fc.string({ unit: 'binary', maxLength: 40 }).map(text => quoted(text.replaceAll('\0', ' ')))
+const latin = fc.stringMatching(/^[ -~é-ÿ€]{0,30}[!-~]$/).map(quoted)
+const blobs = fc.uint8Array({ maxLength: 300 }).map(bytes => `x'${Buffer.from(bytes).toString('hex')}'`)
+const f32 = fc.float({ noNaN: true, noDefaultInfinity: true }).filter(v => v === 0 || Math.abs(v) > 1e-37)
+const f64 = fc.double({ noNaN: true, noDefaultInfinity: true }).filter(v => v === 0 || Math.abs(v) > 1e-300)
+
+const CASES: [native: string, logical: string, values: fc.Arbitrary<string>, text?: string][] = [
+  ['tinyint(1)', 'TINYINT', ints(-128n, 127n)],
+  ['tinyint unsigned', 'UTINYINT', ints(0n, 255n)],
+  ['smallint', 'SMALLINT', ints(-32768n, 32767n)],
+  ['smallint unsigned', 'USMALLINT', ints(0n, 65535n)],
+  ['mediumint', 'INTEGER', ints(-8388608n, 8388607n)],
+  ['mediumint unsigned', 'UINTEGER', ints(0n, 16777215n)],
+  ['int', 'INTEGER', ints(-2147483648n, 2147483647n)],
+  ['int unsigned', 'UINTEGER', ints(0n, 4294967295n)],
+  ['bigint', 'BIGINT', ints(-(2n ** 63n), 2n ** 63n - 1n)],
+  ['bigint unsigned', 'UBIGINT', ints(0n, 2n ** 64n - 1n)],
+  [
+    'bigint(30) unsigned zerofill',
+    'UBIGINT',
+    ints(0n, 2n ** 64n - 1n),
+    "coalesce(nullif(trim(leading '0' from ?), ''), if(? is null, null, '0'))",
+  ],
+  ['decimal(10,2)', 'DECIMAL(10,2)', decimals(10, 2)],
+  ['decimal(38,0)', 'DECIMAL(38,0)', decimals(38, 0)],
+  ['decimal(38,38)', 'DECIMAL(38,38)', decimals(38, 38)],
+  ['decimal(30,10)', 'DECIMAL(30,10)', decimals(30, 10)],
+  ['decimal(65,30)', 'VARCHAR', decimals(65, 30)],
+  ['float', 'FLOAT', f32.map(v => (Object.is(v, -0) ? '-0e0' : String(v)))],
+  ['float(12,3)', 'FLOAT', fc.integer({ min: -9999999, max: 9999999 }).map(v => String(v / 1000))],
+  ['double', 'DOUBLE', f64.map(v => (Object.is(v, -0) ? '-0e0' : String(v)))],
+  ['double(20,4)', 'DOUBLE', f64.map(v => String(v % 1e9))],
+  ['bit(64)', 'UBIGINT', ints(0n, 2n ** 64n - 1n), 'concat(cast(? as unsigned))'],
+  ['bit(1)', 'UBIGINT', ints(0n, 1n), 'concat(cast(? as unsigned))'],
+  ['year', 'SMALLINT', ints(1901n, 2155n)],
+  ['date', 'DATE', moments('0001-01-01', '9999-12-31T23:59:59').map(v => `${v.slice(0, 11)}'`)],
+  ['datetime(6)', 'TIMESTAMP', moments('0001-01-01', '9999-12-31T23:59:59')],
+  ['datetime', 'TIMESTAMP', moments('1600-01-01', '2200-12-31'), "concat(?, '.000000')"],
+  ['datetime(3)', 'TIMESTAMP', moments('1600-01-01', '2200-12-31'), "concat(?, '000')"],
+  ['timestamp(6) null', 'TIMESTAMP WITH TIME ZONE', moments('1970-01-02', '2038-01-01')],
+  ['time(6)', 'VARCHAR', fc.integer({ min: -838, max: 838 }).map(h => `'${h}:59:58.123456'`)],
+  ['varchar(100)', 'VARCHAR', texts],
+  ['varchar(100) character set latin1', 'VARCHAR', latin],
+  ['char(50) character set utf16', 'VARCHAR', latin],
+  ['longtext', 'VARCHAR', fc.integer({ min: 0, max: 70000 }).map(n => `repeat('é', ${n})`)],
+  ["enum('a','ü')", 'VARCHAR', fc.constantFrom("'a'", "'ü'")],
+  ["set('a','b')", 'VARCHAR', fc.constantFrom("'a'", "'a,b'", "''")],
+  ['json', 'VARCHAR', fc.json({ maxDepth: 2 }).map(quoted)],
+  ['uuid', 'VARCHAR', fc.uuid().map(quoted)],
+  ['inet6', 'VARCHAR', fc.ipV6().map(quoted)],
+  ['varbinary(300)', 'BLOB', blobs, 'lower(hex(?))'],
+  ['binary(4)', 'BLOB', fc.constantFrom("'ab'", "x'ff00ff00'"), 'lower(hex(?))'],
+  ['blob', 'BLOB', blobs, 'lower(hex(?))'],
+  ['point', 'BLOB', ints(0n, 90n).map(n => `point(${n}, 1.5)`), 'lower(hex(st_aswkb(?)))'],
+]
+
+async function fill(db: FreshDatabase, table: string, count: number): Promise<void> {
+  const columns = CASES.map(([native], index) => `c${index} ${native}`)
+  await db.query(`create table ${table} (id int primary key, ${columns.join(', ')}) charset utf8mb4`)
+  const samples = CASES.map(([, , values]) => fc.sample(fc.option(values, { nil: 'null', freq: 9 }), count))
+  for (let at = 0; at < count; at += 50) {
+    const rows = Array.from({ length: Math.min(50, count - at) }, (_, row) => {
+      return `(${[at + row, ...samples.map(sample => sample[at + row])].join(', ')})`
+    })
+    await db.query(`insert into ${table} values ${rows.join(', ')}`)
+  }
+}
+
+describe('mysql source', async () => {
+  const db = await freshMariadb()
+  await db.query(`set time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES'`)
+
+  it("decodes every type to the server's own value", async () => {
+    await fill(db, 'every', 1500)
+    await db.query('analyze table every')
+    const { rows, columns, key } = await readTable(db.url, 'every')
+    assert.deepEqual(key, ['id'])
+    assert.deepEqual(
+      columns.slice(1).map(column => typeName(column.type)),
+      CASES.map(([, logical]) => logical),
+    )
+    const asText = CASES.map(([, logical, , text], index) => {
+      const name = `c${index}`
+      if (logical === 'FLOAT' || logical === 'DOUBLE') return `${name} * 1e0 as ${name}`
+      return `${(text ?? 'concat(?)').replaceAll('?', name)} as ${name}`
+    })
+    const expected = await db.query(
+      `select cast(id as char) as id, ${asText.join(', ')} from every order by id`,
+    )
+    rows.sort((a, b) => Number(a[0]) - Number(b[0]))
+    assert.equal(rows.length, 1500)
+    for (const [index, row] of rows.entries())
+      for (const [at, column] of columns.entries()) {
+        const server = expected[index]![column.name]
+        const text = column.type.kind === 'float' && server !== null ? floatText(server) : server
+        assert.equal(row[at], text, `row ${index}, ${column.name} ${column.native}`)
+      }
+  })
+
+  it('reads FLOAT back bit for bit', async () => {
+    await db.query('create table floats (id int auto_increment primary key, f float, d double)')
+    // Adding zero: the server drops the sign of a -0 literal.
+    const singles = fc.sample(f32, 300).map(v => v + 0)
+    const doubles = fc.sample(f64, 300).map(v => v + 0)
+    const sql = (v: number) => v.toExponential(17)
+    await db.query(
+      `insert into floats (f, d) values ${singles.map((f, i) => `(${sql(f)}, ${sql(doubles[i]!)})`)}`,
+    )
+    const { rows } = await readTable(db.url, 'floats')
+    assert.deepEqual(
+      rows.map(row => [Number(row[1]), Number(row[2])]),
+      singles.map((f, i) => [f, doubles[i]!]),
+    )
+  })
+
+  it('reads values beyond 16 MB', async () => {
+    await db.query('create table large (id int primary key, t longtext)')
+    const [size] = await db.query('select @@max_allowed_packet as size')
+    const length = Math.min(Number(size!.size) - 1024, 20_000_000)
+    await db.query(`insert into large values (1, rpad(_latin1'', ${length}, _latin1'xyz')), (2, 'after')`)
+    const { rows } = await readTable(db.url, 'large')
+    assert.deepEqual(
+      rows.map(row => row[1]?.length),
+      [length, 5],
+    )
+  })
+
+  it('treats zero and partial dates by the policy', async () => {
+    await db.query(
+      'create table zeros (id int primary key, d date, t datetime, s timestamp not null default 0)',
+    )
+    await db.query(`insert into zeros values (1, '2026-01-31', '2026-01-31 01:02:03', '2026-01-31 01:02:03'),
+      (2, '0000-00-00', '2026-00-00 00:00:00', 0), (3, '2026-02-31', null, 0)`)
+    await assert.rejects(
+      readTable(db.url, 'zeros'),
+      failsWith('VALUE_INEXACT', /legacy\.zeros\.\w+: "0000-00-00/),
+    )
+    const read = (policy: InexactPolicy) =>
+      readTable(db.url, 'zeros', { policies: { d: policy, t: policy, s: policy } })
+    const good = ['1', '2026-01-31', '2026-01-31 01:02:03.000000', '2026-01-31 01:02:03.000000']
+    assert.deepEqual((await read('null')).rows, [good, ['2', null, null, null], ['3', null, null, null]])
+    const { rows } = await read('quarantine')
+    assert.deepEqual(rows[0], [...good, null])
+    const reasons = JSON.parse(rows[1]![4]!)
+    assert.deepEqual(
+      reasons.map((reason: { column: string; value: string }) => [reason.column, reason.value]),
+      [
+        ['d', '0000-00-00'],
+        ['t', '2026-00-00 00:00:00'],
+        ['s', '0000-00-00 00:00:00'],
+      ],
+    )
+    assert.match(rows[2]![4]!, /2026-02-31.*calendar/)
+    assert.deepEqual((await read('text')).rows[2], ['3', '2026-02-31', null, '0000-00-00 00:00:00'])
+  })
+
+  it('gives each row once, in one snapshot, while a writer moves values', async () => {
+    await db.query('create table accounts (id bigint unsigned primary key, balance bigint, note varchar(40))')
+    await db.query(`insert into accounts select seq * 7 + if(seq > 19000, 18000000000000000000, 0), 100, 'x'
+      from seq_1_to_20000`)
+    await db.query('analyze table accounts')
+    let stop = false
+    let moves = 0
+    const write = async () => {
+      for (; !stop; moves++) {
+        const [a, b] = [1 + (moves % 9000), 1 + ((moves * 31) % 9000)]
+        await db.query(`begin; update accounts set balance = balance - 1 where id = ${a * 7};
+          update accounts set balance = balance + 1 where id = ${b * 7};
+          delete from accounts where id = ${1000000 + moves};
+          insert into accounts values (${1000001 + moves}, 0, 'new') on duplicate key update note = 'again'; commit`)
+        await breathe()
+      }
+    }
+    const writer = write()
+    try {
+      const { rows, chunks, note } = await readTable(db.url, 'accounts', { lanes: 3 })
+      assert.equal(note, undefined)
+      assert.ok(chunks > 5, `${chunks} chunks`)
+      assert.equal(new Set(rows.map(row => row[0])).size, rows.length)
+      assert.ok(rows.length === 20000 || rows.length === 20001, `${rows.length}`)
+      assert.equal(
+        rows.reduce((sum, row) => sum + BigInt(row[1]!), 0n),
+        2000000n,
+      )
+    } finally {
+      stop = true
+      await writer
+    }
+    assert.ok(moves > 0)
+  })
+
+  it('reads since a watermark', async () => {
+    await db.query('create table steps (id int primary key, at timestamp(6) null, v int)')
+    await db.query(`insert into steps values (1, '2026-01-31 23:54:59.999999', 1), (2, '2026-01-31 23:55:00', 2),
+      (3, '2026-02-01 00:00:00', 3), (4, null, 4)`)
+    const since = (column: string, value: string) => readTable(db.url, 'steps', { since: { column, value } })
+    const ids = async (column: string, value: string) => (await since(column, value)).rows.map(row => row[0])
+    assert.deepEqual(await ids('at', '2026-01-31 23:55:00.000000+00'), ['2', '3'])
+    assert.deepEqual(await ids('v', '3'), ['3', '4'])
+  })
+
+  it('falls back to one lane without the RELOAD privilege, and says so', async () => {
+    const user = `u_${db.name.slice(-8)}`
+    await db.query(
+      `create user '${user}'@'%' identified by 's3cret!'; grant select on ${db.name}.* to '${user}'@'%'`,
+    )
+    const url = new URL(db.url)
+    url.username = user
+    url.password = 's3cret!'
+    try {
+      const { rows, note } = await readTable(url.href, 'steps')
+      assert.equal(rows.length, 4)
+      assert.match(note!, /one lane instead of 2: .*RELOAD/)
+      url.password = 'wr0ng'
+      await assert.rejects(source(url.href).probe(signal), (error: Error) => {
+        assert.doesNotMatch(JSON.stringify([error.message, error.stack]), /wr0ng/)
+        return failsWith('AUTH_FAILED', /^legacy: /)(error)
+      })
+    } finally {
+      await db.query(`drop user '${user}'@'%'`)
+    }
+  })
+
+  it('names what is wrong', async () => {
+    const from = source(db.url)
+    await assert.rejects(from.describe(spec('acounts'), signal), (error: EngineError) => {
+      assert.match(error.hint!, /accounts/)
+      return failsWith('TABLE_MISSING', /^legacy: .*acounts/)(error)
+    })
+    const url = new URL(db.url)
+    url.pathname = '/no_such_database'
+    await assert.rejects(source(url.href).probe(signal), failsWith('CONNECTION_FAILED', /^legacy: /))
+    url.port = '1'
+    await assert.rejects(source(url.href).probe(signal), failsWith('CONNECTION_FAILED', /^legacy: /))
+    await assert.rejects(from.probe(AbortSignal.abort()), failsWith('INTERRUPTED', /^legacy: /))
+    await from.probe(signal)
+    await source(db.url.replace(/^mysql:/, 'mariadb:')).probe(signal)
+  })
+
+  it('notes tables whose engine has no snapshots', async () => {
+    await db.query('create table old (id int primary key) engine = myisam')
+    assert.match((await readTable(db.url, 'old')).note!, /old \(MyISAM\)/)
+  })
+})
+
+const floatText = (server: unknown) => (Object.is(Number(server), -0) ? '-0' : String(Number(server)))
+
+describe('mysql row decoder', () => {
+  const column = (logical: string): Column => {
+    return { name: `c_${logical}`, type: typeFromName(logical)!, nullable: true, native: logical }
+  }
+  const decode = (columns: Column[], packet: Buffer) => {
+    const builder = new BatchBuilder('legacy.t', columns, limits)
+    new RowDecoder('legacy.t', builder).decode(packet, 0, packet.length)
+    return rowsOf(builder.batch())[0]
+  }
+  const field = (text: string) => Buffer.from([text.length, ...Buffer.from(text)])
+
+  const all = ['INTEGER', 'UBIGINT', 'DECIMAL(20,3)', 'DOUBLE', 'DATE', 'TIMESTAMP', 'VARCHAR'].map(column)
+  const values = [
+    '-12',
+    '18446744073709551615',
+    '-0.001',
+    '1.5e10',
+    '2024-02-29',
+    '2024-02-29 01:02:03.5',
+    'x',
+  ]
+  const packet = Buffer.concat(values.map(field))
+
+  it('decodes a whole packet and refuses every cut of it', () => {
+    const exact = [...values.slice(0, 3), '15000000000', '2024-02-29', '2024-02-29 01:02:03.500000', 'x']
+    assert.deepEqual(decode(all, packet), exact)
+    for (let length = 0; length < packet.length; length++)
+      assert.throws(
+        () => decode(all, packet.subarray(0, length)),
+        failsWith('DECODE_FAILED', /^legacy\.t\.c_\S+: row 1 /),
+      )
+    assert.throws(
+      () => decode(all, Buffer.concat([packet, Buffer.of(0)])),
+      failsWith('DECODE_FAILED', /follow/),
+    )
+  })
+
+  it('never throws anything but an engine error, whatever the bytes', () => {
+    const hostile = fc.oneof(
+      fc.uint8Array({ maxLength: 80 }),
+      fc
+        .array(fc.tuple(fc.nat(packet.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 })
+        .map(edits => {
+          const copy = Uint8Array.from(packet)
+          for (const [at, byte] of edits) copy[at] = byte
+          return copy
+        }),
+    )
+    fc.assert(
+      fc.property(hostile, bytes => {
+        try {
+          decode(all, Buffer.from(bytes))
+        } catch (error) {
+          assert.ok(error instanceof EngineError)
+          assert.ok(['DECODE_FAILED', 'VALUE_INEXACT'].includes(error.code), error.code)
+        }
+      }),
+      { numRuns: 5000 },
+    )
+  })
+
+  it('refuses what is out of range or not of the type', () => {
+    const bad: [string, string[]][] = [
+      ['TINYINT', ['128', '-129', '', '-', '1.0', '1e2', '+1', ' 1']],
+      ['UINTEGER', ['4294967296', '-1', '99999999999999999999']],
+      ['BIGINT', ['9223372036854775808', '-9223372036854775809', '100000000000000000000']],
+      ['UBIGINT', ['18446744073709551616', '-1', '-18446744073709551615', '99999999999999999999']],
+      ['DECIMAL(5,2)', ['1000.00', '1.001', '', '.', '-', '1.2.3', '1e2']],
+      ['DOUBLE', ['', '-', '.', 'e5', '1e', '1e+', 'nan', '0x10', '1e999', '1 ']],
+      ['FLOAT', ['0.1']],
+      ['DATE', ['2026-1-01', '2026/01/01', '2026-01-0x', '2026-01-01 00:00:00']],
+      ['TIMESTAMP', ['2026-01-01', '2026-01-01 24:00:00', '2026-01-01 00:60:00', '2026-01-01 00:00:00.']],
+    ]
+    for (const [logical, texts] of bad)
+      for (const text of texts)
+        assert.throws(() => decode([column(logical)], field(text)), failsWith('DECODE_FAILED', /row 1/), text)
+  })
+
+  it('is exact for every integer, decimal and double', () => {
+    const longs = fc.oneof(
+      fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      fc.maxSafeInteger().map(BigInt),
+    )
+    fc.assert(
+      fc.property(longs, decimals(38, 9), f64, (long, decimal, double) => {
+        const columns = ['BIGINT', 'DECIMAL(38,9)', 'DOUBLE'].map(column)
+        const row = decode(columns, Buffer.concat([String(long), decimal, String(double)].map(field)))
+        assert.deepEqual(row, [String(long), decimal.replace(/^-(?=[0.]*$)/, ''), String(double)])
+      }),
+      { numRuns: 3000 },
+    )
+  })
+})
