@@ -1,0 +1,40 @@
+import { join } from 'node:path'
+import { type DestinationStream, destination, type Logger, pino } from 'pino'
+import { redact } from './output.ts'
+
+const KEYS = ['password', 'url', 'token', 'authorization', 'Authorization']
+
+export interface LogOptions {
+  /** Where lines go: a file (its folder is made); or `nightfreight.log` in `folder`; or else standard error. */
+  file?: string
+  folder?: string
+  /** Default `info`. */
+  level?: string
+  /** Masked wherever they appear in a line. Read at every line: may be filled once the job is known. */
+  secrets?: readonly string[]
+  /** For tests: takes the lines instead. */
+  stream?: DestinationStream
+}
+
+/** A logger of JSON lines that never shows a password, URL or token. */
+export function createLog(options: LogOptions = {}): Logger {
+  const { folder, level = 'info', secrets = [] } = options
+  const file = options.file ?? (folder === undefined ? undefined : join(folder, 'nightfreight.log'))
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: label => ({ level: label }) },
+      redact: { paths: KEYS.flatMap(key => [key, `*.${key}`, `*.*.${key}`]), censor: '***' },
+      hooks: { streamWrite: line => redact(line, secrets) },
+    },
+    // Synchronous: the last lines before a crash are the ones that matter.
+    options.stream ?? destination({ dest: file ?? 2, mkdir: file !== undefined, sync: true }),
+  )
+}
+
+/** The logger of one task of a run. */
+export function taskLogger(log: Logger, run: string, task: string): Logger {
+  return log.child({ run, task })
+}

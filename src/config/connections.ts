@@ -1,0 +1,52 @@
+import { z } from 'zod'
+import { EngineError } from '../../engine/errors.ts'
+import type { Connector } from '../connectors/define.ts'
+import { connectorFor } from '../connectors/index.ts'
+import type { Document } from './document.ts'
+import type { JobConnection } from './job.ts'
+import type { JobYaml } from './schema.ts'
+import { secretsIn } from './secrets.ts'
+import { validate } from './validate.ts'
+
+/** Finds each connection's connector by its URL and parses its settings; problems go to the document. */
+export function readConnections(
+  document: Document,
+  connections: JobYaml['connections'],
+  folder: string,
+  registry: readonly Connector[],
+): Record<string, JobConnection> {
+  const read: Record<string, JobConnection> = {}
+  for (const [name, value] of Object.entries(connections)) {
+    const settings = typeof value === 'string' ? { url: value } : value
+    const path = ['connections', name]
+    const urlPath = typeof value === 'string' ? path : [...path, 'url']
+    if (typeof settings.url !== 'string') {
+      document.problem(urlPath, `connections.${name} needs "url": a string`)
+      continue
+    }
+    const connector = find(document, urlPath, settings.url, registry)
+    if (!connector) continue
+    const { config: schema } = connector
+    const before = document.count
+    const config = validate(
+      document,
+      path,
+      schema instanceof z.ZodObject ? schema.strict() : schema,
+      settings,
+    )
+    if (document.count > before) continue
+    const secrets = [...new Set([...secretsIn(settings), ...secretsIn(config)])]
+    read[name] = { name, connector, config, context: { name, baseDir: folder }, secrets }
+  }
+  return read
+}
+
+function find(document: Document, path: string[], url: string, registry: readonly Connector[]) {
+  try {
+    return connectorFor(url, registry)
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+    document.problem(path, `${path.join('.')}: ${error.message}`)
+    return undefined
+  }
+}

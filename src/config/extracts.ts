@@ -1,0 +1,63 @@
+import type { ExtractSpec } from '../../engine/ports.ts'
+import type { Document } from './document.ts'
+import type { JobConnection } from './job.ts'
+import { didYouMean } from './nearest.ts'
+import { commonExtract, IDENTIFIER, type JobYaml } from './schema.ts'
+import { validate } from './validate.ts'
+
+const COMMON = Object.keys(commonExtract.shape)
+
+/** Splits each extract's keys between the common ones and its connector's, and checks both. */
+export function readExtracts(
+  document: Document,
+  yaml: JobYaml,
+  connections: Record<string, JobConnection>,
+): { extracts: ExtractSpec[]; pools: Record<string, string> } {
+  const extracts: ExtractSpec[] = []
+  const pools: Record<string, string> = {}
+  for (const [name, keys] of Object.entries(yaml.extract)) {
+    const path = ['extract', name]
+    if (!IDENTIFIER.test(name))
+      document.problem(path, `extract "${name}": a name is letters, digits and _, not a digit first`, 'key')
+    const connection = typeof keys.from === 'string' ? connections[keys.from] : undefined
+    const shape = connection?.connector.extract.shape ?? {}
+    // A key that the connector declares is the connector's, even where its name is a common one.
+    const isCommon = ([key]: [string, unknown]) => COMMON.includes(key) && !Object.hasOwn(shape, key)
+    const entries = Object.entries(keys)
+    const common = validate(document, path, commonExtract, Object.fromEntries(entries.filter(isCommon)))
+    if (typeof keys.from === 'string' && !Object.hasOwn(yaml.connections, keys.from))
+      document.problem(
+        [...path, 'from'],
+        `extract.${name}.from: no connection "${keys.from}"${didYouMean(keys.from, Object.keys(yaml.connections))}`,
+      )
+    if (!connection) continue
+    const { connector } = connection
+    const own = Object.fromEntries(entries.filter(entry => !isCommon(entry)))
+    const param = common?.incremental?.param
+    if (param !== undefined) {
+      const option = ['sinceParam', 'since_param'].find(key => Object.hasOwn(shape, key))
+      if (option) own[option] = param
+      else
+        document.problem(
+          [...path, 'incremental', 'param'],
+          `extract.${name}.incremental.param: a ${connector.name} connection takes no parameter`,
+          'key',
+        )
+    }
+    const options = validate(document, path, connector.extract.strict(), own, COMMON)
+    if (!connector.capabilities.source)
+      document.problem([...path, 'from'], `extract.${name}.from: ${connector.name} cannot be read from`)
+    if (common?.incremental && !connector.capabilities.incremental)
+      document.problem(
+        [...path, 'incremental'],
+        `extract.${name}.incremental: ${connector.name} reads whole tables only`,
+        'key',
+      )
+    if (!common) continue
+    const { from, key, columns, incremental, pool } = common
+    const since = incremental && { incremental: { column: incremental.column, lag: incremental.lag } }
+    extracts.push({ name, from, key, columns, ...since, options })
+    if (pool !== undefined) pools[name] = pool
+  }
+  return { extracts, pools }
+}

@@ -1,0 +1,73 @@
+import type { ExtractSpec, LoadSpec } from '../../engine/ports.ts'
+import type { ConnectionContext, Connector } from '../connectors/define.ts'
+
+/** One connection of a job, its settings parsed by its connector. */
+export interface JobConnection {
+  name: string
+  connector: Connector
+  /** What the connector's `config` schema made of the settings. May hold secrets: never print it. */
+  config: unknown
+  context: ConnectionContext
+  /** Strings of the settings that no output may show. */
+  secrets: string[]
+}
+
+/** One SQL file; `file` is relative to the job's folder, with forward slashes, for messages. */
+export interface SqlFile {
+  file: string
+  sql: string
+}
+
+export interface Model extends SqlFile {
+  name: string
+}
+
+/** A set check, or a row check where it names the model whose rows it judges. */
+export interface Check extends SqlFile {
+  name: string
+  model?: string
+}
+
+export interface Schedule {
+  cron: string
+  /** IANA name. */
+  timezone: string
+  catchup: boolean
+  maxActiveRuns: number
+  dependsOnPast: boolean
+}
+
+export interface Sla {
+  /** Milliseconds from the run's start to its end. */
+  maxDuration?: number
+  /** Milliseconds between the newest row and the run. */
+  maxDataLag?: number
+  /** 0 to 1. */
+  minQualityScore?: number
+}
+
+/** A job's folder, read, checked, and trusted from here on. */
+export interface JobSpec {
+  job: string
+  /** Absolute path. */
+  folder: string
+  schedule?: Schedule
+  connections: Record<string, JobConnection>
+  extracts: ExtractSpec[]
+  /** Extract name → name of the pool that bounds how many run at once. */
+  pools: Record<string, string>
+  models: Model[]
+  checks: Check[]
+  macros: SqlFile[]
+  loads: LoadSpec[]
+  /** Share of bad rows, 0 to 1, above which the run stops. */
+  quality: { maxErrorRate: number }
+  sla?: Sla
+  /** Memory in bytes. */
+  resources: { memory: number; threads: number }
+  parallelism: { maxParallelExtracts: number }
+  /** Rows. */
+  chunking: { defaultChunkSize: number }
+  /** SHA-256 (hex) over job.yaml's text and every SQL file: it changes when any of them does. */
+  hash: string
+}

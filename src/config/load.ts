@@ -1,0 +1,77 @@
+import { join, resolve } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
+import type { Connector } from '../connectors/define.ts'
+import { connectors } from '../connectors/index.ts'
+import { readConnections } from './connections.ts'
+import { Document } from './document.ts'
+import { readExtracts } from './extracts.ts'
+import { readFolder } from './folder.ts'
+import type { JobSpec } from './job.ts'
+import { fileProblems, readLoads } from './loads.ts'
+import { type JobYaml, jobSchema } from './schema.ts'
+import { validate } from './validate.ts'
+
+/**
+ * Reads and checks a job's folder. `${VAR}` in job.yaml's values comes from `env`.
+ * Fails with CONFIG_INVALID and one `file:line:column: message` a line for everything that is wrong.
+ */
+export async function loadJob(
+  folder: string,
+  env: Record<string, string | undefined>,
+  registry: readonly Connector[] = connectors,
+): Promise<JobSpec> {
+  const files = await readFolder(folder)
+  const document = new Document(join(folder, 'job.yaml'), files.yaml, env)
+  const yaml = validate(document, [], jobSchema, document.value ?? {})
+  document.throwIfAny()
+  if (!yaml) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
+
+  const connections = readConnections(document, yaml.connections, resolve(folder), registry)
+  const { extracts, pools } = readExtracts(document, yaml, connections)
+  const loads = readLoads(document, yaml, connections, files)
+  document.throwIfAny()
+  const problems = fileProblems(yaml, files)
+  if (problems.length > 0)
+    throw new EngineError('CONFIG_INVALID', problems.map(problem => join(folder, problem)).join('\n'))
+
+  const { models, checks, macros, hash } = files
+  return {
+    ...settings(yaml),
+    folder: resolve(folder),
+    connections,
+    extracts,
+    pools,
+    models,
+    checks,
+    macros,
+    loads,
+    hash,
+  }
+}
+
+function settings(yaml: JobYaml) {
+  const { schedule, sla, resources } = yaml
+  return {
+    job: yaml.job,
+    ...(schedule && {
+      schedule: {
+        cron: schedule.cron,
+        timezone: schedule.timezone,
+        catchup: schedule.catchup,
+        maxActiveRuns: schedule.max_active_runs,
+        dependsOnPast: schedule.depends_on_past,
+      },
+    }),
+    ...(sla && {
+      sla: {
+        ...(sla.max_duration !== undefined && { maxDuration: sla.max_duration }),
+        ...(sla.max_data_lag !== undefined && { maxDataLag: sla.max_data_lag }),
+        ...(sla.min_quality_score !== undefined && { minQualityScore: sla.min_quality_score }),
+      },
+    }),
+    quality: { maxErrorRate: yaml.quality.max_error_rate },
+    resources: { memory: resources.memory, threads: resources.threads },
+    parallelism: { maxParallelExtracts: yaml.parallelism.max_parallel_extracts ?? resources.threads },
+    chunking: { defaultChunkSize: yaml.chunking.default_chunk_size },
+  }
+}

@@ -1,0 +1,111 @@
+import { availableParallelism } from 'node:os'
+import { z } from 'zod'
+import type { InexactPolicy } from '../../engine/types/logical.ts'
+import { parseBytes, parseDuration, parseNumber } from './units.ts'
+
+/** A scalar read by `parse`, which returns undefined for what it cannot read. */
+function scalar<T>(expected: string, parse: (value: unknown) => T | undefined) {
+  return z.unknown().transform((value, context): T => {
+    const parsed = parse(value)
+    if (parsed !== undefined) return parsed
+    context.addIssue({ code: 'custom', message: `expected ${expected}` })
+    return z.NEVER
+  })
+}
+
+const within = (min: number, max: number) => (value: unknown) => {
+  const number = parseNumber(value)
+  return number !== undefined && number >= min && number <= max ? number : undefined
+}
+const share = scalar('a number from 0 to 1', within(0, 1))
+const count = scalar('a whole number from 1', value => {
+  const number = within(1, Number.MAX_SAFE_INTEGER)(value)
+  return Number.isInteger(number) ? number : undefined
+})
+const millis = scalar('a duration such as 30s, 5m or 6h', value => {
+  const micros = typeof value === 'string' ? parseDuration(value) : value === 0 ? 0 : undefined
+  return micros === undefined ? undefined : micros / 1000
+})
+const lag = scalar("a duration such as 5m, or a whole number for an integer column's units", value => {
+  const units = parseNumber(value)
+  if (units !== undefined) return Number.isSafeInteger(units) && units >= 0 ? units : undefined
+  return typeof value === 'string' ? parseDuration(value) : undefined
+})
+const bytes = scalar('a size such as 512MB or 1GB', value =>
+  typeof value === 'string' ? parseBytes(value) : undefined,
+)
+const POLICIES: readonly InexactPolicy[] = ['null', 'fail', 'quarantine', 'text']
+const policy = scalar('null, fail, quarantine or text', value =>
+  POLICIES.find(name => name === (value === null ? 'null' : value)),
+)
+const names = z
+  .union([z.string().min(1), z.array(z.string().min(1))])
+  .transform(value => (typeof value === 'string' ? [value] : value))
+const cron = scalar('a cron expression of 5 fields, such as "0 2 * * *"', value =>
+  typeof value === 'string' && value.trim().split(/\s+/).length === 5 ? value.trim() : undefined,
+)
+const timezone = scalar('an IANA time zone, such as Europe/Berlin', value => {
+  try {
+    return typeof value === 'string' && new Intl.DateTimeFormat('en', { timeZone: value }) ? value : undefined
+  } catch {
+    return undefined
+  }
+})
+
+/** Names that become tables of models and parts of paths. */
+export const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/
+
+/** The keys that every extract may have; all others are its connector's. */
+export const commonExtract = z.strictObject({
+  from: z.string(),
+  key: names.default([]),
+  incremental: z
+    .strictObject({ column: z.string(), lag: lag.default(0), param: z.string().optional() })
+    .optional(),
+  columns: z.record(z.string(), policy).default({}),
+  pool: z.string().optional(),
+})
+
+const load = z.strictObject({
+  to: z.string(),
+  from: z.string(),
+  key: names,
+  mode: z.literal('merge').default('merge'),
+  newer: z.string().optional(),
+  insert_only: names.default([]),
+  stamp: z.string().optional(),
+})
+
+/** job.yaml, but for connections and extracts, whose keys depend on their connectors. */
+export const jobSchema = z.strictObject({
+  job: scalar('a name of letters, digits, _ and -', value =>
+    typeof value === 'string' && /^[A-Za-z0-9_][A-Za-z0-9_-]*$/.test(value) ? value : undefined,
+  ),
+  schedule: z
+    .strictObject({
+      cron,
+      timezone: timezone.default('UTC'),
+      catchup: z.boolean().default(false),
+      max_active_runs: count.default(1),
+      depends_on_past: z.boolean().default(false),
+    })
+    .optional(),
+  connections: z.record(z.string(), z.union([z.string(), z.record(z.string(), z.unknown())])),
+  extract: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
+  load: z.record(z.string(), load).default({}),
+  quality: z.strictObject({ max_error_rate: share.default(0.05) }).prefault({}),
+  sla: z
+    .strictObject({
+      max_duration: millis.optional(),
+      max_data_lag: millis.optional(),
+      min_quality_score: share.optional(),
+    })
+    .optional(),
+  resources: z
+    .strictObject({ memory: bytes.default(1e9), threads: count.default(() => availableParallelism()) })
+    .prefault({}),
+  parallelism: z.strictObject({ max_parallel_extracts: count.optional() }).prefault({}),
+  chunking: z.strictObject({ default_chunk_size: count.default(50_000) }).prefault({}),
+})
+
+export type JobYaml = z.output<typeof jobSchema>

@@ -1,0 +1,117 @@
+import { z } from 'zod'
+import type { Document, Path } from './document.ts'
+import { didYouMean } from './nearest.ts'
+
+type Issue = z.core.$ZodIssue
+
+const NAMES: Record<string, string> = {
+  object: 'a mapping',
+  record: 'a mapping',
+  array: 'a list',
+  int: 'a whole number',
+}
+
+/**
+ * Parses `value`, which stands at `path`, by `schema`. Every issue becomes a problem of the document, with its
+ * place, the nearest valid name, and what was expected and found; the result is then undefined.
+ * `alsoKnown`: keys valid at `path` that the schema does not list.
+ */
+export function validate<S extends z.ZodType>(
+  document: Document,
+  path: Path,
+  schema: S,
+  value: unknown,
+  alsoKnown: readonly string[] = [],
+): z.output<S> | undefined {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  for (const issue of result.error.issues) report(document, path, schema, value, issue, alsoKnown)
+  return undefined
+}
+
+function report(
+  document: Document,
+  base: Path,
+  schema: z.ZodType,
+  value: unknown,
+  issue: Issue,
+  alsoKnown: readonly string[],
+): void {
+  const inner = issue.path.filter(part => typeof part !== 'symbol')
+  const path = [...base, ...inner]
+  const where = path.length === 0 ? 'the file' : path.join('.')
+  if (issue.code === 'unrecognized_keys') {
+    const known = [...keysAt(schema, inner), ...(inner.length === 0 ? alsoKnown : [])]
+    for (const key of issue.keys) {
+      const hint = didYouMean(key, known) || (known.length ? `; known keys: ${known.join(', ')}` : '')
+      const scope = path.length === 0 ? '' : ` in ${where}`
+      document.problem([...path, key], `unknown key "${key}"${scope}${hint}`, 'key')
+    }
+    return
+  }
+  // A union's branch that failed below the top is the one that was meant.
+  if (issue.code === 'invalid_union') {
+    const meant = issue.errors.find(branch =>
+      branch.every(i => i.path.length > 0 || i.code === 'unrecognized_keys'),
+    )
+    if (meant && meant.length > 0) {
+      for (const each of meant)
+        report(document, base, schema, value, { ...each, path: [...issue.path, ...each.path] }, alsoKnown)
+      return
+    }
+  }
+  const found = at(value, inner)
+  const wanted = expected(issue)
+  if (found === undefined && path.length > 0) {
+    const parent = path.length === 1 ? 'the file' : path.slice(0, -1).join('.')
+    document.problem(path, `${parent} needs "${path.at(-1)}"${wanted ? `: ${wanted}` : ''}`)
+    return
+  }
+  const near =
+    issue.code === 'invalid_value' && typeof found === 'string'
+      ? didYouMean(found, issue.values.map(String))
+      : ''
+  document.problem(
+    path,
+    `${where}: ${wanted ? `expected ${wanted}` : issue.message}; found ${document.found(path, found)}${near}`,
+  )
+}
+
+function expected(issue: Issue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return NAMES[issue.expected] ?? `a ${issue.expected}`
+    case 'invalid_value':
+      return issue.values.map(value => String(value)).join(', ')
+    case 'invalid_union':
+      return [...new Set(issue.errors.flatMap(branch => branch.map(expected)))].filter(Boolean).join(' or ')
+    case 'custom':
+      return issue.message.startsWith('expected ') ? issue.message.slice('expected '.length) : ''
+    default:
+      return ''
+  }
+}
+
+function at(value: unknown, path: Path): unknown {
+  for (const part of path) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = (value as Record<string | number, unknown>)[part]
+  }
+  return value
+}
+
+/** The keys a schema knows at a path: for suggestions. */
+export function keysAt(schema: unknown, path: Path): string[] {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodNullable)
+    return keysAt(schema.unwrap(), path)
+  if (schema instanceof z.ZodPipe) return keysAt(schema.in, path)
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap(option => keysAt(option, path))
+  const [first, ...rest] = path
+  if (schema instanceof z.ZodObject) {
+    if (first === undefined) return Object.keys(schema.shape)
+    return keysAt(schema.shape[first], rest)
+  }
+  if (schema instanceof z.ZodRecord && first !== undefined) return keysAt(schema.valueType, rest)
+  if (schema instanceof z.ZodArray && first !== undefined) return keysAt(schema.element, rest)
+  return []
+}

@@ -1,0 +1,26 @@
+import { EngineError } from '../../engine/errors.ts'
+import { nearest } from '../config/nearest.ts'
+import type { Connector } from './define.ts'
+import mysql from './mysql/index.ts'
+
+/** Every connector there is. A new one adds its import and its place in this list. */
+export const connectors: readonly Connector[] = [mysql]
+
+/**
+ * The connector that a URL's scheme selects. Messages never show the URL, which may hold a password.
+ * Fails with CONFIG_INVALID where the URL has no scheme or one that no connector declares.
+ */
+export function connectorFor(url: string, among: readonly Connector[] = connectors): Connector {
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
+  const schemes = among.flatMap(connector => connector.schemes)
+  const found = among.find(connector => scheme !== undefined && connector.schemes.includes(scheme))
+  if (found) return found
+  const list = `known schemes: ${schemes.join(', ')}`
+  if (scheme === undefined)
+    throw new EngineError('CONFIG_INVALID', `a connection's URL must begin with a scheme; ${list}`)
+  const near = nearest(scheme, schemes)
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `no connector for scheme "${scheme}"${near ? `; did you mean "${near}"?` : ''}; ${list}`,
+  )
+}

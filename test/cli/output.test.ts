@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { EngineError } from '../../engine/errors.ts'
+import { createLog, taskLogger } from '../../src/cli/log.ts'
+import { printError, redact } from '../../src/cli/output.ts'
+
+function sink() {
+  const lines: string[] = []
+  return { lines, write: (text: string) => lines.push(text) }
+}
+
+test('errors have a code, a hint and an exit code', () => {
+  const stream = sink()
+  const error = new EngineError('CONNECTION_FAILED', 'legacy: refused', {
+    hint: 'Is it up?',
+    cause: new Error('deep'),
+  })
+  assert.equal(printError(error, false, { stream }), 75)
+  assert.equal(stream.lines.join(''), 'error CONNECTION_FAILED: legacy: refused\nhint: Is it up?\n')
+  printError(error, false, { stream, debug: true })
+  assert.match(stream.lines[1] ?? '', /caused by Error: deep/)
+})
+
+test('unexpected errors show a stack with debug only', () => {
+  const stream = sink()
+  assert.equal(printError(new TypeError('boom'), false, { stream }), 1)
+  assert.doesNotMatch(stream.lines[0] ?? '', /output\.test/)
+  printError(new TypeError('boom'), false, { stream, debug: true })
+  assert.match(stream.lines[1] ?? '', /output\.test/)
+})
+
+test('errors as JSON', () => {
+  const stream = sink()
+  printError(new EngineError('TIMEOUT', 'p"w'), true, { stream, secrets: ['p"w'] })
+  assert.deepEqual(JSON.parse(stream.lines[0] ?? ''), {
+    event: 'error',
+    code: 'TIMEOUT',
+    category: 'TIMEOUT_ERROR',
+    message: '***',
+    exit: 75,
+  })
+})
+
+test('redact', () => {
+  assert.equal(redact('a hunter2 b hunter22', ['hunter2', 'hunter22', '']), 'a *** b ***')
+  assert.equal(redact('postgres://me:pw@host/db', []), 'postgres://me:***@host/db')
+})
+
+test('logs mask keys and secrets and carry run and task', () => {
+  const stream = sink()
+  const log = taskLogger(createLog({ stream, secrets: ['s3cret'] }), 'r1', 'extract')
+  log.info({ password: 'x', at: { url: 'u', headers: { authorization: 'b' } } }, 'key is s3cret')
+  const line = JSON.parse(stream.lines[0] ?? '')
+  assert.equal(typeof line.time, 'string')
+  delete line.time
+  assert.deepEqual(line, {
+    level: 'info',
+    run: 'r1',
+    task: 'extract',
+    password: '***',
+    at: { url: '***', headers: { authorization: '***' } },
+    msg: 'key is ***',
+  })
+})

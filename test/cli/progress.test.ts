@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { stripVTControlCharacters } from 'node:util'
+import { formatSpan, Meter } from '../../src/cli/meter.ts'
+import { createProgress } from '../../src/cli/progress.ts'
+
+function setup(t: TestContext, json: boolean, isTTY: boolean) {
+  t.mock.timers.enable({ apis: ['setInterval', 'Date'], now: 0 })
+  const written: string[] = []
+  const stream = { columns: 60, write: (text: string) => written.push(text) }
+  return { written, progress: createProgress({ stream, json, isTTY }) }
+}
+
+test('plain lines in a pipe', t => {
+  const { written, progress } = setup(t, false, false)
+  progress.task('members', 40_000)
+  t.mock.timers.tick(5000)
+  progress.advance('members', 10_000)
+  t.mock.timers.tick(5000)
+  progress.advance('members', 10_000)
+  progress.note('hello')
+  progress.done('members', '3 in quarantine')
+  progress.close()
+  progress.note('late')
+  assert.deepEqual(written, [
+    'members: started\n',
+    'members: 10,000 of ~40,000 rows, 2,000 rows/s, 15s left\n',
+    'hello\n',
+    'members: done, 20,000 rows in 10s, 2,000 rows/s, 3 in quarantine\n',
+  ])
+})
+
+test('live lines on a terminal are redrawn, never wrapped, and gone at the end', t => {
+  const { written, progress } = setup(t, false, true)
+  progress.task('a')
+  progress.task('b'.repeat(100))
+  t.mock.timers.tick(100)
+  assert.ok(written.at(-1)?.startsWith('\x1b[2A\x1b[0J'))
+  for (const line of written.join('').split('\n')) assert.ok(stripVTControlCharacters(line).length < 60)
+  progress.done('a')
+  assert.equal(written.at(-1), `\x1b[2A\x1b[0Ja: done, 0.1s\n  ${'b'.repeat(57)}\n`)
+  progress.close()
+  assert.equal(written.at(-1), '\x1b[1A\x1b[0J')
+})
+
+test('events', t => {
+  const { written, progress } = setup(t, true, true)
+  progress.task('m', 10)
+  progress.advance('m', 5)
+  t.mock.timers.tick(1000)
+  progress.done('m')
+  progress.close()
+  assert.deepEqual(
+    written.map(line => JSON.parse(line)),
+    [
+      { event: 'started', time: '1970-01-01T00:00:00.000Z', task: 'm', total: 10 },
+      { event: 'progress', time: '1970-01-01T00:00:01.000Z', task: 'm', rows: 5, total: 10 },
+      { event: 'done', time: '1970-01-01T00:00:01.000Z', task: 'm', rows: 5, ms: 1000 },
+    ],
+  )
+})
+
+test('the rate is smoothed', () => {
+  const meter = new Meter(0, 10_000)
+  meter.add(1000, 1000)
+  assert.equal(meter.rate, 1000)
+  assert.equal(meter.left, 9000)
+  meter.add(0, 2000)
+  assert.ok((meter.rate ?? 0) > 800 && (meter.rate ?? 0) < 1000)
+})
+
+test('spans', () => {
+  for (const [ms, text] of [
+    [400, '0.4s'],
+    [12_000, '12s'],
+    [185_000, '3m 05s'],
+    [7_440_000, '2h 04m'],
+  ] as const)
+    assert.equal(formatSpan(ms), text)
+})

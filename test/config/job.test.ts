@@ -1,0 +1,259 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: variable references of job.yaml, not of this file
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { after, test } from 'node:test'
+import { z } from 'zod'
+import { EngineError } from '../../engine/errors.ts'
+import { loadJob } from '../../src/config/load.ts'
+import { secretsOf } from '../../src/config/secrets.ts'
+import { type Connector, defineConnector } from '../../src/connectors/define.ts'
+import { connectorFor } from '../../src/connectors/index.ts'
+
+const capabilities = { source: true, target: true, snapshot: true, parallel: true, incremental: true }
+const registry: Connector[] = [
+  defineConnector({
+    name: 'postgres',
+    schemes: ['postgres', 'postgresql'],
+    config: z.object({ url: z.string(), schema: z.string().optional() }),
+    extract: z.object({ table: z.string(), where: z.string().optional() }),
+    capabilities,
+    types: [],
+  }),
+  defineConnector({
+    name: 'http',
+    schemes: ['http', 'https'],
+    config: z.object({ url: z.string(), headers: z.record(z.string(), z.string()).optional() }),
+    extract: z.object({ path: z.string(), sinceParam: z.string().optional() }),
+    capabilities: { ...capabilities, target: false },
+    types: [],
+  }),
+]
+
+const root = await mkdtemp(join(tmpdir(), 'job-'))
+after(() => rm(root, { recursive: true }))
+let made = 0
+
+async function folder(yaml: string, files: Record<string, string> = {}): Promise<string> {
+  const path = join(root, `${++made}`, 'members')
+  for (const [file, text] of Object.entries({ 'job.yaml': yaml, ...files })) {
+    await mkdir(dirname(join(path, file)), { recursive: true })
+    await writeFile(join(path, file), text)
+  }
+  return path
+}
+
+const ENV = {
+  LEGACY: 'postgres://u:s3cr%40t@h/db',
+  WAREHOUSE: 'postgres://w:wpass@h/dw',
+  API: 'https://api/x',
+}
+
+const GOOD = `job: sync
+schedule: { cron: "0 2 * * *", depends_on_past: true }
+connections: { legacy: \${LEGACY}, warehouse: \${WAREHOUSE}, api: { url: \${API}, headers: { Authorization: Bearer \${TOKEN:-abc,d} } } }
+extract:
+  members:  { from: legacy, table: members, key: member_id, incremental: { column: updated_at, lag: 5m }, pool: legacy_pool, columns: { joined: null, x: text } }
+  payments: { from: api, path: /payments, key: [a, b], incremental: { column: id, lag: 10, param: since } }
+load:
+  dim_members: { to: warehouse, from: enriched, key: member_id, mode: merge, newer: updated_at, insert_only: created_at }
+sla: { max_duration: 6h, min_quality_score: 0.95 }
+resources: { memory: 512MB, threads: 3 }
+`
+const SQL = {
+  'enriched.sql': 'select 1',
+  'checks/total.sql': 'select 2',
+  'checks/enriched/email.sql': 'select 3',
+  '../macros/clean.sql': 'create macro c(x) as x',
+}
+
+test('a whole job', async () => {
+  const path = await folder(GOOD, SQL)
+  const spec = await loadJob(path, ENV, registry)
+  assert.deepEqual(spec.extracts, [
+    {
+      name: 'members',
+      from: 'legacy',
+      key: ['member_id'],
+      columns: { joined: 'null', x: 'text' },
+      incremental: { column: 'updated_at', lag: 300e6 },
+      options: { table: 'members' },
+    },
+    {
+      name: 'payments',
+      from: 'api',
+      key: ['a', 'b'],
+      columns: {},
+      incremental: { column: 'id', lag: 10 },
+      options: { path: '/payments', sinceParam: 'since' },
+    },
+  ])
+  assert.deepEqual(spec.loads, [
+    {
+      table: 'dim_members',
+      to: 'warehouse',
+      from: 'enriched',
+      key: ['member_id'],
+      insertOnly: ['created_at'],
+      newer: 'updated_at',
+    },
+  ])
+  assert.deepEqual(spec.schedule, {
+    cron: '0 2 * * *',
+    timezone: 'UTC',
+    catchup: false,
+    maxActiveRuns: 1,
+    dependsOnPast: true,
+  })
+  assert.deepEqual(spec.sla, { maxDuration: 6 * 3600e3, minQualityScore: 0.95 })
+  assert.deepEqual(spec.resources, { memory: 512e6, threads: 3 })
+  assert.deepEqual(spec.parallelism, { maxParallelExtracts: 3 })
+  assert.deepEqual(spec.chunking, { defaultChunkSize: 50_000 })
+  assert.deepEqual(spec.quality, { maxErrorRate: 0.05 })
+  assert.deepEqual(spec.pools, { members: 'legacy_pool' })
+  assert.deepEqual(spec.models, [{ name: 'enriched', file: 'enriched.sql', sql: 'select 1' }])
+  assert.deepEqual(spec.checks, [
+    { name: 'total', file: 'checks/total.sql', sql: 'select 2' },
+    { name: 'email', file: 'checks/enriched/email.sql', sql: 'select 3', model: 'enriched' },
+  ])
+  assert.equal(spec.macros[0]?.file, '../macros/clean.sql')
+  assert.deepEqual(spec.connections.api?.config, {
+    url: 'https://api/x',
+    headers: { Authorization: 'Bearer abc,d' },
+  })
+  const secrets = secretsOf(spec.connections)
+  for (const secret of ['s3cr%40t', 's3cr@t', 'wpass', 'abc,d']) assert.ok(secrets.includes(secret), secret)
+  assert.ok(!secrets.includes('https://api/x'))
+})
+
+test('the hash follows every file', async () => {
+  const hashes = new Set<string>()
+  for (const change of [
+    {},
+    { 'enriched.sql': 'select 9' },
+    { '../macros/clean.sql': '' },
+    { 'checks/total.sql': '' },
+  ])
+    hashes.add((await loadJob(await folder(GOOD, { ...SQL, ...change }), ENV, registry)).hash)
+  assert.equal(hashes.size, 4)
+  assert.ok(hashes.has((await loadJob(await folder(GOOD, SQL), ENV, registry)).hash))
+})
+
+const HEAD = 'job: j\nconnections: { legacy: "${LEGACY}", api: "${API}" }\n'
+const bad: [name: string, yaml: string, messages: string[]][] = [
+  [
+    'an unknown key',
+    `${HEAD}extract:\n  members: { from: legacy, table: t, incrementel: { column: a } }\n`,
+    ['job.yaml:4:38: unknown key "incrementel" in extract.members; did you mean "incremental"?'],
+  ],
+  [
+    'an unknown key at the top',
+    `${HEAD}extracts: {}\n`,
+    ['job.yaml:3:1: unknown key "extracts"; did you mean "extract"?'],
+  ],
+  [
+    'a wrong type',
+    `${HEAD}extract:\n  m: { from: legacy, table: 12 }\n`,
+    ['job.yaml:4:29: extract.m.table: expected a string; found 12'],
+  ],
+  [
+    'a missing key',
+    `${HEAD}extract:\n  m: { from: legacy }\n`,
+    ['job.yaml:4:3: extract.m needs "table": a string'],
+  ],
+  [
+    'several at once',
+    `${HEAD}quality: { max_error_rate: 5 }\nresources: { memory: lots }\nsla: { max_duration: 6x }\n`,
+    [
+      'job.yaml:3:28: quality.max_error_rate: expected a number from 0 to 1; found 5',
+      'job.yaml:4:22: resources.memory: expected a size such as 512MB or 1GB; found "lots"',
+      'job.yaml:5:22: sla.max_duration: expected a duration such as 30s, 5m or 6h; found "6x"',
+    ],
+  ],
+  [
+    'an unknown connection',
+    `${HEAD}extract:\n  m: { from: legcy, table: t }\n`,
+    ['job.yaml:4:14: extract.m.from: no connection "legcy"; did you mean "legacy"?'],
+  ],
+  [
+    'a load from nothing, into what cannot be loaded',
+    `${HEAD}extract:\n  m: { from: legacy, table: t }\nload:\n  x: { to: api, from: n, key: [] }\n`,
+    [
+      'job.yaml:6:12: load.x.to: http cannot be loaded into',
+      'job.yaml:6:23: load.x.from: no model or extract "n"',
+      'job.yaml:6:31: load.x.key: a merge needs a key',
+    ],
+  ],
+  [
+    'a variable that is not set',
+    'job: j\nconnections:\n  legacy: ${NOPE}\n',
+    ['job.yaml:3:11: connections.legacy: environment variable NOPE is not set'],
+  ],
+  [
+    'an unknown scheme',
+    'job: j\nconnections: { a: "postgrs://u:pw@h/d" }\n',
+    [
+      'job.yaml:2:19: connections.a: no connector for scheme "postgrs"; did you mean "postgres"?; known schemes: postgres, postgresql, http, https',
+    ],
+  ],
+  [
+    'a value from a variable shows the variable',
+    `${HEAD}load: { x: { to: legacy, from: m, key: a, mode: "\${LEGACY}" } }\n`,
+    ['job.yaml:3:49: load.x.mode: expected merge; found "${LEGACY}"'],
+  ],
+  [
+    'a parameter where the connector has none',
+    `${HEAD}extract:\n  m: { from: legacy, table: t, incremental: { column: a, param: s } }\n`,
+    ['job.yaml:4:58: extract.m.incremental.param: a postgres connection takes no parameter'],
+  ],
+]
+for (const [name, yaml, messages] of bad)
+  test(`refuses ${name}`, async () => {
+    const path = await folder(yaml)
+    await assert.rejects(loadJob(path, ENV, registry), (error: unknown) => {
+      assert.ok(error instanceof EngineError)
+      assert.equal(error.code, 'CONFIG_INVALID')
+      assert.deepEqual(
+        error.message.split('\n'),
+        messages.map(message => join(path, message)),
+      )
+      return true
+    })
+  })
+
+test('syntax errors and duplicate keys have a line', async () => {
+  await assert.rejects(
+    loadJob(await folder('job: j\njob: k\n'), {}, registry),
+    /job\.yaml:2:1: Map keys must be unique/,
+  )
+  await assert.rejects(loadJob(await folder('job: [j\n'), {}, registry), /job\.yaml:\d+:\d+: /)
+  await assert.rejects(
+    loadJob(await folder(''), {}, registry),
+    /job\.yaml:1:1: the file needs "(job|connections)"/,
+  )
+  await assert.rejects(loadJob(join(root, 'none'), {}, registry), /job\.yaml cannot be read/)
+})
+
+test('files whose names clash are refused', async () => {
+  const yaml = `${HEAD}extract: { m: { from: legacy, table: t } }\n`
+  await assert.rejects(
+    loadJob(await folder(yaml, { 'M.sql': '' }), ENV, registry),
+    /M\.sql: model "M" has the name of/,
+  )
+  await assert.rejects(
+    loadJob(await folder(yaml, { 'people.sql': '', 'checks/peple/a.sql': '' }), ENV, registry),
+    /checks\/peple\/a\.sql: no model "peple" to check; did you mean "people"\?/,
+  )
+})
+
+test('secrets cannot break the YAML', async () => {
+  const LEGACY = 'postgres://u:"}: [#\n@h/db'
+  const spec = await loadJob(await folder(`${HEAD}`), { ...ENV, LEGACY }, registry)
+  assert.deepEqual(spec.connections.legacy?.config, { url: LEGACY })
+})
+
+test('a connector is chosen by scheme', () => {
+  assert.equal(connectorFor('POSTGRES://x', registry).name, 'postgres')
+  assert.throws(() => connectorFor('./x', registry), /must begin with a scheme/)
+})
