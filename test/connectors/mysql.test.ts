@@ -229,13 +229,14 @@ describe('mysql source', async () => {
       columns.slice(1).map(column => typeName(column.type)),
       CASES.map(([, logical]) => logical),
     )
+    // Text throughout, because mysql2's own float parser is an ulp off now and then.
     const asText = CASES.map(([, logical, , text], index) => {
       const name = `c${index}`
-      if (logical === 'FLOAT' || logical === 'DOUBLE') return `${name} * 1e0 as ${name}`
+      if (logical === 'FLOAT' || logical === 'DOUBLE') return `concat(${name} * 1e0) as ${name}`
       return `${(text ?? 'concat(?)').replaceAll('?', name)} as ${name}`
     })
     const expected = await db.query(
-      `select cast(id as char) as id, ${asText.join(', ')} from every order by id`,
+      `select cast(id as char) as id, ${asText.join(', ')} from every order by every.id`,
     )
     rows.sort((a, b) => Number(a[0]) - Number(b[0]))
     assert.equal(rows.length, 1500)
@@ -250,8 +251,8 @@ describe('mysql source', async () => {
   it('reads FLOAT back bit for bit', async () => {
     await db.query('create table floats (id int auto_increment primary key, f float, d double)')
     // Adding zero: the server drops the sign of a -0 literal.
-    const singles = fc.sample(f32, 300).map(v => v + 0)
-    const doubles = fc.sample(f64, 300).map(v => v + 0)
+    const singles = fc.sample(f32, 3000).map(v => v + 0)
+    const doubles = fc.sample(f64, 3000).map(v => v + 0)
     const sql = (v: number) => v.toExponential(17)
     await db.query(
       `insert into floats (f, d) values ${singles.map((f, i) => `(${sql(f)}, ${sql(doubles[i]!)})`)}`,
