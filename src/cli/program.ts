@@ -1,0 +1,45 @@
+import { Command } from 'commander'
+import { EngineError } from '../../engine/errors.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+import { demoCommand } from './demo.ts'
+import { printError } from './output.ts'
+import { runCommand } from './run.ts'
+import { statusCommand } from './status.ts'
+import { validateCommand } from './validate.ts'
+
+const EXIT_CODES = `
+Exit codes:
+  0    done (bad rows below the threshold are in the quarantine: COMPLETED_WITH_ERRORS)
+  1    a defect of ours: please report it
+  2    the job, the command line or a privilege is wrong; a repeat gives the same
+  3    the quality gate or a check stopped the run
+  4    the data cannot be read or loaded as it is
+  75   a system failed in a way that passes: run the same command again
+  130  interrupted`
+
+/** Runs the command line; sets the process's exit code. */
+export async function program(argv: string[]): Promise<void> {
+  const command = new Command('nightfreight')
+    .description('Moves tables at night: extract, clean, find what changed, bulk-load.')
+    .version(packageJson.version)
+    .addCommand(runCommand())
+    .addCommand(validateCommand())
+    .addCommand(statusCommand())
+    .addCommand(demoCommand())
+    .addHelpText('after', EXIT_CODES)
+    .configureHelp({ showGlobalOptions: true })
+  for (const each of [command, ...command.commands]) each.exitOverride()
+  try {
+    await command.parseAsync(argv)
+  } catch (error) {
+    if (isUsage(error)) process.exitCode = error.exitCode === 0 ? 0 : 2
+    else process.exitCode = printError(error, argv.includes('--json'))
+  }
+}
+
+// Commander has printed its own message by then.
+function isUsage(error: unknown): error is { exitCode: number } {
+  return (
+    error instanceof Error && !(error instanceof EngineError) && error.constructor.name === 'CommanderError'
+  )
+}

@@ -1,0 +1,101 @@
+import { Command, InvalidArgumentError } from 'commander'
+import type { RunResult } from '../jobs/runJob.ts'
+import { runJob } from '../jobs/runJob.ts'
+import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { createLog } from './log.ts'
+import { printError } from './output.ts'
+import { createProgress } from './progress.ts'
+
+interface RunFlags {
+  at?: Date
+  fresh?: boolean
+  json?: boolean
+}
+
+export function runCommand(): Command {
+  return new Command('run')
+    .description('Run a job to its end; an interrupted run of it is continued')
+    .argument('<job>', "the job's folder")
+    .option('--at <time>', "the run's own time, ISO 8601 (default: now)", parseTime)
+    .option('--fresh', 'give up an interrupted run instead of continuing it')
+    .option('--json', 'print events and the result as JSON lines')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json',
+    )
+    .action(async (folder: string, flags: RunFlags) => {
+      process.exitCode = await run(folder, flags)
+    })
+}
+
+async function run(folder: string, { at, fresh, json = false }: RunFlags): Promise<number> {
+  const home = homeFolder()
+  const metadata = openMetadata(home)
+  const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
+  const log = createLog({ folder: home })
+  const abort = new AbortController()
+  const stop = () => abort.abort()
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  try {
+    const result = await runJob({
+      folder,
+      env: process.env,
+      home,
+      metadata,
+      clock: systemClock,
+      signal: abort.signal,
+      runAt: at,
+      fresh,
+      log,
+      observer: {
+        started: (task, rows) => progress.task(task, rows),
+        advanced: (task, rows) => progress.advance(task, rows),
+        finished: (task, note) => progress.done(task, note),
+        note: text => progress.note(text),
+      },
+    })
+    progress.close()
+    console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
+    return result.error === undefined ? 0 : printError(result.error, json)
+  } finally {
+    progress.close()
+    process.off('SIGINT', stop).off('SIGTERM', stop)
+    metadata.close()
+  }
+}
+
+/** What a run did, in a few lines for a person. */
+export function summaryText({ run, job, status, seconds, outcome, report }: RunResult): string {
+  const lines = [`${job}: ${status} in ${seconds.toFixed(1)} s (run ${run})`]
+  for (const { extract, rows } of outcome.extracted) lines.push(`  read      ${extract}: ${rows} rows`)
+  for (const { name, rejected } of outcome.tables)
+    if (rejected > 0) lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
+  for (const { table, to, inserted, updated, unchanged } of outcome.loaded)
+    lines.push(`  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${unchanged} unchanged`)
+  lines.push(`  report    ${report}`)
+  return lines.join('\n')
+}
+
+function summaryJson({ run, job, status, seconds, outcome, report, resumed }: RunResult) {
+  const { extracted, tables, quality, loaded } = outcome
+  return {
+    event: 'result',
+    run,
+    job,
+    status,
+    resumed,
+    seconds,
+    read: Object.fromEntries(extracted.map(({ extract, rows }) => [extract, rows])),
+    rejected: Object.fromEntries(tables.map(({ name, rejected }) => [name, rejected])),
+    quality,
+    loaded,
+    report,
+  }
+}
+
+function parseTime(text: string): Date {
+  const time = new Date(text)
+  if (Number.isNaN(time.getTime()))
+    throw new InvalidArgumentError('Expected a time such as 2026-02-01T02:00:00Z.')
+  return time
+}

@@ -1,0 +1,46 @@
+import { Command } from 'commander'
+import { isAlive } from '../jobs/owner.ts'
+import type { RunRecord } from '../metadata/sqlite.ts'
+import { homeFolder, openMetadata } from './home.ts'
+
+export function statusCommand(): Command {
+  return new Command('status')
+    .description('Show the latest runs, and the tasks of the newest one')
+    .argument('[job]', "only this job's runs")
+    .option('--limit <n>', 'how many runs', Number, 10)
+    .option('--json', 'print as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight status\n  nightfreight status member_data_warehouse_sync --json',
+    )
+    .action((job: string | undefined, { limit, json }: { limit: number; json?: boolean }) => {
+      const metadata = openMetadata(homeFolder())
+      const runs = metadata.runs(limit, job).map(run => ({ ...run, state: stateOf(run) }))
+      const tasks = runs[0] ? metadata.tasks(runs[0].run) : []
+      metadata.close()
+      if (json) console.log(JSON.stringify({ runs, tasks }))
+      else if (runs.length === 0) console.log('No runs yet. Try: nightfreight run queries/members')
+      else {
+        for (const run of runs)
+          console.log(`${run.run}  ${run.job}  ${run.state}  ${span(run)}${failure(run)}`)
+        console.log(`\nTasks of ${runs[0]!.run}:`)
+        for (const task of tasks) console.log(`  ${task.status.padEnd(8)} ${task.task}  ${span(task)}`)
+      }
+    })
+}
+
+// A run whose process is gone is not running: `run` would continue it.
+function stateOf(run: RunRecord): string {
+  return run.status === 'RUNNING' && !isAlive(run.owner) ? 'INTERRUPTED' : run.status
+}
+
+function span({ started_at, ended_at }: { started_at: string; ended_at: string | null }): string {
+  if (!ended_at) return `since ${started_at}`
+  return `${started_at}  ${((Date.parse(ended_at) - Date.parse(started_at)) / 1000).toFixed(1)} s`
+}
+
+function failure({ error }: RunRecord): string {
+  if (!error) return ''
+  const { code, message } = JSON.parse(error) as { code?: string; message: string }
+  return `\n    ${code ?? 'error'}: ${message}`
+}

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { EngineError } from '../../engine/errors.ts'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { orderModels, tablesOf } from '../../engine/sql/graph.ts'
+
+let duck: Duck
+before(async () => {
+  duck = await Duck.open({ threads: 1 })
+})
+after(() => duck.close())
+
+const model = (name: string, sql: string) => ({ name, file: `${name}.sql`, sql })
+
+/** What a query reads, by shape. */
+const READS: [string, string[]][] = [
+  ['SELECT * FROM a JOIN b USING (id)', ['a', 'b']],
+  ['WITH a AS (SELECT * FROM b) SELECT * FROM a', ['b']],
+  ['WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r JOIN a ON true) SELECT * FROM r', ['a']],
+  ['SELECT (SELECT max(x) FROM b) FROM a WHERE EXISTS (SELECT 1 FROM c)', ['a', 'b', 'c']],
+  ['FROM a SELECT x QUALIFY row_number() OVER () = 1', ['a']],
+  ['SELECT unknown_function(x) FROM a ASOF JOIN b ON a.t >= b.t', ['a', 'b']],
+  ['SELECT 1', []],
+]
+
+for (const [sql, expected] of READS)
+  test(`reads of: ${sql}`, async () => {
+    assert.deepEqual((await tablesOf(duck, model('m', sql))).sort(), expected)
+  })
+
+test('models come after what they read', async () => {
+  const models = [
+    model('c', 'SELECT * FROM b'),
+    model('b', 'SELECT * FROM a'),
+    model('a', 'SELECT * FROM source'),
+  ]
+  const ordered = await orderModels(duck, models, ['source'])
+  assert.deepEqual(
+    ordered.map(({ name }) => name),
+    ['a', 'b', 'c'],
+  )
+})
+
+const refused = (models: ReturnType<typeof model>[], pattern: RegExp) =>
+  assert.rejects(orderModels(duck, models, ['source']), (error: EngineError) => {
+    assert.ok(error instanceof EngineError)
+    assert.equal(error.code, 'MODEL_INVALID')
+    assert.match(error.message, pattern)
+    return true
+  })
+
+test('a syntax error names the file and line', () =>
+  refused([model('m', 'SELECT 1,\n\nFROM FROM x')], /^m\.sql:3: /))
+test('a table that nobody provides is named with its line', () =>
+  refused([model('m', 'SELECT *\nFROM sorce')], /^m\.sql:2: reads sorce, which nobody provides/))
+test('a circle is shown', () =>
+  refused([model('a', 'SELECT * FROM b'), model('b', 'SELECT * FROM a')], /a → b → a/))
+test('a file in FROM is refused', () =>
+  refused([model('m', "SELECT * FROM '/etc/passwd'")], /reads the file/))
+test('anything but one SELECT is refused', () => refused([model('m', 'DROP TABLE x')], /Only SELECT/))

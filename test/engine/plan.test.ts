@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { EngineError } from '../../engine/errors.ts'
+import { planRead } from '../../engine/flow/plan.ts'
+import { before } from '../../engine/flow/watermark.ts'
+import type { ExtractSpec, TableSchema } from '../../engine/ports.ts'
+import type { Column } from '../../engine/types/logical.ts'
+
+const column = (name: string, type: Column['type'], more: Partial<Column> = {}): Column => ({
+  name,
+  type,
+  nullable: true,
+  native: 'x',
+  ...more,
+})
+const schema: TableSchema = {
+  columns: [
+    column('id', { kind: 'int', bits: 64, signed: true }),
+    column('born', { kind: 'date' }, { inexact: 'zero dates' }),
+    column('updated_at', { kind: 'timestamp', zoned: true }),
+  ],
+  key: ['id'],
+  rows: 10,
+}
+const spec: ExtractSpec = {
+  name: 'members',
+  from: 'legacy',
+  key: [],
+  incremental: { column: 'updated_at', lag: 300_000_000 },
+  columns: {},
+  options: {},
+}
+const limits = { rows: 1000, bytes: 1 << 20 }
+const point = { extract: 'members', value: '2026-01-01 00:00:00.000001+00', run: 'r1' }
+const image = { columns: schema.columns, nights: [{ run: 'r1', parts: [] }], parts: [] }
+
+test('a first night reads the whole table and says why', () => {
+  const read = planRead({ spec, schema, limits })
+  assert.equal(read.since, undefined)
+  assert.equal(read.unique, true)
+  assert.deepEqual(read.key, ['id'])
+  assert.match(read.notes.join('\n'), /born \(x\): zero dates; policy fail/)
+  assert.match(read.notes.join('\n'), /whole table: no earlier load/)
+})
+
+test('a later night reads from the watermark less the lag', () => {
+  const read = planRead({ spec, schema, limits, last: { point, image } })
+  assert.deepEqual(read.since, { column: 'updated_at', value: '2025-12-31 23:55:00.000001+00' })
+})
+
+test('without its image, or with other columns, the whole table is read again', () => {
+  assert.match(
+    planRead({ spec, schema, limits, last: { point, image: undefined } }).notes.join(),
+    /no longer staged/,
+  )
+  const other = { ...image, columns: schema.columns.slice(1) }
+  assert.match(
+    planRead({ spec, schema, limits, last: { point, image: other } }).notes.join(),
+    /columns changed/,
+  )
+})
+
+test('a quarantine policy stages the reasons beside the rows', () => {
+  const read = planRead({ spec: { ...spec, columns: { born: 'quarantine' } }, schema, limits })
+  assert.equal(read.columns.at(-1)!.name, '_rejected')
+})
+
+const fails = (change: Partial<ExtractSpec>, code: string, pattern: RegExp, of = schema) =>
+  assert.throws(
+    () => planRead({ spec: { ...spec, ...change }, schema: of, limits }),
+    (error: EngineError) =>
+      error instanceof EngineError && error.code === code && pattern.test(error.message),
+  )
+
+test('what is not there is named', () => {
+  fails({ key: ['nr'] }, 'COLUMN_MISSING', /legacy\.members: key column nr/)
+  fails({ columns: { nr: 'null' } }, 'COLUMN_MISSING', /nr/)
+  fails({ incremental: { column: 'changed', lag: 0 } }, 'COLUMN_MISSING', /incremental column changed/)
+  fails({}, 'CONFIG_INVALID', /needs a key/, { ...schema, key: [] })
+})
+
+test('a watermark less its lag is exact to the microsecond', () => {
+  fc.assert(
+    fc.property(fc.bigInt(0n, 4_000_000_000_000_000n), fc.integer({ min: 0, max: 10 ** 12 }), (at, lag) => {
+      const text = (micros: bigint) =>
+        `${new Date(Number(micros / 1000n)).toISOString().slice(0, 19).replace('T', ' ')}.${String(micros % 1_000_000n).padStart(6, '0')}`
+      const from = at + BigInt(lag)
+      assert.equal(before(text(from), { kind: 'timestamp', zoned: false }, lag), text(at))
+      assert.equal(before(`${text(from)}+00`, { kind: 'timestamp', zoned: true }, lag), `${text(at)}+00`)
+    }),
+  )
+  assert.equal(before('10', { kind: 'int', bits: 64, signed: true }, 3), '7')
+  assert.equal(before('2026-03-01', { kind: 'date' }, 1), '2026-02-28')
+  assert.equal(
+    before('2026-01-01 00:00:00', { kind: 'timestamp', zoned: false }, 1),
+    '2025-12-31 23:59:59.999999',
+  )
+})
