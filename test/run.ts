@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync, mkdtempSync, rmSync } from 'node:fs'
+import { globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { startMariadb } from '../src/demo/servers/mariadb.ts'
@@ -51,7 +51,11 @@ async function main(): Promise<number> {
     const [postgres, mariadb] = started
     if (postgres.status === 'rejected') throw postgres.reason
     if (mariadb.status === 'rejected') throw mariadb.reason
+    const scratch = join(dir, 'tests')
+    mkdirSync(scratch)
     return await runTests(files, options, {
+      // What an interrupted test leaves behind goes when we go.
+      TMPDIR: scratch,
       TEST_POSTGRES_URL: postgres.value.url,
       TEST_MARIADB_URL: mariadb.value.url,
     })

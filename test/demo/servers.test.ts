@@ -46,7 +46,7 @@ for (const { name, entry, deaths } of cases) {
         const { ${entry[1]}: start } = await import(${JSON.stringify(servers + entry[0])})
         const server = await start({ dir: ${JSON.stringify(folder(t))} })
         console.log(server.pid)
-        ${death === 'end' ? '' : 'setInterval(() => {}, 1000)'}`
+        ${death === 'end' ? '' : 'process.stdin.resume()'}`
       const starter = spawn(process.execPath, ['--input-type=module', '-e', script])
       const ended = once(starter, 'exit')
       const [line] = (await once(starter.stdout, 'data')) as [Buffer]

@@ -13,7 +13,7 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
-export interface Launch {
+interface Launch {
   command: string
   args: string[]
   /** The signal that asks this server for a quick, clean shutdown. */
@@ -26,7 +26,7 @@ export interface Launch {
 }
 
 /** A started process: `exited` resolves when it ends for whatever reason, `stop` ends it. */
-export interface Launched {
+interface Launched {
   pid: number
   hasExited(): boolean
   stop(): Promise<void>
@@ -55,7 +55,7 @@ kill "$reader" 2>/dev/null
 `
 
 /** Starts a server that cannot outlive this process. Throws where the shell cannot be started. */
-export async function launch(spec: Launch): Promise<Launched> {
+async function launch(spec: Launch): Promise<Launched> {
   const child = spawn(
     '/bin/sh',
     ['-c', KEEPER, 'keeper', spec.logFile, spec.stopSignal, spec.command, ...spec.args],
@@ -92,7 +92,7 @@ export async function launch(spec: Launch): Promise<Launched> {
 }
 
 /** Asks the operating system for a port nobody listens on at 127.0.0.1. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const probe = createServer()
   probe.listen(0, '127.0.0.1')
   await once(probe, 'listening')
