@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { type DestinationStream, destination, type Logger, pino } from 'pino'
-import { redact } from './output.ts'
+import { redact } from '../config/secrets.ts'
 
 const KEYS = ['password', 'url', 'token', 'authorization', 'Authorization']
 

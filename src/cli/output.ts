@@ -1,18 +1,6 @@
 import { EngineError, EXIT } from '../../engine/errors.ts'
 
-const MASK = '***'
-
-/**
- * Masks every known secret in a text, also as JSON writes it, and the password of any URL.
- * Secrets come from `secretsOf` of the configuration.
- */
-export function redact(text: string, secrets: readonly string[]): string {
-  const forms = new Set(secrets.flatMap(secret => [secret, JSON.stringify(secret).slice(1, -1)]))
-  forms.delete('')
-  // Longest first, so that a secret inside another does not leave the rest of it readable.
-  for (const form of [...forms].sort((a, b) => b.length - a.length)) text = text.replaceAll(form, MASK)
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*):[^\s/@"']+@/gi, `$1:${MASK}@`)
-}
+import { redact } from '../config/secrets.ts'
 
 export interface ErrorOutput {
   /** Default: standard error. */

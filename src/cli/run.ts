@@ -29,24 +29,47 @@ export function runCommand(): Command {
 }
 
 async function run(folder: string, { at, fresh, json = false }: RunFlags): Promise<number> {
-  const home = homeFolder()
-  const metadata = openMetadata(home)
-  const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
-  const log = createLog({ folder: home })
   const abort = new AbortController()
   const stop = () => abort.abort()
   process.once('SIGINT', stop).once('SIGTERM', stop)
+  const home = homeFolder()
+  const result = await execute({
+    folder,
+    env: process.env,
+    home,
+    json,
+    signal: abort.signal,
+    runAt: at,
+    fresh,
+  })
+  process.off('SIGINT', stop).off('SIGTERM', stop)
+  console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
+  return result.error === undefined ? 0 : printError(result.error, json)
+}
+
+interface Execution {
+  folder: string
+  env: Record<string, string | undefined>
+  home: string
+  json: boolean
+  signal: AbortSignal
+  runAt?: Date
+  fresh?: boolean
+}
+
+/** Runs a job with progress on standard error and a log file in `home`. */
+export async function execute({ json, ...options }: Execution): Promise<RunResult> {
+  const metadata = openMetadata(options.home)
+  const secrets: string[] = []
+  const log = createLog({ folder: options.home, secrets })
+  const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
   try {
-    const result = await runJob({
-      folder,
-      env: process.env,
-      home,
+    return await runJob({
+      ...options,
       metadata,
       clock: systemClock,
-      signal: abort.signal,
-      runAt: at,
-      fresh,
       log,
+      secrets,
       observer: {
         started: (task, rows) => progress.task(task, rows),
         advanced: (task, rows) => progress.advance(task, rows),
@@ -54,12 +77,8 @@ async function run(folder: string, { at, fresh, json = false }: RunFlags): Promi
         note: text => progress.note(text),
       },
     })
-    progress.close()
-    console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
-    return result.error === undefined ? 0 : printError(result.error, json)
   } finally {
     progress.close()
-    process.off('SIGINT', stop).off('SIGTERM', stop)
     metadata.close()
   }
 }

@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { EngineError } from '../../engine/errors.ts'
+import type { Logger } from 'pino'
+import { EngineError, errorData, errorFrom } from '../../engine/errors.ts'
 import { shareMemory } from '../../engine/flow/budget.ts'
-import { type Outcome, run as flow } from '../../engine/flow/run.ts'
+import { run as flow, type Outcome } from '../../engine/flow/run.ts'
 import type { Observer, World } from '../../engine/flow/world.ts'
 import { Workers } from '../../engine/pool/pool.ts'
 import type { Clock, Source, Target } from '../../engine/ports.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import type { JobSpec } from '../config/job.ts'
 import { loadJob } from '../config/load.ts'
+import { redact, secretsOf } from '../config/secrets.ts'
 import type { Metadata, RunRecord, RunStatus } from '../metadata/sqlite.ts'
 import { isAlive, ownName } from './owner.ts'
 import { writeReport } from './report.ts'
@@ -24,6 +26,9 @@ export interface RunOptions {
   clock: Clock
   observer: Observer
   signal: AbortSignal
+  log: Logger
+  /** Strings that no output may show: the job's are added here as soon as they are known. */
+  secrets: string[]
   /** The run's own time; default now. An interrupted run keeps the time it had. */
   runAt?: Date
   /** Start anew even where an interrupted run could be continued. */
@@ -46,8 +51,11 @@ export interface RunResult {
 export async function runJob(options: RunOptions): Promise<RunResult> {
   const { metadata, clock, home } = options
   const spec = await load(options)
+  options.secrets.push(...secretsOf(spec.connections))
   const { record, resumed } = begin(options, spec)
   if (resumed) options.observer.note(`continuing run ${record.run}, interrupted after ${record.started_at}`)
+  const log = options.log.child({ job: spec.job, run: record.run })
+  log.info({ resumed }, 'run started')
   const started = clock.now()
   const outcome: Outcome = {
     reads: [],
@@ -68,8 +76,10 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   const duck = await Duck.open({ memory: budget.sql, threads, temp, folders: [root, temp] })
   await duck.lock()
   const { sources, targets } = connect(spec)
-  const world: World = {
-    ...options,
+  const world: World & { spec: JobSpec } = {
+    clock,
+    signal: options.signal,
+    observer: logged(options.observer, log),
     spec,
     run: record.run,
     runAt: new Date(record.run_at),
@@ -89,6 +99,9 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
       ? new EngineError('INTERRUPTED', `${spec.job}: stopped on request`, { hint: 'Run it again to go on.' })
       : thrown
   }
+  // Drivers and files quote what they were given: mask it once, for history, report and terminal alike.
+  if (error !== undefined) error = masked(error, options.secrets)
+  if (error !== undefined) log.error({ error: errorData(error) }, 'run failed')
   const rejected = outcome.tables.reduce((sum, table) => sum + table.rejected, 0)
   const status = error !== undefined ? 'FAILED' : rejected > 0 ? 'COMPLETED_WITH_ERRORS' : 'SUCCESS'
   const seconds = (clock.now().getTime() - started.getTime()) / 1000
@@ -104,9 +117,35 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     records: outcome.loaded.reduce((sum, load) => sum + load.inserted + load.updated, 0),
     seconds,
     error,
-    syncPoints: error ? [] : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
+    syncPoints: error
+      ? []
+      : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
   })
   return { ...result, report }
+}
+
+function logged(observer: Observer, log: Logger): Observer {
+  return {
+    ...observer,
+    started: (task, rows) => {
+      log.info({ task, rows }, 'task started')
+      observer.started(task, rows)
+    },
+    finished: (task, note) => {
+      log.info({ task, note }, 'task finished')
+      observer.finished(task, note)
+    },
+    note: text => {
+      log.info(text)
+      observer.note(text)
+    },
+  }
+}
+
+function masked(error: unknown, secrets: string[]): Error {
+  const { message, hint, stack, ...rest } = errorData(error)
+  const mask = (text: string | undefined) => text && redact(text, secrets)
+  return errorFrom({ ...rest, message: redact(message, secrets), hint: mask(hint), stack: mask(stack) })
 }
 
 // A job that cannot be read still leaves its mark in the history.
@@ -142,14 +181,26 @@ function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, spec: Jo
       })
     if (!fresh && active.spec_hash === spec.hash) {
       if (!metadata.takeOver(active.run, active.owner, ownName()))
-        throw new EngineError('RUN_CONFLICT', `${spec.job}: another process has just continued run ${active.run}`)
+        throw new EngineError(
+          'RUN_CONFLICT',
+          `${spec.job}: another process has just continued run ${active.run}`,
+        )
       return { record: active, resumed: true }
     }
     const reason = fresh ? 'a fresh run was asked for' : 'the files of the job changed since'
     observer.note(`run ${active.run} was interrupted and is given up: ${reason}`)
     const error = new EngineError('INTERRUPTED', `interrupted, and given up: ${reason}`)
     const { run, job, run_at } = active
-    metadata.endRun({ run, job, status: 'FAILED', runAt: run_at, records: 0, seconds: 0, error, syncPoints: [] })
+    metadata.endRun({
+      run,
+      job,
+      status: 'FAILED',
+      runAt: run_at,
+      records: 0,
+      seconds: 0,
+      error,
+      syncPoints: [],
+    })
   }
   const now = clock.now()
   const run = runId(now)
@@ -173,7 +224,8 @@ function connect(spec: JobSpec) {
   const sources = new Map<string, Source>()
   const targets = new Map<string, Target>()
   for (const [name, { connector, config, context }] of Object.entries(spec.connections)) {
-    if (spec.extracts.some(extract => extract.from === name)) sources.set(name, connector.source!(config, context))
+    if (spec.extracts.some(extract => extract.from === name))
+      sources.set(name, connector.source!(config, context))
     if (spec.loads.some(load => load.to === name)) targets.set(name, connector.target!(config, context))
   }
   return { sources, targets }

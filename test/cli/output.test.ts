@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
 import { createLog, taskLogger } from '../../src/cli/log.ts'
-import { printError, redact } from '../../src/cli/output.ts'
+import { printError } from '../../src/cli/output.ts'
+import { redact } from '../../src/config/secrets.ts'
 
 function sink() {
   const lines: string[] = []

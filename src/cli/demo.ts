@@ -1,0 +1,46 @@
+import { join } from 'node:path'
+import { Command, InvalidArgumentError } from 'commander'
+import { demo } from '../demo/demo.ts'
+import { homeFolder } from './home.ts'
+import { printError } from './output.ts'
+import { execute, summaryText } from './run.ts'
+
+const JOB = join(import.meta.dirname, '../../queries/members')
+
+export function demoCommand(): Command {
+  return new Command('demo')
+    .description('Run the main job for two nights against systems that the demo starts and stops itself')
+    .option('--members <n>', 'members on the first night, at least 1000', parseMembers, 20_000)
+    .option('--json', 'print events and results as JSON lines')
+    .addHelpText('after', '\nExample:\n  nightfreight demo --members 100000')
+    .action(async ({ members, json = false }: { members: number; json?: boolean }) => {
+      const abort = new AbortController()
+      const stop = () => abort.abort()
+      process.once('SIGINT', stop).once('SIGTERM', stop)
+      const say = (text: string) =>
+        json ? console.log(JSON.stringify({ event: 'demo', text })) : console.log(text)
+      const results = await demo({
+        folder: join(homeFolder(), 'demo'),
+        members,
+        signal: abort.signal,
+        say,
+        runNight: async (night, env, home) => {
+          say(`\nNight ${night === 1 ? 'one: everything' : 'two: only what changed'}`)
+          const result = await execute({ folder: JOB, env, home, json, signal: abort.signal })
+          if (!json) console.log(summaryText(result))
+          return result
+        },
+      })
+      process.off('SIGINT', stop).off('SIGTERM', stop)
+      const failed = results.find(result => result.error !== undefined)
+      if (failed) process.exitCode = printError(failed.error, json)
+      else if (!json) console.log(`\nOpen the report of night two:\n  ${results.at(-1)!.report}`)
+    })
+}
+
+function parseMembers(text: string): number {
+  const members = Number(text)
+  if (!Number.isInteger(members) || members < 1000)
+    throw new InvalidArgumentError('Expected a whole number from 1000.')
+  return members
+}

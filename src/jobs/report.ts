@@ -1,0 +1,87 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { errorData } from '../../engine/errors.ts'
+import type { Outcome } from '../../engine/flow/run.ts'
+import { runFolder, type World } from '../../engine/flow/world.ts'
+import { quoteName } from '../../engine/sql/duckdb.ts'
+import { place } from '../../engine/staging/store.ts'
+import type { JobSpec } from '../config/job.ts'
+import type { TaskRecord } from '../metadata/sqlite.ts'
+import type { ReportData } from '../report/data.ts'
+import { renderReport } from '../report/html.ts'
+
+interface Finished {
+  run: string
+  job: string
+  status: ReportData['status']
+  outcome: Outcome
+  started: Date
+  tasks: TaskRecord[]
+  error?: unknown
+}
+
+/** Writes the run's data-quality report beside its staged data; returns its path. */
+export async function writeReport(world: World & { spec: JobSpec }, finished: Finished): Promise<string> {
+  const path = join(world.root, runFolder(world), 'report.html')
+  const data = await reportData(world, finished)
+  await place(path, temporary => writeFileSync(temporary, renderReport(data)))
+  return path
+}
+
+async function reportData(world: World & { spec: JobSpec }, finished: Finished): Promise<ReportData> {
+  const { outcome, started, tasks, error } = finished
+  const { code, message, hint } = errorData(error)
+  const minQualityScore = world.spec.sla?.minQualityScore
+  return {
+    job: finished.job,
+    run: finished.run,
+    status: finished.status,
+    startedAt: started,
+    finishedAt: world.clock.now(),
+    extracts: outcome.extracted.map(({ extract, rows, parts, note }) => {
+      const read = outcome.reads.find(read => read.extract === extract)!
+      return { name: extract, from: read.from, rows, parts: parts.length, since: read.since?.value, note }
+    }),
+    models: outcome.tables
+      .filter(table => table.checks.length > 0)
+      .map(({ name, rows, rejected, marked }) => ({ name, rows, rejected, warned: marked - rejected })),
+    checks: outcome.checks,
+    loads: outcome.loaded,
+    errorRate: outcome.quality.errorRate,
+    maxErrorRate: world.spec.quality.maxErrorRate,
+    qualityScore: outcome.quality.score,
+    ...(minQualityScore !== undefined && { minQualityScore }),
+    profile: await profile(world, outcome),
+    tasks: tasks.flatMap(({ task, started_at, ended_at }) =>
+      ended_at ? [{ name: task, startMs: Date.parse(started_at), endMs: Date.parse(ended_at) }] : [],
+    ),
+    ...(error !== undefined && { error: { code: code ?? 'UNEXPECTED', message, hint } }),
+  }
+}
+
+/** Per column of each loaded model's good rows: share of NULLs, distinct values (approximate), range. */
+async function profile({ duck, spec }: World, { tables }: Outcome): Promise<ReportData['profile']> {
+  const profiles: ReportData['profile'] = []
+  for (const { name, columns } of tables.filter(table => spec.loads.some(load => load.from === table.name))) {
+    const figures = columns.map(({ name }, index) => {
+      const column = quoteName(name)
+      return `count(${column}) AS n${index}, approx_count_distinct(${column}) AS d${index}, min(${column})::VARCHAR AS l${index}, max(${column})::VARCHAR AS h${index}`
+    })
+    const [row] = await duck.rows(`SELECT count(*) AS total, ${figures.join(', ')} FROM ${quoteName(name)}`)
+    const total = Number(row!.total)
+    profiles.push({
+      model: name,
+      columns: columns.map((column, index) => ({
+        name: column.name,
+        type: column.native,
+        nullShare: total === 0 ? 0 : 1 - Number(row![`n${index}`]) / total,
+        distinct: Number(row![`d${index}`]),
+        min: textOf(row![`l${index}`]),
+        max: textOf(row![`h${index}`]),
+      })),
+    })
+  }
+  return profiles
+}
+
+const textOf = (value: unknown) => (value === null ? null : String(value))
