@@ -1,10 +1,11 @@
 import { EngineError } from '../../engine/errors.ts'
 import { nearest } from '../config/nearest.ts'
 import type { Connector } from './define.ts'
+import duckdb from './duckdb/index.ts'
 import mysql from './mysql/index.ts'
 
 /** Every connector there is. A new one adds its import and its place in this list. */
-export const connectors: readonly Connector[] = [mysql]
+export const connectors: readonly Connector[] = [duckdb, mysql]
 
 /**
  * The connector that a URL's scheme selects. Messages never show the URL, which may hold a password.

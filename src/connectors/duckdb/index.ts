@@ -1,0 +1,19 @@
+import { isAbsolute, join } from 'node:path'
+import { z } from 'zod'
+import { defineConnector } from '../define.ts'
+import { DuckdbTarget } from './target.ts'
+
+/** A DuckDB file as warehouse. */
+export default defineConnector({
+  name: 'duckdb',
+  schemes: ['duckdb'],
+  /** `duckdb:///absolute/path.duckdb`, or `duckdb:path.duckdb` relative to the job's folder. */
+  config: z.strictObject({ url: z.string() }),
+  extract: z.strictObject({}),
+  capabilities: { source: false, target: true, snapshot: false, parallel: false, incremental: false },
+  types: [],
+  target: ({ url }, { name, baseDir }) => {
+    const path = decodeURIComponent(url.replace(/^duckdb:(\/\/)?/, ''))
+    return new DuckdbTarget(isAbsolute(path) ? path : join(baseDir, path), name)
+  },
+})

@@ -1,0 +1,187 @@
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { EngineError } from '../../../engine/errors.ts'
+import type {
+  CommitResult,
+  LoadCommit,
+  LoadCounts,
+  PlannedLoad,
+  StageRequest,
+  SyncPoint,
+  TableSchema,
+  Target,
+} from '../../../engine/ports.ts'
+import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { typeFromName, typeName } from '../../../engine/types/logical.ts'
+import { insertSql, type MergeTables, updateSql } from '../merge.ts'
+
+const STATE = `
+  CREATE SCHEMA IF NOT EXISTS nightfreight;
+  CREATE TABLE IF NOT EXISTS nightfreight.loads (
+    load_id VARCHAR PRIMARY KEY, job VARCHAR NOT NULL, run VARCHAR NOT NULL, committed_at TIMESTAMPTZ NOT NULL,
+    counts VARCHAR NOT NULL);
+  CREATE TABLE IF NOT EXISTS nightfreight.sync_points (
+    job VARCHAR NOT NULL, extract VARCHAR NOT NULL, value VARCHAR, run VARCHAR NOT NULL, PRIMARY KEY (job, extract));`
+
+/** A DuckDB file as warehouse. The file is opened when first needed and held until {@link close}. */
+export class DuckdbTarget implements Target {
+  private readonly path: string
+  private readonly name: string
+  private session: Promise<Duck> | undefined
+
+  constructor(path: string, name: string) {
+    this.path = path
+    this.name = name
+  }
+
+  async probe(): Promise<void> {
+    await this.open()
+  }
+
+  async describe(table: string): Promise<TableSchema | undefined> {
+    const duck = await this.open()
+    const [schema, name] = split(table)
+    const where = `schema_name = ${quote(schema)} AND table_name = ${quote(name)}`
+    const columns = await duck.rows(
+      `SELECT column_name, data_type, is_nullable FROM duckdb_columns() WHERE ${where} ORDER BY column_index`,
+    )
+    if (columns.length === 0) return undefined
+    const keys = await duck.rows(
+      `SELECT unnest(constraint_column_names) AS name FROM duckdb_constraints() WHERE ${where} AND constraint_type = 'PRIMARY KEY'`,
+    )
+    return {
+      columns: columns.map(column => ({
+        name: String(column.column_name),
+        type: typeFromName(String(column.data_type)) ?? { kind: 'text' },
+        nullable: Boolean(column.is_nullable),
+        native: String(column.data_type),
+      })),
+      key: keys.map(key => String(key.name)),
+    }
+  }
+
+  async syncPoints(job: string): Promise<SyncPoint[]> {
+    const duck = await this.open()
+    const rows = await duck.rows(
+      `SELECT extract, value, run FROM nightfreight.sync_points WHERE job = ${quote(job)} ORDER BY extract`,
+    )
+    return rows.map(({ extract, value, run }) => ({
+      extract: String(extract),
+      value: value === null ? null : String(value),
+      run: String(run),
+    }))
+  }
+
+  async committed(loadId: string): Promise<CommitResult | undefined> {
+    const duck = await this.open()
+    const [row] = await duck.rows(`SELECT counts FROM nightfreight.loads WHERE load_id = ${quote(loadId)}`)
+    return row && { counts: JSON.parse(String(row.counts)) as LoadCounts[], repeated: true }
+  }
+
+  async stage({ loadId, load, paths, rows, progress }: StageRequest): Promise<void> {
+    const duck = await this.open()
+    // Parts are read inside the commit's transaction: DuckDB reads Parquet as fast as a table of its own.
+    const files = `[${paths.map(quote).join(', ')}]`
+    await duck.run(`CREATE OR REPLACE TEMP VIEW ${stagingName(loadId, load)} AS FROM read_parquet(${files})`)
+    progress(rows)
+  }
+
+  async commit({ loadId, job, run, loads, syncPoints }: LoadCommit): Promise<CommitResult> {
+    const duck = await this.open()
+    const earlier = await this.committed(loadId)
+    if (earlier) return earlier
+    await duck.run('BEGIN TRANSACTION')
+    try {
+      const counts: LoadCounts[] = []
+      for (const load of loads) counts.push(await this.merge(duck, loadId, load))
+      await duck.run(
+        `INSERT INTO nightfreight.loads VALUES (${[loadId, job, run].map(quote).join(', ')}, now(), ${quote(JSON.stringify(counts))})`,
+      )
+      for (const { extract, value, run } of syncPoints)
+        await duck.run(
+          `INSERT OR REPLACE INTO nightfreight.sync_points VALUES (${quote(job)}, ${quote(extract)}, ${value === null ? 'NULL' : quote(value)}, ${quote(run)})`,
+        )
+      await duck.run('COMMIT')
+      for (const load of loads) await duck.run(`DROP VIEW ${stagingName(loadId, load)}`)
+      return { counts, repeated: false }
+    } catch (error) {
+      await duck.run('ROLLBACK')
+      throw error
+    }
+  }
+
+  // Staging views are temporary: they go with the session.
+  async abandon(): Promise<void> {}
+
+  async close(): Promise<void> {
+    const session = this.session
+    this.session = undefined
+    ;(await session)?.close()
+  }
+
+  private async merge(duck: Duck, loadId: string, load: PlannedLoad): Promise<LoadCounts> {
+    const [schema, name] = split(load.table)
+    const target = `${quoteName(schema)}.${quoteName(name)}`
+    const existing = await this.describe(load.table)
+    if (!existing) {
+      const columns = load.columns.map(column => `${quoteName(column.name)} ${typeName(column.type)}`)
+      if (load.stamp) columns.push(`${quoteName(load.stamp)} TIMESTAMPTZ`)
+      columns.push(`PRIMARY KEY (${load.key.map(quoteName).join(', ')})`)
+      await duck.run(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
+      await duck.run(`CREATE TABLE ${target} (${columns.join(', ')})`)
+    } else {
+      const names = existing.columns.map(column => column.name)
+      const missing = [
+        ...load.columns.map(column => column.name),
+        ...(load.stamp ? [load.stamp] : []),
+      ].filter(column => !names.includes(column))
+      if (missing.length > 0)
+        throw new EngineError(
+          'TARGET_INCOMPATIBLE',
+          `${this.name}.${load.table}: has no column ${missing.join(', ')}`,
+          {
+            hint: `Add it: ALTER TABLE ${load.table} ADD COLUMN …, or leave it out of ${load.from}.`,
+          },
+        )
+    }
+    const tables: MergeTables = { target, staging: stagingName(loadId, load), quote: quoteName }
+    const counted = async (sql: string | undefined) => (sql ? Number((await duck.rows(sql))[0]!.Count) : 0)
+    const updated = await counted(updateSql(load, tables))
+    const inserted = await counted(insertSql(load, tables))
+    const [staged] = await duck.rows(`SELECT count(*) AS n FROM ${tables.staging}`)
+    return { table: load.table, inserted, updated, unchanged: Number(staged!.n) - inserted - updated }
+  }
+
+  private open(): Promise<Duck> {
+    this.session ??= this.start()
+    return this.session
+  }
+
+  private async start(): Promise<Duck> {
+    mkdirSync(dirname(this.path), { recursive: true })
+    try {
+      const duck = await Duck.open({ path: this.path })
+      await duck.run(STATE)
+      return duck
+    } catch (cause) {
+      this.session = undefined
+      throw new EngineError(
+        'CONNECTION_FAILED',
+        `${this.name}: ${this.path} cannot be opened: ${(cause as Error).message}`,
+        {
+          cause,
+          hint: 'Another process may hold the file: DuckDB lets one process write at a time.',
+        },
+      )
+    }
+  }
+}
+
+function split(table: string): [string, string] {
+  const [schema, name] = table.split('.')
+  return name === undefined ? ['main', table] : [schema!, name]
+}
+
+function stagingName(loadId: string, load: PlannedLoad): string {
+  return quoteName(`staging ${loadId} ${load.table}`)
+}

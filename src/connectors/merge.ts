@@ -1,0 +1,49 @@
+import type { PlannedLoad } from '../../engine/ports.ts'
+
+/** The two tables of a merge, quoted and qualified, and the dialect's quoting. */
+export interface MergeTables {
+  target: string
+  staging: string
+  quote(name: string): string
+  /** Turns a staged column into the target's type where the dialect does not by itself. */
+  cast?(column: string, expression: string): string
+}
+
+const same = (load: PlannedLoad, { quote }: MergeTables) =>
+  load.key.map(key => `t.${quote(key)} = s.${quote(key)}`).join(' AND ')
+
+const value = (column: string, { quote, cast }: MergeTables) =>
+  cast ? cast(column, `s.${quote(column)}`) : `s.${quote(column)}`
+
+/**
+ * WHEN MATCHED of the merge: rows whose staged version is newer take its values. With `newer`, the comparison is
+ * SQL's `>`: equal and NULL are not newer. Without, a row is updated when any updatable column differs.
+ * Undefined where no column can be updated.
+ */
+export function updateSql(load: PlannedLoad, tables: MergeTables): string | undefined {
+  const { target, staging, quote } = tables
+  const columns = load.columns
+    .map(column => column.name)
+    .filter(name => !load.key.includes(name) && !load.insertOnly.includes(name))
+  if (columns.length === 0) return undefined
+  const set = columns.map(name => `${quote(name)} = ${value(name, tables)}`)
+  if (load.stamp) set.push(`${quote(load.stamp)} = current_timestamp`)
+  const changed = load.newer
+    ? `s.${quote(load.newer)} > t.${quote(load.newer)}`
+    : columns.map(name => `t.${quote(name)} IS DISTINCT FROM ${value(name, tables)}`).join(' OR ')
+  return `UPDATE ${target} AS t SET ${set.join(', ')} FROM ${staging} AS s WHERE ${same(load, tables)} AND (${changed})`
+}
+
+/** WHEN NOT MATCHED of the merge. */
+export function insertSql(load: PlannedLoad, tables: MergeTables): string {
+  const { target, staging, quote } = tables
+  const names = load.columns.map(column => column.name)
+  const into = names.map(quote)
+  const values = names.map(name => value(name, tables))
+  if (load.stamp) {
+    into.push(quote(load.stamp))
+    values.push('current_timestamp')
+  }
+  return `INSERT INTO ${target} (${into.join(', ')}) SELECT ${values.join(', ')} FROM ${staging} AS s
+    WHERE NOT EXISTS (SELECT 1 FROM ${target} AS t WHERE ${same(load, tables)})`
+}
