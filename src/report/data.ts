@@ -1,43 +1,65 @@
-/** Everything the data-quality report shows. Rates and shares are 0 to 1. */
+/** What a run's report shows. Plain data: times are ISO 8601, shares are 0 to 1. */
 export interface ReportData {
   job: string
   run: string
-  status: 'SUCCESS' | 'COMPLETED_WITH_ERRORS' | 'FAILED'
-  startedAt: Date
-  finishedAt: Date
-  extracts: { name: string; from: string; rows: number; parts: number; since?: string; note?: string }[]
+  status: 'succeeded' | 'failed' | 'running'
+  startedAt: string
+  /** Absent while the run goes on. */
+  finishedAt?: string
+  /** The span of data that the run covers. */
+  interval?: { from: string; to: string }
+  extracts: ReportExtract[]
   models: { name: string; rows: number; rejected: number; warned: number }[]
-  checks: {
-    name: string
-    model?: string
-    level: 'pass' | 'warn' | 'reject' | 'stop'
-    rows: number
-    samples: { reason: string; record: string }[]
-  }[]
-  loads: {
-    table: string
-    to: string
-    staged: number
-    inserted: number
-    updated: number
-    unchanged: number
-    duplicates: number
-  }[]
+  checks: ReportCheck[]
+  loads: ReportLoad[]
   errorRate: number
   maxErrorRate: number
   qualityScore: number
   minQualityScore?: number
-  profile: {
-    model: string
-    columns: {
-      name: string
-      type: string
-      nullShare: number
-      distinct: number
-      min: string | null
-      max: string | null
-    }[]
-  }[]
+  /** Promises other than the quality score: run time, age of the data. */
+  sla?: { name: string; promised: string; actual: string; kept: boolean }[]
+  profile: { model: string; columns: ProfileColumn[] }[]
+  /** Milliseconds since the run's start. */
   tasks: { name: string; startMs: number; endMs: number }[]
   error?: { code: string; message: string; hint?: string }
+}
+
+export interface ReportExtract {
+  name: string
+  from: string
+  rows: number
+  parts: number
+  /** Value of the incremental column from which it was read; absent for a full extract. */
+  since?: string
+  /** Where the snapshot is weaker than one consistent view. */
+  note?: string
+}
+
+export interface ReportCheck {
+  name: string
+  /** The model whose rows it judges; absent for a check of the whole. */
+  model?: string
+  level: 'reject' | 'warn' | 'stop' | 'pass'
+  rows: number
+  /** `record` is JSON, or empty. */
+  samples: { reason: string; record: string }[]
+}
+
+export interface ReportLoad {
+  table: string
+  to: string
+  staged: number
+  inserted: number
+  updated: number
+  unchanged: number
+}
+
+export interface ProfileColumn {
+  name: string
+  type: string
+  nullShare: number
+  /** Approximate. */
+  distinct: number
+  min: string | null
+  max: string | null
 }

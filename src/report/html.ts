@@ -1,131 +1,216 @@
-import type { ReportData } from './data.ts'
+import type { ProfileColumn, ReportCheck, ReportData, ReportExtract, ReportLoad } from './data.ts'
 import { STYLE } from './style.ts'
 
-/** The data-quality report as one self-contained page: no scripts, no requests, prints well. */
+/** Text that is HTML already; everything else is escaped where it is put in. */
+class Html {
+  readonly text: string
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+type Content = Html | string | number | undefined | Content[]
+
+function html(strings: TemplateStringsArray, ...values: Content[]): Html {
+  return new Html(strings.reduce((text, part, at) => text + show(values[at - 1]) + part))
+}
+
+function show(value: Content): string {
+  if (value === undefined) return ''
+  if (value instanceof Html) return value.text
+  if (Array.isArray(value)) return value.map(show).join('')
+  return String(value).replace(/[&<>"']/g, char => `&#${char.charCodeAt(0)};`)
+}
+
+/** The report of one run: a page that needs no other file, no script and no network. */
 export function renderReport(data: ReportData): string {
-  const title = `${data.job} · ${data.run}`
-  return `<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)}</title><style>${STYLE}</style></head>
-<body>
-<header><h1>${escape(data.job)} <span class="badge ${data.status.toLowerCase()}">${data.status.replaceAll('_', ' ')}</span></h1>
-<p>Run ${escape(data.run)}, ${instant(data.startedAt)}, ${duration(data.finishedAt.getTime() - data.startedAt.getTime())}</p></header>
-${failure(data)}${figures(data)}
-${section(
-  'Loaded',
-  table(
-    ['Table', 'In', 'Changed rows', 'Inserted', 'Updated', 'Unchanged', 'Duplicate keys'],
-    data.loads,
-    load => [load.table, load.to, load.staged, load.inserted, load.updated, load.unchanged, load.duplicates],
-  ),
-)}
-${section(
-  'Read',
-  table(['Extract', 'From', 'Rows', 'Parts', 'Since', 'Note'], data.extracts, extract => [
-    extract.name,
-    extract.from,
-    extract.rows,
-    extract.parts,
-    extract.since ?? 'everything',
-    extract.note ?? '',
-  ]),
-)}
-${section(
-  'Models',
-  table(['Model', 'Rows', 'Rejected', 'Marked'], data.models, model => [
-    model.name,
-    model.rows,
-    model.rejected,
-    model.warned,
-  ]),
-)}
-${section('Checks', data.checks.length === 0 ? '' : data.checks.map(check).join(''))}
-${data.profile.map(profile).join('')}
-${timeline(data)}
-</body></html>
-`
+  return html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${data.job} – ${data.status} – ${data.run}</title><style>${new Html(STYLE)}</style></head><body>
+${heading(data)}${failure(data)}${figures(data)}${sla(data)}
+${section('Loaded', loads(data.loads))}
+${section('Read', extracts(data.extracts))}
+${section('Models', models(data))}
+${checks(data.checks)}
+${data.profile.map(({ model, columns }) => section(`Columns of ${model}`, profile(columns)))}
+${section('Time by task', tasks(data))}
+<footer>Nightfreight · run ${data.run} · times are UTC</footer></body></html>
+`.text
 }
 
-function failure({ error }: ReportData): string {
-  if (!error) return ''
-  const hint = error.hint ? `<p>${escape(error.hint)}</p>` : ''
-  return `<section class="error"><h2>${escape(error.code)}</h2><pre>${escape(error.message)}</pre>${hint}</section>`
+const BADGE = { succeeded: 'good', failed: 'bad', running: 'plain' } as const
+const LEVEL = { stop: 'bad', reject: 'bad', warn: 'warn', pass: 'good' } as const
+const SEVERITY = ['stop', 'reject', 'warn', 'pass'] as const
+
+function heading(data: ReportData): Html {
+  const took =
+    data.finishedAt && ` · took ${duration(Date.parse(data.finishedAt) - Date.parse(data.startedAt))}`
+  const interval =
+    data.interval && html` · data of ${moment(data.interval.from)} – ${moment(data.interval.to)}`
+  return html`<header><h1>${data.job}</h1><span class="badge ${BADGE[data.status]}">${data.status}</span>
+<p class="meta">Run <code>${data.run}</code> · began ${moment(data.startedAt)}${took}${interval}</p></header>`
 }
 
-function figures(data: ReportData): string {
-  const read = data.extracts.reduce((sum, extract) => sum + extract.rows, 0)
-  const rejected = data.models.reduce((sum, model) => sum + model.rejected, 0)
-  const loaded = data.loads.reduce((sum, load) => sum + load.inserted + load.updated, 0)
-  const score = data.minQualityScore === undefined ? '' : `at least ${percent(data.minQualityScore)}`
-  const late = data.minQualityScore !== undefined && data.qualityScore < data.minQualityScore
-  return `<section class="figures">
-${figure(number(read), 'rows read')}
-${figure(number(loaded), 'rows inserted or updated')}
-${figure(number(rejected), 'rows rejected')}
-${figure(percent(data.errorRate), `error rate, at most ${percent(data.maxErrorRate)}`, data.errorRate > data.maxErrorRate)}
-${figure(percent(data.qualityScore), `of rows without a finding${score ? `, ${score}` : ''}`, late)}
-</section>`
+function failure({ error }: ReportData): Html | undefined {
+  if (!error) return undefined
+  return html`<div class="error" role="alert"><code>${error.code}</code><p><b>${error.message}</b></p>${
+    error.hint ? html`<p>${error.hint}</p>` : undefined
+  }</div>`
 }
 
-const figure = (value: string, label: string, bad = false) =>
-  `<div${bad ? ' class="bad"' : ''}><strong>${value}</strong><span>${label}</span></div>`
-
-function check({ name, model, level, rows, samples }: ReportData['checks'][number]): string {
-  const head = `<span class="badge ${level}">${level}</span> ${escape(name)}${model ? ` <small>on ${escape(model)}</small>` : ''}${rows > 0 ? ` <b>${number(rows)}</b>` : ''}`
-  if (samples.length === 0) return `<p>${head}</p>`
-  const lines = table(['Reason', 'Record'], samples, sample => [sample.reason, sample.record])
-  return `<details><summary>${head}</summary>${lines}</details>`
+function figures(data: ReportData): Html {
+  const total = <T>(list: T[], of: (item: T) => number) => list.reduce((sum, item) => sum + of(item), 0)
+  const rejected = total(data.models, model => model.rejected)
+  const { minQualityScore } = data
+  const scoreMissed = minQualityScore !== undefined && data.qualityScore < minQualityScore
+  return html`<div class="figures">
+${figure('Rows read', count(total(data.extracts, extract => extract.rows)), `from ${data.extracts.length} ${plural(data.extracts.length, 'table')}`)}
+${figure('Rows rejected', count(rejected), `kept in the quarantine`)}
+${figure('Error rate', percent(data.errorRate), `limit ${percent(data.maxErrorRate)}`, data.errorRate > data.maxErrorRate)}
+${figure('Quality score', score(data.qualityScore), minQualityScore === undefined ? 'rows without a finding' : `promised ${score(minQualityScore)}`, scoreMissed)}
+${figure('Rows changed', count(total(data.loads, load => load.inserted + load.updated)), `of ${count(total(data.loads, load => load.staged))} staged`)}</div>`
 }
 
-function profile({ model, columns }: ReportData['profile'][number]): string {
-  const rows = table(['Column', 'Type', 'NULL', 'Distinct, about', 'Lowest', 'Highest'], columns, column => [
-    column.name,
-    column.type,
-    percent(column.nullShare),
-    column.distinct,
-    column.min ?? '',
-    column.max ?? '',
+const figure = (name: string, value: string, note: string, missed = false) =>
+  html`<div class="figure${missed ? ' miss' : ''}"><span>${name}</span><b>${value}</b><span>${note}</span></div>`
+
+function sla({ sla }: ReportData): Html | undefined {
+  if (!sla || sla.length === 0) return undefined
+  const rows = sla.map(line => [
+    line.name,
+    line.promised,
+    line.actual,
+    badge(line.kept ? 'kept' : 'missed', line.kept ? 'good' : 'bad'),
   ])
-  return section(`Columns of ${model}`, rows)
+  return section('Service level', table(['Promise', 'Promised', 'Actual', ''], rows))
 }
 
-function timeline({ tasks }: ReportData): string {
-  if (tasks.length === 0) return ''
-  const start = Math.min(...tasks.map(task => task.startMs))
-  const span = Math.max(1, Math.max(...tasks.map(task => task.endMs)) - start)
-  const bars = tasks.map(({ name, startMs, endMs }) => {
-    const left = (((startMs - start) / span) * 100).toFixed(2)
-    const width = Math.max(0.3, ((endMs - startMs) / span) * 100).toFixed(2)
-    return `<li><span>${escape(name)}</span><div><i style="margin-left:${left}%;width:min(${width}%,calc(100% - ${left}%))"></i></div><em>${duration(endMs - startMs)}</em></li>`
-  })
-  return section('Where the time went', `<ul class="bars">${bars.join('')}</ul>`)
+const loads = (list: ReportLoad[]) =>
+  table(
+    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Unchanged'],
+    list.map(load => [
+      html`<b>${load.table}</b>`,
+      load.to,
+      ...[load.staged, load.inserted, load.updated, load.unchanged].map(count),
+    ]),
+    'Nothing was loaded.',
+  )
+
+const extracts = (list: ReportExtract[]) =>
+  table(
+    ['Extract', 'From', '#Rows', '#Parts', 'Since', 'Snapshot'],
+    list.map(extract => [
+      html`<b>${extract.name}</b>`,
+      extract.from,
+      count(extract.rows),
+      count(extract.parts),
+      extract.since ?? html`<span class="soft">whole table</span>`,
+      html`<span class="soft">${extract.note ?? 'consistent'}</span>`,
+    ]),
+    'Nothing was read.',
+  )
+
+const models = ({ models }: ReportData) =>
+  table(
+    ['Model', '#Rows', '#Rejected', '#Warned'],
+    models.map(model => [
+      html`<b>${model.name}</b>`,
+      ...[model.rows, model.rejected, model.warned].map(count),
+    ]),
+    'No model ran.',
+  )
+
+function checks(list: ReportCheck[]): Html {
+  const ordered = list.toSorted(
+    (a, b) => SEVERITY.indexOf(a.level) - SEVERITY.indexOf(b.level) || b.rows - a.rows,
+  )
+  const rows = ordered.map(check => [
+    badge(check.level, LEVEL[check.level]),
+    html`<b>${check.name}</b>`,
+    check.model ?? 'whole job',
+    count(check.rows),
+  ])
+  const samples = ordered.filter(check => check.samples.length > 0)
+  return section(
+    'Checks',
+    html`${table(['Result', 'Check', 'On', '#Rows'], rows, 'No check ran.')}${samples.map(sampled)}`,
+  )
 }
 
-const section = (title: string, body: string) =>
-  body === '' ? '' : `<section><h2>${escape(title)}</h2>${body}</section>`
-
-function table<T>(head: string[], rows: T[], cells: (row: T) => (string | number)[]): string {
-  if (rows.length === 0) return ''
-  const cell = (value: string | number) =>
-    typeof value === 'number' ? `<td class="n">${number(value)}</td>` : `<td>${escape(value)}</td>`
-  const body = rows.map(row => `<tr>${cells(row).map(cell).join('')}</tr>`).join('\n')
-  return `<div class="scroll"><table><thead><tr>${head.map(name => `<th>${escape(name)}</th>`).join('')}</tr></thead><tbody>${body}</tbody></table></div>`
+function sampled(check: ReportCheck): Html {
+  const records = check.samples.some(sample => sample.record !== '')
+  const rows = check.samples.map(sample =>
+    records ? [sample.reason, html`<code>${sample.record}</code>`] : [sample.reason],
+  )
+  const open = check.level === 'stop' || check.level === 'reject' ? ' open' : ''
+  return html`<details${open}><summary>${badge(check.level, LEVEL[check.level])} <b>${check.name}</b>
+<span class="soft">${check.samples.length} of ${count(check.rows)}</span></summary>${table(records ? ['Reason', 'Record'] : ['Message'], rows)}</details>`
 }
 
-const ENTITIES: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
+const profile = (columns: ProfileColumn[]) =>
+  table(
+    ['Column', 'Type', '#NULL', '#Distinct ≈', 'Least', 'Greatest'],
+    columns.map(column => [
+      html`<b>${column.name}</b>`,
+      html`<span class="soft">${column.type}</span>`,
+      percent(column.nullShare),
+      count(column.distinct),
+      bound(column.min),
+      bound(column.max),
+    ]),
+  )
+
+const bound = (value: string | null) =>
+  html`<div class="cut">${value === null ? html`<span class="soft">–</span>` : short(value)}</div>`
+
+function tasks({ tasks }: ReportData): Html {
+  if (tasks.length === 0) return html`<p class="soft">No task ran.</p>`
+  const end = Math.max(1, ...tasks.map(task => task.endMs))
+  const share = (ms: number) => `${((ms / end) * 100).toFixed(2)}%`
+  const lines = tasks
+    .toSorted((a, b) => a.startMs - b.startMs)
+    .map(
+      task =>
+        html`<div class="task"><span>${task.name}</span><div class="track"><i style="left:${share(task.startMs)};width:${share(
+          Math.max(0, task.endMs - task.startMs),
+        )}"></i></div><span class="n">${duration(task.endMs - task.startMs)}</span></div>`,
+    )
+  return html`<div class="tasks">${lines}</div>`
 }
 
-/** Text as HTML text or attribute value. */
-export const escape = (text: string) => text.replace(/[&<>"']/g, character => ENTITIES[character]!)
-const number = (value: number) => value.toLocaleString('en-GB')
-const percent = (share: number) => `${(share * 100).toFixed(2)} %`
-const instant = (date: Date) => `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`
-const duration = (ms: number) =>
-  ms < 60_000
-    ? `${(ms / 1000).toFixed(1)} s`
-    : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`
+const section = (title: string, content: Html) => html`<section><h2>${title}</h2>${content}</section>`
+
+/** A heading that begins with # is of a column of numbers. */
+function table(headings: string[], rows: Content[][], empty = ''): Html {
+  if (rows.length === 0) return html`<p class="soft">${empty}</p>`
+  const kind = (at: number) => (headings[at]!.startsWith('#') ? ' class="n"' : '')
+  return html`<div class="table"><table><thead><tr>${headings.map(
+    (name, at) => html`<th${new Html(kind(at))}>${name.replace(/^#/, '')}</th>`,
+  )}</tr></thead><tbody>${rows.map(
+    row => html`<tr>${row.map((cell, at) => html`<td${new Html(kind(at))}>${cell}</td>`)}</tr>`,
+  )}</tbody></table></div>`
+}
+
+const badge = (text: string, kind: string) => html`<span class="badge ${kind}">${text}</span>`
+const plural = (n: number, word: string) => (n === 1 ? word : `${word}s`)
+const count = (n: number) => n.toLocaleString('en-US')
+const short = (text: string) => (text.length > 60 ? `${text.slice(0, 59)}…` : text)
+const moment = (iso: string) =>
+  iso
+    .replace('T', ' ')
+    .replace(/(:\d\d)\.\d+/, '$1')
+    .replace(/Z$/, '')
+
+// Rounded towards the worse side: 4.999 % over a limit of 4.99 % must not read as equal, nor 0.9499 as 0.95.
+const percent = (share: number) => `${(Math.ceil(share * 10_000 - 1e-9) / 100).toFixed(2)} %`
+const score = (share: number) => (Math.floor(share * 10_000 + 1e-9) / 10_000).toFixed(4)
+
+function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  const seconds = ms / 1000
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`
+  const whole = Math.round(seconds)
+  const hours = Math.floor(whole / 3600)
+  const minutes = Math.floor((whole % 3600) / 60)
+  return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${whole % 60} s`
+}

@@ -1,26 +1,37 @@
-/** The report's look, in light and dark, on screen and on paper. */
+/** The report's style sheet: light, dark, and paper. */
 export const STYLE = `
-:root { color-scheme: light dark; --line: light-dark(#dde1e6, #333a42); --soft: light-dark(#f5f7f9, #1d2228);
-  --good: light-dark(#14743d, #4cc38a); --warn: light-dark(#8a5a00, #f1b347); --bad: light-dark(#b3261e, #ff8a80) }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1.5rem;
-  background: light-dark(#fff, #14181c); color: light-dark(#1b2127, #e4e8ec) }
-h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.05rem; margin: 2rem 0 .6rem } header p { margin: .3rem 0; opacity: .75 }
-.badge { font-size: .75rem; font-weight: 600; padding: .15rem .55rem; border-radius: 1rem; vertical-align: middle;
-  border: 1px solid currentColor; text-transform: uppercase }
-.success, .pass { color: var(--good) } .completed_with_errors, .warn { color: var(--warn) }
-.failed, .reject, .stop { color: var(--bad) }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: .8rem; margin: 1.5rem 0 }
-.figures div { background: var(--soft); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem }
-.figures strong { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums } .figures span { opacity: .75 }
-.figures .bad strong { color: var(--bad) }
-.scroll { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-size: .9rem }
-th, td { text-align: left; padding: .35rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top }
-td { overflow-wrap: anywhere } .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-details { margin: .4rem 0 } summary { cursor: pointer }
-.error { border: 1px solid var(--bad); border-radius: .6rem; padding: 0 1rem; margin: 1rem 0 } pre { white-space: pre-wrap }
-.bars { list-style: none; padding: 0; font-size: .9rem } .bars li { display: grid;
-  grid-template-columns: 16rem 1fr 5rem; gap: 1rem; align-items: center; padding: .15rem 0 }
-.bars div { background: var(--soft); border-radius: .3rem } .bars i { display: block; height: .8rem;
-  background: var(--good); border-radius: .3rem } .bars em { font-style: normal; text-align: right }
-@media print { body { margin: 0; max-width: none } details > * { display: block } }
+:root { color-scheme: light dark; --bg:#f6f7f9; --card:#fff; --ink:#17202c; --soft:#5b6675; --line:#e0e4ea;
+  --good:#12743e; --goodbg:#ddf3e5; --warn:#8a5a00; --warnbg:#fdf0cf; --bad:#b3261e; --badbg:#fbe1df; --bar:#3f6fd8 }
+@media (prefers-color-scheme: dark) { :root { --bg:#12161c; --card:#1a2029; --ink:#e6eaf0; --soft:#9aa6b5;
+  --line:#2c3440; --good:#6fd69b; --goodbg:#143423; --warn:#f0c060; --warnbg:#3a2e10; --bad:#ff9a92; --badbg:#43201e; --bar:#6b93ee } }
+* { box-sizing:border-box }
+body { margin:0 auto; padding:32px 24px 64px; max-width:1120px; background:var(--bg); color:var(--ink);
+  font:15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
+header { display:flex; flex-wrap:wrap; align-items:baseline; gap:4px 14px }
+h1 { font-size:24px; margin:0; overflow-wrap:anywhere } h2 { font-size:17px; margin:36px 0 10px } h3 { font-size:14px; margin:18px 0 6px }
+.meta { color:var(--soft); width:100%; margin:0 }
+.badge { border-radius:99px; padding:1px 10px; font-size:13px; font-weight:600; white-space:nowrap }
+.good { color:var(--good); background:var(--goodbg) } .warn { color:var(--warn); background:var(--warnbg) }
+.bad { color:var(--bad); background:var(--badbg) } .plain { color:var(--soft); background:var(--line) }
+.figures { display:grid; grid-template-columns:repeat(auto-fit,minmax(190px,1fr)); gap:12px; margin-top:22px }
+.figure, .table, .error, details { background:var(--card); border:1px solid var(--line); border-radius:10px }
+.figure { padding:14px 16px } .figure span { color:var(--soft); font-size:13px; display:block }
+.figure b { font-size:26px; line-height:1.3; font-variant-numeric:tabular-nums }
+.figure.miss { border-color:var(--bad) } .figure.miss b { color:var(--bad) }
+.error { border-color:var(--bad); background:var(--badbg); padding:14px 18px; margin-top:20px; overflow-wrap:anywhere }
+.error p { margin:4px 0 0; white-space:pre-line }
+.table { overflow-x:auto } table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums }
+th, td { text-align:left; padding:8px 14px; border-bottom:1px solid var(--line); vertical-align:top }
+tr:last-child > td { border-bottom:0 } th { font-size:12.5px; color:var(--soft); font-weight:600; white-space:nowrap }
+.n { text-align:right; white-space:nowrap } .soft { color:var(--soft) } .cut { max-width:230px; overflow-wrap:anywhere }
+code { font:12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap:anywhere }
+details { margin-top:8px } summary { cursor:pointer; padding:9px 14px } details .table { border-width:1px 0 0; border-radius:0 }
+.tasks { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:10px 16px }
+.task { display:grid; grid-template-columns:minmax(140px,230px) 1fr 76px; gap:12px; align-items:center; padding:3px 0; font-size:13.5px }
+.track { position:relative; height:12px; border-radius:3px; background:var(--line) }
+.track i { position:absolute; top:0; bottom:0; border-radius:3px; background:var(--bar); min-width:3px }
+footer { margin-top:40px; color:var(--soft); font-size:13px }
+@media print { :root { --bg:#fff; --card:#fff; --ink:#000; --soft:#444; --line:#ccc } body { max-width:none; padding:0; font-size:11px }
+  * { print-color-adjust:exact } h2 { break-after:avoid } tr, .figure, .task { break-inside:avoid } .table { overflow:visible }
+  details::details-content { content-visibility:visible; height:auto; display:block } }
 `

@@ -1,0 +1,9 @@
+-- True for an address a mail server could take: one @, no empty part between dots, a top-level domain of letters.
+CREATE OR REPLACE MACRO email_valid(raw) AS length(raw) <= 254 AND regexp_full_match(raw,
+  '[\p{L}\p{N}!#$%&''*+/=?^_`{|}~-]+(?:\.[\p{L}\p{N}!#$%&''*+/=?^_`{|}~-]+)*'
+  || '@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+(?:\p{L}{2,}|xn--[a-zA-Z0-9-]+)');
+
+-- The address in small letters without white space around it; NULL where it is not valid even so. Mail servers
+-- ignore case in practice, so one mailbox has one spelling in the warehouse.
+CREATE OR REPLACE MACRO email_clean(raw) AS
+  list_transform([lower(tidy(raw))], lambda address: CASE WHEN email_valid(address) THEN address END)[1];
