@@ -1,0 +1,176 @@
+import pg from 'pg'
+import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+
+/** A connection's settings as job.yaml gives them. Never logged: the URL may hold a password. */
+export interface PostgresConfig {
+  url: string
+}
+
+// Whole SQLSTATEs first, then their classes (the first two characters).
+const BY_STATE: Record<string, ErrorCode> = {
+  '28': 'AUTH_FAILED',
+  '3D000': 'CONNECTION_FAILED',
+  '42501': 'PERMISSION_DENIED',
+  '42P01': 'TABLE_MISSING',
+  '3F000': 'TABLE_MISSING',
+  '42703': 'COLUMN_MISSING',
+  '57014': 'TIMEOUT',
+  '55P03': 'TIMEOUT',
+  '40P01': 'DEADLOCK',
+  '40001': 'DEADLOCK',
+  '57P01': 'CONNECTION_LOST',
+  '57P02': 'CONNECTION_LOST',
+  '57P03': 'CONNECTION_FAILED',
+  '57P05': 'CONNECTION_LOST',
+  '25P03': 'CONNECTION_LOST',
+  '08': 'CONNECTION_LOST',
+  '23': 'CONSTRAINT_VIOLATED',
+  '53': 'RESOURCE_EXHAUSTED',
+  ECONNREFUSED: 'CONNECTION_FAILED',
+  ENOTFOUND: 'CONNECTION_FAILED',
+  EAI_AGAIN: 'CONNECTION_FAILED',
+  EHOSTUNREACH: 'CONNECTION_FAILED',
+  ENETUNREACH: 'CONNECTION_FAILED',
+  ENOENT: 'CONNECTION_FAILED',
+  ETIMEDOUT: 'TIMEOUT',
+  ECONNRESET: 'CONNECTION_LOST',
+  EPIPE: 'CONNECTION_LOST',
+}
+
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  AUTH_FAILED: "Check the connection's user and password, and the server's pg_hba.conf.",
+  CONNECTION_FAILED: 'Check host, port and database name, and that the server runs and accepts connections.',
+  CONNECTION_LOST: 'Run the job again: it resumes. If this repeats, look into the log of the server.',
+  PERMISSION_DENIED:
+    'Grant the user what the statement needs: SELECT to read; INSERT, UPDATE and CREATE to load.',
+  TABLE_MISSING: 'Check the name of the table and its schema.',
+  COLUMN_MISSING: 'Check the name of the column against the table.',
+  TIMEOUT: 'Check the network, and statement_timeout and lock_timeout of the user or the server.',
+  DEADLOCK: 'Run the job again: another transaction was in the way.',
+  CONSTRAINT_VIOLATED: 'Correct the rows, or the constraint that refuses them.',
+  RESOURCE_EXHAUSTED: 'Free disk, memory or connections on the server, or use fewer threads.',
+}
+
+const LOST = /terminated|not queryable|was closed|stream was destroyed|after end|before secure TLS/i
+
+/** A failure of the driver or the server as an engine error. `where` starts the message: the connection's name. */
+export function postgresError(error: unknown, where: string): EngineError {
+  if (error instanceof EngineError) return error
+  const outer = error as { errors?: unknown[]; message?: string }
+  // A host with several addresses fails with all of their errors at once.
+  const inner = (outer?.errors?.[0] ?? error) as { code?: string; message?: string; detail?: string }
+  const state = inner?.code ?? ''
+  const text = inner?.message || state || String(error)
+  const code =
+    BY_STATE[state] ??
+    BY_STATE[/^[0-9A-Z]{5}$/.test(state) ? state.slice(0, 2) : ''] ??
+    (/timeout/i.test(text) ? 'TIMEOUT' : LOST.test(text) ? 'CONNECTION_LOST' : 'SQL_FAILED')
+  const detail = inner?.detail ? ` (${inner.detail})` : ''
+  return new EngineError(code, `${where}: ${text}${detail}`, { cause: error, hint: HINTS[code] })
+}
+
+// Text in one notation whatever the server's defaults, and no limit that would end a long read.
+const SESSION = `SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY';
+  SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET xmloption = 'content';
+  SET standard_conforming_strings = on; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0`
+
+/** Connects and prepares the session: UTF-8, UTC, ISO dates. Every error is an {@link EngineError}. */
+export async function connect(
+  config: PostgresConfig,
+  name: string,
+  signal?: AbortSignal,
+): Promise<pg.Client> {
+  const client = newClient(config, name)
+  // A loss between queries surfaces at the next query; without a listener it would end the process.
+  client.on('error', () => {})
+  const abort = () => hangUp(client)
+  signal?.addEventListener('abort', abort, { once: true })
+  try {
+    signal?.throwIfAborted()
+    await client.connect()
+    await client.query(SESSION)
+    return client
+  } catch (error) {
+    hangUp(client)
+    if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`)
+    throw postgresError(error, name)
+  } finally {
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
+function newClient({ url }: PostgresConfig, name: string): pg.Client {
+  try {
+    return new pg.Client({
+      connectionString: url,
+      connectionTimeoutMillis: 15_000,
+      keepAlive: true,
+      application_name: 'nightfreight',
+    })
+  } catch {
+    // The parser's own message would quote the URL.
+    throw new EngineError('CONFIG_INVALID', `${name}: the connection's url is not a Postgres URL`, {
+      hint: 'Write postgres://user:password@host:5432/database, with special characters percent-encoded.',
+    })
+  }
+}
+
+/** Drops the connection at once: nothing more is read or said. */
+export function hangUp(client: pg.Client): void {
+  socketOf(client).destroy()
+}
+
+/** The socket below a client, TLS or not. */
+export function socketOf(client: pg.Client): import('node:net').Socket {
+  return (client as unknown as { connection: { stream: import('node:net').Socket } }).connection.stream
+}
+
+/** Says goodbye, or just hangs up where the connection is dead. */
+export async function disconnect(client: pg.Client): Promise<void> {
+  const timer = setTimeout(() => hangUp(client), 2000)
+  await client.end().catch(() => {})
+  clearTimeout(timer)
+}
+
+/** Runs one statement and gives its rows; an abort drops the connection. */
+export async function ask<R extends object>(
+  client: pg.Client,
+  name: string,
+  sql: string,
+  params: unknown[] = [],
+  signal?: AbortSignal,
+): Promise<R[]> {
+  const abort = () => hangUp(client)
+  signal?.addEventListener('abort', abort, { once: true })
+  try {
+    if (signal?.aborted) abort()
+    return (await client.query(sql, params)).rows as R[]
+  } catch (error) {
+    if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`)
+    throw postgresError(error, name)
+  } finally {
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
+/** An identifier, quoted: `"members"`. */
+export function quoteIdent(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** The parts of `table`, `schema.table` or `"odd.schema"."table"`; a part that is not quoted is taken as written. */
+export function splitTable(table: string): string[] {
+  const parts = table.match(/"(?:[^"]|"")*"|[^".]+/g) ?? [table]
+  return parts.map(part => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part))
+}
+
+/** A table's name, quoted part by part: `mart.members` gives `"mart"."members"`. */
+export function quoteTable(table: string): string {
+  return splitTable(table).map(quoteIdent).join('.')
+}
+
+/** A string literal, safe whatever standard_conforming_strings says. */
+export function quoteLiteral(text: string): string {
+  const quoted = `'${text.replaceAll("'", "''")}'`
+  return text.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted
+}
