@@ -13,7 +13,7 @@ import { renderReport } from '../report/html.ts'
 interface Finished {
   run: string
   job: string
-  status: ReportData['status']
+  status: 'SUCCESS' | 'COMPLETED_WITH_ERRORS' | 'FAILED'
   outcome: Outcome
   started: Date
   tasks: TaskRecord[]
@@ -35,9 +35,9 @@ async function reportData(world: World & { spec: JobSpec }, finished: Finished):
   return {
     job: finished.job,
     run: finished.run,
-    status: finished.status,
-    startedAt: started,
-    finishedAt: world.clock.now(),
+    status: finished.status === 'FAILED' ? 'failed' : 'succeeded',
+    startedAt: started.toISOString(),
+    finishedAt: world.clock.now().toISOString(),
     extracts: outcome.extracted.map(({ extract, rows, parts, note }) => {
       const read = outcome.reads.find(read => read.extract === extract)!
       return { name: extract, from: read.from, rows, parts: parts.length, since: read.since?.value, note }
@@ -53,7 +53,15 @@ async function reportData(world: World & { spec: JobSpec }, finished: Finished):
     ...(minQualityScore !== undefined && { minQualityScore }),
     profile: await profile(world, outcome),
     tasks: tasks.flatMap(({ task, started_at, ended_at }) =>
-      ended_at ? [{ name: task, startMs: Date.parse(started_at), endMs: Date.parse(ended_at) }] : [],
+      ended_at
+        ? [
+            {
+              name: task,
+              startMs: Date.parse(started_at) - started.getTime(),
+              endMs: Date.parse(ended_at) - started.getTime(),
+            },
+          ]
+        : [],
     ),
     ...(error !== undefined && { error: { code: code ?? 'UNEXPECTED', message, hint } }),
   }

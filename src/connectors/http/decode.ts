@@ -1,0 +1,137 @@
+import { type BatchBuilder, type ColumnBuilder, REJECTED } from '../../../engine/batch/builder.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { parseDate, parseTime, parseTimestamp } from './moments.ts'
+import { parseScaled } from './numbers.ts'
+import { isRawNumber } from './page.ts'
+
+/** Writes JSON records into columns, exactly or not at all. */
+export class RecordDecoder {
+  private readonly builder: BatchBuilder
+  private readonly columns: ColumnBuilder[]
+
+  constructor(builder: BatchBuilder) {
+    this.builder = builder
+    this.columns = builder.columns.filter(({ column }) => column.name !== REJECTED)
+  }
+
+  /** Decodes one record; `where` and `number` (from 1) name it in errors. A missing field is NULL. */
+  decode(record: unknown, where: string, number: number): void {
+    if (typeof record !== 'object' || record === null || Array.isArray(record) || isRawNumber(record))
+      throw new EngineError('RESPONSE_INVALID', `${where}: row ${number}: ${shown(record)} is not an object`)
+    const { builder } = this
+    const row = builder.rows
+    for (const column of this.columns) {
+      const { name, policy, native } = column.column
+      const value = Object.hasOwn(record, name) ? (record as Record<string, unknown>)[name] : null
+      if (value === null) {
+        column.setNull(row)
+        continue
+      }
+      const reason = put(column, row, value)
+      if (reason === undefined) continue
+      if (policy === 'null' || policy === 'quarantine') builder.inexact(column, textOf(value), reason)
+      else
+        throw new EngineError(
+          'RESPONSE_INVALID',
+          `${where}: row ${number}: ${name}: ${shown(value)} ${reason} (${native})`,
+          {
+            hint: `Correct schema.${name}, or set columns.${name} of this extract to null, quarantine or text.`,
+          },
+        )
+    }
+    builder.endRow()
+  }
+}
+
+/** A value as text: strings as they are, numbers with the digits they came with, the rest as JSON. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+const shown = (value: unknown): string => {
+  const text = JSON.stringify(value)
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+}
+
+/** Writes one value that is not null; returns why it does not fit, or undefined. */
+function put(column: ColumnBuilder, row: number, value: unknown): string | undefined {
+  const { type, native } = column.column
+  switch (type.kind) {
+    case 'text': {
+      const text = native === 'JSON' ? JSON.stringify(value) : textOf(value)
+      if (!text.isWellFormed()) return 'holds half of a surrogate pair, which UTF-8 cannot'
+      column.appendText(row, text)
+      return undefined
+    }
+    case 'bool':
+      if (typeof value !== 'boolean') return 'is neither true nor false'
+      column.u8[row] = value ? 1 : 0
+      return undefined
+    case 'int':
+      return putInteger(column, row, value)
+    case 'decimal': {
+      const digits = digitsOf(value)
+      const scaled = digits === undefined ? undefined : parseScaled(digits, type.scale)
+      if (scaled === undefined) return `is not a number with at most ${type.scale} digits after the point`
+      if (scaled >= 10n ** BigInt(type.precision) || -scaled >= 10n ** BigInt(type.precision))
+        return `has more than ${type.precision} digits`
+      column.big[2 * row] = BigInt.asIntN(64, scaled)
+      column.big[2 * row + 1] = scaled >> 64n
+      return undefined
+    }
+    case 'float': {
+      const digits = digitsOf(value)
+      const number = digits === undefined || !NUMBER.test(digits) ? Number.NaN : Number(digits)
+      if (!Number.isFinite(type.bits === 32 ? Math.fround(number) : number))
+        return 'is not a number of its range'
+      if (type.bits === 32) column.f32[row] = number
+      else column.f64[row] = number
+      return undefined
+    }
+    case 'date': {
+      const days = typeof value === 'string' ? parseDate(value) : undefined
+      if (days === undefined) return 'is not a day like 2026-01-31'
+      column.i32[row] = days
+      return undefined
+    }
+    case 'time': {
+      const micros = typeof value === 'string' ? parseTime(value) : undefined
+      if (micros === undefined) return 'is not a time of day like 23:55:00.123456'
+      column.big[row] = micros
+      return undefined
+    }
+    case 'timestamp': {
+      const micros = typeof value === 'string' ? parseTimestamp(value, type.zoned) : undefined
+      if (micros === undefined)
+        return `is not a moment like 2026-01-31T23:55:00.123456${type.zoned ? 'Z' : ', without an offset'}`
+      column.big[row] = micros
+      return undefined
+    }
+    case 'binary':
+      return 'cannot be binary'
+  }
+}
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
+
+/** The digits of a number or of a string; undefined for other values. */
+function digitsOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value
+  if (typeof value === 'number') return String(value)
+  return isRawNumber(value) ? value.rawJSON : undefined
+}
+
+function putInteger(column: ColumnBuilder, row: number, value: unknown): string | undefined {
+  const type = column.column.type
+  if (type.kind !== 'int') return 'is no integer'
+  const digits = digitsOf(value)
+  const whole = digits === undefined ? undefined : parseScaled(digits, 0)
+  if (whole === undefined) return 'is not a whole number'
+  const fits = type.signed ? BigInt.asIntN(type.bits, whole) : BigInt.asUintN(type.bits, whole)
+  if (fits !== whole) return 'is out of range'
+  if (type.bits === 64) column.big[row] = whole
+  else if (type.bits === 32) column.i32[row] = Number(whole)
+  else if (type.bits === 16) column.u16[row] = Number(whole)
+  else column.u8[row] = Number(whole)
+  return undefined
+}

@@ -1,0 +1,61 @@
+import { EngineError } from '../../../engine/errors.ts'
+import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
+import { declaredTable } from '../declared.ts'
+import { type Access, Api } from './api.ts'
+
+/** An extract's keys as `index.ts` parsed them. */
+export interface HttpExtract {
+  path: string
+  paginate: 'cursor' | 'none'
+  records: string
+  cursor: string
+  cursor_param: string
+  limit?: number
+  since_param?: string
+  schema: Record<string, string>
+}
+
+/** A JSON API as a source. */
+export class HttpSource implements Source {
+  private readonly access: Access
+  private readonly health: string
+
+  constructor(access: Access, health: string) {
+    this.access = access
+    this.health = health
+  }
+
+  async probe(signal: AbortSignal): Promise<void> {
+    await new Api(this.access).get(this.health, {}, signal)
+  }
+
+  async describe(extract: ExtractSpec): Promise<TableSchema> {
+    const where = `${extract.from}.${extract.name}`
+    const table = declaredTable(where, (extract.options as HttpExtract).schema)
+    const binary = table.columns.find(({ type }) => type.kind === 'binary')
+    if (binary)
+      throw new EngineError(
+        'TYPE_UNSUPPORTED',
+        `${where}: column ${binary.name}: JSON holds no ${binary.native}`,
+        {
+          hint: 'Take VARCHAR, and decode the text in a model.',
+        },
+      )
+    return table
+  }
+
+  async open(): Promise<Snapshot> {
+    return {
+      lanes: 1,
+      note: 'an API has no snapshot: pages are read one after another',
+      ticket: { module: new URL('./lane.ts', import.meta.url).href, payload: this.access },
+      joined: async () => {},
+      chunks: async read => [
+        { label: (read.options as HttpExtract).path.replace(/\?.*/, ''), payload: null },
+      ],
+      close: async () => {},
+    }
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,70 @@
+import type pg from 'pg'
+import { BatchBuilder, REJECTED } from '../../../engine/batch/builder.ts'
+import type { Chunk, Lane, Read, Sink } from '../../../engine/ports.ts'
+import { type Access, ask, connect, postgresError, quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { CopyDecoder } from './decode.ts'
+import { selectExpression } from './types.ts'
+import { converse, MESSAGE } from './wire.ts'
+
+/** What a lane needs to join: where to connect, and the exported snapshot. */
+export interface LanePayload {
+  access: Access
+  snapshot: string
+}
+
+/** Rows of one table or partition; `ctid` bounds are block numbers, `to` absent for the last. */
+export interface ChunkPayload {
+  table: string
+  blocks?: { from: number; to?: number }
+}
+
+/** Joins the snapshot. Runs in a worker thread. */
+export async function openLane(payload: unknown): Promise<Lane> {
+  const { access, snapshot } = payload as LanePayload
+  const client = await connect(access)
+  await ask(client, access.name, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  await ask(client, access.name, `SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`)
+  return {
+    read: (read, chunk, sink) => readChunk(client, read, chunk, sink),
+    close: () => client.end(),
+  }
+}
+
+async function readChunk(client: pg.Client, read: Read, chunk: Chunk, sink: Sink): Promise<void> {
+  const builder = new BatchBuilder(read.where, read.columns, read.limits)
+  const flush = () => {
+    sink.write(builder.batch())
+    builder.reset()
+  }
+  const count = read.columns.filter(column => column.name !== REJECTED).length
+  const decoder = new CopyDecoder(read.where, builder, count, flush)
+  try {
+    await converse(
+      client,
+      `COPY (${selectSql(read, chunk.payload as ChunkPayload)}) TO STDOUT (FORMAT binary)`,
+      {
+        message(type, bytes, from, to) {
+          if (type === MESSAGE.copyData) decoder.message(bytes, from, to)
+        },
+      },
+    )
+  } catch (error) {
+    throw postgresError(error, read.where)
+  }
+  decoder.end()
+  if (builder.rows > 0) flush()
+}
+
+/** The rows of a chunk, in the staged columns' order. */
+export function selectSql(read: Read, { table, blocks }: ChunkPayload): string {
+  const columns = read.columns
+    .filter(column => column.name !== REJECTED)
+    .map(column => selectExpression(column, quoteIdent(column.name)))
+  const where: string[] = []
+  if (blocks && blocks.from > 0) where.push(`ctid >= '(${blocks.from},0)'`)
+  if (blocks?.to !== undefined) where.push(`ctid < '(${blocks.to},0)'`)
+  // An untyped literal takes the column's own type.
+  if (read.since) where.push(`${quoteIdent(read.since.column)} >= ${quoteLiteral(read.since.value)}`)
+  const from = `SELECT ${columns.join(', ')} FROM ${blocks ? 'ONLY ' : ''}${quoteTable(table)}`
+  return where.length > 0 ? `${from} WHERE ${where.join(' AND ')}` : from
+}

@@ -1,0 +1,157 @@
+import { closest, distance } from 'fastest-levenshtein'
+import type pg from 'pg'
+import { EngineError } from '../../../engine/errors.ts'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
+import type { Chunk, ExtractSpec, Read, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
+import { type Access, ask, connect, quoteTable } from './connect.ts'
+import type { ChunkPayload, LanePayload } from './lane.ts'
+import { columnOf } from './types.ts'
+
+/** Postgres: parallel lanes in one exported snapshot. */
+export class PostgresSource implements Source {
+  private readonly access: Access
+
+  constructor(access: Access) {
+    this.access = access
+  }
+
+  async probe(): Promise<void> {
+    await this.brief(client => ask(client, this.access.name, 'SELECT 1'))
+  }
+
+  async describe(extract: ExtractSpec): Promise<TableSchema> {
+    const { table } = extract.options as { table: string }
+    return this.brief(async client => {
+      const schema = await describeTable(client, this.access.name, table)
+      if (schema) return schema
+      const others = await ask(
+        client,
+        this.access.name,
+        `SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname || '.' || c.relname END AS name
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')`,
+      )
+      const names = others.map(other => other.name!)
+      const near = names.length > 0 ? closest(table, names) : undefined
+      const hint =
+        near && distance(near, table) <= 3
+          ? `Did you mean ${near}?`
+          : `Tables there: ${names.slice(0, 20).join(', ') || 'none that this user can see'}.`
+      throw new EngineError('TABLE_MISSING', `${this.access.name}.${table}: there is no such table`, { hint })
+    })
+  }
+
+  async open(lanes: number): Promise<Snapshot> {
+    const { access } = this
+    const client = await connect(access)
+    await ask(client, access.name, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    const [exported] = await ask(client, access.name, 'SELECT pg_export_snapshot() AS id')
+    const payload: LanePayload = { access, snapshot: exported!.id! }
+    return {
+      lanes,
+      ticket: { module: moduleBeside(import.meta.url, 'lane'), payload },
+      // The snapshot lives as long as the transaction that exported it.
+      joined: async () => {},
+      chunks: read => chunksOf(client, access.name, read),
+      close: () => client.end(),
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  private async brief<T>(use: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = await connect(this.access)
+    try {
+      return await use(client)
+    } finally {
+      await client.end()
+    }
+  }
+}
+
+/** Columns, key and statistics; undefined where there is no such table. */
+export async function describeTable(
+  client: pg.Client,
+  where: string,
+  table: string,
+): Promise<TableSchema | undefined> {
+  const [found] = await ask(
+    client,
+    where,
+    `SELECT c.oid, greatest(c.reltuples, 0)::bigint AS rows, pg_total_relation_size(c.oid) AS bytes
+     FROM pg_class c WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`,
+    [quoteTable(table)],
+  )
+  if (!found) return undefined
+  const columns = await ask(
+    client,
+    where,
+    `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS native, a.attnotnull AS required,
+       coalesce(b.typname, t.typname) AS typname, CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END AS typmod
+     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+       LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype
+     WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
+    [found.oid],
+  )
+  const key = await ask(
+    client,
+    where,
+    `SELECT a.attname AS name FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
+       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+     WHERE i.indrelid = $1 AND i.indisprimary ORDER BY k.position`,
+    [found.oid],
+  )
+  const schema: TableSchema = {
+    columns: columns.map(({ name, native, typname, typmod, required }) =>
+      columnOf(name!, native!, typname!, Number(typmod), required !== 't'),
+    ),
+    key: key.map(({ name }) => name!),
+  }
+  const rows = Number(found.rows)
+  return rows > 0 ? { ...schema, rows, bytes: Number(found.bytes) } : schema
+}
+
+/** Rows a chunk should hold, in batches of the read's limit. */
+const BATCHES_PER_CHUNK = 4
+
+// ctid ranges need no index and read the table in its physical order; TID range scans came with version 14.
+async function chunksOf(client: pg.Client, where: string, read: Read): Promise<Chunk[]> {
+  const { table } = read.options as { table: string }
+  const leaves = await ask(
+    client,
+    where,
+    `SELECT p.relid::regclass::text AS label, n.nspname || '.' || c.relname AS name, c.relkind,
+       greatest(c.reltuples, 0) AS rows, CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) / current_setting('block_size')::int END AS blocks
+     FROM (SELECT relid FROM pg_partition_tree($1::regclass) WHERE isleaf
+           UNION SELECT $1::regclass WHERE NOT EXISTS (SELECT 1 FROM pg_partition_tree($1::regclass))) p
+       JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 1`,
+    [quoteTable(table)],
+  )
+  const [inherited] = await ask(
+    client,
+    where,
+    'SELECT 1 FROM pg_inherits WHERE inhparent = $1::regclass LIMIT 1',
+    [quoteTable(table)],
+  )
+  const whole: Chunk = { label: table, payload: { table } satisfies ChunkPayload }
+  // Old-style inheritance: a plain SELECT from the parent reads the children too.
+  if (inherited && leaves.length === 1 && leaves[0]!.relkind === 'r') return [whole]
+  return leaves.flatMap(({ name, label, relkind, rows, blocks }) => {
+    if (blocks === null || relkind === 'v') return [{ label: label!, payload: { table: name! } }]
+    const total = Number(blocks)
+    const pieces = Math.max(1, Math.ceil(Number(rows) / (read.limits.rows * BATCHES_PER_CHUNK)))
+    const step = Math.max(1, Math.ceil(total / pieces))
+    const chunks: Chunk[] = []
+    for (let from = 0; from === 0 || from < total; from += step) {
+      // The last one has no end: the table may have grown since its size was taken.
+      const to = from + step < total ? from + step : undefined
+      const payload: ChunkPayload = { table: name!, blocks: { from, ...(to !== undefined && { to }) } }
+      chunks.push({
+        label: `${label} blocks [${from}, ${to ?? '…'})`,
+        rows: Math.round(Number(rows) / pieces),
+        payload,
+      })
+    }
+    return chunks
+  })
+}

@@ -1,0 +1,112 @@
+import type { Socket } from 'node:net'
+import type pg from 'pg'
+import { EngineError } from '../../../engine/errors.ts'
+
+/** The parts of node-postgres's client that a COPY needs and its types leave out. pg is pinned for them. */
+interface Internals {
+  connection: { stream: Socket }
+}
+
+/** The socket under a connected client (TLS included). */
+export const socketOf = (client: pg.Client): Socket => (client as unknown as Internals).connection.stream
+
+/** Message types of the protocol's version 3 (PostgreSQL documentation, "Message Formats"). */
+export const MESSAGE = { copyData: 0x64, copyDone: 0x63, error: 0x45, ready: 0x5a, copyIn: 0x47 } as const
+
+export interface Receiver {
+  /** A whole message: its type, and its body as bytes[from, to). */
+  message(type: number, bytes: Buffer, from: number, to: number): void
+}
+
+/**
+ * Cuts a stream of protocol messages, fed in pieces of any size. A message inside one piece is handed over where
+ * it lies; one that spans pieces is joined first.
+ */
+export class Framer {
+  private readonly receiver: Receiver
+  private rest: Buffer[] = []
+  private held = 0
+  private needed = 0
+
+  constructor(receiver: Receiver) {
+    this.receiver = receiver
+  }
+
+  push(piece: Buffer): void {
+    if (this.held > 0) {
+      this.rest.push(piece)
+      this.held += piece.length
+      if (this.held < this.needed) return
+      piece = Buffer.concat(this.rest, this.held)
+    }
+    let at = 0
+    this.needed = 5
+    while (piece.length - at >= 5) {
+      const length = piece.readInt32BE(at + 1)
+      if (length < 4) throw new EngineError('DECODE_FAILED', `a protocol message has length ${length}`)
+      const end = at + 1 + length
+      if (end > piece.length) {
+        this.needed = end - at
+        break
+      }
+      this.receiver.message(piece[at]!, piece, at + 5, end)
+      at = end
+    }
+    this.rest = at < piece.length ? [piece.subarray(at)] : []
+    this.held = piece.length - at
+  }
+}
+
+/** An ErrorResponse's fields: `C` SQLSTATE, `M` message, `D` detail. */
+export function errorFields(
+  bytes: Buffer,
+  from: number,
+  to: number,
+): Error & { code?: string; detail?: string } {
+  const fields: Record<string, string> = {}
+  for (const field of bytes.toString('utf8', from, to).split('\0'))
+    if (field) fields[field[0]!] = field.slice(1)
+  return Object.assign(new Error(fields.M ?? 'unknown error'), { code: fields.C, detail: fields.D })
+}
+
+/**
+ * Sends a simple query and gives every message of its answer to `receiver` until the server is ready again, past
+ * the driver, whose own parser would make an object of each row. The driver has the socket back afterwards.
+ * Rejects with the server's error, or the receiver's: then the connection is destroyed, for data may be under way.
+ */
+export function converse(client: pg.Client, sql: string, receiver: Receiver): Promise<void> {
+  const socket = socketOf(client)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const drivers = socket.listeners('data') as ((piece: Buffer) => void)[]
+  let failure: Error | undefined
+  const finish = (error?: Error) => {
+    socket.off('data', onData).off('close', onClose)
+    for (const listener of drivers) socket.on('data', listener)
+    if (error) reject(error)
+    else resolve()
+  }
+  const framer = new Framer({
+    message(type, bytes, from, to) {
+      if (type === MESSAGE.error) failure = errorFields(bytes, from, to)
+      else if (type === MESSAGE.ready) finish(failure)
+      else if (!failure) receiver.message(type, bytes, from, to)
+    },
+  })
+  const onData = (piece: Buffer) => {
+    try {
+      framer.push(piece)
+    } catch (error) {
+      finish(error as Error)
+      socket.destroy()
+    }
+  }
+  const onClose = () => finish(failure ?? new EngineError('CONNECTION_LOST', 'the connection was closed'))
+  socket.removeAllListeners('data')
+  socket.on('data', onData).on('close', onClose)
+  const text = Buffer.from(`${sql}\0`, 'utf8')
+  const head = Buffer.alloc(5)
+  head.write('Q')
+  head.writeInt32BE(text.length + 4, 1)
+  socket.write(Buffer.concat([head, text]))
+  return promise
+}
