@@ -1,20 +1,17 @@
 -- phone_e164(raw, country): a telephone number as +<calling code><number>, or NULL where it cannot be one.
 -- `country` is ISO 3166-1 alpha-2 in any case; it may be NULL for numbers with their calling code.
 
--- Calling code, and the digits written before a national number only, by country.
-CREATE OR REPLACE MACRO phone_country(country) AS MAP {
-  'US': {code: '1', trunk: '1'}, 'CA': {code: '1', trunk: '1'}, 'GB': {code: '44', trunk: '0'},
-  'IE': {code: '353', trunk: '0'}, 'DE': {code: '49', trunk: '0'}, 'AT': {code: '43', trunk: '0'},
-  'CH': {code: '41', trunk: '0'}, 'FR': {code: '33', trunk: '0'}, 'BE': {code: '32', trunk: '0'},
-  'NL': {code: '31', trunk: '0'}, 'LU': {code: '352', trunk: '~'}, 'IT': {code: '39', trunk: '~'},
-  'ES': {code: '34', trunk: '~'}, 'PT': {code: '351', trunk: '~'}, 'SE': {code: '46', trunk: '0'},
-  'NO': {code: '47', trunk: '~'}, 'DK': {code: '45', trunk: '~'}, 'FI': {code: '358', trunk: '0'},
-  'PL': {code: '48', trunk: '~'}, 'CZ': {code: '420', trunk: '~'}, 'GR': {code: '30', trunk: '~'},
-  'TR': {code: '90', trunk: '0'}, 'UA': {code: '380', trunk: '0'}, 'EG': {code: '20', trunk: '0'},
-  'IN': {code: '91', trunk: '0'}, 'JP': {code: '81', trunk: '0'}, 'KR': {code: '82', trunk: '0'},
-  'BR': {code: '55', trunk: '0'}, 'MX': {code: '52', trunk: '~'}, 'AU': {code: '61', trunk: '0'},
-  'NZ': {code: '64', trunk: '0'}, 'ZA': {code: '27', trunk: '0'}
-}[upper(trim(country))];
+-- Calling code by country.
+CREATE OR REPLACE MACRO phone_code(country) AS CASE upper(trim(country))
+  WHEN 'US' THEN '1' WHEN 'CA' THEN '1' WHEN 'GB' THEN '44' WHEN 'IE' THEN '353'
+  WHEN 'DE' THEN '49' WHEN 'AT' THEN '43' WHEN 'CH' THEN '41' WHEN 'FR' THEN '33'
+  WHEN 'BE' THEN '32' WHEN 'NL' THEN '31' WHEN 'LU' THEN '352' WHEN 'IT' THEN '39'
+  WHEN 'ES' THEN '34' WHEN 'PT' THEN '351' WHEN 'SE' THEN '46' WHEN 'NO' THEN '47'
+  WHEN 'DK' THEN '45' WHEN 'FI' THEN '358' WHEN 'PL' THEN '48' WHEN 'CZ' THEN '420'
+  WHEN 'GR' THEN '30' WHEN 'TR' THEN '90' WHEN 'UA' THEN '380' WHEN 'EG' THEN '20'
+  WHEN 'IN' THEN '91' WHEN 'JP' THEN '81' WHEN 'KR' THEN '82' WHEN 'BR' THEN '55'
+  WHEN 'MX' THEN '52' WHEN 'AU' THEN '61' WHEN 'NZ' THEN '64' WHEN 'ZA' THEN '27'
+END;
 
 -- Without extension, label and white space at the ends: `Tel: 020 7946 0123 ext. 12` → `020 7946 0123`.
 CREATE OR REPLACE MACRO phone_bare(raw) AS regexp_replace(regexp_replace(regexp_replace(
@@ -32,15 +29,15 @@ CREATE OR REPLACE MACRO phone_digits(bare) AS CASE
   ELSE regexp_replace(bare, '[^0-9]', '', 'g')
 END;
 
--- A trunk zero left after the calling code, as in +44 020 …, goes. Italy's zero is part of the number.
-CREATE OR REPLACE MACRO phone_international(digits, rule) AS regexp_replace(
+-- `prefix` is + and the country's calling code. Digits that belong to national notation only, zero or the North
+-- American one, go: from 020 … as from +44 020 …. Italy's zero is part of the number.
+CREATE OR REPLACE MACRO phone_international(digits, prefix) AS regexp_replace(
   CASE
-    WHEN digits LIKE '+%' THEN digits
-    WHEN rule.code = '1' AND digits LIKE '011%' THEN '+' || digits[4:]
-    WHEN starts_with(digits, rule.trunk) THEN '+' || rule.code || digits[length(rule.trunk) + 1:]
-    ELSE '+' || rule.code || digits
+    WHEN starts_with(digits, '+') THEN digits
+    WHEN prefix = '+1' AND starts_with(digits, '011') THEN '+' || digits[4:]
+    ELSE prefix || digits
   END,
-  '^\+(44|353|49|43|41|33|32|31|46|358|90|380|20|91|81|82|55|61|64|27)0', '+\1');
+  '^\+(?:(1)1|(44|353|49|43|41|33|32|31|46|358|90|380|20|91|81|82|55|61|64|27)0)', '+\1\2');
 
 -- Length and first digits by calling code; for a code not listed, the limits of E.164.
 CREATE OR REPLACE MACRO phone_possible(number) AS CASE
@@ -56,6 +53,7 @@ END;
 -- The lambdas give the steps a name: a macro's argument is pasted in as often as it is mentioned.
 CREATE OR REPLACE MACRO phone_e164(raw, country) AS list_transform(
   list_transform(
-    list_transform([phone_bare(raw)], lambda bare: phone_digits(bare)),
-    lambda digits: phone_international(digits, phone_country(country))),
+    list_transform([{bare: phone_bare(raw), prefix: '+' || phone_code(country)}],
+      lambda p: {digits: phone_digits(p.bare), prefix: p.prefix}),
+    lambda p: phone_international(p.digits, p.prefix)),
   lambda number: CASE WHEN phone_possible(number) THEN number END)[1];

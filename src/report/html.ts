@@ -105,7 +105,7 @@ const extracts = (list: ReportExtract[]) =>
       count(extract.rows),
       count(extract.parts),
       extract.since ?? html`<span class="soft">whole table</span>`,
-      html`<span class="soft">${extract.note ?? 'consistent'}</span>`,
+      html`<span class="soft">${extract.note ?? '–'}</span>`,
     ]),
     'Nothing was read.',
   )
