@@ -25,7 +25,7 @@ th, td { text-align:left; padding:8px 14px; border-bottom:1px solid var(--line);
 tr:last-child > td { border-bottom:0 } th { font-size:12.5px; color:var(--soft); font-weight:600; white-space:nowrap }
 .n { text-align:right; white-space:nowrap } .soft { color:var(--soft) } .cut { max-width:230px; overflow-wrap:anywhere }
 code { font:12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap:anywhere }
-details { margin-top:8px } summary { cursor:pointer; padding:9px 14px } details .table { border-width:1px 0 0; border-radius:0 }
+details { margin-top:8px; overflow:hidden } summary { cursor:pointer; padding:9px 14px } details .table { border-style:solid none none; border-radius:0 }
 .tasks { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:10px 16px }
 .task { display:grid; grid-template-columns:minmax(140px,230px) 1fr 76px; gap:12px; align-items:center; padding:3px 0; font-size:13.5px }
 .track { position:relative; height:12px; border-radius:3px; background:var(--line) }
