@@ -22,7 +22,7 @@ const BACKOFF_MS = 250
 /** A server that asks for a longer pause is better met by the job's own retry. */
 const LONGEST_PAUSE_MS = 60_000
 
-// What fetch's cause carries where no connection came about; a retry of the request would meet the same.
+// What fetch's cause carries where no connection came about (nothing where fetch itself refuses): a retry meets the same.
 const UNREACHABLE =
   /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|CERT_|ERR_TLS|DEPTH_ZERO|UNABLE_TO|SELF_SIGNED)/
 
@@ -88,10 +88,15 @@ export class Api {
           hint: 'Raise timeout of the connection, or ask for smaller pages with limit.',
         })
       const { code, message } = reason(cause)
-      if (!response && UNREACHABLE.test(code))
+      if (!response && (code === '' || UNREACHABLE.test(code)))
         throw new EngineError('CONNECTION_FAILED', `${where}: cannot reach ${this.base.host}: ${message}`)
       const what = response ? 'the answer broke off' : `no answer from ${this.base.host}`
-      return { failure: new EngineError('CONNECTION_LOST', `${where}: ${what}: ${message}`) }
+      return {
+        failure: new EngineError(
+          response ? 'CONNECTION_LOST' : 'CONNECTION_FAILED',
+          `${where}: ${what}: ${message}`,
+        ),
+      }
     }
     const { status } = response
     const type = response.headers.get('content-type') ?? 'no content type'

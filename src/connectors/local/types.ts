@@ -1,0 +1,32 @@
+import type { TypeRule } from '../define.ts'
+
+/** What a CSV field may be for each declared type; `check.ts` follows it. An empty unquoted field is NULL. */
+export const TYPES: TypeRule[] = [
+  { native: 'true, false, 1, 0', logical: 'BOOLEAN' },
+  {
+    native: 'digits',
+    logical: 'BIGINT',
+    inexact: 'fractions, and values beyond its range',
+    note: 'so for every integer type',
+  },
+  { native: 'digits', logical: 'DECIMAL(p,s)', inexact: 'more digits than p and s allow' },
+  { native: 'digits', logical: 'DOUBLE', note: 'the nearest double; also FLOAT' },
+  {
+    native: 'any text',
+    logical: 'VARCHAR',
+    note: 'quoted and empty: the empty string; JSON is staged as its text',
+  },
+  { native: '2026-01-31', logical: 'DATE', inexact: 'days that no calendar has' },
+  { native: '23:55:00.123456', logical: 'TIME', inexact: 'digits after the microsecond' },
+  {
+    native: '2026-01-31 23:55:00.123456',
+    logical: 'TIMESTAMP',
+    inexact: 'digits after the microsecond; a text with an offset',
+  },
+  {
+    native: '2026-01-31 23:55:00.123456+01:00',
+    logical: 'TIMESTAMP WITH TIME ZONE',
+    inexact: 'digits after the microsecond; a text without an offset',
+  },
+  { native: "DuckDB's notation: \\xAB", logical: 'BLOB' },
+]

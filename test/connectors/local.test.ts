@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { REJECTED } from '../../engine/batch/builder.ts'
+import type { LaneModule, Sink } from '../../engine/ports.ts'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import type { Column, InexactPolicy } from '../../engine/types/logical.ts'
+import { local, options } from '../../src/connectors/local/index.ts'
+import { folderOf } from '../../src/connectors/local/source.ts'
+
+const top = mkdtempSync(join(tmpdir(), 'nf-local-'))
+const outside = join(top, 'outside.csv')
+writeFileSync(outside, 'id\n1\n')
+after(() => rmSync(top, { recursive: true }))
+let folders = 0
+
+interface Asked {
+  schema: Record<string, string>
+  extract?: object
+  policies?: Record<string, InexactPolicy>
+  link?: boolean
+}
+
+/** Writes files into a folder, reads them through the connector, and gives back the staged rows with their types. */
+async function read(files: Record<string, string | Buffer>, { schema, extract, policies = {}, link }: Asked) {
+  const folder = join(top, String(++folders))
+  mkdirSync(folder)
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+  if (link) symlinkSync(outside, join(folder, 'link.csv'))
+  const source = local.source!(local.config.parse({ url: pathToFileURL(folder).href }), {
+    name: 'drops',
+    baseDir: '/',
+  })
+  const { signal } = new AbortController()
+  await source.probe(signal)
+  const parsed = options.parse({ files: '*.csv*', schema, ...extract })
+  const spec = { name: 'corrections', from: 'drops', key: [], columns: {}, options: parsed }
+  const columns: Column[] = (await source.describe(spec, signal)).columns.map(column => ({
+    ...column,
+    policy: policies[column.name],
+  }))
+  if (Object.values(policies).includes('quarantine'))
+    columns.push({ name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' })
+  const plan = {
+    extract: 'corrections',
+    where: 'drops.corrections',
+    columns,
+    key: [],
+    options: parsed,
+    limits: { rows: 1000, bytes: 1e6 },
+  }
+  const snapshot = await source.open(3, signal)
+  assert.deepEqual([snapshot.lanes, snapshot.note], [3, undefined])
+  const lane = await ((await import(snapshot.ticket.module)) as LaneModule).openLane(snapshot.ticket.payload)
+  const duck = await Duck.open({})
+  const rows: unknown[][] = []
+  let types: unknown[] = []
+  try {
+    for (const [index, chunk] of (await snapshot.chunks(plan)).entries()) {
+      const path = join(top, `${folders}-${index}.parquet`)
+      const sink: Sink = { write: () => assert.fail(), file: fill => fill(path) }
+      await lane.read(plan, chunk, sink)
+      types = (await duck.rows(`DESCRIBE FROM ${quote(path)}`)).map(row => row.column_type)
+      rows.push(
+        ...(await duck.rows(`SELECT COLUMNS(*)::VARCHAR FROM ${quote(path)}`)).map(row => Object.values(row)),
+      )
+    }
+    return { rows, types }
+  } finally {
+    duck.close()
+    await lane.close()
+  }
+}
+
+test('columns come in the order and types of the schema, files in the order of their names', async () => {
+  const { rows, types } = await read(
+    {
+      'b.csv': '\ufeffamount,more,at,id,name\r\n12.1,x,2026-01-31T23:55:00.123456+05:30,1,"say ""hi"""\r\n',
+      'a[1]*.csv': 'id,name,at,amount,"more"\n2,"",2026-01-31 10:00Z,,x\n3,,,"",y\n',
+      'c.csv.gz': gzipSync('id,name,at,amount\n4,ü,,0.50\n'),
+    },
+    { schema: { id: 'BIGINT', name: 'VARCHAR', amount: 'DECIMAL(12,2)', at: 'TIMESTAMPTZ' } },
+  )
+  assert.deepEqual(types, ['BIGINT', 'VARCHAR', 'DECIMAL(12,2)', 'TIMESTAMP WITH TIME ZONE'])
+  assert.deepEqual(rows, [
+    ['2', '', null, '2026-01-31 10:00:00+00'],
+    ['3', null, null, null],
+    ['1', 'say "hi"', '12.10', '2026-01-31 18:25:00.123456+00'],
+    ['4', 'ü', '0.50', null],
+  ])
+})
+
+test('no file, an empty file, another delimiter without a header', async () => {
+  const schema = { id: 'BIGINT', day: 'DATE' }
+  assert.deepEqual((await read({}, { schema })).rows, [])
+  const { rows } = await read(
+    { 'x.csv': '1;2026-01-31\n' },
+    { schema, extract: { delimiter: ';', header: false } },
+  )
+  assert.deepEqual(rows, [['1', '2026-01-31']])
+})
+
+test('a bad line names file, line and value', async () => {
+  for (const [type, value] of [
+    ['BIGINT', '1.5'],
+    ['DECIMAL(12,2)', '1.234'],
+    ['DECIMAL(4,2)', '100'],
+    ['TIMESTAMPTZ', '2026-01-31 10:00:00'],
+    ['TIMESTAMP', '2026-01-31 10:00:00+02'],
+    ['TIMESTAMP', '2026-01-31 10:00:00.1234567'],
+    ['DATE', '2026-02-30'],
+  ] as const)
+    await assert.rejects(
+      read({ 'x.csv': `note,v\n"two\nlines",\nn,${value}\n` }, { schema: { note: 'VARCHAR', v: type } }),
+      (error: Error & { code?: string }) => {
+        assert.equal(error.code, 'DECODE_FAILED')
+        assert.ok(error.message.startsWith(`drops x.csv: line 4: v: "${value}" `), error.message)
+        return true
+      },
+    )
+  await assert.rejects(read({ 'x.csv': 'a,b\n1,2\n3,4,5\n' }, { schema: { a: 'BIGINT' } }), {
+    code: 'DECODE_FAILED',
+    message: /^drops x\.csv: line 3; Original Line: 3,4,5; Expected Number of Columns: 2 Found: 3$/,
+  })
+  await assert.rejects(
+    read({ 'x.csv': Buffer.from('a\nok\n\xff\xfe\n', 'latin1') }, { schema: { a: 'VARCHAR' } }),
+    {
+      code: 'DECODE_FAILED',
+    },
+  )
+  await assert.rejects(read({ 'x.csv': 'idd\n1\n' }, { schema: { id: 'BIGINT' } }), {
+    code: 'COLUMN_MISSING',
+    message: /no column id; did you mean "idd"\?/,
+  })
+})
+
+test('policies: null, and quarantine with the reason', async () => {
+  const { rows } = await read(
+    { 'x.csv': 'a,b\n1,2026-02-30\nx,2026-02-28\n' },
+    { schema: { a: 'BIGINT', b: 'DATE' }, policies: { a: 'null', b: 'quarantine' } },
+  )
+  assert.deepEqual(rows[1], [null, '2026-02-28', null])
+  assert.deepEqual(rows[0]!.slice(0, 2), ['1', null])
+  const [rejected] = JSON.parse(String(rows[0]![2]))
+  assert.deepEqual([rejected.column, rejected.value], ['b', '2026-02-30'])
+})
+
+test('a link out of the folder is refused, and so is a pattern', async () => {
+  await assert.rejects(read({}, { schema: { id: 'BIGINT' }, link: true }), {
+    code: 'PERMISSION_DENIED',
+    message: /link\.csv leads out/,
+  })
+  await assert.rejects(read({}, { schema: { id: 'BIGINT' }, extract: { files: '../*.csv' } }), {
+    code: 'PERMISSION_DENIED',
+  })
+})
+
+test('folders', async () => {
+  assert.equal(folderOf('data/in', '/jobs/a'), '/jobs/a/data/in')
+  assert.equal(folderOf('file:data', '/jobs/a'), '/jobs/a/data')
+  assert.equal(folderOf('file:///x/y%20z', '/jobs/a'), '/x/y z')
+  const missing = local.source!({ url: '/no/such/folder' }, { name: 'drops', baseDir: '/' })
+  await assert.rejects(missing.probe(new AbortController().signal), { code: 'CONNECTION_FAILED' })
+})
