@@ -1,10 +1,20 @@
 import pg from 'pg'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+import { socketOf } from './wire.ts'
 
 /** A connection's settings as job.yaml gives them. Never logged: the URL may hold a password. */
 export interface PostgresConfig {
   url: string
 }
+
+/** What it takes to connect: plain data, so that a lane in another thread can. Never logged. */
+export interface Access extends PostgresConfig {
+  /** The connection's name in job.yaml: errors start with it. */
+  name: string
+}
+
+/** A row as the server writes it: every value its text, booleans `t` and `f`. */
+export type TextRow = Record<string, string | null>
 
 // Whole SQLSTATEs first, then their classes (the first two characters).
 const BY_STATE: Record<string, ErrorCode> = {
@@ -74,10 +84,15 @@ const SESSION = `SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateSty
   SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET xmloption = 'content';
   SET standard_conforming_strings = on; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0`
 
-/** Connects and prepares the session: UTF-8, UTC, ISO dates. Every error is an {@link EngineError}. */
+/**
+ * Connects and prepares the session: UTF-8, UTC, ISO dates; results are the server's text. `name` is the
+ * connection's. Every error is an {@link EngineError}.
+ */
+export async function connect(access: Access, name?: string, signal?: AbortSignal): Promise<pg.Client>
+export async function connect(config: PostgresConfig, name: string, signal?: AbortSignal): Promise<pg.Client>
 export async function connect(
-  config: PostgresConfig,
-  name: string,
+  config: PostgresConfig & { name?: string },
+  name: string = config.name ?? 'postgres',
   signal?: AbortSignal,
 ): Promise<pg.Client> {
   const client = newClient(config, name)
@@ -106,6 +121,7 @@ function newClient({ url }: PostgresConfig, name: string): pg.Client {
       connectionTimeoutMillis: 15_000,
       keepAlive: true,
       application_name: 'nightfreight',
+      types: { getTypeParser: () => (value: string | Buffer) => value },
     })
   } catch {
     // The parser's own message would quote the URL.
@@ -120,11 +136,6 @@ export function hangUp(client: pg.Client): void {
   socketOf(client).destroy()
 }
 
-/** The socket below a client, TLS or not. */
-export function socketOf(client: pg.Client): import('node:net').Socket {
-  return (client as unknown as { connection: { stream: import('node:net').Socket } }).connection.stream
-}
-
 /** Says goodbye, or just hangs up where the connection is dead. */
 export async function disconnect(client: pg.Client): Promise<void> {
   const timer = setTimeout(() => hangUp(client), 2000)
@@ -133,7 +144,7 @@ export async function disconnect(client: pg.Client): Promise<void> {
 }
 
 /** Runs one statement and gives its rows; an abort drops the connection. */
-export async function ask<R extends object>(
+export async function ask<R extends object = TextRow>(
   client: pg.Client,
   name: string,
   sql: string,
