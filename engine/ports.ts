@@ -123,12 +123,6 @@ export interface Part {
   bytes: number
 }
 
-/** An immutable set of parts with one schema. A reader trusts this and never lists a folder. */
-export interface Dataset {
-  columns: Column[]
-  parts: Part[]
-}
-
 // ── targets ───────────────────────────────────────────────────────────────────────────────────────────────
 
 /** One load as the job asks for it. */

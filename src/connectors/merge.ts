@@ -7,10 +7,12 @@ export interface MergeTables {
   quote(name: string): string
   /** Turns a staged column into the target's type where the dialect does not by itself. */
   cast?(column: string, expression: string): string
+  /** Whether two values of a column differ, where the dialect's type has no equality. */
+  differs?(column: string, target: string, staged: string): string
 }
 
-const same = (load: PlannedLoad, { quote }: MergeTables) =>
-  load.key.map(key => `t.${quote(key)} = s.${quote(key)}`).join(' AND ')
+const same = (load: PlannedLoad, tables: MergeTables) =>
+  load.key.map(key => `t.${tables.quote(key)} = ${value(key, tables)}`).join(' AND ')
 
 const value = (column: string, { quote, cast }: MergeTables) =>
   cast ? cast(column, `s.${quote(column)}`) : `s.${quote(column)}`
@@ -22,6 +24,7 @@ const value = (column: string, { quote, cast }: MergeTables) =>
  */
 export function updateSql(load: PlannedLoad, tables: MergeTables): string | undefined {
   const { target, staging, quote } = tables
+  const differs = tables.differs ?? ((_, ours, theirs) => `${ours} IS DISTINCT FROM ${theirs}`)
   const columns = load.columns
     .map(column => column.name)
     .filter(name => !load.key.includes(name) && !load.insertOnly.includes(name))
@@ -29,8 +32,8 @@ export function updateSql(load: PlannedLoad, tables: MergeTables): string | unde
   const set = columns.map(name => `${quote(name)} = ${value(name, tables)}`)
   if (load.stamp) set.push(`${quote(load.stamp)} = current_timestamp`)
   const changed = load.newer
-    ? `s.${quote(load.newer)} > t.${quote(load.newer)}`
-    : columns.map(name => `t.${quote(name)} IS DISTINCT FROM ${value(name, tables)}`).join(' OR ')
+    ? `${value(load.newer, tables)} > t.${quote(load.newer)}`
+    : columns.map(name => differs(name, `t.${quote(name)}`, value(name, tables))).join(' OR ')
   return `UPDATE ${target} AS t SET ${set.join(', ')} FROM ${staging} AS s WHERE ${same(load, tables)} AND (${changed})`
 }
 

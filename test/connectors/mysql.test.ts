@@ -8,7 +8,7 @@ import { EngineError } from '../../engine/errors.ts'
 import type { Chunk, ExtractSpec, Lane, LaneModule, Read, Snapshot, Source } from '../../engine/ports.ts'
 import { type Column, type InexactPolicy, typeFromName, typeName } from '../../engine/types/logical.ts'
 import { RowDecoder } from '../../src/connectors/mysql/decode.ts'
-import mysql from '../../src/connectors/mysql/index.ts'
+import { mysql } from '../../src/connectors/mysql/index.ts'
 import { type FreshDatabase, freshMariadb } from '../servers.ts'
 
 type Value = string | null

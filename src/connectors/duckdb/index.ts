@@ -4,7 +4,7 @@ import { defineConnector } from '../define.ts'
 import { DuckdbTarget } from './target.ts'
 
 /** A DuckDB file as warehouse. */
-export default defineConnector({
+export const duckdb = defineConnector({
   name: 'duckdb',
   schemes: ['duckdb'],
   /** `duckdb:///absolute/path.duckdb`, or `duckdb:path.duckdb` relative to the job's folder. */

@@ -44,5 +44,3 @@ export const http = defineConnector({
   source: ({ url, token, health, timeout }, { name }) =>
     new HttpSource({ name, url, token, timeout }, health),
 })
-
-export default http

@@ -25,5 +25,3 @@ export const local = defineConnector({
   types: TYPES,
   source: ({ url }, context) => new LocalSource(context.name, url, context.baseDir),
 })
-
-export default local

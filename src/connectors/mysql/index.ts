@@ -4,7 +4,7 @@ import { MysqlSource } from './source.ts'
 import { TYPES } from './types.ts'
 
 /** MySQL and MariaDB as sources: parallel lanes in one snapshot, exact types, columns straight from the wire. */
-export default defineConnector({
+export const mysql = defineConnector({
   name: 'mysql',
   schemes: ['mysql', 'mariadb'],
   config: z.strictObject({ url: z.string() }),

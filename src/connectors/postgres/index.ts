@@ -1,0 +1,17 @@
+import { z } from 'zod'
+import { defineConnector } from '../define.ts'
+import { PostgresSource } from './source.ts'
+import { PostgresTarget } from './target.ts'
+import { TYPES } from './types.ts'
+
+/** Postgres: read through COPY BINARY in one exported snapshot, loaded through COPY BINARY and one transaction. */
+export const postgres = defineConnector({
+  name: 'postgres',
+  schemes: ['postgres', 'postgresql'],
+  config: z.strictObject({ url: z.string() }),
+  extract: z.strictObject({ table: z.string().min(1) }),
+  capabilities: { source: true, target: true, snapshot: true, parallel: true, incremental: true },
+  types: TYPES,
+  source: ({ url }, { name }) => new PostgresSource({ name, url }),
+  target: ({ url }, { name }) => new PostgresTarget({ name, url }),
+})

@@ -1,0 +1,131 @@
+import { EngineError } from '../../../engine/errors.ts'
+import type { PlannedLoad } from '../../../engine/ports.ts'
+import { type LogicalType, typeName } from '../../../engine/types/logical.ts'
+
+/** A column of the target table as the catalog has it; domains are resolved to what they are made of. */
+export interface TargetColumn {
+  name: string
+  /** format_type: `numeric(10,2)`. */
+  native: string
+  typname: string
+  /** pg_type.typcategory; `E` for enums, `A` for arrays. */
+  category: string
+  typmod: number
+  /** It must be given a value. */
+  required: boolean
+  /** The server computes it. */
+  generated: boolean
+}
+
+/** The type that a logical type is staged as, and that a table made by us has. */
+export function stagingType(type: LogicalType): string {
+  switch (type.kind) {
+    case 'bool':
+      return 'boolean'
+    case 'int':
+      if (type.signed) return { 8: 'smallint', 16: 'smallint', 32: 'integer', 64: 'bigint' }[type.bits]
+      return { 8: 'smallint', 16: 'integer', 32: 'bigint', 64: 'numeric(20,0)' }[type.bits]
+    case 'float':
+      return type.bits === 32 ? 'real' : 'double precision'
+    case 'decimal':
+      return `numeric(${type.precision},${type.scale})`
+    case 'text':
+      return 'text'
+    case 'binary':
+      return 'bytea'
+    case 'date':
+      return 'date'
+    case 'time':
+      return 'time'
+    case 'timestamp':
+      return type.zoned ? 'timestamptz' : 'timestamp'
+  }
+}
+
+const TEXTS = ['text', 'varchar', 'bpchar', 'citext']
+const PARSED = ['json', 'jsonb', 'uuid', 'xml', 'hstore', 'ltree', 'interval', 'tsvector']
+
+/**
+ * How values of a type get into a column exactly: `assign` by the server's own assignment, which raises where a value
+ * does not fit; `parse` by an explicit cast from text, to types that have no length to cut to; undefined: not at all.
+ */
+export function fit(type: LogicalType, column: TargetColumn): 'assign' | 'parse' | undefined {
+  const { typname, category, typmod } = column
+  const given = (exact: boolean) => (exact ? 'assign' : undefined)
+  if (type.kind !== 'text' && type.kind !== 'binary' && TEXTS.includes(typname)) return 'assign'
+  const scale = typmod < 4 ? Infinity : (((typmod - 4) & 0x7ff) ^ 1024) - 1024
+  const fine = typmod < 0 || typmod >= 6
+  switch (type.kind) {
+    case 'bool':
+      return given(typname === 'bool')
+    case 'int':
+      if (typname === 'numeric') return given(scale >= 0)
+      if (typname === 'float8') return given(type.bits <= 32)
+      if (typname === 'float4') return given(type.bits <= 16)
+      return given(['int2', 'int4', 'int8'].includes(typname))
+    case 'float':
+      return given(typname === 'float8' || (typname === 'float4' && type.bits === 32))
+    case 'decimal':
+      if (typname === 'numeric') return given(scale >= type.scale)
+      return given(type.scale === 0 && ['int2', 'int4', 'int8'].includes(typname))
+    case 'text':
+      if (TEXTS.includes(typname)) return 'assign'
+      return typmod < 0 && (PARSED.includes(typname) || 'AEIGR'.includes(category)) ? 'parse' : undefined
+    case 'binary':
+      return given(typname === 'bytea')
+    case 'date':
+      return given(typname === 'date' || (typname === 'timestamp' && fine))
+    case 'time':
+      return given(typname === 'time' && fine)
+    case 'timestamp':
+      return given(typname === (type.zoned ? 'timestamptz' : 'timestamp') && fine)
+  }
+}
+
+/** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
+export function checkTarget(load: PlannedLoad, columns: TargetColumn[], where: string): void {
+  const refuse = (message: string, hint: string) => {
+    throw new EngineError('TARGET_INCOMPATIBLE', `${where}${message}`, { hint })
+  }
+  const find = (name: string) => columns.find(column => column.name === name)
+  const named = load.columns.map(({ name, type }) => ({ name, native: stagingType(type) }))
+  if (load.stamp) named.push({ name: load.stamp, native: 'timestamptz' })
+  for (const { name, native } of named)
+    if (!find(name))
+      refuse(
+        `: has no column ${name}`,
+        `ALTER TABLE ${load.table} ADD COLUMN "${name}" ${native}; or leave it out of ${load.from}.`,
+      )
+  for (const { name, type } of load.columns) {
+    const column = find(name)!
+    if (column.generated) refuse(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
+    if (!fit(type, column))
+      refuse(
+        `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
+        `Cast ${name} in ${load.from}, or change the column to ${stagingType(type)}.`,
+      )
+  }
+  for (const { name, required } of columns)
+    if (required && !named.some(column => column.name === name))
+      refuse(
+        `.${name}: must have a value, and none is loaded`,
+        `Add ${name} to ${load.from}, or give it a default.`,
+      )
+}
+
+/** {@link MergeTables}' expressions for a table's columns. */
+export function expressions(load: PlannedLoad, columns: TargetColumn[]) {
+  const kind = (name: string) => load.columns.find(column => column.name === name)!.type
+  const find = (name: string) => columns.find(column => column.name === name)!
+  const cast = (name: string, expression: string): string => {
+    const column = find(name)
+    if (fit(kind(name), column) === 'parse') return `${expression}::${column.native}`
+    // As text a value can be compared with the column's; its length is still checked on assignment.
+    return kind(name).kind !== 'text' && TEXTS.includes(column.typname) ? `${expression}::text` : expression
+  }
+  const differs = (name: string, target: string, staged: string): string =>
+    ['json', 'xml'].includes(find(name).typname) || find(name).category === 'G'
+      ? `${target}::text IS DISTINCT FROM (${staged})::text`
+      : `${target} IS DISTINCT FROM ${staged}`
+  return { cast, differs }
+}

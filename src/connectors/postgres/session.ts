@@ -1,0 +1,65 @@
+import type pg from 'pg'
+import { EngineError } from '../../../engine/errors.ts'
+import { type Access, connect, postgresError } from './connect.ts'
+import { socketOf } from './wire.ts'
+
+export type TextRow = Record<string, string | null>
+
+/** The target's connection on the main thread: opened when first needed, again after a loss. */
+export class TargetSession {
+  readonly access: Access
+  private opened: Promise<pg.Client> | undefined
+
+  constructor(access: Access) {
+    this.access = access
+  }
+
+  /** Runs SQL (several statements where there are no values); rows as the server's text. An abort hangs up. */
+  async query(
+    sql: string,
+    values: unknown[] = [],
+    signal?: AbortSignal,
+  ): Promise<{ rows: TextRow[]; count: number }> {
+    const { name } = this.access
+    if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`)
+    const client = await this.client()
+    const abort = () => socketOf(client).destroy()
+    signal?.addEventListener('abort', abort, { once: true })
+    try {
+      const result: pg.QueryResult | pg.QueryResult[] = await client.query({ text: sql, values })
+      const last = Array.isArray(result) ? result.at(-1)! : result
+      return { rows: last.rows as TextRow[], count: last.rowCount ?? 0 }
+    } catch (error) {
+      if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
+      throw postgresError(error, name)
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  async client(): Promise<pg.Client> {
+    this.opened ??= this.open()
+    return this.opened
+  }
+
+  async close(): Promise<void> {
+    const opened = this.opened
+    this.opened = undefined
+    const client = await opened?.catch(() => undefined)
+    await client?.end().catch(() => {})
+  }
+
+  private async open(): Promise<pg.Client> {
+    try {
+      const client = await connect(this.access)
+      const forget = () => {
+        this.opened = undefined
+      }
+      client.on('end', forget).on('error', forget)
+      return client
+    } catch (error) {
+      this.opened = undefined
+      throw error
+    }
+  }
+}

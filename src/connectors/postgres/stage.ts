@@ -1,0 +1,89 @@
+import { once } from 'node:events'
+import type pg from 'pg'
+import type { Batch } from '../../../engine/batch/batch.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { readParquet } from '../../../engine/staging/parquet.ts'
+import { type Column, typeName } from '../../../engine/types/logical.ts'
+import { type Access, connect, postgresError, quoteIdent } from './connect.ts'
+import { COPY_HEADER, COPY_TRAILER, encodeCopy } from './encode.ts'
+import { converse, MESSAGE, socketOf } from './wire.ts'
+
+/** One part on its way into a staging table: plain data, for a worker thread. */
+export interface StageInput {
+  access: Access
+  /** The staging table, quoted. */
+  table: string
+  /** For messages: `warehouse.dim_members`. */
+  where: string
+  path: string
+  columns: Column[]
+}
+
+/** Copies one Parquet part into a staging table on a connection of its own; the rows sent. Runs in a worker. */
+export async function stagePart(input: unknown): Promise<number> {
+  const { access, table, where, columns } = input as StageInput
+  const client = await connect(access)
+  try {
+    const list = columns.map(column => quoteIdent(column.name)).join(', ')
+    const ready = Promise.withResolvers<void>()
+    const copied = converse(client, `COPY ${table} (${list}) FROM STDIN (FORMAT binary)`, {
+      message(type) {
+        if (type === MESSAGE.copyIn) ready.resolve()
+      },
+    })
+    // The server refuses or hangs up at any time: then `copied` rejects, and nobody waits for the socket.
+    copied.catch(() => {})
+    await Promise.race([ready.promise, copied])
+    const rows = await send(client, copied, input as StageInput)
+    await copied
+    return rows
+  } catch (error) {
+    throw postgresError(error, where)
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+async function send(client: pg.Client, copied: Promise<void>, input: StageInput): Promise<number> {
+  const socket = socketOf(client)
+  let rows = 0
+  const write = async (payload: Buffer) => {
+    const head = Buffer.alloc(5)
+    head[0] = MESSAGE.copyData
+    head.writeInt32BE(payload.length + 4, 1)
+    socket.cork()
+    socket.write(head)
+    const flowing = socket.write(payload)
+    socket.uncork()
+    if (!flowing) await Promise.race([once(socket, 'drain'), copied])
+  }
+  try {
+    await write(COPY_HEADER)
+    await readParquet(input.path, async batch => {
+      for (const bytes of encodeCopy(planned(batch, input), input.where)) await write(bytes)
+      rows += batch.rows
+    })
+    await write(COPY_TRAILER)
+    socket.write(Buffer.from([MESSAGE.copyDone, 0, 0, 0, 4]))
+    return rows
+  } catch (error) {
+    // CopyFail with an empty reason: the server forgets what it got. Its own refusal, where there is one, comes first.
+    socket.write(Buffer.from([0x66, 0, 0, 0, 5, 0]))
+    await copied.catch(() => {})
+    throw error
+  }
+}
+
+/** The batch's vectors in the plan's order, and of the plan's types. */
+function planned(batch: Batch, { columns, path }: StageInput): Batch {
+  const vectors = columns.map(column => {
+    const vector = batch.vectors.find(({ column: { name } }) => name === column.name)
+    const found = vector && typeName(vector.column.type)
+    if (vector && found === typeName(column.type)) return vector
+    throw new EngineError(
+      'STAGING_CORRUPT',
+      `${path}: column ${column.name} is ${found ?? 'missing'} instead of ${typeName(column.type)}`,
+    )
+  })
+  return { rows: batch.rows, vectors }
+}

@@ -1,0 +1,324 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { Workers } from '../../engine/pool/pool.ts'
+import type { LoadCommit, PlannedLoad, Target } from '../../engine/ports.ts'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { rowsOf } from '../../engine/staging/parquet.ts'
+import { type Column, typeFromName } from '../../engine/types/logical.ts'
+import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
+import { PostgresTarget } from '../../src/connectors/postgres/target.ts'
+import { type FreshDatabase, freshPostgres } from '../servers.ts'
+
+const signal = new AbortController().signal
+let duck: Duck
+let workers: Workers
+let folder: string
+let postgres: FreshDatabase
+let parts = 0
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'nightfreight-targets-'))
+  duck = await Duck.open({})
+  workers = new Workers(2)
+  postgres = await freshPostgres()
+})
+after(async () => {
+  await workers.close()
+  duck.close()
+  rmSync(folder, { recursive: true })
+})
+
+/** Writes a query's rows as a part. */
+async function part(sql: string): Promise<{ path: string; columns: Column[]; rows: number }> {
+  const path = join(folder, `part-${parts++}.parquet`)
+  await duck.run(`COPY (${sql}) TO ${quote(path)} (FORMAT parquet)`)
+  const described = await duck.rows(`DESCRIBE ${sql}`)
+  const columns = described.map(({ column_name, column_type }): Column => {
+    const type = typeFromName(String(column_type))
+    assert.ok(type, String(column_type))
+    return { name: String(column_name), type, nullable: true, native: String(column_type) }
+  })
+  return { path, columns, rows: await rowsOf(path) }
+}
+
+async function stage(target: Target, loadId: string, spec: Partial<PlannedLoad>, sql: string) {
+  const { path, columns, rows } = await part(sql)
+  const load: PlannedLoad = { table: 't', to: 'w', from: 'm', key: ['id'], insertOnly: [], ...spec, columns }
+  const request = { loadId, job: 'j', load, paths: [path], rows, lanes: 2, progress: () => {} }
+  await target.stage({ ...request, offload: workers.offload }, signal)
+  return load
+}
+
+const commitOf = (loadId: string, ...loads: PlannedLoad[]): LoadCommit => ({
+  loadId,
+  job: 'j',
+  run: loadId,
+  loads,
+  syncPoints: [{ extract: 'members', value: `at ${loadId}`, run: loadId }],
+})
+
+async function load(target: Target, loadId: string, spec: Partial<PlannedLoad>, sql: string) {
+  const planned = await stage(target, loadId, spec, sql)
+  const { counts } = await target.commit(commitOf(loadId, planned), signal)
+  const { inserted, updated, unchanged } = counts[0]!
+  return { inserted, updated, unchanged }
+}
+
+const rows = (...values: string[]) => `SELECT * FROM (VALUES ${values.join(', ')})`
+
+interface Kind {
+  name: string
+  open(): Promise<Target>
+  read(target: Target, sql: string): Promise<Record<string, unknown>[]>
+}
+
+const kinds: Kind[] = [
+  {
+    name: 'postgres',
+    open: async () => {
+      await postgres.query(
+        'DROP SCHEMA IF EXISTS nightfreight CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public',
+      )
+      return new PostgresTarget({ name: 'w', url: postgres.url })
+    },
+    read: (_, sql) => postgres.query(sql),
+  },
+  {
+    name: 'duckdb',
+    open: async () => new DuckdbTarget(join(folder, `db-${parts++}.duckdb`), 'w'),
+    read: async (target, sql) => {
+      // Another handle on the same file: closed first, since the target opens it again on demand.
+      await target.close()
+      const path = (target as unknown as { path: string }).path
+      const reader = await Duck.open({ path })
+      try {
+        return await reader.rows(sql)
+      } finally {
+        reader.close()
+      }
+    },
+  },
+]
+
+for (const { name, open, read } of kinds)
+  describe(name, () => {
+    let target: Target
+    const fresh = async () => {
+      target = await open()
+      return target
+    }
+    after(() => target.close())
+
+    test('newer decides: older and equal versions, and NULLs, change nothing', async () => {
+      await fresh()
+      const spec = { newer: 'at', insertOnly: ['born'], stamp: 'loaded_at' }
+      const sql = (...values: string[]) => `${rows(...values)} AS v(id, name, at, born)`
+      const first = sql("(1, 'a', 5, 1)", "(2, 'b', 5, 1)", "(3, 'c', 5, 1)", "(4, 'd', NULL, 1)")
+      assert.deepEqual(await load(target, 'L1', spec, first), { inserted: 4, updated: 0, unchanged: 0 })
+      const second = sql(
+        "(1, 'A', 6, 2)",
+        "(2, 'B', 5, 2)",
+        "(3, 'C', 4, 2)",
+        "(4, 'D', 9, 2)",
+        "(5, 'e', NULL, 2)",
+      )
+      assert.deepEqual(await load(target, 'L2', spec, second), { inserted: 1, updated: 1, unchanged: 3 })
+      const third = sql("(1, 'x', NULL, 3)")
+      assert.deepEqual(await load(target, 'L3', spec, third), { inserted: 0, updated: 0, unchanged: 1 })
+      const found = await read(target, 'SELECT id, name, born FROM t WHERE loaded_at IS NOT NULL ORDER BY id')
+      assert.deepEqual(
+        found.map(row => Object.values(row).join(' ')),
+        ['1 A 1', '2 b 1', '3 c 1', '4 d 1', '5 e 2'],
+      )
+      await target.close()
+    })
+
+    test('without newer a row is updated where it differs; composite keys, NULL values', async () => {
+      await fresh()
+      const spec = { key: ['a', 'b'] }
+      const sql = (...values: string[]) => `${rows(...values)} AS v(a, b, x)`
+      await load(target, 'L1', spec, sql("(1, 'p', NULL)", "(1, 'q', 2)", "(2, 'p', 3)"))
+      const second = sql("(1, 'p', NULL)", "(1, 'q', NULL)", "(2, 'p', 3)", "(2, 'q', NULL)")
+      assert.deepEqual(await load(target, 'L2', spec, second), { inserted: 1, updated: 1, unchanged: 2 })
+      const [found] = await read(target, `SELECT count(*)::int AS n, count(x)::int AS x FROM t`)
+      assert.deepEqual({ ...found }, { n: 4, x: 1 })
+      await target.close()
+    })
+
+    test('a repeated load id does nothing; its sync point came with it', async () => {
+      await fresh()
+      assert.deepEqual(await target.syncPoints('j', signal), [])
+      assert.equal(await target.committed('L1', signal), undefined)
+      const planned = await stage(target, 'L1', {}, `${rows('(1, 1)')} AS v(id, x)`)
+      const first = await target.commit(commitOf('L1', planned), signal)
+      const again = await target.commit(commitOf('L1', planned), signal)
+      assert.deepEqual(again, { counts: first.counts, repeated: true })
+      assert.deepEqual(await target.committed('L1', signal), again)
+      assert.deepEqual(await target.syncPoints('j', signal), [
+        { extract: 'members', value: 'at L1', run: 'L1' },
+      ])
+      await target.close()
+    })
+
+    test('a failure leaves the target untouched', async () => {
+      await fresh()
+      await load(target, 'L1', {}, `${rows('(1, 1)')} AS v(id, x)`)
+      const good = await stage(target, 'L2', {}, `${rows('(1, 2)', '(2, 2)')} AS v(id, x)`)
+      const bad = await stage(target, 'L2', { table: 'u' }, `${rows('(1, 2)', '(NULL, 2)')} AS v(id, x)`)
+      await assert.rejects(target.commit(commitOf('L2', good, bad), signal), { code: 'CONSTRAINT_VIOLATED' })
+      await target.abandon('L2')
+      assert.equal(await target.committed('L2', signal), undefined)
+      assert.equal((await target.syncPoints('j', signal))[0]!.run, 'L1')
+      assert.equal(await target.describe('u', signal), undefined)
+      assert.deepEqual({ ...(await read(target, 'SELECT id, x FROM t'))[0] }, { id: 1, x: 1 })
+      await target.close()
+    })
+
+    test('a column the table lacks is refused, with what to do', async () => {
+      await fresh()
+      await load(target, 'L1', {}, `${rows('(1, 1)')} AS v(id, x)`)
+      const planned = await stage(target, 'L2', {}, `${rows('(1, 1)')} AS v(id, y)`)
+      await assert.rejects(
+        target.commit(commitOf('L2', planned), signal),
+        (error: Error & { hint: string }) => {
+          assert.match(error.message, /w\.t: has no column y/)
+          assert.match(error.hint, /ADD COLUMN/)
+          return true
+        },
+      )
+      await target.abandon('L2')
+      await target.close()
+    })
+  })
+
+const EXACT: Record<string, string[]> = {
+  BOOLEAN: ['true', 'false'],
+  TINYINT: ['-128', '127'],
+  SMALLINT: ['-32768', '32767'],
+  INTEGER: ['-2147483648', '2147483647'],
+  BIGINT: ['-9223372036854775808', '9223372036854775807', '-1', '4294967296'],
+  UTINYINT: ['255'],
+  USMALLINT: ['65535'],
+  UINTEGER: ['4294967295'],
+  UBIGINT: ['0', '18446744073709551615', '9007199254740993'],
+  FLOAT: ['1.5', '-0.1', '3.4028235e+38', 'NaN', 'Infinity'],
+  DOUBLE: ['0.1', '1.7976931348623157e+308', '5e-324', '-Infinity'],
+  'DECIMAL(38,0)': ['99999999999999999999999999999999999999', '-99999999999999999999999999999999999999', '0'],
+  'DECIMAL(38,37)': ['9.9999999999999999999999999999999999999', '-0.0000000000000000000000000000000000001'],
+  'DECIMAL(10,2)': ['0.00', '-0.01', '12345678.90', '99999999.99', '10000.00'],
+  'DECIMAL(18,3)': ['999999999999999.999', '-1.001', '9007199254740.993'],
+  'DECIMAL(19,5)': ['90071992547409.92001', '-0.00010'],
+  'DECIMAL(4,4)': ['0.0001', '-0.9999'],
+  VARCHAR: ['', 'é🙂', `${'long '.repeat(20)}.`],
+  DATE: ['1970-01-01', '0001-01-01', '9999-12-31', '1999-12-31', 'infinity', '-infinity'],
+  TIME: ['00:00:00', '23:59:59.999999'],
+  TIMESTAMP: [
+    '1970-01-01 00:00:00',
+    '1899-12-31 23:59:59.999999',
+    '9999-12-31 00:00:00.000001',
+    'infinity',
+    '-infinity',
+  ],
+  'TIMESTAMP WITH TIME ZONE': ['2000-01-01 00:00:00+00', '1969-12-31 23:59:59.999999+00'],
+}
+
+describe('postgres encodes', () => {
+  for (const [type, values] of Object.entries(EXACT))
+    test(`${type} exactly`, async () => {
+      const target = await kinds[0]!.open()
+      const list = [...values.map(quote), 'NULL'].map((value, row) => `(${row}, ${value})`)
+      const sql = `SELECT id, CAST(x AS ${type}) AS x FROM (VALUES ${list.join(', ')}) AS v(id, x)`
+      await load(target, 'L1', {}, sql)
+      await postgres.query("SET TimeZone = 'UTC'")
+      const found = await postgres.query<{ x: string | null }>('SELECT x::text AS x FROM t ORDER BY id')
+      assert.deepEqual(
+        found.map(({ x }) => x),
+        [...values, null],
+      )
+      await target.close()
+    })
+
+  test('binary, random decimals over many batches, several row groups', async () => {
+    const target = await kinds[0]!.open()
+    const sql = `SELECT i AS id, CAST(hash(i)::HUGEINT * hash(i + 1)::HUGEINT % 99999999999999999999999999999999999 AS DECIMAL(38,3)) * (CASE i % 2 WHEN 0 THEN 1 ELSE -1 END)::TINYINT AS d FROM range(5) r(i)`
+    await load(target, 'L1', { table: 'few' }, `SELECT id, d::DECIMAL(38,3) AS d FROM (${sql})`).catch(
+      () => {},
+    )
+    const many = `SELECT i AS id, (hash(i) % 1000000000000000)::DECIMAL(38,0) * (hash(i + 7) % 10000000000000000)::DECIMAL(38,0) AS d, CAST(md5(i::VARCHAR) AS BLOB) AS b, repeat('x', (i % 90)::INT) AS s FROM range(200000) r(i)`
+    const typed = `SELECT id, (CASE WHEN id % 2 = 0 THEN d ELSE -d END)::DECIMAL(38,0) AS d, b, s FROM (${many})`
+    assert.equal((await load(target, 'L2', { table: 'lots' }, typed)).inserted, 200_000)
+    const [theirs] = await postgres.query<Record<string, string>>(
+      `SELECT sum(d)::text AS d, sum(d % 1000003)::text AS r, sum(length(b) + length(s))::text AS l, sum(id)::text AS id FROM lots`,
+    )
+    const [ours] = await duck.rows(
+      `SELECT sum(d)::VARCHAR AS d, sum(d % 1000003)::VARCHAR AS r, sum(octet_length(b) + length(s))::VARCHAR AS l, sum(id)::VARCHAR AS id FROM (${typed})`,
+    )
+    assert.deepEqual({ ...theirs }, { ...ours })
+    await target.close()
+  })
+
+  test('a NUL byte is refused, and the staging table can be staged again', async () => {
+    const target = await kinds[0]!.open()
+    const bad = `SELECT 1 AS id, 'a' || chr(0) AS name`
+    await assert.rejects(stage(target, 'L1', {}, bad), { code: 'DATA_INVALID', message: /w\.t\.name: row 1/ })
+    assert.equal((await load(target, 'L1', {}, `SELECT 1 AS id, 'a' AS name`)).inserted, 1)
+    const left = await postgres.query("SELECT 1 FROM pg_class WHERE relname LIKE 'stg%'")
+    assert.equal(left.length, 0)
+    await target.close()
+  })
+})
+
+describe('postgres tables made by others', () => {
+  test('json, uuid, enum and numeric take exact values; comparison needs no equality', async () => {
+    const target = await kinds[0]!.open()
+    await postgres.query(`CREATE TYPE mood AS ENUM ('ok', 'bad');
+      CREATE TABLE t (id uuid PRIMARY KEY, j json, b jsonb, m mood, n numeric(12,4), c varchar(5))`)
+    const id = '00000000-0000-0000-0000-000000000001'
+    const sql = (n: string) =>
+      `SELECT '${id}' AS id, '{"a": 1}' AS j, '{"a": 1}' AS b, 'ok' AS m, ${n}::DECIMAL(10,2) AS n, 'abc' AS c`
+    assert.equal((await load(target, 'L1', {}, sql('1.25'))).inserted, 1)
+    assert.deepEqual(await load(target, 'L2', {}, sql('1.25')), { inserted: 0, updated: 0, unchanged: 1 })
+    assert.equal((await load(target, 'L3', {}, sql('1.26'))).updated, 1)
+    await target.close()
+  })
+
+  test('nothing is cut, rounded or shifted silently', async () => {
+    const target = await kinds[0]!.open()
+    await postgres.query('CREATE TABLE t (id int PRIMARY KEY, x varchar(3))')
+    await assert.rejects(load(target, 'L1', {}, `SELECT 1 AS id, 'abcd' AS x`), { code: 'DATA_INVALID' })
+    const refused: [string, string][] = [
+      ['numeric(10,1)', '1.25::DECIMAL(10,2)'],
+      ['integer', '1.25::DECIMAL(10,2)'],
+      ['real', '1.5::DOUBLE'],
+      ['timestamptz', "TIMESTAMP '2020-01-01 00:00:00'"],
+      ['timestamp(3)', "TIMESTAMP '2020-01-01 00:00:00'"],
+      ['numeric(5,1)', "'1.25'"],
+    ]
+    for (const [native, value] of refused) {
+      await postgres.query(`DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, x ${native})`)
+      await assert.rejects(load(target, 'L1', {}, `SELECT 1 AS id, ${value} AS x`), {
+        code: 'TARGET_INCOMPATIBLE',
+      })
+    }
+    await target.close()
+  })
+
+  test('two targets set up the same database at once', async () => {
+    await (await kinds[0]!.open()).close()
+    const targets = [1, 2, 3].map(() => new PostgresTarget({ name: 'w', url: postgres.url }))
+    await Promise.all(
+      targets.map((target, i) =>
+        stage(target, `L${i}`, { table: `t${i}` }, 'SELECT 1 AS id').catch(ignoreDropped),
+      ),
+    )
+    for (const target of targets) await target.close()
+  })
+})
+
+// Loads of one job never run at once; staging each other's tables away is what a later run does.
+function ignoreDropped(error: { code?: string }): void {
+  assert.equal(error.code, 'TABLE_MISSING')
+}
