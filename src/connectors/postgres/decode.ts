@@ -152,8 +152,14 @@ export class CopyDecoder {
     }
     // Up to year 294276, beyond 2^53 microseconds: halves are added apart.
     const sum = low + (EPOCH_MICROS % TWO32)
+    const top = high + Math.floor(EPOCH_MICROS / TWO32) + (sum >= TWO32 ? 1 : 0)
+    if (top > 0x7fffffff) {
+      const micros = bytes.readBigInt64BE(at)
+      this.builder.inexact(column, `2000-01-01 + ${micros} µs`, 'is beyond year 294246')
+      return
+    }
     column.i32[2 * row] = sum | 0
-    column.i32[2 * row + 1] = high + Math.floor(EPOCH_MICROS / TWO32) + (sum >= TWO32 ? 1 : 0)
+    column.i32[2 * row + 1] = top
   }
 
   private date(column: ColumnBuilder, row: number, days: number): void {

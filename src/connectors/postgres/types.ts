@@ -55,7 +55,8 @@ function numeric(typmod: number): Rule {
   return { logical: { kind: 'decimal', precision, scale }, inexact: "'NaN'" }
 }
 
-const SENT_AS_IS = /^(text|character varying|character|name)\b/
+// Not arrays of them: `text[]` goes by its notation. A cast would strip the blanks that pad a char(n).
+const SENT_AS_IS = /^(text|name|bpchar|character|character varying)(\(\d+\))?( \(domain .*\))?$/
 
 /** The COPY expression of a column: as it is, or cast to text where its logical type is text and its own is not. */
 export function selectExpression(column: Column, quoted: string): string {

@@ -76,6 +76,8 @@ export function errorFields(
  */
 export function converse(client: pg.Client, sql: string, receiver: Receiver): Promise<void> {
   const socket = socketOf(client)
+  // A closed socket says so only once: without this we would wait for ever.
+  if (socket.destroyed) return Promise.reject(new EngineError('CONNECTION_LOST', 'the connection is closed'))
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const drivers = socket.listeners('data') as ((piece: Buffer) => void)[]
   let failure: Error | undefined
