@@ -10,20 +10,19 @@ import { rowsOf } from '../../engine/staging/parquet.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
 import { PostgresTarget } from '../../src/connectors/postgres/target.ts'
-import { type FreshDatabase, freshPostgres } from '../servers.ts'
+import { freshPostgres } from '../servers.ts'
 
 const signal = new AbortController().signal
 let duck: Duck
 let workers: Workers
 let folder: string
-let postgres: FreshDatabase
+const postgres = await freshPostgres()
 let parts = 0
 
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'nightfreight-targets-'))
   duck = await Duck.open({})
   workers = new Workers(2)
-  postgres = await freshPostgres()
 })
 after(async () => {
   await workers.close()
@@ -114,8 +113,8 @@ for (const { name, open, read } of kinds)
 
     test('newer decides: older and equal versions, and NULLs, change nothing', async () => {
       await fresh()
-      const spec = { newer: 'at', insertOnly: ['born'], stamp: 'loaded_at' }
-      const sql = (...values: string[]) => `${rows(...values)} AS v(id, name, at, born)`
+      const spec = { newer: 'seen', insertOnly: ['born'], stamp: 'loaded_at' }
+      const sql = (...values: string[]) => `${rows(...values)} AS v(id, name, seen, born)`
       const first = sql("(1, 'a', 5, 1)", "(2, 'b', 5, 1)", "(3, 'c', 5, 1)", "(4, 'd', NULL, 1)")
       assert.deepEqual(await load(target, 'L1', spec, first), { inserted: 4, updated: 0, unchanged: 0 })
       const second = sql(
@@ -243,10 +242,6 @@ describe('postgres encodes', () => {
 
   test('binary, random decimals over many batches, several row groups', async () => {
     const target = await kinds[0]!.open()
-    const sql = `SELECT i AS id, CAST(hash(i)::HUGEINT * hash(i + 1)::HUGEINT % 99999999999999999999999999999999999 AS DECIMAL(38,3)) * (CASE i % 2 WHEN 0 THEN 1 ELSE -1 END)::TINYINT AS d FROM range(5) r(i)`
-    await load(target, 'L1', { table: 'few' }, `SELECT id, d::DECIMAL(38,3) AS d FROM (${sql})`).catch(
-      () => {},
-    )
     const many = `SELECT i AS id, (hash(i) % 1000000000000000)::DECIMAL(38,0) * (hash(i + 7) % 10000000000000000)::DECIMAL(38,0) AS d, CAST(md5(i::VARCHAR) AS BLOB) AS b, repeat('x', (i % 90)::INT) AS s FROM range(200000) r(i)`
     const typed = `SELECT id, (CASE WHEN id % 2 = 0 THEN d ELSE -d END)::DECIMAL(38,0) AS d, b, s FROM (${many})`
     assert.equal((await load(target, 'L2', { table: 'lots' }, typed)).inserted, 200_000)

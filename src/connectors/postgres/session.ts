@@ -31,7 +31,7 @@ export class TargetSession {
       return { rows: last.rows as TextRow[], count: last.rowCount ?? 0 }
     } catch (error) {
       if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
-      throw postgresError(error, name)
+      throw loadError(error, name)
     } finally {
       signal?.removeEventListener('abort', abort)
     }
@@ -62,4 +62,15 @@ export class TargetSession {
       throw error
     }
   }
+}
+
+/** As {@link postgresError}; values that the target's own types refuse (SQLSTATE class 22) are DATA_INVALID. */
+export function loadError(error: unknown, where: string): EngineError {
+  const { code, message } = error as { code?: string; message?: string }
+  if (error instanceof EngineError || !code?.startsWith('22') || code.length !== 5)
+    return postgresError(error, where)
+  return new EngineError('DATA_INVALID', `${where}: ${message}`, {
+    cause: error,
+    hint: "Nothing was loaded. Widen the target's column, or add a row check for such values.",
+  })
 }

@@ -4,8 +4,9 @@ import type { Batch } from '../../../engine/batch/batch.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { readParquet } from '../../../engine/staging/parquet.ts'
 import { type Column, typeName } from '../../../engine/types/logical.ts'
-import { type Access, connect, postgresError, quoteIdent } from './connect.ts'
+import { type Access, connect, quoteIdent } from './connect.ts'
 import { COPY_HEADER, COPY_TRAILER, encodeCopy } from './encode.ts'
+import { loadError } from './session.ts'
 import { converse, MESSAGE, socketOf } from './wire.ts'
 
 /** One part on its way into a staging table: plain data, for a worker thread. */
@@ -38,7 +39,7 @@ export async function stagePart(input: unknown): Promise<number> {
     await copied
     return rows
   } catch (error) {
-    throw postgresError(error, where)
+    throw loadError(error, where)
   } finally {
     await client.end().catch(() => {})
   }
