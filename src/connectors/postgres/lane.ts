@@ -1,7 +1,17 @@
 import type pg from 'pg'
 import { BatchBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import type { Chunk, Lane, Read, Sink } from '../../../engine/ports.ts'
-import { type Access, ask, connect, postgresError, quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import {
+  type Access,
+  ask,
+  connect,
+  disconnect,
+  hangUp,
+  postgresError,
+  quoteIdent,
+  quoteLiteral,
+  quoteTable,
+} from './connect.ts'
 import { CopyDecoder } from './decode.ts'
 import { selectExpression } from './types.ts'
 import { converse, MESSAGE } from './wire.ts'
@@ -22,11 +32,16 @@ export interface ChunkPayload {
 export async function openLane(payload: unknown): Promise<Lane> {
   const { access, snapshot } = payload as LanePayload
   const client = await connect(access)
-  await ask(client, access.name, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  await ask(client, access.name, `SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`)
+  try {
+    await ask(client, access.name, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    await ask(client, access.name, `SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`)
+  } catch (error) {
+    hangUp(client)
+    throw error
+  }
   return {
     read: (read, chunk, sink) => readChunk(client, read, chunk, sink),
-    close: () => client.end(),
+    close: () => disconnect(client),
   }
 }
 

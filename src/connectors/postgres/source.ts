@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type { Chunk, ExtractSpec, Read, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
-import { type Access, ask, connect, quoteTable } from './connect.ts'
+import { type Access, ask, connect, disconnect, quoteTable } from './connect.ts'
 import type { ChunkPayload, LanePayload } from './lane.ts'
 import { columnOf } from './types.ts'
 
@@ -15,13 +15,13 @@ export class PostgresSource implements Source {
     this.access = access
   }
 
-  async probe(): Promise<void> {
-    await this.brief(client => ask(client, this.access.name, 'SELECT 1'))
+  async probe(signal?: AbortSignal): Promise<void> {
+    await this.brief(signal, client => ask(client, this.access.name, 'SELECT 1', [], signal))
   }
 
-  async describe(extract: ExtractSpec): Promise<TableSchema> {
+  async describe(extract: ExtractSpec, signal?: AbortSignal): Promise<TableSchema> {
     const { table } = extract.options as { table: string }
-    return this.brief(async client => {
+    return this.brief(signal, async client => {
       const schema = await describeTable(client, this.access.name, table)
       if (schema) return schema
       const others = await ask(
@@ -30,6 +30,8 @@ export class PostgresSource implements Source {
         `SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname || '.' || c.relname END AS name
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')`,
+        [],
+        signal,
       )
       const names = others.map(other => other.name!)
       const near = names.length > 0 ? closest(table, names) : undefined
@@ -41,9 +43,9 @@ export class PostgresSource implements Source {
     })
   }
 
-  async open(lanes: number): Promise<Snapshot> {
+  async open(lanes: number, signal?: AbortSignal): Promise<Snapshot> {
     const { access } = this
-    const client = await connect(access)
+    const client = await connect(access, access.name, signal)
     await ask(client, access.name, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
     const [exported] = await ask(client, access.name, 'SELECT pg_export_snapshot() AS id')
     const payload: LanePayload = { access, snapshot: exported!.id! }
@@ -53,18 +55,21 @@ export class PostgresSource implements Source {
       // The snapshot lives as long as the transaction that exported it.
       joined: async () => {},
       chunks: read => chunksOf(client, access.name, read),
-      close: () => client.end(),
+      close: () => disconnect(client),
     }
   }
 
   async close(): Promise<void> {}
 
-  private async brief<T>(use: (client: pg.Client) => Promise<T>): Promise<T> {
-    const client = await connect(this.access)
+  private async brief<T>(
+    signal: AbortSignal | undefined,
+    use: (client: pg.Client) => Promise<T>,
+  ): Promise<T> {
+    const client = await connect(this.access, this.access.name, signal)
     try {
       return await use(client)
     } finally {
-      await client.end()
+      await disconnect(client)
     }
   }
 }
@@ -86,10 +91,17 @@ export async function describeTable(
   const columns = await ask(
     client,
     where,
-    `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS native, a.attnotnull AS required,
-       coalesce(b.typname, t.typname) AS typname, CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END AS typmod
-     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-       LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype
+    `SELECT a.attname AS name, a.attnotnull AS required, b.typname, b.typmod,
+       format_type(b.oid, b.typmod) ||
+         CASE WHEN b.oid = a.atttypid THEN '' ELSE ' (domain ' || format_type(a.atttypid, NULL) || ')' END AS native
+     FROM pg_attribute a CROSS JOIN LATERAL (
+       WITH RECURSIVE base AS (
+         SELECT t.oid, t.typname, a.atttypmod AS typmod, t.typtype, t.typbasetype, t.typtypmod
+           FROM pg_type t WHERE t.oid = a.atttypid
+         UNION ALL
+         SELECT t.oid, t.typname, base.typtypmod, t.typtype, t.typbasetype, t.typtypmod
+           FROM base JOIN pg_type t ON base.typtype = 'd' AND t.oid = base.typbasetype)
+       SELECT oid, typname, typmod FROM base WHERE typtype <> 'd') b
      WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     [found.oid],
   )
@@ -120,7 +132,8 @@ async function chunksOf(client: pg.Client, where: string, read: Read): Promise<C
   const leaves = await ask(
     client,
     where,
-    `SELECT p.relid::regclass::text AS label, n.nspname || '.' || c.relname AS name, c.relkind,
+    `SELECT p.relid::regclass::text AS label, format('%I.%I', n.nspname, c.relname) AS name, c.relkind,
+       has_table_privilege(c.oid, 'SELECT') AS allowed,
        greatest(c.reltuples, 0) AS rows, CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) / current_setting('block_size')::int END AS blocks
      FROM (SELECT relid FROM pg_partition_tree($1::regclass) WHERE isleaf
            UNION SELECT $1::regclass WHERE NOT EXISTS (SELECT 1 FROM pg_partition_tree($1::regclass))) p
@@ -130,12 +143,15 @@ async function chunksOf(client: pg.Client, where: string, read: Read): Promise<C
   const [inherited] = await ask(
     client,
     where,
-    'SELECT 1 FROM pg_inherits WHERE inhparent = $1::regclass LIMIT 1',
+    `SELECT c.relrowsecurity AS secured FROM pg_class c
+     WHERE c.oid = $1::regclass AND EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = c.oid)`,
     [quoteTable(table)],
   )
   const whole: Chunk = { label: table, payload: { table } satisfies ChunkPayload }
   // Old-style inheritance: a plain SELECT from the parent reads the children too.
   if (inherited && leaves.length === 1 && leaves[0]!.relkind === 'r') return [whole]
+  // Grants and row security of a partitioned table hold only for reads through it.
+  if (inherited?.secured === 't' || (inherited && leaves.some(leaf => leaf.allowed !== 't'))) return [whole]
   return leaves.flatMap(({ name, label, relkind, rows, blocks }) => {
     if (blocks === null || relkind === 'v') return [{ label: label!, payload: { table: name! } }]
     const total = Number(blocks)

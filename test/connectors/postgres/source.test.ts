@@ -6,13 +6,12 @@ import { BatchBuilder } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { Chunk, ExtractSpec, LaneModule, Read } from '../../../engine/ports.ts'
 import type { Column } from '../../../engine/types/logical.ts'
-import { connect, postgresError, quoteLiteral } from '../../../src/connectors/postgres/connect.ts'
+import { connect, disconnect, postgresError, quoteLiteral } from '../../../src/connectors/postgres/connect.ts'
 import { CopyDecoder } from '../../../src/connectors/postgres/decode.ts'
 import { PostgresSource } from '../../../src/connectors/postgres/source.ts'
-import { Framer, MESSAGE } from '../../../src/connectors/postgres/wire.ts'
+import { converse, Framer, MESSAGE, socketOf } from '../../../src/connectors/postgres/wire.ts'
 import { freshPostgres } from '../../servers.ts'
 
-const signal = new AbortController().signal
 const extract = (table: string, columns: ExtractSpec['columns'] = {}): ExtractSpec => ({
   name: table,
   from: 'pg',
@@ -60,6 +59,8 @@ function textOf(vector: Vector, row: number): string | null {
 function expected(column: Column): string {
   const name = `"${column.name}"`
   switch (column.type.kind) {
+    case 'bool':
+      return `CASE ${name} WHEN true THEN 't' WHEN false THEN 'f' END`
     case 'date':
       return `(${name} - date '1970-01-01')::text`
     case 'time':
@@ -73,7 +74,7 @@ function expected(column: Column): string {
 
 async function readAll(url: string, table: string, options: Partial<Read> = {}) {
   const source = new PostgresSource({ name: 'pg', url })
-  const schema = await source.describe(extract(table), signal)
+  const schema = await source.describe(extract(table))
   const read: Read = {
     extract: table,
     where: `pg.${table}`,
@@ -83,7 +84,7 @@ async function readAll(url: string, table: string, options: Partial<Read> = {}) 
     limits: { rows: 64, bytes: 1 << 20 },
     ...options,
   }
-  const snapshot = await source.open(2, signal)
+  const snapshot = await source.open(2)
   const rows: (string | null)[][] = []
   let chunks: Chunk[] = []
   const module = (await import(snapshot.ticket.module)) as LaneModule
@@ -208,7 +209,7 @@ test('the text policy stages a column in the server’s notation', async t => {
   const db = await freshPostgres(t)
   await db.query(`CREATE TABLE p (d date, n numeric(5,2)); INSERT INTO p VALUES ('infinity', 'NaN')`)
   const source = new PostgresSource({ name: 'pg', url: db.url })
-  const { columns } = await source.describe(extract('p', { d: 'text', n: 'text' }), signal)
+  const { columns } = await source.describe(extract('p', { d: 'text', n: 'text' }))
   await source.close()
   const read = columns.map(column => ({
     ...column,
@@ -236,12 +237,41 @@ test('partitions, inheritance and views hold every row once; since cuts', async 
   assert.equal((await readAll(db.url, 'part', { since })).rows.length, 990)
 })
 
+test('a partitioned table is read under its own grants and row security', async t => {
+  const db = await freshPostgres(t)
+  const role = `reader_${db.name}`
+  await db.query(`CREATE TABLE guarded (id int) PARTITION BY LIST (id);
+    CREATE TABLE guarded_1 PARTITION OF guarded FOR VALUES IN (1);
+    CREATE TABLE guarded_2 PARTITION OF guarded FOR VALUES IN (2);
+    INSERT INTO guarded VALUES (1), (2);
+    CREATE ROLE ${role} LOGIN PASSWORD 'pw'; GRANT SELECT ON guarded TO ${role}`)
+  const url = new URL(db.url)
+  url.username = role
+  url.password = 'pw'
+  try {
+    assert.equal((await readAll(url.href, 'guarded')).rows.length, 2)
+    await db.query(`GRANT SELECT ON guarded_1, guarded_2 TO ${role};
+      ALTER TABLE guarded ENABLE ROW LEVEL SECURITY; CREATE POLICY one ON guarded USING (id = 1)`)
+    assert.deepEqual((await readAll(url.href, 'guarded')).rows, [['1']])
+  } finally {
+    await db.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+  }
+})
+
+test('a lane whose connection died fails at once', async t => {
+  const db = await freshPostgres(t)
+  const client = await connect({ url: db.url }, 'pg')
+  socketOf(client).destroy()
+  await assert.rejects(converse(client, 'SELECT 1', { message() {} }), { code: 'CONNECTION_LOST' })
+  await disconnect(client)
+})
+
 test('failures are named, and none shows the password', async t => {
   const db = await freshPostgres(t)
   await db.query('CREATE TABLE members (id int)')
   const source = new PostgresSource({ name: 'legacy', url: db.url })
-  await source.probe(signal)
-  await assert.rejects(source.describe(extract('member'), signal), (error: EngineError) => {
+  await source.probe()
+  await assert.rejects(source.describe(extract('member')), (error: EngineError) => {
     assert.equal(error.code, 'TABLE_MISSING')
     assert.match(`${error.message} ${error.hint}`, /legacy.*members/)
     return true
