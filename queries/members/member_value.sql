@@ -2,7 +2,7 @@
 -- one that failed later changes the value too.
 SELECT
   f.member_id,
-  coalesce(sum(s.signed_amount), 0)::DECIMAL(14,2) AS lifetime_value,
+  coalesce(sum(s.amount), 0)::DECIMAL(14,2) AS lifetime_value,
   count(s.payment_id)::INTEGER AS payments_count,
   count(DISTINCT s.currency) > 1 AS mixed_currencies,
   max(f.updated_at) AS updated_at
