@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { applyNightTwo } from '../../src/demo/sample/nightTwo.ts'
+import { type FreshDatabase, freshPostgres } from '../servers.ts'
+import { loadedBy, type RunEvent, runNight, startSystems } from './night.ts'
+
+const MEMBERS = 2000
+const SEED = 78
+const FIRST = '2025-12-01T02:00:00Z'
+const SECOND = '2025-12-02T02:00:00Z'
+
+/** Where a run is killed: at the first word of a task, or as soon as it is done. */
+const KILLS = ['extract', 'model', 'diff', 'load'].flatMap(kind =>
+  ['started', 'done'].map(moment => ({ kind, moment })),
+)
+
+test('a run that is killed and run again leaves what an undisturbed run leaves', async t => {
+  const systems = await startSystems(t, MEMBERS, SEED)
+  const world = async () => {
+    const warehouse = await freshPostgres(t)
+    return { warehouse, env: systems.env(warehouse, systems.folder()) }
+  }
+  const undisturbed = await world()
+  loadedBy(await runNight(undisturbed.env, FIRST))
+  const first = await contents(undisturbed.warehouse)
+  const worlds = await Promise.all(KILLS.map(async kill => ({ ...kill, ...(await world()) })))
+
+  for (const { kind, moment, warehouse, env } of worlds)
+    await t.test(`first night, killed when ${kind} is ${moment}`, async () => {
+      await killedThenRun(env, FIRST, kind, moment)
+      assert.deepEqual(await contents(warehouse), first)
+    })
+
+  await applyNightTwo({
+    membersUrl: systems.legacy.url,
+    contactsUrl: systems.crm.url,
+    n: MEMBERS,
+    seed: SEED,
+  })
+  systems.feed.night = 2
+  loadedBy(await runNight(undisturbed.env, SECOND))
+  const second = await contents(undisturbed.warehouse)
+  assert.notDeepEqual(second, first)
+
+  for (const { kind, moment, warehouse, env } of worlds)
+    await t.test(`second night, killed when ${kind} is ${moment}`, async () => {
+      await killedThenRun(env, SECOND, kind, moment)
+      assert.deepEqual(await contents(warehouse), second)
+    })
+})
+
+async function killedThenRun(env: Record<string, string>, at: string, kind: string, moment: string) {
+  const killed = await runNight(env, at, (event, child) => {
+    if (isAt(event, kind, moment)) child.kill('SIGKILL')
+  })
+  assert.equal(killed.signal, 'SIGKILL', killed.output)
+  const again = await runNight(env, at)
+  loadedBy(again)
+  const result = again.events.find(({ event }) => event === 'result')!
+  assert.equal(result.resumed, true)
+}
+
+const isAt = ({ event, task }: RunEvent, kind: string, moment: string) =>
+  event === moment && String(task).startsWith(`${kind}.`)
+
+/** Everything but the time stamp, which is the time of the commit. */
+const contents = ({ query }: FreshDatabase) =>
+  query(`SELECT 'dim_members' AS name, count(*) AS rows, md5(string_agg((to_jsonb(d) - 'etl_timestamp')::text, '|' ORDER BY member_id)) AS hash FROM dim_members d
+    UNION ALL SELECT 'fact_payments', count(*), md5(string_agg((to_jsonb(f) - 'etl_timestamp')::text, '|' ORDER BY payment_id)) FROM fact_payments f
+    UNION ALL SELECT 'staging tables left', count(*), string_agg(relname, ',') FROM pg_class WHERE relpersistence = 'u'`)
