@@ -89,7 +89,9 @@ export class Api {
         })
       const { code, message } = reason(cause)
       if (!response && (code === '' || UNREACHABLE.test(code)))
-        throw new EngineError('CONNECTION_FAILED', `${where}: cannot reach ${this.base.host}: ${message}`)
+        throw new EngineError('CONNECTION_FAILED', `${where}: cannot reach ${this.base.host}: ${message}`, {
+          hint: `Check the url of the connection ${this.access.name}, and that its server runs.`,
+        })
       const what = response ? 'the answer broke off' : `no answer from ${this.base.host}`
       return {
         failure: new EngineError(

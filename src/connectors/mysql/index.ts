@@ -7,7 +7,12 @@ import { TYPES } from './types.ts'
 export const mysql = defineConnector({
   name: 'mysql',
   schemes: ['mysql', 'mariadb'],
-  config: z.strictObject({ url: z.string() }),
+  config: z.strictObject({
+    // Without the slashes all of it, the password too, would be the database's name.
+    url: z
+      .string()
+      .refine(url => /^\w+:\/\//.test(url), 'expected a URL such as mysql://user@host:3306/database'),
+  }),
   extract: z.strictObject({ table: z.string().min(1) }),
   capabilities: { source: true, target: false, snapshot: true, parallel: true, incremental: true },
   types: TYPES,

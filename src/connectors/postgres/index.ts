@@ -8,7 +8,12 @@ import { TYPES } from './types.ts'
 export const postgres = defineConnector({
   name: 'postgres',
   schemes: ['postgres', 'postgresql'],
-  config: z.strictObject({ url: z.string() }),
+  config: z.strictObject({
+    // Without the slashes all of it, the password too, would be the database's name.
+    url: z
+      .string()
+      .refine(url => /^\w+:\/\//.test(url), 'expected a URL such as postgres://user@host:5432/database'),
+  }),
   extract: z.strictObject({ table: z.string().min(1) }),
   capabilities: { source: true, target: true, snapshot: true, parallel: true, incremental: true },
   types: TYPES,
