@@ -26,8 +26,11 @@ export interface Systems {
   folder(): string
 }
 
-/** Fills a MariaDB, a Postgres, a payment API and a drop folder with `n` members and what belongs to them. */
-export async function startSystems(hooks: Hooks, n: number, seed: number): Promise<Systems> {
+/**
+ * Fills a MariaDB with `n` members; a Postgres, a payment API and a drop folder with what belongs to the first
+ * `others` of them.
+ */
+export async function startSystems(hooks: Hooks, n: number, seed: number, others = n): Promise<Systems> {
   const [legacy, crm] = await Promise.all([freshMariadb(hooks), freshPostgres(hooks)])
   const folder = () => {
     const path = mkdtempSync(join(tmpdir(), 'nightfreight-night-'))
@@ -36,12 +39,12 @@ export async function startSystems(hooks: Hooks, n: number, seed: number): Promi
   }
   const drops = folder()
   const feed: Systems['feed'] = { night: 1 }
-  const api = await startPaymentApi({ payments: () => paymentFeed(n, seed, feed.night), token: TOKEN })
+  const api = await startPaymentApi({ payments: () => paymentFeed(others, seed, feed.night), token: TOKEN })
   hooks.after(() => api.stop())
   await Promise.all([
     loadMembers(legacy.url, n, seed),
-    loadContacts(crm.url, n, seed),
-    writeCorrections(drops, n, seed),
+    loadContacts(crm.url, others, seed),
+    writeCorrections(drops, others, seed),
   ])
   const env = (warehouse: FreshDatabase, home: string) => ({
     ...(process.env as Record<string, string>),
