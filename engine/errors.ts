@@ -42,6 +42,7 @@ const facts = (category: Category, exit: number, retryable = false): CodeFacts =
 const CODES = {
   CONFIG_INVALID: facts('CONFIGURATION_ERROR', EXIT.usage),
   MODEL_INVALID: facts('CONFIGURATION_ERROR', EXIT.usage),
+  DATABASE_MISSING: facts('CONFIGURATION_ERROR', EXIT.usage),
   TABLE_MISSING: facts('CONFIGURATION_ERROR', EXIT.usage),
   COLUMN_MISSING: facts('CONFIGURATION_ERROR', EXIT.usage),
   TYPE_UNSUPPORTED: facts('CONFIGURATION_ERROR', EXIT.usage),

@@ -57,8 +57,8 @@ export function planRead({ spec, schema, last, limits }: ReadFacts): PlannedRead
         : column
   })
   const notes = columns.flatMap(column =>
-    column.inexact
-      ? [`${column.name} (${column.native}): ${column.inexact}; policy ${column.policy ?? 'fail'}`]
+    column.inexact && column.policy && column.policy !== 'fail'
+      ? [`${column.name} (${column.native}): ${column.inexact}; policy ${column.policy}`]
       : [],
   )
   if (columns.some(column => column.policy === 'quarantine'))

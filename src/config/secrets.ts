@@ -11,7 +11,8 @@ export function redact(text: string, secrets: readonly string[]): string {
   forms.delete('')
   // Longest first, so that a secret inside another does not leave the rest of it readable.
   for (const form of [...forms].sort((a, b) => b.length - a.length)) text = text.replaceAll(form, MASK)
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*):[^\s/@"']+@/gi, `$1:${MASK}@`)
+  // `user:password@host` is how a hint shows the shape of a URL.
+  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*):(?!password@host)[^\s/@"']+@/gi, `$1:${MASK}@`)
 }
 
 const SECRET_KEY = /pass(word|wd)?$|token|secret|authorization|api[_-]?key|private[_-]?key|credential/i

@@ -45,6 +45,7 @@ test('errors as JSON', () => {
 test('redact', () => {
   assert.equal(redact('a hunter2 b hunter22', ['hunter2', 'hunter22', '']), 'a *** b ***')
   assert.equal(redact('postgres://me:pw@host/db', []), 'postgres://me:***@host/db')
+  assert.equal(redact('mysql://user:password@host:3306/x', []), 'mysql://user:password@host:3306/x')
 })
 
 test('logs mask keys and secrets and carry run and task', () => {

@@ -380,7 +380,7 @@ describe('mysql source', async () => {
     })
     const url = new URL(db.url)
     url.pathname = '/no_such_database'
-    await assert.rejects(source(url.href).probe(signal), failsWith('CONNECTION_FAILED', /^legacy: /))
+    await assert.rejects(source(url.href).probe(signal), failsWith('DATABASE_MISSING', /^legacy: /))
     url.port = '1'
     await assert.rejects(source(url.href).probe(signal), failsWith('CONNECTION_FAILED', /^legacy: /))
     await assert.rejects(from.probe(AbortSignal.abort()), failsWith('INTERRUPTED', /^legacy: /))

@@ -40,8 +40,14 @@ test('a first night reads the whole table and says why', () => {
   assert.equal(read.since, undefined)
   assert.equal(read.unique, true)
   assert.deepEqual(read.key, ['id'])
-  assert.match(read.notes.join('\n'), /born \(x\): zero dates; policy fail/)
   assert.match(read.notes.join('\n'), /whole table: no earlier load/)
+})
+
+test('only a policy that changes values is noted', () => {
+  const notes = (policy?: 'null' | 'fail') =>
+    planRead({ spec: { ...spec, columns: policy ? { born: policy } : {} }, schema, limits }).notes.join('\n')
+  assert.match(notes('null'), /born \(x\): zero dates; policy null/)
+  assert.doesNotMatch(notes('fail') + notes(), /born/)
 })
 
 test('a later night reads from the watermark less the lag', () => {

@@ -19,7 +19,7 @@ const BY_ERRNO: Record<number, ErrorCode> = {
   1044: 'AUTH_FAILED',
   1045: 'AUTH_FAILED',
   1698: 'AUTH_FAILED',
-  1049: 'CONNECTION_FAILED',
+  1049: 'DATABASE_MISSING',
   1142: 'PERMISSION_DENIED',
   1143: 'PERMISSION_DENIED',
   1227: 'PERMISSION_DENIED',
@@ -48,7 +48,8 @@ const BY_CODE: Record<string, ErrorCode> = {
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
   AUTH_FAILED: 'Check the user, the password and the database of the connection, and its grants.',
-  CONNECTION_FAILED: 'Check host, port and database name, and that the server runs.',
+  CONNECTION_FAILED: 'Check host and port, and that the server runs.',
+  DATABASE_MISSING: 'Check the name of the database at the end of the URL.',
   PERMISSION_DENIED: 'Grant the user SELECT on the tables that the job reads.',
 }
 

@@ -19,7 +19,7 @@ export type TextRow = Record<string, string | null>
 // Whole SQLSTATEs first, then their classes (the first two characters).
 const BY_STATE: Record<string, ErrorCode> = {
   '28': 'AUTH_FAILED',
-  '3D000': 'CONNECTION_FAILED',
+  '3D000': 'DATABASE_MISSING',
   '42501': 'PERMISSION_DENIED',
   '42P01': 'TABLE_MISSING',
   '3F000': 'TABLE_MISSING',
@@ -49,7 +49,8 @@ const BY_STATE: Record<string, ErrorCode> = {
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
   AUTH_FAILED: "Check the connection's user and password, and the server's pg_hba.conf.",
-  CONNECTION_FAILED: 'Check host, port and database name, and that the server runs and accepts connections.',
+  CONNECTION_FAILED: 'Check host and port, and that the server runs and accepts connections.',
+  DATABASE_MISSING: 'Check the name of the database at the end of the URL.',
   CONNECTION_LOST: 'Run the job again: it resumes. If this repeats, look into the log of the server.',
   PERMISSION_DENIED:
     'Grant the user what the statement needs: SELECT to read; INSERT, UPDATE and CREATE to load.',

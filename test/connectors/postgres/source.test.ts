@@ -278,6 +278,10 @@ test('failures are named, and none shows the password', async t => {
   })
   const refused = await connect({ url: 'postgres://me:s3cret@127.0.0.1:1/x' }, 'legacy').catch(e => e)
   assert.equal(refused.code, 'CONNECTION_FAILED')
+  const elsewhere = db.url.replace(/[^/]+$/, 'nowhere')
+  await assert.rejects(new PostgresSource({ name: 'legacy', url: elsewhere }).probe(), {
+    code: 'DATABASE_MISSING',
+  })
   const invalid = await connect({ url: 'postgres://me:s3cret@[bad/x' }, 'legacy').catch(e => e)
   for (const error of [refused, invalid]) {
     assert.ok(error instanceof EngineError && error.message.startsWith('legacy'))
