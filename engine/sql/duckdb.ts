@@ -28,7 +28,11 @@ export class Duck {
   }
 
   static async open(options: DuckOptions): Promise<Duck> {
-    const settings: Record<string, string> = { autoinstall_known_extensions: 'false' }
+    const settings: Record<string, string> = {
+      autoinstall_known_extensions: 'false',
+      // It takes a file that was written over within a clock step for the old one; the system caches pages anyway.
+      enable_external_file_cache: 'false',
+    }
     if (options.memory) settings.memory_limit = `${Math.floor(options.memory / 1024)}KiB`
     if (options.threads) settings.threads = String(options.threads)
     if (options.temp) settings.temp_directory = options.temp
