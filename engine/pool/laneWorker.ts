@@ -4,7 +4,8 @@ import type { MessagePort } from 'node:worker_threads'
 import type { ErrorData } from '../errors.ts'
 import { errorData } from '../errors.ts'
 import type { Chunk, Lane, LaneModule, Part, Read, Sink, Ticket } from '../ports.ts'
-import { encodeParquet, rowsOf } from '../staging/parquet.ts'
+import { encodeParquet } from '../staging/encode.ts'
+import { rowsOf } from '../staging/parquet.ts'
 import { place, placeBytes } from '../staging/store.ts'
 
 /** What a lane is asked: read one chunk into `folder` (below the staging root); parts are named after `stem`. */

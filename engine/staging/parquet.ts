@@ -1,26 +1,12 @@
 import { openAsBlob } from 'node:fs'
 import * as arrow from 'apache-arrow'
-import { tableToIPC } from 'apache-arrow'
 import * as wasm from 'parquet-wasm/node'
-import { fromRecordBatch, toTable } from '../batch/arrow.ts'
+import { fromRecordBatch } from '../batch/arrow.ts'
 import type { Batch } from '../batch/batch.ts'
 import { EngineError } from '../errors.ts'
 
 /** Rows of one batch read back: one of DuckDB's row groups. */
 const READ_ROWS = 122_880
-
-const properties = () =>
-  new wasm.WriterPropertiesBuilder()
-    .setCompression(wasm.Compression.SNAPPY)
-    .setDictionaryEnabled(false)
-    .setCreatedBy('nightfreight')
-    .build()
-
-/** One batch as a whole Parquet file. Synchronous: the batch's buffers are free on return. */
-export function encodeParquet(batch: Batch): Uint8Array {
-  const table = wasm.Table.fromIPCStream(tableToIPC(toTable(batch), 'stream'))
-  return wasm.writeParquet(table, properties())
-}
 
 /**
  * Reads a Parquet file row group by row group; each batch's buffers live until the next one is asked for.

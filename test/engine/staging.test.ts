@@ -8,7 +8,8 @@ import { isValid } from '../../engine/batch/batch.ts'
 import { BatchBuilder } from '../../engine/batch/builder.ts'
 import type { EngineError } from '../../engine/errors.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
-import { encodeParquet, readParquet, rowsOf } from '../../engine/staging/parquet.ts'
+import { encodeParquet } from '../../engine/staging/encode.ts'
+import { readParquet, rowsOf } from '../../engine/staging/parquet.ts'
 import { readManifest, writeManifest } from '../../engine/staging/store.ts'
 import type { Column, LogicalType } from '../../engine/types/logical.ts'
 
@@ -84,7 +85,7 @@ test('what is staged is what DuckDB reads, and what is read back is what was sta
           for (let at = 0; at < batch.rows; at++) assert.equal(isValid(vector, at), rows[at]![index] !== null)
       })
     }),
-    { numRuns: 60 },
+    { numRuns: 500 },
   )
   duck.close()
 })
