@@ -15,12 +15,17 @@ export function usageOf(pid: number): Usage | undefined {
   try {
     const high = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
     if (!high) return undefined
-    // After the name, which may hold spaces: utime and stime are fields 14 and 15 of proc_pid_stat(5).
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
-    return { cpu: (Number(fields[11]) + Number(fields[12])) / TICKS, peak: Number(high[1]) * 1024 }
+    return { cpu: cpuOf(pid, false), peak: Number(high[1]) * 1024 }
   } catch {
     return undefined
   }
+}
+
+/** CPU seconds of a process, and where asked for of the children it has waited for. Throws when it has gone. */
+export function cpuOf(pid: number, children: boolean): number {
+  // After the name, which may hold spaces: fields 14 to 17 of proc_pid_stat(5) are its own times and its children's.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ').slice(11, 15)
+  return fields.slice(0, children ? 4 : 2).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS
 }
 
 const TICKS = Number(execFileSync('getconf', ['CLK_TCK']))
