@@ -27,7 +27,7 @@ const select = (
     ${pick("'R', 'A', 'N'", h(7, 3))}, ${pick("'O', 'F'", h(8, 2))}, ${day(h(9, 2500))}, ${day(h(10, 2500))}, ${day(h(11, 2500))},
     ${pick("'DELIVER IN PERSON', 'COLLECT COD', 'NONE', 'TAKE BACK RETURN'", h(12, 4))},
     ${pick("'REG AIR', 'AIR', 'RAIL', 'SHIP', 'TRUCK', 'MAIL', 'FOB'", h(13, 7))},
-    substr('${WORDS}', ${int(h(14, 50))} + 1, ${int(h(15, 34))} + 10) FROM ${n(from, to)}`
+    substr(concat(md5(concat(i, '')), ' ${WORDS}'), ${int(h(14, 20))} + 1, ${int(h(15, 34))} + 10) FROM ${n(from, to)}`
 }
 
 const postgresRows = select(

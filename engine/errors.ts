@@ -61,6 +61,7 @@ const CODES = {
   SQL_FAILED: facts('UNKNOWN_ERROR', EXIT.data),
   QUALITY_GATE: facts('QUALITY_ERROR', EXIT.quality),
   CHECK_STOPPED: facts('QUALITY_ERROR', EXIT.quality),
+  GUARD_STOPPED: facts('QUALITY_ERROR', EXIT.quality),
   STAGING_CORRUPT: facts('DATA_INTEGRITY_ERROR', EXIT.data),
   RESOURCE_EXHAUSTED: facts('RESOURCE_ERROR', EXIT.retryable, true),
   RUN_CONFLICT: facts('CONFIGURATION_ERROR', EXIT.retryable, true),

@@ -125,6 +125,22 @@ export interface Part {
 
 // ── targets ───────────────────────────────────────────────────────────────────────────────────────────────
 
+/**
+ * How a load changes its table:
+ *
+ * | mode | what the target does |
+ * |---|---|
+ * | append | inserts rows whose key it has never been given; changes none |
+ * | merge | inserts and updates by key; an older row never overwrites a newer one |
+ * | replace | the table holds the data set and nothing else, exchanged at once |
+ * | partition | each partition with a change is emptied and filled again |
+ * | scd2 | every version of a row is kept, with the time it held |
+ */
+export type LoadMode = 'append' | 'merge' | 'replace' | 'partition' | 'scd2'
+
+/** What becomes of a row of the target that is gone from the source: left, deleted, or marked with the time. */
+export type Deletes = 'keep' | 'hard' | 'soft'
+
 /** One load as the job asks for it. */
 export interface LoadSpec {
   /** The target table: `dim_members` or `mart.dim_members`. */
@@ -133,13 +149,33 @@ export interface LoadSpec {
   to: string
   /** The model (or extract) that is loaded. */
   from: string
+  mode: LoadMode
+  /** Columns that identify a row; never empty but under `replace`. */
   key: string[]
-  /** Column that decides which of two versions of a row is newer. */
+  /** Column that decides which of two versions of a row is newer; under scd2 also when a version begins. */
   newer?: string
   /** Columns written when a row is inserted and left alone when it is updated. */
   insertOnly: string[]
   /** Column that the target sets to its transaction's time whenever it inserts or updates the row. */
   stamp?: string
+  /** Modes merge and scd2. */
+  deletes: Deletes
+  /** Under `deletes: soft`: the target's column for the time; NULL for rows that are there. */
+  deletedAt?: string
+  /** Columns that say which partition a row is in; never empty under `partition`. */
+  partitionBy: string[]
+  /** Only these columns decide whether a row has changed; empty: all. */
+  compare: string[]
+  /** Columns that do not decide it. */
+  ignore: string[]
+  /** Mode scd2: the target's columns of a version's time, [from, to), and whether it is the latest. */
+  scd2: { validFrom: string; validTo: string; current: string }
+  guard: {
+    /** 0 to 1: a load that would delete more of the table's rows stops. */
+    maxDeleteShare: number
+    /** Whether an empty data set may follow one that was not. */
+    allowEmpty: boolean
+  }
 }
 
 /** A load with everything known: the target can act on it alone. */
@@ -162,14 +198,28 @@ export interface LoadCommit {
   loadId: string
   job: string
   run: string
-  loads: PlannedLoad[]
+  /** The run's own time: where a version of a row begins or ends that has no `newer` column. */
+  runAt: Date
+  loads: StagedLoad[]
   syncPoints: SyncPoint[]
+}
+
+/** A load whose change set was staged. */
+export interface StagedLoad extends PlannedLoad {
+  /**
+   * The staged rows are all there are: a row of the target that is not among them is gone (deleted as the mode and
+   * `deletes` say, within `guard.maxDeleteShare`), unless its key was staged as one to keep.
+   */
+  whole: boolean
 }
 
 export interface LoadCounts {
   table: string
+  /** New rows; under scd2: new versions. */
   inserted: number
   updated: number
+  /** Rows deleted, marked, or (scd2) ended. */
+  deleted: number
   /** Staged rows that changed nothing: equal, or not newer than what the target has. */
   unchanged: number
 }
@@ -190,8 +240,8 @@ export interface Target {
   /** The result of an earlier commit under this load id; undefined where there was none. */
   committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined>
   /**
-   * Bulk-loads parts into a staging table that this load owns, replacing whatever an earlier attempt left.
-   * `paths` are local Parquet files. Nothing a reader of the target sees changes.
+   * Bulk-loads a change set into staging tables that this load owns, replacing whatever an earlier attempt left.
+   * Nothing a reader of the target sees changes.
    */
   stage(request: StageRequest, signal: AbortSignal): Promise<void>
   /** One transaction: create missing tables, merge what was staged, sync points, load id; staging tables dropped. */
@@ -204,9 +254,16 @@ export interface Target {
 export interface StageRequest {
   loadId: string
   job: string
-  load: PlannedLoad
+  load: StagedLoad
+  /** Local Parquet files of rows to insert or update, with the load's columns. */
   paths: string[]
   rows: number
+  /**
+   * Local Parquet files of keys (the load's key columns): rows to delete, or where the load is `whole`, to keep.
+   * Mode `partition`: values of the partition columns, partitions to empty.
+   */
+  keyPaths: string[]
+  keys: number
   /** Runs a function of a module in a worker thread: for encoders. */
   offload: Offload
   lanes: number

@@ -111,10 +111,32 @@ const sameColumns = (a: Column[], b: Column[]) =>
 /** A load with the columns of the data set it loads. Fails where its key or other named columns are not among them. */
 export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {
   const names = columns.map(column => column.name)
-  for (const column of [...spec.key, ...spec.insertOnly, ...(spec.newer ? [spec.newer] : [])])
+  const { key, insertOnly, newer, partitionBy, compare, ignore } = spec
+  for (const column of [
+    ...key,
+    ...insertOnly,
+    ...partitionBy,
+    ...compare,
+    ...ignore,
+    ...(newer ? [newer] : []),
+  ])
     if (!names.includes(column))
       throw new EngineError('COLUMN_MISSING', `load.${spec.table}: ${spec.from} has no column ${column}`, {
         hint: `Its columns: ${names.join(', ')}.`,
       })
   return { ...spec, columns }
+}
+
+/**
+ * Fails with CONFIG_INVALID where a load deletes but is made from extracts that see changed rows only: a row that is
+ * not among those may still be there.
+ */
+export function checkDeletes(load: LoadSpec, extracts: string[], incremental: string[]): void {
+  const blind = extracts.filter(name => incremental.includes(name))
+  if (load.deletes === 'keep' || blind.length === 0) return
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `load.${load.table}: deletes: ${load.deletes} cannot be known from ${blind.join(', ')}, read incrementally`,
+    { hint: `Take incremental away from ${blind.join(', ')}, or deletes from this load.` },
+  )
 }

@@ -1,10 +1,9 @@
-import { EngineError } from '../errors.ts'
 import type { SyncPoint, TableSchema } from '../ports.ts'
-import { orderModels } from '../sql/graph.ts'
+import { extractsOf, orderModels } from '../sql/graph.ts'
 import type { Image } from '../staging/image.ts'
 import { imageFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'
-import { type Plan, type PlannedRead, planRead } from './plan.ts'
+import { checkDeletes, type Plan, type PlannedRead, planRead } from './plan.ts'
 import { once, type World } from './world.ts'
 
 /** The plan, and per target the run whose data it holds. Plain data: it is a task's output. */
@@ -19,11 +18,8 @@ export function prepare(world: World): Promise<Prepared> {
     const { spec, duck, signal } = world
     const provided = [...spec.extracts.map(({ name }) => name)]
     const models = await orderModels(duck, spec.models, provided)
-    for (const load of spec.loads)
-      if (!models.some(({ name }) => name === load.from))
-        throw new EngineError('CONFIG_INVALID', `load.${load.table}: from: ${load.from} is not a model`, {
-          hint: `Models: ${models.map(({ name }) => name).join(', ')}. Write ${load.from}.sql to load an extract as it is.`,
-        })
+    const incremental = spec.extracts.filter(extract => extract.incremental).map(({ name }) => name)
+    for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), incremental)
     const points = new Map<string, SyncPoint[]>()
     for (const [name, target] of world.targets) points.set(name, await target.syncPoints(spec.job, signal))
     const reads: PlannedRead[] = []

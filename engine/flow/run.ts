@@ -1,8 +1,9 @@
 import { gate, type QualitySummary, summary } from '../quality/gate.ts'
 import type { CheckResult } from '../quality/rowChecks.ts'
+import { type Changes, diff } from './diff.ts'
 import { type Extracted, extract } from './extract.ts'
 import { keepImages } from './images.ts'
-import { diff, type Loaded, load } from './load.ts'
+import { type Loaded, load } from './load.ts'
 import type { PlannedRead } from './plan.ts'
 import { prepare } from './prepare.ts'
 import { openTables, quarantineExtract, runSetChecks, type Transformed, transform } from './transform.ts'
@@ -15,6 +16,7 @@ export interface Outcome {
   tables: Transformed[]
   checks: CheckResult[]
   quality: QualitySummary
+  changes: Changes[]
   loaded: Loaded[]
 }
 
@@ -41,6 +43,6 @@ export async function run(world: World, outcome: Outcome): Promise<void> {
   outcome.quality = summary(outcome.tables)
   gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)
 
-  const changes = await diff(world, plan, outcome.tables, new Map(lastRun))
-  outcome.loaded = await load(world, changes, syncPoints)
+  outcome.changes = await diff(world, plan, outcome.tables, new Map(lastRun))
+  outcome.loaded = await load(world, outcome.changes, syncPoints)
 }

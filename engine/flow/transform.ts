@@ -48,34 +48,43 @@ export async function transform(world: World): Promise<Transformed[]> {
   const extracts = spec.extracts.map(extract => extract.name)
   const models = await orderModels(duck, spec.models, extracts)
   const results: Transformed[] = []
+  const keyChecks = (name: string) =>
+    spec.loads.filter(load => load.from === name).flatMap(load => load.key.map(nullKey(name)))
+  const add = async (model: { name: string; file: string; sql: string }, checks: Check[]) => {
+    const result = await once(world, `model.${model.name}`, () => materialise(world, model, checks))
+    await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(world.root, result)}`)
+    results.push(result)
+  }
+  // An extract that is loaded as it is: its rows are a data set like a model's.
+  for (const name of extracts)
+    if (spec.loads.some(load => load.from === name))
+      await add({ name, file: `extract ${name}`, sql: `FROM ${quoteName(name)}` }, keyChecks(name))
   for (const model of models) {
-    const checks = [
-      ...spec.checks.filter(check => check.model === model.name),
-      ...spec.loads
-        .filter(load => load.from === model.name)
-        .flatMap(load => load.key.map(nullKey(model.name))),
-    ]
+    const checks = [...spec.checks.filter(check => check.model === model.name), ...keyChecks(model.name)]
     const readers = models.filter(other => other.reads.includes(model.name)).length
-    if (checks.length === 0 && readers < 2) {
+    const loaded = spec.loads.some(load => load.from === model.name)
+    if (checks.length === 0 && readers < 2 && !loaded) {
       await inFile(model.file, () =>
         duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${stripped(model.sql)}`),
       )
       continue
     }
-    const result = await once(world, `model.${model.name}`, () => materialise(world, model, checks))
-    await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(world.root, result)}`)
-    results.push(result)
+    await add(model, checks)
   }
   return results
 }
 
-/** SQL of a data set's rows without those its findings reject. */
-export function goodRows(root: string, { file, findings }: { file?: string; findings?: string }): string {
+/** SQL of a data set's rows without those its findings reject; `numbered` adds `file_row_number`. */
+export function goodRows(
+  root: string,
+  { file, findings }: { file?: string; findings?: string },
+  withNumbers = false,
+): string {
   const rows = numbered(join(root, file!))
   const bad = findings
     ? ` WHERE file_row_number NOT IN (SELECT row FROM read_parquet(${quote(join(root, findings))}) WHERE severity = 'reject')`
     : ''
-  return `SELECT * EXCLUDE (file_row_number) FROM ${rows}${bad}`
+  return `SELECT *${withNumbers ? '' : ' EXCLUDE (file_row_number)'} FROM ${rows}${bad}`
 }
 
 const numbered = (path: string) => `read_parquet(${quote(path)}, file_row_number = true)`

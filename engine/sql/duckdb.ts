@@ -64,6 +64,12 @@ export class Duck {
       .map(row => Object.fromEntries(row.map((value, column) => [names[column]!, plain(value)])))
   }
 
+  /** DuckDB's version: `v1.5.6`. */
+  async version(): Promise<string> {
+    const [row] = await this.rows('SELECT version() AS version')
+    return String(row!.version)
+  }
+
   /** Stops the statement under way; its promise rejects. */
   interrupt(): void {
     this.connection.interrupt()

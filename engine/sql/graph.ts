@@ -98,3 +98,9 @@ export async function orderModels(
   for (const model of parsed) visit(model.name, [])
   return ordered
 }
+
+/** The extracts that a model, or an extract itself, is made from. */
+export function extractsOf(name: string, models: (Model & { reads: string[] })[]): string[] {
+  const model = models.find(other => other.name === name)
+  return model ? [...new Set(model.reads.flatMap(table => extractsOf(table, models)))] : [name]
+}

@@ -89,8 +89,10 @@ export function summaryText({ run, job, status, seconds, outcome, report }: RunR
   for (const { extract, rows } of outcome.extracted) lines.push(`  read      ${extract}: ${rows} rows`)
   for (const { name, rejected } of outcome.tables)
     if (rejected > 0) lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
-  for (const { table, to, inserted, updated, unchanged } of outcome.loaded)
-    lines.push(`  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${unchanged} unchanged`)
+  for (const { table, to, inserted, updated, deleted, unchanged } of outcome.loaded)
+    lines.push(
+      `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged`,
+    )
   lines.push(`  report    ${report}`)
   return lines.join('\n')
 }

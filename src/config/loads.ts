@@ -1,4 +1,5 @@
 import type { LoadSpec } from '../../engine/ports.ts'
+import type { Connector } from '../connectors/define.ts'
 import type { Document } from './document.ts'
 import type { JobFolder } from './folder.ts'
 import type { JobConnection } from './job.ts'
@@ -30,18 +31,47 @@ export function readLoads(
         [...path, 'from'],
         `load.${table}.from: no model or extract "${load.from}"${didYouMean(load.from, tables)}`,
       )
-    if (load.key.length === 0) document.problem([...path, 'key'], `load.${table}.key: a merge needs a key`)
-    const { to, from, key, newer, stamp } = load
+    for (const problem of loadProblems(load, connections[load.to]?.connector))
+      document.problem([...path, problem.key], `load.${table}.${problem.key}: ${problem.message}`)
+    const { to, from, key, mode, newer, stamp, deletes, compare, ignore, scd2, guard } = load
     return {
       table,
       to,
       from,
+      mode,
       key,
       insertOnly: load.insert_only,
+      deletes,
+      partitionBy: load.partition_by,
+      compare,
+      ignore,
+      scd2: { validFrom: scd2.valid_from, validTo: scd2.valid_to, current: scd2.current },
+      guard: { maxDeleteShare: guard.max_delete_share, allowEmpty: guard.allow_empty },
+      ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),
       ...(newer !== undefined && { newer }),
       ...(stamp !== undefined && { stamp }),
     }
   })
+}
+
+function* loadProblems(
+  load: JobYaml['load'][string],
+  connector: Connector | undefined,
+): Generator<{ key: string; message: string }> {
+  const { mode, key, deletes } = load
+  const modes = connector?.capabilities.modes
+  if (modes && !modes.includes(mode))
+    yield { key: 'mode', message: `${connector.name} knows ${modes.join(', ')}, not ${mode}` }
+  if (key.length === 0 && mode !== 'replace') yield { key: 'key', message: `mode ${mode} needs a key` }
+  if (load.partition_by.length === 0 && mode === 'partition')
+    yield {
+      key: 'partition_by',
+      message: 'mode partition needs the columns that say which partition a row is in',
+    }
+  if (deletes !== 'keep' && mode !== 'merge' && mode !== 'scd2')
+    yield { key: 'deletes', message: `goes with mode merge or scd2, not ${mode}` }
+  if (load.deleted_at !== undefined && deletes !== 'soft')
+    yield { key: 'deleted_at', message: 'goes with deletes: soft' }
 }
 
 /** Problems of the SQL files' names, each `file: message`: models that clash, checks on models that do not exist. */

@@ -69,11 +69,26 @@ export const commonExtract = z.strictObject({
 const load = z.strictObject({
   to: z.string(),
   from: z.string(),
-  key: names,
-  mode: z.literal('merge').default('merge'),
+  key: names.default([]),
+  mode: z.enum(['append', 'merge', 'replace', 'partition', 'scd2']).default('merge'),
   newer: z.string().optional(),
   insert_only: names.default([]),
   stamp: z.string().optional(),
+  deletes: z.enum(['keep', 'hard', 'soft']).default('keep'),
+  deleted_at: z.string().min(1).optional(),
+  partition_by: names.default([]),
+  compare: names.default([]),
+  ignore: names.default([]),
+  scd2: z
+    .strictObject({
+      valid_from: z.string().min(1).default('valid_from'),
+      valid_to: z.string().min(1).default('valid_to'),
+      current: z.string().min(1).default('is_current'),
+    })
+    .prefault({}),
+  guard: z
+    .strictObject({ max_delete_share: share.default(0.1), allow_empty: z.boolean().default(false) })
+    .prefault({}),
 })
 
 /** job.yaml, but for connections and extracts, whose keys depend on their connectors. */

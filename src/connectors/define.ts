@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import type { Source, Target } from '../../engine/ports.ts'
+import type { LoadMode, Source, Target } from '../../engine/ports.ts'
 
 /** One line of a connector's reviewable type mapping; the documentation's type tables are made from these. */
 export interface TypeRule {
@@ -23,6 +23,8 @@ export interface Capabilities {
   parallel: boolean
   /** Reads only rows at or after a watermark. */
   incremental: boolean
+  /** How its tables can be loaded; none for what is only read. */
+  modes: readonly LoadMode[]
 }
 
 /** What the composition root gives a connector. */

@@ -63,6 +63,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     tables: [],
     checks: [],
     quality: { errorRate: 0, score: 1 },
+    changes: [],
     loaded: [],
   }
   const root = join(home, 'staging')
@@ -114,7 +115,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     job: spec.job,
     status,
     runAt: record.run_at,
-    records: outcome.loaded.reduce((sum, load) => sum + load.inserted + load.updated, 0),
+    records: outcome.loaded.reduce((sum, load) => sum + load.inserted + load.updated + load.deleted, 0),
     seconds,
     error,
     syncPoints: error

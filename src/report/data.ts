@@ -51,6 +51,7 @@ export interface ReportLoad {
   staged: number
   inserted: number
   updated: number
+  deleted: number
   unchanged: number
 }
 

@@ -68,7 +68,7 @@ ${figure('Rows read', count(total(data.extracts, extract => extract.rows)), `fro
 ${figure('Rows rejected', count(rejected), `kept in the quarantine`)}
 ${figure('Error rate', percent(data.errorRate), `limit ${percent(data.maxErrorRate)}`, data.errorRate > data.maxErrorRate)}
 ${figure('Quality score', score(data.qualityScore), minQualityScore === undefined ? 'rows without a finding' : `promised ${score(minQualityScore)}`, scoreMissed)}
-${figure('Rows changed', count(total(data.loads, load => load.inserted + load.updated)), `of ${count(total(data.loads, load => load.staged))} staged`)}</div>`
+${figure('Rows changed', count(total(data.loads, load => load.inserted + load.updated + load.deleted)), `of ${count(total(data.loads, load => load.staged))} staged`)}</div>`
 }
 
 const figure = (name: string, value: string, note: string, missed = false) =>
@@ -87,11 +87,11 @@ function sla({ sla }: ReportData): Html | undefined {
 
 const loads = (list: ReportLoad[]) =>
   table(
-    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Unchanged'],
+    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Deleted', '#Unchanged'],
     list.map(load => [
       html`<b>${load.table}</b>`,
       load.to,
-      ...[load.staged, load.inserted, load.updated, load.unchanged].map(count),
+      ...[load.staged, load.inserted, load.updated, load.deleted, load.unchanged].map(count),
     ]),
     'Nothing was loaded.',
   )

@@ -11,7 +11,14 @@ import { secretsOf } from '../../src/config/secrets.ts'
 import { type Connector, defineConnector } from '../../src/connectors/define.ts'
 import { connectorFor } from '../../src/connectors/index.ts'
 
-const capabilities = { source: true, target: true, snapshot: true, parallel: true, incremental: true }
+const capabilities = {
+  source: true,
+  target: true,
+  snapshot: true,
+  parallel: true,
+  incremental: true,
+  modes: ['merge'] as const,
+}
 const registry: Connector[] = [
   defineConnector({
     name: 'postgres',
@@ -94,9 +101,16 @@ test('a whole job', async () => {
       table: 'dim_members',
       to: 'warehouse',
       from: 'enriched',
+      mode: 'merge',
       key: ['member_id'],
       insertOnly: ['created_at'],
       newer: 'updated_at',
+      deletes: 'keep',
+      partitionBy: [],
+      compare: [],
+      ignore: [],
+      scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
+      guard: { maxDeleteShare: 0.1, allowEmpty: false },
     },
   ])
   assert.deepEqual(spec.schedule, {
@@ -182,7 +196,7 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
     [
       'job.yaml:6:12: load.x.to: http cannot be loaded into',
       'job.yaml:6:23: load.x.from: no model or extract "n"',
-      'job.yaml:6:31: load.x.key: a merge needs a key',
+      'job.yaml:6:31: load.x.key: mode merge needs a key',
     ],
   ],
   [
@@ -200,7 +214,7 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
   [
     'a value from a variable shows the variable',
     `${HEAD}load: { x: { to: legacy, from: m, key: a, mode: "\${LEGACY}" } }\n`,
-    ['job.yaml:3:49: load.x.mode: expected merge; found "${LEGACY}"'],
+    ['job.yaml:3:49: load.x.mode: expected append, merge, replace, partition, scd2; found "${LEGACY}"'],
   ],
   [
     'a parameter where the connector has none',

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { Workers } from '../../engine/pool/pool.ts'
-import type { LoadCommit, PlannedLoad, Target } from '../../engine/ports.ts'
+import type { LoadCommit, StagedLoad, Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { rowsOf } from '../../engine/staging/parquet.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
@@ -43,23 +43,50 @@ async function part(sql: string): Promise<{ path: string; columns: Column[]; row
   return { path, columns, rows: await rowsOf(path) }
 }
 
-async function stage(target: Target, loadId: string, spec: Partial<PlannedLoad>, sql: string) {
+async function stage(target: Target, loadId: string, spec: Partial<StagedLoad>, sql: string) {
   const { path, columns, rows } = await part(sql)
-  const load: PlannedLoad = { table: 't', to: 'w', from: 'm', key: ['id'], insertOnly: [], ...spec, columns }
-  const request = { loadId, job: 'j', load, paths: [path], rows, lanes: 2, progress: () => {} }
+  const load: StagedLoad = {
+    table: 't',
+    to: 'w',
+    from: 'm',
+    mode: 'merge',
+    key: ['id'],
+    insertOnly: [],
+    deletes: 'keep',
+    partitionBy: [],
+    compare: [],
+    ignore: [],
+    scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
+    guard: { maxDeleteShare: 0.1, allowEmpty: false },
+    whole: false,
+    ...spec,
+    columns,
+  }
+  const request = {
+    loadId,
+    job: 'j',
+    load,
+    paths: [path],
+    rows,
+    keyPaths: [],
+    keys: 0,
+    lanes: 2,
+    progress: () => {},
+  }
   await target.stage({ ...request, offload: workers.offload }, signal)
   return load
 }
 
-const commitOf = (loadId: string, ...loads: PlannedLoad[]): LoadCommit => ({
+const commitOf = (loadId: string, ...loads: StagedLoad[]): LoadCommit => ({
   loadId,
   job: 'j',
   run: loadId,
+  runAt: new Date('2026-01-31T02:00:00Z'),
   loads,
   syncPoints: [{ extract: 'members', value: `at ${loadId}`, run: loadId }],
 })
 
-async function load(target: Target, loadId: string, spec: Partial<PlannedLoad>, sql: string) {
+async function load(target: Target, loadId: string, spec: Partial<StagedLoad>, sql: string) {
   const planned = await stage(target, loadId, spec, sql)
   const { counts } = await target.commit(commitOf(loadId, planned), signal)
   const { inserted, updated, unchanged } = counts[0]!

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
-import { changedRows, newestRows } from '../../engine/delta/changes.ts'
+import { comparisonSql, losersSql, stateSql } from '../../engine/delta/compare.ts'
 import { rowHash } from '../../engine/delta/hash.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
@@ -18,12 +18,12 @@ const columns = (...types: string[]): Column[] =>
 async function hashOf(types: string[], values: string[]): Promise<string> {
   const list = values.map((value, index) => `${value}::${types[index]} AS c${index}`).join(', ')
   const [row] = await duck.rows(
-    `SELECT ${rowHash(columns(...types), 'r')}::VARCHAR AS h FROM (SELECT ${list}) AS r`,
+    `SELECT _hash_a::VARCHAR || ' ' || _hash_b::VARCHAR AS h FROM (SELECT ${rowHash(columns(...types), 'r')} FROM (SELECT ${list}) AS r)`,
   )
   return String(row!.h)
 }
 
-test('NULL, empty, separators, types and column order all hash differently', async () => {
+test('NULL, empty, separators, signs, types and column order all hash differently, in both halves', async () => {
   const text = ['VARCHAR', 'VARCHAR']
   const hashes = await Promise.all([
     hashOf(text, ['NULL', "''"]),
@@ -38,17 +38,26 @@ test('NULL, empty, separators, types and column order all hash differently', asy
     hashOf(['BIGINT', 'VARCHAR'], ['1', "'x'"]),
     hashOf(text, ["'x'", "'1'"]),
     hashOf(['DECIMAL(10,2)', 'VARCHAR'], ['1', "'x'"]),
+    hashOf(['DECIMAL(10,3)', 'VARCHAR'], ['1', "'x'"]),
+    hashOf(['BLOB', 'VARCHAR'], ["'1'", "'x'"]),
+    hashOf(['BLOB', 'VARCHAR'], ["'1'", "'x'"].toReversed()),
+    hashOf(['DOUBLE', 'VARCHAR'], ["'0'", "'x'"]),
+    hashOf(['DOUBLE', 'VARCHAR'], ["'-0'", "'x'"]),
+    hashOf(['TIMESTAMP', 'VARCHAR'], ["'2026-01-01'", "'x'"]),
+    hashOf(['TIMESTAMP WITH TIME ZONE', 'VARCHAR'], ["'2026-01-01'", "'x'"]),
   ])
-  assert.equal(new Set(hashes).size, hashes.length)
+  for (const half of [0, 1])
+    assert.equal(new Set(hashes.map(hash => hash.split(' ')[half])).size, hashes.length)
 })
 
-test('the hash is the one that was stored', async () => {
+test('the hash is the one that was stored for this version of DuckDB', async () => {
+  assert.equal(await duck.version(), 'v1.5.6')
   assert.equal(
     await hashOf(
-      ['BIGINT', 'VARCHAR', 'DECIMAL(12,2)', 'TIMESTAMP WITH TIME ZONE', 'BLOB', 'BOOLEAN', 'DATE'],
-      ['42', "'Zoë'", '12.50', "'2026-01-02 03:04:05.678901+00'", "'\\xFF\\x00'", 'true', 'NULL'],
+      ['BIGINT', 'VARCHAR', 'DECIMAL(12,2)', 'TIMESTAMP WITH TIME ZONE', 'BLOB', 'BOOLEAN', 'DATE', 'DOUBLE'],
+      ['42', "'Zoë'", '12.50', "'2026-01-02 03:04:05.678901+00'", "'\\xFF\\x00'", 'true', 'NULL', "'1.5'"],
     ),
-    '87446065606631571971533649441036369329',
+    '4079938668620276772 1269040560102175355',
   )
 })
 
@@ -65,27 +74,32 @@ const table = (list: [number, string | null, string | null][]) =>
         .map(([k, a, b]) => `SELECT ${k} AS c0, ${literal(a)} AS c1, ${literal(b)} AS c2`)
         .join(' UNION ALL ')
 
-test('the change set holds exactly the rows that are new or differ', async () => {
+test('what differs between two states turns one into the other', async () => {
   const shape = columns('INTEGER', 'VARCHAR', 'VARCHAR')
+  const identity = { key: ['c0'], compared: shape.slice(1), kept: ['c2'] }
+  const state = (list: [number, string | null, string | null][]) =>
+    stateSql(identity, `SELECT *, c0 + 100 AS nr FROM (${table(list)})`, 'nr')
   await fc.assert(
     fc.asyncProperty(rows, rows, async (last, next) => {
-      const found = await duck.rows(
-        `SELECT c0 FROM (${changedRows(shape, ['c0'], table(next), table(last))}) ORDER BY c0`,
-      )
-      const expected = next
-        .filter(([key, a, b]) => !last.some(([k, x, y]) => k === key && x === a && y === b))
-        .map(([key]) => key)
-        .sort()
-      assert.deepEqual(
-        found.map(row => row.c0),
-        expected,
-      )
+      const found = await duck.rows(`${comparisonSql(identity, state(next), state(last))} ORDER BY c0`)
+      const expected = []
+      for (let key = 0; key <= 8; key++) {
+        const was = last.find(([k]) => k === key)
+        const now = next.find(([k]) => k === key)
+        const row = { _row: now ? key + 100 : null, _was: was ? key + 100 : null, c0: key }
+        const kept = { c2: now?.[2] ?? null, _was_c2: was?.[2] ?? null }
+        if (was && !now) expected.push({ kind: 'delete', ...row, ...kept })
+        else if (now && !was) expected.push({ kind: 'insert', ...row, ...kept })
+        else if (was && now && (was[1] !== now[1] || was[2] !== now[2]))
+          expected.push({ kind: 'update', ...row, ...kept })
+      }
+      assert.deepEqual(found, expected)
     }),
-    { numRuns: 40 },
+    { numRuns: 60 },
   )
 })
 
-test('of two rows with one key the newest wins; ties end the same way in any order', async () => {
+test('of two rows with one key the newest stays; ties end the same way in any order', async () => {
   const shape = columns('INTEGER', 'VARCHAR', 'INTEGER')
   const list = [
     "(1, 'old', 1)",
@@ -96,11 +110,14 @@ test('of two rows with one key the newest wins; ties end the same way in any ord
     "(3, 'y', 1)",
   ]
   for (const order of [list, list.toReversed()]) {
-    const source = `SELECT * FROM (VALUES ${order.join(', ')}) t(c0, c1, c2)`
-    const found = await duck.rows(`SELECT c1 FROM (${newestRows(shape, ['c0'], 'c2', source)}) ORDER BY c0`)
+    const source = `SELECT row_number() OVER () AS nr, * FROM (VALUES ${order.join(', ')}) t(c0, c1, c2)`
+    const losers = losersSql(shape, ['c0'], 'c2', source, 'nr')
+    const found = await duck.rows(
+      `SELECT c1 FROM (${source}) WHERE nr IN (SELECT _row FROM (${losers})) ORDER BY c0`,
+    )
     assert.deepEqual(
       found.map(row => row.c1),
-      ['new', 'b', 'y'],
+      ['old', 'a', 'x'],
     )
   }
 })

@@ -81,6 +81,7 @@ export const sample: ReportData = {
       staged: 38_412,
       inserted: 1_204,
       updated: 36_988,
+      deleted: 0,
       unchanged: 220,
     },
     {
@@ -89,6 +90,7 @@ export const sample: ReportData = {
       staged: 40_113,
       inserted: 38_870,
       updated: 1_243,
+      deleted: 0,
       unchanged: 0,
     },
   ],

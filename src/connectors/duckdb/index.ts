@@ -10,7 +10,14 @@ export const duckdb = defineConnector({
   /** `duckdb:///absolute/path.duckdb`, or `duckdb:path.duckdb` relative to the job's folder. */
   config: z.strictObject({ url: z.string() }),
   extract: z.strictObject({}),
-  capabilities: { source: false, target: true, snapshot: false, parallel: false, incremental: false },
+  capabilities: {
+    source: false,
+    target: true,
+    snapshot: false,
+    parallel: false,
+    incremental: false,
+    modes: ['merge'],
+  },
   types: [],
   target: ({ url }, { name, baseDir }) => {
     const path = decodeURIComponent(url.replace(/^duckdb:(\/\/)?/, ''))

@@ -149,7 +149,13 @@ export class DuckdbTarget implements Target {
     const updated = await counted(updateSql(load, tables))
     const inserted = await counted(insertSql(load, tables))
     const [staged] = await duck.rows(`SELECT count(*) AS n FROM ${tables.staging}`)
-    return { table: load.table, inserted, updated, unchanged: Number(staged!.n) - inserted - updated }
+    return {
+      table: load.table,
+      inserted,
+      updated,
+      deleted: 0,
+      unchanged: Number(staged!.n) - inserted - updated,
+    }
   }
 
   private open(): Promise<Duck> {

@@ -39,7 +39,14 @@ export const http = defineConnector({
     timeout: z.number().positive().default(30),
   }),
   extract: options,
-  capabilities: { source: true, target: false, snapshot: false, parallel: false, incremental: true },
+  capabilities: {
+    source: true,
+    target: false,
+    snapshot: false,
+    parallel: false,
+    incremental: true,
+    modes: [],
+  },
   types: TYPES,
   source: ({ url, token, health, timeout }, { name }) =>
     new HttpSource({ name, url, token, timeout }, health),

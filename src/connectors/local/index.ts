@@ -21,7 +21,14 @@ export const local = defineConnector({
   schemes: ['file'],
   config: z.strictObject({ url: z.string().min(1) }),
   extract: options,
-  capabilities: { source: true, target: false, snapshot: false, parallel: true, incremental: false },
+  capabilities: {
+    source: true,
+    target: false,
+    snapshot: false,
+    parallel: true,
+    incremental: false,
+    modes: [],
+  },
   types: TYPES,
   source: ({ url }, context) => new LocalSource(context.name, url, context.baseDir),
 })

@@ -14,7 +14,7 @@ export const mysql = defineConnector({
       .refine(url => /^\w+:\/\//.test(url), 'expected a URL such as mysql://user@host:3306/database'),
   }),
   extract: z.strictObject({ table: z.string().min(1) }),
-  capabilities: { source: true, target: false, snapshot: true, parallel: true, incremental: true },
+  capabilities: { source: true, target: false, snapshot: true, parallel: true, incremental: true, modes: [] },
   types: TYPES,
   source: ({ url }, { name }) => new MysqlSource({ name, url }),
 })

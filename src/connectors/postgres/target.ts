@@ -160,7 +160,13 @@ export class PostgresTarget implements Target {
       const updated = update ? (await query(update)).count : 0
       const inserted = (await query(insertSql(load, tables))).count
       const staged = Number((await query(`SELECT count(*) AS n FROM ${staging}`)).rows[0]!.n)
-      counts.push({ table: load.table, inserted, updated, unchanged: staged - inserted - updated })
+      counts.push({
+        table: load.table,
+        inserted,
+        updated,
+        deleted: 0,
+        unchanged: staged - inserted - updated,
+      })
       await query(`DROP TABLE ${staging}`)
     }
     await query('UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1', [

@@ -1,0 +1,338 @@
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { comparisonSql, type Identity, losersSql, ROW, stateSql } from '../delta/compare.ts'
+import { ENCODING } from '../delta/hash.ts'
+import type { Part, PlannedLoad } from '../ports.ts'
+import { quote, quoteName } from '../sql/duckdb.ts'
+import { rowsOf } from '../staging/parquet.ts'
+import { place, readManifest, writeManifest } from '../staging/store.ts'
+import { type Column, typeName } from '../types/logical.ts'
+import { guard } from './guard.ts'
+import { type Plan, planLoad } from './plan.ts'
+import { goodRows, type Transformed } from './transform.ts'
+import { once, runFolder, type World } from './world.ts'
+
+/** The change set of one load: what differs between a data set and what the last committed run loaded of it. */
+export interface Changes {
+  load: PlannedLoad
+  /**
+   * True where the last state is not known (a first load, lost staging, other columns) or the mode replaces all:
+   * then `upserts` holds every row, and only the target can say which of its own are gone.
+   */
+  whole: boolean
+  /** Rows to insert or update. Mode `partition`: every row of the partitions that changed. */
+  upserts: Part[]
+  /**
+   * Keys to delete. Mode `partition`: the partitions to empty. Where `whole`: keys that must stay although no row
+   * of theirs is among the upserts, since it went to the quarantine.
+   */
+  keys: Part[]
+  /** Every difference, with its kind, key and row numbers; absent where `whole`. */
+  list?: Part
+  /** Rows of the last state, where it is known. */
+  before?: number
+  counts: ChangeCounts
+}
+
+export interface ChangeCounts {
+  /** Good rows of the data set, one a key. */
+  rows: number
+  inserts: number
+  updates: number
+  deletes: number
+  /** Rows that gave way to a newer one of the same key. */
+  duplicates: number
+}
+
+/** What a run leaves for the next one's comparison. */
+interface LoadState {
+  columns: Column[]
+  /** What the hashes depend on: versions, key, compared and kept columns. */
+  tag: string
+  rows: number
+  /** The state's file; then the data set's and its findings, from which it can be made anew. */
+  parts: Part[]
+  table: { file: string; findings?: string }
+}
+
+const stateManifest = (job: string, run: string, table: string) => `${job}/${run}/state/${table}.json`
+
+/** Works out, per load, which rows differ from what the last committed run loaded. */
+export async function diff(
+  world: World,
+  plan: Plan,
+  tables: Transformed[],
+  lastRun: Map<string, string>,
+): Promise<Changes[]> {
+  const changes: Changes[] = []
+  for (const spec of plan.loads) {
+    const table = tables.find(({ name, file }) => name === spec.from && file !== undefined)!
+    const load = planLoad(spec, table.columns)
+    changes.push(
+      await once(world, `diff.${spec.table}`, () => diffLoad(world, load, table, lastRun.get(spec.to))),
+    )
+  }
+  return changes
+}
+
+async function diffLoad(
+  world: World,
+  load: PlannedLoad,
+  table: Transformed,
+  lastRun: string | undefined,
+): Promise<Changes> {
+  const { observer } = world
+  observer.started(`diff.${load.table}`)
+  const identity = identityOf(load)
+  const next = await writeState(world, load, identity, table)
+  const last = lastRun ? await lastState(world, load, identity, lastRun) : undefined
+  const changes = last
+    ? await compare(world, load, identity, table, next, last)
+    : await everything(world, load, table, next)
+  await keepState(world, load, identity, table, next)
+  guard(`${load.to}.${load.table}`, changes)
+  const { inserts, updates, deletes } = changes.counts
+  const note = last
+    ? `${inserts} to insert, ${updates} to update, ${deletes} to delete`
+    : `${inserts} rows, first load`
+  observer.finished(`diff.${load.table}`, note)
+  return changes
+}
+
+function identityOf({ key, partitionBy, columns, compare, ignore }: PlannedLoad): Identity {
+  const compared = columns.filter(
+    ({ name }) => (compare.length === 0 || compare.includes(name)) && !ignore.includes(name),
+  )
+  return { key, kept: partitionBy, compared }
+}
+
+/** A state under construction: its file, and how many rows gave way. */
+interface NextState {
+  sql: string
+  rows: number
+  duplicates: number
+}
+
+const stateFile = (world: World, load: PlannedLoad) => `${runFolder(world)}/state/${load.table}.parquet`
+
+async function writeState(
+  world: World,
+  load: PlannedLoad,
+  identity: Identity,
+  table: Transformed,
+): Promise<NextState> {
+  const { duck, root } = world
+  const path = join(root, stateFile(world, load))
+  const good = goodRows(root, table, true)
+  const state = stateSql(identity, good, 'file_row_number')
+  await copy(world, state, path)
+  const keys = load.key.map(quoteName).join(', ')
+  const from = `FROM read_parquet(${quote(path)})`
+  const [count] = await duck.rows(
+    `SELECT count(*) AS n, count(*) - (SELECT count(*) FROM (SELECT DISTINCT ${keys} ${from})) AS extra ${from}`,
+  )
+  const duplicates = load.key.length > 0 ? Number(count!.extra) : 0
+  if (duplicates > 0) {
+    const repeated = `SELECT * FROM (${good}) WHERE (${keys}) IN (SELECT (${keys}) ${from} GROUP BY ${keys} HAVING count(*) > 1)`
+    const losers = losersSql(load.columns, load.key, load.newer, repeated, 'file_row_number')
+    await duck.run(`CREATE OR REPLACE TEMP TABLE losers AS ${losers}`)
+    await copy(world, `SELECT * FROM (${state}) WHERE ${ROW} NOT IN (SELECT ${ROW} FROM losers)`, path)
+    await duck.run('DROP TABLE losers')
+  }
+  return { sql: `SELECT * ${from}`, rows: Number(count!.n) - duplicates, duplicates }
+}
+
+async function lastState(world: World, load: PlannedLoad, identity: Identity, run: string) {
+  const { root, spec } = world
+  const state = await readManifest<LoadState>(root, stateManifest(spec.job, run, load.table))
+  if (!state || JSON.stringify(state.columns) !== JSON.stringify(load.columns)) return undefined
+  const sql =
+    state.tag === (await tagOf(world, identity))
+      ? `SELECT * FROM read_parquet(${quote(join(root, state.parts[0]!.file))})`
+      : // Hashes of two versions are never compared: made anew from the rows.
+        `SELECT * FROM (${stateSql(identity, goodRows(root, state.table, true), 'file_row_number')})
+         QUALIFY row_number() OVER (PARTITION BY ${load.key.map(quoteName).join(', ')} ORDER BY ${ROW}) = 1`
+  return { sql, rows: state.rows }
+}
+
+async function tagOf({ duck }: World, { key, kept, compared }: Identity): Promise<string> {
+  const types = compared.map(({ name, type }) => [name, typeName(type)])
+  return JSON.stringify([ENCODING, await duck.version(), key, kept, types])
+}
+
+/** No earlier state to compare with: all rows, and the keys of those in the quarantine. */
+async function everything(
+  world: World,
+  load: PlannedLoad,
+  table: Transformed,
+  next: NextState,
+): Promise<Changes> {
+  const rows = next.duplicates > 0 ? `${ROW} IN (SELECT ${ROW} FROM (${next.sql}))` : undefined
+  return {
+    load,
+    whole: true,
+    upserts: await rowParts(world, load, table, rows),
+    keys: await keyParts(world, load, rejectedKeys(world, load, table)),
+    counts: {
+      rows: next.rows,
+      inserts: next.rows,
+      updates: 0,
+      deletes: 0,
+      duplicates: next.duplicates,
+    },
+  }
+}
+
+async function compare(
+  world: World,
+  load: PlannedLoad,
+  identity: Identity,
+  table: Transformed,
+  next: NextState,
+  last: { sql: string; rows: number },
+): Promise<Changes> {
+  const { duck, root } = world
+  const file = `${runFolder(world)}/changes/${load.table}/list.parquet`
+  const list = `read_parquet(${quote(join(root, file))})`
+  const rejected = rejectedKeys(world, load, table)
+  const keys = load.key.map(quoteName).join(', ')
+  const spared = rejected
+    ? ` WHERE kind <> 'delete' OR (${keys}) NOT IN (SELECT (${keys}) FROM (${rejected}))`
+    : ''
+  await copy(
+    world,
+    `SELECT * FROM (${comparisonSql(identity, next.sql, last.sql)})${spared}`,
+    join(root, file),
+  )
+  await carry(world, load, next, last, rejected)
+  const counts = { rows: next.rows, inserts: 0, updates: 0, deletes: 0, duplicates: next.duplicates }
+  for (const { kind, n } of await duck.rows(`SELECT kind, count(*) AS n FROM ${list} GROUP BY kind`))
+    counts[`${String(kind) as 'insert' | 'update' | 'delete'}s`] = Number(n)
+  const removes = load.deletes !== 'keep' || load.mode === 'replace' || load.mode === 'partition'
+  if (!removes) counts.deletes = 0
+  if (load.mode === 'append') counts.updates = 0
+  const changed = counts.inserts + counts.updates + counts.deletes
+  const result = { load, whole: false, list: partOf(root, file, changed), before: last.rows, counts }
+  const rows = (where: string) => rowParts(world, load, table, where)
+  if (changed === 0) return { ...result, upserts: [], keys: [] }
+  if (load.mode === 'replace') {
+    const all = next.duplicates > 0 ? `${ROW} IN (SELECT ${ROW} FROM (${next.sql}))` : undefined
+    return { ...result, whole: true, upserts: await rowParts(world, load, table, all), keys: [] }
+  }
+  if (load.mode === 'partition') {
+    const names = load.partitionBy.map(quoteName).join(', ')
+    const was = load.partitionBy.map(name => `${quoteName(`_was_${name}`)} AS ${quoteName(name)}`).join(', ')
+    const touched = `SELECT DISTINCT ${names} FROM (SELECT ${names} FROM ${list} WHERE kind <> 'delete'
+      UNION ALL SELECT ${was} FROM ${list} WHERE kind <> 'insert')`
+    const inside = load.partitionBy.map(
+      name => `s.${quoteName(name)} IS NOT DISTINCT FROM p.${quoteName(name)}`,
+    )
+    const upserts = await rows(
+      `${ROW} IN (SELECT ${ROW} FROM (${next.sql}) AS s JOIN (${touched}) AS p ON ${inside.join(' AND ')})`,
+    )
+    return { ...result, upserts, keys: await keyParts(world, load, touched) }
+  }
+  const kinds = load.mode === 'append' ? `'insert'` : `'insert', 'update'`
+  const gone = `SELECT ${keys} FROM ${list} WHERE kind = 'delete'`
+  return {
+    ...result,
+    upserts: await rows(`${ROW} IN (SELECT ${ROW} FROM ${list} WHERE kind IN (${kinds}))`),
+    keys: counts.deletes > 0 ? await keyParts(world, load, gone) : [],
+  }
+}
+
+/**
+ * Entries of the last state that the new one goes on with, since the target still holds their rows: those of
+ * rejected rows, and under `append` those of all rows that have gone.
+ */
+async function carry(
+  world: World,
+  load: PlannedLoad,
+  next: NextState,
+  last: { sql: string },
+  rejected: string | undefined,
+): Promise<void> {
+  if (!rejected && load.mode !== 'append') return
+  const path = join(world.root, stateFile(world, load))
+  const keys = load.key.map(quoteName).join(', ')
+  const which = load.mode === 'append' ? '' : ` AND (${keys}) IN (SELECT (${keys}) FROM (${rejected}))`
+  await copy(
+    world,
+    `${next.sql} UNION ALL BY NAME SELECT * REPLACE (-1 AS ${ROW}) FROM (${last.sql})
+      WHERE (${keys}) NOT IN (SELECT (${keys}) FROM (${next.sql}))${which}`,
+    path,
+  )
+}
+
+/** SQL of the keys of rows that checks rejected; undefined where there are none. */
+function rejectedKeys({ root }: World, load: PlannedLoad, table: Transformed): string | undefined {
+  if (!table.findings || load.deletes === 'keep') return undefined
+  const keys = load.key.map(quoteName)
+  const findings = `read_parquet(${quote(join(root, table.findings))})`
+  return `SELECT ${keys.join(', ')} FROM read_parquet(${quote(join(root, table.file!))}, file_row_number = true)
+    WHERE file_row_number IN (SELECT row FROM ${findings} WHERE severity = 'reject') AND ${keys.map(key => `${key} IS NOT NULL`).join(' AND ')}`
+}
+
+/** Writes rows of the data set as parts that lanes can load side by side. `where` sees the row's number as {@link ROW}. */
+async function rowParts(
+  world: World,
+  load: PlannedLoad,
+  table: Transformed,
+  where?: string,
+): Promise<Part[]> {
+  const rows = goodRows(world.root, table, true)
+  const chosen = where
+    ? `SELECT * EXCLUDE (${ROW}) FROM (SELECT * RENAME (file_row_number AS ${ROW}) FROM (${rows})) WHERE ${where}`
+    : goodRows(world.root, table)
+  return copyParts(world, chosen, `${runFolder(world)}/changes/${load.table}/upserts`)
+}
+
+async function keyParts(world: World, load: PlannedLoad, sql: string | undefined): Promise<Part[]> {
+  return sql ? copyParts(world, sql, `${runFolder(world)}/changes/${load.table}/keys`) : []
+}
+
+async function copyParts(world: World, sql: string, folder: string): Promise<Part[]> {
+  const { duck, root } = world
+  await place(join(root, folder), temporary =>
+    duck.run(
+      `COPY (${sql}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION snappy, FILE_SIZE_BYTES '24MB', PER_THREAD_OUTPUT false)`,
+    ),
+  )
+  const parts: Part[] = []
+  for (const name of readdirSync(join(root, folder)).sort(byNumber))
+    parts.push(partOf(root, `${folder}/${name}`, await rowsOf(join(root, folder, name))))
+  return parts
+}
+
+const byNumber = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
+
+const copy = ({ duck }: World, sql: string, path: string) =>
+  place(path, temporary =>
+    duck.run(`COPY (${sql}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION uncompressed)`),
+  )
+
+const partOf = (root: string, file: string, rows: number): Part => ({
+  file,
+  rows,
+  bytes: statSync(join(root, file)).size,
+})
+
+async function keepState(
+  world: World,
+  load: PlannedLoad,
+  identity: Identity,
+  table: Transformed,
+  next: NextState,
+): Promise<void> {
+  const { root, spec, run } = world
+  const { file, findings } = table
+  const files = [stateFile(world, load), file!, ...(findings ? [findings] : [])]
+  const state: LoadState = {
+    columns: load.columns,
+    tag: await tagOf(world, identity),
+    rows: next.rows,
+    parts: files.map(name => partOf(root, name, 0)),
+    table: { file: file!, ...(findings && { findings }) },
+  }
+  await writeManifest(root, stateManifest(spec.job, run, load.table), state)
+}
