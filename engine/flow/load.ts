@@ -41,7 +41,8 @@ export async function diff(world: World, plan: Plan, tables: Transformed[], last
   const changes: Changes[] = []
   for (const spec of plan.loads) {
     const table = tables.find(({ name }) => name === spec.from)!
-    const load = planLoad(spec, table.columns)
+    const planned = planLoad(spec, table.columns)
+    const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
     changes.push(
       await once(world, `diff.${spec.table}`, () => diffLoad(world, load, table, lastRun.get(spec.to))),
     )
@@ -65,6 +66,7 @@ async function diffLoad(world: World, load: PlannedLoad, table: Transformed, las
   )
   const duplicates = Number(count!.duplicates)
   const rows = duplicates > 0 ? newestRows(load.columns, load.key, load.newer, changed) : changed
+  if (last && !known) load = { ...load, reshaped: true }
   const folder = `${runFolder(world)}/changes/${load.table}`
   await place(join(root, folder), temporary =>
     duck.run(
@@ -81,7 +83,10 @@ async function diffLoad(world: World, load: PlannedLoad, table: Transformed, las
     state.parts.push({ file, rows: 0, bytes: statSync(join(root, file)).size })
   await writeManifest(root, stateFile(spec.job, world.run, load.table), state)
   const total = parts.reduce((sum, part) => sum + part.rows, 0)
-  observer.finished(`diff.${load.table}`, known ? `${total} changed` : `${total} rows, first load`)
+  observer.finished(
+    `diff.${load.table}`,
+    known ? `${total} changed` : `${total} rows, ${last ? 'its columns changed' : 'first load'}`,
+  )
   return { load, parts, rows: total, duplicates }
 }
 

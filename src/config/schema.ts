@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
+import type { DriftPolicy } from '../../engine/ports.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
 import { parseBytes, parseDuration, parseNumber } from './units.ts'
 
@@ -55,6 +56,20 @@ const timezone = scalar('an IANA time zone, such as Europe/Berlin', value => {
 /** Names that become tables of models and parts of paths. */
 export const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/
 
+const evolves = z.enum(['evolve', 'fail'])
+const changes = z.enum(['evolve', 'ignore', 'fail'])
+const drift = z.union([
+  z
+    .literal('fail')
+    .transform((fail): DriftPolicy => ({ added: fail, dropped: fail, widened: fail, incompatible: fail })),
+  z.strictObject({
+    added: changes.optional(),
+    dropped: changes.optional(),
+    widened: evolves.optional(),
+    incompatible: evolves.optional(),
+  }),
+])
+
 /** The keys that every extract may have; all others are its connector's. */
 export const commonExtract = z.strictObject({
   from: z.string(),
@@ -63,6 +78,7 @@ export const commonExtract = z.strictObject({
     .strictObject({ column: z.string(), lag: lag.default(0), param: z.string().optional() })
     .optional(),
   columns: z.record(z.string(), policy).default({}),
+  drift: drift.optional(),
   pool: z.string().optional(),
 })
 
