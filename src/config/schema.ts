@@ -6,12 +6,15 @@ import { parseBytes, parseDuration, parseNumber } from './units.ts'
 
 /** A scalar read by `parse`, which returns undefined for what it cannot read. */
 function scalar<T>(expected: string, parse: (value: unknown) => T | undefined) {
-  return z.unknown().transform((value, context): T => {
-    const parsed = parse(value)
-    if (parsed !== undefined) return parsed
-    context.addIssue({ code: 'custom', message: `expected ${expected}` })
-    return z.NEVER
-  })
+  return z
+    .unknown()
+    .meta({ description: expected })
+    .transform((value, context): T => {
+      const parsed = parse(value)
+      if (parsed !== undefined) return parsed
+      context.addIssue({ code: 'custom', message: `expected ${expected}` })
+      return z.NEVER
+    })
 }
 
 const within = (min: number, max: number) => (value: unknown) => {
@@ -35,7 +38,8 @@ const lag = scalar("a duration such as 5m, or a whole number for an integer colu
 const bytes = scalar('a size such as 512MB or 1GB', value =>
   typeof value === 'string' ? parseBytes(value) : undefined,
 )
-const POLICIES: readonly InexactPolicy[] = ['null', 'fail', 'quarantine', 'text']
+/** What may happen to a value that its type cannot hold. */
+export const POLICIES: readonly InexactPolicy[] = ['null', 'fail', 'quarantine', 'text']
 const policy = scalar('null, fail, quarantine or text', value =>
   POLICIES.find(name => name === (value === null ? 'null' : value)),
 )

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { defineConnector } from '../define.ts'
+import { stagingType } from './merge.ts'
 import { PostgresSource } from './source.ts'
 import { PostgresTarget } from './target.ts'
 import { TYPES } from './types.ts'
@@ -17,6 +18,7 @@ export const postgres = defineConnector({
   extract: z.strictObject({ table: z.string().min(1) }),
   capabilities: { source: true, target: true, snapshot: true, parallel: true, incremental: true },
   types: TYPES,
+  targetType: stagingType,
   source: ({ url }, { name }) => new PostgresSource({ name, url }),
   target: ({ url }, { name }) => new PostgresTarget({ name, url }),
 })
