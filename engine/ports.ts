@@ -16,6 +16,8 @@ export interface TableSchema {
   /** Estimates from the server's statistics; undefined where it has none. */
   rows?: number
   bytes?: number
+  /** True where the job itself declares the columns, since the system does not tell them. */
+  declared?: boolean
 }
 
 /** One extract as the job asks for it. */
@@ -32,8 +34,23 @@ export interface ExtractSpec {
   }
   /** Per column, what to do with values its type cannot hold. */
   columns: Record<string, InexactPolicy>
+  /** What to do when the source's columns changed since the last load; kinds left out have the safe default. */
+  drift?: Partial<DriftPolicy>
   /** The connector's own options, as its schema parsed them: table, path, files … */
   options: unknown
+}
+
+/**
+ * Per kind of change of a source's columns: `evolve` goes along with it, `ignore` keeps the columns that models see
+ * as they were, `fail` stops before a row is read.
+ */
+export interface DriftPolicy {
+  added: 'evolve' | 'ignore' | 'fail'
+  dropped: 'evolve' | 'ignore' | 'fail'
+  /** Every value of the old type is a value of the new one, exactly. */
+  widened: 'evolve' | 'fail'
+  /** Any other change of type. */
+  incompatible: 'evolve' | 'fail'
 }
 
 /** One extract as it will be read: what {@link ExtractSpec} and {@link TableSchema} make together. */
@@ -181,6 +198,11 @@ export interface LoadSpec {
 /** A load with everything known: the target can act on it alone. */
 export interface PlannedLoad extends LoadSpec {
   columns: Column[]
+  /**
+   * Columns of the load or of a source changed since the last commit: rows that are as old as the target's are updated
+   * too, where they differ.
+   */
+  reshaped?: boolean
 }
 
 /** How far an extract has been read, as kept in the target in the same commit as the data. */

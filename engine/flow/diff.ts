@@ -67,7 +67,8 @@ export async function diff(
   const changes: Changes[] = []
   for (const spec of plan.loads) {
     const table = tables.find(({ name, file }) => name === spec.from && file !== undefined)!
-    const load = planLoad(spec, table.columns)
+    const planned = planLoad(spec, table.columns)
+    const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
     changes.push(
       await once(world, `diff.${spec.table}`, () => diffLoad(world, load, table, lastRun.get(spec.to))),
     )
@@ -88,7 +89,7 @@ async function diffLoad(
   const last = lastRun ? await lastState(world, load, identity, lastRun) : undefined
   const changes = last
     ? await compare(world, load, identity, table, next, last)
-    : await everything(world, load, table, next)
+    : await everything(world, lastRun ? { ...load, reshaped: true } : load, table, next)
   await keepState(world, load, identity, table, next)
   guard(`${load.to}.${load.table}`, changes)
   const { inserts, updates, deletes } = changes.counts

@@ -1,6 +1,7 @@
+import { REJECTED } from '../batch/builder.ts'
 import type { SyncPoint } from '../ports.ts'
 import type { Image } from '../staging/image.ts'
-import { imageFile } from '../staging/image.ts'
+import { imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { writeManifest } from '../staging/store.ts'
 import type { Extracted } from './extract.ts'
 import type { PlannedRead } from './plan.ts'
@@ -15,9 +16,19 @@ export async function keepImages(world: World, reads: PlannedRead[], extracted: 
   const syncPoints: SyncPoint[] = []
   for (const [index, read] of reads.entries()) {
     const { parts, watermark } = extracted[index]!
-    const nights = [...(read.base?.image.nights ?? []), { run: world.run, parts }]
-    const image = { columns: read.columns, nights, parts: nights.flatMap(night => night.parts) }
+    const { columns, absent, key, incremental } = read
+    const nights = [...(read.base?.image.nights ?? []), { run: world.run, columns, parts }]
+    const seen = [...columns, ...absent]
+    const image: Image = { columns: seen, nights, parts: nights.flatMap(night => night.parts) }
+    const schema: StagedSchema = {
+      columns: seen.filter(({ name }) => name !== REJECTED),
+      absent: absent.map(({ name }) => name),
+      key,
+      watermark: incremental?.column,
+      parts: [],
+    }
     await writeManifest(world.root, imageFile(world.spec.job, world.run, read.extract), image)
+    await writeManifest(world.root, schemaFile(world.spec.job, world.run, read.extract), schema)
     images.set(read.extract, image)
     syncPoints.push({ extract: read.extract, value: watermark, run: world.run })
   }

@@ -1,8 +1,9 @@
 import { REJECTED } from '../batch/builder.ts'
 import { EngineError } from '../errors.ts'
 import type { ExtractSpec, LoadSpec, PlannedLoad, Read, SyncPoint, TableSchema } from '../ports.ts'
-import type { Image } from '../staging/image.ts'
+import type { Image, StagedSchema } from '../staging/image.ts'
 import type { Column } from '../types/logical.ts'
+import { type Drift, weigh } from './drift.ts'
 import { before, canBeWatermark } from './watermark.ts'
 
 /** What a run will read and write: plain data, made without reading a row, committed before anything else. */
@@ -18,9 +19,13 @@ export interface PlannedRead extends Read {
   incremental?: { column: string }
   /** Sync point and image this read builds on; absent: the whole table is read. */
   base?: { value: string; run: string; image: Image }
+  /** Columns that the source no longer has and models see as NULL. */
+  absent: Column[]
+  /** True where its columns changed: a row's values may be others than the last run's though it is no newer. */
+  drifted: boolean
   /** Estimated rows of the whole table. */
   rows?: number
-  /** Why it reads what it reads, and which types are not exact: for people. */
+  /** Why it reads what it reads, what changed in its columns, and which types are not exact: for people. */
   notes: string[]
 }
 
@@ -30,11 +35,16 @@ export interface ReadFacts {
   schema: TableSchema
   /** The sync point on which every target agrees, with its image where it is still kept. */
   last?: { point: SyncPoint; image: Image | undefined }
+  /** What a committed run knew of the table's columns. */
+  known?: StagedSchema
   limits: Read['limits']
 }
 
-/** Plans one extract. Pure. Fails with COLUMN_MISSING or CONFIG_INVALID, naming the extract and the column. */
-export function planRead({ spec, schema, last, limits }: ReadFacts): PlannedRead {
+/**
+ * Plans one extract. Pure. Fails with COLUMN_MISSING, CONFIG_INVALID or SCHEMA_DRIFT, naming the extract and the
+ * column.
+ */
+export function planRead({ spec, schema, last, known, limits }: ReadFacts): PlannedRead {
   const where = `${spec.from}.${spec.name}`
   const names = schema.columns.map(column => column.name)
   const need = (column: string, role: string): Column => {
@@ -46,9 +56,7 @@ export function planRead({ spec, schema, last, limits }: ReadFacts): PlannedRead
     return found
   }
   const key = spec.key.length > 0 ? spec.key : schema.key
-  for (const column of key) need(column, 'key column')
-  for (const column of Object.keys(spec.columns)) need(column, 'columns:')
-  const columns = schema.columns.map((column): Column => {
+  const described = schema.columns.map((column): Column => {
     const policy = spec.columns[column.name]
     return policy === 'text'
       ? { ...column, type: { kind: 'text' }, policy }
@@ -56,11 +64,29 @@ export function planRead({ spec, schema, last, limits }: ReadFacts): PlannedRead
         ? { ...column, policy }
         : column
   })
-  const notes = columns.flatMap(column =>
+  const { columns, absent, drifted, whole, notes } = known
+    ? weigh({
+        where,
+        extract: spec.name,
+        last: known,
+        columns: described,
+        key,
+        ownKey: spec.key.length > 0,
+        watermark: spec.incremental?.column,
+        named: Object.keys(spec.columns),
+        policy: spec.drift,
+        declared: schema.declared,
+      })
+    : ({ columns: [...described], absent: [], drifted: false, whole: [], notes: [] } satisfies Drift)
+  for (const column of key) need(column, 'key column')
+  for (const column of Object.keys(spec.columns))
+    if (!absent.some(({ name }) => name === column)) need(column, 'columns:')
+  const inexact = columns.flatMap(column =>
     column.inexact && column.policy && column.policy !== 'fail'
       ? [`${column.name} (${column.native}): ${column.inexact}; policy ${column.policy}`]
       : [],
   )
+  notes.push(...inexact)
   if (columns.some(column => column.policy === 'quarantine'))
     columns.push({ name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' })
   const unique = sameSet(key, schema.key)
@@ -69,6 +95,8 @@ export function planRead({ spec, schema, last, limits }: ReadFacts): PlannedRead
     where,
     from: spec.from,
     columns,
+    absent,
+    drifted,
     key,
     unique,
     options: spec.options,
@@ -96,17 +124,13 @@ export function planRead({ spec, schema, last, limits }: ReadFacts): PlannedRead
   if (!last) return full('no earlier load')
   if (last.point.value === null) return full('the last load saw no row')
   if (!last.image) return full('the image of the last load is no longer staged')
-  if (!sameColumns(last.image.columns, columns)) return full('its columns changed')
+  if (whole.length > 0) return full(whole.join('; '))
   const base = { value: last.point.value, run: last.point.run, image: last.image }
   return { ...read, base, since: { column, value: before(last.point.value, type, lag) } }
 }
 
 const sameSet = (a: string[], b: string[]) =>
   b.length > 0 && a.length === b.length && a.every(name => b.includes(name))
-
-const sameColumns = (a: Column[], b: Column[]) =>
-  JSON.stringify(a.map(({ name, type }) => [name, type])) ===
-  JSON.stringify(b.map(({ name, type }) => [name, type]))
 
 /** A load with the columns of the data set it loads. Fails where its key or other named columns are not among them. */
 export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {

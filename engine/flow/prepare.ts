@@ -1,7 +1,6 @@
 import type { SyncPoint, TableSchema } from '../ports.ts'
 import { extractsOf, orderModels } from '../sql/graph.ts'
-import type { Image } from '../staging/image.ts'
-import { imageFile } from '../staging/image.ts'
+import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'
 import { checkDeletes, type Plan, type PlannedRead, planRead } from './plan.ts'
 import { once, type World } from './world.ts'
@@ -29,8 +28,17 @@ export function prepare(world: World): Promise<Prepared> {
       const image = point
         ? await readManifest<Image>(world.root, imageFile(spec.job, point.run, extract.name))
         : undefined
+      // Targets that disagree must be shown every row again, but each of them knows a committed run's columns.
+      const { run } =
+        point ?? [...points.values()].flat().find(({ extract: name }) => name === extract.name) ?? {}
+      const known = run
+        ? await readManifest<StagedSchema>(world.root, schemaFile(spec.job, run, extract.name))
+        : undefined
       const limits = { rows: spec.chunking.defaultChunkSize, bytes: world.budget.batch }
-      const read = planRead({ spec: extract, schema, last: point && { point, image }, limits })
+      const last = point && { point, image: known && image }
+      const read = planRead({ spec: extract, schema, last, known, limits })
+      if (run && !known)
+        read.notes.push("its columns are compared with none: the last load's are no longer staged")
       for (const note of read.notes) world.observer.note(`${read.where}: ${note}`)
       reads.push(read)
     }

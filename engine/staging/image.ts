@@ -1,16 +1,41 @@
 import { REJECTED } from '../batch/builder.ts'
 import type { Part } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import type { Column } from '../types/logical.ts'
-import { typeName as ddl } from '../types/logical.ts'
+import { type Column, columnNamed, typeName as ddl } from '../types/logical.ts'
 import { pathsOf } from './store.ts'
 
 /** All that is known of a table: the parts of every night since it was last read whole, oldest first. */
 export interface Image {
+  /** What models see. One that the last night's parts lack is NULL in every row: the source has it no more. */
   columns: Column[]
-  nights: { run: string; parts: Part[] }[]
+  nights: Night[]
   /** Flat list, for the manifest's own check. */
   parts: Part[]
+}
+
+/** One night's parts and the columns that they hold. */
+export interface Night {
+  run: string
+  columns: Column[]
+  parts: Part[]
+}
+
+/** What a run knew of an extract's table, kept beside its image: it outlives the image's parts. */
+export interface StagedSchema {
+  /** What models saw. */
+  columns: Column[]
+  /** Names of those that the source no longer had. */
+  absent: string[]
+  key: string[]
+  /** The incremental column. */
+  watermark?: string
+  /** None: for the manifest's own check. */
+  parts: Part[]
+}
+
+/** Manifest of the {@link StagedSchema} that a run leaves of an extract. */
+export function schemaFile(job: string, run: string, extract: string): string {
+  return `${job}/${run}/schema/${extract}.json`
 }
 
 /** Manifest of the image that a run leaves of an extract. */
@@ -20,7 +45,8 @@ export function imageFile(job: string, run: string, extract: string): string {
 
 /**
  * SQL of the table that models see: the latest known row of every key. Later nights win; within a night the
- * highest incremental value, then the whole row decides, so that ties end the same way every time.
+ * highest incremental value, then the whole row decides, so that ties end the same way every time. Nights are
+ * united by name: values of an earlier, narrower type are cast to the image's, which holds them exactly.
  */
 export function imageSql(
   root: string,
@@ -29,14 +55,24 @@ export function imageSql(
 ): string {
   const columns = image.columns.filter(column => column.name !== REJECTED)
   const list = columns.map(column => quoteName(column.name)).join(', ')
-  const good = columns.length < image.columns.length ? ` WHERE ${REJECTED} IS NULL` : ''
+  const read = image.nights.at(-1)?.columns ?? []
   const nights = image.nights.filter(night => night.parts.length > 0)
   if (nights.length === 0)
     return `SELECT ${columns.map(({ name, type }) => `NULL::${ddl(type)} AS ${quoteName(name)}`).join(', ')} LIMIT 0`
-  const scan = (night: (typeof nights)[number], columns: string) =>
-    `SELECT ${columns} FROM read_parquet([${pathsOf(root, night.parts).map(quote).join(', ')}])${good}`
+  const value = (night: Night, { name, type }: Column) => {
+    const staged = columnNamed(read, name) && columnNamed(night.columns, name)
+    if (!staged) return `NULL::${ddl(type)} AS ${quoteName(name)}`
+    return ddl(staged.type) === ddl(type)
+      ? quoteName(name)
+      : `${quoteName(name)}::${ddl(type)} AS ${quoteName(name)}`
+  }
+  const scan = (night: Night, number = '') => {
+    const values = columns.map(column => value(night, column)).join(', ')
+    const good = columnNamed(night.columns, REJECTED) ? ` WHERE ${REJECTED} IS NULL` : ''
+    return `SELECT ${values}${number} FROM read_parquet([${pathsOf(root, night.parts).map(quote).join(', ')}])${good}`
+  }
   const first = nights[0]!
-  if (key.length === 0 || (nights.length === 1 && unique)) return scan(first, list)
+  if (key.length === 0 || (nights.length === 1 && unique)) return scan(first)
   const keys = key.map(quoteName).join(', ')
   const newest = incremental ? `${quoteName(incremental.column)} DESC NULLS LAST, ` : ''
   const latest = (rows: string) =>
@@ -44,12 +80,12 @@ export function imageSql(
   const numbered = (from: number) =>
     nights
       .slice(from)
-      .map((night, index) => scan(night, `${list}, ${from + index} AS night`))
+      .map((night, index) => scan(night, `, ${from + index} AS night`))
       .join(' UNION ALL ')
   if (!unique) return latest(numbered(0))
   // Most rows are of the first night and changed by none: only the changes go through the window.
   return `WITH changed AS (${latest(numbered(1))})
     SELECT * FROM changed UNION ALL
-    SELECT ${list} FROM (${scan(first, list)}) AS base WHERE NOT EXISTS (
+    SELECT ${list} FROM (${scan(first)}) AS base WHERE NOT EXISTS (
       SELECT 1 FROM changed WHERE ${key.map(name => `changed.${quoteName(name)} = base.${quoteName(name)}`).join(' AND ')})`
 }

@@ -33,6 +33,14 @@ export interface Column {
   policy?: InexactPolicy
 }
 
+/** The column of a name: written alike, or else differing in case only, as SQL compares names. */
+export function columnNamed<C extends { name: string }>(columns: C[], name: string): C | undefined {
+  return (
+    columns.find(column => column.name === name) ??
+    columns.find(column => column.name.toLowerCase() === name.toLowerCase())
+  )
+}
+
 /** One line, as SQL would write it: `decimal(10,2)`, `timestamp with time zone`. It is also DuckDB's notation. */
 export function typeName(type: LogicalType): string {
   switch (type.kind) {

@@ -54,9 +54,9 @@ export function readExtracts(
         'key',
       )
     if (!common) continue
-    const { from, key, columns, incremental, pool } = common
+    const { from, key, columns, incremental, drift, pool } = common
     const since = incremental && { incremental: { column: incremental.column, lag: incremental.lag } }
-    extracts.push({ name, from, key, columns, ...since, options })
+    extracts.push({ name, from, key, columns, ...(drift && { drift }), ...since, options })
     if (pool !== undefined) pools[name] = pool
   }
   return { extracts, pools }

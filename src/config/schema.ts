@@ -1,16 +1,20 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
+import type { DriftPolicy } from '../../engine/ports.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
 import { parseBytes, parseDuration, parseNumber } from './units.ts'
 
 /** A scalar read by `parse`, which returns undefined for what it cannot read. */
 function scalar<T>(expected: string, parse: (value: unknown) => T | undefined) {
-  return z.unknown().transform((value, context): T => {
-    const parsed = parse(value)
-    if (parsed !== undefined) return parsed
-    context.addIssue({ code: 'custom', message: `expected ${expected}` })
-    return z.NEVER
-  })
+  return z
+    .unknown()
+    .meta({ description: expected })
+    .transform((value, context): T => {
+      const parsed = parse(value)
+      if (parsed !== undefined) return parsed
+      context.addIssue({ code: 'custom', message: `expected ${expected}` })
+      return z.NEVER
+    })
 }
 
 const within = (min: number, max: number) => (value: unknown) => {
@@ -34,7 +38,8 @@ const lag = scalar("a duration such as 5m, or a whole number for an integer colu
 const bytes = scalar('a size such as 512MB or 1GB', value =>
   typeof value === 'string' ? parseBytes(value) : undefined,
 )
-const POLICIES: readonly InexactPolicy[] = ['null', 'fail', 'quarantine', 'text']
+/** What may happen to a value that its type cannot hold. */
+export const POLICIES: readonly InexactPolicy[] = ['null', 'fail', 'quarantine', 'text']
 const policy = scalar('null, fail, quarantine or text', value =>
   POLICIES.find(name => name === (value === null ? 'null' : value)),
 )
@@ -55,6 +60,20 @@ const timezone = scalar('an IANA time zone, such as Europe/Berlin', value => {
 /** Names that become tables of models and parts of paths. */
 export const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/
 
+const evolves = z.enum(['evolve', 'fail'])
+const changes = z.enum(['evolve', 'ignore', 'fail'])
+const drift = z.union([
+  z
+    .literal('fail')
+    .transform((fail): DriftPolicy => ({ added: fail, dropped: fail, widened: fail, incompatible: fail })),
+  z.strictObject({
+    added: changes.optional(),
+    dropped: changes.optional(),
+    widened: evolves.optional(),
+    incompatible: evolves.optional(),
+  }),
+])
+
 /** The keys that every extract may have; all others are its connector's. */
 export const commonExtract = z.strictObject({
   from: z.string(),
@@ -63,6 +82,7 @@ export const commonExtract = z.strictObject({
     .strictObject({ column: z.string(), lag: lag.default(0), param: z.string().optional() })
     .optional(),
   columns: z.record(z.string(), policy).default({}),
+  drift: drift.optional(),
   pool: z.string().optional(),
 })
 

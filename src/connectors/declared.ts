@@ -47,5 +47,5 @@ export function declaredTable(where: string, schema: Record<string, string>): Ta
     if (!type) throw new EngineError('TYPE_UNSUPPORTED', `${where}: column ${name} has type ${native}`)
     return { name, type, nullable: true, native: native.trim().toUpperCase() }
   })
-  return { columns, key: [] }
+  return { columns, key: [], declared: true }
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { LoadMode, Source, Target } from '../../engine/ports.ts'
+import type { LogicalType } from '../../engine/types/logical.ts'
 
 /** One line of a connector's reviewable type mapping; the documentation's type tables are made from these. */
 export interface TypeRule {
@@ -48,6 +49,8 @@ export interface Connector<Config extends z.ZodType = z.ZodType, Extract extends
   extract: Extract
   capabilities: Capabilities
   types: TypeRule[]
+  /** Of a target: the type that a column gets in a table that a load makes. */
+  targetType?(type: LogicalType): string
   source?(config: z.infer<Config>, context: ConnectionContext): Source
   target?(config: z.infer<Config>, context: ConnectionContext): Target
 }

@@ -19,7 +19,8 @@ const value = (column: string, { quote, cast }: MergeTables) =>
 
 /**
  * WHEN MATCHED of the merge: rows whose staged version is newer take its values. With `newer`, the comparison is
- * SQL's `>`: equal and NULL are not newer. Without, a row is updated when any updatable column differs.
+ * SQL's `>`: equal and NULL are not newer, but of a reshaped load rows of equal age that differ are written, or a new
+ * column would stay empty until the row's next change. Without, a row is updated when any updatable column differs.
  * Undefined where no column can be updated.
  */
 export function updateSql(load: PlannedLoad, tables: MergeTables): string | undefined {
@@ -31,9 +32,13 @@ export function updateSql(load: PlannedLoad, tables: MergeTables): string | unde
   if (columns.length === 0) return undefined
   const set = columns.map(name => `${quote(name)} = ${value(name, tables)}`)
   if (load.stamp) set.push(`${quote(load.stamp)} = current_timestamp`)
-  const changed = load.newer
-    ? `${value(load.newer, tables)} > t.${quote(load.newer)}`
-    : columns.map(name => differs(name, `t.${quote(name)}`, value(name, tables))).join(' OR ')
+  const differing = columns.map(name => differs(name, `t.${quote(name)}`, value(name, tables))).join(' OR ')
+  const age = load.newer && [value(load.newer, tables), `t.${quote(load.newer)}`]
+  const changed = !age
+    ? differing
+    : load.reshaped
+      ? `${age.join(' > ')} OR (${age.join(' IS NOT DISTINCT FROM ')} AND (${differing}))`
+      : age.join(' > ')
   return `UPDATE ${target} AS t SET ${set.join(', ')} FROM ${staging} AS s WHERE ${same(load, tables)} AND (${changed})`
 }
 

@@ -40,7 +40,15 @@ async function reportData(world: World & { spec: JobSpec }, finished: Finished):
     finishedAt: world.clock.now().toISOString(),
     extracts: outcome.extracted.map(({ extract, rows, parts, note }) => {
       const read = outcome.reads.find(read => read.extract === extract)!
-      return { name: extract, from: read.from, rows, parts: parts.length, since: read.since?.value, note }
+      const notes = [...read.notes, ...(note ? [note] : [])].join('; ') || undefined
+      return {
+        name: extract,
+        from: read.from,
+        rows,
+        parts: parts.length,
+        since: read.since?.value,
+        note: notes,
+      }
     }),
     models: outcome.tables
       .filter(table => table.checks.length > 0)

@@ -31,7 +31,7 @@ export interface ReportExtract {
   parts: number
   /** Value of the incremental column from which it was read; absent for a full extract. */
   since?: string
-  /** Where the snapshot is weaker than one consistent view. */
+  /** What changed in its columns, why it was read as it was, where its snapshot is weaker than one view. */
   note?: string
 }
 

@@ -98,7 +98,7 @@ const loads = (list: ReportLoad[]) =>
 
 const extracts = (list: ReportExtract[]) =>
   table(
-    ['Extract', 'From', '#Rows', '#Parts', 'Since', 'Snapshot'],
+    ['Extract', 'From', '#Rows', '#Parts', 'Since', 'Notes'],
     list.map(extract => [
       html`<b>${extract.name}</b>`,
       extract.from,

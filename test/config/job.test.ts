@@ -61,8 +61,8 @@ const GOOD = `job: sync
 schedule: { cron: "0 2 * * *", depends_on_past: true }
 connections: { legacy: \${LEGACY}, warehouse: \${WAREHOUSE}, api: { url: \${API}, headers: { Authorization: Bearer \${TOKEN:-abc,d} } } }
 extract:
-  members:  { from: legacy, table: members, key: member_id, incremental: { column: updated_at, lag: 5m }, pool: legacy_pool, columns: { joined: null, x: text } }
-  payments: { from: api, path: /payments, key: [a, b], incremental: { column: id, lag: 10, param: since } }
+  members:  { from: legacy, table: members, key: member_id, incremental: { column: updated_at, lag: 5m }, pool: legacy_pool, columns: { joined: null, x: text }, drift: { dropped: ignore } }
+  payments: { from: api, path: /payments, key: [a, b], drift: fail, incremental: { column: id, lag: 10, param: since } }
 load:
   dim_members: { to: warehouse, from: enriched, key: member_id, mode: merge, newer: updated_at, insert_only: created_at }
 sla: { max_duration: 6h, min_quality_score: 0.95 }
@@ -84,6 +84,7 @@ test('a whole job', async () => {
       from: 'legacy',
       key: ['member_id'],
       columns: { joined: 'null', x: 'text' },
+      drift: { dropped: 'ignore' },
       incremental: { column: 'updated_at', lag: 300e6 },
       options: { table: 'members' },
     },
@@ -92,6 +93,7 @@ test('a whole job', async () => {
       from: 'api',
       key: ['a', 'b'],
       columns: {},
+      drift: { added: 'fail', dropped: 'fail', widened: 'fail', incompatible: 'fail' },
       incremental: { column: 'id', lag: 10 },
       options: { path: '/payments', sinceParam: 'since' },
     },
@@ -183,6 +185,15 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
       'job.yaml:3:28: quality.max_error_rate: expected a number from 0 to 1; found 5',
       'job.yaml:4:22: resources.memory: expected a size such as 512MB or 1GB; found "lots"',
       'job.yaml:5:22: sla.max_duration: expected a duration such as 30s, 5m or 6h; found "6x"',
+    ],
+  ],
+  [
+    'a kind of drift, or a policy of it, that is none',
+    `${HEAD}extract:\n  m: { from: legacy, table: t, drift: { droped: fail } }\n  n: { from: legacy, table: t, drift: { widened: ignore } }\n  o: { from: legacy, table: t, drift: ignore }\n`,
+    [
+      'job.yaml:4:41: unknown key "droped" in extract.m.drift; did you mean "dropped"?',
+      'job.yaml:5:50: extract.n.drift.widened: expected evolve, fail; found "ignore"',
+      'job.yaml:6:39: extract.o.drift: expected fail or a mapping; found "ignore"',
     ],
   ],
   [

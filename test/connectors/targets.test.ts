@@ -203,19 +203,45 @@ for (const { name, open, read } of kinds)
       await target.close()
     })
 
-    test('a column the table lacks is refused, with what to do', async () => {
+    test('a column the table lacks is refused before a row is staged, with the statement that adds it', async () => {
       await fresh()
       await load(target, 'L1', {}, `${rows('(1, 1)')} AS v(id, x)`)
-      const planned = await stage(target, 'L2', {}, `${rows('(1, 1)')} AS v(id, y)`)
+      const lacking = `${rows('(1, 1, 2)')} AS v(id, x, y)`
+      let statement = ''
       await assert.rejects(
-        target.commit(commitOf('L2', planned), signal),
-        (error: Error & { hint: string }) => {
+        stage(target, 'L2', { stamp: 'at' }, lacking),
+        (error: Error & { code: string; hint: string }) => {
+          assert.equal(error.code, 'TARGET_INCOMPATIBLE')
           assert.match(error.message, /w\.t: has no column y/)
-          assert.match(error.hint, /ADD COLUMN/)
+          statement = /^(ALTER TABLE t ADD COLUMN "y" INTEGER);/i.exec(error.hint)![1]!
           return true
         },
       )
       await target.abandon('L2')
+      await read(target, statement)
+      assert.deepEqual(await load(target, 'L3', {}, lacking), { inserted: 0, updated: 1, unchanged: 0 })
+      await target.close()
+    })
+
+    test('of a reshaped load, rows of equal age that differ are updated; older ones are not', async () => {
+      await fresh()
+      const spec = { newer: 'seen', insertOnly: ['born'] }
+      const sql = (...values: string[]) => `${rows(...values)} AS v(id, seen, x, born)`
+      await load(
+        target,
+        'L1',
+        spec,
+        sql('(1, 5, NULL, 1)', '(2, 5, NULL, 1)', '(3, NULL, NULL, 1)', '(4, 5, 7, 1)'),
+      )
+      const again = sql('(1, 5, 7, 2)', '(2, 4, 7, 2)', '(3, NULL, 7, 2)', '(4, 5, 7, 2)')
+      assert.equal((await load(target, 'L2', spec, again)).updated, 0)
+      const reshaped = await load(target, 'L3', { ...spec, reshaped: true }, again)
+      assert.deepEqual(reshaped, { inserted: 0, updated: 2, unchanged: 2 })
+      const found = await read(target, 'SELECT id, x, born FROM t ORDER BY id')
+      assert.deepEqual(
+        found.map(row => Object.values(row).join(' ')),
+        ['1 7 1', '2  1', '3 7 1', '4 7 1'],
+      )
       await target.close()
     })
   })
@@ -338,6 +364,37 @@ describe('postgres tables made by others', () => {
     )
     for (const target of targets) await target.close()
   })
+})
+
+test('a DuckDB table takes what it holds exactly, and nothing else', async () => {
+  const target = new DuckdbTarget(join(folder, 'exact.duckdb'), 'w')
+  const into = async (native: string, value: string) => {
+    await target.close()
+    const writer = await Duck.open({ path: join(folder, 'exact.duckdb') })
+    await writer.run(`CREATE OR REPLACE TABLE t (id INTEGER PRIMARY KEY, x ${native})`)
+    writer.close()
+    return load(target, `L${parts}`, {}, `SELECT 1 AS id, ${value} AS x`)
+  }
+  const refused: [string, string][] = [
+    ['DECIMAL(10,1)', '1.25::DECIMAL(10,2)'],
+    ['INTEGER', '1.25::DECIMAL(10,2)'],
+    ['FLOAT', '0.1::DOUBLE'],
+    ['DOUBLE', '9007199254740993::BIGINT'],
+    ['TIMESTAMPTZ', "TIMESTAMP '2020-01-01 00:00:00'"],
+    ['DECIMAL(5,1)', "'1.25'"],
+  ]
+  for (const [native, value] of refused)
+    await assert.rejects(into(native, value), { code: 'TARGET_INCOMPATIBLE' }, `${value} into ${native}`)
+  const taken: [string, string][] = [
+    ['DECIMAL(12,3)', '1.25::DECIMAL(10,2)'],
+    ['DOUBLE', '0.1::FLOAT'],
+    ['INTEGER', '7::BIGINT'],
+    ['VARCHAR', '7::BIGINT'],
+    ['UUID', "'00000000-0000-0000-0000-000000000001'"],
+  ]
+  for (const [native, value] of taken) assert.equal((await into(native, value)).inserted, 1, native)
+  await assert.rejects(into('INTEGER', '3000000000::BIGINT'))
+  await target.close()
 })
 
 // Loads of one job never run at once; staging each other's tables away is what a later run does.

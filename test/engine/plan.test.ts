@@ -33,7 +33,11 @@ const spec: ExtractSpec = {
 }
 const limits = { rows: 1000, bytes: 1 << 20 }
 const point = { extract: 'members', value: '2026-01-01 00:00:00.000001+00', run: 'r1' }
-const image = { columns: schema.columns, nights: [{ run: 'r1', parts: [] }], parts: [] }
+const image = {
+  columns: schema.columns,
+  nights: [{ run: 'r1', columns: schema.columns, parts: [] }],
+  parts: [],
+}
 
 test('a first night reads the whole table and says why', () => {
   const read = planRead({ spec, schema, limits })
@@ -60,11 +64,23 @@ test('without its image, or with other columns, the whole table is read again', 
     planRead({ spec, schema, limits, last: { point, image: undefined } }).notes.join(),
     /no longer staged/,
   )
-  const other = { ...image, columns: schema.columns.slice(1) }
+  const known = { columns: schema.columns.slice(0, 2), absent: [], key: ['id'], parts: [] }
+  const read = planRead({ spec, schema, limits, last: { point, image }, known })
+  assert.equal(read.since, undefined)
   assert.match(
-    planRead({ spec, schema, limits, last: { point, image: other } }).notes.join(),
-    /columns changed/,
+    read.notes.join('\n'),
+    /column updated_at \(x\) is new.*\n.*whole table: column updated_at is new/,
   )
+})
+
+test('a changed key or incremental column cannot build on the last image', () => {
+  const known = { columns: schema.columns, absent: [], key: ['id'], watermark: 'born', parts: [] }
+  const last = { point, image }
+  const notes = (change: Partial<ExtractSpec>, was = {}) =>
+    planRead({ spec: { ...spec, ...change }, schema, limits, last, known: { ...known, ...was } }).notes.join()
+  assert.match(notes({}), /whole table: its incremental column is updated_at now, was born/)
+  assert.match(notes({ key: ['born'] }, { watermark: 'updated_at' }), /its key is born now, was id/)
+  assert.equal(notes({}, { watermark: 'updated_at' }), '')
 })
 
 test('a quarantine policy stages the reasons beside the rows', () => {

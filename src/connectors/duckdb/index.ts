@@ -1,5 +1,6 @@
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
+import { typeName } from '../../../engine/types/logical.ts'
 import { defineConnector } from '../define.ts'
 import { DuckdbTarget } from './target.ts'
 
@@ -19,6 +20,7 @@ export const duckdb = defineConnector({
     modes: ['merge'],
   },
   types: [],
+  targetType: typeName,
   target: ({ url }, { name, baseDir }) => {
     const path = decodeURIComponent(url.replace(/^duckdb:(\/\/)?/, ''))
     return new DuckdbTarget(isAbsolute(path) ? path : join(baseDir, path), name)

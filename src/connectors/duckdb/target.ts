@@ -12,7 +12,8 @@ import type {
   Target,
 } from '../../../engine/ports.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
-import { typeFromName, typeName } from '../../../engine/types/logical.ts'
+import { columnNamed, type LogicalType, typeFromName, typeName } from '../../../engine/types/logical.ts'
+import { widens } from '../../../engine/types/widen.ts'
 import { insertSql, type MergeTables, updateSql } from '../merge.ts'
 
 const STATE = `
@@ -80,6 +81,8 @@ export class DuckdbTarget implements Target {
 
   async stage({ loadId, load, paths, rows, progress }: StageRequest): Promise<void> {
     const duck = await this.open()
+    const existing = await this.describe(load.table)
+    if (existing) checkTarget(load, existing, `${this.name}.${load.table}`)
     // Parts are read inside the commit's transaction: DuckDB reads Parquet as fast as a table of its own.
     const files = `[${paths.map(quote).join(', ')}]`
     await duck.run(`CREATE OR REPLACE TEMP VIEW ${stagingName(loadId, load)} AS FROM read_parquet(${files})`)
@@ -129,21 +132,7 @@ export class DuckdbTarget implements Target {
       columns.push(`PRIMARY KEY (${load.key.map(quoteName).join(', ')})`)
       await duck.run(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
       await duck.run(`CREATE TABLE ${target} (${columns.join(', ')})`)
-    } else {
-      const names = existing.columns.map(column => column.name)
-      const missing = [
-        ...load.columns.map(column => column.name),
-        ...(load.stamp ? [load.stamp] : []),
-      ].filter(column => !names.includes(column))
-      if (missing.length > 0)
-        throw new EngineError(
-          'TARGET_INCOMPATIBLE',
-          `${this.name}.${load.table}: has no column ${missing.join(', ')}`,
-          {
-            hint: `Add it: ALTER TABLE ${load.table} ADD COLUMN …, or leave it out of ${load.from}.`,
-          },
-        )
-    }
+    } else checkTarget(load, existing, `${this.name}.${load.table}`)
     const tables: MergeTables = { target, staging: stagingName(loadId, load), quote: quoteName }
     const counted = async (sql: string | undefined) => (sql ? Number((await duck.rows(sql))[0]!.Count) : 0)
     const updated = await counted(updateSql(load, tables))
@@ -181,6 +170,38 @@ export class DuckdbTarget implements Target {
       )
     }
   }
+}
+
+/** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
+function checkTarget(load: PlannedLoad, { columns }: TableSchema, where: string): void {
+  const needed: { name: string; type: LogicalType }[] = [...load.columns]
+  if (load.stamp) needed.push({ name: load.stamp, type: { kind: 'timestamp', zoned: true } })
+  for (const { name, type } of needed)
+    if (!columnNamed(columns, name))
+      throw new EngineError('TARGET_INCOMPATIBLE', `${where}: has no column ${name}`, {
+        hint: `ALTER TABLE ${load.table} ADD COLUMN ${quoteName(name)} ${typeName(type)}; or leave it out of ${load.from}.`,
+      })
+  for (const { name, type } of load.columns) {
+    const { native } = columnNamed(columns, name)!
+    if (!fits(type, native))
+      throw new EngineError(
+        'TARGET_INCOMPATIBLE',
+        `${where}.${name}: ${typeName(type)} does not fit ${native} exactly`,
+        {
+          hint: `Cast ${name} in ${load.from}, or ALTER TABLE ${load.table} ALTER COLUMN ${quoteName(name)} TYPE ${typeName(type)};`,
+        },
+      )
+  }
+}
+
+/** Whether DuckDB's own assignment holds every value exactly, or raises where one does not fit: it rounds silently. */
+function fits(type: LogicalType, native: string): boolean {
+  const into = typeFromName(native)
+  // A type that none of ours is (UUID, ENUM, JSON …) is parsed from text, and raises.
+  if (!into) return type.kind === 'text'
+  if (into.kind === 'text' || typeName(into) === typeName(type) || widens(type, into)) return true
+  const scale = type.kind === 'decimal' ? type.scale : type.kind === 'int' ? 0 : Infinity
+  return into.kind === 'int' ? scale === 0 : into.kind === 'decimal' && into.scale >= scale
 }
 
 function split(table: string): [string, string] {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { defineConnector } from '../define.ts'
+import { stagingType } from './merge.ts'
 import { PostgresSource } from './source.ts'
 import { PostgresTarget } from './target.ts'
 import { TYPES } from './types.ts'
@@ -24,6 +25,7 @@ export const postgres = defineConnector({
     modes: ['merge'],
   },
   types: TYPES,
+  targetType: stagingType,
   source: ({ url }, { name }) => new PostgresSource({ name, url }),
   target: ({ url }, { name }) => new PostgresTarget({ name, url }),
 })

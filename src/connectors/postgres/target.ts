@@ -58,6 +58,7 @@ export class PostgresTarget implements Target {
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
     const { loadId, job, load, paths, rows, offload, lanes, progress } = request
     await ensureState(this.session)
+    await this.check(load)
     const table = stagingTable(loadId, load)
     const stale = (await stagingTables(this.session)).filter(
       found => found.table === table || (found.job === job && found.loadId !== loadId),

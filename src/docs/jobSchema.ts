@@ -1,0 +1,24 @@
+import { z } from 'zod'
+import { commonExtract, jobSchema } from '../config/schema.ts'
+import type { Connector } from '../connectors/define.ts'
+
+/** The JSON Schema of job.yaml, for editors: the job's own keys, and those of every connector. */
+export function jobJsonSchema(connectors: readonly Connector[]): string {
+  const extracts = connectors
+    .filter(({ capabilities }) => capabilities.source)
+    .map(({ name, extract }) => commonExtract.extend(extract.shape).meta({ title: name }))
+  const connections = connectors.map(({ name, config }) => config.meta({ title: name }))
+  const whole = jobSchema.extend({
+    connections: z.record(z.string(), z.union([z.string(), ...connections])),
+    extract: z.record(z.string(), z.union(extracts)).default({}),
+  })
+  const schema = z.toJSONSchema(whole, {
+    io: 'input',
+    override({ jsonSchema }) {
+      // Any text may be a variable, whose value an editor does not know.
+      delete jsonSchema.format
+      delete jsonSchema.pattern
+    },
+  })
+  return `${JSON.stringify(schema, null, 2)}\n`
+}

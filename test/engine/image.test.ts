@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import fc from 'fast-check'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { type Image, imageSql, type Night } from '../../engine/staging/image.ts'
+import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'nightfreight-image-'))
+after(() => rmSync(root, { recursive: true, force: true }))
+
+const column = (name: string, type: string): Column => ({
+  name,
+  type: typeFromName(type)!,
+  nullable: true,
+  native: type,
+})
+/** A column over the nights, ever wider, and a value that only its last type holds. */
+const WIDER: Record<string, [types: string[], value: string]> = {
+  n: [['TINYINT', 'INTEGER', 'BIGINT', 'DECIMAL(20,0)'], '12345678901234567890'],
+  d: [['DECIMAL(4,2)', 'DECIMAL(6,2)', 'DECIMAL(9,4)'], '12345.6789'],
+  f: [['FLOAT', 'DOUBLE'], '0.1'],
+}
+/** One night: ids written, how much wider each column is than the night before, what columns were not read. */
+const night = fc.record({
+  ids: fc.uniqueArray(fc.integer({ min: 1, max: 5 }), { minLength: 1 }),
+  steps: fc.record({ n: fc.nat(1), d: fc.nat(1), f: fc.nat(1) }),
+  lacking: fc.subarray(['n', 'd', 'f']),
+})
+
+let files = 0
+
+test('nights with different columns are united by name, in the widest type, exactly', async () => {
+  const duck = await Duck.open({ threads: 1 })
+  const build = fc.asyncProperty(
+    fc.array(night, { minLength: 1, maxLength: 5 }),
+    fc.boolean(),
+    async (plan, unique) => {
+      const width: Record<string, number> = { n: 0, d: 0, f: 0 }
+      const nights: Night[] = []
+      const latest = new Map<number, Record<string, string | null>>()
+      for (const [index, { ids, steps, lacking }] of plan.entries()) {
+        for (const [name, step] of Object.entries(steps))
+          width[name] = Math.min(width[name]! + step, WIDER[name]![0].length - 1)
+        const names = Object.keys(WIDER).filter(name => !lacking.includes(name))
+        if (index % 2) names.reverse()
+        const columns = [
+          column('id', 'BIGINT'),
+          ...names.map(name => column(name, WIDER[name]![0][width[name]!]!)),
+        ]
+        const text = (name: string) => {
+          const [types, wide] = WIDER[name]!
+          return width[name] === types.length - 1 ? wide : String(index)
+        }
+        const values = columns
+          .slice(1)
+          .map(({ name, type }) => `'${text(name)}'::${typeName(type)} AS ${name}`)
+        const file = `part-${files++}.parquet`
+        await duck.run(
+          `COPY (SELECT ${['id', ...values].join(', ')} FROM (VALUES ${ids.map(id => `(${id}::BIGINT)`).join(', ')}) AS v(id)) TO ${quote(join(root, file))} (FORMAT parquet)`,
+        )
+        nights.push({
+          run: String(index),
+          columns,
+          parts: [{ file, rows: ids.length, bytes: statSync(join(root, file)).size }],
+        })
+        for (const id of ids)
+          latest.set(
+            id,
+            Object.fromEntries(
+              Object.keys(WIDER).map(name => [name, names.includes(name) ? text(name) : null]),
+            ),
+          )
+      }
+      const last = nights.at(-1)!.columns
+      const seen = [
+        column('id', 'BIGINT'),
+        ...Object.keys(WIDER).map(name => column(name, WIDER[name]![0][width[name]!]!)),
+      ]
+      const image: Image = { columns: seen, nights, parts: nights.flatMap(({ parts }) => parts) }
+      const sql = imageSql(root, image, { key: ['id'], unique })
+      // A column that the last night lacks is NULL in every row.
+      const expected = [...latest]
+        .sort(([a], [b]) => a - b)
+        .map(([id, row]) => ({
+          id,
+          ...Object.fromEntries(
+            Object.entries(row).map(([name, value]) => [
+              name,
+              last.some(c => c.name === name) ? value : null,
+            ]),
+          ),
+        }))
+      const list = expected.map(
+        ({ id, ...row }) =>
+          `SELECT ${[`${id}::BIGINT AS id`, ...seen.slice(1).map(({ name, type }) => `${literal((row as Record<string, string | null>)[name]!)}::${typeName(type)} AS ${name}`)].join(', ')}`,
+      )
+      const differing = await duck.rows(
+        `SELECT count(*) AS n FROM ((${sql}) EXCEPT ALL (${list.join(' UNION ALL ')})) UNION ALL
+         SELECT count(*) FROM ((${list.join(' UNION ALL ')}) EXCEPT ALL (${sql}))`,
+      )
+      assert.deepEqual(differing, [{ n: 0 }, { n: 0 }])
+      const described = await duck.rows(`DESCRIBE ${sql}`)
+      assert.deepEqual(
+        described.map(({ column_name, column_type }) => `${column_name} ${column_type}`),
+        seen.map(({ name, type }) => `${name} ${typeName(type)}`),
+      )
+    },
+  )
+  await fc.assert(build, { numRuns: 60 })
+  duck.close()
+})
+
+const literal = (value: string | null) => (value === null ? 'NULL' : `'${value}'`)
