@@ -1,3 +1,4 @@
+import { EngineError } from '../errors.ts'
 import type { SyncPoint, TableSchema } from '../ports.ts'
 import { extractsOf, orderModels } from '../sql/graph.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
