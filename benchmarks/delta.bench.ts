@@ -148,13 +148,11 @@ async function night({ folder, env }: Job) {
   const usage = follow(child.pid!)
   let extracted = start
   let output = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    output += text
-  })
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    output += text
-    if (/"event":"done",[^\n]*"task":"extract\.lineitem"/.test(text)) extracted = performance.now()
-  })
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+      if (/"event":"done",[^\n]*"task":"extract\.lineitem"/.test(text)) extracted = performance.now()
+    })
   const [code] = await once(child, 'close')
   if (code !== 0 || extracted === start) throw new Error(`the run ended with ${code}:\n${output}`)
   const end = performance.now()
