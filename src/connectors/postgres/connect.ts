@@ -25,6 +25,8 @@ const BY_STATE: Record<string, ErrorCode> = {
   '42P01': 'TABLE_MISSING',
   '3F000': 'TABLE_MISSING',
   '42703': 'COLUMN_MISSING',
+  '22021': 'DATA_INVALID',
+  '22P05': 'DATA_INVALID',
   '57014': 'TIMEOUT',
   '55P03': 'TIMEOUT',
   '40P01': 'DEADLOCK',
@@ -66,6 +68,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   COLUMN_MISSING: 'Check the name of the column against the table.',
   TIMEOUT: 'Check the network, and statement_timeout and lock_timeout of the user or the server.',
   DEADLOCK: 'Run the job again: another transaction was in the way.',
+  DATA_INVALID:
+    "The table holds text that its database's encoding does not give as UTF-8: correct it there, or read a view that does.",
   CONSTRAINT_VIOLATED: 'Correct the rows, or the constraint that refuses them.',
   RESOURCE_EXHAUSTED: 'Free disk, memory or connections on the server, or use fewer threads.',
 }

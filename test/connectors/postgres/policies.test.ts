@@ -155,3 +155,13 @@ test('a database in another encoding is read as UTF-8', async t => {
   assert.deepEqual(rows, [['café', 'é  ', '"é"']])
   assert.ok(read.columns.every(({ policy }) => policy === undefined))
 })
+
+test('characters that UTF-8 lacks are invalid data, and the table is named', async t => {
+  const db = await encoded(t, 'WIN1252')
+  await db.run('CREATE TABLE old (v text); INSERT INTO old VALUES (chr(129))')
+  await assert.rejects(readRows(db.url, extractOf('old')), (error: EngineError) => {
+    assert.equal(error.code, 'DATA_INVALID')
+    assert.match(`${error.message} ${error.hint}`, /^pg\.old: .*0x81.*WIN1252.*UTF-8/)
+    return true
+  })
+})
