@@ -94,6 +94,7 @@ export async function describeTable(
     `SELECT a.attname AS name, a.attnotnull AS required, b.typmod,
        CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace THEN b.typname END AS type,
        (SELECT p.proname FROM pg_proc p WHERE p.oid = b.typsend AND p.pronamespace = 'pg_catalog'::regnamespace) AS send,
+       EXISTS (SELECT FROM pg_cast k WHERE k.castsource = b.oid AND k.casttarget = 'text'::regtype AND k.castmethod <> 'i') AS cast,
        current_setting('server_encoding') AS encoding,
        format_type(b.oid, b.typmod) ||
          CASE WHEN b.oid = a.atttypid THEN '' ELSE ' (domain ' || format_type(a.atttypid, NULL) || ')' END AS native
@@ -117,12 +118,13 @@ export async function describeTable(
     [found.oid],
   )
   const schema: TableSchema = {
-    columns: columns.map(({ name, native, type, send, encoding, typmod, required }) =>
+    columns: columns.map(({ name, native, type, send, cast, encoding, typmod, required }) =>
       columnOf({
         name: name!,
         native: native!,
         type,
         send,
+        cast: cast === 't',
         typmod: Number(typmod),
         nullable: required !== 't',
         unchecked: encoding === 'SQL_ASCII',

@@ -18,7 +18,7 @@ interface Rule {
  * | `versioned` | a version byte, 1, and the text |
  * | `uuid` | 16 bytes |
  * | `char` | one byte: the type `"char"` |
- * | `output` | text, through the type's output function: its cast to text writes something else |
+ * | `output` | text, through the type's output function: its cast to text is a function of its own (inet, bool, and what users and extensions define) |
  */
 export type Wire = 'text' | 'versioned' | 'uuid' | 'char' | 'output'
 
@@ -92,6 +92,8 @@ export interface CatalogColumn {
   type: string | null | undefined
   /** Name of the send function where it is in pg_catalog. */
   send: string | null | undefined
+  /** True where a cast to text is defined for it, which may write something else than the output function. */
+  cast: boolean
   /** pg_attribute.atttypmod: for numeric ((precision << 16) | scale) + 4. */
   typmod: number
   nullable: boolean
@@ -101,17 +103,20 @@ export interface CatalogColumn {
 
 /** The column of a type, as it will be staged. */
 export function columnOf(found: CatalogColumn): Column {
-  const { name, native, type, send, typmod, nullable, unchecked } = found
+  const { name, native, type, send, cast, typmod, nullable, unchecked } = found
   const rule = type === 'numeric' ? numeric(typmod) : RULES[type ?? '']
   const column: Column = { name, type: rule?.logical ?? text, nullable, native }
-  if (column.type.kind !== 'text') return rule?.inexact ? { ...column, inexact: rule.inexact } : column
+  if (rule?.inexact) column.inexact = rule.inexact
+  if (cast) column.wire = 'output' satisfies Wire
+  if (column.type.kind !== 'text') return column
   if (unchecked && !rule?.ascii) {
     column.inexact = NOT_UTF8
     column.policy = 'quarantine'
   }
-  const wire = type === 'inet' ? 'output' : WIRES[send ?? '']
   // Text that must be looked at comes as nothing but text.
-  return wire && !(wire === 'versioned' && unchecked) ? { ...column, wire } : column
+  const wire = WIRES[send ?? '']
+  if (wire && !(wire === 'versioned' && unchecked)) column.wire = wire
+  return column
 }
 
 // Unbounded and very wide numerics, and those with a scale below 0 or above the precision, keep their digits as text.
@@ -126,8 +131,8 @@ function numeric(typmod: number): Rule {
 /** The COPY expression of a column: as it is, or as the server's text where only the server knows how it is written. */
 export function selectExpression(column: Column, quoted: string): string {
   if (column.type.kind !== 'text') return quoted
-  // The cast of an inet appends /32 to a host.
-  if (column.wire === 'output') return `pg_catalog.textin(pg_catalog.inet_out(${quoted}))`
+  // format() takes the output function, and knows no NULL; `IS NULL` holds for a composite of NULLs.
+  if (column.wire === 'output') return `CASE WHEN num_nulls(${quoted}) = 0 THEN format('%s', ${quoted}) END`
   return column.wire ? quoted : `${quoted}::text`
 }
 

@@ -14,6 +14,9 @@ export const SETUP = `CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE E
   CREATE TYPE pair AS (a text, b date, c numeric, d char(4));
   CREATE DOMAIN positive AS numeric(12,3) CHECK (VALUE > 0);
   CREATE DOMAIN feeling AS mood; CREATE DOMAIN feelings AS feeling[]; CREATE DOMAIN padded AS char(7);
+  CREATE TYPE spoken AS (a int, b text);
+  CREATE FUNCTION speak(spoken) RETURNS text LANGUAGE sql AS $$ SELECT 'spoken' $$;
+  CREATE CAST (spoken AS text) WITH FUNCTION speak(spoken);
   CREATE TYPE public.int4 AS ENUM ('not', 'the', 'integer')`
 
 // Letters, controls, quotes, separators, and characters of two, three and four bytes.
@@ -223,6 +226,7 @@ export const EVERY_TYPE: TypeCase[] = [
     `row(${some(TEXT)}, ${NEAR}, random(-1e20, 1e20), 'x')::pair`,
     'row(null, null, null, null)::pair',
   ),
+  plain('spoken', `row(random(-9, 9), ${some(TEXT)})::spoken`, 'row(null, null)::spoken'),
   plain('mood', `(enum_range(null::mood))[random(1, 4)]`),
   plain('public.int4', `(enum_range(null::public.int4))[random(1, 3)]`),
   plain('positive', `random(0.001, 999999999.999)`),

@@ -76,6 +76,15 @@ test('quarantine: the row carries the values as the server writes them, and the 
 
 test("text: every value is the server's own text, dates before Christ too", async t => {
   assert.deepEqual(await read(t, 'text'), [GOOD, BAD, NULLS])
+  const db = await freshPostgres(t)
+  await db.query(`CREATE TABLE q (b bool, i inet, r real, x bytea, u uuid);
+    INSERT INTO q VALUES (true, '10.0.0.1', 0.1, 'a', '00000000-0000-0000-0000-000000000001');
+    INSERT INTO q DEFAULT VALUES`)
+  const policies = { b: 'text', i: 'text', r: 'text', x: 'text', u: 'text' } as const
+  assert.deepEqual((await readRows(db.url, extractOf('q', policies))).rows, [
+    ['t', '10.0.0.1', '0.1', '\\x61', '00000000-0000-0000-0000-000000000001'],
+    [null, null, null, null, null],
+  ])
 })
 
 /** A second database of the server, with an encoding of its own. */
