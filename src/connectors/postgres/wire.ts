@@ -13,8 +13,8 @@ export const socketOf = (client: pg.Client): Socket => (client as unknown as Int
 /** Message types of the protocol's version 3 (PostgreSQL documentation, "Message Formats"). */
 export const MESSAGE = { copyData: 0x64, copyDone: 0x63, error: 0x45, ready: 0x5a, copyIn: 0x47 } as const
 
-/** No message of a server is longer than its largest allocation, 1 GiB (MaxAllocSize). */
-const LONGEST = 0x40000000
+/** No message of a server is longer than its largest allocation (MaxAllocSize, 1 GiB) and the length's own bytes. */
+const LONGEST = 0x3fffffff + 4
 
 export interface Receiver {
   /** A whole message: its type, and its body as bytes[from, to). */
