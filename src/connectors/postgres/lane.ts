@@ -56,6 +56,7 @@ async function readChunk(client: pg.Client, read: Read, chunk: Chunk, sink: Sink
   try {
     await converse(
       client,
+      read.where,
       `COPY (${selectSql(read, chunk.payload as ChunkPayload)}) TO STDOUT (FORMAT binary)`,
       {
         message(type, bytes, from, to) {

@@ -91,17 +91,21 @@ export async function describeTable(
   const columns = await ask(
     client,
     where,
-    `SELECT a.attname AS name, a.attnotnull AS required, b.typname, b.typmod,
+    `SELECT a.attname AS name, a.attnotnull AS required, b.typmod,
+       CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace THEN b.typname END AS type,
+       (SELECT p.proname FROM pg_proc p WHERE p.oid = b.typsend AND p.pronamespace = 'pg_catalog'::regnamespace) AS send,
+       EXISTS (SELECT FROM pg_cast k WHERE k.castsource = b.oid AND k.casttarget = 'text'::regtype AND k.castmethod <> 'i') AS cast,
+       current_setting('server_encoding') AS encoding,
        format_type(b.oid, b.typmod) ||
          CASE WHEN b.oid = a.atttypid THEN '' ELSE ' (domain ' || format_type(a.atttypid, NULL) || ')' END AS native
      FROM pg_attribute a CROSS JOIN LATERAL (
        WITH RECURSIVE base AS (
-         SELECT t.oid, t.typname, a.atttypmod AS typmod, t.typtype, t.typbasetype, t.typtypmod
+         SELECT t.oid, t.typname, t.typnamespace, t.typsend, a.atttypmod AS typmod, t.typtype, t.typbasetype, t.typtypmod
            FROM pg_type t WHERE t.oid = a.atttypid
          UNION ALL
-         SELECT t.oid, t.typname, base.typtypmod, t.typtype, t.typbasetype, t.typtypmod
+         SELECT t.oid, t.typname, t.typnamespace, t.typsend, base.typtypmod, t.typtype, t.typbasetype, t.typtypmod
            FROM base JOIN pg_type t ON base.typtype = 'd' AND t.oid = base.typbasetype)
-       SELECT oid, typname, typmod FROM base WHERE typtype <> 'd') b
+       SELECT oid, typname, typnamespace, typsend, typmod FROM base WHERE typtype <> 'd') b
      WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     [found.oid],
   )
@@ -114,8 +118,17 @@ export async function describeTable(
     [found.oid],
   )
   const schema: TableSchema = {
-    columns: columns.map(({ name, native, typname, typmod, required }) =>
-      columnOf(name!, native!, typname!, Number(typmod), required !== 't'),
+    columns: columns.map(({ name, native, type, send, cast, encoding, typmod, required }) =>
+      columnOf({
+        name: name!,
+        native: native!,
+        type,
+        send,
+        cast: cast === 't',
+        typmod: Number(typmod),
+        nullable: required !== 't',
+        unchecked: encoding === 'SQL_ASCII',
+      }),
     ),
     key: key.map(({ name }) => name!),
   }
