@@ -3,6 +3,9 @@ import { BAD } from './integers.ts'
 
 const TWO32 = 0x100000000
 const MINUS = 45
+const POINT = 46
+/** Digits that a double holds exactly. */
+const SHORT = 15
 
 /** A decimal of at most 38 digits with at most the column's scale after the point, as 16 bytes. */
 export function parseDecimal(
@@ -14,7 +17,7 @@ export function parseDecimal(
 ): number {
   const type = column.column.type
   if (type.kind !== 'decimal') return BAD
-  if (to - from <= 16 && type.scale <= 15) return parseShort(column, row, type, bytes, from, to)
+  if (to - from <= SHORT && parseShort(column, row, type, bytes, from, to)) return 0
   const negative = bytes[from] === MINUS && from < to
   let l0 = 0
   let l1 = 0
@@ -92,7 +95,8 @@ export function parseDecimal(
   return 0
 }
 
-// Up to 15 digits are one exact double.
+// The usual decimal: its digits are one exact double, and none is missing behind the point. Gives false, and leaves
+// the verdict to the caller, where it is not so.
 function parseShort(
   column: ColumnBuilder,
   row: number,
@@ -100,29 +104,23 @@ function parseShort(
   bytes: Uint8Array,
   from: number,
   to: number,
-): number {
+): boolean {
   const negative = bytes[from] === MINUS && from < to
+  const start = negative ? from + 1 : from
+  const point = type.scale > 0 ? to - type.scale - 1 : to
+  if (point < start || to === start || (type.scale > 0 && to - start < 2)) return false
   let value = 0
-  let point = -1
-  let at = negative ? from + 1 : from
-  const start = at
-  for (; at < to; at++) {
+  for (let at = start; at < to; at++) {
     const digit = bytes[at]! - 48
     if (digit >= 0 && digit <= 9) value = value * 10 + digit
-    else if (digit === -2 && point < 0) point = at
-    else return BAD
+    else if (at !== point || digit !== -2) return false
   }
-  const digits = to - start - (point < 0 ? 0 : 1)
-  const missing = type.scale - (point < 0 ? 0 : to - point - 1)
-  if (digits === 0 || digits > 15 || missing < 0) return BAD
-  // The server prints every digit of the scale, so nothing is missing but where others send rows.
-  if (digits + missing > 15) return BAD
-  if (missing > 0) value *= POWERS[missing]!
-  if (type.precision < 15 && value >= POWERS[type.precision]!) return BAD
+  if (point < to && bytes[point] !== POINT) return false
+  if (type.precision < SHORT && value >= POWERS[type.precision]!) return false
   const high = Math.floor(value / TWO32)
   const low = value - high * TWO32
   const out = column.i32
-  at = 4 * row
+  const at = 4 * row
   if (negative && value > 0) {
     out[at] = -low
     out[at + 1] = low === 0 ? -high : ~high
@@ -134,7 +132,7 @@ function parseShort(
     out[at + 2] = 0
     out[at + 3] = 0
   }
-  return 0
+  return true
 }
 
-const POWERS = Array.from({ length: 16 }, (_, power) => 10 ** power)
+const POWERS = Array.from({ length: SHORT }, (_, power) => 10 ** power)
