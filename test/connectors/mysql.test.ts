@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import type { EngineError } from '../../engine/errors.ts'
 import { type InexactPolicy, typeName } from '../../engine/types/logical.ts'
 import { type FreshDatabase, freshMariadb } from '../servers.ts'
-import { failsWith, readTable, signal, source, spec } from './mysqlRead.ts'
+import { failsWith, readTable, signal, source, spec, type Value } from './mysqlRead.ts'
 
 // Per type: the column, the logical type, random values as SQL literals, and the server's own exact text of it.
 const quoted = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
@@ -265,6 +265,27 @@ describe('mysql source', async () => {
     } finally {
       await db.query(`drop user '${user}'@'%'`)
     }
+  })
+
+  it("reads a view's computed columns", async () => {
+    const expressions: [sql: string, value: Value][] = [
+      ['null', null],
+      ['count(*)', '4'],
+      ['sum(v) / 3', '3.3333'],
+      ['avg(v) * 1e0', '2.5'],
+      ['max(at)', '2026-02-01 00:00:00.000000'],
+      ['date(max(at))', '2026-02-01'],
+      ['max(id) > 3', '1'],
+      ["cast(b'101' as unsigned)", '5'],
+      ["timediff('10:00:00.5', '11:00:00')", '-00:59:59.5'],
+      ["group_concat(id order by id separator '-')", '1-2-3-4'],
+      ['-cast(max(id) as unsigned)', '-4'],
+      ['year(max(at))', '2026'],
+    ]
+    const columns = expressions.map(([sql], index) => `${sql} as c${index}`)
+    await db.query(`create view computed as select ${columns.join(', ')} from steps`)
+    const { rows } = await readTable(db.url, 'computed')
+    assert.deepEqual(rows, [expressions.map(([, value]) => value)])
   })
 
   it('names what is wrong', async () => {

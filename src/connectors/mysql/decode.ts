@@ -28,8 +28,8 @@ const DATE = 10
 const DATETIME = 12
 const BIT = 16
 const NEWDECIMAL = 246
-/** varchar, json, enum, set, tinyblob, mediumblob, longblob, blob, var_string, string, geometry. */
-const BYTES = new Set([15, 245, 247, 248, 249, 250, 251, 252, 253, 254, 255])
+/** null (of a view's NULL, in which no value ever lies), varchar, json, enum, set, tinyblob, mediumblob, longblob, blob, var_string, string, geometry. */
+const BYTES = new Set([6, 15, 245, 247, 248, 249, 250, 251, 252, 253, 254, 255])
 
 const KIND = { bytes: 0, w1: 1, w2: 2, w4: 3, w8: 4, decimal: 5, date: 6, timestamp: 7, bit: 8 } as const
 
@@ -70,7 +70,9 @@ export class RowDecoder {
       throw new EngineError(
         'DECODE_FAILED',
         `${where}.${column.name}: described as ${column.native}, but the server sends type ${type}${unsigned ? ' unsigned' : ''}`,
-        { hint: 'Was the table altered since the run began? Then start a new run.' },
+        {
+          hint: `Altered since the run began? Then start a new run. Otherwise set columns.${column.name} to text.`,
+        },
       )
     })
   }

@@ -54,7 +54,8 @@ export function connectionOptions(name: string, url: string): ConnectionOptions 
     // The driver leaves an address out of the TLS handshake, and Node then expects a certificate for `localhost`
     // unless the socket says whom it was opened to.
     if (isIP(host))
-      options.stream = () => Object.assign(connectSocket(options.port!, host).setNoDelay(), { _host: host })
+      options.stream = () =>
+        Object.assign(connectSocket(options.port!, host).setNoDelay().setKeepAlive(true), { _host: host })
   }
   return { ...options, ssl }
 }
