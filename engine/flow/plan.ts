@@ -18,8 +18,9 @@ export interface PlannedRead extends Read {
   incremental?: { column: string }
   /** Sync point and image this read builds on; absent: the whole table is read. */
   base?: { value: string; run: string; image: Image }
-  /** Estimated rows of the whole table. */
+  /** Estimated rows and bytes of the whole table. */
   rows?: number
+  bytes?: number
   /** Why it reads what it reads, and which types are not exact: for people. */
   notes: string[]
 }
@@ -74,6 +75,7 @@ export function planRead({ spec, schema, last, limits }: ReadFacts): PlannedRead
     options: spec.options,
     limits,
     rows: schema.rows,
+    bytes: schema.bytes,
     notes,
   }
   if (!spec.incremental) return read

@@ -49,10 +49,13 @@ export class HttpSource implements Source {
       lanes: 1,
       note: 'an API has no snapshot: pages are read one after another',
       ticket: { module: new URL('./lane.ts', import.meta.url).href, payload: this.access },
+      rejoinable: true,
       joined: async () => {},
-      chunks: async read => [
+      ranges: async read => [
         { label: (read.options as HttpExtract).path.replace(/\?.*/, ''), payload: null },
       ],
+      split: async () => undefined,
+      check: async () => {},
       close: async () => {},
     }
   }

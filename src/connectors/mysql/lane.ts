@@ -1,14 +1,21 @@
 import { BatchBuilder, REJECTED } from '../../../engine/batch/builder.ts'
-import type { Chunk, Lane, Read, Sink } from '../../../engine/ports.ts'
+import type { Lane, Range, Read, Sink } from '../../../engine/ports.ts'
 import { type Access, ask, connect, disconnect, engineError, type Session } from './connect.ts'
 import { RowDecoder } from './decode.ts'
+import { type Bounds, type Key, labelOf, leadingColumns, order, type Place, within } from './keys.ts'
+import { after, fieldAt } from './rowPacket.ts'
 import { identifier, literal, selectExpression, tableName } from './types.ts'
 
-/** A range of an integer key, `[from, below)`, open where a bound is absent; no key: the whole table. */
-export interface ChunkPayload {
-  key?: string
-  from?: string
-  below?: string
+/** Rows of a table by its key; without one they are read in one go, in any order. */
+export interface RangePayload {
+  key?: Key
+  bounds?: Bounds
+}
+
+/** A range of a key as the engine sees it. */
+export function keyedRange(read: Read, key: Key, bounds: Bounds, rows: number): Range {
+  const { table } = read.options as { table: string }
+  return { label: labelOf(table, key, bounds), rows, payload: { key, bounds } satisfies RangePayload }
 }
 
 /** Joins the snapshot: called while the source's read lock, if it needs one, is held. */
@@ -21,7 +28,7 @@ export async function openLane(payload: unknown): Promise<Lane> {
     throw error
   }
   return {
-    read: (read, chunk, sink) => readChunk(session, read, chunk, sink),
+    read: (read, range, limit, sink) => readChunk(session, read, range, limit, sink),
     close: () => disconnect(session),
   }
 }
@@ -46,16 +53,25 @@ interface QueryCommand {
   done(): null
 }
 
-async function readChunk(session: Session, read: Read, chunk: Chunk, sink: Sink): Promise<void> {
+async function readChunk(
+  session: Session,
+  read: Read,
+  range: Range,
+  limit: number,
+  sink: Sink,
+): Promise<Range | undefined> {
+  const { key, bounds } = range.payload as RangePayload
   const builder = new BatchBuilder(read.where, read.columns, read.limits)
-  const decoder = new RowDecoder(read.where, builder, chunk.label)
+  const decoder = new RowDecoder(read.where, builder, range.label)
   const { name, connection } = session
   const flush = () => {
     sink.write(builder.batch())
     builder.reset()
   }
+  const leading = key ? leadingColumns(key).length : 0
+  let last: LastRow | undefined
   await new Promise<void>((resolve, reject) => {
-    const query = connection.query(readSql(read, chunk.payload as ChunkPayload), error => {
+    const query = connection.query(chunkSql(read, range.payload as RangePayload, limit), error => {
       if (error) reject(engineError(name, error))
       else resolve()
     }) as unknown as QueryCommand
@@ -63,7 +79,11 @@ async function readChunk(session: Session, read: Read, chunk: Chunk, sink: Sink)
     query.row = function row(packet) {
       if (packet.isEOF()) return this.done()
       try {
-        decoder.decode(packet.buffer, packet.offset, packet.end)
+        const { buffer, end } = packet
+        let start = packet.offset
+        for (let skipped = 0; skipped < leading; skipped++) start = after(read.where, buffer, start, end)
+        decoder.decode(buffer, start, end)
+        if (decoder.position === limit && key) last = { buffer, start: packet.offset, end }
         if (builder.full) flush()
         return row
       } catch (error) {
@@ -75,20 +95,47 @@ async function readChunk(session: Session, read: Read, chunk: Chunk, sink: Sink)
     }
   })
   if (builder.rows > 0) flush()
+  if (!key || !last) return undefined
+  // A full chunk where the estimate promised no more than that: there may be any number yet.
+  const rows = (range.rows ?? 0) > limit ? range.rows! - limit : limit
+  return keyedRange(read, key, { ...bounds, after: placeOf(read.where, key, last) }, rows)
 }
 
 const swallow: RowHandler = () => swallow
 
-/** The query of one chunk. */
-export function readSql(read: Read, { key, from, below }: ChunkPayload): string {
-  const columns = read.columns.filter(column => column.name !== REJECTED)
+/** The packet of the row that a chunk ends with. */
+interface LastRow {
+  buffer: Buffer
+  start: number
+  end: number
+}
+
+/** The key of a row, from the bytes that the server sent. */
+function placeOf(where: string, key: Key, { buffer, start, end }: LastRow): Place {
+  const leading = leadingColumns(key).length
+  const starts: number[] = []
+  const wanted = leading + Math.max(0, ...key.columns.map(({ at }) => (at ?? -1) + 1))
+  for (let at = start; starts.length < wanted; at = after(where, buffer, at, end)) starts.push(at)
+  let lead = 0
+  return key.columns.map(({ at, kind }) => {
+    const { from, to } = fieldAt(where, buffer, starts[at === undefined ? lead++ : leading + at]!, end)
+    // What is sent ahead is hex already.
+    const hex = at !== undefined && (kind === 'text' || kind === 'bytes')
+    return hex ? buffer.toString('hex', from, to).toUpperCase() : buffer.toString('latin1', from, to)
+  })
+}
+
+/** The query of one chunk: the first rows of a range, in the order of its key. */
+export function chunkSql(read: Read, { key, bounds }: RangePayload, limit: number): string {
+  const columns = read.columns.filter(column => column.name !== REJECTED).map(selectExpression)
   const { table } = read.options as { table: string }
-  const where: string[] = []
-  if (key !== undefined && from !== undefined) where.push(`${identifier(key)} >= ${from}`)
-  if (key !== undefined && below !== undefined) where.push(`${identifier(key)} < ${below}`)
+  const where = key ? within(key, bounds ?? {}) : []
   if (read.since) where.push(sinceSql(read))
   const condition = where.length > 0 ? ` WHERE ${where.join(' AND ')}` : ''
-  return `SELECT ${columns.map(selectExpression).join(', ')} FROM ${tableName(table)}${condition}`
+  if (!key) return `SELECT ${columns.join(', ')} FROM ${tableName(table)}${condition}`
+  // The server would sort whole tables where it thinks another index better.
+  return `SELECT ${[...leadingColumns(key), ...columns].join(', ')}
+    FROM ${tableName(table)} FORCE INDEX (${identifier(key.index)})${condition} ORDER BY ${order(key, 'ASC')} LIMIT ${limit}`
 }
 
 /** The condition of an incremental read; the session's time zone is UTC, so an instant needs no offset. */

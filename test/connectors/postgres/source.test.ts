@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { type Batch, isValid, type Vector } from '../../../engine/batch/batch.ts'
 import { BatchBuilder } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { Chunk, ExtractSpec, LaneModule, Read } from '../../../engine/ports.ts'
+import type { ExtractSpec, LaneModule, Range, Read } from '../../../engine/ports.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import { connect, disconnect, postgresError, quoteLiteral } from '../../../src/connectors/postgres/connect.ts'
 import { CopyDecoder } from '../../../src/connectors/postgres/decode.ts'
@@ -86,15 +86,17 @@ async function readAll(url: string, table: string, options: Partial<Read> = {}) 
   }
   const snapshot = await source.open(2)
   const rows: (string | null)[][] = []
-  let chunks: Chunk[] = []
+  let chunks = 0
   const module = (await import(snapshot.ticket.module)) as LaneModule
   const lane = await module.openLane(snapshot.ticket.payload)
   try {
-    chunks = await snapshot.chunks(read)
     const write = (batch: Batch) => {
       for (let row = 0; row < batch.rows; row++) rows.push(batch.vectors.map(vector => textOf(vector, row)))
     }
-    for (const chunk of chunks) await lane.read(read, chunk, { write, file: async () => {} })
+    const ranges: (Range | undefined)[] = await snapshot.ranges(read)
+    for (const first of ranges)
+      for (let range = first; range; chunks++)
+        range = await lane.read(read, range, 256, { write, file: async () => {} })
   } finally {
     await lane.close()
     await snapshot.close()
@@ -150,7 +152,7 @@ test('every type reads as the server itself reads it', async t => {
   await db.query(`INSERT INTO every SELECT g, ${values.join(', ')} FROM generate_series(1, 2000) g`)
   await db.query('ANALYZE every')
   const { schema, rows, chunks } = await readAll(db.url, 'every')
-  assert.ok(chunks.length > 3, `${chunks.length} chunks`)
+  assert.ok(chunks > 3, `${chunks} chunks`)
   assert.deepEqual(schema.key, ['id'])
   await db.query("SET TimeZone = 'UTC'; SET extra_float_digits = 1")
   const select = schema.columns.map((column, i) => `${expected(column)} AS v${i}`)
