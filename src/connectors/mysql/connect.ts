@@ -16,6 +16,8 @@ export interface Session {
 
 const BY_ERRNO: Record<number, ErrorCode> = {
   1040: 'RESOURCE_EXHAUSTED',
+  1203: 'RESOURCE_EXHAUSTED',
+  1226: 'RESOURCE_EXHAUSTED',
   1044: 'AUTH_FAILED',
   1045: 'AUTH_FAILED',
   1698: 'AUTH_FAILED',
@@ -29,6 +31,7 @@ const BY_ERRNO: Record<number, ErrorCode> = {
   3024: 'TIMEOUT',
   1205: 'DEADLOCK',
   1213: 'DEADLOCK',
+  1412: 'DEADLOCK',
   1927: 'CONNECTION_LOST',
   2013: 'CONNECTION_LOST',
 }

@@ -24,8 +24,8 @@ function between({ kind, at }: KeyColumn, low: string, high: string): string[] {
     case 'bytes':
       return [bytesBetween(low, high)]
     case 'text':
-      // Bytes of a character set of which nothing is known: any place will do that the server accepts.
-      return at === undefined ? [bytesBetween(low, high)] : textBetween(low, high)
+      // In bytes of a character set that we do not know, a mean would be no character.
+      return at === undefined ? [] : textBetween(low, high)
     case 'other':
       return []
   }
