@@ -1,7 +1,10 @@
+import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import type { Batch } from '../engine/batch/batch.ts'
+import { Crew } from '../engine/flow/crew.ts'
+import { drive } from '../engine/flow/drive.ts'
 import { Share } from '../engine/flow/share.ts'
-import type { ExtractSpec, Lane, LaneModule, Read, Source, TableSchema } from '../engine/ports.ts'
+import type { ExtractSpec, Lane, LaneModule, Range, Read, Source, TableSchema } from '../engine/ports.ts'
 
 /** How {@link readShared} reads: `lanes` at once, chunks of a random size up to `limit` rows. */
 export interface Sharing {
@@ -34,41 +37,26 @@ export async function readShared(source: Source, table: string, sharing: Sharing
   }
   const position = schema.columns.findIndex(({ name }) => name === 'n')
   const snapshot = await source.open(sharing.lanes, signal)
-  const lanes: Lane[] = []
+  let crew: Crew<Lane> | undefined
   try {
     const { openLane } = (await import(snapshot.ticket.module)) as LaneModule
-    for (let lane = 0; lane < snapshot.lanes; lane++) lanes.push(await openLane(snapshot.ticket.payload))
-    await snapshot.joined()
+    crew = await Crew.open('test', snapshot, () => openLane(snapshot.ticket.payload), assert.fail)
     const share = new Share<number[]>(await snapshot.ranges(read), 3)
-    let failed = false
-    const work = async (lane: Lane) => {
-      while (!failed) {
-        const step = share.next(snapshot.lanes)
-        if (step.kind === 'done') return
-        if (step.kind === 'wait') await new Promise(resolve => setTimeout(resolve, 1))
-        else if (step.kind === 'split')
-          share.split(step.piece, await snapshot.split(read, structuredClone(step.piece.range)))
-        else {
-          const rows: number[] = []
-          const write = (batch: Batch) => void rows.push(...numbers(batch, position))
-          const sink = { write, file: async () => {} }
-          const range = structuredClone(step.piece.range)
-          share.read(step.piece, rows, await lane.read(read, range, randomInt(1, sharing.limit + 1), sink))
-        }
+    const split = (range: Range) => snapshot.split(read, structuredClone(range))
+    const readChunk = async (lane: Lane, range: Range) => {
+      const result: number[] = []
+      const write = (batch: Batch) => void result.push(...numbers(batch, position))
+      const sink = { write, file: async () => {} }
+      return {
+        result,
+        rest: await lane.read(read, structuredClone(range), randomInt(1, sharing.limit + 1), sink),
       }
     }
-    await Promise.all(
-      lanes.map(lane =>
-        work(lane).catch(error => {
-          failed = true
-          throw error
-        }),
-      ),
-    )
+    await drive(share, crew, { split, read: readChunk }, signal)
     await snapshot.check()
     return { schema, rows: share.results.flat(), chunks: share.results.length }
   } finally {
-    await Promise.all(lanes.map(lane => lane.close()))
+    await crew?.close()
     await snapshot.close()
     await source.close()
   }

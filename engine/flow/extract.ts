@@ -3,7 +3,8 @@ import type { Part, Range, Snapshot } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { pathsOf } from '../staging/store.ts'
 import { ChunkSize } from './chunkSize.ts'
-import { Crew, isPassing } from './crew.ts'
+import { Crew } from './crew.ts'
+import { allSettled, drive } from './drive.ts'
 import type { Plan, PlannedRead } from './plan.ts'
 import { Share } from './share.ts'
 import { once, runFolder, type World } from './world.ts'
@@ -51,98 +52,48 @@ async function readGroup(world: World, connection: string, reads: PlannedRead[])
 }
 
 async function readTable(world: World, snapshot: Snapshot, crew: Crew<LaneHandle>, read: PlannedRead) {
+  const { observer } = world
   const task = `extract.${read.extract}`
   const ranges = await snapshot.ranges(read)
-  world.observer.started(task, read.since ? undefined : read.rows)
-  const parts = (await readRanges(world, snapshot, crew, read, ranges)).flat()
+  observer.started(task, read.since ? undefined : read.rows)
+  const { defaultChunkSize: least, maxChunkSize: most } = world.spec.chunking
+  const bytesPerRow = read.rows && read.bytes ? read.bytes / read.rows : undefined
+  const size = new ChunkSize({ least, most, batch: read.limits.bytes, bytesPerRow })
+  // Below half a chunk, a split saves less time than it takes.
+  const share = new Share<Part[]>(ranges, least / 2)
+  let chunks = 0
+  const readChunk = async (lane: LaneHandle, range: Range) => {
+    const limit = size.next(share.remaining + (range.rows ?? 0), crew.lanes.size)
+    let seen = 0
+    const progress = (rows: number) => {
+      seen += rows
+      observer.advanced(task, rows)
+    }
+    try {
+      // Every attempt has a number of its own, so that nothing a failed one left can be taken for another's.
+      const { parts, rest } = await lane.read(request(world, read, range, limit, chunks++), progress)
+      size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))
+      return { result: parts, rest }
+    } catch (error) {
+      observer.advanced(task, -seen)
+      throw error
+    }
+  }
+  const work = { split: (range: Range) => snapshot.split(read, range), read: readChunk }
+  await drive(share, crew, work, world.signal)
   await snapshot.check()
-  const rows = parts.reduce((sum, part) => sum + part.rows, 0)
-  world.observer.finished(task, read.since ? `since ${read.since.value}` : 'whole table')
+  const parts = share.results.flat()
+  observer.finished(task, read.since ? `since ${read.since.value}` : 'whole table')
   return {
     extract: read.extract,
     parts,
-    rows,
+    rows: sum(parts, 'rows'),
     watermark: await watermark(world, read, parts),
     note: snapshot.note,
   }
 }
 
-/** Reads that a chunk may fail before the extract does. */
-const ATTEMPTS = 3
-
-/** Reads all ranges with all lanes; the parts of each chunk, in the table's order. */
-async function readRanges(
-  world: World,
-  snapshot: Snapshot,
-  crew: Crew<LaneHandle>,
-  read: PlannedRead,
-  ranges: Range[],
-): Promise<Part[][]> {
-  const { defaultChunkSize: least, maxChunkSize: most } = world.spec.chunking
-  const share = new Share<Part[]>(ranges, least / 2)
-  const bytesPerRow = read.rows && read.bytes ? read.bytes / read.rows : undefined
-  const size = new ChunkSize({ least, most, batch: read.limits.bytes, bytesPerRow })
-  let changed = Promise.withResolvers<void>()
-  const tell = () => {
-    changed.resolve()
-    changed = Promise.withResolvers()
-  }
-  let chunks = 0
-  let broken = false
-  const work = async (first: LaneHandle): Promise<void> => {
-    let lane: LaneHandle | undefined = first
-    while (lane && !broken) {
-      world.signal.throwIfAborted()
-      const step = share.next(crew.lanes.size)
-      if (step.kind === 'done') return
-      if (step.kind === 'wait') {
-        await changed.promise
-        continue
-      }
-      const { piece } = step
-      if (step.kind === 'split') {
-        share.split(piece, await snapshot.split(read, piece.range))
-        tell()
-        continue
-      }
-      // Every attempt has a number of its own, so that nothing a failed one left can be taken for another's.
-      const limit = size.next(share.remaining + (piece.range.rows ?? 0), crew.lanes.size)
-      const asked = request(world, read, piece.range, limit, chunks++)
-      let counted = 0
-      const progress = (rows: number) => {
-        counted += rows
-        world.observer.advanced(`extract.${read.extract}`, rows)
-      }
-      try {
-        const { parts, rest } = await lane.read(asked, progress)
-        size.saw(
-          parts.reduce((sum, part) => sum + part.rows, 0),
-          parts.reduce((sum, part) => sum + part.bytes, 0),
-        )
-        share.read(piece, parts, rest)
-        tell()
-      } catch (error) {
-        if (!isPassing(error) || piece.failures + 1 === ATTEMPTS) throw error
-        world.observer.advanced(`extract.${read.extract}`, -counted)
-        share.failed(piece)
-        tell()
-        lane = await crew.replace(lane, error)
-      }
-    }
-  }
-  const guarded = async (lane: LaneHandle) => {
-    try {
-      await work(lane)
-    } catch (error) {
-      broken = true
-      throw error
-    } finally {
-      tell()
-    }
-  }
-  await allSettled([...crew.lanes].map(guarded))
-  return share.results
-}
+const sum = (parts: Part[], what: 'rows' | 'bytes') => parts.reduce((total, part) => total + part[what], 0)
 
 function request(world: World, read: PlannedRead, range: Range, limit: number, number: number) {
   const stem = `part-${String(number).padStart(5, '0')}`
@@ -168,10 +119,4 @@ async function watermark(world: World, read: PlannedRead, parts: Part[]): Promis
     `SELECT greatest(max(${column})${earlier})::VARCHAR AS high FROM read_parquet([${paths}])`,
   )
   return row!.high === null ? null : String(row!.high)
-}
-
-// The first failure stops the rest at their next step, but is thrown only when none of them is running any more.
-async function allSettled(running: Promise<void>[]): Promise<void> {
-  const outcomes = await Promise.allSettled(running)
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }

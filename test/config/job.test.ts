@@ -172,6 +172,11 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
     ],
   ],
   [
+    'a largest chunk below the smallest',
+    `${HEAD}chunking: { default_chunk_size: 500, max_chunk_size: 400 }\n`,
+    ['job.yaml:3:54: chunking.max_chunk_size: expected at least default_chunk_size; found 400'],
+  ],
+  [
     'an unknown connection',
     `${HEAD}extract:\n  m: { from: legcy, table: t }\n`,
     ['job.yaml:4:14: extract.m.from: no connection "legcy"; did you mean "legacy"?'],

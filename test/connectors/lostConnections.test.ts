@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
+import type { Source } from '../../engine/ports.ts'
 import { mysql } from '../../src/connectors/mysql/index.ts'
 import { postgres } from '../../src/connectors/postgres/index.ts'
 import { extractTables, type Result } from '../extraction.ts'
@@ -43,6 +44,35 @@ test('postgres: lanes whose connection is cut rejoin the snapshot; what they los
     }
   }
   assert.ok(cuts > 0)
+})
+
+test('postgres: without the connection that exported the snapshot nothing counts', async t => {
+  const db = await freshPostgres(t)
+  await db.query('CREATE TABLE big (id int PRIMARY KEY); INSERT INTO big SELECT generate_series(1, 5000)')
+  const source = sourceOf(postgres, db.url)
+  const broken = new Proxy(source, {
+    get: (_, name: keyof Source) => (name === 'open' ? open : source[name].bind(source)),
+  })
+  const open: Source['open'] = async (lanes, signal) => {
+    const snapshot = await source.open(lanes, signal)
+    return {
+      ...snapshot,
+      async ranges(read) {
+        const ranges = await snapshot.ranges(read)
+        const killed = await db.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND query LIKE '%pg_partition_tree%' AND pid <> pg_backend_pid()`,
+        )
+        assert.equal(killed.length, 1)
+        return ranges
+      },
+    }
+  }
+  for (const lanes of [1, 2])
+    await assert.rejects(
+      extractTables(broken, { ...extraction, tables: ['big'], lanes }, () => {}),
+      { code: 'CONNECTION_LOST' },
+    )
 })
 
 test('mysql: the other lanes read what a lane whose connection is cut lost', async t => {

@@ -199,12 +199,26 @@ describe('mysql ranges', async () => {
     }
   })
 
+  it('read since a value of the key itself are paged all the same', async () => {
+    await db.query(`drop table if exists t; create table t (n int primary key);
+      insert into t select seq from seq_1_to_3000; analyze table t`)
+    const since = { column: 'n', value: '2000' }
+    const { rows, chunks } = await read('t', { lanes: 2, limit: 100, since })
+    assert.deepEqual(
+      rows,
+      Array.from({ length: 1001 }, (_, index) => 2000 + index),
+    )
+    assert.ok(chunks > 9, `${chunks}`)
+  })
+
   it('read since a watermark, with an index on it or without', async () => {
     for (const index of ['', ', index (at)']) {
       await db.query(`drop table if exists t; create table t (n int primary key, at datetime(6)${index});
         insert into t select seq, '2026-01-01' + interval seq second from seq_1_to_3000; analyze table t`)
       const since = { column: 'at', value: '2026-01-01 00:45:00.000000' }
-      const { rows } = await read('t', { lanes: 2, limit: 100, since })
+      const { rows, chunks } = await read('t', { lanes: 2, limit: 100, since })
+      if (index) assert.equal(chunks, 1)
+      else assert.ok(chunks > 4)
       assert.deepEqual(
         rows.sort((a, b) => a - b),
         Array.from({ length: 301 }, (_, index) => 2700 + index),

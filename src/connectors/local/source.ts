@@ -64,7 +64,7 @@ export class LocalSource implements Source {
     return {
       lanes,
       ticket: { module: new URL('./lane.ts', import.meta.url).href, payload: { name: this.name } },
-      rejoinable: true,
+      rejoinable: false,
       joined: async () => {},
       ranges: read => this.files(read),
       split: async () => undefined,

@@ -65,14 +65,16 @@ export async function usableKey(session: Session, read: Read): Promise<Key | und
     `SELECT s.index_name AS index_name, s.column_name AS name, c.data_type AS type, c.character_set_name AS charset,
             c.collation_name AS collation,
             s.sub_part IS NULL AND s.collation = 'A' AND c.is_nullable = 'NO' AND s.index_type = 'BTREE' AS plain
-       FROM information_schema.statistics s JOIN information_schema.columns c
+       FROM information_schema.statistics s LEFT JOIN information_schema.columns c
          ON c.table_schema = s.table_schema AND c.table_name = s.table_name AND c.column_name = s.column_name
       WHERE s.table_schema = ${database} AND s.table_name = ${literal(name)} AND s.non_unique = 0
       ORDER BY s.index_name <> 'PRIMARY', s.index_name, s.seq_in_index`,
   )
   const staged = read.columns.filter(column => column.name !== REJECTED).map(column => column.name)
   for (const [index, columns] of Map.groupBy(parts, part => part.index_name!)) {
-    if (!columns.every(({ plain, type }) => Number(plain) === 1 && KINDS[type!.toLowerCase()])) continue
+    // An expression in place of a column has no type.
+    if (!columns.every(({ plain, type }) => Number(plain) === 1 && KINDS[(type ?? '').toLowerCase()]))
+      continue
     return { index, columns: columns.map(column => keyColumn(column, staged)) }
   }
   return undefined

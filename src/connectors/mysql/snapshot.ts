@@ -77,22 +77,12 @@ async function lockReads(session: Session, signal: AbortSignal): Promise<string 
 /** One range: the engine asks for splits as its lanes need them. */
 async function rangesOf(session: Session, read: Read): Promise<Range[]> {
   const { table } = read.options as { table: string }
-  const { rows, indexed } = await estimate(session, read, table)
-  const key = indexed ? undefined : await usableKey(session, read)
-  if (key) return [keyedRange(read, key, {}, rows)]
-  return [{ label: `${table}, all rows`, rows, payload: {} satisfies RangePayload }]
-}
-
-// The planner's own estimate: the table's statistics, or the index's where `since` can use one. Such an index finds
-// the few new rows at once, where paging by the key would have to look at all.
-async function estimate(session: Session, read: Read, table: string) {
+  const key = await usableKey(session, read)
   const where = read.since ? ` WHERE ${sinceSql(read)}` : ''
-  const plan = await ask<{ rows: string | null; type: string | null }>(
-    session,
-    `EXPLAIN SELECT * FROM ${tableName(table)}${where}`,
-  )
-  return {
-    rows: Math.max(0, ...plan.map(step => Number(step.rows ?? 0))),
-    indexed: read.since !== undefined && plan.every(({ type }) => type === 'range' || type === 'ref'),
-  }
+  const plan = await ask(session, `EXPLAIN SELECT * FROM ${tableName(table)}${where}`)
+  const rows = Math.max(0, ...plan.map(step => Number(step.rows ?? 0)))
+  // Another index finds the few new rows at once, where paging by the key would have to look at all.
+  const elsewhere = read.since && plan.every(step => step.key != null && step.key !== key?.index)
+  if (key && !elsewhere) return [keyedRange(read, key, {}, rows)]
+  return [{ label: `${table}, all rows`, rows, payload: {} satisfies RangePayload }]
 }
