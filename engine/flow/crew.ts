@@ -66,7 +66,7 @@ export class Crew<Lane extends { close(): Promise<void> }> {
     this.lanes.delete(lane)
     if (fresh) this.lanes.add(fresh)
     else if (this.lanes.size === 0) throw error
-    const outcome = fresh ? 'a new lane reads it again' : `${this.lanes.size} other lanes go on`
+    const outcome = fresh ? 'a new one takes its place' : `lanes left: ${this.lanes.size}`
     this.note(`${this.name}: a lane failed, ${outcome}: ${(error as Error).message}`)
     return fresh
   }

@@ -123,23 +123,29 @@ describe('mysql ranges', async () => {
             assert.deepEqual(result.rows, await ordered(names))
           },
         ),
-        { numRuns: 3 },
+        { numRuns: 2 },
       )
     }
   })
 
   it('are cut in about equal halves, also where keys are skewed, and paged in the order of the index', async () => {
     const tables = {
-      even: ['id bigint', 'select seq * 10, seq from seq_1_to_20000'],
-      skewed: ['id bigint', 'select seq + if(seq % 2000 = 0, seq << 40, 0), seq from seq_1_to_20000'],
+      even: ['id bigint', 'select seq * 10, seq from seq_1_to_10000'],
+      skewed: ['id bigint', 'select seq + if(seq % 2000 = 0, seq << 40, 0), seq from seq_1_to_10000'],
       names: [
         'id varchar(40) collate utf8mb4_unicode_ci',
-        "select concat('Member-', seq), seq from seq_1_to_20000",
+        "select concat('Member-', seq), seq from seq_1_to_10000",
       ],
-      tenants: ['tenant int, id bigint', 'select if(seq % 50 = 0, seq, 7777), seq, seq from seq_1_to_20000'],
+      amounts: ['id decimal(20,4)', 'select seq * 1.5 - 100, seq from seq_1_to_10000'],
+      hashes: ['id varbinary(32)', 'select unhex(md5(seq)), seq from seq_1_to_10000'],
+      codes: [
+        'id varchar(20) character set latin1',
+        'select conv(seq * 7919, 10, 36), seq from seq_1_to_10000',
+      ],
+      tenants: ['tenant int, id bigint', 'select if(seq % 50 = 0, seq, 7777), seq, seq from seq_1_to_10000'],
       days: [
         'at datetime, id int',
-        "select '2026-01-01' + interval seq div 900 day, seq, seq from seq_1_to_20000",
+        "select '2026-01-01' + interval seq div 900 day, seq, seq from seq_1_to_10000",
       ],
     }
     for (const [table, [columns, rows]] of Object.entries(tables)) {
@@ -173,8 +179,8 @@ describe('mysql ranges', async () => {
           assert.doesNotMatch(step!.Extra, /filesort|temporary/)
         }
         const [half, third, fourth] = counts as [number, number, number]
-        assert.equal(half + third + fourth, 20000)
-        assert.ok(half > 3500 && third > 800 && fourth > 800, `${table}: ${counts}`)
+        assert.equal(half + third + fourth, 10000)
+        assert.ok(half > 1700 && third > 400 && fourth > 400, `${table}: ${counts}`)
       } finally {
         await snapshot.close()
       }
