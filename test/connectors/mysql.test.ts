@@ -115,7 +115,7 @@ async function readTable(
   try {
     lanes.push(...(await openLanes(snapshot)))
     const ranges = await snapshot.ranges(read)
-    while (ranges.length < snapshot.lanes) {
+    while (ranges.length < snapshot.lanes && ranges[0]!.rows! > 1000) {
       const halves = await snapshot.split(read, ranges[0]!)
       if (!halves) break
       ranges.splice(0, 1, ...halves)
