@@ -164,7 +164,7 @@ describe('mysql failures', async () => {
     }
     const nowhere = { write() {}, file: async () => {} }
     await assert.rejects(
-      lane!.read(read, { label: 'all rows', payload: {} }, nowhere),
+      lane!.read(read, { label: 'all rows', payload: {} }, 1000, nowhere),
       (error: EngineError) => {
         assert.ok(error.retryable && error.hint)
         return failsWith('DEADLOCK', /^legacy: /)(error)
@@ -215,7 +215,7 @@ describe('mysql failures', async () => {
     }
     const sink = { write, file: async () => {} }
     await assert.rejects(
-      lane!.read(read, { label: 'all rows', payload: {} }, sink),
+      lane!.read(read, { label: 'all rows', payload: {} }, 1000, sink),
       failsWith('CONNECTION_LOST', /^legacy: /),
     )
     await killed

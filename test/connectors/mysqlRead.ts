@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type Batch, isValid, type Vector } from '../../engine/batch/batch.ts'
 import { REJECTED } from '../../engine/batch/builder.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { Chunk, ExtractSpec, Lane, LaneModule, Read, Snapshot, Source } from '../../engine/ports.ts'
+import type { ExtractSpec, Lane, LaneModule, Range, Read, Snapshot, Source } from '../../engine/ports.ts'
 import type { Column, InexactPolicy } from '../../engine/types/logical.ts'
 import { mysql } from '../../src/connectors/mysql/index.ts'
 
@@ -67,12 +67,23 @@ export async function openLanes(snapshot: Snapshot): Promise<Lane[]> {
   return lanes
 }
 
-async function readLane(lane: Lane, read: Read, chunks: Chunk[]): Promise<Value[][]> {
+async function readLane(
+  lane: Lane,
+  read: Read,
+  ranges: Range[],
+): Promise<{ rows: Value[][]; chunks: number }> {
   const rows: Value[][] = []
-  const sink = { write: (batch: Batch) => rows.push(...rowsOf(batch)), file: async () => {} }
-  for (let chunk = chunks.shift(); chunk; chunk = chunks.shift())
-    await lane.read(structuredClone(read), chunk, { ...sink, write: batch => void sink.write(batch) })
-  return rows
+  const write = (batch: Batch) => void rows.push(...rowsOf(batch))
+  let chunks = 0
+  for (let range = ranges.shift(); range; range = ranges.shift()) {
+    const rest = await lane.read(structuredClone(read), structuredClone(range), 1700, {
+      write,
+      file: async () => {},
+    })
+    if (rest) ranges.push(rest)
+    chunks++
+  }
+  return { rows, chunks }
 }
 
 /** Describes and reads a whole table with two lanes. */
@@ -99,10 +110,16 @@ export async function readTable(
   const lanes: Lane[] = []
   try {
     lanes.push(...(await openLanes(snapshot)))
-    const chunks = await snapshot.chunks(read)
-    const { length } = chunks
-    const rows = (await Promise.all(lanes.map(lane => readLane(lane, read, chunks)))).flat()
-    return { rows, columns, key: schema.key, chunks: length, note: snapshot.note }
+    const ranges = await snapshot.ranges(read)
+    while (ranges.length < snapshot.lanes && ranges[0]!.rows! > 1000) {
+      const halves = await snapshot.split(read, ranges[0]!)
+      if (!halves) break
+      ranges.splice(0, 1, ...halves)
+    }
+    const results = await Promise.all(lanes.map(lane => readLane(lane, read, ranges)))
+    const rows = results.flatMap(result => result.rows)
+    const chunks = results.reduce((sum, result) => sum + result.chunks, 0)
+    return { rows, columns, key: schema.key, chunks, note: snapshot.note }
   } finally {
     await Promise.all(lanes.map(lane => lane.close()))
     await snapshot.close()

@@ -1,8 +1,8 @@
 import type { PrepareStatementInfo } from 'mysql2'
 import type { Batch } from '../../../engine/batch/batch.ts'
-import { BatchBuilder } from '../../../engine/batch/builder.ts'
+import { BatchBuilder, type ColumnBuilder } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { Read, Sink } from '../../../engine/ports.ts'
+import type { Read } from '../../../engine/ports.ts'
 import { engineError, type Session } from './connect.ts'
 import { RowDecoder, type WireColumn } from './decode.ts'
 import { converse, type Receiver } from './wire.ts'
@@ -18,6 +18,12 @@ export interface ServerError extends Error {
   errno: number
 }
 
+/** A look at one row while it lies in the builder: `take` is called once, with the row at `position`, from 1. */
+export interface Watch {
+  position: number
+  take(columns: ColumnBuilder[], row: number): void
+}
+
 /**
  * Takes the answer to COM_STMT_EXECUTE: a count, as many column definitions, EOF, rows, EOF (MySQL Internals,
  * "Binary Protocol Resultset"). Batches go to `write` as they fill. A server's error ends the answer and is kept
@@ -29,15 +35,17 @@ export class ResultReader implements Receiver {
   private readonly part: string
   private readonly write: (batch: Batch) => void
   private readonly builder: BatchBuilder
+  private readonly watch: Watch | undefined
   private readonly wire: WireColumn[] = []
   private awaited = -1
   private decoder: RowDecoder | undefined
 
   /** `part` names the chunk whose rows are counted, for messages. */
-  constructor(read: Read, part: string, write: (batch: Batch) => void) {
+  constructor(read: Read, part: string, write: (batch: Batch) => void, watch?: Watch) {
     this.read = read
     this.part = part
     this.write = write
+    this.watch = watch
     this.builder = new BatchBuilder(read.where, read.columns, read.limits)
   }
 
@@ -45,6 +53,8 @@ export class ResultReader implements Receiver {
     const first = from < to ? bytes[from] : undefined
     if (this.decoder !== undefined && first === OK) {
       this.decoder.decode(bytes, from, to)
+      if (this.decoder.position === this.watch?.position)
+        this.watch.take(this.builder.columns, this.builder.rows - 1)
       if (this.builder.full) this.flush()
       return false
     }
@@ -101,16 +111,9 @@ export class ResultReader implements Receiver {
   }
 }
 
-/** Runs a query as a prepared statement and writes its rows as batches of the read's columns. */
-export async function readResult(
-  session: Session,
-  sql: string,
-  read: Read,
-  part: string,
-  sink: Sink,
-): Promise<void> {
+/** Runs a query as a prepared statement and gives its answer to `reader`. */
+export async function readResult(session: Session, sql: string, reader: ResultReader): Promise<void> {
   const { name, connection } = session
-  const reader = new ResultReader(read, part, batch => sink.write(batch))
   const statement = await new Promise<PrepareStatementInfo>((resolve, reject) => {
     connection.prepare(sql, (error, prepared) =>
       error ? reject(engineError(name, error)) : resolve(prepared),

@@ -26,7 +26,7 @@ export async function record(url: string, spec: ExtractSpec): Promise<Recorded> 
   const pieces: Buffer[] = []
   try {
     const table = (spec.options as { table: string }).table
-    const answer = converse(client, 'pg', `COPY (${selectSql(read, { table })}) TO STDOUT (FORMAT binary)`, {
+    const answer = converse(client, 'pg', `COPY (${selectSql(read, table)}) TO STDOUT (FORMAT binary)`, {
       message() {},
     })
     socketOf(client).on('data', piece => pieces.push(Buffer.from(piece)))

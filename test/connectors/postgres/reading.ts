@@ -1,6 +1,6 @@
 import type { Batch } from '../../../engine/batch/batch.ts'
 import { planRead } from '../../../engine/flow/plan.ts'
-import type { Chunk, ExtractSpec, LaneModule, Read } from '../../../engine/ports.ts'
+import type { ExtractSpec, LaneModule, Range, Read } from '../../../engine/ports.ts'
 import { PostgresSource } from '../../../src/connectors/postgres/source.ts'
 import { serverText } from './serverText.ts'
 
@@ -22,16 +22,18 @@ export async function readTable(
   spec: ExtractSpec,
   onBatch: (batch: Batch) => void,
   { limits = { rows: 64, bytes: 1 << 20 }, ...rest }: Partial<Read> = {},
-): Promise<{ read: Read; chunks: Chunk[] }> {
+): Promise<{ read: Read; chunks: number }> {
   const source = new PostgresSource({ name: 'pg', url })
   const read: Read = { ...planRead({ spec, schema: await source.describe(spec), limits }), ...rest }
   const snapshot = await source.open(1)
   const module = (await import(snapshot.ticket.module)) as LaneModule
   const lane = await module.openLane(snapshot.ticket.payload)
   try {
-    const chunks = await snapshot.chunks(read)
+    const ranges: (Range | undefined)[] = await snapshot.ranges(read)
     const sink = { write: onBatch, file: async () => {} }
-    for (const chunk of chunks) await lane.read(read, chunk, sink)
+    let chunks = 0
+    for (const first of ranges)
+      for (let range = first; range; chunks++) range = await lane.read(read, range, 4 * limits.rows, sink)
     return { read, chunks }
   } finally {
     await lane.close()
@@ -45,7 +47,7 @@ export async function readRows(
   url: string,
   spec: ExtractSpec,
   options?: Partial<Read>,
-): Promise<{ read: Read; chunks: Chunk[]; rows: (string | null)[][] }> {
+): Promise<{ read: Read; chunks: number; rows: (string | null)[][] }> {
   const rows: (string | null)[][] = []
   const collect = (batch: Batch) => {
     for (let row = 0; row < batch.rows; row++) rows.push(batch.vectors.map(vector => serverText(vector, row)))
