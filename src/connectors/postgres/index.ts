@@ -22,7 +22,7 @@ export const postgres = defineConnector({
     snapshot: true,
     parallel: true,
     incremental: true,
-    modes: ['merge'],
+    modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
   },
   types: TYPES,
   targetType: stagingType,

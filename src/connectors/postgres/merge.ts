@@ -1,6 +1,8 @@
 import { EngineError } from '../../../engine/errors.ts'
-import type { PlannedLoad } from '../../../engine/ports.ts'
+import type { StagedLoad } from '../../../engine/ports.ts'
 import { type LogicalType, typeName } from '../../../engine/types/logical.ts'
+import { ownColumns } from '../dialect.ts'
+import { checkHistory } from '../scd2.ts'
 
 /** A column of the target table as the catalog has it; domains are resolved to what they are made of. */
 export interface TargetColumn {
@@ -83,13 +85,21 @@ export function fit(type: LogicalType, column: TargetColumn): 'assign' | 'parse'
 }
 
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
-export function checkTarget(load: PlannedLoad, columns: TargetColumn[], where: string): void {
+export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: string): void {
   const refuse = (message: string, hint: string) => {
     throw new EngineError('TARGET_INCOMPATIBLE', `${where}${message}`, { hint })
   }
   const find = (name: string) => columns.find(column => column.name === name)
   const named = load.columns.map(({ name, type }) => ({ name, native: stagingType(type) }))
-  if (load.stamp) named.push({ name: load.stamp, native: 'timestamptz' })
+  const own = ownColumns(load)
+  named.push(...own.map(({ name, type }) => ({ name, native: stagingType(type) })))
+  for (const { name } of own)
+    if (load.columns.some(column => column.name === name))
+      refuse(
+        `.${name}: the load keeps it itself`,
+        `Leave ${name} out of ${load.from}, or name another column.`,
+      )
+  checkHistory(load, where)
   for (const { name, native } of named)
     if (!find(name))
       refuse(
@@ -105,6 +115,12 @@ export function checkTarget(load: PlannedLoad, columns: TargetColumn[], where: s
         `Cast ${name} in ${load.from}, or change the column to ${stagingType(type)}.`,
       )
   }
+  for (const { name, type } of own)
+    if (!fit(type, find(name)!))
+      refuse(
+        `.${name}: is ${find(name)!.native}, and the load keeps ${typeName(type)} in it`,
+        `Change the column to ${stagingType(type)}, or name another one.`,
+      )
   for (const { name, required } of columns)
     if (required && !named.some(column => column.name === name))
       refuse(
@@ -114,7 +130,7 @@ export function checkTarget(load: PlannedLoad, columns: TargetColumn[], where: s
 }
 
 /** {@link MergeTables}' expressions for a table's columns. */
-export function expressions(load: PlannedLoad, columns: TargetColumn[]) {
+export function expressions(load: StagedLoad, columns: TargetColumn[]) {
   const kind = (name: string) => load.columns.find(column => column.name === name)!.type
   const find = (name: string) => columns.find(column => column.name === name)!
   const cast = (name: string, expression: string): string => {
