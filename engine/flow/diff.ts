@@ -84,6 +84,7 @@ async function diffLoad(
 ): Promise<Changes> {
   const { observer } = world
   observer.started(`diff.${load.table}`)
+  if (load.key.length === 0) return exchange(world, load, table, lastRun)
   const identity = identityOf(load)
   const next = await writeState(world, load, identity, table)
   const last = lastRun ? await lastState(world, load, identity, lastRun) : undefined
@@ -97,6 +98,34 @@ async function diffLoad(
     ? `${inserts} to insert, ${updates} to update, ${deletes} to delete`
     : `${inserts} rows, first load`
   observer.finished(`diff.${load.table}`, note)
+  return changes
+}
+
+/** Rows without a key cannot be compared: all of them, beside how many there were the last time. */
+async function exchange(
+  world: World,
+  load: PlannedLoad,
+  table: Transformed,
+  lastRun: string | undefined,
+): Promise<Changes> {
+  const { root, spec, run, observer } = world
+  const last = lastRun
+    ? await readManifest<LoadState>(root, stateManifest(spec.job, lastRun, load.table))
+    : undefined
+  const upserts = await rowParts(world, load, table)
+  const rows = upserts.reduce((sum, part) => sum + part.rows, 0)
+  const state: LoadState = { columns: load.columns, tag: '', rows, parts: [], table: { file: table.file! } }
+  await writeManifest(root, stateManifest(spec.job, run, load.table), state)
+  const counts = {
+    rows,
+    inserts: rows,
+    updates: 0,
+    deletes: Math.max(0, (last?.rows ?? 0) - rows),
+    duplicates: 0,
+  }
+  const changes: Changes = { load, whole: true, upserts, keys: [], before: last?.rows, counts }
+  guard(`${load.to}.${load.table}`, changes)
+  observer.finished(`diff.${load.table}`, `${rows} rows, all exchanged`)
   return changes
 }
 

@@ -9,7 +9,7 @@ import { scd2Sql } from './scd2.ts'
 export interface Executor {
   /** Rows that the statement inserted, updated (matched and written) or deleted. */
   change(sql: string): Promise<number>
-  /** The numbers of a query's one row, by position. */
+  /** The numbers of a query's one row, by position; its columns have names of their own. */
   count(sql: string): Promise<number[]>
 }
 
@@ -68,7 +68,7 @@ async function exchange(load: StagedLoad, rows: number, tables: LoadTables, run:
   let updated = 0
   if (load.key.length > 0 && removing > 0)
     [kept = 0, updated = 0] = await run.count(
-      `SELECT count(*), count(CASE WHEN ${differing(tables, comparedColumns(load))} THEN 1 END)
+      `SELECT count(*) AS kept, count(CASE WHEN ${differing(tables, comparedColumns(load))} THEN 1 END) AS updated
        FROM ${target} AS t JOIN ${staging} AS s ON ${sameKey(load, tables)} WHERE ${old}`,
     )
   const deleted = load.key.length > 0 ? removing - kept : removing
