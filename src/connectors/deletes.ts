@@ -10,9 +10,12 @@ export function deletesRows({ mode, deletes }: StagedLoad): boolean {
 export function goneSql(load: StagedLoad, tables: LoadTables): string {
   const key = (table: string, alias: string) =>
     `EXISTS (SELECT 1 FROM ${table} AS ${alias} WHERE ${sameKey(load, tables, 't', alias)})`
-  const gone = load.whole
-    ? `NOT ${key(tables.staging, 's')} AND NOT ${key(tables.keys, 'k')}`
-    : key(tables.keys, 'k')
+  const unknown = `NOT ${key(tables.staging, 's')}`
+  const gone = !load.whole
+    ? key(tables.keys, 'k')
+    : load.mode === 'replace'
+      ? unknown
+      : `${unknown} AND NOT ${key(tables.keys, 'k')}`
   return `${liveSql(load, tables)} AND ${gone}`
 }
 

@@ -1,99 +1,19 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
-import { Workers } from '../../engine/pool/pool.ts'
-import type { LoadCommit, StagedLoad, Target } from '../../engine/ports.ts'
+import { after, describe, test } from 'node:test'
+import type { Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
-import { rowsOf } from '../../engine/staging/parquet.ts'
-import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
 import { PostgresTarget } from '../../src/connectors/postgres/target.ts'
 import { freshPostgres } from '../servers.ts'
+import { commitOf, loading, rows, signal } from './loading.ts'
 
-const signal = new AbortController().signal
-let duck: Duck
-let workers: Workers
-let folder: string
+const { load: loadWith, stage, path, rowsOfQuery } = loading()
 const postgres = await freshPostgres()
-let parts = 0
 
-before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'nightfreight-targets-'))
-  duck = await Duck.open({})
-  workers = new Workers(2)
-})
-after(async () => {
-  await workers.close()
-  duck.close()
-  rmSync(folder, { recursive: true })
-})
-
-/** Writes a query's rows as a part. */
-async function part(sql: string): Promise<{ path: string; columns: Column[]; rows: number }> {
-  const path = join(folder, `part-${parts++}.parquet`)
-  await duck.run(`COPY (${sql}) TO ${quote(path)} (FORMAT parquet)`)
-  const described = await duck.rows(`DESCRIBE ${sql}`)
-  const columns = described.map(({ column_name, column_type }): Column => {
-    const type = typeFromName(String(column_type))
-    assert.ok(type, String(column_type))
-    return { name: String(column_name), type, nullable: true, native: String(column_type) }
-  })
-  return { path, columns, rows: await rowsOf(path) }
-}
-
-async function stage(target: Target, loadId: string, spec: Partial<StagedLoad>, sql: string) {
-  const { path, columns, rows } = await part(sql)
-  const load: StagedLoad = {
-    table: 't',
-    to: 'w',
-    from: 'm',
-    mode: 'merge',
-    key: ['id'],
-    insertOnly: [],
-    deletes: 'keep',
-    partitionBy: [],
-    compare: [],
-    ignore: [],
-    scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
-    guard: { maxDeleteShare: 0.1, allowEmpty: false },
-    whole: false,
-    ...spec,
-    columns,
-  }
-  const request = {
-    loadId,
-    job: 'j',
-    load,
-    paths: [path],
-    rows,
-    keyPaths: [],
-    keys: 0,
-    lanes: 2,
-    progress: () => {},
-  }
-  await target.stage({ ...request, offload: workers.offload }, signal)
-  return load
-}
-
-const commitOf = (loadId: string, ...loads: StagedLoad[]): LoadCommit => ({
-  loadId,
-  job: 'j',
-  run: loadId,
-  runAt: new Date('2026-01-31T02:00:00Z'),
-  loads,
-  syncPoints: [{ extract: 'members', value: `at ${loadId}`, run: loadId }],
-})
-
-async function load(target: Target, loadId: string, spec: Partial<StagedLoad>, sql: string) {
-  const planned = await stage(target, loadId, spec, sql)
-  const { counts } = await target.commit(commitOf(loadId, planned), signal)
-  const { inserted, updated, unchanged } = counts[0]!
+async function load(...args: Parameters<typeof loadWith>) {
+  const { inserted, updated, unchanged } = await loadWith(...args)
   return { inserted, updated, unchanged }
 }
-
-const rows = (...values: string[]) => `SELECT * FROM (VALUES ${values.join(', ')})`
 
 interface Kind {
   name: string
@@ -114,7 +34,7 @@ const kinds: Kind[] = [
   },
   {
     name: 'duckdb',
-    open: async () => new DuckdbTarget(join(folder, `db-${parts++}.duckdb`), 'w'),
+    open: async () => new DuckdbTarget(path('db'), 'w'),
     read: async (target, sql) => {
       // Another handle on the same file: closed first, since the target opens it again on demand.
       await target.close()
@@ -301,7 +221,7 @@ describe('postgres encodes', () => {
     const [theirs] = await postgres.query<Record<string, string>>(
       `SELECT sum(d)::text AS d, sum(d % 1000003)::text AS r, sum(length(b) + length(s))::text AS l, sum(id)::text AS id FROM lots`,
     )
-    const [ours] = await duck.rows(
+    const [ours] = await rowsOfQuery(
       `SELECT sum(d)::VARCHAR AS d, sum(d % 1000003)::VARCHAR AS r, sum(octet_length(b) + length(s))::VARCHAR AS l, sum(id)::VARCHAR AS id FROM (${typed})`,
     )
     assert.deepEqual({ ...theirs }, { ...ours })
@@ -367,13 +287,15 @@ describe('postgres tables made by others', () => {
 })
 
 test('a DuckDB table takes what it holds exactly, and nothing else', async () => {
-  const target = new DuckdbTarget(join(folder, 'exact.duckdb'), 'w')
+  const file = path('exact')
+  const target = new DuckdbTarget(file, 'w')
+  let loads = 0
   const into = async (native: string, value: string) => {
     await target.close()
-    const writer = await Duck.open({ path: join(folder, 'exact.duckdb') })
+    const writer = await Duck.open({ path: file })
     await writer.run(`CREATE OR REPLACE TABLE t (id INTEGER PRIMARY KEY, x ${native})`)
     writer.close()
-    return load(target, `L${parts}`, {}, `SELECT 1 AS id, ${value} AS x`)
+    return load(target, `L${loads++}`, {}, `SELECT 1 AS id, ${value} AS x`)
   }
   const refused: [string, string][] = [
     ['DECIMAL(10,1)', '1.25::DECIMAL(10,2)'],

@@ -47,6 +47,12 @@ export function stagingType(type: LogicalType): string {
 const TEXTS = ['text', 'varchar', 'bpchar', 'citext']
 const PARSED = ['json', 'jsonb', 'uuid', 'xml', 'hstore', 'ltree', 'interval', 'tsvector']
 
+/** Precision and scale of a numeric by its typmod, ((precision << 16) | scale) + 4; undefined where it has none. */
+export function numericOf(typmod: number): { precision: number; scale: number } | undefined {
+  if (typmod < 4) return undefined
+  return { precision: ((typmod - 4) >> 16) & 0xffff, scale: (((typmod - 4) & 0x7ff) ^ 1024) - 1024 }
+}
+
 /**
  * How values of a type get into a column exactly: `assign` by the server's own assignment, which raises where a value
  * does not fit; `parse` by an explicit cast from text, to types that have no length to cut to; undefined: not at all.
@@ -55,7 +61,7 @@ export function fit(type: LogicalType, column: TargetColumn): 'assign' | 'parse'
   const { typname, category, typmod } = column
   const given = (exact: boolean) => (exact ? 'assign' : undefined)
   if (type.kind !== 'text' && type.kind !== 'binary' && TEXTS.includes(typname)) return 'assign'
-  const scale = typmod < 4 ? Infinity : (((typmod - 4) & 0x7ff) ^ 1024) - 1024
+  const scale = numericOf(typmod)?.scale ?? Infinity
   const fine = typmod < 0 || typmod >= 6
   switch (type.kind) {
     case 'bool':

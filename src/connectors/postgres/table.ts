@@ -25,10 +25,11 @@ export async function createTable(
 export async function finishTable(
   session: TargetSession,
   load: StagedLoad,
+  where: string,
   signal: AbortSignal,
 ): Promise<void> {
   const key = tableKey(load)
   if (key.length === 0) return
   const list = key.map(quoteIdent).join(', ')
-  await session.query(`ALTER TABLE ${quoteTable(load.table)} ADD PRIMARY KEY (${list})`, [], signal)
+  await session.query(`ALTER TABLE ${quoteTable(load.table)} ADD PRIMARY KEY (${list})`, [], signal, where)
 }

@@ -1,3 +1,4 @@
+import { EngineError } from '../../../engine/errors.ts'
 import type {
   CommitResult,
   LoadCommit,
@@ -12,6 +13,7 @@ import { applyLoad, type Executor } from '../apply.ts'
 import { type LoadTables, standard } from '../dialect.ts'
 import { type Access, quoteIdent, quoteTable } from './connect.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
+import { findMisfit } from './misfit.ts'
 import { TargetSession } from './session.ts'
 import { describeTable } from './source.ts'
 import { dropTables, stageLoad, stagingNames } from './staging.ts'
@@ -78,7 +80,7 @@ export class PostgresTarget implements Target {
       counts = await this.merge(commit, signal)
     } catch (error) {
       await this.session.query('ROLLBACK').catch(() => {})
-      throw error
+      throw (await this.explain(error, commit).catch(() => undefined)) ?? error
     }
     if (!counts) {
       await this.session.query('ROLLBACK')
@@ -125,9 +127,10 @@ export class PostgresTarget implements Target {
     return counts
   }
 
-  private async apply(load: StagedLoad, commit: LoadCommit, signal: AbortSignal): Promise<LoadCounts> {
-    const query = (sql: string) => this.session.query(sql, [], signal)
+  private async apply(planned: StagedLoad, commit: LoadCommit, signal: AbortSignal): Promise<LoadCounts> {
+    const load = await this.keyed(planned)
     const where = `${this.name}.${load.table}`
+    const query = (sql: string) => this.session.query(sql, [], signal, where)
     const target = quoteTable(load.table)
     const created = !(await this.has(target))
     if (created) await createTable(this.session, load, signal)
@@ -148,12 +151,32 @@ export class PostgresTarget implements Target {
     }
     const counts = await applyLoad(load, commit.runAt, tables, executor, created)
     if (created) {
-      await finishTable(this.session, load, signal)
+      await finishTable(this.session, load, where, signal)
       // The planner knows nothing of a table that autovacuum has not seen yet.
       await query(`ANALYZE ${target}`)
     }
     await query(`DROP TABLE ${staging}, ${keys}`)
     return counts
+  }
+
+  /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */
+  private async keyed(load: StagedLoad): Promise<StagedLoad> {
+    if (load.mode !== 'replace' || load.key.length > 0) return load
+    const { key = [] } = (await this.describe(load.table)) ?? {}
+    return key.every(name => load.columns.some(column => column.name === name)) ? { ...load, key } : load
+  }
+
+  /** The value that a load failed by, where the server did not name it; staging tables outlive the rollback. */
+  private async explain(error: unknown, { loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
+    if (!(error instanceof EngineError) || error.code !== 'DATA_INVALID') return undefined
+    for (const load of loads) {
+      const columns = await targetColumns(this.session, load.table)
+      if (columns.length === 0) continue
+      const { rows } = stagingNames(loadId, load)
+      const found = await findMisfit(this.session, load, columns, rows, `${this.name}.${load.table}`)
+      if (found) return found
+    }
+    return undefined
   }
 
   private async check(load: StagedLoad): Promise<void> {
