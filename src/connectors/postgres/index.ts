@@ -23,6 +23,7 @@ export const postgres = defineConnector({
     parallel: true,
     incremental: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
+    partitions: true,
   },
   types: TYPES,
   targetType: stagingType,

@@ -14,6 +14,7 @@ import { type LoadTables, standard } from '../dialect.ts'
 import { type Access, quoteIdent, quoteTable } from './connect.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
 import { findMisfit } from './misfit.ts'
+import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { TargetSession } from './session.ts'
 import { describeTable } from './source.ts'
 import { dropTables, stageLoad, stagingNames } from './staging.ts'
@@ -149,7 +150,9 @@ export class PostgresTarget implements Target {
       change: async sql => (await query(sql)).count,
       count: async sql => Object.values((await query(sql)).rows[0]!).map(Number),
     }
+    if (!created) await ensurePartitions(load, tables, query)
     const counts = await applyLoad(load, commit.runAt, tables, executor, created)
+    await dropOldPartitions(load, commit.runAt, tables, query)
     if (created) {
       await finishTable(this.session, load, where, signal)
       // The planner knows nothing of a table that autovacuum has not seen yet.
