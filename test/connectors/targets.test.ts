@@ -143,6 +143,78 @@ for (const { name, open, read } of kinds)
       await target.close()
     })
 
+    test('a deleted row is marked with the time of the commit, once, and unmarked when it is back', async () => {
+      await fresh()
+      const spec = { deletes: 'soft' as const, deletedAt: 'gone', stamp: 'at' }
+      const sql = (...values: string[]) => `${rows(...values)} AS v(id, x)`
+      await load(target, 'L1', spec, sql('(1, 1)', '(2, 2)', '(3, 3)'))
+      const none = 'SELECT 1 AS id, 1 AS x LIMIT 0'
+      assert.equal((await loadWith(target, 'L2', spec, none, 'SELECT 2 AS id')).deleted, 1)
+      const times = `SELECT id, x, CAST(gone AS text) AS gone, gone = "at" AS stamped FROM t ORDER BY id`
+      const [, marked] = await read(target, times)
+      assert.equal(marked!.stamped, true)
+      assert.equal((await loadWith(target, 'L3', spec, none, 'SELECT 2 AS id')).deleted, 0)
+      assert.equal((await read(target, times))[1]!.gone, marked!.gone)
+      assert.deepEqual(await load(target, 'L4', spec, sql('(2, 2)')), {
+        inserted: 0,
+        updated: 1,
+        unchanged: 0,
+      })
+      assert.equal((await read(target, times))[1]!.gone, null)
+      await target.close()
+    })
+
+    test('a late version is put between, ends where it is followed, and never becomes the current one', async () => {
+      await fresh()
+      const spec = { mode: 'scd2' as const, newer: 'seen', deletes: 'hard' as const }
+      const sql = (x: number, day: number) => `SELECT 1 AS id, ${x} AS x, DATE '2026-01-01' + ${day} AS seen`
+      await load(target, 'L1', spec, sql(1, 1))
+      await load(target, 'L2', spec, sql(5, 5))
+      assert.deepEqual(await load(target, 'L3', spec, sql(3, 3)), { inserted: 1, updated: 0, unchanged: 0 })
+      assert.deepEqual(await load(target, 'L4', spec, sql(0, 0)), { inserted: 1, updated: 0, unchanged: 0 })
+      assert.deepEqual(await load(target, 'L5', spec, sql(3, 3)), { inserted: 0, updated: 0, unchanged: 1 })
+      const gone = await loadWith(target, 'L6', spec, `${sql(1, 1)} LIMIT 0`, 'SELECT 1 AS id')
+      assert.equal(gone.deleted, 1)
+      const found = await read(
+        target,
+        `SELECT x || ' ' || valid_from || ' ' || valid_to || ' ' || CAST(is_current AS text) AS line FROM t ORDER BY x`,
+      )
+      assert.deepEqual(
+        found.map(({ line }) => line),
+        [
+          '0 2026-01-01 2026-01-02 false',
+          '1 2026-01-02 2026-01-04 false',
+          '3 2026-01-04 2026-01-06 false',
+          '5 2026-01-06 2026-01-31 false',
+        ],
+      )
+      assert.deepEqual((await target.describe('t', signal))?.key, ['id', 'valid_from'])
+      await target.close()
+    })
+
+    test('what a mode keeps in a table must be there, and of its type', async () => {
+      await fresh()
+      await load(target, 'L1', {}, `${rows('(1, 1)')} AS v(id, x)`)
+      const sql = `${rows('(1, 1)')} AS v(id, x)`
+      const soft = { deletes: 'soft' as const, deletedAt: 'gone' }
+      await assert.rejects(stage(target, 'L2', soft, sql), {
+        code: 'TARGET_INCOMPATIBLE',
+        message: /w\.t: has no column gone/,
+      })
+      await assert.rejects(stage(target, 'L2', { ...soft, deletedAt: 'x' }, sql), {
+        code: 'TARGET_INCOMPATIBLE',
+      })
+      await assert.rejects(stage(target, 'L2', { mode: 'scd2' }, sql), {
+        message: /w\.t: has no column valid_from/,
+      })
+      await assert.rejects(load(target, 'L2', { table: 'h', mode: 'scd2', newer: 'x' }, sql), {
+        code: 'CONFIG_INVALID',
+        message: /w\.h: x cannot say when a version begins: its type is int/,
+      })
+      await target.abandon('L2')
+      await target.close()
+    })
+
     test('of a reshaped load, rows of equal age that differ are updated; older ones are not', async () => {
       await fresh()
       const spec = { newer: 'seen', insertOnly: ['born'] }

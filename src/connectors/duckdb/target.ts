@@ -187,6 +187,11 @@ export class DuckdbTarget implements Target {
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
 function checkTarget(load: StagedLoad, { columns }: TableSchema, where: string): void {
   checkHistory(load, where)
+  for (const { name } of ownColumns(load))
+    if (columnNamed(load.columns, name))
+      throw new EngineError('TARGET_INCOMPATIBLE', `${where}.${name}: the load keeps it itself`, {
+        hint: `Leave ${name} out of ${load.from}, or name another column.`,
+      })
   const needed: { name: string; type: LogicalType }[] = [...load.columns, ...ownColumns(load)]
   for (const { name, type } of needed)
     if (!columnNamed(columns, name))
