@@ -1,3 +1,4 @@
+import { EngineError } from '../../engine/errors.ts'
 import type { StagedLoad } from '../../engine/ports.ts'
 import { columnNamed, type LogicalType } from '../../engine/types/logical.ts'
 
@@ -65,6 +66,24 @@ export function ownColumns(load: StagedLoad): OwnColumn[] {
   const deletedAt = deletedColumn(load)
   if (deletedAt !== undefined) columns.push({ name: deletedAt, type: INSTANT, nullable: true })
   return columns
+}
+
+/**
+ * Fails where the columns that the target keeps cannot go with the load's: TARGET_INCOMPATIBLE where the load brings
+ * one of their names itself, CONFIG_INVALID where its `newer` cannot say when a version begins.
+ */
+export function checkOwnColumns(load: StagedLoad, where: string): void {
+  for (const { name } of ownColumns(load))
+    if (columnNamed(load.columns, name))
+      throw new EngineError('TARGET_INCOMPATIBLE', `${where}.${name}: the load keeps it itself`, {
+        hint: `Leave ${name} out of ${load.from}, or name another column.`,
+      })
+  if (load.mode !== 'scd2' || ['date', 'timestamp'].includes(periodType(load).kind)) return
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `${where}: ${load.newer} cannot say when a version begins: its type is ${periodType(load).kind}`,
+    { hint: 'Take a date or a timestamp, or leave newer out: versions then begin with the run.' },
+  )
 }
 
 /** The column that marks deleted rows; undefined where the load marks none (a history ends versions instead). */

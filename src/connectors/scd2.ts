@@ -1,4 +1,3 @@
-import { EngineError } from '../../engine/errors.ts'
 import type { StagedLoad } from '../../engine/ports.ts'
 import {
   type Assignment,
@@ -82,14 +81,4 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
     follows,
   )
   return { correct, insert, close }
-}
-
-/** Fails with CONFIG_INVALID where a history cannot be kept by the column that the load names as `newer`. */
-export function checkHistory(load: StagedLoad, where: string): void {
-  if (load.mode !== 'scd2' || ['date', 'timestamp'].includes(periodType(load).kind)) return
-  throw new EngineError(
-    'CONFIG_INVALID',
-    `${where}: ${load.newer} cannot say when a version begins: its type is ${periodType(load).kind}`,
-    { hint: 'Take a date or a timestamp, or leave newer out: versions then begin with the run.' },
-  )
 }

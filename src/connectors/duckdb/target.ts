@@ -22,8 +22,7 @@ import {
 } from '../../../engine/types/logical.ts'
 import { widens } from '../../../engine/types/widen.ts'
 import { applyLoad } from '../apply.ts'
-import { keyColumns, type LoadTables, ownColumns, standard, tableKey } from '../dialect.ts'
-import { checkHistory } from '../scd2.ts'
+import { checkOwnColumns, keyColumns, type LoadTables, ownColumns, standard, tableKey } from '../dialect.ts'
 
 const DIALECT = standard(quoteName, typeName)
 
@@ -93,7 +92,9 @@ export class DuckdbTarget implements Target {
   async stage({ loadId, load, paths, keyPaths, rows, progress }: StageRequest): Promise<void> {
     const duck = await this.open()
     const existing = await this.describe(load.table)
-    if (existing) checkTarget(load, existing, `${this.name}.${load.table}`)
+    const where = `${this.name}.${load.table}`
+    checkOwnColumns(load, where)
+    if (existing) checkTarget(load, existing, where)
     const names = stagingNames(loadId, load)
     const keys = keyColumns(load).map(name => columnNamed(load.columns, name)!)
     await duck.run(`CREATE OR REPLACE TEMP VIEW ${names.rows} AS ${filesSql(paths, load.columns)}`)
@@ -142,7 +143,6 @@ export class DuckdbTarget implements Target {
     const existing = await this.describe(load.table)
     if (existing) checkTarget(load, existing, where)
     else {
-      checkHistory(load, where)
       const columns = load.columns.map(column => `${quoteName(column.name)} ${typeName(column.type)}`)
       for (const { name, type, nullable } of ownColumns(load))
         columns.push(`${quoteName(name)} ${typeName(type)}${nullable ? '' : ' NOT NULL'}`)
@@ -186,12 +186,6 @@ export class DuckdbTarget implements Target {
 
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
 function checkTarget(load: StagedLoad, { columns }: TableSchema, where: string): void {
-  checkHistory(load, where)
-  for (const { name } of ownColumns(load))
-    if (columnNamed(load.columns, name))
-      throw new EngineError('TARGET_INCOMPATIBLE', `${where}.${name}: the load keeps it itself`, {
-        hint: `Leave ${name} out of ${load.from}, or name another column.`,
-      })
   const needed: { name: string; type: LogicalType }[] = [...load.columns, ...ownColumns(load)]
   for (const { name, type } of needed)
     if (!columnNamed(columns, name))

@@ -2,7 +2,6 @@ import { EngineError } from '../../../engine/errors.ts'
 import type { StagedLoad } from '../../../engine/ports.ts'
 import { type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { ownColumns } from '../dialect.ts'
-import { checkHistory } from '../scd2.ts'
 
 /** A column of the target table as the catalog has it; domains are resolved to what they are made of. */
 export interface TargetColumn {
@@ -99,13 +98,6 @@ export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: st
   const named = load.columns.map(({ name, type }) => ({ name, native: stagingType(type) }))
   const own = ownColumns(load)
   named.push(...own.map(({ name, type }) => ({ name, native: stagingType(type) })))
-  for (const { name } of own)
-    if (load.columns.some(column => column.name === name))
-      refuse(
-        `.${name}: the load keeps it itself`,
-        `Leave ${name} out of ${load.from}, or name another column.`,
-      )
-  checkHistory(load, where)
   for (const { name, native } of named)
     if (!find(name))
       refuse(

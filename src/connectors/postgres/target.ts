@@ -10,7 +10,7 @@ import type {
   Target,
 } from '../../../engine/ports.ts'
 import { applyLoad, type Executor } from '../apply.ts'
-import { type LoadTables, standard } from '../dialect.ts'
+import { checkOwnColumns, type LoadTables, standard } from '../dialect.ts'
 import { type Access, quoteIdent, quoteTable } from './connect.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
 import { findMisfit } from './misfit.ts'
@@ -183,6 +183,7 @@ export class PostgresTarget implements Target {
   }
 
   private async check(load: StagedLoad): Promise<void> {
+    checkOwnColumns(load, `${this.name}.${load.table}`)
     if (!(await this.has(quoteTable(load.table)))) return
     checkTarget(load, await targetColumns(this.session, load.table), `${this.name}.${load.table}`)
   }
