@@ -14,7 +14,8 @@ export interface Row {
 export interface Model {
   table: string
   extra: string[]
-  night(rows: Row[], at: Date, reshaped: boolean): void
+  /** `held`: keys of rows that checks rejected; they are there, but nothing is known of them. */
+  night(rows: Row[], held: string[], at: Date, reshaped: boolean): void
   lines(): string[]
 }
 
@@ -30,7 +31,7 @@ const time = (millis: number) => new Date(millis).toISOString().slice(0, 19).rep
 const day = (t: number) => Date.UTC(2026, 0, 1) + t * DAY
 const lineOf = ({ a, b, p, x, d, t }: Row, ...more: (string | boolean | null)[]) =>
   [a, b, p, x, d, time(day(t)), ...more].map(value => value ?? '-').join(';')
-const keyOf = ({ a, b }: Row) => `${a} ${b}`
+export const keyOf = ({ a, b }: Row) => `${a} ${b}`
 const equal = (one: Row, other: Row) => lineOf(one) === lineOf(other)
 
 export function modelOf(spec: LoadSpec): Model {
@@ -63,8 +64,8 @@ function merged({ table, mode, newer, deletes, insertOnly }: LoadSpec): Model {
   return {
     table,
     extra: deletes === 'soft' ? ['gone_at IS NULL'] : [],
-    night(rows, _, reshaped) {
-      const keys = rows.map(keyOf)
+    night(rows, rejected, _, reshaped) {
+      const keys = [...rows.map(keyOf), ...rejected]
       if (deletes === 'hard') for (const key of [...held.keys()]) if (!keys.includes(key)) held.delete(key)
       if (deletes === 'soft') for (const [key, entry] of held) entry.gone ||= !keys.includes(key)
       for (const row of rows) {
@@ -97,12 +98,12 @@ function history({ table, newer, deletes }: LoadSpec): Model {
     extra: newer
       ? ['valid_from', 'valid_to', 'is_current']
       : [`valid_from AT TIME ZONE 'UTC'`, `valid_to AT TIME ZONE 'UTC'`, 'is_current'],
-    night(rows, at, reshaped) {
+    night(rows, rejected, at, reshaped) {
+      const there = [...rows.map(keyOf), ...rejected]
       const now = at.getTime()
       if (deletes !== 'keep')
         for (const [key, versions] of held)
-          if (!rows.some(row => keyOf(row) === key))
-            for (const version of versions) version.to ??= Math.max(now, version.from)
+          if (!there.includes(key)) for (const version of versions) version.to ??= Math.max(now, version.from)
       for (const row of rows) {
         const versions = held.get(keyOf(row)) ?? []
         held.set(keyOf(row), versions)
@@ -110,10 +111,10 @@ function history({ table, newer, deletes }: LoadSpec): Model {
         const end = Math.max(...versions.map(({ to }) => to ?? 0))
         const given = newer ? day(row.t) : now
         const from = ended && given < end ? Math.max(now, end) : given
-        const there = versions.find(version => version.from === from)
-        if (there) {
-          if (ended) Object.assign(there, { row, to: null })
-          else if (!newer || reshaped) there.row = row
+        const same = versions.find(version => version.from === from)
+        if (same) {
+          if (ended) Object.assign(same, { row, to: null })
+          else if (!newer || reshaped) same.row = row
           continue
         }
         const covers = versions.find(
