@@ -191,6 +191,8 @@ export interface LoadSpec {
   deletedAt?: string
   /** Columns that say which partition a row is in; never empty under `partition`. */
   partitionBy: string[]
+  /** Of a table partitioned by range of time: the period of a new partition, and how many before the run's are kept. */
+  partitions?: { every: 'day' | 'month' | 'year'; keep?: number }
   /** Only these columns decide whether a row has changed; empty: all. */
   compare: string[]
   /** Columns that do not decide it. */

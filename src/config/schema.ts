@@ -97,6 +97,7 @@ const load = z.strictObject({
   deletes: z.enum(['keep', 'hard', 'soft']).default('keep'),
   deleted_at: z.string().min(1).optional(),
   partition_by: names.default([]),
+  partitions: z.strictObject({ every: z.enum(['day', 'month', 'year']), keep: count.optional() }).optional(),
   compare: names.default([]),
   ignore: names.default([]),
   scd2: z
