@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { secretsIn } from '../config/secrets.ts'
 import type { RunResult } from '../jobs/runJob.ts'
 import { runJob } from '../jobs/runJob.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
@@ -59,8 +60,8 @@ interface Execution {
 
 /** Runs a job with progress on standard error and a log file in `home`. */
 export async function execute({ json, ...options }: Execution): Promise<RunResult> {
-  const metadata = openMetadata(options.home)
-  const secrets: string[] = []
+  const metadata = await openMetadata(options.home)
+  const secrets: string[] = secretsIn(process.env.METADATA_URL)
   const log = createLog({ folder: options.home, secrets })
   const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
   try {
@@ -79,7 +80,7 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
     })
   } finally {
     progress.close()
-    metadata.close()
+    await metadata.close()
   }
 }
 
