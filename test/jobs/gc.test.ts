@@ -1,74 +1,20 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { createLog } from '../../src/cli/log.ts'
-import { collectGarbage } from '../../src/jobs/gc.ts'
-import { runJob } from '../../src/jobs/runJob.ts'
-import { overBoth, type Place, standing } from '../metadata/stores.ts'
+import { overBoth } from '../metadata/stores.ts'
 import { freshPostgres } from '../servers.ts'
+import { smallJob } from './smallJob.ts'
 
-const DAY = 24 * 3600 * 1000
 const database = await freshPostgres()
 const root = join(import.meta.dirname, '../..')
-let jobs = 0
-
-/** A job of one incremental table, its nights a day apart. */
-async function job(place: Place) {
-  const name = `kept_${++jobs}`
-  const folder = join(place.home, 'queries')
-  const clock = standing()
-  const log = createLog({ folder: place.home })
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'out.sql'), 'SELECT * FROM items')
-  writeFileSync(
-    join(folder, 'job.yaml'),
-    `job: ${name}
-connections: { db: "${database.url}" }
-extract: { items: { from: db, table: ${name}, key: id, incremental: { column: seen } } }
-load: { ${name}_loaded: { to: db, from: out, key: id, newer: seen } }
-resources: { memory: 300MB, threads: 1 }
-`,
-  )
-  await database.query(`CREATE TABLE ${name} (id int NOT NULL PRIMARY KEY, n int, seen int NOT NULL)`)
-  const metadata = await place.open(clock)
-  return {
-    name,
-    metadata,
-    staged: join(place.home, 'staging', name),
-    async night(id: number, signal = new AbortController().signal) {
-      clock.move(DAY)
-      await database.query(`INSERT INTO ${name} VALUES (${id}, ${id}, ${id})`)
-      const result = await runJob({
-        folder,
-        env: {},
-        home: place.home,
-        metadata,
-        clock,
-        observer: { started() {}, advanced() {}, finished() {}, note() {} },
-        signal,
-        log,
-        secrets: [],
-      })
-      return { ...result, read: result.outcome.extracted[0]?.rows }
-    },
-    gc: (keepDays: number, dryRun = false) =>
-      collectGarbage({ metadata, home: place.home, clock, log, keepDays, dryRun }),
-    loaded: async () =>
-      (
-        await database.query<{ ids: string }>(
-          `SELECT string_agg(id::text, ',' ORDER BY id) AS ids FROM ${name}_loaded`,
-        )
-      )[0]!.ids,
-  }
-}
 
 overBoth((fresh, kind) => {
   test('what the next night needs stays, everything else of old runs goes', async () => {
     const place = fresh()
-    const { metadata, night, gc, loaded, staged } = await job(place)
+    const { metadata, night, gc, loaded, staged } = await smallJob(database, place)
     const [first, second] = [await night(1), await night(2)]
     const aborted = await night(3, AbortSignal.abort())
     const last = await night(4)
@@ -114,7 +60,7 @@ overBoth((fresh, kind) => {
   if (kind === 'postgres')
     test('history and gc on the command line, with METADATA_URL', async () => {
       const place = fresh()
-      const { name, night } = await job(place)
+      const { name, night } = await smallJob(database, place)
       await night(1)
       const failed = await night(2, AbortSignal.abort())
       await night(3)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
 import type { NewRun } from '../../src/metadata/runs.ts'
 import { worker } from './processes.ts'
@@ -180,10 +181,11 @@ overBoth((fresh, kind) => {
     const lease = (await leases.acquire('run/x', 'a', 300))!
     const lost: string[] = []
     leases.keep(lease, error => lost.push(error.code), 300)
-    await new Promise(done => setTimeout(done, 600))
-    assert.equal((await leases.holder('run/x'))?.owner, 'a')
+    await delay(600)
+    assert.deepEqual([await leases.holds(lease), lost], [true, []])
     assert.equal((await leases.acquire('run/x', 'b', 300, 'a'))?.fence, 2)
-    await new Promise(done => setTimeout(done, 300))
+    for (let n = 0; n < 100 && lost.length === 0; n++) await delay(50)
+    await delay(200)
     assert.deepEqual(lost, ['FENCED'])
   })
 
@@ -279,6 +281,28 @@ overBoth((fresh, kind) => {
     const [running, last] = await metadata.history({ limit: 2 })
     assert.deepEqual([running!.records_processed, last!.records_processed], [null, 7])
     assert.equal(last!.duration_seconds, 1.5)
+  })
+
+  test('10,000 runs and 1,000 tasks are listed well within 200 ms', async () => {
+    const metadata = await fresh().open()
+    const numbers = 'WITH RECURSIVE n (i) AS (SELECT 10001 UNION ALL SELECT i + 1 FROM n WHERE i < :last)'
+    await metadata.database.run(
+      `${numbers} INSERT INTO runs (run, job, status, run_at, started_at, ended_at, spec_hash, owner)
+       SELECT 'r' || i, 'j' || (i % 3), 'SUCCESS', '', 'at ' || i, 'at ' || i, '', '' FROM n`,
+      { last: 20_000 },
+    )
+    await metadata.database.run(
+      `${numbers} INSERT INTO tasks (run, task, status, started_at)
+       SELECT 'r20000', 'task ' || i, 'SUCCESS', 'at ' || i FROM n`,
+      { last: 11_000 },
+    )
+    const started = performance.now()
+    const [newest] = await metadata.runs(10)
+    assert.equal((await metadata.tasks(newest!.run)).length, 1000)
+    assert.equal((await metadata.runs(10, 'j1')).length, 10)
+    assert.equal((await metadata.history({ limit: 50 })).length, 50)
+    const took = performance.now() - started
+    assert.ok(took < 200, `${took} ms`)
   })
 
   test("the dashboard's and the scheduler's queries of the specification", async () => {

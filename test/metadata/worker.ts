@@ -44,7 +44,8 @@ async function hold(): Promise<void> {
   const ledger = metadata.ledger(record)
   await ledger.begin('extract')
   console.log('started')
-  await delay(300)
+  // Long enough for the reader of that line to stop us before.
+  await delay(1000)
   try {
     await ledger.commit('extract', { parts: [{ file: 'late', rows: 1, bytes: 1 }] })
     console.log('committed')
