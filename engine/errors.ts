@@ -67,6 +67,7 @@ const CODES = {
   STAGING_CORRUPT: facts('DATA_INTEGRITY_ERROR', EXIT.data),
   RESOURCE_EXHAUSTED: facts('RESOURCE_ERROR', EXIT.retryable, true),
   RUN_CONFLICT: facts('CONFIGURATION_ERROR', EXIT.retryable, true),
+  FENCED: facts('UNKNOWN_ERROR', EXIT.retryable),
   INTERRUPTED: facts('UNKNOWN_ERROR', EXIT.interrupted),
 } satisfies Record<string, CodeFacts>
 

@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { demo } from '../demo/demo.ts'
 import { homeFolder } from './home.ts'
 import { printError } from './output.ts'
 import { execute, summaryText } from './run.ts'
@@ -19,6 +18,7 @@ export function demoCommand(): Command {
       process.once('SIGINT', stop).once('SIGTERM', stop)
       const say = (text: string) =>
         json ? console.log(JSON.stringify({ event: 'demo', text })) : console.log(text)
+      const { demo } = await import('../demo/demo.ts')
       const results = await demo({
         folder: join(homeFolder(), 'demo'),
         members,

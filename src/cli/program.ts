@@ -2,6 +2,8 @@ import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { demoCommand } from './demo.ts'
+import { gcCommand } from './gc.ts'
+import { historyCommand } from './history.ts'
 import { printError } from './output.ts'
 import { runCommand } from './run.ts'
 import { statusCommand } from './status.ts'
@@ -25,6 +27,8 @@ export async function program(argv: string[]): Promise<void> {
     .addCommand(runCommand())
     .addCommand(validateCommand())
     .addCommand(statusCommand())
+    .addCommand(historyCommand())
+    .addCommand(gcCommand())
     .addCommand(demoCommand())
     .addHelpText('after', EXIT_CODES)
     .configureHelp({ showGlobalOptions: true })

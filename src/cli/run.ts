@@ -1,9 +1,10 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
+import { secretsIn } from '../config/secrets.ts'
 import type { RunResult } from '../jobs/runJob.ts'
-import { runJob } from '../jobs/runJob.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { createLog } from './log.ts'
 import { printError } from './output.ts'
+import { parseTime } from './parse.ts'
 import { createProgress } from './progress.ts'
 
 interface RunFlags {
@@ -59,8 +60,10 @@ interface Execution {
 
 /** Runs a job with progress on standard error and a log file in `home`. */
 export async function execute({ json, ...options }: Execution): Promise<RunResult> {
-  const metadata = openMetadata(options.home)
-  const secrets: string[] = []
+  // Loaded where it is needed: commands that only look answer at once.
+  const { runJob } = await import('../jobs/runJob.ts')
+  const metadata = await openMetadata(options.home)
+  const secrets: string[] = secretsIn(process.env.METADATA_URL)
   const log = createLog({ folder: options.home, secrets })
   const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
   try {
@@ -79,7 +82,7 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
     })
   } finally {
     progress.close()
-    metadata.close()
+    await metadata.close()
   }
 }
 
@@ -112,11 +115,4 @@ function summaryJson({ run, job, status, seconds, outcome, report, resumed }: Ru
     loaded,
     report,
   }
-}
-
-function parseTime(text: string): Date {
-  const time = new Date(text)
-  if (Number.isNaN(time.getTime()))
-    throw new InvalidArgumentError('Expected a time such as 2026-02-01T02:00:00Z.')
-  return time
 }

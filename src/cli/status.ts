@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import { isAlive } from '../jobs/owner.ts'
-import type { RunRecord } from '../metadata/sqlite.ts'
-import { homeFolder, openMetadata } from './home.ts'
+import { isRunning } from '../jobs/owner.ts'
+import type { RunRecord } from '../metadata/runs.ts'
+import { homeFolder, openMetadata, systemClock } from './home.ts'
 
 export function statusCommand(): Command {
   return new Command('status')
@@ -13,11 +13,11 @@ export function statusCommand(): Command {
       'after',
       '\nExamples:\n  nightfreight status\n  nightfreight status member_data_warehouse_sync --json',
     )
-    .action((job: string | undefined, { limit, json }: { limit: number; json?: boolean }) => {
-      const metadata = openMetadata(homeFolder())
-      const runs = metadata.runs(limit, job).map(run => ({ ...run, state: stateOf(run) }))
-      const tasks = runs[0] ? metadata.tasks(runs[0].run) : []
-      metadata.close()
+    .action(async (job: string | undefined, { limit, json }: { limit: number; json?: boolean }) => {
+      const metadata = await openMetadata(homeFolder())
+      const runs = (await metadata.runs(limit, job)).map(run => ({ ...run, state: stateOf(run) }))
+      const tasks = runs[0] ? await metadata.tasks(runs[0].run) : []
+      await metadata.close()
       if (json) console.log(JSON.stringify({ runs, tasks }))
       else if (runs.length === 0) console.log('No runs yet. Try: nightfreight run queries/members')
       else {
@@ -29,9 +29,9 @@ export function statusCommand(): Command {
     })
 }
 
-// A run whose process is gone is not running: `run` would continue it.
+// A run whose process is gone, or does not answer, is not running: `run` would continue it.
 function stateOf(run: RunRecord): string {
-  return run.status === 'RUNNING' && !isAlive(run.owner) ? 'INTERRUPTED' : run.status
+  return run.status === 'RUNNING' && !isRunning(run, systemClock.now()) ? 'INTERRUPTED' : run.status
 }
 
 function span({ started_at, ended_at }: { started_at: string; ended_at: string | null }): string {

@@ -1,7 +1,4 @@
 import { Command } from 'commander'
-import { Duck } from '../../engine/sql/duckdb.ts'
-import { orderModels, tablesOf } from '../../engine/sql/graph.ts'
-import { loadJob } from '../config/load.ts'
 
 export function validateCommand(): Command {
   return new Command('validate')
@@ -10,6 +7,9 @@ export function validateCommand(): Command {
     .option('--json', 'print as JSON')
     .addHelpText('after', '\nExample:\n  nightfreight validate queries/members')
     .action(async (folder: string, { json }: { json?: boolean }) => {
+      const { loadJob } = await import('../config/load.ts')
+      const { Duck } = await import('../../engine/sql/duckdb.ts')
+      const { orderModels, tablesOf } = await import('../../engine/sql/graph.ts')
       const spec = await loadJob(folder, process.env)
       const duck = await Duck.open({ threads: 1 })
       try {

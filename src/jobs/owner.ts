@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import type { RunRecord } from '../metadata/runs.ts'
 
 /**
  * Names this process so that a later one can tell whether it still lives: host, pid, and the pid's start time
@@ -20,6 +21,14 @@ export function isAlive(owner: string): boolean {
   }
   const now = startOf(Number(pid))
   return now === undefined || now === start
+}
+
+/**
+ * Whether somebody still runs a run: its lease has not expired, and its process, where it is one of this host, lives.
+ * A process of another host is known by its lease alone.
+ */
+export function isRunning(run: Pick<RunRecord, 'owner' | 'expires_at'>, now: Date): boolean {
+  return isAlive(run.owner) && (run.expires_at === null || Date.parse(run.expires_at) > now.getTime())
 }
 
 // Field 22 of /proc/PID/stat (proc(5)), counted after the parenthesised command; a zombie counts as gone.

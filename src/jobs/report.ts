@@ -6,7 +6,7 @@ import { runFolder, type World } from '../../engine/flow/world.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { place } from '../../engine/staging/store.ts'
 import type { JobSpec } from '../config/job.ts'
-import type { TaskRecord } from '../metadata/sqlite.ts'
+import type { TaskRecord } from '../metadata/tasks.ts'
 import type { ReportData } from '../report/data.ts'
 import { renderReport } from '../report/html.ts'
 

@@ -12,8 +12,9 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import type { JobSpec } from '../config/job.ts'
 import { loadJob } from '../config/load.ts'
 import { redact, secretsOf } from '../config/secrets.ts'
-import type { Metadata, RunRecord, RunStatus } from '../metadata/sqlite.ts'
-import { isAlive, ownName } from './owner.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import { type RunRecord, type RunStatus, runLease } from '../metadata/runs.ts'
+import { isAlive, isRunning, ownName } from './owner.ts'
 import { writeReport } from './report.ts'
 
 export interface RunOptions {
@@ -38,7 +39,7 @@ export interface RunOptions {
 export interface RunResult {
   run: string
   job: string
-  status: Exclude<RunStatus, 'RUNNING'>
+  status: Exclude<RunStatus, 'RUNNING' | 'PLANNED'>
   resumed: boolean
   seconds: number
   outcome: Outcome
@@ -47,16 +48,22 @@ export interface RunResult {
   error?: unknown
 }
 
-/** Runs a job to its end, continuing an interrupted run of it. Throws only where no run could be started. */
+/**
+ * Runs a job to its end, continuing an interrupted run of it. Throws only where no run could be started, or (FENCED)
+ * where another process has taken it over: then it is not ours to end.
+ */
 export async function runJob(options: RunOptions): Promise<RunResult> {
   const { metadata, clock, home } = options
   const spec = await load(options)
   options.secrets.push(...secretsOf(spec.connections))
-  const { record, resumed } = begin(options, spec)
+  const { record, resumed } = await begin(options, spec)
   if (resumed) options.observer.note(`continuing run ${record.run}, interrupted after ${record.started_at}`)
   const log = options.log.child({ job: spec.job, run: record.run })
   log.info({ resumed }, 'run started')
   const started = clock.now()
+  const taken = new AbortController()
+  const { run, owner, fence } = record
+  const letGo = metadata.leases.keep({ name: runLease(run), owner, fence }, error => taken.abort(error))
   const outcome: Outcome = {
     reads: [],
     extracted: [],
@@ -79,7 +86,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   const { sources, targets } = connect(spec)
   const world: World & { spec: JobSpec } = {
     clock,
-    signal: options.signal,
+    signal: AbortSignal.any([options.signal, taken.signal]),
     observer: logged(options.observer, log),
     spec,
     run: record.run,
@@ -87,7 +94,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     sources,
     targets,
     root,
-    ledger: metadata.ledger(record.run),
+    ledger: metadata.ledger(record),
     workers,
     budget,
     duck,
@@ -96,9 +103,13 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   try {
     await flow(world, outcome)
   } catch (thrown) {
-    error = options.signal.aborted
-      ? new EngineError('INTERRUPTED', `${spec.job}: stopped on request`, { hint: 'Run it again to go on.' })
-      : thrown
+    error = taken.signal.aborted
+      ? taken.signal.reason
+      : options.signal.aborted
+        ? new EngineError('INTERRUPTED', `${spec.job}: stopped on request`, {
+            hint: 'Run it again to go on.',
+          })
+        : thrown
   }
   // Drivers and files quote what they were given: mask it once, for history, report and terminal alike.
   if (error !== undefined) error = masked(error, options.secrets)
@@ -107,11 +118,16 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   const status = error !== undefined ? 'FAILED' : rejected > 0 ? 'COMPLETED_WITH_ERRORS' : 'SUCCESS'
   const seconds = (clock.now().getTime() - started.getTime()) / 1000
   const result = { run: record.run, job: spec.job, status, resumed, seconds, outcome, error } as const
-  const report = await writeReport(world, { ...result, started, tasks: metadata.tasks(record.run) })
+  const ours = !(error instanceof EngineError && error.code === 'FENCED')
+  const tasks = await metadata.tasks(record.run)
+  const report = ours ? await writeReport(world, { ...result, started, tasks }) : ''
   await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
   duck.close()
-  metadata.endRun({
+  letGo()
+  if (!ours) throw error
+  await metadata.endRun({
     run: record.run,
+    fence: record.fence,
     job: spec.job,
     status,
     runAt: record.run_at,
@@ -155,11 +171,12 @@ async function load({ folder, env, metadata, clock }: RunOptions): Promise<JobSp
     return await loadJob(folder, env)
   } catch (error) {
     const job = nameOf(folder)
-    if (!metadata.activeRun(job)) {
+    if (!(await metadata.activeRun(job))) {
       const run = runId(clock.now())
       const runAt = clock.now().toISOString()
-      metadata.startRun({ run, job, run_at: runAt, spec_hash: '', owner: ownName() })
-      metadata.endRun({ run, job, status: 'FAILED', runAt, records: 0, seconds: 0, error, syncPoints: [] })
+      const { fence } = await metadata.startRun({ run, job, run_at: runAt, spec_hash: '', owner: ownName() })
+      const nothing = { records: 0, seconds: 0, syncPoints: [] }
+      await metadata.endRun({ run, fence, job, status: 'FAILED', runAt, error, ...nothing })
     }
     throw error
   }
@@ -173,27 +190,27 @@ function nameOf(folder: string): string {
   }
 }
 
-function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, spec: JobSpec) {
-  const active = metadata.activeRun(spec.job)
+async function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, spec: JobSpec) {
+  const active = await metadata.activeRun(spec.job)
   if (active) {
-    if (isAlive(active.owner))
+    if (isRunning(active, clock.now()))
       throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} is still running`, {
         hint: `nightfreight status ${spec.job} shows it.`,
       })
-    if (!fresh && active.spec_hash === spec.hash) {
-      if (!metadata.takeOver(active.run, active.owner, ownName()))
-        throw new EngineError(
-          'RUN_CONFLICT',
-          `${spec.job}: another process has just continued run ${active.run}`,
-        )
-      return { record: active, resumed: true }
-    }
+    const record = await metadata.takeOver(active, ownName(), !isAlive(active.owner))
+    if (!record)
+      throw new EngineError(
+        'RUN_CONFLICT',
+        `${spec.job}: another process has just continued run ${active.run}`,
+      )
+    if (!fresh && active.spec_hash === spec.hash) return { record, resumed: true }
     const reason = fresh ? 'a fresh run was asked for' : 'the files of the job changed since'
     observer.note(`run ${active.run} was interrupted and is given up: ${reason}`)
     const error = new EngineError('INTERRUPTED', `interrupted, and given up: ${reason}`)
-    const { run, job, run_at } = active
-    metadata.endRun({
+    const { run, job, run_at, fence } = record
+    await metadata.endRun({
       run,
+      fence,
       job,
       status: 'FAILED',
       runAt: run_at,
@@ -205,14 +222,14 @@ function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, spec: Jo
   }
   const now = clock.now()
   const run = runId(now)
-  metadata.startRun({
+  const record: RunRecord = await metadata.startRun({
     run,
     job: spec.job,
     run_at: (runAt ?? now).toISOString(),
     spec_hash: spec.hash,
     owner: ownName(),
   })
-  return { record: metadata.activeRun(spec.job) as RunRecord, resumed: false }
+  return { record, resumed: false }
 }
 
 // Sorts by time; the random end keeps two machines apart.

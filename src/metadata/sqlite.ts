@@ -1,214 +1,124 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
-import { EngineError, errorData } from '../../engine/errors.ts'
-import type { Clock, Ledger } from '../../engine/ports.ts'
-import { MIGRATIONS } from './migrations.ts'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { setTimeout as delay } from 'node:timers/promises'
+import { EngineError, type ErrorCode } from '../../engine/errors.ts'
+import type { Database, Migration, Params, Queries } from './database.ts'
+import { pending } from './migrate.ts'
 
-export type RunStatus = 'RUNNING' | 'SUCCESS' | 'COMPLETED_WITH_ERRORS' | 'FAILED'
+/** How long another process may hold the store before a write gives up. */
+const PATIENCE = 30_000
 
-/** One run as the history keeps it. Times are ISO 8601 UTC. */
-export interface RunRecord {
-  run: string
-  job: string
-  status: RunStatus
-  run_at: string
-  started_at: string
-  ended_at: string | null
-  spec_hash: string
-  owner: string
-  error: string | null
+/** Primary result codes of https://sqlite.org/rescode.html. */
+const CODES: Record<number, [ErrorCode, hint: string]> = {
+  5: ['TIMEOUT', 'Another process holds it: look for one that is stopped, and continue or end it.'],
+  8: ['PERMISSION_DENIED', 'Check who owns the file and its folder.'],
+  10: ['RESOURCE_EXHAUSTED', 'Check the disk that holds it.'],
+  11: ['STAGING_CORRUPT', 'Restore the file from a backup.'],
+  13: ['RESOURCE_EXHAUSTED', 'Free space on the disk that holds it.'],
+  14: ['PERMISSION_DENIED', 'Check who owns the file and its folder.'],
+  26: ['STAGING_CORRUPT', 'It is not a SQLite file: move it away, or restore it from a backup.'],
 }
 
-export interface TaskRecord {
-  task: string
-  status: 'RUNNING' | 'SUCCESS' | 'FAILED'
-  started_at: string
-  ended_at: string | null
-}
-
-/** What ends a run, in one transaction. */
-export interface RunEnd {
-  run: string
-  job: string
-  status: RunStatus
-  runAt: string
-  records: number
-  seconds: number
-  error: unknown
-  syncPoints: { extract: string; value: string | null }[]
-}
-
-/** The metadata store in one SQLite file; safe for several processes (WAL). Every write is durable on return. */
-export class Metadata {
+/** A store in one SQLite file: WAL, safe for several processes of one machine. Never on a network file system. */
+export class Sqlite implements Database {
+  private readonly file: string
   private readonly db: DatabaseSync
-  private readonly clock: Clock
+  private readonly statements = new Map<string, StatementSync>()
+  /** What runs or waits last. One connection: statements of others must not slip into a transaction. */
+  private last: Promise<unknown> = Promise.resolve()
 
-  constructor(file: string, clock: Clock) {
-    mkdirSync(dirname(file), { recursive: true })
-    this.db = new DatabaseSync(file, { timeout: 10_000 })
-    this.clock = clock
-    this.db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
-    this.migrate()
-  }
-
-  /** Starts a run. Fails with RUN_CONFLICT while another run of the job is active. */
-  startRun(run: Pick<RunRecord, 'run' | 'job' | 'run_at' | 'spec_hash' | 'owner'>): void {
+  constructor(file: string) {
+    this.file = file
     try {
-      this.db
-        .prepare(
-          `INSERT INTO runs (run, job, status, run_at, started_at, spec_hash, owner)
-           VALUES (:run, :job, 'RUNNING', :run_at, :now, :spec_hash, :owner)`,
-        )
-        .run({ ...run, now: this.now() })
-    } catch (cause) {
-      if (this.activeRun(run.job) === undefined) throw cause
-      throw new EngineError('RUN_CONFLICT', `${run.job}: another run is active`, {
-        cause,
-        hint: `nightfreight status ${run.job} shows it.`,
-      })
-    }
-  }
-
-  /** Takes over an interrupted run. False when somebody else was faster. */
-  takeOver(run: string, from: string, owner: string): boolean {
-    const { changes } = this.db
-      .prepare(`UPDATE runs SET owner = :owner WHERE run = :run AND owner = :from AND status = 'RUNNING'`)
-      .run({ run, from, owner })
-    return changes === 1
-  }
-
-  activeRun(job: string): RunRecord | undefined {
-    return this.db.prepare(`SELECT * FROM runs WHERE job = ? AND status = 'RUNNING'`).get(job) as
-      | RunRecord
-      | undefined
-  }
-
-  /** The latest runs, newest first; of one job where it is named. */
-  runs(limit: number, job?: string): RunRecord[] {
-    return this.db
-      .prepare(
-        `SELECT * FROM runs WHERE job = coalesce(:job, job) ORDER BY started_at DESC, rowid DESC LIMIT :limit`,
-      )
-      .all({ job: job ?? null, limit }) as unknown as RunRecord[]
-  }
-
-  tasks(run: string): TaskRecord[] {
-    return this.db
-      .prepare(
-        'SELECT task, status, started_at, ended_at FROM tasks WHERE run = ? ORDER BY started_at, rowid',
-      )
-      .all(run) as unknown as TaskRecord[]
-  }
-
-  endRun(end: RunEnd): void {
-    const error = end.error === undefined ? null : describe(end.error)
-    this.transaction(() => {
-      this.db
-        .prepare('UPDATE runs SET status = ?, ended_at = ?, error = ? WHERE run = ?')
-        .run(end.status, this.now(), error, end.run)
-      this.db
-        .prepare('INSERT OR REPLACE INTO sync_history VALUES (?, ?, ?, ?, ?, ?)')
-        .run(end.job, end.run, end.runAt, end.status, end.records, end.seconds)
-      for (const { extract, value } of end.syncPoints)
-        this.db
-          .prepare('INSERT OR REPLACE INTO sync_points VALUES (?, ?, ?, ?)')
-          .run(end.job, extract, value, end.run)
-    })
-  }
-
-  ledger(run: string): Ledger {
-    const finish = this.db.prepare(
-      'UPDATE tasks SET status = :status, ended_at = :now, output = :output, error = :error WHERE run = :run AND task = :task',
-    )
-    return {
-      output: async <T>(task: string) => {
-        const row = this.db
-          .prepare(`SELECT output FROM tasks WHERE run = ? AND task = ? AND status = 'SUCCESS'`)
-          .get(run, task) as { output: string } | undefined
-        return row && (JSON.parse(row.output) as T)
-      },
-      begin: async task => {
-        this.db
-          .prepare(
-            `INSERT INTO tasks (run, task, status, started_at) VALUES (:run, :task, 'RUNNING', :now)
-             ON CONFLICT (run, task) DO UPDATE SET status = 'RUNNING', started_at = :now, error = NULL`,
-          )
-          .run({ run, task, now: this.now() })
-      },
-      commit: async (task, output) => {
-        this.transaction(() => {
-          finish.run({
-            run,
-            task,
-            status: 'SUCCESS',
-            now: this.now(),
-            output: JSON.stringify(output),
-            error: null,
-          })
-          for (const { dataset, file, rows, bytes } of partsIn(task, output))
-            this.db
-              .prepare('INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?)')
-              .run(run, dataset, file, rows, bytes)
-        })
-      },
-      fail: async (task, error) => {
-        finish.run({ run, task, status: 'FAILED', now: this.now(), output: null, error: describe(error) })
-      },
-    }
-  }
-
-  close(): void {
-    this.db.close()
-  }
-
-  private now(): string {
-    return this.clock.now().toISOString()
-  }
-
-  private transaction(act: () => void): void {
-    this.db.exec('BEGIN IMMEDIATE')
-    try {
-      act()
-      this.db.exec('COMMIT')
+      mkdirSync(dirname(file), { recursive: true })
+      // Waits for others block the event loop, so they are short, and repeated.
+      this.db = new DatabaseSync(file, { timeout: 20 })
     } catch (error) {
-      this.db.exec('ROLLBACK')
-      throw error
+      throw failure(error, file)
     }
   }
 
-  private migrate(): void {
-    this.transaction(() => {
-      const { user_version } = this.db.prepare('PRAGMA user_version').get() as { user_version: number }
-      if (user_version > MIGRATIONS.length)
-        throw new EngineError('CONFIG_INVALID', 'the metadata store was written by a newer Nightfreight', {
-          hint: 'Upgrade this installation.',
-        })
-      for (const script of MIGRATIONS.slice(user_version)) this.db.exec(script)
-      this.db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
+  all<Row>(sql: string, params?: Params): Promise<Row[]> {
+    return this.queued(() => this.patiently(() => this.direct.all<Row>(sql, params)))
+  }
+
+  run(sql: string, params?: Params): Promise<number> {
+    return this.queued(() => this.patiently(() => this.direct.run(sql, params)))
+  }
+
+  transaction<T>(act: (queries: Queries) => Promise<T>): Promise<T> {
+    return this.queued(async () => {
+      await this.patiently(async () => this.db.exec('BEGIN IMMEDIATE'))
+      try {
+        const result = await act(this.direct)
+        this.db.exec('COMMIT')
+        return result
+      } catch (error) {
+        if (this.db.isTransaction) this.db.exec('ROLLBACK')
+        throw failure(error, this.file)
+      }
     })
+  }
+
+  async migrate(migrations: Migration[]): Promise<void> {
+    // A migration may make a table anew that others refer to. The pragma does nothing inside a transaction.
+    await this.patiently(async () =>
+      this.db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF'),
+    )
+    const version = () =>
+      (this.db.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
+    if (pending(migrations, version(), this.file).length > 0)
+      await this.transaction(async () => {
+        for (const { sqlite } of pending(migrations, version(), this.file)) this.db.exec(sqlite)
+        this.db.exec(`PRAGMA user_version = ${migrations.length}`)
+      })
+    this.db.exec('PRAGMA foreign_keys = ON')
+  }
+
+  async close(): Promise<void> {
+    await this.queued(async () => this.db.close())
+  }
+
+  private readonly direct: Queries = {
+    all: async <Row>(sql: string, params: Params = {}) =>
+      this.prepared(sql)
+        .all(params)
+        .map(row => ({ ...row })) as Row[],
+    run: async (sql, params = {}) => Number(this.prepared(sql).run(params).changes),
+  }
+
+  private prepared(sql: string): StatementSync {
+    const known = this.statements.get(sql)
+    if (known) return known
+    const statement = this.db.prepare(sql)
+    this.statements.set(sql, statement)
+    return statement
+  }
+
+  private queued<T>(act: () => Promise<T>): Promise<T> {
+    const result = this.last.then(act)
+    this.last = result.catch(() => {})
+    return result
+  }
+
+  private async patiently<T>(act: () => Promise<T>): Promise<T> {
+    for (const deadline = Date.now() + PATIENCE; ; )
+      try {
+        return await act()
+      } catch (error) {
+        if (resultCode(error) !== 5 || Date.now() > deadline) throw failure(error, this.file)
+        await delay(5 + Math.random() * 20)
+      }
   }
 }
 
-function describe(error: unknown): string {
-  const { code, message, hint } = errorData(error)
-  return JSON.stringify({ code, message, hint })
-}
+// The low byte is the primary code, the rest says more.
+const resultCode = (error: unknown) => Number((error as { errcode?: number })?.errcode) & 0xff
 
-interface PartRow {
-  dataset: string
-  file: string
-  rows: number
-  bytes: number
-}
-
-// Extracts and change sets carry their parts in their output.
-function partsIn(task: string, output: unknown): PartRow[] {
-  const carriers = (Array.isArray(output) ? output : [output]) as {
-    extract?: string
-    parts?: Omit<PartRow, 'dataset'>[]
-  }[]
-  return carriers.flatMap(carrier =>
-    (carrier?.parts ?? []).map(part => ({ dataset: carrier.extract ?? task, ...part })),
-  )
+function failure(error: unknown, file: string): unknown {
+  const known = CODES[resultCode(error)]
+  if (!known || error instanceof EngineError) return error
+  const [code, hint] = known
+  return new EngineError(code, `metadata store ${file}: ${(error as Error).message}`, { cause: error, hint })
 }

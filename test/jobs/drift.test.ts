@@ -6,7 +6,7 @@ import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { createLog } from '../../src/cli/log.ts'
 import { runJob } from '../../src/jobs/runJob.ts'
-import { Metadata } from '../../src/metadata/sqlite.ts'
+import { openMetadata } from '../../src/metadata/open.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'nightfreight-drift-'))
@@ -46,8 +46,8 @@ function job({ database }: Dialect, options: { incremental?: boolean; model?: st
   const home = join(folder, name)
   const queries = join(home, 'queries')
   mkdirSync(queries, { recursive: true })
-  const metadata = new Metadata(join(home, 'metadata.db'), clock)
-  after(() => metadata.close())
+  const opened = openMetadata(home, clock, undefined)
+  after(async () => (await opened).close())
   const source = `items_${jobs}`
   const target = `loaded_${jobs}`
   const incremental = options.incremental === false ? '' : ', incremental: { column: seen }'
@@ -70,7 +70,7 @@ resources: { memory: 300MB, threads: 1 }
         folder: queries,
         env: {},
         home,
-        metadata,
+        metadata: await opened,
         clock,
         observer: { ...nobody, note: text => notes.push(text) },
         signal: new AbortController().signal,

@@ -1,0 +1,44 @@
+import { Command } from 'commander'
+import { collectGarbage } from '../jobs/gc.ts'
+import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { createLog } from './log.ts'
+import { parseCount } from './parse.ts'
+
+interface GcFlags {
+  keepDays: number
+  dryRun?: boolean
+  json?: boolean
+}
+
+export function gcCommand(): Command {
+  return new Command('gc')
+    .description('Remove old runs: staged data, reports, metadata; never what a run still needs')
+    .option('--keep-days <n>', 'keep runs that ended within this many days', parseCount, 30)
+    .option('--dry-run', 'say what would be removed, and remove nothing')
+    .option('--json', 'print as JSON')
+    .addHelpText('after', '\nExamples:\n  nightfreight gc --dry-run\n  nightfreight gc --keep-days 14')
+    .action(async ({ keepDays, dryRun = false, json }: GcFlags) => {
+      const home = homeFolder()
+      const metadata = await openMetadata(home)
+      const log = createLog({ folder: home })
+      const collected = await collectGarbage({
+        metadata,
+        home,
+        clock: systemClock,
+        log,
+        keepDays,
+        dryRun,
+      }).finally(() => metadata.close())
+      if (json) {
+        console.log(JSON.stringify({ dryRun, removed: collected }))
+        return
+      }
+      for (const { run, job, what, files, bytes } of collected) {
+        const kept = what === 'files' ? ', the rest is needed' : ''
+        console.log(`${job}  ${run}  ${files} files, ${(bytes / 1e6).toFixed(1)} MB${kept}`)
+      }
+      const total = collected.reduce((sum, { bytes }) => sum + bytes, 0)
+      const runs = collected.filter(({ what }) => what === 'run').length
+      console.log(`${dryRun ? 'Would remove' : 'Removed'} ${runs} runs, ${(total / 1e6).toFixed(1)} MB`)
+    })
+}

@@ -1,0 +1,53 @@
+import { Command } from 'commander'
+import type { HistoryRecord } from '../metadata/syncHistory.ts'
+import { homeFolder, openMetadata } from './home.ts'
+import { parseCount, parseTime } from './parse.ts'
+
+interface HistoryFlags {
+  limit: number
+  since?: Date
+  json?: boolean
+}
+
+export function historyCommand(): Command {
+  return new Command('history')
+    .description('Show runs over time: when, how long, how many records, and how they ended')
+    .argument('[job]', "only this job's runs")
+    .option('--limit <n>', 'how many runs', parseCount, 50)
+    .option('--since <time>', 'runs that began at this time or later, ISO 8601', parseTime)
+    .option('--json', 'print as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight history\n  nightfreight history member_data_warehouse_sync --since 2026-02-01 --json',
+    )
+    .action(async (job: string | undefined, { limit, since, json }: HistoryFlags) => {
+      const metadata = await openMetadata(homeFolder())
+      const runs = await metadata
+        .history({ job, since: since?.toISOString(), limit })
+        .finally(() => metadata.close())
+      if (json) console.log(JSON.stringify({ runs }))
+      else if (runs.length === 0) console.log('No runs. Try: nightfreight run queries/members')
+      else console.log(historyText(runs))
+    })
+}
+
+function historyText(runs: HistoryRecord[]): string {
+  const rows = runs.map(run => [
+    run.started_at.slice(0, 19).replace('T', ' '),
+    run.job,
+    run.run,
+    run.status,
+    run.duration_seconds === null ? '' : `${run.duration_seconds.toFixed(1)} s`,
+    run.records_processed === null ? '' : `${run.records_processed} records`,
+    run.retried === 0 ? '' : `${run.retried} tasks begun again`,
+  ])
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
+  return rows
+    .map(row =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}

@@ -1,0 +1,15 @@
+import { InvalidArgumentError } from 'commander'
+
+/** A time on the command line. */
+export function parseTime(text: string): Date {
+  const time = new Date(text)
+  if (Number.isNaN(time.getTime()))
+    throw new InvalidArgumentError('Expected a time such as 2026-02-01T02:00:00Z.')
+  return time
+}
+
+/** A whole number from 0. */
+export function parseCount(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 0.')
+  return Number(text)
+}

@@ -1,0 +1,123 @@
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { join, relative, sep } from 'node:path'
+import type { Logger } from 'pino'
+import type { Prepared } from '../../engine/flow/prepare.ts'
+import type { Clock, Part } from '../../engine/ports.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import { forgetRun, type Kept, type Reason, retained, retentionFacts } from '../metadata/retention.ts'
+import { runLease } from '../metadata/runs.ts'
+import { ownName } from './owner.ts'
+
+export interface GcOptions {
+  metadata: Metadata
+  home: string
+  clock: Clock
+  log: Logger
+  /** Runs that ended within this many days stay. */
+  keepDays: number
+  /** Say what would be removed, and remove nothing. */
+  dryRun: boolean
+}
+
+/** What went of one run. */
+export interface Collected {
+  run: string
+  job: string
+  /** `run`: everything, and its rows in the metadata store; `files`: what no later image is made of. */
+  what: 'run' | 'files'
+  files: number
+  bytes: number
+}
+
+const DAY = 24 * 3600 * 1000
+
+/**
+ * Removes runs that ended before the retention: staging, report, temporary files, metadata. What stays: runs that go
+ * on, the last commit of every target, what it, a plan or a checkpoint is made of. May be killed and repeated.
+ */
+export async function collectGarbage(options: GcOptions): Promise<Collected[]> {
+  const { metadata, clock, home, dryRun, log } = options
+  const before = new Date(clock.now().getTime() - options.keepDays * DAY).toISOString()
+  const facts = await retentionFacts(metadata.database)
+  const reasons = retained(facts, before)
+  const root = join(home, 'staging')
+  const needed = await neededFiles(metadata, root, facts.runs, reasons)
+  const collected: Collected[] = []
+  for (const { run, job, ended_at } of facts.runs) {
+    if (reasons.has(run)) continue
+    const own = `${job}/${run}`
+    const all = filesBelow(root, own)
+    const going = all.filter(file => !needed.has(file))
+    const what = going.length === all.length ? 'run' : 'files'
+    if (what === 'files' && going.length === 0) continue
+    const bytes = going.reduce((sum, file) => sum + statSync(join(root, file)).size, 0)
+    if (!dryRun) {
+      // Held, so that nobody sets the run going again meanwhile.
+      const lease = await metadata.leases.acquire(runLease(run), `gc ${ownName()}`)
+      if (!lease) continue
+      const now = await metadata.run(run)
+      if (!now || now.ended_at !== ended_at) {
+        await metadata.leases.release(lease)
+        continue
+      }
+      if (what === 'run') {
+        rmSync(join(root, own), { recursive: true, force: true })
+        rmSync(join(home, 'tmp', run), { recursive: true, force: true })
+        // Files first: killed in between, the run is still known and the next time gets the rest.
+        await forgetRun(metadata.database, run)
+      } else {
+        for (const file of going) rmSync(join(root, file), { force: true })
+        await metadata.leases.release(lease)
+      }
+      log.info({ job, run, what, files: going.length, bytes }, 'removed')
+    }
+    collected.push({ run, job, what, files: going.length, bytes })
+  }
+  return collected
+}
+
+/** Files below the staging root that runs which stay are made of, also where those lie in other runs' folders. */
+async function neededFiles(
+  metadata: Metadata,
+  root: string,
+  runs: Kept[],
+  reasons: Map<string, Reason>,
+): Promise<Set<string>> {
+  const needed = new Set<string>()
+  const whole = new Set(reasons.keys())
+  for (const { run, status } of runs) {
+    // One that may go on builds on others that its plan names; one that is loaded needs them no more.
+    if (!whole.has(run) || status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS') continue
+    const prepared = await metadata.ledger({ run, fence: 0 }).output<Prepared>('plan')
+    for (const { base } of prepared?.plan.reads ?? [])
+      for (const { file } of base?.image.parts ?? []) needed.add(file)
+    for (const [, last] of prepared?.lastRun ?? []) whole.add(last)
+  }
+  for (const { run, job } of runs) {
+    if (!whole.has(run)) continue
+    for (const file of filesBelow(root, `${job}/${run}`)) {
+      needed.add(file)
+      // Manifests of images, schemas and states: each lists its parts.
+      if (file.endsWith('.json')) for (const part of partsOf(join(root, file))) needed.add(part.file)
+    }
+  }
+  return needed
+}
+
+function partsOf(path: string): Part[] {
+  const { parts = [] } = JSON.parse(readFileSync(path, 'utf8')) as { parts?: Part[] }
+  return parts
+}
+
+/** Files of a folder as manifests name them: relative to the root, with slashes. */
+function filesBelow(root: string, folder: string): string[] {
+  try {
+    return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile())
+      .map(entry => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+  } catch (error) {
+    // Staged on another machine, or collected before.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}

@@ -1,0 +1,120 @@
+import { EngineError } from '../../engine/errors.ts'
+import type { Clock } from '../../engine/ports.ts'
+import type { Queries } from './database.ts'
+
+/** A lease as it was given. Its fence is higher than that of everybody who held the name before. */
+export interface Lease {
+  name: string
+  owner: string
+  fence: number
+}
+
+/** How long a lease lasts without renewal, in milliseconds; it is renewed three times as often. */
+export const LEASE_TIME = 30_000
+
+/**
+ * Names that one owner holds at a time. Expiry is judged by the clocks of the processes, which may differ: it decides
+ * when somebody else may try. What makes a late owner harmless is the fence: its writes say `where fence = …`.
+ */
+export class Leases {
+  private readonly queries: Queries
+  private readonly clock: Clock
+
+  constructor(queries: Queries, clock: Clock) {
+    this.queries = queries
+    this.clock = clock
+  }
+
+  /**
+   * Takes a name that is free or whose lease has expired; undefined while somebody holds it (the same owner, too).
+   * `dead`: an owner known to be gone, whose lease need not expire.
+   */
+  async acquire(name: string, owner: string, ttl = LEASE_TIME, dead = ''): Promise<Lease | undefined> {
+    const [row] = await this.queries.all<{ fence: number }>(
+      `INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, :until)
+       ON CONFLICT (name) DO UPDATE SET owner = :owner, fence = leases.fence + 1, expires_at = :until
+       WHERE leases.expires_at <= :now OR leases.owner = :dead
+       RETURNING fence`,
+      { name, owner, dead, now: this.time(), until: this.time(ttl) },
+    )
+    return row && { name, owner, fence: row.fence }
+  }
+
+  /** Prolongs a lease, also an expired one that nobody has taken. False when it is somebody else's now. */
+  async renew({ name, owner, fence }: Lease, ttl = LEASE_TIME): Promise<boolean> {
+    const changed = await this.queries.run(
+      'UPDATE leases SET expires_at = :until WHERE name = :name AND owner = :owner AND fence = :fence',
+      { name, owner, fence, until: this.time(ttl) },
+    )
+    return changed === 1
+  }
+
+  /** Gives a lease back; does nothing when it is somebody else's now. The name keeps its fence. */
+  async release({ name, owner, fence }: Lease): Promise<void> {
+    await this.queries.run(
+      `UPDATE leases SET owner = '', expires_at = :now WHERE name = :name AND owner = :owner AND fence = :fence`,
+      { name, owner, fence, now: this.time() },
+    )
+  }
+
+  /** Whether the lease is still its owner's: for a guard in the same transaction as what it guards. */
+  async holds({ name, owner, fence }: Lease): Promise<boolean> {
+    const rows = await this.queries.all(
+      'SELECT 1 AS one FROM leases WHERE name = :name AND owner = :owner AND fence = :fence',
+      { name, owner, fence },
+    )
+    return rows.length === 1
+  }
+
+  /** Who holds a name now. */
+  async holder(name: string): Promise<(Lease & { expires_at: string }) | undefined> {
+    const [row] = await this.queries.all<Lease & { expires_at: string }>(
+      `SELECT name, owner, fence, expires_at FROM leases WHERE name = :name AND expires_at > :now`,
+      { name, now: this.time() },
+    )
+    return row
+  }
+
+  /**
+   * Renews on a timer until the function returned is called. `lost` is called once, with FENCED, when somebody else
+   * has taken the lease, or when it could not be renewed until it expired.
+   */
+  keep(lease: Lease, lost: (error: EngineError) => void, ttl = LEASE_TIME): () => void {
+    let renewed = this.clock.now().getTime()
+    const beat = async () => {
+      try {
+        if (await this.renew(lease, ttl)) {
+          renewed = this.clock.now().getTime()
+          return
+        }
+      } catch {
+        // The store may be back before the lease expires.
+        if (this.clock.now().getTime() - renewed < ttl) return
+      }
+      if (!stopped) lost(fenced(lease.name))
+      stop()
+    }
+    let stopped = false
+    const timer = setInterval(beat, ttl / 3).unref()
+    const stop = () => {
+      stopped = true
+      clearInterval(timer)
+    }
+    return stop
+  }
+
+  private time(ahead = 0): string {
+    return new Date(this.clock.now().getTime() + ahead).toISOString()
+  }
+}
+
+/** The failure of a process whose lease somebody else has taken. */
+export function fenced(name: string): EngineError {
+  return new EngineError(
+    'FENCED',
+    `${name}: another process has taken it over; this one did not answer in time`,
+    {
+      hint: 'Nothing to do: what this process did since then is not committed.',
+    },
+  )
+}

@@ -1,0 +1,197 @@
+import { EngineError } from '../../engine/errors.ts'
+import type { Clock, CommitResult, Ledger } from '../../engine/ports.ts'
+import { Checkpoints } from './checkpoints.ts'
+import type { Database, Queries } from './database.ts'
+import { ErrorRecords } from './errorRecords.ts'
+import { fenced, Leases } from './leases.ts'
+import { MIGRATIONS } from './migrations/index.ts'
+import {
+  activeRuns,
+  findRun,
+  insertRun,
+  latestRuns,
+  type NewRun,
+  type RunRecord,
+  type RunStatus,
+  runLease,
+} from './runs.ts'
+import { type Ended, type HistoryQuery, type HistoryRecord, history, keepHistory } from './syncHistory.ts'
+import { describe, type Held, ledger, type TaskRecord, tasksOf } from './tasks.ts'
+
+/** What ends a run, in one transaction. */
+export interface RunEnd extends Ended {
+  /** Of the lease under which it ran. */
+  fence: number
+  status: Exclude<RunStatus, 'RUNNING'>
+  error: unknown
+}
+
+/** What is remembered from run to run, in SQLite or Postgres. Every write is durable on return. */
+export class Metadata {
+  readonly leases: Leases
+  readonly checkpoints: Checkpoints
+  readonly errors: ErrorRecords
+  /** For queries of others; see {@link Database.transaction}. */
+  readonly database: Database
+  private readonly clock: Clock
+
+  private constructor(database: Database, clock: Clock) {
+    this.database = database
+    this.clock = clock
+    this.leases = new Leases(database, clock)
+    this.checkpoints = new Checkpoints(database, clock)
+    this.errors = new ErrorRecords(database, clock)
+  }
+
+  /** Opens a store, made or brought to this version where needed; closes the database where that fails. */
+  static async open(database: Database, clock: Clock): Promise<Metadata> {
+    try {
+      await database.migrate(MIGRATIONS)
+    } catch (error) {
+      await database.close()
+      throw error
+    }
+    return new Metadata(database, clock)
+  }
+
+  close(): Promise<void> {
+    return this.database.close()
+  }
+
+  /**
+   * Starts a run under a lease. Fails with RUN_CONFLICT while `maxActive` runs of the job, or one of its data
+   * interval, are active.
+   */
+  startRun(run: NewRun, maxActive = 1): Promise<RunRecord> {
+    return this.database.transaction(async queries => {
+      await this.refuseConflict(queries, run, maxActive)
+      const lease = await new Leases(queries, this.clock).acquire(runLease(run.run), run.owner)
+      await insertRun(queries, run, lease!.fence, this.now())
+      return (await findRun(queries, run.run))!
+    })
+  }
+
+  /**
+   * Continues an interrupted run: from now on only `owner` can write to it. Undefined when somebody else was faster,
+   * or its owner has come back. `dead`: that owner is known to be gone, and its lease need not expire.
+   */
+  takeOver(
+    { run, owner: from }: Pick<RunRecord, 'run' | 'owner'>,
+    owner: string,
+    dead: boolean,
+  ): Promise<RunRecord | undefined> {
+    return this.database.transaction(async queries => {
+      const found = await findRun(queries, run)
+      if (found?.status !== 'RUNNING' || found.owner !== from) return undefined
+      return this.hold(queries, found, owner, dead)
+    })
+  }
+
+  /**
+   * Sets a run that has ended going again, towards the load; undefined when somebody else was faster. Fails with
+   * RUN_CONFLICT while another run of the job is active.
+   */
+  reopen({ run, status }: Pick<RunRecord, 'run' | 'status'>, owner: string): Promise<RunRecord | undefined> {
+    return this.database.transaction(async queries => {
+      const found = await findRun(queries, run)
+      if (!found || found.status !== status) return undefined
+      await this.refuseConflict(queries, found, 1)
+      if (!(await this.hold(queries, found, owner, false))) return undefined
+      await queries.run(
+        `UPDATE runs SET status = 'RUNNING', goal = 'load', ended_at = NULL, error = NULL WHERE run = :run`,
+        { run },
+      )
+      return findRun(queries, run)
+    })
+  }
+
+  /** Ends a run. Fails with FENCED when somebody else has taken it over. */
+  endRun(end: RunEnd): Promise<void> {
+    const { run, fence, status } = end
+    const error = end.error === undefined ? null : describe(end.error)
+    return this.database.transaction(async queries => {
+      const changed = await queries.run(
+        `UPDATE runs SET status = :status, ended_at = :now, error = :error
+         WHERE run = :run AND fence = :fence AND status = 'RUNNING'`,
+        { run, fence, status, error, now: this.now() },
+      )
+      if (changed === 0) throw fenced(`run ${run}`)
+      if (status !== 'PLANNED') await keepHistory(queries, end)
+      const { owner } = (await findRun(queries, run))!
+      await new Leases(queries, this.clock).release({ name: runLease(run), owner, fence })
+    })
+  }
+
+  run(run: string): Promise<RunRecord | undefined> {
+    return findRun(this.database, run)
+  }
+
+  /** The job's run that has not ended: the oldest, where several may be active. */
+  async activeRun(job: string): Promise<RunRecord | undefined> {
+    return (await activeRuns(this.database, job))[0]
+  }
+
+  /** The latest runs, newest first; of one job where it is named. */
+  runs(limit: number, job?: string): Promise<RunRecord[]> {
+    return latestRuns(this.database, limit, job)
+  }
+
+  tasks(run: string): Promise<TaskRecord[]> {
+    return tasksOf(this.database, run)
+  }
+
+  history(query: HistoryQuery): Promise<HistoryRecord[]> {
+    return history(this.database, query)
+  }
+
+  ledger(held: Held): Ledger {
+    return ledger(this.database, this.clock, held)
+  }
+
+  /** The latest finished loads of a job into one connection, newest first: what they wrote and how long it took. */
+  async loads(job: string, connection: string, limit: number): Promise<{ rows: number; seconds: number }[]> {
+    const found = await this.database.all<{ output: string; started_at: string; ended_at: string }>(
+      `SELECT t.output, t.started_at, t.ended_at FROM tasks t JOIN runs r ON r.run = t.run
+       WHERE r.job = :job AND t.task = :task AND t.status = 'SUCCESS' ORDER BY t.ended_at DESC LIMIT :limit`,
+      { job, task: `load.${connection}`, limit },
+    )
+    return found.map(({ output, started_at, ended_at }) => {
+      const { counts } = JSON.parse(output) as CommitResult
+      const rows = counts.reduce((sum, c) => sum + c.inserted + c.updated + c.deleted + c.unchanged, 0)
+      return { rows, seconds: (Date.parse(ended_at) - Date.parse(started_at)) / 1000 }
+    })
+  }
+
+  private async hold(
+    queries: Queries,
+    { run, owner: from }: RunRecord,
+    owner: string,
+    dead: boolean,
+  ): Promise<RunRecord | undefined> {
+    const leases = new Leases(queries, this.clock)
+    const lease = await leases.acquire(runLease(run), owner, undefined, dead ? from : undefined)
+    if (!lease) return undefined
+    await queries.run(
+      'UPDATE runs SET owner = :owner, fence = :fence, attempt = attempt + 1 WHERE run = :run',
+      { run, owner, fence: lease.fence },
+    )
+    return findRun(queries, run)
+  }
+
+  private async refuseConflict(
+    queries: Queries,
+    { job, interval_start }: Pick<NewRun, 'job' | 'interval_start'>,
+    maxActive: number,
+  ): Promise<void> {
+    const active = await activeRuns(queries, job)
+    const same = active.find(run => run.interval_start === (interval_start ?? null))
+    if (active.length < maxActive && !same) return
+    throw new EngineError('RUN_CONFLICT', `${job}: run ${(same ?? active[0]!).run} is active`, {
+      hint: `nightfreight status ${job} shows it.`,
+    })
+  }
+
+  private now(): string {
+    return this.clock.now().toISOString()
+  }
+}

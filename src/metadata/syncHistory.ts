@@ -1,0 +1,71 @@
+import type { Queries } from './database.ts'
+import type { RunStatus } from './runs.ts'
+
+/** One run over time. */
+export interface HistoryRecord {
+  run: string
+  job: string
+  status: RunStatus
+  trigger: string
+  attempt: number
+  run_at: string
+  started_at: string
+  ended_at: string | null
+  /** Rows that the run inserted, updated and deleted; null while it has not ended. */
+  records_processed: number | null
+  duration_seconds: number | null
+  /** Tasks that were begun more than once. */
+  retried: number
+  error: string | null
+}
+
+export interface HistoryQuery {
+  job?: string
+  /** Runs that began at this time or later, ISO 8601 UTC. */
+  since?: string
+  limit: number
+}
+
+/** Runs, newest first, with what they did. */
+export function history(queries: Queries, { job, since, limit }: HistoryQuery): Promise<HistoryRecord[]> {
+  const wanted = [...(job ? ['r.job = :job'] : []), ...(since ? ['r.started_at >= :since'] : [])]
+  return queries.all(
+    `SELECT r.run, r.job, r.status, r.trigger, r.attempt, r.run_at, r.started_at, r.ended_at,
+       h.records_processed, h.duration_seconds, r.error,
+       (SELECT count(*) FROM tasks t WHERE t.run = r.run AND t.attempt > 1) AS retried
+     FROM runs r LEFT JOIN sync_history h ON h.run = r.run
+     ${wanted.length > 0 ? `WHERE ${wanted.join(' AND ')}` : ''}
+     ORDER BY r.started_at DESC, r.run DESC LIMIT :limit`,
+    { limit, ...(job && { job }), ...(since && { since }) },
+  )
+}
+
+/** What a run leaves in the history. */
+export interface Ended {
+  run: string
+  job: string
+  status: RunStatus
+  /** The run's own time. */
+  runAt: string
+  records: number
+  seconds: number
+  syncPoints: { extract: string; value: string | null }[]
+}
+
+/** Notes the end of a run and how far it read. */
+export async function keepHistory(queries: Queries, end: Ended): Promise<void> {
+  const { job, run, runAt, status, records, seconds } = end
+  await queries.run(
+    `INSERT INTO sync_history (job_name, run, sync_timestamp, status, records_processed, duration_seconds)
+     VALUES (:job, :run, :runAt, :status, :records, :seconds)
+     ON CONFLICT (run) DO UPDATE SET sync_timestamp = :runAt, status = :status, records_processed = :records,
+       duration_seconds = :seconds`,
+    { job, run, runAt, status, records, seconds },
+  )
+  for (const { extract, value } of end.syncPoints)
+    await queries.run(
+      `INSERT INTO sync_points (job, extract, value, run) VALUES (:job, :extract, :value, :run)
+       ON CONFLICT (job, extract) DO UPDATE SET value = :value, run = :run`,
+      { job, extract, value, run },
+    )
+}

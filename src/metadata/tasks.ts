@@ -1,0 +1,141 @@
+import { errorData } from '../../engine/errors.ts'
+import type { Clock, Ledger } from '../../engine/ports.ts'
+import type { Database, Queries } from './database.ts'
+import { fenced } from './leases.ts'
+
+export type TaskStatus = 'RUNNING' | 'SUCCESS' | 'FAILED'
+
+export interface TaskRecord {
+  task: string
+  status: TaskStatus
+  /** How often it was begun. */
+  attempt: number
+  started_at: string
+  ended_at: string | null
+  /** What failed it, an error code where it has one. */
+  code: string | null
+}
+
+/** A run and the fence of whoever may write to it. */
+export interface Held {
+  run: string
+  fence: number
+}
+
+/** Tasks of a run in the order they began. */
+export function tasksOf(queries: Queries, run: string): Promise<TaskRecord[]> {
+  return queries.all(
+    `SELECT task, status, attempt, started_at, ended_at, code FROM tasks WHERE run = :run
+     ORDER BY started_at, task`,
+    { run },
+  )
+}
+
+/** Whether the run is still going, and nobody has taken it over. */
+export async function isHeld(queries: Queries, { run, fence }: Held): Promise<boolean> {
+  const rows = await queries.all(
+    `SELECT 1 AS one FROM runs WHERE run = :run AND fence = :fence AND status = 'RUNNING'`,
+    { run, fence },
+  )
+  return rows.length === 1
+}
+
+/** What the engine remembers of a run. Writes of somebody whose fence is no longer the run's fail with FENCED. */
+export function ledger(database: Database, clock: Clock, held: Held): Ledger {
+  const { run, fence } = held
+  const now = () => clock.now().toISOString()
+  const guarded = (act: (queries: Queries) => Promise<unknown>) =>
+    database.transaction(async queries => {
+      if (!(await isHeld(queries, held))) throw fenced(`run ${run}`)
+      await act(queries)
+    })
+  return {
+    async output<T>(task: string) {
+      const [row] = await database.all<{ output: string }>(
+        `SELECT output FROM tasks WHERE run = :run AND task = :task AND status = 'SUCCESS'`,
+        { run, task },
+      )
+      return row && (JSON.parse(row.output) as T)
+    },
+    begin: task =>
+      guarded(queries =>
+        queries.run(
+          `INSERT INTO tasks (run, task, status, fence, started_at) VALUES (:run, :task, 'RUNNING', :fence, :now)
+           ON CONFLICT (run, task) DO UPDATE SET status = 'RUNNING', attempt = tasks.attempt + 1, fence = :fence,
+             started_at = :now, ended_at = NULL, retry_at = NULL, code = NULL, error = NULL`,
+          { run, task, fence, now: now() },
+        ),
+      ),
+    commit: (task, output) =>
+      guarded(async queries => {
+        await queries.run(
+          `UPDATE tasks SET status = 'SUCCESS', ended_at = :now, output = :output, code = NULL, error = NULL
+           WHERE run = :run AND task = :task`,
+          { run, task, now: now(), output: JSON.stringify(output) },
+        )
+        await insertParts(queries, run, partsIn(task, output))
+      }),
+    // The failure of somebody who was overtaken is nobody's any more.
+    async fail(task, error) {
+      await database.run(
+        `UPDATE tasks SET status = 'FAILED', ended_at = :now, code = :code, error = :error
+         WHERE run = :run AND task = :task AND fence = :fence`,
+        {
+          run,
+          task,
+          fence,
+          now: now(),
+          code: errorData(error).code ?? null,
+          error: describe(error),
+        },
+      )
+    },
+  }
+}
+
+/** An error as the history keeps it: JSON of code, message, hint. */
+export function describe(error: unknown): string {
+  const { code, message, hint } = errorData(error)
+  return JSON.stringify({ code, message, hint })
+}
+
+interface PartRow {
+  dataset: string
+  file: string
+  rows: number
+  bytes: number
+}
+
+// Extracts and change sets carry their parts in their output.
+function partsIn(task: string, output: unknown): PartRow[] {
+  const carriers = (Array.isArray(output) ? output : [output]) as {
+    extract?: string
+    parts?: Omit<PartRow, 'dataset'>[]
+  }[]
+  return carriers.flatMap(carrier =>
+    (carrier?.parts ?? []).map(part => ({ dataset: carrier.extract ?? task, ...part })),
+  )
+}
+
+/** Parts a statement: one each would be a round trip each. */
+const AT_ONCE = 100
+
+async function insertParts(queries: Queries, run: string, parts: PartRow[]): Promise<void> {
+  for (let from = 0; from < parts.length; from += AT_ONCE) {
+    const some = parts.slice(from, from + AT_ONCE)
+    const values = some.map((_, i) => `(:run, :dataset${i}, :file${i}, :rows${i}, :bytes${i})`)
+    await queries.run(
+      `INSERT INTO parts (run, dataset, file, rows, bytes) VALUES ${values.join(', ')}
+       ON CONFLICT (run, file) DO UPDATE SET dataset = excluded.dataset, rows = excluded.rows, bytes = excluded.bytes`,
+      Object.assign(
+        { run },
+        ...some.map(({ dataset, file, rows, bytes }, i) => ({
+          [`dataset${i}`]: dataset,
+          [`file${i}`]: file,
+          [`rows${i}`]: rows,
+          [`bytes${i}`]: bytes,
+        })),
+      ),
+    )
+  }
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { EngineError } from '../../engine/errors.ts'
+import { MIGRATIONS } from '../../src/metadata/migrations/index.ts'
+import { worker } from './processes.ts'
+import { overBoth } from './stores.ts'
+
+const OLD = [
+  `INSERT INTO runs (run, job, status, run_at, started_at, ended_at, spec_hash, owner, error)
+   VALUES ('r1', 'j', 'SUCCESS', 'at', '2026-03-01T02:00:00.000Z', '2026-03-01T02:00:09.000Z', 'h', 'o', NULL),
+     ('r2', 'j', 'RUNNING', 'at', '2026-03-02T02:00:00.000Z', NULL, 'h', 'o', NULL)`,
+  `INSERT INTO tasks (run, task, status, started_at, ended_at, output, error)
+   VALUES ('r1', 'plan', 'SUCCESS', 's', 'e', '{"a":1}', NULL), ('r2', 'plan', 'RUNNING', 's', NULL, NULL, NULL)`,
+  `INSERT INTO parts (run, dataset, file, rows, bytes) VALUES ('r1', 'members', 'f', 3, 5000000000)`,
+  `INSERT INTO sync_points (job, extract, value, run) VALUES ('j', 'members', '7', 'r1')`,
+  `INSERT INTO sync_history VALUES ('j', 'r1', 'at', 'SUCCESS', 12, 9.5)`,
+]
+
+overBoth((fresh, kind) => {
+  for (let version = 1; version < MIGRATIONS.length; version++)
+    test(`a store of version ${version} keeps its rows`, async () => {
+      const place = fresh()
+      const old = place.database()
+      await old.migrate(MIGRATIONS.slice(0, version))
+      for (const statement of OLD) await old.run(statement)
+      const metadata = await place.open()
+      const [running, done] = await metadata.runs(9)
+      assert.deepEqual(
+        [running!.run, running!.status, running!.fence, running!.expires_at, running!.goal],
+        ['r2', 'RUNNING', 0, null, 'load'],
+      )
+      assert.deepEqual(
+        [done!.run, done!.ended_at, done!.trigger],
+        ['r1', '2026-03-01T02:00:09.000Z', 'manual'],
+      )
+      assert.deepEqual(await metadata.ledger(done!).output('plan'), { a: 1 })
+      const [history] = await metadata.history({ limit: 1, job: 'j', since: '2026-03-01' })
+      assert.equal(history!.run, 'r2')
+      assert.deepEqual(
+        await metadata.database.all(
+          `SELECT p.bytes, s.value, h.records_processed, h.duration_seconds FROM parts p JOIN sync_points s ON s.run = p.run
+           JOIN sync_history h ON h.run = p.run`,
+        ),
+        [{ bytes: 5_000_000_000, value: '7', records_processed: 12, duration_seconds: 9.5 }],
+      )
+      const taken = await metadata.takeOver(running!, 'me', false)
+      assert.deepEqual([taken!.fence, taken!.attempt], [1, 2])
+      await metadata.ledger(taken!).begin('plan')
+      // The references of the old tables hold in the new ones.
+      await assert.rejects(metadata.database.run(`DELETE FROM runs WHERE run = 'r1'`))
+    })
+
+  test('a store of a newer version is refused', async () => {
+    const place = fresh()
+    await place.database().migrate([...MIGRATIONS, { sqlite: '', postgres: 'SELECT 1' }])
+    await assert.rejects(place.open(), (error: unknown) => {
+      assert.ok(error instanceof EngineError)
+      assert.equal(error.code, 'CONFIG_INVALID')
+      assert.match(error.message, /a newer Nightfreight wrote it \(version 4; this one knows 3\)/)
+      return true
+    })
+  })
+
+  test('several processes may migrate at once', async () => {
+    const place = fresh()
+    const old = place.database()
+    await old.migrate(MIGRATIONS.slice(0, 1))
+    for (const statement of OLD) await old.run(statement)
+    const lines = await Promise.all([1, 2, 3].map(() => worker(place, 'open').line()))
+    assert.deepEqual(lines, ['open', 'open', 'open'])
+    const empty = fresh()
+    await Promise.all([empty.open(), empty.open(), empty.open()])
+    const metadata = await place.open()
+    assert.equal((await metadata.runs(9)).length, 2)
+    if (kind === 'postgres')
+      assert.deepEqual(await metadata.database.all('SELECT version FROM schema_version ORDER BY version'), [
+        { version: 1 },
+        { version: MIGRATIONS.length },
+      ])
+  })
+})
