@@ -4,15 +4,17 @@ import { basename, join } from 'node:path'
 import type { Logger } from 'pino'
 import { EngineError, errorData, errorFrom } from '../../engine/errors.ts'
 import { shareMemory } from '../../engine/flow/budget.ts'
-import { run as flow, type Outcome } from '../../engine/flow/run.ts'
+import { checkReuse } from '../../engine/flow/reuse.ts'
+import { type Outcome, plan as planFlow, run as runFlow } from '../../engine/flow/run.ts'
 import type { Observer, World } from '../../engine/flow/world.ts'
 import { Workers } from '../../engine/pool/pool.ts'
-import type { Clock, Source, Target } from '../../engine/ports.ts'
+import type { Clock, Part, Source, Target } from '../../engine/ports.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import type { JobSpec } from '../config/job.ts'
 import { loadJob } from '../config/load.ts'
 import { redact, secretsOf } from '../config/secrets.ts'
 import type { Metadata, RunRecord, RunStatus } from '../metadata/sqlite.ts'
+import { estimateSeconds } from './estimate.ts'
 import { isAlive, ownName } from './owner.ts'
 import { writeReport } from './report.ts'
 
@@ -33,6 +35,10 @@ export interface RunOptions {
   runAt?: Date
   /** Start anew even where an interrupted run could be continued. */
   fresh?: boolean
+  /** `plan` stops before the load and keeps the run, for `fromPlan` of a later one. */
+  goal?: RunRecord['goal']
+  /** Loads the change sets of this planned run, and reads nothing. */
+  fromPlan?: string
 }
 
 export interface RunResult {
@@ -43,6 +49,8 @@ export interface RunResult {
   seconds: number
   outcome: Outcome
   report: string
+  /** Of a plan: seconds that loading it may take, by connection. */
+  estimates: Record<string, number>
   /** What failed the run. */
   error?: unknown
 }
@@ -64,7 +72,9 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     checks: [],
     quality: { errorRate: 0, score: 1 },
     changes: [],
+    previews: [],
     loaded: [],
+    proofs: [],
   }
   const root = join(home, 'staging')
   const temp = join(home, 'tmp', record.run)
@@ -94,7 +104,8 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   }
   let error: unknown
   try {
-    await flow(world, outcome)
+    if (options.fromPlan && !resumed) await checkReuse(world)
+    await (options.goal === 'plan' ? planFlow(world, outcome) : runFlow(world, outcome))
   } catch (thrown) {
     error = options.signal.aborted
       ? new EngineError('INTERRUPTED', `${spec.job}: stopped on request`, { hint: 'Run it again to go on.' })
@@ -104,7 +115,14 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   if (error !== undefined) error = masked(error, options.secrets)
   if (error !== undefined) log.error({ error: errorData(error) }, 'run failed')
   const rejected = outcome.tables.reduce((sum, table) => sum + table.rejected, 0)
-  const status = error !== undefined ? 'FAILED' : rejected > 0 ? 'COMPLETED_WITH_ERRORS' : 'SUCCESS'
+  const status =
+    error !== undefined
+      ? 'FAILED'
+      : options.goal === 'plan'
+        ? 'PLANNED'
+        : rejected > 0
+          ? 'COMPLETED_WITH_ERRORS'
+          : 'SUCCESS'
   const seconds = (clock.now().getTime() - started.getTime()) / 1000
   const result = { run: record.run, job: spec.job, status, resumed, seconds, outcome, error } as const
   const report = await writeReport(world, { ...result, started, tasks: metadata.tasks(record.run) })
@@ -118,12 +136,28 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     records: outcome.loaded.reduce((sum, load) => sum + load.inserted + load.updated + load.deleted, 0),
     seconds,
     error,
-    syncPoints: error
-      ? []
-      : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
+    // What a proof finds wrong is committed all the same.
+    syncPoints:
+      outcome.loaded.length === 0
+        ? []
+        : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
   })
-  return { ...result, report }
+  const estimates = options.goal === 'plan' ? estimate(metadata, spec.job, outcome) : {}
+  return { ...result, report, estimates }
 }
+
+function estimate(metadata: Metadata, job: string, { changes }: Outcome): Record<string, number> {
+  const groups = Map.groupBy(changes, change => change.load.to)
+  return Object.fromEntries(
+    [...groups].flatMap(([to, group]) => {
+      const rows = group.reduce((sum, { upserts, keys }) => sum + rowsIn(upserts) + rowsIn(keys), 0)
+      const seconds = estimateSeconds(metadata.loads(job, to, 10), rows)
+      return seconds === undefined ? [] : [[to, seconds]]
+    }),
+  )
+}
+
+const rowsIn = (parts: Part[]) => parts.reduce((sum, part) => sum + part.rows, 0)
 
 function logged(observer: Observer, log: Logger): Observer {
   return {
@@ -158,7 +192,7 @@ async function load({ folder, env, metadata, clock }: RunOptions): Promise<JobSp
     if (!metadata.activeRun(job)) {
       const run = runId(clock.now())
       const runAt = clock.now().toISOString()
-      metadata.startRun({ run, job, run_at: runAt, spec_hash: '', owner: ownName() })
+      metadata.startRun({ run, job, run_at: runAt, spec_hash: '', owner: ownName(), goal: 'load' })
       metadata.endRun({ run, job, status: 'FAILED', runAt, records: 0, seconds: 0, error, syncPoints: [] })
     }
     throw error
@@ -173,14 +207,21 @@ function nameOf(folder: string): string {
   }
 }
 
-function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, spec: JobSpec) {
+function begin(options: RunOptions, spec: JobSpec) {
+  const { metadata, clock, runAt, fresh, observer, goal = 'load' } = options
   const active = metadata.activeRun(spec.job)
+  if (options.fromPlan && active?.run !== options.fromPlan) return reopen(options, options.fromPlan, spec)
   if (active) {
     if (isAlive(active.owner))
       throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} is still running`, {
         hint: `nightfreight status ${spec.job} shows it.`,
       })
-    if (!fresh && active.spec_hash === spec.hash) {
+    // Its load may have begun: a plan would hide that.
+    if (goal === 'plan' && active.goal === 'load' && !fresh)
+      throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} was interrupted`, {
+        hint: 'Run the job to continue it, or plan with --fresh to give it up.',
+      })
+    if (!fresh && active.spec_hash === spec.hash && active.goal === goal) {
       if (!metadata.takeOver(active.run, active.owner, ownName()))
         throw new EngineError(
           'RUN_CONFLICT',
@@ -188,7 +229,11 @@ function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, spec: Jo
         )
       return { record: active, resumed: true }
     }
-    const reason = fresh ? 'a fresh run was asked for' : 'the files of the job changed since'
+    const reason = fresh
+      ? 'a fresh run was asked for'
+      : active.goal === goal
+        ? 'the files of the job changed since'
+        : 'it was to be a plan'
     observer.note(`run ${active.run} was interrupted and is given up: ${reason}`)
     const error = new EngineError('INTERRUPTED', `interrupted, and given up: ${reason}`)
     const { run, job, run_at } = active
@@ -211,7 +256,26 @@ function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, spec: Jo
     run_at: (runAt ?? now).toISOString(),
     spec_hash: spec.hash,
     owner: ownName(),
+    goal,
   })
+  return { record: metadata.activeRun(spec.job) as RunRecord, resumed: false }
+}
+
+function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec) {
+  const record = metadata.run(plan)
+  const refuse = (reason: string, hint: string) => {
+    throw new EngineError('PLAN_UNUSABLE', `plan ${plan}: ${reason}`, { hint })
+  }
+  const again = `Make a new plan: nightfreight plan ${spec.folder}`
+  if (!record || record.job !== spec.job)
+    return refuse(
+      record ? `it is of the job ${record.job}` : 'there is none of that id',
+      `nightfreight status ${spec.job} lists the runs of this job.`,
+    )
+  if (record.status === 'SUCCESS' || record.status === 'COMPLETED_WITH_ERRORS')
+    return refuse('it is already loaded', again)
+  if (record.spec_hash !== spec.hash) return refuse('the files of the job changed since', again)
+  if (!metadata.reopen(record, ownName())) return refuse('another process has just taken it', again)
   return { record: metadata.activeRun(spec.job) as RunRecord, resumed: false }
 }
 
@@ -221,7 +285,7 @@ function runId(now: Date): string {
   return `${stamp}-${randomBytes(3).toString('hex')}`
 }
 
-function connect(spec: JobSpec) {
+export function connect(spec: JobSpec) {
   const sources = new Map<string, Source>()
   const targets = new Map<string, Target>()
   for (const [name, { connector, config, context }] of Object.entries(spec.connections)) {

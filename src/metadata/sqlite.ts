@@ -2,10 +2,10 @@ import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { EngineError, errorData } from '../../engine/errors.ts'
-import type { Clock, Ledger } from '../../engine/ports.ts'
+import type { Clock, CommitResult, Ledger } from '../../engine/ports.ts'
 import { MIGRATIONS } from './migrations.ts'
 
-export type RunStatus = 'RUNNING' | 'SUCCESS' | 'COMPLETED_WITH_ERRORS' | 'FAILED'
+export type RunStatus = 'RUNNING' | 'PLANNED' | 'SUCCESS' | 'COMPLETED_WITH_ERRORS' | 'FAILED'
 
 /** One run as the history keeps it. Times are ISO 8601 UTC. */
 export interface RunRecord {
@@ -18,6 +18,8 @@ export interface RunRecord {
   spec_hash: string
   owner: string
   error: string | null
+  /** How far it goes: a plan stops before the load. */
+  goal: 'load' | 'plan'
 }
 
 export interface TaskRecord {
@@ -48,25 +50,24 @@ export class Metadata {
     mkdirSync(dirname(file), { recursive: true })
     this.db = new DatabaseSync(file, { timeout: 10_000 })
     this.clock = clock
-    this.db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON')
+    // A migration may make a table anew that others refer to.
+    this.db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF')
     this.migrate()
+    this.db.exec('PRAGMA foreign_keys = ON')
   }
 
   /** Starts a run. Fails with RUN_CONFLICT while another run of the job is active. */
-  startRun(run: Pick<RunRecord, 'run' | 'job' | 'run_at' | 'spec_hash' | 'owner'>): void {
+  startRun(run: Pick<RunRecord, 'run' | 'job' | 'run_at' | 'spec_hash' | 'owner' | 'goal'>): void {
     try {
       this.db
         .prepare(
-          `INSERT INTO runs (run, job, status, run_at, started_at, spec_hash, owner)
-           VALUES (:run, :job, 'RUNNING', :run_at, :now, :spec_hash, :owner)`,
+          `INSERT INTO runs (run, job, status, run_at, started_at, spec_hash, owner, goal)
+           VALUES (:run, :job, 'RUNNING', :run_at, :now, :spec_hash, :owner, :goal)`,
         )
         .run({ ...run, now: this.now() })
     } catch (cause) {
       if (this.activeRun(run.job) === undefined) throw cause
-      throw new EngineError('RUN_CONFLICT', `${run.job}: another run is active`, {
-        cause,
-        hint: `nightfreight status ${run.job} shows it.`,
-      })
+      throw conflict(run.job, cause)
     }
   }
 
@@ -76,6 +77,45 @@ export class Metadata {
       .prepare(`UPDATE runs SET owner = :owner WHERE run = :run AND owner = :from AND status = 'RUNNING'`)
       .run({ run, from, owner })
     return changes === 1
+  }
+
+  /**
+   * Sets a planned run going again, towards the load; false when somebody else was faster. Fails with RUN_CONFLICT
+   * while another run of the job is active.
+   */
+  reopen({ run, job, status }: RunRecord, owner: string): boolean {
+    try {
+      const { changes } = this.db
+        .prepare(
+          `UPDATE runs SET status = 'RUNNING', goal = 'load', owner = :owner, ended_at = NULL, error = NULL
+           WHERE run = :run AND status = :status`,
+        )
+        .run({ run, status, owner })
+      return changes === 1
+    } catch (cause) {
+      if (this.activeRun(job) === undefined) throw cause
+      throw conflict(job, cause)
+    }
+  }
+
+  run(run: string): RunRecord | undefined {
+    return this.db.prepare('SELECT * FROM runs WHERE run = ?').get(run) as RunRecord | undefined
+  }
+
+  /** The latest finished loads of a job into one connection, newest first: what they wrote and how long it took. */
+  loads(job: string, connection: string, limit: number): { rows: number; seconds: number }[] {
+    const found = this.db
+      .prepare(
+        `SELECT t.output, (julianday(t.ended_at) - julianday(t.started_at)) * 86400 AS seconds
+         FROM tasks t JOIN runs r USING (run)
+         WHERE r.job = ? AND t.task = ? AND t.status = 'SUCCESS' ORDER BY t.ended_at DESC LIMIT ?`,
+      )
+      .all(job, `load.${connection}`, limit) as { output: string; seconds: number }[]
+    return found.map(({ output, seconds }) => {
+      const { counts } = JSON.parse(output) as CommitResult
+      const rows = counts.reduce((sum, c) => sum + c.inserted + c.updated + c.deleted + c.unchanged, 0)
+      return { rows, seconds }
+    })
   }
 
   activeRun(job: string): RunRecord | undefined {
@@ -107,6 +147,7 @@ export class Metadata {
       this.db
         .prepare('UPDATE runs SET status = ?, ended_at = ?, error = ? WHERE run = ?')
         .run(end.status, this.now(), error, end.run)
+      if (end.status === 'PLANNED') return
       this.db
         .prepare('INSERT OR REPLACE INTO sync_history VALUES (?, ?, ?, ?, ?, ?)')
         .run(end.job, end.run, end.runAt, end.status, end.records, end.seconds)
@@ -188,6 +229,13 @@ export class Metadata {
       this.db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
     })
   }
+}
+
+function conflict(job: string, cause: unknown): EngineError {
+  return new EngineError('RUN_CONFLICT', `${job}: another run is active`, {
+    cause,
+    hint: `nightfreight status ${job} shows it.`,
+  })
 }
 
 function describe(error: unknown): string {

@@ -6,6 +6,7 @@ import type {
   LoadCommit,
   LoadCounts,
   PlannedLoad,
+  Prover,
   StageRequest,
   SyncPoint,
   TableSchema,
@@ -15,6 +16,7 @@ import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { columnNamed, type LogicalType, typeFromName, typeName } from '../../../engine/types/logical.ts'
 import { widens } from '../../../engine/types/widen.ts'
 import { insertSql, type MergeTables, updateSql } from '../merge.ts'
+import { duckdbProver } from './prover.ts'
 
 const STATE = `
   CREATE SCHEMA IF NOT EXISTS nightfreight;
@@ -26,6 +28,7 @@ const STATE = `
 
 /** A DuckDB file as warehouse. The file is opened when first needed and held until {@link close}. */
 export class DuckdbTarget implements Target {
+  readonly prover: Prover
   private readonly path: string
   private readonly name: string
   private session: Promise<Duck> | undefined
@@ -33,6 +36,12 @@ export class DuckdbTarget implements Target {
   constructor(path: string, name: string) {
     this.path = path
     this.name = name
+    this.prover = duckdbProver({
+      name,
+      open: () => this.open(),
+      describe: table => this.describe(table),
+      qualified,
+    })
   }
 
   async probe(): Promise<void> {
@@ -123,8 +132,8 @@ export class DuckdbTarget implements Target {
   }
 
   private async merge(duck: Duck, loadId: string, load: PlannedLoad): Promise<LoadCounts> {
-    const [schema, name] = split(load.table)
-    const target = `${quoteName(schema)}.${quoteName(name)}`
+    const [schema] = split(load.table)
+    const target = qualified(load.table)
     const existing = await this.describe(load.table)
     if (!existing) {
       const columns = load.columns.map(column => `${quoteName(column.name)} ${typeName(column.type)}`)
@@ -207,6 +216,10 @@ function fits(type: LogicalType, native: string): boolean {
 function split(table: string): [string, string] {
   const [schema, name] = table.split('.')
   return name === undefined ? ['main', table] : [schema!, name]
+}
+
+function qualified(table: string): string {
+  return split(table).map(quoteName).join('.')
 }
 
 function stagingName(loadId: string, load: PlannedLoad): string {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type {
@@ -14,18 +13,21 @@ import type {
 import { insertSql, updateSql } from '../merge.ts'
 import { type Access, quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
+import { PostgresProver } from './prover.ts'
 import { TargetSession } from './session.ts'
 import { describeTable } from './source.ts'
 import type { StageInput } from './stage.ts'
-import { ensureState, stagingTables, targetColumns } from './state.ts'
+import { ensureState, stagingTable, stagingTables, targetColumns } from './state.ts'
 
 /** Postgres as warehouse: COPY into unlogged staging tables, then one transaction. */
 export class PostgresTarget implements Target {
+  readonly prover: PostgresProver
   private readonly session: TargetSession
   private readonly name: string
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
+    this.prover = new PostgresProver(this.session)
     this.name = access.name
   }
 
@@ -59,7 +61,7 @@ export class PostgresTarget implements Target {
     const { loadId, job, load, paths, rows, offload, lanes, progress } = request
     await ensureState(this.session)
     await this.check(load)
-    const table = stagingTable(loadId, load)
+    const table = stagingTable(loadId, load.table)
     const stale = (await stagingTables(this.session)).filter(
       found => found.table === table || (found.job === job && found.loadId !== loadId),
     )
@@ -104,7 +106,7 @@ export class PostgresTarget implements Target {
     for (const load of commit.loads) {
       await this.check(load)
       await this.session
-        .query(`ANALYZE ${stagingTable(commit.loadId, load)}`, [], signal)
+        .query(`ANALYZE ${stagingTable(commit.loadId, load.table)}`, [], signal)
         .catch(async error => {
           // A repeat finds its staging tables gone: committed() below knows why.
           if (!(await this.committed(commit.loadId))) throw error
@@ -150,7 +152,7 @@ export class PostgresTarget implements Target {
       if (!(await this.has(quoteTable(load.table)))) await this.create(load, signal)
       const columns = await targetColumns(this.session, load.table)
       checkTarget(load, columns, `${this.name}.${load.table}`)
-      const staging = stagingTable(loadId, load)
+      const staging = stagingTable(loadId, load.table)
       const tables = {
         target: quoteTable(load.table),
         staging,
@@ -207,11 +209,4 @@ export class PostgresTarget implements Target {
   private async drop(tables: string[]): Promise<void> {
     if (tables.length > 0) await this.session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
   }
-}
-
-function stagingTable(loadId: string, load: PlannedLoad): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([loadId, load.table]))
-    .digest('hex')
-  return `nightfreight."stg_${hash.slice(0, 20)}"`
 }
