@@ -11,7 +11,7 @@ import { quoteName } from '../sql/duckdb.ts'
  * | text | its length in code points, `:`, and itself (where the target pads: without blanks at its end) |
  * | bool | `true`, `false` |
  * | int, decimal | decimal digits, as many behind the point as the scale |
- * | float | the 64 bits of the double, or `NaN` |
+ * | float | the 64 bits of the double in hex, lower case, or `NaN` |
  * | binary | hex, lower case |
  * | date | days since 1970-01-01, or `infinity`, `-infinity` |
  * | time, timestamp | microseconds since midnight, since 1970-01-01 (of a zoned one: in UTC), or `infinity`, `-infinity` |
@@ -35,7 +35,7 @@ export function canonical({ type, unpadded }: ComparedColumn, value: string): st
     case 'decimal':
       return `${value}::VARCHAR`
     case 'float':
-      return `CASE WHEN isnan(${value}) THEN 'NaN' ELSE ${value}::DOUBLE::BIT::VARCHAR END`
+      return `CASE WHEN isnan(${value}) THEN 'NaN' ELSE lower(hex(${value}::DOUBLE::BIT::BLOB)) END`
     case 'text': {
       const text = unpadded ? `rtrim(${value}, ' ')` : value
       return `length(${text})::VARCHAR || ':' || ${text}`

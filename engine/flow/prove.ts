@@ -294,7 +294,9 @@ async function expectedSql(
     sum = 'NULL::BIGINT',
     age = newer && `NULL::${typeName(newer.type)}`,
   ) =>
-    `SELECT ${keys}, ${age ? `${age} AS ${PROOF.newer}, ` : ''}${range} AS ${PROOF.range}, ${sum} AS ${PROOF.sum} FROM (${sql}) AS r`
+    // The checksum below the window: whole rows are not sorted.
+    `SELECT ${keys}, ${newer ? `${PROOF.newer}, ` : ''}${range} AS ${PROOF.range}, ${PROOF.sum}
+     FROM (SELECT ${keys}, ${age ? `${age} AS ${PROOF.newer}, ` : ''}${sum} AS ${PROOF.sum} FROM (${sql}) AS r)`
   const parts: string[] = []
   let from = 0
   const ranged = async (sql: string, sum?: string, age?: string) => {

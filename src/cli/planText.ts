@@ -58,7 +58,7 @@ function loadLines(plan: Preview, paint: Paint): string[] {
   lines.push(`  ${figures.join('   ')}`)
   if (plan.leftAlone > 0)
     lines.push(
-      `  of the updates, ${formatCount(plan.leftAlone)} are no newer than the target's row: it keeps its own`,
+      `  of the updates, ${formatCount(plan.leftAlone)} ${plan.leftAlone === 1 ? 'is' : 'are'} no newer than the target's row, which stays`,
     )
   for (const note of plan.notes) lines.push(`  ${note}`)
   if (plan.columns.length > 0)
@@ -80,7 +80,7 @@ function loadLines(plan: Preview, paint: Paint): string[] {
             : shown(value)
         lines.push(`        ${name.padEnd(width)}  ${text}`)
       }
-      if (some.length < values.length) lines.push(`        and ${values.length - some.length} columns more`)
+      if (some.length < values.length) lines.push(`        … of ${values.length} columns`)
     }
     const more = counts[kind] - samples[kind].length
     if (more > 0 && samples[kind].length > 0)
@@ -91,6 +91,8 @@ function loadLines(plan: Preview, paint: Paint): string[] {
 
 function shown(value: string | null): string {
   if (value === null) return 'NULL'
-  const line = value.replaceAll(/\s+/g, ' ')
+  if (value === '') return "''"
+  // A value must not steer the terminal.
+  const line = value.replaceAll(/[\s\p{Cc}]+/gu, ' ')
   return line.length > WIDTH ? `${line.slice(0, WIDTH - 1)}…` : line
 }

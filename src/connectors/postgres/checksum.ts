@@ -47,7 +47,7 @@ function canonical({ type }: ComparedColumn, target: TargetColumn, value: string
     case 'decimal':
       return scaled(value, target, type.scale)
     case 'float':
-      return `CASE WHEN ${value} = 'NaN' THEN 'NaN' ELSE ('x' || encode(float8send(${value}::float8), 'hex'))::bit(64)::text END`
+      return `CASE WHEN ${value} = 'NaN' THEN 'NaN' ELSE encode(float8send(${value}::float8), 'hex') END`
     case 'text':
       return `length(${value}::text)::text || ':' || ${value}::text`
     case 'binary':
