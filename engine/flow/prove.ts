@@ -133,7 +133,7 @@ export function describeProof(proof: Proof): string {
   if (wrong.rows === 0)
     return rows === 0
       ? `no row to compare${aside}`
-      : `${number(equal)} ${what} equal in ${ranges} ranges${aside}`
+      : `${number(equal)} ${what} equal in ${ranges} ${ranges === 1 ? 'range' : 'ranges'}${aside}`
   const named = differing.slice(0, 3).map(({ range, samples }) => `${range} (${samples.join(', ')})`)
   const more = wrong.ranges > named.length ? ` and ${wrong.ranges - named.length} more` : ''
   return `${number(wrong.rows)} of ${number(rows)} ${what} differ, in ${wrong.ranges} of ${ranges} ranges: ${named.join('; ')}${more}${aside}`
@@ -335,6 +335,10 @@ async function weigh(
   const left = older.reduce((sum, verdict) => sum + total(verdict), 0)
   if (left <= spared) proof.leftAlone = left
   else wrong.push(...older)
+  if (left > spared && total('sameAge') > 0)
+    proof.notes.push(
+      `${total('sameAge')} rows differ and neither is newer by ${load.newer}: where the last night changed them, the load left them alone; a column that changes by itself belongs under ignore`,
+    )
   if (!older.includes('differs')) wrong.push('differs')
   if (removesOthers(load)) wrong.push('extra')
   else proof.others = others

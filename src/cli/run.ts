@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { describeProof } from '../../engine/flow/prove.ts'
 import type { RunOptions, RunResult } from '../jobs/runJob.ts'
 import { runJob } from '../jobs/runJob.ts'
@@ -20,7 +20,12 @@ export function runCommand(): Command {
     .argument('<job>', "the job's folder")
     .option('--at <time>', "the run's own time, ISO 8601 (default: now)", parseTime)
     .option('--fresh', 'give up an interrupted run instead of continuing it')
-    .option('--from-plan <id>', 'load the change sets of that plan, exactly, and read nothing')
+    .addOption(
+      new Option(
+        '--from-plan <id>',
+        'load the change sets of that plan, exactly, and read nothing',
+      ).conflicts(['at', 'fresh']),
+    )
     .option('--json', 'print events and the result as JSON lines')
     .addHelpText(
       'after',

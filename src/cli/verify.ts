@@ -3,6 +3,7 @@ import { EXIT } from '../../engine/errors.ts'
 import { describeProof } from '../../engine/flow/prove.ts'
 import { type Verification, verifyJob } from '../jobs/verifyJob.ts'
 import { homeFolder } from './home.ts'
+import { printError } from './output.ts'
 import { createProgress } from './progress.ts'
 
 export function verifyCommand(): Command {
@@ -28,13 +29,14 @@ Examples:
         json,
         isTTY: Boolean(process.stderr.isTTY),
       })
+      const secrets: string[] = []
       try {
         const found = await verifyJob({
           folder,
           env: process.env,
           home: homeFolder(),
           signal: abort.signal,
-          secrets: [],
+          secrets,
           observer: {
             started: task => progress.task(task),
             advanced: (task, rows) => progress.advance(task, rows),
@@ -46,6 +48,9 @@ Examples:
         const equal = found.loads.every(({ wrong }) => wrong.rows === 0)
         console.log(json ? JSON.stringify({ event: 'result', equal, ...found }) : verifyText(found))
         if (!equal) process.exitCode = EXIT.quality
+      } catch (error) {
+        progress.close()
+        process.exitCode = printError(error, json, { secrets })
       } finally {
         progress.close()
         process.off('SIGINT', stop).off('SIGTERM', stop)

@@ -210,7 +210,9 @@ function nameOf(folder: string): string {
 function begin(options: RunOptions, spec: JobSpec) {
   const { metadata, clock, runAt, fresh, observer, goal = 'load' } = options
   const active = metadata.activeRun(spec.job)
-  if (options.fromPlan && active?.run !== options.fromPlan) return reopen(options, options.fromPlan, spec)
+  const { fromPlan } = options
+  const interrupted = active?.run === fromPlan && active?.goal === 'load' && active.spec_hash === spec.hash
+  if (fromPlan && !interrupted) return reopen(options, fromPlan, spec)
   if (active) {
     if (isAlive(active.owner))
       throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} is still running`, {
@@ -275,6 +277,7 @@ function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec) {
   if (record.status === 'SUCCESS' || record.status === 'COMPLETED_WITH_ERRORS')
     return refuse('it is already loaded', again)
   if (record.spec_hash !== spec.hash) return refuse('the files of the job changed since', again)
+  if (record.status === 'RUNNING') return refuse('it is not finished, or was interrupted', again)
   if (!metadata.reopen(record, ownName())) return refuse('another process has just taken it', again)
   return { record: metadata.activeRun(spec.job) as RunRecord, resumed: false }
 }

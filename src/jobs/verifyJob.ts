@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { shareMemory } from '../../engine/flow/budget.ts'
@@ -92,5 +92,6 @@ export async function verifyJob(
   } finally {
     await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
     duck.close()
+    rmSync(temp, { recursive: true, force: true })
   }
 }

@@ -152,3 +152,41 @@ test('a plan that fails at the load can be loaded later; an interrupted load is 
   const continued = await run()
   assert.deepEqual([continued.run, continued.resumed, continued.status], [second.run, true, 'SUCCESS'])
 })
+
+test('an interrupted plan, or one that is being made, cannot be loaded', async () => {
+  const name = 'plan_half'
+  await source(name, 10)
+  const { run, metadata, folder, cli } = job(name)
+  const plan = await run({ goal: 'plan' })
+  metadata.startRun({
+    run: 'R',
+    job: name,
+    run_at: new Date().toISOString(),
+    spec_hash: metadata.run(plan.run)!.spec_hash,
+    owner: `${hostname()}:1:never`,
+    goal: 'plan',
+  })
+  const error = await run({ fromPlan: 'R' }).catch(error => error)
+  assert.match(error.message, /plan R: it is not finished, or was interrupted/)
+  const next = await run()
+  assert.deepEqual([next.resumed, next.status], [false, 'SUCCESS'], 'a run gives the half plan up')
+  assert.equal(metadata.run('R')!.status, 'FAILED')
+  const conflict = await cli('run', folder, '--from-plan', plan.run, '--fresh')
+  assert.equal(conflict.code, 2)
+  assert.match(conflict.err, /'--from-plan <id>' cannot be used with option '--fresh'/)
+})
+
+test('the last load is the last one, also when an extract has gone since', async () => {
+  const name = 'plan_last'
+  await source(name, 10)
+  await source(`${name}_other`, 1)
+  const { run, yaml: write } = job(name)
+  write(yaml(name).replace('{ items:', `{ a_other: { from: here, table: ${name}_other, key: id }, items:`))
+  await run()
+  write(yaml(name))
+  for (const label of ['changed', 'row 1']) {
+    await query(`UPDATE ${name} SET label = '${label}' WHERE id = 1`)
+    const { outcome } = await run()
+    assert.equal(outcome.loaded[0]!.updated, 1, label)
+  }
+})
