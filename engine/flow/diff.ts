@@ -34,8 +34,11 @@ export interface Changes {
   /** The data set that the row numbers of `list` are of, and the last one, whose rows were `_was`. */
   table: DataSet
   was?: DataSet
-  /** Parquet file of this run's state: the key and row number ({@link ROW}) of every row that is loaded or stays. */
-  state: string
+  /**
+   * Parquet file of this run's state: the key and row number ({@link ROW}) of every row that is loaded or stays. Absent
+   * where rows have no key.
+   */
+  state?: string
   counts: ChangeCounts
 }
 

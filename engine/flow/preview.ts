@@ -4,6 +4,7 @@ import type { LoadMode } from '../ports.ts'
 import { type DuckRow, quote, quoteName } from '../sql/duckdb.ts'
 import { columnNamed } from '../types/logical.ts'
 import type { ChangeCounts, Changes, DataSet } from './diff.ts'
+import { goodRows } from './transform.ts'
 import { once, type World } from './world.ts'
 
 /** Samples of one kind of change. */
@@ -78,7 +79,9 @@ function describer({ duck, root }: World, { load, list, table, was, state }: Cha
   const listed = (kind: string) =>
     list
       ? `SELECT * FROM read_parquet(${file(list.file)}) WHERE kind = '${kind}'`
-      : `SELECT * FROM read_parquet(${file(state)}) WHERE ${ROW} >= 0`
+      : state
+        ? `SELECT * FROM read_parquet(${file(state)}) WHERE ${ROW} >= 0`
+        : `SELECT file_row_number AS ${ROW} FROM (${goodRows(root, table, true)})`
   const pairs = was && `${numbered(table)} AS n JOIN c ON n.file_row_number = c.${ROW}`
   const before = was && `LEFT JOIN ${numbered(was)} AS b ON b.file_row_number = c._was`
   const keyOf = (row: DuckRow) => Object.fromEntries(load.key.map((name, i) => [name, text(row[`k${i}`])]))

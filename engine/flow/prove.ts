@@ -102,7 +102,9 @@ export async function prove(
     const proof = await once(world, task, async () => {
       observer.started(task)
       const proof =
-        verify === 'all' ? await proveAll(means, change) : await proveChanges(means, change, unchanged)
+        verify === 'all'
+          ? await proveAll(means, { ...change, state: change.state! })
+          : await proveChanges(means, change, unchanged)
       observer.finished(task, describeProof(proof))
       return proof
     })
@@ -170,7 +172,7 @@ async function proveChanges(means: ProofMeans, changes: Changes, unchanged: numb
 /** Compares the whole data set that was staged last. */
 export async function proveAll(
   means: ProofMeans,
-  { load, table, state }: Pick<Changes, 'load' | 'table' | 'state'>,
+  { load, table, state }: Pick<Changes, 'load' | 'table'> & { state: string },
 ): Promise<Proof> {
   const { root } = means
   const keys = load.key.map(quoteName)

@@ -69,7 +69,7 @@ function loadLines(plan: Preview, paint: Paint): string[] {
     const { mark, colour, verb } = MARKS[kind]
     for (const sample of samples[kind]) {
       const key = Object.entries(sample.key).map(([name, value]) => `${name} = ${shown(value)}`)
-      lines.push(`    ${paint(colour, `${mark} ${key.join(', ')}`)}`)
+      lines.push(`    ${paint(colour, `${mark} ${key.join(', ') || '(no key)'}`)}`)
       const values = Object.entries(sample.values)
       const some = kind === 'updates' ? values : values.slice(0, SHOWN)
       const width = Math.max(0, ...some.map(([name]) => name.length))

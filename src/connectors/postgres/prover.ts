@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type { PlannedLoad, ProofRequest, Prover, Verdict } from '../../../engine/ports.ts'
@@ -7,7 +8,7 @@ import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import { expressions, stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
 import type { StageInput } from './stage.ts'
-import { ensureState, stagingTable, targetColumns } from './state.ts'
+import { ensureState, targetColumns } from './state.ts'
 
 /** Proof in Postgres: what should be there goes into a staging table, one query joins and judges. */
 export class PostgresProver implements Prover {
@@ -29,7 +30,7 @@ export class PostgresProver implements Prover {
   async compare(request: ProofRequest, signal: AbortSignal): Promise<Verdict[]> {
     const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
     await ensureState(this.session)
-    const expected = stagingTable(loadId, load.table, 'proof')
+    const expected = proofTable(loadId, load.table)
     const run = (sql: string) => this.session.query(sql, [], signal)
     const made = columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
     const comment = quoteLiteral(JSON.stringify({ job, loadId }))
@@ -63,4 +64,12 @@ export class PostgresProver implements Prover {
       await this.session.query(`DROP TABLE IF EXISTS ${expected}`).catch(() => {})
     }
   }
+}
+
+// Named and commented as staging tables are: a later load of the job clears away what a killed process leaves.
+function proofTable(loadId: string, table: string): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([loadId, table, 'proof']))
+    .digest('hex')
+  return `nightfreight."stg_${hash.slice(0, 20)}"`
 }

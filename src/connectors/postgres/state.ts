@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { quoteIdent, quoteTable } from './connect.ts'
 import type { TargetColumn } from './merge.ts'
 import type { TargetSession } from './session.ts'
@@ -20,14 +19,6 @@ export async function ensureState(session: TargetSession): Promise<void> {
   // Several statements in one query are one transaction, which holds the lock.
   if (rows[0]!.missing === 't')
     await session.query(`SELECT pg_advisory_xact_lock(hashtext('nightfreight')); ${TABLES}`)
-}
-
-/** Name of the table, quoted and qualified, that a load stages rows of a target table in; `use` tells several apart. */
-export function stagingTable(loadId: string, table: string, use?: string): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify(use ? [loadId, table, use] : [loadId, table]))
-    .digest('hex')
-  return `nightfreight."stg_${hash.slice(0, 20)}"`
 }
 
 /** A staging table that is there, and whose it is. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type {
@@ -17,7 +18,7 @@ import { PostgresProver } from './prover.ts'
 import { TargetSession } from './session.ts'
 import { describeTable } from './source.ts'
 import type { StageInput } from './stage.ts'
-import { ensureState, stagingTable, stagingTables, targetColumns } from './state.ts'
+import { ensureState, stagingTables, targetColumns } from './state.ts'
 
 /** Postgres as warehouse: COPY into unlogged staging tables, then one transaction. */
 export class PostgresTarget implements Target {
@@ -61,7 +62,7 @@ export class PostgresTarget implements Target {
     const { loadId, job, load, paths, rows, offload, lanes, progress } = request
     await ensureState(this.session)
     await this.check(load)
-    const table = stagingTable(loadId, load.table)
+    const table = stagingTable(loadId, load)
     const stale = (await stagingTables(this.session)).filter(
       found => found.table === table || (found.job === job && found.loadId !== loadId),
     )
@@ -106,7 +107,7 @@ export class PostgresTarget implements Target {
     for (const load of commit.loads) {
       await this.check(load)
       await this.session
-        .query(`ANALYZE ${stagingTable(commit.loadId, load.table)}`, [], signal)
+        .query(`ANALYZE ${stagingTable(commit.loadId, load)}`, [], signal)
         .catch(async error => {
           // A repeat finds its staging tables gone: committed() below knows why.
           if (!(await this.committed(commit.loadId))) throw error
@@ -152,7 +153,7 @@ export class PostgresTarget implements Target {
       if (!(await this.has(quoteTable(load.table)))) await this.create(load, signal)
       const columns = await targetColumns(this.session, load.table)
       checkTarget(load, columns, `${this.name}.${load.table}`)
-      const staging = stagingTable(loadId, load.table)
+      const staging = stagingTable(loadId, load)
       const tables = {
         target: quoteTable(load.table),
         staging,
@@ -209,4 +210,11 @@ export class PostgresTarget implements Target {
   private async drop(tables: string[]): Promise<void> {
     if (tables.length > 0) await this.session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
   }
+}
+
+function stagingTable(loadId: string, load: PlannedLoad): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([loadId, load.table]))
+    .digest('hex')
+  return `nightfreight."stg_${hash.slice(0, 20)}"`
 }
