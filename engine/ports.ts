@@ -168,6 +168,9 @@ export type LoadMode = 'append' | 'merge' | 'replace' | 'partition' | 'scd2'
 /** What becomes of a row of the target that is gone from the source: left, deleted, or marked with the time. */
 export type Deletes = 'keep' | 'hard' | 'soft'
 
+/** What is compared after a load: the rows it wrote, all rows of the data set, or none. */
+export type Verify = 'changes' | 'all' | 'off'
+
 /** One load as the job asks for it. */
 export interface LoadSpec {
   /** The target table: `dim_members` or `mart.dim_members`. */
@@ -205,6 +208,8 @@ export interface LoadSpec {
     /** Whether an empty data set may follow one that was not. */
     allowEmpty: boolean
   }
+  /** Default `changes`. */
+  verify?: Verify
 }
 
 /** A load with everything known: the target can act on it alone. */
@@ -282,7 +287,66 @@ export interface Target {
   commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult>
   /** Drops what this load staged, after a failure. */
   abandon(loadId: string): Promise<void>
+  /** Compares rows with those of a table, inside the target. Absent where loads cannot be proven. */
+  prover?: Prover
   close(): Promise<void>
+}
+
+/** Says whether a table holds the rows that it should, by checksums that the target makes of its own rows. */
+export interface Prover {
+  /**
+   * Which columns of a load can be compared exactly with what the table holds, and why others cannot. Fails with
+   * TABLE_MISSING where there is no table.
+   */
+  comparable(load: PlannedLoad, signal: AbortSignal): Promise<{ columns: ComparedColumn[]; notes: string[] }>
+  compare(request: ProofRequest, signal: AbortSignal): Promise<Verdict[]>
+}
+
+export interface ComparedColumn extends Column {
+  /** The target does not keep blanks at the end of a text. */
+  unpadded?: boolean
+}
+
+/** Names of the columns that the files of a {@link ProofRequest} have beside the key. */
+export const PROOF = { newer: '_nf_newer', range: '_nf_range', sum: '_nf_sum' } as const
+
+export interface ProofRequest {
+  loadId: string
+  job: string
+  load: PlannedLoad
+  /** Columns in the checksum, in order. */
+  compared: ComparedColumn[]
+  /**
+   * Local Parquet files with a line for each row: key, {@link PROOF.newer} where the load has `newer`,
+   * {@link PROOF.range} (INTEGER; -1: not judged) and {@link PROOF.sum} (BIGINT, the checksum; NULL: the row should not
+   * be there). `columns` are their columns.
+   */
+  paths: string[]
+  columns: Column[]
+  rows: number
+  /** Whether rows that are in none of the files are looked for. */
+  extra: boolean
+  offload: Offload
+  lanes: number
+}
+
+/** How many rows of a range are so, with the keys of a few that are wrong (columns' texts). */
+export interface Verdict {
+  /** -1 for `extra`. */
+  range: number
+  /**
+   * | | |
+   * |---|---|
+   * | equal | as it should be |
+   * | newer | differs, and the target's is newer |
+   * | sameAge | differs, and neither is newer |
+   * | differs, missing | |
+   * | lingers | should not be there, and is |
+   * | extra | in none of the files |
+   */
+  verdict: 'equal' | 'newer' | 'sameAge' | 'differs' | 'missing' | 'lingers' | 'extra'
+  rows: number
+  keys: string[][]
 }
 
 export interface StageRequest {

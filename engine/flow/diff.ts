@@ -32,7 +32,21 @@ export interface Changes {
   list?: Part
   /** Rows of the last state, where it is known. */
   before?: number
+  /** The data set that the row numbers of `list` are of, and the last one, whose rows were `_was`. */
+  table: DataSet
+  was?: DataSet
+  /**
+   * Parquet file of this run's state: the key and row number ({@link ROW}) of every row that is loaded or stays. Absent
+   * where rows have no key.
+   */
+  state?: string
   counts: ChangeCounts
+}
+
+/** Parquet files of a data set and of its findings, below the staging root. */
+export interface DataSet {
+  file: string
+  findings?: string
 }
 
 export interface ChangeCounts {
@@ -46,17 +60,17 @@ export interface ChangeCounts {
 }
 
 /** What a run leaves for the next one's comparison. */
-interface LoadState {
+export interface LoadState {
   columns: Column[]
   /** What the hashes depend on: versions, key, compared and kept columns. */
   tag: string
   rows: number
   /** The state's file; then the data set's and its findings, from which it can be made anew. */
   parts: Part[]
-  table: { file: string; findings?: string }
+  table: DataSet
 }
 
-const stateManifest = (job: string, run: string, table: string) => `${job}/${run}/state/${table}.json`
+export const stateManifest = (job: string, run: string, table: string) => `${job}/${run}/state/${table}.json`
 
 /** Works out, per load, which rows differ from what the last committed run loaded. */
 export async function diff(
@@ -124,13 +138,16 @@ async function exchange(
     deletes: Math.max(0, (last?.rows ?? 0) - rows),
     duplicates: 0,
   }
-  const changes: Changes = { load, whole: true, upserts, keys: [], before: last?.rows, counts }
+  const { file, findings } = table
+  const set: DataSet = { file: file!, ...(findings && { findings }) }
+  const changes: Changes = { load, whole: true, upserts, keys: [], before: last?.rows, table: set, counts }
   guard(`${load.to}.${load.table}`, changes)
   observer.finished(`diff.${load.table}`, `${rows} rows, all exchanged`)
   return changes
 }
 
-function identityOf({ key, partitionBy, columns, compare, ignore }: PlannedLoad): Identity {
+/** What a load's comparison goes by. */
+export function identityOf({ key, partitionBy, columns, compare, ignore }: PlannedLoad): Identity {
   const compared = columns.filter(
     ({ name }) => (compare.length === 0 || compare.includes(name)) && !ignore.includes(name),
   )
@@ -183,7 +200,7 @@ async function lastState(world: World, load: PlannedLoad, identity: Identity, ru
       : // Hashes of two versions are never compared: made anew from the rows.
         `SELECT * FROM (${stateSql(identity, goodRows(root, state.table, true), 'file_row_number')})
          QUALIFY row_number() OVER (PARTITION BY ${load.key.map(quoteName).join(', ')} ORDER BY ${ROW}) = 1`
-  return { sql, rows: state.rows }
+  return { sql, rows: state.rows, table: state.table }
 }
 
 async function tagOf({ duck }: World, { key, kept, compared }: Identity): Promise<string> {
@@ -204,6 +221,8 @@ async function everything(
     whole: true,
     upserts: await rowParts(world, load, table, rows),
     keys: await keyParts(world, load, rejectedKeys(world, load, table)),
+    table: dataSet(table),
+    state: stateFile(world, load),
     counts: {
       rows: next.rows,
       inserts: next.rows,
@@ -220,7 +239,7 @@ async function compare(
   identity: Identity,
   table: Transformed,
   next: NextState,
-  last: { sql: string; rows: number },
+  last: { sql: string; rows: number; table: DataSet },
 ): Promise<Changes> {
   const { duck, root } = world
   const file = `${runFolder(world)}/changes/${load.table}/list.parquet`
@@ -243,7 +262,16 @@ async function compare(
   if (!removes) counts.deletes = 0
   if (load.mode === 'append') counts.updates = 0
   const changed = counts.inserts + counts.updates + counts.deletes
-  const result = { load, whole: false, list: partOf(root, file, changed), before: last.rows, counts }
+  const result = {
+    load,
+    whole: false,
+    list: partOf(root, file, changed),
+    before: last.rows,
+    table: dataSet(table),
+    was: last.table,
+    state: stateFile(world, load),
+    counts,
+  }
   const rows = (where: string) => rowParts(world, load, table, where)
   if (changed === 0) return { ...result, upserts: [], keys: [] }
   if (load.mode === 'replace') {
@@ -325,7 +353,12 @@ async function keyParts(world: World, load: PlannedLoad, sql: string | undefined
 /** COPY options of parts: several, so that lanes can share them. */
 export const PART_OPTIONS = `${PLAIN_FORMAT}, FILE_SIZE_BYTES '64MB', PER_THREAD_OUTPUT false`
 
-async function copyParts(world: World, sql: string, folder: string): Promise<Part[]> {
+/** Writes a query's rows as Parquet files in a folder below the staging root. */
+export async function copyParts(
+  world: Pick<World, 'duck' | 'root'>,
+  sql: string,
+  folder: string,
+): Promise<Part[]> {
   const { duck, root } = world
   await place(join(root, folder), temporary =>
     duck.run(`COPY (${sql}) TO ${quote(temporary)} (${PART_OPTIONS})`),
@@ -335,6 +368,8 @@ async function copyParts(world: World, sql: string, folder: string): Promise<Par
     parts.push(partOf(root, `${folder}/${name}`, await rowsOf(join(root, folder, name))))
   return parts
 }
+
+const dataSet = ({ file, findings }: Transformed): DataSet => ({ file: file!, ...(findings && { findings }) })
 
 const byNumber = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
 
@@ -357,14 +392,14 @@ async function keepState(
   next: NextState,
 ): Promise<void> {
   const { root, spec, run } = world
-  const { file, findings } = table
-  const files = [stateFile(world, load), file!, ...(findings ? [findings] : [])]
+  const { file, findings } = dataSet(table)
+  const files = [stateFile(world, load), file, ...(findings ? [findings] : [])]
   const state: LoadState = {
     columns: load.columns,
     tag: await tagOf(world, identity),
     rows: next.rows,
     parts: files.map(name => partOf(root, name, 0)),
-    table: { file: file!, ...(findings && { findings }) },
+    table: dataSet(table),
   }
   await writeManifest(root, stateManifest(spec.job, run, load.table), state)
 }

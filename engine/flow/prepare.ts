@@ -56,11 +56,20 @@ export function prepare(world: World): Promise<Prepared> {
       throw new EngineError('SCHEMA_DRIFT', refused.map(({ message }) => message).join('\n'), {
         hint: refused.map(({ hint }) => hint).join('\n'),
       })
-    const lastRun = [...points].flatMap(([name, [first]]): [string, string][] =>
-      first ? [[name, first.run]] : [],
-    )
+    const lastRun = [...points].flatMap(([name, found]): [string, string][] => {
+      const run = lastRunOf(found)
+      return run === undefined ? [] : [[name, run]]
+    })
     return { plan: { reads, loads: spec.loads }, lastRun }
   })
+}
+
+/** The run whose data a target holds. The point of an extract that the job no longer has stays behind: run ids sort by time. */
+export function lastRunOf(points: SyncPoint[]): string | undefined {
+  return points
+    .map(point => point.run)
+    .sort()
+    .at(-1)
 }
 
 // A sync point counts only when every target has it: one that missed a commit must be shown those rows again.

@@ -5,16 +5,18 @@ import { demoCommand } from './demo.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
 import { printError } from './output.ts'
+import { planCommand } from './plan.ts'
 import { runCommand } from './run.ts'
 import { statusCommand } from './status.ts'
 import { validateCommand } from './validate.ts'
+import { verifyCommand } from './verify.ts'
 
 const EXIT_CODES = `
 Exit codes:
   0    done (bad rows below the threshold are in the quarantine: COMPLETED_WITH_ERRORS)
   1    a defect of ours: please report it
   2    the job, the command line or a privilege is wrong; a repeat gives the same
-  3    the quality gate or a check stopped the run
+  3    the quality gate or a check stopped the run, or a target differs from what was loaded
   4    the data cannot be read or loaded as it is
   75   a system failed in a way that passes: run the same command again
   130  interrupted`
@@ -25,6 +27,8 @@ export async function program(argv: string[]): Promise<void> {
     .description('Moves tables at night: extract, clean, find what changed, bulk-load.')
     .version(packageJson.version)
     .addCommand(runCommand())
+    .addCommand(planCommand())
+    .addCommand(verifyCommand())
     .addCommand(validateCommand())
     .addCommand(statusCommand())
     .addCommand(historyCommand())

@@ -1,6 +1,7 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
+import { describeProof } from '../../engine/flow/proofText.ts'
 import { secretsIn } from '../config/secrets.ts'
-import type { RunResult } from '../jobs/runJob.ts'
+import type { RunOptions, RunResult } from '../jobs/runJob.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { createLog } from './log.ts'
 import { printError } from './output.ts'
@@ -10,6 +11,7 @@ import { createProgress } from './progress.ts'
 interface RunFlags {
   at?: Date
   fresh?: boolean
+  fromPlan?: string
   json?: boolean
 }
 
@@ -19,17 +21,23 @@ export function runCommand(): Command {
     .argument('<job>', "the job's folder")
     .option('--at <time>', "the run's own time, ISO 8601 (default: now)", parseTime)
     .option('--fresh', 'give up an interrupted run instead of continuing it')
+    .addOption(
+      new Option(
+        '--from-plan <id>',
+        'load the change sets of that plan, exactly, and read nothing',
+      ).conflicts(['at', 'fresh']),
+    )
     .option('--json', 'print events and the result as JSON lines')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json',
+      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a',
     )
     .action(async (folder: string, flags: RunFlags) => {
       process.exitCode = await run(folder, flags)
     })
 }
 
-async function run(folder: string, { at, fresh, json = false }: RunFlags): Promise<number> {
+async function run(folder: string, { at, fresh, fromPlan, json = false }: RunFlags): Promise<number> {
   const abort = new AbortController()
   const stop = () => abort.abort()
   process.once('SIGINT', stop).once('SIGTERM', stop)
@@ -42,21 +50,14 @@ async function run(folder: string, { at, fresh, json = false }: RunFlags): Promi
     signal: abort.signal,
     runAt: at,
     fresh,
+    fromPlan,
   })
   process.off('SIGINT', stop).off('SIGTERM', stop)
   console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
   return result.error === undefined ? 0 : printError(result.error, json)
 }
 
-interface Execution {
-  folder: string
-  env: Record<string, string | undefined>
-  home: string
-  json: boolean
-  signal: AbortSignal
-  runAt?: Date
-  fresh?: boolean
-}
+type Execution = Omit<RunOptions, 'metadata' | 'clock' | 'log' | 'secrets' | 'observer'> & { json: boolean }
 
 /** Runs a job with progress on standard error and a log file in `home`. */
 export async function execute({ json, ...options }: Execution): Promise<RunResult> {
@@ -96,12 +97,14 @@ export function summaryText({ run, job, status, seconds, outcome, report }: RunR
     lines.push(
       `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged`,
     )
+  for (const proof of outcome.proofs)
+    lines.push(`  verified  ${proof.to}.${proof.table}: ${describeProof(proof)}`)
   lines.push(`  report    ${report}`)
   return lines.join('\n')
 }
 
 function summaryJson({ run, job, status, seconds, outcome, report, resumed }: RunResult) {
-  const { extracted, tables, quality, loaded } = outcome
+  const { extracted, tables, quality, loaded, proofs } = outcome
   return {
     event: 'result',
     run,
@@ -113,6 +116,7 @@ function summaryJson({ run, job, status, seconds, outcome, report, resumed }: Ru
     rejected: Object.fromEntries(tables.map(({ name, rejected }) => [name, rejected])),
     quality,
     loaded,
+    proofs,
     report,
   }
 }

@@ -33,7 +33,8 @@ export function readLoads(
       )
     for (const problem of loadProblems(load, connections[load.to]?.connector))
       document.problem([...path, problem.key], `load.${table}.${problem.key}: ${problem.message}`)
-    const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard } = load
+    const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard, verify } =
+      load
     return {
       table,
       to,
@@ -47,6 +48,7 @@ export function readLoads(
       ignore,
       scd2: { validFrom: scd2.valid_from, validTo: scd2.valid_to, current: scd2.current },
       guard: { maxDeleteShare: guard.max_delete_share, allowEmpty: guard.allow_empty },
+      verify,
       ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),
       ...(partitions && { partitions }),
       ...(newer !== undefined && { newer }),

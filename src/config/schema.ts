@@ -110,6 +110,7 @@ const load = z.strictObject({
   guard: z
     .strictObject({ max_delete_share: share.default(0.1), allow_empty: z.boolean().default(false) })
     .prefault({}),
+  verify: z.enum(['changes', 'all', 'off']).default('changes'),
 })
 
 /** job.yaml, but for connections and extracts, whose keys depend on their connectors. */

@@ -13,7 +13,7 @@ import { renderReport } from '../report/html.ts'
 interface Finished {
   run: string
   job: string
-  status: 'SUCCESS' | 'COMPLETED_WITH_ERRORS' | 'FAILED'
+  status: 'PLANNED' | 'SUCCESS' | 'COMPLETED_WITH_ERRORS' | 'FAILED'
   outcome: Outcome
   started: Date
   tasks: TaskRecord[]
@@ -35,7 +35,7 @@ async function reportData(world: World & { spec: JobSpec }, finished: Finished):
   return {
     job: finished.job,
     run: finished.run,
-    status: finished.status === 'FAILED' ? 'failed' : 'succeeded',
+    status: ({ FAILED: 'failed', PLANNED: 'planned' } as const)[finished.status as string] ?? 'succeeded',
     startedAt: started.toISOString(),
     finishedAt: world.clock.now().toISOString(),
     extracts: outcome.extracted.map(({ extract, rows, parts, note }) => {
@@ -55,6 +55,8 @@ async function reportData(world: World & { spec: JobSpec }, finished: Finished):
       .map(({ name, rows, rejected, marked }) => ({ name, rows, rejected, warned: marked - rejected })),
     checks: outcome.checks,
     loads: outcome.loaded,
+    plans: outcome.previews,
+    proofs: outcome.proofs,
     errorRate: outcome.quality.errorRate,
     maxErrorRate: world.spec.quality.maxErrorRate,
     qualityScore: outcome.quality.score,
@@ -78,7 +80,8 @@ async function reportData(world: World & { spec: JobSpec }, finished: Finished):
 /** Per column of each loaded model's good rows: share of NULLs, distinct values (approximate), range. */
 async function profile({ duck, spec }: World, { tables }: Outcome): Promise<ReportData['profile']> {
   const profiles: ReportData['profile'] = []
-  for (const { name, columns } of tables.filter(table => spec.loads.some(load => load.from === table.name))) {
+  const loaded = tables.filter(({ name, file }) => file && spec.loads.some(load => load.from === name))
+  for (const { name, columns } of loaded) {
     const figures = columns.map(({ name }, index) => {
       const column = quoteName(name)
       return `count(${column}) AS n${index}, approx_count_distinct(${column}) AS d${index}, min(${column})::VARCHAR AS l${index}, max(${column})::VARCHAR AS h${index}`

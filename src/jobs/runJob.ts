@@ -4,16 +4,18 @@ import { basename, join } from 'node:path'
 import type { Logger } from 'pino'
 import { EngineError, errorData, errorFrom } from '../../engine/errors.ts'
 import { shareMemory } from '../../engine/flow/budget.ts'
-import { run as flow, type Outcome } from '../../engine/flow/run.ts'
+import { checkReuse } from '../../engine/flow/reuse.ts'
+import { type Outcome, plan as planFlow, run as runFlow } from '../../engine/flow/run.ts'
 import type { Observer, World } from '../../engine/flow/world.ts'
 import { Workers } from '../../engine/pool/pool.ts'
-import type { Clock, Source, Target } from '../../engine/ports.ts'
+import type { Clock, Part, Source, Target } from '../../engine/ports.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import type { JobSpec } from '../config/job.ts'
 import { loadJob } from '../config/load.ts'
 import { redact, secretsOf } from '../config/secrets.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { type RunRecord, type RunStatus, runLease } from '../metadata/runs.ts'
+import { estimateSeconds } from './estimate.ts'
 import { isAlive, isRunning, ownName } from './owner.ts'
 import { writeReport } from './report.ts'
 
@@ -34,16 +36,22 @@ export interface RunOptions {
   runAt?: Date
   /** Start anew even where an interrupted run could be continued. */
   fresh?: boolean
+  /** `plan` stops before the load and keeps the run, for `fromPlan` of a later one. */
+  goal?: RunRecord['goal']
+  /** Loads the change sets of this planned run, and reads nothing. */
+  fromPlan?: string
 }
 
 export interface RunResult {
   run: string
   job: string
-  status: Exclude<RunStatus, 'RUNNING' | 'PLANNED'>
+  status: Exclude<RunStatus, 'RUNNING'>
   resumed: boolean
   seconds: number
   outcome: Outcome
   report: string
+  /** Of a plan: seconds that loading it may take, by connection. */
+  estimates: Record<string, number>
   /** What failed the run. */
   error?: unknown
 }
@@ -71,7 +79,9 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     checks: [],
     quality: { errorRate: 0, score: 1 },
     changes: [],
+    previews: [],
     loaded: [],
+    proofs: [],
   }
   const root = join(home, 'staging')
   const temp = join(home, 'tmp', record.run)
@@ -101,7 +111,8 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   }
   let error: unknown
   try {
-    await flow(world, outcome)
+    if (options.fromPlan && !resumed) await checkReuse(world)
+    await (options.goal === 'plan' ? planFlow(world, outcome) : runFlow(world, outcome))
   } catch (thrown) {
     error = taken.signal.aborted
       ? taken.signal.reason
@@ -115,7 +126,14 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   if (error !== undefined) error = masked(error, options.secrets)
   if (error !== undefined) log.error({ error: errorData(error) }, 'run failed')
   const rejected = outcome.tables.reduce((sum, table) => sum + table.rejected, 0)
-  const status = error !== undefined ? 'FAILED' : rejected > 0 ? 'COMPLETED_WITH_ERRORS' : 'SUCCESS'
+  const status =
+    error !== undefined
+      ? 'FAILED'
+      : options.goal === 'plan'
+        ? 'PLANNED'
+        : rejected > 0
+          ? 'COMPLETED_WITH_ERRORS'
+          : 'SUCCESS'
   const seconds = (clock.now().getTime() - started.getTime()) / 1000
   const result = { run: record.run, job: spec.job, status, resumed, seconds, outcome, error } as const
   const ours = !(error instanceof EngineError && error.code === 'FENCED')
@@ -134,12 +152,31 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     records: outcome.loaded.reduce((sum, load) => sum + load.inserted + load.updated + load.deleted, 0),
     seconds,
     error,
-    syncPoints: error
-      ? []
-      : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
+    // What a proof finds wrong is committed all the same.
+    syncPoints:
+      outcome.loaded.length === 0
+        ? []
+        : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
   })
-  return { ...result, report }
+  const estimates = options.goal === 'plan' ? await estimate(metadata, spec.job, outcome) : {}
+  return { ...result, report, estimates }
 }
+
+async function estimate(
+  metadata: Metadata,
+  job: string,
+  { changes }: Outcome,
+): Promise<Record<string, number>> {
+  const estimates: Record<string, number> = {}
+  for (const [to, group] of Map.groupBy(changes, change => change.load.to)) {
+    const rows = group.reduce((sum, { upserts, keys }) => sum + rowsIn(upserts) + rowsIn(keys), 0)
+    const seconds = estimateSeconds(await metadata.loads(job, to, 10), rows)
+    if (seconds !== undefined) estimates[to] = seconds
+  }
+  return estimates
+}
+
+const rowsIn = (parts: Part[]) => parts.reduce((sum, part) => sum + part.rows, 0)
 
 function logged(observer: Observer, log: Logger): Observer {
   return {
@@ -190,12 +227,21 @@ function nameOf(folder: string): string {
   }
 }
 
-async function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, spec: JobSpec) {
+async function begin(options: RunOptions, spec: JobSpec) {
+  const { metadata, clock, runAt, fresh, observer, goal = 'load' } = options
   const active = await metadata.activeRun(spec.job)
+  const { fromPlan } = options
+  const interrupted = active?.run === fromPlan && active?.goal === 'load' && active.spec_hash === spec.hash
+  if (fromPlan && !interrupted) return reopen(options, fromPlan, spec)
   if (active) {
     if (isRunning(active, clock.now()))
       throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} is still running`, {
         hint: `nightfreight status ${spec.job} shows it.`,
+      })
+    // Its load may have begun: a plan would hide that.
+    if (goal === 'plan' && active.goal === 'load' && !fresh)
+      throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} was interrupted`, {
+        hint: 'Run the job to continue it, or plan with --fresh to give it up.',
       })
     const record = await metadata.takeOver(active, ownName(), !isAlive(active.owner))
     if (!record)
@@ -203,8 +249,12 @@ async function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, sp
         'RUN_CONFLICT',
         `${spec.job}: another process has just continued run ${active.run}`,
       )
-    if (!fresh && active.spec_hash === spec.hash) return { record, resumed: true }
-    const reason = fresh ? 'a fresh run was asked for' : 'the files of the job changed since'
+    if (!fresh && active.spec_hash === spec.hash && active.goal === goal) return { record, resumed: true }
+    const reason = fresh
+      ? 'a fresh run was asked for'
+      : active.goal === goal
+        ? 'the files of the job changed since'
+        : 'it was to be a plan'
     observer.note(`run ${active.run} was interrupted and is given up: ${reason}`)
     const error = new EngineError('INTERRUPTED', `interrupted, and given up: ${reason}`)
     const { run, job, run_at, fence } = record
@@ -228,8 +278,29 @@ async function begin({ metadata, clock, runAt, fresh, observer }: RunOptions, sp
     run_at: (runAt ?? now).toISOString(),
     spec_hash: spec.hash,
     owner: ownName(),
+    goal,
   })
   return { record, resumed: false }
+}
+
+async function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec) {
+  const record = await metadata.run(plan)
+  const refuse = (reason: string, hint: string) => {
+    throw new EngineError('PLAN_UNUSABLE', `plan ${plan}: ${reason}`, { hint })
+  }
+  const again = `Make a new plan: nightfreight plan ${spec.folder}`
+  if (!record || record.job !== spec.job)
+    return refuse(
+      record ? `it is of the job ${record.job}` : 'there is none of that id',
+      `nightfreight status ${spec.job} lists the runs of this job.`,
+    )
+  if (record.status === 'SUCCESS' || record.status === 'COMPLETED_WITH_ERRORS')
+    return refuse('it is already loaded', again)
+  if (record.spec_hash !== spec.hash) return refuse('the files of the job changed since', again)
+  if (record.status === 'RUNNING') return refuse('it is not finished, or was interrupted', again)
+  const reopened = await metadata.reopen(record, ownName())
+  if (!reopened) return refuse('another process has just taken it', again)
+  return { record: reopened, resumed: false }
 }
 
 // Sorts by time; the random end keeps two machines apart.
@@ -238,7 +309,7 @@ function runId(now: Date): string {
   return `${stamp}-${randomBytes(3).toString('hex')}`
 }
 
-function connect(spec: JobSpec) {
+export function connect(spec: JobSpec) {
   const sources = new Map<string, Source>()
   const targets = new Map<string, Target>()
   for (const [name, { connector, config, context }] of Object.entries(spec.connections)) {

@@ -2,7 +2,7 @@
 export interface ReportData {
   job: string
   run: string
-  status: 'succeeded' | 'failed' | 'running'
+  status: 'succeeded' | 'failed' | 'running' | 'planned'
   startedAt: string
   /** Absent while the run goes on. */
   finishedAt?: string
@@ -12,6 +12,10 @@ export interface ReportData {
   models: { name: string; rows: number; rejected: number; warned: number }[]
   checks: ReportCheck[]
   loads: ReportLoad[]
+  /** What a plan would do. */
+  plans?: ReportPlan[]
+  /** What the targets were found to hold after the load. */
+  proofs?: ReportProof[]
   errorRate: number
   maxErrorRate: number
   qualityScore: number
@@ -53,6 +57,30 @@ export interface ReportLoad {
   updated: number
   deleted: number
   unchanged: number
+}
+
+export interface ReportPlan {
+  table: string
+  to: string
+  counts: { inserts: number; updates: number; deletes: number; duplicates: number; unchanged: number }
+  /** How many updates change a column. */
+  columns: { name: string; rows: number }[]
+  notes: string[]
+}
+
+export interface ReportProof {
+  table: string
+  to: string
+  scope: 'changes' | 'all'
+  rows: number
+  ranges: number
+  equal: number
+  newer: number
+  leftAlone: number
+  /** No row: equal. */
+  wrong: { rows: number; ranges: number }
+  differing: { range: string; rows: number; samples: string[] }[]
+  notes: string[]
 }
 
 export interface ProfileColumn {

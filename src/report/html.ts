@@ -1,4 +1,12 @@
-import type { ProfileColumn, ReportCheck, ReportData, ReportExtract, ReportLoad } from './data.ts'
+import type {
+  ProfileColumn,
+  ReportCheck,
+  ReportData,
+  ReportExtract,
+  ReportLoad,
+  ReportPlan,
+  ReportProof,
+} from './data.ts'
 import { STYLE } from './style.ts'
 
 /** Text that is HTML already; everything else is escaped where it is put in. */
@@ -28,7 +36,8 @@ export function renderReport(data: ReportData): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${data.job} – ${data.status} – ${data.run}</title><style>${new Html(STYLE)}</style></head><body>
 ${heading(data)}${failure(data)}${figures(data)}${sla(data)}
-${section('Loaded', loads(data.loads))}
+${data.status === 'planned' ? section('Planned', plans(data.plans ?? [])) : section('Loaded', loads(data.loads))}
+${data.proofs && data.proofs.length > 0 ? section('Proof', proofs(data.proofs)) : undefined}
 ${section('Read', extracts(data.extracts))}
 ${section('Models', models(data))}
 ${checks(data.checks)}
@@ -38,7 +47,7 @@ ${section('Time by task', tasks(data))}
 `.text
 }
 
-const BADGE = { succeeded: 'good', failed: 'bad', running: 'plain' } as const
+const BADGE = { succeeded: 'good', failed: 'bad', running: 'plain', planned: 'plain' } as const
 const LEVEL = { stop: 'bad', reject: 'bad', warn: 'warn', pass: 'good' } as const
 const SEVERITY = ['stop', 'reject', 'warn', 'pass'] as const
 
@@ -95,6 +104,52 @@ const loads = (list: ReportLoad[]) =>
     ]),
     'Nothing was loaded.',
   )
+
+const plans = (list: ReportPlan[]) =>
+  table(
+    [
+      'Table',
+      'To',
+      '#Inserts',
+      '#Updates',
+      '#Deletes',
+      '#Unchanged',
+      '#Duplicates',
+      'Columns updated',
+      'Notes',
+    ],
+    list.map(({ table, to, counts, columns, notes }) => [
+      html`<b>${table}</b>`,
+      to,
+      ...[counts.inserts, counts.updates, counts.deletes, counts.unchanged, counts.duplicates].map(count),
+      columns.map(({ name, rows }) => `${name} ${count(rows)}`).join(', ') || '–',
+      html`<span class="soft">${notes.join('; ') || '–'}</span>`,
+    ]),
+    'Nothing would be loaded.',
+  )
+
+/** Per table: equal, or the ranges of keys that differ from what was loaded, with a few of the rows. */
+function proofs(list: ReportProof[]): Html {
+  const rows = list.map(proof => [
+    html`<b>${proof.table}</b>`,
+    proof.to,
+    proof.scope === 'all' ? 'all rows' : 'changed rows',
+    ...[proof.rows, proof.ranges, proof.newer, proof.leftAlone].map(count),
+    proof.wrong.rows === 0 ? badge('equal', 'good') : badge(`${count(proof.wrong.rows)} differ`, 'bad'),
+    html`<span class="soft">${proof.notes.join('; ') || '–'}</span>`,
+  ])
+  const differing = list.flatMap(proof =>
+    proof.differing.map(({ range, rows, samples }) => [
+      html`<b>${proof.table}</b>`,
+      range,
+      count(rows),
+      html`<code>${samples.join('; ') || '–'}</code>`,
+    ]),
+  )
+  return html`${table(['Table', 'To', 'Compared', '#Rows', '#Ranges', '#Newer there', '#Left alone', 'Result', 'Notes'], rows)}${
+    differing.length > 0 ? table(['Table', 'Range', '#Rows', 'Such as'], differing) : undefined
+  }`
+}
 
 const extracts = (list: ReportExtract[]) =>
   table(

@@ -23,6 +23,7 @@ test('every figure of the run appears', () => {
       '27,013',
       '12 payments are of unknown',
     ],
+    ...['38,192', '1 differ', 'member_id 7001 to 7596', 'member_id = 7113 differs', 'all rows', 'equal'],
     ...['2.88 %', '957,001', '-20110.40', 'at most 24 h', 'missed', 'extract.payments', '48.2 s'],
   ]
   for (const figure of figures) assert.ok(page.includes(figure), `${figure} is missing`)

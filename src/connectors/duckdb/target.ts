@@ -6,6 +6,7 @@ import type {
   LoadCommit,
   LoadCounts,
   PlannedLoad,
+  Prover,
   StagedLoad,
   StageRequest,
   SyncPoint,
@@ -23,6 +24,7 @@ import {
 import { widens } from '../../../engine/types/widen.ts'
 import { applyLoad } from '../apply.ts'
 import { checkOwnColumns, keyColumns, type LoadTables, ownColumns, standard, tableKey } from '../dialect.ts'
+import { duckdbProver } from './prover.ts'
 
 const DIALECT = standard(quoteName, typeName)
 
@@ -36,6 +38,7 @@ const STATE = `
 
 /** A DuckDB file as warehouse. The file is opened when first needed and held until {@link close}. */
 export class DuckdbTarget implements Target {
+  readonly prover: Prover
   private readonly path: string
   private readonly name: string
   private session: Promise<Duck> | undefined
@@ -43,6 +46,12 @@ export class DuckdbTarget implements Target {
   constructor(path: string, name: string) {
     this.path = path
     this.name = name
+    this.prover = duckdbProver({
+      name,
+      open: () => this.open(),
+      describe: table => this.describe(table),
+      qualified,
+    })
   }
 
   async probe(): Promise<void> {
@@ -137,8 +146,8 @@ export class DuckdbTarget implements Target {
   }
 
   private async apply(duck: Duck, loadId: string, load: StagedLoad, runAt: Date): Promise<LoadCounts> {
-    const [schema, name] = split(load.table)
-    const target = `${quoteName(schema)}.${quoteName(name)}`
+    const [schema] = split(load.table)
+    const target = qualified(load.table)
     const where = `${this.name}.${load.table}`
     const existing = await this.describe(load.table)
     if (existing) checkTarget(load, existing, where)
@@ -218,6 +227,10 @@ function fits(type: LogicalType, native: string): boolean {
 function split(table: string): [string, string] {
   const [schema, name] = table.split('.')
   return name === undefined ? ['main', table] : [schema!, name]
+}
+
+function qualified(table: string): string {
+  return split(table).map(quoteName).join('.')
 }
 
 function stagingNames(loadId: string, load: PlannedLoad): { rows: string; keys: string } {

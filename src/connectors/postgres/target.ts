@@ -15,6 +15,7 @@ import { type Access, quoteIdent, quoteTable } from './connect.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
 import { findMisfit } from './misfit.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
+import { PostgresProver } from './prover.ts'
 import { TargetSession } from './session.ts'
 import { describeTable } from './source.ts'
 import { dropTables, stageLoad, stagingNames } from './staging.ts'
@@ -25,11 +26,13 @@ const DIALECT = standard(quoteIdent, stagingType)
 
 /** Postgres as warehouse: COPY into unlogged staging tables, then one transaction. */
 export class PostgresTarget implements Target {
+  readonly prover: PostgresProver
   private readonly session: TargetSession
   private readonly name: string
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
+    this.prover = new PostgresProver(this.session)
     this.name = access.name
   }
 

@@ -1,0 +1,366 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { checksumOf } from '../delta/checksum.ts'
+import { ROW } from '../delta/compare.ts'
+import { EngineError } from '../errors.ts'
+import {
+  type ComparedColumn,
+  type Offload,
+  type PlannedLoad,
+  PROOF,
+  type Target,
+  type Verdict,
+} from '../ports.ts'
+import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
+import { pathsOf } from '../staging/store.ts'
+import { typeName } from '../types/logical.ts'
+import type { Changes, DataSet } from './diff.ts'
+import { copyParts, identityOf } from './diff.ts'
+import type { Loaded } from './load.ts'
+import { describeProof } from './proofText.ts'
+import { goodRows } from './transform.ts'
+import { once, runFolder, type World } from './world.ts'
+
+/** What a table was found to hold, compared with what was staged for it. */
+export interface Proof {
+  table: string
+  to: string
+  /** The rows that one load wrote, or all of its data set. */
+  scope: 'changes' | 'all'
+  /** Rows compared: staged ones, and those that should be gone. */
+  rows: number
+  /** Key ranges that they were compared in. */
+  ranges: number
+  equal: number
+  /** The target's is newer: as it should be. */
+  newer: number
+  /** Written by an earlier load or another writer, and not replaced since the staged row is no newer. */
+  leftAlone: number
+  /** Rows of the target that are not staged, where the load lets such rows stay. */
+  others: number
+  /** Rows that are not as they should be, and the ranges that they are in; none: equal. */
+  wrong: { rows: number; ranges: number }
+  /** The first of those ranges; the first few of them with samples. */
+  differing: DifferingRange[]
+  /** What was not compared, and why. */
+  notes: string[]
+}
+
+export interface DifferingRange {
+  /** `member_id 17 to 250`. */
+  range: string
+  rows: number
+  /** `member_id = 18 differs`. */
+  samples: string[]
+}
+
+/** What proves a load: its staged rows and the target. Paths are below `root`. */
+export interface ProofMeans {
+  duck: Duck
+  root: string
+  target: Target
+  signal: AbortSignal
+  offload: Offload
+  lanes: number
+  job: string
+  loadId: string
+  /** Folder for what is sent to the target; removed afterwards. */
+  folder: string
+}
+
+/**
+ * Compares the targets with what was loaded, as each load's `verify` says, and adds to `proofs`. Fails with
+ * VERIFY_FAILED where one differs.
+ */
+export async function prove(
+  world: World,
+  changes: Changes[],
+  loaded: Loaded[],
+  proofs: Proof[],
+): Promise<void> {
+  const { observer, spec, run } = world
+  for (const change of changes) {
+    const { load } = change
+    const { verify = 'changes' } = load
+    if (verify === 'off') continue
+    const target = world.targets.get(load.to)!
+    if (!target.prover || load.key.length === 0) {
+      const reason = target.prover ? 'it has no key' : 'loads there cannot be proven'
+      observer.note(`${load.to}.${load.table} is not verified: ${reason}`)
+      continue
+    }
+    const task = `verify.${load.table}`
+    const unchanged = loaded.find(({ to, table }) => to === load.to && table === load.table)!.unchanged
+    const means: ProofMeans = {
+      ...world,
+      target,
+      offload: world.workers.offload,
+      lanes: spec.resources.threads,
+      job: spec.job,
+      loadId: `${spec.job}/${run}/${load.to}`,
+      folder: `${runFolder(world)}/verify/${load.table}`,
+    }
+    const proof = await once(world, task, async () => {
+      observer.started(task)
+      const proof =
+        verify === 'all'
+          ? await proveAll(means, { ...change, state: change.state! })
+          : await proveChanges(means, change, unchanged)
+      observer.finished(task, describeProof(proof))
+      return proof
+    })
+    proofs.push(proof)
+  }
+  const failed = proofs.filter(({ wrong }) => wrong.rows > 0)
+  if (failed.length > 0)
+    throw new EngineError(
+      'VERIFY_FAILED',
+      failed.map(proof => `${proof.to}.${proof.table}: ${describeProof(proof)}`).join('; '),
+      {
+        hint: `The load is committed. Something changes rows as they are written (a trigger, a rule) or has since: stop it, correct the rows named, and look again with nightfreight verify.`,
+      },
+    )
+}
+
+/** Compares the rows that one load staged: upserts are there and equal, deleted keys are gone. */
+async function proveChanges(means: ProofMeans, changes: Changes, unchanged: number): Promise<Proof> {
+  const { load, whole, upserts, keys, list, table, was } = changes
+  const { root } = means
+  const files = (paths: string[]) => `SELECT * FROM read_parquet([${paths.map(quote).join(', ')}])`
+  const numbered = ({ file }: DataSet) => `read_parquet(${quote(join(root, file))}, file_row_number = true)`
+  const names = load.columns.map(({ name }) => `n.${quoteName(name)}`).join(', ')
+  const rows: Rows = {}
+  if (upserts.length > 0) rows.expected = files(pathsOf(root, upserts))
+  const byAge = load.newer && !load.reshaped && (load.mode === 'merge' || load.mode === 'scd2')
+  if (byAge && list && was && upserts.length > 0) {
+    // The target leaves a row alone whose age is that of the row it has: it was not loaded.
+    const newer = quoteName(load.newer!)
+    const changed = `FROM ${numbered(table)} AS n JOIN read_parquet(${quote(join(root, list.file))}) AS l ON l.${ROW} = n.file_row_number
+      LEFT JOIN ${numbered(was)} AS b ON b.file_row_number = l._was`
+    const loaded = `(l.kind = 'insert' OR coalesce(n.${newer} > b.${newer}, false))`
+    rows.expected = `SELECT ${names} ${changed} WHERE l.kind IN ('insert', 'update') AND ${loaded}`
+    rows.unjudged = `SELECT ${names} ${changed} WHERE l.kind IN ('insert', 'update') AND NOT ${loaded}`
+  }
+  const removed = load.mode === 'merge' || load.mode === 'scd2'
+  if (keys.length > 0 && removed && !whole) rows.gone = files(pathsOf(root, keys))
+  if (keys.length > 0 && whole) rows.unjudged = files(pathsOf(root, keys))
+  // Where nothing was known before, only the target knows which rows it did not write.
+  const spared = whole && !load.reshaped && (load.newer || load.mode === 'append') ? unchanged : 0
+  const left = load.columns.filter(({ name }) => load.insertOnly.includes(name))
+  return compare(means, load, 'changes', rows, { left, extra: whole && removesOthers(load), spared })
+}
+
+/** Compares the whole data set that was staged last. */
+export async function proveAll(
+  means: ProofMeans,
+  { load, table, state }: Pick<Changes, 'load' | 'table'> & { state: string },
+): Promise<Proof> {
+  const { root } = means
+  const keys = load.key.map(quoteName)
+  const stated = `read_parquet(${quote(join(root, state))})`
+  const data = quote(join(root, table.file))
+  const unjudged = [`SELECT ${keys.join(', ')} FROM ${stated} WHERE ${ROW} < 0`]
+  if (table.findings)
+    unjudged.push(`SELECT ${keys.join(', ')} FROM read_parquet(${data}, file_row_number = true)
+      WHERE file_row_number IN (SELECT row FROM read_parquet(${quote(join(root, table.findings))}) WHERE severity = 'reject')
+        AND ${keys.map(key => `${key} IS NOT NULL`).join(' AND ')}
+        AND (${keys.join(', ')}) NOT IN (SELECT (${keys.join(', ')}) FROM ${stated})`)
+  const rows: Rows = {
+    expected: `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, table, true)})
+      WHERE file_row_number IN (SELECT ${ROW} FROM ${stated} WHERE ${ROW} >= 0)`,
+    unjudged: unjudged.join(' UNION '),
+  }
+  const { compared } = identityOf(load)
+  const left = load.columns.filter(
+    column => load.insertOnly.includes(column.name) || !compared.includes(column),
+  )
+  return compare(means, load, 'all', rows, { left, extra: true, spared: 0 })
+}
+
+/** SQL of rows that should be in the target; of keys that should not; of keys that may be there or not. */
+interface Rows {
+  expected?: string
+  gone?: string
+  unjudged?: string
+}
+
+const removesOthers = ({ mode, deletes }: PlannedLoad) =>
+  deletes !== 'keep' || mode === 'replace' || mode === 'partition'
+
+async function compare(
+  means: ProofMeans,
+  load: PlannedLoad,
+  scope: Proof['scope'],
+  rows: Rows,
+  { left, extra, spared }: { left: PlannedLoad['columns']; extra: boolean; spared: number },
+): Promise<Proof> {
+  const { root, target, signal, job, loadId, offload, lanes, folder } = means
+  const proof: Proof = {
+    table: load.table,
+    to: load.to,
+    scope,
+    rows: 0,
+    ranges: 0,
+    equal: 0,
+    newer: 0,
+    leftAlone: 0,
+    others: 0,
+    wrong: { rows: 0, ranges: 0 },
+    differing: [],
+    notes: left.map(
+      ({ name }) => `column ${name} is not compared: the load leaves it alone when a row changes`,
+    ),
+  }
+  if (!rows.expected && !rows.gone) return proof
+  const can = await target.prover!.comparable(load, signal)
+  const compared = can.columns.filter(
+    ({ name }) => !load.key.includes(name) && !left.some(column => column.name === name),
+  )
+  proof.notes.push(...can.notes)
+  const parts = await copyParts(means, await expectedSql(means, load, compared, rows), folder)
+  const paths = pathsOf(root, parts)
+  if (paths.length === 0) return proof
+  try {
+    const { newer } = load
+    const bigint = { kind: 'int', bits: 64, signed: true } as const
+    const extras = [
+      ...(newer ? [{ name: PROOF.newer, type: load.columns.find(({ name }) => name === newer)!.type }] : []),
+      { name: PROOF.range, type: { ...bigint, bits: 32 as const } },
+      { name: PROOF.sum, type: bigint },
+    ]
+    const columns = [
+      ...load.key.map(key => load.columns.find(({ name }) => name === key)!),
+      ...extras.map(column => ({ ...column, nullable: true, native: '' })),
+    ]
+    const count = parts.reduce((sum, part) => sum + part.rows, 0)
+    const verdicts = await target.prover!.compare(
+      { loadId, job, load, compared, paths, columns, rows: count, extra, offload, lanes },
+      signal,
+    )
+    await weigh(means, load, proof, verdicts, paths, spared)
+    const [unjudged] = rows.unjudged
+      ? await means.duck.rows(`SELECT count(*) AS n FROM ${read(paths)} WHERE ${PROOF.range} < 0`)
+      : []
+    if (scope === 'changes') proof.leftAlone += Number(unjudged?.n ?? 0)
+    return proof
+  } finally {
+    rmSync(join(root, folder), { recursive: true, force: true })
+  }
+}
+
+const read = (paths: string[]) => `read_parquet([${paths.map(quote).join(', ')}])`
+
+const LINGERS = 'should be gone and is there'
+/** Differing ranges that a proof lists. */
+const SHOWN = 100
+
+const WORDS = {
+  differs: 'differs',
+  sameAge: 'differs',
+  missing: 'is missing',
+  lingers: LINGERS,
+  extra: LINGERS,
+} as const
+
+// Ranges of at most 10,000 rows, or 64 of them: small enough to look at, few enough to count.
+async function expectedSql(
+  { duck }: ProofMeans,
+  load: PlannedLoad,
+  compared: ComparedColumn[],
+  rows: Rows,
+): Promise<string> {
+  const keys = load.key.map(quoteName).join(', ')
+  const newer = load.columns.find(({ name }) => name === load.newer)
+  const line = (
+    sql: string,
+    range: string,
+    sum = 'NULL::BIGINT',
+    age = newer && `NULL::${typeName(newer.type)}`,
+  ) =>
+    // The checksum below the window: whole rows are not sorted.
+    `SELECT ${keys}, ${newer ? `${PROOF.newer}, ` : ''}${range} AS ${PROOF.range}, ${PROOF.sum}
+     FROM (SELECT ${keys}, ${age ? `${age} AS ${PROOF.newer}, ` : ''}${sum} AS ${PROOF.sum} FROM (${sql}) AS r)`
+  const parts: string[] = []
+  let from = 0
+  const ranged = async (sql: string, sum?: string, age?: string) => {
+    const [count] = await duck.rows(`SELECT count(*) AS n FROM (${sql})`)
+    const n = Number(count!.n)
+    const ranges = Math.min(n, Math.max(64, Math.ceil(n / 10_000)))
+    parts.push(
+      line(sql, `(ntile(${Math.max(1, ranges)}) OVER (ORDER BY ${keys}) - 1 + ${from})::INTEGER`, sum, age),
+    )
+    from += ranges
+  }
+  if (rows.expected) await ranged(rows.expected, checksumOf(compared, 'r'), newer && quoteName(newer.name))
+  if (rows.gone) await ranged(rows.gone)
+  if (rows.unjudged) parts.push(line(rows.unjudged, '-1::INTEGER'))
+  return parts.join(' UNION ALL ')
+}
+
+/** Adds the verdicts up. `spared`: how many rows the target said it left alone. */
+async function weigh(
+  { duck }: ProofMeans,
+  load: PlannedLoad,
+  proof: Proof,
+  verdicts: Verdict[],
+  paths: string[],
+  spared: number,
+): Promise<void> {
+  const total = (of: Verdict['verdict']) =>
+    verdicts.filter(({ verdict }) => verdict === of).reduce((sum, { rows }) => sum + rows, 0)
+  const others = total('extra')
+  proof.equal = total('equal')
+  proof.newer = total('newer')
+  proof.rows = verdicts.reduce((sum, { rows }) => sum + rows, 0) - others
+  proof.ranges = new Set(verdicts.flatMap(({ range }) => (range < 0 ? [] : [range]))).size
+  const wrong: Verdict['verdict'][] = ['missing', 'lingers']
+  const older: Verdict['verdict'][] = load.mode === 'append' ? ['sameAge', 'differs'] : ['sameAge']
+  const left = older.reduce((sum, verdict) => sum + total(verdict), 0)
+  if (left <= spared) proof.leftAlone = left
+  else wrong.push(...older)
+  if (left > spared && total('sameAge') > 0)
+    proof.notes.push(
+      `${total('sameAge')} rows differ and neither is newer by ${load.newer}: where the last night changed them, the load left them alone; a column that changes by itself belongs under ignore`,
+    )
+  if (!older.includes('differs')) wrong.push('differs')
+  if (removesOthers(load)) wrong.push('extra')
+  else proof.others = others
+  const bad = verdicts.filter(({ verdict, rows }) => rows > 0 && wrong.includes(verdict))
+  const groups = [...Map.groupBy(bad, verdict => verdict.range)]
+  proof.wrong = { rows: bad.reduce((sum, { rows }) => sum + rows, 0), ranges: groups.length }
+  const shown = groups.slice(0, SHOWN)
+  const names = await rangeNames(
+    duck,
+    load,
+    paths,
+    shown.map(([range]) => range),
+  )
+  for (const [range, found] of shown)
+    proof.differing.push({
+      range: names.get(range) ?? 'rows that are not staged',
+      rows: found.reduce((sum, verdict) => sum + verdict.rows, 0),
+      samples: found.flatMap(({ verdict, keys }) =>
+        keys.map(key => `${keyText(load, key)} ${WORDS[verdict as keyof typeof WORDS]}`),
+      ),
+    })
+}
+
+const keyText = ({ key }: PlannedLoad, values: string[]) =>
+  key.map((name, index) => `${name} = ${values[index]}`).join(', ')
+
+/** `member_id 17 to 250`, by range. */
+async function rangeNames(
+  duck: Duck,
+  { key }: PlannedLoad,
+  paths: string[],
+  ranges: number[],
+): Promise<Map<number, string>> {
+  if (ranges.length === 0) return new Map()
+  const shown = key.map(name => `${quoteName(name)}::VARCHAR`).join(` || ', ' || `)
+  const order = key.map(quoteName).join(', ')
+  const found = await duck.rows(
+    `SELECT ${PROOF.range} AS place, first(${shown} ORDER BY ${order}) AS low, last(${shown} ORDER BY ${order}) AS high
+     FROM ${read(paths)} WHERE ${PROOF.range} >= 0 AND ${PROOF.range} IN (${ranges.join(', ')}) GROUP BY ALL`,
+  )
+  return new Map(found.map(({ place, low, high }) => [Number(place), `${key.join(', ')} ${low} to ${high}`]))
+}

@@ -1,0 +1,38 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { EngineError } from '../errors.ts'
+import type { Changes } from './diff.ts'
+import { lastRunOf, type Prepared } from './prepare.ts'
+import type { World } from './world.ts'
+
+/**
+ * Fails with PLAN_UNUSABLE where the change sets that a planned run left cannot be loaded as they are: it has none, they
+ * are loaded, a target holds another run's data by now than they were compared with, or their files are gone.
+ */
+export async function checkReuse(world: World): Promise<void> {
+  const { spec, run, ledger, targets, signal, root } = world
+  const refuse = (reason: string) => {
+    throw new EngineError('PLAN_UNUSABLE', `plan ${run}: ${reason}`, {
+      hint: 'Nothing was loaded. Make a new plan, or run the job.',
+    })
+  }
+  const prepared = await ledger.output<Prepared>('plan')
+  const changes = await Promise.all(spec.loads.map(({ table }) => ledger.output<Changes>(`diff.${table}`)))
+  if (!prepared || changes.includes(undefined)) return refuse('it did not get as far as the change sets')
+  const compared = new Map(prepared.lastRun)
+  let loaded = 0
+  for (const [name, target] of targets) {
+    const holds = lastRunOf(await target.syncPoints(spec.job, signal))
+    if (await target.committed(`${spec.job}/${run}/${name}`, signal)) loaded++
+    else if (holds !== compared.get(name))
+      refuse(
+        `${name} was compared as ${compared.get(name) ? `run ${compared.get(name)} left it` : 'never loaded'}, and ${
+          holds ? `run ${holds} has loaded it since` : 'knows of no load now'
+        }`,
+      )
+  }
+  if (loaded === targets.size) refuse('it is already loaded')
+  for (const { file, bytes } of changes.flatMap(change => [...change!.upserts, ...change!.keys]))
+    if (statSync(join(root, file), { throwIfNoEntry: false })?.size !== bytes)
+      refuse(`it has expired: ${file} is no longer staged`)
+}

@@ -1,0 +1,74 @@
+import { Command } from 'commander'
+import type { RunResult } from '../jobs/runJob.ts'
+import { homeFolder } from './home.ts'
+import { printError } from './output.ts'
+import { parseTime } from './parse.ts'
+import { planText } from './planText.ts'
+import { execute } from './run.ts'
+
+interface PlanFlags {
+  at?: Date
+  fresh?: boolean
+  json?: boolean
+}
+
+export function planCommand(): Command {
+  return new Command('plan')
+    .description('Show what a run would change in the targets, without loading anything')
+    .argument('<job>', "the job's folder")
+    .option('--at <time>', "the run's own time, ISO 8601 (default: now)", parseTime)
+    .option('--fresh', 'give up an interrupted run of the job')
+    .option('--json', 'print events and the plan as JSON lines')
+    .addHelpText(
+      'after',
+      `
+Reads the sources, runs models and checks, and keeps the change sets until staging is cleaned up.
+
+Examples:
+  nightfreight plan queries/members
+  nightfreight plan queries/members --json > plan.json
+  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a`,
+    )
+    .action(async (folder: string, { at, fresh, json = false }: PlanFlags) => {
+      const abort = new AbortController()
+      const stop = () => abort.abort()
+      process.once('SIGINT', stop).once('SIGTERM', stop)
+      const result = await execute({
+        folder,
+        env: process.env,
+        home: homeFolder(),
+        json,
+        signal: abort.signal,
+        runAt: at,
+        fresh,
+        goal: 'plan',
+      })
+      process.off('SIGINT', stop).off('SIGTERM', stop)
+      if (result.error !== undefined) {
+        process.exitCode = printError(result.error, json)
+        return
+      }
+      const colours = Boolean(process.stdout.isTTY) && !process.env.NO_COLOR
+      console.log(json ? JSON.stringify(planJson(result)) : planText(result, folder, colours))
+    })
+}
+
+/** A plan for a program: one object. */
+export function planJson({ run, job, status, seconds, outcome, report, estimates }: RunResult) {
+  const { reads, extracted, tables, quality, previews } = outcome
+  return {
+    event: 'result',
+    run,
+    job,
+    status,
+    seconds,
+    reads: extracted.map(({ extract, rows }) => {
+      const { since, notes } = reads.find(read => read.extract === extract)!
+      return { extract, rows, since: since?.value, notes }
+    }),
+    rejected: Object.fromEntries(tables.map(({ name, rejected }) => [name, rejected])),
+    quality,
+    loads: previews.map(preview => ({ ...preview, estimatedSeconds: estimates[preview.to] })),
+    report,
+  }
+}

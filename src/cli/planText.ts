@@ -1,0 +1,98 @@
+import { styleText } from 'node:util'
+import type { Preview } from '../../engine/flow/preview.ts'
+import type { RunResult } from '../jobs/runJob.ts'
+import { formatCount, formatSpan } from './meter.ts'
+
+const MARKS = {
+  inserts: { mark: '+', colour: 'green', verb: 'insert' },
+  updates: { mark: '~', colour: 'yellow', verb: 'update' },
+  deletes: { mark: '-', colour: 'red', verb: 'delete' },
+} as const
+type Kind = keyof typeof MARKS
+const KINDS = Object.keys(MARKS) as Kind[]
+
+/** Columns shown of a row that comes or goes, and characters of a value. */
+const SHOWN = 6
+const WIDTH = 48
+
+/** A plan for a person: compact, aligned; colours where asked for. `folder` is how the job was named. */
+export function planText(result: RunResult, folder: string, colours: boolean): string {
+  const { run, job, seconds, outcome } = result
+  const paint = (colour: 'green' | 'yellow' | 'red' | 'bold' | 'dim', text: string) =>
+    colours ? styleText(colour, text, { validateStream: false }) : text
+  const lines = [`${paint('bold', job)}: plan ${run}, made in ${formatSpan(seconds * 1000)}`, '']
+  for (const { extract, rows } of outcome.extracted) {
+    const read = outcome.reads.find(each => each.extract === extract)!
+    lines.push(
+      `  read      ${extract}: ${formatCount(rows)} rows${read.since ? ` since ${read.since.value}` : ''}`,
+    )
+    for (const note of read.notes) lines.push(`            ${note}`)
+  }
+  for (const { name, rejected } of outcome.tables)
+    if (rejected > 0) lines.push(`  rejected  ${name}: ${formatCount(rejected)} rows, to the quarantine`)
+  for (const plan of outcome.previews) lines.push('', ...loadLines(plan, paint))
+  const total = (kind: Kind) => outcome.previews.reduce((sum, { counts }) => sum + counts[kind], 0)
+  const totals = KINDS.map(kind => `${formatCount(total(kind))} to ${MARKS[kind].verb}`).join(', ')
+  lines.push('', `${paint('bold', 'Plan:')} ${totals}.`)
+  const estimates = Object.values(result.estimates)
+  if (estimates.length > 0) {
+    const sum = estimates.reduce((total, seconds) => total + seconds, 0)
+    lines.push(`The load takes about ${formatSpan(sum * 1000)}, going by earlier ones.`)
+  }
+  lines.push(`Load exactly this:  nightfreight run ${folder} --from-plan ${run}`)
+  return lines.join('\n')
+}
+
+type Paint = (colour: 'green' | 'yellow' | 'red' | 'bold' | 'dim', text: string) => string
+
+function loadLines(plan: Preview, paint: Paint): string[] {
+  const { counts, samples } = plan
+  const lines = [paint('bold', `${plan.to}.${plan.table}`) + paint('dim', `  ${plan.mode} from ${plan.from}`)]
+  const figures = KINDS.map(kind => {
+    const { mark, colour, verb } = MARKS[kind]
+    const text = `${mark} ${formatCount(counts[kind])} to ${verb}`
+    return counts[kind] > 0 ? paint(colour, text) : text
+  })
+  figures.push(`${formatCount(counts.unchanged)} unchanged`)
+  if (counts.duplicates > 0) figures.push(`${formatCount(counts.duplicates)} duplicates give way`)
+  lines.push(`  ${figures.join('   ')}`)
+  if (plan.leftAlone > 0)
+    lines.push(
+      `  of the updates, ${formatCount(plan.leftAlone)} ${plan.leftAlone === 1 ? 'is' : 'are'} no newer than the target's row, which stays`,
+    )
+  for (const note of plan.notes) lines.push(`  ${note}`)
+  if (plan.columns.length > 0)
+    lines.push(
+      `  columns changed: ${plan.columns.map(({ name, rows }) => `${name} ${formatCount(rows)}`).join(', ')}`,
+    )
+  for (const kind of KINDS) {
+    const { mark, colour, verb } = MARKS[kind]
+    for (const sample of samples[kind]) {
+      const key = Object.entries(sample.key).map(([name, value]) => `${name} = ${shown(value)}`)
+      lines.push(`    ${paint(colour, `${mark} ${key.join(', ') || '(no key)'}`)}`)
+      const values = Object.entries(sample.values)
+      const some = kind === 'updates' ? values : values.slice(0, SHOWN)
+      const width = Math.max(0, ...some.map(([name]) => name.length))
+      for (const [name, value] of some) {
+        const text =
+          value !== null && typeof value === 'object'
+            ? `${shown(value.before)} → ${shown(value.after)}`
+            : shown(value)
+        lines.push(`        ${name.padEnd(width)}  ${text}`)
+      }
+      if (some.length < values.length) lines.push(`        … of ${values.length} columns`)
+    }
+    const more = counts[kind] - samples[kind].length
+    if (more > 0 && samples[kind].length > 0)
+      lines.push(`    ${paint(colour, mark)} and ${formatCount(more)} more to ${verb}`)
+  }
+  return lines
+}
+
+function shown(value: string | null): string {
+  if (value === null) return 'NULL'
+  if (value === '') return "''"
+  // A value must not steer the terminal.
+  const line = value.replaceAll(/[\s\p{Cc}]+/gu, ' ')
+  return line.length > WIDTH ? `${line.slice(0, WIDTH - 1)}…` : line
+}

@@ -1,0 +1,65 @@
+import { checksum } from '../../../engine/delta/checksum.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import type { ComparedColumn, ProofRequest, Prover, TableSchema } from '../../../engine/ports.ts'
+import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
+import { verdicts } from '../proof.ts'
+
+/** What the prover needs of its target. */
+interface Warehouse {
+  /** For messages. */
+  name: string
+  open(): Promise<Duck>
+  describe(table: string): Promise<TableSchema | undefined>
+  /** Quoted and qualified. */
+  qualified(table: string): string
+}
+
+/** Proof in a DuckDB file: what should be there is read from Parquet as it lies. */
+export function duckdbProver({ name, open, describe, qualified }: Warehouse): Prover {
+  const found = async (table: string) => {
+    const schema = await describe(table)
+    if (schema) return schema.columns
+    throw new EngineError('TABLE_MISSING', `${name}: there is no table ${table}`, {
+      hint: 'Run the job: its load makes the table.',
+    })
+  }
+  return {
+    async comparable(load) {
+      const columns = await found(load.table)
+      const notes: string[] = []
+      const compared = load.columns.filter(column => {
+        const native = columnNamed(columns, column.name)?.native
+        const reason =
+          native === undefined
+            ? 'the table does not have it'
+            : typeFromName(native) || /^(ENUM|JSON)/.test(native)
+              ? undefined
+              : `${native} has a notation of its own`
+        if (reason) notes.push(`column ${column.name} is not compared: ${reason}`)
+        return reason === undefined
+      })
+      return { columns: compared, notes }
+    },
+    async compare({ load, compared, paths, extra }: ProofRequest) {
+      const duck = await open()
+      const columns = await found(load.table)
+      const tables = {
+        target: qualified(load.table),
+        expected: `read_parquet([${paths.map(quote).join(', ')}])`,
+        quote: quoteName,
+        checksum: checksum(compared, column => ours(column, columnNamed(columns, column.name)!.native)),
+        text: (expression: string) => `${expression}::VARCHAR`,
+      }
+      return verdicts(load, extra, tables, sql => duck.rows(sql))
+    },
+  }
+}
+
+// A wider column may hold a value that was never loaded: it must not be cut to fit.
+function ours({ name, type }: ComparedColumn, native: string): string {
+  const value = `t.${quoteName(name)}`
+  if (native === typeName(type)) return value
+  const fitted = `TRY_CAST(${value} AS ${typeName(type)})`
+  return `CASE WHEN ${fitted}::${native} = ${value} THEN ${fitted} END`
+}

@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto'
+import { EngineError } from '../../../engine/errors.ts'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
+import type { PlannedLoad, ProofRequest, Prover, Verdict } from '../../../engine/ports.ts'
+import { verdicts } from '../proof.ts'
+import { checksum, comparable } from './checksum.ts'
+import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { expressions, stagingType } from './merge.ts'
+import type { TargetSession } from './session.ts'
+import type { StageInput } from './stage.ts'
+import { ensureState, targetColumns } from './state.ts'
+
+/** Proof in Postgres: what should be there goes into a staging table, one query joins and judges. */
+export class PostgresProver implements Prover {
+  private readonly session: TargetSession
+
+  constructor(session: TargetSession) {
+    this.session = session
+  }
+
+  async comparable(load: PlannedLoad) {
+    const columns = await targetColumns(this.session, load.table)
+    if (columns.length === 0)
+      throw new EngineError('TABLE_MISSING', `${this.session.access.name}: there is no table ${load.table}`, {
+        hint: 'Run the job: its load makes the table.',
+      })
+    return comparable(load, columns)
+  }
+
+  async compare(request: ProofRequest, signal: AbortSignal): Promise<Verdict[]> {
+    const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
+    await ensureState(this.session)
+    const expected = proofTable(loadId, load.table)
+    const run = (sql: string) => this.session.query(sql, [], signal)
+    const made = columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
+    const comment = quoteLiteral(JSON.stringify({ job, loadId }))
+    await run(`DROP TABLE IF EXISTS ${expected}; CREATE UNLOGGED TABLE ${expected} (${made.join(', ')});
+      COMMENT ON TABLE ${expected} IS ${comment}`)
+    try {
+      const { access } = this.session
+      const module = moduleBeside(import.meta.url, 'stage')
+      const waiting = [...paths]
+      const lane = async () => {
+        for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+          const where = `${access.name}.${load.table}`
+          const input: StageInput = { access, table: expected, where, path, columns }
+          await offload<number>(module, 'stagePart', input, signal)
+        }
+      }
+      const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
+      for (const result of results) if (result.status === 'rejected') throw result.reason
+      await run(`ANALYZE ${expected}`)
+      const found = await targetColumns(this.session, load.table)
+      const tables = {
+        target: quoteTable(load.table),
+        expected,
+        quote: quoteIdent,
+        cast: expressions(load, found).cast,
+        checksum: checksum(compared, found),
+        text: (expression: string) => `${expression}::text`,
+      }
+      return await verdicts(load, extra, tables, async sql => (await run(sql)).rows)
+    } finally {
+      await this.session.query(`DROP TABLE IF EXISTS ${expected}`).catch(() => {})
+    }
+  }
+}
+
+// Named and commented as staging tables are: a later load of the job clears away what a killed process leaves.
+function proofTable(loadId: string, table: string): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([loadId, table, 'proof']))
+    .digest('hex')
+  return `nightfreight."stg_${hash.slice(0, 20)}"`
+}

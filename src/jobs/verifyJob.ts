@@ -1,0 +1,97 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
+import { shareMemory } from '../../engine/flow/budget.ts'
+import { type LoadState, stateManifest } from '../../engine/flow/diff.ts'
+import { planLoad } from '../../engine/flow/plan.ts'
+import { lastRunOf } from '../../engine/flow/prepare.ts'
+import { type Proof, proveAll } from '../../engine/flow/prove.ts'
+import { Workers } from '../../engine/pool/pool.ts'
+import type { LoadSpec, Target } from '../../engine/ports.ts'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { readManifest } from '../../engine/staging/store.ts'
+import { loadJob } from '../config/load.ts'
+import { secretsOf } from '../config/secrets.ts'
+import type { RunOptions } from './runJob.ts'
+import { connect } from './runJob.ts'
+
+/** How a job's targets compare with what was staged for them last. */
+export interface Verification {
+  job: string
+  loads: (Proof & { run: string })[]
+}
+
+/**
+ * Compares each load's last staged data set with the target as it is now, and changes nothing. Fails with
+ * NOT_STAGED where nothing was loaded or it is no longer staged.
+ */
+export async function verifyJob(
+  options: Pick<RunOptions, 'folder' | 'env' | 'home' | 'observer' | 'signal' | 'secrets'>,
+): Promise<Verification> {
+  const { home, signal, observer } = options
+  const spec = await loadJob(options.folder, options.env)
+  options.secrets.push(...secretsOf(spec.connections))
+  const root = join(home, 'staging')
+  const temp = join(home, 'tmp', `verify-${process.pid}`)
+  mkdirSync(root, { recursive: true })
+  mkdirSync(temp, { recursive: true })
+  const { threads, memory } = spec.resources
+  const { sources, targets } = connect(spec)
+  const workers = new Workers(threads)
+  const duck = await Duck.open({
+    memory: shareMemory(memory, threads).sql,
+    threads,
+    temp,
+    folders: [root, temp],
+  })
+  const verifyLoad = async (load: LoadSpec, target: Target): Promise<Verification['loads'][number]> => {
+    const where = `${load.to}.${load.table}`
+    const refuse = (reason: string): never => {
+      throw new EngineError('NOT_STAGED', `${where}: ${reason}`, {
+        hint: 'Run the job: what it loads can be verified from then on.',
+      })
+    }
+    if (!target.prover || load.key.length === 0)
+      throw new EngineError('CONFIG_INVALID', `${where}: it cannot be verified`, {
+        hint: target.prover
+          ? 'It has no key: give the load one.'
+          : 'Loads into that system cannot be proven.',
+      })
+    const run = lastRunOf(await target.syncPoints(spec.job, signal))
+    if (run === undefined) return refuse('nothing was loaded yet')
+    const state = await readManifest<LoadState>(root, stateManifest(spec.job, run, load.table))
+    if (!state) return refuse(`what run ${run} loaded is no longer staged`)
+    const task = `verify.${load.table}`
+    observer.started(task)
+    const means = {
+      duck,
+      root,
+      target,
+      signal,
+      offload: workers.offload,
+      lanes: threads,
+      // A run of the job clears away what others have staged under its name.
+      job: `${spec.job} verify`,
+      loadId: `${spec.job}/verify`,
+      folder: `${spec.job}/${run}/verify-${process.pid}/${load.table}`,
+    }
+    const planned = planLoad(load, state.columns)
+    const proof = await proveAll(means, {
+      load: planned,
+      table: state.table,
+      state: state.parts[0]!.file,
+    })
+    observer.finished(task, `as of run ${run}`)
+    return { ...proof, run }
+  }
+  try {
+    await duck.lock()
+    const loads: Verification['loads'] = []
+    for (const load of spec.loads) loads.push(await verifyLoad(load, targets.get(load.to)!))
+    return { job: spec.job, loads }
+  } finally {
+    await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
+    duck.close()
+    rmSync(temp, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { stripVTControlCharacters } from 'node:util'
+import type { Preview } from '../../engine/flow/preview.ts'
+import { planText } from '../../src/cli/planText.ts'
+import type { RunResult } from '../../src/jobs/runJob.ts'
+
+const preview: Preview = {
+  table: 'dim_members',
+  to: 'warehouse',
+  from: 'members',
+  mode: 'merge',
+  whole: false,
+  counts: { rows: 1_000_001, inserts: 7, updates: 2, deletes: 1, duplicates: 3, unchanged: 999_992 },
+  leftAlone: 1,
+  columns: [
+    { name: 'name', rows: 2 },
+    { name: 'fee', rows: 1 },
+  ],
+  samples: {
+    inserts: [
+      { key: { id: '8', region: 'eu' }, values: { a: '1', b: '2', c: '3', d: '4', e: '5', f: '6', g: '7' } },
+    ],
+    updates: [
+      {
+        key: { id: '7', region: 'eu' },
+        values: {
+          name: { before: 'Ada\n\u001b[31mL.', after: 'x'.repeat(60) },
+          fee: { before: null, after: '' },
+        },
+      },
+    ],
+    deletes: [{ key: { id: '9', region: 'us' }, values: { a: null } }],
+  },
+  notes: ['the table has no column a: the load will be refused'],
+}
+
+const result = {
+  run: 'R1',
+  job: 'members',
+  seconds: 3.21,
+  estimates: { warehouse: 12 },
+  outcome: {
+    extracted: [{ extract: 'members', rows: 12_345 }],
+    reads: [
+      { extract: 'members', since: { column: 'seen', value: '2026-01-01' }, notes: ['column a is new'] },
+    ],
+    tables: [{ name: 'members', rejected: 1_200 }],
+    previews: [preview],
+  },
+} as unknown as RunResult
+
+test('a plan in a pipe: compact and aligned', () => {
+  assert.equal(
+    planText(result, 'queries/members', false),
+    `members: plan R1, made in 3.2s
+
+  read      members: 12,345 rows since 2026-01-01
+            column a is new
+  rejected  members: 1,200 rows, to the quarantine
+
+warehouse.dim_members  merge from members
+  + 7 to insert   ~ 2 to update   - 1 to delete   999,992 unchanged   3 duplicates give way
+  of the updates, 1 is no newer than the target's row, which stays
+  the table has no column a: the load will be refused
+  columns changed: name 2, fee 1
+    + id = 8, region = eu
+        a  1
+        b  2
+        c  3
+        d  4
+        e  5
+        f  6
+        … of 7 columns
+    + and 6 more to insert
+    ~ id = 7, region = eu
+        name  Ada [31mL. → ${'x'.repeat(47)}…
+        fee   NULL → ''
+    ~ and 1 more to update
+    - id = 9, region = us
+        a  NULL
+
+Plan: 7 to insert, 2 to update, 1 to delete.
+The load takes about 12s, going by earlier ones.
+Load exactly this:  nightfreight run queries/members --from-plan R1`,
+  )
+})
+
+test('on a terminal the marks have colours, and nothing else differs', () => {
+  const coloured = planText(result, 'queries/members', true)
+  assert.match(coloured, /\[32m\+ 7 to insert/)
+  assert.equal(stripVTControlCharacters(coloured), planText(result, 'queries/members', false))
+})

@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import type { EngineError } from '../../engine/errors.ts'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { freshPostgres } from '../servers.ts'
+import { type SmallJob, smallJob } from './small.ts'
+
+const { url, query } = await freshPostgres()
+
+/** One of every logical type; its values at the edges of what each can hold, and NULL in every column. */
+const TYPES = `
+  SELECT id, -- a comment
+    CASE id % 8 WHEN 1 THEN true WHEN 2 THEN false END AS bool,
+    CASE id % 8 WHEN 1 THEN -32768 WHEN 2 THEN 32767 END::SMALLINT AS small,
+    CASE id % 8 WHEN 1 THEN -9223372036854775808 WHEN 2 THEN 9223372036854775807 END::BIGINT AS big,
+    CASE id % 8 WHEN 1 THEN 18446744073709551615 WHEN 2 THEN 0 END::UBIGINT AS ubig,
+    CASE id % 8 WHEN 1 THEN 0.1 WHEN 2 THEN -3.4e38 WHEN 4 THEN 'nan'::FLOAT END::FLOAT AS single,
+    CASE id % 8 WHEN 1 THEN 0.1 WHEN 2 THEN '-0.0'::DOUBLE WHEN 4 THEN 5e-324 WHEN 5 THEN 'infinity'::DOUBLE WHEN 6 THEN 'nan'::DOUBLE END::DOUBLE AS dbl,
+    CASE id % 8 WHEN 1 THEN -0.05 WHEN 2 THEN 99999999.99 WHEN 4 THEN 1.5 END::DECIMAL(10,2) AS dec,
+    CASE id % 8 WHEN 1 THEN 12345678901234567890123456789012345678 END::DECIMAL(38,0) AS wide,
+    CASE id % 8 WHEN 1 THEN '' WHEN 2 THEN 'a|b' WHEN 4 THEN '~|' WHEN 5 THEN 'Ünï 🦆 e' || chr(769) WHEN 6 THEN repeat('x', 300) WHEN 7 THEN '  b ' END AS txt,
+    CASE id % 8 WHEN 1 THEN '\\x00\\xFF|'::BLOB WHEN 2 THEN ''::BLOB END AS bin,
+    CASE id % 8 WHEN 1 THEN DATE '0001-01-01' WHEN 2 THEN DATE '9999-12-31' WHEN 4 THEN DATE '1969-12-31' END AS day,
+    CASE id % 8 WHEN 1 THEN TIME '00:00:00' WHEN 2 THEN TIME '23:59:59.999999' END AS clock,
+    CASE id % 8 WHEN 1 THEN TIMESTAMP '0001-01-01 00:00:00.000001' WHEN 2 THEN TIMESTAMP '9999-12-31 23:59:59.999999' END AS wall,
+    CASE id % 8 WHEN 1 THEN TIMESTAMPTZ '1969-12-31 23:59:59.999999+00' WHEN 2 THEN TIMESTAMPTZ '2026-03-29 01:00:00+02' END AS moment
+  FROM ids`
+
+const codeOf = ({ error }: { error?: unknown }) => (error as EngineError | undefined)?.code
+
+function yaml(to: string, table: string, load = '') {
+  return `connections: { here: "${url}", to: "${to}" }
+extract: { ids: { from: here, table: ${table}, key: id } }
+load: { ${table}_loaded: { to: to, from: out, key: id${load} } }
+resources: { memory: 400MB, threads: 1 }
+`
+}
+
+interface Kind {
+  name: string
+  /** A job that loads `model` of the table's ids. */
+  job(table: string, model: string, load?: string): Promise<SmallJob>
+  /** Runs SQL in the target. */
+  alter(job: SmallJob, sql: string): Promise<unknown>
+}
+
+const kinds: Kind[] = [
+  {
+    name: 'postgres',
+    job: (table, model, load) =>
+      smallJob({ after }, table, { 'job.yaml': yaml(url, table, load), 'out.sql': model }),
+    alter: (_, sql) => query(sql),
+  },
+  {
+    name: 'duckdb',
+    job: (table, model, load) =>
+      smallJob({ after }, table, {
+        'job.yaml': yaml('duckdb:warehouse.duckdb', table, load),
+        'out.sql': model,
+      }),
+    async alter({ folder }, sql) {
+      const duck = await Duck.open({ path: join(folder, 'warehouse.duckdb') })
+      try {
+        await duck.run(sql)
+      } finally {
+        duck.close()
+      }
+    },
+  },
+]
+
+const ids = (table: string, rows: number) =>
+  query(`CREATE TABLE ${table} AS SELECT i AS id FROM generate_series(1, ${rows}) AS i`)
+
+for (const kind of kinds)
+  describe(kind.name, () => {
+    test('values of every type are equal; each altered one is found by range and key', async () => {
+      const table = `types_${kind.name}`
+      await ids(table, 120)
+      const job = await kind.job(table, TYPES)
+      const first = await job.run()
+      assert.equal(first.error, undefined, String(first.error))
+      assert.deepEqual(
+        first.outcome.proofs.map(({ rows, equal, notes }) => ({ rows, equal, notes })),
+        [{ rows: 120, equal: 120, notes: [] }],
+      )
+      assert.deepEqual((await job.verify()).loads[0]!.differing, [])
+      const values: Record<string, string> = {
+        bool: 'NOT bool',
+        small: 'small + 1',
+        big: 'big + 1',
+        ubig: 'ubig - 1',
+        single: `'NaN'`,
+        dbl: '0.1000000000000000194',
+        dec: 'dec + 0.01',
+        wide: 'wide - 1',
+        txt: `'a'`,
+        bin: `'\\x00'`,
+        day: `DATE '2026-01-01'`,
+        clock: `TIME '00:00:00.000001'`,
+        wall: `wall + INTERVAL '1 microsecond'`,
+        moment: `moment + INTERVAL '1 microsecond'`,
+      }
+      await kind.alter(job, `CREATE TABLE kept AS SELECT * FROM ${table}_loaded`)
+      // Row 1, 9, 17 … has a value in every column: each column is altered in one of them.
+      const columns = Object.entries(values).map(([column, value], index) => ({
+        column,
+        value,
+        id: index * 8 + 1,
+      }))
+      for (let from = 0; from < columns.length; from += 5) {
+        const batch = columns.slice(from, from + 5)
+        for (const { column, value, id } of batch)
+          await kind.alter(job, `UPDATE ${table}_loaded SET ${column} = ${value} WHERE id = ${id}`)
+        const [proof] = (await job.verify()).loads
+        const named = batch.map(({ id }) => [`id = ${id} differs`])
+        assert.deepEqual(
+          proof!.differing.map(({ samples }) => samples),
+          named,
+        )
+        assert.match(proof!.differing[0]!.range, /^id \d+ to \d+$/)
+        await kind.alter(job, `DELETE FROM ${table}_loaded`)
+        await kind.alter(job, `INSERT INTO ${table}_loaded SELECT * FROM kept`)
+      }
+      // NULL is not the empty text, and minus zero is not zero (which DuckDB would not write over it).
+      await kind.alter(job, `UPDATE ${table}_loaded SET txt = NULL WHERE id = 1`)
+      await kind.alter(job, `UPDATE ${table}_loaded SET dbl = 1 WHERE id = 2`)
+      await kind.alter(job, `UPDATE ${table}_loaded SET dbl = 0 WHERE id = 2`)
+      const samples = (await job.verify()).loads[0]!.differing.flatMap(range => range.samples)
+      assert.deepEqual(samples, ['id = 1 differs', 'id = 2 differs'])
+      await kind.alter(job, 'DROP TABLE kept')
+    })
+
+    test('missing and strange rows; what a load leaves alone is not compared', async () => {
+      const table = `gaps_${kind.name}`
+      await ids(table, 200)
+      const model = `SELECT id, 'a' AS a, 'made' AS made FROM ids`
+      const job = await kind.job(table, model, ', insert_only: made, stamp: at, verify: all')
+      const first = await job.run()
+      assert.equal(first.error, undefined, String(first.error))
+      assert.match(first.outcome.proofs[0]!.notes[0]!, /^column made is not compared/)
+      await kind.alter(job, `UPDATE ${table}_loaded SET made = 'x'`)
+      await kind.alter(job, `DELETE FROM ${table}_loaded WHERE id = 150`)
+      await kind.alter(job, `INSERT INTO ${table}_loaded (id, a) VALUES (1000, 'a')`)
+      const verified = await job.cli('verify', job.folder)
+      assert.equal(verified.code, 3, verified.err)
+      assert.match(verified.out, /DIFFERS .*: 1 of 64 ranges differ/)
+      assert.match(verified.out, /id 150 to 152: 1 row: id = 150 is missing/)
+      const json = JSON.parse((await job.cli('verify', job.folder, '--json')).out.trim()) as {
+        equal: boolean
+        loads: { others: number; rows: number }[]
+      }
+      assert.deepEqual([json.equal, json.loads[0]!.others, json.loads[0]!.rows], [false, 1, 200])
+      await kind.alter(job, `INSERT INTO ${table}_loaded (id, a) VALUES (150, 'a')`)
+      const equal = await job.cli('verify', job.folder)
+      assert.equal(equal.code, 0, equal.out)
+      assert.match(equal.out, /equal .*: 200 rows equal in 64 ranges \(1 in the target only\)/)
+    })
+  })
+
+test('a trigger that silently alters a row is found by range and key; the run fails and says so', async () => {
+  const table = 'trigger_proof'
+  await query(
+    `CREATE TABLE ${table} AS SELECT i AS id, 'row ' || i AS label, 1 AS age FROM generate_series(1, 5000) AS i`,
+  )
+  const job = await smallJob({ after }, table, {
+    'job.yaml': `connections: { here: "${url}" }
+extract: { ids: { from: here, table: ${table}, key: id } }
+load: { ${table}_loaded: { to: here, from: ids, key: id, newer: age } }
+resources: { memory: 400MB, threads: 1 }
+`,
+  })
+  const first = await job.run()
+  assert.equal(first.error, undefined, String(first.error))
+  assert.equal(first.outcome.proofs[0]!.equal, 5000)
+  await query(`CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN NEW.label := replace(NEW.label, 'new 77', 'new 78'); RETURN NEW; END $$;
+    CREATE TRIGGER meddle BEFORE INSERT OR UPDATE ON ${table}_loaded FOR EACH ROW EXECUTE FUNCTION meddle();
+    UPDATE ${table} SET label = 'new ' || id, age = 2 WHERE id BETWEEN 70 AND 79;
+    UPDATE ${table} SET label = 'same age' WHERE id = 1;
+    UPDATE ${table} SET label = 'older there', age = 2 WHERE id = 2;
+    UPDATE ${table}_loaded SET age = 9 WHERE id = 2`)
+  const second = await job.run()
+  const error = second.error as EngineError
+  assert.equal(error.code, 'VERIFY_FAILED', String(error))
+  assert.match(
+    error.message,
+    /: 1 of 11 changed rows differ, in 1 of 11 ranges: id 77 to 77 \(id = 77 differs\)/,
+  )
+  assert.match(error.message, /1 newer in the target, 1 no newer than the target's and left alone/)
+  assert.match(error.hint!, /The load is committed/)
+  assert.equal(second.status, 'FAILED')
+  assert.match(readFileSync(second.report, 'utf8'), /<h2>Proof<\/h2>[\s\S]*1 differ[\s\S]*id = 77 differs/)
+  const [row] = await query<{ label: string }>(`SELECT label FROM ${table}_loaded WHERE id = 77`)
+  assert.equal(row!.label, 'new 78')
+  assert.deepEqual(
+    await query(`SELECT relname FROM pg_class WHERE relname LIKE 'stg_%'`),
+    [],
+    'nothing is left in the target',
+  )
+  const third = await job.run()
+  assert.equal(codeOf(third), undefined, 'the load was committed: the next run goes on from it')
+})
+
+test('columns that the target keeps otherwise: compared where it can be told, and named where not', async () => {
+  const table = 'kept_proof'
+  await ids(table, 3)
+  await query(
+    `CREATE TABLE ${table}_loaded (id int PRIMARY KEY, padded char(5), price numeric, js jsonb, digits text)`,
+  )
+  const model = `SELECT id, 'ab ' AS padded, 1.50::DECIMAL(5,2) AS price, '{"b": 1, "a":2}' AS js, id AS digits FROM ids`
+  const job = await kinds[0]!.job(table, model)
+  const { outcome, error } = await job.run()
+  assert.equal(error, undefined, String(error))
+  assert.deepEqual(outcome.proofs[0]!.notes, [
+    'column js is not compared: jsonb has a notation of its own',
+    'column digits is not compared: text keeps it as text',
+  ])
+  assert.equal(outcome.proofs[0]!.equal, 3)
+  await query(
+    `UPDATE ${table}_loaded SET price = 1.501 WHERE id = 2; UPDATE ${table}_loaded SET padded = 'a' WHERE id = 3`,
+  )
+  const samples = (await job.verify()).loads[0]!.differing.flatMap(range => range.samples)
+  assert.deepEqual(samples, ['id = 2 differs', 'id = 3 differs'])
+})
+
+test('verify: off compares nothing', async () => {
+  const table = 'off_proof'
+  await ids(table, 5)
+  const job = await kinds[0]!.job(table, 'SELECT id FROM ids', ', verify: off')
+  const { outcome, error } = await job.run()
+  assert.equal(error, undefined)
+  assert.deepEqual(outcome.proofs, [])
+})
+
+test('verify before anything was loaded says what to do', async () => {
+  const table = 'none_proof'
+  await ids(table, 5)
+  const job = await kinds[0]!.job(table, 'SELECT id FROM ids')
+  await assert.rejects(job.verify(), (error: EngineError) => {
+    assert.deepEqual(
+      [error.code, error.message],
+      ['NOT_STAGED', `to.${table}_loaded: nothing was loaded yet`],
+    )
+    return true
+  })
+})

@@ -1,0 +1,79 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createLog } from '../../src/cli/log.ts'
+import { type RunOptions, type RunResult, runJob } from '../../src/jobs/runJob.ts'
+import { verifyJob } from '../../src/jobs/verifyJob.ts'
+import type { Metadata } from '../../src/metadata/metadata.ts'
+import { openMetadata } from '../../src/metadata/open.ts'
+import type { Hooks } from '../servers.ts'
+
+const root = join(import.meta.dirname, '../..')
+const clock = { now: () => new Date() }
+const nobody = { started() {}, advanced() {}, finished() {}, note() {} }
+
+/** A job of its own folder, state and name, in this process. */
+export interface SmallJob {
+  folder: string
+  home: string
+  metadata: Metadata
+  /** Writes job.yaml anew; the first line, the job's name, is added. */
+  yaml(text: string): void
+  run(options?: Partial<RunOptions>): Promise<RunResult>
+  verify(): ReturnType<typeof verifyJob>
+  /** The command line on this job's state. */
+  cli(...args: string[]): Promise<{ code: number | null; out: string; err: string }>
+}
+
+export async function smallJob(hooks: Hooks, name: string, files: Record<string, string>): Promise<SmallJob> {
+  const home = mkdtempSync(join(tmpdir(), `nightfreight-${name}-`))
+  const folder = join(home, 'job')
+  mkdirSync(folder)
+  const metadata = await openMetadata(home, clock, undefined)
+  hooks.after(async () => {
+    await metadata.close()
+    rmSync(home, { recursive: true, force: true })
+  })
+  const yaml = (text: string) => writeFileSync(join(folder, 'job.yaml'), `job: ${name}\n${text}`)
+  for (const [file, text] of Object.entries(files))
+    if (file === 'job.yaml') yaml(text)
+    else writeFileSync(join(folder, file), text)
+  const signal = new AbortController().signal
+  return {
+    folder,
+    home,
+    metadata,
+    yaml,
+    run: options =>
+      runJob({
+        folder,
+        env: {},
+        home,
+        metadata,
+        clock,
+        observer: nobody,
+        signal,
+        log: createLog({ folder: home }),
+        secrets: [],
+        ...options,
+      }),
+    verify: () => verifyJob({ folder, env: {}, home, observer: nobody, signal, secrets: [] }),
+    async cli(...args) {
+      const child = spawn(process.execPath, ['src/main.ts', ...args], {
+        cwd: root,
+        env: { ...process.env, NIGHTFREIGHT_HOME: home },
+      })
+      const result = { code: null as number | null, out: '', err: '' }
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        result.out += text
+      })
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        result.err += text
+      })
+      ;[result.code] = (await once(child, 'close')) as [number | null]
+      return result
+    },
+  }
+}
