@@ -1,5 +1,5 @@
 import { EngineError } from '../errors.ts'
-import type { Changes } from './diff.ts'
+import type { PlannedLoad } from '../ports.ts'
 
 /**
  * Stops a load that would delete more than its limit, or whose data set is empty although the last one was not.
@@ -7,7 +7,7 @@ import type { Changes } from './diff.ts'
  */
 export function guard(
   where: string,
-  { load, before, counts }: Pick<Changes, 'load' | 'before' | 'counts'>,
+  { load, before, counts }: { load: PlannedLoad; before?: number; counts: { rows: number; deletes: number } },
 ): void {
   if (before === undefined || before === 0) return
   if (counts.rows === 0 && !load.guard.allowEmpty)
