@@ -1,6 +1,6 @@
 import type { Batch, Vector } from '../../../engine/batch/batch.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { numericBytes, writeNumeric } from './encodeNumeric.ts'
+import { largeNumericBytes, numericBytes, writeLargeNumeric, writeNumeric } from './encodeNumeric.ts'
 
 /** What a binary COPY begins with: signature, flags, extension length. */
 export const COPY_HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
@@ -37,45 +37,61 @@ interface Encoding {
   write(values: Values, out: DataView, at: Int32Array, from: number, count: number): void
 }
 
-/**
- * Rows in Postgres's binary COPY format, in buffers of about 256 kB that end at a row's end; header and trailer are
- * the caller's. A buffer is written column by column, each in a loop of its own, at places measured before. Unsigned
- * integers are widened, UBIGINT is numeric. `where` names the table in errors.
- * Fails with DATA_INVALID where Postgres cannot hold a value: text with a NUL byte, times out of its range.
- */
-export function* encodeCopy(batch: Batch, where: string): Generator<Buffer> {
-  const columns = batch.vectors.map(vector => {
-    const { data, validity } = vector
-    const source = new DataView(data.buffer, data.byteOffset, data.byteLength)
-    const values: Values = { vector, validity, source, where: `${where}.${vector.column.name}` }
-    return { values, encoding: encodingOf(values, batch.rows) }
-  })
-  const at = new Int32Array(ROWS)
-  let step = Math.min(ROWS, batch.rows)
-  for (let from = 0; from < batch.rows; ) {
-    let count = Math.min(step, batch.rows - from)
-    at.fill(2, 0, count)
-    for (const { values, encoding } of columns) addSizes(values, encoding, at, from, count)
-    let total = 0
-    let rows = 0
-    // Each row's size becomes its place; rows that no longer fit wait for the next buffer.
-    while (rows < count && (rows === 0 || total + at[rows]! <= CHUNK)) {
-      const size = at[rows]!
-      at[rows++] = total
-      total += size
-    }
-    step = Math.min(ROWS, rows < count ? Math.max(1, rows) : rows * 2)
-    count = rows
-    const bytes = Buffer.allocUnsafeSlow(total)
-    const out = new DataView(bytes.buffer)
-    for (let row = 0; row < count; row++) {
-      out.setInt16(at[row]!, columns.length)
-      at[row]! += 2
-    }
-    for (const { values, encoding } of columns) encoding.write(values, out, at, from, count)
-    yield bytes
-    from += count
+/** Writes batches in Postgres's binary COPY format; header and trailer are the caller's. */
+export class CopyEncoder {
+  private readonly where: string
+  private readonly at = new Int32Array(ROWS)
+  private bytes = Buffer.allocUnsafeSlow(0)
+
+  /** `where` names the table in errors. */
+  constructor(where: string) {
+    this.where = where
   }
+
+  /**
+   * Rows in buffers of about 256 kB that end at a row's end; each lives until the next is asked for. A buffer is
+   * written column by column, each in a loop of its own, at places measured before. Unsigned integers are widened,
+   * UBIGINT is numeric.
+   * Fails with DATA_INVALID where Postgres cannot hold a value: text with a NUL byte, times out of its range.
+   */
+  *encode(batch: Batch): Generator<Buffer> {
+    const { at } = this
+    const columns = batch.vectors.map(vector => {
+      const { data, validity } = vector
+      const source = new DataView(data.buffer, data.byteOffset, data.byteLength)
+      const values: Values = { vector, validity, source, where: `${this.where}.${vector.column.name}` }
+      return { values, encoding: encodingOf(values, batch.rows) }
+    })
+    let step = Math.min(ROWS, batch.rows)
+    for (let from = 0; from < batch.rows; ) {
+      const most = Math.min(step, batch.rows - from)
+      at.fill(2, 0, most)
+      for (const { values, encoding } of columns) addSizes(values, encoding, at, from, most)
+      const { count, total } = place(at, most)
+      step = Math.min(ROWS, count < most ? count : count * 2)
+      if (this.bytes.length < total) this.bytes = Buffer.allocUnsafeSlow(Math.max(total, CHUNK))
+      const out = new DataView(this.bytes.buffer)
+      for (let row = 0; row < count; row++) {
+        out.setInt16(at[row]!, columns.length)
+        at[row]! += 2
+      }
+      for (const { values, encoding } of columns) encoding.write(values, out, at, from, count)
+      yield this.bytes.subarray(0, total)
+      from += count
+    }
+  }
+}
+
+/** Turns rows' sizes into their places, one after the other, of as many as fit into a buffer; one at least. */
+function place(at: Int32Array, most: number): { count: number; total: number } {
+  let total = 0
+  let count = 0
+  while (count < most && (count === 0 || total + at[count]! <= CHUNK)) {
+    const size = at[count]!
+    at[count++] = total
+    total += size
+  }
+  return { count, total }
 }
 
 function addSizes(
@@ -102,7 +118,7 @@ function encodingOf({ vector, where }: Values, rows: number): Encoding {
     case 'float':
       return type.bits === 32 ? { size: 8, write: writeFourBytes } : { size: 12, write: writeEightBytes }
     case 'decimal':
-      return decimal(type.scale, 4, true)
+      return decimal(type.scale, 4)
     case 'text':
       refuseNul(vector, rows, where)
       return BYTES
@@ -294,8 +310,8 @@ function writeTimestamp(
   }
 }
 
-/** Bytes of a value at most that a loop copies: a native copy costs more until about three dozen. */
-const SHORT = 36
+/** Bytes of a value at most that a loop copies, by fours: a native copy costs more until then. */
+const SHORT = 64
 
 const BYTES: Encoding = {
   // A NULL has an empty range.
@@ -304,7 +320,7 @@ const BYTES: Encoding = {
     for (let index = 0; index < count; index++)
       sizes[index]! += 4 + offsets[from + index + 1]! - offsets[from + index]!
   },
-  write({ vector, validity }, out, at, from, count) {
+  write({ vector, validity, source }, out, at, from, count) {
     const { data } = vector
     const offsets = vector.offsets!
     const bytes = new Uint8Array(out.buffer)
@@ -323,7 +339,10 @@ const BYTES: Encoding = {
       if (end - start > SHORT) {
         bytes.set(data.subarray(start, end), to)
         to += end - start
-      } else while (start < end) bytes[to++] = data[start++]!
+      } else {
+        for (; start + 4 <= end; start += 4, to += 4) out.setInt32(to, source.getInt32(start))
+        while (start < end) bytes[to++] = data[start++]!
+      }
       at[index] = to
     }
   },
@@ -331,13 +350,24 @@ const BYTES: Encoding = {
 
 const LIMBS = new Uint32Array(4)
 
-function decimal(scale: number, words: 2 | 4, signed: boolean): Encoding {
-  const load = (source: DataView, row: number) => {
+/** Decimals of four words, and unsigned integers of two, as numeric. */
+function decimal(scale: number, words: 2 | 4): Encoding {
+  const signed = words === 4
+  // The value as a double where that holds it, as it does most; otherwise NaN, and LIMBS are loaded.
+  const small = (source: DataView, row: number): number => {
     const from = row * words * 4
-    LIMBS[0] = source.getUint32(from, true)
-    LIMBS[1] = source.getUint32(from + 4, true)
-    LIMBS[2] = words === 4 ? source.getUint32(from + 8, true) : 0
-    LIMBS[3] = words === 4 ? source.getUint32(from + 12, true) : 0
+    const low = source.getUint32(from, true)
+    const high = signed ? source.getInt32(from + 4, true) : source.getUint32(from + 4, true)
+    if (high < 0x200000 && high > -0x200000) {
+      const sign = high >> 31
+      if (!signed || (source.getInt32(from + 8, true) === sign && source.getInt32(from + 12, true) === sign))
+        return high * 2 ** 32 + low
+    }
+    LIMBS[0] = low
+    LIMBS[1] = high
+    LIMBS[2] = signed ? source.getUint32(from + 8, true) : 0
+    LIMBS[3] = signed ? source.getUint32(from + 12, true) : 0
+    return Number.NaN
   }
   return {
     measure({ source, validity }, sizes, from, count) {
@@ -346,8 +376,10 @@ function decimal(scale: number, words: 2 | 4, signed: boolean): Encoding {
           sizes[index]! += 4
           continue
         }
-        load(source, from + index)
-        sizes[index]! += numericBytes(LIMBS, signed, scale)
+        const value = small(source, from + index)
+        sizes[index]! += Number.isNaN(value)
+          ? largeNumericBytes(LIMBS, signed, scale)
+          : numericBytes(value, scale)
       }
     },
     write({ source, validity }, out, at, from, count) {
@@ -358,8 +390,10 @@ function decimal(scale: number, words: 2 | 4, signed: boolean): Encoding {
           at[index] = to + 4
           continue
         }
-        load(source, from + index)
-        at[index] = writeNumeric(out, to, LIMBS, signed, scale)
+        const value = small(source, from + index)
+        at[index] = Number.isNaN(value)
+          ? writeLargeNumeric(out, to, LIMBS, signed, scale)
+          : writeNumeric(out, to, value, scale)
       }
     },
   }
@@ -375,7 +409,7 @@ const UNSIGNED: Record<8 | 16 | 32 | 64, Encoding> = {
   8: { size: 6, write: small((source, row) => source.getUint8(row)) },
   16: { size: 8, write: writeUint16 },
   32: { size: 12, write: writeUint32 },
-  64: decimal(0, 2, false),
+  64: decimal(0, 2),
 }
 
 function outOfRange(where: string, row: number): never {

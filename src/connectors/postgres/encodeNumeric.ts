@@ -2,33 +2,43 @@ const DIGITS = new Uint16Array(12)
 const LOWEST = [10_000, 10, 100, 1000]
 const WORK = new Uint32Array(4)
 
-/**
- * Bytes that {@link writeNumeric} writes, length included. `limbs` are a scaled integer's four 32-bit digits, lowest
- * first, two's complement where `signed`.
- */
-export function numericBytes(limbs: Uint32Array, signed: boolean, scale: number): number {
-  const magnitude = smallMagnitude(limbs, signed)
-  if (magnitude < 0) return 12 + 2 * splitLarge(limbs, signed, scale)
+/** Bytes that {@link writeNumeric} writes for a scaled integer below 2^53 in magnitude, length included. */
+export function numericBytes(scaled: number, scale: number): number {
+  const magnitude = Math.abs(scaled)
   let count = 0
   for (let bound = 1; magnitude >= bound; count++) bound *= count === 0 ? LOWEST[scale & 3]! : 10_000
   return 12 + 2 * count
 }
 
 /** Writes a scaled integer as a Postgres numeric in binary form, length first, and returns where it ends. */
-export function writeNumeric(
+export function writeNumeric(out: DataView, at: number, scaled: number, scale: number): number {
+  return put(out, at, splitSmall(Math.abs(scaled), scale), scaled < 0, scale)
+}
+
+/**
+ * As {@link numericBytes}, for any: `limbs` are the scaled integer's four 32-bit digits, lowest first, two's complement
+ * where `signed`.
+ */
+export function largeNumericBytes(limbs: Uint32Array, signed: boolean, scale: number): number {
+  return 12 + 2 * splitLarge(limbs, signed, scale)
+}
+
+/** As {@link writeNumeric}, for any. */
+export function writeLargeNumeric(
   out: DataView,
   at: number,
   limbs: Uint32Array,
   signed: boolean,
   scale: number,
 ): number {
-  const fraction = (scale + 3) >> 2
-  const magnitude = smallMagnitude(limbs, signed)
-  let count = magnitude < 0 ? splitLarge(limbs, signed, scale) : splitSmall(magnitude, scale)
+  return put(out, at, splitLarge(limbs, signed, scale), signed && limbs[3]! >= 0x80000000, scale)
+}
+
+function put(out: DataView, at: number, count: number, negative: boolean, scale: number): number {
   out.setInt32(at, 8 + 2 * count)
   out.setInt16(at + 4, count)
-  out.setInt16(at + 6, count === 0 ? 0 : count - fraction - 1)
-  out.setUint16(at + 8, signed && limbs[3]! >= 0x80000000 ? 0x4000 : 0)
+  out.setInt16(at + 6, count === 0 ? 0 : count - ((scale + 3) >> 2) - 1)
+  out.setUint16(at + 8, negative ? 0x4000 : 0)
   out.setUint16(at + 10, scale)
   at += 12
   while (count > 0) {
@@ -36,16 +46,6 @@ export function writeNumeric(
     at += 2
   }
   return at
-}
-
-/** The magnitude as a double where it is below 2^53, as most are; otherwise -1. */
-function smallMagnitude(limbs: Uint32Array, signed: boolean): number {
-  const low = limbs[0]!
-  const high = limbs[1]!
-  const top = limbs[2]! | limbs[3]!
-  if (top === 0) return high < 0x200000 ? high * 2 ** 32 + low : -1
-  if (!signed || (limbs[2]! & limbs[3]!) !== -1 || high < 0xffe00001) return -1
-  return (0xffffffff - high) * 2 ** 32 + (0x100000000 - low)
 }
 
 // Postgres's digits of base 10000 meet at the decimal point: the lowest may hold fewer decimal digits.

@@ -24,6 +24,28 @@ function misfitSql(type: LogicalType, column: TargetColumn, value: string): stri
   return numeric ? `abs(${value}::numeric) >= 1e${numeric.precision - numeric.scale}::numeric` : undefined
 }
 
+/** Fails with DATA_INVALID where a text is too long for its column: of one that ends in blanks Postgres cuts those silently. */
+export async function refuseLong(
+  session: TargetSession,
+  load: StagedLoad,
+  columns: TargetColumn[],
+  staging: string,
+  where: string,
+): Promise<void> {
+  const long = columns
+    .filter(
+      ({ name, typname, typmod }) => typname === 'varchar' && typmod >= 4 && columnNamed(load.columns, name),
+    )
+    .map(({ name, typmod }) => {
+      const value = `${quoteIdent(name)}::text`
+      return `(octet_length(${value}) > ${typmod - 4} AND char_length(${value}) > ${typmod - 4})`
+    })
+  if (long.length === 0) return
+  const { rows } = await session.query(`SELECT 1 FROM ${staging} WHERE ${long.join(' OR ')} LIMIT 1`)
+  const found = rows.length > 0 && (await findMisfit(session, load, columns, staging, where))
+  if (found) throw found
+}
+
 /**
  * Says which staged value the server refused, since its own message names neither row nor column: a DATA_INVALID error
  * with column, value, key and number of such rows. Undefined where none is found.

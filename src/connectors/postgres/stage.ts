@@ -1,11 +1,10 @@
-import { once } from 'node:events'
 import type pg from 'pg'
 import type { Batch } from '../../../engine/batch/batch.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { readParquet } from '../../../engine/staging/parquet.ts'
 import { type Column, typeName } from '../../../engine/types/logical.ts'
 import { type Access, connect, quoteIdent } from './connect.ts'
-import { COPY_HEADER, COPY_TRAILER, encodeCopy } from './encode.ts'
+import { COPY_HEADER, COPY_TRAILER, CopyEncoder } from './encode.ts'
 import { loadError } from './session.ts'
 import { converse, MESSAGE, socketOf } from './wire.ts'
 
@@ -48,20 +47,23 @@ export async function stagePart(input: unknown): Promise<number> {
 async function send(client: pg.Client, copied: Promise<void>, input: StageInput): Promise<number> {
   const socket = socketOf(client)
   let rows = 0
+  // Waits until the system has the bytes, for their buffer is used again; it keeps enough for the server meanwhile.
   const write = async (payload: Buffer) => {
     const head = Buffer.alloc(5)
     head[0] = MESSAGE.copyData
     head.writeInt32BE(payload.length + 4, 1)
+    const flushed = Promise.withResolvers<void>()
     socket.cork()
     socket.write(head)
-    const flowing = socket.write(payload)
+    socket.write(payload, error => (error ? flushed.reject(error) : flushed.resolve()))
     socket.uncork()
-    if (!flowing) await Promise.race([once(socket, 'drain'), copied])
+    await Promise.race([flushed.promise, copied])
   }
+  const encoder = new CopyEncoder(input.where)
   try {
     await write(COPY_HEADER)
     await readParquet(input.path, async batch => {
-      for (const bytes of encodeCopy(planned(batch, input), input.where)) await write(bytes)
+      for (const bytes of encoder.encode(planned(batch, input))) await write(bytes)
       rows += batch.rows
     })
     await write(COPY_TRAILER)

@@ -13,7 +13,7 @@ import { applyLoad, type Executor } from '../apply.ts'
 import { checkOwnColumns, type LoadTables, standard } from '../dialect.ts'
 import { type Access, quoteIdent, quoteTable } from './connect.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
-import { findMisfit } from './misfit.ts'
+import { findMisfit, refuseLong } from './misfit.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { PostgresProver } from './prover.ts'
 import { TargetSession } from './session.ts'
@@ -153,7 +153,10 @@ export class PostgresTarget implements Target {
       change: async sql => (await query(sql)).count,
       count: async sql => Object.values((await query(sql)).rows[0]!).map(Number),
     }
-    if (!created) await ensurePartitions(load, tables, query)
+    if (!created) {
+      await refuseLong(this.session, load, columns, staging, where)
+      await ensurePartitions(load, tables, query)
+    }
     const counts = await applyLoad(load, commit.runAt, tables, executor, created)
     await dropOldPartitions(load, commit.runAt, tables, query)
     if (created) {

@@ -177,6 +177,12 @@ describe('bad input', () => {
       /^w\.t\.name: 'abcd' \(id 8\) does not fit character varying\(3\); 2 rows/,
     ],
     [
+      'a text too long by blanks, which Postgres would cut',
+      "(8, 'abc ', 1, 1.00, NULL, NULL)",
+      'DATA_INVALID',
+      /^w\.t\.name: 'abc ' \(id 8\) does not fit character varying\(3\)$/,
+    ],
+    [
       'an integer out of range',
       "(8, 'a', 40000, 1.00, NULL, NULL)",
       'DATA_INVALID',
