@@ -4,6 +4,7 @@ import { comparisonSql, type Identity, losersSql, ROW, stateSql } from '../delta
 import { ENCODING } from '../delta/hash.ts'
 import type { Part, PlannedLoad } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
+import { PLAIN_FORMAT } from '../staging/decode.ts'
 import { rowsOf } from '../staging/parquet.ts'
 import { place, readManifest, writeManifest } from '../staging/store.ts'
 import { type Column, typeName } from '../types/logical.ts'
@@ -98,6 +99,7 @@ async function diffLoad(
 ): Promise<Changes> {
   const { observer } = world
   observer.started(`diff.${load.table}`)
+  if (load.key.length === 0) return exchange(world, load, table, lastRun)
   const identity = identityOf(load)
   const next = await writeState(world, load, identity, table)
   const last = lastRun ? await lastState(world, load, identity, lastRun) : undefined
@@ -111,6 +113,42 @@ async function diffLoad(
     ? `${inserts} to insert, ${updates} to update, ${deletes} to delete`
     : `${inserts} rows, first load`
   observer.finished(`diff.${load.table}`, note)
+  return changes
+}
+
+/** Rows without a key cannot be compared: all of them, beside how many there were the last time. */
+async function exchange(
+  world: World,
+  load: PlannedLoad,
+  table: Transformed,
+  lastRun: string | undefined,
+): Promise<Changes> {
+  const { root, spec, run, observer } = world
+  const last = lastRun
+    ? await readManifest<LoadState>(root, stateManifest(spec.job, lastRun, load.table))
+    : undefined
+  const upserts = await rowParts(world, load, table)
+  const rows = upserts.reduce((sum, part) => sum + part.rows, 0)
+  const state: LoadState = { columns: load.columns, tag: '', rows, parts: [], table: { file: table.file! } }
+  await writeManifest(root, stateManifest(spec.job, run, load.table), state)
+  const counts = {
+    rows,
+    inserts: rows,
+    updates: 0,
+    deletes: Math.max(0, (last?.rows ?? 0) - rows),
+    duplicates: 0,
+  }
+  const changes: Changes = {
+    load,
+    whole: true,
+    upserts,
+    keys: [],
+    before: last?.rows,
+    table: dataSet(table),
+    counts,
+  }
+  guard(`${load.to}.${load.table}`, changes)
+  observer.finished(`diff.${load.table}`, `${rows} rows, all exchanged`)
   return changes
 }
 
@@ -300,7 +338,7 @@ function rejectedKeys({ root }: World, load: PlannedLoad, table: Transformed): s
     WHERE file_row_number IN (SELECT row FROM ${findings} WHERE severity = 'reject') AND ${keys.map(key => `${key} IS NOT NULL`).join(' AND ')}`
 }
 
-/** Writes rows of the data set as parts that lanes can load side by side. `where` sees the row's number as {@link ROW}. */
+/** Writes rows of the data set as parts that lanes can load side by side, plain, for they are read at once. `where` sees the row's number as {@link ROW}. */
 async function rowParts(
   world: World,
   load: PlannedLoad,
@@ -318,6 +356,9 @@ async function keyParts(world: World, load: PlannedLoad, sql: string | undefined
   return sql ? copyParts(world, sql, `${runFolder(world)}/changes/${load.table}/keys`) : []
 }
 
+/** COPY options of parts: several, so that lanes can share them. */
+export const PART_OPTIONS = `${PLAIN_FORMAT}, FILE_SIZE_BYTES '64MB', PER_THREAD_OUTPUT false`
+
 /** Writes a query's rows as Parquet files in a folder below the staging root. */
 export async function copyParts(
   world: Pick<World, 'duck' | 'root'>,
@@ -326,9 +367,7 @@ export async function copyParts(
 ): Promise<Part[]> {
   const { duck, root } = world
   await place(join(root, folder), temporary =>
-    duck.run(
-      `COPY (${sql}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION snappy, FILE_SIZE_BYTES '24MB', PER_THREAD_OUTPUT false)`,
-    ),
+    duck.run(`COPY (${sql}) TO ${quote(temporary)} (${PART_OPTIONS})`),
   )
   const parts: Part[] = []
   for (const name of readdirSync(join(root, folder)).sort(byNumber))

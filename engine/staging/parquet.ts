@@ -4,6 +4,8 @@ import * as wasm from 'parquet-wasm/node'
 import { fromRecordBatch } from '../batch/arrow.ts'
 import type { Batch } from '../batch/batch.ts'
 import { EngineError } from '../errors.ts'
+import { PlainFile } from './decode.ts'
+import { readFooter } from './footer.ts'
 
 /** Rows of one batch read back: one of DuckDB's row groups. */
 const READ_ROWS = 122_880
@@ -13,15 +15,34 @@ const READ_ROWS = 122_880
  * Fails with STAGING_CORRUPT, naming the file, where it cannot be decoded.
  */
 export async function readParquet(path: string, onBatch: (batch: Batch) => Promise<void>): Promise<void> {
-  const file = await corrupt(path, async () => wasm.ParquetFile.fromFile((await openAsBlob(path)) as Blob))
-  const groups = file.metadata().numRowGroups()
-  for (let group = 0; group < groups; group++) {
-    const ipc = await corrupt(path, async () =>
-      (await file.read({ rowGroups: [group], batchSize: READ_ROWS })).intoIPCStream(),
-    )
-    for (const record of arrow.tableFromIPC(ipc).batches) await onBatch(fromRecordBatch(record, path))
+  const plain = await corrupt(path, async () => new PlainFile(path))
+  let other: wasm.ParquetFile | undefined
+  try {
+    for (let group = 0; group < plain.groups; group++) {
+      const batch = await corrupt(path, async () => plain.read(group))
+      if (batch) await onBatch(batch)
+      else {
+        other ??= await corrupt(path, async () => wasm.ParquetFile.fromFile((await openAsBlob(path)) as Blob))
+        await readOther(path, other, group, onBatch)
+      }
+    }
+  } finally {
+    plain.close()
+    other?.free()
   }
-  file.free()
+}
+
+/** Compressed or dictionary-coded files, which sources bring. */
+async function readOther(
+  path: string,
+  file: wasm.ParquetFile,
+  group: number,
+  onBatch: (batch: Batch) => Promise<void>,
+): Promise<void> {
+  const ipc = await corrupt(path, async () =>
+    (await file.read({ rowGroups: [group], batchSize: READ_ROWS })).intoIPCStream(),
+  )
+  for (const record of arrow.tableFromIPC(ipc).batches) await onBatch(fromRecordBatch(record, path))
 }
 
 async function corrupt<T>(path: string, act: () => Promise<T>): Promise<T> {
@@ -36,8 +57,5 @@ async function corrupt<T>(path: string, act: () => Promise<T>): Promise<T> {
 
 /** Rows of a Parquet file, from its footer. */
 export async function rowsOf(path: string): Promise<number> {
-  const file = await corrupt(path, async () => wasm.ParquetFile.fromFile((await openAsBlob(path)) as Blob))
-  const rows = file.metadata().fileMetadata().numRows()
-  file.free()
-  return rows
+  return (await corrupt(path, async () => readFooter(path))).rows
 }

@@ -33,7 +33,8 @@ export function readLoads(
       )
     for (const problem of loadProblems(load, connections[load.to]?.connector))
       document.problem([...path, problem.key], `load.${table}.${problem.key}: ${problem.message}`)
-    const { to, from, key, mode, newer, stamp, deletes, compare, ignore, scd2, guard, verify } = load
+    const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard, verify } =
+      load
     return {
       table,
       to,
@@ -49,6 +50,7 @@ export function readLoads(
       guard: { maxDeleteShare: guard.max_delete_share, allowEmpty: guard.allow_empty },
       verify,
       ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),
+      ...(partitions && { partitions }),
       ...(newer !== undefined && { newer }),
       ...(stamp !== undefined && { stamp }),
     }
@@ -69,6 +71,8 @@ function* loadProblems(
       key: 'partition_by',
       message: 'mode partition needs the columns that say which partition a row is in',
     }
+  if (load.partitions && connector && !connector.capabilities.partitions)
+    yield { key: 'partitions', message: `${connector.name} keeps no partitions` }
   if (deletes !== 'keep' && mode !== 'merge' && mode !== 'scd2')
     yield { key: 'deletes', message: `goes with mode merge or scd2, not ${mode}` }
   if (load.deleted_at !== undefined && deletes !== 'soft')

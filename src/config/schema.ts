@@ -97,6 +97,7 @@ const load = z.strictObject({
   deletes: z.enum(['keep', 'hard', 'soft']).default('keep'),
   deleted_at: z.string().min(1).optional(),
   partition_by: names.default([]),
+  partitions: z.strictObject({ every: z.enum(['day', 'month', 'year']), keep: count.optional() }).optional(),
   compare: names.default([]),
   ignore: names.default([]),
   scd2: z
@@ -141,7 +142,14 @@ export const jobSchema = z.strictObject({
     .strictObject({ memory: bytes.default(1e9), threads: count.default(() => availableParallelism()) })
     .prefault({}),
   parallelism: z.strictObject({ max_parallel_extracts: count.optional() }).prefault({}),
-  chunking: z.strictObject({ default_chunk_size: count.default(50_000) }).prefault({}),
+  chunking: z
+    .strictObject({ default_chunk_size: count.default(50_000), max_chunk_size: count.optional() })
+    .refine(
+      ({ default_chunk_size, max_chunk_size }) =>
+        (max_chunk_size ?? default_chunk_size) >= default_chunk_size,
+      { path: ['max_chunk_size'], message: 'expected at least default_chunk_size' },
+    )
+    .prefault({}),
 })
 
 export type JobYaml = z.output<typeof jobSchema>

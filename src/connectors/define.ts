@@ -26,6 +26,8 @@ export interface Capabilities {
   incremental: boolean
   /** How its tables can be loaded; none for what is only read. */
   modes: readonly LoadMode[]
+  /** Makes and drops partitions of its tables. */
+  partitions?: boolean
 }
 
 /** What the composition root gives a connector. */

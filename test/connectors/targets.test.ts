@@ -1,99 +1,19 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
-import { Workers } from '../../engine/pool/pool.ts'
-import type { LoadCommit, StagedLoad, Target } from '../../engine/ports.ts'
+import { after, describe, test } from 'node:test'
+import type { Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
-import { rowsOf } from '../../engine/staging/parquet.ts'
-import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
 import { PostgresTarget } from '../../src/connectors/postgres/target.ts'
 import { freshPostgres } from '../servers.ts'
+import { commitOf, loading, rows, signal } from './loading.ts'
 
-const signal = new AbortController().signal
-let duck: Duck
-let workers: Workers
-let folder: string
+const { load: loadWith, stage, path, rowsOfQuery } = loading()
 const postgres = await freshPostgres()
-let parts = 0
 
-before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'nightfreight-targets-'))
-  duck = await Duck.open({})
-  workers = new Workers(2)
-})
-after(async () => {
-  await workers.close()
-  duck.close()
-  rmSync(folder, { recursive: true })
-})
-
-/** Writes a query's rows as a part. */
-async function part(sql: string): Promise<{ path: string; columns: Column[]; rows: number }> {
-  const path = join(folder, `part-${parts++}.parquet`)
-  await duck.run(`COPY (${sql}) TO ${quote(path)} (FORMAT parquet)`)
-  const described = await duck.rows(`DESCRIBE ${sql}`)
-  const columns = described.map(({ column_name, column_type }): Column => {
-    const type = typeFromName(String(column_type))
-    assert.ok(type, String(column_type))
-    return { name: String(column_name), type, nullable: true, native: String(column_type) }
-  })
-  return { path, columns, rows: await rowsOf(path) }
-}
-
-async function stage(target: Target, loadId: string, spec: Partial<StagedLoad>, sql: string) {
-  const { path, columns, rows } = await part(sql)
-  const load: StagedLoad = {
-    table: 't',
-    to: 'w',
-    from: 'm',
-    mode: 'merge',
-    key: ['id'],
-    insertOnly: [],
-    deletes: 'keep',
-    partitionBy: [],
-    compare: [],
-    ignore: [],
-    scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
-    guard: { maxDeleteShare: 0.1, allowEmpty: false },
-    whole: false,
-    ...spec,
-    columns,
-  }
-  const request = {
-    loadId,
-    job: 'j',
-    load,
-    paths: [path],
-    rows,
-    keyPaths: [],
-    keys: 0,
-    lanes: 2,
-    progress: () => {},
-  }
-  await target.stage({ ...request, offload: workers.offload }, signal)
-  return load
-}
-
-const commitOf = (loadId: string, ...loads: StagedLoad[]): LoadCommit => ({
-  loadId,
-  job: 'j',
-  run: loadId,
-  runAt: new Date('2026-01-31T02:00:00Z'),
-  loads,
-  syncPoints: [{ extract: 'members', value: `at ${loadId}`, run: loadId }],
-})
-
-async function load(target: Target, loadId: string, spec: Partial<StagedLoad>, sql: string) {
-  const planned = await stage(target, loadId, spec, sql)
-  const { counts } = await target.commit(commitOf(loadId, planned), signal)
-  const { inserted, updated, unchanged } = counts[0]!
+async function load(...args: Parameters<typeof loadWith>) {
+  const { inserted, updated, unchanged } = await loadWith(...args)
   return { inserted, updated, unchanged }
 }
-
-const rows = (...values: string[]) => `SELECT * FROM (VALUES ${values.join(', ')})`
 
 interface Kind {
   name: string
@@ -114,7 +34,7 @@ const kinds: Kind[] = [
   },
   {
     name: 'duckdb',
-    open: async () => new DuckdbTarget(join(folder, `db-${parts++}.duckdb`), 'w'),
+    open: async () => new DuckdbTarget(path('db'), 'w'),
     read: async (target, sql) => {
       // Another handle on the same file: closed first, since the target opens it again on demand.
       await target.close()
@@ -223,6 +143,82 @@ for (const { name, open, read } of kinds)
       await target.close()
     })
 
+    test('a deleted row is marked with the time of the commit, once, and unmarked when it is back', async () => {
+      await fresh()
+      const spec = { deletes: 'soft' as const, deletedAt: 'gone', stamp: 'at' }
+      const sql = (...values: string[]) => `${rows(...values)} AS v(id, x)`
+      await load(target, 'L1', spec, sql('(1, 1)', '(2, 2)', '(3, 3)'))
+      const none = 'SELECT 1 AS id, 1 AS x LIMIT 0'
+      assert.equal((await loadWith(target, 'L2', spec, none, 'SELECT 2 AS id')).deleted, 1)
+      const times = `SELECT id, x, CAST(gone AS text) AS gone, gone = "at" AS stamped FROM t ORDER BY id`
+      const [, marked] = await read(target, times)
+      assert.equal(marked!.stamped, true)
+      assert.equal((await loadWith(target, 'L3', spec, none, 'SELECT 2 AS id')).deleted, 0)
+      assert.equal((await read(target, times))[1]!.gone, marked!.gone)
+      assert.deepEqual(await load(target, 'L4', spec, sql('(2, 2)')), {
+        inserted: 0,
+        updated: 1,
+        unchanged: 0,
+      })
+      assert.equal((await read(target, times))[1]!.gone, null)
+      await target.close()
+    })
+
+    test('a late version is put between, ends where it is followed, and never becomes the current one', async () => {
+      await fresh()
+      const spec = { mode: 'scd2' as const, newer: 'seen', deletes: 'hard' as const }
+      const sql = (x: number, day: number) => `SELECT 1 AS id, ${x} AS x, DATE '2026-01-01' + ${day} AS seen`
+      await load(target, 'L1', spec, sql(1, 1))
+      await load(target, 'L2', spec, sql(5, 5))
+      assert.deepEqual(await load(target, 'L3', spec, sql(3, 3)), { inserted: 1, updated: 0, unchanged: 0 })
+      assert.deepEqual(await load(target, 'L4', spec, sql(0, 0)), { inserted: 1, updated: 0, unchanged: 0 })
+      assert.deepEqual(await load(target, 'L5', spec, sql(3, 3)), { inserted: 0, updated: 0, unchanged: 1 })
+      const gone = await loadWith(target, 'L6', spec, `${sql(1, 1)} LIMIT 0`, 'SELECT 1 AS id')
+      assert.equal(gone.deleted, 1)
+      const found = await read(
+        target,
+        `SELECT x || ' ' || valid_from || ' ' || valid_to || ' ' || CAST(is_current AS text) AS line FROM t ORDER BY x`,
+      )
+      assert.deepEqual(
+        found.map(({ line }) => line),
+        [
+          '0 2026-01-01 2026-01-02 false',
+          '1 2026-01-02 2026-01-04 false',
+          '3 2026-01-04 2026-01-06 false',
+          '5 2026-01-06 2026-01-31 false',
+        ],
+      )
+      assert.deepEqual((await target.describe('t', signal))?.key, ['id', 'valid_from'])
+      await target.close()
+    })
+
+    test('what a mode keeps in a table must be there, and of its type', async () => {
+      await fresh()
+      await load(target, 'L1', {}, `${rows('(1, 1)')} AS v(id, x)`)
+      const sql = `${rows('(1, 1)')} AS v(id, x)`
+      const soft = { deletes: 'soft' as const, deletedAt: 'gone' }
+      await assert.rejects(stage(target, 'L2', soft, sql), {
+        code: 'TARGET_INCOMPATIBLE',
+        message: /w\.t: has no column gone/,
+      })
+      await assert.rejects(stage(target, 'L2', { ...soft, deletedAt: 'x' }, sql), {
+        code: 'TARGET_INCOMPATIBLE',
+      })
+      await assert.rejects(stage(target, 'L2', { mode: 'scd2' }, sql), {
+        message: /w\.t: has no column valid_from/,
+      })
+      await assert.rejects(stage(target, 'L2', { table: 'h', mode: 'scd2', newer: 'x' }, sql), {
+        code: 'CONFIG_INVALID',
+        message: /w\.h: x cannot say when a version begins: its type is int/,
+      })
+      await assert.rejects(stage(target, 'L2', { table: 'h', stamp: 'x' }, sql), {
+        code: 'TARGET_INCOMPATIBLE',
+        message: /w\.h\.x: the load keeps it itself/,
+      })
+      await target.abandon('L2')
+      await target.close()
+    })
+
     test('of a reshaped load, rows of equal age that differ are updated; older ones are not', async () => {
       await fresh()
       const spec = { newer: 'seen', insertOnly: ['born'] }
@@ -301,7 +297,7 @@ describe('postgres encodes', () => {
     const [theirs] = await postgres.query<Record<string, string>>(
       `SELECT sum(d)::text AS d, sum(d % 1000003)::text AS r, sum(length(b) + length(s))::text AS l, sum(id)::text AS id FROM lots`,
     )
-    const [ours] = await duck.rows(
+    const [ours] = await rowsOfQuery(
       `SELECT sum(d)::VARCHAR AS d, sum(d % 1000003)::VARCHAR AS r, sum(octet_length(b) + length(s))::VARCHAR AS l, sum(id)::VARCHAR AS id FROM (${typed})`,
     )
     assert.deepEqual({ ...theirs }, { ...ours })
@@ -367,13 +363,15 @@ describe('postgres tables made by others', () => {
 })
 
 test('a DuckDB table takes what it holds exactly, and nothing else', async () => {
-  const target = new DuckdbTarget(join(folder, 'exact.duckdb'), 'w')
+  const file = path('exact')
+  const target = new DuckdbTarget(file, 'w')
+  let loads = 0
   const into = async (native: string, value: string) => {
     await target.close()
-    const writer = await Duck.open({ path: join(folder, 'exact.duckdb') })
+    const writer = await Duck.open({ path: file })
     await writer.run(`CREATE OR REPLACE TABLE t (id INTEGER PRIMARY KEY, x ${native})`)
     writer.close()
-    return load(target, `L${parts}`, {}, `SELECT 1 AS id, ${value} AS x`)
+    return load(target, `L${loads++}`, {}, `SELECT 1 AS id, ${value} AS x`)
   }
   const refused: [string, string][] = [
     ['DECIMAL(10,1)', '1.25::DECIMAL(10,2)'],

@@ -17,7 +17,7 @@ export const duckdb = defineConnector({
     snapshot: false,
     parallel: false,
     incremental: false,
-    modes: ['merge'],
+    modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
   },
   types: [],
   targetType: typeName,

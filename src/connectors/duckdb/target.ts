@@ -7,16 +7,26 @@ import type {
   LoadCounts,
   PlannedLoad,
   Prover,
+  StagedLoad,
   StageRequest,
   SyncPoint,
   TableSchema,
   Target,
 } from '../../../engine/ports.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
-import { columnNamed, type LogicalType, typeFromName, typeName } from '../../../engine/types/logical.ts'
+import {
+  type Column,
+  columnNamed,
+  type LogicalType,
+  typeFromName,
+  typeName,
+} from '../../../engine/types/logical.ts'
 import { widens } from '../../../engine/types/widen.ts'
-import { insertSql, type MergeTables, updateSql } from '../merge.ts'
+import { applyLoad } from '../apply.ts'
+import { checkOwnColumns, keyColumns, type LoadTables, ownColumns, standard, tableKey } from '../dialect.ts'
 import { duckdbProver } from './prover.ts'
+
+const DIALECT = standard(quoteName, typeName)
 
 const STATE = `
   CREATE SCHEMA IF NOT EXISTS nightfreight;
@@ -88,24 +98,27 @@ export class DuckdbTarget implements Target {
     return row && { counts: JSON.parse(String(row.counts)) as LoadCounts[], repeated: true }
   }
 
-  async stage({ loadId, load, paths, rows, progress }: StageRequest): Promise<void> {
+  async stage({ loadId, load, paths, keyPaths, rows, progress }: StageRequest): Promise<void> {
     const duck = await this.open()
     const existing = await this.describe(load.table)
-    if (existing) checkTarget(load, existing, `${this.name}.${load.table}`)
-    // Parts are read inside the commit's transaction: DuckDB reads Parquet as fast as a table of its own.
-    const files = `[${paths.map(quote).join(', ')}]`
-    await duck.run(`CREATE OR REPLACE TEMP VIEW ${stagingName(loadId, load)} AS FROM read_parquet(${files})`)
+    const where = `${this.name}.${load.table}`
+    checkOwnColumns(load, where)
+    if (existing) checkTarget(load, existing, where)
+    const names = stagingNames(loadId, load)
+    const keys = keyColumns(load).map(name => columnNamed(load.columns, name)!)
+    await duck.run(`CREATE OR REPLACE TEMP VIEW ${names.rows} AS ${filesSql(paths, load.columns)}`)
+    await duck.run(`CREATE OR REPLACE TEMP VIEW ${names.keys} AS ${filesSql(keyPaths, keys)}`)
     progress(rows)
   }
 
-  async commit({ loadId, job, run, loads, syncPoints }: LoadCommit): Promise<CommitResult> {
+  async commit({ loadId, job, run, runAt, loads, syncPoints }: LoadCommit): Promise<CommitResult> {
     const duck = await this.open()
     const earlier = await this.committed(loadId)
     if (earlier) return earlier
     await duck.run('BEGIN TRANSACTION')
     try {
       const counts: LoadCounts[] = []
-      for (const load of loads) counts.push(await this.merge(duck, loadId, load))
+      for (const load of loads) counts.push(await this.apply(duck, loadId, load, runAt))
       await duck.run(
         `INSERT INTO nightfreight.loads VALUES (${[loadId, job, run].map(quote).join(', ')}, now(), ${quote(JSON.stringify(counts))})`,
       )
@@ -114,7 +127,8 @@ export class DuckdbTarget implements Target {
           `INSERT OR REPLACE INTO nightfreight.sync_points VALUES (${quote(job)}, ${quote(extract)}, ${value === null ? 'NULL' : quote(value)}, ${quote(run)})`,
         )
       await duck.run('COMMIT')
-      for (const load of loads) await duck.run(`DROP VIEW ${stagingName(loadId, load)}`)
+      for (const load of loads)
+        for (const view of Object.values(stagingNames(loadId, load))) await duck.run(`DROP VIEW ${view}`)
       return { counts, repeated: false }
     } catch (error) {
       await duck.run('ROLLBACK')
@@ -131,29 +145,27 @@ export class DuckdbTarget implements Target {
     ;(await session)?.close()
   }
 
-  private async merge(duck: Duck, loadId: string, load: PlannedLoad): Promise<LoadCounts> {
+  private async apply(duck: Duck, loadId: string, load: StagedLoad, runAt: Date): Promise<LoadCounts> {
     const [schema] = split(load.table)
     const target = qualified(load.table)
+    const where = `${this.name}.${load.table}`
     const existing = await this.describe(load.table)
-    if (!existing) {
+    if (existing) checkTarget(load, existing, where)
+    else {
       const columns = load.columns.map(column => `${quoteName(column.name)} ${typeName(column.type)}`)
-      if (load.stamp) columns.push(`${quoteName(load.stamp)} TIMESTAMPTZ`)
-      columns.push(`PRIMARY KEY (${load.key.map(quoteName).join(', ')})`)
+      for (const { name, type, nullable } of ownColumns(load))
+        columns.push(`${quoteName(name)} ${typeName(type)}${nullable ? '' : ' NOT NULL'}`)
+      const key = tableKey(load)
+      if (key.length > 0) columns.push(`PRIMARY KEY (${key.map(quoteName).join(', ')})`)
       await duck.run(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
       await duck.run(`CREATE TABLE ${target} (${columns.join(', ')})`)
-    } else checkTarget(load, existing, `${this.name}.${load.table}`)
-    const tables: MergeTables = { target, staging: stagingName(loadId, load), quote: quoteName }
-    const counted = async (sql: string | undefined) => (sql ? Number((await duck.rows(sql))[0]!.Count) : 0)
-    const updated = await counted(updateSql(load, tables))
-    const inserted = await counted(insertSql(load, tables))
-    const [staged] = await duck.rows(`SELECT count(*) AS n FROM ${tables.staging}`)
-    return {
-      table: load.table,
-      inserted,
-      updated,
-      deleted: 0,
-      unchanged: Number(staged!.n) - inserted - updated,
     }
+    const { rows: staging, keys } = stagingNames(loadId, load)
+    const numbers = async (sql: string) => Object.values((await duck.rows(sql))[0]!).map(Number)
+    const tables: LoadTables = { target, staging, keys, where, dialect: DIALECT }
+    // A statement that changes rows answers with their number.
+    const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
+    return applyLoad(load, runAt, tables, executor, !existing)
   }
 
   private open(): Promise<Duck> {
@@ -182,15 +194,14 @@ export class DuckdbTarget implements Target {
 }
 
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
-function checkTarget(load: PlannedLoad, { columns }: TableSchema, where: string): void {
-  const needed: { name: string; type: LogicalType }[] = [...load.columns]
-  if (load.stamp) needed.push({ name: load.stamp, type: { kind: 'timestamp', zoned: true } })
+function checkTarget(load: StagedLoad, { columns }: TableSchema, where: string): void {
+  const needed: { name: string; type: LogicalType }[] = [...load.columns, ...ownColumns(load)]
   for (const { name, type } of needed)
     if (!columnNamed(columns, name))
       throw new EngineError('TARGET_INCOMPATIBLE', `${where}: has no column ${name}`, {
         hint: `ALTER TABLE ${load.table} ADD COLUMN ${quoteName(name)} ${typeName(type)}; or leave it out of ${load.from}.`,
       })
-  for (const { name, type } of load.columns) {
+  for (const { name, type } of needed) {
     const { native } = columnNamed(columns, name)!
     if (!fits(type, native))
       throw new EngineError(
@@ -222,6 +233,13 @@ function qualified(table: string): string {
   return split(table).map(quoteName).join('.')
 }
 
-function stagingName(loadId: string, load: PlannedLoad): string {
-  return quoteName(`staging ${loadId} ${load.table}`)
+function stagingNames(loadId: string, load: PlannedLoad): { rows: string; keys: string } {
+  return { rows: quoteName(`rows ${loadId} ${load.table}`), keys: quoteName(`keys ${loadId} ${load.table}`) }
+}
+
+/** Parts are read inside the commit's transaction: DuckDB reads Parquet as fast as a table of its own. */
+function filesSql(paths: string[], columns: Column[]): string {
+  if (paths.length > 0) return `FROM read_parquet([${paths.map(quote).join(', ')}])`
+  const list = columns.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`)
+  return `SELECT ${list.length > 0 ? list.join(', ') : '1 AS none'} LIMIT 0`
 }

@@ -1,6 +1,7 @@
 import { EngineError } from '../../../engine/errors.ts'
-import type { PlannedLoad } from '../../../engine/ports.ts'
+import type { StagedLoad } from '../../../engine/ports.ts'
 import { type LogicalType, typeName } from '../../../engine/types/logical.ts'
+import { ownColumns } from '../dialect.ts'
 
 /** A column of the target table as the catalog has it; domains are resolved to what they are made of. */
 export interface TargetColumn {
@@ -45,6 +46,12 @@ export function stagingType(type: LogicalType): string {
 const TEXTS = ['text', 'varchar', 'bpchar', 'citext']
 const PARSED = ['json', 'jsonb', 'uuid', 'xml', 'hstore', 'ltree', 'interval', 'tsvector']
 
+/** Precision and scale of a numeric by its typmod, ((precision << 16) | scale) + 4; undefined where it has none. */
+export function numericOf(typmod: number): { precision: number; scale: number } | undefined {
+  if (typmod < 4) return undefined
+  return { precision: ((typmod - 4) >> 16) & 0xffff, scale: (((typmod - 4) & 0x7ff) ^ 1024) - 1024 }
+}
+
 /**
  * How values of a type get into a column exactly: `assign` by the server's own assignment, which raises where a value
  * does not fit; `parse` by an explicit cast from text, to types that have no length to cut to; undefined: not at all.
@@ -53,7 +60,7 @@ export function fit(type: LogicalType, column: TargetColumn): 'assign' | 'parse'
   const { typname, category, typmod } = column
   const given = (exact: boolean) => (exact ? 'assign' : undefined)
   if (type.kind !== 'text' && type.kind !== 'binary' && TEXTS.includes(typname)) return 'assign'
-  const scale = typmod < 4 ? Infinity : (((typmod - 4) & 0x7ff) ^ 1024) - 1024
+  const scale = numericOf(typmod)?.scale ?? Infinity
   const fine = typmod < 0 || typmod >= 6
   switch (type.kind) {
     case 'bool':
@@ -83,13 +90,14 @@ export function fit(type: LogicalType, column: TargetColumn): 'assign' | 'parse'
 }
 
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
-export function checkTarget(load: PlannedLoad, columns: TargetColumn[], where: string): void {
+export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: string): void {
   const refuse = (message: string, hint: string) => {
     throw new EngineError('TARGET_INCOMPATIBLE', `${where}${message}`, { hint })
   }
   const find = (name: string) => columns.find(column => column.name === name)
   const named = load.columns.map(({ name, type }) => ({ name, native: stagingType(type) }))
-  if (load.stamp) named.push({ name: load.stamp, native: 'timestamptz' })
+  const own = ownColumns(load)
+  named.push(...own.map(({ name, type }) => ({ name, native: stagingType(type) })))
   for (const { name, native } of named)
     if (!find(name))
       refuse(
@@ -105,6 +113,12 @@ export function checkTarget(load: PlannedLoad, columns: TargetColumn[], where: s
         `Cast ${name} in ${load.from}, or change the column to ${stagingType(type)}.`,
       )
   }
+  for (const { name, type } of own)
+    if (!fit(type, find(name)!))
+      refuse(
+        `.${name}: is ${find(name)!.native}, and the load keeps ${typeName(type)} in it`,
+        `Change the column to ${stagingType(type)}, or name another one.`,
+      )
   for (const { name, required } of columns)
     if (required && !named.some(column => column.name === name))
       refuse(
@@ -114,7 +128,7 @@ export function checkTarget(load: PlannedLoad, columns: TargetColumn[], where: s
 }
 
 /** {@link MergeTables}' expressions for a table's columns. */
-export function expressions(load: PlannedLoad, columns: TargetColumn[]) {
+export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetColumn[]) {
   const kind = (name: string) => load.columns.find(column => column.name === name)!.type
   const find = (name: string) => columns.find(column => column.name === name)!
   const cast = (name: string, expression: string): string => {

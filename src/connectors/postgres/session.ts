@@ -14,11 +14,12 @@ export class TargetSession {
     this.access = access
   }
 
-  /** Runs SQL (several statements where there are no values); rows as the server's text. An abort hangs up. */
+  /** Runs SQL (several statements where there are no values); rows as the server's text. An abort hangs up. `where` begins the messages. */
   async query(
     sql: string,
     values: unknown[] = [],
     signal?: AbortSignal,
+    where = this.access.name,
   ): Promise<{ rows: TextRow[]; count: number }> {
     const { name } = this.access
     if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`)
@@ -31,7 +32,7 @@ export class TargetSession {
       return { rows: last.rows as TextRow[], count: last.rowCount ?? 0 }
     } catch (error) {
       if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
-      throw loadError(error, name)
+      throw loadError(error, where)
     } finally {
       signal?.removeEventListener('abort', abort)
     }

@@ -1,24 +1,28 @@
-import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
-import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type {
   CommitResult,
   LoadCommit,
   LoadCounts,
-  PlannedLoad,
+  StagedLoad,
   StageRequest,
   SyncPoint,
   TableSchema,
   Target,
 } from '../../../engine/ports.ts'
-import { insertSql, updateSql } from '../merge.ts'
-import { type Access, quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { applyLoad, type Executor } from '../apply.ts'
+import { checkOwnColumns, type LoadTables, standard } from '../dialect.ts'
+import { type Access, quoteIdent, quoteTable } from './connect.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
+import { findMisfit } from './misfit.ts'
+import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { PostgresProver } from './prover.ts'
 import { TargetSession } from './session.ts'
 import { describeTable } from './source.ts'
-import type { StageInput } from './stage.ts'
+import { dropTables, stageLoad, stagingNames } from './staging.ts'
 import { ensureState, stagingTables, targetColumns } from './state.ts'
+import { createTable, finishTable } from './table.ts'
+
+const DIALECT = standard(quoteIdent, stagingType)
 
 /** Postgres as warehouse: COPY into unlogged staging tables, then one transaction. */
 export class PostgresTarget implements Target {
@@ -59,59 +63,20 @@ export class PostgresTarget implements Target {
   }
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
-    const { loadId, job, load, paths, rows, offload, lanes, progress } = request
     await ensureState(this.session)
-    await this.check(load)
-    const table = stagingTable(loadId, load)
-    const stale = (await stagingTables(this.session)).filter(
-      found => found.table === table || (found.job === job && found.loadId !== loadId),
-    )
-    await this.drop(stale.map(found => found.table))
-    const columns = load.columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
-    const comment = quoteLiteral(JSON.stringify({ job, loadId }))
-    await this.session.query(
-      `CREATE UNLOGGED TABLE ${table} (${columns.join(', ')}); COMMENT ON TABLE ${table} IS ${comment}`,
-      [],
-      signal,
-    )
-    // The first part that fails stops the others: their threads end, and with them their connections.
-    const failed = new AbortController()
-    const either = AbortSignal.any([signal, failed.signal])
-    const where = `${this.name}.${load.table}`
-    const module = moduleBeside(import.meta.url, 'stage')
-    const waiting = [...paths]
-    let sent = 0
-    const lane = async () => {
-      for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-        const input: StageInput = { access: this.session.access, table, where, path, columns: load.columns }
-        try {
-          const count = await offload<number>(module, 'stagePart', input, either)
-          sent += count
-          progress(count)
-        } catch (error) {
-          failed.abort()
-          throw error
-        }
-      }
-    }
-    const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
-    if (signal.aborted) throw new EngineError('INTERRUPTED', `${where}: interrupted`)
-    const reasons = results.flatMap(result => (result.status === 'rejected' ? [result.reason as Error] : []))
-    if (reasons.length > 0) throw reasons.find(reason => reason instanceof EngineError) ?? reasons[0]
-    if (sent !== rows)
-      throw new EngineError('STAGING_CORRUPT', `${where}: ${sent} rows staged instead of ${rows}`)
+    await this.check(request.load)
+    await stageLoad(this.session, request, signal)
   }
 
   async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
     await ensureState(this.session)
     for (const load of commit.loads) {
       await this.check(load)
-      await this.session
-        .query(`ANALYZE ${stagingTable(commit.loadId, load)}`, [], signal)
-        .catch(async error => {
-          // A repeat finds its staging tables gone: committed() below knows why.
-          if (!(await this.committed(commit.loadId))) throw error
-        })
+      const { rows, keys } = stagingNames(commit.loadId, load)
+      await this.session.query(`ANALYZE ${rows}, ${keys}`, [], signal).catch(async error => {
+        // A repeat finds its staging tables gone: committed() below knows why.
+        if (!(await this.committed(commit.loadId))) throw error
+      })
     }
     await this.session.query('BEGIN', [], signal)
     let counts: LoadCounts[] | undefined
@@ -119,7 +84,7 @@ export class PostgresTarget implements Target {
       counts = await this.merge(commit, signal)
     } catch (error) {
       await this.session.query('ROLLBACK').catch(() => {})
-      throw error
+      throw (await this.explain(error, commit).catch(() => undefined)) ?? error
     }
     if (!counts) {
       await this.session.query('ROLLBACK')
@@ -131,7 +96,10 @@ export class PostgresTarget implements Target {
 
   async abandon(loadId: string): Promise<void> {
     const own = (await stagingTables(this.session)).filter(found => found.loadId === loadId)
-    await this.drop(own.map(found => found.table))
+    await dropTables(
+      this.session,
+      own.map(found => found.table),
+    )
   }
 
   async close(): Promise<void> {
@@ -149,30 +117,7 @@ export class PostgresTarget implements Target {
     )
     if (fresh.count === 0) return undefined
     const counts: LoadCounts[] = []
-    for (const load of loads) {
-      if (!(await this.has(quoteTable(load.table)))) await this.create(load, signal)
-      const columns = await targetColumns(this.session, load.table)
-      checkTarget(load, columns, `${this.name}.${load.table}`)
-      const staging = stagingTable(loadId, load)
-      const tables = {
-        target: quoteTable(load.table),
-        staging,
-        quote: quoteIdent,
-        ...expressions(load, columns),
-      }
-      const update = updateSql(load, tables)
-      const updated = update ? (await query(update)).count : 0
-      const inserted = (await query(insertSql(load, tables))).count
-      const staged = Number((await query(`SELECT count(*) AS n FROM ${staging}`)).rows[0]!.n)
-      counts.push({
-        table: load.table,
-        inserted,
-        updated,
-        deleted: 0,
-        unchanged: staged - inserted - updated,
-      })
-      await query(`DROP TABLE ${staging}`)
-    }
+    for (const load of loads) counts.push(await this.apply(load, commit, signal))
     await query('UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1', [
       loadId,
       JSON.stringify(counts),
@@ -186,19 +131,62 @@ export class PostgresTarget implements Target {
     return counts
   }
 
-  private async create(load: PlannedLoad, signal: AbortSignal): Promise<void> {
-    const [schema, table] = load.table.split('.')
-    const columns = load.columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
-    if (load.stamp) columns.push(`${quoteIdent(load.stamp)} timestamptz`)
-    if (load.key.length > 0) columns.push(`PRIMARY KEY (${load.key.map(quoteIdent).join(', ')})`)
-    if (table) {
-      const { rows } = await this.session.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
-      if (rows.length === 0) await this.session.query(`CREATE SCHEMA ${quoteIdent(schema!)}`, [], signal)
+  private async apply(planned: StagedLoad, commit: LoadCommit, signal: AbortSignal): Promise<LoadCounts> {
+    const load = await this.keyed(planned)
+    const where = `${this.name}.${load.table}`
+    const query = (sql: string) => this.session.query(sql, [], signal, where)
+    const target = quoteTable(load.table)
+    const created = !(await this.has(target))
+    if (created) await createTable(this.session, load, signal)
+    const columns = await targetColumns(this.session, load.table)
+    checkTarget(load, columns, where)
+    const { rows: staging, keys } = stagingNames(commit.loadId, load)
+    const tables: LoadTables = {
+      target,
+      staging,
+      keys,
+      where,
+      dialect: DIALECT,
+      ...expressions(load, columns),
     }
-    await this.session.query(`CREATE TABLE ${quoteTable(load.table)} (${columns.join(', ')})`, [], signal)
+    const executor: Executor = {
+      change: async sql => (await query(sql)).count,
+      count: async sql => Object.values((await query(sql)).rows[0]!).map(Number),
+    }
+    if (!created) await ensurePartitions(load, tables, query)
+    const counts = await applyLoad(load, commit.runAt, tables, executor, created)
+    await dropOldPartitions(load, commit.runAt, tables, query)
+    if (created) {
+      await finishTable(this.session, load, where, signal)
+      // The planner knows nothing of a table that autovacuum has not seen yet.
+      await query(`ANALYZE ${target}`)
+    }
+    await query(`DROP TABLE ${staging}, ${keys}`)
+    return counts
   }
 
-  private async check(load: PlannedLoad): Promise<void> {
+  /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */
+  private async keyed(load: StagedLoad): Promise<StagedLoad> {
+    if (load.mode !== 'replace' || load.key.length > 0) return load
+    const { key = [] } = (await this.describe(load.table)) ?? {}
+    return key.every(name => load.columns.some(column => column.name === name)) ? { ...load, key } : load
+  }
+
+  /** The value that a load failed by, where the server did not name it; staging tables outlive the rollback. */
+  private async explain(error: unknown, { loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
+    if (!(error instanceof EngineError) || error.code !== 'DATA_INVALID') return undefined
+    for (const load of loads) {
+      const columns = await targetColumns(this.session, load.table)
+      if (columns.length === 0) continue
+      const { rows } = stagingNames(loadId, load)
+      const found = await findMisfit(this.session, load, columns, rows, `${this.name}.${load.table}`)
+      if (found) return found
+    }
+    return undefined
+  }
+
+  private async check(load: StagedLoad): Promise<void> {
+    checkOwnColumns(load, `${this.name}.${load.table}`)
     if (!(await this.has(quoteTable(load.table)))) return
     checkTarget(load, await targetColumns(this.session, load.table), `${this.name}.${load.table}`)
   }
@@ -206,15 +194,4 @@ export class PostgresTarget implements Target {
   private async has(relation: string): Promise<boolean> {
     return (await this.session.query('SELECT to_regclass($1) AS oid', [relation])).rows[0]!.oid !== null
   }
-
-  private async drop(tables: string[]): Promise<void> {
-    if (tables.length > 0) await this.session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
-  }
-}
-
-function stagingTable(loadId: string, load: PlannedLoad): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([loadId, load.table]))
-    .digest('hex')
-  return `nightfreight."stg_${hash.slice(0, 20)}"`
 }

@@ -1,0 +1,134 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import type { LogicalType } from '../types/logical.ts'
+import { readStruct, type Struct, type Value } from './thriftRead.ts'
+
+/** What a Parquet file says of itself (github.com/apache/parquet-format, `parquet.thrift`). */
+export interface Footer {
+  rows: number
+  columns: FileColumn[]
+  groups: { rows: number; chunks: FileChunk[] }[]
+}
+
+export interface FileColumn {
+  name: string
+  /** parquet.thrift's Type. */
+  physical: number
+  /** Bytes of a FIXED_LEN_BYTE_ARRAY. */
+  width: number
+  nullable: boolean
+  /** Undefined for nested columns and types that we do not stage. */
+  type: LogicalType | undefined
+}
+
+export interface FileChunk {
+  /** parquet.thrift's CompressionCodec; 0: none. */
+  codec: number
+  /** Where its pages are in the file. */
+  start: number
+  length: number
+  values: number
+}
+
+/** Reads a file's footer. Throws where there is none, or it is cut. */
+export function readFooter(path: string): Footer {
+  const handle = openSync(path, 'r')
+  try {
+    const tail = Buffer.alloc(8)
+    const { size } = fstatSync(handle)
+    if (size < 12 || readSync(handle, tail, 0, 8, size - 8) < 8 || tail.toString('latin1', 4) !== 'PAR1')
+      throw new RangeError('it does not end as a Parquet file')
+    const length = tail.readUInt32LE(0)
+    if (length > size - 12) throw new RangeError('its footer is cut')
+    const bytes = Buffer.alloc(length)
+    readSync(handle, bytes, 0, length, size - 8 - length)
+    return footerOf(readStruct(bytes, 0).struct)
+  } finally {
+    closeSync(handle)
+  }
+}
+
+function footerOf(file: Struct): Footer {
+  const [root, ...leaves] = file[2] as Struct[]
+  const flat = leaves.length === Number(root![5])
+  return {
+    rows: file[3] as number,
+    columns: leaves.map(leaf => columnOf(leaf, flat)),
+    groups: (file[4] as Struct[]).map(group => ({
+      rows: group[3] as number,
+      chunks: (group[1] as Struct[]).map(chunk => chunkOf(chunk[3] as Struct)),
+    })),
+  }
+}
+
+function chunkOf(meta: Struct): FileChunk {
+  const data = meta[9] as number
+  const dictionary = meta[11] as number | undefined
+  return {
+    codec: meta[4] as number,
+    start: dictionary ? Math.min(dictionary, data) : data,
+    length: meta[7] as number,
+    values: meta[5] as number,
+  }
+}
+
+function columnOf(leaf: Struct, flat: boolean): FileColumn {
+  const repetition = leaf[3] as number
+  return {
+    name: Buffer.from(leaf[4] as Uint8Array).toString('utf8'),
+    physical: (leaf[1] as number | undefined) ?? -1,
+    width: (leaf[2] as number | undefined) ?? 0,
+    nullable: repetition === 1,
+    type: flat && repetition < 2 ? typeOf(leaf) : undefined,
+  }
+}
+
+const int = (bits: 8 | 16 | 32 | 64, signed: boolean): LogicalType => ({ kind: 'int', bits, signed })
+
+/** By the annotation: LogicalType first, then the older ConvertedType. */
+function typeOf(leaf: Struct): LogicalType | undefined {
+  const physical = leaf[1] as number
+  const logical = (leaf[10] as Struct | undefined) ?? {}
+  const converted = leaf[6] as number | undefined
+  const unit = (of: Value | undefined) => ((of as Struct)[2] as Struct)[2] !== undefined
+  switch (physical) {
+    case 0:
+      return { kind: 'bool' }
+    case 4:
+      return { kind: 'float', bits: 32 }
+    case 5:
+      return { kind: 'float', bits: 64 }
+    case 6:
+      if (logical[1] || converted === 0) return { kind: 'text' }
+      return converted === undefined && leaf[10] === undefined ? { kind: 'binary' } : undefined
+    case 1:
+    case 2:
+    case 7: {
+      const decimal = logical[5] as Struct | undefined
+      if (decimal || converted === 5) {
+        const [scale, precision] = [leaf[7], leaf[8]] as [number | undefined, number]
+        return {
+          kind: 'decimal',
+          precision: (decimal?.[2] as number) ?? precision,
+          scale: (decimal?.[1] as number) ?? scale ?? 0,
+        }
+      }
+      if (physical === 7) return undefined
+      if (logical[6] || converted === 6) return { kind: 'date' }
+      if (logical[7]) return unit(logical[7]) ? { kind: 'time' } : undefined
+      if (logical[8])
+        return unit(logical[8])
+          ? { kind: 'timestamp', zoned: (logical[8] as Struct)[1] as boolean }
+          : undefined
+      const given = logical[10] as Struct | undefined
+      if (given) return int(given[1] as 8, given[2] as boolean)
+      if (leaf[10] !== undefined) return undefined
+      if (converted !== undefined)
+        return converted >= 11 && converted <= 18
+          ? int(([8, 16, 32, 64] as const)[(converted - 11) % 4]!, converted >= 15)
+          : undefined
+      return int(physical === 1 ? 32 : 64, true)
+    }
+    default:
+      return undefined
+  }
+}

@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto'
+import { EngineError } from '../../../engine/errors.ts'
+import type { StagedLoad } from '../../../engine/ports.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
+import { type LoadTables, staged } from '../dialect.ts'
+import { quoteIdent, quoteLiteral, splitTable } from './connect.ts'
+import type { TextRow } from './session.ts'
+
+/** New partitions of one load at most: more are a wrong column, not data. */
+const MOST = 1000
+
+type Query = (sql: string) => Promise<{ rows: TextRow[] }>
+
+/** How a table is partitioned, where by one column. */
+interface Partitioning {
+  strategy: 'range' | 'list'
+  column: string
+  /** format_type of the column. */
+  native: string
+}
+
+/**
+ * Creates the partitions that staged rows need and a table lacks: of a list, one a value; of a range, one a period
+ * as the load's `partitions` says. They are made aside and attached, which readers of the table do not wait for.
+ * A table with a default partition lacks none. Nothing happens to a table without partitions.
+ */
+export async function ensurePartitions(load: StagedLoad, tables: LoadTables, query: Query): Promise<void> {
+  const found = await partitioning(load, tables, query)
+  if (!found || !columnNamed(load.columns, found.column)) return
+  const { strategy, column, native } = found
+  if (strategy === 'range' && !load.partitions) return
+  const { rows: parts } = await query(
+    `SELECT pg_get_partition_constraintdef(relid) AS holds FROM pg_partition_tree(${quoteLiteral(tables.target)})
+     WHERE parentrelid = ${quoteLiteral(tables.target)}::regclass`,
+  )
+  const held = parts.map(({ holds }) => `(${holds})`).join(' OR ') || 'FALSE'
+  const name = quoteIdent(column)
+  const values = `SELECT DISTINCT (${staged(tables, column)})::${native} AS ${name} FROM ${tables.staging} AS s`
+  const lacking = `FROM (${values}) AS v WHERE (${held}) IS NOT TRUE`
+  const every = load.partitions?.every
+  const { rows: needed } = await query(
+    strategy === 'list'
+      ? `SELECT ${name}::text AS value, NULL AS until ${lacking} ORDER BY 1`
+      : `SELECT DISTINCT date_trunc('${every}', ${name})::${native}::text AS value,
+          (date_trunc('${every}', ${name}) + interval '1 ${every}')::${native}::text AS until ${lacking} AND ${name} IS NOT NULL ORDER BY 1`,
+  )
+  if (needed.length > MOST)
+    throw new EngineError(
+      'GUARD_STOPPED',
+      `${tables.where}: ${needed.length} new partitions by ${column}, at most ${MOST} are made at once`,
+      { hint: `Nothing was loaded. Check ${column} in ${load.from}, or create the partitions by hand.` },
+    )
+  for (const { value, until } of needed) {
+    const part = partName(load.table, value!, every)
+    const bounds = until ? `FROM (${literal(value!)}) TO (${literal(until)})` : `IN (${literal(value!)})`
+    await query(
+      `CREATE TABLE ${part} (LIKE ${tables.target} INCLUDING ALL EXCLUDING IDENTITY);
+       ALTER TABLE ${tables.target} ATTACH PARTITION ${part} FOR VALUES ${bounds}`,
+    )
+  }
+}
+
+/** Drops partitions that end more than `keep` periods before the run's own; only where the load says so. */
+export async function dropOldPartitions(
+  load: StagedLoad,
+  runAt: Date,
+  tables: LoadTables,
+  query: Query,
+): Promise<void> {
+  const { every, keep } = load.partitions ?? {}
+  if (keep === undefined || (await partitioning(load, tables, query))?.strategy !== 'range') return
+  // The bound's text is the column's own; MAXVALUE has no quotes, and is never old.
+  const { rows } = await query(
+    `SELECT relid::regclass AS part FROM pg_partition_tree(${quoteLiteral(tables.target)}) JOIN pg_class ON oid = relid
+     WHERE parentrelid = ${quoteLiteral(tables.target)}::regclass
+       AND (regexp_match(pg_get_expr(relpartbound, relid), $$TO \\('([^']+)'\\)$$))[1]::timestamptz
+         <= date_trunc('${every}', timestamptz '${runAt.toISOString()}') - interval '${keep} ${every}'`,
+  )
+  for (const { part } of rows) await query(`DROP TABLE ${part}`)
+}
+
+async function partitioning(
+  load: StagedLoad,
+  { target, where }: LoadTables,
+  query: Query,
+): Promise<Partitioning | undefined> {
+  const { rows } = await query(
+    `SELECT p.partstrat AS strategy, a.attname AS column, format_type(a.atttypid, a.atttypmod) AS native
+     FROM pg_partitioned_table p LEFT JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0] AND p.partnatts = 1
+     WHERE p.partrelid = ${quoteLiteral(target)}::regclass`,
+  )
+  const { strategy, column, native } = rows[0] ?? {}
+  const known = column && (strategy === 'r' || strategy === 'l')
+  if (load.partitions && !(known && strategy === 'r' && /^(date|timestamp)/.test(native!)))
+    throw new EngineError(
+      'TARGET_INCOMPATIBLE',
+      `${where}: is not partitioned by range of one date or timestamp`,
+      {
+        hint: `Take partitions away from load.${load.table}, or create the table with PARTITION BY RANGE (…).`,
+      },
+    )
+  return known ? { strategy: strategy === 'r' ? 'range' : 'list', column, native: native! } : undefined
+}
+
+const literal = (value: string | null) => (value === null ? 'NULL' : quoteLiteral(value))
+
+/** `facts_2026_01`, `facts_eu`; a value that is no plain name gets a hash, so that two never share a name. */
+function partName(table: string, value: string | null, every: string | undefined): string {
+  const path = splitTable(table)
+  const length = every ? { year: 4, month: 7, day: 10 }[every]! : undefined
+  const text = (value ?? 'null').slice(0, length).replaceAll('-', every ? '_' : '-')
+  const plain = /^[a-z0-9_]{1,20}$/.test(text) && value !== null
+  const hash = createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 8)
+  const suffix = plain
+    ? text
+    : `${text
+        .toLowerCase()
+        .replace(/[^a-z0-9]+/g, '_')
+        .slice(0, 12)}_${hash}`
+  return [...path.slice(0, -1), `${path.at(-1)!.slice(0, 40)}_${suffix}`].map(quoteIdent).join('.')
+}

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import fc from 'fast-check'
+import { type Batch, fixedWidth, isValid } from '../../engine/batch/batch.ts'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { PlainFile } from '../../engine/staging/decode.ts'
+import { encodeParquet } from '../../engine/staging/encode.ts'
+import { readParquet, rowsOf } from '../../engine/staging/parquet.ts'
+
+let folder: string
+let duck: Duck
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'nightfreight-plain-'))
+  duck = await Duck.open({ threads: 1 })
+})
+after(() => {
+  duck.close()
+  rmSync(folder, { recursive: true })
+})
+
+const TYPES: Record<string, string> = {
+  b: 'i % 3 = 0',
+  i8: '(i % 256 - 128)::TINYINT',
+  i16: '(i * 77 % 65536 - 32768)::SMALLINT',
+  i32: '(i * 7919 - 2147483648)::INTEGER',
+  i64: '(i * 1e15 - 5e18)::BIGINT',
+  u8: '(i % 256)::UTINYINT',
+  u16: '(i * 77 % 65536)::USMALLINT',
+  u32: '(i * 7919)::UINTEGER',
+  u64: '(18446744073709551615 - i)::UBIGINT',
+  f32: '(i / 7)::FLOAT',
+  f64: '(i / -7)::DOUBLE',
+  d4: '(i - 50)::DECIMAL(4,2)',
+  d18: '(i * 1e10 - 5e12)::DECIMAL(18,3)',
+  d38: '(i * 1e30 - 5e31)::DECIMAL(38,5)',
+  text: "CASE i % 4 WHEN 0 THEN '' WHEN 1 THEN 'ß' ELSE repeat('long ', (i % 40)::INT) END",
+  bytes: "'\\x00\\xFF'::BLOB || i::VARCHAR::BLOB",
+  day: "DATE '2000-01-01' + i::INT - 50",
+  clock: "TIME '00:00:00' + INTERVAL (i) SECOND",
+  stamp: "TIMESTAMP '1969-12-31 23:59:00' + INTERVAL (i) SECOND",
+  instant: "TIMESTAMPTZ '1969-12-31 23:59:00+00' + INTERVAL (i) SECOND",
+}
+
+/** Every value of a batch as text: types, validity and bytes. */
+function valuesOf({ rows, vectors }: Batch): string[] {
+  return vectors.map(vector => {
+    const { column, data, offsets } = vector
+    const width = fixedWidth(column.type)
+    const values = Array.from({ length: rows }, (_, row) => {
+      if (!isValid(vector, row)) return '-'
+      const [from, to] = offsets ? [offsets[row]!, offsets[row + 1]!] : [row * width, (row + 1) * width]
+      return Buffer.from(data.subarray(from, to)).toString('hex')
+    })
+    return `${column.name} ${JSON.stringify(column.type)} ${vector.nulls} ${values.join(' ')}`
+  })
+}
+
+async function read(path: string): Promise<string[]> {
+  const found: string[] = []
+  await readParquet(path, async batch => void found.push(...valuesOf(batch)))
+  return found
+}
+
+test('a plain file reads as the same rows in any other encoding do, and so does its copy by our own encoder', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 70 }),
+      fc.constantFrom('FALSE', 'i % 2 = 0', 'i < 20', 'i % 7 <> 0', 'TRUE', 'hash(i) % 5 = 0'),
+      async (rows, absent) => {
+        const list = Object.entries(TYPES).map(
+          ([name, value]) => `CASE WHEN ${absent} THEN NULL ELSE ${value} END AS ${name}`,
+        )
+        const sql = `SELECT ${list.join(', ')} FROM range(${rows}) r(i)`
+        const [plain, other, own] = ['plain', 'other', 'own'].map(name =>
+          join(folder, `${name}.parquet`),
+        ) as [string, string, string]
+        await duck.run(
+          `COPY (${sql}) TO ${quote(plain)} (FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 0)`,
+        )
+        await duck.run(`COPY (${sql}) TO ${quote(other)} (FORMAT parquet, COMPRESSION snappy)`)
+        const file = new PlainFile(plain)
+        const batch = file.read(0)
+        assert.ok(batch, 'DuckDB wrote another kind of file')
+        assert.deepEqual(valuesOf(batch), await read(other))
+        writeFileSync(own, encodeParquet(batch))
+        file.close()
+        assert.deepEqual(await read(own), await read(other))
+      },
+    ),
+    { numRuns: 40 },
+  )
+})
+
+test('row groups follow one another; a file in which only some are plain is read whole', async () => {
+  const path = join(folder, 'groups.parquet')
+  // The second group's texts repeat, so that they get a dictionary; the first one's do not.
+  await duck.run(
+    `COPY (SELECT i, CASE WHEN i < 2048 THEN md5(i::VARCHAR) ELSE 'again' END AS t FROM range(5000) r(i))
+     TO ${quote(path)} (FORMAT parquet, COMPRESSION uncompressed, ROW_GROUP_SIZE 2048)`,
+  )
+  const file = new PlainFile(path)
+  assert.deepEqual(
+    [0, 1, 2].map(group => file.read(group)?.rows),
+    [2048, undefined, undefined],
+  )
+  file.close()
+  let rows = 0
+  await readParquet(path, async batch => {
+    rows += batch.rows
+  })
+  assert.equal(rows, 5000)
+  assert.equal(await rowsOf(path), 5000)
+})
+
+test('a plain file with a byte missing anywhere is refused by name', async () => {
+  const path = join(folder, 'cut.parquet')
+  await duck.run(
+    `COPY (SELECT i, i::VARCHAR AS t FROM range(50) r(i)) TO ${quote(path)} (FORMAT parquet, COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 0)`,
+  )
+  const bytes = readFileSync(path)
+  for (let length = 0; length < bytes.length; length += 13) {
+    writeFileSync(path, bytes.subarray(0, length))
+    await assert.rejects(read(path), { code: 'STAGING_CORRUPT', message: /cut\.parquet/ })
+  }
+})
