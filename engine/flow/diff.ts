@@ -138,9 +138,15 @@ async function exchange(
     deletes: Math.max(0, (last?.rows ?? 0) - rows),
     duplicates: 0,
   }
-  const { file, findings } = table
-  const set: DataSet = { file: file!, ...(findings && { findings }) }
-  const changes: Changes = { load, whole: true, upserts, keys: [], before: last?.rows, table: set, counts }
+  const changes: Changes = {
+    load,
+    whole: true,
+    upserts,
+    keys: [],
+    before: last?.rows,
+    table: dataSet(table),
+    counts,
+  }
   guard(`${load.to}.${load.table}`, changes)
   observer.finished(`diff.${load.table}`, `${rows} rows, all exchanged`)
   return changes

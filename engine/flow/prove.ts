@@ -144,10 +144,9 @@ async function proveChanges(means: ProofMeans, changes: Changes, unchanged: numb
   const removed = load.mode === 'merge' || load.mode === 'scd2'
   if (keys.length > 0 && removed && !whole) rows.gone = files(pathsOf(root, keys))
   if (keys.length > 0 && whole) rows.unjudged = files(pathsOf(root, keys))
-  // Where nothing was known before, only the target knows which rows it did not write.
-  const spared = whole && !load.reshaped && (load.newer || load.mode === 'append') ? unchanged : 0
-  const left = load.columns.filter(({ name }) => load.insertOnly.includes(name))
-  return compare(means, load, 'changes', rows, { left, extra: whole && removesOthers(load), spared })
+  // Where nothing is known of a row, only the target knows that it did not write it.
+  const untouched = byAge || (whole && load.mode === 'append') ? unchanged : 0
+  return compare(means, load, 'changes', rows, { extra: whole && removesOthers(load), untouched, whole })
 }
 
 /** Compares the whole data set that was staged last. */
@@ -170,11 +169,7 @@ export async function proveAll(
       WHERE file_row_number IN (SELECT ${ROW} FROM ${stated} WHERE ${ROW} >= 0)`,
     unjudged: unjudged.join(' UNION '),
   }
-  const { compared } = identityOf(load)
-  const left = load.columns.filter(
-    column => load.insertOnly.includes(column.name) || !compared.includes(column),
-  )
-  return compare(means, load, 'all', rows, { left, extra: true, spared: 0 })
+  return compare(means, load, 'all', rows, { extra: true, untouched: 0, whole: true })
 }
 
 /** SQL of rows that should be in the target; of keys that should not; of keys that may be there or not. */
@@ -192,9 +187,13 @@ async function compare(
   load: PlannedLoad,
   scope: Proof['scope'],
   rows: Rows,
-  { left, extra, spared }: { left: PlannedLoad['columns']; extra: boolean; spared: number },
+  { extra, untouched, whole }: { extra: boolean; untouched: number; whole: boolean },
 ): Promise<Proof> {
   const { root, target, signal, job, loadId, offload, lanes, folder } = means
+  const decisive = identityOf(load).compared
+  const left = load.columns.filter(
+    column => load.insertOnly.includes(column.name) || !decisive.includes(column),
+  )
   const proof: Proof = {
     table: load.table,
     to: load.to,
@@ -207,8 +206,10 @@ async function compare(
     others: 0,
     wrong: { rows: 0, ranges: 0 },
     differing: [],
-    notes: left.map(
-      ({ name }) => `column ${name} is not compared: the load leaves it alone when a row changes`,
+    notes: left.map(({ name }) =>
+      load.insertOnly.includes(name)
+        ? `column ${name} is not compared: the load leaves it alone when a row changes`
+        : `column ${name} is not compared: it does not decide whether a row has changed`,
     ),
   }
   if (!rows.expected && !rows.gone) return proof
@@ -237,11 +238,13 @@ async function compare(
       { loadId, job, load, compared, paths, columns, rows: count, extra, offload, lanes },
       signal,
     )
-    await weigh(means, load, proof, verdicts, paths, spared)
-    const [unjudged] = rows.unjudged
-      ? await means.duck.rows(`SELECT count(*) AS n FROM ${read(paths)} WHERE ${PROOF.range} < 0`)
-      : []
-    if (scope === 'changes') proof.leftAlone += Number(unjudged?.n ?? 0)
+    let passed = 0
+    if (rows.unjudged && !whole) {
+      const [row] = await means.duck.rows(`SELECT count(*) AS n FROM ${read(paths)} WHERE ${PROOF.range} < 0`)
+      passed = Number(row!.n)
+    }
+    await weigh(means, load, proof, verdicts, paths, untouched - passed)
+    proof.leftAlone += passed
     return proof
   } finally {
     rmSync(join(root, folder), { recursive: true, force: true })
@@ -297,14 +300,14 @@ async function expectedSql(
   return parts.join(' UNION ALL ')
 }
 
-/** Adds the verdicts up. `spared`: how many rows the target said it left alone. */
+/** Adds the verdicts up. `untouched`: of how many of these rows the target said that it left them as they were. */
 async function weigh(
   { duck }: ProofMeans,
   load: PlannedLoad,
   proof: Proof,
   verdicts: Verdict[],
   paths: string[],
-  spared: number,
+  untouched: number,
 ): Promise<void> {
   const total = (of: Verdict['verdict']) =>
     verdicts.filter(({ verdict }) => verdict === of).reduce((sum, { rows }) => sum + rows, 0)
@@ -316,6 +319,7 @@ async function weigh(
   const wrong: Verdict['verdict'][] = ['missing', 'lingers']
   const older: Verdict['verdict'][] = load.mode === 'append' ? ['sameAge', 'differs'] : ['sameAge']
   const left = older.reduce((sum, verdict) => sum + total(verdict), 0)
+  const spared = Math.max(0, untouched - proof.newer)
   if (left <= spared) proof.leftAlone = left
   else wrong.push(...older)
   if (left > spared && total('sameAge') > 0)

@@ -96,7 +96,7 @@ function judgedSql(load: PlannedLoad, tables: ProofTables): string {
 
 /** Which rows of the target are rows of today: not those that are marked as deleted, nor earlier versions. */
 function alive({ mode, deletes, deletedAt, scd2 }: PlannedLoad, { quote }: ProofTables): string[] {
-  if (mode === 'scd2') return [`t.${quote(scd2.current)}`]
+  if (mode === 'scd2') return [`t.${quote(scd2.validTo)} IS NULL`]
   return deletes === 'soft' ? [`t.${quote(deletedAt!)} IS NULL`] : []
 }
 

@@ -11,7 +11,7 @@ await duck.run(`
   INSERT INTO expected VALUES
     (1, 'x', 5, 0, 10), (2, 'x', 5, 0, 20), (3, 'x', 5, 1, 30), (4, 'x', 5, 1, 40), (5, 'x', 5, 1, 50),
     (6, 'x', NULL, 2, NULL), (7, 'x', NULL, 2, NULL), (8, 'x', NULL, -1, NULL);
-  CREATE TABLE target (a INTEGER, b VARCHAR, age INTEGER, sum BIGINT, gone TIMESTAMP, latest BOOLEAN DEFAULT true);
+  CREATE TABLE target (a INTEGER, b VARCHAR, age INTEGER, sum BIGINT, gone TIMESTAMP, ended TIMESTAMP);
   INSERT INTO target (a, b, age, sum) VALUES
     (1, 'x', 5, 10), (2, 'x', 4, 21), (3, 'x', 6, 31), (4, 'x', 5, 41), (6, 'x', 1, 60), (8, 'x', 1, 80), (9, 'y', 1, 90);
 `)
@@ -22,7 +22,7 @@ const load = {
   newer: 'age',
   mode: 'merge',
   deletes: 'hard',
-  scd2: { validFrom: 'f', validTo: 't', current: 'latest' },
+  scd2: { validFrom: 'f', validTo: 'ended', current: 'latest' },
 } as unknown as PlannedLoad
 const judge = (change: Partial<PlannedLoad>, extra = true) =>
   verdicts(
@@ -54,7 +54,7 @@ test('each row is judged: equal, differing, older, newer, of the same age, missi
 })
 
 test('rows marked as deleted, and earlier versions, are not there', async () => {
-  await duck.run(`UPDATE target SET gone = now()::TIMESTAMP, latest = false WHERE a IN (1, 6, 9)`)
+  await duck.run(`UPDATE target SET gone = now()::TIMESTAMP, ended = now()::TIMESTAMP WHERE a IN (1, 6, 9)`)
   const expected = [
     [0, 'differs', 1, '2,x'],
     [0, 'missing', 1, '1,x'],

@@ -247,3 +247,32 @@ test('verify before anything was loaded says what to do', async () => {
     return true
   })
 })
+
+for (const kind of kinds)
+  for (const [mode, settings] of Object.entries({
+    hard: 'deletes: hard',
+    soft: 'deletes: soft',
+    replace: 'mode: replace',
+    scd2: 'mode: scd2, deletes: hard, newer: age',
+    partition: 'mode: partition, partition_by: age',
+  }))
+    test(`${kind.name}, ${mode}: rows that go, come and change are proven`, async () => {
+      const table = `modes_${kind.name}_${mode}`
+      await query(
+        `CREATE TABLE ${table} AS SELECT i AS id, 'a' AS label, 1 AS age FROM generate_series(1, 20) AS i`,
+      )
+      const cast = mode === 'scd2' ? `TIMESTAMP '2026-01-01' + INTERVAL (age) DAY AS age` : 'age'
+      const guard = ', guard: { max_delete_share: 1 }'
+      const job = await kind.job(table, `SELECT id, label, ${cast} FROM ids`, `, ${settings}${guard}`)
+      const night = async (sql: string) => {
+        await query(sql)
+        const { outcome, error } = await job.run()
+        assert.equal(error, undefined, `${error} ${(error as EngineError | undefined)?.hint}`)
+        return outcome.proofs[0]!
+      }
+      await night('SELECT 1')
+      await night(`DELETE FROM ${table} WHERE id = 3; UPDATE ${table} SET label = 'b', age = 2 WHERE id = 4`)
+      await night(`INSERT INTO ${table} VALUES (3, 'back', 3), (21, 'new', 3)`)
+      const [last] = (await job.verify()).loads
+      assert.deepEqual([last!.equal, last!.wrong.rows], [21, 0])
+    })

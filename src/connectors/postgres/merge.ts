@@ -1,5 +1,5 @@
 import { EngineError } from '../../../engine/errors.ts'
-import type { PlannedLoad, StagedLoad } from '../../../engine/ports.ts'
+import type { StagedLoad } from '../../../engine/ports.ts'
 import { type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { ownColumns } from '../dialect.ts'
 
@@ -128,7 +128,7 @@ export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: st
 }
 
 /** {@link MergeTables}' expressions for a table's columns. */
-export function expressions(load: PlannedLoad, columns: TargetColumn[]) {
+export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetColumn[]) {
   const kind = (name: string) => load.columns.find(column => column.name === name)!.type
   const find = (name: string) => columns.find(column => column.name === name)!
   const cast = (name: string, expression: string): string => {
