@@ -1,9 +1,14 @@
 import { z } from 'zod'
 import { defineConnector } from '../define.ts'
 import { MysqlSource } from './source.ts'
+import { MysqlTarget } from './target.ts'
+import { columnType } from './targetTypes.ts'
 import { TYPES } from './types.ts'
 
-/** MySQL and MariaDB as sources: parallel lanes in one snapshot, exact types, columns straight from the wire. */
+/**
+ * MySQL and MariaDB: read by parallel lanes in one snapshot, columns straight from the wire; loaded through LOAD DATA
+ * LOCAL and one transaction.
+ */
 export const mysql = defineConnector({
   name: 'mysql',
   schemes: ['mysql', 'mariadb'],
@@ -14,7 +19,16 @@ export const mysql = defineConnector({
       .refine(url => /^\w+:\/\//.test(url), 'expected a URL such as mysql://user@host:3306/database'),
   }),
   extract: z.strictObject({ table: z.string().min(1) }),
-  capabilities: { source: true, target: false, snapshot: true, parallel: true, incremental: true, modes: [] },
+  capabilities: {
+    source: true,
+    target: true,
+    snapshot: true,
+    parallel: true,
+    incremental: true,
+    modes: ['append', 'merge', 'replace', 'partition'],
+  },
   types: TYPES,
+  targetType: columnType,
   source: ({ url }, { name }) => new MysqlSource({ name, url }),
+  target: ({ url }, { name }) => new MysqlTarget({ name, url }),
 })
