@@ -72,14 +72,10 @@ export async function connectStrict(access: Access, signal?: AbortSignal): Promi
   }
 }
 
-/** What a statement did. */
-export interface Done {
-  /** Rows inserted or deleted; of an UPDATE, rows found, changed or not. */
-  rows: number
-  warnings: number
-}
-
-/** Runs a statement that changes something. Fails with DATA_INVALID, naming the first, where there are warnings. */
+/**
+ * Runs a statement that changes something, and gives the rows inserted or deleted, or of an UPDATE the rows found,
+ * changed or not. Fails, naming the first, where there are warnings: DATA_INVALID, or what its code means.
+ */
 export async function change(
   session: Session,
   where: string,
