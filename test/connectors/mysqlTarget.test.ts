@@ -507,6 +507,15 @@ describe('mysql target loads', () => {
     )
   })
 
+  test('columns that do not decide are written with those that do, not for themselves', async () => {
+    await fresh()
+    await load('L1', {}, values('id, x, seen', '(1, 1, 1)', '(2, 2, 1)'))
+    const again = values('id, x, seen', '(1, 1, 2)', '(2, 3, 2)')
+    assert.equal(await load('L2', { ignore: ['seen'] }, again), '0 1 0 1')
+    assert.equal(await load('L3', { compare: ['x'] }, again), '0 0 0 2')
+    assert.deepEqual(await read('SELECT id, x, seen FROM t ORDER BY id'), ['1 1 1', '2 3 2'])
+  })
+
   test('a row marked as deleted that comes back is there again', async () => {
     await fresh()
     const spec = { deletes: 'soft' as const, deletedAt: 'gone', newer: 'v', stamp: 'at' }

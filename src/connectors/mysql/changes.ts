@@ -125,7 +125,12 @@ export function updateSql(load: StagedLoad, tables: LoadTables): string | undefi
     .filter(name => !load.key.includes(name) && !(merge && load.insertOnly.includes(name)))
   if (names.length === 0) return undefined
   const set = names.map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
-  const differing = names.map(name => `NOT (${equals(name, tables)})`).join(' OR ')
+  const { compare, ignore } = load
+  const deciding = names.filter(
+    name => !ignore.includes(name) && (compare.length === 0 || compare.includes(name)),
+  )
+  const differs = deciding.map(name => `NOT (${equals(name, tables)})`)
+  const differing = differs.join(' OR ') || 'FALSE'
   let changed = differing
   if (merge && load.newer) {
     const [ours, theirs] = [`t.${identifier(load.newer)}`, staged(load.newer, tables)]

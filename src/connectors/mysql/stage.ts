@@ -6,7 +6,7 @@ import { readParquet } from '../../../engine/staging/parquet.ts'
 import { type Column, typeName } from '../../../engine/types/logical.ts'
 import { type Access, disconnect, engineError, type Session } from './connect.ts'
 import { encodeRows, type ValueRule } from './encode.ts'
-import { connectStrict, firstWarning, loadError } from './targetSession.ts'
+import { connectStrict, loadError, refuseWarnings } from './targetSession.ts'
 import { identifier } from './types.ts'
 
 /** One part on its way into a staging table: plain data, for a worker thread. */
@@ -58,7 +58,7 @@ async function send(session: Session, input: StageInput): Promise<number> {
   })
   try {
     const { affectedRows, warningStatus } = await promise
-    if (warningStatus > 0) throw await firstWarning(session, where, warningStatus)
+    await refuseWarnings(session, where, warningStatus)
     const rows = await local!.sent
     if (affectedRows !== rows)
       throw new EngineError('STAGING_CORRUPT', `${where}: the server took ${affectedRows} of ${rows} rows`)
