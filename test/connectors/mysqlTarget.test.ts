@@ -197,17 +197,17 @@ describe('mysql target encodes', () => {
         const digits = String(value < 0n ? -value : value).padStart(scale + 1, '0')
         const point = digits.length - scale
         const fraction = scale > 0 ? `.${digits.slice(point)}` : ''
-        return `${value < 0n ? '-' : ''}${digits.slice(0, point)}${fraction}::DECIMAL(${precision},${scale})`
+        return `'${value < 0n ? '-' : ''}${digits.slice(0, point)}${fraction}'::DECIMAL(${precision},${scale})`
       })
     const moment = fc.bigInt({ min: -62_135_596_800_000_000n, max: 253_402_300_799_999_999n })
     const bytes = fc.uint8Array({ maxLength: 90 }).map(value => Buffer.from(value).toString('hex'))
     const cells = {
       b: fc.boolean().map(value => `${value}`),
-      i8: integer(8, true).map(value => `${value}::TINYINT`),
-      u16: integer(16, false).map(value => `${value}::USMALLINT`),
-      i32: integer(32, true).map(value => `${value}::INTEGER`),
-      i64: integer(64, true).map(value => `${value}::BIGINT`),
-      u64: integer(64, false).map(value => `${value}::UBIGINT`),
+      i8: integer(8, true).map(value => `'${value}'::TINYINT`),
+      u16: integer(16, false).map(value => `'${value}'::USMALLINT`),
+      i32: integer(32, true).map(value => `'${value}'::INTEGER`),
+      i64: integer(64, true).map(value => `'${value}'::BIGINT`),
+      u64: integer(64, false).map(value => `'${value}'::UBIGINT`),
       f32: finite(true).map(value => `'${value}'::FLOAT`),
       f64: finite(false).map(value => `'${Object.is(value, -0) ? '-0' : value}'::DOUBLE`),
       d9: scaled(9, 4),
@@ -262,7 +262,7 @@ describe('mysql target encodes', () => {
             name,
           )
       }),
-      { numRuns: 3 },
+      { numRuns: 3, endOnFailure: true },
     )
   })
 
@@ -503,7 +503,7 @@ describe('mysql target loads', () => {
         assert.deepEqual(await read(`SELECT id, p, v FROM t${live} ORDER BY id`), textOf([...kept, ...now]))
         if (soft) assert.equal((await read('SELECT id FROM t')).length, kept.length + now.length + deleted)
       }),
-      { numRuns: 16 },
+      { numRuns: 16, endOnFailure: true },
     )
   })
 
