@@ -1,10 +1,15 @@
 import { z } from 'zod'
 import { defineConnector } from '../define.ts'
 import { MysqlSource } from './source.ts'
+import { MysqlTarget } from './target.ts'
+import { columnType } from './targetTypes.ts'
 import { TYPES } from './types.ts'
 import { withAbsoluteCa } from './url.ts'
 
-/** MySQL and MariaDB as sources: parallel lanes in one snapshot, exact types, columns straight from the wire. */
+/**
+ * MySQL and MariaDB: read by parallel lanes in one snapshot, columns straight from the wire; loaded through LOAD DATA
+ * LOCAL and one transaction.
+ */
 export const mysql = defineConnector({
   name: 'mysql',
   schemes: ['mysql', 'mariadb'],
@@ -15,7 +20,16 @@ export const mysql = defineConnector({
       .refine(url => /^\w+:\/\//.test(url), 'expected a URL such as mysql://user@host:3306/database'),
   }),
   extract: z.strictObject({ table: z.string().min(1) }),
-  capabilities: { source: true, target: false, snapshot: true, parallel: true, incremental: true, modes: [] },
+  capabilities: {
+    source: true,
+    target: true,
+    snapshot: true,
+    parallel: true,
+    incremental: true,
+    modes: ['append', 'merge', 'replace', 'partition'],
+  },
   types: TYPES,
+  targetType: columnType,
   source: ({ url }, { name, baseDir }) => new MysqlSource({ name, url: withAbsoluteCa(url, baseDir) }),
+  target: ({ url }, { name, baseDir }) => new MysqlTarget({ name, url: withAbsoluteCa(url, baseDir) }),
 })

@@ -1,0 +1,163 @@
+import type { StagedLoad } from '../../../engine/ports.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
+import { isText, type TargetTable } from './targetTypes.ts'
+import { identifier } from './types.ts'
+
+/** The tables of one load, quoted, and what is known of the target. */
+export interface LoadTables {
+  target: string
+  staging: string
+  /** Keys (mode partition: partitions), where some were staged. */
+  keys: string | undefined
+  table: TargetTable
+  /** The transaction's time, as SQL. */
+  now: string
+}
+
+/** Whether rows that are not staged go: then the staged rows are searched by key, and have an index. */
+export function removesOthers({ mode, whole, deletes }: StagedLoad): boolean {
+  if (mode === 'replace' || mode === 'partition') return true
+  return mode !== 'append' && whole && deletes !== 'keep'
+}
+
+// In all SQL here `t` is the target, `s` the staged rows, `k` the staged keys. STRAIGHT_JOIN reads tables in the
+// order written: fresh staging tables have no statistics that the server could go by.
+
+const text = (column: string, { table }: LoadTables) => {
+  const found = columnNamed(table.columns, column)!
+  return isText(found) ? found : undefined
+}
+
+/** A staged value as the target's column takes it. */
+export function staged(column: string, { table }: LoadTables, from = 's'): string {
+  const value = `${from}.${identifier(column)}`
+  // MySQL compares JSON with text as with a JSON string.
+  return columnNamed(table.columns, column)!.data_type === 'json' ? `CAST(${value} AS JSON)` : value
+}
+
+/** SQL of whether a staged value is the target's, byte for byte; NULL is NULL. */
+export function equals(column: string, tables: LoadTables, from = 's'): string {
+  const ours = `t.${identifier(column)}`
+  const theirs = staged(column, tables, from)
+  const found = text(column, tables)
+  if (!found) return `${ours} <=> ${theirs}`
+  const bytes = found.charset === 'utf8mb4' ? ours : `CONVERT(${ours} USING utf8mb4)`
+  return `CAST(${bytes} AS BINARY) <=> CAST(${theirs} AS BINARY)`
+}
+
+/** The target's rows of a staged row, by the target's index. Its collation finds them, their bytes decide. */
+export function matchTarget(columns: string[], tables: LoadTables, from = 's', by = '='): string {
+  const conditions = columns.map(column => {
+    const value = `${from}.${identifier(column)}`
+    const found = text(column, tables)
+    if (!found) return `t.${identifier(column)} ${by} ${value}`
+    const converted = found.charset === 'utf8mb4' ? value : `CONVERT(${value} USING ${found.charset})`
+    return `t.${identifier(column)} ${by} ${converted} COLLATE ${found.collation} AND ${equals(column, tables, from)}`
+  })
+  return conditions.join(' AND ')
+}
+
+/** The staged rows of a target's row, by the staging table's index on the key. */
+export function matchStaged(columns: string[], tables: LoadTables, from = 's'): string {
+  const conditions = columns.map(column => {
+    const ours = `t.${identifier(column)}`
+    if (!text(column, tables)) return `${from}.${identifier(column)} = ${ours}`
+    return `${from}.${identifier(column)} = CONVERT(${ours} USING utf8mb4) COLLATE utf8mb4_bin AND ${equals(column, tables, from)}`
+  })
+  return conditions.join(' AND ')
+}
+
+/** Rows of the target as joins around `target AS t`, and which of them. */
+interface Gone {
+  from: string
+  where: string
+}
+
+/** Which of the target's rows go; undefined where none do. Without a key all of them are exchanged. */
+function goneRows(load: StagedLoad, tables: LoadTables): Gone | undefined {
+  const { target, staging, keys } = tables
+  const { key, mode, whole } = load
+  if (key.length === 0) return { from: `${target} AS t`, where: 'TRUE' }
+  const first = identifier(key[0]!)
+  const rest = `LEFT JOIN ${staging} AS s ON ${matchStaged(key, tables)}`
+  if (whole && removesOthers(load)) {
+    if (!keys) return { from: `${target} AS t ${rest}`, where: `s.${first} IS NULL` }
+    const kept = `LEFT JOIN ${keys} AS k ON ${matchStaged(key, tables, 'k')}`
+    return { from: `${target} AS t ${rest} ${kept}`, where: `s.${first} IS NULL AND k.${first} IS NULL` }
+  }
+  if (!keys || whole) return undefined
+  if (mode === 'partition') {
+    const inside = matchTarget(load.partitionBy, tables, 'k', '<=>')
+    return { from: `${target} AS t JOIN ${keys} AS k ON ${inside} ${rest}`, where: `s.${first} IS NULL` }
+  }
+  if (mode === 'append' || load.deletes === 'keep') return undefined
+  return {
+    from: `${keys} AS k STRAIGHT_JOIN ${target} AS t ON ${matchTarget(key, tables, 'k')}`,
+    where: 'TRUE',
+  }
+}
+
+/** Deletes or marks the rows that go; undefined where none do. */
+export function deleteSql(load: StagedLoad, tables: LoadTables): string | undefined {
+  const gone = goneRows(load, tables)
+  if (!gone) return undefined
+  const { from, where } = gone
+  if (load.deletes !== 'soft') return `DELETE t FROM ${from} WHERE ${where}`
+  const mark = `t.${identifier(load.deletedAt!)}`
+  const set = [`${mark} = ${tables.now}`, ...stamp(load, tables)]
+  return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where} AND ${mark} IS NULL`
+}
+
+const stamp = (load: StagedLoad, { now }: LoadTables) =>
+  load.stamp ? [`t.${identifier(load.stamp)} = ${now}`] : []
+
+/**
+ * Rows that are there already take the staged values. Under merge as {@link StagedLoad} says: with `newer`, only
+ * those of a newer version (of a reshaped load also those as old that differ), and whatever was marked as deleted.
+ * The modes that make the table equal to the data set know no age. Undefined where no column can be updated.
+ */
+export function updateSql(load: StagedLoad, tables: LoadTables): string | undefined {
+  const { target, staging } = tables
+  if (load.mode === 'append' || load.key.length === 0) return undefined
+  const merge = load.mode === 'merge'
+  const names = load.columns
+    .map(({ name }) => name)
+    .filter(name => !load.key.includes(name) && !(merge && load.insertOnly.includes(name)))
+  if (names.length === 0) return undefined
+  const set = names.map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
+  const { compare, ignore } = load
+  const deciding = names.filter(
+    name => !ignore.includes(name) && (compare.length === 0 || compare.includes(name)),
+  )
+  const differs = deciding.map(name => `NOT (${equals(name, tables)})`)
+  const differing = differs.join(' OR ') || 'FALSE'
+  let changed = differing
+  if (merge && load.newer) {
+    const [ours, theirs] = [`t.${identifier(load.newer)}`, staged(load.newer, tables)]
+    changed = `${theirs} > ${ours}`
+    if (load.reshaped) changed += ` OR (${theirs} <=> ${ours} AND (${differing}))`
+  }
+  if (load.deletes === 'soft') {
+    const mark = `t.${identifier(load.deletedAt!)}`
+    set.push(`${mark} = NULL`)
+    changed += ` OR ${mark} IS NOT NULL`
+  }
+  set.push(...stamp(load, tables))
+  return `UPDATE ${staging} AS s STRAIGHT_JOIN ${target} AS t ON ${matchTarget(load.key, tables)}
+    SET ${set.join(', ')} WHERE ${changed}`
+}
+
+/** Staged rows that the target has not; all of them where it is `empty`. */
+export function insertSql(load: StagedLoad, tables: LoadTables, empty: boolean): string {
+  const { target, staging, now } = tables
+  const names = load.columns.map(({ name }) => name)
+  const into = names.map(identifier)
+  const values = names.map(name => staged(name, tables))
+  if (load.stamp) {
+    into.push(identifier(load.stamp))
+    values.push(now)
+  }
+  const insert = `INSERT INTO ${target} (${into.join(', ')}) SELECT ${values.join(', ')} FROM ${staging} AS s`
+  if (empty || load.key.length === 0) return insert
+  return `${insert} WHERE NOT EXISTS (SELECT 1 FROM ${target} AS t WHERE ${matchTarget(load.key, tables)})`
+}

@@ -1,0 +1,76 @@
+import { databaseAndName } from './catalog.ts'
+import type { TargetSession } from './targetSession.ts'
+import type { TargetColumn, TargetTable } from './targetTypes.ts'
+import { identifier, literal } from './types.ts'
+
+const NAME = 'varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin'
+const STATE = [
+  `CREATE TABLE IF NOT EXISTS nightfreight_loads (
+    load_id varchar(700) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY, job ${NAME} NOT NULL,
+    run varchar(700) CHARACTER SET utf8mb4 NOT NULL, committed_at datetime(6) NOT NULL,
+    counts longtext CHARACTER SET utf8mb4 NOT NULL) ENGINE = InnoDB`,
+  `CREATE TABLE IF NOT EXISTS nightfreight_sync_points (
+    job ${NAME}, extract ${NAME}, value longtext CHARACTER SET utf8mb4,
+    run varchar(700) CHARACTER SET utf8mb4 NOT NULL, PRIMARY KEY (job, extract)) ENGINE = InnoDB`,
+]
+
+/** Creates what we keep in a target, where it is missing; two may do it at once. */
+export async function ensureState(session: TargetSession): Promise<void> {
+  // Asked first: a prepared database need not give the right to create.
+  const there = await session.rows(
+    `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()
+       AND table_name IN ('nightfreight_loads', 'nightfreight_sync_points')`,
+  )
+  if (there.length < 2) for (const sql of STATE) await session.rows(sql)
+}
+
+/** A staging table that is there, and whose it is. */
+export interface StagingTable {
+  /** Quoted. */
+  table: string
+  job: string
+  loadId: string
+}
+
+/** All staging tables of a target, by the comments that they were given with their creation. */
+export async function stagingTables(session: TargetSession): Promise<StagingTable[]> {
+  const rows = await session.rows<{ name: string; owner: string }>(
+    `SELECT table_name AS name, table_comment AS owner FROM information_schema.tables
+      WHERE table_schema = DATABASE() AND table_name LIKE 'nightfreight\\\\_stg\\\\_%' AND table_comment LIKE '{%'`,
+  )
+  return rows.map(({ name, owner }) => ({ table: identifier(name), ...JSON.parse(owner) }))
+}
+
+/** A table as a load needs to know it; undefined where it does not exist. */
+export async function targetTable(session: TargetSession, table: string): Promise<TargetTable | undefined> {
+  const [database, name] = databaseAndName(table)
+  const here = `table_schema = ${database} AND table_name = ${literal(name)}`
+  const [found] = await session.rows(`SELECT engine AS engine FROM information_schema.tables WHERE ${here}`)
+  if (!found) return undefined
+  type Found = Omit<TargetColumn, 'required' | 'generated'> & { required: number; generated: number }
+  const columns = await session.rows<Found>(
+    `SELECT column_name AS name, lower(data_type) AS data_type, column_type AS column_type, is_nullable AS nullable,
+        numeric_precision AS num_precision, numeric_scale AS num_scale, datetime_precision AS fraction,
+        character_maximum_length AS length, character_set_name AS charset, collation_name AS collation,
+        is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AS required,
+        coalesce(generation_expression, '') <> '' AS generated
+      FROM information_schema.columns WHERE ${here} ORDER BY ordinal_position`,
+  )
+  const indexes = await session.rows<{ index: string; name: string | null }>(
+    `SELECT index_name AS \`index\`, IF(sub_part IS NULL, column_name, NULL) AS name
+      FROM information_schema.statistics WHERE ${here} AND non_unique = 0 ORDER BY index_name, seq_in_index`,
+  )
+  // NULL stands for a prefix or an expression: what such an index makes unique is not the columns.
+  const whole = [...Map.groupBy(indexes, row => row.index).values()].map(rows => rows.map(row => row.name))
+  return {
+    engine: found.engine ?? null,
+    columns: columns.map(column => ({
+      ...column,
+      fraction: column.fraction === null ? null : Number(column.fraction),
+      length: column.length === null ? null : Number(column.length),
+      required: Number(column.required) === 1 && Number(column.generated) === 0,
+      generated: Number(column.generated) === 1,
+    })),
+    unique: whole.filter((names): names is string[] => !names.includes(null)),
+  }
+}

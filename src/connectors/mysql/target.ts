@@ -1,0 +1,271 @@
+import { createHash } from 'node:crypto'
+import { EngineError } from '../../../engine/errors.ts'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
+import type {
+  CommitResult,
+  LoadCommit,
+  LoadCounts,
+  PlannedLoad,
+  StagedLoad,
+  StageRequest,
+  SyncPoint,
+  TableSchema,
+  Target,
+} from '../../../engine/ports.ts'
+import { applyLoad } from './apply.ts'
+import { primaryKey } from './catalog.ts'
+import { removesOthers } from './changes.ts'
+import { type Access, ask, type Session } from './connect.ts'
+import type { StageInput } from './stage.ts'
+import { ensureState, stagingTables, targetTable } from './state.ts'
+import { change, TargetSession } from './targetSession.ts'
+import {
+  checkTarget,
+  columnTypes,
+  ownColumns,
+  type TargetTable,
+  uniqueColumns,
+  valueRule,
+} from './targetTypes.ts'
+import { identifier, literal, logicalColumn, tableName } from './types.ts'
+
+/**
+ * MySQL or MariaDB as warehouse: LOAD DATA LOCAL into staging tables, then one transaction. Definitions commit by
+ * themselves there, so tables are created before the transaction and staging tables dropped after it; tables that a
+ * failed load created are dropped again.
+ */
+export class MysqlTarget implements Target {
+  private readonly session: TargetSession
+  private readonly name: string
+
+  constructor(access: Access) {
+    this.session = new TargetSession(access)
+    this.name = access.name
+  }
+
+  async probe(signal: AbortSignal): Promise<void> {
+    await this.session.rows('SELECT 1', signal)
+  }
+
+  async describe(table: string): Promise<TableSchema | undefined> {
+    const found = await targetTable(this.session, table)
+    if (!found) return undefined
+    const where = `${this.name}.${table}`
+    return {
+      columns: found.columns.map(column => logicalColumn(where, column)),
+      key: await primaryKey(await this.session.open(), table),
+    }
+  }
+
+  async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
+    if (!(await targetTable(this.session, 'nightfreight_sync_points'))) return []
+    return this.session.rows<SyncPoint>(
+      `SELECT extract, value, run FROM nightfreight_sync_points WHERE job = ${literal(job)} ORDER BY extract`,
+      signal,
+    )
+  }
+
+  async committed(loadId: string, signal?: AbortSignal): Promise<CommitResult | undefined> {
+    if (!(await targetTable(this.session, 'nightfreight_loads'))) return undefined
+    const [row] = await this.session.rows(
+      `SELECT counts FROM nightfreight_loads WHERE load_id = ${literal(loadId)}`,
+      signal,
+    )
+    return row && { counts: JSON.parse(row.counts!) as LoadCounts[], repeated: true }
+  }
+
+  async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
+    const { loadId, job, load, paths, rows, keyPaths, keys } = request
+    await ensureState(this.session)
+    const table = await this.checked(load)
+    const own = stagingNames(loadId, load)
+    const stale = (await stagingTables(this.session)).filter(
+      found => Object.values(own).includes(found.table) || (found.job === job && found.loadId !== loadId),
+    )
+    await this.drop(stale.map(found => found.table))
+    const owner = literal(JSON.stringify({ job, loadId }))
+    const types = columnTypes(load, table)
+    const create = async (name: string, columns: string[]) => {
+      const defined = columns.map(column => `${identifier(column)} ${types.get(column)}`)
+      await this.change(
+        `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${owner}`,
+        load,
+        signal,
+      )
+    }
+    const index = (name: string) =>
+      this.change(`ALTER TABLE ${name} ADD INDEX (${load.key.map(identifier).join(', ')})`, load, signal)
+    await create(
+      own.staging,
+      load.columns.map(column => column.name),
+    )
+    await this.send(request, own.staging, paths, rows, table, signal)
+    if (removesOthers(load) && load.key.length > 0) await index(own.staging)
+    if (keys === 0) return
+    const named = load.mode === 'partition' && !load.whole ? load.partitionBy : load.key
+    const keyed = { ...load, columns: load.columns.filter(({ name }) => named.includes(name)) }
+    await create(own.keys, named)
+    await this.send({ ...request, load: keyed, progress() {} }, own.keys, keyPaths, keys, table, signal)
+    if (load.whole) await index(own.keys)
+  }
+
+  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+    const { loadId, loads } = commit
+    await ensureState(this.session)
+    const earlier = await this.committed(loadId, signal)
+    if (earlier) return earlier
+    const created: string[] = []
+    const session = await this.session.open(signal)
+    let result: LoadCounts[] | undefined
+    try {
+      for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
+      await ask(session, 'START TRANSACTION', signal)
+      result = await this.merge(session, commit, signal)
+      await ask(session, result ? 'COMMIT' : 'ROLLBACK', signal)
+    } catch (error) {
+      // Over the same connection: where that is lost, nobody knows yet what has become of the transaction.
+      const undone = await ask(session, 'ROLLBACK').then(
+        () => true,
+        () => false,
+      )
+      if (undone) await this.drop(created).catch(() => {})
+      throw error
+    }
+    if (!result) return (await this.committed(loadId, signal))!
+    await this.abandon(loadId).catch(() => {})
+    return { counts: result, repeated: false }
+  }
+
+  async abandon(loadId: string): Promise<void> {
+    const own = (await stagingTables(this.session)).filter(found => found.loadId === loadId)
+    await this.drop(own.map(found => found.table))
+  }
+
+  async close(): Promise<void> {
+    await this.session.close()
+  }
+
+  /** Everything between START TRANSACTION and COMMIT; undefined where the load id is there already. */
+  private async merge(
+    session: Session,
+    commit: LoadCommit,
+    signal: AbortSignal,
+  ): Promise<LoadCounts[] | undefined> {
+    const { loadId, job, run, runAt, loads, syncPoints } = commit
+    const run_ = (sql: string, where = this.name) => change(session, where, sql, signal)
+    try {
+      // Another attempt under the same id waits here until this one has ended.
+      await run_(
+        `INSERT INTO nightfreight_loads VALUES (${[loadId, job, run].map(literal).join(', ')}, UTC_TIMESTAMP(6), '[]')`,
+      )
+    } catch (error) {
+      if (error instanceof EngineError && (error.cause as { errno?: number })?.errno === 1062)
+        return undefined
+      throw error
+    }
+    const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
+    const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
+    const counts: LoadCounts[] = []
+    for (const load of loads) {
+      const { staging, keys } = stagingNames(loadId, load)
+      const tables = {
+        target: tableName(load.table),
+        staging,
+        keys: existing.has(keys) ? keys : undefined,
+        table: (await this.checked(load))!,
+        now: literal(time!.now!),
+      }
+      counts.push(
+        await applyLoad(session, load, tables, { where: `${this.name}.${load.table}`, runAt, signal }),
+      )
+    }
+    await run_(
+      `UPDATE nightfreight_loads SET counts = ${literal(JSON.stringify(counts))} WHERE load_id = ${literal(loadId)}`,
+    )
+    for (const point of syncPoints) {
+      const value = point.value === null ? 'NULL' : literal(point.value)
+      await run_(
+        `REPLACE INTO nightfreight_sync_points VALUES (${literal(job)}, ${literal(point.extract)}, ${value}, ${literal(point.run)})`,
+      )
+    }
+    return counts
+  }
+
+  private async send(
+    request: StageRequest,
+    name: string,
+    paths: string[],
+    rows: number,
+    table: TargetTable | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { load, lanes, offload, progress } = request
+    const where = `${this.name}.${load.table}`
+    // The first part that fails stops the others: their threads end, and with them their connections.
+    const failed = new AbortController()
+    const either = AbortSignal.any([signal, failed.signal])
+    const module = moduleBeside(import.meta.url, 'stage')
+    const rules = load.columns.map(column => valueRule(column, load, table))
+    const waiting = [...paths]
+    let sent = 0
+    const lane = async () => {
+      for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+        const { access } = this.session
+        const input: StageInput = { access, table: name, where, path, columns: load.columns, rules }
+        try {
+          const count = await offload<number>(module, 'stagePart', input, either)
+          sent += count
+          progress(count)
+        } catch (error) {
+          failed.abort()
+          throw error
+        }
+      }
+    }
+    const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
+    if (signal.aborted) throw new EngineError('INTERRUPTED', `${where}: interrupted`)
+    const reasons = results.flatMap(result => (result.status === 'rejected' ? [result.reason as Error] : []))
+    if (reasons.length > 0) throw reasons.find(reason => reason instanceof EngineError) ?? reasons[0]
+    if (sent !== rows)
+      throw new EngineError('STAGING_CORRUPT', `${where}: ${sent} rows staged instead of ${rows}`)
+  }
+
+  private async create(load: PlannedLoad, signal: AbortSignal): Promise<string> {
+    const table = tableName(load.table)
+    const types = [...columnTypes(load), ...ownColumns(load)]
+    const columns = types.map(([name, type]) => `${identifier(name)} ${type}`)
+    const key = uniqueColumns(load).map(identifier)
+    if (key.length > 0) columns.push(`PRIMARY KEY (${key.join(', ')})`)
+    await this.change(
+      `CREATE TABLE ${table} (${columns.join(', ')}) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4`,
+      load,
+      signal,
+    )
+    return table
+  }
+
+  private async checked(load: PlannedLoad): Promise<TargetTable | undefined> {
+    const table = await targetTable(this.session, load.table)
+    if (table) checkTarget(load, table, `${this.name}.${load.table}`)
+    return table
+  }
+
+  private async change(sql: string, load: PlannedLoad, signal: AbortSignal): Promise<void> {
+    await change(await this.session.open(signal), `${this.name}.${load.table}`, sql, signal)
+  }
+
+  private async drop(tables: string[]): Promise<void> {
+    if (tables.length > 0) await this.session.rows(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
+  }
+}
+
+/** The quoted names of a load's staging tables: of its rows and of its keys. */
+function stagingNames(loadId: string, load: StagedLoad): { staging: string; keys: string } {
+  const name = (what: string) => {
+    const hash = createHash('sha256')
+      .update(JSON.stringify([loadId, load.table, what]))
+      .digest('hex')
+    return identifier(`nightfreight_stg_${hash.slice(0, 20)}`)
+  }
+  return { staging: name('rows'), keys: name('keys') }
+}

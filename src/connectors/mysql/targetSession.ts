@@ -1,0 +1,151 @@
+import type { ResultSetHeader } from 'mysql2'
+import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
+
+const BY_ERRNO: Record<number, ErrorCode> = {
+  // NULL, duplicate, foreign key, CHECK (4025 MariaDB's, 3819 MySQL's), no default.
+  ...codes(
+    'CONSTRAINT_VIOLATED',
+    1048,
+    1062,
+    1169,
+    1216,
+    1217,
+    1364,
+    1451,
+    1452,
+    1557,
+    1586,
+    1761,
+    3819,
+    4025,
+  ),
+  // Out of range, cut, not of the type, JSON, not in the character set.
+  ...codes('DATA_INVALID', 1264, 1265, 1292, 1300, 1366, 1406, 1411, 1690, 1977, 3140, 3854),
+  ...codes('TARGET_INCOMPATIBLE', 1071, 1118, 1170, 1425, 1427),
+  ...codes('RESOURCE_EXHAUSTED', 3, 1021, 1114, 1206),
+  ...codes('CONNECTION_LOST', 1053, 1317),
+  ...codes('PERMISSION_DENIED', 1142, 1148, 1227, 1370, 3948, 4166),
+  1046: 'DATABASE_MISSING',
+}
+const NO_INFILE = [1148, 3948, 4166]
+
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  CONSTRAINT_VIOLATED: 'Nothing was loaded. Correct the rows, or the constraint that refuses them.',
+  DATA_INVALID: "Nothing was loaded. Widen the target's column, or add a row check for such values.",
+  TARGET_INCOMPATIBLE: 'Create the table by hand with types that the server allows, or cast in the model.',
+  PERMISSION_DENIED: 'Grant the user SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER and INDEX.',
+  RESOURCE_EXHAUSTED: 'Free disk or memory on the server.',
+}
+
+function codes(code: ErrorCode, ...errnos: number[]): Record<number, ErrorCode> {
+  return Object.fromEntries(errnos.map(errno => [errno, code]))
+}
+
+/** A failure of a load's statement with the code that its errno means; `where` names the target or its table. */
+export function loadError(thrown: unknown, where: string): unknown {
+  const cause = thrown instanceof EngineError ? thrown.cause : thrown
+  const { errno, message } = (cause ?? {}) as { errno?: number; message?: string }
+  const code = errno === undefined ? undefined : BY_ERRNO[errno]
+  if (!code) return thrown
+  const hint = NO_INFILE.includes(errno!)
+    ? "Loads need LOAD DATA LOCAL: SET GLOBAL local_infile = 1, and local_infile = 1 in the server's configuration."
+    : HINTS[code]
+  return new EngineError(code, `${where}: ${message}`, { cause, hint })
+}
+
+// Strict, so that nothing is cut, rounded or replaced; 0 is a value also where the column counts by itself. A second
+// attempt waits for the first, however long its transaction takes.
+const STRICT = `SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',
+  innodb_lock_wait_timeout = 86400, net_read_timeout = 600`
+
+/** A connection prepared for loads: UTC, strict, nothing converted silently. */
+export async function connectStrict(access: Access, signal?: AbortSignal): Promise<Session> {
+  const session = await connect(access, signal)
+  try {
+    await ask(session, STRICT, signal)
+    await ask(session, 'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ', signal)
+    return session
+  } catch (error) {
+    session.connection.destroy()
+    throw error
+  }
+}
+
+/**
+ * Runs a statement that changes something, and gives the rows inserted or deleted, or of an UPDATE the rows found,
+ * changed or not. Fails, naming the first, where there are warnings: DATA_INVALID, or what its code means.
+ */
+export async function change(
+  session: Session,
+  where: string,
+  sql: string,
+  signal?: AbortSignal,
+): Promise<number> {
+  try {
+    const { affectedRows, warningStatus } = (await ask(session, sql, signal)) as unknown as ResultSetHeader
+    await refuseWarnings(session, where, warningStatus)
+    return affectedRows
+  } catch (error) {
+    throw loadError(error, where)
+  }
+}
+
+/** Of statements, not of values: unsafe for a binary log of statements, deprecated syntax. */
+const HARMLESS = [1287, 1592, 1681, 3719, 3778]
+
+/** Fails with the first of the last statement's warnings that is about a value. */
+export async function refuseWarnings(session: Session, where: string, count: number): Promise<void> {
+  if (count === 0) return
+  const warnings = await ask<{ Code: number; Message: string }>(session, 'SHOW WARNINGS')
+  const first = warnings.find(({ Code }) => !HARMLESS.includes(Number(Code)))
+  if (!first) return
+  const code = BY_ERRNO[Number(first.Code)] ?? 'DATA_INVALID'
+  throw new EngineError(code, `${where}: ${count} warnings, the first: ${first.Message}`, {
+    hint: HINTS[code],
+  })
+}
+
+/** The target's connection on the main thread: opened when first needed, again after a loss. */
+export class TargetSession {
+  readonly access: Access
+  private opened: Promise<Session> | undefined
+
+  constructor(access: Access) {
+    this.access = access
+  }
+
+  /** The connection; a transaction keeps to one, since a new one knows nothing of it. */
+  async open(signal?: AbortSignal): Promise<Session> {
+    this.opened ??= connectStrict(this.access, signal)
+    try {
+      const session = await this.opened
+      const { _closing, _fatalError } = session.connection as unknown as Record<string, unknown>
+      if (!_closing && !_fatalError) return session
+    } catch (error) {
+      this.opened = undefined
+      throw error
+    }
+    this.opened = undefined
+    return this.open(signal)
+  }
+
+  /** Rows of a query, as text. */
+  async rows<R extends object = Record<string, string | null>>(
+    sql: string,
+    signal?: AbortSignal,
+  ): Promise<R[]> {
+    const session = await this.open(signal)
+    try {
+      return await ask<R>(session, sql, signal)
+    } catch (error) {
+      throw loadError(error, this.access.name)
+    }
+  }
+
+  async close(): Promise<void> {
+    const session = await this.opened?.catch(() => undefined)
+    this.opened = undefined
+    if (session) await disconnect(session)
+  }
+}

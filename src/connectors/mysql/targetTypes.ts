@@ -1,0 +1,200 @@
+import { EngineError } from '../../../engine/errors.ts'
+import type { PlannedLoad } from '../../../engine/ports.ts'
+import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
+import type { ValueRule } from './encode.ts'
+import { identifier, type NativeColumn, tableName } from './types.ts'
+
+/** A column of a target table as information_schema has it. */
+export interface TargetColumn extends NativeColumn {
+  /** Digits after the second, of times. */
+  fraction: number | null
+  /** In characters, or of binary columns in bytes. */
+  length: number | null
+  charset: string | null
+  collation: string | null
+  /** It must be given a value. */
+  required: boolean
+  /** The server computes it. */
+  generated: boolean
+}
+
+/** A target table as a load needs to know it. */
+export interface TargetTable {
+  columns: TargetColumn[]
+  /** Columns of each unique index. */
+  unique: string[][]
+  /** Its storage engine; null for a view. */
+  engine: string | null
+}
+
+const TEXT = 'longtext CHARACTER SET utf8mb4'
+
+/** The type that a column gets in a table that a load makes, where it is not of its key. */
+export function columnType(type: LogicalType): string {
+  switch (type.kind) {
+    case 'bool':
+      return 'tinyint(1)'
+    case 'int': {
+      const name = { 8: 'tinyint', 16: 'smallint', 32: 'int', 64: 'bigint' }[type.bits]
+      return type.signed ? name : `${name} unsigned`
+    }
+    case 'float':
+      return type.bits === 32 ? 'float' : 'double'
+    case 'decimal':
+      return `decimal(${type.precision},${type.scale})`
+    case 'text':
+      return TEXT
+    case 'binary':
+      return 'longblob'
+    case 'date':
+      return 'date'
+    case 'time':
+      return 'time(6)'
+    case 'timestamp':
+      // Not `timestamp`, which ends in 2038: instants are kept in UTC.
+      return 'datetime(6)'
+  }
+}
+
+/** What an index of InnoDB holds, less room for other columns of the key, in bytes; and characters of utf8mb4. */
+const INDEX_BYTES = 2816
+const LONGEST_KEY = 255
+
+/**
+ * Types of a load's columns by their names. Texts and bytes of the key need a length, since an index cannot hold them
+ * whole: the target's where there is one, else up to 255; texts are compared byte by byte.
+ */
+export function columnTypes(load: PlannedLoad, table?: TargetTable): Map<string, string> {
+  const keyed = load.columns.filter(column => isLong(column.type) && load.key.includes(column.name))
+  const room = Math.min(LONGEST_KEY, Math.floor(INDEX_BYTES / 4 / Math.max(1, keyed.length)))
+  return new Map(
+    load.columns.map(column => {
+      if (!keyed.includes(column)) return [column.name, columnType(column.type)]
+      const length = Math.min((table && columnNamed(table.columns, column.name)?.length) ?? room, 700)
+      return [
+        column.name,
+        column.type.kind === 'binary'
+          ? `varbinary(${length})`
+          : `varchar(${length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+      ]
+    }),
+  )
+}
+
+const isLong = ({ kind }: LogicalType) => kind === 'text' || kind === 'binary'
+
+const INTEGERS = ['tinyint', 'smallint', 'mediumint', 'int', 'bigint']
+const TEXTS = ['char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext', 'enum', 'set']
+const PARSED = ['json', 'uuid', 'inet4', 'inet6']
+const BINARIES = ['binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'longblob']
+
+/** Whether a column's type has a character set, so that its values are compared as bytes. */
+export const isText = ({ data_type }: TargetColumn) => TEXTS.includes(data_type)
+
+/** Whether a column holds every value of a type exactly, or the server raises where one does not fit. */
+function fits(type: LogicalType, column: TargetColumn): boolean {
+  const { data_type, column_type, fraction } = column
+  // FLOAT(7,2) and its kin round.
+  if ((data_type === 'float' || data_type === 'double') && column_type.includes('(')) return false
+  const scale = Number(column.num_scale)
+  switch (type.kind) {
+    case 'bool':
+      return INTEGERS.includes(data_type)
+    case 'int':
+      if (data_type === 'double') return type.bits <= 32
+      if (data_type === 'float') return type.bits <= 16
+      return data_type === 'decimal' || INTEGERS.includes(data_type)
+    case 'float':
+      return data_type === 'double' || (data_type === 'float' && type.bits === 32)
+    case 'decimal':
+      return data_type === 'decimal' ? scale >= type.scale : type.scale === 0 && INTEGERS.includes(data_type)
+    case 'text':
+      return TEXTS.includes(data_type) || PARSED.includes(data_type)
+    case 'binary':
+      return BINARIES.includes(data_type)
+    case 'date':
+      return data_type === 'date' || data_type === 'datetime'
+    case 'time':
+      return data_type === 'time' && fraction === 6
+    case 'timestamp':
+      return (data_type === 'datetime' || (data_type === 'timestamp' && type.zoned)) && fraction === 6
+  }
+}
+
+/** What a target's column asks of values beyond its type. */
+export function valueRule(
+  column: Column,
+  load: PlannedLoad,
+  table: TargetTable | undefined,
+): ValueRule | undefined {
+  const found = table && columnNamed(table.columns, column.name)
+  const rule: ValueRule = {}
+  if (load.key.includes(column.name)) rule.refuseNull = true
+  if (column.type.kind === 'text' && found?.data_type === 'char') rule.refuseTrailingSpace = true
+  if (column.type.kind === 'binary' && found?.data_type === 'binary') rule.length = found.length!
+  return Object.keys(rule).length > 0 ? rule : undefined
+}
+
+/** Columns that a load sets beside the staged ones, with their types. */
+export function ownColumns(load: PlannedLoad): [name: string, type: string][] {
+  const columns: [string, string][] = []
+  if (load.stamp) columns.push([load.stamp, 'datetime(6)'])
+  if (load.deletes === 'soft') columns.push([load.deletedAt!, 'datetime(6)'])
+  if (load.mode === 'scd2')
+    columns.push(
+      [load.scd2.validFrom, 'datetime(6)'],
+      [load.scd2.validTo, 'datetime(6)'],
+      [load.scd2.current, 'tinyint(1)'],
+    )
+  return columns
+}
+
+/** The columns that are unique in a target: the key, under scd2 with the beginning of a version. */
+export function uniqueColumns(load: PlannedLoad): string[] {
+  return load.mode === 'scd2' ? [...load.key, load.scd2.validFrom] : load.key
+}
+
+/** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
+export function checkTarget(
+  load: PlannedLoad,
+  { columns, unique, engine }: TargetTable,
+  where: string,
+): void {
+  const refuse = (message: string, hint: string) => {
+    throw new EngineError('TARGET_INCOMPATIBLE', `${where}${message}`, { hint })
+  }
+  const alter = `ALTER TABLE ${tableName(load.table)}`
+  if (engine === null) refuse(': is a view', 'Load into a table.')
+  if (engine !== 'InnoDB')
+    refuse(`: its storage engine ${engine} cannot take a load back`, `${alter} ENGINE = InnoDB;`)
+  const types = columnTypes(load)
+  const named = [...types, ...ownColumns(load)]
+  for (const [name, type] of named)
+    if (!columnNamed(columns, name))
+      refuse(
+        `: has no column ${name}`,
+        `${alter} ADD COLUMN ${identifier(name)} ${type}; or leave it out of ${load.from}.`,
+      )
+  for (const { name, type } of load.columns) {
+    const column = columnNamed(columns, name)!
+    if (column.generated) refuse(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
+    if (!fits(type, column))
+      refuse(
+        `.${name}: ${typeName(type)} does not fit ${column.column_type} exactly`,
+        `Cast ${name} in ${load.from}, or ${alter} MODIFY COLUMN ${identifier(name)} ${types.get(name)};`,
+      )
+  }
+  for (const { name, required } of columns)
+    if (required && !named.some(([other]) => other.toLowerCase() === name.toLowerCase()))
+      refuse(
+        `.${name}: must have a value, and none is loaded`,
+        `Add ${name} to ${load.from}, or give it a default.`,
+      )
+  const key = uniqueColumns(load).map(name => name.toLowerCase())
+  const identifies = (index: string[]) => index.every(name => key.includes(name.toLowerCase()))
+  if (key.length > 0 && !unique.some(identifies))
+    refuse(
+      `: no unique index on ${uniqueColumns(load).join(', ')}`,
+      `${alter} ADD UNIQUE KEY (${uniqueColumns(load).map(identifier).join(', ')}); without it each row would be searched for in the whole table.`,
+    )
+}
