@@ -28,6 +28,8 @@ export interface Rewriting {
   name: string
   work: string
   now: Date
+  /** Gets the path of every file that is put into the store. */
+  made: string[]
 }
 
 /** What a table is after a load. */
@@ -50,7 +52,7 @@ export async function rewrite(
   staged: Staged,
   manifest: Manifest | undefined,
 ): Promise<Rewritten> {
-  const { duck, store, name, work, format } = rewriting
+  const { duck, store, name, work, format, made } = rewriting
   const { load } = staged
   const where = `${name}.${load.table}`
   const columns = tableColumns(load, manifest, where)
@@ -95,7 +97,7 @@ export async function rewrite(
   const { partitionBy, key, table: tableName } = load
   const rowBytes = known.rows > 0 ? known.bytes / known.rows : staged.rowBytes
   const written = await writeFiles(
-    { duck, store, format, where, table: tableName, partitionBy, key, work, rowBytes },
+    { duck, store, format, where, table: tableName, partitionBy, key, work, rowBytes, made },
     'rewritten',
   )
   await duck.run('DROP TABLE rewritten')

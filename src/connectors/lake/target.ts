@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { rm, stat } from 'node:fs/promises'
+import { rm, stat, statfs } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { EngineError } from '../../../engine/errors.ts'
 import type {
@@ -33,6 +33,21 @@ interface Prepared {
   base: ManifestRef | undefined
   rewritten: Rewritten
 }
+
+/** A commit under way. */
+interface Attempt {
+  commit: LoadCommit
+  /** What it goes on from. */
+  newest: Commit | undefined
+  now: Date
+  /** By table. */
+  prepared: Map<string, Prepared>
+  /** Paths of the files that were written for it. */
+  made: string[]
+}
+
+/** Less space than this is none: DuckDB's own error does not tell. */
+const NO_SPACE = 16 * 1024 * 1024
 
 /** A lake as warehouse. Staged files are read where they lie; a commit writes data files, then makes one commit file. */
 export class LakeTarget implements Target {
@@ -84,22 +99,32 @@ export class LakeTarget implements Target {
 
   async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
     const prepared = new Map<string, Prepared>()
-    for (let attempt = 0; attempt < TRIES; attempt++) {
-      // The state first, then whether it holds the load: what is committed after it makes our own commit fail.
-      const newest = await this.log.newest()
-      const earlier = await this.log.result(commit.loadId, newest)
-      if (earlier) return earlier
-      const now = new Date()
-      await this.prepare(commit, newest, now, prepared, signal)
-      const next = await this.next(commit, newest, now, prepared)
-      if (!(await this.log.append(next))) continue
-      // It is done, whatever happens now; all of this is made good by the next commit.
-      await this.afterwards(next, commit).catch(() => {})
-      return { counts: next.counts, repeated: false }
+    const made: string[] = []
+    // Until the commit file is asked for, nobody can refer to what was written.
+    let asked = false
+    try {
+      for (let attempt = 0; attempt < TRIES; attempt++) {
+        // The state first, then whether it holds the load: what is committed after it makes our own commit fail.
+        const newest = await this.log.newest()
+        const earlier = await this.log.result(commit.loadId, newest)
+        if (earlier) return earlier
+        asked = false
+        const under = { commit, newest, now: new Date(), prepared, made }
+        await this.prepare(under, signal)
+        const next = await this.next(under)
+        asked = true
+        if (!(await this.log.append(next))) continue
+        // It is done, whatever happens now; all of this is made good by the next commit.
+        await this.afterwards(next, commit).catch(() => {})
+        return { counts: next.counts, repeated: false }
+      }
+      throw new EngineError('RUN_CONFLICT', `${this.name}: other loads were first, ${TRIES} times`, {
+        hint: 'Run it again.',
+      })
+    } catch (error) {
+      if (!asked) await Promise.allSettled(made.map(path => this.store.delete(path)))
+      throw error
     }
-    throw new EngineError('RUN_CONFLICT', `${this.name}: other loads were first, ${TRIES} times`, {
-      hint: 'Run it again.',
-    })
   }
 
   async abandon(loadId: string): Promise<void> {
@@ -111,13 +136,9 @@ export class LakeTarget implements Target {
   }
 
   /** Writes the files of every table whose manifest is not the one that they were written for. */
-  private async prepare(
-    { loadId, job, loads }: LoadCommit,
-    newest: Commit | undefined,
-    now: Date,
-    prepared: Map<string, Prepared>,
-    signal: AbortSignal,
-  ): Promise<void> {
+  private async prepare(attempt: Attempt, signal: AbortSignal): Promise<void> {
+    const { newest, now, prepared, made } = attempt
+    const { loadId, job, loads } = attempt.commit
     const refOf = ({ table }: StagedLoad) => newest?.tables[table]
     const missing = loads.filter(load => {
       const done = prepared.get(load.table)
@@ -140,7 +161,7 @@ export class LakeTarget implements Target {
         const manifest = await this.log.manifest(newest, load.table)
         const { store, format, name } = this
         const rewritten = await rewrite(
-          { duck, store, format, name, work, now },
+          { duck, store, format, name, work, now, made },
           { ...staged, load },
           manifest,
         )
@@ -148,6 +169,18 @@ export class LakeTarget implements Target {
       }
     } catch (error) {
       if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
+      // A later attempt of the same job takes the folder away.
+      const space = await statfs(work).catch(() => undefined)
+      if (
+        error instanceof EngineError &&
+        error.code === 'SQL_FAILED' &&
+        space &&
+        space.bavail * space.bsize < NO_SPACE
+      )
+        throw new EngineError('RESOURCE_EXHAUSTED', `${this.name}: no space left in ${work}`, {
+          cause: error,
+          hint: 'Free some space; the same command goes on where it stopped.',
+        })
       throw error
     } finally {
       signal.removeEventListener('abort', stop)
@@ -157,25 +190,22 @@ export class LakeTarget implements Target {
   }
 
   /** The commit that would be the next one, its manifests written. */
-  private async next(
-    { loadId, job, run, loads, syncPoints }: LoadCommit,
-    newest: Commit | undefined,
-    now: Date,
-    prepared: Map<string, Prepared>,
-  ): Promise<Commit> {
+  private async next({ commit, newest, now, prepared, made }: Attempt): Promise<Commit> {
+    const { loadId, job, run, loads, syncPoints } = commit
     const version = (newest?.version ?? 0) + 1
-    const made = { format: 1, version, at: now.toISOString(), loadId, job, run } as const
+    const origin = { format: 1, version, at: now.toISOString(), loadId, job, run } as const
     const tables = { ...newest?.tables }
     for (const { table } of loads) {
       const { content } = prepared.get(table)!.rewritten
       if (!content) continue
       const path = manifestPath(table, version)
-      const { ref, text } = encodeManifest(path, { ...made, table, ...content })
+      const { ref, text } = encodeManifest(path, { ...origin, table, ...content })
+      made.push(path)
       await this.store.put(path, text)
       tables[table] = ref
     }
     const counts = loads.map(({ table }) => prepared.get(table)!.rewritten.counts)
-    return { ...made, counts, tables, syncPoints: { ...newest?.syncPoints, [job]: syncPoints } }
+    return { ...origin, counts, tables, syncPoints: { ...newest?.syncPoints, [job]: syncPoints } }
   }
 
   private async afterwards(commit: Commit, { loadId, loads }: LoadCommit): Promise<void> {

@@ -27,6 +27,8 @@ export interface Writing {
   work: string
   /** Bytes that a row is expected to take: corrected by every file written. */
   rowBytes: number
+  /** Gets the path of every file that is put into the store. */
+  made: string[]
 }
 
 /** Longest text of a least or greatest value that is kept; where it is longer, nothing is known of the file. */
@@ -98,7 +100,9 @@ async function writeFile(
       file.max[name] = max
     }
   }
-  await store.putFile(`${tableFolder(table)}/${path}`, temporary)
+  const final = `${tableFolder(table)}/${path}`
+  writing.made.push(final)
+  await store.putFile(final, temporary)
   return file
 }
 
