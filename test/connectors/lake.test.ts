@@ -92,8 +92,15 @@ describe('modes', () => {
     append: { mode: 'append', key },
     replace: { mode: 'replace', key, partitionBy: ['p'], stamp: 'stamped' },
     'replace without a key': { mode: 'replace', key: [] },
-    partition: { mode: 'partition', key, partitionBy: ['p'], stamp: 'stamped' },
-    merge: { mode: 'merge', key, partitionBy: ['p'], insertOnly: ['born'], stamp: 'stamped' },
+    partition: { mode: 'partition', key, partitionBy: ['p'], stamp: 'stamped', ignore: ['x'] },
+    merge: {
+      mode: 'merge',
+      key,
+      partitionBy: ['p'],
+      insertOnly: ['born'],
+      stamp: 'stamped',
+      compare: ['seen', 'p'],
+    },
     'merge, newer, hard deletes': { mode: 'merge', key, newer: 'seen', deletes: 'hard' },
     'merge, newer, soft deletes': {
       mode: 'merge',
@@ -130,7 +137,7 @@ describe('modes', () => {
           await checkFiles(root)
           rmSync(root, { recursive: true })
         }),
-        { numRuns: 4 },
+        { numRuns: 3, endOnFailure: true },
       )
     })
 })
@@ -220,6 +227,26 @@ describe('commits', () => {
     assert.equal((await rowsOf(root, '*', 'other')).length, 50)
     assert.equal((await new Log(new LocalStore(root)).newest())!.version, 3)
   })
+})
+
+test('a replace with nothing staged, since nothing has changed, leaves the table as it is', async () => {
+  const { root, target } = fresh()
+  const replace: LoadInput['spec'] = { mode: 'replace', whole: true, partitionBy: ['x'] }
+  await counted(target, 'L1', values('id, x', '(1, 7)', '(2, 8)'), replace)
+  const nothing = 'SELECT 1 AS id, 1 AS x WHERE false'
+  assert.deepEqual(await counted(target, 'L2', nothing, { ...replace, whole: false }), [0, 0, 0, 0])
+  assert.deepEqual(await rowsOf(root), ['1 7', '2 8'])
+  const guard = { maxDeleteShare: 1, allowEmpty: true }
+  assert.deepEqual(await counted(target, 'L3', nothing, { ...replace, guard }), [0, 0, 2, 0])
+})
+
+test('a partition is filled again with values that do not count as a change', async () => {
+  const { root, target } = fresh()
+  const spec: LoadInput['spec'] = { mode: 'partition', partitionBy: ['p'], ignore: ['x'] }
+  await counted(target, 'L1', values('id, p, x', '(1, 1, 1)', '(2, 1, 1)', '(3, 2, 1)'), spec)
+  const second = values('id, p, x', '(1, 1, 9)', '(2, 1, 1)')
+  assert.deepEqual(await counted(target, 'L2', second, spec), [0, 0, 0, 2])
+  assert.deepEqual(await rowsOf(root), ['1 1 9', '2 1 1', '3 2 1'])
 })
 
 describe('columns', () => {

@@ -95,14 +95,18 @@ function both(own: Row, their: Row, spec: Spec, exact: boolean, reshaped: boolea
   const once = exact ? [] : (spec.insertOnly ?? [])
   const written = VALUES.filter(name => !once.includes(name))
   const taken = { ...own, ...Object.fromEntries(written.map(name => [name, their[name]])), gone: false }
-  const differs = !same(own, their, written)
-  if (exact || !spec.newer) return differs || own.gone ? [taken, true] : [own, false]
+  const given = (name: keyof Row) =>
+    spec.mode === 'replace' || ((spec.compare ?? [name]).includes(name) && !spec.ignore?.includes(name))
+  const differs = !same(own, their, written.filter(given))
+  if (exact) return [taken, differs]
+  if (!spec.newer) return differs || own.gone ? [taken, true] : [own, false]
   const known = own.seen !== null && their.seen !== null
   const newer = known && their.seen! > own.seen!
   const again = reshaped && own.seen === their.seen && differs
   if (newer || again) return [taken, true]
   if (!own.gone) return [own, false]
-  return [known && their.seen! < own.seen! ? { ...own, gone: false } : taken, true]
+  const older = own.seen !== null && (their.seen === null || their.seen < own.seen)
+  return [older ? { ...own, gone: false } : taken, true]
 }
 
 function stagedOf(spec: Spec, rows: Row[], keys: string | undefined, whole: boolean, reshaped: boolean) {

@@ -3,7 +3,7 @@ import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { FILE } from './files.ts'
 
-/** Column that says what becomes of a row: keep, insert, update, revive, mark, delete. */
+/** Column that says what becomes of a row: keep, insert, update, refresh (no change, but other values), revive, mark, delete. */
 export const ACT = '_nf_act'
 
 export interface ChangeSources {
@@ -63,39 +63,46 @@ function whenGone(load: StagedLoad, marked: string): string {
 
 type Name = (column: Column) => string
 
-/** The staged row and the table's: which of them counts. As `updateSql` of the warehouses decides. */
+/** The staged row and the table's: which of them counts. */
 function whenBoth(load: StagedLoad, columns: Column[], marked: string, own: Name, their: Name): string {
   if (load.mode === 'append') return ''
-  const differ = columns
-    .filter(
-      ({ name }) =>
-        !isNamed(load.key, name) && (isExact(load) ? !is(name, load.stamp) : isUpdated(load, name)),
-    )
-    .map(column => `${own(column)} IS DISTINCT FROM ${their(column)}`)
-  const differing = differ.join(' OR ') || 'false'
-  if (isExact(load) || !load.newer) return `WHEN ${differing} OR ${marked} THEN 'update'`
+  const differ = (which: (name: string) => boolean) => {
+    const chosen = columns.filter(({ name }) => !isNamed(load.key, name) && which(name))
+    return chosen.map(column => `${own(column)} IS DISTINCT FROM ${their(column)}`).join(' OR ') || 'false'
+  }
+  if (isExact(load)) {
+    // The table takes what is staged, also where no difference that counts made it so.
+    const any = differ(name => !is(name, load.stamp))
+    if (load.mode === 'replace') return `WHEN ${any} THEN 'update'`
+    return `WHEN ${differ(name => isUpdated(load, name, []) && isCompared(load, name))} THEN 'update' WHEN ${any} THEN 'refresh'`
+  }
+  const differing = differ(name => isUpdated(load, name) && isCompared(load, name))
+  if (!load.newer) return `WHEN ${differing} OR ${marked} THEN 'update'`
   const newer = columnNamed(columns, load.newer)!
   const [ours, theirs] = [own(newer), their(newer)]
   const again = load.reshaped ? ` OR (${ours} IS NOT DISTINCT FROM ${theirs} AND (${differing}))` : ''
-  const changed = differ.length > 0 ? `${theirs} > ${ours}${again}` : 'false'
+  const changed = columns.some(({ name }) => isUpdated(load, name)) ? `${theirs} > ${ours}${again}` : 'false'
   // A row that is there again is no longer marked, but an older version of it does not take its values.
-  return `WHEN ${changed} OR (${marked} AND coalesce(${theirs} >= ${ours}, true)) THEN 'update' WHEN ${marked} THEN 'revive'`
+  return `WHEN ${changed} OR (${marked} AND (${theirs} >= ${ours} OR ${ours} IS NULL)) THEN 'update' WHEN ${marked} THEN 'revive'`
 }
 
 function valueAfter(load: StagedLoad, column: Column, now: string, own: Name, their: Name): string {
   const time = `${quote(now)}::TIMESTAMPTZ`
   const { name } = column
-  if (is(name, load.stamp))
-    return `CASE WHEN ${ACT} IN ('insert', 'update', 'revive') THEN ${time} ELSE ${own(column)} END`
+  if (is(name, load.stamp)) return `CASE ${ACT} WHEN 'keep' THEN ${own(column)} ELSE ${time} END`
   if (is(name, load.deletedAt))
     return `CASE ${ACT} WHEN 'mark' THEN ${time} WHEN 'keep' THEN ${own(column)} END`
-  const updated = isExact(load) || isUpdated(load, name)
-  return `CASE WHEN ${ACT} = 'insert'${updated ? ` OR ${ACT} = 'update'` : ''} THEN ${their(column)} ELSE ${own(column)} END`
+  const taken = isExact(load) || isUpdated(load, name) ? `('insert', 'update', 'refresh')` : `('insert')`
+  return `CASE WHEN ${ACT} IN ${taken} THEN ${their(column)} ELSE ${own(column)} END`
 }
 
 const is = (name: string, other: string | undefined) => name.toLowerCase() === other?.toLowerCase()
 const isNamed = (names: string[], name: string) => names.some(other => is(name, other))
 
 /** Whether an update writes the column: it comes from the load, and not on insertion only. */
-const isUpdated = (load: StagedLoad, name: string) =>
-  columnNamed(load.columns, name) !== undefined && !isNamed(load.key, name) && !isNamed(load.insertOnly, name)
+const isUpdated = (load: StagedLoad, name: string, insertOnly = load.insertOnly) =>
+  columnNamed(load.columns, name) !== undefined && !isNamed(load.key, name) && !isNamed(insertOnly, name)
+
+/** Whether a difference in the column is a change of the row. */
+const isCompared = ({ compare, ignore }: StagedLoad, name: string) =>
+  (compare.length === 0 || isNamed(compare, name)) && !isNamed(ignore, name)

@@ -56,6 +56,9 @@ export async function rewrite(
   const { load } = staged
   const where = `${name}.${load.table}`
   const columns = tableColumns(load, manifest, where)
+  // A replace of a part: nothing has changed since the last load, and nothing is staged.
+  if (load.mode === 'replace' && !load.whole && manifest)
+    return { counts: { table: load.table, inserted: 0, updated: 0, deleted: 0, unchanged: 0 } }
   const files = manifest?.files ?? []
   // Columns are only ever added or widened, unless the table is written anew.
   const renewed = load.mode === 'replace' && manifest !== undefined && !sameColumns(columns, manifest, load)
@@ -75,11 +78,12 @@ export async function rewrite(
       ? await keyedCounts(duck, load, { ...sources, table: before }, byPath)
       : await keylessCounts(duck, load, columns, sources.staged, before, files)
   await guardWhole(duck, load, where, counts, files, before)
-  const changes = counts.inserted + counts.updated + counts.deleted
+  // A row may take other values without having changed, as far as the load compares it.
+  const changed = counts.inserted > 0 || touched.size > 0
   const reshaped = !manifest || renewed || !sameColumns(columns, manifest, load)
-  if (changes === 0 && !reshaped) return { counts }
+  if (!changed && !reshaped) return { counts }
   let old = renewed ? new Set(files) : touched
-  if (changes > 0 && !renewed)
+  if (changed && !renewed)
     old = new Set([...old, ...(await smallFiles(duck, load, files, old, sources.staged, format.target))])
   const table = await tableOf([...old].filter(file => !candidates.includes(file)))
   const paths = [...byPath].filter(([, file]) => old.has(file)).map(([path]) => quote(path))
@@ -87,7 +91,7 @@ export async function rewrite(
   const rows =
     load.key.length > 0
       ? `SELECT ${selected} FROM (${changesSql(load, { ...sources, table })}) WHERE ${ACT} <> 'delete' AND (${ACT} = 'insert' OR ${FILE} IN (${paths.join(', ') || 'NULL'}))`
-      : `SELECT ${columns.map(column => stagedValue(load, column, sources.now)).join(', ')} FROM (${changes > 0 || renewed ? sources.staged : `${sources.staged} LIMIT 0`})`
+      : `SELECT ${columns.map(column => stagedValue(load, column, sources.now)).join(', ')} FROM (${changed || renewed ? sources.staged : `${sources.staged} LIMIT 0`})`
   const order = [...load.partitionBy, ...load.key].map(quoteName).join(', ')
   await duck.run(`CREATE OR REPLACE TABLE rewritten AS ${rows}${order && ` ORDER BY ${order}`}`)
   const known = files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {
