@@ -38,7 +38,8 @@ after(() => {
 })
 
 function fresh(target = FORMAT.target) {
-  const root = join(folder, `lake-${lakes++}`)
+  // A name that is no pattern, and needs quotes.
+  const root = join(folder, `lake [${lakes++}]'s *`)
   const opened: Target = new LakeTarget(new LocalStore(root), 'w', { ...FORMAT, target })
   return { root, target: opened }
 }
@@ -211,6 +212,24 @@ describe('commits', () => {
     assert.equal((await whole('SELECT i AS id FROM range(7) r(i)', { deletes: 'hard' })).deleted, 3)
   })
 
+  test('one that is stopped leaves nothing, and can be made again', async () => {
+    const { root } = fresh()
+    const stop = new AbortController()
+    const store = new LocalStore(root)
+    const target: Target = new LakeTarget(store, 'w', FORMAT)
+    const sql = 'SELECT i AS id, i % 9 AS p FROM range(90) r(i)'
+    const planned = await stageInto(duck, folder, target, { loadId: 'L1', sql, spec: { partitionBy: ['p'] } })
+    const putFile = store.putFile.bind(store)
+    store.putFile = async (path, file) => {
+      stop.abort()
+      await putFile(path, file)
+    }
+    await assert.rejects(target.commit(commitOf('L1', [planned]), stop.signal), { code: 'INTERRUPTED' })
+    assert.deepEqual(await store.list('.'), [])
+    assert.equal((await target.commit(commitOf('L1', [planned]), signal)).counts[0]!.inserted, 90)
+    assert.equal((await rowsOf(root)).length, 90)
+  })
+
   test('loads at once into one table and into several: none is lost, one load id counts once', async () => {
     const { root } = fresh()
     const writers = ['A', 'B', 'C', 'C'].map(async (name, index) => {
@@ -318,7 +337,7 @@ describe('files', () => {
       't/year=2026/p=a%2Fb%3Dc%25',
     ])
     const found = await duck.rows(
-      `SELECT id, year, p FROM read_parquet(${quote(join(root, 't/**/*.parquet'))}, hive_partitioning = true) ORDER BY id`,
+      `SELECT id, year, p FROM read_parquet(${quote(`${root.replace(/[*?[\]]/g, '[$&]')}/t/**/*.parquet`)}, hive_partitioning = true) ORDER BY id`,
     )
     assert.deepEqual(
       found.map(row => Object.values(row)),

@@ -18,7 +18,7 @@ import { commitOf, stageInto } from './lakeNight.ts'
 
 const signal = new AbortController().signal
 const FORMAT = { compression: 'snappy', target: 4000 } as const
-const NIGHTS = 6
+const NIGHTS = 5
 const ROWS = 600
 
 /** One night's load of two tables in one commit: every row of both has the night's number. */

@@ -30,6 +30,7 @@ export interface Rewriting {
   now: Date
   /** Gets the path of every file that is put into the store. */
   made: string[]
+  signal: AbortSignal
 }
 
 /** What a table is after a load. */
@@ -52,7 +53,7 @@ export async function rewrite(
   staged: Staged,
   manifest: Manifest | undefined,
 ): Promise<Rewritten> {
-  const { duck, store, name, work, format, made } = rewriting
+  const { duck, store, name, work, format, made, signal } = rewriting
   const { load } = staged
   const where = `${name}.${load.table}`
   const columns = tableColumns(load, manifest, where)
@@ -101,7 +102,7 @@ export async function rewrite(
   const { partitionBy, key, table: tableName } = load
   const rowBytes = known.rows > 0 ? known.bytes / known.rows : staged.rowBytes
   const written = await writeFiles(
-    { duck, store, format, where, table: tableName, partitionBy, key, work, rowBytes, made },
+    { duck, store, format, where, table: tableName, partitionBy, key, work, rowBytes, made, signal },
     'rewritten',
   )
   await duck.run('DROP TABLE rewritten')

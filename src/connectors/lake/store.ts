@@ -9,7 +9,7 @@ export const KEEP = 7 * 24 * 3600 * 1000
  * Fails with RESOURCE_EXHAUSTED where there is no space, PERMISSION_DENIED where something may not be done.
  */
 export interface FileStore {
-  /** The root as people know it. */
+  /** The root as people and DuckDB's shell know it: a file's path follows after a `/`. */
   readonly where: string
   /** A small file's bytes; undefined where there is none. */
   get(path: string): Promise<Buffer | undefined>

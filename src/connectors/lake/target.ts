@@ -161,7 +161,7 @@ export class LakeTarget implements Target {
         const manifest = await this.log.manifest(newest, load.table)
         const { store, format, name } = this
         const rewritten = await rewrite(
-          { duck, store, format, name, work, now, made },
+          { duck, store, format, name, work, now, made, signal },
           { ...staged, load },
           manifest,
         )

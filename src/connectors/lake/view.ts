@@ -14,11 +14,7 @@ export async function writeView(
 ): Promise<void> {
   const names = columns.map(({ name, type }) => `CAST(${quoteName(name)} AS ${type}) AS ${quoteName(name)}`)
   const none = columns.map(({ name, type }) => `NULL::${type} AS ${quoteName(name)}`)
-  const paths: string[] = []
-  for (const { path } of files) {
-    const local = await store.local(`${tableFolder(table)}/${path}`)
-    if (local !== undefined) paths.push(local)
-  }
+  const paths = files.map(({ path }) => `${store.where}/${tableFolder(table)}/${path}`)
   const rows =
     paths.length > 0 ? `\n  UNION ALL BY NAME SELECT * FROM ${parquet(paths, ', union_by_name = true')}` : ''
   const sql = `-- ${table}, version ${version} of ${at}, written by Nightfreight with each change. In DuckDB's shell: .read THIS_FILE

@@ -29,6 +29,7 @@ export interface Writing {
   rowBytes: number
   /** Gets the path of every file that is put into the store. */
   made: string[]
+  signal: AbortSignal
 }
 
 /** Longest text of a least or greatest value that is kept; where it is longer, nothing is known of the file. */
@@ -51,6 +52,7 @@ export async function writeFiles(writing: Writing, from: string): Promise<DataFi
   for (const partition of partitions) {
     const end = Number(partition.first) + Number(partition.n)
     for (let first = Number(partition.first); first < end; ) {
+      writing.signal.throwIfAborted()
       const rowBytes = written.rows > 0 ? written.bytes / written.rows : writing.rowBytes
       const fitting = Math.max(1, Math.floor(format.target / rowBytes))
       // A last file of a few rows would be read for little.
