@@ -11,10 +11,12 @@ import { extract } from '../engine/flow/extract.ts'
 import { planRead } from '../engine/flow/plan.ts'
 import type { World } from '../engine/flow/world.ts'
 import { Workers } from '../engine/pool/pool.ts'
-import type { ExtractSpec, LaneModule } from '../engine/ports.ts'
+import type { ExtractSpec, LaneModule, Read } from '../engine/ports.ts'
 import { connectorFor } from '../src/connectors/index.ts'
 
 const MEMORY = 1 << 30
+/** A job's own defaults. */
+const CHUNK = { defaultChunkSize: 50_000, maxChunkSize: 500_000 }
 const [mode, count, url, root] = process.argv.slice(2) as [string, string, string, string]
 const connections = Number(count)
 const signal = new AbortController().signal
@@ -118,13 +120,14 @@ function drain(stream: Socket, query: Buffer, ended: (tail: Buffer) => boolean):
 /** The connector's own lanes on this thread, their batches dropped. */
 async function decode() {
   const { source, plan } = await planned()
+  const read: Read = plan.reads[0]!
   const snapshot = await source.open(connections, signal)
   const { openLane } = (await import(snapshot.ticket.module)) as LaneModule
   const lanes = await Promise.all(
     Array.from({ length: connections }, () => openLane(snapshot.ticket.payload)),
   )
   await snapshot.joined()
-  const queue = await snapshot.chunks(plan.reads[0]!)
+  const queue = await snapshot.ranges(read)
   const done = await timed(async () => {
     let rows = 0
     const sink = {
@@ -135,8 +138,10 @@ async function decode() {
     }
     await Promise.all(
       lanes.map(async lane => {
-        for (let chunk = queue.shift(); chunk; chunk = queue.shift())
-          await lane.read(plan.reads[0]!, chunk, sink)
+        for (let range = queue.shift(); range; range = queue.shift()) {
+          const rest = await lane.read(read, range, CHUNK.maxChunkSize, sink)
+          if (rest) queue.unshift(rest)
+        }
       }),
     )
     return { rows, bytes: 0 }
@@ -157,6 +162,7 @@ async function stage() {
       job: 'bench',
       resources: { memory: MEMORY, threads: connections },
       parallelism: { maxParallelExtracts: 1 },
+      chunking: CHUNK,
     },
     run: 'once',
     sources: new Map([['bench', source]]),
@@ -186,6 +192,6 @@ async function planned() {
   const source = connector.source!(connector.config.parse({ url }), { name: 'bench', baseDir: '' })
   const budget = shareMemory(MEMORY, connections)
   const schema = await source.describe(spec, signal)
-  const read = planRead({ spec, schema, limits: { rows: 100_000, bytes: budget.batch } })
+  const read = planRead({ spec, schema, limits: { rows: CHUNK.defaultChunkSize, bytes: budget.batch } })
   return { source, budget, plan: { reads: [read], loads: [] } }
 }

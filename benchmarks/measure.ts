@@ -65,10 +65,12 @@ export function table(head: string[], rows: (string | number)[][]): string {
 /** Clean-ups of the servers a benchmark starts: the last registered is the first run. */
 export function cleanUps() {
   const cleans: (() => Promise<void>)[] = []
+  const run = async () => {
+    for (const clean of cleans.splice(0)) await clean()
+  }
   return {
     after: (clean: () => Promise<void>) => void cleans.unshift(clean),
-    async run() {
-      for (const clean of cleans) await clean()
-    },
+    run,
+    [Symbol.asyncDispose]: run,
   }
 }

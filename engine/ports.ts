@@ -87,10 +87,16 @@ export interface Snapshot {
   note?: string
   /** Names the lane's module and carries what it needs to join: plain data. */
   ticket: Ticket
+  /** Whether a lane can still join after {@link joined}: in place of one that was lost. */
+  rejoinable: boolean
   /** Called once every lane has joined: the moment to release locks. */
   joined(): Promise<void>
-  /** Cuts a read into chunks that together hold every row exactly once. */
-  chunks(read: Read): Promise<Chunk[]>
+  /** A few ranges, in the table's order, that together hold every row exactly once. */
+  ranges(read: Read): Promise<Range[]>
+  /** Two ranges, in order, that together hold what a range that nobody is reading holds; undefined: it cannot be cut. */
+  split(read: Read, range: Range): Promise<[Range, Range] | undefined>
+  /** Fails with a retryable code where the view was lost, so that what lanes read of it may not be one view. */
+  check(): Promise<void>
   close(): Promise<void>
 }
 
@@ -101,11 +107,11 @@ export interface Ticket {
   payload: unknown
 }
 
-/** A part of a read that one lane reads at a time. */
-export interface Chunk {
-  /** For people: `member_id [1, 250001)`. */
+/** A part of a read that has not been read yet. Plain data. */
+export interface Range {
+  /** For people: `member_id (1, 250000]`. */
   label: string
-  /** Estimated rows, for progress. */
+  /** Estimated rows; undefined where nothing is known. */
   rows?: number
   /** The connector's own description of it. */
   payload: unknown
@@ -118,7 +124,11 @@ export interface LaneModule {
 
 /** One connection in one worker thread, reading chunk after chunk in the snapshot. */
 export interface Lane {
-  read(read: Read, chunk: Chunk, sink: Sink): Promise<void>
+  /**
+   * Reads one chunk: about `limit` rows from the range's start on, in order. Gives what is left of the range;
+   * undefined where nothing is. A range that cannot be left halfway is read to its end whatever the limit.
+   */
+  read(read: Read, range: Range, limit: number, sink: Sink): Promise<Range | undefined>
   close(): Promise<void>
 }
 

@@ -164,7 +164,7 @@ export class BatchBuilder {
 
   /**
    * Applies the policy of a column to a value that its type cannot hold: NULL, NULL and quarantine, or an error.
-   * `text` columns are staged as text from the start, so no value of theirs comes here.
+   * `text` columns are staged as text from the start: of theirs only what no text can hold comes here, and is an error.
    */
   inexact(column: ColumnBuilder, value: string, reason: string): void {
     const { name, policy, native } = column.column
@@ -173,7 +173,7 @@ export class BatchBuilder {
         'VALUE_INEXACT',
         `${this.where}.${name}: ${JSON.stringify(value)} ${reason} (${native})`,
         {
-          hint: `Set columns.${name} of this extract to null, quarantine or text.`,
+          hint: `Set columns.${name} of this extract to ${policy === 'text' ? 'null or quarantine' : 'null, quarantine or text'}.`,
         },
       )
     column.setNull(this.rows)

@@ -1,8 +1,12 @@
 import type { LaneHandle } from '../pool/pool.ts'
-import type { Chunk, Part, Snapshot } from '../ports.ts'
+import type { Part, Range, Snapshot } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { pathsOf } from '../staging/store.ts'
+import { ChunkSize } from './chunkSize.ts'
+import { Crew } from './crew.ts'
+import { allSettled, drive } from './drive.ts'
 import type { Plan, PlannedRead } from './plan.ts'
+import { Share } from './share.ts'
 import { once, runFolder, type World } from './world.ts'
 
 /** What one extract left in staging. */
@@ -32,57 +36,73 @@ export async function extract(world: World, plan: Plan): Promise<Extracted[]> {
 }
 
 async function readGroup(world: World, connection: string, reads: PlannedRead[]): Promise<Extracted[]> {
+  const { workers, observer, root } = world
   const snapshot = await world.sources.get(connection)!.open(world.spec.resources.threads, world.signal)
-  let lanes: LaneHandle[] = []
+  let crew: Crew<LaneHandle> | undefined
   try {
-    const opening = Array.from({ length: snapshot.lanes }, () =>
-      world.workers.lane(snapshot.ticket, world.root),
-    )
-    lanes = await Promise.all(opening)
-    await snapshot.joined()
+    const openLane = () => workers.lane(snapshot.ticket, root)
+    crew = await Crew.open(connection, snapshot, openLane, text => observer.note(text))
     const results: Extracted[] = []
-    for (const read of reads) results.push(await readTable(world, snapshot, lanes, read))
+    for (const read of reads) results.push(await readTable(world, snapshot, crew, read))
     return results
   } finally {
-    await Promise.all(lanes.map(lane => lane.close()))
+    await crew?.close()
     await snapshot.close()
   }
 }
 
-async function readTable(world: World, snapshot: Snapshot, lanes: LaneHandle[], read: PlannedRead) {
+async function readTable(world: World, snapshot: Snapshot, crew: Crew<LaneHandle>, read: PlannedRead) {
+  const { observer } = world
   const task = `extract.${read.extract}`
-  const chunks = await snapshot.chunks(read)
-  world.observer.started(task, read.since ? undefined : read.rows)
-  const parts: Part[][] = []
-  const queue = chunks.map((chunk, index) => ({ chunk, index }))
-  const drain = async (lane: LaneHandle): Promise<void> => {
-    for (let item = queue.shift(); item; item = queue.shift()) {
-      world.signal.throwIfAborted()
-      parts[item.index] = await lane.read(request(world, read, item.chunk, item.index), rows =>
-        world.observer.advanced(task, rows),
-      )
+  const ranges = await snapshot.ranges(read)
+  observer.started(task, read.since ? undefined : read.rows)
+  const { defaultChunkSize: least, maxChunkSize: most } = world.spec.chunking
+  const bytesPerRow = read.rows && read.bytes ? read.bytes / read.rows : undefined
+  const size = new ChunkSize({ least, most, batch: read.limits.bytes, bytesPerRow })
+  // Below half a chunk, a split saves less time than it takes.
+  const share = new Share<Part[]>(ranges, least / 2)
+  let chunks = 0
+  const readChunk = async (lane: LaneHandle, range: Range) => {
+    const limit = size.next(share.remaining + (range.rows ?? 0), crew.lanes.size)
+    let seen = 0
+    const progress = (rows: number) => {
+      seen += rows
+      observer.advanced(task, rows)
+    }
+    try {
+      // Every attempt has a number of its own, so that nothing a failed one left can be taken for another's.
+      const { parts, rest } = await lane.read(request(world, read, range, limit, chunks++), progress)
+      size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))
+      return { result: parts, rest }
+    } catch (error) {
+      observer.advanced(task, -seen)
+      throw error
     }
   }
-  await allSettled(lanes.map(drain))
-  const all = parts.flat()
-  const rows = all.reduce((sum, part) => sum + part.rows, 0)
-  world.observer.finished(task, read.since ? `since ${read.since.value}` : 'whole table')
+  const work = { split: (range: Range) => snapshot.split(read, range), read: readChunk }
+  await drive(share, crew, work, world.signal)
+  await snapshot.check()
+  const parts = share.results.flat()
+  observer.finished(task, read.since ? `since ${read.since.value}` : 'whole table')
   return {
     extract: read.extract,
-    parts: all,
-    rows,
-    watermark: await watermark(world, read, all),
+    parts,
+    rows: sum(parts, 'rows'),
+    watermark: await watermark(world, read, parts),
     note: snapshot.note,
   }
 }
 
-function request(world: World, read: PlannedRead, chunk: Chunk, index: number) {
-  const stem = `part-${String(index).padStart(5, '0')}`
+const sum = (parts: Part[], what: 'rows' | 'bytes') => parts.reduce((total, part) => total + part[what], 0)
+
+function request(world: World, read: PlannedRead, range: Range, limit: number, number: number) {
+  const stem = `part-${String(number).padStart(5, '0')}`
   // What the plan knows beyond a Read stays here: an image lists every part of many nights.
   const { extract, where, columns, key, since, options, limits } = read
   return {
     read: { extract, where, columns, key, since, options, limits },
-    chunk,
+    range,
+    limit,
     folder: `${runFolder(world)}/raw/${extract}`,
     stem,
   }
@@ -99,10 +119,4 @@ async function watermark(world: World, read: PlannedRead, parts: Part[]): Promis
     `SELECT greatest(max(${column})${earlier})::VARCHAR AS high FROM read_parquet([${paths}])`,
   )
   return row!.high === null ? null : String(row!.high)
-}
-
-// The first failure stops the rest at their next step, but is thrown only when none of them is running any more.
-async function allSettled(running: Promise<void>[]): Promise<void> {
-  const outcomes = await Promise.allSettled(running)
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }

@@ -23,8 +23,9 @@ export interface PlannedRead extends Read {
   absent: Column[]
   /** True where its columns changed: a row's values may be others than the last run's though it is no newer. */
   drifted: boolean
-  /** Estimated rows of the whole table. */
+  /** Estimated rows and bytes of the whole table. */
   rows?: number
+  bytes?: number
   /** Why it reads what it reads, what changed in its columns, and which types are not exact: for people. */
   notes: string[]
 }
@@ -102,6 +103,7 @@ export function planRead({ spec, schema, last, known, limits }: ReadFacts): Plan
     options: spec.options,
     limits,
     rows: schema.rows,
+    bytes: schema.bytes,
     notes,
   }
   if (!spec.incremental) return read

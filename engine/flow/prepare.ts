@@ -1,3 +1,4 @@
+import { EngineError } from '../errors.ts'
 import type { SyncPoint, TableSchema } from '../ports.ts'
 import { extractsOf, orderModels } from '../sql/graph.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
@@ -22,6 +23,7 @@ export function prepare(world: World): Promise<Prepared> {
     const points = new Map<string, SyncPoint[]>()
     for (const [name, target] of world.targets) points.set(name, await target.syncPoints(spec.job, signal))
     const reads: PlannedRead[] = []
+    const refused: EngineError[] = []
     for (const extract of spec.extracts) {
       const schema: TableSchema = await world.sources.get(extract.from)!.describe(extract, signal)
       const point = agreed([...points.values()], extract.name)
@@ -36,12 +38,24 @@ export function prepare(world: World): Promise<Prepared> {
         : undefined
       const limits = { rows: spec.chunking.defaultChunkSize, bytes: world.budget.batch }
       const last = point && { point, image: known && image }
-      const read = planRead({ spec: extract, schema, last, known, limits })
+      let read: PlannedRead
+      try {
+        read = planRead({ spec: extract, schema, last, known, limits })
+      } catch (error) {
+        // Whoever is woken by one table wants to know of all of them.
+        if (!(error instanceof EngineError) || error.code !== 'SCHEMA_DRIFT') throw error
+        refused.push(error)
+        continue
+      }
       if (run && !known)
         read.notes.push("its columns are compared with none: the last load's are no longer staged")
       for (const note of read.notes) world.observer.note(`${read.where}: ${note}`)
       reads.push(read)
     }
+    if (refused.length > 0)
+      throw new EngineError('SCHEMA_DRIFT', refused.map(({ message }) => message).join('\n'), {
+        hint: refused.map(({ hint }) => hint).join('\n'),
+      })
     const lastRun = [...points].flatMap(([name, [first]]): [string, string][] =>
       first ? [[name, first.run]] : [],
     )

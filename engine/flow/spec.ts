@@ -20,6 +20,6 @@ export interface FlowSpec {
   /** `memory` in bytes, for the whole process. */
   resources: { memory: number; threads: number }
   parallelism: { maxParallelExtracts: number }
-  /** Rows of one chunk. */
-  chunking: { defaultChunkSize: number }
+  /** Rows of one chunk, at the least and at the most: how many it is in between depends on how long the rows are. */
+  chunking: { defaultChunkSize: number; maxChunkSize: number }
 }

@@ -7,6 +7,7 @@ import type { FlowSpec } from './spec.ts'
 /** Where progress goes. Task names: `extract.members`, `model.members_clean`, `load.dim_members`. */
 export interface Observer {
   started(task: string, rows?: number): void
+  /** `rows` more; fewer where it is negative: they are lost and will be read again. */
   advanced(task: string, rows: number): void
   finished(task: string, note: string): void
   note(text: string): void

@@ -1,26 +1,36 @@
-import { statSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorData } from '../errors.ts'
 import { errorData } from '../errors.ts'
-import type { Chunk, Lane, LaneModule, Part, Read, Sink, Ticket } from '../ports.ts'
+import type { Lane, LaneModule, Part, Range, Read, Sink, Ticket } from '../ports.ts'
 import { encodeParquet } from '../staging/encode.ts'
 import { rowsOf } from '../staging/parquet.ts'
 import { place, placeBytes } from '../staging/store.ts'
 
-/** What a lane is asked: read one chunk into `folder` (below the staging root); parts are named after `stem`. */
+/**
+ * What a lane is asked: read a chunk of about `limit` rows from the start of `range` into `folder` (below the staging
+ * root); parts are named after `stem`.
+ */
 export interface ChunkRequest {
   read: Read
-  chunk: Chunk
+  range: Range
+  limit: number
   folder: string
   stem: string
+}
+
+/** What came of a chunk: its parts, all on disk, and what is left of its range. */
+export interface ChunkResult {
+  parts: Part[]
+  rest: Range | undefined
 }
 
 /** What a lane answers. */
 export type LaneMessage =
   | { kind: 'joined' }
   | { kind: 'rows'; rows: number }
-  | { kind: 'parts'; parts: Part[] }
+  | ({ kind: 'read' } & ChunkResult)
   | { kind: 'failed'; error: ErrorData }
 
 export interface LaneInput {
@@ -44,9 +54,12 @@ export default async function laneWorker({ port, ticket, root }: LaneInput): Pro
   }
   port.on('message', (request: ChunkRequest) => {
     const sink = new PartSink(root, request, rows => say({ kind: 'rows', rows }))
-    lane.read(request.read, request.chunk, sink).then(
-      () => say({ kind: 'parts', parts: sink.parts }),
-      error => say({ kind: 'failed', error: errorData(error) }),
+    lane.read(request.read, request.range, request.limit, sink).then(
+      rest => say({ kind: 'read', parts: sink.parts, rest }),
+      error => {
+        sink.discard()
+        say({ kind: 'failed', error: errorData(error) })
+      },
     )
   })
   say({ kind: 'joined' })
@@ -82,6 +95,11 @@ class PartSink implements Sink {
     const rows = await rowsOf(path)
     this.parts.push({ file, rows, bytes: statSync(path).size })
     this.progress(rows)
+  }
+
+  /** Removes what a failed read wrote: no manifest will list it. */
+  discard(): void {
+    for (const part of this.parts) rmSync(join(this.root, part.file), { force: true })
   }
 
   private next(): string {

@@ -1,10 +1,10 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { EngineError, errorData, errorFrom } from '../errors.ts'
-import type { Offload, Part, Ticket } from '../ports.ts'
+import type { Offload, Ticket } from '../ports.ts'
 import type { CallInput, CallResult } from './callWorker.ts'
 import { moduleBeside } from './entry.ts'
-import type { ChunkRequest, LaneInput, LaneMessage } from './laneWorker.ts'
+import type { ChunkRequest, ChunkResult, LaneInput, LaneMessage } from './laneWorker.ts'
 
 /** The worker threads of a run: lanes that read sources, and calls that encode loads. */
 export class Workers {
@@ -38,8 +38,14 @@ export class Workers {
       transferList: [port2] as never,
     })
     const lane = new LaneHandle(port1, ended)
-    await lane.joined
-    return lane
+    try {
+      await lane.joined
+      return lane
+    } catch (error) {
+      // Its thread waits for this, and another lane may need the thread.
+      await lane.close()
+      throw error
+    }
   }
 
   async close(): Promise<void> {
@@ -52,7 +58,13 @@ export class LaneHandle {
   readonly joined: Promise<void>
   private readonly port: MessagePort
   private readonly ended: Promise<unknown>
-  private settle: { resolve(parts: Part[]): void; reject(error: Error): void; progress(rows: number): void }
+  private settle: {
+    resolve(result?: ChunkResult): void
+    reject(error: Error): void
+    progress(rows: number): void
+  }
+  /** Why the thread is no more. */
+  private death: Error | undefined
 
   constructor(port: MessagePort, ended: Promise<unknown>) {
     this.port = port
@@ -63,21 +75,26 @@ export class LaneHandle {
     port.on('message', (message: LaneMessage) => {
       if (message.kind === 'rows') this.settle.progress(message.rows)
       else if (message.kind === 'failed') this.settle.reject(errorFrom(message.error))
-      else this.settle.resolve(message.kind === 'parts' ? message.parts : [])
+      else if (message.kind === 'joined') this.settle.resolve()
+      else this.settle.resolve({ parts: message.parts, rest: message.rest })
     })
-    ended.catch(error =>
-      this.settle.reject(
-        new EngineError('RESOURCE_EXHAUSTED', `a worker thread ended: ${errorData(error).message}`, {
+    ended.catch(error => {
+      this.death = new EngineError(
+        'RESOURCE_EXHAUSTED',
+        `a worker thread ended: ${errorData(error).message}`,
+        {
           cause: error,
-        }),
-      ),
-    )
+        },
+      )
+      this.settle.reject(this.death)
+    })
   }
 
-  /** Reads one chunk; resolves with its parts, all on disk. */
-  read(request: ChunkRequest, progress: (rows: number) => void): Promise<Part[]> {
-    const { promise, resolve, reject } = Promise.withResolvers<Part[]>()
-    this.settle = { resolve, reject, progress }
+  /** Reads one chunk. */
+  read(request: ChunkRequest, progress: (rows: number) => void): Promise<ChunkResult> {
+    if (this.death) return Promise.reject(this.death)
+    const { promise, resolve, reject } = Promise.withResolvers<ChunkResult>()
+    this.settle = { resolve: result => resolve(result!), reject, progress }
     this.port.postMessage(request)
     return promise
   }

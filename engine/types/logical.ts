@@ -29,8 +29,10 @@ export interface Column {
   native: string
   /** Why some values of the native type cannot be held exactly; absent where every value fits. */
   inexact?: string
-  /** What to do with such a value. Default `fail`. */
+  /** What to do with such a value. Default `fail`; a source may set another, which the extract's own overrides. */
   policy?: InexactPolicy
+  /** How the source's lanes get its bytes, in the connector's own word: the engine carries it and never reads it. */
+  wire?: string
 }
 
 /** The column of a name: written alike, or else differing in case only, as SQL compares names. */

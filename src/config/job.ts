@@ -67,7 +67,7 @@ export interface JobSpec {
   resources: { memory: number; threads: number }
   parallelism: { maxParallelExtracts: number }
   /** Rows. */
-  chunking: { defaultChunkSize: number }
+  chunking: { defaultChunkSize: number; maxChunkSize: number }
   /** SHA-256 (hex) over job.yaml's text and every SQL file: it changes when any of them does. */
   hash: string
 }

@@ -50,7 +50,7 @@ export async function loadJob(
 }
 
 function settings(yaml: JobYaml) {
-  const { schedule, sla, resources } = yaml
+  const { schedule, sla, resources, chunking } = yaml
   return {
     job: yaml.job,
     ...(schedule && {
@@ -72,6 +72,9 @@ function settings(yaml: JobYaml) {
     quality: { maxErrorRate: yaml.quality.max_error_rate },
     resources: { memory: resources.memory, threads: resources.threads },
     parallelism: { maxParallelExtracts: yaml.parallelism.max_parallel_extracts ?? resources.threads },
-    chunking: { defaultChunkSize: yaml.chunking.default_chunk_size },
+    chunking: {
+      defaultChunkSize: chunking.default_chunk_size,
+      maxChunkSize: chunking.max_chunk_size ?? chunking.default_chunk_size * 10,
+    },
   }
 }

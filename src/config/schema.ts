@@ -140,7 +140,14 @@ export const jobSchema = z.strictObject({
     .strictObject({ memory: bytes.default(1e9), threads: count.default(() => availableParallelism()) })
     .prefault({}),
   parallelism: z.strictObject({ max_parallel_extracts: count.optional() }).prefault({}),
-  chunking: z.strictObject({ default_chunk_size: count.default(50_000) }).prefault({}),
+  chunking: z
+    .strictObject({ default_chunk_size: count.default(50_000), max_chunk_size: count.optional() })
+    .refine(
+      ({ default_chunk_size, max_chunk_size }) =>
+        (max_chunk_size ?? default_chunk_size) >= default_chunk_size,
+      { path: ['max_chunk_size'], message: 'expected at least default_chunk_size' },
+    )
+    .prefault({}),
 })
 
 export type JobYaml = z.output<typeof jobSchema>

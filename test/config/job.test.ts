@@ -125,7 +125,7 @@ test('a whole job', async () => {
   assert.deepEqual(spec.sla, { maxDuration: 6 * 3600e3, minQualityScore: 0.95 })
   assert.deepEqual(spec.resources, { memory: 512e6, threads: 3 })
   assert.deepEqual(spec.parallelism, { maxParallelExtracts: 3 })
-  assert.deepEqual(spec.chunking, { defaultChunkSize: 50_000 })
+  assert.deepEqual(spec.chunking, { defaultChunkSize: 50_000, maxChunkSize: 500_000 })
   assert.deepEqual(spec.quality, { maxErrorRate: 0.05 })
   assert.deepEqual(spec.pools, { members: 'legacy_pool' })
   assert.deepEqual(spec.models, [{ name: 'enriched', file: 'enriched.sql', sql: 'select 1' }])
@@ -195,6 +195,11 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
       'job.yaml:5:50: extract.n.drift.widened: expected evolve, fail; found "ignore"',
       'job.yaml:6:39: extract.o.drift: expected fail or a mapping; found "ignore"',
     ],
+  ],
+  [
+    'a largest chunk below the smallest',
+    `${HEAD}chunking: { default_chunk_size: 500, max_chunk_size: 400 }\n`,
+    ['job.yaml:3:54: chunking.max_chunk_size: expected at least default_chunk_size; found 400'],
   ],
   [
     'an unknown connection',

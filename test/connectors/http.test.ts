@@ -50,14 +50,14 @@ async function read(handler: Handler, { schema, extract, config, policies = {}, 
       limits: { rows: 2, bytes: 1e6 },
       ...(since && { since: { column: 'updated_at', value: since } }),
     }
-    const [chunk, ...more] = await snapshot.chunks(plan)
+    const [range, ...more] = await snapshot.ranges(plan)
     assert.equal(more.length, 0)
     const lane = await ((await import(snapshot.ticket.module)) as LaneModule).openLane(
       snapshot.ticket.payload,
     )
     const rows: string[][] = []
     const sink: Sink = { write: batch => rows.push(...texts(batch)), file: async () => assert.fail() }
-    await lane.read(plan, chunk!, sink)
+    assert.equal(await lane.read(plan, range!, 1, sink), undefined)
     await lane.close()
     return rows
   } finally {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { Workers } from '../../engine/pool/pool.ts'
-import type { ExtractSpec, Read, Target } from '../../engine/ports.ts'
+import type { ExtractSpec, Range, Read, Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { createLog } from '../../src/cli/log.ts'
 import { lake } from '../../src/connectors/lake/index.ts'
@@ -64,10 +64,17 @@ async function extracted(source: LakeSource, options: object = {}, since?: Read[
   mkdirSync(staging)
   const lane = await workers.lane(snapshot.ticket, staging)
   const files: string[] = []
-  for (const [index, chunk] of (await snapshot.chunks(read)).entries()) {
-    const parts = await lane.read({ read, chunk, folder: 'raw', stem: `part-${index}` }, () => {})
-    files.push(...parts.map(({ file }) => join(staging, file)))
-  }
+  // Ranges cut in two, and read file by file.
+  const ranges = (await snapshot.ranges(read)).map(
+    async range => (await snapshot.split(read, range)) ?? [range],
+  )
+  for (const [index, start] of (await Promise.all(ranges)).flat().entries())
+    for (let range: Range | undefined = start, step = 0; range; step++) {
+      const request = { read, range, limit: 1, folder: 'raw', stem: `part-${index}-${step}` }
+      const { parts, rest } = await lane.read(request, () => {})
+      files.push(...parts.map(({ file }) => join(staging, file)))
+      range = rest
+    }
   await lane.close()
   if (files.length === 0) return []
   const list = files.map(quote).join(', ')
@@ -155,8 +162,8 @@ describe('an extract of a lake', () => {
     }
     const snapshot = await source.open(1)
     await load('L2', 'SELECT 2 AS id, 2::INTEGER AS x')
-    assert.equal((await snapshot.chunks(read))[0]!.rows, 1)
-    await assert.rejects((await source.open(1)).chunks(read), {
+    assert.equal((await snapshot.ranges(read))[0]!.rows, 1)
+    await assert.rejects((await source.open(1)).ranges(read), {
       code: 'SCHEMA_DRIFT',
       message: /lake\.t\.x: is INTEGER/,
     })

@@ -1,7 +1,7 @@
 import { setImmediate as tick } from 'node:timers/promises'
 import { BatchBuilder } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { Lane, Read, Sink } from '../../../engine/ports.ts'
+import type { Lane, Range, Read, Sink } from '../../../engine/ports.ts'
 import { type Access, Api } from './api.ts'
 import { RecordDecoder } from './decode.ts'
 import { nextCursor, parsePage, recordsOf } from './page.ts'
@@ -11,13 +11,18 @@ export async function openLane(payload: unknown): Promise<Lane> {
   const access = payload as Access
   const closing = new AbortController()
   return {
-    read: (read, _chunk, sink) => readPages(access, read, sink, closing.signal),
+    read: (read, _range, _limit, sink) => readPages(access, read, sink, closing.signal),
     close: async () => closing.abort(),
   }
 }
 
 /** Reads page after page; the next one is under way while one is decoded, never more. */
-async function readPages(access: Access, read: Read, sink: Sink, signal: AbortSignal): Promise<void> {
+async function readPages(
+  access: Access,
+  read: Read,
+  sink: Sink,
+  signal: AbortSignal,
+): Promise<Range | undefined> {
   const options = read.options as HttpExtract
   const api = new Api(access)
   const failing = new AbortController()
@@ -55,6 +60,7 @@ async function readPages(access: Access, read: Read, sink: Sink, signal: AbortSi
       }
     }
     if (builder.rows > 0) flush(builder, sink)
+    return undefined
   } finally {
     failing.abort()
   }

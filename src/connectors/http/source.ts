@@ -49,10 +49,14 @@ export class HttpSource implements Source {
       lanes: 1,
       note: 'an API has no snapshot: pages are read one after another',
       ticket: { module: new URL('./lane.ts', import.meta.url).href, payload: this.access },
+      // Pages are asked for again one by one; what fails then would fail a new lane too.
+      rejoinable: false,
       joined: async () => {},
-      chunks: async read => [
+      ranges: async read => [
         { label: (read.options as HttpExtract).path.replace(/\?.*/, ''), payload: null },
       ],
+      split: async () => undefined,
+      check: async () => {},
       close: async () => {},
     }
   }

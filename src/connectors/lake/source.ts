@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import type { Chunk, ExtractSpec, Read, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
+import type { ExtractSpec, Range, Read, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
 import { columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { didYouMean } from '../../config/nearest.ts'
 import { type Commit, columnsOf, type DataFile, Log, type Manifest } from './log.ts'
@@ -17,15 +17,15 @@ export interface LakeExtract {
   as_of?: string
 }
 
-/** Files that a lane reads at once. */
-export interface LakeChunk {
+/** Files that are read one after the other; each whole. */
+export interface LakeRange {
   table: string
   columns: { name: string; type: string }[]
   files: DataFile[]
 }
 
-/** Bytes of Parquet that one chunk should have. */
-const CHUNK_BYTES = 32 * 1024 * 1024
+/** What is left of a range travels with every chunk. */
+const FILES_PER_RANGE = 64
 
 /** A lake as source. */
 export class LakeSource implements Source {
@@ -61,8 +61,12 @@ export class LakeSource implements Source {
         module: moduleBeside(import.meta.url, 'lane'),
         payload: { name: this.name, root: this.root },
       },
+      // Files are never changed.
+      rejoinable: true,
       joined: async () => {},
-      chunks: async read => chunksOf(read, await this.manifest(read.options as LakeExtract, newest)),
+      ranges: async read => rangesOf(read, await this.manifest(read.options as LakeExtract, newest)),
+      split: async (_read, range) => split(range.payload as LakeRange),
+      check: async () => {},
       close: async () => {},
     }
   }
@@ -113,7 +117,7 @@ export class LakeSource implements Source {
   }
 }
 
-function chunksOf(read: Read, manifest: Manifest): Chunk[] {
+function rangesOf(read: Read, manifest: Manifest): Range[] {
   const columns = columnsOf(manifest)
   for (const { name, type, policy } of read.columns) {
     if (name === REJECTED || policy === 'text') continue
@@ -125,19 +129,28 @@ function chunksOf(read: Read, manifest: Manifest): Chunk[] {
         { hint: 'Another load changed the table meanwhile: run it again.' },
       )
   }
-  const groups: DataFile[][] = []
-  let bytes = Infinity
-  for (const file of manifest.files) {
-    if (bytes + file.bytes > CHUNK_BYTES) {
-      groups.push([])
-      bytes = 0
-    }
-    groups.at(-1)!.push(file)
-    bytes += file.bytes
-  }
-  return groups.map((files, index) => {
-    const payload: LakeChunk = { table: manifest.table, columns: manifest.columns, files }
-    const rows = files.reduce((sum, file) => sum + file.rows, 0)
-    return { label: `${manifest.table} files ${index + 1} of ${groups.length}`, rows, payload }
-  })
+  const { table, columns: typed, files } = manifest
+  return Array.from({ length: Math.ceil(files.length / FILES_PER_RANGE) }, (_, index) =>
+    rangeOf({
+      table,
+      columns: typed,
+      files: files.slice(index * FILES_PER_RANGE, (index + 1) * FILES_PER_RANGE),
+    }),
+  )
+}
+
+function split(range: LakeRange): [Range, Range] | undefined {
+  const half = range.files.length >> 1
+  if (half === 0) return undefined
+  return [
+    rangeOf({ ...range, files: range.files.slice(0, half) }),
+    rangeOf({ ...range, files: range.files.slice(half) }),
+  ]
+}
+
+/** Some files of a table as a range. */
+export function rangeOf(payload: LakeRange): Range {
+  const { table, files } = payload
+  const rows = files.reduce((sum, file) => sum + file.rows, 0)
+  return { label: `${table} ${files[0]!.path} and ${files.length - 1} more`, rows, payload }
 }

@@ -1,11 +1,11 @@
 import { REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { Chunk, Lane, Read, Sink } from '../../../engine/ports.ts'
+import type { Lane, Range, Read, Sink } from '../../../engine/ports.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, typeName } from '../../../engine/types/logical.ts'
 import { fieldSql } from './check.ts'
 import { type CsvFile, csvFile } from './csv.ts'
-import type { FileChunk, LocalExtract } from './source.ts'
+import type { FileRange, LocalExtract } from './source.ts'
 
 /** DuckDB's CSV reader and Parquet writer with one thread; the reader alone takes some buffers of 32 MiB. */
 const MEMORY = 256 * 1024 * 1024
@@ -14,18 +14,24 @@ export async function openLane(payload: unknown): Promise<Lane> {
   const { name } = payload as { name: string }
   const duck = await Duck.open({ threads: 1, memory: MEMORY })
   return {
-    read: (read, chunk, sink) => readFile(duck, name, read, chunk, sink),
+    read: (read, range, _limit, sink) => readFile(duck, name, read, range, sink),
     close: async () => duck.close(),
   }
 }
 
-async function readFile(duck: Duck, name: string, read: Read, chunk: Chunk, sink: Sink): Promise<void> {
-  const file = chunk.payload as FileChunk
+async function readFile(
+  duck: Duck,
+  name: string,
+  read: Read,
+  range: Range,
+  sink: Sink,
+): Promise<Range | undefined> {
+  const file = range.payload as FileRange
   const where = `${name} ${file.name}`
   const columns = read.columns.filter(column => column.name !== REJECTED)
   const csv = await csvFile(where, file.path, columns, read.options as LocalExtract)
   // An empty file has not even a header.
-  if (!csv) return
+  if (!csv) return undefined
   const select = `SELECT ${read.columns.map(column => output(column, columns)).join(', ')} FROM ${csv.sql}`
   try {
     await sink.file(path =>
@@ -34,6 +40,7 @@ async function readFile(duck: Duck, name: string, read: Read, chunk: Chunk, sink
   } catch (error) {
     throw await explained(duck, where, columns, csv, error)
   }
+  return undefined
 }
 
 const isStrict = ({ policy }: Column) => policy !== 'null' && policy !== 'quarantine'

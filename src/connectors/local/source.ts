@@ -3,7 +3,7 @@ import { access, glob, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EngineError } from '../../../engine/errors.ts'
-import type { Chunk, ExtractSpec, Read, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
+import type { ExtractSpec, Range, Read, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
 import { declaredTable } from '../declared.ts'
 
 /** An extract's keys as `index.ts` parsed them. */
@@ -16,7 +16,7 @@ export interface LocalExtract {
 }
 
 /** One file. */
-export interface FileChunk {
+export interface FileRange {
   /** Below the folder, for messages. */
   name: string
   path: string
@@ -64,18 +64,21 @@ export class LocalSource implements Source {
     return {
       lanes,
       ticket: { module: new URL('./lane.ts', import.meta.url).href, payload: { name: this.name } },
+      rejoinable: false,
       joined: async () => {},
-      chunks: read => this.files(read),
+      ranges: read => this.files(read),
+      split: async () => undefined,
+      check: async () => {},
       close: async () => {},
     }
   }
 
   async close(): Promise<void> {}
 
-  private async files(read: Read): Promise<Chunk[]> {
+  private async files(read: Read): Promise<Range[]> {
     const { files } = read.options as LocalExtract
     const root = await realpath(this.folder)
-    const found: FileChunk[] = []
+    const found: FileRange[] = []
     for await (const name of glob(files, { cwd: root })) {
       const path = await realpath(join(root, name))
       const below = relative(root, path)

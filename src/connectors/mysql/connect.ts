@@ -1,5 +1,6 @@
 import { type Connection, createConnection, type QueryError, type RowDataPacket } from 'mysql2'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+import { connectionOptions } from './url.ts'
 
 /** What it takes to connect: plain data, so that a lane in another thread can. Never logged. */
 export interface Access {
@@ -15,20 +16,43 @@ export interface Session {
 }
 
 const BY_ERRNO: Record<number, ErrorCode> = {
+  // Connections, connections of a user, limits of an account, prepared statements; memory; disk.
   1040: 'RESOURCE_EXHAUSTED',
+  1203: 'RESOURCE_EXHAUSTED',
+  1226: 'RESOURCE_EXHAUSTED',
+  1461: 'RESOURCE_EXHAUSTED',
+  1021: 'RESOURCE_EXHAUSTED',
+  1037: 'RESOURCE_EXHAUSTED',
+  1038: 'RESOURCE_EXHAUSTED',
+  1041: 'RESOURCE_EXHAUSTED',
   1044: 'AUTH_FAILED',
   1045: 'AUTH_FAILED',
   1698: 'AUTH_FAILED',
+  1129: 'AUTH_FAILED',
+  1130: 'AUTH_FAILED',
+  1251: 'AUTH_FAILED',
+  1820: 'AUTH_FAILED',
+  1862: 'AUTH_FAILED',
+  3118: 'AUTH_FAILED',
+  4151: 'AUTH_FAILED',
   1049: 'DATABASE_MISSING',
   1142: 'PERMISSION_DENIED',
   1143: 'PERMISSION_DENIED',
   1227: 'PERMISSION_DENIED',
+  1345: 'PERMISSION_DENIED',
   1146: 'TABLE_MISSING',
   1054: 'COLUMN_MISSING',
   1969: 'TIMEOUT',
   3024: 'TIMEOUT',
   1205: 'DEADLOCK',
   1213: 'DEADLOCK',
+  // The table was altered or made after the snapshot: "please retry transaction", and a new one sees it.
+  1412: 'DEADLOCK',
+  1153: 'CONFIG_INVALID',
+  1053: 'CONNECTION_LOST',
+  1159: 'CONNECTION_LOST',
+  1161: 'CONNECTION_LOST',
+  1317: 'CONNECTION_LOST',
   1927: 'CONNECTION_LOST',
   2013: 'CONNECTION_LOST',
 }
@@ -40,10 +64,22 @@ const BY_CODE: Record<string, ErrorCode> = {
   EHOSTUNREACH: 'CONNECTION_FAILED',
   ENETUNREACH: 'CONNECTION_FAILED',
   ETIMEDOUT: 'TIMEOUT',
+  HANDSHAKE_NO_SSL_SUPPORT: 'CONFIG_INVALID',
+  HANDSHAKE_SSL_ERROR: 'AUTH_FAILED',
   PROTOCOL_SEQUENCE_TIMEOUT: 'TIMEOUT',
   PROTOCOL_CONNECTION_LOST: 'CONNECTION_LOST',
   ECONNRESET: 'CONNECTION_LOST',
   EPIPE: 'CONNECTION_LOST',
+}
+
+const HINTS_BY_ERRNO: Record<number, string> = {
+  1040: "All of the server's max_connections are taken: lower parallelism.max_parallel_extracts or raise the limit.",
+  1203: "All of the user's connections are taken: lower parallelism.max_parallel_extracts or raise max_user_connections.",
+  1226: 'The account reached a limit of its own (see SHOW GRANTS): raise it or wait for the next hour.',
+  1153: 'Raise max_allowed_packet on the server.',
+  1412: 'The table was altered, truncated or created since the snapshot was taken. A new attempt sees it.',
+  1969: "The server's max_statement_time ended the query: raise it for this user.",
+  3024: "The server's max_execution_time ended the query: raise it for this user.",
 }
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
@@ -59,12 +95,23 @@ export function engineError(name: string, thrown: unknown): EngineError {
   const error = thrown as Partial<QueryError> & { errors?: unknown[] }
   // A host with several addresses fails with all of their errors at once.
   const inner = error.message ? error : ((error.errors?.[0] ?? error) as Partial<QueryError>)
+  // The driver overwrites the code of whatever ends the handshake; a lost socket still tells its address.
+  const dropped = inner.code === 'HANDSHAKE_SSL_ERROR' && ('syscall' in inner || 'localAddress' in inner)
   const code =
+    (dropped ? 'CONNECTION_LOST' : undefined) ??
     (inner.errno !== undefined ? BY_ERRNO[inner.errno] : undefined) ??
     (inner.code !== undefined ? BY_CODE[inner.code] : undefined) ??
     (inner.fatal || /closed state/.test(inner.message ?? '') ? 'CONNECTION_LOST' : 'SQL_FAILED')
   const message = `${name}: ${inner.message || inner.code || String(thrown)}`
-  return new EngineError(code, message, { cause: thrown, hint: HINTS[code] })
+  return new EngineError(code, message, { cause: thrown, hint: hintOf(inner, code) })
+}
+
+function hintOf({ errno, code: native }: Partial<QueryError>, code: ErrorCode): string | undefined {
+  if (native === 'HANDSHAKE_NO_SSL_SUPPORT')
+    return 'The server speaks no TLS: set it up there, or take ssl-mode=DISABLED.'
+  if (native === 'HANDSHAKE_SSL_ERROR')
+    return "Check ssl-ca and, under ssl-mode=VERIFY_IDENTITY, that the server's certificate is for this host."
+  return (errno !== undefined ? HINTS_BY_ERRNO[errno] : undefined) ?? HINTS[code]
 }
 
 // What a long read needs of its session, whatever the server's defaults: UTC; plain quoting; patience with a reader
@@ -75,13 +122,8 @@ const SESSION = `SET SESSION time_zone = '+00:00', sql_mode = '', net_write_time
 /** Connects and prepares the session. Text arrives as UTF-8, times in UTC. */
 export async function connect(access: Access, signal?: AbortSignal): Promise<Session> {
   const { name } = access
-  const url = access.url.replace(/^mariadb:/i, 'mysql:')
-  if (!URL.canParse(url))
-    throw new EngineError('CONFIG_INVALID', `${name}: the connection's url is not a URL`, {
-      hint: 'Write mysql://user:password@host:3306/database, with special characters percent-encoded.',
-    })
   const connection = createConnection({
-    uri: url,
+    ...connectionOptions(name, access.url),
     charset: 'utf8mb4',
     connectTimeout: 15_000,
     dateStrings: true,

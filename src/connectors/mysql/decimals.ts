@@ -3,6 +3,9 @@ import { BAD } from './integers.ts'
 
 const TWO32 = 0x100000000
 const MINUS = 45
+const POINT = 46
+/** Digits that a double holds exactly. */
+const SHORT = 15
 
 /** A decimal of at most 38 digits with at most the column's scale after the point, as 16 bytes. */
 export function parseDecimal(
@@ -14,6 +17,7 @@ export function parseDecimal(
 ): number {
   const type = column.column.type
   if (type.kind !== 'decimal') return BAD
+  if (to - from <= SHORT && parseShort(column, row, type, bytes, from, to)) return 0
   const negative = bytes[from] === MINUS && from < to
   let l0 = 0
   let l1 = 0
@@ -90,3 +94,45 @@ export function parseDecimal(
   out[at + 3] = borrow ? -l3 : ~l3
   return 0
 }
+
+// The usual decimal: its digits are one exact double, and none is missing behind the point. Gives false, and leaves
+// the verdict to the caller, where it is not so.
+function parseShort(
+  column: ColumnBuilder,
+  row: number,
+  type: { precision: number; scale: number },
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+): boolean {
+  const negative = bytes[from] === MINUS && from < to
+  const start = negative ? from + 1 : from
+  const point = type.scale > 0 ? to - type.scale - 1 : to
+  if (point < start || to === start || (type.scale > 0 && to - start < 2)) return false
+  let value = 0
+  for (let at = start; at < to; at++) {
+    const digit = bytes[at]! - 48
+    if (digit >= 0 && digit <= 9) value = value * 10 + digit
+    else if (at !== point || digit !== -2) return false
+  }
+  if (point < to && bytes[point] !== POINT) return false
+  if (type.precision < SHORT && value >= POWERS[type.precision]!) return false
+  const high = Math.floor(value / TWO32)
+  const low = value - high * TWO32
+  const out = column.i32
+  const at = 4 * row
+  if (negative && value > 0) {
+    out[at] = -low
+    out[at + 1] = low === 0 ? -high : ~high
+    out[at + 2] = -1
+    out[at + 3] = -1
+  } else {
+    out[at] = low
+    out[at + 1] = high
+    out[at + 2] = 0
+    out[at + 3] = 0
+  }
+  return true
+}
+
+const POWERS = Array.from({ length: SHORT }, (_, power) => 10 ** power)

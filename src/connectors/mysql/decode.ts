@@ -1,22 +1,42 @@
 import { type BatchBuilder, type ColumnBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { LogicalType } from '../../../engine/types/logical.ts'
-import { CALENDAR, parseDate, parseTimestamp, ZERO } from './dates.ts'
+import { CALENDAR, dateText, readDate, readTimestamp, ZERO } from './dates.ts'
 import { parseDecimal } from './decimals.ts'
-import { parseFloatText } from './floats.ts'
-import { parseInteger } from './integers.ts'
+import { readBits, word } from './integers.ts'
 
-const INEXACT: Record<number, string> = {
-  [ZERO]: 'is a zero or partial date',
-  [CALENDAR]: 'is not a day of the calendar',
+/** What the answer's own definition says of a column. */
+export interface WireColumn {
+  type: number
+  unsigned: boolean
+  /** Digits of a timestamp's fraction. */
+  decimals: number
 }
 
-const KIND = { bytes: 0, int: 1, decimal: 2, float: 3, date: 4, timestamp: 5 } as const
+// Types of the wire (MySQL Internals, "Column Types") whose value is as wide as its column, hence copied.
+const TINY = 1
+const SHORT = 2
+const LONG = 3
+const FLOAT = 4
+const DOUBLE = 5
+const LONGLONG = 8
+const INT24 = 9
+const YEAR = 13
+// Values behind their length.
+const TIMESTAMP = 7
+const DATE = 10
+const DATETIME = 12
+const BIT = 16
+const NEWDECIMAL = 246
+/** null (of a view's NULL, in which no value ever lies), varchar, json, enum, set, tinyblob, mediumblob, longblob, blob, var_string, string, geometry. */
+const BYTES = new Set([6, 15, 245, 247, 248, 249, 250, 251, 252, 253, 254, 255])
+
+const KIND = { bytes: 0, w1: 1, w2: 2, w4: 3, w8: 4, decimal: 5, date: 6, timestamp: 7, bit: 8 } as const
 
 /**
- * Decodes rows of MySQL's text protocol straight into a builder's columns: no strings and no objects per value.
- * A row packet is one length-encoded string (or NULL) per column and nothing else; whatever departs from that is
- * DECODE_FAILED, never a guess.
+ * Decodes rows of MySQL's binary protocol straight into a builder's columns: no strings and no objects per value.
+ * A row packet is a zero byte, a bitmap of NULLs and the values one behind the other; whatever departs from that
+ * is DECODE_FAILED, never a guess.
  */
 export class RowDecoder {
   /** Rows decoded so far, across batches. */
@@ -25,46 +45,87 @@ export class RowDecoder {
   private readonly part: string
   private readonly builder: BatchBuilder
   private readonly columns: ColumnBuilder[]
+  private readonly wire: WireColumn[]
   private readonly kinds: Uint8Array
 
   /**
    * `where` names the table in errors, `part` the chunk whose rows are counted. The builder's {@link REJECTED}
-   * column is not expected in packets.
+   * column is not expected in packets. Fails with DECODE_FAILED where `wire` is not what was described.
    */
-  constructor(where: string, builder: BatchBuilder, part = '') {
+  constructor(where: string, builder: BatchBuilder, wire: WireColumn[], part = '') {
     this.where = where
     this.part = part && ` of ${part}`
     this.builder = builder
     this.columns = builder.columns.filter(({ column }) => column.name !== REJECTED)
-    this.kinds = Uint8Array.from(this.columns, ({ column }) => kindOf(where, column.name, column.type))
+    this.wire = wire
+    if (wire.length !== this.columns.length)
+      throw new EngineError(
+        'DECODE_FAILED',
+        `${where}: ${this.columns.length} columns were asked for, ${wire.length} came`,
+      )
+    this.kinds = Uint8Array.from(this.columns, ({ column }, index) => {
+      const { type, unsigned } = wire[index]!
+      const kind = kindOf(column.type, type, unsigned)
+      if (kind !== undefined) return kind
+      throw new EngineError(
+        'DECODE_FAILED',
+        `${where}.${column.name}: described as ${column.native}, but the server sends type ${type}${unsigned ? ' unsigned' : ''}`,
+        {
+          hint: `Altered since the run began? Then start a new run. Otherwise set columns.${column.name} to text.`,
+        },
+      )
+    })
   }
 
   /** Decodes the row packet whose payload is `buffer[offset, end)` as the builder's next row, and ends that row. */
   decode(buffer: Buffer, offset: number, end: number): void {
     const { columns, kinds } = this
     const row = this.builder.rows
-    let at = offset
-    for (let index = 0; index < columns.length; index++) {
+    const count = columns.length
+    // The bitmap's first two bits are of no use.
+    const bitmap = offset + 1
+    let at = bitmap + ((count + 9) >> 3)
+    if (at > end) this.fail(undefined, 'the packet ends within the bitmap of NULLs')
+    for (let index = 0; index < count; index++) {
       const column = columns[index]!
-      if (at >= end) this.fail(column, 'the packet ends before this column')
-      let length = buffer[at++]!
-      if (length === 0xfb) {
+      if ((buffer[bitmap + ((index + 2) >> 3)]! & (1 << ((index + 2) & 7))) !== 0) {
         column.setNull(row)
         continue
       }
-      if (length > 0xfb) {
+      const kind = kinds[index]!
+      if (kind !== KIND.bytes && kind <= KIND.w8) {
+        const from = at
+        at += 1 << (kind - 1)
+        if (at > end) this.fail(column, 'the packet ends within this column')
+        if (kind === KIND.w4) column.i32[row] = word(buffer, from)
+        else if (kind === KIND.w8) {
+          column.i32[2 * row] = word(buffer, from)
+          column.i32[2 * row + 1] = word(buffer, from + 4)
+        } else if (kind === KIND.w1) column.u8[row] = buffer[from]!
+        else column.u16[row] = buffer[from]! | (buffer[from + 1]! << 8)
+        continue
+      }
+      if (at >= end) this.fail(column, 'the packet ends before this column')
+      let length = buffer[at++]!
+      if (length > 0xfa) {
         const width = length === 0xfc ? 2 : length === 0xfd ? 3 : length === 0xfe ? 8 : 0
-        if (width === 0) this.fail(column, 'a length starts with 0xff')
+        if (width === 0) this.fail(column, `a length starts with 0x${length.toString(16)}`)
         if (at + width > end) this.fail(column, 'the packet ends within a length')
-        length = buffer[at]! + buffer[at + 1]! * 0x100
-        if (width > 2) length += buffer[at + 2]! * 0x10000
-        if (width > 3) length += buffer[at + 3]! * 0x1000000 + buffer.readUInt32LE(at + 4) * 0x100000000
+        length = buffer.readUIntLE(at, Math.min(width, 6))
+        if (width === 8) length += buffer.readUInt16LE(at + 6) * 2 ** 48
         at += width
       }
       const to = at + length
       if (to > end) this.fail(column, `a value of ${length} bytes in a packet with ${end - at} left`)
-      const status = parse(kinds[index]!, column, row, buffer, at, to)
-      if (status !== 0) this.refuse(status, column, buffer, at, to)
+      if (kind === KIND.bytes) column.append(row, buffer, at, to)
+      else {
+        let status: number
+        if (kind === KIND.decimal) status = parseDecimal(column, row, buffer, at, to)
+        else if (kind === KIND.date) status = readDate(column, row, buffer, at, length)
+        else if (kind === KIND.bit) status = readBits(column, row, buffer, at, to)
+        else status = readTimestamp(column, row, buffer, at, length)
+        if (status !== 0) this.refuse(status, index, buffer, at, to)
+      }
       at = to
     }
     if (at !== end) this.fail(undefined, `${end - at} bytes follow the last column`)
@@ -72,13 +133,17 @@ export class RowDecoder {
     this.position++
   }
 
-  private refuse(status: number, column: ColumnBuilder, buffer: Buffer, from: number, to: number): void {
-    const reason = INEXACT[status]
-    if (reason !== undefined) {
-      this.builder.inexact(column, buffer.toString('latin1', from, to), reason)
+  private refuse(status: number, index: number, buffer: Buffer, from: number, to: number): void {
+    const column = this.columns[index]!
+    const kind = this.kinds[index]!
+    if (status === ZERO || status === CALENDAR) {
+      const decimals = kind === KIND.timestamp ? this.wire[index]!.decimals : undefined
+      const reason = status === ZERO ? 'is a zero or partial date' : 'is not a day of the calendar'
+      this.builder.inexact(column, dateText(buffer, from, to - from, decimals), reason)
       return
     }
-    const text = JSON.stringify(buffer.toString('latin1', from, Math.min(to, from + 60)))
+    const encoding = kind === KIND.decimal ? 'latin1' : 'hex'
+    const text = JSON.stringify(buffer.toString(encoding, from, Math.min(to, from + 60)))
     this.fail(column, `${text} is not a value of type ${column.column.native}`)
   }
 
@@ -91,37 +156,30 @@ export class RowDecoder {
   }
 }
 
-// Gives 0, or why the bytes were not written: BAD, or one of the INEXACT reasons.
-function parse(kind: number, column: ColumnBuilder, row: number, buffer: Buffer, from: number, to: number) {
-  switch (kind) {
-    case KIND.int:
-      return parseInteger(column, row, buffer, from, to)
-    case KIND.decimal:
-      return parseDecimal(column, row, buffer, from, to)
-    case KIND.float:
-      return parseFloatText(column, row, buffer, from, to)
-    case KIND.date:
-      return parseDate(column, row, buffer, from, to)
-    case KIND.timestamp:
-      return parseTimestamp(column, row, buffer, from, to)
-    default:
-      column.append(row, buffer, from, to)
-      return 0
-  }
-}
-
-function kindOf(where: string, name: string, type: LogicalType): number {
-  switch (type.kind) {
+// How a column's values lie on the wire; undefined where the wire's type is another than the column's.
+function kindOf(logical: LogicalType, type: number, unsigned: boolean): number | undefined {
+  switch (logical.kind) {
     case 'text':
     case 'binary':
-      return KIND.bytes
+      return BYTES.has(type) || (type === NEWDECIMAL && logical.kind === 'text') ? KIND.bytes : undefined
     case 'int':
-    case 'decimal':
+      if (type === BIT && logical.bits === 64 && !logical.signed) return KIND.bit
+      if (type === YEAR && logical.bits === 16) return KIND.w2
+      if (unsigned === logical.signed) return undefined
+      if (type === TINY && logical.bits === 8) return KIND.w1
+      if (type === SHORT && logical.bits === 16) return KIND.w2
+      if ((type === LONG || type === INT24) && logical.bits === 32) return KIND.w4
+      return type === LONGLONG && logical.bits === 64 ? KIND.w8 : undefined
     case 'float':
+      if (type === FLOAT && logical.bits === 32) return KIND.w4
+      return type === DOUBLE && logical.bits === 64 ? KIND.w8 : undefined
+    case 'decimal':
+      return type === NEWDECIMAL ? KIND.decimal : undefined
     case 'date':
+      return type === DATE ? KIND.date : undefined
     case 'timestamp':
-      return KIND[type.kind]
+      return type === DATETIME || type === TIMESTAMP ? KIND.timestamp : undefined
     default:
-      throw new EngineError('TYPE_UNSUPPORTED', `${where}.${name}: MySQL has no values of type ${type.kind}`)
+      return undefined
   }
 }

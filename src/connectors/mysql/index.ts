@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { defineConnector } from '../define.ts'
 import { MysqlSource } from './source.ts'
 import { TYPES } from './types.ts'
+import { withAbsoluteCa } from './url.ts'
 
 /** MySQL and MariaDB as sources: parallel lanes in one snapshot, exact types, columns straight from the wire. */
 export const mysql = defineConnector({
@@ -16,5 +17,5 @@ export const mysql = defineConnector({
   extract: z.strictObject({ table: z.string().min(1) }),
   capabilities: { source: true, target: false, snapshot: true, parallel: true, incremental: true, modes: [] },
   types: TYPES,
-  source: ({ url }, { name }) => new MysqlSource({ name, url }),
+  source: ({ url }, { name, baseDir }) => new MysqlSource({ name, url: withAbsoluteCa(url, baseDir) }),
 })

@@ -1,14 +1,21 @@
-import { BatchBuilder, REJECTED } from '../../../engine/batch/builder.ts'
-import type { Chunk, Lane, Read, Sink } from '../../../engine/ports.ts'
-import { type Access, ask, connect, disconnect, engineError, type Session } from './connect.ts'
-import { RowDecoder } from './decode.ts'
+import { REJECTED } from '../../../engine/batch/builder.ts'
+import type { Lane, Range, Read, Sink } from '../../../engine/ports.ts'
+import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
+import { type Bounds, exact, type Key, labelOf, leadingColumns, order, type Place, within } from './keys.ts'
+import { placeOf } from './place.ts'
+import { ResultReader, readResult } from './result.ts'
 import { identifier, literal, selectExpression, tableName } from './types.ts'
 
-/** A range of an integer key, `[from, below)`, open where a bound is absent; no key: the whole table. */
-export interface ChunkPayload {
-  key?: string
-  from?: string
-  below?: string
+/** Rows of a table by its key; without one they are read in one go, in any order. */
+export interface RangePayload {
+  key?: Key
+  bounds?: Bounds
+}
+
+/** A range of a key as the engine sees it. */
+export function keyedRange(read: Read, key: Key, bounds: Bounds, rows: number): Range {
+  const { table } = read.options as { table: string }
+  return { label: labelOf(table, key, bounds), rows, payload: { key, bounds } satisfies RangePayload }
 }
 
 /** Joins the snapshot: called while the source's read lock, if it needs one, is held. */
@@ -21,7 +28,7 @@ export async function openLane(payload: unknown): Promise<Lane> {
     throw error
   }
   return {
-    read: (read, chunk, sink) => readChunk(session, read, chunk, sink),
+    read: (read, range, limit, sink) => readChunk(session, read, range, limit, sink),
     close: () => disconnect(session),
   }
 }
@@ -32,63 +39,42 @@ export async function startSnapshot(session: Session): Promise<void> {
   await ask(session, 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY')
 }
 
-// The part of mysql2's query command that we replace: it calls `row` for every packet after the column
-// definitions and goes on with the function that returns. `done` ends the command.
-interface RowPacket {
-  buffer: Buffer
-  offset: number
-  end: number
-  isEOF(): boolean
-}
-type RowHandler = (this: QueryCommand, packet: RowPacket) => RowHandler | null
-interface QueryCommand {
-  row: RowHandler
-  done(): null
-}
-
-async function readChunk(session: Session, read: Read, chunk: Chunk, sink: Sink): Promise<void> {
-  const builder = new BatchBuilder(read.where, read.columns, read.limits)
-  const decoder = new RowDecoder(read.where, builder, chunk.label)
-  const { name, connection } = session
-  const flush = () => {
-    sink.write(builder.batch())
-    builder.reset()
-  }
-  await new Promise<void>((resolve, reject) => {
-    const query = connection.query(readSql(read, chunk.payload as ChunkPayload), error => {
-      if (error) reject(engineError(name, error))
-      else resolve()
-    }) as unknown as QueryCommand
-    // Everything happens within the socket's data event, so a slow sink slows the server down by itself.
-    query.row = function row(packet) {
-      if (packet.isEOF()) return this.done()
-      try {
-        decoder.decode(packet.buffer, packet.offset, packet.end)
-        if (builder.full) flush()
-        return row
-      } catch (error) {
-        reject(error)
-        // The rest of the result is of no use, and only hanging up stops the server from sending it.
-        connection.destroy()
-        return swallow
-      }
-    }
-  })
-  if (builder.rows > 0) flush()
+async function readChunk(
+  session: Session,
+  read: Read,
+  range: Range,
+  limit: number,
+  sink: Sink,
+): Promise<Range | undefined> {
+  const { key, bounds } = range.payload as RangePayload
+  const ahead = key ? leadingColumns(key) : []
+  const sent = { ...read, columns: [...ahead, ...read.columns] }
+  let last: Place | undefined
+  const reader = new ResultReader(
+    sent,
+    range.label,
+    ({ rows, vectors }) => sink.write({ rows, vectors: vectors.slice(ahead.length) }),
+    key && { position: limit, take: (columns, row) => (last = placeOf(key, ahead.length, columns, row)) },
+  )
+  await readResult(session, chunkSql(read, range.payload as RangePayload, limit), reader)
+  if (!key || !last) return undefined
+  // A full chunk where the estimate promised no more than that: there may be any number yet.
+  const rows = (range.rows ?? 0) > limit ? range.rows! - limit : limit
+  return keyedRange(read, key, { ...bounds, after: last }, rows)
 }
 
-const swallow: RowHandler = () => swallow
-
-/** The query of one chunk. */
-export function readSql(read: Read, { key, from, below }: ChunkPayload): string {
-  const columns = read.columns.filter(column => column.name !== REJECTED)
+/** The query of one chunk: the first rows of a range, in the order of its key. */
+export function chunkSql(read: Read, { key, bounds }: RangePayload, limit: number): string {
+  const columns = read.columns.filter(column => column.name !== REJECTED).map(selectExpression)
   const { table } = read.options as { table: string }
-  const where: string[] = []
-  if (key !== undefined && from !== undefined) where.push(`${identifier(key)} >= ${from}`)
-  if (key !== undefined && below !== undefined) where.push(`${identifier(key)} < ${below}`)
+  const where = key ? within(key, bounds ?? {}) : []
   if (read.since) where.push(sinceSql(read))
   const condition = where.length > 0 ? ` WHERE ${where.join(' AND ')}` : ''
-  return `SELECT ${columns.map(selectExpression).join(', ')} FROM ${tableName(table)}${condition}`
+  if (!key) return `SELECT ${columns.join(', ')} FROM ${tableName(table)}${condition}`
+  // The server would sort whole tables where it thinks another index better.
+  const ahead = key.columns.filter(({ at }) => at === undefined).map(exact)
+  return `SELECT ${[...ahead, ...columns].join(', ')}
+    FROM ${tableName(table)} FORCE INDEX (${identifier(key.index)})${condition} ORDER BY ${order(key, 'ASC')} LIMIT ${limit}`
 }
 
 /** The condition of an incremental read; the session's time zone is UTC, so an instant needs no offset. */

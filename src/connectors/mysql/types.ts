@@ -19,18 +19,14 @@ export const TYPES: TypeRule[] = [
   { native: 'bigint unsigned', logical: 'UBIGINT' },
   { native: 'decimal(p,s), p ≤ 38', logical: 'DECIMAL(p,s)' },
   { native: 'decimal(p,s), p > 38', logical: 'VARCHAR', note: 'all digits, as text' },
-  {
-    native: 'float',
-    logical: 'FLOAT',
-    note: "read as a double: the server's own text of a FLOAT has six digits and loses the rest",
-  },
+  { native: 'float', logical: 'FLOAT', note: 'bit for bit; its text has six digits' },
   { native: 'double', logical: 'DOUBLE' },
   { native: 'bit(n)', logical: 'UBIGINT' },
   { native: 'year', logical: 'SMALLINT' },
   { native: 'date', logical: 'DATE', inexact: ZERO_DATES, note: AS_TEXT },
   { native: 'datetime(f)', logical: 'TIMESTAMP', inexact: ZERO_DATES, note: AS_TEXT },
   { native: 'timestamp(f)', logical: 'TIMESTAMP WITH TIME ZONE', inexact: ZERO_DATES, note: 'read in UTC' },
-  { native: 'time(f)', logical: 'VARCHAR', note: 'reaches from -838:59:59 to 838:59:59' },
+  { native: 'time(f)', logical: 'VARCHAR', note: "reaches from -838:59:59 to 838:59:59: the server's text" },
   {
     native: 'char, varchar, text',
     logical: 'VARCHAR',
@@ -54,7 +50,9 @@ const INT_BITS: Record<string, 8 | 16 | 32 | 64> = {
   int: 32,
   bigint: 64,
 }
-const TEXTS = 'char varchar tinytext text mediumtext longtext enum set json time uuid inet4 inet6'.split(' ')
+/** Types that the wire carries as text anyhow. */
+const STRINGS = 'char varchar tinytext text mediumtext longtext enum set json uuid inet4 inet6'.split(' ')
+const TEXTS = [...STRINGS, 'time']
 const BINARIES = 'binary varbinary tinyblob blob mediumblob longblob'.split(' ')
 const GEOMETRIES =
   'geometry point linestring polygon multipoint multilinestring multipolygon geometrycollection geomcollection'.split(
@@ -114,18 +112,19 @@ function logicalType(base: string, native: NativeColumn): LogicalType | undefine
   return DATES[base]
 }
 
-/** The expression that gives a column's value without loss. */
+/**
+ * The expression that gives a column's value without loss: as it lies in the table, or as the server's text of it
+ * where it is staged as text.
+ */
 export function selectExpression(column: Column): string {
   const name = identifier(column.name)
   const base = /^\w+/.exec(column.native)?.[0].toLowerCase() ?? ''
+  if (GEOMETRIES.includes(base)) return `ST_AsWKB(${name})`
+  if (column.type.kind !== 'text' || STRINGS.includes(base) || base === 'decimal') return name
+  if (base === 'bit') return `CAST(CAST(${name} AS UNSIGNED) AS CHAR)`
   // FLOAT prints six digits, FLOAT(m,d) and DOUBLE(m,d) print d decimals; the product is a plain double, which
   // prints every digit it has. Not `+ 0e0`, which would lose the sign of -0.
-  if (base === 'float' || (base === 'double' && column.native.includes('('))) return `${name} * 1e0`
-  if (base === 'bit') return `CAST(${name} AS UNSIGNED)`
-  if (GEOMETRIES.includes(base)) return `ST_AsWKB(${name})`
-  const known = base in INT_BITS || base in DATES || TEXTS.includes(base) || BINARIES.includes(base)
-  if (known || ['decimal', 'double', 'year'].includes(base)) return name
-  return `CAST(${name} AS CHAR)`
+  return `CAST(${base === 'float' || base === 'double' ? `${name} * 1e0` : name} AS CHAR)`
 }
 
 /** A quoted name. */

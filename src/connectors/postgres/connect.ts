@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+import { type Transport, transportOf } from './transport.ts'
 import { socketOf } from './wire.ts'
 
 /** A connection's settings as job.yaml gives them. Never logged: the URL may hold a password. */
@@ -24,6 +25,8 @@ const BY_STATE: Record<string, ErrorCode> = {
   '42P01': 'TABLE_MISSING',
   '3F000': 'TABLE_MISSING',
   '42703': 'COLUMN_MISSING',
+  '22021': 'DATA_INVALID',
+  '22P05': 'DATA_INVALID',
   '57014': 'TIMEOUT',
   '55P03': 'TIMEOUT',
   '40P01': 'DEADLOCK',
@@ -45,11 +48,18 @@ const BY_STATE: Record<string, ErrorCode> = {
   ETIMEDOUT: 'TIMEOUT',
   ECONNRESET: 'CONNECTION_LOST',
   EPIPE: 'CONNECTION_LOST',
+  EPROTO: 'TLS_FAILED',
 }
+
+// Node's names: X509_V_ERR_… without the prefix, and its own and OpenSSL's errors.
+const TLS = /^ERR_(TLS|SSL|OSSL)_|CERT|CRL|^(UNABLE_TO|INVALID|PATH_LENGTH|HOSTNAME)_/
+const NO_TLS = 'The server does not support SSL connections'
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
   AUTH_FAILED: "Check the connection's user and password, and the server's pg_hba.conf.",
   CONNECTION_FAILED: 'Check host and port, and that the server runs and accepts connections.',
+  TLS_FAILED:
+    "Check sslmode, sslrootcert, sslcert and sslkey of the connection's URL against the server's certificate and host name.",
   DATABASE_MISSING: 'Check the name of the database at the end of the URL.',
   CONNECTION_LOST: 'Run the job again: it resumes. If this repeats, look into the log of the server.',
   PERMISSION_DENIED:
@@ -58,6 +68,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   COLUMN_MISSING: 'Check the name of the column against the table.',
   TIMEOUT: 'Check the network, and statement_timeout and lock_timeout of the user or the server.',
   DEADLOCK: 'Run the job again: another transaction was in the way.',
+  DATA_INVALID:
+    "The table holds text that its database's encoding does not give as UTF-8: correct it there, or read a view that does.",
   CONSTRAINT_VIOLATED: 'Correct the rows, or the constraint that refuses them.',
   RESOURCE_EXHAUSTED: 'Free disk, memory or connections on the server, or use fewer threads.',
 }
@@ -72,18 +84,29 @@ export function postgresError(error: unknown, where: string): EngineError {
   const inner = (outer?.errors?.[0] ?? error) as { code?: string; message?: string; detail?: string }
   const state = inner?.code ?? ''
   const text = inner?.message || state || String(error)
+  if (text === NO_TLS)
+    return new EngineError('TLS_FAILED', `${where}: the server does not offer TLS`, {
+      cause: error,
+      hint: 'Switch TLS on at the server (ssl = on), or take sslmode=prefer or disable where the network is trusted.',
+    })
   const code =
     BY_STATE[state] ??
+    (TLS.test(state) ? 'TLS_FAILED' : undefined) ??
     BY_STATE[/^[0-9A-Z]{5}$/.test(state) ? state.slice(0, 2) : ''] ??
     (/timeout/i.test(text) ? 'TIMEOUT' : LOST.test(text) ? 'CONNECTION_LOST' : 'SQL_FAILED')
   const detail = inner?.detail ? ` (${inner.detail})` : ''
   return new EngineError(code, `${where}: ${text}${detail}`, { cause: error, hint: HINTS[code] })
 }
 
-// Text in one notation whatever the server's defaults, and no limit that would end a long read.
-const SESSION = `SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY';
-  SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET xmloption = 'content';
-  SET standard_conforming_strings = on; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0`
+// Text in one notation whatever the server's defaults. A database that does not check its text (SQL_ASCII) would fail
+// on the first byte that is not UTF-8, so it gives bytes. No limit of the server ends a long read; one that the URL
+// itself sets holds, for every statement and the COPY too: those have the source `client`.
+const SESSION = `SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres';
+  SET bytea_output = 'hex'; SET extra_float_digits = 1; SET xmloption = 'content'; SET standard_conforming_strings = on;
+  SELECT set_config('client_encoding',
+    CASE current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false);
+  SELECT set_config(name, '0', false) FROM pg_settings WHERE source <> 'client' AND setting <> '0' AND name IN
+    ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')`
 
 /**
  * Connects and prepares the session: UTF-8, UTC, ISO dates; results are the server's text. `name` is the
@@ -96,7 +119,18 @@ export async function connect(
   name: string = config.name ?? 'postgres',
   signal?: AbortSignal,
 ): Promise<pg.Client> {
-  const client = newClient(config, name)
+  const transport = transportOf(config.url, name)
+  try {
+    return await connectOnce(transport, name, signal)
+  } catch (error) {
+    const { cause } = error as { cause?: Error }
+    if (!transport.orPlain || cause?.message !== NO_TLS) throw error
+    return connectOnce({ ...transport, ssl: false }, name, signal)
+  }
+}
+
+async function connectOnce(transport: Transport, name: string, signal?: AbortSignal): Promise<pg.Client> {
+  const client = newClient(transport, name)
   // A loss between queries surfaces at the next query; without a listener it would end the process.
   client.on('error', () => {})
   const abort = () => hangUp(client)
@@ -115,11 +149,12 @@ export async function connect(
   }
 }
 
-function newClient({ url }: PostgresConfig, name: string): pg.Client {
+function newClient({ url, ssl, timeoutMillis }: Transport, name: string): pg.Client {
   try {
     return new pg.Client({
       connectionString: url,
-      connectionTimeoutMillis: 15_000,
+      ...(ssl !== undefined && { ssl }),
+      connectionTimeoutMillis: timeoutMillis,
       keepAlive: true,
       application_name: 'nightfreight',
       types: { getTypeParser: () => (value: string | Buffer) => value },

@@ -1,24 +1,32 @@
 import type { BatchBuilder, ColumnBuilder } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { decodeDate, decodeTime, decodeTimestamp } from './decodeMoment.ts'
 import { decodeNumeric } from './decodeNumeric.ts'
+import { appendChar, appendUuid, isText } from './decodeText.ts'
+import type { Wire } from './types.ts'
 
-/** Days and microseconds from 1970-01-01 to Postgres's epoch, 2000-01-01. */
-const EPOCH_DAYS = 10_957
-const EPOCH_MICROS = 946_684_800_000_000
-const TWO32 = 0x100000000
 const SIGNATURE = 'PGCOPY\n\xff\r\n\0'
 
 const BOOL = 0
 const INT16 = 1
 const INT32 = 2
 const INT64 = 3
-const FLOAT32 = 4
-const FLOAT64 = 5
-const DECIMAL = 6
-const BYTES = 7
-const DATE = 8
-const TIME = 9
-const TIMESTAMP = 10
+const DECIMAL = 4
+const BYTES = 5
+const DATE = 6
+const TIME = 7
+const TIMESTAMP = 8
+const UUID = 9
+const VERSIONED = 10
+const CHAR = 11
+const UNCHECKED = 12
+const WIRES: Record<Wire, number> = {
+  text: BYTES,
+  output: BYTES,
+  uuid: UUID,
+  versioned: VERSIONED,
+  char: CHAR,
+}
 
 /**
  * Decodes COPY BINARY (PostgreSQL documentation, COPY, "Binary Format") into columns. One COPY message holds a
@@ -96,7 +104,6 @@ export class CopyDecoder {
             (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
           break
         case INT64:
-        case TIME:
           if (length !== 8) this.wrong(column, length)
           column.i32[2 * row] =
             (bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!
@@ -109,13 +116,39 @@ export class CopyDecoder {
           else if (problem !== undefined) this.fail(column.column.name, problem)
           break
         }
-        case TIMESTAMP:
+        case TIMESTAMP: {
           if (length !== 8) this.wrong(column, length)
-          this.timestamp(column, row, bytes, at)
+          const inexact = decodeTimestamp(column, row, bytes, at)
+          if (inexact !== undefined) builder.inexact(column, inexact.value, inexact.reason)
           break
-        case DATE:
+        }
+        case DATE: {
           if (length !== 4) this.wrong(column, length)
-          this.date(column, row, bytes.readInt32BE(at))
+          const problem = decodeDate(column, row, bytes.readInt32BE(at))
+          if (typeof problem === 'string') this.fail(column.column.name, problem)
+          if (problem !== undefined) builder.inexact(column, problem.value, problem.reason)
+          break
+        }
+        case TIME:
+          if (length !== 8) this.wrong(column, length)
+          if (!decodeTime(column, row, bytes, at)) this.fail(column.column.name, 'a time is beyond 24:00:00')
+          break
+        case UUID:
+          if (length !== 16) this.wrong(column, length)
+          appendUuid(column, row, bytes, at)
+          break
+        case VERSIONED:
+          if (length < 1 || bytes[at] !== 1)
+            this.fail(column.column.name, `${column.column.native} is not of version 1`)
+          column.append(row, bytes, at + 1, end)
+          break
+        case CHAR:
+          if (length !== 1) this.wrong(column, length)
+          appendChar(column, row, bytes[at]!)
+          break
+        case UNCHECKED:
+          if (isText(bytes, at, end)) column.append(row, bytes, at, end)
+          else builder.inexact(column, `\\x${bytes.toString('hex', at, end)}`, 'is not UTF-8')
           break
         case BOOL:
           if (length !== 1 || bytes[at]! > 1) this.wrong(column, length)
@@ -125,15 +158,6 @@ export class CopyDecoder {
           if (length !== 2) this.wrong(column, length)
           column.u16[row] = (bytes[at]! << 8) | bytes[at + 1]!
           break
-        case FLOAT64:
-          if (length !== 8) this.wrong(column, length)
-          column.f64[row] = bytes.readDoubleBE(at)
-          break
-        case FLOAT32:
-          if (length !== 4) this.wrong(column, length)
-          // The bits, not the number: reading a signalling NaN as a number would change it.
-          column.i32[row] = bytes.readInt32BE(at)
-          break
       }
       at = end
     }
@@ -141,31 +165,6 @@ export class CopyDecoder {
     this.rows++
     if (builder.full) this.onFull()
     return at
-  }
-
-  private timestamp(column: ColumnBuilder, row: number, bytes: Buffer, at: number): void {
-    const high = bytes.readInt32BE(at)
-    const low = bytes.readUInt32BE(at + 4)
-    if ((high === 0x7fffffff && low === 0xffffffff) || (high === -0x80000000 && low === 0)) {
-      this.builder.inexact(column, high > 0 ? 'infinity' : '-infinity', 'is not a moment')
-      return
-    }
-    // Up to year 294276, beyond 2^53 microseconds: halves are added apart.
-    const sum = low + (EPOCH_MICROS % TWO32)
-    const top = high + Math.floor(EPOCH_MICROS / TWO32) + (sum >= TWO32 ? 1 : 0)
-    if (top > 0x7fffffff) {
-      const micros = bytes.readBigInt64BE(at)
-      this.builder.inexact(column, `2000-01-01 + ${micros} µs`, 'is beyond year 294246')
-      return
-    }
-    column.i32[2 * row] = sum | 0
-    column.i32[2 * row + 1] = top
-  }
-
-  private date(column: ColumnBuilder, row: number, days: number): void {
-    if (days === 0x7fffffff || days === -0x80000000)
-      this.builder.inexact(column, days > 0 ? 'infinity' : '-infinity', 'is not a day')
-    else column.i32[row] = days + EPOCH_DAYS
   }
 
   private wrong(column: ColumnBuilder, length: number): never {
@@ -181,14 +180,15 @@ export class CopyDecoder {
   }
 }
 
-function kindOf({ column: { type } }: ColumnBuilder): number {
+function kindOf({ column: { type, inexact, wire } }: ColumnBuilder): number {
   switch (type.kind) {
     case 'bool':
       return BOOL
     case 'int':
       return type.bits === 16 ? INT16 : type.bits === 64 ? INT64 : INT32
+    // The bits, not the number: reading a signalling NaN as a number would change it.
     case 'float':
-      return type.bits === 32 ? FLOAT32 : FLOAT64
+      return type.bits === 32 ? INT32 : INT64
     case 'decimal':
       return DECIMAL
     case 'date':
@@ -198,6 +198,8 @@ function kindOf({ column: { type } }: ColumnBuilder): number {
     case 'timestamp':
       return TIMESTAMP
     case 'text':
+      // Some text is inexact only where the server does not vouch for its encoding.
+      return inexact === undefined ? WIRES[(wire as Wire) ?? 'text'] : UNCHECKED
     case 'binary':
       return BYTES
   }

@@ -32,10 +32,10 @@ export function decodeNumeric(
     for (let index = 0; index <= last; index++) {
       const digit = index < count ? bytes.readUInt16BE(at + 8 + 2 * index) : 0
       if (digit > 9999) return 'a numeric has a digit over 9999'
-      value =
-        index === last && drop > 0 ? value * 10 ** (4 - drop) + digit / 10 ** drop : value * 10000 + digit
+      if (index !== last || drop === 0) value = value * 10000 + digit
+      else if (digit % 10 ** drop !== 0) return 'a numeric has more decimals than its column'
+      else value = value * 10 ** (4 - drop) + digit / 10 ** drop
     }
-    if (!Number.isInteger(value)) return 'a numeric has more decimals than its column'
     if (value >= 10 ** type.precision) return 'a numeric has more digits than its column'
     small(column, row, sign === NEGATIVE ? -value : value)
     return undefined

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { BatchBuilder, REJECTED } from '../../../engine/batch/builder.ts'
-import type { Chunk, Lane, Read, Sink } from '../../../engine/ports.ts'
+import type { Lane, Range, Read, Sink } from '../../../engine/ports.ts'
 import {
   type Access,
   ask,
@@ -13,6 +13,7 @@ import {
   quoteTable,
 } from './connect.ts'
 import { CopyDecoder } from './decode.ts'
+import { type Blocks, type RangePayload, restOf, upTo } from './ranges.ts'
 import { selectExpression } from './types.ts'
 import { converse, MESSAGE } from './wire.ts'
 
@@ -20,12 +21,6 @@ import { converse, MESSAGE } from './wire.ts'
 export interface LanePayload {
   access: Access
   snapshot: string
-}
-
-/** Rows of one table or partition; `ctid` bounds are block numbers, `to` absent for the last. */
-export interface ChunkPayload {
-  table: string
-  blocks?: { from: number; to?: number }
 }
 
 /** Joins the snapshot. Runs in a worker thread. */
@@ -40,38 +35,45 @@ export async function openLane(payload: unknown): Promise<Lane> {
     throw error
   }
   return {
-    read: (read, chunk, sink) => readChunk(client, read, chunk, sink),
+    read: (read, range, limit, sink) => readChunk(client, read, range, limit, sink),
     close: () => disconnect(client),
   }
 }
 
-async function readChunk(client: pg.Client, read: Read, chunk: Chunk, sink: Sink): Promise<void> {
+async function readChunk(
+  client: pg.Client,
+  read: Read,
+  range: Range,
+  limit: number,
+  sink: Sink,
+): Promise<Range | undefined> {
+  const { table, blocks } = range.payload as RangePayload
+  const chunk = blocks && upTo(blocks, range.rows, limit)
   const builder = new BatchBuilder(read.where, read.columns, read.limits)
+  let rows = 0
   const flush = () => {
+    rows += builder.rows
     sink.write(builder.batch())
     builder.reset()
   }
   const count = read.columns.filter(column => column.name !== REJECTED).length
   const decoder = new CopyDecoder(read.where, builder, count, flush)
   try {
-    await converse(
-      client,
-      `COPY (${selectSql(read, chunk.payload as ChunkPayload)}) TO STDOUT (FORMAT binary)`,
-      {
-        message(type, bytes, from, to) {
-          if (type === MESSAGE.copyData) decoder.message(bytes, from, to)
-        },
+    await converse(client, read.where, `COPY (${selectSql(read, table, chunk)}) TO STDOUT (FORMAT binary)`, {
+      message(type, bytes, from, to) {
+        if (type === MESSAGE.copyData) decoder.message(bytes, from, to)
       },
-    )
+    })
   } catch (error) {
     throw postgresError(error, read.where)
   }
   decoder.end()
   if (builder.rows > 0) flush()
+  return chunk && restOf(range, chunk, rows)
 }
 
 /** The rows of a chunk, in the staged columns' order. */
-export function selectSql(read: Read, { table, blocks }: ChunkPayload): string {
+export function selectSql(read: Read, table: string, blocks?: Blocks): string {
   const columns = read.columns
     .filter(column => column.name !== REJECTED)
     .map(column => selectExpression(column, quoteIdent(column.name)))

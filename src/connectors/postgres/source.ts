@@ -2,9 +2,10 @@ import { closest, distance } from 'fastest-levenshtein'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import type { Chunk, ExtractSpec, Read, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
+import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
 import { type Access, ask, connect, disconnect, quoteTable } from './connect.ts'
-import type { ChunkPayload, LanePayload } from './lane.ts'
+import type { LanePayload } from './lane.ts'
+import { halves, rangesOf } from './ranges.ts'
 import { columnOf } from './types.ts'
 
 /** Postgres: parallel lanes in one exported snapshot. */
@@ -52,9 +53,13 @@ export class PostgresSource implements Source {
     return {
       lanes,
       ticket: { module: moduleBeside(import.meta.url, 'lane'), payload },
-      // The snapshot lives as long as the transaction that exported it.
+      // The snapshot can be joined as long as the transaction that exported it lives.
+      rejoinable: true,
       joined: async () => {},
-      chunks: read => chunksOf(client, access.name, read),
+      ranges: read => rangesOf(client, access.name, read),
+      split: async (_read, range) => halves(range),
+      // Our transaction also keeps the tables from being rewritten, which would move rows to other blocks.
+      check: async () => void (await ask(client, access.name, 'SELECT 1')),
       close: () => disconnect(client),
     }
   }
@@ -91,17 +96,21 @@ export async function describeTable(
   const columns = await ask(
     client,
     where,
-    `SELECT a.attname AS name, a.attnotnull AS required, b.typname, b.typmod,
+    `SELECT a.attname AS name, a.attnotnull AS required, b.typmod,
+       CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace THEN b.typname END AS type,
+       (SELECT p.proname FROM pg_proc p WHERE p.oid = b.typsend AND p.pronamespace = 'pg_catalog'::regnamespace) AS send,
+       EXISTS (SELECT FROM pg_cast k WHERE k.castsource = b.oid AND k.casttarget = 'text'::regtype AND k.castmethod <> 'i') AS cast,
+       current_setting('server_encoding') AS encoding,
        format_type(b.oid, b.typmod) ||
          CASE WHEN b.oid = a.atttypid THEN '' ELSE ' (domain ' || format_type(a.atttypid, NULL) || ')' END AS native
      FROM pg_attribute a CROSS JOIN LATERAL (
        WITH RECURSIVE base AS (
-         SELECT t.oid, t.typname, a.atttypmod AS typmod, t.typtype, t.typbasetype, t.typtypmod
+         SELECT t.oid, t.typname, t.typnamespace, t.typsend, a.atttypmod AS typmod, t.typtype, t.typbasetype, t.typtypmod
            FROM pg_type t WHERE t.oid = a.atttypid
          UNION ALL
-         SELECT t.oid, t.typname, base.typtypmod, t.typtype, t.typbasetype, t.typtypmod
+         SELECT t.oid, t.typname, t.typnamespace, t.typsend, base.typtypmod, t.typtype, t.typbasetype, t.typtypmod
            FROM base JOIN pg_type t ON base.typtype = 'd' AND t.oid = base.typbasetype)
-       SELECT oid, typname, typmod FROM base WHERE typtype <> 'd') b
+       SELECT oid, typname, typnamespace, typsend, typmod FROM base WHERE typtype <> 'd') b
      WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     [found.oid],
   )
@@ -114,60 +123,20 @@ export async function describeTable(
     [found.oid],
   )
   const schema: TableSchema = {
-    columns: columns.map(({ name, native, typname, typmod, required }) =>
-      columnOf(name!, native!, typname!, Number(typmod), required !== 't'),
+    columns: columns.map(({ name, native, type, send, cast, encoding, typmod, required }) =>
+      columnOf({
+        name: name!,
+        native: native!,
+        type,
+        send,
+        cast: cast === 't',
+        typmod: Number(typmod),
+        nullable: required !== 't',
+        unchecked: encoding === 'SQL_ASCII',
+      }),
     ),
     key: key.map(({ name }) => name!),
   }
   const rows = Number(found.rows)
   return rows > 0 ? { ...schema, rows, bytes: Number(found.bytes) } : schema
-}
-
-/** Rows a chunk should hold, in batches of the read's limit. */
-const BATCHES_PER_CHUNK = 4
-
-// ctid ranges need no index and read the table in its physical order; TID range scans came with version 14.
-async function chunksOf(client: pg.Client, where: string, read: Read): Promise<Chunk[]> {
-  const { table } = read.options as { table: string }
-  const leaves = await ask(
-    client,
-    where,
-    `SELECT p.relid::regclass::text AS label, format('%I.%I', n.nspname, c.relname) AS name, c.relkind,
-       has_table_privilege(c.oid, 'SELECT') AS allowed,
-       greatest(c.reltuples, 0) AS rows, CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) / current_setting('block_size')::int END AS blocks
-     FROM (SELECT relid FROM pg_partition_tree($1::regclass) WHERE isleaf
-           UNION SELECT $1::regclass WHERE NOT EXISTS (SELECT 1 FROM pg_partition_tree($1::regclass))) p
-       JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 1`,
-    [quoteTable(table)],
-  )
-  const [inherited] = await ask(
-    client,
-    where,
-    `SELECT c.relrowsecurity AS secured FROM pg_class c
-     WHERE c.oid = $1::regclass AND EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = c.oid)`,
-    [quoteTable(table)],
-  )
-  const whole: Chunk = { label: table, payload: { table } satisfies ChunkPayload }
-  // Old-style inheritance: a plain SELECT from the parent reads the children too.
-  if (inherited && leaves.length === 1 && leaves[0]!.relkind === 'r') return [whole]
-  // Grants and row security of a partitioned table hold only for reads through it.
-  if (inherited?.secured === 't' || (inherited && leaves.some(leaf => leaf.allowed !== 't'))) return [whole]
-  return leaves.flatMap(({ name, label, relkind, rows, blocks }) => {
-    if (blocks === null || relkind === 'v') return [{ label: label!, payload: { table: name! } }]
-    const total = Number(blocks)
-    const pieces = Math.max(1, Math.ceil(Number(rows) / (read.limits.rows * BATCHES_PER_CHUNK)))
-    const step = Math.max(1, Math.ceil(total / pieces))
-    const chunks: Chunk[] = []
-    for (let from = 0; from === 0 || from < total; from += step) {
-      // The last one has no end: the table may have grown since its size was taken.
-      const to = from + step < total ? from + step : undefined
-      const payload: ChunkPayload = { table: name!, blocks: { from, ...(to !== undefined && { to }) } }
-      chunks.push({
-        label: `${label} blocks [${from}, ${to ?? '…'})`,
-        rows: Math.round(Number(rows) / pieces),
-        payload,
-      })
-    }
-    return chunks
-  })
 }

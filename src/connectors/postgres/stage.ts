@@ -27,7 +27,7 @@ export async function stagePart(input: unknown): Promise<number> {
   try {
     const list = columns.map(column => quoteIdent(column.name)).join(', ')
     const ready = Promise.withResolvers<void>()
-    const copied = converse(client, `COPY ${table} (${list}) FROM STDIN (FORMAT binary)`, {
+    const copied = converse(client, where, `COPY ${table} (${list}) FROM STDIN (FORMAT binary)`, {
       message(type) {
         if (type === MESSAGE.copyIn) ready.resolve()
       },

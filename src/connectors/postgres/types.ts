@@ -1,66 +1,139 @@
 import type { Column, LogicalType } from '../../../engine/types/logical.ts'
 import type { TypeRule } from '../define.ts'
 
-/** How a built-in type travels: its logical type, or `text` for the server's own notation. */
+/** How a built-in type travels. */
 interface Rule {
   logical: LogicalType
-  /** True where COPY sends the value as text (`column::text`). */
-  asText?: boolean
   inexact?: string
+  /** Its notation is ASCII whatever the database's encoding. */
+  ascii?: true
 }
 
-const text: LogicalType = { kind: 'text' }
-const int = (bits: 16 | 32 | 64): Rule => ({ logical: { kind: 'int', bits, signed: true } })
-const UNENDING = "'infinity' and '-infinity'"
+/**
+ * How COPY BINARY sends a column that is staged as text (`Column.wire`); absent: cast to text by the server.
+ *
+ * | wire | the field's bytes |
+ * |---|---|
+ * | `text` | the text itself |
+ * | `versioned` | a version byte, 1, and the text |
+ * | `uuid` | 16 bytes |
+ * | `char` | one byte: the type `"char"` |
+ * | `output` | text, through the type's output function: its cast to text is a function of its own (inet, bool, and what users and extensions define) |
+ */
+export type Wire = 'text' | 'versioned' | 'uuid' | 'char' | 'output'
 
-// Keys are pg_type.typname.
+const text: LogicalType = { kind: 'text' }
+const int = (bits: 16 | 32 | 64, signed = true): Rule => ({ logical: { kind: 'int', bits, signed } })
+const UNENDING = "'infinity' and '-infinity'"
+const BEYOND = `${UNENDING}, and moments after 294247-01-10 04:00:54`
+const NOT_UTF8 = 'bytes that are not UTF-8'
+const ascii: Rule = { logical: text, ascii: true }
+
+// Keys are pg_type.typname, of types in pg_catalog.
 const RULES: Record<string, Rule> = {
   bool: { logical: { kind: 'bool' } },
   int2: int(16),
   int4: int(32),
   int8: int(64),
-  oid: { logical: { kind: 'int', bits: 32, signed: false } },
+  oid: int(32, false),
+  xid: int(32, false),
+  cid: int(32, false),
+  xid8: int(64, false),
   float4: { logical: { kind: 'float', bits: 32 } },
   float8: { logical: { kind: 'float', bits: 64 } },
-  text: { logical: text },
-  varchar: { logical: text },
-  bpchar: { logical: text },
-  name: { logical: text },
   bytea: { logical: { kind: 'binary' } },
   date: { logical: { kind: 'date' }, inexact: UNENDING },
   time: { logical: { kind: 'time' } },
-  timestamp: { logical: { kind: 'timestamp', zoned: false }, inexact: UNENDING },
-  timestamptz: { logical: { kind: 'timestamp', zoned: true }, inexact: UNENDING },
+  timestamp: { logical: { kind: 'timestamp', zoned: false }, inexact: BEYOND },
+  timestamptz: { logical: { kind: 'timestamp', zoned: true }, inexact: BEYOND },
+  timetz: ascii,
+  interval: ascii,
+  uuid: ascii,
+  char: ascii,
+  inet: ascii,
+  cidr: ascii,
+  macaddr: ascii,
+  macaddr8: ascii,
+  bit: ascii,
+  varbit: ascii,
+  point: ascii,
+  line: ascii,
+  lseg: ascii,
+  box: ascii,
+  path: ascii,
+  polygon: ascii,
+  circle: ascii,
+  pg_lsn: ascii,
+  tid: ascii,
 }
 
-/** The column of a type. `typmod` is pg_attribute.atttypmod, for numeric ((precision << 16) | scale) + 4. */
-export function columnOf(
-  name: string,
-  native: string,
-  typname: string,
-  typmod: number,
-  nullable: boolean,
-): Column {
-  const rule = typname === 'numeric' ? numeric(typmod) : RULES[typname]
+// By the type's send function, so that extension types and enums that send their text as it is take part too.
+// Where output and send functions give the same text; char(n) among them, whose cast would strip its blanks.
+const WIRES: Record<string, Wire> = {
+  textsend: 'text',
+  varcharsend: 'text',
+  bpcharsend: 'text',
+  namesend: 'text',
+  enum_send: 'text',
+  json_send: 'text',
+  xml_send: 'text',
+  jsonb_send: 'versioned',
+  jsonpath_send: 'versioned',
+  uuid_send: 'uuid',
+  charsend: 'char',
+}
+
+/** What the catalog says of a column; type and functions are those under its domains. */
+export interface CatalogColumn {
+  name: string
+  /** For people: the type as its users write it. */
+  native: string
+  /** pg_type.typname where the type is in pg_catalog. */
+  type: string | null | undefined
+  /** Name of the send function where it is in pg_catalog. */
+  send: string | null | undefined
+  /** True where a cast to text is defined for it, which may write something else than the output function. */
+  cast: boolean
+  /** pg_attribute.atttypmod: for numeric ((precision << 16) | scale) + 4. */
+  typmod: number
+  nullable: boolean
+  /** The database does not check the encoding of its text (server_encoding SQL_ASCII). */
+  unchecked: boolean
+}
+
+/** The column of a type, as it will be staged. */
+export function columnOf(found: CatalogColumn): Column {
+  const { name, native, type, send, cast, typmod, nullable, unchecked } = found
+  const rule = type === 'numeric' ? numeric(typmod) : RULES[type ?? '']
   const column: Column = { name, type: rule?.logical ?? text, nullable, native }
-  return rule?.inexact ? { ...column, inexact: rule.inexact } : column
+  if (rule?.inexact) column.inexact = rule.inexact
+  if (cast) column.wire = 'output' satisfies Wire
+  if (column.type.kind !== 'text') return column
+  if (unchecked && !rule?.ascii) {
+    column.inexact = NOT_UTF8
+    column.policy = 'quarantine'
+  }
+  // Text that must be looked at comes as nothing but text.
+  const wire = WIRES[send ?? '']
+  if (wire && !(wire === 'versioned' && unchecked)) column.wire = wire
+  return column
 }
 
 // Unbounded and very wide numerics, and those with a scale below 0 or above the precision, keep their digits as text.
 function numeric(typmod: number): Rule {
-  if (typmod < 4) return { logical: text, asText: true }
+  if (typmod < 4) return ascii
   const precision = ((typmod - 4) >> 16) & 0xffff
   const scale = (((typmod - 4) & 0x7ff) ^ 1024) - 1024
-  if (precision > 38 || scale < 0 || scale > precision) return { logical: text, asText: true }
+  if (precision > 38 || scale < 0 || scale > precision) return ascii
   return { logical: { kind: 'decimal', precision, scale }, inexact: "'NaN'" }
 }
 
-// Not arrays of them: `text[]` goes by its notation. A cast would strip the blanks that pad a char(n).
-const SENT_AS_IS = /^(text|name|bpchar|character|character varying)(\(\d+\))?( \(domain .*\))?$/
-
-/** The COPY expression of a column: as it is, or cast to text where its logical type is text and its own is not. */
+/** The COPY expression of a column: as it is, or as the server's text where only the server knows how it is written. */
 export function selectExpression(column: Column, quoted: string): string {
-  return column.type.kind === 'text' && !SENT_AS_IS.test(column.native) ? `${quoted}::text` : quoted
+  if (column.type.kind !== 'text') return quoted
+  // format() takes the output function, and knows no NULL; `IS NULL` holds for a composite of NULLs.
+  if (column.wire === 'output') return `CASE WHEN num_nulls(${quoted}) = 0 THEN format('%s', ${quoted}) END`
+  return column.wire ? quoted : `${quoted}::text`
 }
 
 /** The reviewable table. */
@@ -69,16 +142,28 @@ export const TYPES: TypeRule[] = [
   { native: 'smallint', logical: 'SMALLINT' },
   { native: 'integer', logical: 'INTEGER' },
   { native: 'bigint', logical: 'BIGINT' },
-  { native: 'oid', logical: 'UINTEGER' },
+  { native: 'oid, xid, cid', logical: 'UINTEGER' },
+  { native: 'xid8', logical: 'UBIGINT' },
   { native: 'real', logical: 'FLOAT' },
   { native: 'double precision', logical: 'DOUBLE' },
   { native: 'numeric(p,s), p ≤ 38, 0 ≤ s ≤ p', logical: 'DECIMAL(p,s)', inexact: "'NaN'" },
-  { native: 'numeric, other', logical: 'VARCHAR', note: 'every digit kept, as text' },
-  { native: 'char(n), varchar(n), text, name', logical: 'VARCHAR' },
+  {
+    native: 'numeric, other',
+    logical: 'VARCHAR',
+    note: "every digit kept, as text; 'NaN' and infinities too",
+  },
+  { native: 'char(n), varchar(n), text, name, citext', logical: 'VARCHAR', note: 'char(n) with its blanks' },
   { native: 'bytea', logical: 'BLOB' },
   { native: 'date', logical: 'DATE', inexact: UNENDING },
   { native: 'time', logical: 'TIME' },
-  { native: 'timestamp', logical: 'TIMESTAMP', inexact: UNENDING },
-  { native: 'timestamptz', logical: 'TIMESTAMP WITH TIME ZONE', inexact: UNENDING },
+  { native: 'timestamp', logical: 'TIMESTAMP', inexact: BEYOND },
+  { native: 'timestamptz', logical: 'TIMESTAMP WITH TIME ZONE', inexact: BEYOND },
+  { native: 'uuid, json, jsonb, xml, enums', logical: 'VARCHAR', note: 'as the server writes them' },
   { native: 'every other type', logical: 'VARCHAR', note: "the server's own text notation" },
+  {
+    native: 'text of a database with encoding SQL_ASCII',
+    logical: 'VARCHAR',
+    inexact: NOT_UTF8,
+    note: 'such rows go to the quarantine unless columns: says otherwise',
+  },
 ]

@@ -13,6 +13,9 @@ export const socketOf = (client: pg.Client): Socket => (client as unknown as Int
 /** Message types of the protocol's version 3 (PostgreSQL documentation, "Message Formats"). */
 export const MESSAGE = { copyData: 0x64, copyDone: 0x63, error: 0x45, ready: 0x5a, copyIn: 0x47 } as const
 
+/** No message of a server is longer than its largest allocation (MaxAllocSize, 1 GiB) and the length's own bytes. */
+const LONGEST = 0x3fffffff + 4
+
 export interface Receiver {
   /** A whole message: its type, and its body as bytes[from, to). */
   message(type: number, bytes: Buffer, from: number, to: number): void
@@ -23,12 +26,15 @@ export interface Receiver {
  * it lies; one that spans pieces is joined first.
  */
 export class Framer {
+  private readonly where: string
   private readonly receiver: Receiver
   private rest: Buffer[] = []
   private held = 0
   private needed = 0
 
-  constructor(receiver: Receiver) {
+  /** `where` names the table in errors: `legacy.members`. */
+  constructor(where: string, receiver: Receiver) {
+    this.where = where
     this.receiver = receiver
   }
 
@@ -43,7 +49,9 @@ export class Framer {
     this.needed = 5
     while (piece.length - at >= 5) {
       const length = piece.readInt32BE(at + 1)
-      if (length < 4) throw new EngineError('DECODE_FAILED', `a protocol message has length ${length}`)
+      // Not waited for: a length that is noise would hold us, or fill the memory.
+      if (length < 4 || length > LONGEST)
+        throw new EngineError('DECODE_FAILED', `${this.where}: a protocol message has length ${length}`)
       const end = at + 1 + length
       if (end > piece.length) {
         this.needed = end - at
@@ -74,10 +82,11 @@ export function errorFields(
  * the driver, whose own parser would make an object of each row. The driver has the socket back afterwards.
  * Rejects with the server's error, or the receiver's: then the connection is destroyed, for data may be under way.
  */
-export function converse(client: pg.Client, sql: string, receiver: Receiver): Promise<void> {
+export function converse(client: pg.Client, where: string, sql: string, receiver: Receiver): Promise<void> {
   const socket = socketOf(client)
+  const lost = () => new EngineError('CONNECTION_LOST', `${where}: the connection was closed`)
   // A closed socket says so only once: without this we would wait for ever.
-  if (socket.destroyed) return Promise.reject(new EngineError('CONNECTION_LOST', 'the connection is closed'))
+  if (socket.destroyed) return Promise.reject(lost())
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const drivers = socket.listeners('data') as ((piece: Buffer) => void)[]
   let failure: Error | undefined
@@ -87,7 +96,7 @@ export function converse(client: pg.Client, sql: string, receiver: Receiver): Pr
     if (error) reject(error)
     else resolve()
   }
-  const framer = new Framer({
+  const framer = new Framer(where, {
     message(type, bytes, from, to) {
       if (type === MESSAGE.error) failure = errorFields(bytes, from, to)
       else if (type === MESSAGE.ready) finish(failure)
@@ -102,7 +111,7 @@ export function converse(client: pg.Client, sql: string, receiver: Receiver): Pr
       socket.destroy()
     }
   }
-  const onClose = () => finish(failure ?? new EngineError('CONNECTION_LOST', 'the connection was closed'))
+  const onClose = () => finish(failure ?? lost())
   socket.removeAllListeners('data')
   socket.on('data', onData).on('close', onClose)
   const text = Buffer.from(`${sql}\0`, 'utf8')

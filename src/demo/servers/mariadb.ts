@@ -14,6 +14,8 @@ export interface MariadbOptions {
   signal?: AbortSignal
   /** InnoDB's buffer pool, as MariaDB writes sizes. Default 256M. */
   bufferPool?: string
+  /** Further settings, as on the server's command line without the dashes; they win over ours. */
+  settings?: Record<string, string>
 }
 
 /** Whether mariadbd and mariadb-install-db are on the PATH or in the usual system folders. */
@@ -30,6 +32,7 @@ export async function startMariadb({
   dir,
   signal,
   bufferPool = '256M',
+  settings: further = {},
 }: MariadbOptions): Promise<RunningServer> {
   signal?.throwIfAborted()
   const daemon = findBinary('mariadbd')
@@ -92,6 +95,7 @@ export async function startMariadb({
     'sync-binlog': '0',
     'max-connections': '150',
     'max-allowed-packet': '64M',
+    ...further,
   }
   const address = (port: number) => `mysql://loader:${password}@127.0.0.1:${port}/legacy`
   const server = await startOnFreePort(

@@ -1,0 +1,56 @@
+import type { Batch } from '../../../engine/batch/batch.ts'
+import { planRead } from '../../../engine/flow/plan.ts'
+import type { ExtractSpec, LaneModule, Range, Read } from '../../../engine/ports.ts'
+import { PostgresSource } from '../../../src/connectors/postgres/source.ts'
+import { serverText } from './serverText.ts'
+
+/** An extract of a table, with policies per column. */
+export const extractOf = (table: string, columns: ExtractSpec['columns'] = {}): ExtractSpec => ({
+  name: table,
+  from: 'pg',
+  key: [],
+  columns,
+  options: { table },
+})
+
+/**
+ * Reads a table as a job does: described, planned, and read chunk by chunk by one lane. A batch lives until `onBatch`
+ * returns.
+ */
+export async function readTable(
+  url: string,
+  spec: ExtractSpec,
+  onBatch: (batch: Batch) => void,
+  { limits = { rows: 64, bytes: 1 << 20 }, ...rest }: Partial<Read> = {},
+): Promise<{ read: Read; chunks: number }> {
+  const source = new PostgresSource({ name: 'pg', url })
+  const read: Read = { ...planRead({ spec, schema: await source.describe(spec), limits }), ...rest }
+  const snapshot = await source.open(1)
+  const module = (await import(snapshot.ticket.module)) as LaneModule
+  const lane = await module.openLane(snapshot.ticket.payload)
+  try {
+    const ranges: (Range | undefined)[] = await snapshot.ranges(read)
+    const sink = { write: onBatch, file: async () => {} }
+    let chunks = 0
+    for (const first of ranges)
+      for (let range = first; range; chunks++) range = await lane.read(read, range, 4 * limits.rows, sink)
+    return { read, chunks }
+  } finally {
+    await lane.close()
+    await snapshot.close()
+    await source.close()
+  }
+}
+
+/** The rows of a table, every value as the server writes it. */
+export async function readRows(
+  url: string,
+  spec: ExtractSpec,
+  options?: Partial<Read>,
+): Promise<{ read: Read; chunks: number; rows: (string | null)[][] }> {
+  const rows: (string | null)[][] = []
+  const collect = (batch: Batch) => {
+    for (let row = 0; row < batch.rows; row++) rows.push(batch.vectors.map(vector => serverText(vector, row)))
+  }
+  return { ...(await readTable(url, spec, collect, options)), rows }
+}

@@ -1,0 +1,97 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Extracted, extract } from '../engine/flow/extract.ts'
+import { planRead } from '../engine/flow/plan.ts'
+import type { World } from '../engine/flow/world.ts'
+import { Workers } from '../engine/pool/pool.ts'
+import type { Source } from '../engine/ports.ts'
+import { Duck, quote } from '../engine/sql/duckdb.ts'
+import { pathsOf } from '../engine/staging/store.ts'
+
+/** How {@link extractTables} extracts. */
+export interface Extraction {
+  tables: string[]
+  lanes: number
+  /** Rows of a chunk. */
+  least: number
+  most: number
+  /** Bytes of a batch. */
+  batch?: number
+}
+
+export interface Result {
+  extracted: Extracted[]
+  notes: string[]
+  /** Rows by the count of progress, of all tables. */
+  progress: number
+  /** Rows of a query; each table is a view on what was staged of it. */
+  query(sql: string): Promise<Record<string, unknown>[]>
+  /** Staged files that no manifest would list. */
+  strays: string[]
+}
+
+/** Extracts tables of one source as a run does, with worker threads and Parquet, and hands the result to `use`. */
+export async function extractTables<T>(
+  source: Source,
+  { tables, lanes, least, most, batch = 1 << 20 }: Extraction,
+  use: (result: Result) => Promise<T> | T,
+): Promise<T> {
+  const root = mkdtempSync(join(tmpdir(), 'nightfreight-extract-'))
+  const workers = new Workers(lanes)
+  const duck = await Duck.open({ threads: 1 })
+  const notes: string[] = []
+  let progress = 0
+  const { signal } = new AbortController()
+  try {
+    const reads = []
+    for (const table of tables) {
+      const spec = { name: table, from: 'db', key: [], columns: {}, options: { table } }
+      const schema = await source.describe(spec, signal)
+      reads.push(planRead({ spec, schema, limits: { rows: least, bytes: batch } }))
+    }
+    const world = {
+      spec: {
+        job: 'job',
+        resources: { threads: lanes },
+        parallelism: { maxParallelExtracts: 1 },
+        chunking: { defaultChunkSize: least, maxChunkSize: most },
+      },
+      run: 'run',
+      sources: new Map([['db', source]]),
+      root,
+      ledger: {
+        output: async () => undefined,
+        begin: async () => {},
+        commit: async () => {},
+        fail: async () => {},
+      },
+      observer: {
+        started: () => {},
+        finished: () => {},
+        advanced: (_task: string, rows: number) => {
+          progress += rows
+        },
+        note: (text: string) => notes.push(text),
+      },
+      signal,
+      workers,
+      duck,
+    } as unknown as World
+    const extracted = await extract(world, { reads, loads: [] })
+    for (const { extract: name, parts } of extracted) {
+      const paths = pathsOf(root, parts).map(quote).join(', ')
+      if (parts.length > 0) await duck.run(`CREATE VIEW ${name} AS FROM read_parquet([${paths}])`)
+    }
+    const listed = new Set(extracted.flatMap(({ parts }) => parts.map(({ file }) => file)))
+    const strays = readdirSync(root, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile())
+      .map(entry => join(entry.parentPath, entry.name).slice(root.length + 1))
+      .filter(file => !listed.has(file))
+    return await use({ extracted, notes, progress, strays, query: sql => duck.rows(sql) })
+  } finally {
+    await workers.close()
+    duck.close()
+    rmSync(root, { recursive: true, force: true })
+  }
+}
