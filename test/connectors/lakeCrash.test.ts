@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, globSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -86,7 +86,7 @@ if (process.argv[2] === 'child') {
       const ended = once(child, 'exit')
       await once(child, 'message')
       // Longer each time, or a slow machine would never see the end.
-      const moment = sleep(Math.random() * 300 + kills * 60, 'kill' as const)
+      const moment = sleep(Math.random() * 300 * 1.3 ** kills, 'kill' as const)
       done = (await Promise.race([ended, moment])) !== 'kill'
       if (!done) kills++
       child.kill('SIGKILL')
@@ -146,11 +146,12 @@ if (process.argv[2] === 'child') {
     ['after', new Error('killed')],
   ] as const)
     test(`ended ${when} any write (${error.message}), a repeat gives the night, once`, async () => {
+      const first = join(folder, `first-${when}`)
+      await loadNight(duck, folder, new LocalStore(first), 1)
       let failures = 0
       for (let nth = 1; ; nth++) {
         const root = join(folder, `${when}-${error === full}-${nth}`)
-        mkdirSync(root)
-        await loadNight(duck, folder, new LocalStore(root), 1)
+        cpSync(first, root, { recursive: true })
         const store = failing(new LocalStore(root), nth, when, error)
         let failed = false
         try {
