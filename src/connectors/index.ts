@@ -3,12 +3,13 @@ import { nearest } from '../config/nearest.ts'
 import type { Connector } from './define.ts'
 import { duckdb } from './duckdb/index.ts'
 import { http } from './http/index.ts'
+import { lake } from './lake/index.ts'
 import { local } from './local/index.ts'
 import { mysql } from './mysql/index.ts'
 import { postgres } from './postgres/index.ts'
 
 /** Every connector there is. A new one adds its import and its place in this list. */
-export const connectors: readonly Connector[] = [duckdb, http, local, mysql, postgres]
+export const connectors: readonly Connector[] = [duckdb, http, lake, local, mysql, postgres]
 
 /**
  * The connector that a URL's scheme selects. Messages never show the URL, which may hold a password.

@@ -1,0 +1,88 @@
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { crc32 } from 'node:zlib'
+import { EngineError } from '../../../engine/errors.ts'
+import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
+import { tableFolder } from './layout.ts'
+import type { DataFile } from './log.ts'
+import type { FileStore } from './store.ts'
+
+/** Column of {@link tableSql} with the path that a row was read from. */
+export const FILE = '_nf_file'
+
+/** A file's bytes summed up: of a file that the manifest lists, any change shows. */
+export async function checksum(path: string): Promise<number> {
+  let sum = 0
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) sum = crc32(chunk, sum)
+  return sum
+}
+
+/** Local paths of files of a table. Fails with STAGING_CORRUPT where one is gone or not what was written. */
+export async function openFiles(store: FileStore, table: string, files: DataFile[]): Promise<string[]> {
+  const paths: string[] = []
+  for (const file of files) {
+    const path = await store.local(`${tableFolder(table)}/${file.path}`)
+    const where = `${store.where}/${tableFolder(table)}/${file.path}`
+    if (path === undefined)
+      throw new EngineError('STAGING_CORRUPT', `${where} is missing: ${file.rows} rows of ${table}`, {
+        hint: 'Restore it from a backup, or load the table anew with mode replace.',
+      })
+    const { size } = await stat(path)
+    const damage =
+      size !== file.bytes
+        ? `has ${size} bytes instead of ${file.bytes}`
+        : (await checksum(path)) !== file.crc32
+          ? 'is not what was written: its checksum differs'
+          : undefined
+    if (damage)
+      throw new EngineError('STAGING_CORRUPT', `${where} ${damage}`, {
+        hint: 'Restore it from a backup, or load the table anew with mode replace.',
+      })
+    paths.push(path)
+  }
+  return paths
+}
+
+/**
+ * SQL of a table's rows in some of its files, with {@link FILE}. Files may lack columns (NULL there) or have a narrower
+ * type, from before the table was widened.
+ */
+export function tableSql(columns: Column[], paths: string[]): string {
+  const none = columns.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`)
+  const empty = `SELECT ${none.join(', ')}, NULL::VARCHAR AS ${FILE} WHERE false`
+  if (paths.length === 0) return empty
+  return `SELECT ${casts(columns)}, ${FILE} FROM (${empty} UNION ALL BY NAME SELECT * FROM ${parquet(paths, `, union_by_name = true, filename = '${FILE}'`)})`
+}
+
+/**
+ * {@link tableSql} of a table that gets other columns altogether: what the new type cannot hold is NULL, which is
+ * good enough to compare with.
+ */
+export function formerSql(columns: Column[], former: Column[], paths: string[]): string {
+  const values = columns.map(({ name, type }) => {
+    const old = columnNamed(former, name)
+    const value = old
+      ? `TRY_CAST(CAST(${quoteName(old.name)} AS VARCHAR) AS ${typeName(type)})`
+      : `NULL::${typeName(type)}`
+    return `${value} AS ${quoteName(name)}`
+  })
+  return `SELECT ${values.join(', ')}, ${FILE} FROM (${tableSql(former, paths)})`
+}
+
+/** SQL of the rows of staged files, which have all of the columns. */
+export function stagedSql(columns: Column[], paths: string[]): string {
+  if (paths.length > 0) return `SELECT ${casts(columns)} FROM ${parquet(paths)}`
+  return `SELECT ${columns.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`).join(', ')} WHERE false`
+}
+
+/** `read_parquet(…)` of files as they are: partition columns come from inside them, brackets keep a name from being a glob. */
+export function parquet(paths: string[], options = ''): string {
+  const list = paths.map(path => quote(path.replace(/[*?[\]]/g, '[$&]')))
+  return `read_parquet([${list.join(', ')}], hive_partitioning = false${options})`
+}
+
+const casts = (columns: Column[]) =>
+  columns
+    .map(({ name, type }) => `CAST(${quoteName(name)} AS ${typeName(type)}) AS ${quoteName(name)}`)
+    .join(', ')

@@ -1,0 +1,50 @@
+import { REJECTED } from '../../../engine/batch/builder.ts'
+import type { Lane, Range, Read, Sink } from '../../../engine/ports.ts'
+import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { typeFromName, typeName } from '../../../engine/types/logical.ts'
+import { openFiles, tableSql } from './files.ts'
+import { LocalStore } from './localStore.ts'
+import { type LakeRange, rangeOf } from './source.ts'
+import type { FileStore } from './store.ts'
+
+/** DuckDB's Parquet reader and writer with one thread. */
+const MEMORY = 256 * 1024 * 1024
+
+export async function openLane(payload: unknown): Promise<Lane> {
+  const { root } = payload as { root: string }
+  const store = new LocalStore(root)
+  const duck = await Duck.open({ threads: 1, memory: MEMORY })
+  return {
+    read: (read, range, limit, sink) => readFiles(duck, store, read, range, limit, sink),
+    close: async () => duck.close(),
+  }
+}
+
+async function readFiles(
+  duck: Duck,
+  store: FileStore,
+  read: Read,
+  range: Range,
+  limit: number,
+  sink: Sink,
+): Promise<Range | undefined> {
+  const { table, columns, files } = range.payload as LakeRange
+  let taken = 0
+  for (let rows = 0; taken < files.length && rows < limit; taken++) rows += files[taken]!.rows
+  const typed = columns.map(({ name, type }) => ({
+    name,
+    type: typeFromName(type)!,
+    nullable: true,
+    native: type,
+  }))
+  const rows = tableSql(typed, await openFiles(store, table, files.slice(0, taken)))
+  const values = read.columns.map(({ name, type }) =>
+    name === REJECTED
+      ? `NULL::VARCHAR AS ${REJECTED}`
+      : `CAST(${quoteName(name)} AS ${typeName(type)}) AS ${quoteName(name)}`,
+  )
+  const since = read.since ? ` WHERE ${quoteName(read.since.column)} >= ${quote(read.since.value)}` : ''
+  const select = `SELECT ${values.join(', ')} FROM (${rows})${since}`
+  await sink.file(path => duck.run(`COPY (${select}) TO ${quote(path)} (FORMAT parquet, COMPRESSION snappy)`))
+  return taken < files.length ? rangeOf({ table, columns, files: files.slice(taken) }) : undefined
+}

@@ -1,0 +1,164 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { link, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, relative, sep } from 'node:path'
+import { EngineError } from '../../../engine/errors.ts'
+import { STATE } from './layout.ts'
+import { type FileStore, KEEP } from './store.ts'
+
+/** A lake in a folder of this machine. */
+export class LocalStore implements FileStore {
+  readonly where: string
+
+  constructor(root: string) {
+    this.where = root
+  }
+
+  async get(path: string): Promise<Buffer | undefined> {
+    return this.explain('read', path, () => orUndefined(readFile(join(this.where, path))))
+  }
+
+  async put(path: string, bytes: string): Promise<void> {
+    await this.write(path, bytes, (temporary, final) => rename(temporary, final))
+  }
+
+  // A link is made or it is not, whoever else tries; it has the whole content at once, and no lock can be left behind.
+  async putIfAbsent(path: string, bytes: string): Promise<boolean> {
+    return this.write(path, bytes, async (temporary, final) => {
+      try {
+        await link(temporary, final)
+        return true
+      } catch (error) {
+        if (codeOf(error) === 'EEXIST') return false
+        throw error
+      } finally {
+        await rm(temporary, { force: true })
+      }
+    })
+  }
+
+  async putFile(path: string, file: string): Promise<void> {
+    await this.explain('write', path, async () => {
+      const final = join(this.where, path)
+      await sync(file)
+      await this.makeFolder(dirname(final))
+      await rename(file, final)
+      await sync(dirname(final))
+    })
+  }
+
+  async local(path: string): Promise<string | undefined> {
+    const file = join(this.where, path)
+    return this.explain('read', path, async () => (await orUndefined(stat(file))) && file)
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.explain('delete', path, () => rm(join(this.where, path), { force: true }))
+  }
+
+  async list(folder: string): Promise<{ path: string; modified: Date }[]> {
+    return this.explain('list', folder, async () => {
+      const options = { recursive: true, withFileTypes: true } as const
+      const found = (await orUndefined(readdir(join(this.where, folder), options))) ?? []
+      const files = found.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
+      const listed = await Promise.all(
+        files.map(async file => {
+          const facts = await orUndefined(stat(file))
+          const path = relative(this.where, file).replaceAll(sep, '/')
+          return facts && { path, modified: facts.mtime }
+        }),
+      )
+      return listed.filter(entry => entry !== undefined)
+    })
+  }
+
+  async work(owner: string): Promise<string> {
+    const folder = join(this.where, STATE, 'work')
+    const prefix = `${createHash('sha256').update(owner).digest('hex').slice(0, 16)}-`
+    return this.explain('write', `${STATE}/work`, async () => {
+      await mkdir(folder, { recursive: true })
+      for (const name of await readdir(folder)) {
+        const facts = await orUndefined(stat(join(folder, name)))
+        const left = name.startsWith(prefix) || (facts && facts.mtimeMs < Date.now() - KEEP)
+        if (left) await rm(join(folder, name), { recursive: true, force: true })
+      }
+      return mkdtemp(join(folder, prefix))
+    })
+  }
+
+  private async write<T>(
+    path: string,
+    bytes: string,
+    publish: (temporary: string, final: string) => Promise<T>,
+  ): Promise<T> {
+    return this.explain('write', path, async () => {
+      const final = join(this.where, path)
+      const temporary = join(dirname(final), `.${randomUUID()}.tmp`)
+      await this.makeFolder(dirname(final))
+      try {
+        await writeFile(temporary, bytes, { flush: true })
+        const result = await publish(temporary, final)
+        await sync(dirname(final))
+        return result
+      } catch (error) {
+        await rm(temporary, { force: true })
+        throw error
+      }
+    })
+  }
+
+  /** A folder that is there after a power cut too: each new one is an entry of its parent. */
+  private async makeFolder(folder: string): Promise<void> {
+    const first = await mkdir(folder, { recursive: true })
+    if (first === undefined) return
+    for (let made = folder; made.length >= first.length; made = dirname(made)) await sync(dirname(made))
+  }
+
+  private async explain<T>(verb: string, path: string, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act()
+    } catch (cause) {
+      const where = join(this.where, path)
+      switch (codeOf(cause)) {
+        case 'ENOSPC':
+        case 'EDQUOT':
+          throw new EngineError('RESOURCE_EXHAUSTED', `${where}: no space left to ${verb} it`, {
+            cause,
+            hint: 'Free some space; the same command goes on where it stopped.',
+          })
+        case 'EACCES':
+        case 'EPERM':
+        case 'EROFS':
+          throw new EngineError(
+            'PERMISSION_DENIED',
+            `${where}: no permission to ${verb} it (${codeOf(cause)})`,
+            {
+              cause,
+              hint: "Check the owner and the mode of the lake's folders, and that they are mounted writable.",
+            },
+          )
+        default:
+          throw cause
+      }
+    }
+  }
+}
+
+const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code
+
+async function orUndefined<T>(promise: Promise<T>): Promise<T | undefined> {
+  try {
+    return await promise
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
+    throw error
+  }
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

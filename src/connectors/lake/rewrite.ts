@@ -1,0 +1,288 @@
+import { EngineError } from '../../../engine/errors.ts'
+import { tooManyDeletes } from '../../../engine/flow/guard.ts'
+import type { LoadCounts, StagedLoad } from '../../../engine/ports.ts'
+import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
+import { ACT, type ChangeSources, changesSql, sweeps } from './changes.ts'
+import { FILE, formerSql, openFiles, stagedSql, tableSql } from './files.ts'
+import { columnsOf, type DataFile, type Manifest } from './log.ts'
+import { filesWithKeys, partitionId, partitionsOf } from './prune.ts'
+import { sameNames, tableColumns } from './schema.ts'
+import type { FileStore } from './store.ts'
+import { type FileFormat, writeFiles } from './write.ts'
+
+/** What was staged for one load: local Parquet files. */
+export interface Staged {
+  load: StagedLoad
+  paths: string[]
+  keyPaths: string[]
+  /** Bytes of a staged row. */
+  rowBytes: number
+}
+
+export interface Rewriting {
+  duck: Duck
+  store: FileStore
+  format: FileFormat
+  /** The connection, for messages. */
+  name: string
+  work: string
+  now: Date
+  /** Gets the path of every file that is put into the store. */
+  made: string[]
+  signal: AbortSignal
+}
+
+/** What a table is after a load. */
+export interface Rewritten {
+  counts: LoadCounts
+  /** Undefined where nothing changed: the manifest stays. */
+  content?: Pick<Manifest, 'columns' | 'key' | 'partitionBy' | 'files'>
+}
+
+/** A partition with more files than these below a quarter of the size wanted gets them written together. */
+const SMALL_FILES = 8
+
+/**
+ * Writes the files that a load makes necessary, beside those that are there: files with a row that changes are written
+ * anew, the others stay. Nothing a reader sees changes. Fails with CONSTRAINT_VIOLATED where a key is NULL or staged
+ * twice, GUARD_STOPPED where too many rows would go.
+ */
+export async function rewrite(
+  rewriting: Rewriting,
+  staged: Staged,
+  manifest: Manifest | undefined,
+): Promise<Rewritten> {
+  const { duck, store, name, work, format, made, signal } = rewriting
+  const { load } = staged
+  const where = `${name}.${load.table}`
+  const columns = tableColumns(load, manifest, where)
+  // A replace of a part: nothing has changed since the last load, and nothing is staged.
+  if (load.mode === 'replace' && !load.whole && manifest)
+    return { counts: { table: load.table, inserted: 0, updated: 0, deleted: 0, unchanged: 0 } }
+  const files = manifest?.files ?? []
+  // Columns are only ever added or widened, unless the table is written anew.
+  const renewed = load.mode === 'replace' && manifest !== undefined && !sameColumns(columns, manifest, load)
+  const sources = await stagedSources(rewriting, staged, columns)
+  await checkKeys(duck, load, sources.staged, where)
+  const candidates = await candidatesOf(duck, load, columns, files, sources)
+  const byPath = new Map<string, DataFile>()
+  const tableOf = async (more: DataFile[]) => {
+    const opened = await openFiles(store, load.table, more)
+    for (const [index, file] of more.entries()) byPath.set(opened[index]!, file)
+    const paths = [...byPath.keys()]
+    return renewed ? formerSql(columns, columnsOf(manifest), paths) : tableSql(columns, paths)
+  }
+  const before = await tableOf(candidates)
+  const { counts, touched } =
+    load.key.length > 0
+      ? await keyedCounts(duck, load, { ...sources, table: before }, byPath)
+      : await keylessCounts(duck, load, columns, sources.staged, before, files)
+  await guardWhole(duck, load, where, counts, files, before)
+  // A row may take other values without having changed, as far as the load compares it.
+  const changed = counts.inserted > 0 || touched.size > 0
+  const reshaped = !manifest || renewed || !sameColumns(columns, manifest, load)
+  if (!changed && !reshaped) return { counts }
+  let old = renewed ? new Set(files) : touched
+  if (changed && !renewed)
+    old = new Set([...old, ...(await smallFiles(duck, load, files, old, sources.staged, format.target))])
+  const table = await tableOf([...old].filter(file => !candidates.includes(file)))
+  const paths = [...byPath].filter(([, file]) => old.has(file)).map(([path]) => quote(path))
+  const selected = columns.map(column => quoteName(column.name)).join(', ')
+  const rows =
+    load.key.length > 0
+      ? `SELECT ${selected} FROM (${changesSql(load, { ...sources, table })}) WHERE ${ACT} <> 'delete' AND (${ACT} = 'insert' OR ${FILE} IN (${paths.join(', ') || 'NULL'}))`
+      : `SELECT ${columns.map(column => stagedValue(load, column, sources.now)).join(', ')} FROM (${changed || renewed ? sources.staged : `${sources.staged} LIMIT 0`})`
+  const order = [...load.partitionBy, ...load.key].map(quoteName).join(', ')
+  await duck.run(`CREATE OR REPLACE TABLE rewritten AS ${rows}${order && ` ORDER BY ${order}`}`)
+  const known = files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {
+    rows: 0,
+    bytes: 0,
+  })
+  const { partitionBy, key, table: tableName } = load
+  const rowBytes = known.rows > 0 ? known.bytes / known.rows : staged.rowBytes
+  const written = await writeFiles(
+    { duck, store, format, where, table: tableName, partitionBy, key, work, rowBytes, made, signal },
+    'rewritten',
+  )
+  await duck.run('DROP TABLE rewritten')
+  return {
+    counts,
+    content: {
+      columns: columns.map(({ name, type }) => ({ name, type: typeName(type) })),
+      key,
+      partitionBy,
+      files: [...files.filter(file => !old.has(file)), ...written],
+    },
+  }
+}
+
+function sameColumns(columns: Column[], manifest: Manifest, load: StagedLoad): boolean {
+  const former = columnsOf(manifest)
+  return (
+    sameNames(manifest.partitionBy, load.partitionBy) &&
+    sameNames(manifest.key, load.key) &&
+    sameNames(
+      columns.map(({ name }) => name),
+      former.map(({ name }) => name),
+    ) &&
+    columns.every(({ type }, index) => typeName(type) === typeName(former[index]!.type))
+  )
+}
+
+type StagedSources = Omit<ChangeSources, 'table'> & { partitions?: string }
+
+/** The staged rows and keys, with the table's types. */
+async function stagedSources(
+  { now }: Rewriting,
+  { load, paths, keyPaths }: Staged,
+  columns: Column[],
+): Promise<StagedSources> {
+  const typed = (names: string[]) => names.map(name => ({ ...columnNamed(columns, name)!, name }))
+  const sources: StagedSources = {
+    staged: stagedSql(typed(load.columns.map(({ name }) => name)), paths),
+    columns,
+    now: now.toISOString(),
+  }
+  if (keyPaths.length === 0) return sources
+  return load.mode === 'partition' && !load.whole
+    ? { ...sources, partitions: stagedSql(typed(load.partitionBy), keyPaths) }
+    : { ...sources, keys: stagedSql(typed(load.key), keyPaths) }
+}
+
+async function checkKeys(duck: Duck, load: StagedLoad, staged: string, where: string): Promise<void> {
+  if (load.key.length === 0) return
+  const keys = load.key.map(quoteName)
+  const [wrong] = await duck.rows(
+    `SELECT ${keys.map((key, index) => `CAST(${key} AS VARCHAR) AS k${index}`).join(', ')}, count(*) AS n FROM (${staged})
+     GROUP BY ${keys.join(', ')} HAVING count(*) > 1 OR ${keys.map(key => `${key} IS NULL`).join(' OR ')} LIMIT 1`,
+  )
+  if (!wrong) return
+  const values = load.key.map((name, index) => `${name} = ${wrong[`k${index}`] ?? 'NULL'}`).join(', ')
+  const reason = load.key.some((_, index) => wrong[`k${index}`] === null)
+    ? 'a key may not be NULL'
+    : `${wrong.n} rows have this key`
+  throw new EngineError('CONSTRAINT_VIOLATED', `${where}: ${values}: ${reason}`, {
+    hint: `Correct ${load.from}, or the key of this load.`,
+  })
+}
+
+/** Files whose rows must be looked at: no row of the others is staged, or goes. */
+async function candidatesOf(
+  duck: Duck,
+  load: StagedLoad,
+  columns: Column[],
+  files: DataFile[],
+  { staged, keys, partitions }: StagedSources,
+): Promise<DataFile[]> {
+  if (files.length === 0) return files
+  if (load.mode === 'partition' && !load.whole) {
+    const emptied = partitions ? await partitionsOf(duck, load.partitionBy, partitions) : new Set()
+    const filled = await partitionsOf(duck, load.partitionBy, staged)
+    return files.filter(
+      ({ partition }) => emptied.has(partitionId(partition)) || filled.has(partitionId(partition)),
+    )
+  }
+  if (sweeps(load)) return files
+  const names = load.key.map(quoteName).join(', ')
+  const named = keys && load.deletes !== 'keep' ? ` UNION ALL SELECT ${names} FROM (${keys})` : ''
+  const touching = `SELECT ${names} FROM (${staged})${named}`
+  const inside = load.partitionBy.length > 0 && load.partitionBy.every(name => load.key.includes(name))
+  const among = inside ? await partitionsOf(duck, load.partitionBy, touching) : undefined
+  const possible = among ? files.filter(({ partition }) => among.has(partitionId(partition))) : files
+  return filesWithKeys(duck, possible, columns, load.key, touching)
+}
+
+async function keyedCounts(
+  duck: Duck,
+  load: StagedLoad,
+  sources: ChangeSources,
+  byPath: Map<string, DataFile>,
+) {
+  const acts = await duck.rows(
+    `SELECT ${FILE} AS file, ${ACT} AS act, count(*) AS n FROM (${changesSql(load, sources)}) WHERE ${ACT} <> 'keep' GROUP BY ALL`,
+  )
+  const sum = (...names: string[]) =>
+    acts.reduce((total, { act, n }) => total + (names.includes(String(act)) ? Number(n) : 0), 0)
+  const counts = { inserted: sum('insert'), updated: sum('update', 'revive'), deleted: sum('mark', 'delete') }
+  const total = await countOf(duck, sources.staged)
+  const touched = new Set(acts.flatMap(({ file }) => (file === null ? [] : [byPath.get(String(file))!])))
+  const unchanged = total - counts.inserted - counts.updated
+  return { counts: { table: load.table, ...counts, unchanged }, touched }
+}
+
+/** Without a key two rows are the same where all their values are. */
+async function keylessCounts(
+  duck: Duck,
+  load: StagedLoad,
+  columns: Column[],
+  staged: string,
+  table: string,
+  files: DataFile[],
+) {
+  const names = columns
+    .filter(column => columnNamed(load.columns, column.name))
+    .map(column => quoteName(column.name))
+  const [next, last] = [staged, table].map(sql => `SELECT ${names.join(', ')} FROM (${sql})`)
+  const inserted = await countOf(duck, `${next} EXCEPT ALL ${last}`)
+  const deleted = await countOf(duck, `${last} EXCEPT ALL ${next}`)
+  const unchanged = (await countOf(duck, staged)) - inserted
+  const touched = new Set(inserted + deleted > 0 ? files : [])
+  return { counts: { table: load.table, inserted, updated: 0, deleted, unchanged }, touched }
+}
+
+const countOf = async (duck: Duck, sql: string) =>
+  Number((await duck.rows(`SELECT count(*) AS n FROM (${sql})`))[0]!.n)
+
+/** The value of a column in a table without a key, from the staged row. */
+function stagedValue(load: StagedLoad, { name }: Column, now: string): string {
+  return name === load.stamp ? `${quote(now)}::TIMESTAMPTZ AS ${quoteName(name)}` : quoteName(name)
+}
+
+/** What only the table's own rows can say: the engine knew no earlier state to compare with. */
+async function guardWhole(
+  duck: Duck,
+  load: StagedLoad,
+  where: string,
+  { inserted, updated, unchanged, deleted }: LoadCounts,
+  files: DataFile[],
+  table: string,
+): Promise<void> {
+  if (!load.whole || !sweeps(load)) return
+  const before =
+    load.deletes === 'soft'
+      ? await countOf(duck, `SELECT 1 FROM (${table}) WHERE ${quoteName(load.deletedAt!)} IS NULL`)
+      : files.reduce((sum, { rows }) => sum + rows, 0)
+  const staged = inserted + updated + unchanged
+  if (staged === 0 && before > 0 && !load.guard.allowEmpty)
+    throw new EngineError(
+      'GUARD_STOPPED',
+      `${where}: ${load.from} is empty, and the table has ${before} rows`,
+      {
+        hint: 'Nothing was loaded. If that is right, set guard: { allow_empty: true } for this load.',
+      },
+    )
+  // Without a key a changed row counts as one deleted and one inserted.
+  const lost = load.key.length > 0 ? deleted : Math.max(0, before - staged)
+  tooManyDeletes(where, load.guard.maxDeleteShare, lost, before)
+}
+
+/** Small files that have become many in a partition that changes anyway. */
+async function smallFiles(
+  duck: Duck,
+  load: StagedLoad,
+  files: DataFile[],
+  old: Set<DataFile>,
+  staged: string,
+  target: number,
+): Promise<DataFile[]> {
+  if (load.key.length === 0) return []
+  const changing = await partitionsOf(duck, load.partitionBy, staged)
+  for (const { partition } of old) changing.add(partitionId(partition))
+  const small = files.filter(
+    file => !old.has(file) && file.bytes < target / 4 && changing.has(partitionId(file.partition)),
+  )
+  return [...Map.groupBy(small, file => partitionId(file.partition)).values()]
+    .filter(group => group.length >= SMALL_FILES)
+    .flat()
+}

@@ -1,0 +1,233 @@
+import { existsSync } from 'node:fs'
+import { rm, stat, statfs } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { EngineError } from '../../../engine/errors.ts'
+import type {
+  CommitResult,
+  LoadCommit,
+  StagedLoad,
+  StageRequest,
+  SyncPoint,
+  TableSchema,
+  Target,
+} from '../../../engine/ports.ts'
+import { Duck } from '../../../engine/sql/duckdb.ts'
+import { manifestPath } from './layout.ts'
+import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
+import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
+import { tableColumns } from './schema.ts'
+import type { FileStore } from './store.ts'
+import { collect } from './vacuum.ts'
+import { writeView } from './view.ts'
+import type { FileFormat } from './write.ts'
+
+/** Bytes DuckDB may hold while a table is written; what is more goes to the lake's work folder. */
+const MEMORY = 512 * 1024 * 1024
+/** More threads would need more memory each. */
+const THREADS = 4
+/** How often another writer may be first. */
+const TRIES = 10
+
+/** A table's part of a commit under way, and the manifest that it was made from. */
+interface Prepared {
+  base: ManifestRef | undefined
+  rewritten: Rewritten
+}
+
+/** A commit under way. */
+interface Attempt {
+  commit: LoadCommit
+  /** What it goes on from. */
+  newest: Commit | undefined
+  now: Date
+  /** By table. */
+  prepared: Map<string, Prepared>
+  /** Paths of the files that were written for it. */
+  made: string[]
+}
+
+/** Less space than this is none: DuckDB's own error does not tell. */
+const NO_SPACE = 16 * 1024 * 1024
+
+/** A lake as warehouse. Staged files are read where they lie; a commit writes data files, then makes one commit file. */
+export class LakeTarget implements Target {
+  private readonly store: FileStore
+  private readonly name: string
+  private readonly format: FileFormat
+  private readonly log: Log
+  private readonly staged = new Map<string, Staged>()
+
+  constructor(store: FileStore, name: string, format: FileFormat) {
+    this.store = store
+    this.name = name
+    this.format = format
+    this.log = new Log(store)
+  }
+
+  async probe(): Promise<void> {
+    await this.log.newest()
+    await rm(await this.store.work(`probe of ${this.name}`), { recursive: true })
+  }
+
+  async describe(table: string): Promise<TableSchema | undefined> {
+    const manifest = await this.log.manifest(await this.log.newest(), table)
+    return manifest && { columns: columnsOf(manifest), key: manifest.key, ...sizeOf(manifest) }
+  }
+
+  async syncPoints(job: string): Promise<SyncPoint[]> {
+    return (await this.log.newest())?.syncPoints[job] ?? []
+  }
+
+  async committed(loadId: string): Promise<CommitResult | undefined> {
+    return this.log.result(loadId, await this.log.newest())
+  }
+
+  async stage({ loadId, load, paths, keyPaths, rows, progress }: StageRequest): Promise<void> {
+    const manifest = await this.log.manifest(await this.log.newest(), load.table)
+    tableColumns(load, manifest, `${this.name}.${load.table}`)
+    let bytes = 0
+    for (const path of [...paths, ...keyPaths])
+      try {
+        bytes += (await stat(path)).size
+      } catch (cause) {
+        throw new EngineError('STAGING_CORRUPT', `${path} is missing`, { cause })
+      }
+    // Parts are read by the commit: DuckDB reads Parquet as fast as a table of its own.
+    this.staged.set(stagingKey(loadId, load), { load, paths, keyPaths, rowBytes: bytes / Math.max(1, rows) })
+    progress(rows)
+  }
+
+  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+    const prepared = new Map<string, Prepared>()
+    const made: string[] = []
+    // Until the commit file is asked for, nobody can refer to what was written.
+    let asked = false
+    try {
+      for (let attempt = 0; attempt < TRIES; attempt++) {
+        // The state first, then whether it holds the load: what is committed after it makes our own commit fail.
+        const newest = await this.log.newest()
+        const earlier = await this.log.result(commit.loadId, newest)
+        if (earlier) return earlier
+        asked = false
+        const under = { commit, newest, now: new Date(), prepared, made }
+        await this.prepare(under, signal)
+        const next = await this.next(under)
+        asked = true
+        if (!(await this.log.append(next))) continue
+        // It is done, whatever happens now; all of this is made good by the next commit.
+        await this.afterwards(next, commit).catch(() => {})
+        return { counts: next.counts, repeated: false }
+      }
+      throw new EngineError('RUN_CONFLICT', `${this.name}: other loads were first, ${TRIES} times`, {
+        hint: 'Run it again.',
+      })
+    } catch (error) {
+      if (!asked) await Promise.allSettled(made.map(path => this.store.delete(path)))
+      throw error
+    }
+  }
+
+  async abandon(loadId: string): Promise<void> {
+    for (const [key, { load }] of this.staged) if (key === stagingKey(loadId, load)) this.staged.delete(key)
+  }
+
+  async close(): Promise<void> {
+    this.staged.clear()
+  }
+
+  /** Writes the files of every table whose manifest is not the one that they were written for. */
+  private async prepare(attempt: Attempt, signal: AbortSignal): Promise<void> {
+    const { newest, now, prepared, made } = attempt
+    const { loadId, job, loads } = attempt.commit
+    const refOf = ({ table }: StagedLoad) => newest?.tables[table]
+    const missing = loads.filter(load => {
+      const done = prepared.get(load.table)
+      return !done || done.base?.path !== refOf(load)?.path
+    })
+    if (missing.length === 0) return
+    const work = await this.store.work(job)
+    let duck: Duck | undefined
+    const stop = () => duck?.interrupt()
+    signal.addEventListener('abort', stop)
+    try {
+      const threads = Math.min(THREADS, availableParallelism())
+      duck = await Duck.open({ memory: MEMORY, temp: work, threads })
+      for (const load of missing) {
+        signal.throwIfAborted()
+        const staged = this.staged.get(stagingKey(loadId, load))
+        if (!staged)
+          throw new EngineError('STAGING_CORRUPT', `${this.name}.${load.table}: ${loadId} is not staged`)
+        const base = refOf(load)
+        const manifest = await this.log.manifest(newest, load.table)
+        const { store, format, name } = this
+        const rewritten = await rewrite(
+          { duck, store, format, name, work, now, made, signal },
+          { ...staged, load },
+          manifest,
+        )
+        prepared.set(load.table, { base, rewritten })
+      }
+    } catch (error) {
+      if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
+      // A later attempt of the same job takes the folder away.
+      const space = await statfs(work).catch(() => undefined)
+      if (
+        error instanceof EngineError &&
+        error.code === 'SQL_FAILED' &&
+        space &&
+        space.bavail * space.bsize < NO_SPACE
+      )
+        throw new EngineError('RESOURCE_EXHAUSTED', `${this.name}: no space left in ${work}`, {
+          cause: error,
+          hint: 'Free some space; the same command goes on where it stopped.',
+        })
+      throw error
+    } finally {
+      signal.removeEventListener('abort', stop)
+      duck?.close()
+      if (existsSync(work)) await rm(work, { recursive: true, force: true })
+    }
+  }
+
+  /** The commit that would be the next one, its manifests written. */
+  private async next({ commit, newest, now, prepared, made }: Attempt): Promise<Commit> {
+    const { loadId, job, run, loads, syncPoints } = commit
+    const version = (newest?.version ?? 0) + 1
+    const origin = { format: 1, version, at: now.toISOString(), loadId, job, run } as const
+    const tables = { ...newest?.tables }
+    for (const { table } of loads) {
+      const { content } = prepared.get(table)!.rewritten
+      if (!content) continue
+      const path = manifestPath(table, version)
+      const { ref, text } = encodeManifest(path, { ...origin, table, ...content })
+      made.push(path)
+      await this.store.put(path, text)
+      tables[table] = ref
+    }
+    const counts = loads.map(({ table }) => prepared.get(table)!.rewritten.counts)
+    return { ...origin, counts, tables, syncPoints: { ...newest?.syncPoints, [job]: syncPoints } }
+  }
+
+  private async afterwards(commit: Commit, { loadId, loads }: LoadCommit): Promise<void> {
+    await this.abandon(loadId)
+    await this.log.point(commit.version)
+    for (const { table } of loads) {
+      const manifest = await this.log.manifest(commit, table)
+      if (manifest?.version === commit.version) await writeView(this.store, manifest)
+    }
+    await collect(
+      this.store,
+      loads.map(({ table }) => table),
+      new Date(commit.at),
+    )
+  }
+}
+
+const stagingKey = (loadId: string, { table }: StagedLoad) => JSON.stringify([loadId, table])
+
+function sizeOf({ files }: Manifest): { rows: number; bytes: number } {
+  return files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {
+    rows: 0,
+    bytes: 0,
+  })
+}

@@ -1,0 +1,33 @@
+import { tableFolder } from './layout.ts'
+import { type Commit, Log, type ManifestRef } from './log.ts'
+import { type FileStore, KEEP } from './store.ts'
+
+/**
+ * Removes files of tables that no version of the last {@link KEEP} milliseconds refers to and that are older than
+ * that themselves: what crashed writers left, and what newer versions replaced. Commits stay.
+ */
+export async function collect(store: FileStore, tables: string[], now: Date, keep = KEEP): Promise<void> {
+  const log = new Log(store)
+  const horizon = now.getTime() - keep
+  const commits: Commit[] = []
+  // Back to the version that was the newest at the horizon.
+  for (let commit = await log.newest(); commit; commit = await log.commit(commit.version - 1)) {
+    commits.push(commit)
+    if (Date.parse(commit.at) <= horizon || commit.version === 1) break
+  }
+  for (const table of tables) {
+    const folder = tableFolder(table)
+    const used = new Set([`${folder}/_current.sql`])
+    const refs = new Map<string, ManifestRef>()
+    for (const { tables } of commits) if (tables[table]) refs.set(tables[table].path, tables[table])
+    const [newest, ...former] = refs.values()
+    // Of a former version the manifest may be gone already, and with it what only it referred to.
+    for (const ref of [newest, ...former]) {
+      if (!ref || (ref !== newest && !(await store.get(ref.path)))) continue
+      used.add(ref.path)
+      for (const { path } of (await log.manifestOf(ref)).files) used.add(`${folder}/${path}`)
+    }
+    for (const { path, modified } of await store.list(folder))
+      if (!used.has(path) && modified.getTime() < horizon) await store.delete(path)
+  }
+}

@@ -1,0 +1,25 @@
+import { quoteName } from '../../../engine/sql/duckdb.ts'
+import { parquet } from './files.ts'
+import { tableFolder } from './layout.ts'
+import type { Manifest } from './log.ts'
+import type { FileStore } from './store.ts'
+
+/**
+ * Writes `_current.sql` of a table, for people with a DuckDB shell: a glob over the folder would also read files that
+ * a newer version has replaced. It stays valid for as long as old versions are kept.
+ */
+export async function writeView(
+  store: FileStore,
+  { table, version, at, columns, files }: Manifest,
+): Promise<void> {
+  const names = columns.map(({ name, type }) => `CAST(${quoteName(name)} AS ${type}) AS ${quoteName(name)}`)
+  const none = columns.map(({ name, type }) => `NULL::${type} AS ${quoteName(name)}`)
+  const paths = files.map(({ path }) => `${store.where}/${tableFolder(table)}/${path}`)
+  const rows =
+    paths.length > 0 ? `\n  UNION ALL BY NAME SELECT * FROM ${parquet(paths, ', union_by_name = true')}` : ''
+  const sql = `-- ${table}, version ${version} of ${at}, written by Nightfreight with each change. In DuckDB's shell: .read THIS_FILE
+CREATE OR REPLACE VIEW ${quoteName(table)} AS SELECT ${names.join(', ')} FROM (
+  SELECT ${none.join(', ')} WHERE false${rows});
+`
+  await store.put(`${tableFolder(table)}/_current.sql`, sql)
+}

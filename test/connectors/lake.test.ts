@@ -1,0 +1,495 @@
+import assert from 'node:assert/strict'
+import {
+  existsSync,
+  globSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import fc from 'fast-check'
+import type { LoadCounts, Target } from '../../engine/ports.ts'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { LocalStore } from '../../src/connectors/lake/localStore.ts'
+import { Log } from '../../src/connectors/lake/log.ts'
+import { LakeTarget } from '../../src/connectors/lake/target.ts'
+import { collect } from '../../src/connectors/lake/vacuum.ts'
+import type { FileFormat } from '../../src/connectors/lake/write.ts'
+import { applyLoad, type Row, type Spec } from './lakeModel.ts'
+import { commitOf, type LoadInput, loadInto, stageInto } from './lakeNight.ts'
+
+const signal = new AbortController().signal
+const folder = mkdtempSync(join(tmpdir(), 'nightfreight-lake-'))
+const FORMAT: FileFormat = { compression: 'zstd', target: 1500 }
+let duck: Duck
+let lakes = 0
+before(async () => {
+  duck = await Duck.open({ threads: 1 })
+})
+after(() => {
+  duck.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function fresh(target = FORMAT.target) {
+  // A name that is no pattern, and needs quotes.
+  const root = join(folder, `lake [${lakes++}]'s *`)
+  const opened: Target = new LakeTarget(new LocalStore(root), 'w', { ...FORMAT, target })
+  return { root, target: opened }
+}
+
+const load = async (target: Target, input: LoadInput): Promise<LoadCounts> => {
+  const { counts } = await loadInto(duck, folder, target, input)
+  return counts[0]!
+}
+
+const counted = async (target: Target, loadId: string, sql: string, spec: LoadInput['spec'] = {}) => {
+  const { inserted, updated, deleted, unchanged } = await load(target, { loadId, sql, spec })
+  return [inserted, updated, deleted, unchanged]
+}
+
+const newestOf = async (root: string) => {
+  const log = new Log(new LocalStore(root))
+  return (await log.manifest(await log.newest(), 't'))!
+}
+
+/** A table's rows as anyone with a DuckDB shell reads them. */
+async function rowsOf(root: string, select = '*', table = 't'): Promise<string[]> {
+  await duck.run(readFileSync(join(root, table, '_current.sql'), 'utf8'))
+  const rows = await duck.rows(`SELECT ${select} FROM "${table}"`)
+  return rows.map(row => Object.values(row).join(' ')).sort()
+}
+
+const values = (columns: string, ...rows: string[]) =>
+  `SELECT * FROM (VALUES ${rows.join(', ')}) AS v(${columns})`
+
+describe('modes', () => {
+  const PARTITIONS = ['a', 'a/b', '', 'ü=%', null]
+  const row = fc.record({
+    a: fc.integer({ min: 0, max: 5 }),
+    b: fc.constantFrom('x', 'y', "it's"),
+    p: fc.constantFrom(...PARTITIONS),
+    seen: fc.option(fc.integer({ min: 0, max: 3 })),
+    x: fc.option(fc.integer({ min: 0, max: 2 })),
+    born: fc.integer({ min: 0, max: 9 }),
+  })
+  const night = fc.record({
+    rows: fc.uniqueArray(row, { selector: ({ a, b }) => `${a} ${b}`, maxLength: 12 }),
+    keys: fc.uniqueArray(
+      fc.record({ a: fc.integer({ min: 0, max: 5 }), b: fc.constantFrom('x', 'y', "it's") }),
+      { selector: ({ a, b }) => `${a} ${b}`, maxLength: 4 },
+    ),
+    whole: fc.boolean(),
+    reshaped: fc.boolean(),
+  })
+  const key = ['a', 'b']
+  const specs: Record<string, Spec> = {
+    append: { mode: 'append', key },
+    replace: { mode: 'replace', key, partitionBy: ['p'], stamp: 'stamped' },
+    'replace without a key': { mode: 'replace', key: [] },
+    partition: { mode: 'partition', key, partitionBy: ['p'], stamp: 'stamped', ignore: ['x'] },
+    merge: {
+      mode: 'merge',
+      key,
+      partitionBy: ['p'],
+      insertOnly: ['born'],
+      stamp: 'stamped',
+      compare: ['seen', 'p'],
+    },
+    'merge, newer, hard deletes': { mode: 'merge', key, newer: 'seen', deletes: 'hard' },
+    'merge, newer, soft deletes': {
+      mode: 'merge',
+      key,
+      partitionBy: ['p'],
+      newer: 'seen',
+      insertOnly: ['born'],
+      deletes: 'soft',
+      deletedAt: 'gone',
+    },
+    'merge, partitioned by a part of the key': { mode: 'merge', key, partitionBy: ['b'], deletes: 'hard' },
+  }
+  for (const [name, spec] of Object.entries(specs))
+    test(`${name}: random nights give what the model says, with its counts`, async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(night, { minLength: 2, maxLength: 4 }), async nights => {
+          const { root, target } = fresh()
+          let model: Row[] = []
+          for (const [index, { rows, keys, whole, reshaped }] of nights.entries()) {
+            const result = applyLoad(model, spec, { rows, keys, whole, reshaped })
+            const counts = await load(target, { loadId: `L${index}`, ...result.staged })
+            assert.deepEqual(counts, { table: 't', ...result.counts })
+            model = result.table
+            const marked = spec.deletes === 'soft'
+            const found = await rowsOf(
+              root,
+              `a, b, coalesce(p, 'NULL'), seen, x, born, ${marked ? 'gone IS NOT NULL' : false}, ${spec.stamp ? 'stamped IS NOT NULL' : true}`,
+            )
+            const expected = model.map(({ a, b, p, seen, x, born, gone }) =>
+              [a, b, p ?? 'NULL', seen, x, born, marked && gone === true, true].join(' '),
+            )
+            assert.deepEqual(found, expected.sort())
+          }
+          await checkFiles(root)
+          rmSync(root, { recursive: true })
+        }),
+        { numRuns: 3, endOnFailure: true },
+      )
+    })
+})
+
+describe('commits', () => {
+  test('a repeated load id does nothing; its sync point came with it', async () => {
+    const { target, root } = fresh()
+    assert.deepEqual(await target.syncPoints('j', signal), [])
+    assert.equal(await target.committed('L1', signal), undefined)
+    assert.equal(await target.describe('t', signal), undefined)
+    const planned = await stageInto(duck, folder, target, { loadId: 'L1', sql: 'SELECT 1 AS id, 1 AS x' })
+    const first = await target.commit(commitOf('L1', [planned]), signal)
+    const again = await target.commit(commitOf('L1', [planned]), signal)
+    assert.deepEqual(again, { counts: first.counts, repeated: true })
+    assert.deepEqual(await target.committed('L1', signal), again)
+    await load(target, { loadId: 'L2', sql: 'SELECT 1 AS id, 2 AS x', job: 'other' })
+    assert.deepEqual(await target.committed('L1', signal), again)
+    assert.deepEqual(await target.syncPoints('j', signal), [
+      { extract: 'members', value: 'at L1', run: 'L1' },
+    ])
+    assert.equal((await target.describe('t', signal))!.key[0], 'id')
+    assert.deepEqual(await rowsOf(root), ['1 2'])
+  })
+
+  test('a failure leaves every table untouched, and names the key', async () => {
+    const { target, root } = fresh()
+    await load(target, { loadId: 'L1', sql: 'SELECT 1 AS id, 1 AS x' })
+    for (const [sql, message] of [
+      [values('id, x', '(1, 2)', '(NULL, 2)'), /w\.u: id = NULL: a key may not be NULL/],
+      [values('id, x', '(7, 2)', '(7, 3)'), /w\.u: id = 7: 2 rows have this key/],
+    ] as const) {
+      const good = await stageInto(duck, folder, target, { loadId: 'L2', sql: 'SELECT 1 AS id, 2 AS x' })
+      const bad = await stageInto(duck, folder, target, { loadId: 'L2', spec: { table: 'u' }, sql })
+      await assert.rejects(target.commit(commitOf('L2', [good, bad]), signal), {
+        code: 'CONSTRAINT_VIOLATED',
+        message,
+      })
+      await target.abandon('L2')
+    }
+    assert.equal(await target.committed('L2', signal), undefined)
+    assert.equal((await target.syncPoints('j', signal))[0]!.run, 'L1')
+    assert.equal(await target.describe('u', signal), undefined)
+    assert.deepEqual(await rowsOf(root), ['1 1'])
+    assert.deepEqual(globSync('_nightfreight/work/*', { cwd: root }), [])
+    // What the failed loads had written of the good table is not left to take space.
+    assert.equal(globSync('t/**/*.{parquet,json}', { cwd: root }).length, 2)
+  })
+
+  test('guards of what only the table knows stop before anything is written', async () => {
+    const { target, root } = fresh()
+    await load(target, { loadId: 'L1', sql: 'SELECT i AS id FROM range(10) r(i)' })
+    const guard = { maxDeleteShare: 0.3, allowEmpty: false }
+    const whole = (sql: string, spec: LoadInput['spec']) =>
+      load(target, { loadId: 'L2', sql, spec: { guard, whole: true, ...spec } })
+    const specs: LoadInput['spec'][] = [
+      { mode: 'replace', key: [] },
+      { mode: 'replace' },
+      { deletes: 'hard' },
+    ]
+    for (const spec of specs) {
+      await assert.rejects(whole('SELECT i AS id FROM range(6) r(i)', spec), {
+        code: 'GUARD_STOPPED',
+        message: /4 of 10/,
+      })
+      await assert.rejects(whole('SELECT 1::BIGINT AS id WHERE false', spec), {
+        code: 'GUARD_STOPPED',
+        message: /empty/,
+      })
+    }
+    assert.equal((await rowsOf(root)).length, 10)
+    assert.equal((await whole('SELECT i AS id FROM range(7) r(i)', { deletes: 'hard' })).deleted, 3)
+  })
+
+  test('one that is stopped leaves nothing, and can be made again', async () => {
+    const { root } = fresh()
+    const stop = new AbortController()
+    const store = new LocalStore(root)
+    const target: Target = new LakeTarget(store, 'w', FORMAT)
+    const sql = 'SELECT i AS id, i % 9 AS p FROM range(90) r(i)'
+    const planned = await stageInto(duck, folder, target, { loadId: 'L1', sql, spec: { partitionBy: ['p'] } })
+    const putFile = store.putFile.bind(store)
+    store.putFile = async (path, file) => {
+      stop.abort()
+      await putFile(path, file)
+    }
+    await assert.rejects(target.commit(commitOf('L1', [planned]), stop.signal), { code: 'INTERRUPTED' })
+    assert.deepEqual(await store.list('.'), [])
+    assert.equal((await target.commit(commitOf('L1', [planned]), signal)).counts[0]!.inserted, 90)
+    assert.equal((await rowsOf(root)).length, 90)
+  })
+
+  test('loads at once into one table and into several: none is lost, one load id counts once', async () => {
+    const { root } = fresh()
+    const writers = ['A', 'B', 'C', 'C'].map(async (name, index) => {
+      const target: Target = new LakeTarget(new LocalStore(root), 'w', FORMAT)
+      const spec = { table: name === 'A' ? 'other' : 't' }
+      const sql = `SELECT '${name}' || i AS id FROM range(50) r(i)`
+      const planned = await stageInto(duck, folder, target, { loadId: name, sql, spec })
+      return target.commit(commitOf(name, [planned], `job ${index}`), signal)
+    })
+    const results = await Promise.all(writers)
+    assert.equal(results.filter(({ repeated }) => repeated).length, 1)
+    for (const { counts } of results) assert.equal(counts[0]!.inserted, 50)
+    assert.equal((await rowsOf(root)).length, 100)
+    assert.equal((await rowsOf(root, '*', 'other')).length, 50)
+    assert.equal((await new Log(new LocalStore(root)).newest())!.version, 3)
+  })
+})
+
+test('a replace with nothing staged, since nothing has changed, leaves the table as it is', async () => {
+  const { root, target } = fresh()
+  const replace: LoadInput['spec'] = { mode: 'replace', whole: true, partitionBy: ['x'] }
+  await counted(target, 'L1', values('id, x', '(1, 7)', '(2, 8)'), replace)
+  const nothing = 'SELECT 1 AS id, 1 AS x WHERE false'
+  assert.deepEqual(await counted(target, 'L2', nothing, { ...replace, whole: false }), [0, 0, 0, 0])
+  assert.deepEqual(await rowsOf(root), ['1 7', '2 8'])
+  const guard = { maxDeleteShare: 1, allowEmpty: true }
+  assert.deepEqual(await counted(target, 'L3', nothing, { ...replace, guard }), [0, 0, 2, 0])
+})
+
+test('a partition is filled again with values that do not count as a change', async () => {
+  const { root, target } = fresh()
+  const spec: LoadInput['spec'] = { mode: 'partition', partitionBy: ['p'], ignore: ['x'] }
+  await counted(target, 'L1', values('id, p, x', '(1, 1, 1)', '(2, 1, 1)', '(3, 2, 1)'), spec)
+  const second = values('id, p, x', '(1, 1, 9)', '(2, 1, 1)')
+  assert.deepEqual(await counted(target, 'L2', second, spec), [0, 0, 0, 2])
+  assert.deepEqual(await rowsOf(root), ['1 1 9', '2 1 1', '3 2 1'])
+})
+
+describe('columns', () => {
+  test('new ones are added and narrow ones widened; rows from before have NULL', async () => {
+    const { root, target } = fresh()
+    await counted(target, 'L1', "SELECT 1::SMALLINT AS id, 1.25::DECIMAL(5,2) AS d, 'a' AS s")
+    assert.deepEqual(
+      await counted(target, 'L2', 'SELECT 2::INTEGER AS id, 1000.125::DECIMAL(9,3) AS d, true AS fresh'),
+      [1, 0, 0, 0],
+    )
+    assert.deepEqual(
+      await counted(target, 'L3', "SELECT 1::TINYINT AS id, 'b' AS s", { stamp: 'seen' }),
+      [0, 1, 0, 0],
+    )
+    assert.deepEqual(await rowsOf(root, 'id, d, s, fresh, seen IS NULL'), [
+      '1 1.250 b  false',
+      '2 1000.125  true true',
+    ])
+    const { columns } = (await target.describe('t', signal))!
+    assert.deepEqual(
+      columns.map(({ name, native }) => `${name} ${native}`),
+      ['id INTEGER', 'd DECIMAL(9,3)', 's VARCHAR', 'fresh BOOLEAN', 'seen TIMESTAMP WITH TIME ZONE'],
+    )
+  })
+
+  test('what would not be exact is refused before a row is staged; replace makes the table anew', async () => {
+    const { root, target } = fresh()
+    await counted(target, 'L1', values('id, x', '(1, 7)', '(2, 8)'))
+    const refuses = (sql: string, message: RegExp, spec: LoadInput['spec'] = {}) =>
+      assert.rejects(stageInto(duck, folder, target, { loadId: 'L2', sql, spec }), {
+        code: 'TARGET_INCOMPATIBLE',
+        message,
+      })
+    await refuses("SELECT 1 AS id, 'a' AS x", /w\.t\.x: VARCHAR does not fit INTEGER exactly/)
+    await refuses('SELECT 1 AS id, 1 AS x', /w\.t: is partitioned by nothing, not by x/, {
+      partitionBy: ['x'],
+    })
+    await refuses('SELECT 1 AS id, 0.5::DOUBLE AS y', /w\.t\.y: a float makes no partitions/, {
+      mode: 'replace',
+      partitionBy: ['y'],
+    })
+    const replace: LoadInput['spec'] = { mode: 'replace', whole: true, partitionBy: ['x'] }
+    assert.deepEqual(
+      await counted(target, 'L2', values('id, x', "(1, '7')", "(3, 'c')"), replace),
+      [1, 0, 1, 1],
+    )
+    assert.deepEqual(await rowsOf(root), ['1 7', '3 c'])
+    assert.deepEqual((await newestOf(root)).columns, [
+      { name: 'id', type: 'INTEGER' },
+      { name: 'x', type: 'VARCHAR' },
+    ])
+    await checkFiles(root)
+  })
+})
+
+describe('files', () => {
+  test("partitions are Hive's folders, which DuckDB reads back", async () => {
+    const { root, target } = fresh()
+    const spec = { partitionBy: ['year', 'p'] }
+    await load(target, {
+      loadId: 'L1',
+      spec,
+      sql: values('id, year, p', "(1, 2026, 'a/b=c%')", '(2, 2026, NULL)', "(3, 2025, '2025-01-01 10:00')"),
+    })
+    const folders = globSync('t/*/*', { cwd: root }).filter(path => path.includes('='))
+    assert.deepEqual(folders.sort(), [
+      't/year=2025/p=2025-01-01 10%3A00',
+      't/year=2026/p=__HIVE_DEFAULT_PARTITION__',
+      't/year=2026/p=a%2Fb%3Dc%25',
+    ])
+    const found = await duck.rows(
+      `SELECT id, year, p FROM read_parquet(${quote(`${root.replace(/[*?[\]]/g, '[$&]')}/t/**/*.parquet`)}, hive_partitioning = true) ORDER BY id`,
+    )
+    assert.deepEqual(
+      found.map(row => Object.values(row)),
+      [
+        [1, 2026, 'a/b=c%'],
+        [2, 2026, null],
+        [3, 2025, '2025-01-01 10:00'],
+      ],
+    )
+    await assert.rejects(
+      load(target, { loadId: 'L2', spec, sql: `SELECT 1 AS id, 1 AS year, repeat('é', 130) AS p` }),
+      {
+        code: 'DATA_INVALID',
+        message: /w\.t\.p: 'é+…' is too long/,
+      },
+    )
+  })
+
+  test('table names stay in the root', async () => {
+    const { root, target } = fresh()
+    for (const [index, table] of ['../out', '_nightfreight', 'mart.dim', '.hidden'].entries())
+      await load(target, { loadId: `L${index}`, spec: { table }, sql: 'SELECT 1 AS id' })
+    const folders = globSync('*', { cwd: root }).concat(globSync('.*', { cwd: root }))
+    assert.deepEqual(folders.sort(), [
+      '%2E.%2Fout',
+      '%2Ehidden',
+      '%5Fnightfreight',
+      '_nightfreight',
+      'mart.dim',
+    ])
+    assert.deepEqual(await rowsOf(root, '*', 'mart.dim'), ['1'])
+  })
+
+  test('have the size wanted, and key ranges that do not overlap; a change rewrites the file that holds it', async () => {
+    const { root, target } = fresh(100_000)
+    const sql = (where = 'true') =>
+      `SELECT i AS id, md5(i::VARCHAR) AS s FROM range(30000) r(i) WHERE ${where} ORDER BY s`
+    await load(target, { loadId: 'L1', sql: sql() })
+    const { files } = await newestOf(root)
+    assert.ok(files.length > 3)
+    for (const { bytes } of files.slice(1)) assert.ok(bytes > 50_000 && bytes < 200_000, `${bytes}`)
+    const ranges = files.map(({ min, max }) => [Number(min.id), Number(max.id)] as const)
+    for (const [index, [low]] of ranges.entries())
+      assert.equal(low, index === 0 ? 0 : ranges[index - 1]![1] + 1)
+    const changed = `SELECT id, 'x' AS s FROM (${sql('i = 15000')})`
+    // A file that need not be looked at need not be there.
+    const far = join(root, 't', files[0]!.path)
+    rmSync(far)
+    assert.deepEqual(await counted(target, 'L2', changed), [0, 1, 0, 0])
+    const after = (await newestOf(root)).files.map(({ path }) => path)
+    assert.equal(files.filter(({ path }) => !after.includes(path)).length, 1)
+  })
+
+  test('small files of a partition are written together when they have become many', async () => {
+    const { root, target } = fresh(1e6)
+    for (let night = 0; night < 10; night++)
+      await load(target, { loadId: `L${night}`, spec: { mode: 'append' }, sql: `SELECT ${night} AS id` })
+    const { files } = await newestOf(root)
+    assert.equal(files.length, 2)
+    assert.equal((await rowsOf(root)).length, 10)
+  })
+
+  test('a load that changes nothing makes a commit but no file', async () => {
+    const { root, target } = fresh()
+    await load(target, { loadId: 'L1', sql: 'SELECT 1 AS id, 2 AS x' })
+    const before = globSync('t/**', { cwd: root })
+    assert.deepEqual(await counted(target, 'L2', 'SELECT 1 AS id, 2 AS x'), [0, 0, 0, 1])
+    assert.deepEqual(globSync('t/**', { cwd: root }), before)
+    assert.equal((await target.syncPoints('j', signal))[0]!.run, 'L2')
+  })
+
+  test('one that is missing or damaged is named before its rows are used', async () => {
+    const { root, target } = fresh()
+    await load(target, { loadId: 'L1', sql: 'SELECT i AS id, i % 7 AS x FROM range(100) r(i)' })
+    const path = join(root, 't', (await newestOf(root)).files[0]!.path)
+    const good = readFileSync(path)
+    const fails = (message: RegExp) =>
+      assert.rejects(
+        counted(target, `L${lakes++}`, 'SELECT 1::BIGINT AS id, 9::BIGINT AS x'),
+        (error: Error & { code: string }) => {
+          assert.equal(error.code, 'STAGING_CORRUPT')
+          assert.match(error.message, message)
+          assert.ok(error.message.includes(path), error.message)
+          return true
+        },
+      )
+    truncateSync(path, good.length - 1)
+    await fails(/bytes instead of/)
+    const flipped = Buffer.from(good)
+    flipped[good.length >> 1]! ^= 1
+    writeFileSync(path, flipped)
+    await fails(/checksum differs/)
+    rmSync(path)
+    await fails(/is missing: 100 rows of t/)
+    writeFileSync(path, good)
+    assert.deepEqual(await counted(target, 'L2', 'SELECT 1::BIGINT AS id, 9::BIGINT AS x'), [0, 1, 0, 0])
+    const commit = join(root, '_nightfreight/commits/000002.json')
+    writeFileSync(commit, readFileSync(commit).subarray(0, 90))
+    await assert.rejects(target.describe('t', signal), {
+      code: 'STAGING_CORRUPT',
+      message: /000002\.json is not what was written/,
+    })
+  })
+
+  test('what nobody refers to goes when it is old; old versions stay for a while', async () => {
+    const { root, target } = fresh()
+    const store = new LocalStore(root)
+    for (const x of [1, 2, 3]) await load(target, { loadId: `L${x}`, sql: `SELECT 1 AS id, ${x} AS x` })
+    const orphan = join(root, 't/left-by-a-crash.parquet')
+    writeFileSync(orphan, 'half')
+    const now = new Date()
+    await collect(store, ['t'], now)
+    assert.ok(existsSync(orphan))
+    assert.equal(globSync('t/*.parquet', { cwd: root }).length, 4)
+    // As if a week had passed.
+    const later = new Date(now.getTime() + 8 * 24 * 3600 * 1000)
+    await collect(store, ['t'], later)
+    assert.equal(existsSync(orphan), false)
+    assert.equal(globSync('t/*.parquet', { cwd: root }).length, 1)
+    assert.deepEqual(await rowsOf(root), ['1 3'])
+    assert.deepEqual((await target.committed('L1', signal))!.counts[0]!.inserted, 1)
+    // A load does it by itself.
+    const left = join(root, '_nightfreight/work/of-nobody')
+    await store.put('t/old.parquet', 'half')
+    await store.put('_nightfreight/work/of-nobody/big.duckdb', 'half')
+    const old = new Date(now.getTime() - 8 * 24 * 3600 * 1000)
+    utimesSync(join(root, 't/old.parquet'), old, old)
+    utimesSync(left, old, old)
+    await load(target, { loadId: 'L4', sql: 'SELECT 1 AS id, 4 AS x' })
+    assert.equal(existsSync(join(root, 't/old.parquet')), false)
+    assert.equal(existsSync(left), false)
+  })
+})
+
+/** Every file of the newest manifests is as listed: rows, partition and key range. */
+async function checkFiles(root: string): Promise<void> {
+  const log = new Log(new LocalStore(root))
+  const manifest = (await log.manifest(await log.newest(), 't'))!
+  for (const { path, rows, bytes, partition, min, max } of manifest.files) {
+    const file = join(root, 't', path)
+    assert.equal(statSync(file).size, bytes)
+    const names = [...manifest.partitionBy, ...manifest.key]
+    const columns = names.map(
+      name => `min("${name}")::VARCHAR AS "min ${name}", max("${name}")::VARCHAR AS "max ${name}"`,
+    )
+    const [found] = await duck.rows(
+      `SELECT count(*) AS n${columns.map(column => `, ${column}`).join('')} FROM read_parquet(${quote(file)}, hive_partitioning = false)`,
+    )
+    assert.equal(found!.n, rows)
+    for (const [index, name] of manifest.partitionBy.entries())
+      assert.deepEqual([found![`min ${name}`], found![`max ${name}`]], [partition[index], partition[index]])
+    for (const name of manifest.key)
+      assert.deepEqual([found![`min ${name}`], found![`max ${name}`]], [min[name], max[name]])
+  }
+}

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import type { CommitResult, LoadCommit, StagedLoad, Target } from '../../engine/ports.ts'
+import { type Duck, quote } from '../../engine/sql/duckdb.ts'
+import { rowsOf } from '../../engine/staging/parquet.ts'
+import { type Column, typeFromName } from '../../engine/types/logical.ts'
+
+/** One load of one table, as a test says it. */
+export interface LoadInput {
+  loadId: string
+  /** Of the load, what is not the default: a merge by `id` into `t`. */
+  spec?: Partial<StagedLoad>
+  /** The staged rows. */
+  sql: string
+  /** The staged keys. */
+  keySql?: string
+  job?: string
+}
+
+const signal = new AbortController().signal
+
+async function part(duck: Duck, folder: string, sql: string) {
+  const path = join(folder, `part-${randomUUID()}.parquet`)
+  await duck.run(`COPY (${sql}) TO ${quote(path)} (FORMAT parquet)`)
+  return { path, rows: await rowsOf(path) }
+}
+
+async function columnsOf(duck: Duck, sql: string): Promise<Column[]> {
+  const described = await duck.rows(`DESCRIBE ${sql}`)
+  return described.map(({ column_name, column_type }) => {
+    const type = typeFromName(String(column_type))
+    assert.ok(type, String(column_type))
+    return { name: String(column_name), type, nullable: true, native: String(column_type) }
+  })
+}
+
+/** Stages one load; the load to commit. */
+export async function stageInto(
+  duck: Duck,
+  folder: string,
+  target: Target,
+  input: LoadInput,
+): Promise<StagedLoad> {
+  const { loadId, spec, sql, keySql, job = 'j' } = input
+  const rows = await part(duck, folder, sql)
+  const keys = keySql === undefined ? undefined : await part(duck, folder, keySql)
+  const load: StagedLoad = {
+    table: 't',
+    to: 'w',
+    from: 'm',
+    mode: 'merge',
+    key: ['id'],
+    insertOnly: [],
+    deletes: 'keep',
+    partitionBy: [],
+    compare: [],
+    ignore: [],
+    scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
+    guard: { maxDeleteShare: 1, allowEmpty: true },
+    whole: false,
+    ...spec,
+    columns: await columnsOf(duck, sql),
+  }
+  const request = {
+    loadId,
+    job,
+    load,
+    paths: rows.rows > 0 ? [rows.path] : [],
+    rows: rows.rows,
+    keyPaths: keys ? [keys.path] : [],
+    keys: keys?.rows ?? 0,
+    lanes: 1,
+    offload: () => assert.fail('nothing is offloaded'),
+    progress: () => {},
+  }
+  await target.stage(request, signal)
+  return load
+}
+
+export const commitOf = (loadId: string, loads: StagedLoad[], job = 'j'): LoadCommit => ({
+  loadId,
+  job,
+  run: loadId,
+  runAt: new Date('2026-01-31T02:00:00Z'),
+  loads,
+  syncPoints: [{ extract: 'members', value: `at ${loadId}`, run: loadId }],
+})
+
+/** Stages and commits one load. */
+export async function loadInto(
+  duck: Duck,
+  folder: string,
+  target: Target,
+  input: LoadInput,
+): Promise<CommitResult> {
+  const load = await stageInto(duck, folder, target, input)
+  return target.commit(commitOf(input.loadId, [load], input.job), signal)
+}
