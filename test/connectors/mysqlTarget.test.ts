@@ -675,14 +675,15 @@ describe('mysql target connections', () => {
     offload = workers.offload
   })
 
-  const kill = async (what: string) => {
+  const running = async (what: string) => {
     for (;;) {
       const [row] = await database.query<{ id: number }>(
         `SELECT id FROM information_schema.processlist WHERE db = '${database.name}' AND info LIKE '${what}%' AND id <> CONNECTION_ID()`,
       )
-      if (row) return database.query(`KILL ${row.id}`)
+      if (row) return row.id
     }
   }
+  const kill = async (what: string) => database.query(`KILL ${await running(what)}`)
 
   test('killed in LOAD DATA: the load fails as lost, and can be staged again', async () => {
     await fresh()
@@ -708,9 +709,9 @@ describe('mysql target connections', () => {
     await fresh()
     const planned = await stage('L1', {}, "SELECT i AS id, repeat('x', 100) AS x FROM range(60000) r(i)")
     const controller = new AbortController()
-    const commit = target.commit(commitOf('L1', planned), controller.signal)
-    setTimeout(() => controller.abort(), 150)
-    await assert.rejects(commit, { code: 'INTERRUPTED' })
+    const aborted = running('INSERT INTO `t`').then(() => controller.abort())
+    await assert.rejects(target.commit(commitOf('L1', planned), controller.signal), { code: 'INTERRUPTED' })
+    await aborted
     await target.abandon('L1')
     assert.equal(await target.committed('L1', signal), undefined)
   })
