@@ -17,42 +17,9 @@ import { typeName } from '../types/logical.ts'
 import type { Changes, DataSet } from './diff.ts'
 import { copyParts, identityOf } from './diff.ts'
 import type { Loaded } from './load.ts'
-import { describeProof } from './proofText.ts'
+import { describeProof, type Proof } from './proof.ts'
 import { goodRows } from './transform.ts'
 import { once, runFolder, type World } from './world.ts'
-
-/** What a table was found to hold, compared with what was staged for it. */
-export interface Proof {
-  table: string
-  to: string
-  /** The rows that one load wrote, or all of its data set. */
-  scope: 'changes' | 'all'
-  /** Rows compared: staged ones, and those that should be gone. */
-  rows: number
-  /** Key ranges that they were compared in. */
-  ranges: number
-  equal: number
-  /** The target's is newer: as it should be. */
-  newer: number
-  /** Written by an earlier load or another writer, and not replaced since the staged row is no newer. */
-  leftAlone: number
-  /** Rows of the target that are not staged, where the load lets such rows stay. */
-  others: number
-  /** Rows that are not as they should be, and the ranges that they are in; none: equal. */
-  wrong: { rows: number; ranges: number }
-  /** The first of those ranges; the first few of them with samples. */
-  differing: DifferingRange[]
-  /** What was not compared, and why. */
-  notes: string[]
-}
-
-export interface DifferingRange {
-  /** `member_id 17 to 250`. */
-  range: string
-  rows: number
-  /** `member_id = 18 differs`. */
-  samples: string[]
-}
 
 /** What proves a load: its staged rows and the target. Paths are below `root`. */
 export interface ProofMeans {

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { describeProof } from '../../engine/flow/proofText.ts'
+import { describeProof } from '../../engine/flow/proof.ts'
 import { secretsIn } from '../config/secrets.ts'
 import type { RunOptions, RunResult } from '../jobs/runJob.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
-import { describeProof } from '../../engine/flow/proofText.ts'
+import { describeProof } from '../../engine/flow/proof.ts'
 import type { Verification } from '../jobs/verifyJob.ts'
 import { homeFolder } from './home.ts'
 import { printError } from './output.ts'
