@@ -58,9 +58,9 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
       if (open && !isLeft(open, intervals.now()))
         return { code: EXIT.ok, what: `run ${open.run ?? ''} has it` }
     }
-    const reason = await reasonToWait(intervals, job, record)
-    if (reason?.endsWith('FAILED')) return { code: EXIT.data, what: `not run: ${reason}` }
-    const [claim] = reason ? [] : await intervals.take([record])
+    const wait = await reasonToWait(intervals, job, record)
+    if (wait?.failed) return { code: EXIT.data, what: `not run: ${wait.reason}` }
+    const [claim] = wait ? [] : await intervals.take([record])
     if (claim) {
       const end = interval.end.toISOString()
       const code = (await runner.start({ job, claim, end, trigger: 'backfill' })) ?? EXIT.retryable

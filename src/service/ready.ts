@@ -2,19 +2,27 @@ import { isRunning } from '../jobs/owner.ts'
 import { type Intervals, isDone, type OpenInterval } from '../metadata/intervals.ts'
 import type { ScheduledJob } from './job.ts'
 
+/** Why an interval cannot begin. */
+export interface Wait {
+  reason: string
+  /** It will not by itself: what it depends on has failed. */
+  failed: boolean
+}
+
 /** Why an interval cannot begin, whatever room there is; undefined where it can. */
 export async function reasonToWait(
   intervals: Intervals,
   { dependsOnPast, after }: Pick<ScheduledJob, 'dependsOnPast' | 'after'>,
   { job, interval_start, interval_end }: { job: string; interval_start: string; interval_end: string },
-): Promise<string | undefined> {
+): Promise<Wait | undefined> {
   if (dependsOnPast) {
     const before = await intervals.before(job, interval_start)
-    if (before && !isDone(before)) return `the interval before is ${before}`
+    if (before && !isDone(before))
+      return { reason: `the interval before is ${before}`, failed: before === 'FAILED' }
   }
   for (const other of after)
     if (!(await intervals.covers(other, interval_start, interval_end)))
-      return `${other} has not succeeded until ${interval_end}`
+      return { reason: `${other} has not succeeded until ${interval_end}`, failed: false }
   return undefined
 }
 
