@@ -63,9 +63,7 @@ export class Intervals {
 
   /** Adds those that are not there, all or none; of the leader only. Fails with FENCED when it leads no more. */
   plan(intervals: PlannedInterval[], leader: Lease): Promise<void> {
-    return this.led(leader, async queries => {
-      for (const interval of intervals) await insert(queries, interval, this.time())
-    })
+    return this.led(leader, queries => insert(queries, intervals, this.time()))
   }
 
   /**
@@ -74,7 +72,7 @@ export class Intervals {
    */
   planEvent(interval: PlannedInterval, leader: Lease): Promise<void> {
     return this.led(leader, async queries => {
-      await insert(queries, interval, this.time())
+      await insert(queries, [interval], this.time())
       await queries.run(
         'UPDATE triggers SET consumed_by = :start, consumed_at = :now WHERE job = :job AND consumed_by IS NULL',
         { job: interval.job, start: interval.start.toISOString(), now: this.time() },
@@ -84,7 +82,7 @@ export class Intervals {
 
   /** Adds one of a backfill where it is not there, and gives what is. */
   async demand(interval: PlannedInterval): Promise<IntervalRecord> {
-    await insert(this.database, interval, this.time())
+    await insert(this.database, [interval], this.time())
     return (await this.find(interval.job, interval.start.toISOString()))!
   }
 
@@ -92,14 +90,25 @@ export class Intervals {
   take(wanted: IntervalRecord[], leader?: Lease): Promise<Claim[]> {
     const act = async (queries: Queries) => {
       const claims: Claim[] = []
-      for (const { job, interval_start: start, state, try: fence } of wanted) {
-        const changed = await queries.run(
-          `UPDATE intervals SET run = CASE WHEN state = 'RUNNING' THEN run END, state = 'RUNNING', try = try + 1,
-             updated_at = :now
-           WHERE job = :job AND interval_start = :start AND state = :state AND try = :fence`,
-          { job, start, state, fence, now: this.time() },
+      for (const some of portions(wanted)) {
+        const values = some.map((_, i) => `(:job${i}, :start${i}, :state${i}, CAST(:try${i} AS BIGINT))`)
+        claims.push(
+          ...(await queries.all<Claim>(
+            `UPDATE intervals SET run = CASE WHEN state = 'RUNNING' THEN run END, state = 'RUNNING', try = try + 1,
+               updated_at = :now
+             WHERE (job, interval_start, state, try) IN (VALUES ${values.join(', ')})
+             RETURNING job, interval_start AS start, try AS fence`,
+            Object.assign(
+              { now: this.time() },
+              ...some.map(({ job, interval_start, state, try: fence }, i) => ({
+                [`job${i}`]: job,
+                [`start${i}`]: interval_start,
+                [`state${i}`]: state,
+                [`try${i}`]: fence,
+              })),
+            ),
+          )),
         )
-        if (changed === 1) claims.push({ job, start, fence: fence + 1 })
       }
       return claims
     }
@@ -238,12 +247,30 @@ export class Intervals {
   }
 }
 
-async function insert(queries: Queries, { job, start, end }: PlannedInterval, now: string): Promise<void> {
-  await queries.run(
-    `INSERT INTO intervals (job, interval_start, interval_end, state, updated_at)
-     VALUES (:job, :start, :end, 'WAITING', :now) ON CONFLICT (job, interval_start) DO NOTHING`,
-    { job, start: start.toISOString(), end: end.toISOString(), now },
-  )
+async function insert(queries: Queries, intervals: PlannedInterval[], now: string): Promise<void> {
+  for (const some of portions(intervals)) {
+    const values = some.map((_, i) => `(:job${i}, :start${i}, :end${i}, 'WAITING', :now)`)
+    await queries.run(
+      `INSERT INTO intervals (job, interval_start, interval_end, state, updated_at)
+       VALUES ${values.join(', ')} ON CONFLICT (job, interval_start) DO NOTHING`,
+      Object.assign(
+        { now },
+        ...some.map(({ job, start, end }, i) => ({
+          [`job${i}`]: job,
+          [`start${i}`]: start.toISOString(),
+          [`end${i}`]: end.toISOString(),
+        })),
+      ),
+    )
+  }
+}
+
+/** Rows a statement: one each would be a round trip each. */
+const AT_ONCE = 50
+
+function portions<T>(all: T[]): T[][] {
+  const count = Math.ceil(all.length / AT_ONCE)
+  return Array.from({ length: count }, (_, n) => all.slice(n * AT_ONCE, (n + 1) * AT_ONCE))
 }
 
 /** Gives an interval its run, in the transaction that begins the run. Fails with FENCED when somebody else took it. */

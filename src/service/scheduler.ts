@@ -210,6 +210,8 @@ export class Scheduler {
       try {
         const code = await runner.start({ job, claim, end, trigger: job.cron ? 'schedule' : 'event' })
         log.info({ ...about, code }, 'run ended')
+        // It has begun and ended, and so has the interval.
+        if (code === EXIT.ok) return
         const again = code === null || code === EXIT.retryable || code === EXIT.interrupted
         if (await metadata.intervals.letGo(claim, again ? 'WAITING' : 'FAILED'))
           this.notBefore.set(key, performance.now() + PAUSE)
