@@ -14,6 +14,8 @@ export interface Extracted {
   watermark: string | null
   /** How consistent the view was, where it was less than one snapshot. */
   note?: string
+  /** Of an accumulating source: all that has been read of it, this run included. */
+  account?: unknown
 }
 
 /** Reads every extract; those of one connection together, in one snapshot. */
@@ -66,13 +68,19 @@ async function readTable(world: World, snapshot: Snapshot, lanes: LaneHandle[], 
   await allSettled(lanes.map(drain))
   const all = parts.flat()
   const rows = all.reduce((sum, part) => sum + part.rows, 0)
-  world.observer.finished(task, read.since ? `since ${read.since.value}` : 'whole table')
+  const { account, notes = [] } = (await snapshot.account?.(read)) ?? {}
+  for (const note of notes) world.observer.note(`${read.where}: ${note}`)
+  world.observer.finished(
+    task,
+    read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table',
+  )
   return {
     extract: read.extract,
     parts: all,
     rows,
     watermark: await watermark(world, read, all),
     note: snapshot.note,
+    account,
   }
 }
 

@@ -6,6 +6,7 @@ import { keepImages } from './images.ts'
 import { type Loaded, load } from './load.ts'
 import type { PlannedRead } from './plan.ts'
 import { prepare } from './prepare.ts'
+import { release } from './release.ts'
 import { openTables, quarantineExtract, runSetChecks, type Transformed, transform } from './transform.ts'
 import type { World } from './world.ts'
 
@@ -45,4 +46,5 @@ export async function run(world: World, outcome: Outcome): Promise<void> {
 
   outcome.changes = await diff(world, plan, outcome.tables, new Map(lastRun))
   outcome.loaded = await load(world, outcome.changes, syncPoints)
+  await release(world, plan, outcome.extracted)
 }
