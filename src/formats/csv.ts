@@ -20,7 +20,7 @@ const LF = 10
 export function csvScan(dialect: CsvDialect, sink: RowSink, fields: () => number) {
   const delimiter = dialect.delimiter.charCodeAt(0)
   const quote = dialect.quote === '' ? -1 : dialect.quote.charCodeAt(0)
-  const escape = dialect.escape === '' ? quote : dialect.escape.charCodeAt(0)
+  const escaping = dialect.escape === '' ? quote : dialect.escape.charCodeAt(0)
   return (block: Buffer, line: number, last: boolean): Pass => {
     const whole = isUtf8(block)
     const { length } = block
@@ -38,9 +38,9 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, fields: () => number
           for (;;) {
             if (at >= length) break row
             const byte = block[at]!
-            if (byte === escape && escape !== quote) at += 2
+            if (byte === escaping && escaping !== quote) at += 2
             else if (byte === quote) {
-              if (escape === quote && block[at + 1] === quote && at + 1 < length) at += 2
+              if (escaping === quote && block[at + 1] === quote && at + 1 < length) at += 2
               else {
                 // Whether it is doubled is in the next block.
                 if (at + 1 >= length && !last) break row
@@ -97,7 +97,9 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, fields: () => number
 }
 
 /** The fields of one row. */
-export function csvFields(row: string, { delimiter, quote, escape }: CsvDialect): string[] {
+export function csvFields(row: string, dialect: CsvDialect): string[] {
+  const { delimiter, quote } = dialect
+  const escaping = dialect.escape || quote
   const found: string[] = []
   let at = 0
   for (;;) {
@@ -105,10 +107,7 @@ export function csvFields(row: string, { delimiter, quote, escape }: CsvDialect)
     if (quote !== '' && row[at] === quote) {
       at++
       while (at < row.length) {
-        if (
-          row[at] === (escape || quote) &&
-          (escape ? escape !== quote || row[at + 1] === quote : row[at + 1] === quote)
-        ) {
+        if (row[at] === escaping && (escaping !== quote || row[at + 1] === quote)) {
           field += row[at + 1] ?? ''
           at += 2
         } else if (row[at] === quote) {

@@ -22,8 +22,11 @@ export class RecordWriter {
   /** Hands the record in `block[from, to)` to the sink. */
   write(sink: RowSink, block: Buffer, from: number, to: number, line: number): void {
     const bytes = block.subarray(from, to)
-    const raw = () => bytes.toString('utf8')
-    if (!isUtf8(bytes)) return sink.bad(bytes.toString('latin1'), line, 'is not UTF-8')
+    const bad = (reason: string) => sink.bad(bytes.toString('utf8'), line, reason)
+    if (!isUtf8(bytes)) {
+      sink.bad(bytes.toString('latin1'), line, 'is not UTF-8')
+      return
+    }
     // A nested value's every quote may need an escape.
     if (this.scratch.length < bytes.length * 4 + 64) this.scratch = Buffer.alloc(bytes.length * 6 + 64)
     const out = this.scratch
@@ -33,9 +36,11 @@ export class RecordWriter {
     let inString = false
     while (at < bytes.length) {
       const byte = bytes[at]!
-      if (byte < 32 && !isBlank(byte)) return sink.bad(raw(), line, 'holds a control character')
+      if (byte < 32 && (inString || !isBlank(byte))) {
+        bad('holds a control character')
+        return
+      }
       if (inString) {
-        if (byte < 32) return sink.bad(raw(), line, 'holds a control character')
         const escaped = byte === BACKSLASH && at + 1 < bytes.length
         for (let index = 0; index < (escaped ? 2 : 1); index++) {
           const part = bytes[at + index]!

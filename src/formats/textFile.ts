@@ -159,14 +159,14 @@ async function firstRow(where: string, text: AsyncGenerator<Buffer>, dialect: Cs
   }
   const scan = csvScan(dialect, sink, () => 0)
   let ended = false
-  for (let length = 0; row === undefined && !ended; ) {
+  while (row === undefined && !ended) {
     const next = await text.next()
     if (next.done) ended = true
     else held.push(next.value)
-    length += next.value?.length ?? 0
-    if (length > 2 * LONGEST_ROW)
+    const start = Buffer.concat(held)
+    scan(start.subarray(0, 2 * LONGEST_ROW), 1, ended)
+    if (row === undefined && start.length > LONGEST_ROW)
       throw badFile(where, `line 1: no end of the row within ${LONGEST_ROW / 1024 / 1024} MiB`)
-    scan(Buffer.concat(held), 1, ended)
   }
   if (row === undefined) {
     await text.return(undefined)
