@@ -79,9 +79,9 @@ export function imageSql(
     const good = columnNamed(night.columns, REJECTED) ? ` WHERE ${REJECTED} IS NULL` : ''
     const paths = `[${pathsOf(root, night.parts).map(quote).join(', ')}]`
     return accumulates && number
-      ? `SELECT ${values}${number}, part, file_row_number AS number
-          FROM read_parquet(${paths}, filename = true, file_row_number = true)
-          JOIN (SELECT unnest(${paths}) AS filename, unnest(range(${night.parts.length})) AS part) USING (filename)${good}`
+      ? `SELECT ${values}${number}, _part, file_row_number AS _number
+          FROM read_parquet(${paths}, filename = '_file', file_row_number = true)
+          JOIN (SELECT unnest(${paths}) AS _file, unnest(range(${night.parts.length})) AS _part) USING (_file)${good}`
       : `SELECT ${values}${number} FROM read_parquet(${paths})${good}`
   }
   const first = nights[0]!
@@ -91,7 +91,7 @@ export function imageSql(
   const newest = incremental
     ? `${quoteName(incremental.column)} DESC NULLS LAST, `
     : accumulates
-      ? 'part DESC, number DESC, '
+      ? '_part DESC, _number DESC, '
       : ''
   const latest = (rows: string) =>
     `SELECT ${list} FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY night DESC, ${newest}${list}) = 1`

@@ -30,7 +30,7 @@ export async function infer(
       const { where } = member
       if (options.format === 'parquet') return own(await parquetTypes(duck, where, await member.path()))
       if (options.format === 'arrow') {
-        for await (const path of arrowParquet(where, member.bytes(), join(folder, 'arrow.parquet')))
+        for await (const path of arrowParquet(where, member.bytes(), folder))
           return own(await parquetTypes(duck, where, path))
         continue
       }

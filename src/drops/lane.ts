@@ -96,7 +96,7 @@ async function readFile(
         .typed(await parquetTexts(means.duck, where, name, await member.path(), columns))
         .catch(asBad(where))
     else if (options.format === 'arrow')
-      for await (const path of arrowParquet(where, member.bytes(), join(means.folder, 'arrow.parquet')))
+      for await (const path of arrowParquet(where, member.bytes(), means.folder))
         await reader.typed(await parquetTexts(means.duck, where, name, path, columns))
     else {
       const format = options as TextFormat
