@@ -88,7 +88,7 @@ export class LocalStore implements DropStore {
     const stream = createReadStream(this.path(entry), {
       start: from,
       end: to - 1,
-      highWaterMark: 1024 * 1024,
+      highWaterMark: Math.min(1024 * 1024, to - from),
     })
     const opened = Promise.withResolvers<void>()
     stream.once('open', () => opened.resolve())
