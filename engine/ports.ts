@@ -19,10 +19,11 @@ export interface TableSchema {
   /** True where the job itself declares the columns, since the system does not tell them. */
   declared?: boolean
   /**
-   * True where the source gives each run only what no committed run has read, by an account of its own
-   * ({@link Snapshot.account}): the rows of earlier runs stay in the image, and deletes cannot be known.
+   * Set where the source gives each run only what no committed run has read, by an account of its own
+   * ({@link Snapshot.account}): the rows of earlier runs stay in the image, and deletes cannot be known. `kept`: without
+   * an account it gives all of it again; `cleared`: what was read may be there no more.
    */
-  accumulates?: boolean
+  accumulates?: 'kept' | 'cleared'
   /** True where lanes may find rows bad whatever the columns' policies, and stage why. */
   rejects?: boolean
 }

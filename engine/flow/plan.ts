@@ -107,7 +107,7 @@ export function planRead({ spec, schema, last, known, limits }: ReadFacts): Plan
     rows: schema.rows,
     notes,
   }
-  if (schema.accumulates) return accumulating(read, last)
+  if (schema.accumulates) return accumulating(read, schema.accumulates, last)
   if (!spec.incremental) return read
   const { column, lag } = spec.incremental
   const { type } = need(column, 'incremental column')
@@ -133,11 +133,16 @@ export function planRead({ spec, schema, last, known, limits }: ReadFacts): Plan
   return { ...read, base, since: { column, value: before(last.point.value, type, lag) } }
 }
 
-function accumulating(read: PlannedRead, last: ReadFacts['last']): PlannedRead {
+function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFacts['last']): PlannedRead {
   const accumulates = { ...read, accumulates: true }
   if (!last) return accumulates
   const { point, image } = last
-  // Without the account everything would be taken again, without the parts a load would lose what earlier nights gave.
+  if (!image && what === 'kept')
+    return {
+      ...accumulates,
+      notes: [...read.notes, 'reads everything: the image of the last load is no longer staged'],
+    }
+  // A load would lose what earlier nights gave.
   if (!image)
     throw new EngineError(
       'STAGING_CORRUPT',

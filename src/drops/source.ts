@@ -41,7 +41,8 @@ export class DropSource<Access> implements Source {
     const where = `${extract.from}.${extract.name}`
     const wrong = conflict(options)
     if (wrong) throw new EngineError('CONFIG_INVALID', `${where}: ${wrong}`)
-    const kind = { rejects: true, ...(options.take === 'new' && { accumulates: true }) }
+    const accumulates = options.after === 'keep' ? ('kept' as const) : ('cleared' as const)
+    const kind = { rejects: true, ...(options.take === 'new' && { accumulates }) }
     if (options.schema) return { ...declaredTable(where, options.schema), ...kind }
     const frozen = last && Object.fromEntries(last.map(({ name, native }) => [name, native]))
     const inferred = declaredTable(where, frozen ?? (await this.infer(where, options, signal)))

@@ -159,6 +159,29 @@ test('Parquet and Arrow by their own types or by text, exactly', async () => {
     )
 })
 
+test('Excel: integers to the last digit, days, a sheet by its name', async () => {
+  const main = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
+  const rels = 'http://schemas.openxmlformats.org/package/2006/relationships'
+  const office = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships'
+  const cell = (text: string, at: string) => `<c r="${at}" t="inlineStr"><is><t>${text}</t></is></c>`
+  const workbook = zipOf({
+    '[Content_Types].xml': `<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/></Types>`,
+    '_rels/.rels': `<Relationships xmlns="${rels}"><Relationship Id="rId1" Type="${office}/officeDocument" Target="xl/workbook.xml"/></Relationships>`,
+    'xl/workbook.xml': `<workbook xmlns="${main}" xmlns:r="${office}"><sheets><sheet name="Data" sheetId="1" r:id="rId1"/></sheets></workbook>`,
+    'xl/_rels/workbook.xml.rels': `<Relationships xmlns="${rels}"><Relationship Id="rId1" Type="${office}/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" Type="${office}/styles" Target="styles.xml"/></Relationships>`,
+    'xl/styles.xml': `<styleSheet xmlns="${main}"><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="14" applyNumberFormat="1"/></cellXfs></styleSheet>`,
+    'xl/worksheets/sheet1.xml': `<worksheet xmlns="${main}"><sheetData><row r="1">${cell('id', 'A1')}${cell('name', 'B1')}${cell('day', 'C1')}</row><row r="2"><c r="A2"><v>12345678901234567</v></c>${cell('a "b", ü', 'B2')}<c r="C2" s="1"><v>46053</v></c></row></sheetData></worksheet>`,
+  })
+  const options = { format: 'excel', schema: { ...schema, day: 'DATE' } }
+  assert.deepEqual((await read({ 'x.xlsx': workbook }, { ...options, sheet: 'Data' })).rows, [
+    ['12345678901234567', 'a "b", ü', '2026-01-31'],
+  ])
+  await assert.rejects(read({ 'x.xlsx': workbook }, { ...options, sheet: 'Nope' }), {
+    message: /Sheet not found: Nope/,
+  })
+  await assert.rejects(read({ 'x.xlsx': workbook.subarray(0, 900) }, options), { code: 'DECODE_FAILED' })
+})
+
 test('fixed width', async () => {
   const options = { format: 'fixed', header: false, widths: { id: 5, name: 4 }, schema }
   const { rows, rejected } = await read({ x: '    1ü  \n00002ab c\n  3\n    4abcde\n' }, options)
