@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { openPromise, type Entry as ZipEntry, type ZipFile } from 'yauzl'
+import { fromBufferPromise, openPromise, type Entry as ZipEntry, type ZipFile } from 'yauzl'
 import { badFile } from './bad.ts'
 import { checkSize, type UnpackLimits } from './compression.ts'
 
@@ -9,11 +9,18 @@ export interface Member {
   bytes(): AsyncGenerator<Buffer>
 }
 
-/** The files of a zip archive on this machine, in their order. Fails with a bad file as soon as one is found cut or false. */
-export async function* zipMembers(where: string, path: string, limits: UnpackLimits): AsyncGenerator<Member> {
+/** The files of a zip archive (its path, or its bytes), in their order. Fails with a bad file as soon as one is found cut or false. */
+export async function* zipMembers(
+  where: string,
+  archive: string | Buffer,
+  limits: UnpackLimits,
+): AsyncGenerator<Member> {
   let zip: ZipFile
   try {
-    zip = await openPromise(path, { autoClose: false, lazyEntries: true, strictFileNames: false })
+    const options = { autoClose: false, lazyEntries: true, strictFileNames: false }
+    zip = await (typeof archive === 'string'
+      ? openPromise(archive, options)
+      : fromBufferPromise(archive, options))
   } catch (cause) {
     throw badFile(where, `is not whole zip: ${(cause as Error).message}`, cause)
   }

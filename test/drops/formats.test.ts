@@ -179,6 +179,8 @@ test('Excel: integers to the last digit, days, a sheet by its name', async () =>
   await assert.rejects(read({ 'x.xlsx': workbook }, { ...options, sheet: 'Nope' }), {
     message: /Sheet not found: Nope/,
   })
+  const bomb = zipOf({ 'xl/workbook.xml': ' '.repeat(40_000_000) })
+  await assert.rejects(read({ 'x.xlsx': bomb }, options), { message: /max_ratio/ })
   await assert.rejects(read({ 'x.xlsx': workbook.subarray(0, 900) }, options), { code: 'DECODE_FAILED' })
 })
 
