@@ -1,4 +1,4 @@
-import { folderOf } from '../connectors/local/source.ts'
+import { folderOf } from '../connectors/local/store.ts'
 import { timeIn, Zone } from '../service/zone.ts'
 import type { Document } from './document.ts'
 import type { FileTrigger, JobConnection, Schedule } from './job.ts'
