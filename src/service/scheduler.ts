@@ -127,11 +127,11 @@ export class Scheduler {
     const wanted = [...left, ...starting]
     if (wanted.length === 0 || this.stopped) return
     const taken = await metadata.intervals.take(wanted, lease)
-    for (const claim of taken) {
-      const record = wanted.find(
-        ({ job, interval_start }) => job === claim.job && interval_start === claim.start,
-      )!
-      this.start(known.get(claim.job)!, claim, record)
+    const claims = new Map(taken.map(claim => [keyOf(claim.job, claim.start), claim]))
+    // In the order of their urgency, which the store does not keep.
+    for (const record of wanted) {
+      const claim = claims.get(keyOf(record.job, record.interval_start))
+      if (claim) this.start(known.get(record.job)!, claim, record)
     }
   }
 
