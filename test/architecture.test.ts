@@ -29,6 +29,7 @@ const HOMES: Record<string, string | string[]> = {
   '@duckdb/node-api': 'engine/sql/duckdb.ts',
   'parquet-wasm/node': 'engine/staging/parquet.ts',
   piscina: 'engine/pool/pool.ts',
+  nodemailer: 'src/alerts/channels/',
   'node:sqlite': 'src/metadata/',
 }
 
