@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type {
@@ -16,8 +15,9 @@ import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { removesOthers } from './changes.ts'
 import { type Access, ask, type Session } from './connect.ts'
+import { MysqlProver } from './prover.ts'
 import type { StageInput } from './stage.ts'
-import { ensureState, stagingTables, targetTable } from './state.ts'
+import { ensureState, stagingName, stagingTables, targetTable } from './state.ts'
 import { change, TargetSession } from './targetSession.ts'
 import {
   checkTarget,
@@ -35,11 +35,13 @@ import { identifier, literal, logicalColumn, tableName } from './types.ts'
  * failed load created are dropped again.
  */
 export class MysqlTarget implements Target {
+  readonly prover: MysqlProver
   private readonly session: TargetSession
   private readonly name: string
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
+    this.prover = new MysqlProver(this.session)
     this.name = access.name
   }
 
@@ -261,11 +263,6 @@ export class MysqlTarget implements Target {
 
 /** The quoted names of a load's staging tables: of its rows and of its keys. */
 function stagingNames(loadId: string, load: StagedLoad): { staging: string; keys: string } {
-  const name = (what: string) => {
-    const hash = createHash('sha256')
-      .update(JSON.stringify([loadId, load.table, what]))
-      .digest('hex')
-    return identifier(`nightfreight_stg_${hash.slice(0, 20)}`)
-  }
+  const name = (what: string) => stagingName(loadId, load.table, what)
   return { staging: name('rows'), keys: name('keys') }
 }

@@ -91,8 +91,11 @@ const BINARIES = ['binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'long
 /** Whether a column's type has a character set, so that its values are compared as bytes. */
 export const isText = ({ data_type }: TargetColumn) => TEXTS.includes(data_type)
 
+/** Whether a column's type is one of the integers. */
+export const isInteger = ({ data_type }: TargetColumn) => INTEGERS.includes(data_type)
+
 /** Whether a column holds every value of a type exactly, or the server raises where one does not fit. */
-function fits(type: LogicalType, column: TargetColumn): boolean {
+export function fits(type: LogicalType, column: TargetColumn): boolean {
   const { data_type, column_type, fraction } = column
   // FLOAT(7,2) and its kin round.
   if ((data_type === 'float' || data_type === 'double') && column_type.includes('(')) return false
