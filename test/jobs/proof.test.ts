@@ -352,7 +352,6 @@ for (const kind of kinds)
     scd2: 'mode: scd2, deletes: hard, newer: age',
     partition: 'mode: partition, partition_by: age',
   })) {
-    if (kind.name === 'mysql' && mode === 'scd2') continue
     test(`${kind.name}, ${mode}: rows that go, come and change are proven`, async () => {
       const table = `modes_${kind.name}_${mode}`
       await query(

@@ -11,11 +11,13 @@ import type {
   TableSchema,
   Target,
 } from '../../../engine/ports.ts'
+import { checkOwnColumns } from '../dialect.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { removesOthers } from './changes.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { MysqlProver } from './prover.ts'
+import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
 import { ensureState, stagingName, stagingTables, targetTable } from './state.ts'
 import { change, TargetSession } from './targetSession.ts'
@@ -78,6 +80,7 @@ export class MysqlTarget implements Target {
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
     const { loadId, job, load, paths, rows, keyPaths, keys } = request
+    checkOwnColumns(load, `${this.name}.${load.table}`)
     await ensureState(this.session)
     const table = await this.checked(load)
     const own = stagingNames(loadId, load)
@@ -87,8 +90,8 @@ export class MysqlTarget implements Target {
     await this.drop(stale.map(found => found.table))
     const owner = literal(JSON.stringify({ job, loadId }))
     const types = columnTypes(load, table)
-    const create = async (name: string, columns: string[]) => {
-      const defined = columns.map(column => `${identifier(column)} ${types.get(column)}`)
+    const create = async (name: string, columns: string[], more: string[] = []) => {
+      const defined = [...columns.map(column => `${identifier(column)} ${types.get(column)}`), ...more]
       await this.change(
         `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${owner}`,
         load,
@@ -100,6 +103,7 @@ export class MysqlTarget implements Target {
     await create(
       own.staging,
       load.columns.map(column => column.name),
+      load.mode === 'scd2' ? placeColumns(load) : [],
     )
     await this.send(request, own.staging, paths, rows, table, signal)
     if (removesOthers(load) && load.key.length > 0) await index(own.staging)
