@@ -15,11 +15,11 @@ export async function keepImages(world: World, reads: PlannedRead[], extracted: 
   const images = new Map<string, Image>()
   const syncPoints: SyncPoint[] = []
   for (const [index, read] of reads.entries()) {
-    const { parts, watermark } = extracted[index]!
+    const { parts, watermark, account } = extracted[index]!
     const { columns, absent, key, incremental } = read
     const nights = [...(read.base?.image.nights ?? []), { run: world.run, columns, parts }]
     const seen = [...columns, ...absent]
-    const image: Image = { columns: seen, nights, parts: nights.flatMap(night => night.parts) }
+    const image: Image = { columns: seen, nights, parts: nights.flatMap(night => night.parts), account }
     const schema: StagedSchema = {
       columns: seen.filter(({ name }) => name !== REJECTED),
       absent: absent.map(({ name }) => name),

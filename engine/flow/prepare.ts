@@ -18,23 +18,27 @@ export function prepare(world: World): Promise<Prepared> {
     const { spec, duck, signal } = world
     const provided = [...spec.extracts.map(({ name }) => name)]
     const models = await orderModels(duck, spec.models, provided)
-    const incremental = spec.extracts.filter(extract => extract.incremental).map(({ name }) => name)
-    for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), incremental)
     const points = new Map<string, SyncPoint[]>()
     for (const [name, target] of world.targets) points.set(name, await target.syncPoints(spec.job, signal))
     const reads: PlannedRead[] = []
     const refused: EngineError[] = []
     for (const extract of spec.extracts) {
-      const schema: TableSchema = await world.sources.get(extract.from)!.describe(extract, signal)
-      const point = agreed([...points.values()], extract.name)
-      const image = point
-        ? await readManifest<Image>(world.root, imageFile(spec.job, point.run, extract.name))
-        : undefined
+      const committed = [...points.values()].flat().filter(point => point.extract === extract.name)
       // Targets that disagree must be shown every row again, but each of them knows a committed run's columns.
-      const { run } =
-        point ?? [...points.values()].flat().find(({ extract: name }) => name === extract.name) ?? {}
+      const { run } = agreed([...points.values()], extract.name) ?? committed[0] ?? {}
       const known = run
         ? await readManifest<StagedSchema>(world.root, schemaFile(spec.job, run, extract.name))
+        : undefined
+      const schema: TableSchema = await world.sources
+        .get(extract.from)!
+        .describe(extract, signal, known?.columns)
+      // An accumulating source cannot show its rows again: the image of the latest run that any target committed
+      // holds them all, and each target is loaded with what differs from its own last run.
+      const point = schema.accumulates
+        ? committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
+        : agreed([...points.values()], extract.name)
+      const image = point
+        ? await readManifest<Image>(world.root, imageFile(spec.job, point.run, extract.name))
         : undefined
       const limits = { rows: spec.chunking.defaultChunkSize, bytes: world.budget.batch }
       const last = point && { point, image: known && image }
@@ -56,6 +60,8 @@ export function prepare(world: World): Promise<Prepared> {
       throw new EngineError('SCHEMA_DRIFT', refused.map(({ message }) => message).join('\n'), {
         hint: refused.map(({ hint }) => hint).join('\n'),
       })
+    const partial = reads.filter(read => read.incremental || read.accumulates).map(({ extract }) => extract)
+    for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
     const lastRun = [...points].flatMap(([name, found]): [string, string][] => {
       const run = lastRunOf(found)
       return run === undefined ? [] : [[name, run]]

@@ -10,6 +10,7 @@ import { prepare } from './prepare.ts'
 import { type Preview, preview } from './preview.ts'
 import type { Proof } from './proof.ts'
 import { prove } from './prove.ts'
+import { release } from './release.ts'
 import { openTables, quarantineExtract, runSetChecks, type Transformed, transform } from './transform.ts'
 import type { World } from './world.ts'
 
@@ -35,6 +36,7 @@ export interface Outcome {
 export async function run(world: World, outcome: Outcome): Promise<void> {
   const { syncPoints } = await change(world, outcome)
   outcome.loaded = await load(world, outcome.changes, syncPoints)
+  await release(world, outcome.reads, outcome.extracted)
   await prove(world, outcome.changes, outcome.loaded, outcome.proofs)
 }
 

@@ -2,12 +2,17 @@ import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { alertsCommand } from './alerts.ts'
+import { backfillCommand } from './backfill.ts'
 import { demoCommand } from './demo.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
+import { intervalsCommand } from './intervals.ts'
 import { printError } from './output.ts'
+import { pauseCommand, unpauseCommand } from './pause.ts'
 import { planCommand } from './plan.ts'
 import { runCommand } from './run.ts'
+import { runIntervalCommand } from './runInterval.ts'
+import { serveCommand } from './serve.ts'
 import { statusCommand } from './status.ts'
 import { validateCommand } from './validate.ts'
 import { verifyCommand } from './verify.ts'
@@ -35,6 +40,12 @@ export async function program(argv: string[]): Promise<void> {
     .addCommand(historyCommand())
     .addCommand(alertsCommand())
     .addCommand(gcCommand())
+    .addCommand(serveCommand())
+    .addCommand(backfillCommand())
+    .addCommand(intervalsCommand())
+    .addCommand(pauseCommand())
+    .addCommand(unpauseCommand())
+    .addCommand(runIntervalCommand(), { hidden: true })
     .addCommand(demoCommand())
     .addHelpText('after', EXIT_CODES)
     .configureHelp({ showGlobalOptions: true })

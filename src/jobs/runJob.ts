@@ -13,6 +13,7 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import type { JobSpec } from '../config/job.ts'
 import { loadJob } from '../config/load.ts'
 import { redact, secretsOf } from '../config/secrets.ts'
+import type { Claim } from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { type RunRecord, type RunStatus, runLease } from '../metadata/runs.ts'
 import { Watch } from '../sla/watch.ts'
@@ -41,6 +42,8 @@ export interface RunOptions {
   goal?: RunRecord['goal']
   /** Loads the change sets of this planned run, and reads nothing. */
   fromPlan?: string
+  /** The data interval that it is for, taken by whoever starts it. The run's own time is the interval's end. */
+  interval?: { claim: Claim; end: string; trigger: RunRecord['trigger'] }
 }
 
 export interface RunResult {
@@ -244,8 +247,12 @@ function nameOf(folder: string): string {
 }
 
 async function begin(options: RunOptions, spec: JobSpec) {
-  const { metadata, clock, runAt, fresh, observer, goal = 'load' } = options
-  const active = await metadata.activeRun(spec.job)
+  const { metadata, clock, runAt, fresh, observer, goal = 'load', interval } = options
+  const maxActive = interval ? (spec.schedule?.maxActiveRuns ?? 1) : 1
+  const active = interval
+    ? inTheWay(await metadata.activeRuns(spec.job), interval.claim.start, maxActive, clock.now())
+    : await metadata.activeRun(spec.job)
+  const own = active?.interval_start === (interval?.claim.start ?? active?.interval_start)
   const { fromPlan } = options
   const interrupted = active?.run === fromPlan && active?.goal === 'load' && active.spec_hash === spec.hash
   if (fromPlan && !interrupted) return reopen(options, fromPlan, spec)
@@ -265,12 +272,15 @@ async function begin(options: RunOptions, spec: JobSpec) {
         'RUN_CONFLICT',
         `${spec.job}: another process has just continued run ${active.run}`,
       )
-    if (!fresh && active.spec_hash === spec.hash && active.goal === goal) return { record, resumed: true }
+    if (own && !fresh && active.spec_hash === spec.hash && active.goal === goal)
+      return { record, resumed: true }
     const reason = fresh
       ? 'a fresh run was asked for'
-      : active.goal === goal
-        ? 'the files of the job changed since'
-        : 'it was to be a plan'
+      : !own
+        ? 'a scheduled run takes its place'
+        : active.goal === goal
+          ? 'the files of the job changed since'
+          : 'it was to be a plan'
     observer.note(`run ${active.run} was interrupted and is given up: ${reason}`)
     const error = new EngineError('INTERRUPTED', `interrupted, and given up: ${reason}`)
     const { run, job, run_at, fence } = record
@@ -288,15 +298,35 @@ async function begin(options: RunOptions, spec: JobSpec) {
   }
   const now = clock.now()
   const run = runId(now)
-  const record: RunRecord = await metadata.startRun({
-    run,
-    job: spec.job,
-    run_at: (runAt ?? now).toISOString(),
-    spec_hash: spec.hash,
-    owner: ownName(),
-    goal,
-  })
+  const record: RunRecord = await metadata.startRun(
+    {
+      run,
+      job: spec.job,
+      run_at: interval?.end ?? (runAt ?? now).toISOString(),
+      spec_hash: spec.hash,
+      owner: ownName(),
+      goal,
+      ...(interval && {
+        trigger: interval.trigger,
+        interval_start: interval.claim.start,
+        interval_end: interval.end,
+        priority: spec.schedule?.priority ?? 0,
+      }),
+    },
+    maxActive,
+    interval?.claim,
+  )
   return { record, resumed: false }
+}
+
+// The interval's own run, to be continued; or one that was interrupted, is of no interval, and leaves no room.
+function inTheWay(active: RunRecord[], start: string, maxActive: number, now: Date): RunRecord | undefined {
+  return (
+    active.find(run => run.interval_start === start) ??
+    (active.length < maxActive
+      ? undefined
+      : active.find(run => run.interval_start === null && !isRunning(run, now)))
+  )
 }
 
 async function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec) {
