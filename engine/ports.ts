@@ -328,6 +328,8 @@ export interface Prover {
 export interface ComparedColumn extends Column {
   /** The target does not keep blanks at the end of a text. */
   unpadded?: boolean
+  /** The target does not keep the sign of zero. */
+  unsignedZero?: boolean
 }
 
 /** Names of the columns that the files of a {@link ProofRequest} have beside the key. */

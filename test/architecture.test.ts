@@ -34,6 +34,7 @@ const HOMES: Record<string, string | string[]> = {
   'unbzip2-stream': 'src/formats/compression.ts',
   'read-excel-file/node': 'src/formats/excel.ts',
   piscina: 'engine/pool/pool.ts',
+  nodemailer: 'src/alerts/channels/',
   'node:sqlite': 'src/metadata/',
 }
 

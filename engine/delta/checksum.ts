@@ -11,7 +11,7 @@ import { quoteName } from '../sql/duckdb.ts'
  * | text | its length in code points, `:`, and itself (where the target pads: without blanks at its end) |
  * | bool | `true`, `false` |
  * | int, decimal | decimal digits, as many behind the point as the scale |
- * | float | the 64 bits of the double in hex, lower case, or `NaN` |
+ * | float | the 64 bits of the double in hex, lower case, or `NaN` (where the target has no sign of zero: of 0) |
  * | binary | hex, lower case |
  * | date | days since 1970-01-01, or `infinity`, `-infinity` |
  * | time, timestamp | microseconds since midnight, since 1970-01-01 (of a zoned one: in UTC), or `infinity`, `-infinity` |
@@ -28,14 +28,20 @@ export const checksumOf = (columns: ComparedColumn[], alias: string) =>
   checksum(columns, ({ name }) => `${alias}.${quoteName(name)}`)
 
 /** DuckDB's SQL of a value's canonical text; NULL for NULL. */
-export function canonical({ type, unpadded }: ComparedColumn, value: string): string {
+export function canonical({ type, unpadded, unsignedZero }: ComparedColumn, value: string): string {
   switch (type.kind) {
     case 'bool':
     case 'int':
-    case 'decimal':
       return `${value}::VARCHAR`
-    case 'float':
-      return `CASE WHEN isnan(${value}) THEN 'NaN' ELSE lower(hex(${value}::DOUBLE::BIT::BLOB)) END`
+    case 'decimal':
+      // Where all digits are fraction, DuckDB leaves out the zero before the point.
+      return type.precision === type.scale
+        ? `regexp_replace(${value}::VARCHAR, '^(-?)[.]', '\\10.')`
+        : `${value}::VARCHAR`
+    case 'float': {
+      const double = unsignedZero ? `(${value}::DOUBLE + 0)` : `${value}::DOUBLE`
+      return `CASE WHEN isnan(${value}) THEN 'NaN' ELSE lower(hex(${double}::BIT::BLOB)) END`
+    }
     case 'text': {
       const text = unpadded ? `rtrim(${value}, ' ')` : value
       return `length(${text})::VARCHAR || ':' || ${text}`

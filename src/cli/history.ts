@@ -1,7 +1,9 @@
 import { Command } from 'commander'
 import type { HistoryRecord } from '../metadata/syncHistory.ts'
+import { type ViolationRecord, violationsOf } from '../metadata/violations.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { parseCount, parseTime } from './parse.ts'
+import { violationsText, withViolations } from './violations.ts'
 
 interface HistoryFlags {
   limit: number
@@ -22,16 +24,19 @@ export function historyCommand(): Command {
     )
     .action(async (job: string | undefined, { limit, since, json }: HistoryFlags) => {
       const metadata = await openMetadata(homeFolder())
-      const runs = await metadata
-        .history({ job, since: since?.toISOString(), limit })
-        .finally(() => metadata.close())
-      if (json) console.log(JSON.stringify({ runs }))
+      const read = async () => {
+        const runs = await metadata.history({ job, since: since?.toISOString(), limit })
+        const names = runs.map(({ run }) => run)
+        return { runs, violations: await violationsOf(metadata.database, names) }
+      }
+      const { runs, violations } = await read().finally(() => metadata.close())
+      if (json) console.log(JSON.stringify({ runs: withViolations(runs, violations) }))
       else if (runs.length === 0) console.log('No runs. Try: nightfreight run queries/members')
-      else console.log(historyText(runs))
+      else console.log(historyText(runs, violations))
     })
 }
 
-function historyText(runs: HistoryRecord[]): string {
+function historyText(runs: HistoryRecord[], violations: Map<string, ViolationRecord[]>): string {
   const rows = runs.map(run => [
     run.started_at.slice(0, 19).replace('T', ' '),
     run.job,
@@ -39,6 +44,7 @@ function historyText(runs: HistoryRecord[]): string {
     run.status,
     run.duration_seconds === null ? '' : `${run.duration_seconds.toFixed(1)} s`,
     run.records_processed === null ? '' : `${run.records_processed} records`,
+    violationsText(violations.get(run.run)).trim(),
     run.retried === 0 ? '' : `${run.retried} tasks begun again`,
   ])
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)))

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import packageJson from '../../package.json' with { type: 'json' }
+import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
 import { demoCommand } from './demo.ts'
 import { gcCommand } from './gc.ts'
@@ -37,6 +38,7 @@ export async function program(argv: string[]): Promise<void> {
     .addCommand(validateCommand())
     .addCommand(statusCommand())
     .addCommand(historyCommand())
+    .addCommand(alertsCommand())
     .addCommand(gcCommand())
     .addCommand(serveCommand())
     .addCommand(backfillCommand())
@@ -47,7 +49,8 @@ export async function program(argv: string[]): Promise<void> {
     .addCommand(demoCommand())
     .addHelpText('after', EXIT_CODES)
     .configureHelp({ showGlobalOptions: true })
-  for (const each of [command, ...command.commands]) each.exitOverride()
+  for (const each of [command, ...command.commands, ...command.commands.flatMap(({ commands }) => commands)])
+    each.exitOverride()
   try {
     await command.parseAsync(argv)
   } catch (error) {

@@ -1,7 +1,9 @@
 import { Command } from 'commander'
 import { isRunning } from '../jobs/owner.ts'
 import type { RunRecord } from '../metadata/runs.ts'
+import { violationsOf } from '../metadata/violations.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { violationsText, withViolations } from './violations.ts'
 
 export function statusCommand(): Command {
   return new Command('status')
@@ -16,13 +18,19 @@ export function statusCommand(): Command {
     .action(async (job: string | undefined, { limit, json }: { limit: number; json?: boolean }) => {
       const metadata = await openMetadata(homeFolder())
       const runs = (await metadata.runs(limit, job)).map(run => ({ ...run, state: stateOf(run) }))
+      const violations = await violationsOf(
+        metadata.database,
+        runs.map(({ run }) => run),
+      )
       const tasks = runs[0] ? await metadata.tasks(runs[0].run) : []
       await metadata.close()
-      if (json) console.log(JSON.stringify({ runs, tasks }))
+      if (json) console.log(JSON.stringify({ runs: withViolations(runs, violations), tasks }))
       else if (runs.length === 0) console.log('No runs yet. Try: nightfreight run queries/members')
       else {
         for (const run of runs)
-          console.log(`${run.run}  ${run.job}  ${run.state}  ${span(run)}${failure(run)}`)
+          console.log(
+            `${run.run}  ${run.job}  ${run.state}  ${span(run)}${violationsText(violations.get(run.run))}${failure(run)}`,
+          )
         console.log(`\nTasks of ${runs[0]!.run}:`)
         for (const task of tasks) console.log(`  ${task.status.padEnd(8)} ${task.task}  ${span(task)}`)
       }

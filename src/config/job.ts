@@ -1,4 +1,5 @@
 import type { ExtractSpec, LoadSpec } from '../../engine/ports.ts'
+import type { AlertSpec } from '../alerts/spec.ts'
 import type { ConnectionContext, Connector } from '../connectors/define.ts'
 
 /** One connection of a job, its settings parsed by its connector. */
@@ -58,8 +59,10 @@ export interface FileTrigger {
 export interface Sla {
   /** Milliseconds from the run's start to its end. */
   maxDuration?: number
-  /** Milliseconds between the newest row and the run. */
+  /** Milliseconds between the newest row of the stalest extract and the run. */
   maxDataLag?: number
+  /** 0 to 1. */
+  maxErrorRate?: number
   /** 0 to 1. */
   minQualityScore?: number
 }
@@ -81,6 +84,9 @@ export interface JobSpec {
   /** Share of bad rows, 0 to 1, above which the run stops. */
   quality: { maxErrorRate: number }
   sla?: Sla
+  alerts?: AlertSpec
+  /** Strings of the alerts' channels that no output may show. */
+  alertSecrets: string[]
   /** Memory in bytes. */
   resources: { memory: number; threads: number }
   parallelism: { maxParallelExtracts: number }

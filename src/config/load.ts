@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import type { Connector } from '../connectors/define.ts'
 import { connectors } from '../connectors/index.ts'
+import { readAlerts } from './alerts.ts'
 import { readConnections } from './connections.ts'
 import { Document } from './document.ts'
 import { readExtracts } from './extracts.ts'
@@ -30,6 +31,7 @@ export async function loadJob(
   const connections = readConnections(document, yaml.connections, resolve(folder), registry)
   const { extracts, pools } = readExtracts(document, yaml, connections)
   const loads = readLoads(document, yaml, connections, files)
+  const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))
   const schedule = readSchedule(document, yaml, connections)
   document.throwIfAny()
   const problems = fileProblems(yaml, files)
@@ -48,6 +50,8 @@ export async function loadJob(
     checks,
     macros,
     loads,
+    ...(alerts && { alerts }),
+    alertSecrets,
     hash,
   }
 }
@@ -60,6 +64,7 @@ function settings(yaml: JobYaml) {
       sla: {
         ...(sla.max_duration !== undefined && { maxDuration: sla.max_duration }),
         ...(sla.max_data_lag !== undefined && { maxDataLag: sla.max_data_lag }),
+        ...(sla.max_error_rate !== undefined && { maxErrorRate: sla.max_error_rate }),
         ...(sla.min_quality_score !== undefined && { minQualityScore: sla.min_quality_score }),
       },
     }),

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { DriftPolicy } from '../../engine/ports.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
+import { KINDS } from '../alerts/alert.ts'
 import { Cron } from '../service/cron.ts'
 import { timeIn, Zone } from '../service/zone.ts'
 import { parseBytes, parseDuration, parseNumber } from './units.ts'
@@ -128,6 +129,18 @@ const load = z.strictObject({
   verify: z.enum(['changes', 'all', 'off']).default('changes'),
 })
 
+type Channels = z.ZodDefault<typeof names>
+
+/** One of email, webhook and command; the rest is of that kind. */
+const channel = z.strictObject({
+  email: names.optional(),
+  smtp: z.string().min(1).optional(),
+  from: z.string().min(1).optional(),
+  webhook: z.string().min(1).optional(),
+  format: z.enum(['slack', 'json']).optional(),
+  command: names.optional(),
+})
+
 /** job.yaml, but for connections and extracts, whose keys depend on their connectors. */
 export const jobSchema = z.strictObject({
   job: scalar('a name of letters, digits, _ and -', value =>
@@ -161,7 +174,22 @@ export const jobSchema = z.strictObject({
     .strictObject({
       max_duration: millis.optional(),
       max_data_lag: millis.optional(),
+      max_error_rate: share.optional(),
       min_quality_score: share.optional(),
+    })
+    .optional(),
+  alerts: z
+    .strictObject({
+      channels: z.record(z.string(), channel),
+      on: z
+        .strictObject(
+          Object.fromEntries(KINDS.map(kind => [kind, names.default([])])) as Record<
+            (typeof KINDS)[number],
+            Channels
+          >,
+        )
+        .prefault({}),
+      repeat_after: millis.default(3600_000),
     })
     .optional(),
   resources: z

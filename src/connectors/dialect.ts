@@ -1,5 +1,5 @@
 import { EngineError } from '../../engine/errors.ts'
-import type { StagedLoad } from '../../engine/ports.ts'
+import type { PlannedLoad, StagedLoad } from '../../engine/ports.ts'
 import { columnNamed, type LogicalType } from '../../engine/types/logical.ts'
 
 /** How a database writes what the load modes do. Target rows are `t`, staged rows `s`, staged keys `k`. */
@@ -48,12 +48,12 @@ export interface OwnColumn {
 const INSTANT: LogicalType = { kind: 'timestamp', zoned: true }
 
 /** Type of a version's begin and end under scd2: that of `newer`, or an instant. */
-export function periodType(load: StagedLoad): LogicalType {
+export function periodType(load: PlannedLoad): LogicalType {
   return load.newer === undefined ? INSTANT : columnNamed(load.columns, load.newer)!.type
 }
 
 /** The columns that the target keeps for a load itself: stamp, time of deletion, period of a version. */
-export function ownColumns(load: StagedLoad): OwnColumn[] {
+export function ownColumns(load: PlannedLoad): OwnColumn[] {
   const { mode, stamp, scd2 } = load
   const columns: OwnColumn[] = []
   if (mode === 'scd2')
@@ -72,7 +72,7 @@ export function ownColumns(load: StagedLoad): OwnColumn[] {
  * Fails where the columns that the target keeps cannot go with the load's: TARGET_INCOMPATIBLE where the load brings
  * one of their names itself, CONFIG_INVALID where its `newer` cannot say when a version begins.
  */
-export function checkOwnColumns(load: StagedLoad, where: string): void {
+export function checkOwnColumns(load: PlannedLoad, where: string): void {
   for (const { name } of ownColumns(load))
     if (columnNamed(load.columns, name))
       throw new EngineError('TARGET_INCOMPATIBLE', `${where}.${name}: the load keeps it itself`, {
@@ -87,7 +87,7 @@ export function checkOwnColumns(load: StagedLoad, where: string): void {
 }
 
 /** The column that marks deleted rows; undefined where the load marks none (a history ends versions instead). */
-export function deletedColumn({ mode, deletes, deletedAt }: StagedLoad): string | undefined {
+export function deletedColumn({ mode, deletes, deletedAt }: PlannedLoad): string | undefined {
   return mode === 'merge' && deletes === 'soft' ? deletedAt : undefined
 }
 

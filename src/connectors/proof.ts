@@ -13,6 +13,10 @@ export interface ProofTables {
   checksum: string
   /** SQL of a value's text. */
   text(expression: string): string
+  /** SQL of whether row `t` of the target is that of expected row `s`, where it is more than equal keys. */
+  ofExpected?: string
+  /** The same, searched for from the target's side. */
+  ofTarget?: string
 }
 
 /** Ranges whose wrong rows are named, and rows named of each. */
@@ -62,7 +66,7 @@ export async function verdicts(
   }
   if (extra) {
     const strangers = `FROM ${tables.target} AS t WHERE ${['TRUE', ...alive(load, tables)].join(' AND ')}
-      AND NOT EXISTS (SELECT 1 FROM ${tables.expected} AS s WHERE ${same(load, tables)})`
+      AND NOT EXISTS (SELECT 1 FROM ${tables.expected} AS s WHERE ${tables.ofTarget ?? same(load, tables)})`
     const [count] = await rows(`SELECT count(*) AS n ${strangers}`)
     const samples =
       Number(count!.n) > 0
@@ -90,7 +94,7 @@ function judgedSql(load: PlannedLoad, tables: ProofTables): string {
       WHEN ${checksum} = ${sum} THEN 'equal'
       ${newer ? `WHEN ${newer.join(' > ')} THEN 'newer' WHEN ${newer.join(' = ')} THEN 'sameAge'` : ''}
       ELSE 'differs' END AS verdict
-    FROM ${expected} AS s LEFT JOIN ${target} AS t ON ${[same(load, tables), ...alive(load, tables)].join(' AND ')}
+    FROM ${expected} AS s LEFT JOIN ${target} AS t ON ${[tables.ofExpected ?? same(load, tables), ...alive(load, tables)].join(' AND ')}
     WHERE s.${quote(PROOF.range)} >= 0`
 }
 

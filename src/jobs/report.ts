@@ -9,6 +9,7 @@ import type { JobSpec } from '../config/job.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
 import type { ReportData } from '../report/data.ts'
 import { renderReport } from '../report/html.ts'
+import { figure, type Promised } from '../sla/promises.ts'
 
 interface Finished {
   run: string
@@ -17,6 +18,7 @@ interface Finished {
   outcome: Outcome
   started: Date
   tasks: TaskRecord[]
+  promises: Promised[]
   error?: unknown
 }
 
@@ -29,7 +31,7 @@ export async function writeReport(world: World & { spec: JobSpec }, finished: Fi
 }
 
 async function reportData(world: World & { spec: JobSpec }, finished: Finished): Promise<ReportData> {
-  const { outcome, started, tasks, error } = finished
+  const { outcome, started, tasks, promises, error } = finished
   const { code, message, hint } = errorData(error)
   const minQualityScore = world.spec.sla?.minQualityScore
   return {
@@ -61,6 +63,12 @@ async function reportData(world: World & { spec: JobSpec }, finished: Finished):
     maxErrorRate: world.spec.quality.maxErrorRate,
     qualityScore: outcome.quality.score,
     ...(minQualityScore !== undefined && { minQualityScore }),
+    sla: promises.map(({ name, type, expected, actual, kept }) => ({
+      name,
+      promised: figure(type, expected),
+      actual: figure(type, actual),
+      kept,
+    })),
     profile: await profile(world, outcome),
     tasks: tasks.flatMap(({ task, started_at, ended_at }) =>
       ended_at

@@ -16,6 +16,7 @@ import { redact, secretsOf } from '../config/secrets.ts'
 import type { Claim } from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { type RunRecord, type RunStatus, runLease } from '../metadata/runs.ts'
+import { Watch } from '../sla/watch.ts'
 import { estimateSeconds } from './estimate.ts'
 import { isAlive, isRunning, ownName } from './owner.ts'
 import { writeReport } from './report.ts'
@@ -66,7 +67,7 @@ export interface RunResult {
 export async function runJob(options: RunOptions): Promise<RunResult> {
   const { metadata, clock, home } = options
   const spec = await load(options)
-  options.secrets.push(...secretsOf(spec.connections))
+  options.secrets.push(...secretsOf(spec.connections), ...spec.alertSecrets)
   const { record, resumed } = await begin(options, spec)
   if (resumed) options.observer.note(`continuing run ${record.run}, interrupted after ${record.started_at}`)
   const log = options.log.child({ job: spec.job, run: record.run })
@@ -86,6 +87,19 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     loaded: [],
     proofs: [],
   }
+  const began = resumed ? new Date(record.started_at) : started
+  const watch = new Watch({
+    spec,
+    record,
+    home,
+    metadata,
+    clock,
+    log,
+    secrets: options.secrets,
+    outcome,
+    started: began,
+  })
+  if (resumed) watch.retried(`run ${record.run}`)
   const root = join(home, 'staging')
   const temp = join(home, 'tmp', record.run)
   mkdirSync(root, { recursive: true })
@@ -100,7 +114,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   const world: World & { spec: JobSpec } = {
     clock,
     signal: AbortSignal.any([options.signal, taken.signal]),
-    observer: logged(options.observer, log),
+    observer: watch.observer(logged(options.observer, log)),
     spec,
     run: record.run,
     runAt: new Date(record.run_at),
@@ -141,7 +155,8 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   const result = { run: record.run, job: spec.job, status, resumed, seconds, outcome, error } as const
   const ours = !(error instanceof EngineError && error.code === 'FENCED')
   const tasks = await metadata.tasks(record.run)
-  const report = ours ? await writeReport(world, { ...result, started, tasks }) : ''
+  const promises = await watch.judged()
+  const report = ours ? await writeReport(world, { ...result, started, tasks, promises }) : ''
   await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
   duck.close()
   letGo()
@@ -161,6 +176,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
         ? []
         : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
   })
+  await watch.ended({ ...result, tasks, report })
   const estimates = options.goal === 'plan' ? await estimate(metadata, spec.job, outcome) : {}
   return { ...result, report, estimates }
 }

@@ -12,11 +12,13 @@ import type { Ledger, LoadSpec, Offload, Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
+import { MysqlTarget } from '../../src/connectors/mysql/target.ts'
 import { PostgresTarget } from '../../src/connectors/postgres/target.ts'
-import { freshPostgres } from '../servers.ts'
+import { freshMariadb, freshPostgres } from '../servers.ts'
 import { keyOf, type Model, modelOf, type Row, textOf } from './model.ts'
 
 const postgres = await freshPostgres()
+const mariadb = await freshMariadb()
 let folder: string
 let duck: Duck
 before(async () => {
@@ -223,7 +225,26 @@ const KINDS: Kind[] = [
       return { target, read }
     },
   },
+  {
+    name: 'mysql',
+    runs: 20,
+    open: async () => {
+      const { name, url } = mariadb
+      await mariadb.query(
+        `DROP DATABASE ${name}; CREATE DATABASE ${name} CHARACTER SET utf8mb4; USE ${name}; SET sql_mode = 'PIPES_AS_CONCAT'`,
+      )
+      return { target: new MysqlTarget({ name: 'w', url }), read: sql => mariadb.query(asMysql(sql)) }
+    },
+  },
 ]
+
+/** The same lines: dates without their fractions, truth in words. */
+const asMysql = (sql: string) =>
+  sql.replaceAll(/CAST\((.*?) AS text\)/g, (_, value: string) => {
+    const plain = value.replace(` AT TIME ZONE 'UTC'`, '')
+    if (/^(t|valid_from|valid_to)$/.test(plain)) return `DATE_FORMAT(${plain}, '%Y-%m-%d %H:%i:%s')`
+    return /^is_current$|IS NULL$/.test(plain) ? `IF(${plain}, 'true', 'false')` : `CAST(${plain} AS CHAR)`
+  })
 
 for (const kind of KINDS)
   test(`${kind.name}: after every night each table is what its mode promises; a repeat changes nothing`, async () => {

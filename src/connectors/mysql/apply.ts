@@ -1,7 +1,9 @@
 import { tooManyDeletes } from '../../../engine/flow/guard.ts'
 import type { LoadCounts, StagedLoad } from '../../../engine/ports.ts'
-import { deleteSql, insertSql, type LoadTables, updateSql } from './changes.ts'
+import { deletedColumn } from '../dialect.ts'
+import { deleteSql, insertSql, type LoadTables, reviveSql, updateSql } from './changes.ts'
 import { ask, type Session } from './connect.ts'
+import { scd2Sql } from './scd2.ts'
 import { change } from './targetSession.ts'
 import { identifier } from './types.ts'
 
@@ -14,7 +16,7 @@ export interface ApplyContext {
 
 /**
  * Makes a staged load true, inside the transaction. Rows go first, since a new row may have a unique value of one
- * that goes. Every mode is the same three statements: `replace` and `partition` touch only rows that differ, so that
+ * that goes. Every mode but scd2 is the same three statements: `replace` and `partition` touch only rows that differ, so that
  * foreign keys on rows that stay, counters, triggers, grants and comments all outlive the load, and an equal row is
  * not written. Fails with GUARD_STOPPED where the staged rows are all and too many would go.
  */
@@ -22,7 +24,7 @@ export async function applyLoad(
   session: Session,
   load: StagedLoad,
   tables: LoadTables,
-  { where, signal }: ApplyContext,
+  { where, runAt, signal }: ApplyContext,
 ): Promise<LoadCounts> {
   const count = async (from: string) => {
     const [row] = await ask(session, `SELECT COUNT(*) AS n FROM ${from}`, signal)
@@ -31,17 +33,30 @@ export async function applyLoad(
   const run = async (sql: string | undefined) => (sql ? change(session, where, sql, signal) : 0)
   const staged = await count(tables.staging)
   const [any] = await ask(session, `SELECT 1 AS one FROM ${tables.target} LIMIT 1`, signal)
-  const remove = any && deleteSql(load, tables)
+  const remove = any && deleteSql(load, tables, runAt)
   let deleted = 0
   if (remove) {
-    const live = load.deletes === 'soft' ? ` WHERE ${identifier(load.deletedAt!)} IS NULL` : ''
+    const end = load.mode === 'scd2' ? load.scd2.validTo : deletedColumn(load)
+    const live = end === undefined ? '' : ` WHERE ${identifier(end)} IS NULL`
     const before = load.whole ? await count(tables.target + live) : 0
     deleted = await run(remove)
     // Without a key nobody can tell which rows are new: only how many fewer there are.
     const lost = load.key.length > 0 ? deleted : Math.max(0, before - staged)
     if (load.whole) tooManyDeletes(where, load.guard.maxDeleteShare, lost, before)
   }
-  const updated = any ? await run(updateSql(load, tables)) : 0
+  if (load.mode === 'scd2') {
+    const history = scd2Sql(load, tables, runAt)
+    if (any) await run(history.ended)
+    await run(history.begin)
+    const updated = any ? await run(history.correct) : 0
+    const inserted = await run(history.insert)
+    if (any) {
+      await run(history.placed)
+      await run(history.close)
+    }
+    return { table: load.table, inserted, updated, deleted, unchanged: staged - inserted - updated }
+  }
+  const updated = any ? (await run(updateSql(load, tables))) + (await run(reviveSql(load, tables))) : 0
   const inserted = await run(insertSql(load, tables, !any))
   return { table: load.table, inserted, updated, deleted, unchanged: staged - inserted - updated }
 }

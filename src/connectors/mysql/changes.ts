@@ -1,7 +1,8 @@
-import type { StagedLoad } from '../../../engine/ports.ts'
+import type { PlannedLoad, StagedLoad } from '../../../engine/ports.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
+import { deletedColumn, periodType } from '../dialect.ts'
 import { isText, type TargetTable } from './targetTypes.ts'
-import { identifier } from './types.ts'
+import { identifier, literal } from './types.ts'
 
 /** The tables of one load, quoted, and what is known of the target. */
 export interface LoadTables {
@@ -97,11 +98,24 @@ function goneRows(load: StagedLoad, tables: LoadTables): Gone | undefined {
   }
 }
 
-/** Deletes or marks the rows that go; undefined where none do. */
-export function deleteSql(load: StagedLoad, tables: LoadTables): string | undefined {
+/** SQL of a moment as a version's begin or end. */
+export function periodLiteral(load: PlannedLoad, at: Date): string {
+  const text = at.toISOString().slice(0, -1).replace('T', ' ')
+  return literal(periodType(load).kind === 'date' ? text.slice(0, 10) : text)
+}
+
+/** Deletes, marks or ends the rows that go; undefined where none do. */
+export function deleteSql(load: StagedLoad, tables: LoadTables, runAt: Date): string | undefined {
   const gone = goneRows(load, tables)
   if (!gone) return undefined
   const { from, where } = gone
+  if (load.mode === 'scd2') {
+    const [begins, to] = [`t.${identifier(load.scd2.validFrom)}`, `t.${identifier(load.scd2.validTo)}`]
+    // A version that begins after the run, by the source's clock, ends as it begins.
+    const ends = `${to} = GREATEST(${begins}, ${periodLiteral(load, runAt)})`
+    const set = [ends, `t.${identifier(load.scd2.current)} = FALSE`, ...stamp(load, tables)]
+    return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where} AND ${to} IS NULL`
+  }
   if (load.deletes !== 'soft') return `DELETE t FROM ${from} WHERE ${where}`
   const mark = `t.${identifier(load.deletedAt!)}`
   const set = [`${mark} = ${tables.now}`, ...stamp(load, tables)]
@@ -113,7 +127,8 @@ const stamp = (load: StagedLoad, { now }: LoadTables) =>
 
 /**
  * Rows that are there already take the staged values. Under merge as {@link StagedLoad} says: with `newer`, only
- * those of a newer version (of a reshaped load also those as old that differ), and whatever was marked as deleted.
+ * those of a newer version (of a reshaped load also those as old that differ), and of rows marked as deleted those that
+ * are not older.
  * The modes that make the table equal to the data set know no age. Undefined where no column can be updated.
  */
 export function updateSql(load: StagedLoad, tables: LoadTables): string | undefined {
@@ -132,19 +147,30 @@ export function updateSql(load: StagedLoad, tables: LoadTables): string | undefi
   const differs = deciding.map(name => `NOT (${equals(name, tables)})`)
   const differing = differs.join(' OR ') || 'FALSE'
   let changed = differing
+  let back = 'TRUE'
   if (merge && load.newer) {
     const [ours, theirs] = [`t.${identifier(load.newer)}`, staged(load.newer, tables)]
     changed = `${theirs} > ${ours}`
+    back = `(${theirs} >= ${ours} OR ${ours} IS NULL)`
     if (load.reshaped) changed += ` OR (${theirs} <=> ${ours} AND (${differing}))`
   }
   if (load.deletes === 'soft') {
     const mark = `t.${identifier(load.deletedAt!)}`
     set.push(`${mark} = NULL`)
-    changed += ` OR ${mark} IS NOT NULL`
+    changed += ` OR (${mark} IS NOT NULL AND ${back})`
   }
   set.push(...stamp(load, tables))
   return `UPDATE ${staging} AS s STRAIGHT_JOIN ${target} AS t ON ${matchTarget(load.key, tables)}
     SET ${set.join(', ')} WHERE ${changed}`
+}
+
+/** Takes the mark from rows that are back but were not updated, since the target's values are newer. */
+export function reviveSql(load: StagedLoad, tables: LoadTables): string | undefined {
+  const deletedAt = deletedColumn(load)
+  if (deletedAt === undefined) return undefined
+  const mark = `t.${identifier(deletedAt)}`
+  return `UPDATE ${tables.staging} AS s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)}
+    SET ${[`${mark} = NULL`, ...stamp(load, tables)].join(', ')} WHERE ${mark} IS NOT NULL`
 }
 
 /** Staged rows that the target has not; all of them where it is `empty`. */

@@ -26,7 +26,7 @@ export const mysql = defineConnector({
     snapshot: true,
     parallel: true,
     incremental: true,
-    modes: ['append', 'merge', 'replace', 'partition'],
+    modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
   },
   types: TYPES,
   targetType: columnType,

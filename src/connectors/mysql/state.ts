@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { databaseAndName } from './catalog.ts'
 import type { TargetSession } from './targetSession.ts'
 import type { TargetColumn, TargetTable } from './targetTypes.ts'
@@ -22,6 +23,14 @@ export async function ensureState(session: TargetSession): Promise<void> {
        AND table_name IN ('nightfreight_loads', 'nightfreight_sync_points')`,
   )
   if (there.length < 2) for (const sql of STATE) await session.rows(sql)
+}
+
+/** The quoted name of a staging table: of a load's `rows`, its `keys`, or its `proof`. */
+export function stagingName(loadId: string, table: string, what: string): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([loadId, table, what]))
+    .digest('hex')
+  return identifier(`nightfreight_stg_${hash.slice(0, 20)}`)
 }
 
 /** A staging table that is there, and whose it is. */

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type {
@@ -12,12 +11,15 @@ import type {
   TableSchema,
   Target,
 } from '../../../engine/ports.ts'
+import { checkOwnColumns } from '../dialect.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { removesOthers } from './changes.ts'
 import { type Access, ask, type Session } from './connect.ts'
+import { MysqlProver } from './prover.ts'
+import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
-import { ensureState, stagingTables, targetTable } from './state.ts'
+import { ensureState, stagingName, stagingTables, targetTable } from './state.ts'
 import { change, TargetSession } from './targetSession.ts'
 import {
   checkTarget,
@@ -35,11 +37,13 @@ import { identifier, literal, logicalColumn, tableName } from './types.ts'
  * failed load created are dropped again.
  */
 export class MysqlTarget implements Target {
+  readonly prover: MysqlProver
   private readonly session: TargetSession
   private readonly name: string
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
+    this.prover = new MysqlProver(this.session)
     this.name = access.name
   }
 
@@ -76,6 +80,7 @@ export class MysqlTarget implements Target {
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
     const { loadId, job, load, paths, rows, keyPaths, keys } = request
+    checkOwnColumns(load, `${this.name}.${load.table}`)
     await ensureState(this.session)
     const table = await this.checked(load)
     const own = stagingNames(loadId, load)
@@ -85,8 +90,8 @@ export class MysqlTarget implements Target {
     await this.drop(stale.map(found => found.table))
     const owner = literal(JSON.stringify({ job, loadId }))
     const types = columnTypes(load, table)
-    const create = async (name: string, columns: string[]) => {
-      const defined = columns.map(column => `${identifier(column)} ${types.get(column)}`)
+    const create = async (name: string, columns: string[], more: string[] = []) => {
+      const defined = [...columns.map(column => `${identifier(column)} ${types.get(column)}`), ...more]
       await this.change(
         `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${owner}`,
         load,
@@ -98,6 +103,7 @@ export class MysqlTarget implements Target {
     await create(
       own.staging,
       load.columns.map(column => column.name),
+      load.mode === 'scd2' ? placeColumns(load) : [],
     )
     await this.send(request, own.staging, paths, rows, table, signal)
     if (removesOthers(load) && load.key.length > 0) await index(own.staging)
@@ -261,11 +267,6 @@ export class MysqlTarget implements Target {
 
 /** The quoted names of a load's staging tables: of its rows and of its keys. */
 function stagingNames(loadId: string, load: StagedLoad): { staging: string; keys: string } {
-  const name = (what: string) => {
-    const hash = createHash('sha256')
-      .update(JSON.stringify([loadId, load.table, what]))
-      .digest('hex')
-    return identifier(`nightfreight_stg_${hash.slice(0, 20)}`)
-  }
+  const name = (what: string) => stagingName(loadId, load.table, what)
   return { staging: name('rows'), keys: name('keys') }
 }

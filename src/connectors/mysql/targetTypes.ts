@@ -1,6 +1,7 @@
 import { EngineError } from '../../../engine/errors.ts'
 import type { PlannedLoad } from '../../../engine/ports.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
+import { deletedColumn, periodType } from '../dialect.ts'
 import type { ValueRule } from './encode.ts'
 import { identifier, type NativeColumn, tableName } from './types.ts'
 
@@ -91,8 +92,11 @@ const BINARIES = ['binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'long
 /** Whether a column's type has a character set, so that its values are compared as bytes. */
 export const isText = ({ data_type }: TargetColumn) => TEXTS.includes(data_type)
 
+/** Whether a column's type is one of the integers. */
+export const isInteger = ({ data_type }: TargetColumn) => INTEGERS.includes(data_type)
+
 /** Whether a column holds every value of a type exactly, or the server raises where one does not fit. */
-function fits(type: LogicalType, column: TargetColumn): boolean {
+export function fits(type: LogicalType, column: TargetColumn): boolean {
   const { data_type, column_type, fraction } = column
   // FLOAT(7,2) and its kin round.
   if ((data_type === 'float' || data_type === 'double') && column_type.includes('(')) return false
@@ -139,13 +143,16 @@ export function valueRule(
 export function ownColumns(load: PlannedLoad): [name: string, type: string][] {
   const columns: [string, string][] = []
   if (load.stamp) columns.push([load.stamp, 'datetime(6)'])
-  if (load.deletes === 'soft') columns.push([load.deletedAt!, 'datetime(6)'])
-  if (load.mode === 'scd2')
+  const deletedAt = deletedColumn(load)
+  if (deletedAt !== undefined) columns.push([deletedAt, 'datetime(6)'])
+  if (load.mode === 'scd2') {
+    const period = columnType(periodType(load))
     columns.push(
-      [load.scd2.validFrom, 'datetime(6)'],
-      [load.scd2.validTo, 'datetime(6)'],
+      [load.scd2.validFrom, period],
+      [load.scd2.validTo, period],
       [load.scd2.current, 'tinyint(1)'],
     )
+  }
   return columns
 }
 
@@ -182,6 +189,16 @@ export function checkTarget(
       refuse(
         `.${name}: ${typeName(type)} does not fit ${column.column_type} exactly`,
         `Cast ${name} in ${load.from}, or ${alter} MODIFY COLUMN ${identifier(name)} ${types.get(name)};`,
+      )
+  }
+  const { validFrom, validTo, current } = load.scd2
+  for (const name of load.mode === 'scd2' ? [validFrom, validTo, current] : []) {
+    const type: LogicalType = name === current ? { kind: 'bool' } : periodType(load)
+    const column = columnNamed(columns, name)!
+    if (!fits(type, column))
+      refuse(
+        `.${name}: is ${column.column_type}, and the load keeps ${typeName(type)} in it`,
+        `${alter} MODIFY COLUMN ${identifier(name)} ${columnType(type)};`,
       )
   }
   for (const { name, required } of columns)

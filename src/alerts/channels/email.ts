@@ -1,0 +1,40 @@
+import { createTransport } from 'nodemailer'
+import type { Alert } from '../alert.ts'
+import { body, subject } from '../text.ts'
+
+export interface EmailChannel {
+  kind: 'email'
+  to: string[]
+  from: string
+  /** `smtps://user:password@host:465`; `smtp://…` upgrades to TLS where the server offers it. */
+  smtp: string
+}
+
+/** Sends the alert as one plain-text mail; no wait is longer than `patience` milliseconds. */
+export async function sendEmail(
+  { to, from, smtp }: EmailChannel,
+  alert: Alert,
+  signal: AbortSignal,
+  patience: number,
+): Promise<void> {
+  const waits = { connectionTimeout: patience, greetingTimeout: patience, socketTimeout: patience }
+  const transport = createTransport({ url: smtp, dnsTimeout: patience, ...waits })
+  const { promise, reject } = Promise.withResolvers<never>()
+  const stop = () => reject(signal.reason)
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    const mail = {
+      to,
+      from,
+      subject: subject(alert),
+      text: body(alert),
+      // No answering machine answers it.
+      headers: { 'Auto-Submitted': 'auto-generated', 'X-Nightfreight-Job': alert.job },
+    }
+    const { rejected } = await Promise.race([transport.sendMail(mail), promise])
+    if (rejected.length > 0) throw new Error(`refused for ${rejected.map(String).join(', ')}`)
+  } finally {
+    signal.removeEventListener('abort', stop)
+    transport.close()
+  }
+}

@@ -1,0 +1,62 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Alert } from '../alert.ts'
+import { body, subject } from '../text.ts'
+
+export interface WebhookChannel {
+  kind: 'webhook'
+  url: string
+  /** `slack`: a message as Slack, Mattermost and others take it; `json`: the alert as it is. */
+  format: 'slack' | 'json'
+}
+
+const ATTEMPTS = 3
+
+/** Posts the alert; what may pass (no answer, 429, 5xx) is tried three times, each for `patience` milliseconds. */
+export async function sendWebhook(
+  channel: WebhookChannel,
+  alert: Alert,
+  signal: AbortSignal,
+  patience: number,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const answer = await post(channel, alert, AbortSignal.any([signal, AbortSignal.timeout(patience)]))
+    if (answer.done) return
+    if (!answer.passes || attempt === ATTEMPTS || signal.aborted)
+      throw new Error(`${answer.reason}${attempt > 1 ? `, ${attempt} times` : ''}`)
+    await delay((patience / 10) * 2 ** (attempt - 1), undefined, { signal })
+  }
+}
+
+type Answer = { done: true } | { done: false; reason: string; passes: boolean }
+
+async function post({ url, format }: WebhookChannel, alert: Alert, signal: AbortSignal): Promise<Answer> {
+  const message = format === 'slack' ? { text: slack(alert) } : { ...alert, text: body(alert) }
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(message),
+      // Whoever the URL leads on to was not named to us.
+      redirect: 'manual',
+      signal,
+    })
+    const text = (await response.text()).slice(0, 200)
+    if (response.ok) return { done: true }
+    const passes = response.status === 429 || response.status >= 500
+    return { done: false, reason: `answered ${response.status} ${text}`.trim(), passes }
+  } catch (error) {
+    const { message: reason, cause } = error as Error
+    return {
+      done: false,
+      reason: cause instanceof Error ? `${reason}: ${cause.message}` : reason,
+      passes: true,
+    }
+  }
+}
+
+// https://api.slack.com/reference/surfaces/formatting#escaping
+function slack(alert: Alert): string {
+  const plain = (text: string) =>
+    text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+  return `*${plain(subject(alert))}*\n\`\`\`${plain(body(alert)).replaceAll('```', "'''")}\`\`\``
+}

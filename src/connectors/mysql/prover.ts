@@ -1,0 +1,98 @@
+import { EngineError } from '../../../engine/errors.ts'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
+import type { PlannedLoad, ProofRequest, Prover, Verdict } from '../../../engine/ports.ts'
+import { verdicts } from '../proof.ts'
+import { matchStaged, matchTarget } from './changes.ts'
+import { checksum, comparable } from './checksum.ts'
+import { ask } from './connect.ts'
+import type { StageInput } from './stage.ts'
+import { ensureState, stagingName, targetTable } from './state.ts'
+import type { TargetSession } from './targetSession.ts'
+import { columnType, columnTypes } from './targetTypes.ts'
+import { identifier, literal, tableName } from './types.ts'
+
+/** A result longer than max_allowed_packet became NULL. */
+const TOO_LONG = '1301'
+
+/** Proof in MySQL: what should be there goes into a staging table, one query joins and judges. */
+export class MysqlProver implements Prover {
+  private readonly session: TargetSession
+
+  constructor(session: TargetSession) {
+    this.session = session
+  }
+
+  async comparable(load: PlannedLoad) {
+    return comparable(load, await this.found(load))
+  }
+
+  async compare(request: ProofRequest, signal: AbortSignal): Promise<Verdict[]> {
+    const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
+    await ensureState(this.session)
+    const table = await this.found(load)
+    const expected = stagingName(loadId, load.table, 'proof')
+    const types = columnTypes(
+      { ...load, columns: columns.filter(({ name }) => load.key.includes(name)) },
+      table,
+    )
+    const made = columns.map(({ name, type }) => `${identifier(name)} ${types.get(name) ?? columnType(type)}`)
+    // Only where the target's rows are looked up among the expected ones.
+    if (extra) made.push(`INDEX (${load.key.map(identifier).join(', ')})`)
+    await this.session.rows(`DROP TABLE IF EXISTS ${expected}`, signal)
+    await this.session.rows(
+      `CREATE TABLE ${expected} (${made.join(', ')}) ENGINE = InnoDB COMMENT = ${literal(JSON.stringify({ job, loadId }))}`,
+      signal,
+    )
+    try {
+      const { access } = this.session
+      const module = moduleBeside(import.meta.url, 'stage')
+      const waiting = [...paths]
+      const lane = async () => {
+        for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+          const where = `${access.name}.${load.table}`
+          const input: StageInput = { access, table: expected, where, path, columns, rules: [] }
+          await offload<number>(module, 'stagePart', input, signal)
+        }
+      }
+      const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
+      for (const result of results) if (result.status === 'rejected') throw result.reason
+      const tables = { target: tableName(load.table), staging: expected, keys: undefined, table, now: '' }
+      return await verdicts(
+        load,
+        extra,
+        {
+          target: tables.target,
+          expected,
+          quote: identifier,
+          checksum: checksum(compared, table),
+          text: expression => `CAST(${expression} AS CHAR)`,
+          ofExpected: matchTarget(load.key, tables),
+          ofTarget: matchStaged(load.key, tables),
+        },
+        sql => this.judged(load, sql, signal),
+      )
+    } finally {
+      await this.session.rows(`DROP TABLE IF EXISTS ${expected}`).catch(() => {})
+    }
+  }
+
+  private async judged(load: PlannedLoad, sql: string, signal: AbortSignal) {
+    const rows = await this.session.rows(sql, signal)
+    const warnings = await ask<{ Code: string | number }>(await this.session.open(), 'SHOW WARNINGS', signal)
+    if (warnings.some(({ Code }) => String(Code) === TOO_LONG))
+      throw new EngineError(
+        'TARGET_INCOMPATIBLE',
+        `${this.session.access.name}.${load.table}: has rows longer than the server's max_allowed_packet, which it cannot compare`,
+        { hint: 'The load is committed. Raise max_allowed_packet, or set verify: off for this load.' },
+      )
+    return rows
+  }
+
+  private async found(load: PlannedLoad) {
+    const table = await targetTable(this.session, load.table)
+    if (table) return table
+    throw new EngineError('TABLE_MISSING', `${this.session.access.name}: there is no table ${load.table}`, {
+      hint: 'Run the job: its load makes the table.',
+    })
+  }
+}

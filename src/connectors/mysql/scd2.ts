@@ -1,0 +1,73 @@
+import type { PlannedLoad, StagedLoad } from '../../../engine/ports.ts'
+import { comparedColumns, periodType } from '../dialect.ts'
+import { equals, type LoadTables, matchTarget, periodLiteral, staged } from './changes.ts'
+import { columnType } from './targetTypes.ts'
+import { identifier } from './types.ts'
+
+/** Columns of the staging table in which a staged row's place in its key's history is worked out. */
+const ENDED = identifier('_nf_ended')
+const FROM = identifier('_nf_from')
+const PLACED = identifier('_nf_placed')
+
+/** Definitions of these columns. */
+export function placeColumns(load: PlannedLoad): string[] {
+  const period = columnType(periodType(load))
+  return [`${ENDED} ${period} NULL`, `${FROM} ${period} NULL`, `${PLACED} tinyint(1) NULL`]
+}
+
+/**
+ * A history, as `connectors/scd2.ts` says what it means. MySQL cannot change a table that the same statement looks
+ * into, so a staged row's place is worked out in the staging table first: `ended`, then `begin`. Then, in this order,
+ * `correct`, `insert`, `placed` and `close`.
+ */
+export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
+  const { target, staging } = tables
+  const { validFrom, validTo, current } = load.scd2
+  const [from, to] = [`t.${identifier(validFrom)}`, `t.${identifier(validTo)}`]
+  const run = periodLiteral(load, runAt)
+  const begins = load.newer === undefined ? run : `COALESCE(s.${identifier(load.newer)}, ${run})`
+  const ofKey = matchTarget(load.key, tables)
+  const versions = (condition: string) => `FROM ${target} AS t WHERE ${ofKey}${condition}`
+
+  // The end of a key that has no current version; NULL where it has one, or none at all.
+  const ended = `UPDATE ${staging} AS s SET s.${ENDED} =
+    (SELECT CASE WHEN COUNT(*) = COUNT(${to}) THEN MAX(${to}) END ${versions('')})`
+  const begin = `UPDATE ${staging} AS s SET s.${FROM} = CASE
+    WHEN s.${ENDED} IS NULL OR ${begins} >= s.${ENDED} THEN ${begins}
+    WHEN s.${ENDED} > ${run} THEN s.${ENDED} ELSE ${run} END`
+
+  const differing = comparedColumns(load)
+    .map(name => `NOT (${equals(name, tables)})`)
+    .join(' OR ')
+  const names = load.columns.map(({ name }) => name)
+  const stamp = load.stamp === undefined ? [] : [`t.${identifier(load.stamp)} = ${tables.now}`]
+  const rewritten = load.newer === undefined || load.reshaped ? ` OR ${differing || 'FALSE'}` : ''
+  const values = names
+    .filter(name => !load.key.includes(name))
+    .map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
+  // Whichever of the two is set first: an open end stays open where the key had not ended.
+  const reopened = [
+    `${to} = IF(s.${ENDED} IS NULL, ${to}, NULL)`,
+    `t.${identifier(current)} = (s.${ENDED} IS NOT NULL OR ${to} IS NULL)`,
+  ]
+  const joined = (condition: string) =>
+    `UPDATE ${staging} AS s STRAIGHT_JOIN ${target} AS t ON ${ofKey} AND ${condition}`
+  const correct = `${joined(`${from} = s.${FROM}`)} SET ${[...values, ...reopened, ...stamp].join(', ')}
+    WHERE s.${ENDED} IS NOT NULL${rewritten}`
+
+  const covers = `${from} < s.${FROM} AND (${to} IS NULL OR ${to} > s.${FROM})`
+  const next = `(SELECT MIN(${from}) ${versions(` AND ${from} > s.${FROM}`)})`
+  const until = `IF(${from} IS NOT NULL, ${to}, ${next})`
+  const into = [...names, validFrom, validTo, current, ...(load.stamp === undefined ? [] : [load.stamp])]
+  const selected = names.map(name => staged(name, tables))
+  selected.push(`s.${FROM}`, until, `${until} IS NULL`, ...(load.stamp === undefined ? [] : [tables.now]))
+  const known = `${from} = s.${FROM} OR (NOT (${differing || 'FALSE'}) AND (${to} IS NULL OR (${covers})))`
+  const insert = `INSERT INTO ${target} (${into.map(identifier).join(', ')}) SELECT ${selected.join(', ')}
+    FROM ${staging} AS s LEFT JOIN ${target} AS t ON ${ofKey} AND ${covers}
+    WHERE NOT EXISTS (SELECT 1 ${versions(` AND (${known})`)})`
+
+  const placed = `UPDATE ${staging} AS s SET s.${PLACED} = EXISTS (SELECT 1 ${versions(` AND ${from} = s.${FROM}`)})`
+  const closed = [`${to} = s.${FROM}`, `t.${identifier(current)} = FALSE`, ...stamp]
+  const close = `${joined(covers)} SET ${closed.join(', ')} WHERE s.${PLACED}`
+  return { ended, begin, correct, insert, placed, close }
+}
