@@ -34,7 +34,7 @@ export interface Preview {
 
 type Text = string | null
 
-interface Sample {
+export interface Sample {
   key: Record<string, Text>
   values: Record<string, Text>
 }

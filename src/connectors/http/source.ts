@@ -1,4 +1,5 @@
 import { EngineError } from '../../../engine/errors.ts'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
 import { declaredTable } from '../declared.ts'
 import { type Access, Api } from './api.ts'
@@ -48,7 +49,7 @@ export class HttpSource implements Source {
     return {
       lanes: 1,
       note: 'an API has no snapshot: pages are read one after another',
-      ticket: { module: new URL('./lane.ts', import.meta.url).href, payload: this.access },
+      ticket: { module: moduleBeside(import.meta.url, 'lane'), payload: this.access },
       // Pages are asked for again one by one; what fails then would fail a new lane too.
       rejoinable: false,
       joined: async () => {},

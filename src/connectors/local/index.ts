@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { dropOptions } from '../../drops/options.ts'
 import { DropSource } from '../../drops/source.ts'
 import { FILE_TYPES } from '../../formats/types.ts'
@@ -22,7 +23,7 @@ export const local = defineConnector({
   types: FILE_TYPES,
   source: ({ url }, { name, baseDir }) =>
     new DropSource({
-      module: new URL('./lane.ts', import.meta.url).href,
+      module: moduleBeside(import.meta.url, 'lane'),
       access: { name, folder: folderOf(url, baseDir) },
       openStore: access => new LocalStore(access),
     }),

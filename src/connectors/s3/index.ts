@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { dropOptions } from '../../drops/options.ts'
 import { DropSource } from '../../drops/source.ts'
 import { defineConnector } from '../define.ts'
@@ -68,7 +69,7 @@ export const s3 = defineConnector({
   types: [],
   source: (config, { name }) =>
     new DropSource({
-      module: new URL('./lane.ts', import.meta.url).href,
+      module: moduleBeside(import.meta.url, 'lane'),
       access: s3Access(config, name),
       openStore: access => new S3Store(access),
     }),

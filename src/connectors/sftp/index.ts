@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { EngineError } from '../../../engine/errors.ts'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { dropOptions } from '../../drops/options.ts'
 import { DropSource } from '../../drops/source.ts'
 import { type ConnectionContext, defineConnector } from '../define.ts'
@@ -48,7 +49,7 @@ export const sftp = defineConnector({
   types: [],
   source: (config, context) =>
     new DropSource({
-      module: new URL('./lane.ts', import.meta.url).href,
+      module: moduleBeside(import.meta.url, 'lane'),
       access: sftpAccess(config, context),
       openStore: access => new SftpStore(access),
     }),
