@@ -1,10 +1,12 @@
 import { EngineError } from '../errors.ts'
 import type { SyncPoint, TableSchema } from '../ports.ts'
-import { extractsOf, orderModels } from '../sql/graph.ts'
+import { extractsOf } from '../sql/graph.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'
+import { once } from './once.ts'
 import { checkDeletes, type Plan, type PlannedRead, planRead } from './plan.ts'
-import { once, type World } from './world.ts'
+import { feeds, type OrderedModel } from './tasks.ts'
+import type { World } from './world.ts'
 
 /** The plan, and per target the run whose data it holds. Plain data: it is a task's output. */
 export interface Prepared {
@@ -12,21 +14,31 @@ export interface Prepared {
   lastRun: [string, string][]
 }
 
+/** Proves that the systems answer. A run whose extracts are committed needs its sources no more. */
+export async function probe(world: World): Promise<void> {
+  const { ledger, sources, targets, signal } = world
+  for (const [name, source] of sources)
+    if ((await ledger.output(`extract.${name}`)) === undefined) await source.probe(signal)
+  for (const target of targets.values()) await target.probe(signal)
+}
+
 /** Asks every system what it has, finds the last sync points, and plans. Reads no row. */
-export function prepare(world: World): Promise<Prepared> {
-  return once(world, 'plan', async () => {
-    const { spec, duck, signal } = world
-    const provided = [...spec.extracts.map(({ name }) => name)]
-    const models = await orderModels(duck, spec.models, provided)
-    const incremental = spec.extracts.filter(extract => extract.incremental).map(({ name }) => name)
-    for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), incremental)
+export function prepare(world: World, models: OrderedModel[]): Promise<Prepared> {
+  const { spec } = world
+  const incremental = spec.extracts.filter(extract => extract.incremental).map(({ name }) => name)
+  for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), incremental)
+  const fed = feeds(spec, models)
+  return once(world, 'plan', async ({ signal }) => {
     const points = new Map<string, SyncPoint[]>()
     for (const [name, target] of world.targets) points.set(name, await target.syncPoints(spec.job, signal))
     const reads: PlannedRead[] = []
     const refused: EngineError[] = []
     for (const extract of spec.extracts) {
       const schema: TableSchema = await world.sources.get(extract.from)!.describe(extract, signal)
-      const point = agreed([...points.values()], extract.name)
+      const point = agreed(
+        [...points].filter(([target]) => fed(extract.name, target)).map(([, found]) => found),
+        extract.name,
+      )
       const image = point
         ? await readManifest<Image>(world.root, imageFile(spec.job, point.run, extract.name))
         : undefined

@@ -5,16 +5,19 @@ import type { Part } from '../ports.ts'
 import type { Tally } from '../quality/gate.ts'
 import { type CheckResult, findingsSql, runSetCheck, stripped, summarise } from '../quality/rowChecks.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { orderModels } from '../sql/graph.ts'
+import { tablesOf } from '../sql/graph.ts'
 import type { Image } from '../staging/image.ts'
 import { imageSql } from '../staging/image.ts'
 import { rowsOf } from '../staging/parquet.ts'
 import { pathsOf, place } from '../staging/store.ts'
 import { type Column, typeFromName } from '../types/logical.ts'
+import type { Branches } from './branches.ts'
 import type { Extracted } from './extract.ts'
+import { once } from './once.ts'
 import type { PlannedRead } from './plan.ts'
 import type { Check } from './spec.ts'
-import { once, runFolder, type World } from './world.ts'
+import { type OrderedModel, staysView } from './tasks.ts'
+import { ownFile, type World } from './world.ts'
 
 /** What one model, or the type rules of one extract, left in staging. */
 export interface Transformed extends Tally {
@@ -36,40 +39,41 @@ export async function openTables(
   const { duck, spec, runAt, root } = world
   for (const { file, sql } of spec.macros) await inFile(file, () => duck.run(sql))
   await duck.run(`SET VARIABLE run_at = TIMESTAMPTZ ${quote(runAt.toISOString())}`)
-  for (const read of reads)
-    await duck.run(
-      `CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${imageSql(root, images.get(read.extract)!, read)}`,
-    )
+  for (const read of reads) {
+    const image = images.get(read.extract)
+    if (image)
+      await duck.run(`CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${imageSql(root, image, read)}`)
+  }
 }
 
 /** Runs the models in the order of their dependencies; each sees only the good rows of those before it. */
-export async function transform(world: World): Promise<Transformed[]> {
+export async function transform(
+  world: World,
+  models: OrderedModel[],
+  branches: Branches,
+): Promise<Transformed[]> {
   const { duck, spec } = world
   const extracts = spec.extracts.map(extract => extract.name)
-  const models = await orderModels(duck, spec.models, extracts)
   const results: Transformed[] = []
   const keyChecks = (name: string) =>
     spec.loads.filter(load => load.from === name).flatMap(load => load.key.map(nullKey(name)))
   const add = async (model: { name: string; file: string; sql: string }, checks: Check[]) => {
-    const result = await once(world, `model.${model.name}`, () => materialise(world, model, checks))
+    const result = await once(world, `model.${model.name}`, own => materialise(own, model, checks))
     await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(world.root, result)}`)
     results.push(result)
   }
   // An extract that is loaded as it is: its rows are a data set like a model's.
   for (const name of extracts)
     if (spec.loads.some(load => load.from === name))
-      await add({ name, file: `extract ${name}`, sql: `FROM ${quoteName(name)}` }, keyChecks(name))
+      await branches.attempt([name], [name], () =>
+        add({ name, file: `extract ${name}`, sql: `FROM ${quoteName(name)}` }, keyChecks(name)),
+      )
   for (const model of models) {
     const checks = [...spec.checks.filter(check => check.model === model.name), ...keyChecks(model.name)]
-    const readers = models.filter(other => other.reads.includes(model.name)).length
-    const loaded = spec.loads.some(load => load.from === model.name)
-    if (checks.length === 0 && readers < 2 && !loaded) {
-      await inFile(model.file, () =>
-        duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${stripped(model.sql)}`),
-      )
-      continue
-    }
-    await add(model, checks)
+    const view = `CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${stripped(model.sql)}`
+    await branches.attempt([model.name], model.reads, () =>
+      staysView(spec, models, model.name) ? inFile(model.file, () => duck.run(view)) : add(model, checks),
+    )
   }
   return results
 }
@@ -106,7 +110,7 @@ async function materialise(
   const { duck, root, observer } = world
   const task = `model.${model.name}`
   observer.started(task)
-  const file = `${runFolder(world)}/transformed/${model.name}.parquet`
+  const file = ownFile(world, `transformed/${model.name}`, '.parquet')
   const path = join(root, file)
   await place(path, temporary =>
     inFile(model.file, () =>
@@ -146,8 +150,24 @@ async function materialise(
   return result
 }
 
-/** Sends the rows that an extract's own type rules rejected to the quarantine. */
-export async function quarantineExtract(
+/** Sends the rows that the extracts' own type rules rejected to the quarantine. */
+export async function quarantineExtracts(
+  world: World,
+  reads: PlannedRead[],
+  extracted: Extracted[],
+  branches: Branches,
+): Promise<Transformed[]> {
+  const tables: Transformed[] = []
+  for (const read of reads) {
+    const found = extracted.find(({ extract }) => extract === read.extract)!
+    const { extract } = read
+    const table = await branches.attempt([extract], [extract], () => quarantineExtract(world, read, found))
+    if (table) tables.push(table)
+  }
+  return tables
+}
+
+async function quarantineExtract(
   world: World,
   read: PlannedRead,
   extracted: Extracted,
@@ -190,7 +210,7 @@ async function quarantine(world: World, model: string, rows: string, columns: st
   const [count] = await duck.rows(`SELECT count(*) AS n FROM ${found}`)
   if (count!.n === 0) return undefined
   const record = columns.map(name => `${quote(name)}: m.${quoteName(name)}`).join(', ')
-  const file = `${runFolder(world)}/quarantine/${model}.parquet`
+  const file = ownFile(world, `quarantine/${model}`, '.parquet')
   await place(join(root, file), temporary =>
     duck.run(`COPY (
       SELECT f.row, ${quote(model)} AS model, f.check_name, f.severity, 'DATA_INTEGRITY_ERROR' AS category, f.reason,
@@ -214,11 +234,17 @@ async function tally(world: World, model: string, findings: string, checks: stri
   }
 }
 
-/** Runs the checks that judge the night as a whole. */
-export async function runSetChecks(world: World): Promise<CheckResult[]> {
+/** Runs the checks that judge the night as a whole. What one could not judge is not loaded. */
+export async function runSetChecks(world: World, branches: Branches): Promise<CheckResult[]> {
   const results: CheckResult[] = []
-  for (const check of world.spec.checks)
-    if (!check.model) results.push(await inFile(check.file, () => runSetCheck(world.duck, check)))
+  for (const check of world.spec.checks) {
+    if (check.model) continue
+    const tables = await tablesOf(world.duck, check)
+    const result = await branches.attempt(tables, tables, () =>
+      inFile(check.file, () => runSetCheck(world.duck, check)),
+    )
+    if (result) results.push(result)
+  }
   return results
 }
 

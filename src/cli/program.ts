@@ -1,11 +1,14 @@
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import packageJson from '../../package.json' with { type: 'json' }
+import { cancelCommand } from './cancel.ts'
+import { checkpointsCommand } from './checkpoints.ts'
 import { demoCommand } from './demo.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
 import { printError } from './output.ts'
 import { planCommand } from './plan.ts'
+import { resumeCommand } from './resume.ts'
 import { runCommand } from './run.ts'
 import { statusCommand } from './status.ts'
 import { validateCommand } from './validate.ts'
@@ -27,6 +30,9 @@ export async function program(argv: string[]): Promise<void> {
     .description('Moves tables at night: extract, clean, find what changed, bulk-load.')
     .version(packageJson.version)
     .addCommand(runCommand())
+    .addCommand(resumeCommand())
+    .addCommand(cancelCommand())
+    .addCommand(checkpointsCommand())
     .addCommand(planCommand())
     .addCommand(verifyCommand())
     .addCommand(validateCommand())
@@ -36,7 +42,8 @@ export async function program(argv: string[]): Promise<void> {
     .addCommand(demoCommand())
     .addHelpText('after', EXIT_CODES)
     .configureHelp({ showGlobalOptions: true })
-  for (const each of [command, ...command.commands]) each.exitOverride()
+  for (const each of [command, ...command.commands, ...command.commands.flatMap(({ commands }) => commands)])
+    each.exitOverride()
   try {
     await command.parseAsync(argv)
   } catch (error) {
