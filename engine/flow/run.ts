@@ -69,7 +69,7 @@ async function change(world: World, outcome: Outcome): Promise<{ branches: Branc
   const { images, syncPoints } = await keepImages(world, plan.reads, outcome.extracted)
 
   await openTables(world, plan.reads, images)
-  outcome.tables.push(...(await quarantineExtracts(world, plan.reads, outcome.extracted, branches)))
+  outcome.tables.push(...(await quarantineExtracts(world, plan.reads, outcome.extracted, images, branches)))
   outcome.tables.push(...(await transform(world, models, branches)))
 
   const setChecks = await runSetChecks(world, branches)

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
-import { EngineError } from '../errors.ts'
+import { type Category, EngineError } from '../errors.ts'
 import type { Part } from '../ports.ts'
 import type { Tally } from '../quality/gate.ts'
 import { type CheckResult, findingsSql, runSetCheck, stripped, summarise } from '../quality/rowChecks.ts'
@@ -12,6 +12,15 @@ import { rowsOf } from '../staging/parquet.ts'
 import { pathsOf, place } from '../staging/store.ts'
 import { type Column, typeFromName } from '../types/logical.ts'
 import type { Branches } from './branches.ts'
+import {
+  type Corrected,
+  type Correction,
+  correctExtract,
+  recordSql,
+  rowId,
+  sortOut,
+  withCorrections,
+} from './correct.ts'
 import type { Extracted } from './extract.ts'
 import { once } from './once.ts'
 import type { PlannedRead } from './plan.ts'
@@ -28,6 +37,10 @@ export interface Transformed extends Tally {
   /** Parquet file of the quarantine: findings with row number, check, severity, reason and record. */
   findings?: string
   checks: CheckResult[]
+  /** What came of its corrections, where there were any. */
+  corrected?: Corrected
+  /** Of an extract: Parquet file of its corrected rows below the staging root. */
+  corrections?: string
 }
 
 /** Tables of the night as models see them: one image an extract. */
@@ -107,16 +120,56 @@ async function materialise(
   model: { name: string; file: string; sql: string },
   checks: Check[],
 ) {
-  const { duck, root, observer } = world
+  const { duck, observer } = world
   const task = `model.${model.name}`
   observer.started(task)
   const file = ownFile(world, `transformed/${model.name}`, '.parquet')
-  const path = join(root, file)
-  await place(path, temporary =>
+  await place(join(world.root, file), temporary =>
     inFile(model.file, () =>
       duck.run(`COPY (${stripped(model.sql)}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION snappy)`),
     ),
   )
+  let result = await judge(world, model, checks, file)
+  const corrections = result.rejected > 0 ? await world.corrections(model.name) : []
+  if (corrections.length > 0) result = await correctModel(world, model, checks, result, corrections)
+  observer.finished(task, `${result.rows} rows, ${result.rejected} rejected`)
+  return result
+}
+
+/** Puts corrected rows in the place of rejected ones, in another file, and judges it all anew. */
+async function correctModel(
+  world: World,
+  model: { name: string; file: string },
+  checks: Check[],
+  { file, findings, columns, ...result }: Transformed,
+  corrections: Correction[],
+): Promise<Transformed> {
+  const { root, spec, duck } = world
+  const id = rowId(spec.job, model.name, 'record')
+  const rejected = `SELECT row, ${id} AS _nf_id FROM read_parquet(${quote(join(root, findings!))}) WHERE severity = 'reject'`
+  const { sql, ...corrected } = await sortOut(world, corrections, rejected, columns)
+  if (!sql) return { file, findings, columns, ...result, corrected }
+  const applied = corrected.applied.map(quote).join(', ')
+  const mended = ownFile(world, `corrected/${model.name}`, '.parquet')
+  await place(join(root, mended), temporary =>
+    duck.run(`COPY (
+      SELECT * EXCLUDE (file_row_number) FROM ${numbered(join(root, file!))}
+        WHERE file_row_number NOT IN (SELECT row FROM (${rejected}) WHERE _nf_id IN (${applied}))
+      UNION ALL BY NAME SELECT * EXCLUDE (_nf_id) FROM (${sql})
+    ) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION snappy)`),
+  )
+  return { ...(await judge(world, model, checks, mended)), corrected }
+}
+
+/** Checks a data set's rows. */
+async function judge(
+  world: World,
+  model: { name: string; file: string },
+  checks: Check[],
+  file: string,
+): Promise<Transformed> {
+  const { duck, root } = world
+  const path = join(root, file)
   const columns = await columnsOf(world, model.file, path)
   const rows = await rowsOf(path)
   await duck.run(
@@ -128,26 +181,16 @@ async function materialise(
     queries.push(await inFile(check.file, () => findingsSql(duck, check, numbered(path), names)))
   const findings = await quarantine(world, model.name, numbered(path), names, queries)
   const result: Transformed = { name: model.name, columns, file, rows, rejected: 0, marked: 0, checks: [] }
-  if (findings)
-    Object.assign(
-      result,
-      await tally(
-        world,
-        model.name,
-        findings,
-        checks.map(check => check.name),
-      ),
-    )
-  else
-    result.checks = checks.map(({ name }) => ({
-      name,
-      model: model.name,
-      level: 'pass',
-      rows: 0,
-      samples: [],
-    }))
-  observer.finished(task, `${rows} rows, ${result.rejected} rejected`)
-  return result
+  const checked = checks.map(({ name }) => name)
+  if (findings) return { ...result, ...(await tally(world, model.name, findings, checked)) }
+  const passed = (name: string): CheckResult => ({
+    name,
+    model: model.name,
+    level: 'pass',
+    rows: 0,
+    samples: [],
+  })
+  return { ...result, checks: checked.map(passed) }
 }
 
 /** Sends the rows that the extracts' own type rules rejected to the quarantine. */
@@ -155,13 +198,16 @@ export async function quarantineExtracts(
   world: World,
   reads: PlannedRead[],
   extracted: Extracted[],
+  images: Map<string, Image>,
   branches: Branches,
 ): Promise<Transformed[]> {
   const tables: Transformed[] = []
   for (const read of reads) {
     const found = extracted.find(({ extract }) => extract === read.extract)!
     const { extract } = read
-    const table = await branches.attempt([extract], [extract], () => quarantineExtract(world, read, found))
+    const table = await branches.attempt([extract], [extract], () =>
+      quarantineExtract(world, read, found, images.get(extract)!),
+    )
     if (table) tables.push(table)
   }
   return tables
@@ -171,6 +217,7 @@ async function quarantineExtract(
   world: World,
   read: PlannedRead,
   extracted: Extracted,
+  image: Image,
 ): Promise<Transformed> {
   const columns = read.columns.filter(column => column.name !== REJECTED)
   const result: Transformed = {
@@ -181,8 +228,13 @@ async function quarantineExtract(
     marked: 0,
     checks: [],
   }
-  if (columns.length === read.columns.length || extracted.parts.length === 0) return { ...result, rows: 0 }
-  return once(world, `types.${read.extract}`, async () => {
+  if (columns.length === read.columns.length) return { ...result, rows: 0 }
+  const found = await once(world, `types.${read.extract}`, async own => {
+    const corrections = await world.corrections(read.extract)
+    const mended = corrections.length > 0 ? await correctExtract(own, read, image, corrections) : undefined
+    const { file, ...corrected } = mended ?? {}
+    if (mended) Object.assign(result, { corrected, ...(file && { corrections: file }) })
+    if (extracted.parts.length === 0) return result
     const paths = pathsOf(world.root, extracted.parts as Part[])
       .map(quote)
       .join(', ')
@@ -197,24 +249,37 @@ async function quarantineExtract(
       source,
       [...columns.map(c => c.name), REJECTED],
       [query],
+      'FORMAT_ERROR',
     )
     return findings ? { ...result, ...(await tally(world, read.extract, findings, [name])) } : result
   })
+  if (found.corrections) {
+    const table = imageSql(world.root, image, read)
+    const view = withCorrections(table, world.root, found.corrections, read.key)
+    await world.duck.run(`CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${view}`)
+  }
+  return found
 }
 
 // One line a finding, with the whole record; no file where there is none.
-async function quarantine(world: World, model: string, rows: string, columns: string[], queries: string[]) {
+async function quarantine(
+  world: World,
+  model: string,
+  rows: string,
+  columns: string[],
+  queries: string[],
+  category: Category = 'DATA_INTEGRITY_ERROR',
+) {
   if (queries.length === 0) return undefined
   const { duck, root, run } = world
   const found = `(${queries.join(' UNION ALL ')})`
   const [count] = await duck.rows(`SELECT count(*) AS n FROM ${found}`)
   if (count!.n === 0) return undefined
-  const record = columns.map(name => `${quote(name)}: m.${quoteName(name)}`).join(', ')
   const file = ownFile(world, `quarantine/${model}`, '.parquet')
   await place(join(root, file), temporary =>
     duck.run(`COPY (
-      SELECT f.row, ${quote(model)} AS model, f.check_name, f.severity, 'DATA_INTEGRITY_ERROR' AS category, f.reason,
-        to_json({${record}})::VARCHAR AS record, ${quote(run)} AS run
+      SELECT f.row, ${quote(model)} AS model, f.check_name, f.severity, ${quote(category)} AS category, f.reason,
+        ${recordSql(columns, 'm')} AS record, ${quote(run)} AS run
       FROM ${found} AS f JOIN ${rows} AS m ON m.file_row_number = f.row ORDER BY f.row, f.check_name, f.reason
     ) TO ${quote(temporary)} (FORMAT parquet)`),
   )

@@ -2,6 +2,7 @@ import type { Workers } from '../pool/pool.ts'
 import type { Clock, Ledger, Source, Target } from '../ports.ts'
 import type { Duck } from '../sql/duckdb.ts'
 import type { Budget } from './budget.ts'
+import type { Correction } from './correct.ts'
 import type { FlowSpec } from './spec.ts'
 
 /** Where progress goes. Task names: `extract.members`, `model.members_clean`, `load.dim_members`. */
@@ -26,6 +27,8 @@ export interface World {
   ledger: Ledger
   clock: Clock
   observer: Observer
+  /** Corrections of a table's rejected rows that are to be applied. */
+  corrections(table: string): Promise<Correction[]>
   /** Stops what is going on, at once. */
   signal: AbortSignal
   /** No further task begins once it is set: the run stops at the next commit. */

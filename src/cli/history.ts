@@ -40,6 +40,7 @@ function historyText(runs: HistoryRecord[]): string {
     run.duration_seconds === null ? '' : `${run.duration_seconds.toFixed(1)} s`,
     run.records_processed === null ? '' : `${run.records_processed} records`,
     run.retried === 0 ? '' : `${run.retried} tasks begun again`,
+    run.errors === 0 ? '' : `${run.errors} errors`,
   ])
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
   return rows

@@ -4,6 +4,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { cancelCommand } from './cancel.ts'
 import { checkpointsCommand } from './checkpoints.ts'
 import { demoCommand } from './demo.ts'
+import { errorsCommand } from './errors.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
 import { printError } from './output.ts'
@@ -33,6 +34,7 @@ export async function program(argv: string[]): Promise<void> {
     .addCommand(resumeCommand())
     .addCommand(cancelCommand())
     .addCommand(checkpointsCommand())
+    .addCommand(errorsCommand())
     .addCommand(planCommand())
     .addCommand(verifyCommand())
     .addCommand(validateCommand())

@@ -110,6 +110,9 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
 export function summaryText({ run, job, status, seconds, outcome, report }: RunResult): string {
   const lines = [`${job}: ${status} in ${seconds.toFixed(1)} s (run ${run})`]
   for (const { extract, rows } of outcome.extracted) lines.push(`  read      ${extract}: ${rows} rows`)
+  for (const { name, corrected } of outcome.tables)
+    if (corrected && corrected.applied.length > 0)
+      lines.push(`  corrected ${name}: ${corrected.applied.length} rows in place of rejected ones`)
   for (const { name, rejected } of outcome.tables)
     if (rejected > 0) lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
   for (const { table, to, inserted, updated, deleted, unchanged } of outcome.loaded)
@@ -132,6 +135,9 @@ function summaryJson({ run, job, status, seconds, outcome, report, resumed }: Ru
     resumed,
     seconds,
     read: Object.fromEntries(extracted.map(({ extract, rows }) => [extract, rows])),
+    corrected: Object.fromEntries(
+      tables.map(({ name, corrected }) => [name, corrected?.applied.length ?? 0]),
+    ),
     rejected: Object.fromEntries(tables.map(({ name, rejected }) => [name, rejected])),
     quality,
     loaded,

@@ -22,6 +22,7 @@ import { begin, readJob } from './begin.ts'
 import { checkpointing, checkTasks, fitRun } from './checkpoints.ts'
 import { connect } from './connect.ts'
 import { deltasOf } from './deltas.ts'
+import { keepErrors, settleErrors, stillRejected } from './errors.ts'
 import { estimateSeconds } from './estimate.ts'
 import type { RunOptions } from './options.ts'
 import { writeReport } from './report.ts'
@@ -111,6 +112,11 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
     signal: AbortSignal.any([options.signal, taken.signal, cancel.now]),
     stop: AbortSignal.any(stop),
     fence,
+    corrections: async table =>
+      (await metadata.errors.corrections(spec.job, table)).map(({ id, record, correction }) => ({
+        id,
+        values: { ...record, ...correction },
+      })),
     observer: logged(options.observer, log),
     spec,
     run: record.run,
@@ -142,6 +148,19 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
         : thrown
   }
   cancel.close()
+  // A run that fails by its bad rows is the one whose bad rows are wanted most.
+  const queued = await metadata.errors.list({ job: spec.job, state: 'queued', limit: 1_000_000 })
+  let still = new Set<string>()
+  try {
+    const { rejected, kept } = await keepErrors(world, metadata, outcome.tables)
+    if (kept < rejected)
+      options.observer.note(
+        `${kept} of ${rejected} rejected rows are kept as error records; the quarantine holds all`,
+      )
+    still = await stillRejected(world, queued, outcome.tables)
+  } catch (failure) {
+    error ??= failure
+  }
   const stopped = error instanceof EngineError && error.code === 'INTERRUPTED'
   if (stopped)
     error = new EngineError('INTERRUPTED', (error as Error).message, {
@@ -177,6 +196,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   letGo()
   if (!ours) throw error
   const done = status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS'
+  if (done) await settleErrors(metadata, outcome.tables, queued, still, options.observer.note)
   if (done || !tasks.some(task => task.status === 'SUCCESS')) await metadata.checkpoints.prune(run, 0)
   await metadata.endRun({
     run: record.run,
