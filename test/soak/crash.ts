@@ -1,5 +1,5 @@
 /**
- * `npm run soak:crash [-- instants [cuts [members]]]`: the main job is killed at each of its commit points, at so many
+ * `npm run soak:crash [-- instants [cuts [members [points]]]]`: the main job is killed at each of its commit points, at so many
  * random instants, has its connections cut at random bytes, and its disk full; each time it is continued, and the target,
  * the history, the error records and the quarantine must be those of an undisturbed run. Prints what differed; the exit
  * code is 1 then. About 8 s a kill; the disk needs root (a tmpfs).
@@ -13,12 +13,12 @@ import { isDeepStrictEqual } from 'node:util'
 import { startMariadb } from '../../src/demo/servers/mariadb.ts'
 import { startPostgres } from '../../src/demo/servers/postgres.ts'
 import { commitPoints, contents, isPoint, killAt, traces } from '../jobs/crash.ts'
-import { runNight, startSystems } from '../jobs/night.ts'
+import { type NightResult, runNight, startSystems } from '../jobs/night.ts'
 import { ensureMariadb } from '../mariadb.ts'
 import { cuttingProxy } from '../proxy.ts'
 import { type FreshDatabase, freshPostgres } from '../servers.ts'
 
-const [instants = 300, cuts = 30, members = 600] = process.argv.slice(2).map(Number)
+const [instants = 300, cuts = 30, members = 600, most = Infinity] = process.argv.slice(2).map(Number)
 const AT = '2025-12-01T02:00:00Z'
 const cleaners: (() => Promise<void>)[] = []
 const hooks = { after: (clean: () => Promise<void>) => void cleaners.unshift(clean) }
@@ -72,10 +72,11 @@ const points = commitPoints(first.events)
 console.log(`${points.length} commit points, ${took} ms a run`)
 
 /** Disturbs a night, then continues it until it is loaded, and compares. */
-async function trial(name: string, disturb: (place: Place) => Promise<void>): Promise<void> {
+async function trial(name: string, disturb: (place: Place) => Promise<NightResult>): Promise<void> {
   const where = await place()
-  await disturb(where)
-  for (let attempt = 0; attempt < 10; attempt++) {
+  const disturbed = await disturb(where)
+  // It may have been done before, or have mended itself.
+  for (let attempt = 0; disturbed.code !== 0 && attempt < 10; attempt++) {
     const again = await runNight(where.env, AT, undefined, RUN)
     if (again.code === 0) break
     const run = again.events.findLast(({ event }) => event === 'result')?.run
@@ -90,20 +91,23 @@ async function trial(name: string, disturb: (place: Place) => Promise<void>): Pr
     { ...found, history: ended((found as { history?: unknown }).history) },
     { ...expected, history: ended((expected as { history?: unknown }).history) },
   )
-  if (!same) failures.push(`${name}: differs`)
+  if (!same)
+    failures.push(
+      `${name}: ${JSON.stringify(found).slice(0, 3000)}\nexpected: ${JSON.stringify(expected).slice(0, 3000)}`,
+    )
   console.log(`${same ? 'equal  ' : 'DIFFERS'} ${name}`)
 }
 
-for (const point of points)
+for (const point of points.slice(0, most))
   await trial(point, async ({ env }) => {
-    await runNight(env, AT, killAt(isPoint(point)), RUN)
+    return runNight(env, AT, killAt(isPoint(point)), RUN)
   })
 
 for (let instant = 0; instant < instants; instant++) {
   const after = Math.floor(Math.random() * took)
   await trial(`after ${after} ms`, async ({ env }) => {
     const kill = (child: ChildProcess) => void delay(after).then(() => child.kill('SIGKILL'))
-    await runNight(env, AT, undefined, RUN, kill)
+    return runNight(env, AT, undefined, RUN, kill)
   })
 }
 
@@ -117,8 +121,9 @@ for (let cut = 0; cut < cuts; cut++) {
       proxies.push(proxy)
       proxied[variable] = proxy.url
     }
-    await runNight(proxied, AT, undefined, RUN)
+    const result = await runNight(proxied, AT, undefined, RUN)
     for (const proxy of proxies) await proxy.close()
+    return result
   })
 }
 
@@ -129,9 +134,11 @@ if (process.getuid?.() === 0)
       mkdirSync(disk)
       execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', disk])
       hooks.after(async () => void execFileSync('umount', [disk]))
-      const { code, output } = await runNight(env, AT, undefined, RUN)
+      const result = await runNight(env, AT, undefined, RUN)
+      const { code, output } = result
       if (code !== 75) failures.push(`disk full at ${size}: exit code ${code}: ${output.slice(-1000)}`)
       execFileSync('mount', ['-o', 'remount,size=500M', disk])
+      return result
     })
 
 for (const clean of cleaners) await clean().catch(error => console.error(error))
