@@ -18,6 +18,14 @@ export interface TableSchema {
   bytes?: number
   /** True where the job itself declares the columns, since the system does not tell them. */
   declared?: boolean
+  /**
+   * Set where the source gives each run only what no committed run has read, by an account of its own
+   * ({@link Snapshot.account}): the rows of earlier runs stay in the image, and deletes cannot be known. `kept`: without
+   * an account it gives all of it again; `cleared`: what was read may be there no more.
+   */
+  accumulates?: 'kept' | 'cleared'
+  /** True where lanes may find rows bad whatever the columns' policies, and stage why. */
+  rejects?: boolean
 }
 
 /** One extract as the job asks for it. */
@@ -64,6 +72,8 @@ export interface Read {
   since?: { column: string; value: string }
   options: unknown
   limits: BatchLimits
+  /** What the source noted by {@link Snapshot.account} in the run that the targets last committed. */
+  account?: unknown
 }
 
 // ── sources ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,10 +82,18 @@ export interface Read {
 export interface Source {
   /** Proves that the system answers and lets us in. */
   probe(signal: AbortSignal): Promise<void>
-  /** Columns, key and statistics. Fails with TABLE_MISSING and the nearest names, or TYPE_UNSUPPORTED. */
-  describe(extract: ExtractSpec, signal: AbortSignal): Promise<TableSchema>
+  /**
+   * Columns, key and statistics. `last`: what the last committed run saw, for systems that tell no types. Fails with
+   * TABLE_MISSING and the nearest names, or TYPE_UNSUPPORTED.
+   */
+  describe(extract: ExtractSpec, signal: AbortSignal, last?: Column[]): Promise<TableSchema>
   /** Opens one consistent view of the system that up to `lanes` lanes can join. */
   open(lanes: number, signal: AbortSignal): Promise<Snapshot>
+  /**
+   * Called once every target has committed what the read gave, with the account of it, and called again until it has
+   * succeeded: what is done to a source's files after a load.
+   */
+  release?(read: Read, account: unknown, signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
@@ -97,6 +115,11 @@ export interface Snapshot {
   split(read: Read, range: Range): Promise<[Range, Range] | undefined>
   /** Fails with a retryable code where the view was lost, so that what lanes read of it may not be one view. */
   check(): Promise<void>
+  /**
+   * Of an accumulating source, once a read's ranges are read: everything read so far, this run's included. Plain data,
+   * kept beside the image; it counts once a target commits the run's sync point. `notes` are for people.
+   */
+  account?(read: Read): Promise<{ account: unknown; notes: string[] }>
   close(): Promise<void>
 }
 
@@ -225,7 +248,7 @@ export interface PlannedLoad extends LoadSpec {
 /** How far an extract has been read, as kept in the target in the same commit as the data. */
 export interface SyncPoint {
   extract: string
-  /** Highest value seen of the incremental column, DuckDB's text; null for a full extract or an empty one. */
+  /** Highest value seen of the incremental column, DuckDB's text; null for every other extract or an empty one. */
   value: string | null
   /** The run that saw it. */
   run: string

@@ -28,6 +28,11 @@ const HOMES: Record<string, string | string[]> = {
   mysql2: 'src/connectors/mysql/',
   '@duckdb/node-api': 'engine/sql/duckdb.ts',
   'parquet-wasm/node': 'engine/staging/parquet.ts',
+  '@aws-sdk/client-s3': 'src/connectors/s3/',
+  'ssh2-sftp-client': 'src/connectors/sftp/',
+  yauzl: 'src/formats/zip.ts',
+  'unbzip2-stream': 'src/formats/compression.ts',
+  'read-excel-file/node': 'src/formats/excel.ts',
   piscina: 'engine/pool/pool.ts',
   'node:sqlite': 'src/metadata/',
 }

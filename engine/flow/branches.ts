@@ -38,6 +38,11 @@ export class Branches {
     return names.some(name => this.missing.has(name))
   }
 
+  /** Whether none has failed. */
+  get whole(): boolean {
+    return this.errors.length === 0
+  }
+
   /** Throws the first failure, once all that could go on has. */
   check(): void {
     if (this.errors[0]) throw this.errors[0]

@@ -4,28 +4,8 @@ import { quote, quoteName } from '../sql/duckdb.ts'
 import type { Image } from '../staging/image.ts'
 import { pathsOf, place } from '../staging/store.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
+import type { Corrected, Correction } from './correction.ts'
 import { ownFile, type World } from './world.ts'
-
-/**
- * What a person has put in place of a row that was rejected. It holds as long as that very row, with all its values,
- * is rejected: a row that the source changes since is judged by itself.
- */
-export interface Correction {
-  /** {@link rowId} of the rejected row. */
-  id: string
-  /** Every column's value as text. */
-  values: Record<string, string | null>
-}
-
-/** What came of a table's corrections, by id. */
-export interface Corrected {
-  /** In place of the rejected rows, once each. */
-  applied: string[]
-  /** Of which a value is none of its column's type: `member_id: 12x is no BIGINT`. */
-  refused: { id: string; reason: string }[]
-  /** Of rows that are rejected no more, or are gone. */
-  stale: string[]
-}
 
 /** SQL of a rejected row's id: the same in every run that finds the same values in the same table. */
 export function rowId(job: string, table: string, record: string): string {

@@ -20,6 +20,8 @@ export interface Extracted {
   watermark: string | null
   /** How consistent the view was, where it was less than one snapshot. */
   note?: string
+  /** Of an accumulating source: all that has been read of it, this run included. */
+  account?: unknown
 }
 
 /**
@@ -95,13 +97,17 @@ async function readTable(world: World, snapshot: Snapshot, crew: Crew<LaneHandle
   await drive(share, crew, work, world.signal)
   await snapshot.check()
   const parts = share.results.flat()
-  observer.finished(task, read.since ? `since ${read.since.value}` : 'whole table')
+  const { account, notes = [] } = (await snapshot.account?.(read)) ?? {}
+  for (const note of notes) observer.note(`${read.where}: ${note}`)
+  const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
+  observer.finished(task, span)
   return {
     extract: read.extract,
     parts,
     rows: sum(parts, 'rows'),
     watermark: await watermark(world, read, parts),
     note: snapshot.note,
+    account,
   }
 }
 

@@ -18,11 +18,11 @@ export async function keepImages(world: World, reads: PlannedRead[], extracted: 
     const found = extracted.find(({ extract }) => extract === read.extract)
     // Its branch failed.
     if (!found) continue
-    const { parts, watermark } = found
+    const { parts, watermark, account } = found
     const { columns, absent, key, incremental } = read
     const nights = [...(read.base?.image.nights ?? []), { run: world.run, columns, parts }]
     const seen = [...columns, ...absent]
-    const image: Image = { columns: seen, nights, parts: nights.flatMap(night => night.parts) }
+    const image: Image = { columns: seen, nights, parts: nights.flatMap(night => night.parts), account }
     const schema: StagedSchema = {
       columns: seen.filter(({ name }) => name !== REJECTED),
       absent: absent.map(({ name }) => name),

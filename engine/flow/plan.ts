@@ -2,7 +2,8 @@ import { REJECTED } from '../batch/builder.ts'
 import { EngineError } from '../errors.ts'
 import type { ExtractSpec, LoadSpec, PlannedLoad, Read, SyncPoint, TableSchema } from '../ports.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
-import type { Column } from '../types/logical.ts'
+import { type Column, columnNamed, typeName } from '../types/logical.ts'
+import { widens } from '../types/widen.ts'
 import { type Drift, weigh } from './drift.ts'
 import { before, canBeWatermark } from './watermark.ts'
 
@@ -17,8 +18,10 @@ export interface PlannedRead extends Read {
   /** True where the source itself guarantees that `key` is unique. */
   unique: boolean
   incremental?: { column: string }
+  /** True where the source itself gives only what is new: see {@link TableSchema.accumulates}. */
+  accumulates?: boolean
   /** Sync point and image this read builds on; absent: the whole table is read. */
-  base?: { value: string; run: string; image: Image }
+  base?: { value: string | null; run: string; image: Image }
   /** Columns that the source no longer has and models see as NULL. */
   absent: Column[]
   /** True where its columns changed: a row's values may be others than the last run's though it is no newer. */
@@ -88,7 +91,7 @@ export function planRead({ spec, schema, last, known, limits }: ReadFacts): Plan
       : [],
   )
   notes.push(...inexact)
-  if (columns.some(column => column.policy === 'quarantine'))
+  if (schema.rejects || columns.some(column => column.policy === 'quarantine'))
     columns.push({ name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' })
   const unique = sameSet(key, schema.key)
   const read: PlannedRead = {
@@ -106,6 +109,7 @@ export function planRead({ spec, schema, last, known, limits }: ReadFacts): Plan
     bytes: schema.bytes,
     notes,
   }
+  if (schema.accumulates) return accumulating(read, schema.accumulates, last)
   if (!spec.incremental) return read
   const { column, lag } = spec.incremental
   const { type } = need(column, 'incremental column')
@@ -129,6 +133,42 @@ export function planRead({ spec, schema, last, known, limits }: ReadFacts): Plan
   if (whole.length > 0) return full(whole.join('; '))
   const base = { value: last.point.value, run: last.point.run, image: last.image }
   return { ...read, base, since: { column, value: before(last.point.value, type, lag) } }
+}
+
+function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFacts['last']): PlannedRead {
+  const accumulates = { ...read, accumulates: true }
+  if (!last) return accumulates
+  const { point, image } = last
+  if (!image && what === 'kept')
+    return {
+      ...accumulates,
+      notes: [...read.notes, 'reads everything: the image of the last load is no longer staged'],
+    }
+  // A load would lose what earlier nights gave.
+  if (!image)
+    throw new EngineError(
+      'STAGING_CORRUPT',
+      `${read.where}: what run ${point.run} had read so far is no longer staged, so what is new cannot be known`,
+      {
+        hint: `Restore the staging folder, or give extract ${read.extract} another name: then it is read as new, from its first file on.`,
+      },
+    )
+  for (const { name, type } of read.columns) {
+    const was = columnNamed(image.columns, name)
+    if (was && typeName(was.type) !== typeName(type) && !widens(was.type, type))
+      throw new EngineError(
+        'SCHEMA_DRIFT',
+        `${read.where}: column ${name} is ${typeName(type)} now, was ${typeName(was.type)}, and earlier rows cannot be read again`,
+        {
+          hint: `Take a type that holds every ${typeName(was.type)}, or give extract ${read.extract} another name: then it is read as new.`,
+        },
+      )
+  }
+  return {
+    ...accumulates,
+    base: { value: point.value, run: point.run, image },
+    account: image.account,
+  }
 }
 
 const sameSet = (a: string[], b: string[]) =>

@@ -25,8 +25,6 @@ export async function probe(world: World): Promise<void> {
 /** Asks every system what it has, finds the last sync points, and plans. Reads no row. */
 export function prepare(world: World, models: OrderedModel[]): Promise<Prepared> {
   const { spec } = world
-  const incremental = spec.extracts.filter(extract => extract.incremental).map(({ name }) => name)
-  for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), incremental)
   const fed = feeds(spec, models)
   return once(world, 'plan', async ({ signal }) => {
     const points = new Map<string, SyncPoint[]>()
@@ -34,19 +32,23 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
     const reads: PlannedRead[] = []
     const refused: EngineError[] = []
     for (const extract of spec.extracts) {
-      const schema: TableSchema = await world.sources.get(extract.from)!.describe(extract, signal)
-      const point = agreed(
-        [...points].filter(([target]) => fed(extract.name, target)).map(([, found]) => found),
-        extract.name,
-      )
-      const image = point
-        ? await readManifest<Image>(world.root, imageFile(spec.job, point.run, extract.name))
-        : undefined
+      const committed = [...points.values()].flat().filter(point => point.extract === extract.name)
+      const own = [...points].filter(([target]) => fed(extract.name, target)).map(([, found]) => found)
       // Targets that disagree must be shown every row again, but each of them knows a committed run's columns.
-      const { run } =
-        point ?? [...points.values()].flat().find(({ extract: name }) => name === extract.name) ?? {}
+      const { run } = agreed(own, extract.name) ?? committed[0] ?? {}
       const known = run
         ? await readManifest<StagedSchema>(world.root, schemaFile(spec.job, run, extract.name))
+        : undefined
+      const schema: TableSchema = await world.sources
+        .get(extract.from)!
+        .describe(extract, signal, known?.columns)
+      // An accumulating source cannot show its rows again: the image of the latest run that any target committed
+      // holds them all, and each target is loaded with what differs from its own last run.
+      const point = schema.accumulates
+        ? committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
+        : agreed(own, extract.name)
+      const image = point
+        ? await readManifest<Image>(world.root, imageFile(spec.job, point.run, extract.name))
         : undefined
       const limits = { rows: spec.chunking.defaultChunkSize, bytes: world.budget.batch }
       const last = point && { point, image: known && image }
@@ -68,6 +70,8 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
       throw new EngineError('SCHEMA_DRIFT', refused.map(({ message }) => message).join('\n'), {
         hint: refused.map(({ hint }) => hint).join('\n'),
       })
+    const partial = reads.filter(read => read.incremental || read.accumulates).map(({ extract }) => extract)
+    for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
     const lastRun = [...points].flatMap(([name, found]): [string, string][] => {
       const run = lastRunOf(found)
       return run === undefined ? [] : [[name, run]]

@@ -11,6 +11,7 @@ import { prepare, probe } from './prepare.ts'
 import { type Preview, preview } from './preview.ts'
 import type { Proof } from './proof.ts'
 import { prove } from './prove.ts'
+import { release } from './release.ts'
 import { feeds } from './tasks.ts'
 import { openTables, quarantineExtracts, runSetChecks, type Transformed, transform } from './transform.ts'
 import type { World } from './world.ts'
@@ -40,6 +41,8 @@ export interface Outcome {
 export async function run(world: World, outcome: Outcome): Promise<void> {
   const { branches, syncPoints } = await change(world, outcome)
   outcome.loaded = await load(world, outcome.changes, syncPoints, branches)
+  // What a target still lacks, its source must be able to show again.
+  if (branches.whole) await release(world, outcome.reads, outcome.extracted)
   await prove(world, outcome.changes, outcome.loaded, outcome.proofs)
   branches.check()
 }

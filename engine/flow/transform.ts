@@ -12,15 +12,8 @@ import { rowsOf } from '../staging/parquet.ts'
 import { pathsOf, place } from '../staging/store.ts'
 import { type Column, typeFromName } from '../types/logical.ts'
 import type { Branches } from './branches.ts'
-import {
-  type Corrected,
-  type Correction,
-  correctExtract,
-  recordSql,
-  rowId,
-  sortOut,
-  withCorrections,
-} from './correct.ts'
+import { correctExtract, recordSql, rowId, sortOut, withCorrections } from './correct.ts'
+import type { Corrected, Correction } from './correction.ts'
 import type { Extracted } from './extract.ts'
 import { once } from './once.ts'
 import type { PlannedRead } from './plan.ts'

@@ -2,7 +2,7 @@ import type { Workers } from '../pool/pool.ts'
 import type { Clock, Ledger, Source, Target } from '../ports.ts'
 import type { Duck } from '../sql/duckdb.ts'
 import type { Budget } from './budget.ts'
-import type { Correction } from './correct.ts'
+import type { Correction } from './correction.ts'
 import type { FlowSpec } from './spec.ts'
 
 /** Where progress goes. Task names: `extract.members`, `model.members_clean`, `load.dim_members`. */

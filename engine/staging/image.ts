@@ -11,6 +11,8 @@ export interface Image {
   nights: Night[]
   /** Flat list, for the manifest's own check. */
   parts: Part[]
+  /** Of an accumulating source: all that these nights have read of it. */
+  account?: unknown
 }
 
 /** One night's parts and the columns that they hold. */
@@ -45,13 +47,19 @@ export function imageFile(job: string, run: string, extract: string): string {
 
 /**
  * SQL of the table that models see: the latest known row of every key. Later nights win; within a night the
- * highest incremental value, then the whole row decides, so that ties end the same way every time. Nights are
+ * highest incremental value, then the whole row decides, so that ties end the same way every time; of an accumulating
+ * source, the last row read. Nights are
  * united by name: values of an earlier, narrower type are cast to the image's, which holds them exactly.
  */
 export function imageSql(
   root: string,
   image: Image,
-  { key, unique, incremental }: { key: string[]; unique: boolean; incremental?: { column: string } },
+  {
+    key,
+    unique,
+    incremental,
+    accumulates,
+  }: { key: string[]; unique: boolean; incremental?: { column: string }; accumulates?: boolean },
 ): string {
   const columns = image.columns.filter(column => column.name !== REJECTED)
   const list = columns.map(column => quoteName(column.name)).join(', ')
@@ -69,12 +77,22 @@ export function imageSql(
   const scan = (night: Night, number = '') => {
     const values = columns.map(column => value(night, column)).join(', ')
     const good = columnNamed(night.columns, REJECTED) ? ` WHERE ${REJECTED} IS NULL` : ''
-    return `SELECT ${values}${number} FROM read_parquet([${pathsOf(root, night.parts).map(quote).join(', ')}])${good}`
+    const paths = `[${pathsOf(root, night.parts).map(quote).join(', ')}]`
+    return accumulates && number
+      ? `SELECT ${values}${number}, _part, file_row_number AS _number
+          FROM read_parquet(${paths}, filename = '_file', file_row_number = true)
+          JOIN (SELECT unnest(${paths}) AS _file, unnest(range(${night.parts.length})) AS _part) USING (_file)${good}`
+      : `SELECT ${values}${number} FROM read_parquet(${paths})${good}`
   }
   const first = nights[0]!
+  if (accumulates && key.length === 0) return nights.map(night => scan(night)).join(' UNION ALL ')
   if (key.length === 0 || (nights.length === 1 && unique)) return scan(first)
   const keys = key.map(quoteName).join(', ')
-  const newest = incremental ? `${quoteName(incremental.column)} DESC NULLS LAST, ` : ''
+  const newest = incremental
+    ? `${quoteName(incremental.column)} DESC NULLS LAST, `
+    : accumulates
+      ? '_part DESC, _number DESC, '
+      : ''
   const latest = (rows: string) =>
     `SELECT ${list} FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY night DESC, ${newest}${list}) = 1`
   const numbered = (from: number) =>

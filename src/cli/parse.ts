@@ -13,3 +13,9 @@ export function parseCount(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 0.')
   return Number(text)
 }
+
+/** A whole number from 1. */
+export function parsePositive(text: string): number {
+  if (!/^0*[1-9]\d*$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 1.')
+  return Number(text)
+}

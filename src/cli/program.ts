@@ -1,16 +1,21 @@
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import packageJson from '../../package.json' with { type: 'json' }
+import { backfillCommand } from './backfill.ts'
 import { cancelCommand } from './cancel.ts'
 import { checkpointsCommand } from './checkpoints.ts'
 import { demoCommand } from './demo.ts'
 import { errorsCommand } from './errors.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
+import { intervalsCommand } from './intervals.ts'
 import { printError } from './output.ts'
+import { pauseCommand, unpauseCommand } from './pause.ts'
 import { planCommand } from './plan.ts'
 import { resumeCommand } from './resume.ts'
 import { runCommand } from './run.ts'
+import { runIntervalCommand } from './runInterval.ts'
+import { serveCommand } from './serve.ts'
 import { statusCommand } from './status.ts'
 import { validateCommand } from './validate.ts'
 import { verifyCommand } from './verify.ts'
@@ -41,6 +46,12 @@ export async function program(argv: string[]): Promise<void> {
     .addCommand(statusCommand())
     .addCommand(historyCommand())
     .addCommand(gcCommand())
+    .addCommand(serveCommand())
+    .addCommand(backfillCommand())
+    .addCommand(intervalsCommand())
+    .addCommand(pauseCommand())
+    .addCommand(unpauseCommand())
+    .addCommand(runIntervalCommand(), { hidden: true })
     .addCommand(demoCommand())
     .addHelpText('after', EXIT_CODES)
     .configureHelp({ showGlobalOptions: true })

@@ -29,13 +29,31 @@ export interface Check extends SqlFile {
   model?: string
 }
 
+/** When a job runs: at the times of `cron`, after `after` succeeded, when `files` arrive; at least one is there. */
 export interface Schedule {
-  cron: string
+  cron?: string
   /** IANA name. */
   timezone: string
+  /** Nothing is planned before. */
+  start?: Date
   catchup: boolean
   maxActiveRuns: number
   dependsOnPast: boolean
+  /** Jobs whose data of the interval must have been loaded; without `cron` or `files`, their intervals are this job's. */
+  after?: string[]
+  /** Files of a local connection. */
+  files?: FileTrigger
+  /** Higher goes first; 0 where absent. */
+  priority?: number
+}
+
+export interface FileTrigger {
+  /** Name of the connection. */
+  from: string
+  /** Absolute. */
+  folder: string
+  /** Glob below the folder. */
+  match: string
 }
 
 export interface Sla {

@@ -8,6 +8,7 @@ import { readExtracts } from './extracts.ts'
 import { readFolder } from './folder.ts'
 import type { JobSpec } from './job.ts'
 import { fileProblems, readLoads } from './loads.ts'
+import { readSchedule } from './schedule.ts'
 import { type JobYaml, jobSchema } from './schema.ts'
 import { validate } from './validate.ts'
 
@@ -29,6 +30,7 @@ export async function loadJob(
   const connections = readConnections(document, yaml.connections, resolve(folder), registry)
   const { extracts, pools } = readExtracts(document, yaml, connections)
   const loads = readLoads(document, yaml, connections, files)
+  const schedule = readSchedule(document, yaml, connections)
   document.throwIfAny()
   const problems = fileProblems(yaml, files)
   if (problems.length > 0)
@@ -37,6 +39,7 @@ export async function loadJob(
   const { models, checks, macros, hash, hashes } = files
   return {
     ...settings(yaml),
+    ...(schedule && { schedule }),
     folder: resolve(folder),
     connections,
     extracts,
@@ -51,18 +54,9 @@ export async function loadJob(
 }
 
 function settings(yaml: JobYaml) {
-  const { schedule, sla, resources, chunking, retries, timeout } = yaml
+  const { sla, resources, chunking, retries, timeout } = yaml
   return {
     job: yaml.job,
-    ...(schedule && {
-      schedule: {
-        cron: schedule.cron,
-        timezone: schedule.timezone,
-        catchup: schedule.catchup,
-        maxActiveRuns: schedule.max_active_runs,
-        dependsOnPast: schedule.depends_on_past,
-      },
-    }),
     ...(sla && {
       sla: {
         ...(sla.max_duration !== undefined && { maxDuration: sla.max_duration }),

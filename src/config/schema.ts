@@ -2,6 +2,8 @@ import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { DriftPolicy } from '../../engine/ports.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
+import { Cron } from '../service/cron.ts'
+import { timeIn, Zone } from '../service/zone.ts'
 import { parseBytes, parseDuration, parseNumber } from './units.ts'
 
 /** A scalar read by `parse`, which returns undefined for what it cannot read. */
@@ -26,7 +28,7 @@ const count = scalar('a whole number from 1', value => {
   const number = within(1, Number.MAX_SAFE_INTEGER)(value)
   return Number.isInteger(number) ? number : undefined
 })
-const whole = scalar('a whole number from 0', value => {
+const fromZero = scalar('a whole number from 0', value => {
   const number = within(0, Number.MAX_SAFE_INTEGER)(value)
   return Number.isInteger(number) ? number : undefined
 })
@@ -50,15 +52,28 @@ const policy = scalar('null, fail, quarantine or text', value =>
 const names = z
   .union([z.string().min(1), z.array(z.string().min(1))])
   .transform(value => (typeof value === 'string' ? [value] : value))
-const cron = scalar('a cron expression of 5 fields, such as "0 2 * * *"', value =>
-  typeof value === 'string' && value.trim().split(/\s+/).length === 5 ? value.trim() : undefined,
-)
+const cron = scalar('a cron expression of 5 fields that comes true, such as "0 2 * * *"', value => {
+  try {
+    const text = typeof value === 'string' ? value.trim() : ''
+    return new Cron(text, 'UTC').next(new Date()) && text
+  } catch {
+    return undefined
+  }
+})
 const timezone = scalar('an IANA time zone, such as Europe/Berlin', value => {
   try {
     return typeof value === 'string' && new Intl.DateTimeFormat('en', { timeZone: value }) ? value : undefined
   } catch {
     return undefined
   }
+})
+
+const time = scalar('a time such as 2026-01-31 or 2026-01-31T02:00', value =>
+  typeof value === 'string' && timeIn(new Zone('UTC'), value) ? value : undefined,
+)
+const whole = scalar('a whole number', value => {
+  const number = parseNumber(value)
+  return Number.isInteger(number) ? number : undefined
 })
 
 /** Names that become tables of models and parts of paths. */
@@ -124,11 +139,22 @@ export const jobSchema = z.strictObject({
   ),
   schedule: z
     .strictObject({
-      cron,
+      cron: cron.optional(),
       timezone: timezone.default('UTC'),
+      start: time.optional(),
       catchup: z.boolean().default(false),
       max_active_runs: count.default(1),
       depends_on_past: z.boolean().default(false),
+      after: names.optional(),
+      files: z.strictObject({ from: z.string(), match: z.string().min(1) }).optional(),
+      priority: whole.optional(),
+    })
+    .refine(({ cron, after, files }) => cron !== undefined || after !== undefined || files !== undefined, {
+      message: 'expected cron, after (other jobs) or files (that arrive)',
+    })
+    .refine(({ cron, files }) => cron === undefined || files === undefined, {
+      path: ['files'],
+      message: 'expected either cron or files',
     })
     .optional(),
   connections: z.record(z.string(), z.union([z.string(), z.record(z.string(), z.unknown())])),
@@ -154,7 +180,7 @@ export const jobSchema = z.strictObject({
     .prefault({}),
   retries: z
     .strictObject({
-      limit: whole.default(2),
+      limit: fromZero.default(2),
       delay: millis.default(30_000),
       max_delay: millis.default(900_000),
     })

@@ -7,9 +7,11 @@ import { lake } from './lake/index.ts'
 import { local } from './local/index.ts'
 import { mysql } from './mysql/index.ts'
 import { postgres } from './postgres/index.ts'
+import { s3 } from './s3/index.ts'
+import { sftp } from './sftp/index.ts'
 
 /** Every connector there is. A new one adds its import and its place in this list. */
-export const connectors: readonly Connector[] = [duckdb, http, lake, local, mysql, postgres]
+export const connectors: readonly Connector[] = [duckdb, http, lake, local, mysql, postgres, s3, sftp]
 
 /**
  * The connector that a URL's scheme selects. Messages never show the URL, which may hold a password.

@@ -42,10 +42,14 @@ function nameOf(folder: string): string {
 
 /** Starts a run, or takes over the one that is to be continued. */
 export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> {
-  const { metadata, clock, runAt, fresh, observer, goal = 'load' } = options
+  const { metadata, clock, runAt, fresh, observer, goal = 'load', interval } = options
   const latest = async () => (await metadata.runs(1, spec.job))[0]?.run ?? 'of this job'
   if (options.resume || options.from) return resume(options, options.resume ?? (await latest()), spec)
-  const active = await metadata.activeRun(spec.job)
+  const maxActive = interval ? (spec.schedule?.maxActiveRuns ?? 1) : 1
+  const active = interval
+    ? inTheWay(await metadata.activeRuns(spec.job), interval.claim.start, maxActive, clock.now())
+    : await metadata.activeRun(spec.job)
+  const own = active?.interval_start === (interval?.claim.start ?? active?.interval_start)
   const { fromPlan } = options
   const interrupted = active?.run === fromPlan && active?.goal === 'load' && active.spec_hash === spec.hash
   if (fromPlan && !interrupted) return reopen(options, fromPlan, spec)
@@ -65,12 +69,15 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
         'RUN_CONFLICT',
         `${spec.job}: another process has just continued run ${active.run}`,
       )
-    if (!fresh && active.spec_hash === spec.hash && active.goal === goal) return { record, resumed: true }
+    if (own && !fresh && active.spec_hash === spec.hash && active.goal === goal)
+      return { record, resumed: true }
     const reason = fresh
       ? 'a fresh run was asked for'
-      : active.goal === goal
-        ? `changed since: ${(await changedFiles(metadata, active.run, spec)).join(', ')}`
-        : 'it was to be a plan'
+      : !own
+        ? 'a scheduled run takes its place'
+        : active.goal === goal
+          ? `changed since: ${(await changedFiles(metadata, active.run, spec)).join(', ')}`
+          : 'it was to be a plan'
     observer.note(`run ${active.run} was interrupted and is given up: ${reason}`)
     const error = new EngineError('INTERRUPTED', `interrupted, and given up: ${reason}`)
     const { run, job, run_at, fence } = record
@@ -88,15 +95,35 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
   }
   const now = clock.now()
   const run = runId(now)
-  const record: RunRecord = await metadata.startRun({
-    run,
-    job: spec.job,
-    run_at: (runAt ?? now).toISOString(),
-    spec_hash: spec.hash,
-    owner: ownName(),
-    goal,
-  })
+  const record: RunRecord = await metadata.startRun(
+    {
+      run,
+      job: spec.job,
+      run_at: interval?.end ?? (runAt ?? now).toISOString(),
+      spec_hash: spec.hash,
+      owner: ownName(),
+      goal,
+      ...(interval && {
+        trigger: interval.trigger,
+        interval_start: interval.claim.start,
+        interval_end: interval.end,
+        priority: spec.schedule?.priority ?? 0,
+      }),
+    },
+    maxActive,
+    interval?.claim,
+  )
   return { record, resumed: false }
+}
+
+// The interval's own run, to be continued; or one that was interrupted, is of no interval, and leaves no room.
+function inTheWay(active: RunRecord[], start: string, maxActive: number, now: Date): RunRecord | undefined {
+  return (
+    active.find(run => run.interval_start === start) ??
+    (active.length < maxActive
+      ? undefined
+      : active.find(run => run.interval_start === null && !isRunning(run, now)))
+  )
 }
 
 /**

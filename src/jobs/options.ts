@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Observer } from '../../engine/flow/world.ts'
 import type { Clock } from '../../engine/ports.ts'
+import type { Claim } from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 
@@ -25,6 +26,8 @@ export interface RunOptions {
   goal?: RunRecord['goal']
   /** Loads the change sets of this planned run, and reads nothing. */
   fromPlan?: string
+  /** The data interval that it is for, taken by whoever starts it. The run's own time is the interval's end. */
+  interval?: { claim: Claim; end: string; trigger: RunRecord['trigger'] }
   /** Ends the run at the next commit; `signal` ends it at once. */
   stop?: AbortSignal
   /** Continues this run, which failed or was interrupted. */

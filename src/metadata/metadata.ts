@@ -4,8 +4,10 @@ import { type Checkpoint, Checkpoints } from './checkpoints.ts'
 import type { Database, Queries } from './database.ts'
 import { type Delta, keepDeltas } from './deltaTracking.ts'
 import { ErrorRecords } from './errorRecords.ts'
+import { type Claim, endInterval, type IntervalState, Intervals, joinInterval } from './intervals.ts'
 import { fenced, Leases } from './leases.ts'
 import { MIGRATIONS } from './migrations/index.ts'
+import { Pauses } from './pauses.ts'
 import {
   activeRuns,
   findRun,
@@ -18,6 +20,7 @@ import {
 } from './runs.ts'
 import { type Ended, type HistoryQuery, type HistoryRecord, history, keepHistory } from './syncHistory.ts'
 import { describe, forgetTasks, type Held, ledger, type TaskRecord, tasksOf } from './tasks.ts'
+import { Triggers } from './triggers.ts'
 
 /** What ends a run, in one transaction. */
 export interface RunEnd extends Ended {
@@ -33,6 +36,9 @@ export class Metadata {
   readonly leases: Leases
   readonly checkpoints: Checkpoints
   readonly errors: ErrorRecords
+  readonly intervals: Intervals
+  readonly pauses: Pauses
+  readonly triggers: Triggers
   /** For queries of others; see {@link Database.transaction}. */
   readonly database: Database
   private readonly clock: Clock
@@ -43,6 +49,9 @@ export class Metadata {
     this.leases = new Leases(database, clock)
     this.checkpoints = new Checkpoints(database, clock)
     this.errors = new ErrorRecords(database, clock)
+    this.intervals = new Intervals(database, clock)
+    this.pauses = new Pauses(database, clock)
+    this.triggers = new Triggers(database, clock)
   }
 
   /** Opens a store, made or brought to this version where needed; closes the database where that fails. */
@@ -62,11 +71,12 @@ export class Metadata {
 
   /**
    * Starts a run under a lease. Fails with RUN_CONFLICT while `maxActive` runs of the job, or one of its data
-   * interval, are active.
+   * interval, are active; with FENCED when the run is for an interval that somebody else has taken since the claim.
    */
-  startRun(run: NewRun, maxActive = 1): Promise<RunRecord> {
+  startRun(run: NewRun, maxActive = 1, claim?: Claim): Promise<RunRecord> {
     return this.database.transaction(async queries => {
       await this.refuseConflict(queries, run, maxActive)
+      if (claim) await joinInterval(queries, claim, run.run, this.now())
       const lease = await new Leases(queries, this.clock).acquire(runLease(run.run), run.owner)
       await insertRun(queries, run, lease!.fence, this.now())
       return (await findRun(queries, run.run))!
@@ -155,7 +165,9 @@ export class Metadata {
       if (changed === 0) throw fenced(`run ${run}`)
       if (status !== 'PLANNED') await keepHistory(queries, end)
       await keepDeltas(queries, end, this.now())
-      const { owner } = (await findRun(queries, run))!
+      const record = (await findRun(queries, run))!
+      await endInterval(queries, record, stateAfter(end, record), this.now())
+      const { owner } = record
       await new Leases(queries, this.clock).release({ name: runLease(run), owner, fence })
     })
   }
@@ -167,6 +179,10 @@ export class Metadata {
   /** The job's run that has not ended: the oldest, where several may be active. */
   async activeRun(job: string): Promise<RunRecord | undefined> {
     return (await activeRuns(this.database, job))[0]
+  }
+
+  activeRuns(job: string): Promise<RunRecord[]> {
+    return activeRuns(this.database, job)
   }
 
   /** The latest runs, newest first; of one job where it is named. */
@@ -232,4 +248,10 @@ export class Metadata {
   private now(): string {
     return this.clock.now().toISOString()
   }
+}
+
+// What a process left because it was told to stop is to be done; what a person cancelled is not.
+function stateAfter({ status, error }: RunEnd, { cancel_requested }: RunRecord): IntervalState {
+  const stopped = error instanceof EngineError && error.code === 'INTERRUPTED' && cancel_requested === 0
+  return stopped || status === 'PLANNED' ? 'WAITING' : status
 }

@@ -9,8 +9,10 @@ import { REJECTED } from '../../engine/batch/builder.ts'
 import type { LaneModule, Sink } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import type { Column, InexactPolicy } from '../../engine/types/logical.ts'
-import { local, options } from '../../src/connectors/local/index.ts'
-import { folderOf } from '../../src/connectors/local/source.ts'
+import { local } from '../../src/connectors/local/index.ts'
+import { folderOf } from '../../src/connectors/local/store.ts'
+import { dropOptions } from '../../src/drops/options.ts'
+import type { Reject } from '../../src/formats/rowSpool.ts'
 
 const top = mkdtempSync(join(tmpdir(), 'nf-local-'))
 const outside = join(top, 'outside.csv')
@@ -37,14 +39,13 @@ async function read(files: Record<string, string | Buffer>, { schema, extract, p
   })
   const { signal } = new AbortController()
   await source.probe(signal)
-  const parsed = options.parse({ files: '*.csv*', schema, ...extract })
+  const parsed = dropOptions.parse({ files: '*.csv*', schema, ...extract })
   const spec = { name: 'corrections', from: 'drops', key: [], columns: {}, options: parsed }
   const columns: Column[] = (await source.describe(spec, signal)).columns.map(column => ({
     ...column,
     policy: policies[column.name],
   }))
-  if (Object.values(policies).includes('quarantine'))
-    columns.push({ name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' })
+  columns.push({ name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' })
   const plan = {
     extract: 'corrections',
     where: 'drops.corrections',
@@ -58,18 +59,30 @@ async function read(files: Record<string, string | Buffer>, { schema, extract, p
   const lane = await ((await import(snapshot.ticket.module)) as LaneModule).openLane(snapshot.ticket.payload)
   const duck = await Duck.open({})
   const rows: unknown[][] = []
+  const rejected: Reject[] = []
   let types: unknown[] = []
   try {
     for (const [index, range] of (await snapshot.ranges(plan)).entries()) {
-      const path = join(top, `${folders}-${index}.parquet`)
-      const sink: Sink = { write: () => assert.fail(), file: fill => fill(path) }
+      const stem = join(top, `${folders}-${index}`)
+      const paths: string[] = []
+      const sink: Sink = {
+        write: () => assert.fail(),
+        file: fill => fill(paths[paths.push(`${stem}-${paths.length}.parquet`) - 1]!),
+      }
       assert.equal(await lane.read(plan, range, 1, sink), undefined)
-      types = (await duck.rows(`DESCRIBE FROM ${quote(path)}`)).map(row => row.column_type)
-      rows.push(
-        ...(await duck.rows(`SELECT COLUMNS(*)::VARCHAR FROM ${quote(path)}`)).map(row => Object.values(row)),
-      )
+      for (const path of paths) {
+        const good = `(SELECT * EXCLUDE ${REJECTED} FROM ${quote(path)} WHERE ${REJECTED} IS NULL)`
+        types = (await duck.rows(`DESCRIBE FROM ${good}`)).map(row => row.column_type)
+        rows.push(
+          ...(await duck.rows(`SELECT COLUMNS(*)::VARCHAR FROM ${good}`)).map(row => Object.values(row)),
+        )
+        const bad = await duck.rows(
+          `SELECT ${REJECTED} AS r FROM ${quote(path)} WHERE ${REJECTED} IS NOT NULL`,
+        )
+        rejected.push(...bad.flatMap(row => JSON.parse(String(row.r)) as Reject[]))
+      }
     }
-    return { rows, types }
+    return { rows, types, rejected }
   } finally {
     duck.close()
     await lane.close()
@@ -122,16 +135,16 @@ test('a bad line names file, line and value', async () => {
         return true
       },
     )
-  await assert.rejects(read({ 'x.csv': 'a,b\n1,2\n3,4,5\n' }, { schema: { a: 'BIGINT' } }), {
-    code: 'DECODE_FAILED',
-    message: /^drops x\.csv: line 3; Original Line: 3,4,5; Expected Number of Columns: 2 Found: 3$/,
-  })
-  await assert.rejects(
-    read({ 'x.csv': Buffer.from('a\nok\n\xff\xfe\n', 'latin1') }, { schema: { a: 'VARCHAR' } }),
-    {
-      code: 'DECODE_FAILED',
-    },
-  )
+  const ragged = await read({ 'x.csv': 'a,b\n1,2\n3,4,5\n"6\n6",7\n8\n' }, { schema: { a: 'VARCHAR' } })
+  assert.deepEqual(ragged.rows, [['1'], ['6\n6']])
+  assert.deepEqual(ragged.rejected, [
+    { column: 'x.csv line 3', value: '3,4,5', reason: 'has 3 fields, not 2' },
+    { column: 'x.csv line 6', value: '8', reason: 'has 1 field, not 2' },
+  ])
+  const bytes = Buffer.from('a\nok\n\xff\xfe\n', 'latin1')
+  const text = await read({ 'x.csv': bytes }, { schema: { a: 'VARCHAR' } })
+  assert.deepEqual(text.rows, [['ok']])
+  assert.deepEqual(text.rejected, [{ column: 'x.csv line 3', value: 'ÿþ', reason: 'is not UTF-8' }])
   await assert.rejects(read({ 'x.csv': 'idd\n1\n' }, { schema: { id: 'BIGINT' } }), {
     code: 'COLUMN_MISSING',
     message: /no column id; did you mean "idd"\?/,
@@ -139,14 +152,18 @@ test('a bad line names file, line and value', async () => {
 })
 
 test('policies: null, and quarantine with the reason', async () => {
-  const { rows } = await read(
+  const { rows, rejected } = await read(
     { 'x.csv': 'a,b\n1,2026-02-30\nx,2026-02-28\n' },
     { schema: { a: 'BIGINT', b: 'DATE' }, policies: { a: 'null', b: 'quarantine' } },
   )
-  assert.deepEqual(rows[1], [null, '2026-02-28', null])
-  assert.deepEqual(rows[0]!.slice(0, 2), ['1', null])
-  const [rejected] = JSON.parse(String(rows[0]![2]))
-  assert.deepEqual([rejected.column, rejected.value], ['b', '2026-02-30'])
+  assert.deepEqual(rows, [[null, '2026-02-28']])
+  assert.deepEqual(rejected, [
+    {
+      column: 'b',
+      value: '2026-02-30',
+      reason: 'is not a value that DATE holds exactly (x.csv line 2)',
+    },
+  ])
 })
 
 test('a link out of the folder is refused, and so is a pattern', async () => {

@@ -40,8 +40,7 @@ export async function traces(home: string): Promise<unknown> {
       files.length === 0
         ? []
         : await duck.rows(
-            `SELECT model, check_name, reason, record FROM (SELECT DISTINCT * EXCLUDE (row) FROM read_parquet([${list}]))
-             ORDER BY ALL`,
+            `SELECT DISTINCT model, check_name, reason, record FROM read_parquet([${list}]) ORDER BY ALL`,
           )
     return {
       history: history.map(({ status, records_processed }) => ({ status, records_processed })),

@@ -178,8 +178,11 @@ test('cancel from another process, and Ctrl-C twice', async () => {
       out += piece
     })
     let run: string | undefined
-    while (!run)
-      run = (await job.metadata.activeRun('signals'))?.run ?? void (await new Promise(r => setTimeout(r, 50)))
+    while (!run) {
+      if (child.exitCode !== null) throw new Error(`it has ended with ${child.exitCode}: ${out}`)
+      run = (await job.metadata.activeRun('signals'))?.run
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
     return { child, ended, run, out: () => out }
   }
   const first = await start()

@@ -3,6 +3,7 @@ import { connect as connectSocket, isIP } from 'node:net'
 import { resolve } from 'node:path'
 import type { ConnectionOptions, SslOptions } from 'mysql2'
 import { EngineError } from '../../../engine/errors.ts'
+import { steadySocket } from '../steadySocket.ts'
 
 // MySQL's words without PREFERRED, which would fall back to plain text unasked.
 const MODES = ['DISABLED', 'REQUIRED', 'VERIFY_CA', 'VERIFY_IDENTITY']
@@ -41,7 +42,10 @@ export function connectionOptions(name: string, url: string): ConnectionOptions 
     user: decodeURIComponent(username),
     password: decodeURIComponent(password),
   }
-  if (mode === 'DISABLED') return options
+  if (mode === 'DISABLED') {
+    options.stream = () => steadySocket().connect(options.port!, host).setNoDelay().setKeepAlive(true)
+    return options
+  }
   const ssl: SslOptions = { rejectUnauthorized: ca !== null || mode !== 'REQUIRED' }
   if (ca !== null)
     try {

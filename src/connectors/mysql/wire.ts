@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Connection } from 'mysql2'
+import { shareReads } from '../steadySocket.ts'
 
 /** A payload of this many bytes goes on in the next packet (MySQL Internals, "MySQL Packets"). */
 export const FULL = 0xffffff
@@ -14,7 +15,7 @@ export interface Receiver {
 
 /**
  * Cuts a stream of packets, fed in pieces of any size, into payloads. One inside a piece is handed over where it
- * lies; only what spans pieces or packets is copied. Sequence numbers must count up from 1: a server's answer.
+ * lies; only what spans pieces or packets is copied, so a piece is done with when {@link push} returns. Sequence numbers must count up from 1: a server's answer.
  */
 export class Framer {
   private readonly receiver: Receiver
@@ -36,7 +37,7 @@ export class Framer {
     let at = 0
     while (this.held > 0) {
       const taken = Math.min(this.needed - this.held, piece.length - at)
-      this.rest.push(piece.subarray(at, at + taken))
+      this.rest.push(Buffer.from(piece.subarray(at, at + taken)))
       this.held += taken
       at += taken
       if (this.held < this.needed) return false
@@ -56,7 +57,7 @@ export class Framer {
       at = end
     }
     if (at < length) {
-      this.rest = [piece.subarray(at)]
+      this.rest = [Buffer.from(piece.subarray(at))]
       this.held = length - at
       this.needed = length - at < HEADER ? HEADER : HEADER + lengthAt(piece, at)
     }
@@ -74,7 +75,7 @@ export class Framer {
       this.over = this.receiver.payload(bytes, from, to)
       return
     }
-    this.parts.push(bytes.subarray(from, to))
+    this.parts.push(Buffer.from(bytes.subarray(from, to)))
     if (to - from === FULL) return
     const whole = Buffer.concat(this.parts)
     this.parts = []
@@ -105,6 +106,7 @@ export function converse(connection: Connection, command: Buffer, receiver: Rece
   const drivers = socket.listeners('data') as ((piece: Buffer) => void)[]
   const framer = new Framer(receiver)
   const finish = () => {
+    shareReads(socket, false)
     socket.off('data', onData).off('close', onClose)
     for (const listener of drivers) socket.on('data', listener)
   }
@@ -124,6 +126,7 @@ export function converse(connection: Connection, command: Buffer, receiver: Rece
     finish()
     reject(lost('the server closed the connection amid a result'))
   }
+  shareReads(socket, true)
   socket.removeAllListeners('data')
   socket.on('data', onData).on('close', onClose)
   const packet = Buffer.alloc(HEADER + command.length)

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+import { steadySocket } from '../steadySocket.ts'
 import { type Transport, transportOf } from './transport.ts'
 import { socketOf } from './wire.ts'
 
@@ -155,6 +156,7 @@ function newClient({ url, ssl, timeoutMillis }: Transport, name: string): pg.Cli
       connectionString: url,
       ...(ssl !== undefined && { ssl }),
       connectionTimeoutMillis: timeoutMillis,
+      stream: steadySocket,
       keepAlive: true,
       application_name: 'nightfreight',
       types: { getTypeParser: () => (value: string | Buffer) => value },

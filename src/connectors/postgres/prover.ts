@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
-import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type { PlannedLoad, ProofRequest, Prover, Verdict } from '../../../engine/ports.ts'
 import { verdicts } from '../proof.ts'
 import { checksum, comparable } from './checksum.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import { expressions, stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
-import type { StageInput } from './stage.ts'
+import { copyParts } from './staging.ts'
 import { ensureState, targetColumns } from './state.ts'
 
 /** Proof in Postgres: what should be there goes into a staging table, one query joins and judges. */
@@ -38,17 +37,13 @@ export class PostgresProver implements Prover {
       COMMENT ON TABLE ${expected} IS ${comment}`)
     try {
       const { access } = this.session
-      const module = moduleBeside(import.meta.url, 'stage')
-      const waiting = [...paths]
-      const lane = async () => {
-        for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-          const where = `${access.name}.${load.table}`
-          const input: StageInput = { access, table: expected, where, path, columns }
-          await offload<number>(module, 'stagePart', input, signal)
-        }
-      }
-      const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
-      for (const result of results) if (result.status === 'rejected') throw result.reason
+      const where = `${access.name}.${load.table}`
+      await copyParts(
+        access,
+        { table: expected, columns, paths },
+        { where, lanes, offload, progress() {} },
+        signal,
+      )
       await run(`ANALYZE ${expected}`)
       const found = await targetColumns(this.session, load.table)
       const tables = {

@@ -8,19 +8,19 @@ import { COPY_HEADER, COPY_TRAILER, CopyEncoder } from './encode.ts'
 import { loadError } from './session.ts'
 import { converse, MESSAGE, socketOf } from './wire.ts'
 
-/** One part on its way into a staging table: plain data, for a worker thread. */
+/** Parts on their way into a staging table: plain data, for a worker thread. */
 export interface StageInput {
   access: Access
   /** The staging table, quoted. */
   table: string
   /** For messages: `warehouse.dim_members`. */
   where: string
-  path: string
+  paths: string[]
   columns: Column[]
 }
 
-/** Copies one Parquet part into a staging table on a connection of its own; the rows sent. Runs in a worker. */
-export async function stagePart(input: unknown): Promise<number> {
+/** Copies Parquet parts into a staging table, on a connection of its own; the rows sent. Runs in a worker. */
+export async function stageParts(input: unknown): Promise<number> {
   const { access, table, where, columns } = input as StageInput
   const client = await connect(access)
   try {
@@ -62,10 +62,11 @@ async function send(client: pg.Client, copied: Promise<void>, input: StageInput)
   const encoder = new CopyEncoder(input.where)
   try {
     await write(COPY_HEADER)
-    await readParquet(input.path, async batch => {
-      for (const bytes of encoder.encode(planned(batch, input))) await write(bytes)
-      rows += batch.rows
-    })
+    for (const path of input.paths)
+      await readParquet(path, async batch => {
+        for (const bytes of encoder.encode(planned(batch, path, input.columns))) await write(bytes)
+        rows += batch.rows
+      })
     await write(COPY_TRAILER)
     socket.write(Buffer.from([MESSAGE.copyDone, 0, 0, 0, 4]))
     return rows
@@ -78,7 +79,7 @@ async function send(client: pg.Client, copied: Promise<void>, input: StageInput)
 }
 
 /** The batch's vectors in the plan's order, and of the plan's types. */
-function planned(batch: Batch, { columns, path }: StageInput): Batch {
+function planned(batch: Batch, path: string, columns: Column[]): Batch {
   const vectors = columns.map(column => {
     const vector = batch.vectors.find(({ column: { name } }) => name === column.name)
     const found = vector && typeName(vector.column.type)

@@ -4,7 +4,7 @@ import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type { PlannedLoad, StagedLoad, StageRequest } from '../../../engine/ports.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { keyColumns } from '../dialect.ts'
-import { quoteIdent, quoteLiteral } from './connect.ts'
+import { type Access, quoteIdent, quoteLiteral } from './connect.ts'
 import { stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
 import type { StageInput } from './stage.ts'
@@ -23,7 +23,7 @@ export async function stageLoad(
   request: StageRequest,
   signal: AbortSignal,
 ): Promise<void> {
-  const { loadId, job, load, progress } = request
+  const { loadId, job, load } = request
   const names = stagingNames(loadId, load)
   const stale = (await stagingTables(session)).filter(
     ({ table, ...owner }) =>
@@ -45,44 +45,60 @@ export async function stageLoad(
   }
   const rows = await create(names.rows, load.columns)
   const keys = await create(names.keys, columnsOfKeys(load))
-  await copyParts(session, { ...rows, paths: request.paths, rows: request.rows, progress }, request, signal)
-  const silent = () => {}
-  await copyParts(
-    session,
-    { ...keys, paths: request.keyPaths, rows: request.keys, progress: silent },
-    request,
-    signal,
-  )
+  const means = { where: `${session.access.name}.${load.table}`, ...request }
+  const sent = [
+    await copyParts(session.access, { ...rows, paths: request.paths }, means, signal),
+    await copyParts(
+      session.access,
+      { ...keys, paths: request.keyPaths },
+      { ...means, progress() {} },
+      signal,
+    ),
+  ]
+  if (sent[0] !== request.rows || sent[1] !== request.keys)
+    throw new EngineError(
+      'STAGING_CORRUPT',
+      `${means.where}: ${sent.join(' and ')} rows staged instead of ${request.rows} and ${request.keys}`,
+    )
 }
 
 const columnsOfKeys = (load: StagedLoad) => keyColumns(load).map(name => columnNamed(load.columns, name)!)
 
+/** Parts that one COPY takes: its beginning and end cost as much as some ten thousand rows. */
+const PARTS_PER_COPY = 4
+
+/** Parquet parts on their way into a table of ours. */
 interface Copy {
+  /** Quoted and qualified. */
   table: string
   columns: Column[]
   paths: string[]
-  rows: number
-  progress(rows: number): void
 }
 
-async function copyParts(
-  { access }: TargetSession,
-  { table, columns, paths, rows, progress }: Copy,
-  { load, lanes, offload }: StageRequest,
+interface CopyMeans extends Pick<StageRequest, 'lanes' | 'offload' | 'progress'> {
+  /** For messages: `warehouse.dim_members`. */
+  where: string
+}
+
+/** Copies parts into a table, lanes side by side; the rows sent. The first part that fails stops them all. */
+export async function copyParts(
+  access: Access,
+  { table, columns, paths }: Copy,
+  { where, lanes, offload, progress }: CopyMeans,
   signal: AbortSignal,
-): Promise<void> {
-  // The first part that fails stops the others: their threads end, and with them their connections.
+): Promise<number> {
+  // Those that are stopped end their threads, and with them their connections.
   const failed = new AbortController()
   const either = AbortSignal.any([signal, failed.signal])
-  const where = `${access.name}.${load.table}`
   const module = moduleBeside(import.meta.url, 'stage')
+  const size = Math.min(PARTS_PER_COPY, Math.ceil(paths.length / lanes))
   const waiting = [...paths]
   let sent = 0
   const lane = async () => {
-    for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-      const input: StageInput = { access, table, where, path, columns }
+    while (waiting.length > 0) {
+      const input: StageInput = { access, table, where, paths: waiting.splice(0, size), columns }
       try {
-        const count = await offload<number>(module, 'stagePart', input, either)
+        const count = await offload<number>(module, 'stageParts', input, either)
         sent += count
         progress(count)
       } catch (error) {
@@ -91,12 +107,11 @@ async function copyParts(
       }
     }
   }
-  const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
+  const results = await Promise.allSettled(Array.from({ length: lanes }, lane))
   if (signal.aborted) throw new EngineError('INTERRUPTED', `${where}: interrupted`)
   const reasons = results.flatMap(result => (result.status === 'rejected' ? [result.reason as Error] : []))
   if (reasons.length > 0) throw reasons.find(reason => reason instanceof EngineError) ?? reasons[0]
-  if (sent !== rows)
-    throw new EngineError('STAGING_CORRUPT', `${where}: ${sent} rows staged instead of ${rows}`)
+  return sent
 }
 
 export async function dropTables(session: TargetSession, tables: string[]): Promise<void> {

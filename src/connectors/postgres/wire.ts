@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
+import { shareReads } from '../steadySocket.ts'
 
 /** The parts of node-postgres's client that a COPY needs and its types leave out. pg is pinned for them. */
 interface Internals {
@@ -21,16 +22,19 @@ export interface Receiver {
   message(type: number, bytes: Buffer, from: number, to: number): void
 }
 
+const HEADER = 5
+
 /**
  * Cuts a stream of protocol messages, fed in pieces of any size. A message inside one piece is handed over where
- * it lies; one that spans pieces is joined first.
+ * it lies; only what spans pieces is copied, so a piece is done with when {@link push} returns.
  */
 export class Framer {
   private readonly where: string
   private readonly receiver: Receiver
+  /** The message that the last piece broke off in: its bytes so far, and how many it takes to go on. */
   private rest: Buffer[] = []
   private held = 0
-  private needed = 0
+  private needed = HEADER
 
   /** `where` names the table in errors: `legacy.members`. */
   constructor(where: string, receiver: Receiver) {
@@ -39,29 +43,43 @@ export class Framer {
   }
 
   push(piece: Buffer): void {
-    if (this.held > 0) {
-      this.rest.push(piece)
-      this.held += piece.length
-      if (this.held < this.needed) return
-      piece = Buffer.concat(this.rest, this.held)
-    }
     let at = 0
-    this.needed = 5
-    while (piece.length - at >= 5) {
-      const length = piece.readInt32BE(at + 1)
-      // Not waited for: a length that is noise would hold us, or fill the memory.
-      if (length < 4 || length > LONGEST)
-        throw new EngineError('DECODE_FAILED', `${this.where}: a protocol message has length ${length}`)
-      const end = at + 1 + length
-      if (end > piece.length) {
-        this.needed = end - at
-        break
-      }
-      this.receiver.message(piece[at]!, piece, at + 5, end)
+    while (this.held > 0) {
+      const taken = Math.min(this.needed - this.held, piece.length - at)
+      this.hold(piece, at, at + taken)
+      at += taken
+      if (this.held < this.needed) return
+      const joined = this.rest.length === 1 ? this.rest[0]! : Buffer.concat(this.rest, this.held)
+      this.rest = [joined]
+      this.needed = 1 + this.lengthAt(joined, 0)
+      if (this.held < this.needed) continue
+      this.rest = []
+      this.held = 0
+      this.receiver.message(joined[0]!, joined, HEADER, joined.length)
+    }
+    while (piece.length - at >= HEADER) {
+      const end = at + 1 + this.lengthAt(piece, at)
+      if (end > piece.length) break
+      this.receiver.message(piece[at]!, piece, at + HEADER, end)
       at = end
     }
-    this.rest = at < piece.length ? [piece.subarray(at)] : []
-    this.held = piece.length - at
+    if (at === piece.length) return
+    this.needed = piece.length - at < HEADER ? HEADER : 1 + this.lengthAt(piece, at)
+    this.hold(piece, at, piece.length)
+  }
+
+  private hold(piece: Buffer, from: number, to: number): void {
+    this.rest.push(Buffer.from(piece.subarray(from, to)))
+    this.held += to - from
+  }
+
+  /** The length that the message at `at` gives: of itself and its body. */
+  private lengthAt(bytes: Buffer, at: number): number {
+    const length = bytes.readInt32BE(at + 1)
+    // Not waited for: a length that is noise would hold us, or fill the memory.
+    if (length < 4 || length > LONGEST)
+      throw new EngineError('DECODE_FAILED', `${this.where}: a protocol message has length ${length}`)
+    return length
   }
 }
 
@@ -91,6 +109,7 @@ export function converse(client: pg.Client, where: string, sql: string, receiver
   const drivers = socket.listeners('data') as ((piece: Buffer) => void)[]
   let failure: Error | undefined
   const finish = (error?: Error) => {
+    shareReads(socket, false)
     socket.off('data', onData).off('close', onClose)
     for (const listener of drivers) socket.on('data', listener)
     if (error) reject(error)
@@ -112,6 +131,7 @@ export function converse(client: pg.Client, where: string, sql: string, receiver
     }
   }
   const onClose = () => finish(failure ?? lost())
+  shareReads(socket, true)
   socket.removeAllListeners('data')
   socket.on('data', onData).on('close', onClose)
   const text = Buffer.from(`${sql}\0`, 'utf8')

@@ -1,5 +1,5 @@
-import { quote } from '../../../engine/sql/duckdb.ts'
-import { type LogicalType, typeName } from '../../../engine/types/logical.ts'
+import { quote } from '../../engine/sql/duckdb.ts'
+import { type LogicalType, typeName } from '../../engine/types/logical.ts'
 
 const CLOCK = String.raw`([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6}0*)?)?`
 const DAY = String.raw`\d{4}-\d{2}-\d{2}`

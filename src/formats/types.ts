@@ -1,7 +1,7 @@
-import type { TypeRule } from '../define.ts'
+import type { TypeRule } from '../connectors/define.ts'
 
-/** What a CSV field may be for each declared type; `check.ts` follows it. An empty unquoted field is NULL. */
-export const TYPES: TypeRule[] = [
+/** What a CSV field may be for each declared type; `field.ts` follows it. An empty unquoted field is NULL. */
+export const FILE_TYPES: TypeRule[] = [
   { native: 'true, false, 1, 0', logical: 'BOOLEAN' },
   {
     native: 'digits',

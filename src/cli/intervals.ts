@@ -1,0 +1,32 @@
+import { Command } from 'commander'
+import { homeFolder, openMetadata } from './home.ts'
+import { parseCount } from './parse.ts'
+
+export function intervalsCommand(): Command {
+  return new Command('intervals')
+    .description('Show the data intervals of a job, newest first, with their states and runs')
+    .argument('<job>', "the job's name")
+    .option('--limit <n>', 'how many', parseCount, 50)
+    .option('--json', 'print as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight intervals member_data_warehouse_sync\n  nightfreight intervals member_data_warehouse_sync --limit 7 --json',
+    )
+    .action(async (job: string, { limit, json }: { limit: number; json?: boolean }) => {
+      const metadata = await openMetadata(homeFolder())
+      try {
+        const intervals = await metadata.intervals.list(job, limit)
+        const paused = (await metadata.pauses.list()).find(({ kind, name }) => kind === 'job' && name === job)
+        if (json) console.log(JSON.stringify({ paused: paused ?? null, intervals }))
+        else {
+          if (paused) console.log(`paused by ${paused.paused_by} since ${paused.since}`)
+          if (intervals.length === 0)
+            console.log(`${job} has no intervals yet: nightfreight serve plans them`)
+          for (const { interval_start, interval_end, state, run } of intervals)
+            console.log(`${interval_start}  ${interval_end}  ${state}${run ? `  run ${run}` : ''}`)
+        }
+      } finally {
+        await metadata.close()
+      }
+    })
+}

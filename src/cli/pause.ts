@@ -1,0 +1,44 @@
+import { userInfo } from 'node:os'
+import { Command } from 'commander'
+import type { PauseKind } from '../metadata/pauses.ts'
+import { homeFolder, openMetadata } from './home.ts'
+
+interface PauseFlags {
+  pool?: boolean
+}
+
+export function pauseCommand(): Command {
+  return new Command('pause')
+    .description('Start no runs of a job by its schedule, or of jobs that use a pool; active runs go on')
+    .argument('<name>', "the job's name")
+    .option('--pool', 'it is the name of a pool')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight pause member_data_warehouse_sync\n  nightfreight pause --pool legacy_db_pool',
+    )
+    .action(async (name: string, { pool }: PauseFlags) => {
+      const kind: PauseKind = pool ? 'pool' : 'job'
+      const metadata = await openMetadata(homeFolder())
+      const paused = await metadata.pauses
+        .pause(kind, name, userInfo().username)
+        .finally(() => metadata.close())
+      console.log(`${kind} ${name} ${paused ? 'is paused' : 'was paused already'}`)
+    })
+}
+
+export function unpauseCommand(): Command {
+  return new Command('unpause')
+    .description('Let the runs of a paused job or pool begin again')
+    .argument('<name>', "the job's name")
+    .option('--pool', 'it is the name of a pool')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight unpause member_data_warehouse_sync\n  nightfreight unpause --pool legacy_db_pool',
+    )
+    .action(async (name: string, { pool }: PauseFlags) => {
+      const kind: PauseKind = pool ? 'pool' : 'job'
+      const metadata = await openMetadata(homeFolder())
+      const unpaused = await metadata.pauses.unpause(kind, name).finally(() => metadata.close())
+      console.log(`${kind} ${name} ${unpaused ? 'goes on' : 'was not paused'}`)
+    })
+}

@@ -1,0 +1,130 @@
+import { constants, createReadStream } from 'node:fs'
+import { access, lstat, mkdir, opendir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join, resolve, sep } from 'node:path'
+import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { EngineError } from '../../../engine/errors.ts'
+import type { DropStore, Entry } from '../../drops/store.ts'
+
+/** A folder of this machine. */
+export interface LocalAccess {
+  name: string
+  folder: string
+}
+
+/** The folder that a URL names: `file:///abs/folder`, or a path, which may be relative to the job's folder. */
+export function folderOf(url: string, baseDir: string): string {
+  if (/^file:\/\//i.test(url)) return fileURLToPath(url)
+  return resolve(baseDir, url.replace(/^file:/i, ''))
+}
+
+/** Files of a folder of this machine. */
+export class LocalStore implements DropStore {
+  readonly name: string
+  readonly parallel = 1
+  private readonly folder: string
+
+  constructor({ name, folder }: LocalAccess) {
+    this.name = name
+    this.folder = folder
+  }
+
+  async probe(): Promise<void> {
+    try {
+      if (!(await stat(this.folder)).isDirectory())
+        throw new EngineError('CONFIG_INVALID', `${this.name}: ${this.folder} is not a folder`)
+      await access(this.folder, constants.R_OK | constants.X_OK)
+    } catch (cause) {
+      if (cause instanceof EngineError) throw cause
+      if (isDenied(cause))
+        throw new EngineError('PERMISSION_DENIED', `${this.name}: ${this.folder} may not be read`, { cause })
+      throw new EngineError('CONNECTION_FAILED', `${this.name}: there is no folder ${this.folder}`, {
+        cause,
+        hint: 'Check the path, and that its volume is mounted.',
+      })
+    }
+  }
+
+  async *list(folder: string, deep: boolean): AsyncIterable<Entry> {
+    const below = join(this.folder, folder)
+    const names: { name: string; isFolder: boolean }[] = []
+    try {
+      for await (const found of await opendir(below))
+        names.push({ name: found.name, isFolder: found.isDirectory() })
+    } catch (cause) {
+      if (isMissing(cause)) return
+      throw this.failed(folder, cause)
+    }
+    for (const { name, isFolder } of names) {
+      const path = folder === '' ? name : `${folder}/${name}`
+      if (isFolder) {
+        if (deep) yield* this.list(path, true)
+      } else {
+        const entry = await this.stat(path)
+        if (entry) yield entry
+      }
+    }
+  }
+
+  async stat(name: string): Promise<Entry | undefined> {
+    const path = this.path({ name })
+    try {
+      const link = (await lstat(path)).isSymbolicLink()
+      const facts = await stat(path)
+      if (!facts.isFile()) return undefined
+      const entry: Entry = { name, size: facts.size, mtime: facts.mtimeMs }
+      // A folder on the way may be a link, too.
+      const real = link || name.includes('/') ? await realpath(path) : path
+      const root = real === path ? this.folder : await realpath(this.folder)
+      if (!real.startsWith(root.endsWith(sep) ? root : root + sep)) entry.refused = 'leads out of the drop'
+      return entry
+    } catch (cause) {
+      if (isMissing(cause)) return undefined
+      throw this.failed(name, cause)
+    }
+  }
+
+  async read(entry: Entry, from: number, to: number): Promise<Readable> {
+    const stream = createReadStream(this.path(entry), {
+      start: from,
+      end: to - 1,
+      highWaterMark: Math.min(1024 * 1024, to - from),
+    })
+    const opened = Promise.withResolvers<void>()
+    stream.once('open', () => opened.resolve())
+    stream.once('error', cause => opened.reject(this.failed(entry.name, cause)))
+    await opened.promise
+    return stream
+  }
+
+  path({ name }: Pick<Entry, 'name'>): string {
+    return join(this.folder, name)
+  }
+
+  async move(entry: Entry, to: string): Promise<void> {
+    const path = this.path({ name: to })
+    try {
+      await mkdir(dirname(path), { recursive: true })
+      await rename(this.path(entry), path)
+    } catch (cause) {
+      throw this.failed(entry.name, cause)
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    await rm(this.path({ name }), { force: true }).catch(cause => {
+      throw this.failed(name, cause)
+    })
+  }
+
+  async close(): Promise<void> {}
+
+  private failed(name: string, cause: unknown): EngineError {
+    const code = isDenied(cause) ? 'PERMISSION_DENIED' : 'CONNECTION_LOST'
+    return new EngineError(code, `${this.name}: ${name}: ${(cause as Error).message}`, { cause })
+  }
+}
+
+const codeOf = (cause: unknown) => (cause as NodeJS.ErrnoException).code ?? ''
+const isMissing = (cause: unknown) => ['ENOENT', 'ENOTDIR'].includes(codeOf(cause))
+const isDenied = (cause: unknown) => ['EACCES', 'EPERM'].includes(codeOf(cause))

@@ -1,0 +1,332 @@
+import { Readable } from 'node:stream'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type S3ClientConfig,
+  S3Client as Sdk,
+  UploadPartCommand,
+  UploadPartCopyCommand,
+} from '@aws-sdk/client-s3'
+import { EngineError } from '../../../engine/errors.ts'
+import { s3Error } from './failure.ts'
+
+/** What an S3 connection needs to be opened: plain data. Credentials that are not given come from the SDK's own chain. */
+export interface S3Access {
+  /** The connection's name, for messages. */
+  name: string
+  bucket: string
+  /** Below the bucket, without a slash at either end; '' is the bucket itself. */
+  prefix: string
+  region?: string
+  endpoint?: string
+  pathStyle?: boolean
+  accessKey?: string
+  secretKey?: string
+  sessionToken?: string
+  profile?: string
+  sse?: 'AES256' | 'aws:kms'
+  kmsKey?: string
+  requesterPays?: boolean
+  /** Seconds that a request may take without a byte. */
+  timeout: number
+}
+
+/** An object as a listing or a head shows it. */
+export interface S3Object {
+  key: string
+  size: number
+  etag: string
+  /** Milliseconds since 1970. */
+  mtime: number
+}
+
+/** When a put counts: `absent`, only where no object has the key; an etag, only where that is still the content. */
+export type Condition = { absent: true } | { etag: string }
+
+/** Bytes of a part of an upload: S3 takes at most 10,000 parts, and none below 5 MiB but the last. */
+const PART = 16 * 1024 * 1024
+/** S3 copies an object of up to 5 GiB at once, and larger ones by parts. */
+const COPIED_AT_ONCE = 5 * 1024 ** 3
+
+/**
+ * One bucket, or a prefix of it. Keys are relative to the prefix. Failures are EngineErrors that name connection and
+ * key; SlowDown and broken connections are tried again before they are one.
+ */
+export class S3Client {
+  readonly access: S3Access
+  private readonly sdk: Sdk
+
+  constructor(access: S3Access) {
+    this.access = access
+    const config: S3ClientConfig = {
+      // Adaptive: after a SlowDown every request of the client waits its turn.
+      retryMode: 'adaptive',
+      maxAttempts: 8,
+      requestHandler: {
+        connectionTimeout: access.timeout * 1000,
+        requestTimeout: access.timeout * 1000,
+        throwOnRequestTimeout: true,
+        httpAgent: { maxSockets: 64 },
+        httpsAgent: { maxSockets: 64 },
+      },
+      // Servers that are not Amazon's may know no checksums in trailers.
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      ...(access.region !== undefined && { region: access.region }),
+      ...(access.endpoint !== undefined && { endpoint: access.endpoint }),
+      ...(access.pathStyle !== undefined && { forcePathStyle: access.pathStyle }),
+      ...(access.profile !== undefined && { profile: access.profile }),
+      ...(access.accessKey !== undefined && {
+        credentials: {
+          accessKeyId: access.accessKey,
+          secretAccessKey: access.secretKey ?? '',
+          ...(access.sessionToken !== undefined && { sessionToken: access.sessionToken }),
+        },
+      }),
+    }
+    this.sdk = new Sdk(config)
+  }
+
+  /** Proves that the bucket is there and lets us in. */
+  async probe(signal?: AbortSignal): Promise<void> {
+    await this.guard('', () =>
+      this.sdk.send(new HeadBucketCommand({ Bucket: this.access.bucket }), { abortSignal: signal }),
+    )
+  }
+
+  /** Objects below a prefix, in the order of their keys; without `deep` only those with no further slash. */
+  async *list(prefix: string, deep = true): AsyncGenerator<S3Object> {
+    const base = this.key('')
+    let token: string | undefined
+    do {
+      const page = await this.guard(prefix, () =>
+        this.sdk.send(
+          new ListObjectsV2Command({
+            Bucket: this.access.bucket,
+            Prefix: this.key(prefix),
+            ContinuationToken: token,
+            ...(deep ? {} : { Delimiter: '/' }),
+            ...this.payer,
+          }),
+        ),
+      )
+      for (const { Key, Size, ETag, LastModified } of page.Contents ?? [])
+        yield {
+          key: Key!.slice(base.length),
+          size: Size ?? 0,
+          etag: ETag ?? '',
+          mtime: LastModified?.getTime() ?? 0,
+        }
+      token = page.IsTruncated ? page.NextContinuationToken : undefined
+    } while (token !== undefined)
+  }
+
+  /** Undefined where there is no such object. */
+  async head(key: string): Promise<S3Object | undefined> {
+    return this.unlessMissing(async () => {
+      const { ContentLength, ETag, LastModified } = await this.guard(key, () =>
+        this.sdk.send(new HeadObjectCommand({ ...this.object(key), ...this.payer })),
+      )
+      return { key, size: ContentLength ?? 0, etag: ETag ?? '', mtime: LastModified?.getTime() ?? 0 }
+    })
+  }
+
+  /** Bytes [from, to) of an object, or all of them; with `etag`, only while that is its content. */
+  async read(key: string, range?: { from: number; to: number }, etag?: string): Promise<Readable> {
+    const { Body } = await this.guard(key, () =>
+      this.sdk.send(
+        new GetObjectCommand({
+          ...this.object(key),
+          ...(range && { Range: `bytes=${range.from}-${range.to - 1}` }),
+          ...(etag !== undefined && { IfMatch: etag }),
+          ...this.payer,
+        }),
+      ),
+    )
+    return this.told(key, Body as Readable)
+  }
+
+  /** A small object whole; undefined where there is none. */
+  async get(key: string): Promise<{ bytes: Buffer; etag: string } | undefined> {
+    return this.unlessMissing(async () => {
+      const { Body, ETag } = await this.guard(key, () =>
+        this.sdk.send(new GetObjectCommand({ ...this.object(key), ...this.payer })),
+      )
+      const bytes = await this.guard(key, () => Body!.transformToByteArray())
+      return { bytes: Buffer.from(bytes), etag: ETag ?? '' }
+    })
+  }
+
+  /** Writes an object at once; its etag, or undefined where the condition did not hold. */
+  async put(key: string, bytes: Uint8Array, condition?: Condition): Promise<string | undefined> {
+    try {
+      const { ETag } = await this.guard(key, () =>
+        this.sdk.send(
+          new PutObjectCommand({
+            ...this.object(key),
+            Body: bytes,
+            ...this.encryption,
+            ...conditionOf(condition),
+            ...this.payer,
+          }),
+        ),
+      )
+      return ETag ?? ''
+    } catch (error) {
+      if (error instanceof EngineError && error.code === 'RUN_CONFLICT' && condition) return undefined
+      throw error
+    }
+  }
+
+  /** Writes an object of any size, part by part; nothing of it stays where it fails. Gives its size. */
+  async upload(key: string, bytes: AsyncIterable<Uint8Array>): Promise<number> {
+    const start = new CreateMultipartUploadCommand({ ...this.object(key), ...this.encryption, ...this.payer })
+    let size = 0
+    await this.multipart(key, start, async send => {
+      let held: Uint8Array[] = []
+      let length = 0
+      const flush = async () => {
+        const Body = Buffer.concat(held)
+        await send((UploadId, PartNumber) =>
+          this.sdk.send(
+            new UploadPartCommand({ ...this.object(key), UploadId, PartNumber, Body, ...this.payer }),
+          ),
+        )
+        size += length
+        held = []
+        length = 0
+      }
+      for await (const chunk of bytes) {
+        held.push(chunk)
+        length += chunk.length
+        if (length >= PART) await flush()
+      }
+      if (length > 0 || size === 0) await flush()
+    })
+    return size
+  }
+
+  /** Copies an object below the same prefix, within the server. */
+  async copy(from: S3Object, to: string): Promise<void> {
+    const CopySource = encodeURIComponent(`${this.access.bucket}/${this.key(from.key)}`)
+    const source = { CopySource, CopySourceIfMatch: from.etag }
+    if (from.size <= COPIED_AT_ONCE) {
+      await this.guard(from.key, () =>
+        this.sdk.send(
+          new CopyObjectCommand({ ...this.object(to), ...source, ...this.encryption, ...this.payer }),
+        ),
+      )
+      return
+    }
+    const start = new CreateMultipartUploadCommand({ ...this.object(to), ...this.encryption, ...this.payer })
+    await this.multipart(to, start, async send => {
+      const step = Math.max(64 * PART, Math.ceil(from.size / 9000))
+      for (let at = 0; at < from.size; at += step) {
+        const CopySourceRange = `bytes=${at}-${Math.min(from.size, at + step) - 1}`
+        await send(async (UploadId, PartNumber) => {
+          const part = { ...this.object(to), ...source, UploadId, PartNumber, CopySourceRange, ...this.payer }
+          return (await this.sdk.send(new UploadPartCopyCommand(part))).CopyPartResult ?? {}
+        })
+      }
+    })
+  }
+
+  /** Removes an object; one that is not there is no failure. */
+  async remove(key: string): Promise<void> {
+    await this.guard(key, () =>
+      this.sdk.send(new DeleteObjectCommand({ ...this.object(key), ...this.payer })),
+    )
+  }
+
+  close(): void {
+    this.sdk.destroy()
+  }
+
+  private async multipart(
+    key: string,
+    start: CreateMultipartUploadCommand,
+    fill: (
+      send: (part: (id: string, number: number) => Promise<{ ETag?: string }>) => Promise<void>,
+    ) => Promise<void>,
+  ): Promise<void> {
+    const { UploadId } = await this.guard(key, () => this.sdk.send(start))
+    const Parts: { ETag?: string; PartNumber: number }[] = []
+    try {
+      await fill(async part => {
+        const PartNumber = Parts.length + 1
+        const { ETag } = await this.guard(key, () => part(UploadId!, PartNumber))
+        Parts.push({ ETag, PartNumber })
+      })
+      const done = { ...this.object(key), UploadId, MultipartUpload: { Parts }, ...this.payer }
+      await this.guard(key, () => this.sdk.send(new CompleteMultipartUploadCommand(done)))
+    } catch (error) {
+      // Parts of an upload that is neither completed nor aborted are stored, and paid for, unseen.
+      await this.sdk
+        .send(new AbortMultipartUploadCommand({ ...this.object(key), UploadId, ...this.payer }))
+        .catch(() => {})
+      throw error
+    }
+  }
+
+  private key(key: string): string {
+    return this.access.prefix === '' ? key : `${this.access.prefix}/${key}`
+  }
+
+  private object(key: string) {
+    return { Bucket: this.access.bucket, Key: this.key(key) }
+  }
+
+  private get payer() {
+    return this.access.requesterPays ? ({ RequestPayer: 'requester' } as const) : {}
+  }
+
+  private get encryption() {
+    const { sse, kmsKey } = this.access
+    return sse ? { ServerSideEncryption: sse, ...(kmsKey !== undefined && { SSEKMSKeyId: kmsKey }) } : {}
+  }
+
+  private async guard<T>(key: string, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act()
+    } catch (cause) {
+      throw s3Error(this.access, key, cause)
+    }
+  }
+
+  private async unlessMissing<T>(act: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await act()
+    } catch (error) {
+      if (error instanceof EngineError && error.code === 'TABLE_MISSING') return undefined
+      throw error
+    }
+  }
+
+  // A body that breaks does so outside any request: its reader must be told in our words, too.
+  private told(key: string, body: Readable): Readable {
+    const { access } = this
+    async function* chunks() {
+      try {
+        yield* body as AsyncIterable<Buffer>
+      } catch (cause) {
+        throw s3Error(access, key, cause)
+      } finally {
+        body.destroy()
+      }
+    }
+    return Readable.from(chunks(), { objectMode: false, highWaterMark: 1024 * 1024 })
+  }
+}
+
+function conditionOf(condition: Condition | undefined) {
+  if (!condition) return {}
+  return 'absent' in condition ? { IfNoneMatch: '*' } : { IfMatch: condition.etag }
+}

@@ -1,0 +1,62 @@
+import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+
+/** Who and where, for messages. */
+export interface Place {
+  name: string
+  bucket: string
+}
+
+const NAMED: Record<string, ErrorCode> = {
+  NoSuchKey: 'TABLE_MISSING',
+  NotFound: 'TABLE_MISSING',
+  NoSuchBucket: 'DATABASE_MISSING',
+  AccessDenied: 'PERMISSION_DENIED',
+  AllAccessDisabled: 'PERMISSION_DENIED',
+  InvalidAccessKeyId: 'AUTH_FAILED',
+  SignatureDoesNotMatch: 'AUTH_FAILED',
+  ExpiredToken: 'AUTH_FAILED',
+  InvalidToken: 'AUTH_FAILED',
+  CredentialsProviderError: 'AUTH_FAILED',
+  PreconditionFailed: 'RUN_CONFLICT',
+  ConditionalRequestConflict: 'RUN_CONFLICT',
+  SlowDown: 'CONNECTION_LOST',
+  TimeoutError: 'TIMEOUT',
+  InvalidRange: 'CONNECTION_LOST',
+  PermanentRedirect: 'CONFIG_INVALID',
+  AuthorizationHeaderMalformed: 'CONFIG_INVALID',
+}
+
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  AUTH_FAILED: 'Check access_key and secret_key, or the profile or role that the SDK finds.',
+  PERMISSION_DENIED:
+    'The keys lack a permission: s3:ListBucket, s3:GetObject, and for after: s3:PutObject, s3:DeleteObject. A bucket of another payer needs requester_pays: true.',
+  CONFIG_INVALID: "Set region: to the bucket's own, and endpoint: where it is not Amazon's.",
+  RUN_CONFLICT: 'The object was changed by someone else meanwhile: run again.',
+}
+
+/** An error of the SDK by its name or its status, in our words. */
+export function s3Error({ name, bucket }: Place, key: string, cause: unknown): EngineError {
+  if (cause instanceof EngineError) return cause
+  const error = cause as Error & { $metadata?: { httpStatusCode?: number }; code?: string }
+  const status = error.$metadata?.httpStatusCode
+  const code = NAMED[error.name] ?? byStatus(status)
+  const what =
+    error.name === 'Error' || error.name === 'UnknownError' ? (error.code ?? error.message) : error.name
+  const object = key === '' ? '' : `/${key}`
+  const said =
+    error.message && error.message !== what && error.message !== 'UnknownError' ? ` (${error.message})` : ''
+  return new EngineError(
+    code,
+    `${name}: s3://${bucket}${object}: ${what}${said}${status ? `, HTTP ${status}` : ''}`,
+    { cause, hint: HINTS[code] },
+  )
+}
+
+function byStatus(status: number | undefined): ErrorCode {
+  if (status === undefined) return 'CONNECTION_LOST'
+  if (status === 401) return 'AUTH_FAILED'
+  if (status === 403) return 'PERMISSION_DENIED'
+  if (status === 404) return 'TABLE_MISSING'
+  if (status === 409 || status === 412) return 'RUN_CONFLICT'
+  return status >= 500 || status === 429 ? 'CONNECTION_LOST' : 'RESPONSE_INVALID'
+}

@@ -1,0 +1,67 @@
+import type { Readable } from 'node:stream'
+import { EngineError } from '../../../engine/errors.ts'
+import { type DropStore, type Entry, leadsOut } from '../../drops/store.ts'
+import { type S3Access, S3Client, type S3Object } from './client.ts'
+
+/** Objects below a prefix as the files of a drop. */
+export class S3Store implements DropStore {
+  readonly name: string
+  readonly parallel = 6
+  private readonly client: S3Client
+
+  constructor(access: S3Access) {
+    this.name = access.name
+    this.client = new S3Client(access)
+  }
+
+  probe(signal?: AbortSignal): Promise<void> {
+    return this.client.probe(signal)
+  }
+
+  async *list(folder: string, deep: boolean): AsyncIterable<Entry> {
+    for await (const object of this.client.list(folder === '' ? '' : `${folder}/`, deep)) {
+      // What consoles make to show a folder.
+      if (object.key.endsWith('/')) continue
+      yield entryOf(object)
+    }
+  }
+
+  async stat(name: string): Promise<Entry | undefined> {
+    const object = await this.client.head(name)
+    return object && entryOf(object)
+  }
+
+  async read(entry: Entry, from: number, to: number): Promise<Readable> {
+    try {
+      return await this.client.read(entry.name, { from, to }, entry.etag)
+    } catch (cause) {
+      if (!(cause instanceof EngineError) || cause.code !== 'RUN_CONFLICT') throw cause
+      // Not to be tried again here: the listing itself is out of date.
+      throw new EngineError('RUN_CONFLICT', `${this.name}: ${entry.name} changed while it was read`, {
+        cause,
+        hint: 'Run again. Set settle: or marker: so that files still being written are left alone.',
+      })
+    }
+  }
+
+  /** S3 has no rename: copied, then removed. */
+  async move(entry: Entry, to: string): Promise<void> {
+    await this.client.copy(
+      { key: entry.name, size: entry.size, etag: entry.etag ?? '', mtime: entry.mtime },
+      to,
+    )
+    await this.client.remove(entry.name)
+  }
+
+  remove(name: string): Promise<void> {
+    return this.client.remove(name)
+  }
+
+  async close(): Promise<void> {
+    this.client.close()
+  }
+}
+
+function entryOf({ key, size, mtime, etag }: S3Object): Entry {
+  return { name: key, size, mtime, etag, ...(leadsOut(key) && { refused: 'leads out of the drop' }) }
+}

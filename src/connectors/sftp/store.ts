@@ -1,0 +1,125 @@
+import { posix } from 'node:path'
+import { Readable } from 'node:stream'
+import { EngineError } from '../../../engine/errors.ts'
+import { type DropStore, type Entry, leadsOut } from '../../drops/store.ts'
+import { Session, type SftpAccess } from './session.ts'
+
+/** Files of a folder on an SFTP server. */
+export class SftpStore implements DropStore {
+  readonly name: string
+  /** A stream waits for an answer each 64 KiB: several keep the line full. */
+  readonly parallel = 8
+  private readonly folder: string
+  private readonly session: Session
+  private readonly timeout: number
+  private root: Promise<string> | undefined
+
+  constructor(access: SftpAccess) {
+    this.name = access.name
+    this.folder = access.folder
+    this.timeout = access.timeout
+    this.session = new Session(access)
+  }
+
+  async probe(): Promise<void> {
+    const facts = await this.session.use(this.folder, client => client.stat(this.folder))
+    if (!facts.isDirectory)
+      throw new EngineError('CONFIG_INVALID', `${this.name}: ${this.folder} is not a folder`)
+  }
+
+  async *list(folder: string, deep: boolean): AsyncIterable<Entry> {
+    const found = await this.unlessMissing(() =>
+      this.session.use(folder, client => client.list(this.at(folder))),
+    )
+    for (const { name, type, size, modifyTime } of found ?? []) {
+      const path = folder === '' ? name : `${folder}/${name}`
+      if (leadsOut(name) || name.includes('/'))
+        yield { name: path, size: 0, mtime: 0, refused: 'leads out of the drop' }
+      else if (type === 'd') {
+        if (deep) yield* this.list(path, true)
+      } else if (type === 'l') {
+        const entry = await this.stat(path)
+        if (entry) yield entry
+      } else if (type === '-') yield { name: path, size, mtime: modifyTime }
+    }
+  }
+
+  async stat(name: string): Promise<Entry | undefined> {
+    return this.unlessMissing(() =>
+      this.session.use(name, async client => {
+        const path = this.at(name)
+        const facts = await client.stat(path)
+        if (!facts.isFile) return undefined
+        this.root ??= client.realPath(this.folder)
+        const real = await client.realPath(path)
+        const entry: Entry = { name, size: facts.size, mtime: facts.modifyTime }
+        if (!real.startsWith(`${(await this.root).replace(/\/$/, '')}/`))
+          entry.refused = 'leads out of the drop'
+        return entry
+      }),
+    )
+  }
+
+  async read(entry: Entry, from: number, to: number): Promise<Readable> {
+    const stream = await this.session.use(entry.name, async client =>
+      client.createReadStream(this.at(entry.name), {
+        start: from,
+        end: to - 1,
+        highWaterMark: 256 * 1024,
+      } as object),
+    )
+    return Readable.from(this.told(entry.name, stream), { objectMode: false, highWaterMark: 1024 * 1024 })
+  }
+
+  async move(entry: Entry, to: string): Promise<void> {
+    const path = this.at(to)
+    await this.session.use(entry.name, async client => {
+      const folder = posix.dirname(path)
+      if (!(await client.exists(folder))) await client.mkdir(folder, true)
+      await client.rename(this.at(entry.name), path)
+    })
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.session.use(name, client => client.delete(this.at(name), true))
+  }
+
+  close(): Promise<void> {
+    return this.session.close()
+  }
+
+  private at(name: string): string {
+    return name === '' ? this.folder : posix.join(this.folder, name)
+  }
+
+  private async *told(name: string, stream: Readable): AsyncGenerator<Buffer> {
+    let timer: NodeJS.Timeout | undefined
+    // One that is given up fails once more when its connection ends, and nobody listens any longer.
+    stream.on('error', () => {})
+    const watch = () => {
+      clearTimeout(timer)
+      timer = setTimeout(() => stream.destroy(this.session.silent(name)), this.timeout * 1000)
+    }
+    try {
+      watch()
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        watch()
+        yield chunk
+      }
+    } catch (cause) {
+      throw this.session.failed(name, cause)
+    } finally {
+      clearTimeout(timer)
+      stream.destroy()
+    }
+  }
+
+  private async unlessMissing<T>(act: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await act()
+    } catch (error) {
+      if (error instanceof EngineError && error.code === 'TABLE_MISSING') return undefined
+      throw error
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import { z } from 'zod'
+import { parseBytes, parseDuration } from '../config/units.ts'
+import { declaredSchema } from '../connectors/declared.ts'
+
+const ascii = z.string().regex(/^[\t\x20-\x7e]$/, { error: 'must be one ASCII character' })
+const pattern = z.string().min(1)
+const bytes = z.string().transform((value, context): number => {
+  const parsed = parseBytes(value)
+  if (parsed !== undefined) return parsed
+  context.addIssue({ code: 'custom', message: 'expected a size such as 100MB' })
+  return z.NEVER
+})
+const millis = z.union([z.string(), z.literal(0)]).transform((value, context): number => {
+  const micros = value === 0 ? 0 : parseDuration(value)
+  if (micros !== undefined) return micros / 1000
+  context.addIssue({ code: 'custom', message: 'expected a duration such as 30s' })
+  return z.NEVER
+})
+
+/** Keys of an extract that files of a drop hold, whatever the store. */
+export const dropOptions = z.strictObject({
+  /** Globs below the drop: `*corrections*.csv`, `in/**\/*.ndjson.gz`. */
+  files: z
+    .union([pattern, z.array(pattern).min(1)])
+    .transform(files => (Array.isArray(files) ? files : [files])),
+  /** `new`: each file once. `all`: every file, every run: a table that its files hold whole. */
+  take: z.enum(['new', 'all']).default('new'),
+  /** Which file comes first; of two rows with one key, the later file's stays. */
+  order: z.enum(['name', 'mtime']).default('name'),
+  /** A new file is taken only when its size and time have not changed for so long: `30s`. */
+  settle: millis.prefault(0),
+  /** A new file is taken only when this one is there too: `{name}.done`. */
+  marker: z.string().includes('{name}').optional(),
+  /** What becomes of a file once its rows are committed: archive is move into a folder per run. */
+  after: z.enum(['keep', 'move', 'delete', 'archive']).default('keep'),
+  /** Folder below the drop that `after` moves to. */
+  to: z
+    .string()
+    .regex(/^[^/]/, { error: 'is a folder below the drop, without a slash first' })
+    .transform(to => to.replace(/\/+$/, ''))
+    .optional(),
+  /** What a file that cannot be read does: stop the run, or be left where it is while the others load. */
+  on_bad_file: z.enum(['fail', 'quarantine']).default('fail'),
+  format: z.enum(['csv', 'tsv', 'json', 'ndjson', 'parquet', 'arrow', 'fixed', 'excel']).default('csv'),
+  /** Default: by the file's name. */
+  compression: z.enum(['auto', 'none', 'gzip', 'zstd', 'bzip2', 'zip']).default('auto'),
+  /** Bytes a file may have unpacked, and how many times its packed size. */
+  max_unpacked: bytes.prefault('1TB'),
+  max_ratio: z.number().positive().default(1000),
+  /** As the WHATWG names it: `utf-8`, `utf-16`, `windows-1252`; latin1 is ISO 8859-1 itself. */
+  encoding: z.string().default('utf-8'),
+  delimiter: ascii.optional(),
+  quote: z.union([ascii, z.literal('')]).default('"'),
+  /** Default: the quote, doubled. */
+  escape: ascii.optional(),
+  /** Whether the first line names the columns; without it they come in the order of the schema. */
+  header: z.boolean().default(true),
+  /** Lines before the header, or before the first row. */
+  skip: z.int().nonnegative().default(0),
+  /** Of format fixed: characters of each column, in order; names beyond the schema are passed over. */
+  widths: z.record(z.string(), z.int().positive()).optional(),
+  /** Of format excel: the sheet's name; default the first. */
+  sheet: z.string().optional(),
+  /** Default: inferred from the first file, and kept. */
+  schema: declaredSchema.optional(),
+})
+
+export type DropOptions = z.infer<typeof dropOptions>
+
+/** What is wrong with options that are right one by one; undefined where nothing is. */
+export function conflict(options: DropOptions): string | undefined {
+  const { after, to, take, format, widths, schema, header, delimiter } = options
+  if ((after === 'move' || after === 'archive') && to === undefined)
+    return `after: ${after} needs to: a folder`
+  if (to !== undefined && after !== 'move' && after !== 'archive') return `to: is for after: move or archive`
+  if (take === 'all' && after !== 'keep') return 'take: all reads every file again, so after: must be keep'
+  if (format === 'fixed' && !widths) return 'format: fixed needs widths: { column: characters }'
+  if (!header && !schema && format !== 'fixed') return 'header: false needs schema:, which names the columns'
+  if (delimiter && /[0-9"]/.test(delimiter)) return 'delimiter: cannot be a digit or a quote'
+  return undefined
+}

@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { EngineError } from '../../engine/errors.ts'
+import { type Account, byName, isTaken, type Taken } from './account.ts'
+import { matches, reachOf } from './glob.ts'
+import type { DropOptions } from './options.ts'
+import { readAll } from './ranged.ts'
+import type { DropStore, Entry } from './store.ts'
+
+/** Largest file whose content is hashed: its bytes are read once more for that. */
+const HASHED = 16 * 1024 * 1024
+
+/** What a run takes from a drop. */
+export interface Selection {
+  /** In the order that rows are to be read. */
+  files: Taken[]
+  notes: string[]
+}
+
+/** The files of a drop that no run has taken (or all of them), by the job's rules. Reads no row. */
+export async function select(
+  store: DropStore,
+  where: string,
+  options: DropOptions,
+  account: Account,
+  day: string,
+  signal?: AbortSignal,
+): Promise<Selection> {
+  const notes: string[] = []
+  const listing = await listed(store, where, options)
+  const taken = byName(account)
+  const found: Taken[] = []
+  for (const entry of listing.files) {
+    const fresh = options.take === 'all' ? describe(entry) : await ifNew(store, entry, taken.get(entry.name))
+    if (fresh) found.push(fresh)
+  }
+  const ready = found.filter(({ name }) => {
+    if (options.marker === undefined || listing.names.has(markerOf(options.marker, name))) return true
+    notes.push(`${shown(name)} waits for its marker ${shown(markerOf(options.marker, name))}`)
+    return false
+  })
+  const steady = options.settle > 0 ? await settled(store, where, options, ready, notes, signal) : ready
+  for (const { name } of steady)
+    if (options.take === 'new' && taken.has(name))
+      notes.push(`${shown(name)} was taken before and has changed: taken as new`)
+  steady.sort((a, b) => (options.order === 'mtime' ? a.mtime - b.mtime : 0) || (a.name < b.name ? -1 : 1))
+  return { files: steady.map(file => ({ ...file, day })), notes }
+}
+
+/** A name for messages: quoted where it is no plain word. */
+export function shown(name: string): string {
+  return /^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(name) ? name : JSON.stringify(name)
+}
+
+/** The marker of a file. */
+export function markerOf(marker: string, name: string): string {
+  return marker.replaceAll('{name}', () => name)
+}
+
+/** The files that the globs match, markers left out, and all names that a marker could have. */
+export async function listed(store: DropStore, where: string, options: DropOptions) {
+  const { files, marker, on_bad_file, to } = options
+  const found: Entry[] = []
+  const names = new Set<string>()
+  const reaches = new Map(
+    files.map(glob => reachOf(where, glob)).map(reach => [JSON.stringify(reach), reach]),
+  )
+  const ending = marker?.replaceAll('{name}', '')
+  for (const { folder, deep } of reaches.values())
+    for await (const entry of store.list(folder, deep)) {
+      if (names.has(entry.name)) continue
+      names.add(entry.name)
+      if (!matches(entry.name, files) || (to !== undefined && entry.name.startsWith(`${to}/`))) continue
+      if (entry.refused !== undefined && on_bad_file === 'fail')
+        throw new EngineError('PERMISSION_DENIED', `${store.name}: ${shown(entry.name)} ${entry.refused}`, {
+          hint: 'Put the file itself into the drop, narrow files: so that it does not match, or set on_bad_file: quarantine.',
+        })
+      found.push(entry)
+    }
+  const isMarker = (name: string) =>
+    ending !== undefined && found.some(other => other.name !== name && markerOf(marker!, other.name) === name)
+  return { files: ending === undefined ? found : found.filter(({ name }) => !isMarker(name)), names }
+}
+
+const describe = ({ name, size, mtime, etag, refused }: Entry): Taken => ({
+  name,
+  day: '',
+  size,
+  mtime,
+  ...(etag !== undefined && { etag }),
+  ...(refused !== undefined && { bad: refused }),
+})
+
+async function ifNew(store: DropStore, entry: Entry, versions: Taken[] = []): Promise<Taken | undefined> {
+  const answers = versions.map(version => isTaken(entry, version))
+  if (answers.includes(true)) return undefined
+  const fresh = describe(entry)
+  if (entry.etag !== undefined || !store.path || entry.size > HASHED || entry.refused !== undefined)
+    return fresh
+  fresh.hash = await hashOf(store, entry)
+  return versions.some(({ hash }, index) => answers[index] === undefined && hash === fresh.hash)
+    ? undefined
+    : fresh
+}
+
+async function hashOf(store: DropStore, entry: Entry): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of readAll(store, entry)) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+// Watched, not computed from the clock: the store's clock may be another.
+async function settled(
+  store: DropStore,
+  where: string,
+  options: DropOptions,
+  found: Taken[],
+  notes: string[],
+  signal?: AbortSignal,
+): Promise<Taken[]> {
+  if (found.length === 0) return found
+  await delay(options.settle, undefined, { signal })
+  const now = new Map((await listed(store, where, options)).files.map(entry => [entry.name, entry]))
+  return found.filter(file => {
+    const entry = now.get(file.name)
+    const same = entry && entry.size === file.size && entry.mtime === file.mtime && entry.etag === file.etag
+    if (!same) notes.push(`${shown(file.name)} is still being written: left for the next run`)
+    return same
+  })
+}

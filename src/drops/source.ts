@@ -1,0 +1,144 @@
+import { EngineError } from '../../engine/errors.ts'
+import type { ExtractSpec, Range, Read, Snapshot, Source, TableSchema } from '../../engine/ports.ts'
+import type { Column } from '../../engine/types/logical.ts'
+import { declaredTable } from '../connectors/declared.ts'
+import type { Account, Taken } from './account.ts'
+import { clearTaken } from './after.ts'
+import { infer } from './infer.ts'
+import type { DropTicket, FileChunk } from './lane.ts'
+import { conflict, type DropOptions } from './options.ts'
+import { select, shown } from './select.ts'
+import { Spool } from './spool.ts'
+import type { DropStore } from './store.ts'
+
+/** Bytes of small files that a lane reads at a time, and how many files at most. */
+const CHUNK = { bytes: 64 * 1024 * 1024, files: 1000 }
+
+/** What a connector whose files a store gives says of itself. */
+export interface DropAccess<Access> {
+  /** URL of the module whose `openLane` reads with this access. */
+  module: string
+  access: Access
+  openStore(access: Access): DropStore
+}
+
+/** A drop of files as a source. */
+export class DropSource<Access> implements Source {
+  private readonly drop: DropAccess<Access>
+  private readonly store: DropStore
+
+  constructor(drop: DropAccess<Access>) {
+    this.drop = drop
+    this.store = drop.openStore(drop.access)
+  }
+
+  probe(signal: AbortSignal): Promise<void> {
+    return this.store.probe(signal)
+  }
+
+  async describe(extract: ExtractSpec, signal: AbortSignal, last?: Column[]): Promise<TableSchema> {
+    const options = extract.options as DropOptions
+    const where = `${extract.from}.${extract.name}`
+    const wrong = conflict(options)
+    if (wrong) throw new EngineError('CONFIG_INVALID', `${where}: ${wrong}`)
+    const accumulates = options.after === 'keep' ? ('kept' as const) : ('cleared' as const)
+    const kind = { rejects: true, ...(options.take === 'new' && { accumulates }) }
+    if (options.schema) return { ...declaredTable(where, options.schema), ...kind }
+    const frozen = last && Object.fromEntries(last.map(({ name, native }) => [name, native]))
+    const inferred = declaredTable(where, frozen ?? (await this.infer(where, options, signal)))
+    // A type that was guessed must not stop the night: what it does not hold goes to the quarantine.
+    const columns = inferred.columns.map((column): Column => ({ ...column, policy: 'quarantine' }))
+    return { ...inferred, ...kind, columns }
+  }
+
+  async open(lanes: number, signal: AbortSignal): Promise<Snapshot> {
+    await this.store.probe(signal)
+    const spool = new Spool()
+    const day = new Date().toISOString().slice(0, 10)
+    const ticket: DropTicket<Access> = { access: this.drop.access, spool: spool.folder }
+    const selected = new Map<string, { files: Taken[]; notes: string[] }>()
+    return {
+      lanes,
+      ticket: { module: this.drop.module, payload: ticket },
+      rejoinable: false,
+      joined: async () => {},
+      split: async () => undefined,
+      check: async () => {},
+      ranges: async read => {
+        const options = read.options as DropOptions
+        const selection = await select(this.store, read.where, options, accountOf(read), day, signal)
+        selected.set(read.extract, selection)
+        return rangesOf(selection.files, lanes)
+      },
+      account: async read => {
+        const { files, notes } = selected.get(read.extract)!
+        const bad = spool.bad()
+        const taken = files.map(file => (bad.has(file.name) ? { ...file, bad: bad.get(file.name)! } : file))
+        const said = files.flatMap(({ name }) =>
+          bad.has(name) ? [`${shown(name)} is bad and left where it is: ${bad.get(name)}`] : [],
+        )
+        const earlier = (read.options as DropOptions).take === 'new' ? accountOf(read).taken : []
+        const account: Account = { taken: [...earlier, ...taken] }
+        return { account, notes: [...notes, ...said] }
+      },
+      close: async () => spool.remove(),
+    }
+  }
+
+  async release(read: Read, account: unknown): Promise<void> {
+    await clearTaken(this.store, read.where, read.options as DropOptions, account as Account)
+  }
+
+  close(): Promise<void> {
+    return this.store.close()
+  }
+
+  private async infer(where: string, options: DropOptions, signal: AbortSignal) {
+    const { files } = await select(this.store, where, { ...options, settle: 0 }, { taken: [] }, '', signal)
+    const spool = new Spool()
+    try {
+      for (const file of files) {
+        const schema =
+          file.bad === undefined ? await infer(this.store, spool.folder, options, file) : undefined
+        if (schema) return schema
+      }
+    } finally {
+      spool.remove()
+    }
+    throw new EngineError(
+      'TABLE_MISSING',
+      `${where}: no file with a row is there to infer its columns from`,
+      {
+        hint: 'Declare them: schema: { member_id: BIGINT, … }, or check files:.',
+      },
+    )
+  }
+}
+
+function accountOf(read: Read): Account {
+  return (read.account as Account | undefined) ?? { taken: [] }
+}
+
+/** Files in order, small ones together, with work for every lane. */
+function rangesOf(files: Taken[], lanes: number): Range[] {
+  const total = files.reduce((sum, { size }) => sum + size, 0)
+  const bytes = Math.min(CHUNK.bytes, total / (lanes * 4))
+  const most = Math.min(CHUNK.files, Math.ceil(files.length / (lanes * 4)))
+  const chunks: Taken[][] = []
+  let size = Number.POSITIVE_INFINITY
+  for (const file of files) {
+    const last = chunks.at(-1)
+    if (!last || size + file.size > bytes || last.length >= most) {
+      chunks.push([file])
+      size = file.size
+    } else {
+      last.push(file)
+      size += file.size
+    }
+  }
+  return chunks.map(group => {
+    const more = group.length > 1 ? ` and ${group.length - 1} more` : ''
+    const payload: FileChunk = { files: group }
+    return { label: `${shown(group[0]!.name)}${more}`, payload }
+  })
+}

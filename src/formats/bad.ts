@@ -1,0 +1,18 @@
+import { EngineError, type ErrorCode } from '../../engine/errors.ts'
+
+/** Bytes of the longest row: more is never held. */
+export const LONGEST_ROW = 2 * 1024 * 1024
+
+/** A file that is bad as a whole: cut, lying, or not of its format. Its other faults are rows. */
+export class BadFile extends EngineError {}
+
+/** Says what is wrong with a file as a whole. */
+export function badFile(
+  where: string,
+  what: string,
+  cause?: unknown,
+  code: ErrorCode = 'DECODE_FAILED',
+  hint = 'Get the file again, check format and compression of this extract, or set on_bad_file: quarantine.',
+): BadFile {
+  return new BadFile(code, `${where}: ${what}`, { cause, hint })
+}

@@ -1,0 +1,65 @@
+import { TextDecoder } from 'node:util'
+import { badFile } from './bad.ts'
+
+/** Bytes that a splitter is given at a time, about. */
+const BLOCK = 1024 * 1024
+
+/** Small chunks joined to blocks of about a megabyte: each costs a splitter the row that it cuts. */
+export async function* blocks(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let held: Buffer[] = []
+  let length = 0
+  for await (const chunk of bytes) {
+    held.push(chunk)
+    length += chunk.length
+    if (length < BLOCK) continue
+    yield held.length === 1 ? chunk : Buffer.concat(held, length)
+    held = []
+    length = 0
+  }
+  if (length > 0) yield Buffer.concat(held, length)
+}
+
+/** Bytes of any encoding as UTF-8 without a byte order mark. UTF-8 itself is not checked here: its faults are rows. */
+export async function* toUtf8(
+  bytes: AsyncIterable<Buffer>,
+  encoding: string,
+  where: string,
+): AsyncGenerator<Buffer> {
+  const name = encoding.toLowerCase()
+  if (name === 'utf-8' || name === 'utf8') {
+    let first = true
+    for await (const block of blocks(bytes)) {
+      yield first && block[0] === 0xef && block[1] === 0xbb && block[2] === 0xbf ? block.subarray(3) : block
+      first = false
+    }
+    return
+  }
+  if (name === 'latin1' || name === 'iso-8859-1') {
+    for await (const block of blocks(bytes)) yield Buffer.from(block.toString('latin1'))
+    return
+  }
+  let decoder: TextDecoder | undefined
+  for await (const block of blocks(bytes)) {
+    decoder ??= decoderOf(name, block, where)
+    yield decoded(decoder, block, where)
+  }
+  if (decoder) yield decoded(decoder, undefined, where)
+}
+
+function decoderOf(name: string, first: Buffer, where: string): TextDecoder {
+  // With a byte order mark the text itself says which of the two it is.
+  const utf16 = first[0] === 0xfe && first[1] === 0xff ? 'utf-16be' : 'utf-16le'
+  try {
+    return new TextDecoder(name === 'utf-16' || name === 'utf16' ? utf16 : name, { fatal: true })
+  } catch (cause) {
+    throw badFile(where, `there is no encoding ${JSON.stringify(name)}`, cause)
+  }
+}
+
+function decoded(decoder: TextDecoder, block: Buffer | undefined, where: string): Buffer {
+  try {
+    return Buffer.from(block ? decoder.decode(block, { stream: true }) : decoder.decode())
+  } catch (cause) {
+    throw badFile(where, `is not ${decoder.encoding} throughout`, cause)
+  }
+}

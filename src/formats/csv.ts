@@ -1,0 +1,146 @@
+import { isUtf8 } from 'node:buffer'
+import { quote as literal } from '../../engine/sql/duckdb.ts'
+import { type Layout, spoolSql } from './layout.ts'
+import { hand, type Pass, type RowSink } from './split.ts'
+
+/** How the fields of a row are written. Each is one ASCII character; quote and escape may be '' for none. */
+export interface CsvDialect {
+  delimiter: string
+  quote: string
+  escape: string
+}
+
+const CR = 13
+const LF = 10
+
+/**
+ * Splits CSV (RFC 4180, any delimiter, quote and escape; line breaks \n, \r\n or \r, in quoted fields too) into rows of
+ * `fields` fields; others are bad. `fields()` is asked at each row, so that the first one can tell.
+ */
+export function csvScan(dialect: CsvDialect, sink: RowSink, fields: () => number) {
+  const delimiter = dialect.delimiter.charCodeAt(0)
+  const quote = dialect.quote === '' ? -1 : dialect.quote.charCodeAt(0)
+  const escaping = dialect.escape === '' ? quote : dialect.escape.charCodeAt(0)
+  return (block: Buffer, line: number, last: boolean): Pass => {
+    const whole = isUtf8(block)
+    const { length } = block
+    let from = 0
+    while (from < length) {
+      let at = from
+      let count = 1
+      let breaks = 0
+      let fault = ''
+      let ended = false
+      // At the start of a field.
+      row: for (;;) {
+        if (block[at] === quote && at < length) {
+          at++
+          for (;;) {
+            if (at >= length) break row
+            const byte = block[at]!
+            if (byte === escaping && escaping !== quote) at += 2
+            else if (byte === quote) {
+              if (escaping === quote && block[at + 1] === quote && at + 1 < length) at += 2
+              else {
+                // Whether it is doubled is in the next block.
+                if (at + 1 >= length && !last) break row
+                at++
+                break
+              }
+            } else {
+              if (byte === LF || (byte === CR && block[at + 1] !== LF)) breaks++
+              at++
+            }
+          }
+          const byte = block[at]
+          if (at < length && byte !== delimiter && byte !== LF && byte !== CR && fault === '')
+            fault = 'has text after a closing quote'
+        }
+        let byte = 0
+        while (at < length) {
+          byte = block[at]!
+          if (byte === delimiter || byte === LF || byte === CR) break
+          if (byte === quote && fault === '') fault = 'has a quote inside a field that is not quoted'
+          at++
+        }
+        if (at >= length) {
+          ended = last
+          break
+        }
+        if (byte === delimiter) {
+          count++
+          at++
+          continue
+        }
+        // Whether a line feed follows is in the next block.
+        ended = byte === LF || at + 1 < length || last
+        break
+      }
+      if (!ended) {
+        if (!last) return { rest: from, line }
+        fault = 'has a quote that is not closed'
+        at = length
+      }
+      const to = Math.min(at, length)
+      const expected = fields()
+      if (to > from || expected === 1) {
+        if (fault === '' && expected > 0 && count !== expected)
+          fault = `has ${count} field${count === 1 ? '' : 's'}, not ${expected}`
+        if (fault === '') hand(sink, block, from, to, line, whole)
+        else sink.bad(block.toString('utf8', from, to), line, fault)
+      }
+      line += breaks + 1
+      from = to + (block[to] === CR && block[to + 1] === LF ? 2 : 1)
+    }
+    return { rest: length, line }
+  }
+}
+
+/** The fields of one row. */
+export function csvFields(row: string, dialect: CsvDialect): string[] {
+  const { delimiter, quote } = dialect
+  const escaping = dialect.escape || quote
+  const found: string[] = []
+  let at = 0
+  for (;;) {
+    let field = ''
+    if (quote !== '' && row[at] === quote) {
+      at++
+      while (at < row.length) {
+        if (row[at] === escaping && (escaping !== quote || row[at + 1] === quote)) {
+          field += row[at + 1] ?? ''
+          at += 2
+        } else if (row[at] === quote) {
+          at++
+          break
+        } else field += row[at++]
+      }
+    } else {
+      const end = row.indexOf(delimiter, at)
+      field = row.slice(at, end < 0 ? row.length : end)
+      at = end < 0 ? row.length : end
+    }
+    found.push(field)
+    if (at >= row.length) return found
+    at++
+  }
+}
+
+/** Rows of CSV whose fields have these names. */
+export function csvLayout(names: string[], dialect: CsvDialect): Layout {
+  const written = { ...dialect, escape: dialect.escape || dialect.quote }
+  return {
+    separator: dialect.delimiter.charCodeAt(0),
+    from: path => spoolSql(path, names.length, written),
+    text: column => {
+      const index = names.indexOf(column)
+      return index < 0 ? undefined : `c${index}`
+    },
+    id: `csv ${JSON.stringify([names, dialect])}`,
+  }
+}
+
+/** SQL of one field of fixed width, from character `start` (1-based): blanks around it are padding, none is NULL. */
+export function fixedText(start: number, width: number): string {
+  return `nullif(trim(substring(c0, ${start}, ${width}), ${literal(' \t')}), '')`
+}

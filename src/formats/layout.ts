@@ -1,0 +1,35 @@
+import { quote } from '../../engine/sql/duckdb.ts'
+
+/** How the rows of a spool are written, and where each column's text is in them. */
+export interface Layout {
+  /** Byte between our own fields and the row, and between the row's fields. */
+  separator: number
+  /** `read_csv(…)` of a spool's file: columns `_file`, `_line`, `c0`, `c1` … */
+  from(path: string): string
+  /** SQL of a column's text; undefined where the file has no such column. */
+  text(column: string): string | undefined
+  /** SQL of what is wrong with the row as a whole, as text, and of its raw text. */
+  rowFault?: { reason: string; raw: string }
+  /** Equal for layouts whose rows can share a file. */
+  id: string
+}
+
+/** Above any row, twice over: JSON rows travel with their raw text. */
+const LONGEST_LINE = 9 * 1024 * 1024
+
+/** A file of a spool as a table of texts. Everything is said, so that nothing is guessed from the data. */
+export function spoolSql(
+  path: string,
+  fields: number,
+  dialect: { delimiter: string; quote: string; escape: string },
+): string {
+  const texts = Array.from({ length: fields }, (_, index) => `'c${index}': 'VARCHAR'`)
+  const columns = ["'_file': 'INTEGER'", "'_line': 'BIGINT'", ...texts].join(', ')
+  return `read_csv(${quote(path)}, auto_detect = false, header = false, delim = ${quote(dialect.delimiter)},
+    quote = ${quote(dialect.quote)}, escape = ${quote(dialect.escape)}, nullstr = '', allow_quoted_nulls = false,
+    new_line = '\\n', strict_mode = true, max_line_size = ${LONGEST_LINE}, columns = {${columns}})`
+}
+
+/** Byte that no text holds: between the fields of rows that have no delimiter of their own. */
+export const UNIT = 0x1f
+export const unitDialect = { delimiter: '\x1f', quote: '', escape: '' }

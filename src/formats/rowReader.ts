@@ -1,0 +1,155 @@
+import { copyFileSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { REJECTED } from '../../engine/batch/builder.ts'
+import type { Sink } from '../../engine/ports.ts'
+import type { Duck } from '../../engine/sql/duckdb.ts'
+import type { Column } from '../../engine/types/logical.ts'
+import type { Layout } from './layout.ts'
+import { type Reject, RowSpool } from './rowSpool.ts'
+import type { RowSink } from './split.ts'
+import type { TextFile } from './textFile.ts'
+import { type Texts, writeRejects, writeTyped } from './typed.ts'
+
+/**
+ * Reads files one after another into Parquet parts. Rows of small files share a part. A file's parts reach the sink
+ * only once all of it was read, so that a file found bad at its last byte leaves nothing.
+ */
+export class RowReader {
+  private readonly duck: Duck
+  private readonly where: string
+  private readonly columns: Column[]
+  private readonly folder: string
+  private readonly sink: Sink
+  private readonly spool: RowSpool
+  private layout: Layout | undefined
+  private names: string[] = []
+  private written = 0
+  /** Parts of whole files, and of the file under way. */
+  private done: string[] = []
+  private pending: string[] = []
+  private target = this.done
+
+  /** `where` names the connection in errors; `folder` takes what is on its way. */
+  constructor(duck: Duck, where: string, columns: Column[], folder: string, sink: Sink) {
+    this.duck = duck
+    this.where = where
+    this.columns = columns
+    this.folder = folder
+    this.sink = sink
+    this.spool = new RowSpool(folder, (path, rejects) => this.parse(path, rejects))
+  }
+
+  /** Reads one file; `read` gives its parts to {@link text} or {@link typed}. What fails there leaves no row of it. */
+  async file(name: string, read: () => Promise<void>): Promise<void> {
+    if (this.names.length > 500) await this.flush()
+    this.names.push(name)
+    this.target = this.pending
+    try {
+      await read()
+    } catch (error) {
+      for (const path of this.pending.splice(0)) rmSync(path, { force: true })
+      this.spool.takeBack()
+      throw error
+    } finally {
+      this.target = this.done
+    }
+    this.spool.mark()
+    this.done.push(...this.pending.splice(0))
+    await this.handOver()
+  }
+
+  /** Rows of the file under way, or of a member of it called `name`. */
+  async text(file: TextFile, name: string): Promise<void> {
+    if (this.layout?.id !== file.layout.id) {
+      await this.flushMarked()
+      await this.spool.flush('all')
+    }
+    this.layout = file.layout
+    const { spool } = this
+    if (this.names.at(-1) !== name) this.names.push(name)
+    const index = () => this.names.length - 1
+    const sink: RowSink = {
+      row: (source, from, to, line) => spool.add(index(), line, file.layout.separator, source, from, to),
+      bad: (value, line, reason) => spool.reject({ column: `${name} line ${line}`, value, reason }),
+      room: async bytes => {
+        // Text grows by the two numbers before each row, JSON by its second copy.
+        if (spool.fits(bytes * 8)) return
+        await this.flushMarked()
+        if (!spool.fits(bytes * 8)) await spool.flush('all')
+      },
+    }
+    await file.read(sink)
+  }
+
+  /** Rows of the file under way that have types of their own. */
+  async typed(texts: Texts): Promise<void> {
+    const path = this.nextPath()
+    await writeTyped(this.duck, this.where, this.columns, texts, path)
+    this.target.push(path)
+  }
+
+  /** Sends a file to the quarantine that could not be read. */
+  reject(name: string, reason: string): void {
+    this.spool.reject({ column: name, value: '', reason })
+    this.spool.mark()
+  }
+
+  async end(): Promise<void> {
+    await this.flush()
+    await this.handOver()
+  }
+
+  /** Parses the rows of the files before the one under way. */
+  private async flushMarked(): Promise<void> {
+    if (!this.spool.hasMarked) return
+    const { target } = this
+    this.target = this.done
+    await this.spool.flush('marked')
+    this.target = target
+  }
+
+  private async flush(): Promise<void> {
+    await this.spool.flush('all')
+    this.names = []
+  }
+
+  private async parse(path: string | undefined, rejects: Reject[]): Promise<void> {
+    if (path !== undefined) {
+      const layout = this.layout!
+      const part = this.nextPath()
+      const texts: Texts = {
+        from: layout.from(path),
+        names: this.names,
+        value: ({ name }) => {
+          const sql = layout.text(name)
+          return sql === undefined ? undefined : { sql, typed: false }
+        },
+        rowFault: layout.rowFault,
+      }
+      await writeTyped(this.duck, this.where, this.columns, texts, part)
+      this.target.push(part)
+    }
+    if (rejects.length === 0 || !this.columns.some(({ name }) => name === REJECTED)) return
+    const part = this.nextPath()
+    await writeRejects(this.duck, this.columns, rejects, part)
+    this.target.push(part)
+  }
+
+  private async handOver(): Promise<void> {
+    for (const part of this.done.splice(0)) await this.sink.file(async path => put(part, path))
+  }
+
+  private nextPath(): string {
+    return join(this.folder, `part-${this.written++}.parquet`)
+  }
+}
+
+function put(from: string, to: string): void {
+  try {
+    renameSync(from, to)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
+    copyFileSync(from, to)
+    rmSync(from)
+  }
+}

@@ -1,0 +1,87 @@
+import { isUtf8 } from 'node:buffer'
+import { badFile, LONGEST_ROW } from './bad.ts'
+
+const PIECE = LONGEST_ROW / 2
+
+/** Where a splitter's rows go. Bytes are valid until the next call. */
+export interface RowSink {
+  /** A row without its line break; `line` counts from 1. */
+  row(source: Buffer, from: number, to: number, line: number): void
+  bad(raw: string, line: number, reason: string): void
+  /** Makes room for the rows of a block; called between blocks. */
+  room(bytes: number): Promise<void>
+}
+
+/** What one pass over a block found. */
+export interface Pass {
+  /** Where the first row that is not whole begins. */
+  rest: number
+  /** Lines begun before it. */
+  line: number
+}
+
+/**
+ * Feeds blocks to `scan`, each behind the row that the one before it cut; `scan` hands over every whole row of a block,
+ * the last one too when `last`. Fails where a row is longer than {@link LONGEST_ROW}, without holding it.
+ */
+export async function splitRows(
+  where: string,
+  bytes: AsyncIterable<Buffer>,
+  sink: RowSink,
+  scan: (block: Buffer, line: number, last: boolean) => Pass,
+  line = 1,
+): Promise<void> {
+  let carry: Buffer = Buffer.alloc(0)
+  for await (const chunk of bytes) {
+    // Pieces, so that a spool has room for what one of them holds.
+    for (let at = 0; at < chunk.length; at += PIECE) {
+      const piece = chunk.subarray(at, at + PIECE)
+      const block = carry.length === 0 ? piece : Buffer.concat([carry, piece])
+      await sink.room(block.length)
+      const pass = scan(block, line, false)
+      line = pass.line
+      carry = Buffer.from(block.subarray(pass.rest))
+      if (carry.length > LONGEST_ROW)
+        throw badFile(
+          where,
+          `line ${line}: no end of the row within ${LONGEST_ROW / 1024 / 1024} MiB: a quote that is not closed, or not the format`,
+        )
+    }
+  }
+  if (carry.length === 0) return
+  await sink.room(carry.length)
+  scan(carry, line, true)
+}
+
+/** Splits at line breaks alone. */
+export function lineScan(sink: RowSink): (block: Buffer, line: number, last: boolean) => Pass {
+  return (block, line, last) => {
+    const whole = isUtf8(block)
+    let from = 0
+    for (;;) {
+      let end = block.indexOf(10, from)
+      if (end < 0) {
+        if (!last || from === block.length) return { rest: from, line }
+        end = block.length
+      }
+      const to = end > from && block[end - 1] === 13 ? end - 1 : end
+      if (to > from) hand(sink, block, from, to, line, whole)
+      line++
+      from = end + 1
+      if (from >= block.length) return { rest: block.length, line }
+    }
+  }
+}
+
+/** Hands a row over, or rejects one that is not UTF-8. `whole`: its block is, so it need not be looked at. */
+export function hand(
+  sink: RowSink,
+  block: Buffer,
+  from: number,
+  to: number,
+  line: number,
+  whole: boolean,
+): void {
+  if (whole || isUtf8(block.subarray(from, to))) sink.row(block, from, to, line)
+  else sink.bad(block.toString('latin1', from, to), line, 'is not UTF-8')
+}

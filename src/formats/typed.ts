@@ -1,0 +1,123 @@
+import { REJECTED } from '../../engine/batch/builder.ts'
+import { EngineError } from '../../engine/errors.ts'
+import { type Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
+import { type Column, typeName } from '../../engine/types/logical.ts'
+import { fieldSql } from './field.ts'
+
+/** Rows of files as SQL sees them, before their values have types. */
+export interface Texts {
+  /** What to select from: has `_file`, an index into `names`, and `_line`. */
+  from: string
+  /** Names of the files, for reasons. */
+  names: string[]
+  /** SQL of a column's value, as text or already of its type; undefined where the files have none. */
+  value(column: Column): { sql: string; typed: boolean } | undefined
+  rowFault?: { reason: string; raw: string }
+}
+
+const isStrict = ({ policy }: Column) => policy !== 'null' && policy !== 'quarantine'
+const reason = ({ type }: Column) => `is not a value that ${typeName(type)} holds exactly`
+
+/** Writes the rows to a Parquet file with the read's columns, types checked. Fails with the first value that does not fit. */
+export async function writeTyped(
+  duck: Duck,
+  where: string,
+  columns: Column[],
+  texts: Texts,
+  path: string,
+): Promise<void> {
+  const plain = columns.filter(({ name }) => name !== REJECTED)
+  const values = columns.map(column =>
+    column.name === REJECTED ? `${rejections(plain, texts)} AS ${REJECTED}` : output(column, texts),
+  )
+  try {
+    await duck.run(
+      `COPY (SELECT ${values.join(', ')} FROM ${texts.from}) TO ${quote(path)} (FORMAT parquet, COMPRESSION snappy)`,
+    )
+  } catch (error) {
+    throw await explained(duck, where, plain, texts, error)
+  }
+}
+
+/** Writes rows that hold nothing but why they were rejected. */
+export async function writeRejects(
+  duck: Duck,
+  columns: Column[],
+  rejects: { column: string; value: string; reason: string }[],
+  path: string,
+): Promise<void> {
+  const list = rejects.map(reject => quote(JSON.stringify([reject]))).join(', ')
+  const values = columns.map(({ name, type }) =>
+    name === REJECTED ? REJECTED : `NULL::${typeName(type)} AS ${quoteName(name)}`,
+  )
+  await duck.run(
+    `COPY (SELECT ${values.join(', ')} FROM (SELECT unnest([${list}]) AS ${REJECTED})) TO ${quote(path)} (FORMAT parquet, COMPRESSION snappy)`,
+  )
+}
+
+const place = ({ names }: Texts) =>
+  names.length === 1
+    ? `${quote(names[0]!)} || ' line ' || _line`
+    : `([${names.map(quote).join(', ')}])[_file + 1] || ' line ' || _line`
+
+function output(column: Column, texts: Texts): string {
+  const name = quoteName(column.name)
+  const found = texts.value(column)
+  if (!found) return `NULL::${typeName(column.type)} AS ${name}`
+  if (found.typed) return `${found.sql} AS ${name}`
+  const { value, bad } = fieldSql(found.sql, column.type)
+  if (bad === 'false') return `${value} AS ${name}`
+  const otherwise = isStrict(column) ? `error('bad value')` : 'NULL'
+  return `CASE WHEN ${bad} THEN CAST(${otherwise} AS ${typeName(column.type)}) ELSE ${value} END AS ${name}`
+}
+
+/** JSON list of what is wrong with a row, as the batch builder writes it; NULL for a good row. */
+function rejections(columns: Column[], texts: Texts): string {
+  const entry = (column: string, value: string, why: string) =>
+    `to_json({'column': ${column}, 'value': ${value}, 'reason': ${why}})::VARCHAR`
+  const entries = columns
+    .filter(({ policy }) => policy === 'quarantine')
+    .flatMap(column => {
+      const found = texts.value(column)
+      if (!found || found.typed) return []
+      const why = `${quote(`${reason(column)} (`)} || ${place(texts)} || ')'`
+      return [
+        `CASE WHEN ${fieldSql(found.sql, column.type).bad} THEN ${entry(quote(column.name), found.sql, why)} END`,
+      ]
+    })
+  const { rowFault } = texts
+  if (rowFault)
+    entries.push(
+      `CASE WHEN ${rowFault.reason} IS NOT NULL THEN ${entry(place(texts), rowFault.raw, rowFault.reason)} END`,
+    )
+  if (entries.length === 0) return 'NULL::VARCHAR'
+  const list = `list_filter([${entries.join(', ')}], lambda entry: entry IS NOT NULL)`
+  return `CASE WHEN len(${list}) > 0 THEN '[' || array_to_string(${list}, ',') || ']' END`
+}
+
+/** The error with file, line and value: finds the first bad value, which the statement itself could not name. */
+async function explained(
+  duck: Duck,
+  where: string,
+  columns: Column[],
+  texts: Texts,
+  error: unknown,
+): Promise<unknown> {
+  if (!(error instanceof EngineError) || !error.message.includes('bad value')) return error
+  for (const column of columns.filter(isStrict)) {
+    const found = texts.value(column)
+    if (!found || found.typed) continue
+    const [row] = await duck.rows(
+      `SELECT _file, _line, ${found.sql} AS value FROM ${texts.from} WHERE ${fieldSql(found.sql, column.type).bad} LIMIT 1`,
+    )
+    if (row)
+      return new EngineError(
+        'DECODE_FAILED',
+        `${where} ${texts.names[Number(row._file)]}: line ${row._line}: ${column.name}: ${JSON.stringify(row.value)} ${reason(column)}`,
+        {
+          hint: `Correct schema.${column.name}, or set columns.${column.name} of this extract to null, quarantine or text.`,
+        },
+      )
+  }
+  return error
+}

@@ -1,0 +1,43 @@
+import type { Clock } from '../../engine/ports.ts'
+import type { Queries } from './database.ts'
+
+export type PauseKind = 'job' | 'pool'
+
+/** What starts no runs until somebody says so. */
+export interface Pause {
+  kind: PauseKind
+  name: string
+  paused_by: string
+  since: string
+}
+
+export class Pauses {
+  private readonly queries: Queries
+  private readonly clock: Clock
+
+  constructor(queries: Queries, clock: Clock) {
+    this.queries = queries
+    this.clock = clock
+  }
+
+  /** False where it is paused already. */
+  async pause(kind: PauseKind, name: string, by: string): Promise<boolean> {
+    const changed = await this.queries.run(
+      `INSERT INTO pauses (kind, name, paused_by, since) VALUES (:kind, :name, :by, :now)
+       ON CONFLICT (kind, name) DO NOTHING`,
+      { kind, name, by, now: this.clock.now().toISOString() },
+    )
+    return changed === 1
+  }
+
+  /** False where it was not paused. */
+  async unpause(kind: PauseKind, name: string): Promise<boolean> {
+    return (
+      (await this.queries.run('DELETE FROM pauses WHERE kind = :kind AND name = :name', { kind, name })) === 1
+    )
+  }
+
+  list(): Promise<Pause[]> {
+    return this.queries.all('SELECT kind, name, paused_by, since FROM pauses ORDER BY kind, name')
+  }
+}

@@ -1,0 +1,15 @@
+import type { Queries } from './database.ts'
+
+/** Sets how much of each pool there is; others keep theirs. */
+export async function setPools(queries: Queries, pools: ReadonlyMap<string, number>): Promise<void> {
+  for (const [name, slots] of pools)
+    await queries.run(
+      'INSERT INTO pools (name, slots) VALUES (:name, :slots) ON CONFLICT (name) DO UPDATE SET slots = :slots',
+      { name, slots },
+    )
+}
+
+export async function poolSlots(queries: Queries): Promise<Map<string, number>> {
+  const found = await queries.all<{ name: string; slots: number }>('SELECT name, slots FROM pools')
+  return new Map(found.map(({ name, slots }) => [name, slots]))
+}

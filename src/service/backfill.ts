@@ -1,0 +1,84 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { EXIT } from '../../engine/errors.ts'
+import { type IntervalState, isDone, type OpenInterval } from '../metadata/intervals.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import type { Interval } from './due.ts'
+import type { ScheduledJob } from './job.ts'
+import { isLeft, reasonToWait } from './ready.ts'
+import type { Runner } from './runner.ts'
+
+export interface BackfillOptions {
+  metadata: Metadata
+  job: ScheduledJob
+  intervals: Interval[]
+  /** Runs at once. */
+  parallel: number
+  /** Also those that have succeeded. */
+  again: boolean
+  runner: Runner
+  signal: AbortSignal
+  /** Told of each interval that has ended, or why it is not run. */
+  note: (interval: Interval, what: string) => void
+  /** Milliseconds until an interval that must wait is tried again. */
+  pause?: number
+}
+
+/** Exit code of the first run that failed; 0. */
+export type BackfillResult = number
+
+/**
+ * Runs the intervals of a job, oldest first. One that somebody else runs is left to them; one that must wait (for the
+ * interval before it, or room) is waited for, and a failure ends the backfill where the next depends on it.
+ */
+export async function backfill(options: BackfillOptions): Promise<BackfillResult> {
+  const { intervals, parallel, signal, note, job } = options
+  const left = [...intervals]
+  let exit: number = EXIT.ok
+  const lane = async () => {
+    for (let interval = left.shift(); interval; interval = left.shift()) {
+      if (signal.aborted) return
+      const { code, what } = await runOne(options, interval)
+      note(interval, what)
+      if (code !== EXIT.ok) exit ||= code
+      if (code !== EXIT.ok && job.dependsOnPast) left.length = 0
+    }
+  }
+  await Promise.all(Array.from({ length: parallel }, lane))
+  return signal.aborted ? EXIT.interrupted : exit
+}
+
+async function runOne(options: BackfillOptions, interval: Interval): Promise<{ code: number; what: string }> {
+  const { metadata, job, runner, again, signal, pause = 2_000 } = options
+  const { intervals } = metadata
+  while (!signal.aborted) {
+    const record = await intervals.demand({ job: job.name, ...interval })
+    if (!isWanted(record.state, again)) return { code: EXIT.ok, what: `${record.state} already` }
+    if (record.state === 'RUNNING') {
+      const open = (await intervals.open()).find(each => isSame(each, record))
+      if (open && !isLeft(open, intervals.now()))
+        return { code: EXIT.ok, what: `run ${open.run ?? ''} has it` }
+    }
+    const wait = await reasonToWait(intervals, job, record)
+    if (wait?.failed) return { code: EXIT.data, what: `not run: ${wait.reason}` }
+    const [claim] = wait ? [] : await intervals.take([record])
+    if (claim) {
+      const end = interval.end.toISOString()
+      const code = (await runner.start({ job, claim, end, trigger: 'backfill' })) ?? EXIT.retryable
+      const begun = !(await intervals.letGo(claim, code === EXIT.retryable ? 'WAITING' : 'FAILED'))
+      // Where the run has not begun there was no room for it: another run of the job is active.
+      if (begun || code !== EXIT.retryable) {
+        const { state } = (await intervals.find(job.name, record.interval_start))!
+        return { code, what: state }
+      }
+    }
+    await delay(pause, undefined, { signal }).catch(() => {})
+  }
+  return { code: EXIT.interrupted, what: 'not run: stopped' }
+}
+
+/** Whether a backfill runs an interval that is in this state. */
+export const isWanted = (state: IntervalState | undefined, again: boolean) =>
+  state === undefined || again || !isDone(state)
+
+const isSame = (a: OpenInterval, b: { job: string; interval_start: string }) =>
+  a.job === b.job && a.interval_start === b.interval_start

@@ -1,0 +1,82 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
+import type { JobSpec } from '../config/job.ts'
+import { loadJob } from '../config/load.ts'
+import { Cron } from './cron.ts'
+import type { ScheduledJob } from './job.ts'
+
+/** The jobs of some folders; a job whose files are wrong keeps the schedule it had. */
+export class Catalog {
+  private readonly folders: string[]
+  private readonly env: Record<string, string | undefined>
+  private known = new Map<string, ScheduledJob>()
+
+  /** Folders of jobs, or folders that hold them. */
+  constructor(folders: string[], env: Record<string, string | undefined>) {
+    this.folders = folders
+    this.env = env
+  }
+
+  get jobs(): ReadonlyMap<string, ScheduledJob> {
+    return this.known
+  }
+
+  /** Reads the folders anew; `wrong` is told of each that cannot be used. Fails with CONFIG_INVALID on a folder without jobs. */
+  async load(wrong: (folder: string, error: unknown) => void): Promise<void> {
+    const next = new Map<string, ScheduledJob>()
+    for (const folder of this.folders.flatMap(jobFolders))
+      try {
+        const job = scheduled(await loadJob(folder, this.env), this.known)
+        const other = next.get(job.name)
+        if (other)
+          throw new EngineError('CONFIG_INVALID', `${folder}: ${other.folder} is a job ${job.name}, too`)
+        next.set(job.name, job)
+      } catch (error) {
+        wrong(folder, error)
+        for (const job of this.known.values()) if (job.folder === folder) next.set(job.name, job)
+      }
+    this.known = next
+  }
+}
+
+/** A job's folder, or those right below. */
+function jobFolders(folder: string): string[] {
+  if (existsSync(join(folder, 'job.yaml'))) return [resolve(folder)]
+  const found = existsSync(folder)
+    ? readdirSync(folder)
+        .map(name => join(folder, name))
+        .filter(below => existsSync(join(below, 'job.yaml')))
+    : []
+  if (found.length === 0)
+    throw new EngineError('CONFIG_INVALID', `${folder} is no job's folder, and holds none`, {
+      hint: 'Name folders with a job.yaml, or the folder that holds them.',
+    })
+  return found.sort().map(below => resolve(below))
+}
+
+function scheduled(spec: JobSpec, known: ReadonlyMap<string, ScheduledJob>): ScheduledJob {
+  const before = known.get(spec.job)
+  if (before?.hash === spec.hash) return before
+  return scheduledJob(spec)
+}
+
+/** What the scheduler needs of a job. */
+export function scheduledJob(spec: JobSpec): ScheduledJob {
+  const { job, folder, hash, schedule, pools } = spec
+  const { cron, timezone, start, catchup, files } = schedule ?? {}
+  return {
+    name: job,
+    folder,
+    hash,
+    ...(cron && { cron: new Cron(cron, timezone!) }),
+    ...(start && { start }),
+    catchup: catchup ?? false,
+    after: schedule?.after ?? [],
+    ...(files && { files }),
+    maxActiveRuns: schedule?.maxActiveRuns ?? 1,
+    dependsOnPast: schedule?.dependsOnPast ?? false,
+    priority: schedule?.priority ?? 0,
+    pools: [...new Set(Object.values(pools))].sort(),
+  }
+}

@@ -1,0 +1,24 @@
+import type { FileTrigger } from '../config/job.ts'
+import type { Cron } from './cron.ts'
+
+/** What the scheduler knows of a job. */
+export interface ScheduledJob {
+  name: string
+  /** Absolute path; what starts its runs. */
+  folder: string
+  /** It changes when any of the job's files does. */
+  hash: string
+  cron?: Cron
+  /** Nothing is planned before. */
+  start?: Date
+  catchup: boolean
+  /** Jobs that must have succeeded for the same data. */
+  after: string[]
+  files?: FileTrigger
+  maxActiveRuns: number
+  dependsOnPast: boolean
+  /** Higher goes first. */
+  priority: number
+  /** A run takes one slot of each. */
+  pools: string[]
+}

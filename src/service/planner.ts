@@ -1,0 +1,102 @@
+import type { Clock } from '../../engine/ports.ts'
+import type { Intervals, PlannedInterval } from '../metadata/intervals.ts'
+import type { Lease } from '../metadata/leases.ts'
+import type { Triggers } from '../metadata/triggers.ts'
+import { AT_ONCE, dueIntervals } from './due.ts'
+import type { ScheduledJob } from './job.ts'
+
+/** By how much the clocks of two machines may differ, in milliseconds. */
+const SKEW = 60_000
+
+interface Known {
+  hash: string
+  /** The end of what is planned. */
+  cursor: Date | undefined
+  /** Nothing is due before, in milliseconds. */
+  due: number
+  /** Successes of another job that changed before have been seen; milliseconds. */
+  seen: number
+}
+
+/** Writes down the intervals that are due, as long as its lease holds. A new leader takes a new planner. */
+export class Planner {
+  private readonly intervals: Intervals
+  private readonly triggers: Triggers
+  private readonly clock: Clock
+  private readonly lease: Lease
+  private readonly known = new Map<string, Known>()
+
+  /** `clock` says what is due; leases are judged by the store's own. */
+  constructor(intervals: Intervals, triggers: Triggers, clock: Clock, lease: Lease) {
+    this.intervals = intervals
+    this.triggers = triggers
+    this.clock = clock
+    this.lease = lease
+  }
+
+  /** Plans what is due of the jobs given. Fails with FENCED when somebody else leads. */
+  async plan(jobs: Iterable<ScheduledJob>): Promise<void> {
+    const now = this.clock.now()
+    const due: PlannedInterval[] = []
+    const planned: (() => void)[] = []
+    for (const job of jobs) {
+      const known = await this.knownOf(job)
+      if (job.cron) {
+        if (now.getTime() < known.due) continue
+        const found = dueIntervals({ ...job, cron: job.cron }, known.cursor, now)
+        for (const { start, end } of found) due.push({ job: job.name, start, end })
+        planned.push(() => {
+          known.cursor = found.at(-1)?.end ?? known.cursor
+          known.due =
+            found.length === AT_ONCE ? 0 : (job.cron!.next(now)?.getTime() ?? Number.POSITIVE_INFINITY)
+        })
+      } else if (job.files) await this.planFiles(job, known, now)
+      else if (job.after.length > 0) due.push(...(await this.dueAfter(job, known)))
+    }
+    if (due.length > 0) await this.intervals.plan(due, this.lease)
+    for (const done of planned) done()
+  }
+
+  private async knownOf({ name, hash }: ScheduledJob): Promise<Known> {
+    const known = this.known.get(name)
+    if (known?.hash === hash) return known
+    const fresh = { hash, cursor: await this.intervals.lastPlanned(name), due: 0, seen: 0 }
+    this.known.set(name, fresh)
+    return fresh
+  }
+
+  private async planFiles({ name, start: earliest }: ScheduledJob, known: Known, now: Date): Promise<void> {
+    const start = known.cursor ?? new Date(now.getTime() - 1)
+    if (start >= now || (earliest && now < earliest) || !(await this.triggers.isWaiting(name))) return
+    await this.intervals.planEvent({ job: name, start, end: now }, this.lease)
+    known.cursor = now
+  }
+
+  // The first of the other jobs gives the intervals, also one that succeeds late; the rest are waited for.
+  private async dueAfter(
+    { name, after, start, catchup }: ScheduledJob,
+    known: Known,
+  ): Promise<PlannedInterval[]> {
+    const [other] = after as [string]
+    const from = start?.toISOString() ?? (await this.intervals.first(name))
+    const looked = this.intervals.now().getTime()
+    if (!catchup || from === undefined) {
+      const last = await this.intervals.lastSucceeded(other)
+      if (!last || (from !== undefined && last.interval_start < from)) return []
+      return (await this.intervals.find(name, last.interval_start)) ? [] : [planned(name, last)]
+    }
+    const since = new Date(Math.max(0, known.seen - SKEW)).toISOString()
+    const found = await this.intervals.succeeded(other, name, from, since, AT_ONCE)
+    if (found.length < AT_ONCE) known.seen = looked
+    return found.map(record => planned(name, record))
+  }
+}
+
+const planned = (
+  job: string,
+  { interval_start, interval_end }: { interval_start: string; interval_end: string },
+) => ({
+  job,
+  start: new Date(interval_start),
+  end: new Date(interval_end),
+})

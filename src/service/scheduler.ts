@@ -1,0 +1,250 @@
+import type { Logger } from 'pino'
+import { EngineError, EXIT, errorData } from '../../engine/errors.ts'
+import type { Clock } from '../../engine/ports.ts'
+import { isAlive, isRunning } from '../jobs/owner.ts'
+import type { Claim, IntervalRecord, OpenInterval } from '../metadata/intervals.ts'
+import type { Lease } from '../metadata/leases.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import { poolSlots } from '../metadata/pools.ts'
+import type { ScheduledJob } from './job.ts'
+import { Planner } from './planner.ts'
+import { isLeft, reasonToWait, START_TIME } from './ready.ts'
+import { byUrgency, Room } from './room.ts'
+import type { Runner } from './runner.ts'
+
+export interface SchedulerOptions {
+  metadata: Metadata
+  /** Says what is due; leases are judged by the store's own clock. */
+  clock: Clock
+  jobs: () => ReadonlyMap<string, ScheduledJob>
+  /** How many runs may be active at once. */
+  slots: number
+  runner: Runner
+  /** Names this process, as runs are owned. */
+  owner: string
+  log: Logger
+  /** Milliseconds that the lead lasts without renewal. */
+  leadTime?: number
+  /** Milliseconds in which a process that took an interval must begin its run, or say that it still will. */
+  startTime?: number
+}
+
+/** What a scheduler sees. */
+export interface SchedulerFacts {
+  leads: boolean
+  waiting: number
+  running: number
+}
+
+/** Within 30 s somebody else leads, also where nobody can see that the leader has died. */
+const LEAD_TIME = 15_000
+/** Until a run that could not begin is tried again. */
+const PAUSE = 5_000
+/** A run that was begun and killed so often is not begun again. */
+const MOST_ATTEMPTS = 10
+const LEAD = 'scheduler'
+
+/**
+ * Plans and starts runs while it leads. `tick` is to be called again and again; any number of schedulers on one store
+ * may do so. That no interval runs twice does not rest on the lead but on the claim under which a run begins.
+ */
+export class Scheduler {
+  private readonly options: Required<SchedulerOptions>
+  private lead: { lease: Lease; planner: Planner; renewed: number } | undefined
+  private readonly mine = new Map<string, { claim: Claim; ended: Promise<void> }>()
+  private readonly notBefore = new Map<string, number>()
+  private stopped = false
+  private waiting = 0
+
+  constructor(options: SchedulerOptions) {
+    this.options = { leadTime: LEAD_TIME, startTime: START_TIME, ...options }
+  }
+
+  get facts(): SchedulerFacts {
+    return { leads: this.lead !== undefined, waiting: this.waiting, running: this.mine.size }
+  }
+
+  /** One round: lead or follow, plan what is due, take over what was left, start what may begin. */
+  async tick(): Promise<void> {
+    if (this.stopped || !(await this.leads())) return
+    try {
+      await this.round(this.lead!)
+    } catch (error) {
+      if (!(error instanceof EngineError && error.code === 'FENCED')) throw error
+      this.options.log.warn('another scheduler leads')
+      this.lead = undefined
+    }
+  }
+
+  /** Starts nothing more, lets another lead, stops the runs and waits for their end. */
+  async stop(): Promise<void> {
+    this.stopped = true
+    const { metadata, runner } = this.options
+    if (this.lead) await metadata.leases.release(this.lead.lease)
+    this.lead = undefined
+    runner.stop()
+    await Promise.all([...this.mine.values()].map(({ ended }) => ended))
+  }
+
+  private async leads(): Promise<boolean> {
+    const { metadata, clock, owner, leadTime, log } = this.options
+    const { leases, intervals, triggers } = metadata
+    const now = intervals.now().getTime()
+    if (this.lead) {
+      if (now - this.lead.renewed < leadTime / 3) return true
+      if (await leases.renew(this.lead.lease, leadTime)) {
+        this.lead.renewed = now
+        return true
+      }
+      log.warn('another scheduler leads')
+      this.lead = undefined
+    }
+    const holder = await leases.holder(LEAD)
+    const dead = holder && !isAlive(holder.owner) ? holder.owner : undefined
+    if (holder && dead === undefined) return false
+    const lease = await leases.acquire(LEAD, owner, leadTime, dead)
+    if (!lease) return false
+    log.info({ fence: lease.fence }, 'this scheduler leads')
+    this.lead = { lease, planner: new Planner(intervals, triggers, clock, lease), renewed: now }
+    return true
+  }
+
+  private async round({ lease, planner }: { lease: Lease; planner: Planner }): Promise<void> {
+    const { metadata, jobs } = this.options
+    const pauses = await metadata.pauses.list()
+    const paused = new Set(pauses.filter(({ kind }) => kind === 'job').map(({ name }) => name))
+    const closed = new Set(pauses.filter(({ kind }) => kind === 'pool').map(({ name }) => name))
+    const known = jobs()
+    await planner.plan([...known.values()].filter(({ name }) => !paused.has(name)))
+    const open = await metadata.intervals.open()
+    const waiting = open.filter(({ state }) => state === 'WAITING')
+    this.waiting = waiting.length
+    const left = await this.leftBehind(open, known)
+    const mayStart = waiting.filter(
+      ({ job }) => !paused.has(job) && !known.get(job)?.pools.some(pool => closed.has(pool)),
+    )
+    const starting = await this.starting(mayStart, await this.room(open, known), open, known)
+    const wanted = [...left, ...starting]
+    if (wanted.length === 0 || this.stopped) return
+    const taken = await metadata.intervals.take(wanted, lease)
+    for (const claim of taken) {
+      const record = wanted.find(
+        ({ job, interval_start }) => job === claim.job && interval_start === claim.start,
+      )!
+      this.start(known.get(claim.job)!, claim, record)
+    }
+  }
+
+  /** What is free beside the runs that are active, whoever started them. */
+  private async room(open: OpenInterval[], known: ReadonlyMap<string, ScheduledJob>): Promise<Room> {
+    const { metadata, slots } = this.options
+    const room = new Room({ slots, pools: await poolSlots(metadata.database) })
+    const now = metadata.intervals.now()
+    const others = (await metadata.intervals.others()).filter(run => isRunning(run, now))
+    for (const { job } of [...open.filter(({ state }) => state === 'RUNNING'), ...others])
+      room.take(known.get(job) ?? { name: job, pools: [] })
+    return room
+  }
+
+  /** Intervals whose process has gone, or never began their run. */
+  private async leftBehind(
+    open: OpenInterval[],
+    known: ReadonlyMap<string, ScheduledJob>,
+  ): Promise<OpenInterval[]> {
+    const { metadata, startTime } = this.options
+    const now = metadata.intervals.now()
+    const left: OpenInterval[] = []
+    for (const interval of open) {
+      if (interval.state !== 'RUNNING' || !known.has(interval.job)) continue
+      const mine = this.mine.get(keyOf(interval.job, interval.interval_start))
+      if (mine) {
+        if (interval.run === null) await metadata.intervals.touch(mine.claim)
+        continue
+      }
+      if (!isLeft(interval, now, startTime)) continue
+      if ((interval.attempt ?? 0) < MOST_ATTEMPTS) left.push(interval)
+      else await this.giveUp(interval)
+    }
+    return left
+  }
+
+  private async starting(
+    waiting: OpenInterval[],
+    room: Room,
+    open: OpenInterval[],
+    known: ReadonlyMap<string, ScheduledJob>,
+  ): Promise<OpenInterval[]> {
+    const oldest = new Map<string, string>()
+    for (const { job, interval_start } of open)
+      if (interval_start < (oldest.get(job) ?? '~')) oldest.set(job, interval_start)
+    const starting: OpenInterval[] = []
+    for (const interval of waiting.sort(byUrgency(known))) {
+      if (room.isFull) break
+      const job = known.get(interval.job)
+      const { interval_start: start } = interval
+      if (!job || room.reason(job) || this.isResting(interval)) continue
+      // Without a question to the store: one before it has not even ended.
+      if (job.dependsOnPast && oldest.get(job.name) !== start) continue
+      if (await reasonToWait(this.options.metadata.intervals, job, interval)) continue
+      room.take(job)
+      starting.push(interval)
+    }
+    return starting
+  }
+
+  private isResting({ job, interval_start }: IntervalRecord): boolean {
+    const key = keyOf(job, interval_start)
+    const until = this.notBefore.get(key)
+    if (until === undefined) return false
+    if (performance.now() < until) return true
+    this.notBefore.delete(key)
+    return false
+  }
+
+  private start(job: ScheduledJob, claim: Claim, { interval_end: end }: IntervalRecord): void {
+    const { metadata, runner, log } = this.options
+    const key = keyOf(claim.job, claim.start)
+    const about = { job: claim.job, interval: claim.start, try: claim.fence }
+    log.info(about, 'run begins')
+    const ended = async () => {
+      try {
+        const code = await runner.start({ job, claim, end, trigger: job.cron ? 'schedule' : 'event' })
+        log.info({ ...about, code }, 'run ended')
+        // It has begun and ended, and so has the interval.
+        if (code === EXIT.ok) return
+        const again = code === null || code === EXIT.retryable || code === EXIT.interrupted
+        if (await metadata.intervals.letGo(claim, again ? 'WAITING' : 'FAILED'))
+          this.notBefore.set(key, performance.now() + PAUSE)
+      } catch (error) {
+        // Whoever leads finds the interval left behind.
+        log.error({ ...about, error: errorData(error) }, 'the end of a run could not be noted')
+      } finally {
+        this.mine.delete(key)
+      }
+    }
+    this.mine.set(key, { claim, ended: ended() })
+  }
+
+  private async giveUp({ job, run, owner, interval_end, attempt }: OpenInterval): Promise<void> {
+    const { metadata, owner: me, log } = this.options
+    const record = await metadata.takeOver({ run: run!, owner: owner! }, me, !isAlive(owner!))
+    if (!record) return
+    const error = new EngineError('RESOURCE_EXHAUSTED', `${job}: run ${run} was killed ${attempt} times`, {
+      hint: `Look for what ends it (memory, most often), then run the interval again: nightfreight backfill.`,
+    })
+    log.error({ job, run }, error.message)
+    await metadata.endRun({
+      run: record.run,
+      fence: record.fence,
+      job,
+      status: 'FAILED',
+      runAt: interval_end,
+      records: 0,
+      seconds: 0,
+      error,
+      syncPoints: [],
+    })
+  }
+}
+
+const keyOf = (job: string, start: string) => `${job} ${start}`

@@ -1,0 +1,94 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { errorData } from '../../engine/errors.ts'
+import type { Clock } from '../../engine/ports.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import { setPools } from '../metadata/pools.ts'
+import type { Catalog } from './catalog.ts'
+import { FileWatch } from './files.ts'
+import { serveHealth } from './http.ts'
+import type { Runner } from './runner.ts'
+import { Scheduler } from './scheduler.ts'
+
+export interface ServeOptions {
+  catalog: Catalog
+  metadata: Metadata
+  clock: Clock
+  runner: Runner
+  owner: string
+  slots: number
+  pools: ReadonlyMap<string, number>
+  /** Where health is served; port 0 takes a free one. */
+  address: { host: string; port: number }
+  log: Logger
+  /** Ends the service: nothing more starts, runs are stopped, all is waited for. */
+  signal: AbortSignal
+  /** Told once it serves. */
+  ready: (port: number) => void
+  /** Milliseconds between two rounds. */
+  tick?: number
+}
+
+/** Milliseconds between two looks at folders that files arrive in, and at the jobs' own files. */
+const LOOK = 5_000
+const RELOAD = 30_000
+/** A loop that has not turned for so long hangs. */
+const HANGS = 60_000
+
+/** Plans and starts runs until it is told to stop. */
+export async function serve(options: ServeOptions): Promise<void> {
+  const { catalog, metadata, clock, runner, owner, slots, log, signal, tick = 1_000 } = options
+  const wrong = (where: string, error: unknown) =>
+    log.error({ where, error: errorData(error) }, 'a job cannot be used')
+  await catalog.load(wrong)
+  await setPools(metadata.database, options.pools)
+  const scheduler = new Scheduler({ metadata, clock, jobs: () => catalog.jobs, slots, runner, owner, log })
+  const files = new FileWatch(metadata.triggers)
+  let turned = performance.now()
+  let trouble: string | undefined
+  const health = await serveHealth(
+    {
+      facts: () => scheduler.facts,
+      trouble: () => trouble ?? (catalog.jobs.size === 0 ? 'no job can be used: see the log' : undefined),
+      isAlive: () => performance.now() - turned < HANGS,
+    },
+    options.address,
+  )
+  options.ready(health.port)
+  const looks = every(LOOK, () => files.look(catalog.jobs.values(), wrong))
+  const reloads = every(RELOAD, () => catalog.load(wrong))
+  reloads.done()
+  while (!signal.aborted) {
+    try {
+      await looks.maybe()
+      await reloads.maybe()
+      await scheduler.tick()
+      trouble = undefined
+    } catch (error) {
+      // The store may be back at the next round; what was begun goes on without us.
+      const { message } = errorData(error)
+      if (trouble !== message) log.error({ error: errorData(error) }, 'a round of the scheduler failed')
+      trouble = message
+    }
+    turned = performance.now()
+    await delay(tick, undefined, { signal }).catch(() => {})
+  }
+  log.info('stopping')
+  await scheduler.stop()
+  await health.close()
+}
+
+function every(period: number, act: () => Promise<void>) {
+  let last = Number.NEGATIVE_INFINITY
+  const done = () => {
+    last = performance.now()
+  }
+  return {
+    done,
+    async maybe() {
+      if (performance.now() - last < period) return
+      done()
+      await act()
+    },
+  }
+}

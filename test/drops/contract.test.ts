@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { night, type Place } from './nights.ts'
+import { localPlace, s3For, s3Place, sftpPlace, sshdFor, testFolder } from './places.ts'
+
+const folder = testFolder()
+const sshd = await sshdFor(folder)
+const server = await s3For()
+const schema = { id: 'BIGINT' }
+let places = 0
+
+const MAKERS: Record<string, () => Place | Promise<Place>> = {
+  local: () => localPlace(join(folder, `local-${++places}`)),
+  sftp: () => sftpPlace(join(folder, `sftp-${++places}`), sshd),
+  s3: () => s3Place(server, `bucket-${++places}`),
+}
+
+const ids = ({ rows }: { rows: (string | null)[][] }) => rows.map(([id]) => id).sort()
+
+for (const [name, make] of Object.entries(MAKERS))
+  describe(`a drop on ${name}`, () => {
+    test('a file is taken once, also when it was moved away and back; a changed one is taken again, and said', async () => {
+      const place = await make()
+      await place.put('a.csv', 'id\n1\n')
+      await place.put('other.txt', 'x')
+      const files = { files: '*.csv', schema }
+      const first = await night(place, files)
+      assert.deepEqual(ids(first), ['1'])
+      const second = await night(place, files, first)
+      assert.deepEqual(ids(second), [])
+      await place.put('b.csv', 'id\n2\n')
+      const third = await night(place, files, second)
+      assert.deepEqual(ids(third), ['2'])
+      if (name !== 'sftp') {
+        // Another time, the same content: what copying away and back does.
+        await place.put('a.csv', 'id\n1\n')
+        assert.deepEqual(ids(await night(place, files, third)), [])
+      }
+      await place.put('a.csv', 'id\n3\n')
+      const fourth = await night(place, files, third)
+      assert.deepEqual(ids(fourth), ['3'])
+      assert.deepEqual(fourth.notes, ['a.csv was taken before and has changed: taken as new'])
+      // A run that was not committed leaves nothing behind.
+      assert.deepEqual(ids(await night(place, files, third)), ['3'])
+    })
+
+    test('names with newlines, Unicode and wildcards; folders; order', async () => {
+      const place = await make()
+      // moto's HTTP server takes no newline in a path.
+      const odd = name === 's3' ? 'tab\there.csv' : 'new\nline.csv'
+      const names = ['ü ñ.csv', odd, 'a[1]*.csv', 'deep/er/x.csv']
+      for (const [index, file] of names.entries()) await place.put(file, `id\n${index}\n`)
+      const taken = await night(place, { files: '**/*.csv', schema })
+      assert.deepEqual(ids(taken), ['0', '1', '2', '3'])
+      assert.deepEqual(ids(await night(place, { files: ['deep/er/*.csv', 'a*.csv'], schema })), ['2', '3'])
+      const ordered = await night(place, { files: '*.csv', schema })
+      assert.deepEqual(
+        ordered.rows.map(([id]) => id),
+        ['2', '1', '0'],
+      )
+      await assert.rejects(night(place, { files: '../*.csv', schema }), { code: 'PERMISSION_DENIED' })
+      await assert.rejects(night(place, { files: '/etc/*.csv', schema }), { code: 'PERMISSION_DENIED' })
+    })
+
+    test('after the commit files are moved, archived or deleted, once; others of their name are let be', async () => {
+      const place = await make()
+      const options = { files: '**/*.csv', schema, after: 'move', to: 'done', marker: '{name}.ok' }
+      await place.put('a.csv', 'id\n1\n')
+      await place.put('late.csv', 'id\n9\n')
+      await place.put('a.csv.ok', '')
+      const first = await night(place, options)
+      assert.deepEqual(ids(first), ['1'])
+      assert.deepEqual(first.notes, ['late.csv waits for its marker late.csv.ok'])
+      assert.deepEqual(await place.names(), ['a.csv', 'a.csv.ok', 'late.csv'])
+      await first.release()
+      await first.release()
+      assert.deepEqual(await place.names(), ['done/a.csv', 'late.csv'])
+      // The same name again: neither file is lost.
+      await place.put('a.csv', 'id\n22\n')
+      await first.release()
+      assert.ok((await place.names()).includes('a.csv'))
+      await place.put('a.csv.ok', '')
+      const second = await night(place, options, first)
+      assert.deepEqual(ids(second), ['22'])
+      await second.release()
+      const left = await place.names()
+      assert.equal(left.length, 3)
+      assert.equal(await place.get('done/a.csv'), 'id\n1\n')
+      assert.ok(left.some(file => /^done\/a\.[0-9a-f]{8}\.csv$/.test(file)))
+
+      const archived = await night(place, { files: 'late.csv', schema, after: 'archive', to: 'kept' })
+      await archived.release()
+      assert.ok((await place.names()).some(file => /^kept\/\d{4}-\d\d-\d\d\/late\.csv$/.test(file)))
+      await place.put('z.csv', 'id\n5\n')
+      const deleted = await night(place, { files: 'z.csv', schema, after: 'delete' })
+      await deleted.release()
+      await deleted.release()
+      assert.ok(!(await place.names()).includes('z.csv'))
+    })
+
+    test('a file that is still being written is left for the next run', async () => {
+      const place = await make()
+      await place.put('a.csv', 'id\n1\n')
+      await place.put('growing.csv', 'id\n2\n')
+      const reading = night(place, { files: '*.csv', schema, settle: '1500ms' })
+      setTimeout(() => void place.put('growing.csv', 'id\n2\n3\n'), 700)
+      const first = await reading
+      assert.deepEqual(ids(first), ['1'])
+      assert.deepEqual(first.notes, ['growing.csv is still being written: left for the next run'])
+    })
+
+    test('a bad file stops the run, or is left and said while the others load', async () => {
+      const place = await make()
+      await place.put('a.csv', 'id\n1\n')
+      await place.put('b.csv.gz', gzipSync('id\n2\n').subarray(0, 15))
+      await place.put('c.csv', 'name\nx\n')
+      await assert.rejects(night(place, { files: '*', schema }), {
+        code: 'DECODE_FAILED',
+        message: /^drop b\.csv\.gz: is not whole gzip: unexpected end of file$/,
+      })
+      const options = { files: '*', schema, on_bad_file: 'quarantine', after: 'delete' }
+      const first = await night(place, options)
+      assert.deepEqual(ids(first), ['1'])
+      assert.deepEqual(
+        first.rejected.map(({ column }) => column),
+        ['b.csv.gz', 'c.csv'],
+      )
+      assert.match(
+        first.notes.join('\n'),
+        /b\.csv\.gz is bad and left where it is: drop b\.csv\.gz: is not whole/,
+      )
+      await first.release()
+      assert.deepEqual(await place.names(), ['b.csv.gz', 'c.csv'])
+      assert.deepEqual((await night(place, options, first)).rejected, [])
+      // Sent again, whole.
+      await place.put('b.csv.gz', gzipSync('id\n2\n'))
+      assert.deepEqual(ids(await night(place, options, first)), ['2'])
+    })
+
+    test('many files, and one of many ranges, come whole', async () => {
+      const place = await make()
+      const lines = Array.from({ length: 20_000 }, (_, index) => `${String(index + 1000).padEnd(500)}x`)
+      await place.put('big.csv', `id\n${lines.join('\n')}\n`)
+      for (let index = 0; index < 60; index++) await place.put(`small-${index}.csv`, `id\n${index}\n`)
+      const { rows } = await night(place, { files: '*.csv', schema: { id: 'VARCHAR' } })
+      assert.equal(rows.length, 20_060)
+      assert.equal(new Set(rows.map(([id]) => id)).size, 20_060)
+    })
+  })

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { s3For, s3Place } from './places.ts'
+
+const top = mkdtempSync(join(tmpdir(), 'nf-drop-kill-'))
+after(() => rmSync(top, { recursive: true, force: true }))
+const server = await s3For()
+const root = join(import.meta.dirname, '../..')
+
+/** Runs the job; killed at the first event whose task `kill` picks. */
+async function run(world: string, begun?: (child: ChildProcess) => void, kill?: (task: string) => boolean) {
+  const child = spawn(process.execPath, ['src/main.ts', 'run', join(world, 'job'), '--json'], {
+    cwd: root,
+    env: { ...process.env, NIGHTFREIGHT_HOME: join(world, 'home') },
+  })
+  begun?.(child)
+  let output = ''
+  const watch = (text: string) => {
+    output += text
+    for (const line of text.split('\n').filter(line => line.startsWith('{'))) {
+      const { task = '' } = JSON.parse(line) as { task?: string }
+      if (kill?.(task)) child.kill('SIGKILL')
+    }
+  }
+  child.stdout.setEncoding('utf8').on('data', watch)
+  child.stderr.setEncoding('utf8').on('data', watch)
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
+  return { code, signal, output }
+}
+
+async function contents(world: string): Promise<string[]> {
+  const duck = await Duck.open({ path: join(world, 'w.duckdb') })
+  try {
+    const rows = await duck.rows('SELECT id, count(*) AS n FROM things GROUP BY id ORDER BY id')
+    return rows.map(row => `${row.id}×${row.n}`)
+  } finally {
+    duck.close()
+  }
+}
+
+for (const [name, moment] of [
+  ['while it downloads', 'extract.'],
+  ['before the load commits', 'load.'],
+  ['while files are moved', 'requests'],
+] as const)
+  test(`a night killed ${name}, and run again, takes every file once`, async () => {
+    const world = mkdtempSync(join(top, 'w-'))
+    const bucket = `kill-${moment.replace('.', '')}`
+    const place = await s3Place(server, bucket)
+    mkdirSync(join(world, 'job'))
+    writeFileSync(
+      join(world, 'job', 'job.yaml'),
+      `job: takes_things
+connections:
+  drop: { url: "s3://${bucket}/in", endpoint: "${server.endpoint}", access_key: test, secret_key: test }
+  warehouse: duckdb:${join(world, 'w.duckdb')}
+extract:
+  raw: { from: drop, files: "*.csv", schema: { id: BIGINT, part: VARCHAR }, key: [id, part], after: move, to: done }
+load:
+  things: { to: warehouse, from: raw, key: [id, part], mode: merge }
+`,
+    )
+    for (let file = 0; file < 6; file++) await place.put(`f${file}.csv`, `id,part\n${file},a\n`)
+    let copies = 0
+    let child: ChildProcess | undefined
+    server.mischief = (method, url) => {
+      if (moment === 'requests' && method === 'PUT' && url.includes('/done/') && ++copies === 3)
+        child?.kill('SIGKILL')
+      return undefined
+    }
+    const killed = await run(
+      world,
+      started => (child = started),
+      task => task.startsWith(moment),
+    )
+    server.mischief = undefined
+    assert.equal(killed.signal, 'SIGKILL', killed.output)
+    const again = await run(world)
+    assert.equal(again.code, 0, again.output)
+    const once6 = Array.from({ length: 6 }, (_, file) => `${file}×1`)
+    assert.deepEqual(await contents(world), once6)
+    const left = (await place.names()).filter(file => !file.startsWith('done/'))
+    assert.deepEqual(left, [])
+    // The next night sees what is new, and all that was.
+    await place.put('g.csv', 'id,part\n6,a\n')
+    const next = await run(world)
+    assert.equal(next.code, 0, next.output)
+    assert.deepEqual(await contents(world), [...once6, '6×1'])
+  })

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { S3Client } from '../../src/connectors/s3/client.ts'
+import { s3, s3Access } from '../../src/connectors/s3/index.ts'
+import { night } from './nights.ts'
+import { s3For, s3Place, s3Settings, sftpPlace, sshdFor, testFolder } from './places.ts'
+
+const folder = testFolder()
+const sshd = await sshdFor(folder)
+const server = await s3For()
+const asked = { files: '*.csv', schema: { id: 'BIGINT' } }
+
+test('SFTP: a host key that nobody named, another one, and known_hosts', async () => {
+  const drop = join(folder, 'keys')
+  await sftpPlace(drop, sshd).put('a.csv', 'id\n1\n')
+  const read = (more: object) => night(sftpPlace(drop, sshd, { host_key: undefined, ...more }), asked)
+  await assert.rejects(read({}), (error: Error & { code: string; hint: string }) => {
+    assert.equal(error.code, 'TLS_FAILED')
+    assert.ok(error.hint.endsWith(`host_key: "${sshd.hostKey}"`), error.hint)
+    return true
+  })
+  const known = join(folder, 'known_hosts')
+  writeFileSync(known, `# ours\n${sshd.knownHost}`)
+  assert.deepEqual((await read({ known_hosts: known })).rows, [['1']])
+  assert.deepEqual((await read({ host_key: [`SHA256:${'A'.repeat(43)}`, sshd.hostKey] })).rows, [['1']])
+  await sshd.changeHostKey()
+  await assert.rejects(read({ known_hosts: known }), { code: 'TLS_FAILED', message: /not the known one/ })
+  await assert.rejects(read({ host_key: sshd.hostKey }), { code: 'TLS_FAILED', message: /not the known one/ })
+  writeFileSync(known, '')
+  await assert.rejects(read({ known_hosts: known }), { code: 'TLS_FAILED', message: /has no key of it/ })
+})
+
+test('SFTP: an agent gives the key; a wrong one is named, and so is a server that is gone', async () => {
+  const drop = join(folder, 'agent')
+  const place = (more: object) =>
+    sftpPlace(drop, sshd, { host_key: undefined, known_hosts: join(folder, 'now'), ...more })
+  const { execFileSync } = await import('node:child_process')
+  writeFileSync(
+    join(folder, 'now'),
+    execFileSync('ssh-keyscan', ['-p', String(sshd.port), '127.0.0.1'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  )
+  await place({}).put('a.csv', 'id\n1\n')
+  const socket = join(folder, 'agent.sock')
+  const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: ['ignore', 'pipe', 'ignore'] })
+  try {
+    await once(agent.stdout, 'data')
+    execFileSync('ssh-add', ['-q', sshd.key], {
+      env: { ...process.env, SSH_AUTH_SOCK: socket },
+      stdio: 'ignore',
+    })
+    assert.deepEqual((await night(place({ private_key: undefined, agent: socket }), asked)).rows, [['1']])
+  } finally {
+    agent.kill()
+  }
+  await assert.rejects(night(place({ private_key: undefined, password: 'no' }), asked), {
+    code: 'AUTH_FAILED',
+  })
+  sshd.stop()
+  await assert.rejects(night(place({}), asked), { code: 'CONNECTION_FAILED' })
+})
+
+test('S3: SlowDown, and a body that breaks, are taken up again where they stopped', async () => {
+  const place = await s3Place(server, 'slow')
+  const lines = Array.from({ length: 4000 }, (_, index) => String(index).padStart(500, '0'))
+  await place.put('a.csv', `id\n${lines.join('\n')}\n`)
+  const { length: before } = server.requests
+  const told = new Map<string, number>()
+  server.mischief = (method, url) => {
+    if (method !== 'GET' || !url.includes('a.csv')) return undefined
+    const times = (told.get(url) ?? 0) + 1
+    told.set(url, times)
+    return times <= 2 ? 'slow down' : times <= 4 ? 'cut' : undefined
+  }
+  try {
+    const { rows } = await night(place, { ...asked, schema: { id: 'VARCHAR' } })
+    assert.deepEqual(
+      rows.map(([id]) => Number(id)),
+      lines.map(Number),
+    )
+  } finally {
+    server.mischief = undefined
+  }
+  assert.ok(server.requests.length > before + 5)
+})
+
+test('S3: conditional puts, ranges, parts, and an upload that fails leaves nothing', async () => {
+  await server.bucket('client')
+  const client = new S3Client(s3Access(s3Settings(server, 'client'), 'drop'))
+  try {
+    const etag = await client.put('a', Buffer.from('one'), { absent: true })
+    assert.ok(etag)
+    assert.equal(await client.put('a', Buffer.from('two'), { absent: true }), undefined)
+    assert.equal(await client.put('a', Buffer.from('two'), { etag: '"0"' }), undefined)
+    const second = await client.put('a', Buffer.from('two'), { etag })
+    assert.ok(second && second !== etag)
+    assert.equal((await client.get('a'))!.bytes.toString(), 'two')
+    assert.equal(await client.get('none'), undefined)
+    assert.equal(await client.head('none'), undefined)
+    const part: Buffer[] = []
+    for await (const piece of await client.read('a', { from: 1, to: 3 }, second)) part.push(piece as Buffer)
+    assert.equal(Buffer.concat(part).toString(), 'wo')
+    await assert.rejects(client.read('a', { from: 0, to: 1 }, etag), { code: 'RUN_CONFLICT' })
+
+    const chunk = Buffer.alloc(5_000_000, 'x')
+    async function* chunks(broken: boolean) {
+      for (let index = 0; index < 8; index++) yield chunk
+      if (broken) throw new Error('the source broke')
+    }
+    assert.equal(await client.upload('big', chunks(false)), 40_000_000)
+    assert.equal((await client.head('big'))!.size, 40_000_000)
+    await assert.rejects(client.upload('broken', chunks(true)), /the source broke/)
+    assert.equal(await client.head('broken'), undefined)
+    assert.ok(server.requests.some(seen => seen.startsWith('DELETE /client/in/broken?')))
+  } finally {
+    client.close()
+  }
+})
+
+test('S3: listings of many pages, and wrong keys or buckets are named', async () => {
+  const place = await s3Place(server, 'pages')
+  for (let at = 0; at < 1100; at += 50)
+    await Promise.all(
+      Array.from({ length: 50 }, (_, index) => place.put(`x${at + index}.csv`, `id\n${at + index}\n`)),
+    )
+  const { rows } = await night(place, asked)
+  assert.equal(new Set(rows.map(([id]) => id)).size, 1100)
+  const missing = s3.source!(s3Settings(server, 'no-such'), { name: 'drop', baseDir: '/' })
+  await assert.rejects(missing.probe(new AbortController().signal), (error: Error & { code: string }) =>
+    ['DATABASE_MISSING', 'TABLE_MISSING'].includes(error.code),
+  )
+  await missing.close()
+})

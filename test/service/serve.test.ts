@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { openMetadata } from '../../src/metadata/open.ts'
+import type { Hooks } from '../servers.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const DAY = 24 * 3_600_000
+
+/** A home with jobs that copy a file of ten rows, and the command line on it. */
+async function home(hooks: Hooks, jobs: Record<string, string>) {
+  const folder = mkdtempSync(join(tmpdir(), 'nightfreight-serve-'))
+  const drops = join(folder, 'drops')
+  mkdirSync(drops)
+  writeFileSync(
+    join(drops, 'items.csv'),
+    `id,n\n${Array.from({ length: 10 }, (_, n) => `${n},${n}\n`).join('')}`,
+  )
+  for (const [name, schedule] of Object.entries(jobs)) {
+    const job = join(folder, 'jobs', name)
+    mkdirSync(job, { recursive: true })
+    writeFileSync(join(job, 'out.sql'), `SELECT id, n, getvariable('run_at') AS run_at FROM items`)
+    writeFileSync(
+      join(job, 'job.yaml'),
+      `job: ${name}
+schedule: ${schedule}
+connections: { drops: "file://${drops}", warehouse: "duckdb:${join(folder, `${name}.duckdb`)}" }
+extract: { items: { from: drops, files: "items*.csv", key: id, schema: { id: BIGINT, n: BIGINT } } }
+load: { items: { to: warehouse, from: out, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`,
+    )
+  }
+  const children = new Set<ChildProcess>()
+  const metadata = await openMetadata(folder, { now: () => new Date() }, undefined)
+  hooks.after(async () => {
+    for (const child of children) child.kill('SIGKILL')
+    await metadata.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const begin = (...args: string[]) => {
+    const child = spawn(process.execPath, ['src/main.ts', ...args], {
+      cwd: ROOT,
+      // The cache of compiled code makes each start cheaper.
+      env: {
+        ...process.env,
+        NIGHTFREIGHT_HOME: folder,
+        METADATA_URL: '',
+        NODE_COMPILE_CACHE: join(folder, 'cache'),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    children.add(child)
+    return child
+  }
+  return {
+    metadata,
+    folder,
+    drops,
+    log: () => readFileSync(join(folder, 'nightfreight.log'), 'utf8'),
+    job: (name: string) => join(folder, 'jobs', name),
+    async cli(...args: string[]) {
+      const child = begin(...args)
+      const texts = ['', '']
+      for (const [n, stream] of [child.stdout!, child.stderr!].entries())
+        stream.setEncoding('utf8').on('data', (text: string) => {
+          texts[n] += text
+        })
+      const [code] = (await once(child, 'close')) as [number | null]
+      return { code, out: texts[0]!, err: texts[1]! }
+    },
+    /** A service that has said where its health is. */
+    async serve(...args: string[]) {
+      const child = begin('serve', join(folder, 'jobs'), '--port', '0', ...args)
+      const [line] = (await once(child.stderr!.setEncoding('utf8'), 'data')) as [string]
+      const url = /http:\/\/[\d.:]+/.exec(line)?.[0]
+      assert.ok(url, line)
+      const ask = async (path: string) => {
+        const answer = await fetch(url + path)
+        return { status: answer.status, text: await answer.text() }
+      }
+      return { child, ask }
+    },
+    async until(job: string, state: string, count: number) {
+      for (let n = 0; n < 600; n++) {
+        const found = (await metadata.intervals.list(job, 99)).filter(each => each.state === state)
+        if (found.length >= count) return found
+        await delay(100)
+      }
+      assert.fail(
+        `${job}: no ${count} intervals are ${state}: ${JSON.stringify(await metadata.intervals.list(job, 99))}`,
+      )
+    },
+  }
+}
+
+const day = (ago: number) => new Date(Date.now() - ago * DAY).toISOString().slice(0, 10)
+
+test('serve runs what is due and what follows it; a second one takes over from a killed one; SIGTERM ends it', async t => {
+  const at = await home(t, {
+    nightly: `{ cron: "0 0 * * *", catchup: true, start: ${day(2)}, depends_on_past: true }`,
+    report: `{ after: nightly, catchup: true, start: ${day(2)} }`,
+    arrivals: `{ files: { from: drops, match: "items*.csv" } }`,
+  })
+  const one = await at.serve('--slots', '2', '--pool', 'legacy_db_pool=2')
+  await at.until('nightly', 'SUCCESS', 1)
+  assert.deepEqual(await one.ask('/healthz'), { status: 200, text: 'ok\n' })
+  assert.deepEqual(await one.ask('/readyz'), { status: 200, text: 'leads\n' })
+  assert.match((await one.ask('/metrics')).text, /^batch_queue_depth \d+$/m)
+  assert.equal((await one.ask('/nothing')).status, 404)
+  const two = await at.serve()
+  assert.equal((await two.ask('/readyz')).text, 'stands by\n')
+  one.child.kill('SIGKILL')
+  await once(one.child, 'exit')
+  for (const job of ['nightly', 'report']) await at.until(job, 'SUCCESS', 2)
+  await at.until('arrivals', 'SUCCESS', 1)
+  assert.equal((await two.ask('/readyz')).text, 'leads\n')
+  two.child.kill('SIGTERM')
+  assert.deepEqual(await once(two.child, 'exit'), [0, null])
+  assert.equal(await at.metadata.leases.holder('scheduler'), undefined)
+  const runs = await at.metadata.runs(99)
+  assert.deepEqual(runs.map(({ job, status, trigger }) => `${job} ${status} ${trigger}`).sort(), [
+    'arrivals SUCCESS event',
+    ...Array(2).fill('nightly SUCCESS schedule'),
+    ...Array(2).fill('report SUCCESS event'),
+  ])
+  for (const { run_at, interval_end } of runs) assert.equal(run_at, interval_end)
+  const listed = await at.cli('intervals', 'nightly', '--limit', '2')
+  assert.match(listed.out, /^\S+T00:00:00\.000Z {2}\S+ {2}SUCCESS {2}run \S+\n.*SUCCESS/)
+})
+
+test('backfill: what it would run, in order, and not again; pause and unpause', async t => {
+  const at = await home(t, { nightly: `{ cron: "0 2 * * *", timezone: Europe/Berlin, max_active_runs: 2 }` })
+  const range = ['--from', '2026-03-27', '--to', '2026-03-29T12:00']
+  const dry = await at.cli('backfill', at.job('nightly'), ...range, '--dry-run')
+  assert.deepEqual(dry.out.trim().split('\n'), [
+    '2026-03-27T01:00:00.000Z  2026-03-28T01:00:00.000Z  would run',
+    '2026-03-28T01:00:00.000Z  2026-03-29T01:00:00.000Z  would run',
+    '2026-03-29T01:00:00.000Z  2026-03-30T00:00:00.000Z  would run',
+  ])
+  const done = await at.cli('backfill', at.job('nightly'), ...range)
+  assert.equal(done.code, 0, done.err + done.out)
+  assert.equal(done.out.match(/SUCCESS$/gm)?.length, 3)
+  const again = await at.cli('backfill', at.job('nightly'), ...range)
+  assert.equal(again.out.match(/SUCCESS already$/gm)?.length, 3)
+  const many = await at.cli('backfill', at.job('nightly'), ...range, '--parallel', '3')
+  assert.deepEqual([many.code, /allows 2 active runs/.test(many.err)], [2, true])
+  const never = await at.cli('backfill', at.job('nightly'), '--from', 'tomorrow', '--to', '2026-03-29')
+  assert.deepEqual([never.code, /--from tomorrow is no time/.test(never.err)], [2, true])
+
+  assert.equal((await at.cli('pause', 'nightly')).out, 'job nightly is paused\n')
+  assert.equal((await at.cli('pause', '--pool', 'db')).out, 'pool db is paused\n')
+  assert.match((await at.cli('intervals', 'nightly')).out, /^paused by \S+ since /)
+  const { out } = await at.cli('intervals', 'nightly', '--json')
+  assert.equal(JSON.parse(out).intervals.length, 3)
+  assert.equal((await at.cli('unpause', 'nightly')).out, 'job nightly goes on\n')
+  assert.equal((await at.cli('unpause', '--pool', 'db')).out, 'pool db goes on\n')
+})
+
+test('a late process cannot begin the run of an interval that somebody else has taken', async t => {
+  const at = await home(t, { nightly: `{ cron: "0 2 * * *" }` })
+  const [start, end] = ['2026-03-01T02:00:00.000Z', '2026-03-02T02:00:00.000Z']
+  const record = await at.metadata.intervals.demand({
+    job: 'nightly',
+    start: new Date(start),
+    end: new Date(end),
+  })
+  await at.metadata.intervals.take([record])
+  const args = [
+    'run-interval',
+    at.job('nightly'),
+    'nightly',
+    '--start',
+    start,
+    '--end',
+    end,
+    '--trigger',
+    'schedule',
+  ]
+  const late = await at.cli(...args, '--claim', '7')
+  assert.deepEqual([late.code, /error FENCED: interval/.test(late.err)], [75, true], late.err)
+  assert.deepEqual(await at.metadata.runs(9), [])
+  assert.equal((await at.cli(...args, '--claim', '1')).code, 0)
+  assert.equal((await at.metadata.intervals.find('nightly', start))?.state, 'SUCCESS')
+})
+
+test('a folder without jobs, and a job that cannot be used', async t => {
+  const at = await home(t, { good: `{ cron: "0 2 1 1 *" }`, bad: `{ cron: "0 25 * * *" }` })
+  const none = await at.cli('serve', at.drops, '--port', '0')
+  assert.deepEqual([none.code, /is no job's folder/.test(none.err)], [2, true])
+  const { child, ask } = await at.serve()
+  assert.equal((await ask('/healthz')).status, 200)
+  assert.match(at.log(), /expected a cron expression of 5 fields that comes true/)
+  child.kill('SIGTERM')
+  assert.deepEqual(await once(child, 'exit'), [0, null])
+})
+
+test('every command of the service has help with an example', async t => {
+  const at = await home(t, {})
+  for (const command of ['serve', 'backfill', 'intervals', 'pause', 'unpause', 'run-interval']) {
+    const { code, out } = await at.cli(command, '--help')
+    assert.equal(code, 0)
+    assert.match(out, new RegExp(`Examples?:\\n {2}nightfreight ${command} `))
+  }
+})

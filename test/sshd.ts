@@ -1,0 +1,105 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { freePort, listening } from './ports.ts'
+
+const SSHD = '/usr/sbin/sshd'
+
+// Only its programs are wanted: nothing is to listen on the machine's own port.
+const INSTALL = `
+set -e
+export DEBIAN_FRONTEND=noninteractive
+printf '#!/bin/sh\\nexit 101\\n' > /tmp/policy-rc.d.$$ && chmod +x /tmp/policy-rc.d.$$
+[ -e /usr/sbin/policy-rc.d ] || { mv /tmp/policy-rc.d.$$ /usr/sbin/policy-rc.d; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; }
+apt-get update -q
+apt-get install -q -y --no-install-recommends openssh-server
+`
+
+/** Makes sure OpenSSH's server is installed; throws with the line to type where it may not install it. */
+function ensureSshd(): void {
+  if (existsSync(SSHD)) return
+  const sudo = spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0
+  const byHand = 'the SFTP tests need OpenSSH. Type:\n\n    sudo apt-get install openssh-server\n'
+  if (!existsSync('/usr/bin/apt-get') || (process.getuid?.() !== 0 && !sudo)) throw new Error(byHand)
+  console.error('OpenSSH is missing: installing it with apt-get.')
+  const [command = 'sh', ...rest] = [...(process.getuid?.() === 0 ? [] : ['sudo', '-n']), 'sh', '-c', INSTALL]
+  execFileSync(command, rest, { stdio: ['ignore', 2, 2] })
+  if (!existsSync(SSHD)) throw new Error(byHand)
+}
+
+/** An OpenSSH server of the test's own. */
+export interface Sshd {
+  port: number
+  user: string
+  /** Client's private key, a file. */
+  key: string
+  /** `SHA256:…` of its host key. */
+  hostKey: string
+  /** The line of its host key for known_hosts. */
+  knownHost: string
+  stop(): void
+  start(): Promise<void>
+  /** Gives it another host key. */
+  changeHostKey(): Promise<void>
+}
+
+/** Starts sshd with its own configuration, host key and user key in `dir`: SFTP only, nobody but us, keys only. */
+export async function startSshd(dir: string): Promise<Sshd> {
+  ensureSshd()
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  mkdirSync('/run/sshd', { recursive: true })
+  const keygen = (file: string) =>
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(dir, file)])
+  keygen('host')
+  keygen('client')
+  writeFileSync(join(dir, 'authorized'), readFileSync(join(dir, 'client.pub')), { mode: 0o600 })
+  const port = await freePort()
+  const config = join(dir, 'sshd_config')
+  writeFileSync(
+    config,
+    `Port ${port}
+ListenAddress 127.0.0.1
+HostKey ${join(dir, 'host')}
+AuthorizedKeysFile ${join(dir, 'authorized')}
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+StrictModes no
+PermitRootLogin prohibit-password
+PidFile none
+MaxStartups 100
+MaxSessions 100
+Subsystem sftp internal-sftp
+ForceCommand internal-sftp
+`,
+  )
+  let child: ReturnType<typeof spawn> | undefined
+  const fingerprint = () =>
+    execFileSync('ssh-keygen', ['-lf', join(dir, 'host.pub')], { encoding: 'utf8' }).split(' ')[1]!
+  const line = () =>
+    `[127.0.0.1]:${port} ${readFileSync(join(dir, 'host.pub'), 'utf8').split(' ').slice(0, 2).join(' ')}\n`
+  const server: Sshd = {
+    port,
+    user: userInfo().username,
+    key: join(dir, 'client'),
+    hostKey: fingerprint(),
+    knownHost: line(),
+    stop: () => {
+      child?.kill('SIGKILL')
+    },
+    start: async () => {
+      child = spawn(SSHD, ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'ignore'] })
+      await listening(port)
+    },
+    changeHostKey: async () => {
+      server.stop()
+      rmSync(join(dir, 'host'))
+      rmSync(join(dir, 'host.pub'))
+      keygen('host')
+      await server.start()
+    },
+  }
+  await server.start()
+  return server
+}
