@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net'
 import { createConnection } from 'mysql2'
 import pg from 'pg'
+import { Branches } from '../engine/flow/branches.ts'
 import { shareMemory } from '../engine/flow/budget.ts'
 import { extract } from '../engine/flow/extract.ts'
 import { planRead } from '../engine/flow/plan.ts'
@@ -162,12 +163,16 @@ async function stage() {
       job: 'bench',
       resources: { memory: MEMORY, threads: connections },
       parallelism: { maxParallelExtracts: 1 },
+      retries: { limit: 0, delay: 0, maxDelay: 0 },
       chunking: CHUNK,
     },
     run: 'once',
     sources: new Map([['bench', source]]),
     root,
+    clock: { now: () => new Date() },
     signal,
+    stop: signal,
+    fence: 1,
     workers,
     budget,
     observer: { started() {}, advanced() {}, finished() {}, note() {} },
@@ -176,10 +181,11 @@ async function stage() {
       begin: async () => {},
       commit: async (task: string, output: unknown) => void outputs.set(task, output),
       fail: async () => {},
+      progress: async () => {},
     },
   } as unknown as World
   const done = await timed(async () => {
-    const [extracted] = await extract(world, plan)
+    const [extracted] = await extract(world, plan, new Branches(world))
     return { rows: extracted!.rows, bytes: extracted!.parts.reduce((sum, part) => sum + part.bytes, 0) }
   })
   await workers.close()

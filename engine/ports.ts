@@ -407,7 +407,20 @@ export interface Ledger {
   begin(task: string): Promise<void>
   /** Commits a task's output; a task commits once. */
   commit(task: string, output: unknown): Promise<void>
-  fail(task: string, error: unknown): Promise<void>
+  /** `retryAt`: when it is tried again, where it is. */
+  fail(task: string, error: unknown, retryAt?: Date): Promise<void>
+  /** Notes how far a task is, for people: a chunk more. What it says may be lost. */
+  progress(task: string, chunk: ChunkProgress): Promise<void>
+}
+
+/** How far an extract has been read when a chunk of it was staged. */
+export interface ChunkProgress {
+  extract: string
+  chunks: number
+  rows: number
+  bytes: number
+  /** The part of the table that the chunk was the beginning of, for people. */
+  range: string
 }
 
 export interface Clock {

@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Branches } from '../engine/flow/branches.ts'
 import { type Extracted, extract } from '../engine/flow/extract.ts'
 import { planRead } from '../engine/flow/plan.ts'
 import type { World } from '../engine/flow/world.ts'
@@ -8,6 +9,9 @@ import { Workers } from '../engine/pool/pool.ts'
 import type { Source } from '../engine/ports.ts'
 import { Duck, quote } from '../engine/sql/duckdb.ts'
 import { pathsOf } from '../engine/staging/store.ts'
+
+/** No second attempt. */
+const NONE = { limit: 0, delay: 0, maxDelay: 0 }
 
 /** How {@link extractTables} extracts. */
 export interface Extraction {
@@ -55,6 +59,7 @@ export async function extractTables<T>(
         job: 'job',
         resources: { threads: lanes },
         parallelism: { maxParallelExtracts: 1 },
+        retries: NONE,
         chunking: { defaultChunkSize: least, maxChunkSize: most },
       },
       run: 'run',
@@ -65,6 +70,7 @@ export async function extractTables<T>(
         begin: async () => {},
         commit: async () => {},
         fail: async () => {},
+        progress: async () => {},
       },
       observer: {
         started: () => {},
@@ -74,11 +80,16 @@ export async function extractTables<T>(
         },
         note: (text: string) => notes.push(text),
       },
+      clock: { now: () => new Date() },
       signal,
+      stop: signal,
+      fence: 1,
       workers,
       duck,
     } as unknown as World
-    const extracted = await extract(world, { reads, loads: [] })
+    const branches = new Branches(world)
+    const extracted = await extract(world, { reads, loads: [] }, branches)
+    branches.check()
     for (const { extract: name, parts } of extracted) {
       const paths = pathsOf(root, parts).map(quote).join(', ')
       if (parts.length > 0) await duck.run(`CREATE VIEW ${name} AS FROM read_parquet([${paths}])`)

@@ -8,10 +8,12 @@ import { PLAIN_FORMAT } from '../staging/decode.ts'
 import { rowsOf } from '../staging/parquet.ts'
 import { place, readManifest, writeManifest } from '../staging/store.ts'
 import { type Column, typeName } from '../types/logical.ts'
+import type { Branches } from './branches.ts'
 import { guard } from './guard.ts'
+import { once } from './once.ts'
 import { type Plan, planLoad } from './plan.ts'
 import { goodRows, type Transformed } from './transform.ts'
-import { once, runFolder, type World } from './world.ts'
+import { ownFile, type World } from './world.ts'
 
 /** The change set of one load: what differs between a data set and what the last committed run loaded of it. */
 export interface Changes {
@@ -78,15 +80,17 @@ export async function diff(
   plan: Plan,
   tables: Transformed[],
   lastRun: Map<string, string>,
+  branches: Branches,
 ): Promise<Changes[]> {
   const changes: Changes[] = []
-  for (const spec of plan.loads) {
-    const table = tables.find(({ name, file }) => name === spec.from && file !== undefined)!
-    const planned = planLoad(spec, table.columns)
-    const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
-    changes.push(
-      await once(world, `diff.${spec.table}`, () => diffLoad(world, load, table, lastRun.get(spec.to))),
-    )
+  for (const spec of world.spec.loads) {
+    const found = await branches.attempt([`load.${spec.table}`], [spec.from], () => {
+      const table = tables.find(({ name, file }) => name === spec.from && file !== undefined)!
+      const planned = planLoad(spec, table.columns)
+      const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
+      return once(world, `diff.${spec.table}`, own => diffLoad(own, load, table, lastRun.get(spec.to)))
+    })
+    if (found) changes.push(found)
   }
   return changes
 }
@@ -167,7 +171,7 @@ interface NextState {
   duplicates: number
 }
 
-const stateFile = (world: World, load: PlannedLoad) => `${runFolder(world)}/state/${load.table}.parquet`
+const stateFile = (world: World, load: PlannedLoad) => ownFile(world, `state/${load.table}`, '.parquet')
 
 async function writeState(
   world: World,
@@ -248,7 +252,7 @@ async function compare(
   last: { sql: string; rows: number; table: DataSet },
 ): Promise<Changes> {
   const { duck, root } = world
-  const file = `${runFolder(world)}/changes/${load.table}/list.parquet`
+  const file = ownFile(world, `changes/${load.table}/list`, '.parquet')
   const list = `read_parquet(${quote(join(root, file))})`
   const rejected = rejectedKeys(world, load, table)
   const keys = load.key.map(quoteName).join(', ')
@@ -349,11 +353,11 @@ async function rowParts(
   const chosen = where
     ? `SELECT * EXCLUDE (${ROW}) FROM (SELECT * RENAME (file_row_number AS ${ROW}) FROM (${rows})) WHERE ${where}`
     : goodRows(world.root, table)
-  return copyParts(world, chosen, `${runFolder(world)}/changes/${load.table}/upserts`)
+  return copyParts(world, chosen, ownFile(world, `changes/${load.table}/upserts`))
 }
 
 async function keyParts(world: World, load: PlannedLoad, sql: string | undefined): Promise<Part[]> {
-  return sql ? copyParts(world, sql, `${runFolder(world)}/changes/${load.table}/keys`) : []
+  return sql ? copyParts(world, sql, ownFile(world, `changes/${load.table}/keys`)) : []
 }
 
 /** COPY options of parts: several, so that lanes can share them. */

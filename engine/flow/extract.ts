@@ -2,12 +2,14 @@ import type { LaneHandle } from '../pool/pool.ts'
 import type { Part, Range, Snapshot } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { pathsOf } from '../staging/store.ts'
+import type { Branches } from './branches.ts'
 import { ChunkSize } from './chunkSize.ts'
 import { Crew } from './crew.ts'
 import { allSettled, drive } from './drive.ts'
+import { once } from './once.ts'
 import type { Plan, PlannedRead } from './plan.ts'
 import { Share } from './share.ts'
-import { once, runFolder, type World } from './world.ts'
+import { runFolder, type World } from './world.ts'
 
 /** What one extract left in staging. */
 export interface Extracted {
@@ -22,19 +24,24 @@ export interface Extracted {
   account?: unknown
 }
 
-/** Reads every extract; those of one connection together, in one snapshot. */
-export async function extract(world: World, plan: Plan): Promise<Extracted[]> {
+/**
+ * Reads every extract; those of one connection together, in one snapshot, so they are one task: what was read of it
+ * cannot be added to in another snapshot.
+ */
+export async function extract(world: World, plan: Plan, branches: Branches): Promise<Extracted[]> {
   const groups = Map.groupBy(plan.reads, read => read.from)
   const waiting = [...groups]
   const results: Extracted[] = []
   const next = async (): Promise<void> => {
     for (let group = waiting.shift(); group; group = waiting.shift()) {
       const [connection, reads] = group
-      results.push(...(await once(world, `extract.${connection}`, () => readGroup(world, connection, reads))))
+      const read = () => once(world, `extract.${connection}`, own => readGroup(own, connection, reads))
+      const tables = reads.map(({ extract }) => extract)
+      results.push(...((await branches.attempt(tables, [], read)) ?? []))
     }
   }
   await allSettled(Array.from({ length: world.spec.parallelism.maxParallelExtracts }, next))
-  return plan.reads.map(read => results.find(result => result.extract === read.extract)!)
+  return plan.reads.flatMap(read => results.filter(result => result.extract === read.extract))
 }
 
 async function readGroup(world: World, connection: string, reads: PlannedRead[]): Promise<Extracted[]> {
@@ -64,6 +71,7 @@ async function readTable(world: World, snapshot: Snapshot, crew: Crew<LaneHandle
   // Below half a chunk, a split saves less time than it takes.
   const share = new Share<Part[]>(ranges, least / 2)
   let chunks = 0
+  const done = { extract: read.extract, chunks: 0, rows: 0, bytes: 0 }
   const readChunk = async (lane: LaneHandle, range: Range) => {
     const limit = size.next(share.remaining + (range.rows ?? 0), crew.lanes.size)
     let seen = 0
@@ -75,6 +83,10 @@ async function readTable(world: World, snapshot: Snapshot, crew: Crew<LaneHandle
       // Every attempt has a number of its own, so that nothing a failed one left can be taken for another's.
       const { parts, rest } = await lane.read(request(world, read, range, limit, chunks++), progress)
       size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))
+      done.rows += sum(parts, 'rows')
+      done.bytes += sum(parts, 'bytes')
+      done.chunks++
+      await world.ledger.progress(`extract.${read.from}`, { ...done, range: range.label })
       return { result: parts, rest }
     } catch (error) {
       observer.advanced(task, -seen)
@@ -102,7 +114,8 @@ async function readTable(world: World, snapshot: Snapshot, crew: Crew<LaneHandle
 const sum = (parts: Part[], what: 'rows' | 'bytes') => parts.reduce((total, part) => total + part[what], 0)
 
 function request(world: World, read: PlannedRead, range: Range, limit: number, number: number) {
-  const stem = `part-${String(number).padStart(5, '0')}`
+  const own = world.fence > 1 ? `${world.fence}-` : ''
+  const stem = `part-${own}${String(number).padStart(5, '0')}`
   // What the plan knows beyond a Read stays here: an image lists every part of many nights.
   const { extract, where, columns, key, since, options, limits } = read
   return {

@@ -14,8 +14,11 @@ import type { World } from './world.ts'
 export async function keepImages(world: World, reads: PlannedRead[], extracted: Extracted[]) {
   const images = new Map<string, Image>()
   const syncPoints: SyncPoint[] = []
-  for (const [index, read] of reads.entries()) {
-    const { parts, watermark, account } = extracted[index]!
+  for (const read of reads) {
+    const found = extracted.find(({ extract }) => extract === read.extract)
+    // Its branch failed.
+    if (!found) continue
+    const { parts, watermark, account } = found
     const { columns, absent, key, incremental } = read
     const nights = [...(read.base?.image.nights ?? []), { run: world.run, columns, parts }]
     const seen = [...columns, ...absent]

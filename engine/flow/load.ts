@@ -1,8 +1,11 @@
 import { EngineError } from '../errors.ts'
 import type { CommitResult, LoadCommit, LoadCounts, Part, StagedLoad, SyncPoint, Target } from '../ports.ts'
 import { pathsOf } from '../staging/store.ts'
+import type { Branches } from './branches.ts'
 import type { Changes } from './diff.ts'
-import { once, type World } from './world.ts'
+import { allSettled } from './drive.ts'
+import { once } from './once.ts'
+import type { World } from './world.ts'
 
 /** What one load did. */
 export interface Loaded extends LoadCounts {
@@ -12,22 +15,43 @@ export interface Loaded extends LoadCounts {
   duplicates: number
 }
 
-/** Stages and commits the change sets, one transaction a target. */
-export async function load(world: World, changes: Changes[], syncPoints: SyncPoint[]): Promise<Loaded[]> {
-  const loaded: Loaded[] = []
-  for (const [connection, group] of Map.groupBy(changes, change => change.load.to)) {
-    const result = await once(world, `load.${connection}`, () =>
-      loadTarget(world, connection, group, syncPoints),
-    )
-    for (const { load, upserts, counts } of group)
-      loaded.push({
-        ...result.counts.find(c => c.table === load.table)!,
-        to: connection,
-        staged: rowsOf(upserts),
-        duplicates: counts.duplicates,
-      })
+/** The sync points that a commit in a target makes true. */
+export type PointsOf = (target: string) => SyncPoint[]
+
+/**
+ * Stages and commits the change sets, one transaction a target, several targets at once. A target that lacks one of
+ * its change sets gets none: what is loaded together is true together.
+ */
+export async function load(
+  world: World,
+  changes: Changes[],
+  syncPoints: PointsOf,
+  branches: Branches,
+): Promise<Loaded[]> {
+  const targets = Map.groupBy(changes, change => change.load.to)
+  const waiting = [...targets]
+  const results = new Map<string, CommitResult>()
+  const next = async (): Promise<void> => {
+    for (let one = waiting.shift(); one; one = waiting.shift()) {
+      const [connection, group] = one
+      const all = world.spec.loads.filter(({ to }) => to === connection).map(({ table }) => `load.${table}`)
+      const result = await branches.attempt([connection], all, () =>
+        once(world, `load.${connection}`, own => loadTarget(own, connection, group, syncPoints(connection))),
+      )
+      if (result) results.set(connection, result)
+    }
   }
-  return loaded
+  await allSettled(Array.from({ length: world.spec.parallelism.maxParallelLoads }, next))
+  return [...targets].flatMap(([to, group]) => {
+    const result = results.get(to)
+    if (!result) return []
+    return group.map(({ load, upserts, counts }) => ({
+      ...result.counts.find(c => c.table === load.table)!,
+      to,
+      staged: rowsOf(upserts),
+      duplicates: counts.duplicates,
+    }))
+  })
 }
 
 async function loadTarget(world: World, connection: string, changes: Changes[], syncPoints: SyncPoint[]) {

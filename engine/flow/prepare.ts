@@ -1,10 +1,12 @@
 import { EngineError } from '../errors.ts'
 import type { SyncPoint, TableSchema } from '../ports.ts'
-import { extractsOf, orderModels } from '../sql/graph.ts'
+import { extractsOf } from '../sql/graph.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'
+import { once } from './once.ts'
 import { checkDeletes, type Plan, type PlannedRead, planRead } from './plan.ts'
-import { once, type World } from './world.ts'
+import { feeds, type OrderedModel } from './tasks.ts'
+import type { World } from './world.ts'
 
 /** The plan, and per target the run whose data it holds. Plain data: it is a task's output. */
 export interface Prepared {
@@ -12,20 +14,28 @@ export interface Prepared {
   lastRun: [string, string][]
 }
 
+/** Proves that the systems answer. A run whose extracts are committed needs its sources no more. */
+export async function probe(world: World): Promise<void> {
+  const { ledger, sources, targets, signal } = world
+  for (const [name, source] of sources)
+    if ((await ledger.output(`extract.${name}`)) === undefined) await source.probe(signal)
+  for (const target of targets.values()) await target.probe(signal)
+}
+
 /** Asks every system what it has, finds the last sync points, and plans. Reads no row. */
-export function prepare(world: World): Promise<Prepared> {
-  return once(world, 'plan', async () => {
-    const { spec, duck, signal } = world
-    const provided = [...spec.extracts.map(({ name }) => name)]
-    const models = await orderModels(duck, spec.models, provided)
+export function prepare(world: World, models: OrderedModel[]): Promise<Prepared> {
+  const { spec } = world
+  const fed = feeds(spec, models)
+  return once(world, 'plan', async ({ signal }) => {
     const points = new Map<string, SyncPoint[]>()
     for (const [name, target] of world.targets) points.set(name, await target.syncPoints(spec.job, signal))
     const reads: PlannedRead[] = []
     const refused: EngineError[] = []
     for (const extract of spec.extracts) {
       const committed = [...points.values()].flat().filter(point => point.extract === extract.name)
+      const own = [...points].filter(([target]) => fed(extract.name, target)).map(([, found]) => found)
       // Targets that disagree must be shown every row again, but each of them knows a committed run's columns.
-      const { run } = agreed([...points.values()], extract.name) ?? committed[0] ?? {}
+      const { run } = agreed(own, extract.name) ?? committed[0] ?? {}
       const known = run
         ? await readManifest<StagedSchema>(world.root, schemaFile(spec.job, run, extract.name))
         : undefined
@@ -36,7 +46,7 @@ export function prepare(world: World): Promise<Prepared> {
       // holds them all, and each target is loaded with what differs from its own last run.
       const point = schema.accumulates
         ? committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
-        : agreed([...points.values()], extract.name)
+        : agreed(own, extract.name)
       const image = point
         ? await readManifest<Image>(world.root, imageFile(spec.job, point.run, extract.name))
         : undefined

@@ -4,8 +4,9 @@ import type { LoadMode } from '../ports.ts'
 import { type DuckRow, quote, quoteName } from '../sql/duckdb.ts'
 import { columnNamed } from '../types/logical.ts'
 import type { ChangeCounts, Changes, DataSet } from './diff.ts'
+import { once } from './once.ts'
 import { goodRows } from './transform.ts'
-import { once, type World } from './world.ts'
+import type { World } from './world.ts'
 
 /** Samples of one kind of change. */
 const SAMPLES = 5
@@ -43,7 +44,7 @@ export interface Sample {
 export async function preview(world: World, changes: Changes[]): Promise<Preview[]> {
   const previews: Preview[] = []
   for (const change of changes)
-    previews.push(await once(world, `preview.${change.load.table}`, () => previewLoad(world, change)))
+    previews.push(await once(world, `preview.${change.load.table}`, own => previewLoad(own, change)))
   return previews
 }
 

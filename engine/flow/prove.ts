@@ -17,9 +17,10 @@ import { typeName } from '../types/logical.ts'
 import type { Changes, DataSet } from './diff.ts'
 import { copyParts, identityOf } from './diff.ts'
 import type { Loaded } from './load.ts'
+import { once } from './once.ts'
 import { describeProof, type Proof } from './proof.ts'
 import { goodRows } from './transform.ts'
-import { once, runFolder, type World } from './world.ts'
+import { runFolder, type World } from './world.ts'
 
 /** What proves a load: its staged rows and the target. Paths are below `root`. */
 export interface ProofMeans {
@@ -49,7 +50,8 @@ export async function prove(
   for (const change of changes) {
     const { load } = change
     const { verify = 'changes' } = load
-    if (verify === 'off') continue
+    const result = loaded.find(({ to, table }) => to === load.to && table === load.table)
+    if (verify === 'off' || !result) continue
     const target = world.targets.get(load.to)!
     if (!target.prover || load.key.length === 0) {
       const reason = target.prover ? 'it has no key' : 'loads there cannot be proven'
@@ -57,8 +59,8 @@ export async function prove(
       continue
     }
     const task = `verify.${load.table}`
-    const unchanged = loaded.find(({ to, table }) => to === load.to && table === load.table)!.unchanged
-    const means: ProofMeans = {
+    const { unchanged } = result
+    const means: Omit<ProofMeans, 'signal'> = {
       ...world,
       target,
       offload: world.workers.offload,
@@ -67,12 +69,12 @@ export async function prove(
       loadId: `${spec.job}/${run}/${load.to}`,
       folder: `${runFolder(world)}/verify/${load.table}`,
     }
-    const proof = await once(world, task, async () => {
+    const proof = await once(world, task, async ({ signal }) => {
       observer.started(task)
       const proof =
         verify === 'all'
-          ? await proveAll(means, { ...change, state: change.state! })
-          : await proveChanges(means, change, unchanged)
+          ? await proveAll({ ...means, signal }, { ...change, state: change.state! })
+          : await proveChanges({ ...means, signal }, change, unchanged)
       observer.finished(task, describeProof(proof))
       return proof
     })

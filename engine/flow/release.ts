@@ -1,6 +1,7 @@
 import type { Extracted } from './extract.ts'
+import { once } from './once.ts'
 import type { PlannedRead } from './plan.ts'
-import { once, type World } from './world.ts'
+import type { World } from './world.ts'
 
 /**
  * Lets sources tidy up what the targets now hold. Only after every commit: a run that is killed here, or given up,

@@ -10,7 +10,7 @@ import type { World } from './world.ts'
  * are loaded, a target holds another run's data by now than they were compared with, or their files are gone.
  */
 export async function checkReuse(world: World): Promise<void> {
-  const { spec, run, ledger, targets, signal, root } = world
+  const { spec, run, ledger, targets, root } = world
   const refuse = (reason: string) => {
     throw new EngineError('PLAN_UNUSABLE', `plan ${run}: ${reason}`, {
       hint: 'Nothing was loaded. Make a new plan, or run the job.',
@@ -19,20 +19,42 @@ export async function checkReuse(world: World): Promise<void> {
   const prepared = await ledger.output<Prepared>('plan')
   const changes = await Promise.all(spec.loads.map(({ table }) => ledger.output<Changes>(`diff.${table}`)))
   if (!prepared || changes.includes(undefined)) return refuse('it did not get as far as the change sets')
-  const compared = new Map(prepared.lastRun)
-  let loaded = 0
-  for (const [name, target] of targets) {
-    const holds = lastRunOf(await target.syncPoints(spec.job, signal))
-    if (await target.committed(`${spec.job}/${run}/${name}`, signal)) loaded++
-    else if (holds !== compared.get(name))
-      refuse(
-        `${name} was compared as ${compared.get(name) ? `run ${compared.get(name)} left it` : 'never loaded'}, and ${
-          holds ? `run ${holds} has loaded it since` : 'knows of no load now'
-        }`,
-      )
-  }
-  if (loaded === targets.size) refuse('it is already loaded')
+  const { loaded, moved } = await standing(world, prepared)
+  if (moved) return refuse(moved)
+  if (loaded.length === targets.size) refuse('it is already loaded')
   for (const { file, bytes } of changes.flatMap(change => [...change!.upserts, ...change!.keys]))
     if (statSync(join(root, file), { throwIfNoEntry: false })?.size !== bytes)
       refuse(`it has expired: ${file} is no longer staged`)
+}
+
+/**
+ * Fails with RESUME_REFUSED where a run cannot go on as it was planned: a target holds another run's data by now.
+ * Gives the targets that have its load.
+ */
+export async function checkResume(world: World): Promise<string[]> {
+  const { spec, run, ledger } = world
+  const prepared = await ledger.output<Prepared>('plan')
+  if (!prepared) return []
+  const { loaded, moved } = await standing(world, prepared)
+  if (moved)
+    throw new EngineError('RESUME_REFUSED', `run ${run}: ${moved}`, {
+      hint: `Nothing is lost: run ${spec.job} anew, with --fresh.`,
+    })
+  return loaded
+}
+
+/** Targets that have the run's load, and how one that has not differs from what the plan was made for. */
+async function standing({ spec, run, targets, signal }: World, prepared: Prepared) {
+  const compared = new Map(prepared.lastRun)
+  const loaded: string[] = []
+  let moved: string | undefined
+  for (const [name, target] of targets) {
+    const holds = lastRunOf(await target.syncPoints(spec.job, signal))
+    if (await target.committed(`${spec.job}/${run}/${name}`, signal)) loaded.push(name)
+    else if (holds !== compared.get(name))
+      moved ??= `${name} was compared as ${compared.get(name) ? `run ${compared.get(name)} left it` : 'never loaded'}, and ${
+        holds ? `run ${holds} has loaded it since` : 'knows of no load now'
+      }`
+  }
+  return { loaded, moved }
 }

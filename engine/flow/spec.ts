@@ -1,5 +1,6 @@
 import type { ExtractSpec, LoadSpec } from '../ports.ts'
 import type { Model } from '../sql/graph.ts'
+import type { Retries } from './retries.ts'
 
 /** A check: a query that returns the rows that are wrong. */
 export interface Check extends Model {
@@ -19,7 +20,10 @@ export interface FlowSpec {
   quality: { maxErrorRate: number }
   /** `memory` in bytes, for the whole process. */
   resources: { memory: number; threads: number }
-  parallelism: { maxParallelExtracts: number }
+  parallelism: { maxParallelExtracts: number; maxParallelLoads: number }
+  retries: Retries
+  /** Milliseconds that one attempt of a task may take. */
+  timeout?: number
   /** Rows of one chunk, at the least and at the most: how many it is in between depends on how long the rows are. */
   chunking: { defaultChunkSize: number; maxChunkSize: number }
 }

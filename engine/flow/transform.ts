@@ -1,20 +1,25 @@
 import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
-import { EngineError } from '../errors.ts'
+import { type Category, EngineError } from '../errors.ts'
 import type { Part } from '../ports.ts'
 import type { Tally } from '../quality/gate.ts'
 import { type CheckResult, findingsSql, runSetCheck, stripped, summarise } from '../quality/rowChecks.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { orderModels } from '../sql/graph.ts'
+import { tablesOf } from '../sql/graph.ts'
 import type { Image } from '../staging/image.ts'
 import { imageSql } from '../staging/image.ts'
 import { rowsOf } from '../staging/parquet.ts'
 import { pathsOf, place } from '../staging/store.ts'
 import { type Column, typeFromName } from '../types/logical.ts'
+import type { Branches } from './branches.ts'
+import { correctExtract, recordSql, rowId, sortOut, withCorrections } from './correct.ts'
+import type { Corrected, Correction } from './correction.ts'
 import type { Extracted } from './extract.ts'
+import { once } from './once.ts'
 import type { PlannedRead } from './plan.ts'
 import type { Check } from './spec.ts'
-import { once, runFolder, type World } from './world.ts'
+import { type OrderedModel, staysView } from './tasks.ts'
+import { ownFile, type World } from './world.ts'
 
 /** What one model, or the type rules of one extract, left in staging. */
 export interface Transformed extends Tally {
@@ -25,6 +30,10 @@ export interface Transformed extends Tally {
   /** Parquet file of the quarantine: findings with row number, check, severity, reason and record. */
   findings?: string
   checks: CheckResult[]
+  /** What came of its corrections, where there were any. */
+  corrected?: Corrected
+  /** Of an extract: Parquet file of its corrected rows below the staging root. */
+  corrections?: string
 }
 
 /** Tables of the night as models see them: one image an extract. */
@@ -36,40 +45,41 @@ export async function openTables(
   const { duck, spec, runAt, root } = world
   for (const { file, sql } of spec.macros) await inFile(file, () => duck.run(sql))
   await duck.run(`SET VARIABLE run_at = TIMESTAMPTZ ${quote(runAt.toISOString())}`)
-  for (const read of reads)
-    await duck.run(
-      `CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${imageSql(root, images.get(read.extract)!, read)}`,
-    )
+  for (const read of reads) {
+    const image = images.get(read.extract)
+    if (image)
+      await duck.run(`CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${imageSql(root, image, read)}`)
+  }
 }
 
 /** Runs the models in the order of their dependencies; each sees only the good rows of those before it. */
-export async function transform(world: World): Promise<Transformed[]> {
+export async function transform(
+  world: World,
+  models: OrderedModel[],
+  branches: Branches,
+): Promise<Transformed[]> {
   const { duck, spec } = world
   const extracts = spec.extracts.map(extract => extract.name)
-  const models = await orderModels(duck, spec.models, extracts)
   const results: Transformed[] = []
   const keyChecks = (name: string) =>
     spec.loads.filter(load => load.from === name).flatMap(load => load.key.map(nullKey(name)))
   const add = async (model: { name: string; file: string; sql: string }, checks: Check[]) => {
-    const result = await once(world, `model.${model.name}`, () => materialise(world, model, checks))
+    const result = await once(world, `model.${model.name}`, own => materialise(own, model, checks))
     await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(world.root, result)}`)
     results.push(result)
   }
   // An extract that is loaded as it is: its rows are a data set like a model's.
   for (const name of extracts)
     if (spec.loads.some(load => load.from === name))
-      await add({ name, file: `extract ${name}`, sql: `FROM ${quoteName(name)}` }, keyChecks(name))
+      await branches.attempt([name], [name], () =>
+        add({ name, file: `extract ${name}`, sql: `FROM ${quoteName(name)}` }, keyChecks(name)),
+      )
   for (const model of models) {
     const checks = [...spec.checks.filter(check => check.model === model.name), ...keyChecks(model.name)]
-    const readers = models.filter(other => other.reads.includes(model.name)).length
-    const loaded = spec.loads.some(load => load.from === model.name)
-    if (checks.length === 0 && readers < 2 && !loaded) {
-      await inFile(model.file, () =>
-        duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${stripped(model.sql)}`),
-      )
-      continue
-    }
-    await add(model, checks)
+    const view = `CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${stripped(model.sql)}`
+    await branches.attempt([model.name], model.reads, () =>
+      staysView(spec, models, model.name) ? inFile(model.file, () => duck.run(view)) : add(model, checks),
+    )
   }
   return results
 }
@@ -103,16 +113,56 @@ async function materialise(
   model: { name: string; file: string; sql: string },
   checks: Check[],
 ) {
-  const { duck, root, observer } = world
+  const { duck, observer } = world
   const task = `model.${model.name}`
   observer.started(task)
-  const file = `${runFolder(world)}/transformed/${model.name}.parquet`
-  const path = join(root, file)
-  await place(path, temporary =>
+  const file = ownFile(world, `transformed/${model.name}`, '.parquet')
+  await place(join(world.root, file), temporary =>
     inFile(model.file, () =>
       duck.run(`COPY (${stripped(model.sql)}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION snappy)`),
     ),
   )
+  let result = await judge(world, model, checks, file)
+  const corrections = result.rejected > 0 ? await world.corrections(model.name) : []
+  if (corrections.length > 0) result = await correctModel(world, model, checks, result, corrections)
+  observer.finished(task, `${result.rows} rows, ${result.rejected} rejected`)
+  return result
+}
+
+/** Puts corrected rows in the place of rejected ones, in another file, and judges it all anew. */
+async function correctModel(
+  world: World,
+  model: { name: string; file: string },
+  checks: Check[],
+  { file, findings, columns, ...result }: Transformed,
+  corrections: Correction[],
+): Promise<Transformed> {
+  const { root, spec, duck } = world
+  const id = rowId(spec.job, model.name, 'record')
+  const rejected = `SELECT row, ${id} AS _nf_id FROM read_parquet(${quote(join(root, findings!))}) WHERE severity = 'reject'`
+  const { sql, ...corrected } = await sortOut(world, corrections, rejected, columns)
+  if (!sql) return { file, findings, columns, ...result, corrected }
+  const applied = corrected.applied.map(quote).join(', ')
+  const mended = ownFile(world, `corrected/${model.name}`, '.parquet')
+  await place(join(root, mended), temporary =>
+    duck.run(`COPY (
+      SELECT * EXCLUDE (file_row_number) FROM ${numbered(join(root, file!))}
+        WHERE file_row_number NOT IN (SELECT row FROM (${rejected}) WHERE _nf_id IN (${applied}))
+      UNION ALL BY NAME SELECT * EXCLUDE (_nf_id) FROM (${sql})
+    ) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION snappy)`),
+  )
+  return { ...(await judge(world, model, checks, mended)), corrected }
+}
+
+/** Checks a data set's rows. */
+async function judge(
+  world: World,
+  model: { name: string; file: string },
+  checks: Check[],
+  file: string,
+): Promise<Transformed> {
+  const { duck, root } = world
+  const path = join(root, file)
   const columns = await columnsOf(world, model.file, path)
   const rows = await rowsOf(path)
   await duck.run(
@@ -124,33 +174,43 @@ async function materialise(
     queries.push(await inFile(check.file, () => findingsSql(duck, check, numbered(path), names)))
   const findings = await quarantine(world, model.name, numbered(path), names, queries)
   const result: Transformed = { name: model.name, columns, file, rows, rejected: 0, marked: 0, checks: [] }
-  if (findings)
-    Object.assign(
-      result,
-      await tally(
-        world,
-        model.name,
-        findings,
-        checks.map(check => check.name),
-      ),
-    )
-  else
-    result.checks = checks.map(({ name }) => ({
-      name,
-      model: model.name,
-      level: 'pass',
-      rows: 0,
-      samples: [],
-    }))
-  observer.finished(task, `${rows} rows, ${result.rejected} rejected`)
-  return result
+  const checked = checks.map(({ name }) => name)
+  if (findings) return { ...result, ...(await tally(world, model.name, findings, checked)) }
+  const passed = (name: string): CheckResult => ({
+    name,
+    model: model.name,
+    level: 'pass',
+    rows: 0,
+    samples: [],
+  })
+  return { ...result, checks: checked.map(passed) }
 }
 
-/** Sends the rows that an extract's own type rules rejected to the quarantine. */
-export async function quarantineExtract(
+/** Sends the rows that the extracts' own type rules rejected to the quarantine. */
+export async function quarantineExtracts(
+  world: World,
+  reads: PlannedRead[],
+  extracted: Extracted[],
+  images: Map<string, Image>,
+  branches: Branches,
+): Promise<Transformed[]> {
+  const tables: Transformed[] = []
+  for (const read of reads) {
+    const found = extracted.find(({ extract }) => extract === read.extract)!
+    const { extract } = read
+    const table = await branches.attempt([extract], [extract], () =>
+      quarantineExtract(world, read, found, images.get(extract)!),
+    )
+    if (table) tables.push(table)
+  }
+  return tables
+}
+
+async function quarantineExtract(
   world: World,
   read: PlannedRead,
   extracted: Extracted,
+  image: Image,
 ): Promise<Transformed> {
   const columns = read.columns.filter(column => column.name !== REJECTED)
   const result: Transformed = {
@@ -161,8 +221,13 @@ export async function quarantineExtract(
     marked: 0,
     checks: [],
   }
-  if (columns.length === read.columns.length || extracted.parts.length === 0) return { ...result, rows: 0 }
-  return once(world, `types.${read.extract}`, async () => {
+  if (columns.length === read.columns.length) return { ...result, rows: 0 }
+  const found = await once(world, `types.${read.extract}`, async own => {
+    const corrections = await world.corrections(read.extract)
+    const mended = corrections.length > 0 ? await correctExtract(own, read, image, corrections) : undefined
+    const { file, ...corrected } = mended ?? {}
+    if (mended) Object.assign(result, { corrected, ...(file && { corrections: file }) })
+    if (extracted.parts.length === 0) return result
     const paths = pathsOf(world.root, extracted.parts as Part[])
       .map(quote)
       .join(', ')
@@ -177,24 +242,37 @@ export async function quarantineExtract(
       source,
       [...columns.map(c => c.name), REJECTED],
       [query],
+      'FORMAT_ERROR',
     )
     return findings ? { ...result, ...(await tally(world, read.extract, findings, [name])) } : result
   })
+  if (found.corrections) {
+    const table = imageSql(world.root, image, read)
+    const view = withCorrections(table, world.root, found.corrections, read.key)
+    await world.duck.run(`CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${view}`)
+  }
+  return found
 }
 
 // One line a finding, with the whole record; no file where there is none.
-async function quarantine(world: World, model: string, rows: string, columns: string[], queries: string[]) {
+async function quarantine(
+  world: World,
+  model: string,
+  rows: string,
+  columns: string[],
+  queries: string[],
+  category: Category = 'DATA_INTEGRITY_ERROR',
+) {
   if (queries.length === 0) return undefined
   const { duck, root, run } = world
   const found = `(${queries.join(' UNION ALL ')})`
   const [count] = await duck.rows(`SELECT count(*) AS n FROM ${found}`)
   if (count!.n === 0) return undefined
-  const record = columns.map(name => `${quote(name)}: m.${quoteName(name)}`).join(', ')
-  const file = `${runFolder(world)}/quarantine/${model}.parquet`
+  const file = ownFile(world, `quarantine/${model}`, '.parquet')
   await place(join(root, file), temporary =>
     duck.run(`COPY (
-      SELECT f.row, ${quote(model)} AS model, f.check_name, f.severity, 'DATA_INTEGRITY_ERROR' AS category, f.reason,
-        to_json({${record}})::VARCHAR AS record, ${quote(run)} AS run
+      SELECT f.row, ${quote(model)} AS model, f.check_name, f.severity, ${quote(category)} AS category, f.reason,
+        ${recordSql(columns, 'm')} AS record, ${quote(run)} AS run
       FROM ${found} AS f JOIN ${rows} AS m ON m.file_row_number = f.row ORDER BY f.row, f.check_name, f.reason
     ) TO ${quote(temporary)} (FORMAT parquet)`),
   )
@@ -214,11 +292,17 @@ async function tally(world: World, model: string, findings: string, checks: stri
   }
 }
 
-/** Runs the checks that judge the night as a whole. */
-export async function runSetChecks(world: World): Promise<CheckResult[]> {
+/** Runs the checks that judge the night as a whole. What one could not judge is not loaded. */
+export async function runSetChecks(world: World, branches: Branches): Promise<CheckResult[]> {
   const results: CheckResult[] = []
-  for (const check of world.spec.checks)
-    if (!check.model) results.push(await inFile(check.file, () => runSetCheck(world.duck, check)))
+  for (const check of world.spec.checks) {
+    if (check.model) continue
+    const tables = await tablesOf(world.duck, check)
+    const result = await branches.attempt(tables, tables, () =>
+      inFile(check.file, () => runSetCheck(world.duck, check)),
+    )
+    if (result) results.push(result)
+  }
   return results
 }
 

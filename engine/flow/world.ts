@@ -2,6 +2,7 @@ import type { Workers } from '../pool/pool.ts'
 import type { Clock, Ledger, Source, Target } from '../ports.ts'
 import type { Duck } from '../sql/duckdb.ts'
 import type { Budget } from './budget.ts'
+import type { Correction } from './correction.ts'
 import type { FlowSpec } from './spec.ts'
 
 /** Where progress goes. Task names: `extract.members`, `model.members_clean`, `load.dim_members`. */
@@ -26,7 +27,14 @@ export interface World {
   ledger: Ledger
   clock: Clock
   observer: Observer
+  /** Corrections of a table's rejected rows that are to be applied. */
+  corrections(table: string): Promise<Correction[]>
+  /** Stops what is going on, at once. */
   signal: AbortSignal
+  /** No further task begins once it is set: the run stops at the next commit. */
+  stop: AbortSignal
+  /** Grows with every process that takes the run over: part of the names of what it writes, see {@link ownFile}. */
+  fence: number
   workers: Workers
   budget: Budget
   duck: Duck
@@ -38,23 +46,9 @@ export function runFolder({ spec, run }: { spec: { job: string }; run: string })
 }
 
 /**
- * Runs a task once: its committed output is returned as it stands, whoever committed it. `act` may be repeated
- * until its output is committed, so whatever it leaves behind must be replaceable.
+ * Path of a data file below the run's folder. Whoever was stopped for long and wakes up late writes under another
+ * name than its successor, whose committed files it so leaves alone.
  */
-export async function once<T>(world: World, task: string, act: () => Promise<T>): Promise<T> {
-  world.signal.throwIfAborted()
-  const committed = await world.ledger.output<T>(task)
-  if (committed !== undefined) {
-    world.observer.note(`${task}: already done`)
-    return committed
-  }
-  await world.ledger.begin(task)
-  try {
-    const output = await act()
-    await world.ledger.commit(task, output)
-    return output
-  } catch (error) {
-    await world.ledger.fail(task, error)
-    throw error
-  }
+export function ownFile(world: Pick<World, 'spec' | 'run' | 'fence'>, name: string, ending = ''): string {
+  return `${runFolder(world)}/${name}${world.fence > 1 ? `.${world.fence}` : ''}${ending}`
 }

@@ -103,6 +103,7 @@ export function quoteName(name: string): string {
 // DuckDB's driver gives no code: each message begins with the exception's type, which is part of its interface.
 function codeOf(message: string): ErrorCode {
   if (message.startsWith('Out of Memory Error')) return 'RESOURCE_EXHAUSTED'
+  if (/^IO Error: .*No space left on device/s.test(message)) return 'RESOURCE_EXHAUSTED'
   if (/^(Parser|Binder|Catalog|Permission) Error/.test(message)) return 'MODEL_INVALID'
   if (message.startsWith('Constraint Error')) return 'CONSTRAINT_VIOLATED'
   return 'SQL_FAILED'

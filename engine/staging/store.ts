@@ -1,8 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   renameSync,
   rmSync,
   statSync,
@@ -18,23 +21,54 @@ import type { Part } from '../ports.ts'
  * and the folder synced. Works on folders too (a data set of several files): pass what fills the temporary path.
  */
 export async function place(path: string, fill: (temporary: string) => Promise<void> | void): Promise<void> {
-  const temporary = `${path}.tmp`
-  mkdirSync(dirname(path), { recursive: true })
-  rmSync(temporary, { recursive: true, force: true })
-  await fill(temporary)
-  if (statSync(temporary).isDirectory()) rmSync(path, { recursive: true, force: true })
-  else sync(temporary)
-  renameSync(temporary, path)
-  sync(dirname(path))
+  const temporary = temporaryOf(path)
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+    await fill(temporary)
+    if (statSync(temporary).isDirectory()) rmSync(path, { recursive: true, force: true })
+    else sync(temporary)
+    renameSync(temporary, path)
+    sync(dirname(path))
+  } catch (error) {
+    discard(temporary)
+    throw full(error, path)
+  }
 }
 
 /** {@link place} for bytes at hand, synchronously: for worker threads, which have nothing else to do meanwhile. */
 export function placeBytes(path: string, bytes: Uint8Array): void {
-  const temporary = `${path}.tmp`
-  mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(temporary, bytes)
-  sync(temporary)
-  renameSync(temporary, path)
+  const temporary = temporaryOf(path)
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(temporary, bytes)
+    sync(temporary)
+    renameSync(temporary, path)
+  } catch (error) {
+    discard(temporary)
+    throw full(error, path)
+  }
+}
+
+/** Removes what killed attempts were writing in a folder. One that still writes fails when it renames. */
+export function clearTemporary(folder: string): void {
+  if (!existsSync(folder)) return
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' }))
+    if (name.endsWith(TEMPORARY)) discard(join(folder, name))
+}
+
+const TEMPORARY = '.tmp'
+
+// Each attempt has a name of its own: who wakes up late must not find its successor's file under its own name.
+const temporaryOf = (path: string) => `${path}.${randomBytes(6).toString('hex')}${TEMPORARY}`
+
+const discard = (temporary: string) => rmSync(temporary, { recursive: true, force: true })
+
+function full(error: unknown, path: string): unknown {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') return error
+  return new EngineError('RESOURCE_EXHAUSTED', `${path}: the disk is full`, {
+    cause: error,
+    hint: 'Make room (nightfreight gc removes old runs), then resume the run: what is committed is not done again.',
+  })
 }
 
 export function sync(path: string): void {

@@ -46,6 +46,7 @@ function historyText(runs: HistoryRecord[], violations: Map<string, ViolationRec
     run.records_processed === null ? '' : `${run.records_processed} records`,
     violationsText(violations.get(run.run)).trim(),
     run.retried === 0 ? '' : `${run.retried} tasks begun again`,
+    run.errors === 0 ? '' : `${run.errors} errors`,
   ])
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
   return rows

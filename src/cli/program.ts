@@ -3,13 +3,17 @@ import { EngineError } from '../../engine/errors.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
+import { cancelCommand } from './cancel.ts'
+import { checkpointsCommand } from './checkpoints.ts'
 import { demoCommand } from './demo.ts'
+import { errorsCommand } from './errors.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
 import { intervalsCommand } from './intervals.ts'
 import { printError } from './output.ts'
 import { pauseCommand, unpauseCommand } from './pause.ts'
 import { planCommand } from './plan.ts'
+import { resumeCommand } from './resume.ts'
 import { runCommand } from './run.ts'
 import { runIntervalCommand } from './runInterval.ts'
 import { serveCommand } from './serve.ts'
@@ -33,6 +37,10 @@ export async function program(argv: string[]): Promise<void> {
     .description('Moves tables at night: extract, clean, find what changed, bulk-load.')
     .version(packageJson.version)
     .addCommand(runCommand())
+    .addCommand(resumeCommand())
+    .addCommand(cancelCommand())
+    .addCommand(checkpointsCommand())
+    .addCommand(errorsCommand())
     .addCommand(planCommand())
     .addCommand(verifyCommand())
     .addCommand(validateCommand())

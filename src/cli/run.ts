@@ -1,17 +1,22 @@
 import { Command, Option } from 'commander'
 import { describeProof } from '../../engine/flow/proof.ts'
 import { secretsIn } from '../config/secrets.ts'
-import type { RunOptions, RunResult } from '../jobs/runJob.ts'
+import type { RunOptions } from '../jobs/options.ts'
+import type { RunResult } from '../jobs/runJob.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { createLog } from './log.ts'
 import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { createProgress } from './progress.ts'
+import { stoppable } from './signals.ts'
 
 interface RunFlags {
   at?: Date
   fresh?: boolean
   fromPlan?: string
+  only?: string
+  from?: string
+  until?: string
   json?: boolean
 }
 
@@ -27,32 +32,46 @@ export function runCommand(): Command {
         'load the change sets of that plan, exactly, and read nothing',
       ).conflicts(['at', 'fresh']),
     )
+    .addOption(
+      new Option('--only <task>', 'do one task of the latest run again, and no other').conflicts([
+        'from',
+        'until',
+        'fresh',
+      ]),
+    )
+    .addOption(
+      new Option(
+        '--from <task>',
+        'continue the latest run at that task: it and what is made from it are done again',
+      ).conflicts(['fresh', 'fromPlan', 'at']),
+    )
+    .option('--until <task>', 'stop once that task is done; resume goes on')
     .option('--json', 'print events and the result as JSON lines')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a',
+      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a\n  nightfreight run queries/members --until model.members_clean\n  nightfreight run queries/members --from diff.dim_members',
     )
     .action(async (folder: string, flags: RunFlags) => {
       process.exitCode = await run(folder, flags)
     })
 }
 
-async function run(folder: string, { at, fresh, fromPlan, json = false }: RunFlags): Promise<number> {
-  const abort = new AbortController()
-  const stop = () => abort.abort()
-  process.once('SIGINT', stop).once('SIGTERM', stop)
-  const home = homeFolder()
-  const result = await execute({
-    folder,
-    env: process.env,
-    home,
-    json,
-    signal: abort.signal,
-    runAt: at,
-    fresh,
-    fromPlan,
-  })
-  process.off('SIGINT', stop).off('SIGTERM', stop)
+async function run(
+  folder: string,
+  { at, only, from = only, until = only, ...flags }: RunFlags,
+): Promise<number> {
+  return finish({ folder, runAt: at, from, until, ...flags })
+}
+
+/** Runs a job, prints what came of it, and gives the exit code. */
+export async function finish({
+  json = false,
+  ...options
+}: Omit<Execution, 'env' | 'home' | 'signal' | 'json'> & { json?: boolean }): Promise<number> {
+  const { signal } = new AbortController()
+  const result = await stoppable(stop =>
+    execute({ ...options, env: process.env, home: homeFolder(), json, signal, stop }),
+  )
   console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
   return result.error === undefined ? 0 : printError(result.error, json)
 }
@@ -91,6 +110,9 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
 export function summaryText({ run, job, status, seconds, outcome, report }: RunResult): string {
   const lines = [`${job}: ${status} in ${seconds.toFixed(1)} s (run ${run})`]
   for (const { extract, rows } of outcome.extracted) lines.push(`  read      ${extract}: ${rows} rows`)
+  for (const { name, corrected } of outcome.tables)
+    if (corrected && corrected.applied.length > 0)
+      lines.push(`  corrected ${name}: ${corrected.applied.length} rows in place of rejected ones`)
   for (const { name, rejected } of outcome.tables)
     if (rejected > 0) lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
   for (const { table, to, inserted, updated, deleted, unchanged } of outcome.loaded)
@@ -113,6 +135,9 @@ function summaryJson({ run, job, status, seconds, outcome, report, resumed }: Ru
     resumed,
     seconds,
     read: Object.fromEntries(extracted.map(({ extract, rows }) => [extract, rows])),
+    corrected: Object.fromEntries(
+      tables.map(({ name, corrected }) => [name, corrected?.applied.length ?? 0]),
+    ),
     rejected: Object.fromEntries(tables.map(({ name, rejected }) => [name, rejected])),
     quality,
     loaded,

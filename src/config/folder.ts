@@ -12,6 +12,8 @@ export interface JobFolder {
   macros: SqlFile[]
   /** SHA-256 (hex) over all of it. */
   hash: string
+  /** The same of each file. */
+  hashes: Record<string, string>
 }
 
 /** Reads a job's folder: `*.sql`, `checks/`, and `../macros/`. Fails with CONFIG_INVALID without a job.yaml. */
@@ -29,9 +31,12 @@ export async function readFolder(folder: string): Promise<JobFolder> {
       checks.push({ name: nameOf(file), ...file, model })
   const macros = await sqlFiles(folder, '../macros')
   const hash = createHash('sha256')
-  for (const { file, sql } of [{ file: 'job.yaml', sql: yaml }, ...models, ...checks, ...macros])
+  const hashes: Record<string, string> = {}
+  for (const { file, sql } of [{ file: 'job.yaml', sql: yaml }, ...models, ...checks, ...macros]) {
     hash.update(`${file}\0${Buffer.byteLength(sql)}\0${sql}`)
-  return { yaml, models, checks, macros, hash: hash.digest('hex') }
+    hashes[file] = createHash('sha256').update(sql).digest('hex')
+  }
+  return { yaml, models, checks, macros, hash: hash.digest('hex'), hashes }
 }
 
 const nameOf = ({ file }: SqlFile) => basename(file, '.sql')

@@ -1,3 +1,4 @@
+import type { Retries } from '../../engine/flow/retries.ts'
 import type { ExtractSpec, LoadSpec } from '../../engine/ports.ts'
 import type { AlertSpec } from '../alerts/spec.ts'
 import type { ConnectionContext, Connector } from '../connectors/define.ts'
@@ -87,11 +88,19 @@ export interface JobSpec {
   alerts?: AlertSpec
   /** Strings of the alerts' channels that no output may show. */
   alertSecrets: string[]
-  /** Memory in bytes. */
-  resources: { memory: number; threads: number }
-  parallelism: { maxParallelExtracts: number }
+  /** Bytes; `tempDisk` must be free before a run begins. */
+  resources: { memory: number; tempDisk?: number; threads: number }
+  parallelism: { maxParallelExtracts: number; maxParallelLoads: number }
+  /** Of a task. Milliseconds. */
+  retries: Retries
+  /** Milliseconds that one attempt of a task may take. */
+  timeout?: number
+  /** Whether a run that failed in a way that passes is resumed by itself; how often, and after how many milliseconds. */
+  recovery: { auto: boolean; limit: number; delay: number }
   /** Rows. */
   chunking: { defaultChunkSize: number; maxChunkSize: number }
   /** SHA-256 (hex) over job.yaml's text and every SQL file: it changes when any of them does. */
   hash: string
+  /** SHA-256 (hex) of each of them. */
+  files: Record<string, string>
 }

@@ -38,7 +38,7 @@ export async function loadJob(
   if (problems.length > 0)
     throw new EngineError('CONFIG_INVALID', problems.map(problem => join(folder, problem)).join('\n'))
 
-  const { models, checks, macros, hash } = files
+  const { models, checks, macros, hash, hashes } = files
   return {
     ...settings(yaml),
     ...(schedule && { schedule }),
@@ -53,11 +53,12 @@ export async function loadJob(
     ...(alerts && { alerts }),
     alertSecrets,
     hash,
+    files: hashes,
   }
 }
 
 function settings(yaml: JobYaml) {
-  const { sla, resources, chunking } = yaml
+  const { sla, resources, chunking, retries, timeout } = yaml
   return {
     job: yaml.job,
     ...(sla && {
@@ -69,8 +70,18 @@ function settings(yaml: JobYaml) {
       },
     }),
     quality: { maxErrorRate: yaml.quality.max_error_rate },
-    resources: { memory: resources.memory, threads: resources.threads },
-    parallelism: { maxParallelExtracts: yaml.parallelism.max_parallel_extracts ?? resources.threads },
+    resources: {
+      memory: resources.memory,
+      threads: resources.threads,
+      ...(resources.temp_disk !== undefined && { tempDisk: resources.temp_disk }),
+    },
+    retries: { limit: retries.limit, delay: retries.delay, maxDelay: retries.max_delay },
+    ...(timeout !== undefined && { timeout }),
+    recovery: yaml.recovery,
+    parallelism: {
+      maxParallelExtracts: yaml.parallelism.max_parallel_extracts ?? resources.threads,
+      maxParallelLoads: yaml.parallelism.max_parallel_loads,
+    },
     chunking: {
       defaultChunkSize: chunking.default_chunk_size,
       maxChunkSize: chunking.max_chunk_size ?? chunking.default_chunk_size * 10,

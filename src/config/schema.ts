@@ -29,6 +29,10 @@ const count = scalar('a whole number from 1', value => {
   const number = within(1, Number.MAX_SAFE_INTEGER)(value)
   return Number.isInteger(number) ? number : undefined
 })
+const fromZero = scalar('a whole number from 0', value => {
+  const number = within(0, Number.MAX_SAFE_INTEGER)(value)
+  return Number.isInteger(number) ? number : undefined
+})
 const millis = scalar('a duration such as 30s, 5m or 6h', value => {
   const micros = typeof value === 'string' ? parseDuration(value) : value === 0 ? 0 : undefined
   return micros === undefined ? undefined : micros / 1000
@@ -193,9 +197,30 @@ export const jobSchema = z.strictObject({
     })
     .optional(),
   resources: z
-    .strictObject({ memory: bytes.default(1e9), threads: count.default(() => availableParallelism()) })
+    .strictObject({
+      memory: bytes.default(1e9),
+      temp_disk: bytes.optional(),
+      threads: count.default(() => availableParallelism()),
+    })
     .prefault({}),
-  parallelism: z.strictObject({ max_parallel_extracts: count.optional() }).prefault({}),
+  parallelism: z
+    .strictObject({ max_parallel_extracts: count.optional(), max_parallel_loads: count.default(2) })
+    .prefault({}),
+  retries: z
+    .strictObject({
+      limit: fromZero.default(2),
+      delay: millis.default(30_000),
+      max_delay: millis.default(900_000),
+    })
+    .prefault({}),
+  timeout: millis.optional(),
+  recovery: z
+    .strictObject({
+      auto: z.boolean().default(false),
+      limit: count.default(3),
+      delay: millis.default(300_000),
+    })
+    .prefault({}),
   chunking: z
     .strictObject({ default_chunk_size: count.default(50_000), max_chunk_size: count.optional() })
     .refine(

@@ -54,7 +54,13 @@ async function reportData(world: World & { spec: JobSpec }, finished: Finished):
     }),
     models: outcome.tables
       .filter(table => table.checks.length > 0)
-      .map(({ name, rows, rejected, marked }) => ({ name, rows, rejected, warned: marked - rejected })),
+      .map(({ name, rows, rejected, marked, corrected }) => ({
+        name,
+        rows,
+        rejected,
+        warned: marked - rejected,
+        corrected: corrected?.applied.length ?? 0,
+      })),
     checks: outcome.checks,
     loads: outcome.loaded,
     plans: outcome.previews,

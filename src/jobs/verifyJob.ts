@@ -13,8 +13,8 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import { readManifest } from '../../engine/staging/store.ts'
 import { loadJob } from '../config/load.ts'
 import { secretsOf } from '../config/secrets.ts'
-import type { RunOptions } from './runJob.ts'
-import { connect } from './runJob.ts'
+import { connect } from './connect.ts'
+import type { RunOptions } from './options.ts'
 
 /** How a job's targets compare with what was staged for them last. */
 export interface Verification {

@@ -53,11 +53,12 @@ export class Checkpoints {
     return found && parsed(found)
   }
 
-  /** The run's latest, or its task's. */
-  async latest(run: string, task?: string): Promise<Checkpoint | undefined> {
+  /** The run's latest, or its task's; of one kind where it is named. */
+  async latest(run: string, task?: string, kind?: Checkpoint['kind']): Promise<Checkpoint | undefined> {
     const [found] = await this.database.all<Stored>(
-      `${SELECT} WHERE run = :run ${task ? 'AND task = :task' : ''} ORDER BY created_at DESC, id DESC LIMIT 1`,
-      { run, ...(task && { task }) },
+      `${SELECT} WHERE run = :run ${task ? 'AND task = :task' : ''} ${kind ? 'AND kind = :kind' : ''}
+       ORDER BY created_at DESC, id DESC LIMIT 1`,
+      { run, ...(task && { task }), ...(kind && { kind }) },
     )
     return found && parsed(found)
   }

@@ -78,6 +78,16 @@ export class ErrorRecords {
     return found.map(parsed)
   }
 
+  /** Records of a table whose correction holds: see `correct.ts` of the engine. */
+  async corrections(job: string, model: string): Promise<ErrorRecord[]> {
+    const found = await this.database.all<Stored>(
+      `SELECT * FROM error_records WHERE job = :job AND model = :model AND state IN ('queued', 'reprocessed')
+         AND correction IS NOT NULL ORDER BY created_at, id`,
+      { job, model },
+    )
+    return found.map(parsed)
+  }
+
   /** Moves a record from one state to the next; false when it was in another: somebody else was faster. */
   async move(id: string, from: ErrorState, to: ErrorState): Promise<boolean> {
     const changed = await this.database.run(

@@ -1,7 +1,8 @@
 import { EngineError } from '../../engine/errors.ts'
 import type { Clock, CommitResult, Ledger } from '../../engine/ports.ts'
-import { Checkpoints } from './checkpoints.ts'
+import { type Checkpoint, Checkpoints } from './checkpoints.ts'
 import type { Database, Queries } from './database.ts'
+import { type Delta, keepDeltas } from './deltaTracking.ts'
 import { ErrorRecords } from './errorRecords.ts'
 import { type Claim, endInterval, type IntervalState, Intervals, joinInterval } from './intervals.ts'
 import { fenced, Leases } from './leases.ts'
@@ -18,11 +19,12 @@ import {
   runLease,
 } from './runs.ts'
 import { type Ended, type HistoryQuery, type HistoryRecord, history, keepHistory } from './syncHistory.ts'
-import { describe, type Held, ledger, type TaskRecord, tasksOf } from './tasks.ts'
+import { describe, forgetTasks, type Held, ledger, type TaskRecord, tasksOf } from './tasks.ts'
 import { Triggers } from './triggers.ts'
 
 /** What ends a run, in one transaction. */
 export interface RunEnd extends Ended {
+  deltas?: Delta[]
   /** Of the lease under which it ran. */
   fence: number
   status: Exclude<RunStatus, 'RUNNING'>
@@ -115,6 +117,41 @@ export class Metadata {
     })
   }
 
+  /** Asks the process that runs a run to stop, see {@link RunRecord}; false where it is not running. */
+  async requestCancel(run: string, level: 1 | 2): Promise<boolean> {
+    const changed = await this.database.run(
+      `UPDATE runs SET cancel_requested = :level WHERE run = :run AND status = 'RUNNING'`,
+      { run, level },
+    )
+    return changed === 1
+  }
+
+  /** From now on the run goes by these files. */
+  async acceptChanges({ run, fence }: Held, spec_hash: string): Promise<void> {
+    await this.database.run('UPDATE runs SET spec_hash = :spec_hash WHERE run = :run AND fence = :fence', {
+      run,
+      fence,
+      spec_hash,
+    })
+  }
+
+  /** Forgets tasks of a run that is held: they will be done again. */
+  forgetTasks(held: Held, tasks: string[]): Promise<void> {
+    return forgetTasks(this.database, held, tasks)
+  }
+
+  /** Takes a run that is not running back to a checkpoint: these tasks and the checkpoints after it are forgotten. */
+  restore({ run, created_at, id }: Checkpoint, tasks: string[]): Promise<void> {
+    return this.database.transaction(async queries => {
+      for (const task of tasks)
+        await queries.run('DELETE FROM tasks WHERE run = :run AND task = :task', { run, task })
+      await queries.run(
+        `DELETE FROM checkpoints WHERE run = :run AND (created_at > :created_at OR (created_at = :created_at AND id > :id))`,
+        { run, created_at, id },
+      )
+    })
+  }
+
   /** Ends a run. Fails with FENCED when somebody else has taken it over. */
   endRun(end: RunEnd): Promise<void> {
     const { run, fence, status } = end
@@ -127,6 +164,7 @@ export class Metadata {
       )
       if (changed === 0) throw fenced(`run ${run}`)
       if (status !== 'PLANNED') await keepHistory(queries, end)
+      await keepDeltas(queries, end, this.now())
       const record = (await findRun(queries, run))!
       await endInterval(queries, record, stateAfter(end, record), this.now())
       const { owner } = record
@@ -188,7 +226,7 @@ export class Metadata {
     const lease = await leases.acquire(runLease(run), owner, undefined, dead ? from : undefined)
     if (!lease) return undefined
     await queries.run(
-      'UPDATE runs SET owner = :owner, fence = :fence, attempt = attempt + 1 WHERE run = :run',
+      'UPDATE runs SET owner = :owner, fence = :fence, attempt = attempt + 1, cancel_requested = 0 WHERE run = :run',
       { run, owner, fence: lease.fence },
     )
     return findRun(queries, run)

@@ -85,7 +85,7 @@ export function retained({ runs, loads, points }: RetentionFacts, before: string
   return reasons
 }
 
-/** Tables whose rows belong to one run. Error records that are open or queued outlive it: they hold their own rows. */
+/** Tables whose rows belong to one run. Error records outlive it that are open or queued, or whose correction still holds: they hold their own rows. */
 const OF_A_RUN = ['parts', 'tasks', 'sync_history', 'delta_tracking', 'checkpoints', 'sla_violations']
 
 /** Forgets a run that has ended; false where it is going again. */
@@ -97,7 +97,8 @@ export function forgetRun(database: Database, run: string): Promise<boolean> {
     if (ended.length === 0) return false
     for (const table of OF_A_RUN) await queries.run(`DELETE FROM ${table} WHERE run = :run`, { run })
     await queries.run(
-      `DELETE FROM error_records WHERE run = :run AND state IN ('reprocessed', 'discarded')`,
+      `DELETE FROM error_records WHERE run = :run
+         AND (state = 'discarded' OR (state = 'reprocessed' AND correction IS NULL))`,
       { run },
     )
     await queries.run(`DELETE FROM leases WHERE name = 'run/' || CAST(:run AS TEXT)`, { run })

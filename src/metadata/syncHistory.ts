@@ -16,6 +16,8 @@ export interface HistoryRecord {
   duration_seconds: number | null
   /** Tasks that were begun more than once. */
   retried: number
+  /** Rejected rows that it was the first to find, as far as they were kept as error records. */
+  errors: number
   error: string | null
 }
 
@@ -32,7 +34,8 @@ export function history(queries: Queries, { job, since, limit }: HistoryQuery): 
   return queries.all(
     `SELECT r.run, r.job, r.status, r.trigger, r.attempt, r.run_at, r.started_at, r.ended_at,
        h.records_processed, h.duration_seconds, r.error,
-       (SELECT count(*) FROM tasks t WHERE t.run = r.run AND t.attempt > 1) AS retried
+       (SELECT count(*) FROM tasks t WHERE t.run = r.run AND t.attempt > 1) AS retried,
+       (SELECT count(*) FROM error_records e WHERE e.run = r.run) AS errors
      FROM runs r LEFT JOIN sync_history h ON h.run = r.run
      ${wanted.length > 0 ? `WHERE ${wanted.join(' AND ')}` : ''}
      ORDER BY r.started_at DESC, r.run DESC LIMIT :limit`,

@@ -31,6 +31,16 @@ export function tasksOf(queries: Queries, run: string): Promise<TaskRecord[]> {
   )
 }
 
+/** Forgets tasks, so that they are done again. Fails with FENCED. */
+export function forgetTasks(database: Database, held: Held, tasks: string[]): Promise<void> {
+  const { run } = held
+  return database.transaction(async queries => {
+    if (!(await isHeld(queries, held))) throw fenced(`run ${run}`)
+    for (const task of tasks)
+      await queries.run('DELETE FROM tasks WHERE run = :run AND task = :task', { run, task })
+  })
+}
+
 /** Whether the run is still going, and nobody has taken it over. */
 export async function isHeld(queries: Queries, { run, fence }: Held): Promise<boolean> {
   const rows = await queries.all(
@@ -75,16 +85,19 @@ export function ledger(database: Database, clock: Clock, held: Held): Ledger {
         )
         await insertParts(queries, run, partsIn(task, output))
       }),
+    // Whoever runs the job keeps it as a checkpoint.
+    async progress() {},
     // The failure of somebody who was overtaken is nobody's any more.
-    async fail(task, error) {
+    async fail(task, error, retryAt) {
       await database.run(
-        `UPDATE tasks SET status = 'FAILED', ended_at = :now, code = :code, error = :error
+        `UPDATE tasks SET status = 'FAILED', ended_at = :now, retry_at = :retry, code = :code, error = :error
          WHERE run = :run AND task = :task AND fence = :fence`,
         {
           run,
           task,
           fence,
           now: now(),
+          retry: retryAt?.toISOString() ?? null,
           code: errorData(error).code ?? null,
           error: describe(error),
         },

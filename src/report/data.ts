@@ -9,7 +9,8 @@ export interface ReportData {
   /** The span of data that the run covers. */
   interval?: { from: string; to: string }
   extracts: ReportExtract[]
-  models: { name: string; rows: number; rejected: number; warned: number }[]
+  /** `corrected`: rows that a person's correction put in place of rejected ones. */
+  models: { name: string; rows: number; rejected: number; warned: number; corrected?: number }[]
   checks: ReportCheck[]
   loads: ReportLoad[]
   /** What a plan would do. */

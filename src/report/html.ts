@@ -167,10 +167,10 @@ const extracts = (list: ReportExtract[]) =>
 
 const models = ({ models }: ReportData) =>
   table(
-    ['Model', '#Rows', '#Rejected', '#Warned'],
+    ['Model', '#Rows', '#Rejected', '#Warned', '#Corrected'],
     models.map(model => [
       html`<b>${model.name}</b>`,
-      ...[model.rows, model.rejected, model.warned].map(count),
+      ...[model.rows, model.rejected, model.warned, model.corrected ?? 0].map(count),
     ]),
     'No model ran.',
   )

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
+import { Branches } from '../../engine/flow/branches.ts'
 import { diff } from '../../engine/flow/diff.ts'
 import { load } from '../../engine/flow/load.ts'
 import type { World } from '../../engine/flow/world.ts'
@@ -135,6 +136,7 @@ function ledgerOf(tasks: Map<string, unknown>, cut?: string): Ledger {
   return {
     output: async <T>(task: string) => tasks.get(task) as T | undefined,
     begin: async () => {},
+    progress: async () => {},
     fail: async () => {},
     commit: async (task, output) => {
       if (cut === 'after commit' && task.startsWith('load.')) throw new CutOff()
@@ -168,7 +170,16 @@ async function runOnce(
   const attempt = async (cut?: Night['cut']) => {
     const silent = () => {}
     const world = {
-      spec: { job: 'j', loads: LOADS, resources: { threads: 1, memory: 1e8 } },
+      spec: {
+        job: 'j',
+        loads: LOADS,
+        resources: { threads: 1, memory: 1e8 },
+        parallelism: { maxParallelLoads: 2 },
+        retries: { limit: 0, delay: 0, maxDelay: 0 },
+      },
+      clock: { now: () => new Date() },
+      stop: new AbortController().signal,
+      fence: 1,
       run,
       runAt: at,
       targets: new Map([['w', cut === 'before commit' ? cutBefore(target) : target]]),
@@ -179,8 +190,12 @@ async function runOnce(
       workers: { offload } as unknown as Workers,
       duck,
     } as unknown as World
-    const changes = await diff(world, plan, [table], new Map(last ? [['w', given.lost ? 'lost' : last]] : []))
-    return load(world, changes, [{ extract: 'm', value: null, run }])
+    const before = new Map(last ? [['w', given.lost ? 'lost' : last]] : [])
+    const branches = new Branches(world)
+    const changes = await diff(world, plan, [table], before, branches)
+    const loaded = await load(world, changes, () => [{ extract: 'm', value: null, run }], branches)
+    branches.check()
+    return loaded
   }
   if (given.cut)
     await assert.rejects(attempt(given.cut), error => error instanceof CutOff || Promise.reject(error))

@@ -46,10 +46,19 @@ async function plan(extracts: ExtractSpec[], was: string[], now: string[], file?
   }
   const notes: string[] = []
   const world = {
-    spec: { job: 'job', extracts, models: [], loads: [], chunking: { defaultChunkSize: 10 } },
+    spec: {
+      job: 'job',
+      extracts,
+      models: [],
+      loads: [],
+      retries: { limit: 0, delay: 0, maxDelay: 0 },
+      chunking: { defaultChunkSize: 10 },
+    },
     duck,
     root,
+    clock: { now: () => new Date() },
     signal: new AbortController().signal,
+    stop: new AbortController().signal,
     sources: new Map([['crm', source]]),
     targets: new Map([['warehouse', target]]),
     budget: { sql: 1, batch: 1 },
@@ -59,10 +68,11 @@ async function plan(extracts: ExtractSpec[], was: string[], now: string[], file?
       begin: async () => {},
       commit: async () => {},
       fail: async () => {},
+      progress: async () => {},
     },
   } as unknown as World
   try {
-    const { plan } = await prepare(world)
+    const { plan } = await prepare(world, [])
     return { reads: plan.reads, notes }
   } catch (error) {
     return { error: error as Error & { code: string; hint: string }, notes }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { applyNightTwo } from '../../src/demo/sample/nightTwo.ts'
-import { type FreshDatabase, freshPostgres } from '../servers.ts'
-import { loadedBy, type RunEvent, runNight, startSystems } from './night.ts'
+import { freshPostgres } from '../servers.ts'
+import { contents, killAt } from './crash.ts'
+import { loadedBy, runNight, startSystems } from './night.ts'
 
-const MEMBERS = 2000
+const MEMBERS = 800
 const SEED = 78
 const FIRST = '2025-12-01T02:00:00Z'
 const SECOND = '2025-12-02T02:00:00Z'
@@ -50,21 +51,14 @@ test('a run that is killed and run again leaves what an undisturbed run leaves',
 })
 
 async function killedThenRun(env: Record<string, string>, at: string, kind: string, moment: string) {
-  const killed = await runNight(env, at, (event, child) => {
-    if (isAt(event, kind, moment)) child.kill('SIGKILL')
-  })
+  const killed = await runNight(
+    env,
+    at,
+    killAt(({ event, task }) => event === moment && String(task).startsWith(`${kind}.`)),
+  )
   assert.equal(killed.signal, 'SIGKILL', killed.output)
   const again = await runNight(env, at)
   loadedBy(again)
   const result = again.events.find(({ event }) => event === 'result')!
   assert.equal(result.resumed, true)
 }
-
-const isAt = ({ event, task }: RunEvent, kind: string, moment: string) =>
-  event === moment && String(task).startsWith(`${kind}.`)
-
-/** Everything but the time stamp, which is the time of the commit. */
-const contents = ({ query }: FreshDatabase) =>
-  query(`SELECT 'dim_members' AS name, count(*) AS rows, md5(string_agg((to_jsonb(d) - 'etl_timestamp')::text, '|' ORDER BY member_id)) AS hash FROM dim_members d
-    UNION ALL SELECT 'fact_payments', count(*), md5(string_agg((to_jsonb(f) - 'etl_timestamp')::text, '|' ORDER BY payment_id)) FROM fact_payments f
-    UNION ALL SELECT 'staging tables left', count(*), string_agg(relname, ',') FROM pg_class WHERE relpersistence = 'u'`)

@@ -72,16 +72,19 @@ export interface NightResult {
   output: string
 }
 
-/** Runs the main job by the command line; `watch` sees each event as it comes, and may kill the process. */
+/** Runs the main job, or what `args` say, by the command line; `watch` sees each event as it comes, and may kill the process. */
 export async function runNight(
   env: Record<string, string>,
   at: string,
   watch: (event: RunEvent, child: ChildProcess) => void = () => {},
+  args: string[] = ['run', 'queries/members', '--at', at],
+  began: (child: ChildProcess) => void = () => {},
 ): Promise<NightResult> {
-  const child = spawn(process.execPath, ['src/main.ts', 'run', 'queries/members', '--json', '--at', at], {
+  const child = spawn(process.execPath, ['src/main.ts', ...args, '--json'], {
     cwd: root,
     env,
   })
+  began(child)
   const result: NightResult = { code: null, signal: null, events: [], output: '' }
   const follow = (stream: NodeJS.ReadableStream) => {
     let rest = ''

@@ -1,0 +1,20 @@
+/**
+ * What a person has put in place of a row that was rejected. It holds as long as that very row, with all its values,
+ * is rejected: a row that the source changes since is judged by itself.
+ */
+export interface Correction {
+  /** Of the rejected row: see `rowId` in correct.ts. */
+  id: string
+  /** Every column's value as text. */
+  values: Record<string, string | null>
+}
+
+/** What came of a table's corrections, by id. */
+export interface Corrected {
+  /** In place of the rejected rows, once each. */
+  applied: string[]
+  /** Of which a value is none of its column's type: `member_id: 12x is no BIGINT`. */
+  refused: { id: string; reason: string }[]
+  /** Of rows that are rejected no more, or are gone. */
+  stale: string[]
+}

@@ -1,0 +1,56 @@
+import { Command } from 'commander'
+import type { ChunkProgress } from '../../engine/ports.ts'
+import { type RunState, restoreCheckpoint } from '../jobs/checkpoints.ts'
+import type { Checkpoint } from '../metadata/checkpoints.ts'
+import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { parseCount } from './parse.ts'
+
+export function checkpointsCommand(): Command {
+  return new Command('checkpoints')
+    .description('Show what runs can go back to, and take one back')
+    .addCommand(listCommand())
+    .addCommand(restoreCommand())
+}
+
+function listCommand(): Command {
+  return new Command('list')
+    .description('Show checkpoints, newest first: one after every committed task, and how far extracts were')
+    .argument('[job]', "only this job's")
+    .option('--limit <n>', 'how many', parseCount, 20)
+    .option('--json', 'print as JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight checkpoints list\n  nightfreight checkpoints list member_data_warehouse_sync --json',
+    )
+    .action(async (job: string | undefined, { limit, json }: { limit: number; json?: boolean }) => {
+      const metadata = await openMetadata(homeFolder())
+      const found = await metadata.checkpoints.list(limit, job).finally(() => metadata.close())
+      if (json) console.log(JSON.stringify({ checkpoints: found }))
+      else if (found.length === 0) console.log('No checkpoints: nothing is to be resumed.')
+      else for (const each of found) console.log(`${each.id}  ${each.job}  ${each.run}  ${described(each)}`)
+    })
+}
+
+function described({ kind, task, state }: Checkpoint): string {
+  if (kind === 'full') return `${task ?? 'begun'}: ${(state as RunState).tasks.length} tasks done`
+  const { extract, chunks, rows, range } = state as ChunkProgress
+  return `${extract}: ${chunks} chunks, ${rows} rows, at ${range}`
+}
+
+function restoreCommand(): Command {
+  return new Command('restore')
+    .description(
+      'Take a run that has stopped back to a checkpoint: what it did later is done again by resume',
+    )
+    .argument('<id>', 'nightfreight checkpoints list shows them')
+    .addHelpText('after', '\nExample:\n  nightfreight checkpoints restore 20260201020312345-9f31ab02')
+    .action(async (id: string) => {
+      const metadata = await openMetadata(homeFolder())
+      const { run, forgotten } = await restoreCheckpoint(metadata, id, systemClock).finally(() =>
+        metadata.close(),
+      )
+      console.log(
+        `${run}: forgotten: ${forgotten.join(', ') || 'nothing'}\nGo on: nightfreight resume ${run}`,
+      )
+    })
+}

@@ -1,0 +1,62 @@
+import { Command } from 'commander'
+import { EngineError } from '../../engine/errors.ts'
+import { stateOf } from '../jobs/checkpoints.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import { homeFolder, openMetadata } from './home.ts'
+import { finish } from './run.ts'
+
+interface ResumeFlags {
+  folder?: string
+  acceptChanges?: boolean
+  fresh?: boolean
+  json?: boolean
+}
+
+export function resumeCommand(): Command {
+  return new Command('resume')
+    .description('Continue a run that failed or was interrupted; what it has committed is not done again')
+    .argument('[run]', 'its id (default: the latest run)')
+    .option('--folder <path>', "the job's folder, where it is another than the run began with")
+    .option('--accept-changes', "go on with the job's files as they are now; what they change is done again")
+    .option('--fresh', 'give the run up and start another')
+    .option('--json', 'print events and the result as JSON lines')
+    .addHelpText(
+      'after',
+      `
+A chunk of an extract cannot be continued: the snapshot it was read in is gone. Tables of one connection are read anew
+unless all of them were done.
+
+Examples:
+  nightfreight resume
+  nightfreight resume 20260201T020000-4f1c9a --accept-changes`,
+    )
+    .action(async (run: string | undefined, { folder, fresh, ...flags }: ResumeFlags) => {
+      const metadata = await openMetadata(homeFolder())
+      const found = await findRun(metadata, run).finally(() => metadata.close())
+      const given = folder ?? found.folder
+      process.exitCode = await finish({
+        folder: given,
+        ...flags,
+        ...(fresh ? { fresh } : { resume: found.run }),
+      })
+    })
+}
+
+async function findRun(
+  metadata: Metadata,
+  wanted: string | undefined,
+): Promise<{ run: string; folder: string }> {
+  const run = wanted ?? (await metadata.runs(1))[0]?.run
+  const refuse = (message: string, hint: string) => new EngineError('RESUME_REFUSED', message, { hint })
+  if (run === undefined) throw refuse('there is no run', 'Start one: nightfreight run queries/members')
+  const record = await metadata.run(run)
+  if (!record) throw refuse(`run ${run}: there is none of that id`, 'nightfreight status lists the runs.')
+  const state = await stateOf(metadata, run)
+  if (state) return { run, folder: state.folder }
+  throw refuse(
+    record.status === 'FAILED' || record.status === 'RUNNING'
+      ? `run ${run}: nothing of it is committed`
+      : `run ${run} is done: there is nothing to resume`,
+    `nightfreight run starts another of ${record.job}.`,
+  )
+}

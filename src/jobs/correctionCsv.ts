@@ -1,0 +1,72 @@
+import { EngineError } from '../../engine/errors.ts'
+import type { ErrorRecord } from '../metadata/errorRecords.ts'
+
+type Values = Record<string, string | null>
+
+/** Error records of one model as CSV for a person to correct: `_id`, `_reason`, then the row's columns. */
+export function toCsv(records: ErrorRecord[]): string {
+  const columns = [...new Set(records.flatMap(({ record }) => Object.keys(record)))]
+  const lines = records.map(({ id, reason, record }) => [
+    id,
+    reason,
+    ...columns.map(name => record[name] ?? null),
+  ])
+  return [['_id', '_reason', ...columns], ...lines].map(line => `${line.map(field).join(',')}\n`).join('')
+}
+
+// NULL is nothing, an empty text is two quotes: so that both come back as they were.
+const field = (value: string | null) =>
+  value === null ? '' : /^$|[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value
+
+/**
+ * The values that a corrected CSV gives other than the records have, by id; lines that change nothing are left out.
+ * Fails with CONFIG_INVALID, naming the line, where it is none of {@link toCsv}'s.
+ */
+export function corrections(
+  csv: string,
+  file: string,
+  records: Map<string, ErrorRecord>,
+): Map<string, Values> {
+  const [header = [], ...lines] = parse(csv)
+  const invalid = (line: number, message: string) => {
+    throw new EngineError('CONFIG_INVALID', `${file}:${line}: ${message}`, {
+      hint: 'Correct the file that nightfreight errors export wrote; keep its first line and the ids.',
+    })
+  }
+  if (header[0] !== '_id') invalid(1, `the first column is ${header[0] ?? 'missing'}, not _id`)
+  const found = new Map<string, Values>()
+  for (const [index, line] of lines.entries()) {
+    const [id] = line
+    const record = records.get(id ?? '')
+    if (!record) return invalid(index + 2, `no open error record has the id ${id}`)
+    if (line.length !== header.length)
+      invalid(index + 2, `${line.length} values where the first line has ${header.length}`)
+    const changed: Values = {}
+    for (const [column, name] of header.entries()) {
+      if (name === '_id' || name === '_reason') continue
+      if (name === null || !Object.hasOwn(record.record, name))
+        return invalid(1, `${record.model} has no column ${name}`)
+      if (line[column] !== record.record[name]) changed[name] = line[column]!
+    }
+    if (Object.keys(changed).length > 0) found.set(record.id, changed)
+  }
+  return found
+}
+
+/** RFC 4180; an empty value without quotes is NULL. */
+function parse(csv: string): (string | null)[][] {
+  const lines: (string | null)[][] = []
+  const pattern = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/gy
+  let line: (string | null)[] = []
+  while (pattern.lastIndex < csv.length) {
+    const match = pattern.exec(csv)
+    if (!match)
+      throw new EngineError('CONFIG_INVALID', `line ${lines.length + 1} of the CSV has a quote amiss`)
+    const [, quoted, plain, end] = match
+    line.push(quoted !== undefined ? quoted.replaceAll('""', '"') : plain === '' ? null : plain!)
+    if (end === ',') continue
+    lines.push(line)
+    line = []
+  }
+  return lines
+}

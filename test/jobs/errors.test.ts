@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import fc from 'fast-check'
+import { corrections, toCsv } from '../../src/jobs/correctionCsv.ts'
+import type { ErrorRecord } from '../../src/metadata/errorRecords.ts'
+import { freshMariadb, freshPostgres } from '../servers.ts'
+import { type SmallJob, smallJob } from './small.ts'
+
+const { url, query } = await freshPostgres()
+const legacy = await freshMariadb()
+
+const yaml = (name: string) => `connections: { here: "${url}" }
+extract: { items: { from: here, table: ${name}, key: id } }
+load: { ${name}_loaded: { to: here, from: out, key: id } }
+quality: { max_error_rate: 0.5 }
+resources: { memory: 300MB, threads: 1 }
+`
+
+async function job(name: string): Promise<SmallJob> {
+  await query(`CREATE TABLE ${name} (id bigint PRIMARY KEY, label text, amount numeric(10,2));
+    INSERT INTO ${name} SELECT i, 'row ' || i, i FROM generate_series(1, 20) AS i;
+    UPDATE ${name} SET amount = -1 WHERE id IN (3, 4, 5); UPDATE ${name} SET label = 'x,"y"' WHERE id = 3`)
+  const made = await smallJob({ after }, name, {
+    'job.yaml': yaml(name),
+    'out.sql': 'SELECT id, label, amount FROM items',
+  })
+  mkdirSync(join(made.folder, 'checks/out'), { recursive: true })
+  writeFileSync(
+    join(made.folder, 'checks/out/negative.sql'),
+    "SELECT id, 'amount is ' || amount AS reason FROM out WHERE amount < 0",
+  )
+  return made
+}
+
+const ids = (list: { id: string }[]) => list.map(({ id }) => id).join(',')
+const loaded = (name: string) =>
+  query<{ id: string; amount: string; label: string }>(
+    `SELECT id, amount, label FROM ${name}_loaded WHERE id IN (3, 4, 5) ORDER BY id`,
+  )
+
+test('a corrected row is loaded once, in the place of the rejected one, tonight and later', async () => {
+  const name = 'mend'
+  const { cli, run, home, metadata } = await job(name)
+  const first = await run()
+  assert.deepEqual([first.status, first.outcome.tables.at(-1)!.rejected], ['COMPLETED_WITH_ERRORS', 3])
+  const list = await cli('errors', 'list', '--state', 'open', '--json')
+  const { records } = JSON.parse(list.out) as { records: ErrorRecord[] }
+  assert.equal(records.length, 3)
+  const three = records.find(({ record }) => record.id === '3')!
+  assert.deepEqual(three.record, { id: '3', label: 'x,"y"', amount: '-1.00' })
+  assert.deepEqual([three.category, three.reason], ['DATA_INTEGRITY_ERROR', 'amount is -1.00'])
+  assert.match((await cli('errors', 'show', three.id)).out, /"check_name": "negative"/)
+
+  const file = join(home, 'bad.csv')
+  assert.equal((await cli('errors', 'export', name, 'out', '--out', file)).code, 0)
+  const csv = readFileSync(file, 'utf8')
+  assert.match(csv, /^_id,_reason,id,label,amount\n/)
+  // Row 3 is mended, row 4 gets a value that is no amount, row 5 stays as it is.
+  const lines = csv.split('\n').map(line => {
+    if (line.includes('x,')) return line.replace(/-1\.00$/, '30.50')
+    return line.includes('row 4') ? line.replace(/-1\.00$/, 'many') : line
+  })
+  writeFileSync(file, lines.join('\n'))
+  const queued = await cli('errors', 'reprocess', name, '--corrections', file)
+  assert.equal(queued.out, `2 records join the next run of ${name}\n`, queued.err)
+
+  const notes: string[] = []
+  const observer = { started() {}, advanced() {}, finished() {}, note: (text: string) => notes.push(text) }
+  const second = await run({ observer })
+  assert.equal(second.error, undefined)
+  const out = second.outcome.tables.at(-1)!
+  assert.deepEqual([out.rows, out.rejected, out.corrected!.applied], [20, 2, [three.id]])
+  assert.ok(notes.some(note => /is refused: amount: many is no DECIMAL\(10,2\)/.test(note)))
+  assert.deepEqual(await loaded(name), [{ id: '3', amount: '30.50', label: 'x,"y"' }])
+  const state = async (id: string) => (await metadata.errors.find(id))!.state
+  assert.deepEqual(await Promise.all(records.map(({ id }) => state(id))).then(s => s.sort()), [
+    'open',
+    'open',
+    'reprocessed',
+  ])
+
+  const third = await run()
+  assert.deepEqual(
+    third.outcome.loaded.map(({ inserted, updated }) => [inserted, updated]),
+    [[0, 0]],
+  )
+  assert.deepEqual(await loaded(name), [{ id: '3', amount: '30.50', label: 'x,"y"' }])
+
+  await query(`UPDATE ${name} SET amount = 7 WHERE id = 3`)
+  const fourth = await run()
+  assert.equal(fourth.error, undefined)
+  assert.equal((await loaded(name))[0]!.amount, '7.00', 'the source has changed the row: it holds')
+})
+
+test('a changed check lets rows through: reprocessed, the others are open again', async () => {
+  const name = 'recheck'
+  const { cli, run, folder, metadata } = await job(name)
+  await run()
+  writeFileSync(
+    join(folder, 'checks/out/negative.sql'),
+    "SELECT id, 'amount is ' || amount AS reason FROM out WHERE amount < 0 AND id <> 4",
+  )
+  const before = await metadata.errors.list({ job: name, limit: 10 })
+  assert.match((await cli('errors', 'reprocess', name)).out, /^3 records/)
+  assert.equal((await run()).error, undefined)
+  const records = await metadata.errors.list({ job: name, limit: 10 })
+  assert.equal(ids(records), ids(before), 'a row found again is no further record')
+  assert.deepEqual(records.map(({ record, state }) => [record.id, state]).sort(), [
+    ['3', 'open'],
+    ['4', 'reprocessed'],
+    ['5', 'open'],
+  ])
+  assert.equal(ids(await loaded(name)), '4')
+})
+
+test('values that a type cannot hold are corrected in the extract', async () => {
+  await legacy.query(`SET sql_mode = ''; CREATE TABLE born (id int PRIMARY KEY, day date NOT NULL);
+    INSERT INTO born VALUES (1, '2001-02-03'), (2, '0000-00-00'), (3, '0000-00-00')`)
+  const made = await smallJob({ after }, 'born', {
+    'job.yaml': `connections: { old: "${legacy.url}", here: "${url}" }
+extract: { born: { from: old, table: born, key: id, columns: { day: quarantine } } }
+load: { born_loaded: { to: here, from: people, key: id } }
+quality: { max_error_rate: 0.9 }
+resources: { memory: 300MB, threads: 1 }
+`,
+    'people.sql': 'SELECT id, day FROM born',
+  })
+  assert.equal((await made.run()).status, 'COMPLETED_WITH_ERRORS')
+  const [two] = await made.metadata.errors.list({ job: 'born', limit: 9 })
+  assert.deepEqual(
+    [two!.record, two!.category, two!.code],
+    [{ id: '2', day: '0000-00-00' }, 'FORMAT_ERROR', 'VALUE_INEXACT'],
+  )
+  await made.metadata.errors.correct(two!.id, { day: '1999-12-31' })
+  await made.metadata.errors.move(two!.id, 'open', 'queued')
+  assert.equal((await made.run()).error, undefined)
+  const rows = () => query(`SELECT id, day::text AS day FROM born_loaded ORDER BY id`)
+  const mended = [
+    { id: 1, day: '2001-02-03' },
+    { id: 2, day: '1999-12-31' },
+  ]
+  assert.deepEqual(await rows(), mended)
+  assert.equal((await made.run()).error, undefined)
+  assert.deepEqual(await rows(), mended)
+  assert.equal((await made.metadata.errors.find(two!.id))!.state, 'reprocessed')
+})
+
+test('what is exported comes back as it was; only changes are corrections', () => {
+  const text = fc.option(fc.string({ unit: fc.constantFrom('a', '"', ',', '\n', '\r', ' ', 'é') }), {
+    nil: null,
+  })
+  fc.assert(
+    fc.property(fc.array(fc.record({ a: text, b: text }), { minLength: 1 }), rows => {
+      const records = rows.map(
+        (record, i) => ({ id: `i${i}`, reason: 'r', record, model: 'm' }) as unknown as ErrorRecord,
+      )
+      const byId = new Map(records.map(record => [record.id, record]))
+      assert.deepEqual(corrections(toCsv(records), 'f', byId), new Map())
+      const changed = records.map(each => ({ ...each, record: { ...each.record, b: 'new' } }))
+      const found = corrections(toCsv(changed), 'f', byId)
+      for (const { id, record } of records)
+        assert.deepEqual(found.get(id), record.b === 'new' ? undefined : { b: 'new' })
+    }),
+  )
+  const byId = new Map([['i', { id: 'i', record: { a: '1' }, model: 'm' } as unknown as ErrorRecord]])
+  assert.throws(() => corrections('_id,_reason,a\nj,r,2\n', 'f.csv', byId), {
+    message: 'f.csv:2: no open error record has the id j',
+  })
+  assert.throws(() => corrections('_id,_reason,z\ni,r,2\n', 'f.csv', byId), {
+    message: 'f.csv:1: m has no column z',
+  })
+})

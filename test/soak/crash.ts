@@ -1,0 +1,146 @@
+/**
+ * `npm run soak:crash [-- instants [cuts [members [points]]]]`: the main job is killed at each of its commit points, at so many
+ * random instants, has its connections cut at random bytes, and its disk full; each time it is continued, and the target,
+ * the history, the error records and the quarantine must be those of an undisturbed run. Prints what differed; the exit
+ * code is 1 then. About 8 s a kill; the disk needs root (a tmpfs).
+ */
+import { type ChildProcess, execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { startMariadb } from '../../src/demo/servers/mariadb.ts'
+import { startPostgres } from '../../src/demo/servers/postgres.ts'
+import { commitPoints, contents, isPoint, killAt, traces } from '../jobs/crash.ts'
+import { type NightResult, runNight, startSystems } from '../jobs/night.ts'
+import { ensureMariadb } from '../mariadb.ts'
+import { cuttingProxy } from '../proxy.ts'
+import { type FreshDatabase, freshPostgres } from '../servers.ts'
+
+const [instants = 300, cuts = 30, members = 600, most = Infinity] = process.argv.slice(2).map(Number)
+const AT = '2025-12-01T02:00:00Z'
+const cleaners: (() => Promise<void>)[] = []
+const hooks = { after: (clean: () => Promise<void>) => void cleaners.unshift(clean) }
+const failures: string[] = []
+
+const servers = mkdtempSync(join(tmpdir(), 'nightfreight-crash-servers-'))
+ensureMariadb()
+const postgres = await startPostgres({ dir: servers })
+const mariadb = await startMariadb({ dir: servers })
+hooks.after(async () => {
+  await Promise.all([postgres.stop(), mariadb.stop()])
+  rmSync(servers, { recursive: true, force: true })
+})
+process.env.TEST_POSTGRES_URL = postgres.url
+process.env.TEST_MARIADB_URL = mariadb.url
+
+const systems = await startSystems(hooks, members, 79)
+// The job with short pauses between attempts.
+const queries = mkdtempSync(join(tmpdir(), 'nightfreight-crash-'))
+hooks.after(async () => rmSync(queries, { recursive: true, force: true }))
+cpSync('queries', queries, { recursive: true })
+const job = join(queries, 'members')
+const yaml = readFileSync(join(job, 'job.yaml'), 'utf8')
+writeFileSync(join(job, 'job.yaml'), `${yaml}\nretries: { limit: 2, delay: 100ms }\n`)
+const RUN = ['run', job, '--at', AT]
+
+interface Place {
+  warehouse: FreshDatabase
+  env: Record<string, string>
+  home: string
+}
+
+async function place(): Promise<Place> {
+  const warehouse = await freshPostgres(hooks)
+  const home = systems.folder()
+  return { warehouse, home, env: systems.env(warehouse, home) }
+}
+
+const state = async ({ warehouse, home }: Place) => ({
+  ...((await traces(home)) as object),
+  target: await contents(warehouse),
+})
+
+const undisturbed = await place()
+const began = Date.now()
+const first = await runNight(undisturbed.env, AT, undefined, RUN)
+const took = Date.now() - began
+if (first.code !== 0) throw new Error(first.output)
+const expected = await state(undisturbed)
+const points = commitPoints(first.events)
+console.log(`${points.length} commit points, ${took} ms a run`)
+
+/** Disturbs a night, then continues it until it is loaded, and compares. */
+async function trial(name: string, disturb: (place: Place) => Promise<NightResult>): Promise<void> {
+  const where = await place()
+  const disturbed = await disturb(where)
+  // It may have been done before, or have mended itself.
+  for (let attempt = 0; disturbed.code !== 0 && attempt < 10; attempt++) {
+    const again = await runNight(where.env, AT, undefined, RUN)
+    if (again.code === 0) break
+    const run = again.events.findLast(({ event }) => event === 'result')?.run
+    const resumed = run ? await runNight(where.env, AT, undefined, ['resume', String(run)]) : again
+    if (resumed.code === 0) break
+    if (attempt === 9) failures.push(`${name}: ${resumed.output.slice(-2000)}`)
+  }
+  const found = await state(where)
+  // A run that failed in between is one more of the history.
+  const ended = (list: unknown) => (list as { status: string }[]).filter(({ status }) => status !== 'FAILED')
+  const same = isDeepStrictEqual(
+    { ...found, history: ended((found as { history?: unknown }).history) },
+    { ...expected, history: ended((expected as { history?: unknown }).history) },
+  )
+  if (!same)
+    failures.push(
+      `${name}: ${JSON.stringify(found).slice(0, 3000)}\nexpected: ${JSON.stringify(expected).slice(0, 3000)}`,
+    )
+  console.log(`${same ? 'equal  ' : 'DIFFERS'} ${name}`)
+}
+
+for (const point of points.slice(0, most))
+  await trial(point, async ({ env }) => {
+    return runNight(env, AT, killAt(isPoint(point)), RUN)
+  })
+
+for (let instant = 0; instant < instants; instant++) {
+  const after = Math.floor(Math.random() * took)
+  await trial(`after ${after} ms`, async ({ env }) => {
+    const kill = (child: ChildProcess) => void delay(after).then(() => child.kill('SIGKILL'))
+    return runNight(env, AT, undefined, RUN, kill)
+  })
+}
+
+for (let cut = 0; cut < cuts; cut++) {
+  const budget = () => (Math.random() < 0.5 ? Infinity : Math.floor(10 ** (2 + Math.random() * 4)))
+  await trial(`cut ${cut}`, async ({ env }) => {
+    const proxied = { ...env }
+    const proxies = []
+    for (const variable of ['LEGACY_DB_URL', 'CRM_DB_URL', 'WAREHOUSE_URL']) {
+      const proxy = await cuttingProxy(env[variable]!, budget)
+      proxies.push(proxy)
+      proxied[variable] = proxy.url
+    }
+    const result = await runNight(proxied, AT, undefined, RUN)
+    for (const proxy of proxies) await proxy.close()
+    return result
+  })
+}
+
+if (process.getuid?.() === 0)
+  for (const size of ['200k', '600k', '1500k'])
+    await trial(`disk full at ${size}`, async ({ env, home }) => {
+      const disk = join(home, 'staging')
+      mkdirSync(disk)
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', disk])
+      hooks.after(async () => void execFileSync('umount', [disk]))
+      const result = await runNight(env, AT, undefined, RUN)
+      const { code, output } = result
+      if (code !== 75) failures.push(`disk full at ${size}: exit code ${code}: ${output.slice(-1000)}`)
+      execFileSync('mount', ['-o', 'remount,size=500M', disk])
+      return result
+    })
+
+for (const clean of cleaners) await clean().catch(error => console.error(error))
+for (const failure of failures) console.error(failure)
+process.exitCode = failures.length > 0 ? 1 : 0
