@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { comparisonSql, type Identity, losersSql, ROW, stateSql } from '../delta/compare.ts'
-import { ENCODING } from '../delta/hash.ts'
+import { ENCODING, HASH } from '../delta/hash.ts'
 import type { Part, PlannedLoad } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { PLAIN_FORMAT } from '../staging/decode.ts'
@@ -110,7 +110,7 @@ async function diffLoad(
   const changes = last
     ? await compare(world, load, identity, table, next, last)
     : await everything(world, lastRun ? { ...load, reshaped: true } : load, table, next)
-  await keepState(world, load, identity, table, next)
+  await keepState(world, load, identity, table)
   guard(`${load.to}.${load.table}`, changes)
   const { inserts, updates, deletes } = changes.counts
   const note = last
@@ -226,11 +226,14 @@ async function everything(
   next: NextState,
 ): Promise<Changes> {
   const rows = next.duplicates > 0 ? `${ROW} IN (SELECT ${ROW} FROM (${next.sql}))` : undefined
+  const upserts = await rowParts(world, load, table, rows)
+  const rejected = rejectedKeys(world, load, table)
+  if (rejected) await hold(world, load, next, rejected)
   return {
     load,
     whole: true,
-    upserts: await rowParts(world, load, table, rows),
-    keys: await keyParts(world, load, rejectedKeys(world, load, table)),
+    upserts,
+    keys: await keyParts(world, load, rejected),
     table: dataSet(table),
     state: stateFile(world, load),
     counts: {
@@ -333,6 +336,21 @@ async function carry(
   )
 }
 
+/**
+ * Enters keys into a state that has none of them: the target may hold their rows, but nothing is known of the values,
+ * so they have a hash that no row has.
+ */
+async function hold(world: World, load: PlannedLoad, next: NextState, rejected: string): Promise<void> {
+  const keys = load.key.map(quoteName).join(', ')
+  const hash = HASH.map(half => `0::UBIGINT AS ${half}`).join(', ')
+  await copy(
+    world,
+    `${next.sql} UNION ALL BY NAME SELECT DISTINCT ${keys}, ${hash}, -1 AS ${ROW} FROM (${rejected})
+      WHERE (${keys}) NOT IN (SELECT (${keys}) FROM (${next.sql}))`,
+    join(world.root, stateFile(world, load)),
+  )
+}
+
 /** SQL of the keys of rows that checks rejected; undefined where there are none. */
 function rejectedKeys({ root }: World, load: PlannedLoad, table: Transformed): string | undefined {
   if (!table.findings || load.deletes === 'keep') return undefined
@@ -399,7 +417,6 @@ async function keepState(
   load: PlannedLoad,
   identity: Identity,
   table: Transformed,
-  next: NextState,
 ): Promise<void> {
   const { root, spec, run } = world
   const { file, findings } = dataSet(table)
@@ -407,7 +424,8 @@ async function keepState(
   const state: LoadState = {
     columns: load.columns,
     tag: await tagOf(world, identity),
-    rows: next.rows,
+    // With the entries that go on for rows in the quarantine: the target holds those too.
+    rows: await rowsOf(join(root, stateFile(world, load))),
     parts: files.map(name => partOf(root, name, 0)),
     table: dataSet(table),
   }

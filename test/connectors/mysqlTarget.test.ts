@@ -254,7 +254,8 @@ describe('mysql target encodes', () => {
           `SELECT ${names.map(name => `CAST(${theirs[name] ?? name} AS CHAR) AS ${name}`).join(', ')} FROM t ORDER BY id`,
         )
         const same = (name: string, value: unknown) =>
-          value === null ? null : name.startsWith('f') ? Number(value) : String(value)
+          // MariaDB stores -0 as 0.
+          value === null ? null : name.startsWith('f') ? Number(value) + 0 : String(value)
         for (const name of names)
           assert.deepEqual(
             found.map(row => same(name, row[name])),
