@@ -5,7 +5,7 @@ import { freshPostgres } from '../servers.ts'
 import { contents, killAt } from './crash.ts'
 import { loadedBy, runNight, startSystems } from './night.ts'
 
-const MEMBERS = 800
+const MEMBERS = 1000
 const SEED = 78
 const FIRST = '2025-12-01T02:00:00Z'
 const SECOND = '2025-12-02T02:00:00Z'
