@@ -3,8 +3,15 @@ import type { Metadata } from '../metadata/metadata.ts'
 /** Milliseconds between two looks. */
 const EVERY = 1000
 
-/** Watches for `nightfreight cancel`: `stop` is for the next commit, `now` for at once. */
-export function watchCancel(metadata: Metadata, run: string) {
+/** What was asked of a run: `stop` at the next commit, `now` at once. */
+interface Cancel {
+  stop: AbortSignal
+  now: AbortSignal
+  close(): void
+}
+
+/** Watches for `nightfreight cancel`. */
+export function watchCancel(metadata: Metadata, run: string): Cancel {
   const stop = new AbortController()
   const now = new AbortController()
   const timer = setInterval(async () => {
