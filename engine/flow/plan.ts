@@ -203,6 +203,8 @@ export function checkDeletes(load: LoadSpec, extracts: string[], incremental: st
   throw new EngineError(
     'CONFIG_INVALID',
     `load.${load.table}: deletes: ${load.deletes} cannot be known from ${blind.join(', ')}, read incrementally`,
-    { hint: `Take incremental away from ${blind.join(', ')}, or deletes from this load.` },
+    {
+      hint: `Read ${blind.join(', ')} whole (no incremental; a drop with take: all), or take deletes from this load.`,
+    },
   )
 }

@@ -210,7 +210,7 @@ test('one job loads the lake from files, another extracts from it', async () => 
   }
   const into = `
 connections: { drop: "file:${folder}/drop", lake: { url: "lake:../../job-lake", target_file_size: 64KB, compression: zstd } }
-extract: { sales: { from: drop, files: "*.csv", schema: { id: INTEGER, day: DATE, amount: "DECIMAL(10,2)" } } }
+extract: { sales: { from: drop, files: "*.csv", take: all, schema: { id: INTEGER, day: DATE, amount: "DECIMAL(10,2)" } } }
 load:
   mart.sales: { to: lake, from: sales_by_month, key: [month, id], partition_by: [month], deletes: hard, guard: { max_delete_share: 1 } }
   last_day: { to: lake, from: last_day, mode: replace, key: day, guard: { max_delete_share: 1 } }

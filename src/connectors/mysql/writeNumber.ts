@@ -1,3 +1,5 @@
+import { divide, negate } from '../limbs.ts'
+
 const ZERO = 48
 const MINUS = 45
 const POINT = 46
@@ -76,27 +78,6 @@ export function writeWide(
   if (scale > 0) out[at++] = POINT
   while (from < DIGITS.length) out[at++] = DIGITS[from++]!
   return at
-}
-
-function negate(limbs: Uint32Array): void {
-  let carry = 1
-  for (let limb = 0; limb < 4; limb++) {
-    const sum = (~limbs[limb]! >>> 0) + carry
-    limbs[limb] = sum
-    carry = sum > 0xffffffff ? 1 : 0
-  }
-}
-
-/** Divides in place and returns the remainder; `by` up to 10^6, so that every step is a safe integer. */
-function divide(limbs: Uint32Array, by: number): number {
-  let rest = 0
-  for (let limb = 3; limb >= 0; limb--) {
-    const value = rest * 2 ** 32 + limbs[limb]!
-    const quotient = Math.floor(value / by)
-    limbs[limb] = quotient
-    rest = value - quotient * by
-  }
-  return rest
 }
 
 /**

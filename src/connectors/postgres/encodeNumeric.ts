@@ -1,3 +1,5 @@
+import { divide, negate } from '../limbs.ts'
+
 const DIGITS = new Uint16Array(12)
 const LOWEST = [10_000, 10, 100, 1000]
 const WORK = new Uint32Array(4)
@@ -79,25 +81,4 @@ function splitLarge(limbs: Uint32Array, signed: boolean, scale: number): number 
     count++
   }
   return count
-}
-
-function negate(limbs: Uint32Array): void {
-  let carry = 1
-  for (let limb = 0; limb < 4; limb++) {
-    const sum = (~limbs[limb]! >>> 0) + carry
-    limbs[limb] = sum
-    carry = sum > 0xffffffff ? 1 : 0
-  }
-}
-
-/** Divides in place and returns the remainder. */
-function divide(limbs: Uint32Array, by: number): number {
-  let rest = 0
-  for (let limb = 3; limb >= 0; limb--) {
-    const value = rest * 2 ** 32 + limbs[limb]!
-    const quotient = Math.floor(value / by)
-    limbs[limb] = quotient
-    rest = value - quotient * by
-  }
-  return rest
 }
