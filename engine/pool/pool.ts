@@ -18,6 +18,8 @@ export class Workers {
       maxThreads: threads,
       // The memory a thread's Parquet encoder took is given back only with the thread.
       idleTimeout: 100,
+      // Of its own accord the nursery grows with the length of a run, and decoders leave little garbage in it.
+      resourceLimits: { maxYoungGenerationSizeMb: 12 },
     })
   }
 
