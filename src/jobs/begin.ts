@@ -184,8 +184,8 @@ async function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec): Pr
   return { record: reopened, resumed: false }
 }
 
-// Sorts by time; the random end keeps two machines apart.
+// Sorts by time, to the millisecond: a target's last run is the one that sorts last. The random end keeps two machines apart.
 function runId(now: Date): string {
-  const stamp = now.toISOString().replace(/[-:]/g, '').slice(0, 15)
+  const stamp = now.toISOString().replace(/[-:.]/g, '').slice(0, 18)
   return `${stamp}-${randomBytes(3).toString('hex')}`
 }
