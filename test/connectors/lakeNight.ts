@@ -5,6 +5,7 @@ import type { CommitResult, LoadCommit, StagedLoad, Target } from '../../engine/
 import { type Duck, quote } from '../../engine/sql/duckdb.ts'
 import { rowsOf } from '../../engine/staging/parquet.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
+import { PLAIN_LOAD } from './plainLoad.ts'
 
 /** One load of one table, as a test says it. */
 export interface LoadInput {
@@ -46,19 +47,8 @@ export async function stageInto(
   const rows = await part(duck, folder, sql)
   const keys = keySql === undefined ? undefined : await part(duck, folder, keySql)
   const load: StagedLoad = {
-    table: 't',
-    to: 'w',
-    from: 'm',
-    mode: 'merge',
-    key: ['id'],
-    insertOnly: [],
-    deletes: 'keep',
-    partitionBy: [],
-    compare: [],
-    ignore: [],
-    scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
+    ...PLAIN_LOAD,
     guard: { maxDeleteShare: 1, allowEmpty: true },
-    whole: false,
     ...spec,
     columns: await columnsOf(duck, sql),
   }

@@ -8,6 +8,7 @@ import type { LoadCommit, StagedLoad, Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { rowsOf } from '../../engine/staging/parquet.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
+import { PLAIN_LOAD } from './plainLoad.ts'
 
 export const signal = new AbortController().signal
 
@@ -52,19 +53,7 @@ export function loading() {
     const { path, columns, rows } = await part(sql)
     const gone = keys === undefined ? undefined : await part(keys)
     const load: StagedLoad = {
-      table: 't',
-      to: 'w',
-      from: 'm',
-      mode: 'merge',
-      key: ['id'],
-      insertOnly: [],
-      deletes: 'keep',
-      partitionBy: [],
-      compare: [],
-      ignore: [],
-      scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
-      guard: { maxDeleteShare: 0.1, allowEmpty: false },
-      whole: false,
+      ...PLAIN_LOAD,
       ...spec,
       columns,
     }

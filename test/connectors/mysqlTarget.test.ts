@@ -12,6 +12,7 @@ import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { MysqlTarget } from '../../src/connectors/mysql/target.ts'
 import { loadError } from '../../src/connectors/mysql/targetSession.ts'
 import { freshMariadb } from '../servers.ts'
+import { PLAIN_LOAD } from './plainLoad.ts'
 
 const signal = new AbortController().signal
 let duck: Duck
@@ -76,19 +77,8 @@ async function stage(loadId: string, spec: Partial<StagedLoad>, sql: string | Ro
   const second = more === undefined ? undefined : await part(more)
   const keyed = keys === undefined ? undefined : await part(keys)
   const load: StagedLoad = {
-    table: 't',
-    to: 'w',
-    from: 'm',
-    mode: 'merge',
-    key: ['id'],
-    insertOnly: [],
-    deletes: 'keep',
-    partitionBy: [],
-    compare: [],
-    ignore: [],
-    scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
+    ...PLAIN_LOAD,
     guard: { maxDeleteShare: 1, allowEmpty: false },
-    whole: false,
     ...spec,
     columns: upserts.columns,
   }
