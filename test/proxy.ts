@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
 /** A TCP proxy in front of a server, which cuts connections after so many bytes of the server's answers. */
 export interface Proxy {
@@ -46,19 +46,64 @@ export async function cuttingProxy(target: string, budget: (connection: number) 
       upstream.pause()
     })
   })
+  const proxy: Proxy = { ...(await listening(server, url, sockets)), opened: 0, cuts: 0 }
+  return proxy
+}
+
+/** What happens to bytes from a client: they pass, or the line is cut before, or after the server has answered. */
+export type Verdict = 'pass' | 'cut' | 'cut after the answer'
+
+/** Says of a client's bytes what happens to them; the client's connection (counted from 0) waits meanwhile. */
+export type Judge = (fromClient: Buffer, connection: number) => Verdict | Promise<Verdict>
+
+/** A proxy that asks `judge` about all that clients send. */
+export async function judgingProxy(target: string, judge: Judge): Promise<Pick<Proxy, 'url' | 'close'>> {
+  const url = new URL(target)
+  const [host, port] = [url.hostname, Number(url.port)]
+  const sockets = new Set<Socket>()
+  let opened = 0
+  const server = createServer(client => {
+    const connection = opened++
+    const upstream = connect(port, host)
+    const cut = () => {
+      client.destroy()
+      upstream.destroy()
+    }
+    let last = false
+    for (const socket of [client, upstream]) {
+      sockets.add(socket)
+      socket.on('error', cut).on('close', () => {
+        sockets.delete(socket)
+        cut()
+      })
+    }
+    client.on('data', async (bytes: Buffer) => {
+      client.pause()
+      const verdict = await judge(bytes, connection)
+      if (verdict === 'cut') return cut()
+      last ||= verdict === 'cut after the answer'
+      upstream.write(bytes)
+      client.resume()
+    })
+    upstream.on('data', (bytes: Buffer) => {
+      if (last) cut()
+      else client.write(bytes)
+    })
+  })
+  return listening(server, url, sockets)
+}
+
+async function listening(server: Server, url: URL, sockets: Set<Socket>) {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   url.hostname = '127.0.0.1'
   url.port = String((server.address() as AddressInfo).port)
-  const proxy: Proxy = {
+  return {
     url: url.href,
-    opened: 0,
-    cuts: 0,
     async close() {
       for (const socket of sockets) socket.destroy()
       server.close()
       await once(server, 'close')
     },
   }
-  return proxy
 }

@@ -60,7 +60,10 @@ async function loadTarget(world: World, connection: string, changes: Changes[], 
   const loadId = `${spec.job}/${run}/${connection}`
   // An earlier attempt may have been killed between the target's commit and ours.
   const earlier = await target.committed(loadId, signal)
-  if (earlier) return earlier
+  if (earlier) {
+    await target.abandon(loadId).catch(() => {})
+    return earlier
+  }
   try {
     const loads: StagedLoad[] = []
     for (const { load, whole, upserts, keys } of changes) {

@@ -248,6 +248,26 @@ describe('commits', () => {
   })
 })
 
+test('the view that a writer died before is written by the next commit, though it changes another table', async () => {
+  const { root, target } = fresh()
+  await load(target, { loadId: 'L1', sql: 'SELECT 1 AS id' })
+  const dying = new Proxy(new LocalStore(root), {
+    get: (store, name: keyof LocalStore) =>
+      name === 'put'
+        ? async (path: string, bytes: string) => {
+            if (path.endsWith('_current.sql')) throw new Error('died')
+            await store.put(path, bytes)
+          }
+        : typeof store[name] === 'function'
+          ? (store[name] as () => unknown).bind(store)
+          : store[name],
+  })
+  await load(new LakeTarget(dying, 'w', FORMAT), { loadId: 'L2', sql: 'SELECT 2 AS id' })
+  assert.deepEqual(await rowsOf(root), ['1'])
+  await load(target, { loadId: 'L3', sql: 'SELECT 3 AS id', spec: { table: 'u' } })
+  assert.deepEqual(await rowsOf(root), ['1', '2'])
+})
+
 test('a replace with nothing staged, since nothing has changed, leaves the table as it is', async () => {
   const { root, target } = fresh()
   const replace: LoadInput['spec'] = { mode: 'replace', whole: true, partitionBy: ['x'] }

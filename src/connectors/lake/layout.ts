@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { basename } from 'node:path'
 import { EngineError } from '../../../engine/errors.ts'
 
 /** Folder of what the lake keeps about itself: commits, load ids, work in progress. */
@@ -21,6 +22,9 @@ export const tableFolder = (table: string) =>
 /** A name for a manifest. Writers who race for a version each have their own. */
 export const manifestPath = (table: string, version: number) =>
   `${tableFolder(table)}/_manifest/${numbered(version)}-${randomUUID().slice(0, 8)}.json`
+
+/** The version that a manifest's name says. */
+export const manifestVersion = (path: string) => Number.parseInt(basename(path), 10)
 
 /** A name for a data file, below the table's folder, that no file ever had. Fails where a value makes no folder. */
 export function dataPath(where: string, partitionBy: string[], values: (string | null)[]): string {

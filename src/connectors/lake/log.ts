@@ -80,8 +80,8 @@ export class Log {
 
   /** The newest commit; undefined in a lake that has none. */
   async newest(): Promise<Commit | undefined> {
-    const hint = await this.read<{ version: number }>(CURRENT)
-    let newest = hint && (await this.commit(hint.version))
+    const hint = await this.hint()
+    let newest = hint === undefined ? undefined : await this.commit(hint)
     for (;;) {
       const next = await this.read<Commit>(commitPath((newest?.version ?? 0) + 1))
       if (!next) return newest
@@ -135,6 +135,11 @@ export class Log {
   async append(commit: Commit): Promise<boolean> {
     await this.store.putIfAbsent(loadPath(commit.loadId), JSON.stringify({ from: commit.version }))
     return this.store.putIfAbsent(commitPath(commit.version), `${JSON.stringify(commit, null, 1)}\n`)
+  }
+
+  /** The commit that the hint names: a writer has finished its work after it. */
+  async hint(): Promise<number | undefined> {
+    return (await this.read<{ version: number }>(CURRENT))?.version
   }
 
   /** Moves the hint. */

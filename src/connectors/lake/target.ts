@@ -12,7 +12,7 @@ import type {
   Target,
 } from '../../../engine/ports.ts'
 import { Duck } from '../../../engine/sql/duckdb.ts'
-import { manifestPath } from './layout.ts'
+import { manifestPath, manifestVersion } from './layout.ts'
 import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
 import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
 import { tableColumns } from './schema.ts'
@@ -210,11 +210,11 @@ export class LakeTarget implements Target {
 
   private async afterwards(commit: Commit, { loadId, loads }: LoadCommit): Promise<void> {
     await this.abandon(loadId)
+    // Since the last one who got this far: others may have died between their commit and this.
+    const done = (await this.log.hint()) ?? 0
+    for (const ref of Object.values(commit.tables))
+      if (manifestVersion(ref.path) > done) await writeView(this.store, await this.log.manifestOf(ref))
     await this.log.point(commit.version)
-    for (const { table } of loads) {
-      const manifest = await this.log.manifest(commit, table)
-      if (manifest?.version === commit.version) await writeView(this.store, manifest)
-    }
     await collect(
       this.store,
       loads.map(({ table }) => table),

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer, connect as dial, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, test } from 'node:test'
 import { PostgresTarget } from '../../../src/connectors/postgres/target.ts'
+import { judgingProxy, type Verdict } from '../../proxy.ts'
 import { freshPostgres } from '../../servers.ts'
 import { commitOf, loading, rows, signal } from '../loading.ts'
 
@@ -18,45 +18,18 @@ beforeEach(() =>
   ),
 )
 
-/** Decides on what passes: forward it, or cut the line before or after the server has answered to it. */
-type Judge = (fromClient: Buffer) => 'pass' | 'cut' | 'cut after the answer'
-
 /** A target behind a proxy that cuts connections as `judge` says. */
-async function behind(judge: Judge, use: (target: PostgresTarget) => Promise<void>): Promise<void> {
-  const { hostname, port } = new URL(postgres.url)
-  const open = new Set<Socket>()
-  const server = createServer(client => {
-    const upstream = dial(Number(port), hostname)
-    const cut = () => {
-      client.destroy()
-      upstream.destroy()
-    }
-    let deaf = false
-    for (const socket of [client, upstream]) {
-      open.add(socket)
-      socket.on('error', cut).on('close', cut)
-    }
-    client.on('data', bytes => {
-      const verdict = judge(bytes as Buffer)
-      if (verdict === 'cut') return cut()
-      deaf ||= verdict === 'cut after the answer'
-      upstream.write(bytes)
-    })
-    upstream.on('data', bytes => {
-      if (deaf) cut()
-      else client.write(bytes)
-    })
-  })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const url = new URL(postgres.url)
-  url.port = String((server.address() as { port: number }).port)
-  const target = new PostgresTarget({ name: 'w', url: url.href })
+async function behind(
+  judge: (fromClient: Buffer) => Verdict,
+  use: (target: PostgresTarget) => Promise<void>,
+): Promise<void> {
+  const proxy = await judgingProxy(postgres.url, judge)
+  const target = new PostgresTarget({ name: 'w', url: proxy.url })
   try {
     await use(target)
   } finally {
     await target.close()
-    for (const socket of open) socket.destroy()
-    server.close()
+    await proxy.close()
   }
 }
 
@@ -66,7 +39,7 @@ const held = async () => (await postgres.query<{ n: string }>('SELECT count(*) A
 test('a connection lost while rows are sent fails the attempt; the next one starts over', async () => {
   await postgres.query('CREATE TABLE t (id int PRIMARY KEY, x text)')
   let sent = 0
-  const judge: Judge = bytes => {
+  const judge = (bytes: Buffer): Verdict => {
     sent += bytes.length
     return sent > 1_000_000 && sent < 2_000_000 ? 'cut' : 'pass'
   }
@@ -85,7 +58,7 @@ for (const [verdict, committed] of [
 ] as const)
   test(`a connection lost at COMMIT (${verdict}): the load id tells that it was ${committed ? '' : 'not '}committed`, async () => {
     let armed = true
-    const judge: Judge = bytes => (armed && bytes.includes('COMMIT\0') ? verdict : 'pass')
+    const judge = (bytes: Buffer): Verdict => (armed && bytes.includes('COMMIT\0') ? verdict : 'pass')
     await behind(judge, async target => {
       const planned = await stage(target, 'L1', {}, `${rows('(1, 1)', '(2, 1)')} AS v(id, x)`)
       await assert.rejects(target.commit(commitOf('L1', planned), signal), { code: 'CONNECTION_LOST' })

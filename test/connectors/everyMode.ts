@@ -1,0 +1,232 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { World } from '../../engine/flow/world.ts'
+import type { Workers } from '../../engine/pool/pool.ts'
+import type { Ledger, LoadSpec, Offload, Target } from '../../engine/ports.ts'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { type Column, typeFromName } from '../../engine/types/logical.ts'
+import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
+import { openFiles, tableSql } from '../../src/connectors/lake/files.ts'
+import { LocalStore } from '../../src/connectors/lake/localStore.ts'
+import { columnsOf, Log } from '../../src/connectors/lake/log.ts'
+import type { FileStore } from '../../src/connectors/lake/store.ts'
+import { LakeTarget } from '../../src/connectors/lake/target.ts'
+import { MysqlTarget } from '../../src/connectors/mysql/target.ts'
+import { PostgresTarget } from '../../src/connectors/postgres/target.ts'
+import type { Row } from './model.ts'
+
+const SHAPE = { a: 'INTEGER', b: 'VARCHAR', p: 'VARCHAR', x: 'INTEGER', d: 'DECIMAL(12,2)', t: 'TIMESTAMP' }
+const columns = Object.entries(SHAPE).map(
+  ([name, native]): Column => ({ name, type: typeFromName(native)!, nullable: true, native }),
+)
+
+const spec = (table: string, given: Partial<LoadSpec>): LoadSpec => ({
+  table,
+  to: 'w',
+  from: 'm',
+  mode: 'merge',
+  key: ['a', 'b'],
+  insertOnly: [],
+  deletes: 'keep',
+  partitionBy: [],
+  compare: [],
+  ignore: [],
+  scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
+  guard: { maxDeleteShare: 1, allowEmpty: true },
+  ...(given.deletes === 'soft' && { deletedAt: 'gone_at' }),
+  ...given,
+})
+
+/** Every mode and what can be set in it: one load each. */
+export const LOADS = [
+  spec('appended', { mode: 'append' }),
+  spec('merged', {}),
+  spec('merged_hard', { deletes: 'hard' }),
+  spec('merged_soft', { deletes: 'soft', stamp: 'at' }),
+  spec('merged_newer', { newer: 't' }),
+  spec('merged_newer_soft', { newer: 't', deletes: 'soft' }),
+  spec('merged_newer_hard', { newer: 't', deletes: 'hard', insertOnly: ['x'] }),
+  spec('replaced', { mode: 'replace' }),
+  spec('replaced_whole', { mode: 'replace', key: [] }),
+  spec('partitioned', { mode: 'partition', partitionBy: ['p'] }),
+  spec('history', { mode: 'scd2' }),
+  spec('history_hard', { mode: 'scd2', deletes: 'hard' }),
+  spec('history_newer', { mode: 'scd2', newer: 't' }),
+  spec('history_newer_soft', { mode: 'scd2', newer: 't', deletes: 'soft' }),
+]
+
+const literal = ({ a, b, p, x, d, t }: Row) =>
+  `(${a}, ${quote(b)}, ${p === null ? 'NULL' : quote(p)}, ${x ?? 'NULL'}, ${d ?? 'NULL'}, TIMESTAMP '2026-01-01' + INTERVAL ${t} DAY)`
+
+/** Writes a run's data set `m`; `bad`: indexes of rows that checks reject. */
+export async function dataSet(duck: Duck, root: string, run: string, rows: Row[], bad: number[] = []) {
+  const file = `j/${run}/m.parquet`
+  mkdirSync(join(root, `j/${run}`), { recursive: true })
+  const list = Object.entries(SHAPE).map(([name, type], index) => `c${index}::${type} AS ${name}`)
+  const values = rows.length > 0 ? rows.map(literal).join(', ') : '(NULL, NULL, NULL, NULL, NULL, NULL)'
+  await duck.run(
+    `COPY (SELECT ${list.join(', ')} FROM (VALUES ${values}) v(c0, c1, c2, c3, c4, c5) LIMIT ${rows.length})
+     TO ${quote(join(root, file))} (FORMAT parquet)`,
+  )
+  const findings = `j/${run}/findings.parquet`
+  await duck.run(
+    `COPY (SELECT unnest(${JSON.stringify(bad)}::BIGINT[]) AS row, 'reject' AS severity)
+     TO ${quote(join(root, findings))} (FORMAT parquet)`,
+  )
+  return {
+    name: 'm',
+    columns,
+    file,
+    ...(bad.length > 0 && { findings }),
+    rows: rows.length,
+    rejected: 0,
+    marked: 0,
+    checks: [],
+  }
+}
+
+const offload: Offload = async (module, name, input) =>
+  ((await import(module)) as Record<string, (input: unknown) => never>)[name]!(input)
+
+/** A ledger in memory, over the outputs of `tasks`; `before` is called before one is committed. */
+export function ledgerOf(tasks: Map<string, unknown>, before: (task: string) => void = () => {}): Ledger {
+  return {
+    output: async <T>(task: string) => tasks.get(task) as T | undefined,
+    begin: async () => {},
+    progress: async () => {},
+    fail: async () => {},
+    commit: async (task, output) => {
+      before(task)
+      tasks.set(task, JSON.parse(JSON.stringify(output)))
+    },
+  }
+}
+
+/** A world with one target, as far as comparing and loading need one. */
+export function worldOf(
+  means: Pick<World, 'root' | 'run' | 'runAt' | 'ledger'> & { target: Target; duck?: Duck },
+  loads: LoadSpec[],
+): World {
+  const silent = () => {}
+  return {
+    ...means,
+    spec: {
+      job: 'j',
+      loads,
+      resources: { threads: 1, memory: 1e8 },
+      parallelism: { maxParallelLoads: 2 },
+      retries: { limit: 0, delay: 0, maxDelay: 0 },
+    },
+    clock: { now: () => new Date() },
+    stop: new AbortController().signal,
+    fence: 1,
+    targets: new Map([['w', means.target]]),
+    observer: { started: silent, advanced: silent, finished: silent, note: silent },
+    signal: new AbortController().signal,
+    workers: { offload } as unknown as Workers,
+  } as unknown as World
+}
+
+export const syncPointsOf = (run: string) => () => [{ extract: 'm', value: null, run }]
+
+/** A system that is loaded into, as tests open and read it. `place`: a URL, or a path. */
+export interface Kind {
+  name: string
+  /** `around`: of a system in this process, goes around each of its steps. */
+  open(place: string, around?: Around): Target
+  /** Rows of a query in the SQL that Postgres and DuckDB share; `query` runs SQL on the server, where there is one. */
+  read(place: string, sql: string, query?: Query): Promise<Record<string, unknown>[]>
+}
+
+/** Does one step of a target, or does not. */
+export type Around = (step: string, act: () => Promise<unknown>) => Promise<unknown>
+
+export type Query = (sql: string) => Promise<Record<string, unknown>[]>
+
+const inDuck = async (path: string | undefined, sql: string, views: string[] = []) => {
+  const reader = await Duck.open({ ...(path !== undefined && { path }), threads: 1 })
+  try {
+    for (const view of views) await reader.run(view)
+    return await reader.rows(sql)
+  } finally {
+    reader.close()
+  }
+}
+
+export const postgresKind: Kind = {
+  name: 'postgres',
+  open: url => new PostgresTarget({ name: 'w', url }),
+  read: (_, sql, query) => query!(sql),
+}
+
+export const mysqlKind: Kind = {
+  name: 'mysql',
+  open: url => new MysqlTarget({ name: 'w', url }),
+  read: (_, sql, query) => query!(asMysql(sql)),
+}
+
+/** Read once its target is closed: two sessions cannot have the file. */
+export const duckdbKind: Kind = {
+  name: 'duckdb',
+  open(path, around) {
+    const target = new DuckdbTarget(path, 'w')
+    const own = target as unknown as { open(): Promise<Duck> }
+    const open = own.open.bind(target)
+    if (around) own.open = async () => stepping(await open(), { run: sql => sql, rows: sql => sql }, around)
+    return target
+  },
+  read: (path, sql) => inDuck(path, sql),
+}
+
+export const lakeKind: Kind = {
+  name: 'lake',
+  open(root, around) {
+    const store = new LocalStore(root)
+    const steps = { put: FILE, putIfAbsent: FILE, putFile: FILE, delete: FILE, work: () => 'work folder' }
+    return new LakeTarget(around ? stepping<FileStore>(store, steps, around) : store, 'w', {
+      compression: 'snappy',
+      target: 1500,
+    })
+  },
+  async read(root, sql) {
+    const store = new LocalStore(root)
+    const log = new Log(store)
+    const newest = await log.newest()
+    const views: string[] = []
+    for (const table of Object.keys(newest?.tables ?? {})) {
+      const manifest = (await log.manifest(newest, table))!
+      const rows = tableSql(columnsOf(manifest), await openFiles(store, table, manifest.files))
+      views.push(`CREATE VIEW ${table} AS ${rows}`)
+    }
+    return inDuck(undefined, sql, views)
+  },
+}
+
+const FILE = (path: string) => path.replaceAll(/[0-9a-f-]{36}|-[0-9a-f]{8}/g, '')
+
+/** `object` with `around` each of its methods that `steps` gives a name from the first argument. */
+function stepping<T extends object>(
+  object: T,
+  steps: Partial<Record<keyof T, (argument: string) => string>>,
+  around: Around,
+): T {
+  return new Proxy(object, {
+    get(target, name) {
+      const value = Reflect.get(target, name) as unknown
+      if (typeof value !== 'function') return value
+      const step = steps[name as keyof T]
+      const method = name.toString()
+      if (!step) return value.bind(target)
+      return (...args: [string]) =>
+        around(`${method} ${step(args[0])}`, () => Reflect.apply(value, target, args) as Promise<unknown>)
+    },
+  })
+}
+
+/** The same lines: dates without their fractions, truth in words. */
+const asMysql = (sql: string) =>
+  sql.replaceAll(/CAST\((.*?) AS text\)/g, (_, value: string) => {
+    const plain = value.replace(` AT TIME ZONE 'UTC'`, '')
+    if (/^(t|valid_from|valid_to)$/.test(plain)) return `DATE_FORMAT(${plain}, '%Y-%m-%d %H:%i:%s')`
+    return /^is_current$|IS NULL$/.test(plain) ? `IF(${plain}, 'true', 'false')` : `CAST(${plain} AS CHAR)`
+  })
