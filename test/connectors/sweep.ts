@@ -114,7 +114,7 @@ export class Sweep {
     const duck = await Duck.open({ threads: 1 })
     const root = join(this.folder, 'staging')
     const target = this.kind.open(this.place)
-    const loads = LOADS.filter(({ mode }) => this.kind !== lakeKind || mode !== 'scd2')
+    const loads = LOADS
     const compare = async (run: string, rows: Row[], last?: string) => {
       const world = worldOf({ root, run, runAt: RUN_AT, ledger: ledgerOf(new Map()), target, duck }, loads)
       const branches = new Branches(world)

@@ -34,7 +34,7 @@ export const lake = defineConnector({
     snapshot: true,
     parallel: true,
     incremental: true,
-    modes: ['append', 'merge', 'replace', 'partition'],
+    modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
   },
   types: TYPES,
   targetType: typeName,

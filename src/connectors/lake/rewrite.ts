@@ -3,8 +3,10 @@ import { tooManyDeletes } from '../../../engine/flow/guard.ts'
 import type { LoadCounts, StagedLoad } from '../../../engine/ports.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
+import { deletedColumn, tableKey } from '../dialect.ts'
 import { ACT, type ChangeSources, changesSql, sweeps } from './changes.ts'
 import { FILE, formerSql, openFiles, stagedSql, tableSql } from './files.ts'
+import { historySql } from './history.ts'
 import { columnsOf, type DataFile, type Manifest } from './log.ts'
 import { filesWithKeys, partitionId, partitionsOf } from './prune.ts'
 import { sameNames, tableColumns } from './schema.ts'
@@ -28,6 +30,8 @@ export interface Rewriting {
   name: string
   work: string
   now: Date
+  /** Where a version begins or ends that says nothing of it. */
+  runAt: Date
   /** Gets the path of every file that is put into the store. */
   made: string[]
   signal: AbortSignal
@@ -76,7 +80,7 @@ export async function rewrite(
   const before = await tableOf(candidates)
   const { counts, touched } =
     load.key.length > 0
-      ? await keyedCounts(duck, load, { ...sources, table: before }, byPath)
+      ? await keyedCounts(rewriting, load, { ...sources, table: before }, byPath)
       : await keylessCounts(duck, load, columns, sources.staged, before, files)
   await guardWhole(duck, load, where, counts, files, before)
   // A row may take other values without having changed, as far as the load compares it.
@@ -91,15 +95,16 @@ export async function rewrite(
   const selected = columns.map(column => quoteName(column.name)).join(', ')
   const rows =
     load.key.length > 0
-      ? `SELECT ${selected} FROM (${changesSql(load, { ...sources, table })}) WHERE ${ACT} <> 'delete' AND (${ACT} = 'insert' OR ${FILE} IN (${paths.join(', ') || 'NULL'}))`
+      ? `SELECT ${selected} FROM (${rowsAfter(load, { ...sources, table }, rewriting)}) WHERE ${ACT} <> 'delete' AND (${ACT} = 'insert' OR ${FILE} IN (${paths.join(', ') || 'NULL'}))`
       : `SELECT ${columns.map(column => stagedValue(load, column, sources.now)).join(', ')} FROM (${changed || renewed ? sources.staged : `${sources.staged} LIMIT 0`})`
-  const order = [...load.partitionBy, ...load.key].map(quoteName).join(', ')
+  const key = tableKey(load)
+  const order = [...load.partitionBy, ...key].map(quoteName).join(', ')
   await duck.run(`CREATE OR REPLACE TABLE rewritten AS ${rows}${order && ` ORDER BY ${order}`}`)
   const known = files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {
     rows: 0,
     bytes: 0,
   })
-  const { partitionBy, key, table: tableName } = load
+  const { partitionBy, table: tableName } = load
   const rowBytes = known.rows > 0 ? known.bytes / known.rows : staged.rowBytes
   const written = await writeFiles(
     { duck, store, format, where, table: tableName, partitionBy, key, work, rowBytes, made, signal },
@@ -121,7 +126,7 @@ function sameColumns(columns: Column[], manifest: Manifest, load: StagedLoad): b
   const former = columnsOf(manifest)
   return (
     sameNames(manifest.partitionBy, load.partitionBy) &&
-    sameNames(manifest.key, load.key) &&
+    sameNames(manifest.key, tableKey(load)) &&
     sameNames(
       columns.map(({ name }) => name),
       former.map(({ name }) => name),
@@ -193,14 +198,18 @@ async function candidatesOf(
   return filesWithKeys(duck, possible, columns, load.key, touching)
 }
 
+const rowsAfter = (load: StagedLoad, sources: ChangeSources, { runAt }: Rewriting) =>
+  load.mode === 'scd2' ? historySql(load, sources, runAt) : changesSql(load, sources)
+
 async function keyedCounts(
-  duck: Duck,
+  rewriting: Rewriting,
   load: StagedLoad,
   sources: ChangeSources,
   byPath: Map<string, DataFile>,
 ) {
+  const { duck } = rewriting
   const acts = await duck.rows(
-    `SELECT ${FILE} AS file, ${ACT} AS act, count(*) AS n FROM (${changesSql(load, sources)}) WHERE ${ACT} <> 'keep' GROUP BY ALL`,
+    `SELECT ${FILE} AS file, ${ACT} AS act, count(*) AS n FROM (${rowsAfter(load, sources, rewriting)}) WHERE ${ACT} <> 'keep' GROUP BY ALL`,
   )
   const sum = (...names: string[]) =>
     acts.reduce((total, { act, n }) => total + (names.includes(String(act)) ? Number(n) : 0), 0)
@@ -249,10 +258,11 @@ async function guardWhole(
   table: string,
 ): Promise<void> {
   if (!load.whole || !sweeps(load)) return
+  const end = load.mode === 'scd2' ? load.scd2.validTo : deletedColumn(load)
   const before =
-    load.deletes === 'soft'
-      ? await countOf(duck, `SELECT 1 FROM (${table}) WHERE ${quoteName(load.deletedAt!)} IS NULL`)
-      : files.reduce((sum, { rows }) => sum + rows, 0)
+    end === undefined
+      ? files.reduce((sum, { rows }) => sum + rows, 0)
+      : await countOf(duck, `SELECT 1 FROM (${table}) WHERE ${quoteName(end)} IS NULL`)
   const staged = inserted + updated + unchanged
   if (staged === 0 && before > 0 && !load.guard.allowEmpty)
     throw new EngineError(

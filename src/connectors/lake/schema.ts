@@ -2,9 +2,8 @@ import { EngineError } from '../../../engine/errors.ts'
 import type { PlannedLoad } from '../../../engine/ports.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { widens } from '../../../engine/types/widen.ts'
+import { checkOwnColumns, ownColumns } from '../dialect.ts'
 import { columnsOf, type Manifest } from './log.ts'
-
-const TIME: LogicalType = { kind: 'timestamp', zoned: true }
 
 /**
  * The columns that a table has after a load: its own, in their order, each as wide as it must be, then new ones.
@@ -14,16 +13,9 @@ export function tableColumns(load: PlannedLoad, manifest: Manifest | undefined, 
   const refuse = (message: string, hint: string): never => {
     throw new EngineError('TARGET_INCOMPATIBLE', `${where}${message}`, { hint })
   }
-  const wanted = load.columns.map(({ name, type }) => ({ name, type }))
-  for (const name of [load.stamp, load.deletedAt]) {
-    if (name === undefined) continue
-    if (columnNamed(load.columns, name))
-      refuse(
-        `.${name}: the load fills it itself`,
-        `Leave ${name} out of ${load.from}, or name another column.`,
-      )
-    wanted.push({ name, type: TIME })
-  }
+  const wanted: { name: string; type: LogicalType }[] = load.columns.map(({ name, type }) => ({ name, type }))
+  checkOwnColumns(load, where)
+  wanted.push(...ownColumns(load))
   for (const name of load.partitionBy) {
     const { kind } = columnNamed(load.columns, name)!.type
     if (kind === 'float' || kind === 'binary')

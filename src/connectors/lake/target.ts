@@ -138,7 +138,7 @@ export class LakeTarget implements Target {
   /** Writes the files of every table whose manifest is not the one that they were written for. */
   private async prepare(attempt: Attempt, signal: AbortSignal): Promise<void> {
     const { newest, now, prepared, made } = attempt
-    const { loadId, job, loads } = attempt.commit
+    const { loadId, job, loads, runAt } = attempt.commit
     const refOf = ({ table }: StagedLoad) => newest?.tables[table]
     const missing = loads.filter(load => {
       const done = prepared.get(load.table)
@@ -161,7 +161,7 @@ export class LakeTarget implements Target {
         const manifest = await this.log.manifest(newest, load.table)
         const { store, format, name } = this
         const rewritten = await rewrite(
-          { duck, store, format, name, work, now, made, signal },
+          { duck, store, format, name, work, now, runAt, made, signal },
           { ...staged, load },
           manifest,
         )
