@@ -194,6 +194,8 @@ export type Deletes = 'keep' | 'hard' | 'soft'
 /** What is compared after a load: the rows it wrote, all rows of the data set, or none. */
 export type Verify = 'changes' | 'all' | 'off'
 
+export type OnBadRow = 'fail' | 'quarantine'
+
 /** One load as the job asks for it. */
 export interface LoadSpec {
   /** The target table: `dim_members` or `mart.dim_members`. */
@@ -233,6 +235,8 @@ export interface LoadSpec {
   }
   /** Default `changes`. */
   verify?: Verify
+  /** What becomes of a row that the table refuses: it goes to the quarantine, or nothing is loaded (the default). */
+  onBadRow?: OnBadRow
 }
 
 /** A load with everything known: the target can act on it alone. */
@@ -312,7 +316,34 @@ export interface Target {
   abandon(loadId: string): Promise<void>
   /** Compares rows with those of a table, inside the target. Absent where loads cannot be proven. */
   prover?: Prover
+  /** Finds rows that a table would refuse. Absent where a bad row always takes the whole load back. */
+  fitter?: Fitter
   close(): Promise<void>
+}
+
+/** Finds rows that a table would refuse, so that the others can be loaded. */
+export interface Fitter {
+  /** Rows that cannot even be sent: conditions in DuckDB's SQL on the load's columns. */
+  unsendable(load: PlannedLoad): { condition: string; reason: string }[]
+  /** Rows that the table's types or constraints refuse, as far as it can tell before; none where there is no table yet. */
+  misfits(request: FitRequest, signal: AbortSignal): Promise<Misfit[]>
+}
+
+/** Name of the column (BIGINT) that says which row it is, in the parts of a {@link FitRequest}. */
+export const FIT_ROW = '_nf_row'
+
+export interface FitRequest extends Pick<StageRequest, 'loadId' | 'job' | 'paths' | 'offload' | 'lanes'> {
+  load: PlannedLoad
+  /** Of the parts: the load's, and {@link FIT_ROW}. */
+  columns: Column[]
+  /** Tables that the same commit changes: a foreign key to one of them is not judged. */
+  beside: string[]
+}
+
+export interface Misfit {
+  row: number
+  /** `name: 'abcd' does not fit character varying(3)`. */
+  reason: string
 }
 
 /** Says whether a table holds the rows that it should, by checksums that the target makes of its own rows. */

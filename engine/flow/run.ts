@@ -4,6 +4,7 @@ import { extractsOf, orderModels } from '../sql/graph.ts'
 import { Branches } from './branches.ts'
 import { type Changes, diff } from './diff.ts'
 import { type Extracted, extract } from './extract.ts'
+import { fit } from './fit.ts'
 import { keepImages } from './images.ts'
 import { type Loaded, load, type PointsOf } from './load.ts'
 import type { PlannedRead } from './plan.ts'
@@ -81,6 +82,18 @@ async function change(world: World, outcome: Outcome): Promise<{ branches: Branc
   gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)
 
   outcome.changes = await diff(world, plan, outcome.tables, new Map(lastRun), branches)
+  if (spec.loads.some(({ onBadRow }) => onBadRow === 'quarantine')) {
+    Object.assign(
+      outcome,
+      await fit(world, plan, outcome.changes, outcome.tables, new Map(lastRun), branches),
+    )
+    outcome.quality = summary(outcome.tables)
+    gate(
+      outcome.quality,
+      spec.quality.maxErrorRate,
+      outcome.tables.flatMap(table => table.checks),
+    )
+  }
   const fed = feeds(spec, models)
   return { branches, syncPoints: target => syncPoints.filter(({ extract }) => fed(extract, target)) }
 }

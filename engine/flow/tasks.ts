@@ -18,7 +18,7 @@ export interface Task {
 
 /**
  * The tasks of a job, each after those it reads: `plan`, `extract.CONNECTION`, `types.EXTRACT`, `model.MODEL`,
- * `diff.TABLE`, `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
+ * `diff.TABLE`, `fit.TABLE` (where rows that do not fit are left out), `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
  */
 export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, Task> {
   const tasks = new Map<string, Task>()
@@ -46,12 +46,15 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
     add(`model.${name}`, [...new Set(reads.map(source))], [sql, sqls(own), sqls(macros), keysOf(name)])
     if (staysView(spec, models, name)) tasks.get(`model.${name}`)!.view = true
   }
-  for (const load of loads) add(`diff.${load.table}`, [`model.${load.from}`], load)
+  for (const load of loads) {
+    add(`diff.${load.table}`, [`model.${load.from}`], load)
+    if (load.onBadRow === 'quarantine') add(`fit.${load.table}`, [`diff.${load.table}`], '')
+  }
   for (const to of targets) {
     const own = loads.filter(load => load.to === to)
     add(
       `load.${to}`,
-      own.map(({ table }) => `diff.${table}`),
+      own.map(({ table, onBadRow }) => `${onBadRow === 'quarantine' ? 'fit' : 'diff'}.${table}`),
       '',
     )
     for (const { table, verify } of own) add(`verify.${table}`, [`load.${to}`], verify)

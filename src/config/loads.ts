@@ -35,6 +35,7 @@ export function readLoads(
       document.problem([...path, problem.key], `load.${table}.${problem.key}: ${problem.message}`)
     const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard, verify } =
       load
+    const onBadRow = load.on_bad_row
     return {
       table,
       to,
@@ -49,6 +50,7 @@ export function readLoads(
       scd2: { validFrom: scd2.valid_from, validTo: scd2.valid_to, current: scd2.current },
       guard: { maxDeleteShare: guard.max_delete_share, allowEmpty: guard.allow_empty },
       verify,
+      ...(onBadRow !== 'fail' && { onBadRow }),
       ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),
       ...(partitions && { partitions }),
       ...(newer !== undefined && { newer }),
@@ -75,6 +77,8 @@ function* loadProblems(
     yield { key: 'partitions', message: `${connector.name} keeps no partitions` }
   if (deletes !== 'keep' && mode !== 'merge' && mode !== 'scd2')
     yield { key: 'deletes', message: `goes with mode merge or scd2, not ${mode}` }
+  if (load.on_bad_row === 'quarantine' && connector && !connector.capabilities.fits)
+    yield { key: 'on_bad_row', message: `${connector.name} takes all rows of a load or none` }
   if (load.deleted_at !== undefined && deletes !== 'soft')
     yield { key: 'deleted_at', message: 'goes with deletes: soft' }
 }

@@ -131,6 +131,7 @@ const load = z.strictObject({
     .strictObject({ max_delete_share: share.default(0.1), allow_empty: z.boolean().default(false) })
     .prefault({}),
   verify: z.enum(['changes', 'all', 'off']).default('changes'),
+  on_bad_row: z.enum(['fail', 'quarantine']).default('fail'),
 })
 
 type Channels = z.ZodDefault<typeof names>

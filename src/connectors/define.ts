@@ -26,6 +26,8 @@ export interface Capabilities {
   incremental: boolean
   /** How its tables can be loaded; none for what is only read. */
   modes: readonly LoadMode[]
+  /** Tells before a load which rows its table would refuse. */
+  fits?: boolean
   /** Makes and drops partitions of its tables. */
   partitions?: boolean
 }

@@ -27,6 +27,7 @@ export const mysql = defineConnector({
     parallel: true,
     incremental: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
+    fits: true,
   },
   types: TYPES,
   targetType: columnType,

@@ -16,6 +16,7 @@ import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { removesOthers } from './changes.ts'
 import { type Access, ask, type Session } from './connect.ts'
+import { MysqlFitter } from './fitter.ts'
 import { MysqlProver } from './prover.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
@@ -38,12 +39,14 @@ import { identifier, literal, logicalColumn, tableName } from './types.ts'
  */
 export class MysqlTarget implements Target {
   readonly prover: MysqlProver
+  readonly fitter: MysqlFitter
   private readonly session: TargetSession
   private readonly name: string
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
     this.prover = new MysqlProver(this.session)
+    this.fitter = new MysqlFitter(this.session)
     this.name = access.name
   }
 

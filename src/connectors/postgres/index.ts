@@ -24,6 +24,7 @@ export const postgres = defineConnector({
     incremental: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
     partitions: true,
+    fits: true,
   },
   types: TYPES,
   targetType: stagingType,

@@ -12,7 +12,7 @@ const RANGES: Record<string, string> = {
 }
 
 /** SQL condition of staged values that a column refuses; undefined where it takes them all. */
-function misfitSql(type: LogicalType, column: TargetColumn, value: string): string | undefined {
+export function misfitSql(type: LogicalType, column: TargetColumn, value: string): string | undefined {
   const { typname, typmod, native } = column
   if (fit(type, column) === 'parse') return `NOT pg_input_is_valid(${value}, ${quoteLiteral(native)})`
   if ((typname === 'varchar' || typname === 'bpchar') && typmod >= 4)

@@ -12,6 +12,7 @@ import type {
 import { applyLoad, type Executor } from '../apply.ts'
 import { checkOwnColumns, type LoadTables, standard } from '../dialect.ts'
 import { type Access, quoteIdent, quoteTable } from './connect.ts'
+import { PostgresFitter } from './fitter.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
 import { findMisfit, refuseLong } from './misfit.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
@@ -27,12 +28,14 @@ const DIALECT = standard(quoteIdent, stagingType)
 /** Postgres as warehouse: COPY into unlogged staging tables, then one transaction. */
 export class PostgresTarget implements Target {
   readonly prover: PostgresProver
+  readonly fitter: PostgresFitter
   private readonly session: TargetSession
   private readonly name: string
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
     this.prover = new PostgresProver(this.session)
+    this.fitter = new PostgresFitter(this.session)
     this.name = access.name
   }
 

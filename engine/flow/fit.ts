@@ -1,0 +1,222 @@
+import { join } from 'node:path'
+import { ROW } from '../delta/compare.ts'
+import { EngineError } from '../errors.ts'
+import { FIT_ROW, type Ledger, type Misfit, type PlannedLoad } from '../ports.ts'
+import { quote, quoteName } from '../sql/duckdb.ts'
+import { pathsOf, place, readManifest, writeManifest } from '../staging/store.ts'
+import { Branches } from './branches.ts'
+import { recordSql } from './correct.ts'
+import { type Changes, copyParts, diff, type LoadState, stateManifest } from './diff.ts'
+import { once } from './once.ts'
+import type { Plan } from './plan.ts'
+import { goodRows, type Transformed } from './transform.ts'
+import { ownFile, type World } from './world.ts'
+
+/** Rows of one load that are named one by one; more are a wrong column, not bad rows. */
+const MOST = 100_000
+
+/** What became of one load: undefined where every row fits. */
+interface Fitted {
+  changes: Changes
+  /** The data set, without the rows that do not fit. */
+  table: Transformed
+}
+
+/**
+ * Leaves the rows out that a target would refuse, where a load says `on_bad_row: quarantine`: they are found before the
+ * commit, go to the quarantine with the reason, and what is left is compared anew. Gives the change sets to load, and
+ * the data sets with the rows that each now lacks. A row is tried again every night.
+ */
+export async function fit(
+  world: World,
+  plan: Plan,
+  changes: Changes[],
+  tables: Transformed[],
+  lastRun: Map<string, string>,
+  branches: Branches,
+): Promise<{ changes: Changes[]; tables: Transformed[] }> {
+  const fitting: Changes[] = []
+  const left = new Map(tables.map(table => [table.name, table]))
+  for (const change of changes) {
+    const { load } = change
+    if (load.onBadRow !== 'quarantine') {
+      fitting.push(change)
+      continue
+    }
+    const table = tables.find(({ name, file }) => name === load.from && file !== undefined)!
+    const found = await branches.attempt([`load.${load.table}`], [`load.${load.table}`], () =>
+      once(world, `fit.${load.table}`, async own => ({
+        fitted: await fitLoad(own, plan, change, table, lastRun),
+      })),
+    )
+    if (!found) continue
+    fitting.push(found.fitted?.changes ?? change)
+    if (found.fitted) left.set(load.from, without(left.get(load.from)!, table, found.fitted.table))
+  }
+  return { changes: fitting, tables: tables.map(({ name }) => left.get(name)!) }
+}
+
+/** A data set that lacks what one more of its loads leaves out; the quarantine's file is that of the last such load. */
+function without(now: Transformed, before: Transformed, fitted: Transformed): Transformed {
+  const more = fitted.rejected - before.rejected
+  return {
+    ...now,
+    findings: fitted.findings!,
+    rejected: now.rejected + more,
+    marked: now.marked + more,
+    checks: [...now.checks, fitted.checks.at(-1)!],
+  }
+}
+
+async function fitLoad(
+  world: World,
+  plan: Plan,
+  change: Changes,
+  table: Transformed,
+  lastRun: Map<string, string>,
+): Promise<Fitted | undefined> {
+  const { load } = change
+  const { root, run, spec, observer } = world
+  const task = `fit.${load.table}`
+  observer.started(task)
+  const refused = new Map<number, string>()
+  const part = { ...world, run: `${run}/fit` }
+  let fitted: Fitted | undefined
+  // A row that gave way to one that is refused now is judged in the next round.
+  for (;;) {
+    const misfits = await misfitsOf(world, fitted?.changes ?? change, fitted?.table ?? table)
+    if (misfits.length === 0) break
+    for (const { row, reason } of misfits) refused.set(row, reason)
+    if (refused.size > MOST)
+      throw new EngineError(
+        'DATA_INVALID',
+        `${load.to}.${load.table}: more than ${MOST} rows do not fit; for example: ${misfits[0]!.reason}`,
+        { hint: `Nothing was loaded. Correct ${load.from}, or the table.` },
+      )
+    const left = await leaveOut(world, load, table, refused)
+    const again = { ...part, ledger: forgetful, spec: { ...spec, loads: spec.loads.filter(same(load)) } }
+    const branches = new Branches(again)
+    const [changes] = await diff(again, plan, [left], lastRun, branches)
+    branches.check()
+    fitted = { changes: changes!, table: left }
+  }
+  observer.finished(task, refused.size === 0 ? 'all rows fit' : `${refused.size} rows do not fit`)
+  if (!fitted) return undefined
+  // The next run compares with what was loaded.
+  const state = await readManifest<LoadState>(root, stateManifest(spec.job, part.run, load.table))
+  await writeManifest(root, stateManifest(spec.job, run, load.table), state!)
+  return fitted
+}
+
+const same = (load: PlannedLoad) => (other: { to: string; table: string }) =>
+  other.to === load.to && other.table === load.table
+
+/** The comparison is a part of this task, and done again with it. */
+const forgetful: Ledger = {
+  output: async () => undefined,
+  begin: async () => {},
+  commit: async () => {},
+  fail: async () => {},
+  progress: async () => {},
+}
+
+/** The rows of a change set that the target refuses. */
+async function misfitsOf(world: World, change: Changes, table: Transformed): Promise<Misfit[]> {
+  const { duck, root, run, spec, targets, workers, signal } = world
+  const { load } = change
+  const fitter = targets.get(load.to)!.fitter
+  if (!fitter)
+    throw new EngineError('CONFIG_INVALID', `${load.to}: on_bad_row: quarantine is not known there`, {
+      hint: 'Leave it out: a bad row then takes the whole load back.',
+    })
+  const staged = stagedSql(root, change, table)
+  const found: Misfit[] = []
+  const conditions = fitter.unsendable(load)
+  if (conditions.length > 0) {
+    const cases = conditions.map(({ condition, reason }) => `WHEN ${condition} THEN ${quote(reason)}`)
+    const rows = await duck.rows(
+      `SELECT * FROM (SELECT ${ROW} AS row, CASE ${cases.join(' ')} END AS reason FROM (${staged})) WHERE reason IS NOT NULL LIMIT ${MOST + 1}`,
+    )
+    found.push(...rows.map(({ row, reason }) => ({ row: Number(row), reason: String(reason) })))
+  }
+  const sendable = found.length > 0 ? ` WHERE ${ROW} NOT IN (${found.map(({ row }) => row).join(', ')})` : ''
+  const names = load.columns.map(({ name }) => quoteName(name)).join(', ')
+  const sent = `SELECT ${names}, ${ROW}::BIGINT AS ${FIT_ROW} FROM (${staged})${sendable}`
+  const parts = await copyParts(world, sent, ownFile(world, `fit/${load.table}/rows`))
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0)
+  if (rows === 0) return found
+  const numbers = {
+    name: FIT_ROW,
+    type: { kind: 'int', bits: 64, signed: true },
+    nullable: false,
+    native: '',
+  } as const
+  const misfits = await fitter.misfits(
+    {
+      loadId: `${spec.job}/${run}/${load.to}`,
+      job: spec.job,
+      load,
+      columns: [...load.columns, numbers],
+      paths: pathsOf(root, parts),
+      beside: spec.loads.filter(({ to }) => to === load.to).map(other => other.table),
+      offload: workers.offload,
+      lanes: spec.resources.threads,
+    },
+    signal,
+  )
+  return [...found, ...misfits]
+}
+
+/** SQL of the rows that are new or changed, with their numbers as {@link ROW}. */
+function stagedSql(root: string, { list, state }: Changes, table: Transformed): string {
+  const rows = `SELECT * RENAME (file_row_number AS ${ROW}) FROM (${goodRows(root, table, true)})`
+  const file = (name: string) => `read_parquet(${quote(join(root, name))})`
+  if (list) return `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${file(list.file)} WHERE kind <> 'delete')`
+  return state ? `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${file(state)})` : rows
+}
+
+/** The data set with the rows among its findings, and these in a file of the quarantine. */
+async function leaveOut(
+  world: World,
+  load: PlannedLoad,
+  table: Transformed,
+  refused: Map<number, string>,
+): Promise<Transformed> {
+  const { duck, root, run } = world
+  const name = `fits ${load.table}`
+  const lines = [...refused].map(([row, reason]) => `(${row}, ${quote(reason)})`)
+  const data = `read_parquet(${quote(join(root, table.file!))}, file_row_number = true)`
+  const record = recordSql(
+    table.columns.map(column => column.name),
+    'm',
+  )
+  const before = table.findings
+    ? ` UNION ALL BY NAME SELECT * FROM read_parquet(${quote(join(root, table.findings))})`
+    : ''
+  const findings = ownFile(world, `quarantine/${table.name}.${load.table}`, '.parquet')
+  const found = `SELECT f.row, ${quote(table.name)} AS model, ${quote(name)} AS check_name, 'reject' AS severity,
+      'DATA_INTEGRITY_ERROR' AS category, f.reason, ${record} AS record, ${quote(run)} AS run
+    FROM (VALUES ${lines.join(', ')}) AS f(row, reason) JOIN ${data} AS m ON m.file_row_number = f.row`
+  await place(join(root, findings), temporary =>
+    duck.run(
+      `COPY (SELECT * FROM (${found}${before}) ORDER BY row, check_name, reason) TO ${quote(temporary)} (FORMAT parquet)`,
+    ),
+  )
+  const samples = await duck.rows(`SELECT reason, record FROM (${found}) ORDER BY row LIMIT 5`)
+  return {
+    ...table,
+    findings,
+    rejected: table.rejected + refused.size,
+    marked: table.marked + refused.size,
+    checks: [
+      ...table.checks,
+      {
+        name,
+        model: table.name,
+        level: 'reject',
+        rows: refused.size,
+        samples: samples.map(sample => ({ reason: String(sample.reason), record: String(sample.record) })),
+      },
+    ],
+  }
+}

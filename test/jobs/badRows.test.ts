@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import type { ErrorRecord } from '../../src/metadata/errorRecords.ts'
+import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
+import { smallJob } from './small.ts'
+
+const source = await freshPostgres()
+const mariadb = await freshMariadb()
+
+interface Kind {
+  name: string
+  warehouse: FreshDatabase
+  /** The target's table, its parent, and one row that it holds. */
+  setup: string
+  /** What each bad row is refused for, by its id. */
+  reasons: Record<string, RegExp>
+  staged: string
+}
+
+const KINDS: Kind[] = [
+  {
+    name: 'postgres',
+    warehouse: source,
+    setup: `CREATE TABLE parent (p int PRIMARY KEY); INSERT INTO parent VALUES (1);
+      CREATE TABLE taken (id int PRIMARY KEY, name varchar(3) NOT NULL, n smallint CONSTRAINT positive CHECK (n > 0), d numeric(5,3),
+        u uuid, p int CONSTRAINT up REFERENCES parent); INSERT INTO taken VALUES (0, 'old', 1, 1, NULL, 1)`,
+    reasons: {
+      2: /^name: 'long' does not fit character varying\(3\)$/,
+      3: /^n: '40000' does not fit smallint$/,
+      4: /^d: '100\.000' does not fit numeric\(5,3\)$/,
+      5: /^u: 'none' does not fit uuid$/,
+      6: /^name: may not be NULL$/,
+      7: /^n '-5' violates positive: CHECK \(\(n > 0\)\)$/,
+      8: /^p '3' violates up: FOREIGN KEY \(p\) REFERENCES parent\(p\)$/,
+      9: /^name: holds a NUL byte/,
+    },
+    staged: "SELECT 1 FROM pg_class WHERE relname LIKE 'stg%'",
+  },
+  {
+    name: 'mysql',
+    warehouse: mariadb,
+    setup: `CREATE TABLE parent (p int PRIMARY KEY); INSERT INTO parent VALUES (1);
+      CREATE TABLE taken (id int PRIMARY KEY, name varchar(3) NOT NULL, n smallint, d decimal(5,3), u enum('one', 'two'), p int,
+        CONSTRAINT positive CHECK (n > 0), CONSTRAINT up FOREIGN KEY (p) REFERENCES parent (p)) CHARACTER SET latin1;
+      INSERT INTO taken VALUES (0, 'old', 1, 1, NULL, 1)`,
+    reasons: {
+      2: /^name: 'long' does not fit varchar\(3\)$/,
+      3: /^n: '40000' does not fit smallint/,
+      4: /^d: '100\.000' does not fit decimal\(5,3\)$/,
+      5: /^u: 'none' does not fit enum\('one','two'\)$/,
+      6: /^name: may not be NULL$/,
+      7: /^n '-5' violates positive: CHECK \(`n` > 0\)$/,
+      8: /^p '3' violates up: not in `parent`$/,
+      9: /^name: 'ж.*' does not fit varchar\(3\)$/,
+    },
+    staged: String.raw`SHOW TABLES LIKE 'nightfreight\_stg\_%'`,
+  },
+]
+
+for (const { name, warehouse, setup, reasons, staged } of KINDS)
+  test(`${name}: rows that the table would refuse go to the quarantine with the reason, the others are loaded`, async () => {
+    await source.query(`CREATE TABLE given_${name} (id int PRIMARY KEY, name text, n int, d numeric(9,3), u text, p int);
+      INSERT INTO given_${name} VALUES (1, 'ok', 1, 1, NULL, 1), (2, 'long', 1, 1, NULL, 1), (3, 'a', 40000, 1, NULL, 1),
+        (4, 'a', 1, 100, NULL, 1), (5, 'a', 1, 1, 'none', 1), (6, NULL, 1, 1, NULL, 1), (7, 'a', -5, 1, NULL, 1),
+        (8, 'a', 1, 1, NULL, 3), (9, 'x', 1, 1, NULL, 1), (10, 'ok', NULL, NULL, NULL, NULL)`)
+    await warehouse.query(setup)
+    const yaml = (onBadRow: string) => `connections: { from: "${source.url}", to: "${warehouse.url}" }
+extract: { given: { from: from, table: given_${name}, key: id } }
+load: { taken: { to: to, from: out, key: id, deletes: hard, on_bad_row: ${onBadRow}, guard: { max_delete_share: 1 } } }
+quality: { max_error_rate: 0.9 }
+resources: { memory: 300MB, threads: 1 }
+`
+    const bad = name === 'postgres' ? 'chr(0)' : 'chr(1078)'
+    const {
+      run,
+      yaml: write,
+      metadata,
+    } = await smallJob({ after }, `fit_${name}`, {
+      'job.yaml': yaml('fail'),
+      'out.sql': `SELECT * REPLACE (if(id = 9, ${bad}, name) AS name, d::DECIMAL(9,3) AS d) FROM given`,
+    })
+    const ids = async () =>
+      (await warehouse.query<{ id: number }>('SELECT id FROM taken ORDER BY id')).map(({ id }) => id)
+
+    const failed = await run()
+    assert.equal(failed.status, 'FAILED')
+    assert.deepEqual(await ids(), [0])
+    assert.deepEqual(await warehouse.query(staged), [])
+
+    write(yaml('quarantine'))
+    const first = await run({ fresh: true })
+    assert.equal(first.error, undefined)
+    assert.equal(first.status, 'COMPLETED_WITH_ERRORS')
+    assert.deepEqual(await ids(), [1, 10])
+    const records = async () =>
+      (await metadata.errors.list({ limit: 100 }))
+        .filter(({ state }) => state === 'open')
+        .map(({ record, reason }: ErrorRecord): [string, string] => [record.id!, reason])
+    const found = await records()
+    assert.deepEqual(found.map(([id]) => id).sort(), Object.keys(reasons))
+    for (const [id, reason] of found) assert.match(reason, reasons[id]!)
+    assert.equal(first.outcome.quality.errorRate, 0.8)
+    assert.deepEqual(await warehouse.query(staged), [])
+
+    // The table takes two of them by now; a row that it holds is bad tonight, and stays as it was.
+    await warehouse.query('INSERT INTO parent VALUES (3)')
+    await source.query(
+      `UPDATE given_${name} SET n = 3 WHERE id = 3; UPDATE given_${name} SET n = -1 WHERE id = 1`,
+    )
+    const second = await run()
+    assert.equal(second.error, undefined)
+    assert.deepEqual(await ids(), [1, 3, 8, 10])
+    assert.deepEqual(
+      second.outcome.loaded.map(({ inserted, updated, deleted }) => [inserted, updated, deleted]),
+      [[2, 0, 0]],
+    )
+    assert.equal(second.outcome.tables.at(-1)!.rejected, 7)
+    const [kept] = await warehouse.query<{ n: number }>('SELECT n FROM taken WHERE id = 1')
+    assert.equal(kept!.n, 1)
+    // Nothing new: the bad rows are tried, and refused, again.
+    const third = await run()
+    assert.deepEqual(
+      third.outcome.loaded.map(({ inserted, updated, deleted }) => [inserted, updated, deleted]),
+      [[0, 0, 0]],
+    )
+    assert.equal(third.outcome.tables.at(-1)!.rejected, 7)
+  })
