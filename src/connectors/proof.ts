@@ -1,4 +1,6 @@
-import { type PlannedLoad, PROOF, type Verdict } from '../../engine/ports.ts'
+import { type ComparedColumn, type PlannedLoad, PROOF, type Verdict } from '../../engine/ports.ts'
+import { quoteName } from '../../engine/sql/duckdb.ts'
+import { typeName } from '../../engine/types/logical.ts'
 
 /** The two tables of a proof, and the dialect. */
 export interface ProofTables {
@@ -108,4 +110,15 @@ function same({ key }: PlannedLoad, { quote, cast }: ProofTables): string {
   return key
     .map(name => `t.${quote(name)} = ${cast ? cast(name, `s.${quote(name)}`) : `s.${quote(name)}`}`)
     .join(' AND ')
+}
+
+/**
+ * DuckDB's SQL of a column of row `t`, of type `native`, as a value of the load's type; NULL where it is none: a wider
+ * column may hold a value that was never loaded, and it must not be cut to fit.
+ */
+export function narrowed({ name, type }: ComparedColumn, native: string): string {
+  const value = `t.${quoteName(name)}`
+  if (native === typeName(type)) return value
+  const fitted = `TRY_CAST(${value} AS ${typeName(type)})`
+  return `CASE WHEN ${fitted}::${native} = ${value} THEN ${fitted} END`
 }

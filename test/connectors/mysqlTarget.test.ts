@@ -661,6 +661,47 @@ describe('mysql target tables made by others', () => {
   })
 })
 
+describe('mysql target lacks', () => {
+  test('a permission: it is named, and nothing is changed', async () => {
+    await fresh('CREATE TABLE t (id int PRIMARY KEY, x int)')
+    const { name, url } = database
+    const user = `loader_${Date.now() % 1e6}`
+    await database.query(`CREATE USER '${user}'@'%' IDENTIFIED BY 'secret-of-loader';
+      GRANT SELECT, CREATE, DROP, ALTER, INDEX ON ${name}.* TO '${user}'@'%'`)
+    try {
+      for (const table of ['t', 'nightfreight'])
+        assert.equal((await read(`SHOW TABLES LIKE '${table}%'`)).length, table === 't' ? 1 : 0)
+      await target.close()
+      const own = new URL(url)
+      own.username = user
+      own.password = 'secret-of-loader'
+      target = new MysqlTarget({ name: 'w', url: own.href })
+      await assert.rejects(load('L1', {}, values('id, x', '(1, 1)')), (error: Error & { code: string }) => {
+        assert.equal(error.code, 'PERMISSION_DENIED')
+        assert.match(error.message, /^w\.t: .*denied/)
+        assert.doesNotMatch(error.message, /secret/)
+        return true
+      })
+      await target.abandon('L1')
+      assert.deepEqual(await read('SELECT * FROM t'), [])
+      assert.deepEqual(await read("SHOW TABLES LIKE 'nightfreight\\_stg%'"), [])
+    } finally {
+      await database.query(`DROP USER '${user}'@'%'`)
+    }
+  })
+
+  // MariaDB ends itself where the disk of a tablespace is full, so that no load can be tried.
+  test('space: the server says so by these numbers', () => {
+    for (const errno of [3, 1021, 1114]) {
+      const error = loadError(Object.assign(new Error("The table 't' is full"), { errno }), 'w.t')
+      assert.deepEqual(
+        [(error as { code: string }).code, (error as Error).message],
+        ['RESOURCE_EXHAUSTED', "w.t: The table 't' is full"],
+      )
+    }
+  })
+})
+
 describe('mysql target connections', () => {
   before(() => {
     offload = workers.offload

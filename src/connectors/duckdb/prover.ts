@@ -1,9 +1,9 @@
 import { checksum } from '../../../engine/delta/checksum.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { ComparedColumn, ProofRequest, Prover, TableSchema } from '../../../engine/ports.ts'
+import type { ProofRequest, Prover, TableSchema } from '../../../engine/ports.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
-import { columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
-import { verdicts } from '../proof.ts'
+import { columnNamed, typeFromName } from '../../../engine/types/logical.ts'
+import { narrowed, verdicts } from '../proof.ts'
 
 /** What the prover needs of its target. */
 interface Warehouse {
@@ -48,18 +48,10 @@ export function duckdbProver({ name, open, describe, qualified }: Warehouse): Pr
         target: qualified(load.table),
         expected: `read_parquet([${paths.map(quote).join(', ')}])`,
         quote: quoteName,
-        checksum: checksum(compared, column => ours(column, columnNamed(columns, column.name)!.native)),
+        checksum: checksum(compared, column => narrowed(column, columnNamed(columns, column.name)!.native)),
         text: (expression: string) => `${expression}::VARCHAR`,
       }
       return verdicts(load, extra, tables, sql => duck.rows(sql))
     },
   }
-}
-
-// A wider column may hold a value that was never loaded: it must not be cut to fit.
-function ours({ name, type }: ComparedColumn, native: string): string {
-  const value = `t.${quoteName(name)}`
-  if (native === typeName(type)) return value
-  const fitted = `TRY_CAST(${value} AS ${typeName(type)})`
-  return `CASE WHEN ${fitted}::${native} = ${value} THEN ${fitted} END`
 }

@@ -14,6 +14,7 @@ import type {
 import { Duck } from '../../../engine/sql/duckdb.ts'
 import { manifestPath, manifestVersion } from './layout.ts'
 import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
+import { LakeProver } from './prover.ts'
 import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
 import { tableColumns } from './schema.ts'
 import type { FileStore } from './store.ts'
@@ -51,6 +52,7 @@ const NO_SPACE = 16 * 1024 * 1024
 
 /** A lake as warehouse. Staged files are read where they lie; a commit writes data files, then makes one commit file. */
 export class LakeTarget implements Target {
+  readonly prover: LakeProver
   private readonly store: FileStore
   private readonly name: string
   private readonly format: FileFormat
@@ -62,6 +64,7 @@ export class LakeTarget implements Target {
     this.name = name
     this.format = format
     this.log = new Log(store)
+    this.prover = new LakeProver(store, this.log, name)
   }
 
   async probe(): Promise<void> {
