@@ -4,14 +4,13 @@
  * is missed.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PART_OPTIONS } from '../engine/flow/diff.ts'
+import { copyParts } from '../engine/flow/parts.ts'
 import { Workers } from '../engine/pool/pool.ts'
 import type { StagedLoad } from '../engine/ports.ts'
 import { Duck, quote } from '../engine/sql/duckdb.ts'
-import { rowsOf } from '../engine/staging/parquet.ts'
 import { type Column, typeFromName } from '../engine/types/logical.ts'
 import { stagingType } from '../src/connectors/postgres/merge.ts'
 import { TargetSession } from '../src/connectors/postgres/session.ts'
@@ -134,13 +133,12 @@ async function writeParts(dir: string) {
     return { name, type: typeFromName(native)!, nullable: true, native }
   })
   const list = columns.map(({ name, native }) => `'${name}': '${native}'`).join(', ')
-  const folder = join(dir, 'parts')
   const source = `read_csv(${quote(`${dir}/l.csv`)}, header = false, columns = {${list}})`
-  await duck.run(`COPY (FROM ${source}) TO ${quote(folder)} (${PART_OPTIONS})`)
+  const parts = await copyParts({ duck, root: dir }, `FROM ${source}`, 'parts')
   duck.close()
-  const paths = readdirSync(folder).map(name => join(folder, name))
-  const rows = (await Promise.all(paths.map(rowsOf))).reduce((sum, count) => sum + count, 0)
-  console.error(`${paths.length} parts, ${paths.reduce((sum, path) => sum + statSync(path).size, 0)} bytes`)
+  const paths = parts.map(({ file }) => join(dir, file))
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0)
+  console.error(`${paths.length} parts, ${parts.reduce((sum, { bytes }) => sum + bytes, 0)} bytes`)
   const load: StagedLoad = {
     table: 'lineitem',
     to: 'bench',
