@@ -3,13 +3,16 @@ import { ROW } from '../delta/compare.ts'
 import { EngineError } from '../errors.ts'
 import { FIT_ROW, type Ledger, type Misfit, type PlannedLoad } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { pathsOf, place, readManifest, writeManifest } from '../staging/store.ts'
+import { pathsOf, readManifest, writeManifest } from '../staging/store.ts'
 import { Branches } from './branches.ts'
 import { recordSql } from './correct.ts'
-import { type Changes, copyParts, diff, type LoadState, stateManifest } from './diff.ts'
+import { allRows, filesSql, goodRows } from './dataSet.ts'
+import { type Changes, diff } from './diff.ts'
 import { once } from './once.ts'
+import { copyFile, copyParts } from './parts.ts'
 import type { Plan } from './plan.ts'
-import { goodRows, type Transformed } from './transform.ts'
+import { type LoadState, stateManifest } from './state.ts'
+import type { Transformed } from './transform.ts'
 import { ownFile, type World } from './world.ts'
 
 /** Rows of one load that are named one by one; more are a wrong column, not bad rows. */
@@ -43,7 +46,7 @@ export async function fit(
       fitting.push(change)
       continue
     }
-    const table = tables.find(({ name, file }) => name === load.from && file !== undefined)!
+    const table = tables.find(({ name, parts }) => name === load.from && parts !== undefined)!
     const found = await branches.attempt([`load.${load.table}`], [`load.${load.table}`], () =>
       once(world, `fit.${load.table}`, async own => ({
         fitted: await fitLoad(own, plan, change, table, lastRun),
@@ -84,7 +87,7 @@ async function fitLoad(
   let fitted: Fitted | undefined
   // A row that gave way to one that is refused now is judged in the next round.
   for (;;) {
-    const misfits = await misfitsOf(world, fitted?.changes ?? change, fitted?.table ?? table)
+    const misfits = await misfitsOf(world, fitted?.changes ?? change)
     if (misfits.length === 0) break
     for (const { row, reason } of misfits) refused.set(row, reason)
     if (refused.size > MOST)
@@ -121,7 +124,7 @@ const forgetful: Ledger = {
 }
 
 /** The rows of a change set that the target refuses. */
-async function misfitsOf(world: World, change: Changes, table: Transformed): Promise<Misfit[]> {
+async function misfitsOf(world: World, change: Changes): Promise<Misfit[]> {
   const { duck, root, run, spec, targets, workers, signal } = world
   const { load } = change
   const fitter = targets.get(load.to)!.fitter
@@ -129,7 +132,7 @@ async function misfitsOf(world: World, change: Changes, table: Transformed): Pro
     throw new EngineError('CONFIG_INVALID', `${load.to}: on_bad_row: quarantine is not known there`, {
       hint: 'Leave it out: a bad row then takes the whole load back.',
     })
-  const staged = stagedSql(root, change, table)
+  const staged = stagedSql(root, change)
   const found: Misfit[] = []
   const conditions = fitter.unsendable(load)
   if (conditions.length > 0) {
@@ -168,11 +171,11 @@ async function misfitsOf(world: World, change: Changes, table: Transformed): Pro
 }
 
 /** SQL of the rows that are new or changed, with their numbers as {@link ROW}. */
-function stagedSql(root: string, { list, state }: Changes, table: Transformed): string {
+function stagedSql(root: string, { list, state, table }: Changes): string {
   const rows = `SELECT * RENAME (file_row_number AS ${ROW}) FROM (${goodRows(root, table, true)})`
-  const file = (name: string) => `read_parquet(${quote(join(root, name))})`
-  if (list) return `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${file(list.file)} WHERE kind <> 'delete')`
-  return state ? `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${file(state)})` : rows
+  if (list)
+    return `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${filesSql(root, list)} WHERE kind IN ('insert', 'update'))`
+  return state ? `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${filesSql(root, state)})` : rows
 }
 
 /** The data set with the rows among its findings, and these in a file of the quarantine. */
@@ -185,7 +188,7 @@ async function leaveOut(
   const { duck, root, run } = world
   const name = `fits ${load.table}`
   const lines = [...refused].map(([row, reason]) => `(${row}, ${quote(reason)})`)
-  const data = `read_parquet(${quote(join(root, table.file!))}, file_row_number = true)`
+  const data = allRows(root, { parts: table.parts! })
   const record = recordSql(
     table.columns.map(column => column.name),
     'm',
@@ -197,11 +200,7 @@ async function leaveOut(
   const found = `SELECT f.row, ${quote(table.name)} AS model, ${quote(name)} AS check_name, 'reject' AS severity,
       'DATA_INTEGRITY_ERROR' AS category, f.reason, ${record} AS record, ${quote(run)} AS run
     FROM (VALUES ${lines.join(', ')}) AS f(row, reason) JOIN ${data} AS m ON m.file_row_number = f.row`
-  await place(join(root, findings), temporary =>
-    duck.run(
-      `COPY (SELECT * FROM (${found}${before}) ORDER BY row, check_name, reason) TO ${quote(temporary)} (FORMAT parquet)`,
-    ),
-  )
+  await copyFile(world, `SELECT * FROM (${found}${before}) ORDER BY row, check_name, reason`, findings)
   const samples = await duck.rows(`SELECT reason, record FROM (${found}) ORDER BY row LIMIT 5`)
   return {
     ...table,

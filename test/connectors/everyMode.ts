@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { partOf } from '../../engine/flow/parts.ts'
 import type { World } from '../../engine/flow/world.ts'
 import type { Workers } from '../../engine/pool/pool.ts'
 import type { Ledger, LoadSpec, Offload, Target } from '../../engine/ports.ts'
@@ -76,7 +77,7 @@ export async function dataSet(duck: Duck, root: string, run: string, rows: Row[]
   return {
     name: 'm',
     columns,
-    file,
+    parts: [await partOf(root, file)],
     ...(bad.length > 0 && { findings }),
     rows: rows.length,
     rejected: 0,
