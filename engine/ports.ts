@@ -105,6 +105,11 @@ export interface Snapshot {
   note?: string
   /** Names the lane's module and carries what it needs to join: plain data. */
   ticket: Ticket
+  /**
+   * Set where there is no view that a later attempt would lose: a read is one range, read by one lane, and what was read
+   * of it is kept chunk by chunk, so that whoever resumes the run goes on after the last.
+   */
+  sequential?: true
   /** Whether a lane can still join after {@link joined}: in place of one that was lost. */
   rejoinable: boolean
   /** Called once every lane has joined: the moment to release locks. */
