@@ -133,6 +133,15 @@ const load = z.strictObject({
   verify: z.enum(['changes', 'all', 'off']).default('changes'),
 })
 
+/** A lookup table of values that SQL cannot make. */
+const enrichment = z.strictObject({
+  kind: z.enum(['phone']),
+  from: z.string(),
+  /** Columns of `from`. */
+  value: z.string().min(1).default('value'),
+  country: z.string().min(1).optional(),
+})
+
 type Channels = z.ZodDefault<typeof names>
 
 /** One of email, webhook and command; the rest is of that kind. */
@@ -172,6 +181,7 @@ export const jobSchema = z.strictObject({
     .optional(),
   connections: z.record(z.string(), z.union([z.string(), z.record(z.string(), z.unknown())])),
   extract: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
+  enrich: z.record(z.string(), enrichment).default({}),
   load: z.record(z.string(), load).default({}),
   quality: z.strictObject({ max_error_rate: share.default(0.05) }).prefault({}),
   sla: z

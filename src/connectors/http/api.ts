@@ -174,7 +174,7 @@ export class Api {
     const message = `${where}: status ${status}, ${typeOf(response)}: ${this.excerpt(text)}`
     if (status === 401 || status === 403) {
       const failure = new EngineError('AUTH_FAILED', message, {
-        hint: `Check the credentials of the connection ${this.access.name}: they may be wrong, expired, or not allowed to read this path.`,
+        hint: `Check ${this.auth.kind} of the connection ${this.access.name}: it may be wrong, expired, or not allowed to read this path.`,
       })
       if (status === 401) return { failure, refused: headers }
       throw failure

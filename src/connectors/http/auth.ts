@@ -31,6 +31,12 @@ export class Auth {
     return this.access.credentials.oauth !== undefined
   }
 
+  /** The settings that let us in, for messages. */
+  get kind(): string {
+    const { token, basic, oauth } = this.access.credentials
+    return token !== undefined ? 'token' : basic ? 'user and password' : oauth ? 'oauth' : 'the credentials'
+  }
+
   /** Fails with AUTH_FAILED, TIMEOUT or CONNECTION_FAILED where no access token is to be had. */
   async headers(signal: AbortSignal): Promise<Record<string, string>> {
     const { oauth } = this.access.credentials
