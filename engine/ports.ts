@@ -44,6 +44,8 @@ export interface ExtractSpec {
   columns: Record<string, InexactPolicy>
   /** What to do when the source's columns changed since the last load; kinds left out have the safe default. */
   drift?: Partial<DriftPolicy>
+  /** Milliseconds for which the table is not read again, and the last committed image of it is taken. */
+  refresh?: number
   /** The connector's own options, as its schema parsed them: table, path, files … */
   options: unknown
 }

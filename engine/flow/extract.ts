@@ -48,8 +48,13 @@ export async function extract(world: World, plan: Plan, branches: Branches): Pro
   return plan.reads.flatMap(read => results.filter(result => result.extract === read.extract))
 }
 
-async function readGroup(world: World, connection: string, reads: PlannedRead[]): Promise<Extracted[]> {
+async function readGroup(world: World, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
   const { workers, observer, root } = world
+  const reads = all.filter(read => !read.reused)
+  const reused = all
+    .filter(read => read.reused)
+    .map(({ extract, base }): Extracted => ({ extract, parts: [], rows: 0, watermark: base!.value }))
+  if (reads.length === 0) return reused
   const snapshot = await world.sources.get(connection)!.open(world.spec.resources.threads, world.signal)
   let crew: Crew<LaneHandle> | undefined
   try {
@@ -57,7 +62,7 @@ async function readGroup(world: World, connection: string, reads: PlannedRead[])
     crew = await Crew.open(connection, snapshot, openLane, text => observer.note(text))
     const results: Extracted[] = []
     for (const read of reads) results.push(await readTable(world, snapshot, crew, read))
-    return results
+    return [...results, ...reused]
   } finally {
     await crew?.close()
     await snapshot.close()

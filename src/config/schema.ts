@@ -103,6 +103,7 @@ export const commonExtract = z.strictObject({
     .optional(),
   columns: z.record(z.string(), policy).default({}),
   drift: drift.optional(),
+  refresh: millis.optional(),
   pool: z.string().optional(),
 })
 
