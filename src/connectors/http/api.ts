@@ -188,7 +188,7 @@ export class Api {
       return { failure: new EngineError('CONNECTION_FAILED', message), pause, limited: status === 429 }
     }
     throw new EngineError('RESPONSE_INVALID', message, {
-      hint: 'Check path and the parameters. A page that a resumed run goes on from may have expired: a new run begins at the first.',
+      hint: 'Check path (of a connection: health) and the parameters. A page that a resumed run goes on from may have expired: a new run begins at the first.',
     })
   }
 }
