@@ -125,7 +125,7 @@ export class Api {
     const { name, timeout, maxResponse } = this.access
     let headers: Record<string, string>
     try {
-      headers = await this.auth.headers(signal)
+      headers = await this.auth.headers()
     } catch (failure) {
       if (failure instanceof EngineError && failure.retryable) return { failure }
       throw failure

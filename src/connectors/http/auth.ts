@@ -38,10 +38,10 @@ export class Auth {
   }
 
   /** Fails with AUTH_FAILED, TIMEOUT or CONNECTION_FAILED where no access token is to be had. */
-  async headers(signal: AbortSignal): Promise<Record<string, string>> {
+  async headers(): Promise<Record<string, string>> {
     const { oauth } = this.access.credentials
     if (!oauth) return this.fixed
-    if (!this.current || Date.now() >= this.current.until) this.renew(oauth, signal)
+    if (!this.current || Date.now() >= this.current.until) this.renew(oauth)
     return { ...this.fixed, authorization: `Bearer ${await this.current!.token}` }
   }
 
@@ -52,8 +52,8 @@ export class Auth {
     if (this.current === current && headers.authorization === `Bearer ${token}`) this.current = undefined
   }
 
-  private renew(oauth: OAuth, signal: AbortSignal): void {
-    const token = this.ask(oauth, signal)
+  private renew(oauth: OAuth): void {
+    const token = this.ask(oauth)
     const current = { token: token.then(({ value }) => value), until: Number.POSITIVE_INFINITY }
     this.current = current
     token.then(
@@ -67,7 +67,8 @@ export class Auth {
     )
   }
 
-  private async ask(oauth: OAuth, signal: AbortSignal): Promise<{ value: string; lifetime?: number }> {
+  // Not ended with the request that happened to need it first: others wait for it, too.
+  private async ask(oauth: OAuth): Promise<{ value: string; lifetime?: number }> {
     const { name, timeout } = this.access
     const url = new URL(oauth.tokenUrl)
     const where = `${name}: token_url ${url.host}${url.pathname}`
@@ -86,10 +87,9 @@ export class Auth {
     let text: string
     try {
       const request = { method: 'POST', headers, body: form, redirect: 'manual' } as const
-      response = await fetch(url, { ...request, signal: AbortSignal.any([signal, limit]) })
+      response = await fetch(url, { ...request, signal: limit })
       text = await startOf(response, MOST)
     } catch (cause) {
-      signal.throwIfAborted()
       if (limit.aborted) throw new EngineError('TIMEOUT', `${where}: no complete answer within ${timeout} s`)
       throw lost({ where, host: url.host, name, cause, begun: response !== undefined })
     }

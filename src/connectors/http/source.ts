@@ -42,7 +42,7 @@ export class HttpSource implements Source {
   async open(): Promise<Snapshot> {
     return {
       lanes: 1,
-      note: 'an API has no snapshot: pages are read one after another',
+      note: 'an API has no snapshot: pages are read at one time and another',
       sequential: true,
       ticket: { module: moduleBeside(import.meta.url, 'lane'), payload: this.access },
       // Pages are asked for again one by one; what fails then would fail a new lane too.

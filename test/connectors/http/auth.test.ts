@@ -103,6 +103,29 @@ test('an access token is fetched once, again when it is refused, and again when 
   assert.match(seen.forms[0]!, /client_id=me%3A&client_secret=s%26cret/)
 })
 
+test('requests side by side share one access token, also where one of them is given up', async () => {
+  let tokens = 0
+  const handler: Handler = (request, url, response) => {
+    if (url.pathname === '/token') {
+      tokens++
+      setTimeout(() => json(response, '{"access_token":"t","expires_in":0}'), 20)
+      return
+    }
+    assert.equal(request.headers.authorization, 'Bearer t')
+    // Every page holds one record fewer than its like: guesses of later offsets are all wrong.
+    const from = Number(url.searchParams.get('offset'))
+    const count = Math.min(from === 0 ? 3 : 2, 9 - from)
+    const data = Array.from({ length: count }, (_, index) => ({ v: from + index }))
+    json(response, JSON.stringify({ data, total: 9 }))
+  }
+  await serving(handler, async origin => {
+    const config = { oauth: oauthOf(origin), concurrency: 4 }
+    const rows = await readFrom(origin, { schema, config, extract: { paginate: 'offset', total: 'total' } })
+    assert.deepEqual(rows.flat(), ['0', '1', '2', '3', '4', '5', '6', '7', '8'])
+  })
+  assert.ok(tokens > 1)
+})
+
 test('no access token: what the server says, and no secret', async () => {
   const { handler, seen } = guarded({ uses: 0 })
   await serving(handler, async origin => {

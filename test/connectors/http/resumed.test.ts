@@ -139,6 +139,7 @@ test('a server that fails at page 4: nothing is loaded, and resume goes on there
       assert.equal(failed.code, 75, failed.output)
       assert.match(failed.output, /api \/things: status 500, application\/json: .*\*\*\* is tired/)
       assert.ok(!failed.output.includes('hush-hush'), failed.output)
+      await assert.rejects(loaded(folder), /Table with name things does not exist/)
       broken = false
       asked.length = 0
       const again = await run(folder, ['resume'])
