@@ -54,7 +54,7 @@ const config = z
   })
   .refine(
     ({ url, token, user, password, oauth }) =>
-      [token, user ?? password, new URL(url).username || undefined, oauth].filter(Boolean).length < 2,
+      [token, user ?? password, URL.canParse(url) && new URL(url).username, oauth].filter(Boolean).length < 2,
     { message: 'expected one of token, user and password, user:password@ in the url, and oauth' },
   )
   .refine(({ user, password }) => (user === undefined) === (password === undefined), {

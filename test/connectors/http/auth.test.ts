@@ -36,6 +36,8 @@ test('credentials as token, in a header of their own, as user and password; wron
     { token_header: 'X' },
   ])
     assert.ok(!http.config.safeParse({ url: 'http://x', ...config }).success, JSON.stringify(config))
+  for (const url of ['https://user:a "b": 9/11@home@127.0.0.1/', 'http:', 'ftp://x'])
+    assert.ok(!http.config.safeParse({ url, origins: [url] }).success, url)
 })
 
 /** An API whose access tokens end after so many requests, and the server that gives them. */
