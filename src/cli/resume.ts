@@ -51,9 +51,9 @@ async function findRun(
   const record = await metadata.run(run)
   if (!record) throw refuse(`run ${run}: there is none of that id`, 'nightfreight status lists the runs.')
   // Loaded where it is needed: commands that only look answer at once.
-  const { stateOf } = await import('../jobs/checkpoints.ts')
-  const state = await stateOf(metadata, run)
-  if (state) return { run, folder: state.folder }
+  const { basisOf } = await import('../jobs/checkpoints.ts')
+  const basis = await basisOf(metadata, run)
+  if (basis) return { run, folder: basis.folder }
   throw refuse(
     record.status === 'FAILED' || record.status === 'RUNNING'
       ? `run ${run}: nothing of it is committed`

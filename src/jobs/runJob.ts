@@ -212,7 +212,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   if (!ours) throw error
   const done = status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS'
   if (done) await settleErrors(metadata, outcome.tables, queued, still, options.observer.note)
-  if (done || !tasks.some(task => task.status === 'SUCCESS')) await metadata.checkpoints.prune(run, 0)
+  if (done || !tasks.some(task => task.status === 'SUCCESS')) await metadata.checkpoints.clear(run)
   await metadata.endRun({
     run: record.run,
     fence: record.fence,
