@@ -12,6 +12,8 @@ export interface Observer {
   advanced(task: string, rows: number): void
   finished(task: string, note: string): void
   note(text: string): void
+  /** A task of the ledger (`load.warehouse`) failed in a way that passes, and is tried again. */
+  retried?(task: string, error: unknown): void
 }
 
 /** Everything a run touches, handed in. */
