@@ -31,6 +31,8 @@ export interface World {
   observer: Observer
   /** Corrections of a table's rejected rows that are to be applied. */
   corrections(table: string): Promise<Correction[]>
+  /** Waits until these extracts may be read beside what others read, and gives what says that they are. */
+  room(extracts: string[]): Promise<() => Promise<void>>
   /** Stops what is going on, at once. */
   signal: AbortSignal
   /** No further task begins once it is set: the run stops at the next commit. */

@@ -78,7 +78,7 @@ const state = async ({ warehouse, home }: Place) => ({
 const undisturbed = await place(hooks)
 const began = Date.now()
 const first = await runNight(undisturbed.env, AT, undefined, RUN)
-const took = Date.now() - began
+let took = Date.now() - began
 if (first.code !== 0) throw new Error(first.output)
 const expected = await state(undisturbed)
 const staged = Number.parseInt(
@@ -163,7 +163,11 @@ for (let instant = 0; instant < instants; instant++) {
   const after = Math.floor(Math.random() * took)
   await trial('random instants', `after ${after} ms`, async ({ env }) => {
     const kill = (child: ChildProcess) => void delay(after).then(() => child.kill('SIGKILL'))
-    return runNight(env, AT, undefined, RUN, kill)
+    const start = Date.now()
+    const result = await runNight(env, AT, undefined, RUN, kill)
+    // On a machine that had other work: a kill that comes too late is none.
+    if (result.code === 0) took = Math.min(took, Date.now() - start)
+    return result
   })
 }
 
