@@ -2,11 +2,11 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { shareMemory } from '../../engine/flow/budget.ts'
-import { type LoadState, stateManifest } from '../../engine/flow/diff.ts'
 import { planLoad } from '../../engine/flow/plan.ts'
 import { lastRunOf } from '../../engine/flow/prepare.ts'
 import type { Proof } from '../../engine/flow/proof.ts'
 import { proveAll } from '../../engine/flow/prove.ts'
+import { type LoadState, stateManifest } from '../../engine/flow/state.ts'
 import { Workers } from '../../engine/pool/pool.ts'
 import type { LoadSpec, Target } from '../../engine/ports.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
@@ -80,7 +80,7 @@ export async function verifyJob(
     const proof = await proveAll(means, {
       load: planned,
       table: state.table,
-      state: state.parts[0]!.file,
+      state: state.buckets.flat(),
     })
     observer.finished(task, `as of run ${run}`)
     return { ...proof, run }
