@@ -36,8 +36,17 @@ export async function extract(world: World, plan: Plan, branches: Branches): Pro
   const next = async (): Promise<void> => {
     for (let group = waiting.shift(); group; group = waiting.shift()) {
       const [connection, reads] = group
-      const read = () => once(world, `extract.${connection}`, own => readGroup(own, connection, reads))
       const tables = reads.map(({ extract }) => extract)
+      const read = async () => {
+        const task = `extract.${connection}`
+        // What is committed takes nobody's room.
+        const free = (await world.ledger.output(task)) ? undefined : await world.room(tables)
+        try {
+          return await once(world, task, own => readGroup(own, connection, reads))
+        } finally {
+          await free?.()
+        }
+      }
       const done = await branches.attempt(tables, [], read)
       if (!done) continue
       for (const table of tables) forgetProgress(world, table)

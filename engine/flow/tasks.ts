@@ -81,7 +81,14 @@ export function downstream(tasks: Map<string, Task>, task: string): string[] {
 
 /** A task and all that it is made from. */
 export function upstream(tasks: Map<string, Task>, task: string): string[] {
-  return [task, ...new Set(tasks.get(task)!.after.flatMap(each => upstream(tasks, each)))]
+  const found = new Set<string>()
+  const visit = (name: string) => {
+    if (found.has(name)) return
+    found.add(name)
+    tasks.get(name)!.after.forEach(visit)
+  }
+  visit(task)
+  return [...found]
 }
 
 /** Whether an extract's rows reach a target: one that no load is made from counts for all, and so do all where a load is made from none. */
