@@ -1,7 +1,5 @@
 import { Command } from 'commander'
-import { collectGarbage } from '../jobs/gc.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
-import { createLog } from './log.ts'
 import { parseCount } from './parse.ts'
 
 interface GcFlags {
@@ -18,6 +16,8 @@ export function gcCommand(): Command {
     .option('--json', 'print as JSON')
     .addHelpText('after', '\nExamples:\n  nightfreight gc --dry-run\n  nightfreight gc --keep-days 14')
     .action(async ({ keepDays, dryRun = false, json }: GcFlags) => {
+      const { collectGarbage } = await import('../jobs/gc.ts')
+      const { createLog } = await import('./log.ts')
       const home = homeFolder()
       const metadata = await openMetadata(home)
       const log = createLog({ folder: home })
