@@ -35,6 +35,7 @@ const HOMES: Record<string, string | string[]> = {
   'read-excel-file/node': 'src/formats/excel.ts',
   piscina: 'engine/pool/pool.ts',
   nodemailer: 'src/alerts/channels/',
+  'libphonenumber-js/max': 'src/enrich/phone.ts',
   'node:sqlite': 'src/metadata/',
 }
 

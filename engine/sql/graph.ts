@@ -1,4 +1,5 @@
 import { EngineError } from '../errors.ts'
+import type { Enrichment } from '../ports.ts'
 import { type Duck, quote } from './duckdb.ts'
 
 /** A `.sql` file of a job: one SELECT in plain DuckDB SQL. */
@@ -7,6 +8,8 @@ export interface Model {
   /** For messages: `queries/members/members_clean.sql`. */
   file: string
   sql: string
+  /** The table is what this makes of the query's rows. */
+  enrich?: Enrichment
 }
 
 /**
