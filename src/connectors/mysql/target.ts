@@ -126,6 +126,8 @@ export class MysqlTarget implements Target {
     const created: string[] = []
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
+    const kill = () => void this.session.kill(session).catch(() => {})
+    signal.addEventListener('abort', kill, { once: true })
     try {
       for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
       await ask(session, 'START TRANSACTION', signal)
@@ -139,6 +141,8 @@ export class MysqlTarget implements Target {
       )
       if (undone) await this.drop(created).catch(() => {})
       throw error
+    } finally {
+      signal.removeEventListener('abort', kill)
     }
     if (!result) return (await this.committed(loadId, signal))!
     await this.abandon(loadId).catch(() => {})

@@ -143,6 +143,19 @@ export class TargetSession {
     }
   }
 
+  /**
+   * Ends a session on the server, too, by another one: a statement whose client has gone waits on for its lock, and keeps
+   * those that it has, which the next attempt would wait for.
+   */
+  async kill({ connection }: Session): Promise<void> {
+    const other = await connect(this.access)
+    try {
+      await ask(other, `KILL ${Number(connection.threadId)}`)
+    } finally {
+      await disconnect(other)
+    }
+  }
+
   async close(): Promise<void> {
     const session = await this.opened?.catch(() => undefined)
     this.opened = undefined
