@@ -101,8 +101,11 @@ async function trial(
   tally[kind] = count
   count.trials++
   if (disturbed.was ?? disturbed.code !== 0) count.disturbed++
+  const { history } = (await traces(where.home)) as { history: { status: string }[] }
+  // Killed with its end already kept: another `run` would be another run, which finds nothing to do.
+  const over = history.some(({ status }) => status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS')
   // It may have been done before, or have mended itself.
-  for (let attempt = 0; disturbed.code !== 0 && attempt < 10; attempt++) {
+  for (let attempt = 0; disturbed.code !== 0 && !over && attempt < 10; attempt++) {
     const again = await runNight(where.env, AT, undefined, RUN)
     if (again.code === 0) break
     const run = again.events.findLast(({ event }) => event === 'result')?.run
