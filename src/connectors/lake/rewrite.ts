@@ -3,12 +3,12 @@ import { tooManyDeletes } from '../../../engine/flow/guard.ts'
 import type { LoadCounts, StagedLoad } from '../../../engine/ports.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
+import type { FileStore } from '../../stores/store.ts'
 import { ACT, type ChangeSources, changesSql, sweeps } from './changes.ts'
 import { FILE, formerSql, openFiles, stagedSql, tableSql } from './files.ts'
 import { columnsOf, type DataFile, type Manifest } from './log.ts'
 import { filesWithKeys, partitionId, partitionsOf } from './prune.ts'
 import { sameNames, tableColumns } from './schema.ts'
-import type { FileStore } from './store.ts'
 import { type FileFormat, writeFiles } from './write.ts'
 
 /** What was staged for one load: local Parquet files. */

@@ -1,3 +1,5 @@
+import { createReadStream } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import {
   AbortMultipartUploadCommand,
@@ -8,6 +10,8 @@ import {
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
   PutObjectCommand,
   type S3ClientConfig,
@@ -214,6 +218,14 @@ export class S3Client {
     return size
   }
 
+  /** Writes an object of any size from a file, at once where it is small. Gives its size. */
+  async putFile(key: string, path: string): Promise<number> {
+    const { size } = await stat(path)
+    if (size > PART) return this.upload(key, createReadStream(path, { highWaterMark: 1024 * 1024 }))
+    await this.put(key, await readFile(path))
+    return size
+  }
+
   /** Copies an object below the same prefix, within the server. */
   async copy(from: S3Object, to: string): Promise<void> {
     const CopySource = encodeURIComponent(`${this.access.bucket}/${this.key(from.key)}`)
@@ -244,6 +256,38 @@ export class S3Client {
     await this.guard(key, () =>
       this.sdk.send(new DeleteObjectCommand({ ...this.object(key), ...this.payer })),
     )
+  }
+
+  /**
+   * Gives up uploads below a prefix that began before a time: whoever was killed in the middle of one could not, and
+   * its parts are stored, and paid for, unseen.
+   */
+  async abortUploads(prefix: string, before: Date): Promise<number> {
+    let aborted = 0
+    let from: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {}
+    while (from) {
+      const page: ListMultipartUploadsCommandOutput = await this.guard(prefix, () =>
+        this.sdk.send(
+          new ListMultipartUploadsCommand({
+            Bucket: this.access.bucket,
+            Prefix: this.key(prefix),
+            ...from,
+            ...this.payer,
+          }),
+        ),
+      )
+      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+        if (Initiated && Initiated > before) continue
+        const upload = { Bucket: this.access.bucket, Key, UploadId, ...this.payer }
+        await this.unlessMissing(() =>
+          this.guard(Key!, () => this.sdk.send(new AbortMultipartUploadCommand(upload))),
+        )
+        aborted++
+      }
+      const { IsTruncated, NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page
+      from = IsTruncated ? { KeyMarker, UploadIdMarker } : undefined
+    }
+    return aborted
   }
 
   close(): void {
