@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { comparisonSql, type Identity, losersSql, ROW, stateSql } from '../delta/compare.ts'
 import { ENCODING, HASH } from '../delta/hash.ts'
-import type { Part, PlannedLoad } from '../ports.ts'
+import type { Part, PlannedLoad, StagedFile } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { PLAIN_FORMAT } from '../staging/decode.ts'
 import { rowsOf } from '../staging/parquet.ts'
@@ -88,11 +88,18 @@ export async function diff(
       const table = tables.find(({ name, file }) => name === spec.from && file !== undefined)!
       const planned = planLoad(spec, table.columns)
       const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
-      return once(world, `diff.${spec.table}`, own => diffLoad(own, load, table, lastRun.get(spec.to)))
+      const act = (own: World) => diffLoad(own, load, table, lastRun.get(spec.to))
+      return once(world, `diff.${spec.table}`, act, filesOf)
     })
     if (found) changes.push(found)
   }
   return changes
+}
+
+function filesOf({ upserts, keys, list, table, was, state }: Changes): StagedFile[] {
+  const sets = [table, ...(was ? [was] : [])].flatMap(({ file, findings }) => [file, findings])
+  const named = [...sets, state].flatMap(file => (file === undefined ? [] : [{ file }]))
+  return [...upserts, ...keys, ...(list ? [list] : []), ...named]
 }
 
 async function diffLoad(
@@ -127,14 +134,14 @@ async function exchange(
   table: Transformed,
   lastRun: string | undefined,
 ): Promise<Changes> {
-  const { root, spec, run, observer } = world
+  const { staging, spec, run, observer } = world
   const last = lastRun
-    ? await readManifest<LoadState>(root, stateManifest(spec.job, lastRun, load.table))
+    ? await readManifest<LoadState>(staging, stateManifest(spec.job, lastRun, load.table))
     : undefined
   const upserts = await rowParts(world, load, table)
   const rows = upserts.reduce((sum, part) => sum + part.rows, 0)
   const state: LoadState = { columns: load.columns, tag: '', rows, parts: [], table: { file: table.file! } }
-  await writeManifest(root, stateManifest(spec.job, run, load.table), state)
+  await writeManifest(staging, stateManifest(spec.job, run, load.table), state)
   const counts = {
     rows,
     inserts: rows,
@@ -201,8 +208,8 @@ async function writeState(
 }
 
 async function lastState(world: World, load: PlannedLoad, identity: Identity, run: string) {
-  const { root, spec } = world
-  const state = await readManifest<LoadState>(root, stateManifest(spec.job, run, load.table))
+  const { root, staging, spec } = world
+  const state = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
   if (!state || JSON.stringify(state.columns) !== JSON.stringify(load.columns)) return undefined
   const sql =
     state.tag === (await tagOf(world, identity))
@@ -418,7 +425,7 @@ async function keepState(
   identity: Identity,
   table: Transformed,
 ): Promise<void> {
-  const { root, spec, run } = world
+  const { root, staging, spec, run } = world
   const { file, findings } = dataSet(table)
   const files = [stateFile(world, load), file, ...(findings ? [findings] : [])]
   const state: LoadState = {
@@ -429,5 +436,5 @@ async function keepState(
     parts: files.map(name => partOf(root, name, 0)),
     table: dataSet(table),
   }
-  await writeManifest(root, stateManifest(spec.job, run, load.table), state)
+  await writeManifest(staging, stateManifest(spec.job, run, load.table), state)
 }

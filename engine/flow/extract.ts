@@ -35,7 +35,9 @@ export async function extract(world: World, plan: Plan, branches: Branches): Pro
   const next = async (): Promise<void> => {
     for (let group = waiting.shift(); group; group = waiting.shift()) {
       const [connection, reads] = group
-      const read = () => once(world, `extract.${connection}`, own => readGroup(own, connection, reads))
+      const act = (own: World) => readGroup(own, connection, reads)
+      const partsOf = (read: Extracted[]) => read.flatMap(({ parts }) => parts)
+      const read = () => once(world, `extract.${connection}`, act, partsOf)
       const tables = reads.map(({ extract }) => extract)
       results.push(...((await branches.attempt(tables, [], read)) ?? []))
     }

@@ -26,7 +26,8 @@ export async function probe(world: World): Promise<void> {
 export function prepare(world: World, models: OrderedModel[]): Promise<Prepared> {
   const { spec } = world
   const fed = feeds(spec, models)
-  return once(world, 'plan', async ({ signal }) => {
+  const bases = ({ plan }: Prepared) => plan.reads.flatMap(({ base }) => base?.image.parts ?? [])
+  const act = async ({ signal }: World): Promise<Prepared> => {
     const points = new Map<string, SyncPoint[]>()
     for (const [name, target] of world.targets) points.set(name, await target.syncPoints(spec.job, signal))
     const reads: PlannedRead[] = []
@@ -37,7 +38,7 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
       // Targets that disagree must be shown every row again, but each of them knows a committed run's columns.
       const { run } = agreed(own, extract.name) ?? committed[0] ?? {}
       const known = run
-        ? await readManifest<StagedSchema>(world.root, schemaFile(spec.job, run, extract.name))
+        ? await readManifest<StagedSchema>(world.staging, schemaFile(spec.job, run, extract.name))
         : undefined
       const schema: TableSchema = await world.sources
         .get(extract.from)!
@@ -48,7 +49,7 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
         ? committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
         : agreed(own, extract.name)
       const image = point
-        ? await readManifest<Image>(world.root, imageFile(spec.job, point.run, extract.name))
+        ? await readManifest<Image>(world.staging, imageFile(spec.job, point.run, extract.name))
         : undefined
       const limits = { rows: spec.chunking.defaultChunkSize, bytes: world.budget.batch }
       const last = point && { point, image: known && image }
@@ -77,7 +78,8 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
       return run === undefined ? [] : [[name, run]]
     })
     return { plan: { reads, loads: spec.loads }, lastRun }
-  })
+  }
+  return once(world, 'plan', act, bases)
 }
 
 /** The run whose data a target holds. The point of an extract that the job no longer has stays behind: run ids sort by time. */

@@ -24,6 +24,7 @@ export function gcCommand(): Command {
       const collected = await collectGarbage({
         metadata,
         home,
+        staging: process.env.STAGING_URL,
         clock: systemClock,
         log,
         keepDays,

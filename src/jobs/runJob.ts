@@ -13,9 +13,10 @@ import { Workers } from '../../engine/pool/pool.ts'
 import type { Part } from '../../engine/ports.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { orderModels } from '../../engine/sql/graph.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
 import { clearTemporary } from '../../engine/staging/store.ts'
 import type { JobSpec } from '../config/job.ts'
-import { redact, secretsOf } from '../config/secrets.ts'
+import { redact, secretsIn, secretsOf } from '../config/secrets.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { type RunStatus, runLease } from '../metadata/runs.ts'
 import { Watch } from '../sla/watch.ts'
@@ -28,6 +29,7 @@ import { estimateSeconds } from './estimate.ts'
 import type { RunOptions } from './options.ts'
 import { writeReport } from './report.ts'
 import { checkResources } from './resources.ts'
+import { openStaging } from './staging.ts'
 import { watchCancel } from './watchCancel.ts'
 
 export interface RunResult {
@@ -54,7 +56,8 @@ const LONGEST_RECOVERY = 3_600_000
  */
 export async function runJob(options: RunOptions): Promise<RunResult> {
   const spec = await readJob(options)
-  options.secrets.push(...secretsOf(spec.connections), ...spec.alertSecrets)
+  const staging = secretsIn(options.env.STAGING_URL)
+  options.secrets.push(...secretsOf(spec.connections), ...spec.alertSecrets, ...staging)
   const { limit, auto } = spec.recovery
   const recovery = { limit: auto ? limit : 0, delay: spec.recovery.delay, maxDelay: LONGEST_RECOVERY }
   let result = await runOnce(options, spec)
@@ -112,7 +115,11 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   if (resumed) watch.retried(`run ${record.run}`)
   const temp = join(home, 'tmp', record.run)
   mkdirSync(temp, { recursive: true })
-  if (resumed) clearTemporary(join(root, runFolder({ spec, run })))
+  const bucket = openStaging(options.env.STAGING_URL, root, fence)
+  if (resumed) {
+    clearTemporary(join(root, runFolder({ spec, run })))
+    await bucket?.sweep(runFolder({ spec, run }), clock.now())
+  }
   const { threads, memory } = spec.resources
   const lanes = threads * spec.parallelism.maxParallelExtracts
   const budget = shareMemory(memory, lanes)
@@ -138,6 +145,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
     sources,
     targets,
     root,
+    staging: bucket ?? new LocalStaging(root),
     ledger: metadata.ledger(record),
     workers,
     budget,
@@ -207,6 +215,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
       })
     : ''
   await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
+  bucket?.close()
   duck.close()
   letGo()
   if (!ours) throw error

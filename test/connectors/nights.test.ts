@@ -11,6 +11,7 @@ import type { World } from '../../engine/flow/world.ts'
 import type { Workers } from '../../engine/pool/pool.ts'
 import type { Ledger, LoadSpec, Offload, Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
 import { MysqlTarget } from '../../src/connectors/mysql/target.ts'
@@ -184,6 +185,7 @@ async function runOnce(
       runAt: at,
       targets: new Map([['w', cut === 'before commit' ? cutBefore(target) : target]]),
       root,
+      staging: new LocalStaging(root),
       ledger: ledgerOf(tasks, cut),
       observer: { started: silent, advanced: silent, finished: silent, note: silent },
       signal: new AbortController().signal,

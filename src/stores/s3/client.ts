@@ -190,30 +190,26 @@ export class S3Client {
     }
   }
 
-  /** Writes an object of any size, part by part; nothing of it stays where it fails. Gives its size. */
+  /** Writes an object of any size, part by part where it is large; nothing of it stays where it fails. Gives its size. */
   async upload(key: string, bytes: AsyncIterable<Uint8Array>): Promise<number> {
+    const pieces = inPieces(bytes)
+    const first = (await pieces.next()).value ?? Buffer.alloc(0)
+    if (first.length < PART) {
+      await this.put(key, first)
+      return first.length
+    }
     const start = new CreateMultipartUploadCommand({ ...this.object(key), ...this.encryption, ...this.payer })
     let size = 0
     await this.multipart(key, start, async send => {
-      let held: Uint8Array[] = []
-      let length = 0
-      const flush = async () => {
-        const Body = Buffer.concat(held)
+      for (let Body: Buffer | undefined = first; Body; Body = (await pieces.next()).value ?? undefined) {
+        const piece = Body
         await send((UploadId, PartNumber) =>
           this.sdk.send(
-            new UploadPartCommand({ ...this.object(key), UploadId, PartNumber, Body, ...this.payer }),
+            new UploadPartCommand({ ...this.object(key), UploadId, PartNumber, Body: piece, ...this.payer }),
           ),
         )
-        size += length
-        held = []
-        length = 0
+        size += piece.length
       }
-      for await (const chunk of bytes) {
-        held.push(chunk)
-        length += chunk.length
-        if (length >= PART) await flush()
-      }
-      if (length > 0 || size === 0) await flush()
     })
     return size
   }
@@ -368,6 +364,21 @@ export class S3Client {
     }
     return Readable.from(chunks(), { objectMode: false, highWaterMark: 1024 * 1024 })
   }
+}
+
+/** Bytes in pieces of at least {@link PART} bytes, and the rest. */
+async function* inPieces(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, undefined> {
+  let held: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of bytes) {
+    held.push(chunk)
+    length += chunk.length
+    if (length < PART) continue
+    yield Buffer.concat(held)
+    held = []
+    length = 0
+  }
+  if (length > 0) yield Buffer.concat(held)
 }
 
 function conditionOf(condition: Condition | undefined) {
