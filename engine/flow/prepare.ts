@@ -28,8 +28,7 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
   const fed = feeds(spec, models)
   const bases = ({ plan }: Prepared) => plan.reads.flatMap(({ base }) => base?.image.parts ?? [])
   const act = async ({ signal }: World): Promise<Prepared> => {
-    const points = new Map<string, SyncPoint[]>()
-    for (const [name, target] of world.targets) points.set(name, await target.syncPoints(spec.job, signal))
+    const points = await pointsOf({ ...world, signal })
     const reads: PlannedRead[] = []
     const refused: EngineError[] = []
     for (const extract of spec.extracts) {
@@ -73,14 +72,27 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
       })
     const partial = reads.filter(read => read.incremental || read.accumulates).map(({ extract }) => extract)
     for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
-    const lastRun = [...points].flatMap(([name, found]): [string, string][] => {
-      const run = lastRunOf(found)
-      return run === undefined ? [] : [[name, run]]
-    })
-    return { plan: { reads, loads: spec.loads }, lastRun }
+    return { plan: { reads, loads: spec.loads }, lastRun: lastRunsOf(points) }
   }
   return once(world, 'plan', act, bases)
 }
+
+async function pointsOf({ targets, spec, signal }: World): Promise<Map<string, SyncPoint[]>> {
+  const points = new Map<string, SyncPoint[]>()
+  for (const [name, target] of targets) points.set(name, await target.syncPoints(spec.job, signal))
+  return points
+}
+
+function lastRunsOf(points: Map<string, SyncPoint[]>): Prepared['lastRun'] {
+  return [...points].flatMap(([name, found]): [string, string][] => {
+    const run = lastRunOf(found)
+    return run === undefined ? [] : [[name, run]]
+  })
+}
+
+/** Per target, the run whose data it holds now. */
+export const lastRuns = async (world: World): Promise<Prepared['lastRun']> =>
+  lastRunsOf(await pointsOf(world))
 
 /** The run whose data a target holds. The point of an extract that the job no longer has stays behind: run ids sort by time. */
 export function lastRunOf(points: SyncPoint[]): string | undefined {
