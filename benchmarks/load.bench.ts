@@ -1,122 +1,63 @@
 /**
- * `npm run bench:load -- [rows]` (default 3000000): staged Parquet parts, as the comparison of states leaves them,
- * into an unlogged Postgres table, beside `psql \copy` of ready-made files. Prints Markdown; exit code 1 where a bound
- * is missed.
+ * `npm run bench:load -- [rows]` (default 3000000): staged Parquet parts, as the comparison of states leaves them, into
+ * a staging table of Postgres and of MariaDB, beside each database's own client and a ready-made file. Prints Markdown;
+ * exit code 1 where a bound is missed.
  */
-import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PART_OPTIONS } from '../engine/flow/diff.ts'
-import { Workers } from '../engine/pool/pool.ts'
+import { copyParts } from '../engine/flow/parts.ts'
 import type { StagedLoad } from '../engine/ports.ts'
 import { Duck, quote } from '../engine/sql/duckdb.ts'
-import { rowsOf } from '../engine/staging/parquet.ts'
 import { type Column, typeFromName } from '../engine/types/logical.ts'
-import { stagingType } from '../src/connectors/postgres/merge.ts'
-import { TargetSession } from '../src/connectors/postgres/session.ts'
-import { stageLoad, stagingNames } from '../src/connectors/postgres/staging.ts'
-import { ensureState } from '../src/connectors/postgres/state.ts'
+import { startMariadb } from '../src/demo/servers/mariadb.ts'
 import { startPostgres } from '../src/demo/servers/postgres.ts'
-import { freshPostgres } from '../test/servers.ts'
+import { freshMariadb, freshPostgres } from '../test/servers.ts'
 import { fillLineitem } from './lineitem.ts'
+import type { Contest, Ready } from './loadContest.ts'
+import { mariadbContest } from './loadMariadb.ts'
+import { postgresContest } from './loadPostgres.ts'
 import { cleanUps, machine, table } from './measure.ts'
 
 const ROWS = Number(process.argv[2] ?? 3_000_000)
 const RUNS = Number(process.env.RUNS ?? 3)
-const MODES = ['psql binary', 'psql CSV', 'staged 1', 'staged 2'] as const
-type Mode = (typeof MODES)[number]
 
 const clean = cleanUps()
 const missed: string[] = []
 try {
   const dir = mkdtempSync(join(tmpdir(), 'nightfreight-bench-'))
   clean.after(async () => rmSync(dir, { recursive: true, force: true }))
-  const server = await startPostgres({ dir })
-  clean.after(() => server.stop())
-  process.env.TEST_POSTGRES_URL = server.url
+  const postgres = await startPostgres({ dir })
+  clean.after(() => postgres.stop())
+  const mariadb = await startMariadb({ dir, bufferPool: '2G' })
+  clean.after(() => mariadb.stop())
+  process.env.TEST_POSTGRES_URL = postgres.url
+  process.env.TEST_MARIADB_URL = mariadb.url
   const hooks = cleanUps()
-  const database = await freshPostgres(hooks)
   clean.after(() => hooks.run())
-  const workers = new Workers(2)
-  clean.after(() => workers.close())
-  const session = new TargetSession({ url: database.url, name: 'bench' })
-  clean.after(() => session.close())
-  await ensureState(session)
-
-  const psql = (sql: string) => {
-    const { status, stderr } = spawnSync('psql', [database.url, '-qc', sql], { encoding: 'utf8' })
-    if (status !== 0) throw new Error(stderr)
-  }
-  await fillLineitem(database, 'postgres', ROWS)
-  psql(`\\copy lineitem to '${dir}/l.bin' with (format binary)`)
-  psql(`\\copy lineitem to '${dir}/l.csv' with (format csv)`)
-  const load = await writeParts(dir)
-  await database.query('DROP TABLE lineitem')
-
-  const measure: Record<Mode, () => Promise<void>> = {
-    'psql binary': async () => psql(`\\copy lone from '${dir}/l.bin' with (format binary)`),
-    'psql CSV': async () => psql(`\\copy lone from '${dir}/l.csv' with (format csv)`),
-    'staged 1': () => staged(1),
-    'staged 2': () => staged(2),
-  }
-  const staged = async (lanes: number) => {
-    const { paths, keyPaths, ...rest } = load
-    const request = { ...rest, paths, keyPaths, keys: 0, lanes, offload: workers.offload, progress: () => {} }
-    await stageLoad(session, request, new AbortController().signal)
-  }
-  const names = stagingNames('L', load.load)
-  const results = new Map<Mode, number[]>(MODES.map(mode => [mode, []]))
-  for (let round = 0; round <= RUNS; round++)
-    for (const mode of MODES) {
-      // The same table, made the same way; what the last one left is gone before the clock starts.
-      await session.query(`DROP TABLE IF EXISTS lone, ${names.rows}, ${names.keys}`)
-      if (mode.startsWith('psql'))
-        await session.query(
-          `CREATE UNLOGGED TABLE lone (${load.load.columns.map(({ name, type }) => `${name} ${stagingType(type)}`).join(', ')})`,
-        )
-      await session.query('CHECKPOINT')
-      const start = performance.now()
-      await measure[mode]()
-      const seconds = (performance.now() - start) / 1000
-      const [held] = await database.query<{ n: string }>(
-        `SELECT count(*) AS n FROM ${mode.startsWith('psql') ? 'lone' : names.rows}`,
-      )
-      if (Number(held!.n) !== ROWS) throw new Error(`${mode}: ${held!.n} rows instead of ${ROWS}`)
-      // The first round warms the caches.
-      if (round > 0) results.get(mode)!.push(seconds)
-    }
-
-  const median = (mode: Mode) => results.get(mode)!.toSorted((a, b) => a - b)[RUNS >> 1]!
-  const version = execFileSync('psql', ['--version'], { encoding: 'utf8' }).trim()
-  const [{ server_version }] = (await database.query('SHOW server_version')) as [{ server_version: string }]
-  console.log(`${machine()}, Postgres ${server_version}, ${version}`)
-  console.log(`\`npm run bench:load -- ${ROWS}\`, medians of ${RUNS} runs, ${load.paths.length} parts\n`)
-  console.log(
-    table(
-      ['', 'seconds', 'of psql binary', 'of psql CSV'],
-      MODES.map(mode => [
-        mode,
-        median(mode).toFixed(2),
-        (median(mode) / median('psql binary')).toFixed(2),
-        (median(mode) / median('psql CSV')).toFixed(2),
-      ]),
-    ),
-  )
-  const check = (what: string, value: number, bound: number) => {
-    if (value > bound) missed.push(`${what} is ${value.toFixed(2)}, the bound is ${bound}`)
-  }
-  check('staged 1 of psql binary', median('staged 1') / median('psql binary'), 1.15)
-  check('staged 2 of psql CSV', median('staged 2') / median('psql CSV'), 1)
+  const database = await freshPostgres(hooks)
+  const ready = await prepare(dir, database)
+  console.log(machine())
+  console.log(`\`npm run bench:load -- ${ROWS}\`, medians of ${RUNS} runs, ${ready.paths.length} parts\n`)
+  await hold(await postgresContest(database, ready))
+  await hold(await mariadbContest(await freshMariadb(hooks), ready))
 } finally {
   await clean.run()
 }
 for (const bound of missed) console.error(bound)
 if (missed.length > 0) process.exitCode = 1
 
-/** The rows as parts, the way `engine/flow/diff.ts` writes them. */
-async function writeParts(dir: string) {
-  const duck = await Duck.open({ threads: 2, memory: 2e9, temp: join(dir, 'spill') })
+/** The same rows as parts and as ready-made files. */
+async function prepare(dir: string, database: Awaited<ReturnType<typeof freshPostgres>>): Promise<Ready> {
+  await fillLineitem(database, 'postgres', ROWS)
+  const files = { binary: join(dir, 'l.bin'), csv: join(dir, 'l.csv'), tsv: join(dir, 'l.tsv') }
+  for (const [file, format] of Object.entries({ [files.binary]: 'binary', [files.csv]: 'csv' })) {
+    const command = `\\copy lineitem to '${file}' with (format ${format})`
+    const { status, stderr } = spawnSync('psql', [database.url, '-qc', command], { encoding: 'utf8' })
+    if (status !== 0) throw new Error(stderr)
+  }
+  await database.query('DROP TABLE lineitem')
   const decimal = 'DECIMAL(15,2)'
   const types = [
     'BIGINT',
@@ -134,13 +75,13 @@ async function writeParts(dir: string) {
     return { name, type: typeFromName(native)!, nullable: true, native }
   })
   const list = columns.map(({ name, native }) => `'${name}': '${native}'`).join(', ')
-  const folder = join(dir, 'parts')
-  const source = `read_csv(${quote(`${dir}/l.csv`)}, header = false, columns = {${list}})`
-  await duck.run(`COPY (FROM ${source}) TO ${quote(folder)} (${PART_OPTIONS})`)
+  const source = `read_csv(${quote(files.csv)}, header = false, columns = {${list}})`
+  const duck = await Duck.open({ threads: 2, memory: 2e9, temp: join(dir, 'spill'), folders: [dir] })
+  const parts = await copyParts({ duck, root: dir }, `FROM ${source}`, 'parts')
+  await duck.run(
+    `COPY (FROM ${source}) TO ${quote(files.tsv)} (FORMAT csv, HEADER false, DELIMITER '\\t', QUOTE '')`,
+  )
   duck.close()
-  const paths = readdirSync(folder).map(name => join(folder, name))
-  const rows = (await Promise.all(paths.map(rowsOf))).reduce((sum, count) => sum + count, 0)
-  console.error(`${paths.length} parts, ${paths.reduce((sum, path) => sum + statSync(path).size, 0)} bytes`)
   const load: StagedLoad = {
     table: 'lineitem',
     to: 'bench',
@@ -157,5 +98,34 @@ async function writeParts(dir: string) {
     whole: true,
     columns,
   }
-  return { loadId: 'L', job: 'bench', load, paths, rows, keyPaths: [] as string[] }
+  return { ...files, load, paths: parts.map(({ file }) => join(dir, file)), rows: ROWS }
+}
+
+/** Runs every way in turn, so that all see the same machine, prints and judges. */
+async function hold({ server, ways, references, bounds, close }: Contest): Promise<void> {
+  const seconds = new Map(Object.keys(ways).map(way => [way, [] as number[]]))
+  for (let round = 0; round <= RUNS; round++)
+    for (const [way, run] of Object.entries(ways)) {
+      const took = await run()
+      // The first round warms the caches.
+      if (round > 0) seconds.get(way)!.push(took)
+    }
+  await close()
+  const median = (way: string) => seconds.get(way)!.toSorted((a, b) => a - b)[RUNS >> 1]!
+  console.log(`${server}\n`)
+  console.log(
+    table(
+      ['', 'seconds', ...references.map(way => `of ${way}`)],
+      [...seconds.keys()].map(way => [
+        way,
+        median(way).toFixed(2),
+        ...references.map(reference => (median(way) / median(reference)).toFixed(2)),
+      ]),
+    ),
+  )
+  console.log()
+  for (const [way, reference, bound] of bounds) {
+    const value = median(way) / median(reference)
+    if (value > bound) missed.push(`${way} of ${reference} is ${value.toFixed(2)}, the bound is ${bound}`)
+  }
 }

@@ -3,9 +3,9 @@ import { ROW } from '../delta/compare.ts'
 import type { LoadMode } from '../ports.ts'
 import { type DuckRow, quote, quoteName } from '../sql/duckdb.ts'
 import { columnNamed } from '../types/logical.ts'
-import type { ChangeCounts, Changes, DataSet } from './diff.ts'
+import { allRows, goodRows } from './dataSet.ts'
+import type { ChangeCounts, Changes } from './diff.ts'
 import { once } from './once.ts'
-import { goodRows } from './transform.ts'
 import type { World } from './world.ts'
 
 /** Samples of one kind of change. */
@@ -72,7 +72,6 @@ async function previewLoad(world: World, changes: Changes): Promise<Preview> {
 
 function describer({ duck, root }: World, { load, list, table, was, state }: Changes) {
   const file = (name: string) => quote(join(root, name))
-  const numbered = (set: DataSet) => `read_parquet(${file(set.file)}, file_row_number = true)`
   const names = load.columns.map(column => column.name)
   const others = names.filter(name => !load.key.includes(name))
   const order = load.key.length > 0 ? load.key.map(name => `c.${quoteName(name)}`).join(', ') : `c.${ROW}`
@@ -83,8 +82,8 @@ function describer({ duck, root }: World, { load, list, table, was, state }: Cha
       : state
         ? `SELECT * FROM read_parquet(${file(state)}) WHERE ${ROW} >= 0`
         : `SELECT file_row_number AS ${ROW} FROM (${goodRows(root, table, true)})`
-  const pairs = was && `${numbered(table)} AS n JOIN c ON n.file_row_number = c.${ROW}`
-  const before = was && `LEFT JOIN ${numbered(was)} AS b ON b.file_row_number = c._was`
+  const pairs = was && `${allRows(root, table)} AS n JOIN c ON n.file_row_number = c.${ROW}`
+  const before = was && `LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = c._was`
   const keyOf = (row: DuckRow) => Object.fromEntries(load.key.map((name, i) => [name, text(row[`k${i}`])]))
   return {
     async leftAlone(): Promise<number> {
@@ -119,7 +118,7 @@ function describer({ duck, root }: World, { load, list, table, was, state }: Cha
       ]
       const found = await duck.rows(
         `WITH c AS (SELECT * FROM (${listed(kind)}) AS c ORDER BY ${order} LIMIT ${SAMPLES})
-         SELECT ${shown.join(', ')} FROM c LEFT JOIN ${numbered(rows)} AS r ON r.file_row_number = c.${on} ORDER BY ${order}`,
+         SELECT ${shown.join(', ')} FROM c LEFT JOIN ${allRows(root, rows)} AS r ON r.file_row_number = c.${on} ORDER BY ${order}`,
       )
       return found.map(row => ({
         key: keyOf(row),

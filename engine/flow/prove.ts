@@ -14,12 +14,13 @@ import {
 import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
 import { pathsOf } from '../staging/store.ts'
 import { typeName } from '../types/logical.ts'
-import type { Changes, DataSet } from './diff.ts'
-import { copyParts, identityOf } from './diff.ts'
+import { allRows, goodRows, rejectedRows } from './dataSet.ts'
+import type { Changes } from './diff.ts'
 import type { Loaded } from './load.ts'
 import { once } from './once.ts'
+import { copyParts } from './parts.ts'
 import { describeProof, type Proof } from './proof.ts'
-import { goodRows } from './transform.ts'
+import { identityOf } from './state.ts'
 import { runFolder, type World } from './world.ts'
 
 /** What proves a load: its staged rows and the target. Paths are below `root`. */
@@ -96,7 +97,6 @@ async function proveChanges(means: ProofMeans, changes: Changes, unchanged: numb
   const { load, whole, upserts, keys, list, table, was } = changes
   const { root } = means
   const files = (paths: string[]) => `SELECT * FROM read_parquet([${paths.map(quote).join(', ')}])`
-  const numbered = ({ file }: DataSet) => `read_parquet(${quote(join(root, file))}, file_row_number = true)`
   const names = load.columns.map(({ name }) => `n.${quoteName(name)}`).join(', ')
   const rows: Rows = {}
   if (upserts.length > 0) rows.expected = files(pathsOf(root, upserts))
@@ -104,8 +104,8 @@ async function proveChanges(means: ProofMeans, changes: Changes, unchanged: numb
   if (byAge && list && was && upserts.length > 0) {
     // The target leaves a row alone whose age is that of the row it has: it was not loaded.
     const newer = quoteName(load.newer!)
-    const changed = `FROM ${numbered(table)} AS n JOIN read_parquet(${quote(join(root, list.file))}) AS l ON l.${ROW} = n.file_row_number
-      LEFT JOIN ${numbered(was)} AS b ON b.file_row_number = l._was`
+    const changed = `FROM ${allRows(root, table)} AS n JOIN read_parquet(${quote(join(root, list.file))}) AS l ON l.${ROW} = n.file_row_number
+      LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = l._was`
     const loaded = `(l.kind = 'insert' OR coalesce(n.${newer} > b.${newer}, false))`
     rows.expected = `SELECT ${names} ${changed} WHERE l.kind IN ('insert', 'update') AND ${loaded}`
     rows.unjudged = `SELECT ${names} ${changed} WHERE l.kind IN ('insert', 'update') AND NOT ${loaded}`
@@ -126,11 +126,10 @@ export async function proveAll(
   const { root } = means
   const keys = load.key.map(quoteName)
   const stated = `read_parquet(${quote(join(root, state))})`
-  const data = quote(join(root, table.file))
   const unjudged = [`SELECT ${keys.join(', ')} FROM ${stated} WHERE ${ROW} < 0`]
   if (table.findings)
-    unjudged.push(`SELECT ${keys.join(', ')} FROM read_parquet(${data}, file_row_number = true)
-      WHERE file_row_number IN (SELECT row FROM read_parquet(${quote(join(root, table.findings))}) WHERE severity = 'reject')
+    unjudged.push(`SELECT ${keys.join(', ')} FROM ${allRows(root, table)}
+      WHERE file_row_number IN (${rejectedRows(root, table.findings)})
         AND ${keys.map(key => `${key} IS NOT NULL`).join(' AND ')}
         AND (${keys.join(', ')}) NOT IN (SELECT (${keys.join(', ')}) FROM ${stated})`)
   const rows: Rows = {

@@ -73,7 +73,7 @@ async function change(world: World, outcome: Outcome): Promise<{ branches: Branc
 
   await openTables(world, plan.reads, images)
   outcome.tables.push(...(await quarantineExtracts(world, plan.reads, outcome.extracted, images, branches)))
-  outcome.tables.push(...(await transform(world, models, branches)))
+  outcome.tables.push(...(await transform(world, models, plan.reads, images, branches)))
 
   const setChecks = await runSetChecks(world, branches)
   outcome.checks.push(...outcome.tables.flatMap(table => table.checks), ...setChecks)

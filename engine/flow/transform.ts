@@ -5,36 +5,38 @@ import type { Part, StagedFile } from '../ports.ts'
 import type { Tally } from '../quality/gate.ts'
 import { type CheckResult, findingsSql, runSetCheck, stripped, summarise } from '../quality/rowChecks.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { tablesOf } from '../sql/graph.ts'
+import { type Model, tablesOf } from '../sql/graph.ts'
 import type { Image } from '../staging/image.ts'
-import { imageSql } from '../staging/image.ts'
-import { rowsOf } from '../staging/parquet.ts'
+import { imageSql, plainParts } from '../staging/image.ts'
 import { pathsOf, place } from '../staging/store.ts'
 import { type Column, typeFromName } from '../types/logical.ts'
 import type { Branches } from './branches.ts'
 import { correctExtract, recordSql, rowId, sortOut, withCorrections } from './correct.ts'
 import type { Corrected, Correction } from './correction.ts'
+import { allRows, type DataSet, goodRows } from './dataSet.ts'
 import type { Extracted } from './extract.ts'
 import { once } from './once.ts'
+import { copyFile } from './parts.ts'
 import type { PlannedRead } from './plan.ts'
 import type { Check } from './spec.ts'
 import { type OrderedModel, staysView } from './tasks.ts'
 import { ownFile, type World } from './world.ts'
 
 /** What one model, or the type rules of one extract, left in staging. */
-export interface Transformed extends Tally {
+export interface Transformed extends Tally, Omit<DataSet, 'parts'> {
   name: string
   columns: Column[]
-  /** Parquet file of all rows below the staging root; absent for an extract and for a model that stays a view. */
-  file?: string
-  /** Parquet file of the quarantine: findings with row number, check, severity, reason and record. */
-  findings?: string
+  /** All its rows; absent for the type rules of an extract. */
+  parts?: Part[]
   checks: CheckResult[]
   /** What came of its corrections, where there were any. */
   corrected?: Corrected
   /** Of an extract: Parquet file of its corrected rows below the staging root. */
   corrections?: string
 }
+
+/** A model, or an extract taken as one. */
+type Query = Pick<Model, 'name' | 'file' | 'sql'>
 
 /** Tables of the night as models see them: one image an extract. */
 export async function openTables(
@@ -56,24 +58,30 @@ export async function openTables(
 export async function transform(
   world: World,
   models: OrderedModel[],
+  reads: PlannedRead[],
+  images: Map<string, Image>,
   branches: Branches,
 ): Promise<Transformed[]> {
   const { duck, spec } = world
-  const extracts = spec.extracts.map(extract => extract.name)
   const results: Transformed[] = []
   const keyChecks = (name: string) =>
     spec.loads.filter(load => load.from === name).flatMap(load => load.key.map(nullKey(name)))
-  const add = async (model: { name: string; file: string; sql: string }, checks: Check[]) => {
-    const result = await once(world, `model.${model.name}`, own => materialise(own, model, checks), filesOf)
-    await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(world.root, result)}`)
+  const add = async (model: Query, checks: Check[], plain?: Part[]) => {
+    const result = await once(world, `model.${model.name}`, own => stage(own, model, checks, plain), filesOf)
+    const set = { ...result, parts: result.parts! }
+    await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(world.root, set)}`)
     results.push(result)
   }
   // An extract that is loaded as it is: its rows are a data set like a model's.
-  for (const name of extracts)
-    if (spec.loads.some(load => load.from === name))
-      await branches.attempt([name], [name], () =>
-        add({ name, file: `extract ${name}`, sql: `FROM ${quoteName(name)}` }, keyChecks(name)),
-      )
+  for (const read of reads) {
+    const name = read.extract
+    if (!spec.loads.some(load => load.from === name)) continue
+    const model = { name, file: `extract ${name}`, sql: `FROM ${quoteName(name)}` }
+    const image = images.get(name)
+    await branches.attempt([name], [name], () =>
+      add(model, keyChecks(name), image && plainParts(image, read)),
+    )
+  }
   for (const model of models) {
     const checks = [...spec.checks.filter(check => check.model === model.name), ...keyChecks(model.name)]
     const view = `CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${stripped(model.sql)}`
@@ -84,23 +92,10 @@ export async function transform(
   return results
 }
 
-const filesOf = ({ file, findings, corrections }: Transformed): StagedFile[] =>
-  [file, findings, corrections].flatMap(name => (name === undefined ? [] : [{ file: name }]))
-
-/** SQL of a data set's rows without those its findings reject; `numbered` adds `file_row_number`. */
-export function goodRows(
-  root: string,
-  { file, findings }: { file?: string; findings?: string },
-  withNumbers = false,
-): string {
-  const rows = numbered(join(root, file!))
-  const bad = findings
-    ? ` WHERE file_row_number NOT IN (SELECT row FROM read_parquet(${quote(join(root, findings))}) WHERE severity = 'reject')`
-    : ''
-  return `SELECT *${withNumbers ? '' : ' EXCLUDE (file_row_number)'} FROM ${rows}${bad}`
-}
-
-const numbered = (path: string) => `read_parquet(${quote(path)}, file_row_number = true)`
+const filesOf = ({ parts = [], findings, corrections }: Transformed): StagedFile[] => [
+  ...parts,
+  ...[findings, corrections].flatMap(file => (file === undefined ? [] : [{ file }])),
+]
 
 const nullKey =
   (model: string) =>
@@ -111,72 +106,65 @@ const nullKey =
     sql: `SELECT ${quoteName(column)}, ${quote(`key column ${column} is NULL`)} AS reason FROM ${quoteName(model)} WHERE ${quoteName(column)} IS NULL`,
   })
 
-async function materialise(
-  world: World,
-  model: { name: string; file: string; sql: string },
-  checks: Check[],
-) {
-  const { duck, observer } = world
+/** Writes a query's rows, or takes the parts that hold them already, and checks them. */
+async function stage(world: World, model: Query, checks: Check[], plain?: Part[]): Promise<Transformed> {
+  const { observer } = world
   const task = `model.${model.name}`
   observer.started(task)
-  const file = ownFile(world, `transformed/${model.name}`, '.parquet')
-  await place(join(world.root, file), temporary =>
-    inFile(model.file, () =>
-      duck.run(`COPY (${stripped(model.sql)}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION snappy)`),
-    ),
-  )
-  let result = await judge(world, model, checks, file)
-  const corrections = result.rejected > 0 ? await world.corrections(model.name) : []
-  if (corrections.length > 0) result = await correctModel(world, model, checks, result, corrections)
+  const set = plain
+    ? ({ parts: plain, plain: true } as const)
+    : {
+        parts: [
+          await inFile(model.file, () => copyModel(world, stripped(model.sql), 'transformed', model.name)),
+        ],
+      }
+  const judged = await judge(world, model, checks, set)
+  const corrections = judged.rejected > 0 ? await world.corrections(model.name) : []
+  const result =
+    corrections.length > 0 ? await correctModel(world, model, checks, judged, corrections) : judged
   observer.finished(task, `${result.rows} rows, ${result.rejected} rejected`)
   return result
 }
 
+const copyModel = (world: World, sql: string, folder: string, name: string) =>
+  copyFile(world, sql, ownFile(world, `${folder}/${name}`, '.parquet'), 'snappy')
+
 /** Puts corrected rows in the place of rejected ones, in another file, and judges it all anew. */
 async function correctModel(
   world: World,
-  model: { name: string; file: string },
+  model: Query,
   checks: Check[],
-  { file, findings, columns, ...result }: Transformed,
+  result: Judged,
   corrections: Correction[],
 ): Promise<Transformed> {
-  const { root, spec, duck } = world
+  const { root, spec } = world
   const id = rowId(spec.job, model.name, 'record')
-  const rejected = `SELECT row, ${id} AS _nf_id FROM read_parquet(${quote(join(root, findings!))}) WHERE severity = 'reject'`
-  const { sql, ...corrected } = await sortOut(world, corrections, rejected, columns)
-  if (!sql) return { file, findings, columns, ...result, corrected }
+  const rejected = `SELECT row, ${id} AS _nf_id FROM read_parquet(${quote(join(root, result.findings!))}) WHERE severity = 'reject'`
+  const { sql, ...corrected } = await sortOut(world, corrections, rejected, result.columns)
+  if (!sql) return { ...result, corrected }
   const applied = corrected.applied.map(quote).join(', ')
-  const mended = ownFile(world, `corrected/${model.name}`, '.parquet')
-  await place(join(root, mended), temporary =>
-    duck.run(`COPY (
-      SELECT * EXCLUDE (file_row_number) FROM ${numbered(join(root, file!))}
-        WHERE file_row_number NOT IN (SELECT row FROM (${rejected}) WHERE _nf_id IN (${applied}))
-      UNION ALL BY NAME SELECT * EXCLUDE (_nf_id) FROM (${sql})
-    ) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION snappy)`),
-  )
-  return { ...(await judge(world, model, checks, mended)), corrected }
+  const mended = `SELECT * EXCLUDE (file_row_number) FROM ${allRows(root, result)}
+      WHERE file_row_number NOT IN (SELECT row FROM (${rejected}) WHERE _nf_id IN (${applied}))
+    UNION ALL BY NAME SELECT * EXCLUDE (_nf_id) FROM (${sql})`
+  const parts = [await copyModel(world, mended, 'corrected', model.name)]
+  return { ...(await judge(world, model, checks, { parts })), corrected }
 }
 
+type Judged = Transformed & DataSet
+
 /** Checks a data set's rows. */
-async function judge(
-  world: World,
-  model: { name: string; file: string },
-  checks: Check[],
-  file: string,
-): Promise<Transformed> {
+async function judge(world: World, model: Query, checks: Check[], set: DataSet): Promise<Judged> {
   const { duck, root } = world
-  const path = join(root, file)
-  const columns = await columnsOf(world, model.file, path)
-  const rows = await rowsOf(path)
-  await duck.run(
-    `CREATE OR REPLACE VIEW ${quoteName(model.name)} AS SELECT * EXCLUDE (file_row_number) FROM ${numbered(path)}`,
-  )
+  const all = allRows(root, set)
+  const columns = await columnsOf(world, model.file, `SELECT * EXCLUDE (file_row_number) FROM ${all}`)
+  const rows = set.parts.reduce((sum, part) => sum + part.rows, 0)
+  await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(root, set)}`)
   const names = columns.map(column => column.name)
   const queries: string[] = []
   for (const check of checks)
-    queries.push(await inFile(check.file, () => findingsSql(duck, check, numbered(path), names)))
-  const findings = await quarantine(world, model.name, numbered(path), names, queries)
-  const result: Transformed = { name: model.name, columns, file, rows, rejected: 0, marked: 0, checks: [] }
+    queries.push(await inFile(check.file, () => findingsSql(duck, check, all, names)))
+  const findings = await quarantine(world, model.name, all, names, queries)
+  const result: Judged = { name: model.name, columns, ...set, rows, rejected: 0, marked: 0, checks: [] }
   const checked = checks.map(({ name }) => name)
   if (findings) return { ...result, ...(await tally(world, model.name, findings, checked)) }
   const passed = (name: string): CheckResult => ({
@@ -314,8 +302,8 @@ export async function runSetChecks(world: World, branches: Branches): Promise<Ch
   return results
 }
 
-async function columnsOf(world: World, file: string, path: string): Promise<Column[]> {
-  const described = await world.duck.rows(`DESCRIBE SELECT * FROM read_parquet(${quote(path)})`)
+async function columnsOf(world: World, file: string, sql: string): Promise<Column[]> {
+  const described = await world.duck.rows(`DESCRIBE ${sql}`)
   return described.map(column => {
     const native = String(column.column_type)
     const type = typeFromName(native)

@@ -107,3 +107,18 @@ export function imageSql(
     SELECT ${list} FROM (${scan(first)}) AS base WHERE NOT EXISTS (
       SELECT 1 FROM changed WHERE ${key.map(name => `changed.${quoteName(name)} = base.${quoteName(name)}`).join(' AND ')})`
 }
+
+/** The parts of an image that hold the table of {@link imageSql} as they lie; undefined where it joins or changes rows. */
+export function plainParts(
+  image: Image,
+  { key, unique }: { key: string[]; unique: boolean },
+): Part[] | undefined {
+  const shape = (columns: Column[]) => JSON.stringify(columns.map(({ name, type }) => [name, ddl(type)]))
+  const nights = image.nights.filter(({ parts }) => parts.length > 0)
+  const plain =
+    nights.length === 1 &&
+    (unique || key.length === 0) &&
+    !columnNamed(image.columns, REJECTED) &&
+    image.nights.every(({ columns }) => shape(columns) === shape(image.columns))
+  return plain ? nights[0]!.parts : undefined
+}

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorData } from '../../engine/errors.ts'
+import { goodRows } from '../../engine/flow/dataSet.ts'
 import type { Outcome } from '../../engine/flow/run.ts'
 import { runFolder, type World } from '../../engine/flow/world.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
@@ -91,19 +92,29 @@ async function reportData(world: World & { spec: JobSpec }, finished: Finished):
   }
 }
 
+/** Rows of a model that its profile reads at most, spread over all: counting distinct values costs more than the night. */
+const PROFILED = 1_000_000
+/** DuckDB reads so many rows at once, or skips them. */
+const VECTOR = 2048
+
 /** Per column of each loaded model's good rows: share of NULLs, distinct values (approximate), range. */
-async function profile({ duck, spec }: World, { tables }: Outcome): Promise<ReportData['profile']> {
+async function profile({ duck, root, spec }: World, { tables }: Outcome): Promise<ReportData['profile']> {
   const profiles: ReportData['profile'] = []
-  const loaded = tables.filter(({ name, file }) => file && spec.loads.some(load => load.from === name))
-  for (const { name, columns } of loaded) {
+  for (const { name, columns, parts, findings, rows } of tables) {
+    if (!parts || !spec.loads.some(load => load.from === name)) continue
     const figures = columns.map(({ name }, index) => {
       const column = quoteName(name)
       return `count(${column}) AS n${index}, approx_count_distinct(${column}) AS d${index}, min(${column})::VARCHAR AS l${index}, max(${column})::VARCHAR AS h${index}`
     })
-    const [row] = await duck.rows(`SELECT count(*) AS total, ${figures.join(', ')} FROM ${quoteName(name)}`)
+    const every = Math.ceil(rows / PROFILED)
+    const sample = every > 1 ? ` WHERE file_row_number // ${VECTOR} % ${every} = 0` : ''
+    const [row] = await duck.rows(
+      `SELECT count(*) AS total, ${figures.join(', ')} FROM (${goodRows(root, { parts, findings }, true)})${sample}`,
+    )
     const total = Number(row!.total)
     profiles.push({
       model: name,
+      ...(every > 1 && { sample: total }),
       columns: columns.map((column, index) => ({
         name: column.name,
         type: column.native,

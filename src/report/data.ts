@@ -23,7 +23,8 @@ export interface ReportData {
   minQualityScore?: number
   /** Promises other than the quality score: run time, age of the data. */
   sla?: { name: string; promised: string; actual: string; kept: boolean }[]
-  profile: { model: string; columns: ProfileColumn[] }[]
+  /** `sample`: of so many rows only, spread over all. */
+  profile: { model: string; sample?: number; columns: ProfileColumn[] }[]
   /** Milliseconds since the run's start. */
   tasks: { name: string; startMs: number; endMs: number }[]
   error?: { code: string; message: string; hint?: string }

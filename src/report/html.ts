@@ -41,7 +41,7 @@ ${data.proofs && data.proofs.length > 0 ? section('Proof', proofs(data.proofs)) 
 ${section('Read', extracts(data.extracts))}
 ${section('Models', models(data))}
 ${checks(data.checks)}
-${data.profile.map(({ model, columns }) => section(`Columns of ${model}`, profile(columns)))}
+${data.profile.map(({ model, sample, columns }) => section(`Columns of ${model}${sample === undefined ? '' : `, from ${count(sample)} rows`}`, profile(columns)))}
 ${section('Time by task', tasks(data))}
 <footer>Nightfreight · run ${data.run} · times are UTC</footer></body></html>
 `.text

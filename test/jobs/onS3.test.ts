@@ -53,6 +53,7 @@ extract:
 load:
   ${name}_dim: { to: lake, from: dim, key: id, mode: replace, guard: { max_delete_share: 1 } }
   ${name}_fact: { to: lake, from: fact, key: id, mode: replace, guard: { max_delete_share: 1 } }
+  ${lake}_copy: { to: db, from: members, key: id, mode: replace, guard: { max_delete_share: 1 } }
 archive: { to: "s3://${archive}", retention: 90d, endpoint: "${server.endpoint}", access_key: test, secret_key: test${more} }
 resources: { memory: 300MB, threads: 1 }
 retries: { limit: 0 }
@@ -114,6 +115,12 @@ async function contents(name: string, lake = name, version?: number): Promise<st
   return rows
 }
 
+/** A table that was loaded from an extract's parts as they lay. */
+const copied = async (lake: string) =>
+  (await query<{ row: string }>(`SELECT t::text AS row FROM ${lake}_copy AS t ORDER BY id`)).map(
+    ({ row }) => row,
+  )
+
 const newest = async (lake: string) => (await new Log(storeOf(`lake/${lake}`)).newest())!.version
 
 /** A copy of the job with a lake of its own. */
@@ -133,6 +140,7 @@ for (const [compression, more] of [
     const { job, env, night } = await nightly(name, { more })
     const runs: string[] = []
     const wanted: string[][] = []
+    const copies: string[][] = []
     for (const number of [1, 2, 3]) {
       const { run, archive, status, outcome } = await night(number)
       assert.equal(status, 'COMPLETED_WITH_ERRORS')
@@ -143,6 +151,7 @@ for (const [compression, more] of [
       )
       runs.push(run)
       wanted.push(await contents(name))
+      copies.push(await copied(name))
     }
     assert.notDeepEqual(wanted[1], wanted[2])
 
@@ -162,6 +171,7 @@ for (const [compression, more] of [
       })
       assert.equal(restored.error, undefined)
       assert.deepEqual(await contents(name, as), wanted[index])
+      assert.deepEqual(await copied(as), copies[index])
     }
     await query(
       `ALTER TABLE ${name}_away RENAME TO ${name}_members; ALTER TABLE ${name}_gone RENAME TO ${name}_payments`,

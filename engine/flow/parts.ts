@@ -1,0 +1,43 @@
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Part } from '../ports.ts'
+import { quote } from '../sql/duckdb.ts'
+import { PLAIN_FORMAT } from '../staging/decode.ts'
+import { rowsOf } from '../staging/parquet.ts'
+import { place } from '../staging/store.ts'
+import type { World } from './world.ts'
+
+type Staging = Pick<World, 'duck' | 'root'>
+
+/** COPY options of parts: several, so that lanes can share them. */
+const PART_OPTIONS = `${PLAIN_FORMAT}, FILE_SIZE_BYTES '64MB', PER_THREAD_OUTPUT false`
+
+/** Writes a query's rows as Parquet files in a folder below the staging root. */
+export async function copyParts({ duck, root }: Staging, sql: string, folder: string): Promise<Part[]> {
+  await place(join(root, folder), temporary =>
+    duck.run(`COPY (${sql}) TO ${quote(temporary)} (${PART_OPTIONS})`),
+  )
+  const names = readdirSync(join(root, folder)).sort(byNumber)
+  return Promise.all(names.map(name => partOf(root, `${folder}/${name}`)))
+}
+
+/** Writes a query's rows as one Parquet file below the staging root. */
+export async function copyFile(
+  { duck, root }: Staging,
+  sql: string,
+  file: string,
+  compression: 'uncompressed' | 'snappy' = 'uncompressed',
+): Promise<Part> {
+  await place(join(root, file), temporary =>
+    duck.run(`COPY (${sql}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION ${compression})`),
+  )
+  return partOf(root, file)
+}
+
+/** A Parquet file below the staging root, as a manifest lists it. */
+export async function partOf(root: string, file: string): Promise<Part> {
+  const path = join(root, file)
+  return { file, rows: await rowsOf(path), bytes: statSync(path).size }
+}
+
+const byNumber = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
