@@ -1,4 +1,5 @@
 import { moduleBeside } from '../../../engine/pool/entry.ts'
+import { DROP_CAPABILITIES } from '../../drops/capabilities.ts'
 import { dropOptions } from '../../drops/options.ts'
 import { DropSource } from '../../drops/source.ts'
 import { s3Access, s3Config } from '../../stores/s3/settings.ts'
@@ -11,14 +12,7 @@ export const s3 = defineConnector({
   schemes: ['s3'],
   config: s3Config,
   extract: dropOptions,
-  capabilities: {
-    source: true,
-    target: false,
-    snapshot: false,
-    parallel: true,
-    incremental: false,
-    modes: [],
-  },
+  capabilities: DROP_CAPABILITIES,
   types: [],
   source: (config, { name }) =>
     new DropSource({
