@@ -38,7 +38,8 @@ export function rejectedRows(root: string, findings: string): string {
   return `SELECT row FROM read_parquet(${quote(join(root, findings))}) WHERE severity = 'reject'`
 }
 
-/** SQL that reads Parquet files below the staging root. */
+/** SQL that reads Parquet files below the staging root, and no column out of their paths. */
 export function filesSql(root: string, parts: Part[], option?: string): string {
-  return `read_parquet([${pathsOf(root, parts).map(quote).join(', ')}]${option ? `, ${option}` : ''})`
+  const files = pathsOf(root, parts).map(quote).join(', ')
+  return `read_parquet([${files}], hive_partitioning = false${option ? `, ${option}` : ''})`
 }

@@ -1,15 +1,14 @@
-import { join } from 'node:path'
 import { comparisonSql, ROW } from '../delta/compare.ts'
 import type { Part, PlannedLoad, StagedFile } from '../ports.ts'
-import { quote, quoteName } from '../sql/duckdb.ts'
+import { quoteName } from '../sql/duckdb.ts'
 import { readManifest, writeManifest } from '../staging/store.ts'
 import type { Branches } from './branches.ts'
-import { allRows, type DataSet, goodRows, rejectedRows } from './dataSet.ts'
+import { allRows, type DataSet, filesSql, goodRows, rejectedRows } from './dataSet.ts'
 import { guard } from './guard.ts'
 import { once } from './once.ts'
 import { copyFile, copyParts } from './parts.ts'
 import { type Plan, planLoad } from './plan.ts'
-import { type LastState, type LoadState, State, stateManifest } from './state.ts'
+import { type LoadState, State, stateManifest } from './state.ts'
 import type { Transformed } from './transform.ts'
 import { ownFile, type World } from './world.ts'
 
@@ -32,17 +31,17 @@ export interface Changes {
    * Every difference, with its kind (insert, update, delete, or kept: gone from the good rows, and staying), key and row
    * numbers; absent where `whole`.
    */
-  list?: Part
+  list?: Part[]
   /** Rows of the last state, where it is known. */
   before?: number
   /** The data set that the row numbers of `list` are of, and the last one, whose rows were `_was`. */
   table: DataSet
   was?: DataSet
   /**
-   * Parquet file of this run's state: the key and row number ({@link ROW}) of every row that is loaded or stays. Absent
+   * Parquet files of this run's state: the key and row number ({@link ROW}) of every row that is loaded or stays. Absent
    * where rows have no key.
    */
-  state?: string
+  state?: Part[]
   counts: ChangeCounts
 }
 
@@ -79,10 +78,10 @@ export async function diff(
   return changes
 }
 
-function filesOf({ upserts, keys, list, table, was, state }: Changes): StagedFile[] {
+function filesOf({ upserts, keys, list = [], table, was, state = [] }: Changes): StagedFile[] {
   const sets = [table, ...(was ? [was] : [])]
-  const named = [state, ...sets.map(({ findings }) => findings)].flatMap(file => (file ? [{ file }] : []))
-  return [...upserts, ...keys, ...(list ? [list] : []), ...sets.flatMap(({ parts }) => parts), ...named]
+  const findings = sets.flatMap(({ findings: file }) => (file === undefined ? [] : [{ file }]))
+  return [...upserts, ...keys, ...list, ...state, ...sets.flatMap(({ parts }) => parts), ...findings]
 }
 
 async function diffLoad(
@@ -94,12 +93,12 @@ async function diffLoad(
   const { observer } = world
   observer.started(`diff.${load.table}`)
   if (load.key.length === 0) return exchange(world, load, table, lastRun)
-  const state = new State(world, load, table)
-  const rows = await state.write()
+  const state = new State(world, load, table, load.table)
+  await state.write()
   const last = lastRun ? await state.last(lastRun) : undefined
   const changes = last
-    ? await compare(world, load, table, state, rows, last)
-    : await everything(world, lastRun ? { ...load, reshaped: true } : load, table, state, rows)
+    ? await compare(world, load, state, last)
+    : await everything(world, lastRun ? { ...load, reshaped: true } : load, state)
   await state.keep()
   guard(`${load.to}.${load.table}`, changes)
   const { inserts, updates, deletes } = changes.counts
@@ -123,7 +122,7 @@ async function exchange(
     : undefined
   const upserts = await rowParts(world, load, table)
   const rows = upserts.reduce((sum, part) => sum + part.rows, 0)
-  const state: LoadState = { columns: load.columns, tag: '', rows, parts: [], table }
+  const state: LoadState = { columns: load.columns, tag: '', rows, buckets: [], table, parts: [] }
   await writeManifest(staging, stateManifest(spec.job, run, load.table), state)
   const counts = {
     rows,
@@ -147,17 +146,12 @@ async function exchange(
 }
 
 /** No earlier state to compare with: all rows, and the keys of those in the quarantine. */
-async function everything(
-  world: World,
-  load: PlannedLoad,
-  table: DataSet,
-  state: State,
-  staged: number,
-): Promise<Changes> {
+async function everything(world: World, load: PlannedLoad, state: State): Promise<Changes> {
+  const { table } = state
   const duplicates = await state.dedupe()
-  const rows = staged - duplicates
-  const upserts = await rowParts(world, load, table, duplicates > 0 ? numbersIn(state.sql) : undefined)
-  const rejected = rejectedKeys(world, load, table)
+  const { rows } = state
+  const upserts = await rowParts(world, load, table, duplicates > 0 ? numbersIn(state.sql()) : undefined)
+  const rejected = await rejectedKeys(world, load, table)
   if (rejected) await state.hold(rejected)
   return {
     load,
@@ -165,82 +159,58 @@ async function everything(
     upserts,
     keys: await keyParts(world, load, rejected),
     table,
-    state: state.file,
+    state: state.buckets.flat(),
     counts: { rows, inserts: rows, updates: 0, deletes: 0, duplicates },
   }
 }
 
-async function compare(
-  world: World,
-  load: PlannedLoad,
-  table: DataSet,
-  state: State,
-  staged: number,
-  last: LastState,
-): Promise<Changes> {
-  const { duck, root } = world
+async function compare(world: World, load: PlannedLoad, state: State, last: State): Promise<Changes> {
+  const { root } = world
+  const { table } = state
   const keys = load.key.map(quoteName).join(', ')
-  const rejected = rejectedKeys(world, load, table)
-  const differences = comparisonSql(state.identity, state.sql, last.sql)
-  const kept = rejected ? `kind = 'delete' AND (${keys}) IN (SELECT (${keys}) FROM (${rejected}))` : 'false'
-  const write = async () => {
-    const part = await copyFile(
-      world,
-      `SELECT * REPLACE (if(${kept}, 'kept', kind) AS kind) FROM (${differences})`,
-      ownFile(world, `changes/${load.table}/list`, '.parquet'),
-    )
-    const from = `read_parquet(${quote(join(root, part.file))})`
-    const found = await duck.rows(`SELECT kind, count(*) AS n FROM ${from} GROUP BY kind`)
-    const counts = new Map(found.map(({ kind, n }) => [String(kind), Number(n)]))
-    return { part, from, of: (kind: string) => counts.get(kind) ?? 0 }
-  }
-  let list = await write()
-  // Keys of the last state are unique: where each that is still there was met once, so are those of this one.
-  const inserts = `SELECT count(*) - count(DISTINCT (${keys})) AS n FROM ${list.from} WHERE kind = 'insert'`
-  const met = last.rows - list.of('delete') - list.of('kept')
-  const unique =
-    last.exact && staged - list.of('insert') === met && Number((await duck.rows(inserts))[0]!.n) === 0
-  const duplicates = unique ? 0 : await state.dedupe()
-  if (duplicates > 0) list = await write()
-  const rows = staged - duplicates
-  if (rejected || load.mode === 'append') {
-    // What the target still holds: rows of rejected ones, and under append all rows that have gone.
-    const which = load.mode === 'append' ? '' : ` WHERE (${keys}) IN (SELECT (${keys}) FROM (${rejected}))`
-    await state.goOn(`SELECT * FROM (${last.sql})${which}`)
-  }
+  const before = last.rows
+  const rejected = await rejectedKeys(world, load, table)
+  let found = await differences(world, load, state, last, rejected)
+  const duplicates = found.unique ? 0 : await state.dedupe()
+  if (duplicates > 0) found = await differences(world, load, state, last, rejected)
+  const { rows } = state
+  // What the target still holds: rows of rejected ones, and under append all rows that have gone.
+  if (load.mode === 'append') await state.goOn(last)
+  else if (rejected) await state.goOn(last, rejected)
+  const list = filesSql(root, found.list)
   const removes = load.deletes !== 'keep' || load.mode === 'replace' || load.mode === 'partition'
   const counts = {
     rows,
-    inserts: list.of('insert'),
-    updates: load.mode === 'append' ? 0 : list.of('update'),
-    deletes: removes ? list.of('delete') : 0,
+    inserts: found.of('insert'),
+    updates: load.mode === 'append' ? 0 : found.of('update'),
+    deletes: removes ? found.of('delete') : 0,
     duplicates,
   }
   const result = {
     load,
     whole: false,
-    list: list.part,
-    before: last.rows,
+    list: found.list,
+    before,
     table,
     was: last.table,
-    state: state.file,
+    state: state.buckets.flat(),
     counts,
   }
   if (counts.inserts + counts.updates + counts.deletes === 0) return { ...result, upserts: [], keys: [] }
   if (load.mode === 'replace') {
-    const all = duplicates > 0 ? numbersIn(`SELECT * FROM (${state.sql}) WHERE ${ROW} >= 0`) : undefined
+    const all = duplicates > 0 ? numbersIn(`SELECT * FROM (${state.sql()}) WHERE ${ROW} >= 0`) : undefined
     return { ...result, whole: true, upserts: await rowParts(world, load, table, all), keys: [] }
   }
   if (load.mode === 'partition') {
     const names = load.partitionBy.map(quoteName).join(', ')
     const was = load.partitionBy.map(name => `${quoteName(`_was_${name}`)} AS ${quoteName(name)}`).join(', ')
     const touched = `SELECT DISTINCT ${names} FROM (
-      SELECT ${names} FROM ${list.from} WHERE kind IN ('insert', 'update')
-      UNION ALL SELECT ${was} FROM ${list.from} WHERE kind IN ('update', 'delete'))`
+      SELECT ${names} FROM ${list} WHERE kind IN ('insert', 'update')
+      UNION ALL SELECT ${was} FROM ${list} WHERE kind IN ('update', 'delete'))`
     const inside = load.partitionBy.map(
       name => `s.${quoteName(name)} IS NOT DISTINCT FROM p.${quoteName(name)}`,
     )
-    const within = `SELECT s.${ROW} FROM (${state.sql}) AS s JOIN (${touched}) AS p ON ${inside.join(' AND ')}`
+    const within = `SELECT s.${ROW} FROM (${state.sql()}) AS s JOIN (${touched}) AS p ON ${inside.join(' AND ')}`
     return {
       ...result,
       upserts: await rowParts(world, load, table, numbersIn(within)),
@@ -248,25 +218,68 @@ async function compare(
     }
   }
   const kinds = load.mode === 'append' ? `'insert'` : `'insert', 'update'`
-  const gone = `SELECT ${keys} FROM ${list.from} WHERE kind = 'delete'`
+  const gone = `SELECT ${keys} FROM ${list} WHERE kind = 'delete'`
   return {
     ...result,
-    upserts: await rowParts(
-      world,
-      load,
-      table,
-      numbersIn(`SELECT * FROM ${list.from} WHERE kind IN (${kinds})`),
-    ),
+    upserts: await rowParts(world, load, table, numbersIn(`SELECT * FROM ${list} WHERE kind IN (${kinds})`)),
     keys: counts.deletes > 0 ? await keyParts(world, load, gone) : [],
   }
 }
 
+/**
+ * Lists what differs between two states, bucket by bucket. `unique`: no key is there twice in the new one, for those of
+ * the last one are not, and each that is still there was met once.
+ */
+async function differences(
+  world: World,
+  load: PlannedLoad,
+  state: State,
+  last: State,
+  rejected: string | undefined,
+) {
+  const { duck, root } = world
+  const keys = load.key.map(quoteName).join(', ')
+  const kept = rejected ? `kind = 'delete' AND (${keys}) IN (SELECT (${keys}) FROM (${rejected}))` : 'false'
+  const folder = ownFile(world, `changes/${load.table}/list`)
+  const list: Part[] = []
+  const counts = new Map<string, number>()
+  const of = (kind: string) => counts.get(kind) ?? 0
+  let repeated = 0
+  const size = Math.min(state.buckets.length, last.buckets.length)
+  for (let index = 0; index < size; index++) {
+    const sql = comparisonSql(state.identity, state.sql(index, size), last.sql(index, size))
+    const part = await copyFile(
+      world,
+      `SELECT * REPLACE (if(${kept}, 'kept', kind) AS kind) FROM (${sql})`,
+      `${folder}/${index}.parquet`,
+    )
+    list.push(part)
+    const found = await duck.rows(
+      `SELECT kind, count(*) AS n, if(kind = 'insert', count(*) - count(DISTINCT (${keys})), 0) AS repeated
+       FROM ${filesSql(root, [part])} GROUP BY kind`,
+    )
+    for (const row of found) {
+      const kind = String(row.kind)
+      counts.set(kind, of(kind) + Number(row.n))
+      repeated += Number(row.repeated)
+    }
+  }
+  const met = last.rows - of('delete') - of('kept')
+  return { list, of, unique: repeated === 0 && state.rows - of('insert') === met }
+}
+
 /** SQL of the keys of rows that checks rejected; undefined where there are none. */
-function rejectedKeys({ root }: World, load: PlannedLoad, table: DataSet): string | undefined {
+async function rejectedKeys(world: World, load: PlannedLoad, table: DataSet): Promise<string | undefined> {
+  const { root } = world
   if (!table.findings || load.deletes === 'keep') return undefined
   const keys = load.key.map(quoteName)
-  return `SELECT ${keys.join(', ')} FROM ${allRows(root, table)}
-    WHERE file_row_number IN (${rejectedRows(root, table.findings)}) AND ${keys.map(key => `${key} IS NOT NULL`).join(' AND ')}`
+  const found = await copyFile(
+    world,
+    `SELECT DISTINCT ${keys.join(', ')} FROM ${allRows(root, table)}
+      WHERE file_row_number IN (${rejectedRows(root, table.findings)}) AND ${keys.map(key => `${key} IS NOT NULL`).join(' AND ')}`,
+    ownFile(world, `changes/${load.table}/rejected`, '.parquet'),
+  )
+  return `SELECT * FROM ${filesSql(root, [found])}`
 }
 
 const dataSet = ({ parts, findings, plain }: Transformed): DataSet => ({

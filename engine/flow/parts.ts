@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Part } from '../ports.ts'
 import { quote } from '../sql/duckdb.ts'
@@ -32,6 +32,30 @@ export async function copyFile(
     duck.run(`COPY (${sql}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION ${compression})`),
   )
   return partOf(root, file)
+}
+
+/**
+ * Writes a query's rows as Parquet files in a folder below the staging root, one bucket's apart from another's: `bucket` is
+ * SQL of its number, from 0 to `buckets` - 1. Gives the files of each.
+ */
+export async function copyBuckets(
+  { duck, root }: Staging,
+  sql: string,
+  bucket: string,
+  buckets: number,
+  folder: string,
+): Promise<Part[][]> {
+  await place(join(root, folder), async temporary => {
+    await duck.run(
+      `COPY (SELECT *, (${bucket})::INTEGER AS _bucket FROM (${sql})) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION uncompressed, PARTITION_BY _bucket)`,
+    )
+    mkdirSync(temporary, { recursive: true })
+  })
+  const parts: Part[][] = Array.from({ length: buckets }, () => [])
+  for (const name of readdirSync(join(root, folder)).sort(byNumber))
+    for (const file of readdirSync(join(root, folder, name)).sort(byNumber))
+      parts[Number(name.split('=')[1])]!.push(await partOf(root, `${folder}/${name}/${file}`))
+  return parts
 }
 
 /** A Parquet file below the staging root, as a manifest lists it. */

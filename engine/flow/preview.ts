@@ -1,9 +1,8 @@
-import { join } from 'node:path'
 import { ROW } from '../delta/compare.ts'
 import type { LoadMode } from '../ports.ts'
-import { type DuckRow, quote, quoteName } from '../sql/duckdb.ts'
+import { type DuckRow, quoteName } from '../sql/duckdb.ts'
 import { columnNamed } from '../types/logical.ts'
-import { allRows, goodRows } from './dataSet.ts'
+import { allRows, filesSql, goodRows } from './dataSet.ts'
 import type { ChangeCounts, Changes } from './diff.ts'
 import { once } from './once.ts'
 import type { World } from './world.ts'
@@ -71,16 +70,15 @@ async function previewLoad(world: World, changes: Changes): Promise<Preview> {
 }
 
 function describer({ duck, root }: World, { load, list, table, was, state }: Changes) {
-  const file = (name: string) => quote(join(root, name))
   const names = load.columns.map(column => column.name)
   const others = names.filter(name => !load.key.includes(name))
   const order = load.key.length > 0 ? load.key.map(name => `c.${quoteName(name)}`).join(', ') : `c.${ROW}`
   // Without a list every row is new: the state has the numbers of all.
   const listed = (kind: string) =>
     list
-      ? `SELECT * FROM read_parquet(${file(list.file)}) WHERE kind = '${kind}'`
+      ? `SELECT * FROM ${filesSql(root, list)} WHERE kind = '${kind}'`
       : state
-        ? `SELECT * FROM read_parquet(${file(state)}) WHERE ${ROW} >= 0`
+        ? `SELECT * FROM ${filesSql(root, state)} WHERE ${ROW} >= 0`
         : `SELECT file_row_number AS ${ROW} FROM (${goodRows(root, table, true)})`
   const pairs = was && `${allRows(root, table)} AS n JOIN c ON n.file_row_number = c.${ROW}`
   const before = was && `LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = c._was`

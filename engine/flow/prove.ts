@@ -6,6 +6,7 @@ import { EngineError } from '../errors.ts'
 import {
   type ComparedColumn,
   type Offload,
+  type Part,
   type PlannedLoad,
   PROOF,
   type Target,
@@ -14,7 +15,7 @@ import {
 import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
 import { pathsOf } from '../staging/store.ts'
 import { typeName } from '../types/logical.ts'
-import { allRows, goodRows, rejectedRows } from './dataSet.ts'
+import { allRows, filesSql, goodRows, rejectedRows } from './dataSet.ts'
 import type { Changes } from './diff.ts'
 import type { Loaded } from './load.ts'
 import { once } from './once.ts'
@@ -104,7 +105,7 @@ async function proveChanges(means: ProofMeans, changes: Changes, unchanged: numb
   if (byAge && list && was && upserts.length > 0) {
     // The target leaves a row alone whose age is that of the row it has: it was not loaded.
     const newer = quoteName(load.newer!)
-    const changed = `FROM ${allRows(root, table)} AS n JOIN read_parquet(${quote(join(root, list.file))}) AS l ON l.${ROW} = n.file_row_number
+    const changed = `FROM ${allRows(root, table)} AS n JOIN ${filesSql(root, list)} AS l ON l.${ROW} = n.file_row_number
       LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = l._was`
     const loaded = `(l.kind = 'insert' OR coalesce(n.${newer} > b.${newer}, false))`
     rows.expected = `SELECT ${names} ${changed} WHERE l.kind IN ('insert', 'update') AND ${loaded}`
@@ -121,11 +122,11 @@ async function proveChanges(means: ProofMeans, changes: Changes, unchanged: numb
 /** Compares the whole data set that was staged last. */
 export async function proveAll(
   means: ProofMeans,
-  { load, table, state }: Pick<Changes, 'load' | 'table'> & { state: string },
+  { load, table, state }: Pick<Changes, 'load' | 'table'> & { state: Part[] },
 ): Promise<Proof> {
   const { root } = means
   const keys = load.key.map(quoteName)
-  const stated = `read_parquet(${quote(join(root, state))})`
+  const stated = filesSql(root, state)
   const unjudged = [`SELECT ${keys.join(', ')} FROM ${stated} WHERE ${ROW} < 0`]
   if (table.findings)
     unjudged.push(`SELECT ${keys.join(', ')} FROM ${allRows(root, table)}

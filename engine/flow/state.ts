@@ -1,12 +1,11 @@
-import { join } from 'node:path'
 import { type Identity, losersSql, ROW, stateSql } from '../delta/compare.ts'
 import { ENCODING, HASH } from '../delta/hash.ts'
 import type { Part, PlannedLoad } from '../ports.ts'
-import { quote, quoteName } from '../sql/duckdb.ts'
+import { quoteName } from '../sql/duckdb.ts'
 import { readManifest, writeManifest } from '../staging/store.ts'
 import { type Column, typeName } from '../types/logical.ts'
-import { type DataSet, goodRows } from './dataSet.ts'
-import { copyFile, partOf } from './parts.ts'
+import { type DataSet, filesSql, goodRows } from './dataSet.ts'
+import { copyBuckets, copyFile, partOf } from './parts.ts'
 import { ownFile, type World } from './world.ts'
 
 /** What a run leaves for the next one's comparison. */
@@ -15,19 +14,15 @@ export interface LoadState {
   /** What the hashes depend on: versions, key, compared and kept columns. */
   tag: string
   rows: number
-  /** The state's file; then the data set's files and its findings, from which it can be made anew. */
-  parts: Part[]
+  /** Files of its entries, by bucket; none where rows have no key. */
+  buckets: Part[][]
   table: DataSet
+  /** All these files, and those of the data set and its findings, from which the entries can be made anew. */
+  parts: Part[]
 }
 
-/** The last committed state as a comparison reads it. */
-export interface LastState {
-  sql: string
-  rows: number
-  table: DataSet
-  /** Whether `sql` gives exactly `rows` rows: one made anew lacks the entries that went on without a row. */
-  exact: boolean
-}
+/** Entries that a bucket holds at most, as long as keys spread evenly: what is joined and counted at a time. */
+const BUCKET_ROWS = 1 << 20
 
 export const stateManifest = (job: string, run: string, table: string) => `${job}/${run}/state/${table}.json`
 
@@ -40,109 +35,158 @@ export function identityOf({ key, partitionBy, columns, compare, ignore }: Plann
 }
 
 /**
- * This run's state of a load while it is made: a Parquet file of the key, hash and number ({@link ROW}) of every row
- * that is loaded or stays.
+ * A state of a load: key, hash and row number ({@link ROW}) of every row that is loaded or stays, in Parquet files by
+ * bucket of the key's hash. The number of buckets is a power of two, so that two states of any size can be
+ * compared bucket by bucket.
  */
 export class State {
-  readonly file: string
-  /** SQL of its entries. */
-  readonly sql: string
   readonly identity: Identity
+  readonly table: DataSet
+  buckets: Part[][]
   private readonly world: World
   private readonly load: PlannedLoad
-  private readonly table: DataSet
+  private readonly name: string
 
-  constructor(world: World, load: PlannedLoad, table: DataSet) {
+  /** `name` is that of its files among the run's states. */
+  constructor(world: World, load: PlannedLoad, table: DataSet, name: string, buckets: Part[][] = []) {
     this.world = world
+    this.name = name
     this.load = load
     this.table = table
+    this.buckets = buckets
     this.identity = identityOf(load)
-    this.file = ownFile(world, `state/${load.table}`, '.parquet')
-    this.sql = `SELECT * FROM read_parquet(${quote(join(world.root, this.file))})`
   }
 
-  /** Writes an entry for every good row of the data set; gives their number. */
-  async write(): Promise<number> {
-    return (await copyFile(this.world, this.entries(this.table), this.file)).rows
+  get rows(): number {
+    return this.buckets.flat().reduce((sum, part) => sum + part.rows, 0)
+  }
+
+  /** SQL of all entries; of those of bucket `index` of `count`, where that is a divisor of its own number. */
+  sql(index = 0, count = 1): string {
+    const parts = this.buckets.filter((_, bucket) => bucket % count === index).flat()
+    return parts.length > 0 ? `SELECT * FROM ${filesSql(this.world.root, parts)}` : this.none()
+  }
+
+  /** Writes an entry for every good row of the data set, about `limit` a bucket at most. */
+  async write(limit = BUCKET_ROWS): Promise<void> {
+    const rows = this.table.parts.reduce((sum, part) => sum + part.rows, 0)
+    const count = 2 ** Math.ceil(Math.log2(Math.max(1, rows / limit)))
+    this.buckets = await this.copy(this.entries(), count, 'all')
+    // Who reads the entries finds a file.
+    if (this.rows === 0)
+      this.buckets[0] = [await copyFile(this.world, this.none(), this.file('none', '.parquet'))]
   }
 
   /** Takes out the entries of rows that give way to another of their key; gives their number. */
   async dedupe(): Promise<number> {
     const { duck, root } = this.world
     const keys = this.keys()
-    const [count] = await duck.rows(
-      `SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT ${keys} FROM (${this.sql}))) AS extra FROM (${this.sql})`,
-    )
-    const extra = Number(count!.extra)
-    if (extra === 0) return 0
     const { columns, key, newer } = this.load
-    const repeated = `SELECT * FROM (${goodRows(root, this.table, true)})
-      WHERE (${keys}) IN (SELECT (${keys}) FROM (${this.sql}) GROUP BY ${keys} HAVING count(*) > 1)`
-    const losers = losersSql(columns, key, newer, repeated, 'file_row_number')
-    await duck.run(`CREATE OR REPLACE TEMP TABLE losers AS ${losers}`)
-    await copyFile(
-      this.world,
-      `SELECT * FROM (${this.sql}) WHERE ${ROW} NOT IN (SELECT ${ROW} FROM losers)`,
-      this.file,
-    )
-    await duck.run('DROP TABLE losers')
-    return extra
+    let all = 0
+    for (const bucket of this.buckets.keys()) {
+      const own = this.sql(bucket, this.buckets.length)
+      const [count] = await duck.rows(
+        `SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT ${keys} FROM (${own}))) AS extra FROM (${own})`,
+      )
+      const extra = Number(count!.extra)
+      if (extra === 0) continue
+      const repeated = `SELECT * FROM (${goodRows(root, this.table, true)})
+        WHERE (${keys}) IN (SELECT (${keys}) FROM (${own}) GROUP BY ${keys} HAVING count(*) > 1)`
+      const losers = losersSql(columns, key, newer, repeated, 'file_row_number')
+      await duck.run(`CREATE OR REPLACE TEMP TABLE losers AS ${losers}`)
+      const rest = `SELECT * FROM (${own}) WHERE ${ROW} NOT IN (SELECT ${ROW} FROM losers)`
+      this.buckets[bucket] = [await copyFile(this.world, rest, this.file(`unique/${bucket}`, '.parquet'))]
+      await duck.run('DROP TABLE losers')
+      all += extra
+    }
+    return all
   }
 
-  /** Adds entries whose keys it has not, of rows that the target may still hold although the data set lacks them. */
-  async goOn(entries: string): Promise<void> {
-    const keys = this.keys()
-    await copyFile(
-      this.world,
-      `${this.sql} UNION ALL BY NAME SELECT * REPLACE (-1 AS ${ROW}) FROM (${entries})
-        WHERE (${keys}) NOT IN (SELECT (${keys}) FROM (${this.sql}))`,
-      this.file,
-    )
+  /**
+   * Adds the entries of `last` whose keys it has not, since the target still holds their rows: all of them, or those of
+   * the `keys` that SQL gives.
+   */
+  async goOn(last: State, keys?: string): Promise<void> {
+    const which = keys ? ` WHERE (${this.keys()}) IN (SELECT (${this.keys()}) FROM (${keys}))` : ''
+    const count = Math.min(this.buckets.length, last.buckets.length)
+    await this.add('gone', count, index => `SELECT * FROM (${last.sql(index, count)})${which}`)
   }
 
-  /** {@link goOn} for keys of whose values nothing is known: their hash is one that no row has. */
+  /** Adds entries for keys of whose values nothing is known: their hash is one that no row has. */
   async hold(keys: string): Promise<void> {
     const hash = HASH.map(half => `0::UBIGINT AS ${half}`).join(', ')
-    await this.goOn(`SELECT DISTINCT ${this.keys()}, ${hash}, NULL::BIGINT AS ${ROW} FROM (${keys})`)
+    const entries = `SELECT DISTINCT ${this.keys()}, ${hash}, -1 AS ${ROW} FROM (${keys})`
+    const count = this.buckets.length
+    await this.add(
+      'held',
+      count,
+      index => `SELECT * FROM (${entries}) WHERE ${this.bucket(count)} = ${index}`,
+    )
   }
 
   /** The state that a run left; undefined where it is gone or of other columns. */
-  async last(run: string): Promise<LastState | undefined> {
-    const { root, staging, spec } = this.world
-    const { columns, key, table } = this.load
-    const state = await readManifest<LoadState>(staging, stateManifest(spec.job, run, table))
-    if (!state || JSON.stringify(state.columns) !== JSON.stringify(columns)) return undefined
-    const exact = state.tag === (await this.tag())
-    const sql = exact
-      ? `SELECT * FROM read_parquet(${quote(join(root, state.parts[0]!.file))})`
-      : // Hashes of two versions are never compared: made anew from the rows.
-        `SELECT * FROM (${this.entries(state.table)})
-         QUALIFY row_number() OVER (PARTITION BY ${key.map(quoteName).join(', ')} ORDER BY ${ROW}) = 1`
-    return { sql, rows: state.rows, table: state.table, exact }
+  async last(run: string): Promise<State | undefined> {
+    const { staging, spec } = this.world
+    const { columns, table } = this.load
+    const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, table))
+    if (!left || JSON.stringify(left.columns) !== JSON.stringify(columns)) return undefined
+    const state = new State(this.world, this.load, left.table, `${table}-last`, left.buckets)
+    if (left.tag === (await this.tag())) return state
+    // Hashes of two versions are never compared: made anew from the rows.
+    await state.write()
+    await state.dedupe()
+    return state
   }
 
   /** Writes the manifest, from which the next run knows it. */
   async keep(): Promise<void> {
     const { root, staging, spec, run } = this.world
     const { parts, findings } = this.table
-    const own = await partOf(root, this.file)
     const state: LoadState = {
       columns: this.load.columns,
       tag: await this.tag(),
       // With the entries that go on for rows in the quarantine: the target holds those too.
-      rows: own.rows,
-      parts: [own, ...parts, ...(findings ? [await partOf(root, findings)] : [])],
+      rows: this.rows,
+      buckets: this.buckets,
       table: this.table,
+      parts: [...this.buckets.flat(), ...parts, ...(findings ? [await partOf(root, findings)] : [])],
     }
     await writeManifest(staging, stateManifest(spec.job, run, this.load.table), state)
+  }
+
+  // Bucket by bucket, so that no more than a few are held at a time; each file of the result is of one of `count`.
+  private async add(folder: string, count: number, entries: (index: number) => string): Promise<void> {
+    for (let index = 0; index < count; index++) {
+      const more = `${this.none()} UNION ALL BY NAME SELECT * REPLACE (-1::BIGINT AS ${ROW}) FROM (${entries(index)})
+        WHERE (${this.keys()}) NOT IN (SELECT (${this.keys()}) FROM (${this.sql(index, count)}))`
+      const found = await this.copy(more, this.buckets.length, `${folder}/${index}`)
+      for (const [bucket, parts] of found.entries()) this.buckets[bucket]!.push(...parts)
+    }
+  }
+
+  private copy(sql: string, count: number, folder: string): Promise<Part[][]> {
+    return copyBuckets(this.world, sql, this.bucket(count), count, this.file(folder))
+  }
+
+  private file(name: string, ending = ''): string {
+    return ownFile(this.world, `state/${this.name}/${name}`, ending)
+  }
+
+  private bucket(count: number): string {
+    return `hash(${this.keys()}) & ${count - 1}`
   }
 
   private keys(): string {
     return this.load.key.map(quoteName).join(', ')
   }
 
-  private entries(table: DataSet): string {
-    return stateSql(this.identity, goodRows(this.world.root, table, true), 'file_row_number')
+  private entries(): string {
+    return stateSql(this.identity, goodRows(this.world.root, this.table, true), 'file_row_number')
+  }
+
+  // Their columns, and no entry.
+  private none(): string {
+    return `${this.entries()} WHERE false`
   }
 
   private async tag(): Promise<string> {

@@ -1,10 +1,12 @@
 import type { Outcome } from '../../engine/flow/run.ts'
+import { stateManifest } from '../../engine/flow/state.ts'
 import type { Delta } from '../metadata/deltaTracking.ts'
 
 /** What a run changed, a line for each loaded table and extract that it was made from. */
-export function deltasOf({ loaded, changes, extracted, feeds }: Outcome): Delta[] {
+export function deltasOf(job: string, run: string, outcome: Outcome): Delta[] {
+  const { loaded, changes, extracted, feeds } = outcome
   return loaded.flatMap(({ to, table, inserted, updated, deleted }) => {
-    const { load, state = null } = changes.find(change => change.load.table === table)!
+    const { load, state } = changes.find(change => change.load.table === table)!
     return (feeds[table] ?? []).map(extract => ({
       extract,
       target: `${to}.${table}`,
@@ -13,7 +15,7 @@ export function deltasOf({ loaded, changes, extracted, feeds }: Outcome): Delta[
       inserted,
       updated,
       deleted,
-      state,
+      state: state ? stateManifest(job, run, table) : null,
     }))
   })
 }

@@ -255,7 +255,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
       outcome.loaded.length === 0
         ? []
         : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
-    deltas: deltasOf(outcome),
+    deltas: deltasOf(spec.job, record.run, outcome),
   })
   await watch.ended({ ...result, tasks, report })
   const estimates = options.goal === 'plan' ? await estimate(metadata, spec.job, outcome) : {}

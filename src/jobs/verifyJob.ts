@@ -84,7 +84,7 @@ export async function verifyJob(
     const proof = await proveAll(means, {
       load: planned,
       table: state.table,
-      state: state.parts[0]!.file,
+      state: state.buckets.flat(),
     })
     observer.finished(task, `as of run ${run}`)
     return { ...proof, run }

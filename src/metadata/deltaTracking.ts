@@ -11,7 +11,7 @@ export interface Delta {
   inserted: number
   updated: number
   deleted: number
-  /** File of the keys and hashes that the next run compares with, below the staging root. */
+  /** Manifest of the keys and hashes that the next run compares with, below the staging root. */
   state: string | null
 }
 
