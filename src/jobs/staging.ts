@@ -27,7 +27,9 @@ export function openStaging(url: string | undefined, root: string, fence = 0): B
     })
   }
   const { compression: codec, level } = parsed.data
-  const packing: Packing = { codec, ...(level !== undefined && { level }) }
+  // docs/compression.md: the next level costs more than the network it saves.
+  const own = level ?? (codec === 'zstd' ? 1 : undefined)
+  const packing: Packing = { codec, ...(own !== undefined && { level: own }) }
   return new BucketStaging({ client: new S3Client(s3Access(parsed.data, 'staging')), root, packing, fence })
 }
 
