@@ -105,12 +105,12 @@ test('a night killed while SFTP files are moved, and run again, takes every file
     join(world, 'job', 'job.yaml'),
     `job: takes_things
 connections:
-drop: { url: "sftp://${sshd.user}@127.0.0.1:${sshd.port}${drop}", private_key: "${sshd.key}", host_key: "${sshd.hostKey}" }
-warehouse: duckdb:${join(world, 'w.duckdb')}
+  drop: { url: "sftp://${sshd.user}@127.0.0.1:${sshd.port}${drop}", private_key: "${sshd.key}", host_key: "${sshd.hostKey}" }
+  warehouse: duckdb:${join(world, 'w.duckdb')}
 extract:
-raw: { from: drop, files: "*.csv", schema: { id: BIGINT, part: VARCHAR }, key: [id, part], after: move, to: done }
+  raw: { from: drop, files: "*.csv", schema: { id: BIGINT, part: VARCHAR }, key: [id, part], after: move, to: done }
 load:
-things: { to: warehouse, from: raw, key: [id, part], mode: merge }
+  things: { to: warehouse, from: raw, key: [id, part], mode: merge }
 `,
   )
   const write = (id: number) => writeFileSync(join(drop, `f${id}.csv`), `id,part\n${id},a\n`)
