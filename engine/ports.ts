@@ -44,6 +44,8 @@ export interface ExtractSpec {
   columns: Record<string, InexactPolicy>
   /** What to do when the source's columns changed since the last load; kinds left out have the safe default. */
   drift?: Partial<DriftPolicy>
+  /** Milliseconds for which the table is not read again, and the last committed image of it is taken. */
+  refresh?: number
   /** The connector's own options, as its schema parsed them: table, path, files … */
   options: unknown
 }
@@ -105,6 +107,11 @@ export interface Snapshot {
   note?: string
   /** Names the lane's module and carries what it needs to join: plain data. */
   ticket: Ticket
+  /**
+   * Set where there is no view that a later attempt would lose: a read is one range, read by one lane, and what was read
+   * of it is kept chunk by chunk, so that whoever resumes the run goes on after the last.
+   */
+  sequential?: true
   /** Whether a lane can still join after {@link joined}: in place of one that was lost. */
   rejoinable: boolean
   /** Called once every lane has joined: the moment to release locks. */
@@ -189,6 +196,26 @@ export interface Staging {
   read(file: string): Promise<string | undefined>
   /** Publishes a manifest, whose parts are kept. Fails with FENCED where somebody who took the run over has. */
   publish(file: string, content: object): Promise<void>
+  /** Takes a manifest back; one that is not there is no failure. */
+  withdraw(file: string): Promise<void>
+}
+
+/** How a table is made of another's distinct rows, value by value: what SQL cannot do. Plain data. */
+export interface Enrichment {
+  /** URL of a module that exports {@link EnrichModule}. */
+  module: string
+  /** Text columns of the rows that it is given; the first is never NULL. */
+  takes: string[]
+  /** Columns that it adds: text and booleans. */
+  gives: Column[]
+  /** Another one makes other values of the same rows: those kept from earlier runs are made again. */
+  version: string
+}
+
+/** What an enrichment's module exports. Worker thread. */
+export interface EnrichModule {
+  /** The values of {@link Enrichment.gives} for those of `takes`; depends on them alone. */
+  enrich(values: (string | null)[]): (string | boolean | null)[]
 }
 
 // ── targets ───────────────────────────────────────────────────────────────────────────────────────────────

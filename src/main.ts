@@ -1,4 +1,10 @@
 #!/usr/bin/env node
-import { program } from './cli/program.ts'
+import { enableCompileCache } from 'node:module'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+// Compiled code (and TypeScript without its types) is kept from one start to the next: the larger half of a short command.
+enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'nightfreight'))
+const { program } = await import('./cli/program.ts')
 
 await program(process.argv)

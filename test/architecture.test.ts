@@ -35,6 +35,7 @@ const HOMES: Record<string, string | string[]> = {
   'read-excel-file/node': 'src/formats/excel.ts',
   piscina: 'engine/pool/pool.ts',
   nodemailer: 'src/alerts/channels/',
+  'libphonenumber-js/max': 'src/enrich/phone.ts',
   'node:sqlite': 'src/metadata/',
 }
 
@@ -89,4 +90,21 @@ test('no import cycles', () => {
     done.add(file)
   }
   for (const file of files) visit(file, [])
+})
+
+test('the command line starts without what only some commands need', () => {
+  const visited = new Set<string>()
+  const visit = (file: string): void => {
+    if (visited.has(file)) return
+    visited.add(file)
+    const text = readFileSync(join(root, file), 'utf8')
+    // A type costs nothing, and `await import()` only whoever comes by.
+    for (const [, name] of text.matchAll(/^(?:import|export) (?!type )(?:[^'";]*?\sfrom )?'([^']+)'/gm))
+      if (!name!.startsWith('.')) visited.add(name!)
+      else if (name!.endsWith('.ts')) visit(relative(root, join(root, dirname(file), name!)))
+  }
+  visit('src/cli/program.ts')
+  assert.ok(visited.has('src/cli/status.ts') && visited.has('src/metadata/sqlite.ts'))
+  const packages = [...visited].filter(name => !name.startsWith('node:') && !name.endsWith('.ts'))
+  assert.deepEqual(packages, ['commander'])
 })

@@ -82,6 +82,7 @@ export async function extractTables<T>(
         note: (text: string) => notes.push(text),
       },
       clock: { now: () => new Date() },
+      room: async () => async () => {},
       signal,
       stop: signal,
       fence: 1,

@@ -8,6 +8,7 @@ import { Crew } from './crew.ts'
 import { allSettled, drive } from './drive.ts'
 import { once } from './once.ts'
 import type { Plan, PlannedRead } from './plan.ts'
+import { forgetProgress, Progress } from './progress.ts'
 import { Share } from './share.ts'
 import { runFolder, type World } from './world.ts'
 
@@ -35,19 +36,36 @@ export async function extract(world: World, plan: Plan, branches: Branches): Pro
   const next = async (): Promise<void> => {
     for (let group = waiting.shift(); group; group = waiting.shift()) {
       const [connection, reads] = group
-      const act = (own: World) => readGroup(own, connection, reads)
-      const partsOf = (read: Extracted[]) => read.flatMap(({ parts }) => parts)
-      const read = () => once(world, `extract.${connection}`, act, partsOf)
       const tables = reads.map(({ extract }) => extract)
-      results.push(...((await branches.attempt(tables, [], read)) ?? []))
+      const read = async () => {
+        const task = `extract.${connection}`
+        // What is committed takes nobody's room.
+        const free = (await world.ledger.output(task)) ? undefined : await world.room(tables)
+        try {
+          return await once(world, task, own => readGroup(own, connection, reads), partsOf)
+        } finally {
+          await free?.()
+        }
+      }
+      const done = await branches.attempt(tables, [], read)
+      if (!done) continue
+      for (const table of tables) await forgetProgress(world, table)
+      results.push(...done)
     }
   }
   await allSettled(Array.from({ length: world.spec.parallelism.maxParallelExtracts }, next))
   return plan.reads.flatMap(read => results.filter(result => result.extract === read.extract))
 }
 
-async function readGroup(world: World, connection: string, reads: PlannedRead[]): Promise<Extracted[]> {
+const partsOf = (read: Extracted[]) => read.flatMap(({ parts }) => parts)
+
+async function readGroup(world: World, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
   const { workers, observer, root } = world
+  const reads = all.filter(read => !read.reused)
+  const reused = all
+    .filter(read => read.reused)
+    .map(({ extract, base }): Extracted => ({ extract, parts: [], rows: 0, watermark: base!.value }))
+  if (reads.length === 0) return reused
   const snapshot = await world.sources.get(connection)!.open(world.spec.resources.threads, world.signal)
   let crew: Crew<LaneHandle> | undefined
   try {
@@ -55,7 +73,7 @@ async function readGroup(world: World, connection: string, reads: PlannedRead[])
     crew = await Crew.open(connection, snapshot, openLane, text => observer.note(text))
     const results: Extracted[] = []
     for (const read of reads) results.push(await readTable(world, snapshot, crew, read))
-    return results
+    return [...results, ...reused]
   } finally {
     await crew?.close()
     await snapshot.close()
@@ -65,25 +83,32 @@ async function readGroup(world: World, connection: string, reads: PlannedRead[])
 async function readTable(world: World, snapshot: Snapshot, crew: Crew<LaneHandle>, read: PlannedRead) {
   const { observer } = world
   const task = `extract.${read.extract}`
-  const ranges = await snapshot.ranges(read)
+  const progress = snapshot.sequential ? await Progress.open(world, read) : undefined
+  const earlier = progress?.parts ?? []
+  const ranges = progress?.rest ?? (await snapshot.ranges(read))
+  if (earlier.length > 0)
+    observer.note(
+      `${read.where}: goes on after ${sum(earlier, 'rows')} rows${ranges[0] ? `, at ${ranges[0].label}` : ''}`,
+    )
   observer.started(task, read.since ? undefined : read.rows)
   const { defaultChunkSize: least, maxChunkSize: most } = world.spec.chunking
   const bytesPerRow = read.rows && read.bytes ? read.bytes / read.rows : undefined
   const size = new ChunkSize({ least, most, batch: read.limits.bytes, bytesPerRow })
   // Below half a chunk, a split saves less time than it takes.
   const share = new Share<Part[]>(ranges, least / 2)
-  let chunks = 0
-  const done = { extract: read.extract, chunks: 0, rows: 0, bytes: 0 }
+  let chunks = progress?.chunks ?? 0
+  const done = { extract: read.extract, chunks, rows: sum(earlier, 'rows'), bytes: sum(earlier, 'bytes') }
   const readChunk = async (lane: LaneHandle, range: Range) => {
     const limit = size.next(share.remaining + (range.rows ?? 0), crew.lanes.size)
     let seen = 0
-    const progress = (rows: number) => {
+    const advanced = (rows: number) => {
       seen += rows
       observer.advanced(task, rows)
     }
     try {
       // Every attempt has a number of its own, so that nothing a failed one left can be taken for another's.
-      const { parts, rest } = await lane.read(request(world, read, range, limit, chunks++), progress)
+      const { parts, rest } = await lane.read(request(world, read, range, limit, chunks++), advanced)
+      await progress?.keep(parts, rest, chunks)
       size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))
       done.rows += sum(parts, 'rows')
       done.bytes += sum(parts, 'bytes')
@@ -98,7 +123,7 @@ async function readTable(world: World, snapshot: Snapshot, crew: Crew<LaneHandle
   const work = { split: (range: Range) => snapshot.split(read, range), read: readChunk }
   await drive(share, crew, work, world.signal)
   await snapshot.check()
-  const parts = share.results.flat()
+  const parts = [...earlier, ...share.results.flat()]
   const { account, notes = [] } = (await snapshot.account?.(read)) ?? {}
   for (const note of notes) observer.note(`${read.where}: ${note}`)
   const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'

@@ -5,6 +5,7 @@ import { imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { writeManifest } from '../staging/store.ts'
 import type { Extracted } from './extract.ts'
 import type { PlannedRead } from './plan.ts'
+import { printOf } from './refresh.ts'
 import type { World } from './world.ts'
 
 /**
@@ -20,9 +21,14 @@ export async function keepImages(world: World, reads: PlannedRead[], extracted: 
     if (!found) continue
     const { parts, watermark, account } = found
     const { columns, absent, key, incremental } = read
-    const nights = [...(read.base?.image.nights ?? []), { run: world.run, columns, parts }]
+    const earlier = read.base?.image.nights ?? []
+    const nights = read.reused ? earlier : [...earlier, { run: world.run, columns, parts }]
     const seen = [...columns, ...absent]
     const image: Image = { columns: seen, nights, parts: nights.flatMap(night => night.parts), account }
+    const spec = world.spec.extracts.find(({ name }) => name === read.extract)!
+    if (read.reused) image.read = read.base!.image.read
+    else if (spec.refresh !== undefined)
+      image.read = { at: world.runAt.toISOString(), print: printOf(spec), unique: read.unique }
     const schema: StagedSchema = {
       columns: seen.filter(({ name }) => name !== REJECTED),
       absent: absent.map(({ name }) => name),

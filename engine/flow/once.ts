@@ -43,6 +43,7 @@ export async function once<T>(
       await world.ledger.fail(task, error, pause === undefined ? undefined : new Date(now + pause))
       if (pause === undefined) throw error
       world.observer.note(`${task}: ${(error as Error).message}; tried again in ${seconds(pause)}`)
+      world.observer.retried?.(task, error)
       await idle(world, task, pause)
     }
   }

@@ -20,6 +20,8 @@ export interface PlannedRead extends Read {
   incremental?: { column: string }
   /** True where the source itself gives only what is new: see {@link TableSchema.accumulates}. */
   accumulates?: boolean
+  /** True where nothing is read: the table is the image of {@link base}, by the extract's `refresh`. */
+  reused?: true
   /** Sync point and image this read builds on; absent: the whole table is read. */
   base?: { value: string | null; run: string; image: Image }
   /** Columns that the source no longer has and models see as NULL. */
@@ -109,6 +111,10 @@ export function planRead({ spec, schema, last, known, limits }: ReadFacts): Plan
     bytes: schema.bytes,
     notes,
   }
+  if (spec.refresh !== undefined && schema.accumulates)
+    throw new EngineError('CONFIG_INVALID', `${where}: refresh is for tables that are read whole`, {
+      hint: 'Its files are taken once each: leave refresh out, or set take: all.',
+    })
   if (schema.accumulates) return accumulating(read, schema.accumulates, last)
   if (!spec.incremental) return read
   const { column, lag } = spec.incremental

@@ -1,10 +1,11 @@
 import { EngineError } from '../errors.ts'
-import type { SyncPoint, TableSchema } from '../ports.ts'
+import type { ExtractSpec, SyncPoint, TableSchema } from '../ports.ts'
 import { extractsOf } from '../sql/graph.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'
 import { once } from './once.ts'
 import { checkDeletes, type Plan, type PlannedRead, planRead } from './plan.ts'
+import { stillFresh } from './refresh.ts'
 import { feeds, type OrderedModel } from './tasks.ts'
 import type { World } from './world.ts'
 
@@ -39,6 +40,13 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
       const known = run
         ? await readManifest<StagedSchema>(world.staging, schemaFile(spec.job, run, extract.name))
         : undefined
+      const limits = { rows: spec.chunking.defaultChunkSize, bytes: world.budget.batch }
+      const fresh = await freshRead(world, extract, agreed(own, extract.name), known, limits)
+      if (fresh) {
+        for (const note of fresh.notes) world.observer.note(`${fresh.where}: ${note}`)
+        reads.push(fresh)
+        continue
+      }
       const schema: TableSchema = await world.sources
         .get(extract.from)!
         .describe(extract, signal, known?.columns)
@@ -50,7 +58,6 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
       const image = point
         ? await readManifest<Image>(world.staging, imageFile(spec.job, point.run, extract.name))
         : undefined
-      const limits = { rows: spec.chunking.defaultChunkSize, bytes: world.budget.batch }
       const last = point && { point, image: known && image }
       let read: PlannedRead
       try {
@@ -93,6 +100,18 @@ function lastRunsOf(points: Map<string, SyncPoint[]>): Prepared['lastRun'] {
 /** Per target, the run whose data it holds now. */
 export const lastRuns = async (world: World): Promise<Prepared['lastRun']> =>
   lastRunsOf(await pointsOf(world))
+
+async function freshRead(
+  { staging, spec, runAt }: World,
+  extract: ExtractSpec,
+  point: SyncPoint | undefined,
+  known: StagedSchema | undefined,
+  limits: PlannedRead['limits'],
+): Promise<PlannedRead | undefined> {
+  if (extract.refresh === undefined || !point || !known) return undefined
+  const image = await readManifest<Image>(staging, imageFile(spec.job, point.run, extract.name))
+  return stillFresh(extract, image && { point, image, known }, runAt, limits)
+}
 
 /** The run whose data a target holds. The point of an extract that the job no longer has stays behind: run ids sort by time. */
 export function lastRunOf(points: SyncPoint[]): string | undefined {

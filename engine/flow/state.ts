@@ -22,7 +22,7 @@ export interface LoadState {
 }
 
 /** Entries that a bucket holds at most, as long as keys spread evenly: what is joined and counted at a time. */
-const BUCKET_ROWS = 1 << 20
+const BUCKET_ROWS = 1 << 19
 
 export const stateManifest = (job: string, run: string, table: string) => `${job}/${run}/state/${table}.json`
 

@@ -41,9 +41,13 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   for (const { name, from } of extracts)
     if (keysOf(name).length > 0) add(`model.${name}`, [`extract.${from}`], keysOf(name))
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
-  for (const { name, sql, reads } of models) {
+  for (const { name, sql, reads, enrich } of models) {
     const own = checks.filter(({ model }) => model === name)
-    add(`model.${name}`, [...new Set(reads.map(source))], [sql, sqls(own), sqls(macros), keysOf(name)])
+    add(
+      `model.${name}`,
+      [...new Set(reads.map(source))],
+      [...[sql, sqls(own), sqls(macros), keysOf(name)], ...(enrich ? [enrich.version] : [])],
+    )
     if (staysView(spec, models, name)) tasks.get(`model.${name}`)!.view = true
   }
   for (const load of loads) add(`diff.${load.table}`, [`model.${load.from}`], load)
@@ -59,8 +63,9 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   return tasks
 }
 
-/** Whether a model is left to the one model that reads it: nobody checks or loads it. */
+/** Whether a model is left to the one model that reads it: nobody checks or loads it, and it is plain SQL. */
 export function staysView({ checks, loads }: FlowSpec, models: OrderedModel[], name: string): boolean {
+  if (models.some(model => model.name === name && model.enrich)) return false
   const readers = models.filter(({ reads }) => reads.includes(name)).length
   return (
     readers < 2 && !checks.some(({ model }) => model === name) && !loads.some(({ from }) => from === name)
@@ -76,7 +81,14 @@ export function downstream(tasks: Map<string, Task>, task: string): string[] {
 
 /** A task and all that it is made from. */
 export function upstream(tasks: Map<string, Task>, task: string): string[] {
-  return [task, ...new Set(tasks.get(task)!.after.flatMap(each => upstream(tasks, each)))]
+  const found = new Set<string>()
+  const visit = (name: string) => {
+    if (found.has(name)) return
+    found.add(name)
+    tasks.get(name)!.after.forEach(visit)
+  }
+  visit(task)
+  return [...found]
 }
 
 /** Whether an extract's rows reach a target: one that no load is made from counts for all, and so do all where a load is made from none. */

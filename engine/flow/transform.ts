@@ -14,6 +14,7 @@ import type { Branches } from './branches.ts'
 import { correctExtract, recordSql, rowId, sortOut, withCorrections } from './correct.ts'
 import type { Corrected, Correction } from './correction.ts'
 import { allRows, type DataSet, goodRows } from './dataSet.ts'
+import { enrich } from './enrich.ts'
 import type { Extracted } from './extract.ts'
 import { once } from './once.ts'
 import { copyFile } from './parts.ts'
@@ -36,7 +37,7 @@ export interface Transformed extends Tally, Omit<DataSet, 'parts'> {
 }
 
 /** A model, or an extract taken as one. */
-type Query = Pick<Model, 'name' | 'file' | 'sql'>
+type Query = Pick<Model, 'name' | 'file' | 'sql' | 'enrich'>
 
 /** Tables of the night as models see them: one image an extract. */
 export async function openTables(
@@ -113,17 +114,18 @@ async function stage(world: World, model: Query, checks: Check[], plain?: Part[]
   observer.started(task)
   const set = plain
     ? ({ parts: plain, plain: true } as const)
-    : {
-        parts: [
-          await inFile(model.file, () => copyModel(world, stripped(model.sql), 'transformed', model.name)),
-        ],
-      }
+    : { parts: [await inFile(model.file, () => materialise(world, model))] }
   const judged = await judge(world, model, checks, set)
   const corrections = judged.rejected > 0 ? await world.corrections(model.name) : []
   const result =
     corrections.length > 0 ? await correctModel(world, model, checks, judged, corrections) : judged
   observer.finished(task, `${result.rows} rows, ${result.rejected} rejected`)
   return result
+}
+
+function materialise(world: World, { name, sql, enrich: enrichment }: Query): Promise<Part> {
+  if (enrichment) return enrich(world, { name, sql, enrich: enrichment })
+  return copyModel(world, stripped(sql), 'transformed', name)
 }
 
 const copyModel = (world: World, sql: string, folder: string, name: string) =>

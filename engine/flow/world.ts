@@ -12,6 +12,8 @@ export interface Observer {
   advanced(task: string, rows: number): void
   finished(task: string, note: string): void
   note(text: string): void
+  /** A task of the ledger (`load.warehouse`) failed in a way that passes, and is tried again. */
+  retried?(task: string, error: unknown): void
 }
 
 /** Everything a run touches, handed in. */
@@ -30,6 +32,8 @@ export interface World {
   observer: Observer
   /** Corrections of a table's rejected rows that are to be applied. */
   corrections(table: string): Promise<Correction[]>
+  /** Waits until these extracts may be read beside what others read, and gives what says that they are. */
+  room(extracts: string[]): Promise<() => Promise<void>>
   /** Stops what is going on, at once. */
   signal: AbortSignal
   /** No further task begins once it is set: the run stops at the next commit. */

@@ -91,7 +91,14 @@ export async function runSetCheck(duck: Duck, check: Check): Promise<CheckResult
   return { name: check.name, level, rows: samples.length, samples: samples.slice(0, SAMPLES) }
 }
 
-/** A query without the semicolon that ends it in a file. */
+// What stands in a string (E and dollar quotes, too), a name or a comment ends nothing.
+const TOKEN =
+  /[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$|(?<rest>--[^\n]*|\/\*.*?\*\/|[\s;]+)|./gsu
+
+/** A query without the semicolon and the comments that end it in a file: it can stand within another. */
 export function stripped(sql: string): string {
-  return sql.trim().replace(/;\s*$/, '')
+  let end = 0
+  for (const match of sql.matchAll(TOKEN))
+    if (match.groups!.rest === undefined) end = match.index + match[0].length
+  return sql.slice(0, end)
 }

@@ -1,4 +1,5 @@
 import { EngineError } from '../errors.ts'
+import type { Enrichment } from '../ports.ts'
 import { type Duck, quote } from './duckdb.ts'
 
 /** A `.sql` file of a job: one SELECT in plain DuckDB SQL. */
@@ -7,6 +8,8 @@ export interface Model {
   /** For messages: `queries/members/members_clean.sql`. */
   file: string
   sql: string
+  /** The table is what this makes of the query's rows. */
+  enrich?: Enrichment
 }
 
 /**
@@ -101,6 +104,14 @@ export async function orderModels(
 
 /** The extracts that a model, or an extract itself, is made from. */
 export function extractsOf(name: string, models: (Model & { reads: string[] })[]): string[] {
-  const model = models.find(other => other.name === name)
-  return model ? [...new Set(model.reads.flatMap(table => extractsOf(table, models)))] : [name]
+  const byName = new Map(models.map(model => [model.name, model]))
+  // Many paths may lead to one table: each is gone once.
+  const seen = new Set<string>()
+  const visit = (table: string) => {
+    if (seen.has(table)) return
+    seen.add(table)
+    byName.get(table)?.reads.forEach(visit)
+  }
+  visit(name)
+  return [...seen].filter(table => !byName.has(table))
 }

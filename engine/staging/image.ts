@@ -13,6 +13,8 @@ export interface Image {
   parts: Part[]
   /** Of an accumulating source: all that these nights have read of it. */
   account?: unknown
+  /** Of an extract with a `refresh`: the time of the run that read it, what of, and whether its key is unique there. */
+  read?: { at: string; print: string; unique: boolean }
 }
 
 /** One night's parts and the columns that they hold. */

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EngineError } from '../errors.ts'
 import type { StagedFile, Staging } from '../ports.ts'
@@ -35,5 +35,9 @@ export class LocalStaging implements Staging {
     await place(join(this.root, file), temporary =>
       writeFileSync(temporary, JSON.stringify(content, null, 2)),
     )
+  }
+
+  async withdraw(file: string): Promise<void> {
+    await rm(join(this.root, file), { force: true })
   }
 }

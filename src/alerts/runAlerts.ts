@@ -58,7 +58,7 @@ export function endAlert(run: AlertedRun, ended: EndedRun, at: Date): Alert | un
       cause: [code ?? 'UNEXPECTED', ...(task ? [task] : [])].join(' '),
       title: `${run.job}: failed${task ? ` in ${task}` : ''}, ${code ?? 'UNEXPECTED'}`,
       what: hint ? `${message}\n${hint}` : message,
-      command: remedy(run, code),
+      command: remedy(run, ended),
       ...common,
     })
   }
@@ -117,9 +117,22 @@ function targetLines(targets: string[], { tasks }: EndedRun): string[] {
   })
 }
 
-function remedy({ folder, home }: AlertedRun, code?: ErrorCode): string {
-  const verb = code === 'VERIFY_FAILED' ? 'verify' : code === 'GUARD_STOPPED' ? 'plan' : 'run'
-  return `NIGHTFREIGHT_HOME=${shell(home)} nightfreight ${verb} ${shell(folder)}`
+/** Mended outside of the job: what is committed stays good. */
+const OUTSIDE: ErrorCode[] = ['AUTH_FAILED', 'PERMISSION_DENIED', 'TLS_FAILED', 'DATABASE_MISSING']
+/** Mended in the job's files. */
+const INSIDE: ErrorCode[] = ['MODEL_INVALID', 'SQL_FAILED', 'CONFIG_INVALID']
+
+/** The one command that is right once the cause is mended: what the sources gave is read again where it was the cause. */
+function remedy({ folder, home, run }: AlertedRun, { error, tasks }: EndedRun): string {
+  const nightfreight = `NIGHTFREIGHT_HOME=${shell(home)} nightfreight`
+  const { code, retryable } = error instanceof EngineError ? error : {}
+  if (code === 'VERIFY_FAILED') return `${nightfreight} verify ${shell(folder)}`
+  if (code === 'GUARD_STOPPED') return `${nightfreight} plan ${shell(folder)}`
+  if (code !== undefined && tasks.some(({ status }) => status === 'SUCCESS')) {
+    if (retryable || OUTSIDE.includes(code)) return `${nightfreight} resume ${run}`
+    if (INSIDE.includes(code)) return `${nightfreight} resume ${run} --accept-changes`
+  }
+  return `${nightfreight} run ${shell(folder)}`
 }
 
 const shell = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)

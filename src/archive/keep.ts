@@ -85,7 +85,7 @@ async function archiveExtract(
     nights.push({ ...night, parts: await writer.write(night.parts, known) })
   return {
     read,
-    ...(base && { base: { value: base.value, run: base.run } }),
+    ...(base && { base: { value: base.value, run: base.run, read: base.image.read } }),
     watermark,
     note,
     account,

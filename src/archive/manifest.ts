@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { EngineError } from '../../engine/errors.ts'
 import type { PlannedRead } from '../../engine/flow/plan.ts'
 import type { Part } from '../../engine/ports.ts'
-import type { Night } from '../../engine/staging/image.ts'
+import type { Image, Night } from '../../engine/staging/image.ts'
 import type { FileStore } from '../stores/store.ts'
 
 /** One archived part. */
@@ -20,7 +20,7 @@ export interface ArchivedPart {
 export interface ArchivedExtract {
   read: Omit<PlannedRead, 'base' | 'account'>
   /** The sync point that it was read from. */
-  base?: { value: string | null; run: string }
+  base?: { value: string | null; run: string } & Pick<Image, 'read'>
   watermark: string | null
   note?: string
   account?: unknown

@@ -69,6 +69,7 @@ async function restoreExtract(
     columns: [...read.columns, ...read.absent],
     nights: earlier,
     parts: earlier.flatMap(night => night.parts),
+    read: base?.read,
   }
   if (read.accumulates)
     world.observer.note(
@@ -81,7 +82,7 @@ async function restoreExtract(
       where: `${from}.${name}`,
       options,
       account,
-      ...(base && { base: { ...base, image } }),
+      ...(base && { base: { value: base.value, run: base.run, image } }),
     },
     extracted: {
       extract: name,

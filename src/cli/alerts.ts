@@ -3,7 +3,6 @@ import { EngineError, EXIT } from '../../engine/errors.ts'
 import { secretsIn } from '../config/secrets.ts'
 import { type AlertRecord, latestAlerts } from '../metadata/alerts.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
-import { createLog } from './log.ts'
 import { parseCount } from './parse.ts'
 
 export function alertsCommand(): Command {
@@ -60,6 +59,7 @@ function testCommand(): Command {
       const { loadJob } = await import('../config/load.ts')
       const { Alerts } = await import('../alerts/alerts.ts')
       const { alertOf } = await import('../alerts/runAlerts.ts')
+      const { createLog } = await import('./log.ts')
       const spec = await loadJob(folder, process.env)
       const known = Object.keys(spec.alerts?.channels ?? {})
       if (known.length === 0 || (channel !== undefined && !known.includes(channel)))

@@ -68,10 +68,9 @@ async function run(
   const time = (option: string, text: string) => {
     const found = timeIn(zone, text)
     if (!found)
-      throw new EngineError(
-        'CONFIG_INVALID',
-        `${option} ${text} is no time such as 2026-02-01 or 2026-02-01T02:00`,
-      )
+      throw new EngineError('CONFIG_INVALID', `${option} ${text} is no time`, {
+        hint: "Write it as 2026-02-01 or 2026-02-01T02:00, with an offset where it is not the schedule's zone.",
+      })
     return found
   }
   const intervals = intervalsBetween(job.cron, time('--from', from), time('--to', to), systemClock.now())

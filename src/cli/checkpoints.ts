@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { ChunkProgress } from '../../engine/ports.ts'
-import { type RunState, restoreCheckpoint } from '../jobs/checkpoints.ts'
+import type { RunState } from '../jobs/checkpoints.ts'
 import type { Checkpoint } from '../metadata/checkpoints.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { parseCount } from './parse.ts'
@@ -10,6 +10,10 @@ export function checkpointsCommand(): Command {
     .description('Show what runs can go back to, and take one back')
     .addCommand(listCommand())
     .addCommand(restoreCommand())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight checkpoints list\n  nightfreight checkpoints restore 20260201020312345-9f31ab02',
+    )
 }
 
 function listCommand(): Command {
@@ -45,6 +49,8 @@ function restoreCommand(): Command {
     .argument('<id>', 'nightfreight checkpoints list shows them')
     .addHelpText('after', '\nExample:\n  nightfreight checkpoints restore 20260201020312345-9f31ab02')
     .action(async (id: string) => {
+      // Loaded where it is needed: commands that only look answer at once.
+      const { restoreCheckpoint } = await import('../jobs/checkpoints.ts')
       const metadata = await openMetadata(homeFolder())
       const { run, forgotten } = await restoreCheckpoint(metadata, id, systemClock).finally(() =>
         metadata.close(),

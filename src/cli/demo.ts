@@ -4,7 +4,9 @@ import { homeFolder } from './home.ts'
 import { printError } from './output.ts'
 import { execute, summaryText } from './run.ts'
 
-const JOB = join(import.meta.dirname, '../../queries/members')
+// Compiled code is one folder deeper in the package.
+const PACKAGE = join(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '../../..')
+const JOB = join(PACKAGE, 'queries/members')
 
 export function demoCommand(): Command {
   return new Command('demo')

@@ -18,11 +18,27 @@ export function errorsCommand(): Command {
     .addCommand(showCommand())
     .addCommand(exportCommand())
     .addCommand(reprocessCommand())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight errors list --state open\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv\n  nightfreight errors reprocess member_data_warehouse_sync --corrections bad.csv',
+    )
 }
 
 async function withMetadata<T>(act: (metadata: Metadata) => Promise<T>): Promise<T> {
   const metadata = await openMetadata(homeFolder())
   return act(metadata).finally(() => metadata.close())
+}
+
+/** Reads or writes a file that the command line names. */
+function withFile<T>(file: string, act: () => T): T {
+  try {
+    return act()
+  } catch (cause) {
+    throw new EngineError('CONFIG_INVALID', `${file}: ${(cause as Error).message}`, {
+      cause,
+      hint: 'Check the path, and who may read and write there.',
+    })
+  }
 }
 
 interface ListFlags extends ErrorQuery {
@@ -80,7 +96,7 @@ function exportCommand(): Command {
       const records = await withMetadata(metadata => openRecords(metadata, job))
       const csv = toCsv(records.filter(record => record.model === model))
       if (out === undefined) process.stdout.write(csv)
-      else writeFileSync(out, csv)
+      else withFile(out, () => writeFileSync(out, csv))
     })
 }
 
@@ -120,7 +136,14 @@ Examples:
 
 async function queue(metadata: Metadata, records: ErrorRecord[], file: string | undefined): Promise<number> {
   const byId = new Map(records.map(record => [record.id, record]))
-  const corrected = file === undefined ? undefined : corrections(readFileSync(file, 'utf8'), file, byId)
+  const corrected =
+    file === undefined
+      ? undefined
+      : corrections(
+          withFile(file, () => readFileSync(file, 'utf8')),
+          file,
+          byId,
+        )
   let queued = 0
   for (const { id } of records) {
     const values = corrected?.get(id)

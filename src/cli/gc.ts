@@ -1,9 +1,5 @@
 import { Command } from 'commander'
-import { loadJob } from '../config/load.ts'
-import { expireArchive } from '../jobs/archive.ts'
-import { collectGarbage } from '../jobs/gc.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
-import { createLog } from './log.ts'
 import { parseCount } from './parse.ts'
 
 interface GcFlags {
@@ -24,6 +20,8 @@ export function gcCommand(): Command {
       '\nExamples:\n  nightfreight gc --dry-run\n  nightfreight gc --keep-days 14\n  nightfreight gc queries/members',
     )
     .action(async (jobs: string[], { keepDays, dryRun = false, json }: GcFlags) => {
+      const { collectGarbage } = await import('../jobs/gc.ts')
+      const { createLog } = await import('./log.ts')
       const home = homeFolder()
       const metadata = await openMetadata(home)
       const log = createLog({ folder: home })
@@ -38,6 +36,8 @@ export function gcCommand(): Command {
       }).finally(() => metadata.close())
       const archives = []
       for (const folder of jobs) {
+        const { loadJob } = await import('../config/load.ts')
+        const { expireArchive } = await import('../jobs/archive.ts')
         const spec = await loadJob(folder, process.env)
         archives.push({ job: spec.job, ...(await expireArchive(spec, systemClock, dryRun)) })
       }

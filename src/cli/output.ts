@@ -1,18 +1,20 @@
 import { EngineError, EXIT } from '../../engine/errors.ts'
-
 import { redact } from '../config/secrets.ts'
+
+/** The flag that every command has. */
+export const DEBUG = '--debug'
 
 export interface ErrorOutput {
   /** Default: standard error. */
   stream?: { write(text: string): unknown }
-  /** Also the stack and the causes. */
+  /** Also the stack and the causes; default: as the command line says. */
   debug?: boolean
   secrets?: readonly string[]
 }
 
 /** Prints a failure for people, or as one line of JSON, and returns the process's exit code. */
 export function printError(error: unknown, json: boolean, output: ErrorOutput = {}): number {
-  const { stream = process.stderr, debug = false, secrets = [] } = output
+  const { stream = process.stderr, debug = process.argv.includes(DEBUG), secrets = [] } = output
   const known = error instanceof EngineError ? error : undefined
   const message = error instanceof Error ? error.message : String(error)
   const exit = known?.exitCode ?? EXIT.unexpected
@@ -25,7 +27,7 @@ export function printError(error: unknown, json: boolean, output: ErrorOutput = 
   const lines = [`error${known ? ` ${known.code}` : ''}: ${message}`]
   if (known?.hint) lines.push(`hint: ${known.hint}`)
   if (stack) lines.push(stack)
-  else if (!known) lines.push('hint: this was not expected; run again with --debug to see where it happened')
+  else if (!known) lines.push(`hint: this was not expected; run again with ${DEBUG} to see where it happened`)
   stream.write(`${redact(lines.join('\n'), secrets)}\n`)
   return exit
 }

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { EngineError } from '../../engine/errors.ts'
+import { EngineError, EXIT } from '../../engine/errors.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
@@ -10,7 +10,7 @@ import { errorsCommand } from './errors.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
 import { intervalsCommand } from './intervals.ts'
-import { printError } from './output.ts'
+import { DEBUG, printError } from './output.ts'
 import { pauseCommand, unpauseCommand } from './pause.ts'
 import { planCommand } from './plan.ts'
 import { restoreCommand } from './restore.ts'
@@ -22,6 +22,13 @@ import { statusCommand } from './status.ts'
 import { validateCommand } from './validate.ts'
 import { verifyCommand } from './verify.ts'
 
+const EXAMPLES = `
+Examples:
+  nightfreight validate queries/members
+  nightfreight run queries/members
+  nightfreight status
+`
+
 const EXIT_CODES = `
 Exit codes:
   0    done (bad rows below the threshold are in the quarantine: COMPLETED_WITH_ERRORS)
@@ -32,9 +39,9 @@ Exit codes:
   75   a system failed in a way that passes: run the same command again
   130  interrupted`
 
-/** Runs the command line; sets the process's exit code. */
-export async function program(argv: string[]): Promise<void> {
-  const command = new Command('nightfreight')
+/** Every command, with options, help and examples. */
+export function commandLine(): Command {
+  const root = new Command('nightfreight')
     .description('Moves tables at night: extract, clean, find what changed, bulk-load.')
     .version(packageJson.version)
     .addCommand(runCommand())
@@ -57,14 +64,25 @@ export async function program(argv: string[]): Promise<void> {
     .addCommand(unpauseCommand())
     .addCommand(runIntervalCommand(), { hidden: true })
     .addCommand(demoCommand())
-    .addHelpText('after', EXIT_CODES)
-    .configureHelp({ showGlobalOptions: true })
-  for (const each of [command, ...command.commands, ...command.commands.flatMap(({ commands }) => commands)])
-    each.exitOverride()
+    .addHelpText('after', `${EXAMPLES}${EXIT_CODES}`)
+  settle(root, [])
+  return root
+}
+
+/** What all commands have in common. */
+function settle(command: Command, above: string[]): void {
+  const path = [...above, command.name()]
+  command.exitOverride().showHelpAfterError(`hint: ${path.join(' ')} --help shows its options and examples`)
+  if (command.commands.length === 0) command.option(DEBUG, 'after an error that was not expected: show where')
+  for (const each of command.commands) settle(each, path)
+}
+
+/** Runs the command line; sets the process's exit code. */
+export async function program(argv: string[]): Promise<void> {
   try {
-    await command.parseAsync(argv)
+    await commandLine().parseAsync(argv)
   } catch (error) {
-    if (isUsage(error)) process.exitCode = error.exitCode === 0 ? 0 : 2
+    if (isUsage(error)) process.exitCode = error.exitCode === 0 ? 0 : EXIT.usage
     else process.exitCode = printError(error, argv.includes('--json'))
   }
 }

@@ -1,6 +1,5 @@
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
-import { stateOf } from '../jobs/checkpoints.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { finish } from './run.ts'
@@ -51,8 +50,10 @@ async function findRun(
   if (run === undefined) throw refuse('there is no run', 'Start one: nightfreight run queries/members')
   const record = await metadata.run(run)
   if (!record) throw refuse(`run ${run}: there is none of that id`, 'nightfreight status lists the runs.')
-  const state = await stateOf(metadata, run)
-  if (state) return { run, folder: state.folder }
+  // Loaded where it is needed: commands that only look answer at once.
+  const { basisOf } = await import('../jobs/checkpoints.ts')
+  const basis = await basisOf(metadata, run)
+  if (basis) return { run, folder: basis.folder }
   throw refuse(
     record.status === 'FAILED' || record.status === 'RUNNING'
       ? `run ${run}: nothing of it is committed`

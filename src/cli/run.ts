@@ -4,7 +4,6 @@ import { secretsIn } from '../config/secrets.ts'
 import type { RunOptions } from '../jobs/options.ts'
 import type { RunResult } from '../jobs/runJob.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
-import { createLog } from './log.ts'
 import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { createProgress } from './progress.ts'
@@ -82,6 +81,7 @@ type Execution = Omit<RunOptions, 'metadata' | 'clock' | 'log' | 'secrets' | 'ob
 export async function execute({ json, ...options }: Execution): Promise<RunResult> {
   // Loaded where it is needed: commands that only look answer at once.
   const { runJob } = await import('../jobs/runJob.ts')
+  const { createLog } = await import('./log.ts')
   const metadata = await openMetadata(options.home)
   const secrets: string[] = secretsIn(process.env.METADATA_URL)
   const log = createLog({ folder: options.home, secrets })

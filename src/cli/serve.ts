@@ -2,7 +2,6 @@ import { Command, InvalidArgumentError } from 'commander'
 import { secretsIn } from '../config/secrets.ts'
 import { ownName } from '../jobs/owner.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
-import { createLog } from './log.ts'
 import { parseCount, parsePositive } from './parse.ts'
 
 interface ServeFlags {
@@ -33,6 +32,7 @@ export function serveCommand(): Command {
       const { Catalog } = await import('../service/catalog.ts')
       const { serve } = await import('../service/serve.ts')
       const { Children } = await import('../service/children.ts')
+      const { createLog } = await import('./log.ts')
       const home = homeFolder()
       const metadata = await openMetadata(home)
       const runner = new Children(ownCommand(), home)

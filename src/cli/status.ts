@@ -3,13 +3,14 @@ import { isRunning } from '../jobs/owner.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import { violationsOf } from '../metadata/violations.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { parseCount } from './parse.ts'
 import { violationsText, withViolations } from './violations.ts'
 
 export function statusCommand(): Command {
   return new Command('status')
     .description('Show the latest runs, and the tasks of the newest one')
     .argument('[job]', "only this job's runs")
-    .option('--limit <n>', 'how many runs', Number, 10)
+    .option('--limit <n>', 'how many runs', parseCount, 10)
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',

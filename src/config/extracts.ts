@@ -54,9 +54,24 @@ export function readExtracts(
         'key',
       )
     if (!common) continue
-    const { from, key, columns, incremental, drift, pool } = common
+    const { from, key, columns, incremental, drift, refresh, pool } = common
     const since = incremental && { incremental: { column: incremental.column, lag: incremental.lag } }
-    extracts.push({ name, from, key, columns, ...(drift && { drift }), ...since, options })
+    if (refresh !== undefined && incremental)
+      document.problem(
+        [...path, 'refresh'],
+        `extract.${name}.refresh: is for tables that are read whole, not incrementally`,
+        'key',
+      )
+    extracts.push({
+      name,
+      from,
+      key,
+      columns,
+      ...(drift && { drift }),
+      ...(refresh !== undefined && { refresh }),
+      ...since,
+      options,
+    })
     if (pool !== undefined) pools[name] = pool
   }
   return { extracts, pools }

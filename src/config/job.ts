@@ -1,5 +1,5 @@
 import type { Retries } from '../../engine/flow/retries.ts'
-import type { ExtractSpec, LoadSpec } from '../../engine/ports.ts'
+import type { Enrichment, ExtractSpec, LoadSpec } from '../../engine/ports.ts'
 import type { AlertSpec } from '../alerts/spec.ts'
 import type { ArchiveSpec } from '../archive/spec.ts'
 import type { ConnectionContext, Connector } from '../connectors/define.ts'
@@ -23,6 +23,8 @@ export interface SqlFile {
 
 export interface Model extends SqlFile {
   name: string
+  /** Of a table of job.yaml's `enrich`. */
+  enrich?: Enrichment
 }
 
 /** A set check, or a row check where it names the model whose rows it judges. */

@@ -6,6 +6,7 @@ import { readAlerts } from './alerts.ts'
 import { readArchive } from './archive.ts'
 import { readConnections } from './connections.ts'
 import { Document } from './document.ts'
+import { readEnrichments } from './enrichments.ts'
 import { readExtracts } from './extracts.ts'
 import { readFolder } from './folder.ts'
 import type { JobSpec } from './job.ts'
@@ -23,14 +24,15 @@ export async function loadJob(
   env: Record<string, string | undefined>,
   registry: readonly Connector[] = connectors,
 ): Promise<JobSpec> {
-  const files = await readFolder(folder)
-  const document = new Document(join(folder, 'job.yaml'), files.yaml, env)
+  const found = await readFolder(folder)
+  const document = new Document(join(folder, 'job.yaml'), found.yaml, env)
   const yaml = validate(document, [], jobSchema, document.value ?? {})
   document.throwIfAny()
   if (!yaml) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
 
   const connections = readConnections(document, yaml.connections, resolve(folder), registry)
   const { extracts, pools } = readExtracts(document, yaml, connections)
+  const files = { ...found, models: [...found.models, ...readEnrichments(document, yaml, found)] }
   const loads = readLoads(document, yaml, connections, files)
   const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))
   const schedule = readSchedule(document, yaml, connections)

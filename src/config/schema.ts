@@ -104,6 +104,7 @@ export const commonExtract = z.strictObject({
     .optional(),
   columns: z.record(z.string(), policy).default({}),
   drift: drift.optional(),
+  refresh: millis.optional(),
   pool: z.string().optional(),
 })
 
@@ -132,6 +133,15 @@ const load = z.strictObject({
     .strictObject({ max_delete_share: share.default(0.1), allow_empty: z.boolean().default(false) })
     .prefault({}),
   verify: z.enum(['changes', 'all', 'off']).default('changes'),
+})
+
+/** A lookup table of values that SQL cannot make. */
+const enrichment = z.strictObject({
+  kind: z.enum(['phone']),
+  from: z.string(),
+  /** Columns of `from`. */
+  value: z.string().min(1).default('value'),
+  country: z.string().min(1).optional(),
 })
 
 type Channels = z.ZodDefault<typeof names>
@@ -173,6 +183,7 @@ export const jobSchema = z.strictObject({
     .optional(),
   connections: z.record(z.string(), z.union([z.string(), z.record(z.string(), z.unknown())])),
   extract: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
+  enrich: z.record(z.string(), enrichment).default({}),
   load: z.record(z.string(), load).default({}),
   quality: z.strictObject({ max_error_rate: share.default(0.05) }).prefault({}),
   sla: z

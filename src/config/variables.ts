@@ -45,7 +45,9 @@ export function expand(text: string, env: Record<string, string | undefined>): E
     // As in the shell, `:-` also covers a variable that is set but empty.
     const value = match[2] === undefined ? env[match[1]] : env[match[1]] || match[2]
     if (value === undefined) {
-      problems.push(`environment variable ${match[1]} is not set`)
+      problems.push(
+        `environment variable ${match[1]} is not set: export it, or give a default, \${${match[1]}:-default}`,
+      )
       return reference
     }
     used.push({ reference, value })

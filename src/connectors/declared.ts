@@ -29,15 +29,15 @@ export function declaredType(text: string): LogicalType | undefined {
   return type.precision >= 1 && type.precision <= 38 && type.scale <= type.precision ? type : undefined
 }
 
+/** The name of a {@link declaredType}. */
+export const declaredTypeName = z.string().refine(text => declaredType(text) !== undefined, {
+  error: issue =>
+    `${JSON.stringify(issue.input)} is not a type a column can have: take VARCHAR, BIGINT, DECIMAL(12,2), TIMESTAMPTZ, DATE, BOOLEAN, DOUBLE, JSON …`,
+})
+
 /** The `schema:` of an extract whose system does not describe itself: column → DuckDB type, in the order staged. */
 export const declaredSchema = z
-  .record(
-    z.string().min(1),
-    z.string().refine(text => declaredType(text) !== undefined, {
-      error: issue =>
-        `${JSON.stringify(issue.input)} is not a type a column can have: take VARCHAR, BIGINT, DECIMAL(12,2), TIMESTAMPTZ, DATE, BOOLEAN, DOUBLE, JSON …`,
-    }),
-  )
+  .record(z.string().min(1), declaredTypeName)
   .refine(schema => Object.keys(schema).length > 0, { error: 'names no column' })
 
 /** What the declared columns say of the table: every one may be NULL, and nothing is known of keys or sizes. */

@@ -4,16 +4,21 @@ import { downstream, type Task, upstream } from '../../engine/flow/tasks.ts'
 import type { World } from '../../engine/flow/world.ts'
 import type { ChunkProgress, Clock, Ledger } from '../../engine/ports.ts'
 import type { JobSpec } from '../config/job.ts'
+import { keepCheckpoint } from '../metadata/checkpoints.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import { runLease } from '../metadata/runs.ts'
-import type { Held } from '../metadata/tasks.ts'
+import { doneTasks, type Held } from '../metadata/tasks.ts'
 import { isAlive, isRunning, ownName } from './owner.ts'
 
-/** What a full checkpoint holds: enough to go back to it, and to say what changed since. */
+/** What a full checkpoint holds: enough to go back to it. */
 export interface RunState {
   /** Tasks whose output is committed. */
   tasks: string[]
+}
+
+/** What the one holds that is made whenever a process begins or continues the run: enough to say what changed since. */
+interface RunBasis {
   /** The job's folder, and the hash of each of its files. */
   folder: string
   files: Record<string, string>
@@ -21,8 +26,9 @@ export interface RunState {
   prints: Record<string, string>
 }
 
-/** Checkpoints of one run that are kept. */
+/** Checkpoints of one run that are kept, at the least; old ones go with every so-manieth. */
 const KEEP = 50
+const PRUNED = 10
 /** Milliseconds between two checkpoints of one extract's chunks: each is a write to the metadata store. */
 const EVERY = 1000
 
@@ -36,24 +42,22 @@ export async function checkpointing(
   committed: (task: string) => void,
 ): Promise<Ledger> {
   const { checkpoints } = metadata
-  const inner = metadata.ledger({ run, fence })
-  const done = (await metadata.tasks(run))
-    .filter(({ status }) => status === 'SUCCESS')
-    .map(({ task }) => task)
+  const of = { job, run, kind: 'full' } as const
+  const done = new Set(await doneTasks(metadata.database, run))
+  const inner = metadata.ledger({ run, fence }, (queries, task) => {
+    // Of tasks that commit at one time each may name the other, which is kept, then: what is not done is done all the same.
+    const state: RunState = { tasks: [...done.add(task)] }
+    const keep = done.size % PRUNED === 0 ? KEEP : undefined
+    return keepCheckpoint(queries, clock.now(), { ...of, task, state }, fence, keep)
+  })
   const prints = Object.fromEntries([...tasks].map(([name, { print }]) => [name, print]))
-  const full = async (task: string | null) => {
-    const state: RunState = { tasks: done, folder: spec.folder, files: spec.files, prints }
-    await checkpoints.create({ job, run, task, kind: 'full', state }, fence)
-    await checkpoints.prune(run, KEEP)
-  }
-  await full(null)
+  const basis: RunBasis = { folder: spec.folder, files: spec.files, prints }
+  await checkpoints.create({ ...of, task: null, state: { tasks: [...done], ...basis } }, fence)
   const noted = new Map<string, number>()
   return {
     ...inner,
     async commit(task, output) {
       await inner.commit(task, output)
-      done.push(task)
-      await full(task)
       committed(task)
     },
     async progress(task, chunk: ChunkProgress) {
@@ -65,15 +69,15 @@ export async function checkpointing(
   }
 }
 
-/** The run's latest full state; undefined where it has none. */
-export async function stateOf(metadata: Metadata, run: string): Promise<RunState | undefined> {
-  const found = await metadata.checkpoints.latest(run, undefined, 'full')
-  return found?.state as RunState | undefined
+/** What the process went by that was the last to begin or continue a run; undefined where it has no checkpoints. */
+export async function basisOf(metadata: Metadata, run: string): Promise<RunBasis | undefined> {
+  const found = await metadata.checkpoints.latest(run, 'full', true)
+  return found?.state as RunBasis | undefined
 }
 
 /** Files of a job that are other than those a run went by, `job.yaml` first. */
 export async function changedFiles(metadata: Metadata, run: string, spec: JobSpec): Promise<string[]> {
-  const before = (await stateOf(metadata, run))?.files
+  const before = (await basisOf(metadata, run))?.files
   if (!before) return ["the job's files"]
   const names = new Set([...Object.keys(spec.files), ...Object.keys(before)])
   return [...names].filter(name => before[name] !== spec.files[name])
@@ -100,9 +104,7 @@ export async function checkTasks(
         `${spec.job} has no task ${task}${tasks.has(task) ? ': that model stays a view' : ''}`,
         `Its tasks: ${[...tasks.keys()].filter(real).join(', ')}.`,
       )
-  const done = (await metadata.tasks(run))
-    .filter(({ status }) => status === 'SUCCESS')
-    .map(({ task }) => task)
+  const done = await doneTasks(metadata.database, run)
   const before = from === undefined ? [] : upstream(tasks, from).filter(task => task !== from && real(task))
   const missing = before.find(task => !done.includes(task))
   if (missing)
@@ -131,13 +133,11 @@ export async function fitRun(
   from: string | undefined,
 ): Promise<void> {
   const { spec, run } = world
-  const done = (await metadata.tasks(run))
-    .filter(({ status }) => status === 'SUCCESS')
-    .map(({ task }) => task)
+  const done = await doneTasks(metadata.database, run)
   const loaded = (await checkResume(world)).map(target => `load.${target}`)
   const forget = new Set<string>()
   if (held.spec_hash !== spec.hash) {
-    const before = (await stateOf(metadata, run))?.prints ?? {}
+    const before = (await basisOf(metadata, run))?.prints ?? {}
     const known = done.filter(task => tasks.has(task) || before[task] !== undefined)
     for (const task of known) if (tasks.get(task)?.print !== before[task]) forget.add(task)
     const kept = [...forget].find(

@@ -61,7 +61,9 @@ function parse(csv: string): (string | null)[][] {
   while (pattern.lastIndex < csv.length) {
     const match = pattern.exec(csv)
     if (!match)
-      throw new EngineError('CONFIG_INVALID', `line ${lines.length + 1} of the CSV has a quote amiss`)
+      throw new EngineError('CONFIG_INVALID', `line ${lines.length + 1} of the CSV has a quote amiss`, {
+        hint: 'A value with a quote, a comma or a line break is in quotes, and each quote in it is doubled.',
+      })
     const [, quoted, plain, end] = match
     line.push(quoted !== undefined ? quoted.replaceAll('""', '"') : plain === '' ? null : plain!)
     if (end === ',') continue

@@ -30,6 +30,7 @@ import { estimateSeconds } from './estimate.ts'
 import type { RunOptions } from './options.ts'
 import { writeReport } from './report.ts'
 import { checkResources } from './resources.ts'
+import { takeSlots } from './slots.ts'
 import { openStaging } from './staging.ts'
 import { watchCancel } from './watchCancel.ts'
 
@@ -121,7 +122,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   if (resumed) watch.retried(`run ${record.run}`)
   const temp = join(home, 'tmp', record.run)
   mkdirSync(temp, { recursive: true })
-  const bucket = openStaging(options.env.STAGING_URL, root, fence)
+  const bucket = openStaging(options.env.STAGING_URL, root, { run, fence })
   if (resumed) {
     clearTemporary(join(root, runFolder({ spec, run })))
     await bucket?.sweep(runFolder({ spec, run }), clock.now())
@@ -134,11 +135,16 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   await duck.lock()
   const { sources, targets } = connect(spec)
   const stop = [cancel.stop, until.signal, ...(options.stop ? [options.stop] : [])]
+  const signal = AbortSignal.any([options.signal, taken.signal, cancel.now])
   const world: World & { spec: JobSpec } = {
     clock,
-    signal: AbortSignal.any([options.signal, taken.signal, cancel.now]),
+    signal,
     stop: AbortSignal.any(stop),
     fence,
+    room: extracts => {
+      const pools = extracts.flatMap(name => spec.pools[name] ?? [])
+      return takeSlots(metadata, pools, options.observer.note, AbortSignal.any([signal, ...stop]))
+    },
     corrections: async table =>
       (await metadata.errors.corrections(spec.job, table)).map(({ id, record, correction }) => ({
         id,
@@ -240,7 +246,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   if (!ours) throw error
   const done = status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS'
   if (done) await settleErrors(metadata, outcome.tables, queued, still, options.observer.note)
-  if (done || !tasks.some(task => task.status === 'SUCCESS')) await metadata.checkpoints.prune(run, 0)
+  if (done || !tasks.some(task => task.status === 'SUCCESS')) await metadata.checkpoints.clear(run)
   await metadata.endRun({
     run: record.run,
     fence: record.fence,

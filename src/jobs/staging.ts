@@ -15,7 +15,11 @@ const config = s3Config.extend({
  * The bucket that STAGING_URL names: `s3://bucket/prefix?region=eu-west-1&compression=zstd&level=1`; undefined where it
  * names none: then staging is in the home folder alone. Fails with CONFIG_INVALID.
  */
-export function openStaging(url: string | undefined, root: string, fence = 0): BucketStaging | undefined {
+export function openStaging(
+  url: string | undefined,
+  root: string,
+  writer = { run: '', fence: 0 },
+): BucketStaging | undefined {
   if (!url) return undefined
   const [bucket, query = ''] = url.split('?', 2)
   const settings = [...new URLSearchParams(query)].map(([name, value]) => [name, scalar(value)])
@@ -30,7 +34,7 @@ export function openStaging(url: string | undefined, root: string, fence = 0): B
   // docs/compression.md: the next level costs more than the network it saves.
   const own = level ?? (codec === 'zstd' ? 1 : undefined)
   const packing: Packing = { codec, ...(own !== undefined && { level: own }) }
-  return new BucketStaging({ client: new S3Client(s3Access(parsed.data, 'staging')), root, packing, fence })
+  return new BucketStaging({ client: new S3Client(s3Access(parsed.data, 'staging')), root, packing, writer })
 }
 
 const scalar = (value: string) =>

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../engine/ports.ts'
-import type { Database } from './database.ts'
+import type { Database, Queries } from './database.ts'
 import { fenced } from './leases.ts'
 
 /** A state that a run can go back to. */
@@ -8,7 +8,7 @@ export interface Checkpoint {
   id: string
   job: string
   run: string
-  /** The task that made it; null for the whole run's. */
+  /** The task that made it; null where the run begins or goes on: what that one holds is not repeated in later ones. */
   task: string | null
   /** `incremental`: what one chunk added. */
   kind: 'full' | 'incremental'
@@ -17,9 +17,41 @@ export interface Checkpoint {
   created_at: string
 }
 
+type NewCheckpoint = Omit<Checkpoint, 'id' | 'created_at'>
 type Stored = Omit<Checkpoint, 'state'> & { state: string }
 
 const SELECT = 'SELECT id, job, run, task, kind, state, created_at FROM checkpoints'
+
+/**
+ * Keeps a checkpoint and gives its id; ids sort by time within a run. `keep`: removes all of the run but its latest so
+ * many, and those of no task. Fails with FENCED.
+ */
+export async function keepCheckpoint(
+  queries: Queries,
+  now: Date,
+  { job, run, task, kind, state }: NewCheckpoint,
+  fence: number,
+  keep?: number,
+): Promise<string> {
+  const created_at = now.toISOString()
+  const id = `${created_at.replace(/\D/g, '')}-${randomBytes(4).toString('hex')}`
+  const kept = await queries.run(
+    `INSERT INTO checkpoints (id, job, run, task, kind, state, created_at)
+     SELECT CAST(:id AS TEXT), job, run, CAST(:task AS TEXT), CAST(:kind AS TEXT), CAST(:state AS TEXT),
+       CAST(:created_at AS TEXT)
+     FROM runs WHERE job = :job AND run = :run AND fence = :fence`,
+    { id, job, run, task, kind, state: JSON.stringify(state), created_at, fence },
+  )
+  if (kept === 0) throw fenced(`run ${run}`)
+  if (keep !== undefined)
+    await queries.run(
+      `DELETE FROM checkpoints WHERE run = :run AND task IS NOT NULL AND id NOT IN
+         (SELECT id FROM checkpoints WHERE run = :run AND task IS NOT NULL
+          ORDER BY created_at DESC, id DESC LIMIT :keep)`,
+      { run, keep },
+    )
+  return id
+}
 
 export class Checkpoints {
   private readonly database: Database
@@ -30,22 +62,11 @@ export class Checkpoints {
     this.clock = clock
   }
 
-  /** Keeps a checkpoint and gives its id; ids sort by time within a run. */
-  async create(
-    { job, run, task, kind, state }: Omit<Checkpoint, 'id' | 'created_at'>,
-    fence: number,
-  ): Promise<string> {
-    const created_at = this.clock.now().toISOString()
-    const id = `${created_at.replace(/\D/g, '')}-${randomBytes(4).toString('hex')}`
-    const kept = await this.database.run(
-      `INSERT INTO checkpoints (id, job, run, task, kind, state, created_at)
-       SELECT CAST(:id AS TEXT), job, run, CAST(:task AS TEXT), CAST(:kind AS TEXT), CAST(:state AS TEXT),
-         CAST(:created_at AS TEXT)
-       FROM runs WHERE job = :job AND run = :run AND fence = :fence`,
-      { id, job, run, task, kind, state: JSON.stringify(state), created_at, fence },
+  /** See {@link keepCheckpoint}. */
+  create(checkpoint: NewCheckpoint, fence: number, keep?: number): Promise<string> {
+    return this.database.transaction(queries =>
+      keepCheckpoint(queries, this.clock.now(), checkpoint, fence, keep),
     )
-    if (kept === 0) throw fenced(`run ${run}`)
-    return id
   }
 
   async find(id: string): Promise<Checkpoint | undefined> {
@@ -53,12 +74,12 @@ export class Checkpoints {
     return found && parsed(found)
   }
 
-  /** The run's latest, or its task's; of one kind where it is named. */
-  async latest(run: string, task?: string, kind?: Checkpoint['kind']): Promise<Checkpoint | undefined> {
+  /** The run's latest of one kind; `ofRun`: of those without a task. */
+  async latest(run: string, kind: Checkpoint['kind'], ofRun = false): Promise<Checkpoint | undefined> {
     const [found] = await this.database.all<Stored>(
-      `${SELECT} WHERE run = :run ${task ? 'AND task = :task' : ''} ${kind ? 'AND kind = :kind' : ''}
+      `${SELECT} WHERE run = :run AND kind = :kind ${ofRun ? 'AND task IS NULL' : ''}
        ORDER BY created_at DESC, id DESC LIMIT 1`,
-      { run, ...(task && { task }), ...(kind && { kind }) },
+      { run, kind },
     )
     return found && parsed(found)
   }
@@ -72,13 +93,9 @@ export class Checkpoints {
     return found.map(parsed)
   }
 
-  /** Removes all but the run's latest `keep`; gives how many went. */
-  prune(run: string, keep: number): Promise<number> {
-    return this.database.run(
-      `DELETE FROM checkpoints WHERE run = :run AND id NOT IN
-         (SELECT id FROM checkpoints WHERE run = :run ORDER BY created_at DESC, id DESC LIMIT :keep)`,
-      { run, keep },
-    )
+  /** Removes those of a run that has nothing to go back to; gives how many went. */
+  clear(run: string): Promise<number> {
+    return this.database.run('DELETE FROM checkpoints WHERE run = :run', { run })
   }
 }
 

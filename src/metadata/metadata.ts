@@ -209,8 +209,8 @@ export class Metadata {
     return history(this.database, query)
   }
 
-  ledger(held: Held): Ledger {
-    return ledger(this.database, this.clock, held)
+  ledger(held: Held, alongside?: Parameters<typeof ledger>[3]): Ledger {
+    return ledger(this.database, this.clock, held, alongside)
   }
 
   /** The latest finished loads of a job into one connection, newest first: what they wrote and how long it took. */

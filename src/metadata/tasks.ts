@@ -31,6 +31,15 @@ export function tasksOf(queries: Queries, run: string): Promise<TaskRecord[]> {
   )
 }
 
+/** Names of the tasks whose output is committed, in the order they began. */
+export async function doneTasks(queries: Queries, run: string): Promise<string[]> {
+  const found = await queries.all<{ task: string }>(
+    `SELECT task FROM tasks WHERE run = :run AND status = 'SUCCESS' ORDER BY started_at, task`,
+    { run },
+  )
+  return found.map(({ task }) => task)
+}
+
 /** Forgets tasks, so that they are done again. Fails with FENCED. */
 export function forgetTasks(database: Database, held: Held, tasks: string[]): Promise<void> {
   const { run } = held
@@ -63,8 +72,16 @@ export async function isHeld(queries: Queries, { run, fence }: Held): Promise<bo
   return rows.length === 1
 }
 
-/** What the engine remembers of a run. Writes of somebody whose fence is no longer the run's fail with FENCED. */
-export function ledger(database: Database, clock: Clock, held: Held): Ledger {
+/**
+ * What the engine remembers of a run. Writes of somebody whose fence is no longer the run's fail with FENCED. `alongside`
+ * writes what is to be true together with a task's commit.
+ */
+export function ledger(
+  database: Database,
+  clock: Clock,
+  held: Held,
+  alongside: (queries: Queries, task: string) => Promise<unknown> = async () => {},
+): Ledger {
   const { run, fence } = held
   const now = () => clock.now().toISOString()
   const guarded = (act: (queries: Queries) => Promise<unknown>) =>
@@ -97,6 +114,7 @@ export function ledger(database: Database, clock: Clock, held: Held): Ledger {
           { run, task, now: now(), output: JSON.stringify(output) },
         )
         await insertParts(queries, run, partsIn(task, output))
+        await alongside(queries, task)
       }),
     // Whoever runs the job keeps it as a checkpoint.
     async progress() {},

@@ -79,10 +79,14 @@ export class Watch {
         this.look()
         inner.finished(task, note)
       },
+      retried: (task, error) => {
+        this.retried(task, error)
+        inner.retried?.(task, error)
+      },
     }
   }
 
-  /** Tells that a run, or one of its tasks, was begun again, and why. */
+  /** Tells that a run, or one of its tasks, is begun again, and why. */
   retried(what: string, error?: unknown): void {
     const { spec, record, clock } = this.options
     const { code, message } = error === undefined ? {} : errorData(error)
@@ -91,7 +95,7 @@ export class Watch {
         kind: 'retry',
         severity: 'INFO',
         cause: [what, ...(code ? [code satisfies ErrorCode] : [])].join(' '),
-        title: `${spec.job}: ${what} was begun again`,
+        title: `${spec.job}: ${what} is begun again`,
         what: message ?? 'It goes on where it was interrupted.',
       }),
     )

@@ -18,25 +18,25 @@ const TRIES = 10
 /**
  * Staging in a bucket: the folder of this machine holds what it has written or needed, the bucket every committed file.
  * A run can so be continued on a machine that has nothing of it. Data files are packed on the way, if so configured;
- * manifests are plain JSON and carry the fence of their writer.
+ * manifests are plain JSON and name their writer.
  */
 export class BucketStaging implements Staging {
   private readonly client: S3Client
   private readonly root: string
   private readonly local: LocalStaging
   private readonly packing: Packing
-  private readonly fence: number
+  private readonly writer: Writer
   /** Files that the bucket has, with what they were when they were sent. */
   private readonly kept = new Map<string, string | undefined>()
   /** Objects by the file that they hold, per folder that was listed. */
   private readonly listed = new Map<string, Promise<Map<string, S3Object>>>()
 
-  constructor({ client, root, packing, fence }: BucketStagingOptions) {
+  constructor({ client, root, packing, writer }: BucketStagingOptions) {
     this.client = client
     this.root = root
     this.local = new LocalStaging(root)
     this.packing = packing
-    this.fence = fence
+    this.writer = writer
   }
 
   async keep(files: string[]): Promise<void> {
@@ -73,11 +73,12 @@ export class BucketStaging implements Staging {
   }
 
   async publish(file: string, content: object): Promise<void> {
-    const bytes = Buffer.from(JSON.stringify({ ...content, fence: this.fence }, null, 2))
+    const { writer } = this
+    const bytes = Buffer.from(JSON.stringify({ ...content, writer }, null, 2))
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const there = await this.client.get(file)
-      const { fence = 0 } = there ? (JSON.parse(there.bytes.toString()) as { fence?: number }) : {}
-      if (fence > this.fence)
+      const other = there && (JSON.parse(there.bytes.toString()) as { writer: Writer }).writer
+      if (other?.run === writer.run && other.fence > writer.fence)
         throw new EngineError('FENCED', `${file}: another process has taken the run over`, {
           hint: 'That process goes on with it.',
         })
@@ -85,6 +86,11 @@ export class BucketStaging implements Staging {
       return this.local.publish(file, content)
     }
     throw new EngineError('RUN_CONFLICT', `${file}: was changed by others, ${TRIES} times`)
+  }
+
+  async withdraw(file: string): Promise<void> {
+    await this.client.remove(file)
+    await this.local.withdraw(file)
   }
 
   /** Bytes of each file below a folder, by its name on this machine. */
@@ -152,13 +158,18 @@ export class BucketStaging implements Staging {
   }
 }
 
+/** Who writes: the fence tells who of a run's processes has taken it over. */
+interface Writer {
+  run: string
+  fence: number
+}
+
 interface BucketStagingOptions {
   client: S3Client
   /** Staging root on this machine. */
   root: string
   packing: Packing
-  /** Of the run's lease. */
-  fence: number
+  writer: Writer
 }
 
 /** `JOB/RUN` of a staged file. */

@@ -42,7 +42,8 @@ test('failed, failed again, works again: what is told, and what is not', async t
   assert.match(first!.title, /^nights: failed in model\.out, SQL_FAILED$/)
   assert.match(first!.what, /it broke/)
   assert.deepEqual(first!.targets, ['here: untouched'])
-  assert.equal(first!.command, `NIGHTFREIGHT_HOME=${job.home} nightfreight run ${job.folder}`)
+  const nightfreight = `NIGHTFREIGHT_HOME=${job.home} nightfreight`
+  assert.equal(first!.command, `${nightfreight} resume ${failed.run} --accept-changes`)
   assert.equal(first!.report, failed.report)
   await job.run()
   assert.deepEqual(told(), [], 'counted only')
@@ -61,6 +62,48 @@ test('failed, failed again, works again: what is told, and what is not', async t
   )
   const listed = await job.cli('alerts', 'list')
   assert.match(listed.out, /hook {2}resolved {2}2 x {2}nights: failed/)
+})
+
+test('a task that is tried again is told, with why; what is right after a failure depends on it', async t => {
+  const hook = await receiver(t)
+  await source('again', '2026-02-01')
+  const text = yaml('again', hook.url).replace('success: hook', 'retry: hook')
+  const job = await smallJob({ after }, 'again', {
+    'job.yaml': text,
+    'out.sql': 'SELECT id, seen FROM ids',
+  })
+  assert.equal((await job.run()).error, undefined)
+  await query(`UPDATE again SET seen = '2026-02-02'`)
+  const lock = () => query('BEGIN; LOCK TABLE again_loaded IN ACCESS EXCLUSIVE MODE')
+  const told = () => hook.bodies.splice(0).map(body => JSON.parse(body) as Alert)
+
+  await lock()
+  job.yaml(`${text}timeout: 2s\nretries: { limit: 5, delay: 10ms }\n`)
+  const retried = (task: string) => {
+    assert.equal(task, 'load.here')
+    void query('COMMIT')
+  }
+  const observer = { started() {}, advanced() {}, finished() {}, note() {}, retried }
+  const mended = await job.run({ observer })
+  assert.equal(mended.error, undefined)
+  assert.equal(mended.outcome.loaded[0]!.updated, 100)
+  const [retry] = told()
+  assert.deepEqual([retry!.kind, retry!.cause], ['retry', 'load.here TIMEOUT'])
+  assert.equal(retry!.title, 'again: load.here is begun again')
+  assert.match(retry!.what, /^load\.here: not done within 2 s/)
+
+  await query(`UPDATE again SET seen = '2026-02-03'`)
+  await lock()
+  job.yaml(`${text}timeout: 2s\nretries: { limit: 0 }\n`)
+  const failed = await job.run()
+  await query('COMMIT')
+  const [failure] = told()
+  const nightfreight = `NIGHTFREIGHT_HOME=${job.home} nightfreight`
+  assert.equal(failure!.command, `${nightfreight} resume ${failed.run}`)
+  assert.deepEqual(failure!.targets, [
+    'here: not known, the connection was lost; the next run asks it, and loads nothing twice',
+  ])
+  assert.equal((await job.run({ resume: failed.run })).outcome.loaded[0]!.updated, 100)
 })
 
 test('promises that were not kept: alert, report, status and history', async t => {

@@ -219,7 +219,9 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
   [
     'a variable that is not set',
     'job: j\nconnections:\n  legacy: ${NOPE}\n',
-    ['job.yaml:3:11: connections.legacy: environment variable NOPE is not set'],
+    [
+      'job.yaml:3:11: connections.legacy: environment variable NOPE is not set: export it, or give a default, ${NOPE:-default}',
+    ],
   ],
   [
     'an unknown scheme',

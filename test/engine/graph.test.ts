@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
+import type { FlowSpec } from '../../engine/flow/spec.ts'
+import { taskGraph, upstream } from '../../engine/flow/tasks.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { orderModels, tablesOf } from '../../engine/sql/graph.ts'
+import { extractsOf, orderModels, tablesOf } from '../../engine/sql/graph.ts'
 
 let duck: Duck
 before(async () => {
@@ -58,3 +60,22 @@ test('a circle is shown', () =>
 test('a file in FROM is refused', () =>
   refused([model('m', "SELECT * FROM '/etc/passwd'")], /reads the file/))
 test('anything but one SELECT is refused', () => refused([model('m', 'DROP TABLE x')], /Only SELECT/))
+
+test('many paths between two models are no more work than one', { timeout: 20_000 }, async () => {
+  // Two of each layer read both of the layer before: 2^100 paths.
+  const layers = Array.from({ length: 100 }, (_, layer) =>
+    ['a', 'b'].map(side =>
+      model(
+        `${side}${layer}`,
+        layer === 0 ? 'FROM source' : `FROM a${layer - 1} UNION ALL FROM b${layer - 1}`,
+      ),
+    ),
+  )
+  const models = await orderModels(duck, layers.flat(), ['source'])
+  assert.deepEqual(extractsOf('a99', models), ['source'])
+  const load = { table: 'out', to: 'w', from: 'a99', key: ['id'], verify: 'off' }
+  const extract = { name: 'source', from: 'legacy' }
+  const spec = { extracts: [extract], loads: [load], checks: [], macros: [] } as unknown as FlowSpec
+  const tasks = taskGraph(spec, models)
+  assert.equal(upstream(tasks, 'verify.out').length, 'plan extract load diff verify'.split(' ').length + 199)
+})

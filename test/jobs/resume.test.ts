@@ -158,7 +158,7 @@ test('cancelled, the run stops at the next commit; a checkpoint brings an earlie
   )
 })
 
-test('cancel from another process, and Ctrl-C twice', async () => {
+test('cancel from another process, and Ctrl-C once and twice', async () => {
   const job = await twoBranches('signals')
   const lock = async () => {
     await query('BEGIN; LOCK TABLE signals IN ACCESS EXCLUSIVE MODE')
@@ -197,6 +197,17 @@ test('cancel from another process, and Ctrl-C twice', async () => {
   assert.match((await job.cli('cancel', first.run)).err, /is not running/)
 
   await lock()
+  const third = await start()
+  third.child.kill('SIGINT')
+  await new Promise(resolve => setTimeout(resolve, 200))
+  await query('COMMIT')
+  assert.deepEqual(await third.ended, [130, null], third.out())
+  assert.match(
+    third.out(),
+    /Stopping at the next commit; once more stops now\.[\s\S]*stopped on request, before/,
+  )
+
+  await lock()
   const second = await start()
   await new Promise(resolve => setTimeout(resolve, 500))
   second.child.kill('SIGINT')
@@ -207,6 +218,25 @@ test('cancel from another process, and Ctrl-C twice', async () => {
   assert.equal(now, 130)
   const resumed = await job.cli('resume', second.run)
   assert.equal(resumed.code, 0, resumed.err)
+})
+
+test('a run that fails in a way that passes is resumed by itself, where the job says so', async () => {
+  const job = await twoBranches(
+    'mends',
+    'retries: { limit: 0 }\ntimeout: 3s\nrecovery: { auto: true, limit: 2, delay: 10ms }',
+  )
+  assert.equal((await job.run()).error, undefined)
+  await query('BEGIN; LOCK TABLE mends_left IN ACCESS EXCLUSIVE MODE')
+  await other.query('UPDATE mends SET n = n + 1')
+  await query('UPDATE mends SET n = n + 1')
+  const notes: string[] = []
+  const note = (text: string) => {
+    notes.push(text)
+    if (/failed and is resumed in/.test(text)) void query('COMMIT')
+  }
+  const mended = await job.run({ observer: { started() {}, advanced() {}, finished() {}, note } })
+  assert.deepEqual([mended.status, mended.resumed], ['SUCCESS', true], notes.join('\n'))
+  assert.ok(notes.includes('extract.a: already done'), notes.join('\n'))
 })
 
 test('what a run needs of the machine is checked before it begins', async () => {

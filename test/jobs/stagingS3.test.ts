@@ -106,9 +106,9 @@ test('what a run commits is in the bucket before: parts packed, manifests last; 
 })
 
 test('who wakes up late cannot put its manifest over its successor', async () => {
-  const late = openStaging(place('fence'), '/nowhere', 1)!
+  const late = openStaging(place('fence'), '/nowhere', { run: 'r', fence: 1 })!
   const folder = mkdtempSync(join(tmpdir(), 'nf-fence-'))
-  const next = openStaging(place('fence'), folder, 2)!
+  const next = openStaging(place('fence'), folder, { run: 'r', fence: 2 })!
   after(() => {
     late.close()
     next.close()
@@ -117,6 +117,13 @@ test('who wakes up late cannot put its manifest over its successor', async () =>
   await next.publish('j/r/image/x.json', { parts: [], of: 'successor' })
   await assert.rejects(late.publish('j/r/image/x.json', { parts: [], of: 'late' }), { code: 'FENCED' })
   assert.match((await late.read('j/r/image/x.json'))!, /successor/)
+  // What runs have in common is the latest writer's, whatever fence another run had.
+  const other = openStaging(place('fence'), folder, { run: 's', fence: 1 })!
+  after(() => other.close())
+  await other.publish('j/r/image/x.json', { parts: [], of: 'other run' })
+  assert.match((await late.read('j/r/image/x.json'))!, /other run/)
+  await other.withdraw('j/r/image/x.json')
+  assert.equal(await late.read('j/r/image/x.json'), undefined)
 })
 
 test('a server that asks to slow down, and bodies that break, delay a run and do not fail it', async () => {

@@ -204,26 +204,31 @@ overBoth((fresh, kind) => {
     assert.deepEqual(await database.all('SELECT slots FROM pools'), [{ slots: 3 }])
   })
 
-  test('checkpoints: the latest, by id, of a task; clean-up keeps the newest', async () => {
+  test("checkpoints: the latest of a kind, by id; clean-up keeps the newest and the run's own", async () => {
     const clock = standing()
     const metadata = await fresh().open(clock)
+    const { checkpoints } = metadata
     const { fence } = await metadata.startRun(newRun('r1'))
-    const of = { job: 'j', run: 'r1', task: null, kind: 'full' } as const
-    const ids: string[] = []
+    const of = { job: 'j', run: 'r1', kind: 'full' } as const
+    const ids = [await checkpoints.create({ ...of, task: null, state: 'begun' }, fence)]
     for (let n = 0; n < 4; n++) {
-      ids.push(await metadata.checkpoints.create({ ...of, state: { n } }, fence))
       clock.move(1)
+      ids.push(await checkpoints.create({ ...of, task: `t${n}`, state: { n } }, fence))
     }
-    ids.push(await metadata.checkpoints.create({ ...of, task: 't', kind: 'incremental', state: [1] }, fence))
-    await assert.rejects(metadata.checkpoints.create({ ...of, state: {} }, fence + 1), code('FENCED'))
-    assert.deepEqual((await metadata.checkpoints.latest('r1'))?.state, [1])
-    assert.deepEqual((await metadata.checkpoints.find(ids[2]!))?.state, { n: 2 })
-    assert.equal(await metadata.checkpoints.prune('r1', 2), 3)
+    clock.move(1)
+    ids.push(await checkpoints.create({ ...of, task: 't', kind: 'incremental', state: [1] }, fence))
+    await assert.rejects(checkpoints.create({ ...of, task: null, state: {} }, fence + 1), code('FENCED'))
+    assert.deepEqual((await checkpoints.latest('r1', 'incremental'))?.state, [1])
+    assert.deepEqual((await checkpoints.latest('r1', 'full'))?.state, { n: 3 })
+    assert.equal((await checkpoints.latest('r1', 'full', true))?.state, 'begun')
+    assert.deepEqual((await checkpoints.find(ids[2]!))?.state, { n: 1 })
+    clock.move(1)
+    const last = await checkpoints.create({ ...of, task: 't5', state: {} }, fence, 2)
     assert.deepEqual(
-      (await metadata.checkpoints.list(9, 'j')).map(({ id }) => id),
-      [ids[4], ids[3]],
+      (await checkpoints.list(9, 'j')).map(({ id }) => id),
+      [last, ids[5], ids[0]],
     )
-    assert.equal((await metadata.checkpoints.latest('r1', 't'))?.id, ids[4])
+    assert.equal(await checkpoints.clear('r1'), 3)
   })
 
   test('error records: kept once, corrected while open, moved by one at a time', async () => {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openMetadata } from '../../src/metadata/open.ts'
+import type { RunRecord } from '../../src/metadata/runs.ts'
 import type { Hooks } from '../servers.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -132,6 +133,25 @@ test('serve runs what is due and what follows it; a second one takes over from a
   for (const { run_at, interval_end } of runs) assert.equal(run_at, interval_end)
   const listed = await at.cli('intervals', 'nightly', '--limit', '2')
   assert.match(listed.out, /^\S+T00:00:00\.000Z {2}\S+ {2}SUCCESS {2}run \S+\n.*SUCCESS/)
+})
+
+test('a run that is killed is continued by the service, by itself', async t => {
+  const at = await home(t, { fallen: `{ cron: "0 0 * * *" }` })
+  const { child } = await at.serve()
+  let killed: RunRecord | undefined
+  while (!killed) {
+    const [run] = await at.metadata.activeRuns('fallen')
+    // Its process, not the claim's before it.
+    if (run) {
+      process.kill(Number(run.owner.split(':')[1]), 'SIGKILL')
+      killed = run
+    } else await delay(10)
+  }
+  await at.until('fallen', 'SUCCESS', 1)
+  const [run, ...more] = await at.metadata.runs(9)
+  assert.deepEqual([run!.run, run!.status, run!.attempt, more], [killed.run, 'SUCCESS', 2, []])
+  child.kill('SIGTERM')
+  assert.deepEqual(await once(child, 'exit'), [0, null])
 })
 
 test('backfill: what it would run, in order, and not again; pause and unpause', async t => {

@@ -1,30 +1,49 @@
 import { type BatchBuilder, type ColumnBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { type ColumnsSchema, pathOf } from './columns.ts'
+import { at, isRawNumber } from './json.ts'
 import { parseDate, parseTime, parseTimestamp } from './moments.ts'
 import { parseScaled } from './numbers.ts'
-import { isRawNumber } from './page.ts'
+import { endOf, startAt } from './raw.ts'
 
 /** Writes JSON records into columns, exactly or not at all. */
 export class RecordDecoder {
+  /** Whether a column takes JSON as it was received. */
+  readonly raw: boolean
   private readonly builder: BatchBuilder
-  private readonly columns: ColumnBuilder[]
+  private readonly columns: { column: ColumnBuilder; path: string[]; raw: boolean }[]
 
-  constructor(builder: BatchBuilder) {
+  constructor(builder: BatchBuilder, schema: ColumnsSchema) {
     this.builder = builder
-    this.columns = builder.columns.filter(({ column }) => column.name !== REJECTED)
+    this.columns = builder.columns
+      .filter(({ column }) => column.name !== REJECTED)
+      .map(column => ({
+        column,
+        path: pathOf(schema, column.column.name),
+        raw: column.column.native === 'JSON',
+      }))
+    this.raw = this.columns.some(({ raw }) => raw)
   }
 
-  /** Decodes one record; `where` and `number` (from 1) name it in errors. A missing field is NULL. */
-  decode(record: unknown, where: string, number: number): void {
+  /**
+   * Decodes one record; `where` and `number` (from 1) name it in errors. A missing field is NULL. The record begins at
+   * `start` of `text`, which only a {@link raw} decoder needs.
+   */
+  decode(record: unknown, where: string, number: number, text: string, start = 0): void {
     if (typeof record !== 'object' || record === null || Array.isArray(record) || isRawNumber(record))
       throw new EngineError('RESPONSE_INVALID', `${where}: row ${number}: ${shown(record)} is not an object`)
     const { builder } = this
     const row = builder.rows
-    for (const column of this.columns) {
+    for (const { column, path, raw } of this.columns) {
       const { name, policy, native } = column.column
-      const value = Object.hasOwn(record, name) ? (record as Record<string, unknown>)[name] : null
+      const value = at(record, path) ?? null
       if (value === null) {
         column.setNull(row)
+        continue
+      }
+      if (raw) {
+        const from = startAt(text, start, path)!
+        column.appendText(row, text.slice(from, endOf(text, from)))
         continue
       }
       const reason = put(column, row, value)
@@ -55,10 +74,10 @@ const shown = (value: unknown): string => {
 
 /** Writes one value that is not null; returns why it does not fit, or undefined. */
 function put(column: ColumnBuilder, row: number, value: unknown): string | undefined {
-  const { type, native } = column.column
+  const { type } = column.column
   switch (type.kind) {
     case 'text': {
-      const text = native === 'JSON' ? JSON.stringify(value) : textOf(value)
+      const text = textOf(value)
       if (!text.isWellFormed()) return 'holds half of a surrogate pair, which UTF-8 cannot'
       column.appendText(row, text)
       return undefined

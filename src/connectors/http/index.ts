@@ -1,43 +1,76 @@
 import { z } from 'zod'
-import { declaredSchema } from '../declared.ts'
+import { parseBytes } from '../../config/units.ts'
 import { defineConnector } from '../define.ts'
+import type { Access } from './access.ts'
+import { options, path } from './options.ts'
 import { HttpSource } from './source.ts'
 import { TYPES } from './types.ts'
 
-const path = z.string().regex(/^\//, { error: 'must begin with a slash' })
-const field = z.string().min(1)
-
-/** Keys of an extract that an API serves. */
-export const options = z.strictObject({
-  /** Below the connection's URL; may carry a query of its own. */
-  path,
-  paginate: z.enum(['cursor', 'none']).default('none'),
-  /** Where a response holds its records: field names joined by dots. */
-  records: field.default('data'),
-  /** Where a response holds the next page's cursor; null, absent or empty on the last page. */
-  cursor: field.default('next_cursor'),
-  /** Query parameter that takes the cursor. */
-  cursor_param: field.default('cursor'),
-  /** Records asked for per page, in the query parameter `limit`. */
-  limit: z.int().positive().optional(),
-  /** Query parameter that takes the watermark, as ISO 8601; a job writes it as `incremental.param`. */
-  since_param: field.optional(),
-  schema: declaredSchema,
+const url = z.url({ protocol: /^https?$/ })
+const text = z.string().min(1)
+const bytes = z.string().transform((value, context): number => {
+  const parsed = parseBytes(value)
+  if (parsed !== undefined) return parsed
+  context.addIssue({ code: 'custom', message: 'expected a size such as 64MB' })
+  return z.NEVER
 })
+
+const config = z
+  .strictObject({
+    url,
+    /** Sent as `Authorization: Bearer`, or as it is in the header that `token_header` names. */
+    token: text.optional(),
+    token_header: text.optional(),
+    /** Basic authentication; also as `user:password@` in the url. */
+    user: text.optional(),
+    password: text.optional(),
+    /** OAuth 2.0, client credentials: an access token is fetched, and fetched again when it ends or is refused. */
+    oauth: z
+      .strictObject({
+        token_url: url,
+        client_id: text,
+        client_secret: text,
+        scope: text.optional(),
+        /** Where id and secret are sent: in the Authorization header, or in the form. */
+        send: z.enum(['header', 'form']).default('header'),
+      })
+      .optional(),
+    /** Further headers: versions, tenants. */
+    headers: z.record(text, text).default({}),
+    /** Other origins that redirects and next URLs may lead to: `https://pages.example.com`. They get no credentials. */
+    origins: z.array(url.transform(origin => new URL(origin).origin)).default([]),
+    /** What a probe asks for. */
+    health: path.default('/health'),
+    /** Seconds that one response may take. */
+    timeout: z.number().positive().default(30),
+    /** Times that a request is sent before it has failed. */
+    attempts: z.int().positive().default(4),
+    /** Budget, spread evenly. */
+    requests_per_minute: z.number().positive().optional(),
+    /** Requests under way at once, where the kind of pagination allows: page and offset with a total. */
+    concurrency: z.int().positive().max(32).default(1),
+    /** Bytes of one response, unpacked. */
+    max_response: bytes.prefault('64MB'),
+  })
+  .refine(
+    ({ url, token, user, password, oauth }) =>
+      [token, user ?? password, new URL(url).username || undefined, oauth].filter(Boolean).length < 2,
+    { message: 'expected one of token, user and password, user:password@ in the url, and oauth' },
+  )
+  .refine(({ user, password }) => (user === undefined) === (password === undefined), {
+    path: ['user'],
+    message: 'expected user and password together',
+  })
+  .refine(({ token, token_header }) => token !== undefined || token_header === undefined, {
+    path: ['token_header'],
+    message: 'expected token beside it',
+  })
 
 /** JSON over HTTP as a source: page after page, numbers to the last digit as the server wrote them. */
 export const http = defineConnector({
   name: 'http',
   schemes: ['http', 'https'],
-  config: z.strictObject({
-    url: z.url({ protocol: /^https?$/ }),
-    /** Sent as `Authorization: Bearer`. */
-    token: z.string().min(1).optional(),
-    /** What a probe asks for. */
-    health: path.default('/health'),
-    /** Seconds that one response may take. */
-    timeout: z.number().positive().default(30),
-  }),
+  config,
   extract: options,
   capabilities: {
     source: true,
@@ -48,6 +81,41 @@ export const http = defineConnector({
     modes: [],
   },
   types: TYPES,
-  source: ({ url, token, health, timeout }, { name }) =>
-    new HttpSource({ name, url, token, timeout }, health),
+  source: (settings, { name }) => new HttpSource(accessOf(settings, name), settings.health),
 })
+
+function accessOf(settings: z.output<typeof config>, name: string): Access {
+  const { token, token_header, user, password, oauth } = settings
+  const { username, password: inUrl } = new URL(settings.url)
+  const basic =
+    user !== undefined && password !== undefined
+      ? { user, password }
+      : username
+        ? { user: decodeURIComponent(username), password: decodeURIComponent(inUrl) }
+        : undefined
+  return {
+    name,
+    url: settings.url,
+    credentials: {
+      ...(token !== undefined && { token }),
+      ...(token_header !== undefined && { tokenHeader: token_header }),
+      ...(basic && { basic }),
+      ...(oauth && {
+        oauth: {
+          tokenUrl: oauth.token_url,
+          clientId: oauth.client_id,
+          clientSecret: oauth.client_secret,
+          send: oauth.send,
+          ...(oauth.scope !== undefined && { scope: oauth.scope }),
+        },
+      }),
+    },
+    headers: settings.headers,
+    origins: settings.origins,
+    timeout: settings.timeout,
+    attempts: settings.attempts,
+    ...(settings.requests_per_minute !== undefined && { perMinute: settings.requests_per_minute }),
+    maxResponse: settings.max_response,
+    concurrency: settings.concurrency,
+  }
+}

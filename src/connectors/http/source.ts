@@ -2,19 +2,12 @@ import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
 import { declaredTable } from '../declared.ts'
-import { type Access, Api } from './api.ts'
-
-/** An extract's keys as `index.ts` parsed them. */
-export interface HttpExtract {
-  path: string
-  paginate: 'cursor' | 'none'
-  records: string
-  cursor: string
-  cursor_param: string
-  limit?: number
-  since_param?: string
-  schema: Record<string, string>
-}
+import type { Access } from './access.ts'
+import { Api } from './api.ts'
+import { typesOf } from './columns.ts'
+import type { HttpOptions } from './options.ts'
+import { firstPlace } from './place.ts'
+import { rangeFrom } from './reading.ts'
 
 /** A JSON API as a source. */
 export class HttpSource implements Source {
@@ -27,12 +20,13 @@ export class HttpSource implements Source {
   }
 
   async probe(signal: AbortSignal): Promise<void> {
-    await new Api(this.access).get(this.health, {}, signal)
+    const api = new Api(this.access)
+    await api.get(api.url(this.health, {}), signal)
   }
 
   async describe(extract: ExtractSpec): Promise<TableSchema> {
     const where = `${extract.from}.${extract.name}`
-    const table = declaredTable(where, (extract.options as HttpExtract).schema)
+    const table = declaredTable(where, typesOf((extract.options as HttpOptions).schema))
     const binary = table.columns.find(({ type }) => type.kind === 'binary')
     if (binary)
       throw new EngineError(
@@ -48,14 +42,13 @@ export class HttpSource implements Source {
   async open(): Promise<Snapshot> {
     return {
       lanes: 1,
-      note: 'an API has no snapshot: pages are read one after another',
+      note: 'an API has no snapshot: pages are read at one time and another',
+      sequential: true,
       ticket: { module: moduleBeside(import.meta.url, 'lane'), payload: this.access },
       // Pages are asked for again one by one; what fails then would fail a new lane too.
       rejoinable: false,
       joined: async () => {},
-      ranges: async read => [
-        { label: (read.options as HttpExtract).path.replace(/\?.*/, ''), payload: null },
-      ],
+      ranges: async ({ options }) => [rangeFrom(options as HttpOptions, firstPlace(options as HttpOptions))],
       split: async () => undefined,
       check: async () => {},
       close: async () => {},

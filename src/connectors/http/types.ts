@@ -17,7 +17,7 @@ export const TYPES: TypeRule[] = [
   },
   { native: 'number, or string of digits', logical: 'DOUBLE', note: 'the nearest double; also FLOAT' },
   { native: 'string', logical: 'VARCHAR', note: 'any other value: its JSON text, digits as written' },
-  { native: 'any value', logical: 'JSON', note: 'its JSON text, digits as written, staged as VARCHAR' },
+  { native: 'any value', logical: 'JSON', note: 'its JSON text exactly as received, staged as VARCHAR' },
   { native: 'string 2026-01-31', logical: 'DATE', inexact: 'days that no calendar has' },
   { native: 'string 23:55:00.123456', logical: 'TIME', inexact: 'digits after the microsecond' },
   {

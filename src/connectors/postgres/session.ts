@@ -5,6 +5,10 @@ import { socketOf } from './wire.ts'
 
 export type TextRow = Record<string, string | null>
 
+// A statement whose client has gone (an attempt that took too long, a killed process) keeps its locks until it ends,
+// and the next attempt waits for them: so the server looks. Not every server can, and it is not needed to be right.
+const NOTICE = "SET client_connection_check_interval = '1s'"
+
 /** The target's connection on the main thread: opened when first needed, again after a loss. */
 export class TargetSession {
   readonly access: Access
@@ -57,6 +61,7 @@ export class TargetSession {
         this.opened = undefined
       }
       client.on('end', forget).on('error', forget)
+      await client.query(NOTICE).catch(() => {})
       return client
     } catch (error) {
       this.opened = undefined

@@ -1,0 +1,54 @@
+import { z } from 'zod'
+import { columnsSchema } from './columns.ts'
+
+/** A path below the connection's URL. */
+export const path = z.string().regex(/^\//, { error: 'must begin with a slash' })
+const field = z.string().min(1)
+
+/** Keys of an extract that an API serves. */
+export const options = z
+  .strictObject({
+    /** Below the connection's URL; may carry a query of its own. */
+    path,
+    /**
+     * How the next page is asked for: by its number, by the number of records so far, by a cursor that the page holds, by
+     * its Link header (rel=next), by a URL that it holds, or not at all.
+     */
+    paginate: z.enum(['page', 'offset', 'cursor', 'link', 'next', 'none']).default('none'),
+    /** Where a response holds its records: field names joined by dots. */
+    records: field.default('data'),
+    /** Records asked for per page. */
+    limit: z.int().positive().optional(),
+    /** Query parameter that takes the limit. */
+    limit_param: field.default('limit'),
+    /** Query parameter that takes the page's number. */
+    page_param: field.default('page'),
+    /** Number of the first page. */
+    first_page: z.int().nonnegative().default(1),
+    /** Query parameter that takes the number of records so far. */
+    offset_param: field.default('offset'),
+    /** Under page and offset, without a total: which page is the last, one without records or one with fewer than limit. */
+    ends: z.enum(['empty', 'short']).default('empty'),
+    /** Where a response says how many records there are in all: then pages may be read side by side, and are counted. */
+    total: field.optional(),
+    /** Where a response holds the next page's cursor; null, absent or empty on the last page. */
+    cursor: field.default('next_cursor'),
+    /** Query parameter that takes the cursor. */
+    cursor_param: field.default('cursor'),
+    /** Where a response holds the next page's URL; null, absent or empty on the last page. */
+    next: field.default('next'),
+    /** More pages than this are taken for an API that never ends. */
+    max_pages: z.int().positive().default(1_000_000),
+    /** Query parameter that takes the watermark; a job writes it as `incremental.param`. */
+    since_param: field.optional(),
+    /** How a watermark of a time is written: ISO 8601, or seconds or milliseconds since 1970, rounded down. */
+    since_format: z.enum(['iso', 'epoch', 'epoch_ms']).default('iso'),
+    schema: columnsSchema,
+  })
+  .refine(({ ends, limit }) => ends !== 'short' || limit !== undefined, {
+    path: ['ends'],
+    message: 'expected empty where no limit says what short is',
+  })
+
+/** An extract's keys as parsed. */
+export type HttpOptions = z.output<typeof options>

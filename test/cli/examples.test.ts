@@ -1,0 +1,354 @@
+/** Every example in the help of every command is run, as a person would type it, on one home whose nights follow each other. */
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Command } from 'commander'
+import { commandLine } from '../../src/cli/program.ts'
+import { freshPostgres } from '../servers.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const RUN = '20260201T020000-4f1c9a'
+const JOB = 'member_data_warehouse_sync'
+
+interface Ended {
+  code: number | null
+  out: string
+  err: string
+}
+
+interface Step {
+  /** Default 0. */
+  code?: number
+  /** In what it prints. */
+  says: RegExp
+  /** Before it; gives what stands in the example's place of ids and other things that differ from home to home. */
+  first?: () => Promise<Record<string, string>>
+  /** While it goes on. */
+  meanwhile?: (child: ChildProcess) => Promise<void>
+  leaves?: () => void
+}
+
+const { url, query } = await freshPostgres()
+const place = mkdtempSync(join(tmpdir(), 'nightfreight-examples-'))
+const home = join(place, '.nightfreight')
+after(() => rmSync(place, { recursive: true, force: true }))
+
+before(async () => {
+  // The demo's Postgres does not run as root.
+  chmodSync(place, 0o755)
+  await query(`CREATE TABLE members (member_id int PRIMARY KEY, first_name text);
+    INSERT INTO members SELECT i, nullif('name ' || i, 'name 7') FROM generate_series(1, 50) AS i`)
+  const job = join(place, 'queries/members')
+  mkdirSync(join(job, 'checks/members_clean'), { recursive: true })
+  writeFileSync(
+    join(job, 'job.yaml'),
+    `job: ${JOB}
+schedule: { cron: "0 2 * * *", timezone: UTC, start: 2026-02-01 }
+connections: { legacy: "${url}", warehouse: "${url}" }
+extract: { members: { from: legacy, table: members, key: member_id, pool: legacy_db_pool } }
+load: { dim_members: { to: warehouse, from: members_clean, key: member_id } }
+alerts: { channels: { ops: { command: cat } } }
+resources: { memory: 300MB, threads: 1 }
+`,
+  )
+  writeFileSync(join(job, 'members_clean.sql'), 'SELECT member_id, first_name FROM members\n')
+  writeFileSync(
+    join(job, 'checks/members_clean/name_missing.sql'),
+    "SELECT member_id, 'no name' AS reason FROM members_clean WHERE first_name IS NULL\n",
+  )
+  const bin = join(place, 'bin')
+  mkdirSync(bin)
+  const script = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`
+  writeFileSync(join(bin, 'nightfreight'), script, { mode: 0o755 })
+})
+
+/** Runs a line in a shell, in the folder of the examples. */
+async function shell(line: string, meanwhile?: Step['meanwhile']): Promise<Ended> {
+  // The shell becomes the program where nothing is redirected: so it gets the signals.
+  const child = spawn('/bin/sh', ['-c', `exec ${line}`], {
+    cwd: place,
+    env: {
+      ...process.env,
+      PATH: `${join(place, 'bin')}:${process.env.PATH}`,
+      NIGHTFREIGHT_HOME: home,
+      METADATA_URL: '',
+    },
+  })
+  const ended: Ended = { code: null, out: '', err: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    ended.out += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    ended.err += text
+  })
+  const closed = once(child, 'close')
+  try {
+    await meanwhile?.(child)
+  } catch (error) {
+    child.kill('SIGKILL')
+    throw error
+  }
+  ;[ended.code] = (await closed) as [number | null]
+  return ended
+}
+
+async function good(line: string): Promise<string> {
+  const { code, out, err } = await shell(line)
+  assert.equal(code, 0, `${line}\n${out}${err}`)
+  return out
+}
+
+const latest = async () => JSON.parse(await good('nightfreight status --json')).runs[0].run as string
+const started = async () => ({ [RUN]: await latest() })
+
+/** A run of the job that has stopped after the model. */
+async function half() {
+  await good('nightfreight run queries/members --until model.members_clean')
+  return started()
+}
+
+/** Begins a run that waits for a table's lock, which the end of the example gives back. */
+let waiting: Promise<Ended> | undefined
+async function blocked() {
+  await query('BEGIN; LOCK TABLE members IN ACCESS EXCLUSIVE MODE')
+  const before = await latest()
+  waiting = shell('nightfreight run queries/members')
+  while ((await latest()) === before) await delay(100)
+  return started()
+}
+async function released() {
+  await delay(1500)
+  await query('COMMIT')
+  const { code, out, err } = await waiting!
+  assert.equal(code, 130, out + err)
+}
+
+/** Stops a service once it answers. */
+async function stopHealthy(child: ChildProcess) {
+  const [line] = (await once(child.stderr!, 'data')) as [string]
+  const health = /http:[^;]+/.exec(line)![0]
+  assert.equal((await fetch(health)).status, 200)
+  child.kill('SIGTERM')
+}
+
+/** By example, in an order in which each finds what it needs. */
+const STEPS: Record<string, Step> = {
+  'nightfreight validate queries/members': { says: /member_data_warehouse_sync is valid: 1 extracts/ },
+  'nightfreight plan queries/members': { says: /\+ 49 to insert/ },
+  'nightfreight plan queries/members --json > plan.json': {
+    says: /^$|extract\.members/,
+    leaves: () => assert.match(readFileSync(join(place, 'plan.json'), 'utf8'), /"status":"PLANNED"/),
+  },
+  [`nightfreight run queries/members --from-plan ${RUN}`]: { first: started, says: /49 inserted/ },
+  'nightfreight run queries/members': { says: /COMPLETED_WITH_ERRORS.*\n.*50 rows\n.*rejected .* 1 rows/ },
+  'nightfreight run queries/members --at 2026-02-01T02:00:00Z --json': { says: /"event":"result","run":/ },
+  'nightfreight run queries/members --until model.members_clean': { says: /PLANNED/ },
+  'nightfreight run queries/members --from diff.dim_members': { first: half, says: /0 inserted, 0 updated/ },
+  'nightfreight checkpoints list': { first: half, says: /model\.members_clean: \d tasks done/ },
+  [`nightfreight checkpoints list ${JOB} --json`]: { says: /"checkpoints":\[\{/ },
+  'nightfreight checkpoints restore 20260201020312345-9f31ab02': {
+    first: async () => {
+      const { checkpoints } = JSON.parse(await good('nightfreight checkpoints list --json'))
+      const { id } = checkpoints.find((each: { task: string }) => each.task === 'extract.legacy')
+      return { '20260201020312345-9f31ab02': id }
+    },
+    says: /forgotten: model\.members_clean\nGo on: nightfreight resume/,
+  },
+  'nightfreight resume': { says: /COMPLETED_WITH_ERRORS/ },
+  [`nightfreight resume ${RUN} --accept-changes`]: {
+    first: async () => {
+      const ids = await half()
+      appendFileSync(join(place, 'queries/members/members_clean.sql'), '-- changed\n')
+      return ids
+    },
+    says: /COMPLETED_WITH_ERRORS/,
+  },
+  'nightfreight status': { says: /Tasks of [\w-]+:\n {2}SUCCESS {2}plan/ },
+  [`nightfreight status ${JOB} --json`]: { says: /"tasks":\[\{"task":"plan"/ },
+  'nightfreight history': { says: /COMPLETED_WITH_ERRORS .* records/ },
+  [`nightfreight history ${JOB} --since 2026-02-01 --json`]: { says: /"records_processed":49/ },
+  'nightfreight verify queries/members': { says: /equal {4}warehouse\.dim_members/ },
+  'nightfreight verify queries/members --json': { says: /"equal":true/ },
+  'nightfreight errors list --state open': { says: /members_clean {2}open {2}no name/ },
+  [`nightfreight errors list --run ${RUN} --json`]: {
+    first: async () => {
+      const { records } = JSON.parse(await good('nightfreight errors list --json'))
+      return { [RUN]: records[0].run }
+    },
+    says: /"reason":"no name"/,
+  },
+  'nightfreight errors show 0f343b0931126a20f133d67c2b018a3b': {
+    first: async () => {
+      const { records } = JSON.parse(await good('nightfreight errors list --json'))
+      return { '0f343b0931126a20f133d67c2b018a3b': records[0].id }
+    },
+    says: /"member_id": "7"/,
+  },
+  [`nightfreight errors reprocess ${JOB}`]: { says: /1 records join the next run/ },
+  [`nightfreight errors export ${JOB} members_clean --out bad.csv`]: {
+    // The model as it is rejects the row again.
+    first: async () => {
+      await good('nightfreight run queries/members')
+      return {}
+    },
+    says: /^$/,
+    leaves: () => assert.match(readFileSync(join(place, 'bad.csv'), 'utf8'), /,no name,7,\n/),
+  },
+  [`nightfreight errors reprocess ${JOB} --corrections bad.csv`]: {
+    first: async () => {
+      const csv = readFileSync(join(place, 'bad.csv'), 'utf8')
+      writeFileSync(join(place, 'bad.csv'), csv.replace(',no name,7,', ',no name,7,Ada'))
+      return {}
+    },
+    says: /1 records join the next run/,
+  },
+  'nightfreight alerts test queries/members ops': { says: /ops: sent/ },
+  'nightfreight alerts list': { says: /ops {2}sent {2}1 x/ },
+  [`nightfreight alerts list ${JOB} --json`]: { says: /"alerts":\[\{/ },
+  'nightfreight gc --dry-run': { says: /Would remove 0 runs/ },
+  'nightfreight gc --keep-days 14': { says: /Removed 0 runs/ },
+  'nightfreight backfill queries/members --from 2026-02-01 --to 2026-02-07 --dry-run': { says: /would run/ },
+  'nightfreight backfill queries/members --from 2026-02-01T02:00 --to 2026-02-07T02:00': {
+    // Two nights will do.
+    first: async () => ({ '2026-02-07T02:00': '2026-02-02T02:00' }),
+    says: /2026-02-01T02:00:00\.000Z .*\n2026-02-02T02:00:00\.000Z .*SUCCESS/,
+  },
+  [`nightfreight intervals ${JOB}`]: { says: /2026-02-02T02:00:00\.000Z .* SUCCESS {2}run / },
+  [`nightfreight intervals ${JOB} --limit 7 --json`]: { says: /"paused":null,"intervals":\[\{/ },
+  [`nightfreight run-interval queries/members ${JOB} --start 2026-02-01T02:00:00Z --end 2026-02-02T02:00:00Z --claim 1 --trigger schedule`]:
+    // Whose claim is not the latest loads nothing.
+    { code: 75, says: /error FENCED/ },
+  [`nightfreight pause ${JOB}`]: { says: /is paused/ },
+  'nightfreight pause --pool legacy_db_pool': { says: /pool legacy_db_pool is paused/ },
+  'nightfreight serve queries': {
+    first: async () => ({ queries: 'queries --port 0' }),
+    meanwhile: stopHealthy,
+    says: /serving; health at/,
+  },
+  'nightfreight serve queries --slots 4 --pool legacy_db_pool=2 --port 9464': {
+    first: async () => ({ 9464: '0' }),
+    meanwhile: stopHealthy,
+    says: /serving; health at/,
+  },
+  [`nightfreight unpause ${JOB}`]: { says: /goes on/ },
+  'nightfreight unpause --pool legacy_db_pool': { says: /pool legacy_db_pool goes on/ },
+  [`nightfreight cancel ${RUN}`]: { first: blocked, says: /stopping at the next commit/ },
+  [`nightfreight cancel ${RUN} --now`]: { first: blocked, says: /: stopping\n/ },
+  'nightfreight demo --members 100000': {
+    first: async () => ({ 100000: '1000' }),
+    says: /Open the report of night two/,
+  },
+}
+
+/** Every command with its path; the root first. */
+function commands(command: Command, above: string[] = []): { path: string; command: Command }[] {
+  const path = [...above, command.name()]
+  return [
+    { path: path.join(' '), command },
+    ...command.commands.flatMap(each => commands(each as Command, path)),
+  ]
+}
+
+function helpOf(command: Command): string {
+  let help = ''
+  const writeOut = (text: string) => {
+    help += text
+  }
+  command.configureOutput({ writeOut }).outputHelp()
+  return help
+}
+
+const examplesIn = (help: string) =>
+  [...(help.split(/^Examples?:$/m)[1] ?? '').matchAll(/^ {2}(nightfreight .*)$/gm)].map(match => match[1]!)
+
+const found = new Set<string>()
+test('every command has an example of itself in its help', () => {
+  for (const { path, command } of commands(commandLine())) {
+    const examples = examplesIn(helpOf(command))
+    assert.ok(
+      examples.some(example => `${example} `.startsWith(`${path} `)),
+      `${path} --help has no example`,
+    )
+    for (const example of examples) found.add(example)
+  }
+  assert.deepEqual(
+    [...found].sort(),
+    Object.keys(STEPS).sort(),
+    'the examples that are run are those of the help',
+  )
+})
+
+for (const [example, { code = 0, says, first, meanwhile, leaves }] of Object.entries(STEPS))
+  test(example, async () => {
+    let line = example
+    for (const [from, to] of Object.entries((await first?.()) ?? {})) line = line.replaceAll(from, () => to)
+    const ended = await shell(line, meanwhile)
+    assert.equal(ended.code, code, ended.out + ended.err)
+    assert.match(ended.out + ended.err, says)
+    leaves?.()
+    if (first === blocked) await released()
+  })
+
+/** What is typed wrong, and what is said to do. */
+const WRONG: [line: string, code: number, says: RegExp][] = [
+  ['nightfreight stauts', 2, /Did you mean status\?/],
+  ['nightfreight errors lst', 2, /Did you mean list\?/],
+  ['nightfreight status --limmit 3', 2, /Did you mean --limit\?/],
+  ['nightfreight status --limit many', 2, /Expected a whole number[\s\S]*hint: nightfreight status --help/],
+  ['nightfreight run', 2, /missing required argument 'job'[\s\S]*hint: nightfreight run --help shows/],
+  ['nightfreight run --at noon queries/members', 2, /Expected a time such as/],
+  ['nightfreight run nowhere', 2, /hint: A job is a folder with a job\.yaml in it/],
+  ['nightfreight run queries/members --until model.nobody', 2, /hint: Its tasks: plan, extract\.legacy/],
+  ['nightfreight run queries/members --from-plan nobody', 2, /hint: nightfreight status \w+ lists/],
+  ['nightfreight serve nowhere', 2, /hint: Name folders with a job\.yaml/],
+  ['nightfreight serve queries --pool p', 2, /Expected a pool and its slots, such as/],
+  ['nightfreight resume nobody', 2, /hint: nightfreight status lists the runs/],
+  ['nightfreight cancel nobody', 2, /hint: nightfreight status lists the runs/],
+  ['nightfreight checkpoints restore nobody', 2, /hint: nightfreight checkpoints list shows them/],
+  ['nightfreight errors show nobody', 2, /hint: nightfreight errors list shows them/],
+  ['nightfreight errors reprocess j nobody', 2, /hint: nightfreight errors list --state open/],
+  [
+    'nightfreight errors reprocess j --corrections none.csv',
+    2,
+    /none\.csv: ENOENT[\s\S]*hint: Check the path/,
+  ],
+  [
+    'nightfreight errors export j m --out none/bad.csv',
+    2,
+    /none\/bad\.csv: ENOENT[\s\S]*hint: Check the path/,
+  ],
+  ['nightfreight alerts test queries/members nobody', 2, /hint: It has ops/],
+  ['nightfreight backfill queries/members --from noon --to 2026-02-01', 2, /hint: Write it as 2026-02-01/],
+  ['nightfreight backfill queries/members --from 2026-02-01 --to 2026-02-02 --parallel 9', 2, /hint: Raise/],
+]
+
+for (const [line, code, says] of WRONG)
+  test(`what is wrong with: ${line}`, async () => {
+    const ended = await shell(line)
+    assert.equal(ended.code, code, ended.out + ended.err)
+    assert.match(ended.err, says)
+  })
+
+test('a variable of the job that is not set is named, with what to do', async () => {
+  cpSync(join(place, 'queries/members'), join(place, 'other/members'), { recursive: true })
+  const file = join(place, 'other/members/job.yaml')
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the job's own syntax
+  writeFileSync(file, readFileSync(file, 'utf8').replace(`legacy: "${url}"`, 'legacy: ${NOT_SET_URL}'))
+  const ended = await shell('nightfreight validate other/members')
+  assert.equal(ended.code, 2)
+  assert.match(ended.err, /environment variable NOT_SET_URL is not set: export it, or give a default/)
+})

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Duck } from '../../../engine/sql/duckdb.ts'
+import { ids, json, serving } from './serving.ts'
+
+const top = mkdtempSync(join(tmpdir(), 'nf-http-resumed-'))
+after(() => rmSync(top, { recursive: true, force: true }))
+const root = join(import.meta.dirname, '../../..')
+const PAGES = 8
+const SIZE = 5
+const { page, all } = ids(PAGES * SIZE)
+
+/** A job that loads /things into a DuckDB file, chunk by chunk of a page. */
+function world(name: string, url: string, paginate: string, most = SIZE): string {
+  const folder = join(top, name)
+  mkdirSync(join(folder, 'job'), { recursive: true })
+  writeFileSync(
+    join(folder, 'job', 'job.yaml'),
+    `job: ${name}
+connections:
+  api: { url: "${url}", token: hush-hush, health: /things, attempts: 1 }
+  warehouse: duckdb:${join(folder, 'w.duckdb')}
+extract:
+  things: { from: api, path: /things, ${paginate}, limit: ${SIZE}, schema: { id: BIGINT }, key: id }
+load:
+  things: { to: warehouse, from: things, key: id }
+retries: { limit: 0 }
+chunking: { default_chunk_size: ${SIZE}, max_chunk_size: ${most} }
+`,
+  )
+  return folder
+}
+
+async function run(
+  folder: string,
+  args = ['run', join(folder, 'job')],
+  begun?: (child: ChildProcess) => void,
+) {
+  const child = spawn(process.execPath, ['src/main.ts', ...args, '--json'], {
+    cwd: root,
+    env: { ...process.env, NIGHTFREIGHT_HOME: join(folder, 'home') },
+  })
+  begun?.(child)
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', text => (output += text))
+  child.stderr.setEncoding('utf8').on('data', text => (output += text))
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
+  return { code, signal, output }
+}
+
+async function loaded(folder: string): Promise<string[]> {
+  const duck = await Duck.open({ path: join(folder, 'w.duckdb') })
+  try {
+    return (await duck.rows('SELECT id::VARCHAR AS id FROM things ORDER BY things.id')).map(({ id }) =>
+      String(id),
+    )
+  } finally {
+    duck.close()
+  }
+}
+
+const progressOf = (folder: string) =>
+  globSync('home/staging/*/*/progress/things.json', { cwd: folder }).map(file =>
+    readFileSync(join(folder, file), 'utf8'),
+  )
+
+/** The number of the page that a request asks for; undefined: a probe. */
+function numberOf(url: URL): number | undefined {
+  if (!url.searchParams.has('limit')) return undefined
+  if (url.searchParams.has('page')) return Number(url.searchParams.get('page'))
+  return Number(url.searchParams.get('cursor') ?? 1)
+}
+
+for (const paginate of ['paginate: page', 'paginate: cursor', 'paginate: next'])
+  test(`${paginate}: a run killed at page 5 and run again does not ask for the pages it has`, async () => {
+    const asked: number[] = []
+    let held: ((response: ServerResponse) => void) | undefined
+    await serving(
+      (_request, url, response) => {
+        const number = numberOf(url)
+        if (number !== undefined) asked.push(number)
+        if (number === 5 && held) {
+          held(response)
+          return
+        }
+        const at = number ?? 1
+        const data = page((at - 1) * SIZE, SIZE)
+        const more = at < PAGES ? at + 1 : null
+        const next = more && `/things?limit=${SIZE}&page=${more}`
+        json(response, JSON.stringify({ data, next, next_cursor: more }))
+      },
+      async origin => {
+        const folder = world(paginate.replace(': ', '_'), origin, paginate)
+        const killed = await run(folder, undefined, child => {
+          held = async () => {
+            for (let tries = 0; tries < 2000; tries++) {
+              if (progressOf(folder).some(text => text.includes('page 5'))) break
+              await delay(5)
+            }
+            child.kill('SIGKILL')
+          }
+        })
+        assert.equal(killed.signal, 'SIGKILL', killed.output)
+        assert.deepEqual(asked, [1, 2, 3, 4, 5])
+        held = undefined
+        asked.length = 0
+        const again = await run(folder)
+        assert.equal(again.code, 0, again.output)
+        assert.match(again.output, /goes on after 20 rows, at \/things page 5/)
+        assert.deepEqual(asked, paginate === 'paginate: page' ? [5, 6, 7, 8, 9] : [5, 6, 7, 8])
+        assert.deepEqual(await loaded(folder), all)
+        assert.deepEqual(progressOf(folder), [])
+        assert.ok(!again.output.includes('hush-hush'))
+      },
+    )
+  })
+
+test('a server that fails at page 4: nothing is loaded, and resume goes on there; the next run begins anew', async () => {
+  const asked: number[] = []
+  let broken = true
+  await serving(
+    (_request, url, response) => {
+      const number = numberOf(url)
+      if (number !== undefined) asked.push(number)
+      if (number === 4 && broken) json(response, '{"error":"hush-hush is tired"}', 500)
+      else
+        json(response, JSON.stringify({ data: page(((number ?? 1) - 1) * SIZE, SIZE), total: PAGES * SIZE }))
+    },
+    async origin => {
+      const folder = world('fails', origin, 'paginate: page, total: total', 1000)
+      const failed = await run(folder)
+      assert.equal(failed.code, 75, failed.output)
+      assert.match(failed.output, /api \/things: status 500, application\/json: .*\*\*\* is tired/)
+      assert.ok(!failed.output.includes('hush-hush'), failed.output)
+      await assert.rejects(loaded(folder), /Table with name things does not exist/)
+      broken = false
+      asked.length = 0
+      const again = await run(folder, ['resume'])
+      assert.equal(again.code, 0, again.output)
+      assert.deepEqual(asked, [4, 5, 6, 7, 8])
+      assert.deepEqual(await loaded(folder), all)
+      asked.length = 0
+      const next = await run(folder)
+      assert.equal(next.code, 0, next.output)
+      assert.equal(asked[0], 1)
+    },
+  )
+})

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { EngineError } from '../../engine/errors.ts'
+import { gate, summary } from '../../engine/quality/gate.ts'
+import type { CheckResult } from '../../engine/quality/rowChecks.ts'
+
+const check = (name: string, level: CheckResult['level'], rows: number): CheckResult => ({
+  name,
+  level,
+  rows,
+  samples: [{ reason: `${name} says so`, record: '' }],
+})
+
+/** Rejected rows of 1,000, the limit, and the code that the run stops with. */
+const CASES: [rejected: number, limit: number, code: string | undefined][] = [
+  [0, 0, undefined],
+  [1, 0, 'QUALITY_GATE'],
+  [50, 0.05, undefined],
+  [51, 0.05, 'QUALITY_GATE'],
+  [1000, 1, undefined],
+]
+
+for (const [rejected, limit, code] of CASES)
+  test(`${rejected} of 1,000 rows rejected, ${limit} allowed: ${code ?? 'goes on'}`, () => {
+    const quality = summary([
+      { rows: 400, rejected: 0, marked: 10 },
+      { rows: 600, rejected, marked: rejected },
+    ])
+    assert.equal(quality.errorRate, rejected / 1000)
+    const act = () => gate(quality, limit, [check('a', 'reject', 0), check('b', 'reject', rejected)])
+    if (code === undefined) act()
+    else assert.throws(act, (error: EngineError) => error.code === code && /b \d+, a 0/.test(error.message))
+  })
+
+test('no rows are no errors; a set check stops whatever the rate', () => {
+  assert.deepEqual(summary([]), { errorRate: 0, score: 1 })
+  assert.throws(
+    () => gate({ errorRate: 0, score: 1 }, 1, [check('empty', 'stop', 1)]),
+    (error: unknown) =>
+      error instanceof EngineError &&
+      error.code === 'CHECK_STOPPED' &&
+      error.message === 'check empty: empty says so',
+  )
+})

@@ -1,0 +1,107 @@
+/** What is published: packed, unpacked in an empty folder beside the dependencies that are here, and used as it is. */
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join, matchesGlob } from 'node:path'
+import { after, test } from 'node:test'
+
+const ROOT = join(import.meta.dirname, '..')
+const DEPLOY = join(ROOT, 'deploy')
+const place = mkdtempSync(join(tmpdir(), 'nightfreight-package-'))
+after(() => rmSync(place, { recursive: true, force: true }))
+
+test('the package, compiled and installed elsewhere, runs the demo', () => {
+  chmodSync(place, 0o755)
+  // A copy: building here would leave a dist that is older than its sources.
+  const source = join(place, 'source')
+  mkdirSync(source)
+  for (const name of ['engine', 'src', 'queries', 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'])
+    cpSync(join(ROOT, name), join(source, name), { recursive: true })
+  for (const name of readdirSync(ROOT))
+    if (name.startsWith('tsconfig')) cpSync(join(ROOT, name), join(source, name))
+  symlinkSync(join(ROOT, 'node_modules'), join(source, 'node_modules'))
+  const npm = (...args: string[]) => execFileSync('npm', args, { cwd: source, encoding: 'utf8' })
+  npm('run', 'build')
+  const [{ filename, files }] = JSON.parse(npm('pack', '--json')) as [
+    { filename: string; files: { path: string }[] },
+  ]
+  const packed = files.map(({ path }) => path)
+  for (const path of [
+    'dist/src/main.js',
+    'dist/src/main.d.ts',
+    'queries/members/job.yaml',
+    'queries/macros/phone.sql',
+  ])
+    assert.ok(packed.includes(path), `${path} is not in the package`)
+  assert.ok(
+    !packed.some(path => path.startsWith('test') || (path.endsWith('.ts') && !path.endsWith('.d.ts'))),
+  )
+
+  const installed = join(place, 'empty/node_modules/nightfreight')
+  mkdirSync(installed, { recursive: true })
+  execFileSync('tar', ['-xzf', join(source, filename), '--strip-components=1', '-C', installed])
+  // As npm would put them; without the network.
+  symlinkSync(join(ROOT, 'node_modules'), join(installed, 'node_modules'))
+  const { bin } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'))
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [join(installed, bin.nightfreight), ...args], {
+      cwd: join(place, 'empty'),
+      encoding: 'utf8',
+      env: { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}` },
+    })
+  const version = run('--version')
+  assert.equal(version.stdout, `${JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version}\n`)
+  const demo = run('demo', '--members', '1000')
+  assert.equal(demo.status, 0, demo.stdout + demo.stderr)
+  const report = /report of night two:\n\s+(\S+)/.exec(demo.stdout)![1]!
+  assert.ok(existsSync(report), report)
+})
+
+test('the container file copies what is there, and starts what is built', () => {
+  const lines = readFileSync(join(DEPLOY, 'Containerfile'), 'utf8').replace(/\\\n/g, ' ').split('\n')
+  const [all, ...letIn] = readFileSync(join(ROOT, '.dockerignore'), 'utf8').trim().split('\n')
+  assert.equal(all, '*')
+  for (const line of lines.filter(line => line.startsWith('COPY ') && !line.includes('--from=')))
+    for (const path of line.split(/\s+/).slice(1, -1)) {
+      assert.ok(existsSync(join(ROOT, path)), `${line}: there is no ${path}`)
+      assert.ok(
+        letIn.some(pattern => matchesGlob(path, pattern.slice(1))),
+        `${line}: .dockerignore keeps ${path} out`,
+      )
+    }
+  const { bin, engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  assert.ok(lines.some(line => line.includes(`/opt/nightfreight/${bin.nightfreight} `)))
+  const least = Number(/\d+/.exec(engines.node)![0])
+  for (const line of lines.filter(line => line.startsWith('FROM ')))
+    assert.ok(Number(/node:(\d+)/.exec(line)![1]) >= least, line)
+})
+
+test('the systemd unit is well-formed, and every section and key one that it may have', t => {
+  const unit = readFileSync(join(DEPLOY, 'nightfreight.service'), 'utf8')
+  const keys = unit.split('\n').filter(line => line && !line.startsWith('#') && !line.startsWith('['))
+  for (const line of keys) assert.match(line, /^[A-Z][A-Za-z]+=\S/)
+  assert.deepEqual(
+    [...unit.matchAll(/^\[(\w+)\]$/gm)].map(match => match[1]),
+    ['Unit', 'Service', 'Install'],
+  )
+  const verified = spawnSync('systemd-analyze', ['verify', join(DEPLOY, 'nightfreight.service')], {
+    encoding: 'utf8',
+  })
+  if (verified.error) return t.diagnostic('systemd-analyze is not on this machine')
+  // The program and its user are not on this machine.
+  const wrong = verified.stderr
+    .split('\n')
+    .filter(line => line.includes('nightfreight.service') && !/not executable|No such file|user/i.test(line))
+  assert.deepEqual(wrong, [])
+})
