@@ -8,8 +8,8 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { S3Client } from '../src/connectors/s3/client.ts'
-import { s3Access, s3Config } from '../src/connectors/s3/index.ts'
+import { S3Client } from '../src/stores/s3/client.ts'
+import { s3Access, s3Config } from '../src/stores/s3/settings.ts'
 import { startS3 } from '../test/s3.ts'
 import { cleanUps, follow, gigabytes, machine, table } from './measure.ts'
 

@@ -28,7 +28,7 @@ const HOMES: Record<string, string | string[]> = {
   mysql2: 'src/connectors/mysql/',
   '@duckdb/node-api': 'engine/sql/duckdb.ts',
   'parquet-wasm/node': 'engine/staging/parquet.ts',
-  '@aws-sdk/client-s3': 'src/connectors/s3/',
+  '@aws-sdk/client-s3': 'src/stores/s3/',
   'ssh2-sftp-client': 'src/connectors/sftp/',
   yauzl: 'src/formats/zip.ts',
   'unbzip2-stream': 'src/formats/compression.ts',
@@ -56,6 +56,12 @@ test('connectors never import each other', () => {
       assert.ok(!other || other === own, `${file} imports ${name}`)
     }
   }
+})
+
+test('stores know no connector and no job: both are built on them', () => {
+  for (const [file, names] of imports)
+    if (file.startsWith('src/stores/'))
+      for (const name of names) assert.doesNotMatch(name, /^src\/(?!stores\/)/, `${file} imports ${name}`)
 })
 
 test('a vendor package appears in its own place only (the demo may talk to its servers)', () => {

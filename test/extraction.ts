@@ -8,6 +8,7 @@ import type { World } from '../engine/flow/world.ts'
 import { Workers } from '../engine/pool/pool.ts'
 import type { Source } from '../engine/ports.ts'
 import { Duck, quote } from '../engine/sql/duckdb.ts'
+import { LocalStaging } from '../engine/staging/local.ts'
 import { pathsOf } from '../engine/staging/store.ts'
 
 /** No second attempt. */
@@ -85,6 +86,7 @@ export async function extractTables<T>(
       signal,
       stop: signal,
       fence: 1,
+      staging: new LocalStaging(root),
       workers,
       duck,
     } as unknown as World

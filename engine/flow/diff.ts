@@ -1,5 +1,5 @@
 import { comparisonSql, ROW } from '../delta/compare.ts'
-import type { Part, PlannedLoad } from '../ports.ts'
+import type { Part, PlannedLoad, StagedFile } from '../ports.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { readManifest, writeManifest } from '../staging/store.ts'
 import type { Branches } from './branches.ts'
@@ -70,11 +70,18 @@ export async function diff(
       const set = dataSet(table)
       const planned = planLoad(spec, table.columns)
       const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
-      return once(world, `diff.${spec.table}`, own => diffLoad(own, load, set, lastRun.get(spec.to)))
+      const act = (own: World) => diffLoad(own, load, set, lastRun.get(spec.to))
+      return once(world, `diff.${spec.table}`, act, filesOf)
     })
     if (found) changes.push(found)
   }
   return changes
+}
+
+function filesOf({ upserts, keys, list = [], table, was, state = [] }: Changes): StagedFile[] {
+  const sets = [table, ...(was ? [was] : [])]
+  const findings = sets.flatMap(({ findings: file }) => (file === undefined ? [] : [{ file }]))
+  return [...upserts, ...keys, ...list, ...state, ...sets.flatMap(({ parts }) => parts), ...findings]
 }
 
 async function diffLoad(
@@ -109,14 +116,14 @@ async function exchange(
   table: DataSet,
   lastRun: string | undefined,
 ): Promise<Changes> {
-  const { root, spec, run, observer } = world
+  const { staging, spec, run, observer } = world
   const last = lastRun
-    ? await readManifest<LoadState>(root, stateManifest(spec.job, lastRun, load.table))
+    ? await readManifest<LoadState>(staging, stateManifest(spec.job, lastRun, load.table))
     : undefined
   const upserts = await rowParts(world, load, table)
   const rows = upserts.reduce((sum, part) => sum + part.rows, 0)
   const state: LoadState = { columns: load.columns, tag: '', rows, buckets: [], table, parts: [] }
-  await writeManifest(root, stateManifest(spec.job, run, load.table), state)
+  await writeManifest(staging, stateManifest(spec.job, run, load.table), state)
   const counts = {
     rows,
     inserts: rows,

@@ -28,7 +28,7 @@ export async function enrich(
   world: World,
   { name, sql, enrich }: { name: string; sql: string; enrich: Enrichment },
 ): Promise<Part> {
-  const { root, spec } = world
+  const { root, staging, spec } = world
   const { takes, gives, version } = enrich
   const given = takes.map(quoteName).join(', ')
   const all = [...takes, ...gives.map(column => column.name)].map(quoteName).join(', ')
@@ -41,7 +41,7 @@ export async function enrich(
       `${folder}/wanted.parquet`,
     )
     const memory = `${spec.job}/enriched/${name}.json`
-    const last = await readManifest<Memory>(root, memory)
+    const last = await readManifest<Memory>(staging, memory)
     const known = last?.version === version ? last.parts : []
     const same = takes.map(column => `k.${quoteName(column)} IS NOT DISTINCT FROM w.${quoteName(column)}`)
     const asked = `${filesSql(root, [wanted])} AS w`
@@ -61,7 +61,7 @@ export async function enrich(
     const rows = `FROM (${sources.map(source => `(${source})`).join(' UNION ALL ')}) ORDER BY ${given}`
     const part = await copyFile(world, rows, ownFile(world, `transformed/${name}`, '.parquet'), 'snappy')
     // Of a run that is not committed, too: what a value becomes depends on the value alone.
-    await writeManifest(root, memory, { version, parts: [part] } satisfies Memory)
+    await writeManifest(staging, memory, { version, parts: [part] } satisfies Memory)
     return part
   } finally {
     rmSync(join(root, folder), { recursive: true, force: true })

@@ -42,20 +42,22 @@ export async function extract(world: World, plan: Plan, branches: Branches): Pro
         // What is committed takes nobody's room.
         const free = (await world.ledger.output(task)) ? undefined : await world.room(tables)
         try {
-          return await once(world, task, own => readGroup(own, connection, reads))
+          return await once(world, task, own => readGroup(own, connection, reads), partsOf)
         } finally {
           await free?.()
         }
       }
       const done = await branches.attempt(tables, [], read)
       if (!done) continue
-      for (const table of tables) forgetProgress(world, table)
+      for (const table of tables) await forgetProgress(world, table)
       results.push(...done)
     }
   }
   await allSettled(Array.from({ length: world.spec.parallelism.maxParallelExtracts }, next))
   return plan.reads.flatMap(read => results.filter(result => result.extract === read.extract))
 }
+
+const partsOf = (read: Extracted[]) => read.flatMap(({ parts }) => parts)
 
 async function readGroup(world: World, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
   const { workers, observer, root } = world

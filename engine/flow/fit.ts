@@ -79,7 +79,7 @@ async function fitLoad(
   lastRun: Map<string, string>,
 ): Promise<Fitted | undefined> {
   const { load } = change
-  const { root, run, spec, observer } = world
+  const { staging, run, spec, observer } = world
   const task = `fit.${load.table}`
   observer.started(task)
   const refused = new Map<number, string>()
@@ -106,8 +106,8 @@ async function fitLoad(
   observer.finished(task, refused.size === 0 ? 'all rows fit' : `${refused.size} rows do not fit`)
   if (!fitted) return undefined
   // The next run compares with what was loaded.
-  const state = await readManifest<LoadState>(root, stateManifest(spec.job, part.run, load.table))
-  await writeManifest(root, stateManifest(spec.job, run, load.table), state!)
+  const state = await readManifest<LoadState>(staging, stateManifest(spec.job, part.run, load.table))
+  await writeManifest(staging, stateManifest(spec.job, run, load.table), state!)
   return fitted
 }
 

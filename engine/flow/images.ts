@@ -36,8 +36,8 @@ export async function keepImages(world: World, reads: PlannedRead[], extracted: 
       watermark: incremental?.column,
       parts: [],
     }
-    await writeManifest(world.root, imageFile(world.spec.job, world.run, read.extract), image)
-    await writeManifest(world.root, schemaFile(world.spec.job, world.run, read.extract), schema)
+    await writeManifest(world.staging, imageFile(world.spec.job, world.run, read.extract), image)
+    await writeManifest(world.staging, schemaFile(world.spec.job, world.run, read.extract), schema)
     images.set(read.extract, image)
     syncPoints.push({ extract: read.extract, value: watermark, run: world.run })
   }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../errors.ts'
+import type { StagedFile } from '../ports.ts'
 import { pauseAfter } from './retries.ts'
 import type { World } from './world.ts'
 
@@ -8,12 +9,24 @@ import type { World } from './world.ts'
  * until its output is committed, so whatever it leaves behind must be replaceable. It is given the world with the
  * attempt's own signal. A failure with a retryable code is tried again as the job says; a task that takes longer than
  * the job's `timeout` fails with TIMEOUT. Fails with INTERRUPTED where the run is to stop before it.
+ *
+ * `filesOf` names the staged files that an output refers to: they are kept before it is committed, and brought to this
+ * machine where it has been. Fails with STAGING_CORRUPT where they are nowhere.
  */
-export async function once<T>(world: World, task: string, act: (world: World) => Promise<T>): Promise<T> {
+export async function once<T>(
+  world: World,
+  task: string,
+  act: (world: World) => Promise<T>,
+  filesOf?: (output: T) => StagedFile[],
+): Promise<T> {
   world.signal.throwIfAborted()
   const committed = await world.ledger.output<T>(task)
   if (committed !== undefined) {
     world.observer.note(`${task}: already done`)
+    if (filesOf && !(await world.staging.bring(filesOf(committed))))
+      throw new EngineError('STAGING_CORRUPT', `${task}: what it committed is no longer staged`, {
+        hint: `Nothing is lost: run ${world.spec.job} anew, with --fresh.`,
+      })
     return committed
   }
   for (let attempt = 1; ; attempt++) {
@@ -21,6 +34,7 @@ export async function once<T>(world: World, task: string, act: (world: World) =>
     await world.ledger.begin(task)
     try {
       const output = await attemptOf(world, task, act)
+      if (filesOf) await world.staging.keep(filesOf(output).map(({ file }) => file))
       await world.ledger.commit(task, output)
       return output
     } catch (error) {

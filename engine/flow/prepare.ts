@@ -27,9 +27,9 @@ export async function probe(world: World): Promise<void> {
 export function prepare(world: World, models: OrderedModel[]): Promise<Prepared> {
   const { spec } = world
   const fed = feeds(spec, models)
-  return once(world, 'plan', async ({ signal }) => {
-    const points = new Map<string, SyncPoint[]>()
-    for (const [name, target] of world.targets) points.set(name, await target.syncPoints(spec.job, signal))
+  const bases = ({ plan }: Prepared) => plan.reads.flatMap(({ base }) => base?.image.parts ?? [])
+  const act = async ({ signal }: World): Promise<Prepared> => {
+    const points = await pointsOf({ ...world, signal })
     const reads: PlannedRead[] = []
     const refused: EngineError[] = []
     for (const extract of spec.extracts) {
@@ -38,7 +38,7 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
       // Targets that disagree must be shown every row again, but each of them knows a committed run's columns.
       const { run } = agreed(own, extract.name) ?? committed[0] ?? {}
       const known = run
-        ? await readManifest<StagedSchema>(world.root, schemaFile(spec.job, run, extract.name))
+        ? await readManifest<StagedSchema>(world.staging, schemaFile(spec.job, run, extract.name))
         : undefined
       const limits = { rows: spec.chunking.defaultChunkSize, bytes: world.budget.batch }
       const fresh = await freshRead(world, extract, agreed(own, extract.name), known, limits)
@@ -56,7 +56,7 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
         ? committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
         : agreed(own, extract.name)
       const image = point
-        ? await readManifest<Image>(world.root, imageFile(spec.job, point.run, extract.name))
+        ? await readManifest<Image>(world.staging, imageFile(spec.job, point.run, extract.name))
         : undefined
       const last = point && { point, image: known && image }
       let read: PlannedRead
@@ -79,23 +79,37 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
       })
     const partial = reads.filter(read => read.incremental || read.accumulates).map(({ extract }) => extract)
     for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
-    const lastRun = [...points].flatMap(([name, found]): [string, string][] => {
-      const run = lastRunOf(found)
-      return run === undefined ? [] : [[name, run]]
-    })
-    return { plan: { reads, loads: spec.loads }, lastRun }
+    return { plan: { reads, loads: spec.loads }, lastRun: lastRunsOf(points) }
+  }
+  return once(world, 'plan', act, bases)
+}
+
+async function pointsOf({ targets, spec, signal }: World): Promise<Map<string, SyncPoint[]>> {
+  const points = new Map<string, SyncPoint[]>()
+  for (const [name, target] of targets) points.set(name, await target.syncPoints(spec.job, signal))
+  return points
+}
+
+function lastRunsOf(points: Map<string, SyncPoint[]>): Prepared['lastRun'] {
+  return [...points].flatMap(([name, found]): [string, string][] => {
+    const run = lastRunOf(found)
+    return run === undefined ? [] : [[name, run]]
   })
 }
 
+/** Per target, the run whose data it holds now. */
+export const lastRuns = async (world: World): Promise<Prepared['lastRun']> =>
+  lastRunsOf(await pointsOf(world))
+
 async function freshRead(
-  { root, spec, runAt }: World,
+  { staging, spec, runAt }: World,
   extract: ExtractSpec,
   point: SyncPoint | undefined,
   known: StagedSchema | undefined,
   limits: PlannedRead['limits'],
 ): Promise<PlannedRead | undefined> {
   if (extract.refresh === undefined || !point || !known) return undefined
-  const image = await readManifest<Image>(root, imageFile(spec.job, point.run, extract.name))
+  const image = await readManifest<Image>(staging, imageFile(spec.job, point.run, extract.name))
   return stillFresh(extract, image && { point, image, known }, runAt, limits)
 }
 

@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto'
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
-import type { Part, Range, Read } from '../ports.ts'
+import type { Part, Range, Read, Staging } from '../ports.ts'
 import { readManifest, writeManifest } from '../staging/store.ts'
 import { runFolder, type World } from './world.ts'
 
@@ -21,7 +19,7 @@ interface Kept {
  * {@link Snapshot.sequential}.
  */
 export class Progress {
-  private readonly root: string
+  private readonly staging: Staging
   private readonly file: string
   private readonly print: string
   private kept: Kept | undefined
@@ -32,12 +30,12 @@ export class Progress {
       .update(JSON.stringify([columns, since, options]))
       .digest('hex')
     const file = fileOf(world, read.extract)
-    const kept = await readManifest<Kept>(world.root, file)
-    return new Progress(world.root, file, print, kept?.print === print ? kept : undefined)
+    const kept = await readManifest<Kept>(world.staging, file)
+    return new Progress(world.staging, file, print, kept?.print === print ? kept : undefined)
   }
 
-  private constructor(root: string, file: string, print: string, kept: Kept | undefined) {
-    this.root = root
+  private constructor(staging: Staging, file: string, print: string, kept: Kept | undefined) {
+    this.staging = staging
     this.file = file
     this.print = print
     this.kept = kept
@@ -59,14 +57,14 @@ export class Progress {
   /** Keeps a chunk that was read, of `chunks` begun so far. Durable on return. */
   async keep(parts: Part[], rest: Range | undefined, chunks: number): Promise<void> {
     const kept: Kept = { print: this.print, parts: [...this.parts, ...parts], chunks, rest: rest ?? null }
-    await writeManifest(this.root, this.file, kept)
+    await writeManifest(this.staging, this.file, kept)
     this.kept = kept
   }
 }
 
 /** Once the extract is committed, its progress counts no more: who does it again begins anew. */
-export function forgetProgress(world: World, extract: string): void {
-  rmSync(join(world.root, fileOf(world, extract)), { force: true })
+export function forgetProgress(world: World, extract: string): Promise<void> {
+  return world.staging.withdraw(fileOf(world, extract))
 }
 
 const fileOf = (world: World, extract: string) => `${runFolder(world)}/progress/${extract}.json`

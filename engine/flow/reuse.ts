@@ -1,5 +1,3 @@
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import { EngineError } from '../errors.ts'
 import type { Changes } from './diff.ts'
 import { lastRunOf, type Prepared } from './prepare.ts'
@@ -10,7 +8,7 @@ import type { World } from './world.ts'
  * are loaded, a target holds another run's data by now than they were compared with, or their files are gone.
  */
 export async function checkReuse(world: World): Promise<void> {
-  const { spec, run, ledger, targets, root } = world
+  const { spec, run, ledger, targets, staging } = world
   const refuse = (reason: string) => {
     throw new EngineError('PLAN_UNUSABLE', `plan ${run}: ${reason}`, {
       hint: 'Nothing was loaded. Make a new plan, or run the job.',
@@ -22,9 +20,8 @@ export async function checkReuse(world: World): Promise<void> {
   const { loaded, moved } = await standing(world, prepared)
   if (moved) return refuse(moved)
   if (loaded.length === targets.size) refuse('it is already loaded')
-  for (const { file, bytes } of changes.flatMap(change => [...change!.upserts, ...change!.keys]))
-    if (statSync(join(root, file), { throwIfNoEntry: false })?.size !== bytes)
-      refuse(`it has expired: ${file} is no longer staged`)
+  for (const part of changes.flatMap(change => [...change!.upserts, ...change!.keys]))
+    if (!(await staging.bring([part]))) refuse(`it has expired: ${part.file} is no longer staged`)
 }
 
 /**

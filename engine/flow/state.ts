@@ -126,9 +126,9 @@ export class State {
 
   /** The state that a run left; undefined where it is gone or of other columns. */
   async last(run: string): Promise<State | undefined> {
-    const { root, spec } = this.world
+    const { staging, spec } = this.world
     const { columns, table } = this.load
-    const left = await readManifest<LoadState>(root, stateManifest(spec.job, run, table))
+    const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, table))
     if (!left || JSON.stringify(left.columns) !== JSON.stringify(columns)) return undefined
     const state = new State(this.world, this.load, left.table, `${table}-last`, left.buckets)
     if (left.tag === (await this.tag())) return state
@@ -140,7 +140,7 @@ export class State {
 
   /** Writes the manifest, from which the next run knows it. */
   async keep(): Promise<void> {
-    const { root, spec, run } = this.world
+    const { root, staging, spec, run } = this.world
     const { parts, findings } = this.table
     const state: LoadState = {
       columns: this.load.columns,
@@ -151,7 +151,7 @@ export class State {
       table: this.table,
       parts: [...this.buckets.flat(), ...parts, ...(findings ? [await partOf(root, findings)] : [])],
     }
-    await writeManifest(root, stateManifest(spec.job, run, this.load.table), state)
+    await writeManifest(staging, stateManifest(spec.job, run, this.load.table), state)
   }
 
   // Bucket by bucket, so that no more than a few are held at a time; each file of the result is of one of `count`.

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
 import { type Category, EngineError } from '../errors.ts'
-import type { Part } from '../ports.ts'
+import type { Part, StagedFile } from '../ports.ts'
 import type { Tally } from '../quality/gate.ts'
 import { type CheckResult, findingsSql, runSetCheck, stripped, summarise } from '../quality/rowChecks.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
@@ -68,7 +68,7 @@ export async function transform(
   const keyChecks = (name: string) =>
     spec.loads.filter(load => load.from === name).flatMap(load => load.key.map(nullKey(name)))
   const add = async (model: Query, checks: Check[], plain?: Part[]) => {
-    const result = await once(world, `model.${model.name}`, own => stage(own, model, checks, plain))
+    const result = await once(world, `model.${model.name}`, own => stage(own, model, checks, plain), filesOf)
     const set = { ...result, parts: result.parts! }
     await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(world.root, set)}`)
     results.push(result)
@@ -92,6 +92,11 @@ export async function transform(
   }
   return results
 }
+
+const filesOf = ({ parts = [], findings, corrections }: Transformed): StagedFile[] => [
+  ...parts,
+  ...[findings, corrections].flatMap(file => (file === undefined ? [] : [{ file }])),
+]
 
 const nullKey =
   (model: string) =>
@@ -210,30 +215,35 @@ async function quarantineExtract(
     checks: [],
   }
   if (columns.length === read.columns.length) return { ...result, rows: 0 }
-  const found = await once(world, `types.${read.extract}`, async own => {
-    const corrections = await world.corrections(read.extract)
-    const mended = corrections.length > 0 ? await correctExtract(own, read, image, corrections) : undefined
-    const { file, ...corrected } = mended ?? {}
-    if (mended) Object.assign(result, { corrected, ...(file && { corrections: file }) })
-    if (extracted.parts.length === 0) return result
-    const paths = pathsOf(world.root, extracted.parts as Part[])
-      .map(quote)
-      .join(', ')
-    const source = `(SELECT row_number() OVER () AS file_row_number, * FROM read_parquet([${paths}]) WHERE ${REJECTED} IS NOT NULL)`
-    const name = 'exact types'
-    const query = `SELECT file_row_number AS row, ${quote(name)} AS check_name, 'reject' AS severity,
+  const found = await once(
+    world,
+    `types.${read.extract}`,
+    async own => {
+      const corrections = await world.corrections(read.extract)
+      const mended = corrections.length > 0 ? await correctExtract(own, read, image, corrections) : undefined
+      const { file, ...corrected } = mended ?? {}
+      if (mended) Object.assign(result, { corrected, ...(file && { corrections: file }) })
+      if (extracted.parts.length === 0) return result
+      const paths = pathsOf(world.root, extracted.parts as Part[])
+        .map(quote)
+        .join(', ')
+      const source = `(SELECT row_number() OVER () AS file_row_number, * FROM read_parquet([${paths}]) WHERE ${REJECTED} IS NOT NULL)`
+      const name = 'exact types'
+      const query = `SELECT file_row_number AS row, ${quote(name)} AS check_name, 'reject' AS severity,
       list_aggregate(list_transform(from_json(${REJECTED}, '[{"column":"VARCHAR","value":"VARCHAR","reason":"VARCHAR"}]'),
         lambda f: f.column || ' = ' || f.value || ' ' || f.reason), 'string_agg', '; ') AS reason FROM ${source}`
-    const findings = await quarantine(
-      world,
-      read.extract,
-      source,
-      [...columns.map(c => c.name), REJECTED],
-      [query],
-      'FORMAT_ERROR',
-    )
-    return findings ? { ...result, ...(await tally(world, read.extract, findings, [name])) } : result
-  })
+      const findings = await quarantine(
+        world,
+        read.extract,
+        source,
+        [...columns.map(c => c.name), REJECTED],
+        [query],
+        'FORMAT_ERROR',
+      )
+      return findings ? { ...result, ...(await tally(world, read.extract, findings, [name])) } : result
+    },
+    filesOf,
+  )
   if (found.corrections) {
     const table = imageSql(world.root, image, read)
     const view = withCorrections(table, world.root, found.corrections, read.key)

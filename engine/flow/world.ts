@@ -1,5 +1,5 @@
 import type { Workers } from '../pool/pool.ts'
-import type { Clock, Ledger, Source, Target } from '../ports.ts'
+import type { Clock, Ledger, Source, Staging, Target } from '../ports.ts'
 import type { Duck } from '../sql/duckdb.ts'
 import type { Budget } from './budget.ts'
 import type { Correction } from './correction.ts'
@@ -26,6 +26,7 @@ export interface World {
   targets: Map<string, Target>
   /** Staging root: an absolute folder. */
   root: string
+  staging: Staging
   ledger: Ledger
   clock: Clock
   observer: Observer

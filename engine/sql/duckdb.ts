@@ -95,6 +95,11 @@ export function quote(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
+/** COPY's options for a codec of Parquet; `level` where it has levels (zstd: 1 to 22, 3 without). */
+export function parquetCodec({ compression, level }: { compression: string; level?: number }): string {
+  return `COMPRESSION ${compression}${level === undefined ? '' : `, COMPRESSION_LEVEL ${level}`}`
+}
+
 /** An identifier. */
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`

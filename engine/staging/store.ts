@@ -11,10 +11,9 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { EngineError } from '../errors.ts'
-import type { Part } from '../ports.ts'
+import type { Part, Staging } from '../ports.ts'
 
 /**
  * Puts a file in place so that a reader sees all of it or none: written under a temporary name, synced, renamed,
@@ -85,27 +84,28 @@ export function pathsOf(root: string, parts: Part[]): string[] {
   return parts.map(part => join(root, part.file))
 }
 
-/** Writes a manifest: the one thing that makes a data set exist. */
-export async function writeManifest(root: string, file: string, content: unknown): Promise<void> {
-  await place(join(root, file), temporary => writeFileSync(temporary, JSON.stringify(content, null, 2)))
+/** Publishes a manifest, its parts first: the one thing that makes a data set exist. */
+export async function writeManifest<T extends { parts: Part[] }>(
+  staging: Staging,
+  file: string,
+  content: T,
+): Promise<void> {
+  await staging.keep(content.parts.map(part => part.file))
+  await staging.publish(file, content)
 }
 
-/** Reads a manifest; undefined where none was committed, or one of its parts is gone or has another size. */
+/** Reads a manifest, and brings its parts; undefined where none was published, or a part is gone or has another size. */
 export async function readManifest<T extends { parts: Part[] }>(
-  root: string,
+  staging: Staging,
   file: string,
 ): Promise<T | undefined> {
-  let text: string
-  try {
-    text = await readFile(join(root, file), 'utf8')
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new EngineError('STAGING_CORRUPT', `${file}: cannot be read`, { cause })
-  }
+  const text = await staging.read(file)
+  if (text === undefined) return undefined
   const manifest = JSON.parse(text) as T
-  return manifest.parts.every(part => sizeOf(join(root, part.file)) === part.bytes) ? manifest : undefined
+  return (await staging.bring(manifest.parts)) ? manifest : undefined
 }
 
-function sizeOf(path: string): number {
+/** Bytes of a file; -1 where there is none. */
+export function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? -1
 }

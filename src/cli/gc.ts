@@ -11,11 +11,15 @@ interface GcFlags {
 export function gcCommand(): Command {
   return new Command('gc')
     .description('Remove old runs: staged data, reports, metadata; never what a run still needs')
+    .argument('[jobs...]', 'folders of jobs whose archives are to let go what is past their retention')
     .option('--keep-days <n>', 'keep runs that ended within this many days', parseCount, 30)
     .option('--dry-run', 'say what would be removed, and remove nothing')
     .option('--json', 'print as JSON')
-    .addHelpText('after', '\nExamples:\n  nightfreight gc --dry-run\n  nightfreight gc --keep-days 14')
-    .action(async ({ keepDays, dryRun = false, json }: GcFlags) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight gc --dry-run\n  nightfreight gc --keep-days 14\n  nightfreight gc queries/members',
+    )
+    .action(async (jobs: string[], { keepDays, dryRun = false, json }: GcFlags) => {
       const { collectGarbage } = await import('../jobs/gc.ts')
       const { createLog } = await import('./log.ts')
       const home = homeFolder()
@@ -24,19 +28,29 @@ export function gcCommand(): Command {
       const collected = await collectGarbage({
         metadata,
         home,
+        staging: process.env.STAGING_URL,
         clock: systemClock,
         log,
         keepDays,
         dryRun,
       }).finally(() => metadata.close())
+      const archives = []
+      for (const folder of jobs) {
+        const { loadJob } = await import('../config/load.ts')
+        const { expireArchive } = await import('../jobs/archive.ts')
+        const spec = await loadJob(folder, process.env)
+        archives.push({ job: spec.job, ...(await expireArchive(spec, systemClock, dryRun)) })
+      }
       if (json) {
-        console.log(JSON.stringify({ dryRun, removed: collected }))
+        console.log(JSON.stringify({ dryRun, removed: collected, archives }))
         return
       }
       for (const { run, job, what, files, bytes } of collected) {
         const kept = what === 'files' ? ', the rest is needed' : ''
         console.log(`${job}  ${run}  ${files} files, ${(bytes / 1e6).toFixed(1)} MB${kept}`)
       }
+      for (const { job, runs, files, bytes } of archives)
+        console.log(`${job}  archive: ${runs.length} runs, ${files} files, ${(bytes / 1e6).toFixed(1)} MB`)
       const total = collected.reduce((sum, { bytes }) => sum + bytes, 0)
       const runs = collected.filter(({ what }) => what === 'run').length
       console.log(`${dryRun ? 'Would remove' : 'Removed'} ${runs} runs, ${(total / 1e6).toFixed(1)} MB`)

@@ -13,6 +13,7 @@ import { intervalsCommand } from './intervals.ts'
 import { DEBUG, printError } from './output.ts'
 import { pauseCommand, unpauseCommand } from './pause.ts'
 import { planCommand } from './plan.ts'
+import { restoreCommand } from './restore.ts'
 import { resumeCommand } from './resume.ts'
 import { runCommand } from './run.ts'
 import { runIntervalCommand } from './runInterval.ts'
@@ -45,6 +46,7 @@ export function commandLine(): Command {
     .version(packageJson.version)
     .addCommand(runCommand())
     .addCommand(resumeCommand())
+    .addCommand(restoreCommand())
     .addCommand(cancelCommand())
     .addCommand(checkpointsCommand())
     .addCommand(errorsCommand())

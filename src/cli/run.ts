@@ -107,7 +107,7 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
 }
 
 /** What a run did, in a few lines for a person. */
-export function summaryText({ run, job, status, seconds, outcome, report }: RunResult): string {
+export function summaryText({ run, job, status, seconds, outcome, archive, report }: RunResult): string {
   const lines = [`${job}: ${status} in ${seconds.toFixed(1)} s (run ${run})`]
   for (const { extract, rows } of outcome.extracted) lines.push(`  read      ${extract}: ${rows} rows`)
   for (const { name, corrected } of outcome.tables)
@@ -121,11 +121,13 @@ export function summaryText({ run, job, status, seconds, outcome, report }: RunR
     )
   for (const proof of outcome.proofs)
     lines.push(`  verified  ${proof.to}.${proof.table}: ${describeProof(proof)}`)
+  if (archive?.failed !== undefined) lines.push(`  NOT archived, the next run tries again: ${archive.failed}`)
+  else if (archive) lines.push(`  archived  ${archive.where}`)
   lines.push(`  report    ${report}`)
   return lines.join('\n')
 }
 
-function summaryJson({ run, job, status, seconds, outcome, report, resumed }: RunResult) {
+function summaryJson({ run, job, status, seconds, outcome, archive, report, resumed }: RunResult) {
   const { extracted, tables, quality, loaded, proofs } = outcome
   return {
     event: 'result',
@@ -142,6 +144,7 @@ function summaryJson({ run, job, status, seconds, outcome, report, resumed }: Ru
     quality,
     loaded,
     proofs,
+    archive,
     report,
   }
 }

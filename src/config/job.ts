@@ -1,6 +1,7 @@
 import type { Retries } from '../../engine/flow/retries.ts'
 import type { Enrichment, ExtractSpec, LoadSpec } from '../../engine/ports.ts'
 import type { AlertSpec } from '../alerts/spec.ts'
+import type { ArchiveSpec } from '../archive/spec.ts'
 import type { ConnectionContext, Connector } from '../connectors/define.ts'
 
 /** One connection of a job, its settings parsed by its connector. */
@@ -88,6 +89,7 @@ export interface JobSpec {
   quality: { maxErrorRate: number }
   sla?: Sla
   alerts?: AlertSpec
+  archive?: ArchiveSpec
   /** Strings of the alerts' channels that no output may show. */
   alertSecrets: string[]
   /** Bytes; `tempDisk` must be free before a run begins. */

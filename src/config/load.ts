@@ -3,6 +3,7 @@ import { EngineError } from '../../engine/errors.ts'
 import type { Connector } from '../connectors/define.ts'
 import { connectors } from '../connectors/index.ts'
 import { readAlerts } from './alerts.ts'
+import { readArchive } from './archive.ts'
 import { readConnections } from './connections.ts'
 import { Document } from './document.ts'
 import { readEnrichments } from './enrichments.ts'
@@ -52,6 +53,7 @@ export async function loadJob(
     checks,
     macros,
     loads,
+    ...(yaml.archive && { archive: readArchive(yaml.archive, resolve(folder)) }),
     ...(alerts && { alerts }),
     alertSecrets,
     hash,

@@ -5,6 +5,7 @@ import type { InexactPolicy } from '../../engine/types/logical.ts'
 import { KINDS } from '../alerts/alert.ts'
 import { Cron } from '../service/cron.ts'
 import { timeIn, Zone } from '../service/zone.ts'
+import { archiveSchema } from './archive.ts'
 import { parseBytes, parseDuration, parseNumber } from './units.ts'
 
 /** A scalar read by `parse`, which returns undefined for what it cannot read. */
@@ -226,6 +227,7 @@ export const jobSchema = z.strictObject({
     })
     .prefault({}),
   timeout: millis.optional(),
+  archive: archiveSchema(millis).optional(),
   recovery: z
     .strictObject({
       auto: z.boolean().default(false),

@@ -50,7 +50,11 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
     ? inTheWay(await metadata.activeRuns(spec.job), interval.claim.start, maxActive, clock.now())
     : await metadata.activeRun(spec.job)
   const own = active?.interval_start === (interval?.claim.start ?? active?.interval_start)
-  const { fromPlan } = options
+  const { fromPlan, restore } = options
+  if (restore && active && !fresh)
+    throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} is not done`, {
+      hint: `nightfreight resume ${active.run} ends it, --fresh gives it up.`,
+    })
   const interrupted = active?.run === fromPlan && active?.goal === 'load' && active.spec_hash === spec.hash
   if (fromPlan && !interrupted) return reopen(options, fromPlan, spec)
   if (active) {
@@ -103,6 +107,7 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
       spec_hash: spec.hash,
       owner: ownName(),
       goal,
+      ...(restore && { trigger: 'restore' as const }),
       ...(interval && {
         trigger: interval.trigger,
         interval_start: interval.claim.start,

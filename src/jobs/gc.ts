@@ -1,16 +1,21 @@
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import type { Logger } from 'pino'
 import type { Prepared } from '../../engine/flow/prepare.ts'
 import type { Clock, Part } from '../../engine/ports.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { forgetRun, type Kept, type Reason, retained, retentionFacts } from '../metadata/retention.ts'
 import { runLease } from '../metadata/runs.ts'
+import type { BucketStaging } from '../stores/staging.ts'
 import { ownName } from './owner.ts'
+import { openStaging } from './staging.ts'
 
 export interface GcOptions {
   metadata: Metadata
   home: string
+  /** STAGING_URL, where staging is in a bucket too. */
+  staging?: string
   clock: Clock
   log: Logger
   /** Runs that ended within this many days stay. */
@@ -36,21 +41,42 @@ const DAY = 24 * 3600 * 1000
  * on, the last commit of every target, what it, a plan or a checkpoint is made of. May be killed and repeated.
  */
 export async function collectGarbage(options: GcOptions): Promise<Collected[]> {
-  const { metadata, clock, home, dryRun, log } = options
+  const { metadata, clock, home } = options
   const before = new Date(clock.now().getTime() - options.keepDays * DAY).toISOString()
   const facts = await retentionFacts(metadata.database)
   const reasons = retained(facts, before)
   const root = join(home, 'staging')
-  const needed = await neededFiles(metadata, root, facts.runs, reasons)
+  const bucket = openStaging(options.staging, root)
+  try {
+    return await collect(options, { root, bucket }, facts.runs, reasons)
+  } finally {
+    bucket?.close()
+  }
+}
+
+/** Where staged files are. */
+interface Staged {
+  root: string
+  bucket: BucketStaging | undefined
+}
+
+async function collect(
+  { metadata, home, clock, dryRun, log }: GcOptions,
+  staged: Staged,
+  runs: Kept[],
+  reasons: Map<string, Reason>,
+): Promise<Collected[]> {
+  const { root, bucket } = staged
+  const needed = await neededFiles(metadata, staged, runs, reasons)
   const collected: Collected[] = []
-  for (const { run, job, ended_at } of facts.runs) {
+  for (const { run, job, ended_at } of runs) {
     if (reasons.has(run)) continue
     const own = `${job}/${run}`
-    const all = filesBelow(root, own)
-    const going = all.filter(file => !needed.has(file))
-    const what = going.length === all.length ? 'run' : 'files'
+    const all = await filesOf(staged, own)
+    const going = [...all.keys()].filter(file => !needed.has(file))
+    const what = going.length === all.size ? 'run' : 'files'
     if (what === 'files' && going.length === 0) continue
-    const bytes = going.reduce((sum, file) => sum + statSync(join(root, file)).size, 0)
+    const bytes = going.reduce((sum, file) => sum + all.get(file)!, 0)
     if (!dryRun) {
       // Held, so that nobody sets the run going again meanwhile.
       const lease = await metadata.leases.acquire(runLease(run), `gc ${ownName()}`)
@@ -60,6 +86,8 @@ export async function collectGarbage(options: GcOptions): Promise<Collected[]> {
         await metadata.leases.release(lease)
         continue
       }
+      await bucket?.sweep(own, clock.now())
+      await bucket?.remove(going)
       if (what === 'run') {
         rmSync(join(root, own), { recursive: true, force: true })
         rmSync(join(home, 'tmp', run), { recursive: true, force: true })
@@ -79,10 +107,12 @@ export async function collectGarbage(options: GcOptions): Promise<Collected[]> {
 /** Files below the staging root that runs which stay are made of, also where those lie in other runs' folders. */
 async function neededFiles(
   metadata: Metadata,
-  root: string,
+  staged: Staged,
   runs: Kept[],
   reasons: Map<string, Reason>,
 ): Promise<Set<string>> {
+  const { root, bucket } = staged
+  const manifests = bucket ?? new LocalStaging(root)
   const needed = new Set<string>()
   const whole = new Set(reasons.keys())
   for (const { run, status } of runs) {
@@ -95,29 +125,29 @@ async function neededFiles(
   }
   for (const { run, job } of runs) {
     if (!whole.has(run)) continue
-    for (const file of filesBelow(root, `${job}/${run}`)) {
+    for (const file of (await filesOf(staged, `${job}/${run}`)).keys()) {
       needed.add(file)
+      if (!file.endsWith('.json')) continue
       // Manifests of images, schemas and states: each lists its parts.
-      if (file.endsWith('.json')) for (const part of partsOf(join(root, file))) needed.add(part.file)
+      const { parts = [] } = JSON.parse((await manifests.read(file)) ?? '{}') as { parts?: Part[] }
+      for (const part of parts) needed.add(part.file)
     }
   }
   return needed
 }
 
-function partsOf(path: string): Part[] {
-  const { parts = [] } = JSON.parse(readFileSync(path, 'utf8')) as { parts?: Part[] }
-  return parts
-}
-
-/** Files of a folder as manifests name them: relative to the root, with slashes. */
-function filesBelow(root: string, folder: string): string[] {
+/** Bytes of each file of a folder, named as manifests name them: relative to the root, with slashes. */
+async function filesOf({ root, bucket }: Staged, folder: string): Promise<Map<string, number>> {
+  const files = new Map(bucket ? await bucket.list(folder) : [])
   try {
-    return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-      .filter(entry => entry.isFile())
-      .map(entry => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue
+      const path = join(entry.parentPath, entry.name)
+      files.set(relative(root, path).split(sep).join('/'), statSync(path).size)
+    }
   } catch (error) {
     // Staged on another machine, or collected before.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
+  return files
 }

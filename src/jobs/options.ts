@@ -26,6 +26,8 @@ export interface RunOptions {
   goal?: RunRecord['goal']
   /** Loads the change sets of this planned run, and reads nothing. */
   fromPlan?: string
+  /** Begins with the raw data of an archived run, of this job or `of` another, instead of reading its sources. */
+  restore?: { run: string; of?: string }
   /** The data interval that it is for, taken by whoever starts it. The run's own time is the interval's end. */
   interval?: { claim: Claim; end: string; trigger: RunRecord['trigger'] }
   /** Ends the run at the next commit; `signal` ends it at once. */

@@ -13,12 +13,14 @@ import { Workers } from '../../engine/pool/pool.ts'
 import type { Part } from '../../engine/ports.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { orderModels } from '../../engine/sql/graph.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
 import { clearTemporary } from '../../engine/staging/store.ts'
 import type { JobSpec } from '../config/job.ts'
-import { redact, secretsOf } from '../config/secrets.ts'
+import { redact, secretsIn, secretsOf } from '../config/secrets.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { type RunStatus, runLease } from '../metadata/runs.ts'
 import { Watch } from '../sla/watch.ts'
+import { ARCHIVE, type ArchiveOutcome, archive, archiveTask, fillRun, findArchived } from './archive.ts'
 import { begin, readJob } from './begin.ts'
 import { checkpointing, checkTasks, fitRun } from './checkpoints.ts'
 import { connect } from './connect.ts'
@@ -29,6 +31,7 @@ import type { RunOptions } from './options.ts'
 import { writeReport } from './report.ts'
 import { checkResources } from './resources.ts'
 import { takeSlots } from './slots.ts'
+import { openStaging } from './staging.ts'
 import { watchCancel } from './watchCancel.ts'
 
 export interface RunResult {
@@ -39,6 +42,8 @@ export interface RunResult {
   seconds: number
   outcome: Outcome
   report: string
+  /** Where the job has an archive and the run is loaded. */
+  archive?: ArchiveOutcome
   /** Of a plan: seconds that loading it may take, by connection. */
   estimates: Record<string, number>
   /** What failed the run. */
@@ -55,7 +60,9 @@ const LONGEST_RECOVERY = 3_600_000
  */
 export async function runJob(options: RunOptions): Promise<RunResult> {
   const spec = await readJob(options)
-  options.secrets.push(...secretsOf(spec.connections), ...spec.alertSecrets)
+  const staging = secretsIn(options.env.STAGING_URL)
+  const archive = spec.archive?.secrets ?? []
+  options.secrets.push(...secretsOf(spec.connections), ...spec.alertSecrets, ...staging, ...archive)
   const { limit, auto } = spec.recovery
   const recovery = { limit: auto ? limit : 0, delay: spec.recovery.delay, maxDelay: LONGEST_RECOVERY }
   let result = await runOnce(options, spec)
@@ -66,7 +73,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     const stop = AbortSignal.any([options.signal, ...(options.stop ? [options.stop] : [])])
     await delay(pause, undefined, { signal: stop }).catch(() => {})
     if (stop.aborted) return result
-    const { fresh, fromPlan, from, ...again } = options
+    const { fresh, fromPlan, from, restore, ...again } = options
     result = await runOnce({ ...again, resume: result.run, acceptChanges: false }, spec)
   }
 }
@@ -76,6 +83,8 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   const root = join(home, 'staging')
   mkdirSync(root, { recursive: true })
   checkResources(spec, home)
+  const archived = options.restore && (await findArchived(spec, options.restore))
+  if (archived) options = { ...options, runAt: new Date(archived.runAt) }
   const { record, resumed } = await begin(options, spec)
   if (resumed) options.observer.note(`continuing run ${record.run}, begun ${record.started_at}`)
   const log = options.log.child({ job: spec.job, run: record.run })
@@ -113,7 +122,11 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   if (resumed) watch.retried(`run ${record.run}`)
   const temp = join(home, 'tmp', record.run)
   mkdirSync(temp, { recursive: true })
-  if (resumed) clearTemporary(join(root, runFolder({ spec, run })))
+  const bucket = openStaging(options.env.STAGING_URL, root, { run, fence })
+  if (resumed) {
+    clearTemporary(join(root, runFolder({ spec, run })))
+    await bucket?.sweep(runFolder({ spec, run }), clock.now())
+  }
   const { threads, memory } = spec.resources
   const lanes = threads * spec.parallelism.maxParallelExtracts
   const budget = shareMemory(memory, lanes)
@@ -144,22 +157,27 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
     sources,
     targets,
     root,
+    staging: bucket ?? new LocalStaging(root),
     ledger: metadata.ledger(record),
     workers,
     budget,
     duck,
   }
   let error: unknown
+  let kept: ArchiveOutcome | undefined
   try {
     const names = spec.extracts.map(({ name }) => name)
     const tasks = taskGraph(spec, await orderModels(duck, spec.models, names))
+    if (spec.archive) tasks.set(ARCHIVE, archiveTask(tasks))
     await checkTasks(metadata, spec, run, tasks, options)
     if (resumed) await fitRun(world, metadata, record, tasks, options.from)
     world.ledger = await checkpointing(metadata, record, spec, tasks, clock, task => {
       if (task === options.until) until.abort()
     })
     if (options.fromPlan && !resumed) await checkReuse(world)
+    if (record.trigger === 'restore') await fillRun(world, archived)
     await (options.goal === 'plan' ? planFlow(world, outcome) : runFlow(world, outcome))
+    if (spec.archive && options.goal !== 'plan') kept = await archive(world, metadata, spec.archive)
   } catch (thrown) {
     error = taken.signal.aborted
       ? taken.signal.reason
@@ -201,7 +219,16 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
           ? 'COMPLETED_WITH_ERRORS'
           : 'SUCCESS'
   const seconds = (clock.now().getTime() - started.getTime()) / 1000
-  const result = { run: record.run, job: spec.job, status, resumed, seconds, outcome, error } as const
+  const result = {
+    run: record.run,
+    job: spec.job,
+    status,
+    resumed,
+    seconds,
+    outcome,
+    error,
+    archive: kept,
+  } as const
   const ours = !(error instanceof EngineError && error.code === 'FENCED')
   const tasks = await metadata.tasks(record.run)
   const promises = await watch.judged()
@@ -213,6 +240,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
       })
     : ''
   await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
+  bucket?.close()
   duck.close()
   letGo()
   if (!ours) throw error

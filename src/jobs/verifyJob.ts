@@ -10,11 +10,13 @@ import { type LoadState, stateManifest } from '../../engine/flow/state.ts'
 import { Workers } from '../../engine/pool/pool.ts'
 import type { LoadSpec, Target } from '../../engine/ports.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
 import { readManifest } from '../../engine/staging/store.ts'
 import { loadJob } from '../config/load.ts'
-import { secretsOf } from '../config/secrets.ts'
+import { secretsIn, secretsOf } from '../config/secrets.ts'
 import { connect } from './connect.ts'
 import type { RunOptions } from './options.ts'
+import { openStaging } from './staging.ts'
 
 /** How a job's targets compare with what was staged for them last. */
 export interface Verification {
@@ -31,12 +33,14 @@ export async function verifyJob(
 ): Promise<Verification> {
   const { home, signal, observer } = options
   const spec = await loadJob(options.folder, options.env)
-  options.secrets.push(...secretsOf(spec.connections))
+  options.secrets.push(...secretsOf(spec.connections), ...secretsIn(options.env.STAGING_URL))
   const root = join(home, 'staging')
   const temp = join(home, 'tmp', `verify-${process.pid}`)
   mkdirSync(root, { recursive: true })
   mkdirSync(temp, { recursive: true })
   const { threads, memory } = spec.resources
+  const bucket = openStaging(options.env.STAGING_URL, root)
+  const staging = bucket ?? new LocalStaging(root)
   const { sources, targets } = connect(spec)
   const workers = new Workers(threads)
   const duck = await Duck.open({
@@ -60,7 +64,7 @@ export async function verifyJob(
       })
     const run = lastRunOf(await target.syncPoints(spec.job, signal))
     if (run === undefined) return refuse('nothing was loaded yet')
-    const state = await readManifest<LoadState>(root, stateManifest(spec.job, run, load.table))
+    const state = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
     if (!state) return refuse(`what run ${run} loaded is no longer staged`)
     const task = `verify.${load.table}`
     observer.started(task)
@@ -92,6 +96,7 @@ export async function verifyJob(
     return { job: spec.job, loads }
   } finally {
     await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
+    bucket?.close()
     duck.close()
     rmSync(temp, { recursive: true, force: true })
   }

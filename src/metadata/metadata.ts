@@ -17,9 +17,10 @@ import {
   type RunRecord,
   type RunStatus,
   runLease,
+  unarchivedRuns,
 } from './runs.ts'
 import { type Ended, type HistoryQuery, type HistoryRecord, history, keepHistory } from './syncHistory.ts'
-import { describe, forgetTasks, type Held, ledger, type TaskRecord, tasksOf } from './tasks.ts'
+import { describe, forgetTasks, type Held, ledger, settleTask, type TaskRecord, tasksOf } from './tasks.ts'
 import { Triggers } from './triggers.ts'
 
 /** What ends a run, in one transaction. */
@@ -138,6 +139,16 @@ export class Metadata {
   /** Forgets tasks of a run that is held: they will be done again. */
   forgetTasks(held: Held, tasks: string[]): Promise<void> {
     return forgetTasks(this.database, held, tasks)
+  }
+
+  /** Runs whose archive is still to be made. */
+  unarchived(job: string): Promise<RunRecord[]> {
+    return unarchivedRuns(this.database, job)
+  }
+
+  /** A task that failed, of a run that has ended, is done after all. */
+  settleTask(run: string, task: string, output: unknown): Promise<void> {
+    return settleTask(this.database, this.clock, { run, task, output })
   }
 
   /** Takes a run that is not running back to a checkpoint: these tasks and the checkpoints after it are forgotten. */

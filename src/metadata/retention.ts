@@ -29,6 +29,7 @@ export type Reason =
   | 'committed'
   | 'perhaps committed'
   | 'sync point'
+  | 'not archived'
   | 'plan or checkpoint'
 
 export interface RetentionFacts {
@@ -36,6 +37,8 @@ export interface RetentionFacts {
   loads: LoadTask[]
   /** Runs that sync points name. */
   points: string[]
+  /** Runs whose archive failed. */
+  unarchived?: string[]
 }
 
 export async function retentionFacts(queries: Queries): Promise<RetentionFacts> {
@@ -52,11 +55,17 @@ export async function retentionFacts(queries: Queries): Promise<RetentionFacts> 
     points: (await queries.all<{ run: string }>('SELECT DISTINCT run FROM sync_points')).map(
       ({ run }) => run,
     ),
+    unarchived: (
+      await queries.all<{ run: string }>(`SELECT run FROM tasks WHERE task = 'archive' AND status = 'FAILED'`)
+    ).map(({ run }) => run),
   }
 }
 
 /** The runs that stay, with the reason; all others ended before the time given and nothing needs them. Pure. */
-export function retained({ runs, loads, points }: RetentionFacts, before: string): Map<string, Reason> {
+export function retained(
+  { runs, loads, points, unarchived = [] }: RetentionFacts,
+  before: string,
+): Map<string, Reason> {
   const reasons = new Map<string, Reason>()
   const keep = (run: string, reason: Reason) => {
     if (!reasons.has(run)) reasons.set(run, reason)
@@ -79,6 +88,7 @@ export function retained({ runs, loads, points }: RetentionFacts, before: string
       if (status !== 'SUCCESS' && (!last || started_at >= last.ended_at!)) keep(run, 'perhaps committed')
   }
   for (const run of points) keep(run, 'sync point')
+  for (const run of unarchived) keep(run, 'not archived')
   for (const { run, job, status, checkpoints, ended_at } of runs)
     if ((status === 'PLANNED' || checkpoints > 0) && ended_at! >= (lastCommit.get(job) ?? ''))
       keep(run, 'plan or checkpoint')

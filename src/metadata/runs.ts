@@ -9,7 +9,7 @@ export interface RunRecord {
   status: RunStatus
   /** How far it goes: a plan stops before the load. */
   goal: 'load' | 'plan'
-  trigger: 'manual' | 'schedule' | 'backfill' | 'event'
+  trigger: 'manual' | 'schedule' | 'backfill' | 'event' | 'restore'
   priority: number
   run_at: string
   /** The data interval, [start, end); null for a run of none. */
@@ -52,6 +52,15 @@ export function activeRuns(queries: Queries, job: string): Promise<RunRecord[]> 
   return queries.all(`${SELECT} WHERE r.job = :job AND r.status = 'RUNNING' ORDER BY r.started_at, r.run`, {
     job,
   })
+}
+
+/** Runs of a job that have ended, are loaded, and whose archive failed; oldest first. */
+export function unarchivedRuns(queries: Queries, job: string): Promise<RunRecord[]> {
+  return queries.all(
+    `${SELECT} JOIN tasks t ON t.run = r.run AND t.task = 'archive' AND t.status = 'FAILED'
+     WHERE r.job = :job AND r.status IN ('SUCCESS', 'COMPLETED_WITH_ERRORS') ORDER BY r.started_at, r.run`,
+    { job },
+  )
 }
 
 /** The latest runs, newest first; of one job where it is named. */

@@ -50,6 +50,19 @@ export function forgetTasks(database: Database, held: Held, tasks: string[]): Pr
   })
 }
 
+/** A task that failed, of a run that has ended, is done after all. */
+export async function settleTask(
+  database: Database,
+  clock: Clock,
+  { run, task, output }: { run: string; task: string; output: unknown },
+): Promise<void> {
+  await database.run(
+    `UPDATE tasks SET status = 'SUCCESS', ended_at = :now, output = :output, code = NULL, error = NULL, retry_at = NULL
+     WHERE run = :run AND task = :task AND status = 'FAILED'`,
+    { run, task, now: clock.now().toISOString(), output: JSON.stringify(output) },
+  )
+}
+
 /** Whether the run is still going, and nobody has taken it over. */
 export async function isHeld(queries: Queries, { run, fence }: Held): Promise<boolean> {
   const rows = await queries.all(

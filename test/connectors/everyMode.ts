@@ -5,15 +5,16 @@ import type { World } from '../../engine/flow/world.ts'
 import type { Workers } from '../../engine/pool/pool.ts'
 import type { Ledger, LoadSpec, Offload, Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
 import { openFiles, tableSql } from '../../src/connectors/lake/files.ts'
-import { LocalStore } from '../../src/connectors/lake/localStore.ts'
 import { columnsOf, Log } from '../../src/connectors/lake/log.ts'
-import type { FileStore } from '../../src/connectors/lake/store.ts'
 import { LakeTarget } from '../../src/connectors/lake/target.ts'
 import { MysqlTarget } from '../../src/connectors/mysql/target.ts'
 import { PostgresTarget } from '../../src/connectors/postgres/target.ts'
+import { FolderStore } from '../../src/stores/folder.ts'
+import type { FileStore } from '../../src/stores/store.ts'
 import type { Row } from './model.ts'
 
 const SHAPE = { a: 'INTEGER', b: 'VARCHAR', p: 'VARCHAR', x: 'INTEGER', d: 'DECIMAL(12,2)', t: 'TIMESTAMP' }
@@ -119,6 +120,7 @@ export function worldOf(
       retries: { limit: 0, delay: 0, maxDelay: 0 },
     },
     clock: { now: () => new Date() },
+    staging: new LocalStaging(means.root),
     stop: new AbortController().signal,
     fence: 1,
     targets: new Map([['w', means.target]]),
@@ -182,7 +184,7 @@ export const duckdbKind: Kind = {
 export const lakeKind: Kind = {
   name: 'lake',
   open(root, around) {
-    const store = new LocalStore(root)
+    const store = new FolderStore(root)
     const steps = { put: FILE, putIfAbsent: FILE, putFile: FILE, delete: FILE, work: () => 'work folder' }
     return new LakeTarget(around ? stepping<FileStore>(store, steps, around) : store, 'w', {
       compression: 'snappy',
@@ -190,7 +192,7 @@ export const lakeKind: Kind = {
     })
   },
   async read(root, sql) {
-    const store = new LocalStore(root)
+    const store = new FolderStore(root)
     const log = new Log(store)
     const newest = await log.newest()
     const views: string[] = []

@@ -1,28 +1,19 @@
 import assert from 'node:assert/strict'
-import {
-  existsSync,
-  globSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { LoadCounts, Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
-import { LocalStore } from '../../src/connectors/lake/localStore.ts'
 import { Log } from '../../src/connectors/lake/log.ts'
 import { LakeTarget } from '../../src/connectors/lake/target.ts'
 import { collect } from '../../src/connectors/lake/vacuum.ts'
 import type { FileFormat } from '../../src/connectors/lake/write.ts'
+import type { FileStore } from '../../src/stores/store.ts'
 import { applyLoad, type Row, type Spec } from './lakeModel.ts'
 import { commitOf, type LoadInput, loadInto, stageInto } from './lakeNight.ts'
+import { newShelf, onS3, type Shelf } from './lakePlaces.ts'
 
 const signal = new AbortController().signal
 const folder = mkdtempSync(join(tmpdir(), 'nightfreight-lake-'))
@@ -38,9 +29,8 @@ after(() => {
 })
 
 function fresh(target = FORMAT.target) {
-  // A name that is no pattern, and needs quotes.
-  const root = join(folder, `lake [${lakes++}]'s *`)
-  const opened: Target = new LakeTarget(new LocalStore(root), 'w', { ...FORMAT, target })
+  const root = newShelf(folder)
+  const opened: Target = new LakeTarget(root.store(), 'w', { ...FORMAT, target })
   return { root, target: opened }
 }
 
@@ -54,14 +44,17 @@ const counted = async (target: Target, loadId: string, sql: string, spec: LoadIn
   return [inserted, updated, deleted, unchanged]
 }
 
-const newestOf = async (root: string) => {
-  const log = new Log(new LocalStore(root))
+const newestOf = async (root: Shelf) => {
+  const log = new Log(root.store())
   return (await log.manifest(await log.newest(), 't'))!
 }
 
 /** A table's rows as anyone with a DuckDB shell reads them. */
-async function rowsOf(root: string, select = '*', table = 't'): Promise<string[]> {
-  await duck.run(readFileSync(join(root, table, '_current.sql'), 'utf8'))
+async function rowsOf(root: Shelf, select = '*', table = 't'): Promise<string[]> {
+  const view = (await root.get(`${table}/_current.sql`)).toString()
+  // A shell with httpfs reads S3 itself.
+  const here = (text: string) => text.replaceAll("'", "''").replace(/[*?[\]]/g, '[$&]')
+  await duck.run(onS3 ? view.replaceAll(here(root.store().where), await root.mirror()) : view)
   const rows = await duck.rows(`SELECT ${select} FROM "${table}"`)
   return rows.map(row => Object.values(row).join(' ')).sort()
 }
@@ -136,9 +129,9 @@ describe('modes', () => {
             assert.deepEqual(found, expected.sort())
           }
           await checkFiles(root)
-          rmSync(root, { recursive: true })
+          await root.clear()
         }),
-        { numRuns: 3, endOnFailure: true },
+        { numRuns: onS3 ? 1 : 3, endOnFailure: true },
       )
     })
 })
@@ -182,9 +175,9 @@ describe('commits', () => {
     assert.equal((await target.syncPoints('j', signal))[0]!.run, 'L1')
     assert.equal(await target.describe('u', signal), undefined)
     assert.deepEqual(await rowsOf(root), ['1 1'])
-    assert.deepEqual(globSync('_nightfreight/work/*', { cwd: root }), [])
+    assert.deepEqual(await root.names(/^_nightfreight\/work\//), [])
     // What the failed loads had written of the good table is not left to take space.
-    assert.equal(globSync('t/**/*.{parquet,json}', { cwd: root }).length, 2)
+    assert.equal((await root.names(/^t\/.*\.(parquet|json)$/)).length, 2)
   })
 
   test('guards of what only the table knows stop before anything is written', async () => {
@@ -215,7 +208,7 @@ describe('commits', () => {
   test('one that is stopped leaves nothing, and can be made again', async () => {
     const { root } = fresh()
     const stop = new AbortController()
-    const store = new LocalStore(root)
+    const store = root.store()
     const target: Target = new LakeTarget(store, 'w', FORMAT)
     const sql = 'SELECT i AS id, i % 9 AS p FROM range(90) r(i)'
     const planned = await stageInto(duck, folder, target, { loadId: 'L1', sql, spec: { partitionBy: ['p'] } })
@@ -233,7 +226,7 @@ describe('commits', () => {
   test('loads at once into one table and into several: none is lost, one load id counts once', async () => {
     const { root } = fresh()
     const writers = ['A', 'B', 'C', 'C'].map(async (name, index) => {
-      const target: Target = new LakeTarget(new LocalStore(root), 'w', FORMAT)
+      const target: Target = new LakeTarget(root.store(), 'w', FORMAT)
       const spec = { table: name === 'A' ? 'other' : 't' }
       const sql = `SELECT '${name}' || i AS id FROM range(50) r(i)`
       const planned = await stageInto(duck, folder, target, { loadId: name, sql, spec })
@@ -244,15 +237,15 @@ describe('commits', () => {
     for (const { counts } of results) assert.equal(counts[0]!.inserted, 50)
     assert.equal((await rowsOf(root)).length, 100)
     assert.equal((await rowsOf(root, '*', 'other')).length, 50)
-    assert.equal((await new Log(new LocalStore(root)).newest())!.version, 3)
+    assert.equal((await new Log(root.store()).newest())!.version, 3)
   })
 })
 
 test('the view that a writer died before is written by the next commit, though it changes another table', async () => {
   const { root, target } = fresh()
   await load(target, { loadId: 'L1', sql: 'SELECT 1 AS id' })
-  const dying = new Proxy(new LocalStore(root), {
-    get: (store, name: keyof LocalStore) =>
+  const dying = new Proxy(root.store(), {
+    get: (store, name: keyof FileStore) =>
       name === 'put'
         ? async (path: string, bytes: string) => {
             if (path.endsWith('_current.sql')) throw new Error('died')
@@ -350,14 +343,14 @@ describe('files', () => {
       spec,
       sql: values('id, year, p', "(1, 2026, 'a/b=c%')", '(2, 2026, NULL)', "(3, 2025, '2025-01-01 10:00')"),
     })
-    const folders = globSync('t/*/*', { cwd: root }).filter(path => path.includes('='))
-    assert.deepEqual(folders.sort(), [
+    const folders = (await root.names(/=/)).map(path => dirname(path))
+    assert.deepEqual([...new Set(folders)].sort(), [
       't/year=2025/p=2025-01-01 10%3A00',
       't/year=2026/p=__HIVE_DEFAULT_PARTITION__',
       't/year=2026/p=a%2Fb%3Dc%25',
     ])
     const found = await duck.rows(
-      `SELECT id, year, p FROM read_parquet(${quote(`${root.replace(/[*?[\]]/g, '[$&]')}/t/**/*.parquet`)}, hive_partitioning = true) ORDER BY id`,
+      `SELECT id, year, p FROM read_parquet(${quote(`${(await root.mirror()).replace(/[*?[\]]/g, '[$&]')}/t/**/*.parquet`)}, hive_partitioning = true) ORDER BY id`,
     )
     assert.deepEqual(
       found.map(row => Object.values(row)),
@@ -380,8 +373,8 @@ describe('files', () => {
     const { root, target } = fresh()
     for (const [index, table] of ['../out', '_nightfreight', 'mart.dim', '.hidden'].entries())
       await load(target, { loadId: `L${index}`, spec: { table }, sql: 'SELECT 1 AS id' })
-    const folders = globSync('*', { cwd: root }).concat(globSync('.*', { cwd: root }))
-    assert.deepEqual(folders.sort(), [
+    const folders = (await root.names()).map(path => path.split('/')[0])
+    assert.deepEqual([...new Set(folders)].sort(), [
       '%2E.%2Fout',
       '%2Ehidden',
       '%5Fnightfreight',
@@ -404,8 +397,7 @@ describe('files', () => {
       assert.equal(low, index === 0 ? 0 : ranges[index - 1]![1] + 1)
     const changed = `SELECT id, 'x' AS s FROM (${sql('i = 15000')})`
     // A file that need not be looked at need not be there.
-    const far = join(root, 't', files[0]!.path)
-    rmSync(far)
+    await root.remove(`t/${files[0]!.path}`)
     assert.deepEqual(await counted(target, 'L2', changed), [0, 1, 0, 0])
     const after = (await newestOf(root)).files.map(({ path }) => path)
     assert.equal(files.filter(({ path }) => !after.includes(path)).length, 1)
@@ -423,39 +415,39 @@ describe('files', () => {
   test('a load that changes nothing makes a commit but no file', async () => {
     const { root, target } = fresh()
     await load(target, { loadId: 'L1', sql: 'SELECT 1 AS id, 2 AS x' })
-    const before = globSync('t/**', { cwd: root })
+    const before = await root.names(/^t\//)
     assert.deepEqual(await counted(target, 'L2', 'SELECT 1 AS id, 2 AS x'), [0, 0, 0, 1])
-    assert.deepEqual(globSync('t/**', { cwd: root }), before)
+    assert.deepEqual(await root.names(/^t\//), before)
     assert.equal((await target.syncPoints('j', signal))[0]!.run, 'L2')
   })
 
   test('one that is missing or damaged is named before its rows are used', async () => {
     const { root, target } = fresh()
     await load(target, { loadId: 'L1', sql: 'SELECT i AS id, i % 7 AS x FROM range(100) r(i)' })
-    const path = join(root, 't', (await newestOf(root)).files[0]!.path)
-    const good = readFileSync(path)
+    const path = `t/${(await newestOf(root)).files[0]!.path}`
+    const good = await root.get(path)
     const fails = (message: RegExp) =>
       assert.rejects(
-        counted(target, `L${lakes++}`, 'SELECT 1::BIGINT AS id, 9::BIGINT AS x'),
+        counted(target, `damaged ${lakes++}`, 'SELECT 1::BIGINT AS id, 9::BIGINT AS x'),
         (error: Error & { code: string }) => {
           assert.equal(error.code, 'STAGING_CORRUPT')
           assert.match(error.message, message)
-          assert.ok(error.message.includes(path), error.message)
+          assert.ok(error.message.includes(`${root.store().where}/${path}`), error.message)
           return true
         },
       )
-    truncateSync(path, good.length - 1)
+    await root.put(path, good.subarray(0, -1))
     await fails(/bytes instead of/)
     const flipped = Buffer.from(good)
     flipped[good.length >> 1]! ^= 1
-    writeFileSync(path, flipped)
+    await root.put(path, flipped)
     await fails(/checksum differs/)
-    rmSync(path)
+    await root.remove(path)
     await fails(/is missing: 100 rows of t/)
-    writeFileSync(path, good)
+    await root.put(path, good)
     assert.deepEqual(await counted(target, 'L2', 'SELECT 1::BIGINT AS id, 9::BIGINT AS x'), [0, 1, 0, 0])
-    const commit = join(root, '_nightfreight/commits/000002.json')
-    writeFileSync(commit, readFileSync(commit).subarray(0, 90))
+    const commit = '_nightfreight/commits/000002.json'
+    await root.put(commit, (await root.get(commit)).subarray(0, 90))
     await assert.rejects(target.describe('t', signal), {
       code: 'STAGING_CORRUPT',
       message: /000002\.json is not what was written/,
@@ -464,40 +456,39 @@ describe('files', () => {
 
   test('what nobody refers to goes when it is old; old versions stay for a while', async () => {
     const { root, target } = fresh()
-    const store = new LocalStore(root)
+    const store = root.store()
     for (const x of [1, 2, 3]) await load(target, { loadId: `L${x}`, sql: `SELECT 1 AS id, ${x} AS x` })
-    const orphan = join(root, 't/left-by-a-crash.parquet')
-    writeFileSync(orphan, 'half')
+    const orphan = 't/left-by-a-crash.parquet'
+    await root.put(orphan, 'half')
     const now = new Date()
     await collect(store, ['t'], now)
-    assert.ok(existsSync(orphan))
-    assert.equal(globSync('t/*.parquet', { cwd: root }).length, 4)
+    assert.equal((await root.names(/^t\/.*\.parquet$/)).length, 4)
     // As if a week had passed.
     const later = new Date(now.getTime() + 8 * 24 * 3600 * 1000)
     await collect(store, ['t'], later)
-    assert.equal(existsSync(orphan), false)
-    assert.equal(globSync('t/*.parquet', { cwd: root }).length, 1)
+    assert.deepEqual(await root.names(/left-by-a-crash/), [])
+    assert.equal((await root.names(/^t\/.*\.parquet$/)).length, 1)
     assert.deepEqual(await rowsOf(root), ['1 3'])
     assert.deepEqual((await target.committed('L1', signal))!.counts[0]!.inserted, 1)
+    if (!root.age) return
     // A load does it by itself.
-    const left = join(root, '_nightfreight/work/of-nobody')
-    await store.put('t/old.parquet', 'half')
-    await store.put('_nightfreight/work/of-nobody/big.duckdb', 'half')
+    await root.put('t/old.parquet', 'half')
+    await root.put('_nightfreight/work/of-nobody/big.duckdb', 'half')
     const old = new Date(now.getTime() - 8 * 24 * 3600 * 1000)
-    utimesSync(join(root, 't/old.parquet'), old, old)
-    utimesSync(left, old, old)
+    root.age('t/old.parquet', old)
+    root.age('_nightfreight/work/of-nobody', old)
     await load(target, { loadId: 'L4', sql: 'SELECT 1 AS id, 4 AS x' })
-    assert.equal(existsSync(join(root, 't/old.parquet')), false)
-    assert.equal(existsSync(left), false)
+    assert.deepEqual(await root.names(/old\.parquet|of-nobody/), [])
   })
 })
 
 /** Every file of the newest manifests is as listed: rows, partition and key range. */
-async function checkFiles(root: string): Promise<void> {
-  const log = new Log(new LocalStore(root))
+async function checkFiles(root: Shelf): Promise<void> {
+  const folder = await root.mirror()
+  const log = new Log(root.store())
   const manifest = (await log.manifest(await log.newest(), 't'))!
   for (const { path, rows, bytes, partition, min, max } of manifest.files) {
-    const file = join(root, 't', path)
+    const file = join(folder, 't', path)
     assert.equal(statSync(file).size, bytes)
     const names = [...manifest.partitionBy, ...manifest.key]
     const columns = names.map(

@@ -9,12 +9,12 @@ import type { ExtractSpec, Range, Read, Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { createLog } from '../../src/cli/log.ts'
 import { lake } from '../../src/connectors/lake/index.ts'
-import { LocalStore } from '../../src/connectors/lake/localStore.ts'
 import { LakeSource } from '../../src/connectors/lake/source.ts'
 import { LakeTarget } from '../../src/connectors/lake/target.ts'
 import { runJob } from '../../src/jobs/runJob.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
 import { loadInto } from './lakeNight.ts'
+import { newShelf, onS3 } from './lakePlaces.ts'
 
 const signal = new AbortController().signal
 const folder = mkdtempSync(join(tmpdir(), 'nightfreight-lake-source-'))
@@ -32,10 +32,9 @@ after(async () => {
 })
 
 function fresh() {
-  const root = join(folder, `lake-${lakes++}`)
-  const store = new LocalStore(root)
-  const target: Target = new LakeTarget(store, 'w', { compression: 'gzip', target: 1e6 })
-  return { root, target, source: new LakeSource(store, root, 'lake') }
+  const root = newShelf(folder)
+  const target: Target = new LakeTarget(root.store(), 'w', { compression: 'gzip', target: 1e6 })
+  return { root, target, source: new LakeSource(root.place, 'lake') }
 }
 
 const extractOf = (options: object): ExtractSpec => ({
@@ -171,8 +170,10 @@ describe('an extract of a lake', () => {
 
   test('a folder that is none, or holds no lake, is told apart', async () => {
     const { source, root } = fresh()
-    await assert.rejects(source.probe(), { code: 'CONNECTION_FAILED' })
-    mkdirSync(root)
+    if ('folder' in root.place) {
+      await assert.rejects(source.probe(), { code: 'CONNECTION_FAILED' })
+      mkdirSync(root.place.folder)
+    }
     await assert.rejects(source.probe(), { code: 'TABLE_MISSING', message: /nothing was ever loaded/ })
   })
 })
@@ -182,6 +183,10 @@ test('a URL is absolute or relative to the job, and nothing between', () => {
   assert.deepEqual(
     ['lake:///data/lake', 'lake:lake', 'lake:../lake', 'lake://host/lake', 'lake:'].map(parse),
     [true, true, true, false, false],
+  )
+  assert.deepEqual(
+    ['lake:s3://bucket', 'lake:s3://bucket/a/b', 'lake:s3://k:s@bucket', 'lake:s3:bucket'].map(parse),
+    [true, true, false, false],
   )
 })
 
@@ -208,8 +213,11 @@ test('one job loads the lake from files, another extracts from it', async () => 
     assert.equal(error, undefined, `${(error as EngineError | undefined)?.message}`)
     return outcome.loaded.map(({ table, inserted, updated, deleted }) => [table, inserted, updated, deleted])
   }
+  const lakeYaml = onS3
+    ? `url: "lake:s3://lake/job-lake", endpoint: "${process.env.LAKE_S3}", access_key: test, secret_key: test`
+    : 'url: "lake:../../job-lake"'
   const into = `
-connections: { drop: "file:${folder}/drop", lake: { url: "lake:../../job-lake", target_file_size: 64KB, compression: zstd } }
+connections: { drop: "file:${folder}/drop", lake: { ${lakeYaml}, target_file_size: 64KB, compression: zstd, level: 5 } }
 extract: { sales: { from: drop, files: "*.csv", take: all, schema: { id: INTEGER, day: DATE, amount: "DECIMAL(10,2)" } } }
 load:
   mart.sales: { to: lake, from: sales_by_month, key: [month, id], partition_by: [month], deletes: hard, guard: { max_delete_share: 1 } }
@@ -220,7 +228,7 @@ load:
     last_day: 'SELECT max(day) AS day, sum(amount) AS total FROM sales',
   }
   const out = `
-connections: { lake: "lake:../../job-lake", wh: "duckdb:../../out.duckdb" }
+connections: { lake: { ${lakeYaml} }, wh: "duckdb:../../out.duckdb" }
 extract:
   sales: { from: lake, table: mart.sales }
   first: { from: lake, table: mart.sales, version: 1, key: [month, id] }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { s3For, s3Place } from './places.ts'
+import { s3For, s3Place, sshdFor } from './places.ts'
 
 const top = mkdtempSync(join(tmpdir(), 'nf-drop-kill-'))
 after(() => rmSync(top, { recursive: true, force: true }))
@@ -93,3 +93,46 @@ load:
     assert.equal(next.code, 0, next.output)
     assert.deepEqual(await contents(world), [...once6, '6×1'])
   })
+
+test('a night killed while SFTP files are moved, and run again, takes every file once', async () => {
+  const FILES = 80
+  const world = mkdtempSync(join(top, 'sftp-'))
+  const sshd = await sshdFor(world)
+  const drop = join(world, 'drop')
+  mkdirSync(join(world, 'job'))
+  mkdirSync(drop)
+  writeFileSync(
+    join(world, 'job', 'job.yaml'),
+    `job: takes_things
+connections:
+  drop: { url: "sftp://${sshd.user}@127.0.0.1:${sshd.port}${drop}", private_key: "${sshd.key}", host_key: "${sshd.hostKey}" }
+  warehouse: duckdb:${join(world, 'w.duckdb')}
+extract:
+  raw: { from: drop, files: "*.csv", schema: { id: BIGINT, part: VARCHAR }, key: [id, part], after: move, to: done }
+load:
+  things: { to: warehouse, from: raw, key: [id, part], mode: merge }
+`,
+  )
+  const write = (id: number) => writeFileSync(join(drop, `f${id}.csv`), `id,part\n${id},a\n`)
+  for (let id = 0; id < FILES; id++) write(id)
+  const left = () => readdirSync(drop).filter(name => name.endsWith('.csv')).length
+  let watching: NodeJS.Timeout | undefined
+  const killed = await run(world, child => {
+    watching = setInterval(() => {
+      if (left() < FILES - 10) child.kill('SIGKILL')
+    }, 1)
+  })
+  clearInterval(watching)
+  assert.equal(killed.signal, 'SIGKILL', killed.output)
+  assert.ok(left() > 0, 'some were not reached')
+  const again = await run(world)
+  assert.equal(again.code, 0, again.output)
+  const all = Array.from({ length: FILES }, (_, id) => `${id}×1`)
+  assert.deepEqual(await contents(world), all)
+  assert.equal(left(), 0)
+  write(FILES)
+  const next = await run(world)
+  assert.equal(next.code, 0, next.output)
+  assert.deepEqual(await contents(world), [...all, `${FILES}×1`])
+  assert.equal(readdirSync(join(drop, 'done')).length, FILES + 1)
+})

@@ -8,6 +8,7 @@ import type { World } from '../../engine/flow/world.ts'
 import type { ExtractSpec, Source, Target } from '../../engine/ports.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { imageFile, schemaFile } from '../../engine/staging/image.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
 import { writeManifest } from '../../engine/staging/store.ts'
 import type { Column } from '../../engine/types/logical.ts'
 
@@ -37,8 +38,13 @@ async function plan(extracts: ExtractSpec[], was: string[], now: string[], file?
   const parts = file ? [{ file, rows: 1, bytes: 1 }] : []
   for (const { name } of extracts) {
     const image = { columns, nights: [{ run: 'r1', columns, parts }], parts }
-    await writeManifest(root, imageFile('job', 'r1', name), image)
-    await writeManifest(root, schemaFile('job', 'r1', name), { columns, absent: [], key: ['id'], parts: [] })
+    await writeManifest(new LocalStaging(root), imageFile('job', 'r1', name), image)
+    await writeManifest(new LocalStaging(root), schemaFile('job', 'r1', name), {
+      columns,
+      absent: [],
+      key: ['id'],
+      parts: [],
+    })
   }
   const source: Partial<Source> = { describe: async () => ({ columns: now.map(of), key: ['id'] }) }
   const target: Partial<Target> = {
@@ -56,6 +62,7 @@ async function plan(extracts: ExtractSpec[], was: string[], now: string[], file?
     },
     duck,
     root,
+    staging: new LocalStaging(root),
     clock: { now: () => new Date() },
     signal: new AbortController().signal,
     stop: new AbortController().signal,

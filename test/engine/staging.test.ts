@@ -9,6 +9,7 @@ import { BatchBuilder } from '../../engine/batch/builder.ts'
 import type { EngineError } from '../../engine/errors.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { encodeParquet } from '../../engine/staging/encode.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
 import { readParquet, rowsOf } from '../../engine/staging/parquet.ts'
 import { readManifest, writeManifest } from '../../engine/staging/store.ts'
 import type { Column, LogicalType } from '../../engine/types/logical.ts'
@@ -147,10 +148,11 @@ test('a cut Parquet file is named, not read', async () => {
 })
 
 test('a manifest whose part is missing or cut does not exist', async () => {
+  const staging = new LocalStaging(folder)
   writeFileSync(join(folder, 'a.bin'), 'abc')
-  await writeManifest(folder, 'm/one.json', { parts: [{ file: 'a.bin', rows: 1, bytes: 3 }] })
-  assert.equal((await readManifest(folder, 'm/one.json'))!.parts.length, 1)
+  await writeManifest(staging, 'm/one.json', { parts: [{ file: 'a.bin', rows: 1, bytes: 3 }] })
+  assert.equal((await readManifest(staging, 'm/one.json'))!.parts.length, 1)
   writeFileSync(join(folder, 'a.bin'), 'ab')
-  assert.equal(await readManifest(folder, 'm/one.json'), undefined)
-  assert.equal(await readManifest(folder, 'm/none.json'), undefined)
+  assert.equal(await readManifest(staging, 'm/one.json'), undefined)
+  assert.equal(await readManifest(staging, 'm/none.json'), undefined)
 })

@@ -25,7 +25,15 @@ export interface SmallJob {
   run(options?: Partial<RunOptions>): Promise<RunResult>
   verify(): ReturnType<typeof verifyJob>
   /** The command line on this job's state. */
-  cli(...args: string[]): Promise<{ code: number | null; out: string; err: string }>
+  cli(...args: string[]): Promise<Ended>
+  /** The same with an environment. */
+  cliIn(env: Record<string, string>, ...args: string[]): Promise<Ended>
+}
+
+interface Ended {
+  code: number | null
+  out: string
+  err: string
 }
 
 export async function smallJob(hooks: Hooks, name: string, files: Record<string, string>): Promise<SmallJob> {
@@ -42,6 +50,21 @@ export async function smallJob(hooks: Hooks, name: string, files: Record<string,
     if (file === 'job.yaml') yaml(text)
     else writeFileSync(join(folder, file), text)
   const signal = new AbortController().signal
+  const cliIn = async (env: Record<string, string>, ...args: string[]) => {
+    const child = spawn(process.execPath, ['src/main.ts', ...args], {
+      cwd: root,
+      env: { ...process.env, NIGHTFREIGHT_HOME: home, ...env },
+    })
+    const result: Ended = { code: null, out: '', err: '' }
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      result.out += text
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      result.err += text
+    })
+    ;[result.code] = (await once(child, 'close')) as [number | null]
+    return result
+  }
   return {
     folder,
     home,
@@ -61,20 +84,7 @@ export async function smallJob(hooks: Hooks, name: string, files: Record<string,
         ...options,
       }),
     verify: () => verifyJob({ folder, env: {}, home, observer: nobody, signal, secrets: [] }),
-    async cli(...args) {
-      const child = spawn(process.execPath, ['src/main.ts', ...args], {
-        cwd: root,
-        env: { ...process.env, NIGHTFREIGHT_HOME: home },
-      })
-      const result = { code: null as number | null, out: '', err: '' }
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
-        result.out += text
-      })
-      child.stderr.setEncoding('utf8').on('data', (text: string) => {
-        result.err += text
-      })
-      ;[result.code] = (await once(child, 'close')) as [number | null]
-      return result
-    },
+    cli: (...args) => cliIn({}, ...args),
+    cliIn,
   }
 }

@@ -4,9 +4,10 @@ import { crc32 } from 'node:zlib'
 import { EngineError } from '../../../engine/errors.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
+import { inParallel } from '../../stores/parallel.ts'
+import type { FileStore } from '../../stores/store.ts'
 import { tableFolder } from './layout.ts'
 import type { DataFile } from './log.ts'
-import type { FileStore } from './store.ts'
 
 /** Column of {@link tableSql} with the path that a row was read from. */
 export const FILE = '_nf_file'
@@ -18,30 +19,36 @@ export async function checksum(path: string): Promise<number> {
   return sum
 }
 
-/** Local paths of files of a table. Fails with STAGING_CORRUPT where one is gone or not what was written. */
-export async function openFiles(store: FileStore, table: string, files: DataFile[]): Promise<string[]> {
-  const paths: string[] = []
-  for (const file of files) {
-    const path = await store.local(`${tableFolder(table)}/${file.path}`)
-    const where = `${store.where}/${tableFolder(table)}/${file.path}`
-    if (path === undefined)
-      throw new EngineError('STAGING_CORRUPT', `${where} is missing: ${file.rows} rows of ${table}`, {
-        hint: 'Restore it from a backup, or load the table anew with mode replace.',
-      })
-    const { size } = await stat(path)
-    const damage =
-      size !== file.bytes
-        ? `has ${size} bytes instead of ${file.bytes}`
-        : (await checksum(path)) !== file.crc32
-          ? 'is not what was written: its checksum differs'
-          : undefined
-    if (damage)
-      throw new EngineError('STAGING_CORRUPT', `${where} ${damage}`, {
-        hint: 'Restore it from a backup, or load the table anew with mode replace.',
-      })
-    paths.push(path)
-  }
-  return paths
+/** Files fetched at a time. */
+const AT_ONCE = 6
+
+/**
+ * Local paths of files of a table, valid until the store is cleared. Fails with STAGING_CORRUPT where one is gone or not
+ * what was written.
+ */
+export function openFiles(store: FileStore, table: string, files: DataFile[]): Promise<string[]> {
+  return inParallel(files, AT_ONCE, file => openFile(store, table, file))
+}
+
+async function openFile(store: FileStore, table: string, file: DataFile): Promise<string> {
+  const path = await store.local(`${tableFolder(table)}/${file.path}`)
+  const where = `${store.where}/${tableFolder(table)}/${file.path}`
+  if (path === undefined)
+    throw new EngineError('STAGING_CORRUPT', `${where} is missing: ${file.rows} rows of ${table}`, {
+      hint: 'Restore it from a backup, or load the table anew with mode replace.',
+    })
+  const { size } = await stat(path)
+  const damage =
+    size !== file.bytes
+      ? `has ${size} bytes instead of ${file.bytes}`
+      : (await checksum(path)) !== file.crc32
+        ? 'is not what was written: its checksum differs'
+        : undefined
+  if (damage)
+    throw new EngineError('STAGING_CORRUPT', `${where} ${damage}`, {
+      hint: 'Restore it from a backup, or load the table anew with mode replace.',
+    })
+  return path
 }
 
 /**

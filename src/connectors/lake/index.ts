@@ -2,25 +2,41 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { typeName } from '../../../engine/types/logical.ts'
 import { parseBytes } from '../../config/units.ts'
-import { defineConnector } from '../define.ts'
-import { LocalStore } from './localStore.ts'
+import { openStore, type StorePlace } from '../../stores/open.ts'
+import { s3Access, s3Options } from '../../stores/s3/settings.ts'
+import { type ConnectionContext, defineConnector } from '../define.ts'
 import { LakeSource } from './source.ts'
 import { LakeTarget } from './target.ts'
 import { TYPES } from './types.ts'
 
-/** Tables as partitioned Parquet files in a folder, each version of which is seen whole. */
-export const lake = defineConnector({
-  name: 'lake',
-  schemes: ['lake'],
-  config: z.strictObject({
-    /** `lake:///absolute/folder`, or `lake:folder` relative to the job's folder. */
-    url: z.string().regex(/^lake:(\/\/\/|(?!\/\/)).+/i, 'a lake is lake:///absolute/folder or lake:folder'),
+const lakeConfig = z
+  .strictObject({
+    /** `lake:///absolute/folder`, `lake:folder` relative to the job's folder, or `lake:s3://bucket/prefix`. */
+    url: z
+      .string()
+      .regex(
+        /^lake:(s3:\/\/[^/@:]+(\/.*)?$|\/\/\/.+|(?!\/\/|s3:).+)/i,
+        'a lake is lake:///absolute/folder, lake:folder or lake:s3://bucket/prefix',
+      ),
     compression: z.enum(['zstd', 'snappy', 'gzip']).default('zstd'),
+    /** Of zstd, 1 to 22. */
+    level: z.int().min(1).max(22).optional(),
     target_file_size: z
       .string()
       .default('128MB')
       .refine(text => parseBytes(text) !== undefined, { error: 'expected a size such as 128MB' }),
-  }),
+    ...s3Options.shape,
+  })
+  .refine(({ compression, level }) => level === undefined || compression === 'zstd', {
+    path: ['level'],
+    error: 'expected compression: zstd, the only one with levels',
+  })
+
+/** Tables as partitioned Parquet files in a folder or a bucket, each version of which is seen whole. */
+export const lake = defineConnector({
+  name: 'lake',
+  schemes: ['lake'],
+  config: lakeConfig,
   extract: z.strictObject({
     table: z.string().min(1),
     /** Number of a commit of the lake. */
@@ -38,16 +54,18 @@ export const lake = defineConnector({
   },
   types: TYPES,
   targetType: typeName,
-  source: ({ url }, { name, baseDir }) => {
-    const root = rootOf(url, baseDir)
-    return new LakeSource(new LocalStore(root), root, name)
-  },
-  target: ({ url, compression, target_file_size }, { name, baseDir }) =>
-    new LakeTarget(new LocalStore(rootOf(url, baseDir)), name, {
-      compression,
-      target: parseBytes(target_file_size)!,
+  source: (config, context) => new LakeSource(placeOf(config, context), context.name),
+  target: (config, context) =>
+    new LakeTarget(openStore(placeOf(config, context)), context.name, {
+      compression: config.compression,
+      level: config.level,
+      target: parseBytes(config.target_file_size)!,
     }),
 })
 
-const rootOf = (url: string, baseDir: string) =>
-  resolve(baseDir, decodeURIComponent(url.replace(/^lake:(\/\/)?/i, '')))
+function placeOf(config: z.infer<typeof lakeConfig>, { name, baseDir }: ConnectionContext): StorePlace {
+  const place = config.url.replace(/^lake:/i, '')
+  return /^s3:/i.test(place)
+    ? { s3: s3Access({ ...config, url: place }, name) }
+    : { folder: resolve(baseDir, decodeURIComponent(place.replace(/^\/\//, ''))) }
+}

@@ -2,20 +2,20 @@ import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/ports.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { typeFromName, typeName } from '../../../engine/types/logical.ts'
+import { openStore, type StorePlace } from '../../stores/open.ts'
+import type { FileStore } from '../../stores/store.ts'
 import { openFiles, tableSql } from './files.ts'
-import { LocalStore } from './localStore.ts'
 import { type LakeRange, rangeOf } from './source.ts'
-import type { FileStore } from './store.ts'
 
 /** DuckDB's Parquet reader and writer with one thread. */
 const MEMORY = 256 * 1024 * 1024
 
 export async function openLane(payload: unknown): Promise<Lane> {
-  const { root } = payload as { root: string }
-  const store = new LocalStore(root)
+  const store = openStore(payload as StorePlace)
   const duck = await Duck.open({ threads: 1, memory: MEMORY })
   return {
-    read: (read, range, limit, sink) => readFiles(duck, store, read, range, limit, sink),
+    read: (read, range, limit, sink) =>
+      readFiles(duck, store, read, range, limit, sink).finally(() => store.clear()),
     close: async () => duck.close(),
   }
 }

@@ -2,8 +2,8 @@ import { crc32 } from 'node:zlib'
 import { EngineError } from '../../../engine/errors.ts'
 import type { CommitResult, LoadCounts, SyncPoint } from '../../../engine/ports.ts'
 import { type Column, typeFromName, typeName } from '../../../engine/types/logical.ts'
+import type { FileStore } from '../../stores/store.ts'
 import { CURRENT, commitPath, loadPath } from './layout.ts'
-import type { FileStore } from './store.ts'
 
 /** One data file as a manifest lists it; it is never changed. */
 export interface DataFile {

@@ -4,11 +4,11 @@ import { EngineError } from '../../../engine/errors.ts'
 import type { PlannedLoad, ProofRequest, Prover, Verdict } from '../../../engine/ports.ts'
 import { Duck, quoteName } from '../../../engine/sql/duckdb.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
+import type { FileStore } from '../../stores/store.ts'
 import { narrowed, verdicts } from '../proof.ts'
 import { openFiles, parquet, tableSql } from './files.ts'
 import { columnsOf, type Log, type Manifest } from './log.ts'
 import { filesWithKeys } from './prune.ts'
-import type { FileStore } from './store.ts'
 
 /** Bytes DuckDB may hold; what is more goes to the lake's work folder. */
 const MEMORY = 512 * 1024 * 1024
@@ -73,6 +73,7 @@ export class LakeProver implements Prover {
     } finally {
       signal.removeEventListener('abort', stop)
       duck.close()
+      await this.store.clear()
       await rm(work, { recursive: true, force: true })
     }
   }

@@ -1,12 +1,12 @@
-import { existsSync } from 'node:fs'
 import { REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type { ExtractSpec, Range, Read, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
 import { columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { didYouMean } from '../../config/nearest.ts'
+import { openStore, type StorePlace } from '../../stores/open.ts'
+import type { FileStore } from '../../stores/store.ts'
 import { type Commit, columnsOf, type DataFile, Log, type Manifest } from './log.ts'
-import type { FileStore } from './store.ts'
 
 /** An extract's keys as `index.ts` parsed them. */
 export interface LakeExtract {
@@ -30,15 +30,15 @@ const FILES_PER_RANGE = 64
 /** A lake as source. */
 export class LakeSource implements Source {
   private readonly store: FileStore
-  private readonly root: string
+  private readonly place: StorePlace
   private readonly name: string
   private readonly log: Log
 
-  constructor(store: FileStore, root: string, name: string) {
-    this.store = store
-    this.root = root
+  constructor(place: StorePlace, name: string) {
+    this.store = openStore(place)
+    this.place = place
     this.name = name
-    this.log = new Log(store)
+    this.log = new Log(this.store)
   }
 
   async probe(): Promise<void> {
@@ -59,7 +59,7 @@ export class LakeSource implements Source {
       lanes,
       ticket: {
         module: moduleBeside(import.meta.url, 'lane'),
-        payload: { name: this.name, root: this.root },
+        payload: this.place,
       },
       // Files are never changed.
       rejoinable: true,
@@ -74,10 +74,7 @@ export class LakeSource implements Source {
   async close(): Promise<void> {}
 
   private async newest(): Promise<Commit> {
-    if (!existsSync(this.root))
-      throw new EngineError('CONNECTION_FAILED', `${this.name}: there is no folder ${this.root}`, {
-        hint: 'Check the path, and that its volume is mounted.',
-      })
+    await this.store.probe()
     const newest = await this.log.newest()
     if (newest) return newest
     throw new EngineError('TABLE_MISSING', `${this.name}: nothing was ever loaded into ${this.store.where}`, {

@@ -12,17 +12,17 @@ import type {
   Target,
 } from '../../../engine/ports.ts'
 import { Duck } from '../../../engine/sql/duckdb.ts'
+import type { FileStore } from '../../stores/store.ts'
 import { manifestPath, manifestVersion } from './layout.ts'
 import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
 import { LakeProver } from './prover.ts'
 import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
 import { tableColumns } from './schema.ts'
-import type { FileStore } from './store.ts'
 import { collect } from './vacuum.ts'
 import { writeView } from './view.ts'
 import type { FileFormat } from './write.ts'
 
-/** Bytes DuckDB may hold while a table is written; what is more goes to the lake's work folder. */
+/** Bytes DuckDB may hold while a table is written; what is more goes to the store's work folder. */
 const MEMORY = 512 * 1024 * 1024
 /** More threads would need more memory each. */
 const THREADS = 4
@@ -136,6 +136,7 @@ export class LakeTarget implements Target {
 
   async close(): Promise<void> {
     this.staged.clear()
+    await this.store.clear()
   }
 
   /** Writes the files of every table whose manifest is not the one that they were written for. */
@@ -188,6 +189,7 @@ export class LakeTarget implements Target {
     } finally {
       signal.removeEventListener('abort', stop)
       duck?.close()
+      await this.store.clear()
       if (existsSync(work)) await rm(work, { recursive: true, force: true })
     }
   }

@@ -1,6 +1,9 @@
+import type { FileStore } from '../../stores/store.ts'
 import { tableFolder } from './layout.ts'
 import { type Commit, Log, type ManifestRef } from './log.ts'
-import { type FileStore, KEEP } from './store.ts'
+
+/** Milliseconds that files stay which no current version refers to: for readers under way, and to go back to. */
+const KEEP = 7 * 24 * 3600 * 1000
 
 /**
  * Removes files of tables that no version of the last {@link KEEP} milliseconds refers to and that are older than
@@ -29,5 +32,6 @@ export async function collect(store: FileStore, tables: string[], now: Date, kee
     }
     for (const { path, modified } of await store.list(folder))
       if (!used.has(path) && modified.getTime() < horizon) await store.delete(path)
+    await store.sweep(folder, new Date(horizon))
   }
 }

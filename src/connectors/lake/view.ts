@@ -1,8 +1,8 @@
 import { quoteName } from '../../../engine/sql/duckdb.ts'
+import type { FileStore } from '../../stores/store.ts'
 import { parquet } from './files.ts'
 import { tableFolder } from './layout.ts'
 import type { Manifest } from './log.ts'
-import type { FileStore } from './store.ts'
 
 /**
  * Writes `_current.sql` of a table, for people with a DuckDB shell: a glob over the folder would also read files that

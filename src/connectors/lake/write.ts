@@ -1,15 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Duck, type DuckRow, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Duck, type DuckRow, parquetCodec, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import type { FileStore } from '../../stores/store.ts'
 import { checksum } from './files.ts'
 import { dataPath, tableFolder } from './layout.ts'
 import type { DataFile } from './log.ts'
-import type { FileStore } from './store.ts'
 
 /** How data files are written. */
 export interface FileFormat {
   compression: 'zstd' | 'snappy' | 'gzip'
+  /** Of zstd, 1 to 22; DuckDB's default (3) without. */
+  level?: number
   /** Bytes that a file should have. */
   target: number
 }
@@ -78,9 +80,8 @@ async function writeFile(
   const path = dataPath(where, partitionBy, values)
   const range = `FROM ${from} WHERE rowid >= ${first} AND rowid < ${first + rows}`
   const temporary = join(work, `${randomUUID()}.parquet`)
-  await duck.run(
-    `COPY (SELECT * ${range}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION ${format.compression})`,
-  )
+  const codec = parquetCodec(format)
+  await duck.run(`COPY (SELECT * ${range}) TO ${quote(temporary)} (FORMAT parquet, ${codec})`)
   const file: DataFile = {
     path,
     partition: values,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
+import { DROP_CAPABILITIES } from '../../drops/capabilities.ts'
 import { dropOptions } from '../../drops/options.ts'
 import { DropSource } from '../../drops/source.ts'
 import { FILE_TYPES } from '../../formats/types.ts'
@@ -12,14 +13,7 @@ export const local = defineConnector({
   schemes: ['file'],
   config: z.strictObject({ url: z.string().min(1) }),
   extract: dropOptions,
-  capabilities: {
-    source: true,
-    target: false,
-    snapshot: false,
-    parallel: true,
-    incremental: false,
-    modes: [],
-  },
+  capabilities: DROP_CAPABILITIES,
   types: FILE_TYPES,
   source: ({ url }, { name, baseDir }) =>
     new DropSource({

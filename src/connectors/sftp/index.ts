@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
+import { DROP_CAPABILITIES } from '../../drops/capabilities.ts'
 import { dropOptions } from '../../drops/options.ts'
 import { DropSource } from '../../drops/source.ts'
 import { type ConnectionContext, defineConnector } from '../define.ts'
@@ -38,14 +39,7 @@ export const sftp = defineConnector({
   schemes: ['sftp'],
   config: sftpConfig,
   extract: dropOptions,
-  capabilities: {
-    source: true,
-    target: false,
-    snapshot: false,
-    parallel: true,
-    incremental: false,
-    modes: [],
-  },
+  capabilities: DROP_CAPABILITIES,
   types: [],
   source: (config, context) =>
     new DropSource({

@@ -1,3 +1,5 @@
+import { createReadStream } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import {
   AbortMultipartUploadCommand,
@@ -8,6 +10,8 @@ import {
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
   PutObjectCommand,
   type S3ClientConfig,
@@ -186,31 +190,35 @@ export class S3Client {
     }
   }
 
-  /** Writes an object of any size, part by part; nothing of it stays where it fails. Gives its size. */
+  /** Writes an object of any size, part by part where it is large; nothing of it stays where it fails. Gives its size. */
   async upload(key: string, bytes: AsyncIterable<Uint8Array>): Promise<number> {
+    const pieces = inPieces(bytes)
+    const first = (await pieces.next()).value ?? Buffer.alloc(0)
+    if (first.length < PART) {
+      await this.put(key, first)
+      return first.length
+    }
     const start = new CreateMultipartUploadCommand({ ...this.object(key), ...this.encryption, ...this.payer })
     let size = 0
     await this.multipart(key, start, async send => {
-      let held: Uint8Array[] = []
-      let length = 0
-      const flush = async () => {
-        const Body = Buffer.concat(held)
+      for (let Body: Buffer | undefined = first; Body; Body = (await pieces.next()).value ?? undefined) {
+        const piece = Body
         await send((UploadId, PartNumber) =>
           this.sdk.send(
-            new UploadPartCommand({ ...this.object(key), UploadId, PartNumber, Body, ...this.payer }),
+            new UploadPartCommand({ ...this.object(key), UploadId, PartNumber, Body: piece, ...this.payer }),
           ),
         )
-        size += length
-        held = []
-        length = 0
+        size += piece.length
       }
-      for await (const chunk of bytes) {
-        held.push(chunk)
-        length += chunk.length
-        if (length >= PART) await flush()
-      }
-      if (length > 0 || size === 0) await flush()
     })
+    return size
+  }
+
+  /** Writes an object of any size from a file, at once where it is small. Gives its size. */
+  async putFile(key: string, path: string): Promise<number> {
+    const { size } = await stat(path)
+    if (size > PART) return this.upload(key, createReadStream(path, { highWaterMark: 1024 * 1024 }))
+    await this.put(key, await readFile(path))
     return size
   }
 
@@ -244,6 +252,38 @@ export class S3Client {
     await this.guard(key, () =>
       this.sdk.send(new DeleteObjectCommand({ ...this.object(key), ...this.payer })),
     )
+  }
+
+  /**
+   * Gives up uploads below a prefix that began before a time: whoever was killed in the middle of one could not, and
+   * its parts are stored, and paid for, unseen.
+   */
+  async abortUploads(prefix: string, before: Date): Promise<number> {
+    let aborted = 0
+    let from: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {}
+    while (from) {
+      const page: ListMultipartUploadsCommandOutput = await this.guard(prefix, () =>
+        this.sdk.send(
+          new ListMultipartUploadsCommand({
+            Bucket: this.access.bucket,
+            Prefix: this.key(prefix),
+            ...from,
+            ...this.payer,
+          }),
+        ),
+      )
+      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+        if (Initiated && Initiated > before) continue
+        const upload = { Bucket: this.access.bucket, Key, UploadId, ...this.payer }
+        await this.unlessMissing(() =>
+          this.guard(Key!, () => this.sdk.send(new AbortMultipartUploadCommand(upload))),
+        )
+        aborted++
+      }
+      const { IsTruncated, NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page
+      from = IsTruncated ? { KeyMarker, UploadIdMarker } : undefined
+    }
+    return aborted
   }
 
   close(): void {
@@ -324,6 +364,21 @@ export class S3Client {
     }
     return Readable.from(chunks(), { objectMode: false, highWaterMark: 1024 * 1024 })
   }
+}
+
+/** Bytes in pieces of at least {@link PART} bytes, and the rest. */
+async function* inPieces(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, undefined> {
+  let held: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of bytes) {
+    held.push(chunk)
+    length += chunk.length
+    if (length < PART) continue
+    yield Buffer.concat(held)
+    held = []
+    length = 0
+  }
+  if (length > 0) yield Buffer.concat(held)
 }
 
 function conditionOf(condition: Condition | undefined) {

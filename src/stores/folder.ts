@@ -1,16 +1,26 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { link, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
-import { EngineError } from '../../../engine/errors.ts'
-import { STATE } from './layout.ts'
-import { type FileStore, KEEP } from './store.ts'
+import { EngineError } from '../../engine/errors.ts'
+import type { FileStore, Listed } from './store.ts'
+import { workFolder } from './work.ts'
 
-/** A lake in a folder of this machine. */
-export class LocalStore implements FileStore {
+/** Folder for work in progress: on the same file system, so that a finished file is only renamed. */
+const WORK = '_nightfreight/work'
+
+/** Files in a folder of this machine. */
+export class FolderStore implements FileStore {
   readonly where: string
 
   constructor(root: string) {
     this.where = root
+  }
+
+  async probe(): Promise<void> {
+    if (await orUndefined(stat(this.where))) return
+    throw new EngineError('CONNECTION_FAILED', `there is no folder ${this.where}`, {
+      hint: 'Check the path, and that its volume is mounted.',
+    })
   }
 
   async get(path: string): Promise<Buffer | undefined> {
@@ -41,7 +51,7 @@ export class LocalStore implements FileStore {
       const final = join(this.where, path)
       await sync(file)
       await this.makeFolder(dirname(final))
-      await rename(file, final)
+      await moveFile(file, final)
       await sync(dirname(final))
     })
   }
@@ -55,7 +65,9 @@ export class LocalStore implements FileStore {
     await this.explain('delete', path, () => rm(join(this.where, path), { force: true }))
   }
 
-  async list(folder: string): Promise<{ path: string; modified: Date }[]> {
+  async clear(): Promise<void> {}
+
+  async list(folder: string): Promise<Listed[]> {
     return this.explain('list', folder, async () => {
       const options = { recursive: true, withFileTypes: true } as const
       const found = (await orUndefined(readdir(join(this.where, folder), options))) ?? []
@@ -64,25 +76,20 @@ export class LocalStore implements FileStore {
         files.map(async file => {
           const facts = await orUndefined(stat(file))
           const path = relative(this.where, file).replaceAll(sep, '/')
-          return facts && { path, modified: facts.mtime }
+          return facts && { path, size: facts.size, modified: facts.mtime }
         }),
       )
       return listed.filter(entry => entry !== undefined)
     })
   }
 
+  async sweep(folder: string, before: Date): Promise<void> {
+    for (const { path, modified } of await this.list(folder))
+      if (path.endsWith(TEMPORARY) && modified < before) await this.delete(path)
+  }
+
   async work(owner: string): Promise<string> {
-    const folder = join(this.where, STATE, 'work')
-    const prefix = `${createHash('sha256').update(owner).digest('hex').slice(0, 16)}-`
-    return this.explain('write', `${STATE}/work`, async () => {
-      await mkdir(folder, { recursive: true })
-      for (const name of await readdir(folder)) {
-        const facts = await orUndefined(stat(join(folder, name)))
-        const left = name.startsWith(prefix) || (facts && facts.mtimeMs < Date.now() - KEEP)
-        if (left) await rm(join(folder, name), { recursive: true, force: true })
-      }
-      return mkdtemp(join(folder, prefix))
-    })
+    return this.explain('write', WORK, () => workFolder(join(this.where, WORK), owner))
   }
 
   private async write<T>(
@@ -92,7 +99,7 @@ export class LocalStore implements FileStore {
   ): Promise<T> {
     return this.explain('write', path, async () => {
       const final = join(this.where, path)
-      const temporary = join(dirname(final), `.${randomUUID()}.tmp`)
+      const temporary = join(dirname(final), `.${randomUUID()}${TEMPORARY}`)
       await this.makeFolder(dirname(final))
       try {
         await writeFile(temporary, bytes, { flush: true })
@@ -133,7 +140,7 @@ export class LocalStore implements FileStore {
             `${where}: no permission to ${verb} it (${codeOf(cause)})`,
             {
               cause,
-              hint: "Check the owner and the mode of the lake's folders, and that they are mounted writable.",
+              hint: 'Check the owner and the mode of its folders, and that they are mounted writable.',
             },
           )
         default:
@@ -143,6 +150,9 @@ export class LocalStore implements FileStore {
   }
 }
 
+/** Ending of a file that is being written. */
+const TEMPORARY = '.tmp'
+
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code
 
 async function orUndefined<T>(promise: Promise<T>): Promise<T | undefined> {
@@ -151,6 +161,20 @@ async function orUndefined<T>(promise: Promise<T>): Promise<T | undefined> {
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
     throw error
+  }
+}
+
+/** A file of another file system is copied, and seen only when it is whole. */
+async function moveFile(file: string, final: string): Promise<void> {
+  try {
+    await rename(file, final)
+  } catch (error) {
+    if (codeOf(error) !== 'EXDEV') throw error
+    const temporary = join(dirname(final), `.${randomUUID()}${TEMPORARY}`)
+    await copyFile(file, temporary)
+    await sync(temporary)
+    await rename(temporary, final)
+    await rm(file)
   }
 }
 

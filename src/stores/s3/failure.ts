@@ -9,6 +9,7 @@ export interface Place {
 const NAMED: Record<string, ErrorCode> = {
   NoSuchKey: 'TABLE_MISSING',
   NotFound: 'TABLE_MISSING',
+  NoSuchUpload: 'TABLE_MISSING',
   NoSuchBucket: 'DATABASE_MISSING',
   AccessDenied: 'PERMISSION_DENIED',
   AllAccessDisabled: 'PERMISSION_DENIED',
@@ -29,7 +30,7 @@ const NAMED: Record<string, ErrorCode> = {
 const HINTS: Partial<Record<ErrorCode, string>> = {
   AUTH_FAILED: 'Check access_key and secret_key, or the profile or role that the SDK finds.',
   PERMISSION_DENIED:
-    'The keys lack a permission: s3:ListBucket, s3:GetObject, and for after: s3:PutObject, s3:DeleteObject. A bucket of another payer needs requester_pays: true.',
+    'The keys lack a permission: s3:ListBucket, s3:GetObject; to write, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucketMultipartUploads. A bucket of another payer needs requester_pays: true.',
   CONFIG_INVALID: "Set region: to the bucket's own, and endpoint: where it is not Amazon's.",
   RUN_CONFLICT: 'The object was changed by someone else meanwhile: run again.',
 }

@@ -1,0 +1,43 @@
+import { writeFileSync } from 'node:fs'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { EngineError } from '../errors.ts'
+import type { StagedFile, Staging } from '../ports.ts'
+import { place, sizeOf } from './store.ts'
+
+/** Staging in a folder of this machine and nowhere else. */
+export class LocalStaging implements Staging {
+  private readonly root: string
+
+  constructor(root: string) {
+    this.root = root
+  }
+
+  async keep(): Promise<void> {}
+
+  async bring(files: StagedFile[]): Promise<boolean> {
+    return files.every(({ file, bytes }) => {
+      const size = sizeOf(join(this.root, file))
+      return bytes === undefined ? size >= 0 : size === bytes
+    })
+  }
+
+  async read(file: string): Promise<string | undefined> {
+    try {
+      return await readFile(join(this.root, file), 'utf8')
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw new EngineError('STAGING_CORRUPT', `${file}: cannot be read`, { cause })
+    }
+  }
+
+  async publish(file: string, content: object): Promise<void> {
+    await place(join(this.root, file), temporary =>
+      writeFileSync(temporary, JSON.stringify(content, null, 2)),
+    )
+  }
+
+  async withdraw(file: string): Promise<void> {
+    await rm(join(this.root, file), { force: true })
+  }
+}

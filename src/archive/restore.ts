@@ -1,0 +1,122 @@
+import { statSync } from 'node:fs'
+import { copyFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
+import type { Extracted } from '../../engine/flow/extract.ts'
+import type { PlannedRead } from '../../engine/flow/plan.ts'
+import { lastRuns, type Prepared } from '../../engine/flow/prepare.ts'
+import { runFolder, type World } from '../../engine/flow/world.ts'
+import type { ExtractSpec, Part } from '../../engine/ports.ts'
+import type { Night } from '../../engine/staging/image.ts'
+import { rowsOf } from '../../engine/staging/parquet.ts'
+import { place } from '../../engine/staging/store.ts'
+import { inParallel } from '../stores/parallel.ts'
+import type { FileStore } from '../stores/store.ts'
+import { bunzip2, sha256Of } from './files.ts'
+import type { ArchivedExtract, ArchivedPart, ArchivedRun } from './manifest.ts'
+
+/** Files under way at a time. */
+const AT_ONCE = 4
+
+/**
+ * Puts an archived run's raw data into a new run, as if it had read it: what is left is to go on. Nothing of it counts
+ * before all of it is there: the plan is committed last. Fails with STAGING_CORRUPT where a file is not what was
+ * written, with CONFIG_INVALID where the job has an extract that the archived run had not.
+ */
+export async function restoreInto(world: World, store: FileStore, archived: ArchivedRun): Promise<void> {
+  const { ledger, spec, observer } = world
+  observer.started('restore')
+  const plan: Prepared['plan'] = { reads: [], loads: spec.loads }
+  const groups = new Map<string, Extracted[]>()
+  for (const extract of spec.extracts) {
+    const found = archived.extracts.find(({ read }) => read.extract === extract.name)
+    if (!found)
+      throw new EngineError(
+        'CONFIG_INVALID',
+        `${store.where}: run ${archived.run} of ${archived.job} has no extract ${extract.name}`,
+        { hint: `It has ${archived.extracts.map(({ read }) => read.extract).join(', ')}.` },
+      )
+    const { read, extracted } = await restoreExtract(world, store, extract, found)
+    plan.reads.push(read)
+    groups.set(extract.from, [...(groups.get(extract.from) ?? []), extracted])
+  }
+  for (const [connection, extracted] of groups) {
+    await ledger.begin(`extract.${connection}`)
+    await ledger.commit(`extract.${connection}`, extracted)
+  }
+  await ledger.begin('plan')
+  await ledger.commit('plan', { plan, lastRun: await lastRuns(world) } satisfies Prepared)
+  observer.finished('restore', `run ${archived.run} of ${archived.runAt}`)
+}
+
+async function restoreExtract(
+  world: World,
+  store: FileStore,
+  { name, from, options }: ExtractSpec,
+  { read, base, nights, watermark, note, account }: ArchivedExtract,
+): Promise<{ read: PlannedRead; extracted: Extracted }> {
+  const restored: Night[] = []
+  for (const night of nights) {
+    const folder = `${runFolder(world)}/raw/${name}/${night.run}`
+    const parts = await inParallel(night.parts, AT_ONCE, part => restorePart(world, store, folder, part))
+    restored.push({ ...night, parts })
+    await store.clear()
+  }
+  await world.staging.keep(restored.flatMap(({ parts }) => parts.map(({ file }) => file)))
+  const parts = restored.at(-1)!.parts
+  const earlier = restored.slice(0, -1)
+  const image = {
+    columns: [...read.columns, ...read.absent],
+    nights: earlier,
+    parts: earlier.flatMap(night => night.parts),
+    read: base?.read,
+  }
+  if (read.accumulates)
+    world.observer.note(
+      `${read.where}: files that later runs took are not among its rows; the next run takes those that are still in the drop`,
+    )
+  return {
+    read: {
+      ...read,
+      from,
+      where: `${from}.${name}`,
+      options,
+      account,
+      ...(base && { base: { value: base.value, run: base.run, image } }),
+    },
+    extracted: {
+      extract: name,
+      parts,
+      rows: parts.reduce((sum, { rows }) => sum + rows, 0),
+      watermark,
+      note,
+      account,
+    },
+  }
+}
+
+async function restorePart(
+  { root, signal }: World,
+  store: FileStore,
+  folder: string,
+  { path, bytes, sha256, part }: ArchivedPart,
+): Promise<Part> {
+  signal.throwIfAborted()
+  const where = `${store.where}/${path}`
+  const refuse = (why: string): never => {
+    throw new EngineError('STAGING_CORRUPT', `${where} ${why}: ${part.rows} rows`, {
+      hint: 'Nothing was restored or loaded. Take the file from a backup, or restore another run.',
+    })
+  }
+  const copy = (await store.local(path)) ?? refuse('is missing')
+  const { size } = statSync(copy)
+  if (size !== bytes) refuse(`has ${size} bytes instead of ${bytes}`)
+  if ((await sha256Of(copy)) !== sha256) refuse('is not what was written: its checksum differs')
+  const file = `${folder}/${basename(part.file)}`
+  await place(join(root, file), temporary =>
+    path.endsWith('.bz2') ? bunzip2(copy, temporary) : copyFile(copy, temporary),
+  )
+  const rows = await rowsOf(join(root, file))
+  if (rows !== part.rows) refuse(`has ${rows} rows instead of ${part.rows}`)
+  return { file, rows, bytes: statSync(join(root, file)).size }
+}

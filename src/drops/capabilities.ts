@@ -1,0 +1,9 @@
+/** What every drop of files can do, wherever it is: see `connectors/define.ts`. */
+export const DROP_CAPABILITIES = {
+  source: true,
+  target: false,
+  snapshot: false,
+  parallel: true,
+  incremental: false,
+  modes: [],
+}

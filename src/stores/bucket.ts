@@ -1,0 +1,91 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type S3Access, S3Client } from './s3/client.ts'
+import { download } from './s3/download.ts'
+import type { FileStore, Listed } from './store.ts'
+import { workFolder } from './work.ts'
+
+/** Files as objects of a bucket, or below a prefix of it. Copies and work in progress are in the system's folder for temporary files. */
+export class BucketStore implements FileStore {
+  readonly where: string
+  private readonly client: S3Client
+  private readonly temporary: string
+  /** Folder of the copies; made when the first one is. */
+  private copies: Promise<string> | undefined
+  /** Copies by path: a file is fetched once. */
+  private readonly copied = new Map<string, Promise<string | undefined>>()
+
+  constructor(access: S3Access) {
+    this.client = new S3Client(access)
+    const { bucket, prefix, endpoint = '' } = access
+    this.where = `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}`
+    const place = createHash('sha256').update(`${endpoint} ${this.where}`).digest('hex').slice(0, 16)
+    this.temporary = join(tmpdir(), 'nightfreight', place)
+  }
+
+  probe(): Promise<void> {
+    return this.client.probe()
+  }
+
+  async get(path: string): Promise<Buffer | undefined> {
+    return (await this.client.get(path))?.bytes
+  }
+
+  async put(path: string, bytes: string): Promise<void> {
+    await this.client.put(path, Buffer.from(bytes))
+  }
+
+  async putIfAbsent(path: string, bytes: string): Promise<boolean> {
+    return (await this.client.put(path, Buffer.from(bytes), { absent: true })) !== undefined
+  }
+
+  async putFile(path: string, file: string): Promise<void> {
+    await this.client.putFile(path, file)
+    await rm(file)
+  }
+
+  local(path: string): Promise<string | undefined> {
+    let copy = this.copied.get(path)
+    if (!copy) {
+      copy = this.copy(path)
+      this.copied.set(path, copy)
+      // One that failed is asked for again.
+      copy.catch(() => this.copied.delete(path))
+    }
+    return copy
+  }
+
+  async clear(): Promise<void> {
+    const folder = await this.copies
+    this.copies = undefined
+    this.copied.clear()
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  }
+
+  delete(path: string): Promise<void> {
+    return this.client.remove(path)
+  }
+
+  async list(folder: string): Promise<Listed[]> {
+    const listed: Listed[] = []
+    for await (const { key, size, mtime } of this.client.list(folder === '.' ? '' : `${folder}/`))
+      listed.push({ path: key, size, modified: new Date(mtime) })
+    return listed
+  }
+
+  async sweep(folder: string, before: Date): Promise<void> {
+    await this.client.abortUploads(folder === '.' ? '' : `${folder}/`, before)
+  }
+
+  work(owner: string): Promise<string> {
+    return workFolder(join(this.temporary, 'work'), owner)
+  }
+
+  private async copy(path: string): Promise<string | undefined> {
+    this.copies ??= workFolder(join(this.temporary, 'copies'), `${process.pid} ${randomUUID()}`)
+    const file = join(await this.copies, `${randomUUID()}.parquet`)
+    return (await download(this.client, path, file)) ? file : undefined
+  }
+}

@@ -1,0 +1,176 @@
+import { statSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
+import type { Part, StagedFile, Staging } from '../../engine/ports.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
+import { place, sizeOf } from '../../engine/staging/store.ts'
+import { endingOf, type Packing, packed, plainName, unpackTo } from './packing.ts'
+import { inParallel } from './parallel.ts'
+import type { S3Client, S3Object } from './s3/client.ts'
+import { body } from './s3/download.ts'
+
+/** Files on their way at a time. */
+const AT_ONCE = 8
+/** How often somebody else may be first to write a manifest. */
+const TRIES = 10
+
+/**
+ * Staging in a bucket: the folder of this machine holds what it has written or needed, the bucket every committed file.
+ * A run can so be continued on a machine that has nothing of it. Data files are packed on the way, if so configured;
+ * manifests are plain JSON and name their writer.
+ */
+export class BucketStaging implements Staging {
+  private readonly client: S3Client
+  private readonly root: string
+  private readonly local: LocalStaging
+  private readonly packing: Packing
+  private readonly writer: Writer
+  /** Files that the bucket has, with what they were when they were sent. */
+  private readonly kept = new Map<string, string | undefined>()
+  /** Objects by the file that they hold, per folder that was listed. */
+  private readonly listed = new Map<string, Promise<Map<string, S3Object>>>()
+
+  constructor({ client, root, packing, writer }: BucketStagingOptions) {
+    this.client = client
+    this.root = root
+    this.local = new LocalStaging(root)
+    this.packing = packing
+    this.writer = writer
+  }
+
+  async keep(files: string[]): Promise<void> {
+    const going = files.filter(file => !this.kept.has(file) || this.isRewritten(file))
+    await inParallel([...new Set(going)], AT_ONCE, async file => {
+      const state = this.stateOf(file)
+      await this.client.upload(
+        `${file}${endingOf(this.packing)}`,
+        packed(join(this.root, file), this.packing),
+      )
+      this.kept.set(file, state)
+    })
+  }
+
+  async bring(files: StagedFile[]): Promise<boolean> {
+    const missing = files.filter(({ file, bytes }) => {
+      const size = sizeOf(join(this.root, file))
+      return bytes === undefined ? size < 0 : size !== bytes
+    })
+    const found = await inParallel(missing, AT_ONCE, part => this.fetch(part))
+    for (const { file } of files) if (!this.kept.has(file)) this.kept.set(file, undefined)
+    return found.every(Boolean)
+  }
+
+  /** The bucket's manifest counts: another machine may have taken the run over since ours was written. */
+  async read(file: string): Promise<string | undefined> {
+    const found = await this.client.get(file)
+    // From before the staging was in a bucket.
+    if (!found) return this.local.read(file)
+    const text = found.bytes.toString()
+    const { parts = [] } = JSON.parse(text) as { parts?: Part[] }
+    for (const part of parts) this.kept.set(part.file, undefined)
+    return text
+  }
+
+  async publish(file: string, content: object): Promise<void> {
+    const { writer } = this
+    const bytes = Buffer.from(JSON.stringify({ ...content, writer }, null, 2))
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const there = await this.client.get(file)
+      const other = there && (JSON.parse(there.bytes.toString()) as { writer: Writer }).writer
+      if (other?.run === writer.run && other.fence > writer.fence)
+        throw new EngineError('FENCED', `${file}: another process has taken the run over`, {
+          hint: 'That process goes on with it.',
+        })
+      if ((await this.client.put(file, bytes, there ?? { absent: true })) === undefined) continue
+      return this.local.publish(file, content)
+    }
+    throw new EngineError('RUN_CONFLICT', `${file}: was changed by others, ${TRIES} times`)
+  }
+
+  async withdraw(file: string): Promise<void> {
+    await this.client.remove(file)
+    await this.local.withdraw(file)
+  }
+
+  /** Bytes of each file below a folder, by its name on this machine. */
+  async list(folder: string): Promise<Map<string, number>> {
+    const objects = await this.objects(folder)
+    return new Map([...objects].map(([file, { size }]) => [file, size]))
+  }
+
+  /** Removes files from the bucket. */
+  async remove(files: string[]): Promise<void> {
+    const objects = new Map<string, S3Object>()
+    for (const folder of new Set(files.map(runOf)))
+      for (const entry of await this.objects(folder)) objects.set(...entry)
+    await inParallel(files, AT_ONCE, async file => {
+      const object = objects.get(file)
+      if (object) await this.client.remove(object.key)
+    })
+  }
+
+  /** Gives up what killed attempts were sending to a folder. */
+  async sweep(folder: string, before: Date): Promise<void> {
+    await this.client.abortUploads(`${folder}/`, before)
+  }
+
+  close(): void {
+    this.client.close()
+  }
+
+  private async fetch({ file, bytes }: StagedFile): Promise<boolean> {
+    const object = (await this.objects(runOf(file))).get(file)
+    if (!object) return false
+    const path = join(this.root, file)
+    await place(path, temporary => unpackTo(object.key, body(this.client, object), temporary))
+    if (bytes === undefined || sizeOf(path) === bytes) return true
+    await rm(path)
+    return false
+  }
+
+  // Which ending an object has depends on the configuration of the day: a listing tells.
+  private objects(folder: string): Promise<Map<string, S3Object>> {
+    let objects = this.listed.get(folder)
+    if (!objects) {
+      objects = this.listing(folder)
+      this.listed.set(folder, objects)
+      objects.catch(() => this.listed.delete(folder))
+    }
+    return objects
+  }
+
+  private async listing(folder: string): Promise<Map<string, S3Object>> {
+    const objects = new Map<string, S3Object>()
+    for await (const object of this.client.list(`${folder}/`)) objects.set(plainName(object.key), object)
+    return objects
+  }
+
+  /** By a further attempt of the task that has sent it. */
+  private isRewritten(file: string): boolean {
+    const sent = this.kept.get(file)
+    return sent !== undefined && sent !== this.stateOf(file)
+  }
+
+  private stateOf(file: string): string {
+    const { size, mtimeMs } = statSync(join(this.root, file))
+    return `${size} ${mtimeMs}`
+  }
+}
+
+/** Who writes: the fence tells who of a run's processes has taken it over. */
+interface Writer {
+  run: string
+  fence: number
+}
+
+interface BucketStagingOptions {
+  client: S3Client
+  /** Staging root on this machine. */
+  root: string
+  packing: Packing
+  writer: Writer
+}
+
+/** `JOB/RUN` of a staged file. */
+const runOf = (file: string) => file.split('/', 2).join('/')

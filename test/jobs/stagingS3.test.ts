@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import type { EngineError } from '../../engine/errors.ts'
+import { createLog } from '../../src/cli/log.ts'
+import { collectGarbage } from '../../src/jobs/gc.ts'
+import { openStaging } from '../../src/jobs/staging.ts'
+import { startS3 } from '../s3.ts'
+import { freshPostgres } from '../servers.ts'
+import { smallJob } from './small.ts'
+
+const server = await startS3()
+after(() => server.stop())
+await server.bucket('staging')
+const { url, query } = await freshPostgres()
+
+const place = (prefix: string, more = '') =>
+  `s3://test:test@staging/${prefix}?endpoint=${server.endpoint}${more}`
+
+/** A job of one incremental table whose runs keep what they stage in a bucket. */
+async function job(name: string, more = '') {
+  await query(`CREATE TABLE ${name} (id int PRIMARY KEY, n int, seen int NOT NULL);
+    INSERT INTO ${name} SELECT i, i, i FROM generate_series(1, 50) AS i`)
+  const made = await smallJob({ after }, name, {
+    'job.yaml': `connections: { db: "${url}" }
+extract: { items: { from: db, table: ${name}, key: id, incremental: { column: seen } } }
+load: { ${name}_out: { to: db, from: out, key: id } }
+resources: { memory: 300MB, threads: 1 }
+retries: { limit: 0 }
+`,
+    'out.sql': 'SELECT id, n, (SELECT count(*) FROM items)::INTEGER AS seen FROM items',
+  })
+  const env = { STAGING_URL: place(name, more) }
+  const machine = (letter: string) => ({ env, home: join(made.home, letter) })
+  return {
+    made,
+    env,
+    machine,
+    lose: (letter: string) => rmSync(join(made.home, letter), { recursive: true }),
+  }
+}
+
+const sum = async (table: string) =>
+  (await query<{ n: number; ids: number }>(`SELECT sum(n)::int AS n, count(*)::int AS ids FROM ${table}`))[0]!
+
+for (const until of ['plan', 'extract.db', 'model.out', 'diff.%_out', 'load.db'])
+  test(`begun on one machine up to ${until}, whose disk is lost; the other goes on with the bucket alone`, async () => {
+    const name = `moved_${until.replace(/\W/g, '_')}`.toLowerCase()
+    const { made, machine, lose } = await job(name)
+    const first = await made.run({ ...machine('a'), until: until.replace('%', name) })
+    assert.equal(first.error, undefined)
+    lose('a')
+    const second = await made.run({ ...machine('b'), resume: first.run })
+    assert.equal(second.error, undefined)
+    assert.deepEqual(await sum(`${name}_out`), { n: 1275, ids: 50 })
+    // The next night builds on images and states that this machine never had.
+    await query(`UPDATE ${name} SET n = 0, seen = 51 WHERE id = 50; DELETE FROM ${name} WHERE id = 1`)
+    lose('b')
+    const night = await made.run(machine('c'))
+    assert.equal(night.error, undefined)
+    assert.equal(night.outcome.extracted[0]!.rows, 1, 'from the watermark on')
+    assert.deepEqual(night.outcome.changes[0]!.counts.updates, 1)
+    assert.deepEqual(await sum(`${name}_out`), { n: 1225, ids: 50 })
+  })
+
+test('what a run commits is in the bucket before: parts packed, manifests last; gc clears both places', async () => {
+  const { made, machine, env } = await job('ordered', '&compression=gzip&level=1')
+  server.requests.length = 0
+  const { run, error } = await made.run(machine('a'))
+  assert.equal(error, undefined)
+  const puts = server.requests.flatMap(line => /^PUT \/staging\/ordered\/([^?]+)/.exec(line)?.[1] ?? [])
+  const last = (text: string) => puts.findLastIndex(path => path.includes(text))
+  assert.ok(last('/raw/items/part-') >= 0 && last('/raw/items/part-') < last('/image/items.json'))
+  assert.ok(last('/state/ordered_out/') < last('/state/ordered_out.json'))
+  const parts = puts.filter(path => !path.endsWith('.json'))
+  assert.ok(parts.length > 0 && parts.every(path => path.endsWith('.parquet.gz')), puts.join('\n'))
+  assert.ok(last('/changes/ordered_out/upserts') >= 0)
+
+  const staging = openStaging(env.STAGING_URL, join(made.home, 'b/staging'))!
+  after(() => staging.close())
+  const before = await staging.list(`ordered/${run}`)
+  assert.ok(before.size >= 6)
+  await made.run({ ...machine('a'), fresh: true })
+  await made.run({ ...machine('a'), fresh: true })
+  const removed = await collectGarbage({
+    metadata: made.metadata,
+    home: join(made.home, 'a'),
+    staging: env.STAGING_URL,
+    clock: { now: () => new Date(Date.now() + 1000) },
+    log: createLog({ folder: made.home }),
+    keepDays: 0,
+    dryRun: false,
+  })
+  assert.deepEqual(removed.map(({ run }) => run).slice(0, 1), [run])
+  const again = openStaging(env.STAGING_URL, join(made.home, 'b/staging'))!
+  after(() => again.close())
+  const kept = [...(await again.list(`ordered/${run}`)).keys()]
+  assert.ok(
+    kept.every(file => file.includes('/raw/')),
+    kept.join('\n'),
+  )
+  const { error: none } = await made.run(machine('c'))
+  assert.equal(none, undefined)
+})
+
+test('who wakes up late cannot put its manifest over its successor', async () => {
+  const late = openStaging(place('fence'), '/nowhere', { run: 'r', fence: 1 })!
+  const folder = mkdtempSync(join(tmpdir(), 'nf-fence-'))
+  const next = openStaging(place('fence'), folder, { run: 'r', fence: 2 })!
+  after(() => {
+    late.close()
+    next.close()
+    rmSync(folder, { recursive: true })
+  })
+  await next.publish('j/r/image/x.json', { parts: [], of: 'successor' })
+  await assert.rejects(late.publish('j/r/image/x.json', { parts: [], of: 'late' }), { code: 'FENCED' })
+  assert.match((await late.read('j/r/image/x.json'))!, /successor/)
+  // What runs have in common is the latest writer's, whatever fence another run had.
+  const other = openStaging(place('fence'), folder, { run: 's', fence: 1 })!
+  after(() => other.close())
+  await other.publish('j/r/image/x.json', { parts: [], of: 'other run' })
+  assert.match((await late.read('j/r/image/x.json'))!, /other run/)
+  await other.withdraw('j/r/image/x.json')
+  assert.equal(await late.read('j/r/image/x.json'), undefined)
+})
+
+test('a server that asks to slow down, and bodies that break, delay a run and do not fail it', async () => {
+  const { made, machine, lose } = await job('slow')
+  const told = new Map<string, number>()
+  server.mischief = (method, path) => {
+    const times = (told.get(`${method} ${path}`) ?? 0) + 1
+    told.set(`${method} ${path}`, times)
+    if (times > 1 || !path.includes('/raw/')) return undefined
+    return method === 'PUT' ? 'slow down' : method === 'GET' ? 'cut' : undefined
+  }
+  try {
+    const first = await made.run({ ...machine('a'), until: 'model.out' })
+    assert.equal(first.error, undefined)
+    lose('a')
+    assert.equal((await made.run({ ...machine('b'), resume: first.run })).error, undefined)
+  } finally {
+    server.mischief = undefined
+  }
+  assert.deepEqual(await sum('slow_out'), { n: 1275, ids: 50 })
+})
+
+test('a part that is nowhere is said, and so is a URL that is none', async () => {
+  const { made, machine, lose, env } = await job('lost')
+  const first = await made.run({ ...machine('a'), until: 'extract.db' })
+  const staging = openStaging(env.STAGING_URL, join(made.home, 'b/staging'))!
+  await staging.remove([...(await staging.list(`lost/${first.run}`)).keys()])
+  staging.close()
+  lose('a')
+  const { error } = await made.run({ ...machine('b'), resume: first.run })
+  assert.equal((error as EngineError).code, 'STAGING_CORRUPT')
+  assert.match((error as EngineError).message, /extract\.db: what it committed is no longer staged/)
+  for (const [bad, says] of [
+    ['s4://x', /STAGING_URL: url: expected a URL such as s3:/],
+    ['s3://x?compression=lzo', /STAGING_URL: compression/],
+    ['s3://x?regoin=eu', /STAGING_URL.*regoin/],
+  ] as const)
+    assert.throws(() => openStaging(bad, '/'), { code: 'CONFIG_INVALID', message: says })
+})
