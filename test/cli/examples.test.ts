@@ -221,6 +221,16 @@ const STEPS: Record<string, Step> = {
   [`nightfreight alerts list ${JOB} --json`]: { says: /"alerts":\[\{/ },
   'nightfreight gc --dry-run': { says: /Would remove 0 runs/ },
   'nightfreight gc --keep-days 14': { says: /Removed 0 runs/ },
+  'nightfreight gc queries/members': { says: /archive: 0 runs, 0 files/ },
+  // What an archive gives back: `jobs/onS3`.
+  'nightfreight restore 20260201T020000123-4f1c9a queries/members': {
+    code: 2,
+    says: /has no archive[\s\S]*archive: \{ to: s3/,
+  },
+  'nightfreight restore 20260201T020000123-4f1c9a queries/members_then --of member_data_warehouse_sync': {
+    code: 2,
+    says: /A job is a folder with a job\.yaml in it/,
+  },
   'nightfreight backfill queries/members --from 2026-02-01 --to 2026-02-07 --dry-run': { says: /would run/ },
   'nightfreight backfill queries/members --from 2026-02-01T02:00 --to 2026-02-07T02:00': {
     // Two nights will do.
