@@ -93,9 +93,7 @@ export async function correctExtract(
   if (!sql) return corrected
   const file = ownFile(world, `corrected/${extract}`, '.parquet')
   await place(join(root, file), temporary =>
-    duck.run(
-      `COPY (SELECT * EXCLUDE (_nf_id) FROM (${sql}) ORDER BY ${list}) TO ${quote(temporary)} (FORMAT parquet)`,
-    ),
+    duck.copyParquet(`SELECT * EXCLUDE (_nf_id) FROM (${sql}) ORDER BY ${list}`, temporary),
   )
   return { ...corrected, file }
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Part } from '../ports.ts'
-import { quote } from '../sql/duckdb.ts'
+import { parquetCodec, quote } from '../sql/duckdb.ts'
 import { PLAIN_FORMAT } from '../staging/decode.ts'
 import { rowsOf } from '../staging/parquet.ts'
 import { place } from '../staging/store.ts'
@@ -28,9 +28,7 @@ export async function copyFile(
   file: string,
   compression: 'uncompressed' | 'snappy' = 'uncompressed',
 ): Promise<Part> {
-  await place(join(root, file), temporary =>
-    duck.run(`COPY (${sql}) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION ${compression})`),
-  )
+  await place(join(root, file), temporary => duck.copyParquet(sql, temporary, parquetCodec({ compression })))
   return partOf(root, file)
 }
 
@@ -46,9 +44,8 @@ export async function copyBuckets(
   folder: string,
 ): Promise<Part[][]> {
   await place(join(root, folder), async temporary => {
-    await duck.run(
-      `COPY (SELECT *, (${bucket})::INTEGER AS _bucket FROM (${sql})) TO ${quote(temporary)} (FORMAT parquet, COMPRESSION uncompressed, PARTITION_BY _bucket)`,
-    )
+    const rows = `SELECT *, (${bucket})::INTEGER AS _bucket FROM (${sql})`
+    await duck.copyParquet(rows, temporary, 'COMPRESSION uncompressed', 'PARTITION_BY _bucket')
     mkdirSync(temporary, { recursive: true })
   })
   const parts: Part[][] = Array.from({ length: buckets }, () => [])

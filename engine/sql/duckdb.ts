@@ -64,6 +64,17 @@ export class Duck {
       .map(row => Object.fromEntries(row.map((value, column) => [names[column]!, plain(value)])))
   }
 
+  /**
+   * Writes a query's rows as one Parquet file, or as a folder of them where `options` (COPY's) say so. Floating-point
+   * columns go without dictionaries, since DuckDB's know one zero and would make 0 of -0.
+   */
+  async copyParquet(sql: string, path: string, ...options: string[]): Promise<void> {
+    const columns = await this.rows(`DESCRIBE SELECT * FROM (${sql}\n)`)
+    const floats = columns.some(({ column_type }) => /\b(FLOAT|DOUBLE)\b/.test(String(column_type)))
+    const format = ['FORMAT parquet', ...(floats ? ['DICTIONARY_SIZE_LIMIT 0'] : []), ...options]
+    await this.run(`COPY (${sql}\n) TO ${quote(path)} (${format.join(', ')})`)
+  }
+
   /** DuckDB's version: `v1.5.6`. */
   async version(): Promise<string> {
     const [row] = await this.rows('SELECT version() AS version')

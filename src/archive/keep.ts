@@ -147,9 +147,8 @@ class PartWriter {
     const codec = parquetCodec(
       compression === 'bzip2' ? { compression: 'uncompressed' } : { compression, level },
     )
-    return this.means.duck.run(
-      `COPY (FROM read_parquet(${quote(from)}, hive_partitioning = false)) TO ${quote(to)} (FORMAT parquet, ${codec})`,
-    )
+    const rows = `FROM read_parquet(${quote(from)}, hive_partitioning = false)`
+    return this.means.duck.copyParquet(rows, to, codec)
   }
 
   /** As in staging. Who took the run over writes under other names than the one who may still wake up. */

@@ -31,9 +31,7 @@ export async function writeTyped(
     column.name === REJECTED ? `${rejections(plain, texts)} AS ${REJECTED}` : output(column, texts),
   )
   try {
-    await duck.run(
-      `COPY (SELECT ${values.join(', ')} FROM ${texts.from}) TO ${quote(path)} (FORMAT parquet, COMPRESSION snappy)`,
-    )
+    await duck.copyParquet(`SELECT ${values.join(', ')} FROM ${texts.from}`, path, 'COMPRESSION snappy')
   } catch (error) {
     throw await explained(duck, where, plain, texts, error)
   }
@@ -50,9 +48,8 @@ export async function writeRejects(
   const values = columns.map(({ name, type }) =>
     name === REJECTED ? REJECTED : `NULL::${typeName(type)} AS ${quoteName(name)}`,
   )
-  await duck.run(
-    `COPY (SELECT ${values.join(', ')} FROM (SELECT unnest([${list}]) AS ${REJECTED})) TO ${quote(path)} (FORMAT parquet, COMPRESSION snappy)`,
-  )
+  const rows = `SELECT ${values.join(', ')} FROM (SELECT unnest([${list}]) AS ${REJECTED})`
+  await duck.copyParquet(rows, path, 'COMPRESSION snappy')
 }
 
 const place = ({ names }: Texts) =>

@@ -7,6 +7,8 @@ import fc from 'fast-check'
 import { isValid } from '../../engine/batch/batch.ts'
 import { BatchBuilder } from '../../engine/batch/builder.ts'
 import type { EngineError } from '../../engine/errors.ts'
+import { filesSql } from '../../engine/flow/dataSet.ts'
+import { copyBuckets, copyFile, copyParts } from '../../engine/flow/parts.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { encodeParquet } from '../../engine/staging/encode.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
@@ -155,4 +157,25 @@ test('a manifest whose part is missing or cut does not exist', async () => {
   writeFileSync(join(folder, 'a.bin'), 'ab')
   assert.equal(await readManifest(staging, 'm/one.json'), undefined)
   assert.equal(await readManifest(staging, 'm/none.json'), undefined)
+})
+
+test('both zeros and every other kind of float are staged as they are, whatever repeats', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'nightfreight-floats-'))
+  const duck = await Duck.open({ threads: 1 })
+  try {
+    for (const type of ['DOUBLE', 'FLOAT']) {
+      const values = ['0', '-0', 'nan', 'infinity', '-infinity', '5e-324', '1.5'].map(v => `'${v}'::${type}`)
+      const sql = `SELECT i, ([${values.join(', ')}])[i % 7 + 1] AS f FROM range(700) r(i)`
+      const shown = (from: string) => duck.rows(`SELECT i, f::VARCHAR AS f FROM ${from} ORDER BY i`)
+      const world = { duck, root }
+      const expected = await shown(`(${sql})`)
+      const one = [await copyFile(world, sql, `${type}.parquet`, 'snappy')]
+      const buckets = await copyBuckets(world, sql, 'i % 2', 2, `${type}-buckets`)
+      for (const parts of [one, await copyParts(world, sql, `${type}-parts`), buckets.flat()])
+        assert.deepEqual(await shown(filesSql(root, parts)), expected)
+    }
+  } finally {
+    duck.close()
+    rmSync(root, { recursive: true })
+  }
 })

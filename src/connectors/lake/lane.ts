@@ -45,6 +45,6 @@ async function readFiles(
   )
   const since = read.since ? ` WHERE ${quoteName(read.since.column)} >= ${quote(read.since.value)}` : ''
   const select = `SELECT ${values.join(', ')} FROM (${rows})${since}`
-  await sink.file(path => duck.run(`COPY (${select}) TO ${quote(path)} (FORMAT parquet, COMPRESSION snappy)`))
+  await sink.file(path => duck.copyParquet(select, path, 'COMPRESSION snappy'))
   return taken < files.length ? rangeOf({ table, columns, files: files.slice(taken) }) : undefined
 }

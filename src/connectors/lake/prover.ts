@@ -29,10 +29,7 @@ export class LakeProver implements Prover {
     const columns = columnsOf(await this.manifest(load))
     const there = (name: string) => columnNamed(columns, name) !== undefined
     return {
-      // DuckDB's dictionaries in Parquet know one zero.
-      columns: load.columns
-        .filter(({ name }) => there(name))
-        .map(column => (column.type.kind === 'float' ? { ...column, unsignedZero: true } : column)),
+      columns: load.columns.filter(({ name }) => there(name)),
       notes: load.columns
         .filter(({ name }) => !there(name))
         .map(({ name }) => `column ${name} is not compared: the table does not have it`),

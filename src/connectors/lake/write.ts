@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Duck, type DuckRow, parquetCodec, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Duck, type DuckRow, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { checksum } from './files.ts'
 import { dataPath, tableFolder } from './layout.ts'
@@ -80,8 +80,7 @@ async function writeFile(
   const path = dataPath(where, partitionBy, values)
   const range = `FROM ${from} WHERE rowid >= ${first} AND rowid < ${first + rows}`
   const temporary = join(work, `${randomUUID()}.parquet`)
-  const codec = parquetCodec(format)
-  await duck.run(`COPY (SELECT * ${range}) TO ${quote(temporary)} (FORMAT parquet, ${codec})`)
+  await duck.copyParquet(`SELECT * ${range}`, temporary, parquetCodec(format))
   const file: DataFile = {
     path,
     partition: values,
