@@ -45,7 +45,9 @@ export async function copyBuckets(
 ): Promise<Part[][]> {
   await place(join(root, folder), async temporary => {
     const rows = `SELECT *, (${bucket})::INTEGER AS _bucket FROM (${sql})`
-    await duck.copyParquet(rows, temporary, 'COMPRESSION uncompressed', 'PARTITION_BY _bucket')
+    // Small row groups, since one of each bucket is held at a time.
+    const options = ['COMPRESSION uncompressed', 'ROW_GROUP_SIZE 8192', 'PARTITION_BY _bucket']
+    await duck.copyParquet(rows, temporary, ...options)
     mkdirSync(temporary, { recursive: true })
   })
   const parts: Part[][] = Array.from({ length: buckets }, () => [])

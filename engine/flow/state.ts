@@ -21,8 +21,10 @@ export interface LoadState {
   parts: Part[]
 }
 
-/** Entries that a bucket holds at most, as long as keys spread evenly: what is joined and counted at a time. */
+/** Entries that a bucket holds, about: what is joined and counted at a time. */
 const BUCKET_ROWS = 1 << 19
+/** So many files DuckDB writes side by side at ease; of larger states, the joins spill. */
+const MOST_BUCKETS = 64
 
 export const stateManifest = (job: string, run: string, table: string) => `${job}/${run}/state/${table}.json`
 
@@ -70,7 +72,7 @@ export class State {
   /** Writes an entry for every good row of the data set, about `limit` a bucket at most. */
   async write(limit = BUCKET_ROWS): Promise<void> {
     const rows = this.table.parts.reduce((sum, part) => sum + part.rows, 0)
-    const count = 2 ** Math.ceil(Math.log2(Math.max(1, rows / limit)))
+    const count = Math.min(MOST_BUCKETS, 2 ** Math.ceil(Math.log2(Math.max(1, rows / limit))))
     this.buckets = await this.copy(this.entries(), count, 'all')
     // Who reads the entries finds a file.
     if (this.rows === 0)

@@ -32,6 +32,8 @@ export class Duck {
       autoinstall_known_extensions: 'false',
       // It takes a file that was written over within a clock step for the old one; the system caches pages anyway.
       enable_external_file_cache: 'false',
+      // What partitioned writing holds back grows with the partitions otherwise.
+      partitioned_write_flush_threshold: '65536',
     }
     if (options.memory) settings.memory_limit = `${Math.floor(options.memory / 1024)}KiB`
     if (options.threads) settings.threads = String(options.threads)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { CommitResult, LoadCommit, StagedLoad, Target } from '../../engine/ports.ts'
-import { type Duck, quote } from '../../engine/sql/duckdb.ts'
+import type { Duck } from '../../engine/sql/duckdb.ts'
 import { rowsOf } from '../../engine/staging/parquet.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { PLAIN_LOAD } from './plainLoad.ts'
@@ -23,7 +23,7 @@ const signal = new AbortController().signal
 
 async function part(duck: Duck, folder: string, sql: string) {
   const path = join(folder, `part-${randomUUID()}.parquet`)
-  await duck.run(`COPY (${sql}) TO ${quote(path)} (FORMAT parquet)`)
+  await duck.copyParquet(sql, path)
   return { path, rows: await rowsOf(path) }
 }
 

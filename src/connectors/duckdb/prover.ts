@@ -39,7 +39,11 @@ export function duckdbProver({ name, open, describe, qualified }: Warehouse): Pr
         if (reason) notes.push(`column ${column.name} is not compared: ${reason}`)
         return reason === undefined
       })
-      return { columns: compared, notes }
+      // Where all values of a segment compare as equal, DuckDB keeps one: of both zeros, the one.
+      const unsigned = compared.map(column =>
+        column.type.kind === 'float' ? { ...column, unsignedZero: true } : column,
+      )
+      return { columns: unsigned, notes }
     },
     async compare({ load, compared, paths, extra }: ProofRequest) {
       const duck = await open()
