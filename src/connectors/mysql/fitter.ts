@@ -1,4 +1,3 @@
-import { moduleBeside } from '../../../engine/pool/entry.ts'
 import {
   FIT_ROW,
   type FitRequest,
@@ -8,9 +7,9 @@ import {
 } from '../../../engine/ports.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
+import { withAside } from './aside.ts'
 import { databaseAndName } from './catalog.ts'
-import type { StageInput } from './stage.ts'
-import { ensureState, stagingName, targetTable } from './state.ts'
+import { stagingName, targetTable } from './state.ts'
 import type { TargetSession } from './targetSession.ts'
 import { columnType, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
 import { identifier, literal, splitTable, tableName } from './types.ts'
@@ -48,48 +47,31 @@ export class MysqlFitter implements Fitter {
     const { loadId, job, load, paths, columns, beside, offload, lanes } = request
     const table = await targetTable(this.session, load.table)
     if (!table) return []
-    await ensureState(this.session)
-    const staged = stagingName(loadId, load.table, 'fit')
-    const run = (sql: string) => this.session.rows(sql, signal)
-    const made = columns.map(
+    const name = stagingName(loadId, load.table, 'fit')
+    const defined = columns.map(
       ({ name, type }) =>
         `${identifier(name)} ${columnType(type)} ${name === FIT_ROW ? 'PRIMARY KEY' : 'NULL'}`,
     )
-    await run(`DROP TABLE IF EXISTS ${staged}`)
-    await run(
-      `CREATE TABLE ${staged} (${made.join(', ')}) ENGINE = InnoDB COMMENT = ${literal(JSON.stringify({ job, loadId }))}`,
-    )
-    try {
-      const { access } = this.session
-      const module = moduleBeside(import.meta.url, 'stage')
-      const waiting = [...paths]
-      const lane = async () => {
-        for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-          const where = `${access.name}.${load.table}`
-          const input: StageInput = { access, table: staged, where, path, columns, rules: [] }
-          await offload<number>(module, 'stagePart', input, signal)
-        }
-      }
-      const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
-      for (const result of results) if (result.status === 'rejected') throw result.reason
+    const where = `${this.session.access.name}.${load.table}`
+    const aside = { name, defined, loadId, job, where, paths, columns, lanes, offload }
+    return withAside(this.session, aside, signal, async () => {
+      const run = (sql: string) => this.session.rows(sql, signal)
       const misfits: Misfit[] = []
       const refusals = [
         ...load.columns.flatMap(column => ofValues(column, columnNamed(table.columns, column.name))),
-        ...(await this.checks(load, table, staged)),
+        ...(await this.checks(load, table, name)),
         ...(await this.foreignKeys(load, table, beside)),
       ]
       for (const { condition, reason } of refusals) {
         const rows = await run(
-          `SELECT ${identifier(FIT_ROW)} AS number, ${reason} AS reason FROM ${staged} AS s WHERE ${condition}`,
+          `SELECT ${identifier(FIT_ROW)} AS number, ${reason} AS reason FROM ${name} AS s WHERE ${condition}`,
         )
         if (rows.length === 0) continue
         for (const { number, reason } of rows) misfits.push({ row: Number(number), reason: reason! })
-        await run(`DELETE s FROM ${staged} AS s WHERE ${condition}`)
+        await run(`DELETE s FROM ${name} AS s WHERE ${condition}`)
       }
       return misfits
-    } finally {
-      await this.session.rows(`DROP TABLE IF EXISTS ${staged}`).catch(() => {})
-    }
+    })
   }
 
   private async checks(load: PlannedLoad, { columns }: TargetTable, staged: string): Promise<Refusal[]> {

@@ -1,15 +1,14 @@
 import { EngineError } from '../../../engine/errors.ts'
-import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type { PlannedLoad, ProofRequest, Prover, Verdict } from '../../../engine/ports.ts'
 import { verdicts } from '../proof.ts'
+import { withAside } from './aside.ts'
 import { matchStaged, matchTarget } from './changes.ts'
 import { checksum, comparable } from './checksum.ts'
 import { ask } from './connect.ts'
-import type { StageInput } from './stage.ts'
-import { ensureState, stagingName, targetTable } from './state.ts'
+import { stagingName, targetTable } from './state.ts'
 import type { TargetSession } from './targetSession.ts'
 import { columnType, columnTypes } from './targetTypes.ts'
-import { identifier, literal, tableName } from './types.ts'
+import { identifier, tableName } from './types.ts'
 
 /** A result longer than max_allowed_packet became NULL. */
 const TOO_LONG = '1301'
@@ -28,36 +27,22 @@ export class MysqlProver implements Prover {
 
   async compare(request: ProofRequest, signal: AbortSignal): Promise<Verdict[]> {
     const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
-    await ensureState(this.session)
     const table = await this.found(load)
     const expected = stagingName(loadId, load.table, 'proof')
     const types = columnTypes(
       { ...load, columns: columns.filter(({ name }) => load.key.includes(name)) },
       table,
     )
-    const made = columns.map(({ name, type }) => `${identifier(name)} ${types.get(name) ?? columnType(type)}`)
-    // Only where the target's rows are looked up among the expected ones.
-    if (extra) made.push(`INDEX (${load.key.map(identifier).join(', ')})`)
-    await this.session.rows(`DROP TABLE IF EXISTS ${expected}`, signal)
-    await this.session.rows(
-      `CREATE TABLE ${expected} (${made.join(', ')}) ENGINE = InnoDB COMMENT = ${literal(JSON.stringify({ job, loadId }))}`,
-      signal,
+    const defined = columns.map(
+      ({ name, type }) => `${identifier(name)} ${types.get(name) ?? columnType(type)}`,
     )
-    try {
-      const { access } = this.session
-      const module = moduleBeside(import.meta.url, 'stage')
-      const waiting = [...paths]
-      const lane = async () => {
-        for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-          const where = `${access.name}.${load.table}`
-          const input: StageInput = { access, table: expected, where, path, columns, rules: [] }
-          await offload<number>(module, 'stagePart', input, signal)
-        }
-      }
-      const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
-      for (const result of results) if (result.status === 'rejected') throw result.reason
+    // Only where the target's rows are looked up among the expected ones.
+    if (extra) defined.push(`INDEX (${load.key.map(identifier).join(', ')})`)
+    const where = `${this.session.access.name}.${load.table}`
+    const aside = { name: expected, defined, loadId, job, where, paths, columns, lanes, offload }
+    return withAside(this.session, aside, signal, async () => {
       const tables = { target: tableName(load.table), staging: expected, keys: undefined, table, now: '' }
-      return await verdicts(
+      return verdicts(
         load,
         extra,
         {
@@ -71,9 +56,7 @@ export class MysqlProver implements Prover {
         },
         sql => this.judged(load, sql, signal),
       )
-    } finally {
-      await this.session.rows(`DROP TABLE IF EXISTS ${expected}`).catch(() => {})
-    }
+    })
   }
 
   private async judged(load: PlannedLoad, sql: string, signal: AbortSignal) {
