@@ -13,6 +13,7 @@ import { Duck, quote } from '../engine/sql/duckdb.ts'
 import { type Column, typeFromName } from '../engine/types/logical.ts'
 import { startMariadb } from '../src/demo/servers/mariadb.ts'
 import { startPostgres } from '../src/demo/servers/postgres.ts'
+import { PLAIN_LOAD } from '../test/connectors/plainLoad.ts'
 import { freshMariadb, freshPostgres } from '../test/servers.ts'
 import { fillLineitem } from './lineitem.ts'
 import type { Contest, Ready } from './loadContest.ts'
@@ -83,17 +84,11 @@ async function prepare(dir: string, database: Awaited<ReturnType<typeof freshPos
   )
   duck.close()
   const load: StagedLoad = {
+    ...PLAIN_LOAD,
     table: 'lineitem',
     to: 'bench',
     from: 'lineitem',
-    mode: 'merge',
     key: ['l_orderkey', 'l_linenumber'],
-    insertOnly: [],
-    deletes: 'keep',
-    partitionBy: [],
-    compare: [],
-    ignore: [],
-    scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
     guard: { maxDeleteShare: 1, allowEmpty: true },
     whole: true,
     columns,

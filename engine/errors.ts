@@ -113,6 +113,16 @@ export class EngineError extends Error {
   }
 }
 
+/** What `act` gives; undefined where it fails with that code. */
+export async function unless<T>(code: ErrorCode, act: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await act()
+  } catch (error) {
+    if (error instanceof EngineError && error.code === code) return undefined
+    throw error
+  }
+}
+
 /** Plain data of an error, to cross a thread boundary: structured clone drops subclasses. */
 export interface ErrorData {
   code?: ErrorCode

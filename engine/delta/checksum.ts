@@ -1,4 +1,4 @@
-import type { ComparedColumn } from '../ports.ts'
+import type { ComparedColumn } from '../judges.ts'
 import { quoteName } from '../sql/duckdb.ts'
 
 /**

@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import type { Image } from '../staging/image.ts'
-import { pathsOf, place } from '../staging/store.ts'
+import { filesSql } from '../staging/read.ts'
+import { place } from '../staging/store.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import type { Corrected, Correction } from './correction.ts'
 import { ownFile, type World } from './world.ts'
@@ -67,7 +68,7 @@ export async function correctExtract(
   const nights = image.nights.filter(({ parts }) => parts.length > 0)
   const rows = nights.map((night, number) => {
     const bad = columnNamed(night.columns, REJECTED)
-    const from = `read_parquet([${pathsOf(root, night.parts).map(quote).join(', ')}])`
+    const from = filesSql(root, night.parts)
     const id = bad
       ? `if(${REJECTED} IS NULL, NULL, ${rowId(
           spec.job,

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Part } from '../ports.ts'
 import { quote } from '../sql/duckdb.ts'
-import { pathsOf } from '../staging/store.ts'
+import { filesSql } from '../staging/read.ts'
 
 /** Rows in Parquet files below the staging root. A row's number in the data set counts through all files. */
 export interface DataSet {
@@ -36,10 +36,4 @@ export function goodRows(root: string, set: DataSet, numbered = false): string {
 /** SQL of the numbers of the rows that findings reject. */
 export function rejectedRows(root: string, findings: string): string {
   return `SELECT row FROM read_parquet(${quote(join(root, findings))}) WHERE severity = 'reject'`
-}
-
-/** SQL that reads Parquet files below the staging root, and no column out of their paths. */
-export function filesSql(root: string, parts: Part[], option?: string): string {
-  const files = pathsOf(root, parts).map(quote).join(', ')
-  return `read_parquet([${files}], hive_partitioning = false${option ? `, ${option}` : ''})`
 }

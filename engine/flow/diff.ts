@@ -1,9 +1,10 @@
 import { comparisonSql, ROW } from '../delta/compare.ts'
 import type { Part, PlannedLoad, StagedFile } from '../ports.ts'
 import { quoteName } from '../sql/duckdb.ts'
-import { readManifest, writeManifest } from '../staging/store.ts'
+import { filesSql } from '../staging/read.ts'
+import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
 import type { Branches } from './branches.ts'
-import { allRows, type DataSet, filesSql, goodRows, rejectedRows } from './dataSet.ts'
+import { allRows, type DataSet, goodRows, rejectedRows } from './dataSet.ts'
 import { guard } from './guard.ts'
 import { once } from './once.ts'
 import { copyFile, copyParts } from './parts.ts'
@@ -121,7 +122,7 @@ async function exchange(
     ? await readManifest<LoadState>(staging, stateManifest(spec.job, lastRun, load.table))
     : undefined
   const upserts = await rowParts(world, load, table)
-  const rows = upserts.reduce((sum, part) => sum + part.rows, 0)
+  const rows = rowsIn(upserts)
   const state: LoadState = { columns: load.columns, tag: '', rows, buckets: [], table, parts: [] }
   await writeManifest(staging, stateManifest(spec.job, run, load.table), state)
   const counts = {

@@ -1,7 +1,7 @@
 import type { LaneHandle } from '../pool/pool.ts'
 import type { Part, Range, Snapshot } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { pathsOf } from '../staging/store.ts'
+import { filesSql } from '../staging/read.ts'
 import type { Branches } from './branches.ts'
 import { ChunkSize } from './chunkSize.ts'
 import { Crew } from './crew.ts'
@@ -159,10 +159,9 @@ async function watermark(world: World, read: PlannedRead, parts: Part[]): Promis
   const base = read.base?.value ?? null
   if (parts.length === 0) return base
   const column = quoteName(read.incremental.column)
-  const paths = pathsOf(world.root, parts).map(quote).join(', ')
   const earlier = base === null ? '' : `, ${quote(base)}`
   const [row] = await world.duck.rows(
-    `SELECT greatest(max(${column})${earlier})::VARCHAR AS high FROM read_parquet([${paths}])`,
+    `SELECT greatest(max(${column})${earlier})::VARCHAR AS high FROM ${filesSql(world.root, parts)}`,
   )
   return row!.high === null ? null : String(row!.high)
 }

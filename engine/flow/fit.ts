@@ -1,12 +1,14 @@
 import { join } from 'node:path'
 import { ROW } from '../delta/compare.ts'
 import { EngineError } from '../errors.ts'
-import { FIT_ROW, type Ledger, type Misfit, type PlannedLoad } from '../ports.ts'
+import { FIT_ROW, type Misfit } from '../judges.ts'
+import type { Ledger, PlannedLoad } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { pathsOf, readManifest, writeManifest } from '../staging/store.ts'
+import { filesSql } from '../staging/read.ts'
+import { pathsOf, readManifest, rowsIn, writeManifest } from '../staging/store.ts'
 import { Branches } from './branches.ts'
 import { recordSql } from './correct.ts'
-import { allRows, filesSql, goodRows } from './dataSet.ts'
+import { allRows, goodRows } from './dataSet.ts'
 import { type Changes, diff } from './diff.ts'
 import { once } from './once.ts'
 import { copyFile, copyParts } from './parts.ts'
@@ -146,7 +148,7 @@ async function misfitsOf(world: World, change: Changes): Promise<Misfit[]> {
   const names = load.columns.map(({ name }) => quoteName(name)).join(', ')
   const sent = `SELECT ${names}, ${ROW}::BIGINT AS ${FIT_ROW} FROM (${staged})${sendable}`
   const parts = await copyParts(world, sent, ownFile(world, `fit/${load.table}/rows`))
-  const rows = parts.reduce((sum, part) => sum + part.rows, 0)
+  const rows = rowsIn(parts)
   if (rows === 0) return found
   const numbers = {
     name: FIT_ROW,

@@ -1,6 +1,6 @@
 import { EngineError } from '../errors.ts'
-import type { CommitResult, LoadCommit, LoadCounts, Part, StagedLoad, SyncPoint, Target } from '../ports.ts'
-import { pathsOf } from '../staging/store.ts'
+import type { CommitResult, LoadCommit, LoadCounts, StagedLoad, SyncPoint, Target } from '../ports.ts'
+import { pathsOf, rowsIn } from '../staging/store.ts'
 import type { Branches } from './branches.ts'
 import type { Changes } from './diff.ts'
 import { allSettled } from './drive.ts'
@@ -48,7 +48,7 @@ export async function load(
     return group.map(({ load, upserts, counts }) => ({
       ...result.counts.find(c => c.table === load.table)!,
       to,
-      staged: rowsOf(upserts),
+      staged: rowsIn(upserts),
       duplicates: counts.duplicates,
     }))
   })
@@ -68,14 +68,14 @@ async function loadTarget(world: World, connection: string, changes: Changes[], 
     const loads: StagedLoad[] = []
     for (const { load, whole, upserts, keys } of changes) {
       const task = `load.${load.table}`
-      const rows = rowsOf(upserts)
+      const rows = rowsIn(upserts)
       observer.started(task, rows)
       const staged = { ...load, whole }
       const files = {
         paths: pathsOf(world.root, upserts),
         rows,
         keyPaths: pathsOf(world.root, keys),
-        keys: rowsOf(keys),
+        keys: rowsIn(keys),
       }
       const means = {
         offload: workers.offload,
@@ -104,5 +104,3 @@ async function commit(target: Target, what: LoadCommit, signal: AbortSignal): Pr
     return result
   }
 }
-
-const rowsOf = (parts: Part[]) => parts.reduce((sum, part) => sum + part.rows, 0)

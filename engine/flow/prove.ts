@@ -3,19 +3,13 @@ import { join } from 'node:path'
 import { checksumOf } from '../delta/checksum.ts'
 import { ROW } from '../delta/compare.ts'
 import { EngineError } from '../errors.ts'
-import {
-  type ComparedColumn,
-  type Offload,
-  type Part,
-  type PlannedLoad,
-  PROOF,
-  type Target,
-  type Verdict,
-} from '../ports.ts'
-import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
-import { pathsOf } from '../staging/store.ts'
+import { type ComparedColumn, PROOF, type Verdict } from '../judges.ts'
+import type { Offload, Part, PlannedLoad, Target } from '../ports.ts'
+import { type Duck, quoteName } from '../sql/duckdb.ts'
+import { filesSql } from '../staging/read.ts'
+import { pathsOf, rowsIn } from '../staging/store.ts'
 import { typeName } from '../types/logical.ts'
-import { allRows, filesSql, goodRows, rejectedRows } from './dataSet.ts'
+import { allRows, goodRows, rejectedRows } from './dataSet.ts'
 import type { Changes } from './diff.ts'
 import type { Loaded } from './load.ts'
 import { once } from './once.ts'
@@ -97,10 +91,10 @@ export async function prove(
 async function proveChanges(means: ProofMeans, changes: Changes, unchanged: number): Promise<Proof> {
   const { load, whole, upserts, keys, list, table, was } = changes
   const { root } = means
-  const files = (paths: string[]) => `SELECT * FROM read_parquet([${paths.map(quote).join(', ')}])`
+  const files = (parts: Part[]) => `SELECT * FROM ${filesSql(root, parts)}`
   const names = load.columns.map(({ name }) => `n.${quoteName(name)}`).join(', ')
   const rows: Rows = {}
-  if (upserts.length > 0) rows.expected = files(pathsOf(root, upserts))
+  if (upserts.length > 0) rows.expected = files(upserts)
   const byAge = load.newer && !load.reshaped && (load.mode === 'merge' || load.mode === 'scd2')
   if (byAge && list && was && upserts.length > 0) {
     // The target leaves a row alone whose age is that of the row it has: it was not loaded.
@@ -112,8 +106,8 @@ async function proveChanges(means: ProofMeans, changes: Changes, unchanged: numb
     rows.unjudged = `SELECT ${names} ${changed} WHERE l.kind IN ('insert', 'update') AND NOT ${loaded}`
   }
   const removed = load.mode === 'merge' || load.mode === 'scd2'
-  if (keys.length > 0 && removed && !whole) rows.gone = files(pathsOf(root, keys))
-  if (keys.length > 0 && whole) rows.unjudged = files(pathsOf(root, keys))
+  if (keys.length > 0 && removed && !whole) rows.gone = files(keys)
+  if (keys.length > 0 && whole) rows.unjudged = files(keys)
   // Where nothing is known of a row, only the target knows that it did not write it.
   const untouched = byAge || (whole && load.mode === 'append') ? unchanged : 0
   return compare(means, load, 'changes', rows, { extra: whole && removesOthers(load), untouched, whole })
@@ -188,8 +182,9 @@ async function compare(
   )
   proof.notes.push(...can.notes)
   const parts = await copyParts(means, await expectedSql(means, load, compared, rows), folder)
+  if (parts.length === 0) return proof
+  const from = filesSql(root, parts)
   const paths = pathsOf(root, parts)
-  if (paths.length === 0) return proof
   try {
     const { newer } = load
     const bigint = { kind: 'int', bits: 64, signed: true } as const
@@ -202,25 +197,23 @@ async function compare(
       ...load.key.map(key => load.columns.find(({ name }) => name === key)!),
       ...extras.map(column => ({ ...column, nullable: true, native: '' })),
     ]
-    const count = parts.reduce((sum, part) => sum + part.rows, 0)
+    const count = rowsIn(parts)
     const verdicts = await target.prover!.compare(
       { loadId, job, load, compared, paths, columns, rows: count, extra, offload, lanes },
       signal,
     )
     let passed = 0
     if (rows.unjudged && !whole) {
-      const [row] = await means.duck.rows(`SELECT count(*) AS n FROM ${read(paths)} WHERE ${PROOF.range} < 0`)
+      const [row] = await means.duck.rows(`SELECT count(*) AS n FROM ${from} WHERE ${PROOF.range} < 0`)
       passed = Number(row!.n)
     }
-    await weigh(means, load, proof, verdicts, paths, untouched - passed)
+    await weigh(means, load, proof, verdicts, from, untouched - passed)
     proof.leftAlone += passed
     return proof
   } finally {
     rmSync(join(root, folder), { recursive: true, force: true })
   }
 }
-
-const read = (paths: string[]) => `read_parquet([${paths.map(quote).join(', ')}])`
 
 const LINGERS = 'should be gone and is there'
 /** Differing ranges that a proof lists. */
@@ -275,7 +268,7 @@ async function weigh(
   load: PlannedLoad,
   proof: Proof,
   verdicts: Verdict[],
-  paths: string[],
+  from: string,
   untouched: number,
 ): Promise<void> {
   const total = (of: Verdict['verdict']) =>
@@ -305,7 +298,7 @@ async function weigh(
   const names = await rangeNames(
     duck,
     load,
-    paths,
+    from,
     shown.map(([range]) => range),
   )
   for (const [range, found] of shown)
@@ -325,7 +318,7 @@ const keyText = ({ key }: PlannedLoad, values: string[]) =>
 async function rangeNames(
   duck: Duck,
   { key }: PlannedLoad,
-  paths: string[],
+  from: string,
   ranges: number[],
 ): Promise<Map<number, string>> {
   if (ranges.length === 0) return new Map()
@@ -333,7 +326,7 @@ async function rangeNames(
   const order = key.map(quoteName).join(', ')
   const found = await duck.rows(
     `SELECT ${PROOF.range} AS place, first(${shown} ORDER BY ${order}) AS low, last(${shown} ORDER BY ${order}) AS high
-     FROM ${read(paths)} WHERE ${PROOF.range} >= 0 AND ${PROOF.range} IN (${ranges.join(', ')}) GROUP BY ALL`,
+     FROM ${from} WHERE ${PROOF.range} >= 0 AND ${PROOF.range} IN (${ranges.join(', ')}) GROUP BY ALL`,
   )
   return new Map(found.map(({ place, low, high }) => [Number(place), `${key.join(', ')} ${low} to ${high}`]))
 }

@@ -2,9 +2,10 @@ import { type Identity, losersSql, ROW, stateSql } from '../delta/compare.ts'
 import { ENCODING, HASH } from '../delta/hash.ts'
 import type { Part, PlannedLoad } from '../ports.ts'
 import { quoteName } from '../sql/duckdb.ts'
-import { readManifest, writeManifest } from '../staging/store.ts'
+import { filesSql } from '../staging/read.ts'
+import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
 import { type Column, typeName } from '../types/logical.ts'
-import { type DataSet, filesSql, goodRows } from './dataSet.ts'
+import { type DataSet, goodRows } from './dataSet.ts'
 import { copyBuckets, copyFile, partOf } from './parts.ts'
 import { ownFile, type World } from './world.ts'
 
@@ -60,7 +61,7 @@ export class State {
   }
 
   get rows(): number {
-    return this.buckets.flat().reduce((sum, part) => sum + part.rows, 0)
+    return rowsIn(this.buckets.flat())
   }
 
   /** SQL of all entries; of those of bucket `index` of `count`, where that is a divisor of its own number. */
@@ -71,7 +72,7 @@ export class State {
 
   /** Writes an entry for every good row of the data set, about `limit` a bucket at most. */
   async write(limit = BUCKET_ROWS): Promise<void> {
-    const rows = this.table.parts.reduce((sum, part) => sum + part.rows, 0)
+    const rows = rowsIn(this.table.parts)
     const count = Math.min(MOST_BUCKETS, 2 ** Math.ceil(Math.log2(Math.max(1, rows / limit))))
     this.buckets = await this.copy(this.entries(), count, 'all')
     // Who reads the entries finds a file.

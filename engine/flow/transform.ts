@@ -8,7 +8,8 @@ import { quote, quoteName } from '../sql/duckdb.ts'
 import { type Model, tablesOf } from '../sql/graph.ts'
 import type { Image } from '../staging/image.ts'
 import { imageSql, plainParts } from '../staging/image.ts'
-import { pathsOf, place } from '../staging/store.ts'
+import { filesSql } from '../staging/read.ts'
+import { place, rowsIn } from '../staging/store.ts'
 import { type Column, typeFromName } from '../types/logical.ts'
 import type { Branches } from './branches.ts'
 import { correctExtract, recordSql, rowId, sortOut, withCorrections } from './correct.ts'
@@ -159,7 +160,7 @@ async function judge(world: World, model: Query, checks: Check[], set: DataSet):
   const { duck, root } = world
   const all = allRows(root, set)
   const columns = await columnsOf(world, model.file, `SELECT * EXCLUDE (file_row_number) FROM ${all}`)
-  const rows = set.parts.reduce((sum, part) => sum + part.rows, 0)
+  const rows = rowsIn(set.parts)
   await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(root, set)}`)
   const names = columns.map(column => column.name)
   const queries: string[] = []
@@ -224,10 +225,7 @@ async function quarantineExtract(
       const { file, ...corrected } = mended ?? {}
       if (mended) Object.assign(result, { corrected, ...(file && { corrections: file }) })
       if (extracted.parts.length === 0) return result
-      const paths = pathsOf(world.root, extracted.parts as Part[])
-        .map(quote)
-        .join(', ')
-      const source = `(SELECT row_number() OVER () AS file_row_number, * FROM read_parquet([${paths}]) WHERE ${REJECTED} IS NOT NULL)`
+      const source = `(SELECT row_number() OVER () AS file_row_number, * FROM ${filesSql(world.root, extracted.parts)} WHERE ${REJECTED} IS NOT NULL)`
       const name = 'exact types'
       const query = `SELECT file_row_number AS row, ${quote(name)} AS check_name, 'reject' AS severity,
       list_aggregate(list_transform(from_json(${REJECTED}, '[{"column":"VARCHAR","value":"VARCHAR","reason":"VARCHAR"}]'),

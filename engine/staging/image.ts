@@ -2,6 +2,7 @@ import { REJECTED } from '../batch/builder.ts'
 import type { Part } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { type Column, columnNamed, typeName as ddl } from '../types/logical.ts'
+import { filesSql } from './read.ts'
 import { pathsOf } from './store.ts'
 
 /** All that is known of a table: the parts of every night since it was last read whole, oldest first. */
@@ -82,9 +83,9 @@ export function imageSql(
     const paths = `[${pathsOf(root, night.parts).map(quote).join(', ')}]`
     return accumulates && number
       ? `SELECT ${values}${number}, _part, file_row_number AS _number
-          FROM read_parquet(${paths}, filename = '_file', file_row_number = true)
+          FROM ${filesSql(root, night.parts, "filename = '_file', file_row_number = true")}
           JOIN (SELECT unnest(${paths}) AS _file, unnest(range(${night.parts.length})) AS _part) USING (_file)${good}`
-      : `SELECT ${values}${number} FROM read_parquet(${paths})${good}`
+      : `SELECT ${values}${number} FROM ${filesSql(root, night.parts)}${good}`
   }
   const first = nights[0]!
   if (accumulates && key.length === 0) return nights.map(night => scan(night)).join(' UNION ALL ')

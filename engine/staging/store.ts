@@ -84,6 +84,9 @@ export function pathsOf(root: string, parts: Part[]): string[] {
   return parts.map(part => join(root, part.file))
 }
 
+/** Rows of parts together. */
+export const rowsIn = (parts: Pick<Part, 'rows'>[]) => parts.reduce((sum, { rows }) => sum + rows, 0)
+
 /** Publishes a manifest, its parts first: the one thing that makes a data set exist. */
 export async function writeManifest<T extends { parts: Part[] }>(
   staging: Staging,

@@ -9,7 +9,7 @@ import { runFolder, type World } from '../../engine/flow/world.ts'
 import type { ExtractSpec, Part } from '../../engine/ports.ts'
 import type { Night } from '../../engine/staging/image.ts'
 import { rowsOf } from '../../engine/staging/parquet.ts'
-import { place } from '../../engine/staging/store.ts'
+import { place, rowsIn } from '../../engine/staging/store.ts'
 import { inParallel } from '../stores/parallel.ts'
 import type { FileStore } from '../stores/store.ts'
 import { bunzip2, sha256Of } from './files.ts'
@@ -87,7 +87,7 @@ async function restoreExtract(
     extracted: {
       extract: name,
       parts,
-      rows: parts.reduce((sum, { rows }) => sum + rows, 0),
+      rows: rowsIn(parts),
       watermark,
       note,
       account,

@@ -1,4 +1,5 @@
-import { type ComparedColumn, type PlannedLoad, PROOF, type Verdict } from '../../engine/ports.ts'
+import { type ComparedColumn, PROOF, type Verdict } from '../../engine/judges.ts'
+import type { PlannedLoad } from '../../engine/ports.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { typeName } from '../../engine/types/logical.ts'
 

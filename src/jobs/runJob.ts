@@ -10,11 +10,10 @@ import { type Outcome, plan as planFlow, run as runFlow } from '../../engine/flo
 import { taskGraph } from '../../engine/flow/tasks.ts'
 import { type Observer, runFolder, type World } from '../../engine/flow/world.ts'
 import { Workers } from '../../engine/pool/pool.ts'
-import type { Part } from '../../engine/ports.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { orderModels } from '../../engine/sql/graph.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
-import { clearTemporary } from '../../engine/staging/store.ts'
+import { clearTemporary, rowsIn } from '../../engine/staging/store.ts'
 import type { JobSpec } from '../config/job.ts'
 import { redact, secretsIn, secretsOf } from '../config/secrets.ts'
 import type { Metadata } from '../metadata/metadata.ts'
@@ -281,8 +280,6 @@ async function estimate(
   }
   return estimates
 }
-
-const rowsIn = (parts: Part[]) => parts.reduce((sum, part) => sum + part.rows, 0)
 
 function logged(observer: Observer, log: Logger): Observer {
   return {

@@ -16,24 +16,18 @@ import { PostgresTarget } from '../../src/connectors/postgres/target.ts'
 import { FolderStore } from '../../src/stores/folder.ts'
 import type { FileStore } from '../../src/stores/store.ts'
 import type { Row } from './model.ts'
+import { PLAIN_LOAD } from './plainLoad.ts'
 
 const SHAPE = { a: 'INTEGER', b: 'VARCHAR', p: 'VARCHAR', x: 'INTEGER', d: 'DECIMAL(12,2)', t: 'TIMESTAMP' }
 const columns = Object.entries(SHAPE).map(
   ([name, native]): Column => ({ name, type: typeFromName(native)!, nullable: true, native }),
 )
 
+const { whole: _, ...plain } = PLAIN_LOAD
 const spec = (table: string, given: Partial<LoadSpec>): LoadSpec => ({
+  ...plain,
   table,
-  to: 'w',
-  from: 'm',
-  mode: 'merge',
   key: ['a', 'b'],
-  insertOnly: [],
-  deletes: 'keep',
-  partitionBy: [],
-  compare: [],
-  ignore: [],
-  scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
   guard: { maxDeleteShare: 1, allowEmpty: true },
   ...(given.deletes === 'soft' && { deletedAt: 'gone_at' }),
   ...given,

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { enrich } from '../../src/enrich/phone.ts'
+import { commandLine } from '../commandLine.ts'
 
 const root = join(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'nf-enrich-'))
@@ -57,17 +56,7 @@ resources: { threads: 2 }
   )
 }
 
-async function run(command: string) {
-  const child = spawn(process.execPath, ['src/main.ts', command, join(folder, 'job'), '--json'], {
-    cwd: root,
-    env: { ...process.env, NIGHTFREIGHT_HOME: join(folder, 'home') },
-  })
-  let output = ''
-  child.stdout.setEncoding('utf8').on('data', text => (output += text))
-  child.stderr.setEncoding('utf8').on('data', text => (output += text))
-  const [code] = (await once(child, 'close')) as [number | null]
-  return { code, output }
-}
+const run = (command: string) => commandLine(join(folder, 'home'), [command, join(folder, 'job'), '--json'])
 
 async function rows(sql: string) {
   const duck = await Duck.open({ path: join(folder, 'w.duckdb') })

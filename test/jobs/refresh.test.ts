@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { commandLine } from '../commandLine.ts'
 import { json, serving } from '../connectors/http/serving.ts'
 
-const root = join(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'nf-refresh-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -31,17 +29,8 @@ load:
   writeFileSync(join(folder, 'job', 'joined.sql'), 'SELECT id, name FROM cities JOIN countries USING (code)')
 }
 
-async function run(at: string, command = 'run') {
-  const child = spawn(process.execPath, ['src/main.ts', command, join(folder, 'job'), '--at', at, '--json'], {
-    cwd: root,
-    env: { ...process.env, NIGHTFREIGHT_HOME: join(folder, 'home') },
-  })
-  let output = ''
-  child.stdout.setEncoding('utf8').on('data', text => (output += text))
-  child.stderr.setEncoding('utf8').on('data', text => (output += text))
-  const [code] = (await once(child, 'close')) as [number | null]
-  return { code, output }
-}
+const run = (at: string, command = 'run') =>
+  commandLine(join(folder, 'home'), [command, join(folder, 'job'), '--at', at, '--json'])
 
 async function places() {
   const duck = await Duck.open({ path: join(folder, 'w.duckdb') })

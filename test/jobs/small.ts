@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,9 +7,9 @@ import { type RunResult, runJob } from '../../src/jobs/runJob.ts'
 import { verifyJob } from '../../src/jobs/verifyJob.ts'
 import type { Metadata } from '../../src/metadata/metadata.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
+import { commandLine, type Ended } from '../commandLine.ts'
 import type { Hooks } from '../servers.ts'
 
-const root = join(import.meta.dirname, '../..')
 const clock = { now: () => new Date() }
 const nobody = { started() {}, advanced() {}, finished() {}, note() {} }
 
@@ -30,12 +28,6 @@ export interface SmallJob {
   cliIn(env: Record<string, string>, ...args: string[]): Promise<Ended>
 }
 
-interface Ended {
-  code: number | null
-  out: string
-  err: string
-}
-
 export async function smallJob(hooks: Hooks, name: string, files: Record<string, string>): Promise<SmallJob> {
   const home = mkdtempSync(join(tmpdir(), `nightfreight-${name}-`))
   const folder = join(home, 'job')
@@ -50,21 +42,6 @@ export async function smallJob(hooks: Hooks, name: string, files: Record<string,
     if (file === 'job.yaml') yaml(text)
     else writeFileSync(join(folder, file), text)
   const signal = new AbortController().signal
-  const cliIn = async (env: Record<string, string>, ...args: string[]) => {
-    const child = spawn(process.execPath, ['src/main.ts', ...args], {
-      cwd: root,
-      env: { ...process.env, NIGHTFREIGHT_HOME: home, ...env },
-    })
-    const result: Ended = { code: null, out: '', err: '' }
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      result.out += text
-    })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      result.err += text
-    })
-    ;[result.code] = (await once(child, 'close')) as [number | null]
-    return result
-  }
   return {
     folder,
     home,
@@ -84,7 +61,7 @@ export async function smallJob(hooks: Hooks, name: string, files: Record<string,
         ...options,
       }),
     verify: () => verifyJob({ folder, env: {}, home, observer: nobody, signal, secrets: [] }),
-    cli: (...args) => cliIn({}, ...args),
-    cliIn,
+    cli: (...args) => commandLine(home, args),
+    cliIn: (env, ...args) => commandLine(home, args, { env }),
   }
 }

@@ -1,6 +1,7 @@
 import { checksum } from '../../../engine/delta/checksum.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { ProofRequest, Prover, TableSchema } from '../../../engine/ports.ts'
+import type { ProofRequest, Prover } from '../../../engine/judges.ts'
+import type { TableSchema } from '../../../engine/ports.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { columnNamed, typeFromName } from '../../../engine/types/logical.ts'
 import { narrowed, verdicts } from '../proof.ts'

@@ -1,12 +1,12 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { EngineError } from '../../../engine/errors.ts'
+import type { Prover } from '../../../engine/judges.ts'
 import type {
   CommitResult,
   LoadCommit,
   LoadCounts,
   PlannedLoad,
-  Prover,
   StagedLoad,
   StageRequest,
   SyncPoint,

@@ -1,6 +1,6 @@
 import { posix } from 'node:path'
 import { Readable } from 'node:stream'
-import { EngineError } from '../../../engine/errors.ts'
+import { EngineError, unless } from '../../../engine/errors.ts'
 import { type DropStore, type Entry, leadsOut } from '../../drops/store.ts'
 import { Session, type SftpAccess } from './session.ts'
 
@@ -28,7 +28,7 @@ export class SftpStore implements DropStore {
   }
 
   async *list(folder: string, deep: boolean): AsyncIterable<Entry> {
-    const found = await this.unlessMissing(() =>
+    const found = await unless('TABLE_MISSING', () =>
       this.session.use(folder, client => client.list(this.at(folder))),
     )
     for (const { name, type, size, modifyTime } of found ?? []) {
@@ -45,7 +45,7 @@ export class SftpStore implements DropStore {
   }
 
   async stat(name: string): Promise<Entry | undefined> {
-    return this.unlessMissing(() =>
+    return unless('TABLE_MISSING', () =>
       this.session.use(name, async client => {
         const path = this.at(name)
         const facts = await client.stat(path)
@@ -111,15 +111,6 @@ export class SftpStore implements DropStore {
     } finally {
       clearTimeout(timer)
       stream.destroy()
-    }
-  }
-
-  private async unlessMissing<T>(act: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await act()
-    } catch (error) {
-      if (error instanceof EngineError && error.code === 'TABLE_MISSING') return undefined
-      throw error
     }
   }
 }

@@ -19,7 +19,7 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
-import { EngineError } from '../../../engine/errors.ts'
+import { EngineError, unless } from '../../../engine/errors.ts'
 import { s3Error } from './failure.ts'
 
 /** What an S3 connection needs to be opened: plain data. Credentials that are not given come from the SDK's own chain. */
@@ -135,7 +135,7 @@ export class S3Client {
 
   /** Undefined where there is no such object. */
   async head(key: string): Promise<S3Object | undefined> {
-    return this.unlessMissing(async () => {
+    return unless('TABLE_MISSING', async () => {
       const { ContentLength, ETag, LastModified } = await this.guard(key, () =>
         this.sdk.send(new HeadObjectCommand({ ...this.object(key), ...this.payer })),
       )
@@ -160,7 +160,7 @@ export class S3Client {
 
   /** A small object whole; undefined where there is none. */
   async get(key: string): Promise<{ bytes: Buffer; etag: string } | undefined> {
-    return this.unlessMissing(async () => {
+    return unless('TABLE_MISSING', async () => {
       const { Body, ETag } = await this.guard(key, () =>
         this.sdk.send(new GetObjectCommand({ ...this.object(key), ...this.payer })),
       )
@@ -275,7 +275,7 @@ export class S3Client {
       for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
         if (Initiated && Initiated > before) continue
         const upload = { Bucket: this.access.bucket, Key, UploadId, ...this.payer }
-        await this.unlessMissing(() =>
+        await unless('TABLE_MISSING', () =>
           this.guard(Key!, () => this.sdk.send(new AbortMultipartUploadCommand(upload))),
         )
         aborted++
@@ -338,15 +338,6 @@ export class S3Client {
       return await act()
     } catch (cause) {
       throw s3Error(this.access, key, cause)
-    }
-  }
-
-  private async unlessMissing<T>(act: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await act()
-    } catch (error) {
-      if (error instanceof EngineError && error.code === 'TABLE_MISSING') return undefined
-      throw error
     }
   }
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import type { ChildProcess } from 'node:child_process'
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -8,11 +7,11 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Duck } from '../../../engine/sql/duckdb.ts'
+import { commandLine } from '../../commandLine.ts'
 import { ids, json, serving } from './serving.ts'
 
 const top = mkdtempSync(join(tmpdir(), 'nf-http-resumed-'))
 after(() => rmSync(top, { recursive: true, force: true }))
-const root = join(import.meta.dirname, '../../..')
 const PAGES = 8
 const SIZE = 5
 const { page, all } = ids(PAGES * SIZE)
@@ -38,22 +37,8 @@ chunking: { default_chunk_size: ${SIZE}, max_chunk_size: ${most} }
   return folder
 }
 
-async function run(
-  folder: string,
-  args = ['run', join(folder, 'job')],
-  begun?: (child: ChildProcess) => void,
-) {
-  const child = spawn(process.execPath, ['src/main.ts', ...args, '--json'], {
-    cwd: root,
-    env: { ...process.env, NIGHTFREIGHT_HOME: join(folder, 'home') },
-  })
-  begun?.(child)
-  let output = ''
-  child.stdout.setEncoding('utf8').on('data', text => (output += text))
-  child.stderr.setEncoding('utf8').on('data', text => (output += text))
-  const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
-  return { code, signal, output }
-}
+const run = (folder: string, args = ['run', join(folder, 'job')], begun?: (child: ChildProcess) => void) =>
+  commandLine(join(folder, 'home'), [...args, '--json'], { begun })
 
 async function loaded(folder: string): Promise<string[]> {
   const duck = await Duck.open({ path: join(folder, 'w.duckdb') })

@@ -1,0 +1,35 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+
+/** How a command ended, and what it wrote: each stream, and both as they came. */
+export interface Ended {
+  code: number | null
+  signal: NodeJS.Signals | null
+  out: string
+  err: string
+  output: string
+}
+
+/** Runs the command line from its source on the state in `home`; `begun` gets the process, which it may kill. */
+export async function commandLine(
+  home: string,
+  args: string[],
+  { env, begun }: { env?: Record<string, string>; begun?: (child: ChildProcess) => void } = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, ['src/main.ts', ...args], {
+    cwd: join(import.meta.dirname, '..'),
+    env: { ...process.env, NIGHTFREIGHT_HOME: home, ...env },
+  })
+  begun?.(child)
+  const ended: Ended = { code: null, signal: null, out: '', err: '', output: '' }
+  const follow = (stream: NodeJS.ReadableStream, name: 'out' | 'err') =>
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      ended[name] += text
+      ended.output += text
+    })
+  follow(child.stdout, 'out')
+  follow(child.stderr, 'err')
+  ;[ended.code, ended.signal] = (await once(child, 'close')) as [Ended['code'], Ended['signal']]
+  return ended
+}
