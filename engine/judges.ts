@@ -1,4 +1,4 @@
-import type { Offload, PlannedLoad, StageRequest } from './ports.ts'
+import type { Offload, PlannedLoad, StageRequest } from './loads.ts'
 import type { Column } from './types/logical.ts'
 
 // What a target can say of rows: which it would refuse, and which it holds.

@@ -1,5 +1,6 @@
 import { comparisonSql, ROW } from '../delta/compare.ts'
-import type { Part, PlannedLoad, StagedFile } from '../ports.ts'
+import type { PlannedLoad } from '../loads.ts'
+import type { Part, StagedFile } from '../ports.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { filesSql } from '../staging/read.ts'
 import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'

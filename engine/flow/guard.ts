@@ -1,5 +1,5 @@
 import { EngineError } from '../errors.ts'
-import type { PlannedLoad } from '../ports.ts'
+import type { PlannedLoad } from '../loads.ts'
 
 /**
  * Stops a load that would delete more than its limit, or whose data set is empty although the last one was not.

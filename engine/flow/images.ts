@@ -1,5 +1,5 @@
 import { REJECTED } from '../batch/builder.ts'
-import type { SyncPoint } from '../ports.ts'
+import type { SyncPoint } from '../loads.ts'
 import type { Image } from '../staging/image.ts'
 import { imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { writeManifest } from '../staging/store.ts'

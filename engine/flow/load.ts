@@ -1,5 +1,6 @@
 import { EngineError } from '../errors.ts'
-import type { CommitResult, LoadCommit, LoadCounts, StagedLoad, SyncPoint, Target } from '../ports.ts'
+import type { CommitResult, LoadCommit, LoadCounts, StagedLoad, SyncPoint } from '../loads.ts'
+import type { Target } from '../ports.ts'
 import { pathsOf, rowsIn } from '../staging/store.ts'
 import type { Branches } from './branches.ts'
 import type { Changes } from './diff.ts'

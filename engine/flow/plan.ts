@@ -1,6 +1,7 @@
 import { REJECTED } from '../batch/builder.ts'
 import { EngineError } from '../errors.ts'
-import type { ExtractSpec, LoadSpec, PlannedLoad, Read, SyncPoint, TableSchema } from '../ports.ts'
+import type { LoadSpec, PlannedLoad, SyncPoint } from '../loads.ts'
+import type { ExtractSpec, Read, TableSchema } from '../ports.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'

@@ -1,5 +1,6 @@
 import { EngineError } from '../errors.ts'
-import type { ExtractSpec, SyncPoint, TableSchema } from '../ports.ts'
+import type { SyncPoint } from '../loads.ts'
+import type { ExtractSpec, TableSchema } from '../ports.ts'
 import { extractsOf } from '../sql/graph.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'

@@ -1,5 +1,5 @@
 import { ROW } from '../delta/compare.ts'
-import type { LoadMode } from '../ports.ts'
+import type { LoadMode } from '../loads.ts'
 import { type DuckRow, quoteName } from '../sql/duckdb.ts'
 import { filesSql } from '../staging/read.ts'
 import { columnNamed } from '../types/logical.ts'

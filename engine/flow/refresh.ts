@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { ExtractSpec, Read, SyncPoint } from '../ports.ts'
+import type { SyncPoint } from '../loads.ts'
+import type { ExtractSpec, Read } from '../ports.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
 import type { PlannedRead } from './plan.ts'
 

@@ -1,4 +1,5 @@
-import type { ExtractSpec, LoadSpec } from '../ports.ts'
+import type { LoadSpec } from '../loads.ts'
+import type { ExtractSpec } from '../ports.ts'
 import type { Model } from '../sql/graph.ts'
 import type { Retries } from './retries.ts'
 

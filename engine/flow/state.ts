@@ -1,6 +1,7 @@
 import { type Identity, losersSql, ROW, stateSql } from '../delta/compare.ts'
 import { ENCODING, HASH } from '../delta/hash.ts'
-import type { Part, PlannedLoad } from '../ports.ts'
+import type { PlannedLoad } from '../loads.ts'
+import type { Part } from '../ports.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { filesSql } from '../staging/read.ts'
 import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'

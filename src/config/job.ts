@@ -1,5 +1,6 @@
 import type { Retries } from '../../engine/flow/retries.ts'
-import type { Enrichment, ExtractSpec, LoadSpec } from '../../engine/ports.ts'
+import type { LoadSpec } from '../../engine/loads.ts'
+import type { Enrichment, ExtractSpec } from '../../engine/ports.ts'
 import type { AlertSpec } from '../alerts/spec.ts'
 import type { ArchiveSpec } from '../archive/spec.ts'
 import type { ConnectionContext, Connector } from '../connectors/define.ts'

@@ -1,4 +1,4 @@
-import type { LoadSpec } from '../../engine/ports.ts'
+import type { LoadSpec } from '../../engine/loads.ts'
 import type { Connector } from '../connectors/define.ts'
 import type { Document } from './document.ts'
 import type { JobFolder } from './folder.ts'

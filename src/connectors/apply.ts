@@ -1,5 +1,5 @@
 import { tooManyDeletes } from '../../engine/flow/guard.ts'
-import type { LoadCounts, StagedLoad } from '../../engine/ports.ts'
+import type { LoadCounts, StagedLoad } from '../../engine/loads.ts'
 import { deleteSql, deletesRows, goneSql, liveSql, partitionSql } from './deletes.ts'
 import { comparedColumns, differing, type LoadTables, sameKey } from './dialect.ts'
 import { insertSql, reviveSql, updateSql } from './merge.ts'

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
-import type { LoadMode, Source, Target } from '../../engine/ports.ts'
+import type { LoadMode } from '../../engine/loads.ts'
+import type { Source, Target } from '../../engine/ports.ts'
 import type { LogicalType } from '../../engine/types/logical.ts'
 
 /** One line of a connector's reviewable type mapping; the documentation's type tables are made from these. */

@@ -1,4 +1,4 @@
-import type { StagedLoad } from '../../engine/ports.ts'
+import type { StagedLoad } from '../../engine/loads.ts'
 import { type Assignment, deletedColumn, type LoadTables, periodType, sameKey, staged } from './dialect.ts'
 
 /** Whether the load takes rows of the target away because they are gone from the data set. */

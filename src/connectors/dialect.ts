@@ -1,5 +1,5 @@
 import { EngineError } from '../../engine/errors.ts'
-import type { PlannedLoad, StagedLoad } from '../../engine/ports.ts'
+import type { PlannedLoad, StagedLoad } from '../../engine/loads.ts'
 import { columnNamed, type LogicalType } from '../../engine/types/logical.ts'
 
 /** How a database writes what the load modes do. Target rows are `t`, staged rows `s`, staged keys `k`. */

@@ -1,5 +1,5 @@
 import { type ComparedColumn, PROOF, type Verdict } from '../../engine/judges.ts'
-import type { PlannedLoad } from '../../engine/ports.ts'
+import type { PlannedLoad } from '../../engine/loads.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { typeName } from '../../engine/types/logical.ts'
 

@@ -1,4 +1,4 @@
-import type { StagedLoad } from '../../engine/ports.ts'
+import type { StagedLoad } from '../../engine/loads.ts'
 import {
   type Assignment,
   comparedColumns,

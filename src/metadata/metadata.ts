@@ -1,5 +1,6 @@
 import { EngineError } from '../../engine/errors.ts'
-import type { Clock, CommitResult, Ledger } from '../../engine/ports.ts'
+import type { CommitResult } from '../../engine/loads.ts'
+import type { Clock, Ledger } from '../../engine/ports.ts'
 import { type Checkpoint, Checkpoints } from './checkpoints.ts'
 import type { Database, Queries } from './database.ts'
 import { type Delta, keepDeltas } from './deltaTracking.ts'

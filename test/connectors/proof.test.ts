@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import type { Verdict } from '../../engine/judges.ts'
-import type { PlannedLoad } from '../../engine/ports.ts'
+import type { PlannedLoad } from '../../engine/loads.ts'
 import { Duck, quoteName } from '../../engine/sql/duckdb.ts'
 import { verdicts } from '../../src/connectors/proof.ts'
 

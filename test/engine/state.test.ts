@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { copyFile } from '../../engine/flow/parts.ts'
 import { State } from '../../engine/flow/state.ts'
 import type { World } from '../../engine/flow/world.ts'
-import type { PlannedLoad } from '../../engine/ports.ts'
+import type { PlannedLoad } from '../../engine/loads.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { typeFromName } from '../../engine/types/logical.ts'
 

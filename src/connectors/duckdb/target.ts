@@ -10,9 +10,8 @@ import type {
   StagedLoad,
   StageRequest,
   SyncPoint,
-  TableSchema,
-  Target,
-} from '../../../engine/ports.ts'
+} from '../../../engine/loads.ts'
+import type { TableSchema, Target } from '../../../engine/ports.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import {
   type Column,

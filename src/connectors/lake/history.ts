@@ -1,4 +1,4 @@
-import type { StagedLoad } from '../../../engine/ports.ts'
+import type { StagedLoad } from '../../../engine/loads.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { comparedColumns, periodType } from '../dialect.ts'

@@ -1,6 +1,6 @@
 import { EngineError } from '../../../engine/errors.ts'
 import { tooManyDeletes } from '../../../engine/flow/guard.ts'
-import type { LoadCounts, StagedLoad } from '../../../engine/ports.ts'
+import type { LoadCounts, StagedLoad } from '../../../engine/loads.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'

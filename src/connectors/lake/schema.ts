@@ -1,5 +1,5 @@
 import { EngineError } from '../../../engine/errors.ts'
-import type { PlannedLoad } from '../../../engine/ports.ts'
+import type { PlannedLoad } from '../../../engine/loads.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { widens } from '../../../engine/types/widen.ts'
 import { checkOwnColumns, ownColumns } from '../dialect.ts'

@@ -2,15 +2,8 @@ import { existsSync } from 'node:fs'
 import { rm, stat, statfs } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { EngineError } from '../../../engine/errors.ts'
-import type {
-  CommitResult,
-  LoadCommit,
-  StagedLoad,
-  StageRequest,
-  SyncPoint,
-  TableSchema,
-  Target,
-} from '../../../engine/ports.ts'
+import type { CommitResult, LoadCommit, StagedLoad, StageRequest, SyncPoint } from '../../../engine/loads.ts'
+import type { TableSchema, Target } from '../../../engine/ports.ts'
 import { Duck } from '../../../engine/sql/duckdb.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { manifestPath, manifestVersion } from './layout.ts'

@@ -1,5 +1,5 @@
 import { tooManyDeletes } from '../../../engine/flow/guard.ts'
-import type { LoadCounts, StagedLoad } from '../../../engine/ports.ts'
+import type { LoadCounts, StagedLoad } from '../../../engine/loads.ts'
 import { deletedColumn } from '../dialect.ts'
 import { deleteSql, insertSql, type LoadTables, reviveSql, updateSql } from './changes.ts'
 import { ask, type Session } from './connect.ts'

@@ -1,5 +1,5 @@
+import type { Offload } from '../../../engine/loads.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import type { Offload } from '../../../engine/ports.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import type { StageInput } from './stage.ts'
 import { ensureState } from './state.ts'

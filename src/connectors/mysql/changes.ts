@@ -1,4 +1,4 @@
-import type { PlannedLoad, StagedLoad } from '../../../engine/ports.ts'
+import type { PlannedLoad, StagedLoad } from '../../../engine/loads.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { deletedColumn, periodType } from '../dialect.ts'
 import { isText, type TargetTable } from './targetTypes.ts'

@@ -1,5 +1,5 @@
 import { FIT_ROW, type FitRequest, type Fitter, type Misfit } from '../../../engine/judges.ts'
-import type { PlannedLoad } from '../../../engine/ports.ts'
+import type { PlannedLoad } from '../../../engine/loads.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { withAside } from './aside.ts'

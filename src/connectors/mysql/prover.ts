@@ -1,6 +1,6 @@
 import { EngineError } from '../../../engine/errors.ts'
 import type { ProofRequest, Prover, Verdict } from '../../../engine/judges.ts'
-import type { PlannedLoad } from '../../../engine/ports.ts'
+import type { PlannedLoad } from '../../../engine/loads.ts'
 import { verdicts } from '../proof.ts'
 import { withAside } from './aside.ts'
 import { matchStaged, matchTarget } from './changes.ts'

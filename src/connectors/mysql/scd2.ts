@@ -1,4 +1,4 @@
-import type { PlannedLoad, StagedLoad } from '../../../engine/ports.ts'
+import type { PlannedLoad, StagedLoad } from '../../../engine/loads.ts'
 import { comparedColumns, periodType } from '../dialect.ts'
 import { equals, type LoadTables, matchTarget, periodLiteral, staged } from './changes.ts'
 import { columnType } from './targetTypes.ts'

@@ -1,5 +1,4 @@
 import { EngineError } from '../../../engine/errors.ts'
-import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type {
   CommitResult,
   LoadCommit,
@@ -8,9 +7,9 @@ import type {
   StagedLoad,
   StageRequest,
   SyncPoint,
-  TableSchema,
-  Target,
-} from '../../../engine/ports.ts'
+} from '../../../engine/loads.ts'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
+import type { TableSchema, Target } from '../../../engine/ports.ts'
 import { checkOwnColumns } from '../dialect.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { FIT_ROW, type FitRequest, type Fitter, type Misfit } from '../../../engine/judges.ts'
-import type { PlannedLoad } from '../../../engine/ports.ts'
+import type { PlannedLoad } from '../../../engine/loads.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'

@@ -1,5 +1,5 @@
 import { EngineError } from '../../../engine/errors.ts'
-import type { StagedLoad } from '../../../engine/ports.ts'
+import type { StagedLoad } from '../../../engine/loads.ts'
 import { type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { ownColumns } from '../dialect.ts'
 

@@ -1,5 +1,5 @@
 import { EngineError } from '../../../engine/errors.ts'
-import type { StagedLoad } from '../../../engine/ports.ts'
+import type { StagedLoad } from '../../../engine/loads.ts'
 import { columnNamed, type LogicalType } from '../../../engine/types/logical.ts'
 import { quoteIdent, quoteLiteral } from './connect.ts'
 import { fit, numericOf, type TargetColumn } from './merge.ts'

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
-import type { StagedLoad } from '../../../engine/ports.ts'
+import type { StagedLoad } from '../../../engine/loads.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { type LoadTables, staged } from '../dialect.ts'
 import { quoteIdent, quoteLiteral, splitTable } from './connect.ts'

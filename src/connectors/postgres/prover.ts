@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
 import type { ProofRequest, Prover, Verdict } from '../../../engine/judges.ts'
-import type { PlannedLoad } from '../../../engine/ports.ts'
+import type { PlannedLoad } from '../../../engine/loads.ts'
 import { verdicts } from '../proof.ts'
 import { checksum, comparable } from './checksum.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'

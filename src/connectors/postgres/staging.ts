@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
+import type { PlannedLoad, StagedLoad, StageRequest } from '../../../engine/loads.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import type { PlannedLoad, StagedLoad, StageRequest } from '../../../engine/ports.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { keyColumns } from '../dialect.ts'
 import { type Access, quoteIdent, quoteLiteral } from './connect.ts'

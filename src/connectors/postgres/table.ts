@@ -1,4 +1,4 @@
-import type { StagedLoad } from '../../../engine/ports.ts'
+import type { StagedLoad } from '../../../engine/loads.ts'
 import { ownColumns, tableKey } from '../dialect.ts'
 import { quoteIdent, quoteTable, splitTable } from './connect.ts'
 import { stagingType } from './merge.ts'

@@ -6,9 +6,8 @@ import type {
   StagedLoad,
   StageRequest,
   SyncPoint,
-  TableSchema,
-  Target,
-} from '../../../engine/ports.ts'
+} from '../../../engine/loads.ts'
+import type { TableSchema, Target } from '../../../engine/ports.ts'
 import { applyLoad, type Executor } from '../apply.ts'
 import { checkOwnColumns, type LoadTables, standard } from '../dialect.ts'
 import { type Access, quoteIdent, quoteTable } from './connect.ts'
