@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Part } from '../ports.ts'
-import { parquetCodec, quote } from '../sql/duckdb.ts'
+import { PARTITIONED_ROWS, parquetCodec, quote } from '../sql/duckdb.ts'
 import { PLAIN_FORMAT } from '../staging/decode.ts'
 import { rowsOf } from '../staging/parquet.ts'
 import { place } from '../staging/store.ts'
@@ -11,6 +11,9 @@ type Staging = Pick<World, 'duck' | 'root'>
 
 /** COPY options of parts: several, so that lanes can share them. */
 const PART_OPTIONS = `${PLAIN_FORMAT}, FILE_SIZE_BYTES '64MB', PER_THREAD_OUTPUT false`
+
+/** Rows of a bucket's row group, at most. */
+const GROUP_ROWS = 1 << 17
 
 /** Writes a query's rows as Parquet files in a folder below the staging root. */
 export async function copyParts({ duck, root }: Staging, sql: string, folder: string): Promise<Part[]> {
@@ -45,8 +48,9 @@ export async function copyBuckets(
 ): Promise<Part[][]> {
   await place(join(root, folder), async temporary => {
     const rows = `SELECT *, (${bucket})::INTEGER AS _bucket FROM (${sql})`
-    // Small row groups, since one of each bucket is held at a time.
-    const options = ['COMPRESSION uncompressed', 'ROW_GROUP_SIZE 8192', 'PARTITION_BY _bucket']
+    // One row group of each bucket is held at a time; it must be more than what comes at once, or DuckDB queues them.
+    const group = Math.min(GROUP_ROWS, Math.ceil((4 * PARTITIONED_ROWS) / buckets))
+    const options = ['COMPRESSION uncompressed', `ROW_GROUP_SIZE ${group}`, 'PARTITION_BY _bucket']
     await duck.copyParquet(rows, temporary, ...options)
     mkdirSync(temporary, { recursive: true })
   })

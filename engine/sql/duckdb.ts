@@ -14,6 +14,9 @@ export interface DuckOptions {
   folders?: string[]
 }
 
+/** Rows that a thread gathers before it hands them to the files of their partitions. */
+export const PARTITIONED_ROWS = 1 << 18
+
 /** One row of a small result: numbers and strings as such, every other value as DuckDB's text. */
 export type DuckRow = Record<string, unknown>
 
@@ -32,8 +35,10 @@ export class Duck {
       autoinstall_known_extensions: 'false',
       // It takes a file that was written over within a clock step for the old one; the system caches pages anyway.
       enable_external_file_cache: 'false',
-      // What partitioned writing holds back grows with the partitions otherwise.
-      partitioned_write_flush_threshold: '65536',
+      partitioned_write_flush_threshold: String(PARTITIONED_ROWS),
+      // What a statement has freed goes back to the system: the C library keeps it otherwise, in pieces too small for
+      // the next one, and the process grows with the number of statements.
+      allocator_bulk_deallocation_flush_threshold: '1MB',
     }
     if (options.memory) settings.memory_limit = `${Math.floor(options.memory / 1024)}KiB`
     if (options.threads) settings.threads = String(options.threads)
