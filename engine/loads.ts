@@ -60,6 +60,8 @@ export interface LoadSpec {
     /** Whether an empty data set may follow one that was not. */
     allowEmpty: boolean
   }
+  /** Rows that a commit takes, about; without it, one takes all. Modes append, merge and scd2. */
+  batchRows?: number
   /** Default `changes`. */
   verify?: Verify
   /** What becomes of a row that the table refuses: it goes to the quarantine, or nothing is loaded (the default). */
@@ -87,7 +89,7 @@ export interface SyncPoint {
 
 /** Everything that one commit makes true. */
 export interface LoadCommit {
-  /** Unique for (run, target): a repeat of a committed load is recognised by it and does nothing. */
+  /** Unique for (run, target, batch): a repeat of a committed load is recognised by it and does nothing. */
   loadId: string
   job: string
   run: string

@@ -26,7 +26,7 @@ export interface Changes {
   upserts: Part[]
   /**
    * Keys to delete. Mode `partition`: the partitions to empty. Where `whole`: keys that must stay although no row
-   * of theirs is among the upserts, since it went to the quarantine.
+   * of theirs is among the upserts, since it went to the quarantine; of a load in batches, all that must stay.
    */
   keys: Part[]
   /**
@@ -155,11 +155,12 @@ async function everything(world: World, load: PlannedLoad, state: State): Promis
   const upserts = await rowParts(world, load, table, duplicates > 0 ? numbersIn(state.sql()) : undefined)
   const rejected = await rejectedKeys(world, load, table)
   if (rejected) await state.hold(rejected)
+  const batched = load.batchRows !== undefined && load.deletes !== 'keep'
   return {
     load,
     whole: true,
     upserts,
-    keys: await keyParts(world, load, rejected),
+    keys: await keyParts(world, load, batched ? state.sql() : rejected),
     table,
     state: state.buckets.flat(),
     counts: { rows, inserts: rows, updates: 0, deletes: 0, duplicates },
@@ -298,13 +299,20 @@ const numbersIn = (entries: string) => `file_row_number IN (SELECT ${ROW} FROM (
  */
 async function rowParts(world: World, load: PlannedLoad, table: DataSet, where?: string): Promise<Part[]> {
   const { root } = world
-  if (!where && table.plain && !table.findings) return table.parts
+  if (!where && table.plain && !table.findings && load.batchRows === undefined) return table.parts
   const rows = where
     ? `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, table, true)}) WHERE ${where}`
     : goodRows(root, table)
-  return copyParts(world, rows, ownFile(world, `changes/${load.table}/upserts`))
+  return copyParts(world, rows, ownFile(world, `changes/${load.table}/upserts`), load.batchRows)
 }
 
 async function keyParts(world: World, load: PlannedLoad, sql: string | undefined): Promise<Part[]> {
-  return sql ? copyParts(world, sql, ownFile(world, `changes/${load.table}/keys`)) : []
+  if (!sql) return []
+  const names = (load.mode === 'partition' ? load.partitionBy : load.key).map(quoteName).join(', ')
+  return copyParts(
+    world,
+    `SELECT ${names} FROM (${sql})`,
+    ownFile(world, `changes/${load.table}/keys`),
+    load.batchRows,
+  )
 }

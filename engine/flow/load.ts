@@ -1,10 +1,12 @@
 import { EngineError } from '../errors.ts'
-import type { CommitResult, LoadCommit, LoadCounts, StagedLoad, SyncPoint } from '../loads.ts'
+import type { CommitResult, LoadCommit, LoadCounts, SyncPoint } from '../loads.ts'
 import type { Target } from '../ports.ts'
 import { pathsOf, rowsIn } from '../staging/store.ts'
 import type { Branches } from './branches.ts'
+import { commitsOf, type Share } from './commits.ts'
 import type { Changes } from './diff.ts'
 import { allSettled } from './drive.ts'
+import { BEGUN } from './holding.ts'
 import { once } from './once.ts'
 import type { World } from './world.ts'
 
@@ -20,7 +22,7 @@ export interface Loaded extends LoadCounts {
 export type PointsOf = (target: string) => SyncPoint[]
 
 /**
- * Stages and commits the change sets, one transaction a target, several targets at once. A target that lacks one of
+ * Stages and commits the change sets, one transaction a target (a batch, where a load asks), several targets at once. A target that lacks one of
  * its change sets gets none: what is loaded together is true together.
  */
 export async function load(
@@ -56,42 +58,80 @@ export async function load(
 }
 
 async function loadTarget(world: World, connection: string, changes: Changes[], syncPoints: SyncPoint[]) {
-  const { spec, run, signal, observer, workers } = world
+  const { spec, run } = world
   const target = world.targets.get(connection)!
-  const loadId = `${spec.job}/${run}/${connection}`
+  const last = `${spec.job}/${run}/${connection}`
+  const commits = commitsOf(changes)
+  const results: CommitResult[] = []
+  for (const [index, shares] of commits.entries()) {
+    const whole = index === commits.length - 1
+    const loadId = whole ? last : `${last}/${index}`
+    const points = whole ? syncPoints : [{ extract: BEGUN, value: null, run }]
+    results.push(await loadShares(world, target, loadId, shares, points))
+  }
+  return { counts: sum(results.flatMap(({ counts }) => counts)), repeated: results.at(-1)!.repeated }
+}
+
+async function loadShares(
+  world: World,
+  target: Target,
+  loadId: string,
+  shares: Share[],
+  syncPoints: SyncPoint[],
+): Promise<CommitResult> {
+  const { spec, run, runAt, signal, observer } = world
   // An earlier attempt may have been killed between the target's commit and ours.
   const earlier = await target.committed(loadId, signal)
-  if (earlier) {
-    await target.abandon(loadId).catch(() => {})
-    return earlier
-  }
   try {
-    const loads: StagedLoad[] = []
-    for (const { load, whole, upserts, keys } of changes) {
-      const task = `load.${load.table}`
-      const rows = rowsIn(upserts)
-      observer.started(task, rows)
-      const staged = { ...load, whole }
-      const files = {
-        paths: pathsOf(world.root, upserts),
-        rows,
-        keyPaths: pathsOf(world.root, keys),
-        keys: rowsIn(keys),
-      }
-      const means = {
-        offload: workers.offload,
-        lanes: spec.resources.threads,
-        progress: (sent: number) => observer.advanced(task, sent),
-      }
-      await target.stage({ loadId, job: spec.job, load: staged, ...files, ...means }, signal)
-      observer.finished(task, 'staged')
-      loads.push(staged)
+    for (const share of shares) {
+      const task = `load.${share.load.table}`
+      if (share.total !== undefined) observer.started(task, share.total)
+      if (earlier) observer.advanced(task, rowsIn(share.rows))
+      else await stage(world, target, loadId, share)
+      if (share.ends) observer.finished(task, earlier ? 'already loaded' : 'staged')
     }
-    return await commit(target, { loadId, job: spec.job, run, runAt: world.runAt, loads, syncPoints }, signal)
+    if (earlier) {
+      await target.abandon(loadId).catch(() => {})
+      return earlier
+    }
+    const loads = shares.map(({ load }) => load)
+    return await commit(target, { loadId, job: spec.job, run, runAt, loads, syncPoints }, signal)
   } catch (error) {
     await target.abandon(loadId).catch(() => {})
     throw error
   }
+}
+
+async function stage(world: World, target: Target, loadId: string, { load, rows, keys }: Share) {
+  const { root, spec, signal, observer, workers } = world
+  const files = {
+    paths: pathsOf(root, rows),
+    rows: rowsIn(rows),
+    keyPaths: pathsOf(root, keys),
+    keys: rowsIn(keys),
+  }
+  const means = {
+    offload: workers.offload,
+    lanes: spec.resources.threads,
+    progress: (sent: number) => observer.advanced(`load.${load.table}`, sent),
+  }
+  await target.stage({ loadId, job: spec.job, load, ...files, ...means }, signal)
+}
+
+/** The counts of each table, over all its batches. */
+function sum(counts: LoadCounts[]): LoadCounts[] {
+  const sums = new Map<string, LoadCounts>()
+  for (const { table, ...more } of counts) {
+    const { inserted = 0, updated = 0, deleted = 0, unchanged = 0 } = sums.get(table) ?? {}
+    sums.set(table, {
+      table,
+      inserted: inserted + more.inserted,
+      updated: updated + more.updated,
+      deleted: deleted + more.deleted,
+      unchanged: unchanged + more.unchanged,
+    })
+  }
+  return [...sums.values()]
 }
 
 async function commit(target: Target, what: LoadCommit, signal: AbortSignal): Promise<CommitResult> {

@@ -15,10 +15,16 @@ const PART_OPTIONS = `${PLAIN_FORMAT}, FILE_SIZE_BYTES '64MB', PER_THREAD_OUTPUT
 /** Rows of a bucket's row group, at most. */
 const GROUP_ROWS = 1 << 17
 
-/** Writes a query's rows as Parquet files in a folder below the staging root. */
-export async function copyParts({ duck, root }: Staging, sql: string, folder: string): Promise<Part[]> {
+/** Writes a query's rows as Parquet files in a folder below the staging root, of about `rows` each where given. */
+export async function copyParts(
+  { duck, root }: Staging,
+  sql: string,
+  folder: string,
+  rows?: number,
+): Promise<Part[]> {
+  const size = rows === undefined ? '' : `, ROW_GROUP_SIZE ${rows}, ROW_GROUPS_PER_FILE 1`
   await place(join(root, folder), temporary =>
-    duck.run(`COPY (${sql}) TO ${quote(temporary)} (${PART_OPTIONS})`),
+    duck.run(`COPY (${sql}) TO ${quote(temporary)} (${PART_OPTIONS}${size})`),
   )
   const names = readdirSync(join(root, folder)).sort(byNumber)
   return Promise.all(names.map(name => partOf(root, `${folder}/${name}`)))

@@ -4,6 +4,7 @@ import type { ExtractSpec, TableSchema } from '../ports.ts'
 import { extractsOf } from '../sql/graph.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'
+import { lastRunOf } from './holding.ts'
 import { once } from './once.ts'
 import { checkDeletes, type Plan, type PlannedRead, planRead } from './plan.ts'
 import { stillFresh } from './refresh.ts'
@@ -80,7 +81,7 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
       })
     const partial = reads.filter(read => read.incremental || read.accumulates).map(({ extract }) => extract)
     for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
-    return { plan: { reads, loads: spec.loads }, lastRun: lastRunsOf(points) }
+    return { plan: { reads, loads: spec.loads }, lastRun: lastRunsOf(points, world.run) }
   }
   return once(world, 'plan', act, bases)
 }
@@ -91,16 +92,16 @@ async function pointsOf({ targets, spec, signal }: World): Promise<Map<string, S
   return points
 }
 
-function lastRunsOf(points: Map<string, SyncPoint[]>): Prepared['lastRun'] {
+function lastRunsOf(points: Map<string, SyncPoint[]>, own: string): Prepared['lastRun'] {
   return [...points].flatMap(([name, found]): [string, string][] => {
-    const run = lastRunOf(found)
+    const run = lastRunOf(found, own)
     return run === undefined ? [] : [[name, run]]
   })
 }
 
 /** Per target, the run whose data it holds now. */
 export const lastRuns = async (world: World): Promise<Prepared['lastRun']> =>
-  lastRunsOf(await pointsOf(world))
+  lastRunsOf(await pointsOf(world), world.run)
 
 async function freshRead(
   { staging, spec, runAt }: World,
@@ -112,14 +113,6 @@ async function freshRead(
   if (extract.refresh === undefined || !point || !known) return undefined
   const image = await readManifest<Image>(staging, imageFile(spec.job, point.run, extract.name))
   return stillFresh(extract, image && { point, image, known }, runAt, limits)
-}
-
-/** The run whose data a target holds. The point of an extract that the job no longer has stays behind: run ids sort by time. */
-export function lastRunOf(points: SyncPoint[]): string | undefined {
-  return points
-    .map(point => point.run)
-    .sort()
-    .at(-1)
 }
 
 // A sync point counts only when every target has it: one that missed a commit must be shown those rows again.

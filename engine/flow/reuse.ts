@@ -1,6 +1,7 @@
 import { EngineError } from '../errors.ts'
 import type { Changes } from './diff.ts'
-import { lastRunOf, type Prepared } from './prepare.ts'
+import { lastRunOf } from './holding.ts'
+import type { Prepared } from './prepare.ts'
 import type { World } from './world.ts'
 
 /**
@@ -46,7 +47,7 @@ async function standing({ spec, run, targets, signal }: World, prepared: Prepare
   const loaded: string[] = []
   let moved: string | undefined
   for (const [name, target] of targets) {
-    const holds = lastRunOf(await target.syncPoints(spec.job, signal))
+    const holds = lastRunOf(await target.syncPoints(spec.job, signal), run)
     if (await target.committed(`${spec.job}/${run}/${name}`, signal)) loaded.push(name)
     else if (holds !== compared.get(name))
       moved ??= `${name} was compared as ${compared.get(name) ? `run ${compared.get(name)} left it` : 'never loaded'}, and ${

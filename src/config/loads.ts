@@ -52,6 +52,7 @@ export function readLoads(
       verify,
       ...(onBadRow !== 'fail' && { onBadRow }),
       ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),
+      ...(load.batch_rows !== undefined && { batchRows: load.batch_rows }),
       ...(partitions && { partitions }),
       ...(newer !== undefined && { newer }),
       ...(stamp !== undefined && { stamp }),
@@ -77,6 +78,8 @@ function* loadProblems(
     yield { key: 'partitions', message: `${connector.name} keeps no partitions` }
   if (deletes !== 'keep' && mode !== 'merge' && mode !== 'scd2')
     yield { key: 'deletes', message: `goes with mode merge or scd2, not ${mode}` }
+  if (load.batch_rows !== undefined && (mode === 'replace' || mode === 'partition'))
+    yield { key: 'batch_rows', message: `mode ${mode} exchanges its rows in one commit` }
   if (load.on_bad_row === 'quarantine' && connector && !connector.capabilities.fits)
     yield { key: 'on_bad_row', message: `${connector.name} takes all rows of a load or none` }
   if (load.deleted_at !== undefined && deletes !== 'soft')

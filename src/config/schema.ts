@@ -132,6 +132,7 @@ const load = z.strictObject({
   guard: z
     .strictObject({ max_delete_share: share.default(0.1), allow_empty: z.boolean().default(false) })
     .prefault({}),
+  batch_rows: count.optional(),
   verify: z.enum(['changes', 'all', 'off']).default('changes'),
   on_bad_row: z.enum(['fail', 'quarantine']).default('fail'),
 })

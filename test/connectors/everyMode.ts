@@ -50,6 +50,8 @@ export const LOADS = [
   spec('history_hard', { mode: 'scd2', deletes: 'hard' }),
   spec('history_newer', { mode: 'scd2', newer: 't' }),
   spec('history_newer_soft', { mode: 'scd2', newer: 't', deletes: 'soft' }),
+  spec('batched_hard', { deletes: 'hard', batchRows: 1 }),
+  spec('batched_history', { mode: 'scd2', newer: 't', deletes: 'soft', batchRows: 1 }),
 ]
 
 const literal = ({ a, b, p, x, d, t }: Row) =>
