@@ -21,6 +21,8 @@ const LOADS = [
   'partitioned, next load',
   'history_hard, next load',
   'history_newer_soft, whole load',
+  'batched_hard, next load',
+  'batched_history, next load',
 ]
 
 for (const { kind, fresh } of [
@@ -37,7 +39,7 @@ for (const { kind, fresh } of [
     const cases = sweep.cases.filter(one => LOADS.includes(nameOf(one)))
     for (const [turn, one] of cases.entries()) {
       const { steps, state } = await sweep.undisturbed(one)
-      const commit = steps.findIndex(isCommit)
+      const commit = steps.findLastIndex(isCommit)
       assert.ok(commit > 0, steps.join('\n'))
       const blows = (at: number) => sweep.blows(one, steps, at)
       const writing = [...steps.keys()].filter(at => at < commit && blows(at).includes('kill before'))
