@@ -42,6 +42,8 @@ export interface ExtractSpec {
   incremental?: {
     column: string /** Microseconds, or units of an integer column, re-read before the watermark. */
     lag: number
+    /** Whether all keys are read each time, too, so that rows that are gone are known. */
+    findDeletes?: boolean
   }
   /** Per column, what to do with values its type cannot hold. */
   columns: Record<string, InexactPolicy>

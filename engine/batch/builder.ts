@@ -6,7 +6,7 @@ import { type Batch, fixedWidth, type Vector } from './batch.ts'
  * Name of the staged text column that says why a row must go to the quarantine; NULL for good rows. It is the last
  * column of a read that has a `quarantine` policy; the builder fills it, decoders leave it alone.
  */
-export const REJECTED = '_rejected'
+export const REJECTED = '_nf_rejected'
 
 /** Bounds of one batch: whichever is reached first. */
 export interface BatchLimits {

@@ -2,10 +2,10 @@ import { quote, quoteName } from '../sql/duckdb.ts'
 import { type Column, typeName } from '../types/logical.ts'
 
 /** Version of {@link rowHash}'s encoding; DuckDB's own version is the other half of a state's tag. */
-export const ENCODING = '2'
+export const ENCODING = '3'
 
 /** Names of the two columns that hold a row's hash. */
-export const HASH = ['_hash_a', '_hash_b'] as const
+export const HASH = ['_nf_hash_a', '_nf_hash_b'] as const
 
 /**
  * SQL of a row's 128-bit hash as two UBIGINTs named {@link HASH}, over the columns in order. DuckDB's `hash` folds the

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
+import type { Part } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import type { Image } from '../staging/image.ts'
 import { filesSql } from '../staging/read.ts'
@@ -65,10 +66,9 @@ export async function correctExtract(
     }
   const columns = image.columns.filter(({ name }) => name !== REJECTED)
   const keys = key.map(name => `${quoteName(name)}::VARCHAR AS ${quoteName(name)}`).join(', ')
-  const nights = image.nights.filter(({ parts }) => parts.length > 0)
-  const rows = nights.map((night, number) => {
+  const list = key.map(quoteName).join(', ')
+  const rows = image.nights.flatMap((night, number) => {
     const bad = columnNamed(night.columns, REJECTED)
-    const from = filesSql(root, night.parts)
     const id = bad
       ? `if(${REJECTED} IS NULL, NULL, ${rowId(
           spec.job,
@@ -79,9 +79,12 @@ export async function correctExtract(
           ),
         )})`
       : 'NULL'
-    return `SELECT ${keys}, ${number} AS _nf_night, ${id} AS _nf_id FROM ${from} AS r`
+    const from = (parts: Part[], value: string) =>
+      parts.length > 0
+        ? [`SELECT ${keys}, ${number} AS _nf_night, ${value} AS _nf_id FROM ${filesSql(root, parts)} AS r`]
+        : []
+    return [...from(night.parts, id), ...from(night.gone ?? [], 'NULL')]
   })
-  const list = key.map(quoteName).join(', ')
   const latest = `SELECT any_value(_nf_id) AS _nf_id FROM (
       SELECT * FROM (${rows.join(' UNION ALL ')}) QUALIFY _nf_night = max(_nf_night) OVER (PARTITION BY ${list}))
     GROUP BY ${list} HAVING count(*) = count(_nf_id)`

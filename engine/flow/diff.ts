@@ -1,4 +1,4 @@
-import { comparisonSql, ROW } from '../delta/compare.ts'
+import { comparisonSql, KIND, ROW, wasOf } from '../delta/compare.ts'
 import type { PlannedLoad } from '../loads.ts'
 import type { Part, StagedFile } from '../ports.ts'
 import { quoteName } from '../sql/duckdb.ts'
@@ -36,7 +36,7 @@ export interface Changes {
   list?: Part[]
   /** Rows of the last state, where it is known. */
   before?: number
-  /** The data set that the row numbers of `list` are of, and the last one, whose rows were `_was`. */
+  /** The data set that the row numbers of `list` are of, and the last one, whose rows were {@link WAS}. */
   table: DataSet
   was?: DataSet
   /**
@@ -206,10 +206,10 @@ async function compare(world: World, load: PlannedLoad, state: State, last: Stat
   }
   if (load.mode === 'partition') {
     const names = load.partitionBy.map(quoteName).join(', ')
-    const was = load.partitionBy.map(name => `${quoteName(`_was_${name}`)} AS ${quoteName(name)}`).join(', ')
+    const was = load.partitionBy.map(name => `${quoteName(wasOf(name))} AS ${quoteName(name)}`).join(', ')
     const touched = `SELECT DISTINCT ${names} FROM (
-      SELECT ${names} FROM ${list} WHERE kind IN ('insert', 'update')
-      UNION ALL SELECT ${was} FROM ${list} WHERE kind IN ('update', 'delete'))`
+      SELECT ${names} FROM ${list} WHERE ${KIND} IN ('insert', 'update')
+      UNION ALL SELECT ${was} FROM ${list} WHERE ${KIND} IN ('update', 'delete'))`
     const inside = load.partitionBy.map(
       name => `s.${quoteName(name)} IS NOT DISTINCT FROM p.${quoteName(name)}`,
     )
@@ -221,10 +221,15 @@ async function compare(world: World, load: PlannedLoad, state: State, last: Stat
     }
   }
   const kinds = load.mode === 'append' ? `'insert'` : `'insert', 'update'`
-  const gone = `SELECT ${keys} FROM ${list} WHERE kind = 'delete'`
+  const gone = `SELECT ${keys} FROM ${list} WHERE ${KIND} = 'delete'`
   return {
     ...result,
-    upserts: await rowParts(world, load, table, numbersIn(`SELECT * FROM ${list} WHERE kind IN (${kinds})`)),
+    upserts: await rowParts(
+      world,
+      load,
+      table,
+      numbersIn(`SELECT * FROM ${list} WHERE ${KIND} IN (${kinds})`),
+    ),
     keys: counts.deletes > 0 ? await keyParts(world, load, gone) : [],
   }
 }
@@ -242,7 +247,9 @@ async function differences(
 ) {
   const { duck, root } = world
   const keys = load.key.map(quoteName).join(', ')
-  const kept = rejected ? `kind = 'delete' AND (${keys}) IN (SELECT (${keys}) FROM (${rejected}))` : 'false'
+  const kept = rejected
+    ? `${KIND} = 'delete' AND (${keys}) IN (SELECT (${keys}) FROM (${rejected}))`
+    : 'false'
   const folder = ownFile(world, `changes/${load.table}/list`)
   const list: Part[] = []
   const counts = new Map<string, number>()
@@ -253,13 +260,13 @@ async function differences(
     const sql = comparisonSql(state.identity, state.sql(index, size), last.sql(index, size))
     const part = await copyFile(
       world,
-      `SELECT * REPLACE (if(${kept}, 'kept', kind) AS kind) FROM (${sql})`,
+      `SELECT * REPLACE (if(${kept}, 'kept', ${KIND}) AS ${KIND}) FROM (${sql})`,
       `${folder}/${index}.parquet`,
     )
     list.push(part)
     const found = await duck.rows(
-      `SELECT kind, count(*) AS n, if(kind = 'insert', count(*) - count(DISTINCT (${keys})), 0) AS repeated
-       FROM ${filesSql(root, [part])} GROUP BY kind`,
+      `SELECT ${KIND} AS kind, count(*) AS n, if(${KIND} = 'insert', count(*) - count(DISTINCT (${keys})), 0) AS repeated
+       FROM ${filesSql(root, [part])} GROUP BY ${KIND}`,
     )
     for (const row of found) {
       const kind = String(row.kind)

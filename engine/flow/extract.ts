@@ -6,6 +6,7 @@ import type { Branches } from './branches.ts'
 import { ChunkSize } from './chunkSize.ts'
 import { Crew } from './crew.ts'
 import { allSettled, drive } from './drive.ts'
+import { goneKeys, keysRead } from './goneKeys.ts'
 import { once } from './once.ts'
 import type { Plan, PlannedRead } from './plan.ts'
 import { forgetProgress, Progress } from './progress.ts'
@@ -17,6 +18,8 @@ export interface Extracted {
   extract: string
   parts: Part[]
   rows: number
+  /** Keys of rows of earlier nights that the source has no more, where the job asks for them. */
+  gone?: Part[]
   /** Highest value of the incremental column, of this night or an earlier one; DuckDB's text. */
   watermark: string | null
   /** How consistent the view was, where it was less than one snapshot. */
@@ -57,7 +60,7 @@ export async function extract(world: World, plan: Plan, branches: Branches): Pro
   return plan.reads.flatMap(read => results.filter(result => result.extract === read.extract))
 }
 
-const partsOf = (read: Extracted[]) => read.flatMap(({ parts }) => parts)
+const partsOf = (read: Extracted[]) => read.flatMap(({ parts, gone = [] }) => [...parts, ...gone])
 
 async function readGroup(world: World, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
   const { workers, observer, root } = world
@@ -80,7 +83,41 @@ async function readGroup(world: World, connection: string, all: PlannedRead[]): 
   }
 }
 
-async function readTable(world: World, snapshot: Snapshot, crew: Crew<LaneHandle>, read: PlannedRead) {
+async function readTable(
+  world: World,
+  snapshot: Snapshot,
+  crew: Crew<LaneHandle>,
+  read: PlannedRead,
+): Promise<Extracted> {
+  const { observer } = world
+  const parts = await readParts(world, snapshot, crew, read)
+  const keys = keysRead(read)
+  const gone = keys && (await goneKeys(world, read, parts, await readParts(world, snapshot, crew, keys)))
+  const { account, notes = [] } = (await snapshot.account?.(read)) ?? {}
+  for (const note of notes) observer.note(`${read.where}: ${note}`)
+  const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
+  observer.finished(
+    `extract.${read.extract}`,
+    gone ? `${span}; ${sum(gone, 'rows')} gone, by all keys` : span,
+  )
+  return {
+    extract: read.extract,
+    parts,
+    rows: sum(parts, 'rows'),
+    ...(gone && { gone }),
+    watermark: await watermark(world, read, parts),
+    note: snapshot.note,
+    account,
+  }
+}
+
+/** Reads what a read is of, into a folder of its name among the run's raw data. */
+async function readParts(
+  world: World,
+  snapshot: Snapshot,
+  crew: Crew<LaneHandle>,
+  read: PlannedRead,
+): Promise<Part[]> {
   const { observer } = world
   const task = `extract.${read.extract}`
   const progress = snapshot.sequential ? await Progress.open(world, read) : undefined
@@ -123,19 +160,7 @@ async function readTable(world: World, snapshot: Snapshot, crew: Crew<LaneHandle
   const work = { split: (range: Range) => snapshot.split(read, range), read: readChunk }
   await drive(share, crew, work, world.signal)
   await snapshot.check()
-  const parts = [...earlier, ...share.results.flat()]
-  const { account, notes = [] } = (await snapshot.account?.(read)) ?? {}
-  for (const note of notes) observer.note(`${read.where}: ${note}`)
-  const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
-  observer.finished(task, span)
-  return {
-    extract: read.extract,
-    parts,
-    rows: sum(parts, 'rows'),
-    watermark: await watermark(world, read, parts),
-    note: snapshot.note,
-    account,
-  }
+  return [...earlier, ...share.results.flat()]
 }
 
 const sum = (parts: Part[], what: 'rows' | 'bytes') => parts.reduce((total, part) => total + part[what], 0)

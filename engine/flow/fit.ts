@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { ROW } from '../delta/compare.ts'
+import { KIND, ROW } from '../delta/compare.ts'
 import { EngineError } from '../errors.ts'
 import { FIT_ROW, type Misfit } from '../judges.ts'
 import type { PlannedLoad } from '../loads.ts'
@@ -177,7 +177,7 @@ async function misfitsOf(world: World, change: Changes): Promise<Misfit[]> {
 function stagedSql(root: string, { list, state, table }: Changes): string {
   const rows = `SELECT * RENAME (file_row_number AS ${ROW}) FROM (${goodRows(root, table, true)})`
   if (list)
-    return `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${filesSql(root, list)} WHERE kind IN ('insert', 'update'))`
+    return `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${filesSql(root, list)} WHERE ${KIND} IN ('insert', 'update'))`
   return state ? `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${filesSql(root, state)})` : rows
 }
 

@@ -1,7 +1,7 @@
 import { REJECTED } from '../batch/builder.ts'
 import type { SyncPoint } from '../loads.ts'
 import type { Image } from '../staging/image.ts'
-import { imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
+import { imageFile, type StagedSchema, schemaFile, withNight } from '../staging/image.ts'
 import { writeManifest } from '../staging/store.ts'
 import type { Extracted } from './extract.ts'
 import type { PlannedRead } from './plan.ts'
@@ -19,15 +19,15 @@ export async function keepImages(world: World, reads: PlannedRead[], extracted: 
     const found = extracted.find(({ extract }) => extract === read.extract)
     // Its branch failed.
     if (!found) continue
-    const { parts, watermark, account } = found
+    const { parts, gone, watermark, account } = found
     const { columns, absent, key, incremental } = read
-    const earlier = read.base?.image.nights ?? []
-    const nights = read.reused ? earlier : [...earlier, { run: world.run, columns, parts }]
     const seen = [...columns, ...absent]
-    const image: Image = { columns: seen, nights, parts: nights.flatMap(night => night.parts), account }
+    const night = { run: world.run, columns, parts, ...(gone && gone.length > 0 && { gone }) }
+    const image: Image = read.reused
+      ? { ...read.base!.image, columns: seen, account }
+      : { ...withNight(read.base?.image, seen, night), account }
     const spec = world.spec.extracts.find(({ name }) => name === read.extract)!
-    if (read.reused) image.read = read.base!.image.read
-    else if (spec.refresh !== undefined)
+    if (!read.reused && spec.refresh !== undefined)
       image.read = { at: world.runAt.toISOString(), print: printOf(spec), unique: read.unique }
     const schema: StagedSchema = {
       columns: seen.filter(({ name }) => name !== REJECTED),

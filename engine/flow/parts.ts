@@ -53,10 +53,10 @@ export async function copyBuckets(
   folder: string,
 ): Promise<Part[][]> {
   await place(join(root, folder), async temporary => {
-    const rows = `SELECT *, (${bucket})::INTEGER AS _bucket FROM (${sql})`
+    const rows = `SELECT *, (${bucket})::INTEGER AS _nf_bucket FROM (${sql})`
     // One row group of each bucket is held at a time; it must be more than what comes at once, or DuckDB queues them.
     const group = Math.min(GROUP_ROWS, Math.ceil((4 * PARTITIONED_ROWS) / buckets))
-    const options = ['COMPRESSION uncompressed', `ROW_GROUP_SIZE ${group}`, 'PARTITION_BY _bucket']
+    const options = ['COMPRESSION uncompressed', `ROW_GROUP_SIZE ${group}`, 'PARTITION_BY _nf_bucket']
     await duck.copyParquet(rows, temporary, ...options)
     mkdirSync(temporary, { recursive: true })
   })

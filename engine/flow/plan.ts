@@ -18,7 +18,7 @@ export interface PlannedRead extends Read {
   from: string
   /** True where the source itself guarantees that `key` is unique. */
   unique: boolean
-  incremental?: { column: string }
+  incremental?: { column: string; findDeletes?: boolean }
   /** True where the source itself gives only what is new: see {@link TableSchema.accumulates}. */
   accumulates?: boolean
   /** True where nothing is read: the table is the image of {@link base}, by the extract's `refresh`. */
@@ -54,6 +54,7 @@ export interface ReadFacts {
 export function planRead({ spec, schema, last, known, limits }: ReadFacts): PlannedRead {
   const where = `${spec.from}.${spec.name}`
   const names = schema.columns.map(column => column.name)
+  refuseReserved(where, names)
   const need = (column: string, role: string): Column => {
     const found = schema.columns.find(({ name }) => name === column)
     if (!found)
@@ -118,7 +119,7 @@ export function planRead({ spec, schema, last, known, limits }: ReadFacts): Plan
     })
   if (schema.accumulates) return accumulating(read, schema.accumulates, last)
   if (!spec.incremental) return read
-  const { column, lag } = spec.incremental
+  const { column, lag, findDeletes } = spec.incremental
   const { type } = need(column, 'incremental column')
   if (!canBeWatermark(type))
     throw new EngineError(
@@ -132,7 +133,7 @@ export function planRead({ spec, schema, last, known, limits }: ReadFacts): Plan
     throw new EngineError('CONFIG_INVALID', `${where}: an incremental extract needs a key`, {
       hint: 'Name the columns that identify a row: key: member_id.',
     })
-  read.incremental = { column }
+  read.incremental = { column, ...(findDeletes && { findDeletes }) }
   const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
   if (!last) return full('no earlier load')
   if (last.point.value === null) return full('the last load saw no row')
@@ -178,6 +179,18 @@ function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFac
   }
 }
 
+// Ours, and two that DuckDB has for the rows of every file.
+const RESERVED = /^(_nf_.*|file_row_number|file_index)$/i
+
+/** Fails with CONFIG_INVALID where a table has a column whose name is kept for what the engine knows of its rows. */
+export function refuseReserved(where: string, names: string[]): void {
+  const name = names.find(name => RESERVED.test(name))
+  if (name !== undefined)
+    throw new EngineError('CONFIG_INVALID', `${where}: no column can be called ${name}`, {
+      hint: 'Such names are kept for what is known of rows: give it another one, in a view or a model.',
+    })
+}
+
 const sameSet = (a: string[], b: string[]) =>
   b.length > 0 && a.length === b.length && a.every(name => b.includes(name))
 
@@ -211,7 +224,7 @@ export function checkDeletes(load: LoadSpec, extracts: string[], incremental: st
     'CONFIG_INVALID',
     `load.${load.table}: deletes: ${load.deletes} cannot be known from ${blind.join(', ')}, read incrementally`,
     {
-      hint: `Read ${blind.join(', ')} whole (no incremental; a drop with take: all), or take deletes from this load.`,
+      hint: `Read all keys, too (incremental: { find_deletes: true }, where the source can), or ${blind.join(', ')} whole (no incremental; a drop with take: all), or take deletes from this load.`,
     },
   )
 }

@@ -79,7 +79,9 @@ export function prepare(world: World, models: OrderedModel[]): Promise<Prepared>
       throw new EngineError('SCHEMA_DRIFT', refused.map(({ message }) => message).join('\n'), {
         hint: refused.map(({ hint }) => hint).join('\n'),
       })
-    const partial = reads.filter(read => read.incremental || read.accumulates).map(({ extract }) => extract)
+    const partial = reads
+      .filter(read => (read.incremental && !read.incremental.findDeletes) || read.accumulates)
+      .map(({ extract }) => extract)
     for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
     return { plan: { reads, loads: spec.loads }, lastRun: lastRunsOf(points, world.run) }
   }

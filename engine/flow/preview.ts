@@ -1,4 +1,4 @@
-import { ROW } from '../delta/compare.ts'
+import { KIND, ROW, WAS } from '../delta/compare.ts'
 import type { LoadMode } from '../loads.ts'
 import { type DuckRow, quoteName } from '../sql/duckdb.ts'
 import { filesSql } from '../staging/read.ts'
@@ -77,12 +77,12 @@ function describer({ duck, root }: World, { load, list, table, was, state }: Cha
   // Without a list every row is new: the state has the numbers of all.
   const listed = (kind: string) =>
     list
-      ? `SELECT * FROM ${filesSql(root, list)} WHERE kind = '${kind}'`
+      ? `SELECT * FROM ${filesSql(root, list)} WHERE ${KIND} = '${kind}'`
       : state
         ? `SELECT * FROM ${filesSql(root, state)} WHERE ${ROW} >= 0`
         : `SELECT file_row_number AS ${ROW} FROM (${goodRows(root, table, true)})`
   const pairs = was && `${allRows(root, table)} AS n JOIN c ON n.file_row_number = c.${ROW}`
-  const before = was && `LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = c._was`
+  const before = was && `LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = c.${WAS}`
   const keyOf = (row: DuckRow) => Object.fromEntries(load.key.map((name, i) => [name, text(row[`k${i}`])]))
   return {
     async leftAlone(): Promise<number> {
@@ -109,7 +109,7 @@ function describer({ duck, root }: World, { load, list, table, was, state }: Cha
     },
     async rows(kind: 'insert' | 'delete'): Promise<Sample[]> {
       const rows = kind === 'insert' ? table : was
-      const on = kind === 'insert' ? ROW : '_was'
+      const on = kind === 'insert' ? ROW : WAS
       if (!rows) return []
       const shown = [
         ...load.key.map((name, i) => `c.${quoteName(name)}::VARCHAR AS k${i}`),

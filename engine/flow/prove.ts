@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { checksumOf } from '../delta/checksum.ts'
-import { ROW } from '../delta/compare.ts'
+import { KIND, ROW, WAS } from '../delta/compare.ts'
 import { EngineError } from '../errors.ts'
 import { type ComparedColumn, PROOF, type Verdict } from '../judges.ts'
 import type { Offload, PlannedLoad } from '../loads.ts'
@@ -101,10 +101,10 @@ async function proveChanges(means: ProofMeans, changes: Changes, unchanged: numb
     // The target leaves a row alone whose age is that of the row it has: it was not loaded.
     const newer = quoteName(load.newer!)
     const changed = `FROM ${allRows(root, table)} AS n JOIN ${filesSql(root, list)} AS l ON l.${ROW} = n.file_row_number
-      LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = l._was`
-    const loaded = `(l.kind = 'insert' OR coalesce(n.${newer} > b.${newer}, false))`
-    rows.expected = `SELECT ${names} ${changed} WHERE l.kind IN ('insert', 'update') AND ${loaded}`
-    rows.unjudged = `SELECT ${names} ${changed} WHERE l.kind IN ('insert', 'update') AND NOT ${loaded}`
+      LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = l.${WAS}`
+    const loaded = `(l.${KIND} = 'insert' OR coalesce(n.${newer} > b.${newer}, false))`
+    rows.expected = `SELECT ${names} ${changed} WHERE l.${KIND} IN ('insert', 'update') AND ${loaded}`
+    rows.unjudged = `SELECT ${names} ${changed} WHERE l.${KIND} IN ('insert', 'update') AND NOT ${loaded}`
   }
   const removed = load.mode === 'merge' || load.mode === 'scd2'
   if (keys.length > 0 && removed && !whole) rows.gone = files(keys)

@@ -19,7 +19,7 @@ import { enrich } from './enrich.ts'
 import type { Extracted } from './extract.ts'
 import { once } from './once.ts'
 import { copyFile } from './parts.ts'
-import type { PlannedRead } from './plan.ts'
+import { type PlannedRead, refuseReserved } from './plan.ts'
 import type { Check } from './spec.ts'
 import { type OrderedModel, staysView } from './tasks.ts'
 import { ownFile, type World } from './world.ts'
@@ -124,8 +124,13 @@ async function stage(world: World, model: Query, checks: Check[], plain?: Part[]
   return result
 }
 
-function materialise(world: World, { name, sql, enrich: enrichment }: Query): Promise<Part> {
+async function materialise(world: World, { name, sql, enrich: enrichment }: Query): Promise<Part> {
   if (enrichment) return enrich(world, { name, sql, enrich: enrichment })
+  const columns = await world.duck.rows(`DESCRIBE ${stripped(sql)}`)
+  refuseReserved(
+    `model ${name}`,
+    columns.map(column => String(column.column_name)),
+  )
   return copyModel(world, stripped(sql), 'transformed', name)
 }
 

@@ -23,6 +23,14 @@ export interface Night {
   run: string
   columns: Column[]
   parts: Part[]
+  /** Keys of rows of earlier nights that the source had no more, where it was asked. */
+  gone?: Part[]
+}
+
+/** An image with one night more; `columns`: what models see of it. */
+export function withNight(base: Image | undefined, columns: Column[], night: Night): Image {
+  const nights = [...(base?.nights ?? []), night]
+  return { columns, nights, parts: nights.flatMap(({ parts, gone = [] }) => [...parts, ...gone]) }
 }
 
 /** What a run knew of an extract's table, kept beside its image: it outlives the image's parts. */
@@ -49,7 +57,7 @@ export function imageFile(job: string, run: string, extract: string): string {
 }
 
 /**
- * SQL of the table that models see: the latest known row of every key. Later nights win; within a night the
+ * SQL of the table that models see: the latest known row of every key that is not gone. Later nights win; within a night the
  * highest incremental value, then the whole row decides, so that ties end the same way every time; of an accumulating
  * source, the last row read. Nights are
  * united by name: values of an earlier, narrower type are cast to the image's, which holds them exactly.
@@ -67,7 +75,7 @@ export function imageSql(
   const columns = image.columns.filter(column => column.name !== REJECTED)
   const list = columns.map(column => quoteName(column.name)).join(', ')
   const read = image.nights.at(-1)?.columns ?? []
-  const nights = image.nights.filter(night => night.parts.length > 0)
+  const nights = image.nights.filter(({ parts, gone }) => parts.length > 0 || gone)
   if (nights.length === 0)
     return `SELECT ${columns.map(({ name, type }) => `NULL::${ddl(type)} AS ${quoteName(name)}`).join(', ')} LIMIT 0`
   const value = (night: Night, { name, type }: Column) => {
@@ -82,9 +90,9 @@ export function imageSql(
     const good = columnNamed(night.columns, REJECTED) ? ` WHERE ${REJECTED} IS NULL` : ''
     const paths = `[${pathsOf(root, night.parts).map(quote).join(', ')}]`
     return accumulates && number
-      ? `SELECT ${values}${number}, _part, file_row_number AS _number
-          FROM ${filesSql(root, night.parts, "filename = '_file', file_row_number = true")}
-          JOIN (SELECT unnest(${paths}) AS _file, unnest(range(${night.parts.length})) AS _part) USING (_file)${good}`
+      ? `SELECT ${values}${number}, _nf_part, file_row_number AS _nf_number
+          FROM ${filesSql(root, night.parts, "filename = '_nf_file', file_row_number = true")}
+          JOIN (SELECT unnest(${paths}) AS _nf_file, unnest(range(${night.parts.length})) AS _nf_part) USING (_nf_file)${good}`
       : `SELECT ${values}${number} FROM ${filesSql(root, night.parts)}${good}`
   }
   const first = nights[0]!
@@ -94,19 +102,27 @@ export function imageSql(
   const newest = incremental
     ? `${quoteName(incremental.column)} DESC NULLS LAST, `
     : accumulates
-      ? '_part DESC, _number DESC, '
+      ? '_nf_part DESC, _nf_number DESC, '
       : ''
   const latest = (rows: string) =>
-    `SELECT ${list} FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY night DESC, ${newest}${list}) = 1`
+    `SELECT ${list}, _nf_gone FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY _nf_night DESC, ${newest}${list}) = 1`
   const numbered = (from: number) =>
     nights
       .slice(from)
-      .map((night, index) => scan(night, `, ${from + index} AS night`))
-      .join(' UNION ALL ')
-  if (!unique) return latest(numbered(0))
+      .flatMap((night, index) => {
+        const number = `${from + index} AS _nf_night`
+        return [
+          ...(night.parts.length > 0 ? [scan(night, `, ${number}, false AS _nf_gone`)] : []),
+          ...(night.gone
+            ? [`SELECT ${keys}, ${number}, true AS _nf_gone FROM ${filesSql(root, night.gone)}`]
+            : []),
+        ]
+      })
+      .join(' UNION ALL BY NAME ')
+  if (!unique) return `SELECT ${list} FROM (${latest(numbered(0))}) WHERE NOT _nf_gone`
   // Most rows are of the first night and changed by none: only the changes go through the window.
   return `WITH changed AS (${latest(numbered(1))})
-    SELECT * FROM changed UNION ALL
+    SELECT ${list} FROM changed WHERE NOT _nf_gone UNION ALL
     SELECT ${list} FROM (${scan(first)}) AS base WHERE NOT EXISTS (
       SELECT 1 FROM changed WHERE ${key.map(name => `changed.${quoteName(name)} = base.${quoteName(name)}`).join(' AND ')})`
 }
@@ -120,6 +136,7 @@ export function plainParts(
   const nights = image.nights.filter(({ parts }) => parts.length > 0)
   const plain =
     nights.length === 1 &&
+    image.nights.every(({ gone }) => !gone) &&
     (unique || key.length === 0) &&
     !columnNamed(image.columns, REJECTED) &&
     image.nights.every(({ columns }) => shape(columns) === shape(image.columns))

@@ -31,7 +31,8 @@ export async function expire(
     const old = Date.parse(archived.archivedAt) < now.getTime() - retention && index < runs.length - 1
     if (old) expired.push(run)
     for (const { nights } of archived.extracts)
-      for (const { parts } of nights) for (const { path } of parts) (old ? going : used).add(path)
+      for (const { parts, gone = [] } of nights)
+        for (const { path } of [...parts, ...gone]) (old ? going : used).add(path)
     used.add(manifestPath(job, run))
   }
   for (const run of expired) used.delete(manifestPath(job, run))

@@ -72,17 +72,19 @@ async function archiveExtract(
   run: string,
   writer: PartWriter,
   { base, account: _, ...read }: PlannedRead,
-  { parts, watermark, note, account }: Extracted,
+  { parts, gone, watermark, note, account }: Extracted,
 ): Promise<ArchivedExtract> {
   const earlier = base && (await readArchived(store, job, base.run))
   const known = new Map(
     (earlier?.extracts.find(({ read: { extract } }) => extract === read.extract)?.nights ?? [])
-      .flatMap(night => night.parts)
+      .flatMap(({ parts, gone = [] }) => [...parts, ...gone])
       .map(archived => [archived.part.file, archived]),
   )
   const nights: ArchivedExtract['nights'] = []
-  for (const night of [...(base?.image.nights ?? []), { run, columns: read.columns, parts }])
-    nights.push({ ...night, parts: await writer.write(night.parts, known) })
+  for (const night of [...(base?.image.nights ?? []), { run, columns: read.columns, parts, gone }]) {
+    const gone = night.gone && (await writer.write(night.gone, known))
+    nights.push({ ...night, parts: await writer.write(night.parts, known), gone })
+  }
   return {
     read,
     ...(base && { base: { value: base.value, run: base.run, read: base.image.read } }),

@@ -25,7 +25,7 @@ export interface ArchivedExtract {
   note?: string
   account?: unknown
   /** Oldest first; the last one is what the run itself read. */
-  nights: (Omit<Night, 'parts'> & { parts: ArchivedPart[] })[]
+  nights: (Omit<Night, 'parts' | 'gone'> & { parts: ArchivedPart[]; gone?: ArchivedPart[] })[]
 }
 
 /** The raw data of one run. */

@@ -56,19 +56,22 @@ async function restoreExtract(
   { read, base, nights, watermark, note, account }: ArchivedExtract,
 ): Promise<{ read: PlannedRead; extracted: Extracted }> {
   const restored: Night[] = []
-  for (const night of nights) {
+  for (const { gone: archived, ...night } of nights) {
     const folder = `${runFolder(world)}/raw/${name}/${night.run}`
-    const parts = await inParallel(night.parts, AT_ONCE, part => restorePart(world, store, folder, part))
-    restored.push({ ...night, parts })
+    const restoreParts = (parts: ArchivedPart[]) =>
+      inParallel(parts, AT_ONCE, part => restorePart(world, store, folder, part))
+    const gone = archived && (await restoreParts(archived))
+    restored.push({ ...night, parts: await restoreParts(night.parts), ...(gone && { gone }) })
     await store.clear()
   }
-  await world.staging.keep(restored.flatMap(({ parts }) => parts.map(({ file }) => file)))
-  const parts = restored.at(-1)!.parts
+  const files = (nights: Night[]) => nights.flatMap(({ parts, gone = [] }) => [...parts, ...gone])
+  await world.staging.keep(files(restored).map(({ file }) => file))
+  const { parts, gone } = restored.at(-1)!
   const earlier = restored.slice(0, -1)
   const image = {
     columns: [...read.columns, ...read.absent],
     nights: earlier,
-    parts: earlier.flatMap(night => night.parts),
+    parts: files(earlier),
     read: base?.read,
   }
   if (read.accumulates)
@@ -88,6 +91,7 @@ async function restoreExtract(
       extract: name,
       parts,
       rows: rowsIn(parts),
+      ...(gone && { gone }),
       watermark,
       note,
       account,

@@ -55,7 +55,12 @@ export function readExtracts(
       )
     if (!common) continue
     const { from, key, columns, incremental, drift, refresh, pool } = common
-    const since = incremental && { incremental: { column: incremental.column, lag: incremental.lag } }
+    if (incremental?.find_deletes && !connector.capabilities.keys)
+      document.problem(
+        [...path, 'incremental', 'find_deletes'],
+        `extract.${name}.incremental.find_deletes: ${connector.name} cannot give the keys alone`,
+        'key',
+      )
     if (refresh !== undefined && incremental)
       document.problem(
         [...path, 'refresh'],
@@ -69,7 +74,13 @@ export function readExtracts(
       columns,
       ...(drift && { drift }),
       ...(refresh !== undefined && { refresh }),
-      ...since,
+      ...(incremental && {
+        incremental: {
+          column: incremental.column,
+          lag: incremental.lag,
+          ...(incremental.find_deletes && { findDeletes: true }),
+        },
+      }),
       options,
     })
     if (pool !== undefined) pools[name] = pool

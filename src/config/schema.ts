@@ -100,7 +100,12 @@ export const commonExtract = z.strictObject({
   from: z.string(),
   key: names.default([]),
   incremental: z
-    .strictObject({ column: z.string(), lag: lag.default(0), param: z.string().optional() })
+    .strictObject({
+      column: z.string(),
+      lag: lag.default(0),
+      param: z.string().optional(),
+      find_deletes: z.boolean().default(false),
+    })
     .optional(),
   columns: z.record(z.string(), policy).default({}),
   drift: drift.optional(),

@@ -25,6 +25,8 @@ export interface Capabilities {
   parallel: boolean
   /** Reads only rows at or after a watermark. */
   incremental: boolean
+  /** Reads the keys of all rows without their other columns. */
+  keys?: boolean
   /** How its tables can be loaded; none for what is only read. */
   modes: readonly LoadMode[]
   /** Tells before a load which rows its table would refuse. */

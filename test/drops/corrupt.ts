@@ -44,7 +44,7 @@ const columns = [
     policy: 'quarantine' as const,
   },
   { name: 'name', type: typeFromName('VARCHAR')!, nullable: true, native: 'VARCHAR' },
-  { name: '_rejected', type: typeFromName('VARCHAR')!, nullable: true, native: 'text' },
+  { name: '_nf_rejected', type: typeFromName('VARCHAR')!, nullable: true, native: 'text' },
 ]
 const lane = await dropLane(() => new LocalStore({ name: 'drop', folder }))({ access: {}, spool: folder })
 const read = { extract: 'x', where: 'drop.x', columns, key: [], options, limits: { rows: 1000, bytes: 1e6 } }

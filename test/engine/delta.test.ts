@@ -18,7 +18,7 @@ const columns = (...types: string[]): Column[] =>
 async function hashOf(types: string[], values: string[]): Promise<string> {
   const list = values.map((value, index) => `${value}::${types[index]} AS c${index}`).join(', ')
   const [row] = await duck.rows(
-    `SELECT _hash_a::VARCHAR || ' ' || _hash_b::VARCHAR AS h FROM (SELECT ${rowHash(columns(...types), 'r')} FROM (SELECT ${list}) AS r)`,
+    `SELECT _nf_hash_a::VARCHAR || ' ' || _nf_hash_b::VARCHAR AS h FROM (SELECT ${rowHash(columns(...types), 'r')} FROM (SELECT ${list}) AS r)`,
   )
   return String(row!.h)
 }
@@ -86,12 +86,12 @@ test('what differs between two states turns one into the other', async () => {
       for (let key = 0; key <= 8; key++) {
         const was = last.find(([k]) => k === key)
         const now = next.find(([k]) => k === key)
-        const row = { _row: now ? key + 100 : null, _was: was ? key + 100 : null, c0: key }
-        const kept = { c2: now?.[2] ?? null, _was_c2: was?.[2] ?? null }
-        if (was && !now) expected.push({ kind: 'delete', ...row, ...kept })
-        else if (now && !was) expected.push({ kind: 'insert', ...row, ...kept })
+        const row = { _nf_row: now ? key + 100 : null, _nf_was: was ? key + 100 : null, c0: key }
+        const kept = { c2: now?.[2] ?? null, _nf_was_c2: was?.[2] ?? null }
+        if (was && !now) expected.push({ _nf_kind: 'delete', ...row, ...kept })
+        else if (now && !was) expected.push({ _nf_kind: 'insert', ...row, ...kept })
         else if (was && now && (was[1] !== now[1] || was[2] !== now[2]))
-          expected.push({ kind: 'update', ...row, ...kept })
+          expected.push({ _nf_kind: 'update', ...row, ...kept })
       }
       assert.deepEqual(found, expected)
     }),
@@ -113,7 +113,7 @@ test('of two rows with one key the newest stays; ties end the same way in any or
     const source = `SELECT row_number() OVER () AS nr, * FROM (VALUES ${order.join(', ')}) t(c0, c1, c2)`
     const losers = losersSql(shape, ['c0'], 'c2', source, 'nr')
     const found = await duck.rows(
-      `SELECT c1 FROM (${source}) WHERE nr IN (SELECT _row FROM (${losers})) ORDER BY c0`,
+      `SELECT c1 FROM (${source}) WHERE nr IN (SELECT _nf_row FROM (${losers})) ORDER BY c0`,
     )
     assert.deepEqual(
       found.map(row => row.c1),

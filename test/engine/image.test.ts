@@ -23,16 +23,17 @@ const WIDER: Record<string, [types: string[], value: string]> = {
   d: [['DECIMAL(4,2)', 'DECIMAL(6,2)', 'DECIMAL(9,4)'], '12345.6789'],
   f: [['FLOAT', 'DOUBLE'], '0.1'],
 }
-/** One night: ids written, how much wider each column is than the night before, what columns were not read. */
+/** One night: ids written, ids found gone, how much wider each column is than the night before, what columns were not read. */
 const night = fc.record({
-  ids: fc.uniqueArray(fc.integer({ min: 1, max: 5 }), { minLength: 1 }),
+  ids: fc.uniqueArray(fc.integer({ min: 1, max: 5 })),
+  gone: fc.option(fc.uniqueArray(fc.integer({ min: 1, max: 5 }), { minLength: 1 }), { nil: undefined }),
   steps: fc.record({ n: fc.nat(1), d: fc.nat(1), f: fc.nat(1) }),
   lacking: fc.subarray(['n', 'd', 'f']),
 })
 
 let files = 0
 
-test('nights with different columns are united by name, in the widest type, exactly', async () => {
+test('nights with different columns are united by name, in the widest type, exactly; what is gone is left out', async () => {
   const duck = await Duck.open({ threads: 1 })
   const build = fc.asyncProperty(
     fc.array(night, { minLength: 1, maxLength: 5 }),
@@ -41,7 +42,7 @@ test('nights with different columns are united by name, in the widest type, exac
       const width: Record<string, number> = { n: 0, d: 0, f: 0 }
       const nights: Night[] = []
       const latest = new Map<number, Record<string, string | null>>()
-      for (const [index, { ids, steps, lacking }] of plan.entries()) {
+      for (const [index, { ids, gone, steps, lacking }] of plan.entries()) {
         for (const [name, step] of Object.entries(steps))
           width[name] = Math.min(width[name]! + step, WIDER[name]![0].length - 1)
         const names = Object.keys(WIDER).filter(name => !lacking.includes(name))
@@ -57,15 +58,23 @@ test('nights with different columns are united by name, in the widest type, exac
         const values = columns
           .slice(1)
           .map(({ name, type }) => `'${text(name)}'::${typeName(type)} AS ${name}`)
-        const file = `part-${files++}.parquet`
-        await duck.run(
-          `COPY (SELECT ${['id', ...values].join(', ')} FROM (VALUES ${ids.map(id => `(${id}::BIGINT)`).join(', ')}) AS v(id)) TO ${quote(join(root, file))} (FORMAT parquet)`,
-        )
+        const write = async (own: number[], list: string[]) => {
+          if (own.length === 0) return []
+          const file = `part-${files++}.parquet`
+          await duck.run(
+            `COPY (SELECT ${list.join(', ')} FROM (VALUES ${own.map(id => `(${id}::BIGINT)`).join(', ')}) AS v(id)) TO ${quote(join(root, file))} (FORMAT parquet)`,
+          )
+          return [{ file, rows: own.length, bytes: statSync(join(root, file)).size }]
+        }
+        // What a night finds gone, it has not read.
+        const missing = gone?.filter(id => !ids.includes(id) && latest.has(id)) ?? []
         nights.push({
           run: String(index),
           columns,
-          parts: [{ file, rows: ids.length, bytes: statSync(join(root, file)).size }],
+          parts: await write(ids, ['id', ...values]),
+          ...(missing.length > 0 && { gone: await write(missing, ['id']) }),
         })
+        for (const id of missing) latest.delete(id)
         for (const id of ids)
           latest.set(
             id,
@@ -97,9 +106,10 @@ test('nights with different columns are united by name, in the widest type, exac
         ({ id, ...row }) =>
           `SELECT ${[`${id}::BIGINT AS id`, ...seen.slice(1).map(({ name, type }) => `${literal((row as Record<string, string | null>)[name]!)}::${typeName(type)} AS ${name}`)].join(', ')}`,
       )
+      const rows = list.length > 0 ? list.join(' UNION ALL ') : `SELECT * FROM (${sql}) LIMIT 0`
       const differing = await duck.rows(
-        `SELECT count(*) AS n FROM ((${sql}) EXCEPT ALL (${list.join(' UNION ALL ')})) UNION ALL
-         SELECT count(*) FROM ((${list.join(' UNION ALL ')}) EXCEPT ALL (${sql}))`,
+        `SELECT count(*) AS n FROM ((${sql}) EXCEPT ALL (${rows})) UNION ALL
+         SELECT count(*) FROM ((${rows}) EXCEPT ALL (${sql}))`,
       )
       assert.deepEqual(differing, [{ n: 0 }, { n: 0 }])
       const described = await duck.rows(`DESCRIBE ${sql}`)

@@ -85,7 +85,7 @@ test('a changed key or incremental column cannot build on the last image', () =>
 
 test('a quarantine policy stages the reasons beside the rows', () => {
   const read = planRead({ spec: { ...spec, columns: { born: 'quarantine' } }, schema, limits })
-  assert.equal(read.columns.at(-1)!.name, '_rejected')
+  assert.equal(read.columns.at(-1)!.name, '_nf_rejected')
 })
 
 const fails = (change: Partial<ExtractSpec>, code: string, pattern: RegExp, of = schema) =>

@@ -124,7 +124,7 @@ test('a value that its type cannot hold follows the policy of its column', () =>
   nulling.endRow()
   assert.equal(nulling.nulled, 1)
   assert.equal(nulling.batch().vectors[0]!.nulls, 1)
-  const rejecting = new BatchBuilder('t', [date('quarantine'), column('_rejected', { kind: 'text' })], {
+  const rejecting = new BatchBuilder('t', [date('quarantine'), column('_nf_rejected', { kind: 'text' })], {
     rows: 10,
     bytes: 1000,
   })

@@ -61,8 +61,8 @@ async function stateOf(rows: Row[], limit: number): Promise<State> {
 }
 
 const entries = async (sql: string) => {
-  const found = await duck.rows(`SELECT k, part, _row FROM (${sql}) ORDER BY ALL`)
-  return found.map(({ k, part, _row }) => [k, part, _row])
+  const found = await duck.rows(`SELECT k, part, _nf_row FROM (${sql}) ORDER BY ALL`)
+  return found.map(({ k, part, _nf_row }) => [k, part, _nf_row])
 }
 const sorted = (list: unknown[][]) => list.map(String).sort()
 
@@ -100,7 +100,7 @@ test('two states of different sizes share their buckets, and one goes on with th
       for (let index = 0; index < size; index++)
         met.push(
           ...(await entries(
-            `SELECT n.k, n.part, n._row FROM (${next.sql(index, size)}) n JOIN (${last.sql(index, size)}) l USING (k, part)`,
+            `SELECT n.k, n.part, n._nf_row FROM (${next.sql(index, size)}) n JOIN (${last.sql(index, size)}) l USING (k, part)`,
           )),
         )
       const name = ([k, part]: Row) => `${k},${part}`

@@ -50,6 +50,7 @@ export const lake = defineConnector({
     snapshot: true,
     parallel: true,
     incremental: true,
+    keys: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
   },
   types: TYPES,

@@ -26,6 +26,7 @@ export const mysql = defineConnector({
     snapshot: true,
     parallel: true,
     incremental: true,
+    keys: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
     fits: true,
   },

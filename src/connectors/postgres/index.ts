@@ -22,6 +22,7 @@ export const postgres = defineConnector({
     snapshot: true,
     parallel: true,
     incremental: true,
+    keys: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
     partitions: true,
     fits: true,

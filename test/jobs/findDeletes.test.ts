@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { freshMariadb, freshPostgres } from '../servers.ts'
+import { smallJob } from './small.ts'
+
+const warehouse = await freshPostgres()
+
+for (const { kind, database, key } of [
+  { kind: 'postgres', database: await freshPostgres(), key: 'PRIMARY KEY (id, kind)' },
+  { kind: 'mariadb', database: await freshMariadb(), key: 'PRIMARY KEY (id, kind)' },
+  { kind: 'postgres_unkeyed', database: await freshPostgres(), key: 'CHECK (id > 0)' },
+])
+  test(`${kind}: an incremental extract finds what is gone, by its keys`, async () => {
+    const { query } = database
+    const values = (from: number, to: number, seen: number) =>
+      Array.from(
+        { length: to - from + 1 },
+        (_, i) => `(${from + i}, '${i % 2 ? 'a' : 'b'}', ${from + i}, ${seen})`,
+      )
+    const insert = (from: number, to: number, seen: number) =>
+      query(`INSERT INTO items VALUES ${values(from, to, seen).join(', ')}`)
+    await query(
+      `CREATE TABLE items (id int NOT NULL, kind varchar(10) NOT NULL, n int, seen int NOT NULL, ${key})`,
+    )
+    await insert(1, 3000, 1)
+    const notes: string[] = []
+    const job = await smallJob({ after }, `find_${kind}`, {
+      'job.yaml': `connections: { s: "${database.url}", w: "${warehouse.url}" }
+extract: { items: { from: s, table: items, key: [id, kind], incremental: { column: seen, find_deletes: true } } }
+load:
+  ${kind}_hard: { to: w, from: items, key: [id, kind], deletes: hard }
+  ${kind}_soft: { to: w, from: doubled, key: [id, kind], deletes: soft }
+resources: { memory: 300MB, threads: 2 }
+chunking: { default_chunk_size: 1000 }
+`,
+      'doubled.sql': 'SELECT id, kind, n * 2 AS n FROM items',
+    })
+    const lines = async (where: string, of: (sql: string) => Promise<unknown[]>) =>
+      of(`SELECT id, kind, n FROM ${where} ORDER BY id, kind`)
+    const night = async () => {
+      notes.length = 0
+      const observer = {
+        started() {},
+        advanced() {},
+        finished() {},
+        note: (text: string) => void notes.push(text),
+      }
+      const { error, outcome } = await job.run({ observer })
+      assert.equal(error, undefined)
+      assert.deepEqual(await lines(`${kind}_hard`, warehouse.query), await lines('items', query))
+      const there = await warehouse.query(
+        `SELECT id, kind, n / 2 AS n FROM ${kind}_soft WHERE deleted_at IS NULL ORDER BY id, kind`,
+      )
+      assert.deepEqual(there, await lines('items', query))
+      const [{ inserted, updated, deleted } = { inserted: 0, updated: 0, deleted: 0 }] = outcome.loaded
+      return { read: outcome.extracted[0]!.rows, inserted, updated, deleted }
+    }
+    assert.deepEqual(await night(), { read: 3000, inserted: 3000, updated: 0, deleted: 0 })
+
+    await query('DELETE FROM items WHERE id % 30 = 7')
+    await query('UPDATE items SET n = -n, seen = 2 WHERE id % 100 = 1')
+    await insert(3001, 3010, 2)
+    assert.deepEqual(await night(), { read: 2910, inserted: 10, updated: 30, deleted: 100 })
+
+    // Back, gone after it came, gone after it changed; one whose key is another's now.
+    await query(`INSERT INTO items VALUES (7, 'b', 77, 3)`)
+    await query('DELETE FROM items WHERE id IN (3001, 101)')
+    await query(`UPDATE items SET kind = 'moved', seen = 3 WHERE id = 11`)
+    assert.deepEqual(await night(), { read: 40, inserted: 2, updated: 0, deleted: 3 })
+    assert.deepEqual(await night(), { read: 2, inserted: 0, updated: 0, deleted: 0 })
+    assert.deepEqual(
+      notes.filter(note => note.includes('no night has read')),
+      [],
+    )
+
+    await query(`INSERT INTO items VALUES (5000, 'late', 1, 0)`)
+    const late = await job.run({
+      observer: { started() {}, advanced() {}, finished() {}, note: text => void notes.push(text) },
+    })
+    assert.equal(late.error, undefined)
+    assert.match(
+      notes.join('\n'),
+      /s\.items: 1 rows are there that no night has read, since seen of theirs is older than 3/,
+    )
+  })
+
+test('a table that loses more rows than the guard allows is not loaded; whoever cannot give keys is refused', async () => {
+  const { url, query } = await freshPostgres()
+  await query(
+    `CREATE TABLE t (id int PRIMARY KEY, seen int); INSERT INTO t SELECT i, 1 FROM generate_series(1, 100) AS i`,
+  )
+  const yaml = (extract: string) => `connections: { s: "${url}", api: "http://127.0.0.1:1/" }
+extract: { t: ${extract} }
+load: { copy: { to: s, from: t, key: id, deletes: hard } }
+resources: { memory: 300MB, threads: 1 }
+`
+  const job = await smallJob({ after }, 'find_guard', {
+    'job.yaml': yaml('{ from: s, table: t, incremental: { column: seen, find_deletes: true } }'),
+  })
+  assert.equal((await job.run()).error, undefined)
+  await query('DELETE FROM t WHERE id <= 50')
+  const stopped = await job.run()
+  assert.match(String(stopped.error), /50 of 100/)
+  assert.deepEqual(await query('SELECT count(*) AS n FROM copy'), [{ n: '100' }])
+
+  job.yaml(yaml('{ from: s, table: t, incremental: { column: seen } }'))
+  await assert.rejects(
+    job.run({ fresh: true }).then(({ error }) => Promise.reject(error)),
+    {
+      code: 'CONFIG_INVALID',
+      hint: /find_deletes: true/,
+    },
+  )
+  job.yaml(
+    yaml(
+      '{ from: api, path: t, schema: { id: int, seen: int }, incremental: { column: seen, find_deletes: true } }',
+    ),
+  )
+  await assert.rejects(job.run({ fresh: true }), /find_deletes: http cannot give the keys alone/)
+})

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import type { EngineError } from '../../engine/errors.ts'
+import { freshMariadb, freshPostgres } from '../servers.ts'
+import { smallJob } from './small.ts'
+
+const source = await freshPostgres()
+const mariadb = await freshMariadb()
+const warehouse = await freshPostgres()
+
+/** Names that SQL of ours, or DuckDB itself, might take for something else. */
+const NAMES = [
+  ...[
+    'row',
+    'rows',
+    'night',
+    'gone',
+    'here',
+    'unseen',
+    'was',
+    'record',
+    'reason',
+    'severity',
+    'check_name',
+    'model',
+  ],
+  ...[
+    'category',
+    'run',
+    'value',
+    'file',
+    'filename',
+    'key',
+    'count',
+    'line',
+    'bucket',
+    'h1',
+    'h2',
+    'changed',
+    'base',
+  ],
+  ...[
+    '_row',
+    '_was',
+    '_kind',
+    '_bucket',
+    '_part',
+    '_number',
+    '_file',
+    '_rejected',
+    '_hash_a',
+    '_hash_b',
+    '_was_part',
+  ],
+  ...[
+    's',
+    't',
+    'k',
+    'n',
+    'l',
+    'm',
+    'f',
+    'c',
+    'b',
+    'r',
+    'v',
+    'own',
+    'found',
+    'losers',
+    'place',
+    'low',
+    'high',
+  ],
+]
+const quoted = (name: string) => `"${name}"`
+
+for (const { kind, target } of [
+  { kind: 'postgres', target: warehouse.url },
+  { kind: 'mariadb', target: mariadb.url },
+  { kind: 'duckdb', target: 'duckdb:names.duckdb' },
+  { kind: 'lake', target: 'lake:names_lake' },
+])
+  test(`${kind}: no column's name is in the way`, async () => {
+    const table = `names_${kind}`
+    await source.query(
+      `CREATE TABLE ${table} (id int, kind varchar(20), part varchar(20), seen int, ${NAMES.map(name => `${quoted(name)} varchar(20)`).join(', ')}, PRIMARY KEY (id, kind))`,
+    )
+    const insert = (from: number, to: number, seen: number) =>
+      source.query(
+        `INSERT INTO ${table} SELECT i, 'delete', 'p' || i % 3, ${seen}, ${NAMES.map(name => `'${name} ' || i`).join(', ')} FROM generate_series(${from}, ${to}) AS i`,
+      )
+    await insert(1, 100, 1)
+    const load = (name: string, from: string, more: string) => `  ${name}: { to: w, from: ${from}, ${more} }`
+    const job = await smallJob({ after }, table, {
+      'job.yaml': `connections: { s: "${source.url}", w: "${target}" }
+extract:
+  some: { from: s, table: ${table}, incremental: { column: seen, find_deletes: true } }
+  whole: { from: s, table: ${table} }
+load:
+${[
+  load('merged', 'whole', 'key: [id, kind], deletes: hard'),
+  load('newer', 'some', 'key: [id, kind], newer: seen, deletes: hard'),
+  load('parts', 'doubled', 'key: [id, kind], mode: partition, partition_by: [part, row]'),
+  load('history', 'doubled', 'key: [id, kind], mode: scd2, deletes: soft'),
+].join('\n')}
+resources: { memory: 400MB, threads: 1 }
+`,
+      // Each row twice: one of two gives way.
+      'doubled.sql': 'SELECT * FROM whole UNION ALL SELECT * FROM whole',
+    })
+    const night = async (inserted: number, updated: number, deleted: number) => {
+      const { error, outcome } = await job.run()
+      assert.equal(error, undefined)
+      for (const { table: name, ...counts } of outcome.loaded.slice(0, 3))
+        assert.deepEqual(
+          [name, counts.inserted, counts.updated, counts.deleted],
+          [name, inserted, updated, deleted],
+        )
+      for (const { wrong } of outcome.proofs) assert.equal(wrong.rows, 0)
+    }
+    await night(100, 0, 0)
+    await source.query(
+      `DELETE FROM ${table} WHERE id <= 5; UPDATE ${table} SET "row" = 'x', seen = 2 WHERE id = 50`,
+    )
+    await insert(101, 110, 2)
+    const planned = await job.run({ goal: 'plan' })
+    assert.equal(planned.error, undefined)
+    for (const { samples } of planned.outcome.previews)
+      assert.deepEqual([samples.inserts.length, samples.updates.length, samples.deletes.length], [5, 1, 5])
+    await night(10, 1, 5)
+    await night(0, 0, 0)
+    for (const { wrong } of (await job.verify()).loads) assert.equal(wrong.rows, 0)
+  })
+
+test('names that rows are numbered by are refused', async () => {
+  for (const [index, name] of ['_nf_row', 'file_row_number', 'File_Index'].entries()) {
+    const table = `reserved_${index}`
+    await source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, ${quoted(name)} int)`)
+    const yaml = (from: string) => `connections: { s: "${source.url}", w: "${warehouse.url}" }
+extract: { rows: { from: s, table: ${from} } }
+load: { ${table}: { to: w, from: out, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`
+    const job = await smallJob({ after }, table, { 'job.yaml': yaml(table), 'out.sql': 'SELECT * FROM rows' })
+    const refused = async (where: string) => {
+      const { error } = await job.run({ fresh: true })
+      assert.deepEqual(
+        [(error as EngineError).code, (error as Error).message],
+        ['CONFIG_INVALID', `${where}: no column can be called ${name}`],
+      )
+    }
+    await refused('s.rows')
+    await source.query(`ALTER TABLE ${table} RENAME ${quoted(name)} TO n`)
+    writeFileSync(join(job.folder, 'out.sql'), `SELECT id, n AS ${quoted(name)} FROM rows`)
+    await refused('out.sql: model out')
+  }
+})
