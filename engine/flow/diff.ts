@@ -155,12 +155,13 @@ async function everything(world: World, load: PlannedLoad, state: State): Promis
   const upserts = await rowParts(world, load, table, duplicates > 0 ? numbersIn(state.sql()) : undefined)
   const rejected = await rejectedKeys(world, load, table)
   if (rejected) await state.hold(rejected)
+  const keys = load.key.map(quoteName).join(', ')
   const batched = load.batchRows !== undefined && load.deletes !== 'keep'
   return {
     load,
     whole: true,
     upserts,
-    keys: await keyParts(world, load, batched ? state.sql() : rejected),
+    keys: await keyParts(world, load, batched ? `SELECT ${keys} FROM (${state.sql()})` : rejected),
     table,
     state: state.buckets.flat(),
     counts: { rows, inserts: rows, updates: 0, deletes: 0, duplicates },
@@ -314,12 +315,5 @@ async function rowParts(world: World, load: PlannedLoad, table: DataSet, where?:
 }
 
 async function keyParts(world: World, load: PlannedLoad, sql: string | undefined): Promise<Part[]> {
-  if (!sql) return []
-  const names = (load.mode === 'partition' ? load.partitionBy : load.key).map(quoteName).join(', ')
-  return copyParts(
-    world,
-    `SELECT ${names} FROM (${sql})`,
-    ownFile(world, `changes/${load.table}/keys`),
-    load.batchRows,
-  )
+  return sql ? copyParts(world, sql, ownFile(world, `changes/${load.table}/keys`), load.batchRows) : []
 }

@@ -1,6 +1,7 @@
 import type { LaneHandle } from '../pool/pool.ts'
 import type { Part, Range, Snapshot } from '../ports.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
+import { partsOf } from '../staging/image.ts'
 import { filesSql } from '../staging/read.ts'
 import type { Branches } from './branches.ts'
 import { ChunkSize } from './chunkSize.ts'
@@ -45,7 +46,7 @@ export async function extract(world: World, plan: Plan, branches: Branches): Pro
         // What is committed takes nobody's room.
         const free = (await world.ledger.output(task)) ? undefined : await world.room(tables)
         try {
-          return await once(world, task, own => readGroup(own, connection, reads), partsOf)
+          return await once(world, task, own => readGroup(own, connection, reads), filesOf)
         } finally {
           await free?.()
         }
@@ -60,7 +61,7 @@ export async function extract(world: World, plan: Plan, branches: Branches): Pro
   return plan.reads.flatMap(read => results.filter(result => result.extract === read.extract))
 }
 
-const partsOf = (read: Extracted[]) => read.flatMap(({ parts, gone = [] }) => [...parts, ...gone])
+const filesOf = (read: Extracted[]) => read.flatMap(one => partsOf(one))
 
 async function readGroup(world: World, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
   const { workers, observer, root } = world
@@ -93,13 +94,11 @@ async function readTable(
   const parts = await readParts(world, snapshot, crew, read)
   const keys = keysRead(read)
   const gone = keys && (await goneKeys(world, read, parts, await readParts(world, snapshot, crew, keys)))
+  if (gone) observer.finished(`extract.${keys.extract}`, `all keys, ${sum(gone, 'rows')} gone`)
   const { account, notes = [] } = (await snapshot.account?.(read)) ?? {}
   for (const note of notes) observer.note(`${read.where}: ${note}`)
   const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
-  observer.finished(
-    `extract.${read.extract}`,
-    gone ? `${span}; ${sum(gone, 'rows')} gone, by all keys` : span,
-  )
+  observer.finished(`extract.${read.extract}`, span)
   return {
     extract: read.extract,
     parts,

@@ -42,15 +42,15 @@ export async function goneKeys(
     { key, unique },
   )
   const keys = key.map(quoteName)
-  const some = (rows: string) =>
-    `SELECT DISTINCT ${keys.join(', ')}, true AS _nf_here FROM ${rows} WHERE ${keys.map(name => `${name} IS NOT NULL`).join(' AND ')}`
+  const some = (rows: string, distinct = '') =>
+    `SELECT ${distinct} ${keys.join(', ')}, true AS _nf_here FROM ${rows} WHERE ${keys.map(name => `${name} IS NOT NULL`).join(' AND ')}`
   const none = `SELECT * FROM (${known}) LIMIT 0`
   const scanned = scan.length > 0 ? filesSql(root, scan) : `(${none})`
   const file = (name: string) => ownFile(world, `raw/${read.extract}.gone/${name}`, '.parquet')
   const differing = await copyFile(
     world,
     `SELECT ${keys.map(name => `coalesce(s.${name}, k.${name}) AS ${name}`).join(', ')}, k._nf_here IS NULL AS _nf_unseen
-     FROM (${some(scanned)}) AS s FULL JOIN (${some(`(${known})`)}) AS k ON ${keys.map(name => `s.${name} = k.${name}`).join(' AND ')}
+     FROM (${some(scanned, unique ? '' : 'DISTINCT')}) AS s FULL JOIN (${some(`(${known})`)}) AS k ON ${keys.map(name => `s.${name} = k.${name}`).join(' AND ')}
      WHERE s._nf_here IS NULL OR k._nf_here IS NULL`,
     file('differing'),
   )

@@ -22,7 +22,7 @@ export async function keepImages(world: World, reads: PlannedRead[], extracted: 
     const { parts, gone, watermark, account } = found
     const { columns, absent, key, incremental } = read
     const seen = [...columns, ...absent]
-    const night = { run: world.run, columns, parts, ...(gone && gone.length > 0 && { gone }) }
+    const night = { run: world.run, columns, parts, ...(gone && { gone }) }
     const image: Image = read.reused
       ? { ...read.base!.image, columns: seen, account }
       : { ...withNight(read.base?.image, seen, night), account }

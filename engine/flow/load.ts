@@ -22,8 +22,8 @@ export interface Loaded extends LoadCounts {
 export type PointsOf = (target: string) => SyncPoint[]
 
 /**
- * Stages and commits the change sets, one transaction a target (a batch, where a load asks), several targets at once. A target that lacks one of
- * its change sets gets none: what is loaded together is true together.
+ * Stages and commits the change sets, one transaction a target (a batch, where a load asks for it), several targets at
+ * once. A target that lacks one of its change sets gets none: what is loaded together is true together.
  */
 export async function load(
   world: World,

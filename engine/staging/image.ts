@@ -27,10 +27,13 @@ export interface Night {
   gone?: Part[]
 }
 
+/** All files of a night; also of what was read, or archived, of it. */
+export const partsOf = <P>({ parts, gone = [] }: { parts: P[]; gone?: P[] }): P[] => [...parts, ...gone]
+
 /** An image with one night more; `columns`: what models see of it. */
 export function withNight(base: Image | undefined, columns: Column[], night: Night): Image {
   const nights = [...(base?.nights ?? []), night]
-  return { columns, nights, parts: nights.flatMap(({ parts, gone = [] }) => [...parts, ...gone]) }
+  return { columns, nights, parts: nights.flatMap(night => partsOf(night)) }
 }
 
 /** What a run knew of an extract's table, kept beside its image: it outlives the image's parts. */
@@ -57,10 +60,9 @@ export function imageFile(job: string, run: string, extract: string): string {
 }
 
 /**
- * SQL of the table that models see: the latest known row of every key that is not gone. Later nights win; within a night the
- * highest incremental value, then the whole row decides, so that ties end the same way every time; of an accumulating
- * source, the last row read. Nights are
- * united by name: values of an earlier, narrower type are cast to the image's, which holds them exactly.
+ * SQL of the table that models see: the latest known row of every key that is not gone. Later nights win; within a
+ * night the highest incremental value, then the whole row decides, so that ties end the same way every time; of an
+ * accumulating source, the last row read. Nights are united by name: values of an earlier, narrower type are cast to the image's, which holds them exactly.
  */
 export function imageSql(
   root: string,
@@ -75,7 +77,7 @@ export function imageSql(
   const columns = image.columns.filter(column => column.name !== REJECTED)
   const list = columns.map(column => quoteName(column.name)).join(', ')
   const read = image.nights.at(-1)?.columns ?? []
-  const nights = image.nights.filter(({ parts, gone }) => parts.length > 0 || gone)
+  const nights = image.nights.filter(night => partsOf(night).length > 0)
   if (nights.length === 0)
     return `SELECT ${columns.map(({ name, type }) => `NULL::${ddl(type)} AS ${quoteName(name)}`).join(', ')} LIMIT 0`
   const value = (night: Night, { name, type }: Column) => {
@@ -106,19 +108,26 @@ export function imageSql(
       : ''
   const latest = (rows: string) =>
     `SELECT ${list}, _nf_gone FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY _nf_night DESC, ${newest}${list}) = 1`
+  const keysOnly = columns
+    .map(
+      ({ name, type }) =>
+        `${key.includes(name) ? quoteName(name) : 'NULL'}::${ddl(type)} AS ${quoteName(name)}`,
+    )
+    .join(', ')
   const numbered = (from: number) =>
     nights
       .slice(from)
       .flatMap((night, index) => {
         const number = `${from + index} AS _nf_night`
+        const { parts, gone = [] } = night
         return [
-          ...(night.parts.length > 0 ? [scan(night, `, ${number}, false AS _nf_gone`)] : []),
-          ...(night.gone
-            ? [`SELECT ${keys}, ${number}, true AS _nf_gone FROM ${filesSql(root, night.gone)}`]
+          ...(parts.length > 0 ? [scan(night, `, ${number}, false AS _nf_gone`)] : []),
+          ...(gone.length > 0
+            ? [`SELECT ${keysOnly}, ${number}, true AS _nf_gone FROM ${filesSql(root, gone)}`]
             : []),
         ]
       })
-      .join(' UNION ALL BY NAME ')
+      .join(' UNION ALL ')
   if (!unique) return `SELECT ${list} FROM (${latest(numbered(0))}) WHERE NOT _nf_gone`
   // Most rows are of the first night and changed by none: only the changes go through the window.
   return `WITH changed AS (${latest(numbered(1))})
@@ -133,10 +142,9 @@ export function plainParts(
   { key, unique }: { key: string[]; unique: boolean },
 ): Part[] | undefined {
   const shape = (columns: Column[]) => JSON.stringify(columns.map(({ name, type }) => [name, ddl(type)]))
-  const nights = image.nights.filter(({ parts }) => parts.length > 0)
+  const nights = image.nights.filter(night => partsOf(night).length > 0)
   const plain =
     nights.length === 1 &&
-    image.nights.every(({ gone }) => !gone) &&
     (unique || key.length === 0) &&
     !columnNamed(image.columns, REJECTED) &&
     image.nights.every(({ columns }) => shape(columns) === shape(image.columns))

@@ -1,3 +1,4 @@
+import { partsOf } from '../../engine/staging/image.ts'
 import { ABANDONED, type FileStore } from '../stores/store.ts'
 import { manifestPath, readArchived, runsIn } from './manifest.ts'
 
@@ -31,8 +32,7 @@ export async function expire(
     const old = Date.parse(archived.archivedAt) < now.getTime() - retention && index < runs.length - 1
     if (old) expired.push(run)
     for (const { nights } of archived.extracts)
-      for (const { parts, gone = [] } of nights)
-        for (const { path } of [...parts, ...gone]) (old ? going : used).add(path)
+      for (const night of nights) for (const { path } of partsOf(night)) (old ? going : used).add(path)
     used.add(manifestPath(job, run))
   }
   for (const run of expired) used.delete(manifestPath(job, run))

@@ -6,6 +6,7 @@ import type { Prepared } from '../../engine/flow/prepare.ts'
 import type { World } from '../../engine/flow/world.ts'
 import type { Ledger, Part } from '../../engine/ports.ts'
 import { parquetCodec, quote } from '../../engine/sql/duckdb.ts'
+import { partsOf } from '../../engine/staging/image.ts'
 import { inParallel } from '../stores/parallel.ts'
 import type { FileStore } from '../stores/store.ts'
 import { bzip2, sha256Of } from './files.ts'
@@ -77,7 +78,7 @@ async function archiveExtract(
   const earlier = base && (await readArchived(store, job, base.run))
   const known = new Map(
     (earlier?.extracts.find(({ read: { extract } }) => extract === read.extract)?.nights ?? [])
-      .flatMap(({ parts, gone = [] }) => [...parts, ...gone])
+      .flatMap(night => partsOf(night))
       .map(archived => [archived.part.file, archived]),
   )
   const nights: ArchivedExtract['nights'] = []

@@ -7,7 +7,7 @@ import type { PlannedRead } from '../../engine/flow/plan.ts'
 import { lastRuns, type Prepared } from '../../engine/flow/prepare.ts'
 import { runFolder, type World } from '../../engine/flow/world.ts'
 import type { ExtractSpec, Part } from '../../engine/ports.ts'
-import type { Night } from '../../engine/staging/image.ts'
+import { type Night, partsOf } from '../../engine/staging/image.ts'
 import { rowsOf } from '../../engine/staging/parquet.ts'
 import { place, rowsIn } from '../../engine/staging/store.ts'
 import { inParallel } from '../stores/parallel.ts'
@@ -64,14 +64,13 @@ async function restoreExtract(
     restored.push({ ...night, parts: await restoreParts(night.parts), ...(gone && { gone }) })
     await store.clear()
   }
-  const files = (nights: Night[]) => nights.flatMap(({ parts, gone = [] }) => [...parts, ...gone])
-  await world.staging.keep(files(restored).map(({ file }) => file))
+  await world.staging.keep(restored.flatMap(night => partsOf(night).map(({ file }) => file)))
   const { parts, gone } = restored.at(-1)!
   const earlier = restored.slice(0, -1)
   const image = {
     columns: [...read.columns, ...read.absent],
     nights: earlier,
-    parts: files(earlier),
+    parts: earlier.flatMap(night => partsOf(night)),
     read: base?.read,
   }
   if (read.accumulates)

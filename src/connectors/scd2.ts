@@ -24,7 +24,11 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const to = q(load.scd2.validTo)
   const run = dialect.instant(runAt, periodType(load))
   const given = load.newer === undefined ? run : `coalesce(${staged(tables, load.newer)}, ${run})`
-  const [begins, ended, effective] = ['nf_begins', 'nf_ended', 'nf_from'].map(q) as [string, string, string]
+  const [begins, ended, effective] = ['_nf_begins', '_nf_ended', '_nf_from'].map(q) as [
+    string,
+    string,
+    string,
+  ]
 
   // The end of a key that has no current version; NULL where it has one, or none at all.
   const end = `(SELECT CASE WHEN count(*) = count(h.${to}) THEN max(h.${to}) END FROM ${target} AS h WHERE ${sameKey(load, tables, 'h')})`

@@ -119,7 +119,18 @@ test('nights with different columns are united by name, in the widest type, exac
       )
     },
   )
-  await fc.assert(build, { numRuns: 60 })
+  const same = { steps: { n: 0, d: 0, f: 0 }, lacking: [] }
+  const nothingRead = [
+    { ...same, ids: [4], gone: undefined },
+    { ...same, ids: [], gone: [4] },
+  ]
+  await fc.assert(build, {
+    numRuns: 60,
+    examples: [
+      [nothingRead, true],
+      [nothingRead, false],
+    ],
+  })
   duck.close()
 })
 

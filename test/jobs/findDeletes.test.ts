@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { cpSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
@@ -37,16 +39,18 @@ chunking: { default_chunk_size: 1000 }
     })
     const lines = async (where: string, of: (sql: string) => Promise<unknown[]>) =>
       of(`SELECT id, kind, n FROM ${where} ORDER BY id, kind`)
+    const underWay = new Set<string>()
+    const observer = {
+      started: (task: string) => void underWay.add(task),
+      advanced() {},
+      finished: (task: string) => void underWay.delete(task),
+      note: (text: string) => void notes.push(text),
+    }
     const night = async () => {
       notes.length = 0
-      const observer = {
-        started() {},
-        advanced() {},
-        finished() {},
-        note: (text: string) => void notes.push(text),
-      }
       const { error, outcome } = await job.run({ observer })
       assert.equal(error, undefined)
+      assert.deepEqual([...underWay], [])
       assert.deepEqual(await lines(`${kind}_hard`, warehouse.query), await lines('items', query))
       const there = await warehouse.query(
         `SELECT id, kind, n / 2 AS n FROM ${kind}_soft WHERE deleted_at IS NULL ORDER BY id, kind`,
@@ -74,9 +78,7 @@ chunking: { default_chunk_size: 1000 }
     )
 
     await query(`INSERT INTO items VALUES (5000, 'late', 1, 0)`)
-    const late = await job.run({
-      observer: { started() {}, advanced() {}, finished() {}, note: text => void notes.push(text) },
-    })
+    const late = await job.run({ observer })
     assert.equal(late.error, undefined)
     assert.match(
       notes.join('\n'),
@@ -117,4 +119,40 @@ resources: { memory: 300MB, threads: 1 }
     ),
   )
   await assert.rejects(job.run({ fresh: true }), /find_deletes: http cannot give the keys alone/)
+})
+
+test('what was gone stays gone in a night that is restored from the archive', async () => {
+  const { url, query } = await freshPostgres()
+  await query('CREATE TABLE t (id int PRIMARY KEY, seen int)')
+  const yaml = (loaded: string) => `connections: { s: "${url}" }
+extract: { t: { from: s, table: t, incremental: { column: seen, find_deletes: true } } }
+load: { ${loaded}: { to: s, from: t, key: id, deletes: hard } }
+archive: { to: raw }
+resources: { memory: 300MB, threads: 1 }
+`
+  const job = await smallJob({ after }, 'find_archived', { 'job.yaml': yaml('copy') })
+  const ids = async (table: string) =>
+    (await query<{ id: number }>(`SELECT id FROM ${table} ORDER BY id`)).map(({ id }) => id)
+  const runs: string[] = []
+  const wanted: number[][] = []
+  for (const night of [1, 2, 3, 4]) {
+    await query(`INSERT INTO t SELECT ${night} * 100 + i, ${night} FROM generate_series(1, 20) AS i;
+      DELETE FROM t WHERE id % 100 = ${night} AND id < ${night} * 100 AND ${night} < 4`)
+    const { run, error, archive } = await job.run()
+    assert.equal(error, undefined)
+    assert.equal(archive?.failed, undefined)
+    assert.deepEqual(await ids('copy'), await ids('t'))
+    runs.push(run)
+    wanted.push(await ids('t'))
+  }
+  assert.equal(wanted[3]!.length, 80 - 3)
+  for (const [index, run] of runs.entries()) {
+    const folder = join(job.home, `then_${index}`)
+    cpSync(job.folder, folder, { recursive: true })
+    writeFileSync(join(folder, 'job.yaml'), `job: then_${index}\n${yaml(`copy_${index}`)}`)
+    const home = join(job.home, `machine_${index}`)
+    const { error } = await job.run({ folder, home, restore: { run, of: 'find_archived' } })
+    assert.equal(error, undefined)
+    assert.deepEqual(await ids(`copy_${index}`), wanted[index])
+  }
 })
