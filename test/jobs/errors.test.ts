@@ -128,7 +128,10 @@ resources: { memory: 300MB, threads: 1 }
     'people.sql': 'SELECT id, day FROM born',
   })
   assert.equal((await made.run()).status, 'COMPLETED_WITH_ERRORS')
-  const [two] = await made.metadata.errors.list({ job: 'born', limit: 9 })
+  // They are listed by their ids, which are hashes.
+  const records = await made.metadata.errors.list({ job: 'born', limit: 9 })
+  assert.deepEqual(records.map(({ record }) => record.id).sort(), ['2', '3'])
+  const two = records.find(({ record }) => record.id === '2')
   assert.deepEqual(
     [two!.record, two!.category, two!.code],
     [{ id: '2', day: '0000-00-00' }, 'FORMAT_ERROR', 'VALUE_INEXACT'],
