@@ -6,13 +6,13 @@
 import type { Socket } from 'node:net'
 import { createConnection } from 'mysql2'
 import pg from 'pg'
-import { Branches } from '../engine/flow/branches.ts'
-import { shareMemory } from '../engine/flow/budget.ts'
-import { extract } from '../engine/flow/extract.ts'
-import { planRead } from '../engine/flow/plan.ts'
-import type { World } from '../engine/flow/world.ts'
+import type { ExtractSpec, LaneModule, Read } from '../engine/contracts/source.ts'
+import { extract } from '../engine/extract/extract.ts'
+import { planRead } from '../engine/plan/plan.ts'
 import { Workers } from '../engine/pool/pool.ts'
-import type { ExtractSpec, LaneModule, Read } from '../engine/ports.ts'
+import { shareMemory } from '../engine/runtime/budget.ts'
+import type { RunContext } from '../engine/runtime/context.ts'
+import { FailureScope } from '../engine/runtime/failureScope.ts'
 import { connectorFor } from '../src/connectors/index.ts'
 
 const MEMORY = 1 << 30
@@ -123,10 +123,8 @@ async function decode() {
   const { source, plan } = await planned()
   const read: Read = plan.reads[0]!
   const snapshot = await source.open(connections, signal)
-  const { openLane } = (await import(snapshot.ticket.module)) as LaneModule
-  const lanes = await Promise.all(
-    Array.from({ length: connections }, () => openLane(snapshot.ticket.payload)),
-  )
+  const { openLane } = (await import(snapshot.lane.module)) as LaneModule
+  const lanes = await Promise.all(Array.from({ length: connections }, () => openLane(snapshot.lane.payload)))
   await snapshot.joined()
   const queue = await snapshot.ranges(read)
   const done = await timed(async () => {
@@ -158,7 +156,7 @@ async function stage() {
   const { source, plan, budget } = await planned()
   const workers = new Workers(connections)
   const outputs = new Map<string, unknown>()
-  const world = {
+  const context = {
     spec: {
       job: 'bench',
       resources: { memory: MEMORY, threads: connections },
@@ -175,17 +173,17 @@ async function stage() {
     fence: 1,
     workers,
     budget,
-    observer: { started() {}, advanced() {}, finished() {}, note() {} },
-    ledger: {
+    progress: { started() {}, advanced() {}, finished() {}, note() {} },
+    store: {
       output: async (task: string) => outputs.get(task),
       begin: async () => {},
       commit: async (task: string, output: unknown) => void outputs.set(task, output),
       fail: async () => {},
       progress: async () => {},
     },
-  } as unknown as World
+  } as unknown as RunContext
   const done = await timed(async () => {
-    const [extracted] = await extract(world, plan, new Branches(world))
+    const [extracted] = await extract(context, plan, new FailureScope(context))
     return { rows: extracted!.rows, bytes: extracted!.parts.reduce((sum, part) => sum + part.bytes, 0) }
   })
   await workers.close()

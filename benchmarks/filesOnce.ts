@@ -1,7 +1,8 @@
 /** Reads one drop into staging with two lanes, in a process of its own: `{"config", "options", "root"}` in argv. */
 import { REJECTED } from '../engine/batch/builder.ts'
+import type { Read } from '../engine/contracts/source.ts'
+import { openLane } from '../engine/extract/laneHandle.ts'
 import { Workers } from '../engine/pool/pool.ts'
-import type { Read } from '../engine/ports.ts'
 import { connectorFor } from '../src/connectors/index.ts'
 import { dropOptions } from '../src/drops/options.ts'
 
@@ -40,7 +41,7 @@ const queue = (await snapshot.ranges(read)).map((range, index) => ({
 let rows = 0
 await Promise.all(
   Array.from({ length: LANES }, async () => {
-    const lane = await workers.lane(snapshot.ticket, root)
+    const lane = await openLane(workers, snapshot.lane, root)
     for (let next = queue.shift(); next; next = queue.shift())
       for (const part of (await lane.read({ read, ...next, folder: 'raw' }, () => {})).parts)
         rows += part.rows

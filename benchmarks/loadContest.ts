@@ -1,4 +1,4 @@
-import type { StagedLoad } from '../engine/loads.ts'
+import type { StagedLoad } from '../engine/contracts/load.ts'
 
 /** The same rows as Parquet parts and as ready-made files. */
 export interface Ready {

@@ -86,12 +86,12 @@ async function fill({ database }: Metadata): Promise<void> {
 async function oneRun(metadata: Metadata): Promise<number> {
   const run = `new-${Math.random()}`
   const record = await metadata.startRun({ run, job: 'bench', run_at: '', spec_hash: '', owner: 'bench' })
-  const ledger = metadata.ledger(record)
+  const store = metadata.taskStore(record)
   const started = performance.now()
   for (let n = 0; n < 100; n++) {
-    await ledger.output(`t${n}`)
-    await ledger.begin(`t${n}`)
-    await ledger.commit(`t${n}`, { n })
+    await store.output(`t${n}`)
+    await store.begin(`t${n}`)
+    await store.commit(`t${n}`, { n })
   }
   const each = (performance.now() - started) / 100
   const nothing = { records: 0, seconds: 0, error: undefined, syncPoints: [] }

@@ -1,5 +1,5 @@
 /**
- * What scheduling costs, in SQLite and in Postgres: 1,000 jobs that are due at once, planned, taken, begun and ended, whose
+ * What scheduling costs, in SQLite and in Postgres: 1,000 jobs that are due at runTask, planned, taken, begun and ended, whose
  * runs do nothing; and one run whose graph has 1,000 tasks that do nothing. Milliseconds a run, and a task: the exit code
  * is 1 where a task costs 5 or more. `npm run bench:schedule`.
  */
@@ -7,21 +7,21 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import { once } from '../engine/flow/once.ts'
-import type { FlowSpec } from '../engine/flow/spec.ts'
-import { taskGraph } from '../engine/flow/tasks.ts'
-import type { World } from '../engine/flow/world.ts'
+import type { RunContext } from '../engine/runtime/context.ts'
+import type { FlowSpec } from '../engine/runtime/spec.ts'
+import { runTask } from '../engine/runtime/task.ts'
+import { taskGraph } from '../engine/runtime/taskGraph.ts'
 import { Duck } from '../engine/sql/duckdb.ts'
 import { orderModels } from '../engine/sql/graph.ts'
-import type { JobSpec } from '../src/config/job.ts'
 import { createDatabase, startPostgres } from '../src/demo/servers/postgres.ts'
-import { checkpointing } from '../src/jobs/checkpoints.ts'
 import type { Metadata } from '../src/metadata/metadata.ts'
 import { openMetadata } from '../src/metadata/open.ts'
-import { Cron } from '../src/service/cron.ts'
+import { checkpointing } from '../src/runs/checkpoints.ts'
+import { Cron } from '../src/schedule/cron.ts'
 import type { ScheduledJob } from '../src/service/job.ts'
 import type { Assignment } from '../src/service/runner.ts'
 import { Scheduler } from '../src/service/scheduler.ts'
+import type { JobSpec } from '../src/spec/job.ts'
 import { cleanUps, machine, table } from './measure.ts'
 
 const JOBS = 1000
@@ -154,16 +154,16 @@ async function graph(metadata: Metadata): Promise<number> {
   const run = { run: 'graph', job: 'graph', run_at: '', spec_hash: '', owner: 'bench:1:' }
   const record = await metadata.startRun(run)
   const never = new AbortController().signal
-  const world = {
+  const context = {
     spec: spec as FlowSpec,
-    ledger: await checkpointing(metadata, record, spec, tasks, clock, () => {}),
+    store: await checkpointing(metadata, record, spec, tasks, clock, () => {}),
     clock,
-    observer: { note() {} },
+    progress: { note() {} },
     signal: never,
     stop: never,
     duck,
-  } as unknown as World
-  for (const task of tasks.keys()) await once(world, task, async () => ({ rows: 1 }))
+  } as unknown as RunContext
+  for (const task of tasks.keys()) await runTask(context, task, async () => ({ rows: 1 }))
   const took = performance.now() - started
   duck.close()
   return took / tasks.size

@@ -27,7 +27,7 @@ const HOMES: Record<string, string | string[]> = {
   pg: ['src/connectors/postgres/', 'src/metadata/'],
   mysql2: 'src/connectors/mysql/',
   '@duckdb/node-api': 'engine/sql/duckdb.ts',
-  'parquet-wasm/node': 'engine/staging/parquet.ts',
+  'parquet-wasm/node': 'engine/parquet/read.ts',
   '@aws-sdk/client-s3': 'src/stores/s3/',
   'ssh2-sftp-client': 'src/connectors/sftp/',
   yauzl: 'src/formats/zip.ts',

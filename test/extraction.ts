@@ -1,12 +1,12 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Branches } from '../engine/flow/branches.ts'
-import { type Extracted, extract } from '../engine/flow/extract.ts'
-import { planRead } from '../engine/flow/plan.ts'
-import type { World } from '../engine/flow/world.ts'
+import type { Source } from '../engine/contracts/source.ts'
+import { type Extracted, extract } from '../engine/extract/extract.ts'
+import { planRead } from '../engine/plan/plan.ts'
 import { Workers } from '../engine/pool/pool.ts'
-import type { Source } from '../engine/ports.ts'
+import type { RunContext } from '../engine/runtime/context.ts'
+import { FailureScope } from '../engine/runtime/failureScope.ts'
 import { Duck, quote } from '../engine/sql/duckdb.ts'
 import { LocalStaging } from '../engine/staging/local.ts'
 import { pathsOf } from '../engine/staging/store.ts'
@@ -55,7 +55,7 @@ export async function extractTables<T>(
       const schema = await source.describe(spec, signal)
       reads.push(planRead({ spec, schema, limits: { rows: least, bytes: batch } }))
     }
-    const world = {
+    const context = {
       spec: {
         job: 'job',
         resources: { threads: lanes },
@@ -66,14 +66,14 @@ export async function extractTables<T>(
       run: 'run',
       sources: new Map([['db', source]]),
       root,
-      ledger: {
+      store: {
         output: async () => undefined,
         begin: async () => {},
         commit: async () => {},
         fail: async () => {},
         progress: async () => {},
       },
-      observer: {
+      progress: {
         started: () => {},
         finished: () => {},
         advanced: (_task: string, rows: number) => {
@@ -89,10 +89,10 @@ export async function extractTables<T>(
       staging: new LocalStaging(root),
       workers,
       duck,
-    } as unknown as World
-    const branches = new Branches(world)
-    const extracted = await extract(world, { reads, loads: [] }, branches)
-    branches.check()
+    } as unknown as RunContext
+    const failures = new FailureScope(context)
+    const extracted = await extract(context, { reads, loads: [] }, failures)
+    failures.check()
     for (const { extract: name, parts } of extracted) {
       const paths = pathsOf(root, parts).map(quote).join(', ')
       if (parts.length > 0) await duck.run(`CREATE VIEW ${name} AS FROM read_parquet([${paths}])`)

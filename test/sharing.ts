@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import type { Batch } from '../engine/batch/batch.ts'
-import { Crew } from '../engine/flow/crew.ts'
-import { drive } from '../engine/flow/drive.ts'
-import { Share } from '../engine/flow/share.ts'
-import type { ExtractSpec, Lane, LaneModule, Range, Read, Source, TableSchema } from '../engine/ports.ts'
+import type {
+  ExtractSpec,
+  Lane,
+  LaneModule,
+  Range,
+  Read,
+  Source,
+  TableSchema,
+} from '../engine/contracts/source.ts'
+import { LanePool } from '../engine/extract/lanePool.ts'
+import { RangeQueue } from '../engine/extract/rangeQueue.ts'
+import { runLanes } from '../engine/extract/runLanes.ts'
 
 /** How {@link readShared} reads: `lanes` at once, chunks of a random size up to `limit` rows. */
 export interface Sharing {
@@ -37,11 +45,11 @@ export async function readShared(source: Source, table: string, sharing: Sharing
   }
   const position = schema.columns.findIndex(({ name }) => name === 'n')
   const snapshot = await source.open(sharing.lanes, signal)
-  let crew: Crew<Lane> | undefined
+  let pool: LanePool<Lane> | undefined
   try {
-    const { openLane } = (await import(snapshot.ticket.module)) as LaneModule
-    crew = await Crew.open('test', snapshot, () => openLane(snapshot.ticket.payload), assert.fail)
-    const share = new Share<number[]>(await snapshot.ranges(read), 3)
+    const { openLane } = (await import(snapshot.lane.module)) as LaneModule
+    pool = await LanePool.open('test', snapshot, () => openLane(snapshot.lane.payload), assert.fail)
+    const share = new RangeQueue<number[]>(await snapshot.ranges(read), 3)
     const split = (range: Range) => snapshot.split(read, structuredClone(range))
     const readChunk = async (lane: Lane, range: Range) => {
       const result: number[] = []
@@ -52,11 +60,11 @@ export async function readShared(source: Source, table: string, sharing: Sharing
         rest: await lane.read(read, structuredClone(range), randomInt(1, sharing.limit + 1), sink),
       }
     }
-    await drive(share, crew, { split, read: readChunk }, signal)
+    await runLanes(share, pool, { split, read: readChunk }, signal)
     await snapshot.check()
     return { schema, rows: share.results.flat(), chunks: share.results.length }
   } finally {
-    await crew?.close()
+    await pool?.close()
     await snapshot.close()
     await source.close()
   }

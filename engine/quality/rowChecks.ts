@@ -1,5 +1,5 @@
 import { EngineError } from '../errors.ts'
-import type { Check } from '../flow/spec.ts'
+import type { Check } from '../runtime/spec.ts'
 import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
 
 /** What a check found. */

@@ -1,5 +1,5 @@
+import type { Enrichment } from '../contracts/enrichment.ts'
 import { EngineError } from '../errors.ts'
-import type { Enrichment } from '../ports.ts'
 import { type Duck, quote } from './duckdb.ts'
 
 /** A `.sql` file of a job: one SELECT in plain DuckDB SQL. */

@@ -1,5 +1,5 @@
 import { REJECTED } from '../batch/builder.ts'
-import type { Part } from '../ports.ts'
+import type { Part } from '../contracts/staging.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { type Column, columnNamed, typeName as ddl } from '../types/logical.ts'
 import { filesSql } from './read.ts'

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { StagedFile, Staging } from '../contracts/staging.ts'
 import { EngineError } from '../errors.ts'
-import type { StagedFile, Staging } from '../ports.ts'
-import { place, sizeOf } from './store.ts'
+import { atomicWrite, sizeOf } from './store.ts'
 
 /** Staging in a folder of this machine and nowhere else. */
 export class LocalStaging implements Staging {
@@ -32,7 +32,7 @@ export class LocalStaging implements Staging {
   }
 
   async publish(file: string, content: object): Promise<void> {
-    await place(join(this.root, file), temporary =>
+    await atomicWrite(join(this.root, file), temporary =>
       writeFileSync(temporary, JSON.stringify(content, null, 2)),
     )
   }

@@ -1,4 +1,4 @@
-import type { Part } from '../ports.ts'
+import type { Part } from '../contracts/staging.ts'
 import { quote } from '../sql/duckdb.ts'
 import { pathsOf } from './store.ts'
 

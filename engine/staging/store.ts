@@ -12,14 +12,17 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { Part, Staging } from '../contracts/staging.ts'
 import { EngineError } from '../errors.ts'
-import type { Part, Staging } from '../ports.ts'
 
 /**
- * Puts a file in place so that a reader sees all of it or none: written under a temporary name, synced, renamed,
+ * Puts a file in atomicWrite so that a reader sees all of it or none: written under a temporary name, synced, renamed,
  * and the folder synced. Works on folders too (a data set of several files): pass what fills the temporary path.
  */
-export async function place(path: string, fill: (temporary: string) => Promise<void> | void): Promise<void> {
+export async function atomicWrite(
+  path: string,
+  fill: (temporary: string) => Promise<void> | void,
+): Promise<void> {
   const temporary = temporaryOf(path)
   try {
     mkdirSync(dirname(path), { recursive: true })
@@ -34,8 +37,8 @@ export async function place(path: string, fill: (temporary: string) => Promise<v
   }
 }
 
-/** {@link place} for bytes at hand, synchronously: for worker threads, which have nothing else to do meanwhile. */
-export function placeBytes(path: string, bytes: Uint8Array): void {
+/** {@link atomicWrite} for bytes at hand, synchronously: for worker threads, which have nothing else to do meanwhile. */
+export function atomicWriteBytes(path: string, bytes: Uint8Array): void {
   const temporary = temporaryOf(path)
   try {
     mkdirSync(dirname(path), { recursive: true })

@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Clock } from '../../engine/ports.ts'
+import type { Clock } from '../../engine/contracts/tasks.ts'
 import { redact } from '../config/secrets.ts'
 import { type Counted, countAlert, settleAlert } from '../metadata/alerts.ts'
 import type { Database } from '../metadata/database.ts'
-import { type Alert, isCounted, keyOf } from './alert.ts'
+import { type Alert, isCounted, keyOf } from '../spec/alert.ts'
+import type { AlertSpec } from '../spec/alerts.ts'
 import { sendCommand } from './channels/command.ts'
 import { sendEmail } from './channels/email.ts'
 import { sendWebhook } from './channels/webhook.ts'
-import type { AlertSpec } from './spec.ts'
 import { subject } from './text.ts'
 
 export interface AlertWorld {
@@ -35,14 +35,14 @@ export interface Delivery {
 /** Sends alerts. Never throws: what a channel refuses is logged and kept. */
 export class Alerts {
   private readonly spec: AlertSpec | undefined
-  private readonly world: AlertWorld
+  private readonly context: AlertWorld
   private readonly patience: number
   private readonly going = new Set<Promise<unknown>>()
 
-  constructor(spec: AlertSpec | undefined, world: AlertWorld) {
+  constructor(spec: AlertSpec | undefined, context: AlertWorld) {
     this.spec = spec
-    this.world = world
-    this.patience = world.patience ?? 5000
+    this.context = context
+    this.patience = context.patience ?? 5000
   }
 
   /** Counts an alert and sends it to the channels of its kind (or those named) in which it is due; bounded in time. */
@@ -50,7 +50,7 @@ export class Alerts {
     alert: Alert,
     channels = alert.kind === 'test' ? [] : (this.spec?.on[alert.kind] ?? []),
   ): Promise<Delivery[]> {
-    const raised = this.deliver(masked(alert, this.world.secrets), channels)
+    const raised = this.deliver(masked(alert, this.context.secrets), channels)
     this.going.add(raised)
     return raised.finally(() => this.going.delete(raised))
   }
@@ -61,7 +61,7 @@ export class Alerts {
   }
 
   private async deliver(alert: Alert, channels: string[]): Promise<Delivery[]> {
-    const { clock, log } = this.world
+    const { clock, log } = this.context
     const key = keyOf(alert)
     const window = isCounted(alert) ? (this.spec?.repeatAfter ?? 0) : 0
     const since = new Date(clock.now().getTime() - window + 1).toISOString()
@@ -69,7 +69,7 @@ export class Alerts {
     // A store that does not answer keeps nobody from being told.
     const unknown = all.map(channel => ({ channel, times: 1, firstAt: alert.at, due: true }))
     const counted = await this.inTime(
-      countAlert(this.world.database, key, alert, all, isCounted(alert) ? since : '9999'),
+      countAlert(this.context.database, key, alert, all, isCounted(alert) ? since : '9999'),
       'cannot count an alert',
     )
     return Promise.all((counted ?? unknown).map(each => this.send(key, alert, each))).then(deliveries => {
@@ -88,7 +88,7 @@ export class Alerts {
     const told: Alert = { ...alert, times: isCounted(alert) ? times : 1, since: firstAt }
     const error = channel === LOG ? undefined : await this.attempt(channel, told)
     await this.inTime(
-      settleAlert(this.world.database, key, channel, told, error),
+      settleAlert(this.context.database, key, channel, told, error),
       'cannot keep what became of an alert',
     )
     return { channel, state: error === undefined ? 'sent' : 'failed', ...(error !== undefined && { error }) }
@@ -111,8 +111,8 @@ export class Alerts {
       }
       return undefined
     } catch (error) {
-      const reason = redact(error instanceof Error ? error.message : String(error), this.world.secrets)
-      this.world.log.error({ channel: name, kind: channel.kind, reason }, 'an alert could not be sent')
+      const reason = redact(error instanceof Error ? error.message : String(error), this.context.secrets)
+      this.context.log.error({ channel: name, kind: channel.kind, reason }, 'an alert could not be sent')
       return reason
     }
   }
@@ -126,7 +126,7 @@ export class Alerts {
       return await Promise.race([work, late])
     } catch (error) {
       work.catch(() => {})
-      this.world.log.error({ reason: redact(String(error), this.world.secrets) }, problem)
+      this.context.log.error({ reason: redact(String(error), this.context.secrets) }, problem)
       return undefined
     } finally {
       late.catch(() => {})

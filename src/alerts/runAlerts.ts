@@ -1,8 +1,8 @@
 import { hostname } from 'node:os'
 import { EngineError, type ErrorCode, errorData } from '../../engine/errors.ts'
-import type { Outcome } from '../../engine/flow/run.ts'
+import type { Outcome } from '../../engine/pipeline.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
-import type { Alert } from './alert.ts'
+import type { Alert } from '../spec/alert.ts'
 
 /** The run that alerts speak of. */
 export interface AlertedRun {
@@ -86,8 +86,8 @@ export function endAlert(run: AlertedRun, ended: EndedRun, at: Date): Alert | un
   })
 }
 
-/** Checks by rows found, and what a proof found wrong. */
-function rowLines({ checks, proofs }: Outcome): string[] {
+/** Checks by rows found, and what a verification found wrong. */
+function rowLines({ checks, verifications }: Outcome): string[] {
   const found = checks
     .filter(({ level, rows }) => rows > 0 && (level === 'reject' || level === 'stop'))
     .map(({ name, model, rows, samples }) => {
@@ -95,7 +95,7 @@ function rowLines({ checks, proofs }: Outcome): string[] {
       const where = model ? `${model}, ` : ''
       return `${where}check ${name}: ${rows} ${rows === 1 ? 'row' : 'rows'}${reason ? `, such as: ${reason}` : ''}`
     })
-  const wrong = proofs.flatMap(({ to, table, differing }) =>
+  const wrong = verifications.flatMap(({ to, table, differing }) =>
     differing.map(
       ({ range, rows, samples }) => `${to}.${table}, ${range}: ${rows} differ (${samples.join('; ')})`,
     ),

@@ -1,4 +1,4 @@
-import type { Alert } from './alert.ts'
+import type { Alert } from '../spec/alert.ts'
 
 /** `[nightfreight] CRITICAL members: failed, CONNECTION_LOST (3rd time)`. */
 export function subject(alert: Alert): string {

@@ -1,17 +1,18 @@
 import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { Extracted } from '../../engine/flow/extract.ts'
-import type { PlannedRead } from '../../engine/flow/plan.ts'
-import type { Prepared } from '../../engine/flow/prepare.ts'
-import type { World } from '../../engine/flow/world.ts'
-import type { Ledger, Part } from '../../engine/ports.ts'
+import type { Part } from '../../engine/contracts/staging.ts'
+import type { TaskStore } from '../../engine/contracts/tasks.ts'
+import type { Extracted } from '../../engine/extract/extract.ts'
+import type { PlannedRead } from '../../engine/plan/plan.ts'
+import type { Prepared } from '../../engine/plan/prepare.ts'
+import type { RunContext } from '../../engine/runtime/context.ts'
 import { parquetCodec, quote } from '../../engine/sql/duckdb.ts'
 import { partsOf } from '../../engine/staging/image.ts'
-import { inParallel } from '../stores/parallel.ts'
+import type { ArchiveSpec } from '../spec/archive.ts'
 import type { FileStore } from '../stores/store.ts'
+import { inParallel } from '../util/parallel.ts'
 import { bzip2, sha256Of } from './files.ts'
 import { type ArchivedExtract, type ArchivedPart, manifestPath, readArchived, seal } from './manifest.ts'
-import type { ArchiveSpec } from './spec.ts'
 
 /** What came of archiving one run. */
 export interface Archived {
@@ -27,10 +28,10 @@ export interface ArchivableRun {
   run: string
   runAt: string
   fence: number
-  ledger: Pick<Ledger, 'output'>
+  tasks: Pick<TaskStore, 'output'>
 }
 
-type Means = Pick<World, 'duck' | 'root' | 'staging' | 'spec' | 'clock' | 'signal'>
+type Means = Pick<RunContext, 'duck' | 'root' | 'staging' | 'spec' | 'clock' | 'signal'>
 
 /** Files under way at a time. */
 const AT_ONCE = 4
@@ -46,16 +47,16 @@ export async function archiveRun(
   source: ArchivableRun,
 ): Promise<Archived> {
   const { job } = means.spec
-  const { run, runAt, ledger } = source
+  const { run, runAt, tasks } = source
   const where = `${store.where}/${job}/${run}`
   await store.sweep(`${job}/${run}`, means.clock.now())
   if (await readArchived(store, job, run)) return { where, files: 0, bytes: 0 }
-  const { plan } = (await ledger.output<Prepared>('plan'))!
+  const { plan } = (await tasks.output<Prepared>('plan'))!
   const extracts: ArchivedExtract[] = []
   const writer = new PartWriter(means, store, spec, source)
   try {
     for (const read of plan.reads) {
-      const found = (await ledger.output<Extracted[]>(`extract.${read.from}`))!
+      const found = (await tasks.output<Extracted[]>(`extract.${read.from}`))!
       const extracted = found.find(({ extract }) => extract === read.extract)!
       extracts.push(await archiveExtract(store, job, run, writer, read, extracted))
     }
@@ -72,7 +73,7 @@ async function archiveExtract(
   job: string,
   run: string,
   writer: PartWriter,
-  { base, account: _, ...read }: PlannedRead,
+  { base, cursor: _, ...read }: PlannedRead,
   { parts, gone, watermark, note, account }: Extracted,
 ): Promise<ArchivedExtract> {
   const earlier = base && (await readArchived(store, job, base.run))

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
+import type { Part } from '../../engine/contracts/staging.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { PlannedRead } from '../../engine/flow/plan.ts'
-import type { Part } from '../../engine/ports.ts'
+import type { PlannedRead } from '../../engine/plan/plan.ts'
 import type { Image, Night } from '../../engine/staging/image.ts'
 import type { FileStore } from '../stores/store.ts'
 

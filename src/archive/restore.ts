@@ -1,17 +1,18 @@
 import { statSync } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import type { ExtractSpec } from '../../engine/contracts/source.ts'
+import type { Part } from '../../engine/contracts/staging.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { Extracted } from '../../engine/flow/extract.ts'
-import type { PlannedRead } from '../../engine/flow/plan.ts'
-import { lastRuns, type Prepared } from '../../engine/flow/prepare.ts'
-import { runFolder, type World } from '../../engine/flow/world.ts'
-import type { ExtractSpec, Part } from '../../engine/ports.ts'
+import type { Extracted } from '../../engine/extract/extract.ts'
+import { rowsOf } from '../../engine/parquet/read.ts'
+import type { PlannedRead } from '../../engine/plan/plan.ts'
+import { lastRuns, type Prepared } from '../../engine/plan/prepare.ts'
+import { type RunContext, runFolder } from '../../engine/runtime/context.ts'
 import { type Night, partsOf } from '../../engine/staging/image.ts'
-import { rowsOf } from '../../engine/staging/parquet.ts'
-import { place, rowsIn } from '../../engine/staging/store.ts'
-import { inParallel } from '../stores/parallel.ts'
+import { atomicWrite, rowsIn } from '../../engine/staging/store.ts'
 import type { FileStore } from '../stores/store.ts'
+import { inParallel } from '../util/parallel.ts'
 import { bunzip2, sha256Of } from './files.ts'
 import type { ArchivedExtract, ArchivedPart, ArchivedRun } from './manifest.ts'
 
@@ -23,9 +24,13 @@ const AT_ONCE = 4
  * before all of it is there: the plan is committed last. Fails with STAGING_CORRUPT where a file is not what was
  * written, with CONFIG_INVALID where the job has an extract that the archived run had not.
  */
-export async function restoreInto(world: World, store: FileStore, archived: ArchivedRun): Promise<void> {
-  const { ledger, spec, observer } = world
-  observer.started('restore')
+export async function restoreInto(
+  context: RunContext,
+  store: FileStore,
+  archived: ArchivedRun,
+): Promise<void> {
+  const { tasks, spec, progress } = context
+  progress.started('restore')
   const plan: Prepared['plan'] = { reads: [], loads: spec.loads }
   const groups = new Map<string, Extracted[]>()
   for (const extract of spec.extracts) {
@@ -36,35 +41,35 @@ export async function restoreInto(world: World, store: FileStore, archived: Arch
         `${store.where}: run ${archived.run} of ${archived.job} has no extract ${extract.name}`,
         { hint: `It has ${archived.extracts.map(({ read }) => read.extract).join(', ')}.` },
       )
-    const { read, extracted } = await restoreExtract(world, store, extract, found)
+    const { read, extracted } = await restoreExtract(context, store, extract, found)
     plan.reads.push(read)
     groups.set(extract.from, [...(groups.get(extract.from) ?? []), extracted])
   }
   for (const [connection, extracted] of groups) {
-    await ledger.begin(`extract.${connection}`)
-    await ledger.commit(`extract.${connection}`, extracted)
+    await tasks.begin(`extract.${connection}`)
+    await tasks.commit(`extract.${connection}`, extracted)
   }
-  await ledger.begin('plan')
-  await ledger.commit('plan', { plan, lastRun: await lastRuns(world) } satisfies Prepared)
-  observer.finished('restore', `run ${archived.run} of ${archived.runAt}`)
+  await tasks.begin('plan')
+  await tasks.commit('plan', { plan, lastRun: await lastRuns(context) } satisfies Prepared)
+  progress.finished('restore', `run ${archived.run} of ${archived.runAt}`)
 }
 
 async function restoreExtract(
-  world: World,
+  context: RunContext,
   store: FileStore,
   { name, from, options }: ExtractSpec,
   { read, base, nights, watermark, note, account }: ArchivedExtract,
 ): Promise<{ read: PlannedRead; extracted: Extracted }> {
   const restored: Night[] = []
   for (const { gone: archived, ...night } of nights) {
-    const folder = `${runFolder(world)}/raw/${name}/${night.run}`
+    const folder = `${runFolder(context)}/raw/${name}/${night.run}`
     const restoreParts = (parts: ArchivedPart[]) =>
-      inParallel(parts, AT_ONCE, part => restorePart(world, store, folder, part))
+      inParallel(parts, AT_ONCE, part => restorePart(context, store, folder, part))
     const gone = archived && (await restoreParts(archived))
     restored.push({ ...night, parts: await restoreParts(night.parts), ...(gone && { gone }) })
     await store.clear()
   }
-  await world.staging.keep(restored.flatMap(night => partsOf(night).map(({ file }) => file)))
+  await context.staging.keep(restored.flatMap(night => partsOf(night).map(({ file }) => file)))
   const { parts, gone } = restored.at(-1)!
   const earlier = restored.slice(0, -1)
   const image = {
@@ -74,7 +79,7 @@ async function restoreExtract(
     read: base?.read,
   }
   if (read.accumulates)
-    world.observer.note(
+    context.progress.note(
       `${read.where}: files that later runs took are not among its rows; the next run takes those that are still in the drop`,
     )
   return {
@@ -83,7 +88,7 @@ async function restoreExtract(
       from,
       where: `${from}.${name}`,
       options,
-      account,
+      cursor: account,
       ...(base && { base: { value: base.value, run: base.run, image } }),
     },
     extracted: {
@@ -99,7 +104,7 @@ async function restoreExtract(
 }
 
 async function restorePart(
-  { root, signal }: World,
+  { root, signal }: RunContext,
   store: FileStore,
   folder: string,
   { path, bytes, sha256, part }: ArchivedPart,
@@ -116,7 +121,7 @@ async function restorePart(
   if (size !== bytes) refuse(`has ${size} bytes instead of ${bytes}`)
   if ((await sha256Of(copy)) !== sha256) refuse('is not what was written: its checksum differs')
   const file = `${folder}/${basename(part.file)}`
-  await place(join(root, file), temporary =>
+  await atomicWrite(join(root, file), temporary =>
     path.endsWith('.bz2') ? bunzip2(copy, temporary) : copyFile(copy, temporary),
   )
   const rows = await rowsOf(join(root, file))

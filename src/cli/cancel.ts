@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
-import { isRunning } from '../jobs/owner.ts'
+import { isRunning } from '../runs/owner.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 
 export function cancelCommand(): Command {

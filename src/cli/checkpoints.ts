@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import type { ChunkProgress } from '../../engine/ports.ts'
-import type { RunState } from '../jobs/checkpoints.ts'
+import type { ChunkProgress } from '../../engine/contracts/tasks.ts'
 import type { Checkpoint } from '../metadata/checkpoints.ts'
+import type { RunState } from '../runs/checkpoints.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { parseCount } from './parse.ts'
 
@@ -50,7 +50,7 @@ function restoreCommand(): Command {
     .addHelpText('after', '\nExample:\n  nightfreight checkpoints restore 20260201020312345-9f31ab02')
     .action(async (id: string) => {
       // Loaded where it is needed: commands that only look answer at once.
-      const { restoreCheckpoint } = await import('../jobs/checkpoints.ts')
+      const { restoreCheckpoint } = await import('../runs/checkpoints.ts')
       const metadata = await openMetadata(homeFolder())
       const { run, forgotten } = await restoreCheckpoint(metadata, id, systemClock).finally(() =>
         metadata.close(),

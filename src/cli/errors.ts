@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
-import { corrections, toCsv } from '../jobs/correctionCsv.ts'
 import type { ErrorQuery, ErrorRecord, ErrorState } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
+import { corrections, toCsv } from '../runs/correctionCsv.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { parseCount } from './parse.ts'
 

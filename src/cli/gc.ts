@@ -20,7 +20,7 @@ export function gcCommand(): Command {
       '\nExamples:\n  nightfreight gc --dry-run\n  nightfreight gc --keep-days 14\n  nightfreight gc queries/members',
     )
     .action(async (jobs: string[], { keepDays, dryRun = false, json }: GcFlags) => {
-      const { collectGarbage } = await import('../jobs/gc.ts')
+      const { collectGarbage } = await import('../runs/gc.ts')
       const { createLog } = await import('./log.ts')
       const home = homeFolder()
       const metadata = await openMetadata(home)
@@ -37,7 +37,7 @@ export function gcCommand(): Command {
       const archives = []
       for (const folder of jobs) {
         const { loadJob } = await import('../config/load.ts')
-        const { expireArchive } = await import('../jobs/archive.ts')
+        const { expireArchive } = await import('../runs/archive.ts')
         const spec = await loadJob(folder, process.env)
         archives.push({ job: spec.job, ...(await expireArchive(spec, systemClock, dryRun)) })
       }

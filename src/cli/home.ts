@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { Clock } from '../../engine/ports.ts'
+import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { openMetadata as open } from '../metadata/open.ts'
 

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
-import type { Preview } from '../../engine/flow/preview.ts'
-import type { RunResult } from '../jobs/runJob.ts'
+import type { Preview } from '../../engine/diff/preview.ts'
+import type { RunResult } from '../runs/runJob.ts'
 import { formatCount, formatSpan } from './meter.ts'
 
 const MARKS = {

@@ -51,7 +51,7 @@ async function findRun(
   const record = await metadata.run(run)
   if (!record) throw refuse(`run ${run}: there is none of that id`, 'nightfreight status lists the runs.')
   // Loaded where it is needed: commands that only look answer at once.
-  const { basisOf } = await import('../jobs/checkpoints.ts')
+  const { basisOf } = await import('../runs/checkpoints.ts')
   const basis = await basisOf(metadata, run)
   if (basis) return { run, folder: basis.folder }
   throw refuse(

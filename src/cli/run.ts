@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander'
-import { describeProof } from '../../engine/flow/proof.ts'
+import { describeVerification } from '../../engine/verify/result.ts'
 import { secretsIn } from '../config/secrets.ts'
-import type { RunOptions } from '../jobs/options.ts'
-import type { RunResult } from '../jobs/runJob.ts'
+import type { RunOptions } from '../runs/options.ts'
+import type { RunResult } from '../runs/runJob.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
@@ -75,12 +75,12 @@ export async function finish({
   return result.error === undefined ? 0 : printError(result.error, json)
 }
 
-type Execution = Omit<RunOptions, 'metadata' | 'clock' | 'log' | 'secrets' | 'observer'> & { json: boolean }
+type Execution = Omit<RunOptions, 'metadata' | 'clock' | 'log' | 'secrets' | 'progress'> & { json: boolean }
 
 /** Runs a job with progress on standard error and a log file in `home`. */
 export async function execute({ json, ...options }: Execution): Promise<RunResult> {
   // Loaded where it is needed: commands that only look answer at once.
-  const { runJob } = await import('../jobs/runJob.ts')
+  const { runJob } = await import('../runs/runJob.ts')
   const { createLog } = await import('./log.ts')
   const metadata = await openMetadata(options.home)
   const secrets: string[] = secretsIn(process.env.METADATA_URL)
@@ -93,7 +93,7 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
       clock: systemClock,
       log,
       secrets,
-      observer: {
+      progress: {
         started: (task, rows) => progress.task(task, rows),
         advanced: (task, rows) => progress.advance(task, rows),
         finished: (task, note) => progress.done(task, note),
@@ -119,8 +119,8 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
     lines.push(
       `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged`,
     )
-  for (const proof of outcome.proofs)
-    lines.push(`  verified  ${proof.to}.${proof.table}: ${describeProof(proof)}`)
+  for (const verification of outcome.verifications)
+    lines.push(`  verified  ${verification.to}.${verification.table}: ${describeVerification(verification)}`)
   if (archive?.failed !== undefined) lines.push(`  NOT archived, the next run tries again: ${archive.failed}`)
   else if (archive) lines.push(`  archived  ${archive.where}`)
   lines.push(`  report    ${report}`)
@@ -128,7 +128,7 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
 }
 
 function summaryJson({ run, job, status, seconds, outcome, archive, report, resumed }: RunResult) {
-  const { extracted, tables, quality, loaded, proofs } = outcome
+  const { extracted, tables, quality, loaded, verifications } = outcome
   return {
     event: 'result',
     run,
@@ -143,7 +143,7 @@ function summaryJson({ run, job, status, seconds, outcome, archive, report, resu
     rejected: Object.fromEntries(tables.map(({ name, rejected }) => [name, rejected])),
     quality,
     loaded,
-    proofs,
+    verifications,
     archive,
     report,
   }

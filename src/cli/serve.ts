@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { secretsIn } from '../config/secrets.ts'
-import { ownName } from '../jobs/owner.ts'
+import { ownName } from '../runs/owner.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { parseCount, parsePositive } from './parse.ts'
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
-import { isRunning } from '../jobs/owner.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import { violationsOf } from '../metadata/violations.ts'
+import { isRunning } from '../runs/owner.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { parseCount } from './parse.ts'
 import { violationsText, withViolations } from './violations.ts'

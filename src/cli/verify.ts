@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
-import { describeProof } from '../../engine/flow/proof.ts'
-import type { Verification } from '../jobs/verifyJob.ts'
+import { describeVerification } from '../../engine/verify/result.ts'
+import type { VerifyOutcome } from '../runs/verifyJob.ts'
 import { homeFolder } from './home.ts'
 import { printError } from './output.ts'
 import { createProgress } from './progress.ts'
@@ -32,14 +32,14 @@ Examples:
       const secrets: string[] = []
       try {
         // Loaded where it is needed: commands that only look answer at once.
-        const { verifyJob } = await import('../jobs/verifyJob.ts')
+        const { verifyJob } = await import('../runs/verifyJob.ts')
         const found = await verifyJob({
           folder,
           env: process.env,
           home: homeFolder(),
           signal: abort.signal,
           secrets,
-          observer: {
+          progress: {
             started: task => progress.task(task),
             advanced: (task, rows) => progress.advance(task, rows),
             finished: (task, note) => progress.done(task, note),
@@ -61,12 +61,12 @@ Examples:
 }
 
 /** One line a load, and one for each range that differs. */
-export function verifyText({ job, loads }: Verification): string {
+export function verifyText({ job, loads }: VerifyOutcome): string {
   const lines = [`${job}:`]
   for (const load of loads) {
     const { to, table, run, wrong, differing, notes } = load
     const equal = wrong.rows === 0
-    const summary = equal ? describeProof(load) : `${wrong.ranges} of ${load.ranges} ranges differ`
+    const summary = equal ? describeVerification(load) : `${wrong.ranges} of ${load.ranges} ranges differ`
     lines.push(`  ${equal ? 'equal  ' : 'DIFFERS'}  ${to}.${table}: ${summary} (as of run ${run})`)
     for (const { range, rows, samples } of differing.slice(0, 20))
       lines.push(

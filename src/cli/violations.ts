@@ -1,5 +1,5 @@
 import type { ViolationRecord } from '../metadata/violations.ts'
-import { figure } from '../sla/promises.ts'
+import { figure } from '../sla/targets.ts'
 
 /** Runs with the promises that they did not keep, for JSON. */
 export const withViolations = <R extends { run: string }>(

@@ -1,7 +1,7 @@
-import { KINDS } from '../alerts/alert.ts'
-import type { AlertSpec, Channel } from '../alerts/spec.ts'
+import { KINDS } from '../spec/alert.ts'
+import type { AlertSpec, Channel } from '../spec/alerts.ts'
+import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
-import { didYouMean } from './nearest.ts'
 import type { JobYaml } from './schema.ts'
 import { secretsIn } from './secrets.ts'
 

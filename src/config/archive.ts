@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { type ArchiveSpec, CODECS } from '../archive/spec.ts'
+import { type ArchiveSpec, CODECS } from '../spec/archive.ts'
 import { s3Access, s3Options } from '../stores/s3/settings.ts'
 import { secretsIn } from './secrets.ts'
 

@@ -1,9 +1,9 @@
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { enrichments } from '../enrich/index.ts'
+import type { Model } from '../spec/job.ts'
+import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
 import type { JobFolder } from './folder.ts'
-import type { Model } from './job.ts'
-import { didYouMean } from './nearest.ts'
 import { IDENTIFIER, type JobYaml } from './schema.ts'
 
 /** The tables of `enrich`, as models over the tables that they are made from. */

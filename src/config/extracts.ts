@@ -1,7 +1,7 @@
-import type { ExtractSpec } from '../../engine/ports.ts'
+import type { ExtractSpec } from '../../engine/contracts/source.ts'
+import type { JobConnection } from '../spec/job.ts'
+import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
-import type { JobConnection } from './job.ts'
-import { didYouMean } from './nearest.ts'
 import { commonExtract, IDENTIFIER, type JobYaml } from './schema.ts'
 import { validate } from './validate.ts'
 

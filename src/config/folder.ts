@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
-import type { Check, Model, SqlFile } from './job.ts'
+import type { Check, Model, SqlFile } from '../spec/job.ts'
 
 /** What a job's folder holds beside the settings in job.yaml. */
 export interface JobFolder {

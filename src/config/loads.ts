@@ -1,9 +1,9 @@
-import type { LoadSpec } from '../../engine/loads.ts'
-import type { Connector } from '../connectors/define.ts'
+import type { LoadSpec } from '../../engine/contracts/load.ts'
+import type { Connector } from '../connectors/declare/define.ts'
+import type { JobConnection } from '../spec/job.ts'
+import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
 import type { JobFolder } from './folder.ts'
-import type { JobConnection } from './job.ts'
-import { didYouMean } from './nearest.ts'
 import { IDENTIFIER, type JobYaml } from './schema.ts'
 
 /** Checks each load against the connections, extracts and models it names. */

@@ -1,8 +1,8 @@
 import { folderOf } from '../connectors/local/store.ts'
-import { timeIn, Zone } from '../service/zone.ts'
+import { timeIn, Zone } from '../schedule/zone.ts'
+import type { FileTrigger, JobConnection, Schedule } from '../spec/job.ts'
+import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
-import type { FileTrigger, JobConnection, Schedule } from './job.ts'
-import { didYouMean } from './nearest.ts'
 import type { JobYaml } from './schema.ts'
 
 /** A job's schedule, its start in the schedule's own time zone; problems go to the document. */

@@ -1,12 +1,12 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
-import type { DriftPolicy } from '../../engine/ports.ts'
+import type { DriftPolicy } from '../../engine/contracts/source.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
-import { KINDS } from '../alerts/alert.ts'
-import { Cron } from '../service/cron.ts'
-import { timeIn, Zone } from '../service/zone.ts'
+import { Cron } from '../schedule/cron.ts'
+import { timeIn, Zone } from '../schedule/zone.ts'
+import { KINDS } from '../spec/alert.ts'
+import { parseBytes, parseDuration, parseNumber } from '../util/units.ts'
 import { archiveSchema } from './archive.ts'
-import { parseBytes, parseDuration, parseNumber } from './units.ts'
 
 /** A scalar read by `parse`, which returns undefined for what it cannot read. */
 function scalar<T>(expected: string, parse: (value: unknown) => T | undefined) {

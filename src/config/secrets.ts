@@ -1,4 +1,4 @@
-import type { JobConnection } from './job.ts'
+import type { JobConnection } from '../spec/job.ts'
 
 const MASK = '***'
 

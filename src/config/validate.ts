@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import { didYouMean } from '../util/nearest.ts'
 import type { Document, Path } from './document.ts'
-import { didYouMean } from './nearest.ts'
 
 type Issue = z.core.$ZodIssue
 

@@ -1,6 +1,6 @@
 import { EngineError } from '../../engine/errors.ts'
-import { nearest } from '../config/nearest.ts'
-import type { Connector } from './define.ts'
+import { nearest } from '../util/nearest.ts'
+import type { Connector } from './declare/define.ts'
 import { duckdb } from './duckdb/index.ts'
 import { http } from './http/index.ts'
 import { lake } from './lake/index.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { commonExtract, jobSchema } from '../config/schema.ts'
-import type { Connector } from '../connectors/define.ts'
+import type { Connector } from '../connectors/declare/define.ts'
 
 /** The JSON Schema of job.yaml, for editors: the job's own keys, and those of every connector. */
 export function jobJsonSchema(connectors: readonly Connector[]): string {

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { DataType } from 'apache-arrow'
 import { arrowType } from '../../engine/batch/arrow.ts'
 import { BatchBuilder } from '../../engine/batch/builder.ts'
+import { encodeParquet } from '../../engine/parquet/encode.ts'
 import { Duck, type DuckRow, quote } from '../../engine/sql/duckdb.ts'
-import { encodeParquet } from '../../engine/staging/encode.ts'
 import type { LogicalType } from '../../engine/types/logical.ts'
 
 /** What a logical type is on its way, each in its system's own notation. */

@@ -1,7 +1,7 @@
 import type { LogicalType } from '../../engine/types/logical.ts'
 import { POLICIES } from '../config/schema.ts'
-import { declaredType } from '../connectors/declared.ts'
-import type { Connector, TypeRule } from '../connectors/define.ts'
+import { declaredType } from '../connectors/declare/declared.ts'
+import type { Connector, TypeRule } from '../connectors/declare/define.ts'
 import { type Mapping, mappingsOf } from './mappings.ts'
 
 const PREAMBLE = `# Types

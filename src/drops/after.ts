@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
-import { type Account, byName, isTaken, type Taken } from './account.ts'
+import { byName, type DropCursor, isTaken, type Taken } from './cursor.ts'
 import type { DropOptions } from './options.ts'
 import { listed, markerOf } from './select.ts'
 import type { DropStore, Entry } from './store.ts'
@@ -9,14 +9,14 @@ import type { DropStore, Entry } from './store.ts'
 const AT_ONCE = 8
 
 /**
- * Does what `after:` says to every file of the account that is still in the drop as it was taken. What is done is no
+ * Does what `after:` says to every file of the cursor that is still in the drop as it was taken. What is done is no
  * longer there, so a repeat does the rest. Files that were bad, and others that have come under a name, are let be.
  */
 export async function clearTaken(
   store: DropStore,
   where: string,
   options: DropOptions,
-  account: Account,
+  account: DropCursor,
 ): Promise<void> {
   if (options.after === 'keep') return
   const taken = byName(account)

@@ -2,8 +2,8 @@ import { appendFileSync, createWriteStream, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { REJECTED } from '../../engine/batch/builder.ts'
+import type { Lane, Range, Read, Sink } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { Lane, Range, Read, Sink } from '../../engine/ports.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { arrowParquet } from '../formats/arrow.ts'
 import { BadFile } from '../formats/bad.ts'
@@ -12,7 +12,7 @@ import { parquetTexts } from '../formats/parquet.ts'
 import { RowReader } from '../formats/rowReader.ts'
 import { openText, type TextFormat } from '../formats/textFile.ts'
 import { zipMembers } from '../formats/zip.ts'
-import type { Taken } from './account.ts'
+import type { Taken } from './cursor.ts'
 import type { DropOptions } from './options.ts'
 import { prefetched } from './ranged.ts'
 import { shown } from './select.ts'
@@ -27,7 +27,7 @@ export interface FileChunk {
 }
 
 /** What a lane of a drop needs beside its store: a folder of the snapshot for what is on its way. */
-export interface DropTicket<Access> {
+export interface DropLaneDescriptor<Access> {
   access: Access
   spool: string
 }
@@ -35,7 +35,7 @@ export interface DropTicket<Access> {
 /** The `openLane` of a connector whose files a store gives. */
 export function dropLane<Access>(openStore: (access: Access) => DropStore) {
   return async (payload: unknown): Promise<Lane> => {
-    const { access, spool } = payload as DropTicket<Access>
+    const { access, spool } = payload as DropLaneDescriptor<Access>
     const store = openStore(access)
     const folder = join(spool, `lane-${crypto.randomUUID()}`)
     mkdirSync(folder, { recursive: true })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { parseBytes, parseDuration } from '../config/units.ts'
-import { declaredSchema } from '../connectors/declared.ts'
+import { declaredSchema } from '../connectors/declare/declared.ts'
+import { parseBytes, parseDuration } from '../util/units.ts'
 
 const ascii = z.string().regex(/^[\t\x20-\x7e]$/, { error: 'must be one ASCII character' })
 const pattern = z.string().min(1)

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
-import { type Account, byName, isTaken, type Taken } from './account.ts'
+import { byName, type DropCursor, isTaken, type Taken } from './cursor.ts'
 import { matches, reachOf } from './glob.ts'
 import type { DropOptions } from './options.ts'
 import { readAll } from './ranged.ts'
@@ -22,7 +22,7 @@ export async function select(
   store: DropStore,
   where: string,
   options: DropOptions,
-  account: Account,
+  account: DropCursor,
   day: string,
   signal?: AbortSignal,
 ): Promise<Selection> {

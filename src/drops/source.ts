@@ -1,11 +1,18 @@
+import type {
+  ExtractSpec,
+  Range,
+  Read,
+  Snapshot,
+  Source,
+  TableSchema,
+} from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { ExtractSpec, Range, Read, Snapshot, Source, TableSchema } from '../../engine/ports.ts'
 import type { Column } from '../../engine/types/logical.ts'
-import { declaredTable } from '../connectors/declared.ts'
-import type { Account, Taken } from './account.ts'
+import { declaredTable } from '../connectors/declare/declared.ts'
 import { clearTaken } from './after.ts'
+import type { DropCursor, Taken } from './cursor.ts'
 import { infer } from './infer.ts'
-import type { DropTicket, FileChunk } from './lane.ts'
+import type { DropLaneDescriptor, FileChunk } from './lane.ts'
 import { conflict, type DropOptions } from './options.ts'
 import { select, shown } from './select.ts'
 import { Spool } from './spool.ts'
@@ -55,38 +62,38 @@ export class DropSource<Access> implements Source {
     await this.store.probe(signal)
     const spool = new Spool()
     const day = new Date().toISOString().slice(0, 10)
-    const ticket: DropTicket<Access> = { access: this.drop.access, spool: spool.folder }
+    const descriptor: DropLaneDescriptor<Access> = { access: this.drop.access, spool: spool.folder }
     const selected = new Map<string, { files: Taken[]; notes: string[] }>()
     return {
       lanes,
-      ticket: { module: this.drop.module, payload: ticket },
+      lane: { module: this.drop.module, payload: descriptor },
       rejoinable: false,
       joined: async () => {},
       split: async () => undefined,
       check: async () => {},
       ranges: async read => {
         const options = read.options as DropOptions
-        const selection = await select(this.store, read.where, options, accountOf(read), day, signal)
+        const selection = await select(this.store, read.where, options, cursorOf(read), day, signal)
         selected.set(read.extract, selection)
         return rangesOf(selection.files, lanes)
       },
-      account: async read => {
+      cursor: async read => {
         const { files, notes } = selected.get(read.extract)!
         const bad = spool.bad()
         const taken = files.map(file => (bad.has(file.name) ? { ...file, bad: bad.get(file.name)! } : file))
         const said = files.flatMap(({ name }) =>
           bad.has(name) ? [`${shown(name)} is bad and left where it is: ${bad.get(name)}`] : [],
         )
-        const earlier = (read.options as DropOptions).take === 'new' ? accountOf(read).taken : []
-        const account: Account = { taken: [...earlier, ...taken] }
+        const earlier = (read.options as DropOptions).take === 'new' ? cursorOf(read).taken : []
+        const account: DropCursor = { taken: [...earlier, ...taken] }
         return { account, notes: [...notes, ...said] }
       },
       close: async () => spool.remove(),
     }
   }
 
-  async release(read: Read, account: unknown): Promise<void> {
-    await clearTaken(this.store, read.where, read.options as DropOptions, account as Account)
+  async acknowledge(read: Read, account: unknown): Promise<void> {
+    await clearTaken(this.store, read.where, read.options as DropOptions, account as DropCursor)
   }
 
   close(): Promise<void> {
@@ -115,8 +122,8 @@ export class DropSource<Access> implements Source {
   }
 }
 
-function accountOf(read: Read): Account {
-  return (read.account as Account | undefined) ?? { taken: [] }
+function cursorOf(read: Read): DropCursor {
+  return (read.cursor as DropCursor | undefined) ?? { taken: [] }
 }
 
 /** Files in order, small ones together, with work for every lane. */

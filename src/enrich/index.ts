@@ -1,6 +1,6 @@
 import library from 'libphonenumber-js/package.json' with { type: 'json' }
+import type { Enrichment } from '../../engine/contracts/enrichment.ts'
 import { moduleBeside } from '../../engine/pool/entry.ts'
-import type { Enrichment } from '../../engine/ports.ts'
 import type { Column } from '../../engine/types/logical.ts'
 
 const text = (name: string): Column => ({ name, type: { kind: 'text' }, nullable: true, native: 'VARCHAR' })

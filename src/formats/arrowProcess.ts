@@ -10,7 +10,7 @@ import {
   vectorFromArray,
 } from 'apache-arrow'
 import { fromRecordBatch } from '../../engine/batch/arrow.ts'
-import { encodeParquet } from '../../engine/staging/encode.ts'
+import { encodeParquet } from '../../engine/parquet/encode.ts'
 
 /** A batch without dictionaries: their values stand in the columns. */
 function plain(record: RecordBatch): RecordBatch {

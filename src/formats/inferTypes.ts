@@ -1,5 +1,5 @@
 import type { Duck } from '../../engine/sql/duckdb.ts'
-import { declaredType } from '../connectors/declared.ts'
+import { declaredType } from '../connectors/declare/declared.ts'
 import { fieldSql } from './field.ts'
 
 /** Tried in this order; the first that holds every value of a column exactly is its type, VARCHAR where none does. */

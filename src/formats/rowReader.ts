@@ -1,7 +1,7 @@
 import { copyFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { REJECTED } from '../../engine/batch/builder.ts'
-import type { Sink } from '../../engine/ports.ts'
+import type { Sink } from '../../engine/contracts/source.ts'
 import type { Duck } from '../../engine/sql/duckdb.ts'
 import type { Column } from '../../engine/types/logical.ts'
 import type { Layout } from './layout.ts'

@@ -1,4 +1,4 @@
-import type { TypeRule } from '../connectors/define.ts'
+import type { TypeRule } from '../connectors/declare/define.ts'
 
 /** What a CSV field may be for each declared type; `field.ts` follows it. An empty unquoted field is NULL. */
 export const FILE_TYPES: TypeRule[] = [

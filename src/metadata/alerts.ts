@@ -1,4 +1,4 @@
-import type { Alert } from '../alerts/alert.ts'
+import type { Alert } from '../spec/alert.ts'
 import type { Database } from './database.ts'
 
 /** What became of an alert in one channel. */

@@ -1,5 +1,5 @@
+import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Category, ErrorCode } from '../../engine/errors.ts'
-import type { Clock } from '../../engine/ports.ts'
 import type { Database } from './database.ts'
 
 export type ErrorState = 'open' | 'queued' | 'reprocessed' | 'discarded'

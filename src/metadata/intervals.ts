@@ -1,4 +1,4 @@
-import type { Clock } from '../../engine/ports.ts'
+import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Database, Queries } from './database.ts'
 import { fenced, type Lease, Leases } from './leases.ts'
 import type { RunStatus } from './runs.ts'

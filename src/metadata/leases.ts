@@ -1,5 +1,5 @@
+import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { Clock } from '../../engine/ports.ts'
 import type { Queries } from './database.ts'
 
 /** A lease as it was given. Its fence is higher than that of everybody who held the name before. */

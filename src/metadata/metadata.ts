@@ -1,6 +1,6 @@
+import type { CommitResult } from '../../engine/contracts/load.ts'
+import type { Clock, TaskStore } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { CommitResult } from '../../engine/loads.ts'
-import type { Clock, Ledger } from '../../engine/ports.ts'
 import { type Checkpoint, Checkpoints } from './checkpoints.ts'
 import type { Database, Queries } from './database.ts'
 import { type Delta, keepDeltas } from './deltaTracking.ts'
@@ -21,7 +21,7 @@ import {
   unarchivedRuns,
 } from './runs.ts'
 import { type Ended, type HistoryQuery, type HistoryRecord, history, keepHistory } from './syncHistory.ts'
-import { describe, forgetTasks, type Held, ledger, settleTask, type TaskRecord, tasksOf } from './tasks.ts'
+import { describe, forgetTasks, type Held, settleTask, type TaskRecord, taskStore, tasksOf } from './tasks.ts'
 import { Triggers } from './triggers.ts'
 
 /** What ends a run, in one transaction. */
@@ -210,8 +210,8 @@ export class Metadata {
     return history(this.database, query)
   }
 
-  ledger(held: Held, alongside?: Parameters<typeof ledger>[3]): Ledger {
-    return ledger(this.database, this.clock, held, alongside)
+  taskStore(held: Held, alongside?: Parameters<typeof taskStore>[3]): TaskStore {
+    return taskStore(this.database, this.clock, held, alongside)
   }
 
   /** The latest finished loads of a job into one connection, newest first: what they wrote and how long it took. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Clock } from '../../engine/ports.ts'
+import type { Clock } from '../../engine/contracts/tasks.ts'
 import { Metadata } from './metadata.ts'
 import { Sqlite } from './sqlite.ts'
 

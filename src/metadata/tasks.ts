@@ -1,5 +1,5 @@
+import type { Clock, TaskStore } from '../../engine/contracts/tasks.ts'
 import { errorData } from '../../engine/errors.ts'
-import type { Clock, Ledger } from '../../engine/ports.ts'
 import type { Database, Queries } from './database.ts'
 import { fenced } from './leases.ts'
 
@@ -76,12 +76,12 @@ export async function isHeld(queries: Queries, { run, fence }: Held): Promise<bo
  * What the engine remembers of a run. Writes of somebody whose fence is no longer the run's fail with FENCED. `alongside`
  * writes what is to be true together with a task's commit.
  */
-export function ledger(
+export function taskStore(
   database: Database,
   clock: Clock,
   held: Held,
   alongside: (queries: Queries, task: string) => Promise<unknown> = async () => {},
-): Ledger {
+): TaskStore {
   const { run, fence } = held
   const now = () => clock.now().toISOString()
   const guarded = (act: (queries: Queries) => Promise<unknown>) =>

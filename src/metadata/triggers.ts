@@ -1,4 +1,4 @@
-import type { Clock } from '../../engine/ports.ts'
+import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Queries } from './database.ts'
 
 /** Events that start a job, each once. */

@@ -1,4 +1,4 @@
-import type { Severity, Violation, ViolationType } from '../sla/promises.ts'
+import type { Severity, Violation, ViolationType } from '../spec/violation.ts'
 import type { Queries } from './database.ts'
 
 /** A promise that a run did not keep. */

@@ -16,7 +16,7 @@ export interface ReportData {
   /** What a plan would do. */
   plans?: ReportPlan[]
   /** What the targets were found to hold after the load. */
-  proofs?: ReportProof[]
+  verifications?: ReportVerification[]
   errorRate: number
   maxErrorRate: number
   qualityScore: number
@@ -70,7 +70,7 @@ export interface ReportPlan {
   notes: string[]
 }
 
-export interface ReportProof {
+export interface ReportVerification {
   table: string
   to: string
   scope: 'changes' | 'all'

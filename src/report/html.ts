@@ -5,7 +5,7 @@ import type {
   ReportExtract,
   ReportLoad,
   ReportPlan,
-  ReportProof,
+  ReportVerification,
 } from './data.ts'
 import { STYLE } from './style.ts'
 
@@ -37,7 +37,7 @@ export function renderReport(data: ReportData): string {
 <title>${data.job} – ${data.status} – ${data.run}</title><style>${new Html(STYLE)}</style></head><body>
 ${heading(data)}${failure(data)}${figures(data)}${sla(data)}
 ${data.status === 'planned' ? section('Planned', plans(data.plans ?? [])) : section('Loaded', loads(data.loads))}
-${data.proofs && data.proofs.length > 0 ? section('Proof', proofs(data.proofs)) : undefined}
+${data.verifications && data.verifications.length > 0 ? section('Proof', verifications(data.verifications)) : undefined}
 ${section('Read', extracts(data.extracts))}
 ${section('Models', models(data))}
 ${checks(data.checks)}
@@ -129,18 +129,20 @@ const plans = (list: ReportPlan[]) =>
   )
 
 /** Per table: equal, or the ranges of keys that differ from what was loaded, with a few of the rows. */
-function proofs(list: ReportProof[]): Html {
-  const rows = list.map(proof => [
-    html`<b>${proof.table}</b>`,
-    proof.to,
-    proof.scope === 'all' ? 'all rows' : 'changed rows',
-    ...[proof.rows, proof.ranges, proof.newer, proof.leftAlone].map(count),
-    proof.wrong.rows === 0 ? badge('equal', 'good') : badge(`${count(proof.wrong.rows)} differ`, 'bad'),
-    html`<span class="soft">${proof.notes.join('; ') || '–'}</span>`,
+function verifications(list: ReportVerification[]): Html {
+  const rows = list.map(verification => [
+    html`<b>${verification.table}</b>`,
+    verification.to,
+    verification.scope === 'all' ? 'all rows' : 'changed rows',
+    ...[verification.rows, verification.ranges, verification.newer, verification.leftAlone].map(count),
+    verification.wrong.rows === 0
+      ? badge('equal', 'good')
+      : badge(`${count(verification.wrong.rows)} differ`, 'bad'),
+    html`<span class="soft">${verification.notes.join('; ') || '–'}</span>`,
   ])
-  const differing = list.flatMap(proof =>
-    proof.differing.map(({ range, rows, samples }) => [
-      html`<b>${proof.table}</b>`,
+  const differing = list.flatMap(verification =>
+    verification.differing.map(({ range, rows, samples }) => [
+      html`<b>${verification.table}</b>`,
       range,
       count(rows),
       html`<code>${samples.join('; ') || '–'}</code>`,

@@ -2,9 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { EXIT } from '../../engine/errors.ts'
 import { type IntervalState, isDone, type OpenInterval } from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
-import type { Interval } from './due.ts'
+import type { Interval } from '../schedule/due.ts'
+import { isLeft, reasonToWait } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
-import { isLeft, reasonToWait } from './ready.ts'
 import type { Runner } from './runner.ts'
 
 export interface BackfillOptions {

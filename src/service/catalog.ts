@@ -1,9 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
-import type { JobSpec } from '../config/job.ts'
 import { loadJob } from '../config/load.ts'
-import { Cron } from './cron.ts'
+import { Cron } from '../schedule/cron.ts'
+import type { JobSpec } from '../spec/job.ts'
 import type { ScheduledJob } from './job.ts'
 
 /** The jobs of some folders; a job whose files are wrong keeps the schedule it had. */

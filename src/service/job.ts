@@ -1,5 +1,5 @@
-import type { FileTrigger } from '../config/job.ts'
-import type { Cron } from './cron.ts'
+import type { Cron } from '../schedule/cron.ts'
+import type { FileTrigger } from '../spec/job.ts'
 
 /** What the scheduler knows of a job. */
 export interface ScheduledJob {

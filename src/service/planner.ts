@@ -1,8 +1,8 @@
-import type { Clock } from '../../engine/ports.ts'
+import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Intervals, PlannedInterval } from '../metadata/intervals.ts'
 import type { Lease } from '../metadata/leases.ts'
 import type { Triggers } from '../metadata/triggers.ts'
-import { AT_ONCE, dueIntervals } from './due.ts'
+import { AT_ONCE, dueIntervals } from '../schedule/due.ts'
 import type { ScheduledJob } from './job.ts'
 
 /** By how much the clocks of two machines may differ, in milliseconds. */

@@ -1,16 +1,16 @@
 import type { Logger } from 'pino'
+import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError, EXIT, errorData } from '../../engine/errors.ts'
-import type { Clock } from '../../engine/ports.ts'
-import { isAlive, isRunning } from '../jobs/owner.ts'
 import type { Claim, IntervalRecord, OpenInterval } from '../metadata/intervals.ts'
 import type { Lease } from '../metadata/leases.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { poolSlots } from '../metadata/pools.ts'
+import { isAlive, isRunning } from '../runs/owner.ts'
+import { isLeft, reasonToWait, START_TIME } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
 import { Planner } from './planner.ts'
-import { isLeft, reasonToWait, START_TIME } from './ready.ts'
-import { byUrgency, Room } from './room.ts'
 import type { Runner } from './runner.ts'
+import { byUrgency, FreeSlots } from './slots.ts'
 
 export interface SchedulerOptions {
   metadata: Metadata
@@ -136,9 +136,9 @@ export class Scheduler {
   }
 
   /** What is free beside the runs that are active, whoever started them. */
-  private async room(open: OpenInterval[], known: ReadonlyMap<string, ScheduledJob>): Promise<Room> {
+  private async room(open: OpenInterval[], known: ReadonlyMap<string, ScheduledJob>): Promise<FreeSlots> {
     const { metadata, slots } = this.options
-    const room = new Room({ slots, pools: await poolSlots(metadata.database) })
+    const room = new FreeSlots({ slots, pools: await poolSlots(metadata.database) })
     const now = metadata.intervals.now()
     const others = (await metadata.intervals.others()).filter(run => isRunning(run, now))
     for (const { job } of [...open.filter(({ state }) => state === 'RUNNING'), ...others])
@@ -170,7 +170,7 @@ export class Scheduler {
 
   private async starting(
     waiting: OpenInterval[],
-    room: Room,
+    room: FreeSlots,
     open: OpenInterval[],
     known: ReadonlyMap<string, ScheduledJob>,
   ): Promise<OpenInterval[]> {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { Clock } from '../../engine/contracts/tasks.ts'
 import { errorData } from '../../engine/errors.ts'
-import type { Clock } from '../../engine/ports.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { setPools } from '../metadata/pools.ts'
 import type { Catalog } from './catalog.ts'

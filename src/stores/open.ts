@@ -4,8 +4,8 @@ import type { S3Access } from './s3/client.ts'
 import type { FileStore } from './store.ts'
 
 /** Where a store is: plain data, so that a lane can open it too. `folder` is absolute. */
-export type StorePlace = { folder: string } | { s3: S3Access }
+export type StoreLocation = { folder: string } | { s3: S3Access }
 
-export function openStore(place: StorePlace): FileStore {
+export function openStore(place: StoreLocation): FileStore {
   return 'folder' in place ? new FolderStore(place.folder) : new BucketStore(place.s3)
 }

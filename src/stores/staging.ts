@@ -1,12 +1,12 @@
 import { statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Part, StagedFile, Staging } from '../../engine/contracts/staging.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { Part, StagedFile, Staging } from '../../engine/ports.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
-import { place, sizeOf } from '../../engine/staging/store.ts'
+import { atomicWrite, sizeOf } from '../../engine/staging/store.ts'
+import { inParallel } from '../util/parallel.ts'
 import { endingOf, type Packing, packed, plainName, unpackTo } from './packing.ts'
-import { inParallel } from './parallel.ts'
 import type { S3Client, S3Object } from './s3/client.ts'
 import { body } from './s3/download.ts'
 
@@ -123,7 +123,7 @@ export class BucketStaging implements Staging {
     const object = (await this.objects(runOf(file))).get(file)
     if (!object) return false
     const path = join(this.root, file)
-    await place(path, temporary => unpackTo(object.key, body(this.client, object), temporary))
+    await atomicWrite(path, temporary => unpackTo(object.key, body(this.client, object), temporary))
     if (bytes === undefined || sizeOf(path) === bytes) return true
     await rm(path)
     return false

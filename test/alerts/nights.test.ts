@@ -3,9 +3,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
-import type { Alert } from '../../src/alerts/alert.ts'
 import { loadJob } from '../../src/config/load.ts'
 import { latestAlerts } from '../../src/metadata/alerts.ts'
+import type { Alert } from '../../src/spec/alert.ts'
 import { smallJob } from '../jobs/small.ts'
 import { freshPostgres } from '../servers.ts'
 import { receiver } from './receivers.ts'
@@ -83,8 +83,8 @@ test('a task that is tried again is told, with why; what is right after a failur
     assert.equal(task, 'load.here')
     void query('COMMIT')
   }
-  const observer = { started() {}, advanced() {}, finished() {}, note() {}, retried }
-  const mended = await job.run({ observer })
+  const progress = { started() {}, advanced() {}, finished() {}, note() {}, retried }
+  const mended = await job.run({ progress })
   assert.equal(mended.error, undefined)
   assert.equal(mended.outcome.loaded[0]!.updated, 100)
   const [retry] = told()

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
-import type { Preview } from '../../engine/flow/preview.ts'
+import type { Preview } from '../../engine/diff/preview.ts'
 import { planText } from '../../src/cli/planText.ts'
-import type { RunResult } from '../../src/jobs/runJob.ts'
+import type { RunResult } from '../../src/runs/runJob.ts'
 
 const preview: Preview = {
   table: 'dim_members',

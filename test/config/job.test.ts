@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { EngineError } from '../../engine/errors.ts'
 import { loadJob } from '../../src/config/load.ts'
 import { secretsOf } from '../../src/config/secrets.ts'
-import { type Connector, defineConnector } from '../../src/connectors/define.ts'
+import { type Connector, defineConnector } from '../../src/connectors/declare/define.ts'
 import { connectorFor } from '../../src/connectors/index.ts'
 
 const capabilities = {

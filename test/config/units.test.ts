@@ -1,8 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: variable references of job.yaml, not of this file
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseBytes, parseDuration } from '../../src/config/units.ts'
 import { expand, unveil, veil } from '../../src/config/variables.ts'
+import { parseBytes, parseDuration } from '../../src/util/units.ts'
 
 test('durations', () => {
   for (const [text, micros] of [

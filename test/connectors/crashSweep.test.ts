@@ -43,7 +43,7 @@ for (const { kind, fresh } of [
       assert.ok(commit > 0, steps.join('\n'))
       const blows = (at: number) => sweep.blows(one, steps, at)
       const writing = [...steps.keys()].filter(at => at < commit && blows(at).includes('kill before'))
-      // At the end: killed once COMMIT is sent, refused or its session ended, killed before our ledger.
+      // At the end: killed once COMMIT is sent, refused or its session ended, killed before our store.
       const ends = { 0: [commit, 3], 3: [commit, -1], 6: [steps.indexOf(LEDGER), 0] }[turn]
       const nth = ends?.[0] ?? writing[(turn * 5) % writing.length]!
       const blow = blows(nth).at(ends?.[1] ?? turn % 4)!

@@ -1,12 +1,13 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { partOf } from '../../engine/flow/parts.ts'
-import type { World } from '../../engine/flow/world.ts'
-import type { LoadSpec, Offload } from '../../engine/loads.ts'
+import type { LoadSpec, Offload } from '../../engine/contracts/load.ts'
+import type { Target } from '../../engine/contracts/target.ts'
+import type { TaskStore } from '../../engine/contracts/tasks.ts'
 import type { Workers } from '../../engine/pool/pool.ts'
-import type { Ledger, Target } from '../../engine/ports.ts'
+import type { RunContext } from '../../engine/runtime/context.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
+import { partOf } from '../../engine/staging/parts.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
 import { openFiles, tableSql } from '../../src/connectors/lake/files.ts'
@@ -87,8 +88,8 @@ export async function dataSet(duck: Duck, root: string, run: string, rows: Row[]
 const offload: Offload = async (module, name, input) =>
   ((await import(module)) as Record<string, (input: unknown) => never>)[name]!(input)
 
-/** A ledger in memory, over the outputs of `tasks`; `before` is called before one is committed. */
-export function ledgerOf(tasks: Map<string, unknown>, before: (task: string) => void = () => {}): Ledger {
+/** A store in memory, over the outputs of `tasks`; `before` is called before one is committed. */
+export function ledgerOf(tasks: Map<string, unknown>, before: (task: string) => void = () => {}): TaskStore {
   return {
     output: async <T>(task: string) => tasks.get(task) as T | undefined,
     begin: async () => {},
@@ -101,11 +102,11 @@ export function ledgerOf(tasks: Map<string, unknown>, before: (task: string) => 
   }
 }
 
-/** A world with one target, as far as comparing and loading need one. */
+/** A context with one target, as far as comparing and loading need one. */
 export function worldOf(
-  means: Pick<World, 'root' | 'run' | 'runAt' | 'ledger'> & { target: Target; duck?: Duck },
+  means: Pick<RunContext, 'root' | 'run' | 'runAt' | 'tasks'> & { target: Target; duck?: Duck },
   loads: LoadSpec[],
-): World {
+): RunContext {
   const silent = () => {}
   return {
     ...means,
@@ -121,10 +122,10 @@ export function worldOf(
     stop: new AbortController().signal,
     fence: 1,
     targets: new Map([['w', means.target]]),
-    observer: { started: silent, advanced: silent, finished: silent, note: silent },
+    progress: { started: silent, advanced: silent, finished: silent, note: silent },
     signal: new AbortController().signal,
     workers: { offload } as unknown as Workers,
-  } as unknown as World
+  } as unknown as RunContext
 }
 
 export const syncPointsOf = (run: string) => () => [{ extract: 'm', value: null, run }]

@@ -1,4 +1,4 @@
-import type { StagedLoad } from '../../engine/loads.ts'
+import type { StagedLoad } from '../../engine/contracts/load.ts'
 import { quote } from '../../engine/sql/duckdb.ts'
 
 /** A row of the model's table; `gone` where it is marked as deleted. */

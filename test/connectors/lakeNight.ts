@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import type { CommitResult, LoadCommit, StagedLoad } from '../../engine/loads.ts'
-import type { Target } from '../../engine/ports.ts'
+import type { CommitResult, LoadCommit, StagedLoad } from '../../engine/contracts/load.ts'
+import type { Target } from '../../engine/contracts/target.ts'
+import { rowsOf } from '../../engine/parquet/read.ts'
 import type { Duck } from '../../engine/sql/duckdb.ts'
-import { rowsOf } from '../../engine/staging/parquet.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { PLAIN_LOAD } from './plainLoad.ts'
 

@@ -3,13 +3,13 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after } from 'node:test'
-import { openStore, type StorePlace } from '../../src/stores/open.ts'
+import { openStore, type StoreLocation } from '../../src/stores/open.ts'
 import type { FileStore } from '../../src/stores/store.ts'
 import { startS3 } from '../s3.ts'
 
 /** A lake of a test, wherever it is. */
 export interface Shelf {
-  place: StorePlace
+  place: StoreLocation
   store(): FileStore
   /** Paths of its files that match, sorted. */
   names(match?: RegExp): Promise<string[]>
@@ -45,7 +45,7 @@ export function newShelf(folder: string): Shelf {
 }
 
 /** The lake of a place. */
-export const shelfAt = (place: StorePlace): Shelf =>
+export const shelfAt = (place: StoreLocation): Shelf =>
   'folder' in place ? folderShelf(place.folder) : s3Shelf(place.s3.prefix)
 
 function s3Shelf(prefix: string): Shelf {
@@ -71,7 +71,7 @@ function folderShelf(folder: string): Shelf {
   }
 }
 
-function shelfOf(place: StorePlace, another: () => Shelf): Shelf {
+function shelfOf(place: StoreLocation, another: () => Shelf): Shelf {
   const store = openStore(place)
   const put = async (path: string, bytes: Uint8Array | string) => {
     const file = join(temporary(), 'bytes')

@@ -3,16 +3,18 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import type { ExtractSpec, Range, Read } from '../../engine/contracts/source.ts'
+import type { Target } from '../../engine/contracts/target.ts'
 import type { EngineError } from '../../engine/errors.ts'
+import { openLane } from '../../engine/extract/laneHandle.ts'
 import { Workers } from '../../engine/pool/pool.ts'
-import type { ExtractSpec, Range, Read, Target } from '../../engine/ports.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { createLog } from '../../src/cli/log.ts'
 import { lake } from '../../src/connectors/lake/index.ts'
 import { LakeSource } from '../../src/connectors/lake/source.ts'
 import { LakeTarget } from '../../src/connectors/lake/target.ts'
-import { runJob } from '../../src/jobs/runJob.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
+import { runJob } from '../../src/runs/runJob.ts'
 import { loadInto } from './lakeNight.ts'
 import { newShelf, onS3 } from './lakePlaces.ts'
 
@@ -61,7 +63,7 @@ async function extracted(source: LakeSource, options: object = {}, since?: Read[
   }
   const staging = join(folder, `staging-${lakes++}`)
   mkdirSync(staging)
-  const lane = await workers.lane(snapshot.ticket, staging)
+  const lane = await openLane(workers, snapshot.lane, staging)
   const files: string[] = []
   // Ranges cut in two, and read file by file.
   const ranges = (await snapshot.ranges(read)).map(
@@ -205,7 +207,7 @@ test('one job loads the lake from files, another extracts from it', async () => 
       home,
       metadata,
       clock,
-      observer: { started() {}, advanced() {}, finished() {}, note() {} },
+      progress: { started() {}, advanced() {}, finished() {}, note() {} },
       signal,
       log: createLog({ folder: home }),
       secrets: [],

@@ -6,7 +6,7 @@ import { after, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { REJECTED } from '../../engine/batch/builder.ts'
-import type { LaneModule, Sink } from '../../engine/ports.ts'
+import type { LaneModule, Sink } from '../../engine/contracts/source.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import type { Column, InexactPolicy } from '../../engine/types/logical.ts'
 import { local } from '../../src/connectors/local/index.ts'
@@ -56,7 +56,7 @@ async function read(files: Record<string, string | Buffer>, { schema, extract, p
   }
   const snapshot = await source.open(3, signal)
   assert.deepEqual([snapshot.lanes, snapshot.note], [3, undefined])
-  const lane = await ((await import(snapshot.ticket.module)) as LaneModule).openLane(snapshot.ticket.payload)
+  const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(snapshot.lane.payload)
   const duck = await Duck.open({})
   const rows: unknown[][] = []
   const rejected: Reject[] = []

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Source } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { Source } from '../../engine/ports.ts'
 import { mysql } from '../../src/connectors/mysql/index.ts'
 import { postgres } from '../../src/connectors/postgres/index.ts'
 import { extractTables, type Result } from '../extraction.ts'

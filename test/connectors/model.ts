@@ -1,4 +1,4 @@
-import type { LoadSpec } from '../../engine/loads.ts'
+import type { LoadSpec } from '../../engine/contracts/load.ts'
 
 /** A row of the source. `t`: days after 2026-01-01. */
 export interface Row {

@@ -1,5 +1,5 @@
 import { type Batch, isValid } from '../../engine/batch/batch.ts'
-import type { Read } from '../../engine/ports.ts'
+import type { Read } from '../../engine/contracts/source.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { ResultReader } from '../../src/connectors/mysql/result.ts'
 import { Framer, FULL } from '../../src/connectors/mysql/wire.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { Read } from '../../engine/ports.ts'
+import type { Read } from '../../engine/contracts/source.ts'
 import { mysql } from '../../src/connectors/mysql/index.ts'
 import { within } from '../../src/connectors/mysql/keys.ts'
 import { chunkSql, type RangePayload } from '../../src/connectors/mysql/lane.ts'

@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict'
 import { type Batch, isValid, type Vector } from '../../engine/batch/batch.ts'
 import { REJECTED } from '../../engine/batch/builder.ts'
+import type {
+  ExtractSpec,
+  Lane,
+  LaneModule,
+  Range,
+  Read,
+  Snapshot,
+  Source,
+} from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { ExtractSpec, Lane, LaneModule, Range, Read, Snapshot, Source } from '../../engine/ports.ts'
 import type { Column, InexactPolicy } from '../../engine/types/logical.ts'
 import { mysql } from '../../src/connectors/mysql/index.ts'
 
@@ -60,8 +68,8 @@ export const rowsOf = (batch: Batch): Value[][] =>
   Array.from({ length: batch.rows }, (_, row) => batch.vectors.map(vector => textOf(vector, row)))
 
 export async function openLanes(snapshot: Snapshot): Promise<Lane[]> {
-  const lane = (await import(snapshot.ticket.module)) as LaneModule
-  const payload = structuredClone(snapshot.ticket.payload)
+  const lane = (await import(snapshot.lane.module)) as LaneModule
+  const payload = structuredClone(snapshot.lane.payload)
   const lanes = await Promise.all(Array.from({ length: snapshot.lanes }, () => lane.openLane(payload)))
   await snapshot.joined()
   return lanes

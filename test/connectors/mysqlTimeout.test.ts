@@ -27,7 +27,7 @@ resources: { memory: 300MB, threads: 1 }
     void query('COMMIT')
   }
   const ended = await job.run({
-    observer: { started() {}, advanced() {}, finished() {}, note() {}, retried },
+    progress: { started() {}, advanced() {}, finished() {}, note() {}, retried },
   })
   assert.equal(ended.error, undefined)
   assert.deepEqual([...new Set(tried)], ['load.here'])

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
-import { Branches } from '../../engine/flow/branches.ts'
-import { diff } from '../../engine/flow/diff.ts'
-import { load } from '../../engine/flow/load.ts'
-import type { Target } from '../../engine/ports.ts'
+import type { Target } from '../../engine/contracts/target.ts'
+import { diff } from '../../engine/diff/diff.ts'
+import { load } from '../../engine/load/load.ts'
+import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import {
@@ -93,15 +93,15 @@ async function runOnce(
       if (cut === 'after commit' && task.startsWith('load.')) throw new CutOff()
     }
     const opened = cut === 'before commit' ? cutBefore(target) : target
-    const world = worldOf(
-      { root, run, runAt: at, ledger: ledgerOf(tasks, cutAfter), target: opened, duck },
+    const context = worldOf(
+      { root, run, runAt: at, tasks: ledgerOf(tasks, cutAfter), target: opened, duck },
       LOADS,
     )
     const before = new Map(last ? [['w', given.lost ? 'lost' : last]] : [])
-    const branches = new Branches(world)
-    const changes = await diff(world, plan, [table], before, branches)
-    const loaded = await load(world, changes, syncPointsOf(run), branches)
-    branches.check()
+    const failures = new FailureScope(context)
+    const changes = await diff(context, plan, [table], before, failures)
+    const loaded = await load(context, changes, syncPointsOf(run), failures)
+    failures.check()
     return loaded
   }
   if (given.cut)

@@ -1,4 +1,4 @@
-import type { StagedLoad } from '../../engine/loads.ts'
+import type { StagedLoad } from '../../engine/contracts/load.ts'
 
 /** A merge by `id` with nothing else set: what a job's load is where it says no more. */
 export const PLAIN_LOAD: Omit<StagedLoad, 'columns'> = {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import type { Verdict } from '../../engine/judges.ts'
-import type { PlannedLoad } from '../../engine/loads.ts'
+import type { PlannedLoad } from '../../engine/contracts/load.ts'
+import type { RangeFinding } from '../../engine/contracts/verification.ts'
 import { Duck, quoteName } from '../../engine/sql/duckdb.ts'
-import { verdicts } from '../../src/connectors/proof.ts'
+import { findings } from '../../src/connectors/sql/verify.ts'
 
 const duck = await Duck.open({ threads: 1 })
 after(() => duck.close())
@@ -26,7 +26,7 @@ const load = {
   scd2: { validFrom: 'f', validTo: 'ended', current: 'latest' },
 } as unknown as PlannedLoad
 const judge = (change: Partial<PlannedLoad>, extra = true) =>
-  verdicts(
+  findings(
     { ...load, ...change },
     extra,
     {
@@ -38,7 +38,7 @@ const judge = (change: Partial<PlannedLoad>, extra = true) =>
     },
     sql => duck.rows(sql),
   )
-const brief = (found: Verdict[]) =>
+const brief = (found: RangeFinding[]) =>
   found.map(({ range, verdict, rows, keys }) => [range, verdict, rows, keys.map(key => key.join()).join(' ')])
 
 test('each row is judged: equal, differing, older, newer, of the same age, missing, lingering, strange', async () => {

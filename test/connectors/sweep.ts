@@ -3,11 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Target } from '../../engine/contracts/target.ts'
+import { type Changes, diff } from '../../engine/diff/diff.ts'
 import { EngineError } from '../../engine/errors.ts'
-import { Branches } from '../../engine/flow/branches.ts'
-import { type Changes, diff } from '../../engine/flow/diff.ts'
-import { load as loadChanges } from '../../engine/flow/load.ts'
-import type { Target } from '../../engine/ports.ts'
+import { load as loadChanges } from '../../engine/load/load.ts'
+import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { type Judge, judgingProxy } from '../proxy.ts'
 import {
@@ -75,8 +75,8 @@ export type Blow =
   | 'end the session'
   | 'refuse at COMMIT'
 
-/** The step after the target's commit, of every load: the task's output goes to the ledger. */
-export const LEDGER = 'ledger'
+/** The step after the target's commit, of every load: the task's output goes to the tasks. */
+export const LEDGER = 'store'
 
 export const isCommit = (step: string) => /^(run )?COMMIT$/.test(step) || step.includes('/commits/')
 
@@ -116,12 +116,12 @@ export class Sweep {
     const target = this.kind.open(this.place)
     const loads = LOADS
     const compare = async (run: string, rows: Row[], last?: string) => {
-      const world = worldOf({ root, run, runAt: RUN_AT, ledger: ledgerOf(new Map()), target, duck }, loads)
-      const branches = new Branches(world)
+      const context = worldOf({ root, run, runAt: RUN_AT, tasks: ledgerOf(new Map()), target, duck }, loads)
+      const failures = new FailureScope(context)
       const table = await dataSet(duck, root, run, rows)
       const lastRun = new Map(last === undefined ? [] : [['w', last]])
-      const changes = await diff(world, { reads: [], loads }, [table], lastRun, branches)
-      branches.check()
+      const changes = await diff(context, { reads: [], loads }, [table], lastRun, failures)
+      failures.check()
       return changes
     }
     try {
@@ -380,15 +380,15 @@ async function loadOnce(
   run: string,
   beforeLedger?: (task: string) => void,
 ): Promise<void> {
-  const ledger = ledgerOf(new Map(), beforeLedger)
+  const store = ledgerOf(new Map(), beforeLedger)
   const loads = changes.map(({ load }) => load)
-  const world = worldOf({ root, run, runAt: RUN_AT, ledger, target }, loads)
-  const branches = new Branches(world)
-  await loadChanges(world, changes, syncPointsOf(run), branches)
-  branches.check()
+  const context = worldOf({ root, run, runAt: RUN_AT, tasks: store, target }, loads)
+  const failures = new FailureScope(context)
+  await loadChanges(context, changes, syncPointsOf(run), failures)
+  failures.check()
 }
 
-/** What a process that is to be killed is given; `step`: where it kills itself, -1 before the ledger. */
+/** What a process that is to be killed is given; `step`: where it kills itself, -1 before the tasks. */
 interface ChildInput {
   kind: string
   place: string

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import type { Target } from '../../engine/ports.ts'
+import type { Target } from '../../engine/contracts/target.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
 import { PostgresTarget } from '../../src/connectors/postgres/target.ts'

@@ -14,10 +14,10 @@ const server = await s3For()
 const root = join(import.meta.dirname, '../..')
 
 /** Runs the job; killed at the first event whose task `kill` picks. */
-async function run(world: string, begun?: (child: ChildProcess) => void, kill?: (task: string) => boolean) {
-  const child = spawn(process.execPath, ['src/main.ts', 'run', join(world, 'job'), '--json'], {
+async function run(context: string, begun?: (child: ChildProcess) => void, kill?: (task: string) => boolean) {
+  const child = spawn(process.execPath, ['src/main.ts', 'run', join(context, 'job'), '--json'], {
     cwd: root,
-    env: { ...process.env, NIGHTFREIGHT_HOME: join(world, 'home') },
+    env: { ...process.env, NIGHTFREIGHT_HOME: join(context, 'home') },
   })
   begun?.(child)
   let output = ''
@@ -34,8 +34,8 @@ async function run(world: string, begun?: (child: ChildProcess) => void, kill?: 
   return { code, signal, output }
 }
 
-async function contents(world: string): Promise<string[]> {
-  const duck = await Duck.open({ path: join(world, 'w.duckdb') })
+async function contents(context: string): Promise<string[]> {
+  const duck = await Duck.open({ path: join(context, 'w.duckdb') })
   try {
     const rows = await duck.rows('SELECT id, count(*) AS n FROM things GROUP BY id ORDER BY id')
     return rows.map(row => `${row.id}×${row.n}`)
@@ -50,16 +50,16 @@ for (const [name, moment] of [
   ['while files are moved', 'requests'],
 ] as const)
   test(`a night killed ${name}, and run again, takes every file once`, async () => {
-    const world = mkdtempSync(join(top, 'w-'))
+    const context = mkdtempSync(join(top, 'w-'))
     const bucket = `kill-${moment.replace('.', '')}`
     const place = await s3Place(server, bucket)
-    mkdirSync(join(world, 'job'))
+    mkdirSync(join(context, 'job'))
     writeFileSync(
-      join(world, 'job', 'job.yaml'),
+      join(context, 'job', 'job.yaml'),
       `job: takes_things
 connections:
   drop: { url: "s3://${bucket}/in", endpoint: "${server.endpoint}", access_key: test, secret_key: test }
-  warehouse: duckdb:${join(world, 'w.duckdb')}
+  warehouse: duckdb:${join(context, 'w.duckdb')}
 extract:
   raw: { from: drop, files: "*.csv", schema: { id: BIGINT, part: VARCHAR }, key: [id, part], after: move, to: done }
 load:
@@ -75,38 +75,38 @@ load:
       return undefined
     }
     const killed = await run(
-      world,
+      context,
       started => (child = started),
       task => task.startsWith(moment),
     )
     server.mischief = undefined
     assert.equal(killed.signal, 'SIGKILL', killed.output)
-    const again = await run(world)
+    const again = await run(context)
     assert.equal(again.code, 0, again.output)
     const once6 = Array.from({ length: 6 }, (_, file) => `${file}×1`)
-    assert.deepEqual(await contents(world), once6)
+    assert.deepEqual(await contents(context), once6)
     const left = (await place.names()).filter(file => !file.startsWith('done/'))
     assert.deepEqual(left, [])
     // The next night sees what is new, and all that was.
     await place.put('g.csv', 'id,part\n6,a\n')
-    const next = await run(world)
+    const next = await run(context)
     assert.equal(next.code, 0, next.output)
-    assert.deepEqual(await contents(world), [...once6, '6×1'])
+    assert.deepEqual(await contents(context), [...once6, '6×1'])
   })
 
 test('a night killed while SFTP files are moved, and run again, takes every file once', async () => {
   const FILES = 80
-  const world = mkdtempSync(join(top, 'sftp-'))
-  const sshd = await sshdFor(world)
-  const drop = join(world, 'drop')
-  mkdirSync(join(world, 'job'))
+  const context = mkdtempSync(join(top, 'sftp-'))
+  const sshd = await sshdFor(context)
+  const drop = join(context, 'drop')
+  mkdirSync(join(context, 'job'))
   mkdirSync(drop)
   writeFileSync(
-    join(world, 'job', 'job.yaml'),
+    join(context, 'job', 'job.yaml'),
     `job: takes_things
 connections:
   drop: { url: "sftp://${sshd.user}@127.0.0.1:${sshd.port}${drop}", private_key: "${sshd.key}", host_key: "${sshd.hostKey}" }
-  warehouse: duckdb:${join(world, 'w.duckdb')}
+  warehouse: duckdb:${join(context, 'w.duckdb')}
 extract:
   raw: { from: drop, files: "*.csv", schema: { id: BIGINT, part: VARCHAR }, key: [id, part], after: move, to: done }
 load:
@@ -117,7 +117,7 @@ load:
   for (let id = 0; id < FILES; id++) write(id)
   const left = () => readdirSync(drop).filter(name => name.endsWith('.csv')).length
   let watching: NodeJS.Timeout | undefined
-  const killed = await run(world, child => {
+  const killed = await run(context, child => {
     watching = setInterval(() => {
       if (left() < FILES - 10) child.kill('SIGKILL')
     }, 1)
@@ -125,14 +125,14 @@ load:
   clearInterval(watching)
   assert.equal(killed.signal, 'SIGKILL', killed.output)
   assert.ok(left() > 0, 'some were not reached')
-  const again = await run(world)
+  const again = await run(context)
   assert.equal(again.code, 0, again.output)
   const all = Array.from({ length: FILES }, (_, id) => `${id}×1`)
-  assert.deepEqual(await contents(world), all)
+  assert.deepEqual(await contents(context), all)
   assert.equal(left(), 0)
   write(FILES)
-  const next = await run(world)
+  const next = await run(context)
   assert.equal(next.code, 0, next.output)
-  assert.deepEqual(await contents(world), [...all, `${FILES}×1`])
+  assert.deepEqual(await contents(context), [...all, `${FILES}×1`])
   assert.equal(readdirSync(join(drop, 'done')).length, FILES + 1)
 })

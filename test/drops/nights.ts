@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { REJECTED } from '../../engine/batch/builder.ts'
-import type { LaneModule, Read, Source } from '../../engine/ports.ts'
+import type { LaneModule, Read, Source } from '../../engine/contracts/source.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import type { Column } from '../../engine/types/logical.ts'
 import { dropOptions } from '../../src/drops/options.ts'
@@ -68,12 +68,10 @@ export async function night(
       key: [],
       options,
       limits,
-      account: last?.account,
+      cursor: last?.account,
     }
     const snapshot = await source.open(2, signal)
-    const lane = await ((await import(snapshot.ticket.module)) as LaneModule).openLane(
-      snapshot.ticket.payload,
-    )
+    const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(snapshot.lane.payload)
     const paths: string[] = []
     let given: { account: unknown; notes: string[] }
     try {
@@ -86,7 +84,7 @@ export async function night(
             paths.push(path)
           },
         })
-      given = await snapshot.account!(read)
+      given = await snapshot.cursor!(read)
     } finally {
       await lane.close()
       await snapshot.close()
@@ -110,7 +108,7 @@ export async function night(
       columns: schema.columns,
       release: async () => {
         const again = place.source()
-        await again.release!(read, given.account, signal)
+        await again.acknowledge!(read, given.account, signal)
         await again.close()
       },
     }

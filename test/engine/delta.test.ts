@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
-import { comparisonSql, losersSql, stateSql } from '../../engine/delta/compare.ts'
-import { rowHash } from '../../engine/delta/hash.ts'
+import { comparisonSql, losersSql, stateSql } from '../../engine/diff/compare.ts'
+import { rowHash } from '../../engine/diff/rowHash.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
-import type { FlowSpec } from '../../engine/flow/spec.ts'
-import { taskGraph, upstream } from '../../engine/flow/tasks.ts'
+import type { FlowSpec } from '../../engine/runtime/spec.ts'
+import { taskGraph, upstream } from '../../engine/runtime/taskGraph.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { extractsOf, orderModels, tablesOf } from '../../engine/sql/graph.ts'
 

@@ -3,14 +3,14 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { EngineError } from '../../engine/errors.ts'
-import { once } from '../../engine/flow/once.ts'
-import { pauseAfter } from '../../engine/flow/retries.ts'
-import type { World } from '../../engine/flow/world.ts'
+import type { RunContext } from '../../engine/runtime/context.ts'
+import { pauseAfter } from '../../engine/runtime/retries.ts'
+import { runTask } from '../../engine/runtime/task.ts'
 
 const lost = new EngineError('CONNECTION_LOST', 'w: the server hung up')
 const wrong = new EngineError('CONSTRAINT_VIOLATED', 'w.t: id 7 is there twice')
 
-function world(spec: Partial<World['spec']> = {}) {
+function context(spec: Partial<RunContext['spec']> = {}) {
   const events: string[] = []
   const stop = new AbortController()
   const now = new AbortController()
@@ -19,27 +19,27 @@ function world(spec: Partial<World['spec']> = {}) {
     clock: { now: () => new Date() },
     signal: now.signal,
     stop: stop.signal,
-    observer: { note: (text: string) => events.push(text) },
+    progress: { note: (text: string) => events.push(text) },
     duck: { interrupt: () => events.push('interrupt') },
-    ledger: {
+    store: {
       output: async () => undefined,
       begin: async () => void events.push('begin'),
       commit: async () => void events.push('commit'),
       fail: async (_: string, error: EngineError, retryAt?: Date) =>
         void events.push(`fail ${error.code}${retryAt ? ', again' : ''}`),
     },
-  } as unknown as World
+  } as unknown as RunContext
   return { made, events, stop, now }
 }
 
 test('a task that fails in a way that passes is tried again up to the limit, any other is not', async () => {
-  const { made, events } = world()
+  const { made, events } = context()
   let attempts = 0
   const twice = async () => {
     if (++attempts < 3) throw lost
     return attempts
   }
-  assert.equal(await once(made, 'load.w', twice), 3)
+  assert.equal(await runTask(made, 'load.w', twice), 3)
   assert.deepEqual(
     events.filter(event => !event.includes('tried again in')),
     ['begin', 'fail CONNECTION_LOST, again', 'begin', 'fail CONNECTION_LOST, again', 'begin', 'commit'],
@@ -49,9 +49,9 @@ test('a task that fails in a way that passes is tried again up to the limit, any
     [lost, 3],
     [wrong, 1],
   ] as const) {
-    const { made, events } = world()
+    const { made, events } = context()
     await assert.rejects(
-      once(made, 't', () => Promise.reject(error)),
+      runTask(made, 't', () => Promise.reject(error)),
       error,
     )
     assert.equal(events.filter(event => event === 'begin').length, times)
@@ -78,9 +78,9 @@ test('pauses double up to the longest, and are between half and all of it', () =
 })
 
 test('an attempt that takes too long is ended by its signal and fails with TIMEOUT', async () => {
-  const { made, events } = world({ timeout: 30, retries: { limit: 1, delay: 1, maxDelay: 1 } })
-  const slow = ({ signal }: World) => delay(10_000, undefined, { signal })
-  await assert.rejects(once(made, 'model.m', slow), {
+  const { made, events } = context({ timeout: 30, retries: { limit: 1, delay: 1, maxDelay: 1 } })
+  const slow = ({ signal }: RunContext) => delay(10_000, undefined, { signal })
+  await assert.rejects(runTask(made, 'model.m', slow), {
     code: 'TIMEOUT',
     message: 'model.m: not done within 0 s',
   })
@@ -91,12 +91,12 @@ test('an attempt that takes too long is ended by its signal and fails with TIMEO
 })
 
 test('stopped, no further task begins, also not after a pause', async () => {
-  const { made, events, stop } = world({ retries: { limit: 5, delay: 5000, maxDelay: 5000 } })
-  const failed = once(made, 'a', () => Promise.reject(lost))
+  const { made, events, stop } = context({ retries: { limit: 5, delay: 5000, maxDelay: 5000 } })
+  const failed = runTask(made, 'a', () => Promise.reject(lost))
   setTimeout(() => stop.abort(), 20)
   await assert.rejects(failed, { code: 'INTERRUPTED' })
   await assert.rejects(
-    once(made, 'b', async () => 1),
+    runTask(made, 'b', async () => 1),
     { code: 'INTERRUPTED', message: 'j: stopped on request, before b' },
   )
   assert.equal(events.filter(event => event === 'begin').length, 1)

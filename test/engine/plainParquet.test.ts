@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
 import { type Batch, fixedWidth, isValid } from '../../engine/batch/batch.ts'
+import { PlainFile } from '../../engine/parquet/decode.ts'
+import { encodeParquet } from '../../engine/parquet/encode.ts'
+import { readParquet, rowsOf } from '../../engine/parquet/read.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
-import { PlainFile } from '../../engine/staging/decode.ts'
-import { encodeParquet } from '../../engine/staging/encode.ts'
-import { readParquet, rowsOf } from '../../engine/staging/parquet.ts'
 
 let folder: string
 let duck: Duck

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { ExtractSpec, TableSchema } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
-import { planRead } from '../../engine/flow/plan.ts'
-import { before } from '../../engine/flow/watermark.ts'
-import type { ExtractSpec, TableSchema } from '../../engine/ports.ts'
+import { planRead } from '../../engine/plan/plan.ts'
+import { before } from '../../engine/plan/watermark.ts'
 import type { Column } from '../../engine/types/logical.ts'
 
 const column = (name: string, type: Column['type'], more: Partial<Column> = {}): Column => ({

@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { prepare } from '../../engine/flow/prepare.ts'
-import type { World } from '../../engine/flow/world.ts'
-import type { ExtractSpec, Source, Target } from '../../engine/ports.ts'
+import type { ExtractSpec, Source } from '../../engine/contracts/source.ts'
+import type { Target } from '../../engine/contracts/target.ts'
+import { prepare } from '../../engine/plan/prepare.ts'
+import type { RunContext } from '../../engine/runtime/context.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { imageFile, schemaFile } from '../../engine/staging/image.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
@@ -51,7 +52,7 @@ async function plan(extracts: ExtractSpec[], was: string[], now: string[], file?
     syncPoints: async () => extracts.map(({ name }) => ({ extract: name, value: '7', run: 'r1' })),
   }
   const notes: string[] = []
-  const world = {
+  const context = {
     spec: {
       job: 'job',
       extracts,
@@ -69,17 +70,17 @@ async function plan(extracts: ExtractSpec[], was: string[], now: string[], file?
     sources: new Map([['crm', source]]),
     targets: new Map([['warehouse', target]]),
     budget: { sql: 1, batch: 1 },
-    observer: { note: (text: string) => notes.push(text) },
-    ledger: {
+    progress: { note: (text: string) => notes.push(text) },
+    store: {
       output: async () => undefined,
       begin: async () => {},
       commit: async () => {},
       fail: async () => {},
       progress: async () => {},
     },
-  } as unknown as World
+  } as unknown as RunContext
   try {
-    const { plan } = await prepare(world, [])
+    const { plan } = await prepare(context, [])
     return { reads: plan.reads, notes }
   } catch (error) {
     return { error: error as Error & { code: string; hint: string }, notes }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { ChunkSize } from '../../engine/flow/chunkSize.ts'
-import { type Piece, Share } from '../../engine/flow/share.ts'
-import type { Range } from '../../engine/ports.ts'
+import type { Range } from '../../engine/contracts/source.ts'
+import { ChunkSize } from '../../engine/extract/chunkSize.ts'
+import { RangeQueue, type RangeTask } from '../../engine/extract/rangeQueue.ts'
 
 /** Rows of a pretended table, `[from, to)`. */
 type Span = [from: number, to: number]
@@ -13,7 +13,7 @@ const range = (from: number, to: number, rows = to - from): Range => ({
   rows,
   payload: [from, to] satisfies Span,
 })
-const spanOf = (piece: Piece<Span>) => piece.range.payload as Span
+const spanOf = (piece: RangeTask<Span>) => piece.range.payload as Span
 
 test('whatever the order of completions and failures, every row is read once, and no lane is idle beside work', () => {
   const WORTH = 5
@@ -29,10 +29,10 @@ test('whatever the order of completions and failures, every row is read once, an
           end += size
           return range(end - size, end)
         })
-        const share = new Share<Span>(ranges, WORTH)
+        const share = new RangeQueue<Span>(ranges, WORTH)
         // What each lane is at; undefined: it asks for its next step.
-        const busy: (Piece<Span> | undefined)[] = Array(lanes).fill(undefined)
-        const splitting = new Set<Piece<Span>>()
+        const busy: (RangeTask<Span> | undefined)[] = Array(lanes).fill(undefined)
+        const splitting = new Set<RangeTask<Span>>()
         for (let round = 0; ; round++) {
           assert.ok(round < 10_000, 'the lanes come to an end')
           const steps = busy.map((piece, lane) => {
@@ -73,13 +73,13 @@ test('whatever the order of completions and failures, every row is read once, an
   )
 })
 
-const waitingIn = (pieces: Set<Piece<Span>>) =>
+const waitingIn = (pieces: Set<RangeTask<Span>>) =>
   [...pieces].reduce((sum, piece) => sum + (piece.range.rows ?? Infinity), 0)
 
 test('one lane reads a range as it stands; several split it until each has one, and one is in reserve', () => {
-  const alone = new Share<Span>([range(0, 1000)], 5)
+  const alone = new RangeQueue<Span>([range(0, 1000)], 5)
   assert.equal(alone.next(1).kind, 'read')
-  const share = new Share<Span>([range(0, 1000)], 5)
+  const share = new RangeQueue<Span>([range(0, 1000)], 5)
   const kinds: string[] = []
   for (let step = share.next(2); kinds.length < 4; step = share.next(2)) {
     kinds.push(step.kind)

@@ -7,11 +7,11 @@ import fc from 'fast-check'
 import { isValid } from '../../engine/batch/batch.ts'
 import { BatchBuilder } from '../../engine/batch/builder.ts'
 import type { EngineError } from '../../engine/errors.ts'
-import { copyBuckets, copyFile, copyParts } from '../../engine/flow/parts.ts'
+import { encodeParquet } from '../../engine/parquet/encode.ts'
+import { readParquet, rowsOf } from '../../engine/parquet/read.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
-import { encodeParquet } from '../../engine/staging/encode.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
-import { readParquet, rowsOf } from '../../engine/staging/parquet.ts'
+import { copyBuckets, copyFile, copyParts } from '../../engine/staging/parts.ts'
 import { filesSql } from '../../engine/staging/read.ts'
 import { readManifest, writeManifest } from '../../engine/staging/store.ts'
 import type { Column, LogicalType } from '../../engine/types/logical.ts'
@@ -167,11 +167,11 @@ test('both zeros and every other kind of float are staged as they are, whatever 
       const values = ['0', '-0', 'nan', 'infinity', '-infinity', '5e-324', '1.5'].map(v => `'${v}'::${type}`)
       const sql = `SELECT i, ([${values.join(', ')}])[i % 7 + 1] AS f FROM range(700) r(i)`
       const shown = (from: string) => duck.rows(`SELECT i, f::VARCHAR AS f FROM ${from} ORDER BY i`)
-      const world = { duck, root }
+      const context = { duck, root }
       const expected = await shown(`(${sql})`)
-      const one = [await copyFile(world, sql, `${type}.parquet`, 'snappy')]
-      const buckets = await copyBuckets(world, sql, 'i % 2', 2, `${type}-buckets`)
-      for (const parts of [one, await copyParts(world, sql, `${type}-parts`), buckets.flat()])
+      const one = [await copyFile(context, sql, `${type}.parquet`, 'snappy')]
+      const buckets = await copyBuckets(context, sql, 'i % 2', 2, `${type}-buckets`)
+      for (const parts of [one, await copyParts(context, sql, `${type}-parts`), buckets.flat()])
         assert.deepEqual(await shown(filesSql(root, parts)), expected)
     }
   } finally {

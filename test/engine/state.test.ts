@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
-import { copyFile } from '../../engine/flow/parts.ts'
-import { State } from '../../engine/flow/state.ts'
-import type { World } from '../../engine/flow/world.ts'
-import type { PlannedLoad } from '../../engine/loads.ts'
+import type { PlannedLoad } from '../../engine/contracts/load.ts'
+import { State } from '../../engine/diff/state.ts'
+import type { RunContext } from '../../engine/runtime/context.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { copyFile } from '../../engine/staging/parts.ts'
 import { typeFromName } from '../../engine/types/logical.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'nightfreight-state-'))
@@ -47,15 +47,15 @@ let number = 0
 /** A state of rows that lie in two files, in buckets of `limit`. */
 async function stateOf(rows: Row[], limit: number): Promise<State> {
   const name = `s${number++}`
-  const world = { duck, root, spec: { job: 'j' }, run: name, fence: 1 } as unknown as World
+  const context = { duck, root, spec: { job: 'j' }, run: name, fence: 1 } as unknown as RunContext
   const sql = (list: Row[]) =>
     `SELECT k::BIGINT AS k, part, v::INTEGER AS v FROM (VALUES (0, '', 0)${list.map(([k, part, v]) => `, (${k}, '${part}', ${v})`).join('')}) t(k, part, v) OFFSET 1`
   const half = rows.length >> 1
   const parts = [
-    await copyFile(world, sql(rows.slice(0, half)), `j/${name}/a.parquet`),
-    await copyFile(world, sql(rows.slice(half)), `j/${name}/b.parquet`),
+    await copyFile(context, sql(rows.slice(0, half)), `j/${name}/a.parquet`),
+    await copyFile(context, sql(rows.slice(half)), `j/${name}/b.parquet`),
   ]
-  const state = new State(world, load, { parts }, 't')
+  const state = new State(context, load, { parts }, 't')
   await state.write(limit)
   return state
 }
@@ -112,7 +112,7 @@ test('two states of different sizes share their buckets, and one goes on with th
 
       const own = new Map(now.map((each, index) => [name(each), index]))
       for (const each of was) if (!own.has(name(each))) own.set(name(each), -1)
-      await next.goOn(last)
+      await next.carryForward(last)
       assert.deepEqual(
         sorted(await entries(next.sql())),
         sorted([...own].map(([key, index]) => [key, index])),
@@ -120,7 +120,9 @@ test('two states of different sizes share their buckets, and one goes on with th
 
       for (const each of held) if (!own.has(name(each))) own.set(name(each), -1)
       const list = held.map(([k, part]) => `, (${k}, '${part}')`).join('')
-      await next.hold(`SELECT k::BIGINT AS k, part FROM (VALUES (0, '')${list}) t(k, part) OFFSET 1`)
+      await next.addUnknownKeys(
+        `SELECT k::BIGINT AS k, part FROM (VALUES (0, '')${list}) t(k, part) OFFSET 1`,
+      )
       assert.deepEqual(
         sorted(await entries(next.sql())),
         sorted([...own].map(([key, index]) => [key, index])),

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { createLog } from '../../src/cli/log.ts'
-import { runJob } from '../../src/jobs/runJob.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
+import { runJob } from '../../src/runs/runJob.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'nightfreight-drift-'))
@@ -72,7 +72,7 @@ resources: { memory: 300MB, threads: 1 }
         home,
         metadata: await opened,
         clock,
-        observer: { ...nobody, note: text => notes.push(text) },
+        progress: { ...nobody, note: text => notes.push(text) },
         signal: new AbortController().signal,
         log: createLog({ folder: home }),
         secrets: [],

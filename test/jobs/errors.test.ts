@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
-import { corrections, toCsv } from '../../src/jobs/correctionCsv.ts'
 import type { ErrorRecord } from '../../src/metadata/errorRecords.ts'
+import { corrections, toCsv } from '../../src/runs/correctionCsv.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import { type SmallJob, smallJob } from './small.ts'
 
@@ -67,8 +67,8 @@ test('a corrected row is loaded once, in the place of the rejected one, tonight 
   assert.equal(queued.out, `2 records join the next run of ${name}\n`, queued.err)
 
   const notes: string[] = []
-  const observer = { started() {}, advanced() {}, finished() {}, note: (text: string) => notes.push(text) }
-  const second = await run({ observer })
+  const progress = { started() {}, advanced() {}, finished() {}, note: (text: string) => notes.push(text) }
+  const second = await run({ progress })
   assert.equal(second.error, undefined)
   const out = second.outcome.tables.at(-1)!
   assert.deepEqual([out.rows, out.rejected, out.corrected!.applied], [20, 2, [three.id]])

@@ -40,7 +40,7 @@ chunking: { default_chunk_size: 1000 }
     const lines = async (where: string, of: (sql: string) => Promise<unknown[]>) =>
       of(`SELECT id, kind, n FROM ${where} ORDER BY id, kind`)
     const underWay = new Set<string>()
-    const observer = {
+    const progress = {
       started: (task: string) => void underWay.add(task),
       advanced() {},
       finished: (task: string) => void underWay.delete(task),
@@ -48,7 +48,7 @@ chunking: { default_chunk_size: 1000 }
     }
     const night = async () => {
       notes.length = 0
-      const { error, outcome } = await job.run({ observer })
+      const { error, outcome } = await job.run({ progress })
       assert.equal(error, undefined)
       assert.deepEqual([...underWay], [])
       assert.deepEqual(await lines(`${kind}_hard`, warehouse.query), await lines('items', query))
@@ -78,7 +78,7 @@ chunking: { default_chunk_size: 1000 }
     )
 
     await query(`INSERT INTO items VALUES (5000, 'late', 1, 0)`)
-    const late = await job.run({ observer })
+    const late = await job.run({ progress })
     assert.equal(late.error, undefined)
     assert.match(
       notes.join('\n'),

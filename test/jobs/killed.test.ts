@@ -17,14 +17,14 @@ const KILLS = ['extract', 'model', 'diff', 'load'].flatMap(kind =>
 
 test('a run that is killed and run again leaves what an undisturbed run leaves', async t => {
   const systems = await startSystems(t, MEMBERS, SEED)
-  const world = async () => {
+  const context = async () => {
     const warehouse = await freshPostgres(t)
     return { warehouse, env: systems.env(warehouse, systems.folder()) }
   }
-  const undisturbed = await world()
+  const undisturbed = await context()
   loadedBy(await runNight(undisturbed.env, FIRST))
   const first = await contents(undisturbed.warehouse)
-  const worlds = await Promise.all(KILLS.map(async kill => ({ ...kill, ...(await world()) })))
+  const worlds = await Promise.all(KILLS.map(async kill => ({ ...kill, ...(await context()) })))
 
   for (const { kind, moment, warehouse, env } of worlds)
     await t.test(`first night, killed when ${kind} is ${moment}`, async () => {

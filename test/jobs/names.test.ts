@@ -118,7 +118,7 @@ resources: { memory: 400MB, threads: 1 }
           [name, counts.inserted, counts.updated, counts.deleted],
           [name, inserted, updated, deleted],
         )
-      for (const { wrong } of outcome.proofs) assert.equal(wrong.rows, 0)
+      for (const { wrong } of outcome.verifications) assert.equal(wrong.rows, 0)
     }
     await night(100, 0, 0)
     await source.query(

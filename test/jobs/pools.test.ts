@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { hostname } from 'node:os'
 import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { ownName } from '../../src/jobs/owner.ts'
 import { setPools } from '../../src/metadata/pools.ts'
+import { ownName } from '../../src/runs/owner.ts'
 import { freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
 
@@ -29,7 +29,7 @@ test('an extract waits for a slot of its pool, whoever holds it; those of a dead
   const events: string[] = []
   const waits = Promise.withResolvers<void>()
   const ended = made.run({
-    observer: {
+    progress: {
       started: task => void events.push(task),
       advanced() {},
       finished() {},
@@ -59,7 +59,7 @@ test('a run that waits for a pool stops when it is told to', async () => {
   }
   const result = await made.run({
     stop: stop.signal,
-    observer: { started() {}, advanced() {}, finished() {}, note },
+    progress: { started() {}, advanced() {}, finished() {}, note },
   })
   assert.match((result.error as Error).message, /stopped on request, before extract\.here/)
 })

@@ -164,7 +164,7 @@ for (const kind of kinds)
       const first = await job.run()
       assert.equal(first.error, undefined, String(first.error))
       assert.deepEqual(
-        first.outcome.proofs.map(({ rows, equal, notes }) => ({ rows, equal, notes })),
+        first.outcome.verifications.map(({ rows, equal, notes }) => ({ rows, equal, notes })),
         [{ rows: 128, equal: 128, notes: [] }],
       )
       assert.deepEqual((await job.verify()).loads[0]!.differing, [])
@@ -179,13 +179,13 @@ for (const kind of kinds)
         const batch = columns.slice(from, from + 5)
         for (const { column, value, id } of batch)
           await kind.alter(job, `UPDATE ${table}_loaded SET ${column} = ${value} WHERE id = ${id}`)
-        const [proof] = (await job.verify()).loads
+        const [verification] = (await job.verify()).loads
         const named = batch.map(({ id }) => [`id = ${id} differs`])
         assert.deepEqual(
-          proof!.differing.map(({ samples }) => samples),
+          verification!.differing.map(({ samples }) => samples),
           named,
         )
-        assert.match(proof!.differing[0]!.range, /^id \d+ to \d+$/)
+        assert.match(verification!.differing[0]!.range, /^id \d+ to \d+$/)
         await kind.alter(job, `DELETE FROM ${table}_loaded`)
         await kind.alter(job, `INSERT INTO ${table}_loaded SELECT * FROM kept`)
       }
@@ -208,7 +208,7 @@ for (const kind of kinds)
       const job = await kind.job(table, model, ', insert_only: made, stamp: at, verify: all')
       const first = await job.run()
       assert.equal(first.error, undefined, String(first.error))
-      assert.match(first.outcome.proofs[0]!.notes[0]!, /^column made is not compared/)
+      assert.match(first.outcome.verifications[0]!.notes[0]!, /^column made is not compared/)
       await kind.alter(job, `UPDATE ${table}_loaded SET made = 'x'`)
       await kind.alter(job, `DELETE FROM ${table}_loaded WHERE id = 150`)
       await kind.alter(job, `INSERT INTO ${table}_loaded (id, a) VALUES (1000, 'a')`)
@@ -242,7 +242,7 @@ resources: { memory: 400MB, threads: 1 }
   })
   const first = await job.run()
   assert.equal(first.error, undefined, String(first.error))
-  assert.equal(first.outcome.proofs[0]!.equal, 5000)
+  assert.equal(first.outcome.verifications[0]!.equal, 5000)
   await query(`CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN NEW.label := replace(NEW.label, 'new 77', 'new 78'); RETURN NEW; END $$;
     CREATE TRIGGER meddle BEFORE INSERT OR UPDATE ON ${table}_loaded FOR EACH ROW EXECUTE FUNCTION meddle();
@@ -280,7 +280,7 @@ test('mysql: a trigger that silently alters a row is found by range and key', as
   const job = await kinds[2]!.job(table, 'SELECT * FROM ids', ', newer: age')
   const first = await job.run()
   assert.equal(first.error, undefined, String(first.error))
-  assert.equal(first.outcome.proofs[0]!.equal, 500)
+  assert.equal(first.outcome.verifications[0]!.equal, 500)
   await mariadb.query(`CREATE TRIGGER meddle BEFORE UPDATE ON ${table}_loaded FOR EACH ROW
     SET NEW.label = replace(NEW.label, 'new 77', 'new 78')`)
   await query(`UPDATE ${table} SET label = 'new ' || id, age = 2 WHERE id BETWEEN 70 AND 79;
@@ -309,9 +309,9 @@ test('mysql: other types, character sets and keys; what has a notation of its ow
   const job = await kinds[2]!.job(table, model)
   const { outcome, error } = await job.run()
   assert.equal(error, undefined, String(error))
-  assert.equal(outcome.proofs[0]!.equal, 4)
+  assert.equal(outcome.verifications[0]!.equal, 4)
   assert.deepEqual(
-    outcome.proofs[0]!.notes.filter(note => !note.includes('column js ')),
+    outcome.verifications[0]!.notes.filter(note => !note.includes('column js ')),
     [`column tags is not compared: set('a','b') has a notation of its own`],
   )
   const samples = async (...changes: string[]) => {
@@ -345,11 +345,11 @@ test('columns that the target keeps otherwise: compared where it can be told, an
   const job = await kinds[0]!.job(table, model)
   const { outcome, error } = await job.run()
   assert.equal(error, undefined, String(error))
-  assert.deepEqual(outcome.proofs[0]!.notes, [
+  assert.deepEqual(outcome.verifications[0]!.notes, [
     'column js is not compared: jsonb has a notation of its own',
     'column digits is not compared: text keeps it as text',
   ])
-  assert.equal(outcome.proofs[0]!.equal, 3)
+  assert.equal(outcome.verifications[0]!.equal, 3)
   await query(
     `UPDATE ${table}_loaded SET price = 1.501 WHERE id = 2; UPDATE ${table}_loaded SET padded = 'a' WHERE id = 3`,
   )
@@ -363,7 +363,7 @@ test('verify: off compares nothing', async () => {
   const job = await kinds[0]!.job(table, 'SELECT id FROM ids', ', verify: off')
   const { outcome, error } = await job.run()
   assert.equal(error, undefined)
-  assert.deepEqual(outcome.proofs, [])
+  assert.deepEqual(outcome.verifications, [])
 })
 
 test('verify before anything was loaded says what to do', async () => {
@@ -399,7 +399,7 @@ for (const kind of kinds)
         await query(sql)
         const { outcome, error } = await job.run()
         assert.equal(error, undefined, `${error} ${(error as EngineError | undefined)?.hint}`)
-        return outcome.proofs[0]!
+        return outcome.verifications[0]!
       }
       await night('SELECT 1')
       await night(`DELETE FROM ${table} WHERE id = 3; UPDATE ${table} SET label = 'b', age = 2 WHERE id = 4`)

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
-import type { RunResult } from '../../src/jobs/runJob.ts'
+import type { RunResult } from '../../src/runs/runJob.ts'
 import { freshPostgres } from '../servers.ts'
 import { type SmallJob, smallJob } from './small.ts'
 
@@ -13,7 +13,7 @@ const { url, query } = await freshPostgres()
 const other = await freshPostgres()
 const ROOT = join(import.meta.dirname, '../..')
 
-/** Two branches into two targets: `left` is a table of the first database, `right` of the second. */
+/** Two failures into two targets: `left` is a table of the first database, `right` of the second. */
 async function twoBranches(name: string, extra = 'retries: { limit: 0 }'): Promise<SmallJob> {
   for (const database of [{ query }, other])
     await database.query(`CREATE TABLE ${name} (id int PRIMARY KEY, n int);
@@ -118,7 +118,7 @@ test('until, from and only one task', async () => {
 test('cancelled, the run stops at the next commit; a checkpoint brings an earlier state back', async () => {
   const job = await twoBranches('stopped')
   const stop = new AbortController()
-  const observer = {
+  const progress = {
     started() {},
     advanced() {},
     finished: (task: string) => {
@@ -126,7 +126,7 @@ test('cancelled, the run stops at the next commit; a checkpoint brings an earlie
     },
     note() {},
   }
-  const first = await job.run({ stop: stop.signal, observer })
+  const first = await job.run({ stop: stop.signal, progress })
   assert.equal(codeOf(first), 'INTERRUPTED')
   assert.equal((first.error as EngineError).exitCode, 130)
   assert.match((first.error as Error).message, /stopped on request, before model\.right_out/)
@@ -234,7 +234,7 @@ test('a run that fails in a way that passes is resumed by itself, where the job 
     notes.push(text)
     if (/failed and is resumed in/.test(text)) void query('COMMIT')
   }
-  const mended = await job.run({ observer: { started() {}, advanced() {}, finished() {}, note } })
+  const mended = await job.run({ progress: { started() {}, advanced() {}, finished() {}, note } })
   assert.deepEqual([mended.status, mended.resumed], ['SUCCESS', true], notes.join('\n'))
   assert.ok(notes.includes('extract.a: already done'), notes.join('\n'))
 })

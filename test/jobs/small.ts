@@ -2,11 +2,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog } from '../../src/cli/log.ts'
-import type { RunOptions } from '../../src/jobs/options.ts'
-import { type RunResult, runJob } from '../../src/jobs/runJob.ts'
-import { verifyJob } from '../../src/jobs/verifyJob.ts'
 import type { Metadata } from '../../src/metadata/metadata.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
+import type { RunOptions } from '../../src/runs/options.ts'
+import { type RunResult, runJob } from '../../src/runs/runJob.ts'
+import { verifyJob } from '../../src/runs/verifyJob.ts'
 import { commandLine, type Ended } from '../commandLine.ts'
 import type { Hooks } from '../servers.ts'
 
@@ -54,13 +54,13 @@ export async function smallJob(hooks: Hooks, name: string, files: Record<string,
         home,
         metadata,
         clock,
-        observer: nobody,
+        progress: nobody,
         signal,
         log: createLog({ folder: home }),
         secrets: [],
         ...options,
       }),
-    verify: () => verifyJob({ folder, env: {}, home, observer: nobody, signal, secrets: [] }),
+    verify: () => verifyJob({ folder, env: {}, home, progress: nobody, signal, secrets: [] }),
     cli: (...args) => commandLine(home, args),
     cliIn: (env, ...args) => commandLine(home, args, { env }),
   }

@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Observer } from '../../engine/flow/world.ts'
+import type { ProgressListener } from '../../engine/runtime/context.ts'
 import { createLog } from '../../src/cli/log.ts'
-import { collectGarbage } from '../../src/jobs/gc.ts'
-import { runJob } from '../../src/jobs/runJob.ts'
+import { collectGarbage } from '../../src/runs/gc.ts'
+import { runJob } from '../../src/runs/runJob.ts'
 import { type Place, standing } from '../metadata/stores.ts'
 import type { FreshDatabase } from '../servers.ts'
 
@@ -33,7 +33,7 @@ resources: { memory: 300MB, threads: 1 }
     name,
     metadata,
     staged: join(place.home, 'staging', name),
-    async night(id: number, signal = new AbortController().signal, observer: Partial<Observer> = {}) {
+    async night(id: number, signal = new AbortController().signal, progress: Partial<ProgressListener> = {}) {
       clock.move(DAY)
       await database.query(`INSERT INTO ${name} VALUES (${id}, ${id}, ${id})`)
       const result = await runJob({
@@ -42,7 +42,7 @@ resources: { memory: 300MB, threads: 1 }
         home: place.home,
         metadata,
         clock,
-        observer: { started() {}, advanced() {}, finished() {}, note() {}, ...observer },
+        progress: { started() {}, advanced() {}, finished() {}, note() {}, ...progress },
         signal,
         log,
         secrets: [],

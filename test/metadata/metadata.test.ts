@@ -32,27 +32,27 @@ overBoth((fresh, kind) => {
       ['RUNNING', 'load', 'schedule', 'a', 1, 1],
     )
     assert.equal(record.expires_at, '2026-03-01T02:00:30.000Z')
-    const ledger = metadata.ledger(record)
-    assert.equal(await ledger.output('extract.members'), undefined)
-    await ledger.begin('extract.members')
+    const store = metadata.taskStore(record)
+    assert.equal(await store.output('extract.members'), undefined)
+    await store.begin('extract.members')
     clock.move(1)
-    await ledger.fail('extract.members', new EngineError('CONNECTION_LOST', 'gone', { hint: 'again' }))
+    await store.fail('extract.members', new EngineError('CONNECTION_LOST', 'gone', { hint: 'again' }))
     const [failed] = await metadata.tasks('r1')
     assert.deepEqual([failed!.status, failed!.code, failed!.attempt], ['FAILED', 'CONNECTION_LOST', 1])
-    await ledger.begin('extract.members')
+    await store.begin('extract.members')
     const parts = Array.from({ length: 250 }, (_, i) => ({ file: `raw/${i}`, rows: i, bytes: 2 ** 40 + i }))
     const output = { extract: 'members', parts, text: "it's :odd ::text \u0000 😀" }
-    await ledger.commit('extract.members', output)
+    await store.commit('extract.members', output)
     // A repeat is what a crash after the commit makes.
-    await ledger.begin('extract.members')
-    await ledger.commit('extract.members', output)
-    assert.deepEqual(await ledger.output('extract.members'), output)
+    await store.begin('extract.members')
+    await store.commit('extract.members', output)
+    assert.deepEqual(await store.output('extract.members'), output)
     const kept = await metadata.database.all<{ n: number; bytes: number }>(
       `SELECT count(*) AS n, max(bytes) AS bytes FROM parts WHERE run = 'r1' AND dataset = 'members'`,
     )
     assert.deepEqual(kept, [{ n: 250, bytes: 2 ** 40 + 249 }])
     clock.move(1)
-    await ledger.begin('plan')
+    await store.begin('plan')
     await metadata.endRun({
       ...ended,
       run: 'r1',
@@ -98,7 +98,7 @@ overBoth((fresh, kind) => {
     const clock = standing()
     const metadata = await fresh().open(clock)
     const first = await metadata.startRun(newRun('r1'))
-    const late = metadata.ledger(first)
+    const late = metadata.taskStore(first)
     await late.begin('t')
     assert.equal(await metadata.takeOver(first, 'there', false), undefined, 'its lease has not expired')
     clock.move(30_000)
@@ -107,7 +107,7 @@ overBoth((fresh, kind) => {
     assert.equal(await metadata.takeOver(first, 'elsewhere', true), undefined, 'somebody was faster')
     await assert.rejects(late.commit('t', { parts: [{ file: 'f', rows: 1, bytes: 1 }] }), code('FENCED'))
     await assert.rejects(late.begin('u'), code('FENCED'))
-    const next = metadata.ledger(second!)
+    const next = metadata.taskStore(second!)
     await next.begin('t')
     await late.fail('t', new Error('late'))
     const end = { ...ended, run: 'r1', status: 'SUCCESS' as const, syncPoints: [] }
@@ -146,9 +146,9 @@ overBoth((fresh, kind) => {
       ['RUNNING', 'load', 2, null],
     )
     assert.equal(await metadata.reopen(planned, 'elsewhere'), undefined)
-    const ledger = metadata.ledger(again!)
-    await ledger.begin('load.w')
-    await ledger.commit('load.w', { counts: [{ inserted: 1, updated: 2, deleted: 3, unchanged: 4 }] })
+    const store = metadata.taskStore(again!)
+    await store.begin('load.w')
+    await store.commit('load.w', { counts: [{ inserted: 1, updated: 2, deleted: 3, unchanged: 4 }] })
     const [load] = await metadata.loads('j', 'w', 5)
     assert.equal(load!.rows, 10)
   })
@@ -352,9 +352,9 @@ overBoth((fresh, kind) => {
     const metadata = await place.open(clock)
     const active = (await metadata.activeRun('j'))!
     const mine = (await metadata.takeOver(active, 'me', false))!
-    const ledger = metadata.ledger(mine)
-    await ledger.begin('extract')
-    await ledger.commit('extract', { parts: [{ file: 'mine', rows: 1, bytes: 1 }] })
+    const store = metadata.taskStore(mine)
+    await store.begin('extract')
+    await store.commit('extract', { parts: [{ file: 'mine', rows: 1, bytes: 1 }] })
     paused.child.kill('SIGCONT')
     assert.equal(await paused.line(), 'FENCED')
     await once(paused.child, 'exit')

@@ -33,7 +33,7 @@ overBoth((fresh, kind) => {
         [done!.run, done!.ended_at, done!.trigger],
         ['r1', '2026-03-01T02:00:09.000Z', 'manual'],
       )
-      assert.deepEqual(await metadata.ledger(done!).output('plan'), { a: 1 })
+      assert.deepEqual(await metadata.taskStore(done!).output('plan'), { a: 1 })
       const [history] = await metadata.history({ limit: 1, job: 'j', since: '2026-03-01' })
       assert.equal(history!.run, 'r2')
       assert.deepEqual(
@@ -45,7 +45,7 @@ overBoth((fresh, kind) => {
       )
       const taken = await metadata.takeOver(running!, 'me', false)
       assert.deepEqual([taken!.fence, taken!.attempt], [1, 2])
-      await metadata.ledger(taken!).begin('plan')
+      await metadata.taskStore(taken!).begin('plan')
       // The references of the old tables hold in the new ones.
       await assert.rejects(metadata.database.run(`DELETE FROM runs WHERE run = 'r1'`))
     })

@@ -41,13 +41,13 @@ async function count(): Promise<void> {
 /** Starts a run, is stopped by whoever reads "started", and on waking up commits a task. */
 async function hold(): Promise<void> {
   const record = await metadata.startRun({ run: 'r1', job: 'j', run_at: '', spec_hash: '', owner })
-  const ledger = metadata.ledger(record)
-  await ledger.begin('extract')
+  const store = metadata.taskStore(record)
+  await store.begin('extract')
   console.log('started')
   // Long enough for the reader of that line to stop us before.
   await delay(1000)
   try {
-    await ledger.commit('extract', { parts: [{ file: 'late', rows: 1, bytes: 1 }] })
+    await store.commit('extract', { parts: [{ file: 'late', rows: 1, bytes: 1 }] })
     console.log('committed')
   } catch (error) {
     console.log(error instanceof EngineError ? error.code : String(error))

@@ -94,7 +94,7 @@ export const sample: ReportData = {
       unchanged: 0,
     },
   ],
-  proofs: [
+  verifications: [
     {
       table: 'dim_members',
       to: 'warehouse',

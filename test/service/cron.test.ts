@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Cron } from '../../src/service/cron.ts'
-import { timeIn, Zone } from '../../src/service/zone.ts'
+import { Cron } from '../../src/schedule/cron.ts'
+import { timeIn, Zone } from '../../src/schedule/zone.ts'
 
 const ZONES = ['Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe']
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Cron } from '../../src/service/cron.ts'
-import { dueIntervals, type Interval, intervalsBetween } from '../../src/service/due.ts'
+import { Cron } from '../../src/schedule/cron.ts'
+import { dueIntervals, type Interval, intervalsBetween } from '../../src/schedule/due.ts'
 
 const daily = new Cron('0 2 * * *', 'UTC')
 const at = (text: string) => new Date(`2026-02-${text}Z`)

@@ -1,4 +1,4 @@
-import { Cron } from '../../src/service/cron.ts'
+import { Cron } from '../../src/schedule/cron.ts'
 import type { ScheduledJob } from '../../src/service/job.ts'
 
 /** Simulated nights: milliseconds since 1970, and simulated milliseconds a real one. */

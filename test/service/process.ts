@@ -5,8 +5,8 @@
 import { flushCompileCache } from 'node:module'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
-import { isAlive, isRunning, ownName } from '../../src/jobs/owner.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
+import { isAlive, isRunning, ownName } from '../../src/runs/owner.ts'
 import type { Assignment, Runner } from '../../src/service/runner.ts'
 import { Scheduler } from '../../src/service/scheduler.ts'
 import { nightJobs, type Settings } from './nights.ts'
@@ -41,11 +41,11 @@ const runner: Runner = {
           claim,
         )
     if (!run) return 75
-    const ledger = metadata.ledger(run)
-    if ((await ledger.output('load')) === undefined) {
-      await ledger.begin('load')
+    const store = metadata.taskStore(run)
+    if ((await store.output('load')) === undefined) {
+      await store.begin('load')
       await delay(Math.random() * 20)
-      await ledger.commit('load', { end })
+      await store.commit('load', { end })
     }
     const nothing = { records: 0, seconds: 0, error: undefined, syncPoints: [] }
     await metadata.endRun({

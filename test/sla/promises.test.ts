@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { forecast, type PastTask } from '../../src/sla/forecast.ts'
-import { dataLag, figure, hours, judge } from '../../src/sla/promises.ts'
+import { dataLag, figure, hours, judge } from '../../src/sla/targets.ts'
 
 const HOUR = 3600_000
 const sla = { maxDuration: 6 * HOUR, maxDataLag: 24 * HOUR, maxErrorRate: 0.02, minQualityScore: 0.95 }

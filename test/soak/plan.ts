@@ -1,10 +1,10 @@
 /**
  * `node test/soak/plan.ts [rows] [postgres|duckdb]`: a table of a million rows is loaded, five rows change, a plan shows
  * those five, the source changes again, and the plan loads exactly the five. Prints the seconds of each step, and
- * of the proof. Fails with an AssertionError where it does not.
+ * of the verification. Fails with an AssertionError where it does not.
  */
 import assert from 'node:assert/strict'
-import type { RunResult } from '../../src/jobs/runJob.ts'
+import type { RunResult } from '../../src/runs/runJob.ts'
 import { smallJob } from '../jobs/small.ts'
 import { freshPostgres } from '../servers.ts'
 
@@ -59,11 +59,11 @@ resources: { memory: 800MB, threads: 2 }
   const loaded = await step('load of the plan', job.run({ fromPlan: plan.run }))
   const { inserted, updated, deleted } = loaded.outcome.loaded[0]!
   assert.deepEqual([inserted, updated, deleted], [0, 5, 0])
-  assert.equal(loaded.outcome.proofs[0]!.equal, 5)
+  assert.equal(loaded.outcome.verifications[0]!.equal, 5)
   const start = performance.now()
-  const [proof] = (await job.verify()).loads
+  const [verification] = (await job.verify()).loads
   console.log(`verify, every row: ${((performance.now() - start) / 1000).toFixed(1)} s`)
-  assert.deepEqual([proof!.equal, proof!.wrong.rows], [rows, 0])
+  assert.deepEqual([verification!.equal, verification!.wrong.rows], [rows, 0])
 } finally {
   for (const cleanup of cleanups) await cleanup()
 }

@@ -1,14 +1,7 @@
 import { spawn } from 'node:child_process'
-import type { Alert } from '../alert.ts'
+import type { Alert } from '../../spec/alert.ts'
+import type { CommandChannel } from '../../spec/alerts.ts'
 import { body, subject } from '../text.ts'
-
-export interface CommandChannel {
-  kind: 'command'
-  /** Program and arguments; no shell. */
-  command: string[]
-  /** Working folder. */
-  folder: string
-}
 
 /** Runs the command with the alert as JSON on its standard input; fails where it does not exit with 0. */
 export async function sendCommand(

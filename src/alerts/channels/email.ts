@@ -1,14 +1,7 @@
 import { createTransport } from 'nodemailer'
-import type { Alert } from '../alert.ts'
+import type { Alert } from '../../spec/alert.ts'
+import type { EmailChannel } from '../../spec/alerts.ts'
 import { body, subject } from '../text.ts'
-
-export interface EmailChannel {
-  kind: 'email'
-  to: string[]
-  from: string
-  /** `smtps://user:password@host:465`; `smtp://…` upgrades to TLS where the server offers it. */
-  smtp: string
-}
 
 /** Sends the alert as one plain-text mail; no wait is longer than `patience` milliseconds. */
 export async function sendEmail(

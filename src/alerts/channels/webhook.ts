@@ -1,13 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Alert } from '../alert.ts'
+import type { Alert } from '../../spec/alert.ts'
+import type { WebhookChannel } from '../../spec/alerts.ts'
 import { body, subject } from '../text.ts'
-
-export interface WebhookChannel {
-  kind: 'webhook'
-  url: string
-  /** `slack`: a message as Slack, Mattermost and others take it; `json`: the alert as it is. */
-  format: 'slack' | 'json'
-}
 
 const ATTEMPTS = 3
 

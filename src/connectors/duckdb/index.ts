@@ -1,7 +1,7 @@
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import { typeName } from '../../../engine/types/logical.ts'
-import { defineConnector } from '../define.ts'
+import { defineConnector } from '../declare/define.ts'
 import { DuckdbTarget } from './target.ts'
 
 /** A DuckDB file as warehouse. */

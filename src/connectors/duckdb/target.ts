@@ -1,7 +1,5 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { EngineError } from '../../../engine/errors.ts'
-import type { Prover } from '../../../engine/judges.ts'
 import type {
   CommitResult,
   LoadCommit,
@@ -10,8 +8,11 @@ import type {
   StagedLoad,
   StageRequest,
   SyncPoint,
-} from '../../../engine/loads.ts'
-import type { TableSchema, Target } from '../../../engine/ports.ts'
+} from '../../../engine/contracts/load.ts'
+import type { TableSchema } from '../../../engine/contracts/source.ts'
+import type { Target } from '../../../engine/contracts/target.ts'
+import type { Verifier } from '../../../engine/contracts/verification.ts'
+import { EngineError } from '../../../engine/errors.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import {
   type Column,
@@ -21,9 +22,16 @@ import {
   typeName,
 } from '../../../engine/types/logical.ts'
 import { widens } from '../../../engine/types/widen.ts'
-import { applyLoad } from '../apply.ts'
-import { checkOwnColumns, keyColumns, type LoadTables, ownColumns, standard, tableKey } from '../dialect.ts'
-import { duckdbProver } from './prover.ts'
+import { applyLoad } from '../sql/apply.ts'
+import {
+  checkOwnColumns,
+  keyColumns,
+  type LoadTables,
+  ownColumns,
+  standard,
+  tableKey,
+} from '../sql/dialect.ts'
+import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
 
@@ -37,7 +45,7 @@ const STATE = `
 
 /** A DuckDB file as warehouse. The file is opened when first needed and held until {@link close}. */
 export class DuckdbTarget implements Target {
-  readonly prover: Prover
+  readonly verifier: Verifier
   private readonly path: string
   private readonly name: string
   private session: Promise<Duck> | undefined
@@ -45,7 +53,7 @@ export class DuckdbTarget implements Target {
   constructor(path: string, name: string) {
     this.path = path
     this.name = name
-    this.prover = duckdbProver({
+    this.verifier = duckdbVerifier({
       name,
       open: () => this.open(),
       describe: table => this.describe(table),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { declaredTypeName } from '../declared.ts'
+import { declaredTypeName } from '../declare/declared.ts'
 
 const path = z
   .union([z.string().min(1), z.array(z.string().min(1)).min(1)])

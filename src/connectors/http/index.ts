@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { parseBytes } from '../../config/units.ts'
-import { defineConnector } from '../define.ts'
+import { parseBytes } from '../../util/units.ts'
+import { defineConnector } from '../declare/define.ts'
 import type { Access } from './access.ts'
 import { options, path } from './options.ts'
 import { HttpSource } from './source.ts'

@@ -1,7 +1,7 @@
-import type { Lane } from '../../../engine/ports.ts'
+import type { Lane } from '../../../engine/contracts/source.ts'
 import type { Access } from './access.ts'
 import { Api } from './api.ts'
-import { Reading } from './reading.ts'
+import { Reading } from './paginatedReader.ts'
 
 /** One lane reads all of an API's extracts, so that one budget and one access token serve them. */
 export async function openLane(payload: unknown): Promise<Lane> {

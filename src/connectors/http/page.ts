@@ -3,7 +3,7 @@ import type { Answer, Api } from './api.ts'
 import { at, isRawNumber, parseExact } from './json.ts'
 import { nextLink } from './link.ts'
 import type { HttpOptions } from './options.ts'
-import type { Page } from './place.ts'
+import type { Page } from './pageCursor.ts'
 
 /**
  * What an answer holds, by the extract's options. Fails with RESPONSE_INVALID, showing what came instead. `where` names

@@ -1,13 +1,13 @@
+import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
-import { declaredTable } from '../declared.ts'
+import { declaredTable } from '../declare/declared.ts'
 import type { Access } from './access.ts'
 import { Api } from './api.ts'
 import { typesOf } from './columns.ts'
 import type { HttpOptions } from './options.ts'
-import { firstPlace } from './place.ts'
-import { rangeFrom } from './reading.ts'
+import { firstPage } from './pageCursor.ts'
+import { rangeFrom } from './paginatedReader.ts'
 
 /** A JSON API as a source. */
 export class HttpSource implements Source {
@@ -44,11 +44,11 @@ export class HttpSource implements Source {
       lanes: 1,
       note: 'an API has no snapshot: pages are read at one time and another',
       sequential: true,
-      ticket: { module: moduleBeside(import.meta.url, 'lane'), payload: this.access },
+      lane: { module: moduleBeside(import.meta.url, 'lane'), payload: this.access },
       // Pages are asked for again one by one; what fails then would fail a new lane too.
       rejoinable: false,
       joined: async () => {},
-      ranges: async ({ options }) => [rangeFrom(options as HttpOptions, firstPlace(options as HttpOptions))],
+      ranges: async ({ options }) => [rangeFrom(options as HttpOptions, firstPage(options as HttpOptions))],
       split: async () => undefined,
       check: async () => {},
       close: async () => {},

@@ -1,4 +1,4 @@
-import type { TypeRule } from '../define.ts'
+import type { TypeRule } from '../declare/define.ts'
 
 /** What a JSON value may be for each declared type; `decode.ts` follows it. */
 export const TYPES: TypeRule[] = [

@@ -1,4 +1,4 @@
-import type { StagedLoad } from '../../../engine/loads.ts'
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { FILE } from './files.ts'

@@ -1,7 +1,7 @@
-import type { StagedLoad } from '../../../engine/loads.ts'
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
-import { comparedColumns, periodType } from '../dialect.ts'
+import { comparedColumns, periodType } from '../sql/dialect.ts'
 import { ACT, type ChangeSources } from './changes.ts'
 import { FILE } from './files.ts'
 

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { typeName } from '../../../engine/types/logical.ts'
-import { parseBytes } from '../../config/units.ts'
-import { openStore, type StorePlace } from '../../stores/open.ts'
+import { openStore, type StoreLocation } from '../../stores/open.ts'
 import { s3Access, s3Options } from '../../stores/s3/settings.ts'
-import { type ConnectionContext, defineConnector } from '../define.ts'
+import { parseBytes } from '../../util/units.ts'
+import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import { LakeSource } from './source.ts'
 import { LakeTarget } from './target.ts'
 import { TYPES } from './types.ts'
@@ -64,7 +64,7 @@ export const lake = defineConnector({
     }),
 })
 
-function placeOf(config: z.infer<typeof lakeConfig>, { name, baseDir }: ConnectionContext): StorePlace {
+function placeOf(config: z.infer<typeof lakeConfig>, { name, baseDir }: ConnectionContext): StoreLocation {
   const place = config.url.replace(/^lake:/i, '')
   return /^s3:/i.test(place)
     ? { s3: s3Access({ ...config, url: place }, name) }

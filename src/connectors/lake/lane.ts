@@ -1,8 +1,8 @@
 import { REJECTED } from '../../../engine/batch/builder.ts'
-import type { Lane, Range, Read, Sink } from '../../../engine/ports.ts'
+import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { typeFromName, typeName } from '../../../engine/types/logical.ts'
-import { openStore, type StorePlace } from '../../stores/open.ts'
+import { openStore, type StoreLocation } from '../../stores/open.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { openFiles, tableSql } from './files.ts'
 import { type LakeRange, rangeOf } from './source.ts'
@@ -11,7 +11,7 @@ import { type LakeRange, rangeOf } from './source.ts'
 const MEMORY = 256 * 1024 * 1024
 
 export async function openLane(payload: unknown): Promise<Lane> {
-  const store = openStore(payload as StorePlace)
+  const store = openStore(payload as StoreLocation)
   const duck = await Duck.open({ threads: 1, memory: MEMORY })
   return {
     read: (read, range, limit, sink) =>

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
+import type { CommitResult, LoadCounts, SyncPoint } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { CommitResult, LoadCounts, SyncPoint } from '../../../engine/loads.ts'
 import { type Column, typeFromName, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { CURRENT, commitPath, loadPath } from './layout.ts'

@@ -1,8 +1,8 @@
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { PlannedLoad } from '../../../engine/loads.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { widens } from '../../../engine/types/widen.ts'
-import { checkOwnColumns, ownColumns } from '../dialect.ts'
+import { checkOwnColumns, ownColumns } from '../sql/dialect.ts'
 import { columnsOf, type Manifest } from './log.ts'
 
 /**

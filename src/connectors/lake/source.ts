@@ -1,11 +1,18 @@
 import { REJECTED } from '../../../engine/batch/builder.ts'
+import type {
+  ExtractSpec,
+  Range,
+  Read,
+  Snapshot,
+  Source,
+  TableSchema,
+} from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import type { ExtractSpec, Range, Read, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
 import { columnNamed, typeName } from '../../../engine/types/logical.ts'
-import { didYouMean } from '../../config/nearest.ts'
-import { openStore, type StorePlace } from '../../stores/open.ts'
+import { openStore, type StoreLocation } from '../../stores/open.ts'
 import type { FileStore } from '../../stores/store.ts'
+import { didYouMean } from '../../util/nearest.ts'
 import { type Commit, columnsOf, type DataFile, Log, type Manifest } from './log.ts'
 
 /** An extract's keys as `index.ts` parsed them. */
@@ -30,11 +37,11 @@ const FILES_PER_RANGE = 64
 /** A lake as source. */
 export class LakeSource implements Source {
   private readonly store: FileStore
-  private readonly place: StorePlace
+  private readonly place: StoreLocation
   private readonly name: string
   private readonly log: Log
 
-  constructor(place: StorePlace, name: string) {
+  constructor(place: StoreLocation, name: string) {
     this.store = openStore(place)
     this.place = place
     this.name = name
@@ -57,7 +64,7 @@ export class LakeSource implements Source {
     const newest = await this.newest()
     return {
       lanes,
-      ticket: {
+      lane: {
         module: moduleBeside(import.meta.url, 'lane'),
         payload: this.place,
       },

@@ -1,17 +1,24 @@
 import { existsSync } from 'node:fs'
 import { rm, stat, statfs } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
+import type {
+  CommitResult,
+  LoadCommit,
+  StagedLoad,
+  StageRequest,
+  SyncPoint,
+} from '../../../engine/contracts/load.ts'
+import type { TableSchema } from '../../../engine/contracts/source.ts'
+import type { Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { CommitResult, LoadCommit, StagedLoad, StageRequest, SyncPoint } from '../../../engine/loads.ts'
-import type { TableSchema, Target } from '../../../engine/ports.ts'
 import { Duck } from '../../../engine/sql/duckdb.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { manifestPath, manifestVersion } from './layout.ts'
 import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
-import { LakeProver } from './prover.ts'
 import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
 import { tableColumns } from './schema.ts'
 import { collect } from './vacuum.ts'
+import { LakeVerifier } from './verifier.ts'
 import { writeView } from './view.ts'
 import type { FileFormat } from './write.ts'
 
@@ -45,7 +52,7 @@ const NO_SPACE = 16 * 1024 * 1024
 
 /** A lake as warehouse. Staged files are read where they lie; a commit writes data files, then makes one commit file. */
 export class LakeTarget implements Target {
-  readonly prover: LakeProver
+  readonly verifier: LakeVerifier
   private readonly store: FileStore
   private readonly name: string
   private readonly format: FileFormat
@@ -57,7 +64,7 @@ export class LakeTarget implements Target {
     this.name = name
     this.format = format
     this.log = new Log(store)
-    this.prover = new LakeProver(store, this.log, name)
+    this.verifier = new LakeVerifier(store, this.log, name)
   }
 
   async probe(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { TypeRule } from '../define.ts'
+import type { TypeRule } from '../declare/define.ts'
 
 /** A lake's columns have the logical types themselves. */
 export const TYPES: TypeRule[] = [

@@ -4,7 +4,7 @@ import { DROP_CAPABILITIES } from '../../drops/capabilities.ts'
 import { dropOptions } from '../../drops/options.ts'
 import { DropSource } from '../../drops/source.ts'
 import { FILE_TYPES } from '../../formats/types.ts'
-import { defineConnector } from '../define.ts'
+import { defineConnector } from '../declare/define.ts'
 import { folderOf, LocalStore } from './store.ts'
 
 /** Files of a folder on this machine as a source; a value that its declared type cannot hold is never rounded. */

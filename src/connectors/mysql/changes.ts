@@ -1,6 +1,6 @@
-import type { PlannedLoad, StagedLoad } from '../../../engine/loads.ts'
+import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
-import { deletedColumn, periodType } from '../dialect.ts'
+import { deletedColumn, periodType } from '../sql/dialect.ts'
 import { isText, type TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
 

@@ -1,5 +1,5 @@
-import type { ComparedColumn } from '../../../engine/judges.ts'
-import type { PlannedLoad } from '../../../engine/loads.ts'
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import type { ComparedColumn } from '../../../engine/contracts/verification.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { fits, isInteger, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
 import { identifier } from './types.ts'

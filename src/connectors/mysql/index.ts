@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineConnector } from '../define.ts'
+import { defineConnector } from '../declare/define.ts'
 import { MysqlSource } from './source.ts'
 import { MysqlTarget } from './target.ts'
 import { columnType } from './targetTypes.ts'

@@ -1,5 +1,5 @@
 import { REJECTED } from '../../../engine/batch/builder.ts'
-import type { Read } from '../../../engine/ports.ts'
+import type { Read } from '../../../engine/contracts/source.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import { databaseAndName } from './catalog.ts'
 import { ask, type Session } from './connect.ts'
@@ -29,12 +29,12 @@ export interface Key {
 }
 
 /** A place between rows: values of the key's first columns, at least of one. */
-export type Place = string[]
+export type KeyPosition = string[]
 
 /** Rows after one place up to and including another; open where a bound is absent. */
 export interface Bounds {
-  after?: Place
-  until?: Place
+  after?: KeyPosition
+  until?: KeyPosition
 }
 
 const KINDS: Record<string, KeyKind> = {
@@ -102,7 +102,7 @@ export function leadingColumns(key: Key): Column[] {
     .map(({ name }) => ({ name: `key ${name}`, type: { kind: 'text' }, nullable: false, native: 'text' }))
 }
 
-/** What to select so that {@link ask} gives a key column's value as a {@link Place} holds it. */
+/** What to select so that {@link ask} gives a key column's value as a {@link KeyPosition} holds it. */
 export function exact({ name, kind, at }: KeyColumn): string {
   const column = identifier(name)
   if (kind === 'bytes') return `HEX(${column})`
@@ -134,7 +134,7 @@ export function within(key: Key, { after, until }: Bounds): string[] {
  * Rows on one side of a place. Nested, because the server finds one range of the index in
  * `a > 1 OR (a = 1 AND (b > 2 OR (b = 2 AND c > 3)))`, but none in `(a, b, c) > (1, 2, 3)`.
  */
-function beyond(key: Key, place: Place, side: '>' | '<', last: '>' | '<='): string {
+function beyond(key: Key, place: KeyPosition, side: '>' | '<', last: '>' | '<='): string {
   return place.reduceRight((rest, value, index) => {
     const column = key.columns[index]!
     const [name, sql] = [identifier(column.name), exactLiteral(column, value)]
@@ -150,7 +150,7 @@ export const order = (key: Key, direction: 'ASC' | 'DESC') =>
 
 /** For people: `members after 17 until 4711`. */
 export function labelOf(table: string, key: Key, { after, until }: Bounds): string {
-  const show = (place: Place) =>
+  const show = (place: KeyPosition) =>
     place
       .map((value, index) => {
         const { kind } = key.columns[index]!

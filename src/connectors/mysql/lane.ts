@@ -1,8 +1,17 @@
 import { REJECTED } from '../../../engine/batch/builder.ts'
-import type { Lane, Range, Read, Sink } from '../../../engine/ports.ts'
+import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
-import { type Bounds, exact, type Key, labelOf, leadingColumns, order, type Place, within } from './keys.ts'
-import { placeOf } from './place.ts'
+import { positionOf } from './keyPosition.ts'
+import {
+  type Bounds,
+  exact,
+  type Key,
+  type KeyPosition,
+  labelOf,
+  leadingColumns,
+  order,
+  within,
+} from './keys.ts'
 import { ResultReader, readResult } from './result.ts'
 import { identifier, literal, selectExpression, tableName } from './types.ts'
 
@@ -49,12 +58,12 @@ async function readChunk(
   const { key, bounds } = range.payload as RangePayload
   const ahead = key ? leadingColumns(key) : []
   const sent = { ...read, columns: [...ahead, ...read.columns] }
-  let last: Place | undefined
+  let last: KeyPosition | undefined
   const reader = new ResultReader(
     sent,
     range.label,
     ({ rows, vectors }) => sink.write({ rows, vectors: vectors.slice(ahead.length) }),
-    key && { position: limit, take: (columns, row) => (last = placeOf(key, ahead.length, columns, row)) },
+    key && { position: limit, take: (columns, row) => (last = positionOf(key, ahead.length, columns, row)) },
   )
   await readResult(session, chunkSql(read, range.payload as RangePayload, limit), reader)
   if (!key || !last) return undefined

@@ -1,10 +1,10 @@
-import type { Key, KeyColumn, Place } from './keys.ts'
+import type { Key, KeyColumn, KeyPosition } from './keys.ts'
 
 /**
  * Places that may lie about halfway between two keys, the likeliest first. None need be a row's key. The server
  * has the last word on whether one lies between: it alone knows the collation.
  */
-export function midpoints(key: Key, low: Place, high: Place): Place[] {
+export function midpoints(key: Key, low: KeyPosition, high: KeyPosition): KeyPosition[] {
   return key.columns.flatMap((column, index) => {
     if (low[index] === high[index]) return []
     const prefix = low.slice(0, index)

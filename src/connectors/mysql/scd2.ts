@@ -1,5 +1,5 @@
-import type { PlannedLoad, StagedLoad } from '../../../engine/loads.ts'
-import { comparedColumns, periodType } from '../dialect.ts'
+import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import { comparedColumns, periodType } from '../sql/dialect.ts'
 import { equals, type LoadTables, matchTarget, periodLiteral, staged } from './changes.ts'
 import { columnType } from './targetTypes.ts'
 import { identifier } from './types.ts'

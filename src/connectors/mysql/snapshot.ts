@@ -1,5 +1,5 @@
+import type { Range, Read, Snapshot } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { Range, Read, Snapshot } from '../../../engine/ports.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { usableKey } from './keys.ts'
 import { keyedRange, type RangePayload, sinceSql, startSnapshot } from './lane.ts'
@@ -39,7 +39,7 @@ export async function openSnapshot(
   }
   const snapshot: Snapshot = {
     lanes: locked ? lanes : 1,
-    ticket: { module: LANE_MODULE, payload: { name: access.name, url: access.url } satisfies Access },
+    lane: { module: LANE_MODULE, payload: { name: access.name, url: access.url } satisfies Access },
     // Once the lock is released, a new transaction would see a later state.
     rejoinable: false,
     async joined() {

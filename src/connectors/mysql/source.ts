@@ -1,6 +1,6 @@
 import { distance } from 'fastest-levenshtein'
+import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
 import { databaseAndName, primaryKey } from './catalog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { openSnapshot } from './snapshot.ts'

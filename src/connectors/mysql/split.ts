@@ -1,6 +1,6 @@
-import type { Range, Read } from '../../../engine/ports.ts'
+import type { Range, Read } from '../../../engine/contracts/source.ts'
 import { ask, type Session } from './connect.ts'
-import { type Bounds, exact, exactLiteral, type Key, order, type Place, within } from './keys.ts'
+import { type Bounds, exact, exactLiteral, type Key, type KeyPosition, order, within } from './keys.ts'
 import { keyedRange, type RangePayload } from './lane.ts'
 import { midpoints } from './midpoint.ts'
 import { identifier, tableName } from './types.ts'
@@ -22,7 +22,7 @@ export async function splitRange(
   const { key, bounds } = range.payload as RangePayload
   if (!key) return undefined
   const table = new KeyTable(session, read, key)
-  let best: { place: Place; left: number; right: number } | undefined
+  let best: { place: KeyPosition; left: number; right: number } | undefined
   let sought: Bounds = bounds ?? {}
   for (let look = 0; look < LOOKS; look++) {
     const place = await table.middle(sought)
@@ -55,7 +55,7 @@ class KeyTable {
   }
 
   /** A place with keys of the bounds on both its sides; undefined where none is found. */
-  async middle(bounds: Bounds): Promise<Place | undefined> {
+  async middle(bounds: Bounds): Promise<KeyPosition | undefined> {
     const [low, high] = [await this.end(bounds, 'ASC'), await this.end(bounds, 'DESC')]
     if (!low || !high) return undefined
     const places = midpoints(this.key, low, high)
@@ -75,7 +75,7 @@ class KeyTable {
   }
 
   /** The first or the last key within bounds. */
-  private async end(bounds: Bounds, direction: 'ASC' | 'DESC'): Promise<Place | undefined> {
+  private async end(bounds: Bounds, direction: 'ASC' | 'DESC'): Promise<KeyPosition | undefined> {
     const columns = this.key.columns.map((column, index) => `${exact(column)} AS k${index}`)
     const [row] = await ask(
       this.session,
@@ -91,7 +91,7 @@ class KeyTable {
   }
 
   /** Whether `place`, which may be shorter than a key, parts `low` from `high`. */
-  private parts(low: Place, high: Place, place: Place): string {
+  private parts(low: KeyPosition, high: KeyPosition, place: KeyPosition): string {
     const [from, to, middle] = [low, high, place].map(values => {
       const literals = this.key.columns.slice(0, place.length)
       return `(${literals.map((column, index) => exactLiteral(column, values[index]!)).join(', ')})`

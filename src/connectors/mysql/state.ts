@@ -25,7 +25,7 @@ export async function ensureState(session: TargetSession): Promise<void> {
   if (there.length < 2) for (const sql of STATE) await session.rows(sql)
 }
 
-/** The quoted name of a staging table: of a load's `rows`, its `keys`, or its `proof`. */
+/** The quoted name of a staging table: of a load's `rows`, its `keys`, or its `verification`. */
 export function stagingName(loadId: string, table: string, what: string): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([loadId, table, what]))

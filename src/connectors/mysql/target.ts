@@ -1,4 +1,3 @@
-import { EngineError } from '../../../engine/errors.ts'
 import type {
   CommitResult,
   LoadCommit,
@@ -7,16 +6,17 @@ import type {
   StagedLoad,
   StageRequest,
   SyncPoint,
-} from '../../../engine/loads.ts'
+} from '../../../engine/contracts/load.ts'
+import type { TableSchema } from '../../../engine/contracts/source.ts'
+import type { Target } from '../../../engine/contracts/target.ts'
+import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import type { TableSchema, Target } from '../../../engine/ports.ts'
-import { checkOwnColumns } from '../dialect.ts'
+import { checkOwnColumns } from '../sql/dialect.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { removesOthers } from './changes.ts'
 import { type Access, ask, type Session } from './connect.ts'
-import { MysqlFitter } from './fitter.ts'
-import { MysqlProver } from './prover.ts'
+import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
 import { ensureState, stagingName, stagingTables, targetTable } from './state.ts'
@@ -30,6 +30,7 @@ import {
   valueRule,
 } from './targetTypes.ts'
 import { identifier, literal, logicalColumn, tableName } from './types.ts'
+import { MysqlVerifier } from './verifier.ts'
 
 /**
  * MySQL or MariaDB as warehouse: LOAD DATA LOCAL into staging tables, then one transaction. Definitions commit by
@@ -37,15 +38,15 @@ import { identifier, literal, logicalColumn, tableName } from './types.ts'
  * failed load created are dropped again.
  */
 export class MysqlTarget implements Target {
-  readonly prover: MysqlProver
-  readonly fitter: MysqlFitter
+  readonly verifier: MysqlVerifier
+  readonly rowValidator: MysqlRowValidator
   private readonly session: TargetSession
   private readonly name: string
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
-    this.prover = new MysqlProver(this.session)
-    this.fitter = new MysqlFitter(this.session)
+    this.verifier = new MysqlVerifier(this.session)
+    this.rowValidator = new MysqlRowValidator(this.session)
     this.name = access.name
   }
 

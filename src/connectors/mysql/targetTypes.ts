@@ -1,7 +1,7 @@
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { PlannedLoad } from '../../../engine/loads.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
-import { deletedColumn, periodType } from '../dialect.ts'
+import { deletedColumn, periodType } from '../sql/dialect.ts'
 import type { ValueRule } from './encode.ts'
 import { identifier, type NativeColumn, tableName } from './types.ts'
 
@@ -57,7 +57,7 @@ export function columnType(type: LogicalType): string {
   }
 }
 
-/** What an index of InnoDB holds, less room for other columns of the key, in bytes; and characters of utf8mb4. */
+/** What an index of InnoDB holds, less acquireSlots for other columns of the key, in bytes; and characters of utf8mb4. */
 const INDEX_BYTES = 2816
 const LONGEST_KEY = 255
 

@@ -1,6 +1,6 @@
 import { EngineError } from '../../../engine/errors.ts'
 import type { Column, InexactPolicy, LogicalType } from '../../../engine/types/logical.ts'
-import type { TypeRule } from '../define.ts'
+import type { TypeRule } from '../declare/define.ts'
 
 const ZERO_DATES = 'zero and partial dates (0000-00-00, 2026-00-00) and days that no calendar has'
 const AS_TEXT = "under `text`: the server's text of it"

@@ -3,7 +3,7 @@ import { connect as connectSocket, isIP } from 'node:net'
 import { resolve } from 'node:path'
 import type { ConnectionOptions, SslOptions } from 'mysql2'
 import { EngineError } from '../../../engine/errors.ts'
-import { steadySocket } from '../steadySocket.ts'
+import { steadySocket } from '../wire/steadySocket.ts'
 
 // MySQL's words without PREFERRED, which would fall back to plain text unasked.
 const MODES = ['DISABLED', 'REQUIRED', 'VERIFY_CA', 'VERIFY_IDENTITY']

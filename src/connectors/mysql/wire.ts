@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Connection } from 'mysql2'
-import { shareReads } from '../steadySocket.ts'
+import { shareReads } from '../wire/steadySocket.ts'
 
 /** A payload of this many bytes goes on in the next packet (MySQL Internals, "MySQL Packets"). */
 export const FULL = 0xffffff

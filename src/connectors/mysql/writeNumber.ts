@@ -1,4 +1,4 @@
-import { divide, negate } from '../limbs.ts'
+import { divide, negate } from '../wire/int128.ts'
 
 const ZERO = 48
 const MINUS = 45

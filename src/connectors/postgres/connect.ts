@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
-import { steadySocket } from '../steadySocket.ts'
+import { steadySocket } from '../wire/steadySocket.ts'
 import { type Transport, transportOf } from './transport.ts'
 import { socketOf } from './wire.ts'
 

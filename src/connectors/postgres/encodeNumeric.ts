@@ -1,4 +1,4 @@
-import { divide, negate } from '../limbs.ts'
+import { divide, negate } from '../wire/int128.ts'
 
 const DIGITS = new Uint16Array(12)
 const LOWEST = [10_000, 10, 100, 1000]

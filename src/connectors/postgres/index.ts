@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineConnector } from '../define.ts'
+import { defineConnector } from '../declare/define.ts'
 import { stagingType } from './merge.ts'
 import { PostgresSource } from './source.ts'
 import { PostgresTarget } from './target.ts'

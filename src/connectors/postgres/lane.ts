@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { BatchBuilder, REJECTED } from '../../../engine/batch/builder.ts'
-import type { Lane, Range, Read, Sink } from '../../../engine/ports.ts'
+import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import {
   type Access,
   ask,

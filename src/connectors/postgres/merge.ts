@@ -1,7 +1,7 @@
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { StagedLoad } from '../../../engine/loads.ts'
 import { type LogicalType, typeName } from '../../../engine/types/logical.ts'
-import { ownColumns } from '../dialect.ts'
+import { ownColumns } from '../sql/dialect.ts'
 
 /** A column of the target table as the catalog has it; domains are resolved to what they are made of. */
 export interface TargetColumn {

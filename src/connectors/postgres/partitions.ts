@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { StagedLoad } from '../../../engine/loads.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
-import { type LoadTables, staged } from '../dialect.ts'
+import { type LoadTables, staged } from '../sql/dialect.ts'
 import { quoteIdent, quoteLiteral, splitTable } from './connect.ts'
 import type { TextRow } from './session.ts'
 

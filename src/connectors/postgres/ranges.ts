@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Range, Read } from '../../../engine/ports.ts'
+import type { Range, Read } from '../../../engine/contracts/source.ts'
 import { ask, quoteTable } from './connect.ts'
 
 /**

@@ -1,8 +1,8 @@
 import { closest, distance } from 'fastest-levenshtein'
 import type pg from 'pg'
+import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/ports.ts'
 import { type Access, ask, connect, disconnect, quoteTable } from './connect.ts'
 import type { LanePayload } from './lane.ts'
 import { halves, rangesOf } from './ranges.ts'
@@ -52,7 +52,7 @@ export class PostgresSource implements Source {
     const payload: LanePayload = { access, snapshot: exported!.id! }
     return {
       lanes,
-      ticket: { module: moduleBeside(import.meta.url, 'lane'), payload },
+      lane: { module: moduleBeside(import.meta.url, 'lane'), payload },
       // The snapshot can be joined as long as the transaction that exported it lives.
       rejoinable: true,
       joined: async () => {},

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Batch } from '../../../engine/batch/batch.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { readParquet } from '../../../engine/staging/parquet.ts'
+import { readParquet } from '../../../engine/parquet/read.ts'
 import { type Column, typeName } from '../../../engine/types/logical.ts'
 import { type Access, connect, quoteIdent } from './connect.ts'
 import { COPY_HEADER, COPY_TRAILER, CopyEncoder } from './encode.ts'

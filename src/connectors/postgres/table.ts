@@ -1,5 +1,5 @@
-import type { StagedLoad } from '../../../engine/loads.ts'
-import { ownColumns, tableKey } from '../dialect.ts'
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import { ownColumns, tableKey } from '../sql/dialect.ts'
 import { quoteIdent, quoteTable, splitTable } from './connect.ts'
 import { stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'

@@ -1,4 +1,3 @@
-import { EngineError } from '../../../engine/errors.ts'
 import type {
   CommitResult,
   LoadCommit,
@@ -6,35 +5,37 @@ import type {
   StagedLoad,
   StageRequest,
   SyncPoint,
-} from '../../../engine/loads.ts'
-import type { TableSchema, Target } from '../../../engine/ports.ts'
-import { applyLoad, type Executor } from '../apply.ts'
-import { checkOwnColumns, type LoadTables, standard } from '../dialect.ts'
+} from '../../../engine/contracts/load.ts'
+import type { TableSchema } from '../../../engine/contracts/source.ts'
+import type { Target } from '../../../engine/contracts/target.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { applyLoad, type Executor } from '../sql/apply.ts'
+import { checkOwnColumns, type LoadTables, standard } from '../sql/dialect.ts'
 import { type Access, quoteIdent, quoteTable } from './connect.ts'
-import { PostgresFitter } from './fitter.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
-import { findMisfit, refuseLong } from './misfit.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
-import { PostgresProver } from './prover.ts'
+import { findReject, refuseLong } from './rejectedRow.ts'
+import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
 import { describeTable } from './source.ts'
 import { dropTables, stageLoad, stagingNames } from './staging.ts'
 import { ensureState, stagingTables, targetColumns } from './state.ts'
 import { createTable, finishTable } from './table.ts'
+import { PostgresVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteIdent, stagingType)
 
 /** Postgres as warehouse: COPY into unlogged staging tables, then one transaction. */
 export class PostgresTarget implements Target {
-  readonly prover: PostgresProver
-  readonly fitter: PostgresFitter
+  readonly verifier: PostgresVerifier
+  readonly rowValidator: PostgresRowValidator
   private readonly session: TargetSession
   private readonly name: string
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
-    this.prover = new PostgresProver(this.session)
-    this.fitter = new PostgresFitter(this.session)
+    this.verifier = new PostgresVerifier(this.session)
+    this.rowValidator = new PostgresRowValidator(this.session)
     this.name = access.name
   }
 
@@ -184,7 +185,7 @@ export class PostgresTarget implements Target {
       const columns = await targetColumns(this.session, load.table)
       if (columns.length === 0) continue
       const { rows } = stagingNames(loadId, load)
-      const found = await findMisfit(this.session, load, columns, rows, `${this.name}.${load.table}`)
+      const found = await findReject(this.session, load, columns, rows, `${this.name}.${load.table}`)
       if (found) return found
     }
     return undefined

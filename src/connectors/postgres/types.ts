@@ -1,5 +1,5 @@
 import type { Column, LogicalType } from '../../../engine/types/logical.ts'
-import type { TypeRule } from '../define.ts'
+import type { TypeRule } from '../declare/define.ts'
 
 /** How a built-in type travels. */
 interface Rule {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
-import { shareReads } from '../steadySocket.ts'
+import { shareReads } from '../wire/steadySocket.ts'
 
 /** The parts of node-postgres's client that a COPY needs and its types leave out. pg is pinned for them. */
 interface Internals {
@@ -76,7 +76,7 @@ export class Framer {
   /** The length that the message at `at` gives: of itself and its body. */
   private lengthAt(bytes: Buffer, at: number): number {
     const length = bytes.readInt32BE(at + 1)
-    // Not waited for: a length that is noise would hold us, or fill the memory.
+    // Not waited for: a length that is noise would addUnknownKeys us, or fill the memory.
     if (length < 4 || length > LONGEST)
       throw new EngineError('DECODE_FAILED', `${this.where}: a protocol message has length ${length}`)
     return length

@@ -3,7 +3,7 @@ import { DROP_CAPABILITIES } from '../../drops/capabilities.ts'
 import { dropOptions } from '../../drops/options.ts'
 import { DropSource } from '../../drops/source.ts'
 import { s3Access, s3Config } from '../../stores/s3/settings.ts'
-import { defineConnector } from '../define.ts'
+import { defineConnector } from '../declare/define.ts'
 import { S3Store } from './store.ts'
 
 /** Files of an S3 bucket, Amazon's or any other's, as a source. */

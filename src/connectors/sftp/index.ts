@@ -7,7 +7,7 @@ import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { DROP_CAPABILITIES } from '../../drops/capabilities.ts'
 import { dropOptions } from '../../drops/options.ts'
 import { DropSource } from '../../drops/source.ts'
-import { type ConnectionContext, defineConnector } from '../define.ts'
+import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import type { SftpAccess } from './session.ts'
 import { SftpStore } from './store.ts'
 

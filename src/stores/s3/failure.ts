@@ -1,7 +1,7 @@
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 
 /** Who and where, for messages. */
-export interface Place {
+export interface ErrorSubject {
   name: string
   bucket: string
 }
@@ -36,7 +36,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 }
 
 /** An error of the SDK by its name or its status, in our words. */
-export function s3Error({ name, bucket }: Place, key: string, cause: unknown): EngineError {
+export function s3Error({ name, bucket }: ErrorSubject, key: string, cause: unknown): EngineError {
   if (cause instanceof EngineError) return cause
   const error = cause as Error & { $metadata?: { httpStatusCode?: number }; code?: string }
   const status = error.$metadata?.httpStatusCode

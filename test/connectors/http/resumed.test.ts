@@ -17,7 +17,7 @@ const SIZE = 5
 const { page, all } = ids(PAGES * SIZE)
 
 /** A job that loads /things into a DuckDB file, chunk by chunk of a page. */
-function world(name: string, url: string, paginate: string, most = SIZE): string {
+function context(name: string, url: string, paginate: string, most = SIZE): string {
   const folder = join(top, name)
   mkdirSync(join(folder, 'job'), { recursive: true })
   writeFileSync(
@@ -82,7 +82,7 @@ for (const paginate of ['paginate: page', 'paginate: cursor', 'paginate: next'])
         json(response, JSON.stringify({ data, next, next_cursor: more }))
       },
       async origin => {
-        const folder = world(paginate.replace(': ', '_'), origin, paginate)
+        const folder = context(paginate.replace(': ', '_'), origin, paginate)
         const killed = await run(folder, undefined, child => {
           held = async () => {
             for (let tries = 0; tries < 2000; tries++) {
@@ -119,7 +119,7 @@ test('a server that fails at page 4: nothing is loaded, and resume goes on there
         json(response, JSON.stringify({ data: page(((number ?? 1) - 1) * SIZE, SIZE), total: PAGES * SIZE }))
     },
     async origin => {
-      const folder = world('fails', origin, 'paginate: page, total: total', 1000)
+      const folder = context('fails', origin, 'paginate: page, total: total', 1000)
       const failed = await run(folder)
       assert.equal(failed.code, 75, failed.output)
       assert.match(failed.output, /api \/things: status 500, application\/json: .*\*\*\* is tired/)

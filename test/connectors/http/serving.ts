@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { toTable } from '../../../engine/batch/arrow.ts'
 import type { Batch } from '../../../engine/batch/batch.ts'
-import type { ExtractSpec, LaneModule, Range, Sink } from '../../../engine/ports.ts'
+import type { ExtractSpec, LaneModule, Range, Sink } from '../../../engine/contracts/source.ts'
 import type { InexactPolicy } from '../../../engine/types/logical.ts'
 import { http } from '../../../src/connectors/http/index.ts'
 import { options } from '../../../src/connectors/http/options.ts'
@@ -70,7 +70,7 @@ export async function readFrom(
   }
   const ranges = await snapshot.ranges(plan)
   assert.equal(ranges.length, 1)
-  const lane = await ((await import(snapshot.ticket.module)) as LaneModule).openLane(snapshot.ticket.payload)
+  const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(snapshot.lane.payload)
   const rows: string[][] = []
   const sink: Sink = { write: batch => rows.push(...texts(batch)), file: async () => assert.fail() }
   try {

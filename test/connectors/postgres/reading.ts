@@ -1,6 +1,6 @@
 import type { Batch } from '../../../engine/batch/batch.ts'
-import { planRead } from '../../../engine/flow/plan.ts'
-import type { ExtractSpec, LaneModule, Range, Read } from '../../../engine/ports.ts'
+import type { ExtractSpec, LaneModule, Range, Read } from '../../../engine/contracts/source.ts'
+import { planRead } from '../../../engine/plan/plan.ts'
 import { PostgresSource } from '../../../src/connectors/postgres/source.ts'
 import { serverText } from './serverText.ts'
 
@@ -26,8 +26,8 @@ export async function readTable(
   const source = new PostgresSource({ name: 'pg', url })
   const read: Read = { ...planRead({ spec, schema: await source.describe(spec), limits }), ...rest }
   const snapshot = await source.open(1)
-  const module = (await import(snapshot.ticket.module)) as LaneModule
-  const lane = await module.openLane(snapshot.ticket.payload)
+  const module = (await import(snapshot.lane.module)) as LaneModule
+  const lane = await module.openLane(snapshot.lane.payload)
   try {
     const ranges: (Range | undefined)[] = await snapshot.ranges(read)
     const sink = { write: onBatch, file: async () => {} }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Read } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { Read } from '../../../engine/ports.ts'
 import { connect, disconnect, postgresError, quoteLiteral } from '../../../src/connectors/postgres/connect.ts'
 import { PostgresSource } from '../../../src/connectors/postgres/source.ts'
 import { converse, socketOf } from '../../../src/connectors/postgres/wire.ts'

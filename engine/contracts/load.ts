@@ -1,0 +1,157 @@
+import type { Column } from '../types/logical.ts'
+
+// What is loaded, and how: from the job's words to what a target is asked.
+
+/**
+ * How a load changes its table:
+ *
+ * | mode | what the target does |
+ * |---|---|
+ * | append | inserts rows whose key it has never been given; changes none |
+ * | merge | inserts and updates by key; an older row never overwrites a newer one |
+ * | replace | the table holds the data set and nothing else, exchanged at once |
+ * | partition | each partition with a change is emptied and filled again |
+ * | scd2 | every version of a row is kept, with the time it held |
+ */
+export type LoadMode = 'append' | 'merge' | 'replace' | 'partition' | 'scd2'
+
+/** What becomes of a row of the target that is gone from the source: left, deleted, or marked with the time. */
+export type Deletes = 'keep' | 'hard' | 'soft'
+
+/** What is compared after a load: the rows it wrote, all rows of the data set, or none. */
+export type Verify = 'changes' | 'all' | 'off'
+
+export type OnBadRow = 'fail' | 'quarantine'
+
+/** One load as the job asks for it. */
+export interface LoadSpec {
+  /** The target table: `dim_members` or `mart.dim_members`. */
+  table: string
+  /** The connection it writes to. */
+  to: string
+  /** The model (or extract) that is loaded. */
+  from: string
+  mode: LoadMode
+  /** Columns that identify a row; never empty but under `replace`. */
+  key: string[]
+  /** Column that decides which of two versions of a row is newer; under scd2 also when a version begins. */
+  newer?: string
+  /** Columns written when a row is inserted and left alone when it is updated. */
+  insertOnly: string[]
+  /** Column that the target sets to its transaction's time whenever it inserts or updates the row. */
+  stamp?: string
+  /** Modes merge and scd2. */
+  deletes: Deletes
+  /** Under `deletes: soft`: the target's column for the time; NULL for rows that are there. */
+  deletedAt?: string
+  /** Columns that say which partition a row is in; never empty under `partition`. */
+  partitionBy: string[]
+  /** Of a table partitioned by range of time: the period of a new partition, and how many before the run's are kept. */
+  partitions?: { every: 'day' | 'month' | 'year'; keep?: number }
+  /** Only these columns decide whether a row has changed; empty: all. */
+  compare: string[]
+  /** Columns that do not decide it. */
+  ignore: string[]
+  /** Mode scd2: the target's columns of a version's time, [from, to), and whether it is the latest. */
+  scd2: { validFrom: string; validTo: string; current: string }
+  guard: {
+    /** 0 to 1: a load that would delete more of the table's rows stops. */
+    maxDeleteShare: number
+    /** Whether an empty data set may follow one that was not. */
+    allowEmpty: boolean
+  }
+  /** Rows that a commit takes, about; without it, one takes all. Modes append, merge and scd2. */
+  batchRows?: number
+  /** Default `changes`. */
+  verify?: Verify
+  /** What becomes of a row that the table refuses: it goes to the quarantine, or nothing is loaded (the default). */
+  onBadRow?: OnBadRow
+}
+
+/** A load with everything known: the target can act on it alone. */
+export interface PlannedLoad extends LoadSpec {
+  columns: Column[]
+  /**
+   * Columns of the load or of a source changed since the last commit: rows that are as old as the target's are updated
+   * too, where they differ.
+   */
+  reshaped?: boolean
+}
+
+/** How far an extract has been read, as kept in the target in the same commit as the data. */
+export interface SyncPoint {
+  extract: string
+  /** Highest value seen of the incremental column, DuckDB's text; null for every other extract or an empty one. */
+  value: string | null
+  /** The run that saw it. */
+  run: string
+}
+
+/** Everything that one commit makes true. */
+export interface LoadCommit {
+  /** Unique for (run, target, batch): a repeat of a committed load is recognised by it and does nothing. */
+  loadId: string
+  job: string
+  run: string
+  /** The run's own time: where a version of a row begins or ends that has no `newer` column. */
+  runAt: Date
+  loads: StagedLoad[]
+  syncPoints: SyncPoint[]
+}
+
+/** A load whose change set was staged. */
+export interface StagedLoad extends PlannedLoad {
+  /**
+   * The staged rows are all there are: a row of the target that is not among them is gone (deleted as the mode and
+   * `deletes` say, within `guard.maxDeleteShare`), unless its key was staged as one to keep.
+   */
+  whole: boolean
+}
+
+export interface LoadCounts {
+  table: string
+  /** New rows; under scd2: new versions. */
+  inserted: number
+  updated: number
+  /** Rows deleted, marked, or (scd2) ended. */
+  deleted: number
+  /** Staged rows that changed nothing: equal, or not newer than what the target has. */
+  unchanged: number
+}
+
+export interface CommitResult {
+  counts: LoadCounts[]
+  /** True when this load id had been committed before; the counts are those of that time. */
+  repeated: boolean
+}
+
+export interface StageRequest {
+  loadId: string
+  job: string
+  load: StagedLoad
+  /** Local Parquet files of rows to insert or update, with the load's columns. */
+  paths: string[]
+  rows: number
+  /**
+   * Local Parquet files of keys (the load's key columns): rows to delete, or where the load is `whole`, to keep.
+   * Mode `partition`: values of the partition columns, partitions to empty.
+   */
+  keyPaths: string[]
+  keys: number
+  /** Runs a function of a module in a worker thread: for encoders. */
+  offload: Offload
+  lanes: number
+  /** Called with rows as they are sent. */
+  progress(rows: number): void
+}
+
+/** Runs `module`'s exported function `name` with plain-data `input` in a worker thread. */
+export type Offload = <T>(module: string, name: string, input: unknown, signal: AbortSignal) => Promise<T>
+
+/** What one load did. */
+export interface Loaded extends LoadCounts {
+  to: string
+  /** Rows of the change set. */
+  staged: number
+  duplicates: number
+}

@@ -1,0 +1,164 @@
+import type { Batch } from '../batch/batch.ts'
+import type { BatchLimits } from '../batch/builder.ts'
+import type { Column, InexactPolicy } from '../types/logical.ts'
+/** What a system says of a table before a row is read. */
+export interface TableSchema {
+  columns: Column[]
+  /** Primary key, in key order; empty where there is none. */
+  key: string[]
+  /** Estimates from the server's statistics; undefined where it has none. */
+  rows?: number
+  bytes?: number
+  /** True where the job itself declares the columns, since the system does not tell them. */
+  declared?: boolean
+  /**
+   * Set where the source gives each run only what no committed run has read, by an cursor of its own
+   * ({@link Snapshot.cursor}): the rows of earlier runs stay in the image, and deletes cannot be known. `kept`: without
+   * an cursor it gives all of it again; `cleared`: what was read may be there no more.
+   */
+  accumulates?: 'kept' | 'cleared'
+  /** True where lanes may find rows bad whatever the columns' policies, and stage why. */
+  rejects?: boolean
+}
+
+/** One extract as the job asks for it. */
+export interface ExtractSpec {
+  /** The table's name for models: `members`. */
+  name: string
+  /** The connection it reads from. */
+  from: string
+  /** Columns that identify a row; empty: the table's own primary key. */
+  key: string[]
+  incremental?: {
+    column: string /** Microseconds, or units of an integer column, re-read before the watermark. */
+    lag: number
+    /** Whether all keys are read each time, too, so that rows that are gone are known. */
+    findDeletes?: boolean
+  }
+  /** Per column, what to do with values its type cannot hold. */
+  columns: Record<string, InexactPolicy>
+  /** What to do when the source's columns changed since the last load; kinds left out have the safe default. */
+  drift?: Partial<DriftPolicy>
+  /** Milliseconds for which the table is not read again, and the last committed image of it is taken. */
+  refresh?: number
+  /** The connector's own options, as its schema parsed them: table, path, files … */
+  options: unknown
+}
+
+/**
+ * Per kind of change of a source's columns: `evolve` goes along with it, `ignore` keeps the columns that models see
+ * as they were, `fail` stops before a row is read.
+ */
+export interface DriftPolicy {
+  added: 'evolve' | 'ignore' | 'fail'
+  dropped: 'evolve' | 'ignore' | 'fail'
+  /** Every value of the old type is a value of the new one, exactly. */
+  widened: 'evolve' | 'fail'
+  /** Any other change of type. */
+  incompatible: 'evolve' | 'fail'
+}
+
+/** One extract as it will be read: what {@link ExtractSpec} and {@link TableSchema} make together. */
+export interface Read {
+  extract: string
+  /** For messages: `legacy.members`. */
+  where: string
+  columns: Column[]
+  key: string[]
+  /** Rows at or after this value only. The value is DuckDB's text of it: `2026-01-31 23:55:00.000000+00`. */
+  since?: { column: string; value: string }
+  options: unknown
+  limits: BatchLimits
+  /** What the source noted by {@link Snapshot.cursor} in the run that the targets last committed. */
+  cursor?: unknown
+}
+
+/** A system that tables are read from. Main thread. */
+export interface Source {
+  /** Proves that the system answers and lets us in. */
+  probe(signal: AbortSignal): Promise<void>
+  /**
+   * Columns, key and statistics. `last`: what the last committed run saw, for systems that tell no types. Fails with
+   * TABLE_MISSING and the nearest names, or TYPE_UNSUPPORTED.
+   */
+  describe(extract: ExtractSpec, signal: AbortSignal, last?: Column[]): Promise<TableSchema>
+  /** Opens one consistent view of the system that up to `lanes` lanes can join. */
+  open(lanes: number, signal: AbortSignal): Promise<Snapshot>
+  /**
+   * Called once every target has committed what the read gave, with the cursor of it, and called again until it has
+   * succeeded: what is done to a source's files after a load.
+   */
+  acknowledge?(read: Read, account: unknown, signal: AbortSignal): Promise<void>
+  close(): Promise<void>
+}
+
+/** One consistent view of a source, held open while lanes read it. */
+export interface Snapshot {
+  /** Lanes that can share the view: fewer than asked for where the server forbids more. */
+  lanes: number
+  /** Where the view is weaker than one snapshot, and why: for the plan and the report. */
+  note?: string
+  /** Names the lane's module and carries what it needs to join: plain data. */
+  lane: LaneDescriptor
+  /**
+   * Set where there is no view that a later attempt would lose: a read is one range, read by one lane, and what was read
+   * of it is kept chunk by chunk, so that whoever resumes the run goes on after the last.
+   */
+  sequential?: true
+  /** Whether a lane can still join after {@link joined}: in place of one that was lost. */
+  rejoinable: boolean
+  /** Called once every lane has joined: the moment to acknowledge locks. */
+  joined(): Promise<void>
+  /** A few ranges, in the table's order, that together hold every row exactly once. */
+  ranges(read: Read): Promise<Range[]>
+  /** Two ranges, in order, that together hold what a range that nobody is reading holds; undefined: it cannot be cut. */
+  split(read: Read, range: Range): Promise<[Range, Range] | undefined>
+  /** Fails with a retryable code where the view was lost, so that what lanes read of it may not be one view. */
+  check(): Promise<void>
+  /**
+   * Of an accumulating source, once a read's ranges are read: everything read so far, this run's included. Plain data,
+   * kept beside the image; it counts once a target commits the run's sync point. `notes` are for people.
+   */
+  cursor?(read: Read): Promise<{ account: unknown; notes: string[] }>
+  close(): Promise<void>
+}
+
+export interface LaneDescriptor {
+  /** URL of a module that exports {@link LaneModule}. */
+  module: string
+  /** Whatever the lane needs: connection settings, snapshot id. Never logged. */
+  payload: unknown
+}
+
+/** A part of a read that has not been read yet. Plain data. */
+export interface Range {
+  /** For people: `member_id (1, 250000]`. */
+  label: string
+  /** Estimated rows; undefined where nothing is known. */
+  rows?: number
+  /** The connector's own description of it. */
+  payload: unknown
+}
+
+/** What a lane's module exports. Worker thread. */
+export interface LaneModule {
+  openLane(payload: unknown): Promise<Lane>
+}
+
+/** One connection in one worker thread, reading chunk after chunk in the snapshot. */
+export interface Lane {
+  /**
+   * Reads one chunk: about `limit` rows from the range's start on, in order. Gives what is left of the range;
+   * undefined where nothing is. A range that cannot be left halfway is read to its end whatever the limit.
+   */
+  read(read: Read, range: Range, limit: number, sink: Sink): Promise<Range | undefined>
+  close(): Promise<void>
+}
+
+/** Where a lane puts what it read. */
+export interface Sink {
+  /** Writes the batch out; its buffers are free again on return. */
+  write(batch: Batch): void
+  /** For sources that can write Parquet themselves: `fill` writes one file at the path given. */
+  file(fill: (path: string) => Promise<void>): Promise<void>
+}

@@ -1,0 +1,27 @@
+/** One Parquet file of a data set. */
+export interface Part {
+  /** Path below the staging root. */
+  file: string
+  rows: number
+  bytes: number
+}
+
+/** A file below the staging root; `bytes` where they are known. */
+export type StagedFile = Pick<Part, 'file'> & Partial<Pick<Part, 'bytes'>>
+
+/**
+ * Where committed data sets are. Below the staging root, on this machine, lies a copy that DuckDB and lanes read; other
+ * machines may hold other runs' files. What is kept before a commit is found by whoever goes on after it.
+ */
+export interface Staging {
+  /** Makes files below the root outlive this machine, where it can: those of a manifest or task before it is committed. */
+  keep(files: string[]): Promise<void>
+  /** Brings files below the root that are not there or have another size. False where one is nowhere. */
+  bring(files: StagedFile[]): Promise<boolean>
+  /** A manifest's text; undefined where none was published. */
+  read(file: string): Promise<string | undefined>
+  /** Publishes a manifest, whose parts are kept. Fails with FENCED where somebody who took the run over has. */
+  publish(file: string, content: object): Promise<void>
+  /** Takes a manifest back; one that is not there is no failure. */
+  withdraw(file: string): Promise<void>
+}

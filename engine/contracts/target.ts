@@ -1,0 +1,28 @@
+import type { CommitResult, LoadCommit, StageRequest, SyncPoint } from './load.ts'
+import type { RowValidator } from './rowValidation.ts'
+import type { TableSchema } from './source.ts'
+import type { Verifier } from './verification.ts'
+/** A system that tables are loaded into. Main thread. */
+export interface Target {
+  probe(signal: AbortSignal): Promise<void>
+  /** Columns and key of a table; undefined where it does not exist yet. */
+  describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined>
+  /** The sync points of a job's last commit here. */
+  syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]>
+  /** The result of an earlier commit under this load id; undefined where there was none. */
+  committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined>
+  /**
+   * Bulk-loads a change set into staging tables that this load owns, replacing whatever an earlier attempt left.
+   * Nothing a reader of the target sees changes.
+   */
+  stage(request: StageRequest, signal: AbortSignal): Promise<void>
+  /** One transaction: create missing tables, merge what was staged, sync points, load id; staging tables dropped. */
+  commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult>
+  /** Drops what this load staged, after a failure. */
+  abandon(loadId: string): Promise<void>
+  /** Compares rows with those of a table, inside the target. Absent where loads cannot be proven. */
+  verifier?: Verifier
+  /** Finds rows that a table would refuse. Absent where a bad row always takes the whole load back. */
+  rowValidator?: RowValidator
+  close(): Promise<void>
+}

@@ -1,0 +1,163 @@
+import type { LoadMode } from '../contracts/load.ts'
+import type { RunContext } from '../runtime/context.ts'
+import { runTask } from '../runtime/task.ts'
+import { type DuckRow, quoteName } from '../sql/duckdb.ts'
+import { allRows, goodRows } from '../staging/dataSet.ts'
+import { filesSql } from '../staging/read.ts'
+import { columnNamed } from '../types/logical.ts'
+import { KIND, ROW, WAS } from './compare.ts'
+import type { ChangeCounts, Changes } from './diff.ts'
+
+/** Samples of one kind of change. */
+const SAMPLES = 5
+
+/** What a load would do to its table: for people and programs. Values are DuckDB's text of them, null for NULL. */
+export interface Preview {
+  table: string
+  to: string
+  from: string
+  mode: LoadMode
+  /** True where no earlier load is known: all rows are staged, and the target finds out itself which it lacks. */
+  whole: boolean
+  counts: ChangeCounts & { unchanged: number }
+  /** Updates that the target leaves alone, since the row's `newer` column has not grown. */
+  leftAlone: number
+  /** How many updates change a column, most often first. */
+  columns: { name: string; rows: number }[]
+  samples: {
+    inserts: Sample[]
+    updates: (Omit<Sample, 'values'> & { values: Record<string, { before: Text; after: Text }> })[]
+    deletes: Sample[]
+  }
+  /** What is to be known of the target's table. */
+  notes: string[]
+}
+
+type Text = string | null
+
+export interface Sample {
+  key: Record<string, Text>
+  values: Record<string, Text>
+}
+
+/** Describes change sets without touching the target. */
+export async function preview(context: RunContext, changes: Changes[]): Promise<Preview[]> {
+  const previews: Preview[] = []
+  for (const change of changes)
+    previews.push(await runTask(context, `preview.${change.load.table}`, own => previewLoad(own, change)))
+  return previews
+}
+
+async function previewLoad(context: RunContext, changes: Changes): Promise<Preview> {
+  const { load, whole, counts } = changes
+  const show = describer(context, changes)
+  const unchanged = counts.rows - counts.inserts - counts.updates
+  return {
+    table: load.table,
+    to: load.to,
+    from: load.from,
+    mode: load.mode,
+    whole: changes.list === undefined,
+    counts: { ...counts, unchanged },
+    leftAlone: counts.updates > 0 ? await show.leftAlone() : 0,
+    columns: counts.updates > 0 ? await show.columns() : [],
+    samples: {
+      inserts: counts.inserts > 0 ? await show.rows('insert') : [],
+      updates: counts.updates > 0 ? await show.updates() : [],
+      deletes: counts.deletes > 0 ? await show.rows('delete') : [],
+    },
+    notes: await targetNotes(context, changes, whole && changes.list === undefined),
+  }
+}
+
+function describer({ duck, root }: RunContext, { load, list, table, was, state }: Changes) {
+  const names = load.columns.map(column => column.name)
+  const others = names.filter(name => !load.key.includes(name))
+  const order = load.key.length > 0 ? load.key.map(name => `c.${quoteName(name)}`).join(', ') : `c.${ROW}`
+  // Without a list every row is new: the state has the numbers of all.
+  const listed = (kind: string) =>
+    list
+      ? `SELECT * FROM ${filesSql(root, list)} WHERE ${KIND} = '${kind}'`
+      : state
+        ? `SELECT * FROM ${filesSql(root, state)} WHERE ${ROW} >= 0`
+        : `SELECT file_row_number AS ${ROW} FROM (${goodRows(root, table, true)})`
+  const pairs = was && `${allRows(root, table)} AS n JOIN c ON n.file_row_number = c.${ROW}`
+  const before = was && `LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = c.${WAS}`
+  const keyOf = (row: DuckRow) => Object.fromEntries(load.key.map((name, i) => [name, text(row[`k${i}`])]))
+  return {
+    async leftAlone(): Promise<number> {
+      if (!load.newer || load.reshaped || !pairs) return 0
+      const newer = quoteName(load.newer)
+      const [row] = await duck.rows(
+        `WITH c AS (${listed('update')}) SELECT count(*) FILTER (b.${newer} >= n.${newer}) AS n FROM ${pairs} ${before}`,
+      )
+      return Number(row!.n)
+    },
+    async columns() {
+      if (!pairs || others.length === 0) return []
+      const differing = others.map(
+        (name, i) =>
+          `count(*) FILTER (b.file_row_number IS NOT NULL AND n.${quoteName(name)} IS DISTINCT FROM b.${quoteName(name)}) AS d${i}`,
+      )
+      const [row] = await duck.rows(
+        `WITH c AS (${listed('update')}) SELECT ${differing.join(', ')} FROM ${pairs} ${before}`,
+      )
+      return others
+        .map((name, i) => ({ name, rows: Number(row![`d${i}`]) }))
+        .filter(({ rows }) => rows > 0)
+        .sort((a, b) => b.rows - a.rows)
+    },
+    async rows(kind: 'insert' | 'delete'): Promise<Sample[]> {
+      const rows = kind === 'insert' ? table : was
+      const on = kind === 'insert' ? ROW : WAS
+      if (!rows) return []
+      const shown = [
+        ...load.key.map((name, i) => `c.${quoteName(name)}::VARCHAR AS k${i}`),
+        ...others.map((name, i) => `r.${quoteName(name)}::VARCHAR AS v${i}`),
+      ]
+      const found = await duck.rows(
+        `WITH c AS (SELECT * FROM (${listed(kind)}) AS c ORDER BY ${order} LIMIT ${SAMPLES})
+         SELECT ${shown.join(', ')} FROM c LEFT JOIN ${allRows(root, rows)} AS r ON r.file_row_number = c.${on} ORDER BY ${order}`,
+      )
+      return found.map(row => ({
+        key: keyOf(row),
+        values: Object.fromEntries(others.map((name, i) => [name, text(row[`v${i}`])])),
+      }))
+    },
+    async updates(): Promise<Preview['samples']['updates']> {
+      if (!pairs) return []
+      const shown = [
+        ...load.key.map((name, i) => `c.${quoteName(name)}::VARCHAR AS k${i}`),
+        ...others.flatMap((name, i) => [
+          `n.${quoteName(name)}::VARCHAR AS n${i}`,
+          `b.${quoteName(name)}::VARCHAR AS b${i}`,
+          `n.${quoteName(name)} IS DISTINCT FROM b.${quoteName(name)} AS d${i}`,
+        ]),
+      ]
+      const found = await duck.rows(
+        `WITH c AS (SELECT * FROM (${listed('update')}) AS c ORDER BY ${order} LIMIT ${SAMPLES})
+         SELECT ${shown.join(', ')} FROM ${pairs} ${before} ORDER BY ${order}`,
+      )
+      return found.map(row => ({
+        key: keyOf(row),
+        values: Object.fromEntries(
+          others.flatMap((name, i) =>
+            row[`d${i}`] ? [[name, { before: text(row[`b${i}`]), after: text(row[`n${i}`]) }]] : [],
+          ),
+        ),
+      }))
+    },
+  }
+}
+
+async function targetNotes(context: RunContext, { load }: Changes, unknown: boolean): Promise<string[]> {
+  const found = await context.targets.get(load.to)!.describe(load.table, context.signal)
+  if (!found) return ['the table does not exist: the load creates it']
+  const lacking = load.columns.filter(({ name }) => !columnNamed(found.columns, name))
+  const notes = lacking.map(({ name }) => `the table has no column ${name}: the load will be refused`)
+  if (!unknown) return notes
+  const rows = found.rows === undefined ? 'rows of its own' : `about ${found.rows} rows`
+  return [...notes, `no earlier load is known: the table may hold ${rows}, which were not compared`]
+}
+
+const text = (value: unknown): Text => (value === null || value === undefined ? null : String(value))

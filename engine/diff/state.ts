@@ -1,0 +1,201 @@
+import type { PlannedLoad } from '../contracts/load.ts'
+import type { Part } from '../contracts/staging.ts'
+import { ownFile, type RunContext } from '../runtime/context.ts'
+import { quoteName } from '../sql/duckdb.ts'
+import { type DataSet, goodRows } from '../staging/dataSet.ts'
+import { copyBuckets, copyFile, partOf } from '../staging/parts.ts'
+import { filesSql } from '../staging/read.ts'
+import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
+import { type Column, typeName } from '../types/logical.ts'
+import { type Identity, losersSql, ROW, stateSql } from './compare.ts'
+import { ENCODING, HASH } from './rowHash.ts'
+
+/** What a run leaves for the next one's comparison. */
+export interface LoadState {
+  columns: Column[]
+  /** What the hashes depend on: versions, key, compared and kept columns. */
+  tag: string
+  rows: number
+  /** Files of its entries, by bucket; none where rows have no key. */
+  buckets: Part[][]
+  table: DataSet
+  /** All these files, and those of the data set and its findings, from which the entries can be made anew. */
+  parts: Part[]
+}
+
+/** Entries that a bucket holds, about: what is joined and counted at a time. */
+const BUCKET_ROWS = 1 << 19
+/** So many files DuckDB writes side by side at ease; of larger states, the joins spill. */
+const MOST_BUCKETS = 64
+
+export const stateManifest = (job: string, run: string, table: string) => `${job}/${run}/state/${table}.json`
+
+/** What a load's comparison goes by. */
+export function identityOf({ key, partitionBy, columns, compare, ignore }: PlannedLoad): Identity {
+  const compared = columns.filter(
+    ({ name }) => (compare.length === 0 || compare.includes(name)) && !ignore.includes(name),
+  )
+  return { key, kept: partitionBy, compared }
+}
+
+/**
+ * A state of a load: key, hash and row number ({@link ROW}) of every row that is loaded or stays, in Parquet files by
+ * bucket of the key's hash. The number of buckets is a power of two, so that two states of any size can be
+ * compared bucket by bucket.
+ */
+export class State {
+  readonly identity: Identity
+  readonly table: DataSet
+  buckets: Part[][]
+  private readonly context: RunContext
+  private readonly load: PlannedLoad
+  private readonly name: string
+
+  /** `name` is that of its files among the run's states. */
+  constructor(context: RunContext, load: PlannedLoad, table: DataSet, name: string, buckets: Part[][] = []) {
+    this.context = context
+    this.name = name
+    this.load = load
+    this.table = table
+    this.buckets = buckets
+    this.identity = identityOf(load)
+  }
+
+  get rows(): number {
+    return rowsIn(this.buckets.flat())
+  }
+
+  /** SQL of all entries; of those of bucket `index` of `count`, where that is a divisor of its own number. */
+  sql(index = 0, count = 1): string {
+    const parts = this.buckets.filter((_, bucket) => bucket % count === index).flat()
+    return parts.length > 0 ? `SELECT * FROM ${filesSql(this.context.root, parts)}` : this.none()
+  }
+
+  /** Writes an entry for every good row of the data set, about `limit` a bucket at most. */
+  async write(limit = BUCKET_ROWS): Promise<void> {
+    const rows = rowsIn(this.table.parts)
+    const count = Math.min(MOST_BUCKETS, 2 ** Math.ceil(Math.log2(Math.max(1, rows / limit))))
+    this.buckets = await this.copy(this.entries(), count, 'all')
+    // Who reads the entries finds a file.
+    if (this.rows === 0)
+      this.buckets[0] = [await copyFile(this.context, this.none(), this.file('none', '.parquet'))]
+  }
+
+  /** Takes out the entries of rows that give way to another of their key; gives their number. */
+  async dedupe(): Promise<number> {
+    const { duck, root } = this.context
+    const keys = this.keys()
+    const { columns, key, newer } = this.load
+    let all = 0
+    for (const bucket of this.buckets.keys()) {
+      const own = this.sql(bucket, this.buckets.length)
+      const [count] = await duck.rows(
+        `SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT ${keys} FROM (${own}))) AS extra FROM (${own})`,
+      )
+      const extra = Number(count!.extra)
+      if (extra === 0) continue
+      const repeated = `SELECT * FROM (${goodRows(root, this.table, true)})
+        WHERE (${keys}) IN (SELECT (${keys}) FROM (${own}) GROUP BY ${keys} HAVING count(*) > 1)`
+      const losers = losersSql(columns, key, newer, repeated, 'file_row_number')
+      await duck.run(`CREATE OR REPLACE TEMP TABLE losers AS ${losers}`)
+      const rest = `SELECT * FROM (${own}) WHERE ${ROW} NOT IN (SELECT ${ROW} FROM losers)`
+      this.buckets[bucket] = [await copyFile(this.context, rest, this.file(`unique/${bucket}`, '.parquet'))]
+      await duck.run('DROP TABLE losers')
+      all += extra
+    }
+    return all
+  }
+
+  /**
+   * Adds the entries of `last` whose keys it has not, since the target still holds their rows: all of them, or those of
+   * the `keys` that SQL gives.
+   */
+  async carryForward(last: State, keys?: string): Promise<void> {
+    const which = keys ? ` WHERE (${this.keys()}) IN (SELECT (${this.keys()}) FROM (${keys}))` : ''
+    const count = Math.min(this.buckets.length, last.buckets.length)
+    await this.add('gone', count, index => `SELECT * FROM (${last.sql(index, count)})${which}`)
+  }
+
+  /** Adds entries for keys of whose values nothing is known: their hash is one that no row has. */
+  async addUnknownKeys(keys: string): Promise<void> {
+    const hash = HASH.map(half => `0::UBIGINT AS ${half}`).join(', ')
+    const entries = `SELECT DISTINCT ${this.keys()}, ${hash}, -1 AS ${ROW} FROM (${keys})`
+    const count = this.buckets.length
+    await this.add(
+      'held',
+      count,
+      index => `SELECT * FROM (${entries}) WHERE ${this.bucket(count)} = ${index}`,
+    )
+  }
+
+  /** The state that a run left; undefined where it is gone or of other columns. */
+  async last(run: string): Promise<State | undefined> {
+    const { staging, spec } = this.context
+    const { columns, table } = this.load
+    const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, table))
+    if (!left || JSON.stringify(left.columns) !== JSON.stringify(columns)) return undefined
+    const state = new State(this.context, this.load, left.table, `${table}-last`, left.buckets)
+    if (left.tag === (await this.tag())) return state
+    // Hashes of two versions are never compared: made anew from the rows.
+    await state.write()
+    await state.dedupe()
+    return state
+  }
+
+  /** Writes the manifest, from which the next run knows it. */
+  async keep(): Promise<void> {
+    const { root, staging, spec, run } = this.context
+    const { parts, findings } = this.table
+    const state: LoadState = {
+      columns: this.load.columns,
+      tag: await this.tag(),
+      // With the entries that go on for rows in the quarantine: the target holds those too.
+      rows: this.rows,
+      buckets: this.buckets,
+      table: this.table,
+      parts: [...this.buckets.flat(), ...parts, ...(findings ? [await partOf(root, findings)] : [])],
+    }
+    await writeManifest(staging, stateManifest(spec.job, run, this.load.table), state)
+  }
+
+  // Bucket by bucket, so that no more than a few are held at a time; each file of the result is of one of `count`.
+  private async add(folder: string, count: number, entries: (index: number) => string): Promise<void> {
+    for (let index = 0; index < count; index++) {
+      const more = `${this.none()} UNION ALL BY NAME SELECT * REPLACE (-1::BIGINT AS ${ROW}) FROM (${entries(index)})
+        WHERE (${this.keys()}) NOT IN (SELECT (${this.keys()}) FROM (${this.sql(index, count)}))`
+      const found = await this.copy(more, this.buckets.length, `${folder}/${index}`)
+      for (const [bucket, parts] of found.entries()) this.buckets[bucket]!.push(...parts)
+    }
+  }
+
+  private copy(sql: string, count: number, folder: string): Promise<Part[][]> {
+    return copyBuckets(this.context, sql, this.bucket(count), count, this.file(folder))
+  }
+
+  private file(name: string, ending = ''): string {
+    return ownFile(this.context, `state/${this.name}/${name}`, ending)
+  }
+
+  private bucket(count: number): string {
+    return `hash(${this.keys()}) & ${count - 1}`
+  }
+
+  private keys(): string {
+    return this.load.key.map(quoteName).join(', ')
+  }
+
+  private entries(): string {
+    return stateSql(this.identity, goodRows(this.context.root, this.table, true), 'file_row_number')
+  }
+
+  // Their columns, and no entry.
+  private none(): string {
+    return `${this.entries()} WHERE false`
+  }
+
+  private async tag(): Promise<string> {
+    const { key, kept, compared } = this.identity
+    const types = compared.map(({ name, type }) => [name, typeName(type)])
+    return JSON.stringify([ENCODING, await this.context.duck.version(), key, kept, types])
+  }
+}

@@ -1,0 +1,192 @@
+import type { Range, Snapshot } from '../contracts/source.ts'
+import type { Part } from '../contracts/staging.ts'
+import type { Plan, PlannedRead } from '../plan/plan.ts'
+import { type RunContext, runFolder } from '../runtime/context.ts'
+import type { FailureScope } from '../runtime/failureScope.ts'
+import { runTask } from '../runtime/task.ts'
+import { quote, quoteName } from '../sql/duckdb.ts'
+import { partsOf } from '../staging/image.ts'
+import { filesSql } from '../staging/read.ts'
+import { ChunkSize } from './chunkSize.ts'
+import { type LaneHandle, openLane } from './laneHandle.ts'
+import { LanePool } from './lanePool.ts'
+import { forgetProgress, Progress } from './progress.ts'
+import { RangeQueue } from './rangeQueue.ts'
+import { allSettled, runLanes } from './runLanes.ts'
+import { goneKeys, keysRead } from './unseenKeys.ts'
+
+/** What one extract left in staging. */
+export interface Extracted {
+  extract: string
+  parts: Part[]
+  rows: number
+  /** Keys of rows of earlier nights that the source has no more, where the job asks for them. */
+  gone?: Part[]
+  /** Highest value of the incremental column, of this night or an earlier one; DuckDB's text. */
+  watermark: string | null
+  /** How consistent the view was, where it was less than one snapshot. */
+  note?: string
+  /** Of an accumulating source: all that has been read of it, this run included. */
+  account?: unknown
+}
+
+/**
+ * Reads every extract; those of one connection together, in one snapshot, so they are one task: what was read of it
+ * cannot be added to in another snapshot.
+ */
+export async function extract(context: RunContext, plan: Plan, failures: FailureScope): Promise<Extracted[]> {
+  const groups = Map.groupBy(plan.reads, read => read.from)
+  const waiting = [...groups]
+  const results: Extracted[] = []
+  const next = async (): Promise<void> => {
+    for (let group = waiting.shift(); group; group = waiting.shift()) {
+      const [connection, reads] = group
+      const tables = reads.map(({ extract }) => extract)
+      const read = async () => {
+        const task = `extract.${connection}`
+        // What is committed takes nobody's acquireSlots.
+        const free = (await context.tasks.output(task)) ? undefined : await context.acquireSlots(tables)
+        try {
+          return await runTask(context, task, own => readGroup(own, connection, reads), filesOf)
+        } finally {
+          await free?.()
+        }
+      }
+      const done = await failures.attempt(tables, [], read)
+      if (!done) continue
+      for (const table of tables) await forgetProgress(context, table)
+      results.push(...done)
+    }
+  }
+  await allSettled(Array.from({ length: context.spec.parallelism.maxParallelExtracts }, next))
+  return plan.reads.flatMap(read => results.filter(result => result.extract === read.extract))
+}
+
+const filesOf = (read: Extracted[]) => read.flatMap(one => partsOf(one))
+
+async function readGroup(context: RunContext, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
+  const { workers, progress, root } = context
+  const reads = all.filter(read => !read.reused)
+  const reused = all
+    .filter(read => read.reused)
+    .map(({ extract, base }): Extracted => ({ extract, parts: [], rows: 0, watermark: base!.value }))
+  if (reads.length === 0) return reused
+  const snapshot = await context.sources.get(connection)!.open(context.spec.resources.threads, context.signal)
+  let pool: LanePool<LaneHandle> | undefined
+  try {
+    const join = () => openLane(workers, snapshot.lane, root)
+    pool = await LanePool.open(connection, snapshot, join, text => progress.note(text))
+    const results: Extracted[] = []
+    for (const read of reads) results.push(await readTable(context, snapshot, pool, read))
+    return [...results, ...reused]
+  } finally {
+    await pool?.close()
+    await snapshot.close()
+  }
+}
+
+async function readTable(
+  context: RunContext,
+  snapshot: Snapshot,
+  pool: LanePool<LaneHandle>,
+  read: PlannedRead,
+): Promise<Extracted> {
+  const { progress } = context
+  const parts = await readParts(context, snapshot, pool, read)
+  const keys = keysRead(read)
+  const gone = keys && (await goneKeys(context, read, parts, await readParts(context, snapshot, pool, keys)))
+  if (gone) progress.finished(`extract.${keys.extract}`, `all keys, ${sum(gone, 'rows')} gone`)
+  const { account, notes = [] } = (await snapshot.cursor?.(read)) ?? {}
+  for (const note of notes) progress.note(`${read.where}: ${note}`)
+  const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
+  progress.finished(`extract.${read.extract}`, span)
+  return {
+    extract: read.extract,
+    parts,
+    rows: sum(parts, 'rows'),
+    ...(gone && { gone }),
+    watermark: await watermark(context, read, parts),
+    note: snapshot.note,
+    account,
+  }
+}
+
+/** Reads what a read is of, into a folder of its name among the run's raw data. */
+async function readParts(
+  context: RunContext,
+  snapshot: Snapshot,
+  pool: LanePool<LaneHandle>,
+  read: PlannedRead,
+): Promise<Part[]> {
+  const { progress } = context
+  const task = `extract.${read.extract}`
+  const kept = snapshot.sequential ? await Progress.open(context, read) : undefined
+  const earlier = kept?.parts ?? []
+  const ranges = kept?.rest ?? (await snapshot.ranges(read))
+  if (earlier.length > 0)
+    progress.note(
+      `${read.where}: goes on after ${sum(earlier, 'rows')} rows${ranges[0] ? `, at ${ranges[0].label}` : ''}`,
+    )
+  progress.started(task, read.since ? undefined : read.rows)
+  const { defaultChunkSize: least, maxChunkSize: most } = context.spec.chunking
+  const bytesPerRow = read.rows && read.bytes ? read.bytes / read.rows : undefined
+  const size = new ChunkSize({ least, most, batch: read.limits.bytes, bytesPerRow })
+  // Below half a chunk, a split saves less time than it takes.
+  const share = new RangeQueue<Part[]>(ranges, least / 2)
+  let chunks = kept?.chunks ?? 0
+  const done = { extract: read.extract, chunks, rows: sum(earlier, 'rows'), bytes: sum(earlier, 'bytes') }
+  const readChunk = async (lane: LaneHandle, range: Range) => {
+    const limit = size.next(share.remaining + (range.rows ?? 0), pool.lanes.size)
+    let seen = 0
+    const advanced = (rows: number) => {
+      seen += rows
+      progress.advanced(task, rows)
+    }
+    try {
+      // Every attempt has a number of its own, so that nothing a failed one left can be taken for another's.
+      const { parts, rest } = await lane.read(request(context, read, range, limit, chunks++), advanced)
+      await kept?.keep(parts, rest, chunks)
+      size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))
+      done.rows += sum(parts, 'rows')
+      done.bytes += sum(parts, 'bytes')
+      done.chunks++
+      await context.tasks.progress(`extract.${read.from}`, { ...done, range: range.label })
+      return { result: parts, rest }
+    } catch (error) {
+      progress.advanced(task, -seen)
+      throw error
+    }
+  }
+  const work = { split: (range: Range) => snapshot.split(read, range), read: readChunk }
+  await runLanes(share, pool, work, context.signal)
+  await snapshot.check()
+  return [...earlier, ...share.results.flat()]
+}
+
+const sum = (parts: Part[], what: 'rows' | 'bytes') => parts.reduce((total, part) => total + part[what], 0)
+
+function request(context: RunContext, read: PlannedRead, range: Range, limit: number, number: number) {
+  const own = context.fence > 1 ? `${context.fence}-` : ''
+  const stem = `part-${own}${String(number).padStart(5, '0')}`
+  // What the plan knows beyond a Read stays here: an image lists every part of many nights.
+  const { extract, where, columns, key, since, options, limits } = read
+  return {
+    read: { extract, where, columns, key, since, options, limits },
+    range,
+    limit,
+    folder: `${runFolder(context)}/raw/${extract}`,
+    stem,
+  }
+}
+
+async function watermark(context: RunContext, read: PlannedRead, parts: Part[]): Promise<string | null> {
+  if (!read.incremental) return null
+  const base = read.base?.value ?? null
+  if (parts.length === 0) return base
+  const column = quoteName(read.incremental.column)
+  const earlier = base === null ? '' : `, ${quote(base)}`
+  const [row] = await context.duck.rows(
+    `SELECT greatest(max(${column})${earlier})::VARCHAR AS high FROM ${filesSql(context.root, parts)}`,
+  )
+  return row!.high === null ? null : String(row!.high)
+}

@@ -1,0 +1,58 @@
+import type { Changes } from '../diff/diff.ts'
+import { EngineError } from '../errors.ts'
+import { lastRunOf } from '../plan/commitOwner.ts'
+import type { Prepared } from '../plan/prepare.ts'
+import type { RunContext } from '../runtime/context.ts'
+
+/**
+ * Fails with PLAN_UNUSABLE where the change sets that a planned run left cannot be loaded as they are: it has none, they
+ * are loaded, a target holds another run's data by now than they were compared with, or their files are gone.
+ */
+export async function checkFromPlan(context: RunContext): Promise<void> {
+  const { spec, run, tasks: store, targets, staging } = context
+  const refuse = (reason: string) => {
+    throw new EngineError('PLAN_UNUSABLE', `plan ${run}: ${reason}`, {
+      hint: 'Nothing was loaded. Make a new plan, or run the job.',
+    })
+  }
+  const prepared = await store.output<Prepared>('plan')
+  const changes = await Promise.all(spec.loads.map(({ table }) => store.output<Changes>(`diff.${table}`)))
+  if (!prepared || changes.includes(undefined)) return refuse('it did not get as far as the change sets')
+  const { loaded, moved } = await standing(context, prepared)
+  if (moved) return refuse(moved)
+  if (loaded.length === targets.size) refuse('it is already loaded')
+  for (const part of changes.flatMap(change => [...change!.upserts, ...change!.keys]))
+    if (!(await staging.bring([part]))) refuse(`it has expired: ${part.file} is no longer staged`)
+}
+
+/**
+ * Fails with RESUME_REFUSED where a run cannot go on as it was planned: a target holds another run's data by now.
+ * Gives the targets that have its load.
+ */
+export async function checkResume(context: RunContext): Promise<string[]> {
+  const { spec, run, tasks: store } = context
+  const prepared = await store.output<Prepared>('plan')
+  if (!prepared) return []
+  const { loaded, moved } = await standing(context, prepared)
+  if (moved)
+    throw new EngineError('RESUME_REFUSED', `run ${run}: ${moved}`, {
+      hint: `Nothing is lost: run ${spec.job} anew, with --fresh.`,
+    })
+  return loaded
+}
+
+/** Targets that have the run's load, and how one that has not differs from what the plan was made for. */
+async function standing({ spec, run, targets, signal }: RunContext, prepared: Prepared) {
+  const compared = new Map(prepared.lastRun)
+  const loaded: string[] = []
+  let moved: string | undefined
+  for (const [name, target] of targets) {
+    const holds = lastRunOf(await target.syncPoints(spec.job, signal), run)
+    if (await target.committed(`${spec.job}/${run}/${name}`, signal)) loaded.push(name)
+    else if (holds !== compared.get(name))
+      moved ??= `${name} was compared as ${compared.get(name) ? `run ${compared.get(name)} left it` : 'never loaded'}, and ${
+        holds ? `run ${holds} has loaded it since` : 'knows of no load now'
+      }`
+  }
+  return { loaded, moved }
+}

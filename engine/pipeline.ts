@@ -1,0 +1,109 @@
+import type { Loaded } from './contracts/load.ts'
+import { type Changes, diff } from './diff/diff.ts'
+import { type Preview, preview } from './diff/preview.ts'
+import { type Extracted, extract } from './extract/extract.ts'
+import { keepImages } from './extract/images.ts'
+import { acknowledgeSources } from './load/acknowledge.ts'
+import { load, type PointsOf } from './load/load.ts'
+import { rejectRows } from './load/rejects.ts'
+import type { PlannedRead } from './plan/plan.ts'
+import { prepare, probe } from './plan/prepare.ts'
+import { gate, type QualitySummary, summary } from './quality/gate.ts'
+import type { CheckResult } from './quality/rowChecks.ts'
+import type { RunContext } from './runtime/context.ts'
+import { FailureScope } from './runtime/failureScope.ts'
+import { feeds } from './runtime/taskGraph.ts'
+import { extractsOf, orderModels } from './sql/graph.ts'
+import {
+  openTables,
+  quarantineExtracts,
+  runSetChecks,
+  type Transformed,
+  transform,
+} from './transform/models.ts'
+import type { Verification } from './verify/result.ts'
+import { verify } from './verify/verify.ts'
+
+/** What a run found and did; filled as far as it got, also when it fails. */
+export interface Outcome {
+  reads: PlannedRead[]
+  extracted: Extracted[]
+  tables: Transformed[]
+  checks: CheckResult[]
+  quality: QualitySummary
+  changes: Changes[]
+  /** Of a plan. */
+  previews: Preview[]
+  loaded: Loaded[]
+  verifications: Verification[]
+  /** Per loaded table, the extracts that it is made from. */
+  feeds: Record<string, string[]>
+}
+
+/**
+ * The path of data, whole. A branch that fails stops what is made from it: its siblings go on, and the failure is
+ * thrown at the end. Every step commits its output once and is skipped when it has: calling this again with
+ * the same context continues a killed run, or a plan. `outcome` is filled step by step, for the report of a run that
+ * fails.
+ */
+export async function run(context: RunContext, outcome: Outcome): Promise<void> {
+  const { failures, syncPoints } = await change(context, outcome)
+  outcome.loaded = await load(context, outcome.changes, syncPoints, failures)
+  // What a target still lacks, its source must be able to show again.
+  if (failures.whole) await acknowledgeSources(context, outcome.reads, outcome.extracted)
+  await verify(context, outcome.changes, outcome.loaded, outcome.verifications)
+  failures.check()
+}
+
+/** Everything but the load: what a run would do to the targets. */
+export async function plan(context: RunContext, outcome: Outcome): Promise<void> {
+  const { failures } = await change(context, outcome)
+  outcome.previews = await preview(context, outcome.changes)
+  failures.check()
+}
+
+async function change(
+  context: RunContext,
+  outcome: Outcome,
+): Promise<{ failures: FailureScope; syncPoints: PointsOf }> {
+  const { spec, duck } = context
+  const failures = new FailureScope(context)
+  const models = await orderModels(
+    duck,
+    spec.models,
+    spec.extracts.map(({ name }) => name),
+  )
+  for (const { table, from } of spec.loads) outcome.feeds[table] = extractsOf(from, models)
+  await probe(context)
+
+  const { plan, lastRun } = await prepare(context, models)
+  outcome.reads = plan.reads
+
+  outcome.extracted = await extract(context, plan, failures)
+  const { images, syncPoints } = await keepImages(context, plan.reads, outcome.extracted)
+
+  await openTables(context, plan.reads, images)
+  outcome.tables.push(...(await quarantineExtracts(context, plan.reads, outcome.extracted, images, failures)))
+  outcome.tables.push(...(await transform(context, models, plan.reads, images, failures)))
+
+  const setChecks = await runSetChecks(context, failures)
+  outcome.checks.push(...outcome.tables.flatMap(table => table.checks), ...setChecks)
+  outcome.quality = summary(outcome.tables)
+  gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)
+
+  outcome.changes = await diff(context, plan, outcome.tables, new Map(lastRun), failures)
+  if (spec.loads.some(({ onBadRow }) => onBadRow === 'quarantine')) {
+    Object.assign(
+      outcome,
+      await rejectRows(context, plan, outcome.changes, outcome.tables, new Map(lastRun), failures),
+    )
+    outcome.quality = summary(outcome.tables)
+    gate(
+      outcome.quality,
+      spec.quality.maxErrorRate,
+      outcome.tables.flatMap(table => table.checks),
+    )
+  }
+  const fed = feeds(spec, models)
+  return { failures, syncPoints: target => syncPoints.filter(({ extract }) => fed(extract, target)) }
+}

@@ -1,0 +1,230 @@
+import { REJECTED } from '../batch/builder.ts'
+import type { LoadSpec, PlannedLoad, SyncPoint } from '../contracts/load.ts'
+import type { ExtractSpec, Read, TableSchema } from '../contracts/source.ts'
+import { EngineError } from '../errors.ts'
+import type { Image, StagedSchema } from '../staging/image.ts'
+import { type Column, columnNamed, typeName } from '../types/logical.ts'
+import { widens } from '../types/widen.ts'
+import { type Drift, weigh } from './drift.ts'
+import { before, canBeWatermark } from './watermark.ts'
+
+/** What a run will read and write: plain data, made without reading a row, committed before anything else. */
+export interface Plan {
+  reads: PlannedRead[]
+  loads: LoadSpec[]
+}
+
+export interface PlannedRead extends Read {
+  from: string
+  /** True where the source itself guarantees that `key` is unique. */
+  unique: boolean
+  incremental?: { column: string; findDeletes?: boolean }
+  /** True where the source itself gives only what is new: see {@link TableSchema.accumulates}. */
+  accumulates?: boolean
+  /** True where nothing is read: the table is the image of {@link base}, by the extract's `refresh`. */
+  reused?: true
+  /** Sync point and image this read builds on; absent: the whole table is read. */
+  base?: { value: string | null; run: string; image: Image }
+  /** Columns that the source no longer has and models see as NULL. */
+  absent: Column[]
+  /** True where its columns changed: a row's values may be others than the last run's though it is no newer. */
+  drifted: boolean
+  /** Estimated rows and bytes of the whole table. */
+  rows?: number
+  bytes?: number
+  /** Why it reads what it reads, what changed in its columns, and which types are not exact: for people. */
+  notes: string[]
+}
+
+/** What the plan of one extract is made from. */
+export interface ReadFacts {
+  spec: ExtractSpec
+  schema: TableSchema
+  /** The sync point on which every target agrees, with its image where it is still kept. */
+  last?: { point: SyncPoint; image: Image | undefined }
+  /** What a committed run knew of the table's columns. */
+  known?: StagedSchema
+  limits: Read['limits']
+}
+
+/**
+ * Plans one extract. Pure. Fails with COLUMN_MISSING, CONFIG_INVALID or SCHEMA_DRIFT, naming the extract and the
+ * column.
+ */
+export function planRead({ spec, schema, last, known, limits }: ReadFacts): PlannedRead {
+  const where = `${spec.from}.${spec.name}`
+  const names = schema.columns.map(column => column.name)
+  refuseReserved(where, names)
+  const need = (column: string, role: string): Column => {
+    const found = schema.columns.find(({ name }) => name === column)
+    if (!found)
+      throw new EngineError('COLUMN_MISSING', `${where}: ${role} ${column} is not a column of the table`, {
+        hint: `Its columns: ${names.join(', ')}.`,
+      })
+    return found
+  }
+  const key = spec.key.length > 0 ? spec.key : schema.key
+  const described = schema.columns.map((column): Column => {
+    const policy = spec.columns[column.name]
+    return policy === 'text'
+      ? { ...column, type: { kind: 'text' }, policy }
+      : policy
+        ? { ...column, policy }
+        : column
+  })
+  const { columns, absent, drifted, whole, notes } = known
+    ? weigh({
+        where,
+        extract: spec.name,
+        last: known,
+        columns: described,
+        key,
+        ownKey: spec.key.length > 0,
+        watermark: spec.incremental?.column,
+        named: Object.keys(spec.columns),
+        policy: spec.drift,
+        declared: schema.declared,
+      })
+    : ({ columns: [...described], absent: [], drifted: false, whole: [], notes: [] } satisfies Drift)
+  for (const column of key) need(column, 'key column')
+  for (const column of Object.keys(spec.columns))
+    if (!absent.some(({ name }) => name === column)) need(column, 'columns:')
+  const inexact = columns.flatMap(column =>
+    column.inexact && column.policy && column.policy !== 'fail'
+      ? [`${column.name} (${column.native}): ${column.inexact}; policy ${column.policy}`]
+      : [],
+  )
+  notes.push(...inexact)
+  if (schema.rejects || columns.some(column => column.policy === 'quarantine'))
+    columns.push({ name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' })
+  const unique = sameSet(key, schema.key)
+  const read: PlannedRead = {
+    extract: spec.name,
+    where,
+    from: spec.from,
+    columns,
+    absent,
+    drifted,
+    key,
+    unique,
+    options: spec.options,
+    limits,
+    rows: schema.rows,
+    bytes: schema.bytes,
+    notes,
+  }
+  if (spec.refresh !== undefined && schema.accumulates)
+    throw new EngineError('CONFIG_INVALID', `${where}: refresh is for tables that are read whole`, {
+      hint: 'Its files are taken once each: leave refresh out, or set take: all.',
+    })
+  if (schema.accumulates) return accumulating(read, schema.accumulates, last)
+  if (!spec.incremental) return read
+  const { column, lag, findDeletes } = spec.incremental
+  const { type } = need(column, 'incremental column')
+  if (!canBeWatermark(type))
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${where}: ${column} cannot be a watermark: its type is ${type.kind}`,
+      {
+        hint: 'Take a timestamp, a date or an integer that only grows.',
+      },
+    )
+  if (key.length === 0)
+    throw new EngineError('CONFIG_INVALID', `${where}: an incremental extract needs a key`, {
+      hint: 'Name the columns that identify a row: key: member_id.',
+    })
+  read.incremental = { column, ...(findDeletes && { findDeletes }) }
+  const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
+  if (!last) return full('no earlier load')
+  if (last.point.value === null) return full('the last load saw no row')
+  if (!last.image) return full('the image of the last load is no longer staged')
+  if (whole.length > 0) return full(whole.join('; '))
+  const base = { value: last.point.value, run: last.point.run, image: last.image }
+  return { ...read, base, since: { column, value: before(last.point.value, type, lag) } }
+}
+
+function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFacts['last']): PlannedRead {
+  const accumulates = { ...read, accumulates: true }
+  if (!last) return accumulates
+  const { point, image } = last
+  if (!image && what === 'kept')
+    return {
+      ...accumulates,
+      notes: [...read.notes, 'reads everything: the image of the last load is no longer staged'],
+    }
+  // A load would lose what earlier nights gave.
+  if (!image)
+    throw new EngineError(
+      'STAGING_CORRUPT',
+      `${read.where}: what run ${point.run} had read so far is no longer staged, so what is new cannot be known`,
+      {
+        hint: `Restore the staging folder, or give extract ${read.extract} another name: then it is read as new, from its first file on.`,
+      },
+    )
+  for (const { name, type } of read.columns) {
+    const was = columnNamed(image.columns, name)
+    if (was && typeName(was.type) !== typeName(type) && !widens(was.type, type))
+      throw new EngineError(
+        'SCHEMA_DRIFT',
+        `${read.where}: column ${name} is ${typeName(type)} now, was ${typeName(was.type)}, and earlier rows cannot be read again`,
+        {
+          hint: `Take a type that holds every ${typeName(was.type)}, or give extract ${read.extract} another name: then it is read as new.`,
+        },
+      )
+  }
+  return {
+    ...accumulates,
+    base: { value: point.value, run: point.run, image },
+    cursor: image.account,
+  }
+}
+
+// Ours, and two that DuckDB has for the rows of every file.
+const RESERVED = /^(_nf_.*|file_row_number|file_index)$/i
+
+/** Fails with CONFIG_INVALID where a table has a column whose name is kept for what the engine knows of its rows. */
+export function refuseReserved(where: string, names: string[]): void {
+  const name = names.find(name => RESERVED.test(name))
+  if (name !== undefined)
+    throw new EngineError('CONFIG_INVALID', `${where}: no column can be called ${name}`, {
+      hint: 'Such names are kept for what is known of rows: give it another one, in a view or a model.',
+    })
+}
+
+const sameSet = (a: string[], b: string[]) =>
+  b.length > 0 && a.length === b.length && a.every(name => b.includes(name))
+
+/** A load with the columns of the data set it loads. Fails where its key or other named columns are not among them. */
+export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {
+  const names = columns.map(column => column.name)
+  const { key, insertOnly, newer, partitionBy, compare, ignore } = spec
+  for (const column of [
+    ...key,
+    ...insertOnly,
+    ...partitionBy,
+    ...compare,
+    ...ignore,
+    ...(newer ? [newer] : []),
+  ])
+    if (!names.includes(column))
+      throw new EngineError('COLUMN_MISSING', `load.${spec.table}: ${spec.from} has no column ${column}`, {
+        hint: `Its columns: ${names.join(', ')}.`,
+      })
+  return { ...spec, columns }
+}
+
+/**
+ * Fails with CONFIG_INVALID where a load deletes but is made from extracts that see changed rows only: a row that is
+ * not among those may still be there.
+ */
+export function checkDeletes(load: LoadSpec, extracts: string[], incremental: string[]): void {
+  const blind = extracts.filter(name => incremental.includes(name))
+  if (load.deletes === 'keep' || blind.length === 0) return
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `load.${load.table}: deletes: ${load.deletes} cannot be known from ${blind.join(', ')}, read incrementally`,
+    {
+      hint: `Read all keys, too (incremental: { find_deletes: true }, where the source can), or ${blind.join(', ')} whole (no incremental; a drop with take: all), or take deletes from this load.`,
+    },
+  )
+}

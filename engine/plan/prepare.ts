@@ -1,0 +1,125 @@
+import type { SyncPoint } from '../contracts/load.ts'
+import type { ExtractSpec, TableSchema } from '../contracts/source.ts'
+import { EngineError } from '../errors.ts'
+import type { RunContext } from '../runtime/context.ts'
+import { runTask } from '../runtime/task.ts'
+import { feeds, type OrderedModel } from '../runtime/taskGraph.ts'
+import { extractsOf } from '../sql/graph.ts'
+import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
+import { readManifest } from '../staging/store.ts'
+import { lastRunOf } from './commitOwner.ts'
+import { checkDeletes, type Plan, type PlannedRead, planRead } from './plan.ts'
+import { stillFresh } from './refresh.ts'
+
+/** The plan, and per target the run whose data it holds. Plain data: it is a task's output. */
+export interface Prepared {
+  plan: Plan
+  lastRun: [string, string][]
+}
+
+/** Proves that the systems answer. A run whose extracts are committed needs its sources no more. */
+export async function probe(context: RunContext): Promise<void> {
+  const { tasks: store, sources, targets, signal } = context
+  for (const [name, source] of sources)
+    if ((await store.output(`extract.${name}`)) === undefined) await source.probe(signal)
+  for (const target of targets.values()) await target.probe(signal)
+}
+
+/** Asks every system what it has, finds the last sync points, and plans. Reads no row. */
+export function prepare(context: RunContext, models: OrderedModel[]): Promise<Prepared> {
+  const { spec } = context
+  const fed = feeds(spec, models)
+  const bases = ({ plan }: Prepared) => plan.reads.flatMap(({ base }) => base?.image.parts ?? [])
+  const act = async ({ signal }: RunContext): Promise<Prepared> => {
+    const points = await pointsOf({ ...context, signal })
+    const reads: PlannedRead[] = []
+    const refused: EngineError[] = []
+    for (const extract of spec.extracts) {
+      const committed = [...points.values()].flat().filter(point => point.extract === extract.name)
+      const own = [...points].filter(([target]) => fed(extract.name, target)).map(([, found]) => found)
+      // Targets that disagree must be shown every row again, but each of them knows a committed run's columns.
+      const { run } = agreed(own, extract.name) ?? committed[0] ?? {}
+      const known = run
+        ? await readManifest<StagedSchema>(context.staging, schemaFile(spec.job, run, extract.name))
+        : undefined
+      const limits = { rows: spec.chunking.defaultChunkSize, bytes: context.budget.batch }
+      const fresh = await freshRead(context, extract, agreed(own, extract.name), known, limits)
+      if (fresh) {
+        for (const note of fresh.notes) context.progress.note(`${fresh.where}: ${note}`)
+        reads.push(fresh)
+        continue
+      }
+      const schema: TableSchema = await context.sources
+        .get(extract.from)!
+        .describe(extract, signal, known?.columns)
+      // An accumulating source cannot show its rows again: the image of the latest run that any target committed
+      // holds them all, and each target is loaded with what differs from its own last run.
+      const point = schema.accumulates
+        ? committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
+        : agreed(own, extract.name)
+      const image = point
+        ? await readManifest<Image>(context.staging, imageFile(spec.job, point.run, extract.name))
+        : undefined
+      const last = point && { point, image: known && image }
+      let read: PlannedRead
+      try {
+        read = planRead({ spec: extract, schema, last, known, limits })
+      } catch (error) {
+        // Whoever is woken by one table wants to know of all of them.
+        if (!(error instanceof EngineError) || error.code !== 'SCHEMA_DRIFT') throw error
+        refused.push(error)
+        continue
+      }
+      if (run && !known)
+        read.notes.push("its columns are compared with none: the last load's are no longer staged")
+      for (const note of read.notes) context.progress.note(`${read.where}: ${note}`)
+      reads.push(read)
+    }
+    if (refused.length > 0)
+      throw new EngineError('SCHEMA_DRIFT', refused.map(({ message }) => message).join('\n'), {
+        hint: refused.map(({ hint }) => hint).join('\n'),
+      })
+    const partial = reads
+      .filter(read => (read.incremental && !read.incremental.findDeletes) || read.accumulates)
+      .map(({ extract }) => extract)
+    for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
+    return { plan: { reads, loads: spec.loads }, lastRun: lastRunsOf(points, context.run) }
+  }
+  return runTask(context, 'plan', act, bases)
+}
+
+async function pointsOf({ targets, spec, signal }: RunContext): Promise<Map<string, SyncPoint[]>> {
+  const points = new Map<string, SyncPoint[]>()
+  for (const [name, target] of targets) points.set(name, await target.syncPoints(spec.job, signal))
+  return points
+}
+
+function lastRunsOf(points: Map<string, SyncPoint[]>, own: string): Prepared['lastRun'] {
+  return [...points].flatMap(([name, found]): [string, string][] => {
+    const run = lastRunOf(found, own)
+    return run === undefined ? [] : [[name, run]]
+  })
+}
+
+/** Per target, the run whose data it holds now. */
+export const lastRuns = async (context: RunContext): Promise<Prepared['lastRun']> =>
+  lastRunsOf(await pointsOf(context), context.run)
+
+async function freshRead(
+  { staging, spec, runAt }: RunContext,
+  extract: ExtractSpec,
+  point: SyncPoint | undefined,
+  known: StagedSchema | undefined,
+  limits: PlannedRead['limits'],
+): Promise<PlannedRead | undefined> {
+  if (extract.refresh === undefined || !point || !known) return undefined
+  const image = await readManifest<Image>(staging, imageFile(spec.job, point.run, extract.name))
+  return stillFresh(extract, image && { point, image, known }, runAt, limits)
+}
+
+// A sync point counts only when every target has it: one that missed a commit must be shown those rows again.
+function agreed(points: SyncPoint[][], extract: string): SyncPoint | undefined {
+  const found = points.map(list => list.find(point => point.extract === extract))
+  const [first] = found
+  return first && found.every(point => point?.run === first.run) ? first : undefined
+}

@@ -1,0 +1,66 @@
+import type { Source } from '../contracts/source.ts'
+import type { Staging } from '../contracts/staging.ts'
+import type { Target } from '../contracts/target.ts'
+import type { Clock, TaskStore } from '../contracts/tasks.ts'
+import type { Workers } from '../pool/pool.ts'
+import type { Duck } from '../sql/duckdb.ts'
+import type { Budget } from './budget.ts'
+import type { Correction } from './correction.ts'
+import type { FlowSpec } from './spec.ts'
+
+/** Where progress goes. Task names: `extract.members`, `model.members_clean`, `load.dim_members`. */
+export interface ProgressListener {
+  started(task: string, rows?: number): void
+  /** `rows` more; fewer where it is negative: they are lost and will be read again. */
+  advanced(task: string, rows: number): void
+  finished(task: string, note: string): void
+  note(text: string): void
+  /** A task of the tasks (`load.warehouse`) failed in a way that passes, and is tried again. */
+  retried?(task: string, error: unknown): void
+}
+
+/** Everything a run touches, handed in. */
+export interface RunContext {
+  spec: FlowSpec
+  run: string
+  /** The run's own time: models see it as `getvariable('run_at')`. */
+  runAt: Date
+  sources: Map<string, Source>
+  targets: Map<string, Target>
+  /** Staging root: an absolute folder. */
+  root: string
+  staging: Staging
+  tasks: TaskStore
+  clock: Clock
+  progress: ProgressListener
+  /** Corrections of a table's rejected rows that are to be applied. */
+  corrections(table: string): Promise<Correction[]>
+  /** Waits until these extracts may be read beside what others read, and gives what says that they are. */
+  acquireSlots(extracts: string[]): Promise<() => Promise<void>>
+  /** Stops what is going on, at once. */
+  signal: AbortSignal
+  /** No further task begins once it is set: the run stops at the next commit. */
+  stop: AbortSignal
+  /** Grows with every process that takes the run over: part of the names of what it writes, see {@link ownFile}. */
+  fence: number
+  workers: Workers
+  budget: Budget
+  duck: Duck
+}
+
+/** Folder of the run below the staging root. */
+export function runFolder({ spec, run }: { spec: { job: string }; run: string }): string {
+  return `${spec.job}/${run}`
+}
+
+/**
+ * Path of a data file below the run's folder. Whoever was stopped for long and wakes up late writes under another
+ * name than its successor, whose committed files it so leaves alone.
+ */
+export function ownFile(
+  context: Pick<RunContext, 'spec' | 'run' | 'fence'>,
+  name: string,
+  ending = '',
+): string {
+  return `${runFolder(context)}/${name}${context.fence > 1 ? `.${context.fence}` : ''}${ending}`
+}

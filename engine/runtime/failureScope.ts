@@ -1,0 +1,50 @@
+import { EngineError, type ErrorCode } from '../errors.ts'
+import type { RunContext } from './context.ts'
+
+/** Failures of the run as a whole, or of the machine: no other branch would fare better. */
+const OF_ALL: readonly ErrorCode[] = ['FENCED', 'INTERRUPTED', 'RESOURCE_EXHAUSTED']
+
+/**
+ * What failed, by what it would have given (tables; `load.dim_members` for a change set). A branch that fails stops
+ * what is made from it, and nothing else.
+ */
+export class FailureScope {
+  private readonly context: Pick<RunContext, 'signal' | 'progress'>
+  private readonly missing = new Set<string>()
+  private readonly errors: EngineError[] = []
+
+  constructor(context: Pick<RunContext, 'signal' | 'progress'>) {
+    this.context = context
+  }
+
+  /**
+   * Does a step that makes `gives` from `reads`, unless one of these is missing. Undefined where it is left out or
+   * fails: then `gives` are missing. A failure that concerns all failures is thrown.
+   */
+  async attempt<T>(gives: string[], reads: string[], act: () => Promise<T>): Promise<T | undefined> {
+    try {
+      if (!this.lacks(reads)) return await act()
+    } catch (error) {
+      if (!(error instanceof EngineError) || OF_ALL.includes(error.code) || this.context.signal.aborted)
+        throw error
+      this.errors.push(error)
+      this.context.progress.note(`${gives.join(', ')}: failed: ${error.message}`)
+    }
+    for (const name of gives) this.missing.add(name)
+    return undefined
+  }
+
+  lacks(names: string[]): boolean {
+    return names.some(name => this.missing.has(name))
+  }
+
+  /** Whether none has failed. */
+  get whole(): boolean {
+    return this.errors.length === 0
+  }
+
+  /** Throws the first failure, once all that could go on has. */
+  check(): void {
+    if (this.errors[0]) throw this.errors[0]
+  }
+}

@@ -1,0 +1,30 @@
+import type { LoadSpec } from '../contracts/load.ts'
+import type { ExtractSpec } from '../contracts/source.ts'
+import type { Model } from '../sql/graph.ts'
+import type { Retries } from './retries.ts'
+
+/** A check: a query that returns the rows that are wrong. */
+export interface Check extends Model {
+  /** The model whose rows it marks; absent for a set check, which returns `level` and `message`. */
+  model?: string
+}
+
+/** A job as the engine needs it: everything validated, nothing of files, YAML or vendors. */
+export interface FlowSpec {
+  job: string
+  extracts: ExtractSpec[]
+  models: Model[]
+  checks: Check[]
+  /** Scripts of CREATE MACRO, run before the models. */
+  macros: { file: string; sql: string }[]
+  loads: LoadSpec[]
+  quality: { maxErrorRate: number }
+  /** `memory` in bytes, for the whole process. */
+  resources: { memory: number; threads: number }
+  parallelism: { maxParallelExtracts: number; maxParallelLoads: number }
+  retries: Retries
+  /** Milliseconds that one attempt of a task may take. */
+  timeout?: number
+  /** Rows of one chunk, at the least and at the most: how many it is in between depends on how long the rows are. */
+  chunking: { defaultChunkSize: number; maxChunkSize: number }
+}

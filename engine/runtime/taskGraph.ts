@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto'
+import type { Model } from '../sql/graph.ts'
+import { extractsOf } from '../sql/graph.ts'
+import type { FlowSpec } from './spec.ts'
+
+/** A model with the tables it reads. */
+export type OrderedModel = Model & { reads: string[] }
+
+/** One task of a job. */
+export interface Task {
+  /** Tasks whose output it reads. */
+  after: string[]
+  /** SHA-256 (hex) of what its output depends on beside the data: its own part of the job and those of `after`. */
+  fingerprint: string
+  /** A model that leaves no output of its own. */
+  view?: true
+}
+
+/**
+ * The tasks of a job, each after those it reads: `plan`, `extract.CONNECTION`, `types.EXTRACT`, `model.MODEL`,
+ * `diff.TABLE`, `fit.TABLE` (where rows that do not fit are left out), `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
+ */
+export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, Task> {
+  const tasks = new Map<string, Task>()
+  const add = (name: string, after: string[], own: unknown) => {
+    const hash = createHash('sha256').update(JSON.stringify(own))
+    for (const task of after) hash.update(tasks.get(task)!.fingerprint)
+    tasks.set(name, { after, fingerprint: hash.digest('hex') })
+  }
+  const { extracts, loads, checks, macros } = spec
+  const targets = [...new Set(loads.map(({ to }) => to))]
+  add('plan', [], [extracts, targets])
+  for (const connection of new Set(extracts.map(({ from }) => from)))
+    add(`extract.${connection}`, ['plan'], '')
+  for (const { name, from } of extracts) add(`types.${name}`, [`extract.${from}`], '')
+  const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
+  const source = (table: string) => {
+    const extract = extracts.find(({ name }) => name === table)
+    return extract ? `extract.${extract.from}` : `model.${table}`
+  }
+  for (const { name, from } of extracts)
+    if (keysOf(name).length > 0) add(`model.${name}`, [`extract.${from}`], keysOf(name))
+  const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
+  for (const { name, sql, reads, enrich } of models) {
+    const own = checks.filter(({ model }) => model === name)
+    add(
+      `model.${name}`,
+      [...new Set(reads.map(source))],
+      [...[sql, sqls(own), sqls(macros), keysOf(name)], ...(enrich ? [enrich.version] : [])],
+    )
+    if (staysView(spec, models, name)) tasks.get(`model.${name}`)!.view = true
+  }
+  for (const load of loads) {
+    add(`diff.${load.table}`, [`model.${load.from}`], load)
+    if (load.onBadRow === 'quarantine') add(`fit.${load.table}`, [`diff.${load.table}`], '')
+  }
+  for (const to of targets) {
+    const own = loads.filter(load => load.to === to)
+    add(
+      `load.${to}`,
+      own.map(({ table, onBadRow }) => `${onBadRow === 'quarantine' ? 'fit' : 'diff'}.${table}`),
+      '',
+    )
+    for (const { table, verify } of own) add(`verify.${table}`, [`load.${to}`], verify)
+  }
+  return tasks
+}
+
+/** Whether a model is left to the one model that reads it: nobody checks or loads it, and it is plain SQL. */
+export function staysView({ checks, loads }: FlowSpec, models: OrderedModel[], name: string): boolean {
+  if (models.some(model => model.name === name && model.enrich)) return false
+  const readers = models.filter(({ reads }) => reads.includes(name)).length
+  return (
+    readers < 2 && !checks.some(({ model }) => model === name) && !loads.some(({ from }) => from === name)
+  )
+}
+
+/** A task and all that is made from it, directly or not. */
+export function downstream(tasks: Map<string, Task>, task: string): string[] {
+  const found = new Set([task])
+  for (const [name, { after }] of tasks) if (after.some(each => found.has(each))) found.add(name)
+  return [...found]
+}
+
+/** A task and all that it is made from. */
+export function upstream(tasks: Map<string, Task>, task: string): string[] {
+  const found = new Set<string>()
+  const visit = (name: string) => {
+    if (found.has(name)) return
+    found.add(name)
+    tasks.get(name)!.after.forEach(visit)
+  }
+  visit(task)
+  return [...found]
+}
+
+/** Whether an extract's rows reach a target: one that no load is made from counts for all, and so do all where a load is made from none. */
+export function feeds(spec: Pick<FlowSpec, 'extracts' | 'loads'>, models: OrderedModel[]) {
+  const names = spec.extracts.map(({ name }) => name)
+  const made = spec.loads.map(({ to, from }) => ({
+    to,
+    from: extractsOf(from, models).filter(name => names.includes(name)),
+  }))
+  return (extract: string, target: string): boolean => {
+    const own = made.filter(({ to }) => to === target)
+    return (
+      own.some(({ from }) => from.length === 0 || from.includes(extract)) ||
+      !made.some(({ from }) => from.includes(extract))
+    )
+  }
+}

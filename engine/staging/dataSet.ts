@@ -1,0 +1,39 @@
+import { join } from 'node:path'
+import type { Part } from '../contracts/staging.ts'
+import { quote } from '../sql/duckdb.ts'
+import { filesSql } from './read.ts'
+
+/** Rows in Parquet files below the staging root. A row's number in the data set counts through all files. */
+export interface DataSet {
+  parts: Part[]
+  /** Parquet file of what checks found of them: row number, check, severity, reason and record. */
+  findings?: string
+  /** The files are such as targets load as they lie. */
+  plain?: true
+}
+
+/** SQL of all rows of a data set, their numbers as `file_row_number`. */
+export function allRows(root: string, { parts }: DataSet): string {
+  const files = filesSql(root, parts, 'file_row_number = true')
+  if (parts.length === 1) return files
+  let rows = 0
+  const starts: number[] = []
+  for (const part of parts) {
+    starts.push(rows)
+    rows += part.rows
+  }
+  const start = `[${starts.join(', ')}]::BIGINT[]`
+  return `(SELECT * REPLACE (file_row_number + (${start})[file_index::BIGINT + 1] AS file_row_number) FROM ${files})`
+}
+
+/** SQL of a data set's rows without those its findings reject; `numbered` adds `file_row_number`. */
+export function goodRows(root: string, set: DataSet, numbered = false): string {
+  if (!numbered && !set.findings) return `SELECT * FROM ${filesSql(root, set.parts)}`
+  const bad = set.findings ? ` WHERE file_row_number NOT IN (${rejectedRows(root, set.findings)})` : ''
+  return `SELECT *${numbered ? '' : ' EXCLUDE (file_row_number)'} FROM ${allRows(root, set)}${bad}`
+}
+
+/** SQL of the numbers of the rows that findings reject. */
+export function rejectedRows(root: string, findings: string): string {
+  return `SELECT row FROM read_parquet(${quote(join(root, findings))}) WHERE severity = 'reject'`
+}

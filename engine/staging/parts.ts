@@ -1,0 +1,81 @@
+import { mkdirSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Part } from '../contracts/staging.ts'
+import { PLAIN_FORMAT } from '../parquet/decode.ts'
+import { rowsOf } from '../parquet/read.ts'
+import { type Duck, PARTITIONED_ROWS, parquetCodec, quote } from '../sql/duckdb.ts'
+import { atomicWrite } from './store.ts'
+
+interface Staging {
+  duck: Duck
+  /** Staging root: an absolute folder. */
+  root: string
+}
+
+/** COPY options of parts: several, so that lanes can share them. */
+const PART_OPTIONS = `${PLAIN_FORMAT}, FILE_SIZE_BYTES '64MB', PER_THREAD_OUTPUT false`
+
+/** Rows of a bucket's row group, at most. */
+const GROUP_ROWS = 1 << 17
+
+/** Writes a query's rows as Parquet files in a folder below the staging root, of about `rows` each where given. */
+export async function copyParts(
+  { duck, root }: Staging,
+  sql: string,
+  folder: string,
+  rows?: number,
+): Promise<Part[]> {
+  const size = rows === undefined ? '' : `, ROW_GROUP_SIZE ${rows}, ROW_GROUPS_PER_FILE 1`
+  await atomicWrite(join(root, folder), temporary =>
+    duck.run(`COPY (${sql}) TO ${quote(temporary)} (${PART_OPTIONS}${size})`),
+  )
+  const names = readdirSync(join(root, folder)).sort(byNumber)
+  return Promise.all(names.map(name => partOf(root, `${folder}/${name}`)))
+}
+
+/** Writes a query's rows as one Parquet file below the staging root. */
+export async function copyFile(
+  { duck, root }: Staging,
+  sql: string,
+  file: string,
+  compression: 'uncompressed' | 'snappy' = 'uncompressed',
+): Promise<Part> {
+  await atomicWrite(join(root, file), temporary =>
+    duck.copyParquet(sql, temporary, parquetCodec({ compression })),
+  )
+  return partOf(root, file)
+}
+
+/**
+ * Writes a query's rows as Parquet files in a folder below the staging root, one bucket's apart from another's: `bucket` is
+ * SQL of its number, from 0 to `buckets` - 1. Gives the files of each.
+ */
+export async function copyBuckets(
+  { duck, root }: Staging,
+  sql: string,
+  bucket: string,
+  buckets: number,
+  folder: string,
+): Promise<Part[][]> {
+  await atomicWrite(join(root, folder), async temporary => {
+    const rows = `SELECT *, (${bucket})::INTEGER AS _nf_bucket FROM (${sql})`
+    // One row group of each bucket is held at a time; it must be more than what comes at once, or DuckDB queues them.
+    const group = Math.min(GROUP_ROWS, Math.ceil((4 * PARTITIONED_ROWS) / buckets))
+    const options = ['COMPRESSION uncompressed', `ROW_GROUP_SIZE ${group}`, 'PARTITION_BY _nf_bucket']
+    await duck.copyParquet(rows, temporary, ...options)
+    mkdirSync(temporary, { recursive: true })
+  })
+  const parts: Part[][] = Array.from({ length: buckets }, () => [])
+  for (const name of readdirSync(join(root, folder)).sort(byNumber))
+    for (const file of readdirSync(join(root, folder, name)).sort(byNumber))
+      parts[Number(name.split('=')[1])]!.push(await partOf(root, `${folder}/${name}/${file}`))
+  return parts
+}
+
+/** A Parquet file below the staging root, as a manifest lists it. */
+export async function partOf(root: string, file: string): Promise<Part> {
+  const path = join(root, file)
+  return { file, rows: await rowsOf(path), bytes: statSync(path).size }
+}
+
+const byNumber = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })

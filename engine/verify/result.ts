@@ -1,0 +1,52 @@
+/** What a table was found to hold, compared with what was staged for it. */
+export interface Verification {
+  table: string
+  to: string
+  /** The rows that one load wrote, or all of its data set. */
+  scope: 'changes' | 'all'
+  /** Rows compared: staged ones, and those that should be gone. */
+  rows: number
+  /** Key ranges that they were compared in. */
+  ranges: number
+  equal: number
+  /** The target's is newer: as it should be. */
+  newer: number
+  /** Written by an earlier load or another writer, and not replaced since the staged row is no newer. */
+  leftAlone: number
+  /** Rows of the target that are not staged, where the load lets such rows stay. */
+  others: number
+  /** Rows that are not as they should be, and the ranges that they are in; none: equal. */
+  wrong: { rows: number; ranges: number }
+  /** The first of those ranges; the first few of them with samples. */
+  differing: DifferingRange[]
+  /** What was not compared, and why. */
+  notes: string[]
+}
+
+export interface DifferingRange {
+  /** `member_id 17 to 250`. */
+  range: string
+  rows: number
+  /** `member_id = 18 differs`. */
+  samples: string[]
+}
+
+/** One line: `20,000 rows equal in 64 ranges`, or which ranges differ. */
+export function describeVerification(verification: Verification): string {
+  const { rows, ranges, equal, wrong, differing, newer, leftAlone, others, scope } = verification
+  const number = (value: number) => value.toLocaleString('en-US')
+  const asides = [
+    ...(newer > 0 ? [`${number(newer)} newer in the target`] : []),
+    ...(leftAlone > 0 ? [`${number(leftAlone)} no newer than the target's and left alone`] : []),
+    ...(others > 0 ? [`${number(others)} in the target only`] : []),
+  ]
+  const aside = asides.length > 0 ? ` (${asides.join(', ')})` : ''
+  const what = scope === 'all' ? 'rows' : 'changed rows'
+  if (wrong.rows === 0)
+    return rows === 0
+      ? `no row to compare${aside}`
+      : `${number(equal)} ${what} equal in ${ranges} ${ranges === 1 ? 'range' : 'ranges'}${aside}`
+  const named = differing.slice(0, 3).map(({ range, samples }) => `${range} (${samples.join(', ')})`)
+  const more = wrong.ranges > named.length ? ` and ${wrong.ranges - named.length} more` : ''
+  return `${number(wrong.rows)} of ${number(rows)} ${what} differ, in ${wrong.ranges} of ${ranges} ranges: ${named.join('; ')}${more}${aside}`
+}

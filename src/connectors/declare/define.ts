@@ -1,0 +1,71 @@
+import type { z } from 'zod'
+import type { LoadMode } from '../../../engine/contracts/load.ts'
+import type { Source } from '../../../engine/contracts/source.ts'
+import type { Target } from '../../../engine/contracts/target.ts'
+import type { LogicalType } from '../../../engine/types/logical.ts'
+
+/** One line of a connector's reviewable type mapping; the documentation's type tables are made from these. */
+export interface TypeRule {
+  /** The system's type as its users write it: `numeric(p,s)`, `bigint unsigned`. */
+  native: string
+  /** The logical type, in DuckDB's notation: `DECIMAL(p,s)`, `UBIGINT`. */
+  logical: string
+  /** Values of the native type that the logical type cannot hold; absent where it is exact for every value. */
+  inexact?: string
+  /** What the column becomes under the `text` policy, or how text notation is chosen; for the page. */
+  note?: string
+}
+
+/** What a connector can do, as data: it selects the contract tests that run on it. */
+export interface Capabilities {
+  source: boolean
+  target: boolean
+  /** Reads all chunks of all tables in one consistent view. */
+  snapshot: boolean
+  /** Splits one table among lanes. */
+  parallel: boolean
+  /** Reads only rows at or after a watermark. */
+  incremental: boolean
+  /** Reads the keys of all rows without their other columns. */
+  keys?: boolean
+  /** How its tables can be loaded; none for what is only read. */
+  modes: readonly LoadMode[]
+  /** Tells before a load which rows its table would refuse. */
+  fits?: boolean
+  /** Makes and drops partitions of its tables. */
+  partitions?: boolean
+}
+
+/** What the composition root gives a connector. */
+export interface ConnectionContext {
+  /** The connection's name in job.yaml: errors name it. */
+  name: string
+  /** For files that the job names relative to itself. */
+  baseDir: string
+}
+
+/**
+ * A connector, declared in one place. `config` parses a connection (`{ url, … }`; a plain string in job.yaml is
+ * `{ url }`), `extract` and `load` the connector's own keys of an extract or a load.
+ */
+export interface Connector<Config extends z.ZodType = z.ZodType, Extract extends z.ZodObject = z.ZodObject> {
+  name: string
+  /** URL schemes that select it, without the colon. */
+  schemes: string[]
+  config: Config
+  /** Keys an extract may have beside the common ones: `table`, `path`. */
+  extract: Extract
+  capabilities: Capabilities
+  types: TypeRule[]
+  /** Of a target: the type that a column gets in a table that a load makes. */
+  targetType?(type: LogicalType): string
+  source?(config: z.infer<Config>, context: ConnectionContext): Source
+  target?(config: z.infer<Config>, context: ConnectionContext): Target
+}
+
+/** Gives a declaration its types; the registry in `index.ts` lists what this returns. */
+export function defineConnector<Config extends z.ZodType, Extract extends z.ZodObject>(
+  connector: Connector<Config, Extract>,
+): Connector<Config, Extract> {
+  return connector
+}

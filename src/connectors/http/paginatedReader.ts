@@ -1,0 +1,152 @@
+import { setTimeout as sleep, setImmediate as tick } from 'node:timers/promises'
+import { BatchBuilder } from '../../../engine/batch/builder.ts'
+import type { Range, Read, Sink } from '../../../engine/contracts/source.ts'
+import type { Access } from './access.ts'
+import type { Answer, Api } from './api.ts'
+import { RecordDecoder } from './decode.ts'
+import type { HttpOptions } from './options.ts'
+import { pageOf } from './page.ts'
+import { guesses, nextPage, type PageCursor } from './pageCursor.ts'
+import { elementsOf, startAt } from './raw.ts'
+import { sinceText } from './since.ts'
+
+/** A slow API's pages are kept after so long at the latest, so that few of them are ever asked for again. */
+const CHUNK_MS = 5000
+
+/** The range from a page on. */
+export function rangeFrom(options: HttpOptions, place: PageCursor): Range {
+  const label = `${pathname(options)} page ${place.page}`
+  return {
+    label,
+    ...(place.total !== undefined && { rows: Math.max(0, place.total - place.rows) }),
+    payload: place,
+  }
+}
+
+/** Reads the pages of one extract, chunk by chunk. The next is under way while one is decoded. */
+export class Reading {
+  readonly extract: string
+  private readonly api: Api
+  private readonly access: Access
+  private readonly options: HttpOptions
+  private readonly fixed: Record<string, string>
+  private readonly builder: BatchBuilder
+  private readonly decoder: RecordDecoder
+  private readonly coming = new Map<PageCursor['at'], { answer: Promise<Answer>; stop: AbortController }>()
+
+  constructor(api: Api, access: Access, read: Read) {
+    const options = read.options as HttpOptions
+    this.extract = read.extract
+    this.api = api
+    this.access = access
+    this.options = options
+    this.builder = new BatchBuilder(read.where, read.columns, read.limits)
+    this.decoder = new RecordDecoder(this.builder, options.schema)
+    this.fixed = {}
+    if (options.limit !== undefined) this.fixed[options.limit_param] = String(options.limit)
+    if (read.since && options.since_param)
+      this.fixed[options.since_param] = sinceText(read.since.value, options.since_format)
+  }
+
+  /** Reads about `limit` records from the range's page on, whole pages; gives what is left. */
+  async chunk(range: Range, limit: number, sink: Sink): Promise<Range | undefined> {
+    const until = Date.now() + CHUNK_MS
+    let place = range.payload as PageCursor
+    let rows = 0
+    for (;;) {
+      const next = await this.page(place, sink)
+      if (next) {
+        rows += next.rows - place.rows
+        place = next
+      }
+      if (!next || rows >= limit || !(await this.comes(place.at, until))) {
+        if (this.builder.rows > 0) this.flush(sink)
+        return next && rangeFrom(this.options, next)
+      }
+    }
+  }
+
+  /** Ends the requests under way. */
+  close(): void {
+    for (const { stop } of this.coming.values()) stop.abort()
+    this.coming.clear()
+  }
+
+  private async page(place: PageCursor, sink: Sink): Promise<PageCursor | undefined> {
+    const { api, options, builder, decoder } = this
+    const where = `${this.access.name} ${pathname(options)} page ${place.page}`
+    const answer = await this.take(place.at)
+    const page = pageOf(api, where, answer, options)
+    const next = nextPage(where, options, place, page)
+    this.expect(next ? guesses(options, place, next, this.access.concurrency) : [])
+    // Decoding does not yield: the request must be on its way before.
+    if (next) await tick()
+    const { records } = page
+    const starts = decoder.raw ? startsOf(answer.text, options) : []
+    for (let index = 0; index < records.length; index++) {
+      decoder.decode(records[index], where, index + 1, answer.text, starts[index])
+      if (builder.full) this.flush(sink)
+    }
+    return next
+  }
+
+  private flush(sink: Sink): void {
+    sink.write(this.builder.batch())
+    this.builder.reset()
+  }
+
+  /** Has these pages under way, and no others. */
+  private expect(places: PageCursor['at'][]): void {
+    for (const [at, { stop }] of this.coming)
+      if (!places.includes(at)) {
+        stop.abort()
+        this.coming.delete(at)
+      }
+    for (const at of places) if (!this.coming.has(at)) this.coming.set(at, this.ask(at))
+  }
+
+  /** Whether a page that is under way is there, and well, before a time. A failure is left to whoever takes it. */
+  private async comes(at: PageCursor['at'], until: number): Promise<boolean> {
+    const waiting = new AbortController()
+    const late = sleep(Math.max(0, until - Date.now()), false, { signal: waiting.signal }).catch(() => false)
+    const there = this.coming.get(at)!.answer.then(
+      () => true,
+      () => false,
+    )
+    try {
+      return await Promise.race([there, late])
+    } finally {
+      waiting.abort()
+    }
+  }
+
+  private take(at: PageCursor['at']): Promise<Answer> {
+    const { answer } = this.coming.get(at) ?? this.ask(at)
+    this.coming.delete(at)
+    return answer
+  }
+
+  private ask(at: PageCursor['at']) {
+    const stop = new AbortController()
+    const answer = this.api.get(this.url(at), stop.signal)
+    // Awaited only after the page before it is decoded: until then a failure is nobody's.
+    answer.catch(() => {})
+    return { answer, stop }
+  }
+
+  private url(at: PageCursor['at']): URL {
+    const { options, fixed, api } = this
+    const { paginate, path } = options
+    if (at === undefined) return api.url(path, fixed)
+    if (paginate === 'link' || paginate === 'next') return api.restored(String(at))
+    const param = { page: options.page_param, offset: options.offset_param, cursor: options.cursor_param }
+    return api.url(path, { ...fixed, [param[paginate as keyof typeof param]]: String(at) })
+  }
+}
+
+const pathname = ({ path }: HttpOptions) => path.replace(/\?.*/, '')
+
+function startsOf(text: string, { records }: HttpOptions): number[] {
+  const top = startAt(text, 0, [])!
+  return elementsOf(text, text[top] === '[' ? top : startAt(text, top, records.split('.'))!)
+}

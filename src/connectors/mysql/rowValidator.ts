@@ -1,0 +1,210 @@
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import {
+  REJECT_ROW,
+  type RejectedRow,
+  type RejectsRequest,
+  type RowValidator,
+} from '../../../engine/contracts/rowValidation.ts'
+import { quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Column, columnNamed } from '../../../engine/types/logical.ts'
+import { databaseAndName } from './catalog.ts'
+import { stagingName, targetTable } from './state.ts'
+import type { TargetSession } from './targetSession.ts'
+import { columnType, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
+import { withAside } from './temporaryTables.ts'
+import { identifier, literal, splitTable, tableName } from './types.ts'
+
+/** A condition on staged rows `s` that a table refuses, and SQL of why. */
+interface Refusal {
+  condition: string
+  reason: string
+}
+
+/**
+ * Rows that a table refuses, found in a staging table of their own: first those whose values do not fit a type, then
+ * NULLs, CHECKs and foreign keys, each among the rows that are left. Not judged: unique indexes beside the key,
+ * constraints on columns that are not loaded, foreign keys to tables of the same commit.
+ */
+export class MysqlRowValidator implements RowValidator {
+  private readonly session: TargetSession
+
+  constructor(session: TargetSession) {
+    this.session = session
+  }
+
+  unsendable({ columns }: PlannedLoad): { condition: string; reason: string }[] {
+    return columns.flatMap(({ name, type }) => {
+      const value = quoteName(name)
+      if (type.kind === 'float')
+        return [{ condition: `NOT isfinite(${value})`, reason: `${name}: is no finite number` }]
+      if (type.kind !== 'date' && type.kind !== 'timestamp') return []
+      const condition = `NOT isfinite(${value}) OR year(${value}) NOT BETWEEN 1 AND 9999`
+      return [{ condition, reason: `${name}: is not within the years 1 to 9999` }]
+    })
+  }
+
+  async findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]> {
+    const { loadId, job, load, paths, columns, beside, offload, lanes } = request
+    const table = await targetTable(this.session, load.table)
+    if (!table) return []
+    const name = stagingName(loadId, load.table, 'fit')
+    const defined = columns.map(
+      ({ name, type }) =>
+        `${identifier(name)} ${columnType(type)} ${name === REJECT_ROW ? 'PRIMARY KEY' : 'NULL'}`,
+    )
+    const where = `${this.session.access.name}.${load.table}`
+    const aside = { name, defined, loadId, job, where, paths, columns, lanes, offload }
+    return withAside(this.session, aside, signal, async () => {
+      const run = (sql: string) => this.session.rows(sql, signal)
+      const rejects: RejectedRow[] = []
+      const refusals = [
+        ...load.columns.flatMap(column => ofValues(column, columnNamed(table.columns, column.name))),
+        ...(await this.checks(load, table, name)),
+        ...(await this.foreignKeys(load, table, beside)),
+      ]
+      for (const { condition, reason } of refusals) {
+        const rows = await run(
+          `SELECT ${identifier(REJECT_ROW)} AS number, ${reason} AS reason FROM ${name} AS s WHERE ${condition}`,
+        )
+        if (rows.length === 0) continue
+        for (const { number, reason } of rows) rejects.push({ row: Number(number), reason: reason! })
+        await run(`DELETE s FROM ${name} AS s WHERE ${condition}`)
+      }
+      return rejects
+    })
+  }
+
+  private async checks(load: PlannedLoad, { columns }: TargetTable, staged: string): Promise<Refusal[]> {
+    const [database, name] = databaseAndName(load.table)
+    // MariaDB's names of constraints are unique in a table, MySQL's in a database.
+    const [mariadb] = await this.session.rows(
+      `SELECT 1 AS one FROM information_schema.columns WHERE table_schema = 'information_schema'
+         AND table_name = 'CHECK_CONSTRAINTS' AND column_name = 'TABLE_NAME'`,
+    )
+    const found = await this.session.rows(
+      `SELECT c.constraint_name AS name, c.check_clause AS clause FROM information_schema.check_constraints AS c ${
+        mariadb
+          ? `WHERE c.constraint_schema = ${database} AND c.table_name = ${literal(name)}`
+          : `JOIN information_schema.table_constraints AS t USING (constraint_schema, constraint_name)
+             WHERE t.table_schema = ${database} AND t.table_name = ${literal(name)}`
+      } ORDER BY c.constraint_name`,
+    )
+    return found.flatMap(({ name, clause }) => {
+      const used = [...clause!.matchAll(/`((?:[^`]|``)+)`/g)].map(([, quoted]) =>
+        quoted!.replaceAll('``', '`'),
+      )
+      const own = [...new Set(used)].map(column => columnNamed(load.columns, column))
+      if (own.includes(undefined) || own.length === 0) return []
+      const typed = own.map(column => `${asTarget(column!.name, columns)} AS ${identifier(column!.name)}`)
+      const row = identifier(REJECT_ROW)
+      return [
+        {
+          // The clause's names are columns of the table's own types; two tables deep, since MySQL deletes from the inner.
+          condition: `s.${row} IN (SELECT ${row} FROM (SELECT c.${row} FROM (SELECT s.${row}, ${typed.join(', ')} FROM ${staged} AS s) AS c
+            WHERE (${clause}) IS FALSE) AS d)`,
+          reason: shown(
+            own.map(column => column!.name),
+            `violates ${name}: CHECK (${clause})`,
+          ),
+        },
+      ]
+    })
+  }
+
+  private async foreignKeys(
+    load: PlannedLoad,
+    { columns }: TargetTable,
+    beside: string[],
+  ): Promise<Refusal[]> {
+    const [database, name] = databaseAndName(load.table)
+    const found = await this.session.rows(
+      `SELECT constraint_name AS name, column_name AS \`column\`, referenced_column_name AS target,
+         referenced_table_name AS parent, referenced_table_schema AS base, referenced_table_schema = DATABASE() AS here
+       FROM information_schema.key_column_usage
+       WHERE table_schema = ${database} AND table_name = ${literal(name)} AND referenced_table_name IS NOT NULL
+       ORDER BY constraint_name, ordinal_position`,
+    )
+    const others = [load.table, ...beside].map(table => splitTable(table).at(-1))
+    return [...Map.groupBy(found, row => row.name)].flatMap(([name, parts]) => {
+      const { parent, base } = parts[0]!
+      const loaded = parts.every(({ column }) => columnNamed(load.columns, column!))
+      if (!loaded || others.includes(parent!)) return []
+      const set = parts.map(({ column }) => `s.${identifier(column!)} IS NOT NULL`)
+      const same = parts.map(
+        ({ column, target }) => `p.${identifier(target!)} = ${asTarget(column!, columns)}`,
+      )
+      const table = `${identifier(base!)}.${identifier(parent!)}`
+      return [
+        {
+          condition: `${set.join(' AND ')} AND NOT EXISTS (SELECT 1 FROM ${table} AS p WHERE ${same.join(' AND ')})`,
+          reason: shown(
+            parts.map(({ column }) => column!),
+            `violates ${name}: not in ${tableName(parent!)}`,
+          ),
+        },
+      ]
+    })
+  }
+}
+
+/** A staged value with the character set and collation that the table's column has. */
+function asTarget(name: string, columns: TargetColumn[]): string {
+  const value = `s.${identifier(name)}`
+  const found = columnNamed(columns, name)!
+  return isText(found) ? `CONVERT(${value} USING ${found.charset}) COLLATE ${found.collation}` : value
+}
+
+/** SQL of values with their columns' names, and what is wrong with them. */
+function shown(names: string[], wrong: string): string {
+  const values = names.map(
+    name => `${literal(`${name} `)}, QUOTE(LEFT(CAST(s.${identifier(name)} AS CHAR), 100))`,
+  )
+  return `CONCAT(${values.join(`, ', ', `)}, ${literal(` ${wrong}`)})`
+}
+
+const RANGES: Record<string, number> = { tinyint: 8, smallint: 16, mediumint: 24, int: 32, bigint: 64 }
+
+/** What a column's type refuses of a load's values, then NULL. */
+function ofValues({ name, type }: Column, column: TargetColumn | undefined): Refusal[] {
+  if (!column) return []
+  const value = `s.${identifier(name)}`
+  const reason = shown([name], `does not fit ${column.column_type}`).replace(
+    literal(`${name} `),
+    literal(`${name}: `),
+  )
+  const { data_type, column_type, length, charset, collation } = column
+  const refusals: Refusal[] = []
+  const refuse = (condition: string) => refusals.push({ condition, reason })
+  const bits = RANGES[data_type]
+  if ((type.kind === 'int' || type.kind === 'decimal') && bits) {
+    const unsigned = column_type.includes('unsigned')
+    const most = 2n ** BigInt(unsigned ? bits : bits - 1)
+    refuse(`${value} NOT BETWEEN ${unsigned ? 0n : -most} AND ${most - 1n}`)
+  }
+  if ((type.kind === 'int' || type.kind === 'decimal') && data_type === 'decimal')
+    refuse(`ABS(${value}) >= 1${'0'.repeat(Number(column.num_precision) - Number(column.num_scale))}`)
+  if (isText(column)) {
+    if (charset !== 'utf8mb4')
+      refuse(
+        `CAST(CONVERT(CONVERT(${value} USING ${charset}) USING utf8mb4) AS BINARY) <> CAST(${value} AS BINARY)`,
+      )
+    if (data_type === 'char' || data_type === 'varchar') refuse(`CHAR_LENGTH(${value}) > ${length}`)
+    else if (data_type === 'enum')
+      refuse(
+        `CONVERT(${value} USING ${charset}) COLLATE ${collation} NOT IN ${column_type.slice('enum'.length)}`,
+      )
+    else if (data_type !== 'set') refuse(`LENGTH(CONVERT(${value} USING ${charset})) > ${length}`)
+    // The server takes blanks away from its end.
+    if (data_type === 'char') refuse(`${value} LIKE '% '`)
+  }
+  if (type.kind === 'binary' && length !== null)
+    refuse(`LENGTH(${value}) ${data_type === 'binary' ? '<>' : '>'} ${length}`)
+  if (data_type === 'json') refuse(`NOT JSON_VALID(${value})`)
+  if (['uuid', 'inet4', 'inet6'].includes(data_type))
+    refuse(`${value} IS NOT NULL AND CAST(${value} AS ${data_type}) IS NULL`)
+  if (data_type === 'timestamp')
+    refuse(`${value} NOT BETWEEN '1970-01-01 00:00:01' AND '2038-01-19 03:14:07.999999'`)
+  if (column.nullable === 'NO')
+    refusals.push({ condition: `${value} IS NULL`, reason: literal(`${name}: may not be NULL`) })
+  return refusals
+}

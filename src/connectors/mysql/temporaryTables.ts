@@ -1,0 +1,58 @@
+import type { Offload } from '../../../engine/contracts/load.ts'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
+import type { Column } from '../../../engine/types/logical.ts'
+import type { StageInput } from './stage.ts'
+import { ensureState } from './state.ts'
+import type { TargetSession } from './targetSession.ts'
+import { literal } from './types.ts'
+
+/** Rows that are judged beside a table of the target, and whose they are. */
+export interface Aside {
+  /** The table's name; one that is there is replaced. */
+  name: string
+  /** Its columns and keys in SQL. */
+  defined: string[]
+  loadId: string
+  job: string
+  /** For messages: `warehouse.dim_members`. */
+  where: string
+  paths: string[]
+  columns: Column[]
+  lanes: number
+  offload: Offload
+}
+
+/**
+ * Makes a table of its own from Parquet files, for as long as `act` runs. Commented as staging tables are: a later load of
+ * the job clears away what a killed process leaves.
+ */
+export async function withAside<T>(
+  session: TargetSession,
+  { name, defined, loadId, job, where, paths, columns, lanes, offload }: Aside,
+  signal: AbortSignal,
+  act: () => Promise<T>,
+): Promise<T> {
+  await ensureState(session)
+  const comment = literal(JSON.stringify({ job, loadId }))
+  await session.rows(`DROP TABLE IF EXISTS ${name}`, signal)
+  await session.rows(
+    `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${comment}`,
+    signal,
+  )
+  try {
+    const { access } = session
+    const module = moduleBeside(import.meta.url, 'stage')
+    const waiting = [...paths]
+    const lane = async () => {
+      for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
+        const input: StageInput = { access, table: name, where, path, columns, rules: [] }
+        await offload<number>(module, 'stagePart', input, signal)
+      }
+    }
+    const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
+    for (const result of results) if (result.status === 'rejected') throw result.reason
+    return await act()
+  } finally {
+    await session.rows(`DROP TABLE IF EXISTS ${name}`).catch(() => {})
+  }
+}

@@ -1,0 +1,80 @@
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { columnNamed, type LogicalType } from '../../../engine/types/logical.ts'
+import { quoteIdent, quoteLiteral } from './connect.ts'
+import { fit, numericOf, type TargetColumn } from './merge.ts'
+import type { TargetSession } from './session.ts'
+
+const RANGES: Record<string, string> = {
+  int2: '-32768 AND 32767',
+  int4: '-2147483648 AND 2147483647',
+  int8: '-9223372036854775808 AND 9223372036854775807',
+}
+
+/** SQL condition of staged values that a column refuses; undefined where it takes them all. */
+export function rejectSql(type: LogicalType, column: TargetColumn, value: string): string | undefined {
+  const { typname, typmod, native } = column
+  if (fit(type, column) === 'parse') return `NOT pg_input_is_valid(${value}, ${quoteLiteral(native)})`
+  if ((typname === 'varchar' || typname === 'bpchar') && typmod >= 4)
+    return `char_length(${value}::text) > ${typmod - 4}`
+  if (type.kind !== 'int' && type.kind !== 'decimal') return undefined
+  const range = RANGES[typname]
+  if (range) return `${value} NOT BETWEEN ${range}`
+  const numeric = typname === 'numeric' && numericOf(typmod)
+  return numeric ? `abs(${value}::numeric) >= 1e${numeric.precision - numeric.scale}::numeric` : undefined
+}
+
+/** Fails with DATA_INVALID where a text is too long for its column: of one that ends in blanks Postgres cuts those silently. */
+export async function refuseLong(
+  session: TargetSession,
+  load: StagedLoad,
+  columns: TargetColumn[],
+  staging: string,
+  where: string,
+): Promise<void> {
+  const long = columns
+    .filter(
+      ({ name, typname, typmod }) => typname === 'varchar' && typmod >= 4 && columnNamed(load.columns, name),
+    )
+    .map(({ name, typmod }) => {
+      const value = `${quoteIdent(name)}::text`
+      return `(octet_length(${value}) > ${typmod - 4} AND char_length(${value}) > ${typmod - 4})`
+    })
+  if (long.length === 0) return
+  const { rows } = await session.query(`SELECT 1 FROM ${staging} WHERE ${long.join(' OR ')} LIMIT 1`)
+  const found = rows.length > 0 && (await findReject(session, load, columns, staging, where))
+  if (found) throw found
+}
+
+/**
+ * Says which staged value the server refused, since its own message names neither row nor column: a DATA_INVALID error
+ * with column, value, key and number of such rows. Undefined where none is found.
+ */
+export async function findReject(
+  session: TargetSession,
+  load: StagedLoad,
+  columns: TargetColumn[],
+  staging: string,
+  where: string,
+): Promise<EngineError | undefined> {
+  for (const { name, type } of load.columns) {
+    const column = columnNamed(columns, name)!
+    const condition = rejectSql(type, column, quoteIdent(name))
+    if (!condition) continue
+    const key = load.key.map(part => `${quoteLiteral(`${part} `)} || ${quoteIdent(part)}::text`)
+    const { rows } = await session.query(
+      `SELECT left(${quoteIdent(name)}::text, 100) AS value, count(*) OVER () AS n, concat_ws(', ', ${['NULL', ...key].join(', ')}) AS key
+       FROM ${staging} WHERE ${condition} ORDER BY 3 LIMIT 1`,
+    )
+    const found = rows[0]
+    if (!found) continue
+    const row = found.key ? ` (${found.key})` : ''
+    const more = found.n === '1' ? '' : `; ${found.n} rows have such values`
+    return new EngineError(
+      'DATA_INVALID',
+      `${where}.${name}: ${quoteLiteral(found.value!)}${row} does not fit ${column.native}${more}`,
+      { hint: `Nothing was loaded. Widen ${name} in ${load.table}, or add a row check for such values.` },
+    )
+  }
+  return undefined
+}

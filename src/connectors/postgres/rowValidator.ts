@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto'
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import {
+  REJECT_ROW,
+  type RejectedRow,
+  type RejectsRequest,
+  type RowValidator,
+} from '../../../engine/contracts/rowValidation.ts'
+import { quoteName } from '../../../engine/sql/duckdb.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
+import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { expressions, stagingType } from './merge.ts'
+import { rejectSql } from './rejectedRow.ts'
+import type { TargetSession } from './session.ts'
+import { copyParts } from './staging.ts'
+import { ensureState, targetColumns } from './state.ts'
+
+/** A CHECK or a foreign key of a table. */
+interface Constraint {
+  name: string
+  definition: string
+  columns: string[]
+  /** Of a CHECK. */
+  expression: string | null
+  /** Of a foreign key: the other table, quoted, and its columns. */
+  parent: string | null
+  parentColumns: string[]
+}
+
+/**
+ * Rows that a table refuses, found in a staging table of their own: first those whose values do not fit a type, then
+ * NULLs, CHECKs and foreign keys, each among the rows that are left. Not judged: unique constraints beside the key,
+ * constraints on columns that are not loaded, foreign keys to tables of the same commit or that we may not read.
+ */
+export class PostgresRowValidator implements RowValidator {
+  private readonly session: TargetSession
+
+  constructor(session: TargetSession) {
+    this.session = session
+  }
+
+  unsendable({ columns }: PlannedLoad): { condition: string; reason: string }[] {
+    return columns
+      .filter(({ type }) => type.kind === 'text')
+      .map(({ name }) => ({
+        condition: `contains(${quoteName(name)}, chr(0))`,
+        reason: `${name}: holds a NUL byte, which no text of Postgres can`,
+      }))
+  }
+
+  async findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]> {
+    const { loadId, job, load, paths, columns, beside, offload, lanes } = request
+    const found = await targetColumns(this.session, load.table)
+    if (found.length === 0) return []
+    await ensureState(this.session)
+    const staged = rejectsTable(loadId, load.table)
+    const run = async (sql: string) => (await this.session.query(sql, [], signal)).rows
+    const made = columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
+    await run(`DROP TABLE IF EXISTS ${staged}; CREATE UNLOGGED TABLE ${staged} (${made.join(', ')});
+      COMMENT ON TABLE ${staged} IS ${quoteLiteral(JSON.stringify({ job, loadId }))}`)
+    try {
+      const { access } = this.session
+      const where = `${access.name}.${load.table}`
+      await copyParts(
+        access,
+        { table: staged, columns, paths },
+        { where, lanes, offload, progress() {} },
+        signal,
+      )
+      const rejects: RejectedRow[] = []
+      const take = async (condition: string, reason: string) => {
+        const rows = await run(
+          `DELETE FROM ${staged} AS s WHERE ${condition} RETURNING ${REJECT_ROW} AS row, ${reason} AS reason`,
+        )
+        for (const row of rows) rejects.push({ row: Number(row.row), reason: row.reason! })
+      }
+      for (const { name, type } of load.columns) {
+        const column = columnNamed(found, name)
+        const condition = column && rejectSql(type, column, quoteIdent(name))
+        if (condition)
+          await take(
+            condition,
+            `${quoteLiteral(`${name}: `)} || quote_literal(left(${quoteIdent(name)}::text, 100)) || ${quoteLiteral(` does not fit ${column.native}`)}`,
+          )
+      }
+      for (const name of await this.required(load))
+        await take(`${quoteIdent(name)} IS NULL`, quoteLiteral(`${name}: may not be NULL`))
+      const { cast } = expressions(load, found)
+      const value = (name: string, alias: string) => cast(name, `${alias}.${quoteIdent(name)}`)
+      for (const constraint of await this.constraints(load, beside)) {
+        const { name, definition, expression, parent, parentColumns } = constraint
+        const typed = load.columns.map(
+          column =>
+            `(${value(column.name, 't')})::${columnNamed(found, column.name)!.native} AS ${quoteIdent(column.name)}`,
+        )
+        const refused = expression
+          ? `${REJECT_ROW} IN (SELECT ${REJECT_ROW} FROM (SELECT t.${REJECT_ROW}, ${typed.join(', ')} FROM ${staged} AS t) AS t WHERE (${expression}) IS FALSE)`
+          : `${constraint.columns.map(column => `s.${quoteIdent(column)} IS NOT NULL`).join(' AND ')}
+              AND NOT EXISTS (SELECT 1 FROM ${parent} AS p WHERE ${constraint.columns
+                .map((column, i) => `p.${quoteIdent(parentColumns[i]!)} = ${value(column, 's')}`)
+                .join(' AND ')})`
+        const values = constraint.columns.map(
+          column =>
+            `${quoteLiteral(`${column} `)} || coalesce(quote_literal(left(${quoteIdent(column)}::text, 100)), 'NULL')`,
+        )
+        await take(
+          refused,
+          `concat_ws(', ', ${values.join(', ')}) || ${quoteLiteral(` violates ${name}: ${definition}`)}`,
+        )
+      }
+      return rejects
+    } finally {
+      await this.session.query(`DROP TABLE IF EXISTS ${staged}`).catch(() => {})
+    }
+  }
+
+  /** Names of the load's columns that the table wants a value for. */
+  private async required({ table, columns }: PlannedLoad): Promise<string[]> {
+    const { rows } = await this.session.query(
+      'SELECT attname AS name FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND attnotnull',
+      [quoteTable(table)],
+    )
+    return rows.map(({ name }) => name!).filter(name => columnNamed(columns, name))
+  }
+
+  private async constraints({ table, columns }: PlannedLoad, beside: string[]): Promise<Constraint[]> {
+    const names = (keys: string, relation: string) =>
+      `(SELECT json_agg(a.attname ORDER BY k.nth) FROM unnest(${keys}) WITH ORDINALITY AS k(number, nth)
+        JOIN pg_attribute AS a ON a.attrelid = ${relation} AND a.attnum = k.number)::text`
+    const others = [table, ...beside].map(name => `to_regclass(${quoteLiteral(quoteTable(name))})`).join(', ')
+    const { rows } = await this.session.query(
+      `SELECT conname AS name, pg_get_constraintdef(oid) AS definition, pg_get_expr(conbin, conrelid) AS expression,
+         ${names('conkey', 'conrelid')} AS columns, CASE contype WHEN 'f' THEN confrelid::regclass::text END AS parent,
+         ${names('confkey', 'confrelid')} AS parent_columns
+       FROM pg_constraint WHERE conrelid = to_regclass($1) AND (contype = 'c' OR (contype = 'f'
+         AND confrelid NOT IN (SELECT o FROM unnest(ARRAY[${others}]::oid[]) AS o WHERE o IS NOT NULL)
+         AND has_table_privilege(confrelid, 'SELECT')))
+       ORDER BY contype, conname`,
+      [quoteTable(table)],
+    )
+    return rows
+      .map(row => ({
+        name: row.name!,
+        definition: row.definition!,
+        columns: JSON.parse(row.columns ?? '[]') as string[],
+        expression: row.expression!,
+        parent: row.parent!,
+        parentColumns: JSON.parse(row.parent_columns ?? '[]') as string[],
+      }))
+      .filter(found => found.columns.length > 0 && found.columns.every(name => columnNamed(columns, name)))
+  }
+}
+
+// Named and commented as staging tables are: a later load of the job clears away what a killed process leaves.
+function rejectsTable(loadId: string, table: string): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([loadId, table, 'fit']))
+    .digest('hex')
+  return `nightfreight."stg_${hash.slice(0, 20)}"`
+}

@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto'
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import type { RangeFinding, Verifier, VerifyRequest } from '../../../engine/contracts/verification.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { findings } from '../sql/verify.ts'
+import { checksum, comparable } from './checksum.ts'
+import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { expressions, stagingType } from './merge.ts'
+import type { TargetSession } from './session.ts'
+import { copyParts } from './staging.ts'
+import { ensureState, targetColumns } from './state.ts'
+
+/** Proof in Postgres: what should be there goes into a staging table, one query joins and judges. */
+export class PostgresVerifier implements Verifier {
+  private readonly session: TargetSession
+
+  constructor(session: TargetSession) {
+    this.session = session
+  }
+
+  async comparable(load: PlannedLoad) {
+    const columns = await targetColumns(this.session, load.table)
+    if (columns.length === 0)
+      throw new EngineError('TABLE_MISSING', `${this.session.access.name}: there is no table ${load.table}`, {
+        hint: 'Run the job: its load makes the table.',
+      })
+    return comparable(load, columns)
+  }
+
+  async compare(request: VerifyRequest, signal: AbortSignal): Promise<RangeFinding[]> {
+    const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
+    await ensureState(this.session)
+    const expected = verifyTable(loadId, load.table)
+    const run = (sql: string) => this.session.query(sql, [], signal)
+    const made = columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
+    const comment = quoteLiteral(JSON.stringify({ job, loadId }))
+    await run(`DROP TABLE IF EXISTS ${expected}; CREATE UNLOGGED TABLE ${expected} (${made.join(', ')});
+      COMMENT ON TABLE ${expected} IS ${comment}`)
+    try {
+      const { access } = this.session
+      const where = `${access.name}.${load.table}`
+      await copyParts(
+        access,
+        { table: expected, columns, paths },
+        { where, lanes, offload, progress() {} },
+        signal,
+      )
+      await run(`ANALYZE ${expected}`)
+      const found = await targetColumns(this.session, load.table)
+      const tables = {
+        target: quoteTable(load.table),
+        expected,
+        quote: quoteIdent,
+        cast: expressions(load, found).cast,
+        checksum: checksum(compared, found),
+        text: (expression: string) => `${expression}::text`,
+      }
+      return await findings(load, extra, tables, async sql => (await run(sql)).rows)
+    } finally {
+      await this.session.query(`DROP TABLE IF EXISTS ${expected}`).catch(() => {})
+    }
+  }
+}
+
+// Named and commented as staging tables are: a later load of the job clears away what a killed process leaves.
+function verifyTable(loadId: string, table: string): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([loadId, table, 'verification']))
+    .digest('hex')
+  return `nightfreight."stg_${hash.slice(0, 20)}"`
+}

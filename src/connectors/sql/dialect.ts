@@ -1,0 +1,145 @@
+import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { columnNamed, type LogicalType } from '../../../engine/types/logical.ts'
+
+/** How a database writes what the load modes do. Target rows are `t`, staged rows `s`, staged keys `k`. */
+export interface Dialect {
+  quote(name: string): string
+  /** Whether two expressions are equal or both NULL. */
+  same(a: string, b: string): string
+  /** UPDATE of the target's rows that `where` holds for; `from`: rows (`s`) that it joins them with. */
+  update(target: string, set: Assignment[], where: string, from?: string): string
+  /** DELETE of the target's rows that `where` holds for. */
+  remove(target: string, where: string): string
+  /** The transaction's time. */
+  now: string
+  /** A moment as a value of a date or timestamp type; wall-clock readings are UTC. */
+  instant(at: Date, type: LogicalType): string
+}
+
+export interface Assignment {
+  column: string
+  value: string
+}
+
+/** The tables of one load, quoted and qualified, and how their values meet. */
+export interface LoadTables {
+  target: string
+  /** Rows to insert or update. */
+  staging: string
+  /** Keys to delete, or to keep, or partitions to empty: {@link keyColumns}. */
+  keys: string
+  /** For messages: `warehouse.dim_members`. */
+  where: string
+  dialect: Dialect
+  /** Turns a staged column into the target's type where the dialect does not by itself. */
+  cast?(column: string, expression: string): string
+  /** Whether two values of a column differ, where the target's type has no equality. */
+  differs?(column: string, target: string, staged: string): string
+}
+
+/** A column that the target keeps for a load beside those of the data set. */
+export interface OwnColumn {
+  name: string
+  type: LogicalType
+  nullable: boolean
+}
+
+const INSTANT: LogicalType = { kind: 'timestamp', zoned: true }
+
+/** Type of a version's begin and end under scd2: that of `newer`, or an instant. */
+export function periodType(load: PlannedLoad): LogicalType {
+  return load.newer === undefined ? INSTANT : columnNamed(load.columns, load.newer)!.type
+}
+
+/** The columns that the target keeps for a load itself: stamp, time of deletion, period of a version. */
+export function ownColumns(load: PlannedLoad): OwnColumn[] {
+  const { mode, stamp, scd2 } = load
+  const columns: OwnColumn[] = []
+  if (mode === 'scd2')
+    columns.push(
+      { name: scd2.validFrom, type: periodType(load), nullable: false },
+      { name: scd2.validTo, type: periodType(load), nullable: true },
+      { name: scd2.current, type: { kind: 'bool' }, nullable: false },
+    )
+  if (stamp !== undefined) columns.push({ name: stamp, type: INSTANT, nullable: true })
+  const deletedAt = deletedColumn(load)
+  if (deletedAt !== undefined) columns.push({ name: deletedAt, type: INSTANT, nullable: true })
+  return columns
+}
+
+/**
+ * Fails where the columns that the target keeps cannot go with the load's: TARGET_INCOMPATIBLE where the load brings
+ * one of their names itself, CONFIG_INVALID where its `newer` cannot say when a version begins.
+ */
+export function checkOwnColumns(load: PlannedLoad, where: string): void {
+  for (const { name } of ownColumns(load))
+    if (columnNamed(load.columns, name))
+      throw new EngineError('TARGET_INCOMPATIBLE', `${where}.${name}: the load keeps it itself`, {
+        hint: `Leave ${name} out of ${load.from}, or name another column.`,
+      })
+  if (load.mode !== 'scd2' || ['date', 'timestamp'].includes(periodType(load).kind)) return
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `${where}: ${load.newer} cannot say when a version begins: its type is ${periodType(load).kind}`,
+    { hint: 'Take a date or a timestamp, or leave newer out: versions then begin with the run.' },
+  )
+}
+
+/** The column that marks deleted rows; undefined where the load marks none (a history ends versions instead). */
+export function deletedColumn({ mode, deletes, deletedAt }: PlannedLoad): string | undefined {
+  return mode === 'merge' && deletes === 'soft' ? deletedAt : undefined
+}
+
+/** Columns of the primary key of a table that we make; empty where the load names no key. */
+export function tableKey({ mode, key, scd2 }: StagedLoad): string[] {
+  return mode === 'scd2' ? [...key, scd2.validFrom] : key
+}
+
+/** The columns of the staged keys. */
+export function keyColumns({ mode, whole, key, partitionBy }: StagedLoad): string[] {
+  return mode === 'partition' && !whole ? partitionBy : key
+}
+
+/** A staged column as a value of the target's type. */
+export function staged({ cast, dialect }: LoadTables, column: string, alias = 's'): string {
+  const expression = `${alias}.${dialect.quote(column)}`
+  return cast ? cast(column, expression) : expression
+}
+
+/** Whether a staged row (or key) is of a target row's key. */
+export function sameKey(load: StagedLoad, tables: LoadTables, target = 't', alias = 's'): string {
+  return load.key
+    .map(key => `${target}.${tables.dialect.quote(key)} = ${staged(tables, key, alias)}`)
+    .join(' AND ')
+}
+
+/** Whether a target row and a staged row differ in any of the columns; `FALSE` where there are none. */
+export function differing(tables: LoadTables, columns: string[], target = 't'): string {
+  const { dialect } = tables
+  const differs = tables.differs ?? ((_, ours, theirs) => `NOT ${dialect.same(ours, theirs)}`)
+  const each = columns.map(name => differs(name, `${target}.${dialect.quote(name)}`, staged(tables, name)))
+  return each.length === 0 ? 'FALSE' : `(${each.join(' OR ')})`
+}
+
+/** Columns that decide whether a row has changed; all but the key under `replace`, whatever the load compares. */
+export function comparedColumns({ mode, columns, key, insertOnly, compare, ignore }: StagedLoad): string[] {
+  const given = (name: string) =>
+    mode === 'replace' || ((compare.length === 0 || compare.includes(name)) && !ignore.includes(name))
+  return columns
+    .map(({ name }) => name)
+    .filter(name => !key.includes(name) && (mode === 'scd2' || !insertOnly.includes(name)) && given(name))
+}
+
+/** What Postgres and DuckDB share. */
+export const standard = (quote: (name: string) => string, type: (type: LogicalType) => string): Dialect => ({
+  quote,
+  same: (a, b) => `(${a} IS NOT DISTINCT FROM ${b})`,
+  update: (target, set, where, from) =>
+    `UPDATE ${target} AS t SET ${set.map(({ column, value }) => `${quote(column)} = ${value}`).join(', ')}${
+      from ? ` FROM ${from} AS s` : ''
+    } WHERE ${where}`,
+  remove: (target, where) => `DELETE FROM ${target} AS t WHERE ${where}`,
+  now: 'current_timestamp',
+  instant: (at, kind) => `CAST(TIMESTAMPTZ '${at.toISOString()}' AS ${type(kind)})`,
+})

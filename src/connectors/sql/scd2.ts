@@ -1,0 +1,88 @@
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import {
+  type Assignment,
+  comparedColumns,
+  differing,
+  type LoadTables,
+  periodType,
+  sameKey,
+  staged,
+} from './dialect.ts'
+
+/**
+ * A history: one row a version, [from, to), the current one's end NULL. Statements run in this order: `correct`
+ * (a version that begins at the very moment), `insert`, `close`; each leaves what a repeat would find right.
+ *
+ * A staged row begins at its `newer` value, or with the run. One whose key has ended (it was deleted) and that says
+ * it is older than that end is back nevertheless: it begins with the run, so that the gap stays in the history. One
+ * older than the current version is put between, up to where the version that it divides ended.
+ */
+export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
+  const { target, dialect } = tables
+  const q = dialect.quote
+  const from = q(load.scd2.validFrom)
+  const to = q(load.scd2.validTo)
+  const run = dialect.instant(runAt, periodType(load))
+  const given = load.newer === undefined ? run : `coalesce(${staged(tables, load.newer)}, ${run})`
+  const [begins, ended, effective] = ['_nf_begins', '_nf_ended', '_nf_from'].map(q) as [
+    string,
+    string,
+    string,
+  ]
+
+  // The end of a key that has no current version; NULL where it has one, or none at all.
+  const end = `(SELECT CASE WHEN count(*) = count(h.${to}) THEN max(h.${to}) END FROM ${target} AS h WHERE ${sameKey(load, tables, 'h')})`
+  const known = `(SELECT s.*, ${given} AS ${begins}, ${end} AS ${ended} FROM ${tables.staging} AS s)`
+  const versions = `(SELECT s.*, CASE WHEN s.${ended} IS NULL OR s.${begins} >= s.${ended} THEN s.${begins}
+    WHEN s.${ended} > ${run} THEN s.${ended} ELSE ${run} END AS ${effective} FROM ${known} AS s)`
+
+  const compared = comparedColumns(load)
+  const names = load.columns.map(({ name }) => name)
+  const stamp: Assignment[] = load.stamp ? [{ column: load.stamp, value: dialect.now }] : []
+  const rewritable = load.newer === undefined || load.reshaped
+  const correct = dialect.update(
+    target,
+    [
+      ...names
+        .filter(name => !load.key.includes(name))
+        .map(name => ({ column: name, value: staged(tables, name) })),
+      { column: load.scd2.validTo, value: `CASE WHEN s.${ended} IS NULL THEN t.${to} END` },
+      { column: load.scd2.current, value: `(s.${ended} IS NOT NULL OR t.${to} IS NULL)` },
+      ...stamp,
+    ],
+    `${sameKey(load, tables)} AND t.${from} = s.${effective}
+      AND (s.${ended} IS NOT NULL${rewritable ? ` OR ${differing(tables, compared)}` : ''})`,
+    versions,
+  )
+
+  const into = [...names, load.scd2.validFrom, load.scd2.validTo, load.scd2.current]
+  const values = names.map(name => staged(tables, name))
+  const next = `(SELECT min(n.${from}) FROM ${target} AS n WHERE ${sameKey(load, tables, 'n')} AND n.${from} > s.${effective})`
+  const until = `CASE WHEN p.${from} IS NOT NULL THEN p.${to} ELSE ${next} END`
+  const equal = `NOT ${differing(tables, compared, 'c')}`
+  const insert = `INSERT INTO ${target} (${[...into, ...stamp.map(({ column }) => column)].map(q).join(', ')})
+    SELECT ${[...values, `s.${effective}`, until, `${until} IS NULL`, ...stamp.map(({ value }) => value)].join(', ')}
+    FROM ${versions} AS s
+      LEFT JOIN ${target} AS p ON ${sameKey(load, tables, 'p')}
+        AND p.${from} < s.${effective} AND (p.${to} IS NULL OR p.${to} > s.${effective})
+    WHERE NOT EXISTS (SELECT 1 FROM ${target} AS c WHERE ${sameKey(load, tables, 'c')}
+      AND (c.${from} = s.${effective} OR (${equal}
+        AND (c.${to} IS NULL OR (c.${from} < s.${effective} AND c.${to} > s.${effective})))))`
+
+  const follows = `(SELECT o.*, (SELECT min(n.${from}) FROM ${target} AS n WHERE ${load.key
+    .map(key => `n.${q(key)} = o.${q(key)}`)
+    .join(' AND ')} AND n.${from} > o.${from}) AS ${effective} FROM ${target} AS o
+    WHERE EXISTS (SELECT 1 FROM ${tables.staging} AS s WHERE ${sameKey(load, tables, 'o')}))`
+  const same = [...load.key, load.scd2.validFrom].map(name => `t.${q(name)} = s.${q(name)}`)
+  const close = dialect.update(
+    target,
+    [
+      { column: load.scd2.validTo, value: `s.${effective}` },
+      { column: load.scd2.current, value: 'FALSE' },
+      ...stamp,
+    ],
+    `${same.join(' AND ')} AND (t.${to} IS NULL OR t.${to} > s.${effective}) AND s.${effective} IS NOT NULL`,
+    follows,
+  )
+  return { correct, insert, close }
+}

@@ -1,0 +1,196 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
+import { loadJob } from '../config/load.ts'
+import type { RunRecord } from '../metadata/runs.ts'
+import type { JobSpec } from '../spec/job.ts'
+import { changedFiles } from './checkpoints.ts'
+import type { RunOptions } from './options.ts'
+import { isAlive, isRunning, ownName } from './owner.ts'
+
+/** A run that is ours to go on with. */
+export interface Begun {
+  record: RunRecord
+  resumed: boolean
+}
+
+// A job that cannot be read still leaves its mark in the history.
+export async function readJob({ folder, env, metadata, clock }: RunOptions): Promise<JobSpec> {
+  try {
+    return await loadJob(folder, env)
+  } catch (error) {
+    const job = nameOf(folder)
+    if (!(await metadata.activeRun(job))) {
+      const run = runId(clock.now())
+      const runAt = clock.now().toISOString()
+      const { fence } = await metadata.startRun({ run, job, run_at: runAt, spec_hash: '', owner: ownName() })
+      const nothing = { records: 0, seconds: 0, syncPoints: [] }
+      await metadata.endRun({ run, fence, job, status: 'FAILED', runAt, error, ...nothing })
+    }
+    throw error
+  }
+}
+
+function nameOf(folder: string): string {
+  try {
+    return /^job:\s*(\w+)/m.exec(readFileSync(join(folder, 'job.yaml'), 'utf8'))?.[1] ?? basename(folder)
+  } catch {
+    return basename(folder)
+  }
+}
+
+/** Starts a run, or takes over the one that is to be continued. */
+export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> {
+  const { metadata, clock, runAt, fresh, progress, goal = 'load', interval } = options
+  const latest = async () => (await metadata.runs(1, spec.job))[0]?.run ?? 'of this job'
+  if (options.resume || options.from) return resume(options, options.resume ?? (await latest()), spec)
+  const maxActive = interval ? (spec.schedule?.maxActiveRuns ?? 1) : 1
+  const active = interval
+    ? inTheWay(await metadata.activeRuns(spec.job), interval.claim.start, maxActive, clock.now())
+    : await metadata.activeRun(spec.job)
+  const own = active?.interval_start === (interval?.claim.start ?? active?.interval_start)
+  const { fromPlan, restore } = options
+  if (restore && active && !fresh)
+    throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} is not done`, {
+      hint: `nightfreight resume ${active.run} ends it, --fresh gives it up.`,
+    })
+  const interrupted = active?.run === fromPlan && active?.goal === 'load' && active.spec_hash === spec.hash
+  if (fromPlan && !interrupted) return reopen(options, fromPlan, spec)
+  if (active) {
+    if (isRunning(active, clock.now()))
+      throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} is still running`, {
+        hint: `nightfreight status ${spec.job} shows it.`,
+      })
+    // Its load may have begun: a plan would hide that.
+    if (goal === 'plan' && active.goal === 'load' && !fresh)
+      throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} was interrupted`, {
+        hint: 'Run the job to continue it, or plan with --fresh to give it up.',
+      })
+    const record = await metadata.takeOver(active, ownName(), !isAlive(active.owner))
+    if (!record)
+      throw new EngineError(
+        'RUN_CONFLICT',
+        `${spec.job}: another process has just continued run ${active.run}`,
+      )
+    if (own && !fresh && active.spec_hash === spec.hash && active.goal === goal)
+      return { record, resumed: true }
+    const reason = fresh
+      ? 'a fresh run was asked for'
+      : !own
+        ? 'a scheduled run takes its place'
+        : active.goal === goal
+          ? `changed since: ${(await changedFiles(metadata, active.run, spec)).join(', ')}`
+          : 'it was to be a plan'
+    progress.note(`run ${active.run} was interrupted and is given up: ${reason}`)
+    const error = new EngineError('INTERRUPTED', `interrupted, and given up: ${reason}`)
+    const { run, job, run_at, fence } = record
+    await metadata.endRun({
+      run,
+      fence,
+      job,
+      status: 'FAILED',
+      runAt: run_at,
+      records: 0,
+      seconds: 0,
+      error,
+      syncPoints: [],
+    })
+  }
+  const now = clock.now()
+  const run = runId(now)
+  const record: RunRecord = await metadata.startRun(
+    {
+      run,
+      job: spec.job,
+      run_at: interval?.end ?? (runAt ?? now).toISOString(),
+      spec_hash: spec.hash,
+      owner: ownName(),
+      goal,
+      ...(restore && { trigger: 'restore' as const }),
+      ...(interval && {
+        trigger: interval.trigger,
+        interval_start: interval.claim.start,
+        interval_end: interval.end,
+        priority: spec.schedule?.priority ?? 0,
+      }),
+    },
+    maxActive,
+    interval?.claim,
+  )
+  return { record, resumed: false }
+}
+
+// The interval's own run, to be continued; or one that was interrupted, is of no interval, and leaves no room.
+function inTheWay(active: RunRecord[], start: string, maxActive: number, now: Date): RunRecord | undefined {
+  return (
+    active.find(run => run.interval_start === start) ??
+    (active.length < maxActive
+      ? undefined
+      : active.find(run => run.interval_start === null && !isRunning(run, now)))
+  )
+}
+
+/**
+ * Continues a run that failed or was interrupted. Fails with RESUME_REFUSED where there is nothing to resume, with
+ * RUN_CONFLICT while it goes on, and with JOB_CHANGED where the job's files are others and `acceptChanges` is not set.
+ */
+async function resume(options: RunOptions, run: string, spec: JobSpec): Promise<Begun> {
+  const { metadata, clock } = options
+  const found = await metadata.run(run)
+  const refuse = (reason: string, hint: string): never => {
+    throw new EngineError('RESUME_REFUSED', `run ${run}: ${reason}`, { hint })
+  }
+  if (!found || found.job !== spec.job)
+    return refuse(
+      found ? `it is of the job ${found.job}` : 'there is none of that id',
+      'nightfreight status lists the runs.',
+    )
+  if (found.status === 'SUCCESS' || found.status === 'COMPLETED_WITH_ERRORS')
+    return refuse('it is done: there is nothing to resume', `Start another: nightfreight run ${spec.folder}`)
+  if (found.status === 'PLANNED' && found.goal === 'plan')
+    return refuse('it is a plan', `Load it: nightfreight run ${spec.folder} --from-plan ${run}`)
+  if (found.status === 'RUNNING' && isRunning(found, clock.now()))
+    throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${run} is still running`, {
+      hint: `nightfreight cancel ${run} stops it.`,
+    })
+  if (found.spec_hash !== spec.hash && !options.acceptChanges) {
+    const files = await changedFiles(metadata, run, spec)
+    throw new EngineError('JOB_CHANGED', `run ${run}: changed since it began: ${files.join(', ')}`, {
+      hint: '--accept-changes goes on with the files as they are now, and does again what they change; --fresh gives the run up and starts another.',
+    })
+  }
+  const record =
+    found.status === 'RUNNING'
+      ? await metadata.takeOver(found, ownName(), !isAlive(found.owner))
+      : await metadata.reopen(found, ownName())
+  if (!record)
+    throw new EngineError('RUN_CONFLICT', `${spec.job}: another process has just continued run ${run}`)
+  return { record, resumed: true }
+}
+
+async function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec): Promise<Begun> {
+  const record = await metadata.run(plan)
+  const refuse = (reason: string, hint: string) => {
+    throw new EngineError('PLAN_UNUSABLE', `plan ${plan}: ${reason}`, { hint })
+  }
+  const again = `Make a new plan: nightfreight plan ${spec.folder}`
+  if (!record || record.job !== spec.job)
+    return refuse(
+      record ? `it is of the job ${record.job}` : 'there is none of that id',
+      `nightfreight status ${spec.job} lists the runs of this job.`,
+    )
+  if (record.status === 'SUCCESS' || record.status === 'COMPLETED_WITH_ERRORS')
+    return refuse('it is already loaded', again)
+  if (record.spec_hash !== spec.hash) return refuse('the files of the job changed since', again)
+  if (record.status === 'RUNNING') return refuse('it is not finished, or was interrupted', again)
+  const reopened = await metadata.reopen(record, ownName())
+  if (!reopened) return refuse('another process has just taken it', again)
+  return { record: reopened, resumed: false }
+}
+
+// Sorts by time, to the millisecond: a target's last run is the one that sorts last. The random end keeps two machines apart.
+function runId(now: Date): string {
+  const stamp = now.toISOString().replace(/[-:.]/g, '').slice(0, 18)
+  return `${stamp}-${randomBytes(3).toString('hex')}`
+}

@@ -1,0 +1,154 @@
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { join, relative, sep } from 'node:path'
+import type { Logger } from 'pino'
+import type { Part } from '../../engine/contracts/staging.ts'
+import type { Clock } from '../../engine/contracts/tasks.ts'
+import type { Prepared } from '../../engine/plan/prepare.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import { forgetRun, type Kept, type Reason, retained, retentionFacts } from '../metadata/retention.ts'
+import { runLease } from '../metadata/runs.ts'
+import type { BucketStaging } from '../stores/staging.ts'
+import { ownName } from './owner.ts'
+import { openStaging } from './staging.ts'
+
+export interface GcOptions {
+  metadata: Metadata
+  home: string
+  /** STAGING_URL, where staging is in a bucket too. */
+  staging?: string
+  clock: Clock
+  log: Logger
+  /** Runs that ended within this many days stay. */
+  keepDays: number
+  /** Say what would be removed, and remove nothing. */
+  dryRun: boolean
+}
+
+/** What went of one run. */
+export interface Collected {
+  run: string
+  job: string
+  /** `run`: everything, and its rows in the metadata store; `files`: what no later image is made of. */
+  what: 'run' | 'files'
+  files: number
+  bytes: number
+}
+
+const DAY = 24 * 3600 * 1000
+
+/**
+ * Removes runs that ended before the retention: staging, report, temporary files, metadata. What stays: runs that go
+ * on, the last commit of every target, what it, a plan or a checkpoint is made of. May be killed and repeated.
+ */
+export async function collectGarbage(options: GcOptions): Promise<Collected[]> {
+  const { metadata, clock, home } = options
+  const before = new Date(clock.now().getTime() - options.keepDays * DAY).toISOString()
+  const facts = await retentionFacts(metadata.database)
+  const reasons = retained(facts, before)
+  const root = join(home, 'staging')
+  const bucket = openStaging(options.staging, root)
+  try {
+    return await collect(options, { root, bucket }, facts.runs, reasons)
+  } finally {
+    bucket?.close()
+  }
+}
+
+/** Where staged files are. */
+interface Staged {
+  root: string
+  bucket: BucketStaging | undefined
+}
+
+async function collect(
+  { metadata, home, clock, dryRun, log }: GcOptions,
+  staged: Staged,
+  runs: Kept[],
+  reasons: Map<string, Reason>,
+): Promise<Collected[]> {
+  const { root, bucket } = staged
+  const needed = await neededFiles(metadata, staged, runs, reasons)
+  const collected: Collected[] = []
+  for (const { run, job, ended_at } of runs) {
+    if (reasons.has(run)) continue
+    const own = `${job}/${run}`
+    const all = await filesOf(staged, own)
+    const going = [...all.keys()].filter(file => !needed.has(file))
+    const what = going.length === all.size ? 'run' : 'files'
+    if (what === 'files' && going.length === 0) continue
+    const bytes = going.reduce((sum, file) => sum + all.get(file)!, 0)
+    if (!dryRun) {
+      // Held, so that nobody sets the run going again meanwhile.
+      const lease = await metadata.leases.acquire(runLease(run), `gc ${ownName()}`)
+      if (!lease) continue
+      const now = await metadata.run(run)
+      if (!now || now.ended_at !== ended_at) {
+        await metadata.leases.release(lease)
+        continue
+      }
+      await bucket?.sweep(own, clock.now())
+      await bucket?.remove(going)
+      if (what === 'run') {
+        rmSync(join(root, own), { recursive: true, force: true })
+        rmSync(join(home, 'tmp', run), { recursive: true, force: true })
+        // Files first: killed in between, the run is still known and the next time gets the rest.
+        await forgetRun(metadata.database, run)
+      } else {
+        for (const file of going) rmSync(join(root, file), { force: true })
+        await metadata.leases.release(lease)
+      }
+      log.info({ job, run, what, files: going.length, bytes }, 'removed')
+    }
+    collected.push({ run, job, what, files: going.length, bytes })
+  }
+  return collected
+}
+
+/** Files below the staging root that runs which stay are made of, also where those lie in other runs' folders. */
+async function neededFiles(
+  metadata: Metadata,
+  staged: Staged,
+  runs: Kept[],
+  reasons: Map<string, Reason>,
+): Promise<Set<string>> {
+  const { root, bucket } = staged
+  const manifests = bucket ?? new LocalStaging(root)
+  const needed = new Set<string>()
+  const whole = new Set(reasons.keys())
+  for (const { run, status } of runs) {
+    // One that may go on builds on others that its plan names; one that is loaded needs them no more.
+    if (!whole.has(run) || status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS') continue
+    const prepared = await metadata.taskStore({ run, fence: 0 }).output<Prepared>('plan')
+    for (const { base } of prepared?.plan.reads ?? [])
+      for (const { file } of base?.image.parts ?? []) needed.add(file)
+    for (const [, last] of prepared?.lastRun ?? []) whole.add(last)
+  }
+  for (const { run, job } of runs) {
+    if (!whole.has(run)) continue
+    for (const file of (await filesOf(staged, `${job}/${run}`)).keys()) {
+      needed.add(file)
+      if (!file.endsWith('.json')) continue
+      // Manifests of images, schemas and states: each lists its parts.
+      const { parts = [] } = JSON.parse((await manifests.read(file)) ?? '{}') as { parts?: Part[] }
+      for (const part of parts) needed.add(part.file)
+    }
+  }
+  return needed
+}
+
+/** Bytes of each file of a folder, named as manifests name them: relative to the root, with slashes. */
+async function filesOf({ root, bucket }: Staged, folder: string): Promise<Map<string, number>> {
+  const files = new Map(bucket ? await bucket.list(folder) : [])
+  try {
+    for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue
+      const path = join(entry.parentPath, entry.name)
+      files.set(relative(root, path).split(sep).join('/'), statSync(path).size)
+    }
+  } catch (error) {
+    // Staged on another machine, or collected before.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  return files
+}

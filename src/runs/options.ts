@@ -1,0 +1,42 @@
+import type { Logger } from 'pino'
+import type { Clock } from '../../engine/contracts/tasks.ts'
+import type { ProgressListener } from '../../engine/runtime/context.ts'
+import type { Claim } from '../metadata/intervals.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import type { RunRecord } from '../metadata/runs.ts'
+
+export interface RunOptions {
+  /** The job's folder: job.yaml, models, checks. */
+  folder: string
+  env: Record<string, string | undefined>
+  /** Where staging, reports and metadata are kept. */
+  home: string
+  metadata: Metadata
+  clock: Clock
+  progress: ProgressListener
+  signal: AbortSignal
+  log: Logger
+  /** Strings that no output may show: the job's are added here as soon as they are known. */
+  secrets: string[]
+  /** The run's own time; default now. An interrupted run keeps the time it had. */
+  runAt?: Date
+  /** Start anew even where an interrupted run could be continued. */
+  fresh?: boolean
+  /** `plan` stops before the load and keeps the run, for `fromPlan` of a later one. */
+  goal?: RunRecord['goal']
+  /** Loads the change sets of this planned run, and reads nothing. */
+  fromPlan?: string
+  /** Begins with the raw data of an archived run, of this job or `of` another, instead of reading its sources. */
+  restore?: { run: string; of?: string }
+  /** The data interval that it is for, taken by whoever starts it. The run's own time is the interval's end. */
+  interval?: { claim: Claim; end: string; trigger: RunRecord['trigger'] }
+  /** Ends the run at the next commit; `signal` ends it at once. */
+  stop?: AbortSignal
+  /** Continues this run, which failed or was interrupted. */
+  resume?: string
+  /** Goes on with the job's files as they are now, where what is committed still fits. */
+  acceptChanges?: boolean
+  /** A task to begin again at, with all that is made from it; to end after; both. */
+  from?: string
+  until?: string
+}

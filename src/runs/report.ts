@@ -1,0 +1,137 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { errorData } from '../../engine/errors.ts'
+import type { Outcome } from '../../engine/pipeline.ts'
+import { type RunContext, runFolder } from '../../engine/runtime/context.ts'
+import { quoteName } from '../../engine/sql/duckdb.ts'
+import { goodRows } from '../../engine/staging/dataSet.ts'
+import { atomicWrite } from '../../engine/staging/store.ts'
+import type { TaskRecord } from '../metadata/tasks.ts'
+import type { ReportData } from '../report/data.ts'
+import { renderReport } from '../report/html.ts'
+import { figure, type SlaResult } from '../sla/targets.ts'
+import type { JobSpec } from '../spec/job.ts'
+
+interface Finished {
+  run: string
+  job: string
+  status: 'PLANNED' | 'SUCCESS' | 'COMPLETED_WITH_ERRORS' | 'FAILED'
+  outcome: Outcome
+  started: Date
+  tasks: TaskRecord[]
+  promises: SlaResult[]
+  error?: unknown
+}
+
+/** Writes the run's data-quality report beside its staged data; returns its path. */
+export async function writeReport(
+  context: RunContext & { spec: JobSpec },
+  finished: Finished,
+): Promise<string> {
+  const path = join(context.root, runFolder(context), 'report.html')
+  const data = await reportData(context, finished)
+  await atomicWrite(path, temporary => writeFileSync(temporary, renderReport(data)))
+  return path
+}
+
+async function reportData(context: RunContext & { spec: JobSpec }, finished: Finished): Promise<ReportData> {
+  const { outcome, started, tasks, promises, error } = finished
+  const { code, message, hint } = errorData(error)
+  const minQualityScore = context.spec.sla?.minQualityScore
+  return {
+    job: finished.job,
+    run: finished.run,
+    status: ({ FAILED: 'failed', PLANNED: 'planned' } as const)[finished.status as string] ?? 'succeeded',
+    startedAt: started.toISOString(),
+    finishedAt: context.clock.now().toISOString(),
+    extracts: outcome.extracted.map(({ extract, rows, parts, note }) => {
+      const read = outcome.reads.find(read => read.extract === extract)!
+      const notes = [...read.notes, ...(note ? [note] : [])].join('; ') || undefined
+      return {
+        name: extract,
+        from: read.from,
+        rows,
+        parts: parts.length,
+        since: read.since?.value,
+        note: notes,
+      }
+    }),
+    models: outcome.tables
+      .filter(table => table.checks.length > 0)
+      .map(({ name, rows, rejected, marked, corrected }) => ({
+        name,
+        rows,
+        rejected,
+        warned: marked - rejected,
+        corrected: corrected?.applied.length ?? 0,
+      })),
+    checks: outcome.checks,
+    loads: outcome.loaded,
+    plans: outcome.previews,
+    verifications: outcome.verifications,
+    errorRate: outcome.quality.errorRate,
+    maxErrorRate: context.spec.quality.maxErrorRate,
+    qualityScore: outcome.quality.score,
+    ...(minQualityScore !== undefined && { minQualityScore }),
+    sla: promises.map(({ name, type, expected, actual, kept }) => ({
+      name,
+      promised: figure(type, expected),
+      actual: figure(type, actual),
+      kept,
+    })),
+    profile: await profile(context, outcome),
+    tasks: tasks.flatMap(({ task, started_at, ended_at }) =>
+      ended_at
+        ? [
+            {
+              name: task,
+              startMs: Date.parse(started_at) - started.getTime(),
+              endMs: Date.parse(ended_at) - started.getTime(),
+            },
+          ]
+        : [],
+    ),
+    ...(error !== undefined && { error: { code: code ?? 'UNEXPECTED', message, hint } }),
+  }
+}
+
+/** Rows of a model that its profile reads at most, spread over all: counting distinct values costs more than the night. */
+const PROFILED = 1_000_000
+/** DuckDB reads so many rows at once, or skips them. */
+const VECTOR = 2048
+
+/** Per column of each loaded model's good rows: share of NULLs, distinct values (approximate), range. */
+async function profile(
+  { duck, root, spec }: RunContext,
+  { tables }: Outcome,
+): Promise<ReportData['profile']> {
+  const profiles: ReportData['profile'] = []
+  for (const { name, columns, parts, findings, rows } of tables) {
+    if (!parts || !spec.loads.some(load => load.from === name)) continue
+    const figures = columns.map(({ name }, index) => {
+      const column = quoteName(name)
+      return `count(${column}) AS n${index}, approx_count_distinct(${column}) AS d${index}, min(${column})::VARCHAR AS l${index}, max(${column})::VARCHAR AS h${index}`
+    })
+    const every = Math.ceil(rows / PROFILED)
+    const sample = every > 1 ? ` WHERE file_row_number // ${VECTOR} % ${every} = 0` : ''
+    const [row] = await duck.rows(
+      `SELECT count(*) AS total, ${figures.join(', ')} FROM (${goodRows(root, { parts, findings }, true)})${sample}`,
+    )
+    const total = Number(row!.total)
+    profiles.push({
+      model: name,
+      ...(every > 1 && { sample: total }),
+      columns: columns.map((column, index) => ({
+        name: column.name,
+        type: column.native,
+        nullShare: total === 0 ? 0 : 1 - Number(row![`n${index}`]) / total,
+        distinct: Number(row![`d${index}`]),
+        min: textOf(row![`l${index}`]),
+        max: textOf(row![`h${index}`]),
+      })),
+    })
+  }
+  return profiles
+}
+
+const textOf = (value: unknown) => (value === null ? null : String(value))

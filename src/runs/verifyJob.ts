@@ -1,0 +1,104 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { LoadSpec } from '../../engine/contracts/load.ts'
+import type { Target } from '../../engine/contracts/target.ts'
+import { type LoadState, stateManifest } from '../../engine/diff/state.ts'
+import { EngineError } from '../../engine/errors.ts'
+import { lastRunOf } from '../../engine/plan/commitOwner.ts'
+import { planLoad } from '../../engine/plan/plan.ts'
+import { Workers } from '../../engine/pool/pool.ts'
+import { shareMemory } from '../../engine/runtime/budget.ts'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
+import { readManifest } from '../../engine/staging/store.ts'
+import type { Verification } from '../../engine/verify/result.ts'
+import { verifyAll } from '../../engine/verify/verify.ts'
+import { loadJob } from '../config/load.ts'
+import { secretsIn, secretsOf } from '../config/secrets.ts'
+import { connect } from './connect.ts'
+import type { RunOptions } from './options.ts'
+import { openStaging } from './staging.ts'
+
+/** How a job's targets compare with what was staged for them last. */
+export interface VerifyOutcome {
+  job: string
+  loads: (Verification & { run: string })[]
+}
+
+/**
+ * Compares each load's last staged data set with the target as it is now, and changes nothing. Fails with
+ * NOT_STAGED where nothing was loaded or it is no longer staged.
+ */
+export async function verifyJob(
+  options: Pick<RunOptions, 'folder' | 'env' | 'home' | 'progress' | 'signal' | 'secrets'>,
+): Promise<VerifyOutcome> {
+  const { home, signal, progress } = options
+  const spec = await loadJob(options.folder, options.env)
+  options.secrets.push(...secretsOf(spec.connections), ...secretsIn(options.env.STAGING_URL))
+  const root = join(home, 'staging')
+  const temp = join(home, 'tmp', `verify-${process.pid}`)
+  mkdirSync(root, { recursive: true })
+  mkdirSync(temp, { recursive: true })
+  const { threads, memory } = spec.resources
+  const bucket = openStaging(options.env.STAGING_URL, root)
+  const staging = bucket ?? new LocalStaging(root)
+  const { sources, targets } = connect(spec)
+  const workers = new Workers(threads)
+  const duck = await Duck.open({
+    memory: shareMemory(memory, threads).sql,
+    threads,
+    temp,
+    folders: [root, temp],
+  })
+  const verifyLoad = async (load: LoadSpec, target: Target): Promise<VerifyOutcome['loads'][number]> => {
+    const where = `${load.to}.${load.table}`
+    const refuse = (reason: string): never => {
+      throw new EngineError('NOT_STAGED', `${where}: ${reason}`, {
+        hint: 'Run the job: what it loads can be verified from then on.',
+      })
+    }
+    if (!target.verifier || load.key.length === 0)
+      throw new EngineError('CONFIG_INVALID', `${where}: it cannot be verified`, {
+        hint: target.verifier
+          ? 'It has no key: give the load one.'
+          : 'Loads into that system cannot be proven.',
+      })
+    const run = lastRunOf(await target.syncPoints(spec.job, signal))
+    if (run === undefined) return refuse('nothing was loaded yet')
+    const state = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
+    if (!state) return refuse(`what run ${run} loaded is no longer staged`)
+    const task = `verify.${load.table}`
+    progress.started(task)
+    const means = {
+      duck,
+      root,
+      target,
+      signal,
+      offload: workers.offload,
+      lanes: threads,
+      // A run of the job clears away what others have staged under its name.
+      job: `${spec.job} verify`,
+      loadId: `${spec.job}/verify`,
+      folder: `${spec.job}/${run}/verify-${process.pid}/${load.table}`,
+    }
+    const planned = planLoad(load, state.columns)
+    const verification = await verifyAll(means, {
+      load: planned,
+      table: state.table,
+      state: state.buckets.flat(),
+    })
+    progress.finished(task, `as of run ${run}`)
+    return { ...verification, run }
+  }
+  try {
+    await duck.lock()
+    const loads: VerifyOutcome['loads'] = []
+    for (const load of spec.loads) loads.push(await verifyLoad(load, targets.get(load.to)!))
+    return { job: spec.job, loads }
+  } finally {
+    await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
+    bucket?.close()
+    duck.close()
+    rmSync(temp, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,37 @@
+import { type Intervals, isDone, type OpenInterval } from '../metadata/intervals.ts'
+import { isRunning } from '../runs/owner.ts'
+import type { ScheduledJob } from './job.ts'
+
+/** Why an interval cannot begin. */
+export interface Wait {
+  reason: string
+  /** It will not by itself: what it depends on has failed. */
+  failed: boolean
+}
+
+/** Why an interval cannot begin, whatever room there is; undefined where it can. */
+export async function reasonToWait(
+  intervals: Intervals,
+  { dependsOnPast, after }: Pick<ScheduledJob, 'dependsOnPast' | 'after'>,
+  { job, interval_start, interval_end }: { job: string; interval_start: string; interval_end: string },
+): Promise<Wait | undefined> {
+  if (dependsOnPast) {
+    const before = await intervals.before(job, interval_start)
+    if (before && !isDone(before))
+      return { reason: `the interval before is ${before}`, failed: before === 'FAILED' }
+  }
+  for (const other of after)
+    if (!(await intervals.covers(other, interval_start, interval_end)))
+      return { reason: `${other} has not succeeded until ${interval_end}`, failed: false }
+  return undefined
+}
+
+/** Milliseconds in which whoever took an interval must begin its run, or say that it still will. */
+export const START_TIME = 30_000
+
+/** Whether the process of an interval that runs has gone, or never began the run. */
+export function isLeft(interval: OpenInterval, now: Date, startTime = START_TIME): boolean {
+  const { run, owner, expires_at, updated_at } = interval
+  if (run === null) return now.getTime() - Date.parse(updated_at) >= startTime
+  return !isRunning({ owner: owner!, expires_at }, now)
+}

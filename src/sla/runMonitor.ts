@@ -1,0 +1,257 @@
+import type { Logger } from 'pino'
+import type { Clock } from '../../engine/contracts/tasks.ts'
+import { type ErrorCode, errorData } from '../../engine/errors.ts'
+import type { Outcome } from '../../engine/pipeline.ts'
+import type { ProgressListener } from '../../engine/runtime/context.ts'
+import { Alerts } from '../alerts/alerts.ts'
+import { alertOf, type EndedRun, endAlert } from '../alerts/runAlerts.ts'
+import { openAlerts, resolveAlerts } from '../metadata/alerts.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import type { RunRecord } from '../metadata/runs.ts'
+import { keepViolations, pastTasks } from '../metadata/violations.ts'
+import type { JobSpec } from '../spec/job.ts'
+import { forecast, type PastTask, type Progress } from './forecast.ts'
+import { dataLag, figure, hours, judge, type SlaResult } from './targets.ts'
+
+export interface WatchOptions {
+  spec: JobSpec
+  record: RunRecord
+  /** Where staging and reports are kept. */
+  home: string
+  metadata: Metadata
+  clock: Clock
+  log: Logger
+  secrets: readonly string[]
+  /** Filled by the run as it goes. */
+  outcome: Outcome
+  /** When the run began, for its duration. */
+  started: Date
+}
+
+/** Milliseconds between two looks at a run that goes on. */
+const EVERY = 5000
+/** Earlier runs that a forecast goes by. */
+const EARLIER = 7
+
+/**
+ * Watches one run: its promises while it goes on and at its end, and whom to tell. Nothing that fails here fails the
+ * run.
+ */
+export class RunMonitor {
+  private readonly options: WatchOptions
+  private readonly alerts: Alerts
+  private readonly tables = new Map<string, Progress>()
+  private readonly told = new Set<string>()
+  private timer: NodeJS.Timeout | undefined
+  private past: PastTask[] | undefined
+  private looking: Promise<void> | undefined
+  /** Looks in a row that foresaw the end too late. */
+  private lateLooks = 0
+
+  constructor(options: WatchOptions) {
+    this.options = options
+    const { spec, clock, log, secrets, metadata } = options
+    this.alerts = new Alerts(spec.alerts, { database: metadata.database, clock, log, secrets })
+    if (spec.sla) this.timer = setInterval(() => this.look(), EVERY).unref()
+  }
+
+  /** The progress given, heard. */
+  progress(inner: ProgressListener): ProgressListener {
+    const { clock, spec } = this.options
+    return {
+      ...inner,
+      started: (task, rows) => {
+        this.tables.set(task, {
+          task: ledgerTask(spec, task),
+          start: clock.now().getTime(),
+          rows: 0,
+          ...(rows !== undefined && { of: rows }),
+        })
+        inner.started(task, rows)
+      },
+      advanced: (task, rows) => {
+        const table = this.tables.get(task)
+        if (table) table.rows += rows
+        inner.advanced(task, rows)
+      },
+      finished: (task, note) => {
+        this.tables.delete(task)
+        this.look()
+        inner.finished(task, note)
+      },
+      retried: (task, error) => {
+        this.retried(task, error)
+        inner.retried?.(task, error)
+      },
+    }
+  }
+
+  /** Tells that a run, or one of its tasks, is begun again, and why. */
+  retried(what: string, error?: unknown): void {
+    const { spec, record, clock } = this.options
+    const { code, message } = error === undefined ? {} : errorData(error)
+    void this.alerts.raise(
+      alertOf(record, clock.now(), {
+        kind: 'retry',
+        severity: 'INFO',
+        cause: [what, ...(code ? [code satisfies ErrorCode] : [])].join(' '),
+        title: `${spec.job}: ${what} is begun again`,
+        what: message ?? 'It goes on where it was interrupted.',
+      }),
+    )
+  }
+
+  /** Judges the run for good and keeps its violations; each promise, kept or not. */
+  async judged(): Promise<SlaResult[]> {
+    clearInterval(this.timer)
+    this.timer = undefined
+    await this.looking
+    if (!this.options.spec.sla) return []
+    const promises = this.judge()
+    await this.violated(promises)
+    return promises
+  }
+
+  /** Tells of the run's end, and of the recovery from earlier failures; waits until all is told, or for a while. */
+  async ended(ended: EndedRun): Promise<void> {
+    const { spec, record, metadata, clock, home, log } = this.options
+    const targets = [...new Set(spec.loads.map(({ to }) => to))]
+    const run = { job: spec.job, run: record.run, folder: spec.folder, home, targets }
+    try {
+      const alert = endAlert(run, ended, clock.now())
+      if (alert) await this.alerts.raise(alert)
+      // What is told on the way comes first, or it would be noted after its cause is gone.
+      await this.alerts.settled()
+      if (ended.status === 'SUCCESS' || ended.status === 'COMPLETED_WITH_ERRORS') {
+        const open = await openAlerts(metadata.database, spec.job)
+        const failed = open.filter(({ kind, channel }) => kind === 'failure' && channel === 'log')
+        const gone = open.filter(
+          ({ kind, key }) =>
+            kind === 'failure' || kind === 'retry' || (kind === 'sla' && !this.told.has(key)),
+        )
+        await resolveAlerts(
+          metadata.database,
+          gone.map(({ key }) => key),
+        )
+        if (failed.length > 0) {
+          const times = failed.reduce((sum, each) => sum + each.times, 0)
+          await this.alerts.raise({
+            ...alertOf(run, clock.now(), {
+              kind: 'recovery',
+              severity: 'INFO',
+              cause: 'recovery',
+              title: `${spec.job}: works again`,
+              what: `The run succeeded; before it, the job failed ${times === 1 ? 'once' : `${times} times`} since ${failed[0]!.first_at}.`,
+            }),
+            targets: targets.map(to => `${to}: committed, complete`),
+            report: ended.report,
+          })
+        }
+      }
+    } catch (error) {
+      log.error({ reason: errorData(error).message }, 'the alerts of the end of the run failed')
+    }
+  }
+
+  private look(): void {
+    if (!this.timer || this.looking) return
+    this.looking = this.lookNow()
+      .catch(error => this.options.log.error({ reason: errorData(error).message }, 'the SLA was not checked'))
+      .finally(() => {
+        this.looking = undefined
+      })
+  }
+
+  private async lookNow(): Promise<void> {
+    const promises = this.judge()
+    await this.violated(promises)
+    if (promises.some(({ type, kept }) => type === 'DURATION_EXCEEDED' && kept)) await this.foresee()
+  }
+
+  private judge(): SlaResult[] {
+    const { spec, record, clock, outcome, started } = this.options
+    const lag = dataLag(
+      outcome.extracted.map(({ watermark }) => watermark),
+      new Date(record.run_at),
+    )
+    return judge(spec.sla!, {
+      duration: clock.now().getTime() - started.getTime(),
+      ...(lag !== undefined && { dataLag: lag }),
+      errorRate: outcome.quality.errorRate,
+      qualityScore: outcome.quality.score,
+    })
+  }
+
+  private async violated(promises: SlaResult[]): Promise<void> {
+    const { spec, record, metadata, clock, log } = this.options
+    const missed = promises.filter(({ kept }) => !kept)
+    try {
+      const kept = missed.map(({ type, severity, expected, actual }) => ({
+        type,
+        severity,
+        expected,
+        actual,
+      }))
+      await keepViolations(metadata.database, record, kept, clock.now().toISOString())
+    } catch (error) {
+      log.error({ reason: errorData(error).message }, 'SLA violations were not kept')
+    }
+    for (const { type, severity, expected, actual, name } of missed)
+      this.tell(
+        type,
+        severity,
+        `${name}: ${figure(type, actual)}; promised ${figure(type, expected)}.`,
+        spec.job,
+      )
+  }
+
+  private async foresee(): Promise<void> {
+    const { spec, record, metadata, clock, started } = this.options
+    this.past ??= await pastTasks(metadata.database, spec.job, EARLIER)
+    const tasks = (await metadata.tasks(record.run)).map(({ task, started_at, ended_at }) => ({
+      task,
+      start: Date.parse(started_at),
+      ...(ended_at !== null && { end: Date.parse(ended_at) }),
+    }))
+    const end = forecast(clock.now().getTime(), tasks, [...this.tables.values()], this.past)
+    const expected = end === undefined ? 0 : end - started.getTime()
+    const limit = spec.sla!.maxDuration!
+    this.lateLooks = expected > limit ? this.lateLooks + 1 : 0
+    // One look may fall on a moment that says little.
+    if (this.lateLooks < 2) return
+    this.tell(
+      'DURATION_AT_RISK',
+      'MEDIUM',
+      `Run time: will be about ${hours(expected / 3600_000)}, going by its progress and earlier runs; promised ${hours(limit / 3600_000)}. It goes on.`,
+      spec.job,
+    )
+  }
+
+  private tell(cause: string, severity: 'HIGH' | 'MEDIUM', what: string, job: string): void {
+    const { record, clock } = this.options
+    const alert = alertOf(record, clock.now(), {
+      kind: 'sla',
+      severity,
+      cause,
+      title: `${job}: ${cause}`,
+      what,
+      command: `nightfreight status ${job}`,
+    })
+    const key = `${job}/sla/${cause}`
+    if (this.told.has(key)) return
+    this.told.add(key)
+    void this.alerts.raise(alert)
+  }
+}
+
+// Progress is by table; tasks are by connection.
+function ledgerTask({ extracts, loads }: JobSpec, task: string): string {
+  const [what, name] = [task.slice(0, task.indexOf('.')), task.slice(task.indexOf('.') + 1)]
+  const connection =
+    what === 'extract'
+      ? extracts.find(extract => extract.name === name)?.from
+      : what === 'load'
+        ? loads.find(({ table }) => table === name)?.to
+        : undefined
+  return connection === undefined ? task : `${what}.${connection}`
+}

@@ -1,0 +1,80 @@
+import type { Sla } from '../spec/job.ts'
+import type { Severity, Violation, ViolationType } from '../spec/violation.ts'
+
+/** What a run is measured by, as far as it has got. */
+export interface Measures {
+  /** Milliseconds since the run began. */
+  duration: number
+  /** Milliseconds from the newest row of the stalest extract to the run's own time; undefined: nothing tells it. */
+  dataLag?: number
+  /** 0 to 1. */
+  errorRate: number
+  /** 0 to 1. */
+  qualityScore: number
+}
+
+/** One promise and what became of it. */
+export interface SlaResult extends Violation {
+  name: string
+  kept: boolean
+}
+
+const HOUR = 3600_000
+
+/** Each promise that can be judged by now, kept or not. */
+export function judge(sla: Sla, measures: Measures): SlaResult[] {
+  const promises: SlaResult[] = []
+  const add = (name: string, type: ViolationType, severity: Severity, expected: number, actual: number) => {
+    const kept = type === 'QUALITY_BELOW_THRESHOLD' ? actual >= expected : actual <= expected
+    promises.push({ name, type, severity, expected, actual, kept })
+  }
+  const { maxDuration, maxDataLag, maxErrorRate, minQualityScore } = sla
+  if (maxDuration !== undefined)
+    add('Run time', 'DURATION_EXCEEDED', 'HIGH', maxDuration / HOUR, measures.duration / HOUR)
+  if (maxDataLag !== undefined && measures.dataLag !== undefined)
+    add('Age of the data', 'DATA_FRESHNESS', 'MEDIUM', maxDataLag / HOUR, measures.dataLag / HOUR)
+  if (maxErrorRate !== undefined)
+    add('Error rate', 'ERROR_RATE_EXCEEDED', 'HIGH', maxErrorRate, measures.errorRate)
+  if (minQualityScore !== undefined)
+    add('Quality score', 'QUALITY_BELOW_THRESHOLD', 'MEDIUM', minQualityScore, measures.qualityScore)
+  return promises
+}
+
+/**
+ * Milliseconds from the newest row of the stalest extract to the run's time; undefined where no watermark is a time.
+ * Watermarks are DuckDB's texts; a wall-clock reading counts as UTC.
+ */
+export function dataLag(watermarks: (string | null)[], runAt: Date): number | undefined {
+  const times = watermarks.flatMap(text => {
+    const match = /^(\d{4}-\d\d-\d\d)(?: (\d\d:\d\d:\d\d(?:\.\d+)?)([+-]\d\d(?::\d\d)?)?)?$/.exec(text ?? '')
+    if (!match) return []
+    const [, date, time = '00:00:00', zone = '+00'] = match
+    return [Date.parse(`${date}T${time.slice(0, 12)}${zone.length === 3 ? `${zone}:00` : zone}`)]
+  })
+  return times.length === 0 ? undefined : Math.max(0, runAt.getTime() - Math.min(...times))
+}
+
+/** `6 h`, `98.5 %`: a promise's figure for people. */
+export function figure(type: ViolationType, value: number): string {
+  if (type === 'DURATION_EXCEEDED' || type === 'DATA_FRESHNESS') return hours(value)
+  return `${Number((value * 100).toFixed(2))} %`
+}
+
+/** `1 d 2 h`, `4 min 5 s`, `0.3 s`: the two largest units. */
+export function hours(value: number): string {
+  const seconds = value * 3600
+  if (seconds < 10) return `${Number(seconds.toFixed(2))} s`
+  let left = Math.round(seconds)
+  const parts: string[] = []
+  for (const [unit, size] of [
+    ['d', 86_400],
+    ['h', 3600],
+    ['min', 60],
+    ['s', 1],
+  ] as const) {
+    const count = Math.floor(left / size)
+    left -= count * size
+    if (count > 0) parts.push(`${count} ${unit}`)
+  }
+  return parts.slice(0, 2).join(' ')
+}

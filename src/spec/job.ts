@@ -1,0 +1,112 @@
+import type { Enrichment } from '../../engine/contracts/enrichment.ts'
+import type { LoadSpec } from '../../engine/contracts/load.ts'
+import type { ExtractSpec } from '../../engine/contracts/source.ts'
+import type { Retries } from '../../engine/runtime/retries.ts'
+import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
+import type { AlertSpec } from './alerts.ts'
+import type { ArchiveSpec } from './archive.ts'
+
+/** One connection of a job, its settings parsed by its connector. */
+export interface JobConnection {
+  name: string
+  connector: Connector
+  /** What the connector's `config` schema made of the settings. May hold secrets: never print it. */
+  config: unknown
+  context: ConnectionContext
+  /** Strings of the settings that no output may show. */
+  secrets: string[]
+}
+
+/** One SQL file; `file` is relative to the job's folder, with forward slashes, for messages. */
+export interface SqlFile {
+  file: string
+  sql: string
+}
+
+export interface Model extends SqlFile {
+  name: string
+  /** Of a table of job.yaml's `enrich`. */
+  enrich?: Enrichment
+}
+
+/** A set check, or a row check where it names the model whose rows it judges. */
+export interface Check extends SqlFile {
+  name: string
+  model?: string
+}
+
+/** When a job runs: at the times of `cron`, after `after` succeeded, when `files` arrive; at least one is there. */
+export interface Schedule {
+  cron?: string
+  /** IANA name. */
+  timezone: string
+  /** Nothing is planned before. */
+  start?: Date
+  catchup: boolean
+  maxActiveRuns: number
+  dependsOnPast: boolean
+  /** Jobs whose data of the interval must have been loaded; without `cron` or `files`, their intervals are this job's. */
+  after?: string[]
+  /** Files of a local connection. */
+  files?: FileTrigger
+  /** Higher goes first; 0 where absent. */
+  priority?: number
+}
+
+export interface FileTrigger {
+  /** Name of the connection. */
+  from: string
+  /** Absolute. */
+  folder: string
+  /** Glob below the folder. */
+  match: string
+}
+
+export interface Sla {
+  /** Milliseconds from the run's start to its end. */
+  maxDuration?: number
+  /** Milliseconds between the newest row of the stalest extract and the run. */
+  maxDataLag?: number
+  /** 0 to 1. */
+  maxErrorRate?: number
+  /** 0 to 1. */
+  minQualityScore?: number
+}
+
+/** A job's folder, read, checked, and trusted from here on. */
+export interface JobSpec {
+  job: string
+  /** Absolute path. */
+  folder: string
+  schedule?: Schedule
+  connections: Record<string, JobConnection>
+  extracts: ExtractSpec[]
+  /** Extract name → name of the pool that bounds how many run at once. */
+  pools: Record<string, string>
+  models: Model[]
+  checks: Check[]
+  macros: SqlFile[]
+  loads: LoadSpec[]
+  /** Share of bad rows, 0 to 1, above which the run stops. */
+  quality: { maxErrorRate: number }
+  sla?: Sla
+  alerts?: AlertSpec
+  archive?: ArchiveSpec
+  /** Strings of the alerts' channels that no output may show. */
+  alertSecrets: string[]
+  /** Bytes; `tempDisk` must be free before a run begins. */
+  resources: { memory: number; tempDisk?: number; threads: number }
+  parallelism: { maxParallelExtracts: number; maxParallelLoads: number }
+  /** Of a task. Milliseconds. */
+  retries: Retries
+  /** Milliseconds that one attempt of a task may take. */
+  timeout?: number
+  /** Whether a run that failed in a way that passes is resumed by itself; how often, and after how many milliseconds. */
+  recovery: { auto: boolean; limit: number; delay: number }
+  /** Rows. */
+  chunking: { defaultChunkSize: number; maxChunkSize: number }
+  /** SHA-256 (hex) over job.yaml's text and every SQL file: it changes when any of them does. */
+  hash: string
+  /** SHA-256 (hex) of each of them. */
+  files: Record<string, string>
+}
