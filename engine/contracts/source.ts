@@ -75,7 +75,7 @@ export interface Read {
 
 /** A system that tables are read from. Main thread. */
 export interface Source {
-  /** Proves that the system answers and lets us in. */
+  /** Checks that the system answers and authenticates us. */
   probe(signal: AbortSignal): Promise<void>
   /**
    * Columns, key and statistics. `last`: what the last committed run saw, for systems that tell no types. Fails with
@@ -88,7 +88,7 @@ export interface Source {
    * Called once every target has committed what the read gave, with the cursor of it, and called again until it has
    * succeeded: what is done to a source's files after a load.
    */
-  acknowledge?(read: Read, account: unknown, signal: AbortSignal): Promise<void>
+  acknowledge?(read: Read, cursor: unknown, signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
@@ -101,7 +101,7 @@ export interface Snapshot {
   /** Names the lane's module and carries what it needs to join: plain data. */
   lane: LaneDescriptor
   /**
-   * Set where there is no view that a later attempt would lose: a read is one range, read by one lane, and what was read
+   * Set where there is no snapshot that a later attempt would lose: a read is one range, read by one lane, and what was read
    * of it is kept chunk by chunk, so that whoever resumes the run goes on after the last.
    */
   sequential?: true
@@ -119,7 +119,7 @@ export interface Snapshot {
    * Of an accumulating source, once a read's ranges are read: everything read so far, this run's included. Plain data,
    * kept beside the image; it counts once a target commits the run's sync point. `notes` are for people.
    */
-  cursor?(read: Read): Promise<{ account: unknown; notes: string[] }>
+  cursor?(read: Read): Promise<{ cursor: unknown; notes: string[] }>
   close(): Promise<void>
 }
 

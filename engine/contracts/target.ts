@@ -20,7 +20,7 @@ export interface Target {
   commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult>
   /** Drops what this load staged, after a failure. */
   abandon(loadId: string): Promise<void>
-  /** Compares rows with those of a table, inside the target. Absent where loads cannot be proven. */
+  /** Compares rows with those of a table, inside the target. Absent where loads cannot be verified. */
   verifier?: Verifier
   /** Finds rows that a table would refuse. Absent where a bad row always takes the whole load back. */
   rowValidator?: RowValidator

@@ -27,7 +27,7 @@ export interface Extracted {
   /** How consistent the view was, where it was less than one snapshot. */
   note?: string
   /** Of an accumulating source: all that has been read of it, this run included. */
-  account?: unknown
+  cursor?: unknown
 }
 
 /**
@@ -96,7 +96,7 @@ async function readTable(
   const keys = keysRead(read)
   const gone = keys && (await goneKeys(context, read, parts, await readParts(context, snapshot, pool, keys)))
   if (gone) progress.finished(`extract.${keys.extract}`, `all keys, ${sum(gone, 'rows')} gone`)
-  const { account, notes = [] } = (await snapshot.cursor?.(read)) ?? {}
+  const { cursor, notes = [] } = (await snapshot.cursor?.(read)) ?? {}
   for (const note of notes) progress.note(`${read.where}: ${note}`)
   const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
   progress.finished(`extract.${read.extract}`, span)
@@ -107,7 +107,7 @@ async function readTable(
     ...(gone && { gone }),
     watermark: await watermark(context, read, parts),
     note: snapshot.note,
-    account,
+    cursor,
   }
 }
 

@@ -19,16 +19,16 @@ export async function keepImages(context: RunContext, reads: PlannedRead[], extr
     const found = extracted.find(({ extract }) => extract === read.extract)
     // Its branch failed.
     if (!found) continue
-    const { parts, gone, watermark, account } = found
+    const { parts, gone, watermark, cursor } = found
     const { columns, absent, key, incremental } = read
     const seen = [...columns, ...absent]
     const night = { run: context.run, columns, parts, ...(gone && { gone }) }
     const image: Image = read.reused
-      ? { ...read.base!.image, columns: seen, account }
-      : { ...withNight(read.base?.image, seen, night), account }
+      ? { ...read.base!.image, columns: seen, cursor }
+      : { ...withNight(read.base?.image, seen, night), cursor }
     const spec = context.spec.extracts.find(({ name }) => name === read.extract)!
     if (!read.reused && spec.refresh !== undefined)
-      image.read = { at: context.runAt.toISOString(), print: fingerprintOf(spec), unique: read.unique }
+      image.read = { at: context.runAt.toISOString(), fingerprint: fingerprintOf(spec), unique: read.unique }
     const schema: StagedSchema = {
       columns: seen.filter(({ name }) => name !== REJECTED),
       absent: absent.map(({ name }) => name),

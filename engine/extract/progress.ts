@@ -7,7 +7,7 @@ import { readManifest, writeManifest } from '../staging/store.ts'
 /** What has been read of an extract, as its manifest says. */
 interface Kept {
   /** Of the read: what another one left is of no use. */
-  print: string
+  fingerprint: string
   parts: Part[]
   /** Chunks that were begun: numbers that part names have had. */
   chunks: number
@@ -16,29 +16,34 @@ interface Kept {
 }
 
 /**
- * How far a source without a view to lose has been read in this run, kept after every chunk. See
+ * How far a source without snapshots has been read in this run, kept after every chunk. See
  * {@link Snapshot.sequential}.
  */
 export class Progress {
   private readonly staging: Staging
   private readonly file: string
-  private readonly print: string
+  private readonly fingerprint: string
   private kept: Kept | undefined
 
   static async open(context: RunContext, read: Read): Promise<Progress> {
     const { columns, since, options } = read
-    const print = createHash('sha256')
+    const fingerprint = createHash('sha256')
       .update(JSON.stringify([columns, since, options]))
       .digest('hex')
     const file = fileOf(context, read.extract)
     const kept = await readManifest<Kept>(context.staging, file)
-    return new Progress(context.staging, file, print, kept?.print === print ? kept : undefined)
+    return new Progress(
+      context.staging,
+      file,
+      fingerprint,
+      kept?.fingerprint === fingerprint ? kept : undefined,
+    )
   }
 
-  private constructor(staging: Staging, file: string, print: string, kept: Kept | undefined) {
+  private constructor(staging: Staging, file: string, fingerprint: string, kept: Kept | undefined) {
     this.staging = staging
     this.file = file
-    this.print = print
+    this.fingerprint = fingerprint
     this.kept = kept
   }
 
@@ -57,7 +62,12 @@ export class Progress {
 
   /** Keeps a chunk that was read, of `chunks` begun so far. Durable on return. */
   async keep(parts: Part[], rest: Range | undefined, chunks: number): Promise<void> {
-    const kept: Kept = { print: this.print, parts: [...this.parts, ...parts], chunks, rest: rest ?? null }
+    const kept: Kept = {
+      fingerprint: this.fingerprint,
+      parts: [...this.parts, ...parts],
+      chunks,
+      rest: rest ?? null,
+    }
     await writeManifest(this.staging, this.file, kept)
     this.kept = kept
   }

@@ -4,7 +4,7 @@ import type { RunContext } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'
 
 /**
- * Lets sources tidy up what the targets now hold. Only after every commit: a run that is killed here, or given up,
+ * Lets sources tidy up what the targets now hold. Only after every commit: a run that is killed here, or abandoned,
  * leaves it to the next one, whose cursor still names what was read.
  */
 export async function acknowledgeSources(
@@ -14,10 +14,10 @@ export async function acknowledgeSources(
 ): Promise<void> {
   for (const [index, read] of reads.entries()) {
     const source = context.sources.get(read.from)!
-    const { account } = extracted[index]!
-    if (!source.acknowledge || account === undefined) continue
+    const { cursor } = extracted[index]!
+    if (!source.acknowledge || cursor === undefined) continue
     await runTask(context, `release.${read.extract}`, async () => {
-      await source.acknowledge!(read, account, context.signal)
+      await source.acknowledge!(read, cursor, context.signal)
       return true
     })
   }

@@ -88,7 +88,7 @@ async function rejectRowsOf(
   const refused = new Map<number, string>()
   const part = { ...context, run: `${run}/fit` }
   let fitted: RejectsOutput | undefined
-  // A row that gave way to one that is refused now is judged in the next round.
+  // A row that was superseded by one that is refused now is judged in the next round.
   for (;;) {
     const rejects = await rejectsOf(context, fitted?.changes ?? change)
     if (rejects.length === 0) break

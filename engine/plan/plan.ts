@@ -175,7 +175,7 @@ function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFac
   return {
     ...accumulates,
     base: { value: point.value, run: point.run, image },
-    cursor: image.account,
+    cursor: image.cursor,
   }
 }
 

@@ -17,7 +17,7 @@ export interface Prepared {
   lastRun: [string, string][]
 }
 
-/** Proves that the systems answer. A run whose extracts are committed needs its sources no more. */
+/** Checks that the systems answer. A run whose extracts are committed needs its sources no more. */
 export async function probe(context: RunContext): Promise<void> {
   const { tasks: store, sources, targets, signal } = context
   for (const [name, source] of sources)

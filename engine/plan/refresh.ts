@@ -28,7 +28,8 @@ export function stillFresh(
   limits: Read['limits'],
 ): PlannedRead | undefined {
   const read = last?.image.read
-  if (!last || !read || spec.refresh === undefined || read.print !== fingerprintOf(spec)) return undefined
+  if (!last || !read || spec.refresh === undefined || read.fingerprint !== fingerprintOf(spec))
+    return undefined
   const age = runAt.getTime() - Date.parse(read.at)
   // A run of an earlier interval must not see what was read after it.
   if (age < 0 || age >= spec.refresh) return undefined

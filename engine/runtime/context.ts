@@ -15,7 +15,7 @@ export interface ProgressListener {
   advanced(task: string, rows: number): void
   finished(task: string, note: string): void
   note(text: string): void
-  /** A task of the tasks (`load.warehouse`) failed in a way that passes, and is tried again. */
+  /** A task (`load.warehouse`) failed transiently, and is tried again. */
   retried?(task: string, error: unknown): void
 }
 
@@ -54,7 +54,7 @@ export function runFolder({ spec, run }: { spec: { job: string }; run: string })
 }
 
 /**
- * Path of a data file below the run's folder. Whoever was stopped for long and wakes up late writes under another
+ * Path of a data file below the run's folder. A stale owner writes under another
  * name than its successor, whose committed files it so leaves alone.
  */
 export function ownFile(

@@ -1,6 +1,6 @@
 import { EngineError } from '../errors.ts'
 
-/** How often a task that failed in a way that passes is tried again, and after how many milliseconds. */
+/** How often a task that failed transiently is tried again, and after how many milliseconds. */
 export interface Retries {
   /** Further attempts after the first. */
   limit: number

@@ -13,9 +13,9 @@ export interface Image {
   /** Flat list, for the manifest's own check. */
   parts: Part[]
   /** Of an accumulating source: all that these nights have read of it. */
-  account?: unknown
+  cursor?: unknown
   /** Of an extract with a `refresh`: the time of the run that read it, what of, and whether its key is unique there. */
-  read?: { at: string; print: string; unique: boolean }
+  read?: { at: string; fingerprint: string; unique: boolean }
 }
 
 /** One night's parts and the columns that they hold. */

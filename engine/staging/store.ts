@@ -60,7 +60,7 @@ export function clearTemporary(folder: string): void {
 
 const TEMPORARY = '.tmp'
 
-// Each attempt has a name of its own: who wakes up late must not find its successor's file under its own name.
+// Each attempt has a name of its own: a stale owner must not find its successor's file under its own name.
 const temporaryOf = (path: string) => `${path}.${randomBytes(6).toString('hex')}${TEMPORARY}`
 
 const discard = (temporary: string) => rmSync(temporary, { recursive: true, force: true })

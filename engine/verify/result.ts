@@ -35,18 +35,18 @@ export interface DifferingRange {
 export function describeVerification(verification: Verification): string {
   const { rows, ranges, equal, wrong, differing, newer, leftAlone, others, scope } = verification
   const number = (value: number) => value.toLocaleString('en-US')
-  const asides = [
+  const remarks = [
     ...(newer > 0 ? [`${number(newer)} newer in the target`] : []),
     ...(leftAlone > 0 ? [`${number(leftAlone)} no newer than the target's and left alone`] : []),
     ...(others > 0 ? [`${number(others)} in the target only`] : []),
   ]
-  const aside = asides.length > 0 ? ` (${asides.join(', ')})` : ''
+  const temporary = remarks.length > 0 ? ` (${remarks.join(', ')})` : ''
   const what = scope === 'all' ? 'rows' : 'changed rows'
   if (wrong.rows === 0)
     return rows === 0
-      ? `no row to compare${aside}`
-      : `${number(equal)} ${what} equal in ${ranges} ${ranges === 1 ? 'range' : 'ranges'}${aside}`
+      ? `no row to compare${temporary}`
+      : `${number(equal)} ${what} equal in ${ranges} ${ranges === 1 ? 'range' : 'ranges'}${temporary}`
   const named = differing.slice(0, 3).map(({ range, samples }) => `${range} (${samples.join(', ')})`)
   const more = wrong.ranges > named.length ? ` and ${wrong.ranges - named.length} more` : ''
-  return `${number(wrong.rows)} of ${number(rows)} ${what} differ, in ${wrong.ranges} of ${ranges} ranges: ${named.join('; ')}${more}${aside}`
+  return `${number(wrong.rows)} of ${number(rows)} ${what} differ, in ${wrong.ranges} of ${ranges} ranges: ${named.join('; ')}${more}${temporary}`
 }

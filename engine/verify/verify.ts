@@ -19,7 +19,7 @@ import { typeName } from '../types/logical.ts'
 import { checksumOf } from './checksum.ts'
 import { describeVerification, type Verification } from './result.ts'
 
-/** What proves a load: its staged rows and the target. Paths are below `root`. */
+/** What a load is verified with: its staged rows and the target. Paths are below `root`. */
 export interface VerifyMeans {
   duck: Duck
   root: string
@@ -51,7 +51,7 @@ export async function verify(
     if (verify === 'off' || !result) continue
     const target = context.targets.get(load.to)!
     if (!target.verifier || load.key.length === 0) {
-      const reason = target.verifier ? 'it has no key' : 'loads there cannot be proven'
+      const reason = target.verifier ? 'it has no key' : 'loads there cannot be verified'
       progress.note(`${load.to}.${load.table} is not verified: ${reason}`)
       continue
     }
@@ -334,8 +334,10 @@ async function rangeNames(
   const shown = key.map(name => `${quoteName(name)}::VARCHAR`).join(` || ', ' || `)
   const order = key.map(quoteName).join(', ')
   const found = await duck.rows(
-    `SELECT ${VERIFY_COLUMNS.range} AS place, first(${shown} ORDER BY ${order}) AS low, last(${shown} ORDER BY ${order}) AS high
+    `SELECT ${VERIFY_COLUMNS.range} AS range_number, first(${shown} ORDER BY ${order}) AS low, last(${shown} ORDER BY ${order}) AS high
      FROM ${from} WHERE ${VERIFY_COLUMNS.range} >= 0 AND ${VERIFY_COLUMNS.range} IN (${ranges.join(', ')}) GROUP BY ALL`,
   )
-  return new Map(found.map(({ place, low, high }) => [Number(place), `${key.join(', ')} ${low} to ${high}`]))
+  return new Map(
+    found.map(({ range_number, low, high }) => [Number(range_number), `${key.join(', ')} ${low} to ${high}`]),
+  )
 }

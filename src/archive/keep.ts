@@ -74,7 +74,7 @@ async function archiveExtract(
   run: string,
   writer: PartWriter,
   { base, cursor: _, ...read }: PlannedRead,
-  { parts, gone, watermark, note, account }: Extracted,
+  { parts, gone, watermark, note, cursor }: Extracted,
 ): Promise<ArchivedExtract> {
   const earlier = base && (await readArchived(store, job, base.run))
   const known = new Map(
@@ -92,7 +92,7 @@ async function archiveExtract(
     ...(base && { base: { value: base.value, run: base.run, read: base.image.read } }),
     watermark,
     note,
-    account,
+    cursor,
     nights,
   }
 }

@@ -18,12 +18,12 @@ export interface ArchivedPart {
 
 /** All that models saw of one extract: the image of that night, with what a later night needs to go on from it. */
 export interface ArchivedExtract {
-  read: Omit<PlannedRead, 'base' | 'account'>
+  read: Omit<PlannedRead, 'base' | 'cursor'>
   /** The sync point that it was read from. */
   base?: { value: string | null; run: string } & Pick<Image, 'read'>
   watermark: string | null
   note?: string
-  account?: unknown
+  cursor?: unknown
   /** Oldest first; the last one is what the run itself read. */
   nights: (Omit<Night, 'parts' | 'gone'> & { parts: ArchivedPart[]; gone?: ArchivedPart[] })[]
 }

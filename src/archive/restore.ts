@@ -58,7 +58,7 @@ async function restoreExtract(
   context: RunContext,
   store: FileStore,
   { name, from, options }: ExtractSpec,
-  { read, base, nights, watermark, note, account }: ArchivedExtract,
+  { read, base, nights, watermark, note, cursor }: ArchivedExtract,
 ): Promise<{ read: PlannedRead; extracted: Extracted }> {
   const restored: Night[] = []
   for (const { gone: archived, ...night } of nights) {
@@ -88,7 +88,7 @@ async function restoreExtract(
       from,
       where: `${from}.${name}`,
       options,
-      cursor: account,
+      cursor: cursor,
       ...(base && { base: { value: base.value, run: base.run, image } }),
     },
     extracted: {
@@ -98,7 +98,7 @@ async function restoreExtract(
       ...(gone && { gone }),
       watermark,
       note,
-      account,
+      cursor,
     },
   }
 }

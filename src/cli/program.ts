@@ -32,11 +32,11 @@ Examples:
 const EXIT_CODES = `
 Exit codes:
   0    done (bad rows below the threshold are in the quarantine: COMPLETED_WITH_ERRORS)
-  1    a defect of ours: please report it
+  1    internal error (a bug): please report it
   2    the job, the command line or a privilege is wrong; a repeat gives the same
   3    the quality gate or a check stopped the run, or a target differs from what was loaded
   4    the data cannot be read or loaded as it is
-  75   a system failed in a way that passes: run the same command again
+  75   a transient failure of a system: run the same command again
   130  interrupted`
 
 /** Every command, with options, help and examples. */

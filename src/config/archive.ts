@@ -27,7 +27,7 @@ export function readArchive(
   folder: string,
 ): ArchiveSpec {
   return {
-    place: to.startsWith('s3://')
+    location: to.startsWith('s3://')
       ? { s3: s3Access({ ...s3, url: to }, 'archive') }
       : { folder: to.startsWith('file:') ? fileURLToPath(to) : resolve(folder, to) },
     compression,

@@ -4,7 +4,7 @@ import { expand, unveil, veil } from './variables.ts'
 
 export type Path = readonly (string | number)[]
 
-interface Place {
+interface Span {
   /** Offsets in the text. */
   key?: number
   value?: number
@@ -12,12 +12,12 @@ interface Place {
   raw?: unknown
 }
 
-/** A YAML file's content, with the place of everything in it. Collects problems, to report them all at once. */
+/** A YAML file's content, with the span of everything in it. Collects problems, to report them all at once. */
 export class Document {
   readonly file: string
   readonly value: unknown
   readonly #lines = new LineCounter()
-  readonly #places = new Map<string, Place>()
+  readonly #spans = new Map<string, Span>()
   readonly #masks = new Map<string, string>()
   readonly #problems: { line: number; col: number; text: string }[] = []
 
@@ -43,7 +43,7 @@ export class Document {
 
   /** What stands at `path`, for a message: variables by name, long text cut; what a connection, a channel or the archive is told never. */
   found(path: Path, value: unknown): string {
-    const raw = this.#places.get(JSON.stringify(path))?.raw
+    const raw = this.#spans.get(JSON.stringify(path))?.raw
     if (raw !== undefined) value = raw
     if (value === undefined || value === null) return 'nothing'
     if (Array.isArray(value)) return 'a list'
@@ -71,10 +71,10 @@ export class Document {
 
   #offset(path: Path, at: 'key' | 'value'): number {
     for (let length = path.length; length >= 0; length--) {
-      const place = this.#places.get(JSON.stringify(path.slice(0, length)))
+      const span = this.#spans.get(JSON.stringify(path.slice(0, length)))
       const whole = length === path.length
       // A key that is missing is reported at the name of the mapping that lacks it.
-      const offset = whole && at === 'value' ? (place?.value ?? place?.key) : (place?.key ?? place?.value)
+      const offset = whole && at === 'value' ? (span?.value ?? span?.key) : (span?.key ?? span?.value)
       if (offset !== undefined) return offset
     }
     return 0
@@ -94,23 +94,23 @@ export class Document {
     resolve: (alias: Alias) => unknown,
   ): unknown {
     if (isAlias(node)) return this.#read(resolve(node), path, env, resolve)
-    const place = this.#places.get(JSON.stringify(path)) ?? {}
-    this.#places.set(JSON.stringify(path), place)
+    const span = this.#spans.get(JSON.stringify(path)) ?? {}
+    this.#spans.set(JSON.stringify(path), span)
     const range = (node as Node | null)?.range
-    if (range) place.value = range[0]
+    if (range) span.value = range[0]
     if (isSeq(node)) return node.items.map((item, i) => this.#read(item, [...path, i], env, resolve))
     if (isMap(node))
       return Object.fromEntries(
         node.items.map(({ key, value }) => {
           const name = unveil(String(isScalar(key) ? key.value : key))
           const start = (key as Node).range?.[0]
-          this.#places.set(JSON.stringify([...path, name]), start === undefined ? {} : { key: start })
+          this.#spans.set(JSON.stringify([...path, name]), start === undefined ? {} : { key: start })
           return [name, this.#read(value, [...path, name], env, resolve)]
         }),
       )
     if (!isScalar(node)) return null
     if (typeof node.value !== 'string') return node.value
-    place.raw = unveil(node.value)
+    span.raw = unveil(node.value)
     const expansion = expand(unveil(node.value), env)
     for (const problem of expansion.problems) this.problem(path, `${path.join('.')}: ${problem}`)
     for (const { reference, value } of expansion.used)

@@ -16,10 +16,10 @@ export async function clearTaken(
   store: DropStore,
   where: string,
   options: DropOptions,
-  account: DropCursor,
+  cursor: DropCursor,
 ): Promise<void> {
   if (options.after === 'keep') return
-  const taken = byName(account)
+  const taken = byName(cursor)
   const waiting: [Entry, Taken][] = []
   for (const entry of (await listed(store, where, options)).files) {
     const found = taken.get(entry.name)?.find(version => isTaken(entry, version) === true)

@@ -71,7 +71,7 @@ async function sample(
       spool.add(0, line, text.layout.separator, source, from, to)
     },
     bad: () => {},
-    room: async bytes => {
+    reserve: async bytes => {
       if (rows > 0 && !spool.fits(bytes * 8)) throw new Enough()
     },
   }

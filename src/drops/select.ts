@@ -22,13 +22,13 @@ export async function select(
   store: DropStore,
   where: string,
   options: DropOptions,
-  account: DropCursor,
+  cursor: DropCursor,
   day: string,
   signal?: AbortSignal,
 ): Promise<Selection> {
   const notes: string[] = []
   const listing = await listed(store, where, options)
-  const taken = byName(account)
+  const taken = byName(cursor)
   const found: Taken[] = []
   for (const entry of listing.files) {
     const fresh = options.take === 'all' ? describe(entry) : await ifNew(store, entry, taken.get(entry.name))

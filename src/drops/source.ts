@@ -85,15 +85,15 @@ export class DropSource<Access> implements Source {
           bad.has(name) ? [`${shown(name)} is bad and left where it is: ${bad.get(name)}`] : [],
         )
         const earlier = (read.options as DropOptions).take === 'new' ? cursorOf(read).taken : []
-        const account: DropCursor = { taken: [...earlier, ...taken] }
-        return { account, notes: [...notes, ...said] }
+        const cursor: DropCursor = { taken: [...earlier, ...taken] }
+        return { cursor, notes: [...notes, ...said] }
       },
       close: async () => spool.remove(),
     }
   }
 
-  async acknowledge(read: Read, account: unknown): Promise<void> {
-    await clearTaken(this.store, read.where, read.options as DropOptions, account as DropCursor)
+  async acknowledge(read: Read, cursor: unknown): Promise<void> {
+    await clearTaken(this.store, read.where, read.options as DropOptions, cursor as DropCursor)
   }
 
   close(): Promise<void> {

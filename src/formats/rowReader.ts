@@ -71,7 +71,7 @@ export class RowReader {
     const sink: RowSink = {
       row: (source, from, to, line) => spool.add(index(), line, file.layout.separator, source, from, to),
       bad: (value, line, reason) => spool.reject({ column: `${name} line ${line}`, value, reason }),
-      room: async bytes => {
+      reserve: async bytes => {
         // Text grows by the two numbers before each row, JSON by its second copy.
         if (spool.fits(bytes * 8)) return
         await this.flushMarked()

@@ -9,7 +9,7 @@ export interface RowSink {
   row(source: Buffer, from: number, to: number, line: number): void
   bad(raw: string, line: number, reason: string): void
   /** Makes acquireSlots for the rows of a block; called between blocks. */
-  room(bytes: number): Promise<void>
+  reserve(bytes: number): Promise<void>
 }
 
 /** What one pass over a block found. */
@@ -37,7 +37,7 @@ export async function splitRows(
     for (let at = 0; at < chunk.length; at += PIECE) {
       const piece = chunk.subarray(at, at + PIECE)
       const block = carry.length === 0 ? piece : Buffer.concat([carry, piece])
-      await sink.room(block.length)
+      await sink.reserve(block.length)
       const pass = scan(block, line, false)
       line = pass.line
       carry = Buffer.from(block.subarray(pass.rest))
@@ -49,7 +49,7 @@ export async function splitRows(
     }
   }
   if (carry.length === 0) return
-  await sink.room(carry.length)
+  await sink.reserve(carry.length)
   scan(carry, line, true)
 }
 

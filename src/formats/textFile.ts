@@ -155,7 +155,7 @@ async function firstRow(where: string, text: AsyncGenerator<Buffer>, dialect: Cs
       if (row === undefined)
         throw badFile(where, `line ${line}: its first row ${reason}: ${JSON.stringify(raw.slice(0, 80))}`)
     },
-    room: async () => {},
+    reserve: async () => {},
   }
   const scan = csvScan(dialect, sink, () => 0)
   let ended = false

@@ -52,7 +52,7 @@ export async function writeRejects(
   await duck.copyParquet(rows, path, 'COMPRESSION snappy')
 }
 
-const place = ({ names }: Texts) =>
+const location = ({ names }: Texts) =>
   names.length === 1
     ? `${quote(names[0]!)} || ' line ' || _line`
     : `([${names.map(quote).join(', ')}])[_file + 1] || ' line ' || _line`
@@ -77,7 +77,7 @@ function rejections(columns: Column[], texts: Texts): string {
     .flatMap(column => {
       const found = texts.value(column)
       if (!found || found.typed) return []
-      const why = `${quote(`${reason(column)} (`)} || ${place(texts)} || ')'`
+      const why = `${quote(`${reason(column)} (`)} || ${location(texts)} || ')'`
       return [
         `CASE WHEN ${fieldSql(found.sql, column.type).bad} THEN ${entry(quote(column.name), found.sql, why)} END`,
       ]
@@ -85,7 +85,7 @@ function rejections(columns: Column[], texts: Texts): string {
   const { rowFault } = texts
   if (rowFault)
     entries.push(
-      `CASE WHEN ${rowFault.reason} IS NOT NULL THEN ${entry(place(texts), rowFault.raw, rowFault.reason)} END`,
+      `CASE WHEN ${rowFault.reason} IS NOT NULL THEN ${entry(location(texts), rowFault.raw, rowFault.reason)} END`,
     )
   if (entries.length === 0) return 'NULL::VARCHAR'
   const list = `list_filter([${entries.join(', ')}], lambda entry: entry IS NOT NULL)`

@@ -22,7 +22,7 @@ export interface ReportData {
   qualityScore: number
   minQualityScore?: number
   /** Promises other than the quality score: run time, age of the data. */
-  sla?: { name: string; promised: string; actual: string; kept: boolean }[]
+  sla?: { name: string; target: string; actual: string; kept: boolean }[]
   /** `sample`: of so many rows only, spread over all. */
   profile: { model: string; sample?: number; columns: ProfileColumn[] }[]
   /** Milliseconds since the run's start. */

@@ -37,7 +37,7 @@ export function renderReport(data: ReportData): string {
 <title>${data.job} – ${data.status} – ${data.run}</title><style>${new Html(STYLE)}</style></head><body>
 ${heading(data)}${failure(data)}${figures(data)}${sla(data)}
 ${data.status === 'planned' ? section('Planned', plans(data.plans ?? [])) : section('Loaded', loads(data.loads))}
-${data.verifications && data.verifications.length > 0 ? section('Proof', verifications(data.verifications)) : undefined}
+${data.verifications && data.verifications.length > 0 ? section('Verification', verifications(data.verifications)) : undefined}
 ${section('Read', extracts(data.extracts))}
 ${section('Models', models(data))}
 ${checks(data.checks)}
@@ -76,7 +76,7 @@ function figures(data: ReportData): Html {
 ${figure('Rows read', count(total(data.extracts, extract => extract.rows)), `from ${data.extracts.length} ${plural(data.extracts.length, 'table')}`)}
 ${figure('Rows rejected', count(rejected), `kept in the quarantine`)}
 ${figure('Error rate', percent(data.errorRate), `limit ${percent(data.maxErrorRate)}`, data.errorRate > data.maxErrorRate)}
-${figure('Quality score', score(data.qualityScore), minQualityScore === undefined ? 'rows without a finding' : `promised ${score(minQualityScore)}`, scoreMissed)}
+${figure('Quality score', score(data.qualityScore), minQualityScore === undefined ? 'rows without a finding' : `target ${score(minQualityScore)}`, scoreMissed)}
 ${figure('Rows changed', count(total(data.loads, load => load.inserted + load.updated + load.deleted)), `of ${count(total(data.loads, load => load.staged))} staged`)}</div>`
 }
 
@@ -87,7 +87,7 @@ function sla({ sla }: ReportData): Html | undefined {
   if (!sla || sla.length === 0) return undefined
   const rows = sla.map(line => [
     line.name,
-    line.promised,
+    line.target,
     line.actual,
     badge(line.kept ? 'kept' : 'missed', line.kept ? 'good' : 'bad'),
   ])

@@ -34,7 +34,7 @@ export async function archive(
 ): Promise<ArchiveOutcome> {
   const { run, runAt, fence, tasks, progress } = context
   const { job } = context.spec
-  const store = openStore(spec.place)
+  const store = openStore(spec.location)
   /** Gives why it failed. */
   const attempt = async (what: string, act: () => Promise<void>): Promise<string | undefined> => {
     try {
@@ -87,7 +87,7 @@ export async function expireArchive(
   dryRun: boolean,
 ): Promise<Expired> {
   if (archive?.retention === undefined) return { runs: [], files: 0, bytes: 0 }
-  return expire(openStore(archive.place), job, archive.retention, clock.now(), dryRun)
+  return expire(openStore(archive.location), job, archive.retention, clock.now(), dryRun)
 }
 
 /** Its place among a job's tasks: after every load. */
@@ -108,7 +108,7 @@ export async function fillRun(
     throw new EngineError('RESUME_REFUSED', `run ${context.run}: it was stopped while it was restored`, {
       hint: 'Nothing was loaded: restore it anew.',
     })
-  const store = openStore(context.spec.archive!.place)
+  const store = openStore(context.spec.archive!.location)
   await restoreInto(context, store, archived).finally(() => store.clear())
 }
 
@@ -121,7 +121,7 @@ export async function findArchived(
     throw new EngineError('CONFIG_INVALID', `${spec.job} has no archive`, {
       hint: 'Say in job.yaml where it is: archive: { to: s3://bucket/prefix }.',
     })
-  const store = openStore(spec.archive.place)
+  const store = openStore(spec.archive.location)
   const found = await readArchived(store, of, run)
   if (found) return found
   throw new EngineError('NOT_STAGED', `${store.where} has no run ${run} of ${of}`, {

@@ -82,8 +82,8 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
         : active.goal === goal
           ? `changed since: ${(await changedFiles(metadata, active.run, spec)).join(', ')}`
           : 'it was to be a plan'
-    progress.note(`run ${active.run} was interrupted and is given up: ${reason}`)
-    const error = new EngineError('INTERRUPTED', `interrupted, and given up: ${reason}`)
+    progress.note(`run ${active.run} was interrupted and is abandoned: ${reason}`)
+    const error = new EngineError('INTERRUPTED', `interrupted, and abandoned: ${reason}`)
     const { run, job, run_at, fence } = record
     await metadata.endRun({
       run,

@@ -23,16 +23,16 @@ interface RunBasis {
   folder: string
   files: Record<string, string>
   /** Per task, what its output depends on: see {@link Task.fingerprint}. */
-  prints: Record<string, string>
+  fingerprints: Record<string, string>
 }
 
 /** Checkpoints of one run that are kept, at the least; old ones go with every so-manieth. */
 const KEEP = 50
 const PRUNED = 10
 /** Milliseconds between two checkpoints of one extract's chunks: each is a write to the metadata store. */
-const EVERY = 1000
+const CHECKPOINT_INTERVAL_MS = 1000
 
-/** A tasks that keeps a checkpoint after every commit, and one of the progress of extracts. */
+/** A task store that keeps a checkpoint after every commit, and one of the progress of extracts. */
 export async function checkpointing(
   metadata: Metadata,
   { run, job, fence }: RunRecord,
@@ -50,8 +50,8 @@ export async function checkpointing(
     const keep = done.size % PRUNED === 0 ? KEEP : undefined
     return keepCheckpoint(queries, clock.now(), { ...of, task, state }, fence, keep)
   })
-  const prints = Object.fromEntries([...tasks].map(([name, { fingerprint: print }]) => [name, print]))
-  const basis: RunBasis = { folder: spec.folder, files: spec.files, prints }
+  const fingerprints = Object.fromEntries([...tasks].map(([name, { fingerprint }]) => [name, fingerprint]))
+  const basis: RunBasis = { folder: spec.folder, files: spec.files, fingerprints }
   await checkpoints.create({ ...of, task: null, state: { tasks: [...done], ...basis } }, fence)
   const noted = new Map<string, number>()
   return {
@@ -62,7 +62,7 @@ export async function checkpointing(
     },
     async progress(task, chunk: ChunkProgress) {
       const now = clock.now().getTime()
-      if (now - (noted.get(chunk.extract) ?? 0) < EVERY) return
+      if (now - (noted.get(chunk.extract) ?? 0) < CHECKPOINT_INTERVAL_MS) return
       noted.set(chunk.extract, now)
       await checkpoints.create({ job, run, task, kind: 'incremental', state: chunk }, fence)
     },
@@ -137,7 +137,7 @@ export async function invalidateChanged(
   const loaded = (await checkResume(context)).map(target => `load.${target}`)
   const forget = new Set<string>()
   if (held.spec_hash !== spec.hash) {
-    const before = (await basisOf(metadata, run))?.prints ?? {}
+    const before = (await basisOf(metadata, run))?.fingerprints ?? {}
     const known = done.filter(task => tasks.has(task) || before[task] !== undefined)
     for (const task of known) if (tasks.get(task)?.fingerprint !== before[task]) forget.add(task)
     const kept = [...forget].find(

@@ -9,7 +9,7 @@ import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 
 /** Error records that one run adds at most: the quarantine's files hold every row. */
-const MOST = 1000
+const MAX_RECORDS = 1000
 
 type NewRecord = Parameters<Metadata['errors']['add']>[0][number]
 
@@ -26,8 +26,8 @@ export async function keepErrors(
   let rejected = 0
   for (const table of tables) {
     rejected += table.rejected
-    if (table.rejected > 0 && records.length < MOST)
-      records.push(...(await recordsOf(context, table, MOST - records.length)))
+    if (table.rejected > 0 && records.length < MAX_RECORDS)
+      records.push(...(await recordsOf(context, table, MAX_RECORDS - records.length)))
   }
   if (records.length > 0) await metadata.errors.add(records)
   return { rejected, kept: records.length }

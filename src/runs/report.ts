@@ -19,7 +19,7 @@ interface Finished {
   outcome: Outcome
   started: Date
   tasks: TaskRecord[]
-  promises: SlaResult[]
+  slaResults: SlaResult[]
   error?: unknown
 }
 
@@ -35,7 +35,7 @@ export async function writeReport(
 }
 
 async function reportData(context: RunContext & { spec: JobSpec }, finished: Finished): Promise<ReportData> {
-  const { outcome, started, tasks, promises, error } = finished
+  const { outcome, started, tasks, slaResults, error } = finished
   const { code, message, hint } = errorData(error)
   const minQualityScore = context.spec.sla?.minQualityScore
   return {
@@ -73,9 +73,9 @@ async function reportData(context: RunContext & { spec: JobSpec }, finished: Fin
     maxErrorRate: context.spec.quality.maxErrorRate,
     qualityScore: outcome.quality.score,
     ...(minQualityScore !== undefined && { minQualityScore }),
-    sla: promises.map(({ name, type, expected, actual, kept }) => ({
+    sla: slaResults.map(({ name, type, expected, actual, kept }) => ({
       name,
-      promised: figure(type, expected),
+      target: figure(type, expected),
       actual: figure(type, actual),
       kept,
     })),

@@ -230,9 +230,9 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   } as const
   const ours = !(error instanceof EngineError && error.code === 'FENCED')
   const tasks = await metadata.tasks(record.run)
-  const promises = await watch.judged()
+  const slaResults = await watch.judged()
   const report = ours
-    ? await writeReport(context, { ...result, started, tasks, promises }).catch(failure => {
+    ? await writeReport(context, { ...result, started, tasks, slaResults }).catch(failure => {
         // The disk may be full: the run ends as it ends all the same.
         options.progress.note(`no report: ${(failure as Error).message}`)
         return ''

@@ -5,7 +5,7 @@ import { poolSlots } from '../metadata/pools.ts'
 import { isAlive, ownName } from './owner.ts'
 
 /** Milliseconds between two looks for a free slot. */
-const EVERY = 500
+const POLL_INTERVAL_MS = 500
 
 /**
  * Waits for a slot in each of the pools, and gives what frees them again. A slot is a lease in the metadata store, so
@@ -54,7 +54,7 @@ async function slot(
       if (lease) return lease
     }
     if (!said) note(`waits for the pool ${pool}, whose ${limit} slots are taken`)
-    await delay(EVERY, undefined, { signal }).catch(() => {})
+    await delay(POLL_INTERVAL_MS, undefined, { signal }).catch(() => {})
   }
   return undefined
 }

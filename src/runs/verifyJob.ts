@@ -61,7 +61,7 @@ export async function verifyJob(
       throw new EngineError('CONFIG_INVALID', `${where}: it cannot be verified`, {
         hint: target.verifier
           ? 'It has no key: give the load one.'
-          : 'Loads into that system cannot be proven.',
+          : 'Loads into that system cannot be verified.',
       })
     const run = lastRunOf(await target.syncPoints(spec.job, signal))
     if (run === undefined) return refuse('nothing was loaded yet')

@@ -1,7 +1,7 @@
 import type { Metadata } from '../metadata/metadata.ts'
 
 /** Milliseconds between two looks. */
-const EVERY = 1000
+const POLL_INTERVAL_MS = 1000
 
 /** What was asked of a run: `stop` at the next commit, `now` at once. */
 interface Cancel {
@@ -19,6 +19,6 @@ export function watchCancel(metadata: Metadata, run: string): Cancel {
     const level = (await metadata.run(run).catch(() => undefined))?.cancel_requested ?? 0
     if (level >= 1) stop.abort()
     if (level >= 2) now.abort()
-  }, EVERY).unref()
+  }, POLL_INTERVAL_MS).unref()
   return { stop: stop.signal, now: now.signal, close: () => clearInterval(timer) }
 }

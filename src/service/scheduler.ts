@@ -123,7 +123,7 @@ export class Scheduler {
     const mayStart = waiting.filter(
       ({ job }) => !paused.has(job) && !known.get(job)?.pools.some(pool => closed.has(pool)),
     )
-    const starting = await this.starting(mayStart, await this.room(open, known), open, known)
+    const starting = await this.starting(mayStart, await this.freeSlots(open, known), open, known)
     const wanted = [...left, ...starting]
     if (wanted.length === 0 || this.stopped) return
     const taken = await metadata.intervals.take(wanted, lease)
@@ -136,14 +136,17 @@ export class Scheduler {
   }
 
   /** What is free beside the runs that are active, whoever started them. */
-  private async room(open: OpenInterval[], known: ReadonlyMap<string, ScheduledJob>): Promise<FreeSlots> {
+  private async freeSlots(
+    open: OpenInterval[],
+    known: ReadonlyMap<string, ScheduledJob>,
+  ): Promise<FreeSlots> {
     const { metadata, slots } = this.options
-    const room = new FreeSlots({ slots, pools: await poolSlots(metadata.database) })
+    const free = new FreeSlots({ slots, pools: await poolSlots(metadata.database) })
     const now = metadata.intervals.now()
     const others = (await metadata.intervals.others()).filter(run => isRunning(run, now))
     for (const { job } of [...open.filter(({ state }) => state === 'RUNNING'), ...others])
-      room.take(known.get(job) ?? { name: job, pools: [] })
-    return room
+      free.take(known.get(job) ?? { name: job, pools: [] })
+    return free
   }
 
   /** Intervals whose process has gone, or never began their run. */
@@ -170,7 +173,7 @@ export class Scheduler {
 
   private async starting(
     waiting: OpenInterval[],
-    room: FreeSlots,
+    slots: FreeSlots,
     open: OpenInterval[],
     known: ReadonlyMap<string, ScheduledJob>,
   ): Promise<OpenInterval[]> {
@@ -179,14 +182,14 @@ export class Scheduler {
       if (interval_start < (oldest.get(job) ?? '~')) oldest.set(job, interval_start)
     const starting: OpenInterval[] = []
     for (const interval of waiting.sort(byUrgency(known))) {
-      if (room.isFull) break
+      if (slots.isFull) break
       const job = known.get(interval.job)
       const { interval_start: start } = interval
-      if (!job || room.reason(job) || this.isResting(interval)) continue
+      if (!job || slots.reason(job) || this.isResting(interval)) continue
       // Without a question to the store: one before it has not even ended.
       if (job.dependsOnPast && oldest.get(job.name) !== start) continue
       if (await reasonToWait(this.options.metadata.intervals, job, interval)) continue
-      room.take(job)
+      slots.take(job)
       starting.push(interval)
     }
     return starting

@@ -29,12 +29,12 @@ export interface WatchOptions {
 }
 
 /** Milliseconds between two looks at a run that goes on. */
-const EVERY = 5000
+const POLL_INTERVAL_MS = 5000
 /** Earlier runs that a forecast goes by. */
 const EARLIER = 7
 
 /**
- * Watches one run: its promises while it goes on and at its end, and whom to tell. Nothing that fails here fails the
+ * Watches one run: its targets while it goes on and at its end, and whom to tell. Nothing that fails here fails the
  * run.
  */
 export class RunMonitor {
@@ -52,7 +52,7 @@ export class RunMonitor {
     this.options = options
     const { spec, clock, log, secrets, metadata } = options
     this.alerts = new Alerts(spec.alerts, { database: metadata.database, clock, log, secrets })
-    if (spec.sla) this.timer = setInterval(() => this.look(), EVERY).unref()
+    if (spec.sla) this.timer = setInterval(() => this.look(), POLL_INTERVAL_MS).unref()
   }
 
   /** The progress given, heard. */
@@ -107,9 +107,9 @@ export class RunMonitor {
     this.timer = undefined
     await this.looking
     if (!this.options.spec.sla) return []
-    const promises = this.judge()
-    await this.violated(promises)
-    return promises
+    const targets = this.judge()
+    await this.violated(targets)
+    return targets
   }
 
   /** Tells of the run's end, and of the recovery from earlier failures; waits until all is told, or for a while. */
@@ -163,9 +163,9 @@ export class RunMonitor {
   }
 
   private async lookNow(): Promise<void> {
-    const promises = this.judge()
-    await this.violated(promises)
-    if (promises.some(({ type, kept }) => type === 'DURATION_EXCEEDED' && kept)) await this.foresee()
+    const targets = this.judge()
+    await this.violated(targets)
+    if (targets.some(({ type, kept }) => type === 'DURATION_EXCEEDED' && kept)) await this.foresee()
   }
 
   private judge(): SlaResult[] {
@@ -182,9 +182,9 @@ export class RunMonitor {
     })
   }
 
-  private async violated(promises: SlaResult[]): Promise<void> {
+  private async violated(targets: SlaResult[]): Promise<void> {
     const { spec, record, metadata, clock, log } = this.options
-    const missed = promises.filter(({ kept }) => !kept)
+    const missed = targets.filter(({ kept }) => !kept)
     try {
       const kept = missed.map(({ type, severity, expected, actual }) => ({
         type,
@@ -200,7 +200,7 @@ export class RunMonitor {
       this.tell(
         type,
         severity,
-        `${name}: ${figure(type, actual)}; promised ${figure(type, expected)}.`,
+        `${name}: ${figure(type, actual)}; target ${figure(type, expected)}.`,
         spec.job,
       )
   }
@@ -222,7 +222,7 @@ export class RunMonitor {
     this.tell(
       'DURATION_AT_RISK',
       'MEDIUM',
-      `Run time: will be about ${hours(expected / 3600_000)}, going by its progress and earlier runs; promised ${hours(limit / 3600_000)}. It goes on.`,
+      `Run time: will be about ${hours(expected / 3600_000)}, going by its progress and earlier runs; target ${hours(limit / 3600_000)}. It goes on.`,
       spec.job,
     )
   }

@@ -21,12 +21,12 @@ export interface SlaResult extends Violation {
 
 const HOUR = 3600_000
 
-/** Each promise that can be judged by now, kept or not. */
+/** Each SLA target that can be judged by now, kept or not. */
 export function judge(sla: Sla, measures: Measures): SlaResult[] {
-  const promises: SlaResult[] = []
+  const targets: SlaResult[] = []
   const add = (name: string, type: ViolationType, severity: Severity, expected: number, actual: number) => {
     const kept = type === 'QUALITY_BELOW_THRESHOLD' ? actual >= expected : actual <= expected
-    promises.push({ name, type, severity, expected, actual, kept })
+    targets.push({ name, type, severity, expected, actual, kept })
   }
   const { maxDuration, maxDataLag, maxErrorRate, minQualityScore } = sla
   if (maxDuration !== undefined)
@@ -37,7 +37,7 @@ export function judge(sla: Sla, measures: Measures): SlaResult[] {
     add('Error rate', 'ERROR_RATE_EXCEEDED', 'HIGH', maxErrorRate, measures.errorRate)
   if (minQualityScore !== undefined)
     add('Quality score', 'QUALITY_BELOW_THRESHOLD', 'MEDIUM', minQualityScore, measures.qualityScore)
-  return promises
+  return targets
 }
 
 /**

@@ -5,7 +5,7 @@ export const CODECS = ['zstd', 'gzip', 'snappy', 'bzip2'] as const
 
 /** Where a job's raw data goes after a good load, and how. */
 export interface ArchiveSpec {
-  place: StoreLocation
+  location: StoreLocation
   compression: (typeof CODECS)[number]
   /** Of zstd, 1 to 22. */
   level?: number

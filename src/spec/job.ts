@@ -101,7 +101,7 @@ export interface JobSpec {
   retries: Retries
   /** Milliseconds that one attempt of a task may take. */
   timeout?: number
-  /** Whether a run that failed in a way that passes is resumed by itself; how often, and after how many milliseconds. */
+  /** Whether a run that failed transiently is resumed by itself; how often, and after how many milliseconds. */
   recovery: { auto: boolean; limit: number; delay: number }
   /** Rows. */
   chunking: { defaultChunkSize: number; maxChunkSize: number }

@@ -21,8 +21,8 @@ export class BucketStore implements FileStore {
     this.client = new S3Client(access)
     const { bucket, prefix, endpoint = '' } = access
     this.where = `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}`
-    const place = createHash('sha256').update(`${endpoint} ${this.where}`).digest('hex').slice(0, 16)
-    this.temporary = join(tmpdir(), 'nightfreight', place)
+    const location = createHash('sha256').update(`${endpoint} ${this.where}`).digest('hex').slice(0, 16)
+    this.temporary = join(tmpdir(), 'nightfreight', location)
   }
 
   probe(): Promise<void> {

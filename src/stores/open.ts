@@ -6,6 +6,6 @@ import type { FileStore } from './store.ts'
 /** Where a store is: plain data, so that a lane can open it too. `folder` is absolute. */
 export type StoreLocation = { folder: string } | { s3: S3Access }
 
-export function openStore(place: StoreLocation): FileStore {
-  return 'folder' in place ? new FolderStore(place.folder) : new BucketStore(place.s3)
+export function openStore(location: StoreLocation): FileStore {
+  return 'folder' in location ? new FolderStore(location.folder) : new BucketStore(location.s3)
 }

@@ -19,7 +19,7 @@ export interface Listed {
 export interface FileStore {
   /** The root as people and DuckDB's shell know it: a file's path follows after a `/`. */
   readonly where: string
-  /** Proves that the root is there and lets us in. */
+  /** Checks that the root is there and authenticates us. */
   probe(): Promise<void>
   /** A small file's bytes; undefined where there is none. */
   get(path: string): Promise<Buffer | undefined>

@@ -106,13 +106,13 @@ test('a task that is tried again is told, with why; what is right after a failur
   assert.equal((await job.run({ resume: failed.run })).outcome.loaded[0]!.updated, 100)
 })
 
-test('promises that were not kept: alert, report, status and history', async t => {
+test('targets that were not kept: alert, report, status and history', async t => {
   const hook = await receiver(t)
-  await source('promised', '2026-01-01')
+  await source('target', '2026-01-01')
   const sla =
     'sla: { max_duration: 1ms, max_data_lag: 24h, max_error_rate: 0, min_quality_score: 0.95 }\nquality: { max_error_rate: 0.5 }'
-  const job = await smallJob({ after }, 'promised', {
-    'job.yaml': yaml('promised', hook.url, sla),
+  const job = await smallJob({ after }, 'target', {
+    'job.yaml': yaml('target', hook.url, sla),
     'out.sql': 'SELECT id, seen FROM ids',
   })
   mkdirSync(join(job.folder, 'checks/out'), { recursive: true })
@@ -141,7 +141,7 @@ test('promises that were not kept: alert, report, status and history', async t =
   const page = readFileSync(report, 'utf8')
   assert.match(page, /<h2>Service level<\/h2>[\s\S]*Age of the data[\s\S]*1 d[\s\S]*31 d 2 h[\s\S]*missed/)
   for (const command of ['status', 'history']) {
-    const { runs } = JSON.parse((await job.cli(command, 'promised', '--json')).out) as {
+    const { runs } = JSON.parse((await job.cli(command, 'target', '--json')).out) as {
       runs: {
         run: string
         violations: { type: string; severity: string; expected: number; actual: number }[]
@@ -153,7 +153,7 @@ test('promises that were not kept: alert, report, status and history', async t =
       [violations.length, freshness.severity, freshness.expected, freshness.actual],
       [4, 'MEDIUM', 24, 746],
     )
-    assert.match((await job.cli(command, 'promised')).out, /DATA_FRESHNESS 31 d 2 h \(promised 1 d\)/)
+    assert.match((await job.cli(command, 'target')).out, /DATA_FRESHNESS 31 d 2 h \(target 1 d\)/)
   }
 })
 
@@ -178,7 +178,7 @@ test('a run that will be late is told while it goes on; a broken channel does no
   assert.equal(second.status, 'SUCCESS', String(second.error))
   assert.ok(toldAt >= 0, hook.bodies.join('\n'))
   const risk = JSON.parse(hook.bodies[toldAt]!) as Alert
-  assert.match(risk.what, /^Run time: will be about .*promised 30 s\. It goes on\.$/)
+  assert.match(risk.what, /^Run time: will be about .*target 30 s\. It goes on\.$/)
   assert.equal(toldAt, 0, 'before the run ended')
   const kept = await latestAlerts(job.metadata.database, 20, 'late')
   assert.ok(

@@ -238,7 +238,7 @@ test('rows come out as they went in, wherever the bytes are cut', async () => {
           row: (source: Buffer, from: number, to: number) =>
             void found.push(csvFields(source.toString('utf8', from, to), dialect)),
           bad: (raw: string) => assert.fail(raw),
-          room: async () => {},
+          reserve: async () => {},
         }
         await splitRows(
           'x',

@@ -37,7 +37,7 @@ export interface Night {
   rejected: Reject[]
   notes: string[]
   types: string[]
-  account: unknown
+  cursor: unknown
   /** Does what follows the commit of the load. */
   release(): Promise<void>
 }
@@ -46,7 +46,7 @@ export interface Night {
 export async function night(
   place: Pick<Place, 'source'>,
   asked: Record<string, unknown>,
-  last?: { account: unknown; columns?: Column[] },
+  last?: { cursor: unknown; columns?: Column[] },
 ): Promise<Night & { columns: Column[] }> {
   const options = dropOptions.parse(asked)
   const { signal } = new AbortController()
@@ -68,12 +68,12 @@ export async function night(
       key: [],
       options,
       limits,
-      cursor: last?.account,
+      cursor: last?.cursor,
     }
     const snapshot = await source.open(2, signal)
     const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(snapshot.lane.payload)
     const paths: string[] = []
-    let given: { account: unknown; notes: string[] }
+    let given: { cursor: unknown; notes: string[] }
     try {
       for (const range of await snapshot.ranges(read))
         await lane.read(read, range, 1, {
@@ -108,7 +108,7 @@ export async function night(
       columns: schema.columns,
       release: async () => {
         const again = place.source()
-        await again.acknowledge!(read, given.account, signal)
+        await again.acknowledge!(read, given.cursor, signal)
         await again.close()
       },
     }

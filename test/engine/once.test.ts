@@ -32,7 +32,7 @@ function context(spec: Partial<RunContext['spec']> = {}) {
   return { made, events, stop, now }
 }
 
-test('a task that fails in a way that passes is tried again up to the limit, any other is not', async () => {
+test('a task that fails transiently is tried again up to the limit, any other is not', async () => {
   const { made, events } = context()
   let attempts = 0
   const twice = async () => {

@@ -103,7 +103,7 @@ test('resumed, a load goes on with the batch that failed', async () => {
 })
 
 for (const incremental of [false, true])
-  test(`given up among its batches, a run leaves nothing that the next one does not see${incremental ? ' (incremental)' : ''}`, async () => {
+  test(`abandoned among its batches, a run leaves nothing that the next one does not see${incremental ? ' (incremental)' : ''}`, async () => {
     const name = incremental ? 'given_up_since' : 'given_up'
     const job = await inBatches(
       name,

@@ -13,8 +13,8 @@ const root = join(import.meta.dirname, '../..')
 
 overBoth((fresh, kind) => {
   test('what the next night needs stays, everything else of old runs goes', async () => {
-    const place = fresh()
-    const { metadata, night, gc, loaded, staged } = await smallJob(database, place)
+    const location = fresh()
+    const { metadata, night, gc, loaded, staged } = await smallJob(database, location)
     const [first, second] = [await night(1), await night(2)]
     const aborted = await night(3, AbortSignal.abort())
     const last = await night(4)
@@ -45,7 +45,7 @@ overBoth((fresh, kind) => {
       [last.run, second.run, first.run],
     )
     assert.match(
-      readFileSync(join(place.home, 'nightfreight.log'), 'utf8'),
+      readFileSync(join(location.home, 'nightfreight.log'), 'utf8'),
       new RegExp(`"${aborted.run}".*removed`),
     )
 
@@ -59,15 +59,15 @@ overBoth((fresh, kind) => {
   // Each call is a process: one store is enough.
   if (kind === 'postgres')
     test('history and gc on the command line, with METADATA_URL', async () => {
-      const place = fresh()
-      const { name, night } = await smallJob(database, place)
+      const location = fresh()
+      const { name, night } = await smallJob(database, location)
       await night(1)
       const failed = await night(2, AbortSignal.abort())
       await night(3)
       const run = async (...args: string[]) => {
         const { stdout } = await promisify(execFile)(process.execPath, ['src/main.ts', ...args], {
           cwd: root,
-          env: { ...process.env, NIGHTFREIGHT_HOME: place.home, METADATA_URL: place.url },
+          env: { ...process.env, NIGHTFREIGHT_HOME: location.home, METADATA_URL: location.url },
         })
         return stdout
       }

@@ -27,17 +27,17 @@ before(async () => {
 })
 after(() => duck.close())
 
-const access = (place: string) =>
+const access = (location: string) =>
   s3Access(
     s3Config.parse({
-      url: `s3://${place}`,
+      url: `s3://${location}`,
       endpoint: server.endpoint,
       access_key: 'test',
       secret_key: 'test',
     }),
     'test',
   )
-const storeOf = (place: string) => new BucketStore(access(place))
+const storeOf = (location: string) => new BucketStore(access(location))
 const drop = new S3Client(access('drop'))
 after(() => drop.close())
 
@@ -177,7 +177,7 @@ for (const [compression, more] of [
       `ALTER TABLE ${name}_away RENAME TO ${name}_members; ALTER TABLE ${name}_gone RENAME TO ${name}_payments`,
     )
 
-    // In its own place: that night again, and from it on to the present.
+    // In its own location: that night again, and from it on to the present.
     const back = await job.run({ env, restore: { run: runs[1]! } })
     assert.equal(back.error, undefined)
     assert.deepEqual(await contents(name), wanted[1])

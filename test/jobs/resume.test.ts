@@ -220,7 +220,7 @@ test('cancel from another process, and Ctrl-C once and twice', async () => {
   assert.equal(resumed.code, 0, resumed.err)
 })
 
-test('a run that fails in a way that passes is resumed by itself, where the job says so', async () => {
+test('a run that fails transiently is resumed by itself, where the job says so', async () => {
   const job = await twoBranches(
     'mends',
     'retries: { limit: 0 }\ntimeout: 3s\nrecovery: { auto: true, limit: 2, delay: 10ms }',

@@ -11,11 +11,11 @@ const DAY = 24 * 3600 * 1000
 let jobs = 0
 
 /** A job of one incremental table, its nights a day apart. */
-export async function smallJob(database: FreshDatabase, place: Place) {
+export async function smallJob(database: FreshDatabase, location: Place) {
   const name = `kept_${++jobs}`
-  const folder = join(place.home, 'queries')
+  const folder = join(location.home, 'queries')
   const clock = standing()
-  const log = createLog({ folder: place.home })
+  const log = createLog({ folder: location.home })
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'out.sql'), 'SELECT * FROM items')
   writeFileSync(
@@ -28,18 +28,18 @@ resources: { memory: 300MB, threads: 1 }
 `,
   )
   await database.query(`CREATE TABLE ${name} (id int NOT NULL PRIMARY KEY, n int, seen int NOT NULL)`)
-  const metadata = await place.open(clock)
+  const metadata = await location.open(clock)
   return {
     name,
     metadata,
-    staged: join(place.home, 'staging', name),
+    staged: join(location.home, 'staging', name),
     async night(id: number, signal = new AbortController().signal, progress: Partial<ProgressListener> = {}) {
       clock.move(DAY)
       await database.query(`INSERT INTO ${name} VALUES (${id}, ${id}, ${id})`)
       const result = await runJob({
         folder,
         env: {},
-        home: place.home,
+        home: location.home,
         metadata,
         clock,
         progress: { started() {}, advanced() {}, finished() {}, note() {}, ...progress },
@@ -50,7 +50,7 @@ resources: { memory: 300MB, threads: 1 }
       return { ...result, read: result.outcome.extracted[0]?.rows }
     },
     gc: (keepDays: number, dryRun = false) =>
-      collectGarbage({ metadata, home: place.home, clock, log, keepDays, dryRun }),
+      collectGarbage({ metadata, home: location.home, clock, log, keepDays, dryRun }),
     loaded: async () =>
       (
         await database.query<{ ids: string }>(

@@ -16,7 +16,7 @@ after(() => server.stop())
 await server.bucket('staging')
 const { url, query } = await freshPostgres()
 
-const place = (prefix: string, more = '') =>
+const location = (prefix: string, more = '') =>
   `s3://test:test@staging/${prefix}?endpoint=${server.endpoint}${more}`
 
 /** A job of one incremental table whose runs keep what they stage in a bucket. */
@@ -32,7 +32,7 @@ retries: { limit: 0 }
 `,
     'out.sql': 'SELECT id, n, (SELECT count(*) FROM items)::INTEGER AS seen FROM items',
   })
-  const env = { STAGING_URL: place(name, more) }
+  const env = { STAGING_URL: location(name, more) }
   const machine = (letter: string) => ({ env, home: join(made.home, letter) })
   return {
     made,
@@ -105,10 +105,10 @@ test('what a run commits is in the bucket before: parts packed, manifests last; 
   assert.equal(none, undefined)
 })
 
-test('who wakes up late cannot put its manifest over its successor', async () => {
-  const late = openStaging(place('fence'), '/nowhere', { run: 'r', fence: 1 })!
+test('a stale owner cannot put its manifest over its successor', async () => {
+  const late = openStaging(location('fence'), '/nowhere', { run: 'r', fence: 1 })!
   const folder = mkdtempSync(join(tmpdir(), 'nf-fence-'))
-  const next = openStaging(place('fence'), folder, { run: 'r', fence: 2 })!
+  const next = openStaging(location('fence'), folder, { run: 'r', fence: 2 })!
   after(() => {
     late.close()
     next.close()
@@ -118,7 +118,7 @@ test('who wakes up late cannot put its manifest over its successor', async () =>
   await assert.rejects(late.publish('j/r/image/x.json', { parts: [], of: 'late' }), { code: 'FENCED' })
   assert.match((await late.read('j/r/image/x.json'))!, /successor/)
   // What runs have in common is the latest writer's, whatever fence another run had.
-  const other = openStaging(place('fence'), folder, { run: 's', fence: 1 })!
+  const other = openStaging(location('fence'), folder, { run: 's', fence: 1 })!
   after(() => other.close())
   await other.publish('j/r/image/x.json', { parts: [], of: 'other run' })
   assert.match((await late.read('j/r/image/x.json'))!, /other run/)

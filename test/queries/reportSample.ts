@@ -127,8 +127,8 @@ export const sample: ReportData = {
   qualityScore: 0.9816,
   minQualityScore: 0.95,
   sla: [
-    { name: 'Run time', promised: 'at most 6 h', actual: '1 min 43 s', kept: true },
-    { name: 'Age of the data', promised: 'at most 24 h', actual: '25 h 10 min', kept: false },
+    { name: 'Run time', target: 'at most 6 h', actual: '1 min 43 s', kept: true },
+    { name: 'Age of the data', target: 'at most 24 h', actual: '25 h 10 min', kept: false },
   ],
   profile: [
     {

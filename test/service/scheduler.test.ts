@@ -374,7 +374,7 @@ overBoth(fresh => {
     assert.deepEqual(runner.begun, ['j 03', 'j 03'])
   })
 
-  test('a run that is killed again and again is given up', async () => {
+  test('a run that is killed again and again is abandoned', async () => {
     const { metadata, runner, tick, wall, states, scheduler } = await nights([
       job('j', { cron: daily(), catchup: false }),
     ])

@@ -196,7 +196,7 @@ for (const [kind, open] of [
     rmSync(await store.work('me'), { recursive: true })
   })
 
-test('an upload that a kill cut off is given up by the next sweep, and nothing else is', async () => {
+test('an upload that a kill cut off is abandoned by the next sweep, and nothing else is', async () => {
   const sdk = new Sdk({
     endpoint: server.endpoint,
     region: 'us-east-1',

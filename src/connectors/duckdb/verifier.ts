@@ -16,7 +16,7 @@ interface Warehouse {
   qualified(table: string): string
 }
 
-/** Proof in a DuckDB file: what should be there is read from Parquet as it lies. */
+/** Verification in a DuckDB file: what should be there is read from Parquet as it lies. */
 export function duckdbVerifier({ name, open, describe, qualified }: Warehouse): Verifier {
   const found = async (table: string) => {
     const schema = await describe(table)

@@ -4,7 +4,7 @@ import { startOf } from './body.ts'
 import { lost } from './failure.ts'
 
 /** Bytes of a token endpoint's answer. */
-const MOST = 64 * 1024
+const MAX_TOKEN_BYTES = 64 * 1024
 /** A token is renewed so many seconds (or a tenth of its life) before it ends: it must not end on the way. */
 const EARLY = 30
 
@@ -88,7 +88,7 @@ export class Auth {
     try {
       const request = { method: 'POST', headers, body: form, redirect: 'manual' } as const
       response = await fetch(url, { ...request, signal: limit })
-      text = await startOf(response, MOST)
+      text = await startOf(response, MAX_TOKEN_BYTES)
     } catch (cause) {
       if (limit.aborted) throw new EngineError('TIMEOUT', `${where}: no complete answer within ${timeout} s`)
       throw lost({ where, host: url.host, name, cause, begun: response !== undefined })

@@ -1,18 +1,18 @@
 import type { Lane } from '../../../engine/contracts/source.ts'
 import type { Access } from './access.ts'
 import { Api } from './api.ts'
-import { Reading } from './paginatedReader.ts'
+import { PaginatedReader } from './paginatedReader.ts'
 
 /** One lane reads all of an API's extracts, so that one budget and one access token serve them. */
 export async function openLane(payload: unknown): Promise<Lane> {
   const access = payload as Access
   const api = new Api(access)
-  let reading: Reading | undefined
+  let reading: PaginatedReader | undefined
   return {
     read: (read, range, limit, sink) => {
       if (reading?.extract !== read.extract) {
         reading?.close()
-        reading = new Reading(api, access, read)
+        reading = new PaginatedReader(api, access, read)
       }
       return reading.chunk(range, limit, sink)
     },

@@ -1,4 +1,4 @@
-/** What {@link repeats} remembers; plain data, kept with a page's place. */
+/** What {@link repeats} remembers; plain data, kept with a page's cursor. */
 export interface Loop {
   last?: string
   kept?: string

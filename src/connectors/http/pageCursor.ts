@@ -35,34 +35,34 @@ export function firstPage({ paginate, first_page }: HttpOptions): PageCursor {
 }
 
 /**
- * The place after a page; undefined where it was the last. Fails with RESPONSE_INVALID where pages would never end, or
+ * The cursor after a page; undefined where it was the last. Fails with RESPONSE_INVALID where pages would never end, or
  * records were missed on the way. `where` names the page.
  */
 export function nextPage(
   where: string,
   options: HttpOptions,
-  place: PageCursor,
+  cursor: PageCursor,
   page: Page,
 ): PageCursor | undefined {
-  const { total = place.total, records } = page
-  const rows = place.rows + records.length
-  if (place.total !== undefined && total! < place.total)
-    throw missed(where, `its total fell from ${place.total} to ${total}, so records moved between pages`)
-  const next = following(where, options, place, page, rows, total)
+  const { total = cursor.total, records } = page
+  const rows = cursor.rows + records.length
+  if (cursor.total !== undefined && total! < cursor.total)
+    throw missed(where, `its total fell from ${cursor.total} to ${total}, so records moved between pages`)
+  const next = following(where, options, cursor, page, rows, total)
   if (next === undefined) {
     if (total !== undefined && rows < total)
       throw missed(where, `it is the last, and all pages hold ${rows} records, of ${total} by its total`)
     return undefined
   }
-  const loop = repeats(place.loop, next.mark)
+  const loop = repeats(cursor.loop, next.mark)
   if (!loop)
     throw new EngineError('RESPONSE_INVALID', `${where}: its ${next.what} before, so pages would never end`, {
       hint: next.hint,
     })
-  const empty = records.length === 0 ? place.empty + 1 : 0
+  const empty = records.length === 0 ? cursor.empty + 1 : 0
   if (empty > MOST_EMPTY)
     throw new EngineError('RESPONSE_INVALID', `${where}: ${empty} pages in a row hold no record, and lead on`)
-  if (place.page >= options.max_pages)
+  if (cursor.page >= options.max_pages)
     throw new EngineError(
       'RESPONSE_INVALID',
       `${where}: there are more than max_pages (${options.max_pages})`,
@@ -70,13 +70,13 @@ export function nextPage(
         hint: 'Raise max_pages of this extract, if there are so many.',
       },
     )
-  return { at: next.at, page: place.page + 1, rows, empty, ...(total !== undefined && { total }), loop }
+  return { at: next.at, page: cursor.page + 1, rows, empty, ...(total !== undefined && { total }), loop }
 }
 
 function following(
   where: string,
   options: HttpOptions,
-  place: PageCursor,
+  cursor: PageCursor,
   { records, next }: Page,
   rows: number,
   total: number | undefined,
@@ -98,7 +98,7 @@ function following(
       )
     if (rows === total || records.length === 0) return undefined
   } else if (records.length === 0 || (ends === 'short' && records.length < limit)) return undefined
-  const at = (place.at as number) + (paginate === 'page' ? 1 : records.length)
+  const at = (cursor.at as number) + (paginate === 'page' ? 1 : records.length)
   return { at, mark: fingerprint(records), what: 'records were given', hint }
 }
 
@@ -120,13 +120,13 @@ function fingerprint(records: unknown[]): string {
  */
 export function guesses(
   { paginate }: HttpOptions,
-  place: PageCursor,
+  cursor: PageCursor,
   next: PageCursor,
   most: number,
 ): (string | number)[] {
   const list = [next.at!]
   if ((paginate !== 'page' && paginate !== 'offset') || next.total === undefined) return list
-  const records = next.rows - place.rows
+  const records = next.rows - cursor.rows
   const step = paginate === 'page' ? 1 : records
   for (let ahead = 1; ahead < most && next.rows + ahead * records < next.total; ahead++)
     list.push((next.at as number) + ahead * step)

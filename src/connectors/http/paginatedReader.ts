@@ -14,17 +14,17 @@ import { sinceText } from './since.ts'
 const CHUNK_MS = 5000
 
 /** The range from a page on. */
-export function rangeFrom(options: HttpOptions, place: PageCursor): Range {
-  const label = `${pathname(options)} page ${place.page}`
+export function rangeFrom(options: HttpOptions, cursor: PageCursor): Range {
+  const label = `${pathname(options)} page ${cursor.page}`
   return {
     label,
-    ...(place.total !== undefined && { rows: Math.max(0, place.total - place.rows) }),
-    payload: place,
+    ...(cursor.total !== undefined && { rows: Math.max(0, cursor.total - cursor.rows) }),
+    payload: cursor,
   }
 }
 
 /** Reads the pages of one extract, chunk by chunk. The next is under way while one is decoded. */
-export class Reading {
+export class PaginatedReader {
   readonly extract: string
   private readonly api: Api
   private readonly access: Access
@@ -51,15 +51,15 @@ export class Reading {
   /** Reads about `limit` records from the range's page on, whole pages; gives what is left. */
   async chunk(range: Range, limit: number, sink: Sink): Promise<Range | undefined> {
     const until = Date.now() + CHUNK_MS
-    let place = range.payload as PageCursor
+    let cursor = range.payload as PageCursor
     let rows = 0
     for (;;) {
-      const next = await this.page(place, sink)
+      const next = await this.page(cursor, sink)
       if (next) {
-        rows += next.rows - place.rows
-        place = next
+        rows += next.rows - cursor.rows
+        cursor = next
       }
-      if (!next || rows >= limit || !(await this.comes(place.at, until))) {
+      if (!next || rows >= limit || !(await this.comes(cursor.at, until))) {
         if (this.builder.rows > 0) this.flush(sink)
         return next && rangeFrom(this.options, next)
       }
@@ -72,13 +72,13 @@ export class Reading {
     this.coming.clear()
   }
 
-  private async page(place: PageCursor, sink: Sink): Promise<PageCursor | undefined> {
+  private async page(cursor: PageCursor, sink: Sink): Promise<PageCursor | undefined> {
     const { api, options, builder, decoder } = this
-    const where = `${this.access.name} ${pathname(options)} page ${place.page}`
-    const answer = await this.take(place.at)
+    const where = `${this.access.name} ${pathname(options)} page ${cursor.page}`
+    const answer = await this.take(cursor.at)
     const page = pageOf(api, where, answer, options)
-    const next = nextPage(where, options, place, page)
-    this.expect(next ? guesses(options, place, next, this.access.concurrency) : [])
+    const next = nextPage(where, options, cursor, page)
+    this.expect(next ? guesses(options, cursor, next, this.access.concurrency) : [])
     // Decoding does not yield: the request must be on its way before.
     if (next) await tick()
     const { records } = page
@@ -96,13 +96,13 @@ export class Reading {
   }
 
   /** Has these pages under way, and no others. */
-  private expect(places: PageCursor['at'][]): void {
+  private expect(cursors: PageCursor['at'][]): void {
     for (const [at, { stop }] of this.coming)
-      if (!places.includes(at)) {
+      if (!cursors.includes(at)) {
         stop.abort()
         this.coming.delete(at)
       }
-    for (const at of places) if (!this.coming.has(at)) this.coming.set(at, this.ask(at))
+    for (const at of cursors) if (!this.coming.has(at)) this.coming.set(at, this.ask(at))
   }
 
   /** Whether a page that is under way is there, and well, before a time. A failure is left to whoever takes it. */

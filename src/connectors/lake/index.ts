@@ -65,8 +65,8 @@ export const lake = defineConnector({
 })
 
 function placeOf(config: z.infer<typeof lakeConfig>, { name, baseDir }: ConnectionContext): StoreLocation {
-  const place = config.url.replace(/^lake:/i, '')
-  return /^s3:/i.test(place)
-    ? { s3: s3Access({ ...config, url: place }, name) }
-    : { folder: resolve(baseDir, decodeURIComponent(place.replace(/^\/\//, ''))) }
+  const location = config.url.replace(/^lake:/i, '')
+  return /^s3:/i.test(location)
+    ? { s3: s3Access({ ...config, url: location }, name) }
+    : { folder: resolve(baseDir, decodeURIComponent(location.replace(/^\/\//, ''))) }
 }

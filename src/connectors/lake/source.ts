@@ -37,13 +37,13 @@ const FILES_PER_RANGE = 64
 /** A lake as source. */
 export class LakeSource implements Source {
   private readonly store: FileStore
-  private readonly place: StoreLocation
+  private readonly location: StoreLocation
   private readonly name: string
   private readonly log: Log
 
-  constructor(place: StoreLocation, name: string) {
-    this.store = openStore(place)
-    this.place = place
+  constructor(location: StoreLocation, name: string) {
+    this.store = openStore(location)
+    this.location = location
     this.name = name
     this.log = new Log(this.store)
   }
@@ -66,7 +66,7 @@ export class LakeSource implements Source {
       lanes,
       lane: {
         module: moduleBeside(import.meta.url, 'lane'),
-        payload: this.place,
+        payload: this.location,
       },
       // Files are never changed.
       rejoinable: true,

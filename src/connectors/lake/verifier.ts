@@ -14,7 +14,7 @@ import { filesWithKeys } from './prune.ts'
 /** Bytes DuckDB may hold; what is more goes to the lake's work folder. */
 const MEMORY = 512 * 1024 * 1024
 
-/** Proof in a lake: the newest version's files are read, each against its checksum, and joined with what should be there. */
+/** Verification in a lake: the newest version's files are read, each against its checksum, and joined with what should be there. */
 export class LakeVerifier implements Verifier {
   private readonly store: FileStore
   private readonly log: Log

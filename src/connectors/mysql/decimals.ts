@@ -28,7 +28,7 @@ export function parseDecimal(
   let digits = 0
   let significant = 0
   let fraction = -1
-  // Six digits at a time: limb * 10^6 + carry stays below 2^53.
+  // Six digits at a time: word * 10^6 + carry stays below 2^53.
   for (let at = negative ? from + 1 : from; ; at++) {
     let digit: number
     if (at < to) {

@@ -81,7 +81,7 @@ function encoder(vector: Vector, rows: number, where: string): Encoder {
   return { write: nullable, room: Math.max(room, 2) + 1, offsets }
 }
 
-const LIMBS = new Uint32Array(4)
+const WORDS = new Uint32Array(4)
 
 function valueEncoder(vector: Vector, rows: number, where: string): { write: Writer; room: number } {
   const { data } = vector
@@ -153,16 +153,16 @@ function valueEncoder(vector: Vector, rows: number, where: string): { write: Wri
     }
   }
 
-  function wide(width: number, limbs: number, signed: boolean, scale: number) {
+  function wide(width: number, words: number, signed: boolean, scale: number) {
     return {
       room: 42,
       write: (out: Uint8Array, at: number, row: number) => {
         const from = row * width
-        for (let limb = 0; limb < limbs; limb++) LIMBS[limb] = source.getUint32(from + limb * 4, true)
+        for (let word = 0; word < words; word++) WORDS[word] = source.getUint32(from + word * 4, true)
         // What is above a narrower value: its sign.
-        const sign = signed && LIMBS[limbs - 1]! >= 0x80000000 ? 0xffffffff : 0
-        for (let limb = limbs; limb < 4; limb++) LIMBS[limb] = sign
-        return writeWide(out, at, LIMBS, signed, scale)
+        const sign = signed && WORDS[words - 1]! >= 0x80000000 ? 0xffffffff : 0
+        for (let word = words; word < 4; word++) WORDS[word] = sign
+        return writeWide(out, at, WORDS, signed, scale)
       },
     }
   }

@@ -63,11 +63,11 @@ const hexOf = (text: string) => Buffer.from(text, 'utf8').toString('hex').toUppe
 
 function textBetween(low: string, high: string): string[] {
   const [from, to] = [low, high].map(hex => Buffer.from(hex, 'hex').toString('utf8'))
-  const places: string[] = []
+  const positions: string[] = []
   // Where a collation takes large and small letters for one, their codes mislead.
   for (const fold of [String, (text: string) => text.toUpperCase(), (text: string) => text.toLowerCase()])
-    places.push(...codesBetween(fold(from!), fold(to!)))
-  return places.map(hexOf)
+    positions.push(...codesBetween(fold(from!), fold(to!)))
+  return positions.map(hexOf)
 }
 
 function codesBetween(low: string, high: string): string[] {
@@ -81,10 +81,10 @@ function codesBetween(low: string, high: string): string[] {
     const mean = Math.floor((x + y) / 2)
     return String.fromCodePoint(mean >= 0xd800 && mean < 0xe000 ? 0xd7ff : mean)
   }
-  const places: string[] = []
-  if (Math.abs(b - a) > 1) places.push(prefix + middle(a, b))
+  const positions: string[] = []
+  if (Math.abs(b - a) > 1) positions.push(prefix + middle(a, b))
   // Neighbours: everything that begins like the low one, or what follows its first letter halfway to the end.
-  if (to[same] !== undefined) places.push(prefix + to[same])
-  if (from[same] !== undefined) places.push(prefix + from[same] + middle(code(from[same + 1]), 0x7f))
-  return places
+  if (to[same] !== undefined) positions.push(prefix + to[same])
+  if (from[same] !== undefined) positions.push(prefix + from[same] + middle(code(from[same + 1]), 0x7f))
+  return positions
 }

@@ -19,7 +19,7 @@ export interface ServerError extends Error {
 }
 
 /** A look at one row while it lies in the builder: `take` is called once, with the row at `position`, from 1. */
-export interface Watch {
+export interface ReadMonitor {
   position: number
   take(columns: ColumnBuilder[], row: number): void
 }
@@ -35,13 +35,13 @@ export class ResultReader implements Receiver {
   private readonly part: string
   private readonly write: (batch: Batch) => void
   private readonly builder: BatchBuilder
-  private readonly watch: Watch | undefined
+  private readonly watch: ReadMonitor | undefined
   private readonly wire: WireColumn[] = []
   private awaited = -1
   private decoder: RowDecoder | undefined
 
   /** `part` names the chunk whose rows are counted, for messages. */
-  constructor(read: Read, part: string, write: (batch: Batch) => void, watch?: Watch) {
+  constructor(read: Read, part: string, write: (batch: Batch) => void, watch?: ReadMonitor) {
     this.read = read
     this.part = part
     this.write = write

@@ -11,7 +11,7 @@ import { databaseAndName } from './catalog.ts'
 import { stagingName, targetTable } from './state.ts'
 import type { TargetSession } from './targetSession.ts'
 import { columnType, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
-import { withAside } from './temporaryTables.ts'
+import { withTemporaryTables } from './temporaryTables.ts'
 import { identifier, literal, splitTable, tableName } from './types.ts'
 
 /** A condition on staged rows `s` that a table refuses, and SQL of why. */
@@ -53,8 +53,8 @@ export class MysqlRowValidator implements RowValidator {
         `${identifier(name)} ${columnType(type)} ${name === REJECT_ROW ? 'PRIMARY KEY' : 'NULL'}`,
     )
     const where = `${this.session.access.name}.${load.table}`
-    const aside = { name, defined, loadId, job, where, paths, columns, lanes, offload }
-    return withAside(this.session, aside, signal, async () => {
+    const temporary = { name, defined, loadId, job, where, paths, columns, lanes, offload }
+    return withTemporaryTables(this.session, temporary, signal, async () => {
       const run = (sql: string) => this.session.rows(sql, signal)
       const rejects: RejectedRow[] = []
       const refusals = [

@@ -7,12 +7,12 @@ import { identifier, tableName } from './types.ts'
 
 /** Halves at most this much unlike, by the server's estimate, are good enough. */
 const EVEN = 3
-/** Looks for a better place: each costs a few dips into the index. */
+/** Looks for a better position: each costs a few dips into the index. */
 const LOOKS = 30
 
 /**
  * Cuts a range of keys in two halves of about as many rows. The server says where the first and last key lie and
- * how many rows it expects on either side of a place between; while one side has far more, the search goes on in it.
+ * how many rows it expects on either side of a position between; while one side has far more, the search goes on in it.
  */
 export async function splitRange(
   session: Session,
@@ -22,22 +22,22 @@ export async function splitRange(
   const { key, bounds } = range.payload as RangePayload
   if (!key) return undefined
   const table = new KeyTable(session, read, key)
-  let best: { place: KeyPosition; left: number; right: number } | undefined
+  let best: { position: KeyPosition; left: number; right: number } | undefined
   let sought: Bounds = bounds ?? {}
   for (let look = 0; look < LOOKS; look++) {
-    const place = await table.middle(sought)
-    if (!place) break
-    const left = await table.rows({ ...bounds, until: place })
-    const right = await table.rows({ ...bounds, after: place })
-    if (!best || Math.min(left, right) > Math.min(best.left, best.right)) best = { place, left, right }
+    const position = await table.middle(sought)
+    if (!position) break
+    const left = await table.rows({ ...bounds, until: position })
+    const right = await table.rows({ ...bounds, after: position })
+    if (!best || Math.min(left, right) > Math.min(best.left, best.right)) best = { position, left, right }
     if (Math.max(left, right) <= EVEN * Math.min(left, right)) break
-    sought = left > right ? { ...sought, until: place } : { ...sought, after: place }
+    sought = left > right ? { ...sought, until: position } : { ...sought, after: position }
   }
   if (!best || Math.min(best.left, best.right) === 0) return undefined
-  const { place, left, right } = best
+  const { position, left, right } = best
   return [
-    keyedRange(read, key, { ...bounds, until: place }, left),
-    keyedRange(read, key, { ...bounds, after: place }, right),
+    keyedRange(read, key, { ...bounds, until: position }, left),
+    keyedRange(read, key, { ...bounds, after: position }, right),
   ]
 }
 
@@ -54,15 +54,15 @@ class KeyTable {
     this.from = `${tableName(table)} FORCE INDEX (${identifier(key.index)})`
   }
 
-  /** A place with keys of the bounds on both its sides; undefined where none is found. */
+  /** A position with keys of the bounds on both its sides; undefined where none is found. */
   async middle(bounds: Bounds): Promise<KeyPosition | undefined> {
     const [low, high] = [await this.end(bounds, 'ASC'), await this.end(bounds, 'DESC')]
     if (!low || !high) return undefined
-    const places = midpoints(this.key, low, high)
-    if (places.length === 0) return undefined
-    const tests = places.map((place, index) => `${this.parts(low, high, place)} AS p${index}`)
+    const positions = midpoints(this.key, low, high)
+    if (positions.length === 0) return undefined
+    const tests = positions.map((position, index) => `${this.parts(low, high, position)} AS p${index}`)
     const [answers] = await ask(this.session, `SELECT ${tests.join(', ')}`)
-    return places.find((_, index) => Number(answers![`p${index}`]) === 1)
+    return positions.find((_, index) => Number(answers![`p${index}`]) === 1)
   }
 
   /** The server's estimate of the rows within bounds. */
@@ -90,10 +90,10 @@ class KeyTable {
     return conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
   }
 
-  /** Whether `place`, which may be shorter than a key, parts `low` from `high`. */
-  private parts(low: KeyPosition, high: KeyPosition, place: KeyPosition): string {
-    const [from, to, middle] = [low, high, place].map(values => {
-      const literals = this.key.columns.slice(0, place.length)
+  /** Whether `position`, which may be shorter than a key, parts `low` from `high`. */
+  private parts(low: KeyPosition, high: KeyPosition, position: KeyPosition): string {
+    const [from, to, middle] = [low, high, position].map(values => {
+      const literals = this.key.columns.slice(0, position.length)
       return `(${literals.map((column, index) => exactLiteral(column, values[index]!)).join(', ')})`
     })
     return `(${from} <= ${middle} AND ${middle} < ${to})`

@@ -26,7 +26,7 @@ export interface Aside {
  * Makes a table of its own from Parquet files, for as long as `act` runs. Commented as staging tables are: a later load of
  * the job clears away what a killed process leaves.
  */
-export async function withAside<T>(
+export async function withTemporaryTables<T>(
   session: TargetSession,
   { name, defined, loadId, job, where, paths, columns, lanes, offload }: Aside,
   signal: AbortSignal,

@@ -8,13 +8,13 @@ import { ask } from './connect.ts'
 import { stagingName, targetTable } from './state.ts'
 import type { TargetSession } from './targetSession.ts'
 import { columnType, columnTypes } from './targetTypes.ts'
-import { withAside } from './temporaryTables.ts'
+import { withTemporaryTables } from './temporaryTables.ts'
 import { identifier, tableName } from './types.ts'
 
 /** A result longer than max_allowed_packet became NULL. */
 const TOO_LONG = '1301'
 
-/** Proof in MySQL: what should be there goes into a staging table, one query joins and judges. */
+/** Verification in MySQL: what should be there goes into a staging table, one query joins and judges. */
 export class MysqlVerifier implements Verifier {
   private readonly session: TargetSession
 
@@ -40,8 +40,8 @@ export class MysqlVerifier implements Verifier {
     // Only where the target's rows are looked up among the expected ones.
     if (extra) defined.push(`INDEX (${load.key.map(identifier).join(', ')})`)
     const where = `${this.session.access.name}.${load.table}`
-    const aside = { name: expected, defined, loadId, job, where, paths, columns, lanes, offload }
-    return withAside(this.session, aside, signal, async () => {
+    const temporary = { name: expected, defined, loadId, job, where, paths, columns, lanes, offload }
+    return withTemporaryTables(this.session, temporary, signal, async () => {
       const tables = { target: tableName(load.table), staging: expected, keys: undefined, table, now: '' }
       return findings(
         load,

@@ -43,21 +43,21 @@ function digitsOf(value: number): number {
 
 /**
  * Writes an integer of four 32-bit digits, lowest first, two's complement where `signed`, with its last `scale` digits
- * behind a point. The limbs are used up.
+ * behind a point. The words are used up.
  */
 export function writeWide(
   out: Uint8Array,
   at: number,
-  limbs: Uint32Array,
+  words: Uint32Array,
   signed: boolean,
   scale: number,
 ): number {
-  if (signed && limbs[3]! >= 0x80000000) {
-    negate(limbs)
+  if (signed && words[3]! >= 0x80000000) {
+    negate(words)
     out[at++] = MINUS
   }
-  if (limbs[3] === 0 && limbs[2] === 0 && limbs[1]! < 0x200000) {
-    const value = limbs[1]! * 2 ** 32 + limbs[0]!
+  if (words[3] === 0 && words[2] === 0 && words[1]! < 0x200000) {
+    const value = words[1]! * 2 ** 32 + words[0]!
     if (scale === 0) return writeDigits(out, at, value, digitsOf(value))
     // A value has 16 digits at most: behind a longer scale all of them are fraction.
     const power = scale > 16 ? 1e16 : POWERS[scale]!
@@ -67,9 +67,9 @@ export function writeWide(
     return writeDigits(out, at, value - whole * power, scale)
   }
   let from = DIGITS.length
-  while (limbs[3]! + limbs[2]! + limbs[1]! + limbs[0]! > 0) {
+  while (words[3]! + words[2]! + words[1]! + words[0]! > 0) {
     from -= 6
-    writeDigits(DIGITS, from, divide(limbs, 1e6), 6)
+    writeDigits(DIGITS, from, divide(words, 1e6), 6)
   }
   const point = DIGITS.length - scale
   while (from >= point) DIGITS[--from] = ZERO

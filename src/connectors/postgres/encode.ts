@@ -1,6 +1,9 @@
 import type { Batch, Vector } from '../../../engine/batch/batch.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { writeDate, writeTimestamp } from './encodeMoment.ts'
 import { largeNumericBytes, numericBytes, writeLargeNumeric, writeNumeric } from './encodeNumeric.ts'
+import type { Values } from './encodeValues.ts'
+import { present } from './encodeValues.ts'
 
 /** What a binary COPY begins with: signature, flags, extension length. */
 export const COPY_HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1')
@@ -11,22 +14,6 @@ export const COPY_TRAILER = Buffer.from([0xff, 0xff])
 const CHUNK = 1 << 18
 /** Rows of a buffer at most. */
 const ROWS = 4096
-// Postgres counts from 2000-01-01: days, and microseconds as high and low halves.
-const EPOCH_DAYS = 10_957
-const EPOCH_MICROS = 946_684_800_000_000
-const EPOCH_HIGH = Math.floor(EPOCH_MICROS / 2 ** 32)
-const EPOCH_LOW = EPOCH_MICROS % 2 ** 32
-const I32_MAX = 0x7fffffff
-const I32_MIN = -0x80000000
-
-/** One column of a batch on its way out. */
-interface Values {
-  vector: Vector
-  validity: Uint8Array | undefined
-  source: DataView
-  /** The column, for errors. */
-  where: string
-}
 
 /** How a column's values are written: rows [from, from + count) at `at[row - from]`, which moves behind each. */
 interface Encoding {
@@ -105,8 +92,6 @@ function addSizes(
   else if (values.validity === undefined) for (let row = 0; row < count; row++) sizes[row]! += size!
   else for (let row = 0; row < count; row++) sizes[row]! += present(values.validity, from + row) ? size! : 4
 }
-
-const present = (validity: Uint8Array, row: number) => (validity[row >> 3]! & (1 << (row & 7))) !== 0
 
 function encodingOf({ vector, where }: Values, rows: number): Encoding {
   const { type } = vector.column
@@ -253,63 +238,6 @@ function writeEightBytes(
   }
 }
 
-function writeDate(
-  { source, validity, where }: Values,
-  out: DataView,
-  at: Int32Array,
-  from: number,
-  count: number,
-) {
-  for (let index = 0; index < count; index++) {
-    const to = at[index]!
-    if (validity !== undefined && !present(validity, from + index)) {
-      out.setInt32(to, -1)
-      at[index] = to + 4
-      continue
-    }
-    let days = source.getInt32((from + index) * 4, true)
-    if (days <= -I32_MAX) days = I32_MIN
-    else if (days !== I32_MAX) {
-      days -= EPOCH_DAYS
-      if (days < I32_MIN) outOfRange(where, from + index)
-    }
-    out.setInt32(to, 4)
-    out.setInt32(to + 4, days)
-    at[index] = to + 8
-  }
-}
-
-function writeTimestamp(
-  { source, validity, where }: Values,
-  out: DataView,
-  at: Int32Array,
-  from: number,
-  count: number,
-) {
-  for (let index = 0; index < count; index++) {
-    const to = at[index]!
-    if (validity !== undefined && !present(validity, from + index)) {
-      out.setInt32(to, -1)
-      at[index] = to + 4
-      continue
-    }
-    const value = (from + index) * 8
-    let high = source.getInt32(value + 4, true)
-    let low = source.getUint32(value, true)
-    if (high === I32_MIN && low <= 1)
-      low = 0 // -infinity
-    else if (high !== I32_MAX || low !== 0xffffffff) {
-      low -= EPOCH_LOW
-      high -= EPOCH_HIGH + (low < 0 ? 1 : 0)
-      if (high < I32_MIN) outOfRange(where, from + index)
-    }
-    out.setInt32(to, 8)
-    out.setInt32(to + 4, high)
-    out.setInt32(to + 8, low)
-    at[index] = to + 12
-  }
-}
-
 /** Bytes of a value at most that a loop copies, by fours: a native copy costs more until then. */
 const SHORT = 64
 
@@ -348,12 +276,12 @@ const BYTES: Encoding = {
   },
 }
 
-const LIMBS = new Uint32Array(4)
+const WORDS = new Uint32Array(4)
 
 /** Decimals of four words, and unsigned integers of two, as numeric. */
 function decimal(scale: number, words: 2 | 4): Encoding {
   const signed = words === 4
-  // The value as a double where that holds it, as it does most; otherwise NaN, and LIMBS are loaded.
+  // The value as a double where that holds it, as it does most; otherwise NaN, and WORDS are loaded.
   const small = (source: DataView, row: number): number => {
     const from = row * words * 4
     const low = source.getUint32(from, true)
@@ -363,10 +291,10 @@ function decimal(scale: number, words: 2 | 4): Encoding {
       if (!signed || (source.getInt32(from + 8, true) === sign && source.getInt32(from + 12, true) === sign))
         return high * 2 ** 32 + low
     }
-    LIMBS[0] = low
-    LIMBS[1] = high
-    LIMBS[2] = signed ? source.getUint32(from + 8, true) : 0
-    LIMBS[3] = signed ? source.getUint32(from + 12, true) : 0
+    WORDS[0] = low
+    WORDS[1] = high
+    WORDS[2] = signed ? source.getUint32(from + 8, true) : 0
+    WORDS[3] = signed ? source.getUint32(from + 12, true) : 0
     return Number.NaN
   }
   return {
@@ -378,7 +306,7 @@ function decimal(scale: number, words: 2 | 4): Encoding {
         }
         const value = small(source, from + index)
         sizes[index]! += Number.isNaN(value)
-          ? largeNumericBytes(LIMBS, signed, scale)
+          ? largeNumericBytes(WORDS, signed, scale)
           : numericBytes(value, scale)
       }
     },
@@ -392,7 +320,7 @@ function decimal(scale: number, words: 2 | 4): Encoding {
         }
         const value = small(source, from + index)
         at[index] = Number.isNaN(value)
-          ? writeLargeNumeric(out, to, LIMBS, signed, scale)
+          ? writeLargeNumeric(out, to, WORDS, signed, scale)
           : writeNumeric(out, to, value, scale)
       }
     },
@@ -410,12 +338,6 @@ const UNSIGNED: Record<8 | 16 | 32 | 64, Encoding> = {
   16: { size: 8, write: writeUint16 },
   32: { size: 12, write: writeUint32 },
   64: decimal(0, 2),
-}
-
-function outOfRange(where: string, row: number): never {
-  throw new EngineError('DATA_INVALID', `${where}: row ${row + 1} of the part is out of Postgres's range`, {
-    hint: 'Add a row check to the model, so that such rows go to the quarantine.',
-  })
 }
 
 function refuseNul({ data, offsets }: Vector, rows: number, where: string): void {

@@ -18,22 +18,22 @@ export function writeNumeric(out: DataView, at: number, scaled: number, scale: n
 }
 
 /**
- * As {@link numericBytes}, for any: `limbs` are the scaled integer's four 32-bit digits, lowest first, two's complement
+ * As {@link numericBytes}, for any: `words` are the scaled integer's four 32-bit digits, lowest first, two's complement
  * where `signed`.
  */
-export function largeNumericBytes(limbs: Uint32Array, signed: boolean, scale: number): number {
-  return 12 + 2 * splitLarge(limbs, signed, scale)
+export function largeNumericBytes(words: Uint32Array, signed: boolean, scale: number): number {
+  return 12 + 2 * splitLarge(words, signed, scale)
 }
 
 /** As {@link writeNumeric}, for any. */
 export function writeLargeNumeric(
   out: DataView,
   at: number,
-  limbs: Uint32Array,
+  words: Uint32Array,
   signed: boolean,
   scale: number,
 ): number {
-  return put(out, at, splitLarge(limbs, signed, scale), signed && limbs[3]! >= 0x80000000, scale)
+  return put(out, at, splitLarge(words, signed, scale), signed && words[3]! >= 0x80000000, scale)
 }
 
 function put(out: DataView, at: number, count: number, negative: boolean, scale: number): number {
@@ -70,8 +70,8 @@ function splitSmall(rest: number, scale: number): number {
   return count
 }
 
-function splitLarge(limbs: Uint32Array, signed: boolean, scale: number): number {
-  WORK.set(limbs)
+function splitLarge(words: Uint32Array, signed: boolean, scale: number): number {
+  WORK.set(words)
   if (signed && WORK[3]! >= 0x80000000) negate(WORK)
   const divisor = LOWEST[scale & 3]!
   let count = 0

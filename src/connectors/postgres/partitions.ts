@@ -7,7 +7,7 @@ import { quoteIdent, quoteLiteral, splitTable } from './connect.ts'
 import type { TextRow } from './session.ts'
 
 /** New partitions of one load at most: more are a wrong column, not data. */
-const MOST = 1000
+const MAX_PARTITIONS = 1000
 
 type Query = (sql: string) => Promise<{ rows: TextRow[] }>
 
@@ -44,10 +44,10 @@ export async function ensurePartitions(load: StagedLoad, tables: LoadTables, que
       : `SELECT DISTINCT date_trunc('${every}', ${name})::${native}::text AS value,
           (date_trunc('${every}', ${name}) + interval '1 ${every}')::${native}::text AS until ${lacking} AND ${name} IS NOT NULL ORDER BY 1`,
   )
-  if (needed.length > MOST)
+  if (needed.length > MAX_PARTITIONS)
     throw new EngineError(
       'GUARD_STOPPED',
-      `${tables.where}: ${needed.length} new partitions by ${column}, at most ${MOST} are made at once`,
+      `${tables.where}: ${needed.length} new partitions by ${column}, at most ${MAX_PARTITIONS} are made at once`,
       { hint: `Nothing was loaded. Check ${column} in ${load.from}, or create the partitions by hand.` },
     )
   for (const { value, until } of needed) {

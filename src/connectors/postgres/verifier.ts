@@ -10,7 +10,7 @@ import type { TargetSession } from './session.ts'
 import { copyParts } from './staging.ts'
 import { ensureState, targetColumns } from './state.ts'
 
-/** Proof in Postgres: what should be there goes into a staging table, one query joins and judges. */
+/** Verification in Postgres: what should be there goes into a staging table, one query joins and judges. */
 export class PostgresVerifier implements Verifier {
   private readonly session: TargetSession
 

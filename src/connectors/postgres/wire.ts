@@ -15,7 +15,7 @@ export const socketOf = (client: pg.Client): Socket => (client as unknown as Int
 export const MESSAGE = { copyData: 0x64, copyDone: 0x63, error: 0x45, ready: 0x5a, copyIn: 0x47 } as const
 
 /** No message of a server is longer than its largest allocation (MaxAllocSize, 1 GiB) and the length's own bytes. */
-const LONGEST = 0x3fffffff + 4
+const MAX_MESSAGE_BYTES = 0x3fffffff + 4
 
 export interface Receiver {
   /** A whole message: its type, and its body as bytes[from, to). */
@@ -77,7 +77,7 @@ export class Framer {
   private lengthAt(bytes: Buffer, at: number): number {
     const length = bytes.readInt32BE(at + 1)
     // Not waited for: a length that is noise would addUnknownKeys us, or fill the memory.
-    if (length < 4 || length > LONGEST)
+    if (length < 4 || length > MAX_MESSAGE_BYTES)
       throw new EngineError('DECODE_FAILED', `${this.where}: a protocol message has length ${length}`)
     return length
   }

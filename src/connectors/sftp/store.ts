@@ -94,7 +94,7 @@ export class SftpStore implements DropStore {
 
   private async *told(name: string, stream: Readable): AsyncGenerator<Buffer> {
     let timer: NodeJS.Timeout | undefined
-    // One that is given up fails once more when its connection ends, and nobody listens any longer.
+    // One that is abandoned fails once more when its connection ends, and nobody listens any longer.
     stream.on('error', () => {})
     const watch = () => {
       clearTimeout(timer)

@@ -43,11 +43,11 @@ export async function findings(
   const judged = judgedSql(load, tables)
   const range = quote(VERIFY_COLUMNS.range)
   const counted = await rows(
-    `SELECT ${range} AS place, verdict, count(*) AS n FROM (${judged}) AS j GROUP BY ${range}, verdict ORDER BY ${range}, verdict`,
+    `SELECT ${range} AS range_number, verdict, count(*) AS n FROM (${judged}) AS j GROUP BY ${range}, verdict ORDER BY ${range}, verdict`,
   )
   const found = counted.map(
-    ({ place, verdict, n }): RangeFinding => ({
-      range: Number(place),
+    ({ range_number, verdict, n }): RangeFinding => ({
+      range: Number(range_number),
       verdict: verdict as RangeFinding['verdict'],
       rows: Number(n),
       keys: [],
@@ -61,14 +61,14 @@ export async function findings(
   const keysOf = (row: Record<string, unknown>) => keys.map(key => String(row[key]))
   if (ranges.length > 0) {
     const samples = await rows(
-      `SELECT ${range} AS place, verdict, ${named} FROM (
+      `SELECT ${range} AS range_number, verdict, ${named} FROM (
          SELECT j.*, row_number() OVER (PARTITION BY ${range}, verdict ORDER BY ${order}) AS nth
          FROM (${judged}) AS j WHERE ${range} IN (${ranges.join(', ')}) AND verdict IN ${WRONG}) AS s
        WHERE nth <= ${NAMED_ROWS} ORDER BY ${range}, verdict, nth`,
     )
     for (const row of samples)
       found
-        .find(({ range, verdict }) => range === Number(row.place) && verdict === row.verdict)
+        .find(({ range, verdict }) => range === Number(row.range_number) && verdict === row.verdict)
         ?.keys.push(keysOf(row))
   }
   if (extra) {

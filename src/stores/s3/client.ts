@@ -99,7 +99,7 @@ export class S3Client {
     this.sdk = new Sdk(config)
   }
 
-  /** Proves that the bucket is there and lets us in. */
+  /** Checks that the bucket is there and authenticates us. */
   async probe(signal?: AbortSignal): Promise<void> {
     await this.guard('', () =>
       this.sdk.send(new HeadBucketCommand({ Bucket: this.access.bucket }), { abortSignal: signal }),

@@ -38,7 +38,7 @@ test('an answer that is not the one promised', async () => {
   await assert.rejects(read(latin, { schema }), { code: 'RESPONSE_INVALID', message: /not UTF-8/ })
 })
 
-test('status codes: refused, retried, given up', async () => {
+test('status codes: refused, retried, abandoned', async () => {
   for (const [status, code] of [
     [401, 'AUTH_FAILED'],
     [403, 'AUTH_FAILED'],
