@@ -39,12 +39,17 @@ export async function* zipMembers(
       })
       if (next.done) return
       const entry = next.value
-      if (entry.fileName.endsWith('/')) continue
+      if (entry.fileName.endsWith('/') || isSystems(entry.fileName)) continue
       yield { name: entry.fileName, bytes: () => memberBytes(where, zip, entry, unpacked) }
     }
   } finally {
     zip.close()
   }
+}
+
+/** Files that a Mac's Finder and other systems add unasked: `__MACOSX/._b.csv`, `.DS_Store`. */
+function isSystems(name: string): boolean {
+  return name.split('/').some(step => step === '__MACOSX' || (step.startsWith('.') && !/^\.+$/.test(step)))
 }
 
 async function* memberBytes(
