@@ -58,6 +58,12 @@ export interface DriftPolicy {
   incompatible: 'evolve' | 'fail'
 }
 
+/** Bounds of what a lane holds. */
+export interface ReadLimits extends BatchLimits {
+  /** Bytes for whatever reads in the lane's stead: its own DuckDB. */
+  memory?: number
+}
+
 /** One extract as it will be read: what {@link ExtractSpec} and {@link TableSchema} make together. */
 export interface Read {
   extract: string
@@ -68,9 +74,18 @@ export interface Read {
   /** Rows at or after this value only. The value is DuckDB's text of it: `2026-01-31 23:55:00.000000+00`. */
   since?: { column: string; value: string }
   options: unknown
-  limits: BatchLimits
+  limits: ReadLimits
   /** What the source noted by {@link Snapshot.cursor} in the run that the targets last committed. */
   cursor?: unknown
+}
+
+/** What the last committed run knew of a table. */
+export interface LastRead {
+  columns: Column[]
+  /** Those of them that the source had no more. */
+  absent: string[]
+  /** What the source noted by {@link Snapshot.cursor}; undefined where it is no longer staged. */
+  cursor(): Promise<unknown>
 }
 
 /** A system that tables are read from. Main thread. */
@@ -78,10 +93,10 @@ export interface Source {
   /** Checks that the system answers and authenticates us. */
   probe(signal: AbortSignal): Promise<void>
   /**
-   * Columns, key and statistics. `last`: what the last committed run saw, for systems that tell no types. Fails with
+   * Columns, key and statistics. `last`: what the last committed run knew, for systems that tell no types. Fails with
    * TABLE_MISSING and the nearest names, or TYPE_UNSUPPORTED.
    */
-  describe(extract: ExtractSpec, signal: AbortSignal, last?: Column[]): Promise<TableSchema>
+  describe(extract: ExtractSpec, signal: AbortSignal, last?: LastRead): Promise<TableSchema>
   /** Opens one consistent view of the system that up to `lanes` lanes can join. */
   open(lanes: number, signal: AbortSignal): Promise<Snapshot>
   /**

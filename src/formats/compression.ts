@@ -121,7 +121,8 @@ async function* unpackBzip2(
   function* taken() {
     if (failure instanceof EngineError) throw failure
     // Its reader runs past the end of what is cut.
-    if (failure instanceof TypeError) throw badFile(where, 'is not whole bzip2: it is cut or damaged', failure)
+    if (failure instanceof TypeError)
+      throw badFile(where, 'is not whole bzip2: it is cut or damaged', failure)
     if (failure) throw badFile(where, `is not whole bzip2: ${(failure as Error).message ?? failure}`, failure)
     yield* held
     held = []
