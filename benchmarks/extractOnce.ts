@@ -171,10 +171,11 @@ async function stage() {
     signal,
     stop: signal,
     fence: 1,
+    acquireSlots: async () => async () => {},
     workers,
     budget,
     progress: { started() {}, advanced() {}, finished() {}, note() {} },
-    store: {
+    tasks: {
       output: async (task: string) => outputs.get(task),
       begin: async () => {},
       commit: async (task: string, output: unknown) => void outputs.set(task, output),

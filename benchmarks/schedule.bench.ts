@@ -156,7 +156,7 @@ async function graph(metadata: Metadata): Promise<number> {
   const never = new AbortController().signal
   const context = {
     spec: spec as FlowSpec,
-    store: await checkpointing(metadata, record, spec, tasks, clock, () => {}),
+    tasks: await checkpointing(metadata, record, spec, tasks, clock, () => {}),
     clock,
     progress: { note() {} },
     signal: never,

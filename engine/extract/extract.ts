@@ -44,7 +44,7 @@ export async function extract(context: RunContext, plan: Plan, failures: Failure
       const tables = reads.map(({ extract }) => extract)
       const read = async () => {
         const task = `extract.${connection}`
-        // What is committed takes nobody's acquireSlots.
+        // What is committed takes no slot.
         const free = (await context.tasks.output(task)) ? undefined : await context.acquireSlots(tables)
         try {
           return await runTask(context, task, own => readGroup(own, connection, reads), filesOf)

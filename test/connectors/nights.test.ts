@@ -16,12 +16,12 @@ import {
   type Kind,
   LOADS,
   lakeKind,
-  ledgerOf,
+  taskStoreOf,
   mysqlKind,
   postgresKind,
   type Query,
   syncPointsOf,
-  worldOf,
+  contextOf,
 } from './everyMode.ts'
 import { keyOf, type Model, modelOf, type Row, textOf } from './model.ts'
 
@@ -93,8 +93,8 @@ async function runOnce(
       if (cut === 'after commit' && task.startsWith('load.')) throw new CutOff()
     }
     const opened = cut === 'before commit' ? cutBefore(target) : target
-    const context = worldOf(
-      { root, run, runAt: at, tasks: ledgerOf(tasks, cutAfter), target: opened, duck },
+    const context = contextOf(
+      { root, run, runAt: at, tasks: taskStoreOf(tasks, cutAfter), target: opened, duck },
       LOADS,
     )
     const before = new Map(last ? [['w', given.lost ? 'lost' : last]] : [])

@@ -17,12 +17,12 @@ import {
   type Kind,
   LOADS,
   lakeKind,
-  ledgerOf,
+  taskStoreOf,
   mysqlKind,
   postgresKind,
   type Query,
   syncPointsOf,
-  worldOf,
+  contextOf,
 } from './everyMode.ts'
 import { modelOf, type Row, textOf } from './model.ts'
 import { mysqlStatements, postgresStatements, type WireParser } from './wire.ts'
@@ -116,7 +116,7 @@ export class Sweep {
     const target = this.kind.open(this.place)
     const loads = LOADS
     const compare = async (run: string, rows: Row[], last?: string) => {
-      const context = worldOf({ root, run, runAt: RUN_AT, tasks: ledgerOf(new Map()), target, duck }, loads)
+      const context = contextOf({ root, run, runAt: RUN_AT, tasks: taskStoreOf(new Map()), target, duck }, loads)
       const failures = new FailureScope(context)
       const table = await dataSet(duck, root, run, rows)
       const lastRun = new Map(last === undefined ? [] : [['w', last]])
@@ -380,9 +380,9 @@ async function loadOnce(
   run: string,
   beforeLedger?: (task: string) => void,
 ): Promise<void> {
-  const store = ledgerOf(new Map(), beforeLedger)
+  const store = taskStoreOf(new Map(), beforeLedger)
   const loads = changes.map(({ load }) => load)
-  const context = worldOf({ root, run, runAt: RUN_AT, tasks: store, target }, loads)
+  const context = contextOf({ root, run, runAt: RUN_AT, tasks: store, target }, loads)
   const failures = new FailureScope(context)
   await loadChanges(context, changes, syncPointsOf(run), failures)
   failures.check()

@@ -21,7 +21,7 @@ function context(spec: Partial<RunContext['spec']> = {}) {
     stop: stop.signal,
     progress: { note: (text: string) => events.push(text) },
     duck: { interrupt: () => events.push('interrupt') },
-    store: {
+    tasks: {
       output: async () => undefined,
       begin: async () => void events.push('begin'),
       commit: async () => void events.push('commit'),
