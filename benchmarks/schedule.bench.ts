@@ -1,5 +1,5 @@
 /**
- * What scheduling costs, in SQLite and in Postgres: 1,000 jobs that are due at runTask, planned, taken, begun and ended, whose
+ * What scheduling costs, in SQLite and in Postgres: 1,000 jobs that are due at once, planned, taken, begun and ended, whose
  * runs do nothing; and one run whose graph has 1,000 tasks that do nothing. Milliseconds a run, and a task: the exit code
  * is 1 where a task costs 5 or more. `npm run bench:schedule`.
  */

@@ -237,7 +237,7 @@ async function compare(context: RunContext, load: PlannedLoad, state: State, las
 
 /**
  * Lists what differs between two states, bucket by bucket. `unique`: no key is there twice in the new one, for those of
- * the last one are not, and each that is still there was met runTask.
+ * the last one are not, and each that is still there was met once.
  */
 async function differences(
   context: RunContext,
@@ -306,7 +306,7 @@ const dataSet = ({ parts, findings, plain }: Transformed): DataSet => ({
 const numbersIn = (entries: string) => `file_row_number IN (SELECT ${ROW} FROM (${entries}))`
 
 /**
- * Rows of the data set as parts that lanes can load side by side: plain, for they are read at runTask. `where` sees the
+ * Rows of the data set as parts that lanes can load side by side: plain, for they are read at once. `where` sees the
  * row's number as `file_row_number`; without it, an extract's own parts are taken as they lie.
  */
 async function rowParts(

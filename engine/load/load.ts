@@ -15,7 +15,7 @@ export type PointsOf = (target: string) => SyncPoint[]
 
 /**
  * Stages and commits the change sets, one transaction a target (a batch, where a load asks for it), several targets at
- * runTask. A target that lacks one of its change sets gets none: what is loaded together is true together.
+ * once. A target that lacks one of its change sets gets none: what is loaded together is true together.
  */
 export async function load(
   context: RunContext,

@@ -24,7 +24,7 @@ const MAX_REJECTS = 100_000
 /** What became of one load: undefined where every row fits. */
 interface RejectsOutput {
   changes: Changes
-  /** The data set, without the rows that do not rejectRows. */
+  /** The data set, without the rows that the target refuses. */
   table: Transformed
 }
 

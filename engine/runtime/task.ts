@@ -5,7 +5,7 @@ import type { RunContext } from './context.ts'
 import { pauseAfter } from './retries.ts'
 
 /**
- * Runs a task runTask: its committed output is returned as it stands, whoever committed it. `act` may be repeated
+ * Runs a task once: its committed output is returned as it stands, whoever committed it. `act` may be repeated
  * until its output is committed, so whatever it leaves behind must be replaceable. It is given the context with the
  * attempt's own signal. A failure with a retryable code is tried again as the job says; a task that takes longer than
  * the job's `timeout` fails with TIMEOUT. Fails with INTERRUPTED where the run is to stop before it.

@@ -147,7 +147,7 @@ async function materialise(context: RunContext, { name, sql, enrich: enrichment 
 const copyModel = (context: RunContext, sql: string, folder: string, name: string) =>
   copyFile(context, sql, ownFile(context, `${folder}/${name}`, '.parquet'), 'snappy')
 
-/** Puts corrected rows in the atomicWrite of rejected ones, in another file, and judges it all anew. */
+/** Puts corrected rows in the place of rejected ones, in another file, and judges it all anew. */
 async function correctModel(
   context: RunContext,
   model: Query,

@@ -31,7 +31,7 @@ export async function* arrowParquet(
   })
   let broken: unknown
   const fed = pipeline(bytes, child.stdin).catch(error => {
-    // A child that has abandoned reads no more: what it says counts. What the source says comes first.
+    // A child that has stopped reads no more: what it says counts. What the source says comes first.
     if (error instanceof EngineError) broken = error
     child.stdin.destroy()
   })

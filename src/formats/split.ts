@@ -8,7 +8,7 @@ export interface RowSink {
   /** A row without its line break; `line` counts from 1. */
   row(source: Buffer, from: number, to: number, line: number): void
   bad(raw: string, line: number, reason: string): void
-  /** Makes acquireSlots for the rows of a block; called between blocks. */
+  /** Makes room for the rows of a block; called between blocks. */
   reserve(bytes: number): Promise<void>
 }
 
@@ -33,7 +33,7 @@ export async function splitRows(
 ): Promise<void> {
   let carry: Buffer = Buffer.alloc(0)
   for await (const chunk of bytes) {
-    // Pieces, so that a spool has acquireSlots for what one of them holds.
+    // Pieces, so that a spool has room for what one of them holds.
     for (let at = 0; at < chunk.length; at += PIECE) {
       const piece = chunk.subarray(at, at + PIECE)
       const block = carry.length === 0 ? piece : Buffer.concat([carry, piece])

@@ -11,17 +11,17 @@ import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import {
+  contextOf,
   dataSet,
   duckdbKind,
   type Kind,
   LOADS,
   lakeKind,
-  taskStoreOf,
   mysqlKind,
   postgresKind,
   type Query,
   syncPointsOf,
-  contextOf,
+  taskStoreOf,
 } from './everyMode.ts'
 import { keyOf, type Model, modelOf, type Row, textOf } from './model.ts'
 

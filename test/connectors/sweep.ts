@@ -12,17 +12,17 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import { type Judge, judgingProxy } from '../proxy.ts'
 import {
   type Around,
+  contextOf,
   dataSet,
   duckdbKind,
   type Kind,
   LOADS,
   lakeKind,
-  taskStoreOf,
   mysqlKind,
   postgresKind,
   type Query,
   syncPointsOf,
-  contextOf,
+  taskStoreOf,
 } from './everyMode.ts'
 import { modelOf, type Row, textOf } from './model.ts'
 import { mysqlStatements, postgresStatements, type WireParser } from './wire.ts'
@@ -75,7 +75,7 @@ export type Blow =
   | 'end the session'
   | 'refuse at COMMIT'
 
-/** The step after the target's commit, of every load: the task's output goes to the tasks. */
+/** The step after the target's commit, of every load: the task's output is committed to the task store. */
 export const LEDGER = 'store'
 
 export const isCommit = (step: string) => /^(run )?COMMIT$/.test(step) || step.includes('/commits/')
@@ -116,7 +116,10 @@ export class Sweep {
     const target = this.kind.open(this.place)
     const loads = LOADS
     const compare = async (run: string, rows: Row[], last?: string) => {
-      const context = contextOf({ root, run, runAt: RUN_AT, tasks: taskStoreOf(new Map()), target, duck }, loads)
+      const context = contextOf(
+        { root, run, runAt: RUN_AT, tasks: taskStoreOf(new Map()), target, duck },
+        loads,
+      )
       const failures = new FailureScope(context)
       const table = await dataSet(duck, root, run, rows)
       const lastRun = new Map(last === undefined ? [] : [['w', last]])
@@ -388,7 +391,7 @@ async function loadOnce(
   failures.check()
 }
 
-/** What a process that is to be killed is given; `step`: where it kills itself, -1 before the tasks. */
+/** What a process that is to be killed is given; `step`: where it kills itself, -1 before the task store's commit. */
 interface ChildInput {
   kind: string
   place: string

@@ -13,7 +13,7 @@ const { url, query } = await freshPostgres()
 const other = await freshPostgres()
 const ROOT = join(import.meta.dirname, '../..')
 
-/** Two failures into two targets: `left` is a table of the first database, `right` of the second. */
+/** Two branches into two targets: `left` is a table of the first database, `right` of the second. */
 async function twoBranches(name: string, extra = 'retries: { limit: 0 }'): Promise<SmallJob> {
   for (const database of [{ query }, other])
     await database.query(`CREATE TABLE ${name} (id int PRIMARY KEY, n int);

@@ -6,7 +6,7 @@ const path = z
   .transform(names => (typeof names === 'string' ? names.split('.') : names))
 
 /**
- * The `schema:` of an extract: column → type, or type and where a record holds its value: field names, and cursors in
+ * The `schema:` of an extract: column → type, or type and where a record holds its value: field names, and indexes in
  * lists from 0, joined by dots or listed. A plain type takes the field of the column's name.
  */
 export const columnsSchema = z

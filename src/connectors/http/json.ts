@@ -21,7 +21,7 @@ export function parseExact(text: string): unknown {
 
 export const isRawNumber = (value: unknown): value is RawNumber => SourceJSON.isRawJSON(value)
 
-/** The value at a path of field names and cursors in lists; undefined where there is none. */
+/** The value at a path of field names and indexes in lists; undefined where there is none. */
 export function at(value: unknown, path: readonly string[]): unknown {
   for (const name of path) {
     if (typeof value !== 'object' || value === null || isRawNumber(value) || !Object.hasOwn(value, name))

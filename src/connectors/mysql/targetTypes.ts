@@ -57,7 +57,7 @@ export function columnType(type: LogicalType): string {
   }
 }
 
-/** What an index of InnoDB holds, less acquireSlots for other columns of the key, in bytes; and characters of utf8mb4. */
+/** What an index of InnoDB holds, less room for other columns of the key, in bytes; and characters of utf8mb4. */
 const INDEX_BYTES = 2816
 const LONGEST_KEY = 255
 
