@@ -14,7 +14,7 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import { orderModels } from '../../engine/sql/graph.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
 import { clearTemporary, rowsIn } from '../../engine/staging/store.ts'
-import { secretsIn, secretsOf } from '../config/secrets.ts'
+import { secretsIn } from '../config/secrets.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { type RunStatus, runLease } from '../metadata/runs.ts'
 import { RunMonitor } from '../sla/runMonitor.ts'
@@ -60,9 +60,7 @@ const LONGEST_RECOVERY = 3_600_000
  */
 export async function runJob(options: RunOptions): Promise<RunResult> {
   const spec = await readJob(options)
-  const staging = secretsIn(options.env.STAGING_URL)
-  const archive = spec.archive?.secrets ?? []
-  options.secrets.push(...secretsOf(spec.connections), ...spec.alertSecrets, ...staging, ...archive)
+  options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const { limit, auto } = spec.recovery
   const recovery = { limit: auto ? limit : 0, delay: spec.recovery.delay, maxDelay: LONGEST_RECOVERY }
   let result = await runOnce(options, spec)
@@ -150,7 +148,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
         id,
         values: { ...record, ...correction },
       })),
-    progress: watch.progress(logged(options.progress, log)),
+    progress: watch.progress(logged(options.progress, log, options.secrets)),
     spec,
     run: record.run,
     runAt: new Date(record.run_at),
@@ -171,9 +169,11 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
     if (spec.archive) tasks.set(ARCHIVE, archiveTask(tasks))
     await checkTasks(metadata, spec, run, tasks, options)
     if (resumed) await invalidateChanged(context, metadata, record, tasks, options.from)
-    context.tasks = await checkpointing(metadata, record, spec, tasks, clock, task => {
+    const store = await checkpointing(metadata, record, spec, tasks, clock, task => {
       if (task === options.until) until.abort()
     })
+    const fail: typeof store.fail = (task, cause, at) => store.fail(task, masked(cause, options.secrets), at)
+    context.tasks = { ...store, fail }
     if (options.fromPlan && !resumed) await checkFromPlan(context)
     if (record.trigger === 'restore') await fillRun(context, archived)
     await (options.goal === 'plan' ? planFlow(context, outcome) : runFlow(context, outcome))
@@ -282,7 +282,8 @@ async function estimate(
   return estimates
 }
 
-function logged(progress: ProgressListener, log: Logger): ProgressListener {
+/** Tells the log, too, and nobody a secret. */
+function logged(progress: ProgressListener, log: Logger, secrets: readonly string[]): ProgressListener {
   return {
     ...progress,
     started: (task, rows) => {
@@ -294,8 +295,9 @@ function logged(progress: ProgressListener, log: Logger): ProgressListener {
       progress.finished(task, note)
     },
     note: text => {
-      log.info(text)
-      progress.note(text)
+      const told = redact(text, secrets)
+      log.info(told)
+      progress.note(told)
     },
   }
 }
