@@ -1,5 +1,6 @@
 import type { PlannedLoad } from '../contracts/load.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { type Plan, planLoad } from '../plan/plan.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
@@ -67,13 +68,13 @@ export async function diff(
 ): Promise<Changes[]> {
   const changes: Changes[] = []
   for (const spec of context.spec.loads) {
-    const found = await failures.attempt([`load.${spec.table}`], [spec.from], () => {
+    const found = await failures.attempt([taskName('load', spec.table)], [spec.from], () => {
       const table = tables.find(({ name, parts }) => name === spec.from && parts)!
       const set = dataSet(table)
       const planned = planLoad(spec, table.columns)
       const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
       const act = (own: RunContext) => diffLoad(own, load, set, lastRun.get(spec.to))
-      return runTask(context, `diff.${spec.table}`, act, filesOf)
+      return runTask(context, taskName('diff', spec.table), act, filesOf)
     })
     if (found) changes.push(found)
   }
@@ -93,7 +94,7 @@ async function diffLoad(
   lastRun: string | undefined,
 ): Promise<Changes> {
   const { progress } = context
-  progress.started(`diff.${load.table}`)
+  progress.started(taskName('diff', load.table))
   if (load.key.length === 0) return exchange(context, load, table, lastRun)
   const state = new State(context, load, table, load.table)
   await state.write()
@@ -107,7 +108,7 @@ async function diffLoad(
   const note = last
     ? `${inserts} to insert, ${updates} to update, ${deletes} to delete`
     : `${inserts} rows, first load`
-  progress.finished(`diff.${load.table}`, note)
+  progress.finished(taskName('diff', load.table), note)
   return changes
 }
 
@@ -143,7 +144,7 @@ async function exchange(
     counts,
   }
   guard(`${load.to}.${load.table}`, changes)
-  progress.finished(`diff.${load.table}`, `${rows} rows, all exchanged`)
+  progress.finished(taskName('diff', load.table), `${rows} rows, all exchanged`)
   return changes
 }
 

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
-import type { RunResult } from '../../src/runs/runJob.ts'
+import type { RunResult } from '../../src/runs/result.ts'
 import { freshPostgres } from '../servers.ts'
 import { type SmallJob, smallJob } from './small.ts'
 
