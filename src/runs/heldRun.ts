@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { EngineError } from '../../engine/errors.ts'
+import { EngineError, systemError } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import { type RunRecord, runLease } from '../metadata/runs.ts'
 import { RunMonitor } from '../sla/runMonitor.ts'
@@ -59,7 +59,7 @@ export class HeldRun implements Disposable {
   causeOf(thrown: unknown): unknown {
     if (this.lost.signal.aborted) return this.lost.signal.reason
     if (this.signal.aborted) return this.interrupted(`${this.spec.job}: stopped at once, on request`)
-    return isInterrupted(thrown) ? this.interrupted(thrown.message) : thrown
+    return isInterrupted(thrown) ? this.interrupted(thrown.message) : systemError(thrown)
   }
 
   [Symbol.dispose](): void {

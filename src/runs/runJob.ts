@@ -64,7 +64,8 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   } catch (error) {
     reached.error = error
   }
-  return finishRun(options, held, reached, session)
+  // Awaited: what it ends is closed when this returns.
+  return await finishRun(options, held, reached, session)
 }
 
 /** The work of a run; what came of the archive, where there is one. */
