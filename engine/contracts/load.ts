@@ -112,7 +112,7 @@ export interface LoadCounts {
   deleted: number
   /** Staged rows that changed nothing. */
   unchanged: number
-  /** Staged rows that differ and are older, by `newer`, than the target's, which were left alone. */
+  /** Staged rows that are older, by `newer`, than the target's, which stays. */
   older: number
 }
 

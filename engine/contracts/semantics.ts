@@ -29,6 +29,10 @@ export function decidingColumns(load: PlannedLoad): string[] {
 export const ageColumn = ({ mode, newer }: LoadSpec) =>
   mode === 'merge' || mode === 'scd2' ? newer : undefined
 
+/** Whether a staged row that is older than the target's is left alone. A history puts it between its versions. */
+export const leavesOlder = (load: PlannedLoad) =>
+  load.mode === 'merge' && ageColumn(load) !== undefined && updatedColumns(load).length > 0
+
 /**
  * Which rows of the target are gone from the data set:
  *
@@ -59,7 +63,7 @@ export const markColumn = ({ mode, deletes, deletedAt }: LoadSpec) =>
 /** The column that says that a row of the target is none of today: a mark's time, or the end of a version. */
 export const endColumn = (load: LoadSpec) => (load.mode === 'scd2' ? load.scd2.validTo : markColumn(load))
 
-/** Options that a mode gives no meaning: where a job sets one, it is refused. */
+/** Options that a mode gives no meaning: a job that sets one is refused. */
 export function meaningless(mode: LoadSpec['mode']): ('compare' | 'ignore' | 'insert_only')[] {
   if (mode === 'append') return ['compare', 'ignore', 'insert_only']
   return mode === 'merge' ? [] : ['insert_only']

@@ -1,7 +1,7 @@
 import type { PlannedLoad } from '../contracts/load.ts'
 import { mirrors, removesGone } from '../contracts/semantics.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
-import { type Plan, planLoad } from '../plan/plan.ts'
+import { planLoad } from '../plan/plan.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
@@ -61,7 +61,6 @@ export interface ChangeCounts {
 /** Works out, per load, which rows differ from what the last committed run loaded. */
 export async function diff(
   context: RunContext,
-  plan: Plan,
   tables: Transformed[],
   lastRun: Map<string, string>,
   failures: FailureScope,
@@ -94,13 +93,15 @@ async function diffLoad(
 ): Promise<Changes> {
   const { progress } = context
   progress.started(`diff.${load.table}`)
+  if (mirrors(load) && load.compare.length + load.ignore.length > 0)
+    progress.note(
+      `${load.to}.${load.table}: every column counts in mode ${load.mode}, whatever compare and ignore say`,
+    )
   if (load.key.length === 0) return exchange(context, load, table, lastRun)
   const state = new State(context, load, table, load.table)
   await state.write()
   const last = lastRun ? await state.last(lastRun) : undefined
-  const changes = last
-    ? await compare(context, load, state, last)
-    : await everything(context, load, state)
+  const changes = last ? await compare(context, load, state, last) : await everything(context, load, state)
   await state.keep()
   guard(`${load.to}.${load.table}`, changes)
   const { inserts, updates, deletes } = changes.counts

@@ -80,7 +80,6 @@ describe('modes', () => {
       { selector: ({ a, b }) => `${a} ${b}`, maxLength: 4 },
     ),
     whole: fc.boolean(),
-    reshaped: fc.boolean(),
   })
   const key = ['a', 'b']
   const specs: Record<string, Spec> = {
@@ -114,8 +113,8 @@ describe('modes', () => {
         fc.asyncProperty(fc.array(night, { minLength: 2, maxLength: 4 }), async nights => {
           const { root, target } = fresh()
           let model: Row[] = []
-          for (const [index, { rows, keys, whole, reshaped }] of nights.entries()) {
-            const result = applyLoad(model, spec, { rows, keys, whole, reshaped })
+          for (const [index, { rows, keys, whole }] of nights.entries()) {
+            const result = applyLoad(model, spec, { rows, keys, whole })
             const counts = await load(target, { loadId: `L${index}`, ...result.staged })
             assert.deepEqual(counts, { table: 't', ...result.counts })
             model = result.table

@@ -146,8 +146,7 @@ export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetCo
     if (fit(type, column) === 'parse') return `${target}::text IS DISTINCT FROM (${staged})::text`
     if (column.folds) return `${exact(target)} IS DISTINCT FROM ${exact(staged)}`
     // Blanks at the end are the type's, not the value's.
-    if (column.typname === 'bpchar')
-      return `${target}::text IS DISTINCT FROM rtrim((${staged})::text, ' ')`
+    if (column.typname === 'bpchar') return `${target}::text IS DISTINCT FROM rtrim((${staged})::text, ' ')`
     if (type.kind === 'float')
       return `(${target} IS DISTINCT FROM ${staged} OR (${target} = 0 AND ${target}::text <> (${staged})::text))`
     return `${target} IS DISTINCT FROM ${staged}`

@@ -1,5 +1,5 @@
 import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
-import { ageColumn, updatedColumns } from '../../../engine/contracts/semantics.ts'
+import { leavesOlder } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import { deleteSql, liveSql } from './deletes.ts'
 import { type LoadTables, olderSql, sameKey } from './dialect.ts'
@@ -30,6 +30,7 @@ export async function applyLoad(
   const count = async (sql: string) => (await run.count(sql))[0]!
   const rows = await count(`SELECT count(*) FROM ${tables.staging} AS s`)
   const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0, older: 0 }
+  let revived = 0
   if (load.key.length === 0) Object.assign(counts, await exchange(load, rows, tables, run))
   else {
     const gone = empty ? undefined : deleteSql(load, tables, runAt)
@@ -46,22 +47,23 @@ export async function applyLoad(
       counts.inserted = await change(insert)
       if (!empty) await change(close)
     } else {
-      if (!empty)
-        counts.updated = (await change(updateSql(load, tables))) + (await change(reviveSql(load, tables)))
+      if (!empty) {
+        counts.updated = await change(updateSql(load, tables))
+        revived = await change(reviveSql(load, tables))
+        counts.updated += revived
+      }
       counts.inserted = await change(insertSql(load, tables, empty))
     }
   }
   const unchanged = rows - counts.inserted - counts.updated
   if (unchanged > 0 && leavesOlder(load))
-    counts.older = await count(
-      `SELECT count(*) FROM ${tables.target} AS t JOIN ${tables.staging} AS s ON ${sameKey(load, tables)} WHERE ${olderSql(load, tables)}`,
-    )
+    counts.older =
+      -revived +
+      (await count(
+        `SELECT count(*) FROM ${tables.target} AS t JOIN ${tables.staging} AS s ON ${sameKey(load, tables)} WHERE ${olderSql(load, tables)}`,
+      ))
   return { ...counts, unchanged: unchanged - counts.older }
 }
-
-/** Whether a staged row that is older than the target's is left alone. */
-const leavesOlder = (load: StagedLoad) =>
-  load.mode === 'merge' && ageColumn(load) !== undefined && updatedColumns(load).length > 0
 
 /** Empties the table and inserts every staged row: without a key nobody can tell which of them are new. */
 async function exchange(load: StagedLoad, rows: number, tables: LoadTables, run: Executor) {

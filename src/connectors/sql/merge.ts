@@ -1,5 +1,10 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
-import { ageColumn, decidingColumns, markColumn, updatedColumns } from '../../../engine/contracts/semantics.ts'
+import {
+  ageColumn,
+  decidingColumns,
+  markColumn,
+  updatedColumns,
+} from '../../../engine/contracts/semantics.ts'
 import { type Assignment, differing, type LoadTables, olderSql, sameKey, staged } from './dialect.ts'
 
 /**

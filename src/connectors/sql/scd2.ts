@@ -1,13 +1,6 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
-import {
-  type Assignment,
-  comparedColumns,
-  differing,
-  type LoadTables,
-  periodType,
-  sameKey,
-  staged,
-} from './dialect.ts'
+import { decidingColumns, updatedColumns } from '../../../engine/contracts/semantics.ts'
+import { type Assignment, differing, type LoadTables, periodType, sameKey, staged } from './dialect.ts'
 
 /**
  * A history: one row a version, [from, to), the current one's end NULL. Statements run in this order: `correct`
