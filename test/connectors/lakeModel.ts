@@ -25,6 +25,7 @@ interface Counts {
   updated: number
   deleted: number
   unchanged: number
+  older: number
 }
 
 const id = ({ a, b }: { a: number; b: string }) => `${a} ${b}`
@@ -38,7 +39,7 @@ export function applyLoad(table: Row[], spec: Spec, night: Night) {
   const whole = mode === 'replace' || (night.whole && mode !== 'append')
   const { rows } = night
   const staged = new Map(rows.map(row => [id(row), row]))
-  const counts: Counts = { inserted: 0, updated: 0, deleted: 0, unchanged: 0 }
+  const counts: Counts = { inserted: 0, updated: 0, deleted: 0, unchanged: 0, older: 0 }
   if (key.length === 0) {
     const left = [...table]
     for (const row of rows) {
@@ -63,7 +64,7 @@ export function applyLoad(table: Row[], spec: Spec, night: Night) {
     if (their) {
       staged.delete(id(own))
       const [row, changed] = both(own, their, spec, exact)
-      counts[changed ? 'updated' : 'unchanged']++
+      counts[changed]++
       result.push(row)
       continue
     }
@@ -89,19 +90,19 @@ export function applyLoad(table: Row[], spec: Spec, night: Night) {
   return { table: result, counts, staged: stagedOf(spec, rows, keyList, whole) }
 }
 
-function both(own: Row, their: Row, spec: Spec, exact: boolean): [Row, boolean] {
-  if (spec.mode === 'append') return [own, false]
+function both(own: Row, their: Row, spec: Spec, exact: boolean): [Row, keyof Counts] {
+  if (spec.mode === 'append') return [own, 'unchanged']
   const once = exact ? [] : (spec.insertOnly ?? [])
   const written = VALUES.filter(name => !once.includes(name))
   const taken = { ...own, ...Object.fromEntries(written.map(name => [name, their[name]])), gone: false }
   const given = (name: keyof Row) =>
     exact || ((spec.compare ?? [name]).includes(name) && !spec.ignore?.includes(name))
   const differs = !same(own, their, written.filter(given))
-  if (exact) return differs ? [taken, true] : [own, false]
-  if (!spec.newer) return differs || own.gone ? [taken, true] : [own, false]
+  if (exact) return differs ? [taken, 'updated'] : [own, 'unchanged']
+  if (!spec.newer) return differs || own.gone ? [taken, 'updated'] : [own, 'unchanged']
   const older = own.seen !== null && (their.seen === null || their.seen < own.seen)
-  if (older) return [{ ...own, gone: false }, Boolean(own.gone)]
-  return differs || own.gone ? [taken, true] : [own, false]
+  if (older) return [{ ...own, gone: false }, own.gone ? 'updated' : 'older']
+  return differs || own.gone ? [taken, 'updated'] : [own, 'unchanged']
 }
 
 function stagedOf(spec: Spec, rows: Row[], keys: string | undefined, whole: boolean) {
