@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { type Category, EngineError } from '../errors.ts'
 import type { Extracted } from '../extract/extract.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
@@ -71,7 +72,7 @@ export async function transform(
   const add = async (model: Query, checks: Check[], plain?: Part[]) => {
     const result = await runTask(
       context,
-      `model.${model.name}`,
+      taskName('model', model.name),
       own => stage(own, model, checks, plain),
       filesOf,
     )
@@ -121,7 +122,7 @@ async function stage(
   plain?: Part[],
 ): Promise<Transformed> {
   const { progress } = context
-  const task = `model.${model.name}`
+  const task = taskName('model', model.name)
   progress.started(task)
   const set = plain
     ? ({ parts: plain, plain: true } as const)
@@ -233,7 +234,7 @@ async function quarantineExtract(
   if (columns.length === read.columns.length) return { ...result, rows: 0 }
   const found = await runTask(
     context,
-    `types.${read.extract}`,
+    taskName('types', read.extract),
     async own => {
       const corrections = await context.corrections(read.extract)
       const mended = corrections.length > 0 ? await correctExtract(own, read, image, corrections) : undefined
