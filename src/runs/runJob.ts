@@ -11,7 +11,7 @@ import { type ProgressListener, type RunContext, runFolder } from '../../engine/
 import { pauseAfter } from '../../engine/runtime/retries.ts'
 import { taskGraph } from '../../engine/runtime/taskGraph.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { orderModels } from '../../engine/sql/graph.ts'
+import { graphOf } from '../../engine/sql/graph.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
 import { clearTemporary, rowsIn } from '../../engine/staging/store.ts'
 import { redact, secretsIn, secretsOf } from '../config/secrets.ts'
@@ -165,8 +165,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   let error: unknown
   let kept: ArchiveOutcome | undefined
   try {
-    const names = spec.extracts.map(({ name }) => name)
-    const tasks = taskGraph(spec, await orderModels(duck, spec.models, names))
+    const tasks = taskGraph(spec, (await graphOf(duck, spec)).models)
     if (spec.archive) tasks.set(ARCHIVE, archiveTask(tasks))
     await checkTasks(metadata, spec, run, tasks, options)
     if (resumed) await invalidateChanged(context, metadata, record, tasks, options.from)
