@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { taskName } from '../contracts/taskName.ts'
 import { extractsOf } from '../sql/graph.ts'
 import type { OrderedModel } from '../sql/model.ts'
 import type { FlowSpec } from './spec.ts'
@@ -28,38 +29,40 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   const targets = [...new Set(loads.map(({ to }) => to))]
   add('plan', [], [extracts, targets])
   for (const connection of new Set(extracts.map(({ from }) => from)))
-    add(`extract.${connection}`, ['plan'], '')
-  for (const { name, from } of extracts) add(`types.${name}`, [`extract.${from}`], '')
+    add(taskName('extract', connection), ['plan'], '')
+  for (const { name, from } of extracts) add(taskName('types', name), [taskName('extract', from)], '')
   const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
   const source = (table: string) => {
     const extract = extracts.find(({ name }) => name === table)
     return !extract || models.some(({ name }) => name === table)
-      ? `model.${table}`
-      : `extract.${extract.from}`
+      ? taskName('model', table)
+      : taskName('extract', extract.from)
   }
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
   for (const { name, sql, reads, awaits, enrich, inline, extract } of models) {
     const own = checks.filter(({ model }) => model === name)
-    const read = extract ? [`extract.${extracts.find(each => each.name === name)!.from}`] : reads.map(source)
+    const read = extract
+      ? [taskName('extract', extracts.find(each => each.name === name)!.from)]
+      : reads.map(source)
     add(
-      `model.${name}`,
+      taskName('model', name),
       [...new Set([...read, ...awaits.map(source)])],
       [...[sql, sqls(own), sqls(macros), keysOf(name)], ...(enrich ? [enrich.version] : [])],
     )
-    if (inline) tasks.get(`model.${name}`)!.view = true
+    if (inline) tasks.get(taskName('model', name))!.view = true
   }
   for (const load of loads) {
-    add(`diff.${load.table}`, [`model.${load.from}`], load)
-    if (load.onBadRow === 'quarantine') add(`fit.${load.table}`, [`diff.${load.table}`], '')
+    add(taskName('diff', load.table), [taskName('model', load.from)], load)
+    if (load.onBadRow === 'quarantine') add(taskName('fit', load.table), [taskName('diff', load.table)], '')
   }
   for (const to of targets) {
     const own = loads.filter(load => load.to === to)
     add(
-      `load.${to}`,
+      taskName('load', to),
       own.map(({ table, onBadRow }) => `${onBadRow === 'quarantine' ? 'fit' : 'diff'}.${table}`),
       '',
     )
-    for (const { table, verify } of own) add(`verify.${table}`, [`load.${to}`], verify)
+    for (const { table, verify } of own) add(taskName('verify', table), [taskName('load', to)], verify)
   }
   return tasks
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { type Category, EngineError } from '../errors.ts'
 import type { Extracted } from '../extract/extract.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
@@ -94,7 +95,7 @@ export async function transform(
       } else {
         const plain = image && read && plainParts(image, read)
         const stageOwn = (own: RunContext) => stage(own, model, checks, plain)
-        const result = await runTask(context, `model.${name}`, stageOwn, filesOf)
+        const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
         const set = { ...result, parts: result.parts! }
         await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS ${goodRows(context.root, set)}`)
         results.push(result)
@@ -127,7 +128,7 @@ async function stage(
   plain?: Part[],
 ): Promise<Transformed> {
   const { progress } = context
-  const task = `model.${model.name}`
+  const task = taskName('model', model.name)
   progress.started(task)
   const set = plain
     ? ({ parts: plain, plain: true } as const)
@@ -238,7 +239,7 @@ async function quarantineExtract(
   if (columns.length === read.columns.length) return { ...result, rows: 0 }
   const found = await runTask(
     context,
-    `types.${read.extract}`,
+    taskName('types', read.extract),
     async own => {
       const corrections = await context.corrections(read.extract)
       const mended = corrections.length > 0 ? await correctExtract(own, read, image, corrections) : undefined

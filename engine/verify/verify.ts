@@ -4,6 +4,7 @@ import type { Loaded, Offload, PlannedLoad } from '../contracts/load.ts'
 import { ageColumn, decidingColumns, removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { Target } from '../contracts/target.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { type ComparedColumn, type RangeFinding, VERIFY_COLUMNS } from '../contracts/verification.ts'
 import { ROW } from '../diff/compare.ts'
 import type { Changes } from '../diff/diff.ts'
@@ -55,7 +56,7 @@ export async function verify(
       progress.note(`${load.to}.${load.table} is not verified: ${reason}`)
       continue
     }
-    const task = `verify.${load.table}`
+    const task = taskName('verify', load.table)
     const { unchanged } = result
     const means: Omit<VerifyMeans, 'signal'> = {
       ...context,
