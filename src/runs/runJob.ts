@@ -3,7 +3,7 @@ import { checkFromPlan } from '../../engine/load/resumeChecks.ts'
 import { plan as planFlow, run as runFlow } from '../../engine/pipeline.ts'
 import { pauseAfter } from '../../engine/runtime/retries.ts'
 import { taskGraph } from '../../engine/runtime/taskGraph.ts'
-import { orderModels } from '../../engine/sql/graph.ts'
+import { graphOf } from '../../engine/sql/graph.ts'
 import type { ArchivedRun } from '../archive/manifest.ts'
 import { secretsIn } from '../config/secrets.ts'
 import type { JobSpec } from '../spec/job.ts'
@@ -75,8 +75,7 @@ async function perform(
 ): Promise<ArchiveOutcome | undefined> {
   const { metadata, clock } = options
   const { spec, record, outcome } = held
-  const names = spec.extracts.map(({ name }) => name)
-  const tasks = taskGraph(spec, await orderModels(context.duck, spec.models, names))
+  const tasks = taskGraph(spec, (await graphOf(context.duck, spec)).models)
   if (spec.archive) tasks.set(ARCHIVE, archiveTask(tasks))
   await checkTasks(metadata, spec, record.run, tasks, options)
   if (held.resumed) await invalidateChanged(context, metadata, record, tasks, options.from)
