@@ -134,6 +134,7 @@ async function decode() {
         rows += batch.rows
       },
       async file() {},
+      note() {},
     }
     await Promise.all(
       lanes.map(async lane => {
@@ -171,10 +172,11 @@ async function stage() {
     signal,
     stop: signal,
     fence: 1,
+    acquireSlots: async () => async () => {},
     workers,
     budget,
     progress: { started() {}, advanced() {}, finished() {}, note() {} },
-    store: {
+    tasks: {
       output: async (task: string) => outputs.get(task),
       begin: async () => {},
       commit: async (task: string, output: unknown) => void outputs.set(task, output),

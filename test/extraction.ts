@@ -66,7 +66,7 @@ export async function extractTables<T>(
       run: 'run',
       sources: new Map([['db', source]]),
       root,
-      store: {
+      tasks: {
         output: async () => undefined,
         begin: async () => {},
         commit: async () => {},
@@ -82,7 +82,7 @@ export async function extractTables<T>(
         note: (text: string) => notes.push(text),
       },
       clock: { now: () => new Date() },
-      room: async () => async () => {},
+      acquireSlots: async () => async () => {},
       signal,
       stop: signal,
       fence: 1,

@@ -12,9 +12,9 @@ export interface TableSchema {
   /** True where the job itself declares the columns, since the system does not tell them. */
   declared?: boolean
   /**
-   * Set where the source gives each run only what no committed run has read, by an cursor of its own
+   * Set where the source gives each run only what no committed run has read, by a cursor of its own
    * ({@link Snapshot.cursor}): the rows of earlier runs stay in the image, and deletes cannot be known. `kept`: without
-   * an cursor it gives all of it again; `cleared`: what was read may be there no more.
+   * a cursor it gives all of it again; `cleared`: what was read may be there no more.
    */
   accumulates?: 'kept' | 'cleared'
   /** True where lanes may find rows bad whatever the columns' policies, and stage why. */
@@ -122,7 +122,7 @@ export interface Snapshot {
   sequential?: true
   /** Whether a lane can still join after {@link joined}: in place of one that was lost. */
   rejoinable: boolean
-  /** Called once every lane has joined: the moment to acknowledge locks. */
+  /** Called once every lane has joined: the moment to release locks. */
   joined(): Promise<void>
   /** A few ranges, in the table's order, that together hold every row exactly once. */
   ranges(read: Read): Promise<Range[]>
@@ -176,4 +176,6 @@ export interface Sink {
   write(batch: Batch): void
   /** For sources that can write Parquet themselves: `fill` writes one file at the path given. */
   file(fill: (path: string) => Promise<void>): Promise<void>
+  /** Says something of what was read, for people. */
+  note(text: string): void
 }

@@ -19,7 +19,7 @@ export class FailureScope {
 
   /**
    * Does a step that makes `gives` from `reads`, unless one of these is missing. Undefined where it is left out or
-   * fails: then `gives` are missing. A failure that concerns all failures is thrown.
+   * fails: then `gives` are missing. A failure that concerns all branches is thrown.
    */
   async attempt<T>(gives: string[], reads: string[], act: () => Promise<T>): Promise<T | undefined> {
     try {

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { StagedFile } from '../contracts/staging.ts'
+import type { TaskName } from '../contracts/taskName.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from './context.ts'
 import { pauseAfter } from './retries.ts'
 
 /**
- * Runs a task runTask: its committed output is returned as it stands, whoever committed it. `act` may be repeated
+ * Runs a task once: its committed output is returned as it stands, whoever committed it. `act` may be repeated
  * until its output is committed, so whatever it leaves behind must be replaceable. It is given the context with the
  * attempt's own signal. A failure with a retryable code is tried again as the job says; a task that takes longer than
  * the job's `timeout` fails with TIMEOUT. Fails with INTERRUPTED where the run is to stop before it.
@@ -15,7 +16,7 @@ import { pauseAfter } from './retries.ts'
  */
 export async function runTask<T>(
   context: RunContext,
-  task: string,
+  task: TaskName,
   act: (context: RunContext) => Promise<T>,
   filesOf?: (output: T) => StagedFile[],
 ): Promise<T> {
@@ -51,7 +52,7 @@ export async function runTask<T>(
 
 async function attemptOf<T>(
   context: RunContext,
-  task: string,
+  task: TaskName,
   act: (context: RunContext) => Promise<T>,
 ): Promise<T> {
   const { timeout } = context.spec
@@ -77,7 +78,7 @@ async function attemptOf<T>(
   }
 }
 
-async function idle(context: RunContext, task: string, pause: number): Promise<void> {
+async function idle(context: RunContext, task: TaskName, pause: number): Promise<void> {
   const signal = AbortSignal.any([context.signal, context.stop])
   try {
     await delay(pause, undefined, { signal })

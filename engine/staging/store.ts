@@ -16,7 +16,7 @@ import type { Part, Staging } from '../contracts/staging.ts'
 import { EngineError } from '../errors.ts'
 
 /**
- * Puts a file in atomicWrite so that a reader sees all of it or none: written under a temporary name, synced, renamed,
+ * Puts a file in place so that a reader sees all of it or none: written under a temporary name, synced, renamed,
  * and the folder synced. Works on folders too (a data set of several files): pass what fills the temporary path.
  */
 export async function atomicWrite(

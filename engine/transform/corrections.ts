@@ -16,7 +16,7 @@ export function rowId(job: string, table: string, record: string): string {
 
 /**
  * Splits corrections by whether their rows are `found` and their values are of the columns' types. Gives SQL of the rows
- * that take their atomicWrite (`columns`, and `_nf_id`); undefined where there are none.
+ * that take their place (`columns`, and `_nf_id`); undefined where there are none.
  */
 export async function sortOut(
   { duck }: Pick<RunContext, 'duck'>,
@@ -48,7 +48,7 @@ export async function sortOut(
 }
 
 /**
- * Corrects what an extract's own type rules rejected. A row takes the atomicWrite of a rejected one while that is the latest
+ * Corrects what an extract's own type rules rejected. A row takes the place of a rejected one while that is the latest
  * known of its key. Gives the file of such rows.
  */
 export async function correctExtract(
@@ -102,7 +102,7 @@ export async function correctExtract(
   return { ...corrected, file }
 }
 
-/** SQL of a table with its corrected rows, which come in atomicWrite of any other of their key. */
+/** SQL of a table with its corrected rows, which come in place of any other of their key. */
 export function withCorrections(table: string, root: string, file: string, key: string[]): string {
   const corrected = `read_parquet(${quote(join(root, file))})`
   const keys = key.map(quoteName).join(', ')

@@ -1,4 +1,4 @@
-import { didYouMean } from '../util/nearest.ts'
+import { didYouMean } from '../../engine/nearest.ts'
 import { BadFile, badFile } from './bad.ts'
 import { skipLines, toUtf8 } from './blocks.ts'
 import { type CsvDialect, csvFields, csvLayout, csvScan, type RowShape } from './csv.ts'

@@ -280,7 +280,7 @@ export async function joinInterval(
   run: string,
   now: string,
 ): Promise<void> {
-  // WAITING: this very process has just abandoned the interval's former run.
+  // WAITING: this very process has just given up the interval's former run.
   const changed = await queries.run(
     `UPDATE intervals SET state = 'RUNNING', run = :run, updated_at = :now
      WHERE job = :job AND interval_start = :start AND try = :fence AND run IS NULL AND state IN ('RUNNING', 'WAITING')`,

@@ -1,7 +1,7 @@
 import type { Severity, Violation, ViolationType } from '../spec/violation.ts'
 import type { Queries } from './database.ts'
 
-/** A SLA target that a run did not keep. */
+/** An SLA target that a run did not keep. */
 export interface ViolationRecord extends Violation {
   job: string
   run: string

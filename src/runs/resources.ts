@@ -3,7 +3,7 @@ import { freemem, totalmem } from 'node:os'
 import { EngineError } from '../../engine/errors.ts'
 import type { JobSpec } from '../spec/job.ts'
 
-/** Fails with RESOURCE_EXHAUSTED where the machine has less memory, or `home` less acquireSlots, than the job asks for. */
+/** Fails with RESOURCE_EXHAUSTED where the machine has less memory, or `home` less room, than the job asks for. */
 export function checkResources({ job, resources }: Pick<JobSpec, 'job' | 'resources'>, home: string): void {
   const { memory, tempDisk } = resources
   const refuse = (message: string, hint: string) => {

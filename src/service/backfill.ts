@@ -28,7 +28,7 @@ export type BackfillResult = number
 
 /**
  * Runs the intervals of a job, oldest first. One that somebody else runs is left to them; one that must wait (for the
- * interval before it, or slots) is waited for, and a failure ends the backfill where the next depends on it.
+ * interval before it, or a free slot) is waited for, and a failure ends the backfill where the next depends on it.
  */
 export async function backfill(options: BackfillOptions): Promise<BackfillResult> {
   const { intervals, parallel, signal, note, job } = options
@@ -65,7 +65,7 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
       const end = interval.end.toISOString()
       const code = (await runner.start({ job, claim, end, trigger: 'backfill' })) ?? EXIT.retryable
       const begun = !(await intervals.letGo(claim, code === EXIT.retryable ? 'WAITING' : 'FAILED'))
-      // Where the run has not begun there was no slots for it: another run of the job is active.
+      // Where the run has not begun there was no free slot for it: another run of the job is active.
       if (begun || code !== EXIT.retryable) {
         const { state } = (await intervals.find(job.name, record.interval_start))!
         return { code, what: state }

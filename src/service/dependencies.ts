@@ -9,7 +9,7 @@ export interface Wait {
   failed: boolean
 }
 
-/** Why an interval cannot begin, whatever slots there is; undefined where it can. */
+/** Why an interval cannot begin, whatever slots are free; undefined where it can. */
 export async function reasonToWait(
   intervals: Intervals,
   { dependsOnPast, after }: Pick<ScheduledJob, 'dependsOnPast' | 'after'>,

@@ -18,7 +18,7 @@ export class FreeSlots {
     this.pools = new Map(pools)
   }
 
-  /** Counts a run, whether or not there is slots: it is active already, or `reason` gave none. */
+  /** Counts a run, whether or not a slot is free: it is active already, or `reason` gave none. */
   take({ name, pools }: Pick<ScheduledJob, 'name' | 'pools'>): void {
     this.free--
     this.runs.set(name, (this.runs.get(name) ?? 0) + 1)

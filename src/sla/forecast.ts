@@ -14,7 +14,7 @@ export interface CurrentTask {
   end?: number
 }
 
-/** A table on its way, of a store's task. */
+/** A table on its way, of a task in the store. */
 export interface Progress {
   task: string
   start: number

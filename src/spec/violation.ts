@@ -7,7 +7,7 @@ export type ViolationType =
 
 export type Severity = 'HIGH' | 'MEDIUM'
 
-/** A SLA target that was not kept. Durations and ages are hours, the rest shares from 0 to 1. */
+/** An SLA target that was not kept. Durations and ages are hours, the rest shares from 0 to 1. */
 export interface Violation {
   type: ViolationType
   severity: Severity

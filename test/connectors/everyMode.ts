@@ -89,7 +89,10 @@ const offload: Offload = async (module, name, input) =>
   ((await import(module)) as Record<string, (input: unknown) => never>)[name]!(input)
 
 /** A store in memory, over the outputs of `tasks`; `before` is called before one is committed. */
-export function ledgerOf(tasks: Map<string, unknown>, before: (task: string) => void = () => {}): TaskStore {
+export function taskStoreOf(
+  tasks: Map<string, unknown>,
+  before: (task: string) => void = () => {},
+): TaskStore {
   return {
     output: async <T>(task: string) => tasks.get(task) as T | undefined,
     begin: async () => {},
@@ -103,7 +106,7 @@ export function ledgerOf(tasks: Map<string, unknown>, before: (task: string) => 
 }
 
 /** A context with one target, as far as comparing and loading need one. */
-export function worldOf(
+export function contextOf(
   means: Pick<RunContext, 'root' | 'run' | 'runAt' | 'tasks'> & { target: Target; duck?: Duck },
   loads: LoadSpec[],
 ): RunContext {

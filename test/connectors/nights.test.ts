@@ -11,17 +11,17 @@ import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import {
+  contextOf,
   dataSet,
   duckdbKind,
   type Kind,
   LOADS,
   lakeKind,
-  ledgerOf,
   mysqlKind,
   postgresKind,
   type Query,
   syncPointsOf,
-  worldOf,
+  taskStoreOf,
 } from './everyMode.ts'
 import { keyOf, type Model, modelOf, type Row, textOf } from './model.ts'
 
@@ -87,19 +87,18 @@ async function runOnce(
 ) {
   const tasks = new Map<string, unknown>()
   const table = await dataSet(duck, root, run, given.rows, given.bad)
-  const plan = { reads: [], loads: LOADS }
   const attempt = async (cut?: Night['cut']) => {
     const cutAfter = (task: string) => {
       if (cut === 'after commit' && task.startsWith('load.')) throw new CutOff()
     }
     const opened = cut === 'before commit' ? cutBefore(target) : target
-    const context = worldOf(
-      { root, run, runAt: at, tasks: ledgerOf(tasks, cutAfter), target: opened, duck },
+    const context = contextOf(
+      { root, run, runAt: at, tasks: taskStoreOf(tasks, cutAfter), target: opened, duck },
       LOADS,
     )
     const before = new Map(last ? [['w', given.lost ? 'lost' : last]] : [])
     const failures = new FailureScope(context)
-    const changes = await diff(context, plan, [table], before, failures)
+    const changes = await diff(context, [table], before, failures)
     const loaded = await load(context, changes, syncPointsOf(run), failures)
     failures.check()
     return loaded
@@ -159,7 +158,7 @@ for (const [kind, emptied] of KINDS)
             await runOnce(target, root, run, at, last, given)
             const good = given.rows.filter((_, index) => !given.bad.includes(index))
             const held = given.rows.filter((_, index) => given.bad.includes(index)).map(keyOf)
-            for (const model of models) model.night(good, held, at, last !== undefined && given.lost)
+            for (const model of models) model.night(good, held, at)
             await compare(models, read, `night ${index}`)
             last = run
           }

@@ -12,17 +12,17 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import { type Judge, judgingProxy } from '../proxy.ts'
 import {
   type Around,
+  contextOf,
   dataSet,
   duckdbKind,
   type Kind,
   LOADS,
   lakeKind,
-  ledgerOf,
   mysqlKind,
   postgresKind,
   type Query,
   syncPointsOf,
-  worldOf,
+  taskStoreOf,
 } from './everyMode.ts'
 import { modelOf, type Row, textOf } from './model.ts'
 import { mysqlStatements, postgresStatements, type WireParser } from './wire.ts'
@@ -75,7 +75,7 @@ export type Blow =
   | 'end the session'
   | 'refuse at COMMIT'
 
-/** The step after the target's commit, of every load: the task's output goes to the tasks. */
+/** The step after the target's commit, of every load: the task's output is committed to the task store. */
 export const LEDGER = 'store'
 
 export const isCommit = (step: string) => /^(run )?COMMIT$/.test(step) || step.includes('/commits/')
@@ -116,11 +116,14 @@ export class Sweep {
     const target = this.kind.open(this.place)
     const loads = LOADS
     const compare = async (run: string, rows: Row[], last?: string) => {
-      const context = worldOf({ root, run, runAt: RUN_AT, tasks: ledgerOf(new Map()), target, duck }, loads)
+      const context = contextOf(
+        { root, run, runAt: RUN_AT, tasks: taskStoreOf(new Map()), target, duck },
+        loads,
+      )
       const failures = new FailureScope(context)
       const table = await dataSet(duck, root, run, rows)
       const lastRun = new Map(last === undefined ? [] : [['w', last]])
-      const changes = await diff(context, { reads: [], loads }, [table], lastRun, failures)
+      const changes = await diff(context, [table], lastRun, failures)
       failures.check()
       return changes
     }
@@ -380,15 +383,15 @@ async function loadOnce(
   run: string,
   beforeLedger?: (task: string) => void,
 ): Promise<void> {
-  const store = ledgerOf(new Map(), beforeLedger)
+  const store = taskStoreOf(new Map(), beforeLedger)
   const loads = changes.map(({ load }) => load)
-  const context = worldOf({ root, run, runAt: RUN_AT, tasks: store, target }, loads)
+  const context = contextOf({ root, run, runAt: RUN_AT, tasks: store, target }, loads)
   const failures = new FailureScope(context)
   await loadChanges(context, changes, syncPointsOf(run), failures)
   failures.check()
 }
 
-/** What a process that is to be killed is given; `step`: where it kills itself, -1 before the tasks. */
+/** What a process that is to be killed is given; `step`: where it kills itself, -1 before the task store's commit. */
 interface ChildInput {
   kind: string
   place: string

@@ -71,7 +71,7 @@ async function plan(extracts: ExtractSpec[], was: string[], now: string[], file?
     targets: new Map([['warehouse', target]]),
     budget: { sql: 1, batch: 1 },
     progress: { note: (text: string) => notes.push(text) },
-    store: {
+    tasks: {
       output: async () => undefined,
       begin: async () => {},
       commit: async () => {},

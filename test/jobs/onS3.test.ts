@@ -177,7 +177,7 @@ for (const [compression, more] of [
       `ALTER TABLE ${name}_away RENAME TO ${name}_members; ALTER TABLE ${name}_gone RENAME TO ${name}_payments`,
     )
 
-    // In its own location: that night again, and from it on to the present.
+    // In its own job: that night again, and from it on to the present.
     const back = await job.run({ env, restore: { run: runs[1]! } })
     assert.equal(back.error, undefined)
     assert.deepEqual(await contents(name), wanted[1])

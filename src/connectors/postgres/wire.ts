@@ -76,7 +76,7 @@ export class Framer {
   /** The length that the message at `at` gives: of itself and its body. */
   private lengthAt(bytes: Buffer, at: number): number {
     const length = bytes.readInt32BE(at + 1)
-    // Not waited for: a length that is noise would addUnknownKeys us, or fill the memory.
+    // Not waited for: a length that is noise would hold us, or fill the memory.
     if (length < 4 || length > MAX_MESSAGE_BYTES)
       throw new EngineError('DECODE_FAILED', `${this.where}: a protocol message has length ${length}`)
     return length

