@@ -17,6 +17,8 @@ export interface TableSchema {
    * a cursor it gives all of it again; `cleared`: what was read may be there no more.
    */
   accumulates?: 'kept' | 'cleared'
+  /** What of the table is not read, and why: for people. */
+  notes?: string[]
   /** True where lanes may find rows bad whatever the columns' policies, and stage why. */
   rejects?: boolean
 }

@@ -94,7 +94,7 @@ export function planRead({ spec, schema, last, known, limits }: ReadFacts): Plan
       ? [`${column.name} (${column.native}): ${column.inexact}; policy ${column.policy}`]
       : [],
   )
-  notes.push(...inexact)
+  notes.push(...(schema.notes ?? []), ...inexact)
   if (schema.rejects || columns.some(column => column.policy === 'quarantine'))
     columns.push({ name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' })
   const unique = sameSet(key, schema.key)

@@ -15,7 +15,10 @@ export const postgres = defineConnector({
       .string()
       .refine(url => /^\w+:\/\//.test(url), 'expected a URL such as postgres://user@host:5432/database'),
   }),
-  extract: z.strictObject({ table: z.string().min(1) }),
+  extract: z.strictObject({
+    table: z.string().min(1),
+    row_security: z.enum(['refuse', 'filter']).default('refuse'),
+  }),
   capabilities: {
     source: true,
     target: true,

@@ -10,10 +10,11 @@ import {
   postgresError,
   quoteIdent,
   quoteLiteral,
-  quoteTable,
+  snapshotError,
 } from './connect.ts'
 import { CopyDecoder } from './decode.ts'
 import { type Blocks, type RangePayload, restOf, upTo } from './ranges.ts'
+import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
 import { selectExpression } from './types.ts'
 import { converse, MESSAGE } from './wire.ts'
 
@@ -28,8 +29,10 @@ export async function openLane(payload: unknown): Promise<Lane> {
   const { access, snapshot } = payload as LanePayload
   const client = await connect(access)
   try {
-    await ask(client, access.name, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    await ask(client, access.name, `SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`)
+    await client.query(beginRead(snapshot)).catch((error: unknown) => {
+      throw snapshotError(error, access.name)
+    })
+    await ask(client, access.name, LOCAL)
   } catch (error) {
     hangUp(client)
     throw error
@@ -59,7 +62,9 @@ async function readChunk(
   const count = read.columns.filter(column => column.name !== REJECTED).length
   const decoder = new CopyDecoder(read.where, builder, count, flush)
   try {
-    await converse(client, read.where, `COPY (${selectSql(read, table, chunk)}) TO STDOUT (FORMAT binary)`, {
+    const policy = rowSecurity(read.options as PostgresExtract)
+    const copy = `COPY (${selectSql(read, table, chunk)}) TO STDOUT (FORMAT binary)`
+    await converse(client, read.where, `${policy}; ${copy}`, {
       message(type, bytes, from, to) {
         if (type === MESSAGE.copyData) decoder.message(bytes, from, to)
       },
@@ -72,7 +77,7 @@ async function readChunk(
   return chunk && restOf(range, chunk, rows)
 }
 
-/** The rows of a chunk, in the staged columns' order. */
+/** The rows of a chunk, in the staged columns' order; `table` is quoted. */
 export function selectSql(read: Read, table: string, blocks?: Blocks): string {
   const columns = read.columns
     .filter(column => column.name !== REJECTED)
@@ -82,6 +87,6 @@ export function selectSql(read: Read, table: string, blocks?: Blocks): string {
   if (blocks?.to !== undefined) where.push(`ctid < '(${blocks.to},0)'`)
   // An untyped literal takes the column's own type.
   if (read.since) where.push(`${quoteIdent(read.since.column)} >= ${quoteLiteral(read.since.value)}`)
-  const from = `SELECT ${columns.join(', ')} FROM ${blocks ? 'ONLY ' : ''}${quoteTable(table)}`
+  const from = `SELECT ${columns.join(', ')} FROM ${blocks ? 'ONLY ' : ''}${table}`
   return where.length > 0 ? `${from} WHERE ${where.join(' AND ')}` : from
 }
