@@ -51,7 +51,8 @@ const INT_BITS: Record<string, 8 | 16 | 32 | 64> = {
   bigint: 64,
 }
 /** Types that the wire carries as text anyhow. */
-const STRINGS = 'char varchar tinytext text mediumtext longtext enum set json uuid inet4 inet6'.split(' ')
+const CHARACTERS = 'char varchar tinytext text mediumtext longtext'.split(' ')
+const STRINGS = [...CHARACTERS, ...'enum set json uuid inet4 inet6'.split(' ')]
 const TEXTS = [...STRINGS, 'time']
 const BINARIES = 'binary varbinary tinyblob blob mediumblob longblob'.split(' ')
 const GEOMETRIES =
@@ -90,6 +91,7 @@ export function logicalColumn(where: string, native: NativeColumn, policy?: Inex
     nullable: native.nullable === 'YES' || policy === 'null' || policy === 'quarantine',
     native: native.column_type,
   }
+  if (column.type.kind === 'text' && !CHARACTERS.includes(base)) column.notation = true
   if (base in DATES && policy !== 'text') column.inexact = ZERO_DATES
   if (policy) column.policy = policy
   return column

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { BatchBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
 import {
   type Access,
   ask,
@@ -85,8 +86,24 @@ export function selectSql(read: Read, table: string, blocks?: Blocks): string {
   const where: string[] = []
   if (blocks && blocks.from > 0) where.push(`ctid >= '(${blocks.from},0)'`)
   if (blocks?.to !== undefined) where.push(`ctid < '(${blocks.to},0)'`)
-  // An untyped literal takes the column's own type.
-  if (read.since) where.push(`${quoteIdent(read.since.column)} >= ${quoteLiteral(read.since.value)}`)
+  if (read.since) where.push(sinceSql(read))
   const from = `SELECT ${columns.join(', ')} FROM ${blocks ? 'ONLY ' : ''}${table}`
   return where.length > 0 ? `${from} WHERE ${where.join(' AND ')}` : from
+}
+
+/** The condition of an incremental read. */
+function sinceSql(read: Read): string {
+  const { column, value, nulls } = read.since!
+  const name = quoteIdent(column)
+  const { type } = columnNamed(read.columns, column)!
+  const [, day, rest = ''] = /^(\d{4,}-\d\d-\d\d) \(BC\)(.*)$/.exec(value) ?? []
+  // An untyped literal takes the column's own type. Text is ordered by its bytes in UTF-8, as the watermark was found.
+  const since =
+    type.kind === 'text'
+      ? `convert_to(${name}::text, 'UTF8') >= '\\x${Buffer.from(value, 'utf8').toString('hex')}'::bytea`
+      : `${name} >= ${quoteLiteral(day === undefined ? value : `${day}${rest} BC`)}`
+  if (!nulls) return since
+  // Staged as NULL, as its policy says.
+  const staged = type.kind === 'date' || type.kind === 'timestamp' ? ` OR ${name} = '-infinity'` : ''
+  return `(${since} OR ${name} IS NULL${staged})`
 }
