@@ -60,6 +60,7 @@ const FLOORS: Record<string, string[]> = {
     'contracts',
     'batch',
     'types',
+    'nearest.ts',
     'errors.ts',
   ],
   src: [

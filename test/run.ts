@@ -1,18 +1,19 @@
 /**
- * `npm test [-- words or files…] [--node-options…]`: one Postgres and one MariaDB for all test files, then
- * `node --test`. A word keeps the files whose path contains it; options go to Node as they are. The exit code is
+ * `npm test [-- words or files…] [--node-options…]`: one Postgres and one MariaDB for all test files that ask for one,
+ * then `node --test`. A word keeps the files whose path contains it; options go to Node as they are. The exit code is
  * the test runner's.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { startMariadb } from '../src/demo/servers/mariadb.ts'
 import { startPostgres } from '../src/demo/servers/postgres.ts'
 import { ensureMariadb } from './mariadb.ts'
 
 const root = join(import.meta.dirname, '..')
+const SERVERS = join(import.meta.dirname, 'servers.ts')
 
 function testFiles(words: string[]): string[] {
   const all = globSync('test/**/*.test.ts', { cwd: root }).sort()
@@ -20,6 +21,24 @@ function testFiles(words: string[]): string[] {
   const wanted = words.map(word => word.replace(/^\.\//, '').replaceAll('**', '').replaceAll('*', ''))
   const absolute = words.map(word => relative(root, word))
   return all.filter(file => wanted.some(word => file.includes(word)) || absolute.includes(file))
+}
+
+/** Which of these names the files call, or the tests' own modules that they import. */
+function called(files: string[], names: string[]): Set<string> {
+  const seen = new Set<string>()
+  const found = new Set<string>()
+  const visit = (path: string) => {
+    if (seen.has(path)) return
+    seen.add(path)
+    const text = readFileSync(path, 'utf8')
+    for (const name of names) if (text.includes(`${name}(`)) found.add(name)
+    for (const [, imported] of text.matchAll(/from '(\.[^']+)'/g)) {
+      const next = join(dirname(path), imported!)
+      if (next.startsWith(join(root, 'test')) && next !== SERVERS) visit(next)
+    }
+  }
+  for (const file of files) visit(join(root, file))
+  return found
 }
 
 async function runTests(files: string[], options: string[], env: Record<string, string>): Promise<number> {
@@ -44,9 +63,13 @@ async function main(): Promise<number> {
     console.error(`no test file's path contains ${words.join(' or ')}`)
     return 1
   }
-  ensureMariadb()
+  const wanted = called(files, ['freshPostgres', 'freshMariadb'])
+  if (wanted.has('freshMariadb')) ensureMariadb()
   const dir = mkdtempSync(join(tmpdir(), 'nightfreight-test-'))
-  const started = await Promise.allSettled([startPostgres({ dir }), startMariadb({ dir })])
+  const started = await Promise.allSettled([
+    wanted.has('freshPostgres') ? startPostgres({ dir }) : undefined,
+    wanted.has('freshMariadb') ? startMariadb({ dir }) : undefined,
+  ])
   try {
     const [postgres, mariadb] = started
     if (postgres.status === 'rejected') throw postgres.reason
@@ -56,11 +79,11 @@ async function main(): Promise<number> {
     return await runTests(files, options, {
       // What an interrupted test leaves behind goes when we go.
       TMPDIR: scratch,
-      TEST_POSTGRES_URL: postgres.value.url,
-      TEST_MARIADB_URL: mariadb.value.url,
+      ...(postgres.value && { TEST_POSTGRES_URL: postgres.value.url }),
+      ...(mariadb.value && { TEST_MARIADB_URL: mariadb.value.url }),
     })
   } finally {
-    for (const server of started) if (server.status === 'fulfilled') await server.value.stop()
+    for (const server of started) if (server.status === 'fulfilled') await server.value?.stop()
     rmSync(dir, { recursive: true, force: true })
   }
 }

@@ -1,6 +1,8 @@
 import type { PlannedLoad } from '../contracts/load.ts'
+import { mirrors, removesGone } from '../contracts/semantics.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
-import { type Plan, planLoad } from '../plan/plan.ts'
+import { taskName } from '../contracts/taskName.ts'
+import { planLoad } from '../plan/plan.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
@@ -60,20 +62,18 @@ export interface ChangeCounts {
 /** Works out, per load, which rows differ from what the last committed run loaded. */
 export async function diff(
   context: RunContext,
-  plan: Plan,
   tables: Transformed[],
   lastRun: Map<string, string>,
   failures: FailureScope,
 ): Promise<Changes[]> {
   const changes: Changes[] = []
   for (const spec of context.spec.loads) {
-    const found = await failures.attempt([`load.${spec.table}`], [spec.from], () => {
+    const found = await failures.attempt([taskName('load', spec.table)], [spec.from], () => {
       const table = tables.find(({ name, parts }) => name === spec.from && parts)!
       const set = dataSet(table)
-      const planned = planLoad(spec, table.columns)
-      const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
+      const load = planLoad(spec, table.columns)
       const act = (own: RunContext) => diffLoad(own, load, set, lastRun.get(spec.to))
-      return runTask(context, `diff.${spec.table}`, act, filesOf)
+      return runTask(context, taskName('diff', spec.table), act, filesOf)
     })
     if (found) changes.push(found)
   }
@@ -93,21 +93,23 @@ async function diffLoad(
   lastRun: string | undefined,
 ): Promise<Changes> {
   const { progress } = context
-  progress.started(`diff.${load.table}`)
+  progress.started(taskName('diff', load.table))
+  if (mirrors(load) && load.compare.length + load.ignore.length > 0)
+    progress.note(
+      `${load.to}.${load.table}: every column counts in mode ${load.mode}, whatever compare and ignore say`,
+    )
   if (load.key.length === 0) return exchange(context, load, table, lastRun)
   const state = new State(context, load, table, load.table)
   await state.write()
   const last = lastRun ? await state.last(lastRun) : undefined
-  const changes = last
-    ? await compare(context, load, state, last)
-    : await everything(context, lastRun ? { ...load, reshaped: true } : load, state)
+  const changes = last ? await compare(context, load, state, last) : await everything(context, load, state)
   await state.keep()
   guard(`${load.to}.${load.table}`, changes)
   const { inserts, updates, deletes } = changes.counts
   const note = last
     ? `${inserts} to insert, ${updates} to update, ${deletes} to delete`
     : `${inserts} rows, first load`
-  progress.finished(`diff.${load.table}`, note)
+  progress.finished(taskName('diff', load.table), note)
   return changes
 }
 
@@ -143,7 +145,7 @@ async function exchange(
     counts,
   }
   guard(`${load.to}.${load.table}`, changes)
-  progress.finished(`diff.${load.table}`, `${rows} rows, all exchanged`)
+  progress.finished(taskName('diff', load.table), `${rows} rows, all exchanged`)
   return changes
 }
 
@@ -182,12 +184,11 @@ async function compare(context: RunContext, load: PlannedLoad, state: State, las
   if (load.mode === 'append') await state.carryForward(last)
   else if (rejected) await state.carryForward(last, rejected)
   const list = filesSql(root, found.list)
-  const removes = load.deletes !== 'keep' || load.mode === 'replace' || load.mode === 'partition'
   const counts = {
     rows,
     inserts: found.of('insert'),
     updates: load.mode === 'append' ? 0 : found.of('update'),
-    deletes: removes ? found.of('delete') : 0,
+    deletes: removesGone(load) ? found.of('delete') : 0,
     duplicates,
   }
   const result = {

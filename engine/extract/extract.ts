@@ -2,14 +2,17 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Range, Snapshot } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { Plan, PlannedRead } from '../plan/plan.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
 import { partsOf } from '../staging/image.ts'
 import { ChunkSize } from './chunkSize.ts'
+
 import { highest } from './highest.ts'
-import { type LaneHandle, openLane } from './laneHandle.ts'
+import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
+
 import { LanePool } from './lanePool.ts'
 import { forgetProgress, Progress } from './progress.ts'
 import { RangeQueue } from './rangeQueue.ts'
@@ -44,7 +47,7 @@ export async function extract(context: RunContext, plan: Plan, failures: Failure
       const [connection, reads] = group
       const tables = reads.map(({ extract }) => extract)
       const read = async () => {
-        const task = `extract.${connection}`
+        const task = taskName('extract', connection)
         // What is committed takes no slot.
         const free = (await context.tasks.output(task)) ? undefined : await context.acquireSlots(tables)
         try {
@@ -97,7 +100,8 @@ async function readTable(
   const keys = keysRead(read)
   const scanned =
     keys && (await compareKeys(context, read, parts, await readParts(context, snapshot, pool, keys)))
-  if (scanned) progress.finished(`extract.${keys.extract}`, `all keys, ${sum(scanned.gone, 'rows')} gone`)
+  if (scanned)
+    progress.finished(taskName('extract', keys.extract), `all keys, ${sum(scanned.gone, 'rows')} gone`)
   if (scanned?.unseen) {
     const { rows, from } = scanned.unseen
     const { column, value } = read.since!
@@ -112,7 +116,7 @@ async function readTable(
   const { cursor, notes = [] } = (await snapshot.cursor?.(read)) ?? {}
   for (const note of notes) progress.note(`${read.where}: ${note}`)
   const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
-  progress.finished(`extract.${read.extract}`, span)
+  progress.finished(taskName('extract', read.extract), span)
   return {
     extract: read.extract,
     parts,
@@ -132,7 +136,7 @@ async function readParts(
   read: PlannedRead,
 ): Promise<Part[]> {
   const { progress } = context
-  const task = `extract.${read.extract}`
+  const task = taskName('extract', read.extract)
   const kept = snapshot.sequential ? await Progress.open(context, read) : undefined
   const earlier = kept?.parts ?? []
   const ranges = kept?.rest ?? (await snapshot.ranges(read))
@@ -151,19 +155,22 @@ async function readParts(
   const readChunk = async (lane: LaneHandle, range: Range) => {
     const limit = size.next(share.remaining + (range.rows ?? 0), pool.lanes.size)
     let seen = 0
-    const advanced = (rows: number) => {
-      seen += rows
-      progress.advanced(task, rows)
+    const notes: string[] = []
+    const told = (message: LaneProgress) => {
+      if (message.kind === 'note') return notes.push(message.text)
+      seen += message.rows
+      progress.advanced(task, message.rows)
     }
     try {
       // Every attempt has a number of its own, so that nothing a failed one left can be taken for another's.
-      const { parts, rest } = await lane.read(request(context, read, range, limit, chunks++), advanced)
+      const { parts, rest } = await lane.read(request(context, read, range, limit, chunks++), told)
+      for (const note of notes) progress.note(note)
       await kept?.keep(parts, rest, chunks)
       size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))
       done.rows += sum(parts, 'rows')
       done.bytes += sum(parts, 'bytes')
       done.chunks++
-      await context.tasks.progress(`extract.${read.from}`, { ...done, range: range.label })
+      await context.tasks.progress(taskName('extract', read.from), { ...done, range: range.label })
       return { result: parts, rest }
     } catch (error) {
       progress.advanced(task, -seen)

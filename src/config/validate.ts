@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { didYouMean } from '../util/nearest.ts'
+import { didYouMean } from '../../engine/nearest.ts'
 import type { Document, Path } from './document.ts'
 
 type Issue = z.core.$ZodIssue

@@ -276,7 +276,7 @@ test('files whose names clash are refused', async () => {
   )
   await assert.rejects(
     loadJob(await folder(yaml, { 'people.sql': '', 'checks/peple/a.sql': '' }), ENV, registry),
-    /checks\/peple\/a\.sql: no model "peple" to check; did you mean "people"\?/,
+    /checks\/peple\/a\.sql: no model or extract "peple" to check; did you mean "people"\?/,
   )
 })
 

@@ -61,7 +61,7 @@ test('only a policy that changes values is noted', () => {
 
 test('a later night reads from the watermark less the lag', () => {
   const read = planRead({ now: new Date(), spec, schema, limits, last: { point, image } })
-  assert.deepEqual(read.since, { column: 'updated_at', value: '2025-12-31 23:55:00.000001+00' })
+  assert.deepEqual(read.since, { column: 'updated_at', value: '2025-12-31 23:55:00.000001+00', nulls: true })
 })
 
 test('without its image, or with other columns, the whole table is read again', () => {

@@ -47,7 +47,7 @@ export class MysqlSource implements Source {
     const columns = await ask<NativeColumn & object>(
       session,
       `SELECT column_name AS name, data_type AS data_type, column_type AS column_type, is_nullable AS nullable,
-              numeric_precision AS num_precision, numeric_scale AS num_scale
+              numeric_precision AS num_precision, numeric_scale AS num_scale, character_set_name AS charset
          FROM information_schema.columns WHERE ${here} ORDER BY ordinal_position`,
       signal,
     )
