@@ -76,6 +76,7 @@ const FLOORS: Record<string, string[]> = {
     'archive',
     'metadata',
     'config',
+    'secrets',
     'connectors/index.ts',
     'connectors/postgres',
     'connectors/mysql',
