@@ -71,7 +71,7 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
       const last = point && { point, image: known && image }
       let read: PlannedRead
       try {
-        read = planRead({ spec: extract, schema, last, known, limits })
+        read = planRead({ spec: extract, schema, last, known, limits, now: context.clock.now() })
       } catch (error) {
         // Whoever is woken by one table wants to know of all of them.
         if (!(error instanceof EngineError) || error.code !== 'SCHEMA_DRIFT') throw error
