@@ -28,7 +28,7 @@ import { imageSql, plainParts } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { atomicWrite, rowsIn } from '../staging/store.ts'
-import { type Column, typeFromName } from '../types/logical.ts'
+import { type Column, typeFromName, withOrigins } from '../types/logical.ts'
 import { correctExtract, recordSql, rowId, sortOut, withCorrections } from './corrections.ts'
 import { enrich } from './enrich.ts'
 import { MacroSession } from './macros.ts'
@@ -95,7 +95,8 @@ export async function transform(
       } else {
         const plain = image && read && plainParts(image, read)
         const stageOwn = (own: RunContext) => stage(own, model, checks, plain)
-        const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
+        const made = await runTask(context, taskName('model', name), stageOwn, filesOf)
+        const result = read ? { ...made, columns: withOrigins(made.columns, read.columns) } : made
         const set = { ...result, parts: result.parts! }
         await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS ${goodRows(context.root, set)}`)
         results.push(result)

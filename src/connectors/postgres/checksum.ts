@@ -2,7 +2,7 @@ import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import type { ComparedColumn } from '../../../engine/contracts/verification.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import { quoteIdent } from './connect.ts'
-import { fit, type TargetColumn } from './merge.ts'
+import { fit, isOwn, output, type TargetColumn } from './merge.ts'
 
 /** Which of a load's columns the table keeps so that their text can be made again; why others do not. */
 export function comparable(
@@ -20,9 +20,11 @@ export function comparable(
   return { columns: compared, notes }
 }
 
-function obstacle({ type }: Column, column: TargetColumn): string | undefined {
-  const way = fit(type, column)
+function obstacle(brought: Column, column: TargetColumn): string | undefined {
+  const { type } = brought
+  const way = fit(brought, column)
   if (!way) return `its type is ${column.native} now`
+  if (isOwn(brought, column)) return undefined
   if (type.kind === 'text')
     return way === 'assign' || column.category === 'E'
       ? undefined
@@ -39,7 +41,12 @@ export function checksum(compared: ComparedColumn[], found: TargetColumn[]): str
   return `('x' || left(md5(convert_to(${texts.join(' || ') || "''"}, 'UTF8')), 15))::bit(60)::bigint`
 }
 
-function canonical({ type }: ComparedColumn, target: TargetColumn, value: string): string {
+function canonical(compared: ComparedColumn, target: TargetColumn, value: string): string {
+  const { type } = compared
+  if (isOwn(compared, target) && fit(compared, target) === 'parse') {
+    const text = output(value)
+    return type.kind === 'text' ? `length(${text})::text || ':' || ${text}` : text
+  }
   switch (type.kind) {
     case 'bool':
       return `${value}::text`
