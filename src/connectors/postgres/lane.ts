@@ -7,6 +7,7 @@ import {
   connect,
   disconnect,
   hangUp,
+  interruptOn,
   postgresError,
   quoteIdent,
   quoteLiteral,
@@ -24,18 +25,21 @@ export interface LanePayload {
 }
 
 /** Joins the snapshot. Runs in a worker thread. */
-export async function openLane(payload: unknown): Promise<Lane> {
+export async function openLane(payload: unknown, signal?: AbortSignal): Promise<Lane> {
   const { access, snapshot } = payload as LanePayload
-  const client = await connect(access)
+  const client = await connect(access, access.name, signal)
   try {
-    await ask(client, access.name, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    await ask(client, access.name, `SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`)
+    await ask(client, access.name, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', [], signal)
+    await ask(client, access.name, `SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`, [], signal)
   } catch (error) {
     hangUp(client)
     throw error
   }
   return {
-    read: (read, range, limit, sink) => readChunk(client, read, range, limit, sink),
+    async read(read, range, limit, sink, signal) {
+      const release = interruptOn(signal, client)
+      return readChunk(client, read, range, limit, sink).finally(release)
+    },
     close: () => disconnect(client),
   }
 }
