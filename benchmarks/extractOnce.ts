@@ -124,7 +124,9 @@ async function decode() {
   const read: Read = plan.reads[0]!
   const snapshot = await source.open(connections, signal)
   const { openLane } = (await import(snapshot.lane.module)) as LaneModule
-  const lanes = await Promise.all(Array.from({ length: connections }, () => openLane(snapshot.lane.payload, new AbortController().signal)))
+  const lanes = await Promise.all(
+    Array.from({ length: connections }, () => openLane(snapshot.lane.payload, new AbortController().signal)),
+  )
   await snapshot.joined()
   const queue = await snapshot.ranges(read)
   const done = await timed(async () => {

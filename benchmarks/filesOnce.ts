@@ -43,7 +43,9 @@ await Promise.all(
   Array.from({ length: LANES }, async () => {
     const lane = await openLane(workers, snapshot.lane, root, new AbortController().signal)
     for (let next = queue.shift(); next; next = queue.shift())
-      for (const part of (await lane.read({ read, ...next, folder: 'raw' }, () => {}, new AbortController().signal)).parts)
+      for (const part of (
+        await lane.read({ read, ...next, folder: 'raw' }, () => {}, new AbortController().signal)
+      ).parts)
         rows += part.rows
     await lane.close()
   }),

@@ -31,16 +31,18 @@ Examples:
   nightfreight run queries/members --from-plan 20260201T020000-4f1c9a`,
     )
     .action(async (folder: string, { at, fresh, json = false }: PlanFlags) => {
-      const result = await stoppable(stopping => execute({
-        ...stopping,
-        folder,
-        env: process.env,
-        home: homeFolder(),
-        json,
-        runAt: at,
-        fresh,
-        goal: 'plan',
-      }))
+      const result = await stoppable(stopping =>
+        execute({
+          ...stopping,
+          folder,
+          env: process.env,
+          home: homeFolder(),
+          json,
+          runAt: at,
+          fresh,
+          goal: 'plan',
+        }),
+      )
       if (result.error !== undefined) {
         process.exitCode = printError(result.error, json)
         return

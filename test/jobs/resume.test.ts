@@ -204,7 +204,7 @@ test('cancel from another process, and Ctrl-C once and twice', async () => {
   assert.deepEqual(await third.ended, [130, null], third.out())
   assert.match(
     third.out(),
-    /Stopping at the next commit; once more stops now\.[\s\S]*stopped on request, before/,
+    /Stopping at the next commit, in 5 s at the latest; once more stops now\.[\s\S]*stopped on request, before/,
   )
 
   await lock()
