@@ -23,8 +23,9 @@ export async function stoppable<T>(act: (stopping: Stopping) => Promise<T>): Pro
     now.abort()
     timers.push(setTimeout(() => process.exit(EXIT.interrupted), GRACE_MS).unref())
   }
+  let isOver = false
   const ask = () => {
-    if (now.signal.aborted) process.exit(EXIT.interrupted)
+    if (isOver || now.signal.aborted) process.exit(EXIT.interrupted)
     if (stop.signal.aborted) {
       endNow()
       return
@@ -43,7 +44,8 @@ export async function stoppable<T>(act: (stopping: Stopping) => Promise<T>): Pro
   try {
     return await act({ stop: stop.signal, signal: now.signal })
   } finally {
-    process.off('SIGINT', ask).off('SIGTERM', ask)
+    // A signal that comes while the last words are written is one of a process that was asked to stop.
+    isOver = true
     for (const timer of timers) clearTimeout(timer)
   }
 }

@@ -209,13 +209,14 @@ test('cancel from another process, and Ctrl-C once and twice', async () => {
 
   await lock()
   const second = await start()
-  await new Promise(resolve => setTimeout(resolve, 500))
+  while ((await job.metadata.tasks(second.run)).length === 0)
+    await new Promise(resolve => setTimeout(resolve, 50))
   second.child.kill('SIGINT')
   await new Promise(resolve => setTimeout(resolve, 200))
   second.child.kill('SIGINT')
-  const [now] = (await second.ended) as [number]
+  const [now, by] = (await second.ended) as [number, string]
   await query('COMMIT')
-  assert.equal(now, 130)
+  assert.deepEqual([now, by], [130, null], second.out())
   const resumed = await job.cli('resume', second.run)
   assert.equal(resumed.code, 0, resumed.err)
 })
