@@ -1,6 +1,7 @@
 import type { Batch } from '../batch/batch.ts'
 import type { BatchLimits } from '../batch/builder.ts'
 import type { Column, InexactPolicy } from '../types/logical.ts'
+import type { OnDuplicate } from './load.ts'
 /** What a system says of a table before a row is read. */
 export interface TableSchema {
   columns: Column[]
@@ -37,6 +38,8 @@ export interface ExtractSpec {
   }
   /** Per column, what to do with values its type cannot hold. */
   columns: Record<string, InexactPolicy>
+  /** Rows of one key in one read; without it, see `keyPolicy` of the engine. */
+  onDuplicate?: OnDuplicate
   /** What to do when the source's columns changed since the last load; kinds left out have the safe default. */
   drift?: Partial<DriftPolicy>
   /** Milliseconds for which the table is not read again, and the last committed image of it is taken. */

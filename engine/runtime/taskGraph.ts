@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { LoadSpec } from '../contracts/load.ts'
 import type { Model } from '../sql/graph.ts'
 import { extractsOf } from '../sql/graph.ts'
 import type { FlowSpec } from './spec.ts'
@@ -18,7 +19,7 @@ export interface Task {
 
 /**
  * The tasks of a job, each after those it reads: `plan`, `extract.CONNECTION`, `types.EXTRACT`, `model.MODEL`,
- * `diff.TABLE`, `fit.TABLE` (where rows that do not fit are left out), `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
+ * `diff.TABLE`, `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
  */
 export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, Task> {
   const tasks = new Map<string, Task>()
@@ -32,14 +33,15 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   add('plan', [], [extracts, targets])
   for (const connection of new Set(extracts.map(({ from }) => from)))
     add(`extract.${connection}`, ['plan'], '')
-  for (const { name, from } of extracts) add(`types.${name}`, [`extract.${from}`], '')
+  for (const { name, from } of extracts)
+    add(`types.${name}`, [`extract.${from}`], loads.filter(load => load.from === name).map(keyRule))
   const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
   const source = (table: string) => {
     const extract = extracts.find(({ name }) => name === table)
-    return extract ? `extract.${extract.from}` : `model.${table}`
+    return extract ? `types.${extract.name}` : `model.${table}`
   }
-  for (const { name, from } of extracts)
-    if (keysOf(name).length > 0) add(`model.${name}`, [`extract.${from}`], keysOf(name))
+  for (const { name } of extracts)
+    if (keysOf(name).length > 0) add(`model.${name}`, [`types.${name}`], keysOf(name))
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
   for (const { name, sql, reads, enrich } of models) {
     const own = checks.filter(({ model }) => model === name)
@@ -52,19 +54,20 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   }
   for (const load of loads) {
     add(`diff.${load.table}`, [`model.${load.from}`], load)
-    if (load.onBadRow === 'quarantine') add(`fit.${load.table}`, [`diff.${load.table}`], '')
   }
   for (const to of targets) {
     const own = loads.filter(load => load.to === to)
     add(
       `load.${to}`,
-      own.map(({ table, onBadRow }) => `${onBadRow === 'quarantine' ? 'fit' : 'diff'}.${table}`),
+      own.map(({ table }) => `diff.${table}`),
       '',
     )
     for (const { table, verify } of own) add(`verify.${table}`, [`load.${to}`], verify)
   }
   return tasks
 }
+
+const keyRule = ({ key, newer, onDuplicate }: LoadSpec) => [key, newer, onDuplicate]
 
 /** Whether a model is left to the one model that reads it: nobody checks or loads it, and it is plain SQL. */
 export function staysView({ checks, loads }: FlowSpec, models: OrderedModel[], name: string): boolean {

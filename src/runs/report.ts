@@ -67,6 +67,7 @@ async function reportData(context: RunContext & { spec: JobSpec }, finished: Fin
       })),
     checks: outcome.checks,
     loads: outcome.loaded,
+    accounts: outcome.accounts.loads,
     plans: outcome.previews,
     verifications: outcome.verifications,
     errorRate: outcome.quality.errorRate,

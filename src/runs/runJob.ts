@@ -104,6 +104,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
     previews: [],
     loaded: [],
     verifications: [],
+    accounts: { extracts: [], models: [], loads: [] },
     feeds: {},
   }
   const began = resumed ? new Date(record.started_at) : started
