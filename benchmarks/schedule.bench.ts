@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
+import type { TaskName } from '../engine/contracts/taskName.ts'
 import type { RunContext } from '../engine/runtime/context.ts'
 import type { FlowSpec } from '../engine/runtime/spec.ts'
 import { runTask } from '../engine/runtime/task.ts'
@@ -163,7 +164,7 @@ async function graph(metadata: Metadata): Promise<number> {
     stop: never,
     duck,
   } as unknown as RunContext
-  for (const task of tasks.keys()) await runTask(context, task, async () => ({ rows: 1 }))
+  for (const task of tasks.keys()) await runTask(context, task as TaskName, async () => ({ rows: 1 }))
   const took = performance.now() - started
   duck.close()
   return took / tasks.size

@@ -89,7 +89,7 @@ async function change(
   outcome.tables = [...judged, ...models]
   const setChecks = await runSetChecks(context, failures)
 
-  outcome.changes = await diff(context, plan, models, new Map(lastRun), failures)
+  outcome.changes = await diff(context, models, new Map(lastRun), failures)
   outcome.tables = [...judged, ...(await withFound(context, models, outcome.changes))]
   outcome.checks = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
   outcome.quality = summary(talliesOf(judged, outcome.tables.slice(judged.length)))

@@ -1,4 +1,5 @@
 import type { PlannedLoad } from '../contracts/load.ts'
+import { removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { Found } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
@@ -73,9 +74,7 @@ export async function compareSet(
   const state = new State(context, load, table, load.table)
   await state.write()
   const last = lastRun ? await state.last(lastRun) : undefined
-  const changes = last
-    ? await compare(context, load, state, last)
-    : await everything(context, lastRun ? { ...load, reshaped: true } : load, state)
+  const changes = last ? await compare(context, load, state, last) : await everything(context, load, state)
   await state.keep()
   return changes
 }
@@ -136,14 +135,13 @@ async function compare(context: RunContext, load: PlannedLoad, state: State, las
   if (load.mode === 'append') await state.carryForward(last)
   else if (rejected) await state.carryForward(last, rejected)
   const list = filesSql(root, found.list)
-  const removes = load.deletes !== 'keep' || load.mode === 'replace' || load.mode === 'partition'
   const counts = {
     rows,
     inserts: found.of('insert'),
     updates: load.mode === 'append' ? 0 : found.of('update'),
-    deletes: removes ? found.of('delete') : 0,
+    deletes: removesGone(load) ? found.of('delete') : 0,
     superseded: 0,
-    keptGone: removes ? 0 : found.of('delete'),
+    keptGone: removesGone(load) ? 0 : found.of('delete'),
   }
   const result = {
     load,

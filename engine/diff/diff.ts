@@ -1,7 +1,9 @@
 import type { PlannedLoad } from '../contracts/load.ts'
+import { mirrors } from '../contracts/semantics.ts'
 import type { StagedFile } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { loadKeyPolicy } from '../plan/keyPolicy.ts'
-import { type Plan, planLoad } from '../plan/plan.ts'
+import { planLoad } from '../plan/plan.ts'
 import { KEY_UNIQUE, settleDuplicates } from '../quality/keyRules.ts'
 import { countFound, type Found, quarantine } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
@@ -22,19 +24,17 @@ import { findRejects, fitsCheck } from './rejects.ts'
  */
 export async function diff(
   context: RunContext,
-  plan: Plan,
   tables: Transformed[],
   lastRun: Map<string, string>,
   failures: FailureScope,
 ): Promise<Changes[]> {
   const changes: Changes[] = []
   for (const spec of context.spec.loads) {
-    const found = await failures.attempt([`load.${spec.table}`], [spec.from], () => {
+    const found = await failures.attempt([taskName('load', spec.table)], [spec.from], () => {
       const table = tables.find(({ name, parts }) => name === spec.from && parts)!
-      const planned = planLoad(spec, table.columns)
-      const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
+      const load = planLoad(spec, table.columns)
       const act = (own: RunContext) => diffLoad(own, load, table, lastRun.get(spec.to))
-      return runTask(context, `diff.${spec.table}`, act, filesOf)
+      return runTask(context, taskName('diff', spec.table), act, filesOf)
     })
     if (found) changes.push(found)
   }
@@ -54,8 +54,12 @@ async function diffLoad(
   lastRun: string | undefined,
 ): Promise<Changes> {
   const { progress } = context
-  const task = `diff.${load.table}`
+  const task = taskName('diff', load.table)
   progress.started(task)
+  if (mirrors(load) && load.compare.length + load.ignore.length > 0)
+    progress.note(
+      `${load.to}.${load.table}: every column counts in mode ${load.mode}, whatever compare and ignore say`,
+    )
   const judged = {
     name: table.name,
     rows: allRows(context.root, dataSet(table)),

@@ -52,7 +52,7 @@ export function accountLoads(
 ): LoadAccount[] {
   const equations: Equation[] = []
   const accounts = loaded.map((counts): LoadAccount => {
-    const { table, to, staged, inserted, updated, unchanged } = counts
+    const { table, to, staged, inserted, updated, unchanged, older } = counts
     const {
       load,
       found,
@@ -67,6 +67,7 @@ export function accountLoads(
         [inserted, 'inserted'],
         [updated, 'updated'],
         [unchanged, 'unchanged there'],
+        [older, 'older than there'],
       ],
     })
     return {
@@ -77,7 +78,7 @@ export function accountLoads(
       loaded: inserted + updated,
       unchanged: rows.rows - staged + unchanged,
       rejected: (found?.rejected ?? set.rejected) + (extract?.rejected ?? 0),
-      superseded: rows.superseded + (extract?.superseded ?? 0),
+      superseded: rows.superseded + older + (extract?.superseded ?? 0),
       keptGone: rows.keptGone,
     }
   })

@@ -1,5 +1,6 @@
 import type { SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, TableSchema } from '../contracts/source.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'
@@ -21,7 +22,7 @@ export interface Prepared {
 export async function probe(context: RunContext): Promise<void> {
   const { tasks: store, sources, targets, signal } = context
   for (const [name, source] of sources)
-    if ((await store.output(`extract.${name}`)) === undefined) await source.probe(signal)
+    if ((await store.output(taskName('extract', name))) === undefined) await source.probe(signal)
   for (const target of targets.values()) await target.probe(signal)
 }
 

@@ -38,9 +38,10 @@ export interface LoadAccount {
   read: number
   /** Rows that the target inserted or updated. */
   loaded: number
-  /** Rows that the target holds already, or that it was right not to take: its own are newer. */
+  /** Rows that the target holds already. */
   unchanged: number
   rejected: number
+  /** Rows with a newer one of their key, in the data set or in the target, or one equal to them. */
   superseded: number
   /** Rows of the last load that the data set has no more and the table keeps; those deleted are the target's count. */
   keptGone: number

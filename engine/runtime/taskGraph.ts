@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { LoadSpec } from '../contracts/load.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { Model } from '../sql/graph.ts'
 import { extractsOf } from '../sql/graph.ts'
 import type { FlowSpec } from './spec.ts'
@@ -32,37 +33,37 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   const targets = [...new Set(loads.map(({ to }) => to))]
   add('plan', [], [extracts, targets])
   for (const connection of new Set(extracts.map(({ from }) => from)))
-    add(`extract.${connection}`, ['plan'], '')
-  for (const { name, from } of extracts)
-    add(`types.${name}`, [`extract.${from}`], loads.filter(load => load.from === name).map(keyRule))
-  const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
-  const source = (table: string) => {
-    const extract = extracts.find(({ name }) => name === table)
-    return extract ? `types.${extract.name}` : `model.${table}`
+    add(taskName('extract', connection), ['plan'], '')
+  for (const { name, from } of extracts) {
+    const rules = loads.filter(load => load.from === name).map(keyRule)
+    add(taskName('types', name), [taskName('extract', from)], rules)
   }
+  const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
+  const source = (table: string) =>
+    taskName(extracts.some(({ name }) => name === table) ? 'types' : 'model', table)
   for (const { name } of extracts)
-    if (keysOf(name).length > 0) add(`model.${name}`, [`types.${name}`], keysOf(name))
+    if (keysOf(name).length > 0) add(taskName('model', name), [taskName('types', name)], keysOf(name))
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
   for (const { name, sql, reads, enrich } of models) {
     const own = checks.filter(({ model }) => model === name)
     add(
-      `model.${name}`,
+      taskName('model', name),
       [...new Set(reads.map(source))],
       [...[sql, sqls(own), sqls(macros), keysOf(name)], ...(enrich ? [enrich.version] : [])],
     )
-    if (staysView(spec, models, name)) tasks.get(`model.${name}`)!.view = true
+    if (staysView(spec, models, name)) tasks.get(taskName('model', name))!.view = true
   }
   for (const load of loads) {
-    add(`diff.${load.table}`, [`model.${load.from}`], load)
+    add(taskName('diff', load.table), [taskName('model', load.from)], load)
   }
   for (const to of targets) {
     const own = loads.filter(load => load.to === to)
     add(
-      `load.${to}`,
-      own.map(({ table }) => `diff.${table}`),
+      taskName('load', to),
+      own.map(({ table }) => taskName('diff', table)),
       '',
     )
-    for (const { table, verify } of own) add(`verify.${table}`, [`load.${to}`], verify)
+    for (const { table, verify } of own) add(taskName('verify', table), [taskName('load', to)], verify)
   }
   return tasks
 }

@@ -1,5 +1,6 @@
 import { REJECTED } from '../batch/builder.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { Extracted } from '../extract/extract.ts'
 import { imageOf } from '../extract/images.ts'
 import { extractKeyPolicy } from '../plan/keyPolicy.ts'
@@ -44,7 +45,7 @@ export async function judgeExtracts(
     const { extract } = read
     const found = await failures.attempt([extract], [extract], () => {
       const own = extracted.find(one => one.extract === extract)!
-      return runTask(context, `types.${extract}`, run => judgeExtract(run, read, own), filesOf)
+      return runTask(context, taskName('types', extract), run => judgeExtract(run, read, own), filesOf)
     })
     if (found) judged.push(found)
   }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Part, StagedFile } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { EngineError } from '../errors.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
 import { KEY_PRESENT, nullKeysSql } from '../quality/keyRules.ts'
@@ -60,7 +61,7 @@ export async function transform(
   const add = async (model: Query, checks: Check[], plain?: Part[]) => {
     const result = await runTask(
       context,
-      `model.${model.name}`,
+      taskName('model', model.name),
       own => stage(own, model, checks, plain),
       filesOf,
     )
@@ -101,7 +102,7 @@ async function stage(
   plain?: Part[],
 ): Promise<Transformed> {
   const { progress } = context
-  const task = `model.${model.name}`
+  const task = taskName('model', model.name)
   progress.started(task)
   const set = plain
     ? ({ parts: plain, plain: true } as const)

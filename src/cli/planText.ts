@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
-import type { RunResult } from '../runs/runJob.ts'
+import type { RunResult } from '../runs/result.ts'
 import { rejectedByTable } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
 
@@ -58,9 +58,9 @@ function loadLines(plan: Preview, paint: Paint): string[] {
   if (counts.superseded > 0) figures.push(`${formatCount(counts.superseded)} superseded`)
   if (counts.keptGone > 0) figures.push(`${formatCount(counts.keptGone)} gone, kept`)
   lines.push(`  ${figures.join('   ')}`)
-  if (plan.leftAlone > 0)
+  if (plan.older > 0)
     lines.push(
-      `  of the updates, ${formatCount(plan.leftAlone)} ${plan.leftAlone === 1 ? 'is' : 'are'} no newer than the target's row, which stays`,
+      `  of the updates, ${formatCount(plan.older)} ${plan.older === 1 ? 'is' : 'are'} older than the target's row, which stays`,
     )
   for (const note of plan.notes) lines.push(`  ${note}`)
   if (plan.columns.length > 0)

@@ -3,7 +3,7 @@ import { total } from '../../engine/quality/accounts.ts'
 import { describeVerification } from '../../engine/verify/result.ts'
 import { secretsIn } from '../config/secrets.ts'
 import type { RunOptions } from '../runs/options.ts'
-import type { RunResult } from '../runs/runJob.ts'
+import type { RunResult } from '../runs/result.ts'
 import { accountLines, rejectedByTable } from './accountText.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { printError } from './output.ts'
@@ -117,9 +117,9 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
       lines.push(`  corrected ${name}: ${corrected.applied.length} rows in place of rejected ones`)
   for (const [name, rejected] of rejectedByTable(outcome))
     lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
-  for (const { table, to, inserted, updated, deleted, unchanged } of outcome.loaded)
+  for (const { table, to, inserted, updated, deleted, unchanged, older } of outcome.loaded)
     lines.push(
-      `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged`,
+      `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged${older > 0 ? `, ${older} older than the target's and left alone` : ''}`,
     )
   for (const verification of outcome.verifications)
     lines.push(`  verified  ${verification.to}.${verification.table}: ${describeVerification(verification)}`)

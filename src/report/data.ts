@@ -61,6 +61,7 @@ export interface ReportLoad {
   updated: number
   deleted: number
   unchanged: number
+  older: number
 }
 
 /** read = loaded + unchanged + rejected + superseded. */

@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import type { Target } from '../../engine/contracts/target.ts'
+import { taskName } from '../../engine/contracts/taskName.ts'
 import { type LoadState, stateManifest } from '../../engine/diff/state.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { lastRunOf } from '../../engine/plan/commitOwner.ts'
@@ -67,7 +68,7 @@ export async function verifyJob(
     if (run === undefined) return refuse('nothing was loaded yet')
     const state = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
     if (!state) return refuse(`what run ${run} loaded is no longer staged`)
-    const task = `verify.${load.table}`
+    const task = taskName('verify', load.table)
     progress.started(task)
     const means = {
       duck,

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
 import { planText } from '../../src/cli/planText.ts'
-import type { RunResult } from '../../src/runs/runJob.ts'
+import type { RunResult } from '../../src/runs/result.ts'
 
 const preview: Preview = {
   table: 'dim_members',
@@ -20,7 +20,7 @@ const preview: Preview = {
     keptGone: 4,
     unchanged: 999_992,
   },
-  leftAlone: 1,
+  older: 1,
   columns: [
     { name: 'name', rows: 2 },
     { name: 'fee', rows: 1 },
@@ -69,7 +69,7 @@ test('a plan in a pipe: compact and aligned', () => {
 
 warehouse.dim_members  merge from members
   + 7 to insert   ~ 2 to update   - 1 to delete   999,992 unchanged   3 superseded   4 gone, kept
-  of the updates, 1 is no newer than the target's row, which stays
+  of the updates, 1 is older than the target's row, which stays
   the table has no column a: the load will be refused
   columns changed: name 2, fee 1
     + id = 8, region = eu
