@@ -15,7 +15,7 @@ import type { CheckResult } from './quality/rowChecks.ts'
 import type { RunContext } from './runtime/context.ts'
 import { FailureScope } from './runtime/failureScope.ts'
 import { feeds } from './runtime/taskGraph.ts'
-import { extractsOf, orderModels } from './sql/graph.ts'
+import { extractsOf, graphOf } from './sql/graph.ts'
 import { judgeExtracts, talliesOf } from './transform/extracts.ts'
 import { openTables, runSetChecks, transform } from './transform/models.ts'
 import type { Transformed } from './transform/transformed.ts'
@@ -70,12 +70,12 @@ async function change(
 ): Promise<{ failures: FailureScope; sets: Transformed[]; syncPoints: PointsOf }> {
   const { spec, duck } = context
   const failures = new FailureScope(context)
-  const extracts = spec.extracts.map(({ name }) => name)
-  const ordered = await orderModels(duck, spec.models, extracts)
-  for (const { table, from } of spec.loads) outcome.feeds[table] = extractsOf(from, ordered)
+  const graph = await graphOf(duck, spec)
+  const { models } = graph
+  for (const { table, from } of spec.loads) outcome.feeds[table] = extractsOf(from, models)
   await probe(context)
 
-  const { plan, lastRun } = await prepare(context, ordered)
+  const { plan, lastRun } = await prepare(context, models)
   outcome.reads = plan.reads
 
   outcome.extracted = await extract(context, plan, failures)
@@ -84,21 +84,21 @@ async function change(
   const nights = new Map(judged.map(({ name, night }) => [name, night]))
   const { images, syncPoints } = await keepImages(context, plan.reads, outcome.extracted, nights)
 
-  await openTables(context, plan.reads, images, judged)
-  const models = await transform(context, ordered, plan.reads, images, judged, failures)
-  outcome.tables = [...judged, ...models]
-  const setChecks = await runSetChecks(context, failures)
+  const macros = await openTables(context, graph, plan.reads, images, judged)
+  const sets = await transform(context, graph, macros, plan.reads, images, judged, failures)
+  outcome.tables = [...judged, ...sets]
+  const setChecks = await runSetChecks(context, graph, failures)
 
-  outcome.changes = await diff(context, models, new Map(lastRun), failures)
-  outcome.tables = [...judged, ...(await withFound(context, models, outcome.changes))]
+  outcome.changes = await diff(context, sets, new Map(lastRun), failures, models)
+  outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]
   outcome.checks = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
   outcome.quality = summary(talliesOf(judged, outcome.tables.slice(judged.length)))
   gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)
-  outcome.accounts = accountBeforeLoad(judged, models, ordered, outcome.changes)
-  const fed = feeds(spec, ordered)
+  outcome.accounts = accountBeforeLoad(judged, sets, models, outcome.changes)
+  const fed = feeds(spec, models)
   return {
     failures,
-    sets: models,
+    sets,
     syncPoints: target => syncPoints.filter(({ extract }) => fed(extract, target)),
   }
 }

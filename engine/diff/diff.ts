@@ -4,12 +4,12 @@ import type { StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { loadKeyPolicy } from '../plan/keyPolicy.ts'
 import { planLoad } from '../plan/plan.ts'
-import { KEY_UNIQUE, settleDuplicates } from '../quality/keyRules.ts'
+import { type Duplicates, KEY_UNIQUE, settleDuplicates } from '../quality/keyRules.ts'
 import { countFound, type Found, quarantine } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
-import { tablesOf } from '../sql/graph.ts'
+import type { OrderedModel } from '../sql/model.ts'
 import { allRows, type DataSet } from '../staging/dataSet.ts'
 import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
@@ -27,13 +27,15 @@ export async function diff(
   tables: Transformed[],
   lastRun: Map<string, string>,
   failures: FailureScope,
+  models: Pick<OrderedModel, 'name' | 'reads'>[] = [],
 ): Promise<Changes[]> {
   const changes: Changes[] = []
+  const readsOf = (from: string) => models.find(({ name }) => name === from)?.reads ?? []
   for (const spec of context.spec.loads) {
     const found = await failures.attempt([taskName('load', spec.table)], [spec.from], () => {
       const table = tables.find(({ name, parts }) => name === spec.from && parts)!
       const load = planLoad(spec, table.columns)
-      const act = (own: RunContext) => diffLoad(own, load, table, lastRun.get(spec.to))
+      const act = (own: RunContext) => diffLoad(own, load, table, lastRun.get(spec.to), readsOf(load.from))
       return runTask(context, taskName('diff', spec.table), act, filesOf)
     })
     if (found) changes.push(found)
@@ -52,6 +54,7 @@ async function diffLoad(
   load: PlannedLoad,
   table: Transformed,
   lastRun: string | undefined,
+  reads: string[],
 ): Promise<Changes> {
   const { progress } = context
   const task = taskName('diff', load.table)
@@ -72,7 +75,7 @@ async function diffLoad(
   for (;;) {
     const { losers, ...changes } = await compareSet(context, load, set, lastRun)
     const { superseded, findings } = losers
-      ? await settleDuplicates(context.duck, await duplicatesOf(context, load, set, losers))
+      ? await settleDuplicates(context.duck, duplicatesOf(context, load, set, losers, reads))
       : { superseded: 0 }
     const bad = findings ?? (await findRejects(context, changes))
     if (!bad) {
@@ -86,21 +89,22 @@ async function diffLoad(
   }
 }
 
-async function duplicatesOf(
-  { duck, root, spec }: RunContext,
+function duplicatesOf(
+  { root }: RunContext,
   load: PlannedLoad,
   set: DataSet,
   losers: string,
-) {
-  const model = spec.models.find(({ name }) => name === load.from)
+  reads: string[],
+): Duplicates {
+  const { policy } = loadKeyPolicy(load)
   return {
     where: `load.${load.table}`,
     from: load.from,
     key: load.key,
-    policy: loadKeyPolicy(load).policy,
+    policy,
     losers,
     rows: allRows(root, set),
-    reads: model ? await tablesOf(duck, model) : [],
+    reads,
   }
 }
 

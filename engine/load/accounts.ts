@@ -10,7 +10,7 @@ import {
   loadEquation,
   type ModelAccount,
 } from '../quality/accounts.ts'
-import type { OrderedModel } from '../runtime/taskGraph.ts'
+import type { OrderedModel } from '../sql/model.ts'
 import { rowsIn } from '../staging/store.ts'
 import type { JudgedExtract, Transformed } from '../transform/transformed.ts'
 
@@ -102,6 +102,7 @@ function modelAccounts(
   const rowsRead = (model: OrderedModel | undefined) =>
     (model?.reads ?? []).reduce((sum, name) => sum + seen(name), 0)
   return models.flatMap(model => {
+    if (model.extract) return []
     const set = sets.find(({ name }) => name === model.name)
     return set ? [{ table: model.name, in: rowsRead(model), out: set.rows, rejected: set.rejected }] : []
   })

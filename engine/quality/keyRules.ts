@@ -42,10 +42,10 @@ export function losersSql(
   const all = columns.map(column => quoteName(column.name))
   const order = [...newest, ...all.map(name => `${name} DESC NULLS LAST`), row]
   const values = `row(${all.join(', ')})`
-  return `SELECT ${row} AS ${LOSER.row}, ${values} IS DISTINCT FROM first_value(${values}) OVER key AS ${LOSER.differs},
+  return `SELECT ${row} AS ${LOSER.row}, ${values} IS DISTINCT FROM first_value(${values}) OVER _nf_key AS ${LOSER.differs},
       count(*) OVER (PARTITION BY ${key.map(quoteName).join(', ')}) AS ${LOSER.rows} FROM (${rows})
-    WINDOW key AS (PARTITION BY ${key.map(quoteName).join(', ')} ORDER BY ${order.join(', ')})
-    QUALIFY row_number() OVER key > 1`
+    WINDOW _nf_key AS (PARTITION BY ${key.map(quoteName).join(', ')} ORDER BY ${order.join(', ')})
+    QUALIFY row_number() OVER _nf_key > 1`
 }
 
 /** Rows of a data set, as what stands after FROM, their numbers as `file_row_number`; how those of one key are ordered. */
@@ -102,10 +102,12 @@ export async function settleDuplicates(
   const [all, differing] = [Number(count!.n), Number(count!.differing)]
   if (policy === 'newest' || differing === 0) return { superseded: all }
   if (policy === 'fail') throw await refusal(duck, duplicates, differing)
-  const keys = key.map(name => `${quote(`${name} = `)} || m.${quoteName(name)}::VARCHAR`).join(` || ', ' || `)
-  const sql = `SELECT l.${LOSER.row} AS row, ${quote(KEY_UNIQUE)} AS check_name, 'reject' AS severity,
-      'key ' || ${keys} || ' stands in ' || l.${LOSER.rows} || ' rows' AS reason
-    FROM (${losers}) AS l JOIN ${rows} AS m ON m.file_row_number = l.${LOSER.row} WHERE l.${LOSER.differs}`
+  const keys = key
+    .map(name => `${quote(`${name} = `)} || _nf_m.${quoteName(name)}::VARCHAR`)
+    .join(` || ', ' || `)
+  const sql = `SELECT _nf_l.${LOSER.row} AS row, ${quote(KEY_UNIQUE)} AS check_name, 'reject' AS severity,
+      'key ' || ${keys} || ' stands in ' || _nf_l.${LOSER.rows} || ' rows' AS reason
+    FROM (${losers}) AS _nf_l JOIN ${rows} AS _nf_m ON _nf_m.file_row_number = _nf_l.${LOSER.row} WHERE _nf_l.${LOSER.differs}`
   return { superseded: all - differing, findings: { sql, category: 'DATA_INTEGRITY_ERROR' } }
 }
 
@@ -115,14 +117,17 @@ const NAMED = 5
 async function refusal(duck: Duck, duplicates: Duplicates, differing: number): Promise<EngineError> {
   const { where, from, key, losers, rows, reads } = duplicates
   const names = key.map(quoteName).join(', ')
-  const texts = key.map((name, index) => `${quoteName(name)}::VARCHAR AS k${index}`).join(', ')
+  const texts = key.map((name, index) => `${quoteName(name)}::VARCHAR AS _nf_k${index}`).join(', ')
   const found = await duck.rows(
-    `SELECT ${texts}, any_value(l.${LOSER.rows}) AS n FROM (${losers}) AS l JOIN ${rows} AS m ON m.file_row_number = l.${LOSER.row}
-     WHERE l.${LOSER.differs} GROUP BY ${names} ORDER BY n DESC, ${names} LIMIT ${NAMED + 1}`,
+    `SELECT ${texts}, any_value(_nf_l.${LOSER.rows}) AS _nf_n FROM (${losers}) AS _nf_l JOIN ${rows} AS _nf_m ON _nf_m.file_row_number = _nf_l.${LOSER.row}
+     WHERE _nf_l.${LOSER.differs} GROUP BY ${names} ORDER BY _nf_n DESC, ${names} LIMIT ${NAMED + 1}`,
   )
   const named = found
     .slice(0, NAMED)
-    .map(line => `${key.map((name, i) => `${name} = ${line[`k${i}`]}`).join(', ')} stands in ${line.n} rows`)
+    .map(
+      line =>
+        `${key.map((name, i) => `${name} = ${line[`_nf_k${i}`]}`).join(', ')} stands in ${line._nf_n} rows`,
+    )
   const more = found.length > NAMED ? ', …' : ''
   const rowsOf = differing === 1 ? '1 row' : `${differing} rows`
   const join =

@@ -45,9 +45,9 @@ export async function quarantine(
   const all = `(${lines.join(' UNION ALL ')})`
   const [count] = await duck.rows(`SELECT count(*) AS n FROM ${all}`)
   if (count!.n === 0) return undefined
-  const records = `SELECT f.row, ${quote(name)} AS model, f.check_name, f.severity, f.category, f.reason,
-      ${recordSql(columns, 'm')} AS record, ${quote(run)} AS run
-    FROM ${all} AS f JOIN ${rows} AS m ON m.file_row_number = f.row`
+  const records = `SELECT _nf_f.row, ${quote(name)} AS model, _nf_f.check_name, _nf_f.severity, _nf_f.category, _nf_f.reason,
+      ${recordSql(columns, '_nf_m')} AS record, ${quote(run)} AS run
+    FROM ${all} AS _nf_f JOIN ${rows} AS _nf_m ON _nf_m.file_row_number = _nf_f.row`
   const before = earlier ? ` UNION ALL BY NAME SELECT * FROM ${fileSql(root, earlier)}` : ''
   const findings = ownFile(context, `quarantine/${file}`, '.parquet')
   await copyFile(context, `SELECT * FROM (${records}${before}) ORDER BY row, check_name, reason`, findings)

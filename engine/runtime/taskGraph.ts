@@ -1,12 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { LoadSpec } from '../contracts/load.ts'
 import { taskName } from '../contracts/taskName.ts'
-import type { Model } from '../sql/graph.ts'
 import { extractsOf } from '../sql/graph.ts'
+import type { OrderedModel } from '../sql/model.ts'
 import type { FlowSpec } from './spec.ts'
-
-/** A model with the tables it reads. */
-export type OrderedModel = Model & { reads: string[] }
 
 /** One task of a job. */
 export interface Task {
@@ -40,18 +37,17 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   }
   const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
   const source = (table: string) =>
-    taskName(extracts.some(({ name }) => name === table) ? 'types' : 'model', table)
-  for (const { name } of extracts)
-    if (keysOf(name).length > 0) add(taskName('model', name), [taskName('types', name)], keysOf(name))
+    taskName(models.some(({ name }) => name === table) ? 'model' : 'types', table)
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
-  for (const { name, sql, reads, enrich } of models) {
+  for (const { name, sql, reads, awaits, enrich, inline, extract } of models) {
     const own = checks.filter(({ model }) => model === name)
+    const read = extract ? [taskName('types', name)] : reads.map(source)
     add(
       taskName('model', name),
-      [...new Set(reads.map(source))],
+      [...new Set([...read, ...awaits.map(source)])],
       [...[sql, sqls(own), sqls(macros), keysOf(name)], ...(enrich ? [enrich.version] : [])],
     )
-    if (staysView(spec, models, name)) tasks.get(taskName('model', name))!.view = true
+    if (inline) tasks.get(taskName('model', name))!.view = true
   }
   for (const load of loads) {
     add(taskName('diff', load.table), [taskName('model', load.from)], load)
@@ -69,15 +65,6 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
 }
 
 const keyRule = ({ key, newer, onDuplicate }: LoadSpec) => [key, newer, onDuplicate]
-
-/** Whether a model is left to the one model that reads it: nobody checks or loads it, and it is plain SQL. */
-export function staysView({ checks, loads }: FlowSpec, models: OrderedModel[], name: string): boolean {
-  if (models.some(model => model.name === name && model.enrich)) return false
-  const readers = models.filter(({ reads }) => reads.includes(name)).length
-  return (
-    readers < 2 && !checks.some(({ model }) => model === name) && !loads.some(({ from }) => from === name)
-  )
-}
 
 /** A task and all that is made from it, directly or not. */
 export function downstream(tasks: Map<string, Task>, task: string): string[] {

@@ -70,9 +70,9 @@ export async function correctExtract(
     const alone = out ? `file_row_number IN (SELECT row FROM ${filesSql(root, [out])})` : 'false'
     const bad = names.includes(REJECTED) ? `${REJECTED} IS NOT NULL OR ${alone}` : alone
     const id =
-      bad === 'false' ? 'NULL' : `if(${bad}, ${rowId(spec.job, extract, recordSql(names, 'r'))}, NULL)`
+      bad === 'false' ? 'NULL' : `if(${bad}, ${rowId(spec.job, extract, recordSql(names, '_nf_r'))}, NULL)`
     const from = (table: string, alone: string, id: string) =>
-      `SELECT ${keys}, ${number} AS _nf_night, ${alone} AS _nf_alone, ${id} AS _nf_id FROM ${table} AS r`
+      `SELECT ${keys}, ${number} AS _nf_night, ${alone} AS _nf_alone, ${id} AS _nf_id FROM ${table} AS _nf_r`
     return [
       ...(parts.length > 0 ? [from(allRows(root, night), alone, id)] : []),
       ...(gone.length > 0 ? [from(filesSql(root, gone), 'false', 'NULL')] : []),

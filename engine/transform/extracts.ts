@@ -151,7 +151,7 @@ function inexactSql(all: string): string {
   const shape = '[{"column":"VARCHAR","value":"VARCHAR","reason":"VARCHAR"}]'
   return `SELECT file_row_number AS row, ${quote(EXACT_TYPES)} AS check_name, 'reject' AS severity,
       list_aggregate(list_transform(from_json(${REJECTED}, ${quote(shape)}),
-        lambda f: f.column || ' = ' || f.value || ' ' || f.reason), 'string_agg', '; ') AS reason
+        lambda _nf_f: _nf_f.column || ' = ' || _nf_f.value || ' ' || _nf_f.reason), 'string_agg', '; ') AS reason
     FROM ${all} WHERE ${REJECTED} IS NOT NULL`
 }
 

@@ -5,15 +5,15 @@ import { EngineError } from '../errors.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
 import { KEY_PRESENT, nullKeysSql } from '../quality/keyRules.ts'
 import { type Findings, quarantine, rowId } from '../quality/quarantine.ts'
-import { type CheckResult, findingsSql, runSetCheck, stripped } from '../quality/rowChecks.ts'
+import { type CheckResult, FINDINGS, findRows, openFindings, runSetCheck } from '../quality/rowChecks.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { Correction } from '../runtime/correction.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
-import type { Check } from '../runtime/spec.ts'
 import { runTask } from '../runtime/task.ts'
-import { type OrderedModel, staysView } from '../runtime/taskGraph.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { type Model, tablesOf } from '../sql/graph.ts'
+import { inFile } from '../sql/locate.ts'
+import type { Check, Model, SqlGraph } from '../sql/model.ts'
+import { stripped } from '../sql/text.ts'
 import { allRows, type DataSet, goodRows } from '../staging/dataSet.ts'
 import type { Image } from '../staging/image.ts'
 import { plainParts } from '../staging/image.ts'
@@ -22,6 +22,7 @@ import { rowsIn } from '../staging/store.ts'
 import { type Column, typeFromName } from '../types/logical.ts'
 import { extractSql, sortOut } from './corrections.ts'
 import { enrich } from './enrich.ts'
+import { MacroSession } from './macros.ts'
 import type { JudgedExtract, Transformed } from './transformed.ts'
 
 /** A model, or an extract taken as one. */
@@ -30,12 +31,12 @@ type Query = Pick<Model, 'name' | 'file' | 'sql' | 'enrich'>
 /** Tables of the night as models see them: one image an extract. */
 export async function openTables(
   context: RunContext,
+  graph: SqlGraph,
   reads: PlannedRead[],
   images: Map<string, Image>,
   judged: JudgedExtract[],
-): Promise<void> {
-  const { duck, spec, runAt, root } = context
-  for (const { file, sql } of spec.macros) await inFile(file, () => duck.run(sql))
+): Promise<MacroSession> {
+  const { duck, runAt, root } = context
   await duck.run(`SET VARIABLE run_at = TIMESTAMPTZ ${quote(runAt.toISOString())}`)
   for (const read of reads) {
     const image = images.get(read.extract)
@@ -45,12 +46,16 @@ export async function openTables(
       `CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${extractSql(root, image, read, corrections)}`,
     )
   }
+  const macros = new MacroSession(duck, graph.macros)
+  await macros.made(reads.flatMap(({ extract }) => (images.has(extract) ? [extract] : [])))
+  return macros
 }
 
 /** Runs the models in the order of their dependencies; each sees only the good rows of those before it. */
 export async function transform(
   context: RunContext,
-  models: OrderedModel[],
+  graph: SqlGraph,
+  macros: MacroSession,
   reads: PlannedRead[],
   images: Map<string, Image>,
   judged: JudgedExtract[],
@@ -58,33 +63,28 @@ export async function transform(
 ): Promise<Transformed[]> {
   const { duck, spec } = context
   const results: Transformed[] = []
-  const add = async (model: Query, checks: Check[], plain?: Part[]) => {
-    const result = await runTask(
-      context,
-      taskName('model', model.name),
-      own => stage(own, model, checks, plain),
-      filesOf,
-    )
-    const set = { ...result, parts: result.parts! }
-    await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(context.root, set)}`)
-    results.push(result)
-  }
-  // An extract that is loaded as it is: its rows are a data set like a model's.
-  for (const read of reads) {
-    const name = read.extract
-    if (!spec.loads.some(load => load.from === name)) continue
-    const model = { name, file: `extract ${name}`, sql: `FROM ${quoteName(name)}` }
-    const image = images.get(name)
-    const corrected = judged.some(table => table.name === name && table.corrections)
-    const plain = corrected ? undefined : image && plainParts(image, read)
-    await failures.attempt([name], [name], () => add(model, [], plain))
-  }
-  for (const model of models) {
-    const checks = spec.checks.filter(check => check.model === model.name)
-    const view = `CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${stripped(model.sql)}`
-    await failures.attempt([model.name], model.reads, () =>
-      staysView(spec, models, model.name) ? inFile(model.file, () => duck.run(view)) : add(model, checks),
-    )
+  for (const model of graph.models) {
+    const { name, inline, extract } = model
+    const checks = spec.checks.filter(check => check.model === name)
+    // An extract that is loaded or checked as it is: its rows are a data set like a model's.
+    const read = extract && reads.find(read => read.extract === name)
+    const image = extract && images.get(name)
+    const needs = [...(extract ? [name] : model.reads), ...model.awaits]
+    await failures.attempt([name], needs, async () => {
+      if (inline) {
+        const view = `CREATE OR REPLACE VIEW ${quoteName(name)} AS ${stripped(model.sql)}`
+        await inFile(model, () => duck.run(view))
+      } else {
+        const corrected = judged.some(table => table.name === name && table.corrections)
+        const plain = image && read && !corrected ? plainParts(image, read) : undefined
+        const stageOwn = (own: RunContext) => stage(own, model, checks, plain)
+        const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
+        const set = { ...result, parts: result.parts! }
+        await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS ${goodRows(context.root, set)}`)
+        results.push(result)
+      }
+      await macros.made([name])
+    })
   }
   return results
 }
@@ -106,7 +106,7 @@ async function stage(
   progress.started(task)
   const set = plain
     ? ({ parts: plain, plain: true } as const)
-    : { parts: [await inFile(model.file, () => materialise(context, model))] }
+    : { parts: [await inFile(model, () => materialise(context, model))] }
   const judged = await judge(context, model, checks, set)
   const corrections = judged.rejected > 0 ? await context.corrections(model.name) : []
   const result =
@@ -160,17 +160,18 @@ async function judge(context: RunContext, model: Query, checks: Check[], set: Da
   const rows = rowsIn(set.parts)
   await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(root, set)}`)
   const names = columns.map(column => column.name)
-  const findings: Findings[] = []
-  for (const check of checks) {
-    const sql = await inFile(check.file, () => findingsSql(duck, check, all, names))
-    findings.push({ sql, category: 'DATA_INTEGRITY_ERROR' })
-  }
+  await openFindings(duck)
+  for (const check of checks) await inFile(check, () => findRows(duck, check, all, names))
   const keys = new Set(loads.flatMap(({ key }) => key))
   const nullKeys = nullKeysSql(
     columns.filter(({ name }) => keys.has(name)),
     all,
   )
-  if (nullKeys) findings.push({ sql: nullKeys, category: 'DATA_INTEGRITY_ERROR' })
+  const category = 'DATA_INTEGRITY_ERROR'
+  const findings: Findings[] = [
+    { sql: `SELECT row, check_name, severity, reason FROM ${FINDINGS}`, category },
+  ]
+  if (nullKeys) findings.push({ sql: nullKeys, category })
   const checked = [...checks.map(({ name }) => name), ...(nullKeys ? [KEY_PRESENT] : [])]
   const found = await quarantine(context, { name: model.name, rows: all, columns: names }, findings, checked)
   const passed = checked.map(name => ({
@@ -183,15 +184,22 @@ async function judge(context: RunContext, model: Query, checks: Check[], set: Da
   return { name: model.name, columns, ...set, rows, rejected: 0, marked: 0, checks: passed, ...found }
 }
 
-/** Runs the checks that judge the night as a whole. What one could not judge is not loaded. */
-export async function runSetChecks(context: RunContext, failures: FailureScope): Promise<CheckResult[]> {
+/**
+ * Runs the checks that judge the night as a whole. What one could not judge is not loaded, nor what is made from it; one
+ * that reads no table judges all.
+ */
+export async function runSetChecks(
+  context: RunContext,
+  { checks, models }: SqlGraph,
+  failures: FailureScope,
+): Promise<CheckResult[]> {
   const results: CheckResult[] = []
-  for (const check of context.spec.checks) {
+  for (const check of checks) {
     if (check.model) continue
-    const tables = await tablesOf(context.duck, check)
-    const result = await failures.attempt(tables, tables, () =>
-      inFile(check.file, () => runSetCheck(context.duck, check)),
-    )
+    const run = () => inFile(check, () => runSetCheck(context.duck, check))
+    const guarded = new Set(check.reads)
+    for (const { name, reads } of models) if (reads.some(table => guarded.has(table))) guarded.add(name)
+    const result = guarded.size > 0 ? await failures.attempt([...guarded], check.reads, run) : await run()
     if (result) results.push(result)
   }
   return results
@@ -208,17 +216,4 @@ async function columnsOf(context: RunContext, file: string, sql: string): Promis
       })
     return { name: String(column.column_name), type, nullable: true, native }
   })
-}
-
-async function inFile<T>(file: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act()
-  } catch (cause) {
-    if (!(cause instanceof EngineError) || cause.message.startsWith(file)) throw cause
-    const line = /LINE (\d+):/.exec(cause.message)?.[1]
-    throw new EngineError(cause.code, `${file}${line ? `:${line}` : ''}: ${cause.message}`, {
-      cause,
-      hint: cause.hint,
-    })
-  }
 }
