@@ -124,8 +124,12 @@ export function imageSql(
     : accumulates
       ? '_nf_part DESC, _nf_number DESC, '
       : ''
+  // A sort gives back what it sorts by, and it knows one zero.
+  const ties = columns
+    .map(({ name, type }) => (type.kind === 'float' ? `${quoteName(name)}::VARCHAR` : quoteName(name)))
+    .join(', ')
   const latest = (rows: string) =>
-    `SELECT ${list}, _nf_gone FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY _nf_night DESC, ${newest}${list}) = 1`
+    `SELECT ${list}, _nf_gone FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY _nf_night DESC, ${newest}${ties}) = 1`
   const keysOnly = columns
     .map(
       ({ name, type }) =>

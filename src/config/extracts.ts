@@ -79,6 +79,8 @@ export function readExtracts(
         incremental: {
           column: incremental.column,
           lag: incremental.lag,
+          nulls: incremental.nulls,
+          future: incremental.future,
           ...(incremental.find_deletes && { findDeletes: true }),
         },
       }),
