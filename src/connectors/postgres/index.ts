@@ -20,7 +20,10 @@ export const postgres = defineConnector({
   name: 'postgres',
   schemes: ['postgres', 'postgresql'],
   config: databaseSettings('postgres://user@host:5432/database'),
-  extract: z.strictObject({ table: z.string().min(1) }),
+  extract: z.strictObject({
+    table: z.string().min(1),
+    row_security: z.enum(['refuse', 'filter']).default('refuse'),
+  }),
   capabilities: {
     source: true,
     target: true,
