@@ -98,7 +98,11 @@ async function rejectRowsOf(
         { hint: `Nothing was loaded. Correct ${load.from}, or the table.` },
       )
     const left = await leaveOut(context, load, table, refused)
-    const again = { ...part, store: forgetful, spec: { ...spec, loads: spec.loads.filter(same(load)) } }
+    const again: RunContext = {
+      ...part,
+      tasks: forgetful,
+      spec: { ...spec, loads: spec.loads.filter(same(load)) },
+    }
     const failures = new FailureScope(again)
     const [changes] = await diff(again, [left], lastRun, failures)
     failures.check()
