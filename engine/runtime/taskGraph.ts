@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto'
+import type { LoadSpec } from '../contracts/load.ts'
 import { taskName } from '../contracts/taskName.ts'
-import type { Model } from '../sql/graph.ts'
 import { extractsOf } from '../sql/graph.ts'
+import type { OrderedModel } from '../sql/model.ts'
 import type { FlowSpec } from './spec.ts'
-
-/** A model with the tables it reads. */
-export type OrderedModel = Model & { reads: string[] }
 
 /** One task of a job. */
 export interface Task {
@@ -19,7 +17,7 @@ export interface Task {
 
 /**
  * The tasks of a job, each after those it reads: `plan`, `extract.CONNECTION`, `types.EXTRACT`, `model.MODEL`,
- * `diff.TABLE`, `fit.TABLE` (where rows that do not fit are left out), `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
+ * `diff.TABLE`, `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
  */
 export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, Task> {
   const tasks = new Map<string, Task>()
@@ -33,33 +31,32 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   add('plan', [], [extracts, targets])
   for (const connection of new Set(extracts.map(({ from }) => from)))
     add(taskName('extract', connection), ['plan'], '')
-  for (const { name, from } of extracts) add(taskName('types', name), [taskName('extract', from)], '')
-  const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
-  const source = (table: string) => {
-    const extract = extracts.find(({ name }) => name === table)
-    return extract ? taskName('extract', extract.from) : taskName('model', table)
+  for (const { name, from } of extracts) {
+    const rules = loads.filter(load => load.from === name).map(keyRule)
+    add(taskName('types', name), [taskName('extract', from)], rules)
   }
-  for (const { name, from } of extracts)
-    if (keysOf(name).length > 0) add(taskName('model', name), [taskName('extract', from)], keysOf(name))
+  const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
+  const source = (table: string) =>
+    taskName(models.some(({ name }) => name === table) ? 'model' : 'types', table)
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
-  for (const { name, sql, reads, enrich } of models) {
+  for (const { name, sql, reads, awaits, enrich, inline, extract } of models) {
     const own = checks.filter(({ model }) => model === name)
+    const read = extract ? [taskName('types', name)] : reads.map(source)
     add(
       taskName('model', name),
-      [...new Set(reads.map(source))],
+      [...new Set([...read, ...awaits.map(source)])],
       [...[sql, sqls(own), sqls(macros), keysOf(name)], ...(enrich ? [enrich.version] : [])],
     )
-    if (staysView(spec, models, name)) tasks.get(taskName('model', name))!.view = true
+    if (inline) tasks.get(taskName('model', name))!.view = true
   }
   for (const load of loads) {
     add(taskName('diff', load.table), [taskName('model', load.from)], load)
-    if (load.onBadRow === 'quarantine') add(taskName('fit', load.table), [taskName('diff', load.table)], '')
   }
   for (const to of targets) {
     const own = loads.filter(load => load.to === to)
     add(
       taskName('load', to),
-      own.map(({ table, onBadRow }) => `${onBadRow === 'quarantine' ? 'fit' : 'diff'}.${table}`),
+      own.map(({ table }) => taskName('diff', table)),
       '',
     )
     for (const { table, verify } of own) add(taskName('verify', table), [taskName('load', to)], verify)
@@ -67,14 +64,7 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   return tasks
 }
 
-/** Whether a model is left to the one model that reads it: nobody checks or loads it, and it is plain SQL. */
-export function staysView({ checks, loads }: FlowSpec, models: OrderedModel[], name: string): boolean {
-  if (models.some(model => model.name === name && model.enrich)) return false
-  const readers = models.filter(({ reads }) => reads.includes(name)).length
-  return (
-    readers < 2 && !checks.some(({ model }) => model === name) && !loads.some(({ from }) => from === name)
-  )
-}
+const keyRule = ({ key, newer, onDuplicate }: LoadSpec) => [key, newer, onDuplicate]
 
 /** A task and all that is made from it, directly or not. */
 export function downstream(tasks: Map<string, Task>, task: string): string[] {

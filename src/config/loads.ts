@@ -1,8 +1,8 @@
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import { meaningless } from '../../engine/contracts/semantics.ts'
+import { didYouMean } from '../../engine/nearest.ts'
 import type { Connector } from '../connectors/declare/define.ts'
 import type { JobConnection } from '../spec/job.ts'
-import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
 import type { JobFolder } from './folder.ts'
 import { IDENTIFIER, type JobYaml } from './schema.ts'
@@ -36,7 +36,7 @@ export function readLoads(
       document.problem([...path, problem.key], `load.${table}.${problem.key}: ${problem.message}`)
     const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard, verify } =
       load
-    const onBadRow = load.on_bad_row
+    const { on_bad_row: onBadRow, on_duplicate: onDuplicate } = load
     return {
       table,
       to,
@@ -52,6 +52,7 @@ export function readLoads(
       guard: { maxDeleteShare: guard.max_delete_share, allowEmpty: guard.allow_empty },
       verify,
       ...(onBadRow !== 'fail' && { onBadRow }),
+      ...(onDuplicate && { onDuplicate }),
       ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),
       ...(load.batch_rows !== undefined && { batchRows: load.batch_rows }),
       ...(partitions && { partitions }),
@@ -86,13 +87,15 @@ function* loadProblems(
     yield { key: 'batch_rows', message: `mode ${mode} exchanges its rows in one commit` }
   if (load.on_bad_row === 'quarantine' && connector && !connector.capabilities.fits)
     yield { key: 'on_bad_row', message: `${connector.name} takes all rows of a load or none` }
+  if (load.on_duplicate !== undefined && key.length === 0)
+    yield { key: 'on_duplicate', message: 'needs a key: without one, no two rows are the same' }
   if (load.deleted_at !== undefined && deletes !== 'soft')
     yield { key: 'deleted_at', message: 'goes with deletes: soft' }
 }
 
 /** Problems of the SQL files' names, each `file: message`: models that clash, checks on models that do not exist. */
 export function fileProblems(yaml: JobYaml, folder: JobFolder): string[] {
-  const problems: string[] = []
+  const problems = [...folder.problems]
   // DuckDB's names ignore case.
   const taken = new Map(Object.keys(yaml.extract).map(name => [name.toLowerCase(), `extract "${name}"`]))
   if (taken.size < Object.keys(yaml.extract).length)
@@ -104,9 +107,9 @@ export function fileProblems(yaml: JobYaml, folder: JobFolder): string[] {
       problems.push(`${file}: a model's name is letters, digits and _, not a digit first`)
     taken.set(name.toLowerCase(), file)
   }
-  const models = folder.models.map(model => model.name)
+  const tables = [...Object.keys(yaml.extract), ...folder.models.map(model => model.name)]
   for (const { model, file } of folder.checks)
-    if (model !== undefined && !models.includes(model))
-      problems.push(`${file}: no model "${model}" to check${didYouMean(model, models)}`)
+    if (model !== undefined && !tables.includes(model))
+      problems.push(`${file}: no model or extract "${model}" to check${didYouMean(model, tables)}`)
   return problems
 }
