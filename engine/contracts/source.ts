@@ -1,6 +1,7 @@
 import type { Batch } from '../batch/batch.ts'
 import type { BatchLimits } from '../batch/builder.ts'
 import type { Column, InexactPolicy } from '../types/logical.ts'
+import type { OnDuplicate } from './load.ts'
 /** What a system says of a table before a row is read. */
 export interface TableSchema {
   columns: Column[]
@@ -43,6 +44,8 @@ export interface ExtractSpec {
   }
   /** Per column, what to do with values its type cannot hold. */
   columns: Record<string, InexactPolicy>
+  /** Rows of one key in one read; without it, see `keyPolicy` of the engine. */
+  onDuplicate?: OnDuplicate
   /** What to do when the source's columns changed since the last load; kinds left out have the safe default. */
   drift?: Partial<DriftPolicy>
   /** Milliseconds for which the table is not read again, and the last committed image of it is taken. */
@@ -166,7 +169,8 @@ export interface Range {
 
 /** What a lane's module exports. Worker thread. */
 export interface LaneModule {
-  openLane(payload: unknown): Promise<Lane>
+  /** An abort ends the attempt to join. */
+  openLane(payload: unknown, signal: AbortSignal): Promise<Lane>
 }
 
 /** One connection in one worker thread, reading chunk after chunk in the snapshot. */
@@ -174,8 +178,9 @@ export interface Lane {
   /**
    * Reads one chunk: about `limit` rows from the range's start on, in order. Gives what is left of the range;
    * undefined where nothing is. A range that cannot be left halfway is read to its end whatever the limit.
+   * An abort ends it within a second or two, on the server, too; only `close` is called then.
    */
-  read(read: Read, range: Range, limit: number, sink: Sink): Promise<Range | undefined>
+  read(read: Read, range: Range, limit: number, sink: Sink, signal: AbortSignal): Promise<Range | undefined>
   close(): Promise<void>
 }
 

@@ -17,8 +17,8 @@ export interface TargetColumn {
   required: boolean
   /** The server computes it. */
   generated: boolean
-  /** Texts that differ can be equal: citext, or a collation that is not deterministic. */
-  folds: boolean
+  /** By what texts that differ can be equal: citext, or a collation that is not deterministic. */
+  folds?: string
 }
 
 /** The type that a logical type is staged as, and that a table made by us has. */
@@ -186,4 +186,5 @@ export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetCo
 export const output = (expression: string) =>
   `CASE WHEN num_nulls(${expression}) = 0 THEN format('%s', ${expression}) END`
 
-const exact = (expression: string) => `(${expression})::text COLLATE "C"`
+/** A text whose equality and order are those of its bytes. */
+export const exact = (expression: string) => `(${expression})::text COLLATE "C"`
