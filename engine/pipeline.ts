@@ -6,6 +6,7 @@ import { keepImages } from './extract/images.ts'
 import { acknowledgeSources } from './load/acknowledge.ts'
 import { load, type PointsOf } from './load/load.ts'
 import { rejectRows } from './load/rejects.ts'
+import { checkSql } from './plan/checkSql.ts'
 import type { PlannedRead } from './plan/plan.ts'
 import { prepare, probe } from './plan/prepare.ts'
 import { gate, type QualitySummary, summary } from './quality/gate.ts'
@@ -75,6 +76,7 @@ async function change(
 
   const { plan, lastRun } = await prepare(context, models)
   outcome.reads = plan.reads
+  await checkSql(context, graph, plan.reads)
 
   outcome.extracted = await extract(context, plan, failures)
   const { images, syncPoints } = await keepImages(context, plan.reads, outcome.extracted)
@@ -83,7 +85,7 @@ async function change(
   outcome.tables.push(...(await quarantineExtracts(context, plan.reads, outcome.extracted, images, failures)))
   outcome.tables.push(...(await transform(context, graph, macros, plan.reads, images, failures)))
 
-  const setChecks = await runSetChecks(context, graph, failures)
+  const setChecks = await runSetChecks(context, graph, plan.reads, failures)
   outcome.checks.push(...outcome.tables.flatMap(table => table.checks), ...setChecks)
   outcome.quality = summary(outcome.tables)
   gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)

@@ -40,6 +40,7 @@ export const sftp = defineConnector({
   config: sftpConfig,
   extract: dropOptions,
   capabilities: DROP_CAPABILITIES,
+  declared: ({ schema }) => schema,
   types: [],
   source: (config, context) =>
     new DropSource({
