@@ -28,7 +28,7 @@ export async function probe(context: RunContext): Promise<void> {
 }
 
 /** Asks every system what it has, finds the last sync points, and plans. Reads no row. */
-export function prepare(context: RunContext, models: OrderedModel[]): Promise<Prepared> {
+export async function prepare(context: RunContext, models: OrderedModel[]): Promise<Prepared> {
   const { spec } = context
   const fed = feeds(spec, models)
   const bases = ({ plan }: Prepared) => plan.reads.flatMap(({ base }) => base?.image.parts ?? [])
@@ -44,28 +44,34 @@ export function prepare(context: RunContext, models: OrderedModel[]): Promise<Pr
       const known = run
         ? await readManifest<StagedSchema>(context.staging, schemaFile(spec.job, run, extract.name))
         : undefined
-      const limits = { rows: spec.chunking.defaultChunkSize, bytes: context.budget.batch }
+      const { batch, lane } = context.budget
+      const limits = { rows: spec.chunking.defaultChunkSize, bytes: batch, memory: lane }
       const fresh = await freshRead(context, extract, agreed(own, extract.name), known, limits)
       if (fresh) {
         for (const note of fresh.notes) context.progress.note(`${fresh.where}: ${note}`)
         reads.push(fresh)
         continue
       }
-      const schema: TableSchema = await context.sources
-        .get(extract.from)!
-        .describe(extract, signal, known?.columns)
+      const imageOf = async (point: SyncPoint | undefined) =>
+        point && (await readManifest<Image>(context.staging, imageFile(spec.job, point.run, extract.name)))
       // An accumulating source cannot show its rows again: the image of the latest run that any target committed
       // holds them all, and each target is loaded with what differs from its own last run.
-      const point = schema.accumulates
-        ? committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
-        : agreed(own, extract.name)
-      const image = point
-        ? await readManifest<Image>(context.staging, imageFile(spec.job, point.run, extract.name))
-        : undefined
+      const latest = committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
+      const schema: TableSchema = await context.sources.get(extract.from)!.describe(
+        extract,
+        signal,
+        known && {
+          columns: known.columns,
+          absent: known.absent,
+          cursor: async () => (await imageOf(latest))?.cursor,
+        },
+      )
+      const point = schema.accumulates ? latest : agreed(own, extract.name)
+      const image = await imageOf(point)
       const last = point && { point, image: known && image }
       let read: PlannedRead
       try {
-        read = planRead({ spec: extract, schema, last, known, limits })
+        read = planRead({ spec: extract, schema, last, known, limits, now: context.clock.now() })
       } catch (error) {
         // Whoever is woken by one table wants to know of all of them.
         if (!(error instanceof EngineError) || error.code !== 'SCHEMA_DRIFT') throw error
@@ -85,9 +91,14 @@ export function prepare(context: RunContext, models: OrderedModel[]): Promise<Pr
       .filter(read => (read.incremental && !read.incremental.findDeletes) || read.accumulates)
       .map(({ extract }) => extract)
     for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
-    return { plan: { reads, loads: spec.loads }, lastRun: lastRunsOf(points, context.run) }
+    // What the job says of an extract may hold secrets, which are kept nowhere.
+    const kept = reads.map(read => ({ ...read, options: undefined }))
+    return { plan: { reads: kept, loads: spec.loads }, lastRun: lastRunsOf(points, context.run) }
   }
-  return runTask(context, 'plan', act, bases)
+  const { plan, lastRun } = await runTask(context, 'plan', act, bases)
+  const options = new Map(spec.extracts.map(extract => [extract.name, extract.options]))
+  const reads = plan.reads.map(read => ({ ...read, options: options.get(read.extract) }))
+  return { plan: { ...plan, reads }, lastRun }
 }
 
 async function pointsOf({ targets, spec, signal }: RunContext): Promise<Map<string, SyncPoint[]>> {

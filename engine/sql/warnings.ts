@@ -24,8 +24,10 @@ export function warningsOf({ models, checks, queries }: SqlGraph, loads: LoadSpe
     const outputs = (queries.get(file)?.outputs ?? [])
       .filter(({ mentions }) => mentions.some(mention => names.includes(mention)))
       .map(output => output.name)
+    const among = (names: string[], column: string) =>
+      names.some(name => name.toLowerCase() === column.toLowerCase())
     const left = ({ ignore, compare }: LoadSpec, column: string) =>
-      ignore.includes(column) || (compare.length > 0 && !compare.includes(column))
+      among(ignore, column) || (compare.length > 0 && !among(compare, column))
     if (outputs.length > 0 && own.length > 0 && own.every(load => outputs.every(name => left(load, name))))
       continue
     const moment = !/random|uuid|sample/.test(first.name)

@@ -68,10 +68,13 @@ async function rowsAtFault(
   const { cast, selects } = found
   const select = selects.at(-1)!
   const value = cast.child as SqlNode
+  // Where the cast is part of the condition, no row can be told from another by that.
+  const condition = castAt(select.where_clause, cast.query_location!, []) ? null : select.where_clause
   const query = (list: unknown[]) =>
     textOf(duck, {
       ...select,
       ...BARE,
+      where_clause: condition,
       cte_map: { map: selects.flatMap(({ cte_map }) => cte_map?.map ?? []) },
       select_list: list,
     })
@@ -90,7 +93,8 @@ async function rowsAtFault(
      FROM (${rows}) WHERE _nf_value IS NOT NULL AND _nf_cast IS NULL ORDER BY ${order} LIMIT 1`,
   )
   if (!first) return undefined
-  const text = (await query([{ ...cast, alias: '' }])).replace(/^SELECT (CAST\(.*\)) FROM .*$/s, '$1')
+  const bare = { ...select, ...BARE, ...NOWHERE, select_list: [{ ...cast, alias: '' }] }
+  const text = (await textOf(duck, bare)).replace(/^SELECT /, '')
   const type = / AS ((?:[^()]|\([^()]*\))+)\)$/.exec(text)?.[1]
   const own = type && (await failureOf(duck, `SELECT CAST(${quote(String(first.value))} AS ${type})`))
   const column = value.type === 'COLUMN_REF' ? ` (column ${value.column_names!.at(-1)})` : ''
@@ -118,6 +122,12 @@ const BARE = {
   having: null,
   sample: null,
   qualify: null,
+}
+
+const NOWHERE = {
+  cte_map: { map: [] },
+  where_clause: null,
+  from_table: { type: 'EMPTY', alias: '', sample: null },
 }
 
 const STAR = {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { EngineError } from '../../engine/errors.ts'
-import type { Connector } from '../connectors/declare/define.ts'
+import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
 import { connectorFor } from '../connectors/index.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
@@ -24,6 +24,14 @@ export function readConnections(
       document.problem(urlPath, `connections.${name} needs "url": a string`)
       continue
     }
+    const [, credentials = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)@/i.exec(settings.url) ?? []
+    if (/%(?![0-9a-f]{2})/i.test(credentials)) {
+      document.problem(
+        urlPath,
+        `${urlPath.join('.')}: expected %25 for a % in user or password; a password with any character goes into password: beside the url`,
+      )
+      continue
+    }
     const connector = find(document, urlPath, settings.url, registry)
     if (!connector) continue
     const { config: schema } = connector
@@ -36,9 +44,27 @@ export function readConnections(
     )
     if (document.count > before) continue
     const secrets = [...new Set([...secretsIn(settings), ...secretsIn(config)])]
-    read[name] = { name, connector, config, context: { name, baseDir: folder }, secrets }
+    const context = { name, baseDir: folder, secrets: [...new Set([...document.secrets, ...secrets])] }
+    const problem = settingsProblem(connector, config, context)
+    if (problem !== undefined) document.problem(path, problem, 'key')
+    else read[name] = { name, connector, config, context, secrets }
   }
   return read
+}
+
+/** Why a connection's settings cannot work, though each is well-formed; undefined where nothing is known against them. */
+function settingsProblem(
+  connector: Connector,
+  config: unknown,
+  context: ConnectionContext,
+): string | undefined {
+  try {
+    connector.check?.(config, context)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+    return error.hint === undefined ? error.message : `${error.message}. ${error.hint}`
+  }
 }
 
 function find(document: Document, path: string[], url: string, registry: readonly Connector[]) {

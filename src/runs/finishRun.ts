@@ -139,7 +139,8 @@ async function estimate(
 
 const isFenced = (error: unknown) => error instanceof EngineError && error.code === 'FENCED'
 
-function masked(error: unknown, secrets: string[]): Error {
+/** The same error without secrets. */
+export function masked(error: unknown, secrets: string[]): Error {
   const { message, hint, stack, ...rest } = errorData(error)
   const mask = (text: string | undefined) => text && redact(text, secrets)
   return errorFrom({ ...rest, message: redact(message, secrets), hint: mask(hint), stack: mask(stack) })

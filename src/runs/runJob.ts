@@ -5,12 +5,12 @@ import { pauseAfter } from '../../engine/runtime/retries.ts'
 import { taskGraph } from '../../engine/runtime/taskGraph.ts'
 import { graphOf } from '../../engine/sql/graph.ts'
 import type { ArchivedRun } from '../archive/manifest.ts'
-import { secretsIn, secretsOf } from '../config/secrets.ts'
+import { secretsIn } from '../config/secrets.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { ARCHIVE, type ArchiveOutcome, archive, archiveTask, fillRun, findArchived } from './archive.ts'
 import { begin, readJob } from './begin.ts'
 import { checkpointing, checkTasks, invalidateChanged } from './checkpoints.ts'
-import { finishRun, type Reached } from './finishRun.ts'
+import { finishRun, masked, type Reached } from './finishRun.ts'
 import { HeldRun } from './heldRun.ts'
 import type { RunOptions } from './options.ts'
 import type { RunResult } from './result.ts'
@@ -26,9 +26,7 @@ const LONGEST_RECOVERY = 3_600_000
  */
 export async function runJob(options: RunOptions): Promise<RunResult> {
   const spec = await readJob(options)
-  const staging = secretsIn(options.env.STAGING_URL)
-  const archive = spec.archive?.secrets ?? []
-  options.secrets.push(...secretsOf(spec.connections), ...spec.alertSecrets, ...staging, ...archive)
+  options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const { limit, auto } = spec.recovery
   const recovery = { limit: auto ? limit : 0, delay: spec.recovery.delay, maxDelay: LONGEST_RECOVERY }
   let result = await runOnce(options, spec)
@@ -81,9 +79,11 @@ async function perform(
   if (spec.archive) tasks.set(ARCHIVE, archiveTask(tasks))
   await checkTasks(metadata, spec, record.run, tasks, options)
   if (held.resumed) await invalidateChanged(context, metadata, record, tasks, options.from)
-  context.tasks = await checkpointing(metadata, record, spec, tasks, clock, task => {
+  const store = await checkpointing(metadata, record, spec, tasks, clock, task => {
     if (task === options.until) held.endHere()
   })
+  const fail: typeof store.fail = (task, error, at) => store.fail(task, masked(error, options.secrets), at)
+  context.tasks = { ...store, fail }
   if (options.fromPlan && !held.resumed) await checkFromPlan(context)
   if (record.trigger === 'restore') await fillRun(context, archived)
   if (options.goal === 'plan') {

@@ -8,6 +8,7 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
 import { clearTemporary } from '../../engine/staging/store.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { redact } from '../util/redact.ts'
 import { connect } from './connect.ts'
 import type { HeldRun } from './heldRun.ts'
 import type { RunOptions } from './options.ts'
@@ -62,7 +63,7 @@ export async function openSession(
         id,
         values: { ...record, ...correction },
       })),
-    progress: held.monitor.progress(logged(progress, held.log)),
+    progress: held.monitor.progress(logged(progress, held.log, options.secrets)),
     spec,
     run,
     runAt: new Date(record.run_at),
@@ -77,7 +78,7 @@ export async function openSession(
   }
 }
 
-function logged(progress: ProgressListener, log: Logger): ProgressListener {
+function logged(progress: ProgressListener, log: Logger, secrets: readonly string[]): ProgressListener {
   return {
     ...progress,
     started: (task, rows) => {
@@ -89,8 +90,9 @@ function logged(progress: ProgressListener, log: Logger): ProgressListener {
       progress.finished(task, note)
     },
     note: text => {
-      log.info(text)
-      progress.note(text)
+      const told = redact(text, secrets)
+      log.info(told)
+      progress.note(told)
     },
   }
 }

@@ -15,7 +15,7 @@ import { readManifest } from '../../engine/staging/store.ts'
 import type { Verification } from '../../engine/verify/result.ts'
 import { verifyAll } from '../../engine/verify/verify.ts'
 import { loadJob } from '../config/load.ts'
-import { secretsIn, secretsOf } from '../config/secrets.ts'
+import { secretsIn } from '../config/secrets.ts'
 import { connect } from './connect.ts'
 import type { RunOptions } from './options.ts'
 import { openStaging } from './staging.ts'
@@ -35,7 +35,7 @@ export async function verifyJob(
 ): Promise<VerifyOutcome> {
   const { home, signal, progress } = options
   const spec = await loadJob(options.folder, options.env)
-  options.secrets.push(...secretsOf(spec.connections), ...secretsIn(options.env.STAGING_URL))
+  options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const root = join(home, 'staging')
   const temp = join(home, 'tmp', `verify-${process.pid}`)
   mkdirSync(root, { recursive: true })
