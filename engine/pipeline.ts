@@ -22,7 +22,6 @@ import {
   transform,
 } from './transform/models.ts'
 import type { Verification } from './verify/result.ts'
-import { verify } from './verify/verify.ts'
 
 /** What a run found and did; filled as far as it got, also when it fails. */
 export interface Outcome {
@@ -48,10 +47,9 @@ export interface Outcome {
  */
 export async function run(context: RunContext, outcome: Outcome): Promise<void> {
   const { failures, syncPoints } = await change(context, outcome)
-  outcome.loaded = await load(context, outcome.changes, syncPoints, failures)
+  outcome.loaded = await load(context, outcome.changes, syncPoints, failures, outcome.verifications)
   // What a target still lacks, its source must be able to show again.
   if (failures.whole) await acknowledgeSources(context, outcome.reads, outcome.extracted)
-  await verify(context, outcome.changes, outcome.loaded, outcome.verifications)
   failures.check()
 }
 

@@ -117,6 +117,8 @@ export interface LoadCounts {
   deleted: number
   /** Staged rows that changed nothing: equal, or not newer than what the target has. */
   unchanged: number
+  /** The commit made the table. */
+  created?: boolean
 }
 
 export interface CommitResult {

@@ -53,7 +53,7 @@ export interface ChangeCounts {
   inserts: number
   updates: number
   deletes: number
-  /** Rows that superseded by a newer row of the same key of the same key. */
+  /** Rows that are superseded by a newer row of the same key. */
   duplicates: number
 }
 

@@ -18,7 +18,7 @@ export interface Task {
 
 /**
  * The tasks of a job, each after those it reads: `plan`, `extract.CONNECTION`, `types.EXTRACT`, `model.MODEL`,
- * `diff.TABLE`, `fit.TABLE` (where rows that do not fit are left out), `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
+ * `diff.TABLE`, `fit.TABLE` (where rows that do not fit are left out), `load.CONNECTION`. `models` are in the order of their dependencies.
  */
 export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, Task> {
   const tasks = new Map<string, Task>()
@@ -61,7 +61,6 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
       own.map(({ table, onBadRow }) => `${onBadRow === 'quarantine' ? 'fit' : 'diff'}.${table}`),
       '',
     )
-    for (const { table, verify } of own) add(`verify.${table}`, [`load.${to}`], verify)
   }
   return tasks
 }

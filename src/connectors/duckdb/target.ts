@@ -57,7 +57,7 @@ export class DuckdbTarget implements Target {
       name,
       open: () => this.open(),
       describe: table => this.describe(table),
-      qualified,
+      tables: (loadId, load) => this.tables(loadId, load),
     })
   }
 
@@ -118,7 +118,11 @@ export class DuckdbTarget implements Target {
     progress(rows)
   }
 
-  async commit({ loadId, job, run, runAt, loads, syncPoints }: LoadCommit): Promise<CommitResult> {
+  async commit(
+    { loadId, job, run, runAt, loads, syncPoints }: LoadCommit,
+    _signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
     const duck = await this.open()
     const earlier = await this.committed(loadId)
     if (earlier) return earlier
@@ -126,6 +130,7 @@ export class DuckdbTarget implements Target {
     try {
       const counts: LoadCounts[] = []
       for (const load of loads) counts.push(await this.apply(duck, loadId, load, runAt))
+      await check?.(counts)
       await duck.run(
         `INSERT INTO nightfreight.loads VALUES (${[loadId, job, run].map(quote).join(', ')}, now(), ${quote(JSON.stringify(counts))})`,
       )
@@ -168,12 +173,17 @@ export class DuckdbTarget implements Target {
       await duck.run(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
       await duck.run(`CREATE TABLE ${target} (${columns.join(', ')})`)
     }
-    const { rows: staging, keys } = stagingNames(loadId, load)
     const numbers = async (sql: string) => Object.values((await duck.rows(sql))[0]!).map(Number)
-    const tables: LoadTables = { target, staging, keys, where, dialect: DIALECT }
     // A statement that changes rows answers with their number.
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
-    return applyLoad(load, runAt, tables, executor, !existing)
+    const counts = await applyLoad(load, runAt, this.tables(loadId, load), executor, !existing)
+    return existing ? counts : { ...counts, created: true }
+  }
+
+  private tables(loadId: string, load: PlannedLoad): LoadTables {
+    const { rows: staging, keys } = stagingNames(loadId, load)
+    const where = `${this.name}.${load.table}`
+    return { target: qualified(load.table), staging, keys, where, dialect: DIALECT }
   }
 
   private open(): Promise<Duck> {

@@ -3,7 +3,6 @@ import type {
   LoadCommit,
   LoadCounts,
   PlannedLoad,
-  StagedLoad,
   StageRequest,
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
@@ -19,7 +18,7 @@ import { type Access, ask, type Session } from './connect.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
-import { ensureState, stagingName, stagingTables, targetTable } from './state.ts'
+import { ensureState, stagingNames, stagingTables, targetTable } from './state.ts'
 import { change, TargetSession } from './targetSession.ts'
 import {
   checkTarget,
@@ -118,7 +117,11 @@ export class MysqlTarget implements Target {
     if (load.whole) await index(own.keys)
   }
 
-  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+  async commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
     const { loadId, loads } = commit
     await ensureState(this.session)
     const earlier = await this.committed(loadId, signal)
@@ -132,6 +135,10 @@ export class MysqlTarget implements Target {
       for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
       await ask(session, 'START TRANSACTION', signal)
       result = await this.merge(session, commit, signal)
+      result = result?.map(counts =>
+        created.includes(tableName(counts.table)) ? { ...counts, created: true } : counts,
+      )
+      if (result) await check?.(result)
       await ask(session, result ? 'COMMIT' : 'ROLLBACK', signal)
     } catch (error) {
       // Over the same connection: where that is lost, nobody knows yet what has become of the transaction.
@@ -270,10 +277,4 @@ export class MysqlTarget implements Target {
   private async drop(tables: string[]): Promise<void> {
     if (tables.length > 0) await this.session.rows(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
   }
-}
-
-/** The quoted names of a load's staging tables: of its rows and of its keys. */
-function stagingNames(loadId: string, load: StagedLoad): { staging: string; keys: string } {
-  const name = (what: string) => stagingName(loadId, load.table, what)
-  return { staging: name('rows'), keys: name('keys') }
 }

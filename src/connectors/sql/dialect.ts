@@ -101,6 +101,12 @@ export function keyColumns({ mode, whole, key, partitionBy }: StagedLoad): strin
   return mode === 'partition' && !whole ? partitionBy : key
 }
 
+/** SQL of which rows of the target are rows of today: none that is marked as deleted, no earlier version; undefined: all. */
+export function aliveSql(load: PlannedLoad, column: (name: string) => string): string | undefined {
+  if (load.mode === 'scd2') return `${column(load.scd2.validTo)} IS NULL`
+  return load.deletes === 'soft' ? `${column(load.deletedAt!)} IS NULL` : undefined
+}
+
 /** A staged column as a value of the target's type. */
 export function staged({ cast, dialect }: LoadTables, column: string, alias = 's'): string {
   const expression = `${alias}.${dialect.quote(column)}`
