@@ -89,11 +89,11 @@ async function change(
   outcome.quality = summary(outcome.tables)
   gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)
 
-  outcome.changes = await diff(context, plan, outcome.tables, new Map(lastRun), failures)
+  outcome.changes = await diff(context, outcome.tables, new Map(lastRun), failures)
   if (spec.loads.some(({ onBadRow }) => onBadRow === 'quarantine')) {
     Object.assign(
       outcome,
-      await rejectRows(context, plan, outcome.changes, outcome.tables, new Map(lastRun), failures),
+      await rejectRows(context, outcome.changes, outcome.tables, new Map(lastRun), failures),
     )
     outcome.quality = summary(outcome.tables)
     gate(

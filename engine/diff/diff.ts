@@ -1,6 +1,7 @@
 import type { PlannedLoad } from '../contracts/load.ts'
+import { mirrors, removesGone } from '../contracts/semantics.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
-import { type Plan, planLoad } from '../plan/plan.ts'
+import { planLoad } from '../plan/plan.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
@@ -60,7 +61,6 @@ export interface ChangeCounts {
 /** Works out, per load, which rows differ from what the last committed run loaded. */
 export async function diff(
   context: RunContext,
-  plan: Plan,
   tables: Transformed[],
   lastRun: Map<string, string>,
   failures: FailureScope,
@@ -70,8 +70,7 @@ export async function diff(
     const found = await failures.attempt([`load.${spec.table}`], [spec.from], () => {
       const table = tables.find(({ name, parts }) => name === spec.from && parts)!
       const set = dataSet(table)
-      const planned = planLoad(spec, table.columns)
-      const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
+      const load = planLoad(spec, table.columns)
       const act = (own: RunContext) => diffLoad(own, load, set, lastRun.get(spec.to))
       return runTask(context, `diff.${spec.table}`, act, filesOf)
     })
@@ -94,13 +93,15 @@ async function diffLoad(
 ): Promise<Changes> {
   const { progress } = context
   progress.started(`diff.${load.table}`)
+  if (mirrors(load) && load.compare.length + load.ignore.length > 0)
+    progress.note(
+      `${load.to}.${load.table}: every column counts in mode ${load.mode}, whatever compare and ignore say`,
+    )
   if (load.key.length === 0) return exchange(context, load, table, lastRun)
   const state = new State(context, load, table, load.table)
   await state.write()
   const last = lastRun ? await state.last(lastRun) : undefined
-  const changes = last
-    ? await compare(context, load, state, last)
-    : await everything(context, lastRun ? { ...load, reshaped: true } : load, state)
+  const changes = last ? await compare(context, load, state, last) : await everything(context, load, state)
   await state.keep()
   guard(`${load.to}.${load.table}`, changes)
   const { inserts, updates, deletes } = changes.counts
@@ -182,12 +183,11 @@ async function compare(context: RunContext, load: PlannedLoad, state: State, las
   if (load.mode === 'append') await state.carryForward(last)
   else if (rejected) await state.carryForward(last, rejected)
   const list = filesSql(root, found.list)
-  const removes = load.deletes !== 'keep' || load.mode === 'replace' || load.mode === 'partition'
   const counts = {
     rows,
     inserts: found.of('insert'),
     updates: load.mode === 'append' ? 0 : found.of('update'),
-    deletes: removes ? found.of('delete') : 0,
+    deletes: removesGone(load) ? found.of('delete') : 0,
     duplicates,
   }
   const result = {

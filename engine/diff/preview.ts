@@ -1,4 +1,5 @@
 import type { LoadMode } from '../contracts/load.ts'
+import { leavesOlder } from '../contracts/semantics.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'
 import { type DuckRow, quoteName } from '../sql/duckdb.ts'
@@ -21,7 +22,7 @@ export interface Preview {
   whole: boolean
   counts: ChangeCounts & { unchanged: number }
   /** Updates that the target leaves alone, since the row's `newer` column has not grown. */
-  leftAlone: number
+  older: number
   /** How many updates change a column, most often first. */
   columns: { name: string; rows: number }[]
   samples: {
@@ -59,7 +60,7 @@ async function previewLoad(context: RunContext, changes: Changes): Promise<Previ
     mode: load.mode,
     whole: changes.list === undefined,
     counts: { ...counts, unchanged },
-    leftAlone: counts.updates > 0 ? await show.leftAlone() : 0,
+    older: counts.updates > 0 ? await show.older() : 0,
     columns: counts.updates > 0 ? await show.columns() : [],
     samples: {
       inserts: counts.inserts > 0 ? await show.rows('insert') : [],
@@ -85,11 +86,11 @@ function describer({ duck, root }: RunContext, { load, list, table, was, state }
   const before = was && `LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = c.${WAS}`
   const keyOf = (row: DuckRow) => Object.fromEntries(load.key.map((name, i) => [name, text(row[`k${i}`])]))
   return {
-    async leftAlone(): Promise<number> {
-      if (!load.newer || load.reshaped || !pairs) return 0
-      const newer = quoteName(load.newer)
+    async older(): Promise<number> {
+      if (!leavesOlder(load) || !pairs) return 0
+      const [theirs, ours] = ['n', 'b'].map(alias => `${alias}.${quoteName(load.newer!)}`)
       const [row] = await duck.rows(
-        `WITH c AS (${listed('update')}) SELECT count(*) FILTER (b.${newer} >= n.${newer}) AS n FROM ${pairs} ${before}`,
+        `WITH c AS (${listed('update')}) SELECT count(*) FILTER (coalesce(${theirs} < ${ours}, ${theirs} IS NULL AND ${ours} IS NOT NULL)) AS n FROM ${pairs} ${before}`,
       )
       return Number(row!.n)
     },

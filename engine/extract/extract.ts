@@ -8,7 +8,7 @@ import { quote, quoteName } from '../sql/duckdb.ts'
 import { partsOf } from '../staging/image.ts'
 import { filesSql } from '../staging/read.ts'
 import { ChunkSize } from './chunkSize.ts'
-import { type LaneHandle, openLane } from './laneHandle.ts'
+import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
 import { LanePool } from './lanePool.ts'
 import { forgetProgress, Progress } from './progress.ts'
 import { RangeQueue } from './rangeQueue.ts'
@@ -138,13 +138,16 @@ async function readParts(
   const readChunk = async (lane: LaneHandle, range: Range) => {
     const limit = size.next(share.remaining + (range.rows ?? 0), pool.lanes.size)
     let seen = 0
-    const advanced = (rows: number) => {
-      seen += rows
-      progress.advanced(task, rows)
+    const notes: string[] = []
+    const told = (message: LaneProgress) => {
+      if (message.kind === 'note') return notes.push(message.text)
+      seen += message.rows
+      progress.advanced(task, message.rows)
     }
     try {
       // Every attempt has a number of its own, so that nothing a failed one left can be taken for another's.
-      const { parts, rest } = await lane.read(request(context, read, range, limit, chunks++), advanced)
+      const { parts, rest } = await lane.read(request(context, read, range, limit, chunks++), told)
+      for (const note of notes) progress.note(note)
       await kept?.keep(parts, rest, chunks)
       size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))
       done.rows += sum(parts, 'rows')

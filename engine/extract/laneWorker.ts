@@ -28,6 +28,7 @@ export interface ChunkResult {
 export type LaneMessage =
   | { kind: 'joined' }
   | { kind: 'rows'; rows: number }
+  | { kind: 'note'; text: string }
   | ({ kind: 'read' } & ChunkResult)
   | { kind: 'failed'; error: ErrorData }
 
@@ -51,7 +52,10 @@ export default async function laneWorker({ port, descriptor, root }: LaneInput):
     return
   }
   port.on('message', (request: ChunkRequest) => {
-    const sink = new PartSink(root, join(request.folder, request.stem), rows => say({ kind: 'rows', rows }))
+    const sink = new PartSink(root, join(request.folder, request.stem), {
+      rows: rows => say({ kind: 'rows', rows }),
+      note: text => say({ kind: 'note', text }),
+    })
     lane.read(request.read, request.range, request.limit, sink).then(
       rest => say({ kind: 'read', parts: sink.parts, rest }),
       error => {

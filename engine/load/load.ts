@@ -147,7 +147,14 @@ async function stage(context: RunContext, target: Target, loadId: string, { load
 function sum(counts: LoadCounts[]): LoadCounts[] {
   const sums = new Map<string, LoadCounts>()
   for (const { table, ...more } of counts) {
-    const { inserted = 0, updated = 0, deleted = 0, unchanged = 0, created } = sums.get(table) ?? {}
+    const {
+      inserted = 0,
+      updated = 0,
+      deleted = 0,
+      unchanged = 0,
+      older = 0,
+      created,
+    } = sums.get(table) ?? {}
     sums.set(table, {
       table,
       ...((created || more.created) && { created: true }),
@@ -155,6 +162,7 @@ function sum(counts: LoadCounts[]): LoadCounts[] {
       updated: updated + more.updated,
       deleted: deleted + more.deleted,
       unchanged: unchanged + more.unchanged,
+      older: older + more.older,
     })
   }
   return [...sums.values()]

@@ -6,7 +6,6 @@ import { KIND, ROW } from '../diff/compare.ts'
 import { type Changes, diff } from '../diff/diff.ts'
 import { type LoadState, stateManifest } from '../diff/state.ts'
 import { EngineError } from '../errors.ts'
-import type { Plan } from '../plan/plan.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
@@ -35,7 +34,6 @@ interface RejectsOutput {
  */
 export async function rejectRows(
   context: RunContext,
-  plan: Plan,
   changes: Changes[],
   tables: Transformed[],
   lastRun: Map<string, string>,
@@ -52,7 +50,7 @@ export async function rejectRows(
     const table = tables.find(({ name, parts }) => name === load.from && parts !== undefined)!
     const found = await failures.attempt([`load.${load.table}`], [`load.${load.table}`], () =>
       runTask(context, `fit.${load.table}`, async own => ({
-        fitted: await rejectRowsOf(own, plan, change, table, lastRun),
+        fitted: await rejectRowsOf(own, change, table, lastRun),
       })),
     )
     if (!found) continue
@@ -76,7 +74,6 @@ function without(now: Transformed, before: Transformed, fitted: Transformed): Tr
 
 async function rejectRowsOf(
   context: RunContext,
-  plan: Plan,
   change: Changes,
   table: Transformed,
   lastRun: Map<string, string>,
@@ -102,7 +99,7 @@ async function rejectRowsOf(
     const left = await leaveOut(context, load, table, refused)
     const again = { ...part, store: forgetful, spec: { ...spec, loads: spec.loads.filter(same(load)) } }
     const failures = new FailureScope(again)
-    const [changes] = await diff(again, plan, [left], lastRun, failures)
+    const [changes] = await diff(again, [left], lastRun, failures)
     failures.check()
     fitted = { changes: changes!, table: left }
   }

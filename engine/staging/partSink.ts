@@ -7,17 +7,23 @@ import { encodeParquet } from '../parquet/encode.ts'
 import { rowsOf } from '../parquet/read.ts'
 import { atomicWrite, atomicWriteBytes } from './store.ts'
 
+/** Who hears of what is written. */
+interface Told {
+  rows(rows: number): void
+  note(text: string): void
+}
+
 /** Writes what is read as Parquet parts below the staging root, named `folder/stem-0.parquet` and so on. */
 export class PartSink implements Sink {
   readonly parts: Part[] = []
   private readonly root: string
   private readonly stem: string
-  private readonly progress: (rows: number) => void
+  private readonly told: Told
 
-  constructor(root: string, stem: string, progress: (rows: number) => void = () => {}) {
+  constructor(root: string, stem: string, told: Told = { rows() {}, note() {} }) {
     this.root = root
     this.stem = stem
-    this.progress = progress
+    this.told = told
   }
 
   write(batch: Batch): void {
@@ -26,7 +32,7 @@ export class PartSink implements Sink {
     const bytes = encodeParquet(batch)
     atomicWriteBytes(join(this.root, file), bytes)
     this.parts.push({ file, rows: batch.rows, bytes: bytes.length })
-    this.progress(batch.rows)
+    this.told.rows(batch.rows)
   }
 
   async file(fill: (path: string) => Promise<void>): Promise<void> {
@@ -35,7 +41,11 @@ export class PartSink implements Sink {
     await atomicWrite(path, fill)
     const rows = await rowsOf(path)
     this.parts.push({ file, rows, bytes: statSync(path).size })
-    this.progress(rows)
+    this.told.rows(rows)
+  }
+
+  note(text: string): void {
+    this.told.note(text)
   }
 
   /** Removes what a failed read wrote: no manifest will list it. */

@@ -1,10 +1,10 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PlannedLoad } from '../contracts/load.ts'
+import { ageColumn, decidingColumns, removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { Target } from '../contracts/target.ts'
 import type { ComparedColumn } from '../contracts/verification.ts'
-import { identityOf } from '../diff/state.ts'
 import { type Duck, quoteName } from '../sql/duckdb.ts'
 import { PartSink } from '../staging/partSink.ts'
 import { copyParts } from '../staging/parts.ts'
@@ -41,13 +41,7 @@ export interface Comparison {
   extra: boolean
   /** Of how many of the rows the target said that it left them as they were. */
   untouched: number
-  /** `unjudged` are keys that stay although no row of theirs is loaded, not rows that were left alone. */
-  whole: boolean
 }
-
-/** Whether rows that are not in the data set go from the target. */
-export const removesOthers = ({ mode, deletes }: PlannedLoad) =>
-  deletes !== 'keep' || mode === 'replace' || mode === 'partition'
 
 /** Reads rows of a load's table back and compares them with what they should be. */
 export async function compare(
@@ -57,10 +51,8 @@ export async function compare(
   how: Comparison,
 ): Promise<Verification> {
   const { duck, root, target, signal, loadId, folder } = means
-  const decisive = identityOf(load).compared
-  const left = load.columns.filter(
-    column => load.insertOnly.includes(column.name) || !decisive.includes(column),
-  )
+  const deciding = decidingColumns(load)
+  const left = load.columns.filter(({ name }) => !deciding.includes(name) && !load.key.includes(name))
   const verification: Verification = {
     table: load.table,
     to: load.to,
@@ -90,9 +82,10 @@ export async function compare(
       )
   const asIs = (name: string): ComparedColumn =>
     readable.find(column => column.name === name) ?? load.columns.find(column => column.name === name)!
+  const age = ageColumn(load)
   const sides: Side = {
     key: load.key.map(asIs),
-    newer: load.newer === undefined ? undefined : asIs(load.newer),
+    newer: age === undefined ? undefined : asIs(age),
     compared: readable.filter(
       ({ name }) => !load.key.includes(name) && !left.some(column => column.name === name),
     ),
@@ -189,18 +182,16 @@ async function compareRows(
   const parts = await copyParts(means, await expectedSql(duck, side, rows), `${folder}/expected`)
   const expected = `SELECT * FROM ${filesSql(root, parts)}`
   const age = side.newer ? `${quoteName(side.newer.name)} AS ${VERIFY_COLUMNS.newer}, ` : ''
-  const found = await findings(duck, load, {
-    expected,
-    held: `SELECT ${keysOf(side)}, ${age}${sumOf(side)} AS ${VERIFY_COLUMNS.sum} FROM (${held})`,
-    extra: how.extra,
-  })
-  let passed = 0
-  if (rows.unjudged && !how.whole) {
-    const [row] = await duck.rows(`SELECT count(*) AS n FROM (${expected}) WHERE ${VERIFY_COLUMNS.range} < 0`)
-    passed = Number(row!.n)
-  }
-  await weigh(duck, load, verification, found, expected, how.untouched - passed)
-  verification.leftAlone += passed
+  const found = await findings(
+    duck,
+    { key: load.key, aged: side.newer !== undefined },
+    {
+      expected,
+      held: `SELECT ${keysOf(side)}, ${age}${sumOf(side)} AS ${VERIFY_COLUMNS.sum} FROM (${held})`,
+      extra: how.extra,
+    },
+  )
+  await weigh(duck, load, verification, found, expected, how.untouched)
   return verification
 }
 
@@ -236,7 +227,6 @@ const SHOWN = 100
 
 const WORDS = {
   differs: 'differs',
-  sameAge: 'differs',
   missing: 'is missing',
   lingers: LINGERS,
   extra: LINGERS,
@@ -259,17 +249,10 @@ async function weigh(
   verification.rows = found.reduce((sum, { rows }) => sum + rows, 0) - others
   verification.ranges = new Set(found.flatMap(({ range }) => (range < 0 ? [] : [range]))).size
   const wrong: RangeFinding['verdict'][] = ['missing', 'lingers']
-  const older: RangeFinding['verdict'][] = load.mode === 'append' ? ['sameAge', 'differs'] : ['sameAge']
-  const left = older.reduce((sum, verdict) => sum + total(verdict), 0)
-  const spared = Math.max(0, untouched - verification.newer)
-  if (left <= spared) verification.leftAlone = left
-  else wrong.push(...older)
-  if (left > spared && total('sameAge') > 0)
-    verification.notes.push(
-      `${total('sameAge')} rows differ and neither is newer by ${load.newer}: where the last night changed them, the load left them alone; a column that changes by itself belongs under ignore`,
-    )
-  if (!older.includes('differs')) wrong.push('differs')
-  if (removesOthers(load)) wrong.push('extra')
+  const differing = total('differs')
+  if (differing <= untouched) verification.leftAlone = differing
+  else wrong.push('differs')
+  if (removesGone(load)) wrong.push('extra')
   else verification.others = others
   const bad = found.filter(({ verdict, rows }) => rows > 0 && wrong.includes(verdict))
   const groups = [...Map.groupBy(bad, finding => finding.range)]

@@ -1,4 +1,3 @@
-import type { PlannedLoad } from '../contracts/load.ts'
 import { type Duck, quoteName } from '../sql/duckdb.ts'
 
 /** How many rows of a range are so, with the keys of a few that are wrong (columns' texts). */
@@ -10,12 +9,11 @@ export interface RangeFinding {
    * |---|---|
    * | equal | as it should be |
    * | newer | differs, and the target's is newer |
-   * | sameAge | differs, and neither is newer |
    * | differs, missing | |
    * | lingers | should not be there, and is |
    * | extra | in none of the files |
    */
-  verdict: 'equal' | 'newer' | 'sameAge' | 'differs' | 'missing' | 'lingers' | 'extra'
+  verdict: 'equal' | 'newer' | 'differs' | 'missing' | 'lingers' | 'extra'
   rows: number
   keys: string[][]
 }
@@ -27,16 +25,16 @@ export const VERIFY_COLUMNS = { newer: '_nf_newer', range: '_nf_range', sum: '_n
 const NAMED_RANGES = 5
 const NAMED_ROWS = 3
 
-const WRONG = `('sameAge', 'differs', 'missing', 'lingers')`
+const WRONG = `('differs', 'missing', 'lingers')`
 
 /**
- * Compares, row by row, what should be there with what is. `expected`: SQL of key, {@link VERIFY_COLUMNS.newer} where the
- * load has `newer`, range (-1: not judged) and sum (NULL: the row should not be there); `held`: SQL of key, newer and sum.
+ * Compares, row by row, what should be there with what is. `expected`: SQL of key, {@link VERIFY_COLUMNS.newer} where
+ * `aged` (the target's row may be newer: NULL is older than any), range (-1: not judged) and sum (NULL: the row should not be there); `held`: SQL of key, newer and sum.
  * `extra`: whether rows are looked for that are in none of `expected`.
  */
 export async function findings(
   duck: Pick<Duck, 'rows'>,
-  { key, newer }: Pick<PlannedLoad, 'key' | 'newer'>,
+  { key, aged }: { key: string[]; aged: boolean },
   { expected, held, extra }: { expected: string; held: string; extra: boolean },
 ): Promise<RangeFinding[]> {
   const columns = key.map(quoteName)
@@ -48,7 +46,7 @@ export async function findings(
       WHEN s.${VERIFY_COLUMNS.sum} IS NULL THEN 'lingers'
       WHEN ${absent} THEN 'missing'
       WHEN t.${VERIFY_COLUMNS.sum} = s.${VERIFY_COLUMNS.sum} THEN 'equal'
-      ${newer ? `WHEN t.${age} > s.${age} THEN 'newer' WHEN t.${age} = s.${age} THEN 'sameAge'` : ''}
+      ${aged ? `WHEN coalesce(s.${age} < t.${age}, s.${age} IS NULL AND t.${age} IS NOT NULL) THEN 'newer'` : ''}
       ELSE 'differs' END AS _nf_verdict
     FROM (${expected}) AS s LEFT JOIN (${held}) AS t ON ${same} WHERE s.${VERIFY_COLUMNS.range} >= 0`
   const counted = await duck.rows(

@@ -1,12 +1,13 @@
 import type { LoadCounts, StagedLoad } from '../contracts/load.ts'
+import { removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
-import { KIND, ROW, WAS } from '../diff/compare.ts'
+import { ROW } from '../diff/compare.ts'
 import type { Changes } from '../diff/diff.ts'
 import { EngineError } from '../errors.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { allRows, goodRows, rejectedRows } from '../staging/dataSet.ts'
 import { filesSql } from '../staging/read.ts'
-import { compare, type ExpectedRows, removesOthers, type VerifyMeans } from './compare.ts'
+import { compare, type ExpectedRows, type VerifyMeans } from './compare.ts'
 import { describeVerification, type Verification } from './result.ts'
 
 export type { VerifyMeans } from './compare.ts'
@@ -37,7 +38,7 @@ export async function verifyBatch(
   if (load.verify === 'off' || load.key.length === 0 || !means.target.verifier) return undefined
   if (load.verify === 'all')
     return ends ? verifyAll(means, { ...change, state: change.state! }, only) : undefined
-  const last = ends && change.whole && removesOthers(load)
+  const last = ends && change.whole && removesGone(load)
   return verifyChange(means, change, { ...counts, unchanged }, only ? 'one' : last ? 'last' : batch)
 }
 
@@ -84,37 +85,23 @@ async function verifyChange(
   { unchanged, created }: LoadCounts,
   commit: 'one' | 'last' | AppliedBatch,
 ): Promise<Verification> {
-  const { load, list, table, was } = change
+  const { load } = change
   const { root } = means
   const part = typeof commit === 'object' ? commit : undefined
   const { rows: upserts, keys } = part ?? { rows: change.upserts, keys: change.keys }
   const whole = part ? part.load.whole : change.whole
-  const names = load.columns.map(({ name }) => `n.${quoteName(name)}`).join(', ')
   const rows: ExpectedRows = {}
   if (upserts.length > 0) rows.expected = files(root, upserts)
-  const byAge = load.newer && !load.reshaped && (load.mode === 'merge' || load.mode === 'scd2')
-  if (byAge && list && was && upserts.length > 0) {
-    // The target leaves a row alone whose age is that of the row it has: it was not loaded.
-    const newer = quoteName(load.newer!)
-    const own = part
-      ? ` SEMI JOIN ${filesSql(root, upserts)} AS o ON ${load.key.map(key => `o.${quoteName(key)} = n.${quoteName(key)}`).join(' AND ')}`
-      : ''
-    const changed = `FROM ${allRows(root, table)} AS n JOIN ${filesSql(root, list)} AS l ON l.${ROW} = n.file_row_number
-      LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = l.${WAS}${own}`
-    const loaded = `(l.${KIND} = 'insert' OR coalesce(n.${newer} > b.${newer}, false))`
-    rows.expected = `SELECT ${names} ${changed} WHERE l.${KIND} IN ('insert', 'update') AND ${loaded}`
-    rows.unjudged = `SELECT ${names} ${changed} WHERE l.${KIND} IN ('insert', 'update') AND NOT ${loaded}`
-  }
   const removed = load.mode === 'merge' || load.mode === 'scd2'
   if (keys.length > 0 && removed && !whole) rows.gone = files(root, keys)
   if (keys.length > 0 && whole) rows.unjudged = files(root, keys)
-  const extra = whole && removesOthers(load)
-  // Which rows are of a key that it has been given before, or no newer than its own, only the target knows.
-  const untouched = byAge || load.mode === 'append' ? unchanged : 0
+  const extra = whole && removesGone(load)
+  // Which rows are of a key that it has been given before only the target knows.
+  const untouched = load.mode === 'append' ? unchanged : 0
   // A table that this commit makes holds its rows alone.
   const of = extra || created || commit === 'last' ? 'all' : 'staged'
   const staged = commit !== 'last'
-  return compare(means, load, rows, { scope: 'changes', of, staged, extra, untouched, whole })
+  return compare(means, load, rows, { scope: 'changes', of, staged, extra, untouched })
 }
 
 /** Compares the whole data set that was staged last. `staged`: whether what was sent is still in the target. */
@@ -143,6 +130,5 @@ export async function verifyAll(
     staged,
     extra: true,
     untouched: 0,
-    whole: true,
   })
 }

@@ -1,5 +1,5 @@
 import { EngineError, EXIT } from '../../engine/errors.ts'
-import { redact } from '../config/secrets.ts'
+import { redact, redactJson } from '../util/redact.ts'
 
 /** The flag that every command has. */
 export const DEBUG = '--debug'
@@ -21,7 +21,7 @@ export function printError(error: unknown, json: boolean, output: ErrorOutput = 
   const stack = debug ? trace(error) : undefined
   if (json) {
     const facts = { code: known?.code, category: known?.category, message, hint: known?.hint, exit, stack }
-    stream.write(`${redact(JSON.stringify({ event: 'error', ...facts }), secrets)}\n`)
+    stream.write(`${redactJson(JSON.stringify({ event: 'error', ...facts }), secrets)}\n`)
     return exit
   }
   const lines = [`error${known ? ` ${known.code}` : ''}: ${message}`]

@@ -115,9 +115,9 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
       lines.push(`  corrected ${name}: ${corrected.applied.length} rows in place of rejected ones`)
   for (const { name, rejected } of outcome.tables)
     if (rejected > 0) lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
-  for (const { table, to, inserted, updated, deleted, unchanged } of outcome.loaded)
+  for (const { table, to, inserted, updated, deleted, unchanged, older } of outcome.loaded)
     lines.push(
-      `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged`,
+      `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged${older > 0 ? `, ${older} older than the target's and left alone` : ''}`,
     )
   for (const verification of outcome.verifications)
     lines.push(`  verified  ${verification.to}.${verification.table}: ${describeVerification(verification)}`)

@@ -1,4 +1,5 @@
 import type { LoadSpec } from '../../engine/contracts/load.ts'
+import { meaningless } from '../../engine/contracts/semantics.ts'
 import type { Connector } from '../connectors/declare/define.ts'
 import type { JobConnection } from '../spec/job.ts'
 import { didYouMean } from '../util/nearest.ts'
@@ -69,6 +70,9 @@ function* loadProblems(
   if (modes && !modes.includes(mode))
     yield { key: 'mode', message: `${connector.name} knows ${modes.join(', ')}, not ${mode}` }
   if (key.length === 0 && mode !== 'replace') yield { key: 'key', message: `mode ${mode} needs a key` }
+  for (const option of meaningless(mode))
+    if (load[option].length > 0)
+      yield { key: option, message: `has no meaning in mode ${mode}; take it away` }
   if (load.partition_by.length === 0 && mode === 'partition')
     yield {
       key: 'partition_by',

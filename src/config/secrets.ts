@@ -1,20 +1,5 @@
 import type { JobConnection } from '../spec/job.ts'
 
-const MASK = '***'
-
-/**
- * Masks every known secret in a text, also as JSON writes it, and the password of any URL.
- * Secrets come from `secretsOf` of the configuration.
- */
-export function redact(text: string, secrets: readonly string[]): string {
-  const forms = new Set(secrets.flatMap(secret => [secret, JSON.stringify(secret).slice(1, -1)]))
-  forms.delete('')
-  // Longest first, so that a secret inside another does not leave the rest of it readable.
-  for (const form of [...forms].sort((a, b) => b.length - a.length)) text = text.replaceAll(form, MASK)
-  // `user:password@host` is how a hint shows the shape of a URL.
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*):(?!password@host)[^\s/@"']+@/gi, `$1:${MASK}@`)
-}
-
 const SECRET_KEY = /pass(word|wd)?$|token|secret|authorization|api[_-]?key|private[_-]?key|credential/i
 
 /** The strings of a job's connections that no log, report or message may show. */

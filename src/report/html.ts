@@ -96,11 +96,11 @@ function sla({ sla }: ReportData): Html | undefined {
 
 const loads = (list: ReportLoad[]) =>
   table(
-    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Deleted', '#Unchanged'],
+    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Deleted', '#Unchanged', '#Older'],
     list.map(load => [
       html`<b>${load.table}</b>`,
       load.to,
-      ...[load.staged, load.inserted, load.updated, load.deleted, load.unchanged].map(count),
+      ...[load.staged, load.inserted, load.updated, load.deleted, load.unchanged, load.older].map(count),
     ]),
     'Nothing was loaded.',
   )

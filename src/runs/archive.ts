@@ -7,11 +7,11 @@ import { type Expired, expire } from '../archive/expire.ts'
 import { type ArchivableRun, type Archived, archiveRun } from '../archive/keep.ts'
 import { type ArchivedRun, readArchived } from '../archive/manifest.ts'
 import { restoreInto } from '../archive/restore.ts'
-import { redact } from '../config/secrets.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { ArchiveSpec } from '../spec/archive.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { openStore } from '../stores/open.ts'
+import { redact } from '../util/redact.ts'
 
 /** What came of a run's archive: for people. */
 export interface ArchiveOutcome extends Archived {

@@ -123,7 +123,7 @@ export class Sweep {
       const failures = new FailureScope(context)
       const table = await dataSet(duck, root, run, rows)
       const lastRun = new Map(last === undefined ? [] : [['w', last]])
-      const changes = await diff(context, { reads: [], loads }, [table], lastRun, failures)
+      const changes = await diff(context, [table], lastRun, failures)
       failures.check()
       return changes
     }

@@ -3,7 +3,7 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { type Duck, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
-import { columnNamed, typeFromName } from '../../../engine/types/logical.ts'
+import { type Column, columnNamed, typeFromName } from '../../../engine/types/logical.ts'
 import { aliveSql, type LoadTables, sameKey } from '../sql/dialect.ts'
 
 /** What the verifier needs of its target. */
@@ -12,7 +12,7 @@ interface Warehouse {
   name: string
   open(): Promise<Duck>
   describe(table: string): Promise<TableSchema | undefined>
-  tables(loadId: string, load: PlannedLoad): LoadTables
+  tables(loadId: string, load: PlannedLoad, columns: Column[]): Promise<LoadTables>
 }
 
 /** Reads rows of a DuckDB file back as Parquet, in the session's own transaction. */
@@ -45,15 +45,16 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
     },
     async read({ loadId, load, columns, of, staged, sink }: ReadBack) {
       const duck = await open()
-      const { target, staging, keys, dialect } = tables(loadId, load)
-      const same = (alias: string) => sameKey(load as StagedLoad, tables(loadId, load), 't', alias)
+      const own = await tables(loadId, load, await found(load.table))
+      const { target, staging, keys } = own
+      const same = (alias: string) => sameKey(load as StagedLoad, own, 't', alias)
       const select = (beside: string, against: boolean) => {
         const values = columns.map(({ name, parsed }) => {
           const column = quoteName(name)
           if (!parsed) return `t.${column}`
           const text = `t.${column}::VARCHAR`
-          const equal = dialect.same(`t.${column}`, `s.${column}`)
-          return `${against ? `CASE WHEN ${equal} THEN s.${column} ELSE ${text} END` : text} AS ${column}`
+          const differs = own.differs!(name, `t.${column}`, own.cast!(name, `s.${column}`))
+          return `${against ? `CASE WHEN ${differs} THEN ${text} ELSE s.${column} END` : text} AS ${column}`
         })
         const alive = aliveSql(load, column => `t.${quoteName(column)}`)
         return `SELECT ${values.join(', ')} FROM ${target} AS t ${beside}${alive ? ` WHERE ${alive}` : ''}`
