@@ -13,7 +13,7 @@ import type { CheckResult } from './quality/rowChecks.ts'
 import type { RunContext } from './runtime/context.ts'
 import { FailureScope } from './runtime/failureScope.ts'
 import { feeds } from './runtime/taskGraph.ts'
-import { extractsOf, orderModels } from './sql/graph.ts'
+import { extractsOf, graphOf } from './sql/graph.ts'
 import {
   openTables,
   quarantineExtracts,
@@ -66,11 +66,8 @@ async function change(
 ): Promise<{ failures: FailureScope; syncPoints: PointsOf }> {
   const { spec, duck } = context
   const failures = new FailureScope(context)
-  const models = await orderModels(
-    duck,
-    spec.models,
-    spec.extracts.map(({ name }) => name),
-  )
+  const graph = await graphOf(duck, spec)
+  const { models } = graph
   for (const { table, from } of spec.loads) outcome.feeds[table] = extractsOf(from, models)
   await probe(context)
 
@@ -80,11 +77,11 @@ async function change(
   outcome.extracted = await extract(context, plan, failures)
   const { images, syncPoints } = await keepImages(context, plan.reads, outcome.extracted)
 
-  await openTables(context, plan.reads, images)
+  const macros = await openTables(context, graph, plan.reads, images)
   outcome.tables.push(...(await quarantineExtracts(context, plan.reads, outcome.extracted, images, failures)))
-  outcome.tables.push(...(await transform(context, models, plan.reads, images, failures)))
+  outcome.tables.push(...(await transform(context, graph, macros, plan.reads, images, failures)))
 
-  const setChecks = await runSetChecks(context, failures)
+  const setChecks = await runSetChecks(context, graph, failures)
   outcome.checks.push(...outcome.tables.flatMap(table => table.checks), ...setChecks)
   outcome.quality = summary(outcome.tables)
   gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)

@@ -1,32 +1,11 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import { ensureProgram } from './debian.ts'
 import { freePort, listening } from './ports.ts'
 
 const SSHD = '/usr/sbin/sshd'
-
-// Only its programs are wanted: nothing is to listen on the machine's own port.
-const INSTALL = `
-set -e
-export DEBIAN_FRONTEND=noninteractive
-printf '#!/bin/sh\\nexit 101\\n' > /tmp/policy-rc.d.$$ && chmod +x /tmp/policy-rc.d.$$
-[ -e /usr/sbin/policy-rc.d ] || { mv /tmp/policy-rc.d.$$ /usr/sbin/policy-rc.d; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; }
-apt-get update -q
-apt-get install -q -y --no-install-recommends openssh-server
-`
-
-/** Makes sure OpenSSH's server is installed; throws with the line to type where it may not install it. */
-function ensureSshd(): void {
-  if (existsSync(SSHD)) return
-  const sudo = spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0
-  const byHand = 'the SFTP tests need OpenSSH. Type:\n\n    sudo apt-get install openssh-server\n'
-  if (!existsSync('/usr/bin/apt-get') || (process.getuid?.() !== 0 && !sudo)) throw new Error(byHand)
-  console.error('OpenSSH is missing: installing it with apt-get.')
-  const [command = 'sh', ...rest] = [...(process.getuid?.() === 0 ? [] : ['sudo', '-n']), 'sh', '-c', INSTALL]
-  execFileSync(command, rest, { stdio: ['ignore', 2, 2] })
-  if (!existsSync(SSHD)) throw new Error(byHand)
-}
 
 /** An OpenSSH server of the test's own. */
 export interface Sshd {
@@ -46,7 +25,7 @@ export interface Sshd {
 
 /** Starts sshd with its own configuration, host key and user key in `dir`: SFTP only, nobody but us, keys only. */
 export async function startSshd(dir: string): Promise<Sshd> {
-  ensureSshd()
+  ensureProgram(SSHD, 'openssh-server')
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   mkdirSync('/run/sshd', { recursive: true })
   const keygen = (file: string) =>

@@ -17,6 +17,8 @@ export interface TableSchema {
    * a cursor it gives all of it again; `cleared`: what was read may be there no more.
    */
   accumulates?: 'kept' | 'cleared'
+  /** What of the table is not read, and why: for people. */
+  notes?: string[]
   /** True where lanes may find rows bad whatever the columns' policies, and stage why. */
   rejects?: boolean
 }
@@ -30,8 +32,12 @@ export interface ExtractSpec {
   /** Columns that identify a row; empty: the table's own primary key. */
   key: string[]
   incremental?: {
-    column: string /** Microseconds, or units of an integer column, re-read before the watermark. */
+    column: string
+    /** Microseconds, or units of a number, re-read before the watermark. */
     lag: number
+    /** What to do with rows whose column is NULL or lies in the future; absent: they are read each night. */
+    nulls?: 'read' | 'fail'
+    future?: 'read' | 'fail'
     /** Whether all keys are read each time, too, so that rows that are gone are known. */
     findDeletes?: boolean
   }
@@ -65,8 +71,11 @@ export interface Read {
   where: string
   columns: Column[]
   key: string[]
-  /** Rows at or after this value only. The value is DuckDB's text of it: `2026-01-31 23:55:00.000000+00`. */
-  since?: { column: string; value: string }
+  /**
+   * Rows at or after this value only, and with `nulls` those whose value is NULL, or is staged as NULL. The value is
+   * DuckDB's text of it: `2026-01-31 23:55:00.000000+00`, `0044-03-15 (BC)`.
+   */
+  since?: { column: string; value: string; nulls?: boolean }
   options: unknown
   limits: BatchLimits
   /** What the source noted by {@link Snapshot.cursor} in the run that the targets last committed. */

@@ -1,6 +1,7 @@
 import type { PlannedLoad } from '../contracts/load.ts'
 import { mirrors, removesGone } from '../contracts/semantics.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { planLoad } from '../plan/plan.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
@@ -67,12 +68,12 @@ export async function diff(
 ): Promise<Changes[]> {
   const changes: Changes[] = []
   for (const spec of context.spec.loads) {
-    const found = await failures.attempt([`load.${spec.table}`], [spec.from], () => {
+    const found = await failures.attempt([taskName('load', spec.table)], [spec.from], () => {
       const table = tables.find(({ name, parts }) => name === spec.from && parts)!
       const set = dataSet(table)
       const load = planLoad(spec, table.columns)
       const act = (own: RunContext) => diffLoad(own, load, set, lastRun.get(spec.to))
-      return runTask(context, `diff.${spec.table}`, act, filesOf)
+      return runTask(context, taskName('diff', spec.table), act, filesOf)
     })
     if (found) changes.push(found)
   }
@@ -92,7 +93,7 @@ async function diffLoad(
   lastRun: string | undefined,
 ): Promise<Changes> {
   const { progress } = context
-  progress.started(`diff.${load.table}`)
+  progress.started(taskName('diff', load.table))
   if (mirrors(load) && load.compare.length + load.ignore.length > 0)
     progress.note(
       `${load.to}.${load.table}: every column counts in mode ${load.mode}, whatever compare and ignore say`,
@@ -108,7 +109,7 @@ async function diffLoad(
   const note = last
     ? `${inserts} to insert, ${updates} to update, ${deletes} to delete`
     : `${inserts} rows, first load`
-  progress.finished(`diff.${load.table}`, note)
+  progress.finished(taskName('diff', load.table), note)
   return changes
 }
 
@@ -144,7 +145,7 @@ async function exchange(
     counts,
   }
   guard(`${load.to}.${load.table}`, changes)
-  progress.finished(`diff.${load.table}`, `${rows} rows, all exchanged`)
+  progress.finished(taskName('diff', load.table), `${rows} rows, all exchanged`)
   return changes
 }
 

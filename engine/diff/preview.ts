@@ -1,5 +1,6 @@
 import type { LoadMode } from '../contracts/load.ts'
 import { leavesOlder } from '../contracts/semantics.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'
 import { type DuckRow, quoteName } from '../sql/duckdb.ts'
@@ -45,7 +46,9 @@ export interface Sample {
 export async function preview(context: RunContext, changes: Changes[]): Promise<Preview[]> {
   const previews: Preview[] = []
   for (const change of changes)
-    previews.push(await runTask(context, `preview.${change.load.table}`, own => previewLoad(own, change)))
+    previews.push(
+      await runTask(context, taskName('preview', change.load.table), own => previewLoad(own, change)),
+    )
   return previews
 }
 

@@ -1,19 +1,23 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Range, Snapshot } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { Plan, PlannedRead } from '../plan/plan.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
-import { quote, quoteName } from '../sql/duckdb.ts'
 import { partsOf } from '../staging/image.ts'
-import { filesSql } from '../staging/read.ts'
 import { ChunkSize } from './chunkSize.ts'
+
+import { highest } from './highest.ts'
 import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
+
 import { LanePool } from './lanePool.ts'
 import { forgetProgress, Progress } from './progress.ts'
 import { RangeQueue } from './rangeQueue.ts'
 import { allSettled, runLanes } from './runLanes.ts'
-import { goneKeys, keysRead } from './unseenKeys.ts'
+import { compareKeys, keysRead } from './unseenKeys.ts'
 
 /** What one extract left in staging. */
 export interface Extracted {
@@ -43,7 +47,7 @@ export async function extract(context: RunContext, plan: Plan, failures: Failure
       const [connection, reads] = group
       const tables = reads.map(({ extract }) => extract)
       const read = async () => {
-        const task = `extract.${connection}`
+        const task = taskName('extract', connection)
         // What is committed takes no slot.
         const free = (await context.tasks.output(task)) ? undefined : await context.acquireSlots(tables)
         try {
@@ -92,20 +96,33 @@ async function readTable(
   read: PlannedRead,
 ): Promise<Extracted> {
   const { progress } = context
-  const parts = await readParts(context, snapshot, pool, read)
+  let parts = await readParts(context, snapshot, pool, read)
   const keys = keysRead(read)
-  const gone = keys && (await goneKeys(context, read, parts, await readParts(context, snapshot, pool, keys)))
-  if (gone) progress.finished(`extract.${keys.extract}`, `all keys, ${sum(gone, 'rows')} gone`)
+  const scanned =
+    keys && (await compareKeys(context, read, parts, await readParts(context, snapshot, pool, keys)))
+  if (scanned)
+    progress.finished(taskName('extract', keys.extract), `all keys, ${sum(scanned.gone, 'rows')} gone`)
+  if (scanned?.unseen) {
+    const { rows, from } = scanned.unseen
+    const { column, value } = read.since!
+    progress.note(
+      `${read.where}: ${rows} rows are there that no night has read, since ${column} of theirs is older than ${value}: all since ${from ?? 'the first row'} is read again`,
+    )
+    for (const { file } of parts) rmSync(join(context.root, file))
+    const { since, ...whole } = read
+    const again = from === null ? whole : { ...read, since: { ...read.since!, value: from } }
+    parts = await readParts(context, snapshot, pool, again)
+  }
   const { cursor, notes = [] } = (await snapshot.cursor?.(read)) ?? {}
   for (const note of notes) progress.note(`${read.where}: ${note}`)
   const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
-  progress.finished(`extract.${read.extract}`, span)
+  progress.finished(taskName('extract', read.extract), span)
   return {
     extract: read.extract,
     parts,
     rows: sum(parts, 'rows'),
-    ...(gone && { gone }),
-    watermark: await watermark(context, read, parts),
+    ...(scanned && scanned.gone.length > 0 && { gone: scanned.gone }),
+    watermark: await highest(context, read, parts),
     note: snapshot.note,
     cursor,
   }
@@ -119,7 +136,7 @@ async function readParts(
   read: PlannedRead,
 ): Promise<Part[]> {
   const { progress } = context
-  const task = `extract.${read.extract}`
+  const task = taskName('extract', read.extract)
   const kept = snapshot.sequential ? await Progress.open(context, read) : undefined
   const earlier = kept?.parts ?? []
   const ranges = kept?.rest ?? (await snapshot.ranges(read))
@@ -153,7 +170,7 @@ async function readParts(
       done.rows += sum(parts, 'rows')
       done.bytes += sum(parts, 'bytes')
       done.chunks++
-      await context.tasks.progress(`extract.${read.from}`, { ...done, range: range.label })
+      await context.tasks.progress(taskName('extract', read.from), { ...done, range: range.label })
       return { result: parts, rest }
     } catch (error) {
       progress.advanced(task, -seen)
@@ -180,16 +197,4 @@ function request(context: RunContext, read: PlannedRead, range: Range, limit: nu
     folder: `${runFolder(context)}/raw/${extract}`,
     stem,
   }
-}
-
-async function watermark(context: RunContext, read: PlannedRead, parts: Part[]): Promise<string | null> {
-  if (!read.incremental) return null
-  const base = read.base?.value ?? null
-  if (parts.length === 0) return base
-  const column = quoteName(read.incremental.column)
-  const earlier = base === null ? '' : `, ${quote(base)}`
-  const [row] = await context.duck.rows(
-    `SELECT greatest(max(${column})${earlier})::VARCHAR AS high FROM ${filesSql(context.root, parts)}`,
-  )
-  return row!.high === null ? null : String(row!.high)
 }

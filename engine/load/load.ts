@@ -1,5 +1,6 @@
 import type { CommitResult, LoadCommit, LoadCounts, Loaded, SyncPoint } from '../contracts/load.ts'
 import type { Target } from '../contracts/target.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { Changes } from '../diff/diff.ts'
 import { EngineError } from '../errors.ts'
 import { allSettled } from '../extract/runLanes.ts'
@@ -37,9 +38,11 @@ export async function load(
   const next = async (): Promise<void> => {
     for (let one = waiting.shift(); one; one = waiting.shift()) {
       const [connection, group] = one
-      const all = context.spec.loads.filter(({ to }) => to === connection).map(({ table }) => `load.${table}`)
+      const all = context.spec.loads
+        .filter(({ to }) => to === connection)
+        .map(({ table }) => taskName('load', table))
       const result = await failures.attempt([connection], all, () =>
-        runTask(context, `load.${connection}`, own =>
+        runTask(context, taskName('load', connection), own =>
           loadTarget(own, connection, group, syncPoints(connection), verifications),
         ),
       )
@@ -101,7 +104,7 @@ async function loadBatches(
   const earlier = await target.committed(loadId, signal)
   try {
     for (const share of shares) {
-      const task = `load.${share.load.table}`
+      const task = taskName('load', share.load.table)
       if (share.total !== undefined) progress.started(task, share.total)
       if (earlier) progress.advanced(task, rowsIn(share.rows))
       else await stage(context, target, loadId, share)
@@ -138,7 +141,7 @@ async function stage(context: RunContext, target: Target, loadId: string, { load
   const means = {
     offload: workers.offload,
     lanes: spec.resources.threads,
-    progress: (sent: number) => progress.advanced(`load.${load.table}`, sent),
+    progress: (sent: number) => progress.advanced(taskName('load', load.table), sent),
   }
   await target.stage({ loadId, job: spec.job, load, ...files, ...means }, signal)
 }
@@ -190,13 +193,16 @@ async function verify(
     const own = counts.find(count => count.table === table)!
     const unchanged = (before.find(count => count.table === table)?.unchanged ?? 0) + own.unchanged
     const folder = `${ownFile(context, 'verify')}/${table}`
-    progress.started(`verify.${table}`)
+    progress.started(taskName('verify', table))
     const verification = await verifyBatch(
       { duck, root, target, signal, loadId, folder },
       { ...share, counts: own, unchanged },
     )
     if (verification) found.push(verification)
-    progress.finished(`verify.${table}`, verification ? describeVerification(verification) : 'at the end')
+    progress.finished(
+      taskName('verify', table),
+      verification ? describeVerification(verification) : 'at the end',
+    )
   }
   return found
 }

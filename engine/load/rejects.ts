@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { PlannedLoad } from '../contracts/load.ts'
 import { REJECT_ROW, type RejectedRow } from '../contracts/rowValidation.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { TaskStore } from '../contracts/tasks.ts'
 import { KIND, ROW } from '../diff/compare.ts'
 import { type Changes, diff } from '../diff/diff.ts'
@@ -48,8 +49,8 @@ export async function rejectRows(
       continue
     }
     const table = tables.find(({ name, parts }) => name === load.from && parts !== undefined)!
-    const found = await failures.attempt([`load.${load.table}`], [`load.${load.table}`], () =>
-      runTask(context, `fit.${load.table}`, async own => ({
+    const found = await failures.attempt([taskName('load', load.table)], [taskName('load', load.table)], () =>
+      runTask(context, taskName('fit', load.table), async own => ({
         fitted: await rejectRowsOf(own, change, table, lastRun),
       })),
     )
@@ -80,7 +81,7 @@ async function rejectRowsOf(
 ): Promise<RejectsOutput | undefined> {
   const { load } = change
   const { staging, run, spec, progress } = context
-  const task = `fit.${load.table}`
+  const task = taskName('fit', load.table)
   progress.started(task)
   const refused = new Map<number, string>()
   const part = { ...context, run: `${run}/fit` }

@@ -1,4 +1,4 @@
-import { EngineError, EXIT } from '../../engine/errors.ts'
+import { EngineError, EXIT, systemError } from '../../engine/errors.ts'
 import { redact, redactJson } from '../util/redact.ts'
 
 /** The flag that every command has. */
@@ -13,8 +13,9 @@ export interface ErrorOutput {
 }
 
 /** Prints a failure for people, or as one line of JSON, and returns the process's exit code. */
-export function printError(error: unknown, json: boolean, output: ErrorOutput = {}): number {
+export function printError(thrown: unknown, json: boolean, output: ErrorOutput = {}): number {
   const { stream = process.stderr, debug = process.argv.includes(DEBUG), secrets = [] } = output
+  const error = systemError(thrown)
   const known = error instanceof EngineError ? error : undefined
   const message = error instanceof Error ? error.message : String(error)
   const exit = known?.exitCode ?? EXIT.unexpected

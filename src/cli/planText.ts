@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
-import type { RunResult } from '../runs/runJob.ts'
+import type { RunResult } from '../runs/result.ts'
 import { formatCount, formatSpan } from './meter.ts'
 
 const MARKS = {

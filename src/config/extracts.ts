@@ -1,6 +1,6 @@
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
+import { didYouMean } from '../../engine/nearest.ts'
 import type { JobConnection } from '../spec/job.ts'
-import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
 import { commonExtract, IDENTIFIER, type JobYaml } from './schema.ts'
 import { validate } from './validate.ts'
@@ -78,6 +78,8 @@ export function readExtracts(
         incremental: {
           column: incremental.column,
           lag: incremental.lag,
+          nulls: incremental.nulls,
+          future: incremental.future,
           ...(incremental.find_deletes && { findDeletes: true }),
         },
       }),

@@ -105,6 +105,8 @@ export const commonExtract = z.strictObject({
       lag: lag.default(0),
       param: z.string().optional(),
       find_deletes: z.boolean().default(false),
+      nulls: z.enum(['read', 'fail']).default('read'),
+      future: z.enum(['read', 'fail']).default('read'),
     })
     .optional(),
   columns: z.record(z.string(), policy).default({}),

@@ -1,3 +1,4 @@
+import { isOfKind } from '../../engine/contracts/taskName.ts'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError, errorData } from '../../engine/errors.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
@@ -92,7 +93,7 @@ export async function expireArchive(
 
 /** Its place among a job's tasks: after every load. */
 export function archiveTask(tasks: Map<string, Task>): Task {
-  return { after: [...tasks.keys()].filter(task => task.startsWith('load.')), fingerprint: '' }
+  return { after: [...tasks.keys()].filter(task => isOfKind(task, 'load')), fingerprint: '' }
 }
 
 /**

@@ -25,7 +25,7 @@ export function formsOf(secret: string): string[] {
   if (secret === '') return []
   const url = encodeURIComponent(secret.toWellFormed())
   const form = new URLSearchParams({ s: secret }).toString().slice(2)
-  return [...new Set([secret, JSON.stringify(secret).slice(1, -1), url, form])]
+  return [...new Set([secret, JSON.stringify(secret).slice(1, -1), url, form, secret.replaceAll(' ', '+')])]
 }
 
 const longestFirst = (a: string, b: string) => b.length - a.length

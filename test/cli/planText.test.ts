@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
 import { planText } from '../../src/cli/planText.ts'
-import type { RunResult } from '../../src/runs/runJob.ts'
+import type { RunResult } from '../../src/runs/result.ts'
 
 const preview: Preview = {
   table: 'dim_members',

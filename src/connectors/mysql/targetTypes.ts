@@ -94,7 +94,7 @@ const BINARIES = ['binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'long
 export const isText = ({ data_type }: TargetColumn) => TEXTS.includes(data_type)
 
 /** Whether a column's type is one of the integers. */
-export const isInteger = ({ data_type }: TargetColumn) => INTEGERS.includes(data_type)
+const isInteger = ({ data_type }: TargetColumn) => INTEGERS.includes(data_type)
 
 /** Whether a column holds every value of a type exactly, or the server raises where one does not fit. */
 export function fits(type: LogicalType, column: TargetColumn): boolean {

@@ -14,12 +14,16 @@ export interface CopiedRows {
   limits: BatchLimits
 }
 
-/** Writes a query's rows into a sink, by `COPY … TO STDOUT (FORMAT binary)`; how many there were. */
+/**
+ * Writes a query's rows into a sink, by `COPY … TO STDOUT (FORMAT binary)`; how many there were. `first`: a statement that
+ * is sent with it, before it.
+ */
 export async function copyOut(
   client: pg.Client,
   sql: string,
   { where, columns, limits }: CopiedRows,
   sink: Sink,
+  first?: string,
 ): Promise<number> {
   const builder = new BatchBuilder(where, columns, limits)
   let rows = 0
@@ -31,7 +35,7 @@ export async function copyOut(
   const count = columns.filter(column => column.name !== REJECTED).length
   const decoder = new CopyDecoder(where, builder, count, flush)
   try {
-    await converse(client, where, `COPY (${sql}) TO STDOUT (FORMAT binary)`, {
+    await converse(client, where, `${first ? `${first}; ` : ''}COPY (${sql}) TO STDOUT (FORMAT binary)`, {
       message(type, bytes, from, to) {
         if (type === MESSAGE.copyData) decoder.message(bytes, from, to)
       },

@@ -17,6 +17,7 @@ import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { findReject, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
+import { LOCAL } from './settings.ts'
 import { describeTable } from './source.ts'
 import { dropTables, stageLoad, stagingNames } from './staging.ts'
 import { ensureState, stagingTables, targetColumns } from './state.ts'
@@ -83,7 +84,7 @@ export class PostgresTarget implements Target {
         if (!(await this.committed(commit.loadId))) throw error
       })
     }
-    await this.session.query('BEGIN', [], signal)
+    await this.session.query(`BEGIN; ${LOCAL}`, [], signal)
     let counts: LoadCounts[] | undefined
     try {
       counts = await this.merge(commit, signal)
