@@ -192,6 +192,8 @@ async function compareRows(
     },
   )
   await weigh(duck, load, verification, found, expected, how.untouched)
+  if (verification.wrong.rows > 0 && rows.expected)
+    verification.notes.push(...(await differingColumns(duck, side, rows.expected, held)))
   return verification
 }
 
@@ -276,6 +278,30 @@ async function weigh(
 
 const keyText = ({ key }: PlannedLoad, values: string[]) =>
   key.map((name, index) => `${name} = ${values[index]}`).join(', ')
+
+/** Which columns rows differ in that are on both sides: `differing: amount in 12 rows, name in 1`. */
+async function differingColumns(
+  duck: Duck,
+  { key, compared }: Side,
+  expected: string,
+  held: string,
+): Promise<string[]> {
+  if (compared.length === 0) return []
+  const of = (column: ComparedColumn, alias: string) =>
+    canonical(column, `${alias}.${quoteName(column.name)}`)
+  const same = key.map(column => `${of(column, 's')} = ${of(column, 't')}`).join(' AND ')
+  const counts = compared.map(
+    (column, index) => `count_if(${of(column, 's')} IS DISTINCT FROM ${of(column, 't')}) AS _nf_${index}`,
+  )
+  const [row] = await duck.rows(
+    `SELECT ${counts.join(', ')} FROM (${expected}) AS s JOIN (${held}) AS t ON ${same}`,
+  )
+  const found = compared.flatMap(({ name }, index) => {
+    const rows = Number(row![`_nf_${index}`])
+    return rows > 0 ? [`${name} in ${rows} ${rows === 1 ? 'row' : 'rows'}`] : []
+  })
+  return found.length > 0 ? [`differing: ${found.join(', ')}`] : []
+}
 
 /** `member_id 17 to 250`, by range. */
 async function rangeNames(

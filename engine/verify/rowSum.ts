@@ -13,6 +13,8 @@ export function narrowed({ name, type }: ComparedColumn, native: string): string
   if (native === 'VARCHAR' && (type.kind === 'int' || type.kind === 'decimal'))
     // A number of any scale comes as text; the same number may have been written with fewer or more zeros.
     return `CASE WHEN ${plainNumber(value)} = ${plainNumber(`TRY_CAST(${value} AS ${own})::VARCHAR`)} THEN TRY_CAST(${value} AS ${own}) END`
+  // Other values come as text where the table keeps more than the load's type can say.
+  if (native === 'VARCHAR' && type.kind !== 'text') return `TRY_CAST(${value} AS ${own})`
   const fitted = `TRY_CAST(${value} AS ${own})`
   return `CASE WHEN ${fitted}::${native} = ${value} THEN ${fitted} END`
 }

@@ -27,7 +27,8 @@ export function comparable(
 function obstacle({ type }: Column, column: TargetColumn): string | undefined {
   const way = fit(type, column)
   if (!way) return `its type is ${column.native} now`
-  const kept = type.kind !== 'binary' && type.kind !== 'text' && column.category === 'S'
+  const plain = ['binary', 'text', 'int', 'decimal'].includes(type.kind)
+  const kept = !plain && column.category === 'S'
   return kept ? `${column.native} keeps it as text` : undefined
 }
 

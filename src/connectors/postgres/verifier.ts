@@ -51,7 +51,7 @@ export class PostgresVerifier implements Verifier {
     }
     const read = columns.map(column => {
       const own = columnNamed(schema.columns, column.name)!
-      return column.parsed ? { ...own, type: column.type } : own
+      return column.parsed ? { name: own.name, type: column.type, nullable: true, native: 'text' } : own
     })
     const values = columns.map((column, index) => {
       const value = `t.${quoteIdent(column.name)}`
