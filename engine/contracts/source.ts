@@ -1,6 +1,7 @@
 import type { Batch } from '../batch/batch.ts'
 import type { BatchLimits } from '../batch/builder.ts'
 import type { Column, InexactPolicy } from '../types/logical.ts'
+import type { OnDuplicate } from './load.ts'
 /** What a system says of a table before a row is read. */
 export interface TableSchema {
   columns: Column[]
@@ -43,6 +44,8 @@ export interface ExtractSpec {
   }
   /** Per column, what to do with values its type cannot hold. */
   columns: Record<string, InexactPolicy>
+  /** Rows of one key in one read; without it, see `keyPolicy` of the engine. */
+  onDuplicate?: OnDuplicate
   /** What to do when the source's columns changed since the last load; kinds left out have the safe default. */
   drift?: Partial<DriftPolicy>
   /** Milliseconds for which the table is not read again, and the last committed image of it is taken. */
@@ -64,6 +67,12 @@ export interface DriftPolicy {
   incompatible: 'evolve' | 'fail'
 }
 
+/** Bounds of what a lane holds. */
+export interface ReadLimits extends BatchLimits {
+  /** Bytes for whatever reads in the lane's stead: its own DuckDB. */
+  memory?: number
+}
+
 /** One extract as it will be read: what {@link ExtractSpec} and {@link TableSchema} make together. */
 export interface Read {
   extract: string
@@ -77,9 +86,18 @@ export interface Read {
    */
   since?: { column: string; value: string; nulls?: boolean }
   options: unknown
-  limits: BatchLimits
+  limits: ReadLimits
   /** What the source noted by {@link Snapshot.cursor} in the run that the targets last committed. */
   cursor?: unknown
+}
+
+/** What the last committed run knew of a table. */
+export interface LastRead {
+  columns: Column[]
+  /** Those of them that the source had no more. */
+  absent: string[]
+  /** What the source noted by {@link Snapshot.cursor}; undefined where it is no longer staged. */
+  cursor(): Promise<unknown>
 }
 
 /** A system that tables are read from. Main thread. */
@@ -87,10 +105,10 @@ export interface Source {
   /** Checks that the system answers and authenticates us. */
   probe(signal: AbortSignal): Promise<void>
   /**
-   * Columns, key and statistics. `last`: what the last committed run saw, for systems that tell no types. Fails with
+   * Columns, key and statistics. `last`: what the last committed run knew, for systems that tell no types. Fails with
    * TABLE_MISSING and the nearest names, or TYPE_UNSUPPORTED.
    */
-  describe(extract: ExtractSpec, signal: AbortSignal, last?: Column[]): Promise<TableSchema>
+  describe(extract: ExtractSpec, signal: AbortSignal, last?: LastRead): Promise<TableSchema>
   /** Opens one consistent view of the system that up to `lanes` lanes can join. */
   open(lanes: number, signal: AbortSignal): Promise<Snapshot>
   /**
@@ -151,7 +169,8 @@ export interface Range {
 
 /** What a lane's module exports. Worker thread. */
 export interface LaneModule {
-  openLane(payload: unknown): Promise<Lane>
+  /** An abort ends the attempt to join. */
+  openLane(payload: unknown, signal: AbortSignal): Promise<Lane>
 }
 
 /** One connection in one worker thread, reading chunk after chunk in the snapshot. */
@@ -159,8 +178,9 @@ export interface Lane {
   /**
    * Reads one chunk: about `limit` rows from the range's start on, in order. Gives what is left of the range;
    * undefined where nothing is. A range that cannot be left halfway is read to its end whatever the limit.
+   * An abort ends it within a second or two, on the server, too; only `close` is called then.
    */
-  read(read: Read, range: Range, limit: number, sink: Sink): Promise<Range | undefined>
+  read(read: Read, range: Range, limit: number, sink: Sink, signal: AbortSignal): Promise<Range | undefined>
   close(): Promise<void>
 }
 

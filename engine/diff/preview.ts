@@ -7,8 +7,8 @@ import { type DuckRow, quoteName } from '../sql/duckdb.ts'
 import { allRows, goodRows } from '../staging/dataSet.ts'
 import { filesSql } from '../staging/read.ts'
 import { columnNamed } from '../types/logical.ts'
+import type { ChangeCounts, Changes } from './changeSet.ts'
 import { KIND, ROW, WAS } from './compare.ts'
-import type { ChangeCounts, Changes } from './diff.ts'
 
 /** Samples of one kind of change. */
 const SAMPLES = 5

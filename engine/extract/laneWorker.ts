@@ -24,6 +24,9 @@ export interface ChunkResult {
   rest: Range | undefined
 }
 
+/** Ends whatever the lane is at. It is only closed after that. */
+export const CANCEL = 'cancel'
+
 /** What a lane answers. */
 export type LaneMessage =
   | { kind: 'joined' }
@@ -42,21 +45,17 @@ export interface LaneInput {
 export default async function laneWorker({ port, descriptor, root }: LaneInput): Promise<void> {
   const say = (message: LaneMessage) => port.postMessage(message)
   const closed = new Promise<void>(resolve => port.once('close', resolve))
-  let lane: Lane
-  try {
-    const module = (await import(descriptor.module)) as LaneModule
-    lane = await module.openLane(descriptor.payload)
-  } catch (error) {
-    say({ kind: 'failed', error: errorData(error) })
-    await closed
-    return
-  }
-  port.on('message', (request: ChunkRequest) => {
+  const cancel = new AbortController()
+  const { signal } = cancel
+  let lane: Lane | undefined
+  port.on('message', (request: ChunkRequest | typeof CANCEL) => {
+    if (request === CANCEL) return cancel.abort()
     const sink = new PartSink(root, join(request.folder, request.stem), {
       rows: rows => say({ kind: 'rows', rows }),
       note: text => say({ kind: 'note', text }),
+      signal,
     })
-    lane.read(request.read, request.range, request.limit, sink).then(
+    lane!.read(request.read, request.range, request.limit, sink, signal).then(
       rest => say({ kind: 'read', parts: sink.parts, rest }),
       error => {
         sink.discard()
@@ -64,6 +63,14 @@ export default async function laneWorker({ port, descriptor, root }: LaneInput):
       },
     )
   })
+  try {
+    const module = (await import(descriptor.module)) as LaneModule
+    lane = await module.openLane(descriptor.payload, signal)
+  } catch (error) {
+    say({ kind: 'failed', error: errorData(error) })
+    await closed
+    return
+  }
   say({ kind: 'joined' })
   await closed
   await lane.close()

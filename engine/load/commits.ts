@@ -1,6 +1,6 @@
 import type { StagedLoad } from '../contracts/load.ts'
 import type { Part } from '../contracts/staging.ts'
-import type { Changes } from '../diff/diff.ts'
+import type { Changes } from '../diff/changeSet.ts'
 import { rowsIn } from '../staging/store.ts'
 
 /** What one commit applies of a load's change set. */

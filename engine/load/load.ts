@@ -1,7 +1,7 @@
 import type { CommitResult, LoadCommit, LoadCounts, Loaded, SyncPoint } from '../contracts/load.ts'
 import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
-import type { Changes } from '../diff/diff.ts'
+import type { Changes } from '../diff/changeSet.ts'
 import { EngineError } from '../errors.ts'
 import { allSettled } from '../extract/runLanes.ts'
 import { BEGUN } from '../plan/commitOwner.ts'
@@ -55,11 +55,10 @@ export async function load(
   return [...targets].flatMap(([to, group]) => {
     const result = results.get(to)
     if (!result) return []
-    return group.map(({ load, upserts, counts }) => ({
+    return group.map(({ load, upserts }) => ({
       ...result.counts.find(c => c.table === load.table)!,
       to,
       staged: rowsIn(upserts),
-      duplicates: counts.duplicates,
     }))
   })
 }

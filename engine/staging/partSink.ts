@@ -11,6 +11,8 @@ import { atomicWrite, atomicWriteBytes } from './store.ts'
 interface Told {
   rows(rows: number): void
   note(text: string): void
+  /** What has been cancelled and does not know it yet writes no more. */
+  signal?: AbortSignal
 }
 
 /** Writes what is read as Parquet parts below the staging root, named `folder/stem-0.parquet` and so on. */
@@ -27,6 +29,7 @@ export class PartSink implements Sink {
   }
 
   write(batch: Batch): void {
+    this.told.signal?.throwIfAborted()
     if (batch.rows === 0) return
     const file = this.next()
     const bytes = encodeParquet(batch)

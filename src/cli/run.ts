@@ -1,8 +1,10 @@
 import { Command, Option } from 'commander'
+import { total } from '../../engine/quality/accounts.ts'
 import { describeVerification } from '../../engine/verify/result.ts'
 import { secretsIn } from '../config/secrets.ts'
 import type { RunOptions } from '../runs/options.ts'
 import type { RunResult } from '../runs/result.ts'
+import { accountLines, rejectedByTable } from './accountText.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
@@ -67,9 +69,8 @@ export async function finish({
   json = false,
   ...options
 }: Omit<Execution, 'env' | 'home' | 'signal' | 'json'> & { json?: boolean }): Promise<number> {
-  const { signal } = new AbortController()
-  const result = await stoppable(stop =>
-    execute({ ...options, env: process.env, home: homeFolder(), json, signal, stop }),
+  const result = await stoppable(stopping =>
+    execute({ ...options, ...stopping, env: process.env, home: homeFolder(), json }),
   )
   console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
   return result.error === undefined ? 0 : printError(result.error, json)
@@ -113,14 +114,15 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
   for (const { name, corrected } of outcome.tables)
     if (corrected && corrected.applied.length > 0)
       lines.push(`  corrected ${name}: ${corrected.applied.length} rows in place of rejected ones`)
-  for (const { name, rejected } of outcome.tables)
-    if (rejected > 0) lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
+  for (const [name, rejected] of rejectedByTable(outcome))
+    lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
   for (const { table, to, inserted, updated, deleted, unchanged, older } of outcome.loaded)
     lines.push(
       `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged${older > 0 ? `, ${older} older than the target's and left alone` : ''}`,
     )
   for (const verification of outcome.verifications)
     lines.push(`  verified  ${verification.to}.${verification.table}: ${describeVerification(verification)}`)
+  lines.push(...accountLines(outcome.accounts).map(line => `  rows      ${line}`))
   if (archive?.failed !== undefined) lines.push(`  NOT archived, the next run tries again: ${archive.failed}`)
   else if (archive) lines.push(`  archived  ${archive.where}`)
   lines.push(`  report    ${report}`)
@@ -128,7 +130,7 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
 }
 
 function summaryJson({ run, job, status, seconds, outcome, archive, report, resumed }: RunResult) {
-  const { extracted, tables, quality, loaded, verifications } = outcome
+  const { extracted, tables, quality, loaded, verifications, accounts } = outcome
   return {
     event: 'result',
     run,
@@ -140,9 +142,13 @@ function summaryJson({ run, job, status, seconds, outcome, archive, report, resu
     corrected: Object.fromEntries(
       tables.map(({ name, corrected }) => [name, corrected?.applied.length ?? 0]),
     ),
-    rejected: Object.fromEntries(tables.map(({ name, rejected }) => [name, rejected])),
+    rejected: {
+      ...Object.fromEntries(tables.map(({ name }) => [name, 0])),
+      ...Object.fromEntries(rejectedByTable(outcome)),
+    },
     quality,
     loaded,
+    accounts: { ...accounts, run: total(accounts.loads) },
     verifications,
     archive,
     report,

@@ -13,6 +13,8 @@ export interface ReportData {
   models: { name: string; rows: number; rejected: number; warned: number; corrected?: number }[]
   checks: ReportCheck[]
   loads: ReportLoad[]
+  /** What became of the rows of every load. */
+  accounts: ReportAccount[]
   /** What a plan would do. */
   plans?: ReportPlan[]
   /** What the targets were found to hold after the load. */
@@ -62,10 +64,23 @@ export interface ReportLoad {
   older: number
 }
 
+/** read = loaded + unchanged + rejected + superseded. */
+export interface ReportAccount {
+  table: string
+  to: string
+  read: number
+  loaded: number
+  unchanged: number
+  rejected: number
+  superseded: number
+  /** Rows that the source has no more and the table keeps. */
+  keptGone: number
+}
+
 export interface ReportPlan {
   table: string
   to: string
-  counts: { inserts: number; updates: number; deletes: number; duplicates: number; unchanged: number }
+  counts: { inserts: number; updates: number; deletes: number; superseded: number; unchanged: number }
   /** How many updates change a column. */
   columns: { name: string; rows: number }[]
   notes: string[]

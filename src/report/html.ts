@@ -1,5 +1,6 @@
 import type {
   ProfileColumn,
+  ReportAccount,
   ReportCheck,
   ReportData,
   ReportExtract,
@@ -37,6 +38,7 @@ export function renderReport(data: ReportData): string {
 <title>${data.job} – ${data.status} – ${data.run}</title><style>${new Html(STYLE)}</style></head><body>
 ${heading(data)}${failure(data)}${figures(data)}${sla(data)}
 ${data.status === 'planned' ? section('Planned', plans(data.plans ?? [])) : section('Loaded', loads(data.loads))}
+${data.accounts.length > 0 ? section('Every row', accounts(data.accounts)) : undefined}
 ${data.verifications && data.verifications.length > 0 ? section('Verification', verifications(data.verifications)) : undefined}
 ${section('Read', extracts(data.extracts))}
 ${section('Models', models(data))}
@@ -105,6 +107,23 @@ const loads = (list: ReportLoad[]) =>
     'Nothing was loaded.',
   )
 
+function accounts(list: ReportAccount[]): Html {
+  const of = (account: Omit<ReportAccount, 'table' | 'to'>) =>
+    [
+      account.read,
+      account.loaded,
+      account.unchanged,
+      account.rejected,
+      account.superseded,
+      account.keptGone,
+    ].map(count)
+  const rows: Content[][] = list.map(account => [html`<b>${account.table}</b>`, account.to, ...of(account)])
+  return table(
+    ['Table', 'To', '#Read', '#= Loaded', '#+ Unchanged', '#+ Rejected', '#+ Superseded', '#Gone, kept'],
+    rows,
+  )
+}
+
 const plans = (list: ReportPlan[]) =>
   table(
     [
@@ -114,14 +133,14 @@ const plans = (list: ReportPlan[]) =>
       '#Updates',
       '#Deletes',
       '#Unchanged',
-      '#Duplicates',
+      '#Superseded',
       'Columns updated',
       'Notes',
     ],
     list.map(({ table, to, counts, columns, notes }) => [
       html`<b>${table}</b>`,
       to,
-      ...[counts.inserts, counts.updates, counts.deletes, counts.unchanged, counts.duplicates].map(count),
+      ...[counts.inserts, counts.updates, counts.deletes, counts.unchanged, counts.superseded].map(count),
       columns.map(({ name, rows }) => `${name} ${count(rows)}`).join(', ') || '–',
       html`<span class="soft">${notes.join('; ') || '–'}</span>`,
     ]),

@@ -43,7 +43,7 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
         notes,
       }
     },
-    async read({ loadId, load, columns, of, staged, sink }: ReadBack) {
+    async read({ loadId, load, columns, of, staged, sink }: ReadBack, signal: AbortSignal) {
       const duck = await open()
       const own = await tables(loadId, load, await found(load.table))
       const { target, staging, keys } = own
@@ -69,7 +69,8 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
               ...(keyed ? [select(`JOIN ${keys} AS k ON ${same('k')}`, false)] : []),
             ].join(' UNION ALL ')
       const codec = parquetCodec({ compression: 'uncompressed' })
-      await sink.file(path => duck.copyParquet(sql, path, codec))
+      const release = duck.interruptOn(signal)
+      await sink.file(path => duck.copyParquet(sql, path, codec)).finally(release)
     },
   }
 }

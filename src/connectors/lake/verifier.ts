@@ -52,8 +52,7 @@ export class LakeVerifier implements Verifier {
     const known = columnsOf(held)
     const work = await this.store.work(`verification of ${loadId}`)
     const duck = await Duck.open({ memory: MEMORY, temp: work, threads: 1 })
-    const stop = () => duck.interrupt()
-    signal.addEventListener('abort', stop)
+    const release = duck.interruptOn(signal)
     try {
       const key = load.key.map(quoteName).join(', ')
       const staged = of === 'staged' ? this.tables.staged(loadId, load) : undefined
@@ -76,7 +75,7 @@ export class LakeVerifier implements Verifier {
       if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
       throw error
     } finally {
-      signal.removeEventListener('abort', stop)
+      release()
       duck.close()
       await this.store.clear()
       await rm(work, { recursive: true, force: true })

@@ -15,6 +15,7 @@ import { checkOwnColumns } from '../sql/dialect.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { type Access, ask, type Session } from './connect.ts'
+import { exactCollation, keyClash } from './keyClash.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
@@ -30,6 +31,9 @@ import {
 } from './targetTypes.ts'
 import { identifier, literal, logicalColumn, tableName } from './types.ts'
 import { MysqlVerifier } from './verifier.ts'
+
+/** Time for clearing up after a failure, which may be that the target does not answer. */
+const CLEAN_UP_MS = 4000
 
 /**
  * MySQL or MariaDB as warehouse: LOAD DATA LOCAL into staging tables, then one transaction. Definitions commit by
@@ -53,7 +57,8 @@ export class MysqlTarget implements Target {
     await this.session.rows('SELECT 1', signal)
   }
 
-  async describe(table: string): Promise<TableSchema | undefined> {
+  async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
+    this.session.heed(signal)
     const found = await targetTable(this.session, table)
     if (!found) return undefined
     const where = `${this.name}.${table}`
@@ -64,6 +69,7 @@ export class MysqlTarget implements Target {
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
+    this.session.heed(signal)
     if (!(await targetTable(this.session, 'nightfreight_sync_points'))) return []
     return this.session.rows<SyncPoint>(
       `SELECT extract, value, run FROM nightfreight_sync_points WHERE job = ${literal(job)} ORDER BY extract`,
@@ -71,7 +77,8 @@ export class MysqlTarget implements Target {
     )
   }
 
-  async committed(loadId: string, signal?: AbortSignal): Promise<CommitResult | undefined> {
+  async committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined> {
+    this.session.heed(signal)
     if (!(await targetTable(this.session, 'nightfreight_loads'))) return undefined
     const [row] = await this.session.rows(
       `SELECT counts FROM nightfreight_loads WHERE load_id = ${literal(loadId)}`,
@@ -81,6 +88,7 @@ export class MysqlTarget implements Target {
   }
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
+    this.session.heed(signal)
     const { loadId, job, load, paths, rows, keyPaths, keys } = request
     checkOwnColumns(load, `${this.name}.${load.table}`)
     await ensureState(this.session)
@@ -122,6 +130,7 @@ export class MysqlTarget implements Target {
     signal: AbortSignal,
     check?: (counts: LoadCounts[]) => Promise<void>,
   ): Promise<CommitResult> {
+    this.session.heed(signal)
     const { loadId, loads } = commit
     await ensureState(this.session)
     const earlier = await this.committed(loadId, signal)
@@ -129,8 +138,6 @@ export class MysqlTarget implements Target {
     const created: string[] = []
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
-    const kill = () => void this.session.kill(session).catch(() => {})
-    signal.addEventListener('abort', kill, { once: true })
     try {
       for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
       await ask(session, 'START TRANSACTION', signal)
@@ -146,10 +153,9 @@ export class MysqlTarget implements Target {
         () => true,
         () => false,
       )
+      const clash = undone && isDuplicate(error) ? await this.clash(commit).catch(() => undefined) : undefined
       if (undone) await this.drop(created).catch(() => {})
-      throw error
-    } finally {
-      signal.removeEventListener('abort', kill)
+      throw clash ?? error
     }
     if (!result) return (await this.committed(loadId, signal))!
     await this.abandon(loadId).catch(() => {})
@@ -157,6 +163,8 @@ export class MysqlTarget implements Target {
   }
 
   async abandon(loadId: string): Promise<void> {
+    // What it leaves, a later load of the job clears away.
+    this.session.heed(AbortSignal.timeout(CLEAN_UP_MS))
     const own = (await stagingTables(this.session)).filter(found => found.loadId === loadId)
     await this.drop(own.map(found => found.table))
   }
@@ -179,8 +187,7 @@ export class MysqlTarget implements Target {
         `INSERT INTO nightfreight_loads VALUES (${[loadId, job, run].map(literal).join(', ')}, UTC_TIMESTAMP(6), '[]')`,
       )
     } catch (error) {
-      if (error instanceof EngineError && (error.cause as { errno?: number })?.errno === 1062)
-        return undefined
+      if (isDuplicate(error)) return undefined
       throw error
     }
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
@@ -209,6 +216,18 @@ export class MysqlTarget implements Target {
       )
     }
     return counts
+  }
+
+  /** The keys that are one for a table of the commit; staging tables outlive the rollback. */
+  private async clash({ loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
+    for (const load of loads) {
+      const table = await targetTable(this.session, load.table)
+      const { staging } = stagingNames(loadId, load)
+      const where = `${this.name}.${load.table}`
+      const found = table && (await keyClash(this.session, load, table, staging, where))
+      if (found) return found
+    }
+    return undefined
   }
 
   private async send(
@@ -252,7 +271,8 @@ export class MysqlTarget implements Target {
 
   private async create(load: PlannedLoad, signal: AbortSignal): Promise<string> {
     const table = tableName(load.table)
-    const types = [...columnTypes(load), ...ownColumns(load)]
+    const collation = await exactCollation(this.session)
+    const types = [...columnTypes(load, undefined, collation), ...ownColumns(load)]
     const columns = types.map(([name, type]) => `${identifier(name)} ${type}`)
     const key = uniqueColumns(load).map(identifier)
     if (key.length > 0) columns.push(`PRIMARY KEY (${key.join(', ')})`)
@@ -278,3 +298,6 @@ export class MysqlTarget implements Target {
     if (tables.length > 0) await this.session.rows(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
   }
 }
+
+const isDuplicate = (error: unknown) =>
+  error instanceof EngineError && (error.cause as { errno?: number } | undefined)?.errno === 1062

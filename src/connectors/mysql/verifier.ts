@@ -21,11 +21,13 @@ export class MysqlVerifier implements Verifier {
     this.session = session
   }
 
-  async comparable(load: PlannedLoad) {
+  async comparable(load: PlannedLoad, signal: AbortSignal) {
+    this.session.heed(signal)
     return comparable(load, await this.found(load))
   }
 
   async read({ loadId, load, columns, of, staged, sink }: ReadBack, signal: AbortSignal): Promise<void> {
+    this.session.heed(signal)
     const table = await this.found(load)
     const where = `${this.session.access.name}.${load.table}`
     const names = stagingNames(loadId, load)

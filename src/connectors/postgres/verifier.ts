@@ -4,7 +4,7 @@ import { EngineError } from '../../../engine/errors.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { aliveSql, sameKey } from '../sql/dialect.ts'
 import { comparable } from './comparable.ts'
-import { quoteIdent, quoteTable } from './connect.ts'
+import { interruptOn, quoteIdent, quoteTable } from './connect.ts'
 import { copyOut } from './copyOut.ts'
 import { expressions } from './merge.ts'
 import type { TargetSession } from './session.ts'
@@ -13,7 +13,6 @@ import { stagingNames } from './staging.ts'
 import { targetColumns } from './state.ts'
 import { DIALECT } from './table.ts'
 import { selectExpression } from './types.ts'
-import { socketOf } from './wire.ts'
 
 /** Rows and bytes of a batch. */
 const LIMITS = { rows: 1 << 16, bytes: 1 << 23 }
@@ -26,7 +25,8 @@ export class PostgresVerifier implements Verifier {
     this.session = session
   }
 
-  async comparable(load: PlannedLoad) {
+  async comparable(load: PlannedLoad, signal: AbortSignal) {
+    this.session.heed(signal)
     const columns = await targetColumns(this.session, load.table)
     if (columns.length === 0)
       throw new EngineError('TABLE_MISSING', `${this.session.access.name}: there is no table ${load.table}`, {
@@ -83,12 +83,11 @@ export class PostgresVerifier implements Verifier {
                 ]
               : []),
           ].join(' UNION ALL ')
-    const hangUp = () => socketOf(client).destroy()
-    signal.addEventListener('abort', hangUp, { once: true })
+    const release = interruptOn(signal, client)
     try {
       await copyOut(client, sql, { where, columns: read, limits: LIMITS }, sink)
     } finally {
-      signal.removeEventListener('abort', hangUp)
+      release()
     }
   }
 }
