@@ -108,10 +108,17 @@ export interface CatalogColumn {
   unchecked: boolean
 }
 
+const ruleOf = (type: string | null | undefined, typmod: number): Rule | undefined =>
+  type === 'numeric' ? numeric(typmod) : RULES[type ?? '']
+
+/** Whether a type is staged as text: as characters, or by its notation. */
+export const isText = (typname: string, typmod: number) =>
+  (ruleOf(typname, typmod)?.logical ?? text).kind === 'text'
+
 /** The column of a type, as it will be staged. */
 export function columnOf(found: CatalogColumn): Column {
   const { name, native, origin, type, send, cast, typmod, nullable, unchecked } = found
-  const rule = type === 'numeric' ? numeric(typmod) : RULES[type ?? '']
+  const rule = ruleOf(type, typmod)
   const column: Column = { name, type: rule?.logical ?? text, nullable, native, origin }
   if (rule?.inexact) column.inexact = rule.inexact
   if (cast) column.wire = 'output' satisfies Wire
