@@ -88,7 +88,7 @@ function listCommand(): Command {
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight errors list --table members_clean --reason phone\n  nightfreight errors list --key 20412 --state all\n  nightfreight errors list --run 20260201T020000-4f1c9a --json',
+      '\nExamples:\n  nightfreight errors list --table members_clean --reason name\n  nightfreight errors list --key 20412 --state all\n  nightfreight errors list --run 20260201T020000-4f1c9a --json',
     )
     .action(async ({ json, state, limit, ...filters }: ListFlags) => {
       const query = { ...queryOf(filters), ...(state !== 'all' && { state }) }
@@ -127,7 +127,7 @@ function discardCommand(): Command {
     .argument('[ids...]', 'these, of those that the options name')
     .addHelpText(
       'after',
-      '\nA row that is found again is not told of again. Ids or an option must say which.\n\nExamples:\n  nightfreight errors discard member_data_warehouse_sync 0f343b0931126a20f133d67c2b018a3b\n  nightfreight errors discard member_data_warehouse_sync --table members_clean --reason phone',
+      '\nA row that is found again is not told of again. Ids or an option must say which.\n\nExamples:\n  nightfreight errors discard member_data_warehouse_sync 0f343b0931126a20f133d67c2b018a3b\n  nightfreight errors discard member_data_warehouse_sync --table members_clean --reason name',
     )
     .action(async (job: string, ids: string[], filters: Filters) => {
       const query = queryOf({ ...filters, job })

@@ -79,7 +79,7 @@ export async function finishRun(
       await settleErrors(metadata, outcome.tables, rejects.queued, rejects.still, progress.note)
       await metadata.errors.resolve(rejects.resolved, run)
     }
-    if (isDone || !tasks.some(task => task.status === 'SUCCESS')) await metadata.checkpoints.clear(run)
+    if (isDone) await metadata.checkpoints.clear(run)
     await metadata.endRun({
       run,
       fence: record.fence,

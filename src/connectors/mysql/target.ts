@@ -16,6 +16,7 @@ import { checkOwnColumns } from '../sql/dialect.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { type Access, ask, type Session } from './connect.ts'
+import { exactCollation, keyClash } from './keyClash.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
@@ -31,6 +32,9 @@ import {
 } from './targetTypes.ts'
 import { identifier, literal, logicalColumn, tableName } from './types.ts'
 import { MysqlVerifier } from './verifier.ts'
+
+/** Time for clearing up after a failure, which may be that the target does not answer. */
+const CLEAN_UP_MS = 4000
 
 /**
  * MySQL or MariaDB as warehouse: LOAD DATA LOCAL into staging tables, then one transaction. Definitions commit by
@@ -54,7 +58,8 @@ export class MysqlTarget implements Target {
     await this.session.rows('SELECT 1', signal)
   }
 
-  async describe(table: string): Promise<TableSchema | undefined> {
+  async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
+    this.session.heed(signal)
     const found = await targetTable(this.session, table)
     if (!found) return undefined
     const where = `${this.name}.${table}`
@@ -65,6 +70,7 @@ export class MysqlTarget implements Target {
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
+    this.session.heed(signal)
     if (!(await targetTable(this.session, 'nightfreight_sync_points'))) return []
     return this.session.rows<SyncPoint>(
       `SELECT extract, value, run FROM nightfreight_sync_points WHERE job = ${literal(job)} ORDER BY extract`,
@@ -72,7 +78,8 @@ export class MysqlTarget implements Target {
     )
   }
 
-  async committed(loadId: string, signal?: AbortSignal): Promise<CommitResult | undefined> {
+  async committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined> {
+    this.session.heed(signal)
     if (!(await targetTable(this.session, 'nightfreight_loads'))) return undefined
     const [row] = await this.session.rows(
       `SELECT counts FROM nightfreight_loads WHERE load_id = ${literal(loadId)}`,
@@ -82,6 +89,7 @@ export class MysqlTarget implements Target {
   }
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
+    this.session.heed(signal)
     const { loadId, job, load, paths, rows, keyPaths, keys } = request
     checkOwnColumns(load, `${this.name}.${load.table}`)
     await ensureState(this.session)
@@ -119,6 +127,7 @@ export class MysqlTarget implements Target {
   }
 
   async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+    this.session.heed(signal)
     const { loadId, loads } = commit
     await ensureState(this.session)
     const earlier = await this.committed(loadId, signal)
@@ -126,8 +135,6 @@ export class MysqlTarget implements Target {
     const created: string[] = []
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
-    const kill = () => void this.session.kill(session).catch(() => {})
-    signal.addEventListener('abort', kill, { once: true })
     try {
       for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
       await ask(session, 'START TRANSACTION', signal)
@@ -139,10 +146,9 @@ export class MysqlTarget implements Target {
         () => true,
         () => false,
       )
+      const clash = undone && isDuplicate(error) ? await this.clash(commit).catch(() => undefined) : undefined
       if (undone) await this.drop(created).catch(() => {})
-      throw error
-    } finally {
-      signal.removeEventListener('abort', kill)
+      throw clash ?? error
     }
     if (!result) return (await this.committed(loadId, signal))!
     await this.abandon(loadId).catch(() => {})
@@ -150,6 +156,8 @@ export class MysqlTarget implements Target {
   }
 
   async abandon(loadId: string): Promise<void> {
+    // What it leaves, a later load of the job clears away.
+    this.session.heed(AbortSignal.timeout(CLEAN_UP_MS))
     const own = (await stagingTables(this.session)).filter(found => found.loadId === loadId)
     await this.drop(own.map(found => found.table))
   }
@@ -172,8 +180,7 @@ export class MysqlTarget implements Target {
         `INSERT INTO nightfreight_loads VALUES (${[loadId, job, run].map(literal).join(', ')}, UTC_TIMESTAMP(6), '[]')`,
       )
     } catch (error) {
-      if (error instanceof EngineError && (error.cause as { errno?: number })?.errno === 1062)
-        return undefined
+      if (isDuplicate(error)) return undefined
       throw error
     }
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
@@ -202,6 +209,18 @@ export class MysqlTarget implements Target {
       )
     }
     return counts
+  }
+
+  /** The keys that are one for a table of the commit; staging tables outlive the rollback. */
+  private async clash({ loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
+    for (const load of loads) {
+      const table = await targetTable(this.session, load.table)
+      const { staging } = stagingNames(loadId, load)
+      const where = `${this.name}.${load.table}`
+      const found = table && (await keyClash(this.session, load, table, staging, where))
+      if (found) return found
+    }
+    return undefined
   }
 
   private async send(
@@ -245,7 +264,8 @@ export class MysqlTarget implements Target {
 
   private async create(load: PlannedLoad, signal: AbortSignal): Promise<string> {
     const table = tableName(load.table)
-    const types = [...columnTypes(load), ...ownColumns(load)]
+    const collation = await exactCollation(this.session)
+    const types = [...columnTypes(load, undefined, collation), ...ownColumns(load)]
     const columns = types.map(([name, type]) => `${identifier(name)} ${type}`)
     const key = uniqueColumns(load).map(identifier)
     if (key.length > 0) columns.push(`PRIMARY KEY (${key.join(', ')})`)
@@ -271,6 +291,9 @@ export class MysqlTarget implements Target {
     if (tables.length > 0) await this.session.rows(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
   }
 }
+
+const isDuplicate = (error: unknown) =>
+  error instanceof EngineError && (error.cause as { errno?: number } | undefined)?.errno === 1062
 
 /** The quoted names of a load's staging tables: of its rows and of its keys. */
 function stagingNames(loadId: string, load: StagedLoad): { staging: string; keys: string } {
