@@ -228,6 +228,10 @@ const STEPS: Record<string, Step> = {
     says: /^1 records are discarded/m,
   },
   [`nightfreight errors discard ${JOB} --table members_clean --reason name`]: {
+    first: async () => {
+      await query("UPDATE members SET first_name = 'Ada' WHERE member_id = 8")
+      return {}
+    },
     says: /^0 records are discarded/m,
   },
   'nightfreight alerts test queries/members ops': { says: /ops: sent/ },
