@@ -101,7 +101,7 @@ async function runOnce(
     const failures = new FailureScope(context)
     const changes = await diff(context, [table], before, failures)
     accountBeforeLoad([], [table], [], changes)
-    const loaded = await load(context, changes, syncPointsOf(run), failures)
+    const loaded = await load(context, changes, syncPointsOf(run), failures, [])
     failures.check()
     // Every row is accounted for, in every mode, on every target.
     accountLoads([], [table], changes, loaded)
