@@ -16,6 +16,9 @@ export async function openLane(payload: unknown): Promise<Lane> {
       }
       return reading.chunk(range, limit, sink)
     },
-    close: async () => reading?.close(),
+    close: async () => {
+      reading?.close()
+      await api.close()
+    },
   }
 }

@@ -1,5 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 import { Readable } from 'node:stream'
 import {
   AbortMultipartUploadCommand,
@@ -8,7 +10,6 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
-  HeadBucketCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
@@ -20,6 +21,7 @@ import {
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
 import { EngineError, unless } from '../../../engine/errors.ts'
+import { proxyEnv, secureContext, type Tls } from '../../util/tls.ts'
 import { s3Error } from './failure.ts'
 
 /** What an S3 connection needs to be opened: plain data. Credentials that are not given come from the SDK's own chain. */
@@ -41,6 +43,7 @@ export interface S3Access {
   requesterPays?: boolean
   /** Seconds that a request may take without a byte. */
   timeout: number
+  tls?: Tls
 }
 
 /** An object as a listing or a head shows it. */
@@ -66,10 +69,22 @@ const COPIED_AT_ONCE = 5 * 1024 ** 3
  */
 export class S3Client {
   readonly access: S3Access
-  private readonly sdk: Sdk
+  private sdk: Sdk
+
+  private region: string | undefined
+  /** Clients of another region, which may have requests under way. */
+  private readonly left: Sdk[] = []
 
   constructor(access: S3Access) {
     this.access = access
+    this.region = access.region
+    this.sdk = this.opened()
+  }
+
+  private opened(): Sdk {
+    const { access, region } = this
+    const { tls = {} } = access
+    const agent = { keepAlive: true, maxSockets: 64, proxyEnv: proxyEnv(tls) }
     const config: S3ClientConfig = {
       // Adaptive: after a SlowDown every request of the client waits its turn.
       retryMode: 'adaptive',
@@ -78,13 +93,13 @@ export class S3Client {
         connectionTimeout: access.timeout * 1000,
         requestTimeout: access.timeout * 1000,
         throwOnRequestTimeout: true,
-        httpAgent: { maxSockets: 64 },
-        httpsAgent: { maxSockets: 64 },
+        httpAgent: new HttpAgent(agent),
+        httpsAgent: new HttpsAgent({ ...agent, secureContext: secureContext(tls) }),
       },
       // Servers that are not Amazon's may know no checksums in trailers.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
-      ...(access.region !== undefined && { region: access.region }),
+      ...(region !== undefined && { region }),
       ...(access.endpoint !== undefined && { endpoint: access.endpoint }),
       ...(access.pathStyle !== undefined && { forcePathStyle: access.pathStyle }),
       ...(access.profile !== undefined && { profile: access.profile }),
@@ -96,14 +111,13 @@ export class S3Client {
         },
       }),
     }
-    this.sdk = new Sdk(config)
+    return new Sdk(config)
   }
 
-  /** Checks that the bucket is there and authenticates us. */
+  /** Checks that what is below the prefix can be listed: the one permission that every use needs. */
   async probe(signal?: AbortSignal): Promise<void> {
-    await this.guard('', () =>
-      this.sdk.send(new HeadBucketCommand({ Bucket: this.access.bucket }), { abortSignal: signal }),
-    )
+    const asked = { Bucket: this.access.bucket, Prefix: this.key(''), MaxKeys: 1, ...this.payer }
+    await this.guard('', () => this.sdk.send(new ListObjectsV2Command(asked), { abortSignal: signal }))
   }
 
   /** Objects below a prefix, in the order of their keys; without `deep` only those with no further slash. */
@@ -287,7 +301,7 @@ export class S3Client {
   }
 
   close(): void {
-    this.sdk.destroy()
+    for (const sdk of [this.sdk, ...this.left]) sdk.destroy()
   }
 
   private async multipart(
@@ -337,7 +351,13 @@ export class S3Client {
     try {
       return await act()
     } catch (cause) {
-      throw s3Error(this.access, key, cause)
+      const region = regionOf(cause)
+      if (region === undefined || region === this.region) throw s3Error(this.access, key, cause)
+      // The server says where the bucket is; whoever asked meanwhile has gone the same way.
+      this.region = region
+      this.left.push(this.sdk)
+      this.sdk = this.opened()
+      return this.guard(key, act)
     }
   }
 
@@ -355,6 +375,12 @@ export class S3Client {
     }
     return Readable.from(chunks(), { objectMode: false, highWaterMark: 1024 * 1024 })
   }
+}
+
+/** The region that a refusal names as the bucket's own. */
+function regionOf(cause: unknown): string | undefined {
+  const { Region, $response } = cause as { Region?: string; $response?: { headers?: Record<string, string> } }
+  return Region ?? $response?.headers?.['x-amz-bucket-region']
 }
 
 /** Bytes in pieces of at least {@link PART} bytes, and the rest. */
