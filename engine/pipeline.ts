@@ -7,6 +7,7 @@ import { keepImages } from './extract/images.ts'
 import { accountBeforeLoad, accountLoads } from './load/accounts.ts'
 import { acknowledgeSources } from './load/acknowledge.ts'
 import { load, type PointsOf } from './load/load.ts'
+import { checkSql } from './plan/checkSql.ts'
 import type { PlannedRead } from './plan/plan.ts'
 import { prepare, probe } from './plan/prepare.ts'
 import type { Accounts } from './quality/accounts.ts'
@@ -77,6 +78,7 @@ async function change(
 
   const { plan, lastRun } = await prepare(context, models)
   outcome.reads = plan.reads
+  await checkSql(context, graph, plan.reads)
 
   outcome.extracted = await extract(context, plan, failures)
   const judged = await judgeExtracts(context, plan.reads, outcome.extracted, failures)
@@ -87,7 +89,7 @@ async function change(
   const macros = await openTables(context, graph, plan.reads, images, judged)
   const sets = await transform(context, graph, macros, plan.reads, images, judged, failures)
   outcome.tables = [...judged, ...sets]
-  const setChecks = await runSetChecks(context, graph, failures)
+  const setChecks = await runSetChecks(context, graph, plan.reads, failures)
 
   outcome.changes = await diff(context, sets, new Map(lastRun), failures, models)
   outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]

@@ -3,6 +3,7 @@ import { readTls, tlsOptions } from '../../util/tls.ts'
 import { parseBytes } from '../../util/units.ts'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import type { Access } from './access.ts'
+import { typesOf } from './columns.ts'
 import { options, path } from './options.ts'
 import { HttpSource } from './source.ts'
 import { TYPES } from './types.ts'
@@ -82,6 +83,7 @@ export const http = defineConnector({
     incremental: true,
     modes: [],
   },
+  declared: ({ schema }) => typesOf(schema),
   types: TYPES,
   check: (settings, context) => void accessOf(settings, context),
   source: (settings, context) => new HttpSource(accessOf(settings, context), settings.health),

@@ -13,6 +13,7 @@ export const s3 = defineConnector({
   config: s3Config,
   extract: dropOptions,
   capabilities: DROP_CAPABILITIES,
+  declared: ({ schema }) => schema,
   types: [],
   check: (config, { name, baseDir }) => void s3Access(config, `connections.${name}`, baseDir),
   source: (config, { name, baseDir }) =>
