@@ -34,11 +34,13 @@ const s3 = (url: string, port: number) => ({
 async function probe(settings: Record<string, unknown>): Promise<void> {
   const connector = connectorFor(String(settings.url))
   const config = connector.config.parse(settings)
-  const source = connector.source!(config, { name: 'it', baseDir: dir })
+  const context = { name: 'it', baseDir: dir }
+  // A lake that was never loaded is there for loads only.
+  const system = (connector.target ?? connector.source)!(config, context)
   try {
-    await source.probe(signal)
+    await system.probe(signal)
   } finally {
-    await source.close()
+    await system.close()
   }
 }
 
@@ -147,9 +149,9 @@ describe('over HTTPS', () => {
       import { connectorFor } from './src/connectors/index.ts'
       for (const settings of JSON.parse(process.argv[1])) {
         const connector = connectorFor(settings.url)
-        const source = connector.source(connector.config.parse(settings), { name: 'it', baseDir: '/' })
-        await source.probe(new AbortController().signal)
-        await source.close()
+        const system = (connector.target ?? connector.source)(connector.config.parse(settings), { name: 'it', baseDir: '/' })
+        await system.probe(new AbortController().signal)
+        await system.close()
       }`
     const list = Object.values(CONNECTIONS).map(settings => settings(portOf(plain)))
     const ended = await commandLine(dir, [], {

@@ -1,7 +1,5 @@
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
-import { Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
 import { Readable } from 'node:stream'
 import {
   AbortMultipartUploadCommand,
@@ -15,14 +13,14 @@ import {
   type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
   PutObjectCommand,
-  type S3ClientConfig,
-  S3Client as Sdk,
+  type S3Client as Sdk,
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
 import { EngineError, unless } from '../../../engine/errors.ts'
-import { proxyEnv, secureContext, type Tls } from '../../util/tls.ts'
+import type { Tls } from '../../util/tls.ts'
 import { s3Error } from './failure.ts'
+import { openSdk, regionOf } from './sdk.ts'
 
 /** What an S3 connection needs to be opened: plain data. Credentials that are not given come from the SDK's own chain. */
 export interface S3Access {
@@ -78,40 +76,7 @@ export class S3Client {
   constructor(access: S3Access) {
     this.access = access
     this.region = access.region
-    this.sdk = this.opened()
-  }
-
-  private opened(): Sdk {
-    const { access, region } = this
-    const { tls = {} } = access
-    const agent = { keepAlive: true, maxSockets: 64, proxyEnv: proxyEnv(tls) }
-    const config: S3ClientConfig = {
-      // Adaptive: after a SlowDown every request of the client waits its turn.
-      retryMode: 'adaptive',
-      maxAttempts: 8,
-      requestHandler: {
-        connectionTimeout: access.timeout * 1000,
-        requestTimeout: access.timeout * 1000,
-        throwOnRequestTimeout: true,
-        httpAgent: new HttpAgent(agent),
-        httpsAgent: new HttpsAgent({ ...agent, secureContext: secureContext(tls) }),
-      },
-      // Servers that are not Amazon's may know no checksums in trailers.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      ...(region !== undefined && { region }),
-      ...(access.endpoint !== undefined && { endpoint: access.endpoint }),
-      ...(access.pathStyle !== undefined && { forcePathStyle: access.pathStyle }),
-      ...(access.profile !== undefined && { profile: access.profile }),
-      ...(access.accessKey !== undefined && {
-        credentials: {
-          accessKeyId: access.accessKey,
-          secretAccessKey: access.secretKey ?? '',
-          ...(access.sessionToken !== undefined && { sessionToken: access.sessionToken }),
-        },
-      }),
-    }
-    return new Sdk(config)
+    this.sdk = openSdk(this.access, this.region)
   }
 
   /** Checks that what is below the prefix can be listed: the one permission that every use needs. */
@@ -356,7 +321,7 @@ export class S3Client {
       // The server says where the bucket is; whoever asked meanwhile has gone the same way.
       this.region = region
       this.left.push(this.sdk)
-      this.sdk = this.opened()
+      this.sdk = openSdk(this.access, this.region)
       return this.guard(key, act)
     }
   }
@@ -375,12 +340,6 @@ export class S3Client {
     }
     return Readable.from(chunks(), { objectMode: false, highWaterMark: 1024 * 1024 })
   }
-}
-
-/** The region that a refusal names as the bucket's own. */
-function regionOf(cause: unknown): string | undefined {
-  const { Region, $response } = cause as { Region?: string; $response?: { headers?: Record<string, string> } }
-  return Region ?? $response?.headers?.['x-amz-bucket-region']
 }
 
 /** Bytes in pieces of at least {@link PART} bytes, and the rest. */
