@@ -10,10 +10,10 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
-import { checkOwnColumns, type LoadTables, standard } from '../sql/dialect.ts'
-import { type Access, quoteIdent, quoteTable } from './connect.ts'
+import { checkOwnColumns, type LoadTables } from '../sql/dialect.ts'
+import { type Access, quoteTable } from './connect.ts'
 import { keyClash } from './keyClash.ts'
-import { checkTarget, expressions, stagingType } from './merge.ts'
+import { checkTarget, expressions } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { findReject, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
@@ -22,10 +22,8 @@ import { LOCAL } from './settings.ts'
 import { describeTable } from './source.ts'
 import { dropTables, stageLoad, stagingNames } from './staging.ts'
 import { ensureState, stagingTables, targetColumns } from './state.ts'
-import { createTable, finishTable } from './table.ts'
+import { createTable, DIALECT, finishTable } from './table.ts'
 import { PostgresVerifier } from './verifier.ts'
-
-const DIALECT = standard(quoteIdent, stagingType)
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
 const CLEAN_UP_MS = 4000
@@ -80,7 +78,11 @@ export class PostgresTarget implements Target {
     await stageLoad(this.session, request, signal)
   }
 
-  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+  async commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
     this.session.heed(signal)
     await ensureState(this.session)
     for (const load of commit.loads) {
@@ -95,6 +97,10 @@ export class PostgresTarget implements Target {
     let counts: LoadCounts[] | undefined
     try {
       counts = await this.merge(commit, signal)
+      if (counts) {
+        await check?.(counts)
+        await this.dropStaged(commit, signal)
+      }
     } catch (error) {
       await this.session.query('ROLLBACK').catch(() => {})
       throw (await this.explain(error, commit).catch(() => undefined)) ?? error
@@ -179,8 +185,12 @@ export class PostgresTarget implements Target {
       // The planner knows nothing of a table that autovacuum has not seen yet.
       await query(`ANALYZE ${target}`)
     }
-    await query(`DROP TABLE ${staging}, ${keys}`)
-    return counts
+    return created ? { ...counts, created } : counts
+  }
+
+  private async dropStaged({ loadId, loads }: LoadCommit, signal: AbortSignal): Promise<void> {
+    const tables = loads.flatMap(load => Object.values(stagingNames(loadId, load)))
+    if (tables.length > 0) await this.session.query(`DROP TABLE ${tables.join(', ')}`, [], signal)
   }
 
   /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */
