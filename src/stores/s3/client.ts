@@ -18,31 +18,8 @@ import {
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
 import { EngineError, unless } from '../../../engine/errors.ts'
-import type { Tls } from '../../util/tls.ts'
 import { s3Error } from './failure.ts'
-import { openSdk, regionOf } from './sdk.ts'
-
-/** What an S3 connection needs to be opened: plain data. Credentials that are not given come from the SDK's own chain. */
-export interface S3Access {
-  /** The connection's name, for messages. */
-  name: string
-  bucket: string
-  /** Below the bucket, without a slash at either end; '' is the bucket itself. */
-  prefix: string
-  region?: string
-  endpoint?: string
-  pathStyle?: boolean
-  accessKey?: string
-  secretKey?: string
-  sessionToken?: string
-  profile?: string
-  sse?: 'AES256' | 'aws:kms'
-  kmsKey?: string
-  requesterPays?: boolean
-  /** Seconds that a request may take without a byte. */
-  timeout: number
-  tls?: Tls
-}
+import { openSdk, regionOf, type S3Access } from './sdk.ts'
 
 /** An object as a listing or a head shows it. */
 export interface S3Object {

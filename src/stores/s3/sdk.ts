@@ -1,8 +1,29 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { type S3ClientConfig, S3Client as Sdk } from '@aws-sdk/client-s3'
-import { proxyEnv, secureContext } from '../../util/tls.ts'
-import type { S3Access } from './client.ts'
+import { proxyEnv, secureContext, type Tls } from '../../util/tls.ts'
+
+/** What an S3 connection needs to be opened: plain data. Credentials that are not given come from the SDK's own chain. */
+export interface S3Access {
+  /** The connection's name, for messages. */
+  name: string
+  bucket: string
+  /** Below the bucket, without a slash at either end; '' is the bucket itself. */
+  prefix: string
+  region?: string
+  endpoint?: string
+  pathStyle?: boolean
+  accessKey?: string
+  secretKey?: string
+  sessionToken?: string
+  profile?: string
+  sse?: 'AES256' | 'aws:kms'
+  kmsKey?: string
+  requesterPays?: boolean
+  /** Seconds that a request may take without a byte. */
+  timeout: number
+  tls?: Tls
+}
 
 /** Amazon's client for an access, in a region. */
 export function openSdk(access: S3Access, region: string | undefined): Sdk {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { readTls, tlsOptions } from '../../util/tls.ts'
-import type { S3Access } from './client.ts'
+import type { S3Access } from './sdk.ts'
 
 const text = z.string().min(1)
 
