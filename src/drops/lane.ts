@@ -7,6 +7,7 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import { arrowParquet } from '../formats/arrow.ts'
 import { BadFile } from '../formats/bad.ts'
 import { fileColumn } from '../formats/column.ts'
+import { ReadMemory } from '../formats/memory.ts'
 import { asBad, openParquet, parquetNotes, parquetTexts } from '../formats/parquet.ts'
 import { RowReader } from '../formats/rowReader.ts'
 import { openText } from '../formats/textFile.ts'
@@ -18,9 +19,6 @@ import { prefetched } from './ranged.ts'
 import { shown } from './select.ts'
 import { tell } from './spool.ts'
 import type { DropStore } from './store.ts'
-
-/** What DuckDB's readers and its Parquet writer need at the least, with one thread. */
-const LEAST_MEMORY = 192 * 1024 * 1024
 
 /** Files that a lane reads one after another. */
 export interface FileChunk {
@@ -40,7 +38,7 @@ export function dropLane<Access>(openStore: (access: Access) => DropStore) {
     const store = openStore(access)
     const folder = join(spool, `lane-${crypto.randomUUID()}`)
     mkdirSync(folder, { recursive: true })
-    const duck = await Duck.open({ threads: 1, memory: LEAST_MEMORY })
+    const duck = await Duck.open({ threads: 1 })
     return {
       read: (read, range, _limit, sink) => readFiles({ store, duck, folder, spool }, read, range, sink),
       close: async () => {
@@ -64,9 +62,8 @@ export interface Means {
 async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Promise<undefined> {
   const options = read.options as DropOptions
   const { files } = range.payload as FileChunk
-  const memory = Math.max(LEAST_MEMORY, read.limits.memory ?? 0)
-  await means.duck.run(`SET memory_limit = '${Math.floor(memory / 1024)}KiB'`)
-  const reader = new RowReader(means.duck, means.store.name, read.columns, means.folder, sink)
+  const memory = new ReadMemory(means.duck, read.limits)
+  const reader = new RowReader(means.duck, memory, means.store.name, read.columns, means.folder, sink)
   for await (const { file, bytes } of prefetched(means.store, files)) {
     try {
       if (file.bad !== undefined) throw new BadFile('PERMISSION_DENIED', file.bad)

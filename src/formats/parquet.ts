@@ -1,4 +1,4 @@
-import { EngineError } from '../../engine/errors.ts'
+import type { EngineError } from '../../engine/errors.ts'
 import { type Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
 import { BadFile, badFile } from './bad.ts'
@@ -107,12 +107,13 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
 /** What DuckDB cannot read of a file is the file's fault; a value that does not fit, and want of memory, are not. */
 export function asBad(where: string, cause: unknown): unknown {
   const { code, message } = cause as EngineError
-  if (code === 'RESOURCE_EXHAUSTED')
-    return new EngineError(code, `${where}: ${message.split('\n')[0]}`, {
-      cause,
-      hint: 'Raise resources.memory of the job, or lower resources.threads: lanes share what memory there is.',
-    })
-  if (cause instanceof BadFile || code === 'DECODE_FAILED' || code === 'TYPE_UNSUPPORTED') return cause
+  if (
+    cause instanceof BadFile ||
+    code === 'DECODE_FAILED' ||
+    code === 'TYPE_UNSUPPORTED' ||
+    code === 'RESOURCE_EXHAUSTED'
+  )
+    return cause
   return badFile(where, `is not a readable Parquet file: ${message}`, cause)
 }
 
