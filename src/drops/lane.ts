@@ -4,11 +4,11 @@ import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { arrowParquet } from '../formats/arrow.ts'
 import { BadFile } from '../formats/bad.ts'
 import { fileColumn } from '../formats/column.ts'
 import { ReadMemory } from '../formats/memory.ts'
-import { asBad, openParquet, parquetNotes, parquetTexts } from '../formats/parquet.ts'
+import { asBad, openParquet, parquetNotes, parquetTexts, readablePaths } from '../formats/parquet.ts'
+import { arrowParquet, checkNested } from '../formats/reader.ts'
 import { RowReader } from '../formats/rowReader.ts'
 import { openText } from '../formats/textFile.ts'
 import { styleOf } from '../formats/textFormat.ts'
@@ -102,8 +102,12 @@ async function readFile(
       await reader.typed(texts).catch(cause => {
         throw asBad(where, cause)
       })
+      const nested = [...parquet.columns.values()].flatMap(column => (column.nested ? [column.name] : []))
+      if (nested.length > 0) await checkNested(where, path, nested)
     }
-    if (format === 'parquet') await typed(await member.path())
+    if (format === 'parquet')
+      for await (const path of readablePaths(means.duck, where, await member.path(), means.folder))
+        await typed(path)
     else if (format === 'arrow')
       for await (const path of arrowParquet(where, await member.path(), means.folder)) await typed(path)
     else {
