@@ -22,6 +22,7 @@ import {
   transform,
 } from './transform/models.ts'
 import type { Verification } from './verify/result.ts'
+import { lookAtTable } from './verify/standing.ts'
 import { verify } from './verify/verify.ts'
 
 /** What a run found and did; filled as far as it got, also when it fails. */
@@ -91,7 +92,7 @@ async function change(
   outcome.quality = summary(outcome.tables)
   gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)
 
-  outcome.changes = await diff(context, plan, outcome.tables, new Map(lastRun), failures)
+  outcome.changes = await diff(context, plan, outcome.tables, new Map(lastRun), lookAtTable, failures)
   if (spec.loads.some(({ onBadRow }) => onBadRow === 'quarantine')) {
     Object.assign(
       outcome,

@@ -106,6 +106,11 @@ export interface StagedLoad extends PlannedLoad {
    * `deletes` say, within `guard.maxDeleteShare`), unless its key was staged as one to keep.
    */
   whole: boolean
+  /**
+   * Identity of the table that the change set was worked out against: the commit fails with TARGET_CHANGED where it is
+   * another one by now. Absent where `whole`.
+   */
+  identity?: string
 }
 
 export interface LoadCounts {
@@ -117,6 +122,8 @@ export interface LoadCounts {
   deleted: number
   /** Staged rows that changed nothing: equal, or not newer than what the target has. */
   unchanged: number
+  /** Rows of the table afterwards. Absent from what earlier versions committed. */
+  rows?: number
 }
 
 export interface CommitResult {
@@ -154,4 +161,11 @@ export interface Loaded extends LoadCounts {
   /** Rows of the change set. */
   staged: number
   duplicates: number
+  /**
+   * Rows of the target that the data set has no more (or never had), whether they were deleted or left; absent where the
+   * mode keeps rows of its own.
+   */
+  gone?: number
+  /** Why all rows were loaded although an earlier load is known. */
+  reason?: string
 }

@@ -1,6 +1,8 @@
 import type { PlannedLoad } from '../contracts/load.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
+import type { TableState } from '../contracts/target.ts'
 import { type Plan, planLoad } from '../plan/plan.ts'
+import type { Found } from '../plan/standing.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
@@ -22,6 +24,10 @@ export interface Changes {
    * then `upserts` holds every row, and only the target can say which of its own are gone.
    */
   whole: boolean
+  /** Why every row is compared with the target itself, where an earlier load is known: for people. */
+  reason?: string
+  /** The target's table as it was found before the comparison; undefined where there was none. */
+  found?: TableState
   /** Rows to insert or update. Mode `partition`: every row of the partitions that changed. */
   upserts: Part[]
   /**
@@ -31,7 +37,7 @@ export interface Changes {
   keys: Part[]
   /**
    * Every difference, with its kind (insert, update, delete, or kept: gone from the good rows, and staying), key and row
-   * numbers; absent where `whole`.
+   * numbers; absent where the last state is not known.
    */
   list?: Part[]
   /** Rows of the last state, where it is known. */
@@ -53,7 +59,12 @@ export interface ChangeCounts {
   inserts: number
   updates: number
   deletes: number
-  /** Rows that superseded by a newer row of the same key of the same key. */
+  /**
+   * Rows that earlier loads brought and the data set has no more, whether the load deletes them or leaves them; undefined
+   * where only the target can tell.
+   */
+  gone?: number
+  /** Rows that were superseded by a newer row of the same key. */
   duplicates: number
 }
 
@@ -63,6 +74,7 @@ export async function diff(
   plan: Plan,
   tables: Transformed[],
   lastRun: Map<string, string>,
+  look: Look,
   failures: FailureScope,
 ): Promise<Changes[]> {
   const changes: Changes[] = []
@@ -72,7 +84,8 @@ export async function diff(
       const set = dataSet(table)
       const planned = planLoad(spec, table.columns)
       const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
-      const act = (own: RunContext) => diffLoad(own, load, set, lastRun.get(spec.to))
+      const last = { run: lastRun.get(spec.to), refresh: plan.refresh?.includes(spec.table) }
+      const act = (own: RunContext) => diffLoad(own, load, set, last, look)
       return runTask(context, `diff.${spec.table}`, act, filesOf)
     })
     if (found) changes.push(found)
@@ -86,29 +99,50 @@ function filesOf({ upserts, keys, list = [], table, was, state = [] }: Changes):
   return [...upserts, ...keys, ...list, ...state, ...sets.flatMap(({ parts }) => parts), ...findings]
 }
 
+/** Looks at a load's table, of which that run's data (if any) was the last. */
+export type Look = (context: RunContext, load: PlannedLoad, run: string | undefined) => Promise<Found>
+
+/** The run whose data the target holds, if any, and whether that is to count for nothing. */
+interface Last {
+  run: string | undefined
+  refresh: boolean | undefined
+}
+
 async function diffLoad(
   context: RunContext,
   load: PlannedLoad,
   table: DataSet,
-  lastRun: string | undefined,
+  { run, refresh }: Last,
+  look: Look,
 ): Promise<Changes> {
   const { progress } = context
-  progress.started(`diff.${load.table}`)
-  if (load.key.length === 0) return exchange(context, load, table, lastRun)
-  const state = new State(context, load, table, load.table)
-  await state.write()
-  const last = lastRun ? await state.last(lastRun) : undefined
-  const changes = last
-    ? await compare(context, load, state, last)
-    : await everything(context, lastRun ? { ...load, reshaped: true } : load, state)
+  const task = `diff.${load.table}`
+  progress.started(task)
+  const state = load.key.length > 0 ? new State(context, load, table, load.table) : undefined
+  const [{ now, reason: otherwise }] = await Promise.all([look(context, load, run), state?.write()])
+  let reason = refresh ? 'a full refresh was asked for' : otherwise
+  const found = now && { found: now }
+  if (!state) return { ...(await exchange(context, load, table, run)), ...(reason && { reason }), ...found }
+  const last = run !== undefined && !reason ? await state.last(run) : undefined
+  if (run !== undefined && !reason) {
+    if (!last) reason = `what run ${run} loaded is no longer staged`
+    else if (last.otherColumns) reason = 'its columns have changed'
+  }
+  const changes =
+    last && !reason
+      ? await compare(context, load, state, last)
+      : await everything(context, run === undefined ? load : { ...load, reshaped: true }, state, last)
   await state.keep()
   guard(`${load.to}.${load.table}`, changes)
+  if (reason) progress.note(`${load.to}.${load.table}: all rows are loaded: ${reason}`)
   const { inserts, updates, deletes } = changes.counts
-  const note = last
-    ? `${inserts} to insert, ${updates} to update, ${deletes} to delete`
-    : `${inserts} rows, first load`
-  progress.finished(`diff.${load.table}`, note)
-  return changes
+  progress.finished(
+    task,
+    last
+      ? `${inserts} to insert, ${updates} to update, ${deletes} to delete`
+      : `${inserts} rows, ${reason ? 'compared with the table itself' : 'first load'}`,
+  )
+  return { ...changes, ...(reason && { reason }), ...found }
 }
 
 /** Rows without a key cannot be compared: all of them, beside how many there were the last time. */
@@ -147,24 +181,55 @@ async function exchange(
   return changes
 }
 
-/** No earlier state to compare with: all rows, and the keys of those in the quarantine. */
-async function everything(context: RunContext, load: PlannedLoad, state: State): Promise<Changes> {
+/**
+ * All rows, and the keys of those in the quarantine, for a target that must be compared with. `last`: a state of other
+ * columns, which says what will change, but not all that may differ.
+ */
+async function everything(
+  context: RunContext,
+  load: PlannedLoad,
+  state: State,
+  last: State | undefined,
+): Promise<Changes> {
   const { table } = state
   const duplicates = await state.dedupe()
   const { rows } = state
   const upserts = await rowParts(context, load, table, duplicates > 0 ? numbersIn(state.sql()) : undefined)
   const rejected = await rejectedKeys(context, load, table)
+  const found = last && (await differences(context, load, state, last, rejected))
+  if (last && load.mode === 'append') await state.carryForward(last)
   if (rejected) await state.addUnknownKeys(rejected)
+  await state.noteWitness()
   const keys = load.key.map(quoteName).join(', ')
+  const kept = load.deletes === 'keep' ? undefined : rejected
   const batched = load.batchRows !== undefined && load.deletes !== 'keep'
   return {
     load,
     whole: true,
     upserts,
-    keys: await keyParts(context, load, batched ? `SELECT ${keys} FROM (${state.sql()})` : rejected),
+    keys: await keyParts(context, load, batched ? `SELECT ${keys} FROM (${state.sql()})` : kept),
     table,
     state: state.buckets.flat(),
-    counts: { rows, inserts: rows, updates: 0, deletes: 0, duplicates },
+    ...(found && last && { list: found.list, before: last.rows, was: last.table }),
+    counts: {
+      rows,
+      ...(found ? countsOf(load, found.of) : { inserts: rows, updates: 0, deletes: 0 }),
+      duplicates,
+    },
+  }
+}
+
+/** What a load does of the differences found. */
+function countsOf(
+  { mode, deletes }: PlannedLoad,
+  of: (kind: string) => number,
+): Required<Pick<ChangeCounts, 'inserts' | 'updates' | 'deletes' | 'gone'>> {
+  const removes = deletes !== 'keep' || mode === 'replace' || mode === 'partition'
+  return {
+    inserts: of('insert'),
+    updates: mode === 'append' ? 0 : of('update'),
+    deletes: removes ? of('delete') : 0,
+    gone: of('delete'),
   }
 }
 
@@ -178,18 +243,13 @@ async function compare(context: RunContext, load: PlannedLoad, state: State, las
   const duplicates = found.unique ? 0 : await state.dedupe()
   if (duplicates > 0) found = await differences(context, load, state, last, rejected)
   const { rows } = state
-  // What the target still holds: rows of rejected ones, and under append all rows that have gone.
-  if (load.mode === 'append') await state.carryForward(last)
+  const counts = { rows, ...countsOf(load, found.of), duplicates }
+  // What the target still holds: rows of rejected ones, and all that have gone where the load leaves them.
+  if (counts.gone > counts.deletes) await state.carryForward(last)
   else if (rejected) await state.carryForward(last, rejected)
   const list = filesSql(root, found.list)
-  const removes = load.deletes !== 'keep' || load.mode === 'replace' || load.mode === 'partition'
-  const counts = {
-    rows,
-    inserts: found.of('insert'),
-    updates: load.mode === 'append' ? 0 : found.of('update'),
-    deletes: removes ? found.of('delete') : 0,
-    duplicates,
-  }
+  const changed = `SELECT * FROM ${list} WHERE ${KIND} IN ('insert', 'update')`
+  await state.noteWitness(counts.inserts + counts.updates > 0 ? changed : undefined, last)
   const result = {
     load,
     whole: false,
@@ -286,7 +346,7 @@ async function rejectedKeys(
   table: DataSet,
 ): Promise<string | undefined> {
   const { root } = context
-  if (!table.findings || load.deletes === 'keep') return undefined
+  if (!table.findings || load.mode === 'replace' || load.mode === 'partition') return undefined
   const keys = load.key.map(quoteName)
   const found = await copyFile(
     context,

@@ -35,9 +35,9 @@ export function commitsOf(changes: Changes[]): CommitBatch[][] {
   return [...commits, together]
 }
 
-function batchesOf({ load, whole, upserts, keys }: Changes): CommitBatch[] {
+function batchesOf({ load, whole, found, upserts, keys }: Changes): CommitBatch[] {
   const share = (rows: Part[], own: Part[], all: boolean) => ({
-    load: { ...load, whole: all },
+    load: { ...load, whole: all, ...(!whole && found && { identity: found.identity }) },
     rows,
     keys: own,
   })

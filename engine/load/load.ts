@@ -42,13 +42,21 @@ export async function load(
   return [...targets].flatMap(([to, group]) => {
     const result = results.get(to)
     if (!result) return []
-    return group.map(({ load, upserts, counts }) => ({
-      ...result.counts.find(c => c.table === load.table)!,
-      to,
-      staged: rowsIn(upserts),
-      duplicates: counts.duplicates,
-    }))
+    return group.map(change => {
+      const { load, upserts, counts, reason } = change
+      const done = result.counts.find(c => c.table === load.table)!
+      const gone = counts.gone ?? goneOf(change, done)
+      const more = { ...(gone !== undefined && { gone }), ...(reason && { reason }) }
+      return { ...done, to, staged: rowsIn(upserts), duplicates: counts.duplicates, ...more }
+    })
   })
+}
+
+/** Rows of a target that a whole data set has not, where the table holds one row a key and no marks. */
+function goneOf({ load, counts }: Changes, { rows, deleted }: LoadCounts): number | undefined {
+  if (load.mode === 'scd2') return undefined
+  if (load.mode !== 'append' && (load.mode !== 'merge' || load.deletes !== 'keep')) return deleted
+  return rows === undefined || load.key.length === 0 ? undefined : Math.max(0, rows - counts.rows)
 }
 
 async function loadTarget(
@@ -124,6 +132,7 @@ function sum(counts: LoadCounts[]): LoadCounts[] {
     const { inserted = 0, updated = 0, deleted = 0, unchanged = 0 } = sums.get(table) ?? {}
     sums.set(table, {
       table,
+      ...(more.rows !== undefined && { rows: more.rows }),
       inserted: inserted + more.inserted,
       updated: updated + more.updated,
       deleted: deleted + more.deleted,

@@ -27,8 +27,13 @@ export async function probe(context: RunContext): Promise<void> {
 
 /** Asks every system what it has, finds the last sync points, and plans. Reads no row. */
 export function prepare(context: RunContext, models: OrderedModel[]): Promise<Prepared> {
-  const { spec } = context
+  const { spec, refresh } = context
   const fed = feeds(spec, models)
+  const renewed = new Set(
+    spec.loads
+      .filter(({ table }) => refresh?.includes(table))
+      .flatMap(({ from }) => extractsOf(from, models)),
+  )
   const bases = ({ plan }: Prepared) => plan.reads.flatMap(({ base }) => base?.image.parts ?? [])
   const act = async ({ signal }: RunContext): Promise<Prepared> => {
     const points = await pointsOf({ ...context, signal })
@@ -43,7 +48,10 @@ export function prepare(context: RunContext, models: OrderedModel[]): Promise<Pr
         ? await readManifest<StagedSchema>(context.staging, schemaFile(spec.job, run, extract.name))
         : undefined
       const limits = { rows: spec.chunking.defaultChunkSize, bytes: context.budget.batch }
-      const fresh = await freshRead(context, extract, agreed(own, extract.name), known, limits)
+      const renew = renewed.has(extract.name)
+      const fresh = renew
+        ? undefined
+        : await freshRead(context, extract, agreed(own, extract.name), known, limits)
       if (fresh) {
         for (const note of fresh.notes) context.progress.note(`${fresh.where}: ${note}`)
         reads.push(fresh)
@@ -63,7 +71,7 @@ export function prepare(context: RunContext, models: OrderedModel[]): Promise<Pr
       const last = point && { point, image: known && image }
       let read: PlannedRead
       try {
-        read = planRead({ spec: extract, schema, last, known, limits })
+        read = planRead({ spec: extract, schema, last, known, limits, renew })
       } catch (error) {
         // Whoever is woken by one table wants to know of all of them.
         if (!(error instanceof EngineError) || error.code !== 'SCHEMA_DRIFT') throw error
@@ -83,7 +91,10 @@ export function prepare(context: RunContext, models: OrderedModel[]): Promise<Pr
       .filter(read => (read.incremental && !read.incremental.findDeletes) || read.accumulates)
       .map(({ extract }) => extract)
     for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
-    return { plan: { reads, loads: spec.loads }, lastRun: lastRunsOf(points, context.run) }
+    return {
+      plan: { reads, loads: spec.loads, ...(refresh && { refresh }) },
+      lastRun: lastRunsOf(points, context.run),
+    }
   }
   return runTask(context, 'plan', act, bases)
 }

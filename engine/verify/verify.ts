@@ -119,11 +119,9 @@ async function verifyChanges(means: VerifyMeans, changes: Changes, unchanged: nu
 }
 
 /** Compares the whole data set that was staged last. */
-export async function verifyAll(
-  means: VerifyMeans,
-  { load, table, state }: Pick<Changes, 'load' | 'table'> & { state: Part[] },
-): Promise<Verification> {
+export async function verifyAll(means: VerifyMeans, staged: StagedRows): Promise<Verification> {
   const { root } = means
+  const { load, table, state } = staged
   const keys = load.key.map(quoteName)
   const stated = filesSql(root, state)
   const unjudged = [`SELECT ${keys.join(', ')} FROM ${stated} WHERE ${ROW} < 0`]
@@ -132,13 +130,22 @@ export async function verifyAll(
       WHERE file_row_number IN (${rejectedRows(root, table.findings)})
         AND ${keys.map(key => `${key} IS NOT NULL`).join(' AND ')}
         AND (${keys.join(', ')}) NOT IN (SELECT (${keys.join(', ')}) FROM ${stated})`)
-  const rows: Rows = {
-    expected: `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, table, true)})
-      WHERE file_row_number IN (SELECT ${ROW} FROM ${stated} WHERE ${ROW} >= 0)`,
-    unjudged: unjudged.join(' UNION '),
-  }
+  const rows: Rows = { expected: stagedRows(root, staged), unjudged: unjudged.join(' UNION ') }
   return compare(means, load, 'all', rows, { extra: true, untouched: 0, whole: true })
 }
+
+/** Compares some rows of a data set: those that `state` names. What a load may have left alone is no difference. */
+export function verifySome(means: VerifyMeans, staged: StagedRows): Promise<Verification> {
+  const rows: Rows = { expected: stagedRows(means.root, staged) }
+  return compare(means, staged.load, 'changes', rows, { extra: false, untouched: Infinity, whole: false })
+}
+
+/** Rows of a data set: `state` has their numbers. */
+type StagedRows = Pick<Changes, 'load' | 'table'> & { state: Part[] }
+
+const stagedRows = (root: string, { table, state }: StagedRows) =>
+  `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, table, true)})
+   WHERE file_row_number IN (SELECT ${ROW} FROM ${filesSql(root, state)} WHERE ${ROW} >= 0)`
 
 /** SQL of rows that should be in the target; of keys that should not; of keys that may be there or not. */
 interface Rows {

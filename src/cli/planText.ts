@@ -60,6 +60,11 @@ function loadLines(plan: Preview, paint: Paint): string[] {
     lines.push(
       `  of the updates, ${formatCount(plan.leftAlone)} ${plan.leftAlone === 1 ? 'is' : 'are'} no newer than the target's row, which stays`,
     )
+  const staying = (counts.gone ?? 0) - counts.deletes
+  if (staying > 0)
+    lines.push(
+      `  ${formatCount(staying)} rows of the table are in the source no more, and stay (deletes: keep)`,
+    )
   for (const note of plan.notes) lines.push(`  ${note}`)
   if (plan.columns.length > 0)
     lines.push(

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { describeVerification } from '../../engine/verify/result.ts'
 import { secretsIn } from '../config/secrets.ts'
+import { loadNotes } from '../report/data.ts'
 import type { RunOptions } from '../runs/options.ts'
 import type { RunResult } from '../runs/runJob.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
@@ -12,6 +13,7 @@ import { stoppable } from './signals.ts'
 interface RunFlags {
   at?: Date
   fresh?: boolean
+  fullRefresh?: string[] | true
   fromPlan?: string
   only?: string
   from?: string
@@ -25,6 +27,12 @@ export function runCommand(): Command {
     .argument('<job>', "the job's folder")
     .option('--at <time>', "the run's own time, ISO 8601 (default: now)", parseTime)
     .option('--fresh', 'give up an interrupted run instead of continuing it')
+    .addOption(
+      new Option(
+        '--full-refresh [tables...]',
+        'read whole, and compare row by row with the target itself; tables of the job, or all (an interrupted run is given up)',
+      ).conflicts(['from', 'only', 'fromPlan']),
+    )
     .addOption(
       new Option(
         '--from-plan <id>',
@@ -48,7 +56,7 @@ export function runCommand(): Command {
     .option('--json', 'print events and the result as JSON lines')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a\n  nightfreight run queries/members --until model.members_clean\n  nightfreight run queries/members --from diff.dim_members',
+      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a\n  nightfreight run queries/members --until model.members_clean\n  nightfreight run queries/members --from diff.dim_members\n  nightfreight run queries/members --full-refresh dim_members',
     )
     .action(async (folder: string, flags: RunFlags) => {
       process.exitCode = await run(folder, flags)
@@ -57,9 +65,18 @@ export function runCommand(): Command {
 
 async function run(
   folder: string,
-  { at, only, from = only, until = only, ...flags }: RunFlags,
+  { at, only, from = only, until = only, fullRefresh, fresh, ...flags }: RunFlags,
 ): Promise<number> {
-  return finish({ folder, runAt: at, from, until, ...flags })
+  const tables = fullRefresh === true ? [] : fullRefresh
+  return finish({
+    folder,
+    runAt: at,
+    from,
+    until,
+    fullRefresh: tables,
+    fresh: fresh || tables !== undefined,
+    ...flags,
+  })
 }
 
 /** Runs a job, prints what came of it, and gives the exit code. */
@@ -115,10 +132,13 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
       lines.push(`  corrected ${name}: ${corrected.applied.length} rows in place of rejected ones`)
   for (const { name, rejected } of outcome.tables)
     if (rejected > 0) lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
-  for (const { table, to, inserted, updated, deleted, unchanged } of outcome.loaded)
+  for (const load of outcome.loaded) {
+    const { table, to, inserted, updated, deleted, unchanged } = load
     lines.push(
       `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged`,
     )
+    for (const note of loadNotes(load)) lines.push(`            ${note}`)
+  }
   for (const verification of outcome.verifications)
     lines.push(`  verified  ${verification.to}.${verification.table}: ${describeVerification(verification)}`)
   if (archive?.failed !== undefined) lines.push(`  NOT archived, the next run tries again: ${archive.failed}`)

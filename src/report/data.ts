@@ -59,6 +59,20 @@ export interface ReportLoad {
   updated: number
   deleted: number
   unchanged: number
+  gone?: number
+  reason?: string
+}
+
+/** What is to be known of a load beside its counts. */
+export function loadNotes({
+  gone = 0,
+  deleted,
+  reason,
+}: Pick<ReportLoad, 'gone' | 'deleted' | 'reason'>): string[] {
+  return [
+    ...(gone > deleted ? [`${gone - deleted} rows of the table are in the source no more, and stay`] : []),
+    ...(reason ? [`all rows were compared with the table: ${reason}`] : []),
+  ]
 }
 
 export interface ReportPlan {

@@ -1,11 +1,12 @@
-import type {
-  ProfileColumn,
-  ReportCheck,
-  ReportData,
-  ReportExtract,
-  ReportLoad,
-  ReportPlan,
-  ReportVerification,
+import {
+  loadNotes,
+  type ProfileColumn,
+  type ReportCheck,
+  type ReportData,
+  type ReportExtract,
+  type ReportLoad,
+  type ReportPlan,
+  type ReportVerification,
 } from './data.ts'
 import { STYLE } from './style.ts'
 
@@ -96,11 +97,12 @@ function sla({ sla }: ReportData): Html | undefined {
 
 const loads = (list: ReportLoad[]) =>
   table(
-    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Deleted', '#Unchanged'],
+    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Deleted', '#Unchanged', 'Notes'],
     list.map(load => [
       html`<b>${load.table}</b>`,
       load.to,
       ...[load.staged, load.inserted, load.updated, load.deleted, load.unchanged].map(count),
+      html`<span class="soft">${loadNotes(load).join('; ') || '–'}</span>`,
     ]),
     'Nothing was loaded.',
   )

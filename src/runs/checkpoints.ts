@@ -134,8 +134,13 @@ export async function invalidateChanged(
 ): Promise<void> {
   const { spec, run } = context
   const done = await doneTasks(metadata.database, run)
-  const loaded = (await checkResume(context)).map(target => `load.${target}`)
+  const found = await checkResume(context)
+  const loaded = found.loaded.map(target => `load.${target}`)
   const forget = new Set<string>()
+  for (const { table, reason } of found.disturbed) {
+    context.progress.note(`${table} is compared again: ${reason}`)
+    for (const task of downstream(tasks, `diff.${table}`)) forget.add(task)
+  }
   if (held.spec_hash !== spec.hash) {
     const before = (await basisOf(metadata, run))?.fingerprints ?? {}
     const known = done.filter(task => tasks.has(task) || before[task] !== undefined)

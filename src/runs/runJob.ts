@@ -19,6 +19,7 @@ import type { Metadata } from '../metadata/metadata.ts'
 import { type RunStatus, runLease } from '../metadata/runs.ts'
 import { RunMonitor } from '../sla/runMonitor.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { didYouMean } from '../util/nearest.ts'
 import { ARCHIVE, type ArchiveOutcome, archive, archiveTask, fillRun, findArchived } from './archive.ts'
 import { begin, readJob } from './begin.ts'
 import { checkpointing, checkTasks, invalidateChanged } from './checkpoints.ts'
@@ -72,7 +73,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     const stop = AbortSignal.any([options.signal, ...(options.stop ? [options.stop] : [])])
     await delay(pause, undefined, { signal: stop }).catch(() => {})
     if (stop.aborted) return result
-    const { fresh, fromPlan, from, restore, ...again } = options
+    const { fresh, fromPlan, from, restore, fullRefresh, ...again } = options
     result = await runOnce({ ...again, resume: result.run, acceptChanges: false }, spec)
   }
 }
@@ -82,6 +83,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   const root = join(home, 'staging')
   mkdirSync(root, { recursive: true })
   checkResources(spec, home)
+  const refresh = options.fullRefresh && tablesOf(spec, options.fullRefresh)
   const archived = options.restore && (await findArchived(spec, options.restore))
   if (archived) options = { ...options, runAt: new Date(archived.runAt) }
   const { record, resumed } = await begin(options, spec)
@@ -153,6 +155,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
     spec,
     run: record.run,
     runAt: new Date(record.run_at),
+    ...(refresh && { refresh }),
     sources,
     targets,
     root,
@@ -265,6 +268,21 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   await watch.ended({ ...result, tasks, report })
   const estimates = options.goal === 'plan' ? await estimate(metadata, spec.job, outcome) : {}
   return { ...result, report, estimates }
+}
+
+/** The tables that are named, or all; fails with CONFIG_INVALID where the job loads none of a name. */
+function tablesOf({ job, loads }: JobSpec, named: string[]): string[] {
+  const tables = loads.map(({ table }) => table)
+  const unknown = named.find(table => !tables.includes(table))
+  if (unknown !== undefined)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${job} loads no table ${unknown}${didYouMean(unknown, tables)}`,
+      {
+        hint: `Its tables: ${tables.join(', ')}.`,
+      },
+    )
+  return named.length > 0 ? named : tables
 }
 
 async function estimate(

@@ -9,6 +9,7 @@ import { diff } from '../../engine/diff/diff.ts'
 import { load } from '../../engine/load/load.ts'
 import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { lookAtTable } from '../../engine/verify/standing.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import {
   contextOf,
@@ -99,7 +100,7 @@ async function runOnce(
     )
     const before = new Map(last ? [['w', given.lost ? 'lost' : last]] : [])
     const failures = new FailureScope(context)
-    const changes = await diff(context, plan, [table], before, failures)
+    const changes = await diff(context, plan, [table], before, lookAtTable, failures)
     const loaded = await load(context, changes, syncPointsOf(run), failures)
     failures.check()
     return loaded

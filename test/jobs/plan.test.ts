@@ -55,7 +55,15 @@ test('five changed rows of many: shown, loaded exactly so, though the source mov
   const plan = JSON.parse(json.out) as ReturnType<typeof planJson>
   assert.equal(plan.status, 'PLANNED')
   const [load] = plan.loads
-  const counts = { rows: 20_002, inserts: 2, updates: 3, deletes: 0, duplicates: 0, unchanged: 19_997 }
+  const counts = {
+    rows: 20_002,
+    inserts: 2,
+    updates: 3,
+    deletes: 0,
+    gone: 0,
+    duplicates: 0,
+    unchanged: 19_997,
+  }
   assert.deepEqual(load!.counts, counts)
   assert.deepEqual(load!.samples.updates[0], {
     key: { id: '7' },

@@ -13,6 +13,9 @@ const STATE = [
   `CREATE TABLE IF NOT EXISTS nightfreight_sync_points (
     job ${NAME}, extract ${NAME}, value longtext CHARACTER SET utf8mb4,
     run varchar(700) CHARACTER SET utf8mb4 NOT NULL, PRIMARY KEY (job, extract)) ENGINE = InnoDB`,
+  `CREATE TABLE IF NOT EXISTS nightfreight_tables (
+    name ${NAME} PRIMARY KEY, identity varchar(40) NOT NULL, \`rows\` bigint NOT NULL,
+    run varchar(700) CHARACTER SET utf8mb4 NOT NULL, run_at varchar(40) NOT NULL) ENGINE = InnoDB`,
 ]
 
 /** Creates what we keep in a target, where it is missing; two may do it at once. */
@@ -20,9 +23,9 @@ export async function ensureState(session: TargetSession): Promise<void> {
   // Asked first: a prepared database need not give the right to create.
   const there = await session.rows(
     `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()
-       AND table_name IN ('nightfreight_loads', 'nightfreight_sync_points')`,
+       AND table_name IN ('nightfreight_loads', 'nightfreight_sync_points', 'nightfreight_tables')`,
   )
-  if (there.length < 2) for (const sql of STATE) await session.rows(sql)
+  if (there.length < STATE.length) for (const sql of STATE) await session.rows(sql)
 }
 
 /** The quoted name of a staging table: of a load's `rows`, its `keys`, or its `verification`. */

@@ -8,10 +8,11 @@ import type {
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { Target } from '../../../engine/contracts/target.ts'
+import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { checkOwnColumns } from '../sql/dialect.ts'
+import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { removesOthers } from './changes.ts'
@@ -19,6 +20,7 @@ import { type Access, ask, type Session } from './connect.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
+import { noteStanding, standingOf, tableIdentity } from './standing.ts'
 import { ensureState, stagingName, stagingTables, targetTable } from './state.ts'
 import { change, TargetSession } from './targetSession.ts'
 import {
@@ -62,6 +64,10 @@ export class MysqlTarget implements Target {
       columns: found.columns.map(column => logicalColumn(where, column)),
       key: await primaryKey(await this.session.open(), table),
     }
+  }
+
+  standing(table: string, signal: AbortSignal): Promise<TableStanding> {
+    return standingOf(this.session, table, signal)
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
@@ -129,6 +135,10 @@ export class MysqlTarget implements Target {
     const kill = () => void this.session.kill(session).catch(() => {})
     signal.addEventListener('abort', kill, { once: true })
     try {
+      for (const load of loads) {
+        const identity = await tableIdentity(this.session, load.table)
+        checkIdentity(load, identity, `${this.name}.${load.table}`)
+      }
       for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
       await ask(session, 'START TRANSACTION', signal)
       result = await this.merge(session, commit, signal)
@@ -188,9 +198,10 @@ export class MysqlTarget implements Target {
         table: (await this.checked(load))!,
         now: literal(time!.now!),
       }
-      counts.push(
-        await applyLoad(session, load, tables, { where: `${this.name}.${load.table}`, runAt, signal }),
-      )
+      const where = `${this.name}.${load.table}`
+      const count = await applyLoad(session, load, tables, { where, runAt, signal })
+      const rows = await noteStanding(this.session, load, count, commit, sql => run_(sql, where))
+      counts.push({ ...count, rows })
     }
     await run_(
       `UPDATE nightfreight_loads SET counts = ${literal(JSON.stringify(counts))} WHERE load_id = ${literal(loadId)}`,

@@ -8,12 +8,15 @@ const TABLES = `
     load_id text PRIMARY KEY, job text NOT NULL, run text NOT NULL, committed_at timestamptz NOT NULL,
     counts jsonb NOT NULL);
   CREATE TABLE IF NOT EXISTS nightfreight.sync_points (
-    job text, extract text, value text, run text NOT NULL, PRIMARY KEY (job, extract))`
+    job text, extract text, value text, run text NOT NULL, PRIMARY KEY (job, extract));
+  CREATE TABLE IF NOT EXISTS nightfreight.tables (
+    name text PRIMARY KEY, identity text NOT NULL, rows bigint NOT NULL, run text NOT NULL, run_at text NOT NULL)`
 
 /** Creates what we keep in a target, where it is missing; two may do it at once. */
 export async function ensureState(session: TargetSession): Promise<void> {
   const { rows } = await session.query(
-    `SELECT to_regclass('nightfreight.loads') IS NULL OR to_regclass('nightfreight.sync_points') IS NULL AS missing`,
+    `SELECT to_regclass('nightfreight.loads') IS NULL OR to_regclass('nightfreight.sync_points') IS NULL
+       OR to_regclass('nightfreight.tables') IS NULL AS missing`,
   )
   // IF NOT EXISTS alone still races; and it would ask for rights that a prepared database need not give.
   // Several statements in one query are one transaction, which holds the lock.

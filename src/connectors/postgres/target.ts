@@ -7,10 +7,11 @@ import type {
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { Target } from '../../../engine/contracts/target.ts'
+import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import { checkOwnColumns, type LoadTables, standard } from '../sql/dialect.ts'
+import { checkIdentity } from '../sql/standing.ts'
 import { type Access, quoteIdent, quoteTable } from './connect.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
@@ -19,6 +20,7 @@ import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
 import { describeTable } from './source.ts'
 import { dropTables, stageLoad, stagingNames } from './staging.ts'
+import { noteStanding, standingOf, tableOid } from './standing.ts'
 import { ensureState, stagingTables, targetColumns } from './state.ts'
 import { createTable, finishTable } from './table.ts'
 import { PostgresVerifier } from './verifier.ts'
@@ -45,6 +47,10 @@ export class PostgresTarget implements Target {
 
   async describe(table: string): Promise<TableSchema | undefined> {
     return describeTable(await this.session.client(), `${this.name}.${table}`, table)
+  }
+
+  standing(table: string, signal: AbortSignal): Promise<TableStanding> {
+    return standingOf(this.session, table, signal)
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
@@ -139,7 +145,9 @@ export class PostgresTarget implements Target {
     const where = `${this.name}.${load.table}`
     const query = (sql: string) => this.session.query(sql, [], signal, where)
     const target = quoteTable(load.table)
-    const created = !(await this.has(target))
+    const oid = await tableOid(this.session, load.table)
+    checkIdentity(load, oid, where)
+    const created = oid === undefined
     if (created) await createTable(this.session, load, signal)
     const columns = await targetColumns(this.session, load.table)
     checkTarget(load, columns, where)
@@ -167,8 +175,9 @@ export class PostgresTarget implements Target {
       // The planner knows nothing of a table that autovacuum has not seen yet.
       await query(`ANALYZE ${target}`)
     }
+    const rows = await noteStanding(this.session, load, counts, commit, signal)
     await query(`DROP TABLE ${staging}, ${keys}`)
-    return counts
+    return { ...counts, rows }
   }
 
   /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */
