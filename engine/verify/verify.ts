@@ -189,9 +189,10 @@ async function compare(
   }
   if (!rows.expected && !rows.gone) return verification
   const can = await target.verifier!.comparable(load, signal)
-  const compared = can.columns.filter(
-    ({ name }) => !load.key.includes(name) && !left.some(column => column.name === name),
-  )
+  // Like ones side by side: they are summed up together.
+  const compared = can.columns
+    .filter(({ name }) => !load.key.includes(name) && !left.some(column => column.name === name))
+    .sort((a, b) => (typeName(a.type) < typeName(b.type) ? -1 : typeName(a.type) > typeName(b.type) ? 1 : 0))
   verification.notes.push(...can.notes)
   const parts = await copyParts(means, await expectedSql(means, load, compared, rows), folder)
   if (parts.length === 0) return verification

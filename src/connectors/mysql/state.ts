@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { databaseAndName } from './catalog.ts'
-import type { TargetSession } from './targetSession.ts'
+import { ownerLock, type TargetSession } from './targetSession.ts'
 import type { TargetColumn, TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
 
@@ -28,12 +28,17 @@ export async function ensureState(session: TargetSession): Promise<void> {
   if (there.length < STATE.length) for (const sql of STATE) await session.rows(sql)
 }
 
-/** The quoted name of a staging table: of a load's `rows`, its `keys`, or its `verification`. */
-export function stagingName(loadId: string, table: string, what: string): string {
+/** The quoted name of a table of this session's own: for a load's `rows`, its `keys`, or its `verification`. */
+export function stagingName({ owner }: TargetSession, loadId: string, table: string, what: string): string {
   const hash = createHash('sha256')
-    .update(JSON.stringify([loadId, table, what]))
+    .update(JSON.stringify([owner, loadId, table, what]))
     .digest('hex')
   return identifier(`nightfreight_stg_${hash.slice(0, 20)}`)
+}
+
+/** SQL of the comment of a table that a load makes for itself: whose it is. */
+export function ownComment({ owner }: TargetSession, job: string, loadId: string): string {
+  return literal(JSON.stringify({ job, loadId, owner }))
 }
 
 /** A staging table that is there, and whose it is. */
@@ -42,15 +47,43 @@ export interface StagingTable {
   table: string
   job: string
   loadId: string
+  /** Of earlier versions there is none. */
+  owner?: string
 }
 
 /** All staging tables of a target, by the comments that they were given with their creation. */
 export async function stagingTables(session: TargetSession): Promise<StagingTable[]> {
-  const rows = await session.rows<{ name: string; owner: string }>(
-    `SELECT table_name AS name, table_comment AS owner FROM information_schema.tables
+  const rows = await session.rows<{ name: string; note: string }>(
+    `SELECT table_name AS name, table_comment AS note FROM information_schema.tables
       WHERE table_schema = DATABASE() AND table_name LIKE 'nightfreight\\\\_stg\\\\_%' AND table_comment LIKE '{%'`,
   )
-  return rows.map(({ name, owner }) => ({ table: identifier(name), ...JSON.parse(owner) }))
+  return rows.map(({ name, note }) => ({ table: identifier(name), ...JSON.parse(note) }))
+}
+
+/** Drops what this session has staged for a load. */
+export async function dropOwn(session: TargetSession, loadId: string): Promise<void> {
+  const own = (await stagingTables(session)).filter(
+    found => found.loadId === loadId && found.owner === session.owner,
+  )
+  await drop(session, own)
+}
+
+/** Drops what sessions that are no more have staged for a job; whose lock is held lives, and keeps its tables. */
+export async function dropAbandoned(session: TargetSession, job: string): Promise<void> {
+  const others = (await stagingTables(session)).filter(
+    found => found.job === job && found.owner !== session.owner,
+  )
+  for (const [owner = '', tables] of Map.groupBy(others, found => found.owner)) {
+    const [lock] = await session.rows(`SELECT GET_LOCK(${ownerLock(owner)}, 0) AS free`)
+    if (Number(lock!.free) !== 1) continue
+    await drop(session, tables)
+    await session.rows(`SELECT RELEASE_LOCK(${ownerLock(owner)})`)
+  }
+}
+
+async function drop(session: TargetSession, tables: StagingTable[]): Promise<void> {
+  if (tables.length > 0)
+    await session.rows(`DROP TABLE IF EXISTS ${tables.map(({ table }) => table).join(', ')}`)
 }
 
 /** A table as a load needs to know it; undefined where it does not exist. */

@@ -21,8 +21,16 @@ import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
 import { noteStanding, standingOf, tableIdentity } from './standing.ts'
-import { ensureState, stagingName, stagingTables, targetTable } from './state.ts'
-import { change, TargetSession } from './targetSession.ts'
+import {
+  dropAbandoned,
+  dropOwn,
+  ensureState,
+  ownComment,
+  stagingName,
+  stagingTables,
+  targetTable,
+} from './state.ts'
+import { change, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
 import {
   checkTarget,
   columnTypes,
@@ -90,18 +98,25 @@ export class MysqlTarget implements Target {
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
     const { loadId, job, load, paths, rows, keyPaths, keys } = request
     checkOwnColumns(load, `${this.name}.${load.table}`)
+    const width = load.columns.length + ownColumns(load).length
+    if (width > MAX_COLUMNS)
+      throw new EngineError(
+        'TARGET_INCOMPATIBLE',
+        `${this.name}.${load.table}: has ${width} columns, and a table of the server at most ${MAX_COLUMNS}`,
+        {
+          hint: `Nothing was loaded. Split ${load.from} into models that share the key, and load each into a table.`,
+        },
+      )
     await ensureState(this.session)
     const table = await this.checked(load)
-    const own = stagingNames(loadId, load)
-    const stale = (await stagingTables(this.session)).filter(
-      found => Object.values(own).includes(found.table) || (found.job === job && found.loadId !== loadId),
-    )
-    await this.drop(stale.map(found => found.table))
-    const owner = literal(JSON.stringify({ job, loadId }))
+    const own = stagingNames(this.session, loadId, load)
+    await dropAbandoned(this.session, job)
+    await this.drop(Object.values(own))
+    const owner = ownComment(this.session, job, loadId)
     const types = columnTypes(load, table)
     const create = async (name: string, columns: string[], more: string[] = []) => {
       const defined = [...columns.map(column => `${identifier(column)} ${types.get(column)}`), ...more]
-      await this.change(
+      await this.make(
         `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${owner}`,
         load,
         signal,
@@ -160,8 +175,7 @@ export class MysqlTarget implements Target {
   }
 
   async abandon(loadId: string): Promise<void> {
-    const own = (await stagingTables(this.session)).filter(found => found.loadId === loadId)
-    await this.drop(own.map(found => found.table))
+    await dropOwn(this.session, loadId)
   }
 
   async close(): Promise<void> {
@@ -190,7 +204,7 @@ export class MysqlTarget implements Target {
     const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
     const counts: LoadCounts[] = []
     for (const load of loads) {
-      const { staging, keys } = stagingNames(loadId, load)
+      const { staging, keys } = stagingNames(this.session, loadId, load)
       const tables = {
         target: tableName(load.table),
         staging,
@@ -260,7 +274,7 @@ export class MysqlTarget implements Target {
     const columns = types.map(([name, type]) => `${identifier(name)} ${type}`)
     const key = uniqueColumns(load).map(identifier)
     if (key.length > 0) columns.push(`PRIMARY KEY (${key.join(', ')})`)
-    await this.change(
+    await this.make(
       `CREATE TABLE ${table} (${columns.join(', ')}) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4`,
       load,
       signal,
@@ -274,6 +288,10 @@ export class MysqlTarget implements Target {
     return table
   }
 
+  private async make(sql: string, load: PlannedLoad, signal: AbortSignal): Promise<void> {
+    await createTable(await this.session.open(signal), `${this.name}.${load.table}`, sql, signal)
+  }
+
   private async change(sql: string, load: PlannedLoad, signal: AbortSignal): Promise<void> {
     await change(await this.session.open(signal), `${this.name}.${load.table}`, sql, signal)
   }
@@ -284,7 +302,7 @@ export class MysqlTarget implements Target {
 }
 
 /** The quoted names of a load's staging tables: of its rows and of its keys. */
-function stagingNames(loadId: string, load: StagedLoad): { staging: string; keys: string } {
-  const name = (what: string) => stagingName(loadId, load.table, what)
+function stagingNames(session: TargetSession, loadId: string, load: StagedLoad) {
+  const name = (what: string) => stagingName(session, loadId, load.table, what)
   return { staging: name('rows'), keys: name('keys') }
 }

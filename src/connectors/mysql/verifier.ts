@@ -29,7 +29,7 @@ export class MysqlVerifier implements Verifier {
   async compare(request: VerifyRequest, signal: AbortSignal): Promise<RangeFinding[]> {
     const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
     const table = await this.found(load)
-    const expected = stagingName(loadId, load.table, 'verification')
+    const expected = stagingName(this.session, loadId, load.table, 'verification')
     const types = columnTypes(
       { ...load, columns: columns.filter(({ name }) => load.key.includes(name)) },
       table,

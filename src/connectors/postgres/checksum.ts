@@ -1,6 +1,7 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import type { ComparedColumn } from '../../../engine/contracts/verification.ts'
 import type { Column } from '../../../engine/types/logical.ts'
+import { joinedSql } from '../../../engine/verify/checksum.ts'
 import { quoteIdent } from './connect.ts'
 import { fit, type TargetColumn } from './merge.ts'
 
@@ -36,7 +37,7 @@ export function checksum(compared: ComparedColumn[], found: TargetColumn[]): str
     const target = found.find(({ name }) => name === column.name)!
     return `coalesce(${canonical(column, target, `t.${quoteIdent(column.name)}`)} || '|', '~|')`
   })
-  return `('x' || left(md5(convert_to(${texts.join(' || ') || "''"}, 'UTF8')), 15))::bit(60)::bigint`
+  return `('x' || left(md5(convert_to(${joinedSql(texts) || "''"}, 'UTF8')), 15))::bit(60)::bigint`
 }
 
 function canonical({ type }: ComparedColumn, target: TargetColumn, value: string): string {

@@ -19,9 +19,9 @@ import { findReject, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
 import { describeTable } from './source.ts'
-import { dropTables, stageLoad, stagingNames } from './staging.ts'
+import { stageLoad, stagingNames } from './staging.ts'
 import { noteStanding, standingOf, tableOid } from './standing.ts'
-import { ensureState, stagingTables, targetColumns } from './state.ts'
+import { dropOwn, ensureState, targetColumns } from './state.ts'
 import { createTable, finishTable } from './table.ts'
 import { PostgresVerifier } from './verifier.ts'
 
@@ -81,7 +81,7 @@ export class PostgresTarget implements Target {
     await ensureState(this.session)
     for (const load of commit.loads) {
       await this.check(load)
-      const { rows, keys } = stagingNames(commit.loadId, load)
+      const { rows, keys } = stagingNames(this.session, commit.loadId, load)
       await this.session.query(`ANALYZE ${rows}, ${keys}`, [], signal).catch(async error => {
         // A repeat finds its staging tables gone: committed() below knows why.
         if (!(await this.committed(commit.loadId))) throw error
@@ -104,11 +104,7 @@ export class PostgresTarget implements Target {
   }
 
   async abandon(loadId: string): Promise<void> {
-    const own = (await stagingTables(this.session)).filter(found => found.loadId === loadId)
-    await dropTables(
-      this.session,
-      own.map(found => found.table),
-    )
+    await dropOwn(this.session, loadId)
   }
 
   async close(): Promise<void> {
@@ -151,7 +147,7 @@ export class PostgresTarget implements Target {
     if (created) await createTable(this.session, load, signal)
     const columns = await targetColumns(this.session, load.table)
     checkTarget(load, columns, where)
-    const { rows: staging, keys } = stagingNames(commit.loadId, load)
+    const { rows: staging, keys } = stagingNames(this.session, commit.loadId, load)
     const tables: LoadTables = {
       target,
       staging,
@@ -193,7 +189,7 @@ export class PostgresTarget implements Target {
     for (const load of loads) {
       const columns = await targetColumns(this.session, load.table)
       if (columns.length === 0) continue
-      const { rows } = stagingNames(loadId, load)
+      const { rows } = stagingNames(this.session, loadId, load)
       const found = await findReject(this.session, load, columns, rows, `${this.name}.${load.table}`)
       if (found) return found
     }

@@ -1,14 +1,13 @@
-import { createHash } from 'node:crypto'
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import type { RangeFinding, Verifier, VerifyRequest } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { findings } from '../sql/verify.ts'
 import { checksum, comparable } from './checksum.ts'
-import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { quoteIdent, quoteTable } from './connect.ts'
 import { expressions, stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
-import { copyParts } from './staging.ts'
-import { ensureState, targetColumns } from './state.ts'
+import { copyParts, stagingName } from './staging.ts'
+import { ensureState, ownComment, targetColumns } from './state.ts'
 
 /** Verification in Postgres: what should be there goes into a staging table, one query joins and judges. */
 export class PostgresVerifier implements Verifier {
@@ -30,10 +29,10 @@ export class PostgresVerifier implements Verifier {
   async compare(request: VerifyRequest, signal: AbortSignal): Promise<RangeFinding[]> {
     const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
     await ensureState(this.session)
-    const expected = verifyTable(loadId, load.table)
+    const expected = stagingName(this.session, loadId, load.table, 'verification')
     const run = (sql: string) => this.session.query(sql, [], signal)
     const made = columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
-    const comment = quoteLiteral(JSON.stringify({ job, loadId }))
+    const comment = ownComment(this.session, job, loadId)
     await run(`DROP TABLE IF EXISTS ${expected}; CREATE UNLOGGED TABLE ${expected} (${made.join(', ')});
       COMMENT ON TABLE ${expected} IS ${comment}`)
     try {
@@ -60,12 +59,4 @@ export class PostgresVerifier implements Verifier {
       await this.session.query(`DROP TABLE IF EXISTS ${expected}`).catch(() => {})
     }
   }
-}
-
-// Named and commented as staging tables are: a later load of the job clears away what a killed process leaves.
-function verifyTable(loadId: string, table: string): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([loadId, table, 'verification']))
-    .digest('hex')
-  return `nightfreight."stg_${hash.slice(0, 20)}"`
 }

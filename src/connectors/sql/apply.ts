@@ -3,7 +3,7 @@ import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import { deleteSql, deletesRows, goneSql, liveSql, partitionSql } from './deletes.ts'
 import { comparedColumns, differing, type LoadTables, sameKey } from './dialect.ts'
 import { insertSql, reviveSql, updateSql } from './merge.ts'
-import { scd2Sql } from './scd2.ts'
+import { firstVersionsSql, scd2Sql } from './scd2.ts'
 
 /** Runs statements in the load's transaction. */
 export interface Executor {
@@ -14,7 +14,7 @@ export interface Executor {
 }
 
 /**
- * Makes a table what its load says, from the staged rows and keys: every statement of every mode, in order. `empty`:
+ * Makes a table what its load says, from the staged rows and keys: every statement of every mode, in order. `created`:
  * the table holds no row yet. Fails with GUARD_STOPPED before anything is changed where a whole data set would take
  * away too many of the target's rows.
  */
@@ -23,10 +23,14 @@ export async function applyLoad(
   runAt: Date,
   tables: LoadTables,
   run: Executor,
-  empty = false,
+  created = false,
 ): Promise<LoadCounts> {
   const change = (sql: string | undefined) => (sql ? run.change(sql) : Promise.resolve(0))
   const [rows = 0] = await run.count(`SELECT count(*) FROM ${tables.staging} AS s`)
+  const [some = 0] = created
+    ? [0]
+    : await run.count(`SELECT count(*) FROM (SELECT 1 FROM ${tables.target} AS t LIMIT 1) AS one`)
+  const empty = some === 0
   const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0 }
   // Nothing has changed since the last load.
   const exchanges = load.mode === 'partition' || (load.mode === 'replace' && load.key.length === 0)
@@ -38,11 +42,12 @@ export async function applyLoad(
       if (load.whole) await guardDeletes(load, tables, run)
       counts.deleted = await change(deleteSql(load, tables, runAt))
     }
-    if (load.mode === 'scd2') {
+    if (load.mode === 'scd2' && empty) counts.inserted = await change(firstVersionsSql(load, tables, runAt))
+    else if (load.mode === 'scd2') {
       const { correct, insert, close } = scd2Sql(load, tables, runAt)
-      counts.updated = empty ? 0 : await change(correct)
+      counts.updated = await change(correct)
       counts.inserted = await change(insert)
-      if (!empty) await change(close)
+      await change(close)
     } else {
       if (load.mode !== 'append' && !empty)
         counts.updated = (await change(updateSql(load, tables))) + (await change(reviveSql(load, tables)))
