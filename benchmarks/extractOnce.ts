@@ -134,6 +134,7 @@ async function decode() {
         rows += batch.rows
       },
       async file() {},
+      note() {},
     }
     await Promise.all(
       lanes.map(async lane => {

@@ -7,12 +7,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
+import type { TaskName } from '../engine/contracts/taskName.ts'
 import type { RunContext } from '../engine/runtime/context.ts'
 import type { FlowSpec } from '../engine/runtime/spec.ts'
 import { runTask } from '../engine/runtime/task.ts'
 import { taskGraph } from '../engine/runtime/taskGraph.ts'
 import { Duck } from '../engine/sql/duckdb.ts'
-import { orderModels } from '../engine/sql/graph.ts'
+import { graphOf } from '../engine/sql/graph.ts'
 import { createDatabase, startPostgres } from '../src/demo/servers/postgres.ts'
 import type { Metadata } from '../src/metadata/metadata.ts'
 import { openMetadata } from '../src/metadata/open.ts'
@@ -150,7 +151,7 @@ async function graph(metadata: Metadata): Promise<number> {
     files: Object.fromEntries(models.map(({ file }) => [file, 'f'.repeat(64)])),
     retries: { limit: 0, delay: 0, maxDelay: 0 },
   } as unknown as JobSpec
-  const tasks = taskGraph(spec, await orderModels(duck, models, ['source']))
+  const tasks = taskGraph(spec, (await graphOf(duck, spec)).models)
   const run = { run: 'graph', job: 'graph', run_at: '', spec_hash: '', owner: 'bench:1:' }
   const record = await metadata.startRun(run)
   const never = new AbortController().signal
@@ -163,7 +164,7 @@ async function graph(metadata: Metadata): Promise<number> {
     stop: never,
     duck,
   } as unknown as RunContext
-  for (const task of tasks.keys()) await runTask(context, task, async () => ({ rows: 1 }))
+  for (const task of tasks.keys()) await runTask(context, task as TaskName, async () => ({ rows: 1 }))
   const took = performance.now() - started
   duck.close()
   return took / tasks.size

@@ -132,8 +132,51 @@ export interface ErrorData {
   stack?: string
 }
 
+/** Errors of the operating system about files, by Node's names of errno. */
+const SYSTEM: Record<string, [ErrorCode, hint: string]> = {
+  ...systemCodes(
+    'RESOURCE_EXHAUSTED',
+    'Make room (nightfreight gc removes old runs), then run it again.',
+    'ENOSPC EDQUOT',
+  ),
+  ...systemCodes(
+    'RESOURCE_EXHAUSTED',
+    'Raise the limit of open files (ulimit -n), then run it again.',
+    'EMFILE ENFILE',
+  ),
+  ...systemCodes(
+    'RESOURCE_EXHAUSTED',
+    'Check the machine and its disk, then run it again.',
+    'EIO ENOMEM EAGAIN EBUSY',
+  ),
+  ...systemCodes('PERMISSION_DENIED', 'Check who owns the path, and its mode.', 'EACCES EPERM EROFS'),
+  ...systemCodes('CONFIG_INVALID', 'Check the path.', 'ENOTDIR EISDIR EEXIST ENAMETOOLONG ELOOP ENOTEMPTY'),
+  ...systemCodes('STAGING_CORRUPT', 'It was there before: it was removed meanwhile.', 'ENOENT'),
+}
+
+function systemCodes(code: ErrorCode, hint: string, names: string): typeof SYSTEM {
+  return Object.fromEntries(names.split(' ').map(name => [name, [code, hint]]))
+}
+
+/** A failure of the operating system as an engine error; every other value as it is. */
+export function systemError(thrown: unknown): unknown {
+  if (!(thrown instanceof Error) || thrown instanceof EngineError) return thrown
+  const { code = '', syscall, path, message } = thrown as NodeJS.ErrnoException
+  const known = Object.hasOwn(SYSTEM, code) ? SYSTEM[code] : undefined
+  // What belongs to a connection has a system call, too, and no path.
+  if (!known || (path === undefined && !/^E[MN]FILE$/.test(code))) return thrown
+  const reason = message.replace(/^\w+: /, '').replace(/, .*/s, '')
+  const error = new EngineError(known[0], `${path ?? syscall}: ${reason} (${code}, ${syscall})`, {
+    cause: thrown,
+    hint: known[1],
+  })
+  if (thrown.stack) error.stack = thrown.stack
+  return error
+}
+
 /** Turns any thrown value into plain data. */
-export function errorData(thrown: unknown): ErrorData {
+export function errorData(given: unknown): ErrorData {
+  const thrown = systemError(given)
   if (thrown instanceof EngineError)
     return { code: thrown.code, message: thrown.message, hint: thrown.hint, stack: thrown.stack }
   if (thrown instanceof Error) return { message: thrown.message, stack: thrown.stack }

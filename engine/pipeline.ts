@@ -13,7 +13,7 @@ import type { CheckResult } from './quality/rowChecks.ts'
 import type { RunContext } from './runtime/context.ts'
 import { FailureScope } from './runtime/failureScope.ts'
 import { feeds } from './runtime/taskGraph.ts'
-import { extractsOf, orderModels } from './sql/graph.ts'
+import { extractsOf, graphOf } from './sql/graph.ts'
 import {
   openTables,
   quarantineExtracts,
@@ -22,7 +22,7 @@ import {
   transform,
 } from './transform/models.ts'
 import type { Verification } from './verify/result.ts'
-import { lookAtTable } from './verify/standing.ts'
+import { lookAt } from './verify/standing.ts'
 import { verify } from './verify/verify.ts'
 
 /** What a run found and did; filled as far as it got, also when it fails. */
@@ -69,11 +69,8 @@ async function change(
 ): Promise<{ failures: FailureScope; syncPoints: PointsOf }> {
   const { spec, duck } = context
   const failures = new FailureScope(context)
-  const models = await orderModels(
-    duck,
-    spec.models,
-    spec.extracts.map(({ name }) => name),
-  )
+  const graph = await graphOf(duck, spec)
+  const { models } = graph
   for (const { table, from } of spec.loads) outcome.feeds[table] = extractsOf(from, models)
   await probe(context)
 
@@ -83,20 +80,20 @@ async function change(
   outcome.extracted = await extract(context, plan, failures)
   const { images, syncPoints } = await keepImages(context, plan.reads, outcome.extracted)
 
-  await openTables(context, plan.reads, images)
+  const macros = await openTables(context, graph, plan.reads, images)
   outcome.tables.push(...(await quarantineExtracts(context, plan.reads, outcome.extracted, images, failures)))
-  outcome.tables.push(...(await transform(context, models, plan.reads, images, failures)))
+  outcome.tables.push(...(await transform(context, graph, macros, plan.reads, images, failures)))
 
-  const setChecks = await runSetChecks(context, failures)
+  const setChecks = await runSetChecks(context, graph, failures)
   outcome.checks.push(...outcome.tables.flatMap(table => table.checks), ...setChecks)
   outcome.quality = summary(outcome.tables)
   gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)
 
-  outcome.changes = await diff(context, plan, outcome.tables, new Map(lastRun), lookAtTable, failures)
+  outcome.changes = await diff(context, outcome.tables, new Map(lastRun), lookAt(plan), failures)
   if (spec.loads.some(({ onBadRow }) => onBadRow === 'quarantine')) {
     Object.assign(
       outcome,
-      await rejectRows(context, plan, outcome.changes, outcome.tables, new Map(lastRun), failures),
+      await rejectRows(context, outcome.changes, outcome.tables, new Map(lastRun), failures),
     )
     outcome.quality = summary(outcome.tables)
     gate(

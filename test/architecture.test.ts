@@ -60,6 +60,7 @@ const FLOORS: Record<string, string[]> = {
     'contracts',
     'batch',
     'types',
+    'nearest.ts',
     'errors.ts',
   ],
   src: [
@@ -75,6 +76,7 @@ const FLOORS: Record<string, string[]> = {
     'archive',
     'metadata',
     'config',
+    'secrets',
     'connectors/index.ts',
     'connectors/postgres',
     'connectors/mysql',

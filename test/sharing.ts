@@ -54,7 +54,7 @@ export async function readShared(source: Source, table: string, sharing: Sharing
     const readChunk = async (lane: Lane, range: Range) => {
       const result: number[] = []
       const write = (batch: Batch) => void result.push(...numbers(batch, position))
-      const sink = { write, file: async () => {} }
+      const sink = { write, file: async () => {}, note() {} }
       return {
         result,
         rest: await lane.read(read, structuredClone(range), randomInt(1, sharing.limit + 1), sink),

@@ -9,8 +9,8 @@ import type { Column } from '../types/logical.ts'
  * |---|---|
  * | append | inserts rows whose key it has never been given; changes none |
  * | merge | inserts and updates by key; an older row never overwrites a newer one |
- * | replace | the table holds the data set and nothing else, exchanged at once |
- * | partition | each partition with a change is emptied and filled again |
+ * | replace | the table holds the data set and nothing else |
+ * | partition | each partition with a change holds its rows of the data set and nothing else |
  * | scd2 | every version of a row is kept, with the time it held |
  */
 export type LoadMode = 'append' | 'merge' | 'replace' | 'partition' | 'scd2'
@@ -71,11 +71,6 @@ export interface LoadSpec {
 /** A load with everything known: the target can act on it alone. */
 export interface PlannedLoad extends LoadSpec {
   columns: Column[]
-  /**
-   * Columns of the load or of a source changed since the last commit: rows that are as old as the target's are updated
-   * too, where they differ.
-   */
-  reshaped?: boolean
 }
 
 /** How far an extract has been read, as kept in the target in the same commit as the data. */
@@ -120,10 +115,12 @@ export interface LoadCounts {
   updated: number
   /** Rows deleted, marked, or (scd2) ended. */
   deleted: number
-  /** Staged rows that changed nothing: equal, or not newer than what the target has. */
+  /** Staged rows that changed nothing. */
   unchanged: number
   /** Rows of the table afterwards. Absent from what earlier versions committed. */
   rows?: number
+  /** Staged rows that are older, by `newer`, than the target's, which stays. */
+  older: number
 }
 
 export interface CommitResult {

@@ -161,4 +161,6 @@ export interface Sink {
   write(batch: Batch): void
   /** For sources that can write Parquet themselves: `fill` writes one file at the path given. */
   file(fill: (path: string) => Promise<void>): Promise<void>
+  /** Says something of what was read, for people. */
+  note(text: string): void
 }

@@ -27,7 +27,7 @@ export interface VerifyRequest {
   /** Columns in the checksum, in order. */
   compared: ComparedColumn[]
   /**
-   * Local Parquet files with a line for each row: key, {@link VERIFY_COLUMNS.newer} where the load has `newer`,
+   * Local Parquet files with a line for each row: key, {@link VERIFY_COLUMNS.newer} where the target's row may be newer (`ageColumn`),
    * {@link VERIFY_COLUMNS.range} (INTEGER; -1: not judged) and {@link VERIFY_COLUMNS.sum} (BIGINT, the checksum; NULL: the row should not
    * be there). `columns` are their columns.
    */
@@ -49,12 +49,11 @@ export interface RangeFinding {
    * |---|---|
    * | equal | as it should be |
    * | newer | differs, and the target's is newer |
-   * | sameAge | differs, and neither is newer |
    * | differs, missing | |
    * | lingers | should not be there, and is |
    * | extra | in none of the files |
    */
-  verdict: 'equal' | 'newer' | 'sameAge' | 'differs' | 'missing' | 'lingers' | 'extra'
+  verdict: 'equal' | 'newer' | 'differs' | 'missing' | 'lingers' | 'extra'
   rows: number
   keys: string[][]
 }

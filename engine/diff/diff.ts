@@ -1,7 +1,9 @@
 import type { PlannedLoad } from '../contracts/load.ts'
+import { mirrors, removesGone } from '../contracts/semantics.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
 import type { TableState } from '../contracts/target.ts'
-import { type Plan, planLoad } from '../plan/plan.ts'
+import { taskName } from '../contracts/taskName.ts'
+import { planLoad } from '../plan/plan.ts'
 import type { Found } from '../plan/standing.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
@@ -71,7 +73,6 @@ export interface ChangeCounts {
 /** Works out, per load, which rows differ from what the last committed run loaded. */
 export async function diff(
   context: RunContext,
-  plan: Plan,
   tables: Transformed[],
   lastRun: Map<string, string>,
   look: Look,
@@ -79,14 +80,12 @@ export async function diff(
 ): Promise<Changes[]> {
   const changes: Changes[] = []
   for (const spec of context.spec.loads) {
-    const found = await failures.attempt([`load.${spec.table}`], [spec.from], () => {
+    const found = await failures.attempt([taskName('load', spec.table)], [spec.from], () => {
       const table = tables.find(({ name, parts }) => name === spec.from && parts)!
       const set = dataSet(table)
-      const planned = planLoad(spec, table.columns)
-      const load = plan.reads.some(read => read.drifted) ? { ...planned, reshaped: true } : planned
-      const last = { run: lastRun.get(spec.to), refresh: plan.refresh?.includes(spec.table) }
-      const act = (own: RunContext) => diffLoad(own, load, set, last, look)
-      return runTask(context, `diff.${spec.table}`, act, filesOf)
+      const load = planLoad(spec, table.columns)
+      const act = (own: RunContext) => diffLoad(own, load, set, lastRun.get(spec.to), look)
+      return runTask(context, taskName('diff', spec.table), act, filesOf)
     })
     if (found) changes.push(found)
   }
@@ -102,25 +101,23 @@ function filesOf({ upserts, keys, list = [], table, was, state = [] }: Changes):
 /** Looks at a load's table, of which that run's data (if any) was the last. */
 export type Look = (context: RunContext, load: PlannedLoad, run: string | undefined) => Promise<Found>
 
-/** The run whose data the target holds, if any, and whether that is to count for nothing. */
-interface Last {
-  run: string | undefined
-  refresh: boolean | undefined
-}
-
 async function diffLoad(
   context: RunContext,
   load: PlannedLoad,
   table: DataSet,
-  { run, refresh }: Last,
+  run: string | undefined,
   look: Look,
 ): Promise<Changes> {
   const { progress } = context
-  const task = `diff.${load.table}`
+  const task = taskName('diff', load.table)
   progress.started(task)
+  if (mirrors(load) && load.compare.length + load.ignore.length > 0)
+    progress.note(
+      `${load.to}.${load.table}: every column counts in mode ${load.mode}, whatever compare and ignore say`,
+    )
   const state = load.key.length > 0 ? new State(context, load, table, load.table) : undefined
   const [{ now, reason: otherwise }] = await Promise.all([look(context, load, run), state?.write()])
-  let reason = refresh ? 'a full refresh was asked for' : otherwise
+  let reason = otherwise
   const found = now && { found: now }
   if (!state) return { ...(await exchange(context, load, table, run)), ...(reason && { reason }), ...found }
   const last = run !== undefined && !reason ? await state.last(run) : undefined
@@ -129,9 +126,7 @@ async function diffLoad(
     else if (last.otherColumns) reason = 'its columns have changed'
   }
   const changes =
-    last && !reason
-      ? await compare(context, load, state, last)
-      : await everything(context, run === undefined ? load : { ...load, reshaped: true }, state, last)
+    last && !reason ? await compare(context, load, state, last) : await everything(context, load, state, last)
   await state.keep()
   guard(`${load.to}.${load.table}`, changes)
   if (reason) progress.note(`${load.to}.${load.table}: all rows are loaded: ${reason}`)
@@ -177,7 +172,7 @@ async function exchange(
     counts,
   }
   guard(`${load.to}.${load.table}`, changes)
-  progress.finished(`diff.${load.table}`, `${rows} rows, all exchanged`)
+  progress.finished(taskName('diff', load.table), `${rows} rows, all exchanged`)
   return changes
 }
 
@@ -221,14 +216,13 @@ async function everything(
 
 /** What a load does of the differences found. */
 function countsOf(
-  { mode, deletes }: PlannedLoad,
+  load: PlannedLoad,
   of: (kind: string) => number,
 ): Required<Pick<ChangeCounts, 'inserts' | 'updates' | 'deletes' | 'gone'>> {
-  const removes = deletes !== 'keep' || mode === 'replace' || mode === 'partition'
   return {
     inserts: of('insert'),
-    updates: mode === 'append' ? 0 : of('update'),
-    deletes: removes ? of('delete') : 0,
+    updates: load.mode === 'append' ? 0 : of('update'),
+    deletes: removesGone(load) ? of('delete') : 0,
     gone: of('delete'),
   }
 }

@@ -1,4 +1,6 @@
 import type { LoadMode } from '../contracts/load.ts'
+import { leavesOlder } from '../contracts/semantics.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'
 import { type DuckRow, quoteName } from '../sql/duckdb.ts'
@@ -23,7 +25,7 @@ export interface Preview {
   /** Why all rows are loaded although an earlier load is known. */
   reason?: string
   /** Updates that the target leaves alone, since the row's `newer` column has not grown. */
-  leftAlone: number
+  older: number
   /** How many updates change a column, most often first. */
   columns: { name: string; rows: number }[]
   samples: {
@@ -46,7 +48,9 @@ export interface Sample {
 export async function preview(context: RunContext, changes: Changes[]): Promise<Preview[]> {
   const previews: Preview[] = []
   for (const change of changes)
-    previews.push(await runTask(context, `preview.${change.load.table}`, own => previewLoad(own, change)))
+    previews.push(
+      await runTask(context, taskName('preview', change.load.table), own => previewLoad(own, change)),
+    )
   return previews
 }
 
@@ -62,7 +66,7 @@ async function previewLoad(context: RunContext, changes: Changes): Promise<Previ
     whole: changes.list === undefined,
     ...(changes.reason && { reason: changes.reason }),
     counts: { ...counts, unchanged },
-    leftAlone: counts.updates > 0 ? await show.leftAlone() : 0,
+    older: counts.updates > 0 ? await show.older() : 0,
     columns: counts.updates > 0 ? await show.columns() : [],
     samples: {
       inserts: counts.inserts > 0 ? await show.rows('insert') : [],
@@ -88,11 +92,11 @@ function describer({ duck, root }: RunContext, { load, list, table, was, state }
   const before = was && `LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = c.${WAS}`
   const keyOf = (row: DuckRow) => Object.fromEntries(load.key.map((name, i) => [name, text(row[`k${i}`])]))
   return {
-    async leftAlone(): Promise<number> {
-      if (!load.newer || load.reshaped || !pairs) return 0
-      const newer = quoteName(load.newer)
+    async older(): Promise<number> {
+      if (!leavesOlder(load) || !pairs) return 0
+      const [theirs, ours] = ['n', 'b'].map(alias => `${alias}.${quoteName(load.newer!)}`)
       const [row] = await duck.rows(
-        `WITH c AS (${listed('update')}) SELECT count(*) FILTER (b.${newer} >= n.${newer}) AS n FROM ${pairs} ${before}`,
+        `WITH c AS (${listed('update')}) SELECT count(*) FILTER (coalesce(${theirs} < ${ours}, ${theirs} IS NULL AND ${ours} IS NOT NULL)) AS n FROM ${pairs} ${before}`,
       )
       return Number(row!.n)
     },

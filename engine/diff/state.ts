@@ -1,4 +1,5 @@
 import type { PlannedLoad } from '../contracts/load.ts'
+import { decidingColumns } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quoteName } from '../sql/duckdb.ts'
@@ -36,11 +37,10 @@ const MOST_BUCKETS = 64
 export const stateManifest = (job: string, run: string, table: string) => `${job}/${run}/state/${table}.json`
 
 /** What a load's comparison goes by. */
-export function identityOf({ key, partitionBy, columns, compare, ignore }: PlannedLoad): Identity {
-  const compared = columns.filter(
-    ({ name }) => (compare.length === 0 || compare.includes(name)) && !ignore.includes(name),
-  )
-  return { key, kept: partitionBy, compared }
+export function identityOf(load: PlannedLoad): Identity {
+  const deciding = decidingColumns(load)
+  const compared = load.columns.filter(({ name }) => deciding.includes(name))
+  return { key: load.key, kept: load.partitionBy, compared }
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Range, Snapshot } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { Plan, PlannedRead } from '../plan/plan.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
@@ -8,7 +9,7 @@ import { quote, quoteName } from '../sql/duckdb.ts'
 import { partsOf } from '../staging/image.ts'
 import { filesSql } from '../staging/read.ts'
 import { ChunkSize } from './chunkSize.ts'
-import { type LaneHandle, openLane } from './laneHandle.ts'
+import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
 import { LanePool } from './lanePool.ts'
 import { forgetProgress, Progress } from './progress.ts'
 import { RangeQueue } from './rangeQueue.ts'
@@ -43,7 +44,7 @@ export async function extract(context: RunContext, plan: Plan, failures: Failure
       const [connection, reads] = group
       const tables = reads.map(({ extract }) => extract)
       const read = async () => {
-        const task = `extract.${connection}`
+        const task = taskName('extract', connection)
         // What is committed takes no slot.
         const free = (await context.tasks.output(task)) ? undefined : await context.acquireSlots(tables)
         try {
@@ -95,11 +96,11 @@ async function readTable(
   const parts = await readParts(context, snapshot, pool, read)
   const keys = keysRead(read)
   const gone = keys && (await goneKeys(context, read, parts, await readParts(context, snapshot, pool, keys)))
-  if (gone) progress.finished(`extract.${keys.extract}`, `all keys, ${sum(gone, 'rows')} gone`)
+  if (gone) progress.finished(taskName('extract', keys.extract), `all keys, ${sum(gone, 'rows')} gone`)
   const { cursor, notes = [] } = (await snapshot.cursor?.(read)) ?? {}
   for (const note of notes) progress.note(`${read.where}: ${note}`)
   const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
-  progress.finished(`extract.${read.extract}`, span)
+  progress.finished(taskName('extract', read.extract), span)
   return {
     extract: read.extract,
     parts,
@@ -119,7 +120,7 @@ async function readParts(
   read: PlannedRead,
 ): Promise<Part[]> {
   const { progress } = context
-  const task = `extract.${read.extract}`
+  const task = taskName('extract', read.extract)
   const kept = snapshot.sequential ? await Progress.open(context, read) : undefined
   const earlier = kept?.parts ?? []
   const ranges = kept?.rest ?? (await snapshot.ranges(read))
@@ -138,19 +139,22 @@ async function readParts(
   const readChunk = async (lane: LaneHandle, range: Range) => {
     const limit = size.next(share.remaining + (range.rows ?? 0), pool.lanes.size)
     let seen = 0
-    const advanced = (rows: number) => {
-      seen += rows
-      progress.advanced(task, rows)
+    const notes: string[] = []
+    const told = (message: LaneProgress) => {
+      if (message.kind === 'note') return notes.push(message.text)
+      seen += message.rows
+      progress.advanced(task, message.rows)
     }
     try {
       // Every attempt has a number of its own, so that nothing a failed one left can be taken for another's.
-      const { parts, rest } = await lane.read(request(context, read, range, limit, chunks++), advanced)
+      const { parts, rest } = await lane.read(request(context, read, range, limit, chunks++), told)
+      for (const note of notes) progress.note(note)
       await kept?.keep(parts, rest, chunks)
       size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))
       done.rows += sum(parts, 'rows')
       done.bytes += sum(parts, 'bytes')
       done.chunks++
-      await context.tasks.progress(`extract.${read.from}`, { ...done, range: range.label })
+      await context.tasks.progress(taskName('extract', read.from), { ...done, range: range.label })
       return { result: parts, rest }
     } catch (error) {
       progress.advanced(task, -seen)

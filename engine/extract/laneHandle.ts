@@ -25,6 +25,9 @@ export async function openLane(
   }
 }
 
+/** What a lane tells while it reads a chunk. */
+export type LaneProgress = Extract<LaneMessage, { kind: 'rows' | 'note' }>
+
 /** The main thread's end of a lane. One chunk at a time. */
 export class LaneHandle {
   readonly joined: Promise<void>
@@ -33,7 +36,7 @@ export class LaneHandle {
   private settle: {
     resolve(result?: ChunkResult): void
     reject(error: Error): void
-    progress(rows: number): void
+    progress(message: LaneProgress): void
   }
   /** Why the thread is no more. */
   private death: Error | undefined
@@ -45,7 +48,7 @@ export class LaneHandle {
     this.joined = promise
     this.settle = { resolve: () => resolve(), reject, progress: () => {} }
     port.on('message', (message: LaneMessage) => {
-      if (message.kind === 'rows') this.settle.progress(message.rows)
+      if (message.kind === 'rows' || message.kind === 'note') this.settle.progress(message)
       else if (message.kind === 'failed') this.settle.reject(errorFrom(message.error))
       else if (message.kind === 'joined') this.settle.resolve()
       else this.settle.resolve({ parts: message.parts, rest: message.rest })
@@ -63,7 +66,7 @@ export class LaneHandle {
   }
 
   /** Reads one chunk. */
-  read(request: ChunkRequest, progress: (rows: number) => void): Promise<ChunkResult> {
+  read(request: ChunkRequest, progress: (message: LaneProgress) => void): Promise<ChunkResult> {
     if (this.death) return Promise.reject(this.death)
     const { promise, resolve, reject } = Promise.withResolvers<ChunkResult>()
     this.settle = { resolve: result => resolve(result!), reject, progress }

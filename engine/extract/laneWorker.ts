@@ -31,6 +31,7 @@ export interface ChunkResult {
 export type LaneMessage =
   | { kind: 'joined' }
   | { kind: 'rows'; rows: number }
+  | { kind: 'note'; text: string }
   | ({ kind: 'read' } & ChunkResult)
   | { kind: 'failed'; error: ErrorData }
 
@@ -54,7 +55,7 @@ export default async function laneWorker({ port, descriptor, root }: LaneInput):
     return
   }
   port.on('message', (request: ChunkRequest) => {
-    const sink = new PartSink(root, request, rows => say({ kind: 'rows', rows }))
+    const sink = new PartSink(root, request, say)
     lane.read(request.read, request.range, request.limit, sink).then(
       rest => say({ kind: 'read', parts: sink.parts, rest }),
       error => {
@@ -72,12 +73,12 @@ class PartSink implements Sink {
   readonly parts: Part[] = []
   private readonly root: string
   private readonly request: ChunkRequest
-  private readonly progress: (rows: number) => void
+  private readonly say: (message: LaneMessage) => void
 
-  constructor(root: string, request: ChunkRequest, progress: (rows: number) => void) {
+  constructor(root: string, request: ChunkRequest, say: (message: LaneMessage) => void) {
     this.root = root
     this.request = request
-    this.progress = progress
+    this.say = say
   }
 
   write(batch: Parameters<Sink['write']>[0]): void {
@@ -86,7 +87,7 @@ class PartSink implements Sink {
     const bytes = encodeParquet(batch)
     atomicWriteBytes(join(this.root, file), bytes)
     this.parts.push({ file, rows: batch.rows, bytes: bytes.length })
-    this.progress(batch.rows)
+    this.say({ kind: 'rows', rows: batch.rows })
   }
 
   async file(fill: (path: string) => Promise<void>): Promise<void> {
@@ -95,7 +96,11 @@ class PartSink implements Sink {
     await atomicWrite(path, fill)
     const rows = await rowsOf(path)
     this.parts.push({ file, rows, bytes: statSync(path).size })
-    this.progress(rows)
+    this.say({ kind: 'rows', rows })
+  }
+
+  note(text: string): void {
+    this.say({ kind: 'note', text })
   }
 
   /** Removes what a failed read wrote: no manifest will list it. */

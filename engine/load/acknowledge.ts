@@ -1,3 +1,4 @@
+import { taskName } from '../contracts/taskName.ts'
 import type { Extracted } from '../extract/extract.ts'
 import type { PlannedRead } from '../plan/plan.ts'
 import type { RunContext } from '../runtime/context.ts'
@@ -16,7 +17,7 @@ export async function acknowledgeSources(
     const source = context.sources.get(read.from)!
     const { cursor } = extracted[index]!
     if (!source.acknowledge || cursor === undefined) continue
-    await runTask(context, `release.${read.extract}`, async () => {
+    await runTask(context, taskName('release', read.extract), async () => {
       await source.acknowledge!(read, cursor, context.signal)
       return true
     })

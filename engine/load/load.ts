@@ -1,5 +1,6 @@
 import type { CommitResult, LoadCommit, LoadCounts, Loaded, SyncPoint } from '../contracts/load.ts'
 import type { Target } from '../contracts/target.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { Changes } from '../diff/diff.ts'
 import { EngineError } from '../errors.ts'
 import { allSettled } from '../extract/runLanes.ts'
@@ -29,9 +30,11 @@ export async function load(
   const next = async (): Promise<void> => {
     for (let one = waiting.shift(); one; one = waiting.shift()) {
       const [connection, group] = one
-      const all = context.spec.loads.filter(({ to }) => to === connection).map(({ table }) => `load.${table}`)
+      const all = context.spec.loads
+        .filter(({ to }) => to === connection)
+        .map(({ table }) => taskName('load', table))
       const result = await failures.attempt([connection], all, () =>
-        runTask(context, `load.${connection}`, own =>
+        runTask(context, taskName('load', connection), own =>
           loadTarget(own, connection, group, syncPoints(connection)),
         ),
       )
@@ -91,7 +94,7 @@ async function loadBatches(
   const earlier = await target.committed(loadId, signal)
   try {
     for (const share of shares) {
-      const task = `load.${share.load.table}`
+      const task = taskName('load', share.load.table)
       if (share.total !== undefined) progress.started(task, share.total)
       if (earlier) progress.advanced(task, rowsIn(share.rows))
       else await stage(context, target, loadId, share)
@@ -120,7 +123,7 @@ async function stage(context: RunContext, target: Target, loadId: string, { load
   const means = {
     offload: workers.offload,
     lanes: spec.resources.threads,
-    progress: (sent: number) => progress.advanced(`load.${load.table}`, sent),
+    progress: (sent: number) => progress.advanced(taskName('load', load.table), sent),
   }
   await target.stage({ loadId, job: spec.job, load, ...files, ...means }, signal)
 }
@@ -129,7 +132,7 @@ async function stage(context: RunContext, target: Target, loadId: string, { load
 function sum(counts: LoadCounts[]): LoadCounts[] {
   const sums = new Map<string, LoadCounts>()
   for (const { table, ...more } of counts) {
-    const { inserted = 0, updated = 0, deleted = 0, unchanged = 0 } = sums.get(table) ?? {}
+    const { inserted = 0, updated = 0, deleted = 0, unchanged = 0, older = 0 } = sums.get(table) ?? {}
     sums.set(table, {
       table,
       ...(more.rows !== undefined && { rows: more.rows }),
@@ -137,6 +140,7 @@ function sum(counts: LoadCounts[]): LoadCounts[] {
       updated: updated + more.updated,
       deleted: deleted + more.deleted,
       unchanged: unchanged + more.unchanged,
+      older: older + more.older,
     })
   }
   return [...sums.values()]

@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import type { PlannedLoad } from '../contracts/load.ts'
 import { REJECT_ROW, type RejectedRow } from '../contracts/rowValidation.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { TaskStore } from '../contracts/tasks.ts'
 import { KIND, ROW } from '../diff/compare.ts'
 import { type Changes, diff } from '../diff/diff.ts'
 import { type LoadState, stateManifest } from '../diff/state.ts'
 import { EngineError } from '../errors.ts'
-import type { Plan } from '../plan/plan.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
@@ -35,7 +35,6 @@ interface RejectsOutput {
  */
 export async function rejectRows(
   context: RunContext,
-  plan: Plan,
   changes: Changes[],
   tables: Transformed[],
   lastRun: Map<string, string>,
@@ -50,9 +49,9 @@ export async function rejectRows(
       continue
     }
     const table = tables.find(({ name, parts }) => name === load.from && parts !== undefined)!
-    const found = await failures.attempt([`load.${load.table}`], [`load.${load.table}`], () =>
-      runTask(context, `fit.${load.table}`, async own => ({
-        fitted: await rejectRowsOf(own, plan, change, table, lastRun),
+    const found = await failures.attempt([taskName('load', load.table)], [taskName('load', load.table)], () =>
+      runTask(context, taskName('fit', load.table), async own => ({
+        fitted: await rejectRowsOf(own, change, table, lastRun),
       })),
     )
     if (!found) continue
@@ -76,14 +75,13 @@ function without(now: Transformed, before: Transformed, fitted: Transformed): Tr
 
 async function rejectRowsOf(
   context: RunContext,
-  plan: Plan,
   change: Changes,
   table: Transformed,
   lastRun: Map<string, string>,
 ): Promise<RejectsOutput | undefined> {
   const { load } = change
   const { staging, run, spec, progress } = context
-  const task = `fit.${load.table}`
+  const task = taskName('fit', load.table)
   progress.started(task)
   const refused = new Map<number, string>()
   const part = { ...context, run: `${run}/fit` }
@@ -103,7 +101,7 @@ async function rejectRowsOf(
     const again = { ...part, store: forgetful, spec: { ...spec, loads: spec.loads.filter(same(load)) } }
     const failures = new FailureScope(again)
     const found = async () => ({ now: change.found, ...(change.reason && { reason: change.reason }) })
-    const [changes] = await diff(again, plan, [left], lastRun, found, failures)
+    const [changes] = await diff(again, [left], lastRun, found, failures)
     failures.check()
     fitted = { changes: changes!, table: left }
   }

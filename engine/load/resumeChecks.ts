@@ -1,3 +1,4 @@
+import { taskName } from '../contracts/taskName.ts'
 import type { Changes } from '../diff/diff.ts'
 import { EngineError } from '../errors.ts'
 import { lastRunOf } from '../plan/commitOwner.ts'
@@ -17,7 +18,9 @@ export async function checkFromPlan(context: RunContext): Promise<void> {
     })
   }
   const prepared = await store.output<Prepared>('plan')
-  const changes = await Promise.all(spec.loads.map(({ table }) => store.output<Changes>(`diff.${table}`)))
+  const changes = await Promise.all(
+    spec.loads.map(({ table }) => store.output<Changes>(taskName('diff', table))),
+  )
   if (!prepared || changes.includes(undefined)) return refuse('it did not get as far as the change sets')
   const { loaded, moved } = await standing(context, prepared)
   if (moved) return refuse(moved)

@@ -21,8 +21,6 @@ export interface Drift {
   columns: Column[]
   /** Columns that the source no longer has and models still see, NULL in every row. */
   absent: Column[]
-  /** True where a row's values may be others than the last run's though it is no newer. */
-  drifted: boolean
   /** Why earlier nights cannot be built on; empty where they can. */
   whole: string[]
   /** Every change and what is made of it: for people. */
@@ -78,7 +76,7 @@ export function changesOf(last: Column[], now: Column[]): Change[] {
 export function weigh(facts: DriftFacts): Drift {
   const { last, columns, key } = facts
   const policy = { ...SAFE, ...facts.policy }
-  const drift: Drift = { columns: [...columns], absent: [], drifted: false, whole: [], notes: [] }
+  const drift: Drift = { columns: [...columns], absent: [], whole: [], notes: [] }
   const refused: Refusal[] = []
   const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
   const among = (list: string[], name: string) => list.some(other => same(other, name))
@@ -90,7 +88,6 @@ export function weigh(facts: DriftFacts): Drift {
     const refusal = facts.declared ? undefined : refusalOf(change, isKey(column), policy, facts)
     if (refusal) refused.push(refusal)
     else apply(change)
-    drift.drifted ||= change.kind !== 'nullable'
   }
   for (const column of last.columns)
     if (last.absent.includes(column.name) && !columnNamed(columns, column.name)) {

@@ -29,8 +29,6 @@ export interface PlannedRead extends Read {
   base?: { value: string | null; run: string; image: Image }
   /** Columns that the source no longer has and models see as NULL. */
   absent: Column[]
-  /** True where its columns changed: a row's values may be others than the last run's though it is no newer. */
-  drifted: boolean
   /** Estimated rows and bytes of the whole table. */
   rows?: number
   bytes?: number
@@ -76,7 +74,7 @@ export function planRead({ spec, schema, last, known, limits, renew }: ReadFacts
         ? { ...column, policy }
         : column
   })
-  const { columns, absent, drifted, whole, notes } = known
+  const { columns, absent, whole, notes } = known
     ? weigh({
         where,
         extract: spec.name,
@@ -89,7 +87,7 @@ export function planRead({ spec, schema, last, known, limits, renew }: ReadFacts
         policy: spec.drift,
         declared: schema.declared,
       })
-    : ({ columns: [...described], absent: [], drifted: false, whole: [], notes: [] } satisfies Drift)
+    : ({ columns: [...described], absent: [], whole: [], notes: [] } satisfies Drift)
   for (const column of key) need(column, 'key column')
   for (const column of Object.keys(spec.columns))
     if (!absent.some(({ name }) => name === column)) need(column, 'columns:')
@@ -108,7 +106,6 @@ export function planRead({ spec, schema, last, known, limits, renew }: ReadFacts
     from: spec.from,
     columns,
     absent,
-    drifted,
     key,
     unique,
     options: spec.options,

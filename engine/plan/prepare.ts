@@ -1,10 +1,12 @@
 import type { SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, TableSchema } from '../contracts/source.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'
-import { feeds, type OrderedModel } from '../runtime/taskGraph.ts'
+import { feeds } from '../runtime/taskGraph.ts'
 import { extractsOf } from '../sql/graph.ts'
+import type { OrderedModel } from '../sql/model.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'
 import { lastRunOf } from './commitOwner.ts'
@@ -21,12 +23,12 @@ export interface Prepared {
 export async function probe(context: RunContext): Promise<void> {
   const { tasks: store, sources, targets, signal } = context
   for (const [name, source] of sources)
-    if ((await store.output(`extract.${name}`)) === undefined) await source.probe(signal)
+    if ((await store.output(taskName('extract', name))) === undefined) await source.probe(signal)
   for (const target of targets.values()) await target.probe(signal)
 }
 
 /** Asks every system what it has, finds the last sync points, and plans. Reads no row. */
-export function prepare(context: RunContext, models: OrderedModel[]): Promise<Prepared> {
+export async function prepare(context: RunContext, models: OrderedModel[]): Promise<Prepared> {
   const { spec, refresh } = context
   const fed = feeds(spec, models)
   const renewed = new Set(
@@ -91,12 +93,17 @@ export function prepare(context: RunContext, models: OrderedModel[]): Promise<Pr
       .filter(read => (read.incremental && !read.incremental.findDeletes) || read.accumulates)
       .map(({ extract }) => extract)
     for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
+    // What the job says of an extract may hold secrets, which are kept nowhere.
+    const kept = reads.map(read => ({ ...read, options: undefined }))
     return {
-      plan: { reads, loads: spec.loads, ...(refresh && { refresh }) },
+      plan: { reads: kept, loads: spec.loads, ...(refresh && { refresh }) },
       lastRun: lastRunsOf(points, context.run),
     }
   }
-  return runTask(context, 'plan', act, bases)
+  const { plan, lastRun } = await runTask(context, 'plan', act, bases)
+  const options = new Map(spec.extracts.map(extract => [extract.name, extract.options]))
+  const reads = plan.reads.map(read => ({ ...read, options: options.get(read.extract) }))
+  return { plan: { ...plan, reads }, lastRun }
 }
 
 async function pointsOf({ targets, spec, signal }: RunContext): Promise<Map<string, SyncPoint[]>> {

@@ -41,7 +41,6 @@ export function stillFresh(
     from: spec.from,
     columns: image.columns.filter(({ name }) => !gone(name)),
     absent: image.columns.filter(({ name }) => gone(name)),
-    drifted: false,
     key: known.key,
     unique: read.unique,
     options: spec.options,

@@ -1,6 +1,9 @@
-import { EngineError } from '../errors.ts'
-import type { Check } from '../runtime/spec.ts'
+import { rowCheckColumns, setCheckColumns } from '../sql/checkColumns.ts'
 import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
+import { SqlInvalid } from '../sql/faults.ts'
+import type { Check } from '../sql/model.ts'
+import { stripped } from '../sql/text.ts'
+import { WORDS, wrongWord } from '../sql/words.ts'
 
 /** What a check found. */
 export interface CheckResult {
@@ -13,33 +16,58 @@ export interface CheckResult {
 
 const SAMPLES = 5
 
+/** Table of the session that takes a data set's findings, one line a finding. */
+export const FINDINGS = '_nf_findings'
+
+/** Empties {@link FINDINGS}. */
+export const openFindings = (duck: Duck): Promise<void> =>
+  duck.run(
+    `CREATE OR REPLACE TEMP TABLE ${FINDINGS} (row BIGINT, check_name VARCHAR, severity VARCHAR, reason VARCHAR, subject VARCHAR)`,
+  )
+
 /**
- * SQL of the findings of a row check on a model: `(row, check, severity, reason)`, one line a finding. The check
- * returns the columns that identify its rows, and `reason`; they are matched NULL-safely against `rows`, a table
- * of the model with its row numbers in `row`.
+ * Runs a row check and adds what it finds to {@link FINDINGS}. The check returns the columns that identify its rows,
+ * `reason`, and `severity` where it is not 'reject'; they are matched NULL-safely against `rows`, SQL of the table with its
+ * row numbers as `file_row_number`. Fails with MODEL_INVALID where what it returns has no meaning.
  */
-export async function findingsSql(
-  duck: Duck,
-  check: Check,
-  rows: string,
-  columns: string[],
-): Promise<string> {
+export async function findRows(duck: Duck, check: Check, rows: string, columns: string[]): Promise<void> {
   const described = await duck.rows(`DESCRIBE ${stripped(check.sql)}`)
-  const names = described.map(column => String(column.column_name))
-  const match = names.filter(name => name !== 'reason' && name !== 'severity')
-  if (!names.includes('reason') || match.length === 0 || match.some(name => !columns.includes(name)))
-    throw new EngineError(
-      'MODEL_INVALID',
-      `${check.file}: a row check returns columns of ${check.model} and reason`,
-      {
-        hint: `It returns ${names.join(', ')}; ${check.model} has ${columns.join(', ')}.`,
-      },
-    )
-  const severity = names.includes('severity') ? 'c.severity' : "'reject'"
-  const on = match.map(name => `m.${quoteName(name)} IS NOT DISTINCT FROM c.${quoteName(name)}`).join(' AND ')
-  return `SELECT m.file_row_number AS row, ${quote(check.name)} AS check_name, ${severity} AS severity, c.reason AS reason
-    FROM ${rows} AS m JOIN (SELECT DISTINCT * FROM (${stripped(check.sql)})) AS c ON ${on}`
+  const { match, severity } = rowCheckColumns(
+    check,
+    described.map(({ column_name, column_type }) => ({
+      name: String(column_name),
+      type: String(column_type),
+    })),
+    columns,
+  )
+  const on = match.map(name => `_nf_m.${quoteName(name)} IS NOT DISTINCT FROM _nf_c.${quoteName(name)}`)
+  const subject = match.map(
+    name => `${quote(`${name} = `)} || coalesce(_nf_c.${quoteName(name)}::VARCHAR, 'NULL')`,
+  )
+  await duck.run(
+    `INSERT INTO ${FINDINGS} SELECT _nf_m.file_row_number, ${quote(check.name)},
+       ${severity ? '_nf_c.severity::VARCHAR' : "'reject'"}, _nf_c.reason::VARCHAR, concat_ws(', ', ${subject.join(', ')})
+     FROM (SELECT DISTINCT * FROM (${stripped(check.sql)}\n)) AS _nf_c LEFT JOIN ${rows} AS _nf_m ON ${on.join(' AND ')}`,
+  )
+  const [wrong] = await duck.rows(
+    `SELECT row, severity, reason, subject FROM ${FINDINGS} WHERE check_name = ${quote(check.name)}
+       AND (row IS NULL OR reason IS NULL OR severity IS NULL OR severity NOT IN (${WORDS.severity.map(quote).join(', ')}))
+     ORDER BY ALL LIMIT 1`,
+  )
+  if (!wrong) return
+  const said = wrong.severity === null ? null : String(wrong.severity)
+  if (said === null || !WORDS.severity.some(word => word === said))
+    throw wrongCheck(check, `${wrongWord('severity', said)} (${wrong.subject})`)
+  if (wrong.reason === null) throw wrongCheck(check, `reason is NULL for ${wrong.subject}`)
+  throw wrongCheck(
+    check,
+    `finds ${wrong.subject}, which is no row of ${check.model}`,
+    `Return the columns of ${check.model} as they are: changed, they lead to no row.`,
+  )
 }
+
+const wrongCheck = ({ file }: Check, message: string, hint?: string) =>
+  new SqlInvalid([{ file, message, ...(hint && { hint }) }])
 
 /** Results per check from a table of findings with the rows' records. */
 export async function summarise(
@@ -71,34 +99,30 @@ export async function summarise(
   return results
 }
 
-/** Runs a set check: rows of `level` ('pass', 'warn', 'stop') and `message`. Its worst level is its result. */
+/** Runs a set check: rows of `level` and `message`. Its worst level is its result. */
 export async function runSetCheck(duck: Duck, check: Check): Promise<CheckResult> {
-  const rows = await duck.rows(stripped(check.sql))
-  const levels = rows.map(row => String(row.level))
-  const wrong = levels.find(level => !['pass', 'warn', 'stop'].includes(level))
-  if (wrong !== undefined)
-    throw new EngineError(
-      'MODEL_INVALID',
-      `${check.file}: level is ${wrong}; a set check returns level and message`,
-      {
-        hint: "level is 'pass', 'warn' or 'stop'.",
-      },
-    )
+  const described = await duck.rows(`DESCRIBE ${stripped(check.sql)}`)
+  setCheckColumns(
+    check,
+    described.map(({ column_name, column_type }) => ({
+      name: String(column_name),
+      type: String(column_type),
+    })),
+  )
+  const rows = await duck.rows(
+    `SELECT level::VARCHAR AS level, message::VARCHAR AS message FROM (${stripped(check.sql)}\n)`,
+  )
+  const words: readonly unknown[] = WORDS.level
+  for (const { level, message } of rows) {
+    if (!words.includes(level)) throw wrongCheck(check, wrongWord('level', level as string | null))
+    if (message === null && level !== 'pass')
+      throw wrongCheck(check, `message is NULL where level is '${level}'`)
+  }
+  const levels = rows.map(({ level }) => level)
   const level = levels.includes('stop') ? 'stop' : levels.includes('warn') ? 'warn' : 'pass'
   const samples = rows
     .filter(row => row.level !== 'pass')
+    .toSorted((a, b) => words.indexOf(b.level) - words.indexOf(a.level))
     .map(row => ({ reason: String(row.message), record: '' }))
   return { name: check.name, level, rows: samples.length, samples: samples.slice(0, SAMPLES) }
-}
-
-// What stands in a string (E and dollar quotes, too), a name or a comment ends nothing.
-const TOKEN =
-  /[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$|(?<rest>--[^\n]*|\/\*.*?\*\/|[\s;]+)|./gsu
-
-/** A query without the semicolon and the comments that end it in a file: it can stand within another. */
-export function stripped(sql: string): string {
-  let end = 0
-  for (const match of sql.matchAll(TOKEN))
-    if (match.groups!.rest === undefined) end = match.index + match[0].length
-  return sql.slice(0, end)
 }

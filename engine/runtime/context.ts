@@ -1,6 +1,7 @@
 import type { Source } from '../contracts/source.ts'
 import type { Staging } from '../contracts/staging.ts'
 import type { Target } from '../contracts/target.ts'
+import type { TaskName } from '../contracts/taskName.ts'
 import type { Clock, TaskStore } from '../contracts/tasks.ts'
 import type { Workers } from '../pool/pool.ts'
 import type { Duck } from '../sql/duckdb.ts'
@@ -10,13 +11,13 @@ import type { FlowSpec } from './spec.ts'
 
 /** Where progress goes. Task names: `extract.members`, `model.members_clean`, `load.dim_members`. */
 export interface ProgressListener {
-  started(task: string, rows?: number): void
+  started(task: TaskName, rows?: number): void
   /** `rows` more; fewer where it is negative: they are lost and will be read again. */
-  advanced(task: string, rows: number): void
-  finished(task: string, note: string): void
+  advanced(task: TaskName, rows: number): void
+  finished(task: TaskName, note: string): void
   note(text: string): void
   /** A task (`load.warehouse`) failed transiently, and is tried again. */
-  retried?(task: string, error: unknown): void
+  retried?(task: TaskName, error: unknown): void
 }
 
 /** Everything a run touches, handed in. */

@@ -1,13 +1,7 @@
 import type { LoadSpec } from '../contracts/load.ts'
 import type { ExtractSpec } from '../contracts/source.ts'
-import type { Model } from '../sql/graph.ts'
+import type { Check, Model } from '../sql/model.ts'
 import type { Retries } from './retries.ts'
-
-/** A check: a query that returns the rows that are wrong. */
-export interface Check extends Model {
-  /** The model whose rows it marks; absent for a set check, which returns `level` and `message`. */
-  model?: string
-}
 
 /** A job as the engine needs it: everything validated, nothing of files, YAML or vendors. */
 export interface FlowSpec {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { StagedFile } from '../contracts/staging.ts'
+import type { TaskName } from '../contracts/taskName.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from './context.ts'
 import { pauseAfter } from './retries.ts'
@@ -15,7 +16,7 @@ import { pauseAfter } from './retries.ts'
  */
 export async function runTask<T>(
   context: RunContext,
-  task: string,
+  task: TaskName,
   act: (context: RunContext) => Promise<T>,
   filesOf?: (output: T) => StagedFile[],
 ): Promise<T> {
@@ -51,7 +52,7 @@ export async function runTask<T>(
 
 async function attemptOf<T>(
   context: RunContext,
-  task: string,
+  task: TaskName,
   act: (context: RunContext) => Promise<T>,
 ): Promise<T> {
   const { timeout } = context.spec
@@ -77,7 +78,7 @@ async function attemptOf<T>(
   }
 }
 
-async function idle(context: RunContext, task: string, pause: number): Promise<void> {
+async function idle(context: RunContext, task: TaskName, pause: number): Promise<void> {
   const signal = AbortSignal.any([context.signal, context.stop])
   try {
     await delay(pause, undefined, { signal })

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto'
-import type { Model } from '../sql/graph.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { extractsOf } from '../sql/graph.ts'
+import type { OrderedModel } from '../sql/model.ts'
 import type { FlowSpec } from './spec.ts'
-
-/** A model with the tables it reads. */
-export type OrderedModel = Model & { reads: string[] }
 
 /** One task of a job. */
 export interface Task {
@@ -31,48 +29,42 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   const targets = [...new Set(loads.map(({ to }) => to))]
   add('plan', [], [extracts, targets])
   for (const connection of new Set(extracts.map(({ from }) => from)))
-    add(`extract.${connection}`, ['plan'], '')
-  for (const { name, from } of extracts) add(`types.${name}`, [`extract.${from}`], '')
+    add(taskName('extract', connection), ['plan'], '')
+  for (const { name, from } of extracts) add(taskName('types', name), [taskName('extract', from)], '')
   const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
   const source = (table: string) => {
     const extract = extracts.find(({ name }) => name === table)
-    return extract ? `extract.${extract.from}` : `model.${table}`
+    return !extract || models.some(({ name }) => name === table)
+      ? taskName('model', table)
+      : taskName('extract', extract.from)
   }
-  for (const { name, from } of extracts)
-    if (keysOf(name).length > 0) add(`model.${name}`, [`extract.${from}`], keysOf(name))
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
-  for (const { name, sql, reads, enrich } of models) {
+  for (const { name, sql, reads, awaits, enrich, inline, extract } of models) {
     const own = checks.filter(({ model }) => model === name)
+    const read = extract
+      ? [taskName('extract', extracts.find(each => each.name === name)!.from)]
+      : reads.map(source)
     add(
-      `model.${name}`,
-      [...new Set(reads.map(source))],
+      taskName('model', name),
+      [...new Set([...read, ...awaits.map(source)])],
       [...[sql, sqls(own), sqls(macros), keysOf(name)], ...(enrich ? [enrich.version] : [])],
     )
-    if (staysView(spec, models, name)) tasks.get(`model.${name}`)!.view = true
+    if (inline) tasks.get(taskName('model', name))!.view = true
   }
   for (const load of loads) {
-    add(`diff.${load.table}`, [`model.${load.from}`], load)
-    if (load.onBadRow === 'quarantine') add(`fit.${load.table}`, [`diff.${load.table}`], '')
+    add(taskName('diff', load.table), [taskName('model', load.from)], load)
+    if (load.onBadRow === 'quarantine') add(taskName('fit', load.table), [taskName('diff', load.table)], '')
   }
   for (const to of targets) {
     const own = loads.filter(load => load.to === to)
     add(
-      `load.${to}`,
+      taskName('load', to),
       own.map(({ table, onBadRow }) => `${onBadRow === 'quarantine' ? 'fit' : 'diff'}.${table}`),
       '',
     )
-    for (const { table, verify } of own) add(`verify.${table}`, [`load.${to}`], verify)
+    for (const { table, verify } of own) add(taskName('verify', table), [taskName('load', to)], verify)
   }
   return tasks
-}
-
-/** Whether a model is left to the one model that reads it: nobody checks or loads it, and it is plain SQL. */
-export function staysView({ checks, loads }: FlowSpec, models: OrderedModel[], name: string): boolean {
-  if (models.some(model => model.name === name && model.enrich)) return false
-  const readers = models.filter(({ reads }) => reads.includes(name)).length
-  return (
-    readers < 2 && !checks.some(({ model }) => model === name) && !loads.some(({ from }) => from === name)
-  )
 }
 
 /** A task and all that is made from it, directly or not. */

@@ -20,6 +20,34 @@ export const PARTITIONED_ROWS = 1 << 18
 /** One row of a small result: numbers and strings as such, every other value as DuckDB's text. */
 export type DuckRow = Record<string, unknown>
 
+/** A failure of a statement. */
+export class SqlError extends EngineError {
+  /** `Binder`, `Catalog`, `Conversion` … */
+  readonly type: string
+  /** What is wrong, without the type. */
+  readonly text: string
+  readonly statement: string
+  /** Where in the statement, in bytes of UTF-8. */
+  readonly position: number | undefined
+  /** What is not there: of a table, a function, a column. */
+  readonly missing: { kind: string; name: string; candidates: string[] } | undefined
+
+  constructor(type: string, text: string, facts: Record<string, string>, statement: string, cause: unknown) {
+    super(codeOf(type, text), `${type} Error: ${text}`, { cause })
+    this.type = type
+    this.text = text
+    this.statement = statement
+    this.position = facts.position === undefined ? undefined : Number(facts.position)
+    const { error_subtype, name } = facts
+    if (name !== undefined && (error_subtype === 'MISSING_ENTRY' || error_subtype === 'COLUMN_NOT_FOUND'))
+      this.missing = {
+        kind: (facts.type ?? 'column').toLowerCase(),
+        name,
+        candidates: facts.candidates?.split(',') ?? [],
+      }
+  }
+}
+
 /** A DuckDB session. The only module that knows the driver; results of any size stay in SQL, `rows` is for small ones. */
 export class Duck {
   private readonly instance: DuckDBInstance
@@ -33,6 +61,8 @@ export class Duck {
   static async open(options: DuckOptions): Promise<Duck> {
     const settings: Record<string, string> = {
       autoinstall_known_extensions: 'false',
+      // What went wrong and where, as data; {@link SqlError} is made from it.
+      errors_as_json: 'true',
       // It takes a file that was written over within a clock step for the old one; the system caches pages anyway.
       enable_external_file_cache: 'false',
       partitioned_write_flush_threshold: String(PARTITIONED_ROWS),
@@ -59,12 +89,12 @@ export class Duck {
   }
 
   async run(sql: string): Promise<void> {
-    await this.guard(() => this.connection.run(sql))
+    await this.guard(sql, () => this.connection.run(sql))
   }
 
   /** Runs one statement and returns its rows. BIGINT comes as number when it is safe, otherwise as text. */
   async rows(sql: string): Promise<DuckRow[]> {
-    const reader = await this.guard(() => this.connection.runAndReadAll(sql))
+    const reader = await this.guard(sql, () => this.connection.runAndReadAll(sql))
     const names = reader.deduplicatedColumnNames()
     return reader
       .getRows()
@@ -98,12 +128,11 @@ export class Duck {
     this.instance.closeSync()
   }
 
-  private async guard<T>(act: () => Promise<T>): Promise<T> {
+  private async guard<T>(sql: string, act: () => Promise<T>): Promise<T> {
     try {
       return await act()
     } catch (cause) {
-      const message = cause instanceof Error ? cause.message : String(cause)
-      throw new EngineError(codeOf(message), message, { cause })
+      throw sqlError(cause, sql)
     }
   }
 }
@@ -123,12 +152,21 @@ export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-// DuckDB's driver gives no code: each message begins with the exception's type, which is part of its interface.
-function codeOf(message: string): ErrorCode {
-  if (message.startsWith('Out of Memory Error')) return 'RESOURCE_EXHAUSTED'
-  if (/^IO Error: .*No space left on device/s.test(message)) return 'RESOURCE_EXHAUSTED'
-  if (/^(Parser|Binder|Catalog|Permission) Error/.test(message)) return 'MODEL_INVALID'
-  if (message.startsWith('Constraint Error')) return 'CONSTRAINT_VIOLATED'
+function sqlError(cause: unknown, statement: string): SqlError {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const json = message.indexOf('{"exception_type"')
+  const { exception_type, exception_message, ...facts }: Record<string, string> =
+    json < 0 ? {} : JSON.parse(message.slice(json))
+  const type = exception_type ?? /^(.*?) Error: /.exec(message)?.[1] ?? 'Internal'
+  const text = exception_message ?? message.replace(`${type} Error: `, '')
+  return new SqlError(type, text, facts, statement, cause)
+}
+
+function codeOf(type: string, text: string): ErrorCode {
+  if (type === 'Out of Memory') return 'RESOURCE_EXHAUSTED'
+  if (type === 'IO' && text.includes('No space left on device')) return 'RESOURCE_EXHAUSTED'
+  if (['Parser', 'Binder', 'Catalog', 'Permission'].includes(type)) return 'MODEL_INVALID'
+  if (type === 'Constraint') return 'CONSTRAINT_VIOLATED'
   return 'SQL_FAILED'
 }
 

@@ -1,110 +1,176 @@
-import type { Enrichment } from '../contracts/enrichment.ts'
-import { EngineError } from '../errors.ts'
-import { type Duck, quote } from './duckdb.ts'
+import { didYouMean } from '../nearest.ts'
+import { type Duck, quoteName } from './duckdb.ts'
+import { type Fault, refuse, SqlInvalid } from './faults.ts'
+import { type Macro, macrosOf } from './macros.ts'
+import type { OrderedCheck, OrderedModel, SqlGraph, SqlSources } from './model.ts'
+import { orderMacros, orderNodes, usedMacros } from './order.ts'
+import { type Mention, parseQuery, type Query, type SqlFile } from './parse.ts'
+import { forbidden, isVolatile, ownFunctions } from './rules.ts'
+import { placeOf } from './text.ts'
+import { valueFaults } from './words.ts'
 
-/** A `.sql` file of a job: one SELECT in plain DuckDB SQL. */
-export interface Model {
-  name: string
-  /** For messages: `queries/members/members_clean.sql`. */
-  file: string
-  sql: string
-  /** The table is what this makes of the query's rows. */
-  enrich?: Enrichment
-}
-
-/**
- * Tables that a query reads, in order of first mention, without the CTEs it defines. Parsed by DuckDB itself
- * (`json_serialize_sql`), which does not bind: tables and functions need not exist yet.
- */
-export async function tablesOf(duck: Duck, model: Model): Promise<string[]> {
-  const [row] = await duck.rows(`SELECT json_serialize_sql(${quote(model.sql)}) AS tree`)
-  const parsed = JSON.parse(String(row!.tree)) as {
-    error?: boolean
-    error_message?: string
-    position?: string
+/** Parses and orders a job's SQL. Fails with MODEL_INVALID and all that is wrong, in all files. */
+export async function graphOf(duck: Duck, sources: SqlSources): Promise<SqlGraph> {
+  const faults: Fault[] = []
+  const parse = async <T>(act: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await act()
+    } catch (error) {
+      if (!(error instanceof SqlInvalid)) throw error
+      faults.push(...error.faults)
+      return undefined
+    }
   }
-  if (parsed.error)
-    throw syntaxError(model, parsed.error_message ?? 'not a SELECT', Number(parsed.position ?? 0))
-  const tables = new Set<string>()
-  collect(parsed, new Set(), tables)
-  for (const table of tables)
-    if (/[/\\.*:]/.test(table))
-      throw new EngineError('MODEL_INVALID', `${model.file}: reads the file ${JSON.stringify(table)}`, {
-        hint: 'Declare it as an extract of the job, so that it is staged, checked and dated like the rest.',
-      })
-  return [...tables]
-}
+  const queries = new Map<string, Query>()
+  for (const [files, what] of [
+    [sources.models, 'a model'],
+    [sources.checks, 'a check'],
+  ] as const)
+    for (const file of files) {
+      const query = await parse(() => parseQuery(duck, file, what))
+      if (query) queries.set(file.file, query)
+    }
+  const parsed: Macro[] = []
+  for (const file of sources.macros) parsed.push(...((await parse(() => macrosOf(duck, file))) ?? []))
 
-function syntaxError(model: Model, message: string, position: number): EngineError {
-  const line = model.sql.slice(0, position).split('\n').length
-  const hint = /Only SELECT/.test(message)
-    ? 'A model is one SELECT. A PIVOT needs its values listed: PIVOT … ON column IN (…).'
-    : 'Run the file in the DuckDB shell to try it out.'
-  return new EngineError('MODEL_INVALID', `${model.file}:${line}: ${message}`, { hint })
-}
-
-interface SqlNode {
-  type?: string
-  table_name?: string
-  cte_map?: { map?: { key: string; value: unknown }[] }
-}
-
-// CTE names hold for the node that defines them and everything below it.
-function collect(node: unknown, scope: Set<string>, tables: Set<string>): void {
-  if (Array.isArray(node)) {
-    for (const child of node) collect(child, scope, tables)
-    return
-  }
-  if (node === null || typeof node !== 'object') return
-  const { type, table_name, cte_map } = node as SqlNode
-  const ctes = cte_map?.map?.map(entry => entry.key.toLowerCase()) ?? []
-  const inner = ctes.length > 0 ? new Set([...scope, ...ctes]) : scope
-  if (type === 'BASE_TABLE' && table_name && !scope.has(table_name.toLowerCase())) tables.add(table_name)
-  for (const child of Object.values(node)) collect(child, inner, tables)
-}
-
-/** Models in an order in which each comes after those it reads, with what each reads. */
-export async function orderModels(
-  duck: Duck,
-  models: Model[],
-  extracts: string[],
-): Promise<(Model & { reads: string[] })[]> {
-  const parsed = await Promise.all(
-    models.map(async model => ({ ...model, reads: await tablesOf(duck, model) })),
+  const own = await ownFunctions(duck)
+  const tables = new Map(
+    [...sources.extracts, ...sources.models].map(({ name }) => [name.toLowerCase(), name] as const),
   )
-  const byName = new Map(parsed.map(model => [model.name, model]))
-  const known = new Set([...extracts, ...byName.keys()])
-  for (const model of parsed)
-    for (const table of model.reads)
-      if (!known.has(table)) {
-        const line = model.sql.slice(0, model.sql.search(new RegExp(`\\b${table}\\b`))).split('\n').length
-        throw new EngineError(
-          'MODEL_INVALID',
-          `${model.file}:${line}: reads ${table}, which nobody provides`,
-          {
-            hint: `Known tables: ${[...known].sort().join(', ')}.`,
-          },
-        )
-      }
-  const ordered: (Model & { reads: string[] })[] = []
-  const visit = (name: string, path: string[]) => {
-    const model = byName.get(name)
-    if (!model || ordered.includes(model)) return
-    if (path.includes(name))
-      throw new EngineError(
-        'MODEL_INVALID',
-        `${model.file}: models read each other: ${[...path, name].join(' → ')}`,
-      )
-    for (const table of model.reads) visit(table, [...path, name])
-    ordered.push(model)
+  const texts = new Map(
+    [...sources.models, ...sources.checks, ...sources.macros].map(({ file, sql }) => [file, sql]),
+  )
+  const placed = (file: string, { at }: Mention) =>
+    at === undefined ? {} : { place: placeOf(texts.get(file)!, at) }
+  const tablesIn = (file: string, mentions: Mention[]): string[] => {
+    const found = new Set<string>()
+    for (const mention of mentions) {
+      const table = tables.get(mention.name.toLowerCase())
+      if (table !== undefined) found.add(table)
+      else
+        faults.push({ file, ...placed(file, mention), ...unknownTable(mention.name, [...tables.values()]) })
+    }
+    return [...found]
   }
-  for (const model of parsed) visit(model.name, [])
-  return ordered
+  const macroNames = new Map<string, Macro>()
+  for (const macro of parsed) {
+    const name = macro.name.toLowerCase()
+    const other = macroNames.get(name)
+    const { file, place } = macro
+    if (other)
+      faults.push({
+        file,
+        place,
+        message: `${other.file}:${other.place.line} has a macro ${macro.name}, too`,
+      })
+    else if (own.has(name))
+      faults.push({
+        file,
+        place,
+        message: `${macro.name} is a function of DuckDB's, and a macro would change it everywhere`,
+        hint: 'Give the macro another name.',
+      })
+    macroNames.set(name, macro)
+  }
+  const check = (file: string, mentions: Macro['mentions']) => {
+    for (const found of forbidden(mentions, name => macroNames.has(name)))
+      faults.push({ file, ...placed(file, found.mention), message: found.message })
+  }
+  const macros = orderMacros(parsed, macroNames, faults).map(macro => {
+    check(macro.file, macro.mentions)
+    return { ...macro, reads: tablesIn(macro.file, macro.mentions.tables) }
+  })
+  for (const macro of macros)
+    macro.reads = [
+      ...new Set([...macro.reads, ...usedMacros(macro.mentions, macros).flatMap(({ reads }) => reads)]),
+    ]
+
+  const none = { tables: [], functions: [], tableFunctions: [], volatile: [], values: new Map(), outputs: [] }
+  const readsOf = ({ file }: SqlFile) => {
+    const query = queries.get(file) ?? none
+    check(file, query)
+    const used = usedMacros(query, macros)
+    return {
+      query,
+      used,
+      reads: [...new Set([...tablesIn(file, query.tables), ...used.flatMap(({ reads }) => reads)])],
+    }
+  }
+  const checks: OrderedCheck[] = sources.checks.map(check => {
+    const { query, reads } = readsOf(check)
+    faults.push(...valueFaults(check, query, mention => placed(check.file, mention)))
+    return { ...check, reads }
+  })
+  const awaited = (name: string) => [
+    ...new Set(
+      checks
+        .filter(({ model }) => model === name)
+        .flatMap(({ reads }) => reads.filter(table => table !== name)),
+    ),
+  ]
+  const staged = sources.extracts.filter(
+    ({ name }) =>
+      sources.loads.some(({ from }) => from === name) || checks.some(({ model }) => model === name),
+  )
+  const mentions = new Map<string, number>()
+  const nodes: OrderedModel[] = [
+    ...staged.map(({ name }) => ({
+      name,
+      file: `extract ${name}`,
+      sql: `FROM ${quoteName(name)}`,
+      reads: [],
+      awaits: awaited(name),
+      extract: true as const,
+      volatile: [],
+    })),
+    ...sources.models.map(model => {
+      const { query, reads, used } = readsOf(model)
+      const all = [query, ...used.map(macro => macro.mentions)]
+      const volatile = all.flatMap(({ functions, volatile }) => [
+        ...functions.filter(({ name }) => isVolatile(name, own)),
+        ...volatile,
+      ])
+      return { ...model, reads, awaits: awaited(model.name), volatile }
+    }),
+  ]
+  for (const query of [...queries.values(), ...macros.map(macro => macro.mentions)])
+    for (const { name } of query.tables) {
+      const table = tables.get(name.toLowerCase())
+      if (table !== undefined) mentions.set(table, (mentions.get(table) ?? 0) + 1)
+    }
+  for (const node of nodes)
+    if (
+      !node.extract &&
+      !node.enrich &&
+      node.volatile.length === 0 &&
+      (mentions.get(node.name) ?? 0) < 2 &&
+      !checks.some(({ model }) => model === node.name) &&
+      !sources.loads.some(({ from }) => from === node.name)
+    )
+      node.inline = true
+  const models = orderNodes(nodes, checks, faults)
+  refuse(faults)
+  return { models, checks, macros, queries }
+}
+
+function unknownTable(name: string, known: string[]): { message: string; hint: string } {
+  if (/[/\\*:]|\.(csv|tsv|txt|parquet|json|ndjson|jsonl|xlsx|arrow|db|duckdb)(\.\w+)?$/i.test(name))
+    return {
+      message: 'reads a file; models see extracts and models only',
+      hint: 'Declare it as an extract of the job, so that it is staged, checked and dated like the rest.',
+    }
+  return {
+    message: `reads ${name}, which nobody provides${didYouMean(name, known)}`,
+    hint: `Known tables: ${known.toSorted().join(', ')}.`,
+  }
 }
 
 /** The extracts that a model, or an extract itself, is made from. */
-export function extractsOf(name: string, models: (Model & { reads: string[] })[]): string[] {
-  const byName = new Map(models.map(model => [model.name, model]))
+export function extractsOf(
+  name: string,
+  models: Pick<OrderedModel, 'name' | 'reads' | 'extract'>[],
+): string[] {
+  const byName = new Map(models.filter(({ extract }) => !extract).map(model => [model.name, model]))
   // Many paths may lead to one table: each is gone once.
   const seen = new Set<string>()
   const visit = (table: string) => {

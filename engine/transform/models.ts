@@ -1,19 +1,27 @@
 import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { type Category, EngineError } from '../errors.ts'
 import type { Extracted } from '../extract/extract.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
 import type { Tally } from '../quality/gate.ts'
-import { type CheckResult, findingsSql, runSetCheck, stripped, summarise } from '../quality/rowChecks.ts'
+import {
+  type CheckResult,
+  FINDINGS,
+  findRows,
+  openFindings,
+  runSetCheck,
+  summarise,
+} from '../quality/rowChecks.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { Corrected, Correction } from '../runtime/correction.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
-import type { Check } from '../runtime/spec.ts'
 import { runTask } from '../runtime/task.ts'
-import { type OrderedModel, staysView } from '../runtime/taskGraph.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { type Model, tablesOf } from '../sql/graph.ts'
+import { inFile } from '../sql/locate.ts'
+import type { Check, Model, SqlGraph } from '../sql/model.ts'
+import { stripped } from '../sql/text.ts'
 import { allRows, type DataSet, goodRows } from '../staging/dataSet.ts'
 import type { Image } from '../staging/image.ts'
 import { imageSql, plainParts } from '../staging/image.ts'
@@ -23,6 +31,7 @@ import { atomicWrite, rowsIn } from '../staging/store.ts'
 import { type Column, typeFromName } from '../types/logical.ts'
 import { correctExtract, recordSql, rowId, sortOut, withCorrections } from './corrections.ts'
 import { enrich } from './enrich.ts'
+import { MacroSession } from './macros.ts'
 
 /** What one model, or the type rules of one extract, left in staging. */
 export interface Transformed extends Tally, Omit<DataSet, 'parts'> {
@@ -43,23 +52,27 @@ type Query = Pick<Model, 'name' | 'file' | 'sql' | 'enrich'>
 /** Tables of the night as models see them: one image an extract. */
 export async function openTables(
   context: RunContext,
+  graph: SqlGraph,
   reads: PlannedRead[],
   images: Map<string, Image>,
-): Promise<void> {
-  const { duck, spec, runAt, root } = context
-  for (const { file, sql } of spec.macros) await inFile(file, () => duck.run(sql))
+): Promise<MacroSession> {
+  const { duck, runAt, root } = context
   await duck.run(`SET VARIABLE run_at = TIMESTAMPTZ ${quote(runAt.toISOString())}`)
   for (const read of reads) {
     const image = images.get(read.extract)
     if (image)
       await duck.run(`CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${imageSql(root, image, read)}`)
   }
+  const macros = new MacroSession(duck, graph.macros)
+  await macros.made(reads.flatMap(({ extract }) => (images.has(extract) ? [extract] : [])))
+  return macros
 }
 
 /** Runs the models in the order of their dependencies; each sees only the good rows of those before it. */
 export async function transform(
   context: RunContext,
-  models: OrderedModel[],
+  graph: SqlGraph,
+  macros: MacroSession,
   reads: PlannedRead[],
   images: Map<string, Image>,
   failures: FailureScope,
@@ -68,33 +81,27 @@ export async function transform(
   const results: Transformed[] = []
   const keyChecks = (name: string) =>
     spec.loads.filter(load => load.from === name).flatMap(load => load.key.map(nullKey(name)))
-  const add = async (model: Query, checks: Check[], plain?: Part[]) => {
-    const result = await runTask(
-      context,
-      `model.${model.name}`,
-      own => stage(own, model, checks, plain),
-      filesOf,
-    )
-    const set = { ...result, parts: result.parts! }
-    await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(context.root, set)}`)
-    results.push(result)
-  }
-  // An extract that is loaded as it is: its rows are a data set like a model's.
-  for (const read of reads) {
-    const name = read.extract
-    if (!spec.loads.some(load => load.from === name)) continue
-    const model = { name, file: `extract ${name}`, sql: `FROM ${quoteName(name)}` }
-    const image = images.get(name)
-    await failures.attempt([name], [name], () =>
-      add(model, keyChecks(name), image && plainParts(image, read)),
-    )
-  }
-  for (const model of models) {
-    const checks = [...spec.checks.filter(check => check.model === model.name), ...keyChecks(model.name)]
-    const view = `CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${stripped(model.sql)}`
-    await failures.attempt([model.name], model.reads, () =>
-      staysView(spec, models, model.name) ? inFile(model.file, () => duck.run(view)) : add(model, checks),
-    )
+  for (const model of graph.models) {
+    const { name, inline, extract } = model
+    const checks = [...spec.checks.filter(check => check.model === name), ...keyChecks(name)]
+    // An extract that is loaded or checked as it is: its rows are a data set like a model's.
+    const read = extract && reads.find(read => read.extract === name)
+    const image = extract && images.get(name)
+    const needs = [...(extract ? [name] : model.reads), ...model.awaits]
+    await failures.attempt([name], needs, async () => {
+      if (inline) {
+        const view = `CREATE OR REPLACE VIEW ${quoteName(name)} AS ${stripped(model.sql)}`
+        await inFile(model, () => duck.run(view))
+      } else {
+        const plain = image && read && plainParts(image, read)
+        const stageOwn = (own: RunContext) => stage(own, model, checks, plain)
+        const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
+        const set = { ...result, parts: result.parts! }
+        await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS ${goodRows(context.root, set)}`)
+        results.push(result)
+      }
+      await macros.made([name])
+    })
   }
   return results
 }
@@ -121,11 +128,11 @@ async function stage(
   plain?: Part[],
 ): Promise<Transformed> {
   const { progress } = context
-  const task = `model.${model.name}`
+  const task = taskName('model', model.name)
   progress.started(task)
   const set = plain
     ? ({ parts: plain, plain: true } as const)
-    : { parts: [await inFile(model.file, () => materialise(context, model))] }
+    : { parts: [await inFile(model, () => materialise(context, model))] }
   const judged = await judge(context, model, checks, set)
   const corrections = judged.rejected > 0 ? await context.corrections(model.name) : []
   const result =
@@ -178,10 +185,9 @@ async function judge(context: RunContext, model: Query, checks: Check[], set: Da
   const rows = rowsIn(set.parts)
   await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(root, set)}`)
   const names = columns.map(column => column.name)
-  const queries: string[] = []
-  for (const check of checks)
-    queries.push(await inFile(check.file, () => findingsSql(duck, check, all, names)))
-  const findings = await quarantine(context, model.name, all, names, queries)
+  await openFindings(duck)
+  for (const check of checks) await inFile(check, () => findRows(duck, check, all, names))
+  const findings = await quarantine(context, model.name, all, names)
   const result: Judged = { name: model.name, columns, ...set, rows, rejected: 0, marked: 0, checks: [] }
   const checked = checks.map(({ name }) => name)
   if (findings) return { ...result, ...(await tally(context, model.name, findings, checked)) }
@@ -233,7 +239,7 @@ async function quarantineExtract(
   if (columns.length === read.columns.length) return { ...result, rows: 0 }
   const found = await runTask(
     context,
-    `types.${read.extract}`,
+    taskName('types', read.extract),
     async own => {
       const corrections = await context.corrections(read.extract)
       const mended = corrections.length > 0 ? await correctExtract(own, read, image, corrections) : undefined
@@ -242,17 +248,14 @@ async function quarantineExtract(
       if (extracted.parts.length === 0) return result
       const source = `(SELECT row_number() OVER () AS file_row_number, * FROM ${filesSql(context.root, extracted.parts)} WHERE ${REJECTED} IS NOT NULL)`
       const name = 'exact types'
-      const query = `SELECT file_row_number AS row, ${quote(name)} AS check_name, 'reject' AS severity,
+      await openFindings(context.duck)
+      await context.duck.run(
+        `INSERT INTO ${FINDINGS} BY NAME SELECT file_row_number AS row, ${quote(name)} AS check_name, 'reject' AS severity,
       list_aggregate(list_transform(from_json(${REJECTED}, '[{"column":"VARCHAR","value":"VARCHAR","reason":"VARCHAR"}]'),
-        lambda f: f.column || ' = ' || f.value || ' ' || f.reason), 'string_agg', '; ') AS reason FROM ${source}`
-      const findings = await quarantine(
-        context,
-        read.extract,
-        source,
-        [...columns.map(c => c.name), REJECTED],
-        [query],
-        'FORMAT_ERROR',
+        lambda _nf_f: _nf_f.column || ' = ' || _nf_f.value || ' ' || _nf_f.reason), 'string_agg', '; ') AS reason FROM ${source}`,
       )
+      const names = [...columns.map(c => c.name), REJECTED]
+      const findings = await quarantine(context, read.extract, source, names, 'FORMAT_ERROR')
       return findings ? { ...result, ...(await tally(context, read.extract, findings, [name])) } : result
     },
     filesOf,
@@ -265,26 +268,24 @@ async function quarantineExtract(
   return found
 }
 
-// One line a finding, with the whole record; no file where there is none.
+// The findings, with the whole record of each; no file where there is none.
 async function quarantine(
   context: RunContext,
   model: string,
   rows: string,
   columns: string[],
-  queries: string[],
   category: Category = 'DATA_INTEGRITY_ERROR',
 ) {
-  if (queries.length === 0) return undefined
   const { duck, root, run } = context
-  const found = `(${queries.join(' UNION ALL ')})`
-  const [count] = await duck.rows(`SELECT count(*) AS n FROM ${found}`)
+  const [count] = await duck.rows(`SELECT count(*) AS n FROM ${FINDINGS}`)
   if (count!.n === 0) return undefined
   const file = ownFile(context, `quarantine/${model}`, '.parquet')
   await atomicWrite(join(root, file), temporary =>
     duck.run(`COPY (
-      SELECT f.row, ${quote(model)} AS model, f.check_name, f.severity, ${quote(category)} AS category, f.reason,
-        ${recordSql(columns, 'm')} AS record, ${quote(run)} AS run
-      FROM ${found} AS f JOIN ${rows} AS m ON m.file_row_number = f.row ORDER BY f.row, f.check_name, f.reason
+      SELECT _nf_f.row, ${quote(model)} AS model, _nf_f.check_name, _nf_f.severity, ${quote(category)} AS category, _nf_f.reason,
+        ${recordSql(columns, '_nf_m')} AS record, ${quote(run)} AS run
+      FROM ${FINDINGS} AS _nf_f JOIN ${rows} AS _nf_m ON _nf_m.file_row_number = _nf_f.row
+      ORDER BY _nf_f.row, _nf_f.check_name, _nf_f.reason
     ) TO ${quote(temporary)} (FORMAT parquet)`),
   )
   return file
@@ -303,15 +304,22 @@ async function tally(context: RunContext, model: string, findings: string, check
   }
 }
 
-/** Runs the checks that judge the night as a whole. What one could not judge is not loaded. */
-export async function runSetChecks(context: RunContext, failures: FailureScope): Promise<CheckResult[]> {
+/**
+ * Runs the checks that judge the night as a whole. What one could not judge is not loaded, nor what is made from it; one
+ * that reads no table judges all.
+ */
+export async function runSetChecks(
+  context: RunContext,
+  { checks, models }: SqlGraph,
+  failures: FailureScope,
+): Promise<CheckResult[]> {
   const results: CheckResult[] = []
-  for (const check of context.spec.checks) {
+  for (const check of checks) {
     if (check.model) continue
-    const tables = await tablesOf(context.duck, check)
-    const result = await failures.attempt(tables, tables, () =>
-      inFile(check.file, () => runSetCheck(context.duck, check)),
-    )
+    const run = () => inFile(check, () => runSetCheck(context.duck, check))
+    const guarded = new Set(check.reads)
+    for (const { name, reads } of models) if (reads.some(table => guarded.has(table))) guarded.add(name)
+    const result = guarded.size > 0 ? await failures.attempt([...guarded], check.reads, run) : await run()
     if (result) results.push(result)
   }
   return results
@@ -328,17 +336,4 @@ async function columnsOf(context: RunContext, file: string, sql: string): Promis
       })
     return { name: String(column.column_name), type, nullable: true, native }
   })
-}
-
-async function inFile<T>(file: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act()
-  } catch (cause) {
-    if (!(cause instanceof EngineError) || cause.message.startsWith(file)) throw cause
-    const line = /LINE (\d+):/.exec(cause.message)?.[1]
-    throw new EngineError(cause.code, `${file}${line ? `:${line}` : ''}: ${cause.message}`, {
-      cause,
-      hint: cause.hint,
-    })
-  }
 }

@@ -11,7 +11,7 @@ export interface Verification {
   equal: number
   /** The target's is newer: as it should be. */
   newer: number
-  /** Written by an earlier load or another writer, and not replaced since the staged row is no newer. */
+  /** Of mode append: written by an earlier load or another writer, and left alone. */
   leftAlone: number
   /** Rows of the target that are not staged, where the load lets such rows stay. */
   others: number
@@ -37,7 +37,7 @@ export function describeVerification(verification: Verification): string {
   const number = (value: number) => value.toLocaleString('en-US')
   const remarks = [
     ...(newer > 0 ? [`${number(newer)} newer in the target`] : []),
-    ...(leftAlone > 0 ? [`${number(leftAlone)} no newer than the target's and left alone`] : []),
+    ...(leftAlone > 0 ? [`${number(leftAlone)} left alone, since their keys were there`] : []),
     ...(others > 0 ? [`${number(others)} in the target only`] : []),
   ]
   const temporary = remarks.length > 0 ? ` (${remarks.join(', ')})` : ''

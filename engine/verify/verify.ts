@@ -1,12 +1,13 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Loaded, Offload, PlannedLoad } from '../contracts/load.ts'
+import { ageColumn, decidingColumns, removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { Target } from '../contracts/target.ts'
+import { taskName } from '../contracts/taskName.ts'
 import { type ComparedColumn, type RangeFinding, VERIFY_COLUMNS } from '../contracts/verification.ts'
-import { KIND, ROW, WAS } from '../diff/compare.ts'
+import { ROW } from '../diff/compare.ts'
 import type { Changes } from '../diff/diff.ts'
-import { identityOf } from '../diff/state.ts'
 import { EngineError } from '../errors.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'
@@ -55,7 +56,7 @@ export async function verify(
       progress.note(`${load.to}.${load.table} is not verified: ${reason}`)
       continue
     }
-    const task = `verify.${load.table}`
+    const task = taskName('verify', load.table)
     const { unchanged } = result
     const means: Omit<VerifyMeans, 'signal'> = {
       ...context,
@@ -94,28 +95,17 @@ export async function verify(
 
 /** Compares the rows that one load staged: upserts are there and equal, deleted keys are gone. */
 async function verifyChanges(means: VerifyMeans, changes: Changes, unchanged: number): Promise<Verification> {
-  const { load, whole, upserts, keys, list, table, was } = changes
+  const { load, whole, upserts, keys } = changes
   const { root } = means
   const files = (parts: Part[]) => `SELECT * FROM ${filesSql(root, parts)}`
-  const names = load.columns.map(({ name }) => `n.${quoteName(name)}`).join(', ')
   const rows: Rows = {}
   if (upserts.length > 0) rows.expected = files(upserts)
-  const byAge = load.newer && !load.reshaped && (load.mode === 'merge' || load.mode === 'scd2')
-  if (byAge && list && was && upserts.length > 0) {
-    // The target leaves a row alone whose age is that of the row it has: it was not loaded.
-    const newer = quoteName(load.newer!)
-    const changed = `FROM ${allRows(root, table)} AS n JOIN ${filesSql(root, list)} AS l ON l.${ROW} = n.file_row_number
-      LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = l.${WAS}`
-    const loaded = `(l.${KIND} = 'insert' OR coalesce(n.${newer} > b.${newer}, false))`
-    rows.expected = `SELECT ${names} ${changed} WHERE l.${KIND} IN ('insert', 'update') AND ${loaded}`
-    rows.unjudged = `SELECT ${names} ${changed} WHERE l.${KIND} IN ('insert', 'update') AND NOT ${loaded}`
-  }
   const removed = load.mode === 'merge' || load.mode === 'scd2'
   if (keys.length > 0 && removed && !whole) rows.gone = files(keys)
   if (keys.length > 0 && whole) rows.unjudged = files(keys)
   // Where nothing is known of a row, only the target knows that it did not write it.
-  const untouched = byAge || (whole && load.mode === 'append') ? unchanged : 0
-  return compare(means, load, 'changes', rows, { extra: whole && removesOthers(load), untouched, whole })
+  const untouched = load.mode === 'append' ? unchanged : 0
+  return compare(means, load, 'changes', rows, { extra: whole && removesGone(load), untouched })
 }
 
 /** Compares the whole data set that was staged last. */
@@ -131,13 +121,14 @@ export async function verifyAll(means: VerifyMeans, staged: StagedRows): Promise
         AND ${keys.map(key => `${key} IS NOT NULL`).join(' AND ')}
         AND (${keys.join(', ')}) NOT IN (SELECT (${keys.join(', ')}) FROM ${stated})`)
   const rows: Rows = { expected: stagedRows(root, staged), unjudged: unjudged.join(' UNION ') }
-  return compare(means, load, 'all', rows, { extra: true, untouched: 0, whole: true })
+  return compare(means, load, 'all', rows, { extra: true, untouched: 0 })
 }
 
 /** Compares some rows of a data set: those that `state` names. What a load may have left alone is no difference. */
 export function verifySome(means: VerifyMeans, staged: StagedRows): Promise<Verification> {
   const rows: Rows = { expected: stagedRows(means.root, staged) }
-  return compare(means, staged.load, 'changes', rows, { extra: false, untouched: Infinity, whole: false })
+  const untouched = staged.load.mode === 'append' ? Infinity : 0
+  return compare(means, staged.load, 'changes', rows, { extra: false, untouched })
 }
 
 /** Rows of a data set: `state` has their numbers. */
@@ -154,21 +145,16 @@ interface Rows {
   unjudged?: string
 }
 
-const removesOthers = ({ mode, deletes }: PlannedLoad) =>
-  deletes !== 'keep' || mode === 'replace' || mode === 'partition'
-
 async function compare(
   means: VerifyMeans,
   load: PlannedLoad,
   scope: Verification['scope'],
   rows: Rows,
-  { extra, untouched, whole }: { extra: boolean; untouched: number; whole: boolean },
+  { extra, untouched }: { extra: boolean; untouched: number },
 ): Promise<Verification> {
   const { root, target, signal, job, loadId, offload, lanes, folder } = means
-  const decisive = identityOf(load).compared
-  const left = load.columns.filter(
-    column => load.insertOnly.includes(column.name) || !decisive.includes(column),
-  )
+  const deciding = decidingColumns(load)
+  const left = load.columns.filter(({ name }) => !deciding.includes(name) && !load.key.includes(name))
   const verification: Verification = {
     table: load.table,
     to: load.to,
@@ -199,7 +185,7 @@ async function compare(
   const from = filesSql(root, parts)
   const paths = pathsOf(root, parts)
   try {
-    const { newer } = load
+    const newer = ageColumn(load)
     const bigint = { kind: 'int', bits: 64, signed: true } as const
     const extras = [
       ...(newer
@@ -217,15 +203,7 @@ async function compare(
       { loadId, job, load, compared, paths, columns, rows: count, extra, offload, lanes },
       signal,
     )
-    let passed = 0
-    if (rows.unjudged && !whole) {
-      const [row] = await means.duck.rows(
-        `SELECT count(*) AS n FROM ${from} WHERE ${VERIFY_COLUMNS.range} < 0`,
-      )
-      passed = Number(row!.n)
-    }
-    await weigh(means, load, verification, verdicts, from, untouched - passed)
-    verification.leftAlone += passed
+    await weigh(means, load, verification, verdicts, from, untouched)
     return verification
   } finally {
     rmSync(join(root, folder), { recursive: true, force: true })
@@ -238,7 +216,6 @@ const SHOWN = 100
 
 const WORDS = {
   differs: 'differs',
-  sameAge: 'differs',
   missing: 'is missing',
   lingers: LINGERS,
   extra: LINGERS,
@@ -252,7 +229,7 @@ async function expectedSql(
   rows: Rows,
 ): Promise<string> {
   const keys = load.key.map(quoteName).join(', ')
-  const newer = load.columns.find(({ name }) => name === load.newer)
+  const newer = load.columns.find(({ name }) => name === ageColumn(load))
   const line = (
     sql: string,
     range: string,
@@ -296,17 +273,10 @@ async function weigh(
   verification.rows = verdicts.reduce((sum, { rows }) => sum + rows, 0) - others
   verification.ranges = new Set(verdicts.flatMap(({ range }) => (range < 0 ? [] : [range]))).size
   const wrong: RangeFinding['verdict'][] = ['missing', 'lingers']
-  const older: RangeFinding['verdict'][] = load.mode === 'append' ? ['sameAge', 'differs'] : ['sameAge']
-  const left = older.reduce((sum, verdict) => sum + total(verdict), 0)
-  const spared = Math.max(0, untouched - verification.newer)
-  if (left <= spared) verification.leftAlone = left
-  else wrong.push(...older)
-  if (left > spared && total('sameAge') > 0)
-    verification.notes.push(
-      `${total('sameAge')} rows differ and neither is newer by ${load.newer}: where the last night changed them, the load left them alone; a column that changes by itself belongs under ignore`,
-    )
-  if (!older.includes('differs')) wrong.push('differs')
-  if (removesOthers(load)) wrong.push('extra')
+  const differing = total('differs')
+  if (differing <= untouched) verification.leftAlone = differing
+  else wrong.push('differs')
+  if (removesGone(load)) wrong.push('extra')
   else verification.others = others
   const bad = verdicts.filter(({ verdict, rows }) => rows > 0 && wrong.includes(verdict))
   const groups = [...Map.groupBy(bad, verdict => verdict.range)]

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError, type ErrorCode, errorData } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
@@ -109,7 +110,7 @@ const UNSURE: (ErrorCode | string | null)[] = ['CONNECTION_LOST', 'CONNECTION_FA
 /** Whether each target is as it was before. A load is one transaction: all of it is there, or nothing. */
 function targetLines(targets: string[], { tasks }: EndedRun): string[] {
   return targets.map(to => {
-    const load = tasks.find(({ task }) => task === `load.${to}`)
+    const load = tasks.find(({ task }) => task === taskName('load', to))
     if (load?.status === 'SUCCESS') return `${to}: committed, complete`
     if (load?.status === 'FAILED' && UNSURE.includes(load.code))
       return `${to}: not known, the connection was lost; the next run asks it, and loads nothing twice`

@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Part } from '../../engine/contracts/staging.ts'
+import { taskName } from '../../engine/contracts/taskName.ts'
 import type { TaskStore } from '../../engine/contracts/tasks.ts'
 import type { Extracted } from '../../engine/extract/extract.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
@@ -56,7 +57,7 @@ export async function archiveRun(
   const writer = new PartWriter(means, store, spec, source)
   try {
     for (const read of plan.reads) {
-      const found = (await tasks.output<Extracted[]>(`extract.${read.from}`))!
+      const found = (await tasks.output<Extracted[]>(taskName('extract', read.from)))!
       const extracted = found.find(({ extract }) => extract === read.extract)!
       extracts.push(await archiveExtract(store, job, run, writer, read, extracted))
     }

@@ -3,6 +3,7 @@ import { copyFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import type { Part } from '../../engine/contracts/staging.ts'
+import { taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError } from '../../engine/errors.ts'
 import type { Extracted } from '../../engine/extract/extract.ts'
 import { rowsOf } from '../../engine/parquet/read.ts'
@@ -46,8 +47,8 @@ export async function restoreInto(
     groups.set(extract.from, [...(groups.get(extract.from) ?? []), extracted])
   }
   for (const [connection, extracted] of groups) {
-    await tasks.begin(`extract.${connection}`)
-    await tasks.commit(`extract.${connection}`, extracted)
+    await tasks.begin(taskName('extract', connection))
+    await tasks.commit(taskName('extract', connection), extracted)
   }
   await tasks.begin('plan')
   await tasks.commit('plan', { plan, lastRun: await lastRuns(context) } satisfies Prepared)

@@ -71,7 +71,7 @@ function testCommand(): Command {
               known.length > 0 ? `It has ${known.join(', ')}.` : 'alerts.channels in job.yaml names them.',
           },
         )
-      const secrets = [...secretsIn(process.env.METADATA_URL), ...spec.alertSecrets]
+      const secrets = [...secretsIn(process.env.METADATA_URL), ...spec.secrets]
       const home = homeFolder()
       const metadata = await openMetadata(home)
       const log = createLog({ folder: home, secrets })

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { type DestinationStream, destination, type Logger, pino } from 'pino'
-import { redact } from '../config/secrets.ts'
+import { redactJson } from '../util/redact.ts'
 
 const KEYS = ['password', 'url', 'token', 'authorization', 'Authorization']
 
@@ -27,7 +27,7 @@ export function createLog(options: LogOptions = {}): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: label => ({ level: label }) },
       redact: { paths: KEYS.flatMap(key => [key, `*.${key}`, `*.*.${key}`]), censor: '***' },
-      hooks: { streamWrite: line => redact(line, secrets) },
+      hooks: { streamWrite: line => redactJson(line, secrets) },
     },
     // Synchronous: the last lines before a crash are the ones that matter.
     options.stream ?? destination({ dest: file ?? 2, mkdir: file !== undefined, sync: true }),

@@ -1,5 +1,5 @@
-import { EngineError, EXIT } from '../../engine/errors.ts'
-import { redact } from '../config/secrets.ts'
+import { EngineError, EXIT, systemError } from '../../engine/errors.ts'
+import { redact, redactJson } from '../util/redact.ts'
 
 /** The flag that every command has. */
 export const DEBUG = '--debug'
@@ -13,15 +13,16 @@ export interface ErrorOutput {
 }
 
 /** Prints a failure for people, or as one line of JSON, and returns the process's exit code. */
-export function printError(error: unknown, json: boolean, output: ErrorOutput = {}): number {
+export function printError(thrown: unknown, json: boolean, output: ErrorOutput = {}): number {
   const { stream = process.stderr, debug = process.argv.includes(DEBUG), secrets = [] } = output
+  const error = systemError(thrown)
   const known = error instanceof EngineError ? error : undefined
   const message = error instanceof Error ? error.message : String(error)
   const exit = known?.exitCode ?? EXIT.unexpected
   const stack = debug ? trace(error) : undefined
   if (json) {
     const facts = { code: known?.code, category: known?.category, message, hint: known?.hint, exit, stack }
-    stream.write(`${redact(JSON.stringify({ event: 'error', ...facts }), secrets)}\n`)
+    stream.write(`${redactJson(JSON.stringify({ event: 'error', ...facts }), secrets)}\n`)
     return exit
   }
   const lines = [`error${known ? ` ${known.code}` : ''}: ${message}`]

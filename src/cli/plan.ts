@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { RunResult } from '../runs/runJob.ts'
+import type { RunResult } from '../runs/result.ts'
 import { homeFolder } from './home.ts'
 import { printError } from './output.ts'
 import { parseTime } from './parse.ts'

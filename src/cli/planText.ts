@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
-import type { RunResult } from '../runs/runJob.ts'
+import type { RunResult } from '../runs/result.ts'
 import { formatCount, formatSpan } from './meter.ts'
 
 const MARKS = {
@@ -56,9 +56,9 @@ function loadLines(plan: Preview, paint: Paint): string[] {
   figures.push(`${formatCount(counts.unchanged)} unchanged`)
   if (counts.duplicates > 0) figures.push(`${formatCount(counts.duplicates)} duplicates give way`)
   lines.push(`  ${figures.join('   ')}`)
-  if (plan.leftAlone > 0)
+  if (plan.older > 0)
     lines.push(
-      `  of the updates, ${formatCount(plan.leftAlone)} ${plan.leftAlone === 1 ? 'is' : 'are'} no newer than the target's row, which stays`,
+      `  of the updates, ${formatCount(plan.older)} ${plan.older === 1 ? 'is' : 'are'} older than the target's row, which stays`,
     )
   const staying = (counts.gone ?? 0) - counts.deletes
   if (staying > 0)

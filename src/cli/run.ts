@@ -3,7 +3,7 @@ import { describeVerification } from '../../engine/verify/result.ts'
 import { secretsIn } from '../config/secrets.ts'
 import { loadNotes } from '../report/data.ts'
 import type { RunOptions } from '../runs/options.ts'
-import type { RunResult } from '../runs/runJob.ts'
+import type { RunResult } from '../runs/result.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
@@ -133,9 +133,9 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
   for (const { name, rejected } of outcome.tables)
     if (rejected > 0) lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
   for (const load of outcome.loaded) {
-    const { table, to, inserted, updated, deleted, unchanged } = load
+    const { table, to, inserted, updated, deleted, unchanged, older } = load
     lines.push(
-      `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged`,
+      `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged${older > 0 ? `, ${older} older than the target's and left alone` : ''}`,
     )
     for (const note of loadNotes(load)) lines.push(`            ${note}`)
   }

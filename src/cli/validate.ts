@@ -7,27 +7,14 @@ export function validateCommand(): Command {
     .option('--json', 'print as JSON')
     .addHelpText('after', '\nExample:\n  nightfreight validate queries/members')
     .action(async (folder: string, { json }: { json?: boolean }) => {
-      const { loadJob } = await import('../config/load.ts')
-      const { Duck } = await import('../../engine/sql/duckdb.ts')
-      const { orderModels, tablesOf } = await import('../../engine/sql/graph.ts')
-      const spec = await loadJob(folder, process.env)
-      const duck = await Duck.open({ threads: 1 })
-      try {
-        const models = await orderModels(
-          duck,
-          spec.models,
-          spec.extracts.map(({ name }) => name),
+      const { validateJob } = await import('../runs/validateJob.ts')
+      const { spec, graph } = await validateJob(folder, process.env)
+      const order = graph.models.filter(({ extract }) => !extract).map(({ name }) => name)
+      if (json) console.log(JSON.stringify({ valid: true, job: spec.job, models: order }))
+      else
+        console.log(
+          `${spec.job} is valid: ${spec.extracts.length} extracts, ${order.length} models (${order.join(' → ')}), ` +
+            `${spec.checks.length} checks, ${spec.loads.length} loads`,
         )
-        for (const check of spec.checks) await tablesOf(duck, check)
-        const order = models.map(({ name }) => name)
-        if (json) console.log(JSON.stringify({ valid: true, job: spec.job, models: order }))
-        else
-          console.log(
-            `${spec.job} is valid: ${spec.extracts.length} extracts, ${order.length} models (${order.join(' → ')}), ` +
-              `${spec.checks.length} checks, ${spec.loads.length} loads`,
-          )
-      } finally {
-        duck.close()
-      }
     })
 }

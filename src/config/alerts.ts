@@ -1,6 +1,6 @@
+import { didYouMean } from '../../engine/nearest.ts'
 import { KINDS } from '../spec/alert.ts'
 import type { AlertSpec, Channel } from '../spec/alerts.ts'
-import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
 import type { JobYaml } from './schema.ts'
 import { secretsIn } from './secrets.ts'

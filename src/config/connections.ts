@@ -24,6 +24,14 @@ export function readConnections(
       document.problem(urlPath, `connections.${name} needs "url": a string`)
       continue
     }
+    const [, credentials = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)@/i.exec(settings.url) ?? []
+    if (/%(?![0-9a-f]{2})/i.test(credentials)) {
+      document.problem(
+        urlPath,
+        `${urlPath.join('.')}: expected %25 for a % in user or password; a password with any character goes into password: beside the url`,
+      )
+      continue
+    }
     const connector = find(document, urlPath, settings.url, registry)
     if (!connector) continue
     const { config: schema } = connector
@@ -36,7 +44,13 @@ export function readConnections(
     )
     if (document.count > before) continue
     const secrets = [...new Set([...secretsIn(settings), ...secretsIn(config)])]
-    read[name] = { name, connector, config, context: { name, baseDir: folder }, secrets }
+    read[name] = {
+      name,
+      connector,
+      config,
+      context: { name, baseDir: folder, secrets: [...new Set([...document.secrets, ...secrets])] },
+      secrets,
+    }
   }
   return read
 }

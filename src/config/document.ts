@@ -1,6 +1,19 @@
-import { type Alias, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
+import {
+  type Alias,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
-import { expand, unveil, veil } from './variables.ts'
+import type { SecretContext } from '../secrets/provider.ts'
+import { redact } from '../util/redact.ts'
+import { secretValues } from './secrets.ts'
+import { type Expansion, expand, unveil, veil } from './variables.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -9,25 +22,54 @@ interface Span {
   key?: number
   value?: number
   /** The scalar as written, before variables. */
-  raw?: unknown
+  raw?: string
+  /** The scalar's value is what one reference gave. */
+  referenced?: boolean
 }
+
+/** Shorter values are not replaced by their reference in a message: they stand in other words, too. */
+const SHORT = 4
 
 /** A YAML file's content, with the span of everything in it. Collects problems, to report them all at once. */
 export class Document {
   readonly file: string
   readonly value: unknown
-  readonly #lines = new LineCounter()
+  /** What references gave, as far as it may be secret. */
+  readonly secrets: string[]
+  readonly #lines: LineCounter
   readonly #spans = new Map<string, Span>()
   readonly #masks = new Map<string, string>()
   readonly #problems: { line: number; col: number; text: string }[] = []
 
-  /** Fails with CONFIG_INVALID on a syntax error, a duplicate key, or a variable that is not set. */
-  constructor(file: string, text: string, env: Record<string, string | undefined>) {
+  /** Fails with CONFIG_INVALID on a syntax error, a duplicate key, or a reference to what is not there. */
+  static async open(file: string, text: string, context: SecretContext): Promise<Document> {
+    const lines = new LineCounter()
+    const parsed = parseDocument(veil(text), { lineCounter: lines, prettyErrors: false })
+    const scalars = new Set<string>()
+    visit(parsed, {
+      Scalar: (key, { value }) => {
+        if (key !== 'key' && typeof value === 'string') scalars.add(unveil(value))
+      },
+    })
+    const expansions = new Map<string, Expansion>()
+    if (parsed.errors.length === 0)
+      for (const scalar of scalars) expansions.set(scalar, await expand(scalar, context))
+    return new Document(file, text, lines, parsed, expansions)
+  }
+
+  private constructor(
+    file: string,
+    text: string,
+    lines: LineCounter,
+    parsed: ReturnType<typeof parseDocument>,
+    expansions: ReadonlyMap<string, Expansion>,
+  ) {
     this.file = file
-    const parsed = parseDocument(veil(text), { lineCounter: this.#lines, prettyErrors: false })
+    this.#lines = lines
     for (const error of parsed.errors) this.#problem(error.pos[0], unveil(error.message))
     this.throwIfAny()
-    this.value = this.#read(parsed.contents, [], env, alias => alias.resolve(parsed))
+    this.secrets = secretValues(text, expansions)
+    this.value = this.#read(parsed.contents, [], expansions, alias => alias.resolve(parsed))
     this.throwIfAny()
   }
 
@@ -53,6 +95,13 @@ export class Document {
       return `a ${typeof value}`
     const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
     return text.length > 80 ? `${text.slice(0, 77)}…` : text
+  }
+
+  /** What a text at `path` is that a reference alone has given, read as YAML would: a number, true or false; else undefined. */
+  referenced(path: Path, value: unknown): unknown {
+    if (typeof value !== 'string' || !this.#spans.get(JSON.stringify(path))?.referenced) return undefined
+    if (value === 'true' || value === 'false') return value === 'true'
+    return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(value) ? Number(value) : undefined
   }
 
   /** Fails with every problem noted so far, in the order of the file. */
@@ -83,38 +132,39 @@ export class Document {
   // Longest first, so that one value inside another does not leave the rest of it readable.
   #mask(message: string): string {
     for (const value of [...this.#masks.keys()].sort((a, b) => b.length - a.length))
-      message = message.replaceAll(value, () => this.#masks.get(value) ?? '')
-    return message.replace(/(\/\/[^\s/:@"]*):[^\s@"]+@/g, '$1:***@')
+      if (value.length >= SHORT) message = message.replaceAll(value, () => this.#masks.get(value) ?? '')
+    return redact(message, this.secrets ?? []).replace(/(\/\/[^\s/:@"]*):[^\s@"]+@/g, '$1:***@')
   }
 
   #read(
     node: unknown,
     path: Path,
-    env: Record<string, string | undefined>,
+    expansions: ReadonlyMap<string, Expansion>,
     resolve: (alias: Alias) => unknown,
   ): unknown {
-    if (isAlias(node)) return this.#read(resolve(node), path, env, resolve)
+    if (isAlias(node)) return this.#read(resolve(node), path, expansions, resolve)
     const span = this.#spans.get(JSON.stringify(path)) ?? {}
     this.#spans.set(JSON.stringify(path), span)
     const range = (node as Node | null)?.range
     if (range) span.value = range[0]
-    if (isSeq(node)) return node.items.map((item, i) => this.#read(item, [...path, i], env, resolve))
+    if (isSeq(node)) return node.items.map((item, i) => this.#read(item, [...path, i], expansions, resolve))
     if (isMap(node))
       return Object.fromEntries(
         node.items.map(({ key, value }) => {
           const name = unveil(String(isScalar(key) ? key.value : key))
           const start = (key as Node).range?.[0]
           this.#spans.set(JSON.stringify([...path, name]), start === undefined ? {} : { key: start })
-          return [name, this.#read(value, [...path, name], env, resolve)]
+          return [name, this.#read(value, [...path, name], expansions, resolve)]
         }),
       )
     if (!isScalar(node)) return null
     if (typeof node.value !== 'string') return node.value
-    span.raw = unveil(node.value)
-    const expansion = expand(unveil(node.value), env)
-    for (const problem of expansion.problems) this.problem(path, `${path.join('.')}: ${problem}`)
-    for (const { reference, value } of expansion.used)
-      if (value.length >= 4) this.#masks.set(value, reference)
-    return expansion.text
+    const raw = unveil(node.value)
+    const { text, problems, used } = expansions.get(raw) ?? { text: raw, problems: [], used: [] }
+    span.raw = raw
+    span.referenced = used.length > 0 && used.some(({ value }) => value === text)
+    for (const problem of problems) this.problem(path, `${path.join('.')}: ${problem}`)
+    for (const { reference, value } of used) this.#masks.set(value, reference)
+    return text
   }
 }

@@ -1,7 +1,7 @@
+import { didYouMean } from '../../engine/nearest.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { enrichments } from '../enrich/index.ts'
 import type { Model } from '../spec/job.ts'
-import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
 import type { JobFolder } from './folder.ts'
 import { IDENTIFIER, type JobYaml } from './schema.ts'

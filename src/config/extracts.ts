@@ -1,6 +1,6 @@
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
+import { didYouMean } from '../../engine/nearest.ts'
 import type { JobConnection } from '../spec/job.ts'
-import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
 import { commonExtract, IDENTIFIER, type JobYaml } from './schema.ts'
 import { validate } from './validate.ts'

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, extname, join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
+import { nearest } from '../../engine/nearest.ts'
 import type { Check, Model, SqlFile } from '../spec/job.ts'
 
 /** What a job's folder holds beside the settings in job.yaml. */
@@ -14,9 +15,17 @@ export interface JobFolder {
   hash: string
   /** The same of each file. */
   hashes: Record<string, string>
+  /** Files and folders that look as if they were to be read, and are not. */
+  problems: string[]
 }
 
-/** Reads a job's folder: `*.sql`, `checks/`, and `../macros/`. Fails with CONFIG_INVALID without a job.yaml. */
+/** Folders of a job's folder that hold no models. */
+const RESERVED = ['checks', 'tests']
+
+/**
+ * Reads a job's folder: models in `*.sql` of it and of its sub-folders, `checks/`, and `../macros/`. Fails with
+ * CONFIG_INVALID without a job.yaml; a file that nobody would read is among the problems.
+ */
 export async function readFolder(folder: string): Promise<JobFolder> {
   const yaml = await readFile(join(folder, 'job.yaml'), 'utf8').catch((cause: unknown) => {
     throw new EngineError('CONFIG_INVALID', `${join(folder, 'job.yaml')} cannot be read`, {
@@ -24,44 +33,89 @@ export async function readFolder(folder: string): Promise<JobFolder> {
       hint: 'A job is a folder with a job.yaml in it.',
     })
   })
-  const models = (await sqlFiles(folder, '')).map(file => ({ name: nameOf(file), ...file }))
-  const checks: Check[] = (await sqlFiles(folder, 'checks')).map(file => ({ name: nameOf(file), ...file }))
-  for (const model of await entries(join(folder, 'checks'), 'folder'))
-    for (const file of await sqlFiles(folder, `checks/${model}`))
-      checks.push({ name: nameOf(file), ...file, model })
-  const macros = await sqlFiles(folder, '../macros')
+  const problems: string[] = []
+  const found = await entries(folder)
+  const models = await sqlFiles(folder, '', problems)
+  for (const name of found.folders) {
+    if (RESERVED.includes(name)) continue
+    const files = await sqlFilesBelow(folder, name, problems)
+    const meant = name.toLowerCase() === 'macros' ? '../macros' : nearest(name, RESERVED)
+    if (files.length > 0 && meant !== undefined)
+      problems.push(`${name}/ holds SQL files that nobody reads; did you mean ${meant}/?`)
+    else models.push(...files)
+  }
+  const checks: Check[] = (await sqlFiles(folder, 'checks', problems)).map(named)
+  for (const model of (await entries(join(folder, 'checks'))).folders) {
+    const below = `checks/${model}`
+    for (const file of await sqlFiles(folder, below, problems)) checks.push({ ...named(file), model })
+    for (const deeper of (await entries(join(folder, below))).folders)
+      problems.push(`${below}/${deeper}/ is read by nobody: row checks lie in checks/<table>/ itself`)
+  }
+  const macros = await sqlFiles(folder, '../macros', problems)
   const hash = createHash('sha256')
   const hashes: Record<string, string> = {}
   for (const { file, sql } of [{ file: 'job.yaml', sql: yaml }, ...models, ...checks, ...macros]) {
     hash.update(`${file}\0${Buffer.byteLength(sql)}\0${sql}`)
     hashes[file] = createHash('sha256').update(sql).digest('hex')
   }
-  return { yaml, models, checks, macros, hash: hash.digest('hex'), hashes }
+  return {
+    yaml,
+    models: models.map(named),
+    checks,
+    macros,
+    hash: hash.digest('hex'),
+    hashes,
+    problems,
+  }
 }
 
-const nameOf = ({ file }: SqlFile) => basename(file, '.sql')
+const named = (file: SqlFile) => ({ name: basename(file.file).replace(ENDING, ''), ...file })
 
-async function sqlFiles(folder: string, below: string): Promise<SqlFile[]> {
-  const names = (await entries(join(folder, below), 'file')).filter(name => name.endsWith('.sql'))
+const ENDING = /\.sql$/i
+
+/** What a lake keeps in the folder of a table: no folder of models. */
+const LAKE_VIEW = '_current.sql'
+
+async function sqlFilesBelow(folder: string, below: string, problems: string[]): Promise<SqlFile[]> {
+  const found = await entries(join(folder, below))
+  if (found.files.includes(LAKE_VIEW)) return []
+  const files = await sqlFiles(folder, below, problems)
+  for (const name of found.folders) files.push(...(await sqlFilesBelow(folder, `${below}/${name}`, problems)))
+  return files
+}
+
+async function sqlFiles(folder: string, below: string, problems: string[]): Promise<SqlFile[]> {
+  const { files } = await entries(join(folder, below))
+  const path = (name: string) => (below ? `${below}/${name}` : name)
+  for (const name of files) {
+    if (ENDING.test(name) || !isStray(name, below !== '' && /^(checks|\.\.\/macros)/.test(below))) continue
+    problems.push(`${path(name)} is read by nobody: the name of a file of SQL ends with .sql`)
+  }
+  const names = files.filter(name => ENDING.test(name))
   return Promise.all(
-    names.map(async name => ({
-      file: below ? `${below}/${name}` : name,
-      sql: await readFile(join(folder, below, name), 'utf8'),
-    })),
+    names.map(async name => ({ file: path(name), sql: await readFile(join(folder, below, name), 'utf8') })),
   )
 }
 
+/** Whether a file was meant to be SQL: by its ending, or since nothing else is where it lies. */
+function isStray(name: string, among: boolean): boolean {
+  const ending = extname(name).slice(1).toLowerCase()
+  return among
+    ? ending !== 'md'
+    : /\.sql\./i.test(name) || ['sq', 'sqll', 'slq', 'qsl', 'ql', 'sl'].includes(ending)
+}
+
 // Sorted by code unit, not by locale: the order, and with it the hash, is the same on every machine.
-async function entries(path: string, kind: 'file' | 'folder'): Promise<string[]> {
+async function entries(path: string): Promise<{ files: string[]; folders: string[] }> {
   const found = await readdir(path, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
   })
-  return found
-    .filter(
-      entry =>
-        (kind === 'folder' ? entry.isDirectory() : !entry.isDirectory()) && !entry.name.startsWith('.'),
-    )
-    .map(entry => entry.name)
-    .sort()
+  const shown = found.filter(({ name }) => !name.startsWith('.') && !name.endsWith('~'))
+  const names = (folders: boolean) =>
+    shown
+      .filter(entry => entry.isDirectory() === folders)
+      .map(({ name }) => name)
+      .sort()
+  return { files: names(false), folders: names(true) }
 }

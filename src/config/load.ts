@@ -25,7 +25,7 @@ export async function loadJob(
   registry: readonly Connector[] = connectors,
 ): Promise<JobSpec> {
   const found = await readFolder(folder)
-  const document = new Document(join(folder, 'job.yaml'), found.yaml, env)
+  const document = await Document.open(join(folder, 'job.yaml'), found.yaml, { env, folder: resolve(folder) })
   const yaml = validate(document, [], jobSchema, document.value ?? {})
   document.throwIfAny()
   if (!yaml) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
@@ -35,6 +35,7 @@ export async function loadJob(
   const files = { ...found, models: [...found.models, ...readEnrichments(document, yaml, found)] }
   const loads = readLoads(document, yaml, connections, files)
   const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))
+  const archive = yaml.archive && readArchive(yaml.archive, resolve(folder))
   const schedule = readSchedule(document, yaml, connections)
   document.throwIfAny()
   const problems = fileProblems(yaml, files)
@@ -53,9 +54,16 @@ export async function loadJob(
     checks,
     macros,
     loads,
-    ...(yaml.archive && { archive: readArchive(yaml.archive, resolve(folder)) }),
+    ...(archive && { archive }),
     ...(alerts && { alerts }),
-    alertSecrets,
+    secrets: [
+      ...new Set([
+        ...document.secrets,
+        ...Object.values(connections).flatMap(connection => connection.secrets),
+        ...alertSecrets,
+        ...(archive?.secrets ?? []),
+      ]),
+    ],
     hash,
     files: hashes,
   }

@@ -1,7 +1,8 @@
 import type { LoadSpec } from '../../engine/contracts/load.ts'
+import { meaningless } from '../../engine/contracts/semantics.ts'
+import { didYouMean } from '../../engine/nearest.ts'
 import type { Connector } from '../connectors/declare/define.ts'
 import type { JobConnection } from '../spec/job.ts'
-import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
 import type { JobFolder } from './folder.ts'
 import { IDENTIFIER, type JobYaml } from './schema.ts'
@@ -69,6 +70,9 @@ function* loadProblems(
   if (modes && !modes.includes(mode))
     yield { key: 'mode', message: `${connector.name} knows ${modes.join(', ')}, not ${mode}` }
   if (key.length === 0 && mode !== 'replace') yield { key: 'key', message: `mode ${mode} needs a key` }
+  for (const option of meaningless(mode))
+    if (load[option].length > 0)
+      yield { key: option, message: `has no meaning in mode ${mode}; take it away` }
   if (load.partition_by.length === 0 && mode === 'partition')
     yield {
       key: 'partition_by',
@@ -88,7 +92,7 @@ function* loadProblems(
 
 /** Problems of the SQL files' names, each `file: message`: models that clash, checks on models that do not exist. */
 export function fileProblems(yaml: JobYaml, folder: JobFolder): string[] {
-  const problems: string[] = []
+  const problems = [...folder.problems]
   // DuckDB's names ignore case.
   const taken = new Map(Object.keys(yaml.extract).map(name => [name.toLowerCase(), `extract "${name}"`]))
   if (taken.size < Object.keys(yaml.extract).length)
@@ -100,9 +104,9 @@ export function fileProblems(yaml: JobYaml, folder: JobFolder): string[] {
       problems.push(`${file}: a model's name is letters, digits and _, not a digit first`)
     taken.set(name.toLowerCase(), file)
   }
-  const models = folder.models.map(model => model.name)
+  const tables = [...Object.keys(yaml.extract), ...folder.models.map(model => model.name)]
   for (const { model, file } of folder.checks)
-    if (model !== undefined && !models.includes(model))
-      problems.push(`${file}: no model "${model}" to check${didYouMean(model, models)}`)
+    if (model !== undefined && !tables.includes(model))
+      problems.push(`${file}: no model or extract "${model}" to check${didYouMean(model, tables)}`)
   return problems
 }

@@ -1,7 +1,7 @@
+import { didYouMean } from '../../engine/nearest.ts'
 import { folderOf } from '../connectors/local/store.ts'
 import { timeIn, Zone } from '../schedule/zone.ts'
 import type { FileTrigger, JobConnection, Schedule } from '../spec/job.ts'
-import { didYouMean } from '../util/nearest.ts'
 import type { Document } from './document.ts'
 import type { JobYaml } from './schema.ts'
 

@@ -1,25 +1,31 @@
-import type { JobConnection } from '../spec/job.ts'
+import { existsSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
+import type { Expansion } from './variables.ts'
 
-const MASK = '***'
-
-/**
- * Masks every known secret in a text, also as JSON writes it, and the password of any URL.
- * Secrets come from `secretsOf` of the configuration.
- */
-export function redact(text: string, secrets: readonly string[]): string {
-  const forms = new Set(secrets.flatMap(secret => [secret, JSON.stringify(secret).slice(1, -1)]))
-  forms.delete('')
-  // Longest first, so that a secret inside another does not leave the rest of it readable.
-  for (const form of [...forms].sort((a, b) => b.length - a.length)) text = text.replaceAll(form, MASK)
-  // `user:password@host` is how a hint shows the shape of a URL.
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*):(?!password@host)[^\s/@"']+@/gi, `$1:${MASK}@`)
+/** What a reference gives that can be no secret: small numbers, flags, fingerprints, folders, places without credentials. */
+function isPublic(value: string): boolean {
+  if (/^(\d{0,5}|true|false|SHA256:[A-Za-z0-9+/]{43}=?)$/.test(value)) return true
+  if (isAbsolute(value) && existsSync(value)) return true
+  if (!URL.canParse(value) || !/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) return false
+  const { username, search, pathname } = new URL(value)
+  // The address of a webhook is its key.
+  return username === '' && search === '' && !/(?=[^/]*\d)[\w:-]{20,}/.test(pathname)
 }
 
-const SECRET_KEY = /pass(word|wd)?$|token|secret|authorization|api[_-]?key|private[_-]?key|credential/i
+const SECRET_KEY =
+  /pass(word|wd)?$|token|secret|authorization|api[_-]?key|private[_-]?key|credential|^headers$/i
 
-/** The strings of a job's connections that no log, report or message may show. */
-export function secretsOf(connections: Record<string, JobConnection>): string[] {
-  return [...new Set(Object.values(connections).flatMap(connection => connection.secrets))]
+/** Of what references in a file's `text` gave: all that may be secret, whatever the key is called that it was for. */
+export function secretValues(text: string, expansions: ReadonlyMap<string, Expansion>): string[] {
+  const found = new Set<string>()
+  const words = new Set(text.replace(/\$\{[^}]*\}/g, ' ').match(/[\w.-]+/g))
+  for (const { used } of expansions.values())
+    for (const { value, given, place } of used) {
+      for (const secret of secretsIn(value)) found.add(secret)
+      if (given && !place && !words.has(value) && !isPublic(value)) found.add(value)
+    }
+  found.delete('')
+  return [...found]
 }
 
 /** The secrets in one connection's settings: passwords and tokens in URLs, and values of keys that name a secret. */

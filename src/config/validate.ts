@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { didYouMean } from '../util/nearest.ts'
+import { didYouMean } from '../../engine/nearest.ts'
 import type { Document, Path } from './document.ts'
 
 type Issue = z.core.$ZodIssue
@@ -23,10 +23,29 @@ export function validate<S extends z.ZodType>(
   value: unknown,
   alsoKnown: readonly string[] = [],
 ): z.output<S> | undefined {
-  const result = schema.safeParse(value)
+  let result = schema.safeParse(value)
+  if (!result.success) {
+    const typed = typedReferences(document, path, value, result.error.issues)
+    if (typed !== undefined) result = schema.safeParse(typed)
+  }
   if (result.success) return result.data
   for (const issue of result.error.issues) report(document, path, schema, value, issue, alsoKnown)
   return undefined
+}
+
+/** The value with numbers, true and false where references gave their texts, and those were not what was wanted. */
+function typedReferences(document: Document, path: Path, value: unknown, issues: readonly Issue[]): unknown {
+  let typed: unknown
+  for (const { path: inner } of issues) {
+    const names = inner.filter(part => typeof part !== 'symbol')
+    const found = document.referenced([...path, ...names], at(value, names))
+    if (found === undefined) continue
+    typed ??= structuredClone(value)
+    const last = names.at(-1)
+    if (last === undefined) return found
+    ;(at(typed, names.slice(0, -1)) as Record<string | number, unknown>)[last] = found
+  }
+  return typed
 }
 
 function report(

@@ -1,5 +1,5 @@
 import { EngineError } from '../../engine/errors.ts'
-import { nearest } from '../util/nearest.ts'
+import { nearest } from '../../engine/nearest.ts'
 import type { Connector } from './declare/define.ts'
 import { duckdb } from './duckdb/index.ts'
 import { http } from './http/index.ts'

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { RunResult } from '../runs/runJob.ts'
+import type { RunResult } from '../runs/result.ts'
 import { writeCorrections } from './sample/corrections.ts'
 import { loadContacts, loadMembers } from './sample/load.ts'
 import { applyNightTwo, type NightTwo } from './sample/nightTwo.ts'

@@ -1,4 +1,4 @@
-import { didYouMean } from '../util/nearest.ts'
+import { didYouMean } from '../../engine/nearest.ts'
 import { BadFile, badFile, LONGEST_ROW } from './bad.ts'
 import { toUtf8 } from './blocks.ts'
 import { type CsvDialect, csvFields, csvLayout, csvScan, fixedText } from './csv.ts'

@@ -1,4 +1,5 @@
 import type { CommitResult } from '../../engine/contracts/load.ts'
+import { taskName } from '../../engine/contracts/taskName.ts'
 import type { Clock, TaskStore } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { type Checkpoint, Checkpoints } from './checkpoints.ts'
@@ -219,7 +220,7 @@ export class Metadata {
     const found = await this.database.all<{ output: string; started_at: string; ended_at: string }>(
       `SELECT t.output, t.started_at, t.ended_at FROM tasks t JOIN runs r ON r.run = t.run
        WHERE r.job = :job AND t.task = :task AND t.status = 'SUCCESS' ORDER BY t.ended_at DESC LIMIT :limit`,
-      { job, task: `load.${connection}`, limit },
+      { job, task: taskName('load', connection), limit },
     )
     return found.map(({ output, started_at, ended_at }) => {
       const { counts } = JSON.parse(output) as CommitResult

@@ -59,6 +59,7 @@ export interface ReportLoad {
   updated: number
   deleted: number
   unchanged: number
+  older: number
   gone?: number
   reason?: string
 }

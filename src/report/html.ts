@@ -97,11 +97,11 @@ function sla({ sla }: ReportData): Html | undefined {
 
 const loads = (list: ReportLoad[]) =>
   table(
-    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Deleted', '#Unchanged', 'Notes'],
+    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Deleted', '#Unchanged', '#Older', 'Notes'],
     list.map(load => [
       html`<b>${load.table}</b>`,
       load.to,
-      ...[load.staged, load.inserted, load.updated, load.deleted, load.unchanged].map(count),
+      ...[load.staged, load.inserted, load.updated, load.deleted, load.unchanged, load.older].map(count),
       html`<span class="soft">${loadNotes(load).join('; ') || '–'}</span>`,
     ]),
     'Nothing was loaded.',

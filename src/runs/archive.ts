@@ -1,3 +1,4 @@
+import { isOfKind } from '../../engine/contracts/taskName.ts'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError, errorData } from '../../engine/errors.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
@@ -7,11 +8,11 @@ import { type Expired, expire } from '../archive/expire.ts'
 import { type ArchivableRun, type Archived, archiveRun } from '../archive/keep.ts'
 import { type ArchivedRun, readArchived } from '../archive/manifest.ts'
 import { restoreInto } from '../archive/restore.ts'
-import { redact } from '../config/secrets.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { ArchiveSpec } from '../spec/archive.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { openStore } from '../stores/open.ts'
+import { redact } from '../util/redact.ts'
 
 /** What came of a run's archive: for people. */
 export interface ArchiveOutcome extends Archived {
@@ -92,7 +93,7 @@ export async function expireArchive(
 
 /** Its place among a job's tasks: after every load. */
 export function archiveTask(tasks: Map<string, Task>): Task {
-  return { after: [...tasks.keys()].filter(task => task.startsWith('load.')), fingerprint: '' }
+  return { after: [...tasks.keys()].filter(task => isOfKind(task, 'load')), fingerprint: '' }
 }
 
 /**

@@ -1,3 +1,4 @@
+import { isOfKind, taskName } from '../../engine/contracts/taskName.ts'
 import type { ChunkProgress, Clock, TaskStore } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { checkResume } from '../../engine/load/resumeChecks.ts'
@@ -135,19 +136,17 @@ export async function invalidateChanged(
   const { spec, run } = context
   const done = await doneTasks(metadata.database, run)
   const found = await checkResume(context)
-  const loaded = found.loaded.map(target => `load.${target}`)
+  const loaded: string[] = found.loaded.map(target => taskName('load', target))
   const forget = new Set<string>()
   for (const { table, reason } of found.disturbed) {
     context.progress.note(`${table} is compared again: ${reason}`)
-    for (const task of downstream(tasks, `diff.${table}`)) forget.add(task)
+    for (const task of downstream(tasks, taskName('diff', table))) forget.add(task)
   }
   if (held.spec_hash !== spec.hash) {
     const before = (await basisOf(metadata, run))?.fingerprints ?? {}
     const known = done.filter(task => tasks.has(task) || before[task] !== undefined)
     for (const task of known) if (tasks.get(task)?.fingerprint !== before[task]) forget.add(task)
-    const kept = [...forget].find(
-      task => task === 'plan' || loaded.includes(task) || task.startsWith('load.'),
-    )
+    const kept = [...forget].find(task => task === 'plan' || loaded.includes(task) || isOfKind(task, 'load'))
     if (kept)
       throw new EngineError(
         'JOB_CHANGED',
@@ -159,7 +158,7 @@ export async function invalidateChanged(
   }
   if (from !== undefined) for (const task of downstream(tasks, from)) forget.add(task)
   const gone = [...forget].filter(task => done.includes(task) || loaded.includes(task))
-  const committed = gone.find(task => task.startsWith('load.'))
+  const committed = gone.find(task => isOfKind(task, 'load'))
   if (committed)
     throw new EngineError(
       'RESUME_REFUSED',
@@ -197,7 +196,7 @@ export async function restoreCheckpoint(
     return refuse(`run ${run.run} is still running`, `nightfreight cancel ${run.run} stops it.`)
   const { tasks } = found.state as RunState
   const later = (await metadata.tasks(run.run)).map(({ task }) => task).filter(task => !tasks.includes(task))
-  const load = later.find(task => task.startsWith('load.'))
+  const load = later.find(task => isOfKind(task, 'load'))
   if (load) return refuse(`${load} began after it and may be committed`, 'Resume the run, or start another.')
   const dead = isAlive(run.owner) ? undefined : run.owner
   const lease = await metadata.leases.acquire(runLease(run.run), ownName(), undefined, dead)

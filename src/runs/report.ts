@@ -11,39 +11,50 @@ import type { ReportData } from '../report/data.ts'
 import { renderReport } from '../report/html.ts'
 import { figure, type SlaResult } from '../sla/targets.ts'
 import type { JobSpec } from '../spec/job.ts'
+import type { HeldRun } from './heldRun.ts'
+import type { RunOptions } from './options.ts'
+import type { RunResult } from './result.ts'
+import type { JobContext } from './session.ts'
 
-interface Finished {
-  run: string
-  job: string
-  status: 'PLANNED' | 'SUCCESS' | 'COMPLETED_WITH_ERRORS' | 'FAILED'
-  outcome: Outcome
-  started: Date
+/** A run's end, as far as it is known when its report is written. */
+interface Finished extends Pick<RunResult, 'run' | 'job' | 'status' | 'outcome' | 'error'> {
   tasks: TaskRecord[]
   slaResults: SlaResult[]
-  error?: unknown
 }
 
-/** Writes the run's data-quality report beside its staged data; returns its path. */
+/**
+ * Writes the run's data-quality report beside its staged data; returns its path. Without a `context` nothing was read
+ * that could be profiled.
+ */
 export async function writeReport(
-  context: RunContext & { spec: JobSpec },
+  { home, clock }: Pick<RunOptions, 'home' | 'clock'>,
+  { spec, started }: Pick<HeldRun, 'spec' | 'started'>,
+  context: JobContext | undefined,
   finished: Finished,
 ): Promise<string> {
-  const path = join(context.root, runFolder(context), 'report.html')
-  const data = await reportData(context, finished)
+  const path = join(home, 'staging', runFolder({ spec, run: finished.run }), 'report.html')
+  const profiles = context ? await profile(context, finished.outcome) : []
+  const data = reportData(spec, started, clock.now(), finished, profiles)
   await atomicWrite(path, temporary => writeFileSync(temporary, renderReport(data)))
   return path
 }
 
-async function reportData(context: RunContext & { spec: JobSpec }, finished: Finished): Promise<ReportData> {
-  const { outcome, started, tasks, slaResults, error } = finished
+function reportData(
+  spec: JobSpec,
+  started: Date,
+  now: Date,
+  finished: Finished,
+  profiles: ReportData['profile'],
+): ReportData {
+  const { outcome, tasks, slaResults, error } = finished
   const { code, message, hint } = errorData(error)
-  const minQualityScore = context.spec.sla?.minQualityScore
+  const minQualityScore = spec.sla?.minQualityScore
   return {
     job: finished.job,
     run: finished.run,
     status: ({ FAILED: 'failed', PLANNED: 'planned' } as const)[finished.status as string] ?? 'succeeded',
     startedAt: started.toISOString(),
-    finishedAt: context.clock.now().toISOString(),
+    finishedAt: now.toISOString(),
     extracts: outcome.extracted.map(({ extract, rows, parts, note }) => {
       const read = outcome.reads.find(read => read.extract === extract)!
       const notes = [...read.notes, ...(note ? [note] : [])].join('; ') || undefined
@@ -70,7 +81,7 @@ async function reportData(context: RunContext & { spec: JobSpec }, finished: Fin
     plans: outcome.previews,
     verifications: outcome.verifications,
     errorRate: outcome.quality.errorRate,
-    maxErrorRate: context.spec.quality.maxErrorRate,
+    maxErrorRate: spec.quality.maxErrorRate,
     qualityScore: outcome.quality.score,
     ...(minQualityScore !== undefined && { minQualityScore }),
     sla: slaResults.map(({ name, type, expected, actual, kept }) => ({
@@ -79,7 +90,7 @@ async function reportData(context: RunContext & { spec: JobSpec }, finished: Fin
       actual: figure(type, actual),
       kept,
     })),
-    profile: await profile(context, outcome),
+    profile: profiles,
     tasks: tasks.flatMap(({ task, started_at, ended_at }) =>
       ended_at
         ? [

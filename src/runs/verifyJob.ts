@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import type { Target } from '../../engine/contracts/target.ts'
+import { taskName } from '../../engine/contracts/taskName.ts'
 import { type LoadState, stateManifest } from '../../engine/diff/state.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { lastRunOf } from '../../engine/plan/commitOwner.ts'
@@ -14,7 +15,7 @@ import { readManifest } from '../../engine/staging/store.ts'
 import type { Verification } from '../../engine/verify/result.ts'
 import { verifyAll } from '../../engine/verify/verify.ts'
 import { loadJob } from '../config/load.ts'
-import { secretsIn, secretsOf } from '../config/secrets.ts'
+import { secretsIn } from '../config/secrets.ts'
 import { connect } from './connect.ts'
 import type { RunOptions } from './options.ts'
 import { openStaging } from './staging.ts'
@@ -34,7 +35,7 @@ export async function verifyJob(
 ): Promise<VerifyOutcome> {
   const { home, signal, progress } = options
   const spec = await loadJob(options.folder, options.env)
-  options.secrets.push(...secretsOf(spec.connections), ...secretsIn(options.env.STAGING_URL))
+  options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const root = join(home, 'staging')
   const temp = join(home, 'tmp', `verify-${process.pid}`)
   mkdirSync(root, { recursive: true })
@@ -69,7 +70,7 @@ export async function verifyJob(
     if (!state) return refuse(`what run ${run} loaded is no longer staged`)
     const { now } = await target.standing(load.table, signal)
     if (!now) return { ...nothingThere(load, Math.max(1, state.rows)), run }
-    const task = `verify.${load.table}`
+    const task = taskName('verify', load.table)
     progress.started(task)
     const means = {
       duck,

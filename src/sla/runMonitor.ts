@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { isOfKind, subjectOf, type TaskName, taskName } from '../../engine/contracts/taskName.ts'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { type ErrorCode, errorData } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
@@ -62,7 +63,7 @@ export class RunMonitor {
       ...inner,
       started: (task, rows) => {
         this.tables.set(task, {
-          task: ledgerTask(spec, task),
+          task: connectionTask(spec, task),
           start: clock.now().getTime(),
           rows: 0,
           ...(rows !== undefined && { of: rows }),
@@ -245,13 +246,10 @@ export class RunMonitor {
 }
 
 // Progress is by table; tasks are by connection.
-function ledgerTask({ extracts, loads }: JobSpec, task: string): string {
-  const [what, name] = [task.slice(0, task.indexOf('.')), task.slice(task.indexOf('.') + 1)]
-  const connection =
-    what === 'extract'
-      ? extracts.find(extract => extract.name === name)?.from
-      : what === 'load'
-        ? loads.find(({ table }) => table === name)?.to
-        : undefined
-  return connection === undefined ? task : `${what}.${connection}`
+function connectionTask({ extracts, loads }: JobSpec, task: TaskName): TaskName {
+  const table = subjectOf(task)
+  const read = isOfKind(task, 'extract') ? extracts.find(({ name }) => name === table) : undefined
+  if (read) return taskName('extract', read.from)
+  const load = isOfKind(task, 'load') ? loads.find(each => each.table === table) : undefined
+  return load ? taskName('load', load.to) : task
 }

@@ -92,8 +92,8 @@ export interface JobSpec {
   sla?: Sla
   alerts?: AlertSpec
   archive?: ArchiveSpec
-  /** Strings of the alerts' channels that no output may show. */
-  alertSecrets: string[]
+  /** Strings that no output may show. */
+  secrets: string[]
   /** Bytes; `tempDisk` must be free before a run begins. */
   resources: { memory: number; tempDisk?: number; threads: number }
   parallelism: { maxParallelExtracts: number; maxParallelLoads: number }

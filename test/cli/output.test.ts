@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
 import { createLog, taskLogger } from '../../src/cli/log.ts'
 import { printError } from '../../src/cli/output.ts'
-import { redact } from '../../src/config/secrets.ts'
+import { redact, redactJson } from '../../src/util/redact.ts'
 
 function sink() {
   const lines: string[] = []
@@ -43,6 +43,12 @@ test('errors as JSON', () => {
 })
 
 test('redact', () => {
+  assert.equal(redact('Check host and port; p stands alone', ['p']), 'Check host and port; *** stands alone')
+  for (const form of ['a/b c"d', 'a%2Fb%20c%22d', 'a%2Fb+c%22d', 'a/b c\\"d'])
+    assert.equal(redact(`<${form}>`, ['a/b c"d']), '<***>')
+  assert.equal(redact('sig=s3cretS3cret2', ['s3cretS3cret']), 'sig=***2')
+  assert.equal(redact('products of prod.t', ['prod']), 'products of ***.t')
+  assert.equal(redactJson('{"run":1,"x":"run 1"}', ['run', '1']), '{"run":1,"x":"*** ***"}')
   assert.equal(redact('a hunter2 b hunter22', ['hunter2', 'hunter22', '']), 'a *** b ***')
   assert.equal(redact('postgres://me:pw@host/db', []), 'postgres://me:***@host/db')
   assert.equal(redact('mysql://user:password@host:3306/x', []), 'mysql://user:password@host:3306/x')

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
 import { planText } from '../../src/cli/planText.ts'
-import type { RunResult } from '../../src/runs/runJob.ts'
+import type { RunResult } from '../../src/runs/result.ts'
 
 const preview: Preview = {
   table: 'dim_members',
@@ -12,7 +12,7 @@ const preview: Preview = {
   mode: 'merge',
   whole: false,
   counts: { rows: 1_000_001, inserts: 7, updates: 2, deletes: 1, duplicates: 3, unchanged: 999_992 },
-  leftAlone: 1,
+  older: 1,
   columns: [
     { name: 'name', rows: 2 },
     { name: 'fee', rows: 1 },
@@ -61,7 +61,7 @@ test('a plan in a pipe: compact and aligned', () => {
 
 warehouse.dim_members  merge from members
   + 7 to insert   ~ 2 to update   - 1 to delete   999,992 unchanged   3 duplicates give way
-  of the updates, 1 is no newer than the target's row, which stays
+  of the updates, 1 is older than the target's row, which stays
   the table has no column a: the load will be refused
   columns changed: name 2, fee 1
     + id = 8, region = eu

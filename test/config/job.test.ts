@@ -7,7 +7,6 @@ import { after, test } from 'node:test'
 import { z } from 'zod'
 import { EngineError } from '../../engine/errors.ts'
 import { loadJob } from '../../src/config/load.ts'
-import { secretsOf } from '../../src/config/secrets.ts'
 import { type Connector, defineConnector } from '../../src/connectors/declare/define.ts'
 import { connectorFor } from '../../src/connectors/index.ts'
 
@@ -139,9 +138,52 @@ test('a whole job', async () => {
     url: 'https://api/x',
     headers: { Authorization: 'Bearer abc,d' },
   })
-  const secrets = secretsOf(spec.connections)
+  const { secrets } = spec
   for (const secret of ['s3cr%40t', 's3cr@t', 'wpass', 'abc,d']) assert.ok(secrets.includes(secret), secret)
   assert.ok(!secrets.includes('https://api/x'))
+})
+
+test('what references gave is secret, whatever its key is called; places and small numbers are not', async () => {
+  const path = await folder(
+    `job: j
+connections:
+  api: { url: "https://\${HOST}/v1", headers: { X-Auth: "k-\${KEY}", Accept: plain-text } }
+  legacy: "postgres://\${USER_NAME}:\${PASSWORD}@\${HOST}:\${PORT}/\${DB}"
+extract:
+  a: { from: api, path: "/items?sig=\${SIG}&size=\${SIZE}" }
+  b: { from: legacy, table: "\${TABLE}", where: "\${file:secret.txt}" }
+archive: { to: "\${FOLDER}" }
+`,
+    { 'secret.txt': 'from-a-file\n' },
+  )
+  const given = { KEY: 'abc1', PASSWORD: 'p@ss', USER_NAME: 'reader', SIG: 's+g=', TABLE: 'legacy' }
+  const places = { HOST: 'example.org', PORT: '5433', DB: 'shop', FOLDER: root, SIZE: '100' }
+  const { secrets, extracts } = await loadJob(path, { ...given, ...places }, registry)
+  for (const secret of ['abc1', 'p@ss', 'p%40ss', 'reader', 's+g=', 'from-a-file', 'k-abc1', 'plain-text'])
+    assert.ok(secrets.includes(secret), secret)
+  // `legacy` stands in job.yaml for everybody to read.
+  for (const place of [...Object.values(places), 'legacy']) assert.ok(!secrets.includes(place), place)
+  assert.deepEqual(extracts[1]!.options, { table: 'legacy', where: 'from-a-file' })
+})
+
+test('a reference alone takes the type that is wanted; what it holds else is refused by its name', async () => {
+  const yaml = `${HEAD}extract: { m: { from: legacy, table: "\${TABLE}" } }
+load: { x: { to: legacy, from: m, key: a, guard: { allow_empty: "\${EMPTY}" } } }
+archive: { to: x, level: "\${LEVEL}" }
+retries: { limit: "\${RETRIES:-3}" }
+`
+  const env = { ...ENV, EMPTY: 'true', LEVEL: '7', TABLE: '12' }
+  const spec = await loadJob(await folder(yaml), env, registry)
+  assert.equal(spec.loads[0]!.guard.allowEmpty, true)
+  assert.equal(spec.archive!.level, 7)
+  assert.equal(spec.retries.limit, 3)
+  assert.deepEqual(spec.extracts[0]!.options, { table: '12' })
+  for (const LEVEL of ['seven', '07', '1e1', ''])
+    await assert.rejects(
+      loadJob(await folder(yaml), { ...env, LEVEL }, registry),
+      /job.yaml:5:26: archive.level: expected a number; found "\$\{LEVEL\}"/,
+    )
+  await assert.rejects(loadJob(await folder(yaml), { ...env, LEVEL: '99' }, registry), /archive.level/)
 })
 
 test('the hash follows every file', async () => {
@@ -276,7 +318,7 @@ test('files whose names clash are refused', async () => {
   )
   await assert.rejects(
     loadJob(await folder(yaml, { 'people.sql': '', 'checks/peple/a.sql': '' }), ENV, registry),
-    /checks\/peple\/a\.sql: no model "peple" to check; did you mean "people"\?/,
+    /checks\/peple\/a\.sql: no model or extract "peple" to check; did you mean "people"\?/,
   )
 })
 

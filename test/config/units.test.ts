@@ -1,6 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: variable references of job.yaml, not of this file
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { expand, unveil, veil } from '../../src/config/variables.ts'
 import { parseBytes, parseDuration } from '../../src/util/units.ts'
 
@@ -27,10 +28,50 @@ test('sizes', () => {
   for (const text of ['', '5', '0GB', 'GB', '-1GB']) assert.equal(parseBytes(text), undefined, text)
 })
 
-test('variables', () => {
+test('variables', async () => {
   const text = 'a: ${X:-{b,c: "d"} # ${Y}'
   assert.equal(unveil(veil(text)), text)
   assert.equal(veil(text).length, text.length)
-  assert.equal(expand('${A}/${B:-x}/${C:-}/$${A}', { A: '$&' }).text, '$&/x//${A}')
-  assert.deepEqual(expand('${A} ${b-c}', {}).problems.length, 2)
+  const put = async (written: string, env: Record<string, string>) => {
+    const { text, problems } = await expand(written, { env, folder: '/' })
+    return problems.length > 0 ? problems : text
+  }
+  assert.equal(await put('${A}/${B:-x}/${C:-}/$${A}', { A: '$&' }), '$&/x//${A}')
+  assert.equal((await put('${A} ${b-c}', {})).length, 2)
+  const env = { B: 'b', PASSWORD: 'p@ss/w#r%d?x: é', BOTH: 'me:pw@1' }
+  for (const [written, expected] of [
+    ['${A:-${B}}', 'b'],
+    ['${A:-x${C:-${B}}y}', 'xby'],
+    ['${B:-${NOT_ASKED}}', 'b'],
+    ['${A:-{"k": [1]}}', '{"k": [1]}'],
+    ['${cmd:echo "${B}" | tr b c; printf %s x}', 'c\nx'],
+    [
+      'postgres://u:${PASSWORD}@h:1/${B}?x=${B}',
+      `postgres://u:${encodeURIComponent(env.PASSWORD)}@h:1/b?x=b`,
+    ],
+    ['${SCHEME:-sftp}://u:${PASSWORD}@h', `sftp://u:${env.PASSWORD}@h`],
+    ['s3://${BOTH}@bucket/${B}', 's3://me:pw%401@bucket/b'],
+    ['https://${B}/x@${PASSWORD}', `https://b/x@${env.PASSWORD}`],
+  ] as const)
+    assert.equal(await put(written, env), expected, written)
+  for (const [written, problem] of [
+    ['${A:-${C}}', 'environment variable C is not set'],
+    ['${A', 'has no }'],
+    ['${safe:x}', 'is no reference; expected ${NAME}, ${NAME:-default}, ${file:/run/secrets/name}'],
+    ['${file:/nothing/here}', '${file:/nothing/here}: /nothing/here cannot be read (ENOENT)'],
+    ['${cmd:exit 3}', '${cmd:exit 3}: the command ended with 3'],
+  ] as const)
+    assert.ok((await put(written, env))[0]!.includes(problem), written)
+})
+
+test('a text with references is the one that their values were put into, whatever they hold', async () => {
+  const value = fc.string({ unit: 'grapheme' })
+  await fc.assert(
+    fc.asyncProperty(value, value, async (a, b) => {
+      const { text } = await expand('<${A}|${N:-${B}}>', { env: { A: a, B: b || 'x' }, folder: '/' })
+      assert.equal(text, `<${a}|${b || 'x'}>`)
+      const url = (await expand('mysql://u:${A}@h/d', { env: { A: a }, folder: '/' })).text
+      assert.equal(decodeURIComponent(/^mysql:\/\/u:([^@/?#]*)@h\/d$/.exec(url)![1]!), a)
+    }),
+  )
 })

@@ -18,7 +18,6 @@ export interface Night {
   rows: Row[]
   keys: { a: number; b: string }[]
   whole: boolean
-  reshaped: boolean
 }
 
 interface Counts {
@@ -26,6 +25,7 @@ interface Counts {
   updated: number
   deleted: number
   unchanged: number
+  older: number
 }
 
 const id = ({ a, b }: { a: number; b: string }) => `${a} ${b}`
@@ -39,7 +39,7 @@ export function applyLoad(table: Row[], spec: Spec, night: Night) {
   const whole = mode === 'replace' || (night.whole && mode !== 'append')
   const { rows } = night
   const staged = new Map(rows.map(row => [id(row), row]))
-  const counts: Counts = { inserted: 0, updated: 0, deleted: 0, unchanged: 0 }
+  const counts: Counts = { inserted: 0, updated: 0, deleted: 0, unchanged: 0, older: 0 }
   if (key.length === 0) {
     const left = [...table]
     for (const row of rows) {
@@ -48,7 +48,7 @@ export function applyLoad(table: Row[], spec: Spec, night: Night) {
       else counts.unchanged += left.splice(at, 1).length
     }
     counts.deleted = left.length
-    return { table: rows, counts, staged: stagedOf(spec, rows, undefined, whole, night.reshaped) }
+    return { table: rows, counts, staged: stagedOf(spec, rows, undefined, whole) }
   }
   const named = mode === 'append' || (mode === 'merge' && deletes === 'keep') ? [] : night.keys
   const keys = new Set(named.map(id).filter(name => whole || !staged.has(name)))
@@ -63,8 +63,8 @@ export function applyLoad(table: Row[], spec: Spec, night: Night) {
     const their = staged.get(id(own))
     if (their) {
       staged.delete(id(own))
-      const [row, changed] = both(own, their, spec, exact, night.reshaped)
-      counts[changed ? 'updated' : 'unchanged']++
+      const [row, changed] = both(own, their, spec, exact)
+      counts[changed]++
       result.push(row)
       continue
     }
@@ -87,31 +87,27 @@ export function applyLoad(table: Row[], spec: Spec, night: Night) {
     result.push({ ...row, gone: false })
   }
   const keyList = mode === 'partition' && !whole ? partitionSql([...touched]) : keySql(keys)
-  return { table: result, counts, staged: stagedOf(spec, rows, keyList, whole, night.reshaped) }
+  return { table: result, counts, staged: stagedOf(spec, rows, keyList, whole) }
 }
 
-function both(own: Row, their: Row, spec: Spec, exact: boolean, reshaped: boolean): [Row, boolean] {
-  if (spec.mode === 'append') return [own, false]
+function both(own: Row, their: Row, spec: Spec, exact: boolean): [Row, keyof Counts] {
+  if (spec.mode === 'append') return [own, 'unchanged']
   const once = exact ? [] : (spec.insertOnly ?? [])
   const written = VALUES.filter(name => !once.includes(name))
   const taken = { ...own, ...Object.fromEntries(written.map(name => [name, their[name]])), gone: false }
   const given = (name: keyof Row) =>
-    spec.mode === 'replace' || ((spec.compare ?? [name]).includes(name) && !spec.ignore?.includes(name))
+    exact || ((spec.compare ?? [name]).includes(name) && !spec.ignore?.includes(name))
   const differs = !same(own, their, written.filter(given))
-  if (exact) return [taken, differs]
-  if (!spec.newer) return differs || own.gone ? [taken, true] : [own, false]
-  const known = own.seen !== null && their.seen !== null
-  const newer = known && their.seen! > own.seen!
-  const again = reshaped && own.seen === their.seen && differs
-  if (newer || again) return [taken, true]
-  if (!own.gone) return [own, false]
+  if (exact) return differs ? [taken, 'updated'] : [own, 'unchanged']
+  if (!spec.newer) return differs || own.gone ? [taken, 'updated'] : [own, 'unchanged']
   const older = own.seen !== null && (their.seen === null || their.seen < own.seen)
-  return [older ? { ...own, gone: false } : taken, true]
+  if (older) return [{ ...own, gone: false }, own.gone ? 'updated' : 'older']
+  return differs || own.gone ? [taken, 'updated'] : [own, 'unchanged']
 }
 
-function stagedOf(spec: Spec, rows: Row[], keys: string | undefined, whole: boolean, reshaped: boolean) {
+function stagedOf(spec: Spec, rows: Row[], keys: string | undefined, whole: boolean) {
   return {
-    spec: { ...spec, whole, reshaped },
+    spec: { ...spec, whole },
     sql: rowSql(rows),
     ...(keys !== undefined && { keySql: keys }),
   }

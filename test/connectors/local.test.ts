@@ -68,6 +68,7 @@ async function read(files: Record<string, string | Buffer>, { schema, extract, p
       const sink: Sink = {
         write: () => assert.fail(),
         file: fill => fill(paths[paths.push(`${stem}-${paths.length}.parquet`) - 1]!),
+        note: () => assert.fail(),
       }
       assert.equal(await lane.read(plan, range, 1, sink), undefined)
       for (const path of paths) {

@@ -15,7 +15,7 @@ export interface Model {
   table: string
   extra: string[]
   /** `held`: keys of rows that checks rejected; they are there, but nothing is known of them. */
-  night(rows: Row[], held: string[], at: Date, reshaped: boolean): void
+  night(rows: Row[], held: string[], at: Date): void
   lines(): string[]
 }
 
@@ -64,7 +64,7 @@ function merged({ table, mode, newer, deletes, insertOnly }: LoadSpec): Model {
   return {
     table,
     extra: deletes === 'soft' ? ['gone_at IS NULL'] : [],
-    night(rows, rejected, _, reshaped) {
+    night(rows, rejected) {
       const keys = [...rows.map(keyOf), ...rejected]
       if (deletes === 'hard') for (const key of [...held.keys()]) if (!keys.includes(key)) held.delete(key)
       if (deletes === 'soft') for (const [key, entry] of held) entry.gone ||= !keys.includes(key)
@@ -72,8 +72,8 @@ function merged({ table, mode, newer, deletes, insertOnly }: LoadSpec): Model {
         const entry = held.get(keyOf(row))
         if (!entry) held.set(keyOf(row), { row, gone: false })
         else if (mode === 'merge') {
-          const fresh = row.t > entry.row.t || ((reshaped || entry.gone) && row.t === entry.row.t)
-          if (!newer || fresh) entry.row = insertOnly.includes('x') ? { ...row, x: entry.row.x } : row
+          if (!newer || row.t >= entry.row.t)
+            entry.row = insertOnly.includes('x') ? { ...row, x: entry.row.x } : row
           entry.gone = false
         }
       }
@@ -98,7 +98,7 @@ function history({ table, newer, deletes }: LoadSpec): Model {
     extra: newer
       ? ['valid_from', 'valid_to', 'is_current']
       : [`valid_from AT TIME ZONE 'UTC'`, `valid_to AT TIME ZONE 'UTC'`, 'is_current'],
-    night(rows, rejected, at, reshaped) {
+    night(rows, rejected, at) {
       const there = [...rows.map(keyOf), ...rejected]
       const now = at.getTime()
       if (deletes !== 'keep')
@@ -114,7 +114,7 @@ function history({ table, newer, deletes }: LoadSpec): Model {
         const same = versions.find(version => version.from === from)
         if (same) {
           if (ended) Object.assign(same, { row, to: null })
-          else if (!newer || reshaped) same.row = row
+          else same.row = row
           continue
         }
         const covers = versions.find(

@@ -162,7 +162,7 @@ describe('mysql failures', async () => {
       options: { table: 'turning' },
       limits: { rows: 9, bytes: 999 },
     }
-    const nowhere = { write() {}, file: async () => {} }
+    const nowhere = { write() {}, file: async () => {}, note() {} }
     await assert.rejects(
       lane!.read(read, { label: 'all rows', payload: {} }, 1000, nowhere),
       (error: EngineError) => {
@@ -213,7 +213,7 @@ describe('mysql failures', async () => {
     const write = () => {
       killed ??= kill()
     }
-    const sink = { write, file: async () => {} }
+    const sink = { write, file: async () => {}, note() {} }
     await assert.rejects(
       lane!.read(read, { label: 'all rows', payload: {} }, 1000, sink),
       failsWith('CONNECTION_LOST', /^legacy: /),

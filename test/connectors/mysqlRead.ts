@@ -87,6 +87,7 @@ async function readLane(
     const rest = await lane.read(structuredClone(read), structuredClone(range), 1700, {
       write,
       file: async () => {},
+      note() {},
     })
     if (rest) ranges.push(rest)
     chunks++

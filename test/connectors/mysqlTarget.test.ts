@@ -318,46 +318,6 @@ const TYPES: Record<string, string> = {
 }
 
 describe('mysql target loads', () => {
-  test('newer decides: older and equal versions, and NULLs, change nothing; insert-only, stamp', async () => {
-    await fresh()
-    const spec = { newer: 'seen', insertOnly: ['born'], stamp: 'loaded_at' }
-    const sql = (...rows: string[]) => values('id, name, seen, born', ...rows)
-    const first = sql("(1, 'a', 5, 1)", "(2, 'b', 5, 1)", "(3, 'c', 5, 1)", "(4, 'd', NULL, 1)")
-    assert.equal(await load('L1', spec, first), '4 0 0 0')
-    const second = sql(
-      "(1, 'A', 6, 2)",
-      "(2, 'B', 5, 2)",
-      "(3, 'C', 4, 2)",
-      "(4, 'D', 9, 2)",
-      "(5, 'e', NULL, 2)",
-    )
-    assert.equal(await load('L2', spec, second), '1 1 0 3')
-    assert.equal(await load('L3', spec, sql("(1, 'x', NULL, 3)")), '0 0 0 1')
-    assert.deepEqual(await read('SELECT id, name, born FROM t WHERE loaded_at IS NOT NULL ORDER BY id'), [
-      '1 A 1',
-      '2 b 1',
-      '3 c 1',
-      '4 d 1',
-      '5 e 2',
-    ])
-  })
-
-  test('of a reshaped load, rows of equal age that differ are updated; older ones are not', async () => {
-    await fresh()
-    const spec = { newer: 'seen', insertOnly: ['born'] }
-    const sql = (...rows: string[]) => values('id, seen, x, born', ...rows)
-    await load('L1', spec, sql('(1, 5, NULL, 1)', '(2, 5, NULL, 1)', '(3, NULL, NULL, 1)', '(4, 5, 7, 1)'))
-    const again = sql('(1, 5, 7, 2)', '(2, 4, 7, 2)', '(3, NULL, 7, 2)', '(4, 5, 7, 2)')
-    assert.equal(await load('L2', spec, again), '0 0 0 4')
-    assert.equal(await load('L3', { ...spec, reshaped: true }, again), '0 2 0 2')
-    assert.deepEqual(await read('SELECT id, x, born FROM t ORDER BY id'), [
-      '1 7 1',
-      '2 NULL 1',
-      '3 7 1',
-      '4 7 1',
-    ])
-  })
-
   test('texts differ by their bytes: case, accents and spaces at the end, in keys and values', async () => {
     await fresh()
     await load('L1', {}, values('id, x', "('a', 'x')", "('A', 'x')", "('á', 'x')"))

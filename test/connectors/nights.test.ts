@@ -9,7 +9,7 @@ import { diff } from '../../engine/diff/diff.ts'
 import { load } from '../../engine/load/load.ts'
 import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { lookAtTable } from '../../engine/verify/standing.ts'
+import { lookAt } from '../../engine/verify/standing.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import {
   contextOf,
@@ -88,7 +88,6 @@ async function runOnce(
 ) {
   const tasks = new Map<string, unknown>()
   const table = await dataSet(duck, root, run, given.rows, given.bad)
-  const plan = { reads: [], loads: LOADS }
   const attempt = async (cut?: Night['cut']) => {
     const cutAfter = (task: string) => {
       if (cut === 'after commit' && task.startsWith('load.')) throw new CutOff()
@@ -100,7 +99,7 @@ async function runOnce(
     )
     const before = new Map(last ? [['w', given.lost ? 'lost' : last]] : [])
     const failures = new FailureScope(context)
-    const changes = await diff(context, plan, [table], before, lookAtTable, failures)
+    const changes = await diff(context, [table], before, lookAt({ reads: [], loads: [] }), failures)
     const loaded = await load(context, changes, syncPointsOf(run), failures)
     failures.check()
     return loaded
@@ -160,7 +159,7 @@ for (const [kind, emptied] of KINDS)
             await runOnce(target, root, run, at, last, given)
             const good = given.rows.filter((_, index) => !given.bad.includes(index))
             const held = given.rows.filter((_, index) => given.bad.includes(index)).map(keyOf)
-            for (const model of models) model.night(good, held, at, last !== undefined && given.lost)
+            for (const model of models) model.night(good, held, at)
             await compare(models, read, `night ${index}`)
             last = run
           }

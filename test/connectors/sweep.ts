@@ -9,7 +9,7 @@ import { EngineError } from '../../engine/errors.ts'
 import { load as loadChanges } from '../../engine/load/load.ts'
 import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { lookAtTable } from '../../engine/verify/standing.ts'
+import { lookAt } from '../../engine/verify/standing.ts'
 import { type Judge, judgingProxy } from '../proxy.ts'
 import {
   type Around,
@@ -124,7 +124,7 @@ export class Sweep {
       const failures = new FailureScope(context)
       const table = await dataSet(duck, root, run, rows)
       const lastRun = new Map(last === undefined ? [] : [['w', last]])
-      const changes = await diff(context, { reads: [], loads }, [table], lastRun, lookAtTable, failures)
+      const changes = await diff(context, [table], lastRun, lookAt({ reads: [], loads }), failures)
       failures.check()
       return changes
     }

@@ -56,7 +56,7 @@ for (let number = 0; number < Number(count); number++) {
   const began = performance.now()
   try {
     const range = { label: 'x', payload: { files: [{ ...entry, day: '' }] } }
-    await lane.read(read, range, 1, { write: () => {}, file: fill => fill(join(folder, 'out')) })
+    await lane.read(read, range, 1, { write: () => {}, file: fill => fill(join(folder, 'out')), note() {} })
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
   }

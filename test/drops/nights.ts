@@ -83,6 +83,7 @@ export async function night(
             await fill(path)
             paths.push(path)
           },
+          note: () => assert.fail(),
         })
       given = await snapshot.cursor!(read)
     } finally {

@@ -4,7 +4,8 @@ import { EngineError } from '../../engine/errors.ts'
 import type { FlowSpec } from '../../engine/runtime/spec.ts'
 import { taskGraph, upstream } from '../../engine/runtime/taskGraph.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { extractsOf, orderModels, tablesOf } from '../../engine/sql/graph.ts'
+import { extractsOf, graphOf } from '../../engine/sql/graph.ts'
+import { parseQuery } from '../../engine/sql/parse.ts'
 
 let duck: Duck
 before(async () => {
@@ -12,6 +13,13 @@ before(async () => {
 })
 after(() => duck.close())
 
+const sources = (models: ReturnType<typeof model>[]) => ({
+  extracts: [{ name: 'source' }],
+  models,
+  checks: [],
+  macros: [],
+  loads: [],
+})
 const model = (name: string, sql: string) => ({ name, file: `${name}.sql`, sql })
 
 /** What a query reads, by shape. */
@@ -27,7 +35,10 @@ const READS: [string, string[]][] = [
 
 for (const [sql, expected] of READS)
   test(`reads of: ${sql}`, async () => {
-    assert.deepEqual((await tablesOf(duck, model('m', sql))).sort(), expected)
+    assert.deepEqual(
+      (await parseQuery(duck, model('m', sql), 'a model')).tables.map(({ name }) => name).sort(),
+      expected,
+    )
   })
 
 test('models come after what they read', async () => {
@@ -36,7 +47,7 @@ test('models come after what they read', async () => {
     model('b', 'SELECT * FROM a'),
     model('a', 'SELECT * FROM source'),
   ]
-  const ordered = await orderModels(duck, models, ['source'])
+  const { models: ordered } = await graphOf(duck, sources(models))
   assert.deepEqual(
     ordered.map(({ name }) => name),
     ['a', 'b', 'c'],
@@ -44,7 +55,7 @@ test('models come after what they read', async () => {
 })
 
 const refused = (models: ReturnType<typeof model>[], pattern: RegExp) =>
-  assert.rejects(orderModels(duck, models, ['source']), (error: EngineError) => {
+  assert.rejects(graphOf(duck, sources(models)), (error: EngineError) => {
     assert.ok(error instanceof EngineError)
     assert.equal(error.code, 'MODEL_INVALID')
     assert.match(error.message, pattern)
@@ -58,8 +69,12 @@ test('a table that nobody provides is named with its line', () =>
 test('a circle is shown', () =>
   refused([model('a', 'SELECT * FROM b'), model('b', 'SELECT * FROM a')], /a → b → a/))
 test('a file in FROM is refused', () =>
-  refused([model('m', "SELECT * FROM '/etc/passwd'")], /reads the file/))
-test('anything but one SELECT is refused', () => refused([model('m', 'DROP TABLE x')], /Only SELECT/))
+  refused(
+    [model('m', "SELECT * FROM '/etc/passwd'")],
+    /^m\.sql:1: reads a file; models see extracts and models only/,
+  ))
+test('anything but one SELECT is refused', () =>
+  refused([model('m', 'DROP TABLE x')], /^m\.sql:1: a model is one SELECT, and nothing else/))
 
 test('many paths between two models are no more work than one', { timeout: 20_000 }, async () => {
   // Two of each layer read both of the layer before: 2^100 paths.
@@ -71,7 +86,7 @@ test('many paths between two models are no more work than one', { timeout: 20_00
       ),
     ),
   )
-  const models = await orderModels(duck, layers.flat(), ['source'])
+  const { models } = await graphOf(duck, sources(layers.flat()))
   assert.deepEqual(extractsOf('a99', models), ['source'])
   const load = { table: 'out', to: 'w', from: 'a99', key: ['id'], verify: 'off' }
   const extract = { name: 'source', from: 'legacy' }

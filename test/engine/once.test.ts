@@ -51,7 +51,7 @@ test('a task that fails transiently is tried again up to the limit, any other is
   ] as const) {
     const { made, events } = context()
     await assert.rejects(
-      runTask(made, 't', () => Promise.reject(error)),
+      runTask(made, 'model.t', () => Promise.reject(error)),
       error,
     )
     assert.equal(events.filter(event => event === 'begin').length, times)
@@ -92,11 +92,11 @@ test('an attempt that takes too long is ended by its signal and fails with TIMEO
 
 test('stopped, no further task begins, also not after a pause', async () => {
   const { made, events, stop } = context({ retries: { limit: 5, delay: 5000, maxDelay: 5000 } })
-  const failed = runTask(made, 'a', () => Promise.reject(lost))
+  const failed = runTask(made, 'model.a', () => Promise.reject(lost))
   setTimeout(() => stop.abort(), 20)
   await assert.rejects(failed, { code: 'INTERRUPTED' })
   await assert.rejects(
-    runTask(made, 'b', async () => 1),
+    runTask(made, 'model.b', async () => 1),
     { code: 'INTERRUPTED', message: 'j: stopped on request, before b' },
   )
   assert.equal(events.filter(event => event === 'begin').length, 1)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { stripped } from '../../engine/quality/rowChecks.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { stripped } from '../../engine/sql/text.ts'
 
 let duck: Duck
 before(async () => {

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
-import type { RunResult } from '../../src/runs/runJob.ts'
+import type { RunResult } from '../../src/runs/result.ts'
 import { freshPostgres } from '../servers.ts'
 import { type SmallJob, smallJob } from './small.ts'
 
@@ -239,7 +239,7 @@ test('a run that fails transiently is resumed by itself, where the job says so',
   assert.ok(notes.includes('extract.a: already done'), notes.join('\n'))
 })
 
-test('what a run needs of the machine is checked before it begins', async () => {
+test('what a run needs of the machine is checked before it reads', async () => {
   const job = await twoBranches('room', 'retries: { limit: 0 }')
   const file = join(job.folder, 'job.yaml')
   const yaml = readFileSync(file, 'utf8')
@@ -248,11 +248,9 @@ test('what a run needs of the machine is checked before it begins', async () => 
     ['memory: 90TB', /memory asks for 90000000 MB, and \d+ MB are free/],
   ] as const) {
     writeFileSync(file, yaml.replace('memory: 300MB', asked))
-    await assert.rejects(job.run(), (error: unknown) => {
-      assert.ok(error instanceof EngineError)
-      assert.equal(error.code, 'RESOURCE_EXHAUSTED')
-      assert.match(error.message, says)
-      return true
-    })
+    const { status, error, outcome } = await job.run()
+    assert.ok(error instanceof EngineError)
+    assert.deepEqual([status, error.code, outcome.extracted], ['FAILED', 'RESOURCE_EXHAUSTED', []])
+    assert.match(error.message, says)
   }
 })

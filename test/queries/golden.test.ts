@@ -3,7 +3,7 @@ import { existsSync, globSync, readdirSync, readFileSync, writeFileSync } from '
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
-import { orderModels } from '../../engine/sql/graph.ts'
+import { graphOf } from '../../engine/sql/graph.ts'
 
 // Every folder below queries/<job>/tests/cases is a test: inputs as <table>.csv, and what is expected of any model,
 // or of the checks (findings), below expected/. With GOLDEN=write the expectations are written, to be read in the diff.
@@ -30,7 +30,8 @@ async function runJob(duck: Duck, folder: string): Promise<string[]> {
     if (existsSync(input)) await duck.run(`INSERT INTO ${table} BY NAME SELECT * FROM ${csv(input)}`)
   }
   const files = sqlIn(job).map(file => ({ name: basename(file, '.sql'), file, sql: read(job, file) }))
-  const models = await orderModels(duck, files, tables)
+  const extracts = tables.map(name => ({ name }))
+  const { models } = await graphOf(duck, { extracts, models: files, checks: [], macros: [], loads: [] })
   await duck.run(
     'CREATE TABLE findings (check_name VARCHAR, record VARCHAR, severity VARCHAR, reason VARCHAR)',
   )

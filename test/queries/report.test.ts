@@ -37,7 +37,9 @@ test('text of the data is never markup', () => {
     run: evil,
     extracts: [{ name: evil, from: evil, rows: 1, parts: 1, since: evil, note: evil }],
     checks: [{ name: evil, model: evil, level: 'stop', rows: 1, samples: [{ reason: evil, record: evil }] }],
-    loads: [{ table: evil, to: evil, staged: 1, inserted: 1, updated: 0, deleted: 0, unchanged: 0 }],
+    loads: [
+      { table: evil, to: evil, staged: 1, inserted: 1, updated: 0, deleted: 0, unchanged: 0, older: 0 },
+    ],
     profile: [
       { model: evil, columns: [{ name: evil, type: evil, nullShare: 0, distinct: 1, min: evil, max: evil }] },
     ],

@@ -83,6 +83,7 @@ export const sample: ReportData = {
       updated: 36_988,
       deleted: 0,
       unchanged: 220,
+      older: 0,
     },
     {
       table: 'fact_payments',
@@ -92,6 +93,7 @@ export const sample: ReportData = {
       updated: 1_243,
       deleted: 0,
       unchanged: 0,
+      older: 0,
     },
   ],
   verifications: [

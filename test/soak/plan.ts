@@ -4,7 +4,7 @@
  * of the verification. Fails with an AssertionError where it does not.
  */
 import assert from 'node:assert/strict'
-import type { RunResult } from '../../src/runs/runJob.ts'
+import type { RunResult } from '../../src/runs/result.ts'
 import { smallJob } from '../jobs/small.ts'
 import { freshPostgres } from '../servers.ts'
 

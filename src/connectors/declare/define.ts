@@ -42,6 +42,8 @@ export interface ConnectionContext {
   name: string
   /** For files that the job names relative to itself. */
   baseDir: string
+  /** What no message may show, and no file may keep. */
+  secrets?: readonly string[]
 }
 
 /**

@@ -25,6 +25,7 @@ import { widens } from '../../../engine/types/widen.ts'
 import { applyLoad } from '../sql/apply.ts'
 import {
   checkOwnColumns,
+  duckdbDiffers,
   keyColumns,
   type LoadTables,
   ownColumns,
@@ -202,10 +203,26 @@ export class DuckdbTarget implements Target {
     }
     const { rows: staging, keys } = stagingNames(loadId, load)
     const numbers = async (sql: string) => Object.values((await duck.rows(sql))[0]!).map(Number)
-    const tables: LoadTables = { target, staging, keys, where, dialect: DIALECT }
+    const tables: LoadTables = {
+      target,
+      staging,
+      keys,
+      where,
+      dialect: DIALECT,
+      ...expressions(load, existing?.columns ?? load.columns, await this.folds(load.table)),
+    }
     // A statement that changes rows answers with their number.
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
     return applyLoad(load, runAt, tables, executor, !existing)
+  }
+
+  /** Whether texts of the table that differ can be equal: a column has a collation. */
+  private async folds(table: string): Promise<boolean> {
+    const [schema, name] = split(table)
+    const [found] = await (await this.open()).rows(
+      `SELECT sql FROM duckdb_tables() WHERE schema_name = ${quote(schema)} AND table_name = ${quote(name)}`,
+    )
+    return /\bCOLLATE\b/i.test(String(found?.sql))
   }
 
   private open(): Promise<Duck> {
@@ -251,6 +268,28 @@ function checkTarget(load: StagedLoad, { columns }: TableSchema, where: string):
           hint: `Cast ${name} in ${load.from}, or ALTER TABLE ${load.table} ALTER COLUMN ${quoteName(name)} TYPE ${typeName(type)};`,
         },
       )
+  }
+}
+
+/** What {@link LoadTables} say of a table's columns; `folds`: its texts may have a collation. */
+function expressions(load: PlannedLoad, columns: Column[], folds: boolean) {
+  const kind = (name: string) => columnNamed(load.columns, name)!.type
+  const native = (name: string) => columnNamed(columns, name)!.native
+  const folded = (name: string) => folds && typeFromName(native(name))?.kind === 'text'
+  return {
+    cast: (name: string, expression: string) =>
+      native(name) === typeName(kind(name)) ? expression : `CAST(${expression} AS ${native(name)})`,
+    differs(name: string, target: string, staged: string) {
+      const type = typeFromName(native(name))
+      // What DuckDB takes for equal may be different: an interval of 1 day and of 24 hours.
+      if (!type) return `CAST(${target} AS VARCHAR) IS DISTINCT FROM CAST(${staged} AS VARCHAR)`
+      return folded(name)
+        ? `encode(${target}) IS DISTINCT FROM encode(${staged})`
+        : duckdbDiffers(type, target, staged)
+    },
+    identical: (name: string, target: string, staged: string) =>
+      folded(name) ? `encode(${target}) = encode(${staged})` : undefined,
+    order: (name: string, expression: string) => (folded(name) ? `encode(${expression})` : expression),
   }
 }
 

@@ -4,6 +4,8 @@ export interface Access {
   name: string
   url: string
   credentials: Credentials
+  /** What no message may show, and no file may keep. */
+  secrets: readonly string[]
   /** Sent with every request to the API's own origin. */
   headers: Record<string, string>
   /** Other origins that redirects and next URLs may lead to; credentials and headers are not sent there. */

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EngineError } from '../../../engine/errors.ts'
+import { formsOf, redact } from '../../util/redact.ts'
 import type { Access } from './access.ts'
 import { Auth } from './auth.ts'
 import { bodyOf, startOf, textOf } from './body.ts'
 import { givenUp, lost } from './failure.ts'
-import { backoff, Pace, retryAfter } from './pace.ts'
+import { askedPause, backoff, isLimited, Pace } from './pace.ts'
 
 export interface Answer {
   /** Where it came from, after redirects. */
@@ -16,10 +17,24 @@ export interface Answer {
   text: string
 }
 
+/** A page that the server says is not there: beyond the last, perhaps. */
+export class NoSuchPage extends EngineError {
+  readonly answer: Answer
+
+  constructor(message: string, hint: string, answer: Answer) {
+    super('RESPONSE_INVALID', message, { hint })
+    this.answer = answer
+  }
+}
+
 /** A server that asks for a longer pause is better met by the job's own retry. */
 const LONGEST_PAUSE_MS = 60_000
 const REDIRECTS = [301, 302, 303, 307, 308]
 const MOST_REDIRECTS = 5
+/** Not there yet, locked, or tried too early, besides what is the server's own fault (5xx): another attempt may do. */
+const TRANSIENT = [408, 423, 425, 429]
+/** A shorter secret hides nothing in a URL that is kept. */
+const SHORTEST = 4
 /** Bytes of an error's body that are read for its message. */
 const SHOWN = 4096
 
@@ -40,13 +55,15 @@ export class Api {
     this.pace = new Pace(access.perMinute)
   }
 
-  /** The URL of a path below the API's own; `path` may carry a query, which `query` overrides. */
+  /** The URL of a path below the API's own; `path` may carry a query, kept as it is written, which `query` overrides. */
   url(path: string, query: Record<string, string>): URL {
-    const [pathname, search = ''] = path.split('?', 2)
+    const cut = path.indexOf('?')
     const url = new URL(this.base)
-    url.pathname = this.base.pathname.replace(/\/$/, '') + pathname
-    for (const [name, value] of new URLSearchParams(search)) url.searchParams.append(name, value)
-    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
+    url.pathname = this.base.pathname.replace(/\/$/, '') + (cut < 0 ? path : path.slice(0, cut))
+    const written = [this.base.search.slice(1), cut < 0 ? '' : path.slice(cut + 1)]
+      .flatMap(search => search.split('&'))
+      .filter(pair => pair !== '' && !Object.hasOwn(query, nameOf(pair)))
+    url.search = [...written, ...new URLSearchParams(query).toString().split('&')].filter(Boolean).join('&')
     return url
   }
 
@@ -73,19 +90,23 @@ export class Api {
   }
 
   /**
-   * A URL as text that may be kept: of the API's own origin without the origin, and without what the connection's URL
-   * itself asks with, since that may be a secret.
+   * A URL as text that may be kept: of the API's own origin without the origin and without what the connection's URL
+   * itself asks with; secrets are replaced by their numbers.
    */
   kept(url: URL): string {
-    if (url.origin !== this.base.origin) return url.href
-    const own = new URL(url)
-    for (const name of this.base.searchParams.keys()) own.searchParams.delete(name)
-    return own.pathname + own.search
+    let text = url.href
+    if (url.origin === this.base.origin) {
+      const own = new URL(url)
+      for (const name of this.base.searchParams.keys()) own.searchParams.delete(name)
+      text = own.pathname + own.search
+    }
+    return replaced(text, this.marks())
   }
 
   /** The inverse of {@link kept}. */
   restored(text: string): URL {
-    const url = new URL(text, this.base)
+    const marks = this.marks().map(([form, mark]): [string, string] => [mark, form])
+    const url = new URL(replaced(text, marks), this.base)
     if (url.origin === this.base.origin)
       for (const [name, value] of this.base.searchParams)
         if (!url.searchParams.has(name)) url.searchParams.append(name, value)
@@ -95,7 +116,8 @@ export class Api {
   /** The answer to one request. Fails with AUTH_FAILED, CONNECTION_FAILED, CONNECTION_LOST, TIMEOUT or RESPONSE_INVALID. */
   async get(url: URL, signal: AbortSignal): Promise<Answer> {
     const { name, attempts } = this.access
-    const where = `${name} ${url.origin === this.base.origin ? '' : url.origin}${url.pathname}`
+    const shown = redact(url.pathname, [...this.auth.secrets])
+    const where = `${name} ${url.origin === this.base.origin ? '' : url.origin}${shown}`
     let renewed = false
     for (let attempt = 1; ; attempt++) {
       await this.pace.turn(signal)
@@ -116,8 +138,17 @@ export class Api {
 
   /** The first 80 characters of a body, on one line and without our own secrets. */
   excerpt(text: string): string {
-    for (const secret of this.auth.secrets) text = text.replaceAll(secret, '***')
-    return JSON.stringify(text.slice(0, 80))
+    return JSON.stringify(redact(text, [...this.auth.secrets]).slice(0, 80))
+  }
+
+  // Each way in which a secret may be written, longest first, and what stands for it where it must not be kept.
+  private marks(): [string, string][] {
+    return [...this.auth.secrets]
+      .flatMap((secret, index) =>
+        formsOf(secret).map((form, way): [string, string] => [form, `{secret:${index}.${way}}`]),
+      )
+      .filter(([form]) => form.length >= SHORTEST)
+      .sort(([a], [b]) => b.length - a.length)
   }
 
   // An answer, or a failure that a retry may cure; every other failure is thrown.
@@ -172,26 +203,43 @@ export class Api {
   private refusal(response: Response, text: string, where: string, headers: Record<string, string>): Outcome {
     const { status } = response
     const message = `${where}: status ${status}, ${typeOf(response)}: ${this.excerpt(text)}`
-    if (status === 401 || status === 403) {
+    const limited = isLimited(status, response.headers)
+    if (status === 401 || (status === 403 && !limited)) {
       const failure = new EngineError('AUTH_FAILED', message, {
         hint: `Check ${this.auth.kind} of the connection ${this.access.name}: it may be wrong, expired, or not allowed to read this path.`,
       })
       if (status === 401) return { failure, refused: headers }
       throw failure
     }
-    if (status === 429 || status >= 500) {
-      const pause = retryAfter(response.headers.get('retry-after'))
+    if (limited || status >= 500 || TRANSIENT.includes(status)) {
+      const pause = askedPause(response.headers)
       if (pause !== undefined && pause > LONGEST_PAUSE_MS)
         throw new EngineError('CONNECTION_FAILED', message, {
           hint: `The server asks for a pause of ${Math.ceil(pause / 1000)} s: resume the run after it, and the pages read so far stay read.`,
         })
-      return { failure: new EngineError('CONNECTION_FAILED', message), pause, limited: status === 429 }
+      return { failure: new EngineError('CONNECTION_FAILED', message), pause, limited }
     }
-    throw new EngineError('RESPONSE_INVALID', message, {
-      hint: 'Check path (of a connection: health) and the parameters. A page that a resumed run goes on from may have expired: a new run begins at the first.',
-    })
+    const hint =
+      'Check path (of a connection: health) and the parameters. A page that a resumed run goes on from may have expired: a new run begins at the first.'
+    if (status === 404)
+      throw new NoSuchPage(message, hint, {
+        url: new URL(response.url),
+        status,
+        type: '',
+        link: null,
+        text: '',
+      })
+    throw new EngineError('RESPONSE_INVALID', message, { hint })
   }
 }
+
+/** Each of the texts by its other, all at once. */
+function replaced(text: string, pairs: readonly [string, string][]): string {
+  for (const [index, [from]] of pairs.entries()) text = text.replaceAll(from, `\u0000${index}\u0000`)
+  return text.replace(/\0(\d+)\0/g, (_all, index: string) => pairs[Number(index)]![1])
+}
+
+const nameOf = (pair: string) => [...new URLSearchParams(pair).keys()][0] ?? ''
 
 type Outcome =
   | { answer: Answer; failure?: undefined; pause?: undefined; limited?: undefined; refused?: undefined }

@@ -8,7 +8,7 @@ const MAX_TOKEN_BYTES = 64 * 1024
 /** A token is renewed so many seconds (or a tenth of its life) before it ends: it must not end on the way. */
 const EARLY = 30
 
-/** The headers that let us in, with an access token where they need one; and what no message may show. */
+/** The headers that authenticate us, with an access token where they need one; and what no message may show. */
 export class Auth {
   /** Grows by each access token. */
   readonly secrets = new Set<string>()
@@ -18,12 +18,14 @@ export class Auth {
 
   constructor(access: Access) {
     this.access = access
-    const { token, tokenHeader, basic, oauth } = access.credentials
+    const { token, tokenHeader, basic } = access.credentials
     this.fixed = { ...access.headers }
     if (token !== undefined)
       this.fixed[tokenHeader ?? 'authorization'] = tokenHeader ? token : `Bearer ${token}`
     if (basic) this.fixed.authorization = basicOf(basic.user, basic.password)
-    for (const secret of [token, basic?.password, oauth?.clientSecret]) if (secret) this.secrets.add(secret)
+    // In this order, which places of pages that are kept go by.
+    for (const secret of access.secrets) this.secrets.add(secret)
+    if (basic) this.secrets.add(this.fixed.authorization!.slice('Basic '.length))
   }
 
   /** Whether another access token can be had. */
@@ -31,7 +33,7 @@ export class Auth {
     return this.access.credentials.oauth !== undefined
   }
 
-  /** The settings that let us in, for messages. */
+  /** The settings that authenticate us, for messages. */
   get kind(): string {
     const { token, basic, oauth } = this.access.credentials
     return token !== undefined ? 'token' : basic ? 'user and password' : oauth ? 'oauth' : 'the credentials'

@@ -1,17 +1,42 @@
 import { z } from 'zod'
-import { declaredTypeName } from '../declare/declared.ts'
+import { declaredType, declaredTypeName } from '../declare/declared.ts'
+import type { FieldPath } from './json.ts'
 
-const path = z
-  .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
-  .transform(names => (typeof names === 'string' ? names.split('.') : names))
+/** A {@link FieldPath} as a job writes it. */
+export const fieldPath = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)])
 
-/**
- * The `schema:` of an extract: column → type, or type and where a record holds its value: field names, and indexes in
- * lists from 0, joined by dots or listed. A plain type takes the field of the column's name.
- */
+const column = z
+  .strictObject({
+    type: declaredTypeName,
+    /** Where a record holds the value; default: the field of the column's name. */
+    path: fieldPath.optional(),
+    /** Of a time that is a number: seconds or milliseconds since 1970. */
+    format: z.enum(['iso', 'epoch', 'epoch_ms']).default('iso'),
+    /** Texts that stand for no value. */
+    nulls: z.array(z.string()).default([]),
+  })
+  .refine(({ type, format }) => format === 'iso' || declaredType(type)?.kind === 'timestamp', {
+    path: ['format'],
+    message: 'expected iso for a type other than TIMESTAMP and TIMESTAMPTZ',
+  })
+
+/** The `schema:` of an extract: column → type, or type and more of it. A plain type takes the field of the column's name. */
 export const columnsSchema = z
-  .record(z.string().min(1), z.union([declaredTypeName, z.strictObject({ type: declaredTypeName, path })]))
+  .record(z.string().min(1), z.union([declaredTypeName, column]))
   .refine(columns => Object.keys(columns).length > 0, { error: 'names no column' })
+  .superRefine((columns, context) => {
+    const names = new Map<string, string>()
+    for (const name of Object.keys(columns)) {
+      const other = names.get(name.toLowerCase())
+      names.set(name.toLowerCase(), name)
+      if (other !== undefined)
+        context.addIssue({
+          code: 'custom',
+          path: [name],
+          message: `differs from ${other} in case only: SQL takes the two for one. Name it otherwise, with path: ${name}`,
+        })
+    }
+  })
 
 export type ColumnsSchema = z.output<typeof columnsSchema>
 
@@ -22,8 +47,12 @@ export function typesOf(schema: ColumnsSchema): Record<string, string> {
   )
 }
 
-/** Where a record holds a column's value. */
-export function pathOf(schema: ColumnsSchema, name: string): string[] {
+/** How a record holds a column's value. */
+export function fieldOf(
+  schema: ColumnsSchema,
+  name: string,
+): { path: FieldPath; format: 'iso' | 'epoch' | 'epoch_ms'; nulls: readonly string[] } {
   const column = schema[name]
-  return column === undefined || typeof column === 'string' ? [name] : column.path
+  if (column === undefined || typeof column === 'string') return { path: [name], format: 'iso', nulls: [] }
+  return { path: column.path ?? [name], format: column.format, nulls: column.nulls }
 }

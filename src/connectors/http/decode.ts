@@ -1,28 +1,50 @@
 import { type BatchBuilder, type ColumnBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { type ColumnsSchema, pathOf } from './columns.ts'
-import { at, isRawNumber } from './json.ts'
-import { parseDate, parseTime, parseTimestamp } from './moments.ts'
+import { fieldOf } from './columns.ts'
+import { type FieldPath, isRawNumber, pathText, resolvePath, valueAt } from './json.ts'
+import { parseDate, parseEpoch, parseTime, parseTimestamp } from './moments.ts'
 import { parseScaled } from './numbers.ts'
+import type { HttpOptions } from './options.ts'
 import { endOf, startAt } from './raw.ts'
+
+const own = (record: object, name: string): unknown =>
+  Object.hasOwn(record, name) ? (record as Record<string, unknown>)[name] : undefined
+
+type TimeFormat = 'iso' | 'epoch' | 'epoch_ms'
+
+interface Field {
+  column: ColumnBuilder
+  path: FieldPath
+  /** Where the path is no more than one. */
+  name?: string
+  raw: boolean
+  format: TimeFormat
+  /** Texts that stand for no value. */
+  nulls: Set<string>
+  /** Whether a record had it. */
+  seen: boolean
+}
 
 /** Writes JSON records into columns, exactly or not at all. */
 export class RecordDecoder {
   /** Whether a column takes JSON as it was received. */
   readonly raw: boolean
   private readonly builder: BatchBuilder
-  private readonly columns: { column: ColumnBuilder; path: string[]; raw: boolean }[]
+  private readonly fields: Field[]
+  private rows = 0
 
-  constructor(builder: BatchBuilder, schema: ColumnsSchema) {
+  constructor(builder: BatchBuilder, { schema, nulls }: Pick<HttpOptions, 'schema' | 'nulls'>) {
     this.builder = builder
-    this.columns = builder.columns
+    this.fields = builder.columns
       .filter(({ column }) => column.name !== REJECTED)
-      .map(column => ({
-        column,
-        path: pathOf(schema, column.column.name),
-        raw: column.column.native === 'JSON',
-      }))
-    this.raw = this.columns.some(({ raw }) => raw)
+      .map(column => {
+        const { name, type, native } = column.column
+        const { path, format, nulls: own } = fieldOf(schema, name)
+        const words = type.kind === 'text' ? own : [...nulls, ...own]
+        const name_ = path.length === 1 ? { name: path[0]! } : {}
+        return { column, path, ...name_, raw: native === 'JSON', format, nulls: new Set(words), seen: false }
+      })
+    this.raw = this.fields.some(({ raw }) => raw)
   }
 
   /**
@@ -34,32 +56,69 @@ export class RecordDecoder {
       throw new EngineError('RESPONSE_INVALID', `${where}: row ${number}: ${shown(record)} is not an object`)
     const { builder } = this
     const row = builder.rows
-    for (const { column, path, raw } of this.columns) {
+    for (const field of this.fields) {
+      const { column, path, raw } = field
       const { name, policy, native } = column.column
-      const value = at(record, path) ?? null
-      if (value === null) {
+      const value = field.name === undefined ? valueAt(record, path) : own(record, field.name)
+      if (value !== undefined) field.seen = true
+      if (value === null || value === undefined || (typeof value === 'string' && field.nulls.has(value))) {
         column.setNull(row)
         continue
       }
       if (raw) {
-        const from = startAt(text, start, path)!
+        const from = startAt(text, start, resolvePath(record, path)!)!
         column.appendText(row, text.slice(from, endOf(text, from)))
         continue
       }
-      const reason = put(column, row, value)
+      const reason = put(column, row, value, field.format)
       if (reason === undefined) continue
       if (policy === 'null' || policy === 'quarantine') builder.inexact(column, textOf(value), reason)
       else
         throw new EngineError(
           'RESPONSE_INVALID',
           `${where}: row ${number}: ${name}: ${shown(value)} ${reason} (${native})`,
-          {
-            hint: `Correct schema.${name}, or set columns.${name} of this extract to null, quarantine or text.`,
-          },
+          { hint: hintFor(field, value) },
         )
     }
     builder.endRow()
+    this.rows++
   }
+
+  /** Fails where these records have, in place of a column's field, one whose name differs in case only. */
+  check(where: string, records: unknown[]): void {
+    for (const { column, path, seen } of this.fields) {
+      if (seen || typeof path === 'string' || path.length !== 1) continue
+      const { name, native } = column.column
+      const [field] = path
+      for (const record of records) {
+        const other = Object.keys(record as object).find(key => key.toLowerCase() === field!.toLowerCase())
+        if (other === undefined) continue
+        throw new EngineError('RESPONSE_INVALID', `${where}: no record has ${field}, and there is ${other}`, {
+          hint: `Write into schema of this extract: ${name}: { type: ${JSON.stringify(native)}, path: [${JSON.stringify(other)}] }`,
+        })
+      }
+    }
+  }
+
+  /** What is to be known of all records. */
+  notes(): string[] {
+    if (this.rows === 0) return []
+    return this.fields
+      .filter(({ seen }) => !seen)
+      .map(({ column, path }) => `no record has ${pathText(path)}: ${column.column.name} is NULL in all rows`)
+  }
+}
+
+function hintFor({ column, path }: Field, value: unknown): string {
+  const { name, type, native } = column.column
+  if (type.kind === 'timestamp' && digitsOf(value) !== undefined && /^\d+([.]\d*)?$/.test(digitsOf(value)!)) {
+    const format = Number(digitsOf(value)) < 1e11 ? 'epoch' : 'epoch_ms'
+    const at = path[0] === name ? '' : `, path: ${JSON.stringify(path)}`
+    return `If it is a time in ${format === 'epoch' ? 'seconds' : 'milliseconds'} since 1970, write into schema of this extract: ${name}: { type: ${JSON.stringify(native)}${at}, format: ${format} }`
+  }
+  if (typeof value === 'string' && value.length < 20)
+    return `If that text stands for no value, write into this extract: nulls: [${JSON.stringify(value)}]. Otherwise correct schema.${name}, or set columns.${name} to null, quarantine or text.`
+  return `Correct schema.${name}, or set columns.${name} of this extract to null, quarantine or text.`
 }
 
 /** A value as text: strings as they are, numbers with the digits they came with, the rest as JSON. */
@@ -73,7 +132,7 @@ const shown = (value: unknown): string => {
 }
 
 /** Writes one value that is not null; returns why it does not fit, or undefined. */
-function put(column: ColumnBuilder, row: number, value: unknown): string | undefined {
+function put(column: ColumnBuilder, row: number, value: unknown, format: TimeFormat): string | undefined {
   const { type } = column.column
   switch (type.kind) {
     case 'text': {
@@ -120,6 +179,13 @@ function put(column: ColumnBuilder, row: number, value: unknown): string | undef
       return undefined
     }
     case 'timestamp': {
+      if (format !== 'iso') {
+        const instant = parseEpoch(digitsOf(value) ?? '', format)
+        if (instant === undefined)
+          return `is no number of ${format === 'epoch' ? 'seconds' : 'milliseconds'} since 1970, with at most microseconds`
+        column.big[row] = instant
+        return undefined
+      }
       const micros = typeof value === 'string' ? parseTimestamp(value, type.zoned) : undefined
       if (micros === undefined)
         return `is not a moment like 2026-01-31T23:55:00.123456${type.zoned ? 'Z' : ', without an offset'}`

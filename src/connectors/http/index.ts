@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { parseBytes } from '../../util/units.ts'
-import { defineConnector } from '../declare/define.ts'
+import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import type { Access } from './access.ts'
 import { options, path } from './options.ts'
 import { HttpSource } from './source.ts'
@@ -81,10 +81,10 @@ export const http = defineConnector({
     modes: [],
   },
   types: TYPES,
-  source: (settings, { name }) => new HttpSource(accessOf(settings, name), settings.health),
+  source: (settings, context) => new HttpSource(accessOf(settings, context), settings.health),
 })
 
-function accessOf(settings: z.output<typeof config>, name: string): Access {
+function accessOf(settings: z.output<typeof config>, { name, secrets = [] }: ConnectionContext): Access {
   const { token, token_header, user, password, oauth } = settings
   const { username, password: inUrl } = new URL(settings.url)
   const basic =
@@ -110,6 +110,15 @@ function accessOf(settings: z.output<typeof config>, name: string): Access {
         },
       }),
     },
+    secrets: [
+      ...new Set([
+        ...secrets,
+        token,
+        basic?.password,
+        oauth?.client_secret,
+        ...Object.values(settings.headers),
+      ]),
+    ].filter(secret => secret !== undefined),
     headers: settings.headers,
     origins: settings.origins,
     timeout: settings.timeout,

@@ -1,4 +1,8 @@
+import { parseScaled } from './numbers.ts'
+
 const DAY_MS = 86_400_000
+/** The year 9999 ends before it. */
+const MAX_EPOCH = 253_402_300_800_000_000n
 const DATE = /^(\d{4})-(\d{2})-(\d{2})$/
 const TIME = /^(\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6})0*)?)?$/
 const TIMESTAMP = /^(\d{4}-\d{2}-\d{2})[Tt ]([\d:.,]+)([Zz]|[+-]\d{2}(?::?\d{2})?)?$/
@@ -49,4 +53,10 @@ function offsetOf(text = 'Z'): number | undefined {
   const [, sign, hours, minutes = '0'] = OFFSET.exec(text)!
   if (Number(hours) > 23 || Number(minutes) > 59) return undefined
   return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes))
+}
+
+/** Microseconds since 1970 of a number of seconds or milliseconds; undefined where it is none, or holds finer digits. */
+export function parseEpoch(digits: string, format: 'epoch' | 'epoch_ms'): bigint | undefined {
+  const micros = parseScaled(digits, format === 'epoch' ? 6 : 3)
+  return micros !== undefined && micros > -MAX_EPOCH && micros < MAX_EPOCH ? micros : undefined
 }

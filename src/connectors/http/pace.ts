@@ -39,3 +39,31 @@ export function retryAfter(header: string | null): number | undefined {
   const pause = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - Date.now()
   return Number.isNaN(pause) ? undefined : Math.max(0, pause)
 }
+
+/** Whether an answer says that too much was asked: 429, or 403 with the headers of a rate limit. */
+export function isLimited(status: number, headers: Headers): boolean {
+  if (status === 429) return true
+  if (status !== 403) return false
+  return headers.has('retry-after') || REMAINING.some(name => headers.get(name)?.trim() === '0')
+}
+
+/** Milliseconds that an answer asks to wait: by Retry-After, or until its rate limit is reset, where nothing is left of it. */
+export function askedPause(headers: Headers): number | undefined {
+  const pause = retryAfter(headers.get('retry-after'))
+  if (pause !== undefined) return pause
+  const left = REMAINING.map(name => headers.get(name)).find(value => value !== null)
+  if (left !== undefined && Number(left) > 0) return undefined
+  for (const name of RESET) {
+    const value = headers.get(name)?.trim()
+    if (!value) continue
+    // Seconds from now, a time in seconds or milliseconds since 1970, or a date.
+    if (!/^\d+(\.\d+)?$/.test(value)) return retryAfter(value)
+    const number = Number(value)
+    return Math.max(0, number < 1e9 ? number * 1000 : (number < 1e11 ? number * 1000 : number) - Date.now())
+  }
+  return undefined
+}
+
+const NAMES = ['x-ratelimit', 'x-rate-limit', 'ratelimit']
+const REMAINING = NAMES.map(name => `${name}-remaining`)
+const RESET = NAMES.map(name => `${name}-reset`)

@@ -1,6 +1,7 @@
 import { EngineError } from '../../../engine/errors.ts'
 import type { Answer, Api } from './api.ts'
-import { at, isRawNumber, parseExact } from './json.ts'
+import { emptyWhy, leadsOn } from './envelope.ts'
+import { type FieldPath, isRawNumber, parseExact, pathText, resolvePath, valueAt } from './json.ts'
 import { nextLink } from './link.ts'
 import type { HttpOptions } from './options.ts'
 import type { Page } from './pageCursor.ts'
@@ -10,6 +11,7 @@ import type { Page } from './pageCursor.ts'
  * the page.
  */
 export function pageOf(api: Api, where: string, answer: Answer, options: HttpOptions): Page {
+  if (answer.text === '' && answer.status !== 200) return { records: [], at: [], leads: false, notes: [] }
   let body: unknown
   try {
     body = parseExact(answer.text)
@@ -19,18 +21,49 @@ export function pageOf(api: Api, where: string, answer: Answer, options: HttpOpt
       hint: 'A proxy or a maintenance page may have answered in place of the API.',
     })
   }
-  const records = recordsOf(api, where, answer, body, options.records)
+  const notes: string[] = []
+  const found = recordsOf(api, where, answer, body, options, notes)
   const next = nextOf(api, where, answer, body, options)
-  const total = options.total === undefined ? undefined : totalOf(where, body, options.total)
-  return { records, ...(next !== undefined && { next }), ...(total !== undefined && { total }) }
+  const more = flagOf(where, body, options)
+  const total = options.total === undefined ? undefined : totalOf(where, body, options.total, found.records)
+  const hint =
+    leadsOn(body) ?? (nextLink(answer.link) === undefined ? undefined : 'a Link header with rel=next')
+  return {
+    ...found,
+    leads: leads(answer, body, options),
+    notes,
+    ...(next !== undefined && { next }),
+    ...(more !== undefined && { more }),
+    ...(total !== undefined && { total }),
+    ...(hint !== undefined && { hint }),
+  }
 }
 
-function recordsOf(api: Api, where: string, answer: Answer, body: unknown, path: string): unknown[] {
+/** The list of records, and the keys that lead to it. */
+function recordsOf(
+  api: Api,
+  where: string,
+  answer: Answer,
+  body: unknown,
+  { records: path }: HttpOptions,
+  notes: string[],
+): { records: unknown[]; at: string[] } {
   // Some APIs answer with the bare list.
-  const records = Array.isArray(body) ? body : at(body, path.split('.'))
-  if (Array.isArray(records)) return records
-  const found = records === undefined ? `nothing at ${path}` : `no list at ${path}`
-  throw unfit(api, where, answer, found, { hint: 'Set records of this extract to where the list is.' })
+  if (Array.isArray(body)) return { records: body, at: [] }
+  const at = resolvePath(body, path)
+  const records = at && valueAt(body, at)
+  if (Array.isArray(records)) return { records, at: at! }
+  if (records === undefined || records === null) {
+    const empty = emptyWhy(body, path)
+    if (empty.rows === 0) {
+      if (empty.note !== undefined) notes.push(empty.note)
+      return { records: [], at: [] }
+    }
+    throw unfit(api, where, answer, `nothing at ${pathText(path)}`, { hint: empty.hint })
+  }
+  throw unfit(api, where, answer, `no list at ${pathText(path)}`, {
+    hint: 'Set records of this extract to where the list is.',
+  })
 }
 
 function nextOf(
@@ -46,25 +79,53 @@ function nextOf(
   return target === undefined ? undefined : api.kept(api.follow(target, url, where))
 }
 
-function textAt(where: string, body: unknown, path: string, what: string): string | undefined {
-  const value = at(body, path.split('.'))
-  if (value === undefined || value === null || value === '') return undefined
+/** Whether the field or header that leads to the next page is there, be it empty. */
+function leads({ link }: Answer, body: unknown, { paginate, cursor, next }: HttpOptions): boolean {
+  if (paginate === 'link') return link !== null
+  if (paginate !== 'cursor' && paginate !== 'next') return true
+  return resolvePath(body, paginate === 'cursor' ? cursor : next) !== undefined
+}
+
+function textAt(where: string, body: unknown, path: FieldPath, what: string): string | undefined {
+  const value = valueAt(body, path)
+  if (value === undefined || value === null || value === '' || value === false) return undefined
   if (typeof value === 'string') return value
   if (typeof value === 'number') return String(value)
   if (isRawNumber(value)) return value.rawJSON
   throw new EngineError(
     'RESPONSE_INVALID',
-    `${where}: ${path} holds ${JSON.stringify(value).slice(0, 80)}, which is no ${what}`,
+    `${where}: ${pathText(path)} holds ${JSON.stringify(value).slice(0, 80)}, which is no ${what}`,
   )
 }
 
-function totalOf(where: string, body: unknown, path: string): number {
-  const value = at(body, path.split('.'))
+/** Whether more pages follow, by the field that says so; undefined where the job names none. */
+function flagOf(where: string, body: unknown, { more, end }: HttpOptions): boolean | undefined {
+  const path = more ?? end
+  if (path === undefined) return undefined
+  const value = valueAt(body, path)
+  const said = [true, 'true', 1].includes(value as never)
+    ? true
+    : [false, 'false', 0].includes(value as never)
+      ? false
+      : undefined
+  if (said !== undefined) return more === undefined ? !said : said
+  throw new EngineError(
+    'RESPONSE_INVALID',
+    `${where}: ${pathText(path)} holds ${JSON.stringify(value)?.slice(0, 80) ?? 'nothing'}, which is neither true nor false`,
+    {
+      hint: `Set ${more === undefined ? 'end' : 'more'} of this extract to where the flag is, or leave it out.`,
+    },
+  )
+}
+
+function totalOf(where: string, body: unknown, path: FieldPath, records: unknown[]): number | undefined {
+  const value = valueAt(body, path)
+  if (value === undefined && records.length === 0) return undefined
   const total = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value
   if (typeof total === 'number' && Number.isSafeInteger(total) && total >= 0) return total
   throw new EngineError(
     'RESPONSE_INVALID',
-    `${where}: ${path} holds ${JSON.stringify(value)?.slice(0, 80) ?? 'nothing'}, which is no number of records`,
+    `${where}: ${pathText(path)} holds ${JSON.stringify(value)?.slice(0, 80) ?? 'nothing'}, which is no number of records`,
     { hint: 'Set total of this extract to where the number is, or leave it out.' },
   )
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
+import { pathText } from './json.ts'
 import { type Loop, repeats } from './loop.ts'
 import type { HttpOptions } from './options.ts'
 
@@ -15,15 +16,31 @@ export interface PageCursor {
   empty: number
   /** How many records the API says there are, where it does. */
   total?: number
+  /** Whether a page before it held the field that leads on, be it empty. */
+  led?: boolean
+  /** Whether a page before it held as many records as were asked for. */
+  full?: boolean
+  /** Marks of the last records before it, which it must begin with. */
+  overlap?: string[]
   loop: Loop
 }
 
 /** What a page says of the one after it. */
 export interface Page {
   records: unknown[]
+  /** The keys that lead to the list of records. */
+  at: string[]
   /** A cursor or URL, where there is one. */
   next?: string
+  /** Whether the field or header that leads on is there, be it empty. */
+  leads: boolean
+  /** What a field named by the job says of whether pages follow. */
+  more?: boolean
+  /** What else, by its usual name, says that pages follow. */
+  hint?: string
   total?: number
+  /** For people. */
+  notes: string[]
 }
 
 /** An API that gives so many pages without a record never comes to an end. */
@@ -36,7 +53,7 @@ export function firstPage({ paginate, first_page }: HttpOptions): PageCursor {
 
 /**
  * The cursor after a page; undefined where it was the last. Fails with RESPONSE_INVALID where pages would never end, or
- * records were missed on the way. `where` names the page.
+ * records were missed on the way. `where` names the page; what people are to know is added to its notes.
  */
 export function nextPage(
   where: string,
@@ -45,13 +62,17 @@ export function nextPage(
   page: Page,
 ): PageCursor | undefined {
   const { total = cursor.total, records } = page
-  const rows = cursor.rows + records.length
+  const repeated = repeatedBy(where, cursor, records)
+  const rows = cursor.rows + records.length - repeated
   if (cursor.total !== undefined && total! < cursor.total)
     throw missed(where, `its total fell from ${cursor.total} to ${total}, so records moved between pages`)
+  const full = isFull(options, records.length)
+  const led = cursor.led || page.leads
   const next = following(where, options, cursor, page, rows, total)
   if (next === undefined) {
     if (total !== undefined && rows < total)
       throw missed(where, `it is the last, and all pages hold ${rows} records, of ${total} by its total`)
+    checkLast(where, options, page, { full, led, rows, ...(total !== undefined && { total }) })
     return undefined
   }
   const loop = repeats(cursor.loop, next.mark)
@@ -70,25 +91,58 @@ export function nextPage(
         hint: 'Raise max_pages of this extract, if there are so many.',
       },
     )
-  return { at: next.at, page: cursor.page + 1, rows, empty, ...(total !== undefined && { total }), loop }
+  return {
+    at: next.at,
+    page: cursor.page + 1,
+    rows,
+    empty,
+    ...(total !== undefined && { total }),
+    ...(led && { led }),
+    ...((cursor.full || full) && { full: true }),
+    ...(options.overlap > 0 && {
+      overlap: records.slice(-options.overlap).map(record => fingerprint([record])),
+    }),
+    loop,
+  }
+}
+
+/** How many records of a page the page before it has given. Fails where they are not those that it must begin with. */
+export function repeatedBy(where: string, { overlap = [] }: PageCursor, records: unknown[]): number {
+  const same = overlap.every(
+    (mark, index) => index < records.length && fingerprint([records[index]]) === mark,
+  )
+  if (!same)
+    throw missed(
+      where,
+      `it does not begin with the last ${overlap.length === 1 ? 'record' : `${overlap.length} records`} of the page before (overlap), so records moved between pages`,
+    )
+  return overlap.length
 }
 
 function following(
   where: string,
   options: HttpOptions,
   cursor: PageCursor,
-  { records, next }: Page,
+  { records, next, more }: Page,
   rows: number,
   total: number | undefined,
 ): { at: string | number; mark: string; what: string; hint?: string } | undefined {
   const { paginate, ends, limit = 0 } = options
-  if (paginate === 'none') return undefined
+  if (paginate === undefined || paginate === 'none' || more === false) return undefined
   if (paginate !== 'page' && paginate !== 'offset') {
-    if (next === undefined) return undefined
+    // A page without records that leads to itself is where the next records will be.
+    if (next === undefined || (records.length === 0 && next === cursor.at && !more)) {
+      if (!more) return undefined
+      throw missed(
+        where,
+        `it says that more pages follow (${pathText(options.more ?? options.end!)}), and not where`,
+      )
+    }
     return { at: next, mark: next, what: `${paginate === 'cursor' ? 'cursor' : 'next page'} was given` }
   }
   const param = paginate === 'page' ? options.page_param : options.offset_param
   const hint = `Does the API know the parameter ${param}? Set ${paginate}_param to its name.`
+  const fresh = rows - cursor.rows
   if (total !== undefined) {
     if (rows > total)
       throw new EngineError(
@@ -96,15 +150,71 @@ function following(
         `${where}: all pages so far hold ${rows} records, of ${total} by its total`,
         { hint },
       )
-    if (rows === total || records.length === 0) return undefined
-  } else if (records.length === 0 || (ends === 'short' && records.length < limit)) return undefined
-  const at = (cursor.at as number) + (paginate === 'page' ? 1 : records.length)
-  return { at, mark: fingerprint(records), what: 'records were given', hint }
+    if (rows === total || fresh === 0) return undefined
+  } else if (more === undefined) {
+    // Before a full page was seen, a short one may as well be all that the server gives at a time.
+    if (fresh === 0 || (ends === 'short' && records.length < limit && cursor.full)) return undefined
+  } else if (fresh === 0 && paginate === 'offset')
+    throw missed(
+      where,
+      `it says that more pages follow (${pathText(options.more ?? options.end!)}), and holds no record`,
+    )
+  const at = paginate === 'page' ? (cursor.at as number) + 1 : rows - options.overlap
+  const mark = fresh === 0 ? `page ${at}` : fingerprint(records)
+  return { at, mark, what: 'records were given', hint }
 }
 
-function missed(where: string, what: string): EngineError {
+/** What a last page must not say, and what is to be known of it. */
+function checkLast(
+  where: string,
+  options: HttpOptions,
+  page: Page,
+  { full, led, rows, total }: { full: boolean; led: boolean; rows: number; total?: number },
+): void {
+  const { paginate, more, end } = options
+  const flagged = more !== undefined || end !== undefined
+  if (page.hint !== undefined && !flagged && total === undefined) {
+    const said = `it is taken for the last page, and leads on (${page.hint})`
+    if (paginate === 'none') page.notes.push(said)
+    // A page without records may name where the next ones will be.
+    else if (page.records.length > 0 || /: true$/.test(page.hint))
+      throw missed(where, said, leadsHint(options, page.hint))
+  }
+  if (led || rows === 0 || flagged) return
+  const field =
+    paginate === 'link' ? 'a Link header' : pathText(paginate === 'cursor' ? options.cursor : options.next)
+  const setting = paginate === 'link' ? 'paginate' : paginate!
+  if (full)
+    throw missed(
+      where,
+      `no page has ${field}, and this one is full, so it cannot be the last`,
+      `Set ${setting} of this extract to what leads to the next page. If there are just so many records, ask for a larger page.`,
+    )
+  page.notes.push(`no page has ${field}: page 1, of ${rows} records, is taken for the last`)
+}
+
+function leadsHint({ paginate }: HttpOptions, hint: string): string {
+  const field = hint.slice(0, hint.indexOf(':'))
+  if (/: true$/.test(hint))
+    return `Write more: ${field} into this extract${paginate === 'cursor' ? ', and cursor: the path of what leads on (data.-1.id is the last record’s id)' : ''}.`
+  if (hint.startsWith('a Link'))
+    return 'Write paginate: link into this extract; paginate: none, if this page is all.'
+  return `Write paginate: next and next: ${field}, or paginate: cursor and cursor: ${field}, into this extract; paginate: none, if this page is all.`
+}
+
+/** Whether a page holds as many records as were asked for, by limit or by a number in the path's own query. */
+function isFull({ limit, path }: HttpOptions, records: number): boolean {
+  if (records === 0) return false
+  if (limit !== undefined) return records >= limit
+  const at = path.indexOf('?')
+  return at >= 0 && [...new URLSearchParams(path.slice(at)).values()].includes(String(records))
+}
+
+function missed(where: string, what: string, hint?: string): EngineError {
   return new EngineError('RESPONSE_INVALID', `${where}: ${what}`, {
-    hint: 'Records may have been passed over, so nothing is loaded. Start a new run; better, page by cursor, or have the API sort by what does not change.',
+    hint:
+      hint ??
+      'Records may have been passed over, so nothing is loaded. Start a new run; better, page by cursor, or have the API sort by what does not change.',
   })
 }
 
@@ -119,13 +229,13 @@ function fingerprint(records: unknown[]): string {
  * as the total goes. Only guesses: a page may hold fewer records than the one before.
  */
 export function guesses(
-  { paginate }: HttpOptions,
+  { paginate, overlap }: HttpOptions,
   cursor: PageCursor,
   next: PageCursor,
   most: number,
 ): (string | number)[] {
   const list = [next.at!]
-  if ((paginate !== 'page' && paginate !== 'offset') || next.total === undefined) return list
+  if ((paginate !== 'page' && paginate !== 'offset') || next.total === undefined || overlap > 0) return list
   const records = next.rows - cursor.rows
   const step = paginate === 'page' ? 1 : records
   for (let ahead = 1; ahead < most && next.rows + ahead * records < next.total; ahead++)

@@ -1,21 +1,23 @@
 import { setTimeout as sleep, setImmediate as tick } from 'node:timers/promises'
 import { BatchBuilder } from '../../../engine/batch/builder.ts'
 import type { Range, Read, Sink } from '../../../engine/contracts/source.ts'
+import { redact } from '../../util/redact.ts'
 import type { Access } from './access.ts'
-import type { Answer, Api } from './api.ts'
+import { type Answer, type Api, NoSuchPage } from './api.ts'
 import { RecordDecoder } from './decode.ts'
 import type { HttpOptions } from './options.ts'
 import { pageOf } from './page.ts'
-import { guesses, nextPage, type PageCursor } from './pageCursor.ts'
+import { guesses, nextPage, type PageCursor, repeatedBy } from './pageCursor.ts'
 import { elementsOf, startAt } from './raw.ts'
+import { RepeatedRecords } from './repeatedRecords.ts'
 import { sinceText } from './since.ts'
 
 /** A slow API's pages are kept after so long at the latest, so that few of them are ever asked for again. */
 const CHUNK_MS = 5000
 
 /** The range from a page on. */
-export function rangeFrom(options: HttpOptions, cursor: PageCursor): Range {
-  const label = `${pathname(options)} page ${cursor.page}`
+export function rangeFrom(access: Access, options: HttpOptions, cursor: PageCursor): Range {
+  const label = `${pathname(access, options)} page ${cursor.page}`
   return {
     label,
     ...(cursor.total !== undefined && { rows: Math.max(0, cursor.total - cursor.rows) }),
@@ -32,6 +34,7 @@ export class PaginatedReader {
   private readonly fixed: Record<string, string>
   private readonly builder: BatchBuilder
   private readonly decoder: RecordDecoder
+  private readonly repeats: RepeatedRecords
   private readonly coming = new Map<PageCursor['at'], { answer: Promise<Answer>; stop: AbortController }>()
 
   constructor(api: Api, access: Access, read: Read) {
@@ -41,7 +44,8 @@ export class PaginatedReader {
     this.access = access
     this.options = options
     this.builder = new BatchBuilder(read.where, read.columns, read.limits)
-    this.decoder = new RecordDecoder(this.builder, options.schema)
+    this.decoder = new RecordDecoder(this.builder, options)
+    this.repeats = new RepeatedRecords(options.schema, read.key)
     this.fixed = {}
     if (options.limit !== undefined) this.fixed[options.limit_param] = String(options.limit)
     if (read.since && options.since_param)
@@ -61,7 +65,7 @@ export class PaginatedReader {
       }
       if (!next || rows >= limit || !(await this.comes(cursor.at, until))) {
         if (this.builder.rows > 0) this.flush(sink)
-        return next && rangeFrom(this.options, next)
+        return next && rangeFrom(this.access, this.options, next)
       }
     }
   }
@@ -74,19 +78,27 @@ export class PaginatedReader {
 
   private async page(cursor: PageCursor, sink: Sink): Promise<PageCursor | undefined> {
     const { api, options, builder, decoder } = this
-    const where = `${this.access.name} ${pathname(options)} page ${cursor.page}`
-    const answer = await this.take(cursor.at)
+    const where = `${this.access.name} ${pathname(this.access, options)} page ${cursor.page}`
+    const answer = await this.take(cursor)
     const page = pageOf(api, where, answer, options)
     const next = nextPage(where, options, cursor, page)
     this.expect(next ? guesses(options, cursor, next, this.access.concurrency) : [])
     // Decoding does not yield: the request must be on its way before.
     if (next) await tick()
-    const { records } = page
-    const starts = decoder.raw ? startsOf(answer.text, options) : []
+    const records = page.records.slice(repeatedBy(where, cursor, page.records))
+    const again = this.repeats.on(records)
+    if (again > 0)
+      page.notes.push(
+        `${again} of its ${records.length} records ${again === 1 ? 'was' : 'were'} on the page before, too: records moved while pages were read, and others may have been passed over`,
+      )
+    const starts = decoder.raw ? startsOf(answer.text, page.at).slice(-records.length) : []
     for (let index = 0; index < records.length; index++) {
       decoder.decode(records[index], where, index + 1, answer.text, starts[index])
       if (builder.full) this.flush(sink)
     }
+    decoder.check(where, records)
+    if (!next) page.notes.push(...decoder.notes())
+    for (const note of page.notes) sink.note(`${where}: ${note}`)
     return next
   }
 
@@ -120,10 +132,17 @@ export class PaginatedReader {
     }
   }
 
-  private take(at: PageCursor['at']): Promise<Answer> {
+  private async take({ at, page, full }: PageCursor): Promise<Answer> {
     const { answer } = this.coming.get(at) ?? this.ask(at)
     this.coming.delete(at)
-    return answer
+    try {
+      return await answer
+    } catch (error) {
+      // Some APIs have no page beyond the last, and here is where that is found out.
+      const asked = page > 1 && this.options.ends === 'short' && !full
+      if (asked && error instanceof NoSuchPage) return error.answer
+      throw error
+    }
   }
 
   private ask(at: PageCursor['at']) {
@@ -144,9 +163,9 @@ export class PaginatedReader {
   }
 }
 
-const pathname = ({ path }: HttpOptions) => path.replace(/\?.*/, '')
+// A path may be a secret as well: https://api.example.com/bot123:abc/messages.
+const pathname = ({ secrets }: Access, { path }: HttpOptions) => redact(path.replace(/\?.*/s, ''), secrets)
 
-function startsOf(text: string, { records }: HttpOptions): number[] {
-  const top = startAt(text, 0, [])!
-  return elementsOf(text, text[top] === '[' ? top : startAt(text, top, records.split('.'))!)
+function startsOf(text: string, path: readonly string[]): number[] {
+  return elementsOf(text, startAt(text, 0, path)!)
 }

@@ -48,7 +48,9 @@ export class HttpSource implements Source {
       // Pages are asked for again one by one; what fails then would fail a new lane too.
       rejoinable: false,
       joined: async () => {},
-      ranges: async ({ options }) => [rangeFrom(options as HttpOptions, firstPage(options as HttpOptions))],
+      ranges: async ({ options }) => [
+        rangeFrom(this.access, options as HttpOptions, firstPage(options as HttpOptions)),
+      ],
       split: async () => undefined,
       check: async () => {},
       close: async () => {},

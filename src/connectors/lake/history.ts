@@ -1,7 +1,8 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import { decidingColumns, goneRows } from '../../../engine/contracts/semantics.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
-import { comparedColumns, periodType } from '../sql/dialect.ts'
+import { duckdbDiffers, periodType } from '../sql/dialect.ts'
 import { ACT, type ChangeSources } from './changes.ts'
 import { FILE } from './files.ts'
 
@@ -25,18 +26,17 @@ export function historySql(
   const on = (left: string, right: string) =>
     key.map(name => `${left}.${name} = ${right}.${name}`).join(' AND ')
   const covers = `(${from} < v._nf_from AND (${to} IS NULL OR ${to} > v._nf_from))`
-  const differs = comparedColumns(load).map(
-    name => `t.${quoteName(name)} IS DISTINCT FROM v.${quoteName(name)}`,
+  const differs = decidingColumns(load).map(name =>
+    duckdbDiffers(columnNamed(columns, name)!.type, `t.${quoteName(name)}`, `v.${quoteName(name)}`),
   )
   const differing = differs.join(' OR ') || 'false'
   const named = keys ? 'k._nf_k IS NOT NULL' : 'false'
   const naming = keys
     ? `LEFT JOIN (SELECT DISTINCT *, true AS _nf_k FROM (${keys})) AS k ON ${on('t', 'k')}`
     : ''
-  const gone = load.deletes === 'keep' ? 'false' : load.whole ? `NOT (${named})` : named
-  const rewritten = load.newer === undefined || load.reshaped ? ` OR ${differing}` : ''
+  const gone = { none: 'false', named, unstaged: `NOT (${named})`, inPartitions: 'false' }[goneRows(load)]
   const act = `CASE WHEN f._nf_new IS NULL THEN CASE WHEN ${to} IS NULL AND ${gone} THEN 'mark' ELSE 'keep' END
-    WHEN ${from} = v._nf_from AND (v._nf_ended IS NOT NULL${rewritten}) THEN 'update'
+    WHEN ${from} = v._nf_from AND (v._nf_ended IS NOT NULL OR ${differing}) THEN 'update'
     WHEN f._nf_new AND ${covers} THEN 'close' ELSE 'keep' END`
   const stamped = (value: string) =>
     `CASE WHEN ${ACT} = 'keep' THEN ${value} ELSE ${quote(now)}::TIMESTAMPTZ END`

@@ -1,11 +1,12 @@
 import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
+import { endColumn, goneRows } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
-import { deletedColumn, tableKey } from '../sql/dialect.ts'
-import { ACT, type ChangeSources, changesSql, sweeps } from './changes.ts'
+import { tableKey } from '../sql/dialect.ts'
+import { ACT, type ChangeSources, changesSql } from './changes.ts'
 import { FILE, formerSql, openFiles, stagedSql, tableSql } from './files.ts'
 import { historySql } from './history.ts'
 import { columnsOf, type DataFile, type Manifest } from './log.ts'
@@ -65,7 +66,7 @@ export async function rewrite(
   const columns = tableColumns(load, manifest, where)
   // A replace of a part: nothing has changed since the last load, and nothing is staged.
   if (load.mode === 'replace' && !load.whole && manifest)
-    return { counts: { table: load.table, inserted: 0, updated: 0, deleted: 0, unchanged: 0 } }
+    return { counts: { table: load.table, inserted: 0, updated: 0, deleted: 0, unchanged: 0, older: 0 } }
   const files = manifest?.files ?? []
   // Columns are only ever added or widened, unless the table is written anew.
   const renewed = load.mode === 'replace' && manifest !== undefined && !sameColumns(columns, manifest, load)
@@ -85,7 +86,6 @@ export async function rewrite(
       ? await keyedCounts(rewriting, load, { ...sources, table: before }, byPath)
       : await keylessCounts(duck, load, columns, sources.staged, before, files)
   await guardWhole(duck, load, where, counts, files, before)
-  // A row may take other values without having changed, as far as the load compares it.
   const changed = counts.inserted > 0 || touched.size > 0
   const reshaped = !manifest || rewriting.lost || renewed || !sameColumns(columns, manifest, load)
   if (!changed && !reshaped) return { counts }
@@ -190,9 +190,9 @@ async function candidatesOf(
       ({ partition }) => emptied.has(partitionId(partition)) || filled.has(partitionId(partition)),
     )
   }
-  if (sweeps(load)) return files
+  if (goneRows(load) === 'unstaged') return files
   const names = load.key.map(quoteName).join(', ')
-  const named = keys && load.deletes !== 'keep' ? ` UNION ALL SELECT ${names} FROM (${keys})` : ''
+  const named = keys && goneRows(load) === 'named' ? ` UNION ALL SELECT ${names} FROM (${keys})` : ''
   const touching = `SELECT ${names} FROM (${staged})${named}`
   const inside = load.partitionBy.length > 0 && load.partitionBy.every(name => load.key.includes(name))
   const among = inside ? await partitionsOf(duck, load.partitionBy, touching) : undefined
@@ -215,10 +215,17 @@ async function keyedCounts(
   )
   const sum = (...names: string[]) =>
     acts.reduce((total, { act, n }) => total + (names.includes(String(act)) ? Number(n) : 0), 0)
-  const counts = { inserted: sum('insert'), updated: sum('update', 'revive'), deleted: sum('mark', 'delete') }
+  const counts = {
+    inserted: sum('insert'),
+    updated: sum('update', 'revive'),
+    deleted: sum('mark', 'delete'),
+    older: sum('older'),
+  }
   const total = await countOf(duck, sources.staged)
-  const touched = new Set(acts.flatMap(({ file }) => (file === null ? [] : [byPath.get(String(file))!])))
-  const unchanged = total - counts.inserted - counts.updated
+  const touched = new Set(
+    acts.flatMap(({ file, act }) => (file === null || act === 'older' ? [] : [byPath.get(String(file))!])),
+  )
+  const unchanged = total - counts.inserted - counts.updated - counts.older
   return { counts: { table: load.table, ...counts, unchanged }, touched }
 }
 
@@ -239,7 +246,7 @@ async function keylessCounts(
   const deleted = await countOf(duck, `${last} EXCEPT ALL ${next}`)
   const unchanged = (await countOf(duck, staged)) - inserted
   const touched = new Set(inserted + deleted > 0 ? files : [])
-  return { counts: { table: load.table, inserted, updated: 0, deleted, unchanged }, touched }
+  return { counts: { table: load.table, inserted, updated: 0, deleted, unchanged, older: 0 }, touched }
 }
 
 const countOf = async (duck: Duck, sql: string) =>
@@ -255,17 +262,17 @@ async function guardWhole(
   duck: Duck,
   load: StagedLoad,
   where: string,
-  { inserted, updated, unchanged, deleted }: LoadCounts,
+  { inserted, updated, unchanged, older, deleted }: LoadCounts,
   files: DataFile[],
   table: string,
 ): Promise<void> {
-  if (!load.whole || !sweeps(load)) return
-  const end = load.mode === 'scd2' ? load.scd2.validTo : deletedColumn(load)
+  if (goneRows(load) !== 'unstaged') return
+  const end = endColumn(load)
   const before =
     end === undefined
       ? files.reduce((sum, { rows }) => sum + rows, 0)
       : await countOf(duck, `SELECT 1 FROM (${table}) WHERE ${quoteName(end)} IS NULL`)
-  const staged = inserted + updated + unchanged
+  const staged = inserted + updated + unchanged + older
   if (staged === 0 && before > 0 && !load.guard.allowEmpty)
     throw new EngineError(
       'GUARD_STOPPED',

@@ -8,11 +8,11 @@ import type {
   TableSchema,
 } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { didYouMean } from '../../../engine/nearest.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { openStore, type StoreLocation } from '../../stores/open.ts'
 import type { FileStore } from '../../stores/store.ts'
-import { didYouMean } from '../../util/nearest.ts'
 import { type Commit, columnsOf, type DataFile, Log, type Manifest } from './log.ts'
 
 /** An extract's keys as `index.ts` parsed them. */

@@ -1,7 +1,7 @@
 import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
+import { endColumn, leavesOlder } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
-import { deletedColumn } from '../sql/dialect.ts'
-import { deleteSql, insertSql, type LoadTables, reviveSql, updateSql } from './changes.ts'
+import { deleteSql, insertSql, type LoadTables, olderRows, reviveSql, updateSql } from './changes.ts'
 import { ask, type Session } from './connect.ts'
 import { firstVersionsSql, scd2Sql } from './scd2.ts'
 import { change } from './targetSession.ts'
@@ -32,11 +32,21 @@ export async function applyLoad(
   }
   const run = async (sql: string | undefined) => (sql ? change(session, where, sql, signal) : 0)
   const staged = await count(tables.staging)
+  const result = async (
+    inserted: number,
+    updated: number,
+    deleted: number,
+    revived = 0,
+  ): Promise<LoadCounts> => {
+    const rest = staged - inserted - updated
+    const older = rest > 0 && leavesOlder(load) ? (await count(olderRows(load, tables))) - revived : 0
+    return { table: load.table, inserted, updated, deleted, unchanged: rest - older, older }
+  }
   const [any] = await ask(session, `SELECT 1 AS one FROM ${tables.target} LIMIT 1`, signal)
   const remove = any && deleteSql(load, tables, runAt)
   let deleted = 0
   if (remove) {
-    const end = load.mode === 'scd2' ? load.scd2.validTo : deletedColumn(load)
+    const end = endColumn(load)
     const live = end === undefined ? '' : ` WHERE ${identifier(end)} IS NULL`
     const before = load.whole ? await count(tables.target + live) : 0
     deleted = await run(remove)
@@ -46,7 +56,7 @@ export async function applyLoad(
   }
   if (load.mode === 'scd2' && !any) {
     const inserted = await run(firstVersionsSql(load, tables, runAt))
-    return { table: load.table, inserted, updated: 0, deleted, unchanged: staged - inserted }
+    return result(inserted, 0, deleted)
   }
   if (load.mode === 'scd2') {
     const history = scd2Sql(load, tables, runAt)
@@ -56,9 +66,11 @@ export async function applyLoad(
     const inserted = await run(history.insert)
     await run(history.placed)
     await run(history.close)
-    return { table: load.table, inserted, updated, deleted, unchanged: staged - inserted - updated }
+    return result(inserted, updated, deleted)
   }
-  const updated = any ? (await run(updateSql(load, tables))) + (await run(reviveSql(load, tables))) : 0
+  const keyed = any && load.key.length > 0
+  const updated = keyed ? await run(updateSql(load, tables)) : 0
+  const revived = keyed ? await run(reviveSql(load, tables)) : 0
   const inserted = await run(insertSql(load, tables, !any))
-  return { table: load.table, inserted, updated, deleted, unchanged: staged - inserted - updated }
+  return result(inserted, updated + revived, deleted, revived)
 }

@@ -1,6 +1,13 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import {
+  ageColumn,
+  decidingColumns,
+  goneRows,
+  markColumn,
+  updatedColumns,
+} from '../../../engine/contracts/semantics.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
-import { deletedColumn, periodType } from '../sql/dialect.ts'
+import { older, periodType } from '../sql/dialect.ts'
 import { isText, type TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
 
@@ -13,12 +20,6 @@ export interface LoadTables {
   table: TargetTable
   /** The transaction's time, as SQL. */
   now: string
-}
-
-/** Whether rows that are not staged go: then the staged rows are searched by key, and have an index. */
-export function removesOthers({ mode, whole, deletes }: StagedLoad): boolean {
-  if (mode === 'replace' || mode === 'partition') return true
-  return mode !== 'append' && whole && deletes !== 'keep'
 }
 
 // In all SQL here `t` is the target, `s` the staged rows, `k` the staged keys. STRAIGHT_JOIN reads tables in the
@@ -75,26 +76,32 @@ interface Gone {
 }
 
 /** Which of the target's rows go; undefined where none do. Without a key all of them are exchanged. */
-function goneRows(load: StagedLoad, tables: LoadTables): Gone | undefined {
+function goneSql(load: StagedLoad, tables: LoadTables): Gone | undefined {
   const { target, staging, keys } = tables
-  const { key, mode, whole } = load
+  const { key } = load
   if (key.length === 0) return { from: `${target} AS t`, where: 'TRUE' }
   const first = identifier(key[0]!)
   const rest = `LEFT JOIN ${staging} AS s ON ${matchStaged(key, tables)}`
-  if (whole && removesOthers(load)) {
-    if (!keys) return { from: `${target} AS t ${rest}`, where: `s.${first} IS NULL` }
-    const kept = `LEFT JOIN ${keys} AS k ON ${matchStaged(key, tables, 'k')}`
-    return { from: `${target} AS t ${rest} ${kept}`, where: `s.${first} IS NULL AND k.${first} IS NULL` }
-  }
-  if (!keys || whole) return undefined
-  if (mode === 'partition') {
-    const inside = matchTarget(load.partitionBy, tables, 'k', '<=>')
-    return { from: `${target} AS t JOIN ${keys} AS k ON ${inside} ${rest}`, where: `s.${first} IS NULL` }
-  }
-  if (mode === 'append' || load.deletes === 'keep') return undefined
-  return {
-    from: `${keys} AS k STRAIGHT_JOIN ${target} AS t ON ${matchTarget(key, tables, 'k')}`,
-    where: 'TRUE',
+  const unstaged = `s.${first} IS NULL`
+  switch (goneRows(load)) {
+    case 'none':
+      return undefined
+    case 'named':
+      if (!keys) return undefined
+      return {
+        from: `${keys} AS k STRAIGHT_JOIN ${target} AS t ON ${matchTarget(key, tables, 'k')}`,
+        where: 'TRUE',
+      }
+    case 'unstaged': {
+      if (!keys) return { from: `${target} AS t ${rest}`, where: unstaged }
+      const kept = `LEFT JOIN ${keys} AS k ON ${matchStaged(key, tables, 'k')}`
+      return { from: `${target} AS t ${rest} ${kept}`, where: `${unstaged} AND k.${first} IS NULL` }
+    }
+    case 'inPartitions': {
+      const inside = matchTarget(load.partitionBy, tables, 'k', '<=>')
+      if (!keys) return undefined
+      return { from: `${target} AS t JOIN ${keys} AS k ON ${inside} ${rest}`, where: unstaged }
+    }
   }
 }
 
@@ -106,7 +113,7 @@ export function periodLiteral(load: PlannedLoad, at: Date): string {
 
 /** Deletes, marks or ends the rows that go; undefined where none do. */
 export function deleteSql(load: StagedLoad, tables: LoadTables, runAt: Date): string | undefined {
-  const gone = goneRows(load, tables)
+  const gone = goneSql(load, tables)
   if (!gone) return undefined
   const { from, where } = gone
   if (load.mode === 'scd2') {
@@ -116,8 +123,9 @@ export function deleteSql(load: StagedLoad, tables: LoadTables, runAt: Date): st
     const set = [ends, `t.${identifier(load.scd2.current)} = FALSE`, ...stamp(load, tables)]
     return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where} AND ${to} IS NULL`
   }
-  if (load.deletes !== 'soft') return `DELETE t FROM ${from} WHERE ${where}`
-  const mark = `t.${identifier(load.deletedAt!)}`
+  const marked = markColumn(load)
+  if (marked === undefined) return `DELETE t FROM ${from} WHERE ${where}`
+  const mark = `t.${identifier(marked)}`
   const set = [`${mark} = ${tables.now}`, ...stamp(load, tables)]
   return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where} AND ${mark} IS NULL`
 }
@@ -125,50 +133,40 @@ export function deleteSql(load: StagedLoad, tables: LoadTables, runAt: Date): st
 const stamp = (load: StagedLoad, { now }: LoadTables) =>
   load.stamp ? [`t.${identifier(load.stamp)} = ${now}`] : []
 
-/**
- * Rows that are there already take the staged values. Under merge as {@link StagedLoad} says: with `newer`, only
- * those of a newer version (of a reshaped load also those as old that differ), and of rows marked as deleted those that
- * are not older.
- * The modes that make the table equal to the data set know no age. Undefined where no column can be updated.
- */
+/** Rows that are there take the staged values, as `connectors/sql` says it; undefined where no column can be updated. */
 export function updateSql(load: StagedLoad, tables: LoadTables): string | undefined {
   const { target, staging } = tables
-  if (load.mode === 'append' || load.key.length === 0) return undefined
-  const merge = load.mode === 'merge'
-  const names = load.columns
-    .map(({ name }) => name)
-    .filter(name => !load.key.includes(name) && !(merge && load.insertOnly.includes(name)))
+  const names = updatedColumns(load)
   if (names.length === 0) return undefined
   const set = names.map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
-  const { compare, ignore } = load
-  const deciding = names.filter(
-    name => !ignore.includes(name) && (compare.length === 0 || compare.includes(name)),
-  )
-  const differs = deciding.map(name => `NOT (${equals(name, tables)})`)
-  const differing = differs.join(' OR ') || 'FALSE'
-  let changed = differing
-  let back = 'TRUE'
-  if (merge && load.newer) {
-    const [ours, theirs] = [`t.${identifier(load.newer)}`, staged(load.newer, tables)]
-    changed = `${theirs} > ${ours}`
-    back = `(${theirs} >= ${ours} OR ${ours} IS NULL)`
-    if (load.reshaped) changed += ` OR (${theirs} <=> ${ours} AND (${differing}))`
-  }
-  if (load.deletes === 'soft') {
-    const mark = `t.${identifier(load.deletedAt!)}`
-    set.push(`${mark} = NULL`)
-    changed += ` OR (${mark} IS NOT NULL AND ${back})`
+  const changed = decidingColumns(load).map(name => `NOT (${equals(name, tables)})`)
+  const mark = markColumn(load)
+  if (mark !== undefined) {
+    set.push(`t.${identifier(mark)} = NULL`)
+    changed.push(`t.${identifier(mark)} IS NOT NULL`)
   }
   set.push(...stamp(load, tables))
+  const conditions = [`(${changed.join(' OR ') || 'FALSE'})`]
+  if (ageColumn(load) !== undefined) conditions.push(`NOT ${olderSql(load, tables)}`)
   return `UPDATE ${staging} AS s STRAIGHT_JOIN ${target} AS t ON ${matchTarget(load.key, tables)}
-    SET ${set.join(', ')} WHERE ${changed}`
+    SET ${set.join(', ')} WHERE ${conditions.join(' AND ')}`
 }
+
+function olderSql(load: StagedLoad, tables: LoadTables): string {
+  const name = load.newer!
+  const order = (expression: string) => (text(name, tables) ? `CAST(${expression} AS BINARY)` : expression)
+  return older(order(staged(name, tables)), order(`t.${identifier(name)}`))
+}
+
+/** Where the load leaves staged rows alone that are older than the target's. */
+export const olderRows = (load: StagedLoad, tables: LoadTables) =>
+  `${tables.staging} AS s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)} AND ${olderSql(load, tables)}`
 
 /** Takes the mark from rows that are back but were not updated, since the target's values are newer. */
 export function reviveSql(load: StagedLoad, tables: LoadTables): string | undefined {
-  const deletedAt = deletedColumn(load)
-  if (deletedAt === undefined) return undefined
-  const mark = `t.${identifier(deletedAt)}`
+  const marked = markColumn(load)
+  if (marked === undefined) return undefined
+  const mark = `t.${identifier(marked)}`
   return `UPDATE ${tables.staging} AS s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)}
     SET ${[`${mark} = NULL`, ...stamp(load, tables)].join(', ')} WHERE ${mark} IS NOT NULL`
 }

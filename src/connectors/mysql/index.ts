@@ -1,10 +1,11 @@
 import { z } from 'zod'
-import { defineConnector } from '../declare/define.ts'
+import { type ConnectionContext, defineConnector } from '../declare/define.ts'
+import { type DatabaseSettings, databaseSettings, urlOf } from '../wire/settings.ts'
 import { MysqlSource } from './source.ts'
 import { MysqlTarget } from './target.ts'
 import { columnType } from './targetTypes.ts'
 import { TYPES } from './types.ts'
-import { withAbsoluteCa } from './url.ts'
+import { TLS, withAbsoluteFiles } from './url.ts'
 
 /**
  * MySQL and MariaDB: read by parallel lanes in one snapshot, columns straight from the wire; loaded through LOAD DATA
@@ -13,12 +14,7 @@ import { withAbsoluteCa } from './url.ts'
 export const mysql = defineConnector({
   name: 'mysql',
   schemes: ['mysql', 'mariadb'],
-  config: z.strictObject({
-    // Without the slashes all of it, the password too, would be the database's name.
-    url: z
-      .string()
-      .refine(url => /^\w+:\/\//.test(url), 'expected a URL such as mysql://user@host:3306/database'),
-  }),
+  config: databaseSettings('mysql://user@host:3306/database'),
   extract: z.strictObject({ table: z.string().min(1) }),
   capabilities: {
     source: true,
@@ -32,6 +28,10 @@ export const mysql = defineConnector({
   },
   types: TYPES,
   targetType: columnType,
-  source: ({ url }, { name, baseDir }) => new MysqlSource({ name, url: withAbsoluteCa(url, baseDir) }),
-  target: ({ url }, { name, baseDir }) => new MysqlTarget({ name, url: withAbsoluteCa(url, baseDir) }),
+  source: (settings, context) => new MysqlSource(accessOf(settings, context)),
+  target: (settings, context) => new MysqlTarget(accessOf(settings, context)),
 })
+
+function accessOf(settings: DatabaseSettings, { name, baseDir }: ConnectionContext) {
+  return { name, url: withAbsoluteFiles(urlOf(settings, baseDir, TLS), baseDir) }
+}

@@ -1,5 +1,6 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
-import { comparedColumns, periodType } from '../sql/dialect.ts'
+import { decidingColumns, updatedColumns } from '../../../engine/contracts/semantics.ts'
+import { periodType } from '../sql/dialect.ts'
 import { equals, type LoadTables, matchTarget, periodLiteral, staged } from './changes.ts'
 import { columnType } from './targetTypes.ts'
 import { identifier } from './types.ts'
@@ -48,15 +49,12 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
     WHEN s.${ENDED} IS NULL OR ${begins} >= s.${ENDED} THEN ${begins}
     WHEN s.${ENDED} > ${run} THEN s.${ENDED} ELSE ${run} END`
 
-  const differing = comparedColumns(load)
+  const differing = decidingColumns(load)
     .map(name => `NOT (${equals(name, tables)})`)
     .join(' OR ')
   const names = load.columns.map(({ name }) => name)
   const stamp = load.stamp === undefined ? [] : [`t.${identifier(load.stamp)} = ${tables.now}`]
-  const rewritten = load.newer === undefined || load.reshaped ? ` OR ${differing || 'FALSE'}` : ''
-  const values = names
-    .filter(name => !load.key.includes(name))
-    .map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
+  const values = updatedColumns(load).map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
   // Whichever of the two is set first: an open end stays open where the key had not ended.
   const reopened = [
     `${to} = IF(s.${ENDED} IS NULL, ${to}, NULL)`,
@@ -65,7 +63,7 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const joined = (condition: string) =>
     `UPDATE ${staging} AS s STRAIGHT_JOIN ${target} AS t ON ${ofKey} AND ${condition}`
   const correct = `${joined(`${from} = s.${FROM}`)} SET ${[...values, ...reopened, ...stamp].join(', ')}
-    WHERE s.${ENDED} IS NOT NULL${rewritten}`
+    WHERE s.${ENDED} IS NOT NULL OR ${differing || 'FALSE'}`
 
   const covers = `${from} < s.${FROM} AND (${to} IS NULL OR ${to} > s.${FROM})`
   const next = `(SELECT MIN(${from}) ${versions(` AND ${from} > s.${FROM}`)})`

@@ -7,6 +7,7 @@ import type {
   StageRequest,
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
+import { goneRows } from '../../../engine/contracts/semantics.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
@@ -15,7 +16,6 @@ import { checkOwnColumns } from '../sql/dialect.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
-import { removesOthers } from './changes.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
@@ -130,7 +130,7 @@ export class MysqlTarget implements Target {
       load.mode === 'scd2' ? placeColumns(load) : [],
     )
     await this.send(request, own.staging, paths, rows, table, signal)
-    if (removesOthers(load) && load.key.length > 0) await index(own.staging)
+    if (['unstaged', 'inPartitions'].includes(goneRows(load)) && load.key.length > 0) await index(own.staging)
     if (keys === 0) return
     const named = load.mode === 'partition' && !load.whole ? load.partitionBy : load.key
     const keyed = { ...load, columns: load.columns.filter(({ name }) => named.includes(name)) }

@@ -1,7 +1,8 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { markColumn } from '../../../engine/contracts/semantics.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
-import { deletedColumn, periodType } from '../sql/dialect.ts'
+import { periodType } from '../sql/dialect.ts'
 import type { ValueRule } from './encode.ts'
 import { identifier, type NativeColumn, tableName } from './types.ts'
 
@@ -143,8 +144,8 @@ export function valueRule(
 export function ownColumns(load: PlannedLoad): [name: string, type: string][] {
   const columns: [string, string][] = []
   if (load.stamp) columns.push([load.stamp, 'datetime(6)'])
-  const deletedAt = deletedColumn(load)
-  if (deletedAt !== undefined) columns.push([deletedAt, 'datetime(6)'])
+  const mark = markColumn(load)
+  if (mark !== undefined) columns.push([mark, 'datetime(6)'])
   if (load.mode === 'scd2') {
     const period = columnType(periodType(load))
     columns.push(

@@ -3,10 +3,20 @@ import { connect as connectSocket, isIP } from 'node:net'
 import { resolve } from 'node:path'
 import type { ConnectionOptions, SslOptions } from 'mysql2'
 import { EngineError } from '../../../engine/errors.ts'
+import type { TlsParameters } from '../wire/settings.ts'
 import { steadySocket } from '../wire/steadySocket.ts'
 
 // MySQL's words without PREFERRED, which would fall back to plain text unasked.
 const MODES = ['DISABLED', 'REQUIRED', 'VERIFY_CA', 'VERIFY_IDENTITY']
+
+export const TLS: TlsParameters = {
+  mode: 'ssl-mode',
+  verified: 'VERIFY_IDENTITY',
+  ca: 'ssl-ca',
+  cert: 'ssl-cert',
+  key: 'ssl-key',
+}
+const FILES = [TLS.ca, TLS.cert, TLS.key]
 
 /**
  * What a URL says of a connection: `mysql://user:password@host:3306/database?ssl-mode=VERIFY_IDENTITY&ssl-ca=path`,
@@ -25,10 +35,10 @@ export function connectionOptions(name: string, url: string): ConnectionOptions 
     )
   const { hostname, port, pathname, username, password, searchParams } = new URL(plain)
   for (const key of searchParams.keys())
-    if (key !== 'ssl-mode' && key !== 'ssl-ca')
+    if (key !== TLS.mode && !FILES.includes(key))
       throw invalid(
         `the connection's url has an unknown parameter ${key}`,
-        'It may have ssl-mode and ssl-ca.',
+        'It may have ssl-mode, ssl-ca, ssl-cert and ssl-key.',
       )
   const ca = searchParams.get('ssl-ca')
   const mode = (searchParams.get('ssl-mode') ?? (ca === null ? 'DISABLED' : 'REQUIRED')).toUpperCase()
@@ -47,12 +57,15 @@ export function connectionOptions(name: string, url: string): ConnectionOptions 
     return options
   }
   const ssl: SslOptions = { rejectUnauthorized: ca !== null || mode !== 'REQUIRED' }
-  if (ca !== null)
+  for (const key of ['ca', 'cert', 'key'] as const) {
+    const file = searchParams.get(TLS[key])
+    if (file === null) continue
     try {
-      ssl.ca = readFileSync(ca)
+      ssl[key] = readFileSync(file)
     } catch (cause) {
-      throw new EngineError('CONFIG_INVALID', `${name}: cannot read ssl-ca ${ca}`, { cause })
+      throw new EngineError('CONFIG_INVALID', `${name}: cannot read ${TLS[key]} ${file}`, { cause })
     }
+  }
   if (mode === 'VERIFY_IDENTITY') {
     ssl.verifyIdentity = true
     // The driver leaves an address out of the TLS handshake, and Node then expects a certificate for `localhost`
@@ -64,12 +77,12 @@ export function connectionOptions(name: string, url: string): ConnectionOptions 
   return { ...options, ssl }
 }
 
-/** The same URL with `ssl-ca` from `baseDir`. What is no URL stays as it is. */
-export function withAbsoluteCa(url: string, baseDir: string): string {
+/** The same URL with its files from `baseDir`. What is no URL stays as it is. */
+export function withAbsoluteFiles(url: string, baseDir: string): string {
   if (!URL.canParse(url)) return url
   const parsed = new URL(url)
-  const ca = parsed.searchParams.get('ssl-ca')
-  if (ca === null) return url
-  parsed.searchParams.set('ssl-ca', resolve(baseDir, ca))
+  const named = FILES.filter(name => parsed.searchParams.has(name))
+  if (named.length === 0) return url
+  for (const name of named) parsed.searchParams.set(name, resolve(baseDir, parsed.searchParams.get(name)!))
   return parsed.href
 }

@@ -1,20 +1,24 @@
 import { z } from 'zod'
 import { defineConnector } from '../declare/define.ts'
+import { databaseSettings, type TlsParameters, urlOf } from '../wire/settings.ts'
 import { stagingType } from './merge.ts'
 import { PostgresSource } from './source.ts'
 import { PostgresTarget } from './target.ts'
 import { TYPES } from './types.ts'
 
+const TLS: TlsParameters = {
+  mode: 'sslmode',
+  verified: 'verify-full',
+  ca: 'sslrootcert',
+  cert: 'sslcert',
+  key: 'sslkey',
+}
+
 /** Postgres: read through COPY BINARY in one exported snapshot, loaded through COPY BINARY and one transaction. */
 export const postgres = defineConnector({
   name: 'postgres',
   schemes: ['postgres', 'postgresql'],
-  config: z.strictObject({
-    // Without the slashes all of it, the password too, would be the database's name.
-    url: z
-      .string()
-      .refine(url => /^\w+:\/\//.test(url), 'expected a URL such as postgres://user@host:5432/database'),
-  }),
+  config: databaseSettings('postgres://user@host:5432/database'),
   extract: z.strictObject({ table: z.string().min(1) }),
   capabilities: {
     source: true,
@@ -29,6 +33,6 @@ export const postgres = defineConnector({
   },
   types: TYPES,
   targetType: stagingType,
-  source: ({ url }, { name }) => new PostgresSource({ name, url }),
-  target: ({ url }, { name }) => new PostgresTarget({ name, url }),
+  source: (settings, { name, baseDir }) => new PostgresSource({ name, url: urlOf(settings, baseDir, TLS) }),
+  target: (settings, { name, baseDir }) => new PostgresTarget({ name, url: urlOf(settings, baseDir, TLS) }),
 })

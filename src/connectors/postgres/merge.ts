@@ -16,6 +16,8 @@ export interface TargetColumn {
   required: boolean
   /** The server computes it. */
   generated: boolean
+  /** Texts that differ can be equal: citext, or a collation that is not deterministic. */
+  folds: boolean
 }
 
 /** The type that a logical type is staged as, and that a table made by us has. */
@@ -127,7 +129,7 @@ export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: st
       )
 }
 
-/** {@link MergeTables}' expressions for a table's columns. */
+/** What {@link LoadTables} say of a table's columns. */
 export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetColumn[]) {
   const kind = (name: string) => load.columns.find(column => column.name === name)!.type
   const find = (name: string) => columns.find(column => column.name === name)!
@@ -137,9 +139,23 @@ export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetCo
     // As text a value can be compared with the column's; its length is still checked on assignment.
     return kind(name).kind !== 'text' && TEXTS.includes(column.typname) ? `${expression}::text` : expression
   }
-  const differs = (name: string, target: string, staged: string): string =>
-    ['json', 'xml'].includes(find(name).typname) || find(name).category === 'G'
-      ? `${target}::text IS DISTINCT FROM (${staged})::text`
-      : `${target} IS DISTINCT FROM ${staged}`
-  return { cast, differs }
+  const differs = (name: string, target: string, staged: string): string => {
+    const column = find(name)
+    const type = kind(name)
+    // What the server takes for equal may be different: an interval of 1 day and of 24 hours, 1.0 and 1.00 in jsonb.
+    if (fit(type, column) === 'parse') return `${target}::text IS DISTINCT FROM (${staged})::text`
+    if (column.folds) return `${exact(target)} IS DISTINCT FROM ${exact(staged)}`
+    // Blanks at the end are the type's, not the value's.
+    if (column.typname === 'bpchar') return `${target}::text IS DISTINCT FROM rtrim((${staged})::text, ' ')`
+    if (type.kind === 'float')
+      return `(${target} IS DISTINCT FROM ${staged} OR (${target} = 0 AND ${target}::text <> (${staged})::text))`
+    return `${target} IS DISTINCT FROM ${staged}`
+  }
+  const identical = (name: string, target: string, staged: string) =>
+    find(name).folds ? `${exact(target)} = ${exact(staged)}` : undefined
+  const order = (name: string, expression: string) =>
+    kind(name).kind === 'text' ? exact(expression) : expression
+  return { cast, differs, identical, order }
 }
+
+const exact = (expression: string) => `(${expression})::text COLLATE "C"`

@@ -56,9 +56,11 @@ export async function targetColumns(session: TargetSession, table: string): Prom
   const { rows } = await session.query(
     `SELECT a.attname AS name, format_type(t.oid, m.typmod) AS native, t.typname, t.typcategory AS category, m.typmod,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required,
-       a.attgenerated <> '' OR a.attidentity = 'a' AS generated
+       a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+       t.typname = 'citext' OR NOT coalesce(l.collisdeterministic, true) AS folds
      FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
        JOIN pg_type t ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
+       LEFT JOIN pg_collation l ON l.oid = a.attcollation
        CROSS JOIN LATERAL (SELECT CASE d.typtype WHEN 'd' THEN d.typtypmod ELSE a.atttypmod END AS typmod) m
      WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     [quoteTable(table)],
@@ -71,5 +73,6 @@ export async function targetColumns(session: TargetSession, table: string): Prom
     typmod: Number(row.typmod),
     required: row.required === 't',
     generated: row.generated === 't',
+    folds: row.folds === 't',
   }))
 }

@@ -1,7 +1,8 @@
 import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
+import { leavesOlder } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
-import { deleteSql, deletesRows, goneSql, liveSql, partitionSql } from './deletes.ts'
-import { comparedColumns, differing, type LoadTables, sameKey } from './dialect.ts'
+import { deleteSql, liveSql } from './deletes.ts'
+import { type LoadTables, olderSql, sameKey } from './dialect.ts'
 import { insertSql, reviveSql, updateSql } from './merge.ts'
 import { firstVersionsSql, scd2Sql } from './scd2.ts'
 
@@ -26,21 +27,21 @@ export async function applyLoad(
   created = false,
 ): Promise<LoadCounts> {
   const change = (sql: string | undefined) => (sql ? run.change(sql) : Promise.resolve(0))
-  const [rows = 0] = await run.count(`SELECT count(*) FROM ${tables.staging} AS s`)
-  const [some = 0] = created
-    ? [0]
-    : await run.count(`SELECT count(*) FROM (SELECT 1 FROM ${tables.target} AS t LIMIT 1) AS one`)
-  const empty = some === 0
-  const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0 }
-  // Nothing has changed since the last load.
-  const exchanges = load.mode === 'partition' || (load.mode === 'replace' && load.key.length === 0)
-  if (exchanges) {
-    if (load.whole || load.mode === 'partition')
-      Object.assign(counts, await exchange(load, rows, tables, run))
-  } else if (load.mode !== 'replace' || load.whole) {
-    if (deletesRows(load) && !empty) {
-      if (load.whole) await guardDeletes(load, tables, run)
-      counts.deleted = await change(deleteSql(load, tables, runAt))
+  const count = async (sql: string) => (await run.count(sql))[0]!
+  const rows = await count(`SELECT count(*) FROM ${tables.staging} AS s`)
+  const one = `SELECT count(*) FROM (SELECT 1 FROM ${tables.target} AS t LIMIT 1) AS one`
+  const empty = created || (await count(one)) === 0
+  const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0, older: 0 }
+  let revived = 0
+  if (load.key.length === 0) Object.assign(counts, await exchange(load, rows, tables, run))
+  else {
+    const gone = empty ? undefined : deleteSql(load, tables, runAt)
+    if (gone) {
+      if (load.whole) {
+        const there = await count(`SELECT count(*) FROM ${tables.target} AS t WHERE ${liveSql(load, tables)}`)
+        tooManyDeletes(tables.where, load.guard.maxDeleteShare, await count(gone.count), there)
+      }
+      counts.deleted = await change(gone.change)
     }
     if (load.mode === 'scd2' && empty) counts.inserted = await change(firstVersionsSql(load, tables, runAt))
     else if (load.mode === 'scd2') {
@@ -49,39 +50,30 @@ export async function applyLoad(
       counts.inserted = await change(insert)
       await change(close)
     } else {
-      if (load.mode !== 'append' && !empty)
-        counts.updated = (await change(updateSql(load, tables))) + (await change(reviveSql(load, tables)))
+      if (!empty) {
+        counts.updated = await change(updateSql(load, tables))
+        revived = await change(reviveSql(load, tables))
+        counts.updated += revived
+      }
       counts.inserted = await change(insertSql(load, tables, empty))
     }
   }
-  return { ...counts, unchanged: rows - counts.inserted - counts.updated }
+  const unchanged = rows - counts.inserted - counts.updated
+  if (unchanged > 0 && leavesOlder(load))
+    counts.older =
+      -revived +
+      (await count(
+        `SELECT count(*) FROM ${tables.target} AS t JOIN ${tables.staging} AS s ON ${sameKey(load, tables)} WHERE ${olderSql(load, tables)}`,
+      ))
+  return { ...counts, unchanged: unchanged - counts.older }
 }
 
-async function guardDeletes(load: StagedLoad, tables: LoadTables, run: Executor): Promise<void> {
-  const among = (where: string) => `SELECT count(*) FROM ${tables.target} AS t WHERE ${where}`
-  const [there = 0] = await run.count(among(liveSql(load, tables)))
-  const [gone = 0] = await run.count(among(goneSql(load, tables)))
-  tooManyDeletes(tables.where, load.guard.maxDeleteShare, gone, there)
-}
-
-/** Empties the table, or the partitions staged, and inserts every staged row; counted as what it comes to. */
+/** Empties the table and inserts every staged row: without a key nobody can tell which of them are new. */
 async function exchange(load: StagedLoad, rows: number, tables: LoadTables, run: Executor) {
-  const { target, staging, dialect } = tables
-  const old = partitionSql(load, tables)
-  const [removing = 0] = await run.count(`SELECT count(*) FROM ${target} AS t WHERE ${old}`)
-  let kept = 0
-  let updated = 0
-  if (load.key.length > 0 && removing > 0)
-    [kept = 0, updated = 0] = await run.count(
-      `SELECT count(*) AS kept, count(CASE WHEN ${differing(tables, comparedColumns(load))} THEN 1 END) AS updated
-       FROM ${target} AS t JOIN ${staging} AS s ON ${sameKey(load, tables)} WHERE ${old}`,
-    )
-  const deleted = load.key.length > 0 ? removing - kept : removing
-  if (load.whole) {
-    const fewer = load.key.length > 0 ? deleted : Math.max(0, removing - rows)
-    tooManyDeletes(tables.where, load.guard.maxDeleteShare, fewer, removing)
-  }
-  if (removing > 0) await run.change(dialect.remove(target, old))
+  const [there = 0] = await run.count(`SELECT count(*) FROM ${tables.target} AS t`)
+  const deleted = Math.max(0, there - rows)
+  tooManyDeletes(tables.where, load.guard.maxDeleteShare, deleted, there)
+  if (there > 0) await run.change(tables.dialect.remove(tables.target, 'TRUE'))
   await run.change(insertSql(load, tables, true))
-  return { inserted: rows - kept, updated, deleted }
+  return { inserted: rows, deleted: there }
 }

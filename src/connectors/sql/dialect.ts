@@ -1,4 +1,5 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import { markColumn } from '../../../engine/contracts/semantics.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { columnNamed, type LogicalType } from '../../../engine/types/logical.ts'
 
@@ -34,8 +35,12 @@ export interface LoadTables {
   dialect: Dialect
   /** Turns a staged column into the target's type where the dialect does not by itself. */
   cast?(column: string, expression: string): string
-  /** Whether two values of a column differ, where the target's type has no equality. */
+  /** Whether two values of a column differ, where the target's own equality is not that of the values. */
   differs?(column: string, target: string, staged: string): string
+  /** Of a key column that takes different values for equal: whether two equal ones are the same. */
+  identical?(column: string, target: string, staged: string): string | undefined
+  /** What a value of the column that says which row is newer is ordered by. */
+  order?(column: string, expression: string): string
 }
 
 /** A column that the target keeps for a load beside those of the data set. */
@@ -63,8 +68,8 @@ export function ownColumns(load: PlannedLoad): OwnColumn[] {
       { name: scd2.current, type: { kind: 'bool' }, nullable: false },
     )
   if (stamp !== undefined) columns.push({ name: stamp, type: INSTANT, nullable: true })
-  const deletedAt = deletedColumn(load)
-  if (deletedAt !== undefined) columns.push({ name: deletedAt, type: INSTANT, nullable: true })
+  const mark = markColumn(load)
+  if (mark !== undefined) columns.push({ name: mark, type: INSTANT, nullable: true })
   return columns
 }
 
@@ -86,11 +91,6 @@ export function checkOwnColumns(load: PlannedLoad, where: string): void {
   )
 }
 
-/** The column that marks deleted rows; undefined where the load marks none (a history ends versions instead). */
-export function deletedColumn({ mode, deletes, deletedAt }: PlannedLoad): string | undefined {
-  return mode === 'merge' && deletes === 'soft' ? deletedAt : undefined
-}
-
 /** Columns of the primary key of a table that we make; empty where the load names no key. */
 export function tableKey({ mode, key, scd2 }: StagedLoad): string[] {
   return mode === 'scd2' ? [...key, scd2.validFrom] : key
@@ -107,12 +107,26 @@ export function staged({ cast, dialect }: LoadTables, column: string, alias = 's
   return cast ? cast(column, expression) : expression
 }
 
-/** Whether a staged row (or key) is of a target row's key. */
+/** Whether a staged row (or key) is of a target row's key: the same values, not only equal ones. */
 export function sameKey(load: StagedLoad, tables: LoadTables, target = 't', alias = 's'): string {
   return load.key
-    .map(key => `${target}.${tables.dialect.quote(key)} = ${staged(tables, key, alias)}`)
+    .flatMap(key => {
+      const [ours, theirs] = [`${target}.${tables.dialect.quote(key)}`, staged(tables, key, alias)]
+      const identical = tables.identical?.(key, ours, theirs)
+      return [`${ours} = ${theirs}`, ...(identical ? [identical] : [])]
+    })
     .join(' AND ')
 }
+
+/** Whether staged row `s` is older than target row `t`, by the load's `newer`. */
+export function olderSql({ newer }: StagedLoad, tables: LoadTables): string {
+  const order = (expression: string) => tables.order?.(newer!, expression) ?? expression
+  return older(order(staged(tables, newer!)), order(`t.${tables.dialect.quote(newer!)}`))
+}
+
+/** Whether a value says older than another; NULL is older than any. */
+export const older = (one: string, other: string) =>
+  `COALESCE(${one} < ${other}, ${one} IS NULL AND ${other} IS NOT NULL)`
 
 /** Whether a target row and a staged row differ in any of the columns; `FALSE` where there are none. */
 export function differing(tables: LoadTables, columns: string[], target = 't'): string {
@@ -120,15 +134,6 @@ export function differing(tables: LoadTables, columns: string[], target = 't'): 
   const differs = tables.differs ?? ((_, ours, theirs) => `NOT ${dialect.same(ours, theirs)}`)
   const each = columns.map(name => differs(name, `${target}.${dialect.quote(name)}`, staged(tables, name)))
   return each.length === 0 ? 'FALSE' : `(${each.join(' OR ')})`
-}
-
-/** Columns that decide whether a row has changed; all but the key under `replace`, whatever the load compares. */
-export function comparedColumns({ mode, columns, key, insertOnly, compare, ignore }: StagedLoad): string[] {
-  const given = (name: string) =>
-    mode === 'replace' || ((compare.length === 0 || compare.includes(name)) && !ignore.includes(name))
-  return columns
-    .map(({ name }) => name)
-    .filter(name => !key.includes(name) && (mode === 'scd2' || !insertOnly.includes(name)) && given(name))
 }
 
 /** What Postgres and DuckDB share. */
@@ -143,3 +148,9 @@ export const standard = (quote: (name: string) => string, type: (type: LogicalTy
   now: 'current_timestamp',
   instant: (at, kind) => `CAST(TIMESTAMPTZ '${at.toISOString()}' AS ${type(kind)})`,
 })
+
+/** Whether two values of DuckDB differ: it takes minus zero for zero. */
+export const duckdbDiffers = ({ kind }: LogicalType, a: string, b: string) =>
+  kind === 'float'
+    ? `(${a} IS DISTINCT FROM ${b} OR (${a} = 0 AND signbit(${a}) <> signbit(${b})))`
+    : `${a} IS DISTINCT FROM ${b}`

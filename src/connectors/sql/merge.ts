@@ -1,57 +1,37 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import {
-  type Assignment,
-  comparedColumns,
-  deletedColumn,
-  differing,
-  type LoadTables,
-  sameKey,
-  staged,
-} from './dialect.ts'
+  ageColumn,
+  decidingColumns,
+  markColumn,
+  updatedColumns,
+} from '../../../engine/contracts/semantics.ts'
+import { type Assignment, differing, type LoadTables, olderSql, sameKey, staged } from './dialect.ts'
 
 /**
- * WHEN MATCHED of the merge: rows whose staged version is newer take its values. With `newer`, the comparison is
- * SQL's `>`: equal and NULL are not newer, but of a reshaped load rows of equal age that differ are written, or a new
- * column would stay empty until the row's next change. Without, a row is updated when a compared column differs. A
- * row marked as deleted takes the values of any that is not older. Undefined where no column can be updated.
+ * WHEN MATCHED of the merge: a row takes the staged values where a column that decides differs, or where it is marked
+ * as gone; one that is newer than what is staged keeps its own. Undefined where no column can be updated.
  */
 export function updateSql(load: StagedLoad, tables: LoadTables): string | undefined {
-  const { dialect } = tables
-  const columns = load.columns
-    .map(column => column.name)
-    .filter(name => !load.key.includes(name) && !load.insertOnly.includes(name))
+  const columns = updatedColumns(load)
   if (columns.length === 0) return undefined
-  const deletedAt = deletedColumn(load)
   const set: Assignment[] = columns.map(column => ({ column, value: staged(tables, column) }))
   set.push(...marks(load, tables))
-  const differs = differing(tables, comparedColumns(load))
-  const changed = [differs]
-  let back = 'TRUE'
-  if (load.newer !== undefined && load.mode !== 'replace') {
-    const ours = `t.${dialect.quote(load.newer)}`
-    const theirs = staged(tables, load.newer)
-    changed[0] = `${theirs} > ${ours}`
-    if (load.reshaped) changed.push(`(${dialect.same(theirs, ours)} AND ${differs})`)
-    back = `(${theirs} >= ${ours} OR ${ours} IS NULL)`
-  }
-  if (deletedAt) changed.push(`(t.${dialect.quote(deletedAt)} IS NOT NULL AND ${back})`)
-  return dialect.update(
-    tables.target,
-    set,
-    `${sameKey(load, tables)} AND (${changed.join(' OR ')})`,
-    tables.staging,
-  )
+  const mark = markColumn(load)
+  const differs = differing(tables, decidingColumns(load))
+  const changed = mark === undefined ? differs : `(${differs} OR t.${tables.dialect.quote(mark)} IS NOT NULL)`
+  const conditions = [sameKey(load, tables), changed]
+  if (ageColumn(load) !== undefined) conditions.push(`NOT ${olderSql(load, tables)}`)
+  return tables.dialect.update(tables.target, set, conditions.join(' AND '), tables.staging)
 }
 
 /** Takes the mark from rows that are back but were not updated, since the target's values are newer. */
 export function reviveSql(load: StagedLoad, tables: LoadTables): string | undefined {
-  const deletedAt = deletedColumn(load)
-  if (!deletedAt) return undefined
-  const marked = `t.${tables.dialect.quote(deletedAt)} IS NOT NULL`
+  const mark = markColumn(load)
+  if (mark === undefined) return undefined
   return tables.dialect.update(
     tables.target,
     marks(load, tables),
-    `${sameKey(load, tables)} AND ${marked}`,
+    `${sameKey(load, tables)} AND t.${tables.dialect.quote(mark)} IS NOT NULL`,
     tables.staging,
   )
 }
@@ -59,8 +39,8 @@ export function reviveSql(load: StagedLoad, tables: LoadTables): string | undefi
 // What every update of a row sets beside its values.
 function marks(load: StagedLoad, { dialect }: LoadTables): Assignment[] {
   const set: Assignment[] = []
-  const deletedAt = deletedColumn(load)
-  if (deletedAt) set.push({ column: deletedAt, value: 'NULL' })
+  const mark = markColumn(load)
+  if (mark !== undefined) set.push({ column: mark, value: 'NULL' })
   if (load.stamp) set.push({ column: load.stamp, value: dialect.now })
   return set
 }

@@ -1,13 +1,6 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
-import {
-  type Assignment,
-  comparedColumns,
-  differing,
-  type LoadTables,
-  periodType,
-  sameKey,
-  staged,
-} from './dialect.ts'
+import { decidingColumns, updatedColumns } from '../../../engine/contracts/semantics.ts'
+import { type Assignment, differing, type LoadTables, periodType, sameKey, staged } from './dialect.ts'
 
 /** The first versions of a history: every staged row begins one, and none ends. */
 export function firstVersionsSql(load: StagedLoad, tables: LoadTables, runAt: Date): string {
@@ -55,22 +48,19 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const versions = `(SELECT s.*, CASE WHEN s.${ended} IS NULL OR s.${begins} >= s.${ended} THEN s.${begins}
     WHEN s.${ended} > ${run} THEN s.${ended} ELSE ${run} END AS ${effective} FROM ${known} AS s)`
 
-  const compared = comparedColumns(load)
+  const compared = decidingColumns(load)
   const names = load.columns.map(({ name }) => name)
   const stamp: Assignment[] = load.stamp ? [{ column: load.stamp, value: dialect.now }] : []
-  const rewritable = load.newer === undefined || load.reshaped
   const correct = dialect.update(
     target,
     [
-      ...names
-        .filter(name => !load.key.includes(name))
-        .map(name => ({ column: name, value: staged(tables, name) })),
+      ...updatedColumns(load).map(name => ({ column: name, value: staged(tables, name) })),
       { column: load.scd2.validTo, value: `CASE WHEN s.${ended} IS NULL THEN t.${to} END` },
       { column: load.scd2.current, value: `(s.${ended} IS NOT NULL OR t.${to} IS NULL)` },
       ...stamp,
     ],
     `${sameKey(load, tables)} AND t.${from} = s.${effective}
-      AND (s.${ended} IS NOT NULL${rewritable ? ` OR ${differing(tables, compared)}` : ''})`,
+      AND (s.${ended} IS NOT NULL OR ${differing(tables, compared)})`,
     versions,
   )
 

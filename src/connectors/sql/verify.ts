@@ -1,4 +1,5 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { ageColumn, endColumn } from '../../../engine/contracts/semantics.ts'
 import {
   type ComparedColumn,
   type RangeFinding,
@@ -6,6 +7,7 @@ import {
 } from '../../../engine/contracts/verification.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { typeName } from '../../../engine/types/logical.ts'
+import { older } from './dialect.ts'
 
 /** The two tables of a verification, and the dialect. */
 export interface VerifyTables {
@@ -30,7 +32,7 @@ export interface VerifyTables {
 const NAMED_RANGES = 5
 const NAMED_ROWS = 3
 
-const WRONG = `('sameAge', 'differs', 'missing', 'lingers')`
+const WRONG = `('differs', 'missing', 'lingers')`
 
 /** Asks `rows` (which runs one query) for all findings of a verification. */
 export async function findings(
@@ -89,26 +91,25 @@ function judgedSql(load: PlannedLoad, tables: VerifyTables): string {
   const { target, expected, quote, checksum, cast } = tables
   const sum = `s.${quote(VERIFY_COLUMNS.sum)}`
   const absent = `t.${quote(load.key[0]!)} IS NULL`
-  const newer = load.newer && [
-    `t.${quote(load.newer)}`,
-    cast ? cast(load.newer, `s.${quote(VERIFY_COLUMNS.newer)}`) : `s.${quote(VERIFY_COLUMNS.newer)}`,
-  ]
+  const age = ageColumn(load)
+  const staged = (name: string, column: string) => cast?.(name, `s.${quote(column)}`) ?? `s.${quote(column)}`
+  const newer = age && older(staged(age, VERIFY_COLUMNS.newer), `t.${quote(age)}`)
   const keys = load.key.map(name => `s.${quote(name)}`).join(', ')
   return `SELECT s.${quote(VERIFY_COLUMNS.range)}, ${keys}, CASE
       WHEN ${sum} IS NULL AND ${absent} THEN 'equal'
       WHEN ${sum} IS NULL THEN 'lingers'
       WHEN ${absent} THEN 'missing'
       WHEN ${checksum} = ${sum} THEN 'equal'
-      ${newer ? `WHEN ${newer.join(' > ')} THEN 'newer' WHEN ${newer.join(' = ')} THEN 'sameAge'` : ''}
+      ${newer ? `WHEN ${newer} THEN 'newer'` : ''}
       ELSE 'differs' END AS verdict
     FROM ${expected} AS s LEFT JOIN ${target} AS t ON ${[tables.ofExpected ?? same(load, tables), ...alive(load, tables)].join(' AND ')}
     WHERE s.${quote(VERIFY_COLUMNS.range)} >= 0`
 }
 
 /** Which rows of the target are rows of today: not those that are marked as deleted, nor earlier versions. */
-function alive({ mode, deletes, deletedAt, scd2 }: PlannedLoad, { quote }: VerifyTables): string[] {
-  if (mode === 'scd2') return [`t.${quote(scd2.validTo)} IS NULL`]
-  return deletes === 'soft' ? [`t.${quote(deletedAt!)} IS NULL`] : []
+function alive(load: PlannedLoad, { quote }: VerifyTables): string[] {
+  const end = endColumn(load)
+  return end === undefined ? [] : [`t.${quote(end)} IS NULL`]
 }
 
 function same({ key }: PlannedLoad, { quote, cast }: VerifyTables): string {

@@ -26,7 +26,9 @@ export const s3Options = z.strictObject({
 /** An S3 connection. */
 export const s3Config = z.strictObject({
   /** `s3://bucket/prefix`; a key pair may stand before the bucket, each part percent-encoded: `s3://key:secret@bucket`. */
-  url: z.string().regex(/^s3:\/\/[^/]+/, { error: 'expected a URL such as s3://bucket/prefix' }),
+  url: z.string().regex(/^s3:\/\/([^/@]*@)?[^/@:]+(\/|$)/, {
+    error: 'expected a URL such as s3://bucket/prefix; a key with / or : goes into secret_key: beside it',
+  }),
   ...s3Options.shape,
 })
 

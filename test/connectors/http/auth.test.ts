@@ -100,7 +100,7 @@ test('an access token is fetched once, again when it is refused, and again when 
   }
   const { handler, seen } = guarded({})
   await serving(handler, origin =>
-    readFrom(origin, { schema, config: { oauth: oauthOf(origin, { send: 'form' }) } }),
+    readFrom(origin, { schema, config: { oauth: oauthOf(origin, { send: 'form' }) }, extract }),
   )
   assert.match(seen.forms[0]!, /client_id=me%3A&client_secret=s%26cret/)
 })

@@ -125,7 +125,7 @@ test('pages that never end, or do not add up, are an error', async () => {
   const cursors =
     (give: (count: number) => string): Handler =>
     (_request, _url, response, count) =>
-      json(response, `{"data":[${count % 2 ? '{"id":1}' : ''}],"next_cursor":"${give(count)}"}`)
+      json(response, `{"data":[{"id":${count}}],"next_cursor":"${give(count)}"}`)
   const numbered =
     (give: (number: number) => object): Handler =>
     (_request, url, response) =>
@@ -194,6 +194,29 @@ test('what is left after a chunk is enough to go on, and holds none of the conne
     },
   )
   assert.deepEqual(asked, ['?api_key=hush', '?page=2&api_key=hush', '?page=3&api_key=hush'])
+})
+
+test('a secret that a next URL repeats is not in what is kept of it, however it is written', async () => {
+  const token = 'se/cr+et ü'
+  for (const written of [encodeURIComponent(token), new URLSearchParams({ t: token }).toString().slice(2)]) {
+    const asked: (string | null)[] = []
+    const rows = await read(
+      (_request, url, response) => {
+        const number = Number(url.searchParams.get('page') ?? 1)
+        if (number > 1) asked.push(url.searchParams.get('access'))
+        const next = number < 3 ? `${url.pathname}?access=${written}&page=${number + 1}` : null
+        json(response, JSON.stringify({ data: page(number * 3 - 3, 3), next }))
+      },
+      {
+        schema,
+        extract: { paginate: 'next' },
+        config: { headers: { 'x-key': token } },
+        chunk: rest => assert.doesNotMatch(JSON.stringify(rest) ?? '', /cr(%2B|\+)et/),
+      },
+    )
+    assert.deepEqual(rows.flat(), all)
+    assert.deepEqual(asked, [token, token])
+  }
 })
 
 test('pure parts', () => {

@@ -19,6 +19,9 @@ export interface Asked {
   since?: string
   /** Rows after which a chunk ends. */
   limit?: number
+  key?: string[]
+  /** Told of what people are told. */
+  note?: (text: string) => void
   /** Told of what is left after each chunk. */
   chunk?: (rest: Range | undefined) => void
 }
@@ -46,7 +49,7 @@ export function read(handler: Handler, asked: Asked): Promise<string[][]> {
 /** The same from a server that is there. */
 export async function readFrom(
   url: string,
-  { schema, extract, config, policies = {}, since, limit = 1, chunk }: Asked,
+  { schema, extract, config, policies = {}, since, limit = 1, key = [], chunk, note }: Asked,
 ): Promise<string[][]> {
   const source = http.source!(http.config.parse({ url, ...config }), {
     name: 'payment_api',
@@ -63,7 +66,7 @@ export async function readFrom(
     extract: 'payments',
     where: 'payment_api.payments',
     columns,
-    key: [],
+    key,
     options: parsed,
     limits: { rows: 2, bytes: 1e6 },
     ...(since && { since: { column: 'updated_at', value: since } }),
@@ -72,7 +75,11 @@ export async function readFrom(
   assert.equal(ranges.length, 1)
   const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(snapshot.lane.payload)
   const rows: string[][] = []
-  const sink: Sink = { write: batch => rows.push(...texts(batch)), file: async () => assert.fail() }
+  const sink: Sink = {
+    write: batch => rows.push(...texts(batch)),
+    file: async () => assert.fail(),
+    note: text => note?.(text),
+  }
   try {
     let [range]: (Range | undefined)[] = ranges
     while (range) {

@@ -79,6 +79,52 @@ test('status codes: refused, retried, abandoned', async () => {
   })
 })
 
+test('answers that pass are waited for, each by what it says of when', async () => {
+  const soon = () => String(Math.ceil(Date.now() / 1000) + 1)
+  for (const [status, headers] of [
+    [408, {}],
+    [423, {}],
+    [425, {}],
+    [502, {}],
+    [429, { 'x-ratelimit-reset': '0' }],
+    [403, { 'retry-after': '0' }],
+    [403, { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': () => String(Math.floor(Date.now() / 1000)) }],
+    [403, { 'ratelimit-remaining': '0', 'ratelimit-reset': '0' }],
+  ] as [number, Record<string, string | (() => string)>][]) {
+    const handler: Handler = (_request, _url, response, count) => {
+      if (count > 1) return void json(response, good)
+      const given = Object.entries(headers).map(([name, value]) => [
+        name,
+        typeof value === 'string' ? value : value(),
+      ])
+      response.writeHead(status, Object.fromEntries(given)).end('{}')
+    }
+    assert.deepEqual(await read(handler, { schema }), [['7']], `${status} ${JSON.stringify(headers)}`)
+  }
+  for (const headers of [{}, { 'x-ratelimit-remaining': '17', 'x-ratelimit-reset': '0' }])
+    await assert.rejects(
+      read((_request, _url, response) => response.writeHead(403, headers).end(), { schema }),
+      { code: 'AUTH_FAILED' },
+    )
+  const times: number[] = []
+  const reset: Handler = (_request, _url, response, count) => {
+    times.push(Date.now())
+    if (count > 1) json(response, good)
+    else response.writeHead(429, { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': soon() }).end()
+  }
+  assert.deepEqual(await read(reset, { schema }), [['7']])
+  assert.ok(times[1]! - times[0]! >= 990, `${times[1]! - times[0]!} ms`)
+  const later: Handler = (_request, _url, response) =>
+    response
+      .writeHead(403, { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Date.now() / 1000 + 1800) })
+      .end()
+  await assert.rejects(
+    read(later, { schema }),
+    ({ code, hint }: { code?: string; hint?: string }) =>
+      code === 'CONNECTION_FAILED' && /a pause of 1[78]\d\d s/.test(hint!),
+  )
+})
+
 test('an answer that stops halfway, is shorter or longer than it says, or dribbles', async () => {
   const cut: Handler = (_request, _url, response) => {
     response.writeHead(200, { 'content-type': 'application/json' })

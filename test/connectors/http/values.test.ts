@@ -52,6 +52,87 @@ test('a value that does not fit names page, row and column', async () => {
   ])
 })
 
+test('times as numbers are taken where the column says so, to the microsecond', async () => {
+  const instant = (format: string, type = 'TIMESTAMPTZ') => ({ v: { type, format } })
+  for (const [format, value, expected] of [
+    ['epoch', '1769853600', '1769853600000000'],
+    ['epoch', '"1769853600.5"', '1769853600500000'],
+    ['epoch', '-0.000001', '-1'],
+    ['epoch_ms', '1769853600123', '1769853600123000'],
+    ['epoch_ms', '1769853600123.456', '1769853600123456'],
+  ] as const) {
+    assert.deepEqual(await read(one(value), { schema: instant(format) }), [[expected]])
+    assert.deepEqual(await read(one(value), { schema: instant(format, 'TIMESTAMP') }), [[expected]])
+  }
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: -62e9, max: 253e9 }), fc.nat(999_999), async (seconds, micros) => {
+      const written = `${seconds}.${String(micros).padStart(6, '0')}`
+      const sign = written.startsWith('-') ? -1n : 1n
+      const expected = BigInt(seconds) * 1_000_000n + sign * BigInt(micros)
+      assert.deepEqual(await read(one(written), { schema: instant('epoch') }), [[String(expected)]])
+    }),
+    { numRuns: 20 },
+  )
+  for (const [format, value] of [
+    ['epoch', '1.0000001'],
+    ['epoch_ms', '"2026-01-31T10:00:00Z"'],
+    ['epoch', '999999999999'],
+    ['iso', '1769853600'],
+  ] as const)
+    await assert.rejects(read(one(value), { schema: instant(format) }), { code: 'RESPONSE_INVALID' })
+  await assert.rejects(read(one('1769853600123'), { schema: { v: 'TIMESTAMPTZ' } }), {
+    hint: 'If it is a time in milliseconds since 1970, write into schema of this extract: v: { type: "TIMESTAMPTZ", format: epoch_ms }',
+  })
+  assert.ok(!options.safeParse({ path: '/x', schema: { v: { type: 'BIGINT', format: 'epoch' } } }).success)
+})
+
+test('texts that are declared as no value are NULL; all others stay what they are', async () => {
+  for (const type of [
+    'BIGINT',
+    'DECIMAL(9,2)',
+    'DOUBLE',
+    'BOOLEAN',
+    'DATE',
+    'TIME',
+    'TIMESTAMP',
+    'TIMESTAMPTZ',
+  ]) {
+    for (const word of ['', 'N/A']) {
+      const value = JSON.stringify(word)
+      assert.deepEqual(await read(one(value), { schema: { v: type }, extract: { nulls: ['', 'N/A'] } }), [
+        ['NULL'],
+      ])
+      await assert.rejects(read(one(value), { schema: { v: type } }), ({ hint }: { hint?: string }) =>
+        hint!.includes(`nulls: [${value}]`),
+      )
+    }
+    await assert.rejects(read(one('"-"'), { schema: { v: type }, extract: { nulls: [''] } }), {
+      code: 'RESPONSE_INVALID',
+    })
+  }
+  assert.deepEqual(await read(one('""'), { schema: { v: 'VARCHAR' }, extract: { nulls: [''] } }), [['']])
+  assert.deepEqual(await read(one('""'), { schema: { v: { type: 'VARCHAR', nulls: [''] } } }), [['NULL']])
+})
+
+test('a field that differs in case only is refused, and one that no record has is told', async () => {
+  const cased: Handler = (_request, _url, response) => json(response, '{"data":[{"Id":7},{"x":1}]}')
+  await assert.rejects(read(cased, { schema: { id: 'BIGINT' } }), {
+    code: 'RESPONSE_INVALID',
+    message: /page 1: no record has id, and there is Id/,
+    hint: 'Write into schema of this extract: id: { type: "BIGINT", path: ["Id"] }',
+  })
+  const rows = await read(cased, { schema: { id: { type: 'BIGINT', path: ['Id'] } } })
+  assert.deepEqual(rows, [['7'], ['NULL']])
+  const notes: string[] = []
+  const schema = { x: 'BIGINT', y: 'BIGINT', z: { type: 'BIGINT', path: 'a.b' } }
+  await read(cased, { schema, note: text => notes.push(text) })
+  assert.deepEqual(
+    notes.map(note => note.replace(/^.*: no/, 'no')),
+    ['no record has y: y is NULL in all rows', 'no record has a.b: z is NULL in all rows'],
+  )
+  assert.ok(!options.safeParse({ path: '/x', schema: { id: 'BIGINT', ID: 'BIGINT' } }).success)
+})
+
 test('nested values go into columns by path, and as JSON without a character changed', async () => {
   const nested =
     '{ "2": 1.50, "1": {"city" : "K\\u00f6ln", "zip":null}, "tags": [ "a", {"n":12345678901234567890} ], "a.b": 7, "1": {"city":"Bonn"} }'

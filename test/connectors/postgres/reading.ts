@@ -30,7 +30,7 @@ export async function readTable(
   const lane = await module.openLane(snapshot.lane.payload)
   try {
     const ranges: (Range | undefined)[] = await snapshot.ranges(read)
-    const sink = { write: onBatch, file: async () => {} }
+    const sink = { write: onBatch, file: async () => {}, note() {} }
     let chunks = 0
     for (const first of ranges)
       for (let range = first; range; chunks++) range = await lane.read(read, range, 4 * limits.rows, sink)

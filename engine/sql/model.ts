@@ -1,0 +1,54 @@
+import type { Enrichment } from '../contracts/enrichment.ts'
+import type { Macro } from './macros.ts'
+import type { Mention, Query, SqlFile } from './parse.ts'
+
+/** A `.sql` file of a job: one SELECT in plain DuckDB SQL. */
+export interface Model extends SqlFile {
+  name: string
+  /** The table is what this makes of the query's rows. */
+  enrich?: Enrichment
+}
+
+/** A check: a query that returns the rows that are wrong. */
+export interface Check extends Model {
+  /** The model or extract whose rows it marks; absent for a set check, which returns `level` and `message`. */
+  model?: string
+}
+
+/** All of a job that is SQL, or that SQL names. */
+export interface SqlSources {
+  extracts: { name: string }[]
+  models: Model[]
+  checks: Check[]
+  /** Scripts of CREATE MACRO. */
+  macros: SqlFile[]
+  loads: { from: string }[]
+}
+
+/** A table that a run makes. */
+export interface OrderedModel extends Model {
+  /** The tables that it is made from. */
+  reads: string[]
+  /** Those that must be there before its rows can be judged. */
+  awaits: string[]
+  /** An extract that is loaded or checked as it is read. */
+  extract?: true
+  /** Its query may be computed anew wherever its name stands, with the same rows. */
+  inline?: true
+  /** What it mentions that gives another answer each time. */
+  volatile: Mention[]
+}
+
+/** A check, and the tables that it reads. */
+export type OrderedCheck = Check & { reads: string[] }
+
+/** A macro, and the tables that it reads, by itself or through others. */
+export type OrderedMacro = Macro & { reads: string[] }
+
+/** A job's SQL: all of it parsed, each name known, in an order in which each comes after what it needs. */
+export interface SqlGraph {
+  models: OrderedModel[]
+  checks: OrderedCheck[]
+  macros: OrderedMacro[]
+  queries: Map<string, Query>
+}

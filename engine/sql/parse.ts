@@ -1,0 +1,203 @@
+import { type Duck, quote } from './duckdb.ts'
+import { refuse } from './faults.ts'
+import { charactersIn, placeOf, statementsOf } from './text.ts'
+
+/** A file of SQL; `file` is for messages: `checks/members_clean/email.sql`. */
+export interface SqlFile {
+  file: string
+  sql: string
+}
+
+/** A name that a query mentions, and where: a character of its file. */
+export interface Mention {
+  name: string
+  at?: number
+}
+
+/** What a query mentions; tables in order, without the CTEs it defines. */
+export interface Query {
+  tables: Mention[]
+  functions: Mention[]
+  tableFunctions: Mention[]
+  /** What gives another answer each time, beside functions: `current_date`, a sample. */
+  volatile: Mention[]
+  /** Columns that it names itself, in small letters, and the texts that each is given, as far as they stand there. */
+  values: Map<string, { text: string | null; at?: number }[]>
+  /** Columns that it names itself, with the functions and moments that each is made with. */
+  outputs: { name: string; mentions: string[] }[]
+}
+
+/** Keywords that are functions without brackets. */
+const MOMENTS = ['current_date', 'current_time', 'current_timestamp', 'localtime', 'localtimestamp']
+
+const NOW = ['now', 'today', 'get_current_timestamp', 'transaction_timestamp']
+
+/**
+ * Parses a file of one SELECT by DuckDB's own parser (`json_serialize_sql`), which does not bind: tables and functions need
+ * not exist yet. `what` it is: a model, a check. Fails with MODEL_INVALID.
+ */
+export async function parseQuery(duck: Duck, { file, sql }: SqlFile, what: string): Promise<Query> {
+  const fault = (message: string, at?: number, hint?: string): never => {
+    refuse([{ file, message, ...(at !== undefined && { place: placeOf(sql, at) }), ...(hint && { hint }) }])
+    throw new Error('unreachable')
+  }
+  const statements = statementsOf(sql)
+  if (statements.length === 0) return fault(`is empty; ${what} is one SELECT`)
+  const parsed = await treeOf(duck, sql)
+  if ('message' in parsed) {
+    const at = statements.length > 1 ? statements[0]!.start : (parsed.at ?? statements[0]!.start)
+    if (!/Only SELECT/.test(parsed.message)) return fault(parsed.message, parsed.at ?? statements[0]!.start)
+    const pivot = /^\s*(WITH|PIVOT|FROM|SELECT)\b/i.test(statements[0]!.text)
+    return fault(
+      `${what} is one SELECT, and nothing else`,
+      at,
+      pivot ? 'A PIVOT needs its values listed: PIVOT … ON column IN (…).' : undefined,
+    )
+  }
+  const [, second] = statements
+  if (second) return fault(`${what} is one SELECT; a second statement begins here`, second.start)
+  return queryOf(sql, parsed.tree)
+}
+
+/** A query's tree; or what is wrong with it, and at which character. */
+export async function treeOf(
+  duck: Duck,
+  sql: string,
+): Promise<{ tree: SqlNode } | { message: string; at?: number }> {
+  const [row] = await duck.rows(`SELECT json_serialize_sql(${quote(sql)}) AS tree`)
+  const parsed = JSON.parse(String(row!.tree)) as SqlNode & {
+    error?: boolean
+    error_message?: string
+    position?: string
+  }
+  if (!parsed.error) return { tree: parsed }
+  const message = parsed.error_message ?? 'not a SELECT'
+  return parsed.position === undefined
+    ? { message }
+    : { message, at: charactersIn(sql, Number(parsed.position)) }
+}
+
+/** A node of a query's tree, as far as anything is asked of it. */
+export interface SqlNode {
+  class?: string
+  type?: string
+  alias?: string
+  query_location?: number
+  table_name?: string
+  schema_name?: string
+  catalog_name?: string
+  function_name?: string
+  column_names?: string[]
+  sample?: { seed: number } | null
+  cte_map?: { map?: { key: string; value: { query?: { node?: SqlNode } } }[] }
+  [key: string]: unknown
+}
+
+/** What a tree mentions. */
+export function queryOf(sql: string, tree: SqlNode): Query {
+  const query: Query = {
+    tables: [],
+    functions: [],
+    tableFunctions: [],
+    volatile: [],
+    values: new Map(),
+    outputs: [],
+  }
+  collect(tree, new Set(), query)
+  const located = (mention: { at?: number }): void => {
+    if (mention.at !== undefined) mention.at = charactersIn(sql, mention.at)
+  }
+  const top = (tree.statements as { node?: SqlNode }[] | undefined)?.[0]?.node
+  for (const output of (top?.select_list as SqlNode[] | undefined) ?? []) {
+    const name = output.alias || output.column_names?.at(-1)
+    if (!name) continue
+    query.values.set(name.toLowerCase(), valuesOf(output))
+    const own: Query = { ...query, tables: [], functions: [], tableFunctions: [], volatile: [] }
+    collect(output, new Set(), own)
+    query.outputs.push({ name, mentions: [...own.functions, ...own.volatile].map(mention => mention.name) })
+  }
+  const { tables, functions, tableFunctions, volatile, values } = query
+  for (const list of [tables, functions, tableFunctions, volatile, ...values.values()]) list.forEach(located)
+  return query
+}
+
+// 2^64 - 1 stands for nowhere.
+const at = ({ query_location }: SqlNode) =>
+  query_location === undefined || query_location > Number.MAX_SAFE_INTEGER ? {} : { at: query_location }
+
+function collect(node: unknown, scope: ReadonlySet<string>, query: Query): void {
+  if (Array.isArray(node)) {
+    for (const child of node) collect(child, scope, query)
+    return
+  }
+  if (node === null || typeof node !== 'object') return
+  const own = node as SqlNode
+  let inner = scope
+  // A CTE knows those before it and, where it is recursive, itself.
+  for (const { key, value } of own.cte_map?.map ?? []) {
+    const name = key.toLowerCase()
+    const recursive = value.query?.node?.type === 'RECURSIVE_CTE_NODE'
+    collect(value, recursive ? new Set([...inner, name]) : inner, query)
+    inner = new Set([...inner, name])
+  }
+  if (own.sample && own.sample.seed < 0) query.volatile.push({ name: 'a sample without a seed', ...at(own) })
+  switch (own.type) {
+    case 'BASE_TABLE': {
+      const { table_name: name = '', schema_name: schema, catalog_name: catalog } = own
+      if (schema || catalog || !scope.has(name.toLowerCase()))
+        query.tables.push({
+          name: [catalog, schema === 'main' ? '' : schema, name].filter(Boolean).join('.'),
+          ...at(own),
+        })
+      break
+    }
+    case 'SHOW_REF':
+      if (own.query === null) query.tableFunctions.push({ name: 'show', ...at(own) })
+      break
+    case 'TABLE_FUNCTION': {
+      const called = own.function as SqlNode
+      query.tableFunctions.push({ name: String(called.function_name).toLowerCase(), ...at(called) })
+      collect(called.children, inner, query)
+      return
+    }
+    case 'FUNCTION':
+    case 'WINDOW_AGGREGATE':
+      query.functions.push({ name: String(own.function_name).toLowerCase(), ...at(own) })
+      break
+    case 'OPERATOR_COALESCE': {
+      const children = own.children as SqlNode[]
+      if (!JSON.stringify(children[0]).includes('"getvariable"')) break
+      // The run's time, and another only where there is no run.
+      const found: Query = { ...query, functions: [], volatile: [] }
+      collect(children, inner, found)
+      query.functions.push(...found.functions.filter(({ name }) => !NOW.includes(name)))
+      return
+    }
+    case 'COLUMN_REF': {
+      const [name, more] = own.column_names ?? []
+      if (name && more === undefined && MOMENTS.includes(name.toLowerCase()))
+        query.volatile.push({ name: name.toLowerCase(), ...at(own) })
+    }
+  }
+  for (const [key, child] of Object.entries(own)) if (key !== 'cte_map') collect(child, inner, query)
+}
+
+/** The texts that stand for an expression's value; NULL only where it is that always. */
+function valuesOf(node: SqlNode): { text: string | null; at?: number }[] {
+  switch (node.type) {
+    case 'VALUE_CONSTANT': {
+      const { is_null, value } = node.value as { is_null: boolean; value?: unknown }
+      return [{ text: is_null ? null : String(value), ...at(node) }]
+    }
+    case 'OPERATOR_CAST':
+      return valuesOf(node.child as SqlNode)
+    case 'CASE_EXPR': {
+      const checks = node.case_checks as { then_expr: SqlNode }[]
+      const all = [...checks.map(({ then_expr }) => then_expr), node.else_expr as SqlNode].flatMap(valuesOf)
+      // An ELSE that is NULL may be none, and never reached.
+      return all.some(({ text }) => text !== null) ? all.filter(({ text }) => text !== null) : all
+    }
+    default:
+      return []
+  }
+}

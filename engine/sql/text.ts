@@ -1,0 +1,73 @@
+// What stands in a string (E and dollar quotes, too), a name or a comment ends nothing.
+const TOKEN =
+  /[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$|(?<rest>--[^\n]*|\/\*.*?\*\/|\s+)|[\p{L}_][\p{L}\p{N}_$]*|./gsu
+
+/** The words, literals and signs of a text, without comments and white space. */
+export function* tokensOf(sql: string): Generator<StatementText> {
+  for (const { index, 0: text, groups } of sql.matchAll(TOKEN))
+    if (groups!.rest === undefined) yield { start: index, text }
+}
+
+/** A piece of a file; `start` counts characters. */
+export interface StatementText {
+  start: number
+  text: string
+}
+
+/** The statements of a file, in order; comments alone are none. */
+export function statementsOf(sql: string): StatementText[] {
+  const found: StatementText[] = []
+  let start: number | undefined
+  let end = 0
+  const close = () => {
+    if (start !== undefined) found.push({ start, text: sql.slice(start, end) })
+    start = undefined
+  }
+  for (const token of tokensOf(sql)) {
+    if (token.text === ';') {
+      close()
+      continue
+    }
+    start ??= token.start
+    end = token.start + token.text.length
+  }
+  close()
+  return found
+}
+
+/** A query without the semicolon and the comments that end it in a file: it can stand within another. */
+export function stripped(sql: string): string {
+  const last = statementsOf(sql).at(-1)
+  return last ? sql.slice(0, last.start + last.text.length) : ''
+}
+
+/** Where something stands in a file: counted from 1, and the line with a caret below it. */
+export interface Place {
+  line: number
+  column: number
+  excerpt: string
+}
+
+/** Characters of a line that an excerpt shows on either side of its place. */
+const EXCERPT = 60
+
+/** The place of a character of a file. */
+export function placeOf(sql: string, at: number): Place {
+  const before = sql.slice(0, at)
+  const start = before.lastIndexOf('\n') + 1
+  const end = sql.indexOf('\n', at)
+  const line = sql.slice(start, end < 0 ? undefined : end).replace(/\r$/, '')
+  const from = Math.max(0, at - start - EXCERPT)
+  const shown = line.slice(from, at - start + EXCERPT).replaceAll('\t', ' ')
+  const dots = from > 0 ? '…' : ''
+  const caret = `${' '.repeat(dots.length + at - start - from)}^`
+  return {
+    line: before.split('\n').length,
+    column: at - start + 1,
+    excerpt: `${dots}${shown}${from + shown.length < line.length ? '…' : ''}\n${caret}`,
+  }
+}
+
+/** The number of characters in the first `bytes` of a text's UTF-8, which is what DuckDB counts positions in. */
+export const charactersIn = (sql: string, bytes: number) =>
+  new TextDecoder().decode(new TextEncoder().encode(sql).subarray(0, bytes)).length

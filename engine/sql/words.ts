@@ -1,0 +1,32 @@
+import { didYouMean } from '../nearest.ts'
+import type { Fault } from './faults.ts'
+import type { Check } from './model.ts'
+import type { Mention, Query } from './parse.ts'
+
+/** Words that a check's `level` or `severity` may be. */
+export const WORDS = { level: ['pass', 'warn', 'stop'], severity: ['reject', 'warn'] } as const
+
+/** `severity is 'error'; expected 'reject' or 'warn'`. */
+export function wrongWord(column: keyof typeof WORDS, text: string | null): string {
+  const words = WORDS[column].map(word => `'${word}'`)
+  const expected = `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
+  const near = text === null ? '' : didYouMean(text, WORDS[column])
+  return `${column} is ${text === null ? 'NULL' : `'${text}'`}; expected ${expected}${near}`
+}
+
+/** What is wrong with the words that stand in a check's text. */
+export function valueFaults(
+  check: Check,
+  query: Query,
+  placed: (mention: Mention) => Partial<Fault>,
+): Fault[] {
+  const column = check.model === undefined ? 'level' : 'severity'
+  const words: readonly (string | null)[] = WORDS[column]
+  return (query.values.get(column) ?? [])
+    .filter(({ text }) => !words.includes(text))
+    .map(({ text, at }) => ({
+      file: check.file,
+      ...placed({ name: column, ...(at !== undefined && { at }) }),
+      message: wrongWord(column, text),
+    }))
+}

@@ -1,0 +1,147 @@
+import { EngineError, errorData, errorFrom } from '../../engine/errors.ts'
+import type { Outcome } from '../../engine/pipeline.ts'
+import { rowsIn } from '../../engine/staging/store.ts'
+import type { ErrorRecord } from '../metadata/errorRecords.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import { redact } from '../util/redact.ts'
+import type { ArchiveOutcome } from './archive.ts'
+import { deltasOf } from './deltas.ts'
+import { keepErrors, settleErrors, stillRejected } from './errors.ts'
+import { estimateSeconds } from './estimate.ts'
+import type { HeldRun } from './heldRun.ts'
+import type { RunOptions } from './options.ts'
+import { writeReport } from './report.ts'
+import type { RunResult } from './result.ts'
+import type { JobContext } from './session.ts'
+
+/** How far a run got: `context` is absent where not everything could be opened, `error` where nothing failed. */
+export interface Reached {
+  context?: JobContext
+  error?: unknown
+  archive?: ArchiveOutcome
+}
+
+/**
+ * Ends a run, whatever it has got to: error records, report, everything closed (`session`), history, alerts. One of
+ * these that fails is told, and keeps none of the others from being tried. Throws only FENCED, where it is not ours to end, and what keeps
+ * the store from being told of the end: then it is left to whoever continues the run.
+ */
+export async function finishRun(
+  options: RunOptions,
+  held: HeldRun,
+  reached: Reached,
+  session: AsyncDisposableStack,
+): Promise<RunResult> {
+  const { metadata, clock, progress } = options
+  const { spec, record, outcome, monitor } = held
+  const { run, job } = record
+  let error = reached.error === undefined ? undefined : held.causeOf(reached.error)
+  const rejects = await keepRejects(options, held, reached.context).catch(failure => {
+    error ??= failure
+    return undefined
+  })
+  const isEnded = held.isEndedHere(error)
+  if (isEnded) error = undefined
+  // Drivers and files quote what they were given: mask it once, for history, report and terminal alike.
+  if (error !== undefined) error = masked(error, options.secrets)
+  if (error !== undefined) held.log.error({ error: errorData(error) }, 'run failed')
+  const isOurs = !isFenced(error)
+  const status = statusOf(outcome, error, options.goal === 'plan' || isEnded)
+  const seconds = (clock.now().getTime() - held.started.getTime()) / 1000
+  const result = {
+    run,
+    job,
+    status,
+    resumed: held.resumed,
+    seconds,
+    outcome,
+    error,
+    archive: reached.archive,
+    estimates: {},
+  } as const
+  const tasks = await metadata.tasks(run).catch(() => [])
+  const slaResults = await monitor.judged()
+  const report = isOurs
+    ? await writeReport(options, held, reached.context, { ...result, tasks, slaResults }).catch(failure => {
+        // The disk may be full: the run ends as it ends all the same.
+        progress.note(`no report: ${errorData(failure).message}`)
+        return ''
+      })
+    : ''
+  await session.disposeAsync().catch(failure => {
+    held.log.error({ reason: errorData(failure).message }, 'not everything could be closed')
+  })
+  if (!isOurs) throw error
+  const isDone = status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS'
+  try {
+    if (isDone && rejects)
+      await settleErrors(metadata, outcome.tables, rejects.queued, rejects.still, progress.note)
+    if (isDone || !tasks.some(task => task.status === 'SUCCESS')) await metadata.checkpoints.clear(run)
+    await metadata.endRun({
+      run,
+      fence: record.fence,
+      job: spec.job,
+      status,
+      runAt: record.run_at,
+      records: outcome.loaded.reduce((sum, load) => sum + load.inserted + load.updated + load.deleted, 0),
+      seconds,
+      error,
+      // What a verification finds wrong is committed all the same.
+      syncPoints:
+        outcome.loaded.length === 0
+          ? []
+          : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
+      deltas: deltasOf(spec.job, run, outcome),
+    })
+  } catch (failure) {
+    const cause = error ?? failure
+    if (!isFenced(failure)) await monitor.ended({ ...result, status: 'FAILED', error: cause, tasks, report })
+    throw isFenced(failure) ? failure : cause
+  }
+  await monitor.ended({ ...result, tasks, report })
+  const estimates = options.goal === 'plan' ? await estimate(metadata, spec.job, outcome) : {}
+  return { ...result, report, estimates }
+}
+
+/** A run that fails by its bad rows is the one whose bad rows are wanted most. */
+async function keepRejects(
+  { metadata, progress }: RunOptions,
+  { spec, outcome: { tables } }: HeldRun,
+  context: JobContext | undefined,
+): Promise<{ queued: ErrorRecord[]; still: Set<string> } | undefined> {
+  if (!context) return undefined
+  const queued = await metadata.errors.list({ job: spec.job, state: 'queued', limit: 1_000_000 })
+  const { rejected, kept } = await keepErrors(context, metadata, tables)
+  if (kept < rejected)
+    progress.note(`${kept} of ${rejected} rejected rows are kept as error records; the quarantine holds all`)
+  return { queued, still: await stillRejected(context, queued, tables) }
+}
+
+function statusOf({ tables }: Outcome, error: unknown, isPlanned: boolean): RunResult['status'] {
+  if (error !== undefined) return 'FAILED'
+  if (isPlanned) return 'PLANNED'
+  return tables.some(({ rejected }) => rejected > 0) ? 'COMPLETED_WITH_ERRORS' : 'SUCCESS'
+}
+
+async function estimate(
+  metadata: Metadata,
+  job: string,
+  { changes }: Outcome,
+): Promise<Record<string, number>> {
+  const estimates: Record<string, number> = {}
+  for (const [to, group] of Map.groupBy(changes, change => change.load.to)) {
+    const rows = group.reduce((sum, { upserts, keys }) => sum + rowsIn(upserts) + rowsIn(keys), 0)
+    const seconds = estimateSeconds(await metadata.loads(job, to, 10), rows)
+    if (seconds !== undefined) estimates[to] = seconds
+  }
+  return estimates
+}
+
+const isFenced = (error: unknown) => error instanceof EngineError && error.code === 'FENCED'
+
+/** The same error without secrets. */
+export function masked(error: unknown, secrets: string[]): Error {
+  const { message, hint, stack, ...rest } = errorData(error)
+  const mask = (text: string | undefined) => text && redact(text, secrets)
+  return errorFrom({ ...rest, message: redact(message, secrets), hint: mask(hint), stack: mask(stack) })
+}

@@ -1,0 +1,77 @@
+import type { Logger } from 'pino'
+import { EngineError, systemError } from '../../engine/errors.ts'
+import type { Outcome } from '../../engine/pipeline.ts'
+import { type RunRecord, runLease } from '../metadata/runs.ts'
+import { RunMonitor } from '../sla/runMonitor.ts'
+import type { JobSpec } from '../spec/job.ts'
+import type { Begun } from './begin.ts'
+import type { RunOptions } from './options.ts'
+import { nothingYet } from './result.ts'
+import { watchCancel } from './watchCancel.ts'
+
+/** A run that this process holds: under whose lease it writes, what may end it, who watches it, what it found so far. */
+export class HeldRun implements Disposable {
+  readonly spec: JobSpec
+  readonly record: RunRecord
+  readonly resumed: boolean
+  /** When this process began with it. */
+  readonly started: Date
+  readonly log: Logger
+  readonly monitor: RunMonitor
+  readonly outcome: Outcome = nothingYet()
+  /** Ends it at once. */
+  readonly signal: AbortSignal
+  /** Ends it at the next commit. */
+  readonly stop: AbortSignal
+  private readonly lost = new AbortController()
+  private readonly until = new AbortController()
+  private readonly released: (() => void)[]
+
+  constructor(options: RunOptions, spec: JobSpec, { record, resumed }: Begun) {
+    const { metadata, clock, home, secrets } = options
+    const { run, owner, fence } = record
+    this.spec = spec
+    this.record = record
+    this.resumed = resumed
+    this.started = clock.now()
+    this.log = options.log.child({ job: spec.job, run })
+    const letGo = metadata.leases.keep({ name: runLease(run), owner, fence }, error => this.lost.abort(error))
+    const cancel = watchCancel(metadata, run)
+    this.released = [cancel.close, letGo]
+    this.signal = AbortSignal.any([options.signal, this.lost.signal, cancel.now])
+    this.stop = AbortSignal.any([cancel.stop, this.until.signal, ...(options.stop ? [options.stop] : [])])
+    const { log, outcome } = this
+    const started = resumed ? new Date(record.started_at) : this.started
+    this.monitor = new RunMonitor({ spec, record, home, metadata, clock, log, secrets, outcome, started })
+  }
+
+  /** Lets the run end as planned before all its tasks are done. */
+  endHere(): void {
+    this.until.abort()
+  }
+
+  /** Whether a failure means that it has ended where it was to end. */
+  isEndedHere(error: unknown): boolean {
+    return isInterrupted(error) && this.until.signal.aborted && !this.signal.aborted
+  }
+
+  /** Why the run failed: what ended it, where something did, and not the statement that this happened to hit. */
+  causeOf(thrown: unknown): unknown {
+    if (this.lost.signal.aborted) return this.lost.signal.reason
+    if (this.signal.aborted) return this.interrupted(`${this.spec.job}: stopped at once, on request`)
+    return isInterrupted(thrown) ? this.interrupted(thrown.message) : systemError(thrown)
+  }
+
+  [Symbol.dispose](): void {
+    for (const release of this.released) release()
+  }
+
+  private interrupted(message: string): EngineError {
+    return new EngineError('INTERRUPTED', message, {
+      hint: `What is committed is kept: nightfreight resume ${this.record.run} goes on.`,
+    })
+  }
+}
+
+const isInterrupted = (error: unknown): error is EngineError =>
+  error instanceof EngineError && error.code === 'INTERRUPTED'

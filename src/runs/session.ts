@@ -1,0 +1,117 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { EngineError } from '../../engine/errors.ts'
+import { didYouMean } from '../../engine/nearest.ts'
+import { Workers } from '../../engine/pool/pool.ts'
+import { shareMemory } from '../../engine/runtime/budget.ts'
+import { type ProgressListener, type RunContext, runFolder } from '../../engine/runtime/context.ts'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
+import { clearTemporary } from '../../engine/staging/store.ts'
+import type { JobSpec } from '../spec/job.ts'
+import { redact } from '../util/redact.ts'
+import { connect } from './connect.ts'
+import type { HeldRun } from './heldRun.ts'
+import type { RunOptions } from './options.ts'
+import { checkResources } from './resources.ts'
+import { takeSlots } from './slots.ts'
+import { openStaging } from './staging.ts'
+
+/** Everything that a run works with, open. */
+export type JobContext = RunContext & { spec: JobSpec }
+
+/** Opens what a run works with, into `stack`: whatever fails here, what was opened is closed with it. */
+export async function openSession(
+  options: RunOptions,
+  held: HeldRun,
+  stack: AsyncDisposableStack,
+): Promise<JobContext> {
+  const { metadata, clock, home, progress } = options
+  const { spec, record, signal, stop } = held
+  const { run, fence } = record
+  const root = join(home, 'staging')
+  const temp = join(home, 'tmp', run)
+  for (const folder of [root, temp]) mkdirSync(folder, { recursive: true })
+  checkResources(spec, home)
+  const refresh = options.fullRefresh && tablesOf(spec, options.fullRefresh)
+  const bucket = openStaging(options.env.STAGING_URL, root, { run, fence })
+  if (bucket) stack.defer(() => bucket.close())
+  if (held.resumed) {
+    clearTemporary(join(root, runFolder({ spec, run })))
+    await bucket?.sweep(runFolder({ spec, run }), clock.now())
+  }
+  const { threads, memory } = spec.resources
+  const lanes = threads * spec.parallelism.maxParallelExtracts
+  const budget = shareMemory(memory, lanes)
+  const workers = stack.adopt(new Workers(lanes), each => each.close())
+  const duck = stack.adopt(
+    await Duck.open({ memory: budget.sql, threads, temp, folders: [root, temp] }),
+    each => each.close(),
+  )
+  await duck.lock()
+  const { sources, targets } = connect(spec)
+  for (const system of [...sources.values(), ...targets.values()]) stack.defer(() => system.close())
+  return {
+    clock,
+    signal,
+    stop,
+    fence,
+    acquireSlots: extracts => {
+      const pools = extracts.flatMap(name => spec.pools[name] ?? [])
+      return takeSlots(metadata, pools, progress.note, AbortSignal.any([signal, stop]))
+    },
+    corrections: async table =>
+      (await metadata.errors.corrections(spec.job, table)).map(({ id, record, correction }) => ({
+        id,
+        values: { ...record, ...correction },
+      })),
+    progress: held.monitor.progress(logged(progress, held.log, options.secrets)),
+    spec,
+    run,
+    runAt: new Date(record.run_at),
+    ...(refresh && { refresh }),
+    sources,
+    targets,
+    root,
+    staging: bucket ?? new LocalStaging(root),
+    tasks: metadata.taskStore(record),
+    workers,
+    budget,
+    duck,
+  }
+}
+
+/** The tables that are named, or all; fails with CONFIG_INVALID where the job loads none of a name. */
+function tablesOf({ job, loads }: JobSpec, named: string[]): string[] {
+  const tables = loads.map(({ table }) => table)
+  const unknown = named.find(table => !tables.includes(table))
+  if (unknown !== undefined)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${job} loads no table ${unknown}${didYouMean(unknown, tables)}`,
+      {
+        hint: `Its tables: ${tables.join(', ')}.`,
+      },
+    )
+  return named.length > 0 ? named : tables
+}
+
+function logged(progress: ProgressListener, log: Logger, secrets: readonly string[]): ProgressListener {
+  return {
+    ...progress,
+    started: (task, rows) => {
+      log.info({ task, rows }, 'task started')
+      progress.started(task, rows)
+    },
+    finished: (task, note) => {
+      log.info({ task, note }, 'task finished')
+      progress.finished(task, note)
+    },
+    note: text => {
+      const told = redact(text, secrets)
+      log.info(told)
+      progress.note(told)
+    },
+  }
+}

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { options } from '../../../src/connectors/http/options.ts'
+import { type Handler, ids, json, read } from './serving.ts'
+
+const schema = { id: 'BIGINT' }
+
+/** An API that gives `size` records a page at most; `more` makes the fields that lead on from record `to`. */
+function api(
+  count: number,
+  size: number,
+  more: (to: number, last: boolean) => object,
+  list = 'data',
+): Handler {
+  const { page } = ids(count)
+  return (_request, url, response) => {
+    const from = Number(url.searchParams.get('from') ?? 0)
+    const to = Math.min(from + size, count)
+    json(response, JSON.stringify({ [list]: page(from, size), ...more(to, to >= count) }))
+  }
+}
+
+async function told(handler: Handler, extract: object): Promise<{ rows: string[]; notes: string[] }> {
+  const notes: string[] = []
+  const rows = await read(handler, { schema, extract, note: text => notes.push(text) })
+  return { rows: rows.flat(), notes }
+}
+
+test('a field that leads on is found under any name, as a name before as a path, or by a list of names', async () => {
+  const names = fc.array(fc.stringMatching(/^[a-z@.$]{1,6}$/), { minLength: 1, maxLength: 3 })
+  await fc.assert(
+    fc.asyncProperty(
+      names,
+      fc.constantFrom('next', 'cursor'),
+      fc.boolean(),
+      async (path, paginate, listed) => {
+        fc.pre(path[0] !== 'data')
+        const leading = (value: unknown) =>
+          path.reduceRight((inner, name) => ({ [name]: inner }), value) as object
+        const handler = api(9, 4, (to, last) =>
+          leading(last ? null : paginate === 'next' ? `/v1/payments?from=${to}` : to),
+        )
+        const extract = { paginate, [paginate]: listed ? path : path.join('.'), cursor_param: 'from' }
+        assert.deepEqual((await told(handler, extract)).rows, ids(9).all)
+      },
+    ),
+    { numRuns: 40 },
+  )
+  const deep = api(9, 4, (to, last) => ({ 'a.b': { 'c.d': last ? null : to } }), 'x.y')
+  const extract = { paginate: 'cursor', cursor: 'a.b.c.d', cursor_param: 'from', records: 'x.y' }
+  assert.deepEqual((await told(deep, extract)).rows, ids(9).all)
+})
+
+test('a field that no page has is no end: refused after a full page, told after one that may be the last', async () => {
+  const silent = api(9, 4, () => ({ other: 1 }))
+  for (const [extract, field] of [
+    [{ paginate: 'next', next: '@odata.nextLink' }, '@odata.nextLink'],
+    [{ paginate: 'cursor', cursor: ['a', 'b.c'] }, '["a","b.c"]'],
+    [{ paginate: 'link' }, 'a Link header'],
+  ] as const) {
+    const refused = {
+      code: 'RESPONSE_INVALID',
+      message: new RegExp(`no page has ${field.replace(/[[.\]]/g, '\\$&')}, and this one is full`),
+    }
+    await assert.rejects(told(silent, { ...extract, limit: 4 }), refused)
+    await assert.rejects(told(silent, { ...extract, path: '/payments?$top=4' }), refused)
+    const { rows, notes } = await told(silent, { ...extract, limit: 5 })
+    assert.equal(rows.length, 4)
+    assert.match(notes.join(), /is taken for the last/)
+  }
+})
+
+test('a flag decides on the end, whatever the page holds', async () => {
+  const cursor = { paginate: 'cursor', cursor: 'data.-1.id', cursor_param: 'after', limit: 100 }
+  const { page, all } = ids(9)
+  const after = (flag: (last: boolean) => object): Handler => {
+    return (_request, url, response) => {
+      const from = url.searchParams.has('after') ? Number(url.searchParams.get('after')) + 1 : 0
+      json(response, JSON.stringify({ data: page(from, 4), ...flag(from + 4 >= 9) }))
+    }
+  }
+  for (const flag of [
+    (last: boolean) => ({ has_more: !last }),
+    (last: boolean) => ({ has_more: String(!last) }),
+    (last: boolean) => ({ has_more: last ? 0 : 1 }),
+  ])
+    assert.deepEqual((await told(after(flag), { ...cursor, more: 'has_more' })).rows, all)
+  assert.deepEqual(
+    (
+      await told(
+        after(last => ({ end: last })),
+        { ...cursor, end: 'end' },
+      )
+    ).rows,
+    all,
+  )
+  const offset = { paginate: 'offset', offset_param: 'from', limit: 100, ends: 'short' }
+  const flagged = api(9, 4, (_to, last) => ({ meta: { more: !last } }))
+  assert.deepEqual((await told(flagged, { ...offset, more: 'meta.more' })).rows, all)
+  for (const [handler, extract, message] of [
+    [
+      after(() => ({ has_more: 'perhaps' })),
+      { ...cursor, more: 'has_more' },
+      /has_more holds "perhaps", which is neither/,
+    ],
+    [after(() => ({})), { ...cursor, more: 'has_more' }, /has_more holds nothing/],
+    [
+      api(3, 4, () => ({ has_more: true })),
+      { ...cursor, cursor: 'next', more: 'has_more' },
+      /more pages follow \(has_more\), and not where/,
+    ],
+    [api(3, 4, () => ({ hasMore: true })), { ...cursor, cursor: 'next' }, /leads on \(hasMore: true\)/],
+    [api(3, 4, () => ({ meta: { next_page: '/x' } })), {}, /leads on \(meta.next_page: a value\)/],
+  ] as [Handler, object, RegExp][])
+    await assert.rejects(told(handler, extract), { code: 'RESPONSE_INVALID', message })
+  const one = await told(
+    api(3, 4, () => ({ has_more: true })),
+    { paginate: 'none' },
+  )
+  assert.equal(one.rows.length, 3)
+  assert.match(one.notes.join(), /leads on \(has_more: true\)/)
+  assert.ok(!options.safeParse({ path: '/x', schema, more: 'a', end: 'b' }).success)
+})
+
+test('a page that leads to itself is the last where it holds no record', async () => {
+  const own = api(9, 4, to => ({ after: `/v1/payments?from=${to}` }))
+  assert.deepEqual((await told(own, { paginate: 'next', next: 'after' })).rows, ids(9).all)
+  const ended = api(9, 4, (to, last) => ({ after: `/v1/payments?from=${to}`, end: last }))
+  assert.deepEqual((await told(ended, { paginate: 'next', next: 'after', end: 'end' })).rows, ids(9).all)
+})
+
+test('a page that the server cut short is not the last; nor need there be one beyond', async () => {
+  const extract = { paginate: 'offset', offset_param: 'from', ends: 'short', limit: 6 }
+  for (const [count, size] of [
+    [9, 4],
+    [9, 6],
+    [12, 6],
+    [3, 6],
+    [0, 6],
+  ] as const)
+    assert.deepEqual(
+      (
+        await told(
+          api(count, size, () => ({})),
+          extract,
+        )
+      ).rows,
+      ids(count).all,
+      `${count} by ${size}`,
+    )
+  const beyond: Handler = (_request, url, response) =>
+    url.searchParams.get('from') === '0' ? json(response, '{"data":[{"id":0}]}') : json(response, '{}', 404)
+  assert.deepEqual((await told(beyond, extract)).rows, ['0'])
+})
+
+test('an answer without records is no failure, and one that is no answer is', async () => {
+  for (const body of [
+    '',
+    'null',
+    '{}',
+    '{"data":null}',
+    '{"data":[]}',
+    '{"kind":"list","warnings":[]}',
+    '{"data":null,"next_cursor":null}',
+  ])
+    for (const extract of [{}, { paginate: 'cursor' }, { paginate: 'offset', total: 'total' }])
+      assert.deepEqual(
+        await read((_request, _url, response) => response.writeHead(body === '' ? 204 : 200).end(body), {
+          schema,
+          extract,
+        }),
+        [],
+        body,
+      )
+  const { notes } = await told((_request, _url, response) => json(response, '{"kind":"list"}'), {})
+  assert.match(notes.join(), /nothing at data: taken for no records/)
+  for (const body of [
+    '{"items":[{"id":1}]}',
+    '{"ok":false}',
+    '{"error":"gone"}',
+    '{"meta":{"errors":["x"]}}',
+    '"x"',
+    '{"data":{}}',
+  ])
+    await assert.rejects(
+      told((_request, _url, response) => json(response, body), {}),
+      { code: 'RESPONSE_INVALID', message: /(nothing|no list) at data/ },
+      body,
+    )
+})
+
+test('records that move between pages are told, and with an overlap refused', async () => {
+  const moving = (change: (list: number[]) => number[]): Handler => {
+    let list = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    return (_request, url, response) => {
+      const query = url.searchParams
+      const from = query.has('page') ? (Number(query.get('page')) - 1) * 4 : Number(query.get('from'))
+      json(response, JSON.stringify({ data: list.slice(from, from + 4).map(id => ({ id, at: from })) }))
+      if (from === 0) list = change(list)
+    }
+  }
+  const inserted = (list: number[]) => [99, ...list]
+  const deleted = (list: number[]) => list.slice(1)
+  const notes: string[] = []
+  const rows = await read(moving(inserted), {
+    schema,
+    key: ['id'],
+    extract: { paginate: 'page', limit: 4 },
+    note: text => notes.push(text),
+  })
+  assert.equal(rows.length, 11)
+  assert.match(notes.join(), /page 2: 1 of its 4 records was on the page before, too: records moved/)
+  const overlapping = { paginate: 'offset', offset_param: 'from', limit: 4, overlap: 1 }
+  for (const change of [inserted, deleted])
+    await assert.rejects(told(moving(change), overlapping), {
+      code: 'RESPONSE_INVALID',
+      message:
+        /page 2: it does not begin with the last record of the page before \(overlap\), so records moved/,
+    })
+  const { rows: whole } = await told((_request, url, response) => {
+    const from = Number(url.searchParams.get('from'))
+    json(response, JSON.stringify({ data: ids(10).page(from, 4) }))
+  }, overlapping)
+  assert.deepEqual(whole, ids(10).all)
+  assert.ok(!options.safeParse({ path: '/x', schema, paginate: 'page', limit: 4, overlap: 1 }).success)
+})
+
+test('what is asked is what the path says', async () => {
+  const asked: (string | null)[] = []
+  const handler: Handler = (_request, url, response) => {
+    asked.push(...[...url.searchParams].map(([name, value]) => `${name}=${value}`))
+    json(response, '{"data":[]}')
+  }
+  const extract = { path: "/payments?q=SELECT Id WHERE Name != 'a?b'&p=1%2B1&limit=3&e=", limit: 7 }
+  await read(handler, { schema, extract, config: {} })
+  assert.deepEqual(asked, ["q=SELECT Id WHERE Name != 'a?b'", 'p=1+1', 'e=', 'limit=7'])
+})
