@@ -68,10 +68,13 @@ export async function dropOwn(session: TargetSession, loadId: string): Promise<v
   await drop(session, own)
 }
 
-/** Drops what sessions that are no more have staged for a job; whose lock is held lives, and keeps its tables. */
-export async function dropAbandoned(session: TargetSession, job: string): Promise<void> {
+/**
+ * Drops what other loads of a job have left: this session's own, and those of sessions that are no more. Whose lock is
+ * held lives, and keeps its tables.
+ */
+export async function dropAbandoned(session: TargetSession, job: string, loadId: string): Promise<void> {
   const others = (await stagingTables(session)).filter(
-    found => found.job === job && found.owner !== session.owner,
+    found => found.job === job && (found.owner !== session.owner || found.loadId !== loadId),
   )
   for (const [owner = '', tables] of Map.groupBy(others, found => found.owner)) {
     const [lock] = await session.rows(`SELECT GET_LOCK(${ownerLock(owner)}, 0) AS free`)

@@ -110,7 +110,7 @@ export class MysqlTarget implements Target {
     await ensureState(this.session)
     const table = await this.checked(load)
     const own = stagingNames(this.session, loadId, load)
-    await dropAbandoned(this.session, job)
+    await dropAbandoned(this.session, job, loadId)
     await this.drop(Object.values(own))
     const owner = ownComment(this.session, job, loadId)
     const types = columnTypes(load, table)

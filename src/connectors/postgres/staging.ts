@@ -32,7 +32,7 @@ export async function stageLoad(
 ): Promise<void> {
   const { loadId, job, load } = request
   const names = stagingNames(session, loadId, load)
-  await dropAbandoned(session, job)
+  await dropAbandoned(session, job, loadId)
   await session.query(`DROP TABLE IF EXISTS ${names.rows}, ${names.keys}`)
   const comment = ownComment(session, job, loadId)
   const create = async (table: string, columns: Column[]) => {

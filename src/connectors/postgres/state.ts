@@ -42,9 +42,13 @@ export async function dropOwn(session: TargetSession, loadId: string): Promise<v
   if (rows.length > 0) await session.query(`DROP TABLE IF EXISTS ${rows.map(({ name }) => name).join(', ')}`)
 }
 
-/** Drops what sessions that are no more have staged for a job; whose lock is held lives, and keeps its tables. */
-export async function dropAbandoned(session: TargetSession, job: string): Promise<void> {
-  const others = `note ->> 'job' = ${quoteLiteral(job)} AND note ->> 'owner' IS DISTINCT FROM '${session.owner}'`
+/**
+ * Drops what other loads of a job have left: this session's own, and those of sessions that are no more. Whose lock is
+ * held lives, and keeps its tables.
+ */
+export async function dropAbandoned(session: TargetSession, job: string, loadId: string): Promise<void> {
+  const others = `note ->> 'job' = ${quoteLiteral(job)}
+    AND (note ->> 'loadId' <> ${quoteLiteral(loadId)} OR note ->> 'owner' IS DISTINCT FROM '${session.owner}')`
   await session.query(`DO $$ DECLARE t record; BEGIN
     FOR t IN SELECT name, coalesce(note ->> 'owner', '') AS owner FROM (${STAGED}) AS s WHERE ${others} LOOP
       IF pg_try_advisory_xact_lock(${ownerLock('t.owner')}) THEN EXECUTE 'DROP TABLE IF EXISTS ' || t.name; END IF;
