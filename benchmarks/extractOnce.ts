@@ -198,6 +198,11 @@ async function planned() {
   const source = connector.source!(connector.config.parse({ url }), { name: 'bench', baseDir: '' })
   const budget = shareMemory(MEMORY, connections)
   const schema = await source.describe(spec, signal)
-  const read = planRead({ spec, schema, limits: { rows: CHUNK.defaultChunkSize, bytes: budget.batch } })
+  const read = planRead({
+    now: new Date(),
+    spec,
+    schema,
+    limits: { rows: CHUNK.defaultChunkSize, bytes: budget.batch },
+  })
   return { source, budget, plan: { reads: [read], loads: [] } }
 }

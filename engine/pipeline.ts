@@ -1,26 +1,24 @@
 import type { Loaded } from './contracts/load.ts'
-import { type Changes, diff } from './diff/diff.ts'
+import type { Changes } from './diff/changeSet.ts'
+import { diff, withFound } from './diff/diff.ts'
 import { type Preview, preview } from './diff/preview.ts'
 import { type Extracted, extract } from './extract/extract.ts'
 import { keepImages } from './extract/images.ts'
+import { accountBeforeLoad, accountLoads } from './load/accounts.ts'
 import { acknowledgeSources } from './load/acknowledge.ts'
 import { load, type PointsOf } from './load/load.ts'
-import { rejectRows } from './load/rejects.ts'
 import type { PlannedRead } from './plan/plan.ts'
 import { prepare, probe } from './plan/prepare.ts'
+import type { Accounts } from './quality/accounts.ts'
 import { gate, type QualitySummary, summary } from './quality/gate.ts'
 import type { CheckResult } from './quality/rowChecks.ts'
 import type { RunContext } from './runtime/context.ts'
 import { FailureScope } from './runtime/failureScope.ts'
 import { feeds } from './runtime/taskGraph.ts'
 import { extractsOf, graphOf } from './sql/graph.ts'
-import {
-  openTables,
-  quarantineExtracts,
-  runSetChecks,
-  type Transformed,
-  transform,
-} from './transform/models.ts'
+import { judgeExtracts, talliesOf } from './transform/extracts.ts'
+import { openTables, runSetChecks, transform } from './transform/models.ts'
+import type { Transformed } from './transform/transformed.ts'
 import type { Verification } from './verify/result.ts'
 import { lookAt } from './verify/standing.ts'
 import { verify } from './verify/verify.ts'
@@ -37,6 +35,8 @@ export interface Outcome {
   previews: Preview[]
   loaded: Loaded[]
   verifications: Verification[]
+  /** What became of every row. */
+  accounts: Accounts
   /** Per loaded table, the extracts that it is made from. */
   feeds: Record<string, string[]>
 }
@@ -48,8 +48,10 @@ export interface Outcome {
  * fails.
  */
 export async function run(context: RunContext, outcome: Outcome): Promise<void> {
-  const { failures, syncPoints } = await change(context, outcome)
+  const { failures, sets, syncPoints } = await change(context, outcome)
   outcome.loaded = await load(context, outcome.changes, syncPoints, failures)
+  const { accounts, changes, loaded } = outcome
+  accounts.loads = accountLoads(accounts.extracts, sets, changes, loaded)
   // What a target still lacks, its source must be able to show again.
   if (failures.whole) await acknowledgeSources(context, outcome.reads, outcome.extracted)
   await verify(context, outcome.changes, outcome.loaded, outcome.verifications)
@@ -66,7 +68,7 @@ export async function plan(context: RunContext, outcome: Outcome): Promise<void>
 async function change(
   context: RunContext,
   outcome: Outcome,
-): Promise<{ failures: FailureScope; syncPoints: PointsOf }> {
+): Promise<{ failures: FailureScope; sets: Transformed[]; syncPoints: PointsOf }> {
   const { spec, duck } = context
   const failures = new FailureScope(context)
   const graph = await graphOf(duck, spec)
@@ -78,30 +80,26 @@ async function change(
   outcome.reads = plan.reads
 
   outcome.extracted = await extract(context, plan, failures)
-  const { images, syncPoints } = await keepImages(context, plan.reads, outcome.extracted)
+  const judged = await judgeExtracts(context, plan.reads, outcome.extracted, failures)
+  outcome.tables = judged
+  const nights = new Map(judged.map(({ name, night }) => [name, night]))
+  const { images, syncPoints } = await keepImages(context, plan.reads, outcome.extracted, nights)
 
-  const macros = await openTables(context, graph, plan.reads, images)
-  outcome.tables.push(...(await quarantineExtracts(context, plan.reads, outcome.extracted, images, failures)))
-  outcome.tables.push(...(await transform(context, graph, macros, plan.reads, images, failures)))
-
+  const macros = await openTables(context, graph, plan.reads, images, judged)
+  const sets = await transform(context, graph, macros, plan.reads, images, judged, failures)
+  outcome.tables = [...judged, ...sets]
   const setChecks = await runSetChecks(context, graph, failures)
-  outcome.checks.push(...outcome.tables.flatMap(table => table.checks), ...setChecks)
-  outcome.quality = summary(outcome.tables)
-  gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)
 
-  outcome.changes = await diff(context, outcome.tables, new Map(lastRun), lookAt(plan), failures)
-  if (spec.loads.some(({ onBadRow }) => onBadRow === 'quarantine')) {
-    Object.assign(
-      outcome,
-      await rejectRows(context, outcome.changes, outcome.tables, new Map(lastRun), failures),
-    )
-    outcome.quality = summary(outcome.tables)
-    gate(
-      outcome.quality,
-      spec.quality.maxErrorRate,
-      outcome.tables.flatMap(table => table.checks),
-    )
-  }
+  outcome.changes = await diff(context, sets, new Map(lastRun), lookAt(plan), failures, models)
+  outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]
+  outcome.checks = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
+  outcome.quality = summary(talliesOf(judged, outcome.tables.slice(judged.length)))
+  gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)
+  outcome.accounts = accountBeforeLoad(judged, sets, models, outcome.changes)
   const fed = feeds(spec, models)
-  return { failures, syncPoints: target => syncPoints.filter(({ extract }) => fed(extract, target)) }
+  return {
+    failures,
+    sets,
+    syncPoints: target => syncPoints.filter(({ extract }) => fed(extract, target)),
+  }
 }

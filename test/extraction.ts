@@ -53,7 +53,7 @@ export async function extractTables<T>(
     for (const table of tables) {
       const spec = { name: table, from: 'db', key: [], columns: {}, options: { table } }
       const schema = await source.describe(spec, signal)
-      reads.push(planRead({ spec, schema, limits: { rows: least, bytes: batch } }))
+      reads.push(planRead({ now: new Date(), spec, schema, limits: { rows: least, bytes: batch } }))
     }
     const context = {
       spec: {

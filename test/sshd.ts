@@ -1,32 +1,11 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import { ensureProgram } from './debian.ts'
 import { freePort, listening } from './ports.ts'
 
 const SSHD = '/usr/sbin/sshd'
-
-// Only its programs are wanted: nothing is to listen on the machine's own port.
-const INSTALL = `
-set -e
-export DEBIAN_FRONTEND=noninteractive
-printf '#!/bin/sh\\nexit 101\\n' > /tmp/policy-rc.d.$$ && chmod +x /tmp/policy-rc.d.$$
-[ -e /usr/sbin/policy-rc.d ] || { mv /tmp/policy-rc.d.$$ /usr/sbin/policy-rc.d; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; }
-apt-get update -q
-apt-get install -q -y --no-install-recommends openssh-server
-`
-
-/** Makes sure OpenSSH's server is installed; throws with the line to type where it may not install it. */
-function ensureSshd(): void {
-  if (existsSync(SSHD)) return
-  const sudo = spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0
-  const byHand = 'the SFTP tests need OpenSSH. Type:\n\n    sudo apt-get install openssh-server\n'
-  if (!existsSync('/usr/bin/apt-get') || (process.getuid?.() !== 0 && !sudo)) throw new Error(byHand)
-  console.error('OpenSSH is missing: installing it with apt-get.')
-  const [command = 'sh', ...rest] = [...(process.getuid?.() === 0 ? [] : ['sudo', '-n']), 'sh', '-c', INSTALL]
-  execFileSync(command, rest, { stdio: ['ignore', 2, 2] })
-  if (!existsSync(SSHD)) throw new Error(byHand)
-}
 
 /** An OpenSSH server of the test's own. */
 export interface Sshd {
@@ -34,8 +13,9 @@ export interface Sshd {
   user: string
   /** Client's private key, a file. */
   key: string
-  /** `SHA256:…` of its host key. */
+  /** `SHA256:…` of its host key, which it shows first, and of another that it has, of type RSA. */
   hostKey: string
+  rsaHostKey: string
   /** The line of its host key for known_hosts. */
   knownHost: string
   stop(): void
@@ -46,12 +26,13 @@ export interface Sshd {
 
 /** Starts sshd with its own configuration, host key and user key in `dir`: SFTP only, nobody but us, keys only. */
 export async function startSshd(dir: string): Promise<Sshd> {
-  ensureSshd()
+  ensureProgram(SSHD, 'openssh-server')
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   mkdirSync('/run/sshd', { recursive: true })
-  const keygen = (file: string) =>
-    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(dir, file)])
+  const keygen = (file: string, type = 'ed25519') =>
+    execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-f', join(dir, file)])
   keygen('host')
+  keygen('host_rsa', 'rsa')
   keygen('client')
   writeFileSync(join(dir, 'authorized'), readFileSync(join(dir, 'client.pub')), { mode: 0o600 })
   const port = await freePort()
@@ -61,6 +42,7 @@ export async function startSshd(dir: string): Promise<Sshd> {
     `Port ${port}
 ListenAddress 127.0.0.1
 HostKey ${join(dir, 'host')}
+HostKey ${join(dir, 'host_rsa')}
 AuthorizedKeysFile ${join(dir, 'authorized')}
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -75,15 +57,16 @@ ForceCommand internal-sftp
 `,
   )
   let child: ReturnType<typeof spawn> | undefined
-  const fingerprint = () =>
-    execFileSync('ssh-keygen', ['-lf', join(dir, 'host.pub')], { encoding: 'utf8' }).split(' ')[1]!
+  const fingerprint = (file: string) =>
+    execFileSync('ssh-keygen', ['-lf', join(dir, file)], { encoding: 'utf8' }).split(' ')[1]!
   const line = () =>
     `[127.0.0.1]:${port} ${readFileSync(join(dir, 'host.pub'), 'utf8').split(' ').slice(0, 2).join(' ')}\n`
   const server: Sshd = {
     port,
     user: userInfo().username,
     key: join(dir, 'client'),
-    hostKey: fingerprint(),
+    hostKey: fingerprint('host.pub'),
+    rsaHostKey: fingerprint('host_rsa.pub'),
     knownHost: line(),
     stop: () => {
       child?.kill('SIGKILL')

@@ -23,6 +23,12 @@ export type Verify = 'changes' | 'all' | 'off'
 
 export type OnBadRow = 'fail' | 'quarantine'
 
+/**
+ * What becomes of rows of one key in one data set that differ: nothing is loaded, all but one go to the quarantine, or
+ * the newest stays and the others are superseded. Of rows that are equal in all columns one stays whatever it says.
+ */
+export type OnDuplicate = 'fail' | 'quarantine' | 'newest'
+
 /** One load as the job asks for it. */
 export interface LoadSpec {
   /** The target table: `dim_members` or `mart.dim_members`. */
@@ -66,6 +72,8 @@ export interface LoadSpec {
   verify?: Verify
   /** What becomes of a row that the table refuses: it goes to the quarantine, or nothing is loaded (the default). */
   onBadRow?: OnBadRow
+  /** Default: `newest` with {@link newer}, `fail` without. */
+  onDuplicate?: OnDuplicate
 }
 
 /** A load with everything known: the target can act on it alone. */
@@ -157,12 +165,6 @@ export interface Loaded extends LoadCounts {
   to: string
   /** Rows of the change set. */
   staged: number
-  duplicates: number
-  /**
-   * Rows of the target that the data set has no more (or never had), whether they were deleted or left; absent where the
-   * mode keeps rows of its own.
-   */
-  gone?: number
   /** Why all rows were loaded although an earlier load is known. */
   reason?: string
 }

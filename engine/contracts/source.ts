@@ -1,6 +1,7 @@
 import type { Batch } from '../batch/batch.ts'
 import type { BatchLimits } from '../batch/builder.ts'
 import type { Column, InexactPolicy } from '../types/logical.ts'
+import type { OnDuplicate } from './load.ts'
 /** What a system says of a table before a row is read. */
 export interface TableSchema {
   columns: Column[]
@@ -17,6 +18,8 @@ export interface TableSchema {
    * a cursor it gives all of it again; `cleared`: what was read may be there no more.
    */
   accumulates?: 'kept' | 'cleared'
+  /** What of the table is not read, and why: for people. */
+  notes?: string[]
   /** True where lanes may find rows bad whatever the columns' policies, and stage why. */
   rejects?: boolean
 }
@@ -30,13 +33,19 @@ export interface ExtractSpec {
   /** Columns that identify a row; empty: the table's own primary key. */
   key: string[]
   incremental?: {
-    column: string /** Microseconds, or units of an integer column, re-read before the watermark. */
+    column: string
+    /** Microseconds, or units of a number, re-read before the watermark. */
     lag: number
+    /** What to do with rows whose column is NULL or lies in the future; absent: they are read each night. */
+    nulls?: 'read' | 'fail'
+    future?: 'read' | 'fail'
     /** Whether all keys are read each time, too, so that rows that are gone are known. */
     findDeletes?: boolean
   }
   /** Per column, what to do with values its type cannot hold. */
   columns: Record<string, InexactPolicy>
+  /** Rows of one key in one read; without it, see `keyPolicy` of the engine. */
+  onDuplicate?: OnDuplicate
   /** What to do when the source's columns changed since the last load; kinds left out have the safe default. */
   drift?: Partial<DriftPolicy>
   /** Milliseconds for which the table is not read again, and the last committed image of it is taken. */
@@ -58,6 +67,12 @@ export interface DriftPolicy {
   incompatible: 'evolve' | 'fail'
 }
 
+/** Bounds of what a lane holds. */
+export interface ReadLimits extends BatchLimits {
+  /** Bytes for whatever reads in the lane's stead: its own DuckDB. */
+  memory?: number
+}
+
 /** One extract as it will be read: what {@link ExtractSpec} and {@link TableSchema} make together. */
 export interface Read {
   extract: string
@@ -65,12 +80,24 @@ export interface Read {
   where: string
   columns: Column[]
   key: string[]
-  /** Rows at or after this value only. The value is DuckDB's text of it: `2026-01-31 23:55:00.000000+00`. */
-  since?: { column: string; value: string }
+  /**
+   * Rows at or after this value only, and with `nulls` those whose value is NULL, or is staged as NULL. The value is
+   * DuckDB's text of it: `2026-01-31 23:55:00.000000+00`, `0044-03-15 (BC)`.
+   */
+  since?: { column: string; value: string; nulls?: boolean }
   options: unknown
-  limits: BatchLimits
+  limits: ReadLimits
   /** What the source noted by {@link Snapshot.cursor} in the run that the targets last committed. */
   cursor?: unknown
+}
+
+/** What the last committed run knew of a table. */
+export interface LastRead {
+  columns: Column[]
+  /** Those of them that the source had no more. */
+  absent: string[]
+  /** What the source noted by {@link Snapshot.cursor}; undefined where it is no longer staged. */
+  cursor(): Promise<unknown>
 }
 
 /** A system that tables are read from. Main thread. */
@@ -78,10 +105,10 @@ export interface Source {
   /** Checks that the system answers and authenticates us. */
   probe(signal: AbortSignal): Promise<void>
   /**
-   * Columns, key and statistics. `last`: what the last committed run saw, for systems that tell no types. Fails with
+   * Columns, key and statistics. `last`: what the last committed run knew, for systems that tell no types. Fails with
    * TABLE_MISSING and the nearest names, or TYPE_UNSUPPORTED.
    */
-  describe(extract: ExtractSpec, signal: AbortSignal, last?: Column[]): Promise<TableSchema>
+  describe(extract: ExtractSpec, signal: AbortSignal, last?: LastRead): Promise<TableSchema>
   /** Opens one consistent view of the system that up to `lanes` lanes can join. */
   open(lanes: number, signal: AbortSignal): Promise<Snapshot>
   /**

@@ -1,14 +1,5 @@
 /** What a task does with what it names: a connection (`extract`, `load`), an extract (`types`), a model, or a loaded table. */
-export type TaskKind =
-  | 'extract'
-  | 'types'
-  | 'model'
-  | 'diff'
-  | 'fit'
-  | 'preview'
-  | 'load'
-  | 'release'
-  | 'verify'
+export type TaskKind = 'extract' | 'types' | 'model' | 'diff' | 'preview' | 'load' | 'release' | 'verify'
 
 /** `plan`, `archive`, `extract.legacy`, `model.members_clean`, `load.warehouse` …; of progress, by table. */
 export type TaskName = 'probe' | 'plan' | 'archive' | 'restore' | `${TaskKind}.${string}`

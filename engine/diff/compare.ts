@@ -28,23 +28,6 @@ export function stateSql({ key, kept, compared }: Identity, rows: string, row: s
   return `SELECT ${names.join(', ')}, ${rowHash(compared, 'n')}, n.${row} AS ${ROW} FROM (${rows}) AS n`
 }
 
-/** SQL of the numbers of rows that give way to another of their key: the newest stays, then the greatest by all columns. */
-export function losersSql(
-  columns: Column[],
-  key: string[],
-  newer: string | undefined,
-  rows: string,
-  row: string,
-): string {
-  const order = [
-    ...(newer ? [`${quoteName(newer)} DESC NULLS LAST`] : []),
-    ...columns.map(column => `${quoteName(column.name)} DESC NULLS LAST`),
-    row,
-  ]
-  const keys = key.map(quoteName).join(', ')
-  return `SELECT ${row} AS ${ROW} FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY ${order.join(', ')}) > 1`
-}
-
 /**
  * SQL of what differs between two states: {@link KIND}, the row's number in the newer state ({@link ROW}, NULL for a
  * delete) and in the older ({@link WAS}, NULL for an insert), its key, and the kept columns now and before

@@ -7,8 +7,8 @@ import { type DuckRow, quoteName } from '../sql/duckdb.ts'
 import { allRows, goodRows } from '../staging/dataSet.ts'
 import { filesSql } from '../staging/read.ts'
 import { columnNamed } from '../types/logical.ts'
+import type { ChangeCounts, Changes } from './changeSet.ts'
 import { KIND, ROW, WAS } from './compare.ts'
-import type { ChangeCounts, Changes } from './diff.ts'
 
 /** Samples of one kind of change. */
 const SAMPLES = 5
@@ -158,15 +158,15 @@ function describer({ duck, root }: RunContext, { load, list, table, was, state }
 }
 
 async function targetNotes(context: RunContext, changes: Changes): Promise<string[]> {
-  const { load, whole, list, reason, found } = changes
-  const there = await context.targets.get(load.to)!.describe(load.table, context.signal)
+  const { load, whole, list, reason, there } = changes
+  const table = await context.targets.get(load.to)!.describe(load.table, context.signal)
   const notes = reason ? [`all rows are loaded: ${reason}`] : []
-  if (!there) return [...notes, 'the table does not exist: the load creates it']
-  const lacking = load.columns.filter(({ name }) => !columnNamed(there.columns, name))
+  if (!table) return [...notes, 'the table does not exist: the load creates it']
+  const lacking = load.columns.filter(({ name }) => !columnNamed(table.columns, name))
   notes.push(...lacking.map(({ name }) => `the table has no column ${name}: the load will be refused`))
-  if (whole && !list && found && found.rows > 0)
+  if (whole && !list && there && there.rows > 0)
     notes.push(
-      `the table has ${found.rows} rows, which the load compares: those that are equal stay as they are`,
+      `the table has ${there.rows} rows, which the load compares: those that are equal stay as they are`,
     )
   return notes
 }

@@ -1,6 +1,8 @@
 import type { PlannedLoad } from '../contracts/load.ts'
 import { decidingColumns } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
+import { loadKeyPolicy } from '../plan/keyPolicy.ts'
+import { LOSER, losersSql } from '../quality/keyRules.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { type DataSet, goodRows } from '../staging/dataSet.ts'
@@ -9,7 +11,7 @@ import { filesSql } from '../staging/read.ts'
 import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
 import { type Column, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
-import { type Identity, losersSql, ROW, stateSql } from './compare.ts'
+import { type Identity, ROW, stateSql } from './compare.ts'
 import { ENCODING, HASH } from './rowHash.ts'
 
 /** What a run leaves for the next one's comparison. */
@@ -90,29 +92,30 @@ export class State {
       this.buckets[0] = [await copyFile(this.context, this.none(), this.file('none', '.parquet'))]
   }
 
-  /** Takes out the entries of rows that give way to another of their key; gives their number. */
-  async dedupe(): Promise<number> {
+  /**
+   * Takes out the entries of rows that give way to another of their key. Gives SQL of these rows, see `losersSql`;
+   * undefined where each key is there once.
+   */
+  async dedupe(): Promise<string | undefined> {
     const { duck, root } = this.context
     const keys = this.keys()
-    const { columns, key, newer } = this.load
-    let all = 0
+    const { columns, key } = this.load
+    const losers: Part[] = []
     for (const bucket of this.buckets.keys()) {
       const own = this.sql(bucket, this.buckets.length)
       const [count] = await duck.rows(
         `SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT ${keys} FROM (${own}))) AS extra FROM (${own})`,
       )
-      const extra = Number(count!.extra)
-      if (extra === 0) continue
+      if (Number(count!.extra) === 0) continue
       const repeated = `SELECT * FROM (${goodRows(root, this.table, true)})
         WHERE (${keys}) IN (SELECT (${keys}) FROM (${own}) GROUP BY ${keys} HAVING count(*) > 1)`
-      const losers = losersSql(columns, key, newer, repeated, 'file_row_number')
-      await duck.run(`CREATE OR REPLACE TEMP TABLE losers AS ${losers}`)
-      const rest = `SELECT * FROM (${own}) WHERE ${ROW} NOT IN (SELECT ${ROW} FROM losers)`
+      const sql = losersSql(columns, key, loadKeyPolicy(this.load).newest, repeated, 'file_row_number')
+      const found = await copyFile(this.context, sql, this.file(`losers/${bucket}`, '.parquet'))
+      const rest = `SELECT * FROM (${own}) WHERE ${ROW} NOT IN (SELECT ${LOSER.row} FROM ${filesSql(root, [found])})`
       this.buckets[bucket] = [await copyFile(this.context, rest, this.file(`unique/${bucket}`, '.parquet'))]
-      await duck.run('DROP TABLE losers')
-      all += extra
+      losers.push(found)
     }
-    return all
+    return losers.length > 0 ? `SELECT * FROM ${filesSql(root, losers)}` : undefined
   }
 
   /**

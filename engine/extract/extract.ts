@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Range, Snapshot } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
@@ -5,16 +7,17 @@ import type { Plan, PlannedRead } from '../plan/plan.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
-import { quote, quoteName } from '../sql/duckdb.ts'
 import { partsOf } from '../staging/image.ts'
-import { filesSql } from '../staging/read.ts'
 import { ChunkSize } from './chunkSize.ts'
+
+import { highest } from './highest.ts'
 import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
+
 import { LanePool } from './lanePool.ts'
 import { forgetProgress, Progress } from './progress.ts'
 import { RangeQueue } from './rangeQueue.ts'
 import { allSettled, runLanes } from './runLanes.ts'
-import { goneKeys, keysRead } from './unseenKeys.ts'
+import { compareKeys, keysRead } from './unseenKeys.ts'
 
 /** What one extract left in staging. */
 export interface Extracted {
@@ -93,10 +96,23 @@ async function readTable(
   read: PlannedRead,
 ): Promise<Extracted> {
   const { progress } = context
-  const parts = await readParts(context, snapshot, pool, read)
+  let parts = await readParts(context, snapshot, pool, read)
   const keys = keysRead(read)
-  const gone = keys && (await goneKeys(context, read, parts, await readParts(context, snapshot, pool, keys)))
-  if (gone) progress.finished(taskName('extract', keys.extract), `all keys, ${sum(gone, 'rows')} gone`)
+  const scanned =
+    keys && (await compareKeys(context, read, parts, await readParts(context, snapshot, pool, keys)))
+  if (scanned)
+    progress.finished(taskName('extract', keys.extract), `all keys, ${sum(scanned.gone, 'rows')} gone`)
+  if (scanned?.unseen) {
+    const { rows, from } = scanned.unseen
+    const { column, value } = read.since!
+    progress.note(
+      `${read.where}: ${rows} rows are there that no night has read, since ${column} of theirs is older than ${value}: all since ${from ?? 'the first row'} is read again`,
+    )
+    for (const { file } of parts) rmSync(join(context.root, file))
+    const { since, ...whole } = read
+    const again = from === null ? whole : { ...read, since: { ...read.since!, value: from } }
+    parts = await readParts(context, snapshot, pool, again)
+  }
   const { cursor, notes = [] } = (await snapshot.cursor?.(read)) ?? {}
   for (const note of notes) progress.note(`${read.where}: ${note}`)
   const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
@@ -105,8 +121,8 @@ async function readTable(
     extract: read.extract,
     parts,
     rows: sum(parts, 'rows'),
-    ...(gone && { gone }),
-    watermark: await watermark(context, read, parts),
+    ...(scanned && scanned.gone.length > 0 && { gone: scanned.gone }),
+    watermark: await highest(context, read, parts),
     note: snapshot.note,
     cursor,
   }
@@ -181,16 +197,4 @@ function request(context: RunContext, read: PlannedRead, range: Range, limit: nu
     folder: `${runFolder(context)}/raw/${extract}`,
     stem,
   }
-}
-
-async function watermark(context: RunContext, read: PlannedRead, parts: Part[]): Promise<string | null> {
-  if (!read.incremental) return null
-  const base = read.base?.value ?? null
-  if (parts.length === 0) return base
-  const column = quoteName(read.incremental.column)
-  const earlier = base === null ? '' : `, ${quote(base)}`
-  const [row] = await context.duck.rows(
-    `SELECT greatest(max(${column})${earlier})::VARCHAR AS high FROM ${filesSql(context.root, parts)}`,
-  )
-  return row!.high === null ? null : String(row!.high)
 }

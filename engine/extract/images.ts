@@ -4,42 +4,65 @@ import type { PlannedRead } from '../plan/plan.ts'
 import { fingerprintOf } from '../plan/refresh.ts'
 import type { RunContext } from '../runtime/context.ts'
 import type { Image } from '../staging/image.ts'
-import { imageFile, type StagedSchema, schemaFile, withNight } from '../staging/image.ts'
+import { imageFile, type Night, type StagedSchema, schemaFile, withNight } from '../staging/image.ts'
 import { writeManifest } from '../staging/store.ts'
 import type { Extracted } from './extract.ts'
 
+/** What is known of the rows of a night beyond its parts. */
+export interface NightRows extends Pick<Night, 'out' | 'distinctBy'> {
+  /** Rows of the table then. */
+  rows: number
+}
+
+/** The table with what this run read. */
+export function imageOf(
+  { run, spec, runAt }: RunContext,
+  read: PlannedRead,
+  { parts, gone, cursor }: Extracted,
+  { rows, ...known }: Partial<NightRows> = {},
+): Image {
+  const { columns, absent } = read
+  const seen = [...columns, ...absent]
+  const counted = rows === undefined ? {} : { rows }
+  if (read.reused) return { ...read.base!.image, columns: seen, cursor, ...counted }
+  const night = { run, columns, parts, ...(gone && { gone }), ...known }
+  const image: Image = { ...withNight(read.base?.image, seen, night), cursor, ...counted }
+  const extract = spec.extracts.find(({ name }) => name === read.extract)!
+  if (extract.refresh !== undefined)
+    image.read = { at: runAt.toISOString(), fingerprint: fingerprintOf(extract), unique: read.unique }
+  return image
+}
+
 /**
- * Adds this night's parts to each extract's image and writes its manifest. The image becomes the one to build on
- * only when a target commits the sync point that names this run.
+ * Writes the manifest of each extract's image. It becomes the one to build on only when a target commits the sync
+ * point that names this run.
  */
-export async function keepImages(context: RunContext, reads: PlannedRead[], extracted: Extracted[]) {
+export async function keepImages(
+  context: RunContext,
+  reads: PlannedRead[],
+  extracted: Extracted[],
+  known: Map<string, NightRows>,
+) {
+  const { staging, run, spec } = context
   const images = new Map<string, Image>()
   const syncPoints: SyncPoint[] = []
   for (const read of reads) {
-    const found = extracted.find(({ extract }) => extract === read.extract)
+    const { extract, columns, absent, key, incremental } = read
+    const found = extracted.find(one => one.extract === extract)
     // Its branch failed.
-    if (!found) continue
-    const { parts, gone, watermark, cursor } = found
-    const { columns, absent, key, incremental } = read
-    const seen = [...columns, ...absent]
-    const night = { run: context.run, columns, parts, ...(gone && { gone }) }
-    const image: Image = read.reused
-      ? { ...read.base!.image, columns: seen, cursor }
-      : { ...withNight(read.base?.image, seen, night), cursor }
-    const spec = context.spec.extracts.find(({ name }) => name === read.extract)!
-    if (!read.reused && spec.refresh !== undefined)
-      image.read = { at: context.runAt.toISOString(), fingerprint: fingerprintOf(spec), unique: read.unique }
+    if (!found || !known.has(extract)) continue
+    const image = imageOf(context, read, found, known.get(extract))
     const schema: StagedSchema = {
-      columns: seen.filter(({ name }) => name !== REJECTED),
+      columns: [...columns, ...absent].filter(({ name }) => name !== REJECTED),
       absent: absent.map(({ name }) => name),
       key,
       watermark: incremental?.column,
       parts: [],
     }
-    await writeManifest(context.staging, imageFile(context.spec.job, context.run, read.extract), image)
-    await writeManifest(context.staging, schemaFile(context.spec.job, context.run, read.extract), schema)
-    images.set(read.extract, image)
-    syncPoints.push({ extract: read.extract, value: watermark, run: context.run })
+    await writeManifest(staging, imageFile(spec.job, run, extract), image)
+    await writeManifest(staging, schemaFile(spec.job, run, extract), schema)
+    images.set(extract, image)
+    syncPoints.push({ extract, value: found.watermark, run })
   }
   return { images, syncPoints }
 }

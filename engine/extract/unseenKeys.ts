@@ -10,24 +10,32 @@ import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { type Column, columnNamed } from '../types/logical.ts'
 
-/** The read of all keys that goes with one of what changed; undefined where that needs none. */
+/** The read of all keys that goes with one of what changed, with the column that says so; undefined where that needs none. */
 export function keysRead(read: PlannedRead): PlannedRead | undefined {
   if (!read.since || !read.incremental?.findDeletes) return undefined
   const { since, ...all } = read
-  return { ...all, extract: `${read.extract}.keys`, columns: keysOf(read) }
+  const { column } = read.incremental
+  const keys = keysOf(read)
+  const marked = keys.some(({ name }) => name === column) ? [] : [columnNamed(read.columns, column)!]
+  return { ...all, extract: `${read.extract}.keys`, columns: [...keys, ...marked] }
 }
 
-/**
- * The keys of rows that earlier nights read and the source has no more, `scan` being all that it has, of the same
- * moment as the night's `parts`. Says how many rows no night has read: their column was older than a night's mark.
- */
-export async function goneKeys(
+/** What a scan of all keys tells of the rows that this night, and those before it, have read. */
+export interface Scanned {
+  /** Keys of rows that earlier nights read and the source has no more. */
+  gone: Part[]
+  /** Rows that no night has read, and the least value of their incremental column; null where it is not known. */
+  unseen?: { rows: number; from: string | null }
+}
+
+/** Compares `scan`, which is all that the source has, with what was read of it, the night's `parts` of the same moment included. */
+export async function compareKeys(
   context: RunContext,
   read: PlannedRead,
   parts: Part[],
   scan: Part[],
-): Promise<Part[]> {
-  const { root, run, progress } = context
+): Promise<Scanned> {
+  const { root, run } = context
   const { key, unique } = read
   // Rows that were rejected are there all the same.
   const held = (columns: Column[]) => columns.filter(({ name }) => name !== REJECTED)
@@ -42,15 +50,17 @@ export async function goneKeys(
     { key, unique },
   )
   const keys = key.map(quoteName)
-  const some = (rows: string, distinct = '') =>
-    `SELECT ${distinct} ${keys.join(', ')}, true AS _nf_here FROM ${rows} WHERE ${keys.map(name => `${name} IS NOT NULL`).join(' AND ')}`
-  const none = `SELECT * FROM (${known}) LIMIT 0`
+  const mark = quoteName(read.incremental!.column)
+  const some = (rows: string, more = '') =>
+    `SELECT ${keys.join(', ')}${more}, true AS _nf_here FROM ${rows} WHERE ${keys.map(name => `${name} IS NOT NULL`).join(' AND ')}`
+  const none = `SELECT *, NULL AS ${mark} FROM (${known}) LIMIT 0`
   const scanned = scan.length > 0 ? filesSql(root, scan) : `(${none})`
+  const there = some(scanned, unique ? `, ${mark} AS _nf_mark` : `, min(${mark}) AS _nf_mark`)
   const file = (name: string) => ownFile(context, `raw/${read.extract}.gone/${name}`, '.parquet')
   const differing = await copyFile(
     context,
-    `SELECT ${keys.map(name => `coalesce(s.${name}, k.${name}) AS ${name}`).join(', ')}, k._nf_here IS NULL AS _nf_unseen
-     FROM (${some(scanned, unique ? '' : 'DISTINCT')}) AS s FULL JOIN (${some(`(${known})`)}) AS k ON ${keys.map(name => `s.${name} = k.${name}`).join(' AND ')}
+    `SELECT ${keys.map(name => `coalesce(s.${name}, k.${name}) AS ${name}`).join(', ')}, k._nf_here IS NULL AS _nf_unseen, s._nf_mark
+     FROM (${there}${unique ? '' : ' GROUP BY ALL'}) AS s FULL JOIN (${some(`(${known})`)}) AS k ON ${keys.map(name => `s.${name} = k.${name}`).join(' AND ')}
      WHERE s._nf_here IS NULL OR k._nf_here IS NULL`,
     file('differing'),
   )
@@ -59,13 +69,18 @@ export async function goneKeys(
     `SELECT ${keys.join(', ')} FROM ${filesSql(root, [differing])} WHERE NOT _nf_unseen`,
     file('keys'),
   )
-  const unseen = differing.rows - gone.rows
-  if (unseen > 0)
-    progress.note(
-      `${read.where}: ${unseen} rows are there that no night has read, since ${read.incremental!.column} of theirs is older than ${read.since!.value}; a larger lag finds such rows`,
-    )
+  const rows = differing.rows - gone.rows
+  const [least] =
+    rows > 0
+      ? await context.duck.rows(
+          `SELECT min(_nf_mark)::VARCHAR AS value FROM ${filesSql(root, [differing])} WHERE _nf_unseen`,
+        )
+      : []
   for (const { file } of [differing, ...scan]) rmSync(join(root, file))
-  return gone.rows > 0 ? [gone] : []
+  return {
+    gone: gone.rows > 0 ? [gone] : [],
+    ...(least && { unseen: { rows, from: least.value === null ? null : String(least.value) } }),
+  }
 }
 
 const keysOf = ({ key, columns }: PlannedRead): Column[] => key.map(name => columnNamed(columns, name)!)

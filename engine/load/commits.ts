@@ -1,6 +1,6 @@
 import type { StagedLoad } from '../contracts/load.ts'
 import type { Part } from '../contracts/staging.ts'
-import type { Changes } from '../diff/diff.ts'
+import type { Changes } from '../diff/changeSet.ts'
 import { rowsIn } from '../staging/store.ts'
 
 /** What one commit applies of a load's change set. */
@@ -35,9 +35,9 @@ export function commitsOf(changes: Changes[]): CommitBatch[][] {
   return [...commits, together]
 }
 
-function batchesOf({ load, whole, found, upserts, keys }: Changes): CommitBatch[] {
+function batchesOf({ load, whole, there, upserts, keys }: Changes): CommitBatch[] {
   const share = (rows: Part[], own: Part[], all: boolean) => ({
-    load: { ...load, whole: all, ...(!whole && found && { identity: found.identity }) },
+    load: { ...load, whole: all, ...(!whole && there && { identity: there.identity }) },
     rows,
     keys: own,
   })

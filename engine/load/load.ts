@@ -1,7 +1,7 @@
 import type { CommitResult, LoadCommit, LoadCounts, Loaded, SyncPoint } from '../contracts/load.ts'
 import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
-import type { Changes } from '../diff/diff.ts'
+import type { Changes } from '../diff/changeSet.ts'
 import { EngineError } from '../errors.ts'
 import { allSettled } from '../extract/runLanes.ts'
 import { BEGUN } from '../plan/commitOwner.ts'
@@ -45,21 +45,13 @@ export async function load(
   return [...targets].flatMap(([to, group]) => {
     const result = results.get(to)
     if (!result) return []
-    return group.map(change => {
-      const { load, upserts, counts, reason } = change
-      const done = result.counts.find(c => c.table === load.table)!
-      const gone = counts.gone ?? goneOf(change, done)
-      const more = { ...(gone !== undefined && { gone }), ...(reason && { reason }) }
-      return { ...done, to, staged: rowsIn(upserts), duplicates: counts.duplicates, ...more }
-    })
+    return group.map(({ load, upserts, reason }) => ({
+      ...result.counts.find(c => c.table === load.table)!,
+      to,
+      staged: rowsIn(upserts),
+      ...(reason && { reason }),
+    }))
   })
-}
-
-/** Rows of a target that a whole data set has not, where the table holds one row a key and no marks. */
-function goneOf({ load, counts }: Changes, { rows, deleted }: LoadCounts): number | undefined {
-  if (load.mode === 'scd2') return undefined
-  if (load.mode !== 'append' && (load.mode !== 'merge' || load.deletes !== 'keep')) return deleted
-  return rows === undefined || load.key.length === 0 ? undefined : Math.max(0, rows - counts.rows)
 }
 
 async function loadTarget(
@@ -135,7 +127,6 @@ function sum(counts: LoadCounts[]): LoadCounts[] {
     const { inserted = 0, updated = 0, deleted = 0, unchanged = 0, older = 0 } = sums.get(table) ?? {}
     sums.set(table, {
       table,
-      ...(more.rows !== undefined && { rows: more.rows }),
       inserted: inserted + more.inserted,
       updated: updated + more.updated,
       deleted: deleted + more.deleted,

@@ -1,5 +1,5 @@
 import { taskName } from '../contracts/taskName.ts'
-import type { Changes } from '../diff/diff.ts'
+import type { Changes } from '../diff/changeSet.ts'
 import { EngineError } from '../errors.ts'
 import { lastRunOf } from '../plan/commitOwner.ts'
 import type { Prepared } from '../plan/prepare.ts'

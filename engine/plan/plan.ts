@@ -6,7 +6,7 @@ import type { Image, StagedSchema } from '../staging/image.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { type Drift, weigh } from './drift.ts'
-import { before, canBeWatermark } from './watermark.ts'
+import { before, canBeWatermark, isFuture } from './watermark.ts'
 
 /** What a run will read and write: plain data, made without reading a row, committed before anything else. */
 export interface Plan {
@@ -20,7 +20,7 @@ export interface PlannedRead extends Read {
   from: string
   /** True where the source itself guarantees that `key` is unique. */
   unique: boolean
-  incremental?: { column: string; findDeletes?: boolean }
+  incremental?: Pick<NonNullable<ExtractSpec['incremental']>, 'column' | 'findDeletes' | 'nulls' | 'future'>
   /** True where the source itself gives only what is new: see {@link TableSchema.accumulates}. */
   accumulates?: boolean
   /** True where nothing is read: the table is the image of {@link base}, by the extract's `refresh`. */
@@ -45,6 +45,7 @@ export interface ReadFacts {
   /** What a committed run knew of the table's columns. */
   known?: StagedSchema
   limits: Read['limits']
+  now: Date
   /** True where a full refresh was asked for: the table is read whole. */
   renew?: boolean
 }
@@ -53,7 +54,7 @@ export interface ReadFacts {
  * Plans one extract. Pure. Fails with COLUMN_MISSING, CONFIG_INVALID or SCHEMA_DRIFT, naming the extract and the
  * column.
  */
-export function planRead({ spec, schema, last, known, limits, renew }: ReadFacts): PlannedRead {
+export function planRead({ spec, schema, last, known, limits, now, renew }: ReadFacts): PlannedRead {
   const where = `${spec.from}.${spec.name}`
   const names = schema.columns.map(column => column.name)
   refuseReserved(where, names)
@@ -96,7 +97,7 @@ export function planRead({ spec, schema, last, known, limits, renew }: ReadFacts
       ? [`${column.name} (${column.native}): ${column.inexact}; policy ${column.policy}`]
       : [],
   )
-  notes.push(...inexact)
+  notes.push(...(schema.notes ?? []), ...inexact)
   if (schema.rejects || columns.some(column => column.policy === 'quarantine'))
     columns.push({ name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' })
   const unique = sameSet(key, schema.key)
@@ -120,29 +121,51 @@ export function planRead({ spec, schema, last, known, limits, renew }: ReadFacts
     })
   if (schema.accumulates) return accumulating(read, schema.accumulates, last)
   if (!spec.incremental) return read
-  const { column, lag, findDeletes } = spec.incremental
-  const { type } = need(column, 'incremental column')
-  if (!canBeWatermark(type))
+  const { column, lag, findDeletes, nulls, future } = spec.incremental
+  need(column, 'incremental column')
+  const marked = columnNamed(columns, column)!
+  const { type } = marked
+  if (!canBeWatermark(marked))
     throw new EngineError(
       'CONFIG_INVALID',
-      `${where}: ${column} cannot be a watermark: its type is ${type.kind}`,
+      `${where}: ${column} cannot be a watermark: its type is ${marked.native}`,
       {
-        hint: 'Take a timestamp, a date or an integer that only grows.',
+        hint: 'Take a timestamp, a date, a number or a text that only grows.',
       },
     )
+  if (type.kind === 'text' && lag > 0)
+    throw new EngineError('CONFIG_INVALID', `${where}: text has no lag, and ${column} is ${marked.native}`, {
+      hint: `Leave lag out of incremental: of extract ${spec.name}.`,
+    })
   if (key.length === 0)
     throw new EngineError('CONFIG_INVALID', `${where}: an incremental extract needs a key`, {
       hint: 'Name the columns that identify a row: key: member_id.',
     })
-  read.incremental = { column, ...(findDeletes && { findDeletes }) }
+  read.incremental = {
+    column,
+    ...(findDeletes && { findDeletes }),
+    ...(nulls && { nulls }),
+    ...(future && { future }),
+  }
+  if (lag === 0 && !findDeletes)
+    notes.push(
+      `no lag: a row that is committed after the read with a lesser ${column} than the greatest one read is never read (incremental: { lag: … }, or find_deletes: true)`,
+    )
+  const nullable = marked.nullable || (marked.inexact !== undefined && marked.policy !== undefined)
   const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
   if (renew) return full('a full refresh was asked for')
   if (!last) return full('no earlier load')
   if (last.point.value === null) return full('the last load saw no row')
   if (!last.image) return full('the image of the last load is no longer staged')
   if (whole.length > 0) return full(whole.join('; '))
+  if (isFuture(last.point.value, type, now))
+    return full(`the watermark of the last load, ${last.point.value}, lies in the future`)
   const base = { value: last.point.value, run: last.point.run, image: last.image }
-  return { ...read, base, since: { column, value: before(last.point.value, type, lag) } }
+  return {
+    ...read,
+    base,
+    since: { column, value: before(last.point.value, type, lag), ...(nullable && { nulls: true }) },
+  }
 }
 
 function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFacts['last']): PlannedRead {

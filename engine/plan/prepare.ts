@@ -49,7 +49,8 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
       const known = run
         ? await readManifest<StagedSchema>(context.staging, schemaFile(spec.job, run, extract.name))
         : undefined
-      const limits = { rows: spec.chunking.defaultChunkSize, bytes: context.budget.batch }
+      const { batch, lane } = context.budget
+      const limits = { rows: spec.chunking.defaultChunkSize, bytes: batch, memory: lane }
       const renew = renewed.has(extract.name)
       const fresh = renew
         ? undefined
@@ -59,21 +60,26 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
         reads.push(fresh)
         continue
       }
-      const schema: TableSchema = await context.sources
-        .get(extract.from)!
-        .describe(extract, signal, known?.columns)
+      const imageOf = async (point: SyncPoint | undefined) =>
+        point && (await readManifest<Image>(context.staging, imageFile(spec.job, point.run, extract.name)))
       // An accumulating source cannot show its rows again: the image of the latest run that any target committed
       // holds them all, and each target is loaded with what differs from its own last run.
-      const point = schema.accumulates
-        ? committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
-        : agreed(own, extract.name)
-      const image = point
-        ? await readManifest<Image>(context.staging, imageFile(spec.job, point.run, extract.name))
-        : undefined
+      const latest = committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
+      const schema: TableSchema = await context.sources.get(extract.from)!.describe(
+        extract,
+        signal,
+        known && {
+          columns: known.columns,
+          absent: known.absent,
+          cursor: async () => (await imageOf(latest))?.cursor,
+        },
+      )
+      const point = schema.accumulates ? latest : agreed(own, extract.name)
+      const image = await imageOf(point)
       const last = point && { point, image: known && image }
       let read: PlannedRead
       try {
-        read = planRead({ spec: extract, schema, last, known, limits, renew })
+        read = planRead({ spec: extract, schema, last, known, limits, now: context.clock.now(), renew })
       } catch (error) {
         // Whoever is woken by one table wants to know of all of them.
         if (!(error instanceof EngineError) || error.code !== 'SCHEMA_DRIFT') throw error

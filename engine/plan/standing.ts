@@ -3,7 +3,7 @@ import type { TableStanding, TableState } from '../contracts/target.ts'
 import { EngineError } from '../errors.ts'
 
 /** A target's table as it was found before its load. */
-export interface Found {
+export interface TableLook {
   now: TableState | undefined
   /** Why it is not what the last commit left. */
   reason?: string

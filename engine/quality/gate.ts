@@ -1,28 +1,36 @@
 import { EngineError } from '../errors.ts'
 import type { CheckResult } from './rowChecks.ts'
 
-/** Rows examined, and how many of them were found wanting. */
+/** Rows of one table that this run judged, and how many of them were found wanting; each row counts once. */
 export interface Tally {
+  name: string
   rows: number
   rejected: number
   /** Rows with a finding of any severity. */
   marked: number
 }
 
+/** How good the run's tables are: the figures of the worst, since no table makes up for another. */
 export interface QualitySummary {
+  /** Rejected rows of a table over the rows of it that were judged. */
   errorRate: number
-  /** Share of rows without any finding, 0 to 1. */
+  /** Of which table the error rate is. */
+  worst?: Tally
+  /** Share of a table's rows without any finding, 0 to 1. */
   score: number
 }
 
 export function summary(tallies: Tally[]): QualitySummary {
-  const sum = (of: (tally: Tally) => number) => tallies.reduce((total, tally) => total + of(tally), 0)
-  const rows = sum(tally => tally.rows)
-  if (rows === 0) return { errorRate: 0, score: 1 }
-  return { errorRate: sum(tally => tally.rejected) / rows, score: 1 - sum(tally => tally.marked) / rows }
+  const judged = tallies.filter(({ rows }) => rows > 0)
+  const [worst] = judged.toSorted((a, b) => errorRate(b) - errorRate(a) || b.rejected - a.rejected)
+  if (!worst) return { errorRate: 0, score: 1 }
+  const score = Math.min(...judged.map(({ rows, marked }) => 1 - marked / rows))
+  return { errorRate: errorRate(worst), worst, score }
 }
 
-/** Stops the run before anything is loaded when too many rows are bad, or a set check says stop. */
+const errorRate = ({ rows, rejected }: Tally) => rejected / rows
+
+/** Stops the run before anything is loaded when too many rows of a table are bad, or a set check says stop. */
 export function gate(quality: QualitySummary, maxErrorRate: number, checks: CheckResult[]): void {
   const stopped = checks.find(check => check.level === 'stop')
   if (stopped)
@@ -30,15 +38,20 @@ export function gate(quality: QualitySummary, maxErrorRate: number, checks: Chec
       hint: 'Nothing was loaded. Mend the data or the check, then run again.',
     })
   if (quality.errorRate <= maxErrorRate) return
-  const worst = checks.filter(check => check.level === 'reject').toSorted((a, b) => b.rows - a.rows)
-  const named = worst.slice(0, 3).map(check => `${check.name} ${check.rows}`)
+  const { name, rows, rejected } = quality.worst!
+  const failed = checks.filter(check => check.level === 'reject' && check.model === name)
+  const named = failed
+    .toSorted((a, b) => b.rows - a.rows)
+    .slice(0, 3)
+    .map(check => `${check.name} ${check.rows}`)
   throw new EngineError(
     'QUALITY_GATE',
-    `error rate ${percent(quality.errorRate)} is over the limit of ${percent(maxErrorRate)}: ${named.join(', ')}`,
+    `error rate ${percent(quality.errorRate)} of ${name} (${rejected} of ${rows} rows) is over the limit of ${percent(maxErrorRate)}: ${named.join(', ')}`,
     {
       hint: 'Nothing was loaded. The report shows the rejected rows; quality.max_error_rate sets the limit.',
     },
   )
 }
 
-const percent = (share: number) => `${(share * 100).toFixed(2)} %`
+// Rounded up: what is over a limit must not read as equal to it.
+const percent = (share: number) => `${(Math.ceil(share * 10_000 - 1e-9) / 100).toFixed(2)} %`

@@ -4,6 +4,8 @@ export interface Budget {
   sql: number
   /** One batch under construction in one lane; encoding it to Parquet takes about three times that again. */
   batch: number
+  /** A DuckDB of its own that a lane reads files with. */
+  lane: number
 }
 
 /** What Node and one idle worker thread with its Parquet encoder take. */
@@ -18,6 +20,7 @@ export function shareMemory(memory: number, lanes: number): Budget {
   const free = Math.max(64 << 20, memory - BASE - lanes * PER_THREAD)
   return {
     sql: Math.floor(free * 0.6),
+    lane: Math.floor((free / lanes) * 0.8),
     batch: Math.max(1 << 20, Math.min(32 << 20, Math.floor(free / lanes / 5))),
   }
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { LoadSpec } from '../contracts/load.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { extractsOf } from '../sql/graph.ts'
 import type { OrderedModel } from '../sql/model.ts'
@@ -16,7 +17,7 @@ export interface Task {
 
 /**
  * The tasks of a job, each after those it reads: `plan`, `extract.CONNECTION`, `types.EXTRACT`, `model.MODEL`,
- * `diff.TABLE`, `fit.TABLE` (where rows that do not fit are left out), `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
+ * `diff.TABLE`, `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
  */
 export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, Task> {
   const tasks = new Map<string, Task>()
@@ -30,20 +31,17 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   add('plan', [], [extracts, targets])
   for (const connection of new Set(extracts.map(({ from }) => from)))
     add(taskName('extract', connection), ['plan'], '')
-  for (const { name, from } of extracts) add(taskName('types', name), [taskName('extract', from)], '')
-  const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
-  const source = (table: string) => {
-    const extract = extracts.find(({ name }) => name === table)
-    return !extract || models.some(({ name }) => name === table)
-      ? taskName('model', table)
-      : taskName('extract', extract.from)
+  for (const { name, from } of extracts) {
+    const rules = loads.filter(load => load.from === name).map(keyRule)
+    add(taskName('types', name), [taskName('extract', from)], rules)
   }
+  const keysOf = (name: string) => loads.filter(({ from }) => from === name).map(({ key }) => key)
+  const source = (table: string) =>
+    taskName(models.some(({ name }) => name === table) ? 'model' : 'types', table)
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
   for (const { name, sql, reads, awaits, enrich, inline, extract } of models) {
     const own = checks.filter(({ model }) => model === name)
-    const read = extract
-      ? [taskName('extract', extracts.find(each => each.name === name)!.from)]
-      : reads.map(source)
+    const read = extract ? [taskName('types', name)] : reads.map(source)
     add(
       taskName('model', name),
       [...new Set([...read, ...awaits.map(source)])],
@@ -53,19 +51,20 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   }
   for (const load of loads) {
     add(taskName('diff', load.table), [taskName('model', load.from)], load)
-    if (load.onBadRow === 'quarantine') add(taskName('fit', load.table), [taskName('diff', load.table)], '')
   }
   for (const to of targets) {
     const own = loads.filter(load => load.to === to)
     add(
       taskName('load', to),
-      own.map(({ table, onBadRow }) => `${onBadRow === 'quarantine' ? 'fit' : 'diff'}.${table}`),
+      own.map(({ table }) => taskName('diff', table)),
       '',
     )
     for (const { table, verify } of own) add(taskName('verify', table), [taskName('load', to)], verify)
   }
   return tasks
 }
+
+const keyRule = ({ key, newer, onDuplicate }: LoadSpec) => [key, newer, onDuplicate]
 
 /** A task and all that is made from it, directly or not. */
 export function downstream(tasks: Map<string, Task>, task: string): string[] {

@@ -2,6 +2,7 @@ import { REJECTED } from '../batch/builder.ts'
 import type { Part } from '../contracts/staging.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { type Column, columnNamed, typeName as ddl } from '../types/logical.ts'
+import { allRows } from './dataSet.ts'
 import { filesSql } from './read.ts'
 import { pathsOf } from './store.ts'
 
@@ -14,6 +15,8 @@ export interface Image {
   parts: Part[]
   /** Of an accumulating source: all that these nights have read of it. */
   cursor?: unknown
+  /** Rows of the table; unknown of images of earlier versions. */
+  rows?: number
   /** Of an extract with a `refresh`: the time of the run that read it, what of, and whether its key is unique there. */
   read?: { at: string; fingerprint: string; unique: boolean }
 }
@@ -25,10 +28,27 @@ export interface Night {
   parts: Part[]
   /** Keys of rows of earlier nights that the source had no more, where it was asked. */
   gone?: Part[]
+  /** Numbers (`row`) of rows that are not of the table: their key is NULL, or another row of the night has it. */
+  out?: Part
+  /** The key of which no two of the other rows have the same. */
+  distinctBy?: string[]
 }
 
 /** All files of a night; also of what was read, or archived, of it. */
-export const partsOf = <P>({ parts, gone = [] }: { parts: P[]; gone?: P[] }): P[] => [...parts, ...gone]
+export const partsOf = <P>({ parts, gone = [], out }: { parts: P[]; gone?: P[]; out?: P }): P[] => [
+  ...parts,
+  ...gone,
+  ...(out ? [out] : []),
+]
+
+/** Whether no two rows of any night have the same key. */
+const isDistinct = ({ nights }: Image, { key, unique }: { key: string[]; unique: boolean }) =>
+  unique ||
+  (key.length > 0 &&
+    nights.every(
+      ({ parts, distinctBy: by = [] }) =>
+        parts.length === 0 || (by.length === key.length && key.every(name => by.includes(name))),
+    ))
 
 /** An image with one night more; `columns`: what models see of it. */
 export function withNight(base: Image | undefined, columns: Column[], night: Night): Image {
@@ -67,21 +87,18 @@ export function imageFile(job: string, run: string, extract: string): string {
 export function imageSql(
   root: string,
   image: Image,
-  {
-    key,
-    unique,
-    incremental,
-    accumulates,
-  }: { key: string[]; unique: boolean; incremental?: { column: string }; accumulates?: boolean },
+  read: { key: string[]; unique: boolean; incremental?: { column: string }; accumulates?: boolean },
 ): string {
+  const { key, incremental, accumulates } = read
+  const distinct = isDistinct(image, read)
   const columns = image.columns.filter(column => column.name !== REJECTED)
   const list = columns.map(column => quoteName(column.name)).join(', ')
-  const read = image.nights.at(-1)?.columns ?? []
+  const present = image.nights.at(-1)?.columns ?? []
   const nights = image.nights.filter(night => partsOf(night).length > 0)
   if (nights.length === 0)
     return `SELECT ${columns.map(({ name, type }) => `NULL::${ddl(type)} AS ${quoteName(name)}`).join(', ')} LIMIT 0`
   const value = (night: Night, { name, type }: Column) => {
-    const staged = columnNamed(read, name) && columnNamed(night.columns, name)
+    const staged = columnNamed(present, name) && columnNamed(night.columns, name)
     if (!staged) return `NULL::${ddl(type)} AS ${quoteName(name)}`
     return ddl(staged.type) === ddl(type)
       ? quoteName(name)
@@ -89,9 +106,10 @@ export function imageSql(
   }
   const scan = (night: Night, number = '') => {
     const values = columns.map(column => value(night, column)).join(', ')
-    const good = columnNamed(night.columns, REJECTED) ? ` WHERE ${REJECTED} IS NULL` : ''
+    const good = goodSql(root, night)
+    if (night.out) return `SELECT ${values}${number} FROM ${allRows(root, night)}${good}`
     const paths = `[${pathsOf(root, night.parts).map(quote).join(', ')}]`
-    return accumulates && number
+    return accumulates && number && !distinct
       ? `SELECT ${values}${number}, _nf_part, file_row_number AS _nf_number
           FROM ${filesSql(root, night.parts, "filename = '_nf_file', file_row_number = true")}
           JOIN (SELECT unnest(${paths}) AS _nf_file, unnest(range(${night.parts.length})) AS _nf_part) USING (_nf_file)${good}`
@@ -99,15 +117,19 @@ export function imageSql(
   }
   const first = nights[0]!
   if (accumulates && key.length === 0) return nights.map(night => scan(night)).join(' UNION ALL ')
-  if (key.length === 0 || (nights.length === 1 && unique)) return scan(first)
+  if (key.length === 0 || (nights.length === 1 && distinct)) return scan(first)
   const keys = key.map(quoteName).join(', ')
   const newest = incremental
     ? `${quoteName(incremental.column)} DESC NULLS LAST, `
     : accumulates
       ? '_nf_part DESC, _nf_number DESC, '
       : ''
+  // A sort gives back what it sorts by, and it knows one zero.
+  const ties = columns
+    .map(({ name, type }) => (type.kind === 'float' ? `${quoteName(name)}::VARCHAR` : quoteName(name)))
+    .join(', ')
   const latest = (rows: string) =>
-    `SELECT ${list}, _nf_gone FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY _nf_night DESC, ${newest}${list}) = 1`
+    `SELECT ${list}, _nf_gone FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY _nf_night DESC, ${newest}${ties}) = 1`
   const keysOnly = columns
     .map(
       ({ name, type }) =>
@@ -128,7 +150,7 @@ export function imageSql(
         ]
       })
       .join(' UNION ALL ')
-  if (!unique) return `SELECT ${list} FROM (${latest(numbered(0))}) WHERE NOT _nf_gone`
+  if (!distinct) return `SELECT ${list} FROM (${latest(numbered(0))}) WHERE NOT _nf_gone`
   // Most rows are of the first night and changed by none: only the changes go through the window.
   return `WITH changed AS (${latest(numbered(1))})
     SELECT ${list} FROM changed WHERE NOT _nf_gone UNION ALL
@@ -136,16 +158,22 @@ export function imageSql(
       SELECT 1 FROM changed WHERE ${key.map(name => `changed.${quoteName(name)} = base.${quoteName(name)}`).join(' AND ')})`
 }
 
+function goodSql(root: string, { columns, out }: Night): string {
+  const conditions = [
+    ...(columnNamed(columns, REJECTED) ? [`${REJECTED} IS NULL`] : []),
+    ...(out ? [`file_row_number NOT IN (SELECT row FROM ${filesSql(root, [out])})`] : []),
+  ]
+  return conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
+}
+
 /** The parts of an image that hold the table of {@link imageSql} as they lie; undefined where it joins or changes rows. */
-export function plainParts(
-  image: Image,
-  { key, unique }: { key: string[]; unique: boolean },
-): Part[] | undefined {
+export function plainParts(image: Image, read: { key: string[]; unique: boolean }): Part[] | undefined {
   const shape = (columns: Column[]) => JSON.stringify(columns.map(({ name, type }) => [name, ddl(type)]))
   const nights = image.nights.filter(night => partsOf(night).length > 0)
   const plain =
     nights.length === 1 &&
-    (unique || key.length === 0) &&
+    (read.key.length === 0 || isDistinct(image, read)) &&
+    !nights[0]!.out &&
     !columnNamed(image.columns, REJECTED) &&
     image.nights.every(({ columns }) => shape(columns) === shape(image.columns))
   return plain ? nights[0]!.parts : undefined

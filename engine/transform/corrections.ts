@@ -1,18 +1,14 @@
 import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
-import type { Part } from '../contracts/staging.ts'
+import { recordSql, rowId } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { Corrected, Correction } from '../runtime/correction.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import type { Image } from '../staging/image.ts'
+import { allRows } from '../staging/dataSet.ts'
+import { type Image, imageSql } from '../staging/image.ts'
 import { filesSql } from '../staging/read.ts'
 import { atomicWrite } from '../staging/store.ts'
-import { type Column, columnNamed, typeName } from '../types/logical.ts'
-
-/** SQL of a rejected row's id: the same in every run that finds the same values in the same table. */
-export function rowId(job: string, table: string, record: string): string {
-  return `md5(${quote(`${job}/${table}/`)} || ${record})`
-}
+import { type Column, typeName } from '../types/logical.ts'
 
 /**
  * Splits corrections by whether their rows are `found` and their values are of the columns' types. Gives SQL of the rows
@@ -67,27 +63,26 @@ export async function correctExtract(
   const columns = image.columns.filter(({ name }) => name !== REJECTED)
   const keys = key.map(name => `${quoteName(name)}::VARCHAR AS ${quoteName(name)}`).join(', ')
   const list = key.map(quoteName).join(', ')
+  // Of rows that stand alone (their key is NULL, or another row's) no later night can tell.
   const rows = image.nights.flatMap((night, number) => {
-    const bad = columnNamed(night.columns, REJECTED)
-    const id = bad
-      ? `if(${REJECTED} IS NULL, NULL, ${rowId(
-          spec.job,
-          extract,
-          recordSql(
-            night.columns.map(({ name }) => name),
-            'r',
-          ),
-        )})`
-      : 'NULL'
-    const from = (parts: Part[], value: string) =>
-      parts.length > 0
-        ? [`SELECT ${keys}, ${number} AS _nf_night, ${value} AS _nf_id FROM ${filesSql(root, parts)} AS r`]
-        : []
-    return [...from(night.parts, id), ...from(night.gone ?? [], 'NULL')]
+    const { parts, gone = [], out } = night
+    const names = night.columns.map(({ name }) => name)
+    const alone = out ? `file_row_number IN (SELECT row FROM ${filesSql(root, [out])})` : 'false'
+    const bad = names.includes(REJECTED) ? `${REJECTED} IS NOT NULL OR ${alone}` : alone
+    const id =
+      bad === 'false' ? 'NULL' : `if(${bad}, ${rowId(spec.job, extract, recordSql(names, '_nf_r'))}, NULL)`
+    const from = (table: string, alone: string, id: string) =>
+      `SELECT ${keys}, ${number} AS _nf_night, ${alone} AS _nf_alone, ${id} AS _nf_id FROM ${table} AS _nf_r`
+    return [
+      ...(parts.length > 0 ? [from(allRows(root, night), alone, id)] : []),
+      ...(gone.length > 0 ? [from(filesSql(root, gone), 'false', 'NULL')] : []),
+    ]
   })
+  const all = `(${rows.join(' UNION ALL ')})`
   const latest = `SELECT any_value(_nf_id) AS _nf_id FROM (
-      SELECT * FROM (${rows.join(' UNION ALL ')}) QUALIFY _nf_night = max(_nf_night) OVER (PARTITION BY ${list}))
-    GROUP BY ${list} HAVING count(*) = count(_nf_id)`
+      SELECT * FROM ${all} WHERE NOT _nf_alone QUALIFY _nf_night = max(_nf_night) OVER (PARTITION BY ${list}))
+    GROUP BY ${list} HAVING count(*) = count(_nf_id)
+    UNION ALL SELECT _nf_id FROM ${all} WHERE _nf_alone`
   const { sql, ...corrected } = await sortOut(
     context,
     corrections,
@@ -102,15 +97,21 @@ export async function correctExtract(
   return { ...corrected, file }
 }
 
+/** SQL of an extract's table as models see it: the latest known rows, and corrected ones. */
+export function extractSql(
+  root: string,
+  image: Image,
+  read: Parameters<typeof imageSql>[2],
+  corrections?: string,
+): string {
+  const table = imageSql(root, image, read)
+  return corrections === undefined ? table : withCorrections(table, root, corrections, read.key)
+}
+
 /** SQL of a table with its corrected rows, which come in place of any other of their key. */
-export function withCorrections(table: string, root: string, file: string, key: string[]): string {
+function withCorrections(table: string, root: string, file: string, key: string[]): string {
   const corrected = `read_parquet(${quote(join(root, file))})`
   const keys = key.map(quoteName).join(', ')
   return `SELECT * FROM (${table}) WHERE (${keys}) NOT IN (SELECT (${keys}) FROM ${corrected})
     UNION ALL BY NAME SELECT * FROM ${corrected}`
-}
-
-/** SQL of a row's values as the quarantine keeps them: JSON of their texts, since a JSON number would round some. */
-export function recordSql(columns: string[], row: string): string {
-  return `to_json({${columns.map(name => `${quote(name)}: ${row}.${quoteName(name)}::VARCHAR`).join(', ')}})::VARCHAR`
 }

@@ -1,21 +1,13 @@
 import { join } from 'node:path'
-import { REJECTED } from '../batch/builder.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
-import { type Category, EngineError } from '../errors.ts'
-import type { Extracted } from '../extract/extract.ts'
+import { EngineError } from '../errors.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
-import type { Tally } from '../quality/gate.ts'
-import {
-  type CheckResult,
-  FINDINGS,
-  findRows,
-  openFindings,
-  runSetCheck,
-  summarise,
-} from '../quality/rowChecks.ts'
+import { KEY_PRESENT, nullKeysSql } from '../quality/keyRules.ts'
+import { type Findings, quarantine, rowId } from '../quality/quarantine.ts'
+import { type CheckResult, FINDINGS, findRows, openFindings, runSetCheck } from '../quality/rowChecks.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
-import type { Corrected, Correction } from '../runtime/correction.ts'
+import type { Correction } from '../runtime/correction.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
@@ -24,27 +16,14 @@ import type { Check, Model, SqlGraph } from '../sql/model.ts'
 import { stripped } from '../sql/text.ts'
 import { allRows, type DataSet, goodRows } from '../staging/dataSet.ts'
 import type { Image } from '../staging/image.ts'
-import { imageSql, plainParts } from '../staging/image.ts'
+import { plainParts } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
-import { filesSql } from '../staging/read.ts'
-import { atomicWrite, rowsIn } from '../staging/store.ts'
+import { rowsIn } from '../staging/store.ts'
 import { type Column, typeFromName } from '../types/logical.ts'
-import { correctExtract, recordSql, rowId, sortOut, withCorrections } from './corrections.ts'
+import { extractSql, sortOut } from './corrections.ts'
 import { enrich } from './enrich.ts'
 import { MacroSession } from './macros.ts'
-
-/** What one model, or the type rules of one extract, left in staging. */
-export interface Transformed extends Tally, Omit<DataSet, 'parts'> {
-  name: string
-  columns: Column[]
-  /** All its rows; absent for the type rules of an extract. */
-  parts?: Part[]
-  checks: CheckResult[]
-  /** What came of its corrections, where there were any. */
-  corrected?: Corrected
-  /** Of an extract: Parquet file of its corrected rows below the staging root. */
-  corrections?: string
-}
+import type { JudgedExtract, Transformed } from './transformed.ts'
 
 /** A model, or an extract taken as one. */
 type Query = Pick<Model, 'name' | 'file' | 'sql' | 'enrich'>
@@ -55,13 +34,17 @@ export async function openTables(
   graph: SqlGraph,
   reads: PlannedRead[],
   images: Map<string, Image>,
+  judged: JudgedExtract[],
 ): Promise<MacroSession> {
   const { duck, runAt, root } = context
   await duck.run(`SET VARIABLE run_at = TIMESTAMPTZ ${quote(runAt.toISOString())}`)
   for (const read of reads) {
     const image = images.get(read.extract)
-    if (image)
-      await duck.run(`CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${imageSql(root, image, read)}`)
+    if (!image) continue
+    const { corrections } = judged.find(({ name }) => name === read.extract)!
+    await duck.run(
+      `CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${extractSql(root, image, read, corrections)}`,
+    )
   }
   const macros = new MacroSession(duck, graph.macros)
   await macros.made(reads.flatMap(({ extract }) => (images.has(extract) ? [extract] : [])))
@@ -75,15 +58,14 @@ export async function transform(
   macros: MacroSession,
   reads: PlannedRead[],
   images: Map<string, Image>,
+  judged: JudgedExtract[],
   failures: FailureScope,
 ): Promise<Transformed[]> {
   const { duck, spec } = context
   const results: Transformed[] = []
-  const keyChecks = (name: string) =>
-    spec.loads.filter(load => load.from === name).flatMap(load => load.key.map(nullKey(name)))
   for (const model of graph.models) {
     const { name, inline, extract } = model
-    const checks = [...spec.checks.filter(check => check.model === name), ...keyChecks(name)]
+    const checks = spec.checks.filter(check => check.model === name)
     // An extract that is loaded or checked as it is: its rows are a data set like a model's.
     const read = extract && reads.find(read => read.extract === name)
     const image = extract && images.get(name)
@@ -93,7 +75,8 @@ export async function transform(
         const view = `CREATE OR REPLACE VIEW ${quoteName(name)} AS ${stripped(model.sql)}`
         await inFile(model, () => duck.run(view))
       } else {
-        const plain = image && read && plainParts(image, read)
+        const corrected = judged.some(table => table.name === name && table.corrections)
+        const plain = image && read && !corrected ? plainParts(image, read) : undefined
         const stageOwn = (own: RunContext) => stage(own, model, checks, plain)
         const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
         const set = { ...result, parts: result.parts! }
@@ -110,15 +93,6 @@ const filesOf = ({ parts = [], findings, corrections }: Transformed): StagedFile
   ...parts,
   ...[findings, corrections].flatMap(file => (file === undefined ? [] : [{ file }])),
 ]
-
-const nullKey =
-  (model: string) =>
-  (column: string): Check => ({
-    name: `key ${column} is present`,
-    file: `load key ${column}`,
-    model,
-    sql: `SELECT ${quoteName(column)}, ${quote(`key column ${column} is NULL`)} AS reason FROM ${quoteName(model)} WHERE ${quoteName(column)} IS NULL`,
-  })
 
 /** Writes a query's rows, or takes the parts that hold them already, and checks them. */
 async function stage(
@@ -179,129 +153,35 @@ type Judged = Transformed & DataSet
 
 /** Checks a data set's rows. */
 async function judge(context: RunContext, model: Query, checks: Check[], set: DataSet): Promise<Judged> {
-  const { duck, root } = context
+  const { duck, root, spec } = context
   const all = allRows(root, set)
+  const loads = spec.loads.filter(({ from }) => from === model.name)
   const columns = await columnsOf(context, model.file, `SELECT * EXCLUDE (file_row_number) FROM ${all}`)
   const rows = rowsIn(set.parts)
   await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(root, set)}`)
   const names = columns.map(column => column.name)
   await openFindings(duck)
   for (const check of checks) await inFile(check, () => findRows(duck, check, all, names))
-  const findings = await quarantine(context, model.name, all, names)
-  const result: Judged = { name: model.name, columns, ...set, rows, rejected: 0, marked: 0, checks: [] }
-  const checked = checks.map(({ name }) => name)
-  if (findings) return { ...result, ...(await tally(context, model.name, findings, checked)) }
-  const passed = (name: string): CheckResult => ({
+  const keys = new Set(loads.flatMap(({ key }) => key))
+  const nullKeys = nullKeysSql(
+    columns.filter(({ name }) => keys.has(name)),
+    all,
+  )
+  const category = 'DATA_INTEGRITY_ERROR'
+  const findings: Findings[] = [
+    { sql: `SELECT row, check_name, severity, reason FROM ${FINDINGS}`, category },
+  ]
+  if (nullKeys) findings.push({ sql: nullKeys, category })
+  const checked = [...checks.map(({ name }) => name), ...(nullKeys ? [KEY_PRESENT] : [])]
+  const found = await quarantine(context, { name: model.name, rows: all, columns: names }, findings, checked)
+  const passed = checked.map(name => ({
     name,
     model: model.name,
-    level: 'pass',
+    level: 'pass' as const,
     rows: 0,
     samples: [],
-  })
-  return { ...result, checks: checked.map(passed) }
-}
-
-/** Sends the rows that the extracts' own type rules rejected to the quarantine. */
-export async function quarantineExtracts(
-  context: RunContext,
-  reads: PlannedRead[],
-  extracted: Extracted[],
-  images: Map<string, Image>,
-  failures: FailureScope,
-): Promise<Transformed[]> {
-  const tables: Transformed[] = []
-  for (const read of reads) {
-    const found = extracted.find(({ extract }) => extract === read.extract)!
-    const { extract } = read
-    const table = await failures.attempt([extract], [extract], () =>
-      quarantineExtract(context, read, found, images.get(extract)!),
-    )
-    if (table) tables.push(table)
-  }
-  return tables
-}
-
-async function quarantineExtract(
-  context: RunContext,
-  read: PlannedRead,
-  extracted: Extracted,
-  image: Image,
-): Promise<Transformed> {
-  const columns = read.columns.filter(column => column.name !== REJECTED)
-  const result: Transformed = {
-    name: read.extract,
-    columns,
-    rows: extracted.rows,
-    rejected: 0,
-    marked: 0,
-    checks: [],
-  }
-  if (columns.length === read.columns.length) return { ...result, rows: 0 }
-  const found = await runTask(
-    context,
-    taskName('types', read.extract),
-    async own => {
-      const corrections = await context.corrections(read.extract)
-      const mended = corrections.length > 0 ? await correctExtract(own, read, image, corrections) : undefined
-      const { file, ...corrected } = mended ?? {}
-      if (mended) Object.assign(result, { corrected, ...(file && { corrections: file }) })
-      if (extracted.parts.length === 0) return result
-      const source = `(SELECT row_number() OVER () AS file_row_number, * FROM ${filesSql(context.root, extracted.parts)} WHERE ${REJECTED} IS NOT NULL)`
-      const name = 'exact types'
-      await openFindings(context.duck)
-      await context.duck.run(
-        `INSERT INTO ${FINDINGS} BY NAME SELECT file_row_number AS row, ${quote(name)} AS check_name, 'reject' AS severity,
-      list_aggregate(list_transform(from_json(${REJECTED}, '[{"column":"VARCHAR","value":"VARCHAR","reason":"VARCHAR"}]'),
-        lambda _nf_f: _nf_f.column || ' = ' || _nf_f.value || ' ' || _nf_f.reason), 'string_agg', '; ') AS reason FROM ${source}`,
-      )
-      const names = [...columns.map(c => c.name), REJECTED]
-      const findings = await quarantine(context, read.extract, source, names, 'FORMAT_ERROR')
-      return findings ? { ...result, ...(await tally(context, read.extract, findings, [name])) } : result
-    },
-    filesOf,
-  )
-  if (found.corrections) {
-    const table = imageSql(context.root, image, read)
-    const view = withCorrections(table, context.root, found.corrections, read.key)
-    await context.duck.run(`CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${view}`)
-  }
-  return found
-}
-
-// The findings, with the whole record of each; no file where there is none.
-async function quarantine(
-  context: RunContext,
-  model: string,
-  rows: string,
-  columns: string[],
-  category: Category = 'DATA_INTEGRITY_ERROR',
-) {
-  const { duck, root, run } = context
-  const [count] = await duck.rows(`SELECT count(*) AS n FROM ${FINDINGS}`)
-  if (count!.n === 0) return undefined
-  const file = ownFile(context, `quarantine/${model}`, '.parquet')
-  await atomicWrite(join(root, file), temporary =>
-    duck.run(`COPY (
-      SELECT _nf_f.row, ${quote(model)} AS model, _nf_f.check_name, _nf_f.severity, ${quote(category)} AS category, _nf_f.reason,
-        ${recordSql(columns, '_nf_m')} AS record, ${quote(run)} AS run
-      FROM ${FINDINGS} AS _nf_f JOIN ${rows} AS _nf_m ON _nf_m.file_row_number = _nf_f.row
-      ORDER BY _nf_f.row, _nf_f.check_name, _nf_f.reason
-    ) TO ${quote(temporary)} (FORMAT parquet)`),
-  )
-  return file
-}
-
-async function tally(context: RunContext, model: string, findings: string, checks: string[]) {
-  const table = `read_parquet(${quote(join(context.root, findings))})`
-  const [counts] = await context.duck.rows(
-    `SELECT count(DISTINCT row) AS marked, count(DISTINCT row) FILTER (severity = 'reject') AS rejected FROM ${table}`,
-  )
-  return {
-    findings,
-    marked: Number(counts!.marked),
-    rejected: Number(counts!.rejected),
-    checks: await summarise(context.duck, model, checks, table),
-  }
+  }))
+  return { name: model.name, columns, ...set, rows, rejected: 0, marked: 0, checks: passed, ...found }
 }
 
 /**

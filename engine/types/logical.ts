@@ -31,6 +31,8 @@ export interface Column {
   inexact?: string
   /** What to do with such a value. Default `fail`; a source may set another, which the extract's own overrides. */
   policy?: InexactPolicy
+  /** True where text is a server's notation of another type (json, interval, a wide numeric): its order means nothing. */
+  notation?: true
   /** How the source's lanes get its bytes, in the connector's own word: the engine carries it and never reads it. */
   wire?: string
 }

@@ -8,7 +8,7 @@ import type { PlannedRead } from '../../engine/plan/plan.ts'
 import type { Prepared } from '../../engine/plan/prepare.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
 import { parquetCodec, quote } from '../../engine/sql/duckdb.ts'
-import { partsOf } from '../../engine/staging/image.ts'
+import { type Night, partsOf } from '../../engine/staging/image.ts'
 import type { ArchiveSpec } from '../spec/archive.ts'
 import type { FileStore } from '../stores/store.ts'
 import { inParallel } from '../util/parallel.ts'
@@ -84,9 +84,11 @@ async function archiveExtract(
       .map(archived => [archived.part.file, archived]),
   )
   const nights: ArchivedExtract['nights'] = []
-  for (const night of [...(base?.image.nights ?? []), { run, columns: read.columns, parts, gone }]) {
+  const tonight: Night = { run, columns: read.columns, parts, gone }
+  for (const night of [...(base?.image.nights ?? []), tonight]) {
     const gone = night.gone && (await writer.write(night.gone, known))
-    nights.push({ ...night, parts: await writer.write(night.parts, known), gone })
+    const [out] = night.out ? await writer.write([night.out], known) : []
+    nights.push({ ...night, parts: await writer.write(night.parts, known), gone, out })
   }
   return {
     read,

@@ -25,7 +25,11 @@ export interface ArchivedExtract {
   note?: string
   cursor?: unknown
   /** Oldest first; the last one is what the run itself read. */
-  nights: (Omit<Night, 'parts' | 'gone'> & { parts: ArchivedPart[]; gone?: ArchivedPart[] })[]
+  nights: (Omit<Night, 'parts' | 'gone' | 'out'> & {
+    parts: ArchivedPart[]
+    gone?: ArchivedPart[]
+    out?: ArchivedPart
+  })[]
 }
 
 /** The raw data of one run. */

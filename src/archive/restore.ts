@@ -62,12 +62,14 @@ async function restoreExtract(
   { read, base, nights, watermark, note, cursor }: ArchivedExtract,
 ): Promise<{ read: PlannedRead; extracted: Extracted }> {
   const restored: Night[] = []
-  for (const { gone: archived, ...night } of nights) {
+  for (const { gone: archived, out: left, ...night } of nights) {
     const folder = `${runFolder(context)}/raw/${name}/${night.run}`
     const restoreParts = (parts: ArchivedPart[]) =>
       inParallel(parts, AT_ONCE, part => restorePart(context, store, folder, part))
     const gone = archived && (await restoreParts(archived))
-    restored.push({ ...night, parts: await restoreParts(night.parts), ...(gone && { gone }) })
+    const [out] = left ? await restoreParts([left]) : []
+    const parts = await restoreParts(night.parts)
+    restored.push({ ...night, parts, ...(gone && { gone }), ...(out && { out }) })
     await store.clear()
   }
   await context.staging.keep(restored.flatMap(night => partsOf(night).map(({ file }) => file)))

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
 import type { RunResult } from '../runs/result.ts'
+import { rejectedByTable } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
 
 const MARKS = {
@@ -28,8 +29,8 @@ export function planText(result: RunResult, folder: string, colours: boolean): s
     )
     for (const note of read.notes) lines.push(`            ${note}`)
   }
-  for (const { name, rejected } of outcome.tables)
-    if (rejected > 0) lines.push(`  rejected  ${name}: ${formatCount(rejected)} rows, to the quarantine`)
+  for (const [name, rejected] of rejectedByTable(outcome))
+    lines.push(`  rejected  ${name}: ${formatCount(rejected)} rows, to the quarantine`)
   for (const plan of outcome.previews) lines.push('', ...loadLines(plan, paint))
   const total = (kind: Kind) => outcome.previews.reduce((sum, { counts }) => sum + counts[kind], 0)
   const totals = KINDS.map(kind => `${formatCount(total(kind))} to ${MARKS[kind].verb}`).join(', ')
@@ -54,16 +55,12 @@ function loadLines(plan: Preview, paint: Paint): string[] {
     return counts[kind] > 0 ? paint(colour, text) : text
   })
   figures.push(`${formatCount(counts.unchanged)} unchanged`)
-  if (counts.duplicates > 0) figures.push(`${formatCount(counts.duplicates)} duplicates give way`)
+  if (counts.superseded > 0) figures.push(`${formatCount(counts.superseded)} superseded`)
+  if (counts.keptGone > 0) figures.push(`${formatCount(counts.keptGone)} gone, kept`)
   lines.push(`  ${figures.join('   ')}`)
   if (plan.older > 0)
     lines.push(
       `  of the updates, ${formatCount(plan.older)} ${plan.older === 1 ? 'is' : 'are'} older than the target's row, which stays`,
-    )
-  const staying = (counts.gone ?? 0) - counts.deletes
-  if (staying > 0)
-    lines.push(
-      `  ${formatCount(staying)} rows of the table are in the source no more, and stay (deletes: keep)`,
     )
   for (const note of plan.notes) lines.push(`  ${note}`)
   if (plan.columns.length > 0)

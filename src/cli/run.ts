@@ -1,9 +1,10 @@
 import { Command, Option } from 'commander'
+import { total } from '../../engine/quality/accounts.ts'
 import { describeVerification } from '../../engine/verify/result.ts'
 import { secretsIn } from '../config/secrets.ts'
-import { loadNotes } from '../report/data.ts'
 import type { RunOptions } from '../runs/options.ts'
 import type { RunResult } from '../runs/result.ts'
+import { accountLines, rejectedByTable } from './accountText.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
@@ -130,17 +131,17 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
   for (const { name, corrected } of outcome.tables)
     if (corrected && corrected.applied.length > 0)
       lines.push(`  corrected ${name}: ${corrected.applied.length} rows in place of rejected ones`)
-  for (const { name, rejected } of outcome.tables)
-    if (rejected > 0) lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
-  for (const load of outcome.loaded) {
-    const { table, to, inserted, updated, deleted, unchanged, older } = load
+  for (const [name, rejected] of rejectedByTable(outcome))
+    lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
+  for (const { table, to, inserted, updated, deleted, unchanged, older, reason } of outcome.loaded) {
     lines.push(
       `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged${older > 0 ? `, ${older} older than the target's and left alone` : ''}`,
     )
-    for (const note of loadNotes(load)) lines.push(`            ${note}`)
+    if (reason) lines.push(`            all rows were compared with the table: ${reason}`)
   }
   for (const verification of outcome.verifications)
     lines.push(`  verified  ${verification.to}.${verification.table}: ${describeVerification(verification)}`)
+  lines.push(...accountLines(outcome.accounts).map(line => `  rows      ${line}`))
   if (archive?.failed !== undefined) lines.push(`  NOT archived, the next run tries again: ${archive.failed}`)
   else if (archive) lines.push(`  archived  ${archive.where}`)
   lines.push(`  report    ${report}`)
@@ -148,7 +149,7 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
 }
 
 function summaryJson({ run, job, status, seconds, outcome, archive, report, resumed }: RunResult) {
-  const { extracted, tables, quality, loaded, verifications } = outcome
+  const { extracted, tables, quality, loaded, verifications, accounts } = outcome
   return {
     event: 'result',
     run,
@@ -160,9 +161,13 @@ function summaryJson({ run, job, status, seconds, outcome, archive, report, resu
     corrected: Object.fromEntries(
       tables.map(({ name, corrected }) => [name, corrected?.applied.length ?? 0]),
     ),
-    rejected: Object.fromEntries(tables.map(({ name, rejected }) => [name, rejected])),
+    rejected: {
+      ...Object.fromEntries(tables.map(({ name }) => [name, 0])),
+      ...Object.fromEntries(rejectedByTable(outcome)),
+    },
     quality,
     loaded,
+    accounts: { ...accounts, run: total(accounts.loads) },
     verifications,
     archive,
     report,

@@ -54,7 +54,7 @@ export function readExtracts(
         'key',
       )
     if (!common) continue
-    const { from, key, columns, incremental, drift, refresh, pool } = common
+    const { from, key, columns, incremental, on_duplicate: onDuplicate, drift, refresh, pool } = common
     if (incremental?.find_deletes && !connector.capabilities.keys)
       document.problem(
         [...path, 'incremental', 'find_deletes'],
@@ -72,12 +72,15 @@ export function readExtracts(
       from,
       key,
       columns,
+      ...(onDuplicate && { onDuplicate }),
       ...(drift && { drift }),
       ...(refresh !== undefined && { refresh }),
       ...(incremental && {
         incremental: {
           column: incremental.column,
           lag: incremental.lag,
+          nulls: incremental.nulls,
+          future: incremental.future,
           ...(incremental.find_deletes && { findDeletes: true }),
         },
       }),

@@ -36,7 +36,7 @@ export function readLoads(
       document.problem([...path, problem.key], `load.${table}.${problem.key}: ${problem.message}`)
     const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard, verify } =
       load
-    const onBadRow = load.on_bad_row
+    const { on_bad_row: onBadRow, on_duplicate: onDuplicate } = load
     return {
       table,
       to,
@@ -52,6 +52,7 @@ export function readLoads(
       guard: { maxDeleteShare: guard.max_delete_share, allowEmpty: guard.allow_empty },
       verify,
       ...(onBadRow !== 'fail' && { onBadRow }),
+      ...(onDuplicate && { onDuplicate }),
       ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),
       ...(load.batch_rows !== undefined && { batchRows: load.batch_rows }),
       ...(partitions && { partitions }),
@@ -86,6 +87,8 @@ function* loadProblems(
     yield { key: 'batch_rows', message: `mode ${mode} exchanges its rows in one commit` }
   if (load.on_bad_row === 'quarantine' && connector && !connector.capabilities.fits)
     yield { key: 'on_bad_row', message: `${connector.name} takes all rows of a load or none` }
+  if (load.on_duplicate !== undefined && key.length === 0)
+    yield { key: 'on_duplicate', message: 'needs a key: without one, no two rows are the same' }
   if (load.deleted_at !== undefined && deletes !== 'soft')
     yield { key: 'deleted_at', message: 'goes with deletes: soft' }
 }

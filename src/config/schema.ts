@@ -95,6 +95,8 @@ const drift = z.union([
   }),
 ])
 
+const onDuplicate = z.enum(['fail', 'quarantine', 'newest'])
+
 /** The keys that every extract may have; all others are its connector's. */
 export const commonExtract = z.strictObject({
   from: z.string(),
@@ -105,9 +107,12 @@ export const commonExtract = z.strictObject({
       lag: lag.default(0),
       param: z.string().optional(),
       find_deletes: z.boolean().default(false),
+      nulls: z.enum(['read', 'fail']).default('read'),
+      future: z.enum(['read', 'fail']).default('read'),
     })
     .optional(),
   columns: z.record(z.string(), policy).default({}),
+  on_duplicate: onDuplicate.optional(),
   drift: drift.optional(),
   refresh: millis.optional(),
   pool: z.string().optional(),
@@ -140,6 +145,7 @@ const load = z.strictObject({
   batch_rows: count.optional(),
   verify: z.enum(['changes', 'all', 'off']).default('changes'),
   on_bad_row: z.enum(['fail', 'quarantine']).default('fail'),
+  on_duplicate: onDuplicate.optional(),
 })
 
 /** A lookup table of values that SQL cannot make. */

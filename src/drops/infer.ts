@@ -1,93 +1,118 @@
-import { randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ExtractSpec, LastRead } from '../../engine/contracts/source.ts'
+import { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { arrowParquet } from '../formats/arrow.ts'
-import { inferTypes } from '../formats/inferTypes.ts'
-import { jsonLayout } from '../formats/json.ts'
-import { modelType, parquetTypes } from '../formats/parquet.ts'
-import { RowSpool } from '../formats/rowSpool.ts'
-import type { RowSink } from '../formats/split.ts'
-import { openText, type TextFile, type TextFormat } from '../formats/textFile.ts'
-import type { Taken } from './cursor.ts'
-import { membersOf } from './lane.ts'
-import type { DropOptions } from './options.ts'
-import { readAll } from './ranged.ts'
+import type { Column } from '../../engine/types/logical.ts'
+import { BadFile } from '../formats/bad.ts'
+import { TypeFinder } from '../formats/inferTypes.ts'
+import { styleOf } from '../formats/textFormat.ts'
+import { columnsOf } from './columns.ts'
+import type { DropCursor, Taken } from './cursor.ts'
+import { type FileNames, inspect } from './inspect.ts'
+import { type DropOptions, textFormat } from './options.ts'
+import { select } from './select.ts'
+import { Spool } from './spool.ts'
 import type { DropStore } from './store.ts'
 
-/** Column → DuckDB type of a file by its first rows, or its own word; undefined for a file without a row. */
-export async function infer(
+/** Files whose headers are read at a time. */
+const AT_ONCE = 8
+const MEMORY = 256 * 1024 * 1024
+
+/**
+ * The columns of a drop that declares none: those of the last run, and those that its new files bring. A column of text
+ * that is new has the type that all of its values are found to have; so on a first night every file is read once for that.
+ * Fails with TABLE_MISSING where no file tells a column, and with SCHEMA_DRIFT.
+ */
+export async function inferColumns(
   store: DropStore,
-  spool: string,
-  options: DropOptions,
-  file: Taken,
-): Promise<Record<string, string> | undefined> {
-  const folder = join(spool, randomUUID())
-  mkdirSync(folder)
-  const duck = await Duck.open({ threads: 1 })
+  { from, name, drift, options: asked }: ExtractSpec,
+  cursor: DropCursor,
+  last: LastRead | undefined,
+  signal: AbortSignal,
+): Promise<Column[]> {
+  const options = asked as DropOptions
+  const where = `${from}.${name}`
+  const { files } = await select(store, where, { ...options, settle: 0 }, cursor, '', signal)
+  const readable = files.filter(({ bad }) => bad === undefined)
+  const spool = new Spool()
+  const folder = mkdtempSync(join(spool.folder, 'infer-'))
+  const duck = await Duck.open({ threads: 1, memory: MEMORY })
   try {
-    for await (const member of membersOf({ store, folder }, options, file, () => readAll(store, file))) {
-      const { where } = member
-      if (options.format === 'parquet') return own(await parquetTypes(duck, where, await member.path()))
-      if (options.format === 'arrow') {
-        for await (const path of arrowParquet(where, member.bytes(), folder))
-          return own(await parquetTypes(duck, where, path))
-        continue
+    const means = { store, duck, folder }
+    let failure: unknown
+    const look = async (file: Taken, ...how: [TypeFinder?, Set<string>?]) => {
+      try {
+        return await inspect(means, options, file, ...how)
+      } catch (error) {
+        // The run says it of the file, and leaves it out where it may.
+        if (!(error instanceof BadFile)) throw error
+        failure ??= error
+        return undefined
       }
-      const text = await openText(where, member.bytes(), options as TextFormat, undefined)
-      const types = text && (await sample(duck, folder, text))
-      if (types) return types
     }
-    return undefined
+    const known = last?.columns.filter(column => !last.absent.includes(column.name))
+    const finder = new TypeFinder(styleOf(textFormat(options, 'csv')))
+    const found: FileNames[] = []
+    if (!last)
+      for (const file of readable) {
+        const names = await look(file, finder)
+        if (names) found.push(names)
+      }
+    else {
+      found.push(...(await inOrder(readable, file => look(file))))
+      const has = new Set(last.columns.map(column => column.name))
+      const fresh = new Set(
+        found.flatMap(({ names, own }) => (own ? [] : names.filter(name => !has.has(name)))),
+      )
+      for (const { file, names } of found)
+        if (names.some(name => fresh.has(name))) await look(file, finder, fresh)
+    }
+    if (!last && found.every(({ names }) => names.length === 0)) {
+      if (failure !== undefined) throw failure
+      throw new EngineError(
+        'TABLE_MISSING',
+        `${where}: no file ${files.length === 0 ? 'is there' : 'with a header or a row is there'} to infer its columns from`,
+        { hint: 'Declare them: schema: { member_id: BIGINT, … }, or check files:.' },
+      )
+    }
+    return columnsOf({
+      where,
+      extract: name,
+      files: found,
+      ...(known && { last: known }),
+      policy: drift ?? {},
+      quarantine: options.on_bad_file === 'quarantine',
+      types: { ...finder.types(), ...typesOf(last) },
+    })
   } finally {
     duck.close()
+    spool.remove()
   }
 }
 
-function own(types: Map<string, string>): Record<string, string> {
-  return Object.fromEntries([...types].map(([name, native]) => [name, modelType(native)]))
-}
-
-/** Ends the reading of a sample. */
-class Enough extends Error {}
-
-async function sample(
-  duck: Duck,
-  folder: string,
-  text: TextFile,
-): Promise<Record<string, string> | undefined> {
-  let types: Record<string, string> | undefined
-  const spool = new RowSpool(folder, async path => {
-    if (path === undefined) return
-    const { layout } = text
-    const names = text.names ?? (await keysOf(duck, layout.from(path)))
-    const named = text.names ? layout : jsonLayout(names)
-    types = await inferTypes(duck, named.from(path), names, name => named.text(name)!)
-  })
-  let rows = 0
-  const sink: RowSink = {
-    row: (source, from, to, line) => {
-      rows++
-      spool.add(0, line, text.layout.separator, source, from, to)
-    },
-    bad: () => {},
-    reserve: async bytes => {
-      if (rows > 0 && !spool.fits(bytes * 8)) throw new Enough()
-    },
-  }
-  try {
-    await text.read(sink)
-  } catch (error) {
-    // What is wrong further on is for the run to say.
-    if (rows === 0 && !(error instanceof Enough)) throw error
-  }
-  await spool.flush('all')
-  return types
-}
-
-async function keysOf(duck: Duck, from: string): Promise<string[]> {
-  const rows = await duck.rows(
-    `SELECT key FROM (SELECT unnest(json_keys(c1)) AS key, _line FROM ${from} WHERE json_valid(c1) AND json_type(c1) = 'OBJECT') GROUP BY key ORDER BY min(_line), key`,
+// A column that was gone and is back has the type it had.
+function typesOf(last: LastRead | undefined) {
+  return Object.fromEntries(
+    (last?.columns ?? []).map(({ name, native, wire }) => [
+      name,
+      { type: native, ...(wire !== undefined && (JSON.parse(wire) as { notation?: string })) },
+    ]),
   )
-  return rows.map(row => String(row.key))
+}
+
+async function inOrder<Item, Result>(
+  items: Item[],
+  act: (item: Item) => Promise<Result | undefined>,
+): Promise<Result[]> {
+  const results: (Result | undefined)[] = []
+  let next = 0
+  const work = async () => {
+    while (next < items.length) {
+      const index = next++
+      results[index] = await act(items[index]!)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
+  return results.filter(result => result !== undefined)
 }

@@ -1,25 +1,26 @@
-import { appendFileSync, createWriteStream, mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { arrowParquet } from '../formats/arrow.ts'
 import { BadFile } from '../formats/bad.ts'
-import { compressionOf, unpack } from '../formats/compression.ts'
-import { parquetTexts } from '../formats/parquet.ts'
+import { fileColumn } from '../formats/column.ts'
+import { asBad, openParquet, parquetNotes, parquetTexts } from '../formats/parquet.ts'
 import { RowReader } from '../formats/rowReader.ts'
-import { openText, type TextFormat } from '../formats/textFile.ts'
-import { zipMembers } from '../formats/zip.ts'
+import { openText } from '../formats/textFile.ts'
+import { styleOf } from '../formats/textFormat.ts'
 import type { Taken } from './cursor.ts'
-import type { DropOptions } from './options.ts'
+import { membersOf } from './members.ts'
+import { type DropOptions, textFormat } from './options.ts'
 import { prefetched } from './ranged.ts'
 import { shown } from './select.ts'
+import { tell } from './spool.ts'
 import type { DropStore } from './store.ts'
 
-/** DuckDB's CSV reader and Parquet writer with one thread; the reader alone takes some buffers of 32 MiB. */
-const MEMORY = 256 * 1024 * 1024
+/** What DuckDB's readers and its Parquet writer need at the least, with one thread. */
+const LEAST_MEMORY = 192 * 1024 * 1024
 
 /** Files that a lane reads one after another. */
 export interface FileChunk {
@@ -39,7 +40,7 @@ export function dropLane<Access>(openStore: (access: Access) => DropStore) {
     const store = openStore(access)
     const folder = join(spool, `lane-${crypto.randomUUID()}`)
     mkdirSync(folder, { recursive: true })
-    const duck = await Duck.open({ threads: 1, memory: MEMORY })
+    const duck = await Duck.open({ threads: 1, memory: LEAST_MEMORY })
     return {
       read: (read, range, _limit, sink) => readFiles({ store, duck, folder, spool }, read, range, sink),
       close: async () => {
@@ -63,18 +64,21 @@ export interface Means {
 async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Promise<undefined> {
   const options = read.options as DropOptions
   const { files } = range.payload as FileChunk
+  const memory = Math.max(LEAST_MEMORY, read.limits.memory ?? 0)
+  await means.duck.run(`SET memory_limit = '${Math.floor(memory / 1024)}KiB'`)
   const reader = new RowReader(means.duck, means.store.name, read.columns, means.folder, sink)
   for await (const { file, bytes } of prefetched(means.store, files)) {
     try {
       if (file.bad !== undefined) throw new BadFile('PERMISSION_DENIED', file.bad)
       await reader.file(shown(file.name), async () => {
-        await readFile(means, read, options, file, bytes, reader)
+        const notes = await readFile(means, read, options, file, bytes, reader)
         await unchanged(means.store, file)
+        for (const note of notes) tell(means.spool, { kind: 'note', name: file.name, text: note })
       })
     } catch (error) {
       if (!(error instanceof BadFile) || options.on_bad_file === 'fail') throw error
       reader.reject(shown(file.name), error.message)
-      appendFileSync(join(means.spool, 'bad'), `${JSON.stringify([file.name, error.message])}\n`)
+      tell(means.spool, { kind: 'bad', name: file.name, text: error.message })
     }
   }
   await reader.end()
@@ -87,77 +91,33 @@ async function readFile(
   file: Taken,
   bytes: () => AsyncGenerator<Buffer>,
   reader: RowReader,
-): Promise<void> {
+): Promise<string[]> {
   const columns = read.columns.filter(({ name }) => name !== REJECTED)
+  const names = columns.map(({ name }) => name)
+  const optional = columns.filter(column => fileColumn(column).optional).map(({ name }) => name)
+  const notes: string[] = []
   for await (const member of membersOf(means, options, file, bytes)) {
-    const { where, name } = member
-    if (options.format === 'parquet')
-      await reader
-        .typed(await parquetTexts(means.duck, where, name, await member.path(), columns))
-        .catch(asBad(where))
-    else if (options.format === 'arrow')
-      for await (const path of arrowParquet(where, member.bytes(), means.folder))
-        await reader.typed(await parquetTexts(means.duck, where, name, path, columns))
+    const { where, name, format } = member
+    const typed = async (path: string) => {
+      const parquet = await openParquet(means.duck, where, name, path)
+      const texts = await parquetTexts(parquet, columns, optional, means.folder)
+      notes.push(...parquetNotes(parquet, names, optional))
+      await reader.typed(texts).catch(cause => {
+        throw asBad(where, cause)
+      })
+    }
+    if (format === 'parquet') await typed(await member.path())
+    else if (format === 'arrow')
+      for await (const path of arrowParquet(where, await member.path(), means.folder)) await typed(path)
     else {
-      const format = options as TextFormat
-      const text = await openText(
-        where,
-        member.bytes(),
-        format,
-        columns.map(column => column.name),
-      )
-      if (text) await reader.text(text, name)
+      const how = textFormat(options, format)
+      const text = await openText(where, member.bytes(), how, { names, optional })
+      if (!text) continue
+      await reader.text(text, name, styleOf(how))
+      notes.push(...text.found().notes)
     }
   }
-}
-
-// What DuckDB cannot read of a Parquet file is the file's fault; a value that does not fit is said by its own code.
-function asBad(where: string) {
-  return (cause: unknown) => {
-    if (!(cause instanceof EngineError) || cause.code === 'DECODE_FAILED') throw cause
-    throw new BadFile('DECODE_FAILED', `${where}: is not a readable Parquet file: ${cause.message}`, {
-      cause,
-    })
-  }
-}
-
-/** One unpacked file. */
-export interface Unpacked {
-  /** For messages: `drops a.zip b.csv`. */
-  where: string
-  name: string
-  bytes(): AsyncGenerator<Buffer>
-  /** Path of the unpacked bytes on this machine, until the next one. */
-  path(): Promise<string>
-}
-
-/** The unpacked files that a file holds: itself, or those of a zip archive. */
-export async function* membersOf(
-  { store, folder }: Pick<Means, 'store' | 'folder'>,
-  options: DropOptions,
-  file: Taken,
-  bytes: () => AsyncGenerator<Buffer>,
-): AsyncGenerator<Unpacked> {
-  const where = `${store.name} ${shown(file.name)}`
-  const limits = { most: options.max_unpacked, ratio: options.max_ratio }
-  const compression = options.compression === 'auto' ? compressionOf(file.name) : options.compression
-  const stored = async (name: string, content: AsyncGenerator<Buffer>) => {
-    const path = join(folder, name)
-    await pipeline(content, createWriteStream(path))
-    return path
-  }
-  const onDisk = async () => store.path?.(file) ?? stored('packed', bytes())
-  if (compression !== 'zip') {
-    const unpacked = () => unpack(where, bytes(), compression, limits)
-    const path = () => (compression === 'none' ? onDisk() : stored('unpacked', unpacked()))
-    yield { where, name: shown(file.name), bytes: unpacked, path }
-    return
-  }
-  for await (const member of zipMembers(where, await onDisk(), limits)) {
-    const path = () => stored('member', member.bytes())
-    const named = `${shown(file.name)} ${shown(member.name)}`
-    yield { where: `${store.name} ${named}`, name: named, bytes: member.bytes, path }
-  }
+  return [...new Set(notes)]
 }
 
 async function unchanged(store: DropStore, file: Taken): Promise<void> {

@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { declaredSchema } from '../connectors/declare/declared.ts'
+import { FORMATS, type Format } from '../formats/byName.ts'
+import type { TextFormat } from '../formats/textFormat.ts'
 import { parseBytes, parseDuration } from '../util/units.ts'
 
 const ascii = z.string().regex(/^[\t\x20-\x7e]$/, { error: 'must be one ASCII character' })
@@ -41,7 +43,8 @@ export const dropOptions = z.strictObject({
     .optional(),
   /** What a file that cannot be read does: stop the run, or be left where it is while the others load. */
   on_bad_file: z.enum(['fail', 'quarantine']).default('fail'),
-  format: z.enum(['csv', 'tsv', 'json', 'ndjson', 'parquet', 'arrow', 'fixed', 'excel']).default('csv'),
+  /** Default: by the file's name, CSV where that tells none. */
+  format: z.enum(FORMATS).optional(),
   /** Default: by the file's name. */
   compression: z.enum(['auto', 'none', 'gzip', 'zstd', 'bzip2', 'zip']).default('auto'),
   /** Bytes a file may have unpacked, and how many times its packed size. */
@@ -51,8 +54,17 @@ export const dropOptions = z.strictObject({
   encoding: z.string().default('utf-8'),
   delimiter: ascii.optional(),
   quote: z.union([ascii, z.literal('')]).default('"'),
-  /** Default: the quote, doubled. */
+  /** Default: the quote, doubled. With `quote: ""`, as dumps of MySQL and COPY have it: `\\N` is then NULL. */
   escape: ascii.optional(),
+  /** Words that stand for a missing value where they are not quoted, beside the empty field: `[NULL, "n/a"]`. */
+  null_values: z.array(z.string().min(1)).default([]),
+  /** The sign before a number's fraction. */
+  decimal: z.enum(['.', ',']).default('.'),
+  /** How days and moments are written, as strptime names it: `%d.%m.%Y`; default ISO 8601. */
+  date_format: z.string().min(1).optional(),
+  timestamp_format: z.string().min(1).optional(),
+  /** Bytes of the longest row. */
+  max_row: bytes.prefault('16MB'),
   /** Whether the first line names the columns; without it they come in the order of the schema. */
   header: z.boolean().default(true),
   /** Lines before the header, or before the first row. */
@@ -61,15 +73,20 @@ export const dropOptions = z.strictObject({
   widths: z.record(z.string(), z.int().positive()).optional(),
   /** Of format excel: the sheet's name; default the first. */
   sheet: z.string().optional(),
-  /** Default: inferred from the first file, and kept. */
+  /** Default: inferred from all values of the first night, and kept. */
   schema: declaredSchema.optional(),
 })
 
 export type DropOptions = z.infer<typeof dropOptions>
 
+/** The keys that say how a text is written, of a file in this format. */
+export function textFormat(options: DropOptions, format: Format): TextFormat {
+  return { ...options, format: format as TextFormat['format'] }
+}
+
 /** What is wrong with options that are right one by one; undefined where nothing is. */
 export function conflict(options: DropOptions): string | undefined {
-  const { after, to, take, format, widths, schema, header, delimiter } = options
+  const { after, to, take, format, widths, schema, header, delimiter, null_values } = options
   if ((after === 'move' || after === 'archive') && to === undefined)
     return `after: ${after} needs to: a folder`
   if (to !== undefined && after !== 'move' && after !== 'archive') return `to: is for after: move or archive`
@@ -77,5 +94,7 @@ export function conflict(options: DropOptions): string | undefined {
   if (format === 'fixed' && !widths) return 'format: fixed needs widths: { column: characters }'
   if (!header && !schema && format !== 'fixed') return 'header: false needs schema:, which names the columns'
   if (delimiter && /[0-9"]/.test(delimiter)) return 'delimiter: cannot be a digit or a quote'
+  if ((format === 'json' || format === 'ndjson') && null_values.length > 0)
+    return 'null_values: is for text without a null of its own; JSON has one'
   return undefined
 }

@@ -1,5 +1,6 @@
 import type {
   ExtractSpec,
+  LastRead,
   Range,
   Read,
   Snapshot,
@@ -7,15 +8,14 @@ import type {
   TableSchema,
 } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
-import type { Column } from '../../engine/types/logical.ts'
 import { declaredTable } from '../connectors/declare/declared.ts'
 import { clearTaken } from './after.ts'
 import type { DropCursor, Taken } from './cursor.ts'
-import { infer } from './infer.ts'
+import { inferColumns } from './infer.ts'
 import type { DropLaneDescriptor, FileChunk } from './lane.ts'
 import { conflict, type DropOptions } from './options.ts'
 import { select, shown } from './select.ts'
-import { Spool } from './spool.ts'
+import { Spool, type Told } from './spool.ts'
 import type { DropStore } from './store.ts'
 
 /** Bytes of small files that a lane reads at a time, and how many files at most. */
@@ -43,7 +43,7 @@ export class DropSource<Access> implements Source {
     return this.store.probe(signal)
   }
 
-  async describe(extract: ExtractSpec, signal: AbortSignal, last?: Column[]): Promise<TableSchema> {
+  async describe(extract: ExtractSpec, signal: AbortSignal, last?: LastRead): Promise<TableSchema> {
     const options = extract.options as DropOptions
     const where = `${extract.from}.${extract.name}`
     const wrong = conflict(options)
@@ -51,11 +51,9 @@ export class DropSource<Access> implements Source {
     const accumulates = options.after === 'keep' ? ('kept' as const) : ('cleared' as const)
     const kind = { rejects: true, ...(options.take === 'new' && { accumulates }) }
     if (options.schema) return { ...declaredTable(where, options.schema), ...kind }
-    const frozen = last && Object.fromEntries(last.map(({ name, native }) => [name, native]))
-    const inferred = declaredTable(where, frozen ?? (await this.infer(where, options, signal)))
-    // A type that was guessed must not stop the night: what it does not hold goes to the quarantine.
-    const columns = inferred.columns.map((column): Column => ({ ...column, policy: 'quarantine' }))
-    return { ...inferred, ...kind, columns }
+    const taken = options.take === 'new' ? ((await last?.cursor()) as DropCursor | undefined) : undefined
+    const columns = await inferColumns(this.store, extract, taken ?? { taken: [] }, last, signal)
+    return { columns, key: [], ...kind }
   }
 
   async open(lanes: number, signal: AbortSignal): Promise<Snapshot> {
@@ -79,14 +77,15 @@ export class DropSource<Access> implements Source {
       },
       cursor: async read => {
         const { files, notes } = selected.get(read.extract)!
-        const bad = spool.bad()
+        const told = spool.told()
+        const bad = new Map(told.flatMap(({ kind, name, text }) => (kind === 'bad' ? [[name, text]] : [])))
         const taken = files.map(file => (bad.has(file.name) ? { ...file, bad: bad.get(file.name)! } : file))
         const said = files.flatMap(({ name }) =>
           bad.has(name) ? [`${shown(name)} is bad and left where it is: ${bad.get(name)}`] : [],
         )
         const earlier = (read.options as DropOptions).take === 'new' ? cursorOf(read).taken : []
         const cursor: DropCursor = { taken: [...earlier, ...taken] }
-        return { cursor, notes: [...notes, ...said] }
+        return { cursor, notes: [...notes, ...said, ...notesOf(told)] }
       },
       close: async () => spool.remove(),
     }
@@ -99,27 +98,18 @@ export class DropSource<Access> implements Source {
   close(): Promise<void> {
     return this.store.close()
   }
+}
 
-  private async infer(where: string, options: DropOptions, signal: AbortSignal) {
-    const { files } = await select(this.store, where, { ...options, settle: 0 }, { taken: [] }, '', signal)
-    const spool = new Spool()
-    try {
-      for (const file of files) {
-        const schema =
-          file.bad === undefined ? await infer(this.store, spool.folder, options, file) : undefined
-        if (schema) return schema
-      }
-    } finally {
-      spool.remove()
-    }
-    throw new EngineError(
-      'TABLE_MISSING',
-      `${where}: no file with a row is there to infer its columns from`,
-      {
-        hint: 'Declare them: schema: { member_id: BIGINT, … }, or check files:.',
-      },
-    )
-  }
+/** What lanes noted of files, the same of many once. */
+function notesOf(told: Told[]): string[] {
+  const groups = Map.groupBy(
+    told.filter(({ kind }) => kind === 'note').toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    ({ text }) => text,
+  )
+  return [...groups].map(([text, files]) => {
+    const more = files.length > 1 ? ` (and so ${files.length - 1} more)` : ''
+    return `${shown(files[0]!.name)} ${text}${more}`
+  })
 }
 
 function cursorOf(read: Read): DropCursor {

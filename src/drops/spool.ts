@@ -1,8 +1,22 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const PREFIX = 'nightfreight-drop-'
+
+/** What a lane has to say of a file: why it is bad, or what people should know of it. */
+export interface Told {
+  kind: 'bad' | 'note'
+  name: string
+  text: string
+}
+
+const TOLD = 'told'
+
+/** Says something of a file, in a lane. */
+export function tell(folder: string, told: Told): void {
+  appendFileSync(join(folder, TOLD), `${JSON.stringify(told)}\n`)
+}
 
 /** A folder of this process for what is on its way from a drop, and for what its lanes have to say of files. */
 export class Spool {
@@ -13,12 +27,12 @@ export class Spool {
     this.folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`))
   }
 
-  /** Files that a lane found bad, and why. */
-  bad(): Map<string, string> {
-    const path = join(this.folder, 'bad')
-    if (!existsSync(path)) return new Map()
+  /** What lanes had to say of files. */
+  told(): Told[] {
+    const path = join(this.folder, TOLD)
+    if (!existsSync(path)) return []
     const lines = readFileSync(path, 'utf8').trimEnd().split('\n')
-    return new Map(lines.map(line => JSON.parse(line) as [string, string]))
+    return lines.map(line => JSON.parse(line) as Told)
   }
 
   remove(): void {

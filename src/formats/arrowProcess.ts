@@ -1,39 +1,29 @@
-/** Body of the process that decodes one Arrow file: standard input to Parquet files in a folder, a line each. */
+/** Body of the process that decodes one Arrow file: a path to Parquet files in a folder, a line each. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  DataType,
-  type RecordBatch,
-  RecordBatchReader,
-  Table,
-  type Vector,
-  vectorFromArray,
-} from 'apache-arrow'
-import { fromRecordBatch } from '../../engine/batch/arrow.ts'
-import { encodeParquet } from '../../engine/parquet/encode.ts'
+import { Table, writeParquet } from 'parquet-wasm/node'
+import { messages } from './ipc.ts'
 
-/** A batch without dictionaries: their values stand in the columns. */
-function plain(record: RecordBatch): RecordBatch {
-  if (!record.schema.fields.some(({ type }) => DataType.isDictionary(type))) return record
-  const columns = record.schema.fields.map(({ name, type }, index): [string, Vector] => {
-    const column = record.getChildAt(index)!
-    return [name, DataType.isDictionary(type) ? vectorFromArray([...column], type.dictionary) : column]
-  })
-  return new Table(Object.fromEntries(columns)).batches[0] ?? record
-}
+const [source = '', folder = ''] = process.argv.slice(2)
+const END = Uint8Array.of(255, 255, 255, 255, 0, 0, 0, 0)
 
-const [folder = ''] = process.argv.slice(2)
 try {
-  const reader = await RecordBatchReader.from(process.stdin)
+  const head: Uint8Array[] = []
   let number = 0
-  for await (const record of reader) {
-    const batch = fromRecordBatch(plain(record), 'arrow')
-    if (batch.rows === 0) continue
+  const write = (batches: Uint8Array[]) => {
+    const table = Table.fromIPCStream(Buffer.concat([...head, ...batches, END]))
     const path = join(folder, `arrow-${number++}.parquet`)
-    writeFileSync(path, encodeParquet(batch))
+    writeFileSync(path, writeParquet(table))
     console.log(path)
   }
+  for await (const { kind, bytes } of messages(source)) {
+    if (kind === 'batch') write([bytes])
+    else if (kind !== 'other') head.push(bytes)
+  }
+  if (head.length === 0) throw new RangeError('it has no schema')
+  // A file without a row has columns all the same.
+  if (number === 0) write([])
 } catch (error) {
-  console.error((error as Error).message)
+  console.error(String((error as Error)?.message ?? error))
   process.exitCode = 1
 }

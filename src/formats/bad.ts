@@ -1,8 +1,5 @@
 import { EngineError, type ErrorCode } from '../../engine/errors.ts'
 
-/** Bytes of the longest row: more is never held. */
-export const LONGEST_ROW = 2 * 1024 * 1024
-
 /** A file that is bad as a whole: cut, lying, or not of its format. Its other faults are rows. */
 export class BadFile extends EngineError {}
 

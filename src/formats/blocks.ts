@@ -63,3 +63,25 @@ function decoded(decoder: TextDecoder, block: Buffer | undefined, where: string)
     throw badFile(where, `is not ${decoder.encoding} throughout`, cause)
   }
 }
+
+/** Passes over the first `skip` lines. Fails where they are longer than `longest` bytes. */
+export async function* skipLines(
+  where: string,
+  text: AsyncGenerator<Buffer>,
+  skip: number,
+  longest: number,
+): AsyncGenerator<Buffer> {
+  let left = skip
+  let skipped = 0
+  for await (let block of text) {
+    while (left > 0) {
+      const end = block.indexOf(10)
+      skipped += end < 0 ? block.length : 0
+      if (skipped > longest) throw badFile(where, `its first ${skip} lines are too long to be skipped`)
+      block = end < 0 ? block.subarray(block.length) : block.subarray(end + 1)
+      if (end < 0) break
+      left--
+    }
+    if (block.length > 0) yield block
+  }
+}

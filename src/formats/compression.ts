@@ -1,8 +1,9 @@
-import { Readable, type Transform } from 'node:stream'
+import { Readable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import bunzip2 from 'unbzip2-stream'
 import { EngineError } from '../../engine/errors.ts'
 import { badFile } from './bad.ts'
+import { ZstdFrames } from './zstdFrames.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2' | 'zip'
 
@@ -33,11 +34,14 @@ export async function* unpack(
   limits: UnpackLimits,
 ): AsyncGenerator<Buffer> {
   let packed = 0
+  const frames = compression === 'zstd' ? new ZstdFrames(where) : undefined
   async function* counted() {
     for await (const chunk of bytes) {
       packed += chunk.length
+      frames?.add(chunk)
       yield chunk
     }
+    frames?.end()
   }
   if (compression === 'none') {
     yield* bounded(where, counted(), limits.most)
@@ -68,6 +72,15 @@ export async function* unpack(
       account(size)
       yield chunk
     }
+    // zlib stops at what begins no further member, and says nothing.
+    const unpacked = stream.bytesWritten
+    for await (const _rest of source) {
+    }
+    if (packed > unpacked)
+      throw badFile(
+        where,
+        `has ${packed - unpacked} bytes after its last ${compression} member, from byte ${unpacked} on`,
+      )
   } catch (error) {
     if (broken) throw broken
     if (error instanceof EngineError) throw error
@@ -78,7 +91,7 @@ export async function* unpack(
   }
 }
 
-function unpacker(compression: 'gzip' | 'zstd'): Transform {
+function unpacker(compression: 'gzip' | 'zstd') {
   const chunkSize = 256 * 1024
   return compression === 'gzip' ? createGunzip({ chunkSize }) : createZstdDecompress({ chunkSize })
 }
@@ -107,6 +120,9 @@ async function* unpackBzip2(
   })
   function* taken() {
     if (failure instanceof EngineError) throw failure
+    // Its reader runs past the end of what is cut.
+    if (failure instanceof TypeError)
+      throw badFile(where, 'is not whole bzip2: it is cut or damaged', failure)
     if (failure) throw badFile(where, `is not whole bzip2: ${(failure as Error).message ?? failure}`, failure)
     yield* held
     held = []

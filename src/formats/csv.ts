@@ -13,11 +13,20 @@ export interface CsvDialect {
 const CR = 13
 const LF = 10
 
+/** How many fields rows have: 0 where that is not known yet. */
+export interface RowShape {
+  fields: number
+  /** Whether the next row is the header. */
+  header: boolean
+  /** Whether each row ends with a delimiter that the header has not; the first row tells. */
+  trailing?: boolean
+}
+
 /**
  * Splits CSV (RFC 4180, any delimiter, quote and escape; line breaks \n, \r\n or \r, in quoted fields too) into rows of
- * `fields` fields; others are bad. `fields()` is asked at each row, so that the first one can tell.
+ * a shape; others are bad.
  */
-export function csvScan(dialect: CsvDialect, sink: RowSink, fields: () => number) {
+export function csvScan(dialect: CsvDialect, sink: RowSink, shape: RowShape) {
   const delimiter = dialect.delimiter.charCodeAt(0)
   const quote = dialect.quote === '' ? -1 : dialect.quote.charCodeAt(0)
   const escaping = dialect.escape === '' ? quote : dialect.escape.charCodeAt(0)
@@ -82,11 +91,9 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, fields: () => number
         at = length
       }
       const to = Math.min(at, length)
-      const expected = fields()
-      if (to > from || expected === 1) {
-        if (fault === '' && expected > 0 && count !== expected)
-          fault = `has ${count} field${count === 1 ? '' : 's'}, not ${expected}`
-        if (fault === '') hand(sink, block, from, to, line, whole)
+      if (to > from || shape.fields === 1) {
+        if (fault === '') fault = faultOf(shape, count, to > from && block[to - 1] === delimiter)
+        if (fault === '') hand(sink, block, from, to - (shape.trailing ? 1 : 0), line, whole)
         else sink.bad(block.toString('utf8', from, to), line, fault)
       }
       line += breaks + 1
@@ -94,6 +101,17 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, fields: () => number
     }
     return { rest: length, line }
   }
+}
+
+/** What is wrong with the number of a row's fields; the first row after the header settles whether rows end with a delimiter. */
+export function faultOf(shape: RowShape, count: number, ended: boolean): string {
+  if (shape.fields === 0) return ''
+  const { header } = shape
+  shape.header = false
+  if (!header) shape.trailing ??= ended && count === shape.fields + 1
+  const expected = shape.fields + (!header && shape.trailing ? 1 : 0)
+  if (count === expected && (expected === shape.fields || ended)) return ''
+  return `has ${count} field${count === 1 ? '' : 's'}, not ${expected}${expected > shape.fields ? ', of which the last is empty' : ''}`
 }
 
 /** The fields of one row. */
@@ -126,21 +144,33 @@ export function csvFields(row: string, dialect: CsvDialect): string[] {
   }
 }
 
-/** Rows of CSV whose fields have these names. */
-export function csvLayout(names: string[], dialect: CsvDialect): Layout {
+/** Rows of CSV whose fields have these names; one without a name must hold nothing. `nulls`: words for a missing value. */
+export function csvLayout(names: string[], dialect: CsvDialect, nulls: string[]): Layout {
   const written = { ...dialect, escape: dialect.escape || dialect.quote }
+  const unnamed = names.flatMap((name, index) => (name === '' ? [index] : []))
+  const faults = unnamed.map(
+    index =>
+      `WHEN c${index} <> '' THEN 'has a value in column ${index + 1}, whose name in the header is empty'`,
+  )
   return {
     separator: dialect.delimiter.charCodeAt(0),
-    from: path => spoolSql(path, names.length, written),
+    from: path => spoolSql(path, names.length, written, nulls),
     text: column => {
       const index = names.indexOf(column)
       return index < 0 ? undefined : `c${index}`
     },
+    ...(unnamed.length > 0 && {
+      rowFault: {
+        reason: `CASE ${faults.join(' ')} END`,
+        raw: `concat_ws(',', ${unnamed.map(index => `c${index}`).join(', ')})`,
+      },
+    }),
     id: `csv ${JSON.stringify([names, dialect])}`,
   }
 }
 
-/** SQL of one field of fixed width, from character `start` (1-based): blanks around it are padding, none is NULL. */
-export function fixedText(start: number, width: number): string {
-  return `nullif(trim(substring(c0, ${start}, ${width}), ${literal(' \t')}), '')`
+/** SQL of one field of fixed width, from character `start` (1-based): blanks around it are padding; none, or a word of `nulls`, is NULL. */
+export function fixedText(start: number, width: number, nulls: string[]): string {
+  const text = `nullif(trim(substring(c0, ${start}, ${width}), ${literal(' \t')}), '')`
+  return nulls.reduce((sql, word) => `nullif(${sql}, ${literal(word)})`, text)
 }

@@ -3,12 +3,26 @@ import { type LogicalType, typeName } from '../../engine/types/logical.ts'
 
 const CLOCK = String.raw`([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6}0*)?)?`
 const DAY = String.raw`\d{4}-\d{2}-\d{2}`
+const NUMBER = String.raw`[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(?i:nan|inf|infinity)`
+
+/** How a file writes what has no one notation, as its extract declares it. */
+export interface FieldStyle {
+  /** The sign before the fraction. */
+  decimal?: '.' | ','
+  /** strptime's notation of days, and of moments. */
+  date?: string
+  timestamp?: string
+  /** Whether an empty text is a value, as in JSON, and not how a missing one is written. */
+  emptyIsText?: boolean
+}
 
 /** The form that a text must have for DuckDB's cast to keep it as it is; undefined where the cast keeps every form. */
 function form(type: LogicalType): string | undefined {
   switch (type.kind) {
     case 'int':
       return String.raw`[+-]?\d+`
+    case 'float':
+      return NUMBER
     case 'decimal':
       return type.scale === 0 ? String.raw`[+-]?\d+(\.0*)?` : String.raw`[+-]?\d+(\.\d{0,${type.scale}}0*)?`
     case 'date':
@@ -22,18 +36,72 @@ function form(type: LogicalType): string | undefined {
   }
 }
 
-/** A field read as text, in SQL: its value and whether it is one the type cannot hold. Types round nothing. */
-export function fieldSql(field: string, type: LogicalType): { value: string; bad: string } {
+/**
+ * A field read as text, in SQL: its value and whether it is one the type cannot hold. Types round nothing. With a
+ * `notation`, a text that the value does not give again is bad, too: so guessed types are held.
+ */
+export function fieldSql(
+  field: string,
+  type: LogicalType,
+  style: FieldStyle = {},
+  notation?: string,
+): { value: string; bad: string } {
   if (type.kind === 'text') return { value: field, bad: 'false' }
   // Writers that quote everything quote missing numbers too.
-  const text = `nullif(${field}, '')`
-  // DuckDB's cast knows seconds only: 10:00Z means 10:00:00Z.
-  const full =
-    type.kind === 'timestamp' || type.kind === 'time'
-      ? `regexp_replace(${text}, '(^|[T ])(\\d{2}:\\d{2})(Z|[+-]|$)', '\\1\\2:00\\3')`
-      : text
-  const cast = `TRY_CAST(${full} AS ${typeName(type)})`
-  const shape = form(type)
-  const misshapen = shape === undefined ? '' : `NOT regexp_full_match(${text}, ${quote(shape)}) OR `
-  return { value: cast, bad: `(${text} IS NOT NULL AND (${misshapen}${cast} IS NULL))` }
+  const text = style.emptyIsText && notation !== undefined ? field : `nullif(${field}, '')`
+  const plain = plainText(text, type, style)
+  const name = typeName(type)
+  const format = formatOf(type, style)
+  const value = format
+    ? `CAST(try_strptime(${text}, ${quote(format)}) AS ${name})`
+    : `TRY_CAST(${withSeconds(plain, type)} AS ${name})`
+  const shape = format ? undefined : form(type)
+  const misshapen = shape === undefined ? '' : `NOT regexp_full_match(${plain}, ${quote(shape)}) OR `
+  const other =
+    notation === undefined ? '' : ` OR NOT ${isWritten(value, text, plain, type, style, notation)}`
+  return { value, bad: `(${text} IS NOT NULL AND (${misshapen}${value} IS NULL${other}))` }
+}
+
+function formatOf(type: LogicalType, style: FieldStyle): string | undefined {
+  return type.kind === 'date' ? style.date : type.kind === 'timestamp' ? style.timestamp : undefined
+}
+
+// With a decimal comma, a point is no part of a number.
+function plainText(text: string, type: LogicalType, style: FieldStyle): string {
+  const fraction = type.kind === 'decimal' || type.kind === 'float'
+  return fraction && style.decimal === ',' ? `translate(${text}, ',.', '.,')` : text
+}
+
+// DuckDB's cast knows seconds only: 10:00Z means 10:00:00Z.
+function withSeconds(text: string, type: LogicalType): string {
+  return type.kind === 'timestamp' || type.kind === 'time'
+    ? `regexp_replace(${text}, '(^|[T ])(\\d{2}:\\d{2})(Z|[+-]|$)', '\\1\\2:00\\3')`
+    : text
+}
+
+/**
+ * How values of a guessed type are written: `own`, as DuckDB writes them; `plain`, doubles without a `.0`; or the
+ * shape that all moments have, with a 0 for every digit: `0000-00-00T00:00:00.000Z`.
+ */
+export const OWN = 'own'
+export const PLAIN = 'plain'
+export const MOMENT_SHAPE = /^0000-00-00[ T]00:00(:00(\.0{1,6})?)?(Z|\+00(:?00)?)?$/
+
+function isWritten(
+  value: string,
+  text: string,
+  plain: string,
+  type: LogicalType,
+  style: FieldStyle,
+  notation: string,
+): string {
+  const format = formatOf(type, style)
+  if (format) return `strftime(${value}, ${quote(format)}) = ${text}`
+  const own = `CAST(${value} AS VARCHAR)`
+  if (notation === OWN) return `${own} = ${plain}`
+  if (notation === PLAIN) return `regexp_replace(${own}, '\\.0$', '') = ${plain}`
+  const [, digits, zone] = /^(.*?)(Z|\+.*)?$/.exec(notation)!
+  const shape = digits!.replaceAll('.', '\\.').replaceAll('0', '\\d') + (zone ?? '').replace('+', '\\+')
+  // A text of this shape whose day the calendar has is written in one way only.
+  return `(regexp_full_match(${text}, ${quote(shape)}) AND left(${own}, 10) = left(${text}, 10))`
 }

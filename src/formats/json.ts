@@ -1,8 +1,8 @@
-import { isUtf8 } from 'node:buffer'
 import { quote as literal } from '../../engine/sql/duckdb.ts'
 import { badFile } from './bad.ts'
+import { type RecordKeys, RecordWriter } from './jsonRecord.ts'
 import { type Layout, spoolSql, UNIT, unitDialect } from './layout.ts'
-import type { Pass, RowSink } from './split.ts'
+import { lineScan, type Pass, type RowSink } from './split.ts'
 
 const QUOTE = 34
 const BACKSLASH = 92
@@ -11,73 +11,6 @@ const CLOSE = 125
 const OPEN_LIST = 91
 const CLOSE_LIST = 93
 const isBlank = (byte: number) => byte === 32 || byte === 10 || byte === 13 || byte === 9
-
-/**
- * Writes a record twice into a row: as an object whose numbers and nested values are strings, so that every digit
- * comes out as it was written, and as it is. Whether it is JSON at all is left to DuckDB.
- */
-export class RecordWriter {
-  private scratch = Buffer.alloc(64 * 1024)
-
-  /** Hands the record in `block[from, to)` to the sink. */
-  write(sink: RowSink, block: Buffer, from: number, to: number, line: number): void {
-    const bytes = block.subarray(from, to)
-    const bad = (reason: string) => sink.bad(bytes.toString('utf8'), line, reason)
-    if (!isUtf8(bytes)) {
-      sink.bad(bytes.toString('latin1'), line, 'is not UTF-8')
-      return
-    }
-    // A nested value's every quote may need an escape.
-    if (this.scratch.length < bytes.length * 4 + 64) this.scratch = Buffer.alloc(bytes.length * 6 + 64)
-    const out = this.scratch
-    let at = 0
-    let used = 0
-    let depth = 0
-    let inString = false
-    while (at < bytes.length) {
-      const byte = bytes[at]!
-      if (byte < 32 && (inString || !isBlank(byte))) {
-        bad('holds a control character')
-        return
-      }
-      if (inString) {
-        const escaped = byte === BACKSLASH && at + 1 < bytes.length
-        for (let index = 0; index < (escaped ? 2 : 1); index++) {
-          const part = bytes[at + index]!
-          if (depth > 1 && (part === QUOTE || part === BACKSLASH)) out[used++] = BACKSLASH
-          out[used++] = part
-        }
-        if (byte === QUOTE) inString = false
-        at += escaped ? 2 : 1
-        continue
-      }
-      at++
-      if (byte === QUOTE) {
-        inString = true
-        if (depth > 1) out[used++] = BACKSLASH
-        out[used++] = QUOTE
-      } else if (byte === OPEN || byte === OPEN_LIST) {
-        if (depth === 1) out[used++] = QUOTE
-        out[used++] = byte
-        depth++
-      } else if (byte === CLOSE || byte === CLOSE_LIST) {
-        out[used++] = byte
-        depth--
-        if (depth === 1) out[used++] = QUOTE
-      } else if (depth === 1 && (byte === 45 || (byte >= 48 && byte <= 57))) {
-        out[used++] = QUOTE
-        out[used++] = byte
-        while (at < bytes.length && !isBlank(bytes[at]!) && bytes[at] !== 44 && bytes[at] !== CLOSE)
-          out[used++] = bytes[at++]!
-        out[used++] = QUOTE
-      } else if (!isBlank(byte)) out[used++] = byte
-      else if (depth > 1) out[used++] = 32
-    }
-    out[used++] = UNIT
-    for (const byte of bytes) out[used++] = isBlank(byte) ? 32 : byte
-    sink.row(out, 0, used, line)
-  }
-}
 
 /** Rows that a {@link RecordWriter} wrote, with these columns. */
 export function jsonLayout(columns: string[]): Layout {
@@ -92,6 +25,7 @@ export function jsonLayout(columns: string[]): Layout {
       return index < 0 ? undefined : `j[${index + 1}]`
     },
     rowFault: { reason: "CASE WHEN j IS NULL THEN 'is not a JSON object' END", raw: 'c1' },
+    emptyIsText: true,
     id: 'json',
   }
 }
@@ -100,8 +34,8 @@ export function jsonLayout(columns: string[]): Layout {
  * Splits a JSON document into the objects of its list; objects one after another are taken, too. Fails with a bad
  * file where anything else stands between them.
  */
-export function jsonScan(where: string, sink: RowSink) {
-  const writer = new RecordWriter()
+export function jsonScan(where: string, sink: RowSink, keys: RecordKeys) {
+  const writer = new RecordWriter(keys)
   let opened = false
   let closed = false
   let afterComma = true
@@ -156,4 +90,25 @@ function objectEnd(block: Buffer, from: number): number {
     else if ((byte === CLOSE || byte === CLOSE_LIST) && --depth === 0) return at + 1
   }
   return -1
+}
+
+/** Splits lines of one record each. Fails with a bad file where the first is a list: that is another format. */
+export function recordScan(where: string, sink: RowSink, keys: RecordKeys) {
+  const writer = new RecordWriter(keys)
+  let first = true
+  return lineScan({
+    ...sink,
+    row: (source, from, to, line) => {
+      if (first && /^\s*\[/.test(source.toString('latin1', from, Math.min(to, from + 100))))
+        throw badFile(
+          where,
+          `line ${line}: is a JSON array, not an object`,
+          undefined,
+          'DECODE_FAILED',
+          'Write format: json in this extract: it reads arrays of objects.',
+        )
+      first = false
+      writer.write(sink, source, from, to, line)
+    },
+  })
 }

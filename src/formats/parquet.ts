@@ -1,56 +1,155 @@
+import { EngineError } from '../../engine/errors.ts'
 import { type Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
-import { badFile } from './bad.ts'
-import type { Texts } from './typed.ts'
+import { BadFile, badFile } from './bad.ts'
+import { fieldSql } from './field.ts'
+import { absent, unread } from './notes.ts'
+import { beyondDuck } from './parquetBeyond.ts'
+import { escapeGlob, fileSql, isBeyond, type ParquetColumn, parquetColumns } from './parquetSchema.ts'
+import type { FieldValue, Texts } from './typed.ts'
 
-/** A Parquet file of a drop as rows: columns whose type is the read's are taken as they are, others by their text. */
-export async function parquetTexts(
+/** Bytes of a row group that is written. */
+const GROUP = 16 * 1024 * 1024
+const ROWS = { least: 2048, most: 122_880 }
+
+/** A Parquet file on this machine. */
+export interface ParquetFile {
+  where: string
+  name: string
+  path: string
+  columns: Map<string, ParquetColumn>
+  /** Rows of a row group that {@link GROUP} holds; undefined where the usual number is no more. */
+  group?: number
+}
+
+/** Opens a file by its footer. */
+export async function openParquet(
   duck: Duck,
   where: string,
   name: string,
   path: string,
+): Promise<ParquetFile> {
+  try {
+    const columns = await parquetColumns(duck, where, path)
+    const [size] = await duck.rows(
+      `SELECT sum(total_uncompressed_size) / greatest(any_value(num_rows), 1) AS row
+       FROM parquet_metadata(${quote(escapeGlob(path))}), parquet_file_metadata(${quote(escapeGlob(path))})`,
+    )
+    const rows = Math.max(ROWS.least, Math.floor(GROUP / Math.max(1, Number(size?.row ?? 1))))
+    return { where, name, path, columns, ...(rows < ROWS.most && { group: rows }) }
+  } catch (cause) {
+    throw asBad(where, cause)
+  }
+}
+
+/**
+ * Rows of a Parquet file: columns whose type is the read's are taken as they are, others by their text. `folder` takes
+ * what DuckDB cannot hold of them, read by another reader.
+ */
+export async function parquetTexts(
+  file: ParquetFile,
   columns: Column[],
+  optional: string[],
+  folder: string,
 ): Promise<Texts> {
-  const types = await parquetTypes(duck, where, path)
+  const { where, name, path } = file
   for (const column of columns)
-    if (!types.has(column.name))
+    if (!file.columns.has(column.name) && !optional.includes(column.name))
       throw badFile(
         where,
-        `has no column ${column.name}, only ${[...types.keys()].join(', ').slice(0, 400)}`,
+        `has no column ${column.name}, only ${[...file.columns.keys()].join(', ').slice(0, 400)}`,
         undefined,
         'COLUMN_MISSING',
+        'Check the file, or write drift: { dropped: ignore } in this extract: then its rows have NULL.',
       )
-  const file = quote(escapeGlob(path))
-  const list = columns.map(({ name }, index) => `, ${quoteName(name)} AS c${index}`).join('')
+  const read = columns.flatMap(({ name }, index) => {
+    const column = file.columns.get(name)
+    return column ? [{ column, field: `c${index}` }] : []
+  })
+  const beyond = read.flatMap(({ column, field }) => (isBeyond(column) ? [{ column, field }] : []))
+  const list = read
+    .filter(({ column }) => column.beyond !== 'decimal')
+    .map(({ column, field }) => `, ${quoteName(column.name)} AS ${field}`)
+    .join('')
+  const main = `(SELECT 0 AS _file, file_row_number + 1 AS _line${list} FROM ${fileSql(path, 'file_row_number = true')})`
+  const beside = beyond.length > 0 ? await beyondDuck(where, path, beyond, folder) : undefined
   return {
-    from: `(SELECT 0 AS _file, file_row_number + 1 AS _line${list} FROM read_parquet(${file}, file_row_number = true))`,
+    from: beside === undefined ? main : `(SELECT * FROM ${main} POSITIONAL JOIN ${beside})`,
     names: [name],
     value: column => {
-      const field = `c${columns.indexOf(column)}`
-      const native = types.get(column.name)!
-      if (native === typeName(column.type)) return { sql: field, typed: true }
-      const nested = /[[(]/.test(native) && !native.startsWith('DECIMAL')
-      return { sql: nested ? `to_json(${field})::VARCHAR` : `${field}::VARCHAR`, typed: false }
+      const found = file.columns.get(column.name)
+      return found && fieldOf(found, column, `c${columns.indexOf(column)}`)
     },
+    ...(file.group !== undefined && { group: file.group }),
   }
 }
 
-/** Columns of a Parquet file and their DuckDB types. */
-export async function parquetTypes(duck: Duck, where: string, path: string): Promise<Map<string, string>> {
+function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldValue {
+  const { native } = found
+  if (found.beyond === undefined) {
+    if (native === typeName(type)) return { value: field, bad: 'false', text: field }
+    if (native === 'TIMESTAMP_NS' && type.kind === 'timestamp' && !type.zoned)
+      return {
+        value: `${field}::TIMESTAMP`,
+        bad: `(isfinite(${field}) AND epoch_ns(${field}) % 1000 <> 0)`,
+        text: `${field}::VARCHAR`,
+      }
+  }
+  const nested = /[[(]/.test(native) && !native.startsWith('DECIMAL')
+  const text = isBeyond(found)
+    ? found.text(field)
+    : nested
+      ? `to_json(${field})::VARCHAR`
+      : `${field}::VARCHAR`
+  return { text, ...fieldSql(text, type) }
+}
+
+/** What DuckDB cannot read of a file is the file's fault; a value that does not fit, and want of memory, are not. */
+export function asBad(where: string, cause: unknown): unknown {
+  const { code, message } = cause as EngineError
+  if (code === 'RESOURCE_EXHAUSTED')
+    return new EngineError(code, `${where}: ${message.split('\n')[0]}`, {
+      cause,
+      hint: 'Raise resources.memory of the job, or lower resources.threads: lanes share what memory there is.',
+    })
+  if (cause instanceof BadFile || code === 'DECODE_FAILED' || code === 'TYPE_UNSUPPORTED') return cause
+  return badFile(where, `is not a readable Parquet file: ${message}`, cause)
+}
+
+/** The columns of a read, as a file's own names and types give them; a candidate is asked of its values. */
+export async function parquetTypes(
+  duck: Duck,
+  file: ParquetFile,
+  folder: string,
+): Promise<Record<string, string>> {
+  const types: Record<string, string> = {}
+  const asked: Column[] = []
+  for (const [name, { native, guess, beyond }] of file.columns) {
+    const type = guess ?? (beyond === undefined && typeFromName(native) ? native : 'VARCHAR')
+    types[name] = type
+    if (guess !== undefined) asked.push({ name, type: typeFromName(guess)!, nullable: true, native: guess })
+  }
+  if (asked.length === 0) return types
   try {
-    const rows = await duck.rows(`DESCRIBE SELECT * FROM read_parquet(${quote(escapeGlob(path))})`)
-    return new Map(rows.map(row => [String(row.column_name), String(row.column_type)]))
+    const texts = await parquetTexts(file, asked, [], folder)
+    const fits = asked.map((column, index) => `bool_or(${texts.value(column)!.bad}) AS bad${index}`)
+    const [row] = await duck.rows(`SELECT ${fits.join(', ')} FROM ${texts.from}`)
+    for (const [index, { name }] of asked.entries()) if (row![`bad${index}`] === true) types[name] = 'VARCHAR'
+    return types
   } catch (cause) {
-    throw badFile(where, `is not a readable Parquet file: ${(cause as Error).message}`, cause)
+    throw asBad(file.where, cause)
   }
 }
 
-/** The type that a column of a Parquet file has in models: its own where that is one, or else its text. */
-export function modelType(native: string): string {
-  return typeFromName(native) ? native : 'VARCHAR'
-}
-
-/** Brackets keep a name from being a glob. */
-function escapeGlob(path: string): string {
-  return path.replace(/[*?[\]]/g, '[$&]')
+/** What people should know of a file's columns. */
+export function parquetNotes(file: ParquetFile, columns: string[], optional: string[]): string[] {
+  const names = [...file.columns.keys()]
+  const extra = names.filter(name => !columns.includes(name))
+  return [
+    ...unread('columns', extra),
+    ...absent(
+      'column',
+      optional.filter(name => !names.includes(name)),
+    ),
+  ]
 }

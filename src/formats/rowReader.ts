@@ -4,10 +4,12 @@ import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Sink } from '../../engine/contracts/source.ts'
 import type { Duck } from '../../engine/sql/duckdb.ts'
 import type { Column } from '../../engine/types/logical.ts'
+import { fileColumn } from './column.ts'
+import { type FieldStyle, fieldSql } from './field.ts'
 import type { Layout } from './layout.ts'
 import { type Reject, RowSpool } from './rowSpool.ts'
 import type { RowSink } from './split.ts'
-import type { TextFile } from './textFile.ts'
+import type { TextFile } from './textFormat.ts'
 import { type Texts, writeRejects, writeTyped } from './typed.ts'
 
 /**
@@ -22,6 +24,7 @@ export class RowReader {
   private readonly sink: Sink
   private readonly spool: RowSpool
   private layout: Layout | undefined
+  private style: FieldStyle = {}
   private names: string[] = []
   private written = 0
   /** Parts of whole files, and of the file under way. */
@@ -59,12 +62,13 @@ export class RowReader {
   }
 
   /** Rows of the file under way, or of a member of it called `name`. */
-  async text(file: TextFile, name: string): Promise<void> {
+  async text(file: TextFile, name: string, style: FieldStyle): Promise<void> {
     if (this.layout?.id !== file.layout.id) {
       await this.flushMarked()
       await this.spool.flush('all')
     }
     this.layout = file.layout
+    this.style = style
     const { spool } = this
     if (this.names.at(-1) !== name) this.names.push(name)
     const index = () => this.names.length - 1
@@ -116,13 +120,16 @@ export class RowReader {
   private async parse(path: string | undefined, rejects: Reject[]): Promise<void> {
     if (path !== undefined) {
       const layout = this.layout!
+      const style = { ...this.style, emptyIsText: layout.emptyIsText }
       const part = this.nextPath()
       const texts: Texts = {
         from: layout.from(path),
         names: this.names,
-        value: ({ name }) => {
-          const sql = layout.text(name)
-          return sql === undefined ? undefined : { sql, typed: false }
+        value: column => {
+          const sql = layout.text(column.name)
+          return sql === undefined
+            ? undefined
+            : { text: sql, ...fieldSql(sql, column.type, style, fileColumn(column).notation) }
         },
         rowFault: layout.rowFault,
       }

@@ -24,7 +24,7 @@ export interface Reject {
  * asked to, it writes them to a file and has that parsed. Rows after a {@link mark} can be taken back.
  */
 export class RowSpool {
-  private readonly buffer = Buffer.allocUnsafe(BLOCK)
+  private buffer = Buffer.allocUnsafe(BLOCK)
   private used = 0
   private marked = 0
   private rejects: Reject[] = []
@@ -44,8 +44,9 @@ export class RowSpool {
     return this.used + bytes + 64 <= BLOCK && this.rejectBytes < REJECTS
   }
 
-  /** Adds `source[from, to)` as a row; it must fit. `separator` is the byte between fields. */
+  /** Adds `source[from, to)` as a row, whatever its length. `separator` is the byte between fields. */
   add(file: number, line: number, separator: number, source: Uint8Array, from: number, to: number): void {
+    if (this.used + to - from + 64 > this.buffer.length) this.grow(this.used + to - from + 64)
     const { buffer } = this
     let at = digits(buffer, this.used, file)
     buffer[at++] = separator
@@ -58,6 +59,12 @@ export class RowSpool {
     at += length
     buffer[at++] = NEWLINE
     this.used = at
+  }
+
+  private grow(length: number): void {
+    const grown = Buffer.allocUnsafe(length)
+    this.buffer.copy(grown, 0, 0, this.used)
+    this.buffer = grown
   }
 
   reject(reject: Reject): void {

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
-import { badFile, LONGEST_ROW } from './bad.ts'
+import { badFile } from './bad.ts'
 
-const PIECE = LONGEST_ROW / 2
+const PIECE = 1024 * 1024
 
 /** Where a splitter's rows go. Bytes are valid until the next call. */
 export interface RowSink {
@@ -22,13 +22,14 @@ export interface Pass {
 
 /**
  * Feeds blocks to `scan`, each behind the row that the one before it cut; `scan` hands over every whole row of a block,
- * the last one too when `last`. Fails where a row is longer than {@link LONGEST_ROW}, without holding it.
+ * the last one too when `last`. Fails where a row is longer than `longest` bytes, without holding it.
  */
 export async function splitRows(
   where: string,
   bytes: AsyncIterable<Buffer>,
   sink: RowSink,
   scan: (block: Buffer, line: number, last: boolean) => Pass,
+  longest: number,
   line = 1,
 ): Promise<void> {
   let carry: Buffer = Buffer.alloc(0)
@@ -41,16 +42,23 @@ export async function splitRows(
       const pass = scan(block, line, false)
       line = pass.line
       carry = Buffer.from(block.subarray(pass.rest))
-      if (carry.length > LONGEST_ROW)
-        throw badFile(
-          where,
-          `line ${line}: no end of the row within ${LONGEST_ROW / 1024 / 1024} MiB: a quote that is not closed, or not the format`,
-        )
+      if (carry.length > longest) throw tooLong(where, line, longest)
     }
   }
   if (carry.length === 0) return
   await sink.reserve(carry.length)
   scan(carry, line, true)
+}
+
+export function tooLong(where: string, line: number, longest: number) {
+  const size = longest >= 1e6 ? `${longest / 1e6} MB` : `${longest} bytes`
+  return badFile(
+    where,
+    `line ${line}: no end of the row within ${size} (max_row): a quote that is not closed, or not the format`,
+    undefined,
+    'DECODE_FAILED',
+    'Where rows are longer, write max_row: 100MB in this extract; else check format, quote and delimiter.',
+  )
 }
 
 /** Splits at line breaks alone. */

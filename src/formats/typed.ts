@@ -2,7 +2,6 @@ import { REJECTED } from '../../engine/batch/builder.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { type Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
-import { fieldSql } from './field.ts'
 
 /** Rows of files as SQL sees them, before their values have types. */
 export interface Texts {
@@ -10,9 +9,19 @@ export interface Texts {
   from: string
   /** Names of the files, for reasons. */
   names: string[]
-  /** SQL of a column's value, as text or already of its type; undefined where the files have none. */
-  value(column: Column): { sql: string; typed: boolean } | undefined
+  /** SQL of a column's value; undefined where the files have none. */
+  value(column: Column): FieldValue | undefined
   rowFault?: { reason: string; raw: string }
+  /** Rows of a row group, where many would take too much memory. */
+  group?: number
+}
+
+/** SQL of a value, of whether its type cannot hold it, and of its text. */
+export interface FieldValue {
+  value: string
+  /** `false` where every value fits. */
+  bad: string
+  text: string
 }
 
 const isStrict = ({ policy }: Column) => policy !== 'null' && policy !== 'quarantine'
@@ -31,7 +40,9 @@ export async function writeTyped(
     column.name === REJECTED ? `${rejections(plain, texts)} AS ${REJECTED}` : output(column, texts),
   )
   try {
-    await duck.copyParquet(`SELECT ${values.join(', ')} FROM ${texts.from}`, path, 'COMPRESSION snappy')
+    const group = texts.group === undefined ? [] : [`ROW_GROUP_SIZE ${texts.group}`]
+    const rows = `SELECT ${values.join(', ')} FROM ${texts.from}`
+    await duck.copyParquet(rows, path, 'COMPRESSION snappy', ...group)
   } catch (error) {
     throw await explained(duck, where, plain, texts, error)
   }
@@ -61,8 +72,7 @@ function output(column: Column, texts: Texts): string {
   const name = quoteName(column.name)
   const found = texts.value(column)
   if (!found) return `NULL::${typeName(column.type)} AS ${name}`
-  if (found.typed) return `${found.sql} AS ${name}`
-  const { value, bad } = fieldSql(found.sql, column.type)
+  const { value, bad } = found
   if (bad === 'false') return `${value} AS ${name}`
   const otherwise = isStrict(column) ? `error('bad value')` : 'NULL'
   return `CASE WHEN ${bad} THEN CAST(${otherwise} AS ${typeName(column.type)}) ELSE ${value} END AS ${name}`
@@ -76,11 +86,9 @@ function rejections(columns: Column[], texts: Texts): string {
     .filter(({ policy }) => policy === 'quarantine')
     .flatMap(column => {
       const found = texts.value(column)
-      if (!found || found.typed) return []
+      if (!found || found.bad === 'false') return []
       const why = `${quote(`${reason(column)} (`)} || ${location(texts)} || ')'`
-      return [
-        `CASE WHEN ${fieldSql(found.sql, column.type).bad} THEN ${entry(quote(column.name), found.sql, why)} END`,
-      ]
+      return [`CASE WHEN ${found.bad} THEN ${entry(quote(column.name), found.text, why)} END`]
     })
   const { rowFault } = texts
   if (rowFault)
@@ -103,9 +111,9 @@ async function explained(
   if (!(error instanceof EngineError) || !error.message.includes('bad value')) return error
   for (const column of columns.filter(isStrict)) {
     const found = texts.value(column)
-    if (!found || found.typed) continue
+    if (!found || found.bad === 'false') continue
     const [row] = await duck.rows(
-      `SELECT _file, _line, ${found.sql} AS value FROM ${texts.from} WHERE ${fieldSql(found.sql, column.type).bad} LIMIT 1`,
+      `SELECT _file, _line, ${found.text} AS value FROM ${texts.from} WHERE ${found.bad} LIMIT 1`,
     )
     if (row)
       return new EngineError(

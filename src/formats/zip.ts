@@ -9,11 +9,15 @@ export interface Member {
   bytes(): AsyncGenerator<Buffer>
 }
 
-/** The files of a zip archive (its path, or its bytes), in their order. Fails with a bad file as soon as one is found cut or false. */
+/**
+ * The files of a zip archive (its path, or its bytes), in their order. Those that systems add are
+ * passed over, unless `all`. Fails with a bad file as soon as one is found cut or false.
+ */
 export async function* zipMembers(
   where: string,
   archive: string | Buffer,
   limits: UnpackLimits,
+  all = false,
 ): AsyncGenerator<Member> {
   let zip: ZipFile
   try {
@@ -39,12 +43,17 @@ export async function* zipMembers(
       })
       if (next.done) return
       const entry = next.value
-      if (entry.fileName.endsWith('/')) continue
+      if (entry.fileName.endsWith('/') || (!all && isSystems(entry.fileName))) continue
       yield { name: entry.fileName, bytes: () => memberBytes(where, zip, entry, unpacked) }
     }
   } finally {
     zip.close()
   }
+}
+
+/** Files that a Mac's Finder and other systems add unasked: `__MACOSX/._b.csv`, `.DS_Store`. */
+function isSystems(name: string): boolean {
+  return name.split('/').some(step => step === '__MACOSX' || (step.startsWith('.') && !/^\.+$/.test(step)))
 }
 
 async function* memberBytes(

@@ -13,6 +13,8 @@ export interface ReportData {
   models: { name: string; rows: number; rejected: number; warned: number; corrected?: number }[]
   checks: ReportCheck[]
   loads: ReportLoad[]
+  /** What became of the rows of every load. */
+  accounts: ReportAccount[]
   /** What a plan would do. */
   plans?: ReportPlan[]
   /** What the targets were found to hold after the load. */
@@ -60,26 +62,27 @@ export interface ReportLoad {
   deleted: number
   unchanged: number
   older: number
-  gone?: number
+  /** Why all rows were compared with the table, although an earlier load is known. */
   reason?: string
 }
 
-/** What is to be known of a load beside its counts. */
-export function loadNotes({
-  gone = 0,
-  deleted,
-  reason,
-}: Pick<ReportLoad, 'gone' | 'deleted' | 'reason'>): string[] {
-  return [
-    ...(gone > deleted ? [`${gone - deleted} rows of the table are in the source no more, and stay`] : []),
-    ...(reason ? [`all rows were compared with the table: ${reason}`] : []),
-  ]
+/** read = loaded + unchanged + rejected + superseded. */
+export interface ReportAccount {
+  table: string
+  to: string
+  read: number
+  loaded: number
+  unchanged: number
+  rejected: number
+  superseded: number
+  /** Rows that the source has no more and the table keeps. */
+  keptGone: number
 }
 
 export interface ReportPlan {
   table: string
   to: string
-  counts: { inserts: number; updates: number; deletes: number; duplicates: number; unchanged: number }
+  counts: { inserts: number; updates: number; deletes: number; superseded: number; unchanged: number }
   /** How many updates change a column. */
   columns: { name: string; rows: number }[]
   notes: string[]

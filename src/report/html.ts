@@ -1,12 +1,12 @@
-import {
-  loadNotes,
-  type ProfileColumn,
-  type ReportCheck,
-  type ReportData,
-  type ReportExtract,
-  type ReportLoad,
-  type ReportPlan,
-  type ReportVerification,
+import type {
+  ProfileColumn,
+  ReportAccount,
+  ReportCheck,
+  ReportData,
+  ReportExtract,
+  ReportLoad,
+  ReportPlan,
+  ReportVerification,
 } from './data.ts'
 import { STYLE } from './style.ts'
 
@@ -38,6 +38,7 @@ export function renderReport(data: ReportData): string {
 <title>${data.job} – ${data.status} – ${data.run}</title><style>${new Html(STYLE)}</style></head><body>
 ${heading(data)}${failure(data)}${figures(data)}${sla(data)}
 ${data.status === 'planned' ? section('Planned', plans(data.plans ?? [])) : section('Loaded', loads(data.loads))}
+${data.accounts.length > 0 ? section('Every row', accounts(data.accounts)) : undefined}
 ${data.verifications && data.verifications.length > 0 ? section('Verification', verifications(data.verifications)) : undefined}
 ${section('Read', extracts(data.extracts))}
 ${section('Models', models(data))}
@@ -102,10 +103,27 @@ const loads = (list: ReportLoad[]) =>
       html`<b>${load.table}</b>`,
       load.to,
       ...[load.staged, load.inserted, load.updated, load.deleted, load.unchanged, load.older].map(count),
-      html`<span class="soft">${loadNotes(load).join('; ') || '–'}</span>`,
+      html`<span class="soft">${load.reason ? `all rows were compared with the table: ${load.reason}` : '–'}</span>`,
     ]),
     'Nothing was loaded.',
   )
+
+function accounts(list: ReportAccount[]): Html {
+  const of = (account: Omit<ReportAccount, 'table' | 'to'>) =>
+    [
+      account.read,
+      account.loaded,
+      account.unchanged,
+      account.rejected,
+      account.superseded,
+      account.keptGone,
+    ].map(count)
+  const rows: Content[][] = list.map(account => [html`<b>${account.table}</b>`, account.to, ...of(account)])
+  return table(
+    ['Table', 'To', '#Read', '#= Loaded', '#+ Unchanged', '#+ Rejected', '#+ Superseded', '#Gone, kept'],
+    rows,
+  )
+}
 
 const plans = (list: ReportPlan[]) =>
   table(
@@ -116,14 +134,14 @@ const plans = (list: ReportPlan[]) =>
       '#Updates',
       '#Deletes',
       '#Unchanged',
-      '#Duplicates',
+      '#Superseded',
       'Columns updated',
       'Notes',
     ],
     list.map(({ table, to, counts, columns, notes }) => [
       html`<b>${table}</b>`,
       to,
-      ...[counts.inserts, counts.updates, counts.deletes, counts.unchanged, counts.duplicates].map(count),
+      ...[counts.inserts, counts.updates, counts.deletes, counts.unchanged, counts.superseded].map(count),
       columns.map(({ name, rows }) => `${name} ${count(rows)}`).join(', ') || '–',
       html`<span class="soft">${notes.join('; ') || '–'}</span>`,
     ]),

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Category } from '../../engine/errors.ts'
+import { rowId } from '../../engine/quality/quarantine.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
 import { quote } from '../../engine/sql/duckdb.ts'
-import { rowId } from '../../engine/transform/corrections.ts'
-import type { Transformed } from '../../engine/transform/models.ts'
+import type { Transformed } from '../../engine/transform/transformed.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 

@@ -78,6 +78,7 @@ function reportData(
       })),
     checks: outcome.checks,
     loads: outcome.loaded,
+    accounts: outcome.accounts.loads,
     plans: outcome.previews,
     verifications: outcome.verifications,
     errorRate: outcome.quality.errorRate,

@@ -30,5 +30,6 @@ export const nothingYet = (): Outcome => ({
   previews: [],
   loaded: [],
   verifications: [],
+  accounts: { extracts: [], models: [], loads: [] },
   feeds: {},
 })

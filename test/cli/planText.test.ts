@@ -11,7 +11,15 @@ const preview: Preview = {
   from: 'members',
   mode: 'merge',
   whole: false,
-  counts: { rows: 1_000_001, inserts: 7, updates: 2, deletes: 1, duplicates: 3, unchanged: 999_992 },
+  counts: {
+    rows: 1_000_001,
+    inserts: 7,
+    updates: 2,
+    deletes: 1,
+    superseded: 3,
+    keptGone: 4,
+    unchanged: 999_992,
+  },
   older: 1,
   columns: [
     { name: 'name', rows: 2 },
@@ -60,7 +68,7 @@ test('a plan in a pipe: compact and aligned', () => {
   rejected  members: 1,200 rows, to the quarantine
 
 warehouse.dim_members  merge from members
-  + 7 to insert   ~ 2 to update   - 1 to delete   999,992 unchanged   3 duplicates give way
+  + 7 to insert   ~ 2 to update   - 1 to delete   999,992 unchanged   3 superseded   4 gone, kept
   of the updates, 1 is older than the target's row, which stays
   the table has no column a: the load will be refused
   columns changed: name 2, fee 1

@@ -84,7 +84,7 @@ test('a whole job', async () => {
       key: ['member_id'],
       columns: { joined: 'null', x: 'text' },
       drift: { dropped: 'ignore' },
-      incremental: { column: 'updated_at', lag: 300e6 },
+      incremental: { column: 'updated_at', lag: 300e6, nulls: 'read', future: 'read' },
       options: { table: 'members' },
     },
     {
@@ -93,7 +93,7 @@ test('a whole job', async () => {
       key: ['a', 'b'],
       columns: {},
       drift: { added: 'fail', dropped: 'fail', widened: 'fail', incompatible: 'fail' },
-      incremental: { column: 'id', lag: 10 },
+      incremental: { column: 'id', lag: 10, nulls: 'read', future: 'read' },
       options: { path: '/payments', sinceParam: 'since' },
     },
   ])

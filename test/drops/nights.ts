@@ -55,7 +55,11 @@ export async function night(
   const duck = await Duck.open({ threads: 1 })
   try {
     const spec = { name: 'things', from: 'drop', key: [], columns: {}, options }
-    const schema = await source.describe(spec, signal, last?.columns)
+    const schema = await source.describe(
+      spec,
+      signal,
+      last?.columns && { columns: last.columns, absent: [], cursor: async () => last.cursor },
+    )
     const columns: Column[] = [
       ...schema.columns,
       { name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' },

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
-import { comparisonSql, losersSql, stateSql } from '../../engine/diff/compare.ts'
+import { comparisonSql, stateSql } from '../../engine/diff/compare.ts'
 import { rowHash } from '../../engine/diff/rowHash.ts'
+import { losersSql } from '../../engine/quality/keyRules.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 
@@ -111,7 +112,7 @@ test('of two rows with one key the newest stays; ties end the same way in any or
   ]
   for (const order of [list, list.toReversed()]) {
     const source = `SELECT row_number() OVER () AS nr, * FROM (VALUES ${order.join(', ')}) t(c0, c1, c2)`
-    const losers = losersSql(shape, ['c0'], 'c2', source, 'nr')
+    const losers = losersSql(shape, ['c0'], ['c2 DESC NULLS LAST'], source, 'nr')
     const found = await duck.rows(
       `SELECT c1 FROM (${source}) WHERE nr IN (SELECT _nf_row FROM (${losers})) ORDER BY c0`,
     )

@@ -40,7 +40,7 @@ const image = {
 }
 
 test('a first night reads the whole table and says why', () => {
-  const read = planRead({ spec, schema, limits })
+  const read = planRead({ now: new Date(), spec, schema, limits })
   assert.equal(read.since, undefined)
   assert.equal(read.unique, true)
   assert.deepEqual(read.key, ['id'])
@@ -49,23 +49,28 @@ test('a first night reads the whole table and says why', () => {
 
 test('only a policy that changes values is noted', () => {
   const notes = (policy?: 'null' | 'fail') =>
-    planRead({ spec: { ...spec, columns: policy ? { born: policy } : {} }, schema, limits }).notes.join('\n')
+    planRead({
+      now: new Date(),
+      spec: { ...spec, columns: policy ? { born: policy } : {} },
+      schema,
+      limits,
+    }).notes.join('\n')
   assert.match(notes('null'), /born \(x\): zero dates; policy null/)
   assert.doesNotMatch(notes('fail') + notes(), /born/)
 })
 
 test('a later night reads from the watermark less the lag', () => {
-  const read = planRead({ spec, schema, limits, last: { point, image } })
-  assert.deepEqual(read.since, { column: 'updated_at', value: '2025-12-31 23:55:00.000001+00' })
+  const read = planRead({ now: new Date(), spec, schema, limits, last: { point, image } })
+  assert.deepEqual(read.since, { column: 'updated_at', value: '2025-12-31 23:55:00.000001+00', nulls: true })
 })
 
 test('without its image, or with other columns, the whole table is read again', () => {
   assert.match(
-    planRead({ spec, schema, limits, last: { point, image: undefined } }).notes.join(),
+    planRead({ now: new Date(), spec, schema, limits, last: { point, image: undefined } }).notes.join(),
     /no longer staged/,
   )
   const known = { columns: schema.columns.slice(0, 2), absent: [], key: ['id'], parts: [] }
-  const read = planRead({ spec, schema, limits, last: { point, image }, known })
+  const read = planRead({ now: new Date(), spec, schema, limits, last: { point, image }, known })
   assert.equal(read.since, undefined)
   assert.match(
     read.notes.join('\n'),
@@ -77,20 +82,32 @@ test('a changed key or incremental column cannot build on the last image', () =>
   const known = { columns: schema.columns, absent: [], key: ['id'], watermark: 'born', parts: [] }
   const last = { point, image }
   const notes = (change: Partial<ExtractSpec>, was = {}) =>
-    planRead({ spec: { ...spec, ...change }, schema, limits, last, known: { ...known, ...was } }).notes.join()
+    planRead({
+      now: new Date(),
+      spec: { ...spec, ...change },
+      schema,
+      limits,
+      last,
+      known: { ...known, ...was },
+    }).notes.join()
   assert.match(notes({}), /whole table: its incremental column is updated_at now, was born/)
   assert.match(notes({ key: ['born'] }, { watermark: 'updated_at' }), /its key is born now, was id/)
   assert.equal(notes({}, { watermark: 'updated_at' }), '')
 })
 
 test('a quarantine policy stages the reasons beside the rows', () => {
-  const read = planRead({ spec: { ...spec, columns: { born: 'quarantine' } }, schema, limits })
+  const read = planRead({
+    now: new Date(),
+    spec: { ...spec, columns: { born: 'quarantine' } },
+    schema,
+    limits,
+  })
   assert.equal(read.columns.at(-1)!.name, '_nf_rejected')
 })
 
 const fails = (change: Partial<ExtractSpec>, code: string, pattern: RegExp, of = schema) =>
   assert.throws(
-    () => planRead({ spec: { ...spec, ...change }, schema: of, limits }),
+    () => planRead({ now: new Date(), spec: { ...spec, ...change }, schema: of, limits }),
     (error: EngineError) =>
       error instanceof EngineError && error.code === code && pattern.test(error.message),
   )
@@ -118,4 +135,30 @@ test('a watermark less its lag is exact to the microsecond', () => {
     before('2026-01-01 00:00:00', { kind: 'timestamp', zoned: false }, 1),
     '2025-12-31 23:59:59.999999',
   )
+  assert.equal(before('-0.50', { kind: 'decimal', precision: 5, scale: 2 }, 1), '-1.50')
+})
+
+test('watermarks of any year: text that DuckDB reads again, exact', () => {
+  const day = 86_400_000_000
+  const date = { kind: 'date' } as const
+  const instant = { kind: 'timestamp', zoned: true } as const
+  assert.equal(before('12026-03-01', date, 1), '12026-02-28')
+  assert.equal(before('0001-01-01', date, day), '0001-12-31 (BC)')
+  assert.equal(before('0001-03-01 (BC)', date, day), '0001-02-29 (BC)')
+  assert.equal(before('0044-03-15 (BC) 00:00:00+00', instant, 1), '0044-03-14 (BC) 23:59:59.999999+00')
+  assert.equal(before('294246-12-31 23:59:59.999999+00', instant, 0), '294246-12-31 23:59:59.999999+00')
+})
+
+test('a watermark that lies in the future reads the whole table, and says so', () => {
+  for (const value of ['12026-01-01 00:00:00+00', '9999-12-31 00:00:00+00']) {
+    const read = planRead({
+      now: new Date(),
+      spec,
+      schema,
+      limits,
+      last: { point: { ...point, value }, image },
+    })
+    assert.equal(read.since, undefined)
+    assert.match(read.notes.join(), /watermark of the last load, \d+-.*, lies in the future/)
+  }
 })

@@ -81,7 +81,9 @@ test('a state has an entry for each row, one a key, in any number of buckets', a
           const other = best.get(`${k},${part}`)
           if (!other || v > other[0]) best.set(`${k},${part}`, [v, index])
         })
-        assert.equal(await state.dedupe(), rows.length - best.size)
+        const losers = await state.dedupe()
+        const [count] = losers ? await duck.rows(`SELECT count(*) AS n FROM (${losers})`) : [{ n: 0 }]
+        assert.equal(count!.n, rows.length - best.size)
         const left = await entries(state.sql())
         assert.deepEqual(sorted(left), sorted([...best].map(([key, [, index]]) => [key, index])))
       },

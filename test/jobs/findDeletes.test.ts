@@ -78,8 +78,9 @@ chunking: { default_chunk_size: 1000 }
     )
 
     await query(`INSERT INTO items VALUES (5000, 'late', 1, 0)`)
-    const late = await job.run({ progress })
-    assert.equal(late.error, undefined)
+    await query(`DELETE FROM items WHERE id = 13`)
+    // Everything since the least of theirs: all.
+    assert.deepEqual(await night(), { read: 2909, inserted: 1, updated: 0, deleted: 1 })
     assert.match(
       notes.join('\n'),
       /s\.items: 1 rows are there that no night has read, since seen of theirs is older than 3/,

@@ -60,8 +60,8 @@ test('five changed rows of many: shown, loaded exactly so, though the source mov
     inserts: 2,
     updates: 3,
     deletes: 0,
-    gone: 0,
-    duplicates: 0,
+    superseded: 0,
+    keptGone: 0,
     unchanged: 19_997,
   }
   assert.deepEqual(load!.counts, counts)

@@ -124,6 +124,18 @@ export const sample: ReportData = {
       notes: [],
     },
   ],
+  accounts: [
+    {
+      table: 'dim_members',
+      to: 'warehouse',
+      read: 20_400,
+      loaded: 400,
+      unchanged: 19_900,
+      rejected: 93,
+      superseded: 7,
+      keptGone: 3,
+    },
+  ],
   errorRate: 0.00463,
   maxErrorRate: 0.05,
   qualityScore: 0.9816,

@@ -44,7 +44,8 @@ resources: { memory: 800MB, threads: 2 }
     inserts: 0,
     updates: 5,
     deletes: 0,
-    duplicates: 0,
+    superseded: 0,
+    keptGone: 0,
     unchanged: rows - 5,
   })
   assert.deepEqual(

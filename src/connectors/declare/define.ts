@@ -61,6 +61,8 @@ export interface Connector<Config extends z.ZodType = z.ZodType, Extract extends
   types: TypeRule[]
   /** Of a target: the type that a column gets in a table that a load makes. */
   targetType?(type: LogicalType): string
+  /** Fails with CONFIG_INVALID where settings cannot work; asks no system. */
+  check?(config: z.infer<Config>, context: ConnectionContext): void
   source?(config: z.infer<Config>, context: ConnectionContext): Source
   target?(config: z.infer<Config>, context: ConnectionContext): Target
 }

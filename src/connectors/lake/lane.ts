@@ -43,8 +43,13 @@ async function readFiles(
       ? `NULL::VARCHAR AS ${REJECTED}`
       : `CAST(${quoteName(name)} AS ${typeName(type)}) AS ${quoteName(name)}`,
   )
-  const since = read.since ? ` WHERE ${quoteName(read.since.column)} >= ${quote(read.since.value)}` : ''
+  const since = read.since ? ` WHERE ${sinceSql(read.since)}` : ''
   const select = `SELECT ${values.join(', ')} FROM (${rows})${since}`
   await sink.file(path => duck.copyParquet(select, path, 'COMPRESSION snappy'))
   return taken < files.length ? rangeOf({ table, columns, files: files.slice(taken) }) : undefined
+}
+
+function sinceSql({ column, value, nulls }: NonNullable<Read['since']>): string {
+  const name = quoteName(column)
+  return `(${name} >= ${quote(value)}${nulls ? ` OR ${name} IS NULL` : ''})`
 }

@@ -117,7 +117,7 @@ function hintOf({ errno, code: native }: Partial<QueryError>, code: ErrorCode): 
 // What a long read needs of its session, whatever the server's defaults: UTC; plain quoting; patience with a reader
 // that writes Parquet in between; no limit that would cut a result off.
 const SESSION = `SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 600, wait_timeout = 86400,
-  sql_select_limit = 18446744073709551615, sql_big_selects = 1`
+  sql_select_limit = 18446744073709551615, sql_big_selects = 1, group_concat_max_len = 4294967295`
 
 /** Connects and prepares the session. Text arrives as UTF-8, times in UTC. */
 export async function connect(access: Access, signal?: AbortSignal): Promise<Session> {

@@ -1,9 +1,11 @@
 import { type BatchBuilder, type ColumnBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { LogicalType } from '../../../engine/types/logical.ts'
+import { isText } from '../wire/utf8.ts'
 import { CALENDAR, dateText, readDate, readTimestamp, ZERO } from './dates.ts'
 import { parseDecimal } from './decimals.ts'
 import { readBits, word } from './integers.ts'
+import { isMarked } from './types.ts'
 
 /** What the answer's own definition says of a column. */
 export interface WireColumn {
@@ -31,7 +33,19 @@ const NEWDECIMAL = 246
 /** null (of a view's NULL, in which no value ever lies), varchar, json, enum, set, tinyblob, mediumblob, longblob, blob, var_string, string, geometry. */
 const BYTES = new Set([6, 15, 245, 247, 248, 249, 250, 251, 252, 253, 254, 255])
 
-const KIND = { bytes: 0, w1: 1, w2: 2, w4: 3, w8: 4, decimal: 5, date: 6, timestamp: 7, bit: 8 } as const
+const KIND = {
+  bytes: 0,
+  w1: 1,
+  w2: 2,
+  w4: 3,
+  w8: 4,
+  decimal: 5,
+  date: 6,
+  timestamp: 7,
+  bit: 8,
+  text: 9,
+  marked: 10,
+} as const
 
 /**
  * Decodes rows of MySQL's binary protocol straight into a builder's columns: no strings and no objects per value.
@@ -66,6 +80,8 @@ export class RowDecoder {
     this.kinds = Uint8Array.from(this.columns, ({ column }, index) => {
       const { type, unsigned } = wire[index]!
       const kind = kindOf(column.type, type, unsigned)
+      if (kind === KIND.bytes && column.type.kind === 'text')
+        return isMarked(column) ? KIND.marked : KIND.text
       if (kind !== undefined) return kind
       throw new EngineError(
         'DECODE_FAILED',
@@ -118,6 +134,7 @@ export class RowDecoder {
       const to = at + length
       if (to > end) this.fail(column, `a value of ${length} bytes in a packet with ${end - at} left`)
       if (kind === KIND.bytes) column.append(row, buffer, at, to)
+      else if (kind >= KIND.text) this.text(column, row, buffer, kind === KIND.marked ? at++ : -1, at, to)
       else {
         let status: number
         if (kind === KIND.decimal) status = parseDecimal(column, row, buffer, at, to)
@@ -131,6 +148,27 @@ export class RowDecoder {
     if (at !== end) this.fail(undefined, `${end - at} bytes follow the last column`)
     this.builder.endRow()
     this.position++
+  }
+
+  /** A text; `mark` is where the byte lies that says what follows, or -1 where there is none. */
+  private text(
+    column: ColumnBuilder,
+    row: number,
+    buffer: Buffer,
+    mark: number,
+    from: number,
+    to: number,
+  ): void {
+    const kind = mark < 0 ? 0 : buffer[mark]!
+    if (kind === 1)
+      this.builder.inexact(
+        column,
+        `0x${buffer.toString('latin1', from, to)}`,
+        'has no counterpart in Unicode',
+      )
+    else if (kind !== 0) this.fail(column, 'the value is longer than max_allowed_packet')
+    else if (isText(buffer, from, to)) column.append(row, buffer, from, to)
+    else this.builder.inexact(column, `0x${buffer.toString('hex', from, to).toUpperCase()}`, 'is not UTF-8')
   }
 
   private refuse(status: number, index: number, buffer: Buffer, from: number, to: number): void {

@@ -1,5 +1,6 @@
 import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { positionOf } from './keyPosition.ts'
 import {
@@ -88,8 +89,19 @@ export function chunkSql(read: Read, { key, bounds }: RangePayload, limit: numbe
 
 /** The condition of an incremental read; the session's time zone is UTC, so an instant needs no offset. */
 export function sinceSql(read: Read): string {
-  const { column, value } = read.since!
-  const kind = read.columns.find(({ name }) => name === column)?.type.kind
-  const number = (kind === 'int' || kind === 'decimal') && /^-?\d+(\.\d+)?$/.test(value)
-  return `${identifier(column)} >= ${number ? value : literal(value.replace(/\+00(:00)?$/, ''))}`
+  const { column, value, nulls } = read.since!
+  const name = identifier(column)
+  const kind = columnNamed(read.columns, column)!.type.kind
+  const since = (() => {
+    if (kind === 'int' || kind === 'decimal') return `${name} >= ${value}`
+    // Text is ordered by its bytes in UTF-8, as the watermark was found, not by its collation.
+    if (kind === 'text')
+      return `CAST(CONVERT(${name} USING utf8mb4) AS BINARY) >= x'${Buffer.from(value, 'utf8').toString('hex')}'`
+    // Its first year is 0.
+    return `${name} >= ${literal(value.includes('(BC)') ? '0000-00-00' : value.replace(/\+00(:00)?$/, ''))}`
+  })()
+  if (!nulls) return since
+  // Staged as NULL, as its policy says: 0000-00-00.
+  const staged = kind === 'date' || kind === 'timestamp' ? ` OR ${name} < '0001-01-01'` : ''
+  return `(${since} OR ${name} IS NULL${staged})`
 }

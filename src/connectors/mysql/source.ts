@@ -1,10 +1,10 @@
 import { distance } from 'fastest-levenshtein'
 import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/contracts/source.ts'
-import { EngineError } from '../../../engine/errors.ts'
+import { EngineError, unless } from '../../../engine/errors.ts'
 import { databaseAndName, primaryKey } from './catalog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { openSnapshot } from './snapshot.ts'
-import { literal, logicalColumn, type NativeColumn } from './types.ts'
+import { literal, logicalColumn, type NativeColumn, tableName } from './types.ts'
 
 /** A MySQL or MariaDB database as a source of tables. */
 export class MysqlSource implements Source {
@@ -47,7 +47,7 @@ export class MysqlSource implements Source {
     const columns = await ask<NativeColumn & object>(
       session,
       `SELECT column_name AS name, data_type AS data_type, column_type AS column_type, is_nullable AS nullable,
-              numeric_precision AS num_precision, numeric_scale AS num_scale
+              numeric_precision AS num_precision, numeric_scale AS num_scale, character_set_name AS charset
          FROM information_schema.columns WHERE ${here} ORDER BY ordinal_position`,
       signal,
     )
@@ -65,6 +65,12 @@ export class MysqlSource implements Source {
       columns: columns.map(column => logicalColumn(where, column, extract.columns[column.name])),
       key,
     }
+    // The catalog shows no column that we may not read: `*` is all of them.
+    const every = await unless('PERMISSION_DENIED', () =>
+      ask(session, `SELECT * FROM ${tableName(table)} LIMIT 0`, signal),
+    )
+    if (every === undefined)
+      schema.notes = ['columns that the user may not SELECT are left out: the table has more than these']
     if (facts?.row_count != null) schema.rows = Number(facts.row_count)
     if (facts?.bytes != null) schema.bytes = Number(facts.bytes)
     return schema

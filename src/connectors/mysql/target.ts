@@ -17,6 +17,7 @@ import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { type Access, ask, type Session } from './connect.ts'
+import { exactCollation, keyClash } from './keyClash.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
@@ -164,8 +165,9 @@ export class MysqlTarget implements Target {
         () => true,
         () => false,
       )
+      const clash = undone && isDuplicate(error) ? await this.clash(commit).catch(() => undefined) : undefined
       if (undone) await this.drop(created).catch(() => {})
-      throw error
+      throw clash ?? error
     } finally {
       signal.removeEventListener('abort', kill)
     }
@@ -196,8 +198,7 @@ export class MysqlTarget implements Target {
         `INSERT INTO nightfreight_loads VALUES (${[loadId, job, run].map(literal).join(', ')}, UTC_TIMESTAMP(6), '[]')`,
       )
     } catch (error) {
-      if (error instanceof EngineError && (error.cause as { errno?: number })?.errno === 1062)
-        return undefined
+      if (isDuplicate(error)) return undefined
       throw error
     }
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
@@ -227,6 +228,18 @@ export class MysqlTarget implements Target {
       )
     }
     return counts
+  }
+
+  /** The keys that are one for a table of the commit; staging tables outlive the rollback. */
+  private async clash({ loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
+    for (const load of loads) {
+      const table = await targetTable(this.session, load.table)
+      const { staging } = stagingNames(this.session, loadId, load)
+      const where = `${this.name}.${load.table}`
+      const found = table && (await keyClash(this.session, load, table, staging, where))
+      if (found) return found
+    }
+    return undefined
   }
 
   private async send(
@@ -270,7 +283,8 @@ export class MysqlTarget implements Target {
 
   private async create(load: PlannedLoad, signal: AbortSignal): Promise<string> {
     const table = tableName(load.table)
-    const types = [...columnTypes(load), ...ownColumns(load)]
+    const collation = await exactCollation(this.session)
+    const types = [...columnTypes(load, undefined, collation), ...ownColumns(load)]
     const columns = types.map(([name, type]) => `${identifier(name)} ${type}`)
     const key = uniqueColumns(load).map(identifier)
     if (key.length > 0) columns.push(`PRIMARY KEY (${key.join(', ')})`)
@@ -300,6 +314,9 @@ export class MysqlTarget implements Target {
     if (tables.length > 0) await this.session.rows(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
   }
 }
+
+const isDuplicate = (error: unknown) =>
+  error instanceof EngineError && (error.cause as { errno?: number } | undefined)?.errno === 1062
 
 /** The quoted names of a load's staging tables: of its rows and of its keys. */
 function stagingNames(session: TargetSession, loadId: string, load: StagedLoad) {

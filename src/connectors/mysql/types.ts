@@ -3,6 +3,7 @@ import type { Column, InexactPolicy, LogicalType } from '../../../engine/types/l
 import type { TypeRule } from '../declare/define.ts'
 
 const ZERO_DATES = 'zero and partial dates (0000-00-00, 2026-00-00) and days that no calendar has'
+const NO_UNICODE = 'bytes that Unicode has no character for'
 const AS_TEXT = "under `text`: the server's text of it"
 
 /** The connector's reviewable mapping; {@link logicalColumn} follows it line by line. */
@@ -30,7 +31,13 @@ export const TYPES: TypeRule[] = [
   {
     native: 'char, varchar, text',
     logical: 'VARCHAR',
-    note: 'any character set: the server converts to UTF-8',
+    note: 'a value with bytes that are not UTF-8 (half of a surrogate pair) fails unless columns: says otherwise',
+  },
+  {
+    native: 'text of a character set other than utf8mb4, utf8mb3, latin1',
+    logical: 'VARCHAR',
+    inexact: NO_UNICODE,
+    note: 'converted by the server; such rows go to the quarantine, with the bytes, unless columns: says otherwise',
   },
   { native: 'enum, set', logical: 'VARCHAR' },
   { native: 'json', logical: 'VARCHAR' },
@@ -51,7 +58,8 @@ const INT_BITS: Record<string, 8 | 16 | 32 | 64> = {
   bigint: 64,
 }
 /** Types that the wire carries as text anyhow. */
-const STRINGS = 'char varchar tinytext text mediumtext longtext enum set json uuid inet4 inet6'.split(' ')
+const CHARACTERS = 'char varchar tinytext text mediumtext longtext'.split(' ')
+const STRINGS = [...CHARACTERS, ...'enum set json uuid inet4 inet6'.split(' ')]
 const TEXTS = [...STRINGS, 'time']
 const BINARIES = 'binary varbinary tinyblob blob mediumblob longblob'.split(' ')
 const GEOMETRIES =
@@ -72,7 +80,24 @@ export interface NativeColumn {
   nullable: string
   num_precision: string | null
   num_scale: string | null
+  charset: string | null
 }
+
+/**
+ * How the answer gives a column that is staged as text (`Column.wire`); absent: the text.
+ *
+ * | wire | the value's bytes |
+ * |---|---|
+ * | `marked:CHARSET` | a byte 0 and the text; or a byte 1 and hexadecimal digits of bytes that Unicode has no character for |
+ */
+const MARKED = 'marked:'
+
+export const isMarked = (column: Column) => column.wire?.startsWith(MARKED) ?? false
+
+/** Character sets that the server converts to UTF-8 whole: Unicode's own on one byte a unit, and latin1, which maps every byte. */
+const WHOLE = ['utf8mb4', 'utf8mb3', 'utf8', 'latin1']
+/** Character sets of wider units: a byte may be half of anything. */
+const WIDE = ['ucs2', 'utf16', 'utf16le', 'utf32']
 
 /** The column as it will be staged. `where` names the table in the refusal of a type that has no mapping. */
 export function logicalColumn(where: string, native: NativeColumn, policy?: InexactPolicy): Column {
@@ -90,6 +115,12 @@ export function logicalColumn(where: string, native: NativeColumn, policy?: Inex
     nullable: native.nullable === 'YES' || policy === 'null' || policy === 'quarantine',
     native: native.column_type,
   }
+  if (column.type.kind === 'text' && native.charset !== null && !WHOLE.includes(native.charset)) {
+    column.wire = MARKED + native.charset
+    column.inexact = NO_UNICODE
+    column.policy = 'quarantine'
+  }
+  if (column.type.kind === 'text' && !CHARACTERS.includes(base)) column.notation = true
   if (base in DATES && policy !== 'text') column.inexact = ZERO_DATES
   if (policy) column.policy = policy
   return column
@@ -120,11 +151,27 @@ export function selectExpression(column: Column): string {
   const name = identifier(column.name)
   const base = /^\w+/.exec(column.native)?.[0].toLowerCase() ?? ''
   if (GEOMETRIES.includes(base)) return `ST_AsWKB(${name})`
+  if (isMarked(column)) return marked(name, column.wire!.slice(MARKED.length))
   if (column.type.kind !== 'text' || STRINGS.includes(base) || base === 'decimal') return name
   if (base === 'bit') return `CAST(CAST(${name} AS UNSIGNED) AS CHAR)`
   // FLOAT prints six digits, FLOAT(m,d) and DOUBLE(m,d) print d decimals; the product is a plain double, which
   // prints every digit it has. Not `+ 0e0`, which would lose the sign of -0.
   return `CAST(${base === 'float' || base === 'double' ? `${name} * 1e0` : name} AS CHAR)`
+}
+
+/**
+ * The server puts `?` for what it cannot convert. So a text is whole where it has as many as its bytes have: no character
+ * set of single bytes uses that byte in another. Of wider units, where it is the same when converted back.
+ */
+function marked(name: string, charset: string): string {
+  const converted = `CONVERT(${name} USING utf8mb4)`
+  const bytes = (text: string) => `CAST(${text} AS BINARY)`
+  const questions = (text: string) => `LENGTH(${text}) - LENGTH(REPLACE(${bytes(text)}, '?', ''))`
+  const whole = WIDE.includes(charset)
+    ? `${bytes(`CONVERT(${converted} USING ${charset})`)} = ${bytes(name)}`
+    : `${questions(name)} = ${questions(converted)}`
+  return `CASE WHEN ${name} IS NULL THEN NULL WHEN ${whole} THEN IFNULL(CONCAT(x'00', ${bytes(converted)}), x'02')
+    ELSE CONCAT(x'01', HEX(LEFT(${name}, 500))) END`
 }
 
 /** A quoted name. */

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import { steadySocket } from '../wire/steadySocket.ts'
+import { SESSION } from './settings.ts'
 import { type Transport, transportOf } from './transport.ts'
 import { socketOf } from './wire.ts'
 
@@ -75,6 +76,10 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   RESOURCE_EXHAUSTED: 'Free disk, memory or connections on the server, or use fewer threads.',
 }
 
+// Our transactions write at READ COMMITTED: only replay on a hot standby gives them this one.
+const STANDBY =
+  'Run the job again. If the source is a hot standby, replay removed rows that the read still needed: set hot_standby_feedback = on there, or raise max_standby_streaming_delay.'
+
 const LOST = /terminated|not queryable|was closed|stream was destroyed|after end|before secure TLS/i
 
 /** A failure of the driver or the server as an engine error. `where` starts the message: the connection's name. */
@@ -96,18 +101,17 @@ export function postgresError(error: unknown, where: string): EngineError {
     BY_STATE[/^[0-9A-Z]{5}$/.test(state) ? state.slice(0, 2) : ''] ??
     (/timeout/i.test(text) ? 'TIMEOUT' : LOST.test(text) ? 'CONNECTION_LOST' : 'SQL_FAILED')
   const detail = inner?.detail ? ` (${inner.detail})` : ''
-  return new EngineError(code, `${where}: ${text}${detail}`, { cause: error, hint: HINTS[code] })
+  const hint = state === '40001' ? STANDBY : HINTS[code]
+  return new EngineError(code, `${where}: ${text}${detail}`, { cause: error, hint })
 }
 
-// Text in one notation whatever the server's defaults. A database that does not check its text (SQL_ASCII) would fail
-// on the first byte that is not UTF-8, so it gives bytes. No limit of the server ends a long read; one that the URL
-// itself sets holds, for every statement and the COPY too: those have the source `client`.
-const SESSION = `SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres';
-  SET bytea_output = 'hex'; SET extra_float_digits = 1; SET xmloption = 'content'; SET standard_conforming_strings = on;
-  SELECT set_config('client_encoding',
-    CASE current_setting('server_encoding') WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false);
-  SELECT set_config(name, '0', false) FROM pg_settings WHERE source <> 'client' AND setting <> '0' AND name IN
-    ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')`
+/** A snapshot that cannot be joined: the session that exported it has gone, and a new attempt exports another. */
+export function snapshotError(error: unknown, where: string): EngineError {
+  const found = postgresError(error, where)
+  // invalid_parameter_value, undefined_object, object_not_in_prerequisite_state: as the version has it.
+  if (!['22023', '42704', '55000'].includes((error as { code?: string }).code ?? '')) return found
+  return new EngineError('CONNECTION_LOST', found.message, { cause: error, hint: STANDBY })
+}
 
 /**
  * Connects and prepares the session: UTF-8, UTC, ISO dates; results are the server's text. `name` is the

@@ -1,8 +1,9 @@
 import type { BatchBuilder, ColumnBuilder } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { isText } from '../wire/utf8.ts'
 import { decodeDate, decodeTime, decodeTimestamp } from './decodeMoment.ts'
 import { decodeNumeric } from './decodeNumeric.ts'
-import { appendChar, appendUuid, isText } from './decodeText.ts'
+import { appendChar, appendUuid } from './decodeText.ts'
 import type { Wire } from './types.ts'
 
 const SIGNATURE = 'PGCOPY\n\xff\r\n\0'

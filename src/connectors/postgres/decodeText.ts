@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer'
 import type { ColumnBuilder } from '../../../engine/batch/builder.ts'
 
 /** Two lower-case hexadecimal digits per byte, low half first digit. */
@@ -33,10 +32,4 @@ export function appendChar(column: ColumnBuilder, row: number, byte: number): vo
     target[to + 2] = 48 + ((byte >> 3) & 7)
     target[to + 3] = 48 + (byte & 7)
   }
-}
-
-/** Whether bytes[from, to) are UTF-8. */
-export function isText(bytes: Buffer, from: number, to: number): boolean {
-  for (let at = from; at < to; at++) if (bytes[at]! > 0x7f) return isUtf8(bytes.subarray(at, to))
-  return true
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { BatchBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
 import {
   type Access,
   ask,
@@ -10,10 +11,11 @@ import {
   postgresError,
   quoteIdent,
   quoteLiteral,
-  quoteTable,
+  snapshotError,
 } from './connect.ts'
 import { CopyDecoder } from './decode.ts'
 import { type Blocks, type RangePayload, restOf, upTo } from './ranges.ts'
+import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
 import { selectExpression } from './types.ts'
 import { converse, MESSAGE } from './wire.ts'
 
@@ -28,8 +30,10 @@ export async function openLane(payload: unknown): Promise<Lane> {
   const { access, snapshot } = payload as LanePayload
   const client = await connect(access)
   try {
-    await ask(client, access.name, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    await ask(client, access.name, `SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`)
+    await client.query(beginRead(snapshot)).catch((error: unknown) => {
+      throw snapshotError(error, access.name)
+    })
+    await ask(client, access.name, LOCAL)
   } catch (error) {
     hangUp(client)
     throw error
@@ -59,7 +63,9 @@ async function readChunk(
   const count = read.columns.filter(column => column.name !== REJECTED).length
   const decoder = new CopyDecoder(read.where, builder, count, flush)
   try {
-    await converse(client, read.where, `COPY (${selectSql(read, table, chunk)}) TO STDOUT (FORMAT binary)`, {
+    const policy = rowSecurity(read.options as PostgresExtract)
+    const copy = `COPY (${selectSql(read, table, chunk)}) TO STDOUT (FORMAT binary)`
+    await converse(client, read.where, `${policy}; ${copy}`, {
       message(type, bytes, from, to) {
         if (type === MESSAGE.copyData) decoder.message(bytes, from, to)
       },
@@ -72,7 +78,7 @@ async function readChunk(
   return chunk && restOf(range, chunk, rows)
 }
 
-/** The rows of a chunk, in the staged columns' order. */
+/** The rows of a chunk, in the staged columns' order; `table` is quoted. */
 export function selectSql(read: Read, table: string, blocks?: Blocks): string {
   const columns = read.columns
     .filter(column => column.name !== REJECTED)
@@ -80,8 +86,24 @@ export function selectSql(read: Read, table: string, blocks?: Blocks): string {
   const where: string[] = []
   if (blocks && blocks.from > 0) where.push(`ctid >= '(${blocks.from},0)'`)
   if (blocks?.to !== undefined) where.push(`ctid < '(${blocks.to},0)'`)
-  // An untyped literal takes the column's own type.
-  if (read.since) where.push(`${quoteIdent(read.since.column)} >= ${quoteLiteral(read.since.value)}`)
-  const from = `SELECT ${columns.join(', ')} FROM ${blocks ? 'ONLY ' : ''}${quoteTable(table)}`
+  if (read.since) where.push(sinceSql(read))
+  const from = `SELECT ${columns.join(', ')} FROM ${blocks ? 'ONLY ' : ''}${table}`
   return where.length > 0 ? `${from} WHERE ${where.join(' AND ')}` : from
+}
+
+/** The condition of an incremental read. */
+function sinceSql(read: Read): string {
+  const { column, value, nulls } = read.since!
+  const name = quoteIdent(column)
+  const { type } = columnNamed(read.columns, column)!
+  const [, day, rest = ''] = /^(\d{4,}-\d\d-\d\d) \(BC\)(.*)$/.exec(value) ?? []
+  // An untyped literal takes the column's own type. Text is ordered by its bytes in UTF-8, as the watermark was found.
+  const since =
+    type.kind === 'text'
+      ? `convert_to(${name}::text, 'UTF8') >= '\\x${Buffer.from(value, 'utf8').toString('hex')}'::bytea`
+      : `${name} >= ${quoteLiteral(day === undefined ? value : `${day}${rest} BC`)}`
+  if (!nulls) return since
+  // Staged as NULL, as its policy says.
+  const staged = type.kind === 'date' || type.kind === 'timestamp' ? ` OR ${name} = '-infinity'` : ''
+  return `(${since} OR ${name} IS NULL${staged})`
 }

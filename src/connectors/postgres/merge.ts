@@ -16,8 +16,8 @@ export interface TargetColumn {
   required: boolean
   /** The server computes it. */
   generated: boolean
-  /** Texts that differ can be equal: citext, or a collation that is not deterministic. */
-  folds: boolean
+  /** By what texts that differ can be equal: citext, or a collation that is not deterministic. */
+  folds?: string
 }
 
 /** The type that a logical type is staged as, and that a table made by us has. */
@@ -158,4 +158,5 @@ export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetCo
   return { cast, differs, identical, order }
 }
 
-const exact = (expression: string) => `(${expression})::text COLLATE "C"`
+/** A text whose equality and order are those of its bytes. */
+export const exact = (expression: string) => `(${expression})::text COLLATE "C"`

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Range, Read } from '../../../engine/contracts/source.ts'
 import { ask, quoteTable } from './connect.ts'
+import { type PostgresExtract, rowSecurity } from './settings.ts'
 
 /**
  * Blocks of a table, `[from, to)`; the last range of a table has no `to`. Every row has one place in one block, so
@@ -14,7 +15,7 @@ export interface Blocks {
   end: number
 }
 
-/** Rows of one table or partition; without `blocks` they are read in one go. */
+/** Rows of one table or partition, its name quoted; without `blocks` they are read in one go. */
 export interface RangePayload {
   table: string
   blocks?: Blocks
@@ -27,16 +28,18 @@ const CAUTION = 4
 
 /** The ranges of a read: one for each partition, or the whole where only a plain SELECT gives the right rows. */
 export async function rangesOf(client: pg.Client, where: string, read: Read): Promise<Range[]> {
-  const { table } = read.options as { table: string }
-  const name = quoteTable(table)
+  const options = read.options as PostgresExtract
+  const { table } = options
   const [facts] = await ask(
     client,
     where,
-    `SELECT c.relkind AS kind, c.relrowsecurity AS secured,
+    `SELECT c.relkind AS kind, c.relrowsecurity AS secured, format('%I.%I', n.nspname, c.relname) AS name,
        EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = c.oid) AS inherited
-     FROM pg_class c WHERE c.oid = $1::regclass`,
-    [name],
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::regclass`,
+    [quoteTable(table)],
   )
+  const name = facts!.name!
+  await ask(client, where, rowSecurity(options))
   // Until the snapshot ends nobody may rewrite the table (VACUUM FULL, CLUSTER): its rows would change their places.
   const lock = facts!.kind === 'p' ? `LOCK TABLE ${name} IN ACCESS SHARE MODE` : `SELECT FROM ${name} LIMIT 0`
   await ask(client, where, lock)
@@ -44,19 +47,20 @@ export async function rangesOf(client: pg.Client, where: string, read: Read): Pr
     client,
     where,
     `SELECT p.relid::regclass::text AS label, format('%I.%I', n.nspname, c.relname) AS name, c.relkind AS kind,
-       has_table_privilege(c.oid, 'SELECT') AS allowed, c.reltuples AS rows, c.relpages AS pages,
+       has_table_privilege(c.oid, 'SELECT') AS allowed, c.relrowsecurity AS secured, c.reltuples AS rows, c.relpages AS pages,
        CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) / current_setting('block_size')::int END AS blocks
      FROM (SELECT relid FROM pg_partition_tree($1::regclass) WHERE isleaf
            UNION SELECT $1::regclass WHERE NOT EXISTS (SELECT 1 FROM pg_partition_tree($1::regclass))) p
        JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 1`,
     [name],
   )
-  const whole: Range = { label: table, payload: { table } satisfies RangePayload }
+  const whole: Range = { label: table, payload: { table: name } satisfies RangePayload }
   const inherited = facts!.inherited === 't'
   // Old-style inheritance: a plain SELECT from the parent reads the children too.
   if (inherited && facts!.kind === 'r') return [whole]
-  // Grants and row security of a partitioned table hold only for reads through it.
-  if (inherited && (facts!.secured === 't' || leaves.some(leaf => leaf.allowed !== 't'))) return [whole]
+  // Reads through a partitioned table go by its own grants and row security, reads of a partition by the partition's.
+  const own = leaves.every(leaf => leaf.allowed === 't' && leaf.secured === 'f')
+  if (inherited && (facts!.secured === 't' || !own)) return [whole]
   return leaves.map(leaf => {
     if (leaf.blocks === null) return { label: leaf.label!, payload: { table: leaf.name! } }
     const end = Number(leaf.blocks)

@@ -8,6 +8,7 @@ import {
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { keyClashSql } from './keyClash.ts'
 import { expressions, stagingType } from './merge.ts'
 import { rejectSql } from './rejectedRow.ts'
 import type { TargetSession } from './session.ts'
@@ -28,7 +29,7 @@ interface Constraint {
 
 /**
  * Rows that a table refuses, found in a staging table of their own: first those whose values do not fit a type, then
- * NULLs, CHECKs and foreign keys, each among the rows that are left. Not judged: unique constraints beside the key,
+ * NULLs, CHECKs, foreign keys and keys that are one for the table, each among the rows that are left. Not judged: unique constraints beside the key,
  * constraints on columns that are not loaded, foreign keys to tables of the same commit or that we may not read.
  */
 export class PostgresRowValidator implements RowValidator {
@@ -105,6 +106,16 @@ export class PostgresRowValidator implements RowValidator {
         await take(
           refused,
           `concat_ws(', ', ${values.join(', ')}) || ${quoteLiteral(` violates ${name}: ${definition}`)}`,
+        )
+      }
+      const clash = load.key.length > 0 ? keyClashSql(load, found) : undefined
+      if (clash) {
+        const nth = `SELECT _nf_more FROM (${clash.grouped(staged, `s.${REJECT_ROW}`)}) AS g WHERE _nf_nth > 1`
+        const reason = (text: string) => `${clash.shown('s')} || ${quoteLiteral(` ${text}: ${clash.among}`)}`
+        await take(`${REJECT_ROW} IN (${nth})`, reason('is the key of another row, too, for the table'))
+        await take(
+          `EXISTS (SELECT 1 FROM ${quoteTable(load.table)} AS t WHERE ${clash.withTarget})`,
+          reason('is the key of another row that the table has'),
         )
       }
       return rejects

@@ -1,11 +1,12 @@
 import { closest, distance } from 'fastest-levenshtein'
 import type pg from 'pg'
 import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/contracts/source.ts'
-import { EngineError } from '../../../engine/errors.ts'
+import { EngineError, unless } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { type Access, ask, connect, disconnect, quoteTable } from './connect.ts'
 import type { LanePayload } from './lane.ts'
 import { halves, rangesOf } from './ranges.ts'
+import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
 import { columnOf } from './types.ts'
 
 /** Postgres: parallel lanes in one exported snapshot. */
@@ -21,10 +22,11 @@ export class PostgresSource implements Source {
   }
 
   async describe(extract: ExtractSpec, signal?: AbortSignal): Promise<TableSchema> {
-    const { table } = extract.options as { table: string }
+    const options = extract.options as PostgresExtract
+    const { table } = options
     return this.brief(signal, async client => {
       const schema = await describeTable(client, this.access.name, table)
-      if (schema) return schema
+      if (schema) return { ...schema, notes: await this.hidden(client, options) }
       const others = await ask(
         client,
         this.access.name,
@@ -47,7 +49,7 @@ export class PostgresSource implements Source {
   async open(lanes: number, signal?: AbortSignal): Promise<Snapshot> {
     const { access } = this
     const client = await connect(access, access.name, signal)
-    await ask(client, access.name, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    await ask(client, access.name, `${beginRead()}; ${LOCAL}`, [], signal)
     const [exported] = await ask(client, access.name, 'SELECT pg_export_snapshot() AS id')
     const payload: LanePayload = { access, snapshot: exported!.id! }
     return {
@@ -66,12 +68,36 @@ export class PostgresSource implements Source {
 
   async close(): Promise<void> {}
 
+  /** Says where row-level security hides rows from us, as the extract allows; fails where it does not. */
+  private async hidden(client: pg.Client, options: PostgresExtract): Promise<string[]> {
+    const { name } = this.access
+    const { table, row_security } = options
+    const look = async (policy: PostgresExtract['row_security']) => {
+      await ask(client, name, `SAVEPOINT look; ${rowSecurity({ table, row_security: policy })}`)
+      const answer = await unless('PERMISSION_DENIED', () =>
+        ask(client, name, `SELECT FROM ${quoteTable(table)} LIMIT 0`),
+      )
+      await ask(client, name, 'ROLLBACK TO look')
+      return answer !== undefined
+    }
+    // Where it may not be read at all, the read says so.
+    if ((await look('refuse')) || !(await look('filter'))) return []
+    const [{ role } = { role: '' }] = await ask(client, name, 'SELECT current_user AS role')
+    const found = `row-level security applies to role ${role}`
+    if (row_security === 'filter') return [`${found}: only rows that its policies show are read`]
+    throw new EngineError('PERMISSION_DENIED', `${name}.${table}: ${found}, and may hide rows`, {
+      hint: `Read as a role with BYPASSRLS (ALTER ROLE … BYPASSRLS), or set row_security: filter for extract of ${table}, to read and load only what the policies show.`,
+    })
+  }
+
   private async brief<T>(
     signal: AbortSignal | undefined,
     use: (client: pg.Client) => Promise<T>,
   ): Promise<T> {
-    const client = await connect(this.access, this.access.name, signal)
+    const { name } = this.access
+    const client = await connect(this.access, name, signal)
     try {
+      await ask(client, name, `${beginRead()}; ${LOCAL}`, [], signal)
       return await use(client)
     } finally {
       await disconnect(client)

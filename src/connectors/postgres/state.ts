@@ -61,7 +61,7 @@ export async function targetColumns(session: TargetSession, table: string): Prom
     `SELECT a.attname AS name, format_type(t.oid, m.typmod) AS native, t.typname, t.typcategory AS category, m.typmod,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required,
        a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
-       t.typname = 'citext' OR NOT coalesce(l.collisdeterministic, true) AS folds
+       CASE WHEN t.typname = 'citext' THEN 'citext' WHEN NOT l.collisdeterministic THEN l.collname END AS folds
      FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
        JOIN pg_type t ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
        LEFT JOIN pg_collation l ON l.oid = a.attcollation
@@ -77,6 +77,6 @@ export async function targetColumns(session: TargetSession, table: string): Prom
     typmod: Number(row.typmod),
     required: row.required === 't',
     generated: row.generated === 't',
-    folds: row.folds === 't',
+    ...(row.folds && { folds: row.folds }),
   }))
 }

@@ -13,11 +13,13 @@ import { applyLoad, type Executor } from '../sql/apply.ts'
 import { checkOwnColumns, type LoadTables, standard } from '../sql/dialect.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { type Access, quoteIdent, quoteTable } from './connect.ts'
+import { keyClash } from './keyClash.ts'
 import { checkTarget, expressions, stagingType } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { findReject, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
+import { LOCAL } from './settings.ts'
 import { describeTable } from './source.ts'
 import { stageLoad, stagingNames } from './staging.ts'
 import { noteStanding, standingOf, tableOid } from './standing.ts'
@@ -87,7 +89,7 @@ export class PostgresTarget implements Target {
         if (!(await this.committed(commit.loadId))) throw error
       })
     }
-    await this.session.query('BEGIN', [], signal)
+    await this.session.query(`BEGIN; ${LOCAL}`, [], signal)
     let counts: LoadCounts[] | undefined
     try {
       counts = await this.merge(commit, signal)
@@ -183,14 +185,17 @@ export class PostgresTarget implements Target {
     return key.every(name => load.columns.some(column => column.name === name)) ? { ...load, key } : load
   }
 
-  /** The value that a load failed by, where the server did not name it; staging tables outlive the rollback. */
+  /** The value or the keys that a load failed by, where the server did not name them; staging tables outlive the rollback. */
   private async explain(error: unknown, { loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
-    if (!(error instanceof EngineError) || error.code !== 'DATA_INVALID') return undefined
+    if (!(error instanceof EngineError)) return undefined
+    const duplicate = (error.cause as { code?: string } | undefined)?.code === '23505'
+    if (error.code !== 'DATA_INVALID' && !duplicate) return undefined
     for (const load of loads) {
       const columns = await targetColumns(this.session, load.table)
       if (columns.length === 0) continue
       const { rows } = stagingNames(this.session, loadId, load)
-      const found = await findReject(this.session, load, columns, rows, `${this.name}.${load.table}`)
+      const find = duplicate ? keyClash : findReject
+      const found = await find(this.session, load, columns, rows, `${this.name}.${load.table}`)
       if (found) return found
     }
     return undefined

@@ -83,6 +83,9 @@ const WIRES: Record<string, Wire> = {
   charsend: 'char',
 }
 
+/** Of types that are text, and no notation of anything else. */
+const TEXTS = new Set(['textsend', 'varcharsend', 'bpcharsend', 'namesend'])
+
 /** What the catalog says of a column; type and functions are those under its domains. */
 export interface CatalogColumn {
   name: string
@@ -113,6 +116,7 @@ export function columnOf(found: CatalogColumn): Column {
     column.inexact = NOT_UTF8
     column.policy = 'quarantine'
   }
+  if (!TEXTS.has(send ?? '')) column.notation = true
   // Text that must be looked at comes as nothing but text.
   const wire = WIRES[send ?? '']
   if (wire && !(wire === 'versioned' && unchecked)) column.wire = wire

@@ -21,7 +21,7 @@ export interface Recorded {
 export async function record(url: string, spec: ExtractSpec): Promise<Recorded> {
   const source = new PostgresSource({ name: 'pg', url })
   const limits = { rows: 8, bytes: 1 << 20 }
-  const read = planRead({ spec, schema: await source.describe(spec), limits })
+  const read = planRead({ now: new Date(), spec, schema: await source.describe(spec), limits })
   const client = await connect({ url }, 'pg')
   const pieces: Buffer[] = []
   try {

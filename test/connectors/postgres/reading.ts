@@ -24,7 +24,10 @@ export async function readTable(
   { limits = { rows: 64, bytes: 1 << 20 }, ...rest }: Partial<Read> = {},
 ): Promise<{ read: Read; chunks: number }> {
   const source = new PostgresSource({ name: 'pg', url })
-  const read: Read = { ...planRead({ spec, schema: await source.describe(spec), limits }), ...rest }
+  const read: Read = {
+    ...planRead({ now: new Date(), spec, schema: await source.describe(spec), limits }),
+    ...rest,
+  }
   const snapshot = await source.open(1)
   const module = (await import(snapshot.lane.module)) as LaneModule
   const lane = await module.openLane(snapshot.lane.payload)

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Read } from '../../../engine/contracts/source.ts'
+import type { LaneModule, Read } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import type { PlannedRead } from '../../../engine/plan/plan.ts'
 import { connect, disconnect, postgresError, quoteLiteral } from '../../../src/connectors/postgres/connect.ts'
 import { PostgresSource } from '../../../src/connectors/postgres/source.ts'
 import { converse, socketOf } from '../../../src/connectors/postgres/wire.ts'
-import { freshPostgres } from '../../servers.ts'
+import { type FreshDatabase, freshPostgres } from '../../servers.ts'
 import { extractOf, readRows } from './reading.ts'
 
 const readAll = (url: string, table: string, options?: Partial<Read>) =>
@@ -63,25 +64,74 @@ test('partitions, inheritance and views hold every row once; since cuts', async 
   assert.equal((await readAll(db.url, 'part', { since })).rows.length, 990)
 })
 
-test('a partitioned table is read under its own grants and row security', async t => {
-  const db = await freshPostgres(t)
+/** Connects as a role that may read `tables`; it is dropped afterwards. */
+async function asReader(db: FreshDatabase, tables: string, use: (url: string) => Promise<void>) {
   const role = `reader_${db.name}`
-  await db.query(`CREATE TABLE guarded (id int) PARTITION BY LIST (id);
-    CREATE TABLE guarded_1 PARTITION OF guarded FOR VALUES IN (1);
-    CREATE TABLE guarded_2 PARTITION OF guarded FOR VALUES IN (2);
-    INSERT INTO guarded VALUES (1), (2);
-    CREATE ROLE ${role} LOGIN PASSWORD 'pw'; GRANT SELECT ON guarded TO ${role}`)
+  await db.query(`CREATE ROLE ${role} LOGIN PASSWORD 'pw'; GRANT SELECT ON ${tables} TO ${role}`)
   const url = new URL(db.url)
   url.username = role
   url.password = 'pw'
   try {
-    assert.equal((await readAll(url.href, 'guarded')).rows.length, 2)
-    await db.query(`GRANT SELECT ON guarded_1, guarded_2 TO ${role};
-      ALTER TABLE guarded ENABLE ROW LEVEL SECURITY; CREATE POLICY one ON guarded USING (id = 1)`)
-    assert.deepEqual((await readAll(url.href, 'guarded')).rows, [['1']])
+    await use(url.href)
   } finally {
     await db.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
   }
+}
+
+test('a partitioned table is read under its own grants', async t => {
+  const db = await freshPostgres(t)
+  await db.query(`CREATE TABLE guarded (id int) PARTITION BY LIST (id);
+    CREATE TABLE guarded_1 PARTITION OF guarded FOR VALUES IN (1);
+    CREATE TABLE guarded_2 PARTITION OF guarded FOR VALUES IN (2);
+    INSERT INTO guarded VALUES (1), (2)`)
+  await asReader(db, 'guarded', async url => assert.equal((await readAll(url, 'guarded')).rows.length, 2))
+})
+
+test('row-level security that applies to our role is refused, wherever it hides rows; `filter` reads what it shows', async t => {
+  const db = await freshPostgres(t)
+  const secure = (table: string) =>
+    `ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY; CREATE POLICY one ON ${table} USING (id = 1);`
+  await db.query(`CREATE TABLE plain (id int); CREATE TABLE behind (id int);
+    CREATE VIEW seen WITH (security_invoker) AS SELECT id FROM behind; CREATE VIEW owned AS SELECT id FROM behind;
+    CREATE TABLE whole (id int) PARTITION BY LIST (id); CREATE TABLE whole_1 PARTITION OF whole DEFAULT;
+    CREATE TABLE parts (id int) PARTITION BY LIST (id); CREATE TABLE parts_1 PARTITION OF parts DEFAULT;
+    INSERT INTO plain VALUES (1), (2); INSERT INTO behind VALUES (1), (2);
+    INSERT INTO whole VALUES (1), (2); INSERT INTO parts VALUES (1), (2);
+    ${['plain', 'behind', 'whole', 'parts_1'].map(secure).join(' ')}`)
+  await asReader(db, 'plain, behind, seen, owned, whole, whole_1, parts, parts_1', async url => {
+    for (const table of ['plain', 'seen', 'whole', 'parts_1']) {
+      await assert.rejects(
+        readAll(url, table),
+        (error: EngineError) =>
+          error.code === 'PERMISSION_DENIED' &&
+          error.message.includes(`pg.${table}`) &&
+          error.message.includes('applies to role reader_'),
+      )
+      const spec = { ...extractOf(table), options: { table, row_security: 'filter' } }
+      const { read, rows } = await readRows(url, spec)
+      assert.deepEqual(rows, [['1']])
+      assert.match((read as PlannedRead).notes.join(), /only rows that its policies show are read/)
+    }
+    // Read through what no policy is on.
+    for (const table of ['owned', 'parts']) assert.equal((await readAll(url, table)).rows.length, 2)
+  })
+  for (const table of ['plain', 'whole']) assert.equal((await readAll(db.url, table)).rows.length, 2)
+})
+
+test('a snapshot whose session is gone is a transient failure', async t => {
+  const db = await freshPostgres(t)
+  const source = new PostgresSource({ name: 'pg', url: db.url })
+  const snapshot = await source.open(1)
+  await db.query(
+    `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'`,
+  )
+  const { openLane } = (await import(snapshot.lane.module)) as LaneModule
+  await assert.rejects(openLane(snapshot.lane.payload), (error: EngineError) => {
+    return (
+      error.code === 'CONNECTION_LOST' && error.retryable && /hot_standby_feedback/.test(error.hint ?? '')
+    )
+  })
+  await snapshot.close()
 })
 
 test('a lane whose connection died fails at once', async t => {

@@ -1,0 +1,38 @@
+import type { Outcome } from '../../engine/pipeline.ts'
+import { type Accounts, total } from '../../engine/quality/accounts.ts'
+import { formatCount } from './meter.ts'
+
+/** Rejected rows, by table; an extract that is loaded as it is has those found at either end. */
+export function rejectedByTable({ tables }: Pick<Outcome, 'tables'>): Map<string, number> {
+  const rejected = new Map<string, number>()
+  for (const { name, rejected: rows } of tables)
+    if (rows > 0) rejected.set(name, (rejected.get(name) ?? 0) + rows)
+  return rejected
+}
+
+/** What became of every row: of each extract and model where there is more to say than its rows, each load, the run. */
+export function accountLines({ extracts, models, loads }: Accounts): string[] {
+  const lines: string[] = []
+  for (const { table, read, rows, earlier, corrected, rejected, superseded, gone } of extracts)
+    if (rows !== read)
+      lines.push(
+        `${table}: ${sum([read, 'read'], [earlier, 'of earlier runs'], [corrected, 'corrected'])} = ${sum([rows, 'in the table'], [rejected, 'rejected'], [superseded, 'superseded'], [gone, 'gone'])}`,
+      )
+  for (const { table, in: read, out, rejected } of models)
+    lines.push(
+      `${table}: ${formatCount(read)} in, ${formatCount(out)} out, ${formatCount(rejected)} rejected`,
+    )
+  const equation = ({ read, loaded, unchanged, rejected, superseded }: ReturnType<typeof total>) =>
+    `${formatCount(read)} read = ${[`${formatCount(loaded)} loaded`, `${formatCount(unchanged)} unchanged`, `${formatCount(rejected)} rejected`, `${formatCount(superseded)} superseded`].join(' + ')}`
+  for (const load of loads) {
+    const kept = load.keptGone > 0 ? `; ${formatCount(load.keptGone)} gone from the source, kept` : ''
+    lines.push(`${load.to}.${load.table}: ${equation(load)}${kept}`)
+  }
+  if (loads.length > 1) lines.push(`all loads: ${equation(total(loads))}`)
+  return lines
+}
+
+const sum = (first: [number, string], ...more: [number, string][]) =>
+  [first, ...more.filter(([rows]) => rows > 0)]
+    .map(([rows, what]) => `${formatCount(rows)} ${what}`)
+    .join(' + ')

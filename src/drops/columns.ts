@@ -1,0 +1,135 @@
+import type { DriftPolicy } from '../../engine/contracts/source.ts'
+import { EngineError } from '../../engine/errors.ts'
+import { type Column, typeName } from '../../engine/types/logical.ts'
+import { widens } from '../../engine/types/widen.ts'
+import { declaredType } from '../connectors/declare/declared.ts'
+import { fileColumn, withFileColumn } from '../formats/column.ts'
+import type { FoundType } from '../formats/inferTypes.ts'
+import type { FileNames } from './inspect.ts'
+import { shown } from './select.ts'
+
+export interface ColumnFacts {
+  /** For messages: `drop.orders`, and the extract's name. */
+  where: string
+  extract: string
+  /** What the files of this night have, in the order they are read. */
+  files: FileNames[]
+  /** Columns of the last committed run; undefined on the first night. */
+  last?: Column[]
+  policy: Partial<DriftPolicy>
+  /** Whether a file that lacks a column is left out, and not a reason to stop. */
+  quarantine: boolean
+  /** Types of columns of text that are new. */
+  types: Record<string, FoundType>
+}
+
+/**
+ * The columns that a night's files have together. Pure. Each file is weighed against those before it as a night is
+ * against the last one: a column may come, and may be missing later only where `drift.dropped` says so. What the whole
+ * night has or lacks is for the plan to weigh. Fails with SCHEMA_DRIFT, naming file and column.
+ */
+export function columnsOf(facts: ColumnFacts): Column[] {
+  const { files, last } = facts
+  if (files.length === 0) return last ?? []
+  const columns = new Map((last ?? []).map(column => [column.name, withFileColumn(column, kept(column))]))
+  const seen = new Set<string>()
+  for (const [index, file] of files.entries()) {
+    for (const column of columns.values()) if (!file.names.includes(column.name)) lack(column, file)
+    for (const name of file.names) {
+      const found = typeOf(name, file)
+      const column = columns.get(name)
+      seen.add(name)
+      if (column) {
+        if (file.own) columns.set(name, joined(column, found.type, facts))
+        continue
+      }
+      if (!last && index > 0 && !isTaken(name, file)) continue
+      columns.set(name, made(name, found, index > 0 || last !== undefined))
+    }
+  }
+  const result = [...columns.values()].filter(
+    ({ name }) => seen.has(name) || facts.quarantine || isSparse(files, facts),
+  )
+  refuseAlike(facts.where, result)
+  return result
+
+  function lack(column: Column, file: FileNames): void {
+    const policy = facts.policy.dropped
+    const gone = !files.some(({ names }) => names.includes(column.name))
+    // The plan says it of the table.
+    if (gone && policy !== undefined && policy !== 'fail') return
+    if (file.sparse && policy !== 'fail')
+      columns.set(column.name, withFileColumn(column, { ...fileColumn(column), optional: true }))
+    else if (policy === 'ignore' || policy === 'evolve')
+      columns.set(column.name, withFileColumn(column, { ...fileColumn(column), optional: true }))
+    else if (!facts.quarantine)
+      throw new EngineError(
+        'SCHEMA_DRIFT',
+        `${facts.where}: ${shown(file.file.name)} has no column ${column.name}${last?.some(({ name }) => name === column.name) ? ', which the last load had' : ', which a file before it has'}`,
+        {
+          hint: `To accept it, write in extract.${facts.extract} of job.yaml: drift: { dropped: ignore } (its rows have NULL), or on_bad_file: quarantine (the file is left where it is).`,
+        },
+      )
+  }
+
+  function isTaken(name: string, file: FileNames): boolean {
+    const policy = facts.policy.added ?? 'evolve'
+    if (policy === 'fail')
+      throw new EngineError(
+        'SCHEMA_DRIFT',
+        `${facts.where}: ${shown(file.file.name)} has a column ${name}, which the files before it have not`,
+        { hint: `To accept it, write in extract.${facts.extract} of job.yaml: drift: { added: evolve }.` },
+      )
+    return policy === 'evolve'
+  }
+
+  function typeOf(name: string, file: FileNames): FoundType {
+    return file.own?.[name] === undefined
+      ? (facts.types[name] ?? { type: 'VARCHAR' })
+      : { type: file.own[name] }
+  }
+}
+
+const kept = (column: Column) => ({ notation: fileColumn(column).notation })
+
+// Records leave keys out; where no file of the night has a key, its column stays.
+const isSparse = (files: FileNames[], { policy }: ColumnFacts) =>
+  files.every(({ sparse }) => sparse) && policy.dropped === undefined
+
+function made(name: string, { type, notation }: FoundType, optional: boolean): Column {
+  // A type that was guessed must not stop the night: what it does not hold goes to the quarantine.
+  const column: Column = {
+    name,
+    type: declaredType(type)!,
+    nullable: true,
+    native: type,
+    policy: 'quarantine',
+  }
+  return withFileColumn(column, { notation, optional })
+}
+
+/** A column with the type that holds what the file's holds, too; on a first night text where no other does. */
+function joined(column: Column, native: string, { last }: ColumnFacts): Column {
+  const type = declaredType(native)!
+  if (typeName(type) === typeName(column.type) || widens(type, column.type)) return column
+  if (widens(column.type, type)) return { ...column, type, native }
+  if (column.type.kind === 'text') return column
+  if (!last?.some(({ name }) => name === column.name))
+    return { ...column, type: { kind: 'text' }, native: 'VARCHAR' }
+  // Moments that do not fit are text in one file and rows of the quarantine here.
+  return type.kind === 'text' ? column : { ...column, type, native }
+}
+
+function refuseAlike(where: string, columns: Column[]): void {
+  const folded = new Map<string, string>()
+  for (const { name } of columns) {
+    const other = folded.get(name.toLowerCase())
+    if (other !== undefined)
+      throw new EngineError(
+        'CONFIG_INVALID',
+        `${where}: the columns ${other} and ${name} differ in case only, and SQL would take them for one`,
+        { hint: `Declare the columns that are wanted, one of the two: schema: { ${name}: VARCHAR, … }.` },
+      )
+    folded.set(name.toLowerCase(), name)
+  }
+}

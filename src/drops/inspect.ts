@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Duck } from '../../engine/sql/duckdb.ts'
+import { arrowParquet } from '../formats/arrow.ts'
+import { badFile } from '../formats/bad.ts'
+import type { TypeFinder } from '../formats/inferTypes.ts'
+import { jsonLayout } from '../formats/json.ts'
+import { openParquet, parquetTypes } from '../formats/parquet.ts'
+import { RowSpool } from '../formats/rowSpool.ts'
+import type { RowSink } from '../formats/split.ts'
+import { openText } from '../formats/textFile.ts'
+import type { TextFile } from '../formats/textFormat.ts'
+import type { Taken } from './cursor.ts'
+import { membersOf } from './members.ts'
+import { type DropOptions, textFormat } from './options.ts'
+import { readAll } from './ranged.ts'
+import type { DropStore } from './store.ts'
+
+/** What a file says of its columns. */
+export interface FileNames {
+  file: Taken
+  /** In the order they came. */
+  names: string[]
+  /** Of a format with types of its own: DuckDB type per column. */
+  own?: Record<string, string>
+  /** Whether a column may be missing from all of its rows without being gone. */
+  sparse: boolean
+}
+
+export interface InspectMeans {
+  store: DropStore
+  duck: Duck
+  folder: string
+}
+
+/**
+ * Reads what a file's columns are: a header, a footer, or all keys; with a `finder`, every value of those columns
+ * (`only`, or all). Undefined for a file without a line.
+ */
+export async function inspect(
+  means: InspectMeans,
+  options: DropOptions,
+  file: Taken,
+  finder?: TypeFinder,
+  only?: Set<string>,
+): Promise<FileNames | undefined> {
+  const folder = join(means.folder, randomUUID())
+  mkdirSync(folder)
+  const { duck, store } = means
+  let found: FileNames | undefined
+  const add = (names: string[], own?: Record<string, string>, sparse = false) => {
+    found ??= { file, names: [], sparse }
+    found.names.push(...names.filter(name => !found!.names.includes(name)))
+    if (own) found.own = { ...own, ...found.own }
+  }
+  try {
+    for await (const member of membersOf({ store, folder }, options, file, () => readAll(store, file))) {
+      const { where, name, format } = member
+      if (format === 'parquet') {
+        const parquet = await openParquet(duck, where, name, await member.path())
+        add([...parquet.columns.keys()], await parquetTypes(duck, parquet, folder))
+      } else if (format === 'arrow') {
+        for await (const path of arrowParquet(where, await member.path(), folder)) {
+          const parquet = await openParquet(duck, where, name, path)
+          add([...parquet.columns.keys()], await parquetTypes(duck, parquet, folder))
+        }
+      } else {
+        const bytes = member.bytes()
+        const text = await openText(where, bytes, textFormat(options, format), undefined)
+        if (!text) continue
+        if (finder) await values(duck, folder, where, text, finder, only)
+        else if (!text.names) await text.read({ row: () => {}, bad: () => {}, reserve: async () => {} })
+        // The rest of it is not read.
+        await bytes.return(undefined)
+        const { names, emptyAt } = text.found()
+        if (emptyAt !== undefined && finder && !only)
+          throw badFile(
+            where,
+            `line ${emptyAt}: a key is empty`,
+            undefined,
+            'DECODE_FAILED',
+            'Name the columns that are wanted: schema: { id: BIGINT, … } in this extract.',
+          )
+        add(
+          names.filter(name => name !== ''),
+          undefined,
+          !text.names,
+        )
+      }
+    }
+    return found
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function values(
+  duck: Duck,
+  folder: string,
+  where: string,
+  text: TextFile,
+  finder: TypeFinder,
+  only: Set<string> | undefined,
+): Promise<void> {
+  const wanted = (names: string[]) => names.filter(name => name !== '' && (only?.has(name) ?? true))
+  finder.see(wanted(text.names ?? []))
+  const spool = new RowSpool(folder, async path => {
+    if (path === undefined) return
+    const names = wanted(text.names ?? text.found().names)
+    const layout = text.names ? text.layout : jsonLayout(names)
+    await finder.add(duck, layout.from(path), names, name => layout.text(name)!, layout.emptyIsText ?? false)
+  })
+  let rows = 0
+  let bad = 0
+  let first = ''
+  const sink: RowSink = {
+    row: (source, from, to, line) => {
+      rows++
+      spool.add(0, line, text.layout.separator, source, from, to)
+    },
+    // What is wrong with a row is for the run to say, where others are right.
+    bad: (_raw, line, reason) => {
+      if (bad++ === 0) first = `line ${line} ${reason}`
+    },
+    reserve: async bytes => {
+      if (!spool.fits(bytes * 8)) await spool.flush('all')
+    },
+  }
+  await text.read(sink)
+  await spool.flush('all')
+  if (rows === 0 && bad > 0)
+    throw badFile(where, `none of its ${bad} rows can be read: ${first}${bad > 1 ? ', …' : ''}`)
+}

@@ -1,0 +1,146 @@
+import { didYouMean } from '../../engine/nearest.ts'
+import { BadFile, badFile } from './bad.ts'
+import { skipLines, toUtf8 } from './blocks.ts'
+import { type CsvDialect, csvFields, csvLayout, csvScan, type RowShape } from './csv.ts'
+import { DUMP_SPOOLED, dumpScan } from './dump.ts'
+import { excelCsv } from './excel/sheet.ts'
+import { absent, unread } from './notes.ts'
+import { type RowSink, splitRows, tooLong } from './split.ts'
+import type { ReadColumns, TextFile, TextFormat } from './textFormat.ts'
+
+/** Opens CSV, TSV, a dump, or a sheet as CSV: see {@link openText}. */
+export async function openCsv(
+  where: string,
+  bytes: AsyncIterable<Buffer>,
+  format: TextFormat,
+  columns: ReadColumns | undefined,
+): Promise<TextFile | undefined> {
+  const excel = format.format === 'excel'
+  const dialect: CsvDialect = {
+    delimiter: excel ? ',' : (format.delimiter ?? (format.format === 'tsv' ? '\t' : ',')),
+    quote: excel ? '"' : format.quote,
+    escape: excel ? '' : (format.escape ?? ''),
+  }
+  const dump = dialect.quote === '' && dialect.escape !== ''
+  const spooled = dump ? DUMP_SPOOLED : dialect
+  const scanOf = (sink: RowSink, shape: RowShape) =>
+    dump ? dumpScan(dialect, sink, shape, format.null_values) : csvScan(dialect, sink, shape)
+  const utf8 = excel ? excelCsv(where, bytes, format.sheet) : toUtf8(bytes, format.encoding, where)
+  const text = skipLines(where, utf8, format.skip, format.max_row)
+  const first = await firstRow(where, text, format.max_row, scanOf)
+  if (!first) return undefined
+  const names = format.header ? csvFields(first.row, spooled) : columns!.names
+  if (format.header) checkHeader(where, names, format, columns)
+  const shape: RowShape = { fields: names.length, header: format.header }
+  let headers = format.header ? 1 : 0
+  const read = async (sink: RowSink) => {
+    const rows: RowSink = {
+      ...sink,
+      row: (source, from, to, line) => (headers > 0 ? headers-- : sink.row(source, from, to, line)),
+    }
+    await splitRows(where, first.all(), sink, scanOf(rows, shape), format.max_row, format.skip + 1)
+  }
+  const named = names.filter(name => name !== '')
+  const found = () => {
+    const extra = columns ? named.filter(name => !columns.names.includes(name)) : []
+    const lost = columns ? columns.optional.filter(name => !named.includes(name)) : []
+    const unnamed = names.length - named.length
+    return {
+      names: named,
+      notes: [
+        ...unread('columns', extra),
+        ...absent('column', lost),
+        ...(unnamed > 0
+          ? [`has ${unnamed} columns without a name: passed over where they hold nothing`]
+          : []),
+        ...(shape.trailing ? ['ends each row with a delimiter that its header has not: passed over'] : []),
+      ],
+    }
+  }
+  return { layout: csvLayout(names, spooled, dump ? [] : format.null_values), names: named, read, found }
+}
+
+function checkHeader(
+  where: string,
+  names: string[],
+  format: TextFormat,
+  columns: ReadColumns | undefined,
+): void {
+  const other = otherDelimiter(names, format)
+  const lacking = columns?.names.find(name => !names.includes(name) && !columns.optional.includes(name))
+  const write = other && `Write delimiter: ${JSON.stringify(other.delimiter)} in this extract.`
+  if (lacking !== undefined)
+    throw new BadFile(
+      'COLUMN_MISSING',
+      `${where}: its header has no column ${lacking}${didYouMean(lacking, names)}`,
+      {
+        hint:
+          write ??
+          `Its columns: ${names.join(', ').slice(0, 400)}. Check delimiter and header of this extract, or write drift: { dropped: ignore }: then its rows have NULL.`,
+      },
+    )
+  if (other && !columns)
+    throw badFile(
+      where,
+      `has one column, ${JSON.stringify(names[0])}; delimiter: ${JSON.stringify(other.delimiter)} would give ${other.count}`,
+      undefined,
+      'DECODE_FAILED',
+      `${write} If it is one column, write delimiter: ${JSON.stringify(format.format === 'tsv' ? '\t' : ',')}.`,
+    )
+  if (names.every(name => name === '')) throw badFile(where, 'line 1: its header has no name')
+  const folded = names.map(name => name.toLowerCase())
+  const twice = names.findIndex((name, index) => name !== '' && folded.indexOf(folded[index]!) !== index)
+  if (twice >= 0)
+    throw badFile(
+      where,
+      `line 1: its header names ${names[folded.indexOf(folded[twice]!)]} and ${names[twice]}: one column twice`,
+    )
+}
+
+/** The delimiter that a header of one column suggests where the job declares none. */
+function otherDelimiter(names: string[], { format, delimiter }: TextFormat) {
+  if (names.length > 1 || delimiter !== undefined || format === 'excel') return undefined
+  const counts = [';', '\t', '|', ','].map(mark => ({ delimiter: mark, count: names[0]!.split(mark).length }))
+  const best = counts.reduce((one, other) => (other.count > one.count ? other : one))
+  return best.count > 1 ? best : undefined
+}
+
+/** The first row, and all the bytes, those of the row again. */
+async function firstRow(
+  where: string,
+  text: AsyncGenerator<Buffer>,
+  longest: number,
+  scanOf: (sink: RowSink, shape: RowShape) => ReturnType<typeof csvScan>,
+) {
+  const held: Buffer[] = []
+  let row: string | undefined
+  const sink: RowSink = {
+    row: (source, from, to) => {
+      row ??= source.toString('utf8', from, to)
+    },
+    bad: (raw, line, reason) => {
+      if (row === undefined)
+        throw badFile(where, `line ${line}: its first row ${reason}: ${JSON.stringify(raw.slice(0, 80))}`)
+    },
+    reserve: async () => {},
+  }
+  const scan = scanOf(sink, { fields: 0, header: true })
+  let ended = false
+  while (row === undefined && !ended) {
+    const next = await text.next()
+    if (next.done) ended = true
+    else held.push(next.value)
+    const start = Buffer.concat(held)
+    scan(start, 1, ended)
+    if (row === undefined && start.length > longest) throw tooLong(where, 1, longest)
+  }
+  if (row === undefined) {
+    await text.return(undefined)
+    return undefined
+  }
+  async function* all() {
+    yield* held
+    if (!ended) yield* text
+  }
+  return { row, all }
+}

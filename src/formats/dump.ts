@@ -1,0 +1,102 @@
+import { isUtf8 } from 'node:buffer'
+import { type CsvDialect, faultOf, type RowShape } from './csv.ts'
+import { UNIT } from './layout.ts'
+import type { Pass, RowSink } from './split.ts'
+
+/** How rows of a dump stand in a spool: every field quoted but the missing ones. */
+export const DUMP_SPOOLED: CsvDialect = { delimiter: String.fromCharCode(UNIT), quote: '"', escape: '' }
+
+const CR = 13
+const LF = 10
+const QUOTE = 34
+
+/** Letters that stand for another byte behind the escaping; every other byte stands for itself. */
+const LETTERS: Record<string, number> = { b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, Z: 26 }
+
+/**
+ * Splits what `SELECT … INTO OUTFILE` of MySQL and `COPY … TO` of Postgres write: no quotes, an escape before what is
+ * not the byte itself (octal and hexadecimal numbers, too), `\N` for NULL, and perhaps `\.` as the end. Rows are handed on as
+ * {@link DUMP_SPOOLED}.
+ */
+export function dumpScan(
+  dialect: { delimiter: string; escape: string },
+  sink: RowSink,
+  shape: RowShape,
+  nulls: string[],
+) {
+  const delimiter = dialect.delimiter.charCodeAt(0)
+  const escaping = dialect.escape.charCodeAt(0)
+  const missing = new Set(nulls)
+  let out = Buffer.alloc(64 * 1024)
+  return (block: Buffer, line: number, last: boolean): Pass => {
+    let from = 0
+    while (from < block.length) {
+      const end = endOf(block, from, escaping)
+      if (end < 0 && !last) return { rest: from, line }
+      const stop = end < 0 ? block.length : end
+      const to = stop > from && block[stop - 1] === CR && end >= 0 ? stop - 1 : stop
+      if (out.length < (to - from) * 2 + 1024) out = Buffer.alloc((to - from) * 4 + 1024)
+      const isEnd = to - from === 2 && block[from] === escaping && block[from + 1] === 46
+      if ((to > from || shape.fields === 1) && !isEnd) row(block, from, to, line)
+      for (let at = from; at < stop; at++) if (block[at] === LF) line++
+      line++
+      from = stop + 1
+    }
+    return { rest: block.length, line }
+  }
+
+  function row(block: Buffer, from: number, to: number, line: number): void {
+    let used = 0
+    let count = 0
+    let at = from
+    for (;;) {
+      let end = at
+      while (end < to && block[end] !== delimiter) end += block[end] === escaping ? 2 : 1
+      end = Math.min(end, to)
+      if (count++ > 0) out[used++] = UNIT
+      const isNull = end - at === 2 && block[at] === escaping && block[at + 1] === 78
+      if (!isNull && !(missing.size > 0 && missing.has(block.toString('utf8', at, end))))
+        used = field(block, at, end, used)
+      if (end >= to) break
+      at = end + 1
+    }
+    const fault = isUtf8(out.subarray(0, used))
+      ? faultOf(shape, count, block[to - 1] === delimiter)
+      : 'is not UTF-8'
+    if (fault === '') sink.row(out, 0, used - (shape.trailing ? 3 : 0), line)
+    else sink.bad(block.toString('utf8', from, to), line, fault)
+  }
+
+  function field(block: Buffer, from: number, to: number, used: number): number {
+    out[used++] = QUOTE
+    for (let at = from; at < to; at++) {
+      let byte = block[at]!
+      if (byte === escaping && at + 1 < to) {
+        byte = block[++at]!
+        const digits = /^(?:[0-7]{1,3}|x[0-9A-Fa-f]{1,2})/.exec(
+          block.toString('latin1', at, Math.min(at + 3, to)),
+        )?.[0]
+        if (digits !== undefined) {
+          byte = digits.startsWith('x')
+            ? Number.parseInt(digits.slice(1), 16)
+            : Number.parseInt(digits, 8) & 255
+          at += digits.length - 1
+        } else byte = LETTERS[String.fromCharCode(byte)] ?? byte
+      }
+      if (byte === QUOTE) out[used++] = QUOTE
+      out[used++] = byte
+    }
+    out[used++] = QUOTE
+    return used
+  }
+}
+
+/** Where the line that begins at `from` ends: a line break with no escape before it; -1 where it does not. */
+function endOf(block: Buffer, from: number, escaping: number): number {
+  for (let at = block.indexOf(LF, from); at >= 0; at = block.indexOf(LF, at + 1)) {
+    let escapes = 0
+    while (at - 1 - escapes >= from && block[at - 1 - escapes] === escaping) escapes++
+    if (escapes % 2 === 0) return at
+  }
+  return -1
+}

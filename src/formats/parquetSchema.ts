@@ -1,0 +1,121 @@
+import { EngineError } from '../../engine/errors.ts'
+import { type Duck, type DuckRow, quote } from '../../engine/sql/duckdb.ts'
+import { badFile } from './bad.ts'
+
+/** A column of a Parquet file: the type that DuckDB gives it, and where that is not all of it, what is. */
+export interface ParquetColumn {
+  name: string
+  /** DuckDB's type. */
+  native: string
+  /** The type it is staged with where every value fits; its text otherwise. */
+  guess?: string
+  /** What another reader must read. */
+  beyond?: 'decimal' | 'nanoseconds' | 'int96'
+  text(field: string): string
+}
+
+export type BeyondColumn = ParquetColumn & { beyond: NonNullable<ParquetColumn['beyond']> }
+export const isBeyond = (column: ParquetColumn): column is BeyondColumn => column.beyond !== undefined
+
+/** Columns of a file. Fails with a bad file where names clash, and with TYPE_UNSUPPORTED where DuckDB would change values. */
+export async function parquetColumns(
+  duck: Duck,
+  where: string,
+  path: string,
+): Promise<Map<string, ParquetColumn>> {
+  const schema = await duck.rows(
+    `SELECT name, type, num_children AS children, converted_type AS converted, logical_type::VARCHAR AS logical, precision
+     FROM parquet_schema(${quote(escapeGlob(path))})`,
+  )
+  const described = await duck.rows(`DESCRIBE SELECT * FROM ${fileSql(path)}`)
+  const columns = new Map<string, ParquetColumn>()
+  const folded = new Map<string, string>()
+  let at = 1
+  for (let index = 0; index < Number(schema[0]!.children ?? 0); index++) {
+    const name = String(schema[at]!.name)
+    const other = folded.get(name.toLowerCase())
+    if (other !== undefined)
+      throw badFile(
+        where,
+        other === name
+          ? `has the column ${name} twice`
+          : `has the columns ${other} and ${name}, which differ in case only`,
+      )
+    folded.set(name.toLowerCase(), name)
+    const end = endOf(schema, at)
+    columns.set(name, columnOf(where, name, String(described[index]!.column_type), schema.slice(at, end)))
+    at = end
+  }
+  return columns
+}
+
+/** Where the column that begins at `at` ends, its children among it. */
+function endOf(schema: DuckRow[], at: number): number {
+  let end = at + 1
+  for (let child = 0; child < Number(schema[at]!.children ?? 0); child++) end = endOf(schema, end)
+  return end
+}
+
+function columnOf(where: string, name: string, native: string, tree: DuckRow[]): ParquetColumn {
+  const found = tree.map(beyondOf).find(kind => kind !== undefined)
+  if (found !== undefined && tree.length > 1)
+    throw new EngineError(
+      'TYPE_UNSUPPORTED',
+      `${where}: column ${name} holds ${KINDS[found]} within ${native}: they cannot be read exactly`,
+      {
+        hint: 'Declare the columns that are wanted in schema: of this extract, without this one, or have it written as text.',
+      },
+    )
+  const column: ParquetColumn = { name, native, text: field => field }
+  if (found === 'decimal') return { ...column, beyond: found }
+  if (found !== undefined) {
+    const zoned = native === 'TIMESTAMP WITH TIME ZONE'
+    const text = (field: string) => momentText(field, found, zoned)
+    return { ...column, beyond: found, guess: zoned ? native : 'TIMESTAMP', text }
+  }
+  if (native === 'TIMESTAMP_NS' || native === 'TIMESTAMP_S' || native === 'TIMESTAMP_MS')
+    return { ...column, guess: 'TIMESTAMP' }
+  return native === 'TIME_NS' ? { ...column, guess: 'TIME' } : column
+}
+
+const KINDS = {
+  decimal: 'decimals of over 38 digits',
+  nanoseconds: 'moments of nanoseconds with a zone',
+  int96: 'moments of nanoseconds (INT96)',
+}
+
+function beyondOf({ type, converted, logical, precision }: DuckRow): ParquetColumn['beyond'] {
+  if (type === 'INT96') return 'int96'
+  const said = String(logical ?? '')
+  if ((said.startsWith('Decimal') || converted === 'DECIMAL') && Number(precision) > 38) return 'decimal'
+  // DuckDB has a type for those without a zone.
+  return /^Timestamp.*isAdjustedToUTC=1.*NANOS=(?!<null>)/.test(said) ? 'nanoseconds' : undefined
+}
+
+/**
+ * SQL of a moment's text with all nine digits where they count. `n…` has the nanoseconds, those of INT96 less some 2^64:
+ * DuckDB has its microseconds, and together they are all of it.
+ */
+function momentText(field: string, kind: 'nanoseconds' | 'int96', zoned: boolean): string {
+  const nanos = `n${field.slice(1)}::HUGEINT`
+  const rest =
+    kind === 'int96'
+      ? `((${nanos} - epoch_us(${field})::HUGEINT * 1000) % 18446744073709551616 + 18446744073709551616) % 18446744073709551616`
+      : `((${nanos} % 1000) + 1000) % 1000`
+  const micros = kind === 'int96' ? `epoch_us(${field})` : `((${nanos} - ${rest}) // 1000)::BIGINT`
+  const moment = `make_timestamp(${micros})`
+  const digits = `strftime(${moment}, '%Y-%m-%d %H:%M:%S.%f') || lpad((${rest})::VARCHAR, 3, '0')`
+  const zone = zoned ? ` || '+00'` : ''
+  return `CASE WHEN ${field} IS NULL THEN NULL WHEN ${rest} = 0 THEN ${moment}::VARCHAR${zone}
+    WHEN ${rest} < 1000 THEN ${digits}${zone} ELSE error('a moment out of range') END`
+}
+
+/** SQL that reads one Parquet file, and no column out of its path. */
+export function fileSql(path: string, option?: string): string {
+  return `read_parquet(${quote(escapeGlob(path))}, hive_partitioning = false, union_by_name = false${option ? `, ${option}` : ''})`
+}
+
+/** Brackets keep a name from being a glob. */
+export function escapeGlob(path: string): string {
+  return path.replace(/[*?[\]]/g, '[$&]')
+}

@@ -1,0 +1,25 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+
+// Only its programs are wanted: nothing is to listen on the machine's own port.
+const INSTALL = `
+set -e
+export DEBIAN_FRONTEND=noninteractive
+printf '#!/bin/sh\\nexit 101\\n' > /tmp/policy-rc.d.$$ && chmod +x /tmp/policy-rc.d.$$
+[ -e /usr/sbin/policy-rc.d ] || { mv /tmp/policy-rc.d.$$ /usr/sbin/policy-rc.d; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; }
+apt-get update -q
+apt-get install -q -y --no-install-recommends "$0"
+`
+
+/** Makes sure a program of a Debian package is installed; throws with the line to type where it may not install it. */
+export function ensureProgram(path: string, name: string): void {
+  if (existsSync(path)) return
+  const root = process.getuid?.() === 0
+  const sudo = spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0
+  const byHand = `the tests need ${path}. Type:\n\n    sudo apt-get install ${name}\n`
+  if (!existsSync('/usr/bin/apt-get') || (!root && !sudo)) throw new Error(byHand)
+  console.error(`${path} is missing: installing ${name} with apt-get.`)
+  const [command = 'sh', ...rest] = [...(root ? [] : ['sudo', '-n']), 'sh', '-c', INSTALL, name]
+  execFileSync(command, rest, { stdio: ['ignore', 2, 2] })
+  if (!existsSync(path)) throw new Error(byHand)
+}

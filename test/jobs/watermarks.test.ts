@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
+import { smallJob } from './small.ts'
+
+const FOREVER = "'9999-12-31'"
+
+/** A column that rows are read by: its values of three nights, and one to come (moments) or the last that sorts (others). */
+interface Mark {
+  type: string
+  nights: [string, string, string]
+  last: string
+}
+
+const MARKS: Record<'postgres' | 'mariadb', Record<string, Mark>> = {
+  postgres: {
+    instant: {
+      type: 'timestamptz',
+      nights: ["'0044-03-15 BC'", "'2026-01-02'", "'2026-01-03'"],
+      last: "'12026-01-01'",
+    },
+    clock: { type: 'timestamp', nights: ["'2026-01-01'", "'2026-01-02'", "'2026-01-03'"], last: FOREVER },
+    day: { type: 'date', nights: ["'2026-01-01'", "'2026-01-02'", "'2026-01-03'"], last: FOREVER },
+    amount: { type: 'numeric(20,3)', nights: ['-5.125', '0.004', '1.5'], last: '1.499' },
+    word: { type: 'text', nights: ["'B'", "'a'", "'ä '"], last: "'ä'" },
+  },
+  mariadb: {
+    instant: {
+      type: 'timestamp(6) NULL',
+      nights: ["'2026-01-01'", "'2026-01-02'", "'2026-01-03'"],
+      last: "'2038-01-01'",
+    },
+    clock: { type: 'datetime', nights: ["'0001-01-01'", "'2026-01-02'", "'2026-01-03'"], last: FOREVER },
+    day: { type: 'date', nights: ["'2026-01-01'", "'2026-01-02'", "'2026-01-03'"], last: FOREVER },
+    amount: { type: 'decimal(20,3)', nights: ['-5.125', '0.004', '1.5'], last: '1.499' },
+    word: { type: 'varchar(20) CHARACTER SET latin1', nights: ["'B'", "'a'", "'ä '"], last: "'ä'" },
+  },
+}
+
+async function jobOf(
+  kind: 'postgres' | 'mariadb',
+  { url }: FreshDatabase,
+  warehouse: FreshDatabase,
+  policy: string,
+) {
+  const tables = Object.keys(MARKS[kind])
+  return smallJob({ after }, `marks_${kind}`, {
+    'job.yaml': `connections: { s: "${url}", w: "${warehouse.url}" }
+extract:
+${tables.map(table => `  ${table}: { from: s, table: ${table}, key: id, incremental: { column: mark${policy} } }`).join('\n')}
+load:
+${tables.map(table => `  ${table}: { to: w, from: ${table}, key: id }`).join('\n')}
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+}
+
+for (const kind of ['postgres', 'mariadb'] as const)
+  test(`${kind}: every row that changes arrives, whatever a watermark's type, with NULLs and values to come`, async () => {
+    const [source, warehouse] = [
+      await (kind === 'postgres' ? freshPostgres() : freshMariadb()),
+      await freshPostgres(),
+    ]
+    const marks = Object.entries(MARKS[kind])
+    const each = async (sql: (table: string, mark: Mark) => string[]) => {
+      for (const [table, mark] of marks)
+        for (const statement of sql(table, mark)) await source.query(statement)
+    }
+    await each((table, { type, nights, last }) => [
+      `CREATE TABLE ${table} (id int PRIMARY KEY, n int, mark ${type})`,
+      `INSERT INTO ${table} VALUES (1, 1, ${nights[0]}), (2, 1, NULL), (3, 1, ${last}), (4, 1, ${nights[0]})`,
+    ])
+    const job = await jobOf(kind, source, warehouse, '')
+    const notes: string[] = []
+    const progress = {
+      started() {},
+      advanced() {},
+      finished() {},
+      note: (text: string) => void notes.push(text),
+    }
+    const night = async () => {
+      notes.length = 0
+      const { error, outcome } = await job.run({ progress })
+      assert.equal(error, undefined)
+      for (const [table] of marks) {
+        const rows = `SELECT id, n FROM ${table} ORDER BY id`
+        assert.deepEqual(await warehouse.query(rows), await source.query(rows), table)
+      }
+      return outcome.extracted.map(({ rows }) => rows)
+    }
+    await night()
+    for (const table of ['instant', 'clock', 'day'])
+      assert.match(
+        notes.join('\n'),
+        new RegExp(`s.${table}: mark lies in the future: \\d+-\\S+.* where id 3`),
+      )
+    assert.match(notes.join('\n'), /s\.amount: 1 rows whose mark is NULL/)
+    assert.match(notes.join('\n'), /s\.word: no lag/)
+    // A row to come is read again; it is no moment for the last two, where it marks how far the first night read.
+    await each((table, { nights }) => [
+      `INSERT INTO ${table} VALUES (5, 2, NULL), (6, 2, ${table === 'amount' || table === 'word' ? nights[2] : nights[1]})`,
+      `UPDATE ${table} SET n = 2 WHERE id IN (2, 3)`,
+    ])
+    assert.deepEqual(await night(), [6, 6, 6, 4, 4])
+    await each((table, { nights }) => [`UPDATE ${table} SET n = 3, mark = ${nights[2]} WHERE id IN (1, 5)`])
+    await night()
+
+    const strict = await jobOf(kind, source, warehouse, ', nulls: fail')
+    const refused = await strict.run()
+    assert.match(String(refused.error), /mark is NULL in 1 rows/)
+    await each(table => [`DELETE FROM ${table} WHERE mark IS NULL`])
+    const future = await jobOf(kind, source, warehouse, ', nulls: fail, future: fail')
+    const { error } = await future.run()
+    assert.match(String(error), /s\.(instant|clock|day): mark lies in the future: .* where id 3/)
+  })
+
+test('a column whose text is a notation, and a lag of text, are refused', async () => {
+  const { url, query } = await freshPostgres()
+  await query('CREATE TABLE t (id int PRIMARY KEY, wide numeric, json jsonb, word text)')
+  const refused = async (incremental: string) => {
+    const job = await smallJob({ after }, 'marks_refused', {
+      'job.yaml': `connections: { s: "${url}" }
+extract: { t: { from: s, table: t, incremental: { ${incremental} } } }
+load: { copy: { to: s, from: t, key: id } }
+`,
+    })
+    return String((await job.run()).error)
+  }
+  assert.match(await refused('column: wide'), /wide cannot be a watermark: its type is numeric/)
+  assert.match(await refused('column: json'), /json cannot be a watermark/)
+  assert.match(await refused('column: word, lag: 5m'), /text has no lag/)
+})
