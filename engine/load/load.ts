@@ -127,6 +127,7 @@ function sum(counts: LoadCounts[]): LoadCounts[] {
     const { inserted = 0, updated = 0, deleted = 0, unchanged = 0, older = 0 } = sums.get(table) ?? {}
     sums.set(table, {
       table,
+      ...(more.rows !== undefined && { rows: more.rows }),
       inserted: inserted + more.inserted,
       updated: updated + more.updated,
       deleted: deleted + more.deleted,
