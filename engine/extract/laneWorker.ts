@@ -27,6 +27,9 @@ export interface ChunkResult {
   rest: Range | undefined
 }
 
+/** Ends whatever the lane is at. It is only closed after that. */
+export const CANCEL = 'cancel'
+
 /** What a lane answers. */
 export type LaneMessage =
   | { kind: 'joined' }
@@ -45,18 +48,13 @@ export interface LaneInput {
 export default async function laneWorker({ port, descriptor, root }: LaneInput): Promise<void> {
   const say = (message: LaneMessage) => port.postMessage(message)
   const closed = new Promise<void>(resolve => port.once('close', resolve))
-  let lane: Lane
-  try {
-    const module = (await import(descriptor.module)) as LaneModule
-    lane = await module.openLane(descriptor.payload)
-  } catch (error) {
-    say({ kind: 'failed', error: errorData(error) })
-    await closed
-    return
-  }
-  port.on('message', (request: ChunkRequest) => {
-    const sink = new PartSink(root, request, say)
-    lane.read(request.read, request.range, request.limit, sink).then(
+  const cancel = new AbortController()
+  const { signal } = cancel
+  let lane: Lane | undefined
+  port.on('message', (request: ChunkRequest | typeof CANCEL) => {
+    if (request === CANCEL) return cancel.abort()
+    const sink = new PartSink(root, request, say, signal)
+    lane!.read(request.read, request.range, request.limit, sink, signal).then(
       rest => say({ kind: 'read', parts: sink.parts, rest }),
       error => {
         sink.discard()
@@ -64,6 +62,14 @@ export default async function laneWorker({ port, descriptor, root }: LaneInput):
       },
     )
   })
+  try {
+    const module = (await import(descriptor.module)) as LaneModule
+    lane = await module.openLane(descriptor.payload, signal)
+  } catch (error) {
+    say({ kind: 'failed', error: errorData(error) })
+    await closed
+    return
+  }
   say({ kind: 'joined' })
   await closed
   await lane.close()
@@ -74,14 +80,18 @@ class PartSink implements Sink {
   private readonly root: string
   private readonly request: ChunkRequest
   private readonly say: (message: LaneMessage) => void
+  private readonly signal: AbortSignal
 
-  constructor(root: string, request: ChunkRequest, say: (message: LaneMessage) => void) {
+  constructor(root: string, request: ChunkRequest, say: (message: LaneMessage) => void, signal: AbortSignal) {
     this.root = root
     this.request = request
     this.say = say
+    this.signal = signal
   }
 
   write(batch: Parameters<Sink['write']>[0]): void {
+    // What has been cancelled and does not know it yet writes no more.
+    this.signal.throwIfAborted()
     if (batch.rows === 0) return
     const file = this.next()
     const bytes = encodeParquet(batch)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
+import { abortable } from '../../engine/pool/abortable.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { arrowParquet } from '../formats/arrow.ts'
 import { BadFile } from '../formats/bad.ts'
@@ -42,7 +43,16 @@ export function dropLane<Access>(openStore: (access: Access) => DropStore) {
     mkdirSync(folder, { recursive: true })
     const duck = await Duck.open({ threads: 1, memory: LEAST_MEMORY })
     return {
-      read: (read, range, _limit, sink) => readFiles({ store, duck, folder, spool }, read, range, sink),
+      read: (read, range, _limit, sink, signal) =>
+        abortable(
+          signal,
+          read.where,
+          () => readFiles({ store, duck, folder, spool }, read, range, sink),
+          () => {
+            duck.interrupt()
+            void store.close()
+          },
+        ),
       close: async () => {
         duck.close()
         await store.close()

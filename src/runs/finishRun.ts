@@ -76,7 +76,7 @@ export async function finishRun(
   try {
     if (isDone && rejects)
       await settleErrors(metadata, outcome.tables, rejects.queued, rejects.still, progress.note)
-    if (isDone || !tasks.some(task => task.status === 'SUCCESS')) await metadata.checkpoints.clear(run)
+    if (isDone) await metadata.checkpoints.clear(run)
     await metadata.endRun({
       run,
       fence: record.fence,

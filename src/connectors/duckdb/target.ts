@@ -140,11 +140,15 @@ export class DuckdbTarget implements Target {
     progress(rows)
   }
 
-  async commit({ loadId, job, run, runAt, loads, syncPoints }: LoadCommit): Promise<CommitResult> {
+  async commit(
+    { loadId, job, run, runAt, loads, syncPoints }: LoadCommit,
+    signal: AbortSignal,
+  ): Promise<CommitResult> {
     const duck = await this.open()
     const earlier = await this.committed(loadId)
     if (earlier) return earlier
     await duck.run('BEGIN TRANSACTION')
+    const release = duck.interruptOn(signal)
     try {
       const counts: LoadCounts[] = []
       for (const load of loads) {
@@ -171,9 +175,13 @@ export class DuckdbTarget implements Target {
         for (const view of Object.values(stagingNames(loadId, load))) await duck.run(`DROP VIEW ${view}`)
       return { counts, repeated: false }
     } catch (error) {
+      release()
       // After COMMIT there is nothing to take back, and the failure is what counts.
       await duck.run('ROLLBACK').catch(() => {})
+      if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
       throw error
+    } finally {
+      release()
     }
   }
 

@@ -46,7 +46,7 @@ export function duckdbVerifier({ name, open, describe, qualified }: Warehouse): 
       )
       return { columns: unsigned, notes }
     },
-    async compare({ load, compared, paths, extra }: VerifyRequest) {
+    async compare({ load, compared, paths, extra }: VerifyRequest, signal: AbortSignal) {
       const duck = await open()
       const columns = await found(load.table)
       const tables = {
@@ -56,7 +56,12 @@ export function duckdbVerifier({ name, open, describe, qualified }: Warehouse): 
         checksum: checksum(compared, column => narrowed(column, columnNamed(columns, column.name)!.native)),
         text: (expression: string) => `${expression}::VARCHAR`,
       }
-      return findings(load, extra, tables, sql => duck.rows(sql))
+      const release = duck.interruptOn(signal)
+      try {
+        return await findings(load, extra, tables, sql => duck.rows(sql))
+      } finally {
+        release()
+      }
     },
   }
 }

@@ -164,11 +164,11 @@ export class LakeTarget implements Target {
     if (missing.length === 0) return
     const work = await this.store.work(job)
     let duck: Duck | undefined
-    const stop = () => duck?.interrupt()
-    signal.addEventListener('abort', stop)
+    let release = () => {}
     try {
       const threads = Math.min(THREADS, availableParallelism())
       duck = await Duck.open({ memory: MEMORY, temp: work, threads })
+      release = duck.interruptOn(signal)
       for (const load of missing) {
         signal.throwIfAborted()
         const staged = this.staged.get(stagingKey(loadId, load))
@@ -202,7 +202,7 @@ export class LakeTarget implements Target {
         })
       throw error
     } finally {
-      signal.removeEventListener('abort', stop)
+      release()
       duck?.close()
       await this.store.clear()
       if (existsSync(work)) await rm(work, { recursive: true, force: true })

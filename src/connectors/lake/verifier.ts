@@ -45,8 +45,7 @@ export class LakeVerifier implements Verifier {
     const columns = columnsOf(manifest)
     const work = await this.store.work(`verification of ${loadId}`)
     const duck = await Duck.open({ memory: MEMORY, temp: work, threads: 1 })
-    const stop = () => duck.interrupt()
-    signal.addEventListener('abort', stop)
+    const release = duck.interruptOn(signal)
     try {
       const expected = parquet(paths)
       // Without strangers to look for, only files that can hold one of the keys.
@@ -69,7 +68,7 @@ export class LakeVerifier implements Verifier {
       if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
       throw error
     } finally {
-      signal.removeEventListener('abort', stop)
+      release()
       duck.close()
       await this.store.clear()
       await rm(work, { recursive: true, force: true })

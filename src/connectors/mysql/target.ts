@@ -43,6 +43,9 @@ import {
 import { identifier, literal, logicalColumn, tableName } from './types.ts'
 import { MysqlVerifier } from './verifier.ts'
 
+/** Time for clearing up after a failure, which may be that the target does not answer. */
+const CLEAN_UP_MS = 4000
+
 /**
  * MySQL or MariaDB as warehouse: LOAD DATA LOCAL into staging tables, then one transaction. Definitions commit by
  * themselves there, so tables are created before the transaction and staging tables dropped after it; tables that a
@@ -65,7 +68,8 @@ export class MysqlTarget implements Target {
     await this.session.rows('SELECT 1', signal)
   }
 
-  async describe(table: string): Promise<TableSchema | undefined> {
+  async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
+    this.session.heed(signal)
     const found = await targetTable(this.session, table)
     if (!found) return undefined
     const where = `${this.name}.${table}`
@@ -76,10 +80,12 @@ export class MysqlTarget implements Target {
   }
 
   standing(table: string, signal: AbortSignal): Promise<TableStanding> {
+    this.session.heed(signal)
     return standingOf(this.session, table, signal)
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
+    this.session.heed(signal)
     if (!(await targetTable(this.session, 'nightfreight_sync_points'))) return []
     return this.session.rows<SyncPoint>(
       `SELECT extract, value, run FROM nightfreight_sync_points WHERE job = ${literal(job)} ORDER BY extract`,
@@ -87,7 +93,8 @@ export class MysqlTarget implements Target {
     )
   }
 
-  async committed(loadId: string, signal?: AbortSignal): Promise<CommitResult | undefined> {
+  async committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined> {
+    this.session.heed(signal)
     if (!(await targetTable(this.session, 'nightfreight_loads'))) return undefined
     const [row] = await this.session.rows(
       `SELECT counts FROM nightfreight_loads WHERE load_id = ${literal(loadId)}`,
@@ -97,6 +104,7 @@ export class MysqlTarget implements Target {
   }
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
+    this.session.heed(signal)
     const { loadId, job, load, paths, rows, keyPaths, keys } = request
     checkOwnColumns(load, `${this.name}.${load.table}`)
     const width = load.columns.length + ownColumns(load).length
@@ -141,6 +149,7 @@ export class MysqlTarget implements Target {
   }
 
   async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+    this.session.heed(signal)
     const { loadId, loads } = commit
     await ensureState(this.session)
     const earlier = await this.committed(loadId, signal)
@@ -148,8 +157,6 @@ export class MysqlTarget implements Target {
     const created: string[] = []
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
-    const kill = () => void this.session.kill(session).catch(() => {})
-    signal.addEventListener('abort', kill, { once: true })
     try {
       for (const load of loads) {
         const identity = await tableIdentity(this.session, load.table)
@@ -168,8 +175,6 @@ export class MysqlTarget implements Target {
       const clash = undone && isDuplicate(error) ? await this.clash(commit).catch(() => undefined) : undefined
       if (undone) await this.drop(created).catch(() => {})
       throw clash ?? error
-    } finally {
-      signal.removeEventListener('abort', kill)
     }
     if (!result) return (await this.committed(loadId, signal))!
     await this.abandon(loadId).catch(() => {})
@@ -177,6 +182,8 @@ export class MysqlTarget implements Target {
   }
 
   async abandon(loadId: string): Promise<void> {
+    // What it leaves, a later load of the job clears away.
+    this.session.heed(AbortSignal.timeout(CLEAN_UP_MS))
     await dropOwn(this.session, loadId)
   }
 

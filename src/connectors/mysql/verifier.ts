@@ -22,11 +22,13 @@ export class MysqlVerifier implements Verifier {
     this.session = session
   }
 
-  async comparable(load: PlannedLoad) {
+  async comparable(load: PlannedLoad, signal: AbortSignal) {
+    this.session.heed(signal)
     return comparable(load, await this.found(load))
   }
 
   async compare(request: VerifyRequest, signal: AbortSignal): Promise<RangeFinding[]> {
+    this.session.heed(signal)
     const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
     const table = await this.found(load)
     const expected = stagingName(this.session, loadId, load.table, 'verification')

@@ -8,6 +8,7 @@ import {
   connect,
   disconnect,
   hangUp,
+  interruptOn,
   postgresError,
   quoteIdent,
   quoteLiteral,
@@ -26,20 +27,25 @@ export interface LanePayload {
 }
 
 /** Joins the snapshot. Runs in a worker thread. */
-export async function openLane(payload: unknown): Promise<Lane> {
+export async function openLane(payload: unknown, signal?: AbortSignal): Promise<Lane> {
   const { access, snapshot } = payload as LanePayload
-  const client = await connect(access)
+  const client = await connect(access, access.name, signal)
   try {
+    const release = interruptOn(signal, client)
     await client.query(beginRead(snapshot)).catch((error: unknown) => {
       throw snapshotError(error, access.name)
     })
     await ask(client, access.name, LOCAL)
+    release()
   } catch (error) {
     hangUp(client)
     throw error
   }
   return {
-    read: (read, range, limit, sink) => readChunk(client, read, range, limit, sink),
+    async read(read, range, limit, sink, signal) {
+      const release = interruptOn(signal, client)
+      return readChunk(client, read, range, limit, sink).finally(release)
+    },
     close: () => disconnect(client),
   }
 }

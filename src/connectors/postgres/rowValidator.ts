@@ -49,6 +49,7 @@ export class PostgresRowValidator implements RowValidator {
   }
 
   async findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]> {
+    this.session.heed(signal)
     const { loadId, job, load, paths, columns, beside, offload, lanes } = request
     const found = await targetColumns(this.session, load.table)
     if (found.length === 0) return []

@@ -3,7 +3,7 @@ import type pg from 'pg'
 import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import { type Access, ask, connect, disconnect, quoteTable } from './connect.ts'
+import { type Access, ask, connect, disconnect, interruptOn, quoteTable } from './connect.ts'
 import type { LanePayload } from './lane.ts'
 import { halves, rangesOf } from './ranges.ts'
 import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
@@ -49,6 +49,7 @@ export class PostgresSource implements Source {
   async open(lanes: number, signal?: AbortSignal): Promise<Snapshot> {
     const { access } = this
     const client = await connect(access, access.name, signal)
+    const release = interruptOn(signal, client)
     await ask(client, access.name, `${beginRead()}; ${LOCAL}`, [], signal)
     const [exported] = await ask(client, access.name, 'SELECT pg_export_snapshot() AS id')
     const payload: LanePayload = { access, snapshot: exported!.id! }
@@ -62,7 +63,10 @@ export class PostgresSource implements Source {
       split: async (_read, range) => halves(range),
       // Our transaction also keeps the tables from being rewritten, which would move rows to other blocks.
       check: async () => void (await ask(client, access.name, 'SELECT 1')),
-      close: () => disconnect(client),
+      async close() {
+        release()
+        await disconnect(client)
+      },
     }
   }
 
@@ -96,10 +100,12 @@ export class PostgresSource implements Source {
   ): Promise<T> {
     const { name } = this.access
     const client = await connect(this.access, name, signal)
+    const release = interruptOn(signal, client)
     try {
       await ask(client, name, `${beginRead()}; ${LOCAL}`, [], signal)
       return await use(client)
     } finally {
+      release()
       await disconnect(client)
     }
   }

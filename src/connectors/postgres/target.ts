@@ -29,6 +29,9 @@ import { PostgresVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteIdent, stagingType)
 
+/** Time for clearing up after a failure, which may be that the target does not answer. */
+const CLEAN_UP_MS = 4000
+
 /** Postgres as warehouse: COPY into unlogged staging tables, then one transaction. */
 export class PostgresTarget implements Target {
   readonly verifier: PostgresVerifier
@@ -47,15 +50,18 @@ export class PostgresTarget implements Target {
     await this.session.query('SELECT 1', [], signal)
   }
 
-  async describe(table: string): Promise<TableSchema | undefined> {
+  async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
+    this.session.heed(signal)
     return describeTable(await this.session.client(), `${this.name}.${table}`, table)
   }
 
   standing(table: string, signal: AbortSignal): Promise<TableStanding> {
+    this.session.heed(signal)
     return standingOf(this.session, table, signal)
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
+    this.session.heed(signal)
     if (!(await this.has('nightfreight.sync_points'))) return []
     const { rows } = await this.session.query(
       'SELECT extract, value, run FROM nightfreight.sync_points WHERE job = $1 ORDER BY extract',
@@ -65,7 +71,8 @@ export class PostgresTarget implements Target {
     return rows.map(({ extract, value, run }) => ({ extract: extract!, value: value!, run: run! }))
   }
 
-  async committed(loadId: string): Promise<CommitResult | undefined> {
+  async committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined> {
+    this.session.heed(signal)
     if (!(await this.has('nightfreight.loads'))) return undefined
     const { rows } = await this.session.query('SELECT counts FROM nightfreight.loads WHERE load_id = $1', [
       loadId,
@@ -74,19 +81,21 @@ export class PostgresTarget implements Target {
   }
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
+    this.session.heed(signal)
     await ensureState(this.session)
     await this.check(request.load)
     await stageLoad(this.session, request, signal)
   }
 
   async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+    this.session.heed(signal)
     await ensureState(this.session)
     for (const load of commit.loads) {
       await this.check(load)
       const { rows, keys } = stagingNames(this.session, commit.loadId, load)
       await this.session.query(`ANALYZE ${rows}, ${keys}`, [], signal).catch(async error => {
         // A repeat finds its staging tables gone: committed() below knows why.
-        if (!(await this.committed(commit.loadId))) throw error
+        if (!(await this.committed(commit.loadId, signal))) throw error
       })
     }
     await this.session.query(`BEGIN; ${LOCAL}`, [], signal)
@@ -99,13 +108,15 @@ export class PostgresTarget implements Target {
     }
     if (!counts) {
       await this.session.query('ROLLBACK')
-      return (await this.committed(commit.loadId))!
+      return (await this.committed(commit.loadId, signal))!
     }
     await this.session.query('COMMIT', [], signal)
     return { counts, repeated: false }
   }
 
   async abandon(loadId: string): Promise<void> {
+    // What it leaves, a later load of the job clears away.
+    this.session.heed(AbortSignal.timeout(CLEAN_UP_MS))
     await dropOwn(this.session, loadId)
   }
 
@@ -139,7 +150,7 @@ export class PostgresTarget implements Target {
   }
 
   private async apply(planned: StagedLoad, commit: LoadCommit, signal: AbortSignal): Promise<LoadCounts> {
-    const load = await this.keyed(planned)
+    const load = await this.keyed(planned, signal)
     const where = `${this.name}.${load.table}`
     const query = (sql: string) => this.session.query(sql, [], signal, where)
     const target = quoteTable(load.table)
@@ -179,9 +190,9 @@ export class PostgresTarget implements Target {
   }
 
   /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */
-  private async keyed(load: StagedLoad): Promise<StagedLoad> {
+  private async keyed(load: StagedLoad, signal: AbortSignal): Promise<StagedLoad> {
     if (load.mode !== 'replace' || load.key.length > 0) return load
-    const { key = [] } = (await this.describe(load.table)) ?? {}
+    const { key = [] } = (await this.describe(load.table, signal)) ?? {}
     return key.every(name => load.columns.some(column => column.name === name)) ? { ...load, key } : load
   }
 

@@ -17,7 +17,8 @@ export class PostgresVerifier implements Verifier {
     this.session = session
   }
 
-  async comparable(load: PlannedLoad) {
+  async comparable(load: PlannedLoad, signal: AbortSignal) {
+    this.session.heed(signal)
     const columns = await targetColumns(this.session, load.table)
     if (columns.length === 0)
       throw new EngineError('TABLE_MISSING', `${this.session.access.name}: there is no table ${load.table}`, {
@@ -27,6 +28,7 @@ export class PostgresVerifier implements Verifier {
   }
 
   async compare(request: VerifyRequest, signal: AbortSignal): Promise<RangeFinding[]> {
+    this.session.heed(signal)
     const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
     await ensureState(this.session)
     const expected = stagingName(this.session, loadId, load.table, 'verification')
