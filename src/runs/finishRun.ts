@@ -59,7 +59,7 @@ export async function finishRun(
     archive: reached.archive,
     estimates: {},
   } as const
-  const tasks = await metadata.tasks(run).catch(() => [])
+  const tasks = held.isLost ? [] : await metadata.tasks(run).catch(() => [])
   const slaResults = await monitor.judged()
   const report = isOurs
     ? await writeReport(options, held, reached.context, { ...result, tasks, slaResults }).catch(failure => {
@@ -106,10 +106,12 @@ export async function finishRun(
 /** A run that fails by its bad rows is the one whose bad rows are wanted most. */
 async function keepRejects(
   { metadata, progress }: RunOptions,
-  { spec, outcome: { tables } }: HeldRun,
+  held: HeldRun,
   context: JobContext | undefined,
 ): Promise<{ queued: ErrorRecord[]; still: Set<string> } | undefined> {
-  if (!context) return undefined
+  if (!context || held.isLost) return undefined
+  const { spec, outcome } = held
+  const { tables } = outcome
   const queued = await metadata.errors.list({ job: spec.job, state: 'queued', limit: 1_000_000 })
   const { rejected, kept } = await keepErrors(context, metadata, tables)
   if (kept < rejected)

@@ -48,6 +48,11 @@ export class HeldRun implements Disposable {
     this.monitor = new RunMonitor({ spec, record, home, metadata, clock, log, secrets, outcome, started })
   }
 
+  /** Whether it is no longer ours to write to, or cannot be reached. */
+  get isLost(): boolean {
+    return this.lost.signal.aborted
+  }
+
   /** Lets the run end as planned before all its tasks are done. */
   endHere(): void {
     this.until.abort()

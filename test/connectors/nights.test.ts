@@ -100,7 +100,7 @@ async function runOnce(
     const before = new Map(last ? [['w', given.lost ? 'lost' : last]] : [])
     const failures = new FailureScope(context)
     const changes = await diff(context, [table], before, lookAt({ reads: [], loads: [] }), failures)
-    const loaded = await load(context, changes, syncPointsOf(run), failures)
+    const loaded = await load(context, changes, syncPointsOf(run), failures, [])
     failures.check()
     return loaded
   }

@@ -60,7 +60,7 @@ export class DuckdbTarget implements Target {
       name,
       open: () => this.open(),
       describe: table => this.describe(table),
-      qualified,
+      tables: (loadId, load, columns) => this.tables(loadId, load, columns),
     })
   }
 
@@ -143,6 +143,7 @@ export class DuckdbTarget implements Target {
   async commit(
     { loadId, job, run, runAt, loads, syncPoints }: LoadCommit,
     signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
   ): Promise<CommitResult> {
     const duck = await this.open()
     const earlier = await this.committed(loadId)
@@ -163,6 +164,7 @@ export class DuckdbTarget implements Target {
            FROM (SELECT ${quote(split(load.table).join('.'))} AS name) LEFT JOIN (FROM nightfreight.tables) USING (name)`,
         )
       }
+      await check?.(counts)
       await duck.run(
         `INSERT INTO nightfreight.loads VALUES (${[loadId, job, run].map(quote).join(', ')}, now(), ${quote(JSON.stringify(counts))})`,
       )
@@ -209,19 +211,19 @@ export class DuckdbTarget implements Target {
       await duck.run(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
       await duck.run(`CREATE TABLE ${target} (${columns.join(', ')})`)
     }
-    const { rows: staging, keys } = stagingNames(loadId, load)
     const numbers = async (sql: string) => Object.values((await duck.rows(sql))[0]!).map(Number)
-    const tables: LoadTables = {
-      target,
-      staging,
-      keys,
-      where,
-      dialect: DIALECT,
-      ...expressions(load, existing?.columns ?? load.columns, await this.folds(load.table)),
-    }
     // A statement that changes rows answers with their number.
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
-    return applyLoad(load, runAt, tables, executor, !existing)
+    const tables = await this.tables(loadId, load, existing?.columns)
+    const counts = await applyLoad(load, runAt, tables, executor, !existing)
+    return existing ? counts : { ...counts, created: true }
+  }
+
+  private async tables(loadId: string, load: PlannedLoad, columns = load.columns): Promise<LoadTables> {
+    const { rows: staging, keys } = stagingNames(loadId, load)
+    const where = `${this.name}.${load.table}`
+    const meet = expressions(load, columns, await this.folds(load.table))
+    return { target: qualified(load.table), staging, keys, where, dialect: DIALECT, ...meet }
   }
 
   /** Whether texts of the table that differ can be equal: a column has a collation. */

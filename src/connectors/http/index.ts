@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseBytes } from '../../util/units.ts'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import type { Access } from './access.ts'
+import { typesOf } from './columns.ts'
 import { options, path } from './options.ts'
 import { HttpSource } from './source.ts'
 import { TYPES } from './types.ts'
@@ -80,6 +81,7 @@ export const http = defineConnector({
     incremental: true,
     modes: [],
   },
+  declared: ({ schema }) => typesOf(schema),
   types: TYPES,
   source: (settings, context) => new HttpSource(accessOf(settings, context), settings.health),
 })

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { databaseAndName } from './catalog.ts'
 import { ownerLock, type TargetSession } from './targetSession.ts'
 import type { TargetColumn, TargetTable } from './targetTypes.ts'
@@ -28,7 +29,7 @@ export async function ensureState(session: TargetSession): Promise<void> {
   if (there.length < STATE.length) for (const sql of STATE) await session.rows(sql)
 }
 
-/** The quoted name of a table of this session's own: for a load's `rows`, its `keys`, or its `verification`. */
+/** The quoted name of a table of this session's own: for a load's `rows`, or its `keys`. */
 export function stagingName({ owner }: TargetSession, loadId: string, table: string, what: string): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([owner, loadId, table, what]))
@@ -39,6 +40,12 @@ export function stagingName({ owner }: TargetSession, loadId: string, table: str
 /** SQL of the comment of a table that a load makes for itself: whose it is. */
 export function ownComment({ owner }: TargetSession, job: string, loadId: string): string {
   return literal(JSON.stringify({ job, loadId, owner }))
+}
+
+/** The quoted names of a load's staging tables: of its rows and of its keys. */
+export function stagingNames(session: TargetSession, loadId: string, load: PlannedLoad) {
+  const name = (what: string) => stagingName(session, loadId, load.table, what)
+  return { staging: name('rows'), keys: name('keys') }
 }
 
 /** A staging table that is there, and whose it is. */

@@ -3,7 +3,6 @@ import type {
   LoadCommit,
   LoadCounts,
   PlannedLoad,
-  StagedLoad,
   StageRequest,
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
@@ -27,7 +26,7 @@ import {
   dropOwn,
   ensureState,
   ownComment,
-  stagingName,
+  stagingNames,
   stagingTables,
   targetTable,
 } from './state.ts'
@@ -148,7 +147,11 @@ export class MysqlTarget implements Target {
     if (load.whole) await index(own.keys)
   }
 
-  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+  async commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
     this.session.heed(signal)
     const { loadId, loads } = commit
     await ensureState(this.session)
@@ -165,6 +168,10 @@ export class MysqlTarget implements Target {
       for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
       await ask(session, 'START TRANSACTION', signal)
       result = await this.merge(session, commit, signal)
+      result = result?.map(counts =>
+        created.includes(tableName(counts.table)) ? { ...counts, created: true } : counts,
+      )
+      if (result) await check?.(result)
       await ask(session, result ? 'COMMIT' : 'ROLLBACK', signal)
     } catch (error) {
       // Over the same connection: where that is lost, nobody knows yet what has become of the transaction.
@@ -324,9 +331,3 @@ export class MysqlTarget implements Target {
 
 const isDuplicate = (error: unknown) =>
   error instanceof EngineError && (error.cause as { errno?: number } | undefined)?.errno === 1062
-
-/** The quoted names of a load's staging tables: of its rows and of its keys. */
-function stagingNames(session: TargetSession, loadId: string, load: StagedLoad) {
-  const name = (what: string) => stagingName(session, loadId, load.table, what)
-  return { staging: name('rows'), keys: name('keys') }
-}

@@ -1,8 +1,11 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
-import { ownColumns, tableKey } from '../sql/dialect.ts'
+import { ownColumns, standard, tableKey } from '../sql/dialect.ts'
 import { quoteIdent, quoteTable, splitTable } from './connect.ts'
 import { stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
+
+/** How Postgres writes what the load modes do. */
+export const DIALECT = standard(quoteIdent, stagingType)
 
 /** Creates a load's table without its key: {@link finishTable} adds that once the rows are in. */
 export async function createTable(

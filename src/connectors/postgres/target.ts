@@ -10,11 +10,11 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
-import { checkOwnColumns, type LoadTables, standard } from '../sql/dialect.ts'
+import { checkOwnColumns, type LoadTables } from '../sql/dialect.ts'
 import { checkIdentity } from '../sql/standing.ts'
-import { type Access, quoteIdent, quoteTable } from './connect.ts'
+import { type Access, quoteTable } from './connect.ts'
 import { keyClash } from './keyClash.ts'
-import { checkTarget, expressions, stagingType } from './merge.ts'
+import { checkTarget, expressions } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { findReject, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
@@ -24,10 +24,8 @@ import { describeTable } from './source.ts'
 import { stageLoad, stagingNames } from './staging.ts'
 import { noteStanding, standingOf, tableOid } from './standing.ts'
 import { dropOwn, ensureState, targetColumns } from './state.ts'
-import { createTable, finishTable } from './table.ts'
+import { createTable, DIALECT, finishTable } from './table.ts'
 import { PostgresVerifier } from './verifier.ts'
-
-const DIALECT = standard(quoteIdent, stagingType)
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
 const CLEAN_UP_MS = 4000
@@ -87,7 +85,11 @@ export class PostgresTarget implements Target {
     await stageLoad(this.session, request, signal)
   }
 
-  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+  async commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
     this.session.heed(signal)
     await ensureState(this.session)
     for (const load of commit.loads) {
@@ -102,6 +104,10 @@ export class PostgresTarget implements Target {
     let counts: LoadCounts[] | undefined
     try {
       counts = await this.merge(commit, signal)
+      if (counts) {
+        await check?.(counts)
+        await this.dropStaged(commit, signal)
+      }
     } catch (error) {
       await this.session.query('ROLLBACK').catch(() => {})
       throw (await this.explain(error, commit).catch(() => undefined)) ?? error
@@ -185,8 +191,12 @@ export class PostgresTarget implements Target {
       await query(`ANALYZE ${target}`)
     }
     const rows = await noteStanding(this.session, load, counts, commit, signal)
-    await query(`DROP TABLE ${staging}, ${keys}`)
-    return { ...counts, rows }
+    return { ...counts, rows, ...(created && { created }) }
+  }
+
+  private async dropStaged({ loadId, loads }: LoadCommit, signal: AbortSignal): Promise<void> {
+    const tables = loads.flatMap(load => Object.values(stagingNames(this.session, loadId, load)))
+    if (tables.length > 0) await this.session.query(`DROP TABLE ${tables.join(', ')}`, [], signal)
   }
 
   /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */

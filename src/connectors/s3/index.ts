@@ -13,6 +13,7 @@ export const s3 = defineConnector({
   config: s3Config,
   extract: dropOptions,
   capabilities: DROP_CAPABILITIES,
+  declared: ({ schema }) => schema,
   types: [],
   source: (config, { name }) =>
     new DropSource({

@@ -41,6 +41,7 @@ export const sftp = defineConnector({
   config: sftpConfig,
   extract: dropOptions,
   capabilities: DROP_CAPABILITIES,
+  declared: ({ schema }) => schema,
   types: [],
   check: (config, context) => void sftpAccess(config, context),
   source: (config, context) =>
