@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import type { Logger } from 'pino'
 import { total } from '../../engine/quality/accounts.ts'
 import { describeVerification } from '../../engine/verify/result.ts'
 import { secretsIn } from '../config/secrets.ts'
@@ -6,6 +7,7 @@ import type { RunOptions } from '../runs/options.ts'
 import type { RunResult } from '../runs/result.ts'
 import { accountLines, rejectedByTable } from './accountText.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
+import type { LogOptions } from './log.ts'
 import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { createProgress } from './progress.ts'
@@ -99,9 +101,13 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
   // Loaded where it is needed: commands that only look answer at once.
   const { runJob } = await import('../runs/runJob.ts')
   const { createLog } = await import('./log.ts')
-  const metadata = await openMetadata(options.home)
   const secrets: string[] = secretsIn(process.env.METADATA_URL)
-  const log = createLog({ folder: options.home, secrets })
+  const log = openLog(createLog, options.home, secrets)
+  const metadata = await openMetadata(options.home).catch(async error => {
+    const { tellRefused } = await import('../runs/refused.ts')
+    await tellRefused({ ...options, clock: systemClock, log, secrets }, error)
+    throw error
+  })
   const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
   try {
     return await runJob({
@@ -120,6 +126,15 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
   } finally {
     progress.close()
     await metadata.close()
+  }
+}
+
+/** The log in the home folder; none where that cannot be written: what is wrong with it is said by whoever needs it next. */
+function openLog(create: (options: LogOptions) => Logger, folder: string, secrets: string[]): Logger {
+  try {
+    return create({ folder, secrets })
+  } catch {
+    return create({ level: 'silent' })
   }
 }
 

@@ -75,9 +75,10 @@ export class PostgresRowValidator implements RowValidator {
         )
         for (const row of rows) rejects.push({ row: Number(row.row), reason: row.reason! })
       }
-      for (const { name, type } of load.columns) {
+      for (const brought of load.columns) {
+        const { name } = brought
         const column = columnNamed(found, name)
-        const condition = column && rejectSql(type, column, quoteIdent(name))
+        const condition = column && rejectSql(brought, column, quoteIdent(name))
         if (condition)
           await take(
             condition,
