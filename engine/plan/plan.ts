@@ -2,6 +2,7 @@ import { REJECTED } from '../batch/builder.ts'
 import type { LoadSpec, PlannedLoad, SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, Read, TableSchema } from '../contracts/source.ts'
 import { EngineError } from '../errors.ts'
+import { didYouMean } from '../nearest.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
@@ -12,6 +13,8 @@ import { before, canBeWatermark, isFuture } from './watermark.ts'
 export interface Plan {
   reads: PlannedRead[]
   loads: LoadSpec[]
+  /** Tables that are compared with the target itself, row by row, whatever is known of earlier loads. */
+  refresh?: string[]
 }
 
 export interface PlannedRead extends Read {
@@ -44,13 +47,15 @@ export interface ReadFacts {
   known?: StagedSchema
   limits: Read['limits']
   now: Date
+  /** True where a full refresh was asked for: the table is read whole. */
+  renew?: boolean
 }
 
 /**
  * Plans one extract. Pure. Fails with COLUMN_MISSING, CONFIG_INVALID or SCHEMA_DRIFT, naming the extract and the
  * column.
  */
-export function planRead({ spec, schema, last, known, limits, now }: ReadFacts): PlannedRead {
+export function planRead({ spec, schema, last, known, limits, now, renew }: ReadFacts): PlannedRead {
   const where = `${spec.from}.${spec.name}`
   const names = schema.columns.map(column => column.name)
   refuseReserved(where, names)
@@ -149,6 +154,7 @@ export function planRead({ spec, schema, last, known, limits, now }: ReadFacts):
     )
   const nullable = marked.nullable || (marked.inexact !== undefined && marked.policy !== undefined)
   const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
+  if (renew) return full('a full refresh was asked for')
   if (!last) return full('no earlier load')
   if (last.point.value === null) return full('the last load saw no row')
   if (!last.image) return full('the image of the last load is no longer staged')
@@ -214,23 +220,32 @@ export function refuseReserved(where: string, names: string[]): void {
 const sameSet = (a: string[], b: string[]) =>
   b.length > 0 && a.length === b.length && a.every(name => b.includes(name))
 
-/** A load with the columns of the data set it loads. Fails where its key or other named columns are not among them. */
+/**
+ * A load with the columns of the data set it loads, whose spelling its own names take. Fails where its key or other named
+ * columns are not among them.
+ */
 export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {
   const names = columns.map(column => column.name)
+  const spelled = (name: string): string => {
+    const column = columnNamed(columns, name)
+    if (column) return column.name
+    throw new EngineError(
+      'COLUMN_MISSING',
+      `load.${spec.table}: ${spec.from} has no column ${name}${didYouMean(name, names)}`,
+      { hint: `Its columns: ${names.join(', ')}.` },
+    )
+  }
   const { key, insertOnly, newer, partitionBy, compare, ignore } = spec
-  for (const column of [
-    ...key,
-    ...insertOnly,
-    ...partitionBy,
-    ...compare,
-    ...ignore,
-    ...(newer ? [newer] : []),
-  ])
-    if (!names.includes(column))
-      throw new EngineError('COLUMN_MISSING', `load.${spec.table}: ${spec.from} has no column ${column}`, {
-        hint: `Its columns: ${names.join(', ')}.`,
-      })
-  return { ...spec, columns }
+  return {
+    ...spec,
+    key: key.map(spelled),
+    insertOnly: insertOnly.map(spelled),
+    partitionBy: partitionBy.map(spelled),
+    compare: compare.map(spelled),
+    ignore: ignore.map(spelled),
+    ...(newer !== undefined && { newer: spelled(newer) }),
+    columns,
+  }
 }
 
 /**

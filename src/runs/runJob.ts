@@ -37,7 +37,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     const stop = AbortSignal.any([options.signal, ...(options.stop ? [options.stop] : [])])
     await delay(pause, undefined, { signal: stop }).catch(() => {})
     if (stop.aborted) return result
-    const { fresh, fromPlan, from, restore, ...again } = options
+    const { fresh, fromPlan, from, restore, fullRefresh, ...again } = options
     result = await runOnce({ ...again, resume: result.run, acceptChanges: false }, spec)
   }
 }
@@ -84,6 +84,7 @@ async function perform(
   })
   const fail: typeof store.fail = (task, error, at) => store.fail(task, masked(error, options.secrets), at)
   context.tasks = { ...store, fail }
+  held.canResume = true
   if (options.fromPlan && !held.resumed) await checkFromPlan(context)
   if (record.trigger === 'restore') await fillRun(context, archived)
   if (options.goal === 'plan') {

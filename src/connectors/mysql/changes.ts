@@ -8,7 +8,7 @@ import {
 } from '../../../engine/contracts/semantics.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { older, periodType } from '../sql/dialect.ts'
-import { isText, type TargetTable } from './targetTypes.ts'
+import { isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
 
 /** The tables of one load, quoted, and what is known of the target. */
@@ -42,7 +42,12 @@ export function equals(column: string, tables: LoadTables, from = 's'): string {
   const ours = `t.${identifier(column)}`
   const theirs = staged(column, tables, from)
   const found = text(column, tables)
-  if (!found) return `${ours} <=> ${theirs}`
+  return found ? bytesEqual(column, found, from) : `${ours} <=> ${theirs}`
+}
+
+function bytesEqual(column: string, found: TargetColumn, from: string): string {
+  const [ours, theirs] = [`t.${identifier(column)}`, `${from}.${identifier(column)}`]
+  if (!isText(found)) return `${ours} <=> ${theirs}`
   const bytes = found.charset === 'utf8mb4' ? ours : `CONVERT(${ours} USING utf8mb4)`
   return `CAST(${bytes} AS BINARY) <=> CAST(${theirs} AS BINARY)`
 }
@@ -50,13 +55,26 @@ export function equals(column: string, tables: LoadTables, from = 's'): string {
 /** The target's rows of a staged row, by the target's index. Its collation finds them, their bytes decide. */
 export function matchTarget(columns: string[], tables: LoadTables, from = 's', by = '='): string {
   const conditions = columns.map(column => {
-    const value = `${from}.${identifier(column)}`
-    const found = text(column, tables)
-    if (!found) return `t.${identifier(column)} ${by} ${value}`
-    const converted = found.charset === 'utf8mb4' ? value : `CONVERT(${value} USING ${found.charset})`
-    return `t.${identifier(column)} ${by} ${converted} COLLATE ${found.collation} AND ${equals(column, tables, from)}`
+    const folded = `t.${identifier(column)} ${by} ${foldedText(column, tables.table, from)}`
+    return text(column, tables) ? `${folded} AND ${equals(column, tables, from)}` : folded
   })
   return conditions.join(' AND ')
+}
+
+/** A staged value as the target's column compares it. */
+export function foldedText(column: string, table: TargetTable, from = 's'): string {
+  const value = `${from}.${identifier(column)}`
+  const found = columnNamed(table.columns, column)!
+  if (!isText(found)) return value
+  const converted = found.charset === 'utf8mb4' ? value : `CONVERT(${value} USING ${found.charset})`
+  return `${converted} COLLATE ${found.collation}`
+}
+
+/** The target's rows that have a staged row's key by their collation, and not by its bytes. */
+export function matchFolded(columns: string[], table: TargetTable): string {
+  const folded = columns.map(column => `t.${identifier(column)} = ${foldedText(column, table)}`)
+  const exact = columns.map(column => bytesEqual(column, columnNamed(table.columns, column)!, 's'))
+  return `${folded.join(' AND ')} AND NOT (${exact.join(' AND ')})`
 }
 
 /** The staged rows of a target's row, by the staging table's index on the key. */

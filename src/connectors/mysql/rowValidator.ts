@@ -8,6 +8,8 @@ import {
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { databaseAndName } from './catalog.ts'
+import { matchFolded } from './changes.ts'
+import { foldedKey, foldingColumns } from './keyClash.ts'
 import { stagingName, targetTable } from './state.ts'
 import type { TargetSession } from './targetSession.ts'
 import { columnType, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
@@ -22,7 +24,7 @@ interface Refusal {
 
 /**
  * Rows that a table refuses, found in a staging table of their own: first those whose values do not fit a type, then
- * NULLs, CHECKs and foreign keys, each among the rows that are left. Not judged: unique indexes beside the key,
+ * NULLs, CHECKs, foreign keys and keys that are one for the table's collation, each among the rows that are left. Not judged: unique indexes beside the key,
  * constraints on columns that are not loaded, foreign keys to tables of the same commit.
  */
 export class MysqlRowValidator implements RowValidator {
@@ -44,10 +46,11 @@ export class MysqlRowValidator implements RowValidator {
   }
 
   async findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]> {
+    this.session.heed(signal)
     const { loadId, job, load, paths, columns, beside, offload, lanes } = request
     const table = await targetTable(this.session, load.table)
     if (!table) return []
-    const name = stagingName(loadId, load.table, 'fit')
+    const name = stagingName(this.session, loadId, load.table, 'fit')
     const defined = columns.map(
       ({ name, type }) =>
         `${identifier(name)} ${columnType(type)} ${name === REJECT_ROW ? 'PRIMARY KEY' : 'NULL'}`,
@@ -61,6 +64,7 @@ export class MysqlRowValidator implements RowValidator {
         ...load.columns.flatMap(column => ofValues(column, columnNamed(table.columns, column.name))),
         ...(await this.checks(load, table, name)),
         ...(await this.foreignKeys(load, table, beside)),
+        ...clashes(load, table, name),
       ]
       for (const { condition, reason } of refusals) {
         const rows = await run(
@@ -145,6 +149,26 @@ export class MysqlRowValidator implements RowValidator {
       ]
     })
   }
+}
+
+/** Rows whose key is another row's for the target: all but the first of those staged, and those that the table has. */
+function clashes(load: PlannedLoad, table: TargetTable, staged: string): Refusal[] {
+  const folding = foldingColumns(load, table)
+  if (folding.length === 0) return []
+  const row = identifier(REJECT_ROW)
+  const order = load.key.map(name => `CAST(s.${identifier(name)} AS BINARY)`).join(', ')
+  const nth = `ROW_NUMBER() OVER (PARTITION BY ${foldedKey(load, table)} ORDER BY ${order})`
+  const among = folding.map(({ name, collation }) => `${name} (${collation})`).join(', ')
+  return [
+    {
+      condition: `s.${row} IN (SELECT ${row} FROM (SELECT s.${row}, ${nth} AS nth FROM ${staged} AS s) AS d WHERE nth > 1)`,
+      reason: shown(load.key, `is the key of another row, too, by the collation of ${among}`),
+    },
+    {
+      condition: `EXISTS (SELECT 1 FROM ${tableName(load.table)} AS t WHERE ${matchFolded(load.key, table)})`,
+      reason: shown(load.key, `is the key of another row that the table has, by the collation of ${among}`),
+    },
+  ]
 }
 
 /** A staged value with the character set and collation that the table's column has. */

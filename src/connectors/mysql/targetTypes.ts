@@ -64,9 +64,13 @@ const LONGEST_KEY = 255
 
 /**
  * Types of a load's columns by their names. Texts and bytes of the key need a length, since an index cannot hold them
- * whole: the target's where there is one, else up to 255; texts are compared byte by byte.
+ * whole: the target's where there is one, else up to 255; texts are compared by `collation`.
  */
-export function columnTypes(load: PlannedLoad, table?: TargetTable): Map<string, string> {
+export function columnTypes(
+  load: PlannedLoad,
+  table?: TargetTable,
+  collation = 'utf8mb4_bin',
+): Map<string, string> {
   const keyed = load.columns.filter(column => isLong(column.type) && load.key.includes(column.name))
   const room = Math.min(LONGEST_KEY, Math.floor(INDEX_BYTES / 4 / Math.max(1, keyed.length)))
   return new Map(
@@ -77,7 +81,7 @@ export function columnTypes(load: PlannedLoad, table?: TargetTable): Map<string,
         column.name,
         column.type.kind === 'binary'
           ? `varbinary(${length})`
-          : `varchar(${length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`,
+          : `varchar(${length}) CHARACTER SET utf8mb4 COLLATE ${collation}`,
       ]
     }),
   )
@@ -92,9 +96,6 @@ const BINARIES = ['binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'long
 
 /** Whether a column's type has a character set, so that its values are compared as bytes. */
 export const isText = ({ data_type }: TargetColumn) => TEXTS.includes(data_type)
-
-/** Whether a column's type is one of the integers. */
-export const isInteger = ({ data_type }: TargetColumn) => INTEGERS.includes(data_type)
 
 /** Whether a column holds every value of a type exactly, or the server raises where one does not fit. */
 export function fits(type: LogicalType, column: TargetColumn): boolean {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import {
   REJECT_ROW,
@@ -9,11 +8,12 @@ import {
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { keyClashSql } from './keyClash.ts'
 import { expressions, stagingType } from './merge.ts'
 import { rejectSql } from './rejectedRow.ts'
 import type { TargetSession } from './session.ts'
-import { copyParts } from './staging.ts'
-import { ensureState, targetColumns } from './state.ts'
+import { copyParts, stagingName } from './staging.ts'
+import { ensureState, ownComment, targetColumns } from './state.ts'
 
 /** A CHECK or a foreign key of a table. */
 interface Constraint {
@@ -29,7 +29,7 @@ interface Constraint {
 
 /**
  * Rows that a table refuses, found in a staging table of their own: first those whose values do not fit a type, then
- * NULLs, CHECKs and foreign keys, each among the rows that are left. Not judged: unique constraints beside the key,
+ * NULLs, CHECKs, foreign keys and keys that are one for the table, each among the rows that are left. Not judged: unique constraints beside the key,
  * constraints on columns that are not loaded, foreign keys to tables of the same commit or that we may not read.
  */
 export class PostgresRowValidator implements RowValidator {
@@ -49,15 +49,16 @@ export class PostgresRowValidator implements RowValidator {
   }
 
   async findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]> {
+    this.session.heed(signal)
     const { loadId, job, load, paths, columns, beside, offload, lanes } = request
     const found = await targetColumns(this.session, load.table)
     if (found.length === 0) return []
     await ensureState(this.session)
-    const staged = rejectsTable(loadId, load.table)
+    const staged = stagingName(this.session, loadId, load.table, 'fit')
     const run = async (sql: string) => (await this.session.query(sql, [], signal)).rows
     const made = columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
     await run(`DROP TABLE IF EXISTS ${staged}; CREATE UNLOGGED TABLE ${staged} (${made.join(', ')});
-      COMMENT ON TABLE ${staged} IS ${quoteLiteral(JSON.stringify({ job, loadId }))}`)
+      COMMENT ON TABLE ${staged} IS ${ownComment(this.session, job, loadId)}`)
     try {
       const { access } = this.session
       const where = `${access.name}.${load.table}`
@@ -74,9 +75,10 @@ export class PostgresRowValidator implements RowValidator {
         )
         for (const row of rows) rejects.push({ row: Number(row.row), reason: row.reason! })
       }
-      for (const { name, type } of load.columns) {
+      for (const brought of load.columns) {
+        const { name } = brought
         const column = columnNamed(found, name)
-        const condition = column && rejectSql(type, column, quoteIdent(name))
+        const condition = column && rejectSql(brought, column, quoteIdent(name))
         if (condition)
           await take(
             condition,
@@ -106,6 +108,16 @@ export class PostgresRowValidator implements RowValidator {
         await take(
           refused,
           `concat_ws(', ', ${values.join(', ')}) || ${quoteLiteral(` violates ${name}: ${definition}`)}`,
+        )
+      }
+      const clash = load.key.length > 0 ? keyClashSql(load, found) : undefined
+      if (clash) {
+        const nth = `SELECT _nf_more FROM (${clash.grouped(staged, `s.${REJECT_ROW}`)}) AS g WHERE _nf_nth > 1`
+        const reason = (text: string) => `${clash.shown('s')} || ${quoteLiteral(` ${text}: ${clash.among}`)}`
+        await take(`${REJECT_ROW} IN (${nth})`, reason('is the key of another row, too, for the table'))
+        await take(
+          `EXISTS (SELECT 1 FROM ${quoteTable(load.table)} AS t WHERE ${clash.withTarget})`,
+          reason('is the key of another row that the table has'),
         )
       }
       return rejects
@@ -149,12 +161,4 @@ export class PostgresRowValidator implements RowValidator {
       }))
       .filter(found => found.columns.length > 0 && found.columns.every(name => columnNamed(columns, name)))
   }
-}
-
-// Named and commented as staging tables are: a later load of the job clears away what a killed process leaves.
-function rejectsTable(loadId: string, table: string): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([loadId, table, 'fit']))
-    .digest('hex')
-  return `nightfreight."stg_${hash.slice(0, 20)}"`
 }

@@ -1,7 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
-import { type Access, connect, postgresError } from './connect.ts'
-import { socketOf } from './wire.ts'
+import { type Access, connect, disconnect, interruptOn, postgresError } from './connect.ts'
 
 export type TextRow = Record<string, string | null>
 
@@ -12,24 +12,31 @@ const NOTICE = "SET client_connection_check_interval = '1s'"
 /** The target's connection on the main thread: opened when first needed, again after a loss. */
 export class TargetSession {
   readonly access: Access
+  /** Whose the tables are that a load makes for itself: nobody drops them while this session's lock of it is held. */
+  readonly owner = randomUUID()
   private opened: Promise<pg.Client> | undefined
+  private signal: AbortSignal | undefined
 
   constructor(access: Access) {
     this.access = access
   }
 
-  /** Runs SQL (several statements where there are no values); rows as the server's text. An abort hangs up. `where` begins the messages. */
+  /** From here on an abort of `signal` ends every query that has no signal of its own. */
+  heed(signal: AbortSignal | undefined): void {
+    this.signal = signal
+  }
+
+  /** Runs SQL (several statements where there are no values); rows as the server's text. An abort ends it, and the connection. `where` begins the messages. */
   async query(
     sql: string,
     values: unknown[] = [],
-    signal?: AbortSignal,
+    signal = this.signal,
     where = this.access.name,
   ): Promise<{ rows: TextRow[]; count: number }> {
     const { name } = this.access
     if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`)
-    const client = await this.client()
-    const abort = () => socketOf(client).destroy()
-    signal?.addEventListener('abort', abort, { once: true })
+    const client = await this.client(signal)
+    const release = interruptOn(signal, client)
     try {
       const result: pg.QueryResult | pg.QueryResult[] = await client.query({ text: sql, values })
       const last = Array.isArray(result) ? result.at(-1)! : result
@@ -38,12 +45,12 @@ export class TargetSession {
       if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
       throw loadError(error, where)
     } finally {
-      signal?.removeEventListener('abort', abort)
+      release()
     }
   }
 
-  async client(): Promise<pg.Client> {
-    this.opened ??= this.open()
+  async client(signal = this.signal): Promise<pg.Client> {
+    this.opened ??= this.open(signal)
     return this.opened
   }
 
@@ -51,17 +58,18 @@ export class TargetSession {
     const opened = this.opened
     this.opened = undefined
     const client = await opened?.catch(() => undefined)
-    await client?.end().catch(() => {})
+    if (client) await disconnect(client)
   }
 
-  private async open(): Promise<pg.Client> {
+  private async open(signal?: AbortSignal): Promise<pg.Client> {
     try {
-      const client = await connect(this.access)
+      const client = await connect(this.access, this.access.name, signal)
       const forget = () => {
         this.opened = undefined
       }
       client.on('end', forget).on('error', forget)
       await client.query(NOTICE).catch(() => {})
+      await client.query(`SELECT pg_advisory_lock(${ownerLock(`'${this.owner}'`)})`)
       return client
     } catch (error) {
       this.opened = undefined
@@ -69,6 +77,9 @@ export class TargetSession {
     }
   }
 }
+
+/** SQL of the key of an owner's advisory lock. */
+export const ownerLock = (owner: string) => `hashtextextended('nightfreight ' || ${owner}, 0)`
 
 /** As {@link postgresError}; values that the target's own types refuse (SQLSTATE class 22) are DATA_INVALID. */
 export function loadError(error: unknown, where: string): EngineError {

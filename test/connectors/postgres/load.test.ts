@@ -226,7 +226,7 @@ describe('bad input', () => {
         const sql = `SELECT id, name, n::INT AS n, d::DECIMAL(9,2) AS d, u::VARCHAR AS u, p::INT AS p FROM (VALUES ${good}, ${bad}) ${COLUMNS}`
         await assert.rejects(load(target, 'L1', {}, sql), { code, message })
         await target.abandon('L1')
-        assert.equal(await target.committed('L1'), undefined)
+        assert.equal(await target.committed('L1', signal), undefined)
       })
       assert.deepEqual(await staging(), [])
       assert.deepEqual(
@@ -238,7 +238,7 @@ describe('bad input', () => {
     })
 
   test('a missing permission is named, and nothing is changed', async () => {
-    await postgres.query(`CREATE TABLE t (id int PRIMARY KEY, x int);
+    await postgres.query(`CREATE TABLE t (id int PRIMARY KEY, x int); INSERT INTO t VALUES (2, 2);
       DROP ROLE IF EXISTS loader; CREATE ROLE loader LOGIN PASSWORD 'secret-of-loader'`)
     const url = new URL(postgres.url)
     url.username = 'loader'
@@ -260,7 +260,7 @@ describe('bad input', () => {
         )
         await target.abandon('L1')
       }, url.href)
-      assert.deepEqual(await postgres.query('SELECT * FROM t'), [])
+      assert.deepEqual(await postgres.query('SELECT * FROM t'), [{ id: 2, x: 2 }])
       assert.deepEqual(await staging(), [])
     } finally {
       await postgres.query('DROP OWNED BY loader; DROP ROLE loader')

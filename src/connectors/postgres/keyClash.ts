@@ -1,0 +1,86 @@
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
+import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { exact, expressions, fit, type TargetColumn } from './merge.ts'
+import type { TargetSession } from './session.ts'
+
+/** SQL about keys that are different where they are staged, and one for the target's types and collations. */
+export interface KeyClashSql {
+  /** Staged rows with the target's key columns, a text of the key, and a number that orders equal ones. */
+  grouped(staging: string, more?: string): string
+  /** Condition of a join of `staging AS s` with the target as `t`. */
+  withTarget: string
+  /** SQL text of a row's key. */
+  shown(from: string): string
+  /** The columns with their types or collations, for people. */
+  among: string
+}
+
+/** Undefined where a key that differs is never one for the target. */
+export function keyClashSql(load: PlannedLoad, columns: TargetColumn[]): KeyClashSql | undefined {
+  const { cast } = expressions(load, columns)
+  const key = load.key.map(name => ({
+    column: columnNamed(columns, name)!,
+    brought: columnNamed(load.columns, name)!,
+    ours: `t.${quoteIdent(name)}`,
+    staged: `s.${quoteIdent(name)}`,
+  }))
+  const padded = ({ typname }: TargetColumn) => typname === 'bpchar'
+  const folding = key.filter(
+    ({ column, brought }) => column.folds !== undefined || padded(column) || fit(brought, column) === 'parse',
+  )
+  if (folding.length === 0) return undefined
+  const native = ({ column, staged }: (typeof key)[number]) =>
+    padded(column) ? `${staged}::bpchar` : cast(column.name, staged)
+  const names = load.key.map(quoteIdent).join(', ')
+  const shown = (from: string) =>
+    `concat_ws(', ', ${load.key.map(name => `${quoteLiteral(`${name} `)} || quote_literal(left(${from}.${quoteIdent(name)}::text, 100))`).join(', ')})`
+  const different = folding
+    .filter(({ brought, column }) => fit(brought, column) !== 'parse')
+    .map(({ ours, staged }) => `${exact(ours)} <> ${exact(staged)}`)
+  return {
+    shown,
+    // The target's own rows, none of them, give the columns their types and collations.
+    grouped: (
+      staging,
+      more = 'NULL::bigint',
+    ) => `SELECT *, row_number() OVER (PARTITION BY ${names} ORDER BY length(_nf_shown), _nf_shown COLLATE "C") AS _nf_nth
+      FROM (SELECT ${names}, NULL::text AS _nf_shown, NULL::bigint AS _nf_more FROM ${quoteTable(load.table)} WHERE false
+        UNION ALL SELECT ${key.map(native).join(', ')}, ${shown('s')}, ${more} FROM ${staging} AS s) AS g`,
+    withTarget: `${key.map(part => `${part.ours} = ${native(part)}`).join(' AND ')} AND (${different.join(' OR ') || 'FALSE'})`,
+    among: folding.map(({ column }) => `${column.name} (${column.folds ?? column.native})`).join(', '),
+  }
+}
+
+/**
+ * Why a load met a key that was there: a CONSTRAINT_VIOLATED error that names two keys that are one for the target.
+ * Undefined where no two are.
+ */
+export async function keyClash(
+  session: TargetSession,
+  load: PlannedLoad,
+  columns: TargetColumn[],
+  staging: string,
+  where: string,
+): Promise<EngineError | undefined> {
+  const sql = keyClashSql(load, columns)
+  if (!sql) return undefined
+  const names = load.key.map(quoteIdent).join(', ')
+  for (const pairs of [
+    `SELECT min(_nf_shown) AS one, max(_nf_shown) AS other FROM (${sql.grouped(staging)}) AS g GROUP BY ${names} HAVING count(*) > 1 LIMIT 1`,
+    `SELECT ${sql.shown('s')} AS one, ${sql.shown('t')} AS other FROM ${staging} AS s JOIN ${quoteTable(load.table)} AS t ON ${sql.withTarget} LIMIT 1`,
+  ]) {
+    const { rows } = await session.query(pairs)
+    const [found] = rows
+    if (!found) continue
+    return new EngineError(
+      'CONSTRAINT_VIOLATED',
+      `${where}: ${found.one} and ${found.other} are one key for the table: ${sql.among}`,
+      {
+        hint: `Nothing was loaded. Give the column a type or collation that tells them apart, or correct ${load.from}; on_bad_row: quarantine leaves all but one out.`,
+      },
+    )
+  }
+  return undefined
+}
