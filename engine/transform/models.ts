@@ -19,7 +19,7 @@ import type { Image } from '../staging/image.ts'
 import { plainParts } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
 import { rowsIn } from '../staging/store.ts'
-import { type Column, typeFromName } from '../types/logical.ts'
+import { type Column, typeFromName, withOrigins } from '../types/logical.ts'
 import { extractSql, sortOut } from './corrections.ts'
 import { diagnosing, type InQuery, type Source } from './diagnose.ts'
 import { enrich } from './enrich.ts'
@@ -79,7 +79,8 @@ export async function transform(
         const corrected = judged.some(table => table.name === name && table.corrections)
         const plain = image && read && !corrected ? plainParts(image, read) : undefined
         const stageOwn = (own: RunContext) => stage(own, within, model, checks, plain)
-        const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
+        const made = await runTask(context, taskName('model', name), stageOwn, filesOf)
+        const result = read ? { ...made, columns: withOrigins(made.columns, read.columns) } : made
         const set = { ...result, parts: result.parts! }
         await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS ${goodRows(context.root, set)}`)
         results.push(result)

@@ -1,7 +1,8 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import type { ComparedColumn } from '../../../engine/contracts/verification.ts'
 import type { Column } from '../../../engine/types/logical.ts'
-import { fit, type TargetColumn } from './merge.ts'
+import { fit, isOwn, type TargetColumn } from './merge.ts'
+import { isText } from './types.ts'
 
 /** How the table keeps a load's columns; which it does not keep so that they can be compared, and why. */
 export function comparable(
@@ -24,14 +25,20 @@ export function comparable(
   return { columns: compared, notes }
 }
 
-function obstacle({ type }: Column, column: TargetColumn): string | undefined {
-  const way = fit(type, column)
+function obstacle(brought: Column, column: TargetColumn): string | undefined {
+  const { type } = brought
+  const way = fit(brought, column)
   if (!way) return `its type is ${column.native} now`
   const plain = ['binary', 'text', 'int', 'decimal'].includes(type.kind)
   const kept = !plain && column.category === 'S'
   return kept ? `${column.native} keeps it as text` : undefined
 }
 
-/** Whether the server makes of a text something that has a notation of its own; an enum's is its label. */
-const isParsed = ({ type }: Column, column: TargetColumn) =>
-  fit(type, column) === 'parse' && column.category !== 'E'
+/**
+ * Whether the server makes of a text something that has a notation of its own. An enum's is its label, and a source of
+ * the same type has given that very notation.
+ */
+const isParsed = (brought: Column, column: TargetColumn) =>
+  fit(brought, column) === 'parse' &&
+  column.category !== 'E' &&
+  !(isOwn(brought, column) && isText(column.typname, column.typmod))
