@@ -140,7 +140,7 @@ for (const dialect of dialects)
       const evolved = await loads(one)
       assert.match(
         evolved.notes,
-        /column extra .* is new: models see it\n[^]*whole table: column extra is new/,
+        /column extra .* is new: models see it\n[\s\S]*whole table: column extra is new/,
       )
       assert.equal(evolved.read, 3)
       assert.deepEqual(await one.rows(), [
