@@ -25,7 +25,7 @@ import {
   syncPointsOf,
   taskStoreOf,
 } from './everyMode.ts'
-import { modelOf, type Row, textOf } from './model.ts'
+import { type Row, textOf } from './model.ts'
 import { mysqlStatements, postgresStatements, type WireParser } from './wire.ts'
 
 const row = (a: number, b: string, p: string | null, x: number | null, t: number): Row => ({
@@ -35,6 +35,8 @@ const row = (a: number, b: string, p: string | null, x: number | null, t: number
   x,
   t,
   d: x === null ? null : `${x}.25`,
+  s: b,
+  iv: null,
 })
 const FIRST = [
   row(1, 'a', 'p', 1, 2),
@@ -215,7 +217,7 @@ export class Sweep {
     await target.close()
     const lines = await kind.read(
       place,
-      `SELECT ${textOf(modelOf(load))} AS line FROM ${load.table}`,
+      `SELECT ${textOf(load, load.deletedAt ? [`${load.deletedAt} IS NULL`] : [])} AS line FROM ${load.table}`,
       server?.query,
     )
     const left = server
