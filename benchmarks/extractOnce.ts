@@ -124,7 +124,9 @@ async function decode() {
   const read: Read = plan.reads[0]!
   const snapshot = await source.open(connections, signal)
   const { openLane } = (await import(snapshot.lane.module)) as LaneModule
-  const lanes = await Promise.all(Array.from({ length: connections }, () => openLane(snapshot.lane.payload)))
+  const lanes = await Promise.all(
+    Array.from({ length: connections }, () => openLane(snapshot.lane.payload, new AbortController().signal)),
+  )
   await snapshot.joined()
   const queue = await snapshot.ranges(read)
   const done = await timed(async () => {
@@ -139,7 +141,7 @@ async function decode() {
     await Promise.all(
       lanes.map(async lane => {
         for (let range = queue.shift(); range; range = queue.shift()) {
-          const rest = await lane.read(read, range, CHUNK.maxChunkSize, sink)
+          const rest = await lane.read(read, range, CHUNK.maxChunkSize, sink, new AbortController().signal)
           if (rest) queue.unshift(rest)
         }
       }),

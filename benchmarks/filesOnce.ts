@@ -41,9 +41,11 @@ const queue = (await snapshot.ranges(read)).map((range, index) => ({
 let rows = 0
 await Promise.all(
   Array.from({ length: LANES }, async () => {
-    const lane = await openLane(workers, snapshot.lane, root)
+    const lane = await openLane(workers, snapshot.lane, root, new AbortController().signal)
     for (let next = queue.shift(); next; next = queue.shift())
-      for (const part of (await lane.read({ read, ...next, folder: 'raw' }, () => {})).parts)
+      for (const part of (
+        await lane.read({ read, ...next, folder: 'raw' }, () => {}, new AbortController().signal)
+      ).parts)
         rows += part.rows
     await lane.close()
   }),

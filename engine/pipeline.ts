@@ -7,6 +7,7 @@ import { keepImages } from './extract/images.ts'
 import { accountBeforeLoad, accountLoads } from './load/accounts.ts'
 import { acknowledgeSources } from './load/acknowledge.ts'
 import { load, type PointsOf } from './load/load.ts'
+import { checkSql } from './plan/checkSql.ts'
 import type { PlannedRead } from './plan/plan.ts'
 import { prepare, probe } from './plan/prepare.ts'
 import type { Accounts } from './quality/accounts.ts'
@@ -20,7 +21,6 @@ import { judgeExtracts, talliesOf } from './transform/extracts.ts'
 import { openTables, runSetChecks, transform } from './transform/models.ts'
 import type { Transformed } from './transform/transformed.ts'
 import type { Verification } from './verify/result.ts'
-import { verify } from './verify/verify.ts'
 
 /** What a run found and did; filled as far as it got, also when it fails. */
 export interface Outcome {
@@ -48,12 +48,11 @@ export interface Outcome {
  */
 export async function run(context: RunContext, outcome: Outcome): Promise<void> {
   const { failures, sets, syncPoints } = await change(context, outcome)
-  outcome.loaded = await load(context, outcome.changes, syncPoints, failures)
+  outcome.loaded = await load(context, outcome.changes, syncPoints, failures, outcome.verifications)
   const { accounts, changes, loaded } = outcome
   accounts.loads = accountLoads(accounts.extracts, sets, changes, loaded)
   // What a target still lacks, its source must be able to show again.
   if (failures.whole) await acknowledgeSources(context, outcome.reads, outcome.extracted)
-  await verify(context, outcome.changes, outcome.loaded, outcome.verifications)
   failures.check()
 }
 
@@ -77,6 +76,7 @@ async function change(
 
   const { plan, lastRun } = await prepare(context, models)
   outcome.reads = plan.reads
+  await checkSql(context, graph, plan.reads)
 
   outcome.extracted = await extract(context, plan, failures)
   const judged = await judgeExtracts(context, plan.reads, outcome.extracted, failures)
@@ -87,7 +87,7 @@ async function change(
   const macros = await openTables(context, graph, plan.reads, images, judged)
   const sets = await transform(context, graph, macros, plan.reads, images, judged, failures)
   outcome.tables = [...judged, ...sets]
-  const setChecks = await runSetChecks(context, graph, failures)
+  const setChecks = await runSetChecks(context, graph, plan.reads, failures)
 
   outcome.changes = await diff(context, sets, new Map(lastRun), failures, models)
   outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]

@@ -34,6 +34,8 @@ const HOMES: Record<string, string | string[]> = {
   ],
   '@aws-sdk/client-s3': 'src/stores/s3/',
   'ssh2-sftp-client': 'src/connectors/sftp/',
+  ssh2: 'src/connectors/sftp/',
+  undici: 'src/connectors/http/',
   yauzl: 'src/formats/zip.ts',
   'unbzip2-stream': 'src/formats/compression.ts',
   saxes: 'src/formats/excel/xml.ts',

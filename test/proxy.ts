@@ -93,6 +93,19 @@ export async function judgingProxy(target: string, judge: Judge): Promise<Pick<P
   return listening(server, url, sockets)
 }
 
+/** A proxy that passes everything on until it is told to `fall` silent: the lines stay open, and nothing comes any more. */
+export async function silentProxy(target: string): Promise<Pick<Proxy, 'url' | 'close'> & { fall(): void }> {
+  let silent = false
+  const never = new Promise<Verdict>(() => {})
+  const proxy = await judgingProxy(target, () => (silent ? never : 'pass'))
+  return {
+    ...proxy,
+    fall() {
+      silent = true
+    },
+  }
+}
+
 async function listening(server: Server, url: URL, sockets: Set<Socket>) {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

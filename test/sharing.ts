@@ -48,7 +48,12 @@ export async function readShared(source: Source, table: string, sharing: Sharing
   let pool: LanePool<Lane> | undefined
   try {
     const { openLane } = (await import(snapshot.lane.module)) as LaneModule
-    pool = await LanePool.open('test', snapshot, () => openLane(snapshot.lane.payload), assert.fail)
+    pool = await LanePool.open(
+      'test',
+      snapshot,
+      () => openLane(snapshot.lane.payload, new AbortController().signal),
+      assert.fail,
+    )
     const share = new RangeQueue<number[]>(await snapshot.ranges(read), 3)
     const split = (range: Range) => snapshot.split(read, structuredClone(range))
     const readChunk = async (lane: Lane, range: Range) => {
@@ -57,7 +62,13 @@ export async function readShared(source: Source, table: string, sharing: Sharing
       const sink = { write, file: async () => {}, note() {} }
       return {
         result,
-        rest: await lane.read(read, structuredClone(range), randomInt(1, sharing.limit + 1), sink),
+        rest: await lane.read(
+          read,
+          structuredClone(range),
+          randomInt(1, sharing.limit + 1),
+          sink,
+          new AbortController().signal,
+        ),
       }
     }
     await runLanes(share, pool, { split, read: readChunk }, signal)

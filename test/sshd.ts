@@ -13,8 +13,9 @@ export interface Sshd {
   user: string
   /** Client's private key, a file. */
   key: string
-  /** `SHA256:…` of its host key. */
+  /** `SHA256:…` of its host key, which it shows first, and of another that it has, of type RSA. */
   hostKey: string
+  rsaHostKey: string
   /** The line of its host key for known_hosts. */
   knownHost: string
   stop(): void
@@ -28,9 +29,10 @@ export async function startSshd(dir: string): Promise<Sshd> {
   ensureProgram(SSHD, 'openssh-server')
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   mkdirSync('/run/sshd', { recursive: true })
-  const keygen = (file: string) =>
-    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(dir, file)])
+  const keygen = (file: string, type = 'ed25519') =>
+    execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-f', join(dir, file)])
   keygen('host')
+  keygen('host_rsa', 'rsa')
   keygen('client')
   writeFileSync(join(dir, 'authorized'), readFileSync(join(dir, 'client.pub')), { mode: 0o600 })
   const port = await freePort()
@@ -40,6 +42,7 @@ export async function startSshd(dir: string): Promise<Sshd> {
     `Port ${port}
 ListenAddress 127.0.0.1
 HostKey ${join(dir, 'host')}
+HostKey ${join(dir, 'host_rsa')}
 AuthorizedKeysFile ${join(dir, 'authorized')}
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -54,15 +57,16 @@ ForceCommand internal-sftp
 `,
   )
   let child: ReturnType<typeof spawn> | undefined
-  const fingerprint = () =>
-    execFileSync('ssh-keygen', ['-lf', join(dir, 'host.pub')], { encoding: 'utf8' }).split(' ')[1]!
+  const fingerprint = (file: string) =>
+    execFileSync('ssh-keygen', ['-lf', join(dir, file)], { encoding: 'utf8' }).split(' ')[1]!
   const line = () =>
     `[127.0.0.1]:${port} ${readFileSync(join(dir, 'host.pub'), 'utf8').split(' ').slice(0, 2).join(' ')}\n`
   const server: Sshd = {
     port,
     user: userInfo().username,
     key: join(dir, 'client'),
-    hostKey: fingerprint(),
+    hostKey: fingerprint('host.pub'),
+    rsaHostKey: fingerprint('host_rsa.pub'),
     knownHost: line(),
     stop: () => {
       child?.kill('SIGKILL')

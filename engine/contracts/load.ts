@@ -122,6 +122,8 @@ export interface LoadCounts {
   unchanged: number
   /** Staged rows that are older, by `newer`, than the target's, which stays. */
   older: number
+  /** The commit made the table. */
+  created?: boolean
 }
 
 export interface CommitResult {

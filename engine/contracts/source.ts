@@ -169,7 +169,8 @@ export interface Range {
 
 /** What a lane's module exports. Worker thread. */
 export interface LaneModule {
-  openLane(payload: unknown): Promise<Lane>
+  /** An abort ends the attempt to join. */
+  openLane(payload: unknown, signal: AbortSignal): Promise<Lane>
 }
 
 /** One connection in one worker thread, reading chunk after chunk in the snapshot. */
@@ -177,8 +178,9 @@ export interface Lane {
   /**
    * Reads one chunk: about `limit` rows from the range's start on, in order. Gives what is left of the range;
    * undefined where nothing is. A range that cannot be left halfway is read to its end whatever the limit.
+   * An abort ends it within a second or two, on the server, too; only `close` is called then.
    */
-  read(read: Read, range: Range, limit: number, sink: Sink): Promise<Range | undefined>
+  read(read: Read, range: Range, limit: number, sink: Sink, signal: AbortSignal): Promise<Range | undefined>
   close(): Promise<void>
 }
 

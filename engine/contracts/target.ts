@@ -1,4 +1,4 @@
-import type { CommitResult, LoadCommit, StageRequest, SyncPoint } from './load.ts'
+import type { CommitResult, LoadCommit, LoadCounts, StageRequest, SyncPoint } from './load.ts'
 import type { RowValidator } from './rowValidation.ts'
 import type { TableSchema } from './source.ts'
 import type { Verifier } from './verification.ts'
@@ -16,11 +16,19 @@ export interface Target {
    * Nothing a reader of the target sees changes.
    */
   stage(request: StageRequest, signal: AbortSignal): Promise<void>
-  /** One transaction: create missing tables, merge what was staged, sync points, load id; staging tables dropped. */
-  commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult>
+  /**
+   * One transaction: create missing tables, merge what was staged, sync points, load id; staging tables dropped.
+   * `check` is called once all that is to be published is in place, before anybody can see it, and may read it back by
+   * {@link verifier}; where it fails, nothing is published.
+   */
+  commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult>
   /** Drops what this load staged, after a failure. */
   abandon(loadId: string): Promise<void>
-  /** Compares rows with those of a table, inside the target. Absent where loads cannot be verified. */
+  /** Reads rows of a table back. Absent where loads cannot be verified. */
   verifier?: Verifier
   /** Finds rows that a table would refuse. Absent where a bad row always takes the whole load back. */
   rowValidator?: RowValidator

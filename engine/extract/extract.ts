@@ -78,7 +78,7 @@ async function readGroup(context: RunContext, connection: string, all: PlannedRe
   const snapshot = await context.sources.get(connection)!.open(context.spec.resources.threads, context.signal)
   let pool: LanePool<LaneHandle> | undefined
   try {
-    const join = () => openLane(workers, snapshot.lane, root)
+    const join = () => openLane(workers, snapshot.lane, root, context.signal)
     pool = await LanePool.open(connection, snapshot, join, text => progress.note(text))
     const results: Extracted[] = []
     for (const read of reads) results.push(await readTable(context, snapshot, pool, read))
@@ -163,7 +163,11 @@ async function readParts(
     }
     try {
       // Every attempt has a number of its own, so that nothing a failed one left can be taken for another's.
-      const { parts, rest } = await lane.read(request(context, read, range, limit, chunks++), told)
+      const { parts, rest } = await lane.read(
+        request(context, read, range, limit, chunks++),
+        told,
+        context.signal,
+      )
       for (const note of notes) progress.note(note)
       await kept?.keep(parts, rest, chunks)
       size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))

@@ -3,20 +3,31 @@ import type { LaneDescriptor } from '../contracts/source.ts'
 import { EngineError, errorData, errorFrom } from '../errors.ts'
 import { moduleBeside } from '../pool/entry.ts'
 import type { Workers } from '../pool/pool.ts'
-import type { ChunkRequest, ChunkResult, LaneInput, LaneMessage } from './laneWorker.ts'
+import {
+  CANCEL,
+  type ChunkRequest,
+  type ChunkResult,
+  type LaneInput,
+  type LaneMessage,
+} from './laneWorker.ts'
+
+/** Milliseconds that a lane has to end what it is at, or itself, before its thread is ended. */
+const GRACE_MS = 5000
 
 /** Opens a lane on a thread of its own; resolves once it has joined the snapshot. */
 export async function openLane(
   workers: Workers,
   descriptor: LaneDescriptor,
   root: string,
+  signal: AbortSignal,
 ): Promise<LaneHandle> {
   const { port1, port2 } = new MessageChannel()
   const input: LaneInput = { port: port2, descriptor, root }
-  const ended = workers.occupy(moduleBeside(import.meta.url, 'laneWorker'), input, [port2])
-  const lane = new LaneHandle(port1, ended)
+  const thread = new AbortController()
+  const ended = workers.occupy(moduleBeside(import.meta.url, 'laneWorker'), input, [port2], thread.signal)
+  const lane = new LaneHandle(port1, ended, () => thread.abort())
   try {
-    await lane.joined
+    await lane.cancelledBy(signal, () => lane.joined)
     return lane
   } catch (error) {
     // Its thread waits for this, and another lane may need the thread.
@@ -33,6 +44,7 @@ export class LaneHandle {
   readonly joined: Promise<void>
   private readonly port: MessagePort
   private readonly ended: Promise<unknown>
+  private readonly kill: () => void
   private settle: {
     resolve(result?: ChunkResult): void
     reject(error: Error): void
@@ -41,9 +53,11 @@ export class LaneHandle {
   /** Why the thread is no more. */
   private death: Error | undefined
 
-  constructor(port: MessagePort, ended: Promise<unknown>) {
+  /** `kill` ends its thread, whatever that is at. */
+  constructor(port: MessagePort, ended: Promise<unknown>, kill: () => void) {
     this.port = port
     this.ended = ended
+    this.kill = kill
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.joined = promise
     this.settle = { resolve: () => resolve(), reject, progress: () => {} }
@@ -66,7 +80,15 @@ export class LaneHandle {
   }
 
   /** Reads one chunk. */
-  read(request: ChunkRequest, progress: (message: LaneProgress) => void): Promise<ChunkResult> {
+  read(
+    request: ChunkRequest,
+    progress: (message: LaneProgress) => void,
+    signal: AbortSignal,
+  ): Promise<ChunkResult> {
+    return this.cancelledBy(signal, () => this.ask(request, progress))
+  }
+
+  private ask(request: ChunkRequest, progress: (message: LaneProgress) => void): Promise<ChunkResult> {
     if (this.death) return Promise.reject(this.death)
     const { promise, resolve, reject } = Promise.withResolvers<ChunkResult>()
     this.settle = { resolve: result => resolve(result!), reject, progress }
@@ -74,8 +96,27 @@ export class LaneHandle {
     return promise
   }
 
+  /** What `act` gives; an abort cancels what the lane is at, and ends its thread where that takes too long. */
+  async cancelledBy<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined
+    const cancel = () => {
+      this.port.postMessage(CANCEL)
+      timer = setTimeout(this.kill, GRACE_MS)
+    }
+    if (signal.aborted) cancel()
+    else signal.addEventListener('abort', cancel, { once: true })
+    try {
+      return await act()
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', cancel)
+    }
+  }
+
   async close(): Promise<void> {
     this.port.close()
+    const timer = setTimeout(this.kill, GRACE_MS)
     await this.ended.catch(() => {})
+    clearTimeout(timer)
   }
 }

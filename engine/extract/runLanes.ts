@@ -37,7 +37,7 @@ export async function runLanes<Lane extends { close(): Promise<void> }, Result>(
       tell()
       return lane
     } catch (error) {
-      if (!isTransient(error) || piece.failures + 1 === ATTEMPTS) throw error
+      if (signal.aborted || !isTransient(error) || piece.failures + 1 === ATTEMPTS) throw error
       share.failed(piece)
       tell()
       return pool.replace(lane, error)

@@ -2,6 +2,7 @@ import { REJECTED } from '../batch/builder.ts'
 import type { LoadSpec, PlannedLoad, SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, Read, TableSchema } from '../contracts/source.ts'
 import { EngineError } from '../errors.ts'
+import { didYouMean } from '../nearest.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
@@ -214,23 +215,32 @@ export function refuseReserved(where: string, names: string[]): void {
 const sameSet = (a: string[], b: string[]) =>
   b.length > 0 && a.length === b.length && a.every(name => b.includes(name))
 
-/** A load with the columns of the data set it loads. Fails where its key or other named columns are not among them. */
+/**
+ * A load with the columns of the data set it loads, whose spelling its own names take. Fails where its key or other named
+ * columns are not among them.
+ */
 export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {
   const names = columns.map(column => column.name)
+  const spelled = (name: string): string => {
+    const column = columnNamed(columns, name)
+    if (column) return column.name
+    throw new EngineError(
+      'COLUMN_MISSING',
+      `load.${spec.table}: ${spec.from} has no column ${name}${didYouMean(name, names)}`,
+      { hint: `Its columns: ${names.join(', ')}.` },
+    )
+  }
   const { key, insertOnly, newer, partitionBy, compare, ignore } = spec
-  for (const column of [
-    ...key,
-    ...insertOnly,
-    ...partitionBy,
-    ...compare,
-    ...ignore,
-    ...(newer ? [newer] : []),
-  ])
-    if (!names.includes(column))
-      throw new EngineError('COLUMN_MISSING', `load.${spec.table}: ${spec.from} has no column ${column}`, {
-        hint: `Its columns: ${names.join(', ')}.`,
-      })
-  return { ...spec, columns }
+  return {
+    ...spec,
+    key: key.map(spelled),
+    insertOnly: insertOnly.map(spelled),
+    partitionBy: partitionBy.map(spelled),
+    compare: compare.map(spelled),
+    ignore: ignore.map(spelled),
+    ...(newer !== undefined && { newer: spelled(newer) }),
+    columns,
+  }
 }
 
 /**

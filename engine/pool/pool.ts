@@ -30,9 +30,9 @@ export class Workers {
     return result.value as never
   }
 
-  /** Runs a module's default export in a thread of its own, for as long as it takes. `ports` move to it. */
-  occupy(filename: string, input: unknown, ports: MessagePort[]): Promise<unknown> {
-    return this.piscina.run(input, { filename, transferList: ports as never })
+  /** Runs a module's default export in a thread of its own, for as long as it takes; an abort ends the thread. `ports` move to it. */
+  occupy(filename: string, input: unknown, ports: MessagePort[], signal: AbortSignal): Promise<unknown> {
+    return this.piscina.run(input, { filename, transferList: ports as never, signal })
   }
 
   async close(): Promise<void> {

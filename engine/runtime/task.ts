@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { StagedFile } from '../contracts/staging.ts'
-import type { TaskName } from '../contracts/taskName.ts'
+import { isOfKind, type TaskName } from '../contracts/taskName.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from './context.ts'
 import { pauseAfter } from './retries.ts'
@@ -60,12 +60,9 @@ async function attemptOf<T>(
   const timer = timeout === undefined ? undefined : setTimeout(() => late.abort(), timeout)
   const signal = AbortSignal.any([context.signal, late.signal])
   // Extracts run side by side, and what they ask of DuckDB is short; all others have it to themselves.
-  const interrupt = () => {
-    if (!task.startsWith('extract.')) context.duck.interrupt()
-  }
-  signal.addEventListener('abort', interrupt, { once: true })
+  const release = context.duck.interruptOn(isOfKind(task, 'extract') ? context.signal : signal)
   try {
-    return await act({ ...context, signal })
+    return await endedWith(context.signal, act({ ...context, signal }))
   } catch (cause) {
     if (!late.signal.aborted) throw cause
     throw new EngineError('TIMEOUT', `${task}: not done within ${seconds(timeout!)}`, {
@@ -74,7 +71,27 @@ async function attemptOf<T>(
     })
   } finally {
     clearTimeout(timer)
-    signal.removeEventListener('abort', interrupt)
+    release()
+  }
+}
+
+/** Milliseconds that what a task is at has to end by itself, once the run is ended. */
+const GRACE_MS = 8000
+
+/** What `act` gives; a run that is ended at once does not wait for what cannot be ended. */
+async function endedWith<T>(signal: AbortSignal, act: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  let timer: NodeJS.Timeout | undefined
+  const abort = () => {
+    timer = setTimeout(() => reject(signal.reason), GRACE_MS)
+  }
+  if (signal.aborted) abort()
+  else signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([act, promise])
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', abort)
   }
 }
 

@@ -17,6 +17,9 @@ export interface DuckOptions {
 /** Rows that a thread gathers before it hands them to the files of their partitions. */
 export const PARTITIONED_ROWS = 1 << 18
 
+/** Between two interruptions: each stops one statement, and the next may have begun. */
+const INTERRUPT_INTERVAL_MS = 100
+
 /** One row of a small result: numbers and strings as such, every other value as DuckDB's text. */
 export type DuckRow = Record<string, unknown>
 
@@ -121,6 +124,23 @@ export class Duck {
   /** Stops the statement under way; its promise rejects. */
   interrupt(): void {
     this.connection.interrupt()
+  }
+
+  /**
+   * Lets an abort stop the statement under way, and those that follow it, until the function returned is called.
+   */
+  interruptOn(signal: AbortSignal): () => void {
+    let timer: NodeJS.Timeout | undefined
+    const abort = () => {
+      this.interrupt()
+      timer = setInterval(() => this.interrupt(), INTERRUPT_INTERVAL_MS)
+    }
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+    return () => {
+      clearInterval(timer)
+      signal.removeEventListener('abort', abort)
+    }
   }
 
   close(): void {

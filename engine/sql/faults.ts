@@ -32,7 +32,7 @@ export function refuse(faults: Fault[]): void {
 }
 
 const byPlace = (a: Fault, b: Fault) =>
-  a.file < b.file ? -1 : a.file > b.file ? 1 : (a.place?.line ?? 0) - (b.place?.line ?? 0)
+  a.file < b.file ? -1 : a.file > b.file ? 1 : (a.place?.line ?? Infinity) - (b.place?.line ?? Infinity) || 0
 
 /** `file:line: message`, the line with a caret below it, and the hint where it is not `apart`. */
 export function faultText({ file, place, message, hint }: Fault, apart = false): string {

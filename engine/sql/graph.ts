@@ -11,6 +11,16 @@ import { valueFaults } from './words.ts'
 
 /** Parses and orders a job's SQL. Fails with MODEL_INVALID and all that is wrong, in all files. */
 export async function graphOf(duck: Duck, sources: SqlSources): Promise<SqlGraph> {
+  const { graph, faults } = await parseJob(duck, sources)
+  refuse(faults)
+  return graph
+}
+
+/** The same with what is wrong; of a file at fault, the graph has what could be read of it. */
+export async function parseJob(
+  duck: Duck,
+  sources: SqlSources,
+): Promise<{ graph: SqlGraph; faults: Fault[] }> {
   const faults: Fault[] = []
   const parse = async <T>(act: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -125,11 +135,12 @@ export async function graphOf(duck: Duck, sources: SqlSources): Promise<SqlGraph
     })),
     ...sources.models.map(model => {
       const { query, reads, used } = readsOf(model)
-      const all = [query, ...used.map(macro => macro.mentions)]
-      const volatile = all.flatMap(({ functions, volatile }) => [
+      const changing = ({ functions, volatile }: Macro['mentions']) => [
         ...functions.filter(({ name }) => isVolatile(name, own)),
         ...volatile,
-      ])
+      ]
+      const inMacros = used.flatMap(macro => changing(macro.mentions).map(({ name }) => ({ name })))
+      const volatile = [...changing(query), ...inMacros]
       return { ...model, reads, awaits: awaited(model.name), volatile }
     }),
   ]
@@ -149,8 +160,7 @@ export async function graphOf(duck: Duck, sources: SqlSources): Promise<SqlGraph
     )
       node.inline = true
   const models = orderNodes(nodes, checks, faults)
-  refuse(faults)
-  return { models, checks, macros, queries }
+  return { graph: { models, checks, macros, queries }, faults }
 }
 
 function unknownTable(name: string, known: string[]): { message: string; hint: string } {

@@ -6,9 +6,9 @@ import type { SqlFile } from './parse.ts'
 import { charactersIn, placeOf, stripped } from './text.ts'
 
 /** What is wrong with a file, by the failure of a statement that its text is part of. */
-export function faultOf({ file, sql }: SqlFile, error: SqlError): Fault {
+export function faultOf({ file, sql, whole = { sql, start: 0 } }: SqlFile, error: SqlError): Fault {
   const at = characterOf(sql, error)
-  return { file, ...(at !== undefined && { place: placeOf(sql, at) }), ...wording(error) }
+  return { file, ...(at !== undefined && { place: placeOf(whole.sql, whole.start + at) }), ...wording(error) }
 }
 
 /** Where in a file's text a statement failed that holds it; undefined where it failed elsewhere, or nowhere. */
@@ -21,12 +21,12 @@ export function characterOf(sql: string, { statement, position }: SqlError): num
 }
 
 function wording({ text, missing }: SqlError): { message: string; hint?: string } {
-  const [first = '', ...more] = text.split('\n').filter(line => line.trim() !== '')
+  const [first = '', ...more] = text.split('\n').filter(line => line.trim() !== '' && !line.includes('SET '))
   const message = first.replace(/!$/, '').replace(' when casting from source column ', ' in column ')
   if (missing) {
     const names = missing.candidates.map(name => name.replace(/^.*\./, '').replaceAll('"', ''))
     const near = didYouMean(missing.name, names)
-    return near || names.length === 0
+    return near || names.length === 0 || missing.kind !== 'column'
       ? { message: message + near }
       : { message, hint: `There are: ${missing.candidates.join(', ')}.` }
   }

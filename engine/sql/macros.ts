@@ -4,13 +4,9 @@ import { type Mention, type Query, queryOf, type SqlFile, treeOf } from './parse
 import { type Place, placeOf, statementsOf, tokensOf } from './text.ts'
 
 /** One CREATE MACRO, and what its body mentions. */
-export interface Macro {
+export interface Macro extends SqlFile {
   name: string
-  file: string
-  /** The statement, and where it begins in its file. */
-  sql: string
   place: Place
-  start: number
   mentions: Pick<Query, 'tables' | 'functions' | 'tableFunctions' | 'volatile'>
 }
 
@@ -33,8 +29,8 @@ export async function macrosOf(duck: Duck, { file, sql }: SqlFile): Promise<Macr
       name,
       file,
       sql: text,
+      whole: { sql, start },
       place: placeOf(sql, start),
-      start,
       mentions: { tables: [], functions: [], tableFunctions: [], volatile: [] },
     }
     for (const body of bodiesOf(text)) {
@@ -42,8 +38,10 @@ export async function macrosOf(duck: Duck, { file, sql }: SqlFile): Promise<Macr
       const parsed = await treeOf(duck, prefix + body.text)
       const from = start + body.start - prefix.length
       if ('message' in parsed) {
-        const at = parsed.at === undefined ? start : from + parsed.at
-        faults.push({ file, place: placeOf(sql, Math.min(at, sql.length)), message: parsed.message })
+        const at = parsed.at === undefined ? start : Math.min(from + parsed.at, start + text.length)
+        const ends = sql[start + text.length] === ';' ? 'at or near ";"' : 'at end of input'
+        const message = parsed.message.replace('at end of input', ends)
+        faults.push({ file, place: placeOf(sql, at), message })
         continue
       }
       const query = queryOf(prefix + body.text, parsed.tree)

@@ -6,6 +6,8 @@ import { charactersIn, placeOf, statementsOf } from './text.ts'
 export interface SqlFile {
   file: string
   sql: string
+  /** The whole file, where `sql` is a statement of it, and at which character that begins. */
+  whole?: { sql: string; start: number }
 }
 
 /** A name that a query mentions, and where: a character of its file. */

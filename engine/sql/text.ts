@@ -51,8 +51,9 @@ export interface Place {
 /** Characters of a line that an excerpt shows on either side of its place. */
 const EXCERPT = 60
 
-/** The place of a character of a file. */
-export function placeOf(sql: string, at: number): Place {
+/** The place of a character of a file; what is beyond its text is where that ends. */
+export function placeOf(sql: string, character: number): Place {
+  const at = Math.min(character, sql.trimEnd().length)
   const before = sql.slice(0, at)
   const start = before.lastIndexOf('\n') + 1
   const end = sql.indexOf('\n', at)
@@ -71,3 +72,6 @@ export function placeOf(sql: string, at: number): Place {
 /** The number of characters in the first `bytes` of a text's UTF-8, which is what DuckDB counts positions in. */
 export const charactersIn = (sql: string, bytes: number) =>
   new TextDecoder().decode(new TextEncoder().encode(sql).subarray(0, bytes)).length
+
+/** The number of bytes of UTF-8 in the first `characters` of a text. */
+export const bytesIn = (sql: string, characters: number) => Buffer.byteLength(sql.slice(0, characters))

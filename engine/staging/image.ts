@@ -121,7 +121,7 @@ export function imageSql(
   const keys = key.map(quoteName).join(', ')
   const newest = incremental
     ? `${quoteName(incremental.column)} DESC NULLS LAST, `
-    : accumulates
+    : accumulates && !distinct
       ? '_nf_part DESC, _nf_number DESC, '
       : ''
   // A sort gives back what it sorts by, and it knows one zero.

@@ -11,22 +11,22 @@ import type { Correction } from '../runtime/correction.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { inFile } from '../sql/locate.ts'
-import type { Check, Model, SqlGraph } from '../sql/model.ts'
+import { MacroSession } from '../sql/macroSession.ts'
+import type { Model, OrderedCheck, SqlGraph } from '../sql/model.ts'
 import { stripped } from '../sql/text.ts'
 import { allRows, type DataSet, goodRows } from '../staging/dataSet.ts'
 import type { Image } from '../staging/image.ts'
 import { plainParts } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
 import { rowsIn } from '../staging/store.ts'
-import { type Column, typeFromName } from '../types/logical.ts'
+import { type Column, typeFromName, withOrigins } from '../types/logical.ts'
 import { extractSql, sortOut } from './corrections.ts'
+import { diagnosing, type InQuery, type Source } from './diagnose.ts'
 import { enrich } from './enrich.ts'
-import { MacroSession } from './macros.ts'
 import type { JudgedExtract, Transformed } from './transformed.ts'
 
 /** A model, or an extract taken as one. */
-type Query = Pick<Model, 'name' | 'file' | 'sql' | 'enrich'>
+type Query = Pick<Model, 'name' | 'enrich'> & Source
 
 /** Tables of the night as models see them: one image an extract. */
 export async function openTables(
@@ -61,11 +61,12 @@ export async function transform(
   judged: JudgedExtract[],
   failures: FailureScope,
 ): Promise<Transformed[]> {
-  const { duck, spec } = context
+  const { duck } = context
   const results: Transformed[] = []
+  const within = inQueryOf(context, graph, reads)
   for (const model of graph.models) {
     const { name, inline, extract } = model
-    const checks = spec.checks.filter(check => check.model === name)
+    const checks = graph.checks.filter(check => check.model === name)
     // An extract that is loaded or checked as it is: its rows are a data set like a model's.
     const read = extract && reads.find(read => read.extract === name)
     const image = extract && images.get(name)
@@ -73,12 +74,13 @@ export async function transform(
     await failures.attempt([name], needs, async () => {
       if (inline) {
         const view = `CREATE OR REPLACE VIEW ${quoteName(name)} AS ${stripped(model.sql)}`
-        await inFile(model, () => duck.run(view))
+        await within(model, () => duck.run(view))
       } else {
         const corrected = judged.some(table => table.name === name && table.corrections)
         const plain = image && read && !corrected ? plainParts(image, read) : undefined
-        const stageOwn = (own: RunContext) => stage(own, model, checks, plain)
-        const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
+        const stageOwn = (own: RunContext) => stage(own, within, model, checks, plain)
+        const made = await runTask(context, taskName('model', name), stageOwn, filesOf)
+        const result = read ? { ...made, columns: withOrigins(made.columns, read.columns) } : made
         const set = { ...result, parts: result.parts! }
         await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS ${goodRows(context.root, set)}`)
         results.push(result)
@@ -89,6 +91,13 @@ export async function transform(
   return results
 }
 
+const inQueryOf = ({ duck, spec }: RunContext, graph: SqlGraph, reads: PlannedRead[]): InQuery =>
+  diagnosing(
+    duck,
+    graph,
+    [...spec.loads, ...reads].flatMap(({ key }) => key),
+  )
+
 const filesOf = ({ parts = [], findings, corrections }: Transformed): StagedFile[] => [
   ...parts,
   ...[findings, corrections].flatMap(file => (file === undefined ? [] : [{ file }])),
@@ -97,8 +106,9 @@ const filesOf = ({ parts = [], findings, corrections }: Transformed): StagedFile
 /** Writes a query's rows, or takes the parts that hold them already, and checks them. */
 async function stage(
   context: RunContext,
+  within: InQuery,
   model: Query,
-  checks: Check[],
+  checks: OrderedCheck[],
   plain?: Part[],
 ): Promise<Transformed> {
   const { progress } = context
@@ -106,11 +116,11 @@ async function stage(
   progress.started(task)
   const set = plain
     ? ({ parts: plain, plain: true } as const)
-    : { parts: [await inFile(model, () => materialise(context, model))] }
-  const judged = await judge(context, model, checks, set)
+    : { parts: [await within(model, () => materialise(context, model))] }
+  const judged = await judge(context, within, model, checks, set)
   const corrections = judged.rejected > 0 ? await context.corrections(model.name) : []
   const result =
-    corrections.length > 0 ? await correctModel(context, model, checks, judged, corrections) : judged
+    corrections.length > 0 ? await correctModel(context, within, model, checks, judged, corrections) : judged
   progress.finished(task, `${result.rows} rows, ${result.rejected} rejected`)
   return result
 }
@@ -131,8 +141,9 @@ const copyModel = (context: RunContext, sql: string, folder: string, name: strin
 /** Puts corrected rows in the place of rejected ones, in another file, and judges it all anew. */
 async function correctModel(
   context: RunContext,
+  within: InQuery,
   model: Query,
-  checks: Check[],
+  checks: OrderedCheck[],
   result: Judged,
   corrections: Correction[],
 ): Promise<Transformed> {
@@ -146,13 +157,19 @@ async function correctModel(
       WHERE file_row_number NOT IN (SELECT row FROM (${rejected}) WHERE _nf_id IN (${applied}))
     UNION ALL BY NAME SELECT * EXCLUDE (_nf_id) FROM (${sql})`
   const parts = [await copyModel(context, mended, 'corrected', model.name)]
-  return { ...(await judge(context, model, checks, { parts })), corrected }
+  return { ...(await judge(context, within, model, checks, { parts })), corrected }
 }
 
 type Judged = Transformed & DataSet
 
 /** Checks a data set's rows. */
-async function judge(context: RunContext, model: Query, checks: Check[], set: DataSet): Promise<Judged> {
+async function judge(
+  context: RunContext,
+  within: InQuery,
+  model: Query,
+  checks: OrderedCheck[],
+  set: DataSet,
+): Promise<Judged> {
   const { duck, root, spec } = context
   const all = allRows(root, set)
   const loads = spec.loads.filter(({ from }) => from === model.name)
@@ -161,7 +178,7 @@ async function judge(context: RunContext, model: Query, checks: Check[], set: Da
   await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(root, set)}`)
   const names = columns.map(column => column.name)
   await openFindings(duck)
-  for (const check of checks) await inFile(check, () => findRows(duck, check, all, names))
+  for (const check of checks) await within(check, () => findRows(duck, check, all, names))
   const keys = new Set(loads.flatMap(({ key }) => key))
   const nullKeys = nullKeysSql(
     columns.filter(({ name }) => keys.has(name)),
@@ -190,15 +207,17 @@ async function judge(context: RunContext, model: Query, checks: Check[], set: Da
  */
 export async function runSetChecks(
   context: RunContext,
-  { checks, models }: SqlGraph,
+  graph: SqlGraph,
+  reads: PlannedRead[],
   failures: FailureScope,
 ): Promise<CheckResult[]> {
   const results: CheckResult[] = []
-  for (const check of checks) {
+  const within = inQueryOf(context, graph, reads)
+  for (const check of graph.checks) {
     if (check.model) continue
-    const run = () => inFile(check, () => runSetCheck(context.duck, check))
+    const run = () => within(check, () => runSetCheck(context.duck, check))
     const guarded = new Set(check.reads)
-    for (const { name, reads } of models) if (reads.some(table => guarded.has(table))) guarded.add(name)
+    for (const { name, reads } of graph.models) if (reads.some(table => guarded.has(table))) guarded.add(name)
     const result = guarded.size > 0 ? await failures.attempt([...guarded], check.reads, run) : await run()
     if (result) results.push(result)
   }

@@ -1,4 +1,5 @@
 import { EngineError, EXIT, systemError } from '../../engine/errors.ts'
+import { SqlInvalid } from '../../engine/sql/faults.ts'
 import { redact, redactJson } from '../util/redact.ts'
 
 /** The flag that every command has. */
@@ -21,7 +22,9 @@ export function printError(thrown: unknown, json: boolean, output: ErrorOutput =
   const exit = known?.exitCode ?? EXIT.unexpected
   const stack = debug ? trace(error) : undefined
   if (json) {
-    const facts = { code: known?.code, category: known?.category, message, hint: known?.hint, exit, stack }
+    const faults = error instanceof SqlInvalid ? error.faults : undefined
+    const { code, category, hint } = known ?? {}
+    const facts = { code, category, message, hint, faults, exit, stack }
     stream.write(`${redactJson(JSON.stringify({ event: 'error', ...facts }), secrets)}\n`)
     return exit
   }

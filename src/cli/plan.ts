@@ -5,6 +5,7 @@ import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { planText } from './planText.ts'
 import { execute } from './run.ts'
+import { stoppable } from './signals.ts'
 
 interface PlanFlags {
   at?: Date
@@ -30,20 +31,18 @@ Examples:
   nightfreight run queries/members --from-plan 20260201T020000-4f1c9a`,
     )
     .action(async (folder: string, { at, fresh, json = false }: PlanFlags) => {
-      const abort = new AbortController()
-      const stop = () => abort.abort()
-      process.once('SIGINT', stop).once('SIGTERM', stop)
-      const result = await execute({
-        folder,
-        env: process.env,
-        home: homeFolder(),
-        json,
-        signal: abort.signal,
-        runAt: at,
-        fresh,
-        goal: 'plan',
-      })
-      process.off('SIGINT', stop).off('SIGTERM', stop)
+      const result = await stoppable(stopping =>
+        execute({
+          ...stopping,
+          folder,
+          env: process.env,
+          home: homeFolder(),
+          json,
+          runAt: at,
+          fresh,
+          goal: 'plan',
+        }),
+      )
       if (result.error !== undefined) {
         process.exitCode = printError(result.error, json)
         return

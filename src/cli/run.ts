@@ -69,9 +69,8 @@ export async function finish({
   json = false,
   ...options
 }: Omit<Execution, 'env' | 'home' | 'signal' | 'json'> & { json?: boolean }): Promise<number> {
-  const { signal } = new AbortController()
-  const result = await stoppable(stop =>
-    execute({ ...options, env: process.env, home: homeFolder(), json, signal, stop }),
+  const result = await stoppable(stopping =>
+    execute({ ...options, ...stopping, env: process.env, home: homeFolder(), json }),
   )
   console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
   return result.error === undefined ? 0 : printError(result.error, json)

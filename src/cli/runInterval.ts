@@ -4,6 +4,7 @@ import { homeFolder } from './home.ts'
 import { printError } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
 import { execute, summaryText } from './run.ts'
+import { stoppable } from './signals.ts'
 
 interface IntervalFlags {
   start: Date
@@ -31,20 +32,20 @@ export function runIntervalCommand(): Command {
       '\nExample:\n  nightfreight run-interval queries/members member_data_warehouse_sync --start 2026-02-01T02:00:00Z --end 2026-02-02T02:00:00Z --claim 1 --trigger schedule',
     )
     .action(async (folder: string, job: string, { start, end, claim, trigger }: IntervalFlags) => {
-      const abort = new AbortController()
-      process.once('SIGTERM', () => abort.abort())
-      const result = await execute({
-        folder,
-        env: process.env,
-        home: homeFolder(),
-        json: false,
-        signal: abort.signal,
-        interval: {
-          claim: { job, start: start.toISOString(), fence: claim },
-          end: end.toISOString(),
-          trigger,
-        },
-      })
+      const result = await stoppable(stopping =>
+        execute({
+          ...stopping,
+          folder,
+          env: process.env,
+          home: homeFolder(),
+          json: false,
+          interval: {
+            claim: { job, start: start.toISOString(), fence: claim },
+            end: end.toISOString(),
+            trigger,
+          },
+        }),
+      )
       console.log(summaryText(result))
       if (result.error !== undefined) process.exitCode = printError(result.error, false)
     })

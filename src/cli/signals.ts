@@ -1,21 +1,51 @@
 import { EXIT } from '../../engine/errors.ts'
 
+/** What somebody who ends the process asks of what it does: `stop` at the next commit, `signal` at once. */
+export interface Stopping {
+  stop: AbortSignal
+  signal: AbortSignal
+}
+
+/** Milliseconds until a stop at the next commit becomes one at once: whoever sent the signal may kill us soon. */
+const PATIENCE_MS = 5000
+/** Milliseconds that an end at once may take. */
+const GRACE_MS = 12_000
+
 /**
- * What Ctrl-C asks of a run: once, to stop at the next commit; twice, to stop now, which loses no more than a kill
- * does. SIGTERM is like the first.
+ * What Ctrl-C and SIGTERM ask of what `act` does: once, to stop at the next commit, and at once where that is not soon;
+ * twice, to stop at once; three times, to end the process, which loses no more than a kill does.
  */
-export async function stoppable<T>(act: (stop: AbortSignal) => Promise<T>): Promise<T> {
+export async function stoppable<T>(act: (stopping: Stopping) => Promise<T>): Promise<T> {
   const stop = new AbortController()
-  const ask = () => {
-    if (stop.signal.aborted) process.exit(EXIT.interrupted)
-    process.stderr.write('Stopping at the next commit; once more stops now.\n')
-    stop.abort()
+  const now = new AbortController()
+  const timers: NodeJS.Timeout[] = []
+  const endNow = () => {
+    now.abort()
+    timers.push(setTimeout(() => process.exit(EXIT.interrupted), GRACE_MS).unref())
   }
-  const end = () => stop.abort()
-  process.on('SIGINT', ask).on('SIGTERM', end)
+  let isOver = false
+  const ask = () => {
+    if (isOver || now.signal.aborted) process.exit(EXIT.interrupted)
+    if (stop.signal.aborted) {
+      endNow()
+      return
+    }
+    process.stderr.write(
+      `Stopping at the next commit, in ${PATIENCE_MS / 1000} s at the latest; once more stops now.\n`,
+    )
+    stop.abort()
+    timers.push(
+      setTimeout(() => {
+        if (!now.signal.aborted) endNow()
+      }, PATIENCE_MS),
+    )
+  }
+  process.on('SIGINT', ask).on('SIGTERM', ask)
   try {
-    return await act(stop.signal)
+    return await act({ stop: stop.signal, signal: now.signal })
   } finally {
-    process.off('SIGINT', ask).off('SIGTERM', end)
+    // A signal that comes while the last words are written is one of a process that was asked to stop.
+    isOver = true
+    for (const timer of timers) clearTimeout(timer)
   }
 }

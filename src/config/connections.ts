@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { EngineError } from '../../engine/errors.ts'
-import type { Connector } from '../connectors/declare/define.ts'
+import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
 import { connectorFor } from '../connectors/index.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
@@ -44,15 +44,27 @@ export function readConnections(
     )
     if (document.count > before) continue
     const secrets = [...new Set([...secretsIn(settings), ...secretsIn(config)])]
-    read[name] = {
-      name,
-      connector,
-      config,
-      context: { name, baseDir: folder, secrets: [...new Set([...document.secrets, ...secrets])] },
-      secrets,
-    }
+    const context = { name, baseDir: folder, secrets: [...new Set([...document.secrets, ...secrets])] }
+    const problem = settingsProblem(connector, config, context)
+    if (problem !== undefined) document.problem(path, problem, 'key')
+    else read[name] = { name, connector, config, context, secrets }
   }
   return read
+}
+
+/** Why a connection's settings cannot work, though each is well-formed; undefined where nothing is known against them. */
+function settingsProblem(
+  connector: Connector,
+  config: unknown,
+  context: ConnectionContext,
+): string | undefined {
+  try {
+    connector.check?.(config, context)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+    return error.hint === undefined ? error.message : `${error.message}. ${error.hint}`
+  }
 }
 
 function find(document: Document, path: string[], url: string, registry: readonly Connector[]) {

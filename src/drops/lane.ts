@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
+import { abortable } from '../../engine/pool/abortable.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { arrowParquet } from '../formats/arrow.ts'
-import { BadFile } from '../formats/bad.ts'
+import { BadFile, UnopenedFile } from '../formats/bad.ts'
 import { fileColumn } from '../formats/column.ts'
 import { asBad, openParquet, parquetNotes, parquetTexts } from '../formats/parquet.ts'
 import { RowReader } from '../formats/rowReader.ts'
@@ -42,7 +43,16 @@ export function dropLane<Access>(openStore: (access: Access) => DropStore) {
     mkdirSync(folder, { recursive: true })
     const duck = await Duck.open({ threads: 1, memory: LEAST_MEMORY })
     return {
-      read: (read, range, _limit, sink) => readFiles({ store, duck, folder, spool }, read, range, sink),
+      read: (read, range, _limit, sink, signal) =>
+        abortable(
+          signal,
+          read.where,
+          () => readFiles({ store, duck, folder, spool }, read, range, sink),
+          () => {
+            duck.interrupt()
+            void store.close()
+          },
+        ),
       close: async () => {
         duck.close()
         await store.close()
@@ -78,7 +88,8 @@ async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Pr
     } catch (error) {
       if (!(error instanceof BadFile) || options.on_bad_file === 'fail') throw error
       reader.reject(shown(file.name), error.message)
-      tell(means.spool, { kind: 'bad', name: file.name, text: error.message })
+      const kind = error instanceof UnopenedFile ? 'unopened' : 'bad'
+      tell(means.spool, { kind, name: file.name, text: error.message })
     }
   }
   await reader.end()

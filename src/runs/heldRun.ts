@@ -23,6 +23,8 @@ export class HeldRun implements Disposable {
   readonly signal: AbortSignal
   /** Ends it at the next commit. */
   readonly stop: AbortSignal
+  /** Whether it has kept by what it goes, so that it can be resumed. */
+  canResume: boolean
   private readonly lost = new AbortController()
   private readonly until = new AbortController()
   private readonly released: (() => void)[]
@@ -33,6 +35,7 @@ export class HeldRun implements Disposable {
     this.spec = spec
     this.record = record
     this.resumed = resumed
+    this.canResume = resumed
     this.started = clock.now()
     this.log = options.log.child({ job: spec.job, run })
     const letGo = metadata.leases.keep({ name: runLease(run), owner, fence }, error => this.lost.abort(error))
@@ -43,6 +46,11 @@ export class HeldRun implements Disposable {
     const { log, outcome } = this
     const started = resumed ? new Date(record.started_at) : this.started
     this.monitor = new RunMonitor({ spec, record, home, metadata, clock, log, secrets, outcome, started })
+  }
+
+  /** Whether it is no longer ours to write to, or cannot be reached. */
+  get isLost(): boolean {
+    return this.lost.signal.aborted
   }
 
   /** Lets the run end as planned before all its tasks are done. */
@@ -68,7 +76,9 @@ export class HeldRun implements Disposable {
 
   private interrupted(message: string): EngineError {
     return new EngineError('INTERRUPTED', message, {
-      hint: `What is committed is kept: nightfreight resume ${this.record.run} goes on.`,
+      hint: this.canResume
+        ? `What is committed is kept: nightfreight resume ${this.record.run} goes on.`
+        : `Nothing of it is committed: nightfreight run ${this.spec.folder} starts another.`,
     })
   }
 }

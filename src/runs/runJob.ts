@@ -84,6 +84,7 @@ async function perform(
   })
   const fail: typeof store.fail = (task, error, at) => store.fail(task, masked(error, options.secrets), at)
   context.tasks = { ...store, fail }
+  held.canResume = true
   if (options.fromPlan && !held.resumed) await checkFromPlan(context)
   if (record.trigger === 'restore') await fillRun(context, archived)
   if (options.goal === 'plan') {

@@ -1,21 +1,41 @@
+import { loadFaults } from '../../engine/plan/checkSql.ts'
+import { type Bound, bindJob } from '../../engine/sql/bind.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { graphOf } from '../../engine/sql/graph.ts'
+import { type Fault, refuse } from '../../engine/sql/faults.ts'
+import { parseJob } from '../../engine/sql/graph.ts'
 import type { SqlGraph } from '../../engine/sql/model.ts'
+import { warningsOf } from '../../engine/sql/warnings.ts'
 import { loadJob } from '../config/load.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { knownColumns } from './knownColumns.ts'
 
 /** A job's folder that is valid. */
 export interface Valid {
   spec: JobSpec
   graph: SqlGraph
+  warnings: Fault[]
+  /** What could not be bound, since the columns of these extracts are not known. */
+  unknown: Bound['unknown']
 }
 
-/** Checks a job's folder without touching any system. Fails with CONFIG_INVALID or MODEL_INVALID. */
-export async function validateJob(folder: string, env: Record<string, string | undefined>): Promise<Valid> {
+/**
+ * Checks a job's folder without touching any system; `home` may know the columns of its extracts. Fails with CONFIG_INVALID
+ * or MODEL_INVALID.
+ */
+export async function validateJob(
+  folder: string,
+  env: Record<string, string | undefined>,
+  home: string,
+): Promise<Valid> {
   const spec = await loadJob(folder, env)
   const duck = await Duck.open({ threads: 1 })
   try {
-    return { spec, graph: await graphOf(duck, spec) }
+    const { graph, faults } = await parseJob(duck, spec)
+    const bound = await bindJob(graph, knownColumns(spec, home), new Set(faults.map(({ file }) => file)))
+    const wrong = [...faults, ...bound.faults, ...loadFaults(spec.loads, bound.columns)]
+    const warnings = warningsOf(graph, spec.loads)
+    refuse([...wrong, ...warnings.filter(({ file }) => wrong.some(fault => fault.file === file))])
+    return { spec, graph, warnings, unknown: bound.unknown }
   } finally {
     duck.close()
   }

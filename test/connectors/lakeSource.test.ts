@@ -63,7 +63,7 @@ async function extracted(source: LakeSource, options: object = {}, since?: Read[
   }
   const staging = join(folder, `staging-${lakes++}`)
   mkdirSync(staging)
-  const lane = await openLane(workers, snapshot.lane, staging)
+  const lane = await openLane(workers, snapshot.lane, staging, new AbortController().signal)
   const files: string[] = []
   // Ranges cut in two, and read file by file.
   const ranges = (await snapshot.ranges(read)).map(
@@ -72,7 +72,7 @@ async function extracted(source: LakeSource, options: object = {}, since?: Read[
   for (const [index, start] of (await Promise.all(ranges)).flat().entries())
     for (let range: Range | undefined = start, step = 0; range; step++) {
       const request = { read, range, limit: 1, folder: 'raw', stem: `part-${index}-${step}` }
-      const { parts, rest } = await lane.read(request, () => {})
+      const { parts, rest } = await lane.read(request, () => {}, new AbortController().signal)
       files.push(...parts.map(({ file }) => join(staging, file)))
       range = rest
     }

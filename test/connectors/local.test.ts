@@ -56,7 +56,10 @@ async function read(files: Record<string, string | Buffer>, { schema, extract, p
   }
   const snapshot = await source.open(3, signal)
   assert.deepEqual([snapshot.lanes, snapshot.note], [3, undefined])
-  const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(snapshot.lane.payload)
+  const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(
+    snapshot.lane.payload,
+    new AbortController().signal,
+  )
   const duck = await Duck.open({})
   const rows: unknown[][] = []
   const rejected: Reject[] = []
@@ -70,7 +73,7 @@ async function read(files: Record<string, string | Buffer>, { schema, extract, p
         file: fill => fill(paths[paths.push(`${stem}-${paths.length}.parquet`) - 1]!),
         note: () => assert.fail(),
       }
-      assert.equal(await lane.read(plan, range, 1, sink), undefined)
+      assert.equal(await lane.read(plan, range, 1, sink, new AbortController().signal), undefined)
       for (const path of paths) {
         const good = `(SELECT * EXCLUDE ${REJECTED} FROM ${quote(path)} WHERE ${REJECTED} IS NULL)`
         types = (await duck.rows(`DESCRIBE FROM ${good}`)).map(row => row.column_type)

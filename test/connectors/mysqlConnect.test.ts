@@ -164,7 +164,7 @@ describe('mysql failures', async () => {
     }
     const nowhere = { write() {}, file: async () => {}, note() {} }
     await assert.rejects(
-      lane!.read(read, { label: 'all rows', payload: {} }, 1000, nowhere),
+      lane!.read(read, { label: 'all rows', payload: {} }, 1000, nowhere, new AbortController().signal),
       (error: EngineError) => {
         assert.ok(error.retryable && error.hint)
         return failsWith('DEADLOCK', /^legacy: /)(error)
@@ -215,7 +215,7 @@ describe('mysql failures', async () => {
     }
     const sink = { write, file: async () => {}, note() {} }
     await assert.rejects(
-      lane!.read(read, { label: 'all rows', payload: {} }, 1000, sink),
+      lane!.read(read, { label: 'all rows', payload: {} }, 1000, sink, new AbortController().signal),
       failsWith('CONNECTION_LOST', /^legacy: /),
     )
     await killed

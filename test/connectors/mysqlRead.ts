@@ -70,7 +70,9 @@ export const rowsOf = (batch: Batch): Value[][] =>
 export async function openLanes(snapshot: Snapshot): Promise<Lane[]> {
   const lane = (await import(snapshot.lane.module)) as LaneModule
   const payload = structuredClone(snapshot.lane.payload)
-  const lanes = await Promise.all(Array.from({ length: snapshot.lanes }, () => lane.openLane(payload)))
+  const lanes = await Promise.all(
+    Array.from({ length: snapshot.lanes }, () => lane.openLane(payload, new AbortController().signal)),
+  )
   await snapshot.joined()
   return lanes
 }
@@ -84,11 +86,17 @@ async function readLane(
   const write = (batch: Batch) => void rows.push(...rowsOf(batch))
   let chunks = 0
   for (let range = ranges.shift(); range; range = ranges.shift()) {
-    const rest = await lane.read(structuredClone(read), structuredClone(range), 1700, {
-      write,
-      file: async () => {},
-      note() {},
-    })
+    const rest = await lane.read(
+      structuredClone(read),
+      structuredClone(range),
+      1700,
+      {
+        write,
+        file: async () => {},
+        note() {},
+      },
+      new AbortController().signal,
+    )
     if (rest) ranges.push(rest)
     chunks++
   }

@@ -390,7 +390,7 @@ async function loadOnce(
   const loads = changes.map(({ load }) => load)
   const context = contextOf({ root, run, runAt: RUN_AT, tasks: store, target }, loads)
   const failures = new FailureScope(context)
-  await loadChanges(context, changes, syncPointsOf(run), failures)
+  await loadChanges(context, changes, syncPointsOf(run), failures, [])
   failures.check()
 }
 

@@ -100,6 +100,16 @@ for (const [name, make] of Object.entries(MAKERS))
       assert.ok(!(await place.names()).includes('z.csv'))
     })
 
+    test('many files are moved into a folder that is not there yet, by several that want it at once', async () => {
+      const place = await make()
+      for (let index = 0; index < 20; index++) await place.put(`${index}.csv`, `id\n${index}\n`)
+      const taken = await night(place, { files: '*.csv', schema, after: 'move', to: 'done/deep' })
+      await taken.release()
+      const names = await place.names()
+      assert.equal(names.length, 20)
+      for (const moved of names) assert.match(moved, /^done\/deep\/\d+\.csv$/)
+    })
+
     test('a file that is still being written is left for the next run', async () => {
       const place = await make()
       await place.put('a.csv', 'id\n1\n')

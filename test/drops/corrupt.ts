@@ -56,7 +56,13 @@ for (let number = 0; number < Number(count); number++) {
   const began = performance.now()
   try {
     const range = { label: 'x', payload: { files: [{ ...entry, day: '' }] } }
-    await lane.read(read, range, 1, { write: () => {}, file: fill => fill(join(folder, 'out')), note() {} })
+    await lane.read(
+      read,
+      range,
+      1,
+      { write: () => {}, file: fill => fill(join(folder, 'out')), note() {} },
+      new AbortController().signal,
+    )
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
   }

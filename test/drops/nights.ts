@@ -75,20 +75,29 @@ export async function night(
       cursor: last?.cursor,
     }
     const snapshot = await source.open(2, signal)
-    const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(snapshot.lane.payload)
+    const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(
+      snapshot.lane.payload,
+      new AbortController().signal,
+    )
     const paths: string[] = []
     let given: { cursor: unknown; notes: string[] }
     try {
       for (const range of await snapshot.ranges(read))
-        await lane.read(read, range, 1, {
-          write: () => assert.fail('drops write files'),
-          file: async fill => {
-            const path = join(folder, `${paths.length}.parquet`)
-            await fill(path)
-            paths.push(path)
+        await lane.read(
+          read,
+          range,
+          1,
+          {
+            write: () => assert.fail('drops write files'),
+            file: async fill => {
+              const path = join(folder, `${paths.length}.parquet`)
+              await fill(path)
+              paths.push(path)
+            },
+            note: () => assert.fail(),
           },
-          note: () => assert.fail(),
-        })
+          new AbortController().signal,
+        )
       given = await snapshot.cursor!(read)
     } finally {
       await lane.close()

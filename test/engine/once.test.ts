@@ -20,7 +20,13 @@ function context(spec: Partial<RunContext['spec']> = {}) {
     signal: now.signal,
     stop: stop.signal,
     progress: { note: (text: string) => events.push(text) },
-    duck: { interrupt: () => events.push('interrupt') },
+    duck: {
+      interruptOn(signal: AbortSignal) {
+        const interrupt = () => events.push('interrupt')
+        signal.addEventListener('abort', interrupt)
+        return () => signal.removeEventListener('abort', interrupt)
+      },
+    },
     tasks: {
       output: async () => undefined,
       begin: async () => void events.push('begin'),
@@ -97,7 +103,7 @@ test('stopped, no further task begins, also not after a pause', async () => {
   await assert.rejects(failed, { code: 'INTERRUPTED' })
   await assert.rejects(
     runTask(made, 'model.b', async () => 1),
-    { code: 'INTERRUPTED', message: 'j: stopped on request, before b' },
+    { code: 'INTERRUPTED', message: 'j: stopped on request, before model.b' },
   )
   assert.equal(events.filter(event => event === 'begin').length, 1)
 })

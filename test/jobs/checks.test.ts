@@ -137,7 +137,7 @@ describe('what cannot be judged is refused by validate, and by run before a row 
   for (const [what, files, says] of REFUSED)
     test(what, async () => {
       const job = await jobWith(files)
-      await assert.rejects(validateJob(job.folder, {}), (error: EngineError) => {
+      await assert.rejects(validateJob(job.folder, {}, job.home), (error: EngineError) => {
         assert.equal(error.exitCode, 2)
         assert.ok(error.message.replace(`${job.folder}/`, '').startsWith(says), error.message)
         return true

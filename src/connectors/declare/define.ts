@@ -59,8 +59,12 @@ export interface Connector<Config extends z.ZodType = z.ZodType, Extract extends
   extract: Extract
   capabilities: Capabilities
   types: TypeRule[]
+  /** The columns that an extract declares itself, where it does: name → type as {@link declaredTable} reads it. */
+  declared?(options: z.output<Extract>): Record<string, string> | undefined
   /** Of a target: the type that a column gets in a table that a load makes. */
   targetType?(type: LogicalType): string
+  /** Fails with CONFIG_INVALID where settings cannot work; asks no system. */
+  check?(config: z.infer<Config>, context: ConnectionContext): void
   source?(config: z.infer<Config>, context: ConnectionContext): Source
   target?(config: z.infer<Config>, context: ConnectionContext): Target
 }

@@ -57,7 +57,7 @@ export class DuckdbTarget implements Target {
       name,
       open: () => this.open(),
       describe: table => this.describe(table),
-      qualified,
+      tables: (loadId, load, columns) => this.tables(loadId, load, columns),
     })
   }
 
@@ -118,14 +118,20 @@ export class DuckdbTarget implements Target {
     progress(rows)
   }
 
-  async commit({ loadId, job, run, runAt, loads, syncPoints }: LoadCommit): Promise<CommitResult> {
+  async commit(
+    { loadId, job, run, runAt, loads, syncPoints }: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
     const duck = await this.open()
     const earlier = await this.committed(loadId)
     if (earlier) return earlier
     await duck.run('BEGIN TRANSACTION')
+    const release = duck.interruptOn(signal)
     try {
       const counts: LoadCounts[] = []
       for (const load of loads) counts.push(await this.apply(duck, loadId, load, runAt))
+      await check?.(counts)
       await duck.run(
         `INSERT INTO nightfreight.loads VALUES (${[loadId, job, run].map(quote).join(', ')}, now(), ${quote(JSON.stringify(counts))})`,
       )
@@ -138,9 +144,13 @@ export class DuckdbTarget implements Target {
         for (const view of Object.values(stagingNames(loadId, load))) await duck.run(`DROP VIEW ${view}`)
       return { counts, repeated: false }
     } catch (error) {
+      release()
       // After COMMIT there is nothing to take back, and the failure is what counts.
       await duck.run('ROLLBACK').catch(() => {})
+      if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
       throw error
+    } finally {
+      release()
     }
   }
 
@@ -168,19 +178,19 @@ export class DuckdbTarget implements Target {
       await duck.run(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
       await duck.run(`CREATE TABLE ${target} (${columns.join(', ')})`)
     }
-    const { rows: staging, keys } = stagingNames(loadId, load)
     const numbers = async (sql: string) => Object.values((await duck.rows(sql))[0]!).map(Number)
-    const tables: LoadTables = {
-      target,
-      staging,
-      keys,
-      where,
-      dialect: DIALECT,
-      ...expressions(load, existing?.columns ?? load.columns, await this.folds(load.table)),
-    }
     // A statement that changes rows answers with their number.
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
-    return applyLoad(load, runAt, tables, executor, !existing)
+    const tables = await this.tables(loadId, load, existing?.columns)
+    const counts = await applyLoad(load, runAt, tables, executor, !existing)
+    return existing ? counts : { ...counts, created: true }
+  }
+
+  private async tables(loadId: string, load: PlannedLoad, columns = load.columns): Promise<LoadTables> {
+    const { rows: staging, keys } = stagingNames(loadId, load)
+    const where = `${this.name}.${load.table}`
+    const meet = expressions(load, columns, await this.folds(load.table))
+    return { target: qualified(load.table), staging, keys, where, dialect: DIALECT, ...meet }
   }
 
   /** Whether texts of the table that differ can be equal: a column has a collation. */

@@ -1,4 +1,5 @@
 import type { Lane } from '../../../engine/contracts/source.ts'
+import { abortable } from '../../../engine/pool/abortable.ts'
 import type { Access } from './access.ts'
 import { Api } from './api.ts'
 import { PaginatedReader } from './paginatedReader.ts'
@@ -9,13 +10,22 @@ export async function openLane(payload: unknown): Promise<Lane> {
   const api = new Api(access)
   let reading: PaginatedReader | undefined
   return {
-    read: (read, range, limit, sink) => {
+    read: (read, range, limit, sink, signal) => {
       if (reading?.extract !== read.extract) {
         reading?.close()
         reading = new PaginatedReader(api, access, read)
       }
-      return reading.chunk(range, limit, sink)
+      const own = reading
+      return abortable(
+        signal,
+        read.where,
+        () => own.chunk(range, limit, sink),
+        () => own.close(),
+      )
     },
-    close: async () => reading?.close(),
+    close: async () => {
+      reading?.close()
+      await api.close()
+    },
   }
 }

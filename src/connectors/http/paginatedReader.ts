@@ -35,6 +35,8 @@ export class PaginatedReader {
   private readonly builder: BatchBuilder
   private readonly decoder: RecordDecoder
   private readonly repeats: RepeatedRecords
+  /** The page that is waited for. */
+  private taking: AbortController | undefined
   private readonly coming = new Map<PageCursor['at'], { answer: Promise<Answer>; stop: AbortController }>()
 
   constructor(api: Api, access: Access, read: Read) {
@@ -72,6 +74,7 @@ export class PaginatedReader {
 
   /** Ends the requests under way. */
   close(): void {
+    this.taking?.abort()
     for (const { stop } of this.coming.values()) stop.abort()
     this.coming.clear()
   }
@@ -133,7 +136,8 @@ export class PaginatedReader {
   }
 
   private async take({ at, page, full }: PageCursor): Promise<Answer> {
-    const { answer } = this.coming.get(at) ?? this.ask(at)
+    const { answer, stop } = this.coming.get(at) ?? this.ask(at)
+    this.taking = stop
     this.coming.delete(at)
     try {
       return await answer

@@ -1,5 +1,6 @@
 import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
+import { abortable } from '../../../engine/pool/abortable.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { typeFromName, typeName } from '../../../engine/types/logical.ts'
 import { openStore, type StoreLocation } from '../../stores/open.ts'
@@ -14,8 +15,13 @@ export async function openLane(payload: unknown): Promise<Lane> {
   const store = openStore(payload as StoreLocation)
   const duck = await Duck.open({ threads: 1, memory: MEMORY })
   return {
-    read: (read, range, limit, sink) =>
-      readFiles(duck, store, read, range, limit, sink).finally(() => store.clear()),
+    read: (read, range, limit, sink, signal) =>
+      abortable(
+        signal,
+        read.where,
+        () => readFiles(duck, store, read, range, limit, sink).finally(() => store.clear()),
+        () => duck.interrupt(),
+      ),
     close: async () => duck.close(),
   }
 }

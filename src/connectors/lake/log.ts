@@ -62,7 +62,7 @@ export function encodeManifest(path: string, manifest: Manifest): { ref: Manifes
 }
 
 /** The columns of a manifest as the engine knows them. */
-export function columnsOf(manifest: Manifest): Column[] {
+export function columnsOf(manifest: Pick<Manifest, 'table' | 'columns' | 'key'>): Column[] {
   return manifest.columns.map(({ name, type: text }) => {
     const type = typeFromName(text)
     if (!type) throw new EngineError('STAGING_CORRUPT', `${manifest.table}.${name}: ${text} is no type`)

@@ -4,6 +4,8 @@ import { availableParallelism } from 'node:os'
 import type {
   CommitResult,
   LoadCommit,
+  LoadCounts,
+  PlannedLoad,
   StagedLoad,
   StageRequest,
   SyncPoint,
@@ -58,13 +60,21 @@ export class LakeTarget implements Target {
   private readonly format: FileFormat
   private readonly log: Log
   private readonly staged = new Map<string, Staged>()
+  /** What the commit under way is about to publish, by table. */
+  private publishing: Map<string, Prepared> | undefined
 
   constructor(store: FileStore, name: string, format: FileFormat) {
     this.store = store
     this.name = name
     this.format = format
     this.log = new Log(store)
-    this.verifier = new LakeVerifier(store, this.log, name)
+    this.verifier = new LakeVerifier(store, name, {
+      held: async table => {
+        const content = this.publishing?.get(table)?.rewritten.content
+        return content ? { ...content, table } : this.log.manifest(await this.log.newest(), table)
+      },
+      staged: (loadId, load) => this.staged.get(stagingKey(loadId, load)),
+    })
   }
 
   async probe(): Promise<void> {
@@ -100,7 +110,11 @@ export class LakeTarget implements Target {
     progress(rows)
   }
 
-  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+  async commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
     const prepared = new Map<string, Prepared>()
     const made: string[] = []
     // Until the commit file is asked for, nobody can refer to what was written.
@@ -114,6 +128,8 @@ export class LakeTarget implements Target {
         asked = false
         const under = { commit, newest, now: new Date(), prepared, made }
         await this.prepare(under, signal)
+        this.publishing = prepared
+        await check?.(countsOf(under))
         const next = await this.next(under)
         asked = true
         if (!(await this.log.append(next))) continue
@@ -127,6 +143,8 @@ export class LakeTarget implements Target {
     } catch (error) {
       if (!asked) await Promise.allSettled(made.map(path => this.store.delete(path)))
       throw error
+    } finally {
+      this.publishing = undefined
     }
   }
 
@@ -151,11 +169,11 @@ export class LakeTarget implements Target {
     if (missing.length === 0) return
     const work = await this.store.work(job)
     let duck: Duck | undefined
-    const stop = () => duck?.interrupt()
-    signal.addEventListener('abort', stop)
+    let release = () => {}
     try {
       const threads = Math.min(THREADS, availableParallelism())
       duck = await Duck.open({ memory: MEMORY, temp: work, threads })
+      release = duck.interruptOn(signal)
       for (const load of missing) {
         signal.throwIfAborted()
         const staged = this.staged.get(stagingKey(loadId, load))
@@ -187,7 +205,7 @@ export class LakeTarget implements Target {
         })
       throw error
     } finally {
-      signal.removeEventListener('abort', stop)
+      release()
       duck?.close()
       await this.store.clear()
       if (existsSync(work)) await rm(work, { recursive: true, force: true })
@@ -209,7 +227,7 @@ export class LakeTarget implements Target {
       await this.store.put(path, text)
       tables[table] = ref
     }
-    const counts = loads.map(({ table }) => prepared.get(table)!.rewritten.counts)
+    const counts = countsOf({ commit, prepared })
     return { ...origin, counts, tables, syncPoints: { ...newest?.syncPoints, [job]: syncPoints } }
   }
 
@@ -228,7 +246,13 @@ export class LakeTarget implements Target {
   }
 }
 
-const stagingKey = (loadId: string, { table }: StagedLoad) => JSON.stringify([loadId, table])
+const countsOf = ({ commit, prepared }: Pick<Attempt, 'commit' | 'prepared'>): LoadCounts[] =>
+  commit.loads.map(({ table }) => {
+    const { base, rewritten } = prepared.get(table)!
+    return base ? rewritten.counts : { ...rewritten.counts, created: true }
+  })
+
+const stagingKey = (loadId: string, { table }: PlannedLoad) => JSON.stringify([loadId, table])
 
 function sizeOf({ files }: Manifest): { rows: number; bytes: number } {
   return files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {

@@ -14,6 +14,7 @@ export const local = defineConnector({
   config: z.strictObject({ url: z.string().min(1) }),
   extract: dropOptions,
   capabilities: DROP_CAPABILITIES,
+  declared: ({ schema }) => schema,
   types: FILE_TYPES,
   source: ({ url }, { name, baseDir }) =>
     new DropSource({

@@ -13,6 +13,7 @@ export interface Access {
 export interface Session {
   name: string
   connection: Connection
+  access: Access
 }
 
 const BY_ERRNO: Record<number, ErrorCode> = {
@@ -133,7 +134,7 @@ export async function connect(access: Access, signal?: AbortSignal): Promise<Ses
   })
   // A loss between queries surfaces at the next query; without a listener it would end the process.
   connection.on('error', () => {})
-  const session = { name, connection }
+  const session = { name, connection, access }
   try {
     await ask(session, SESSION, signal)
     return session
@@ -143,7 +144,7 @@ export async function connect(access: Access, signal?: AbortSignal): Promise<Ses
   }
 }
 
-/** Runs one statement and gives its rows; an abort destroys the connection. */
+/** Runs one statement and gives its rows; an abort ends it, and the connection. */
 export async function ask<R extends object = Record<string, string | null>>(
   session: Session,
   sql: string,
@@ -152,7 +153,7 @@ export async function ask<R extends object = Record<string, string | null>>(
   const { name, connection } = session
   const { promise, resolve, reject } = Promise.withResolvers<R[]>()
   const abort = () => {
-    connection.destroy()
+    interrupt(session)
     reject(new EngineError('INTERRUPTED', `${name}: interrupted`))
   }
   if (signal?.aborted) abort()
@@ -168,6 +169,35 @@ export async function ask<R extends object = Record<string, string | null>>(
   } finally {
     signal?.removeEventListener('abort', abort)
   }
+}
+
+/** How long the server may take to answer whoever ends a session of it. */
+const KILL_MS = 3000
+
+/**
+ * Ends a session, on the server too, which would go on with its statement and keep its locks: by a connection of its own, since this
+ * one waits for its answer.
+ */
+export function interrupt({ connection, access }: Session): void {
+  const { threadId } = connection
+  connection.destroy()
+  if (!threadId) return
+  const signal = AbortSignal.timeout(KILL_MS)
+  const kill = async () => {
+    const other = await connect(access, signal)
+    await ask(other, `KILL ${threadId}`, signal).catch(() => {})
+    await disconnect(other)
+  }
+  // What has ended by itself is gone; what cannot be reached now will find out when it sends.
+  kill().catch(() => {})
+}
+
+/** Lets an abort {@link interrupt} whatever a session is at, until the function returned is called. */
+export function interruptOn(signal: AbortSignal | undefined, session: Session): () => void {
+  const abort = () => interrupt(session)
+  if (signal?.aborted) abort()
+  else signal?.addEventListener('abort', abort, { once: true })
+  return () => signal?.removeEventListener('abort', abort)
 }
 
 /** Says goodbye, or just hangs up where the connection is dead. */

@@ -5,7 +5,7 @@ import { MysqlSource } from './source.ts'
 import { MysqlTarget } from './target.ts'
 import { columnType } from './targetTypes.ts'
 import { TYPES } from './types.ts'
-import { TLS, withAbsoluteFiles } from './url.ts'
+import { connectionOptions, TLS, withAbsoluteFiles } from './url.ts'
 
 /**
  * MySQL and MariaDB: read by parallel lanes in one snapshot, columns straight from the wire; loaded through LOAD DATA
@@ -28,6 +28,10 @@ export const mysql = defineConnector({
   },
   types: TYPES,
   targetType: columnType,
+  check: (settings, context) => {
+    const { name, url } = accessOf(settings, context)
+    connectionOptions(name, url)
+  },
   source: (settings, context) => new MysqlSource(accessOf(settings, context)),
   target: (settings, context) => new MysqlTarget(accessOf(settings, context)),
 })

@@ -1,7 +1,7 @@
 import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
-import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
+import { type Access, ask, connect, disconnect, interruptOn, type Session } from './connect.ts'
 import { positionOf } from './keyPosition.ts'
 import {
   type Bounds,
@@ -29,24 +29,27 @@ export function keyedRange(read: Read, key: Key, bounds: Bounds, rows: number): 
 }
 
 /** Joins the snapshot: called while the source's read lock, if it needs one, is held. */
-export async function openLane(payload: unknown): Promise<Lane> {
-  const session = await connect(payload as Access)
+export async function openLane(payload: unknown, signal?: AbortSignal): Promise<Lane> {
+  const session = await connect(payload as Access, signal)
   try {
-    await startSnapshot(session)
+    await startSnapshot(session, signal)
   } catch (error) {
     session.connection.destroy()
     throw error
   }
   return {
-    read: (read, range, limit, sink) => readChunk(session, read, range, limit, sink),
+    async read(read, range, limit, sink, signal) {
+      const release = interruptOn(signal, session)
+      return readChunk(session, read, range, limit, sink).finally(release)
+    },
     close: () => disconnect(session),
   }
 }
 
 /** Opens a read-only transaction whose view is the database as of now. */
-export async function startSnapshot(session: Session): Promise<void> {
-  await ask(session, 'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ')
-  await ask(session, 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY')
+export async function startSnapshot(session: Session, signal?: AbortSignal): Promise<void> {
+  await ask(session, 'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ', signal)
+  await ask(session, 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY', signal)
 }
 
 async function readChunk(
@@ -75,7 +78,9 @@ async function readChunk(
 
 /** The query of one chunk: the first rows of a range, in the order of its key. */
 export function chunkSql(read: Read, { key, bounds }: RangePayload, limit: number): string {
-  const columns = read.columns.filter(column => column.name !== REJECTED).map(selectExpression)
+  const columns = read.columns
+    .filter(column => column.name !== REJECTED)
+    .map(column => selectExpression(column))
   const { table } = read.options as { table: string }
   const where = key ? within(key, bounds ?? {}) : []
   if (read.since) where.push(sinceSql(read))

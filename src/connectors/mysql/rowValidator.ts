@@ -46,6 +46,7 @@ export class MysqlRowValidator implements RowValidator {
   }
 
   async findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]> {
+    this.session.heed(signal)
     const { loadId, job, load, paths, columns, beside, offload, lanes } = request
     const table = await targetTable(this.session, load.table)
     if (!table) return []

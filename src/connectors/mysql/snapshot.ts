@@ -1,6 +1,6 @@
 import type { Range, Read, Snapshot } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
+import { type Access, ask, connect, disconnect, interruptOn, type Session } from './connect.ts'
 import { usableKey } from './keys.ts'
 import { keyedRange, type RangePayload, sinceSql, startSnapshot } from './lane.ts'
 import { splitRange } from './split.ts'
@@ -32,11 +32,12 @@ export async function openSnapshot(
       locked = refusal === undefined
       await ask(view, 'SET SESSION lock_wait_timeout = DEFAULT', signal)
     }
-    await startSnapshot(view)
+    await startSnapshot(view, signal)
   } catch (error) {
     view.connection.destroy()
     throw error
   }
+  const release = interruptOn(signal, view)
   const snapshot: Snapshot = {
     lanes: locked ? lanes : 1,
     lane: { module: LANE_MODULE, payload: { name: access.name, url: access.url } satisfies Access },
@@ -51,7 +52,10 @@ export async function openSnapshot(
     split: (read, range) => splitRange(view, read, range),
     // Each lane holds the view by itself, and no lane joins later.
     check: async () => {},
-    close: () => disconnect(view),
+    async close() {
+      release()
+      await disconnect(view)
+    },
   }
   if (notes.length > 0) snapshot.note = notes.join('; ')
   return snapshot

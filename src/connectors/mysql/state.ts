@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { databaseAndName } from './catalog.ts'
 import type { TargetSession } from './targetSession.ts'
 import type { TargetColumn, TargetTable } from './targetTypes.ts'
@@ -25,12 +26,18 @@ export async function ensureState(session: TargetSession): Promise<void> {
   if (there.length < 2) for (const sql of STATE) await session.rows(sql)
 }
 
-/** The quoted name of a staging table: of a load's `rows`, its `keys`, or its `verification`. */
+/** The quoted name of a staging table: of a load's `rows`, or its `keys`. */
 export function stagingName(loadId: string, table: string, what: string): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([loadId, table, what]))
     .digest('hex')
   return identifier(`nightfreight_stg_${hash.slice(0, 20)}`)
+}
+
+/** The quoted names of a load's staging tables: of its rows and of its keys. */
+export function stagingNames(loadId: string, load: PlannedLoad): { staging: string; keys: string } {
+  const name = (what: string) => stagingName(loadId, load.table, what)
+  return { staging: name('rows'), keys: name('keys') }
 }
 
 /** A staging table that is there, and whose it is. */

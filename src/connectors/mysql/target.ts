@@ -3,7 +3,6 @@ import type {
   LoadCommit,
   LoadCounts,
   PlannedLoad,
-  StagedLoad,
   StageRequest,
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
@@ -20,7 +19,7 @@ import { exactCollation, keyClash } from './keyClash.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
-import { ensureState, stagingName, stagingTables, targetTable } from './state.ts'
+import { ensureState, stagingNames, stagingTables, targetTable } from './state.ts'
 import { change, TargetSession } from './targetSession.ts'
 import {
   checkTarget,
@@ -32,6 +31,9 @@ import {
 } from './targetTypes.ts'
 import { identifier, literal, logicalColumn, tableName } from './types.ts'
 import { MysqlVerifier } from './verifier.ts'
+
+/** Time for clearing up after a failure, which may be that the target does not answer. */
+const CLEAN_UP_MS = 4000
 
 /**
  * MySQL or MariaDB as warehouse: LOAD DATA LOCAL into staging tables, then one transaction. Definitions commit by
@@ -55,7 +57,8 @@ export class MysqlTarget implements Target {
     await this.session.rows('SELECT 1', signal)
   }
 
-  async describe(table: string): Promise<TableSchema | undefined> {
+  async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
+    this.session.heed(signal)
     const found = await targetTable(this.session, table)
     if (!found) return undefined
     const where = `${this.name}.${table}`
@@ -66,6 +69,7 @@ export class MysqlTarget implements Target {
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
+    this.session.heed(signal)
     if (!(await targetTable(this.session, 'nightfreight_sync_points'))) return []
     return this.session.rows<SyncPoint>(
       `SELECT extract, value, run FROM nightfreight_sync_points WHERE job = ${literal(job)} ORDER BY extract`,
@@ -73,7 +77,8 @@ export class MysqlTarget implements Target {
     )
   }
 
-  async committed(loadId: string, signal?: AbortSignal): Promise<CommitResult | undefined> {
+  async committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined> {
+    this.session.heed(signal)
     if (!(await targetTable(this.session, 'nightfreight_loads'))) return undefined
     const [row] = await this.session.rows(
       `SELECT counts FROM nightfreight_loads WHERE load_id = ${literal(loadId)}`,
@@ -83,6 +88,7 @@ export class MysqlTarget implements Target {
   }
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
+    this.session.heed(signal)
     const { loadId, job, load, paths, rows, keyPaths, keys } = request
     checkOwnColumns(load, `${this.name}.${load.table}`)
     await ensureState(this.session)
@@ -119,7 +125,12 @@ export class MysqlTarget implements Target {
     if (load.whole) await index(own.keys)
   }
 
-  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+  async commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
+    this.session.heed(signal)
     const { loadId, loads } = commit
     await ensureState(this.session)
     const earlier = await this.committed(loadId, signal)
@@ -127,12 +138,14 @@ export class MysqlTarget implements Target {
     const created: string[] = []
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
-    const kill = () => void this.session.kill(session).catch(() => {})
-    signal.addEventListener('abort', kill, { once: true })
     try {
       for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
       await ask(session, 'START TRANSACTION', signal)
       result = await this.merge(session, commit, signal)
+      result = result?.map(counts =>
+        created.includes(tableName(counts.table)) ? { ...counts, created: true } : counts,
+      )
+      if (result) await check?.(result)
       await ask(session, result ? 'COMMIT' : 'ROLLBACK', signal)
     } catch (error) {
       // Over the same connection: where that is lost, nobody knows yet what has become of the transaction.
@@ -143,8 +156,6 @@ export class MysqlTarget implements Target {
       const clash = undone && isDuplicate(error) ? await this.clash(commit).catch(() => undefined) : undefined
       if (undone) await this.drop(created).catch(() => {})
       throw clash ?? error
-    } finally {
-      signal.removeEventListener('abort', kill)
     }
     if (!result) return (await this.committed(loadId, signal))!
     await this.abandon(loadId).catch(() => {})
@@ -152,6 +163,8 @@ export class MysqlTarget implements Target {
   }
 
   async abandon(loadId: string): Promise<void> {
+    // What it leaves, a later load of the job clears away.
+    this.session.heed(AbortSignal.timeout(CLEAN_UP_MS))
     const own = (await stagingTables(this.session)).filter(found => found.loadId === loadId)
     await this.drop(own.map(found => found.table))
   }
@@ -288,9 +301,3 @@ export class MysqlTarget implements Target {
 
 const isDuplicate = (error: unknown) =>
   error instanceof EngineError && (error.cause as { errno?: number } | undefined)?.errno === 1062
-
-/** The quoted names of a load's staging tables: of its rows and of its keys. */
-function stagingNames(loadId: string, load: StagedLoad): { staging: string; keys: string } {
-  const name = (what: string) => stagingName(loadId, load.table, what)
-  return { staging: name('rows'), keys: name('keys') }
-}

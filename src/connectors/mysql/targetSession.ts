@@ -111,13 +111,19 @@ export async function refuseWarnings(session: Session, where: string, count: num
 export class TargetSession {
   readonly access: Access
   private opened: Promise<Session> | undefined
+  private signal: AbortSignal | undefined
 
   constructor(access: Access) {
     this.access = access
   }
 
+  /** From here on an abort of `signal` ends every query that has no signal of its own. */
+  heed(signal: AbortSignal | undefined): void {
+    this.signal = signal
+  }
+
   /** The connection; a transaction keeps to one, since a new one knows nothing of it. */
-  async open(signal?: AbortSignal): Promise<Session> {
+  async open(signal = this.signal): Promise<Session> {
     this.opened ??= connectStrict(this.access, signal)
     try {
       const session = await this.opened
@@ -134,26 +140,13 @@ export class TargetSession {
   /** Rows of a query, as text. */
   async rows<R extends object = Record<string, string | null>>(
     sql: string,
-    signal?: AbortSignal,
+    signal = this.signal,
   ): Promise<R[]> {
     const session = await this.open(signal)
     try {
       return await ask<R>(session, sql, signal)
     } catch (error) {
       throw loadError(error, this.access.name)
-    }
-  }
-
-  /**
-   * Ends a session on the server, too, by another one: a statement whose client has gone waits on for its lock, and keeps
-   * those that it has, which the next attempt would wait for.
-   */
-  async kill({ connection }: Session): Promise<void> {
-    const other = await connect(this.access)
-    try {
-      await ask(other, `KILL ${Number(connection.threadId)}`)
-    } finally {
-      await disconnect(other)
     }
   }
 

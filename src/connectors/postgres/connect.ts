@@ -1,3 +1,4 @@
+import { connect as connectSocket } from 'node:net'
 import pg from 'pg'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import { steadySocket } from '../wire/steadySocket.ts'
@@ -178,6 +179,42 @@ export function hangUp(client: pg.Client): void {
   socketOf(client).destroy()
 }
 
+// The protocol's CancelRequest (PostgreSQL documentation, "Canceling Requests in Progress"): a connection of its own, that
+// says no more than the backend's number and its secret.
+const CANCEL_REQUEST = 80877102
+const CANCEL_MS = 2000
+
+/**
+ * Ends the statement under way, on the server too, and the connection. A server that was told nothing goes on until it
+ * has something to send, and keeps its locks.
+ */
+export function interrupt(client: pg.Client): void {
+  const { host, port, processID, secretKey } = client as pg.Client & Record<'processID' | 'secretKey', number>
+  if (!processID) {
+    hangUp(client)
+    return
+  }
+  const socket = host.startsWith('/') ? connectSocket(`${host}/.s.PGSQL.${port}`) : connectSocket(port, host)
+  const request = Buffer.alloc(16)
+  for (const [index, word] of [16, CANCEL_REQUEST, processID, secretKey].entries())
+    request.writeInt32BE(word, index * 4)
+  const done = () => {
+    socket.destroy()
+    hangUp(client)
+  }
+  socket.on('error', done).on('close', done).setTimeout(CANCEL_MS, done)
+  // The server closes the connection once it has seen to it.
+  socket.end(request)
+}
+
+/** Lets an abort {@link interrupt} whatever a connection is at, until the function returned is called. */
+export function interruptOn(signal: AbortSignal | undefined, client: pg.Client): () => void {
+  const abort = () => interrupt(client)
+  if (signal?.aborted) abort()
+  else signal?.addEventListener('abort', abort, { once: true })
+  return () => signal?.removeEventListener('abort', abort)
+}
+
 /** Says goodbye, or just hangs up where the connection is dead. */
 export async function disconnect(client: pg.Client): Promise<void> {
   const timer = setTimeout(() => hangUp(client), 2000)
@@ -185,7 +222,7 @@ export async function disconnect(client: pg.Client): Promise<void> {
   clearTimeout(timer)
 }
 
-/** Runs one statement and gives its rows; an abort drops the connection. */
+/** Runs one statement and gives its rows; an abort ends it, and the connection. */
 export async function ask<R extends object = TextRow>(
   client: pg.Client,
   name: string,
@@ -193,16 +230,14 @@ export async function ask<R extends object = TextRow>(
   params: unknown[] = [],
   signal?: AbortSignal,
 ): Promise<R[]> {
-  const abort = () => hangUp(client)
-  signal?.addEventListener('abort', abort, { once: true })
+  const release = interruptOn(signal, client)
   try {
-    if (signal?.aborted) abort()
     return (await client.query(sql, params)).rows as R[]
   } catch (error) {
     if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`)
     throw postgresError(error, name)
   } finally {
-    signal?.removeEventListener('abort', abort)
+    release()
   }
 }
 

@@ -4,6 +4,7 @@ import { databaseSettings, type TlsParameters, urlOf } from '../wire/settings.ts
 import { stagingType } from './merge.ts'
 import { PostgresSource } from './source.ts'
 import { PostgresTarget } from './target.ts'
+import { transportOf } from './transport.ts'
 import { TYPES } from './types.ts'
 
 const TLS: TlsParameters = {
@@ -36,6 +37,7 @@ export const postgres = defineConnector({
   },
   types: TYPES,
   targetType: stagingType,
+  check: (settings, { name, baseDir }) => void transportOf(urlOf(settings, baseDir, TLS), name),
   source: (settings, { name, baseDir }) => new PostgresSource({ name, url: urlOf(settings, baseDir, TLS) }),
   target: (settings, { name, baseDir }) => new PostgresTarget({ name, url: urlOf(settings, baseDir, TLS) }),
 })

@@ -50,6 +50,7 @@ export class PostgresRowValidator implements RowValidator {
   }
 
   async findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]> {
+    this.session.heed(signal)
     const { loadId, job, load, paths, columns, beside, offload, lanes } = request
     const found = await targetColumns(this.session, load.table)
     if (found.length === 0) return []
@@ -75,9 +76,10 @@ export class PostgresRowValidator implements RowValidator {
         )
         for (const row of rows) rejects.push({ row: Number(row.row), reason: row.reason! })
       }
-      for (const { name, type } of load.columns) {
+      for (const brought of load.columns) {
+        const { name } = brought
         const column = columnNamed(found, name)
-        const condition = column && rejectSql(type, column, quoteIdent(name))
+        const condition = column && rejectSql(brought, column, quoteIdent(name))
         if (condition)
           await take(
             condition,

@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
-import { type Access, connect, postgresError } from './connect.ts'
-import { socketOf } from './wire.ts'
+import { type Access, connect, disconnect, interruptOn, postgresError } from './connect.ts'
 
 export type TextRow = Record<string, string | null>
 
@@ -13,23 +12,28 @@ const NOTICE = "SET client_connection_check_interval = '1s'"
 export class TargetSession {
   readonly access: Access
   private opened: Promise<pg.Client> | undefined
+  private signal: AbortSignal | undefined
 
   constructor(access: Access) {
     this.access = access
   }
 
-  /** Runs SQL (several statements where there are no values); rows as the server's text. An abort hangs up. `where` begins the messages. */
+  /** From here on an abort of `signal` ends every query that has no signal of its own. */
+  heed(signal: AbortSignal | undefined): void {
+    this.signal = signal
+  }
+
+  /** Runs SQL (several statements where there are no values); rows as the server's text. An abort ends it, and the connection. `where` begins the messages. */
   async query(
     sql: string,
     values: unknown[] = [],
-    signal?: AbortSignal,
+    signal = this.signal,
     where = this.access.name,
   ): Promise<{ rows: TextRow[]; count: number }> {
     const { name } = this.access
     if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`)
-    const client = await this.client()
-    const abort = () => socketOf(client).destroy()
-    signal?.addEventListener('abort', abort, { once: true })
+    const client = await this.client(signal)
+    const release = interruptOn(signal, client)
     try {
       const result: pg.QueryResult | pg.QueryResult[] = await client.query({ text: sql, values })
       const last = Array.isArray(result) ? result.at(-1)! : result
@@ -38,12 +42,12 @@ export class TargetSession {
       if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
       throw loadError(error, where)
     } finally {
-      signal?.removeEventListener('abort', abort)
+      release()
     }
   }
 
-  async client(): Promise<pg.Client> {
-    this.opened ??= this.open()
+  async client(signal = this.signal): Promise<pg.Client> {
+    this.opened ??= this.open(signal)
     return this.opened
   }
 
@@ -51,12 +55,12 @@ export class TargetSession {
     const opened = this.opened
     this.opened = undefined
     const client = await opened?.catch(() => undefined)
-    await client?.end().catch(() => {})
+    if (client) await disconnect(client)
   }
 
-  private async open(): Promise<pg.Client> {
+  private async open(signal?: AbortSignal): Promise<pg.Client> {
     try {
-      const client = await connect(this.access)
+      const client = await connect(this.access, this.access.name, signal)
       const forget = () => {
         this.opened = undefined
       }

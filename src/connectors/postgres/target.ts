@@ -10,10 +10,10 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
-import { checkOwnColumns, type LoadTables, standard } from '../sql/dialect.ts'
-import { type Access, quoteIdent, quoteTable } from './connect.ts'
+import { checkOwnColumns, type LoadTables } from '../sql/dialect.ts'
+import { type Access, quoteTable } from './connect.ts'
 import { keyClash } from './keyClash.ts'
-import { checkTarget, expressions, stagingType } from './merge.ts'
+import { checkTarget, expressions } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { findReject, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
@@ -22,10 +22,11 @@ import { LOCAL } from './settings.ts'
 import { describeTable } from './source.ts'
 import { dropTables, stageLoad, stagingNames } from './staging.ts'
 import { ensureState, stagingTables, targetColumns } from './state.ts'
-import { createTable, finishTable } from './table.ts'
+import { createTable, DIALECT, finishTable } from './table.ts'
 import { PostgresVerifier } from './verifier.ts'
 
-const DIALECT = standard(quoteIdent, stagingType)
+/** Time for clearing up after a failure, which may be that the target does not answer. */
+const CLEAN_UP_MS = 4000
 
 /** Postgres as warehouse: COPY into unlogged staging tables, then one transaction. */
 export class PostgresTarget implements Target {
@@ -45,11 +46,13 @@ export class PostgresTarget implements Target {
     await this.session.query('SELECT 1', [], signal)
   }
 
-  async describe(table: string): Promise<TableSchema | undefined> {
+  async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
+    this.session.heed(signal)
     return describeTable(await this.session.client(), `${this.name}.${table}`, table)
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
+    this.session.heed(signal)
     if (!(await this.has('nightfreight.sync_points'))) return []
     const { rows } = await this.session.query(
       'SELECT extract, value, run FROM nightfreight.sync_points WHERE job = $1 ORDER BY extract',
@@ -59,7 +62,8 @@ export class PostgresTarget implements Target {
     return rows.map(({ extract, value, run }) => ({ extract: extract!, value: value!, run: run! }))
   }
 
-  async committed(loadId: string): Promise<CommitResult | undefined> {
+  async committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined> {
+    this.session.heed(signal)
     if (!(await this.has('nightfreight.loads'))) return undefined
     const { rows } = await this.session.query('SELECT counts FROM nightfreight.loads WHERE load_id = $1', [
       loadId,
@@ -68,38 +72,50 @@ export class PostgresTarget implements Target {
   }
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
+    this.session.heed(signal)
     await ensureState(this.session)
     await this.check(request.load)
     await stageLoad(this.session, request, signal)
   }
 
-  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+  async commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
+    this.session.heed(signal)
     await ensureState(this.session)
     for (const load of commit.loads) {
       await this.check(load)
       const { rows, keys } = stagingNames(commit.loadId, load)
       await this.session.query(`ANALYZE ${rows}, ${keys}`, [], signal).catch(async error => {
         // A repeat finds its staging tables gone: committed() below knows why.
-        if (!(await this.committed(commit.loadId))) throw error
+        if (!(await this.committed(commit.loadId, signal))) throw error
       })
     }
     await this.session.query(`BEGIN; ${LOCAL}`, [], signal)
     let counts: LoadCounts[] | undefined
     try {
       counts = await this.merge(commit, signal)
+      if (counts) {
+        await check?.(counts)
+        await this.dropStaged(commit, signal)
+      }
     } catch (error) {
       await this.session.query('ROLLBACK').catch(() => {})
       throw (await this.explain(error, commit).catch(() => undefined)) ?? error
     }
     if (!counts) {
       await this.session.query('ROLLBACK')
-      return (await this.committed(commit.loadId))!
+      return (await this.committed(commit.loadId, signal))!
     }
     await this.session.query('COMMIT', [], signal)
     return { counts, repeated: false }
   }
 
   async abandon(loadId: string): Promise<void> {
+    // What it leaves, a later load of the job clears away.
+    this.session.heed(AbortSignal.timeout(CLEAN_UP_MS))
     const own = (await stagingTables(this.session)).filter(found => found.loadId === loadId)
     await dropTables(
       this.session,
@@ -137,7 +153,7 @@ export class PostgresTarget implements Target {
   }
 
   private async apply(planned: StagedLoad, commit: LoadCommit, signal: AbortSignal): Promise<LoadCounts> {
-    const load = await this.keyed(planned)
+    const load = await this.keyed(planned, signal)
     const where = `${this.name}.${load.table}`
     const query = (sql: string) => this.session.query(sql, [], signal, where)
     const target = quoteTable(load.table)
@@ -169,14 +185,18 @@ export class PostgresTarget implements Target {
       // The planner knows nothing of a table that autovacuum has not seen yet.
       await query(`ANALYZE ${target}`)
     }
-    await query(`DROP TABLE ${staging}, ${keys}`)
-    return counts
+    return created ? { ...counts, created } : counts
+  }
+
+  private async dropStaged({ loadId, loads }: LoadCommit, signal: AbortSignal): Promise<void> {
+    const tables = loads.flatMap(load => Object.values(stagingNames(loadId, load)))
+    if (tables.length > 0) await this.session.query(`DROP TABLE ${tables.join(', ')}`, [], signal)
   }
 
   /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */
-  private async keyed(load: StagedLoad): Promise<StagedLoad> {
+  private async keyed(load: StagedLoad, signal: AbortSignal): Promise<StagedLoad> {
     if (load.mode !== 'replace' || load.key.length > 0) return load
-    const { key = [] } = (await this.describe(load.table)) ?? {}
+    const { key = [] } = (await this.describe(load.table, signal)) ?? {}
     return key.every(name => load.columns.some(column => column.name === name)) ? { ...load, key } : load
   }
 

@@ -8,6 +8,7 @@ import { DROP_CAPABILITIES } from '../../drops/capabilities.ts'
 import { dropOptions } from '../../drops/options.ts'
 import { DropSource } from '../../drops/source.ts'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
+import { privateKeyText } from './privateKey.ts'
 import type { SftpAccess } from './session.ts'
 import { SftpStore } from './store.ts'
 
@@ -40,7 +41,9 @@ export const sftp = defineConnector({
   config: sftpConfig,
   extract: dropOptions,
   capabilities: DROP_CAPABILITIES,
+  declared: ({ schema }) => schema,
   types: [],
+  check: (config, context) => void sftpAccess(config, context),
   source: (config, context) =>
     new DropSource({
       module: moduleBeside(import.meta.url, 'lane'),
@@ -60,7 +63,14 @@ export function sftpAccess(config: z.infer<typeof sftpConfig>, context: Connecti
     port: Number(url.port || 22),
     user: decodeURIComponent(url.username),
     password: config.password ?? (url.password === '' ? undefined : decodeURIComponent(url.password)),
-    privateKey: key === undefined ? undefined : isText ? key : fileText(context, 'private_key', key),
+    privateKey:
+      key === undefined
+        ? undefined
+        : privateKeyText(
+            `connections.${context.name}.private_key`,
+            isText ? key : fileText(context, 'private_key', key),
+            config.passphrase,
+          ),
     passphrase: config.passphrase,
     agent: agent === true ? process.env.SSH_AUTH_SOCK : agent === false ? undefined : agent,
     hostKeys: {

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import Client from 'ssh2-sftp-client'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import { type HostKeys, knownTypes, refusal } from './hostKey.ts'
@@ -76,39 +77,107 @@ export class Session {
     if (this.opened === opening) this.opened = undefined
   }
 
+  // A server may have keys of several types, and the one that is known need not be the one that it shows first.
   private async open(): Promise<Client> {
+    const { host, port, hostKeys } = this.access
+    const opening = this.opened!
+    const place = `${host}:${port}`
+    let types =
+      shown.get(place) ??
+      (hostKeys.knownHosts === undefined ? [] : knownTypes(hostKeys.knownHosts, host, port))
+    let first: EngineError | undefined
+    const others = new Set(KEY_TYPES)
+    for (;;) {
+      try {
+        const client = await this.connect(opening, types)
+        if (first) shown.set(place, types)
+        return client
+      } catch (error) {
+        if (!(error instanceof UnknownKey)) throw first ?? error
+        first ??= error.refusal
+        others.delete(error.type)
+        types = [...others]
+        if (hostKeys.fingerprints.length === 0 || types.length === 0) throw first
+      }
+    }
+  }
+
+  private async connect(opening: Promise<Client>, types: string[]): Promise<Client> {
     const { name, host, port, user, password, privateKey, passphrase, agent, hostKeys, timeout } = this.access
-    let refused: EngineError | undefined
+    let unknown: UnknownKey | undefined
+    let failure: unknown
     // Errors of a connection that nobody waits for reach whoever uses it next.
     const client = new Client(name, { error: () => {}, end: () => {}, close: () => this.forget(opening) })
-    const opening = this.opened!
-    const types = hostKeys.knownHosts === undefined ? [] : knownTypes(hostKeys.knownHosts, host, port)
+    // The first has what the library's own error of it lacks.
+    client.on('error', (error: unknown) => {
+      failure ??= error
+    })
+    const questions: string[] = []
+    client.on('keyboard-interactive', (...event: unknown[]) => {
+      const [prompts, answer] = event.slice(-2) as [
+        { prompt: string; echo?: boolean }[],
+        (answers: string[]) => void,
+      ]
+      const [only] = prompts
+      if (prompts.length === 1 && !only!.echo && password !== undefined) return answer([password])
+      questions.push(...prompts.map(({ prompt }) => prompt.trim()))
+      answer([])
+    })
+    const socket = new Socket()
     try {
       await client.connect({
-        host,
-        port,
+        // Small questions and answers, one after another, must not wait for each other's acknowledgement.
+        sock: socket.setNoDelay(true).connect(port, host),
         username: user,
         password,
         privateKey,
         passphrase,
         agent,
+        tryKeyboard: password !== undefined,
         readyTimeout: timeout * 1000,
         keepaliveInterval: 10_000,
         keepaliveCountMax: 3,
         retries: 0,
         hostVerifier: (key: Buffer) => {
-          refused = refusal(name, hostKeys, host, port, key)
+          const refused = refusal(name, hostKeys, host, port, key)
+          if (refused) unknown = new UnknownKey(refused, keyType(key))
           return refused === undefined
         },
         ...(types.length > 0 && { algorithms: { serverHostKey: types.flatMap(signatures) as never } }),
       })
     } catch (cause) {
       await client.end().catch(() => {})
-      throw refused ?? sftpError(this.access, '', cause)
+      socket.destroy()
+      throw unknown ?? sftpError(this.access, '', failure ?? cause, questions)
     }
     return client
   }
 }
+
+/** A server's key that is not the known one, and may not be the only one of the server. */
+class UnknownKey extends Error {
+  readonly refusal: EngineError
+  readonly type: string
+
+  constructor(refusal: EngineError, type: string) {
+    super(refusal.message)
+    this.refusal = refusal
+    this.type = type
+  }
+}
+
+const KEY_TYPES = [
+  'ssh-ed25519',
+  'ecdsa-sha2-nistp256',
+  'ecdsa-sha2-nistp384',
+  'ecdsa-sha2-nistp521',
+  'ssh-rsa',
+]
+
+/** Types by which a server has shown its known key, after others: asked for at once by its next connection. */
+const shown = new Map<string, string[]>()
+
+const keyType = (key: Buffer) => key.toString('latin1', 4, 4 + key.readUInt32BE(0))
 
 // An RSA key signs with newer hashes than the one its type is named after.
 const signatures = (type: string) =>
@@ -123,17 +192,39 @@ const NAMED: Record<string, ErrorCode> = {
   EHOSTUNREACH: 'CONNECTION_FAILED',
 }
 
-function sftpError({ name, host, port }: SftpAccess, path: string, cause: unknown): EngineError {
+/** What the SSH library says of the stage that failed. */
+const BY_LEVEL: Record<string, ErrorCode> = {
+  'client-authentication': 'AUTH_FAILED',
+  'client-timeout': 'TIMEOUT',
+  'client-dns': 'CONNECTION_FAILED',
+  handshake: 'TLS_FAILED',
+}
+
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  AUTH_FAILED: 'Check the user, and password, private_key or agent.',
+  TLS_FAILED:
+    'Server and client have no algorithm in common: the server is too old, or its settings are too strict.',
+}
+
+function sftpError(
+  { name, host, port }: SftpAccess,
+  path: string,
+  cause: unknown,
+  questions: readonly string[] = [],
+): EngineError {
   const error = cause as Error & { code?: string | number; level?: string }
   const numbered = error.code === 2 ? 'ENOENT' : error.code === 3 ? 'EACCES' : String(error.code ?? '')
-  const auth = error.level === 'client-authentication' || /authentication methods failed/i.test(error.message)
-  const code: ErrorCode = auth
-    ? 'AUTH_FAILED'
-    : (NAMED[numbered] ??
-      (error.level === 'client-timeout' || numbered === 'ETIMEDOUT' ? 'TIMEOUT' : 'CONNECTION_LOST'))
+  const code: ErrorCode =
+    BY_LEVEL[error.level ?? ''] ??
+    NAMED[numbered] ??
+    (numbered === 'ETIMEDOUT' ? 'TIMEOUT' : 'CONNECTION_LOST')
   const what = error.message.replace(/^\w+: /, '')
-  return new EngineError(code, `${name}: ${path === '' ? `${host}:${port}` : path}: ${what}`, {
+  const asked =
+    questions.length > 0
+      ? ` (the server asked: ${questions.map(text => JSON.stringify(text)).join(', ')})`
+      : ''
+  return new EngineError(code, `${name}: ${path === '' ? `${host}:${port}` : path}: ${what}${asked}`, {
     cause,
-    hint: auth ? 'Check the user, and password, private_key or agent.' : undefined,
+    hint: HINTS[code],
   })
 }

@@ -1,8 +1,12 @@
 import { posix } from 'node:path'
 import { Readable } from 'node:stream'
+import type Client from 'ssh2-sftp-client'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { type DropStore, type Entry, leadsOut } from '../../drops/store.ts'
 import { Session, type SftpAccess } from './session.ts'
+
+/** Bytes asked for at a time: with what frames them, the answer must stay below the 256 KiB that the library takes. */
+const READ_BYTES = 255 * 1024
 
 /** Files of a folder on an SFTP server. */
 export class SftpStore implements DropStore {
@@ -13,6 +17,7 @@ export class SftpStore implements DropStore {
   private readonly session: Session
   private readonly timeout: number
   private root: Promise<string> | undefined
+  private readonly folders = new Map<string, Promise<void>>()
 
   constructor(access: SftpAccess) {
     this.name = access.name
@@ -65,7 +70,7 @@ export class SftpStore implements DropStore {
       client.createReadStream(this.at(entry.name), {
         start: from,
         end: to - 1,
-        highWaterMark: 256 * 1024,
+        highWaterMark: READ_BYTES,
       } as object),
     )
     return Readable.from(this.told(entry.name, stream), { objectMode: false, highWaterMark: 1024 * 1024 })
@@ -74,10 +79,19 @@ export class SftpStore implements DropStore {
   async move(entry: Entry, to: string): Promise<void> {
     const path = this.at(to)
     await this.session.use(entry.name, async client => {
-      const folder = posix.dirname(path)
-      if (!(await client.exists(folder))) await client.mkdir(folder, true)
+      await this.ensureFolder(client, posix.dirname(path))
       await client.rename(this.at(entry.name), path)
     })
+  }
+
+  /** Makes a folder and those above it, once for all that want it at the same time. */
+  private ensureFolder(client: Client, folder: string): Promise<void> {
+    const known = this.folders.get(folder)
+    if (known) return known
+    const made = makeFolder(client, folder)
+    this.folders.set(folder, made)
+    made.catch(() => this.folders.delete(folder))
+    return made
   }
 
   async remove(name: string): Promise<void> {
@@ -112,5 +126,17 @@ export class SftpStore implements DropStore {
       clearTimeout(timer)
       stream.destroy()
     }
+  }
+}
+
+async function makeFolder(client: Client, folder: string): Promise<void> {
+  if ((await client.exists(folder)) === 'd') return
+  const above = posix.dirname(folder)
+  if (above !== folder) await makeFolder(client, above)
+  try {
+    await client.mkdir(folder)
+  } catch (error) {
+    // Another process may have been first.
+    if ((await client.exists(folder)) !== 'd') throw error
   }
 }

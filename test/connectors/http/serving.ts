@@ -73,7 +73,10 @@ export async function readFrom(
   }
   const ranges = await snapshot.ranges(plan)
   assert.equal(ranges.length, 1)
-  const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(snapshot.lane.payload)
+  const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(
+    snapshot.lane.payload,
+    new AbortController().signal,
+  )
   const rows: string[][] = []
   const sink: Sink = {
     write: batch => rows.push(...texts(batch)),
@@ -84,7 +87,13 @@ export async function readFrom(
     let [range]: (Range | undefined)[] = ranges
     while (range) {
       // As it crosses threads and lies in a manifest.
-      range = await lane.read(plan, JSON.parse(JSON.stringify(range)), limit, sink)
+      range = await lane.read(
+        plan,
+        JSON.parse(JSON.stringify(range)),
+        limit,
+        sink,
+        new AbortController().signal,
+      )
       chunk?.(range)
     }
   } finally {

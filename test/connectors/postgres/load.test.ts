@@ -226,7 +226,7 @@ describe('bad input', () => {
         const sql = `SELECT id, name, n::INT AS n, d::DECIMAL(9,2) AS d, u::VARCHAR AS u, p::INT AS p FROM (VALUES ${good}, ${bad}) ${COLUMNS}`
         await assert.rejects(load(target, 'L1', {}, sql), { code, message })
         await target.abandon('L1')
-        assert.equal(await target.committed('L1'), undefined)
+        assert.equal(await target.committed('L1', signal), undefined)
       })
       assert.deepEqual(await staging(), [])
       assert.deepEqual(

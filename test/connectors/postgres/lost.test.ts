@@ -63,7 +63,7 @@ for (const [verdict, committed] of [
       const planned = await stage(target, 'L1', {}, `${rows('(1, 1)', '(2, 1)')} AS v(id, x)`)
       await assert.rejects(target.commit(commitOf('L1', planned), signal), { code: 'CONNECTION_LOST' })
       armed = false
-      const found = await target.committed('L1')
+      const found = await target.committed('L1', signal)
       assert.equal(found?.counts[0]?.inserted, committed ? 2 : undefined)
       assert.equal((await target.syncPoints('j', signal)).length, committed ? 1 : 0)
       // As the next attempt does: what was committed is recognised, what was not is done.
@@ -97,7 +97,7 @@ test('a full disk is named, and the target is as it was', async context => {
         message: /^w\.t: .*No space left/,
       })
       await target.abandon('L1')
-      assert.equal(await target.committed('L1'), undefined)
+      assert.equal(await target.committed('L1', signal), undefined)
     } finally {
       await target.close()
     }

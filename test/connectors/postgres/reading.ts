@@ -30,13 +30,14 @@ export async function readTable(
   }
   const snapshot = await source.open(1)
   const module = (await import(snapshot.lane.module)) as LaneModule
-  const lane = await module.openLane(snapshot.lane.payload)
+  const lane = await module.openLane(snapshot.lane.payload, new AbortController().signal)
   try {
     const ranges: (Range | undefined)[] = await snapshot.ranges(read)
     const sink = { write: onBatch, file: async () => {}, note() {} }
     let chunks = 0
     for (const first of ranges)
-      for (let range = first; range; chunks++) range = await lane.read(read, range, 4 * limits.rows, sink)
+      for (let range = first; range; chunks++)
+        range = await lane.read(read, range, 4 * limits.rows, sink, new AbortController().signal)
     return { read, chunks }
   } finally {
     await lane.close()

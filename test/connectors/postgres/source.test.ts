@@ -126,11 +126,14 @@ test('a snapshot whose session is gone is a transient failure', async t => {
     `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'`,
   )
   const { openLane } = (await import(snapshot.lane.module)) as LaneModule
-  await assert.rejects(openLane(snapshot.lane.payload), (error: EngineError) => {
-    return (
-      error.code === 'CONNECTION_LOST' && error.retryable && /hot_standby_feedback/.test(error.hint ?? '')
-    )
-  })
+  await assert.rejects(
+    openLane(snapshot.lane.payload, new AbortController().signal),
+    (error: EngineError) => {
+      return (
+        error.code === 'CONNECTION_LOST' && error.retryable && /hot_standby_feedback/.test(error.hint ?? '')
+      )
+    },
+  )
   await snapshot.close()
 })
 

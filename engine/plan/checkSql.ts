@@ -1,0 +1,56 @@
+import { REJECTED } from '../batch/builder.ts'
+import type { LoadSpec } from '../contracts/load.ts'
+import { EngineError } from '../errors.ts'
+import type { RunContext } from '../runtime/context.ts'
+import { bindJob } from '../sql/bind.ts'
+import type { Described } from '../sql/checkColumns.ts'
+import { type Fault, faultText, refuse } from '../sql/faults.ts'
+import type { SqlGraph } from '../sql/model.ts'
+import { warningsOf } from '../sql/warnings.ts'
+import { type Column, typeFromName, typeName } from '../types/logical.ts'
+import { type PlannedRead, planLoad } from './plan.ts'
+
+/** A table's columns as a job's SQL sees them. */
+export const describedColumns = (columns: Column[]): Described[] =>
+  columns.filter(({ name }) => name !== REJECTED).map(({ name, type }) => ({ name, type: typeName(type) }))
+
+/**
+ * Binds a job's SQL to the columns that will be read, and its loads to what they are made from. Fails with MODEL_INVALID
+ * and all that is wrong, before a row is read; what is seldom meant is noted.
+ */
+export async function checkSql(
+  { spec, progress }: RunContext,
+  graph: SqlGraph,
+  reads: PlannedRead[],
+): Promise<void> {
+  const known = new Map(
+    reads.map(({ extract, columns, absent }) => [extract, describedColumns([...columns, ...absent])]),
+  )
+  const { faults, columns } = await bindJob(graph, known)
+  refuse([...faults, ...loadFaults(spec.loads, columns)])
+  for (const warning of warningsOf(graph, spec.loads)) progress.note(`warning: ${faultText(warning)}`)
+}
+
+/** What is wrong with loads, where the columns of what they load are known. */
+export function loadFaults(loads: LoadSpec[], tables: ReadonlyMap<string, Described[]>): Fault[] {
+  return loads.flatMap((load): Fault[] => {
+    const columns = tables.get(load.from)
+    if (!columns) return []
+    try {
+      planLoad(
+        load,
+        columns.map(({ name, type }) => ({
+          name,
+          type: typeFromName(type) ?? { kind: 'text' },
+          nullable: true,
+          native: type,
+        })),
+      )
+      return []
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      const { message, hint } = error
+      return [{ file: 'job.yaml', message, ...(hint !== undefined && { hint }) }]
+    }
+  })
+}

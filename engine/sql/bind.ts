@@ -1,0 +1,173 @@
+import { type Described, rowCheckColumns, setCheckColumns } from './checkColumns.ts'
+import { Duck, quoteName, SqlError } from './duckdb.ts'
+import { type Fault, SqlInvalid } from './faults.ts'
+import { faultOf } from './locate.ts'
+import { MacroSession } from './macroSession.ts'
+import type { OrderedMacro, SqlGraph } from './model.ts'
+import { usedMacros } from './order.ts'
+import type { SqlFile } from './parse.ts'
+import { stripped } from './text.ts'
+
+/** What binding a job's SQL found. */
+export interface Bound {
+  faults: Fault[]
+  /** Of every table whose columns are known. */
+  columns: Map<string, Described[]>
+  /** Files that could not be bound, and the extracts on whose columns that waits. */
+  unknown: { file: string; extracts: string[] }[]
+}
+
+/**
+ * Binds a job's SQL by DuckDB itself, in a session of its own, to empty tables of the extracts' columns as far as they are
+ * known: a column, function, type or argument that is not there is found before a row is read. What depends on a file at
+ * fault is left out.
+ */
+export async function bindJob(
+  graph: SqlGraph,
+  known: ReadonlyMap<string, Described[]>,
+  faulty: ReadonlySet<string> = new Set(),
+): Promise<Bound> {
+  const duck = await Duck.open({ threads: 1, folders: [] })
+  try {
+    await duck.run("SET VARIABLE run_at = TIMESTAMPTZ '2000-01-01'")
+    return await new Binding(duck, graph, faulty).all(known)
+  } finally {
+    duck.close()
+  }
+}
+
+class Binding {
+  private readonly duck: Duck
+  private readonly graph: SqlGraph
+  /** Files with a fault, and tables and macros that depend on one. */
+  private readonly broken: Set<string>
+  /** Models whose columns are not known, with the extracts that is on account of. */
+  private readonly open = new Map<string, string[]>()
+  private readonly found: Bound = { faults: [], columns: new Map(), unknown: [] }
+
+  constructor(duck: Duck, graph: SqlGraph, faulty: ReadonlySet<string>) {
+    this.duck = duck
+    this.graph = graph
+    this.broken = new Set(faulty)
+  }
+
+  async all(known: ReadonlyMap<string, Described[]>): Promise<Bound> {
+    const { models, checks, macros } = this.graph
+    const session = new MacroSession(this.duck, macros, macro => this.macro(macro))
+    for (const [name, columns] of known) await this.table(name, columns)
+    await session.made([...known.keys()])
+    for (const model of models) {
+      if (model.extract) continue
+      const columns = await this.describe(model, model.reads)
+      if (!columns) {
+        const unknown = this.found.unknown.find(({ file }) => file === model.file)
+        if (unknown) this.open.set(model.name, unknown.extracts)
+        else this.broken.add(model.name)
+        continue
+      }
+      const twice = caseTwins(columns.map(({ name }) => name))
+      if (twice) {
+        this.fault({
+          file: model.file,
+          message: `gives two columns that are one for SQL: ${twice.join(' and ')}`,
+          hint: `Give one of them another name: ${quoteName(twice[1]!)} AS …`,
+        })
+        this.broken.add(model.name)
+        continue
+      }
+      const given = (model.enrich?.gives ?? []).map(({ name, native }) => ({ name, type: native }))
+      await this.table(model.name, [...columns, ...given])
+      await session.made([model.name])
+    }
+    for (const check of checks) {
+      const columns = await this.describe(check, [...check.reads, ...(check.model ? [check.model] : [])])
+      if (!columns) continue
+      try {
+        if (check.model)
+          rowCheckColumns(
+            check,
+            columns,
+            this.found.columns.get(check.model)!.map(({ name }) => name),
+          )
+        else setCheckColumns(check, columns)
+      } catch (error) {
+        if (!(error instanceof SqlInvalid)) throw error
+        this.found.faults.push(...error.faults)
+      }
+    }
+    return this.found
+  }
+
+  private fault(fault: Fault): void {
+    this.found.faults.push(fault)
+    this.broken.add(fault.file)
+  }
+
+  private async table(name: string, columns: Described[]): Promise<void> {
+    const list = columns.map(column => `${quoteName(column.name)} ${column.type}`)
+    await this.duck.run(`CREATE TABLE ${quoteName(name)} (${list.join(', ')})`)
+    this.found.columns.set(name, columns)
+  }
+
+  private async macro(macro: OrderedMacro): Promise<void> {
+    if (this.isBroken(macro.file, usedMacros(macro.mentions, this.graph.macros))) {
+      this.broken.add(`macro ${macro.name}`)
+      return
+    }
+    try {
+      await this.duck.run(macro.sql)
+    } catch (error) {
+      this.broken.add(`macro ${macro.name}`)
+      this.fault(worded(macro, error))
+    }
+  }
+
+  private isBroken(file: string, macros: OrderedMacro[]): boolean {
+    return this.broken.has(file) || macros.some(({ name }) => this.broken.has(`macro ${name}`))
+  }
+
+  /** The columns of a file's query; undefined where they cannot be known, or it is at fault. */
+  private async describe(source: SqlFile, reads: string[]): Promise<Described[] | undefined> {
+    const query = this.graph.queries.get(source.file)
+    const macros = query ? usedMacros(query, this.graph.macros) : []
+    if (!query || this.isBroken(source.file, macros) || reads.some(table => this.broken.has(table)))
+      return undefined
+    const missing = reads.filter(table => !this.found.columns.has(table))
+    if (missing.length > 0) {
+      const extracts = [...new Set(missing.flatMap(table => this.open.get(table) ?? [table]))]
+      this.found.unknown.push({ file: source.file, extracts })
+      return undefined
+    }
+    try {
+      const rows = await this.duck.rows(`DESCRIBE ${stripped(source.sql)}`)
+      return rows.map(({ column_name, column_type }) => ({
+        name: String(column_name),
+        type: String(column_type),
+      }))
+    } catch (error) {
+      const fault = worded(source, error)
+      // It may be a macro of a file that could not be read.
+      const unread = [...this.broken].some(file => file.startsWith('../macros/'))
+      if (unread && error instanceof SqlError && error.missing && error.missing.kind !== 'column')
+        this.broken.add(source.file)
+      else this.fault(fault)
+      return undefined
+    }
+  }
+}
+
+function worded(source: SqlFile, error: unknown): Fault {
+  if (!(error instanceof SqlError)) throw error
+  return faultOf(source, error)
+}
+
+/** Two names that differ in letters' case only. */
+export function caseTwins(names: string[]): [string, string] | undefined {
+  const seen = new Map<string, string>()
+  for (const name of names) {
+    const other = seen.get(name.toLowerCase())
+    if (other !== undefined) return [other, name]
+    seen.set(name.toLowerCase(), name)
+  }
+  return undefined
+}

@@ -1,0 +1,33 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describedColumns } from '../../engine/plan/checkSql.ts'
+import type { Described } from '../../engine/sql/checkColumns.ts'
+import { type StagedSchema, schemaFile } from '../../engine/staging/image.ts'
+import type { Column } from '../../engine/types/logical.ts'
+import { declaredTable } from '../connectors/declare/declared.ts'
+import type { JobSpec } from '../spec/job.ts'
+
+/**
+ * The columns of a job's extracts as far as they are known without asking a system: as they are declared, or as the last
+ * run in `home` knew them.
+ */
+export function knownColumns(spec: JobSpec, home: string): Map<string, Described[]> {
+  const known = new Map<string, Described[]>()
+  for (const { name, from, options, columns: policies } of spec.extracts) {
+    const declared = spec.connections[from]?.connector.declared?.(options as Record<string, unknown>)
+    const columns = declared
+      ? declaredTable(`${from}.${name}`, declared).columns
+      : lastKnown(spec.job, name, join(home, 'staging'))
+    const asRead = (column: Column): Column =>
+      policies[column.name] === 'text' ? { ...column, type: { kind: 'text' } } : column
+    if (columns) known.set(name, describedColumns(columns.map(asRead)))
+  }
+  return known
+}
+
+function lastKnown(job: string, extract: string, root: string): Column[] | undefined {
+  const folder = join(root, job)
+  const runs = existsSync(folder) ? readdirSync(folder).sort().reverse() : []
+  const file = runs.map(run => join(root, schemaFile(job, run, extract))).find(path => existsSync(path))
+  return file === undefined ? undefined : (JSON.parse(readFileSync(file, 'utf8')) as StagedSchema).columns
+}
