@@ -1,5 +1,11 @@
 import { distance } from 'fastest-levenshtein'
-import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/contracts/source.ts'
+import type {
+  ExtractSpec,
+  ListedTable,
+  Snapshot,
+  Source,
+  TableSchema,
+} from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { databaseAndName, primaryKey } from './catalog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
@@ -22,6 +28,25 @@ export class MysqlSource implements Source {
 
   describe(extract: ExtractSpec, signal: AbortSignal): Promise<TableSchema> {
     return this.using(signal, session => this.describeTable(session, extract, signal))
+  }
+
+  async tables(signal: AbortSignal): Promise<ListedTable[]> {
+    const rows = await this.using(signal, session =>
+      ask<{ name: string; keyed: string | null }>(
+        session,
+        `SELECT t.table_name AS name, s.column_name AS keyed FROM information_schema.tables t
+          LEFT JOIN information_schema.statistics s ON s.table_schema = t.table_schema AND s.table_name = t.table_name
+            AND s.index_name = 'PRIMARY'
+          WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' AND t.table_name NOT LIKE 'nightfreight\\_%'
+          ORDER BY t.table_name, s.seq_in_index`,
+        signal,
+      ),
+    )
+    return [...Map.groupBy(rows, row => row.name)].map(([name, columns]) => ({
+      name,
+      bare: name,
+      key: columns.flatMap(({ keyed }) => (keyed === null ? [] : [keyed])),
+    }))
   }
 
   open(lanes: number, signal: AbortSignal): Promise<Snapshot> {
