@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { markColumn } from '../../engine/contracts/semantics.ts'
 import type { Target } from '../../engine/contracts/target.ts'
 import type { Changes } from '../../engine/diff/changeSet.ts'
 import { diff } from '../../engine/diff/diff.ts'
@@ -218,7 +219,7 @@ export class Sweep {
     await target.close()
     const lines = await kind.read(
       place,
-      `SELECT ${textOf(load, load.deletedAt ? [`${load.deletedAt} IS NULL`] : [])} AS line FROM ${load.table}`,
+      `SELECT ${textOf(load, markColumn(load) ? [`${markColumn(load)} IS NULL`] : [])} AS line FROM ${load.table}`,
       server?.query,
     )
     const left = server
@@ -366,7 +367,7 @@ function serverOf(kind: Kind, query: Query): Server {
     }
   return {
     query,
-    state: ['nightfreight.loads', 'nightfreight.sync_points', 'nightfreight.tables'],
+    state: ['nightfreight_loads', 'nightfreight_sync_points', 'nightfreight_tables'],
     like: table => `LIKE ${table}`,
     statements: mysqlStatements,
     staged: `SHOW TABLES LIKE 'nightfreight\\_stg\\_%'`,
