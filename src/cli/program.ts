@@ -6,6 +6,7 @@ import { backfillCommand } from './backfill.ts'
 import { cancelCommand } from './cancel.ts'
 import { checkpointsCommand } from './checkpoints.ts'
 import { demoCommand } from './demo.ts'
+import { doctorCommand } from './doctor.ts'
 import { errorsCommand } from './errors.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
@@ -53,6 +54,7 @@ export function commandLine(): Command {
     .addCommand(planCommand())
     .addCommand(verifyCommand())
     .addCommand(validateCommand())
+    .addCommand(doctorCommand())
     .addCommand(statusCommand())
     .addCommand(historyCommand())
     .addCommand(alertsCommand())
