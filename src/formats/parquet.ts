@@ -107,7 +107,7 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
 /** What DuckDB cannot read of a file is the file's fault; a value that does not fit, and want of memory, are not. */
 export function asBad(where: string, cause: unknown): unknown {
   const { code, message } = cause as EngineError
-  if (code === 'RESOURCE_EXHAUSTED')
+  if (code === 'RESOURCE_EXHAUSTED' || code === 'MEMORY_EXCEEDED')
     return new EngineError(code, `${where}: ${message.split('\n')[0]}`, {
       cause,
       hint: 'Raise resources.memory of the job, or lower resources.threads: lanes share what memory there is.',
