@@ -21,6 +21,7 @@ import { judgeExtracts, talliesOf } from './transform/extracts.ts'
 import { openTables, runSetChecks, transform } from './transform/models.ts'
 import type { Transformed } from './transform/transformed.ts'
 import type { Verification } from './verify/result.ts'
+import { lookAt } from './verify/standing.ts'
 
 /** What a run found and did; filled as far as it got, also when it fails. */
 export interface Outcome {
@@ -89,7 +90,7 @@ async function change(
   outcome.tables = [...judged, ...sets]
   const setChecks = await runSetChecks(context, graph, plan.reads, failures)
 
-  outcome.changes = await diff(context, sets, new Map(lastRun), failures, models)
+  outcome.changes = await diff(context, sets, new Map(lastRun), lookAt(plan), failures, models)
   outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]
   outcome.checks = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
   outcome.quality = summary(talliesOf(judged, outcome.tables.slice(judged.length)))

@@ -38,9 +38,9 @@ export function commitsOf(changes: Changes[]): CommitBatch[][] {
 }
 
 function batchesOf(change: Changes): CommitBatch[] {
-  const { load, whole, upserts, keys } = change
+  const { load, whole, there, upserts, keys } = change
   const share = (rows: Part[], own: Part[], all: boolean) => ({
-    load: { ...load, whole: all },
+    load: { ...load, whole: all, ...(!whole && there && { identity: there.identity }) },
     rows,
     keys: own,
   })

@@ -55,10 +55,11 @@ export async function load(
   return [...targets].flatMap(([to, group]) => {
     const result = results.get(to)
     if (!result) return []
-    return group.map(({ load, upserts }) => ({
+    return group.map(({ load, upserts, reason }) => ({
       ...result.counts.find(c => c.table === load.table)!,
       to,
       staged: rowsIn(upserts),
+      ...(reason && { reason }),
     }))
   })
 }
@@ -159,6 +160,7 @@ function sum(counts: LoadCounts[]): LoadCounts[] {
     } = sums.get(table) ?? {}
     sums.set(table, {
       table,
+      ...(more.rows !== undefined && { rows: more.rows }),
       ...((created || more.created) && { created: true }),
       inserted: inserted + more.inserted,
       updated: updated + more.updated,

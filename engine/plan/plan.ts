@@ -13,6 +13,8 @@ import { before, canBeWatermark, isFuture } from './watermark.ts'
 export interface Plan {
   reads: PlannedRead[]
   loads: LoadSpec[]
+  /** Tables that are compared with the target itself, row by row, whatever is known of earlier loads. */
+  refresh?: string[]
 }
 
 export interface PlannedRead extends Read {
@@ -45,13 +47,15 @@ export interface ReadFacts {
   known?: StagedSchema
   limits: Read['limits']
   now: Date
+  /** True where a full refresh was asked for: the table is read whole. */
+  renew?: boolean
 }
 
 /**
  * Plans one extract. Pure. Fails with COLUMN_MISSING, CONFIG_INVALID or SCHEMA_DRIFT, naming the extract and the
  * column.
  */
-export function planRead({ spec, schema, last, known, limits, now }: ReadFacts): PlannedRead {
+export function planRead({ spec, schema, last, known, limits, now, renew }: ReadFacts): PlannedRead {
   const where = `${spec.from}.${spec.name}`
   const names = schema.columns.map(column => column.name)
   refuseReserved(where, names)
@@ -150,6 +154,7 @@ export function planRead({ spec, schema, last, known, limits, now }: ReadFacts):
     )
   const nullable = marked.nullable || (marked.inexact !== undefined && marked.policy !== undefined)
   const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
+  if (renew) return full('a full refresh was asked for')
   if (!last) return full('no earlier load')
   if (last.point.value === null) return full('the last load saw no row')
   if (!last.image) return full('the image of the last load is no longer staged')

@@ -1,4 +1,4 @@
-import type { LoadCounts, StagedLoad } from '../contracts/load.ts'
+import type { LoadCounts, PlannedLoad, StagedLoad } from '../contracts/load.ts'
 import { removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { Changes } from '../diff/changeSet.ts'
@@ -102,6 +102,13 @@ async function verifyChange(
   const of = extra || created || commit === 'last' ? 'all' : 'staged'
   const staged = commit !== 'last'
   return compare(means, load, rows, { scope: 'changes', of, staged, extra, untouched })
+}
+
+/** Compares rows that were staged as a load of their own with those of the table that have their keys. */
+export function verifySome(means: VerifyMeans, load: PlannedLoad, rows: Part[]): Promise<Verification> {
+  const untouched = load.mode === 'append' ? Infinity : 0
+  const how = { scope: 'changes', of: 'staged', staged: true, extra: false, untouched } as const
+  return compare(means, load, { expected: files(means.root, rows) }, how)
 }
 
 /** Compares the whole data set that was staged last. `staged`: whether what was sent is still in the target. */

@@ -10,6 +10,7 @@ import { accountBeforeLoad, accountLoads } from '../../engine/load/accounts.ts'
 import { load } from '../../engine/load/load.ts'
 import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { lookAt } from '../../engine/verify/standing.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import {
   contextOf,
@@ -99,7 +100,7 @@ async function runOnce(
     )
     const before = new Map(last ? [['w', given.lost ? 'lost' : last]] : [])
     const failures = new FailureScope(context)
-    const changes = await diff(context, [table], before, failures)
+    const changes = await diff(context, [table], before, lookAt({ reads: [], loads: [] }), failures)
     accountBeforeLoad([], [table], [], changes)
     const loaded = await load(context, changes, syncPointsOf(run), failures, [])
     failures.check()

@@ -10,7 +10,7 @@ import type {
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { Target } from '../../../engine/contracts/target.ts'
+import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import type { Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
@@ -42,7 +42,9 @@ const STATE = `
     load_id VARCHAR PRIMARY KEY, job VARCHAR NOT NULL, run VARCHAR NOT NULL, committed_at TIMESTAMPTZ NOT NULL,
     counts VARCHAR NOT NULL);
   CREATE TABLE IF NOT EXISTS nightfreight.sync_points (
-    job VARCHAR NOT NULL, extract VARCHAR NOT NULL, value VARCHAR, run VARCHAR NOT NULL, PRIMARY KEY (job, extract));`
+    job VARCHAR NOT NULL, extract VARCHAR NOT NULL, value VARCHAR, run VARCHAR NOT NULL, PRIMARY KEY (job, extract));
+  CREATE TABLE IF NOT EXISTS nightfreight.tables (
+    name VARCHAR PRIMARY KEY, rows BIGINT NOT NULL, run VARCHAR NOT NULL, run_at VARCHAR NOT NULL);`
 
 /** A DuckDB file as warehouse. The file is opened when first needed and held until {@link close}. */
 export class DuckdbTarget implements Target {
@@ -85,6 +87,25 @@ export class DuckdbTarget implements Target {
         native: String(column.data_type),
       })),
       key: keys.map(key => String(key.name)),
+    }
+  }
+
+  /** A count is metadata here, and nobody else can open the file meanwhile: the number of rows says it all. */
+  async standing(table: string): Promise<TableStanding> {
+    const duck = await this.open()
+    const count = async (of: string) => Number((await duck.rows(`SELECT count(*) AS n FROM ${of}`))[0]!.n)
+    const there = (await this.describe(table)) !== undefined
+    const [left] = await duck.rows(
+      `SELECT rows, run, run_at FROM nightfreight.tables WHERE name = ${quote(split(table).join('.'))}`,
+    )
+    return {
+      now: there ? { identity: '', rows: await count(qualified(table)) } : undefined,
+      left: left && {
+        identity: '',
+        rows: Number(left.rows),
+        run: String(left.run),
+        runAt: String(left.run_at),
+      },
     }
   }
 
@@ -131,7 +152,18 @@ export class DuckdbTarget implements Target {
     const release = duck.interruptOn(signal)
     try {
       const counts: LoadCounts[] = []
-      for (const load of loads) counts.push(await this.apply(duck, loadId, load, runAt))
+      for (const load of loads) {
+        const done = await this.apply(duck, loadId, load, runAt)
+        const [left] = await duck.rows(`SELECT count(*) AS n FROM ${qualified(load.table)}`)
+        const rows = Number(left!.n)
+        counts.push({ ...done, rows })
+        const values = [quote(run), `greatest(coalesce(run_at, ''), ${quote(runAt.toISOString())})`]
+        await duck.run(
+          `INSERT OR REPLACE INTO nightfreight.tables
+           SELECT name, ${rows}, ${values.join(', ')}
+           FROM (SELECT ${quote(split(load.table).join('.'))} AS name) LEFT JOIN (FROM nightfreight.tables) USING (name)`,
+        )
+      }
       await check?.(counts)
       await duck.run(
         `INSERT INTO nightfreight.loads VALUES (${[loadId, job, run].map(quote).join(', ')}, now(), ${quote(JSON.stringify(counts))})`,

@@ -48,6 +48,16 @@ export interface Commit {
   tables: Record<string, ManifestRef>
   /** By job. */
   syncPoints: Record<string, SyncPoint[]>
+  /** By table: what the last load of it left. Commits of earlier versions have none. */
+  left?: Record<string, Left>
+}
+
+/** What a load left of a table. */
+export interface Left {
+  rows: number
+  run: string
+  /** The run's own time, ISO 8601. */
+  runAt: string
 }
 
 export interface ManifestRef {

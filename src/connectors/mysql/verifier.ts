@@ -30,7 +30,7 @@ export class MysqlVerifier implements Verifier {
     this.session.heed(signal)
     const table = await this.found(load)
     const where = `${this.session.access.name}.${load.table}`
-    const names = stagingNames(loadId, load)
+    const names = stagingNames(this.session, loadId, load)
     const tables: LoadTables = {
       target: tableName(load.table),
       staging: names.staging,

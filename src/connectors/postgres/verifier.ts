@@ -40,7 +40,7 @@ export class PostgresVerifier implements Verifier {
     const where = `${this.session.access.name}.${load.table}`
     const schema = (await describeTable(client, where, load.table))!
     const { cast, differs } = expressions(load, await targetColumns(this.session, load.table))
-    const names = stagingNames(loadId, load)
+    const names = stagingNames(this.session, loadId, load)
     const tables = {
       target: quoteTable(load.table),
       staging: names.rows,
