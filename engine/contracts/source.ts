@@ -69,8 +69,9 @@ export interface DriftPolicy {
 
 /** Bounds of what a lane holds. */
 export interface ReadLimits extends BatchLimits {
-  /** Bytes for whatever reads in the lane's stead: its own DuckDB. */
-  memory?: number
+  /** Bytes that a DuckDB of the lane's own may hold; and one lane at a time. */
+  share?: number
+  most?: number
 }
 
 /** One extract as it will be read: what {@link ExtractSpec} and {@link TableSchema} make together. */
