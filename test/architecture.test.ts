@@ -77,6 +77,7 @@ const FLOORS: Record<string, string[]> = {
     'cli',
     'demo',
     'docs',
+    'copy',
     'service',
     'runs',
     'report',

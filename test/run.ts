@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { startMariadb } from '../src/demo/servers/mariadb.ts'
@@ -34,7 +34,7 @@ function called(files: string[], names: string[]): Set<string> {
     for (const name of names) if (text.includes(`${name}(`)) found.add(name)
     for (const [, imported] of text.matchAll(/from '(\.[^']+)'/g)) {
       const next = join(dirname(path), imported!)
-      if (next.startsWith(join(root, 'test')) && next !== SERVERS) visit(next)
+      if (next.startsWith(join(root, 'test')) && next !== SERVERS && existsSync(next)) visit(next)
     }
   }
   for (const file of files) visit(join(root, file))
