@@ -30,7 +30,7 @@ const HOMES: Record<string, string | string[]> = {
   'parquet-wasm/node': [
     'engine/parquet/read.ts',
     'src/formats/parquetBeyond.ts',
-    'src/formats/arrowProcess.ts',
+    'src/formats/arrowFiles.ts',
   ],
   '@aws-sdk/client-s3': 'src/stores/s3/',
   'ssh2-sftp-client': 'src/connectors/sftp/',
@@ -77,6 +77,7 @@ const FLOORS: Record<string, string[]> = {
     'cli',
     'demo',
     'docs',
+    'copy',
     'service',
     'runs',
     'report',
