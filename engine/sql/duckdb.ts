@@ -129,7 +129,7 @@ export class Duck {
       await write()
     } catch (error) {
       const sized = options.some(option => /^ROW_GROUP_SIZE\b/.test(option))
-      if (sized || !(error instanceof EngineError) || error.code !== 'RESOURCE_EXHAUSTED') throw error
+      if (sized || !(error instanceof EngineError) || error.code !== 'MEMORY_EXCEEDED') throw error
       rmSync(path, { recursive: true, force: true })
       await write(`ROW_GROUP_SIZE ${SMALL_GROUP}`)
     }
