@@ -20,6 +20,9 @@ bytes of a key in MySQL and MariaDB are compared byte by byte.
 
 A table that is there already takes a value where its own type holds it exactly; otherwise the load is refused.
 
+Minus zero keeps its sign on the way. A DuckDB file keeps one sign for a stretch of a column in which every value is a zero: its
+storage holds such a stretch once.
+
 Where some values do not fit, the run fails at the first one, with the row and the value, unless the extract's
 \`columns:\` names another policy for the column:
 
