@@ -10,7 +10,7 @@ import { EngineError, unless } from '../../../engine/errors.ts'
 import { databaseAndName, primaryKey } from './catalog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { openSnapshot } from './snapshot.ts'
-import { literal, logicalColumn, type NativeColumn, tableName } from './types.ts'
+import { type CatalogColumn, literal, logicalColumn, originOf, tableName } from './types.ts'
 
 /** A MySQL or MariaDB database as a source of tables. */
 export class MysqlSource implements Source {
@@ -69,10 +69,11 @@ export class MysqlSource implements Source {
     const [database, name] = databaseAndName(table)
     const where = `${session.name}.${table}`
     const here = `table_schema = ${database} AND table_name = ${literal(name)}`
-    const columns = await ask<NativeColumn & object>(
+    const columns = await ask<CatalogColumn & object>(
       session,
       `SELECT column_name AS name, data_type AS data_type, column_type AS column_type, is_nullable AS nullable,
-              numeric_precision AS num_precision, numeric_scale AS num_scale, character_set_name AS charset
+              numeric_precision AS num_precision, numeric_scale AS num_scale, character_set_name AS charset,
+              collation_name AS collation, column_default AS fallback
          FROM information_schema.columns WHERE ${here} ORDER BY ordinal_position`,
       signal,
     )
@@ -87,7 +88,10 @@ export class MysqlSource implements Source {
     )
     if (facts?.engine && facts.versioned !== 'YES') this.unversioned.add(`${table} (${facts.engine})`)
     const schema: TableSchema = {
-      columns: columns.map(column => logicalColumn(where, column, extract.columns[column.name])),
+      columns: columns.map(column => {
+        const origin = originOf(column)
+        return { ...logicalColumn(where, column, extract.columns[column.name]), ...(origin && { origin }) }
+      }),
       key,
     }
     // The catalog shows no column that we may not read: `*` is all of them.
