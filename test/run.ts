@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { startMariadb } from '../src/demo/servers/mariadb.ts'
@@ -66,6 +66,8 @@ async function main(): Promise<number> {
   const wanted = called(files, ['freshPostgres', 'freshMariadb'])
   if (wanted.has('freshMariadb')) ensureMariadb()
   const dir = mkdtempSync(join(tmpdir(), 'nightfreight-test-'))
+  // Servers that tests start run as accounts of their own.
+  chmodSync(dir, 0o711)
   const started = await Promise.allSettled([
     wanted.has('freshPostgres') ? startPostgres({ dir }) : undefined,
     wanted.has('freshMariadb') ? startMariadb({ dir }) : undefined,

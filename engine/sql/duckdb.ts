@@ -129,7 +129,7 @@ export class Duck {
       await write()
     } catch (error) {
       const sized = options.some(option => /^ROW_GROUP_SIZE\b/.test(option))
-      if (sized || !(error instanceof EngineError) || error.code !== 'RESOURCE_EXHAUSTED') throw error
+      if (sized || !(error instanceof EngineError) || error.code !== 'MEMORY_EXCEEDED') throw error
       rmSync(path, { recursive: true, force: true })
       await write(`ROW_GROUP_SIZE ${SMALL_GROUP}`)
     }
@@ -203,7 +203,8 @@ function sqlError(cause: unknown, statement: string): SqlError {
 }
 
 function codeOf(type: string, text: string): ErrorCode {
-  if (type === 'Out of Memory') return 'RESOURCE_EXHAUSTED'
+  // The same query needs the same memory again.
+  if (type === 'Out of Memory') return 'MEMORY_EXCEEDED'
   if (type === 'IO' && text.includes('No space left on device')) return 'RESOURCE_EXHAUSTED'
   if (['Parser', 'Binder', 'Catalog', 'Permission'].includes(type)) return 'MODEL_INVALID'
   if (type === 'Constraint') return 'CONSTRAINT_VIOLATED'

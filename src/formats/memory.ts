@@ -18,7 +18,7 @@ export class ReadMemory {
     this.most = Math.max(this.share, most)
   }
 
-  /** Runs `act`, and once more with more memory where it ran out of it; then fails with RESOURCE_EXHAUSTED and what to raise. */
+  /** Runs `act`, and once more with more memory where it ran out of it; then fails with MEMORY_EXCEEDED and what to raise. */
   async run<Result>(where: string, act: () => Promise<Result>): Promise<Result> {
     try {
       await this.limit(this.share)
@@ -33,7 +33,7 @@ export class ReadMemory {
       } catch (error) {
         if (!isExhausted(error)) throw error
         throw new EngineError(
-          'RESOURCE_EXHAUSTED',
+          'MEMORY_EXCEEDED',
           `${where}: takes more memory than ${Math.floor(this.most / 1e6)} MB, what the job's resources.memory leaves for it`,
           {
             cause: error,
@@ -51,4 +51,4 @@ export class ReadMemory {
   }
 }
 
-const isExhausted = (error: unknown) => error instanceof EngineError && error.code === 'RESOURCE_EXHAUSTED'
+const isExhausted = (error: unknown) => error instanceof EngineError && error.code === 'MEMORY_EXCEEDED'

@@ -171,7 +171,8 @@ export function asBad(where: string, cause: unknown): unknown {
     cause instanceof BadFile ||
     code === 'DECODE_FAILED' ||
     code === 'TYPE_UNSUPPORTED' ||
-    code === 'RESOURCE_EXHAUSTED'
+    code === 'RESOURCE_EXHAUSTED' ||
+    code === 'MEMORY_EXCEEDED'
   )
     return cause
   const [what = ''] = message.replace(/^(Invalid|Invalid Input|IO|Conversion) Error: /, '').split('\n')
