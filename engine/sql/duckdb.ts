@@ -1,5 +1,6 @@
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { EngineError, type ErrorCode } from '../errors.ts'
+import { stagedType } from '../types/duckType.ts'
 
 /** How a session is opened. Paths are absolute. */
 export interface DuckOptions {
@@ -109,10 +110,22 @@ export class Duck {
    * columns go without dictionaries, since DuckDB's know one zero and would make 0 of -0.
    */
   async copyParquet(sql: string, path: string, ...options: string[]): Promise<void> {
-    const columns = await this.rows(`DESCRIBE SELECT * FROM (${sql}\n)`)
-    const floats = columns.some(({ column_type }) => /\b(FLOAT|DOUBLE)\b/.test(String(column_type)))
+    const types = await this.writtenTypes(sql)
+    const floats = types.some(type => /\b(FLOAT|DOUBLE)\b/.test(type))
     const format = ['FORMAT parquet', ...(floats ? ['DICTIONARY_SIZE_LIMIT 0'] : []), ...options]
     await this.run(`COPY (${sql}\n) TO ${quote(path)} (${format.join(', ')})`)
+  }
+
+  /** The types of a query's columns, each of which Parquet gives back as it is. Fails with TYPE_UNSUPPORTED. */
+  async writtenTypes(sql: string): Promise<string[]> {
+    const columns = await this.rows(`DESCRIBE SELECT * FROM (${sql}\n)`)
+    for (const { column_name, column_type } of columns)
+      if (stagedType(String(column_type)) !== column_type)
+        throw new EngineError(
+          'TYPE_UNSUPPORTED',
+          `column ${column_name}: Parquet would give back another type than ${column_type}`,
+        )
+    return columns.map(({ column_type }) => String(column_type))
   }
 
   /** DuckDB's version: `v1.5.6`. */

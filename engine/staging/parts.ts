@@ -25,6 +25,7 @@ export async function copyParts(
   folder: string,
   rows?: number,
 ): Promise<Part[]> {
+  await duck.writtenTypes(sql)
   const size = rows === undefined ? '' : `, ROW_GROUP_SIZE ${rows}, ROW_GROUPS_PER_FILE 1`
   await atomicWrite(join(root, folder), temporary =>
     duck.run(`COPY (${sql}) TO ${quote(temporary)} (${PART_OPTIONS}${size})`),
