@@ -17,7 +17,7 @@ export async function postgresContest(database: FreshDatabase, ready: Ready): Pr
   const workers = new Workers(2)
   await ensureState(session)
   const loadId = 'L'
-  const names = stagingNames(loadId, load)
+  const names = stagingNames(session, loadId, load)
   const columns = load.columns.map(({ name, type }) => `${name} ${stagingType(type)}`).join(', ')
   const attempt = async (table: string, work: () => Promise<unknown>) => {
     // What the last one left is gone before the clock starts.

@@ -21,7 +21,7 @@ import { judgeExtracts, talliesOf } from './transform/extracts.ts'
 import { openTables, runSetChecks, transform } from './transform/models.ts'
 import type { Transformed } from './transform/transformed.ts'
 import type { Verification } from './verify/result.ts'
-import { verify } from './verify/verify.ts'
+import { lookAt } from './verify/standing.ts'
 
 /** What a run found and did; filled as far as it got, also when it fails. */
 export interface Outcome {
@@ -49,12 +49,11 @@ export interface Outcome {
  */
 export async function run(context: RunContext, outcome: Outcome): Promise<void> {
   const { failures, sets, syncPoints } = await change(context, outcome)
-  outcome.loaded = await load(context, outcome.changes, syncPoints, failures)
+  outcome.loaded = await load(context, outcome.changes, syncPoints, failures, outcome.verifications)
   const { accounts, changes, loaded } = outcome
   accounts.loads = accountLoads(accounts.extracts, sets, changes, loaded)
   // What a target still lacks, its source must be able to show again.
   if (failures.whole) await acknowledgeSources(context, outcome.reads, outcome.extracted)
-  await verify(context, outcome.changes, outcome.loaded, outcome.verifications)
   failures.check()
 }
 
@@ -91,7 +90,7 @@ async function change(
   outcome.tables = [...judged, ...sets]
   const setChecks = await runSetChecks(context, graph, plan.reads, failures)
 
-  outcome.changes = await diff(context, sets, new Map(lastRun), failures, models)
+  outcome.changes = await diff(context, sets, new Map(lastRun), lookAt(plan), failures, models)
   outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]
   outcome.checks = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
   outcome.quality = summary(talliesOf(judged, outcome.tables.slice(judged.length)))

@@ -8,3 +8,6 @@ enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'),
 const { program } = await import('./cli/program.ts')
 
 await program(process.argv)
+
+// Whatever may still be open: what has failed has said so, and ends.
+if (process.exitCode) setTimeout(() => process.exit(), 5000).unref()

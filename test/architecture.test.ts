@@ -34,6 +34,8 @@ const HOMES: Record<string, string | string[]> = {
   ],
   '@aws-sdk/client-s3': 'src/stores/s3/',
   'ssh2-sftp-client': 'src/connectors/sftp/',
+  ssh2: 'src/connectors/sftp/',
+  undici: 'src/connectors/http/',
   yauzl: 'src/formats/zip.ts',
   'unbzip2-stream': 'src/formats/compression.ts',
   saxes: 'src/formats/excel/xml.ts',
@@ -178,6 +180,14 @@ const PRIVATE: [RegExp, string][] = [
   [/wakes (up )?late/, 'a stale owner'],
   [/gave way to/, 'superseded by'],
 ]
+
+test('files are read by SQL in one place, where nothing is left to be guessed', () => {
+  const reads = /\b(?:read_(?:parquet|csv|json|ndjson|text|blob)\w*|parquet_scan|sniff_csv)\s*\(/
+  const found = files.filter(
+    file => file !== 'engine/sql/files.ts' && reads.test(readFileSync(join(root, file), 'utf8')),
+  )
+  assert.deepEqual(found, [])
+})
 
 test("names and sentences are the field's", () => {
   const texts = globSync(['{engine,src}/**/*.{ts,md}', '*.md', 'docs/**/*.md', 'queries/**/*.md'], {

@@ -11,13 +11,17 @@ export interface Ended {
   output: string
 }
 
-/** Runs the command line from its source on the state in `home`; `begun` gets the process, which it may kill. */
+/** Runs the command line from its source on the state in `home`; `begun` gets the process, which it may kill; `program` is run in place of it. */
 export async function commandLine(
   home: string,
   args: string[],
-  { env, begun }: { env?: Record<string, string>; begun?: (child: ChildProcess) => void } = {},
+  {
+    env,
+    begun,
+    program = ['src/main.ts'],
+  }: { env?: Record<string, string>; begun?: (child: ChildProcess) => void; program?: string[] } = {},
 ): Promise<Ended> {
-  const child = spawn(process.execPath, ['src/main.ts', ...args], {
+  const child = spawn(process.execPath, [...program, ...args], {
     cwd: join(import.meta.dirname, '..'),
     env: { ...process.env, NIGHTFREIGHT_HOME: home, ...env },
   })

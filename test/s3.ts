@@ -1,12 +1,16 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, request } from 'node:http'
+import { createServer, type IncomingHttpHeaders, request } from 'node:http'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { ensureMoto } from './moto.ts'
 import { freePort, listening } from './ports.ts'
 
-/** What the proxy does to a request; undefined: it goes through. */
-export type Mischief = (method: string, url: string) => 'slow down' | 'cut' | undefined
+/** What the proxy does to a request; undefined: it goes through. A `code` is S3's refusal, with a status and headers. */
+export type Mischief = (
+  method: string,
+  url: string,
+  headers: IncomingHttpHeaders,
+) => 'cut' | { code: string; status: number; headers?: Record<string, string> } | undefined
 
 /** An S3 server of the test's own behind a proxy that misbehaves when told to. */
 export interface S3Server {
@@ -47,12 +51,12 @@ export async function startS3(): Promise<S3Server> {
   const proxy = createServer((asked, answer) => {
     const { method = '', url = '' } = asked
     server.requests.push(`${method} ${url}`)
-    const mischief = server.mischief?.(method, url)
-    if (mischief === 'slow down') {
+    const mischief = server.mischief?.(method, url, asked.headers)
+    if (typeof mischief === 'object') {
       asked.resume()
-      answer.writeHead(503, { 'content-type': 'application/xml' })
+      answer.writeHead(mischief.status, { 'content-type': 'application/xml', ...mischief.headers })
       answer.end(
-        '<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>',
+        `<?xml version="1.0"?><Error><Code>${mischief.code}</Code><Message>As asked.</Message></Error>`,
       )
       return
     }

@@ -151,7 +151,7 @@ export class BatchBuilder {
   endRow(): void {
     if (this.rejected !== undefined) {
       if (this.pending.length === 0) this.rejected.setNull(this.rows)
-      else this.rejected.appendText(this.rows, JSON.stringify(this.pending.splice(0)))
+      else this.rejected.appendText(this.rows, JSON.stringify(this.pending.splice(0).map(asWritten)))
     }
     this.rows++
     if (this.rows === this.maxRows) this.full = true
@@ -192,3 +192,12 @@ export class BatchBuilder {
     for (const column of this.columns) column.reset()
   }
 }
+
+// Half a surrogate pair is no character, and JSON readers refuse its escape: it is kept as the escape itself.
+const asWritten = ({ column, value, reason }: { column: string; value: string; reason: string }) => ({
+  column,
+  value: value.isWellFormed()
+    ? value
+    : value.replaceAll(/\p{Cs}/gu, half => `\\u${half.charCodeAt(0).toString(16)}`),
+  reason,
+})

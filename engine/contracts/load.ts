@@ -109,6 +109,11 @@ export interface StagedLoad extends PlannedLoad {
    * `deletes` say, within `guard.maxDeleteShare`), unless its key was staged as one to keep.
    */
   whole: boolean
+  /**
+   * Identity of the table that the change set was worked out against: the commit fails with TARGET_CHANGED where it is
+   * another one by now. Absent where `whole`.
+   */
+  identity?: string
 }
 
 export interface LoadCounts {
@@ -120,8 +125,12 @@ export interface LoadCounts {
   deleted: number
   /** Staged rows that changed nothing. */
   unchanged: number
+  /** Rows of the table afterwards. Absent from what earlier versions committed. */
+  rows?: number
   /** Staged rows that are older, by `newer`, than the target's, which stays. */
   older: number
+  /** The commit made the table. */
+  created?: boolean
 }
 
 export interface CommitResult {
@@ -158,4 +167,6 @@ export interface Loaded extends LoadCounts {
   to: string
   /** Rows of the change set. */
   staged: number
+  /** Why all rows were loaded although an earlier load is known. */
+  reason?: string
 }

@@ -1,12 +1,35 @@
-import type { CommitResult, LoadCommit, StageRequest, SyncPoint } from './load.ts'
+import type { CommitResult, LoadCommit, LoadCounts, StageRequest, SyncPoint } from './load.ts'
 import type { RowValidator } from './rowValidation.ts'
 import type { TableSchema } from './source.ts'
 import type { Verifier } from './verification.ts'
+
+/** Which table it is, and how many rows it has. */
+export interface TableState {
+  /** Another one where the table was dropped and made anew; empty where the system tells nothing of the kind. */
+  identity: string
+  rows: number
+}
+
+/** A table as it is now, beside what the last commit left of it. */
+export interface TableStanding {
+  /** Undefined where there is no table. */
+  now: TableState | undefined
+  /** Undefined where no commit has noted what it left. `run` and `runAt`: whose commit, and that run's own time (ISO 8601). */
+  left: (TableState & { run: string; runAt: string }) | undefined
+  /** True where nobody can change a row, but by a commit, without a change of what is told here. */
+  guarded?: true
+}
+
 /** A system that tables are loaded into. Main thread. */
 export interface Target {
   probe(signal: AbortSignal): Promise<void>
   /** Columns and key of a table; undefined where it does not exist yet. */
   describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined>
+  /**
+   * What a table is now and what the last commit of any job left of it, in one consistent view; rows are counted, never
+   * estimated. A commit notes both, with the data, for every table that it loads.
+   */
+  standing(table: string, signal: AbortSignal): Promise<TableStanding>
   /** The sync points of a job's last commit here. */
   syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]>
   /** The result of an earlier commit under this load id; undefined where there was none. */
@@ -16,11 +39,19 @@ export interface Target {
    * Nothing a reader of the target sees changes.
    */
   stage(request: StageRequest, signal: AbortSignal): Promise<void>
-  /** One transaction: create missing tables, merge what was staged, sync points, load id; staging tables dropped. */
-  commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult>
+  /**
+   * One transaction: create missing tables, merge what was staged, sync points, load id; staging tables dropped.
+   * `check` is called once all that is to be published is in place, before anybody can see it, and may read it back by
+   * {@link verifier}; where it fails, nothing is published.
+   */
+  commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult>
   /** Drops what this load staged, after a failure. */
   abandon(loadId: string): Promise<void>
-  /** Compares rows with those of a table, inside the target. Absent where loads cannot be verified. */
+  /** Reads rows of a table back. Absent where loads cannot be verified. */
   verifier?: Verifier
   /** Finds rows that a table would refuse. Absent where a bad row always takes the whole load back. */
   rowValidator?: RowValidator

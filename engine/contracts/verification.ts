@@ -1,13 +1,15 @@
 import type { Column } from '../types/logical.ts'
-import type { Offload, PlannedLoad } from './load.ts'
-/** Says whether a table holds the rows that it should, by checksums that the target makes of its own rows. */
+import type { PlannedLoad } from './load.ts'
+import type { Sink } from './source.ts'
+
+/** Reads back what a table holds, on the connection that commits to it: what its readers will see. */
 export interface Verifier {
   /**
-   * Which columns of a load can be compared exactly with what the table holds, and why others cannot. Fails with
+   * How the table keeps a load's columns, and which it does not keep so that they can be compared, and why. Fails with
    * TABLE_MISSING where there is no table.
    */
   comparable(load: PlannedLoad, signal: AbortSignal): Promise<{ columns: ComparedColumn[]; notes: string[] }>
-  compare(request: VerifyRequest, signal: AbortSignal): Promise<RangeFinding[]>
+  read(request: ReadBack, signal: AbortSignal): Promise<void>
 }
 
 export interface ComparedColumn extends Column {
@@ -15,45 +17,22 @@ export interface ComparedColumn extends Column {
   unpadded?: boolean
   /** The target does not keep the sign of zero. */
   unsignedZero?: boolean
+  /**
+   * The target parses the text into a type with a notation of its own. A value that equals the staged one by the target's
+   * own equality is read back as the staged text; without staged rows it cannot be compared.
+   */
+  parsed?: boolean
 }
 
-/** Names of the columns that the files of a {@link VerifyRequest} have beside the key. */
-export const VERIFY_COLUMNS = { newer: '_nf_newer', range: '_nf_range', sum: '_nf_sum' } as const
-
-export interface VerifyRequest {
+/** What is read back: rows of today, none that is marked as deleted, no earlier version. */
+export interface ReadBack {
   loadId: string
-  job: string
   load: PlannedLoad
-  /** Columns in the checksum, in order. */
-  compared: ComparedColumn[]
-  /**
-   * Local Parquet files with a line for each row: key, {@link VERIFY_COLUMNS.newer} where the target's row may be newer (`ageColumn`),
-   * {@link VERIFY_COLUMNS.range} (INTEGER; -1: not judged) and {@link VERIFY_COLUMNS.sum} (BIGINT, the checksum; NULL: the row should not
-   * be there). `columns` are their columns.
-   */
-  paths: string[]
-  columns: Column[]
-  rows: number
-  /** Whether rows that are in none of the files are looked for. */
-  extra: boolean
-  offload: Offload
-  lanes: number
-}
-
-/** How many rows of a range are so, with the keys of a few that are wrong (columns' texts). */
-export interface RangeFinding {
-  /** -1 for `extra`. */
-  range: number
-  /**
-   * | | |
-   * |---|---|
-   * | equal | as it should be |
-   * | newer | differs, and the target's is newer |
-   * | differs, missing | |
-   * | lingers | should not be there, and is |
-   * | extra | in none of the files |
-   */
-  verdict: 'equal' | 'newer' | 'differs' | 'missing' | 'lingers' | 'extra'
-  rows: number
-  keys: string[][]
+  /** Columns of the load, in order; their types are the table's. */
+  columns: ComparedColumn[]
+  /** Rows of the keys that this load has staged, or all. */
+  of: 'staged' | 'all'
+  /** Whether what the load has staged is still there: always during its commit. */
+  staged: boolean
+  sink: Sink
 }

@@ -1,6 +1,8 @@
 import type { PlannedLoad } from '../contracts/load.ts'
-import { removesGone } from '../contracts/semantics.ts'
+import { mirrors, removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
+import type { TableState } from '../contracts/target.ts'
+import type { TableLook } from '../plan/standing.ts'
 import type { Found } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quoteName } from '../sql/duckdb.ts'
@@ -19,6 +21,10 @@ export interface Changes {
    * then `upserts` holds every row, and only the target can say which of its own are gone.
    */
   whole: boolean
+  /** Why every row is compared with the target itself, where an earlier load is known: for people. */
+  reason?: string
+  /** The target's table as it was found before the comparison; undefined where there was none. */
+  there?: TableState
   /** Rows to insert or update. Mode `partition`: every row of the partitions that changed. */
   upserts: Part[]
   /**
@@ -28,7 +34,7 @@ export interface Changes {
   keys: Part[]
   /**
    * Every difference, with its kind (insert, update, delete, or kept: gone from the good rows, and staying), key and row
-   * numbers; absent where `whole`.
+   * numbers; absent where the last state is not known.
    */
   list?: Part[]
   /** Rows of the last state, where it is known. */
@@ -64,19 +70,28 @@ export interface ChangeCounts {
 /** A change set as it is before anybody has said what becomes of rows with the same key: SQL of them. */
 export type Compared = Changes & { losers?: string }
 
+/** Compares a data set with what `run` loaded last, unless `look` has a reason to compare it with the target itself. */
 export async function compareSet(
   context: RunContext,
   load: PlannedLoad,
   table: DataSet,
-  lastRun: string | undefined,
+  run: string | undefined,
+  look: TableLook,
 ): Promise<Compared> {
-  if (load.key.length === 0) return exchange(context, load, table, lastRun)
+  const there = look.now && { there: look.now }
+  if (load.key.length === 0) {
+    const changes = await exchange(context, load, table, run)
+    return { ...changes, ...there, ...(look.reason && { reason: look.reason }) }
+  }
   const state = new State(context, load, table, load.table)
   await state.write()
-  const last = lastRun ? await state.last(lastRun) : undefined
-  const changes = last ? await compare(context, load, state, last) : await everything(context, load, state)
+  const last = run !== undefined && !look.reason ? await state.last(run) : undefined
+  const lost = run === undefined ? undefined : `what run ${run} loaded is no longer staged`
+  const reason = look.reason ?? (last ? last.otherColumns && 'its columns have changed' : lost)
+  const changes =
+    last && !reason ? await compare(context, load, state, last) : await everything(context, load, state, last)
   await state.keep()
-  return changes
+  return { ...changes, ...there, ...(reason && { reason }) }
 }
 
 /** Rows without a key cannot be compared: all of them, beside how many there were the last time. */
@@ -99,25 +114,55 @@ async function exchange(
   return { load, whole: true, upserts, keys: [], before: last?.rows, table, counts }
 }
 
-/** No earlier state to compare with: all rows, and the keys of those in the quarantine. */
-async function everything(context: RunContext, load: PlannedLoad, state: State): Promise<Compared> {
+/**
+ * All rows, and the keys of those in the quarantine, for a target that must be compared with. `last`: a state of other
+ * columns, which says what will change, but not all that may differ.
+ */
+async function everything(
+  context: RunContext,
+  load: PlannedLoad,
+  state: State,
+  last: State | undefined,
+): Promise<Compared> {
   const { table } = state
   const losers = await state.dedupe()
   const { rows } = state
   const upserts = await rowParts(context, load, table, losers ? numbersIn(state.sql()) : undefined)
   const rejected = await rejectedKeys(context, load, table)
+  const found = last && (await differences(context, load, state, last, rejected))
+  if (last && load.mode === 'append') await state.carryForward(last)
   if (rejected) await state.addUnknownKeys(rejected)
+  await state.noteWitness()
   const keys = load.key.map(quoteName).join(', ')
+  const kept = load.deletes === 'keep' ? undefined : rejected
   const batched = load.batchRows !== undefined && load.deletes !== 'keep'
   return {
     load,
     whole: true,
     upserts,
-    keys: await keyParts(context, load, batched ? `SELECT ${keys} FROM (${state.sql()})` : rejected),
+    keys: await keyParts(context, load, batched ? `SELECT ${keys} FROM (${state.sql()})` : kept),
     table,
     state: state.buckets.flat(),
-    counts: { rows, inserts: rows, updates: 0, deletes: 0, superseded: 0, keptGone: 0 },
+    ...(found && last && { list: found.list, before: last.rows, was: last.table }),
+    counts: {
+      rows,
+      ...(found ? countsOf(load, found.of) : { inserts: rows, updates: 0, deletes: 0, keptGone: 0 }),
+      superseded: 0,
+    },
     losers,
+  }
+}
+
+/** What a load does of the differences found. */
+function countsOf(
+  load: PlannedLoad,
+  of: (kind: string) => number,
+): Pick<ChangeCounts, 'inserts' | 'updates' | 'deletes' | 'keptGone'> {
+  return {
+    inserts: of('insert'),
+    updates: load.mode === 'append' ? 0 : of('update'),
+    deletes: removesGone(load) ? of('delete') : 0,
+    keptGone: removesGone(load) ? 0 : of('delete'),
   }
 }
 
@@ -131,18 +176,13 @@ async function compare(context: RunContext, load: PlannedLoad, state: State, las
   const losers = found.unique ? undefined : await state.dedupe()
   if (losers) found = await differences(context, load, state, last, rejected)
   const { rows } = state
-  // What the target still holds: rows of rejected ones, and under append all rows that have gone.
-  if (load.mode === 'append') await state.carryForward(last)
+  const counts = { rows, ...countsOf(load, found.of), superseded: 0 }
+  // What the target still holds: rows of rejected ones, and all that have gone where the load leaves them.
+  if (counts.keptGone > 0) await state.carryForward(last)
   else if (rejected) await state.carryForward(last, rejected)
   const list = filesSql(root, found.list)
-  const counts = {
-    rows,
-    inserts: found.of('insert'),
-    updates: load.mode === 'append' ? 0 : found.of('update'),
-    deletes: removesGone(load) ? found.of('delete') : 0,
-    superseded: 0,
-    keptGone: removesGone(load) ? 0 : found.of('delete'),
-  }
+  const changed = `SELECT * FROM ${list} WHERE ${KIND} IN ('insert', 'update')`
+  await state.noteWitness(counts.inserts + counts.updates > 0 ? changed : undefined, last)
   const result = {
     load,
     whole: false,
@@ -240,7 +280,7 @@ async function rejectedKeys(
   table: DataSet,
 ): Promise<string | undefined> {
   const { root } = context
-  if (!table.findings || load.deletes === 'keep') return undefined
+  if (!table.findings || mirrors(load)) return undefined
   const keys = load.key.map(quoteName)
   const found = await copyFile(
     context,

@@ -4,6 +4,7 @@ import type { StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { loadKeyPolicy } from '../plan/keyPolicy.ts'
 import { planLoad } from '../plan/plan.ts'
+import type { TableLook } from '../plan/standing.ts'
 import { type Duplicates, KEY_UNIQUE, settleDuplicates } from '../quality/keyRules.ts'
 import { countFound, type Found, quarantine } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
@@ -26,6 +27,7 @@ export async function diff(
   context: RunContext,
   tables: Transformed[],
   lastRun: Map<string, string>,
+  look: Look,
   failures: FailureScope,
   models: Pick<OrderedModel, 'name' | 'reads'>[] = [],
 ): Promise<Changes[]> {
@@ -35,7 +37,8 @@ export async function diff(
     const found = await failures.attempt([taskName('load', spec.table)], [spec.from], () => {
       const table = tables.find(({ name, parts }) => name === spec.from && parts)!
       const load = planLoad(spec, table.columns)
-      const act = (own: RunContext) => diffLoad(own, load, table, lastRun.get(spec.to), readsOf(load.from))
+      const act = (own: RunContext) =>
+        diffLoad(own, load, table, lastRun.get(spec.to), look, readsOf(load.from))
       return runTask(context, taskName('diff', spec.table), act, filesOf)
     })
     if (found) changes.push(found)
@@ -49,11 +52,15 @@ function filesOf({ upserts, keys, list = [], table, was, state = [] }: Changes):
   return [...upserts, ...keys, ...list, ...state, ...sets.flatMap(({ parts }) => parts), ...findings]
 }
 
+/** Looks at a load's table, of which that run's data (if any) was the last. */
+export type Look = (context: RunContext, load: PlannedLoad, run: string | undefined) => Promise<TableLook>
+
 async function diffLoad(
   context: RunContext,
   load: PlannedLoad,
   table: Transformed,
   lastRun: string | undefined,
+  look: Look,
   reads: string[],
 ): Promise<Changes> {
   const { progress } = context
@@ -69,17 +76,19 @@ async function diffLoad(
     columns: table.columns.map(({ name }) => name),
   }
   const checks = [KEY_UNIQUE, fitsCheck(load.table)]
+  const looked = await look(context, load, lastRun)
   let set = dataSet(table)
   let found: Found | undefined
   // A row superseded by one that is left out now is judged in the next round.
   for (;;) {
-    const { losers, ...changes } = await compareSet(context, load, set, lastRun)
+    const { losers, ...changes } = await compareSet(context, load, set, lastRun, looked)
     const { superseded, findings } = losers
       ? await settleDuplicates(context.duck, duplicatesOf(context, load, set, losers, reads))
       : { superseded: 0 }
     const bad = findings ?? (await findRejects(context, changes))
     if (!bad) {
       guard(`${load.to}.${load.table}`, changes)
+      if (changes.reason) progress.note(`${load.to}.${load.table}: all rows are loaded: ${changes.reason}`)
       progress.finished(task, noteOf(changes, superseded))
       return { ...changes, counts: { ...changes.counts, superseded }, ...(found && { found }) }
     }
@@ -108,12 +117,12 @@ function duplicatesOf(
   }
 }
 
-function noteOf({ list, load, counts }: Changes, superseded: number): string {
+function noteOf({ list, load, counts, reason }: Changes, superseded: number): string {
   const { inserts, updates, deletes, rows } = counts
   const note = list
     ? `${inserts} to insert, ${updates} to update, ${deletes} to delete`
     : load.key.length > 0
-      ? `${inserts} rows, first load`
+      ? `${inserts} rows, ${reason ? 'compared with the table itself' : 'first load'}`
       : `${rows} rows, all exchanged`
   return superseded > 0 ? `${note}, ${superseded} superseded` : note
 }

@@ -22,6 +22,8 @@ export interface Preview {
   /** True where no earlier load is known: all rows are staged, and the target finds out itself which it lacks. */
   whole: boolean
   counts: ChangeCounts & { unchanged: number }
+  /** Why all rows are loaded although an earlier load is known. */
+  reason?: string
   /** Updates that the target leaves alone, since the row's `newer` column has not grown. */
   older: number
   /** How many updates change a column, most often first. */
@@ -53,7 +55,7 @@ export async function preview(context: RunContext, changes: Changes[]): Promise<
 }
 
 async function previewLoad(context: RunContext, changes: Changes): Promise<Preview> {
-  const { load, whole, counts } = changes
+  const { load, counts } = changes
   const show = describer(context, changes)
   const unchanged = counts.rows - counts.inserts - counts.updates
   return {
@@ -62,6 +64,7 @@ async function previewLoad(context: RunContext, changes: Changes): Promise<Previ
     from: load.from,
     mode: load.mode,
     whole: changes.list === undefined,
+    ...(changes.reason && { reason: changes.reason }),
     counts: { ...counts, unchanged },
     older: counts.updates > 0 ? await show.older() : 0,
     columns: counts.updates > 0 ? await show.columns() : [],
@@ -70,7 +73,7 @@ async function previewLoad(context: RunContext, changes: Changes): Promise<Previ
       updates: counts.updates > 0 ? await show.updates() : [],
       deletes: counts.deletes > 0 ? await show.rows('delete') : [],
     },
-    notes: await targetNotes(context, changes, whole && changes.list === undefined),
+    notes: await targetNotes(context, changes),
   }
 }
 
@@ -154,14 +157,18 @@ function describer({ duck, root }: RunContext, { load, list, table, was, state }
   }
 }
 
-async function targetNotes(context: RunContext, { load }: Changes, unknown: boolean): Promise<string[]> {
-  const found = await context.targets.get(load.to)!.describe(load.table, context.signal)
-  if (!found) return ['the table does not exist: the load creates it']
-  const lacking = load.columns.filter(({ name }) => !columnNamed(found.columns, name))
-  const notes = lacking.map(({ name }) => `the table has no column ${name}: the load will be refused`)
-  if (!unknown) return notes
-  const rows = found.rows === undefined ? 'rows of its own' : `about ${found.rows} rows`
-  return [...notes, `no earlier load is known: the table may hold ${rows}, which were not compared`]
+async function targetNotes(context: RunContext, changes: Changes): Promise<string[]> {
+  const { load, whole, list, reason, there } = changes
+  const table = await context.targets.get(load.to)!.describe(load.table, context.signal)
+  const notes = reason ? [`all rows are loaded: ${reason}`] : []
+  if (!table) return [...notes, 'the table does not exist: the load creates it']
+  const lacking = load.columns.filter(({ name }) => !columnNamed(table.columns, name))
+  notes.push(...lacking.map(({ name }) => `the table has no column ${name}: the load will be refused`))
+  if (whole && !list && there && there.rows > 0)
+    notes.push(
+      `the table has ${there.rows} rows, which the load compares: those that are equal stay as they are`,
+    )
+  return notes
 }
 
 const text = (value: unknown): Text => (value === null || value === undefined ? null : String(value))

@@ -85,9 +85,9 @@ async function rejectsOf(context: RunContext, change: Changes): Promise<Rejected
 }
 
 /** SQL of the rows that are new or changed, with their numbers as {@link ROW}. */
-function stagedSql(root: string, { list, state, table }: Changes): string {
+function stagedSql(root: string, { list, state, table, reason }: Changes): string {
   const rows = `SELECT * RENAME (file_row_number AS ${ROW}) FROM (${goodRows(root, table, true)})`
-  if (list)
+  if (list && reason === undefined)
     return `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${filesSql(root, list)} WHERE ${KIND} IN ('insert', 'update'))`
   return state ? `${rows} WHERE ${ROW} IN (SELECT ${ROW} FROM ${filesSql(root, state)})` : rows
 }

@@ -10,6 +10,7 @@ import { copyBuckets, copyFile, partOf } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
 import { type Column, typeName } from '../types/logical.ts'
+import { widens } from '../types/widen.ts'
 import { type Identity, ROW, stateSql } from './compare.ts'
 import { ENCODING, HASH } from './rowHash.ts'
 
@@ -22,10 +23,14 @@ export interface LoadState {
   /** Files of its entries, by bucket; none where rows have no key. */
   buckets: Part[][]
   table: DataSet
+  /** Keys and numbers of some of the rows that changed last: an old copy of the table has not got them so. */
+  witness?: Part
   /** All these files, and those of the data set and its findings, from which the entries can be made anew. */
   parts: Part[]
 }
 
+/** Rows that are looked up in a table before it is loaded. */
+const WITNESSES = 100
 /** Entries that a bucket holds, about: what is joined and counted at a time. */
 const BUCKET_ROWS = 1 << 19
 /** So many files DuckDB writes side by side at ease; of larger states, the joins spill. */
@@ -49,12 +54,16 @@ export class State {
   readonly identity: Identity
   readonly table: DataSet
   buckets: Part[][]
+  /** True where the run that left it loaded other columns: what it had not is NULL. */
+  readonly otherColumns: boolean
+  private witness: Part | undefined
   private readonly context: RunContext
   private readonly load: PlannedLoad
   private readonly name: string
 
   /** `name` is that of its files among the run's states. */
   constructor(context: RunContext, load: PlannedLoad, table: DataSet, name: string, buckets: Part[][] = []) {
+    this.otherColumns = table.view !== undefined
     this.context = context
     this.name = name
     this.load = load
@@ -131,18 +140,46 @@ export class State {
     )
   }
 
-  /** The state that a run left; undefined where it is gone or of other columns. */
+  /** The state that a run left; undefined where it is gone, or has columns that cannot be compared with these. */
   async last(run: string): Promise<State | undefined> {
-    const { staging, spec } = this.context
-    const { columns, table } = this.load
+    const { root, staging, spec } = this.context
+    const { columns, table, key } = this.load
     const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, table))
-    if (!left || JSON.stringify(left.columns) !== JSON.stringify(columns)) return undefined
-    const state = new State(this.context, this.load, left.table, `${table}-last`, left.buckets)
-    if (left.tag === (await this.tag())) return state
+    const view = left && viewOf(left.columns, columns, [...key, ...this.identity.kept])
+    if (!left || view === undefined) return undefined
+    const same = view === ''
+    const rows = same ? left.table : { ...left.table, view }
+    const name = `${table}-last`
+    const known = same && left.tag === (await this.tag())
+    const state = new State(this.context, this.load, rows, name, known ? left.buckets : [])
+    state.witness = left.witness
+    if (known) return state
     // Hashes of two versions are never compared: made anew from the rows.
     await state.write()
     await state.dedupe()
+    await state.addUnknownKeys(
+      `SELECT ${this.keys()} FROM ${filesSql(root, left.buckets.flat())} WHERE ${ROW} < 0`,
+    )
     return state
+  }
+
+  /**
+   * Notes rows that the next run looks up before it loads: some of those `changed` (SQL of entries), or where none has,
+   * those that `last` noted.
+   */
+  async noteWitness(changed?: string, last?: State): Promise<void> {
+    const { root } = this.context
+    const keys = this.keys()
+    const own = `SELECT ${keys}, ${ROW} FROM (${changed ?? this.sql()}) WHERE ${ROW} >= 0`
+    const before = last?.witness
+      ? `${own} AND (${keys}) IN (SELECT (${keys}) FROM ${filesSql(root, [last.witness])})`
+      : own
+    const some = (sql: string) => `SELECT * FROM (${sql}) ORDER BY hash(${ROW}), ${ROW} LIMIT ${WITNESSES}`
+    this.witness = await copyFile(
+      this.context,
+      some(changed === undefined ? before : own),
+      this.file('witness', '.parquet'),
+    )
   }
 
   /** Writes the manifest, from which the next run knows it. */
@@ -156,7 +193,13 @@ export class State {
       rows: this.rows,
       buckets: this.buckets,
       table: this.table,
-      parts: [...this.buckets.flat(), ...parts, ...(findings ? [await partOf(root, findings)] : [])],
+      ...(this.witness && { witness: this.witness }),
+      parts: [
+        ...this.buckets.flat(),
+        ...parts,
+        ...(findings ? [await partOf(root, findings)] : []),
+        ...(this.witness ? [this.witness] : []),
+      ],
     }
     await writeManifest(staging, stateManifest(spec.job, run, this.load.table), state)
   }
@@ -201,4 +244,23 @@ export class State {
     const types = compared.map(({ name, type }) => [name, typeName(type)])
     return JSON.stringify([ENCODING, await this.context.duck.version(), key, kept, types])
   }
+}
+
+/**
+ * SQL of columns as `now` has them, of rows that have the columns `was`; empty where they are the same, undefined where
+ * one of `needed` is missing or a type cannot be cast exactly.
+ */
+function viewOf(was: Column[], now: Column[], needed: string[]): string | undefined {
+  const same = (a: Column, b: Column | undefined) => b && typeName(a.type) === typeName(b.type)
+  const find = (list: Column[], name: string) => list.find(column => column.name === name)
+  if (was.length === now.length && now.every(column => same(column, find(was, column.name)))) return ''
+  const values: string[] = []
+  for (const column of now) {
+    const former = find(was, column.name)
+    const type = typeName(column.type)
+    if (!former && needed.includes(column.name)) return undefined
+    if (former && !same(column, former) && !widens(former.type, column.type)) return undefined
+    values.push(`CAST(${former ? quoteName(column.name) : 'NULL'} AS ${type}) AS ${quoteName(column.name)}`)
+  }
+  return values.join(', ')
 }

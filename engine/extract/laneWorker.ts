@@ -1,13 +1,10 @@
-import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
-import type { Lane, LaneDescriptor, LaneModule, Range, Read, Sink } from '../contracts/source.ts'
+import type { Lane, LaneDescriptor, LaneModule, Range, Read } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { ErrorData } from '../errors.ts'
 import { errorData } from '../errors.ts'
-import { encodeParquet } from '../parquet/encode.ts'
-import { rowsOf } from '../parquet/read.ts'
-import { atomicWrite, atomicWriteBytes } from '../staging/store.ts'
+import { PartSink } from '../staging/partSink.ts'
 
 /**
  * What a lane is asked: read a chunk of about `limit` rows from the start of `range` into `folder` (below the staging
@@ -53,7 +50,11 @@ export default async function laneWorker({ port, descriptor, root }: LaneInput):
   let lane: Lane | undefined
   port.on('message', (request: ChunkRequest | typeof CANCEL) => {
     if (request === CANCEL) return cancel.abort()
-    const sink = new PartSink(root, request, say, signal)
+    const sink = new PartSink(root, join(request.folder, request.stem), {
+      rows: rows => say({ kind: 'rows', rows }),
+      note: text => say({ kind: 'note', text }),
+      signal,
+    })
     lane!.read(request.read, request.range, request.limit, sink, signal).then(
       rest => say({ kind: 'read', parts: sink.parts, rest }),
       error => {
@@ -73,52 +74,4 @@ export default async function laneWorker({ port, descriptor, root }: LaneInput):
   say({ kind: 'joined' })
   await closed
   await lane.close()
-}
-
-class PartSink implements Sink {
-  readonly parts: Part[] = []
-  private readonly root: string
-  private readonly request: ChunkRequest
-  private readonly say: (message: LaneMessage) => void
-  private readonly signal: AbortSignal
-
-  constructor(root: string, request: ChunkRequest, say: (message: LaneMessage) => void, signal: AbortSignal) {
-    this.root = root
-    this.request = request
-    this.say = say
-    this.signal = signal
-  }
-
-  write(batch: Parameters<Sink['write']>[0]): void {
-    // What has been cancelled and does not know it yet writes no more.
-    this.signal.throwIfAborted()
-    if (batch.rows === 0) return
-    const file = this.next()
-    const bytes = encodeParquet(batch)
-    atomicWriteBytes(join(this.root, file), bytes)
-    this.parts.push({ file, rows: batch.rows, bytes: bytes.length })
-    this.say({ kind: 'rows', rows: batch.rows })
-  }
-
-  async file(fill: (path: string) => Promise<void>): Promise<void> {
-    const file = this.next()
-    const path = join(this.root, file)
-    await atomicWrite(path, fill)
-    const rows = await rowsOf(path)
-    this.parts.push({ file, rows, bytes: statSync(path).size })
-    this.say({ kind: 'rows', rows })
-  }
-
-  note(text: string): void {
-    this.say({ kind: 'note', text })
-  }
-
-  /** Removes what a failed read wrote: no manifest will list it. */
-  discard(): void {
-    for (const part of this.parts) rmSync(join(this.root, part.file), { force: true })
-  }
-
-  private next(): string {
-    return join(this.request.folder, `${this.request.stem}-${this.parts.length}.parquet`)
-  }
 }

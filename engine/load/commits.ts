@@ -6,12 +6,14 @@ import { rowsIn } from '../staging/store.ts'
 /** What one commit applies of a load's change set. */
 export interface CommitBatch {
   load: StagedLoad
+  change: Changes
   rows: Part[]
   keys: Part[]
   /** Of the first of its load's: the rows of all. */
   total?: number
-  /** Whether it is the last of its load's. */
+  /** Whether it is the last of its load's, and whether there is no other. */
   ends: boolean
+  only: boolean
 }
 
 /**
@@ -35,9 +37,10 @@ export function commitsOf(changes: Changes[]): CommitBatch[][] {
   return [...commits, together]
 }
 
-function batchesOf({ load, whole, upserts, keys }: Changes): CommitBatch[] {
+function batchesOf(change: Changes): CommitBatch[] {
+  const { load, whole, there, upserts, keys } = change
   const share = (rows: Part[], own: Part[], all: boolean) => ({
-    load: { ...load, whole: all },
+    load: { ...load, whole: all, ...(!whole && there && { identity: there.identity }) },
     rows,
     keys: own,
   })
@@ -48,6 +51,8 @@ function batchesOf({ load, whole, upserts, keys }: Changes): CommitBatch[] {
   const shares = few ? [share(upserts, keys, whole)] : batches
   return shares.map((one, index) => ({
     ...one,
+    change,
+    only: shares.length === 1,
     ...(index === 0 && { total: rowsIn(upserts) }),
     ends: index === shares.length - 1,
   }))

@@ -3,6 +3,7 @@ import type { Changes } from '../diff/changeSet.ts'
 import { EngineError } from '../errors.ts'
 import { lastRunOf } from '../plan/commitOwner.ts'
 import type { Prepared } from '../plan/prepare.ts'
+import { disturbance } from '../plan/standing.ts'
 import type { RunContext } from '../runtime/context.ts'
 
 /**
@@ -24,24 +25,40 @@ export async function checkFromPlan(context: RunContext): Promise<void> {
   const { loaded, moved } = await standing(context, prepared)
   if (moved) return refuse(moved)
   if (loaded.length === targets.size) refuse('it is already loaded')
+  const [disturbed] = await disturbedTables(context, loaded)
+  if (disturbed) refuse(`${disturbed.table}: ${disturbed.reason}`)
   for (const part of changes.flatMap(change => [...change!.upserts, ...change!.keys]))
     if (!(await staging.bring([part]))) refuse(`it has expired: ${part.file} is no longer staged`)
 }
 
 /**
  * Fails with RESUME_REFUSED where a run cannot go on as it was planned: a target holds another run's data by now.
- * Gives the targets that have its load.
+ * Gives the targets that have its load, and the tables that are not what its change sets were worked out against.
  */
-export async function checkResume(context: RunContext): Promise<string[]> {
+export async function checkResume(
+  context: RunContext,
+): Promise<{ loaded: string[]; disturbed: { table: string; reason: string }[] }> {
   const { spec, run, tasks: store } = context
   const prepared = await store.output<Prepared>('plan')
-  if (!prepared) return []
+  if (!prepared) return { loaded: [], disturbed: [] }
   const { loaded, moved } = await standing(context, prepared)
   if (moved)
     throw new EngineError('RESUME_REFUSED', `run ${run}: ${moved}`, {
       hint: `Nothing is lost: run ${spec.job} anew, with --fresh.`,
     })
-  return loaded
+  return { loaded, disturbed: await disturbedTables(context, loaded) }
+}
+
+/** Tables of targets that have not loaded the run, of which it has the differences alone, and which are others by now. */
+async function disturbedTables({ spec, tasks, targets, signal }: RunContext, loaded: string[]) {
+  const found: { table: string; reason: string }[] = []
+  for (const { table, to } of spec.loads) {
+    const changes = loaded.includes(to) ? undefined : await tasks.output<Changes>(`diff.${table}`)
+    if (!changes || changes.whole) continue
+    const reason = disturbance(await targets.get(to)!.standing(table, signal))
+    if (reason) found.push({ table, reason })
+  }
+  return found
 }
 
 /** Targets that have the run's load, and how one that has not differs from what the plan was made for. */

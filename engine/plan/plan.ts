@@ -3,6 +3,8 @@ import type { LoadSpec, PlannedLoad, SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, Read, TableSchema } from '../contracts/source.ts'
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
+import { caseTwins } from '../sql/bind.ts'
+import { quoteName } from '../sql/duckdb.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
@@ -13,6 +15,8 @@ import { before, canBeWatermark, isFuture } from './watermark.ts'
 export interface Plan {
   reads: PlannedRead[]
   loads: LoadSpec[]
+  /** Tables that are compared with the target itself, row by row, whatever is known of earlier loads. */
+  refresh?: string[]
 }
 
 export interface PlannedRead extends Read {
@@ -45,16 +49,25 @@ export interface ReadFacts {
   known?: StagedSchema
   limits: Read['limits']
   now: Date
+  /** True where a full refresh was asked for: the table is read whole. */
+  renew?: boolean
 }
 
 /**
  * Plans one extract. Pure. Fails with COLUMN_MISSING, CONFIG_INVALID or SCHEMA_DRIFT, naming the extract and the
  * column.
  */
-export function planRead({ spec, schema, last, known, limits, now }: ReadFacts): PlannedRead {
+export function planRead({ spec, schema, last, known, limits, now, renew }: ReadFacts): PlannedRead {
   const where = `${spec.from}.${spec.name}`
   const names = schema.columns.map(column => column.name)
   refuseReserved(where, names)
+  const twins = caseTwins(names)
+  if (twins)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${where}: columns ${twins.join(' and ')} differ in their letters' case only, and are one for SQL`,
+      { hint: `Read a view that gives one of them another name: SELECT … ${quoteName(twins[1])} AS …` },
+    )
   const need = (column: string, role: string): Column => {
     const found = schema.columns.find(({ name }) => name === column)
     if (!found)
@@ -150,6 +163,7 @@ export function planRead({ spec, schema, last, known, limits, now }: ReadFacts):
     )
   const nullable = marked.nullable || (marked.inexact !== undefined && marked.policy !== undefined)
   const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
+  if (renew) return full('a full refresh was asked for')
   if (!last) return full('no earlier load')
   if (last.point.value === null) return full('the last load saw no row')
   if (!last.image) return full('the image of the last load is no longer staged')

@@ -29,8 +29,13 @@ export async function probe(context: RunContext): Promise<void> {
 
 /** Asks every system what it has, finds the last sync points, and plans. Reads no row. */
 export async function prepare(context: RunContext, models: OrderedModel[]): Promise<Prepared> {
-  const { spec } = context
+  const { spec, refresh } = context
   const fed = feeds(spec, models)
+  const renewed = new Set(
+    spec.loads
+      .filter(({ table }) => refresh?.includes(table))
+      .flatMap(({ from }) => extractsOf(from, models)),
+  )
   const bases = ({ plan }: Prepared) => plan.reads.flatMap(({ base }) => base?.image.parts ?? [])
   const act = async ({ signal }: RunContext): Promise<Prepared> => {
     const points = await pointsOf({ ...context, signal })
@@ -46,7 +51,10 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
         : undefined
       const { batch, lane } = context.budget
       const limits = { rows: spec.chunking.defaultChunkSize, bytes: batch, memory: lane }
-      const fresh = await freshRead(context, extract, agreed(own, extract.name), known, limits)
+      const renew = renewed.has(extract.name)
+      const fresh = renew
+        ? undefined
+        : await freshRead(context, extract, agreed(own, extract.name), known, limits)
       if (fresh) {
         for (const note of fresh.notes) context.progress.note(`${fresh.where}: ${note}`)
         reads.push(fresh)
@@ -71,7 +79,7 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
       const last = point && { point, image: known && image }
       let read: PlannedRead
       try {
-        read = planRead({ spec: extract, schema, last, known, limits, now: context.clock.now() })
+        read = planRead({ spec: extract, schema, last, known, limits, now: context.clock.now(), renew })
       } catch (error) {
         // Whoever is woken by one table wants to know of all of them.
         if (!(error instanceof EngineError) || error.code !== 'SCHEMA_DRIFT') throw error
@@ -93,7 +101,10 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
     for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
     // What the job says of an extract may hold secrets, which are kept nowhere.
     const kept = reads.map(read => ({ ...read, options: undefined }))
-    return { plan: { reads: kept, loads: spec.loads }, lastRun: lastRunsOf(points, context.run) }
+    return {
+      plan: { reads: kept, loads: spec.loads, ...(refresh && { refresh }) },
+      lastRun: lastRunsOf(points, context.run),
+    }
   }
   const { plan, lastRun } = await runTask(context, 'plan', act, bases)
   const options = new Map(spec.extracts.map(extract => [extract.name, extract.options]))

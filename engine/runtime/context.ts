@@ -34,6 +34,8 @@ export interface RunContext {
   tasks: TaskStore
   clock: Clock
   progress: ProgressListener
+  /** Tables that are loaded as if for the first time, and the extracts that they are made from read whole. */
+  refresh?: string[]
   /** Corrections of a table's rejected rows that are to be applied. */
   corrections(table: string): Promise<Correction[]>
   /** Waits until these extracts may be read beside what others read, and gives what says that they are. */

@@ -17,7 +17,7 @@ export interface Task {
 
 /**
  * The tasks of a job, each after those it reads: `plan`, `extract.CONNECTION`, `types.EXTRACT`, `model.MODEL`,
- * `diff.TABLE`, `load.CONNECTION`, `verify.TABLE`. `models` are in the order of their dependencies.
+ * `diff.TABLE`, `load.CONNECTION`. `models` are in the order of their dependencies.
  */
 export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, Task> {
   const tasks = new Map<string, Task>()
@@ -59,7 +59,6 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
       own.map(({ table }) => taskName('diff', table)),
       '',
     )
-    for (const { table, verify } of own) add(taskName('verify', table), [taskName('load', to)], verify)
   }
   return tasks
 }

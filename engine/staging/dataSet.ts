@@ -1,6 +1,4 @@
-import { join } from 'node:path'
 import type { Part } from '../contracts/staging.ts'
-import { quote } from '../sql/duckdb.ts'
 import { filesSql } from './read.ts'
 
 /** Rows in Parquet files below the staging root. A row's number in the data set counts through all files. */
@@ -10,11 +8,14 @@ export interface DataSet {
   findings?: string
   /** The files are such as targets load as they lie. */
   plain?: true
+  /** SQL of the columns, where rows are seen with others than the files have. */
+  view?: string
 }
 
 /** SQL of all rows of a data set, their numbers as `file_row_number`. */
-export function allRows(root: string, { parts }: DataSet): string {
-  const files = filesSql(root, parts, 'file_row_number = true')
+export function allRows(root: string, { parts, view }: DataSet): string {
+  if (view !== undefined) return `(SELECT ${view}, file_row_number FROM ${allRows(root, { parts })})`
+  const files = filesSql(root, parts, { rowNumber: true })
   if (parts.length === 1) return files
   let rows = 0
   const starts: number[] = []
@@ -28,12 +29,13 @@ export function allRows(root: string, { parts }: DataSet): string {
 
 /** SQL of a data set's rows without those its findings reject; `numbered` adds `file_row_number`. */
 export function goodRows(root: string, set: DataSet, numbered = false): string {
-  if (!numbered && !set.findings) return `SELECT * FROM ${filesSql(root, set.parts)}`
+  if (!numbered && !set.findings && set.view === undefined)
+    return `SELECT * FROM ${filesSql(root, set.parts)}`
   const bad = set.findings ? ` WHERE file_row_number NOT IN (${rejectedRows(root, set.findings)})` : ''
   return `SELECT *${numbered ? '' : ' EXCLUDE (file_row_number)'} FROM ${allRows(root, set)}${bad}`
 }
 
 /** SQL of the numbers of the rows that findings reject. */
 export function rejectedRows(root: string, findings: string): string {
-  return `SELECT row FROM read_parquet(${quote(join(root, findings))}) WHERE severity = 'reject'`
+  return `SELECT row FROM ${filesSql(root, [{ file: findings }])} WHERE severity = 'reject'`
 }

@@ -114,7 +114,7 @@ export function extractSql(
 
 /** SQL of a table with its corrected rows, which come in place of any other of their key. */
 function withCorrections(table: string, root: string, file: string, key: string[]): string {
-  const corrected = `read_parquet(${quote(join(root, file))})`
+  const corrected = filesSql(root, [{ file }])
   const keys = key.map(quoteName).join(', ')
   return `SELECT * FROM (${table}) WHERE (${keys}) NOT IN (SELECT (${keys}) FROM ${corrected})
     UNION ALL BY NAME SELECT * FROM ${corrected}`

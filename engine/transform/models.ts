@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type { Part, StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
@@ -17,9 +16,10 @@ import { allRows, type DataSet } from '../staging/dataSet.ts'
 import type { Image } from '../staging/image.ts'
 import { plainParts } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
+import { filesSql } from '../staging/read.ts'
 import { rowsIn } from '../staging/store.ts'
 import { seenType, stagedTypeOf } from '../types/duckType.ts'
-import { type Column, columnNamed } from '../types/logical.ts'
+import { type Column, columnNamed, withOrigins } from '../types/logical.ts'
 import { extractSql, sortOut } from './corrections.ts'
 import { diagnosing, type InQuery, type Source } from './diagnose.ts'
 import { enrich } from './enrich.ts'
@@ -78,7 +78,8 @@ export async function transform(
         const corrected = judged.some(table => table.name === name && table.corrections)
         const plain = image && read && !corrected ? plainParts(image, read) : undefined
         const stageOwn = (own: RunContext) => stage(own, within, model, checks, plain)
-        const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
+        const made = await runTask(context, taskName('model', name), stageOwn, filesOf)
+        const result = read ? { ...made, columns: withOrigins(made.columns, read.columns) } : made
         const set = { ...result, parts: result.parts! }
         await openSet(context, set)
         results.push(result)
@@ -154,7 +155,7 @@ async function correctModel(
 ): Promise<Transformed> {
   const { root, spec } = context
   const id = rowId(spec.job, model.name, 'record')
-  const rejected = `SELECT row, ${id} AS _nf_id FROM read_parquet(${quote(join(root, result.findings!))}) WHERE severity = 'reject'`
+  const rejected = `SELECT row, ${id} AS _nf_id FROM ${filesSql(root, [{ file: result.findings! }])} WHERE severity = 'reject'`
   const { sql, ...corrected } = await sortOut(context, corrections, rejected, result.columns)
   if (!sql) return { ...result, corrected }
   const applied = corrected.applied.map(quote).join(', ')

@@ -20,6 +20,18 @@ export type LogicalType =
 /** What happens to a value that its column's type cannot hold exactly (a zero date, an infinity). */
 export type InexactPolicy = 'fail' | 'null' | 'quarantine' | 'text'
 
+/** What a column is where it comes from: a target of the same family can make its like. Plain data. */
+export interface Origin {
+  /** The connector that describes it: `postgres`. */
+  family: string
+  /** The type in the family's own notation, with lengths: `numeric(10,2)`, `inet`, `text[]`. */
+  type: string
+  /** As DDL has it, where it is a constant. */
+  default?: string
+  /** Of text that is not ordered by the database's own. */
+  collation?: string
+}
+
 /** One column as it will be staged. */
 export interface Column {
   name: string
@@ -35,8 +47,19 @@ export interface Column {
   notation?: true
   /** Of a model: its type in DuckDB, where that is staged as another: see duckType.ts. */
   duck?: string
+  /** Absent where a model made it. */
+  origin?: Origin
   /** How the source's lanes get its bytes, in the connector's own word: the engine carries it and never reads it. */
   wire?: string
+}
+
+/** Columns of a data set with what is known of them where they come from, as long as they are of the same type. */
+export function withOrigins(columns: Column[], read: Column[]): Column[] {
+  return columns.map(column => {
+    const from = columnNamed(read, column.name)
+    if (!from?.origin || typeName(from.type) !== typeName(column.type)) return column
+    return { ...column, origin: from.origin, nullable: from.nullable || from.policy !== undefined }
+  })
 }
 
 /** The column of a name: written alike, or else differing in case only, as SQL compares names. */

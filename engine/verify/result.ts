@@ -47,6 +47,7 @@ export function describeVerification(verification: Verification): string {
       ? `no row to compare${temporary}`
       : `${number(equal)} ${what} equal in ${ranges} ${ranges === 1 ? 'range' : 'ranges'}${temporary}`
   const named = differing.slice(0, 3).map(({ range, samples }) => `${range} (${samples.join(', ')})`)
+  const columns = verification.notes.find(note => note.startsWith('differing: '))
   const more = wrong.ranges > named.length ? ` and ${wrong.ranges - named.length} more` : ''
-  return `${number(wrong.rows)} of ${number(rows)} ${what} differ, in ${wrong.ranges} of ${ranges} ranges: ${named.join('; ')}${more}${temporary}`
+  return `${number(wrong.rows)} of ${number(rows)} ${what} differ, in ${wrong.ranges} of ${ranges} ranges: ${named.join('; ')}${more}${columns ? `; ${columns}` : ''}${temporary}`
 }

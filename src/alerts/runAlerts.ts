@@ -4,17 +4,15 @@ import { EngineError, type ErrorCode, errorData } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
 import type { Alert } from '../spec/alert.ts'
+import { type CommandPlace, type FailedRun, neededVariables, remedy } from './remedy.ts'
 
 /** The run that alerts speak of. */
-export interface AlertedRun {
+export interface AlertedRun extends CommandPlace {
   job: string
   run: string
-  /** The job's folder, absolute. */
-  folder: string
-  /** Where staging and reports are kept. */
-  home: string
   /** Connections that are loaded into. */
   targets: string[]
+  interval?: FailedRun['interval']
 }
 
 /** A run as it ended. */
@@ -51,17 +49,10 @@ export function endAlert(run: AlertedRun, ended: EndedRun, at: Date): Alert | un
   if (status === 'PLANNED') return undefined
   if (status === 'FAILED') {
     if (error instanceof EngineError && error.code === 'INTERRUPTED') return undefined
-    const { code, message, hint } = errorData(error)
+    const isBegun = ended.tasks.some(each => each.status === 'SUCCESS')
     const task = ended.tasks.findLast(({ status }) => status === 'FAILED')?.task
-    return alertOf(run, at, {
-      kind: 'failure',
-      severity: 'CRITICAL',
-      cause: [code ?? 'UNEXPECTED', ...(task ? [task] : [])].join(' '),
-      title: `${run.job}: failed${task ? ` in ${task}` : ''}, ${code ?? 'UNEXPECTED'}`,
-      what: hint ? `${message}\n${hint}` : message,
-      command: remedy(run, ended),
-      ...common,
-    })
+    const failed = { run: run.run, isBegun, ...(run.interval && { interval: run.interval }) }
+    return { ...failureAlert(run, error, at, failed, task), ...common }
   }
   const loaded = outcome.loaded.map(
     ({ table, to, inserted, updated, deleted }) =>
@@ -84,6 +75,27 @@ export function endAlert(run: AlertedRun, ended: EndedRun, at: Date): Alert | un
     title: `${run.job}: done`,
     what: loaded.join('\n') || 'Nothing was to be loaded.',
     ...common,
+  })
+}
+
+/** What is to be said of a failure, also of one that kept a run from being begun. */
+export function failureAlert(
+  job: CommandPlace & { job: string },
+  error: unknown,
+  at: Date,
+  failed?: FailedRun,
+  task?: string,
+): Alert {
+  const { code, message, hint } = errorData(error)
+  const needs = neededVariables(job)
+  return alertOf({ job: job.job, ...(failed && { run: failed.run }) }, at, {
+    kind: 'failure',
+    severity: 'CRITICAL',
+    cause: [code ?? 'UNEXPECTED', ...(task ? [task] : [])].join(' '),
+    title: `${job.job}: failed${task ? ` in ${task}` : ''}, ${code ?? 'UNEXPECTED'}`,
+    what: hint ? `${message}\n${hint}` : message,
+    command: remedy(job, error, failed),
+    ...(needs.length > 0 && { needs }),
   })
 }
 
@@ -117,23 +129,3 @@ function targetLines(targets: string[], { tasks }: EndedRun): string[] {
     return `${to}: untouched`
   })
 }
-
-/** Mended outside of the job: what is committed stays good. */
-const OUTSIDE: ErrorCode[] = ['AUTH_FAILED', 'PERMISSION_DENIED', 'TLS_FAILED', 'DATABASE_MISSING']
-/** Mended in the job's files. */
-const INSIDE: ErrorCode[] = ['MODEL_INVALID', 'SQL_FAILED', 'CONFIG_INVALID']
-
-/** The one command that is right once the cause is mended: what the sources gave is read again where it was the cause. */
-function remedy({ folder, home, run }: AlertedRun, { error, tasks }: EndedRun): string {
-  const nightfreight = `NIGHTFREIGHT_HOME=${shell(home)} nightfreight`
-  const { code, retryable } = error instanceof EngineError ? error : {}
-  if (code === 'VERIFY_FAILED') return `${nightfreight} verify ${shell(folder)}`
-  if (code === 'GUARD_STOPPED') return `${nightfreight} plan ${shell(folder)}`
-  if (code !== undefined && tasks.some(({ status }) => status === 'SUCCESS')) {
-    if (retryable || OUTSIDE.includes(code)) return `${nightfreight} resume ${run}`
-    if (INSIDE.includes(code)) return `${nightfreight} resume ${run} --accept-changes`
-  }
-  return `${nightfreight} run ${shell(folder)}`
-}
-
-const shell = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)

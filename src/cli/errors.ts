@@ -1,13 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
-import type { ErrorQuery, ErrorRecord, ErrorState } from '../metadata/errorRecords.ts'
+import type { ErrorCount, ErrorQuery, ErrorRecord, ErrorState } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { corrections, toCsv } from '../runs/correctionCsv.ts'
+import { printable } from '../util/printable.ts'
 import { homeFolder, openMetadata } from './home.ts'
-import { parseCount } from './parse.ts'
+import { parseCount, parseTime } from './parse.ts'
 
-const STATES: ErrorState[] = ['open', 'queued', 'reprocessed', 'discarded']
+const STATES: ErrorState[] = ['open', 'queued', 'reprocessed', 'resolved', 'discarded']
 /** Records that one command works on. */
 const ALL = 1_000_000
 
@@ -18,9 +19,10 @@ export function errorsCommand(): Command {
     .addCommand(showCommand())
     .addCommand(exportCommand())
     .addCommand(reprocessCommand())
+    .addCommand(discardCommand())
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight errors list --state open\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv\n  nightfreight errors reprocess member_data_warehouse_sync --corrections bad.csv',
+      '\nExamples:\n  nightfreight errors list\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv\n  nightfreight errors reprocess member_data_warehouse_sync --corrections bad.csv',
     )
 }
 
@@ -41,29 +43,116 @@ function withFile<T>(file: string, act: () => T): T {
   }
 }
 
-interface ListFlags extends ErrorQuery {
+interface Filters {
+  job?: string
+  run?: string
+  table?: string
+  key?: string[]
+  reason?: string
+  since?: Date
+}
+
+/** Options that say which records are meant. */
+function filtered(command: Command): Command {
+  return command
+    .option('--run <id>', 'only what this run found first')
+    .option('--table <name>', 'only of this model or extract')
+    .option(
+      '--key <values...>',
+      'only the row of this key; its values in order, where it has several columns',
+    )
+    .option('--reason <text>', 'only where the check or the reason has this in it')
+    .option('--since <time>', 'only what was found at this time or later, ISO 8601', parseTime)
+}
+
+const queryOf = ({ job, run, table, key, reason, since }: Filters): Omit<ErrorQuery, 'limit'> => ({
+  job,
+  run,
+  table,
+  reason,
+  ...(key && { key: key.length === 1 ? key[0]! : JSON.stringify(key) }),
+  ...(since && { since: since.toISOString() }),
+})
+
+interface ListFlags extends Filters {
+  state: ErrorState | 'all'
+  limit: number
   json?: boolean
 }
 
 function listCommand(): Command {
-  return new Command('list')
-    .description('Show error records, oldest first')
+  return filtered(new Command('list').description('Show error records, newest first, and how many by reason'))
     .option('--job <name>', "only this job's")
-    .option('--run <id>', 'only what this run found first')
-    .addOption(new Option('--state <state>', 'only in this state').choices(STATES))
+    .addOption(new Option('--state <state>', 'in which state').choices([...STATES, 'all']).default('open'))
     .option('--limit <n>', 'how many', parseCount, 50)
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight errors list --state open\n  nightfreight errors list --run 20260201T020000-4f1c9a --json',
+      '\nExamples:\n  nightfreight errors list --table members_clean --reason name\n  nightfreight errors list --key 20412 --state all\n  nightfreight errors list --run 20260201T020000-4f1c9a --json',
     )
-    .action(async ({ json, ...query }: ListFlags) => {
-      const records = await withMetadata(metadata => metadata.errors.list(query))
-      if (json) console.log(JSON.stringify({ records }))
-      else if (records.length === 0) console.log('No error records.')
-      else
-        for (const { id, job, model, state, reason } of records)
-          console.log(`${id}  ${job}  ${model}  ${state}  ${reason}`)
+    .action(async ({ json, state, limit, ...filters }: ListFlags) => {
+      const query = { ...queryOf(filters), ...(state !== 'all' && { state }) }
+      const { records, counts } = await withMetadata(async ({ errors }) => ({
+        records: await errors.list({ ...query, limit }),
+        counts: await errors.count(query),
+      }))
+      if (json) console.log(JSON.stringify({ records, counts }))
+      else if (records.length === 0) console.log(`No ${state === 'all' ? '' : `${state} `}error records.`)
+      else console.log(listText(records, counts))
+    })
+}
+
+function listText(records: ErrorRecord[], counts: ErrorCount[]): string {
+  const lines = records.map(({ id, job, table_name, row_key, state, reason }) =>
+    [id, job, table_name, ...(row_key === null ? [] : [`key ${row_key}`]), state, reason]
+      .map(printable)
+      .join('  '),
+  )
+  const all = counts.reduce((sum, { records }) => sum + Number(records), 0)
+  if (records.length < all) lines.push(`… ${records.length} of ${all}: --limit shows more`)
+  const groups = counts.map(
+    ({ job, table_name, check_name, state, records }) =>
+      `${String(records).padStart(8)}  ${[job, table_name, check_name, state].map(printable).join('  ')}`,
+  )
+  return [...lines, '', ...groups].join('\n')
+}
+
+function discardCommand(): Command {
+  return filtered(
+    new Command('discard').description(
+      'Close open records by hand: there is nothing to mend, or nobody will',
+    ),
+  )
+    .argument('<job>', "the job's name")
+    .argument('[ids...]', 'these, of those that the options name')
+    .addHelpText(
+      'after',
+      '\nA row that is found again is not told of again. Ids or an option must say which.\n\nExamples:\n  nightfreight errors discard member_data_warehouse_sync 0f343b0931126a20f133d67c2b018a3b\n  nightfreight errors discard member_data_warehouse_sync --table members_clean --reason name',
+    )
+    .action(async (job: string, ids: string[], filters: Filters) => {
+      const query = queryOf({ ...filters, job })
+      const { job: _, ...narrower } = query
+      if (ids.length === 0 && Object.values(narrower).every(value => value === undefined))
+        throw new EngineError('CONFIG_INVALID', `${job}: nothing says which records`, {
+          hint: `nightfreight errors discard ${job} --table TABLE, or the ids of nightfreight errors list.`,
+        })
+      const discarded = await withMetadata(async ({ errors }) => {
+        const open = await errors.list({ ...query, state: 'open', limit: ALL })
+        refuseUnknown(job, ids, open)
+        const wanted = ids.length === 0 ? open : open.filter(({ id }) => ids.includes(id))
+        let moved = 0
+        for (const { id } of wanted) if (await errors.move(id, 'open', 'discarded')) moved++
+        return moved
+      })
+      console.log(`${discarded} records are discarded`)
+    })
+}
+
+function refuseUnknown(job: string, ids: string[], open: ErrorRecord[]): void {
+  const unknown = ids.find(id => !open.some(record => record.id === id))
+  if (unknown)
+    throw new EngineError('CONFIG_INVALID', `${job}: no open error record ${unknown}`, {
+      hint: `nightfreight errors list --job ${job} shows them.`,
     })
 }
 
@@ -88,13 +177,17 @@ function exportCommand(): Command {
     .argument('<job>', "the job's name")
     .argument('<model>', 'the model or extract')
     .option('--out <file>', 'default: standard output')
+    .option('--exact', 'the exact bytes, formulas and control characters too')
     .addHelpText(
       'after',
-      '\nAn empty value is NULL; an empty text is "".\n\nExample:\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv',
+      '\nAn empty value is NULL; an empty text is "". A value that a spreadsheet would compute begins with a quote (\').\n\nExample:\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv',
     )
-    .action(async (job: string, model: string, { out }: { out?: string }) => {
+    .action(async (job: string, model: string, { out, exact }: { out?: string; exact?: boolean }) => {
       const records = await withMetadata(metadata => openRecords(metadata, job))
-      const csv = toCsv(records.filter(record => record.model === model))
+      const csv = toCsv(
+        records.filter(record => record.table_name === model),
+        exact,
+      )
       if (out === undefined) process.stdout.write(csv)
       else withFile(out, () => writeFileSync(out, csv))
     })
@@ -122,11 +215,7 @@ Examples:
     .action(async (job: string, ids: string[], { corrections: file }: { corrections?: string }) => {
       const queued = await withMetadata(async metadata => {
         const open = await openRecords(metadata, job)
-        const unknown = ids.find(id => !open.some(record => record.id === id))
-        if (unknown)
-          throw new EngineError('CONFIG_INVALID', `${job}: no open error record ${unknown}`, {
-            hint: 'nightfreight errors list --state open shows them.',
-          })
+        refuseUnknown(job, ids, open)
         const wanted = ids.length === 0 ? open : open.filter(({ id }) => ids.includes(id))
         return queue(metadata, wanted, file)
       })

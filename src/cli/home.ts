@@ -1,5 +1,7 @@
+import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Clock } from '../../engine/contracts/tasks.ts'
+import { EngineError } from '../../engine/errors.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { openMetadata as open } from '../metadata/open.ts'
 
@@ -7,9 +9,16 @@ export const systemClock: Clock = { now: () => new Date() }
 
 /** Where staging, reports and (unless METADATA_URL names a Postgres) metadata are kept: NIGHTFREIGHT_HOME, or `.nightfreight` in the working folder. */
 export function homeFolder(env = process.env): string {
-  return resolve(env.NIGHTFREIGHT_HOME ?? '.nightfreight')
+  const named = env.NIGHTFREIGHT_HOME ?? '.nightfreight'
+  if (named === '')
+    throw new EngineError('CONFIG_INVALID', 'NIGHTFREIGHT_HOME is empty', {
+      hint: 'Name a folder, or unset it: then it is .nightfreight in the working folder.',
+    })
+  return resolve(named)
 }
 
-export function openMetadata(home: string): Promise<Metadata> {
+/** Opens the store; the home folder is made where it is not there, for nobody else's eyes. */
+export async function openMetadata(home: string): Promise<Metadata> {
+  mkdirSync(home, { recursive: true, mode: 0o700 })
   return open(home, systemClock, process.env.METADATA_URL)
 }

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import type { Logger } from 'pino'
 import { total } from '../../engine/quality/accounts.ts'
 import { describeVerification } from '../../engine/verify/result.ts'
 import { secretsIn } from '../config/secrets.ts'
@@ -6,6 +7,7 @@ import type { RunOptions } from '../runs/options.ts'
 import type { RunResult } from '../runs/result.ts'
 import { accountLines, rejectedByTable } from './accountText.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
+import type { LogOptions } from './log.ts'
 import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { createProgress } from './progress.ts'
@@ -14,6 +16,7 @@ import { stoppable } from './signals.ts'
 interface RunFlags {
   at?: Date
   fresh?: boolean
+  fullRefresh?: string[] | true
   fromPlan?: string
   only?: string
   from?: string
@@ -27,6 +30,12 @@ export function runCommand(): Command {
     .argument('<job>', "the job's folder")
     .option('--at <time>', "the run's own time, ISO 8601 (default: now)", parseTime)
     .option('--fresh', 'give up an interrupted run instead of continuing it')
+    .addOption(
+      new Option(
+        '--full-refresh [tables...]',
+        'read whole, and compare row by row with the target itself; tables of the job, or all (an interrupted run is given up)',
+      ).conflicts(['from', 'only', 'fromPlan']),
+    )
     .addOption(
       new Option(
         '--from-plan <id>',
@@ -50,7 +59,7 @@ export function runCommand(): Command {
     .option('--json', 'print events and the result as JSON lines')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a\n  nightfreight run queries/members --until model.members_clean\n  nightfreight run queries/members --from diff.dim_members',
+      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a\n  nightfreight run queries/members --until model.members_clean\n  nightfreight run queries/members --from diff.dim_members\n  nightfreight run queries/members --full-refresh dim_members',
     )
     .action(async (folder: string, flags: RunFlags) => {
       process.exitCode = await run(folder, flags)
@@ -59,9 +68,18 @@ export function runCommand(): Command {
 
 async function run(
   folder: string,
-  { at, only, from = only, until = only, ...flags }: RunFlags,
+  { at, only, from = only, until = only, fullRefresh, fresh, ...flags }: RunFlags,
 ): Promise<number> {
-  return finish({ folder, runAt: at, from, until, ...flags })
+  const tables = fullRefresh === true ? [] : fullRefresh
+  return finish({
+    folder,
+    runAt: at,
+    from,
+    until,
+    fullRefresh: tables,
+    fresh: fresh || tables !== undefined,
+    ...flags,
+  })
 }
 
 /** Runs a job, prints what came of it, and gives the exit code. */
@@ -83,9 +101,13 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
   // Loaded where it is needed: commands that only look answer at once.
   const { runJob } = await import('../runs/runJob.ts')
   const { createLog } = await import('./log.ts')
-  const metadata = await openMetadata(options.home)
   const secrets: string[] = secretsIn(process.env.METADATA_URL)
-  const log = createLog({ folder: options.home, secrets })
+  const log = openLog(createLog, options.home, secrets)
+  const metadata = await openMetadata(options.home).catch(async error => {
+    const { tellRefused } = await import('../runs/refused.ts')
+    await tellRefused({ ...options, clock: systemClock, log, secrets }, error)
+    throw error
+  })
   const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
   try {
     return await runJob({
@@ -107,6 +129,15 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
   }
 }
 
+/** The log in the home folder; none where that cannot be written: what is wrong with it is said by whoever needs it next. */
+function openLog(create: (options: LogOptions) => Logger, folder: string, secrets: string[]): Logger {
+  try {
+    return create({ folder, secrets })
+  } catch {
+    return create({ level: 'silent' })
+  }
+}
+
 /** What a run did, in a few lines for a person. */
 export function summaryText({ run, job, status, seconds, outcome, archive, report }: RunResult): string {
   const lines = [`${job}: ${status} in ${seconds.toFixed(1)} s (run ${run})`]
@@ -116,10 +147,12 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
       lines.push(`  corrected ${name}: ${corrected.applied.length} rows in place of rejected ones`)
   for (const [name, rejected] of rejectedByTable(outcome))
     lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
-  for (const { table, to, inserted, updated, deleted, unchanged, older } of outcome.loaded)
+  for (const { table, to, inserted, updated, deleted, unchanged, older, reason } of outcome.loaded) {
     lines.push(
       `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged${older > 0 ? `, ${older} older than the target's and left alone` : ''}`,
     )
+    if (reason) lines.push(`            all rows were compared with the table: ${reason}`)
+  }
   for (const verification of outcome.verifications)
     lines.push(`  verified  ${verification.to}.${verification.table}: ${describeVerification(verification)}`)
   lines.push(...accountLines(outcome.accounts).map(line => `  rows      ${line}`))

@@ -5,59 +5,80 @@ import type { VerifyOutcome } from '../runs/verifyJob.ts'
 import { homeFolder } from './home.ts'
 import { printError } from './output.ts'
 import { createProgress } from './progress.ts'
+import { finish } from './run.ts'
+
+interface VerifyFlags {
+  json?: boolean
+  repair?: boolean
+}
 
 export function verifyCommand(): Command {
   return new Command('verify')
     .description('Compare the targets as they are now with what the last run staged for them')
     .argument('<job>', "the job's folder")
+    .option(
+      '--repair',
+      'load the tables that differ anew: the target writes the rows that differ, and no other',
+    )
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',
       `
-Reads every row of the loads' tables, inside the target; changes nothing. Exit code 3 where one differs.
+Reads every row of the loads' tables, inside the target; without --repair it changes nothing. Exit code 3 where one
+differs, or still does.
 
 Examples:
   nightfreight verify queries/members
-  nightfreight verify queries/members --json`,
+  nightfreight verify queries/members --json
+  nightfreight verify queries/members --repair`,
     )
-    .action(async (folder: string, { json = false }: { json?: boolean }) => {
-      const abort = new AbortController()
-      const stop = () => abort.abort()
-      process.once('SIGINT', stop).once('SIGTERM', stop)
-      const progress = createProgress({
-        stream: process.stderr,
-        json,
-        isTTY: Boolean(process.stderr.isTTY),
-      })
-      const secrets: string[] = []
-      try {
-        // Loaded where it is needed: commands that only look answer at once.
-        const { verifyJob } = await import('../runs/verifyJob.ts')
-        const found = await verifyJob({
-          folder,
-          env: process.env,
-          home: homeFolder(),
-          signal: abort.signal,
-          secrets,
-          progress: {
-            started: task => progress.task(task),
-            advanced: (task, rows) => progress.advance(task, rows),
-            finished: (task, note) => progress.done(task, note),
-            note: text => progress.note(text),
-          },
-        })
-        progress.close()
-        const equal = found.loads.every(({ wrong }) => wrong.rows === 0)
-        console.log(json ? JSON.stringify({ event: 'result', equal, ...found }) : verifyText(found))
-        if (!equal) process.exitCode = EXIT.quality
-      } catch (error) {
-        progress.close()
-        process.exitCode = printError(error, json, { secrets })
-      } finally {
-        progress.close()
-        process.off('SIGINT', stop).off('SIGTERM', stop)
-      }
+    .action(async (folder: string, { json = false, repair = false }: VerifyFlags) => {
+      const different = await look(folder, json, !repair)
+      if (!repair || !different || different.length === 0) return
+      const code = await finish({ folder, json, fresh: true, fullRefresh: different })
+      if (code !== 0) process.exitCode = code
+      else await look(folder, json, false)
     })
+}
+
+/** Verifies, prints what was found, and gives the tables that differ; undefined where it failed. */
+async function look(folder: string, json: boolean, advise: boolean): Promise<string[] | undefined> {
+  const abort = new AbortController()
+  const stop = () => abort.abort()
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
+  const secrets: string[] = []
+  try {
+    // Loaded where it is needed: commands that only look answer at once.
+    const { verifyJob } = await import('../runs/verifyJob.ts')
+    const found = await verifyJob({
+      folder,
+      env: process.env,
+      home: homeFolder(),
+      signal: abort.signal,
+      secrets,
+      progress: {
+        started: task => progress.task(task),
+        advanced: (task, rows) => progress.advance(task, rows),
+        finished: (task, note) => progress.done(task, note),
+        note: text => progress.note(text),
+      },
+    })
+    progress.close()
+    const different = found.loads.filter(({ wrong }) => wrong.rows > 0).map(({ table }) => table)
+    const equal = different.length === 0
+    console.log(json ? JSON.stringify({ event: 'result', equal, ...found }) : verifyText(found))
+    if (!equal && advise && !json) console.log(`Load what differs:  nightfreight verify ${folder} --repair`)
+    process.exitCode = equal ? 0 : EXIT.quality
+    return different
+  } catch (error) {
+    progress.close()
+    process.exitCode = printError(error, json, { secrets })
+    return undefined
+  } finally {
+    progress.close()
+    process.off('SIGINT', stop).off('SIGTERM', stop)
+  }
 }
 
 /** One line a load, and one for each range that differs. */

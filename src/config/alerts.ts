@@ -8,7 +8,7 @@ import { secretsIn } from './secrets.ts'
 /** The job's channels and what goes to them; problems go to the document. `folder`: where commands run. */
 export function readAlerts(
   document: Document,
-  { alerts }: JobYaml,
+  { alerts }: Pick<JobYaml, 'alerts'>,
   folder: string,
 ): { alerts?: AlertSpec; secrets: string[] } {
   if (!alerts) return { secrets: [] }

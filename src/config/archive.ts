@@ -28,7 +28,7 @@ export function readArchive(
 ): ArchiveSpec {
   return {
     location: to.startsWith('s3://')
-      ? { s3: s3Access({ ...s3, url: to }, 'archive') }
+      ? { s3: s3Access({ ...s3, url: to }, 'archive', folder) }
       : { folder: to.startsWith('file:') ? fileURLToPath(to) : resolve(folder, to) },
     compression,
     ...(level !== undefined && { level }),

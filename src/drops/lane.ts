@@ -6,7 +6,7 @@ import { EngineError } from '../../engine/errors.ts'
 import { abortable } from '../../engine/pool/abortable.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { arrowParquet } from '../formats/arrow.ts'
-import { BadFile } from '../formats/bad.ts'
+import { BadFile, UnopenedFile } from '../formats/bad.ts'
 import { fileColumn } from '../formats/column.ts'
 import { asBad, openParquet, parquetNotes, parquetTexts } from '../formats/parquet.ts'
 import { RowReader } from '../formats/rowReader.ts'
@@ -88,7 +88,8 @@ async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Pr
     } catch (error) {
       if (!(error instanceof BadFile) || options.on_bad_file === 'fail') throw error
       reader.reject(shown(file.name), error.message)
-      tell(means.spool, { kind: 'bad', name: file.name, text: error.message })
+      const kind = error instanceof UnopenedFile ? 'unopened' : 'bad'
+      tell(means.spool, { kind, name: file.name, text: error.message })
     }
   }
   await reader.end()

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
+import { UnopenedFile } from '../formats/bad.ts'
 import type { DropStore, Entry } from './store.ts'
 
 /** Bytes of one range, and tries of it that may come to nothing one after another. */
@@ -66,12 +67,24 @@ async function* resumed(store: DropStore, entry: Entry, from: number, to: number
         )
     } catch (error) {
       if (!(error instanceof EngineError) || !error.retryable || error.code === 'RESOURCE_EXHAUSTED')
-        throw error
+        throw asUnopened(store, entry, error)
       failed = at > before ? 1 : failed + 1
       if (failed >= TRIES) throw error
       await delay(100 * 2 ** failed * (0.5 + Math.random()))
     }
   }
+}
+
+// What the store says of one file is that file's, whatever else the night holds.
+function asUnopened(store: DropStore, entry: Entry, error: unknown): unknown {
+  if (!(error instanceof EngineError)) return error
+  const { code, message, hint } = error
+  if (code === 'PERMISSION_DENIED') return new UnopenedFile(code, message, { cause: error, hint })
+  if (code !== 'TABLE_MISSING') return error
+  return new UnopenedFile(code, `${store.name}: ${entry.name}: is gone since it was listed`, {
+    cause: error,
+    hint: 'Run again. Set settle: or marker: where files come and go while they are read.',
+  })
 }
 
 /** Files up to this many bytes are asked for before their turn, so many of them at a time. */

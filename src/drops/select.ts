@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
+import { UnopenedFile } from '../formats/bad.ts'
 import { byName, type DropCursor, isTaken, type Taken } from './cursor.ts'
 import { matches, reachOf } from './glob.ts'
 import type { DropOptions } from './options.ts'
@@ -28,6 +29,7 @@ export async function select(
 ): Promise<Selection> {
   const notes: string[] = []
   const listing = await listed(store, where, options)
+  if (listing.files.length === 0) notes.push(nothingMatches(options, listing.names.size))
   const taken = byName(cursor)
   const found: Taken[] = []
   for (const entry of listing.files) {
@@ -45,6 +47,11 @@ export async function select(
       notes.push(`${shown(name)} was taken before and has changed: taken as new`)
   steady.sort((a, b) => (options.order === 'mtime' ? a.mtime - b.mtime : 0) || (a.name < b.name ? -1 : 1))
   return { files: steady.map(file => ({ ...file, day })), notes }
+}
+
+function nothingMatches({ files }: DropOptions, others: number): string {
+  const globs = files.map(glob => JSON.stringify(glob)).join(', ')
+  return `no file matches ${globs}${others === 0 ? '' : `; ${others} others are there`}`
 }
 
 /** A name for messages: quoted where it is no plain word. */
@@ -97,7 +104,12 @@ async function ifNew(store: DropStore, entry: Entry, versions: Taken[] = []): Pr
   const fresh = describe(entry)
   if (entry.etag !== undefined || !store.path || entry.size > HASHED || entry.refused !== undefined)
     return fresh
-  fresh.hash = await hashOf(store, entry)
+  try {
+    fresh.hash = await hashOf(store, entry)
+  } catch (error) {
+    // Whoever reads it will say so.
+    if (!(error instanceof UnopenedFile)) throw error
+  }
   return versions.some(({ hash }, index) => answers[index] === undefined && hash === fresh.hash)
     ? undefined
     : fresh

@@ -78,10 +78,18 @@ export class DropSource<Access> implements Source {
       cursor: async read => {
         const { files, notes } = selected.get(read.extract)!
         const told = spool.told()
-        const bad = new Map(told.flatMap(({ kind, name, text }) => (kind === 'bad' ? [[name, text]] : [])))
-        const taken = files.map(file => (bad.has(file.name) ? { ...file, bad: bad.get(file.name)! } : file))
+        const by = (kind: Told['kind']) =>
+          new Map(told.flatMap(each => (each.kind === kind ? [[each.name, each.text]] : [])))
+        const [bad, unopened] = [by('bad'), by('unopened')]
+        const taken = files
+          .filter(({ name }) => !unopened.has(name))
+          .map(file => (bad.has(file.name) ? { ...file, bad: bad.get(file.name)! } : file))
         const said = files.flatMap(({ name }) =>
-          bad.has(name) ? [`${shown(name)} is bad and left where it is: ${bad.get(name)}`] : [],
+          bad.has(name)
+            ? [`${shown(name)} is bad and left where it is: ${bad.get(name)}`]
+            : unopened.has(name)
+              ? [`${shown(name)} cannot be opened, and is tried again by the next run: ${unopened.get(name)}`]
+              : [],
         )
         const earlier = (read.options as DropOptions).take === 'new' ? cursorOf(read).taken : []
         const cursor: DropCursor = { taken: [...earlier, ...taken] }

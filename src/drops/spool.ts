@@ -4,9 +4,9 @@ import { join } from 'node:path'
 
 const PREFIX = 'nightfreight-drop-'
 
-/** What a lane has to say of a file: why it is bad, or what people should know of it. */
+/** What a lane has to say of a file: why it is bad, or could not be opened today, or what people should know of it. */
 export interface Told {
-  kind: 'bad' | 'note'
+  kind: 'bad' | 'unopened' | 'note'
   name: string
   text: string
 }

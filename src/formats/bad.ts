@@ -3,6 +3,9 @@ import { EngineError, type ErrorCode } from '../../engine/errors.ts'
 /** A file that is bad as a whole: cut, lying, or not of its format. Its other faults are rows. */
 export class BadFile extends EngineError {}
 
+/** A file that the store does not give: no permission, archived, gone. It may on another day, so it does not count as taken. */
+export class UnopenedFile extends BadFile {}
+
 /** Says what is wrong with a file as a whole. */
 export function badFile(
   where: string,

@@ -1,11 +1,12 @@
 import { EngineError } from '../../engine/errors.ts'
-import { type Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
+import { type Duck, quoteName } from '../../engine/sql/duckdb.ts'
+import { literalPath, parquetSql } from '../../engine/sql/files.ts'
 import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
 import { BadFile, badFile } from './bad.ts'
 import { fieldSql } from './field.ts'
 import { absent, unread } from './notes.ts'
 import { beyondDuck } from './parquetBeyond.ts'
-import { escapeGlob, fileSql, isBeyond, type ParquetColumn, parquetColumns } from './parquetSchema.ts'
+import { isBeyond, type ParquetColumn, parquetColumns } from './parquetSchema.ts'
 import type { FieldValue, Texts } from './typed.ts'
 
 /** Bytes of a row group that is written. */
@@ -33,7 +34,7 @@ export async function openParquet(
     const columns = await parquetColumns(duck, where, path)
     const [size] = await duck.rows(
       `SELECT sum(total_uncompressed_size) / greatest(any_value(num_rows), 1) AS row
-       FROM parquet_metadata(${quote(escapeGlob(path))}), parquet_file_metadata(${quote(escapeGlob(path))})`,
+       FROM parquet_metadata(${literalPath(path)}), parquet_file_metadata(${literalPath(path)})`,
     )
     const rows = Math.max(ROWS.least, Math.floor(GROUP / Math.max(1, Number(size?.row ?? 1))))
     return { where, name, path, columns, ...(rows < ROWS.most && { group: rows }) }
@@ -71,7 +72,7 @@ export async function parquetTexts(
     .filter(({ column }) => column.beyond !== 'decimal')
     .map(({ column, field }) => `, ${quoteName(column.name)} AS ${field}`)
     .join('')
-  const main = `(SELECT 0 AS _file, file_row_number + 1 AS _line${list} FROM ${fileSql(path, 'file_row_number = true')})`
+  const main = `(SELECT 0 AS _file, file_row_number + 1 AS _line${list} FROM ${parquetSql([path], { rowNumber: true })})`
   const beside = beyond.length > 0 ? await beyondDuck(where, path, beyond, folder) : undefined
   return {
     from: beside === undefined ? main : `(SELECT * FROM ${main} POSITIONAL JOIN ${beside})`,

@@ -5,7 +5,7 @@ import * as wasm from 'parquet-wasm/node'
 import { BatchBuilder } from '../../engine/batch/builder.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { encodeParquet } from '../../engine/parquet/encode.ts'
-import { quote } from '../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../engine/sql/files.ts'
 import type { Column } from '../../engine/types/logical.ts'
 import { badFile } from './bad.ts'
 import type { BeyondColumn } from './parquetSchema.ts'
@@ -62,7 +62,7 @@ export async function beyondDuck(
   } finally {
     file?.free()
   }
-  return `read_parquet([${written.map(quote).join(', ')}], hive_partitioning = false, union_by_name = false)`
+  return parquetSql(written)
 }
 
 function batchOf(fields: BeyondField[], vectors: Vector[], rows: number) {

@@ -2,7 +2,11 @@ import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Category, ErrorCode } from '../../engine/errors.ts'
 import type { Database } from './database.ts'
 
-export type ErrorState = 'open' | 'queued' | 'reprocessed' | 'discarded'
+/**
+ * `reprocessed`: its correction holds; `resolved`: a later run had the row right, or the source had it no more;
+ * `discarded`: by hand, or a correction whose row the source has changed.
+ */
+export type ErrorState = 'open' | 'queued' | 'reprocessed' | 'resolved' | 'discarded'
 
 /** A row that a check or a conversion refused. */
 export interface ErrorRecord {
@@ -10,7 +14,10 @@ export interface ErrorRecord {
   id: string
   run: string
   job: string
-  model: string
+  /** The model or extract. */
+  table_name: string
+  /** Text of its key's value, a JSON array of a key of several columns; null where it has none. */
+  row_key: string | null
   check_name: string
   severity: string
   category: Category
@@ -21,11 +28,18 @@ export interface ErrorRecord {
   /** Values that replace them; null where there is no correction. */
   correction: Record<string, string | null> | null
   state: ErrorState
+  /** The run that resolved it. */
+  resolved_by: string | null
   /** How often it was reprocessed. */
   attempts: number
   created_at: string
   updated_at: string
 }
+
+export type NewErrorRecord = Omit<
+  ErrorRecord,
+  'correction' | 'state' | 'resolved_by' | 'attempts' | 'created_at' | 'updated_at'
+>
 
 type Stored = Omit<ErrorRecord, 'record' | 'correction'> & { record: string; correction: string | null }
 
@@ -33,7 +47,24 @@ export interface ErrorQuery {
   job?: string
   run?: string
   state?: ErrorState
+  table?: string
+  key?: string
+  /** A part of the reason or of the check's name, in whatever case. */
+  reason?: string
+  /** Kept at this time or later, ISO 8601 UTC. */
+  since?: string
   limit: number
+}
+
+/** Records of one table that one check refused. */
+export interface ErrorCount {
+  job: string
+  table_name: string
+  check_name: string
+  state: ErrorState
+  records: number
+  /** One of the reasons. */
+  reason: string
 }
 
 export class ErrorRecords {
@@ -45,18 +76,18 @@ export class ErrorRecords {
     this.clock = clock
   }
 
-  /** Keeps records, all or none; those already kept stay as they are. */
-  async add(
-    records: Omit<ErrorRecord, 'correction' | 'state' | 'attempts' | 'created_at' | 'updated_at'>[],
-  ): Promise<void> {
+  /** Keeps records, all or none; those already kept stay as they are, but that a resolved one is open again. */
+  async add(records: NewErrorRecord[]): Promise<void> {
     const now = this.now()
     await this.database.transaction(async queries => {
       for (const { record, ...rest } of records)
         await queries.run(
-          `INSERT INTO error_records (id, run, job, model, check_name, severity, category, code, reason, record,
+          `INSERT INTO error_records (id, run, job, table_name, row_key, check_name, severity, category, code, reason, record,
              state, created_at, updated_at)
-           VALUES (:id, :run, :job, :model, :check_name, :severity, :category, :code, :reason, :record, 'open', :now, :now)
-           ON CONFLICT (id) DO NOTHING`,
+           VALUES (:id, :run, :job, :table_name, :row_key, :check_name, :severity, :category, :code, :reason, :record, 'open',
+             :now, :now)
+           ON CONFLICT (id) DO UPDATE SET state = 'open', resolved_by = NULL, updated_at = :now
+             WHERE error_records.state = 'resolved'`,
           { ...rest, record: JSON.stringify(record), now },
         )
     })
@@ -67,23 +98,51 @@ export class ErrorRecords {
     return found && parsed(found)
   }
 
-  /** Oldest first. */
+  /** Newest first. */
   async list({ limit, ...wanted }: ErrorQuery): Promise<ErrorRecord[]> {
-    const given = Object.entries(wanted).filter(([, value]) => value !== undefined)
-    const where = given.map(([column]) => `${column} = :${column}`).join(' AND ')
+    const { where, values } = conditionsOf(wanted)
     const found = await this.database.all<Stored>(
-      `SELECT * FROM error_records ${where && `WHERE ${where}`} ORDER BY created_at, id LIMIT :limit`,
-      { ...Object.fromEntries(given), limit },
+      `SELECT * FROM error_records ${where} ORDER BY created_at DESC, id LIMIT :limit`,
+      { ...values, limit },
     )
     return found.map(parsed)
   }
 
+  /** How many there are, by table and check, most first. */
+  count(wanted: Omit<ErrorQuery, 'limit'>): Promise<ErrorCount[]> {
+    const { where, values } = conditionsOf(wanted)
+    return this.database.all<ErrorCount>(
+      `SELECT job, table_name, check_name, state, count(*) AS records, min(reason) AS reason FROM error_records ${where}
+       GROUP BY job, table_name, check_name, state ORDER BY count(*) DESC, job, table_name, check_name, state`,
+      values,
+    )
+  }
+
+  /** Open records of a table, by id and key. */
+  open(job: string, table: string): Promise<Pick<ErrorRecord, 'id' | 'row_key'>[]> {
+    return this.database.all(
+      `SELECT id, row_key FROM error_records WHERE job = :job AND table_name = :table AND state = 'open'`,
+      { job, table },
+    )
+  }
+
+  /** Closes open records that a run had right. */
+  resolve(ids: string[], run: string): Promise<void> {
+    return this.database.transaction(async queries => {
+      for (const id of ids)
+        await queries.run(
+          `UPDATE error_records SET state = 'resolved', resolved_by = :run, updated_at = :now WHERE id = :id AND state = 'open'`,
+          { id, run, now: this.now() },
+        )
+    })
+  }
+
   /** Records of a table whose correction holds: see `correct.ts` of the engine. */
-  async corrections(job: string, model: string): Promise<ErrorRecord[]> {
+  async corrections(job: string, table: string): Promise<ErrorRecord[]> {
     const found = await this.database.all<Stored>(
-      `SELECT * FROM error_records WHERE job = :job AND model = :model AND state IN ('queued', 'reprocessed')
+      `SELECT * FROM error_records WHERE job = :job AND table_name = :table AND state IN ('queued', 'reprocessed')
          AND correction IS NOT NULL ORDER BY created_at, id`,
-      { job, model },
+      { job, table },
     )
     return found.map(parsed)
   }
@@ -110,6 +169,26 @@ export class ErrorRecords {
 
   private now(): string {
     return this.clock.now().toISOString()
+  }
+}
+
+const CONDITIONS = {
+  job: 'job = :job',
+  run: 'run = :run',
+  state: 'state = :state',
+  table: 'table_name = :table',
+  key: 'row_key = :key',
+  reason: `lower(check_name || ' ' || reason) LIKE lower(:reason) ESCAPE '!'`,
+  since: 'created_at >= :since',
+}
+
+function conditionsOf({ reason, ...wanted }: Omit<ErrorQuery, 'limit'>) {
+  const part = reason === undefined ? undefined : `%${reason.replaceAll(/[!%_]/g, '!$&')}%`
+  const given = Object.entries({ ...wanted, reason: part }).filter(([, value]) => value !== undefined)
+  const conditions = given.map(([name]) => CONDITIONS[name as keyof typeof CONDITIONS])
+  return {
+    where: conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '',
+    values: Object.fromEntries(given) as Record<string, string>,
   }
 }
 

@@ -9,8 +9,12 @@ export interface Lease {
   fence: number
 }
 
-/** How long a lease lasts without renewal, in milliseconds; it is renewed three times as often. */
+/** How long a lease lasts without renewal, in milliseconds. */
 export const LEASE_TIME = 30_000
+/** How often it is renewed in that time. */
+const RENEWALS = 10
+/** The share of it after which an owner that cannot renew it ends: what it is at must have ended before the lease does. */
+const LATEST = 0.8
 
 /**
  * Names that one owner holds at a time. Expiry is judged by the clocks of the processes, which may differ: it decides
@@ -76,30 +80,40 @@ export class Leases {
   }
 
   /**
-   * Renews on a timer until the function returned is called. `lost` is called once, with FENCED, when somebody else
-   * has taken the lease, or when it could not be renewed until it expired.
+   * Renews on a timer until the function returned is called. `lost` is called once: with FENCED when somebody else has
+   * taken the lease; with CONNECTION_LOST when the store could not be asked for so long that the lease is about to end.
    */
   keep(lease: Lease, lost: (error: EngineError) => void, ttl = LEASE_TIME): () => void {
-    let renewed = this.clock.now().getTime()
-    const beat = async () => {
-      try {
-        if (await this.renew(lease, ttl)) {
-          renewed = this.clock.now().getTime()
-          return
-        }
-      } catch {
-        // The store may be back before the lease expires.
-        if (this.clock.now().getTime() - renewed < ttl) return
-      }
-      if (!stopped) lost(fenced(lease.name))
+    const pace = ttl / RENEWALS
+    let renewed = performance.now()
+    let asked = renewed
+    let isAsking = false
+    const stop = () => clearInterval(timer)
+    const end = (error: EngineError) => {
       stop()
+      lost(error)
     }
-    let stopped = false
-    const timer = setInterval(beat, ttl / 3).unref()
-    const stop = () => {
-      stopped = true
-      clearInterval(timer)
+    const beat = async () => {
+      const now = performance.now()
+      // One question at a time; one that is not answered counts like one that fails, once it had the time to be.
+      if (isAsking) {
+        if (now - renewed > ttl * LATEST && now - asked > pace) end(unreachable(lease.name, now - renewed))
+        return
+      }
+      isAsking = true
+      asked = now
+      try {
+        if (await this.renew(lease, ttl)) renewed = asked
+        else end(fenced(lease.name))
+      } catch {
+        // The store may be back before the lease ends.
+        const since = performance.now() - renewed
+        if (since > ttl * LATEST) end(unreachable(lease.name, since))
+      } finally {
+        isAsking = false
+      }
     }
+    const timer = setInterval(beat, pace).unref()
     return stop
   }
 
@@ -116,5 +130,13 @@ export function fenced(name: string): EngineError {
     {
       hint: 'Nothing to do: what this process did since then is not committed.',
     },
+  )
+}
+
+function unreachable(name: string, since: number): EngineError {
+  return new EngineError(
+    'CONNECTION_LOST',
+    `metadata store: not reached for ${Math.round(since / 1000)} s; ${name} ended before its lease does`,
+    { hint: 'Nothing is lost: once the store is back, run the same command again, and it goes on.' },
   )
 }

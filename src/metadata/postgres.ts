@@ -1,12 +1,18 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { EngineError } from '../../engine/errors.ts'
 import { postgresError, quoteIdent } from '../connectors/postgres/connect.ts'
 import type { Database, Migration, Params, Queries } from './database.ts'
 import { pending } from './migrate.ts'
+import { isAway, Patience } from './patience.ts'
 
 const WHERE = 'metadata store'
 const SCHEMA = 'nightfreight_metadata'
+
+/** Milliseconds in which the store answers; whoever holds its lock loses it after 15 s. */
+const ANSWER_MS = 20_000
+const CLOSE_MS = 2000
 
 /** Counts and sums: all far below 2^53. */
 const NUMBERS: number[] = [pg.types.builtins.INT8, pg.types.builtins.NUMERIC]
@@ -19,6 +25,7 @@ export class Postgres implements Database {
   private readonly pool: pg.Pool
   private readonly schema: string
   private readonly lock: bigint
+  private readonly patience = new Patience()
 
   constructor(url: string) {
     const { connectionString, schema } = settings(url)
@@ -27,7 +34,8 @@ export class Postgres implements Database {
     this.pool = new pg.Pool({
       connectionString,
       max: 3,
-      connectionTimeoutMillis: 15_000,
+      connectionTimeoutMillis: 5_000,
+      query_timeout: ANSWER_MS,
       keepAlive: true,
       application_name: 'nightfreight metadata',
       types: {
@@ -35,16 +43,18 @@ export class Postgres implements Database {
           NUMBERS.includes(oid) ? Number : pg.types.getTypeParser(oid, format),
       },
     })
-    // A connection lost while idle is replaced at the next query; without a listener it would end the process.
+    // A connection lost while idle is replaced at the next query; one lost in a transaction fails its query. Without
+    // listeners either would end the process.
     this.pool.on('error', () => {})
+    this.pool.on('connect', client => client.on('error', () => {}))
   }
 
   async all<Row>(sql: string, params?: Params): Promise<Row[]> {
-    return (await ask(this.pool, sql, params)).rows as Row[]
+    return (await this.ask(sql, params)).rows as Row[]
   }
 
   async run(sql: string, params?: Params): Promise<number> {
-    return (await ask(this.pool, sql, params)).rowCount ?? 0
+    return (await this.ask(sql, params)).rowCount ?? 0
   }
 
   transaction<T>(act: (queries: Queries) => Promise<T>): Promise<T> {
@@ -76,8 +86,16 @@ export class Postgres implements Database {
     })
   }
 
-  close(): Promise<void> {
-    return this.pool.end()
+  async close(): Promise<void> {
+    // A server that does not answer does not say goodbye either.
+    const stop = new AbortController()
+    await Promise.race([this.pool.end(), delay(CLOSE_MS, undefined, { signal: stop.signal }).catch(() => {})])
+    stop.abort()
+  }
+
+  /** What is lost with its connection is done again: of writes outside of transactions each leaves what it leaves once. */
+  private ask(sql: string, params?: Params): ReturnType<typeof ask> {
+    return this.patience.during(() => ask(this.pool, sql, params))
   }
 
   private async version(client: pg.Pool | pg.PoolClient): Promise<number> {
@@ -87,26 +105,62 @@ export class Postgres implements Database {
     return (await ask(client, `SELECT coalesce(max(version), 0) AS version FROM ${table}`)).rows[0]!.version
   }
 
-  private async exclusively<T>(act: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const client = await this.pool.connect().catch(error => {
-      throw postgresError(error, WHERE)
-    })
-    let broken: Error | undefined
-    try {
-      // As SQLite does it: reads and writes of two transactions never interleave.
-      await ask(client, `BEGIN; SELECT pg_advisory_xact_lock(${this.lock})`)
-      const result = await act(client)
-      await ask(client, 'COMMIT')
-      return result
-    } catch (error) {
-      // A connection that cannot even roll back is not given to the next one.
-      await client.query('ROLLBACK').catch(failed => {
-        broken = failed
+  private exclusively<T>(act: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    /** Of an attempt whose COMMIT was not answered. */
+    let unsure: Unsure<T> | undefined
+    return this.patience.during(async () => {
+      const client = await this.pool.connect().catch(error => {
+        throw postgresError(error, WHERE)
       })
-      throw error
-    } finally {
-      client.release(broken)
-    }
+      let broken: Error | undefined
+      try {
+        if (unsure && (await isCommitted(client, unsure.transaction))) return unsure.result
+        unsure = undefined
+        const transaction = await begin(client, this.lock)
+        const result = await act(client)
+        unsure = { transaction, result }
+        await ask(client, 'COMMIT')
+        return result
+      } catch (error) {
+        // A connection that cannot even roll back is not given to the next one.
+        if (isAway(error)) broken = error as Error
+        else {
+          unsure = undefined
+          await client.query('ROLLBACK').catch(failed => {
+            broken = failed
+          })
+        }
+        throw error
+      } finally {
+        client.release(broken)
+      }
+    })
+  }
+}
+
+interface Unsure<T> {
+  transaction: string
+  result: T
+}
+
+/** Begins a transaction of the store; gives its number. */
+async function begin(client: pg.PoolClient, lock: bigint): Promise<string> {
+  // As SQLite does it: reads and writes of two transactions never interleave.
+  const results = (await ask(
+    client,
+    `BEGIN; SELECT pg_advisory_xact_lock(${lock}); SELECT pg_current_xact_id()::text AS id`,
+  )) as unknown as pg.QueryResult<{ id: string }>[]
+  return results.at(-1)!.rows[0]!.id
+}
+
+/** Whether a transaction was committed whose connection was lost: only the server knows. */
+async function isCommitted(client: pg.PoolClient, transaction: string): Promise<boolean> {
+  for (;;) {
+    const { rows } = await ask(client, 'SELECT pg_xact_status(CAST(:id AS xid8)) AS status', {
+      id: transaction,
+    })
+    if (rows[0]!.status !== 'in progress') return rows[0]!.status === 'committed'
+    await delay(100)
   }
 }
 

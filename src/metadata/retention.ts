@@ -108,7 +108,7 @@ export function forgetRun(database: Database, run: string): Promise<boolean> {
     for (const table of OF_A_RUN) await queries.run(`DELETE FROM ${table} WHERE run = :run`, { run })
     await queries.run(
       `DELETE FROM error_records WHERE run = :run
-         AND (state = 'discarded' OR (state = 'reprocessed' AND correction IS NULL))`,
+         AND (state IN ('discarded', 'resolved') OR (state = 'reprocessed' AND correction IS NULL))`,
       { run },
     )
     await queries.run(`DELETE FROM leases WHERE name = 'run/' || CAST(:run AS TEXT)`, { run })

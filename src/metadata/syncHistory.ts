@@ -14,6 +14,14 @@ export interface HistoryRecord {
   /** Rows that the run inserted, updated and deleted; null while it has not ended. */
   records_processed: number | null
   duration_seconds: number | null
+  /** What became of the rows of all its loads: read = loaded + unchanged + rejected + superseded. Null where it loaded none. */
+  rows_read: number | null
+  rows_loaded: number | null
+  rows_unchanged: number | null
+  rows_rejected: number | null
+  rows_superseded: number | null
+  /** Of its worst table, 0 to 1. */
+  error_rate: number | null
   /** Tasks that were begun more than once. */
   retried: number
   /** Rejected rows that it was the first to find, as far as they were kept as error records. */
@@ -33,7 +41,8 @@ export function history(queries: Queries, { job, since, limit }: HistoryQuery): 
   const wanted = [...(job ? ['r.job = :job'] : []), ...(since ? ['r.started_at >= :since'] : [])]
   return queries.all(
     `SELECT r.run, r.job, r.status, r.trigger, r.attempt, r.run_at, r.started_at, r.ended_at,
-       h.records_processed, h.duration_seconds, r.error,
+       h.records_processed, h.duration_seconds, h.rows_read, h.rows_loaded, h.rows_unchanged, h.rows_rejected,
+       h.rows_superseded, h.error_rate, r.error,
        (SELECT count(*) FROM tasks t WHERE t.run = r.run AND t.attempt > 1) AS retried,
        (SELECT count(*) FROM error_records e WHERE e.run = r.run) AS errors
      FROM runs r LEFT JOIN sync_history h ON h.run = r.run
@@ -52,18 +61,26 @@ export interface Ended {
   runAt: string
   records: number
   seconds: number
+  /** Of all loads together; absent where nothing was loaded. */
+  rows?: { read: number; loaded: number; unchanged: number; rejected: number; superseded: number }
+  errorRate?: number
   syncPoints: { extract: string; value: string | null }[]
 }
 
+const NO_ROWS = { read: null, loaded: null, unchanged: null, rejected: null, superseded: null }
+
 /** Notes the end of a run and how far it read. */
 export async function keepHistory(queries: Queries, end: Ended): Promise<void> {
-  const { job, run, runAt, status, records, seconds } = end
+  const { job, run, runAt, status, records, seconds, rows, errorRate = null } = end
+  const { read, loaded, unchanged, rejected, superseded } = rows ?? NO_ROWS
   await queries.run(
-    `INSERT INTO sync_history (job_name, run, sync_timestamp, status, records_processed, duration_seconds)
-     VALUES (:job, :run, :runAt, :status, :records, :seconds)
+    `INSERT INTO sync_history (job_name, run, sync_timestamp, status, records_processed, duration_seconds, rows_read,
+       rows_loaded, rows_unchanged, rows_rejected, rows_superseded, error_rate)
+     VALUES (:job, :run, :runAt, :status, :records, :seconds, :read, :loaded, :unchanged, :rejected, :superseded, :errorRate)
      ON CONFLICT (run) DO UPDATE SET sync_timestamp = :runAt, status = :status, records_processed = :records,
-       duration_seconds = :seconds`,
-    { job, run, runAt, status, records, seconds },
+       duration_seconds = :seconds, rows_read = :read, rows_loaded = :loaded, rows_unchanged = :unchanged,
+       rows_rejected = :rejected, rows_superseded = :superseded, error_rate = :errorRate`,
+    { job, run, runAt, status, records, seconds, read, loaded, unchanged, rejected, superseded, errorRate },
   )
   for (const { extract, value } of end.syncPoints)
     await queries.run(

@@ -62,6 +62,8 @@ export interface ReportLoad {
   deleted: number
   unchanged: number
   older: number
+  /** Why all rows were compared with the table, although an earlier load is known. */
+  reason?: string
 }
 
 /** read = loaded + unchanged + rejected + superseded. */

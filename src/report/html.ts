@@ -98,11 +98,12 @@ function sla({ sla }: ReportData): Html | undefined {
 
 const loads = (list: ReportLoad[]) =>
   table(
-    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Deleted', '#Unchanged', '#Older'],
+    ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Deleted', '#Unchanged', '#Older', 'Notes'],
     list.map(load => [
       html`<b>${load.table}</b>`,
       load.to,
       ...[load.staged, load.inserted, load.updated, load.deleted, load.unchanged, load.older].map(count),
+      html`<span class="soft">${load.reason ? `all rows were compared with the table: ${load.reason}` : '–'}</span>`,
     ]),
     'Nothing was loaded.',
   )

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { loadJob } from '../config/load.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { changedFiles } from './checkpoints.ts'
+import { jobNameOf } from './jobName.ts'
 import type { RunOptions } from './options.ts'
 import { isAlive, isRunning, ownName } from './owner.ts'
+import { tellRefused } from './refused.ts'
 
 /** A run that is ours to go on with. */
 export interface Begun {
@@ -15,28 +15,25 @@ export interface Begun {
   resumed: boolean
 }
 
-// A job that cannot be read still leaves its mark in the history.
-export async function readJob({ folder, env, metadata, clock }: RunOptions): Promise<JobSpec> {
+/**
+ * The job of a folder. One that cannot be read still leaves its mark in the history, and is told; the data interval that
+ * it was to be run for waits.
+ */
+export async function readJob(options: RunOptions): Promise<JobSpec> {
+  const { folder, env, metadata, clock, interval } = options
   try {
     return await loadJob(folder, env)
   } catch (error) {
-    const job = nameOf(folder)
-    if (!(await metadata.activeRun(job))) {
+    const job = jobNameOf(folder)
+    if (!interval && !(await metadata.activeRun(job))) {
       const run = runId(clock.now())
       const runAt = clock.now().toISOString()
       const { fence } = await metadata.startRun({ run, job, run_at: runAt, spec_hash: '', owner: ownName() })
       const nothing = { records: 0, seconds: 0, syncPoints: [] }
       await metadata.endRun({ run, fence, job, status: 'FAILED', runAt, error, ...nothing })
     }
+    await tellRefused(options, error, metadata.database)
     throw error
-  }
-}
-
-function nameOf(folder: string): string {
-  try {
-    return /^job:\s*(\w+)/m.exec(readFileSync(join(folder, 'job.yaml'), 'utf8'))?.[1] ?? basename(folder)
-  } catch {
-    return basename(folder)
   }
 }
 

@@ -135,8 +135,13 @@ export async function invalidateChanged(
 ): Promise<void> {
   const { spec, run } = context
   const done = await doneTasks(metadata.database, run)
-  const loaded: string[] = (await checkResume(context)).map(target => taskName('load', target))
+  const found = await checkResume(context)
+  const loaded: string[] = found.loaded.map(target => taskName('load', target))
   const forget = new Set<string>()
+  for (const { table, reason } of found.disturbed) {
+    context.progress.note(`${table} is compared again: ${reason}`)
+    for (const task of downstream(tasks, taskName('diff', table))) forget.add(task)
+  }
   if (held.spec_hash !== spec.hash) {
     const before = (await basisOf(metadata, run))?.fingerprints ?? {}
     const known = done.filter(task => tasks.has(task) || before[task] !== undefined)

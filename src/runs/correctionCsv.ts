@@ -1,17 +1,24 @@
 import { EngineError } from '../../engine/errors.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
+import { cell, ofCell } from '../util/printable.ts'
 
 type Values = Record<string, string | null>
 
-/** Error records of one model as CSV for a person to correct: `_id`, `_reason`, then the row's columns. */
-export function toCsv(records: ErrorRecord[]): string {
+/**
+ * Error records of one table as CSV for a person to correct: `_id`, `_reason`, then the row's columns. Safe to open in a
+ * spreadsheet and to show on a terminal, or with the `exact` bytes.
+ */
+export function toCsv(records: ErrorRecord[], exact = false): string {
+  const safe = (value: string | null) => (value === null || exact ? value : cell(value))
   const columns = [...new Set(records.flatMap(({ record }) => Object.keys(record)))]
   const lines = records.map(({ id, reason, record }) => [
     id,
-    reason,
-    ...columns.map(name => record[name] ?? null),
+    safe(reason),
+    ...columns.map(name => safe(record[name] ?? null)),
   ])
-  return [['_id', '_reason', ...columns], ...lines].map(line => `${line.map(field).join(',')}\n`).join('')
+  return [['_id', '_reason', ...columns.map(safe)], ...lines]
+    .map(line => `${line.map(field).join(',')}\n`)
+    .join('')
 }
 
 // NULL is nothing, an empty text is two quotes: so that both come back as they were.
@@ -27,7 +34,11 @@ export function corrections(
   file: string,
   records: Map<string, ErrorRecord>,
 ): Map<string, Values> {
-  const [header = [], ...lines] = parse(csv)
+  const [first = [], ...lines] = parse(csv)
+  const known = new Map(
+    [...records.values()].flatMap(({ record }) => Object.keys(record)).map(name => [cell(name), name]),
+  )
+  const header = first.map(name => (name === null ? null : (known.get(name) ?? name)))
   const invalid = (line: number, message: string) => {
     throw new EngineError('CONFIG_INVALID', `${file}:${line}: ${message}`, {
       hint: 'Correct the file that nightfreight errors export wrote; keep its first line and the ids.',
@@ -45,8 +56,11 @@ export function corrections(
     for (const [column, name] of header.entries()) {
       if (name === '_id' || name === '_reason') continue
       if (name === null || !Object.hasOwn(record.record, name))
-        return invalid(1, `${record.model} has no column ${name}`)
-      if (line[column] !== record.record[name]) changed[name] = line[column]!
+        return invalid(1, `${record.table_name} has no column ${name}`)
+      const [was, now] = [record.record[name]!, line[column]!]
+      // As it was exported, one way or the other.
+      if (now === was || (now !== null && was !== null && now === cell(was))) continue
+      changed[name] = now === null ? null : ofCell(now)
     }
     if (Object.keys(changed).length > 0) found.set(record.id, changed)
   }

@@ -1,17 +1,17 @@
-import { join } from 'node:path'
 import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Category } from '../../engine/errors.ts'
+import type { Outcome } from '../../engine/pipeline.ts'
+import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { rowId } from '../../engine/quality/quarantine.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
-import { quote } from '../../engine/sql/duckdb.ts'
+import { quote, quoteName } from '../../engine/sql/duckdb.ts'
+import { filesSql } from '../../engine/staging/read.ts'
 import type { Transformed } from '../../engine/transform/transformed.ts'
-import type { ErrorRecord } from '../metadata/errorRecords.ts'
+import type { ErrorRecord, NewErrorRecord } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 
 /** Error records that one run adds at most: the quarantine's files hold every row. */
-const MAX_RECORDS = 1000
-
-type NewRecord = Parameters<Metadata['errors']['add']>[0][number]
+const MAX_RECORDS = 10_000
 
 /**
  * Keeps the rows that a run rejected as error records, so that they can be corrected: one a row, however many checks
@@ -20,49 +20,131 @@ type NewRecord = Parameters<Metadata['errors']['add']>[0][number]
 export async function keepErrors(
   context: RunContext,
   metadata: Metadata,
-  tables: Transformed[],
+  outcome: Outcome,
 ): Promise<{ rejected: number; kept: number }> {
-  const records: NewRecord[] = []
+  const records: NewErrorRecord[] = []
   let rejected = 0
-  for (const table of tables) {
+  let kept = 0
+  for (const table of outcome.tables) {
     rejected += table.rejected
-    if (table.rejected > 0 && records.length < MAX_RECORDS)
-      records.push(...(await recordsOf(context, table, MAX_RECORDS - records.length)))
+    if (table.rejected === 0 || records.length >= MAX_RECORDS) continue
+    const found = await recordsOf(
+      context,
+      table,
+      keyOf(context, table, outcome),
+      MAX_RECORDS - records.length,
+    )
+    records.push(...found.map(({ record }) => record))
+    kept += found.reduce((sum, { rows }) => sum + rows, 0)
   }
   if (records.length > 0) await metadata.errors.add(records)
-  return { rejected, kept: records.length }
+  return { rejected, kept }
 }
 
-async function recordsOf({ duck, spec, run, root }: RunContext, table: Transformed, limit: number) {
-  const names = table.columns.map(({ name }) => name)
-  const value = (name: string) => `json_extract_string(record, ${quote(`$.${JSON.stringify(name)}`)})`
+/** The columns that identify a table's rows; none where nobody has said so. */
+function keyOf({ spec }: RunContext, { name, columns }: Transformed, { reads }: Outcome): string[] {
+  const key = reads.find(({ extract }) => extract === name)?.key ?? []
+  const known = key.length > 0 ? key : (spec.loads.find(({ from }) => from === name)?.key ?? [])
+  return known.every(column => columns.some(({ name }) => name === column)) ? known : []
+}
+
+/** SQL of a key's text from that of each of its values; NULL where one is. */
+const keyText = (values: string[]) =>
+  values.length === 0
+    ? 'NULL'
+    : values.length === 1
+      ? values[0]!
+      : `if(${values.map(value => `${value} IS NULL`).join(' OR ')}, NULL, to_json([${values.join(', ')}])::VARCHAR)`
+
+const inRecord = (name: string) => `json_extract_string(record, ${quote(`$.${JSON.stringify(name)}`)})`
+
+async function recordsOf(
+  { duck, spec, run, root }: RunContext,
+  table: Transformed,
+  key: string[],
+  limit: number,
+) {
   const rows = await duck.rows(
-    `SELECT ${rowId(spec.job, table.name, 'record')} AS id, any_value(category) AS category,
+    `SELECT ${rowId(spec.job, table.name, 'record')} AS id, any_value(category) AS category, record,
+       any_value(${keyText(key.map(inRecord))}) AS row_key, count(DISTINCT row) AS rows,
        string_agg(DISTINCT check_name, ', ' ORDER BY check_name) AS checks,
-       string_agg(DISTINCT reason, '; ' ORDER BY reason) AS reasons,
-       ${[...names, REJECTED].map((name, index) => `any_value(${value(name)}) AS v${index}`).join(', ')}
-     FROM read_parquet(${quote(join(root, table.findings!))}) WHERE severity = 'reject'
+       string_agg(DISTINCT reason, '; ' ORDER BY reason) AS reasons
+     FROM ${filesSql(root, [{ file: table.findings! }])} WHERE severity = 'reject'
      GROUP BY record ORDER BY min(row) LIMIT ${limit}`,
   )
-  return rows.map((row): NewRecord => {
-    const text = (index: number) => (row[`v${index}`] == null ? null : String(row[`v${index}`]))
-    const record = Object.fromEntries(names.map((name, index) => [name, text(index)]))
+  return rows.map(row => {
+    const { [REJECTED]: inexact, ...record } = JSON.parse(String(row.record)) as Record<string, string | null>
     // What a type could not hold stands beside the row as the source gave it.
-    const raw = JSON.parse(text(names.length) ?? '[]') as { column: string; value: string }[]
+    const raw = JSON.parse(inexact ?? '[]') as { column: string; value: string }[]
     for (const { column, value } of raw) record[column] = value
-    return {
+    const kept: NewErrorRecord = {
       id: String(row.id),
       run,
       job: spec.job,
-      model: table.name,
+      table_name: table.name,
+      row_key: row.row_key === null ? null : storable(String(row.row_key)),
       check_name: String(row.checks),
       severity: 'reject',
       category: String(row.category) as Category,
       code: raw.length > 0 ? 'VALUE_INEXACT' : null,
-      reason: String(row.reasons),
+      reason: storable(String(row.reasons)),
       record,
     }
+    return { record: kept, rows: Number(row.rows) }
   })
+}
+
+// Postgres keeps no NUL in a text.
+const storable = (text: string) => text.replaceAll('\0', '\\0')
+
+/**
+ * Open records that have nothing to mend any more: of a table that this run judged whole, those that it did not find
+ * again; else those whose key it read, and found right.
+ */
+export async function findResolved(
+  context: RunContext,
+  metadata: Metadata,
+  outcome: Outcome,
+): Promise<string[]> {
+  const { duck, root, spec } = context
+  const resolved: string[] = []
+  for (const [name, tables] of Map.groupBy(outcome.tables, ({ name }) => name)) {
+    const open = await metadata.errors.open(spec.job, name)
+    if (open.length === 0) continue
+    const found = tables.flatMap(({ findings }) => (findings ? [{ file: findings }] : []))
+    const again = new Set<unknown>()
+    if (found.length > 0)
+      for (const { id } of await duck.rows(
+        `SELECT DISTINCT ${rowId(spec.job, name, 'record')} AS id FROM ${filesSql(root, found)} WHERE severity = 'reject'`,
+      ))
+        again.add(id)
+    const gone = open.filter(({ id }) => !again.has(id))
+    const read = outcome.reads.find(({ extract }) => extract === name)
+    if (!read?.base) resolved.push(...gone.map(({ id }) => id))
+    else resolved.push(...(await readAgain(context, read, tables[0]!, outcome, gone)))
+  }
+  return resolved
+}
+
+/** Which records' keys this run read of an extract that it did not read whole. */
+async function readAgain(
+  { duck, root }: RunContext,
+  read: PlannedRead,
+  table: Transformed,
+  { extracted }: Outcome,
+  records: Pick<ErrorRecord, 'id' | 'row_key'>[],
+): Promise<string[]> {
+  const { parts } = extracted.find(({ extract }) => extract === read.extract)!
+  const keyed = records.filter(({ row_key }) => row_key !== null)
+  if (parts.length === 0 || read.key.length === 0 || keyed.length === 0) return []
+  const rejected = table.columns.length < read.columns.length ? ` WHERE ${REJECTED} IS NULL` : ''
+  const key = keyText(read.key.map(name => `${quoteName(name)}::VARCHAR`))
+  const wanted = keyed.map(({ id, row_key }) => `(${quote(id)}, ${quote(row_key!)})`)
+  const rows = await duck.rows(
+    `SELECT id FROM (VALUES ${wanted.join(', ')}) AS _nf_open(id, row_key)
+     WHERE row_key IN (SELECT ${key} FROM ${filesSql(root, parts)}${rejected})`,
+  )
+  return rows.map(({ id }) => String(id))
 }
 
 /** Which of the job's queued records without a correction are rejected as before. */
@@ -73,11 +155,11 @@ export async function stillRejected(
 ): Promise<Set<string>> {
   const still = new Set<string>()
   for (const { name, findings } of tables) {
-    const own = queued.filter(({ model }) => model === name)
+    const own = queued.filter(({ table_name }) => table_name === name)
     if (!findings || own.length === 0) continue
     const id = rowId(spec.job, name, 'record')
     const rows = await duck.rows(
-      `SELECT DISTINCT ${id} AS id FROM read_parquet(${quote(join(root, findings))})
+      `SELECT DISTINCT ${id} AS id FROM ${filesSql(root, [{ file: findings }])}
        WHERE severity = 'reject' AND ${id} IN (${own.map(each => quote(each.id)).join(', ')})`,
     )
     for (const row of rows) still.add(String(row.id))

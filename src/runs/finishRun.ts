@@ -1,12 +1,13 @@
 import { EngineError, errorData, errorFrom } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
+import { total } from '../../engine/quality/accounts.ts'
 import { rowsIn } from '../../engine/staging/store.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { redact } from '../util/redact.ts'
 import type { ArchiveOutcome } from './archive.ts'
 import { deltasOf } from './deltas.ts'
-import { keepErrors, settleErrors, stillRejected } from './errors.ts'
+import { findResolved, keepErrors, settleErrors, stillRejected } from './errors.ts'
 import { estimateSeconds } from './estimate.ts'
 import type { HeldRun } from './heldRun.ts'
 import type { RunOptions } from './options.ts'
@@ -59,7 +60,7 @@ export async function finishRun(
     archive: reached.archive,
     estimates: {},
   } as const
-  const tasks = await metadata.tasks(run).catch(() => [])
+  const tasks = held.isLost ? [] : await metadata.tasks(run).catch(() => [])
   const slaResults = await monitor.judged()
   const report = isOurs
     ? await writeReport(options, held, reached.context, { ...result, tasks, slaResults }).catch(failure => {
@@ -74,8 +75,10 @@ export async function finishRun(
   if (!isOurs) throw error
   const isDone = status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS'
   try {
-    if (isDone && rejects)
+    if (isDone && rejects) {
       await settleErrors(metadata, outcome.tables, rejects.queued, rejects.still, progress.note)
+      await metadata.errors.resolve(rejects.resolved, run)
+    }
     if (isDone) await metadata.checkpoints.clear(run)
     await metadata.endRun({
       run,
@@ -86,6 +89,8 @@ export async function finishRun(
       records: outcome.loaded.reduce((sum, load) => sum + load.inserted + load.updated + load.deleted, 0),
       seconds,
       error,
+      ...(outcome.accounts.loads.length > 0 && { rows: total(outcome.accounts.loads) }),
+      ...(outcome.quality.worst && { errorRate: outcome.quality.errorRate }),
       // What a verification finds wrong is committed all the same.
       syncPoints:
         outcome.loaded.length === 0
@@ -106,15 +111,20 @@ export async function finishRun(
 /** A run that fails by its bad rows is the one whose bad rows are wanted most. */
 async function keepRejects(
   { metadata, progress }: RunOptions,
-  { spec, outcome: { tables } }: HeldRun,
+  held: HeldRun,
   context: JobContext | undefined,
-): Promise<{ queued: ErrorRecord[]; still: Set<string> } | undefined> {
-  if (!context) return undefined
+): Promise<{ queued: ErrorRecord[]; still: Set<string>; resolved: string[] } | undefined> {
+  if (!context || held.isLost) return undefined
+  const { spec, outcome } = held
   const queued = await metadata.errors.list({ job: spec.job, state: 'queued', limit: 1_000_000 })
-  const { rejected, kept } = await keepErrors(context, metadata, tables)
+  const { rejected, kept } = await keepErrors(context, metadata, outcome)
   if (kept < rejected)
     progress.note(`${kept} of ${rejected} rejected rows are kept as error records; the quarantine holds all`)
-  return { queued, still: await stillRejected(context, queued, tables) }
+  return {
+    queued,
+    still: await stillRejected(context, queued, outcome.tables),
+    resolved: await findResolved(context, metadata, outcome),
+  }
 }
 
 function statusOf({ tables }: Outcome, error: unknown, isPlanned: boolean): RunResult['status'] {

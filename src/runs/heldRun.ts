@@ -30,7 +30,7 @@ export class HeldRun implements Disposable {
   private readonly released: (() => void)[]
 
   constructor(options: RunOptions, spec: JobSpec, { record, resumed }: Begun) {
-    const { metadata, clock, home, secrets } = options
+    const { metadata, clock, home, env, secrets } = options
     const { run, owner, fence } = record
     this.spec = spec
     this.record = record
@@ -45,7 +45,23 @@ export class HeldRun implements Disposable {
     this.stop = AbortSignal.any([cancel.stop, this.until.signal, ...(options.stop ? [options.stop] : [])])
     const { log, outcome } = this
     const started = resumed ? new Date(record.started_at) : this.started
-    this.monitor = new RunMonitor({ spec, record, home, metadata, clock, log, secrets, outcome, started })
+    this.monitor = new RunMonitor({
+      spec,
+      record,
+      home,
+      env,
+      metadata,
+      clock,
+      log,
+      secrets,
+      outcome,
+      started,
+    })
+  }
+
+  /** Whether it is no longer ours to write to, or cannot be reached. */
+  get isLost(): boolean {
+    return this.lost.signal.aborted
   }
 
   /** Lets the run end as planned before all its tasks are done. */

@@ -36,6 +36,8 @@ export interface RunOptions {
   resume?: string
   /** Goes on with the job's files as they are now, where what is committed still fits. */
   acceptChanges?: boolean
+  /** Loads these tables (of an empty list: all) as if for the first time. */
+  fullRefresh?: string[]
   /** A task to begin again at, with all that is made from it; to end after; both. */
   from?: string
   until?: string

@@ -109,6 +109,8 @@ function reportData(
 
 /** Rows of a model that its profile reads at most, spread over all: counting distinct values costs more than the night. */
 const PROFILED = 1_000_000
+/** Columns that are profiled at a time. */
+const PROFILED_TOGETHER = 64
 /** DuckDB reads so many rows at once, or skips them. */
 const VECTOR = 2048
 
@@ -120,26 +122,30 @@ async function profile(
   const profiles: ReportData['profile'] = []
   for (const { name, columns, parts, findings, rows } of tables) {
     if (!parts || !spec.loads.some(load => load.from === name)) continue
-    const figures = columns.map(({ name }, index) => {
-      const column = quoteName(name)
-      return `count(${column}) AS n${index}, approx_count_distinct(${column}) AS d${index}, min(${column})::VARCHAR AS l${index}, max(${column})::VARCHAR AS h${index}`
-    })
     const every = Math.ceil(rows / PROFILED)
     const sample = every > 1 ? ` WHERE file_row_number // ${VECTOR} % ${every} = 0` : ''
-    const [row] = await duck.rows(
-      `SELECT count(*) AS total, ${figures.join(', ')} FROM (${goodRows(root, { parts, findings }, true)})${sample}`,
-    )
-    const total = Number(row!.total)
+    const from = `(${goodRows(root, { parts, findings }, true)})${sample}`
+    const row: Record<string, unknown> = {}
+    // The figures of a column take memory of their own.
+    for (let start = 0; start < columns.length; start += PROFILED_TOGETHER) {
+      const figures = columns.slice(start, start + PROFILED_TOGETHER).map(({ name }, index) => {
+        const column = quoteName(name)
+        const at = start + index
+        return `count(${column}) AS n${at}, approx_count_distinct(${column}) AS d${at}, min(${column})::VARCHAR AS l${at}, max(${column})::VARCHAR AS h${at}`
+      })
+      Object.assign(row, (await duck.rows(`SELECT count(*) AS total, ${figures.join(', ')} FROM ${from}`))[0])
+    }
+    const total = Number(row.total)
     profiles.push({
       model: name,
       ...(every > 1 && { sample: total }),
       columns: columns.map((column, index) => ({
         name: column.name,
         type: column.native,
-        nullShare: total === 0 ? 0 : 1 - Number(row![`n${index}`]) / total,
-        distinct: Number(row![`d${index}`]),
-        min: textOf(row![`l${index}`]),
-        max: textOf(row![`h${index}`]),
+        nullShare: total === 0 ? 0 : 1 - Number(row[`n${index}`]) / total,
+        distinct: Number(row[`d${index}`]),
+        min: textOf(row[`l${index}`]),
+        max: textOf(row[`h${index}`]),
       })),
     })
   }

@@ -1,6 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { EngineError } from '../../engine/errors.ts'
+import { didYouMean } from '../../engine/nearest.ts'
 import { Workers } from '../../engine/pool/pool.ts'
 import { shareMemory } from '../../engine/runtime/budget.ts'
 import { type ProgressListener, type RunContext, runFolder } from '../../engine/runtime/context.ts'
@@ -32,6 +34,7 @@ export async function openSession(
   const temp = join(home, 'tmp', run)
   for (const folder of [root, temp]) mkdirSync(folder, { recursive: true })
   checkResources(spec, home)
+  const refresh = options.fullRefresh && tablesOf(spec, options.fullRefresh)
   const bucket = openStaging(options.env.STAGING_URL, root, { run, fence })
   if (bucket) stack.defer(() => bucket.close())
   if (held.resumed) {
@@ -43,7 +46,7 @@ export async function openSession(
   const budget = shareMemory(memory, lanes)
   const workers = stack.adopt(new Workers(lanes), each => each.close())
   const duck = stack.adopt(
-    await Duck.open({ memory: budget.sql, threads, temp, folders: [root, temp] }),
+    await Duck.open({ memory: budget.sql, threads, temp, folders: [join(root, spec.job), temp] }),
     each => each.close(),
   )
   await duck.lock()
@@ -67,6 +70,7 @@ export async function openSession(
     spec,
     run,
     runAt: new Date(record.run_at),
+    ...(refresh && { refresh }),
     sources,
     targets,
     root,
@@ -76,6 +80,21 @@ export async function openSession(
     budget,
     duck,
   }
+}
+
+/** The tables that are named, or all; fails with CONFIG_INVALID where the job loads none of a name. */
+function tablesOf({ job, loads }: JobSpec, named: string[]): string[] {
+  const tables = loads.map(({ table }) => table)
+  const unknown = named.find(table => !tables.includes(table))
+  if (unknown !== undefined)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${job} loads no table ${unknown}${didYouMean(unknown, tables)}`,
+      {
+        hint: `Its tables: ${tables.join(', ')}.`,
+      },
+    )
+  return named.length > 0 ? named : tables
 }
 
 function logged(progress: ProgressListener, log: Logger, secrets: readonly string[]): ProgressListener {

@@ -49,7 +49,7 @@ export async function verifyJob(
     memory: shareMemory(memory, threads).sql,
     threads,
     temp,
-    folders: [root, temp],
+    folders: [join(root, spec.job), temp],
   })
   const verifyLoad = async (load: LoadSpec, target: Target): Promise<VerifyOutcome['loads'][number]> => {
     const where = `${load.to}.${load.table}`
@@ -68,6 +68,8 @@ export async function verifyJob(
     if (run === undefined) return refuse('nothing was loaded yet')
     const state = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
     if (!state) return refuse(`what run ${run} loaded is no longer staged`)
+    const { now } = await target.standing(load.table, signal)
+    if (!now) return { ...nothingThere(load, Math.max(1, state.rows)), run }
     const task = taskName('verify', load.table)
     progress.started(task)
     const means = {
@@ -103,3 +105,19 @@ export async function verifyJob(
     rmSync(temp, { recursive: true, force: true })
   }
 }
+
+/** What is found where the table itself is gone. */
+const nothingThere = ({ table, to }: LoadSpec, rows: number): Verification => ({
+  table,
+  to,
+  scope: 'all',
+  rows,
+  ranges: 1,
+  equal: 0,
+  newer: 0,
+  leftAlone: 0,
+  others: 0,
+  wrong: { rows, ranges: 1 },
+  differing: [{ range: 'the table is gone', rows, samples: [] }],
+  notes: [],
+})

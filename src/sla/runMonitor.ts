@@ -19,6 +19,7 @@ export interface WatchOptions {
   record: RunRecord
   /** Where staging and reports are kept. */
   home: string
+  env: Record<string, string | undefined>
   metadata: Metadata
   clock: Clock
   log: Logger
@@ -115,9 +116,19 @@ export class RunMonitor {
 
   /** Tells of the run's end, and of the recovery from earlier failures; waits until all is told, or for a while. */
   async ended(ended: EndedRun): Promise<void> {
-    const { spec, record, metadata, clock, home, log } = this.options
+    const { spec, record, metadata, clock, home, env, log } = this.options
     const targets = [...new Set(spec.loads.map(({ to }) => to))]
-    const run = { job: spec.job, run: record.run, folder: spec.folder, home, targets }
+    const { interval_start: start, trigger } = record
+    const interval = start === null ? undefined : { start, isPlanned: trigger !== 'event' }
+    const run = {
+      job: spec.job,
+      run: record.run,
+      folder: spec.folder,
+      home,
+      env,
+      targets,
+      ...(interval && { interval }),
+    }
     try {
       const alert = endAlert(run, ended, clock.now())
       if (alert) await this.alerts.raise(alert)

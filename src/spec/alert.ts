@@ -25,6 +25,8 @@ export interface Alert {
   targets: string[]
   /** The one command to type. */
   command?: string
+  /** Variables that the command needs, set as for the run. */
+  needs?: string[]
   /** Path of the run's report, on `host`. */
   report?: string
   /** How often since the cause was last gone, and since when. */

@@ -1,6 +1,6 @@
 import { BucketStore } from './bucket.ts'
 import { FolderStore } from './folder.ts'
-import type { S3Access } from './s3/client.ts'
+import type { S3Access } from './s3/sdk.ts'
 import type { FileStore } from './store.ts'
 
 /** Where a store is: plain data, so that a lane can open it too. `folder` is absolute. */

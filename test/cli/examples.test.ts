@@ -166,7 +166,7 @@ const STEPS: Record<string, Step> = {
       const { id } = checkpoints.find((each: { task: string }) => each.task === 'extract.legacy')
       return { '20260201020312345-9f31ab02': id }
     },
-    says: /forgotten: model\.members_clean\nGo on: nightfreight resume/,
+    says: /forgotten: types\.members, model\.members_clean\nGo on: nightfreight resume/,
   },
   'nightfreight resume': { says: /COMPLETED_WITH_ERRORS/ },
   [`nightfreight resume ${RUN} --accept-changes`]: {
@@ -183,7 +183,9 @@ const STEPS: Record<string, Step> = {
   [`nightfreight history ${JOB} --since 2026-02-01 --json`]: { says: /"records_processed":49/ },
   'nightfreight verify queries/members': { says: /equal {4}warehouse\.dim_members/ },
   'nightfreight verify queries/members --json': { says: /"equal":true/ },
-  'nightfreight errors list --state open': { says: /members_clean {2}open {2}no name/ },
+  'nightfreight errors list': { says: /members_clean {2}key 7 {2}open {2}no name\n\n +1 {2}.*name_missing/ },
+  'nightfreight errors list --table members_clean --reason name': { says: /key 7/ },
+  'nightfreight errors list --key 20412 --state all': { says: /No error records/ },
   [`nightfreight errors list --run ${RUN} --json`]: {
     first: async () => {
       const { records } = JSON.parse(await good('nightfreight errors list --json'))
@@ -215,6 +217,22 @@ const STEPS: Record<string, Step> = {
       return {}
     },
     says: /1 records join the next run/,
+  },
+  [`nightfreight errors discard ${JOB} 0f343b0931126a20f133d67c2b018a3b`]: {
+    first: async () => {
+      await query('UPDATE members SET first_name = NULL WHERE member_id = 8')
+      await good('nightfreight run queries/members')
+      const { records } = JSON.parse(await good('nightfreight errors list --key 8 --json'))
+      return { '0f343b0931126a20f133d67c2b018a3b': records[0].id }
+    },
+    says: /^1 records are discarded/m,
+  },
+  [`nightfreight errors discard ${JOB} --table members_clean --reason name`]: {
+    first: async () => {
+      await query("UPDATE members SET first_name = 'Ada' WHERE member_id = 8")
+      return {}
+    },
+    says: /^0 records are discarded/m,
   },
   'nightfreight alerts test queries/members ops': { says: /ops: sent/ },
   'nightfreight alerts list': { says: /ops {2}sent {2}1 x/ },
@@ -330,7 +348,7 @@ const WRONG: [line: string, code: number, says: RegExp][] = [
   ['nightfreight cancel nobody', 2, /hint: nightfreight status lists the runs/],
   ['nightfreight checkpoints restore nobody', 2, /hint: nightfreight checkpoints list shows them/],
   ['nightfreight errors show nobody', 2, /hint: nightfreight errors list shows them/],
-  ['nightfreight errors reprocess j nobody', 2, /hint: nightfreight errors list --state open/],
+  ['nightfreight errors reprocess j nobody', 2, /hint: nightfreight errors list --job j/],
   [
     'nightfreight errors reprocess j --corrections none.csv',
     2,

@@ -79,7 +79,7 @@ export async function dataSet(duck: Duck, root: string, run: string, rows: Row[]
     parts: [await partOf(root, file)],
     ...(bad.length > 0 && { findings }),
     rows: rows.length,
-    rejected: 0,
+    rejected: bad.filter(row => row < rows.length).length,
     marked: 0,
     checks: [],
   }

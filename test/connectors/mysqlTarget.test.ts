@@ -611,7 +611,9 @@ describe('mysql target tables made by others', () => {
             database.name +
             " NOT LIKE 'nightfreight\\_loads' AND Tables_in_" +
             database.name +
-            " NOT LIKE 'nightfreight\\_sync%'",
+            " NOT LIKE 'nightfreight\\_sync%' AND Tables_in_" +
+            database.name +
+            " NOT LIKE 'nightfreight\\_tables'",
         ),
         ['parent', 't'],
         what,

@@ -6,9 +6,11 @@ import { after, before, test } from 'node:test'
 import fc from 'fast-check'
 import type { Target } from '../../engine/contracts/target.ts'
 import { diff } from '../../engine/diff/diff.ts'
+import { accountBeforeLoad, accountLoads } from '../../engine/load/accounts.ts'
 import { load } from '../../engine/load/load.ts'
 import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { lookAt } from '../../engine/verify/standing.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import {
   contextOf,
@@ -98,9 +100,12 @@ async function runOnce(
     )
     const before = new Map(last ? [['w', given.lost ? 'lost' : last]] : [])
     const failures = new FailureScope(context)
-    const changes = await diff(context, [table], before, failures)
-    const loaded = await load(context, changes, syncPointsOf(run), failures)
+    const changes = await diff(context, [table], before, lookAt({ reads: [], loads: [] }), failures)
+    accountBeforeLoad([], [table], [], changes)
+    const loaded = await load(context, changes, syncPointsOf(run), failures, [])
     failures.check()
+    // Every row is accounted for, in every mode, on every target.
+    accountLoads([], [table], changes, loaded)
     return loaded
   }
   if (given.cut)

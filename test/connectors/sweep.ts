@@ -10,6 +10,7 @@ import { EngineError } from '../../engine/errors.ts'
 import { load as loadChanges } from '../../engine/load/load.ts'
 import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { lookAt } from '../../engine/verify/standing.ts'
 import { type Judge, judgingProxy } from '../proxy.ts'
 import {
   type Around,
@@ -124,7 +125,7 @@ export class Sweep {
       const failures = new FailureScope(context)
       const table = await dataSet(duck, root, run, rows)
       const lastRun = new Map(last === undefined ? [] : [['w', last]])
-      const changes = await diff(context, [table], lastRun, failures)
+      const changes = await diff(context, [table], lastRun, lookAt({ reads: [], loads }), failures)
       failures.check()
       return changes
     }
@@ -353,7 +354,7 @@ function serverOf(kind: Kind, query: Query): Server {
   if (kind === postgresKind)
     return {
       query,
-      state: ['nightfreight.loads', 'nightfreight.sync_points'],
+      state: ['nightfreight.loads', 'nightfreight.sync_points', 'nightfreight.tables'],
       like: table => `(LIKE ${table} INCLUDING ALL)`,
       statements: postgresStatements,
       staged: "SELECT 1 FROM pg_class WHERE relname LIKE 'stg%' AND relkind = 'r'",
@@ -363,7 +364,7 @@ function serverOf(kind: Kind, query: Query): Server {
     }
   return {
     query,
-    state: ['nightfreight_loads', 'nightfreight_sync_points'],
+    state: ['nightfreight.loads', 'nightfreight.sync_points', 'nightfreight.tables'],
     like: table => `LIKE ${table}`,
     statements: mysqlStatements,
     staged: `SHOW TABLES LIKE 'nightfreight\\_stg\\_%'`,
@@ -388,7 +389,7 @@ async function loadOnce(
   const loads = changes.map(({ load }) => load)
   const context = contextOf({ root, run, runAt: RUN_AT, tasks: store, target }, loads)
   const failures = new FailureScope(context)
-  await loadChanges(context, changes, syncPointsOf(run), failures)
+  await loadChanges(context, changes, syncPointsOf(run), failures, [])
   failures.check()
 }
 

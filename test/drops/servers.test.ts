@@ -76,7 +76,7 @@ test('S3: SlowDown, and a body that breaks, are taken up again where they stoppe
     if (method !== 'GET' || !url.includes('a.csv')) return undefined
     const times = (told.get(url) ?? 0) + 1
     told.set(url, times)
-    return times <= 2 ? 'slow down' : times <= 4 ? 'cut' : undefined
+    return times <= 2 ? { code: 'SlowDown', status: 503 } : times <= 4 ? 'cut' : undefined
   }
   try {
     const { rows } = await night(place, { ...asked, schema: { id: 'VARCHAR' } })
@@ -88,6 +88,53 @@ test('S3: SlowDown, and a body that breaks, are taken up again where they stoppe
     server.mischief = undefined
   }
   assert.ok(server.requests.length > before + 5)
+})
+
+test('S3: an object that is not given is a bad file of its own, and is tried again by the next run', async () => {
+  const place = await s3Place(server, 'withheld')
+  const options = { files: '*.csv', schema: { id: 'BIGINT' }, on_bad_file: 'quarantine' }
+  for (const id of [1, 2, 3, 4]) await place.put(`${id}.csv`, `id\n${id}\n`)
+  const refusals = [
+    ['2.csv', { code: 'InvalidObjectState', status: 403 }, /archived/],
+    ['3.csv', { code: 'KMS.DisabledException', status: 400 }, /KMS/],
+    ['4.csv', { code: 'NoSuchKey', status: 404 }, /is gone since it was listed/],
+  ] as const
+  server.mischief = (method, url) =>
+    method === 'GET' ? refusals.find(([name]) => url.includes(name))?.[1] : undefined
+  const first = await night(place, options)
+  assert.deepEqual(first.rows, [['1']])
+  assert.deepEqual(first.rejected.map(({ column }) => column).sort(), ['2.csv', '3.csv', '4.csv'])
+  for (const [, , said] of refusals) assert.match(first.notes.join('\n'), said)
+  await assert.rejects(night(place, { ...options, on_bad_file: 'fail' }), (error: Error & { code: string }) =>
+    ['PERMISSION_DENIED', 'TABLE_MISSING'].includes(error.code),
+  )
+  server.mischief = undefined
+  const second = await night(place, options, first)
+  assert.deepEqual(second.rows.flat().sort(), ['2', '3', '4'])
+})
+
+test('S3: only the prefix is asked for; the region is the one that the server names; a glob without files is said', async () => {
+  const place = await s3Place(server, 'far-away')
+  await place.put('a.csv', 'id\n1\n')
+  server.requests.length = 0
+  for (const refusal of [
+    { code: 'PermanentRedirect', status: 301, headers: { 'x-amz-bucket-region': 'eu-central-1' } },
+    { code: 'AuthorizationHeaderMalformed', status: 400, headers: { 'x-amz-bucket-region': 'eu-central-1' } },
+  ]) {
+    server.mischief = (_method, _url, { authorization }) =>
+      authorization?.includes('/eu-central-1/') ? undefined : refusal
+    assert.deepEqual((await night(place, asked)).rows, [['1']])
+  }
+  server.mischief = (_method, url) =>
+    url.includes('prefix=in%2F') || url.includes('/in/') ? undefined : { code: 'AccessDenied', status: 403 }
+  assert.deepEqual((await night(place, asked)).rows, [['1']])
+  server.mischief = undefined
+  assert.ok(
+    server.requests.every(seen => !seen.startsWith('HEAD')),
+    server.requests.join('\n'),
+  )
+  const { notes } = await night(place, { ...asked, files: ['*.tsv', 'deep/*.csv'] })
+  assert.deepEqual(notes, ['no file matches "*.tsv", "deep/*.csv"; 1 others are there'])
 })
 
 test('S3: conditional puts, ranges, parts, and an upload that fails leaves nothing', async () => {

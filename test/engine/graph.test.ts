@@ -92,8 +92,5 @@ test('many paths between two models are no more work than one', { timeout: 20_00
   const extract = { name: 'source', from: 'legacy' }
   const spec = { extracts: [extract], loads: [load], checks: [], macros: [] } as unknown as FlowSpec
   const tasks = taskGraph(spec, models)
-  assert.equal(
-    upstream(tasks, 'verify.out').length,
-    'plan extract types load diff verify'.split(' ').length + 199,
-  )
+  assert.equal(upstream(tasks, 'load.w').length, 'plan extract types load diff'.split(' ').length + 199)
 })

@@ -133,7 +133,7 @@ test('a server that asks to slow down, and bodies that break, delay a run and do
     const times = (told.get(`${method} ${path}`) ?? 0) + 1
     told.set(`${method} ${path}`, times)
     if (times > 1 || !path.includes('/raw/')) return undefined
-    return method === 'PUT' ? 'slow down' : method === 'GET' ? 'cut' : undefined
+    return method === 'PUT' ? { code: 'SlowDown', status: 503 } : method === 'GET' ? 'cut' : undefined
   }
   try {
     const first = await made.run({ ...machine('a'), until: 'model.out' })

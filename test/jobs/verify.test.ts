@@ -258,21 +258,24 @@ resources: { memory: 400MB, threads: 1 }
     /: 1 of 12 changed rows differ, in 1 of 12 ranges: id 77 to 77 \(id = 77 differs\)/,
   )
   assert.match(error.message, /1 newer in the target/)
-  assert.match(error.hint!, /The load is committed/)
+  assert.match(error.hint!, /^Nothing was loaded/)
   assert.equal(second.status, 'FAILED')
   assert.match(
     readFileSync(second.report, 'utf8'),
     /<h2>Verification<\/h2>[\s\S]*1 differ[\s\S]*id = 77 differs/,
   )
   const [row] = await query<{ label: string }>(`SELECT label FROM ${table}_loaded WHERE id = 77`)
-  assert.equal(row!.label, 'new 78')
+  assert.equal(row!.label, 'row 77', 'nothing that differs is published')
   assert.deepEqual(
     await query(`SELECT relname FROM pg_class WHERE relname LIKE 'stg_%'`),
     [],
     'nothing is left in the target',
   )
+  await query(`DROP TRIGGER meddle ON ${table}_loaded`)
   const third = await job.run()
-  assert.equal(codeOf(third), undefined, 'the load was committed: the next run goes on from it')
+  assert.equal(codeOf(third), undefined)
+  const [mended] = await query<{ label: string }>(`SELECT label FROM ${table}_loaded WHERE id = 77`)
+  assert.equal(mended!.label, 'new 77')
 })
 
 test('mysql: a trigger that silently alters a row is found by range and key', async () => {
@@ -348,10 +351,7 @@ test('columns that the target keeps otherwise: compared where it can be told, an
   const job = await kinds[0]!.job(table, model)
   const { outcome, error } = await job.run()
   assert.equal(error, undefined, String(error))
-  assert.deepEqual(outcome.verifications[0]!.notes, [
-    'column js is not compared: jsonb has a notation of its own',
-    'column digits is not compared: text keeps it as text',
-  ])
+  assert.deepEqual(outcome.verifications[0]!.notes, [], 'what is jsonb equals its text by its own equality')
   assert.equal(outcome.verifications[0]!.equal, 3)
   await query(
     `UPDATE ${table}_loaded SET price = 1.501 WHERE id = 2; UPDATE ${table}_loaded SET padded = 'a' WHERE id = 3`,

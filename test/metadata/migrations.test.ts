@@ -56,7 +56,7 @@ overBoth((fresh, kind) => {
     await assert.rejects(place.open(), (error: unknown) => {
       assert.ok(error instanceof EngineError)
       assert.equal(error.code, 'CONFIG_INVALID')
-      assert.match(error.message, /a newer Nightfreight wrote it \(version 4; this one knows 3\)/)
+      assert.match(error.message, /a newer Nightfreight wrote it \(version 5; this one knows 4\)/)
       return true
     })
   })

@@ -133,14 +133,15 @@ test('encryption and Requester Pays are in every request that takes them', async
 test('SlowDown is waited out, also in the middle of an upload', async () => {
   const slow = client(keys)
   let told = 0
-  server.mischief = () => (++told <= 3 ? 'slow down' : undefined)
+  server.mischief = () => (++told <= 3 ? { code: 'SlowDown', status: 503 } : undefined)
   try {
     assert.ok(await slow.put('slow', Buffer.from('x')))
     assert.equal(told, 4)
     const file = join(folder, 'parts')
     writeFileSync(file, Buffer.alloc(40 * 1024 * 1024, 'x'))
     told = 0
-    server.mischief = (_, url) => (url.includes('partNumber=2') && ++told === 1 ? 'slow down' : undefined)
+    server.mischief = (_, url) =>
+      url.includes('partNumber=2') && ++told === 1 ? { code: 'SlowDown', status: 503 } : undefined
     await slow.putFile('parts', file)
     assert.equal(told, 2)
     assert.equal((await slow.head('parts'))!.size, 40 * 1024 * 1024)

@@ -10,10 +10,11 @@ import type {
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { Target } from '../../../engine/contracts/target.ts'
+import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import type { Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../../engine/sql/files.ts'
 import {
   type Column,
   columnNamed,
@@ -42,7 +43,9 @@ const STATE = `
     load_id VARCHAR PRIMARY KEY, job VARCHAR NOT NULL, run VARCHAR NOT NULL, committed_at TIMESTAMPTZ NOT NULL,
     counts VARCHAR NOT NULL);
   CREATE TABLE IF NOT EXISTS nightfreight.sync_points (
-    job VARCHAR NOT NULL, extract VARCHAR NOT NULL, value VARCHAR, run VARCHAR NOT NULL, PRIMARY KEY (job, extract));`
+    job VARCHAR NOT NULL, extract VARCHAR NOT NULL, value VARCHAR, run VARCHAR NOT NULL, PRIMARY KEY (job, extract));
+  CREATE TABLE IF NOT EXISTS nightfreight.tables (
+    name VARCHAR PRIMARY KEY, rows BIGINT NOT NULL, run VARCHAR NOT NULL, run_at VARCHAR NOT NULL);`
 
 /** A DuckDB file as warehouse. The file is opened when first needed and held until {@link close}. */
 export class DuckdbTarget implements Target {
@@ -58,7 +61,7 @@ export class DuckdbTarget implements Target {
       name,
       open: () => this.open(),
       describe: table => this.describe(table),
-      qualified,
+      tables: (loadId, load, columns) => this.tables(loadId, load, columns),
     })
   }
 
@@ -85,6 +88,25 @@ export class DuckdbTarget implements Target {
         native: String(column.data_type),
       })),
       key: keys.map(key => String(key.name)),
+    }
+  }
+
+  /** A count is metadata here, and nobody else can open the file meanwhile: the number of rows says it all. */
+  async standing(table: string): Promise<TableStanding> {
+    const duck = await this.open()
+    const count = async (of: string) => Number((await duck.rows(`SELECT count(*) AS n FROM ${of}`))[0]!.n)
+    const there = (await this.describe(table)) !== undefined
+    const [left] = await duck.rows(
+      `SELECT rows, run, run_at FROM nightfreight.tables WHERE name = ${quote(split(table).join('.'))}`,
+    )
+    return {
+      now: there ? { identity: '', rows: await count(qualified(table)) } : undefined,
+      left: left && {
+        identity: '',
+        rows: Number(left.rows),
+        run: String(left.run),
+        runAt: String(left.run_at),
+      },
     }
   }
 
@@ -122,6 +144,7 @@ export class DuckdbTarget implements Target {
   async commit(
     { loadId, job, run, runAt, loads, syncPoints }: LoadCommit,
     signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
   ): Promise<CommitResult> {
     const duck = await this.open()
     const earlier = await this.committed(loadId)
@@ -130,7 +153,19 @@ export class DuckdbTarget implements Target {
     const release = duck.interruptOn(signal)
     try {
       const counts: LoadCounts[] = []
-      for (const load of loads) counts.push(await this.apply(duck, loadId, load, runAt))
+      for (const load of loads) {
+        const done = await this.apply(duck, loadId, load, runAt)
+        const [left] = await duck.rows(`SELECT count(*) AS n FROM ${qualified(load.table)}`)
+        const rows = Number(left!.n)
+        counts.push({ ...done, rows })
+        const values = [quote(run), `greatest(coalesce(run_at, ''), ${quote(runAt.toISOString())})`]
+        await duck.run(
+          `INSERT OR REPLACE INTO nightfreight.tables
+           SELECT name, ${rows}, ${values.join(', ')}
+           FROM (SELECT ${quote(split(load.table).join('.'))} AS name) LEFT JOIN (FROM nightfreight.tables) USING (name)`,
+        )
+      }
+      await check?.(counts)
       await duck.run(
         `INSERT INTO nightfreight.loads VALUES (${[loadId, job, run].map(quote).join(', ')}, now(), ${quote(JSON.stringify(counts))})`,
       )
@@ -177,19 +212,19 @@ export class DuckdbTarget implements Target {
       await duck.run(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
       await duck.run(`CREATE TABLE ${target} (${columns.join(', ')})`)
     }
-    const { rows: staging, keys } = stagingNames(loadId, load)
     const numbers = async (sql: string) => Object.values((await duck.rows(sql))[0]!).map(Number)
-    const tables: LoadTables = {
-      target,
-      staging,
-      keys,
-      where,
-      dialect: DIALECT,
-      ...expressions(load, existing?.columns ?? load.columns, await this.folds(load.table)),
-    }
     // A statement that changes rows answers with their number.
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
-    return applyLoad(load, runAt, tables, executor, !existing)
+    const tables = await this.tables(loadId, load, existing?.columns)
+    const counts = await applyLoad(load, runAt, tables, executor, !existing)
+    return existing ? counts : { ...counts, created: true }
+  }
+
+  private async tables(loadId: string, load: PlannedLoad, columns = load.columns): Promise<LoadTables> {
+    const { rows: staging, keys } = stagingNames(loadId, load)
+    const where = `${this.name}.${load.table}`
+    const meet = expressions(load, columns, await this.folds(load.table))
+    return { target: qualified(load.table), staging, keys, where, dialect: DIALECT, ...meet }
   }
 
   /** Whether texts of the table that differ can be equal: a column has a collation. */
@@ -294,7 +329,7 @@ function stagingNames(loadId: string, load: PlannedLoad): { rows: string; keys: 
 
 /** Parts are read inside the commit's transaction: DuckDB reads Parquet as fast as a table of its own. */
 function filesSql(paths: string[], columns: Column[]): string {
-  if (paths.length > 0) return `FROM read_parquet([${paths.map(quote).join(', ')}])`
+  if (paths.length > 0) return `FROM ${parquetSql(paths)}`
   const list = columns.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`)
   return `SELECT ${list.length > 0 ? list.join(', ') : '1 AS none'} LIMIT 0`
 }

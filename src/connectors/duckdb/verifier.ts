@@ -1,10 +1,10 @@
+import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { Verifier, VerifyRequest } from '../../../engine/contracts/verification.ts'
+import type { ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
-import { columnNamed, typeFromName } from '../../../engine/types/logical.ts'
-import { checksum } from '../../../engine/verify/checksum.ts'
-import { findings, narrowed } from '../sql/verify.ts'
+import { type Duck, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Column, columnNamed, typeFromName } from '../../../engine/types/logical.ts'
+import { aliveSql, type LoadTables, sameKey } from '../sql/dialect.ts'
 
 /** What the verifier needs of its target. */
 interface Warehouse {
@@ -12,12 +12,11 @@ interface Warehouse {
   name: string
   open(): Promise<Duck>
   describe(table: string): Promise<TableSchema | undefined>
-  /** Quoted and qualified. */
-  qualified(table: string): string
+  tables(loadId: string, load: PlannedLoad, columns: Column[]): Promise<LoadTables>
 }
 
-/** Verification in a DuckDB file: what should be there is read from Parquet as it lies. */
-export function duckdbVerifier({ name, open, describe, qualified }: Warehouse): Verifier {
+/** Reads rows of a DuckDB file back as Parquet, in the session's own transaction. */
+export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Verifier {
   const found = async (table: string) => {
     const schema = await describe(table)
     if (schema) return schema.columns
@@ -30,38 +29,48 @@ export function duckdbVerifier({ name, open, describe, qualified }: Warehouse): 
       const columns = await found(load.table)
       const notes: string[] = []
       const compared = load.columns.filter(column => {
-        const native = columnNamed(columns, column.name)?.native
-        const reason =
-          native === undefined
-            ? 'the table does not have it'
-            : typeFromName(native) || /^(ENUM|JSON)/.test(native)
-              ? undefined
-              : `${native} has a notation of its own`
-        if (reason) notes.push(`column ${column.name} is not compared: ${reason}`)
-        return reason === undefined
+        if (columnNamed(columns, column.name)) return true
+        notes.push(`column ${column.name} is not compared: the table does not have it`)
+        return false
       })
-      // Where all values of a segment compare as equal, DuckDB keeps one: of both zeros, the one.
-      const unsigned = compared.map(column =>
-        column.type.kind === 'float' ? { ...column, unsignedZero: true } : column,
-      )
-      return { columns: unsigned, notes }
+      return {
+        columns: compared.map(column => ({
+          ...column,
+          // Where all values of a segment compare as equal, DuckDB keeps one: of both zeros, the one.
+          ...(column.type.kind === 'float' && { unsignedZero: true }),
+          ...(!typeFromName(columnNamed(columns, column.name)!.native) && { parsed: true }),
+        })),
+        notes,
+      }
     },
-    async compare({ load, compared, paths, extra }: VerifyRequest, signal: AbortSignal) {
+    async read({ loadId, load, columns, of, staged, sink }: ReadBack, signal: AbortSignal) {
       const duck = await open()
-      const columns = await found(load.table)
-      const tables = {
-        target: qualified(load.table),
-        expected: `read_parquet([${paths.map(quote).join(', ')}])`,
-        quote: quoteName,
-        checksum: checksum(compared, column => narrowed(column, columnNamed(columns, column.name)!.native)),
-        text: (expression: string) => `${expression}::VARCHAR`,
+      const own = await tables(loadId, load, await found(load.table))
+      const { target, staging, keys } = own
+      const same = (alias: string) => sameKey(load as StagedLoad, own, 't', alias)
+      const select = (beside: string, against: boolean) => {
+        const values = columns.map(({ name, parsed }) => {
+          const column = quoteName(name)
+          if (!parsed) return `t.${column}`
+          const text = `t.${column}::VARCHAR`
+          const differs = own.differs!(name, `t.${column}`, own.cast!(name, `s.${column}`))
+          return `${against ? `CASE WHEN ${differs} THEN ${text} ELSE s.${column} END` : text} AS ${column}`
+        })
+        const alive = aliveSql(load, column => `t.${quoteName(column)}`)
+        return `SELECT ${values.join(', ')} FROM ${target} AS t ${beside}${alive ? ` WHERE ${alive}` : ''}`
       }
+      const parsed = staged && columns.some(column => column.parsed)
+      const keyed = load.mode === 'merge' || load.mode === 'scd2'
+      const sql =
+        of === 'all'
+          ? select(parsed ? `LEFT JOIN ${staging} AS s ON ${same('s')}` : '', parsed)
+          : [
+              select(`JOIN ${staging} AS s ON ${same('s')}`, true),
+              ...(keyed ? [select(`JOIN ${keys} AS k ON ${same('k')}`, false)] : []),
+            ].join(' UNION ALL ')
+      const codec = parquetCodec({ compression: 'uncompressed' })
       const release = duck.interruptOn(signal)
-      try {
-        return await findings(load, extra, tables, sql => duck.rows(sql))
-      } finally {
-        release()
-      }
+      await sink.file(path => duck.copyParquet(sql, path, codec)).finally(release)
     },
   }
 }

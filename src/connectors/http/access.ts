@@ -1,3 +1,5 @@
+import type { Tls } from '../../util/tls.ts'
+
 /** How to reach an API: plain data, which holds secrets. */
 export interface Access {
   /** The connection's name. */
@@ -6,6 +8,7 @@ export interface Access {
   credentials: Credentials
   /** What no message may show, and no file may keep. */
   secrets: readonly string[]
+  tls: Tls
   /** Sent with every request to the API's own origin. */
   headers: Record<string, string>
   /** Other origins that redirects and next URLs may lead to; credentials and headers are not sent there. */

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Response } from 'undici'
 import { EngineError } from '../../../engine/errors.ts'
 import { formsOf, redact } from '../../util/redact.ts'
 import type { Access } from './access.ts'
 import { Auth } from './auth.ts'
 import { bodyOf, startOf, textOf } from './body.ts'
+import { HttpClient } from './client.ts'
 import { givenUp, lost } from './failure.ts'
 import { askedPause, backoff, isLimited, Pace } from './pace.ts'
 
@@ -42,6 +44,7 @@ const SHOWN = 4096
 export class Api {
   private readonly access: Access
   private readonly base: URL
+  private readonly client: HttpClient
   private readonly auth: Auth
   private readonly pace: Pace
 
@@ -51,7 +54,8 @@ export class Api {
     // fetch refuses a URL with credentials.
     this.base.username = ''
     this.base.password = ''
-    this.auth = new Auth(access)
+    this.client = new HttpClient(access.tls)
+    this.auth = new Auth(access, this.client)
     this.pace = new Pace(access.perMinute)
   }
 
@@ -136,6 +140,11 @@ export class Api {
     }
   }
 
+  /** Ends all connections. */
+  close(): Promise<void> {
+    return this.client.close()
+  }
+
   /** The first 80 characters of a body, on one line and without our own secrets. */
   excerpt(text: string): string {
     return JSON.stringify(redact(text, [...this.auth.secrets]).slice(0, 80))
@@ -197,7 +206,7 @@ export class Api {
   private send(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
     const accept = { accept: 'application/json' }
     const own = url.origin === this.base.origin ? headers : {}
-    return fetch(url, { headers: { ...accept, ...own }, redirect: 'manual', signal })
+    return this.client.fetch(url, { headers: { ...accept, ...own }, redirect: 'manual', signal })
   }
 
   private refusal(response: Response, text: string, where: string, headers: Record<string, string>): Outcome {

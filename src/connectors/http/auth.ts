@@ -1,6 +1,8 @@
+import type { Response } from 'undici'
 import { EngineError } from '../../../engine/errors.ts'
 import type { Access, OAuth } from './access.ts'
 import { startOf } from './body.ts'
+import type { HttpClient } from './client.ts'
 import { lost } from './failure.ts'
 
 /** Bytes of a token endpoint's answer. */
@@ -13,11 +15,13 @@ export class Auth {
   /** Grows by each access token. */
   readonly secrets = new Set<string>()
   private readonly access: Access
+  private readonly client: HttpClient
   private readonly fixed: Record<string, string>
   private current: { token: Promise<string>; until: number } | undefined
 
-  constructor(access: Access) {
+  constructor(access: Access, client: HttpClient) {
     this.access = access
+    this.client = client
     const { token, tokenHeader, basic } = access.credentials
     this.fixed = { ...access.headers }
     if (token !== undefined)
@@ -89,7 +93,7 @@ export class Auth {
     let text: string
     try {
       const request = { method: 'POST', headers, body: form, redirect: 'manual' } as const
-      response = await fetch(url, { ...request, signal: limit })
+      response = await this.client.fetch(url, { ...request, signal: limit })
       text = await startOf(response, MAX_TOKEN_BYTES)
     } catch (cause) {
       if (limit.aborted) throw new EngineError('TIMEOUT', `${where}: no complete answer within ${timeout} s`)

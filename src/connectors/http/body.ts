@@ -1,3 +1,4 @@
+import type { Response } from 'undici'
 import { EngineError } from '../../../engine/errors.ts'
 
 /** A response's body, unpacked. Fails with RESPONSE_INVALID where it is over `most` bytes. */

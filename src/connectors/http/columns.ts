@@ -13,7 +13,7 @@ const column = z
     /** Of a time that is a number: seconds or milliseconds since 1970. */
     format: z.enum(['iso', 'epoch', 'epoch_ms']).default('iso'),
     /** Texts that stand for no value. */
-    nulls: z.array(z.string()).default([]),
+    null_values: z.array(z.string()).default([]),
   })
   .refine(({ type, format }) => format === 'iso' || declaredType(type)?.kind === 'timestamp', {
     path: ['format'],
@@ -51,8 +51,9 @@ export function typesOf(schema: ColumnsSchema): Record<string, string> {
 export function fieldOf(
   schema: ColumnsSchema,
   name: string,
-): { path: FieldPath; format: 'iso' | 'epoch' | 'epoch_ms'; nulls: readonly string[] } {
+): { path: FieldPath; format: 'iso' | 'epoch' | 'epoch_ms'; null_values: readonly string[] } {
   const column = schema[name]
-  if (column === undefined || typeof column === 'string') return { path: [name], format: 'iso', nulls: [] }
-  return { path: column.path ?? [name], format: column.format, nulls: column.nulls }
+  if (column === undefined || typeof column === 'string')
+    return { path: [name], format: 'iso', null_values: [] }
+  return { path: column.path ?? [name], format: column.format, null_values: column.null_values }
 }

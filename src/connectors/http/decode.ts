@@ -20,7 +20,7 @@ interface Field {
   raw: boolean
   format: TimeFormat
   /** Texts that stand for no value. */
-  nulls: Set<string>
+  null_values: Set<string>
   /** Whether a record had it. */
   seen: boolean
 }
@@ -33,16 +33,24 @@ export class RecordDecoder {
   private readonly fields: Field[]
   private rows = 0
 
-  constructor(builder: BatchBuilder, { schema, nulls }: Pick<HttpOptions, 'schema' | 'nulls'>) {
+  constructor(builder: BatchBuilder, { schema, null_values }: Pick<HttpOptions, 'schema' | 'null_values'>) {
     this.builder = builder
     this.fields = builder.columns
       .filter(({ column }) => column.name !== REJECTED)
       .map(column => {
         const { name, type, native } = column.column
-        const { path, format, nulls: own } = fieldOf(schema, name)
-        const words = type.kind === 'text' ? own : [...nulls, ...own]
+        const { path, format, null_values: own } = fieldOf(schema, name)
+        const words = type.kind === 'text' ? own : [...null_values, ...own]
         const name_ = path.length === 1 ? { name: path[0]! } : {}
-        return { column, path, ...name_, raw: native === 'JSON', format, nulls: new Set(words), seen: false }
+        return {
+          column,
+          path,
+          ...name_,
+          raw: native === 'JSON',
+          format,
+          null_values: new Set(words),
+          seen: false,
+        }
       })
     this.raw = this.fields.some(({ raw }) => raw)
   }
@@ -61,7 +69,11 @@ export class RecordDecoder {
       const { name, policy, native } = column.column
       const value = field.name === undefined ? valueAt(record, path) : own(record, field.name)
       if (value !== undefined) field.seen = true
-      if (value === null || value === undefined || (typeof value === 'string' && field.nulls.has(value))) {
+      if (
+        value === null ||
+        value === undefined ||
+        (typeof value === 'string' && field.null_values.has(value))
+      ) {
         column.setNull(row)
         continue
       }
@@ -117,7 +129,7 @@ function hintFor({ column, path }: Field, value: unknown): string {
     return `If it is a time in ${format === 'epoch' ? 'seconds' : 'milliseconds'} since 1970, write into schema of this extract: ${name}: { type: ${JSON.stringify(native)}${at}, format: ${format} }`
   }
   if (typeof value === 'string' && value.length < 20)
-    return `If that text stands for no value, write into this extract: nulls: [${JSON.stringify(value)}]. Otherwise correct schema.${name}, or set columns.${name} to null, quarantine or text.`
+    return `If that text stands for no value, write into this extract: null_values: [${JSON.stringify(value)}]. Otherwise correct schema.${name}, or set columns.${name} to null, quarantine or text.`
   return `Correct schema.${name}, or set columns.${name} of this extract to null, quarantine or text.`
 }
 

@@ -1,8 +1,8 @@
 import { EngineError } from '../../../engine/errors.ts'
+import { isTlsFailure, TLS_HINT } from '../../util/tls.ts'
 
 // What fetch's cause carries where no connection came about (nothing where fetch itself refuses): a retry meets the same.
-const UNREACHABLE =
-  /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|CERT_|ERR_TLS|DEPTH_ZERO|UNABLE_TO|SELF_SIGNED)/
+const UNREACHABLE = /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH)/
 
 /** What became of a request that brought no complete answer. */
 export interface Lost {
@@ -20,6 +20,10 @@ export function lost({ where, host, name, cause, begun }: Lost): EngineError {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
   const code = String((inner as { code?: unknown }).code ?? '')
   const message = inner instanceof Error && inner.message ? inner.message : code
+  if (!begun && isTlsFailure(code))
+    throw new EngineError('TLS_FAILED', `${where}: ${host}: ${message} (${code})`, {
+      hint: `${TLS_HINT} The connection is ${name}.`,
+    })
   if (!begun && (code === '' || UNREACHABLE.test(code)))
     throw new EngineError('CONNECTION_FAILED', `${where}: cannot reach ${host}: ${message}`, {
       hint: `Check the url of the connection ${name}, and that its server runs.`,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { readTls, tlsOptions } from '../../util/tls.ts'
 import { parseBytes } from '../../util/units.ts'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import type { Access } from './access.ts'
@@ -50,6 +51,7 @@ const config = z
     requests_per_minute: z.number().positive().optional(),
     /** Requests under way at once, where the kind of pagination allows: page and offset with a total. */
     concurrency: z.int().positive().max(32).default(1),
+    ...tlsOptions,
     /** Bytes of one response, unpacked. */
     max_response: bytes.prefault('64MB'),
   })
@@ -83,10 +85,14 @@ export const http = defineConnector({
   },
   declared: ({ schema }) => typesOf(schema),
   types: TYPES,
+  check: (settings, context) => void accessOf(settings, context),
   source: (settings, context) => new HttpSource(accessOf(settings, context), settings.health),
 })
 
-function accessOf(settings: z.output<typeof config>, { name, secrets = [] }: ConnectionContext): Access {
+function accessOf(
+  settings: z.output<typeof config>,
+  { name, baseDir, secrets = [] }: ConnectionContext,
+): Access {
   const { token, token_header, user, password, oauth } = settings
   const { username, password: inUrl } = new URL(settings.url)
   const basic =
@@ -122,6 +128,7 @@ function accessOf(settings: z.output<typeof config>, { name, secrets = [] }: Con
       ]),
     ].filter(secret => secret !== undefined),
     headers: settings.headers,
+    tls: readTls(`connections.${name}`, settings, baseDir),
     origins: settings.origins,
     timeout: settings.timeout,
     attempts: settings.attempts,

@@ -23,6 +23,9 @@ export async function openLane(payload: unknown): Promise<Lane> {
         () => own.close(),
       )
     },
-    close: async () => reading?.close(),
+    close: async () => {
+      reading?.close()
+      await api.close()
+    },
   }
 }

@@ -51,7 +51,7 @@ export const options = z
     /** How a watermark of a time is written: ISO 8601, or seconds or milliseconds since 1970, rounded down. */
     since_format: z.enum(['iso', 'epoch', 'epoch_ms']).default('iso'),
     /** Texts that stand for no value in columns of other types than VARCHAR: `[""]`. */
-    nulls: z.array(z.string()).default([]),
+    null_values: z.array(z.string()).default([]),
     schema: columnsSchema,
   })
   .refine(({ ends, limit }) => ends !== 'short' || limit !== undefined, {

@@ -21,7 +21,11 @@ export class HttpSource implements Source {
 
   async probe(signal: AbortSignal): Promise<void> {
     const api = new Api(this.access)
-    await api.get(api.url(this.health, {}), signal)
+    try {
+      await api.get(api.url(this.health, {}), signal)
+    } finally {
+      await api.close()
+    }
   }
 
   async describe(extract: ExtractSpec): Promise<TableSchema> {

@@ -55,6 +55,7 @@ export const lake = defineConnector({
   },
   types: TYPES,
   targetType: typeName,
+  check: (config, context) => void placeOf(config, context),
   source: (config, context) => new LakeSource(placeOf(config, context), context.name),
   target: (config, context) =>
     new LakeTarget(openStore(placeOf(config, context)), context.name, {
@@ -67,6 +68,6 @@ export const lake = defineConnector({
 function placeOf(config: z.infer<typeof lakeConfig>, { name, baseDir }: ConnectionContext): StoreLocation {
   const location = config.url.replace(/^lake:/i, '')
   return /^s3:/i.test(location)
-    ? { s3: s3Access({ ...config, url: location }, name) }
+    ? { s3: s3Access({ ...config, url: location }, name, baseDir) }
     : { folder: resolve(baseDir, decodeURIComponent(location.replace(/^\/\//, ''))) }
 }

@@ -48,6 +48,16 @@ export interface Commit {
   tables: Record<string, ManifestRef>
   /** By job. */
   syncPoints: Record<string, SyncPoint[]>
+  /** By table: what the last load of it left. Commits of earlier versions have none. */
+  left?: Record<string, Left>
+}
+
+/** What a load left of a table. */
+export interface Left {
+  rows: number
+  run: string
+  /** The run's own time, ISO 8601. */
+  runAt: string
 }
 
 export interface ManifestRef {
@@ -62,7 +72,7 @@ export function encodeManifest(path: string, manifest: Manifest): { ref: Manifes
 }
 
 /** The columns of a manifest as the engine knows them. */
-export function columnsOf(manifest: Manifest): Column[] {
+export function columnsOf(manifest: Pick<Manifest, 'table' | 'columns' | 'key'>): Column[] {
   return manifest.columns.map(({ name, type: text }) => {
     const type = typeFromName(text)
     if (!type) throw new EngineError('STAGING_CORRUPT', `${manifest.table}.${name}: ${text} is no type`)

@@ -36,6 +36,8 @@ export interface Rewriting {
   /** Gets the path of every file that is put into the store. */
   made: string[]
   signal: AbortSignal
+  /** The newest manifest lists files that are there no more. */
+  lost: boolean
 }
 
 /** What a table is after a load. */
@@ -85,7 +87,7 @@ export async function rewrite(
       : await keylessCounts(duck, load, columns, sources.staged, before, files)
   await guardWhole(duck, load, where, counts, files, before)
   const changed = counts.inserted > 0 || touched.size > 0
-  const reshaped = !manifest || renewed || !sameColumns(columns, manifest, load)
+  const reshaped = !manifest || rewriting.lost || renewed || !sameColumns(columns, manifest, load)
   if (!changed && !reshaped) return { counts }
   let old = renewed ? new Set(files) : touched
   if (changed && !renewed)

@@ -4,15 +4,18 @@ import { availableParallelism } from 'node:os'
 import type {
   CommitResult,
   LoadCommit,
+  LoadCounts,
+  PlannedLoad,
   StagedLoad,
   StageRequest,
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { Target } from '../../../engine/contracts/target.ts'
+import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck } from '../../../engine/sql/duckdb.ts'
 import type { FileStore } from '../../stores/store.ts'
+import { intact } from './intact.ts'
 import { manifestPath, manifestVersion } from './layout.ts'
 import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
 import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
@@ -58,13 +61,21 @@ export class LakeTarget implements Target {
   private readonly format: FileFormat
   private readonly log: Log
   private readonly staged = new Map<string, Staged>()
+  /** What the commit under way is about to publish, by table. */
+  private publishing: Map<string, Prepared> | undefined
 
   constructor(store: FileStore, name: string, format: FileFormat) {
     this.store = store
     this.name = name
     this.format = format
     this.log = new Log(store)
-    this.verifier = new LakeVerifier(store, this.log, name)
+    this.verifier = new LakeVerifier(store, name, {
+      held: async table => {
+        const content = this.publishing?.get(table)?.rewritten.content
+        return content ? { ...content, table } : this.log.manifest(await this.log.newest(), table)
+      },
+      staged: (loadId, load) => this.staged.get(stagingKey(loadId, load)),
+    })
   }
 
   async probe(): Promise<void> {
@@ -73,8 +84,20 @@ export class LakeTarget implements Target {
   }
 
   async describe(table: string): Promise<TableSchema | undefined> {
-    const manifest = await this.log.manifest(await this.log.newest(), table)
+    const { manifest } = await intact(this.store, this.log, await this.log.newest(), table)
     return manifest && { columns: columnsOf(manifest), key: manifest.key, ...sizeOf(manifest) }
+  }
+
+  /** Only commits change a table; what can be done to it by hand is to take its files away, or change them. */
+  async standing(table: string): Promise<TableStanding> {
+    const newest = await this.log.newest()
+    const left = newest?.left?.[table]
+    const { manifest } = await intact(this.store, this.log, newest, table)
+    return {
+      now: manifest && { identity: '', rows: sizeOf(manifest).rows },
+      left: left && { identity: '', ...left },
+      guarded: true,
+    }
   }
 
   async syncPoints(job: string): Promise<SyncPoint[]> {
@@ -86,7 +109,7 @@ export class LakeTarget implements Target {
   }
 
   async stage({ loadId, load, paths, keyPaths, rows, progress }: StageRequest): Promise<void> {
-    const manifest = await this.log.manifest(await this.log.newest(), load.table)
+    const { manifest } = await intact(this.store, this.log, await this.log.newest(), load.table)
     tableColumns(load, manifest, `${this.name}.${load.table}`)
     let bytes = 0
     for (const path of [...paths, ...keyPaths])
@@ -100,7 +123,11 @@ export class LakeTarget implements Target {
     progress(rows)
   }
 
-  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+  async commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
     const prepared = new Map<string, Prepared>()
     const made: string[] = []
     // Until the commit file is asked for, nobody can refer to what was written.
@@ -114,6 +141,8 @@ export class LakeTarget implements Target {
         asked = false
         const under = { commit, newest, now: new Date(), prepared, made }
         await this.prepare(under, signal)
+        this.publishing = prepared
+        await check?.(countsOf(under))
         const next = await this.next(under)
         asked = true
         if (!(await this.log.append(next))) continue
@@ -127,6 +156,8 @@ export class LakeTarget implements Target {
     } catch (error) {
       if (!asked) await Promise.allSettled(made.map(path => this.store.delete(path)))
       throw error
+    } finally {
+      this.publishing = undefined
     }
   }
 
@@ -162,10 +193,12 @@ export class LakeTarget implements Target {
         if (!staged)
           throw new EngineError('STAGING_CORRUPT', `${this.name}.${load.table}: ${loadId} is not staged`)
         const base = refOf(load)
-        const manifest = await this.log.manifest(newest, load.table)
+        const { manifest, lost } = load.whole
+          ? await intact(this.store, this.log, newest, load.table)
+          : { manifest: await this.log.manifest(newest, load.table), lost: false }
         const { store, format, name } = this
         const rewritten = await rewrite(
-          { duck, store, format, name, work, now, runAt, made, signal },
+          { duck, store, format, name, work, now, runAt, made, signal, lost },
           { ...staged, load },
           manifest,
         )
@@ -196,12 +229,19 @@ export class LakeTarget implements Target {
 
   /** The commit that would be the next one, its manifests written. */
   private async next({ commit, newest, now, prepared, made }: Attempt): Promise<Commit> {
-    const { loadId, job, run, loads, syncPoints } = commit
+    const { loadId, job, run, runAt, loads, syncPoints } = commit
     const version = (newest?.version ?? 0) + 1
     const origin = { format: 1, version, at: now.toISOString(), loadId, job, run } as const
     const tables = { ...newest?.tables }
+    const left = { ...newest?.left }
     for (const { table } of loads) {
       const { content } = prepared.get(table)!.rewritten
+      const last = left[table]
+      const at = runAt.toISOString()
+      const rows = content
+        ? sizeOf(content).rows
+        : (last?.rows ?? sizeOf((await this.log.manifest(newest, table))!).rows)
+      left[table] = { rows, run, runAt: last && last.runAt > at ? last.runAt : at }
       if (!content) continue
       const path = manifestPath(table, version)
       const { ref, text } = encodeManifest(path, { ...origin, table, ...content })
@@ -209,8 +249,8 @@ export class LakeTarget implements Target {
       await this.store.put(path, text)
       tables[table] = ref
     }
-    const counts = loads.map(({ table }) => prepared.get(table)!.rewritten.counts)
-    return { ...origin, counts, tables, syncPoints: { ...newest?.syncPoints, [job]: syncPoints } }
+    const counts = countsOf({ commit, prepared }).map(each => ({ ...each, rows: left[each.table]!.rows }))
+    return { ...origin, counts, tables, left, syncPoints: { ...newest?.syncPoints, [job]: syncPoints } }
   }
 
   private async afterwards(commit: Commit, { loadId, loads }: LoadCommit): Promise<void> {
@@ -228,9 +268,15 @@ export class LakeTarget implements Target {
   }
 }
 
-const stagingKey = (loadId: string, { table }: StagedLoad) => JSON.stringify([loadId, table])
+const countsOf = ({ commit, prepared }: Pick<Attempt, 'commit' | 'prepared'>): LoadCounts[] =>
+  commit.loads.map(({ table }) => {
+    const { base, rewritten } = prepared.get(table)!
+    return base ? rewritten.counts : { ...rewritten.counts, created: true }
+  })
 
-function sizeOf({ files }: Manifest): { rows: number; bytes: number } {
+const stagingKey = (loadId: string, { table }: PlannedLoad) => JSON.stringify([loadId, table])
+
+function sizeOf({ files }: Pick<Manifest, 'files'>): { rows: number; bytes: number } {
   return files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {
     rows: 0,
     bytes: 0,

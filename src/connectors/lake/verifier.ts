@@ -1,33 +1,44 @@
 import { rm } from 'node:fs/promises'
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
-import type { RangeFinding, Verifier, VerifyRequest } from '../../../engine/contracts/verification.ts'
+import type { ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { Duck, quoteName } from '../../../engine/sql/duckdb.ts'
+import { Duck, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../../engine/sql/files.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
-import { checksum } from '../../../engine/verify/checksum.ts'
 import type { FileStore } from '../../stores/store.ts'
-import { findings, narrowed } from '../sql/verify.ts'
-import { openFiles, parquet, tableSql } from './files.ts'
-import { columnsOf, type Log, type Manifest } from './log.ts'
+import { aliveSql } from '../sql/dialect.ts'
+import { openFiles, tableSql } from './files.ts'
+import { columnsOf, type Manifest } from './log.ts'
 import { filesWithKeys } from './prune.ts'
+import type { Staged } from './rewrite.ts'
 
 /** Bytes DuckDB may hold; what is more goes to the lake's work folder. */
 const MEMORY = 512 * 1024 * 1024
 
-/** Verification in a lake: the newest version's files are read, each against its checksum, and joined with what should be there. */
+/** A table's columns and files. */
+type HeldTable = Pick<Manifest, 'table' | 'columns' | 'key' | 'files'>
+
+/** What the verifier asks of its lake. */
+export interface HeldTables {
+  /** A table as the commit under way will publish it; without one, as its newest version has it. */
+  held(table: string): Promise<HeldTable | undefined>
+  staged(loadId: string, load: PlannedLoad): Staged | undefined
+}
+
+/** Reads rows of a lake's table back: each file against its checksum, whether or not it is published yet. */
 export class LakeVerifier implements Verifier {
   private readonly store: FileStore
-  private readonly log: Log
   private readonly name: string
+  private readonly tables: HeldTables
 
-  constructor(store: FileStore, log: Log, name: string) {
+  constructor(store: FileStore, name: string, tables: HeldTables) {
     this.store = store
-    this.log = log
     this.name = name
+    this.tables = tables
   }
 
   async comparable(load: PlannedLoad) {
-    const columns = columnsOf(await this.manifest(load))
+    const columns = columnsOf(await this.held(load))
     const there = (name: string) => columnNamed(columns, name) !== undefined
     return {
       columns: load.columns.filter(({ name }) => there(name)),
@@ -37,33 +48,30 @@ export class LakeVerifier implements Verifier {
     }
   }
 
-  async compare(
-    { loadId, load, compared, paths, extra }: VerifyRequest,
-    signal: AbortSignal,
-  ): Promise<RangeFinding[]> {
-    const manifest = await this.manifest(load)
-    const columns = columnsOf(manifest)
+  async read({ loadId, load, columns, of, sink }: ReadBack, signal: AbortSignal): Promise<void> {
+    const held = await this.held(load)
+    const known = columnsOf(held)
     const work = await this.store.work(`verification of ${loadId}`)
     const duck = await Duck.open({ memory: MEMORY, temp: work, threads: 1 })
     const release = duck.interruptOn(signal)
     try {
-      const expected = parquet(paths)
-      // Without strangers to look for, only files that can hold one of the keys.
-      const keys = `SELECT ${load.key.map(quoteName).join(', ')} FROM ${expected}`
-      const files = extra
-        ? manifest.files
-        : await filesWithKeys(duck, manifest.files, columns, load.key, keys)
-      await duck.run(
-        `CREATE VIEW held AS ${tableSql(columns, await openFiles(this.store, load.table, files))}`,
-      )
-      const tables = {
-        target: 'held',
-        expected,
-        quote: quoteName,
-        checksum: checksum(compared, column => narrowed(column, columnNamed(columns, column.name)!.native)),
-        text: (expression: string) => `${expression}::VARCHAR`,
-      }
-      return await findings(load, extra, tables, sql => duck.rows(sql))
+      const key = load.key.map(quoteName).join(', ')
+      const staged = of === 'staged' ? this.tables.staged(loadId, load) : undefined
+      const keyed = staged?.load.mode !== 'partition' || staged.load.whole
+      const paths = staged ? [...staged.paths, ...(keyed ? staged.keyPaths : [])] : []
+      const keys = paths.map(path => `SELECT ${key} FROM ${parquetSql([path])}`).join(' UNION ')
+      // Only files that can hold one of the keys.
+      const files = keys ? await filesWithKeys(duck, held.files, known, load.key, keys) : held.files
+      const table = tableSql(known, await openFiles(this.store, load.table, files))
+      const conditions = [
+        aliveSql(load, quoteName),
+        keys && `(${key}) IN (${keys})`,
+        of === 'staged' && !keys && 'false',
+      ].filter(condition => condition)
+      const where = conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
+      const list = columns.map(({ name }) => quoteName(name)).join(', ')
+      const codec = parquetCodec({ compression: 'uncompressed' })
+      await sink.file(path => duck.copyParquet(`SELECT ${list} FROM (${table})${where}`, path, codec))
     } catch (error) {
       if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
       throw error
@@ -75,8 +83,8 @@ export class LakeVerifier implements Verifier {
     }
   }
 
-  private async manifest({ table }: PlannedLoad): Promise<Manifest> {
-    const found = await this.log.manifest(await this.log.newest(), table)
+  private async held({ table }: PlannedLoad): Promise<HeldTable> {
+    const found = await this.tables.held(table)
     if (found) return found
     throw new EngineError('TABLE_MISSING', `${this.name}: there is no table ${table}`, {
       hint: 'Run the job: its load makes the table.',

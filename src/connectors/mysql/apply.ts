@@ -3,7 +3,7 @@ import { endColumn, leavesOlder } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import { deleteSql, insertSql, type LoadTables, olderRows, reviveSql, updateSql } from './changes.ts'
 import { ask, type Session } from './connect.ts'
-import { scd2Sql } from './scd2.ts'
+import { firstVersionsSql, scd2Sql } from './scd2.ts'
 import { change } from './targetSession.ts'
 import { identifier } from './types.ts'
 
@@ -54,16 +54,18 @@ export async function applyLoad(
     const lost = load.key.length > 0 ? deleted : Math.max(0, before - staged)
     if (load.whole) tooManyDeletes(where, load.guard.maxDeleteShare, lost, before)
   }
+  if (load.mode === 'scd2' && !any) {
+    const inserted = await run(firstVersionsSql(load, tables, runAt))
+    return result(inserted, 0, deleted)
+  }
   if (load.mode === 'scd2') {
     const history = scd2Sql(load, tables, runAt)
-    if (any) await run(history.ended)
+    await run(history.ended)
     await run(history.begin)
-    const updated = any ? await run(history.correct) : 0
+    const updated = await run(history.correct)
     const inserted = await run(history.insert)
-    if (any) {
-      await run(history.placed)
-      await run(history.close)
-    }
+    await run(history.placed)
+    await run(history.close)
     return result(inserted, updated, deleted)
   }
   const keyed = any && load.key.length > 0

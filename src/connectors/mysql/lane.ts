@@ -78,7 +78,9 @@ async function readChunk(
 
 /** The query of one chunk: the first rows of a range, in the order of its key. */
 export function chunkSql(read: Read, { key, bounds }: RangePayload, limit: number): string {
-  const columns = read.columns.filter(column => column.name !== REJECTED).map(selectExpression)
+  const columns = read.columns
+    .filter(column => column.name !== REJECTED)
+    .map(column => selectExpression(column))
   const { table } = read.options as { table: string }
   const where = key ? within(key, bounds ?? {}) : []
   if (read.since) where.push(sinceSql(read))

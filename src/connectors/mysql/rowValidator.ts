@@ -50,7 +50,7 @@ export class MysqlRowValidator implements RowValidator {
     const { loadId, job, load, paths, columns, beside, offload, lanes } = request
     const table = await targetTable(this.session, load.table)
     if (!table) return []
-    const name = stagingName(loadId, load.table, 'fit')
+    const name = stagingName(this.session, loadId, load.table, 'fit')
     const defined = columns.map(
       ({ name, type }) =>
         `${identifier(name)} ${columnType(type)} ${name === REJECT_ROW ? 'PRIMARY KEY' : 'NULL'}`,

@@ -16,6 +16,18 @@ export function placeColumns(load: PlannedLoad): string[] {
   return [`${ENDED} ${period} NULL`, `${FROM} ${period} NULL`, `${PLACED} tinyint(1) NULL`]
 }
 
+/** The first versions of a history: every staged row begins one, and none ends. */
+export function firstVersionsSql(load: StagedLoad, tables: LoadTables, runAt: Date): string {
+  const { validFrom, validTo, current } = load.scd2
+  const names = load.columns.map(({ name }) => name)
+  const run = periodLiteral(load, runAt)
+  const begins = load.newer === undefined ? run : `COALESCE(s.${identifier(load.newer)}, ${run})`
+  const into = [...names, validFrom, validTo, current, ...(load.stamp === undefined ? [] : [load.stamp])]
+  const values = [...names.map(name => staged(name, tables)), begins, 'NULL', 'TRUE']
+  if (load.stamp !== undefined) values.push(tables.now)
+  return `INSERT INTO ${tables.target} (${into.map(identifier).join(', ')}) SELECT ${values.join(', ')} FROM ${tables.staging} AS s`
+}
+
 /**
  * A history, as `connectors/scd2.ts` says what it means. MySQL cannot change a table that the same statement looks
  * into, so a staged row's place is worked out in the staging table first: `ended`, then `begin`. Then, in this order,

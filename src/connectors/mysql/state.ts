@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { databaseAndName } from './catalog.ts'
-import type { TargetSession } from './targetSession.ts'
+import { ownerLock, type TargetSession } from './targetSession.ts'
 import type { TargetColumn, TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
 
@@ -13,6 +14,9 @@ const STATE = [
   `CREATE TABLE IF NOT EXISTS nightfreight_sync_points (
     job ${NAME}, extract ${NAME}, value longtext CHARACTER SET utf8mb4,
     run varchar(700) CHARACTER SET utf8mb4 NOT NULL, PRIMARY KEY (job, extract)) ENGINE = InnoDB`,
+  `CREATE TABLE IF NOT EXISTS nightfreight_tables (
+    name ${NAME} PRIMARY KEY, identity varchar(40) NOT NULL, \`rows\` bigint NOT NULL,
+    run varchar(700) CHARACTER SET utf8mb4 NOT NULL, run_at varchar(40) NOT NULL) ENGINE = InnoDB`,
 ]
 
 /** Creates what we keep in a target, where it is missing; two may do it at once. */
@@ -20,17 +24,28 @@ export async function ensureState(session: TargetSession): Promise<void> {
   // Asked first: a prepared database need not give the right to create.
   const there = await session.rows(
     `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()
-       AND table_name IN ('nightfreight_loads', 'nightfreight_sync_points')`,
+       AND table_name IN ('nightfreight_loads', 'nightfreight_sync_points', 'nightfreight_tables')`,
   )
-  if (there.length < 2) for (const sql of STATE) await session.rows(sql)
+  if (there.length < STATE.length) for (const sql of STATE) await session.rows(sql)
 }
 
-/** The quoted name of a staging table: of a load's `rows`, its `keys`, or its `verification`. */
-export function stagingName(loadId: string, table: string, what: string): string {
+/** The quoted name of a table of this session's own: for a load's `rows`, or its `keys`. */
+export function stagingName({ owner }: TargetSession, loadId: string, table: string, what: string): string {
   const hash = createHash('sha256')
-    .update(JSON.stringify([loadId, table, what]))
+    .update(JSON.stringify([owner, loadId, table, what]))
     .digest('hex')
   return identifier(`nightfreight_stg_${hash.slice(0, 20)}`)
+}
+
+/** SQL of the comment of a table that a load makes for itself: whose it is. */
+export function ownComment({ owner }: TargetSession, job: string, loadId: string): string {
+  return literal(JSON.stringify({ job, loadId, owner }))
+}
+
+/** The quoted names of a load's staging tables: of its rows and of its keys. */
+export function stagingNames(session: TargetSession, loadId: string, load: PlannedLoad) {
+  const name = (what: string) => stagingName(session, loadId, load.table, what)
+  return { staging: name('rows'), keys: name('keys') }
 }
 
 /** A staging table that is there, and whose it is. */
@@ -39,15 +54,46 @@ export interface StagingTable {
   table: string
   job: string
   loadId: string
+  /** Of earlier versions there is none. */
+  owner?: string
 }
 
 /** All staging tables of a target, by the comments that they were given with their creation. */
 export async function stagingTables(session: TargetSession): Promise<StagingTable[]> {
-  const rows = await session.rows<{ name: string; owner: string }>(
-    `SELECT table_name AS name, table_comment AS owner FROM information_schema.tables
+  const rows = await session.rows<{ name: string; note: string }>(
+    `SELECT table_name AS name, table_comment AS note FROM information_schema.tables
       WHERE table_schema = DATABASE() AND table_name LIKE 'nightfreight\\\\_stg\\\\_%' AND table_comment LIKE '{%'`,
   )
-  return rows.map(({ name, owner }) => ({ table: identifier(name), ...JSON.parse(owner) }))
+  return rows.map(({ name, note }) => ({ table: identifier(name), ...JSON.parse(note) }))
+}
+
+/** Drops what this session has staged for a load. */
+export async function dropOwn(session: TargetSession, loadId: string): Promise<void> {
+  const own = (await stagingTables(session)).filter(
+    found => found.loadId === loadId && found.owner === session.owner,
+  )
+  await drop(session, own)
+}
+
+/**
+ * Drops what other loads of a job have left: this session's own, and those of sessions that are no more. Whose lock is
+ * held lives, and keeps its tables.
+ */
+export async function dropAbandoned(session: TargetSession, job: string, loadId: string): Promise<void> {
+  const others = (await stagingTables(session)).filter(
+    found => found.job === job && (found.owner !== session.owner || found.loadId !== loadId),
+  )
+  for (const [owner = '', tables] of Map.groupBy(others, found => found.owner)) {
+    const [lock] = await session.rows(`SELECT GET_LOCK(${ownerLock(owner)}, 0) AS free`)
+    if (Number(lock!.free) !== 1) continue
+    await drop(session, tables)
+    await session.rows(`SELECT RELEASE_LOCK(${ownerLock(owner)})`)
+  }
+}
+
+async function drop(session: TargetSession, tables: StagingTable[]): Promise<void> {
+  if (tables.length > 0)
+    await session.rows(`DROP TABLE IF EXISTS ${tables.map(({ table }) => table).join(', ')}`)
 }
 
 /** A table as a load needs to know it; undefined where it does not exist. */

@@ -3,16 +3,16 @@ import type {
   LoadCommit,
   LoadCounts,
   PlannedLoad,
-  StagedLoad,
   StageRequest,
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import { goneRows } from '../../../engine/contracts/semantics.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { Target } from '../../../engine/contracts/target.ts'
+import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { checkOwnColumns } from '../sql/dialect.ts'
+import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { type Access, ask, type Session } from './connect.ts'
@@ -20,8 +20,17 @@ import { exactCollation, keyClash } from './keyClash.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
-import { ensureState, stagingName, stagingTables, targetTable } from './state.ts'
-import { change, TargetSession } from './targetSession.ts'
+import { noteStanding, standingOf, tableIdentity } from './standing.ts'
+import {
+  dropAbandoned,
+  dropOwn,
+  ensureState,
+  ownComment,
+  stagingNames,
+  stagingTables,
+  targetTable,
+} from './state.ts'
+import { change, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
 import {
   checkTarget,
   columnTypes,
@@ -69,6 +78,11 @@ export class MysqlTarget implements Target {
     }
   }
 
+  standing(table: string, signal: AbortSignal): Promise<TableStanding> {
+    this.session.heed(signal)
+    return standingOf(this.session, table, signal)
+  }
+
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
     this.session.heed(signal)
     if (!(await targetTable(this.session, 'nightfreight_sync_points'))) return []
@@ -92,18 +106,25 @@ export class MysqlTarget implements Target {
     this.session.heed(signal)
     const { loadId, job, load, paths, rows, keyPaths, keys } = request
     checkOwnColumns(load, `${this.name}.${load.table}`)
+    const width = load.columns.length + ownColumns(load).length
+    if (width > MAX_COLUMNS)
+      throw new EngineError(
+        'TARGET_INCOMPATIBLE',
+        `${this.name}.${load.table}: has ${width} columns, and a table of the server at most ${MAX_COLUMNS}`,
+        {
+          hint: `Nothing was loaded. Split ${load.from} into models that share the key, and load each into a table.`,
+        },
+      )
     await ensureState(this.session)
     const table = await this.checked(load)
-    const own = stagingNames(loadId, load)
-    const stale = (await stagingTables(this.session)).filter(
-      found => Object.values(own).includes(found.table) || (found.job === job && found.loadId !== loadId),
-    )
-    await this.drop(stale.map(found => found.table))
-    const owner = literal(JSON.stringify({ job, loadId }))
+    const own = stagingNames(this.session, loadId, load)
+    await dropAbandoned(this.session, job, loadId)
+    await this.drop(Object.values(own))
+    const owner = ownComment(this.session, job, loadId)
     const types = columnTypes(load, table)
     const create = async (name: string, columns: string[], more: string[] = []) => {
       const defined = [...columns.map(column => `${identifier(column)} ${types.get(column)}`), ...more]
-      await this.change(
+      await this.make(
         `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${owner}`,
         load,
         signal,
@@ -126,7 +147,11 @@ export class MysqlTarget implements Target {
     if (load.whole) await index(own.keys)
   }
 
-  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+  async commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
     this.session.heed(signal)
     const { loadId, loads } = commit
     await ensureState(this.session)
@@ -136,9 +161,17 @@ export class MysqlTarget implements Target {
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
     try {
+      for (const load of loads) {
+        const identity = await tableIdentity(this.session, load.table)
+        checkIdentity(load, identity, `${this.name}.${load.table}`)
+      }
       for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
       await ask(session, 'START TRANSACTION', signal)
       result = await this.merge(session, commit, signal)
+      result = result?.map(counts =>
+        created.includes(tableName(counts.table)) ? { ...counts, created: true } : counts,
+      )
+      if (result) await check?.(result)
       await ask(session, result ? 'COMMIT' : 'ROLLBACK', signal)
     } catch (error) {
       // Over the same connection: where that is lost, nobody knows yet what has become of the transaction.
@@ -158,8 +191,7 @@ export class MysqlTarget implements Target {
   async abandon(loadId: string): Promise<void> {
     // What it leaves, a later load of the job clears away.
     this.session.heed(AbortSignal.timeout(CLEAN_UP_MS))
-    const own = (await stagingTables(this.session)).filter(found => found.loadId === loadId)
-    await this.drop(own.map(found => found.table))
+    await dropOwn(this.session, loadId)
   }
 
   async close(): Promise<void> {
@@ -187,7 +219,7 @@ export class MysqlTarget implements Target {
     const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
     const counts: LoadCounts[] = []
     for (const load of loads) {
-      const { staging, keys } = stagingNames(loadId, load)
+      const { staging, keys } = stagingNames(this.session, loadId, load)
       const tables = {
         target: tableName(load.table),
         staging,
@@ -195,9 +227,10 @@ export class MysqlTarget implements Target {
         table: (await this.checked(load))!,
         now: literal(time!.now!),
       }
-      counts.push(
-        await applyLoad(session, load, tables, { where: `${this.name}.${load.table}`, runAt, signal }),
-      )
+      const where = `${this.name}.${load.table}`
+      const count = await applyLoad(session, load, tables, { where, runAt, signal })
+      const rows = await noteStanding(this.session, load, count, commit, sql => run_(sql, where))
+      counts.push({ ...count, rows })
     }
     await run_(
       `UPDATE nightfreight_loads SET counts = ${literal(JSON.stringify(counts))} WHERE load_id = ${literal(loadId)}`,
@@ -215,7 +248,7 @@ export class MysqlTarget implements Target {
   private async clash({ loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
     for (const load of loads) {
       const table = await targetTable(this.session, load.table)
-      const { staging } = stagingNames(loadId, load)
+      const { staging } = stagingNames(this.session, loadId, load)
       const where = `${this.name}.${load.table}`
       const found = table && (await keyClash(this.session, load, table, staging, where))
       if (found) return found
@@ -269,7 +302,7 @@ export class MysqlTarget implements Target {
     const columns = types.map(([name, type]) => `${identifier(name)} ${type}`)
     const key = uniqueColumns(load).map(identifier)
     if (key.length > 0) columns.push(`PRIMARY KEY (${key.join(', ')})`)
-    await this.change(
+    await this.make(
       `CREATE TABLE ${table} (${columns.join(', ')}) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4`,
       load,
       signal,
@@ -283,6 +316,10 @@ export class MysqlTarget implements Target {
     return table
   }
 
+  private async make(sql: string, load: PlannedLoad, signal: AbortSignal): Promise<void> {
+    await createTable(await this.session.open(signal), `${this.name}.${load.table}`, sql, signal)
+  }
+
   private async change(sql: string, load: PlannedLoad, signal: AbortSignal): Promise<void> {
     await change(await this.session.open(signal), `${this.name}.${load.table}`, sql, signal)
   }
@@ -294,9 +331,3 @@ export class MysqlTarget implements Target {
 
 const isDuplicate = (error: unknown) =>
   error instanceof EngineError && (error.cause as { errno?: number } | undefined)?.errno === 1062
-
-/** The quoted names of a load's staging tables: of its rows and of its keys. */
-function stagingNames(loadId: string, load: StagedLoad): { staging: string; keys: string } {
-  const name = (what: string) => stagingName(loadId, load.table, what)
-  return { staging: name('rows'), keys: name('keys') }
-}

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import type { ResultSetHeader } from 'mysql2'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
+import { literal } from './types.ts'
 
 const BY_ERRNO: Record<number, ErrorCode> = {
   // NULL, duplicate, foreign key, CHECK (4025 MariaDB's, 3819 MySQL's), no default.
@@ -91,6 +93,36 @@ export async function change(
   }
 }
 
+/** InnoDB's columns of a table, at most. */
+export const MAX_COLUMNS = 1017
+/** Its row size, as CREATE TABLE foresees it. */
+const ROW_SIZE = 1118
+
+/**
+ * Creates a table. Where its rows could be longer than a page, in the worst case of every column, the server is told to
+ * make it all the same: a row that is too long is refused when it comes.
+ */
+export async function createTable(
+  session: Session,
+  where: string,
+  sql: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  try {
+    await change(session, where, sql, signal)
+  } catch (error) {
+    if (((error as EngineError).cause as { errno?: number } | undefined)?.errno !== ROW_SIZE) throw error
+    await ask(session, 'SET SESSION innodb_strict_mode = OFF', signal)
+    try {
+      await ask(session, sql, signal)
+    } catch (thrown) {
+      throw loadError(thrown, where)
+    } finally {
+      await ask(session, 'SET SESSION innodb_strict_mode = ON', signal)
+    }
+  }
+}
+
 /** Of statements, not of values: unsafe for a binary log of statements, deprecated syntax. */
 const HARMLESS = [1287, 1592, 1681, 3719, 3778]
 
@@ -106,9 +138,14 @@ export async function refuseWarnings(session: Session, where: string, count: num
   })
 }
 
+/** SQL of the name of an owner's lock. */
+export const ownerLock = (owner: string) => literal(`nightfreight ${owner}`)
+
 /** The target's connection on the main thread: opened when first needed, again after a loss. */
 export class TargetSession {
   readonly access: Access
+  /** Whose the tables are that a load makes for itself: nobody drops them while this session's lock of it is held. */
+  readonly owner = randomUUID()
   private opened: Promise<Session> | undefined
   private signal: AbortSignal | undefined
 
@@ -123,7 +160,7 @@ export class TargetSession {
 
   /** The connection; a transaction keeps to one, since a new one knows nothing of it. */
   async open(signal = this.signal): Promise<Session> {
-    this.opened ??= connectStrict(this.access, signal)
+    this.opened ??= this.start(signal)
     try {
       const session = await this.opened
       const { _closing, _fatalError } = session.connection as unknown as Record<string, unknown>
@@ -134,6 +171,12 @@ export class TargetSession {
     }
     this.opened = undefined
     return this.open(signal)
+  }
+
+  private async start(signal?: AbortSignal): Promise<Session> {
+    const session = await connectStrict(this.access, signal)
+    await ask(session, `SELECT GET_LOCK(${ownerLock(this.owner)}, 0)`, signal)
+    return session
   }
 
   /** Rows of a query, as text. */

@@ -97,9 +97,6 @@ const BINARIES = ['binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'long
 /** Whether a column's type has a character set, so that its values are compared as bytes. */
 export const isText = ({ data_type }: TargetColumn) => TEXTS.includes(data_type)
 
-/** Whether a column's type is one of the integers. */
-export const isInteger = ({ data_type }: TargetColumn) => INTEGERS.includes(data_type)
-
 /** Whether a column holds every value of a type exactly, or the server raises where one does not fit. */
 export function fits(type: LogicalType, column: TargetColumn): boolean {
   const { data_type, column_type, fraction } = column

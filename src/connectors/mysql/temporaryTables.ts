@@ -2,9 +2,8 @@ import type { Offload } from '../../../engine/contracts/load.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import type { StageInput } from './stage.ts'
-import { ensureState } from './state.ts'
-import type { TargetSession } from './targetSession.ts'
-import { literal } from './types.ts'
+import { ensureState, ownComment } from './state.ts'
+import { createTable, type TargetSession } from './targetSession.ts'
 
 /** Rows that are judged beside a table of the target, and whose they are. */
 export interface Aside {
@@ -33,12 +32,10 @@ export async function withTemporaryTables<T>(
   act: () => Promise<T>,
 ): Promise<T> {
   await ensureState(session)
-  const comment = literal(JSON.stringify({ job, loadId }))
+  const comment = ownComment(session, job, loadId)
   await session.rows(`DROP TABLE IF EXISTS ${name}`, signal)
-  await session.rows(
-    `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${comment}`,
-    signal,
-  )
+  const make = `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${comment}`
+  await createTable(await session.open(signal), where, make, signal)
   try {
     const { access } = session
     const module = moduleBeside(import.meta.url, 'stage')

@@ -145,10 +145,9 @@ function logicalType(base: string, native: NativeColumn): LogicalType | undefine
 
 /**
  * The expression that gives a column's value without loss: as it lies in the table, or as the server's text of it
- * where it is staged as text.
+ * where it is staged as text. `name`: SQL of the column.
  */
-export function selectExpression(column: Column): string {
-  const name = identifier(column.name)
+export function selectExpression(column: Column, name = identifier(column.name)): string {
   const base = /^\w+/.exec(column.native)?.[0].toLowerCase() ?? ''
   if (GEOMETRIES.includes(base)) return `ST_AsWKB(${name})`
   if (isMarked(column)) return marked(name, column.wire!.slice(MARKED.length))

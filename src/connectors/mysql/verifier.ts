@@ -1,20 +1,19 @@
-import type { PlannedLoad } from '../../../engine/contracts/load.ts'
-import type { RangeFinding, Verifier, VerifyRequest } from '../../../engine/contracts/verification.ts'
+import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import type { ComparedColumn, ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { findings } from '../sql/verify.ts'
-import { matchStaged, matchTarget } from './changes.ts'
-import { checksum, comparable } from './checksum.ts'
-import { ask } from './connect.ts'
-import { stagingName, targetTable } from './state.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
+import { aliveSql } from '../sql/dialect.ts'
+import { equals, type LoadTables, matchStaged, matchTarget } from './changes.ts'
+import { comparable } from './comparable.ts'
+import { ResultReader, readResult } from './result.ts'
+import { stagingNames, stagingTables, targetTable } from './state.ts'
 import type { TargetSession } from './targetSession.ts'
-import { columnType, columnTypes } from './targetTypes.ts'
-import { withTemporaryTables } from './temporaryTables.ts'
-import { identifier, tableName } from './types.ts'
+import { identifier, logicalColumn, selectExpression, tableName } from './types.ts'
 
-/** A result longer than max_allowed_packet became NULL. */
-const TOO_LONG = '1301'
+/** Rows and bytes of a batch. */
+const LIMITS = { rows: 1 << 16, bytes: 1 << 23 }
 
-/** Verification in MySQL: what should be there goes into a staging table, one query joins and judges. */
+/** Reads rows of a table back as row packets, in the transaction of the session: what it has written is seen by it alone. */
 export class MysqlVerifier implements Verifier {
   private readonly session: TargetSession
 
@@ -27,51 +26,50 @@ export class MysqlVerifier implements Verifier {
     return comparable(load, await this.found(load))
   }
 
-  async compare(request: VerifyRequest, signal: AbortSignal): Promise<RangeFinding[]> {
+  async read({ loadId, load, columns, of, staged, sink }: ReadBack, signal: AbortSignal): Promise<void> {
     this.session.heed(signal)
-    const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
     const table = await this.found(load)
-    const expected = stagingName(loadId, load.table, 'verification')
-    const types = columnTypes(
-      { ...load, columns: columns.filter(({ name }) => load.key.includes(name)) },
-      table,
-    )
-    const defined = columns.map(
-      ({ name, type }) => `${identifier(name)} ${types.get(name) ?? columnType(type)}`,
-    )
-    // Only where the target's rows are looked up among the expected ones.
-    if (extra) defined.push(`INDEX (${load.key.map(identifier).join(', ')})`)
     const where = `${this.session.access.name}.${load.table}`
-    const temporary = { name: expected, defined, loadId, job, where, paths, columns, lanes, offload }
-    return withTemporaryTables(this.session, temporary, signal, async () => {
-      const tables = { target: tableName(load.table), staging: expected, keys: undefined, table, now: '' }
-      return findings(
-        load,
-        extra,
-        {
-          target: tables.target,
-          expected,
-          quote: identifier,
-          checksum: checksum(compared, table),
-          text: expression => `CAST(${expression} AS CHAR)`,
-          ofExpected: matchTarget(load.key, tables),
-          ofTarget: matchStaged(load.key, tables),
-        },
-        sql => this.judged(load, sql, signal),
-      )
-    })
-  }
-
-  private async judged(load: PlannedLoad, sql: string, signal: AbortSignal) {
-    const rows = await this.session.rows(sql, signal)
-    const warnings = await ask<{ Code: string | number }>(await this.session.open(), 'SHOW WARNINGS', signal)
-    if (warnings.some(({ Code }) => String(Code) === TOO_LONG))
-      throw new EngineError(
-        'TARGET_INCOMPATIBLE',
-        `${this.session.access.name}.${load.table}: has rows longer than the server's max_allowed_packet, which it cannot compare`,
-        { hint: 'The load is committed. Raise max_allowed_packet, or set verify: off for this load.' },
-      )
-    return rows
+    const names = stagingNames(this.session, loadId, load)
+    const tables: LoadTables = {
+      target: tableName(load.table),
+      staging: names.staging,
+      keys: undefined,
+      table,
+      now: '',
+    }
+    const read = columns.map(column =>
+      logicalColumn(
+        where,
+        columnNamed(table.columns, column.name)!,
+        column.type.kind === 'text' ? 'text' : undefined,
+      ),
+    )
+    const value = (column: ComparedColumn, index: number, against: boolean) => {
+      const ours = `t.${identifier(column.name)}`
+      if (!column.parsed) return selectExpression(read[index]!, ours)
+      const text = `CAST(${ours} AS CHAR)`
+      return against ? `IF(${equals(column.name, tables)}, s.${identifier(column.name)}, ${text})` : text
+    }
+    const alive = aliveSql(load, name => `t.${identifier(name)}`)
+    const rows = async (from: string, against: boolean) => {
+      const list = columns.map((column, index) => value(column, index, against)).join(', ')
+      const session = await this.session.open(signal)
+      const sql = `SELECT ${list} FROM ${from}${alive ? ` WHERE ${alive}` : ''}`
+      const part = { extract: load.table, where, columns: read, key: load.key, options: {}, limits: LIMITS }
+      await readResult(session, sql, new ResultReader(part, '', batch => sink.write(batch)))
+    }
+    const parsed = staged && columns.some(column => column.parsed)
+    if (of === 'all') {
+      const beside = parsed ? ` LEFT JOIN ${names.staging} AS s ON ${matchStaged(load.key, tables)}` : ''
+      return rows(`${tables.target} AS t${beside}`, parsed)
+    }
+    const joined = (staging: string, alias: string) =>
+      `${staging} AS ${alias} STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables, alias)}`
+    await rows(joined(names.staging, 's'), true)
+    const keyed = (load.mode === 'merge' || load.mode === 'scd2') && !(load as StagedLoad).whole
+    const keys = keyed && (await stagingTables(this.session)).some(found => found.table === names.keys)
+    if (keys) await rows(joined(names.keys, 'k'), false)
   }
 
   private async found(load: PlannedLoad) {

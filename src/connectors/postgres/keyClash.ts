@@ -22,13 +22,13 @@ export function keyClashSql(load: PlannedLoad, columns: TargetColumn[]): KeyClas
   const { cast } = expressions(load, columns)
   const key = load.key.map(name => ({
     column: columnNamed(columns, name)!,
-    type: columnNamed(load.columns, name)!.type,
+    brought: columnNamed(load.columns, name)!,
     ours: `t.${quoteIdent(name)}`,
     staged: `s.${quoteIdent(name)}`,
   }))
   const padded = ({ typname }: TargetColumn) => typname === 'bpchar'
   const folding = key.filter(
-    ({ column, type }) => column.folds !== undefined || padded(column) || fit(type, column) === 'parse',
+    ({ column, brought }) => column.folds !== undefined || padded(column) || fit(brought, column) === 'parse',
   )
   if (folding.length === 0) return undefined
   const native = ({ column, staged }: (typeof key)[number]) =>
@@ -37,7 +37,7 @@ export function keyClashSql(load: PlannedLoad, columns: TargetColumn[]): KeyClas
   const shown = (from: string) =>
     `concat_ws(', ', ${load.key.map(name => `${quoteLiteral(`${name} `)} || quote_literal(left(${from}.${quoteIdent(name)}::text, 100))`).join(', ')})`
   const different = folding
-    .filter(({ type, column }) => fit(type, column) !== 'parse')
+    .filter(({ brought, column }) => fit(brought, column) !== 'parse')
     .map(({ ours, staged }) => `${exact(ours)} <> ${exact(staged)}`)
   return {
     shown,

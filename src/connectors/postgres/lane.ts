@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { BatchBuilder, REJECTED } from '../../../engine/batch/builder.ts'
+import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import {
@@ -9,16 +9,14 @@ import {
   disconnect,
   hangUp,
   interruptOn,
-  postgresError,
   quoteIdent,
   quoteLiteral,
   snapshotError,
 } from './connect.ts'
-import { CopyDecoder } from './decode.ts'
+import { copyOut } from './copyOut.ts'
 import { type Blocks, type RangePayload, restOf, upTo } from './ranges.ts'
 import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
 import { selectExpression } from './types.ts'
-import { converse, MESSAGE } from './wire.ts'
 
 /** What a lane needs to join: where to connect, and the exported snapshot. */
 export interface LanePayload {
@@ -59,28 +57,8 @@ async function readChunk(
 ): Promise<Range | undefined> {
   const { table, blocks } = range.payload as RangePayload
   const chunk = blocks && upTo(blocks, range.rows, limit)
-  const builder = new BatchBuilder(read.where, read.columns, read.limits)
-  let rows = 0
-  const flush = () => {
-    rows += builder.rows
-    sink.write(builder.batch())
-    builder.reset()
-  }
-  const count = read.columns.filter(column => column.name !== REJECTED).length
-  const decoder = new CopyDecoder(read.where, builder, count, flush)
-  try {
-    const policy = rowSecurity(read.options as PostgresExtract)
-    const copy = `COPY (${selectSql(read, table, chunk)}) TO STDOUT (FORMAT binary)`
-    await converse(client, read.where, `${policy}; ${copy}`, {
-      message(type, bytes, from, to) {
-        if (type === MESSAGE.copyData) decoder.message(bytes, from, to)
-      },
-    })
-  } catch (error) {
-    throw postgresError(error, read.where)
-  }
-  decoder.end()
-  if (builder.rows > 0) flush()
+  const policy = rowSecurity(read.options as PostgresExtract)
+  const rows = await copyOut(client, selectSql(read, table, chunk), read, sink, policy)
   return chunk && restOf(range, chunk, rows)
 }
 

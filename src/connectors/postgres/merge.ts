@@ -1,7 +1,8 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { type LogicalType, typeName } from '../../../engine/types/logical.ts'
+import { type Column, type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { ownColumns } from '../sql/dialect.ts'
+import { FAMILY } from './types.ts'
 
 /** A column of the target table as the catalog has it; domains are resolved to what they are made of. */
 export interface TargetColumn {
@@ -45,6 +46,10 @@ export function stagingType(type: LogicalType): string {
   }
 }
 
+/** The type that a column has in a table that we make, where the target knows its own: what it comes from, else as staged. */
+export const madeType = ({ type, origin }: Brought) =>
+  origin?.family === FAMILY ? origin.type : stagingType(type)
+
 const TEXTS = ['text', 'varchar', 'bpchar', 'citext']
 const PARSED = ['json', 'jsonb', 'uuid', 'xml', 'hstore', 'ltree', 'interval', 'tsvector']
 
@@ -54,12 +59,28 @@ export function numericOf(typmod: number): { precision: number; scale: number } 
   return { precision: ((typmod - 4) >> 16) & 0xffff, scale: (((typmod - 4) & 0x7ff) ^ 1024) - 1024 }
 }
 
+/** What a load brings for a column. */
+export type Brought = Pick<Column, 'type' | 'origin'>
+
+/** Whether a column has the very type that its values come from: it holds each of them, by its notation. */
+export const isOwn = ({ origin }: Brought, { native }: TargetColumn) =>
+  origin?.family === FAMILY && origin.type === native
+
+/** Types that integers are assigned to, and those that are numbers by their notation only: oid, xid … */
+const INTEGERS = ['int2', 'int4', 'int8']
+
 /**
  * How values of a type get into a column exactly: `assign` by the server's own assignment, which raises where a value
- * does not fit; `parse` by an explicit cast from text, to types that have no length to cut to; undefined: not at all.
+ * does not fit; `parse` by an explicit cast from text, to types that have no length to cut to, or whose values these
+ * were; undefined: not at all.
  */
-export function fit(type: LogicalType, column: TargetColumn): 'assign' | 'parse' | undefined {
+export function fit(brought: Brought, column: TargetColumn): 'assign' | 'parse' | undefined {
+  const { type } = brought
   const { typname, category, typmod } = column
+  if (isOwn(brought, column)) {
+    if (type.kind === 'int') return INTEGERS.includes(typname) ? 'assign' : 'parse'
+    return type.kind === 'text' && !TEXTS.includes(typname) ? 'parse' : 'assign'
+  }
   const given = (exact: boolean) => (exact ? 'assign' : undefined)
   if (type.kind !== 'text' && type.kind !== 'binary' && TEXTS.includes(typname)) return 'assign'
   const scale = numericOf(typmod)?.scale ?? Infinity
@@ -71,12 +92,12 @@ export function fit(type: LogicalType, column: TargetColumn): 'assign' | 'parse'
       if (typname === 'numeric') return given(scale >= 0)
       if (typname === 'float8') return given(type.bits <= 32)
       if (typname === 'float4') return given(type.bits <= 16)
-      return given(['int2', 'int4', 'int8'].includes(typname))
+      return given(INTEGERS.includes(typname))
     case 'float':
       return given(typname === 'float8' || (typname === 'float4' && type.bits === 32))
     case 'decimal':
       if (typname === 'numeric') return given(scale >= type.scale)
-      return given(type.scale === 0 && ['int2', 'int4', 'int8'].includes(typname))
+      return given(type.scale === 0 && INTEGERS.includes(typname))
     case 'text':
       if (TEXTS.includes(typname)) return 'assign'
       return typmod < 0 && (PARSED.includes(typname) || 'AEIGR'.includes(category)) ? 'parse' : undefined
@@ -97,7 +118,7 @@ export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: st
     throw new EngineError('TARGET_INCOMPATIBLE', `${where}${message}`, { hint })
   }
   const find = (name: string) => columns.find(column => column.name === name)
-  const named = load.columns.map(({ name, type }) => ({ name, native: stagingType(type) }))
+  const named = load.columns.map(column => ({ name: column.name, native: madeType(column) }))
   const own = ownColumns(load)
   named.push(...own.map(({ name, type }) => ({ name, native: stagingType(type) })))
   for (const { name, native } of named)
@@ -106,17 +127,18 @@ export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: st
         `: has no column ${name}`,
         `ALTER TABLE ${load.table} ADD COLUMN "${name}" ${native}; or leave it out of ${load.from}.`,
       )
-  for (const { name, type } of load.columns) {
+  for (const brought of load.columns) {
+    const { name, type } = brought
     const column = find(name)!
     if (column.generated) refuse(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
-    if (!fit(type, column))
+    if (!fit(brought, column))
       refuse(
         `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
         `Cast ${name} in ${load.from}, or change the column to ${stagingType(type)}.`,
       )
   }
   for (const { name, type } of own)
-    if (!fit(type, find(name)!))
+    if (!fit({ type }, find(name)!))
       refuse(
         `.${name}: is ${find(name)!.native}, and the load keeps ${typeName(type)} in it`,
         `Change the column to ${stagingType(type)}, or name another one.`,
@@ -131,11 +153,13 @@ export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: st
 
 /** What {@link LoadTables} say of a table's columns. */
 export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetColumn[]) {
-  const kind = (name: string) => load.columns.find(column => column.name === name)!.type
+  const brought = (name: string) => load.columns.find(column => column.name === name)!
+  const kind = (name: string) => brought(name).type
   const find = (name: string) => columns.find(column => column.name === name)!
   const cast = (name: string, expression: string): string => {
     const column = find(name)
-    if (fit(kind(name), column) === 'parse') return `${expression}::${column.native}`
+    if (fit(brought(name), column) === 'parse')
+      return `${expression}${kind(name).kind === 'text' ? '' : '::text'}::${column.native}`
     // As text a value can be compared with the column's; its length is still checked on assignment.
     return kind(name).kind !== 'text' && TEXTS.includes(column.typname) ? `${expression}::text` : expression
   }
@@ -143,7 +167,7 @@ export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetCo
     const column = find(name)
     const type = kind(name)
     // What the server takes for equal may be different: an interval of 1 day and of 24 hours, 1.0 and 1.00 in jsonb.
-    if (fit(type, column) === 'parse') return `${target}::text IS DISTINCT FROM (${staged})::text`
+    if (fit(brought(name), column) === 'parse') return `${output(target)} IS DISTINCT FROM ${output(staged)}`
     if (column.folds) return `${exact(target)} IS DISTINCT FROM ${exact(staged)}`
     // Blanks at the end are the type's, not the value's.
     if (column.typname === 'bpchar') return `${target}::text IS DISTINCT FROM rtrim((${staged})::text, ' ')`
@@ -157,6 +181,10 @@ export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetCo
     kind(name).kind === 'text' ? exact(expression) : expression
   return { cast, differs, identical, order }
 }
+
+/** A value's text by its output function, as a source is asked for it: a cast to text may be another (inet). format() knows no NULL. */
+export const output = (expression: string) =>
+  `CASE WHEN num_nulls(${expression}) = 0 THEN format('%s', ${expression}) END`
 
 /** A text whose equality and order are those of its bytes. */
 export const exact = (expression: string) => `(${expression})::text COLLATE "C"`

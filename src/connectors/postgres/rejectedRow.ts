@@ -1,8 +1,8 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { columnNamed, type LogicalType } from '../../../engine/types/logical.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
 import { quoteIdent, quoteLiteral } from './connect.ts'
-import { fit, numericOf, type TargetColumn } from './merge.ts'
+import { type Brought, fit, numericOf, type TargetColumn } from './merge.ts'
 import type { TargetSession } from './session.ts'
 
 const RANGES: Record<string, string> = {
@@ -12,9 +12,11 @@ const RANGES: Record<string, string> = {
 }
 
 /** SQL condition of staged values that a column refuses; undefined where it takes them all. */
-export function rejectSql(type: LogicalType, column: TargetColumn, value: string): string | undefined {
+export function rejectSql(brought: Brought, column: TargetColumn, value: string): string | undefined {
+  const { type } = brought
   const { typname, typmod, native } = column
-  if (fit(type, column) === 'parse') return `NOT pg_input_is_valid(${value}, ${quoteLiteral(native)})`
+  if (fit(brought, column) === 'parse')
+    return `NOT pg_input_is_valid(${value}::text, ${quoteLiteral(native)})`
   if ((typname === 'varchar' || typname === 'bpchar') && typmod >= 4)
     return `char_length(${value}::text) > ${typmod - 4}`
   if (type.kind !== 'int' && type.kind !== 'decimal') return undefined
@@ -57,9 +59,10 @@ export async function findReject(
   staging: string,
   where: string,
 ): Promise<EngineError | undefined> {
-  for (const { name, type } of load.columns) {
+  for (const brought of load.columns) {
+    const { name } = brought
     const column = columnNamed(columns, name)!
-    const condition = rejectSql(type, column, quoteIdent(name))
+    const condition = rejectSql(brought, column, quoteIdent(name))
     if (!condition) continue
     const key = load.key.map(part => `${quoteLiteral(`${part} `)} || ${quoteIdent(part)}::text`)
     const { rows } = await session.query(

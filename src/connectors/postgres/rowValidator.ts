@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import {
   REJECT_ROW,
@@ -13,8 +12,8 @@ import { keyClashSql } from './keyClash.ts'
 import { expressions, stagingType } from './merge.ts'
 import { rejectSql } from './rejectedRow.ts'
 import type { TargetSession } from './session.ts'
-import { copyParts } from './staging.ts'
-import { ensureState, targetColumns } from './state.ts'
+import { copyParts, stagingName } from './staging.ts'
+import { ensureState, ownComment, targetColumns } from './state.ts'
 
 /** A CHECK or a foreign key of a table. */
 interface Constraint {
@@ -55,11 +54,11 @@ export class PostgresRowValidator implements RowValidator {
     const found = await targetColumns(this.session, load.table)
     if (found.length === 0) return []
     await ensureState(this.session)
-    const staged = rejectsTable(loadId, load.table)
+    const staged = stagingName(this.session, loadId, load.table, 'fit')
     const run = async (sql: string) => (await this.session.query(sql, [], signal)).rows
     const made = columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
     await run(`DROP TABLE IF EXISTS ${staged}; CREATE UNLOGGED TABLE ${staged} (${made.join(', ')});
-      COMMENT ON TABLE ${staged} IS ${quoteLiteral(JSON.stringify({ job, loadId }))}`)
+      COMMENT ON TABLE ${staged} IS ${ownComment(this.session, job, loadId)}`)
     try {
       const { access } = this.session
       const where = `${access.name}.${load.table}`
@@ -76,9 +75,10 @@ export class PostgresRowValidator implements RowValidator {
         )
         for (const row of rows) rejects.push({ row: Number(row.row), reason: row.reason! })
       }
-      for (const { name, type } of load.columns) {
+      for (const brought of load.columns) {
+        const { name } = brought
         const column = columnNamed(found, name)
-        const condition = column && rejectSql(type, column, quoteIdent(name))
+        const condition = column && rejectSql(brought, column, quoteIdent(name))
         if (condition)
           await take(
             condition,
@@ -161,12 +161,4 @@ export class PostgresRowValidator implements RowValidator {
       }))
       .filter(found => found.columns.length > 0 && found.columns.every(name => columnNamed(columns, name)))
   }
-}
-
-// Named and commented as staging tables are: a later load of the job clears away what a killed process leaves.
-function rejectsTable(loadId: string, table: string): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([loadId, table, 'fit']))
-    .digest('hex')
-  return `nightfreight."stg_${hash.slice(0, 20)}"`
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
 import { type Access, connect, disconnect, interruptOn, postgresError } from './connect.ts'
@@ -11,6 +12,8 @@ const NOTICE = "SET client_connection_check_interval = '1s'"
 /** The target's connection on the main thread: opened when first needed, again after a loss. */
 export class TargetSession {
   readonly access: Access
+  /** Whose the tables are that a load makes for itself: nobody drops them while this session's lock of it is held. */
+  readonly owner = randomUUID()
   private opened: Promise<pg.Client> | undefined
   private signal: AbortSignal | undefined
 
@@ -66,6 +69,7 @@ export class TargetSession {
       }
       client.on('end', forget).on('error', forget)
       await client.query(NOTICE).catch(() => {})
+      await client.query(`SELECT pg_advisory_lock(${ownerLock(`'${this.owner}'`)})`)
       return client
     } catch (error) {
       this.opened = undefined
@@ -73,6 +77,9 @@ export class TargetSession {
     }
   }
 }
+
+/** SQL of the key of an owner's advisory lock. */
+export const ownerLock = (owner: string) => `hashtextextended('nightfreight ' || ${owner}, 0)`
 
 /** As {@link postgresError}; values that the target's own types refuse (SQLSTATE class 22) are DATA_INVALID. */
 export function loadError(error: unknown, where: string): EngineError {

@@ -7,7 +7,7 @@ import { type Access, ask, connect, disconnect, interruptOn, quoteTable } from '
 import type { LanePayload } from './lane.ts'
 import { halves, rangesOf } from './ranges.ts'
 import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
-import { columnOf } from './types.ts'
+import { columnOf, FAMILY } from './types.ts'
 
 /** Postgres: parallel lanes in one exported snapshot. */
 export class PostgresSource implements Source {
@@ -111,6 +111,9 @@ export class PostgresSource implements Source {
   }
 }
 
+/** A literal, and the type that it is cast to. */
+const CONSTANT = /^('([^']|'')*'|-?\d+(\.\d+)?|true|false)(::[\w" .,()[\]]+)?$/
+
 /** Columns, key and statistics; undefined where there is no such table. */
 export async function describeTable(
   client: pg.Client,
@@ -128,21 +131,23 @@ export async function describeTable(
   const columns = await ask(
     client,
     where,
-    `SELECT a.attname AS name, a.attnotnull AS required, b.typmod,
+    `SELECT a.attname AS name, a.attnotnull AS required, b.typmod, format_type(b.oid, b.typmod) AS own,
+       CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS fallback,
+       CASE WHEN a.attcollation <> b.typcollation THEN a.attcollation::regcollation::text END AS collation,
        CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace THEN b.typname END AS type,
        (SELECT p.proname FROM pg_proc p WHERE p.oid = b.typsend AND p.pronamespace = 'pg_catalog'::regnamespace) AS send,
        EXISTS (SELECT FROM pg_cast k WHERE k.castsource = b.oid AND k.casttarget = 'text'::regtype AND k.castmethod <> 'i') AS cast,
        current_setting('server_encoding') AS encoding,
        format_type(b.oid, b.typmod) ||
          CASE WHEN b.oid = a.atttypid THEN '' ELSE ' (domain ' || format_type(a.atttypid, NULL) || ')' END AS native
-     FROM pg_attribute a CROSS JOIN LATERAL (
+     FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum CROSS JOIN LATERAL (
        WITH RECURSIVE base AS (
-         SELECT t.oid, t.typname, t.typnamespace, t.typsend, a.atttypmod AS typmod, t.typtype, t.typbasetype, t.typtypmod
+         SELECT t.oid, t.typname, t.typnamespace, t.typsend, a.atttypmod AS typmod, t.typtype, t.typbasetype, t.typtypmod, t.typcollation
            FROM pg_type t WHERE t.oid = a.atttypid
          UNION ALL
-         SELECT t.oid, t.typname, t.typnamespace, t.typsend, base.typtypmod, t.typtype, t.typbasetype, t.typtypmod
+         SELECT t.oid, t.typname, t.typnamespace, t.typsend, base.typtypmod, t.typtype, t.typbasetype, t.typtypmod, t.typcollation
            FROM base JOIN pg_type t ON base.typtype = 'd' AND t.oid = base.typbasetype)
-       SELECT oid, typname, typnamespace, typsend, typmod FROM base WHERE typtype <> 'd') b
+       SELECT oid, typname, typnamespace, typsend, typmod, typcollation FROM base WHERE typtype <> 'd') b
      WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     [found.oid],
   )
@@ -155,17 +160,24 @@ export async function describeTable(
     [found.oid],
   )
   const schema: TableSchema = {
-    columns: columns.map(({ name, native, type, send, cast, encoding, typmod, required }) =>
-      columnOf({
-        name: name!,
-        native: native!,
-        type,
-        send,
-        cast: cast === 't',
-        typmod: Number(typmod),
-        nullable: required !== 't',
-        unchecked: encoding === 'SQL_ASCII',
-      }),
+    columns: columns.map(
+      ({ name, native, own, fallback, collation, type, send, cast, encoding, typmod, required }) =>
+        columnOf({
+          name: name!,
+          native: native!,
+          origin: {
+            family: FAMILY,
+            type: own!,
+            ...(fallback && CONSTANT.test(fallback) && { default: fallback }),
+            ...(collation && { collation }),
+          },
+          type,
+          send,
+          cast: cast === 't',
+          typmod: Number(typmod),
+          nullable: required !== 't',
+          unchecked: encoding === 'SQL_ASCII',
+        }),
     ),
     key: key.map(({ name }) => name!),
   }

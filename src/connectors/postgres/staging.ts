@@ -4,17 +4,24 @@ import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { keyColumns } from '../sql/dialect.ts'
-import { type Access, quoteIdent, quoteLiteral } from './connect.ts'
+import { type Access, quoteIdent } from './connect.ts'
 import { stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
 import type { StageInput } from './stage.ts'
-import { stagingTables } from './state.ts'
+import { dropAbandoned, ownComment } from './state.ts'
 
-/** The unlogged tables that a load's rows and keys are staged in, quoted and qualified. */
-export function stagingNames(loadId: string, { table }: PlannedLoad): { rows: string; keys: string } {
-  const name = (...of: string[]) =>
-    `nightfreight."stg_${createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 20)}"`
-  return { rows: name(loadId, table), keys: name(loadId, table, 'keys') }
+/** The quoted and qualified name of an unlogged table of this session's own, for one load's `what`. */
+export function stagingName({ owner }: TargetSession, loadId: string, table: string, what: string): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([owner, loadId, table, what]))
+    .digest('hex')
+  return `nightfreight."stg_${hash.slice(0, 20)}"`
+}
+
+/** The tables that a load's rows and keys are staged in. */
+export function stagingNames(session: TargetSession, loadId: string, { table }: PlannedLoad) {
+  const name = (what: string) => stagingName(session, loadId, table, what)
+  return { rows: name('rows'), keys: name('keys') }
 }
 
 /** Copies a change set into staging tables, each part on a connection of its own; what was there is replaced. */
@@ -24,16 +31,10 @@ export async function stageLoad(
   signal: AbortSignal,
 ): Promise<void> {
   const { loadId, job, load } = request
-  const names = stagingNames(loadId, load)
-  const stale = (await stagingTables(session)).filter(
-    ({ table, ...owner }) =>
-      Object.values(names).includes(table) || (owner.job === job && owner.loadId !== loadId),
-  )
-  await dropTables(
-    session,
-    stale.map(({ table }) => table),
-  )
-  const comment = quoteLiteral(JSON.stringify({ job, loadId }))
+  const names = stagingNames(session, loadId, load)
+  await dropAbandoned(session, job, loadId)
+  await session.query(`DROP TABLE IF EXISTS ${names.rows}, ${names.keys}`)
+  const comment = ownComment(session, job, loadId)
   const create = async (table: string, columns: Column[]) => {
     const list = columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
     await session.query(
@@ -112,8 +113,4 @@ export async function copyParts(
   const reasons = results.flatMap(result => (result.status === 'rejected' ? [result.reason as Error] : []))
   if (reasons.length > 0) throw reasons.find(reason => reason instanceof EngineError) ?? reasons[0]
   return sent
-}
-
-export async function dropTables(session: TargetSession, tables: string[]): Promise<void> {
-  if (tables.length > 0) await session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
 }

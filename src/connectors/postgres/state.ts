@@ -1,6 +1,6 @@
-import { quoteIdent, quoteTable } from './connect.ts'
+import { quoteLiteral, quoteTable } from './connect.ts'
 import type { TargetColumn } from './merge.ts'
-import type { TargetSession } from './session.ts'
+import { ownerLock, type TargetSession } from './session.ts'
 
 const TABLES = `
   CREATE SCHEMA IF NOT EXISTS nightfreight;
@@ -8,12 +8,15 @@ const TABLES = `
     load_id text PRIMARY KEY, job text NOT NULL, run text NOT NULL, committed_at timestamptz NOT NULL,
     counts jsonb NOT NULL);
   CREATE TABLE IF NOT EXISTS nightfreight.sync_points (
-    job text, extract text, value text, run text NOT NULL, PRIMARY KEY (job, extract))`
+    job text, extract text, value text, run text NOT NULL, PRIMARY KEY (job, extract));
+  CREATE TABLE IF NOT EXISTS nightfreight.tables (
+    name text PRIMARY KEY, identity text NOT NULL, rows bigint NOT NULL, run text NOT NULL, run_at text NOT NULL)`
 
 /** Creates what we keep in a target, where it is missing; two may do it at once. */
 export async function ensureState(session: TargetSession): Promise<void> {
   const { rows } = await session.query(
-    `SELECT to_regclass('nightfreight.loads') IS NULL OR to_regclass('nightfreight.sync_points') IS NULL AS missing`,
+    `SELECT to_regclass('nightfreight.loads') IS NULL OR to_regclass('nightfreight.sync_points') IS NULL
+       OR to_regclass('nightfreight.tables') IS NULL AS missing`,
   )
   // IF NOT EXISTS alone still races; and it would ask for rights that a prepared database need not give.
   // Several statements in one query are one transaction, which holds the lock.
@@ -21,26 +24,35 @@ export async function ensureState(session: TargetSession): Promise<void> {
     await session.query(`SELECT pg_advisory_xact_lock(hashtext('nightfreight')); ${TABLES}`)
 }
 
-/** A staging table that is there, and whose it is. */
-export interface StagingTable {
-  /** Quoted and qualified. */
-  table: string
-  job: string
-  loadId: string
+const STAGED = `SELECT format('%I.%I', n.nspname, c.relname) AS name, obj_description(c.oid, 'pg_class')::jsonb AS note
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = 'nightfreight' AND c.relname LIKE 'stg\\_%' AND c.relkind = 'r' AND obj_description(c.oid, 'pg_class') LIKE '{%'`
+
+/** SQL of the comment of a table that a load makes for itself: whose it is. */
+export function ownComment({ owner }: TargetSession, job: string, loadId: string): string {
+  return quoteLiteral(JSON.stringify({ job, loadId, owner }))
 }
 
-/** All staging tables of a target, by the comments that they were given with their creation. */
-export async function stagingTables(session: TargetSession): Promise<StagingTable[]> {
+/** Drops what this session has staged for a load. */
+export async function dropOwn(session: TargetSession, loadId: string): Promise<void> {
   const { rows } = await session.query(
-    `SELECT c.relname AS name, obj_description(c.oid, 'pg_class') AS owner
-     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = 'nightfreight' AND c.relname LIKE 'stg\\_%' AND c.relkind = 'r'`,
+    `SELECT name FROM (${STAGED}) AS s WHERE note ->> 'loadId' = $1 AND note ->> 'owner' = $2`,
+    [loadId, session.owner],
   )
-  return rows.flatMap(({ name, owner }) => {
-    if (owner === null) return []
-    const { job, loadId } = JSON.parse(owner!) as { job: string; loadId: string }
-    return [{ table: `nightfreight.${quoteIdent(name!)}`, job, loadId }]
-  })
+  if (rows.length > 0) await session.query(`DROP TABLE IF EXISTS ${rows.map(({ name }) => name).join(', ')}`)
+}
+
+/**
+ * Drops what other loads of a job have left: this session's own, and those of sessions that are no more. Whose lock is
+ * held lives, and keeps its tables.
+ */
+export async function dropAbandoned(session: TargetSession, job: string, loadId: string): Promise<void> {
+  const others = `note ->> 'job' = ${quoteLiteral(job)}
+    AND (note ->> 'loadId' <> ${quoteLiteral(loadId)} OR note ->> 'owner' IS DISTINCT FROM '${session.owner}')`
+  await session.query(`DO $$ DECLARE t record; BEGIN
+    FOR t IN SELECT name, coalesce(note ->> 'owner', '') AS owner FROM (${STAGED}) AS s WHERE ${others} LOOP
+      IF pg_try_advisory_xact_lock(${ownerLock('t.owner')}) THEN EXECUTE 'DROP TABLE IF EXISTS ' || t.name; END IF;
+    END LOOP; END $$`)
 }
 
 /** The columns of a target table as the merge needs to know them. */

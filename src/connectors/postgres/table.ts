@@ -1,8 +1,13 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
-import { ownColumns, tableKey } from '../sql/dialect.ts'
+import type { Column } from '../../../engine/types/logical.ts'
+import { ownColumns, standard, tableKey } from '../sql/dialect.ts'
 import { quoteIdent, quoteTable, splitTable } from './connect.ts'
 import { stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
+import { FAMILY } from './types.ts'
+
+/** How Postgres writes what the load modes do. */
+export const DIALECT = standard(quoteIdent, stagingType)
 
 /** Creates a load's table without its key: {@link finishTable} adds that once the rows are in. */
 export async function createTable(
@@ -11,7 +16,8 @@ export async function createTable(
   signal: AbortSignal,
 ): Promise<void> {
   const [schema, table] = splitTable(load.table)
-  const columns = load.columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
+  const known = await knownTypes(session, load, signal)
+  const columns = load.columns.map(column => definition(column, known))
   for (const { name, type, nullable } of ownColumns(load))
     columns.push(`${quoteIdent(name)} ${stagingType(type)}${nullable ? '' : ' NOT NULL'}`)
   if (table) {
@@ -19,6 +25,34 @@ export async function createTable(
     if (rows.length === 0) await session.query(`CREATE SCHEMA ${quoteIdent(schema!)}`, [], signal)
   }
   await session.query(`CREATE TABLE ${quoteTable(load.table)} (${columns.join(', ')})`, [], signal)
+}
+
+/** The types and collations of the columns' origins that the target has too: it may lack what users and extensions define. */
+async function knownTypes(
+  session: TargetSession,
+  { columns }: StagedLoad,
+  signal: AbortSignal,
+): Promise<Set<string>> {
+  const origins = columns.flatMap(({ origin }) => (origin?.family === FAMILY ? [origin] : []))
+  if (origins.length === 0) return new Set()
+  const { rows } = await session.query(
+    `SELECT t AS name FROM unnest($1::text[]) AS t WHERE to_regtype(t) IS NOT NULL
+     UNION SELECT c FROM unnest($2::text[]) AS c WHERE to_regcollation(c) IS NOT NULL`,
+    [origins.map(({ type }) => type), origins.flatMap(({ collation }) => collation ?? [])],
+    signal,
+  )
+  return new Set(rows.map(({ name }) => name!))
+}
+
+/** A column as its source has it, where that is a Postgres whose type is known here; else the type that it is staged as. */
+function definition({ name, type, nullable, origin }: Column, known: Set<string>): string {
+  const required = nullable || !origin ? '' : ' NOT NULL'
+  if (origin?.family !== FAMILY || !known.has(origin.type))
+    return `${quoteIdent(name)} ${stagingType(type)}${required}`
+  const fallback = origin.default === undefined ? '' : ` DEFAULT ${origin.default}`
+  const { collation } = origin
+  const order = collation !== undefined && known.has(collation) ? ` COLLATE ${collation}` : ''
+  return `${quoteIdent(name)} ${origin.type}${order}${fallback}${required}`
 }
 
 /** Builds the key of a table just filled: one sort instead of an insertion a row. */

@@ -7,25 +7,25 @@ import type {
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { Target } from '../../../engine/contracts/target.ts'
+import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
-import { checkOwnColumns, type LoadTables, standard } from '../sql/dialect.ts'
-import { type Access, quoteIdent, quoteTable } from './connect.ts'
+import { checkOwnColumns, type LoadTables } from '../sql/dialect.ts'
+import { checkIdentity } from '../sql/standing.ts'
+import { type Access, quoteTable } from './connect.ts'
 import { keyClash } from './keyClash.ts'
-import { checkTarget, expressions, stagingType } from './merge.ts'
+import { checkTarget, expressions } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { findReject, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
 import { LOCAL } from './settings.ts'
 import { describeTable } from './source.ts'
-import { dropTables, stageLoad, stagingNames } from './staging.ts'
-import { ensureState, stagingTables, targetColumns } from './state.ts'
-import { createTable, finishTable } from './table.ts'
+import { stageLoad, stagingNames } from './staging.ts'
+import { noteStanding, standingOf, tableOid } from './standing.ts'
+import { dropOwn, ensureState, targetColumns } from './state.ts'
+import { createTable, DIALECT, finishTable } from './table.ts'
 import { PostgresVerifier } from './verifier.ts'
-
-const DIALECT = standard(quoteIdent, stagingType)
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
 const CLEAN_UP_MS = 4000
@@ -51,6 +51,11 @@ export class PostgresTarget implements Target {
   async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
     this.session.heed(signal)
     return describeTable(await this.session.client(), `${this.name}.${table}`, table)
+  }
+
+  standing(table: string, signal: AbortSignal): Promise<TableStanding> {
+    this.session.heed(signal)
+    return standingOf(this.session, table, signal)
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
@@ -80,12 +85,16 @@ export class PostgresTarget implements Target {
     await stageLoad(this.session, request, signal)
   }
 
-  async commit(commit: LoadCommit, signal: AbortSignal): Promise<CommitResult> {
+  async commit(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
     this.session.heed(signal)
     await ensureState(this.session)
     for (const load of commit.loads) {
       await this.check(load)
-      const { rows, keys } = stagingNames(commit.loadId, load)
+      const { rows, keys } = stagingNames(this.session, commit.loadId, load)
       await this.session.query(`ANALYZE ${rows}, ${keys}`, [], signal).catch(async error => {
         // A repeat finds its staging tables gone: committed() below knows why.
         if (!(await this.committed(commit.loadId, signal))) throw error
@@ -95,6 +104,10 @@ export class PostgresTarget implements Target {
     let counts: LoadCounts[] | undefined
     try {
       counts = await this.merge(commit, signal)
+      if (counts) {
+        await check?.(counts)
+        await this.dropStaged(commit, signal)
+      }
     } catch (error) {
       await this.session.query('ROLLBACK').catch(() => {})
       throw (await this.explain(error, commit).catch(() => undefined)) ?? error
@@ -110,11 +123,7 @@ export class PostgresTarget implements Target {
   async abandon(loadId: string): Promise<void> {
     // What it leaves, a later load of the job clears away.
     this.session.heed(AbortSignal.timeout(CLEAN_UP_MS))
-    const own = (await stagingTables(this.session)).filter(found => found.loadId === loadId)
-    await dropTables(
-      this.session,
-      own.map(found => found.table),
-    )
+    await dropOwn(this.session, loadId)
   }
 
   async close(): Promise<void> {
@@ -151,11 +160,13 @@ export class PostgresTarget implements Target {
     const where = `${this.name}.${load.table}`
     const query = (sql: string) => this.session.query(sql, [], signal, where)
     const target = quoteTable(load.table)
-    const created = !(await this.has(target))
+    const oid = await tableOid(this.session, load.table)
+    checkIdentity(load, oid, where)
+    const created = oid === undefined
     if (created) await createTable(this.session, load, signal)
     const columns = await targetColumns(this.session, load.table)
     checkTarget(load, columns, where)
-    const { rows: staging, keys } = stagingNames(commit.loadId, load)
+    const { rows: staging, keys } = stagingNames(this.session, commit.loadId, load)
     const tables: LoadTables = {
       target,
       staging,
@@ -179,8 +190,13 @@ export class PostgresTarget implements Target {
       // The planner knows nothing of a table that autovacuum has not seen yet.
       await query(`ANALYZE ${target}`)
     }
-    await query(`DROP TABLE ${staging}, ${keys}`)
-    return counts
+    const rows = await noteStanding(this.session, load, counts, commit, signal)
+    return { ...counts, rows, ...(created && { created }) }
+  }
+
+  private async dropStaged({ loadId, loads }: LoadCommit, signal: AbortSignal): Promise<void> {
+    const tables = loads.flatMap(load => Object.values(stagingNames(this.session, loadId, load)))
+    if (tables.length > 0) await this.session.query(`DROP TABLE ${tables.join(', ')}`, [], signal)
   }
 
   /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */
@@ -198,7 +214,7 @@ export class PostgresTarget implements Target {
     for (const load of loads) {
       const columns = await targetColumns(this.session, load.table)
       if (columns.length === 0) continue
-      const { rows } = stagingNames(loadId, load)
+      const { rows } = stagingNames(this.session, loadId, load)
       const find = duplicate ? keyClash : findReject
       const found = await find(this.session, load, columns, rows, `${this.name}.${load.table}`)
       if (found) return found

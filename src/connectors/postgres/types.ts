@@ -1,5 +1,8 @@
-import type { Column, LogicalType } from '../../../engine/types/logical.ts'
+import type { Column, LogicalType, Origin } from '../../../engine/types/logical.ts'
 import type { TypeRule } from '../declare/define.ts'
+
+/** Of {@link Origin}: types are Postgres'. */
+export const FAMILY = 'postgres'
 
 /** How a built-in type travels. */
 interface Rule {
@@ -91,6 +94,7 @@ export interface CatalogColumn {
   name: string
   /** For people: the type as its users write it. */
   native: string
+  origin: Origin
   /** pg_type.typname where the type is in pg_catalog. */
   type: string | null | undefined
   /** Name of the send function where it is in pg_catalog. */
@@ -104,11 +108,18 @@ export interface CatalogColumn {
   unchecked: boolean
 }
 
+const ruleOf = (type: string | null | undefined, typmod: number): Rule | undefined =>
+  type === 'numeric' ? numeric(typmod) : RULES[type ?? '']
+
+/** Whether a type is staged as text: as characters, or by its notation. */
+export const isText = (typname: string, typmod: number) =>
+  (ruleOf(typname, typmod)?.logical ?? text).kind === 'text'
+
 /** The column of a type, as it will be staged. */
 export function columnOf(found: CatalogColumn): Column {
-  const { name, native, type, send, cast, typmod, nullable, unchecked } = found
-  const rule = type === 'numeric' ? numeric(typmod) : RULES[type ?? '']
-  const column: Column = { name, type: rule?.logical ?? text, nullable, native }
+  const { name, native, origin, type, send, cast, typmod, nullable, unchecked } = found
+  const rule = ruleOf(type, typmod)
+  const column: Column = { name, type: rule?.logical ?? text, nullable, native, origin }
   if (rule?.inexact) column.inexact = rule.inexact
   if (cast) column.wire = 'output' satisfies Wire
   if (column.type.kind !== 'text') return column

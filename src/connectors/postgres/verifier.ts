@@ -1,16 +1,23 @@
-import { createHash } from 'node:crypto'
-import type { PlannedLoad } from '../../../engine/contracts/load.ts'
-import type { RangeFinding, Verifier, VerifyRequest } from '../../../engine/contracts/verification.ts'
+import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import type { ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { findings } from '../sql/verify.ts'
-import { checksum, comparable } from './checksum.ts'
-import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
-import { expressions, stagingType } from './merge.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
+import { aliveSql, sameKey } from '../sql/dialect.ts'
+import { comparable } from './comparable.ts'
+import { interruptOn, quoteIdent, quoteTable } from './connect.ts'
+import { copyOut } from './copyOut.ts'
+import { expressions } from './merge.ts'
 import type { TargetSession } from './session.ts'
-import { copyParts } from './staging.ts'
-import { ensureState, targetColumns } from './state.ts'
+import { describeTable } from './source.ts'
+import { stagingNames } from './staging.ts'
+import { targetColumns } from './state.ts'
+import { DIALECT } from './table.ts'
+import { selectExpression } from './types.ts'
 
-/** Verification in Postgres: what should be there goes into a staging table, one query joins and judges. */
+/** Rows and bytes of a batch. */
+const LIMITS = { rows: 1 << 16, bytes: 1 << 23 }
+
+/** Reads rows of a table back by COPY, in the transaction of the session: what it has written is seen by it alone. */
 export class PostgresVerifier implements Verifier {
   private readonly session: TargetSession
 
@@ -28,46 +35,59 @@ export class PostgresVerifier implements Verifier {
     return comparable(load, columns)
   }
 
-  async compare(request: VerifyRequest, signal: AbortSignal): Promise<RangeFinding[]> {
-    this.session.heed(signal)
-    const { loadId, job, load, compared, paths, columns, extra, offload, lanes } = request
-    await ensureState(this.session)
-    const expected = verifyTable(loadId, load.table)
-    const run = (sql: string) => this.session.query(sql, [], signal)
-    const made = columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
-    const comment = quoteLiteral(JSON.stringify({ job, loadId }))
-    await run(`DROP TABLE IF EXISTS ${expected}; CREATE UNLOGGED TABLE ${expected} (${made.join(', ')});
-      COMMENT ON TABLE ${expected} IS ${comment}`)
+  async read({ loadId, load, columns, of, staged, sink }: ReadBack, signal: AbortSignal): Promise<void> {
+    const client = await this.session.client()
+    const where = `${this.session.access.name}.${load.table}`
+    const schema = (await describeTable(client, where, load.table))!
+    const { cast, differs } = expressions(load, await targetColumns(this.session, load.table))
+    const names = stagingNames(this.session, loadId, load)
+    const tables = {
+      target: quoteTable(load.table),
+      staging: names.rows,
+      keys: names.keys,
+      where,
+      dialect: DIALECT,
+      cast,
+    }
+    const read = columns.map(column => {
+      const own = columnNamed(schema.columns, column.name)!
+      return column.parsed ? { name: own.name, type: column.type, nullable: true, native: 'text' } : own
+    })
+    const values = columns.map((column, index) => {
+      const value = `t.${quoteIdent(column.name)}`
+      if (!column.parsed) return selectExpression(read[index]!, value)
+      const sent = `s.${quoteIdent(column.name)}`
+      return `CASE WHEN ${differs(column.name, value, cast(column.name, sent))} THEN ${value}::text ELSE ${sent} END`
+    })
+    const alive = aliveSql(load, name => `t.${quoteIdent(name)}`)
+    const same = (alias: string) => sameKey(load as StagedLoad, tables, 't', alias)
+    const parsed = staged && columns.some(column => column.parsed)
+    const rows = (join: string, list = values) =>
+      `SELECT ${list.join(', ')} FROM ${tables.target} AS t ${join}${alive ? ` WHERE ${alive}` : ''}`
+    const own = load.mode === 'merge' || load.mode === 'scd2'
+    const sql =
+      of === 'all'
+        ? rows(parsed ? `LEFT JOIN ${names.rows} AS s ON ${same('s')}` : '')
+        : [
+            rows(`JOIN ${names.rows} AS s ON ${same('s')}`),
+            ...(own
+              ? [
+                  rows(
+                    `JOIN ${names.keys} AS k ON ${same('k')}`,
+                    columns.map((column, index) =>
+                      column.parsed
+                        ? `t.${quoteIdent(column.name)}::text`
+                        : selectExpression(read[index]!, `t.${quoteIdent(column.name)}`),
+                    ),
+                  ),
+                ]
+              : []),
+          ].join(' UNION ALL ')
+    const release = interruptOn(signal, client)
     try {
-      const { access } = this.session
-      const where = `${access.name}.${load.table}`
-      await copyParts(
-        access,
-        { table: expected, columns, paths },
-        { where, lanes, offload, progress() {} },
-        signal,
-      )
-      await run(`ANALYZE ${expected}`)
-      const found = await targetColumns(this.session, load.table)
-      const tables = {
-        target: quoteTable(load.table),
-        expected,
-        quote: quoteIdent,
-        cast: expressions(load, found).cast,
-        checksum: checksum(compared, found),
-        text: (expression: string) => `${expression}::text`,
-      }
-      return await findings(load, extra, tables, async sql => (await run(sql)).rows)
+      await copyOut(client, sql, { where, columns: read, limits: LIMITS }, sink)
     } finally {
-      await this.session.query(`DROP TABLE IF EXISTS ${expected}`).catch(() => {})
+      release()
     }
   }
-}
-
-// Named and commented as staging tables are: a later load of the job clears away what a killed process leaves.
-function verifyTable(loadId: string, table: string): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([loadId, table, 'verification']))
-    .digest('hex')
-  return `nightfreight."stg_${hash.slice(0, 20)}"`
 }

@@ -15,10 +15,11 @@ export const s3 = defineConnector({
   capabilities: DROP_CAPABILITIES,
   declared: ({ schema }) => schema,
   types: [],
-  source: (config, { name }) =>
+  check: (config, { name, baseDir }) => void s3Access(config, `connections.${name}`, baseDir),
+  source: (config, { name, baseDir }) =>
     new DropSource({
       module: moduleBeside(import.meta.url, 'lane'),
-      access: s3Access(config, name),
+      access: s3Access(config, name, baseDir),
       openStore: access => new S3Store(access),
     }),
 })

@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream'
 import { EngineError } from '../../../engine/errors.ts'
 import { type DropStore, type Entry, leadsOut } from '../../drops/store.ts'
-import { type S3Access, S3Client, type S3Object } from '../../stores/s3/client.ts'
+import { S3Client, type S3Object } from '../../stores/s3/client.ts'
+import type { S3Access } from '../../stores/s3/sdk.ts'
 
 /** Objects below a prefix as the files of a drop. */
 export class S3Store implements DropStore {

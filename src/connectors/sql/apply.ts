@@ -4,7 +4,7 @@ import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import { deleteSql, liveSql } from './deletes.ts'
 import { type LoadTables, olderSql, sameKey } from './dialect.ts'
 import { insertSql, reviveSql, updateSql } from './merge.ts'
-import { scd2Sql } from './scd2.ts'
+import { firstVersionsSql, scd2Sql } from './scd2.ts'
 
 /** Runs statements in the load's transaction. */
 export interface Executor {
@@ -15,7 +15,7 @@ export interface Executor {
 }
 
 /**
- * Makes a table what its load says, from the staged rows and keys: every statement of every mode, in order. `empty`:
+ * Makes a table what its load says, from the staged rows and keys: every statement of every mode, in order. `created`:
  * the table holds no row yet. Fails with GUARD_STOPPED before anything is changed where a whole data set would take
  * away too many of the target's rows.
  */
@@ -24,11 +24,13 @@ export async function applyLoad(
   runAt: Date,
   tables: LoadTables,
   run: Executor,
-  empty = false,
+  created = false,
 ): Promise<LoadCounts> {
   const change = (sql: string | undefined) => (sql ? run.change(sql) : Promise.resolve(0))
   const count = async (sql: string) => (await run.count(sql))[0]!
   const rows = await count(`SELECT count(*) FROM ${tables.staging} AS s`)
+  const one = `SELECT count(*) FROM (SELECT 1 FROM ${tables.target} AS t LIMIT 1) AS one`
+  const empty = created || (await count(one)) === 0
   const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0, older: 0 }
   let revived = 0
   if (load.key.length === 0) Object.assign(counts, await exchange(load, rows, tables, run))
@@ -41,11 +43,12 @@ export async function applyLoad(
       }
       counts.deleted = await change(gone.change)
     }
-    if (load.mode === 'scd2') {
+    if (load.mode === 'scd2' && empty) counts.inserted = await change(firstVersionsSql(load, tables, runAt))
+    else if (load.mode === 'scd2') {
       const { correct, insert, close } = scd2Sql(load, tables, runAt)
-      counts.updated = empty ? 0 : await change(correct)
+      counts.updated = await change(correct)
       counts.inserted = await change(insert)
-      if (!empty) await change(close)
+      await change(close)
     } else {
       if (!empty) {
         counts.updated = await change(updateSql(load, tables))

@@ -1,5 +1,5 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
-import { markColumn } from '../../../engine/contracts/semantics.ts'
+import { endColumn, markColumn } from '../../../engine/contracts/semantics.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { columnNamed, type LogicalType } from '../../../engine/types/logical.ts'
 
@@ -99,6 +99,12 @@ export function tableKey({ mode, key, scd2 }: StagedLoad): string[] {
 /** The columns of the staged keys. */
 export function keyColumns({ mode, whole, key, partitionBy }: StagedLoad): string[] {
   return mode === 'partition' && !whole ? partitionBy : key
+}
+
+/** SQL of which rows of the target are rows of today: none that is marked as deleted, no earlier version; undefined: all. */
+export function aliveSql(load: PlannedLoad, column: (name: string) => string): string | undefined {
+  const end = endColumn(load)
+  return end === undefined ? undefined : `${column(end)} IS NULL`
 }
 
 /** A staged column as a value of the target's type. */

@@ -2,6 +2,25 @@ import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { decidingColumns, updatedColumns } from '../../../engine/contracts/semantics.ts'
 import { type Assignment, differing, type LoadTables, periodType, sameKey, staged } from './dialect.ts'
 
+/** The first versions of a history: every staged row begins one, and none ends. */
+export function firstVersionsSql(load: StagedLoad, tables: LoadTables, runAt: Date): string {
+  const { target, dialect } = tables
+  const names = load.columns.map(({ name }) => name)
+  const into = [...names, load.scd2.validFrom, load.scd2.validTo, load.scd2.current]
+  const values = [...names.map(name => staged(tables, name)), beginSql(load, tables, runAt), 'NULL', 'TRUE']
+  if (load.stamp) {
+    into.push(load.stamp)
+    values.push(dialect.now)
+  }
+  return `INSERT INTO ${target} (${into.map(dialect.quote).join(', ')}) SELECT ${values.join(', ')} FROM ${tables.staging} AS s`
+}
+
+/** When a staged row's version begins, by the row itself. */
+function beginSql(load: StagedLoad, tables: LoadTables, runAt: Date): string {
+  const run = tables.dialect.instant(runAt, periodType(load))
+  return load.newer === undefined ? run : `coalesce(${staged(tables, load.newer)}, ${run})`
+}
+
 /**
  * A history: one row a version, [from, to), the current one's end NULL. Statements run in this order: `correct`
  * (a version that begins at the very moment), `insert`, `close`; each leaves what a repeat would find right.
@@ -16,7 +35,7 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const from = q(load.scd2.validFrom)
   const to = q(load.scd2.validTo)
   const run = dialect.instant(runAt, periodType(load))
-  const given = load.newer === undefined ? run : `coalesce(${staged(tables, load.newer)}, ${run})`
+  const given = beginSql(load, tables, runAt)
   const [begins, ended, effective] = ['_nf_begins', '_nf_ended', '_nf_from'].map(q) as [
     string,
     string,

@@ -8,40 +8,18 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
-  HeadBucketCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
   ListObjectsV2Command,
   PutObjectCommand,
-  type S3ClientConfig,
-  S3Client as Sdk,
+  type S3Client as Sdk,
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { s3Error } from './failure.ts'
-
-/** What an S3 connection needs to be opened: plain data. Credentials that are not given come from the SDK's own chain. */
-export interface S3Access {
-  /** The connection's name, for messages. */
-  name: string
-  bucket: string
-  /** Below the bucket, without a slash at either end; '' is the bucket itself. */
-  prefix: string
-  region?: string
-  endpoint?: string
-  pathStyle?: boolean
-  accessKey?: string
-  secretKey?: string
-  sessionToken?: string
-  profile?: string
-  sse?: 'AES256' | 'aws:kms'
-  kmsKey?: string
-  requesterPays?: boolean
-  /** Seconds that a request may take without a byte. */
-  timeout: number
-}
+import { openSdk, regionOf, type S3Access } from './sdk.ts'
 
 /** An object as a listing or a head shows it. */
 export interface S3Object {
@@ -66,44 +44,22 @@ const COPIED_AT_ONCE = 5 * 1024 ** 3
  */
 export class S3Client {
   readonly access: S3Access
-  private readonly sdk: Sdk
+  private sdk: Sdk
+
+  private region: string | undefined
+  /** Clients of another region, which may have requests under way. */
+  private readonly left: Sdk[] = []
 
   constructor(access: S3Access) {
     this.access = access
-    const config: S3ClientConfig = {
-      // Adaptive: after a SlowDown every request of the client waits its turn.
-      retryMode: 'adaptive',
-      maxAttempts: 8,
-      requestHandler: {
-        connectionTimeout: access.timeout * 1000,
-        requestTimeout: access.timeout * 1000,
-        throwOnRequestTimeout: true,
-        httpAgent: { maxSockets: 64 },
-        httpsAgent: { maxSockets: 64 },
-      },
-      // Servers that are not Amazon's may know no checksums in trailers.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      ...(access.region !== undefined && { region: access.region }),
-      ...(access.endpoint !== undefined && { endpoint: access.endpoint }),
-      ...(access.pathStyle !== undefined && { forcePathStyle: access.pathStyle }),
-      ...(access.profile !== undefined && { profile: access.profile }),
-      ...(access.accessKey !== undefined && {
-        credentials: {
-          accessKeyId: access.accessKey,
-          secretAccessKey: access.secretKey ?? '',
-          ...(access.sessionToken !== undefined && { sessionToken: access.sessionToken }),
-        },
-      }),
-    }
-    this.sdk = new Sdk(config)
+    this.region = access.region
+    this.sdk = openSdk(this.access, this.region)
   }
 
-  /** Checks that the bucket is there and authenticates us. */
+  /** Checks that what is below the prefix can be listed: the one permission that every use needs. */
   async probe(signal?: AbortSignal): Promise<void> {
-    await this.guard('', () =>
-      this.sdk.send(new HeadBucketCommand({ Bucket: this.access.bucket }), { abortSignal: signal }),
-    )
+    const asked = { Bucket: this.access.bucket, Prefix: this.key(''), MaxKeys: 1, ...this.payer }
+    await this.guard('', () => this.sdk.send(new ListObjectsV2Command(asked), { abortSignal: signal }))
   }
 
   /** Objects below a prefix, in the order of their keys; without `deep` only those with no further slash. */
@@ -287,7 +243,7 @@ export class S3Client {
   }
 
   close(): void {
-    this.sdk.destroy()
+    for (const sdk of [this.sdk, ...this.left]) sdk.destroy()
   }
 
   private async multipart(
@@ -337,7 +293,13 @@ export class S3Client {
     try {
       return await act()
     } catch (cause) {
-      throw s3Error(this.access, key, cause)
+      const region = regionOf(cause)
+      if (region === undefined || region === this.region) throw s3Error(this.access, key, cause)
+      // The server says where the bucket is; whoever asked meanwhile has gone the same way.
+      this.region = region
+      this.left.push(this.sdk)
+      this.sdk = openSdk(this.access, this.region)
+      return this.guard(key, act)
     }
   }
 

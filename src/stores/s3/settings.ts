@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import type { S3Access } from './client.ts'
+import { readTls, tlsOptions } from '../../util/tls.ts'
+import type { S3Access } from './sdk.ts'
 
 const text = z.string().min(1)
 
@@ -19,6 +20,7 @@ export const s3Options = z.strictObject({
   sse: z.enum(['AES256', 'aws:kms']).optional(),
   kms_key: text.optional(),
   requester_pays: z.boolean().default(false),
+  ...tlsOptions,
   /** Seconds that a request may take without a byte. */
   timeout: z.number().positive().default(60),
 })
@@ -33,7 +35,7 @@ export const s3Config = z.strictObject({
 })
 
 /** What a client needs, from what a job says. */
-export function s3Access(config: z.infer<typeof s3Config>, name: string): S3Access {
+export function s3Access(config: z.infer<typeof s3Config>, name: string, baseDir = ''): S3Access {
   const [, pair, bucket, prefix] = /^s3:\/\/(?:([^/@]*)@)?([^/]+)\/?(.*)$/.exec(config.url)!
   const [key, secret] = (pair ?? '').split(':', 2)
   return {
@@ -51,5 +53,6 @@ export function s3Access(config: z.infer<typeof s3Config>, name: string): S3Acce
     kmsKey: config.kms_key,
     requesterPays: config.requester_pays,
     timeout: config.timeout,
+    tls: readTls(name, config, baseDir),
   }
 }

@@ -99,19 +99,24 @@ test('texts that are declared as no value are NULL; all others stay what they ar
   ]) {
     for (const word of ['', 'N/A']) {
       const value = JSON.stringify(word)
-      assert.deepEqual(await read(one(value), { schema: { v: type }, extract: { nulls: ['', 'N/A'] } }), [
-        ['NULL'],
-      ])
+      assert.deepEqual(
+        await read(one(value), { schema: { v: type }, extract: { null_values: ['', 'N/A'] } }),
+        [['NULL']],
+      )
       await assert.rejects(read(one(value), { schema: { v: type } }), ({ hint }: { hint?: string }) =>
-        hint!.includes(`nulls: [${value}]`),
+        hint!.includes(`null_values: [${value}]`),
       )
     }
-    await assert.rejects(read(one('"-"'), { schema: { v: type }, extract: { nulls: [''] } }), {
+    await assert.rejects(read(one('"-"'), { schema: { v: type }, extract: { null_values: [''] } }), {
       code: 'RESPONSE_INVALID',
     })
   }
-  assert.deepEqual(await read(one('""'), { schema: { v: 'VARCHAR' }, extract: { nulls: [''] } }), [['']])
-  assert.deepEqual(await read(one('""'), { schema: { v: { type: 'VARCHAR', nulls: [''] } } }), [['NULL']])
+  assert.deepEqual(await read(one('""'), { schema: { v: 'VARCHAR' }, extract: { null_values: [''] } }), [
+    [''],
+  ])
+  assert.deepEqual(await read(one('""'), { schema: { v: { type: 'VARCHAR', null_values: [''] } } }), [
+    ['NULL'],
+  ])
 })
 
 test('a field that differs in case only is refused, and one that no record has is told', async () => {

@@ -238,7 +238,7 @@ describe('bad input', () => {
     })
 
   test('a missing permission is named, and nothing is changed', async () => {
-    await postgres.query(`CREATE TABLE t (id int PRIMARY KEY, x int);
+    await postgres.query(`CREATE TABLE t (id int PRIMARY KEY, x int); INSERT INTO t VALUES (2, 2);
       DROP ROLE IF EXISTS loader; CREATE ROLE loader LOGIN PASSWORD 'secret-of-loader'`)
     const url = new URL(postgres.url)
     url.username = 'loader'
@@ -260,7 +260,7 @@ describe('bad input', () => {
         )
         await target.abandon('L1')
       }, url.href)
-      assert.deepEqual(await postgres.query('SELECT * FROM t'), [])
+      assert.deepEqual(await postgres.query('SELECT * FROM t'), [{ id: 2, x: 2 }])
       assert.deepEqual(await staging(), [])
     } finally {
       await postgres.query('DROP OWNED BY loader; DROP ROLE loader')

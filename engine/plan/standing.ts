@@ -1,0 +1,39 @@
+import type { PlannedLoad } from '../contracts/load.ts'
+import type { TableStanding, TableState } from '../contracts/target.ts'
+import { EngineError } from '../errors.ts'
+
+/** A target's table as it was found before its load. */
+export interface TableLook {
+  now: TableState | undefined
+  /** Why it is not what the last commit left. */
+  reason?: string
+}
+
+/**
+ * Why a table is not what the last commit left of it, so that no difference from that can be loaded; undefined where it
+ * is. Pure.
+ */
+export function disturbance({ now, left }: TableStanding): string | undefined {
+  if (!now)
+    return left
+      ? `the table that run ${left.run} left is gone: dropped or renamed, or this is another database`
+      : 'there is no such table'
+  if (!left) return 'no load has noted what it left in the table'
+  if (now.identity !== left.identity)
+    return `the table is not the one that run ${left.run} left: it was dropped and made anew, or restored`
+  if (now.rows !== left.rows) return `the table has ${now.rows} rows, and run ${left.run} left ${left.rows}`
+  return undefined
+}
+
+/**
+ * Fails with CONFIG_INVALID where a history would be written by a run whose time lies before that of the last one: a
+ * version would end before it begins.
+ */
+export function checkRunTime({ mode, to, table }: PlannedLoad, runAt: Date, { left }: TableStanding): void {
+  if (mode !== 'scd2' || !left || runAt.getTime() >= Date.parse(left.runAt)) return
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `${to}.${table}: the run's time, ${runAt.toISOString()}, lies before ${left.runAt}, that of run ${left.run}, which loaded this history last`,
+    { hint: "Nothing was loaded. Set the machine's clock right, or leave --at out." },
+  )
+}

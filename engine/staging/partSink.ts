@@ -1,0 +1,62 @@
+import { rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Batch } from '../batch/batch.ts'
+import type { Sink } from '../contracts/source.ts'
+import type { Part } from '../contracts/staging.ts'
+import { encodeParquet } from '../parquet/encode.ts'
+import { rowsOf } from '../parquet/read.ts'
+import { atomicWrite, atomicWriteBytes } from './store.ts'
+
+/** Who hears of what is written. */
+interface Told {
+  rows(rows: number): void
+  note(text: string): void
+  /** What has been cancelled and does not know it yet writes no more. */
+  signal?: AbortSignal
+}
+
+/** Writes what is read as Parquet parts below the staging root, named `folder/stem-0.parquet` and so on. */
+export class PartSink implements Sink {
+  readonly parts: Part[] = []
+  private readonly root: string
+  private readonly stem: string
+  private readonly told: Told
+
+  constructor(root: string, stem: string, told: Told = { rows() {}, note() {} }) {
+    this.root = root
+    this.stem = stem
+    this.told = told
+  }
+
+  write(batch: Batch): void {
+    this.told.signal?.throwIfAborted()
+    if (batch.rows === 0) return
+    const file = this.next()
+    const bytes = encodeParquet(batch)
+    atomicWriteBytes(join(this.root, file), bytes)
+    this.parts.push({ file, rows: batch.rows, bytes: bytes.length })
+    this.told.rows(batch.rows)
+  }
+
+  async file(fill: (path: string) => Promise<void>): Promise<void> {
+    const file = this.next()
+    const path = join(this.root, file)
+    await atomicWrite(path, fill)
+    const rows = await rowsOf(path)
+    this.parts.push({ file, rows, bytes: statSync(path).size })
+    this.told.rows(rows)
+  }
+
+  note(text: string): void {
+    this.told.note(text)
+  }
+
+  /** Removes what a failed read wrote: no manifest will list it. */
+  discard(): void {
+    for (const part of this.parts) rmSync(join(this.root, part.file), { force: true })
+  }
+
+  private next(): string {
+    return `${this.stem}-${this.parts.length}.parquet`
+  }
+}

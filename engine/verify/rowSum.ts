@@ -1,0 +1,40 @@
+import type { ComparedColumn } from '../contracts/verification.ts'
+import { quoteName } from '../sql/duckdb.ts'
+import { typeName } from '../types/logical.ts'
+
+/**
+ * DuckDB's SQL of a column that was read back, as a value of the load's type: NULL where it is none. A wider column may
+ * hold a value that was never loaded, and it must not be cut to fit. `native`: the type that it was read back in.
+ */
+export function narrowed({ name, type }: ComparedColumn, native: string): string {
+  const value = quoteName(name)
+  const own = typeName(type)
+  if (native === own) return value
+  if (native === 'VARCHAR' && (type.kind === 'int' || type.kind === 'decimal'))
+    // A number of any scale comes as text; the same number may have been written with fewer or more zeros.
+    return `CASE WHEN ${plainNumber(value)} = ${plainNumber(`TRY_CAST(${value} AS ${own})::VARCHAR`)} THEN TRY_CAST(${value} AS ${own}) END`
+  // Other values come as text where the table keeps more than the load's type can say.
+  if (native === 'VARCHAR' && type.kind !== 'text') return `TRY_CAST(${value} AS ${own})`
+  const fitted = `TRY_CAST(${value} AS ${own})`
+  return `CASE WHEN ${fitted}::${native} = ${value} THEN ${fitted} END`
+}
+
+const plainNumber = (text: string) =>
+  `regexp_replace(regexp_replace(${text}, '([.][0-9]*?)0+$', '\\1'), '[.]$', '')`
+
+/** DuckDB's SQL of a value such that what the target does not tell apart is the same. */
+export function canonical({ type, unpadded, unsignedZero }: ComparedColumn, value: string): string {
+  if (type.kind === 'text') return unpadded ? `rtrim(${value}, ' ')` : value
+  // As text, which tells -0 from 0 where the target does.
+  if (type.kind === 'float') return unsignedZero ? `(${value} + 0)::VARCHAR` : `${value}::VARCHAR`
+  return value
+}
+
+/**
+ * SQL of a row's sum: DuckDB's 64-bit hash over the columns' values, each with its NULL, in order. `values` are SQL of
+ * the columns, all in the load's types, so that both sides of a comparison are summed by the same code.
+ */
+export function rowSum(columns: ComparedColumn[], values: string[]): string {
+  const parts = columns.map((column, index) => canonical(column, values[index]!))
+  return `hash(${["'row'", ...parts].join(', ')})`
+}

@@ -1,0 +1,69 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { PlannedLoad, StagedLoad } from '../contracts/load.ts'
+import { ROW } from '../diff/compare.ts'
+import type { Look } from '../diff/diff.ts'
+import { type LoadState, stateManifest } from '../diff/state.ts'
+import { EngineError } from '../errors.ts'
+import type { Plan } from '../plan/plan.ts'
+import { checkRunTime, disturbance } from '../plan/standing.ts'
+import { type RunContext, runFolder } from '../runtime/context.ts'
+import { goodRows } from '../staging/dataSet.ts'
+import { copyParts } from '../staging/parts.ts'
+import { filesSql } from '../staging/read.ts'
+import { pathsOf, readManifest, rowsIn } from '../staging/store.ts'
+import { verifySome } from './verify.ts'
+
+/**
+ * Looks at a load's table, of which a run's data was the last: is it the same one, with as many rows, and with the values
+ * that the last change gave? Fails with CONFIG_INVALID where this run's time lies before that run's.
+ */
+export const lookAt =
+  ({ refresh = [] }: Plan): Look =>
+  async (context, load, run) => {
+    const { targets, signal, runAt } = context
+    const standing = await targets.get(load.to)!.standing(load.table, signal)
+    checkRunTime(load, runAt, standing)
+    const { now, guarded } = standing
+    if (refresh.includes(load.table)) return { now, reason: 'a full refresh was asked for' }
+    if (run === undefined) return { now }
+    const reason = disturbance(standing) ?? (guarded ? undefined : await outdated(context, load, run))
+    return { now, ...(reason && { reason }) }
+  }
+
+/** Why a table is an old copy of itself: rows that the last change wrote are not as it wrote them. */
+async function outdated(context: RunContext, load: PlannedLoad, run: string): Promise<string | undefined> {
+  const { duck, root, staging, spec, targets, workers, signal, run: own } = context
+  const target = targets.get(load.to)!
+  // Where verification is off, something else may write the rows' values.
+  if (!target.verifier || load.verify === 'off') return undefined
+  const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
+  if (!left?.witness || left.witness.rows === 0) return undefined
+  const was: StagedLoad = { ...load, columns: left.columns, whole: false }
+  const loadId = `${spec.job}/${own}/${load.to}/look`
+  const folder = `${runFolder(context)}/look/${load.table}`
+  const rows = `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, left.table, true)})
+    WHERE file_row_number IN (SELECT ${ROW} FROM ${filesSql(root, [left.witness])})`
+  const parts = await copyParts(context, rows, `${folder}/rows`)
+  const files = { paths: pathsOf(root, parts), rows: rowsIn(parts), keyPaths: [], keys: 0 }
+  const means = { offload: workers.offload, lanes: 1, progress() {} }
+  try {
+    await target.stage({ loadId, job: spec.job, load: was, ...files, ...means }, signal)
+    const verification = await verifySome(
+      { duck, root, target, signal, loadId, folder: `${folder}/held` },
+      was,
+      parts,
+    )
+    const { wrong, rows } = verification
+    return wrong.rows === 0
+      ? undefined
+      : `the table is not what run ${run} left: ${wrong.rows} of ${rows} rows that were written last are others, as in an old copy`
+  } catch (error) {
+    // Columns that were taken away or changed: the load says so.
+    if (error instanceof EngineError && error.code === 'TARGET_INCOMPATIBLE') return undefined
+    throw error
+  } finally {
+    await target.abandon(loadId).catch(() => {})
+    rmSync(join(root, folder), { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { EngineError, type ErrorCode } from '../../engine/errors.ts'
+
+/** Where a job's command is typed, and what it needs of the shell. */
+export interface CommandPlace {
+  /** The job's folder, absolute. */
+  folder: string
+  /** Where staging and reports are kept. */
+  home: string
+  env: Record<string, string | undefined>
+}
+
+/** The run that failed. */
+export interface FailedRun {
+  run: string
+  /** Some task of it is committed. */
+  isBegun: boolean
+  /** The data interval that it is for; `isPlanned` where it is one of the job's own cron. */
+  interval?: { start: string; isPlanned: boolean }
+}
+
+/** Mended outside of the job: what is committed stays good. */
+const OUTSIDE: ErrorCode[] = ['AUTH_FAILED', 'PERMISSION_DENIED', 'TLS_FAILED', 'DATABASE_MISSING']
+/** Mended in the job's files. */
+const INSIDE: ErrorCode[] = ['MODEL_INVALID', 'SQL_FAILED', 'CONFIG_INVALID']
+
+/**
+ * The one command that is right once the cause is mended: what the sources gave is read again where it was the cause, and
+ * the data interval of the run is done with it, too.
+ */
+export function remedy(place: CommandPlace, error: unknown, failed?: FailedRun): string {
+  const { code, retryable } = error instanceof EngineError ? error : {}
+  if (code === 'VERIFY_FAILED') return typed(place, 'verify', shell(place.folder))
+  if (code === 'GUARD_STOPPED') return typed(place, 'plan', shell(place.folder))
+  if (code !== undefined && failed?.isBegun) {
+    if (retryable || OUTSIDE.includes(code)) return typed(place, 'resume', failed.run)
+    if (INSIDE.includes(code)) return typed(place, 'resume', failed.run, '--accept-changes')
+  }
+  const { interval } = failed ?? {}
+  return interval?.isPlanned ? backfillOf(place, interval.start) : typed(place, 'run', shell(place.folder))
+}
+
+/** The command that runs one data interval. */
+export const backfillOf = (place: CommandPlace, start: string): string =>
+  typed(place, 'backfill', shell(place.folder), '--from', start, '--to', start)
+
+/** A command as it is typed in a plain shell. */
+const typed = ({ home }: CommandPlace, ...words: string[]) =>
+  `NIGHTFREIGHT_HOME=${shell(home)} nightfreight ${words.join(' ')}`
+
+/**
+ * Variables that a plain shell lacks and the command needs, with the values that the run had; by name, since they may be
+ * secret.
+ */
+export function neededVariables({ folder, env }: CommandPlace): string[] {
+  const stores = ['METADATA_URL', 'STAGING_URL'].filter(name => env[name])
+  return [...new Set([...stores, ...referenced(folder)])].sort()
+}
+
+function referenced(folder: string): string[] {
+  try {
+    const text = readFileSync(join(folder, 'job.yaml'), 'utf8').replace(/^\s*#.*$/gm, '')
+    return [...text.matchAll(/(?<!\$)\$\{([A-Za-z_]\w*)\}/g)].map(match => match[1]!)
+  } catch {
+    return []
+  }
+}
+
+const shell = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)

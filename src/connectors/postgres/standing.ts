@@ -1,0 +1,79 @@
+import type { LoadCommit, LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
+import type { TableStanding } from '../../../engine/contracts/target.ts'
+import { rowsAdded } from '../sql/standing.ts'
+import { quoteLiteral, quoteTable, splitTable } from './connect.ts'
+import type { TargetSession } from './session.ts'
+
+/** What a table is now, and what the last commit left of it: one statement, so one snapshot. */
+export async function standingOf(
+  session: TargetSession,
+  table: string,
+  signal: AbortSignal,
+): Promise<TableStanding> {
+  const oid = await tableOid(session, table)
+  const { rows: state } = await session.query(`SELECT to_regclass('nightfreight.tables') AS oid`)
+  const known = state[0]!.oid !== null
+  const left = known ? `nightfreight.tables WHERE name = ${nameOf(table)}` : '(SELECT 1) AS none WHERE FALSE'
+  const noted = known
+    ? 'l.identity, l.rows, l.run, l.run_at'
+    : 'NULL AS identity, NULL AS rows, NULL AS run, NULL AS run_at'
+  const { rows } = await session.query(
+    `SELECT ${oid ? `(SELECT count(*) FROM ${quoteTable(table)})` : 'NULL'} AS now, ${noted}
+     FROM (SELECT 1) AS one LEFT JOIN (SELECT * FROM ${left}) AS l ON TRUE`,
+    [],
+    signal,
+  )
+  const row = rows[0]!
+  return {
+    now: oid ? { identity: oid, rows: Number(row.now) } : undefined,
+    left:
+      row.run === null
+        ? undefined
+        : { identity: row.identity!, rows: Number(row.rows), run: row.run!, runAt: row.run_at! },
+  }
+}
+
+/** The object id of a table: VACUUM and ALTER leave it, DROP and CREATE do not. Undefined where there is no table. */
+export async function tableOid(session: TargetSession, table: string): Promise<string | undefined> {
+  const { rows } = await session.query('SELECT to_regclass($1)::oid::text AS oid', [quoteTable(table)])
+  return rows[0]!.oid ?? undefined
+}
+
+/** Notes what a load leaves of its table, in the transaction of the load; gives its number of rows. */
+export async function noteStanding(
+  session: TargetSession,
+  load: StagedLoad,
+  counts: LoadCounts,
+  { run, runAt }: LoadCommit,
+  signal: AbortSignal,
+): Promise<number> {
+  const oid = (await tableOid(session, load.table))!
+  const values = [oid, run, runAt.toISOString()]
+  const added = rowsAdded(load, counts)
+  const set = 'identity = $1, run = $2, run_at = greatest(run_at, $3)'
+  if (added !== undefined) {
+    const { rows } = await session.query(
+      `UPDATE nightfreight.tables SET rows = rows + ${added}, ${set} WHERE name = ${nameOf(load.table)} RETURNING rows`,
+      values,
+      signal,
+    )
+    if (rows[0]) return Number(rows[0].rows)
+  }
+  const { rows } = await session.query(
+    `INSERT INTO nightfreight.tables (name, identity, rows, run, run_at)
+     SELECT ${nameOf(load.table)}, $1, count(*), $2, $3 FROM ${quoteTable(load.table)}
+     ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, rows = excluded.rows, run = excluded.run,
+       run_at = greatest(nightfreight.tables.run_at, excluded.run_at) RETURNING rows`,
+    values,
+    signal,
+  )
+  return Number(rows[0]!.rows)
+}
+
+// SQL of the name with its schema: two jobs may write it with and without.
+function nameOf(table: string): string {
+  const [schema, name] = splitTable(table)
+  return name === undefined
+    ? `current_schema() || ${quoteLiteral(`.${schema}`)}`
+    : quoteLiteral(`${schema}.${name}`)
+}

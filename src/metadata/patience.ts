@@ -1,0 +1,51 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { EngineError } from '../../engine/errors.ts'
+
+/** Milliseconds for which a store that is away is asked again: well within a lease. */
+const PATIENCE_MS = 20_000
+const PAUSE_MS = 300
+/** Once that is over, a failure stands for all calls of so many milliseconds. */
+const REST_MS = 2000
+
+/** Asks a store again that was there and cannot be reached now: it may be restarted, or the network be cut for a moment. */
+export class Patience {
+  private wasReached = false
+  private away: { since: number; last: number; error: unknown } | undefined
+
+  /** What `act` gives, which is repeated while the store is away. A store that was never there is not waited for. */
+  async during<T>(act: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const { away } = this
+      if (away && away.last - away.since > PATIENCE_MS && performance.now() - away.last < REST_MS)
+        throw away.error
+      try {
+        const result = await act()
+        this.reached()
+        return result
+      } catch (error) {
+        if (!isAway(error)) {
+          this.reached()
+          throw error
+        }
+        const last = performance.now()
+        this.away = { since: this.away?.since ?? last, last, error }
+        if (!this.wasReached || last - this.away.since > PATIENCE_MS) throw error
+        await delay(PAUSE_MS)
+      }
+    }
+  }
+
+  private reached(): void {
+    this.wasReached = true
+    this.away = undefined
+  }
+}
+
+/** Whether a failure is the connection's, and no answer of the server's. */
+export function isAway(error: unknown): boolean {
+  if (!(error instanceof EngineError)) return false
+  if (error.code === 'CONNECTION_FAILED' || error.code === 'CONNECTION_LOST') return true
+  // The driver's own time-outs have no SQLSTATE.
+  const { code = '' } = (error.cause ?? {}) as { code?: string }
+  return error.code === 'TIMEOUT' && !/^[0-9A-Z]{5}$/.test(code)
+}

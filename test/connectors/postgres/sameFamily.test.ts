@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { smallJob } from '../../jobs/small.ts'
+import { type FreshDatabase, freshPostgres } from '../../servers.ts'
+import { EVERY_TYPE, SETUP } from './everyType.ts'
+
+const ROWS = Number(process.env.SOAK_ROWS ?? 200)
+
+// regclass and its kin name what the other database may not have.
+const TYPES = EVERY_TYPE.filter(({ type }) => !/^reg|^aclitem/.test(type))
+const most = Math.max(...TYPES.map(({ edges }) => edges?.length ?? 0))
+
+async function fill(source: FreshDatabase): Promise<void> {
+  const columns = TYPES.map(({ type }, index) => `c${index} ${type}`)
+  await source.query(`${SETUP}; CREATE TABLE kinds (id int PRIMARY KEY, ${columns.join(', ')})`)
+  const list = (values: (string | undefined)[]) => values.map(value => value ?? 'NULL').join(', ')
+  const edges = Array.from(
+    { length: most },
+    (_, row) => `(${row}, ${list(TYPES.map(({ edges }) => edges?.[row]))})`,
+  )
+  await source.query(`INSERT INTO kinds VALUES ${edges.join(', ')}`)
+  await source.query(
+    `INSERT INTO kinds SELECT n, ${TYPES.map(({ random }) => random).join(', ')} FROM generate_series(${most}, ${most + ROWS}) AS n`,
+  )
+}
+
+const rows = ({ query }: FreshDatabase) =>
+  query<{ id: number; text: string }>('SELECT id, kinds::text AS text FROM kinds ORDER BY id')
+
+const shapes = ({ query }: FreshDatabase) =>
+  query<{ name: string; type: string }>(
+    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS required FROM pg_attribute
+      WHERE attrelid = 'kinds'::regclass AND attnum > 0 ORDER BY attnum`,
+  )
+
+test('a table goes from Postgres to Postgres with its own types, every value as the server writes it', async () => {
+  const [source, target] = [await freshPostgres(), await freshPostgres()]
+  await fill(source)
+  await target.query(SETUP)
+  const job = await smallJob({ after }, 'same_family', {
+    'job.yaml': `connections: { s: "${source.url}", w: "${target.url}" }
+extract: { kinds: { from: s, table: kinds, key: id } }
+load: { kinds: { to: w, from: kinds, key: id, deletes: hard, verify: all } }
+resources: { memory: 400MB, threads: 1 }
+`,
+  })
+  const night = async () => {
+    const { error, outcome } = await job.run()
+    assert.equal(error, undefined)
+    assert.deepEqual(await rows(target), await rows(source))
+    assert.deepEqual(
+      outcome.verifications.map(({ wrong, notes }) => ({ wrong, notes })),
+      [{ wrong: { rows: 0, ranges: 0 }, notes: [] }],
+    )
+    const [{ inserted, updated, deleted } = assert.fail()] = outcome.loaded
+    return { inserted, updated, deleted }
+  }
+  assert.deepEqual(await night(), { inserted: most + ROWS + 1, updated: 0, deleted: 0 })
+  const domains: Record<string, string> = {
+    positive: 'numeric(12,3)',
+    feeling: 'mood',
+    feelings: 'feeling[]',
+    padded: 'character(7)',
+  }
+  const wanted = (await shapes(source)).map(column => ({
+    ...column,
+    type: domains[column.type] ?? column.type,
+  }))
+  assert.deepEqual(await shapes(target), wanted)
+  // A row changes in one column each, as many as there are.
+  for (const [index, { random }] of TYPES.entries())
+    await source.query(`UPDATE kinds SET c${index} = ${random} WHERE id = ${most + index}`)
+  await source.query(`DELETE FROM kinds WHERE id < 2`)
+  const { updated, ...others } = await night()
+  assert.ok(updated > TYPES.length * 0.7, `${updated} updated`)
+  assert.deepEqual(others, { inserted: 0, deleted: 2 })
+})
+
+test('constants, collations and NOT NULL go along; a type that the target does not know becomes text', async () => {
+  const [source, target] = [await freshPostgres(), await freshPostgres()]
+  await source.query(`CREATE TYPE mood AS ENUM ('sad', 'ok');
+    CREATE TABLE kinds (id int PRIMARY KEY, v varchar(5) COLLATE "C" NOT NULL DEFAULT 'x', n numeric DEFAULT 1.50, m mood,
+      at timestamptz DEFAULT now(), s serial, b int GENERATED ALWAYS AS (id * 2) STORED);
+    INSERT INTO kinds (id, v, m) VALUES (1, 'a', 'ok')`)
+  const job = await smallJob({ after }, 'same_defaults', {
+    'job.yaml': `connections: { s: "${source.url}", w: "${target.url}" }
+extract: { kinds: { from: s, table: kinds } }
+load: { kinds: { to: w, from: kinds, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  assert.equal((await job.run()).error, undefined)
+  assert.deepEqual(await rows(target), await rows(source))
+  const made = await target.query(
+    `SELECT column_name AS name, is_nullable AS nullable, column_default AS fallback, collation_name AS collation, udt_name AS type
+       FROM information_schema.columns WHERE table_name = 'kinds' ORDER BY ordinal_position`,
+  )
+  const plain = { nullable: 'YES', fallback: null, collation: null }
+  assert.deepEqual(made, [
+    { ...plain, name: 'id', nullable: 'NO', type: 'int4' },
+    { name: 'v', nullable: 'NO', fallback: "'x'::character varying", collation: 'C', type: 'varchar' },
+    { ...plain, name: 'n', fallback: '1.50', type: 'numeric' },
+    { ...plain, name: 'm', type: 'text' },
+    { ...plain, name: 'at', type: 'timestamptz' },
+    { ...plain, name: 's', nullable: 'NO', type: 'int4' },
+    { ...plain, name: 'b', type: 'int4' },
+  ])
+})

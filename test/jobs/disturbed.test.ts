@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import { cpSync, globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { lakeKind } from '../connectors/everyMode.ts'
+import { freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
+import { smallJob } from './small.ts'
+
+/** What hands can do to a table between two nights, in a target's own words. */
+interface Hands {
+  url: string
+  drop(): Promise<unknown>
+  truncate(): Promise<unknown>
+  rename(): Promise<unknown>
+  /** Keeps a copy of the table as it is; the function that it gives puts it in the table's place. */
+  copy(): Promise<() => Promise<unknown>>
+  deleteOne(): Promise<unknown>
+  /** All rows, by key. */
+  rows(): Promise<Record<string, unknown>[]>
+}
+
+const ALL = 'SELECT id, v FROM t ORDER BY id'
+
+function inSql(url: string, query: (sql: string) => Promise<Record<string, unknown>[]>): Hands {
+  return {
+    url,
+    drop: () => query('DROP TABLE t'),
+    truncate: () => query(url.startsWith('duckdb') ? 'DELETE FROM t' : 'TRUNCATE TABLE t'),
+    rename: () => query('ALTER TABLE t RENAME TO elsewhere'),
+    async copy() {
+      await query('CREATE TABLE saved AS SELECT * FROM t')
+      return async () => {
+        await query('DELETE FROM t')
+        await query('INSERT INTO t SELECT * FROM saved')
+      }
+    },
+    deleteOne: () => query('DELETE FROM t WHERE id = 2'),
+    rows: () => query(ALL),
+  }
+}
+
+const TARGETS: Record<string, (hooks: Hooks, folder: string) => Promise<Hands>> = {
+  postgres: async hooks => {
+    const { url, query } = await freshPostgres(hooks)
+    return inSql(url, query)
+  },
+  mariadb: async hooks => {
+    const { url, query } = await freshMariadb(hooks)
+    return inSql(url, query)
+  },
+  async duckdb(_, folder) {
+    const path = join(folder, 'w.duckdb')
+    return inSql(`duckdb://${path}`, async sql => {
+      const duck = await Duck.open({ path })
+      try {
+        return await duck.rows(sql)
+      } finally {
+        duck.close()
+      }
+    })
+  },
+  async lake(_, folder) {
+    const root = join(folder, 'lake')
+    const table = join(root, 't')
+    return {
+      url: `lake://${root}`,
+      drop: async () => rmSync(table, { recursive: true }),
+      truncate: async () => removeData(table),
+      rename: async () => {
+        cpSync(table, join(root, 'elsewhere'), { recursive: true })
+        rmSync(table, { recursive: true })
+      },
+      async copy() {
+        cpSync(table, join(folder, 'saved'), { recursive: true })
+        return async () => {
+          rmSync(table, { recursive: true })
+          cpSync(join(folder, 'saved'), table, { recursive: true })
+        }
+      },
+      deleteOne: async () => removeData(table),
+      rows: () => lakeKind.read(root, ALL),
+    }
+  },
+}
+
+/** A lake's rows lie in files: what can be taken by hand is one of these. */
+function removeData(table: string): void {
+  const [file] = globSync('*.parquet', { cwd: table })
+  assert.ok(file, 'a data file')
+  rmSync(join(table, file))
+}
+
+const dataSet = (night: number) =>
+  [1, 2, 3, 4].map(id => ({ id, v: id === 1 ? `night ${night}` : `row ${id}` }))
+
+for (const [kind, open] of Object.entries(TARGETS))
+  test(`${kind}: after whatever hands did to its table, the next run leaves what an undisturbed one leaves, and says why`, async t => {
+    const folder = mkdtempSync(join(tmpdir(), 'nightfreight-disturbed-'))
+    t.after(async () => rmSync(folder, { recursive: true }))
+    const hands = await open(t, folder)
+    const job = await smallJob(t, `disturbed_${kind}`, {
+      'job.yaml': `connections: { s: "file:in", w: "${hands.url}" }
+extract: { t: { from: s, files: t.csv, take: all, key: id, schema: { id: BIGINT, v: VARCHAR } } }
+load: { t: { to: w, from: t, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`,
+    })
+    mkdirSync(join(job.folder, 'in'))
+    let now = 0
+    const night = async (reason?: RegExp) => {
+      const rows = dataSet(++now)
+      writeFileSync(join(job.folder, 'in/t.csv'), `id,v\n${rows.map(({ id, v }) => `${id},${v}\n`).join('')}`)
+      const { error, outcome } = await job.run()
+      assert.equal(error, undefined)
+      const there = (await hands.rows()).map(({ id, v }) => ({ id: Number(id), v }))
+      assert.deepEqual(there, rows)
+      const [loaded] = outcome.loaded
+      if (reason) assert.match(String(loaded!.reason), reason)
+      else assert.equal(loaded!.reason, undefined)
+      return loaded!
+    }
+    assert.equal((await night()).inserted, 4)
+    assert.equal((await night()).updated, 1)
+    await hands.drop()
+    assert.equal((await night(/is gone/)).inserted, 4)
+    await hands.truncate()
+    assert.equal((await night(/has 0 rows, and run .* left 4/)).inserted, 4)
+    await hands.deleteOne()
+    assert.equal((await night(/left 4/)).rows, 4)
+    const restore = await hands.copy()
+    await night()
+    await restore()
+    await night(/gone|not what run/)
+    assert.equal((await night()).updated, 1)
+    await hands.rename()
+    assert.equal((await night(/is gone/)).inserted, 4)
+  })
