@@ -81,7 +81,9 @@ export class Duck {
     const duck = new Duck(instance, await instance.connect())
     await duck.run("SET TimeZone = 'UTC'")
     if (options.folders) {
-      await duck.run(`SET allowed_directories = [${options.folders.map(quote).join(', ')}]`)
+      // Paths are compared as they are written: as names, and as the patterns that stand for them.
+      const folders = options.folders.flatMap(folder => [folder, literalPattern(folder)])
+      await duck.run(`SET allowed_directories = [${folders.map(quote).join(', ')}]`)
       await duck.run('SET enable_external_access = false')
     }
     return duck
@@ -169,6 +171,9 @@ export class Duck {
     }
   }
 }
+
+/** A path as DuckDB's pattern of it alone: it takes some characters for others. */
+export const literalPattern = (path: string): string => path.replace(/[*?[\]]/g, '[$&]')
 
 /** A string literal. */
 export function quote(text: string): string {

@@ -1,9 +1,9 @@
-import { quote } from './duckdb.ts'
+import { literalPattern, quote } from './duckdb.ts'
 
 // The only place that reads a file by SQL: what DuckDB would guess of a file, or take from its path, is said here.
 
 /** A path as it is: DuckDB takes some characters for patterns. */
-export const literalPath = (path: string): string => quote(path.replace(/[*?[\]]/g, '[$&]'))
+export const literalPath = (path: string): string => quote(literalPattern(path))
 
 export interface ParquetOptions {
   /** Whether files may have different columns; else all have those of the first. */
