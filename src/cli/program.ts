@@ -5,6 +5,7 @@ import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
 import { cancelCommand } from './cancel.ts'
 import { checkpointsCommand } from './checkpoints.ts'
+import { copyCommand } from './copy.ts'
 import { demoCommand } from './demo.ts'
 import { errorsCommand } from './errors.ts'
 import { gcCommand } from './gc.ts'
@@ -44,6 +45,7 @@ export function commandLine(): Command {
   const root = new Command('nightfreight')
     .description('Moves tables at night: extract, clean, find what changed, bulk-load.')
     .version(packageJson.version)
+    .addCommand(copyCommand())
     .addCommand(runCommand())
     .addCommand(resumeCommand())
     .addCommand(restoreCommand())

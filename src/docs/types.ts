@@ -13,6 +13,9 @@ travels: in Arrow's layout between threads, in Parquet in staging, in DuckDB for
 gives a table that it makes. A table that is there already takes a value where its own type holds it exactly; otherwise
 the load is refused.
 
+Minus zero keeps its sign on the way. A DuckDB file keeps one sign for a stretch of a column in which every value is a zero: its
+storage holds such a stretch once.
+
 Where some values do not fit, the run fails at the first one, with the row and the value, unless the extract's
 \`columns:\` names another policy for the column:
 

@@ -65,6 +65,8 @@ export interface Connector<Config extends z.ZodType = z.ZodType, Extract extends
   targetType?(type: LogicalType): string
   /** Fails with CONFIG_INVALID where settings cannot work; asks no system. */
   check?(config: z.infer<Config>, context: ConnectionContext): void
+  /** What people are to know of an extract's keys, though they are right. */
+  advise?(extract: z.infer<Extract>): { message: string; hint: string } | undefined
   source?(config: z.infer<Config>, context: ConnectionContext): Source
   target?(config: z.infer<Config>, context: ConnectionContext): Target
 }

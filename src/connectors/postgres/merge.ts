@@ -134,7 +134,7 @@ export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: st
     if (!fit(brought, column))
       refuse(
         `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
-        `Cast ${name} in ${load.from}, or change the column to ${stagingType(type)}.`,
+        `Cast ${name} in ${load.from}, or change the column to ${madeType(brought)}.`,
       )
   }
   for (const { name, type } of own)
