@@ -32,6 +32,7 @@ import {
 } from './state.ts'
 import { change, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
 import {
+  alterations,
   checkTarget,
   columnTypes,
   ownColumns,
@@ -165,6 +166,8 @@ export class MysqlTarget implements Target {
         const identity = await tableIdentity(this.session, load.table)
         checkIdentity(load, identity, `${this.name}.${load.table}`)
       }
+      for (const load of loads)
+        for (const statement of await this.alterations(load)) await this.change(statement, load, signal)
       for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
       await ask(session, 'START TRANSACTION', signal)
       result = await this.merge(session, commit, signal)
@@ -308,6 +311,11 @@ export class MysqlTarget implements Target {
       signal,
     )
     return table
+  }
+
+  async alterations(load: PlannedLoad): Promise<string[]> {
+    const table = await targetTable(this.session, load.table)
+    return table ? alterations(load, table) : []
   }
 
   private async checked(load: PlannedLoad): Promise<TargetTable | undefined> {

@@ -2,6 +2,7 @@ import type {
   CommitResult,
   LoadCommit,
   LoadCounts,
+  PlannedLoad,
   StagedLoad,
   StageRequest,
   SyncPoint,
@@ -14,7 +15,7 @@ import { checkOwnColumns, type LoadTables } from '../sql/dialect.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { type Access, quoteTable } from './connect.ts'
 import { keyClash } from './keyClash.ts'
-import { checkTarget, expressions } from './merge.ts'
+import { alterations, checkTarget, expressions } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { findReject, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
@@ -164,6 +165,7 @@ export class PostgresTarget implements Target {
     checkIdentity(load, oid, where)
     const created = oid === undefined
     if (created) await createTable(this.session, load, signal)
+    for (const statement of created ? [] : await this.alterations(load)) await query(statement)
     const columns = await targetColumns(this.session, load.table)
     checkTarget(load, columns, where)
     const { rows: staging, keys } = stagingNames(this.session, commit.loadId, load)
@@ -220,6 +222,11 @@ export class PostgresTarget implements Target {
       if (found) return found
     }
     return undefined
+  }
+
+  async alterations(load: PlannedLoad): Promise<string[]> {
+    const columns = await targetColumns(this.session, load.table)
+    return columns.length > 0 ? alterations(load, columns) : []
   }
 
   private async check(load: StagedLoad): Promise<void> {
