@@ -12,6 +12,7 @@ import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import { checkOwnColumns, type LoadTables } from '../sql/dialect.ts'
+import { applyInOrder } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { type Access, quoteTable } from './connect.ts'
 import { keyClash } from './keyClash.ts'
@@ -24,7 +25,7 @@ import { LOCAL } from './settings.ts'
 import { describeTable } from './source.ts'
 import { stageLoad, stagingNames } from './staging.ts'
 import { noteStanding, standingOf, tableOid } from './standing.ts'
-import { dropOwn, ensureState, targetColumns } from './state.ts'
+import { dropOwn, ensureState, referencesOf, targetColumns } from './state.ts'
 import { createTable, DIALECT, finishTable } from './table.ts'
 import { PostgresVerifier } from './verifier.ts'
 
@@ -141,8 +142,13 @@ export class PostgresTarget implements Target {
       [loadId, job, run],
     )
     if (fresh.count === 0) return undefined
-    const counts: LoadCounts[] = []
-    for (const load of loads) counts.push(await this.apply(load, commit, signal))
+    const { references, deferrable } = await referencesOf(this.session, loads)
+    if (deferrable) await query('SET CONSTRAINTS ALL DEFERRED')
+    const helps = 'make one of their foreign keys DEFERRABLE: it is then checked at the end of the load.'
+    const counts = await applyInOrder(loads, references, helps, (load, between) =>
+      this.apply(load, commit, signal, between),
+    )
+    if (deferrable) await query('SET CONSTRAINTS ALL IMMEDIATE')
     await query('UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1', [
       loadId,
       JSON.stringify(counts),
@@ -156,7 +162,12 @@ export class PostgresTarget implements Target {
     return counts
   }
 
-  private async apply(planned: StagedLoad, commit: LoadCommit, signal: AbortSignal): Promise<LoadCounts> {
+  private async apply(
+    planned: StagedLoad,
+    commit: LoadCommit,
+    signal: AbortSignal,
+    between?: () => Promise<void>,
+  ): Promise<LoadCounts> {
     const load = await this.keyed(planned, signal)
     const where = `${this.name}.${load.table}`
     const query = (sql: string) => this.session.query(sql, [], signal, where)
@@ -185,7 +196,7 @@ export class PostgresTarget implements Target {
       await refuseLong(this.session, load, columns, staging, where)
       await ensurePartitions(load, tables, query)
     }
-    const counts = await applyLoad(load, commit.runAt, tables, executor, created)
+    const counts = await applyLoad(load, commit.runAt, tables, executor, created, between)
     await dropOldPartitions(load, commit.runAt, tables, query)
     if (created) {
       await finishTable(this.session, load, where, signal)
