@@ -84,7 +84,7 @@ export class PostgresTarget implements Target {
     this.session.heed(signal)
     await ensureState(this.session)
     await this.check(request.load)
-    await stageLoad(this.session, request, signal)
+    await stageLoad(this.session, { ...request, load: await this.keyed(request.load, signal) }, signal)
   }
 
   async commit(
