@@ -74,6 +74,7 @@ const CODES = {
   NOT_STAGED: facts('CONFIGURATION_ERROR', EXIT.usage),
   STAGING_CORRUPT: facts('DATA_INTEGRITY_ERROR', EXIT.data),
   RESOURCE_EXHAUSTED: facts('RESOURCE_ERROR', EXIT.retryable, true),
+  MEMORY_EXCEEDED: facts('RESOURCE_ERROR', EXIT.usage),
   RUN_CONFLICT: facts('CONFIGURATION_ERROR', EXIT.retryable, true),
   FENCED: facts('UNKNOWN_ERROR', EXIT.retryable),
   INTERRUPTED: facts('UNKNOWN_ERROR', EXIT.interrupted),

@@ -26,19 +26,31 @@ test('the package, compiled and installed elsewhere, runs the demo', () => {
   // A copy: building here would leave a dist that is older than its sources.
   const source = join(place, 'source')
   mkdirSync(source)
-  for (const name of ['engine', 'src', 'queries', 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'])
+  for (const name of [
+    'bin',
+    'docs',
+    'engine',
+    'src',
+    'queries',
+    'package.json',
+    'package-lock.json',
+    'README.md',
+    'CHANGELOG.md',
+    'LICENSE',
+  ])
     cpSync(join(ROOT, name), join(source, name), { recursive: true })
   for (const name of readdirSync(ROOT))
     if (name.startsWith('tsconfig')) cpSync(join(ROOT, name), join(source, name))
   symlinkSync(join(ROOT, 'node_modules'), join(source, 'node_modules'))
   const npm = (...args: string[]) => execFileSync('npm', args, { cwd: source, encoding: 'utf8' })
-  npm('run', 'build')
-  const [{ filename, files }] = JSON.parse(npm('pack', '--json')) as [
+  const [{ filename, files }] = JSON.parse(npm('pack', '--json', '--silent')) as [
     { filename: string; files: { path: string }[] },
   ]
   const packed = files.map(({ path }) => path)
   for (const path of [
+    'bin/nightfreight.cjs',
     'dist/src/main.js',
+    'docs/job.schema.json',
     'dist/src/main.d.ts',
     'queries/members/job.yaml',
     'queries/macros/phone.sql',

@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { startMariadb } from '../src/demo/servers/mariadb.ts'
@@ -34,7 +34,7 @@ function called(files: string[], names: string[]): Set<string> {
     for (const name of names) if (text.includes(`${name}(`)) found.add(name)
     for (const [, imported] of text.matchAll(/from '(\.[^']+)'/g)) {
       const next = join(dirname(path), imported!)
-      if (next.startsWith(join(root, 'test')) && next !== SERVERS) visit(next)
+      if (next.startsWith(join(root, 'test')) && next !== SERVERS && existsSync(next)) visit(next)
     }
   }
   for (const file of files) visit(join(root, file))
@@ -66,6 +66,8 @@ async function main(): Promise<number> {
   const wanted = called(files, ['freshPostgres', 'freshMariadb'])
   if (wanted.has('freshMariadb')) ensureMariadb()
   const dir = mkdtempSync(join(tmpdir(), 'nightfreight-test-'))
+  // Servers that tests start run as accounts of their own.
+  chmodSync(dir, 0o711)
   const started = await Promise.allSettled([
     wanted.has('freshPostgres') ? startPostgres({ dir }) : undefined,
     wanted.has('freshMariadb') ? startMariadb({ dir }) : undefined,

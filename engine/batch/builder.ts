@@ -105,7 +105,7 @@ export class ColumnBuilder {
 
   private grow(needed: number): void {
     if (needed > 0x7fffffff)
-      throw new EngineError('RESOURCE_EXHAUSTED', `${this.column.name}: a batch holds over 2 GiB of text`, {
+      throw new EngineError('MEMORY_EXCEEDED', `${this.column.name}: a batch holds over 2 GiB of text`, {
         hint: 'Lower resources.memory or the chunk size, so that batches are cut earlier.',
       })
     const grown = new Uint8Array(Math.min(0x7fffffff, Math.max(needed, this.u8.length * 2)))

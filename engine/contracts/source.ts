@@ -24,6 +24,16 @@ export interface TableSchema {
   rejects?: boolean
 }
 
+/** A table as a source's catalogue lists it. */
+export interface ListedTable {
+  /** As an extract names it: `orders`, or `sales.orders` where the bare name would not find it. */
+  name: string
+  /** Its name without the schema. */
+  bare: string
+  /** Primary key, in key order. */
+  key: string[]
+}
+
 /** One extract as the job asks for it. */
 export interface ExtractSpec {
   /** The table's name for models: `members`. */
@@ -69,8 +79,9 @@ export interface DriftPolicy {
 
 /** Bounds of what a lane holds. */
 export interface ReadLimits extends BatchLimits {
-  /** Bytes for whatever reads in the lane's stead: its own DuckDB. */
-  memory?: number
+  /** Bytes that a DuckDB of the lane's own may hold; and one lane at a time. */
+  share?: number
+  most?: number
 }
 
 /** One extract as it will be read: what {@link ExtractSpec} and {@link TableSchema} make together. */
@@ -109,6 +120,8 @@ export interface Source {
    * TABLE_MISSING and the nearest names, or TYPE_UNSUPPORTED.
    */
   describe(extract: ExtractSpec, signal: AbortSignal, last?: LastRead): Promise<TableSchema>
+  /** The tables that there are, in the order of their names. Absent where a source has no catalogue. */
+  tables?(signal: AbortSignal): Promise<ListedTable[]>
   /** Opens one consistent view of the system that up to `lanes` lanes can join. */
   open(lanes: number, signal: AbortSignal): Promise<Snapshot>
   /**

@@ -7,6 +7,8 @@ export interface Footer {
   rows: number
   columns: FileColumn[]
   groups: { rows: number; chunks: FileChunk[] }[]
+  /** Whether columns are encrypted, though the footer is not. */
+  encrypted: boolean
 }
 
 export interface FileColumn {
@@ -52,6 +54,7 @@ function footerOf(file: Struct): Footer {
   const flat = leaves.length === Number(root![5])
   return {
     rows: file[3] as number,
+    encrypted: file[8] !== undefined,
     columns: leaves.map(leaf => columnOf(leaf, flat)),
     groups: (file[4] as Struct[]).map(group => ({
       rows: group[3] as number,

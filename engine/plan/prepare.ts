@@ -49,8 +49,8 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
       const known = run
         ? await readManifest<StagedSchema>(context.staging, schemaFile(spec.job, run, extract.name))
         : undefined
-      const { batch, lane } = context.budget
-      const limits = { rows: spec.chunking.defaultChunkSize, bytes: batch, memory: lane }
+      const { batch, share, most } = context.budget
+      const limits = { rows: spec.chunking.defaultChunkSize, bytes: batch, share, most }
       const renew = renewed.has(extract.name)
       const fresh = renew
         ? undefined

@@ -4,8 +4,9 @@ export interface Budget {
   sql: number
   /** One batch under construction in one lane; encoding it to Parquet takes about three times that again. */
   batch: number
-  /** A DuckDB of its own that a lane reads files with. */
-  lane: number
+  /** A DuckDB of its own that a lane reads files with; and one lane at a time, for what takes more. */
+  share: number
+  most: number
 }
 
 /** What Node and one idle worker thread with its Parquet encoder take. */
@@ -20,7 +21,8 @@ export function shareMemory(memory: number, lanes: number): Budget {
   const free = Math.max(64 << 20, memory - BASE - lanes * PER_THREAD)
   return {
     sql: Math.floor(free * 0.6),
-    lane: Math.floor((free / lanes) * 0.8),
+    share: Math.floor((free / lanes) * 0.5),
+    most: Math.floor(Math.max(free * 0.6, memory * 0.5)),
     batch: Math.max(1 << 20, Math.min(32 << 20, Math.floor(free / lanes / 5))),
   }
 }

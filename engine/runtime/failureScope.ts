@@ -2,7 +2,7 @@ import { EngineError, type ErrorCode } from '../errors.ts'
 import type { RunContext } from './context.ts'
 
 /** Failures of the run as a whole, or of the machine: no other branch would fare better. */
-const OF_ALL: readonly ErrorCode[] = ['FENCED', 'INTERRUPTED', 'RESOURCE_EXHAUSTED']
+const OF_ALL: readonly ErrorCode[] = ['FENCED', 'INTERRUPTED', 'RESOURCE_EXHAUSTED', 'MEMORY_EXCEEDED']
 
 /**
  * What failed, by what it would have given (tables; `load.dim_members` for a change set). A branch that fails stops

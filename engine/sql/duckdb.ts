@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { EngineError, type ErrorCode } from '../errors.ts'
 
@@ -16,6 +17,9 @@ export interface DuckOptions {
 
 /** Rows that a thread gathers before it hands them to the files of their partitions. */
 export const PARTITIONED_ROWS = 1 << 18
+
+/** Rows of a row group where those of the usual one take too much memory. */
+const SMALL_GROUP = 2048
 
 /** Between two interruptions: each stops one statement, and the next may have begun. */
 const INTERRUPT_INTERVAL_MS = 100
@@ -111,8 +115,24 @@ export class Duck {
   async copyParquet(sql: string, path: string, ...options: string[]): Promise<void> {
     const columns = await this.rows(`DESCRIBE SELECT * FROM (${sql}\n)`)
     const floats = columns.some(({ column_type }) => /\b(FLOAT|DOUBLE)\b/.test(String(column_type)))
-    const format = ['FORMAT parquet', ...(floats ? ['DICTIONARY_SIZE_LIMIT 0'] : []), ...options]
-    await this.run(`COPY (${sql}\n) TO ${quote(path)} (${format.join(', ')})`)
+    await this.copy(sql, path, 'FORMAT parquet', ...(floats ? ['DICTIONARY_SIZE_LIMIT 0'] : []), ...options)
+  }
+
+  /**
+   * Copies a query's rows to a new file or folder. The writer holds a row group per thread: where wide rows of the usual
+   * number do not fit into memory, they are written again in small ones.
+   */
+  async copy(sql: string, path: string, ...options: string[]): Promise<void> {
+    const write = (...more: string[]) =>
+      this.run(`COPY (${sql}\n) TO ${quote(path)} (${[...options, ...more].join(', ')})`)
+    try {
+      await write()
+    } catch (error) {
+      const sized = options.some(option => /^ROW_GROUP_SIZE\b/.test(option))
+      if (sized || !(error instanceof EngineError) || error.code !== 'MEMORY_EXCEEDED') throw error
+      rmSync(path, { recursive: true, force: true })
+      await write(`ROW_GROUP_SIZE ${SMALL_GROUP}`)
+    }
   }
 
   /** DuckDB's version: `v1.5.6`. */
@@ -183,7 +203,8 @@ function sqlError(cause: unknown, statement: string): SqlError {
 }
 
 function codeOf(type: string, text: string): ErrorCode {
-  if (type === 'Out of Memory') return 'RESOURCE_EXHAUSTED'
+  // The same query needs the same memory again.
+  if (type === 'Out of Memory') return 'MEMORY_EXCEEDED'
   if (type === 'IO' && text.includes('No space left on device')) return 'RESOURCE_EXHAUSTED'
   if (['Parser', 'Binder', 'Catalog', 'Permission'].includes(type)) return 'MODEL_INVALID'
   if (type === 'Constraint') return 'CONSTRAINT_VIOLATED'

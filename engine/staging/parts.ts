@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Part } from '../contracts/staging.ts'
 import { PLAIN_FORMAT } from '../parquet/decode.ts'
 import { rowsOf } from '../parquet/read.ts'
-import { type Duck, PARTITIONED_ROWS, parquetCodec, quote } from '../sql/duckdb.ts'
+import { type Duck, PARTITIONED_ROWS, parquetCodec } from '../sql/duckdb.ts'
 import { atomicWrite } from './store.ts'
 
 interface Staging {
@@ -13,7 +13,7 @@ interface Staging {
 }
 
 /** COPY options of parts: several, so that lanes can share them. */
-const PART_OPTIONS = `${PLAIN_FORMAT}, FILE_SIZE_BYTES '64MB', PER_THREAD_OUTPUT false`
+const PART_OPTIONS = [PLAIN_FORMAT, "FILE_SIZE_BYTES '64MB'", 'PER_THREAD_OUTPUT false']
 
 /** Rows of a bucket's row group, at most. */
 const GROUP_ROWS = 1 << 17
@@ -25,10 +25,8 @@ export async function copyParts(
   folder: string,
   rows?: number,
 ): Promise<Part[]> {
-  const size = rows === undefined ? '' : `, ROW_GROUP_SIZE ${rows}, ROW_GROUPS_PER_FILE 1`
-  await atomicWrite(join(root, folder), temporary =>
-    duck.run(`COPY (${sql}) TO ${quote(temporary)} (${PART_OPTIONS}${size})`),
-  )
+  const size = rows === undefined ? [] : [`ROW_GROUP_SIZE ${rows}`, 'ROW_GROUPS_PER_FILE 1']
+  await atomicWrite(join(root, folder), temporary => duck.copy(sql, temporary, ...PART_OPTIONS, ...size))
   const names = readdirSync(join(root, folder)).sort(byNumber)
   return Promise.all(names.map(name => partOf(root, `${folder}/${name}`)))
 }

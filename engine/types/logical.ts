@@ -28,7 +28,8 @@ export interface Origin {
   type: string
   /** As DDL has it, where it is a constant. */
   default?: string
-  /** Of text that is not ordered by the database's own. */
+  /** Of text, where they are the column's own. */
+  charset?: string
   collation?: string
 }
 

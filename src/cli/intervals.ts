@@ -22,8 +22,10 @@ export function intervalsCommand(): Command {
           if (paused) console.log(`paused by ${paused.paused_by} since ${paused.since}`)
           if (intervals.length === 0)
             console.log(`${job} has no intervals yet: nightfreight serve plans them`)
-          for (const { interval_start, interval_end, state, run } of intervals)
-            console.log(`${interval_start}  ${interval_end}  ${state}${run ? `  run ${run}` : ''}`)
+          for (const { interval_start, interval_end, state, run, waits_for, waits_since } of intervals) {
+            const waits = state === 'WAITING' && waits_for ? `  for ${waits_for} (since ${waits_since})` : ''
+            console.log(`${interval_start}  ${interval_end}  ${state}${run ? `  run ${run}` : ''}${waits}`)
+          }
         }
       } finally {
         await metadata.close()

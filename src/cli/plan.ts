@@ -48,7 +48,11 @@ Examples:
         return
       }
       const colours = Boolean(process.stdout.isTTY) && !process.env.NO_COLOR
-      console.log(json ? JSON.stringify(planJson(result)) : planText(result, folder, colours))
+      console.log(
+        json
+          ? JSON.stringify(planJson(result))
+          : planText(result, `nightfreight run ${folder} --from-plan ${result.run}`, colours),
+      )
     })
 }
 

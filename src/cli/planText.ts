@@ -16,8 +16,8 @@ const KINDS = Object.keys(MARKS) as Kind[]
 const SHOWN = 6
 const WIDTH = 48
 
-/** A plan for a person: compact, aligned; colours where asked for. `folder` is how the job was named. */
-export function planText(result: RunResult, folder: string, colours: boolean): string {
+/** A plan for a person: compact, aligned; colours where asked for. `next`: the line that loads it. */
+export function planText(result: RunResult, next: string, colours: boolean): string {
   const { run, job, seconds, outcome } = result
   const paint = (colour: 'green' | 'yellow' | 'red' | 'bold' | 'dim', text: string) =>
     colours ? styleText(colour, text, { validateStream: false }) : text
@@ -40,7 +40,7 @@ export function planText(result: RunResult, folder: string, colours: boolean): s
     const sum = estimates.reduce((total, seconds) => total + seconds, 0)
     lines.push(`The load takes about ${formatSpan(sum * 1000)}, going by earlier ones.`)
   }
-  lines.push(`Load exactly this:  nightfreight run ${folder} --from-plan ${run}`)
+  lines.push(`Load exactly this:  ${next}`)
   return lines.join('\n')
 }
 

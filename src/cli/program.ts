@@ -5,7 +5,9 @@ import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
 import { cancelCommand } from './cancel.ts'
 import { checkpointsCommand } from './checkpoints.ts'
+import { copyCommand } from './copy.ts'
 import { demoCommand } from './demo.ts'
+import { doctorCommand } from './doctor.ts'
 import { errorsCommand } from './errors.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
@@ -44,6 +46,7 @@ export function commandLine(): Command {
   const root = new Command('nightfreight')
     .description('Moves tables at night: extract, clean, find what changed, bulk-load.')
     .version(packageJson.version)
+    .addCommand(copyCommand())
     .addCommand(runCommand())
     .addCommand(resumeCommand())
     .addCommand(restoreCommand())
@@ -53,6 +56,7 @@ export function commandLine(): Command {
     .addCommand(planCommand())
     .addCommand(verifyCommand())
     .addCommand(validateCommand())
+    .addCommand(doctorCommand())
     .addCommand(statusCommand())
     .addCommand(historyCommand())
     .addCommand(alertsCommand())

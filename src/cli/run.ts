@@ -162,7 +162,7 @@ export function summaryText({ run, job, status, seconds, outcome, archive, repor
   return lines.join('\n')
 }
 
-function summaryJson({ run, job, status, seconds, outcome, archive, report, resumed }: RunResult) {
+export function summaryJson({ run, job, status, seconds, outcome, archive, report, resumed }: RunResult) {
   const { extracted, tables, quality, loaded, verifications, accounts } = outcome
   return {
     event: 'result',

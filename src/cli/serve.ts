@@ -9,6 +9,7 @@ interface ServeFlags {
   pool: Map<string, number>
   host: string
   port: number
+  heartbeat?: string
 }
 
 export function serveCommand(): Command {
@@ -22,6 +23,7 @@ export function serveCommand(): Command {
       parsePool,
       new Map<string, number>(),
     )
+    .option('--heartbeat <url>', 'asked each minute while all is well, so that its silence is noticed')
     .option('--host <address>', 'where /healthz, /readyz and /metrics are served', '127.0.0.1')
     .option('--port <n>', 'their port; 0 takes a free one', parseCount, 9464)
     .addHelpText(
@@ -51,6 +53,9 @@ export function serveCommand(): Command {
           pools: flags.pool,
           address: { host: flags.host, port: flags.port },
           log: createLog({ folder: home, secrets: secretsIn(process.env.METADATA_URL) }),
+          home,
+          env: process.env,
+          ...(flags.heartbeat !== undefined && { heartbeat: flags.heartbeat }),
           signal: abort.signal,
           ready: port =>
             console.error(`serving; health at http://${flags.host}:${port}/healthz; log in ${home}`),

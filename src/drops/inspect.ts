@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duck } from '../../engine/sql/duckdb.ts'
-import { arrowParquet } from '../formats/arrow.ts'
 import { badFile } from '../formats/bad.ts'
 import type { TypeFinder } from '../formats/inferTypes.ts'
 import { jsonLayout } from '../formats/json.ts'
-import { openParquet, parquetTypes } from '../formats/parquet.ts'
+import { openParquet, parquetTypes, readablePaths } from '../formats/parquet.ts'
+import { arrowParquet } from '../formats/reader.ts'
 import { RowSpool } from '../formats/rowSpool.ts'
 import type { RowSink } from '../formats/split.ts'
 import { openText } from '../formats/textFile.ts'
@@ -57,12 +57,12 @@ export async function inspect(
   try {
     for await (const member of membersOf({ store, folder }, options, file, () => readAll(store, file))) {
       const { where, name, format } = member
-      if (format === 'parquet') {
-        const parquet = await openParquet(duck, where, name, await member.path())
-        add([...parquet.columns.keys()], await parquetTypes(duck, parquet, folder))
-      } else if (format === 'arrow') {
-        for await (const path of arrowParquet(where, await member.path(), folder)) {
-          const parquet = await openParquet(duck, where, name, path)
+      if (format === 'parquet' || format === 'arrow') {
+        const path = await member.path()
+        const paths =
+          format === 'arrow' ? arrowParquet(where, path, folder) : readablePaths(duck, where, path, folder)
+        for await (const each of paths) {
+          const parquet = await openParquet(duck, where, name, each)
           add([...parquet.columns.keys()], await parquetTypes(duck, parquet, folder))
         }
       } else {

@@ -5,10 +5,11 @@ import type { Lane, Range, Read, Sink } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { abortable } from '../../engine/pool/abortable.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { arrowParquet } from '../formats/arrow.ts'
 import { BadFile, UnopenedFile } from '../formats/bad.ts'
 import { fileColumn } from '../formats/column.ts'
-import { asBad, openParquet, parquetNotes, parquetTexts } from '../formats/parquet.ts'
+import { ReadMemory } from '../formats/memory.ts'
+import { asBad, openParquet, parquetNotes, parquetTexts, readablePaths } from '../formats/parquet.ts'
+import { arrowParquet, checkNested } from '../formats/reader.ts'
 import { RowReader } from '../formats/rowReader.ts'
 import { openText } from '../formats/textFile.ts'
 import { styleOf } from '../formats/textFormat.ts'
@@ -19,9 +20,6 @@ import { prefetched } from './ranged.ts'
 import { shown } from './select.ts'
 import { tell } from './spool.ts'
 import type { DropStore } from './store.ts'
-
-/** What DuckDB's readers and its Parquet writer need at the least, with one thread. */
-const LEAST_MEMORY = 192 * 1024 * 1024
 
 /** Files that a lane reads one after another. */
 export interface FileChunk {
@@ -41,7 +39,7 @@ export function dropLane<Access>(openStore: (access: Access) => DropStore) {
     const store = openStore(access)
     const folder = join(spool, `lane-${crypto.randomUUID()}`)
     mkdirSync(folder, { recursive: true })
-    const duck = await Duck.open({ threads: 1, memory: LEAST_MEMORY })
+    const duck = await Duck.open({ threads: 1 })
     return {
       read: (read, range, _limit, sink, signal) =>
         abortable(
@@ -74,9 +72,8 @@ export interface Means {
 async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Promise<undefined> {
   const options = read.options as DropOptions
   const { files } = range.payload as FileChunk
-  const memory = Math.max(LEAST_MEMORY, read.limits.memory ?? 0)
-  await means.duck.run(`SET memory_limit = '${Math.floor(memory / 1024)}KiB'`)
-  const reader = new RowReader(means.duck, means.store.name, read.columns, means.folder, sink)
+  const memory = new ReadMemory(means.duck, read.limits)
+  const reader = new RowReader(means.duck, memory, means.store.name, read.columns, means.folder, sink)
   for await (const { file, bytes } of prefetched(means.store, files)) {
     try {
       if (file.bad !== undefined) throw new BadFile('PERMISSION_DENIED', file.bad)
@@ -116,8 +113,12 @@ async function readFile(
       await reader.typed(texts).catch(cause => {
         throw asBad(where, cause)
       })
+      const nested = [...parquet.columns.values()].flatMap(column => (column.nested ? [column.name] : []))
+      if (nested.length > 0) await checkNested(where, path, nested)
     }
-    if (format === 'parquet') await typed(await member.path())
+    if (format === 'parquet')
+      for await (const path of readablePaths(means.duck, where, await member.path(), means.folder))
+        await typed(path)
     else if (format === 'arrow')
       for await (const path of arrowParquet(where, await member.path(), means.folder)) await typed(path)
     else {

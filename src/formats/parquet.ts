@@ -1,11 +1,22 @@
-import { EngineError } from '../../engine/errors.ts'
-import { type Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import type { EngineError } from '../../engine/errors.ts'
+import { readFooter } from '../../engine/parquet/footer.ts'
+import { type Duck, quote } from '../../engine/sql/duckdb.ts'
 import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
 import { BadFile, badFile } from './bad.ts'
 import { fieldSql } from './field.ts'
 import { absent, unread } from './notes.ts'
-import { beyondDuck } from './parquetBeyond.ts'
-import { escapeGlob, fileSql, isBeyond, type ParquetColumn, parquetColumns } from './parquetSchema.ts'
+import type { BeyondField } from './parquetBeyond.ts'
+import { damagedColumn } from './parquetChecksums.ts'
+import {
+  escapeGlob,
+  fileSql,
+  isBeyond,
+  nanosOf,
+  type ParquetColumn,
+  parquetColumns,
+} from './parquetSchema.ts'
+import { beyondDuck, rewritten } from './reader.ts'
 import type { FieldValue, Texts } from './typed.ts'
 
 /** Bytes of a row group that is written. */
@@ -22,7 +33,23 @@ export interface ParquetFile {
   group?: number
 }
 
-/** Opens a file by its footer. */
+/** Whether a file's footer is encrypted, or says that columns are. */
+function isEncrypted(path: string): boolean {
+  const handle = openSync(path, 'r')
+  try {
+    const tail = Buffer.alloc(4)
+    const { size } = fstatSync(handle)
+    readSync(handle, tail, 0, 4, Math.max(0, size - 4))
+    return tail.toString('latin1') === 'PARE' || readFooter(path).encrypted
+  } catch {
+    // What it is not is told by whoever reads it.
+    return false
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** Opens a file by its footer; its pages are compared with their checksums. */
 export async function openParquet(
   duck: Duck,
   where: string,
@@ -30,7 +57,11 @@ export async function openParquet(
   path: string,
 ): Promise<ParquetFile> {
   try {
+    if (isEncrypted(path)) throw badFile(where, 'is encrypted, and keys of Parquet files are not known here')
     const columns = await parquetColumns(duck, where, path)
+    const damaged = damagedColumn(path)
+    if (damaged !== undefined)
+      throw badFile(where, `column ${damaged}: a page does not have its checksum: it is damaged`)
     const [size] = await duck.rows(
       `SELECT sum(total_uncompressed_size) / greatest(any_value(num_rows), 1) AS row
        FROM parquet_metadata(${quote(escapeGlob(path))}), parquet_file_metadata(${quote(escapeGlob(path))})`,
@@ -40,6 +71,28 @@ export async function openParquet(
   } catch (cause) {
     throw asBad(where, cause)
   }
+}
+
+/** Paths of files with a Parquet file's rows that DuckDB can read: its own, or others in `folder`, one at a time. */
+export async function* readablePaths(
+  duck: Duck,
+  where: string,
+  path: string,
+  folder: string,
+): AsyncGenerator<string> {
+  let other = false
+  try {
+    // Hadoop's LZ4, and doubles' encoding for other types.
+    const rows = await duck.rows(
+      `SELECT 1 FROM parquet_metadata(${quote(escapeGlob(path))})
+       WHERE compression = 'LZ4' OR (encodings LIKE '%BYTE_STREAM_SPLIT%' AND type NOT IN ('FLOAT', 'DOUBLE')) LIMIT 1`,
+    )
+    other = rows.length > 0
+  } catch {
+    // What it is not is told by whoever opens it.
+  }
+  if (other) yield* rewritten(where, path, folder)
+  else yield path
 }
 
 /**
@@ -66,13 +119,21 @@ export async function parquetTexts(
     const column = file.columns.get(name)
     return column ? [{ column, field: `c${index}` }] : []
   })
-  const beyond = read.flatMap(({ column, field }) => (isBeyond(column) ? [{ column, field }] : []))
+  const beyond = read.flatMap(({ column, field }): BeyondField[] => {
+    if (!isBeyond(column)) return []
+    return column.beyond === 'decimal'
+      ? [{ column: column.name, kind: 'text', field }]
+      : [{ column: column.name, kind: 'nanoseconds', field: nanosOf(field) }]
+  })
   const list = read
     .filter(({ column }) => column.beyond !== 'decimal')
-    .map(({ column, field }) => `, ${quoteName(column.name)} AS ${field}`)
+    .map(({ column, field }) => `, ${column.read} AS ${field}`)
     .join('')
   const main = `(SELECT 0 AS _file, file_row_number + 1 AS _line${list} FROM ${fileSql(path, 'file_row_number = true')})`
-  const beside = beyond.length > 0 ? await beyondDuck(where, path, beyond, folder) : undefined
+  const beside =
+    beyond.length > 0
+      ? `read_parquet([${(await beyondDuck(where, path, beyond, folder)).map(quote).join(', ')}], hive_partitioning = false, union_by_name = false)`
+      : undefined
   return {
     from: beside === undefined ? main : `(SELECT * FROM ${main} POSITIONAL JOIN ${beside})`,
     names: [name],
@@ -95,10 +156,9 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
         text: `${field}::VARCHAR`,
       }
   }
-  const nested = /[[(]/.test(native) && !native.startsWith('DECIMAL')
   const text = isBeyond(found)
     ? found.text(field)
-    : nested
+    : found.nested
       ? `to_json(${field})::VARCHAR`
       : `${field}::VARCHAR`
   return { text, ...fieldSql(text, type) }
@@ -107,13 +167,16 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
 /** What DuckDB cannot read of a file is the file's fault; a value that does not fit, and want of memory, are not. */
 export function asBad(where: string, cause: unknown): unknown {
   const { code, message } = cause as EngineError
-  if (code === 'RESOURCE_EXHAUSTED')
-    return new EngineError(code, `${where}: ${message.split('\n')[0]}`, {
-      cause,
-      hint: 'Raise resources.memory of the job, or lower resources.threads: lanes share what memory there is.',
-    })
-  if (cause instanceof BadFile || code === 'DECODE_FAILED' || code === 'TYPE_UNSUPPORTED') return cause
-  return badFile(where, `is not a readable Parquet file: ${message}`, cause)
+  if (
+    cause instanceof BadFile ||
+    code === 'DECODE_FAILED' ||
+    code === 'TYPE_UNSUPPORTED' ||
+    code === 'RESOURCE_EXHAUSTED' ||
+    code === 'MEMORY_EXCEEDED'
+  )
+    return cause
+  const [what = ''] = message.replace(/^(Invalid|Invalid Input|IO|Conversion) Error: /, '').split('\n')
+  return badFile(where, what.startsWith('column ') ? what : `is not a readable Parquet file: ${what}`, cause)
 }
 
 /** The columns of a read, as a file's own names and types give them; a candidate is asked of its values. */

@@ -3,77 +3,80 @@ import { join } from 'node:path'
 import { DataType, TimeUnit, tableFromIPC, type Vector } from 'apache-arrow'
 import * as wasm from 'parquet-wasm/node'
 import { BatchBuilder } from '../../engine/batch/builder.ts'
-import { EngineError } from '../../engine/errors.ts'
 import { encodeParquet } from '../../engine/parquet/encode.ts'
-import { quote } from '../../engine/sql/duckdb.ts'
 import type { Column } from '../../engine/types/logical.ts'
-import { badFile } from './bad.ts'
-import type { BeyondColumn } from './parquetSchema.ts'
 
-/** A column that DuckDB cannot hold, and its field in the read's SQL: `c3`. */
+/** A column that DuckDB cannot hold: what it is of, and its field in the read's SQL, where its text or nanoseconds go. */
 export interface BeyondField {
-  column: BeyondColumn
+  column: string
+  kind: 'text' | 'nanoseconds'
   field: string
 }
 
-/** Where the nanoseconds of a field stand. */
-export const nanosOf = (field: string) => `n${field.slice(1)}`
+/** Bytes of nested columns in a row group that are read at once. */
+const NESTED = 512 * 1024 * 1024
 
-/**
- * What DuckDB cannot hold of a file's columns, read by parquet-wasm row group by row group, as a table of the file's
- * rows in their order: the text of decimals under the field's name, nanoseconds under {@link nanosOf} it.
- */
-export async function beyondDuck(
-  where: string,
+/** Writes columns of a Parquet file as files of text and nanoseconds, in the order of its rows, and gives their paths. */
+export async function* beyondFiles(
   path: string,
   fields: BeyondField[],
   folder: string,
-): Promise<string> {
-  const written: string[] = []
+): AsyncGenerator<string> {
+  const file = await wasm.ParquetFile.fromFile((await openAsBlob(path)) as Blob)
+  const metadata = file.metadata()
+  const columns = fields.map(({ column }) => column)
+  let written = 0
+  let read = 0
   const write = (vectors: Vector[], rows: number) => {
-    const out = join(folder, `beyond-${written.length}.parquet`)
+    const out = join(folder, `beyond-${written++}.parquet`)
     writeFileSync(out, encodeParquet(batchOf(fields, vectors, rows)))
-    written.push(out)
+    return out
   }
-  let file: wasm.ParquetFile | undefined
-  try {
-    file = await wasm.ParquetFile.fromFile((await openAsBlob(path)) as Blob)
-    const metadata = file.metadata()
-    const groups = metadata.numRowGroups()
-    const rows = metadata.fileMetadata().numRows()
-    const columns = fields.map(({ column }) => column.name)
-    let read = 0
-    for (let group = 0; group < groups; group++)
-      for (const record of tableFromIPC((await file.read({ rowGroups: [group], columns })).intoIPCStream())
-        .batches) {
-        write(
-          columns.map(name => record.getChild(name)!),
-          record.numRows,
-        )
-        read += record.numRows
-      }
-    // A join by position would fill up with NULL.
-    if (read !== rows) throw new RangeError(`it holds ${read} rows, its footer says ${rows}`)
-    if (read === 0) write([], 0)
-  } catch (cause) {
-    if (cause instanceof EngineError) throw cause
-    const what = String((cause as Error)?.message ?? cause)
-    throw badFile(where, `is not a readable Parquet file: ${what}`, cause)
-  } finally {
-    file?.free()
+  for (let group = 0; group < metadata.numRowGroups(); group++) {
+    const table = await file.read({ rowGroups: [group], columns })
+    for (const record of tableFromIPC(table.intoIPCStream()).batches) {
+      yield write(
+        columns.map(name => record.getChild(name)!),
+        record.numRows,
+      )
+      read += record.numRows
+    }
   }
-  return `read_parquet([${written.map(quote).join(', ')}], hive_partitioning = false, union_by_name = false)`
+  const rows = metadata.fileMetadata().numRows()
+  // A join by position would fill up with NULL.
+  if (read !== rows) throw new RangeError(`it holds ${read} rows, its footer says ${rows}`)
+  if (read === 0) yield write([], 0)
+}
+
+/** Writes each row group as a Parquet file that is not compressed, and gives their paths. */
+export async function* rewrittenFiles(path: string, folder: string): AsyncGenerator<string> {
+  const file = await wasm.ParquetFile.fromFile((await openAsBlob(path)) as Blob)
+  const groups = file.metadata().numRowGroups()
+  for (let group = 0; group < groups; group++) {
+    const out = join(folder, `rewritten-${group}.parquet`)
+    writeFileSync(out, wasm.writeParquet(await file.read({ rowGroups: [group] })))
+    yield out
+  }
+}
+
+/** Reads columns for their faults alone. */
+export async function readColumns(path: string, columns: string[]): Promise<void> {
+  const file = await wasm.ParquetFile.fromFile((await openAsBlob(path)) as Blob)
+  const metadata = file.metadata()
+  for (let group = 0; group < metadata.numRowGroups(); group++)
+    if (metadata.rowGroup(group).totalByteSize() < NESTED)
+      (await file.read({ rowGroups: [group], columns })).free()
 }
 
 function batchOf(fields: BeyondField[], vectors: Vector[], rows: number) {
   const builder = new BatchBuilder(
     'files',
     fields.map(
-      ({ column: { beyond }, field }): Column => ({
-        name: beyond === 'decimal' ? field : nanosOf(field),
-        type: beyond === 'decimal' ? { kind: 'text' } : { kind: 'int', bits: 64, signed: true },
+      ({ kind, field }): Column => ({
+        name: field,
+        type: kind === 'text' ? { kind: 'text' } : { kind: 'int', bits: 64, signed: true },
         nullable: true,
-        native: beyond,
+        native: kind,
       }),
     ),
     { rows: Math.max(1, rows), bytes: Number.MAX_SAFE_INTEGER },
@@ -83,7 +86,7 @@ function batchOf(fields: BeyondField[], vectors: Vector[], rows: number) {
       const column = builder.columns[index]!
       const data = vector.data[0]!
       if (!data.getValid(row)) column.setNull(row)
-      else if (fields[index]!.column.beyond === 'decimal') column.appendText(row, decimalText(data, row))
+      else if (fields[index]!.kind === 'text') column.appendText(row, decimalText(data, row))
       else column.big[row] = (data.values as BigInt64Array)[row]! * perUnit(vector.type)
     }
     builder.endRow()

@@ -1,5 +1,5 @@
 import { EngineError } from '../../engine/errors.ts'
-import { type Duck, type DuckRow, quote } from '../../engine/sql/duckdb.ts'
+import { type Duck, type DuckRow, quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { badFile } from './bad.ts'
 
 /** A column of a Parquet file: the type that DuckDB gives it, and where that is not all of it, what is. */
@@ -9,6 +9,10 @@ export interface ParquetColumn {
   native: string
   /** The type it is staged with where every value fits; its text otherwise. */
   guess?: string
+  /** SQL of its value in the file. */
+  read: string
+  /** Whether it holds values within values. */
+  nested: boolean
   /** What another reader must read. */
   beyond?: 'decimal' | 'nanoseconds' | 'int96'
   text(field: string): string
@@ -66,12 +70,27 @@ function columnOf(where: string, name: string, native: string, tree: DuckRow[]):
         hint: 'Declare the columns that are wanted in schema: of this extract, without this one, or have it written as text.',
       },
     )
-  const column: ParquetColumn = { name, native, text: field => field }
+  const read = quoteName(name)
+  const text = (field: string) => field
+  // Well-known binary is what the file holds.
+  if (native.startsWith('GEOMETRY'))
+    return { name, native: 'BLOB', read: `ST_AsWKB(${read})`, nested: false, text }
+  const column: ParquetColumn = {
+    name,
+    native,
+    read,
+    nested: tree.length > 1 || native.endsWith('[]'),
+    text,
+  }
   if (found === 'decimal') return { ...column, beyond: found }
   if (found !== undefined) {
     const zoned = native === 'TIMESTAMP WITH TIME ZONE'
-    const text = (field: string) => momentText(field, found, zoned)
-    return { ...column, beyond: found, guess: zoned ? native : 'TIMESTAMP', text }
+    return {
+      ...column,
+      beyond: found,
+      guess: zoned ? native : 'TIMESTAMP',
+      text: field => momentText(field, name, found, zoned),
+    }
   }
   if (native === 'TIMESTAMP_NS' || native === 'TIMESTAMP_S' || native === 'TIMESTAMP_MS')
     return { ...column, guess: 'TIMESTAMP' }
@@ -92,12 +111,15 @@ function beyondOf({ type, converted, logical, precision }: DuckRow): ParquetColu
   return /^Timestamp.*isAdjustedToUTC=1.*NANOS=(?!<null>)/.test(said) ? 'nanoseconds' : undefined
 }
 
+/** Where the nanoseconds of a field stand. */
+export const nanosOf = (field: string) => `n${field.slice(1)}`
+
 /**
  * SQL of a moment's text with all nine digits where they count. `n…` has the nanoseconds, those of INT96 less some 2^64:
  * DuckDB has its microseconds, and together they are all of it.
  */
-function momentText(field: string, kind: 'nanoseconds' | 'int96', zoned: boolean): string {
-  const nanos = `n${field.slice(1)}::HUGEINT`
+function momentText(field: string, name: string, kind: 'nanoseconds' | 'int96', zoned: boolean): string {
+  const nanos = `${nanosOf(field)}::HUGEINT`
   const rest =
     kind === 'int96'
       ? `((${nanos} - epoch_us(${field})::HUGEINT * 1000) % 18446744073709551616 + 18446744073709551616) % 18446744073709551616`
@@ -107,7 +129,7 @@ function momentText(field: string, kind: 'nanoseconds' | 'int96', zoned: boolean
   const digits = `strftime(${moment}, '%Y-%m-%d %H:%M:%S.%f') || lpad((${rest})::VARCHAR, 3, '0')`
   const zone = zoned ? ` || '+00'` : ''
   return `CASE WHEN ${field} IS NULL THEN NULL WHEN ${rest} = 0 THEN ${moment}::VARCHAR${zone}
-    WHEN ${rest} < 1000 THEN ${digits}${zone} ELSE error('a moment out of range') END`
+    WHEN ${rest} < 1000 THEN ${digits}${zone} ELSE error(${quote(`column ${name} holds a moment (INT96) that is out of range`)}) END`
 }
 
 /** SQL that reads one Parquet file, and no column out of its path. */

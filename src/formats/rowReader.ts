@@ -7,6 +7,7 @@ import type { Column } from '../../engine/types/logical.ts'
 import { fileColumn } from './column.ts'
 import { type FieldStyle, fieldSql } from './field.ts'
 import type { Layout } from './layout.ts'
+import type { ReadMemory } from './memory.ts'
 import { type Reject, RowSpool } from './rowSpool.ts'
 import type { RowSink } from './split.ts'
 import type { TextFile } from './textFormat.ts'
@@ -18,6 +19,7 @@ import { type Texts, writeRejects, writeTyped } from './typed.ts'
  */
 export class RowReader {
   private readonly duck: Duck
+  private readonly memory: ReadMemory
   private readonly where: string
   private readonly columns: Column[]
   private readonly folder: string
@@ -33,8 +35,9 @@ export class RowReader {
   private target = this.done
 
   /** `where` names the connection in errors; `folder` takes what is on its way. */
-  constructor(duck: Duck, where: string, columns: Column[], folder: string, sink: Sink) {
+  constructor(duck: Duck, memory: ReadMemory, where: string, columns: Column[], folder: string, sink: Sink) {
     this.duck = duck
+    this.memory = memory
     this.where = where
     this.columns = columns
     this.folder = folder
@@ -88,7 +91,7 @@ export class RowReader {
   /** Rows of the file under way that have types of their own. */
   async typed(texts: Texts): Promise<void> {
     const path = this.nextPath()
-    await writeTyped(this.duck, this.where, this.columns, texts, path)
+    await this.write(texts, path)
     this.target.push(path)
   }
 
@@ -133,13 +136,18 @@ export class RowReader {
         },
         rowFault: layout.rowFault,
       }
-      await writeTyped(this.duck, this.where, this.columns, texts, part)
+      await this.write(texts, part)
       this.target.push(part)
     }
     if (rejects.length === 0 || !this.columns.some(({ name }) => name === REJECTED)) return
     const part = this.nextPath()
     await writeRejects(this.duck, this.columns, rejects, part)
     this.target.push(part)
+  }
+
+  private write(texts: Texts, path: string): Promise<void> {
+    const where = `${this.where} ${texts.names.length === 1 ? texts.names[0] : `${texts.names.length} files`}`
+    return this.memory.run(where, () => writeTyped(this.duck, this.where, this.columns, texts, path))
   }
 
   private async handOver(): Promise<void> {

@@ -29,4 +29,15 @@ export const FILE_TYPES: TypeRule[] = [
     inexact: 'digits after the microsecond; a text without an offset',
   },
   { native: "DuckDB's notation: \\xAB", logical: 'BLOB' },
+  {
+    native: 'Parquet, Arrow: moments of nanoseconds, INT96',
+    logical: 'TIMESTAMP',
+    inexact: 'digits after the microsecond; INT96 beyond the year 292278',
+    note: 'where all values of the first night fit; text with nine digits otherwise; with a zone TIMESTAMP WITH TIME ZONE',
+  },
+  {
+    native: 'Parquet, Arrow: decimals of over 38 digits, lists, structs, maps',
+    logical: 'VARCHAR',
+    note: 'their text, or JSON',
+  },
 ]

@@ -17,6 +17,9 @@ export interface IntervalRecord {
   /** One more each time somebody takes it: the fence of whoever has. */
   try: number
   updated_at: string
+  /** What it waits for, where it does, and since when: as the scheduler that leads has seen it. */
+  waits_for: string | null
+  waits_since: string | null
 }
 
 /** One that has not ended, with the state of its run. */
@@ -42,7 +45,7 @@ export interface Claim {
   fence: number
 }
 
-const SELECT = `SELECT i.job, i.interval_start, i.interval_end, i.state, i.run, i.try, i.updated_at`
+const SELECT = `SELECT i.job, i.interval_start, i.interval_end, i.state, i.run, i.try, i.updated_at, i.waits_for, i.waits_since`
 
 /** What a query of the interval before another can answer. */
 export const isDone = (state: IntervalState) => state === 'SUCCESS' || state === 'COMPLETED_WITH_ERRORS'
@@ -125,13 +128,25 @@ export class Intervals {
   }
 
   /** Gives back an interval whose run did not begin; false when it did, or somebody else has taken it. */
-  async letGo({ job, start, fence }: Claim, state: 'WAITING' | 'FAILED'): Promise<boolean> {
+  async letGo({ job, start, fence }: Claim): Promise<boolean> {
     const changed = await this.database.run(
-      `UPDATE intervals SET state = :state, updated_at = :now
+      `UPDATE intervals SET state = 'WAITING', updated_at = :now
        WHERE job = :job AND interval_start = :start AND try = :fence AND state = 'RUNNING' AND run IS NULL`,
-      { job, start, fence, state, now: this.time() },
+      { job, start, fence, now: this.time() },
     )
     return changed === 1
+  }
+
+  /** Writes down what intervals wait for. */
+  noteWaits(waits: { job: string; start: string; reason: string }[]): Promise<void> {
+    return this.database.transaction(async queries => {
+      for (const { job, start, reason } of waits)
+        await queries.run(
+          `UPDATE intervals SET waits_for = :reason, waits_since = :now
+           WHERE job = :job AND interval_start = :start AND state = 'WAITING'`,
+          { job, start, reason, now: this.time() },
+        )
+    })
   }
 
   async find(job: string, start: string): Promise<IntervalRecord | undefined> {
@@ -169,14 +184,17 @@ export class Intervals {
     return row?.last ? new Date(row.last) : undefined
   }
 
-  /** The state of the one before; undefined where there is none. */
-  async before(job: string, start: string): Promise<IntervalState | undefined> {
-    const [row] = await this.database.all<{ state: IntervalState }>(
-      `SELECT state FROM intervals WHERE job = :job AND interval_start < :start
+  /** The one before; undefined where there is none. */
+  async before(
+    job: string,
+    start: string,
+  ): Promise<Pick<IntervalRecord, 'state' | 'interval_start'> | undefined> {
+    const [row] = await this.database.all<Pick<IntervalRecord, 'state' | 'interval_start'>>(
+      `SELECT state, interval_start FROM intervals WHERE job = :job AND interval_start < :start
        ORDER BY interval_start DESC LIMIT 1`,
       { job, start },
     )
-    return row?.state
+    return row
   }
 
   /** Whether a job's intervals reach the end of the one given and all that overlap it have succeeded. */
@@ -287,6 +305,24 @@ export async function joinInterval(
     { job, start, fence, run, now },
   )
   if (changed === 0) throw fenced(`interval ${start} of ${job}`)
+}
+
+/**
+ * Settles intervals of a job that failed, by a run that somebody has started by hand since: it has loaded all that they
+ * would have. Gives where they begin.
+ */
+export async function settleFailed(
+  queries: Queries,
+  { run, job, run_at }: { run: string; job: string; run_at: string },
+  state: IntervalState,
+  now: string,
+): Promise<string[]> {
+  const settled = await queries.all<{ start: string }>(
+    `UPDATE intervals SET state = :state, run = :run, updated_at = :now
+     WHERE job = :job AND state = 'FAILED' AND interval_end <= :run_at RETURNING interval_start AS start`,
+    { run, job, run_at, state, now },
+  )
+  return settled.map(({ start }) => start).sort()
 }
 
 /** Ends the interval of a run, in the transaction that ends the run; WAITING: it is to be run again. */

@@ -6,7 +6,15 @@ import { type Checkpoint, Checkpoints } from './checkpoints.ts'
 import type { Database, Queries } from './database.ts'
 import { type Delta, keepDeltas } from './deltaTracking.ts'
 import { ErrorRecords } from './errorRecords.ts'
-import { type Claim, endInterval, type IntervalState, Intervals, joinInterval } from './intervals.ts'
+import {
+  type Claim,
+  endInterval,
+  type IntervalState,
+  Intervals,
+  isDone,
+  joinInterval,
+  settleFailed,
+} from './intervals.ts'
 import { fenced, Leases } from './leases.ts'
 import { MIGRATIONS } from './migrations/index.ts'
 import { Pauses } from './pauses.ts'
@@ -165,8 +173,11 @@ export class Metadata {
     })
   }
 
-  /** Ends a run. Fails with FENCED when somebody else has taken it over. */
-  endRun(end: RunEnd): Promise<void> {
+  /**
+   * Ends a run; gives where data intervals begin that had failed and are done by it. Fails with FENCED when somebody else
+   * has taken it over.
+   */
+  endRun(end: RunEnd): Promise<string[]> {
     const { run, fence, status } = end
     const error = end.error === undefined ? null : describe(end.error)
     return this.database.transaction(async queries => {
@@ -179,9 +190,13 @@ export class Metadata {
       if (status !== 'PLANNED') await keepHistory(queries, end)
       await keepDeltas(queries, end, this.now())
       const record = (await findRun(queries, run))!
-      await endInterval(queries, record, stateAfter(end, record), this.now())
+      const state = stateAfter(end, record)
+      await endInterval(queries, record, state, this.now())
+      const isByHand = record.trigger === 'manual' && record.interval_start === null && record.goal === 'load'
+      const settled = isByHand && isDone(state) ? await settleFailed(queries, record, state, this.now()) : []
       const { owner } = record
       await new Leases(queries, this.clock).release({ name: runLease(run), owner, fence })
+      return settled
     })
   }
 

@@ -80,7 +80,7 @@ export async function finishRun(
       await metadata.errors.resolve(rejects.resolved, run)
     }
     if (isDone) await metadata.checkpoints.clear(run)
-    await metadata.endRun({
+    const settled = await metadata.endRun({
       run,
       fence: record.fence,
       job: spec.job,
@@ -98,6 +98,8 @@ export async function finishRun(
           : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
       deltas: deltasOf(spec.job, run, outcome),
     })
+    if (settled.length > 0)
+      progress.note(`data intervals that had failed are done by this run: ${settled.join(', ')}`)
   } catch (failure) {
     const cause = error ?? failure
     if (!isFenced(failure)) await monitor.ended({ ...result, status: 'FAILED', error: cause, tasks, report })

@@ -18,6 +18,16 @@ export interface Valid {
   unknown: Bound['unknown']
 }
 
+/** What connectors have to say of the extracts that read from them. */
+function adviceOf({ extracts, connections }: JobSpec): Fault[] {
+  return extracts.flatMap(({ name, from, options }) => {
+    const advice = connections[from]?.connector.advise?.(options as Record<string, unknown>)
+    return advice
+      ? [{ file: 'job.yaml', message: `extract.${name}: ${advice.message}`, hint: advice.hint }]
+      : []
+  })
+}
+
 /**
  * Checks a job's folder without touching any system; `home` may know the columns of its extracts. Fails with CONFIG_INVALID
  * or MODEL_INVALID.
@@ -33,7 +43,7 @@ export async function validateJob(
     const { graph, faults } = await parseJob(duck, spec)
     const bound = await bindJob(graph, knownColumns(spec, home), new Set(faults.map(({ file }) => file)))
     const wrong = [...faults, ...bound.faults, ...loadFaults(spec.loads, bound.columns)]
-    const warnings = warningsOf(graph, spec.loads)
+    const warnings = [...warningsOf(graph, spec.loads), ...adviceOf(spec)]
     refuse([...wrong, ...warnings.filter(({ file }) => wrong.some(fault => fault.file === file))])
     return { spec, graph, warnings, unknown: bound.unknown }
   } finally {

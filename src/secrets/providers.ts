@@ -1,10 +1,14 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references of job.yaml, not of this file
+import { awsParameter, awsSecret } from './aws.ts'
+import { azure } from './azure.ts'
 import { command } from './command.ts'
 import { file } from './file.ts'
+import { gcp } from './gcp.ts'
 import type { SecretContext, SecretProvider } from './provider.ts'
+import { vault } from './vault.ts'
 
 /** Every place that secrets come from, besides environment variables. A new one adds its import and its place in this list. */
-const PROVIDERS: readonly SecretProvider[] = [file, command]
+const PROVIDERS: readonly SecretProvider[] = [file, command, vault, awsSecret, awsParameter, gcp, azure]
 
 /** What a provider gave is asked for again after so long: a scheduler reads its jobs' files every few seconds. */
 const KEPT_MS = 60_000

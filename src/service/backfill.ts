@@ -64,7 +64,7 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
     if (claim) {
       const end = interval.end.toISOString()
       const code = (await runner.start({ job, claim, end, trigger: 'backfill' })) ?? EXIT.retryable
-      const begun = !(await intervals.letGo(claim, code === EXIT.retryable ? 'WAITING' : 'FAILED'))
+      const begun = !(await intervals.letGo(claim))
       // Where the run has not begun there was no free slot for it: another run of the job is active.
       if (begun || code !== EXIT.retryable) {
         const { state } = (await intervals.find(job.name, record.interval_start))!

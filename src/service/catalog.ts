@@ -1,12 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { EngineError } from '../../engine/errors.ts'
+import { EngineError, errorData } from '../../engine/errors.ts'
 import { loadJob } from '../config/load.ts'
+import { jobNameOf } from '../runs/jobName.ts'
 import { Cron } from '../schedule/cron.ts'
 import type { JobSpec } from '../spec/job.ts'
 import type { ScheduledJob } from './job.ts'
 
-/** The jobs of some folders; a job whose files are wrong keeps the schedule it had. */
+/** The jobs of some folders; a job whose files are wrong keeps the schedule it had, and is not run. */
 export class Catalog {
   private readonly folders: string[]
   private readonly env: Record<string, string | undefined>
@@ -22,10 +23,15 @@ export class Catalog {
     return this.known
   }
 
-  /** Reads the folders anew; `wrong` is told of each that cannot be used. Fails with CONFIG_INVALID on a folder without jobs. */
-  async load(wrong: (folder: string, error: unknown) => void): Promise<void> {
+  /**
+   * Reads the folders anew; `wrong` is told of each job that cannot be used. Fails with CONFIG_INVALID on a folder without
+   * jobs, the first time.
+   */
+  async load(wrong: (job: string, folder: string, error: unknown) => void): Promise<void> {
     const next = new Map<string, ScheduledJob>()
-    for (const folder of this.folders.flatMap(jobFolders))
+    const seen = new Set<string>()
+    for (const folder of this.folders.flatMap(each => this.jobsBelow(each))) {
+      seen.add(folder)
       try {
         const job = scheduled(await loadJob(folder, this.env), this.known)
         const other = next.get(job.name)
@@ -33,12 +39,38 @@ export class Catalog {
           throw new EngineError('CONFIG_INVALID', `${folder}: ${other.folder} is a job ${job.name}, too`)
         next.set(job.name, job)
       } catch (error) {
-        wrong(folder, error)
-        for (const job of this.known.values()) if (job.folder === folder) next.set(job.name, job)
+        wrong(jobNameOf(folder), folder, error)
+        for (const job of this.known.values())
+          if (job.folder === folder) next.set(job.name, broken(job, error))
+      }
+    }
+    for (const job of this.known.values())
+      if (!seen.has(job.folder) && !next.has(job.name)) {
+        const error = new EngineError('CONFIG_INVALID', `${job.folder}: the job's folder is gone`, {
+          hint: 'Put it back, or start the scheduler anew without it.',
+        })
+        wrong(job.name, job.folder, error)
+        next.set(job.name, broken(job, error))
       }
     this.known = next
   }
+
+  private jobsBelow(folder: string): string[] {
+    if (this.known.size === 0) return jobFolders(folder)
+    try {
+      return jobFolders(folder)
+    } catch {
+      // What was there is missed below.
+      return []
+    }
+  }
 }
+
+/** What stands in for a job that cannot be used: it is planned, and none of its runs is begun. */
+const broken = (job: ScheduledJob, error: unknown): ScheduledJob => ({
+  ...job,
+  broken: errorData(error).message,
+})
 
 /** A job's folder, or those right below. */
 function jobFolders(folder: string): string[] {
@@ -57,7 +89,7 @@ function jobFolders(folder: string): string[] {
 
 function scheduled(spec: JobSpec, known: ReadonlyMap<string, ScheduledJob>): ScheduledJob {
   const before = known.get(spec.job)
-  if (before?.hash === spec.hash) return before
+  if (before?.hash === spec.hash && before.broken === undefined) return before
   return scheduledJob(spec)
 }
 

@@ -5,8 +5,18 @@ import type { ScheduledJob } from './job.ts'
 /** Why an interval cannot begin. */
 export interface Wait {
   reason: string
-  /** It will not by itself: what it depends on has failed. */
-  failed: boolean
+  /** Where the interval begins that it depends on and that has failed: it will not begin by itself. */
+  failed?: string
+}
+
+/** Intervals of a job that wait for one that has failed. */
+export interface Blocked {
+  reason: string
+  /** When the oldest of them was due. */
+  since: string
+  waiting: number
+  /** Where the interval begins that has failed. */
+  failed: string
 }
 
 /** Why an interval cannot begin, whatever slots are free; undefined where it can. */
@@ -17,12 +27,17 @@ export async function reasonToWait(
 ): Promise<Wait | undefined> {
   if (dependsOnPast) {
     const before = await intervals.before(job, interval_start)
-    if (before && !isDone(before))
-      return { reason: `the interval before is ${before}`, failed: before === 'FAILED' }
+    if (before && !isDone(before.state)) {
+      const { state, interval_start: start } = before
+      return {
+        reason: `the interval before it, ${start}, is ${state}`,
+        ...(state === 'FAILED' && { failed: start }),
+      }
+    }
   }
   for (const other of after)
     if (!(await intervals.covers(other, interval_start, interval_end)))
-      return { reason: `${other} has not succeeded until ${interval_end}`, failed: false }
+      return { reason: `${other} has not succeeded until ${interval_end}` }
   return undefined
 }
 

@@ -42,11 +42,16 @@ export async function serveHealth(
 }
 
 /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
-function metrics({ leads, waiting, running }: SchedulerFacts): string {
+function metrics({ leads, waiting, running, blocked }: SchedulerFacts): string {
   const gauge = (name: string, help: string, value: number) =>
     `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${name} ${value}`
   return [
     gauge('batch_queue_depth', 'Data intervals that wait for their run.', waiting),
+    gauge(
+      'nightfreight_jobs_blocked',
+      'Jobs whose data intervals wait for one that has failed.',
+      blocked.size,
+    ),
     gauge('nightfreight_runs_active', 'Runs of this process.', running),
     gauge('nightfreight_scheduler_leads', '1 where this process plans and starts runs.', leads ? 1 : 0),
   ].join('\n')

@@ -6,6 +6,8 @@ export interface ScheduledJob {
   name: string
   /** Absolute path; what starts its runs. */
   folder: string
+  /** Why its files cannot be used as they are now; the rest is as they were. */
+  broken?: string
   /** It changes when any of the job's files does. */
   hash: string
   cron?: Cron

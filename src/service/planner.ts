@@ -2,11 +2,14 @@ import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Intervals, PlannedInterval } from '../metadata/intervals.ts'
 import type { Lease } from '../metadata/leases.ts'
 import type { Triggers } from '../metadata/triggers.ts'
-import { AT_ONCE, dueIntervals } from '../schedule/due.ts'
+import type { Cron } from '../schedule/cron.ts'
+import { AT_ONCE, dueIntervals, type Interval } from '../schedule/due.ts'
 import type { ScheduledJob } from './job.ts'
 
 /** By how much the clocks of two machines may differ, in milliseconds. */
 const SKEW = 60_000
+/** An interval that is planned so long after its end was missed, in milliseconds. */
+const LATE_MS = 300_000
 
 interface Known {
   hash: string
@@ -24,14 +27,22 @@ export class Planner {
   private readonly triggers: Triggers
   private readonly clock: Clock
   private readonly lease: Lease
+  private readonly missed: (job: ScheduledJob, due: Date, skipped: number) => void
   private readonly known = new Map<string, Known>()
 
-  /** `clock` says what is due; leases are judged by the store's own. */
-  constructor(intervals: Intervals, triggers: Triggers, clock: Clock, lease: Lease) {
+  /** `clock` says what is due; leases are judged by the store's own. `missed` is told of what is planned far too late. */
+  constructor(
+    intervals: Intervals,
+    triggers: Triggers,
+    clock: Clock,
+    lease: Lease,
+    missed: (job: ScheduledJob, due: Date, skipped: number) => void,
+  ) {
     this.intervals = intervals
     this.triggers = triggers
     this.clock = clock
     this.lease = lease
+    this.missed = missed
   }
 
   /** Plans what is due of the jobs given. Fails with FENCED when somebody else leads. */
@@ -45,6 +56,7 @@ export class Planner {
         if (now.getTime() < known.due) continue
         const found = dueIntervals({ ...job, cron: job.cron }, known.cursor, now)
         for (const { start, end } of found) due.push({ job: job.name, start, end })
+        this.tellMissed(job, job.cron, known.cursor, found[0], now)
         planned.push(() => {
           known.cursor = found.at(-1)?.end ?? known.cursor
           known.due =
@@ -55,6 +67,25 @@ export class Planner {
     }
     if (due.length > 0) await this.intervals.plan(due, this.lease)
     for (const done of planned) done()
+  }
+
+  private tellMissed(
+    job: ScheduledJob,
+    cron: Cron,
+    cursor: Date | undefined,
+    first: Interval | undefined,
+    now: Date,
+  ): void {
+    if (!cursor || !first) return
+    let skipped = 0
+    for (
+      let start: Date | null | undefined = cursor;
+      start && start < first.start && skipped < AT_ONCE;
+      skipped++
+    )
+      start = cron.next(start)
+    if (skipped > 0 || now.getTime() - first.end.getTime() > LATE_MS)
+      this.missed(job, cron.next(cursor) ?? first.end, skipped)
   }
 
   private async knownOf({ name, hash }: ScheduledJob): Promise<Known> {

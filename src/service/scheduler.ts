@@ -6,11 +6,13 @@ import type { Lease } from '../metadata/leases.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { poolSlots } from '../metadata/pools.ts'
 import { isAlive, isRunning } from '../runs/owner.ts'
-import { isLeft, reasonToWait, START_TIME } from './dependencies.ts'
+import type { ServiceAlerts } from './alerts.ts'
+import { type Blocked, isLeft, reasonToWait, START_TIME, type Wait } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
 import { Planner } from './planner.ts'
 import type { Runner } from './runner.ts'
 import { byUrgency, FreeSlots } from './slots.ts'
+import { keyOf, Waits } from './waits.ts'
 
 export interface SchedulerOptions {
   metadata: Metadata
@@ -23,6 +25,8 @@ export interface SchedulerOptions {
   /** Names this process, as runs are owned. */
   owner: string
   log: Logger
+  /** Told of what a person has to know. */
+  alerts?: Pick<ServiceAlerts, 'blocked' | 'missed'>
   /** Milliseconds that the lead lasts without renewal. */
   leadTime?: number
   /** Milliseconds in which a process that took an interval must begin its run, or say that it still will. */
@@ -34,12 +38,15 @@ export interface SchedulerFacts {
   leads: boolean
   waiting: number
   running: number
+  /** By job. */
+  blocked: ReadonlyMap<string, Blocked>
 }
 
 /** Within 30 s somebody else leads, also where nobody can see that the leader has died. */
 const LEAD_TIME = 15_000
-/** Until a run that could not begin is tried again. */
+/** Until a run that could not begin is tried again; longer where the same is to be expected. */
 const PAUSE = 5_000
+const LONG_PAUSE = 60_000
 /** A run that was begun and killed so often is not begun again. */
 const MOST_ATTEMPTS = 10
 const LEAD = 'scheduler'
@@ -49,7 +56,9 @@ const LEAD = 'scheduler'
  * may do so. That no interval runs twice does not rest on the lead but on the claim under which a run begins.
  */
 export class Scheduler {
-  private readonly options: Required<SchedulerOptions>
+  private readonly options: Required<Omit<SchedulerOptions, 'alerts'>> & Pick<SchedulerOptions, 'alerts'>
+  private readonly waits: Waits
+  private blocked = new Map<string, Blocked>()
   private lead: { lease: Lease; planner: Planner; renewed: number } | undefined
   private readonly mine = new Map<string, { claim: Claim; ended: Promise<void> }>()
   private readonly notBefore = new Map<string, number>()
@@ -58,10 +67,16 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.options = { leadTime: LEAD_TIME, startTime: START_TIME, ...options }
+    this.waits = new Waits(options.metadata.intervals)
   }
 
   get facts(): SchedulerFacts {
-    return { leads: this.lead !== undefined, waiting: this.waiting, running: this.mine.size }
+    return {
+      leads: this.lead !== undefined,
+      waiting: this.waiting,
+      running: this.mine.size,
+      blocked: this.blocked,
+    }
   }
 
   /** One round: lead or follow, plan what is due, take over what was left, start what may begin. */
@@ -105,7 +120,9 @@ export class Scheduler {
     const lease = await leases.acquire(LEAD, owner, leadTime, dead)
     if (!lease) return false
     log.info({ fence: lease.fence }, 'this scheduler leads')
-    this.lead = { lease, planner: new Planner(intervals, triggers, clock, lease), renewed: now }
+    const missed = (job: ScheduledJob, due: Date, skipped: number) =>
+      void this.options.alerts?.missed(job, due, skipped)
+    this.lead = { lease, planner: new Planner(intervals, triggers, clock, lease, missed), renewed: now }
     return true
   }
 
@@ -120,10 +137,19 @@ export class Scheduler {
     const waiting = open.filter(({ state }) => state === 'WAITING')
     this.waiting = waiting.length
     const left = await this.leftBehind(open, known)
-    const mayStart = waiting.filter(
-      ({ job }) => !paused.has(job) && !known.get(job)?.pools.some(pool => closed.has(pool)),
-    )
-    const starting = await this.starting(mayStart, await this.freeSlots(open, known), open, known)
+    const reasons = new Map<string, string>()
+    const held = ({ job }: OpenInterval) => {
+      const pool = known.get(job)?.pools.find(each => closed.has(each))
+      return paused.has(job) ? 'the job is paused' : pool && `the pool ${pool} is paused`
+    }
+    const mayStart = waiting.filter(interval => {
+      const reason = held(interval)
+      if (reason) reasons.set(keyOf(interval.job, interval.interval_start), reason)
+      return reason === undefined
+    })
+    const starting = await this.starting(mayStart, await this.freeSlots(open, known), open, known, reasons)
+    await this.waits.note(waiting, reasons)
+    for (const [job, blocked] of this.blocked) void this.options.alerts?.blocked(known.get(job)!, blocked)
     const wanted = [...left, ...starting]
     if (wanted.length === 0 || this.stopped) return
     const taken = await metadata.intervals.take(wanted, lease)
@@ -176,23 +202,54 @@ export class Scheduler {
     slots: FreeSlots,
     open: OpenInterval[],
     known: ReadonlyMap<string, ScheduledJob>,
+    reasons: Map<string, string>,
   ): Promise<OpenInterval[]> {
     const oldest = new Map<string, string>()
     for (const { job, interval_start } of open)
       if (interval_start < (oldest.get(job) ?? '~')) oldest.set(job, interval_start)
     const starting: OpenInterval[] = []
+    const blocked = new Map<string, Blocked>()
+    const counts = new Map<string, number>()
+    for (const { job } of waiting) counts.set(job, (counts.get(job) ?? 0) + 1)
     for (const interval of waiting.sort(byUrgency(known))) {
-      if (slots.isFull) break
       const job = known.get(interval.job)
-      const { interval_start: start } = interval
-      if (!job || slots.reason(job) || this.isResting(interval)) continue
-      // Without a question to the store: one before it has not even ended.
-      if (job.dependsOnPast && oldest.get(job.name) !== start) continue
-      if (await reasonToWait(this.options.metadata.intervals, job, interval)) continue
-      slots.take(job)
-      starting.push(interval)
+      const wait = await this.waitOf(interval, job, slots, oldest)
+      if (!wait) {
+        slots.take(job!)
+        starting.push(interval)
+        continue
+      }
+      const { reason, failed } = wait
+      reasons.set(keyOf(interval.job, interval.interval_start), reason)
+      if (failed !== undefined)
+        blocked.set(interval.job, {
+          reason,
+          since: interval.interval_end,
+          waiting: counts.get(interval.job)!,
+          failed,
+        })
     }
+    this.blocked = blocked
     return starting
+  }
+
+  /** Why an interval is not begun now; undefined where it can be. */
+  private async waitOf(
+    interval: OpenInterval,
+    job: ScheduledJob | undefined,
+    slots: FreeSlots,
+    oldest: ReadonlyMap<string, string>,
+  ): Promise<Wait | undefined> {
+    if (!job) return { reason: 'no scheduler has the job' }
+    if (job.broken !== undefined) return { reason: `the job cannot be used: ${job.broken}` }
+    // Without a question to the store: one before it has not even ended.
+    const first = oldest.get(job.name)
+    if (job.dependsOnPast && first !== interval.interval_start)
+      return { reason: `the intervals before it, from ${first} on` }
+    const reason = slots.reason(job)
+    if (reason) return { reason }
+    if (this.isResting(interval)) return { reason: 'it could not begin, and is tried again soon' }
+    return reasonToWait(this.options.metadata.intervals, job, interval)
   }
 
   private isResting({ job, interval_start }: IntervalRecord): boolean {
@@ -215,9 +272,10 @@ export class Scheduler {
         log.info({ ...about, code }, 'run ended')
         // It has begun and ended, and so has the interval.
         if (code === EXIT.ok) return
-        const again = code === null || code === EXIT.retryable || code === EXIT.interrupted
-        if (await metadata.intervals.letGo(claim, again ? 'WAITING' : 'FAILED'))
-          this.notBefore.set(key, performance.now() + PAUSE)
+        const isTransient = code === null || code === EXIT.retryable || code === EXIT.interrupted
+        // What kept the run from being begun is not the interval's fault: it waits until that is mended.
+        if (await metadata.intervals.letGo(claim))
+          this.notBefore.set(key, performance.now() + (isTransient ? PAUSE : LONG_PAUSE))
       } catch (error) {
         // Whoever leads finds the interval left behind.
         log.error({ ...about, error: errorData(error) }, 'the end of a run could not be noted')
@@ -249,5 +307,3 @@ export class Scheduler {
     })
   }
 }
-
-const keyOf = (job: string, start: string) => `${job} ${start}`

@@ -4,6 +4,7 @@ import type { Clock } from '../../engine/contracts/tasks.ts'
 import { errorData } from '../../engine/errors.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { setPools } from '../metadata/pools.ts'
+import { ServiceAlerts } from './alerts.ts'
 import type { Catalog } from './catalog.ts'
 import { FileWatch } from './files.ts'
 import { serveHealth } from './http.ts'
@@ -21,6 +22,10 @@ export interface ServeOptions {
   /** Where health is served; port 0 takes a free one. */
   address: { host: string; port: number }
   log: Logger
+  home: string
+  env: Record<string, string | undefined>
+  /** Asked each minute while all is well: whoever listens there tells when nobody asks any more. */
+  heartbeat?: string
   /** Ends the service: nothing more starts, runs are stopped, all is waited for. */
   signal: AbortSignal
   /** Told once it serves. */
@@ -34,29 +39,48 @@ const LOOK = 5_000
 const RELOAD = 30_000
 /** A loop that has not turned for so long hangs. */
 const HANGS = 60_000
+const HEARTBEAT_MS = 60_000
+/** Milliseconds that a heartbeat may take. */
+const BEAT_MS = 5_000
 
 /** Plans and starts runs until it is told to stop. */
 export async function serve(options: ServeOptions): Promise<void> {
   const { catalog, metadata, clock, runner, owner, slots, log, signal, tick = 1_000 } = options
   const wrong = (where: string, error: unknown) =>
     log.error({ where, error: errorData(error) }, 'a job cannot be used')
-  await catalog.load(wrong)
+  const { home, env } = options
+  const alerts = new ServiceAlerts({ database: metadata.database, clock, log, home, env })
+  const unusable = (job: string, folder: string, error: unknown) => {
+    wrong(folder, error)
+    void alerts.unusable(job, folder, error)
+  }
+  await catalog.load(unusable)
   await setPools(metadata.database, options.pools)
-  const scheduler = new Scheduler({ metadata, clock, jobs: () => catalog.jobs, slots, runner, owner, log })
+  const scheduler = new Scheduler({
+    metadata,
+    clock,
+    jobs: () => catalog.jobs,
+    slots,
+    runner,
+    owner,
+    log,
+    alerts,
+  })
   const files = new FileWatch(metadata.triggers)
   let turned = performance.now()
   let trouble: string | undefined
   const health = await serveHealth(
     {
       facts: () => scheduler.facts,
-      trouble: () => trouble ?? (catalog.jobs.size === 0 ? 'no job can be used: see the log' : undefined),
+      trouble: () => trouble ?? troubleOf(catalog, scheduler),
       isAlive: () => performance.now() - turned < HANGS,
     },
     options.address,
   )
   options.ready(health.port)
   const looks = every(LOOK, () => files.look(catalog.jobs.values(), wrong))
-  const reloads = every(RELOAD, () => catalog.load(wrong))
+  const reloads = every(RELOAD, () => catalog.load(unusable))
+  const beats = every(HEARTBEAT_MS, () => beat(options.heartbeat, log))
   reloads.done()
   while (!signal.aborted) {
     try {
@@ -64,6 +88,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       await reloads.maybe()
       await scheduler.tick()
       trouble = undefined
+      if (!troubleOf(catalog, scheduler)) await beats.maybe()
     } catch (error) {
       // The store may be back at the next round; what was begun goes on without us.
       const { message } = errorData(error)
@@ -76,6 +101,31 @@ export async function serve(options: ServeOptions): Promise<void> {
   log.info('stopping')
   await scheduler.stop()
   await health.close()
+}
+
+/** What keeps runs from being begun that should be. */
+function troubleOf(catalog: Catalog, scheduler: Scheduler): string | undefined {
+  const jobs = [...catalog.jobs.values()]
+  if (jobs.length === 0) return 'no job can be used: see the log'
+  const lines = [
+    ...jobs
+      .filter(({ broken }) => broken !== undefined)
+      .map(({ name }) => `${name}: its files cannot be used: see the log`),
+    ...[...scheduler.facts.blocked].map(
+      ([job, { reason, since, waiting }]) =>
+        `${job}: ${waiting} data intervals wait since ${since}: ${reason}`,
+    ),
+  ]
+  return lines.length > 0 ? lines.join('\n') : undefined
+}
+
+/** Asks the heartbeat's URL; what fails there is somebody else's to tell. */
+async function beat(url: string | undefined, log: Logger): Promise<void> {
+  if (url === undefined) return
+  await fetch(url, { signal: AbortSignal.timeout(BEAT_MS) }).then(
+    response => response.body?.cancel(),
+    error => log.warn({ reason: errorData(error).message }, 'the heartbeat was not taken'),
+  )
 }
 
 function every(period: number, act: () => Promise<void>) {

@@ -58,9 +58,11 @@ const result = {
   },
 } as unknown as RunResult
 
+const NEXT = 'nightfreight run queries/members --from-plan R1'
+
 test('a plan in a pipe: compact and aligned', () => {
   assert.equal(
-    planText(result, 'queries/members', false),
+    planText(result, NEXT, false),
     `members: plan R1, made in 3.2s
 
   read      members: 12,345 rows since 2026-01-01
@@ -95,7 +97,7 @@ Load exactly this:  nightfreight run queries/members --from-plan R1`,
 })
 
 test('on a terminal the marks have colours, and nothing else differs', () => {
-  const coloured = planText(result, 'queries/members', true)
+  const coloured = planText(result, NEXT, true)
   assert.match(coloured, /\[32m\+ 7 to insert/)
-  assert.equal(stripVTControlCharacters(coloured), planText(result, 'queries/members', false))
+  assert.equal(stripVTControlCharacters(coloured), planText(result, NEXT, false))
 })

@@ -146,16 +146,18 @@ describe('over HTTPS', () => {
 
   test('SSL_CERT_FILE names authorities for all connections', async () => {
     const program = `
-      import { connectorFor } from './src/connectors/index.ts'
-      for (const settings of JSON.parse(process.argv[1])) {
+      const [, module, list] = process.argv
+      const { connectorFor } = await import(module)
+      for (const settings of JSON.parse(list)) {
         const connector = connectorFor(settings.url)
         const system = (connector.target ?? connector.source)(connector.config.parse(settings), { name: 'it', baseDir: '/' })
         await system.probe(new AbortController().signal)
         await system.close()
       }`
     const list = Object.values(CONNECTIONS).map(settings => settings(portOf(plain)))
+    const index = join(import.meta.dirname, '../../src/connectors/index.ts')
     const ended = await commandLine(dir, [], {
-      program: ['--input-type=module', '-e', program, JSON.stringify(list)],
+      program: ['--input-type=module', '-e', program, index, JSON.stringify(list)],
       env: { SSL_CERT_FILE: join(dir, 'ours.pem') },
     })
     assert.equal(ended.code, 0, ended.output)

@@ -64,7 +64,7 @@ export async function night(
       ...schema.columns,
       { name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' },
     ]
-    const limits = { rows: 1000, bytes: 1e6 }
+    const limits = { rows: 1000, bytes: 1e6, share: 96e6, most: 400e6 }
     const read: Read = {
       extract: 'things',
       where: 'drop.things',

@@ -13,7 +13,8 @@ const OLD = [
    VALUES ('r1', 'plan', 'SUCCESS', 's', 'e', '{"a":1}', NULL), ('r2', 'plan', 'RUNNING', 's', NULL, NULL, NULL)`,
   `INSERT INTO parts (run, dataset, file, rows, bytes) VALUES ('r1', 'members', 'f', 3, 5000000000)`,
   `INSERT INTO sync_points (job, extract, value, run) VALUES ('j', 'members', '7', 'r1')`,
-  `INSERT INTO sync_history VALUES ('j', 'r1', 'at', 'SUCCESS', 12, 9.5)`,
+  `INSERT INTO sync_history (job_name, run, sync_timestamp, status, records_processed, duration_seconds)
+   VALUES ('j', 'r1', 'at', 'SUCCESS', 12, 9.5)`,
 ]
 
 overBoth((fresh, kind) => {
@@ -56,7 +57,7 @@ overBoth((fresh, kind) => {
     await assert.rejects(place.open(), (error: unknown) => {
       assert.ok(error instanceof EngineError)
       assert.equal(error.code, 'CONFIG_INVALID')
-      assert.match(error.message, /a newer Nightfreight wrote it \(version 5; this one knows 4\)/)
+      assert.match(error.message, /a newer Nightfreight wrote it \(version 6; this one knows 5\)/)
       return true
     })
   })

@@ -10,6 +10,7 @@ import { setPools } from '../../src/metadata/pools.ts'
 import type { RunStatus } from '../../src/metadata/runs.ts'
 import { Cron } from '../../src/schedule/cron.ts'
 import { intervalsBetween } from '../../src/schedule/due.ts'
+import type { ServiceAlerts } from '../../src/service/alerts.ts'
 import { backfill } from '../../src/service/backfill.ts'
 import { FileWatch } from '../../src/service/files.ts'
 import type { ScheduledJob } from '../../src/service/job.ts'
@@ -89,8 +90,28 @@ class Pretended implements Runner {
   }
 }
 
+/** A run of `j` that somebody has started, and that succeeds; gives the intervals that it settles. */
+async function runByHand(metadata: Metadata, runAt: string): Promise<string[]> {
+  const { run, fence } = await metadata.startRun({
+    run: 'hand',
+    job: 'j',
+    spec_hash: '',
+    owner: 'me',
+    run_at: runAt,
+  })
+  const nothing = { records: 0, seconds: 0, syncPoints: [], error: undefined }
+  return metadata.endRun({ ...nothing, run, fence, job: 'j', status: 'SUCCESS', runAt })
+}
+
 overBoth(fresh => {
-  async function nights(jobs: ScheduledJob[], { now = '2026-03-04T10:00:00.000Z', slots = 9 } = {}) {
+  async function nights(
+    jobs: ScheduledJob[],
+    {
+      now = '2026-03-04T10:00:00.000Z',
+      slots = 9,
+      alerts,
+    }: { now?: string; slots?: number; alerts?: Pick<ServiceAlerts, 'blocked' | 'missed'> } = {},
+  ) {
     const place = fresh()
     const clock = standing(now)
     const wall = standing('2026-03-04T10:00:00.000Z')
@@ -98,7 +119,16 @@ overBoth(fresh => {
     const runner = new Pretended(metadata)
     const known = new Map(jobs.map(each => [each.name, each]))
     const scheduler = (owner: string) => {
-      const made = new Scheduler({ metadata, clock, jobs: () => known, slots, runner, owner, log })
+      const made = new Scheduler({
+        metadata,
+        clock,
+        jobs: () => known,
+        slots,
+        runner,
+        owner,
+        log,
+        ...(alerts && { alerts }),
+      })
       runner.schedulers.push(made)
       return made
     }
@@ -295,14 +325,83 @@ overBoth(fresh => {
     assert.equal(runner.begun.length, 2, 'two files, one run')
   })
 
-  test('a run that could not begin is tried again where that may help', async () => {
+  test('a run that could not begin leaves its interval waiting, whatever kept it', async () => {
     const { runner, tick, states } = await nights([
       job('busy', { cron: daily(), catchup: false }),
       job('wrong', { cron: daily(), catchup: false }),
     ])
     runner.refused.set('busy 03', 75).set('wrong 03', 2)
     await tick()
-    assert.deepEqual([await states('busy'), await states('wrong')], [['03 WAITING'], ['03 FAILED']])
+    assert.deepEqual([await states('busy'), await states('wrong')], [['03 WAITING'], ['03 WAITING']])
+  })
+
+  test('what waits says for what and since when; a blocked schedule is told, and freed by a run by hand', async () => {
+    const told: string[] = []
+    const j = job('j', { cron: daily(), start, dependsOnPast: true })
+    const { metadata, runner, tick, wall, states, one } = await nights([j], {
+      alerts: {
+        blocked: async ({ name }, { failed, waiting }) => void told.push(`${name} ${failed} ${waiting}`),
+        missed: async () => {},
+      },
+    })
+    await tick()
+    await runner.end('j 01', 'FAILED', new Error('no'))
+    await tick()
+    assert.deepEqual(told, ['j 2026-03-01T02:00:00.000Z 2'])
+    assert.equal(one.facts.blocked.get('j')?.since, '2026-03-03T02:00:00.000Z')
+    const waits = (await metadata.intervals.list('j', 9)).map(({ waits_for }) => waits_for)
+    assert.deepEqual(waits, [
+      'the intervals before it, from 2026-03-02T02:00:00.000Z on',
+      'the interval before it, 2026-03-01T02:00:00.000Z, is FAILED',
+      null,
+    ])
+    const since = (await metadata.intervals.list('j', 1))[0]!.waits_since
+    wall.move(60_000)
+    await tick()
+    assert.equal((await metadata.intervals.list('j', 1))[0]!.waits_since, since)
+    const settled = await runByHand(metadata, wall.now().toISOString())
+    assert.deepEqual(settled, ['2026-03-01T02:00:00.000Z'])
+    await tick()
+    assert.deepEqual(await states('j'), ['01 SUCCESS', '02 RUNNING', '03 WAITING'])
+    assert.equal(one.facts.blocked.size, 0)
+  })
+
+  test('a run by hand for an earlier time does not settle what failed later', async () => {
+    const { metadata, runner, tick, states } = await nights([job('j', { cron: daily(), catchup: false })])
+    await tick()
+    await runner.end('j 03', 'FAILED', new Error('no'))
+    assert.deepEqual(await runByHand(metadata, '2026-03-04T01:00:00.000Z'), [])
+    assert.deepEqual(await states('j'), ['03 FAILED'])
+  })
+
+  test('a job that cannot be used is planned, and not run', async () => {
+    const { runner, tick, states, known } = await nights([
+      job('j', { cron: daily(), catchup: false, broken: 'job.yaml:3: no' }),
+    ])
+    await tick()
+    assert.deepEqual([runner.begun, await states('j')], [[], ['03 WAITING']])
+    known.set('j', job('j', { cron: daily(), catchup: false }))
+    await tick()
+    assert.deepEqual(runner.begun, ['j 03'])
+  })
+
+  test('a start that was missed is told, with the intervals that are passed over', async () => {
+    const told: string[] = []
+    const alerts = {
+      blocked: async () => {},
+      missed: async ({ name }: ScheduledJob, due: Date, skipped: number) =>
+        void told.push(`${name} ${due.toISOString()} ${skipped}`),
+    }
+    const { clock, runner, tick } = await nights([job('j', { cron: daily(), catchup: false })], { alerts })
+    await tick()
+    await runner.end('j 03')
+    clock.move(16 * 3_600_000)
+    await tick()
+    await runner.end('j 04')
+    assert.deepEqual(told, [])
+    clock.move(3 * 24 * 3_600_000)
+    await tick()
+    assert.deepEqual(told, ['j 2026-03-06T02:00:00.000Z 2'])
   })
 
   test('a claim whose run did not begin is taken over; the late run is refused', async () => {

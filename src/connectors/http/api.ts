@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Response } from 'undici'
 import { EngineError } from '../../../engine/errors.ts'
+import { HttpClient } from '../../util/httpClient.ts'
 import { formsOf, redact } from '../../util/redact.ts'
 import type { Access } from './access.ts'
 import { Auth } from './auth.ts'
 import { bodyOf, startOf, textOf } from './body.ts'
-import { HttpClient } from './client.ts'
 import { givenUp, lost } from './failure.ts'
 import { askedPause, backoff, isLimited, Pace } from './pace.ts'
 

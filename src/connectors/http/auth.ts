@@ -1,8 +1,8 @@
 import type { Response } from 'undici'
 import { EngineError } from '../../../engine/errors.ts'
+import type { HttpClient } from '../../util/httpClient.ts'
 import type { Access, OAuth } from './access.ts'
 import { startOf } from './body.ts'
-import type { HttpClient } from './client.ts'
 import { lost } from './failure.ts'
 
 /** Bytes of a token endpoint's answer. */

@@ -86,6 +86,13 @@ export const http = defineConnector({
   declared: ({ schema }) => typesOf(schema),
   types: TYPES,
   check: (settings, context) => void accessOf(settings, context),
+  advise: ({ paginate, overlap }) =>
+    (paginate === 'page' || paginate === 'offset') && overlap === 0
+      ? {
+          message: `pages by ${paginate === 'page' ? 'number' : 'offset'} over a list that changes while it is read can miss records`,
+          hint: 'Page by cursor where the API has it; or write paginate: offset and overlap: 1, which asks for the last record of a page again and stops where it is another.',
+        }
+      : undefined,
   source: (settings, context) => new HttpSource(accessOf(settings, context), settings.health),
 })
 

@@ -6,9 +6,9 @@ import {
   markColumn,
   updatedColumns,
 } from '../../../engine/contracts/semantics.ts'
-import { columnNamed } from '../../../engine/types/logical.ts'
+import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { older, periodType } from '../sql/dialect.ts'
-import { isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
+import { isOwn, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
 
 /** The tables of one load, quoted, and what is known of the target. */
@@ -18,6 +18,8 @@ export interface LoadTables {
   /** Keys (mode partition: partitions), where some were staged. */
   keys: string | undefined
   table: TargetTable
+  /** The load's columns. */
+  columns: Column[]
   /** The transaction's time, as SQL. */
   now: string
 }
@@ -42,7 +44,13 @@ export function equals(column: string, tables: LoadTables, from = 's'): string {
   const ours = `t.${identifier(column)}`
   const theirs = staged(column, tables, from)
   const found = text(column, tables)
-  return found ? bytesEqual(column, found, from) : `${ours} <=> ${theirs}`
+  if (found) return bytesEqual(column, found, from)
+  const brought = columnNamed(tables.columns, column)
+  const own = brought && isOwn(brought, columnNamed(tables.table.columns, column)!)
+  // What comes from such a column comes in its notation: as numbers, wide decimals would be compared as doubles.
+  return own && brought.type.kind === 'text'
+    ? `CAST(CAST(${ours} AS CHAR) AS BINARY) <=> CAST(${theirs} AS BINARY)`
+    : `${ours} <=> ${theirs}`
 }
 
 function bytesEqual(column: string, found: TargetColumn, from: string): string {

@@ -1,7 +1,7 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import type { ComparedColumn } from '../../../engine/contracts/verification.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
-import { fits, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
+import { fits, isOwn, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
 
 /** How the table keeps a load's columns; which it does not keep so that they can be compared, and why. */
 export function comparable(
@@ -19,7 +19,7 @@ export function comparable(
           ...column,
           // MariaDB stores minus zero as zero.
           ...(kind === 'float' && { unsignedZero: true }),
-          ...(kind === 'text' && !isText(target!) && { parsed: true }),
+          ...(kind === 'text' && !isText(target!) && !isOwn(column, target!) && { parsed: true }),
         },
       ]
     notes.push(`column ${column.name} is not compared: ${reason}`)
@@ -28,8 +28,10 @@ export function comparable(
   return { columns: compared, notes }
 }
 
-function obstacle({ type }: Column, column: TargetColumn): string | undefined {
-  if (!fits(type, column)) return `its type is ${column.column_type} now`
+function obstacle(brought: Column, column: TargetColumn): string | undefined {
+  const { type } = brought
+  if (!fits(brought, column)) return `its type is ${column.column_type} now`
+  if (isOwn(brought, column)) return undefined
   const own = type.kind === 'text' && column.data_type === 'set'
   return own ? `${column.column_type} has a notation of its own` : undefined
 }

@@ -1,10 +1,16 @@
 import { distance } from 'fastest-levenshtein'
-import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/contracts/source.ts'
+import type {
+  ExtractSpec,
+  ListedTable,
+  Snapshot,
+  Source,
+  TableSchema,
+} from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { databaseAndName, primaryKey } from './catalog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { openSnapshot } from './snapshot.ts'
-import { literal, logicalColumn, type NativeColumn, tableName } from './types.ts'
+import { type CatalogColumn, literal, logicalColumn, originOf, tableName } from './types.ts'
 
 /** A MySQL or MariaDB database as a source of tables. */
 export class MysqlSource implements Source {
@@ -22,6 +28,25 @@ export class MysqlSource implements Source {
 
   describe(extract: ExtractSpec, signal: AbortSignal): Promise<TableSchema> {
     return this.using(signal, session => this.describeTable(session, extract, signal))
+  }
+
+  async tables(signal: AbortSignal): Promise<ListedTable[]> {
+    const rows = await this.using(signal, session =>
+      ask<{ name: string; keyed: string | null }>(
+        session,
+        `SELECT t.table_name AS name, s.column_name AS keyed FROM information_schema.tables t
+          LEFT JOIN information_schema.statistics s ON s.table_schema = t.table_schema AND s.table_name = t.table_name
+            AND s.index_name = 'PRIMARY'
+          WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' AND t.table_name NOT LIKE 'nightfreight\\_%'
+          ORDER BY t.table_name, s.seq_in_index`,
+        signal,
+      ),
+    )
+    return [...Map.groupBy(rows, row => row.name)].map(([name, columns]) => ({
+      name,
+      bare: name,
+      key: columns.flatMap(({ keyed }) => (keyed === null ? [] : [keyed])),
+    }))
   }
 
   open(lanes: number, signal: AbortSignal): Promise<Snapshot> {
@@ -44,10 +69,11 @@ export class MysqlSource implements Source {
     const [database, name] = databaseAndName(table)
     const where = `${session.name}.${table}`
     const here = `table_schema = ${database} AND table_name = ${literal(name)}`
-    const columns = await ask<NativeColumn & object>(
+    const columns = await ask<CatalogColumn & object>(
       session,
       `SELECT column_name AS name, data_type AS data_type, column_type AS column_type, is_nullable AS nullable,
-              numeric_precision AS num_precision, numeric_scale AS num_scale, character_set_name AS charset
+              numeric_precision AS num_precision, numeric_scale AS num_scale, character_set_name AS charset,
+              collation_name AS collation, column_default AS fallback
          FROM information_schema.columns WHERE ${here} ORDER BY ordinal_position`,
       signal,
     )
@@ -62,7 +88,10 @@ export class MysqlSource implements Source {
     )
     if (facts?.engine && facts.versioned !== 'YES') this.unversioned.add(`${table} (${facts.engine})`)
     const schema: TableSchema = {
-      columns: columns.map(column => logicalColumn(where, column, extract.columns[column.name])),
+      columns: columns.map(column => {
+        const origin = originOf(column)
+        return { ...logicalColumn(where, column, extract.columns[column.name]), ...(origin && { origin }) }
+      }),
       key,
     }
     // The catalog shows no column that we may not read: `*` is all of them.

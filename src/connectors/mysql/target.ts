@@ -37,6 +37,7 @@ import {
   alterations,
   checkTarget,
   columnTypes,
+  madeColumns,
   ownColumns,
   type TargetTable,
   uniqueColumns,
@@ -226,6 +227,7 @@ export class MysqlTarget implements Target {
       const { staging, keys } = stagingNames(this.session, loadId, load)
       const tables = {
         target: tableName(load.table),
+        columns: load.columns,
         staging,
         keys: existing.has(keys) ? keys : undefined,
         table: (await this.checked(load))!,
@@ -304,7 +306,7 @@ export class MysqlTarget implements Target {
   private async create(load: PlannedLoad, signal: AbortSignal): Promise<string> {
     const table = tableName(load.table)
     const collation = await exactCollation(this.session)
-    const types = [...columnTypes(load, undefined, collation), ...ownColumns(load)]
+    const types = [...madeColumns(load, collation), ...ownColumns(load)]
     const columns = types.map(([name, type]) => `${identifier(name)} ${type}`)
     const key = uniqueColumns(load).map(identifier)
     if (key.length > 0) columns.push(`PRIMARY KEY (${key.join(', ')})`)

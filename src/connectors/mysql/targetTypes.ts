@@ -4,7 +4,7 @@ import { type Column, columnNamed, type LogicalType, typeName } from '../../../e
 import { periodType } from '../sql/dialect.ts'
 import { addsColumn, Obstacles } from '../sql/obstacles.ts'
 import type { ValueRule } from './encode.ts'
-import { identifier, type NativeColumn, tableName } from './types.ts'
+import { FAMILY, identifier, type NativeColumn, tableName } from './types.ts'
 
 /** A column of a target table as information_schema has it. */
 export interface TargetColumn extends NativeColumn {
@@ -58,6 +58,35 @@ export function columnType(type: LogicalType): string {
   }
 }
 
+/** What a load brings for a column. */
+export type Brought = Pick<Column, 'type' | 'origin'>
+
+/** Whether a column has the very type that its values come from. */
+export const isOwn = ({ origin }: Brought, column: TargetColumn) =>
+  origin?.family === FAMILY && origin.type === column.column_type
+
+/**
+ * The columns of a table that a load makes: as where they come from, where that is of the family; else by their logical
+ * types. Characters and bytes of a key are as {@link columnTypes} has them.
+ */
+export function madeColumns(load: PlannedLoad, collation: string): [name: string, definition: string][] {
+  const types = columnTypes(load, undefined, collation)
+  return load.columns.map(column => {
+    const { name, type, origin } = column
+    const long = origin?.charset !== undefined || type.kind === 'binary'
+    return [name, load.key.includes(name) && long ? types.get(name)! : madeColumn(column, types.get(name)!)]
+  })
+}
+
+function madeColumn({ nullable, origin }: Column, other: string): string {
+  if (origin?.family !== FAMILY) return other
+  const { charset, collation } = origin
+  const text = charset === undefined ? '' : ` CHARACTER SET ${charset} COLLATE ${collation}`
+  const fallback = origin.default === undefined ? '' : ` DEFAULT ${origin.default}`
+  // A timestamp that may be NULL has to say so.
+  return `${origin.type}${text}${nullable ? ' NULL' : ' NOT NULL'}${fallback}`
+}
+
 /** What an index of InnoDB holds, less room for other columns of the key, in bytes; and characters of utf8mb4. */
 const INDEX_BYTES = 2816
 const LONGEST_KEY = 255
@@ -98,7 +127,9 @@ const BINARIES = ['binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'long
 export const isText = ({ data_type }: TargetColumn) => TEXTS.includes(data_type)
 
 /** Whether a column holds every value of a type exactly, or the server raises where one does not fit. */
-export function fits(type: LogicalType, column: TargetColumn): boolean {
+export function fits(brought: Brought, column: TargetColumn): boolean {
+  if (isOwn(brought, column)) return true
+  const { type } = brought
   const { data_type, column_type, fraction } = column
   // FLOAT(7,2) and its kin round.
   if ((data_type === 'float' || data_type === 'double') && column_type.includes('(')) return false
@@ -192,11 +223,12 @@ export function checkTarget(
   for (const [name, type] of named)
     if (!columnNamed(columns, name) && !addsColumn(load, name))
       refuse(`: has no column ${name}`, `${addColumn(load, name, type)} or leave it out of ${load.from}.`)
-  for (const { name, type } of load.columns) {
+  for (const brought of load.columns) {
+    const { name, type } = brought
     const column = columnNamed(columns, name)
     if (!column) continue
     if (column.generated) refuse(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
-    if (!fits(type, column))
+    if (!fits(brought, column))
       refuse(
         `.${name}: ${typeName(type)} does not fit ${column.column_type} exactly`,
         `Cast ${name} in ${load.from}, or ${alter} MODIFY COLUMN ${identifier(name)} ${types.get(name)};`,
@@ -206,7 +238,7 @@ export function checkTarget(
   for (const name of load.mode === 'scd2' ? [validFrom, validTo, current] : []) {
     const type: LogicalType = name === current ? { kind: 'bool' } : periodType(load)
     const column = columnNamed(columns, name)
-    if (column && !fits(type, column))
+    if (column && !fits({ type }, column))
       refuse(
         `.${name}: is ${column.column_type}, and the load keeps ${typeName(type)} in it`,
         `${alter} MODIFY COLUMN ${identifier(name)} ${columnType(type)};`,

@@ -1,5 +1,5 @@
 import { EngineError } from '../../../engine/errors.ts'
-import type { Column, InexactPolicy, LogicalType } from '../../../engine/types/logical.ts'
+import type { Column, InexactPolicy, LogicalType, Origin } from '../../../engine/types/logical.ts'
 import type { TypeRule } from '../declare/define.ts'
 
 const ZERO_DATES = 'zero and partial dates (0000-00-00, 2026-00-00) and days that no calendar has'
@@ -83,6 +83,19 @@ export interface NativeColumn {
   charset: string | null
 }
 
+/** The same with what a table of its like is made from. */
+export interface CatalogColumn extends NativeColumn {
+  collation: string | null
+  /** Of MariaDB an expression. */
+  fallback: string | null
+}
+
+/** Of {@link Origin}: types are MySQL's and MariaDB's. */
+export const FAMILY = 'mysql'
+
+/** A literal; MySQL itself shows a text without its quotes, which is then no literal. */
+const CONSTANT = /^(b?'([^'\\]|'')*'|-?\d+(\.\d+)?)$/
+
 /**
  * How the answer gives a column that is staged as text (`Column.wire`); absent: the text.
  *
@@ -124,6 +137,19 @@ export function logicalColumn(where: string, native: NativeColumn, policy?: Inex
   if (base in DATES && policy !== 'text') column.inexact = ZERO_DATES
   if (policy) column.policy = policy
   return column
+}
+
+/** What a column is made from; undefined for a shape, whose spatial reference is not read. */
+export function originOf(column: CatalogColumn): Origin | undefined {
+  const { data_type, column_type, charset, collation, fallback } = column
+  if (GEOMETRIES.includes(data_type.toLowerCase())) return undefined
+  return {
+    family: FAMILY,
+    type: column_type,
+    ...(charset !== null && { charset }),
+    ...(collation !== null && { collation }),
+    ...(fallback !== null && CONSTANT.test(fallback) && { default: fallback }),
+  }
 }
 
 function logicalType(base: string, native: NativeColumn): LogicalType | undefined {

@@ -35,6 +35,7 @@ export class MysqlVerifier implements Verifier {
       target: tableName(load.table),
       staging: names.staging,
       keys: undefined,
+      columns: load.columns,
       table,
       now: '',
     }

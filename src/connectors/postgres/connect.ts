@@ -73,7 +73,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   DEADLOCK: 'Run the job again: another transaction was in the way.',
   DATA_INVALID:
     "The table holds text that its database's encoding does not give as UTF-8: correct it there, or read a view that does.",
-  CONSTRAINT_VIOLATED: 'Correct the rows, or the constraint that refuses them.',
+  CONSTRAINT_VIOLATED:
+    'Nothing was loaded. Correct the rows or the constraint that refuses them; or, with on_bad_row: quarantine in this load, such rows go to the quarantine and the others are loaded.',
   RESOURCE_EXHAUSTED: 'Free disk, memory or connections on the server, or use fewer threads.',
 }
 
@@ -101,7 +102,9 @@ export function postgresError(error: unknown, where: string): EngineError {
     (TLS.test(state) ? 'TLS_FAILED' : undefined) ??
     BY_STATE[/^[0-9A-Z]{5}$/.test(state) ? state.slice(0, 2) : ''] ??
     (/timeout/i.test(text) ? 'TIMEOUT' : LOST.test(text) ? 'CONNECTION_LOST' : 'SQL_FAILED')
-  const detail = inner?.detail ? ` (${inner.detail})` : ''
+  // A failing row holds all its values: who it is says its key, see `findViolation`.
+  const isWhole = state.startsWith('23') && /^Failing row contains/i.test(inner?.detail ?? '')
+  const detail = inner?.detail && !isWhole ? ` (${inner.detail})` : ''
   const hint = state === '40001' ? STANDBY : HINTS[code]
   return new EngineError(code, `${where}: ${text}${detail}`, { cause: error, hint })
 }

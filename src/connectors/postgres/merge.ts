@@ -147,7 +147,7 @@ export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: st
     else if (column && !fit(brought, column))
       obstacles.add(
         `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
-        `Cast ${name} in ${load.from}, or change the column to ${stagingType(type)}.`,
+        `Cast ${name} in ${load.from}, or change the column to ${madeType(brought)}.`,
       )
   }
   for (const { name, type } of ownColumns(load)) {

@@ -1,8 +1,8 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
-import { quoteIdent, quoteLiteral } from './connect.ts'
-import { type Brought, fit, numericOf, type TargetColumn } from './merge.ts'
+import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { type Brought, expressions, fit, numericOf, type TargetColumn } from './merge.ts'
 import type { TargetSession } from './session.ts'
 
 const RANGES: Record<string, string> = {
@@ -78,6 +78,51 @@ export async function findReject(
       `${where}.${name}: ${quoteLiteral(found.value!)}${row} does not fit ${column.native}${more}`,
       { hint: `Nothing was loaded. Widen ${name} in ${load.table}, or add a row check for such values.` },
     )
+  }
+  return undefined
+}
+
+/**
+ * Which rows break a CHECK or a NOT NULL, by their keys alone, since the server's message holds every value of one of
+ * them: a CONSTRAINT_VIOLATED error. Undefined where none is found.
+ */
+export async function findViolation(
+  session: TargetSession,
+  load: StagedLoad,
+  columns: TargetColumn[],
+  staging: string,
+  where: string,
+): Promise<EngineError | undefined> {
+  const { rows: rules } = await session.query(
+    `SELECT conname AS name, pg_get_constraintdef(oid) AS definition, '(' || pg_get_expr(conbin, conrelid) || ') IS FALSE' AS broken
+       FROM pg_constraint WHERE conrelid = to_regclass($1) AND contype = 'c'
+     UNION ALL SELECT attname, 'NOT NULL', quote_ident(attname) || ' IS NULL'
+       FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND attnotnull
+     ORDER BY 1`,
+    [quoteTable(load.table)],
+  )
+  const { cast } = expressions(load, columns)
+  const typed = load.columns.map(({ name }) => {
+    const { native } = columnNamed(columns, name)!
+    return `(${cast(name, `_nf_s.${quoteIdent(name)}`)})::${native} AS ${quoteIdent(name)}`
+  })
+  const key = load.key.map(part => `${quoteLiteral(`${part} = `)} || ${quoteIdent(part)}::text`)
+  for (const { name, definition, broken } of rules) {
+    if (definition === 'NOT NULL' && !columnNamed(load.columns, name!)) continue
+    const found = await session
+      .query(
+        `SELECT concat_ws(', ', ${['NULL', ...key].join(', ')}) AS key, count(*) OVER () AS n
+         FROM (SELECT ${typed.join(', ')} FROM ${staging} AS _nf_s) AS _nf_t WHERE ${broken} ORDER BY 1 LIMIT 1`,
+      )
+      // A CHECK may ask for columns that are not loaded.
+      .catch(() => undefined)
+    const row = found?.rows[0]
+    if (!row) continue
+    const who = row.key ? `the row of ${row.key}` : 'a row'
+    const more = row.n === '1' ? '' : `, and ${Number(row.n) - 1} more`
+    return new EngineError('CONSTRAINT_VIOLATED', `${where}: ${who}${more} violates ${name}: ${definition}`, {
+      hint: 'Nothing was loaded. Correct the rows or the constraint; or, with on_bad_row: quarantine in this load, such rows go to the quarantine and the others are loaded.',
+    })
   }
   return undefined
 }

@@ -1,9 +1,15 @@
 import { closest, distance } from 'fastest-levenshtein'
 import type pg from 'pg'
-import type { ExtractSpec, Snapshot, Source, TableSchema } from '../../../engine/contracts/source.ts'
+import type {
+  ExtractSpec,
+  ListedTable,
+  Snapshot,
+  Source,
+  TableSchema,
+} from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import { type Access, ask, connect, disconnect, interruptOn, quoteTable } from './connect.ts'
+import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteTable } from './connect.ts'
 import type { LanePayload } from './lane.ts'
 import { halves, rangesOf } from './ranges.ts'
 import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
@@ -44,6 +50,32 @@ export class PostgresSource implements Source {
           : `Tables there: ${names.slice(0, 20).join(', ') || 'none that this user can see'}.`
       throw new EngineError('TABLE_MISSING', `${this.access.name}.${table}: there is no such table`, { hint })
     })
+  }
+
+  async tables(signal: AbortSignal): Promise<ListedTable[]> {
+    const rows = await this.brief(signal, client =>
+      ask<{ schema: string; name: string; visible: string; key: string }>(
+        client,
+        this.access.name,
+        `SELECT n.nspname AS schema, c.relname AS name, pg_table_is_visible(c.oid)::text AS visible,
+           coalesce((SELECT json_agg(a.attname ORDER BY k.position) FROM pg_index i
+             CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+             WHERE i.indrelid = c.oid AND i.indisprimary), '[]')::text AS key
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+           AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'nightfreight') AND n.nspname NOT LIKE 'pg\\_%'
+         ORDER BY n.nspname, c.relname`,
+        [],
+        signal,
+      ),
+    )
+    const part = (name: string) => (/[."]/.test(name) ? quoteIdent(name) : name)
+    return rows.map(({ schema, name, visible, key }) => ({
+      name: visible === 'true' ? part(name) : `${part(schema)}.${part(name)}`,
+      bare: name,
+      key: JSON.parse(key) as string[],
+    }))
   }
 
   async open(lanes: number, signal?: AbortSignal): Promise<Snapshot> {

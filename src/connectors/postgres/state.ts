@@ -4,8 +4,11 @@ import { quoteLiteral, quoteTable } from './connect.ts'
 import type { TargetColumn } from './merge.ts'
 import { ownerLock, type TargetSession } from './session.ts'
 
+// CREATE SCHEMA IF NOT EXISTS asks for the right to make schemas also where there is nothing to make.
 const TABLES = `
-  CREATE SCHEMA IF NOT EXISTS nightfreight;
+  DO $$ BEGIN
+    IF to_regnamespace('nightfreight') IS NULL THEN CREATE SCHEMA nightfreight; END IF;
+  END $$;
   CREATE TABLE IF NOT EXISTS nightfreight.loads (
     load_id text PRIMARY KEY, job text NOT NULL, run text NOT NULL, committed_at timestamptz NOT NULL,
     counts jsonb NOT NULL);

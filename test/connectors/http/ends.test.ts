@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { http } from '../../../src/connectors/http/index.ts'
 import { options } from '../../../src/connectors/http/options.ts'
 import { type Handler, ids, json, read } from './serving.ts'
 
@@ -224,6 +225,10 @@ test('records that move between pages are told, and with an overlap refused', as
   }, overlapping)
   assert.deepEqual(whole, ids(10).all)
   assert.ok(!options.safeParse({ path: '/x', schema, paginate: 'page', limit: 4, overlap: 1 }).success)
+  const advice = (extract: object) =>
+    http.advise!(options.parse({ path: '/x', schema, limit: 4, ...extract }))
+  for (const paginate of ['page', 'offset']) assert.match(advice({ paginate })!.message, /can miss records/)
+  for (const extract of [overlapping, { paginate: 'cursor' }, {}]) assert.equal(advice(extract), undefined)
 })
 
 test('what is asked is what the path says', async () => {

@@ -1,5 +1,5 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent, fetch, type RequestInit, type Response } from 'undici'
-import { secureContext, type Tls } from '../../util/tls.ts'
+import { secureContext, type Tls } from './tls.ts'
 
 /** Sends requests the way that the connection says: by its proxy, with its certificates. */
 export class HttpClient {

@@ -1,0 +1,27 @@
+#!/usr/bin/env node
+// Written so that any Node can read it: it says which Node is needed, before anything of the program is loaded.
+'use strict'
+var own = require('../package.json')
+var needed = /\d+\.\d+/.exec(own.engines.node)[0].split('.').map(Number)
+var found = process.versions.node.split('.').map(Number)
+var isOld = found[0] < needed[0] || (found[0] === needed[0] && found[1] < needed[1])
+if (process.argv[2] === '--version' || process.argv[2] === '-V') console.log(own.version)
+else if (isOld) {
+  console.error(
+    'nightfreight needs Node ' +
+      needed.join('.') +
+      ' or newer, and this is ' +
+      process.versions.node +
+      '. One line that gets it:\n\n' +
+      '    npx --yes --package node@26 --package nightfreight -- nightfreight ' +
+      process.argv.slice(2).join(' ') +
+      '\n',
+  )
+  process.exitCode = 2
+}
+// Not as `import()` in plain sight, which the oldest cannot parse.
+else
+  new Function('path', 'return import(path)')('../dist/src/main.js').catch(error => {
+    console.error(error)
+    process.exitCode = 1
+  })

@@ -1,0 +1,102 @@
+import { Command, Option } from 'commander'
+import type { CopyRequest } from '../copy/request.ts'
+import { homeFolder } from './home.ts'
+import { printError } from './output.ts'
+import { planJson } from './plan.ts'
+import { planText } from './planText.ts'
+import { execute, summaryJson, summaryText } from './run.ts'
+import { stoppable } from './signals.ts'
+
+interface CopyFlags {
+  tables: string[]
+  exclude: string[]
+  schema?: string
+  key: string[]
+  mode: CopyRequest['mode']
+  dryRun?: boolean
+  save?: string
+  json?: boolean
+}
+
+const list = (text: string, before: string[] = []) => [
+  ...before,
+  ...text.split(',').filter(name => name !== ''),
+]
+
+export function copyCommand(): Command {
+  return new Command('copy')
+    .description('Copy tables or files into a database or a lake; again later, only what changed')
+    .argument('<src>', 'postgres://…, mysql://…, a file, s3://bucket/file, sftp://host/file')
+    .argument('<dst>', 'postgres://…, mysql://…, duckdb:FILE, lake:FOLDER')
+    .option('--tables <globs>', 'tables to copy: orders, sales.*, … (default: all)', list, [])
+    .option('--exclude <globs>', 'tables to leave out', list, [])
+    .option('--schema <name>', 'schema of the target that tables go to')
+    .option('--key <columns>', 'columns that identify a row, where the source has no primary key', list, [])
+    .addOption(
+      new Option(
+        '--mode <mode>',
+        'replace: the target holds what the source does; merge and append delete nothing',
+      )
+        .choices(['replace', 'merge', 'append'])
+        .default('replace'),
+    )
+    .option('--dry-run', 'show what would change, and load nothing')
+    .option('--save <folder>', 'write the job that this copy is, and run nothing')
+    .option('--json', 'print events and the result as JSON lines')
+    .addHelpText(
+      'after',
+      `
+A copy is a run like any other: verified before it is visible, resumed by the same command, and the next one loads
+what changed since. URLs may come from variables: nightfreight copy "$SHOP_URL" "$WAREHOUSE_URL".
+
+Examples:
+  nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id
+  nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id --dry-run
+  nightfreight copy orders.csv lake:./lake --save queries/orders`,
+    )
+    .action(async (src: string, dst: string, flags: CopyFlags) => {
+      process.exitCode = await copy(src, dst, flags)
+    })
+}
+
+async function copy(src: string, dst: string, flags: CopyFlags): Promise<number> {
+  const { json = false, dryRun = false, save } = flags
+  const { readEnds } = await import('../copy/request.ts')
+  const { copyJob, environmentOf, keepJob, saveJob } = await import('../copy/copy.ts')
+  const ends = readEnds(src, dst)
+  const tables = [...ends.tables, ...flags.tables]
+  const { exclude, schema, key, mode } = flags
+  const request: CopyRequest = { ...ends, tables, exclude, key, mode, ...(schema && { schema }) }
+  const home = homeFolder()
+  const result = await stoppable(async stopping => {
+    const job = await copyJob(request, stopping.signal)
+    if (save !== undefined) return saveJob(save, job)
+    const env = { ...process.env, ...environmentOf(request) }
+    return execute({
+      ...stopping,
+      folder: keepJob(home, job),
+      env,
+      home,
+      json,
+      ...(dryRun && { goal: 'plan' as const }),
+    })
+  })
+  if (!result) {
+    console.log(json ? JSON.stringify({ event: 'saved', folder: save }) : saved(save!))
+    return 0
+  }
+  if (dryRun && result.error === undefined) {
+    const colours = Boolean(process.stdout.isTTY) && !process.env.NO_COLOR
+    console.log(
+      json
+        ? JSON.stringify(planJson(result))
+        : planText(result, 'the same command without --dry-run', colours),
+    )
+    return 0
+  }
+  console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
+  return result.error === undefined ? 0 : printError(result.error, json)
+}
+
+const saved = (folder: string) =>
+  `${folder}/job.yaml is written. Set COPY_FROM and COPY_TO to the two URLs, then: nightfreight run ${folder}`

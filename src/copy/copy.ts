@@ -1,0 +1,68 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ListedTable } from '../../engine/contracts/source.ts'
+import { EngineError } from '../../engine/errors.ts'
+import { connectorFor } from '../connectors/index.ts'
+import { type CopyJob, fileJob, tablesJob, VARIABLES } from './job.ts'
+import type { CopyRequest } from './request.ts'
+
+/** Looks at the source, and gives the job that copies what was asked for. */
+export async function copyJob(request: CopyRequest, signal: AbortSignal): Promise<CopyJob> {
+  return request.from.files === undefined
+    ? tablesJob(request, await tablesOf(request.from.url, signal))
+    : fileJob(request)
+}
+
+async function tablesOf(url: string, signal: AbortSignal): Promise<ListedTable[]> {
+  const connector = connectorFor(url)
+  const config = connector.config.safeParse({ url })
+  if (!config.success) throw new EngineError('CONFIG_INVALID', `SRC: ${config.error.issues[0]!.message}`)
+  const source = connector.source!(config.data as never, { name: 'source', baseDir: process.cwd() })
+  try {
+    if (source.tables) return await source.tables(signal)
+    throw new EngineError('CONFIG_INVALID', `SRC: ${connector.name} does not list its tables`, {
+      hint: 'Write a job that names them: see queries/README.md.',
+    })
+  } finally {
+    await source.close()
+  }
+}
+
+/** The environment that the job's URLs come from. */
+export const environmentOf = ({ from, to }: CopyRequest) => ({
+  [VARIABLES.from]: from.url,
+  [VARIABLES.to]: to,
+})
+
+/** Writes the job below the home folder, where its next run finds it. */
+export function keepJob(home: string, job: CopyJob): string {
+  const folder = join(home, 'copies', job.name)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  writeFileSync(join(folder, 'job.yaml'), job.yaml)
+  return folder
+}
+
+/** Writes the job as one of the user's own. Fails where the folder has a job already. */
+export function saveJob(folder: string, job: CopyJob): void {
+  mkdirSync(folder, { recursive: true })
+  try {
+    writeFileSync(join(folder, 'job.yaml'), job.yaml.replace(/^job: .*$/m, `job: ${nameOf(folder)}`), {
+      flag: 'wx',
+    })
+  } catch (cause) {
+    throw new EngineError('CONFIG_INVALID', `${folder} has a job.yaml already`, {
+      cause,
+      hint: 'Give another folder: it is not written over.',
+    })
+  }
+  const variables = Object.values(VARIABLES).map(name => `${name}=\n`)
+  rmSync(join(folder, '.env.example'), { force: true })
+  writeFileSync(join(folder, '.env.example'), variables.join(''))
+}
+
+const nameOf = (folder: string) =>
+  folder
+    .split(/[\\/]/)
+    .filter(Boolean)
+    .at(-1)!
+    .replace(/[^A-Za-z0-9_-]/g, '_')

@@ -1,0 +1,90 @@
+import { statSync } from 'node:fs'
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
+import { connectorFor } from '../connectors/index.ts'
+
+/** What `nightfreight copy` was asked for, its URLs read. */
+export interface CopyRequest {
+  from: CopySource
+  to: string
+  /** Globs of tables that are copied, and of those that are not; none: all. */
+  tables: string[]
+  exclude: string[]
+  /** Schema of the target that tables go to. */
+  schema?: string
+  /** Columns that identify a row, where the source does not say. */
+  key: string[]
+  mode: 'replace' | 'merge' | 'append'
+}
+
+/** A database, or files below a place. */
+export type CopySource = { url: string; files?: string }
+
+const FILE = /\.[A-Za-z0-9]+$/
+
+/**
+ * Reads the two ends of a copy: URLs, or paths of files. `?tables=a,b` of a database's URL is taken out of it. Fails with
+ * CONFIG_INVALID, and the form that would be right; a URL is never shown, since it may hold a password.
+ */
+export function readEnds(from: string, to: string): { from: CopySource; to: string; tables: string[] } {
+  const target = hasScheme(to) ? absolutePath(to) : undefined
+  if (target === undefined)
+    throw unknown('DST', 'duckdb:warehouse.duckdb, lake:./lake, postgres://… or mysql://…')
+  if (!connectorFor(target).capabilities.target)
+    throw unknown('DST', 'a target: duckdb:…, lake:…, postgres://… or mysql://…')
+  if (!hasScheme(from)) return { from: fileSource(from), to: target, tables: [] }
+  const [url, tables] = withoutTables(from)
+  const { name, capabilities } = connectorFor(url)
+  if (!capabilities.source)
+    throw unknown('SRC', 'a source: postgres://…, mysql://…, s3://…/file, sftp://…/file or a file')
+  if (name === 's3' || name === 'sftp') return { from: remoteFile(url), to: target, tables: [] }
+  if (name === 'local') return { from: fileSource(new URL(url).pathname), to: target, tables: [] }
+  if (name === 'http')
+    throw unknown(
+      'SRC',
+      'a database or files; an HTTP API needs a job that says how its pages follow each other',
+    )
+  return { from: { url: absolutePath(url) }, to: target, tables }
+}
+
+const hasScheme = (text: string) => /^[a-z][a-z0-9+.-]+:/i.test(text)
+
+const unknown = (end: string, form: string) =>
+  new EngineError('CONFIG_INVALID', `${end} is none that can be copied`, { hint: `Give ${form}` })
+
+/** Paths in `duckdb:` and `lake:` start at the working folder, not at that of the job that is made. */
+function absolutePath(url: string): string {
+  const [, scheme, path] = /^(duckdb|lake):(?!s3:)(.*)$/i.exec(url) ?? []
+  if (scheme === undefined || path === undefined) return url
+  const plain = path.replace(/^\/\//, '')
+  return `${scheme}:${isAbsolute(plain) ? plain : resolve(plain)}`
+}
+
+function withoutTables(url: string): [string, string[]] {
+  const at = url.indexOf('?')
+  if (at < 0) return [url, []]
+  const query = new URLSearchParams(url.slice(at + 1))
+  const tables = (query.get('tables') ?? '').split(',').filter(name => name !== '')
+  query.delete('tables')
+  return [query.size > 0 ? `${url.slice(0, at)}?${query}` : url.slice(0, at), tables]
+}
+
+function fileSource(path: string): CopySource {
+  const absolute = resolve(path)
+  if (statSync(absolute, { throwIfNoEntry: false })?.isDirectory())
+    throw new EngineError('CONFIG_INVALID', `${path} is a folder`, {
+      hint: `Name the files that make one table: nightfreight copy '${join(path, '*.csv')}' …`,
+    })
+  const folder = dirname(
+    absolute.split(/[*?[{]/)[0] === absolute ? absolute : absolute.replace(/[^/]*[*?[{].*$/, 'x'),
+  )
+  return { url: `file:${folder}`, files: relative(folder, absolute) }
+}
+
+function remoteFile(url: string): CopySource {
+  const at = url.lastIndexOf('/')
+  const files = decodeURI(url.slice(at + 1))
+  if (!FILE.test(files) && !/[*?]/.test(files))
+    throw unknown('SRC', 'the files, not their folder: s3://bucket/orders/*.parquet')
+  return { url: url.slice(0, at), files }
+}

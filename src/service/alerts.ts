@@ -1,0 +1,80 @@
+import type { AlertWorld } from '../alerts/alerts.ts'
+import { Alerts } from '../alerts/alerts.ts'
+import { backfillOf } from '../alerts/remedy.ts'
+import { alertOf, failureAlert } from '../alerts/runAlerts.ts'
+import { readAlertsAlone } from '../config/alertsAlone.ts'
+import type { Alert } from '../spec/alert.ts'
+import type { Blocked } from './dependencies.ts'
+import type { ScheduledJob } from './job.ts'
+
+/** Milliseconds in which one thing is told once; how often it is sent after that, the job's `repeat_after` says. */
+const REPEAT_MS = 600_000
+
+export interface ServiceAlertsOptions extends Omit<AlertWorld, 'secrets'> {
+  home: string
+  env: Record<string, string | undefined>
+}
+
+/** Tells what no run can tell: jobs that cannot be used, schedules that stand still, starts that were missed. */
+export class ServiceAlerts {
+  private readonly options: ServiceAlertsOptions
+  private readonly told = new Map<string, number>()
+
+  constructor(options: ServiceAlertsOptions) {
+    this.options = options
+  }
+
+  /** A job's files cannot be used: none of its runs is begun. */
+  unusable(job: string, folder: string, error: unknown): Promise<void> {
+    const { home, env, clock } = this.options
+    return this.tell(folder, failureAlert({ job, folder, home, env }, error, clock.now()))
+  }
+
+  /** Intervals of a job wait for one that has failed. */
+  blocked({ name, folder }: ScheduledJob, { reason, since, waiting, failed }: Blocked): Promise<void> {
+    const { home, env, clock } = this.options
+    return this.tell(
+      folder,
+      alertOf({ job: name }, clock.now(), {
+        kind: 'failure',
+        severity: 'HIGH',
+        cause: 'blocked',
+        title: `${name}: the schedule is blocked`,
+        what: `${waiting} data ${waiting === 1 ? 'interval waits' : 'intervals wait'} since ${since}: ${reason}. Nothing is run until that has succeeded.`,
+        command: backfillOf({ folder, home, env }, failed),
+      }),
+    )
+  }
+
+  /** An interval was planned long after its end, or intervals were passed over. */
+  missed({ name, folder }: ScheduledJob, due: Date, skipped: number): Promise<void> {
+    const { clock } = this.options
+    const now = clock.now()
+    const minutes = Math.round((now.getTime() - due.getTime()) / 60_000)
+    const passed = skipped > 0 ? ` ${skipped} earlier data intervals are passed over (catchup: false).` : ''
+    return this.tell(
+      folder,
+      alertOf({ job: name }, now, {
+        kind: 'failure',
+        severity: 'HIGH',
+        cause: 'missed start',
+        title: `${name}: did not start when it should`,
+        what: `It was due at ${due.toISOString()} and begins only now, ${minutes} minutes later: no scheduler was running.${passed}`,
+      }),
+    )
+  }
+
+  private async tell(folder: string, alert: Alert): Promise<void> {
+    const { home, env, log, ...world } = this.options
+    const key = `${alert.job} ${alert.cause} ${alert.what}`
+    const now = performance.now()
+    if (now - (this.told.get(key) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return
+    this.told.set(key, now)
+    try {
+      const { alerts, secrets } = await readAlertsAlone(folder, home, env)
+      await new Alerts(alerts, { ...world, log, secrets }).raise(alert)
+    } catch (error) {
+      log.error({ reason: String(error) }, 'an alert of the service failed')
+    }
+  }
+}

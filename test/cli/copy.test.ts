@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { commandLine } from '../commandLine.ts'
+import { freshMariadb, freshPostgres } from '../servers.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'nightfreight-copy-'))
+after(() => rmSync(folder, { recursive: true }))
+const postgres = await freshPostgres()
+const mariadb = await freshMariadb()
+const home = join(folder, 'home')
+const copy = (...args: string[]) => commandLine(home, ['copy', ...args])
+
+await postgres.query(`
+  CREATE TABLE orders (id int PRIMARY KEY, note text, amount numeric(12,2));
+  INSERT INTO orders VALUES (1, 'one', 1.50), (2, NULL, 2.25), (3, 'three', NULL);
+  CREATE TABLE keyless (word text); INSERT INTO keyless VALUES ('a'), ('a'), (NULL);
+  CREATE SCHEMA sales;
+  CREATE TABLE sales."Order Details" (a int, b int, q float8, PRIMARY KEY (a, b));
+  INSERT INTO sales."Order Details" VALUES (1, 1, 0.5), (1, 2, 1.5);
+  CREATE TABLE sales.tmp_x (id int PRIMARY KEY);`)
+
+async function rows(path: string, sql: string) {
+  const duck = await Duck.open({ path })
+  try {
+    return await duck.rows(sql)
+  } finally {
+    duck.close()
+  }
+}
+
+test('a schema goes over in one command; the next copy loads what changed, and deletes what is gone', async () => {
+  const target = join(folder, 'dw.duckdb')
+  const args = [postgres.url, `duckdb:${target}`, '--exclude', 'tmp_*']
+  const first = await copy(...args)
+  assert.equal(first.code, 0, first.err)
+  assert.match(first.out, /orders: 3 inserted/)
+  assert.match(first.out, /verified {2}target\.orders: 3 changed rows equal/)
+  assert.deepEqual(
+    await rows(target, 'SELECT word, count(*)::INTEGER AS n FROM keyless GROUP BY ALL ORDER BY ALL'),
+    [
+      { word: 'a', n: 2 },
+      { word: null, n: 1 },
+    ],
+  )
+  assert.deepEqual(await rows(target, 'SELECT a, b, q FROM "Order Details" ORDER BY ALL'), [
+    { a: 1, b: 1, q: 0.5 },
+    { a: 1, b: 2, q: 1.5 },
+  ])
+  await postgres.query(
+    `UPDATE orders SET note = 'uno' WHERE id = 1; INSERT INTO orders VALUES (4, 'four', 4)`,
+  )
+  const planned = await copy(...args, '--dry-run')
+  assert.match(planned.out, /\+ 1 to insert {3}~ 1 to update/)
+  const second = await copy(...args)
+  assert.match(second.out, /target\.orders: 1 inserted, 1 updated, 0 deleted/, second.err)
+  assert.deepEqual(await rows(target, 'SELECT id, note FROM orders ORDER BY id'), [
+    { id: 1, note: 'uno' },
+    { id: 2, note: null },
+    { id: 3, note: 'three' },
+    { id: 4, note: 'four' },
+  ])
+})
+
+test('tables are chosen by name and glob, in the URL or beside it, and go to a schema', async () => {
+  const chosen = await copy(`${postgres.url}?tables=orders`, mariadb.url)
+  assert.equal(chosen.code, 0, chosen.err)
+  assert.equal((await mariadb.query('SELECT count(*) AS n FROM orders'))[0]!.n, '4')
+  const back = await copy(mariadb.url, postgres.url, '--tables', 'ord*', '--schema', 'raw')
+  assert.equal(back.code, 0, back.err)
+  assert.equal((await postgres.query('SELECT count(*) AS n FROM raw.orders'))[0]!.n, '4')
+  const none = await copy(postgres.url, 'lake:./lake', '--tables', 'ordres')
+  assert.equal(none.code, 2)
+  assert.match(none.err, /no table is called ordres; did you mean "orders"\?/)
+})
+
+test('a file is copied by its name; without a key it is what the target holds', async () => {
+  const file = join(folder, 'people.csv')
+  writeFileSync(file, 'id,name\n1,Ada\n2,Bob\n')
+  const lake = join(folder, 'lake')
+  assert.equal((await copy(file, `lake:${lake}`)).code, 0)
+  writeFileSync(file, 'id,name\n1,Ada\n')
+  const fewer = await copy(file, `lake:${lake}`)
+  assert.equal(fewer.code, 3, 'half of the table would go: the guard asks first')
+  mkdirSync(join(folder, 'many'))
+  const many = await copy(join(folder, 'many'), `lake:${lake}`)
+  assert.equal(many.code, 2)
+  assert.match(many.err, /is a folder[\s\S]*\*\.csv/)
+})
+
+test('a copy is saved as a job, and no file holds a URL', async () => {
+  const saved = join(folder, 'shop')
+  const result = await copy(postgres.url, 'duckdb:x.duckdb', '--tables', 'orders', '--save', saved)
+  assert.equal(result.code, 0, result.err)
+  const env = {
+    NIGHTFREIGHT_HOME: home,
+    COPY_FROM: postgres.url,
+    COPY_TO: `duckdb:${join(folder, 'saved.duckdb')}`,
+  }
+  assert.equal((await commandLine(home, ['run', saved], { env })).code, 0)
+  assert.equal(
+    (await copy(postgres.url, 'duckdb:x.duckdb', '--save', saved)).code,
+    2,
+    'nothing is written over',
+  )
+  const password = new URL(postgres.url).password
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true }))
+    if (entry.isFile() && !/[.](duckdb|parquet)$/.test(entry.name))
+      assert.ok(!readFileSync(join(entry.parentPath, entry.name)).includes(password), entry.name)
+})
+
+test('what cannot be copied is said once, with the form that can', async () => {
+  for (const [src, dst, message] of [
+    ['orders.csv', 'warehouse', /DST is none that can be copied[\s\S]*duckdb:warehouse\.duckdb/],
+    ['https://api.example.com/x', 'lake:./l', /SRC is none that can be copied[\s\S]*HTTP API/],
+    ['postgres://nobody:hush@127.0.0.1:1/x', 'lake:./l', /CONNECTION_FAILED/],
+  ] as const) {
+    const { code, err } = await copy(src, dst)
+    assert.notEqual(code, 0)
+    assert.match(err, message)
+    assert.doesNotMatch(err, /hush/)
+  }
+})

@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { crc32 } from 'node:zlib'
+import * as arrow from 'apache-arrow'
+import { Table, writeParquet } from 'parquet-wasm/node'
+import { readFooter } from '../../engine/parquet/footer.ts'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { night } from './nights.ts'
+import { localPlace, testFolder } from './places.ts'
+
+const folder = testFolder()
+let places = 0
+
+async function read(files: Record<string, Buffer>, options: object = {}) {
+  const place = localPlace(join(folder, `${++places}`))
+  for (const [name, content] of Object.entries(files)) await place.put(name, content)
+  return night(place, { files: '*', ...options })
+}
+
+/** A Parquet file that DuckDB writes. */
+async function written(sql: string, options = ''): Promise<Buffer> {
+  const duck = await Duck.open({ threads: 1 })
+  const path = join(folder, `made-${++places}.parquet`)
+  await duck.run(`COPY (${sql}) TO ${quote(path)} (FORMAT parquet${options})`)
+  duck.close()
+  return (await import('node:fs')).readFileSync(path)
+}
+
+/** A Parquet file of Arrow columns, as other writers make it. */
+function parquetOf(columns: Record<string, arrow.Vector>): Buffer {
+  const table = new arrow.Table(columns)
+  return Buffer.from(writeParquet(Table.fromIPCStream(arrow.tableToIPC(table, 'stream'))))
+}
+
+const nanos = (values: bigint[], zone: string | null) =>
+  new arrow.Vector([
+    arrow.makeData({
+      type: new arrow.TimestampNanosecond(zone),
+      length: values.length,
+      data: BigInt64Array.from(values),
+    }),
+  ]) as arrow.Vector
+
+test('moments of nanoseconds: microseconds where all fit, their text where not, with a zone or without', async () => {
+  const whole = 1_700_000_000_123_456_000n
+  const type = async (values: bigint[], zone: string | null) => {
+    const { types, rows } = await read({ 'a.parquet': parquetOf({ t: nanos(values, zone) }) })
+    return [types[0], ...rows.flat()]
+  }
+  assert.deepEqual(await type([whole, -1000n], null), [
+    'TIMESTAMP',
+    '2023-11-14 22:13:20.123456',
+    '1969-12-31 23:59:59.999999',
+  ])
+  assert.deepEqual(await type([whole], 'UTC'), ['TIMESTAMP WITH TIME ZONE', '2023-11-14 22:13:20.123456+00'])
+  assert.deepEqual(await type([whole + 789n], null), ['VARCHAR', '2023-11-14 22:13:20.123456789'])
+  assert.deepEqual(await type([whole + 789n, -1n], 'UTC'), [
+    'VARCHAR',
+    '2023-11-14 22:13:20.123456789+00',
+    '1969-12-31 23:59:59.999999999+00',
+  ])
+  const declared = await read(
+    { 'a.parquet': parquetOf({ t: nanos([whole, whole + 1n], 'UTC') }) },
+    { schema: { t: 'TIMESTAMPTZ' } },
+  ).catch(error => error)
+  assert.match(declared.message, /line 2: t: "2023-11-14 22:13:20.123456001\+00"/)
+})
+
+test('decimals of more than 38 digits are their text', async () => {
+  const type = new arrow.Decimal(1, 45, 256)
+  const value = 12345678901234567890123456789012345678901n
+  const words = (number: bigint) =>
+    Array.from({ length: 8 }, (_, word) =>
+      Number((BigInt.asUintN(256, number) >> BigInt(32 * word)) & 0xffffffffn),
+    )
+  const data = arrow.makeData({ type, length: 2, data: Uint32Array.from([...words(value), ...words(-5n)]) })
+  const { types, rows } = await read({ 'a.parquet': parquetOf({ v: new arrow.Vector([data]) }) })
+  assert.deepEqual([types, rows], [['VARCHAR'], [['1234567890123456789012345678901234567890.1'], ['-0.5']]])
+})
+
+test('unsigned integers, and names that clash', async () => {
+  const big = await read({ 'a.parquet': await written('SELECT 18446744073709551615::UBIGINT AS u') })
+  assert.deepEqual([big.types, big.rows], [['UBIGINT'], [['18446744073709551615']]])
+  const clash = parquetOf({ Name: arrow.vectorFromArray([1]), name: arrow.vectorFromArray([2]) })
+  await assert.rejects(read({ 'a.parquet': clash }), {
+    message: /columns Name and name, which differ in case only/,
+  })
+})
+
+test('a page that does not have its checksum is damaged', async () => {
+  // A file of one INT32 column whose page header has a checksum, written by hand.
+  const page = Buffer.from([7, 0, 0, 0])
+  const file = (sum: number) => {
+    const zigzag = (value: number) => {
+      const bytes: number[] = []
+      for (let rest = ((value << 1) ^ (value >> 31)) >>> 0; ; rest >>>= 7) {
+        bytes.push(rest > 127 ? (rest & 127) | 128 : rest)
+        if (rest <= 127) return bytes
+      }
+    }
+    const header = [
+      0x15,
+      0,
+      0x15,
+      8,
+      0x15,
+      8,
+      0x15,
+      ...zigzag(sum | 0),
+      0x1c,
+      0x15,
+      2,
+      0x15,
+      0,
+      0x15,
+      6,
+      0x15,
+      6,
+      0,
+      0,
+    ]
+    const size = header.length + page.length
+    const chunk = [
+      0x26,
+      8,
+      0x1c,
+      0x15,
+      2,
+      0x19,
+      0x15,
+      0,
+      0x19,
+      0x18,
+      1,
+      97,
+      0x15,
+      0,
+      0x16,
+      2,
+      0x16,
+      ...zigzag(size),
+      0x16,
+      ...zigzag(size),
+      0x26,
+      8,
+      0,
+      0,
+    ]
+    const schema = [0x48, 1, 115, 0x15, 2, 0, 0x15, 2, 0x25, 0, 0x18, 1, 97, 0]
+    const footer = [
+      0x15,
+      2,
+      0x19,
+      0x2c,
+      ...schema,
+      0x16,
+      2,
+      0x19,
+      0x1c,
+      0x19,
+      0x1c,
+      ...chunk,
+      0x16,
+      ...zigzag(size),
+      0x16,
+      2,
+      0,
+      0,
+    ]
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(footer.length)
+    return Buffer.concat([
+      Buffer.from('PAR1'),
+      Buffer.from(header),
+      page,
+      Buffer.from(footer),
+      length,
+      Buffer.from('PAR1'),
+    ])
+  }
+  assert.deepEqual((await read({ 'a.parquet': file(crc32(page)) })).rows, [['7']])
+  await assert.rejects(read({ 'a.parquet': file(crc32(page) + 1) }), {
+    message: /column a: a page does not have its checksum/,
+  })
+})
+
+test("a row group larger than the lane's memory is read; want of memory is no fault of the file", async () => {
+  const large = await written(
+    'SELECT r AS id, repeat(md5(r::VARCHAR), 150) AS x FROM range(30000) AS t(r)',
+    ', ROW_GROUP_SIZE 122880',
+  )
+  writeFileSync(join(folder, 'large.parquet'), large)
+  assert.equal(readFooter(join(folder, 'large.parquet')).groups.length, 1)
+  assert.equal((await read({ 'a.parquet': large })).rows.length, 30_000)
+})
+
+/** Streams of two rows, (1, a) and (2, b…b), as pyarrow writes them. */
+const STREAMS = {
+  lz4: '/////6gAAAAQAAAAAAAKAAwABgAFAAgACgAAAAABBAAMAAAACAAIAAAABAAIAAAABAAAAAIAAABAAAAABAAAANj///8AAAEFEAAAABgAAAAEAAAAAAAAAAEAAAB4AAAABAAEAAQAAAAQABQACAAGAAcADAAAABAAEAAAAAAAAQIQAAAAHAAAAAQAAAAAAAAAAgAAAGlkAAAIAAwACAAHAAgAAAAAAAABQAAAAAAAAAD/////2AAAABQAAAAAAAAADAAYAAYABQAIAAwADAAAAAADBAAcAAAAeAAAAAAAAAAAAAAADAAcABAABAAIAAwADAAAAHgAAAAcAAAAFAAAAAIAAAAAAAAAAAAAAAQABAAEAAAABQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACUAAAAAAAAAKAAAAAAAAAAAAAAAAAAAACgAAAAAAAAAIwAAAAAAAABQAAAAAAAAACMAAAAAAAAAAAAAAAIAAAACAAAAAAAAAAAAAAAAAAAAAgAAAAAAAAAAAAAAAAAAABAAAAAAAAAABCJNGGBAgg4AAAAiAQABAIACAAAAAAAAAAAAAAAAAAAMAAAAAAAAAAQiTRhgQIIMAACAAAAAAAEAAAA9AAAAAAAAAAAAAAAAPQAAAAAAAAAEIk0YYECCDAAAAC9hYgEAI1BiYmJiYgAAAAAAAAAAAP////8AAAAA',
+  zstd: '/////6gAAAAQAAAAAAAKAAwABgAFAAgACgAAAAABBAAMAAAACAAIAAAABAAIAAAABAAAAAIAAABAAAAABAAAANj///8AAAEFEAAAABgAAAAEAAAAAAAAAAEAAAB4AAAABAAEAAQAAAAQABQACAAGAAcADAAAABAAEAAAAAAAAQIQAAAAHAAAAAQAAAAAAAAAAgAAAGlkAAAIAAwACAAHAAgAAAAAAAABQAAAAAAAAAD/////4AAAABQAAAAAAAAADAAYAAYABQAIAAwADAAAAAADBAAcAAAAaAAAAAAAAAAAAAAADAAeABAABAAIAAwADAAAAIAAAAAkAAAAGAAAAAIAAAAAAAAAAAAAAAAABgAIAAcABgAAAAAAAAEFAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIQAAAAAAAAAoAAAAAAAAAAAAAAAAAAAAKAAAAAAAAAAdAAAAAAAAAEgAAAAAAAAAGQAAAAAAAAAAAAAAAgAAAAIAAAAAAAAAAAAAAAAAAAACAAAAAAAAAAAAAAAAAAAAEAAAAAAAAAAotS/9IBCBAAABAAAAAAAAAAIAAAAAAAAAAAAAAAAAAAwAAAAAAAAAKLUv/SAMYQAAAAAAAAEAAAA9AAAAAAAAPQAAAAAAAAAotS/9ID1FAAAQYWIBAJAAFgAAAAAAAAD/////AAAAAA==',
+  'views of zstd':
+    '/////6gAAAAQAAAAAAAKAAwABgAFAAgACgAAAAABBAAMAAAACAAIAAAABAAIAAAABAAAAAIAAABAAAAABAAAANj///8AAAEYEAAAABgAAAAEAAAAAAAAAAEAAAB4AAAABAAEAAQAAAAQABQACAAGAAcADAAAABAAEAAAAAAAAQIQAAAAHAAAAAQAAAAAAAAAAgAAAGlkAAAIAAwACAAHAAgAAAAAAAABQAAAAAAAAAD/////+AAAABQAAAAAAAAADAAaAAYABQAIAAwADAAAAAADBAAgAAAAeAAAAAAAAAAAAAAAAAAOACAAFAAEAAgADAAQAA4AAACUAAAAOAAAACwAAAAQAAAAAgAAAAAAAAAAAAAAAQAAAAEAAAAAAAAAAAAAAAAABgAIAAcABgAAAAAAAAEFAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIQAAAAAAAAAoAAAAAAAAAAAAAAAAAAAAKAAAAAAAAAAtAAAAAAAAAFgAAAAAAAAAGQAAAAAAAAAAAAAAAgAAAAIAAAAAAAAAAAAAAAAAAAACAAAAAAAAAAAAAAAAAAAAEAAAAAAAAAAotS/9IBCBAAABAAAAAAAAAAIAAAAAAAAAAAAAAAAAACAAAAAAAAAAKLUv/SAg5QAAsAEAAABhADwAAABiYmJiAAAAAAAAAAABABsoAgAAADwAAAAAAAAAKLUv/SA8RQAAEGJiAQA/ARYAAAAAAAAA/////wAAAAA=',
+}
+
+for (const [name, stream] of Object.entries(STREAMS))
+  test(`Arrow with bodies of ${name}`, async () => {
+    const bytes = Buffer.from(stream, 'base64')
+    assert.deepEqual((await read({ 'a.arrow': bytes })).rows, [
+      ['1', 'a'],
+      ['2', 'b'.repeat(60)],
+    ])
+    for (const at of [40, bytes.length >> 1])
+      await read({ 'a.arrow': bytes.subarray(0, at) }).then(
+        ({ rows }) => assert.deepEqual(rows, []),
+        error => assert.equal(error.code, 'DECODE_FAILED'),
+      )
+  })
+
+test('nested columns are JSON text, and false levels are found', async () => {
+  const nested = await written("SELECT [1, 2] AS l, {'a': 1, 'b': 'x'} AS s, MAP {'k': 1} AS m")
+  assert.deepEqual((await read({ 'a.parquet': nested })).rows, [['[1,2]', '{"a":1,"b":"x"}', '{"k":1}']])
+})
