@@ -25,7 +25,6 @@ import { widens } from '../../../engine/types/widen.ts'
 import { applyLoad } from '../sql/apply.ts'
 import {
   checkOwnColumns,
-  duckdbDiffers,
   keyColumns,
   type LoadTables,
   ownColumns,
@@ -310,7 +309,7 @@ function expressions(load: PlannedLoad, columns: Column[], folds: boolean) {
       if (!type) return `CAST(${target} AS VARCHAR) IS DISTINCT FROM CAST(${staged} AS VARCHAR)`
       return folded(name)
         ? `encode(${target}) IS DISTINCT FROM encode(${staged})`
-        : duckdbDiffers(type, target, staged)
+        : `${target} IS DISTINCT FROM ${staged}`
     },
     identical: (name: string, target: string, staged: string) =>
       folded(name) ? `encode(${target}) = encode(${staged})` : undefined,

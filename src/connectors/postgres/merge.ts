@@ -188,7 +188,7 @@ export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetCo
     // Blanks at the end are the type's, not the value's.
     if (column.typname === 'bpchar') return `${target}::text IS DISTINCT FROM rtrim((${staged})::text, ' ')`
     if (type.kind === 'float')
-      return `(${target} IS DISTINCT FROM ${staged} OR (${target} = 0 AND ${target}::text <> (${staged})::text))`
+      return `(${target} IS DISTINCT FROM ${staged} OR coalesce(${target} = 0 AND ${target}::text <> (${staged})::text, false))`
     return `${target} IS DISTINCT FROM ${staged}`
   }
   const identical = (name: string, target: string, staged: string) =>
