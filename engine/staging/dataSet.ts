@@ -1,4 +1,4 @@
-import type { Part } from '../contracts/staging.ts'
+import type { Part, StagedFile } from '../contracts/staging.ts'
 import { filesSql } from './read.ts'
 
 /** Rows in Parquet files below the staging root. A row's number in the data set counts through all files. */
@@ -10,6 +10,15 @@ export interface DataSet {
   plain?: true
   /** SQL of the columns, where rows are seen with others than the files have. */
   view?: string
+}
+
+/** The files that a task's output refers to, wherever in it they stand. */
+export function filesIn(output: unknown): StagedFile[] {
+  if (typeof output !== 'object' || output === null) return []
+  const { file, bytes, findings } = output as Partial<Part & DataSet>
+  if (typeof file === 'string' && typeof bytes === 'number') return [output as Part]
+  const own = typeof findings === 'string' ? [{ file: findings }] : []
+  return [...own, ...Object.values(output).flatMap(filesIn)]
 }
 
 /** SQL of all rows of a data set, their numbers as `file_row_number`. */

@@ -4,6 +4,7 @@ import type { Part } from '../contracts/staging.ts'
 import { PLAIN_FORMAT } from '../parquet/decode.ts'
 import { rowsOf } from '../parquet/read.ts'
 import { type Duck, PARTITIONED_ROWS, parquetCodec } from '../sql/duckdb.ts'
+import { fileChecksum } from './checksum.ts'
 import { atomicWrite } from './store.ts'
 
 interface Staging {
@@ -74,7 +75,7 @@ export async function copyBuckets(
 /** A Parquet file below the staging root, as a manifest lists it. */
 export async function partOf(root: string, file: string): Promise<Part> {
   const path = join(root, file)
-  return { file, rows: await rowsOf(path), bytes: statSync(path).size }
+  return { file, rows: await rowsOf(path), bytes: statSync(path).size, checksum: await fileChecksum(path) }
 }
 
 const byNumber = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })
