@@ -146,6 +146,7 @@ const load = z.strictObject({
   batch_rows: count.optional(),
   verify: z.enum(['changes', 'all', 'off']).default('changes'),
   on_bad_row: z.enum(['fail', 'quarantine']).default('fail'),
+  schema: z.enum(['apply-safe', 'manual']).default('apply-safe'),
   on_duplicate: onDuplicate.optional(),
 })
 
