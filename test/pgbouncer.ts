@@ -19,6 +19,7 @@ export async function startPgbouncer(folder: string, url: string) {
     file,
     `[databases]
 ${database} = host=${hostname} port=${behind} user=${username} password=${decodeURIComponent(password)}
+sessions = host=${hostname} port=${behind} dbname=${database} user=${username} password=${decodeURIComponent(password)} pool_mode=session
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}
@@ -36,6 +37,8 @@ unix_socket_dir =
   await listening(port)
   return {
     url: `postgres://${username}@127.0.0.1:${port}/${database}`,
+    /** The same with a connection for each session. */
+    sessionUrl: `postgres://${username}@127.0.0.1:${port}/sessions`,
     size: SIZE,
     async stop() {
       child.kill('SIGKILL')

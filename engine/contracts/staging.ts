@@ -4,10 +4,12 @@ export interface Part {
   file: string
   rows: number
   bytes: number
+  /** Of its bytes, CRC-32; absent in what an earlier version wrote. */
+  checksum?: number
 }
 
-/** A file below the staging root; `bytes` where they are known. */
-export type StagedFile = Pick<Part, 'file'> & Partial<Pick<Part, 'bytes'>>
+/** A file below the staging root, with what is known of it. */
+export type StagedFile = Pick<Part, 'file'> & Partial<Pick<Part, 'bytes' | 'checksum'>>
 
 /**
  * Where committed data sets are. Below the staging root, on this machine, lies a copy that DuckDB and lanes read; other
@@ -16,7 +18,7 @@ export type StagedFile = Pick<Part, 'file'> & Partial<Pick<Part, 'bytes'>>
 export interface Staging {
   /** Makes files below the root outlive this machine, where it can: those of a manifest or task before it is committed. */
   keep(files: string[]): Promise<void>
-  /** Brings files below the root that are not there or have another size. False where one is nowhere. */
+  /** Brings files below the root that are not there, or are not what they were. False where one is nowhere. */
   bring(files: StagedFile[]): Promise<boolean>
   /** A manifest's text; undefined where none was published. */
   read(file: string): Promise<string | undefined>

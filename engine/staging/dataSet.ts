@@ -1,6 +1,4 @@
-import { join } from 'node:path'
-import type { Part } from '../contracts/staging.ts'
-import { quote } from '../sql/duckdb.ts'
+import type { Part, StagedFile } from '../contracts/staging.ts'
 import { filesSql } from './read.ts'
 
 /** Rows in Parquet files below the staging root. A row's number in the data set counts through all files. */
@@ -14,10 +12,19 @@ export interface DataSet {
   view?: string
 }
 
+/** The files that a task's output refers to, wherever in it they stand. */
+export function filesIn(output: unknown): StagedFile[] {
+  if (typeof output !== 'object' || output === null) return []
+  const { file, bytes, findings } = output as Partial<Part & DataSet>
+  if (typeof file === 'string' && typeof bytes === 'number') return [output as Part]
+  const own = typeof findings === 'string' ? [{ file: findings }] : []
+  return [...own, ...Object.values(output).flatMap(filesIn)]
+}
+
 /** SQL of all rows of a data set, their numbers as `file_row_number`. */
 export function allRows(root: string, { parts, view }: DataSet): string {
   if (view !== undefined) return `(SELECT ${view}, file_row_number FROM ${allRows(root, { parts })})`
-  const files = filesSql(root, parts, 'file_row_number = true')
+  const files = filesSql(root, parts, { rowNumber: true })
   if (parts.length === 1) return files
   let rows = 0
   const starts: number[] = []
@@ -39,5 +46,5 @@ export function goodRows(root: string, set: DataSet, numbered = false): string {
 
 /** SQL of the numbers of the rows that findings reject. */
 export function rejectedRows(root: string, findings: string): string {
-  return `SELECT row FROM read_parquet(${quote(join(root, findings))}) WHERE severity = 'reject'`
+  return `SELECT row FROM ${filesSql(root, [{ file: findings }])} WHERE severity = 'reject'`
 }

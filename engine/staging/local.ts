@@ -3,7 +3,7 @@ import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { StagedFile, Staging } from '../contracts/staging.ts'
 import { EngineError } from '../errors.ts'
-import { atomicWrite, sizeOf } from './store.ts'
+import { atomicWrite, isIntact } from './store.ts'
 
 /** Staging in a folder of this machine and nowhere else. */
 export class LocalStaging implements Staging {
@@ -16,10 +16,8 @@ export class LocalStaging implements Staging {
   async keep(): Promise<void> {}
 
   async bring(files: StagedFile[]): Promise<boolean> {
-    return files.every(({ file, bytes }) => {
-      const size = sizeOf(join(this.root, file))
-      return bytes === undefined ? size >= 0 : size === bytes
-    })
+    for (const file of files) if (!(await isIntact(this.root, file))) return false
+    return true
   }
 
   async read(file: string): Promise<string | undefined> {

@@ -1,10 +1,11 @@
-import { rmSync, statSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Batch } from '../batch/batch.ts'
 import type { Sink } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { encodeParquet } from '../parquet/encode.ts'
-import { rowsOf } from '../parquet/read.ts'
+import { checksumOf } from './checksum.ts'
+import { partOf } from './parts.ts'
 import { atomicWrite, atomicWriteBytes } from './store.ts'
 
 /** Who hears of what is written. */
@@ -34,17 +35,16 @@ export class PartSink implements Sink {
     const file = this.next()
     const bytes = encodeParquet(batch)
     atomicWriteBytes(join(this.root, file), bytes)
-    this.parts.push({ file, rows: batch.rows, bytes: bytes.length })
+    this.parts.push({ file, rows: batch.rows, bytes: bytes.length, checksum: checksumOf(bytes) })
     this.told.rows(batch.rows)
   }
 
   async file(fill: (path: string) => Promise<void>): Promise<void> {
     const file = this.next()
-    const path = join(this.root, file)
-    await atomicWrite(path, fill)
-    const rows = await rowsOf(path)
-    this.parts.push({ file, rows, bytes: statSync(path).size })
-    this.told.rows(rows)
+    await atomicWrite(join(this.root, file), fill)
+    const part = await partOf(this.root, file)
+    this.parts.push(part)
+    this.told.rows(part.rows)
   }
 
   note(text: string): void {

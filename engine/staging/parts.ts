@@ -4,6 +4,7 @@ import type { Part } from '../contracts/staging.ts'
 import { PLAIN_FORMAT } from '../parquet/decode.ts'
 import { rowsOf } from '../parquet/read.ts'
 import { type Duck, PARTITIONED_ROWS, parquetCodec } from '../sql/duckdb.ts'
+import { fileChecksum } from './checksum.ts'
 import { atomicWrite } from './store.ts'
 
 interface Staging {
@@ -25,6 +26,7 @@ export async function copyParts(
   folder: string,
   rows?: number,
 ): Promise<Part[]> {
+  await duck.writtenTypes(sql)
   const size = rows === undefined ? [] : [`ROW_GROUP_SIZE ${rows}`, 'ROW_GROUPS_PER_FILE 1']
   await atomicWrite(join(root, folder), temporary => duck.copy(sql, temporary, ...PART_OPTIONS, ...size))
   const names = readdirSync(join(root, folder)).sort(byNumber)
@@ -73,7 +75,7 @@ export async function copyBuckets(
 /** A Parquet file below the staging root, as a manifest lists it. */
 export async function partOf(root: string, file: string): Promise<Part> {
   const path = join(root, file)
-  return { file, rows: await rowsOf(path), bytes: statSync(path).size }
+  return { file, rows: await rowsOf(path), bytes: statSync(path).size, checksum: await fileChecksum(path) }
 }
 
 const byNumber = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })

@@ -12,8 +12,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Part, Staging } from '../contracts/staging.ts'
+import type { Part, StagedFile, Staging } from '../contracts/staging.ts'
 import { EngineError } from '../errors.ts'
+import { checksumOf, fileChecksum } from './checksum.ts'
 
 /**
  * Puts a file in place so that a reader sees all of it or none: written under a temporary name, synced, renamed,
@@ -97,18 +98,43 @@ export async function writeManifest<T extends { parts: Part[] }>(
   content: T,
 ): Promise<void> {
   await staging.keep(content.parts.map(part => part.file))
-  await staging.publish(file, content)
+  await staging.publish(file, { ...content, checksum: contentChecksum(content) })
 }
 
-/** Reads a manifest, and brings its parts; undefined where none was published, or a part is gone or has another size. */
+/**
+ * Reads a manifest, and brings its parts; undefined where none was published, and where it or one of its parts is gone or
+ * damaged: what it was of is made anew.
+ */
 export async function readManifest<T extends { parts: Part[] }>(
   staging: Staging,
   file: string,
 ): Promise<T | undefined> {
   const text = await staging.read(file)
-  if (text === undefined) return undefined
-  const manifest = JSON.parse(text) as T
-  return (await staging.bring(manifest.parts)) ? manifest : undefined
+  const manifest = text === undefined ? undefined : intact<T>(text)
+  return manifest && (await staging.bring(manifest.parts)) ? manifest : undefined
+}
+
+/** What a manifest's text says, where it is whole and as it was written; earlier versions wrote no checksum. */
+function intact<T extends { parts: Part[] }>(text: string): T | undefined {
+  try {
+    // `writer` is the store's own.
+    const { checksum, writer, ...content } = JSON.parse(text) as T & { checksum?: number; writer?: unknown }
+    if (!Array.isArray(content.parts)) return undefined
+    if (checksum !== undefined && checksum !== contentChecksum(content)) return undefined
+    return content as unknown as T
+  } catch {
+    return undefined
+  }
+}
+
+const contentChecksum = (content: object) => checksumOf(Buffer.from(JSON.stringify(content)))
+
+/** Whether a file below the staging root is what it was, as far as that is known. */
+export async function isIntact(root: string, { file, bytes, checksum }: StagedFile): Promise<boolean> {
+  const path = join(root, file)
+  const size = sizeOf(path)
+  if (size < 0 || (bytes !== undefined && size !== bytes)) return false
+  return checksum === undefined || (await fileChecksum(path)) === checksum
 }
 
 /** Bytes of a file; -1 where there is none. */

@@ -7,6 +7,7 @@ import { cancelCommand } from './cancel.ts'
 import { checkpointsCommand } from './checkpoints.ts'
 import { copyCommand } from './copy.ts'
 import { demoCommand } from './demo.ts'
+import { doctorCommand } from './doctor.ts'
 import { errorsCommand } from './errors.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
@@ -55,6 +56,7 @@ export function commandLine(): Command {
     .addCommand(planCommand())
     .addCommand(verifyCommand())
     .addCommand(validateCommand())
+    .addCommand(doctorCommand())
     .addCommand(statusCommand())
     .addCommand(historyCommand())
     .addCommand(alertsCommand())

@@ -1,9 +1,10 @@
-import { isOfKind, taskName } from '../../engine/contracts/taskName.ts'
+import { isOfKind, type TaskName, taskName } from '../../engine/contracts/taskName.ts'
 import type { ChunkProgress, Clock, TaskStore } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { checkResume } from '../../engine/load/resumeChecks.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
 import { downstream, type Task, upstream } from '../../engine/runtime/taskGraph.ts'
+import { filesIn } from '../../engine/staging/dataSet.ts'
 import { keepCheckpoint } from '../metadata/checkpoints.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
@@ -142,6 +143,7 @@ export async function invalidateChanged(
     context.progress.note(`${table} is compared again: ${reason}`)
     for (const task of downstream(tasks, taskName('diff', table))) forget.add(task)
   }
+  for (const task of await damagedTasks(context, done, tasks, loaded)) forget.add(task)
   if (held.spec_hash !== spec.hash) {
     const before = (await basisOf(metadata, run))?.fingerprints ?? {}
     const known = done.filter(task => tasks.has(task) || before[task] !== undefined)
@@ -170,6 +172,29 @@ export async function invalidateChanged(
   await metadata.forgetTasks(held, gone)
   if (gone.length > 0) context.progress.note(`done again: ${gone.join(', ')}`)
   if (held.spec_hash !== spec.hash) await metadata.acceptChanges(held, spec.hash)
+}
+
+/** Tasks whose files are gone or not what they were, with all that is made from them; but for what is loaded. */
+async function damagedTasks(
+  { tasks: store, staging, progress }: RunContext,
+  done: string[],
+  tasks: Map<string, Task>,
+  loaded: string[],
+): Promise<Set<string>> {
+  const damaged = new Set<string>()
+  for (const task of done) {
+    const made = tasks.has(task) ? downstream(tasks, task) : []
+    // What is loaded was made of it as it was, and it is needed no more.
+    if (
+      made.length === 0 ||
+      made.some(each => loaded.includes(each) || (isOfKind(each, 'load') && done.includes(each)))
+    )
+      continue
+    if (await staging.bring(filesIn(await store.output(task as TaskName)))) continue
+    progress.note(`${task} is done again: its staged files are gone or damaged`)
+    for (const each of made) damaged.add(each)
+  }
+  return damaged
 }
 
 /**

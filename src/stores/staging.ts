@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Part, StagedFile, Staging } from '../../engine/contracts/staging.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
-import { atomicWrite, sizeOf } from '../../engine/staging/store.ts'
+import { atomicWrite, isIntact } from '../../engine/staging/store.ts'
 import { inParallel } from '../util/parallel.ts'
 import { endingOf, type Packing, packed, plainName, unpackTo } from './packing.ts'
 import type { S3Client, S3Object } from './s3/client.ts'
@@ -52,11 +52,11 @@ export class BucketStaging implements Staging {
   }
 
   async bring(files: StagedFile[]): Promise<boolean> {
-    const missing = files.filter(({ file, bytes }) => {
-      const size = sizeOf(join(this.root, file))
-      return bytes === undefined ? size < 0 : size !== bytes
-    })
-    const found = await inParallel(missing, AT_ONCE, part => this.fetch(part))
+    const found = await inParallel(
+      files,
+      AT_ONCE,
+      async file => (await isIntact(this.root, file)) || this.fetch(file),
+    )
     for (const { file } of files) if (!this.kept.has(file)) this.kept.set(file, undefined)
     return found.every(Boolean)
   }
@@ -67,8 +67,7 @@ export class BucketStaging implements Staging {
     // From before the staging was in a bucket.
     if (!found) return this.local.read(file)
     const text = found.bytes.toString()
-    const { parts = [] } = JSON.parse(text) as { parts?: Part[] }
-    for (const part of parts) this.kept.set(part.file, undefined)
+    for (const part of partsIn(text)) this.kept.set(part.file, undefined)
     return text
   }
 
@@ -77,7 +76,7 @@ export class BucketStaging implements Staging {
     const bytes = Buffer.from(JSON.stringify({ ...content, writer }, null, 2))
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const there = await this.client.get(file)
-      const other = there && (JSON.parse(there.bytes.toString()) as { writer: Writer }).writer
+      const other = there && writerIn(there.bytes.toString())
       if (other?.run === writer.run && other.fence > writer.fence)
         throw new EngineError('FENCED', `${file}: another process has taken the run over`, {
           hint: 'That process goes on with it.',
@@ -119,12 +118,13 @@ export class BucketStaging implements Staging {
     this.client.close()
   }
 
-  private async fetch({ file, bytes }: StagedFile): Promise<boolean> {
+  private async fetch(staged: StagedFile): Promise<boolean> {
+    const { file } = staged
     const object = (await this.objects(runOf(file))).get(file)
     if (!object) return false
     const path = join(this.root, file)
     await atomicWrite(path, temporary => unpackTo(object.key, body(this.client, object), temporary))
-    if (bytes === undefined || sizeOf(path) === bytes) return true
+    if (await isIntact(this.root, staged)) return true
     await rm(path)
     return false
   }
@@ -174,3 +174,15 @@ interface BucketStagingOptions {
 
 /** `JOB/RUN` of a staged file. */
 const runOf = (file: string) => file.split('/', 2).join('/')
+
+// A manifest that is damaged names none: whoever reads it finds out by its checksum.
+function manifestIn(text: string): { parts?: Part[]; writer?: Writer } {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return {}
+  }
+}
+
+const partsIn = (text: string) => manifestIn(text).parts ?? []
+const writerIn = (text: string) => manifestIn(text).writer

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { freshMariadb, freshPostgres } from '../servers.ts'
+import { freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
 import { duckdbKind, lakeKind, mysqlKind, postgresKind } from './everyMode.ts'
 import { isCommit, LEDGER, nameOf, Sweep } from './sweep.ts'
 
@@ -26,8 +26,8 @@ const LOADS = [
 ]
 
 for (const { kind, fresh } of [
-  { kind: postgresKind, fresh: freshPostgres },
-  { kind: mysqlKind, fresh: freshMariadb },
+  { kind: postgresKind, fresh: (t: Hooks) => freshPostgres(t) },
+  { kind: mysqlKind, fresh: (t: Hooks) => freshMariadb(t) },
   { kind: duckdbKind },
   { kind: lakeKind },
 ])

@@ -7,132 +7,161 @@ export interface Row {
   p: string | null
   x: number | null
   d: string | null
-  t: number
+  s: string | null
+  iv: string | null
+  t: number | null
 }
 
-/** What a mode promises of its table, in the plainest words; `lines` are the rows as {@link textOf} reads them. */
-export interface Model {
-  table: string
-  extra: string[]
-  /** `held`: keys of rows that checks rejected; they are there, but nothing is known of them. */
-  night(rows: Row[], held: string[], at: Date): void
-  lines(): string[]
-}
-
-const COLUMNS = ['a', 'b', 'p', 'x', 'd', 't']
-
-/** SQL of a row as one line: its values, and those of the columns that the load keeps itself. */
-export function textOf({ extra }: Model): string {
-  return [...COLUMNS, ...extra].map(value => `coalesce(CAST(${value} AS text), '-')`).join(` || ';' || `)
-}
-
-const DAY = 86_400_000
-const time = (millis: number) => new Date(millis).toISOString().slice(0, 19).replace('T', ' ')
-const day = (t: number) => Date.UTC(2026, 0, 1) + t * DAY
-const lineOf = ({ a, b, p, x, d, t }: Row, ...more: (string | boolean | null)[]) =>
-  [a, b, p, x, d, time(day(t)), ...more].map(value => value ?? '-').join(';')
-export const keyOf = ({ a, b }: Row) => `${a} ${b}`
-const equal = (one: Row, other: Row) => lineOf(one) === lineOf(other)
-
-export function modelOf(spec: LoadSpec): Model {
-  switch (spec.mode) {
-    case 'append':
-    case 'merge':
-      return merged(spec)
-    case 'replace':
-    case 'partition':
-      return mirrored(spec)
-    case 'scd2':
-      return history(spec)
-  }
-}
-
-function mirrored({ table }: LoadSpec): Model {
-  let held: Row[] = []
-  return {
-    table,
-    extra: [],
-    night: rows => {
-      held = rows
-    },
-    lines: () => held.map(row => lineOf(row)),
-  }
-}
-
-function merged({ table, mode, newer, deletes, insertOnly }: LoadSpec): Model {
-  const held = new Map<string, { row: Row; gone: boolean }>()
-  return {
-    table,
-    extra: deletes === 'soft' ? ['gone_at IS NULL'] : [],
-    night(rows, rejected) {
-      const keys = [...rows.map(keyOf), ...rejected]
-      if (deletes === 'hard') for (const key of [...held.keys()]) if (!keys.includes(key)) held.delete(key)
-      if (deletes === 'soft') for (const [key, entry] of held) entry.gone ||= !keys.includes(key)
-      for (const row of rows) {
-        const entry = held.get(keyOf(row))
-        if (!entry) held.set(keyOf(row), { row, gone: false })
-        else if (mode === 'merge') {
-          if (!newer || row.t >= entry.row.t)
-            entry.row = insertOnly.includes('x') ? { ...row, x: entry.row.x } : row
-          entry.gone = false
-        }
-      }
-    },
-    lines: () =>
-      [...held.values()].map(({ row, gone }) =>
-        deletes === 'soft' ? lineOf(row, String(!gone)) : lineOf(row),
-      ),
-  }
-}
-
-interface Version {
+/** A row of the target: what was loaded, and what the load keeps beside it. */
+export interface Held {
   row: Row
+  /** The night that wrote it last, and the one that marked it as gone. */
+  stamp: number
+  gone: number | null
+  /** Mode scd2: milliseconds. */
   from: number
   to: number | null
 }
 
-function history({ table, newer, deletes }: LoadSpec): Model {
-  const held = new Map<string, Version[]>()
-  return {
-    table,
-    extra: newer
-      ? ['valid_from', 'valid_to', 'is_current']
-      : [`valid_from AT TIME ZONE 'UTC'`, `valid_to AT TIME ZONE 'UTC'`, 'is_current'],
-    night(rows, rejected, at) {
-      const there = [...rows.map(keyOf), ...rejected]
-      const now = at.getTime()
-      if (deletes !== 'keep')
-        for (const [key, versions] of held)
-          if (!there.includes(key)) for (const version of versions) version.to ??= Math.max(now, version.from)
-      for (const row of rows) {
-        const versions = held.get(keyOf(row)) ?? []
-        held.set(keyOf(row), versions)
-        const ended = versions.length > 0 && versions.every(({ to }) => to !== null)
-        const end = Math.max(...versions.map(({ to }) => to ?? 0))
-        const given = newer ? day(row.t) : now
-        const from = ended && given < end ? Math.max(now, end) : given
-        const same = versions.find(version => version.from === from)
-        if (same) {
-          if (ended) Object.assign(same, { row, to: null })
-          else same.row = row
-          continue
-        }
-        const covers = versions.find(
-          version => version.from < from && (version.to === null || version.to > from),
-        )
-        const current = versions.find(({ to }) => to === null)
-        if ((current && equal(current.row, row)) || (covers && equal(covers.row, row))) continue
-        const later = versions.filter(version => version.from > from).map(version => version.from)
-        const to = covers ? covers.to : later.length > 0 ? Math.min(...later) : null
-        if (covers) covers.to = from
-        versions.push({ row, from, to })
-      }
-    },
-    lines: () =>
-      [...held.values()]
-        .flat()
-        .map(({ row, from, to }) =>
-          lineOf(row, time(from), to === null ? null : time(to), String(to === null)),
-        ),
+export interface Night {
+  number: number
+  at: Date
+  /** Keys of rows that checks rejected; they are there, but nothing is known of them. */
+  rejected: string[]
+}
+
+const COLUMNS = ['a', 'b', 'p', 'x', 'd', 's', 'iv', 't'] as const
+type Name = (typeof COLUMNS)[number]
+
+export const keyOf = ({ a, b }: Row) => `${a} ${b}`
+const same = (one: Row, other: Row, names: readonly Name[]) =>
+  names.every(name => Object.is(one[name], other[name]))
+
+/**
+ * What a load makes of a table, in the plainest words: the reference that every target is compared with. `dataSet`:
+ * the good rows of the night, all of them.
+ */
+export function loaded(table: Held[], dataSet: Row[], load: LoadSpec, night: Night): Held[] {
+  const fresh = (row: Row): Held => ({ row, stamp: night.number, gone: null, from: 0, to: null })
+  if (load.key.length === 0) return dataSet.map(fresh)
+  const rows = new Map(newestLast(dataSet, load).map(row => [keyOf(row), row]))
+  const there = new Map(table.map(held => [keyOf(held.row), held]))
+  const added = [...rows.values()].filter(row => !there.has(keyOf(row))).map(fresh)
+  const values = COLUMNS.filter(name => !load.key.includes(name))
+  switch (load.mode) {
+    case 'append':
+      return [...table, ...added]
+    case 'replace':
+    case 'partition':
+      return [...rows.values()].map(row => {
+        const held = there.get(keyOf(row))
+        return held && same(held.row, row, values) ? held : fresh(row)
+      })
+    case 'merge':
+      return [...table.flatMap(held => merged(held, rows.get(keyOf(held.row)), load, night)), ...added]
+    case 'scd2':
+      return history(table, rows, load, night)
   }
+}
+
+/** Columns that decide whether a row has changed. */
+const deciding = ({ key, mode, insertOnly, compare, ignore }: LoadSpec) =>
+  COLUMNS.filter(
+    name =>
+      ![...key, ...ignore, ...(mode === 'merge' ? insertOnly : [])].includes(name) &&
+      (compare.length === 0 || compare.includes(name)),
+  )
+
+const ageOf = ({ t }: Row) => t ?? -Infinity
+
+function merged(held: Held, row: Row | undefined, load: LoadSpec, night: Night): Held[] {
+  const written = { stamp: night.number, gone: null }
+  if (!row) {
+    if (load.deletes === 'keep' || held.gone !== null || night.rejected.includes(keyOf(held.row)))
+      return [held]
+    return load.deletes === 'hard' ? [] : [{ ...held, stamp: night.number, gone: night.number }]
+  }
+  const older = load.newer !== undefined && ageOf(row) < ageOf(held.row)
+  if (older) return [held.gone === null ? held : { ...held, ...written }]
+  if (held.gone === null && same(row, held.row, deciding(load))) return [held]
+  const kept = Object.fromEntries(load.insertOnly.map(name => [name, held.row[name as Name]]))
+  return [{ ...held, ...written, row: { ...row, ...kept } }]
+}
+
+function history(table: Held[], rows: Map<string, Row>, load: LoadSpec, night: Night): Held[] {
+  const now = night.at.getTime()
+  const all = table.map(held => ({ ...held }))
+  const write = (held: Held, change: Partial<Held>) => Object.assign(held, change, { stamp: night.number })
+  if (load.deletes !== 'keep')
+    for (const held of all)
+      if (held.to === null && !rows.has(keyOf(held.row)) && !night.rejected.includes(keyOf(held.row)))
+        write(held, { to: Math.max(now, held.from) })
+  for (const row of rows.values()) {
+    const versions = all.filter(held => keyOf(held.row) === keyOf(row))
+    const ended = versions.length > 0 && versions.every(({ to }) => to !== null)
+    const end = Math.max(...versions.map(({ to }) => to ?? 0))
+    const given = load.newer && row.t !== null ? day(row.t) : now
+    const from = ended && given < end ? Math.max(now, end) : given
+    const differs = (held: Held) => !same(held.row, row, deciding(load))
+    const begun = versions.find(held => held.from === from)
+    if (begun) {
+      if (ended) write(begun, { row, to: null })
+      else if (differs(begun)) write(begun, { row })
+      continue
+    }
+    const covers = versions.find(held => held.from < from && (held.to === null || held.to > from))
+    const current = versions.find(({ to }) => to === null)
+    if ((current && !differs(current)) || (covers && !differs(covers))) continue
+    const later = versions.filter(held => held.from > from).map(held => held.from)
+    const to = covers ? covers.to : later.length > 0 ? Math.min(...later) : null
+    if (covers) write(covers, { to: from })
+    all.push({ row, stamp: night.number, gone: null, from, to })
+  }
+  return all
+}
+
+/** Of the rows of a key the newest comes last, then the greatest by all columns. */
+const newestLast = (rows: Row[], { newer }: LoadSpec) =>
+  rows.toReversed().sort((one, other) => {
+    for (const name of newer ? (['t', ...COLUMNS] as const) : COLUMNS) {
+      const [left, right] = [one, other].map(row =>
+        name === 'd' && row.d !== null ? Number(row.d) : row[name],
+      )
+      if (left === right) continue
+      if (left === null || right === null) return left === null ? -1 : 1
+      return left! < right! ? -1 : 1
+    }
+    return 0
+  })
+
+const DAY = 86_400_000
+const day = (t: number) => Date.UTC(2026, 0, 1) + t * DAY
+const time = (millis: number | null) =>
+  millis === null ? null : new Date(millis).toISOString().slice(0, 19).replace('T', ' ')
+
+/** SQL of a row as one line: its values, and what the load keeps beside them; times of the target's own clock last. */
+export function textOf(load: LoadSpec, clock: string[]): string {
+  const period = load.newer
+    ? ['valid_from', 'valid_to', 'is_current']
+    : [`valid_from AT TIME ZONE 'UTC'`, `valid_to AT TIME ZONE 'UTC'`, 'is_current']
+  const columns = [...COLUMNS, ...(load.mode === 'scd2' ? period : []), ...clock]
+  return columns.map(value => `coalesce(CAST(${value} AS text), '-')`).join(` || ';' || `)
+}
+
+/** The columns whose values are the target's own time: of the last change, and of the mark. */
+export const clockColumns = ({ stamp, deletedAt }: LoadSpec) =>
+  [stamp, deletedAt].filter(name => name !== undefined)
+
+/** {@link textOf} of a row of the model; its times are nights' numbers. */
+export function lineOf({ row, stamp, gone, from, to }: Held, load: LoadSpec): string {
+  const x = Object.is(row.x, -0) ? '-0' : row.x
+  const { a, b, p, d, s, iv, t } = row
+  return [
+    ...[a, b, p, x, d, s, iv, t === null ? null : time(day(t))],
+    ...(load.mode === 'scd2' ? [time(from), time(to), String(to === null)] : []),
+    ...(load.stamp ? [stamp] : []),
+    ...(load.deletedAt ? [gone] : []),
+  ]
+    .map(value => value ?? '-')
+    .join(';')
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { markColumn } from '../../engine/contracts/semantics.ts'
 import type { Target } from '../../engine/contracts/target.ts'
 import type { Changes } from '../../engine/diff/changeSet.ts'
 import { diff } from '../../engine/diff/diff.ts'
@@ -26,7 +27,7 @@ import {
   syncPointsOf,
   taskStoreOf,
 } from './everyMode.ts'
-import { modelOf, type Row, textOf } from './model.ts'
+import { type Row, textOf } from './model.ts'
 import { mysqlStatements, postgresStatements, type WireParser } from './wire.ts'
 
 const row = (a: number, b: string, p: string | null, x: number | null, t: number): Row => ({
@@ -36,6 +37,8 @@ const row = (a: number, b: string, p: string | null, x: number | null, t: number
   x,
   t,
   d: x === null ? null : `${x}.25`,
+  s: b,
+  iv: null,
 })
 const FIRST = [
   row(1, 'a', 'p', 1, 2),
@@ -216,7 +219,7 @@ export class Sweep {
     await target.close()
     const lines = await kind.read(
       place,
-      `SELECT ${textOf(modelOf(load))} AS line FROM ${load.table}`,
+      `SELECT ${textOf(load, markColumn(load) ? [`${markColumn(load)} IS NULL`] : [])} AS line FROM ${load.table}`,
       server?.query,
     )
     const left = server
@@ -364,7 +367,7 @@ function serverOf(kind: Kind, query: Query): Server {
     }
   return {
     query,
-    state: ['nightfreight.loads', 'nightfreight.sync_points', 'nightfreight.tables'],
+    state: ['nightfreight_loads', 'nightfreight_sync_points', 'nightfreight_tables'],
     like: table => `LIKE ${table}`,
     statements: mysqlStatements,
     staged: `SHOW TABLES LIKE 'nightfreight\\_stg\\_%'`,

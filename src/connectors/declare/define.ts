@@ -46,6 +46,19 @@ export interface ConnectionContext {
   secrets?: readonly string[]
 }
 
+/** What a job does at a connection: tables that it reads, and that it loads. */
+export interface Needs {
+  reads: string[]
+  loads: string[]
+}
+
+/** One thing that a job needs: whether it is there, and the statement that gives it. */
+export interface Diagnosis {
+  ok: boolean
+  what: string
+  fix?: string
+}
+
 /**
  * A connector, declared in one place. `config` parses a connection (`{ url, … }`; a plain string in job.yaml is
  * `{ url }`), `extract` and `load` the connector's own keys of an extract or a load.
@@ -67,6 +80,13 @@ export interface Connector<Config extends z.ZodType = z.ZodType, Extract extends
   check?(config: z.infer<Config>, context: ConnectionContext): void
   /** What people are to know of an extract's keys, though they are right. */
   advise?(extract: z.infer<Extract>): { message: string; hint: string } | undefined
+  /** What a job lacks there, read only; absent where reaching it and describing its extracts says all. */
+  diagnose?(
+    config: z.infer<Config>,
+    context: ConnectionContext,
+    needs: Needs,
+    signal: AbortSignal,
+  ): Promise<Diagnosis[]>
   source?(config: z.infer<Config>, context: ConnectionContext): Source
   target?(config: z.infer<Config>, context: ConnectionContext): Target
 }

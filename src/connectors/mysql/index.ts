@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import { type DatabaseSettings, databaseSettings, urlOf } from '../wire/settings.ts'
+import { diagnose } from './diagnose.ts'
 import { MysqlSource } from './source.ts'
 import { MysqlTarget } from './target.ts'
 import { columnType } from './targetTypes.ts'
@@ -32,6 +33,7 @@ export const mysql = defineConnector({
     const { name, url } = accessOf(settings, context)
     connectionOptions(name, url)
   },
+  diagnose: (settings, context, needs, signal) => diagnose(accessOf(settings, context), needs, signal),
   source: (settings, context) => new MysqlSource(accessOf(settings, context)),
   target: (settings, context) => new MysqlTarget(accessOf(settings, context)),
 })

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { defineConnector } from '../declare/define.ts'
 import { databaseSettings, type TlsParameters, urlOf } from '../wire/settings.ts'
+import { diagnose } from './diagnose.ts'
 import { stagingType } from './merge.ts'
 import { PostgresSource } from './source.ts'
 import { PostgresTarget } from './target.ts'
@@ -38,6 +39,8 @@ export const postgres = defineConnector({
   types: TYPES,
   targetType: stagingType,
   check: (settings, { name, baseDir }) => void transportOf(urlOf(settings, baseDir, TLS), name),
+  diagnose: (settings, { name, baseDir }, needs, signal) =>
+    diagnose({ name, url: urlOf(settings, baseDir, TLS) }, needs, signal),
   source: (settings, { name, baseDir }) => new PostgresSource({ name, url: urlOf(settings, baseDir, TLS) }),
   target: (settings, { name, baseDir }) => new PostgresTarget({ name, url: urlOf(settings, baseDir, TLS) }),
 })

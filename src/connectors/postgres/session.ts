@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
-import { type Access, connect, disconnect, interruptOn, postgresError } from './connect.ts'
+import { type Access, ask, connect, disconnect, interruptOn, postgresError } from './connect.ts'
 
 export type TextRow = Record<string, string | null>
 
@@ -68,6 +68,7 @@ export class TargetSession {
         this.opened = undefined
       }
       client.on('end', forget).on('error', forget)
+      await refusePooled(client, this.access, signal)
       await client.query(NOTICE).catch(() => {})
       await client.query(`SELECT pg_advisory_lock(${ownerLock(`'${this.owner}'`)})`)
       return client
@@ -76,6 +77,32 @@ export class TargetSession {
       throw error
     }
   }
+}
+
+/**
+ * Fails with CONFIG_INVALID where a pooler gives each transaction another connection (pgbouncer, pool_mode = transaction): what
+ * a load holds beside its transaction, settings and a lock, would be somebody else's. A pooler makes up the number by which a
+ * query is cancelled; one that hands the connection on while we keep ours, does so between transactions.
+ */
+async function refusePooled(client: pg.Client, access: Access, signal?: AbortSignal): Promise<void> {
+  const { processID } = client as unknown as { processID: number }
+  const backend = async (of: pg.Client) =>
+    Number((await ask(of, access.name, 'SELECT pg_backend_pid() AS pid'))[0]!.pid)
+  if ((await backend(client)) === processID) return
+  const other = await connect(access, access.name, signal)
+  try {
+    if ((await backend(client)) !== (await backend(other))) return
+  } finally {
+    await disconnect(other)
+  }
+  await disconnect(client)
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `${access.name}: is reached through a pooler that gives each transaction another connection, and a load needs one of its own`,
+    {
+      hint: "Name the server itself in the connection's url, or a pool with pool_mode = session. A source may be read through any pool.",
+    },
+  )
 }
 
 /** SQL of the key of an owner's advisory lock. */

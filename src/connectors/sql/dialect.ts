@@ -158,5 +158,5 @@ export const standard = (quote: (name: string) => string, type: (type: LogicalTy
 /** Whether two values of DuckDB differ: it takes minus zero for zero. */
 export const duckdbDiffers = ({ kind }: LogicalType, a: string, b: string) =>
   kind === 'float'
-    ? `(${a} IS DISTINCT FROM ${b} OR (${a} = 0 AND signbit(${a}) <> signbit(${b})))`
+    ? `(${a} IS DISTINCT FROM ${b} OR coalesce(${a} = 0 AND signbit(${a}) <> signbit(${b}), false))`
     : `${a} IS DISTINCT FROM ${b}`

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import pg from 'pg'
+import { PostgresTarget } from '../../../src/connectors/postgres/target.ts'
 import { startPgbouncer } from '../../pgbouncer.ts'
 import { freshPostgres } from '../../servers.ts'
 import { extractOf, readRows } from './reading.ts'
@@ -36,6 +37,13 @@ test('what a pooler gives from another client changes no value and no table', as
     assert.equal(direct.rows.length, 100)
     assert.deepEqual(pooled.rows, direct.rows)
     assert.deepEqual(pooled.read.columns, direct.read.columns)
+    const signal = new AbortController().signal
+    const target = new PostgresTarget({ name: 'pg', url: pool.url })
+    await assert.rejects(target.probe(signal), { code: 'CONFIG_INVALID', hint: /pool_mode = session/ })
+    await target.close()
+    const session = new PostgresTarget({ name: 'pg', url: pool.sessionUrl })
+    await session.probe(signal)
+    await session.close()
   } finally {
     await pool.stop()
     rmSync(folder, { recursive: true, force: true })

@@ -1,0 +1,31 @@
+import { Command } from 'commander'
+import { EXIT } from '../../engine/errors.ts'
+import { homeFolder } from './home.ts'
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('Reach every connection of a job and tell what is missing, with the statement that gives it')
+    .argument('<job>', "the job's folder")
+    .option('--json', 'print as JSON')
+    .addHelpText('after', '\nExample:\n  nightfreight doctor queries/members')
+    .action(async (folder: string, { json }: { json?: boolean }) => {
+      const { loadJob } = await import('../config/load.ts')
+      const { examine } = await import('../runs/doctor.ts')
+      const spec = await loadJob(folder, process.env)
+      const examined = await examine(spec, homeFolder(), new AbortController().signal)
+      const wrong = examined.flatMap(({ findings }) => findings).filter(({ ok }) => !ok).length
+      if (wrong > 0) process.exitCode = EXIT.usage
+      if (json) {
+        console.log(JSON.stringify({ job: spec.job, ok: wrong === 0, examined }))
+        return
+      }
+      for (const { name, findings } of examined) {
+        console.log(name)
+        for (const { ok, what, fix } of findings) {
+          console.log(`  ${ok ? 'ok     ' : 'MISSING'}  ${what}`)
+          if (fix !== undefined) console.log(`             ${fix}`)
+        }
+      }
+      console.log(wrong === 0 ? `${spec.job}: nothing is missing` : `${spec.job}: ${wrong} missing`)
+    })
+}
