@@ -14,6 +14,7 @@ import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import type { Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../../engine/sql/files.ts'
 import {
   type Column,
   columnNamed,
@@ -342,7 +343,7 @@ function stagingNames(loadId: string, load: PlannedLoad): { rows: string; keys: 
 
 /** Parts are read inside the commit's transaction: DuckDB reads Parquet as fast as a table of its own. */
 function filesSql(paths: string[], columns: Column[]): string {
-  if (paths.length > 0) return `FROM read_parquet([${paths.map(quote).join(', ')}])`
+  if (paths.length > 0) return `FROM ${parquetSql(paths)}`
   const list = columns.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`)
   return `SELECT ${list.length > 0 ? list.join(', ') : '1 AS none'} LIMIT 0`
 }
