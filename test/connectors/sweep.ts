@@ -28,7 +28,8 @@ import {
   taskStoreOf,
 } from './everyMode.ts'
 import { type Row, textOf } from './model.ts'
-import { mysqlStatements, postgresStatements, type WireParser } from './wire.ts'
+import { type Server, serverOf } from './sweepServers.ts'
+import type { WireParser } from './wire.ts'
 
 const row = (a: number, b: string, p: string | null, x: number | null, t: number): Row => ({
   a,
@@ -87,17 +88,6 @@ export const isCommit = (step: string) => /^(run )?COMMIT$/.test(step) || step.i
 
 /** What a load leaves, of all that counts. */
 type State = Record<string, unknown>
-
-interface Server {
-  query: Query
-  /** What the target keeps of loads. */
-  state: string[]
-  /** The end of CREATE TABLE, for one with the same constraints. */
-  like(table: string): string
-  statements(): WireParser
-  staged: string
-  endSessions(): Promise<unknown>
-}
 
 /** A kind of target whose loads are disturbed, in a place that starts empty; `query`, where it is a server. */
 export class Sweep {
@@ -352,33 +342,6 @@ const copied = (from: string, to: string, like: (table: string) => string) =>
   `CREATE TABLE ${to} ${like(from)}; INSERT INTO ${to} SELECT * FROM ${from}`
 
 const savedName = (table: string) => `saved_${table.replace('.', '_')}`
-
-function serverOf(kind: Kind, query: Query): Server {
-  if (kind === postgresKind)
-    return {
-      query,
-      state: ['nightfreight.loads', 'nightfreight.sync_points', 'nightfreight.tables'],
-      like: table => `(LIKE ${table} INCLUDING ALL)`,
-      statements: postgresStatements,
-      staged: "SELECT 1 FROM pg_class WHERE relname LIKE 'stg%' AND relkind = 'r'",
-      endSessions: () =>
-        query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-          WHERE datname = current_database() AND pid <> pg_backend_pid()`),
-    }
-  return {
-    query,
-    state: ['nightfreight_loads', 'nightfreight_sync_points', 'nightfreight_tables'],
-    like: table => `LIKE ${table}`,
-    statements: mysqlStatements,
-    staged: `SHOW TABLES LIKE 'nightfreight\\_stg\\_%'`,
-    async endSessions() {
-      const others = await query(
-        'SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()',
-      )
-      for (const { id } of others) await query(`KILL ${id}`)
-    },
-  }
-}
 
 /** Stages and commits change sets, as a run's task does. */
 async function loadOnce(
