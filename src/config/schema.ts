@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { DriftPolicy } from '../../engine/contracts/source.ts'
+import { LEAST_MEMORY } from '../../engine/runtime/budget.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
 import { Cron } from '../schedule/cron.ts'
 import { timeIn, Zone } from '../schedule/zone.ts'
@@ -224,7 +225,11 @@ export const jobSchema = z.strictObject({
     .optional(),
   resources: z
     .strictObject({
-      memory: bytes.default(1e9),
+      memory: bytes
+        .refine(value => value >= LEAST_MEMORY, {
+          error: `expected at least ${Math.ceil(LEAST_MEMORY / 1e6)}MB: less leaves nothing for the data`,
+        })
+        .default(1e9),
       temp_disk: bytes.optional(),
       threads: count.default(() => availableParallelism()),
     })
