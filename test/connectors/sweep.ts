@@ -17,10 +17,9 @@ import {
   type Around,
   contextOf,
   dataSet,
-  duckdbKind,
+  KINDS,
   type Kind,
-  LOADS,
-  lakeKind,
+  loadsOf,
   mysqlKind,
   postgresKind,
   type Query,
@@ -109,7 +108,7 @@ export class Sweep {
     const duck = await Duck.open({ threads: 1 })
     const root = join(this.folder, 'staging')
     const target = this.kind.open(this.place)
-    const loads = LOADS
+    const loads = loadsOf(this.kind)
     const compare = async (run: string, rows: Row[], last?: string) => {
       const context = contextOf(
         { root, run, runAt: RUN_AT, tasks: taskStoreOf(new Map()), target, duck },
@@ -371,7 +370,7 @@ interface ChildInput {
 
 if (import.meta.main) {
   const input = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as ChildInput
-  const kind = [postgresKind, mysqlKind, duckdbKind, lakeKind].find(({ name }) => name === input.kind)!
+  const kind = KINDS.find(({ name }) => name === input.kind)!
   const die = () => process.kill(process.pid, 'SIGKILL')
   let now = 0
   const around: Around = async (_, act) => {
