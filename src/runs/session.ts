@@ -51,6 +51,7 @@ export async function openSession(
   )
   await duck.lock()
   const { sources, targets } = connect(spec)
+  for (const [name, target] of targets) target.onWait = wait => held.waits(name, wait)
   for (const system of [...sources.values(), ...targets.values()]) stack.defer(() => system.close())
   return {
     clock,

@@ -40,7 +40,18 @@ export interface ConnectionContext {
   baseDir: string
   /** What no message may show, and no file may keep. */
   secrets?: readonly string[]
+  timeouts?: Timeouts
 }
+
+/** Milliseconds that a kind of waiting may take. */
+export interface Timeouts {
+  /** Until a source that was asked for rows sends something. */
+  silence: number
+  /** Until a load gets a lock. */
+  lock: number
+}
+
+export const DEFAULT_TIMEOUTS: Timeouts = { silence: 1_800_000, lock: 600_000 }
 
 /** What a job does at a connection: tables that it reads, and that it loads. */
 export interface Needs {

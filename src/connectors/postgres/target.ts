@@ -46,6 +46,10 @@ export class PostgresTarget implements Target {
     this.name = access.name
   }
 
+  set onWait(tell: (wait: string) => void) {
+    this.session.onWait = tell
+  }
+
   async probe(signal: AbortSignal): Promise<void> {
     await this.session.query('SELECT 1', [], signal)
   }
