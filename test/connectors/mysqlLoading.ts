@@ -82,6 +82,7 @@ export async function stage(
   loadId: string,
   spec: Partial<StagedLoad>,
   sql: string | Rows,
+  into = target,
 ): Promise<StagedLoad> {
   const { rows, more, keys } = of(sql)
   const upserts = await part(rows)
@@ -100,7 +101,7 @@ export async function stage(
     keys: keyed?.rows ?? 0,
   }
   const means = { lanes: 2, progress: () => {}, offload }
-  await target.stage({ loadId, job: 'j', load, ...files, ...means }, signal)
+  await into.stage({ loadId, job: 'j', load, ...files, ...means }, signal)
   return load
 }
 

@@ -33,7 +33,9 @@ describe('mysql target loads', () => {
     assert.deepEqual(await target.syncPoints('j', signal), [])
     assert.equal(await target.committed('L1', signal), undefined)
     const planned = await stage('L1', {}, values('id, x', '(1, 1)'))
+    // What is staged is its owner's.
     const other = new MysqlTarget({ name: 'w', url: database.url })
+    await stage('L1', {}, values('id, x', '(1, 1)'), other)
     const [first, second] = await Promise.all(
       [target, other].map(each =>
         each.commit(commitOf('L1', planned), signal).catch((error: Error) => error),
