@@ -91,7 +91,9 @@ export class TargetSession {
       await client.query(NOTICE).catch(() => {})
       const { lock } = this.access.timeouts ?? DEFAULT_TIMEOUTS
       await client.query(LOCK_TIMEOUT, [`${lock}ms`])
-      await client.query(`SELECT pg_advisory_lock(${ownerLock(`'${this.owner}'`)})`)
+      // An interrupted connection keeps it until the server has seen that its client has gone.
+      const own = `SELECT pg_advisory_lock(${ownerLock(`'${this.owner}'`)})`
+      await ask(client, this.access.name, own, [], signal)
       return client
     } catch (error) {
       if (client) hangUp(client)
