@@ -202,7 +202,10 @@ export class DuckdbTarget implements Target {
     const existing = await this.describe(load.table)
     if (existing) checkTarget(load, existing, where)
     else {
-      const columns = load.columns.map(column => `${quoteName(column.name)} ${typeName(column.type)}`)
+      const columns = load.columns.map(
+        ({ name, type, nullable, origin }) =>
+          `${quoteName(name)} ${origin?.duck ?? typeName(type)}${nullable || !origin ? '' : ' NOT NULL'}`,
+      )
       for (const { name, type, nullable } of ownColumns(load))
         columns.push(`${quoteName(name)} ${typeName(type)}${nullable ? '' : ' NOT NULL'}`)
       const key = tableKey(load)

@@ -79,7 +79,7 @@ export function madeColumns(load: PlannedLoad, collation: string): [name: string
 }
 
 function madeColumn({ nullable, origin }: Column, other: string): string {
-  if (origin?.family !== FAMILY) return other
+  if (origin?.family !== FAMILY) return nullable || !origin ? other : `${other} NOT NULL`
   const { charset, collation } = origin
   const text = charset === undefined ? '' : ` CHARACTER SET ${charset} COLLATE ${collation}`
   const fallback = origin.default === undefined ? '' : ` DEFAULT ${origin.default}`

@@ -48,7 +48,7 @@ export function stagingType(type: LogicalType): string {
 
 /** The type that a column has in a table that we make, where the target knows its own: what it comes from, else as staged. */
 export const madeType = ({ type, origin }: Brought) =>
-  origin?.family === FAMILY ? origin.type : stagingType(type)
+  origin?.family === FAMILY ? origin.type : (origin?.duck?.toLowerCase() ?? stagingType(type))
 
 const TEXTS = ['text', 'varchar', 'bpchar', 'citext']
 const PARSED = ['json', 'jsonb', 'uuid', 'xml', 'hstore', 'ltree', 'interval', 'tsvector']

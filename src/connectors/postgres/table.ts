@@ -48,7 +48,7 @@ async function knownTypes(
 function definition({ name, type, nullable, origin }: Column, known: Set<string>): string {
   const required = nullable || !origin ? '' : ' NOT NULL'
   if (origin?.family !== FAMILY || !known.has(origin.type))
-    return `${quoteIdent(name)} ${stagingType(type)}${required}`
+    return `${quoteIdent(name)} ${origin?.duck?.toLowerCase() ?? stagingType(type)}${required}`
   const fallback = origin.default === undefined ? '' : ` DEFAULT ${origin.default}`
   const { collation } = origin
   const order = collation !== undefined && known.has(collation) ? ` COLLATE ${collation}` : ''
