@@ -184,6 +184,14 @@ const PRIVATE: [RegExp, string][] = [
   [/gave way to/, 'superseded by'],
 ]
 
+test('files are read by SQL in one place, where nothing is left to be guessed', () => {
+  const reads = /\b(?:read_(?:parquet|csv|json|ndjson|text|blob)\w*|parquet_scan|sniff_csv)\s*\(/
+  const found = files.filter(
+    file => file !== 'engine/sql/files.ts' && reads.test(readFileSync(join(root, file), 'utf8')),
+  )
+  assert.deepEqual(found, [])
+})
+
 test("names and sentences are the field's", () => {
   const texts = globSync(['{engine,src}/**/*.{ts,md}', '*.md', 'docs/**/*.md', 'queries/**/*.md'], {
     cwd: root,

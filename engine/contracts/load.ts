@@ -21,6 +21,8 @@ export type Deletes = 'keep' | 'hard' | 'soft'
 /** What is compared after a load: the rows it wrote, all rows of the data set, or none. */
 export type Verify = 'changes' | 'all' | 'off'
 
+export type SchemaPolicy = 'apply-safe' | 'manual'
+
 export type OnBadRow = 'fail' | 'quarantine'
 
 /**
@@ -70,6 +72,8 @@ export interface LoadSpec {
   batchRows?: number
   /** Default `changes`. */
   verify?: Verify
+  /** What becomes of a table that lacks a column: the load adds it, or is refused (the default). */
+  schema?: SchemaPolicy
   /** What becomes of a row that the table refuses: it goes to the quarantine, or nothing is loaded (the default). */
   onBadRow?: OnBadRow
   /** Default: `newest` with {@link newer}, `fail` without. */

@@ -46,7 +46,7 @@ export const leavesOlder = (load: PlannedLoad) =>
 export type GoneRows = 'none' | 'named' | 'unstaged' | 'inPartitions'
 
 export function goneRows({ mode, whole, deletes }: StagedLoad): GoneRows {
-  if (mode === 'replace') return whole ? 'unstaged' : 'none'
+  if (mode === 'replace') return whole ? 'unstaged' : 'named'
   if (mode === 'partition') return whole ? 'unstaged' : 'inPartitions'
   if (mode === 'append' || deletes === 'keep') return 'none'
   return whole ? 'unstaged' : 'named'

@@ -1,4 +1,4 @@
-import type { CommitResult, LoadCommit, LoadCounts, StageRequest, SyncPoint } from './load.ts'
+import type { CommitResult, LoadCommit, LoadCounts, PlannedLoad, StageRequest, SyncPoint } from './load.ts'
 import type { RowValidator } from './rowValidation.ts'
 import type { TableSchema } from './source.ts'
 import type { Verifier } from './verification.ts'
@@ -30,6 +30,8 @@ export interface Target {
    * estimated. A commit notes both, with the data, for every table that it loads.
    */
   standing(table: string, signal: AbortSignal): Promise<TableStanding>
+  /** The statements by which a load will change its table first, as its `schema` allows. Absent where loads change none so. */
+  alterations?(load: PlannedLoad, signal: AbortSignal): Promise<string[]>
   /** The sync points of a job's last commit here. */
   syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]>
   /** The result of an earlier commit under this load id; undefined where there was none. */

@@ -17,8 +17,7 @@ import { type LoadState, State, stateManifest } from './state.ts'
 export interface Changes {
   load: PlannedLoad
   /**
-   * True where the last state is not known (a first load, lost staging, other columns) or the mode replaces all:
-   * then `upserts` holds every row, and only the target can say which of its own are gone.
+   * True where the last state is not known (a first load, lost staging, other columns) or rows have no key: then `upserts` holds every row, and only the target can say which of its own are gone.
    */
   whole: boolean
   /** Why every row is compared with the target itself, where an earlier load is known: for people. */
@@ -195,10 +194,6 @@ async function compare(context: RunContext, load: PlannedLoad, state: State, las
     losers,
   }
   if (counts.inserts + counts.updates + counts.deletes === 0) return { ...result, upserts: [], keys: [] }
-  if (load.mode === 'replace') {
-    const all = losers ? numbersIn(`SELECT * FROM (${state.sql()}) WHERE ${ROW} >= 0`) : undefined
-    return { ...result, whole: true, upserts: await rowParts(context, load, table, all), keys: [] }
-  }
   if (load.mode === 'partition') {
     const names = load.partitionBy.map(quoteName).join(', ')
     const was = load.partitionBy.map(name => `${quoteName(wasOf(name))} AS ${quoteName(name)}`).join(', ')

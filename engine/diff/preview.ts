@@ -162,8 +162,12 @@ async function targetNotes(context: RunContext, changes: Changes): Promise<strin
   const table = await context.targets.get(load.to)!.describe(load.table, context.signal)
   const notes = reason ? [`all rows are loaded: ${reason}`] : []
   if (!table) return [...notes, 'the table does not exist: the load creates it']
-  const lacking = load.columns.filter(({ name }) => !columnNamed(table.columns, name))
-  notes.push(...lacking.map(({ name }) => `the table has no column ${name}: the load will be refused`))
+  const alterations = (await context.targets.get(load.to)!.alterations?.(load, context.signal)) ?? []
+  notes.push(...alterations.map(statement => `the load changes the table: ${statement}`))
+  if (load.schema !== 'apply-safe') {
+    const lacking = load.columns.filter(({ name }) => !columnNamed(table.columns, name))
+    notes.push(...lacking.map(({ name }) => `the table has no column ${name}: the load will be refused`))
+  }
   if (whole && !list && there && there.rows > 0)
     notes.push(
       `the table has ${there.rows} rows, which the load compares: those that are equal stay as they are`,

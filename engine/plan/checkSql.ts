@@ -4,10 +4,12 @@ import { EngineError } from '../errors.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { bindJob } from '../sql/bind.ts'
 import type { Described } from '../sql/checkColumns.ts'
+import { quoteName } from '../sql/duckdb.ts'
 import { type Fault, faultText, refuse } from '../sql/faults.ts'
 import type { SqlGraph } from '../sql/model.ts'
 import { warningsOf } from '../sql/warnings.ts'
-import { type Column, typeFromName, typeName } from '../types/logical.ts'
+import { loadedType, modelColumn } from '../types/duckType.ts'
+import { type Column, typeName } from '../types/logical.ts'
 import { type PlannedRead, planLoad } from './plan.ts'
 
 /** A table's columns as a job's SQL sees them. */
@@ -36,15 +38,17 @@ export function loadFaults(loads: LoadSpec[], tables: ReadonlyMap<string, Descri
   return loads.flatMap((load): Fault[] => {
     const columns = tables.get(load.from)
     if (!columns) return []
+    const nested = columns.filter(({ type }) => loadedType(type) === undefined)
+    if (nested.length > 0)
+      return nested.map(({ name, type }) => ({
+        file: 'job.yaml',
+        message: `load.${load.table}: column ${name} of ${load.from} has type ${type}, which cannot be loaded as it is`,
+        hint: `Write to_json(${quoteName(name)})::VARCHAR AS ${quoteName(name)} in ${load.from}.`,
+      }))
     try {
       planLoad(
         load,
-        columns.map(({ name, type }) => ({
-          name,
-          type: typeFromName(type) ?? { kind: 'text' },
-          nullable: true,
-          native: type,
-        })),
+        columns.map(({ name, type }) => modelColumn(name, type)),
       )
       return []
     } catch (error) {

@@ -3,6 +3,8 @@ import type { LoadSpec, PlannedLoad, SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, Read, TableSchema } from '../contracts/source.ts'
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
+import { caseTwins } from '../sql/bind.ts'
+import { quoteName } from '../sql/duckdb.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
@@ -59,6 +61,13 @@ export function planRead({ spec, schema, last, known, limits, now, renew }: Read
   const where = `${spec.from}.${spec.name}`
   const names = schema.columns.map(column => column.name)
   refuseReserved(where, names)
+  const twins = caseTwins(names)
+  if (twins)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${where}: columns ${twins.join(' and ')} differ in their letters' case only, and are one for SQL`,
+      { hint: `Read a view that gives one of them another name: SELECT … ${quoteName(twins[1])} AS …` },
+    )
   const need = (column: string, role: string): Column => {
     const found = schema.columns.find(({ name }) => name === column)
     if (!found)

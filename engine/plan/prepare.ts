@@ -1,6 +1,8 @@
 import type { SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, TableSchema } from '../contracts/source.ts'
+import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
+import type { TaskStore } from '../contracts/tasks.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'
@@ -19,12 +21,39 @@ export interface Prepared {
   lastRun: [string, string][]
 }
 
-/** Checks that the systems answer. A run whose extracts are committed needs its sources no more. */
+/**
+ * Checks that the systems answer, all of them side by side. A task like others, but that it is done in every process;
+ * a run whose extracts are committed needs its sources no more. Fails with all that is wrong.
+ */
 export async function probe(context: RunContext): Promise<void> {
-  const { tasks: store, sources, targets, signal } = context
+  const { tasks: store, sources, targets } = context
+  const needed: Pick<Target, 'probe'>[] = [...targets.values()]
   for (const [name, source] of sources)
-    if ((await store.output(taskName('extract', name))) === undefined) await source.probe(signal)
-  for (const target of targets.values()) await target.probe(signal)
+    if ((await store.output(taskName('extract', name))) === undefined) needed.push(source)
+  await runTask({ ...context, tasks: FORGETFUL }, 'probe', ({ signal }) => probeAll(needed, signal))
+}
+
+const FORGETFUL: TaskStore = {
+  output: async () => undefined,
+  begin: async () => {},
+  commit: async () => {},
+  fail: async () => {},
+  progress: async () => {},
+}
+
+async function probeAll(systems: Pick<Target, 'probe'>[], signal: AbortSignal): Promise<null> {
+  const probed = await Promise.allSettled(systems.map(system => system.probe(signal)))
+  const failures = probed.flatMap(result => (result.status === 'rejected' ? [result.reason as unknown] : []))
+  const known = failures.filter(failure => failure instanceof EngineError)
+  if (failures.length > known.length || known.length === 1)
+    throw failures.find(each => !(each instanceof EngineError)) ?? known[0]
+  // What a repeat would not mend decides what becomes of all.
+  const worst = known.find(({ retryable }) => !retryable) ?? known[0]
+  if (!worst) return null
+  throw new EngineError(worst.code, known.map(({ message }) => message).join('\n'), {
+    cause: worst,
+    hint: [...new Set(known.flatMap(({ hint }) => hint ?? []))].join('\n'),
+  })
 }
 
 /** Asks every system what it has, finds the last sync points, and plans. Reads no row. */

@@ -1,8 +1,8 @@
-import { join } from 'node:path'
 import type { Category } from '../errors.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { copyFile } from '../staging/parts.ts'
+import { filesSql } from '../staging/read.ts'
 import { type CheckResult, summarise } from './rowChecks.ts'
 
 /** What was found of a table's rows; each row counts once, however much was found of it. */
@@ -48,7 +48,7 @@ export async function quarantine(
   const records = `SELECT _nf_f.row, ${quote(name)} AS model, _nf_f.check_name, _nf_f.severity, _nf_f.category, _nf_f.reason,
       ${recordSql(columns, '_nf_m')} AS record, ${quote(run)} AS run
     FROM ${all} AS _nf_f JOIN ${rows} AS _nf_m ON _nf_m.file_row_number = _nf_f.row`
-  const before = earlier ? ` UNION ALL BY NAME SELECT * FROM ${fileSql(root, earlier)}` : ''
+  const before = earlier ? ` UNION ALL BY NAME SELECT * FROM ${filesSql(root, [{ file: earlier }])}` : ''
   const findings = ownFile(context, `quarantine/${file}`, '.parquet')
   await copyFile(context, `SELECT * FROM (${records}${before}) ORDER BY row, check_name, reason`, findings)
   return countFound(context, name, findings, checks)
@@ -61,7 +61,7 @@ export async function countFound(
   findings: string,
   checks: string[],
 ): Promise<Found> {
-  const table = fileSql(root, findings)
+  const table = filesSql(root, [{ file: findings }])
   const [counts] = await duck.rows(
     `SELECT count(DISTINCT row) AS marked, count(DISTINCT row) FILTER (severity = 'reject') AS rejected FROM ${table}`,
   )
@@ -82,6 +82,3 @@ export function rowId(job: string, table: string, record: string): string {
 export function recordSql(columns: string[], row: string): string {
   return `to_json({${columns.map(name => `${quote(name)}: ${row}.${quoteName(name)}::VARCHAR`).join(', ')}})::VARCHAR`
 }
-
-const fileSql = (root: string, file: string) =>
-  `read_parquet(${quote(join(root, file))}, hive_partitioning = false)`

@@ -12,13 +12,18 @@ export interface Budget {
 /** What Node and one idle worker thread with its Parquet encoder take. */
 const BASE = 120 << 20
 const PER_THREAD = 40 << 20
+/** What is left for the data at the least. */
+const LEAST_FREE = 64 << 20
+
+/** Below this, a run with one thread has nothing left for its data. */
+export const LEAST_MEMORY = BASE + PER_THREAD + LEAST_FREE
 
 /**
  * Shares `memory` between DuckDB and the lanes. Extraction and SQL never run at the same time, so each may have
  * most of what the process itself leaves; native allocations outside DuckDB's buffer manager get a tenth.
  */
 export function shareMemory(memory: number, lanes: number): Budget {
-  const free = Math.max(64 << 20, memory - BASE - lanes * PER_THREAD)
+  const free = Math.max(LEAST_FREE, memory - BASE - lanes * PER_THREAD)
   return {
     sql: Math.floor(free * 0.6),
     share: Math.floor((free / lanes) * 0.5),

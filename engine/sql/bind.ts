@@ -1,3 +1,4 @@
+import { stagedType } from '../types/duckType.ts'
 import { type Described, rowCheckColumns, setCheckColumns } from './checkColumns.ts'
 import { Duck, quoteName, SqlError } from './duckdb.ts'
 import { type Fault, SqlInvalid } from './faults.ts'
@@ -72,6 +73,12 @@ class Binding {
           message: `gives two columns that are one for SQL: ${twice.join(' and ')}`,
           hint: `Give one of them another name: ${quoteName(twice[1]!)} AS …`,
         })
+        this.broken.add(model.name)
+        continue
+      }
+      const wrong = columns.find(({ type }) => stagedType(type) === undefined)
+      if (wrong) {
+        this.fault({ file: model.file, ...unstaged(wrong.name, wrong.type) })
         this.broken.add(model.name)
         continue
       }
@@ -160,6 +167,12 @@ function worded(source: SqlFile, error: unknown): Fault {
   if (!(error instanceof SqlError)) throw error
   return faultOf(source, error)
 }
+
+/** What is wrong with a column of a type that is not staged. */
+export const unstaged = (name: string, type: string) => ({
+  message: `column ${name} has type ${type}, which cannot be kept exactly`,
+  hint: `Write ${quoteName(name)}::VARCHAR AS ${quoteName(name)}.`,
+})
 
 /** Two names that differ in letters' case only. */
 export function caseTwins(names: string[]): [string, string] | undefined {

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { EngineError, type ErrorCode } from '../errors.ts'
+import { stagedType } from '../types/duckType.ts'
 
 /** How a session is opened. Paths are absolute. */
 export interface DuckOptions {
@@ -84,7 +85,9 @@ export class Duck {
     const duck = new Duck(instance, await instance.connect())
     await duck.run("SET TimeZone = 'UTC'")
     if (options.folders) {
-      await duck.run(`SET allowed_directories = [${options.folders.map(quote).join(', ')}]`)
+      // Paths are compared as they are written: as names, and as the patterns that stand for them.
+      const folders = options.folders.flatMap(folder => [folder, literalPattern(folder)])
+      await duck.run(`SET allowed_directories = [${folders.map(quote).join(', ')}]`)
       await duck.run('SET enable_external_access = false')
     }
     return duck
@@ -113,8 +116,7 @@ export class Duck {
    * columns go without dictionaries, since DuckDB's know one zero and would make 0 of -0.
    */
   async copyParquet(sql: string, path: string, ...options: string[]): Promise<void> {
-    const columns = await this.rows(`DESCRIBE SELECT * FROM (${sql}\n)`)
-    const floats = columns.some(({ column_type }) => /\b(FLOAT|DOUBLE)\b/.test(String(column_type)))
+    const floats = (await this.writtenTypes(sql)).some(type => /\b(FLOAT|DOUBLE)\b/.test(type))
     await this.copy(sql, path, 'FORMAT parquet', ...(floats ? ['DICTIONARY_SIZE_LIMIT 0'] : []), ...options)
   }
 
@@ -133,6 +135,18 @@ export class Duck {
       rmSync(path, { recursive: true, force: true })
       await write(`ROW_GROUP_SIZE ${SMALL_GROUP}`)
     }
+  }
+
+  /** The types of a query's columns, each of which Parquet gives back as it is. Fails with TYPE_UNSUPPORTED. */
+  async writtenTypes(sql: string): Promise<string[]> {
+    const columns = await this.rows(`DESCRIBE SELECT * FROM (${sql}\n)`)
+    for (const { column_name, column_type } of columns)
+      if (stagedType(String(column_type)) !== column_type)
+        throw new EngineError(
+          'TYPE_UNSUPPORTED',
+          `column ${column_name}: Parquet would give back another type than ${column_type}`,
+        )
+    return columns.map(({ column_type }) => String(column_type))
   }
 
   /** DuckDB's version: `v1.5.6`. */
@@ -176,6 +190,9 @@ export class Duck {
     }
   }
 }
+
+/** A path as DuckDB's pattern of it alone: it takes some characters for others. */
+export const literalPattern = (path: string): string => path.replace(/[*?[\]]/g, '[$&]')
 
 /** A string literal. */
 export function quote(text: string): string {

@@ -1,6 +1,4 @@
-import { join } from 'node:path'
 import type { Part, StagedFile } from '../contracts/staging.ts'
-import { quote } from '../sql/duckdb.ts'
 import { filesSql } from './read.ts'
 
 /** Rows in Parquet files below the staging root. A row's number in the data set counts through all files. */
@@ -26,7 +24,7 @@ export function filesIn(output: unknown): StagedFile[] {
 /** SQL of all rows of a data set, their numbers as `file_row_number`. */
 export function allRows(root: string, { parts, view }: DataSet): string {
   if (view !== undefined) return `(SELECT ${view}, file_row_number FROM ${allRows(root, { parts })})`
-  const files = filesSql(root, parts, 'file_row_number = true')
+  const files = filesSql(root, parts, { rowNumber: true })
   if (parts.length === 1) return files
   let rows = 0
   const starts: number[] = []
@@ -48,5 +46,5 @@ export function goodRows(root: string, set: DataSet, numbered = false): string {
 
 /** SQL of the numbers of the rows that findings reject. */
 export function rejectedRows(root: string, findings: string): string {
-  return `SELECT row FROM read_parquet(${quote(join(root, findings))}) WHERE severity = 'reject'`
+  return `SELECT row FROM ${filesSql(root, [{ file: findings }])} WHERE severity = 'reject'`
 }

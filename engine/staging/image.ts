@@ -111,7 +111,7 @@ export function imageSql(
     const paths = `[${pathsOf(root, night.parts).map(quote).join(', ')}]`
     return accumulates && number && !distinct
       ? `SELECT ${values}${number}, _nf_part, file_row_number AS _nf_number
-          FROM ${filesSql(root, night.parts, "filename = '_nf_file', file_row_number = true")}
+          FROM ${filesSql(root, night.parts, { filename: '_nf_file', rowNumber: true })}
           JOIN (SELECT unnest(${paths}) AS _nf_file, unnest(range(${night.parts.length})) AS _nf_part) USING (_nf_file)${good}`
       : `SELECT ${values}${number} FROM ${filesSql(root, night.parts)}${good}`
   }

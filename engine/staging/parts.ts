@@ -26,6 +26,7 @@ export async function copyParts(
   folder: string,
   rows?: number,
 ): Promise<Part[]> {
+  await duck.writtenTypes(sql)
   const size = rows === undefined ? [] : [`ROW_GROUP_SIZE ${rows}`, 'ROW_GROUPS_PER_FILE 1']
   await atomicWrite(join(root, folder), temporary => duck.copy(sql, temporary, ...PART_OPTIONS, ...size))
   const names = readdirSync(join(root, folder)).sort(byNumber)

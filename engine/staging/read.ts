@@ -1,9 +1,11 @@
+import { join } from 'node:path'
 import type { Part } from '../contracts/staging.ts'
-import { quote } from '../sql/duckdb.ts'
-import { pathsOf } from './store.ts'
+import { type ParquetOptions, parquetSql } from '../sql/files.ts'
 
 /** SQL that reads Parquet files below the staging root, and no column out of their paths. */
-export function filesSql(root: string, parts: Part[], option?: string): string {
-  const files = pathsOf(root, parts).map(quote).join(', ')
-  return `read_parquet([${files}], hive_partitioning = false${option ? `, ${option}` : ''})`
+export function filesSql(root: string, parts: Pick<Part, 'file'>[], options?: ParquetOptions): string {
+  return parquetSql(
+    parts.map(({ file }) => join(root, file)),
+    options,
+  )
 }

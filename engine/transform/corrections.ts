@@ -8,7 +8,8 @@ import { allRows } from '../staging/dataSet.ts'
 import { type Image, imageSql } from '../staging/image.ts'
 import { filesSql } from '../staging/read.ts'
 import { atomicWrite } from '../staging/store.ts'
-import { type Column, typeName } from '../types/logical.ts'
+import { seenType, stagedTypeOf } from '../types/duckType.ts'
+import type { Column } from '../types/logical.ts'
 
 /**
  * Splits corrections by whether their rows are `found` and their values are of the columns' types. Gives SQL of the rows
@@ -26,10 +27,13 @@ export async function sortOut(
   )
   const names = columns.map((_, index) => `c${index}`)
   const given = `(VALUES ${lines.join(', ')}) AS given(_nf_id, ${names.join(', ')})`
-  const casts = columns.map(({ type }, index) => `TRY_CAST(c${index}::VARCHAR AS ${typeName(type)})`)
+  const casts = columns.map((column, index) => {
+    const cast = `TRY_CAST(c${index}::VARCHAR AS ${seenType(column)})`
+    return column.duck ? `TRY_CAST(${cast} AS ${stagedTypeOf(column)})` : cast
+  })
   const judged = await duck.rows(
     `SELECT _nf_id AS id, _nf_id IN (SELECT _nf_id FROM (${found})) AS found,
-       concat_ws('; ', ${columns.map(({ name, type }, i) => `if(c${i} IS NOT NULL AND ${casts[i]} IS NULL, ${quote(`${name}: `)} || c${i} || ${quote(` is no ${typeName(type)}`)}, NULL)`).join(', ')}) AS reason
+       concat_ws('; ', ${columns.map((column, i) => `if(c${i} IS NOT NULL AND ${casts[i]} IS NULL, ${quote(`${column.name}: `)} || c${i} || ${quote(` is no ${seenType(column)}`)}, NULL)`).join(', ')}) AS reason
      FROM ${given}`,
   )
   const stale = judged.filter(row => !row.found).map(row => String(row.id))
@@ -110,7 +114,7 @@ export function extractSql(
 
 /** SQL of a table with its corrected rows, which come in place of any other of their key. */
 function withCorrections(table: string, root: string, file: string, key: string[]): string {
-  const corrected = `read_parquet(${quote(join(root, file))})`
+  const corrected = filesSql(root, [{ file }])
   const keys = key.map(quoteName).join(', ')
   return `SELECT * FROM (${table}) WHERE (${keys}) NOT IN (SELECT (${keys}) FROM ${corrected})
     UNION ALL BY NAME SELECT * FROM ${corrected}`

@@ -214,7 +214,7 @@ async function countRows(context: RunContext, read: PlannedRead, image: Image, c
     }
   }
   if (corrections === undefined) return { ...account, table: rows }
-  const corrected = filesSql(root, [{ file: corrections, rows: 0, bytes: 0 }])
+  const corrected = filesSql(root, [{ file: corrections }])
   account.superseded += await count(`SELECT 1 FROM (${table(image)}) WHERE ${among(corrected)}`)
   return {
     ...account,

@@ -1,7 +1,5 @@
-import { join } from 'node:path'
 import type { Part, StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
-import { EngineError } from '../errors.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
 import { KEY_PRESENT, nullKeysSql } from '../quality/keyRules.ts'
 import { type Findings, quarantine, rowId } from '../quality/quarantine.ts'
@@ -14,15 +12,18 @@ import { quote, quoteName } from '../sql/duckdb.ts'
 import { MacroSession } from '../sql/macroSession.ts'
 import type { Model, OrderedCheck, SqlGraph } from '../sql/model.ts'
 import { stripped } from '../sql/text.ts'
-import { allRows, type DataSet, goodRows } from '../staging/dataSet.ts'
+import { allRows, type DataSet } from '../staging/dataSet.ts'
 import type { Image } from '../staging/image.ts'
 import { plainParts } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
+import { filesSql } from '../staging/read.ts'
 import { rowsIn } from '../staging/store.ts'
-import { type Column, typeFromName, withOrigins } from '../types/logical.ts'
+import { seenType, stagedTypeOf } from '../types/duckType.ts'
+import { type Column, columnNamed, withOrigins } from '../types/logical.ts'
 import { extractSql, sortOut } from './corrections.ts'
 import { diagnosing, type InQuery, type Source } from './diagnose.ts'
 import { enrich } from './enrich.ts'
+import { columnsOf, converted, openSet, openView, refuseTooLarge } from './modelTypes.ts'
 import type { JudgedExtract, Transformed } from './transformed.ts'
 
 /** A model, or an extract taken as one. */
@@ -61,7 +62,6 @@ export async function transform(
   judged: JudgedExtract[],
   failures: FailureScope,
 ): Promise<Transformed[]> {
-  const { duck } = context
   const results: Transformed[] = []
   const within = inQueryOf(context, graph, reads)
   for (const model of graph.models) {
@@ -73,8 +73,7 @@ export async function transform(
     const needs = [...(extract ? [name] : model.reads), ...model.awaits]
     await failures.attempt([name], needs, async () => {
       if (inline) {
-        const view = `CREATE OR REPLACE VIEW ${quoteName(name)} AS ${stripped(model.sql)}`
-        await within(model, () => duck.run(view))
+        await within(model, () => openView(context, model))
       } else {
         const corrected = judged.some(table => table.name === name && table.corrections)
         const plain = image && read && !corrected ? plainParts(image, read) : undefined
@@ -82,7 +81,7 @@ export async function transform(
         const made = await runTask(context, taskName('model', name), stageOwn, filesOf)
         const result = read ? { ...made, columns: withOrigins(made.columns, read.columns) } : made
         const set = { ...result, parts: result.parts! }
-        await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS ${goodRows(context.root, set)}`)
+        await openSet(context, set)
         results.push(result)
       }
       await macros.made([name])
@@ -116,7 +115,7 @@ async function stage(
   progress.started(task)
   const set = plain
     ? ({ parts: plain, plain: true } as const)
-    : { parts: [await within(model, () => materialise(context, model))] }
+    : await within(model, () => materialise(context, model))
   const judged = await judge(context, within, model, checks, set)
   const corrections = judged.rejected > 0 ? await context.corrections(model.name) : []
   const result =
@@ -125,14 +124,21 @@ async function stage(
   return result
 }
 
-async function materialise(context: RunContext, { name, sql, enrich: enrichment }: Query): Promise<Part> {
-  if (enrichment) return enrich(context, { name, sql, enrich: enrichment })
-  const columns = await context.duck.rows(`DESCRIBE ${stripped(sql)}`)
+async function materialise(context: RunContext, model: Query): Promise<DataSet & { columns?: Column[] }> {
+  const { name, sql, file, enrich: enrichment } = model
+  if (enrichment) return { parts: [await enrich(context, { name, sql, enrich: enrichment })] }
+  const columns = await columnsOf(context, model)
   refuseReserved(
     `model ${name}`,
-    columns.map(column => String(column.column_name)),
+    columns.map(column => column.name),
   )
-  return copyModel(context, stripped(sql), 'transformed', name)
+  const staged = converted(stripped(sql), columns, stagedTypeOf)
+  try {
+    return { columns, parts: [await copyModel(context, staged, 'transformed', name)] }
+  } catch (error) {
+    await refuseTooLarge(context.duck, { file, sql }, columns)
+    throw error
+  }
 }
 
 const copyModel = (context: RunContext, sql: string, folder: string, name: string) =>
@@ -149,7 +155,7 @@ async function correctModel(
 ): Promise<Transformed> {
   const { root, spec } = context
   const id = rowId(spec.job, model.name, 'record')
-  const rejected = `SELECT row, ${id} AS _nf_id FROM read_parquet(${quote(join(root, result.findings!))}) WHERE severity = 'reject'`
+  const rejected = `SELECT row, ${id} AS _nf_id FROM ${filesSql(root, [{ file: result.findings! }])} WHERE severity = 'reject'`
   const { sql, ...corrected } = await sortOut(context, corrections, rejected, result.columns)
   if (!sql) return { ...result, corrected }
   const applied = corrected.applied.map(quote).join(', ')
@@ -157,7 +163,7 @@ async function correctModel(
       WHERE file_row_number NOT IN (SELECT row FROM (${rejected}) WHERE _nf_id IN (${applied}))
     UNION ALL BY NAME SELECT * EXCLUDE (_nf_id) FROM (${sql})`
   const parts = [await copyModel(context, mended, 'corrected', model.name)]
-  return { ...(await judge(context, within, model, checks, { parts })), corrected }
+  return { ...(await judge(context, within, model, checks, { parts, columns: result.columns })), corrected }
 }
 
 type Judged = Transformed & DataSet
@@ -168,20 +174,22 @@ async function judge(
   within: InQuery,
   model: Query,
   checks: OrderedCheck[],
-  set: DataSet,
+  { columns: known, ...set }: DataSet & { columns?: Column[] },
 ): Promise<Judged> {
   const { duck, root, spec } = context
   const all = allRows(root, set)
   const loads = spec.loads.filter(({ from }) => from === model.name)
-  const columns = await columnsOf(context, model.file, `SELECT * EXCLUDE (file_row_number) FROM ${all}`)
+  const staged = `SELECT * EXCLUDE (file_row_number) FROM ${all}`
+  const columns = known ?? (await columnsOf(context, { file: model.file, sql: staged }))
   const rows = rowsIn(set.parts)
-  await duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${goodRows(root, set)}`)
+  await openSet(context, { ...set, name: model.name, columns })
+  const seen = `(${converted(`SELECT * FROM ${all}`, columns, seenType)})`
   const names = columns.map(column => column.name)
   await openFindings(duck)
-  for (const check of checks) await within(check, () => findRows(duck, check, all, names))
-  const keys = new Set(loads.flatMap(({ key }) => key))
+  for (const check of checks) await within(check, () => findRows(duck, check, seen, names))
+  const keys = new Set(loads.flatMap(({ key }) => key.map(name => columnNamed(columns, name))))
   const nullKeys = nullKeysSql(
-    columns.filter(({ name }) => keys.has(name)),
+    columns.filter(column => keys.has(column)),
     all,
   )
   const category = 'DATA_INTEGRITY_ERROR'
@@ -222,17 +230,4 @@ export async function runSetChecks(
     if (result) results.push(result)
   }
   return results
-}
-
-async function columnsOf(context: RunContext, file: string, sql: string): Promise<Column[]> {
-  const described = await context.duck.rows(`DESCRIBE ${sql}`)
-  return described.map(column => {
-    const native = String(column.column_type)
-    const type = typeFromName(native)
-    if (!type)
-      throw new EngineError('TYPE_UNSUPPORTED', `${file}: column ${column.column_name} has type ${native}`, {
-        hint: 'Cast it to a scalar type, for instance to VARCHAR, or with to_json().',
-      })
-    return { name: String(column.column_name), type, nullable: true, native }
-  })
 }

@@ -48,6 +48,8 @@ export interface Column {
   policy?: InexactPolicy
   /** True where text is a server's notation of another type (json, interval, a wide numeric): its order means nothing. */
   notation?: true
+  /** Of a model: its type in DuckDB, where that is staged as another: see duckType.ts. */
+  duck?: string
   /** Absent where a model made it. */
   origin?: Origin
   /** How the source's lanes get its bytes, in the connector's own word: the engine carries it and never reads it. */

@@ -1,5 +1,5 @@
 import type { LoadCounts, PlannedLoad, StagedLoad } from '../contracts/load.ts'
-import { removesGone } from '../contracts/semantics.ts'
+import { goneRows, removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { Changes } from '../diff/changeSet.ts'
 import { ROW } from '../diff/compare.ts'
@@ -92,8 +92,7 @@ async function verifyChange(
   const whole = part ? part.load.whole : change.whole
   const rows: ExpectedRows = {}
   if (upserts.length > 0) rows.expected = files(root, upserts)
-  const removed = load.mode === 'merge' || load.mode === 'scd2'
-  if (keys.length > 0 && removed && !whole) rows.gone = files(root, keys)
+  if (keys.length > 0 && goneRows({ ...load, whole }) === 'named') rows.gone = files(root, keys)
   if (keys.length > 0 && whole) rows.unjudged = files(root, keys)
   const extra = whole && removesGone(load)
   // Which rows are of a key that it has been given before only the target knows.

@@ -7,7 +7,8 @@ import type { Extracted } from '../../engine/extract/extract.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
 import type { Prepared } from '../../engine/plan/prepare.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
-import { parquetCodec, quote } from '../../engine/sql/duckdb.ts'
+import { parquetCodec } from '../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../engine/sql/files.ts'
 import { type Night, partsOf } from '../../engine/staging/image.ts'
 import type { ArchiveSpec } from '../spec/archive.ts'
 import type { FileStore } from '../stores/store.ts'
@@ -154,7 +155,7 @@ class PartWriter {
     const codec = parquetCodec(
       compression === 'bzip2' ? { compression: 'uncompressed' } : { compression, level },
     )
-    const rows = `FROM read_parquet(${quote(from)}, hive_partitioning = false)`
+    const rows = `FROM ${parquetSql([from])}`
     return this.means.duck.copyParquet(rows, to, codec)
   }
 

@@ -3,6 +3,7 @@ import type { HistoryRecord } from '../metadata/syncHistory.ts'
 import { type ViolationRecord, violationsOf } from '../metadata/violations.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { parseCount, parseTime } from './parse.ts'
+import { codeOf, lasted, stateOf } from './runState.ts'
 import { violationsText, withViolations } from './violations.ts'
 
 interface HistoryFlags {
@@ -30,7 +31,8 @@ export function historyCommand(): Command {
         return { runs, violations: await violationsOf(metadata.database, names) }
       }
       const { runs, violations } = await read().finally(() => metadata.close())
-      if (json) console.log(JSON.stringify({ runs: withViolations(runs, violations) }))
+      const shown = runs.map(run => ({ ...run, state: stateOf(run) }))
+      if (json) console.log(JSON.stringify({ runs: withViolations(shown, violations) }))
       else if (runs.length === 0) console.log('No runs. Try: nightfreight run queries/members')
       else console.log(historyText(runs, violations))
     })
@@ -41,8 +43,9 @@ function historyText(runs: HistoryRecord[], violations: Map<string, ViolationRec
     run.started_at.slice(0, 19).replace('T', ' '),
     run.job,
     run.run,
-    run.status,
-    run.duration_seconds === null ? '' : `${run.duration_seconds.toFixed(1)} s`,
+    stateOf(run),
+    codeOf(run) ?? '',
+    lasted(run) ?? '',
     run.records_processed === null ? '' : `${run.records_processed} records`,
     violationsText(violations.get(run.run)).trim(),
     run.retried === 0 ? '' : `${run.retried} tasks begun again`,

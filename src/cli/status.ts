@@ -1,24 +1,28 @@
 import { Command } from 'commander'
 import type { RunRecord } from '../metadata/runs.ts'
 import { violationsOf } from '../metadata/violations.ts'
-import { isRunning } from '../runs/owner.ts'
-import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { homeFolder, openMetadata } from './home.ts'
 import { parseCount } from './parse.ts'
+import { lasted, stateOf } from './runState.ts'
 import { violationsText, withViolations } from './violations.ts'
 
 export function statusCommand(): Command {
   return new Command('status')
     .description('Show the latest runs, and the tasks of the newest one')
-    .argument('[job]', "only this job's runs")
+    .argument('[job or run]', "only this job's runs, or that run")
     .option('--limit <n>', 'how many runs', parseCount, 10)
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight status\n  nightfreight status member_data_warehouse_sync --json',
+      '\nExamples:\n  nightfreight status\n  nightfreight status 20260201T020000-4f1c9a\n  nightfreight status member_data_warehouse_sync --json',
     )
-    .action(async (job: string | undefined, { limit, json }: { limit: number; json?: boolean }) => {
+    .action(async (wanted: string | undefined, { limit, json }: { limit: number; json?: boolean }) => {
       const metadata = await openMetadata(homeFolder())
-      const runs = (await metadata.runs(limit, job)).map(run => ({ ...run, state: stateOf(run) }))
+      const one = wanted === undefined ? undefined : await metadata.run(wanted)
+      const runs = (one ? [one] : await metadata.runs(limit, wanted)).map(run => ({
+        ...run,
+        state: stateOf(run),
+      }))
       const violations = await violationsOf(
         metadata.database,
         runs.map(({ run }) => run),
@@ -38,14 +42,9 @@ export function statusCommand(): Command {
     })
 }
 
-// A run whose process is gone, or does not answer, is not running: `run` would continue it.
-function stateOf(run: RunRecord): string {
-  return run.status === 'RUNNING' && !isRunning(run, systemClock.now()) ? 'INTERRUPTED' : run.status
-}
-
 function span({ started_at, ended_at }: { started_at: string; ended_at: string | null }): string {
-  if (!ended_at) return `since ${started_at}`
-  return `${started_at}  ${((Date.parse(ended_at) - Date.parse(started_at)) / 1000).toFixed(1)} s`
+  const took = lasted({ started_at, ended_at })
+  return took === undefined ? `since ${started_at}` : `${started_at}  ${took}`
 }
 
 function failure({ error }: RunRecord): string {

@@ -51,6 +51,7 @@ export function readLoads(
       scd2: { validFrom: scd2.valid_from, validTo: scd2.valid_to, current: scd2.current },
       guard: { maxDeleteShare: guard.max_delete_share, allowEmpty: guard.allow_empty },
       verify,
+      schema: load.schema,
       ...(onBadRow !== 'fail' && { onBadRow }),
       ...(onDuplicate && { onDuplicate }),
       ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { DriftPolicy } from '../../engine/contracts/source.ts'
+import { LEAST_MEMORY } from '../../engine/runtime/budget.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
 import { Cron } from '../schedule/cron.ts'
 import { timeIn, Zone } from '../schedule/zone.ts'
@@ -145,6 +146,7 @@ const load = z.strictObject({
   batch_rows: count.optional(),
   verify: z.enum(['changes', 'all', 'off']).default('changes'),
   on_bad_row: z.enum(['fail', 'quarantine']).default('fail'),
+  schema: z.enum(['apply-safe', 'manual']).default('apply-safe'),
   on_duplicate: onDuplicate.optional(),
 })
 
@@ -223,7 +225,11 @@ export const jobSchema = z.strictObject({
     .optional(),
   resources: z
     .strictObject({
-      memory: bytes.default(1e9),
+      memory: bytes
+        .refine(value => value >= LEAST_MEMORY, {
+          error: `expected at least ${Math.ceil(LEAST_MEMORY / 1e6)}MB: less leaves nothing for the data`,
+        })
+        .default(1e9),
       temp_disk: bytes.optional(),
       threads: count.default(() => availableParallelism()),
     })

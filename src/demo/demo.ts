@@ -1,4 +1,5 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { RunResult } from '../runs/result.ts'
@@ -6,6 +7,7 @@ import { writeCorrections } from './sample/corrections.ts'
 import { loadContacts, loadMembers } from './sample/load.ts'
 import { applyNightTwo, type NightTwo } from './sample/nightTwo.ts'
 import { paymentFeed } from './sample/payment.ts'
+import { blockedFolder } from './servers/account.ts'
 import { mariadbAvailable, startMariadb } from './servers/mariadb.ts'
 import { startPaymentApi } from './servers/paymentApi.ts'
 import { createDatabase, startPostgres } from './servers/postgres.ts'
@@ -27,9 +29,9 @@ export interface DemoOptions {
 /** Starts every system the main job needs, lets two nights pass, and stops them all, whatever happens. */
 export async function demo({ folder, members, signal, runNight, say }: DemoOptions): Promise<RunResult[]> {
   await rm(folder, { recursive: true, force: true })
-  const servers = join(folder, 'servers')
   const drops = join(folder, 'drops')
   await mkdir(drops, { recursive: true })
+  const servers = await serversFolder(folder, say)
   const stops: (() => Promise<void>)[] = []
   try {
     say('Starting Postgres for the CRM and the warehouse …')
@@ -76,6 +78,17 @@ export async function demo({ folder, members, signal, runNight, say }: DemoOptio
     for (const stop of stops.reverse()) await stop()
     await rm(servers, { recursive: true, force: true })
   }
+}
+
+/** Where the servers keep their data: below the demo's folder, or where their account cannot pass there, for the time being elsewhere. */
+async function serversFolder(folder: string, say: (text: string) => void): Promise<string> {
+  const blocked = process.getuid?.() === 0 ? await blockedFolder(folder) : undefined
+  if (blocked === undefined) return join(folder, 'servers')
+  const elsewhere = await mkdtemp(join(tmpdir(), 'nightfreight-demo-'))
+  say(
+    `The servers' account may not pass through ${blocked}: their data is in ${elsewhere} until the demo ends.`,
+  )
+  return elsewhere
 }
 
 function describe({ members, contacts, payments }: NightTwo): string {

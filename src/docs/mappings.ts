@@ -6,6 +6,7 @@ import { arrowType } from '../../engine/batch/arrow.ts'
 import { BatchBuilder } from '../../engine/batch/builder.ts'
 import { encodeParquet } from '../../engine/parquet/encode.ts'
 import { Duck, type DuckRow, quote } from '../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../engine/sql/files.ts'
 import type { LogicalType } from '../../engine/types/logical.ts'
 
 /** What a logical type is on its way, each in its system's own notation. */
@@ -27,7 +28,7 @@ export async function mappingsOf(types: LogicalType[]): Promise<Mapping[]> {
     const [, ...staged] = await duck.rows(
       `SELECT type, type_length, converted_type, logical_type FROM parquet_schema(${quote(file)})`,
     )
-    const read = await duck.rows(`DESCRIBE FROM read_parquet(${quote(file)})`)
+    const read = await duck.rows(`DESCRIBE FROM ${parquetSql([file])}`)
     return types.map((type, index) => ({
       arrow: arrowName(arrowType(type)),
       parquet: parquetName(staged[index]!),

@@ -1,11 +1,12 @@
 import { statSync } from 'node:fs'
 import { quote } from '../../engine/sql/duckdb.ts'
+import { csvSql } from '../../engine/sql/files.ts'
 
 /** How the rows of a spool are written, and where each column's text is in them. */
 export interface Layout {
   /** Byte between our own fields and the row, and between the row's fields. */
   separator: number
-  /** `read_csv(…)` of a spool's file: columns `_file`, `_line`, `c0`, `c1` … */
+  /** SQL of a spool's file: columns `_file`, `_line`, `c0`, `c1` … */
   from(path: string): string
   /** SQL of a column's text; undefined where the file has no such column. */
   text(column: string): string | undefined
@@ -31,9 +32,19 @@ export function spoolSql(
   const size = statSync(path).size + 1
   const texts = Array.from({ length: fields }, (_, index) => `'c${index}': 'VARCHAR'`)
   const columns = ["'_file': 'INTEGER'", "'_line': 'BIGINT'", ...texts].join(', ')
-  return `read_csv(${quote(path)}, auto_detect = false, header = false, delim = ${quote(dialect.delimiter)},
-    quote = ${quote(dialect.quote)}, escape = ${quote(dialect.escape)}, nullstr = [${['', ...nulls].map(quote).join(', ')}], allow_quoted_nulls = false,
-    new_line = '\\n', strict_mode = true, max_line_size = ${size}, buffer_size = ${size}, columns = {${columns}})`
+  return csvSql(path, [
+    'header = false',
+    `delim = ${quote(dialect.delimiter)}`,
+    `quote = ${quote(dialect.quote)}`,
+    `escape = ${quote(dialect.escape)}`,
+    `nullstr = [${['', ...nulls].map(quote).join(', ')}]`,
+    'allow_quoted_nulls = false',
+    "new_line = '\\n'",
+    'strict_mode = true',
+    `max_line_size = ${size}`,
+    `buffer_size = ${size}`,
+    `columns = {${columns}}`,
+  ])
 }
 
 /** Byte that no text holds: between the fields of rows that have no delimiter of their own. */

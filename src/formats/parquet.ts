@@ -1,21 +1,15 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { EngineError } from '../../engine/errors.ts'
 import { readFooter } from '../../engine/parquet/footer.ts'
-import { type Duck, quote } from '../../engine/sql/duckdb.ts'
+import type { Duck } from '../../engine/sql/duckdb.ts'
+import { literalPath, parquetSql } from '../../engine/sql/files.ts'
 import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
 import { BadFile, badFile } from './bad.ts'
 import { fieldSql } from './field.ts'
 import { absent, unread } from './notes.ts'
 import type { BeyondField } from './parquetBeyond.ts'
 import { damagedColumn } from './parquetChecksums.ts'
-import {
-  escapeGlob,
-  fileSql,
-  isBeyond,
-  nanosOf,
-  type ParquetColumn,
-  parquetColumns,
-} from './parquetSchema.ts'
+import { isBeyond, nanosOf, type ParquetColumn, parquetColumns } from './parquetSchema.ts'
 import { beyondDuck, rewritten } from './reader.ts'
 import type { FieldValue, Texts } from './typed.ts'
 
@@ -64,7 +58,7 @@ export async function openParquet(
       throw badFile(where, `column ${damaged}: a page does not have its checksum: it is damaged`)
     const [size] = await duck.rows(
       `SELECT sum(total_uncompressed_size) / greatest(any_value(num_rows), 1) AS row
-       FROM parquet_metadata(${quote(escapeGlob(path))}), parquet_file_metadata(${quote(escapeGlob(path))})`,
+       FROM parquet_metadata(${literalPath(path)}), parquet_file_metadata(${literalPath(path)})`,
     )
     const rows = Math.max(ROWS.least, Math.floor(GROUP / Math.max(1, Number(size?.row ?? 1))))
     return { where, name, path, columns, ...(rows < ROWS.most && { group: rows }) }
@@ -84,7 +78,7 @@ export async function* readablePaths(
   try {
     // Hadoop's LZ4, and doubles' encoding for other types.
     const rows = await duck.rows(
-      `SELECT 1 FROM parquet_metadata(${quote(escapeGlob(path))})
+      `SELECT 1 FROM parquet_metadata(${literalPath(path)})
        WHERE compression = 'LZ4' OR (encodings LIKE '%BYTE_STREAM_SPLIT%' AND type NOT IN ('FLOAT', 'DOUBLE')) LIMIT 1`,
     )
     other = rows.length > 0
@@ -129,11 +123,8 @@ export async function parquetTexts(
     .filter(({ column }) => column.beyond !== 'decimal')
     .map(({ column, field }) => `, ${column.read} AS ${field}`)
     .join('')
-  const main = `(SELECT 0 AS _file, file_row_number + 1 AS _line${list} FROM ${fileSql(path, 'file_row_number = true')})`
-  const beside =
-    beyond.length > 0
-      ? `read_parquet([${(await beyondDuck(where, path, beyond, folder)).map(quote).join(', ')}], hive_partitioning = false, union_by_name = false)`
-      : undefined
+  const main = `(SELECT 0 AS _file, file_row_number + 1 AS _line${list} FROM ${parquetSql([path], { rowNumber: true })})`
+  const beside = beyond.length > 0 ? parquetSql(await beyondDuck(where, path, beyond, folder)) : undefined
   return {
     from: beside === undefined ? main : `(SELECT * FROM ${main} POSITIONAL JOIN ${beside})`,
     names: [name],

@@ -1,5 +1,6 @@
 import { EngineError } from '../../engine/errors.ts'
 import { type Duck, type DuckRow, quote, quoteName } from '../../engine/sql/duckdb.ts'
+import { literalPath, parquetSql } from '../../engine/sql/files.ts'
 import { badFile } from './bad.ts'
 
 /** A column of a Parquet file: the type that DuckDB gives it, and where that is not all of it, what is. */
@@ -29,9 +30,9 @@ export async function parquetColumns(
 ): Promise<Map<string, ParquetColumn>> {
   const schema = await duck.rows(
     `SELECT name, type, num_children AS children, converted_type AS converted, logical_type::VARCHAR AS logical, precision
-     FROM parquet_schema(${quote(escapeGlob(path))})`,
+     FROM parquet_schema(${literalPath(path)})`,
   )
-  const described = await duck.rows(`DESCRIBE SELECT * FROM ${fileSql(path)}`)
+  const described = await duck.rows(`DESCRIBE SELECT * FROM ${parquetSql([path])}`)
   const columns = new Map<string, ParquetColumn>()
   const folded = new Map<string, string>()
   let at = 1
@@ -130,14 +131,4 @@ function momentText(field: string, name: string, kind: 'nanoseconds' | 'int96', 
   const zone = zoned ? ` || '+00'` : ''
   return `CASE WHEN ${field} IS NULL THEN NULL WHEN ${rest} = 0 THEN ${moment}::VARCHAR${zone}
     WHEN ${rest} < 1000 THEN ${digits}${zone} ELSE error(${quote(`column ${name} holds a moment (INT96) that is out of range`)}) END`
-}
-
-/** SQL that reads one Parquet file, and no column out of its path. */
-export function fileSql(path: string, option?: string): string {
-  return `read_parquet(${quote(escapeGlob(path))}, hive_partitioning = false, union_by_name = false${option ? `, ${option}` : ''})`
-}
-
-/** Brackets keep a name from being a glob. */
-export function escapeGlob(path: string): string {
-  return path.replace(/[*?[\]]/g, '[$&]')
 }

@@ -27,6 +27,8 @@ export interface HistoryRecord {
   /** Rejected rows that it was the first to find, as far as they were kept as error records. */
   errors: number
   error: string | null
+  owner: string
+  expires_at: string | null
 }
 
 export interface HistoryQuery {
@@ -42,10 +44,10 @@ export function history(queries: Queries, { job, since, limit }: HistoryQuery): 
   return queries.all(
     `SELECT r.run, r.job, r.status, r.trigger, r.attempt, r.run_at, r.started_at, r.ended_at,
        h.records_processed, h.duration_seconds, h.rows_read, h.rows_loaded, h.rows_unchanged, h.rows_rejected,
-       h.rows_superseded, h.error_rate, r.error,
+       h.rows_superseded, h.error_rate, r.error, r.owner, l.expires_at,
        (SELECT count(*) FROM tasks t WHERE t.run = r.run AND t.attempt > 1) AS retried,
        (SELECT count(*) FROM error_records e WHERE e.run = r.run) AS errors
-     FROM runs r LEFT JOIN sync_history h ON h.run = r.run
+     FROM runs r LEFT JOIN sync_history h ON h.run = r.run LEFT JOIN leases l ON l.name = 'run/' || r.run
      ${wanted.length > 0 ? `WHERE ${wanted.join(' AND ')}` : ''}
      ORDER BY r.started_at DESC, r.run DESC LIMIT :limit`,
     { limit, ...(job && { job }), ...(since && { since }) },

@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Category } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
@@ -70,7 +69,7 @@ async function recordsOf(
        any_value(${keyText(key.map(inRecord))}) AS row_key, count(DISTINCT row) AS rows,
        string_agg(DISTINCT check_name, ', ' ORDER BY check_name) AS checks,
        string_agg(DISTINCT reason, '; ' ORDER BY reason) AS reasons
-     FROM read_parquet(${quote(join(root, table.findings!))}) WHERE severity = 'reject'
+     FROM ${filesSql(root, [{ file: table.findings! }])} WHERE severity = 'reject'
      GROUP BY record ORDER BY min(row) LIMIT ${limit}`,
   )
   return rows.map(row => {
@@ -112,11 +111,11 @@ export async function findResolved(
   for (const [name, tables] of Map.groupBy(outcome.tables, ({ name }) => name)) {
     const open = await metadata.errors.open(spec.job, name)
     if (open.length === 0) continue
-    const found = tables.flatMap(({ findings }) => (findings ? [quote(join(root, findings))] : []))
+    const found = tables.flatMap(({ findings }) => (findings ? [{ file: findings }] : []))
     const again = new Set<unknown>()
     if (found.length > 0)
       for (const { id } of await duck.rows(
-        `SELECT DISTINCT ${rowId(spec.job, name, 'record')} AS id FROM read_parquet([${found.join(', ')}], hive_partitioning = false) WHERE severity = 'reject'`,
+        `SELECT DISTINCT ${rowId(spec.job, name, 'record')} AS id FROM ${filesSql(root, found)} WHERE severity = 'reject'`,
       ))
         again.add(id)
     const gone = open.filter(({ id }) => !again.has(id))
@@ -160,7 +159,7 @@ export async function stillRejected(
     if (!findings || own.length === 0) continue
     const id = rowId(spec.job, name, 'record')
     const rows = await duck.rows(
-      `SELECT DISTINCT ${id} AS id FROM read_parquet(${quote(join(root, findings))})
+      `SELECT DISTINCT ${id} AS id FROM ${filesSql(root, [{ file: findings }])}
        WHERE severity = 'reject' AND ${id} IN (${own.map(each => quote(each.id)).join(', ')})`,
     )
     for (const row of rows) still.add(String(row.id))

@@ -46,7 +46,7 @@ export async function openSession(
   const budget = shareMemory(memory, lanes)
   const workers = stack.adopt(new Workers(lanes), each => each.close())
   const duck = stack.adopt(
-    await Duck.open({ memory: budget.sql, threads, temp, folders: [root, temp] }),
+    await Duck.open({ memory: budget.sql, threads, temp, folders: [join(root, spec.job), temp] }),
     each => each.close(),
   )
   await duck.lock()

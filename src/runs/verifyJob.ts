@@ -49,7 +49,7 @@ export async function verifyJob(
     memory: shareMemory(memory, threads).sql,
     threads,
     temp,
-    folders: [root, temp],
+    folders: [join(root, spec.job), temp],
   })
   const verifyLoad = async (load: LoadSpec, target: Target): Promise<VerifyOutcome['loads'][number]> => {
     const where = `${load.to}.${load.table}`

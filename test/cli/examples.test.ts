@@ -159,6 +159,7 @@ const STEPS: Record<string, Step> = {
   'nightfreight run queries/members --at 2026-02-01T02:00:00Z --json': { says: /"event":"result","run":/ },
   'nightfreight run queries/members --until model.members_clean': { says: /PLANNED/ },
   'nightfreight run queries/members --from diff.dim_members': { first: half, says: /0 inserted, 0 updated/ },
+  'nightfreight run queries/members --full-refresh dim_members': { says: /a full refresh was asked for/ },
   'nightfreight checkpoints list': { first: half, says: /model\.members_clean: \d tasks done/ },
   [`nightfreight checkpoints list ${JOB} --json`]: { says: /"checkpoints":\[\{/ },
   'nightfreight checkpoints restore 20260201020312345-9f31ab02': {
@@ -184,6 +185,7 @@ const STEPS: Record<string, Step> = {
   [`nightfreight history ${JOB} --since 2026-02-01 --json`]: { says: /"records_processed":49/ },
   'nightfreight verify queries/members': { says: /equal {4}warehouse\.dim_members/ },
   'nightfreight verify queries/members --json': { says: /"equal":true/ },
+  'nightfreight verify queries/members --repair': { says: /equal {4}warehouse\.dim_members/ },
   'nightfreight errors list': { says: /members_clean {2}key 7 {2}open {2}no name\n\n +1 {2}.*name_missing/ },
   'nightfreight errors list --table members_clean --reason name': { says: /key 7/ },
   'nightfreight errors list --key 20412 --state all': { says: /No error records/ },

@@ -113,6 +113,7 @@ test('a whole job', async () => {
       scd2: { validFrom: 'valid_from', validTo: 'valid_to', current: 'is_current' },
       guard: { maxDeleteShare: 0.1, allowEmpty: false },
       verify: 'changes',
+      schema: 'apply-safe',
     },
   ])
   assert.deepEqual(spec.schedule, {

@@ -143,7 +143,7 @@ for (const { name, open, read } of kinds)
         (error: Error & { code: string; hint: string }) => {
           assert.equal(error.code, 'TARGET_INCOMPATIBLE')
           assert.match(error.message, /w\.t: has no column y/)
-          statement = /^(ALTER TABLE t ADD COLUMN "y" INTEGER);/i.exec(error.hint)![1]!
+          statement = /^(ALTER TABLE (?:"main"\.)?"t" ADD COLUMN "y" INTEGER);/i.exec(error.hint)![1]!
           return true
         },
       )

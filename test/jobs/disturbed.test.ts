@@ -137,3 +137,32 @@ resources: { memory: 300MB, threads: 1 }
     await hands.rename()
     assert.equal((await night(/is gone/)).inserted, 4)
   })
+
+test('verify names what mends a table, and mends it; a full refresh takes what is named, and refuses what is not there', async t => {
+  const { url, query } = await freshMariadb(t)
+  const job = await smallJob(t, 'mended', {
+    'job.yaml': `connections: { s: "file:in", w: "${url}" }
+extract: { t: { from: s, files: t.csv, take: all, key: id, schema: { id: BIGINT, v: VARCHAR } } }
+load: { t: { to: w, from: t, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  mkdirSync(join(job.folder, 'in'))
+  writeFileSync(join(job.folder, 'in/t.csv'), 'id,v\n1,one\n2,two\n')
+  assert.equal((await job.run()).error, undefined)
+  await query("UPDATE t SET v = 'by hand' WHERE id = 2")
+  const looked = await job.cli('verify', job.folder)
+  assert.equal(looked.code, 3)
+  assert.match(looked.out, /id = 2 differs[\s\S]*nightfreight verify \S+ --repair/)
+  const mended = await job.cli('verify', job.folder, '--repair')
+  assert.equal(mended.code, 0, mended.output)
+  assert.match(
+    mended.out,
+    /1 updated, 0 deleted, 1 unchanged[\s\S]*a full refresh was asked for[\s\S]*equal +w\.t/,
+  )
+  assert.deepEqual(await query('SELECT v FROM t ORDER BY id'), [{ v: 'one' }, { v: 'two' }])
+  await assert.rejects(
+    job.run({ fullRefresh: ['tt'], fresh: true }).then(({ error }) => Promise.reject(error)),
+    /mended loads no table tt; did you mean "?t"?|mended loads no table tt/,
+  )
+})

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { EngineError } from '../../engine/errors.ts'
 import { type SmallJob, smallJob } from './small.ts'
 
 const yaml = (more = '') => `
@@ -86,4 +87,58 @@ test('a report that cannot be written changes nothing of the end', async t => {
   assert.equal(status, 'SUCCESS')
   assert.deepEqual(alertsOf(job), [])
   assert.match(notes.join('\n'), /no report: .*report\.html/)
+})
+
+test('every system that does not answer is told at once, asked again by the rules of tasks', async t => {
+  const job = await smallJob(t, 'unreachable', {
+    'job.yaml': `
+connections:
+  one: { url: "postgres://nobody@127.0.0.1:9/one" }
+  two: { url: "mysql://nobody@127.0.0.1:9/two" }
+  wh: { url: "duckdb:wh.duckdb" }
+extract:
+  a: { from: one, table: a, key: id }
+  b: { from: two, table: b, key: id }
+load:
+  a: { to: wh, from: a, key: id }
+  b: { to: wh, from: b, key: id }
+resources: { memory: 300MB, threads: 1 }
+retries: { limit: 1, delay: 10ms }
+`,
+  })
+  const notes: string[] = []
+  const progress = { started() {}, advanced() {}, finished() {}, note: (text: string) => notes.push(text) }
+  const { error, status } = await job.run({ progress })
+  assert.ok(error instanceof EngineError)
+  assert.deepEqual([status, error.code, error.exitCode], ['FAILED', 'CONNECTION_FAILED', 75])
+  assert.match(error.message, /^one: .*\ntwo: /)
+  assert.equal(notes.filter(note => note.startsWith('probe: ')).length, 1)
+})
+
+test('status and history say the same of a run, and status shows one by its id', async t => {
+  const job = await made(t, 'told')
+  const { run } = await job.run()
+  await job.metadata.startRun({ run: 'gone', job: 'told', run_at: 'at', spec_hash: '', owner: 'here:1:' })
+  await job.metadata.database.run(`UPDATE leases SET expires_at = '2000-01-01T00:00:00.000Z'`)
+  const status = JSON.parse((await job.cli('status', '--json')).out) as {
+    runs: { run: string; state: string }[]
+  }
+  const history = JSON.parse((await job.cli('history', '--json')).out) as typeof status
+  const states = ({ runs }: typeof status) => runs.map(each => [each.run, each.state])
+  assert.deepEqual(states(status), [
+    ['gone', 'INTERRUPTED'],
+    [run, 'SUCCESS'],
+  ])
+  assert.deepEqual(states(history), states(status))
+  const one = await job.cli('status', run)
+  assert.match(one.out, new RegExp(`^${run}  told  SUCCESS .*\\n\\nTasks of ${run}:\\n.*plan`))
+  assert.equal((await job.cliIn({ NIGHTFREIGHT_HOME: '' }, 'status')).code, 2)
+})
+
+test('memory below what a run needs is refused, with what that is', async t => {
+  const job = await made(t, 'small')
+  job.yaml(yaml().replace('memory: 300MB', 'memory: 150MB'))
+  const refused = await job.cli('validate', job.folder)
+  assert.equal(refused.code, 2)
+  assert.match(refused.err, /resources\.memory: .*at least 235MB/)
 })

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
+import { Duck } from '../../engine/sql/duckdb.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
 
@@ -74,6 +75,22 @@ const NAMES = [
     'high',
   ],
 ]
+const LETTERS = 'abcdefghijklmnopqrstuvwxyz'.split('').filter(letter => !NAMES.includes(letter))
+const WORDS = [
+  'select',
+  'from',
+  'where',
+  'order',
+  'group',
+  'table',
+  'lambda',
+  'null',
+  'true',
+  'end',
+  'default',
+  'user',
+]
+NAMES.push(...LETTERS, ...WORDS)
 const quoted = (name: string) => `"${name}"`
 
 for (const { kind, target } of [
@@ -156,4 +173,44 @@ resources: { memory: 300MB, threads: 1 }
     writeFileSync(join(job.folder, 'out.sql'), `SELECT id, n AS ${quoted(name)} FROM rows`)
     await refused('out.sql: model out')
   }
+})
+
+test('columns that differ in case only are refused before a row is read, with both names', async () => {
+  await source.query('CREATE TABLE twins (id int PRIMARY KEY, "ID" int)')
+  const job = await smallJob({ after }, 'twins', {
+    'job.yaml': `connections: { s: "${source.url}", w: "${warehouse.url}" }
+extract: { twins: { from: s, table: twins } }
+load: { twins: { to: w, from: twins, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  const { error, outcome } = await job.run()
+  assert.equal((error as EngineError).code, 'CONFIG_INVALID')
+  assert.match((error as Error).message, /^s\.twins: columns id and ID differ in their letters' case only/)
+  assert.deepEqual(outcome.extracted, [])
+})
+
+test("a path's name=value is no column: not of the home folder's, nor of a file's", async () => {
+  const job = await smallJob({ after }, 'paths', {
+    'job.yaml': `connections: { in: "file:in", d: "duckdb:paths.duckdb", l: "lake:paths_lake" }
+extract:
+  rows: { from: in, files: "id=999/*.csv", take: all, schema: { id: INTEGER, env: VARCHAR, f: VARCHAR } }
+load:
+  a: { to: d, from: m, key: id }
+  b: { to: l, from: rows, key: id }
+resources: { memory: 300MB, threads: 1 }
+`,
+    'm.sql': 'SELECT * FROM rows',
+  })
+  mkdirSync(join(job.folder, 'in/id=999'), { recursive: true })
+  writeFileSync(join(job.folder, 'in/id=999/x.csv'), 'id,env,f\n1,real,x\n2,dev,y\n')
+  const { error, outcome } = await job.run({ home: join(job.home, 'env=prod', '[a]') })
+  assert.equal(error, undefined)
+  for (const { wrong } of outcome.verifications) assert.equal(wrong.rows, 0)
+  const duck = await Duck.open({ path: join(job.folder, 'paths.duckdb'), threads: 1 })
+  assert.deepEqual(await duck.rows('SELECT id, env, f FROM a ORDER BY id'), [
+    { id: 1, env: 'real', f: 'x' },
+    { id: 2, env: 'dev', f: 'y' },
+  ])
+  duck.close()
 })

@@ -14,6 +14,7 @@ import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import type { Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../../engine/sql/files.ts'
 import {
   type Column,
   columnNamed,
@@ -31,6 +32,7 @@ import {
   standard,
   tableKey,
 } from '../sql/dialect.ts'
+import { addsColumn, Obstacles } from '../sql/obstacles.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
@@ -186,6 +188,13 @@ export class DuckdbTarget implements Target {
     }
   }
 
+  async alterations(load: PlannedLoad): Promise<string[]> {
+    const columns = (await this.describe(load.table))?.columns
+    return neededColumns(load)
+      .filter(({ name }) => columns && !columnNamed(columns, name) && addsColumn(load, name))
+      .map(({ name, type }) => addColumn(load, name, type))
+  }
+
   // Staging views are temporary: they go with the session.
   async abandon(): Promise<void> {}
 
@@ -199,6 +208,7 @@ export class DuckdbTarget implements Target {
     const [schema] = split(load.table)
     const target = qualified(load.table)
     const where = `${this.name}.${load.table}`
+    for (const statement of await this.alterations(load)) await duck.run(statement)
     const existing = await this.describe(load.table)
     if (existing) checkTarget(load, existing, where)
     else {
@@ -262,25 +272,31 @@ export class DuckdbTarget implements Target {
   }
 }
 
+const addColumn = ({ table }: PlannedLoad, name: string, type: LogicalType) =>
+  `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(name)} ${typeName(type)};`
+
+const neededColumns = (load: PlannedLoad): { name: string; type: LogicalType }[] => [
+  ...load.columns,
+  ...ownColumns(load),
+]
+
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
 function checkTarget(load: StagedLoad, { columns }: TableSchema, where: string): void {
-  const needed: { name: string; type: LogicalType }[] = [...load.columns, ...ownColumns(load)]
-  for (const { name, type } of needed)
-    if (!columnNamed(columns, name))
-      throw new EngineError('TARGET_INCOMPATIBLE', `${where}: has no column ${name}`, {
-        hint: `ALTER TABLE ${load.table} ADD COLUMN ${quoteName(name)} ${typeName(type)}; or leave it out of ${load.from}.`,
-      })
-  for (const { name, type } of needed) {
-    const { native } = columnNamed(columns, name)!
-    if (!fits(type, native))
-      throw new EngineError(
-        'TARGET_INCOMPATIBLE',
-        `${where}.${name}: ${typeName(type)} does not fit ${native} exactly`,
-        {
-          hint: `Cast ${name} in ${load.from}, or ALTER TABLE ${load.table} ALTER COLUMN ${quoteName(name)} TYPE ${typeName(type)};`,
-        },
+  const obstacles = new Obstacles(where)
+  for (const { name, type } of neededColumns(load)) {
+    const column = columnNamed(columns, name)
+    if (!column && !addsColumn(load, name))
+      obstacles.add(
+        `: has no column ${name}`,
+        `${addColumn(load, name, type)} or leave it out of ${load.from}.`,
+      )
+    if (column && !fits(type, column.native))
+      obstacles.add(
+        `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
+        `Cast ${name} in ${load.from}, or ALTER TABLE ${load.table} ALTER COLUMN ${quoteName(name)} TYPE ${typeName(type)};`,
       )
   }
+  obstacles.check()
 }
 
 /** What {@link LoadTables} say of a table's columns; `folds`: its texts may have a collation. */
@@ -330,7 +346,7 @@ function stagingNames(loadId: string, load: PlannedLoad): { rows: string; keys: 
 
 /** Parts are read inside the commit's transaction: DuckDB reads Parquet as fast as a table of its own. */
 function filesSql(paths: string[], columns: Column[]): string {
-  if (paths.length > 0) return `FROM read_parquet([${paths.map(quote).join(', ')}])`
+  if (paths.length > 0) return `FROM ${parquetSql(paths)}`
   const list = columns.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`)
   return `SELECT ${list.length > 0 ? list.join(', ') : '1 AS none'} LIMIT 0`
 }

@@ -4,7 +4,7 @@ import type { ReadBack, Verifier } from '../../../engine/contracts/verification.
 import { EngineError } from '../../../engine/errors.ts'
 import { type Duck, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeFromName } from '../../../engine/types/logical.ts'
-import { aliveSql, type LoadTables, sameKey } from '../sql/dialect.ts'
+import { aliveSql, keyColumns, type LoadTables, sameKey } from '../sql/dialect.ts'
 
 /** What the verifier needs of its target. */
 interface Warehouse {
@@ -60,7 +60,7 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
         return `SELECT ${values.join(', ')} FROM ${target} AS t ${beside}${alive ? ` WHERE ${alive}` : ''}`
       }
       const parsed = staged && columns.some(column => column.parsed)
-      const keyed = load.mode === 'merge' || load.mode === 'scd2'
+      const keyed = keyColumns(load as StagedLoad) === load.key
       const sql =
         of === 'all'
           ? select(parsed ? `LEFT JOIN ${staging} AS s ON ${same('s')}` : '', parsed)

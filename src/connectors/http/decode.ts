@@ -41,11 +41,11 @@ export class RecordDecoder {
         const { name, type, native } = column.column
         const { path, format, null_values: own } = fieldOf(schema, name)
         const words = type.kind === 'text' ? own : [...null_values, ...own]
-        const name_ = path.length === 1 ? { name: path[0]! } : {}
+        const [only, ...more] = typeof path === 'string' ? path.split('.') : path
         return {
           column,
           path,
-          ...name_,
+          ...(more.length === 0 && { name: only! }),
           raw: native === 'JSON',
           format,
           null_values: new Set(words),

@@ -2,7 +2,8 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { EngineError } from '../../../engine/errors.ts'
-import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { quoteName } from '../../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../../engine/sql/files.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { inParallel } from '../../util/parallel.ts'
@@ -59,7 +60,7 @@ export function tableSql(columns: Column[], paths: string[]): string {
   const none = columns.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`)
   const empty = `SELECT ${none.join(', ')}, NULL::VARCHAR AS ${FILE} WHERE false`
   if (paths.length === 0) return empty
-  return `SELECT ${casts(columns)}, ${FILE} FROM (${empty} UNION ALL BY NAME SELECT * FROM ${parquet(paths, `, union_by_name = true, filename = '${FILE}'`)})`
+  return `SELECT ${casts(columns)}, ${FILE} FROM (${empty} UNION ALL BY NAME SELECT * FROM ${parquetSql(paths, { byName: true, filename: FILE })})`
 }
 
 /**
@@ -79,14 +80,8 @@ export function formerSql(columns: Column[], former: Column[], paths: string[]):
 
 /** SQL of the rows of staged files, which have all of the columns. */
 export function stagedSql(columns: Column[], paths: string[]): string {
-  if (paths.length > 0) return `SELECT ${casts(columns)} FROM ${parquet(paths)}`
+  if (paths.length > 0) return `SELECT ${casts(columns)} FROM ${parquetSql(paths)}`
   return `SELECT ${columns.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`).join(', ')} WHERE false`
-}
-
-/** `read_parquet(…)` of files as they are: partition columns come from inside them, brackets keep a name from being a glob. */
-export function parquet(paths: string[], options = ''): string {
-  const list = paths.map(path => quote(path.replace(/[*?[\]]/g, '[$&]')))
-  return `read_parquet([${list.join(', ')}], hive_partitioning = false${options})`
 }
 
 const casts = (columns: Column[]) =>

@@ -64,9 +64,6 @@ export async function rewrite(
   const { load } = staged
   const where = `${name}.${load.table}`
   const columns = tableColumns(load, manifest, where)
-  // A replace of a part: nothing has changed since the last load, and nothing is staged.
-  if (load.mode === 'replace' && !load.whole && manifest)
-    return { counts: { table: load.table, inserted: 0, updated: 0, deleted: 0, unchanged: 0, older: 0 } }
   const files = manifest?.files ?? []
   // Columns are only ever added or widened, unless the table is written anew.
   const renewed = load.mode === 'replace' && manifest !== undefined && !sameColumns(columns, manifest, load)

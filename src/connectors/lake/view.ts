@@ -1,6 +1,6 @@
 import { quoteName } from '../../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../../engine/sql/files.ts'
 import type { FileStore } from '../../stores/store.ts'
-import { parquet } from './files.ts'
 import { tableFolder } from './layout.ts'
 import type { Manifest } from './log.ts'
 
@@ -16,7 +16,7 @@ export async function writeView(
   const none = columns.map(({ name, type }) => `NULL::${type} AS ${quoteName(name)}`)
   const paths = files.map(({ path }) => `${store.where}/${tableFolder(table)}/${path}`)
   const rows =
-    paths.length > 0 ? `\n  UNION ALL BY NAME SELECT * FROM ${parquet(paths, ', union_by_name = true')}` : ''
+    paths.length > 0 ? `\n  UNION ALL BY NAME SELECT * FROM ${parquetSql(paths, { byName: true })}` : ''
   const sql = `-- ${table}, version ${version} of ${at}, written by Nightfreight with each change. In DuckDB's shell: .read THIS_FILE
 CREATE OR REPLACE VIEW ${quoteName(table)} AS SELECT ${names.join(', ')} FROM (
   SELECT ${none.join(', ')} WHERE false${rows});

@@ -12,6 +12,8 @@ export interface ApplyContext {
   where: string
   runAt: Date
   signal: AbortSignal
+  /** Done after rows are taken away and before any comes. */
+  between?: () => Promise<void>
 }
 
 /**
@@ -24,7 +26,7 @@ export async function applyLoad(
   session: Session,
   load: StagedLoad,
   tables: LoadTables,
-  { where, runAt, signal }: ApplyContext,
+  { where, runAt, signal, between }: ApplyContext,
 ): Promise<LoadCounts> {
   const count = async (from: string) => {
     const [row] = await ask(session, `SELECT COUNT(*) AS n FROM ${from}`, signal)
@@ -54,6 +56,7 @@ export async function applyLoad(
     const lost = load.key.length > 0 ? deleted : Math.max(0, before - staged)
     if (load.whole) tooManyDeletes(where, load.guard.maxDeleteShare, lost, before)
   }
+  await between?.()
   if (load.mode === 'scd2' && !any) {
     const inserted = await run(firstVersionsSql(load, tables, runAt))
     return result(inserted, 0, deleted)

@@ -12,6 +12,7 @@ import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { checkOwnColumns } from '../sql/dialect.ts'
+import { type Apply, applyInOrder } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
@@ -26,12 +27,14 @@ import {
   dropOwn,
   ensureState,
   ownComment,
+  referencesOf,
   stagingNames,
   stagingTables,
   targetTable,
 } from './state.ts'
 import { change, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
 import {
+  alterations,
   checkTarget,
   columnTypes,
   madeColumns,
@@ -166,6 +169,8 @@ export class MysqlTarget implements Target {
         const identity = await tableIdentity(this.session, load.table)
         checkIdentity(load, identity, `${this.name}.${load.table}`)
       }
+      for (const load of loads)
+        for (const statement of await this.alterations(load)) await this.change(statement, load, signal)
       for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
       await ask(session, 'START TRANSACTION', signal)
       result = await this.merge(session, commit, signal)
@@ -218,8 +223,7 @@ export class MysqlTarget implements Target {
     }
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
     const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
-    const counts: LoadCounts[] = []
-    for (const load of loads) {
+    const apply: Apply = async (load, between) => {
       const { staging, keys } = stagingNames(this.session, loadId, load)
       const tables = {
         target: tableName(load.table),
@@ -230,10 +234,12 @@ export class MysqlTarget implements Target {
         now: literal(time!.now!),
       }
       const where = `${this.name}.${load.table}`
-      const count = await applyLoad(session, load, tables, { where, runAt, signal })
+      const count = await applyLoad(session, load, tables, { where, runAt, signal, between })
       const rows = await noteStanding(this.session, load, count, commit, sql => run_(sql, where))
-      counts.push({ ...count, rows })
+      return { ...count, rows }
     }
+    const helps = 'drop one of their foreign keys, or load one of them by a job of its own.'
+    const counts = await applyInOrder(loads, await referencesOf(this.session, loads), helps, apply)
     await run_(
       `UPDATE nightfreight_loads SET counts = ${literal(JSON.stringify(counts))} WHERE load_id = ${literal(loadId)}`,
     )
@@ -310,6 +316,11 @@ export class MysqlTarget implements Target {
       signal,
     )
     return table
+  }
+
+  async alterations(load: PlannedLoad): Promise<string[]> {
+    const table = await targetTable(this.session, load.table)
+    return table ? alterations(load, table) : []
   }
 
   private async checked(load: PlannedLoad): Promise<TargetTable | undefined> {

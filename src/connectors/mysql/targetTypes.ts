@@ -1,8 +1,8 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { markColumn } from '../../../engine/contracts/semantics.ts'
-import { EngineError } from '../../../engine/errors.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { periodType } from '../sql/dialect.ts'
+import { addsColumn, Obstacles } from '../sql/obstacles.ts'
 import type { ValueRule } from './encode.ts'
 import { FAMILY, identifier, type NativeColumn, tableName } from './types.ts'
 
@@ -194,30 +194,39 @@ export function uniqueColumns(load: PlannedLoad): string[] {
   return load.mode === 'scd2' ? [...load.key, load.scd2.validFrom] : load.key
 }
 
+/** The statements that add the columns which a table lacks, where the load may. */
+export function alterations(load: PlannedLoad, { columns }: TargetTable): string[] {
+  return neededColumns(load)
+    .filter(([name]) => !columnNamed(columns, name) && addsColumn(load, name))
+    .map(([name, type]) => addColumn(load, name, type))
+}
+
+const addColumn = ({ table }: PlannedLoad, name: string, type: string) =>
+  `ALTER TABLE ${tableName(table)} ADD COLUMN ${identifier(name)} ${type} NULL;`
+
+const neededColumns = (load: PlannedLoad) => [...columnTypes(load), ...ownColumns(load)]
+
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
 export function checkTarget(
   load: PlannedLoad,
   { columns, unique, engine }: TargetTable,
   where: string,
 ): void {
-  const refuse = (message: string, hint: string) => {
-    throw new EngineError('TARGET_INCOMPATIBLE', `${where}${message}`, { hint })
-  }
+  const obstacles = new Obstacles(where)
+  const refuse = (message: string, hint: string) => obstacles.add(message, hint)
   const alter = `ALTER TABLE ${tableName(load.table)}`
   if (engine === null) refuse(': is a view', 'Load into a table.')
   if (engine !== 'InnoDB')
     refuse(`: its storage engine ${engine} cannot take a load back`, `${alter} ENGINE = InnoDB;`)
   const types = columnTypes(load)
-  const named = [...types, ...ownColumns(load)]
+  const named = neededColumns(load)
   for (const [name, type] of named)
-    if (!columnNamed(columns, name))
-      refuse(
-        `: has no column ${name}`,
-        `${alter} ADD COLUMN ${identifier(name)} ${type}; or leave it out of ${load.from}.`,
-      )
+    if (!columnNamed(columns, name) && !addsColumn(load, name))
+      refuse(`: has no column ${name}`, `${addColumn(load, name, type)} or leave it out of ${load.from}.`)
   for (const brought of load.columns) {
     const { name, type } = brought
-    const column = columnNamed(columns, name)!
+    const column = columnNamed(columns, name)
+    if (!column) continue
     if (column.generated) refuse(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
     if (!fits(brought, column))
       refuse(
@@ -228,8 +237,8 @@ export function checkTarget(
   const { validFrom, validTo, current } = load.scd2
   for (const name of load.mode === 'scd2' ? [validFrom, validTo, current] : []) {
     const type: LogicalType = name === current ? { kind: 'bool' } : periodType(load)
-    const column = columnNamed(columns, name)!
-    if (!fits({ type }, column))
+    const column = columnNamed(columns, name)
+    if (column && !fits({ type }, column))
       refuse(
         `.${name}: is ${column.column_type}, and the load keeps ${typeName(type)} in it`,
         `${alter} MODIFY COLUMN ${identifier(name)} ${columnType(type)};`,
@@ -248,4 +257,5 @@ export function checkTarget(
       `: no unique index on ${uniqueColumns(load).join(', ')}`,
       `${alter} ADD UNIQUE KEY (${uniqueColumns(load).map(identifier).join(', ')}); without it each row would be searched for in the whole table.`,
     )
+  obstacles.check()
 }

@@ -1,4 +1,5 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import { goneRows } from '../../../engine/contracts/semantics.ts'
 import type { ComparedColumn, ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
@@ -68,7 +69,7 @@ export class MysqlVerifier implements Verifier {
     const joined = (staging: string, alias: string) =>
       `${staging} AS ${alias} STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables, alias)}`
     await rows(joined(names.staging, 's'), true)
-    const keyed = (load.mode === 'merge' || load.mode === 'scd2') && !(load as StagedLoad).whole
+    const keyed = goneRows(load as StagedLoad) === 'named'
     const keys = keyed && (await stagingTables(this.session)).some(found => found.table === names.keys)
     if (keys) await rows(joined(names.keys, 'k'), false)
   }

@@ -1,7 +1,8 @@
-import type { StagedLoad } from '../../../engine/contracts/load.ts'
-import { EngineError } from '../../../engine/errors.ts'
+import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import { type Column, type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { ownColumns } from '../sql/dialect.ts'
+import { addsColumn, Obstacles } from '../sql/obstacles.ts'
+import { quoteIdent, quoteTable } from './connect.ts'
 import { FAMILY } from './types.ts'
 
 /** A column of the target table as the catalog has it; domains are resolved to what they are made of. */
@@ -112,43 +113,58 @@ export function fit(brought: Brought, column: TargetColumn): 'assign' | 'parse' 
   }
 }
 
+/** The statements that add the columns which a table lacks, where the load may. */
+export function alterations(load: PlannedLoad, columns: TargetColumn[]): string[] {
+  return neededColumns(load)
+    .filter(({ name }) => !columns.some(column => column.name === name) && addsColumn(load, name))
+    .map(({ name, native }) => addColumn(load, name, native))
+}
+
+const addColumn = ({ table }: PlannedLoad, name: string, native: string) =>
+  `ALTER TABLE ${quoteTable(table)} ADD COLUMN ${quoteIdent(name)} ${native};`
+
+const neededColumns = (load: PlannedLoad) => [
+  ...load.columns.map(column => ({ name: column.name, native: madeType(column) })),
+  ...ownColumns(load).map(({ name, type }) => ({ name, native: stagingType(type) })),
+]
+
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
 export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: string): void {
-  const refuse = (message: string, hint: string) => {
-    throw new EngineError('TARGET_INCOMPATIBLE', `${where}${message}`, { hint })
-  }
+  const obstacles = new Obstacles(where)
   const find = (name: string) => columns.find(column => column.name === name)
-  const named = load.columns.map(column => ({ name: column.name, native: madeType(column) }))
-  const own = ownColumns(load)
-  named.push(...own.map(({ name, type }) => ({ name, native: stagingType(type) })))
-  for (const { name, native } of named)
-    if (!find(name))
-      refuse(
+  const needed = neededColumns(load)
+  for (const { name, native } of needed)
+    if (!find(name) && !addsColumn(load, name))
+      obstacles.add(
         `: has no column ${name}`,
-        `ALTER TABLE ${load.table} ADD COLUMN "${name}" ${native}; or leave it out of ${load.from}.`,
+        `${addColumn(load, name, native)} or leave it out of ${load.from}.`,
       )
   for (const brought of load.columns) {
     const { name, type } = brought
-    const column = find(name)!
-    if (column.generated) refuse(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
-    if (!fit(brought, column))
-      refuse(
+    const column = find(name)
+    if (column?.generated)
+      obstacles.add(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
+    else if (column && !fit(brought, column))
+      obstacles.add(
         `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
         `Cast ${name} in ${load.from}, or change the column to ${madeType(brought)}.`,
       )
   }
-  for (const { name, type } of own)
-    if (!fit({ type }, find(name)!))
-      refuse(
-        `.${name}: is ${find(name)!.native}, and the load keeps ${typeName(type)} in it`,
+  for (const { name, type } of ownColumns(load)) {
+    const column = find(name)
+    if (column && !fit({ type }, column))
+      obstacles.add(
+        `.${name}: is ${column.native}, and the load keeps ${typeName(type)} in it`,
         `Change the column to ${stagingType(type)}, or name another one.`,
       )
+  }
   for (const { name, required } of columns)
-    if (required && !named.some(column => column.name === name))
-      refuse(
+    if (required && !needed.some(column => column.name === name))
+      obstacles.add(
         `.${name}: must have a value, and none is loaded`,
         `Add ${name} to ${load.from}, or give it a default.`,
       )
+  obstacles.check()
 }
 
 /** What {@link LoadTables} say of a table's columns. */

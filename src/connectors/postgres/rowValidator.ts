@@ -50,9 +50,11 @@ export class PostgresRowValidator implements RowValidator {
 
   async findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]> {
     this.session.heed(signal)
-    const { loadId, job, load, paths, columns, beside, offload, lanes } = request
-    const found = await targetColumns(this.session, load.table)
+    const { loadId, job, load: planned, paths, columns, beside, offload, lanes } = request
+    const found = await targetColumns(this.session, planned.table)
     if (found.length === 0) return []
+    // Columns that the load will add refuse nothing.
+    const load = { ...planned, columns: planned.columns.filter(({ name }) => columnNamed(found, name)) }
     await ensureState(this.session)
     const staged = stagingName(this.session, loadId, load.table, 'fit')
     const run = async (sql: string) => (await this.session.query(sql, [], signal)).rows

@@ -1,3 +1,5 @@
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import type { Reference } from '../sql/references.ts'
 import { quoteLiteral, quoteTable } from './connect.ts'
 import type { TargetColumn } from './merge.ts'
 import { ownerLock, type TargetSession } from './session.ts'
@@ -82,4 +84,24 @@ export async function targetColumns(session: TargetSession, table: string): Prom
     generated: row.generated === 't',
     ...(row.folds && { folds: row.folds }),
   }))
+}
+
+/** The foreign keys between the tables of loads; `deferrable`: whether there are some that may be checked at the end. */
+export async function referencesOf(
+  session: TargetSession,
+  loads: PlannedLoad[],
+): Promise<{ references: Reference[]; deferrable: boolean }> {
+  const tables = loads.map(({ table }) => table)
+  const { rows } = await session.query(
+    `WITH t AS (SELECT name, to_regclass(quoted) AS oid FROM unnest($1::text[], $2::text[]) AS t(name, quoted))
+     SELECT DISTINCT c.name AS child, p.name AS parent, f.condeferrable AS deferrable
+     FROM pg_constraint AS f JOIN t AS c ON c.oid = f.conrelid JOIN t AS p ON p.oid = f.confrelid
+     WHERE f.contype = 'f' AND f.conrelid <> f.confrelid`,
+    [tables, tables.map(quoteTable)],
+  )
+  const strict = rows.filter(({ deferrable }) => deferrable === 'f')
+  return {
+    references: strict.map(({ child, parent }) => ({ child: child!, parent: parent! })),
+    deferrable: strict.length < rows.length,
+  }
 }

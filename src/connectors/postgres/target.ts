@@ -2,6 +2,7 @@ import type {
   CommitResult,
   LoadCommit,
   LoadCounts,
+  PlannedLoad,
   StagedLoad,
   StageRequest,
   SyncPoint,
@@ -11,10 +12,11 @@ import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import { checkOwnColumns, type LoadTables } from '../sql/dialect.ts'
+import { applyInOrder } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { type Access, quoteTable } from './connect.ts'
 import { keyClash } from './keyClash.ts'
-import { checkTarget, expressions } from './merge.ts'
+import { alterations, checkTarget, expressions } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { findReject, findViolation, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
@@ -23,7 +25,7 @@ import { LOCAL } from './settings.ts'
 import { describeTable } from './source.ts'
 import { stageLoad, stagingNames } from './staging.ts'
 import { noteStanding, standingOf, tableOid } from './standing.ts'
-import { dropOwn, ensureState, targetColumns } from './state.ts'
+import { dropOwn, ensureState, referencesOf, targetColumns } from './state.ts'
 import { createTable, DIALECT, finishTable } from './table.ts'
 import { PostgresVerifier } from './verifier.ts'
 
@@ -82,7 +84,7 @@ export class PostgresTarget implements Target {
     this.session.heed(signal)
     await ensureState(this.session)
     await this.check(request.load)
-    await stageLoad(this.session, request, signal)
+    await stageLoad(this.session, { ...request, load: await this.keyed(request.load, signal) }, signal)
   }
 
   async commit(
@@ -140,8 +142,13 @@ export class PostgresTarget implements Target {
       [loadId, job, run],
     )
     if (fresh.count === 0) return undefined
-    const counts: LoadCounts[] = []
-    for (const load of loads) counts.push(await this.apply(load, commit, signal))
+    const { references, deferrable } = await referencesOf(this.session, loads)
+    if (deferrable) await query('SET CONSTRAINTS ALL DEFERRED')
+    const helps = 'make one of their foreign keys DEFERRABLE: it is then checked at the end of the load.'
+    const counts = await applyInOrder(loads, references, helps, (load, between) =>
+      this.apply(load, commit, signal, between),
+    )
+    if (deferrable) await query('SET CONSTRAINTS ALL IMMEDIATE')
     await query('UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1', [
       loadId,
       JSON.stringify(counts),
@@ -155,7 +162,12 @@ export class PostgresTarget implements Target {
     return counts
   }
 
-  private async apply(planned: StagedLoad, commit: LoadCommit, signal: AbortSignal): Promise<LoadCounts> {
+  private async apply(
+    planned: StagedLoad,
+    commit: LoadCommit,
+    signal: AbortSignal,
+    between?: () => Promise<void>,
+  ): Promise<LoadCounts> {
     const load = await this.keyed(planned, signal)
     const where = `${this.name}.${load.table}`
     const query = (sql: string) => this.session.query(sql, [], signal, where)
@@ -164,6 +176,7 @@ export class PostgresTarget implements Target {
     checkIdentity(load, oid, where)
     const created = oid === undefined
     if (created) await createTable(this.session, load, signal)
+    for (const statement of created ? [] : await this.alterations(load)) await query(statement)
     const columns = await targetColumns(this.session, load.table)
     checkTarget(load, columns, where)
     const { rows: staging, keys } = stagingNames(this.session, commit.loadId, load)
@@ -183,7 +196,7 @@ export class PostgresTarget implements Target {
       await refuseLong(this.session, load, columns, staging, where)
       await ensurePartitions(load, tables, query)
     }
-    const counts = await applyLoad(load, commit.runAt, tables, executor, created)
+    const counts = await applyLoad(load, commit.runAt, tables, executor, created, between)
     await dropOldPartitions(load, commit.runAt, tables, query)
     if (created) {
       await finishTable(this.session, load, where, signal)
@@ -227,6 +240,11 @@ export class PostgresTarget implements Target {
       if (found) return found
     }
     return undefined
+  }
+
+  async alterations(load: PlannedLoad): Promise<string[]> {
+    const columns = await targetColumns(this.session, load.table)
+    return columns.length > 0 ? alterations(load, columns) : []
   }
 
   private async check(load: StagedLoad): Promise<void> {

@@ -2,7 +2,7 @@ import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import type { ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
-import { aliveSql, sameKey } from '../sql/dialect.ts'
+import { aliveSql, keyColumns, sameKey } from '../sql/dialect.ts'
 import { comparable } from './comparable.ts'
 import { interruptOn, quoteIdent, quoteTable } from './connect.ts'
 import { copyOut } from './copyOut.ts'
@@ -64,7 +64,7 @@ export class PostgresVerifier implements Verifier {
     const parsed = staged && columns.some(column => column.parsed)
     const rows = (join: string, list = values) =>
       `SELECT ${list.join(', ')} FROM ${tables.target} AS t ${join}${alive ? ` WHERE ${alive}` : ''}`
-    const own = load.mode === 'merge' || load.mode === 'scd2'
+    const own = keyColumns(load as StagedLoad) === load.key
     const sql =
       of === 'all'
         ? rows(parsed ? `LEFT JOIN ${names.rows} AS s ON ${same('s')}` : '')

@@ -16,7 +16,7 @@ export interface Executor {
 
 /**
  * Makes a table what its load says, from the staged rows and keys: every statement of every mode, in order. `created`:
- * the table holds no row yet. Fails with GUARD_STOPPED before anything is changed where a whole data set would take
+ * the table holds no row yet. `between` is done after rows are taken away and before any comes. Fails with GUARD_STOPPED before anything is changed where a whole data set would take
  * away too many of the target's rows.
  */
 export async function applyLoad(
@@ -25,6 +25,7 @@ export async function applyLoad(
   tables: LoadTables,
   run: Executor,
   created = false,
+  between?: () => Promise<void>,
 ): Promise<LoadCounts> {
   const change = (sql: string | undefined) => (sql ? run.change(sql) : Promise.resolve(0))
   const count = async (sql: string) => (await run.count(sql))[0]!
@@ -33,6 +34,7 @@ export async function applyLoad(
   const empty = created || (await count(one)) === 0
   const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0, older: 0 }
   let revived = 0
+  if (load.key.length === 0) await between?.()
   if (load.key.length === 0) Object.assign(counts, await exchange(load, rows, tables, run))
   else {
     const gone = empty ? undefined : deleteSql(load, tables, runAt)
@@ -43,6 +45,7 @@ export async function applyLoad(
       }
       counts.deleted = await change(gone.change)
     }
+    await between?.()
     if (load.mode === 'scd2' && empty) counts.inserted = await change(firstVersionsSql(load, tables, runAt))
     else if (load.mode === 'scd2') {
       const { correct, insert, close } = scd2Sql(load, tables, runAt)

@@ -1,0 +1,75 @@
+import { EngineError } from '../errors.ts'
+import type { RunContext } from '../runtime/context.ts'
+import { unstaged } from '../sql/bind.ts'
+import { type Duck, quoteName } from '../sql/duckdb.ts'
+import type { SqlFile } from '../sql/parse.ts'
+import { stripped } from '../sql/text.ts'
+import { type DataSet, goodRows } from '../staging/dataSet.ts'
+import { modelColumn, seenType, stagedType, stagedTypeOf } from '../types/duckType.ts'
+import type { Column } from '../types/logical.ts'
+
+type Session = Pick<RunContext, 'duck' | 'root'>
+
+/** The columns of a query. Fails with TYPE_UNSUPPORTED where one has a type that is not staged. */
+export async function columnsOf({ duck }: Session, { file, sql }: SqlFile): Promise<Column[]> {
+  const described = await duck.rows(`DESCRIBE ${stripped(sql)}`)
+  return described.map(({ column_name, column_type }) => {
+    const name = String(column_name)
+    const type = String(column_type)
+    if (stagedType(type) === undefined) {
+      const { message, hint } = unstaged(name, type)
+      throw new EngineError('TYPE_UNSUPPORTED', `${file}: ${message}`, { hint })
+    }
+    return modelColumn(name, type)
+  })
+}
+
+/** SQL of a query's rows, the columns that are staged by another type converted to what `of` gives. */
+export function converted(sql: string, columns: Column[], of: (column: Column) => string): string {
+  const casts = columns
+    .filter(({ duck }) => duck !== undefined)
+    .map(column => `CAST(${quoteName(column.name)} AS ${of(column)}) AS ${quoteName(column.name)}`)
+  return casts.length > 0 ? `SELECT * REPLACE (${casts.join(', ')}) FROM (${sql}\n)` : sql
+}
+
+/** Makes a model's good rows a table for models. */
+export async function openSet(
+  { duck, root }: Session,
+  set: DataSet & { name: string; columns: Column[] },
+): Promise<void> {
+  const rows = converted(goodRows(root, set), set.columns, seenType)
+  await duck.run(`CREATE OR REPLACE VIEW ${quoteName(set.name)} AS ${rows}`)
+}
+
+/** Makes a model a table that is computed where it is read, of the values that it would have if it were staged. */
+export async function openView(session: Session, model: SqlFile & { name: string }): Promise<void> {
+  const columns = await columnsOf(session, model)
+  const staged = converted(stripped(model.sql), columns, stagedTypeOf)
+  const rows = converted(staged, columns, seenType)
+  await session.duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${rows}`)
+}
+
+/** Fails with VALUE_INEXACT where a value is beyond the type that it is staged by: with the column and the row. */
+export async function refuseTooLarge(duck: Duck, { file, sql }: SqlFile, columns: Column[]): Promise<void> {
+  for (const column of columns) {
+    if (!column.duck) continue
+    const name = quoteName(column.name)
+    const others = columns.filter(({ duck }) => duck === undefined).slice(0, 3)
+    const row = others.map(
+      other =>
+        `'${other.name.replaceAll("'", "''")} = ' || coalesce(${quoteName(other.name)}::VARCHAR, 'NULL')`,
+    )
+    const [found] = await duck
+      .rows(
+        `SELECT ${name}::VARCHAR AS value, ${row.length > 0 ? `concat_ws(', ', ${row.join(', ')})` : "''"} AS subject
+         FROM (${stripped(sql)}\n) WHERE ${name} IS NOT NULL AND TRY_CAST(${name} AS ${stagedTypeOf(column)}) IS NULL LIMIT 1`,
+      )
+      .catch(() => [])
+    if (found)
+      throw new EngineError(
+        'VALUE_INEXACT',
+        `${file}: column ${column.name} (${column.duck}): ${found.value} is beyond ${stagedTypeOf(column)}: ${found.subject}`,
+        { hint: `Write ${name}::VARCHAR AS ${name}, or keep it within that type.` },
+      )
+  }
+}

@@ -1,0 +1,24 @@
+import type { RunRecord } from '../metadata/runs.ts'
+import { isRunning } from '../runs/owner.ts'
+import { systemClock } from './home.ts'
+
+/** A run's state for people: one whose process is gone, or does not answer, is not running; `run` would continue it. */
+export function stateOf(run: Pick<RunRecord, 'status' | 'owner' | 'expires_at'>): string {
+  return run.status === 'RUNNING' && !isRunning(run, systemClock.now()) ? 'INTERRUPTED' : run.status
+}
+
+/** Seconds from the beginning to the end: `4.5 s`; undefined while there is none. */
+export function lasted({
+  started_at,
+  ended_at,
+}: {
+  started_at: string
+  ended_at: string | null
+}): string | undefined {
+  if (!ended_at) return undefined
+  return `${((Date.parse(ended_at) - Date.parse(started_at)) / 1000).toFixed(1)} s`
+}
+
+/** The code of a run's failure; undefined where it has none. */
+export const codeOf = ({ error }: { error: string | null }): string | undefined =>
+  error ? ((JSON.parse(error) as { code?: string }).code ?? 'UNEXPECTED') : undefined

@@ -1,0 +1,34 @@
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { ownColumns } from './dialect.ts'
+
+/** What keeps a table from taking a load's rows: all of it is told at once, with what to type. */
+export class Obstacles {
+  private readonly where: string
+  private readonly found: { message: string; hint: string }[] = []
+
+  /** `where` names the table. */
+  constructor(where: string) {
+    this.where = where
+  }
+
+  /** `message` goes on where the table's name ends: `.name: the server computes it`. */
+  add(message: string, hint: string): void {
+    this.found.push({ message: `${this.where}${message}`, hint })
+  }
+
+  /** Fails with TARGET_INCOMPATIBLE where there is one. */
+  check(): void {
+    if (this.found.length === 0) return
+    throw new EngineError('TARGET_INCOMPATIBLE', this.found.map(({ message }) => message).join('; '), {
+      hint: this.found.map(({ hint }) => hint).join(' '),
+    })
+  }
+}
+
+/** Whether a load adds a column by itself that its table lacks. */
+export function addsColumn(load: PlannedLoad, name: string): boolean {
+  if (load.schema !== 'apply-safe' || load.key.includes(name)) return false
+  // Rows that are there would have no value in a column that must have one.
+  return ownColumns(load).find(column => column.name === name)?.nullable ?? true
+}

@@ -1,0 +1,66 @@
+import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
+import { EngineError } from '../../../engine/errors.ts'
+
+/** A foreign key between the tables of two loads. */
+export interface Reference {
+  child: string
+  parent: string
+}
+
+/**
+ * Loads in the order in which their rows can come: parents before the tables that refer to them, else as the job has
+ * them. `circle`: tables that no order helps, since they refer to each other.
+ */
+export function parentsFirst(
+  loads: StagedLoad[],
+  references: Reference[],
+): { ordered: StagedLoad[]; circle: string[] } {
+  const ordered: StagedLoad[] = []
+  const waiting = [...loads]
+  const blocked = ({ table }: StagedLoad) =>
+    references.some(
+      ({ child, parent }) =>
+        child === table && parent !== table && waiting.some(other => other.table === parent),
+    )
+  for (;;) {
+    const next = waiting.findIndex(load => !blocked(load))
+    if (next < 0) return { ordered: [...ordered, ...waiting], circle: waiting.map(({ table }) => table) }
+    ordered.push(...waiting.splice(next, 1))
+  }
+}
+
+/** Applies a load; what it takes away goes before `between`, what it brings comes after. */
+export type Apply = (load: StagedLoad, between?: () => Promise<void>) => Promise<LoadCounts>
+
+/**
+ * Applies the loads of a commit so that no foreign key between their tables is broken: what is gone leaves children
+ * first, what is new comes parents first. `helps` says what to do about a circle.
+ */
+export async function applyInOrder(
+  loads: StagedLoad[],
+  references: Reference[],
+  helps: string,
+  apply: Apply,
+): Promise<LoadCounts[]> {
+  const counts: LoadCounts[] = []
+  if (references.length === 0) {
+    for (const load of loads) counts.push(await apply(load))
+    return counts
+  }
+  const { ordered, circle } = parentsFirst(loads, references)
+  const upTo = async (index: number): Promise<void> => {
+    const load = ordered[index]
+    if (load) counts.push(await apply(load, () => upTo(index - 1)))
+  }
+  try {
+    await upTo(ordered.length - 1)
+    return counts
+  } catch (error) {
+    if (circle.length === 0 || !(error instanceof EngineError) || error.code !== 'CONSTRAINT_VIOLATED')
+      throw error
+    throw new EngineError(error.code, error.message, {
+      cause: error,
+      hint: `Nothing was loaded. ${circle.join(', ')} refer to each other in a circle: ${helps}`,
+    })
+  }
+}

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { parentsFirst } from '../../src/connectors/sql/references.ts'
+import { PLAIN_LOAD } from '../connectors/plainLoad.ts'
+import { type FreshDatabase, freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
+import { smallJob } from './small.ts'
+
+const loadsOf = (...tables: string[]) => tables.map(table => ({ ...PLAIN_LOAD, table, columns: [] }))
+
+test('parents come first, else the order of the job; a circle is named', () => {
+  const { ordered, circle } = parentsFirst(loadsOf('c', 'x', 'b', 'a'), [
+    { child: 'c', parent: 'b' },
+    { child: 'b', parent: 'a' },
+    { child: 'x', parent: 'not loaded' },
+  ])
+  assert.deepEqual([ordered.map(({ table }) => table), circle], [['x', 'a', 'b', 'c'], []])
+  const round = parentsFirst(loadsOf('a', 'b', 'c'), [
+    { child: 'a', parent: 'b' },
+    { child: 'b', parent: 'a' },
+  ])
+  assert.deepEqual(
+    [round.ordered.map(({ table }) => table), round.circle],
+    [
+      ['c', 'a', 'b'],
+      ['a', 'b'],
+    ],
+  )
+})
+
+async function libraryOf(hooks: Hooks, { url, query }: FreshDatabase, kind: string, ddl: string[]) {
+  for (const sql of ddl) await query(sql)
+  const job = await smallJob(hooks, `library_${kind}`, {
+    'job.yaml': `connections: { s: "file:in", w: "${url}" }
+extract:
+  books: { from: s, files: books.csv, take: all, key: id, schema: { id: BIGINT, author: BIGINT } }
+  authors: { from: s, files: authors.csv, take: all, key: id, schema: { id: BIGINT, best: BIGINT } }
+load:
+  book: { to: w, from: books, key: id, deletes: hard, guard: { max_delete_share: 1 } }
+  author: { to: w, from: authors, key: id, deletes: hard, guard: { max_delete_share: 1 } }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  mkdirSync(join(job.folder, 'in'))
+  return {
+    async night(books: string, authors: string) {
+      writeFileSync(join(job.folder, 'in/books.csv'), `id,author\n${books}`)
+      writeFileSync(join(job.folder, 'in/authors.csv'), `id,best\n${authors}`)
+      return (await job.run({ fresh: true })).error as (Error & { code: string; hint: string }) | undefined
+    },
+    left: async () => [
+      await query('SELECT id, author FROM book ORDER BY id'),
+      await query('SELECT id, best FROM author ORDER BY id'),
+    ],
+  }
+}
+
+const AUTHOR = 'CREATE TABLE author (id bigint PRIMARY KEY, best bigint)'
+const BOOK =
+  'CREATE TABLE book (id bigint PRIMARY KEY, author bigint, CONSTRAINT by_author FOREIGN KEY (author) REFERENCES author (id))'
+const BEST = 'ALTER TABLE author ADD CONSTRAINT of_book FOREIGN KEY (best) REFERENCES book (id)'
+
+for (const { kind, fresh } of [
+  { kind: 'postgres', fresh: freshPostgres },
+  { kind: 'mariadb', fresh: freshMariadb },
+])
+  test(`${kind}: what is new comes parents first, what is gone leaves children first; a circle is told`, async t => {
+    const library = await libraryOf(t, await fresh(t), kind, [AUTHOR, BOOK])
+    assert.equal(await library.night('10,1\n20,2\n', '1,\n2,\n'), undefined)
+    assert.equal(await library.night('20,2\n30,3\n', '2,\n3,\n'), undefined)
+    const numbers = JSON.parse(JSON.stringify(await library.left()), (_, value) =>
+      typeof value === 'string' ? Number(value) : value,
+    )
+    assert.deepEqual(numbers, [
+      [
+        { id: 20, author: 2 },
+        { id: 30, author: 3 },
+      ],
+      [
+        { id: 2, best: null },
+        { id: 3, best: null },
+      ],
+    ])
+    const round = await libraryOf(t, await fresh(t), `${kind}_round`, [AUTHOR, BOOK, BEST])
+    const error = await round.night('10,1\n', '1,10\n')
+    assert.equal(error?.code, 'CONSTRAINT_VIOLATED')
+    assert.match(error!.hint, /book, author refer to each other in a circle/)
+  })
+
+test('postgres: what is deferrable is checked at the end, also in a circle', async t => {
+  const library = await libraryOf(t, await freshPostgres(t), 'deferred', [AUTHOR, BOOK, `${BEST} DEFERRABLE`])
+  assert.equal(await library.night('10,1\n', '1,10\n'), undefined)
+  const error = await library.night('10,1\n', '1,11\n')
+  assert.equal(error?.code, 'CONSTRAINT_VIOLATED')
+  assert.match(error!.message, /\(best\)=\(11\) is not present in table "book"/)
+})

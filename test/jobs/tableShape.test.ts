@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
+import { smallJob } from './small.ts'
+
+/** A DuckDB file as a test reads it: no session stays. */
+async function duckdb(_: Hooks, folder: string) {
+  const path = join(folder, 'w.duckdb')
+  return {
+    url: `duckdb://${path}`,
+    async query(sql: string) {
+      const duck = await Duck.open({ path })
+      try {
+        return await duck.rows(sql)
+      } finally {
+        duck.close()
+      }
+    },
+  }
+}
+
+const TARGETS = {
+  postgres: (hooks: Hooks) => freshPostgres(hooks),
+  mariadb: (hooks: Hooks) => freshMariadb(hooks),
+  duckdb,
+}
+
+for (const [kind, open] of Object.entries(TARGETS))
+  test(`${kind}: columns that a table lacks are added, as the plan says; schema: manual names them all`, async t => {
+    const job = await smallJob(t, `shape_${kind}`, {})
+    const { url, query } = await open(t, job.home)
+    const yaml = (schema: string, columns: string) =>
+      job.yaml(`connections: { s: "file:in", w: "${url}" }
+extract: { t: { from: s, files: t.csv, take: all, key: id, schema: { id: BIGINT${columns} } } }
+load: { t: { to: w, from: t, key: id, deletes: hard, schema: ${schema}, guard: { max_delete_share: 1 } } }
+resources: { memory: 300MB, threads: 1 }
+`)
+    const file = (text: string) => writeFileSync(join(job.folder, 'in/t.csv'), text)
+    mkdirSync(join(job.folder, 'in'))
+    yaml('manual', ', a: VARCHAR')
+    file('id,a\n1,x\n2,y\n3,z\n')
+    assert.equal((await job.run()).error, undefined)
+
+    file('id,a,b,c\n1,x,5,\n2,y,,2026-01-01\n')
+    yaml('manual', ', a: VARCHAR, b: INTEGER, c: DATE')
+    const refused = (await job.run({ fresh: true })).error as Error & { code: string; hint: string }
+    assert.equal(refused.code, 'TARGET_INCOMPATIBLE')
+    assert.match(refused.message, /has no column b; .*has no column c/)
+    assert.match(refused.hint, /ADD COLUMN .b. .*ADD COLUMN .c. /)
+
+    yaml('apply-safe', ', a: VARCHAR, b: INTEGER, c: DATE')
+    const { previews } = (await job.run({ fresh: true, goal: 'plan' })).outcome
+    assert.match(
+      previews[0]!.notes.join('\n'),
+      /columns have changed[\s\S]*ADD COLUMN .b.[\s\S]*ADD COLUMN .c./,
+    )
+    const { inserts, updates, deletes } = previews[0]!.counts
+    assert.deepEqual([inserts, updates, deletes], [0, 2, 1])
+    const { error, outcome } = await job.run({ fresh: true })
+    assert.equal(error, undefined)
+    const [{ inserted, updated, deleted } = { inserted: -1, updated: -1, deleted: -1 }] = outcome.loaded
+    assert.deepEqual([inserted, updated, deleted], [0, 2, 1])
+    const text = kind === 'mariadb' ? 'CAST(c AS CHAR)' : 'CAST(c AS VARCHAR)'
+    const rows = await query(`SELECT id, a, b, ${text} AS c FROM t ORDER BY id`)
+    assert.deepEqual(
+      rows.map(({ id, a, b, c }) => [Number(id), a, b, c]),
+      [
+        [1, 'x', 5, null],
+        [2, 'y', null, '2026-01-01'],
+      ],
+    )
+    const after = await job.run()
+    assert.deepEqual([after.error, after.outcome.loaded[0]!.reason], [undefined, undefined])
+  })
+
+test('1,500 columns go into a table, verified; a server that takes fewer says how many', async t => {
+  const names = Array.from({ length: 1500 }, (_, index) => `c${index}`)
+  const job = await smallJob(t, 'wide', {
+    'wide.sql': `SELECT id, ${names.map((name, index) => `v || '${index}' AS ${name}`).join(', ')} FROM t`,
+  })
+  mkdirSync(join(job.folder, 'in'))
+  writeFileSync(join(job.folder, 'in/t.csv'), 'id,v\n1,a\n2,\n')
+  const into = async (url: string) => {
+    job.yaml(`connections: { s: "file:in", w: "${url}" }
+extract: { t: { from: s, files: t.csv, take: all, key: id, schema: { id: BIGINT, v: VARCHAR } } }
+load: { wide: { to: w, from: wide, key: id } }
+resources: { memory: 500MB, threads: 1 }
+`)
+    return job.run({ fresh: true })
+  }
+  const done = await into('duckdb:w.duckdb')
+  assert.equal(done.error, undefined)
+  assert.equal(done.outcome.verifications[0]!.equal, 2)
+  const { error } = await into((await freshMariadb(t)).url)
+  assert.match(String(error), /w\.wide: has 1501 columns, and a table of the server at most 1017/)
+})
+
+test('a history takes no run from before its last; its first load asks nothing of the table', async t => {
+  const { url, query } = await freshPostgres(t)
+  const job = await smallJob(t, 'clock', {
+    'job.yaml': `connections: { w: "${url}" }
+extract: { t: { from: w, table: t } }
+load: { history: { to: w, from: t, key: id, mode: scd2 } }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  await query(
+    'CREATE TABLE t AS SELECT i AS id, i AS v FROM generate_series(1, 30000) AS i; ALTER TABLE t ADD PRIMARY KEY (id)',
+  )
+  const begun = Date.now()
+  assert.equal((await job.run()).error, undefined)
+  assert.ok(Date.now() - begun < 60_000, 'the square of the rows would take minutes')
+  await query('UPDATE t SET v = -v WHERE id = 1')
+  const { error } = await job.run({ runAt: new Date(begun - 86_400_000) })
+  assert.match(
+    String(error),
+    /the run's time, .* lies before .*, that of run .*, which loaded this history last/,
+  )
+  assert.equal((await job.run({ fresh: true })).error, undefined)
+  assert.deepEqual(await query('SELECT v FROM history WHERE id = 1 ORDER BY valid_from'), [
+    { v: 1 },
+    { v: -1 },
+  ])
+})
