@@ -107,6 +107,14 @@ resources: { memory: 300MB, threads: 1 }
     { ...plain, name: 's', nullable: 'NO', type: 'int4' },
     { ...plain, name: 'b', type: 'int4' },
   ])
+  await source.query(`ALTER TABLE kinds ADD COLUMN u uuid, ADD COLUMN o mood, ADD COLUMN l numeric(50,2)[] NOT NULL DEFAULT '{1.50}';
+    UPDATE kinds SET o = 'sad', u = gen_random_uuid()`)
+  assert.equal((await job.run()).error, undefined)
+  assert.deepEqual(await rows(target), await rows(source))
+  const [added] = await target.query(
+    `SELECT string_agg(format_type(atttypid, atttypmod), ' ' ORDER BY attnum) AS types FROM pg_attribute WHERE attrelid = 'kinds'::regclass AND attname IN ('u', 'o', 'l')`,
+  )
+  assert.deepEqual(added, { types: 'uuid text numeric(50,2)[]' })
 })
 
 test('uuid, jsonb and NOT NULL go along to DuckDB, and from MariaDB to Postgres', async () => {
