@@ -55,6 +55,8 @@ export interface Target {
   abandon(loadId: string): Promise<void>
   /** Reads rows of a table back. Absent where loads cannot be verified. */
   verifier?: Verifier
+  /** Told, where the target can tell, of a statement that waits for a lock: on what, and who holds it since when. */
+  onWait?: (wait: string) => void
   /** Finds rows that a table would refuse. Absent where a bad row always takes the whole load back. */
   rowValidator?: RowValidator
   close(): Promise<void>

@@ -37,7 +37,10 @@ export function statusCommand(): Command {
             `${run.run}  ${run.job}  ${run.state}  ${span(run)}${violationsText(violations.get(run.run))}${failure(run)}`,
           )
         console.log(`\nTasks of ${runs[0]!.run}:`)
-        for (const task of tasks) console.log(`  ${task.status.padEnd(8)} ${task.task}  ${span(task)}`)
+        for (const task of tasks) {
+          const waits = task.status === 'RUNNING' ? failure(task) : ''
+          console.log(`  ${task.status.padEnd(8)} ${task.task}  ${span(task)}${waits}`)
+        }
       }
     })
 }
@@ -47,8 +50,8 @@ function span({ started_at, ended_at }: { started_at: string; ended_at: string |
   return took === undefined ? `since ${started_at}` : `${started_at}  ${took}`
 }
 
-function failure({ error }: RunRecord): string {
+function failure({ error }: Pick<RunRecord, 'error'>): string {
   if (!error) return ''
   const { code, message } = JSON.parse(error) as { code?: string; message: string }
-  return `\n    ${code ?? 'error'}: ${message}`
+  return `\n    ${code === undefined ? '' : `${code}: `}${message}`
 }

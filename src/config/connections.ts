@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { EngineError } from '../../engine/errors.ts'
-import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
+import type { ConnectionContext, Connector, Timeouts } from '../connectors/declare/define.ts'
 import { connectorFor } from '../connectors/index.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
@@ -14,6 +14,7 @@ export function readConnections(
   connections: JobYaml['connections'],
   folder: string,
   registry: readonly Connector[],
+  timeouts: Timeouts,
 ): Record<string, JobConnection> {
   const read: Record<string, JobConnection> = {}
   for (const [name, value] of Object.entries(connections)) {
@@ -44,7 +45,12 @@ export function readConnections(
     )
     if (document.count > before) continue
     const secrets = [...new Set([...secretsIn(settings), ...secretsIn(config)])]
-    const context = { name, baseDir: folder, secrets: [...new Set([...document.secrets, ...secrets])] }
+    const context = {
+      name,
+      baseDir: folder,
+      timeouts,
+      secrets: [...new Set([...document.secrets, ...secrets])],
+    }
     const problem = settingsProblem(connector, config, context)
     if (problem !== undefined) document.problem(path, problem, 'key')
     else read[name] = { name, connector, config, context, secrets }

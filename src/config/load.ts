@@ -30,7 +30,7 @@ export async function loadJob(
   document.throwIfAny()
   if (!yaml) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
 
-  const connections = readConnections(document, yaml.connections, resolve(folder), registry)
+  const connections = readConnections(document, yaml.connections, resolve(folder), registry, yaml.timeouts)
   const { extracts, pools } = readExtracts(document, yaml, connections)
   const files = { ...found, models: [...found.models, ...readEnrichments(document, yaml, found)] }
   const loads = readLoads(document, yaml, connections, files)

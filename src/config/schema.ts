@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { DriftPolicy } from '../../engine/contracts/source.ts'
 import { LEAST_MEMORY } from '../../engine/runtime/budget.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
+import { DEFAULT_TIMEOUTS } from '../connectors/declare/define.ts'
 import { Cron } from '../schedule/cron.ts'
 import { timeIn, Zone } from '../schedule/zone.ts'
 import { KINDS } from '../spec/alert.ts'
@@ -232,6 +233,13 @@ export const jobSchema = z.strictObject({
         .default(1e9),
       temp_disk: bytes.optional(),
       threads: count.default(() => availableParallelism()),
+    })
+    .prefault({}),
+  /** How long one kind of waiting may take. */
+  timeouts: z
+    .strictObject({
+      silence: millis.default(DEFAULT_TIMEOUTS.silence),
+      lock: millis.default(DEFAULT_TIMEOUTS.lock),
     })
     .prefault({}),
   parallelism: z

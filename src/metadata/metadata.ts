@@ -137,6 +137,14 @@ export class Metadata {
     return changed === 1
   }
 
+  /** Notes what a task that goes on waits for; gone with its end. */
+  async noteWait({ run, fence }: Held, task: string, message: string): Promise<void> {
+    await this.database.run(
+      `UPDATE tasks SET error = :error WHERE run = :run AND task = :task AND fence = :fence AND status = 'RUNNING'`,
+      { run, task, fence, error: JSON.stringify({ message }) },
+    )
+  }
+
   /** From now on the run goes by these files. */
   async acceptChanges({ run, fence }: Held, spec_hash: string): Promise<void> {
     await this.database.run('UPDATE runs SET spec_hash = :spec_hash WHERE run = :run AND fence = :fence', {

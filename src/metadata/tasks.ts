@@ -14,6 +14,8 @@ export interface TaskRecord {
   ended_at: string | null
   /** What failed it, an error code where it has one. */
   code: string | null
+  /** Why it failed, or what it waits for; JSON. */
+  error: string | null
 }
 
 /** A run and the fence of whoever may write to it. */
@@ -25,7 +27,7 @@ export interface Held {
 /** Tasks of a run in the order they began. */
 export function tasksOf(queries: Queries, run: string): Promise<TaskRecord[]> {
   return queries.all(
-    `SELECT task, status, attempt, started_at, ended_at, code FROM tasks WHERE run = :run
+    `SELECT task, status, attempt, started_at, ended_at, code, error FROM tasks WHERE run = :run
      ORDER BY started_at, task`,
     { run },
   )

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError, systemError } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import { type RunRecord, runLease } from '../metadata/runs.ts'
@@ -25,6 +26,7 @@ export class HeldRun implements Disposable {
   readonly stop: AbortSignal
   /** Whether it has kept by what it goes, so that it can be resumed. */
   canResume: boolean
+  private readonly options: Pick<RunOptions, 'metadata' | 'progress'>
   private readonly lost = new AbortController()
   private readonly until = new AbortController()
   private readonly released: (() => void)[]
@@ -32,6 +34,7 @@ export class HeldRun implements Disposable {
   constructor(options: RunOptions, spec: JobSpec, { record, resumed }: Begun) {
     const { metadata, clock, home, env, secrets } = options
     const { run, owner, fence } = record
+    this.options = options
     this.spec = spec
     this.record = record
     this.resumed = resumed
@@ -62,6 +65,17 @@ export class HeldRun implements Disposable {
   /** Whether it is no longer ours to write to, or cannot be reached. */
   get isLost(): boolean {
     return this.lost.signal.aborted
+  }
+
+  /** A load waits for a lock: noted, shown by status until it goes on, and told. */
+  waits(target: string, wait: string): void {
+    const { run, fence } = this.record
+    const task = taskName('load', target)
+    const text = `${target}: ${wait}`
+    this.options.progress.note(text)
+    this.log.warn({ task, wait }, 'a load waits for a lock')
+    this.options.metadata.noteWait({ run, fence }, task, text).catch(() => {})
+    this.monitor.waits(target, wait)
   }
 
   /** Lets the run end as planned before all its tasks are done. */

@@ -103,6 +103,21 @@ export class RunMonitor {
     )
   }
 
+  /** Tells that a load waits for a lock, and who holds it. */
+  waits(target: string, wait: string): void {
+    const { spec, record, clock } = this.options
+    void this.alerts.raise(
+      alertOf(record, clock.now(), {
+        kind: 'sla',
+        severity: 'MEDIUM',
+        cause: `lock ${target}`,
+        title: `${spec.job}: the load of ${target} waits for a lock`,
+        what: `${target}: ${wait}. It goes on once the lock is given back; timeouts.lock of job.yaml says how long it waits.`,
+        command: `nightfreight status ${record.run}`,
+      }),
+    )
+  }
+
   /** Judges the run for good and keeps its violations; each promise, kept or not. */
   async judged(): Promise<SlaResult[]> {
     clearInterval(this.timer)

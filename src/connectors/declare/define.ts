@@ -16,14 +16,10 @@ export interface TypeRule {
   note?: string
 }
 
-/** What a connector can do, as data: it selects the contract tests that run on it. */
+/** What a connector can do, as data: it decides what a job may ask of it, and which contract tests run on it. */
 export interface Capabilities {
   source: boolean
   target: boolean
-  /** Reads all chunks of all tables in one consistent view. */
-  snapshot: boolean
-  /** Splits one table among lanes. */
-  parallel: boolean
   /** Reads only rows at or after a watermark. */
   incremental: boolean
   /** Reads the keys of all rows without their other columns. */
@@ -44,7 +40,18 @@ export interface ConnectionContext {
   baseDir: string
   /** What no message may show, and no file may keep. */
   secrets?: readonly string[]
+  timeouts?: Timeouts
 }
+
+/** Milliseconds that a kind of waiting may take. */
+export interface Timeouts {
+  /** Until a source that was asked for rows sends something. */
+  silence: number
+  /** Until a load gets a lock. */
+  lock: number
+}
+
+export const DEFAULT_TIMEOUTS: Timeouts = { silence: 1_800_000, lock: 600_000 }
 
 /** What a job does at a connection: tables that it reads, and that it loads. */
 export interface Needs {

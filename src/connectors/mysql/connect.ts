@@ -1,5 +1,6 @@
 import { type Connection, createConnection, type QueryError, type RowDataPacket } from 'mysql2'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+import type { Timeouts } from '../declare/define.ts'
 import { connectionOptions } from './url.ts'
 
 /** What it takes to connect: plain data, so that a lane in another thread can. Never logged. */
@@ -7,6 +8,8 @@ export interface Access {
   /** The connection's name in job.yaml: errors start with it. */
   name: string
   url: string
+  /** {@link DEFAULT_TIMEOUTS} where absent. */
+  timeouts?: Timeouts
 }
 
 /** One connection and the name its errors carry. */
@@ -14,6 +17,8 @@ export interface Session {
   name: string
   connection: Connection
   access: Access
+  /** Watches a statement while it runs; gives what ends that. */
+  watch?: () => () => void
 }
 
 const BY_ERRNO: Record<number, ErrorCode> = {
@@ -134,7 +139,7 @@ export async function connect(access: Access, signal?: AbortSignal): Promise<Ses
   })
   // A loss between queries surfaces at the next query; without a listener it would end the process.
   connection.on('error', () => {})
-  const session = { name, connection, access }
+  const session: Session = { name, connection, access }
   try {
     await ask(session, SESSION, signal)
     return session
@@ -152,6 +157,7 @@ export async function ask<R extends object = Record<string, string | null>>(
 ): Promise<R[]> {
   const { name, connection } = session
   const { promise, resolve, reject } = Promise.withResolvers<R[]>()
+  const unwatch = session.watch?.()
   const abort = () => {
     interrupt(session)
     reject(new EngineError('INTERRUPTED', `${name}: interrupted`))
@@ -167,6 +173,7 @@ export async function ask<R extends object = Record<string, string | null>>(
   try {
     return await promise
   } finally {
+    unwatch?.()
     signal?.removeEventListener('abort', abort)
   }
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import { type DatabaseSettings, databaseSettings, urlOf } from '../wire/settings.ts'
+import type { Access } from './connect.ts'
 import { diagnose } from './diagnose.ts'
 import { MysqlSource } from './source.ts'
 import { MysqlTarget } from './target.ts'
@@ -20,8 +21,6 @@ export const mysql = defineConnector({
   capabilities: {
     source: true,
     target: true,
-    snapshot: true,
-    parallel: true,
     incremental: true,
     keys: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
@@ -38,6 +37,10 @@ export const mysql = defineConnector({
   target: (settings, context) => new MysqlTarget(accessOf(settings, context)),
 })
 
-function accessOf(settings: DatabaseSettings, { name, baseDir }: ConnectionContext) {
-  return { name, url: withAbsoluteFiles(urlOf(settings, baseDir, TLS), baseDir) }
+function accessOf(settings: DatabaseSettings, { name, baseDir, timeouts }: ConnectionContext): Access {
+  return {
+    name,
+    url: withAbsoluteFiles(urlOf(settings, baseDir, TLS), baseDir),
+    ...(timeouts && { timeouts }),
+  }
 }

@@ -1,7 +1,9 @@
 import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
-import { type Access, ask, connect, disconnect, interruptOn, type Session } from './connect.ts'
+import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
+import { unlessSilent } from '../wire/silence.ts'
+import { type Access, ask, connect, disconnect, interrupt, interruptOn, type Session } from './connect.ts'
 import { positionOf } from './keyPosition.ts'
 import {
   type Bounds,
@@ -15,6 +17,7 @@ import {
 } from './keys.ts'
 import { ResultReader, readResult } from './result.ts'
 import { identifier, literal, selectExpression, tableName } from './types.ts'
+import { socketOf } from './wire.ts'
 
 /** Rows of a table by its key; without one they are read in one go, in any order. */
 export interface RangePayload {
@@ -40,7 +43,14 @@ export async function openLane(payload: unknown, signal?: AbortSignal): Promise<
   return {
     async read(read, range, limit, sink, signal) {
       const release = interruptOn(signal, session)
-      return readChunk(session, read, range, limit, sink).finally(release)
+      const { silence } = session.access.timeouts ?? DEFAULT_TIMEOUTS
+      return unlessSilent(
+        socketOf(session.connection),
+        silence,
+        read.where,
+        () => readChunk(session, read, range, limit, sink),
+        () => interrupt(session),
+      ).finally(release)
     },
     close: () => disconnect(session),
   }

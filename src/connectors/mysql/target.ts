@@ -67,6 +67,10 @@ export class MysqlTarget implements Target {
     this.name = access.name
   }
 
+  set onWait(tell: (wait: string) => void) {
+    this.session.onWait = tell
+  }
+
   async probe(signal: AbortSignal): Promise<void> {
     await this.session.rows('SELECT 1', signal)
   }

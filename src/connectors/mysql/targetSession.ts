@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { ResultSetHeader } from 'mysql2'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
+import { watchLocks } from '../wire/lockWatch.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
+import { lockQuestions } from './locks.ts'
 import { literal } from './types.ts'
 
 const BY_ERRNO: Record<number, ErrorCode> = {
@@ -59,14 +62,17 @@ export function loadError(thrown: unknown, where: string): unknown {
 // Strict, so that nothing is cut, rounded or replaced; 0 is a value also where the column counts by itself. A second
 // attempt waits for the first, however long its transaction takes. MariaDB keeps a subquery's answer for values that are
 // equal by their collation, and ours ask for bytes.
-const STRICT = `SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',
-  innodb_lock_wait_timeout = 86400, net_read_timeout = 600 /*M!100100 , optimizer_switch = 'subquery_cache=off' */`
+const strict = (
+  lockSeconds: number,
+) => `SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',
+  innodb_lock_wait_timeout = ${lockSeconds}, lock_wait_timeout = ${lockSeconds}, net_read_timeout = 600 /*M!100100 , optimizer_switch = 'subquery_cache=off' */`
 
 /** A connection prepared for loads: UTC, strict, nothing converted silently. */
 export async function connectStrict(access: Access, signal?: AbortSignal): Promise<Session> {
   const session = await connect(access, signal)
   try {
-    await ask(session, STRICT, signal)
+    const { lock } = access.timeouts ?? DEFAULT_TIMEOUTS
+    await ask(session, strict(Math.max(1, Math.ceil(lock / 1000))), signal)
     await ask(session, 'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ', signal)
     return session
   } catch (error) {
@@ -149,6 +155,8 @@ export class TargetSession {
   readonly owner = randomUUID()
   private opened: Promise<Session> | undefined
   private signal: AbortSignal | undefined
+  /** Told of a statement that waits for a lock. */
+  onWait: ((wait: string) => void) | undefined
 
   constructor(access: Access) {
     this.access = access
@@ -176,6 +184,9 @@ export class TargetSession {
 
   private async start(signal?: AbortSignal): Promise<Session> {
     const session = await connectStrict(this.access, signal)
+    const { threadId } = session.connection
+    session.watch = () =>
+      this.onWait && threadId ? watchLocks(() => lockQuestions(this.access, threadId), this.onWait) : () => {}
     await ask(session, `SELECT GET_LOCK(${ownerLock(this.owner)}, 0)`, signal)
     return session
   }

@@ -1,6 +1,7 @@
 import { connect as connectSocket } from 'node:net'
 import pg from 'pg'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+import type { Timeouts } from '../declare/define.ts'
 import { steadySocket } from '../wire/steadySocket.ts'
 import { SESSION } from './settings.ts'
 import { type Transport, transportOf } from './transport.ts'
@@ -15,6 +16,8 @@ export interface PostgresConfig {
 export interface Access extends PostgresConfig {
   /** The connection's name in job.yaml: errors start with it. */
   name: string
+  /** {@link DEFAULT_TIMEOUTS} where absent. */
+  timeouts?: Timeouts
 }
 
 /** A row as the server writes it: every value its text, booleans `t` and `f`. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { defineConnector } from '../declare/define.ts'
-import { databaseSettings, type TlsParameters, urlOf } from '../wire/settings.ts'
+import { type ConnectionContext, defineConnector } from '../declare/define.ts'
+import { type DatabaseSettings, databaseSettings, type TlsParameters, urlOf } from '../wire/settings.ts'
+import type { Access } from './connect.ts'
 import { diagnose } from './diagnose.ts'
 import { stagingType } from './merge.ts'
 import { PostgresSource } from './source.ts'
@@ -28,8 +29,6 @@ export const postgres = defineConnector({
   capabilities: {
     source: true,
     target: true,
-    snapshot: true,
-    parallel: true,
     incremental: true,
     keys: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
@@ -41,6 +40,10 @@ export const postgres = defineConnector({
   check: (settings, { name, baseDir }) => void transportOf(urlOf(settings, baseDir, TLS), name),
   diagnose: (settings, { name, baseDir }, needs, signal) =>
     diagnose({ name, url: urlOf(settings, baseDir, TLS) }, needs, signal),
-  source: (settings, { name, baseDir }) => new PostgresSource({ name, url: urlOf(settings, baseDir, TLS) }),
-  target: (settings, { name, baseDir }) => new PostgresTarget({ name, url: urlOf(settings, baseDir, TLS) }),
+  source: (settings, context) => new PostgresSource(accessOf(settings, context)),
+  target: (settings, context) => new PostgresTarget(accessOf(settings, context)),
 })
+
+function accessOf(settings: DatabaseSettings, { name, baseDir, timeouts }: ConnectionContext): Access {
+  return { name, url: urlOf(settings, baseDir, TLS), ...(timeouts && { timeouts }) }
+}

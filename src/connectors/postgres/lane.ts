@@ -2,12 +2,15 @@ import type pg from 'pg'
 import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
+import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
+import { unlessSilent } from '../wire/silence.ts'
 import {
   type Access,
   ask,
   connect,
   disconnect,
   hangUp,
+  interrupt,
   interruptOn,
   quoteIdent,
   quoteLiteral,
@@ -17,6 +20,7 @@ import { copyOut } from './copyOut.ts'
 import { type Blocks, type RangePayload, restOf, upTo } from './ranges.ts'
 import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
 import { selectExpression } from './types.ts'
+import { socketOf } from './wire.ts'
 
 /** What a lane needs to join: where to connect, and the exported snapshot. */
 export interface LanePayload {
@@ -42,7 +46,14 @@ export async function openLane(payload: unknown, signal?: AbortSignal): Promise<
   return {
     async read(read, range, limit, sink, signal) {
       const release = interruptOn(signal, client)
-      return readChunk(client, read, range, limit, sink).finally(release)
+      const { silence } = access.timeouts ?? DEFAULT_TIMEOUTS
+      return unlessSilent(
+        socketOf(client),
+        silence,
+        read.where,
+        () => readChunk(client, read, range, limit, sink),
+        () => interrupt(client),
+      ).finally(release)
     },
     close: () => disconnect(client),
   }

@@ -1,13 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
-import { type Access, ask, connect, disconnect, interruptOn, postgresError } from './connect.ts'
+import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
+import { watchLocks } from '../wire/lockWatch.ts'
+import { type Access, ask, connect, disconnect, hangUp, interruptOn, postgresError } from './connect.ts'
+import { lockQuestions } from './locks.ts'
 
 export type TextRow = Record<string, string | null>
 
 // A statement whose client has gone (an attempt that took too long, a killed process) keeps its locks until it ends,
 // and the next attempt waits for them: so the server looks. Not every server can, and it is not needed to be right.
 const NOTICE = "SET client_connection_check_interval = '1s'"
+
+// One that the connection's URL sets holds.
+const LOCK_TIMEOUT = `SELECT set_config('lock_timeout', $1, false) FROM pg_settings
+  WHERE name = 'lock_timeout' AND source <> 'client'`
 
 /** The target's connection on the main thread: opened when first needed, again after a loss. */
 export class TargetSession {
@@ -16,6 +23,8 @@ export class TargetSession {
   readonly owner = randomUUID()
   private opened: Promise<pg.Client> | undefined
   private signal: AbortSignal | undefined
+  /** Told of a statement that waits for a lock. */
+  onWait: ((wait: string) => void) | undefined
 
   constructor(access: Access) {
     this.access = access
@@ -37,21 +46,33 @@ export class TargetSession {
     if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`)
     const client = await this.client(signal)
     const release = interruptOn(signal, client)
+    const { processID } = client as pg.Client & { processID: number }
+    const unwatch = this.onWait && watchLocks(() => lockQuestions(this.access, processID), this.onWait)
     try {
       const result: pg.QueryResult | pg.QueryResult[] = await client.query({ text: sql, values })
       const last = Array.isArray(result) ? result.at(-1)! : result
       return { rows: last.rows as TextRow[], count: last.rowCount ?? 0 }
     } catch (error) {
-      if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
+      if (signal?.aborted) {
+        // It is being hung up: whoever asks next needs another.
+        this.opened = undefined
+        throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
+      }
       throw loadError(error, where)
     } finally {
+      unwatch?.()
       release()
     }
   }
 
   async client(signal = this.signal): Promise<pg.Client> {
-    this.opened ??= this.open(signal)
-    return this.opened
+    if (this.opened) return this.opened
+    // The end of an earlier connection, which may come late, is not that of the one in its place.
+    const opening = this.open(() => {
+      if (this.opened === opening) this.opened = undefined
+    }, signal)
+    this.opened = opening
+    return opening
   }
 
   async close(): Promise<void> {
@@ -61,19 +82,20 @@ export class TargetSession {
     if (client) await disconnect(client)
   }
 
-  private async open(signal?: AbortSignal): Promise<pg.Client> {
+  private async open(forget: () => void, signal?: AbortSignal): Promise<pg.Client> {
+    let client: pg.Client | undefined
     try {
-      const client = await connect(this.access, this.access.name, signal)
-      const forget = () => {
-        this.opened = undefined
-      }
+      client = await connect(this.access, this.access.name, signal)
       client.on('end', forget).on('error', forget)
       await refusePooled(client, this.access, signal)
       await client.query(NOTICE).catch(() => {})
+      const { lock } = this.access.timeouts ?? DEFAULT_TIMEOUTS
+      await client.query(LOCK_TIMEOUT, [`${lock}ms`])
       await client.query(`SELECT pg_advisory_lock(${ownerLock(`'${this.owner}'`)})`)
       return client
     } catch (error) {
-      this.opened = undefined
+      if (client) hangUp(client)
+      forget()
       throw error
     }
   }
