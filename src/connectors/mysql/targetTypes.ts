@@ -74,17 +74,26 @@ export function madeColumns(load: PlannedLoad, collation: string): [name: string
   return load.columns.map(column => {
     const { name, type, origin } = column
     const long = origin?.charset !== undefined || type.kind === 'binary'
-    return [name, load.key.includes(name) && long ? types.get(name)! : madeColumn(column, types.get(name)!)]
+    const keyed = load.key.includes(name)
+    const staged = types.get(name)!
+    if (keyed && long) return [name, staged]
+    return [name, madeColumn(keyed ? { ...column, nullable: false } : column, staged)]
   })
 }
 
-function madeColumn({ nullable, origin }: Column, other: string): string {
-  if (origin?.family !== FAMILY) return other
-  const { charset, collation } = origin
-  const text = charset === undefined ? '' : ` CHARACTER SET ${charset} COLLATE ${collation}`
-  const fallback = origin.default === undefined ? '' : ` DEFAULT ${origin.default}`
-  // A timestamp that may be NULL has to say so.
-  return `${origin.type}${text}${nullable ? ' NULL' : ' NOT NULL'}${fallback}`
+function madeColumn(column: Column, other: string): string {
+  const { nullable, origin } = column
+  const own = ownType(column)
+  const fallback = own && origin!.default !== undefined ? ` DEFAULT ${origin!.default}` : ''
+  // A timestamp that may be NULL has to say so, and no part of a key may.
+  const required = !nullable && origin ? ' NOT NULL' : own ? ' NULL' : ''
+  return `${own ?? other}${required}${fallback}`
+}
+
+function ownType({ origin }: Column): string | undefined {
+  if (origin?.family !== FAMILY) return undefined
+  const { type, charset, collation } = origin
+  return charset === undefined ? type : `${type} CHARACTER SET ${charset} COLLATE ${collation}`
 }
 
 /** What an index of InnoDB holds, less room for other columns of the key, in bytes; and characters of utf8mb4. */
@@ -204,7 +213,14 @@ export function alterations(load: PlannedLoad, { columns }: TargetTable): string
 const addColumn = ({ table }: PlannedLoad, name: string, type: string) =>
   `ALTER TABLE ${tableName(table)} ADD COLUMN ${identifier(name)} ${type} NULL;`
 
-const neededColumns = (load: PlannedLoad) => [...columnTypes(load), ...ownColumns(load)]
+function neededColumns(load: PlannedLoad): [name: string, type: string][] {
+  const types = columnTypes(load)
+  const brought = load.columns.map((column): [string, string] => {
+    const { name } = column
+    return [name, (!load.key.includes(name) && ownType(column)) || types.get(name)!]
+  })
+  return [...brought, ...ownColumns(load)]
+}
 
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
 export function checkTarget(

@@ -47,9 +47,11 @@ export function stagingType(type: LogicalType): string {
   }
 }
 
-/** The type that a column has in a table that we make, where the target knows its own: what it comes from, else as staged. */
+/** The type that a column has in a table that we make: the one that it comes from where every Postgres has that; else its like, or as staged. */
 export const madeType = ({ type, origin }: Brought) =>
-  origin?.family === FAMILY ? origin.type : stagingType(type)
+  origin?.family === FAMILY && !origin.custom
+    ? origin.type
+    : (origin?.duck?.toLowerCase() ?? stagingType(type))
 
 const TEXTS = ['text', 'varchar', 'bpchar', 'citext']
 const PARSED = ['json', 'jsonb', 'uuid', 'xml', 'hstore', 'ltree', 'interval', 'tsvector']
