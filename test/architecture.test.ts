@@ -70,6 +70,7 @@ const FLOORS: Record<string, string[]> = {
     'batch',
     'types',
     'nearest.ts',
+    'mask.ts',
     'errors.ts',
   ],
   src: [
