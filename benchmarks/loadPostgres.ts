@@ -40,6 +40,7 @@ export async function postgresContest(database: FreshDatabase, ready: Ready): Pr
       return stageLoad(
         session,
         { loadId, job: 'bench', load, ...files, ...means },
+        undefined,
         new AbortController().signal,
       )
     })

@@ -157,7 +157,8 @@ test('stores know no connector and no job: both are built on them', () => {
 })
 
 test('no file has more than 400 lines', () => {
-  const long = files.filter(file => readFileSync(join(root, file), 'utf8').split('\n').length > 401)
+  const all = [...files, ...globSync('{test,benchmarks}/**/*.ts', { cwd: root })]
+  const long = all.filter(file => readFileSync(join(root, file), 'utf8').split('\n').length > 401)
   assert.deepEqual(long, [])
 })
 

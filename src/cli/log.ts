@@ -1,4 +1,5 @@
-import { join } from 'node:path'
+import { mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { type DestinationStream, destination, type Logger, pino } from 'pino'
 import { redactJson } from '../util/redact.ts'
 
@@ -20,6 +21,8 @@ export interface LogOptions {
 export function createLog(options: LogOptions = {}): Logger {
   const { folder, level = 'info', secrets = [] } = options
   const file = options.file ?? (folder === undefined ? undefined : join(folder, 'nightfreight.log'))
+  // For nobody else's eyes.
+  if (file !== undefined) mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   return pino(
     {
       level,
@@ -30,7 +33,7 @@ export function createLog(options: LogOptions = {}): Logger {
       hooks: { streamWrite: line => redactJson(line, secrets) },
     },
     // Synchronous: the last lines before a crash are the ones that matter.
-    options.stream ?? destination({ dest: file ?? 2, mkdir: file !== undefined, sync: true }),
+    options.stream ?? destination({ dest: file ?? 2, mode: 0o600, sync: true }),
   )
 }
 

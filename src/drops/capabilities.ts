@@ -2,8 +2,6 @@
 export const DROP_CAPABILITIES = {
   source: true,
   target: false,
-  snapshot: false,
-  parallel: true,
   incremental: false,
   modes: [],
 }

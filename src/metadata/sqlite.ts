@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -31,9 +31,11 @@ export class Sqlite implements Database {
   constructor(file: string) {
     this.file = file
     try {
-      mkdirSync(dirname(file), { recursive: true })
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
       // Waits for others block the event loop, so they are short, and repeated.
       this.db = new DatabaseSync(file, { timeout: 20 })
+      // For nobody else's eyes; the files beside it take its mode.
+      chmodSync(file, 0o600)
     } catch (error) {
       throw failure(error, file)
     }

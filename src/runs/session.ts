@@ -33,7 +33,7 @@ export async function openSession(
   const { run, fence } = record
   const root = join(home, 'staging')
   const temp = join(home, 'tmp', run)
-  for (const folder of [root, temp]) mkdirSync(folder, { recursive: true })
+  for (const folder of [root, temp]) mkdirSync(folder, { recursive: true, mode: 0o700 })
   checkResources(spec, home)
   const refresh = options.fullRefresh && tablesOf(spec, options.fullRefresh)
   const bucket = openStaging(options.env.STAGING_URL, root, { run, fence })

@@ -22,8 +22,8 @@ export class Children implements Runner {
 
   async start({ job, claim, end, trigger }: Assignment): Promise<number | null> {
     const [program, ...args] = this.command as [string, ...string[]]
-    mkdirSync(this.home, { recursive: true })
-    const output = openSync(join(this.home, 'runs.log'), 'a')
+    mkdirSync(this.home, { recursive: true, mode: 0o700 })
+    const output = openSync(join(this.home, 'runs.log'), 'a', 0o600)
     try {
       const interval = [
         '--start',

@@ -74,14 +74,14 @@ test('a task that is tried again is told, with why; what is right after a failur
   })
   assert.equal((await job.run()).error, undefined)
   await query(`UPDATE again SET seen = '2026-02-02'`)
-  const lock = () => query('BEGIN; LOCK TABLE again_loaded IN ACCESS EXCLUSIVE MODE')
+  // Its rows can be read, as the comparison does; the load waits.
+  const lock = () => query('BEGIN; LOCK TABLE again_loaded IN SHARE MODE')
   const told = () => hook.bodies.splice(0).map(body => JSON.parse(body) as Alert)
 
   await lock()
-  job.yaml(`${text}timeout: 2s\nretries: { limit: 5, delay: 10ms }\n`)
+  job.yaml(`${text}timeout: 5s\nretries: { limit: 5, delay: 10ms }\n`)
   const retried = (task: string) => {
-    assert.equal(task, 'load.here')
-    void query('COMMIT')
+    if (task === 'load.here') void query('COMMIT')
   }
   const progress = { started() {}, advanced() {}, finished() {}, note() {}, retried }
   const mended = await job.run({ progress })
@@ -90,11 +90,11 @@ test('a task that is tried again is told, with why; what is right after a failur
   const [retry] = told()
   assert.deepEqual([retry!.kind, retry!.cause], ['retry', 'load.here TIMEOUT'])
   assert.equal(retry!.title, 'again: load.here is begun again')
-  assert.match(retry!.what, /^load\.here: not done within 2 s/)
+  assert.match(retry!.what, /^load\.here: not done within 5 s/)
 
   await query(`UPDATE again SET seen = '2026-02-03'`)
   await lock()
-  job.yaml(`${text}timeout: 2s\nretries: { limit: 0 }\n`)
+  job.yaml(`${text}timeout: 5s\nretries: { limit: 0 }\n`)
   const failed = await job.run()
   await query('COMMIT')
   const [failure] = told()

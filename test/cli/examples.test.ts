@@ -70,6 +70,7 @@ resources: { memory: 300MB, threads: 1 }
     join(job, 'checks/members_clean/name_missing.sql'),
     "SELECT member_id, 'no name' AS reason FROM members_clean WHERE first_name IS NULL\n",
   )
+  writeFileSync(join(place, 'orders.csv'), 'order_id,amount\n1,9.50\n2,12.00\n')
   const bin = join(place, 'bin')
   mkdirSync(bin)
   const script = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`
@@ -279,6 +280,12 @@ const STEPS: Record<string, Step> = {
   'nightfreight unpause --pool legacy_db_pool': { says: /pool legacy_db_pool goes on/ },
   [`nightfreight cancel ${RUN}`]: { first: blocked, says: /stopping at the next commit/ },
   [`nightfreight cancel ${RUN} --now`]: { first: blocked, says: /: stopping\n/ },
+  'nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id --dry-run': { says: /\+ 2 to insert/ },
+  'nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id': { says: /orders: 2 inserted/ },
+  'nightfreight copy orders.csv lake:./lake --save queries/orders': {
+    says: /queries\/orders/,
+    leaves: () => assert.match(readFileSync(join(place, 'queries/orders/job.yaml'), 'utf8'), /orders/),
+  },
   'nightfreight demo --members 100000': {
     first: async () => ({ 100000: '1000' }),
     says: /Open the report of night two/,

@@ -13,8 +13,6 @@ import { connectorFor } from '../../src/connectors/index.ts'
 const capabilities = {
   source: true,
   target: true,
-  snapshot: true,
-  parallel: true,
   incremental: true,
   modes: ['merge'] as const,
 }

@@ -10,6 +10,7 @@ import { LocalStaging } from '../../engine/staging/local.ts'
 import { partOf } from '../../engine/staging/parts.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
+import { connectors } from '../../src/connectors/index.ts'
 import { openFiles, tableSql } from '../../src/connectors/lake/files.ts'
 import { columnsOf, Log } from '../../src/connectors/lake/log.ts'
 import { LakeTarget } from '../../src/connectors/lake/target.ts'
@@ -223,6 +224,14 @@ export const lakeKind: Kind = {
     }
     return inDuck(undefined, sql, views)
   },
+}
+
+export const KINDS = [postgresKind, mysqlKind, duckdbKind, lakeKind]
+
+/** {@link LOADS} in the modes that a kind's connector declares. */
+export function loadsOf(kind: Kind): LoadSpec[] {
+  const { modes } = connectors.find(({ name }) => name === kind.name)!.capabilities
+  return LOADS.filter(({ mode }) => modes.includes(mode))
 }
 
 const FILE = (path: string) => path.replaceAll(/[0-9a-f-]{36}|-[0-9a-f]{8}/g, '')

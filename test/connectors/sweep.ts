@@ -17,10 +17,9 @@ import {
   type Around,
   contextOf,
   dataSet,
-  duckdbKind,
+  KINDS,
   type Kind,
-  LOADS,
-  lakeKind,
+  loadsOf,
   mysqlKind,
   postgresKind,
   type Query,
@@ -28,7 +27,8 @@ import {
   taskStoreOf,
 } from './everyMode.ts'
 import { type Row, textOf } from './model.ts'
-import { mysqlStatements, postgresStatements, type WireParser } from './wire.ts'
+import { type Server, serverOf } from './sweepServers.ts'
+import type { WireParser } from './wire.ts'
 
 const row = (a: number, b: string, p: string | null, x: number | null, t: number): Row => ({
   a,
@@ -88,17 +88,6 @@ export const isCommit = (step: string) => /^(run )?COMMIT$/.test(step) || step.i
 /** What a load leaves, of all that counts. */
 type State = Record<string, unknown>
 
-interface Server {
-  query: Query
-  /** What the target keeps of loads. */
-  state: string[]
-  /** The end of CREATE TABLE, for one with the same constraints. */
-  like(table: string): string
-  statements(): WireParser
-  staged: string
-  endSessions(): Promise<unknown>
-}
-
 /** A kind of target whose loads are disturbed, in a place that starts empty; `query`, where it is a server. */
 export class Sweep {
   readonly cases: Case[] = []
@@ -119,7 +108,7 @@ export class Sweep {
     const duck = await Duck.open({ threads: 1 })
     const root = join(this.folder, 'staging')
     const target = this.kind.open(this.place)
-    const loads = LOADS
+    const loads = loadsOf(this.kind)
     const compare = async (run: string, rows: Row[], last?: string) => {
       const context = contextOf(
         { root, run, runAt: RUN_AT, tasks: taskStoreOf(new Map()), target, duck },
@@ -353,33 +342,6 @@ const copied = (from: string, to: string, like: (table: string) => string) =>
 
 const savedName = (table: string) => `saved_${table.replace('.', '_')}`
 
-function serverOf(kind: Kind, query: Query): Server {
-  if (kind === postgresKind)
-    return {
-      query,
-      state: ['nightfreight.loads', 'nightfreight.sync_points', 'nightfreight.tables'],
-      like: table => `(LIKE ${table} INCLUDING ALL)`,
-      statements: postgresStatements,
-      staged: "SELECT 1 FROM pg_class WHERE relname LIKE 'stg%' AND relkind = 'r'",
-      endSessions: () =>
-        query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-          WHERE datname = current_database() AND pid <> pg_backend_pid()`),
-    }
-  return {
-    query,
-    state: ['nightfreight_loads', 'nightfreight_sync_points', 'nightfreight_tables'],
-    like: table => `LIKE ${table}`,
-    statements: mysqlStatements,
-    staged: `SHOW TABLES LIKE 'nightfreight\\_stg\\_%'`,
-    async endSessions() {
-      const others = await query(
-        'SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()',
-      )
-      for (const { id } of others) await query(`KILL ${id}`)
-    },
-  }
-}
-
 /** Stages and commits change sets, as a run's task does. */
 async function loadOnce(
   target: Target,
@@ -408,7 +370,7 @@ interface ChildInput {
 
 if (import.meta.main) {
   const input = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as ChildInput
-  const kind = [postgresKind, mysqlKind, duckdbKind, lakeKind].find(({ name }) => name === input.kind)!
+  const kind = KINDS.find(({ name }) => name === input.kind)!
   const die = () => process.kill(process.pid, 'SIGKILL')
   let now = 0
   const around: Around = async (_, act) => {

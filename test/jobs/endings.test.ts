@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
@@ -133,6 +133,17 @@ test('status and history say the same of a run, and status shows one by its id',
   const one = await job.cli('status', run)
   assert.match(one.out, new RegExp(`^${run}  told  SUCCESS .*\\n\\nTasks of ${run}:\\n.*plan`))
   assert.equal((await job.cliIn({ NIGHTFREIGHT_HOME: '' }, 'status')).code, 2)
+})
+
+test('state is for nobody else to read', async t => {
+  const job = await made(t, 'hidden')
+  const home = join(job.home, 'state')
+  const { code } = await job.cliIn({ NIGHTFREIGHT_HOME: home }, 'run', job.folder)
+  assert.equal(code, 0)
+  const open = ['', 'metadata.db', 'nightfreight.log', 'staging', 'tmp'].filter(
+    name => (statSync(join(home, name)).mode & 0o077) !== 0,
+  )
+  assert.deepEqual(open, [])
 })
 
 test('memory below what a run needs is refused, with what that is', async t => {

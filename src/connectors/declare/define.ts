@@ -16,14 +16,10 @@ export interface TypeRule {
   note?: string
 }
 
-/** What a connector can do, as data: it selects the contract tests that run on it. */
+/** What a connector can do, as data: it decides what a job may ask of it, and which contract tests run on it. */
 export interface Capabilities {
   source: boolean
   target: boolean
-  /** Reads all chunks of all tables in one consistent view. */
-  snapshot: boolean
-  /** Splits one table among lanes. */
-  parallel: boolean
   /** Reads only rows at or after a watermark. */
   incremental: boolean
   /** Reads the keys of all rows without their other columns. */

@@ -14,8 +14,6 @@ export const duckdb = defineConnector({
   capabilities: {
     source: false,
     target: true,
-    snapshot: false,
-    parallel: false,
     incremental: false,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
   },

@@ -78,8 +78,6 @@ export const http = defineConnector({
   capabilities: {
     source: true,
     target: false,
-    snapshot: false,
-    parallel: false,
     incremental: true,
     modes: [],
   },

@@ -47,8 +47,6 @@ export const lake = defineConnector({
   capabilities: {
     source: true,
     target: true,
-    snapshot: true,
-    parallel: true,
     incremental: true,
     keys: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],

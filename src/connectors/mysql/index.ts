@@ -21,8 +21,6 @@ export const mysql = defineConnector({
   capabilities: {
     source: true,
     target: true,
-    snapshot: true,
-    parallel: true,
     incremental: true,
     keys: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],

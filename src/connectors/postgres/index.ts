@@ -29,8 +29,6 @@ export const postgres = defineConnector({
   capabilities: {
     source: true,
     target: true,
-    snapshot: true,
-    parallel: true,
     incremental: true,
     keys: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],

@@ -53,7 +53,11 @@ export class TargetSession {
       const last = Array.isArray(result) ? result.at(-1)! : result
       return { rows: last.rows as TextRow[], count: last.rowCount ?? 0 }
     } catch (error) {
-      if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
+      if (signal?.aborted) {
+        // It is being hung up: whoever asks next needs another.
+        this.opened = undefined
+        throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
+      }
       throw loadError(error, where)
     } finally {
       unwatch?.()

@@ -24,10 +24,14 @@ export function stagingNames(session: TargetSession, loadId: string, { table }: 
   return { rows: name('rows'), keys: name('keys') }
 }
 
-/** Copies a change set into staging tables, each part on a connection of its own; what was there is replaced. */
+/**
+ * Copies a change set into staging tables, each part on a connection of its own; what was there is replaced. `adopted`:
+ * the columns of a table that the rows are to become, where they are.
+ */
 export async function stageLoad(
   session: TargetSession,
   request: StageRequest,
+  adopted: string[] | undefined,
   signal: AbortSignal,
 ): Promise<void> {
   const { loadId, job, load } = request
@@ -35,16 +39,16 @@ export async function stageLoad(
   await dropAbandoned(session, job, loadId)
   await session.query(`DROP TABLE IF EXISTS ${names.rows}, ${names.keys}`)
   const comment = ownComment(session, job, loadId)
-  const create = async (table: string, columns: Column[]) => {
-    const list = columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
+  const create = async (table: string, columns: Column[], own?: string[]) => {
+    const list = own ?? columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
     await session.query(
-      `CREATE UNLOGGED TABLE ${table} (${list.join(', ')}); COMMENT ON TABLE ${table} IS ${comment}`,
+      `CREATE ${own ? '' : 'UNLOGGED '}TABLE ${table} (${list.join(', ')}); COMMENT ON TABLE ${table} IS ${comment}`,
       [],
       signal,
     )
     return { table, columns }
   }
-  const rows = await create(names.rows, load.columns)
+  const rows = await create(names.rows, load.columns, adopted)
   const keys = await create(names.keys, columnsOfKeys(load))
   const means = { where: `${session.access.name}.${load.table}`, ...request }
   const sent = [

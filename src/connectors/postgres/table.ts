@@ -9,6 +9,74 @@ import { FAMILY } from './types.ts'
 /** How Postgres writes what the load modes do. */
 export const DIALECT = standard(quoteIdent, stagingType)
 
+/**
+ * Whether a load's staging table can become its table, so that no row is written twice: there is none yet, it has the
+ * load's columns alone, in the types that they are staged in, and nobody has granted anything on tables to come.
+ */
+export async function canAdopt(
+  session: TargetSession,
+  load: StagedLoad,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const [schema, table] = splitTable(load.table)
+  const plain = load.columns.every(
+    ({ type, origin }) =>
+      origin?.family !== FAMILY ||
+      (origin.default === undefined &&
+        origin.collation === undefined &&
+        (LONG_NAMES[stagingType(type)] ?? stagingType(type)) === origin.type),
+  )
+  if (!plain || load.mode === 'scd2' || load.mode === 'partition' || ownColumns(load).length > 0) return false
+  const { rows } = await session.query(
+    `SELECT 1 FROM pg_default_acl WHERE defaclobjtype = 'r'
+       AND (defaclnamespace = 0 OR defaclnamespace = to_regnamespace(${table ? '$1' : 'quote_ident(current_schema())'}))`,
+    table ? [quoteIdent(schema!)] : [],
+    signal,
+  )
+  return rows.length === 0
+}
+
+/** Types as format_type writes them, by the short names that we use. */
+const LONG_NAMES: Record<string, string> = {
+  timestamptz: 'timestamp with time zone',
+  timestamp: 'timestamp without time zone',
+  time: 'time without time zone',
+}
+
+/** The columns of a table that is to be adopted, as {@link createTable} would make them. */
+export const adoptedColumns = (load: StagedLoad) =>
+  load.columns.map(({ name, type, nullable, origin }) => {
+    const required = nullable || !origin ? '' : ' NOT NULL'
+    return `${quoteIdent(name)} ${stagingType(type)}${required}`
+  })
+
+/** Makes a staging table the load's table, as it lies. */
+export async function adoptTable(
+  session: TargetSession,
+  load: StagedLoad,
+  staging: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const [first, second] = splitTable(load.table)
+  const name = quoteIdent(second ?? first!)
+  const schema = second ? quoteIdent(first!) : quoteIdent(await currentSchema(session))
+  if (second) await ensureSchema(session, first!, signal)
+  const moved = `${schema}.${staging.split('.').at(-1)!}`
+  await session.query(
+    `ALTER TABLE ${staging} SET SCHEMA ${schema}; ALTER TABLE ${moved} RENAME TO ${name}; COMMENT ON TABLE ${schema}.${name} IS NULL`,
+    [],
+    signal,
+  )
+}
+
+const currentSchema = async (session: TargetSession) =>
+  (await session.query('SELECT current_schema() AS name')).rows[0]!.name!
+
+async function ensureSchema(session: TargetSession, schema: string, signal: AbortSignal): Promise<void> {
+  const { rows } = await session.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
+  if (rows.length === 0) await session.query(`CREATE SCHEMA ${quoteIdent(schema)}`, [], signal)
+}
+
 /** Creates a load's table without its key: {@link finishTable} adds that once the rows are in. */
 export async function createTable(
   session: TargetSession,
@@ -20,10 +88,7 @@ export async function createTable(
   const columns = load.columns.map(column => definition(column, known))
   for (const { name, type, nullable } of ownColumns(load))
     columns.push(`${quoteIdent(name)} ${stagingType(type)}${nullable ? '' : ' NOT NULL'}`)
-  if (table) {
-    const { rows } = await session.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
-    if (rows.length === 0) await session.query(`CREATE SCHEMA ${quoteIdent(schema!)}`, [], signal)
-  }
+  if (table) await ensureSchema(session, schema!, signal)
   await session.query(`CREATE TABLE ${quoteTable(load.table)} (${columns.join(', ')})`, [], signal)
 }
 

@@ -26,7 +26,7 @@ import { describeTable } from './source.ts'
 import { stageLoad, stagingNames } from './staging.ts'
 import { noteStanding, standingOf, tableOid } from './standing.ts'
 import { dropOwn, ensureState, referencesOf, targetColumns } from './state.ts'
-import { createTable, DIALECT, finishTable } from './table.ts'
+import { adoptedColumns, adoptTable, canAdopt, createTable, DIALECT, finishTable } from './table.ts'
 import { PostgresVerifier } from './verifier.ts'
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
@@ -87,8 +87,10 @@ export class PostgresTarget implements Target {
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
     this.session.heed(signal)
     await ensureState(this.session)
-    await this.check(request.load)
-    await stageLoad(this.session, { ...request, load: await this.keyed(request.load, signal) }, signal)
+    const exists = await this.check(request.load)
+    const load = await this.keyed(request.load, signal)
+    const adopted = !exists && load.whole && (await canAdopt(this.session, load, signal))
+    await stageLoad(this.session, { ...request, load }, adopted ? adoptedColumns(load) : undefined, signal)
   }
 
   async commit(
@@ -179,11 +181,15 @@ export class PostgresTarget implements Target {
     const oid = await tableOid(this.session, load.table)
     checkIdentity(load, oid, where)
     const created = oid === undefined
+    const { rows: staging, keys } = stagingNames(this.session, commit.loadId, load)
+    if (created && (await this.isLogged(staging))) {
+      await between?.()
+      return this.adopt(load, staging, commit, signal)
+    }
     if (created) await createTable(this.session, load, signal)
     for (const statement of created ? [] : await this.alterations(load)) await query(statement)
     const columns = await targetColumns(this.session, load.table)
     checkTarget(load, columns, where)
-    const { rows: staging, keys } = stagingNames(this.session, commit.loadId, load)
     const tables: LoadTables = {
       target,
       staging,
@@ -211,9 +217,32 @@ export class PostgresTarget implements Target {
     return { ...counts, rows, ...(created && { created }) }
   }
 
+  /** What is staged becomes the table: all its rows are new, and none is written twice. */
+  private async adopt(load: StagedLoad, staging: string, commit: LoadCommit, signal: AbortSignal) {
+    const where = `${this.name}.${load.table}`
+    const { rows } = await this.session.query(`SELECT count(*) AS n FROM ${staging}`, [], signal)
+    await adoptTable(this.session, load, staging, signal)
+    await finishTable(this.session, load, where, signal)
+    const inserted = Number(rows[0]!.n)
+    const counts = { table: load.table, inserted, updated: 0, deleted: 0, unchanged: 0, older: 0 }
+    return {
+      ...counts,
+      rows: await noteStanding(this.session, load, counts, commit, signal),
+      created: true,
+    }
+  }
+
+  private async isLogged(table: string): Promise<boolean> {
+    const { rows } = await this.session.query(
+      'SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1)',
+      [table],
+    )
+    return rows[0]?.relpersistence === 'p'
+  }
+
   private async dropStaged({ loadId, loads }: LoadCommit, signal: AbortSignal): Promise<void> {
     const tables = loads.flatMap(load => Object.values(stagingNames(this.session, loadId, load)))
-    if (tables.length > 0) await this.session.query(`DROP TABLE ${tables.join(', ')}`, [], signal)
+    if (tables.length > 0) await this.session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`, [], signal)
   }
 
   /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */
@@ -251,10 +280,12 @@ export class PostgresTarget implements Target {
     return columns.length > 0 ? alterations(load, columns) : []
   }
 
-  private async check(load: StagedLoad): Promise<void> {
+  /** Whether the load's table exists; fails where it does and cannot take the load. */
+  private async check(load: StagedLoad): Promise<boolean> {
     checkOwnColumns(load, `${this.name}.${load.table}`)
-    if (!(await this.has(quoteTable(load.table)))) return
+    if (!(await this.has(quoteTable(load.table)))) return false
     checkTarget(load, await targetColumns(this.session, load.table), `${this.name}.${load.table}`)
+    return true
   }
 
   private async has(relation: string): Promise<boolean> {

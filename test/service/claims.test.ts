@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { EngineError } from '../../engine/errors.ts'
+import { intervalsBetween } from '../../src/schedule/due.ts'
+import { backfill } from '../../src/service/backfill.ts'
+import { overBoth } from '../metadata/stores.ts'
+import { job } from './nights.ts'
+import { daily, nights, start } from './pretended.ts'
+
+overBoth(fresh => {
+  test('a claim whose run did not begin is taken over; the late run is refused', async () => {
+    const j = job('j', { cron: daily(), catchup: false })
+    const { metadata, runner, tick, wall, scheduler } = await nights(fresh(), [j])
+    await metadata.intervals.demand({
+      job: 'j',
+      start: new Date('2026-03-03T02:00Z'),
+      end: new Date('2026-03-04T02:00Z'),
+    })
+    const record = (await metadata.intervals.find('j', '2026-03-03T02:00:00.000Z'))!
+    const [lost] = await metadata.intervals.take([record])
+    assert.deepEqual(await metadata.intervals.take([record]), [], 'it was taken once')
+    await tick()
+    assert.deepEqual(runner.begun, [], 'its process may be starting')
+    wall.move(30_000)
+    await tick(scheduler('there:2:'))
+    assert.deepEqual(runner.begun, ['j 03'])
+    await assert.rejects(
+      runner.start({
+        job: { ...j, maxActiveRuns: 9, name: 'j' },
+        claim: lost!,
+        end: record.interval_end,
+        trigger: 'schedule',
+      }),
+      (error: EngineError) => error.code === 'FENCED' || error.code === 'RUN_CONFLICT',
+    )
+    await runner.end('j 03')
+    await assert.rejects(
+      runner.start({ job: j, claim: lost!, end: record.interval_end, trigger: 'schedule' }),
+      (error: EngineError) => error.code === 'FENCED',
+    )
+  })
+
+  test('one leads; when it dies another does within 30 s, and the late one writes nothing', async () => {
+    const j = job('j', { cron: daily(), start })
+    const { metadata, runner, tick, wall, clock, one, scheduler, states } = await nights(fresh(), [j])
+    const two = scheduler('there:2:')
+    await tick(one)
+    await tick(two)
+    assert.deepEqual([one.facts.leads, two.facts.leads], [true, false])
+    const lease = (await metadata.leases.holder('scheduler'))!
+    wall.move(16_000)
+    await tick(two)
+    assert.equal(two.facts.leads, true)
+    clock.move(24 * 3_600_000)
+    const late = { job: 'j', start: new Date('2026-03-04T02:00Z'), end: new Date('2026-03-05T02:00Z') }
+    await assert.rejects(metadata.intervals.plan([late], lease), (e: EngineError) => e.code === 'FENCED')
+    const record = (await metadata.intervals.find('j', '2026-03-02T02:00:00.000Z'))!
+    await assert.rejects(metadata.intervals.take([record], lease), (e: EngineError) => e.code === 'FENCED')
+    await tick(one)
+    assert.equal(one.facts.leads, false)
+    await runner.end('j 01')
+    await tick(two)
+    assert.deepEqual(await states('j'), ['01 SUCCESS', '02 RUNNING', '03 WAITING', '04 WAITING'])
+  })
+
+  test('told to stop: the lead is free at once, and what was interrupted runs again', async () => {
+    const { metadata, runner, tick, one, scheduler, states } = await nights(fresh(), [
+      job('j', { cron: daily(), catchup: false }),
+    ])
+    await tick()
+    const stopped = one.stop()
+    while (await metadata.leases.holder('scheduler')) await delay(5)
+    await runner.end('j 03', 'FAILED', new EngineError('INTERRUPTED', 'stopped on request'))
+    await stopped
+    assert.deepEqual(await states('j'), ['03 WAITING'])
+    await tick(scheduler('there:2:'))
+    assert.deepEqual(runner.begun, ['j 03', 'j 03'])
+  })
+
+  test('a run that is killed again and again is abandoned', async () => {
+    const { metadata, runner, tick, wall, states, scheduler } = await nights(fresh(), [
+      job('j', { cron: daily(), catchup: false }),
+    ])
+    await tick()
+    await metadata.database.run('UPDATE runs SET attempt = 10')
+    assert.equal(runner.active.size, 1)
+    wall.move(31_000)
+    await tick(scheduler('there:2:'))
+    assert.deepEqual(await states('j'), ['03 FAILED'])
+    const [run] = await metadata.runs(1)
+    assert.match(run!.error!, /killed 10 times/)
+  })
+
+  test('a backfill leaves what has succeeded, and what others run, unless it is asked to', async () => {
+    const j = job('j', { cron: daily(), start, maxActiveRuns: 2 })
+    const { metadata, runner, tick, wall } = await nights(fresh(), [j], { now: '2026-03-02T10:00:00.000Z' })
+    await tick()
+    await runner.end('j 01')
+    const intervals = intervalsBetween(
+      j.cron!,
+      start,
+      new Date('2026-03-03T02:00Z'),
+      new Date('2026-03-04T10:00Z'),
+    )
+    const go = async (again: boolean, parallel: number) => {
+      const notes: string[] = []
+      const running = backfill({
+        metadata,
+        job: j,
+        intervals,
+        parallel,
+        again,
+        runner,
+        signal: new AbortController().signal,
+        note: ({ start }, what) => notes.push(`${start.toISOString().slice(8, 10)} ${what}`),
+        pause: 10,
+      })
+      return { running, notes }
+    }
+    const first = await go(false, 2)
+    await Promise.all(['j 02', 'j 03'].map(name => runner.until(name)))
+    assert.equal(runner.active.size, 2)
+    const second = await go(false, 1)
+    assert.equal(await second.running, 0)
+    assert.match(second.notes.join(), /^01 SUCCESS already,02 run r\d+ has it,03 run r\d+ has it$/)
+    await runner.end('j 03', 'FAILED', new Error('no'))
+    await runner.end('j 02')
+    assert.equal(await first.running, 4)
+    assert.deepEqual(first.notes.sort(), ['01 SUCCESS already', '02 SUCCESS', '03 FAILED'])
+    wall.move(1)
+    const third = await go(true, 1)
+    for (const name of ['j 01', 'j 02', 'j 03']) {
+      await runner.until(name)
+      await runner.end(name)
+    }
+    assert.equal(await third.running, 0)
+    assert.deepEqual(third.notes, ['01 SUCCESS', '02 SUCCESS', '03 SUCCESS'])
+    assert.equal((await metadata.intervals.lastPlanned('j'))?.toISOString(), undefined)
+  })
+})
