@@ -24,7 +24,7 @@ export interface Preview {
   counts: ChangeCounts & { unchanged: number }
   /** Why all rows are loaded although an earlier load is known. */
   reason?: string
-  /** Updates that the target leaves alone, since the row's `newer` column has not grown. */
+  /** Updates that the target leaves alone, since its row is newer by the load's `newer` column. */
   older: number
   /** How many updates change a column, most often first. */
   columns: { name: string; rows: number }[]

@@ -26,6 +26,10 @@ export interface Origin {
   family: string
   /** The type in the family's own notation, with lengths: `numeric(10,2)`, `inet`, `text[]`. */
   type: string
+  /** Users or an extension define it: another system of the family may lack it. */
+  custom?: true
+  /** Of what is staged as text, the type of DuckDB whose text that is, exactly: what systems of other families make of it. */
+  duck?: 'UUID' | 'JSON'
   /** As DDL has it, where it is a constant. */
   default?: string
   /** Of text, where they are the column's own. */

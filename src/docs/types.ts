@@ -18,6 +18,9 @@ collations. A type that the target does not know (an enum, a type of an extensio
 before. Left out: geometries, whose spatial reference is not read, and domains, which become what they are made of. Texts and
 bytes of a key in MySQL and MariaDB are compared byte by byte.
 
+Into a system of another family, a \`uuid\` becomes UUID in DuckDB and \`uuid\` in Postgres, a \`jsonb\` becomes JSON in DuckDB, and
+NOT NULL stays; every other type is that of the tables below.
+
 A table that is there already takes a value where its own type holds it exactly; otherwise the load is refused.
 
 Minus zero keeps its sign on the way. A DuckDB file keeps one sign for a stretch of a column in which every value is a zero: its

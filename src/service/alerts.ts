@@ -1,6 +1,6 @@
 import type { AlertWorld } from '../alerts/alerts.ts'
 import { Alerts } from '../alerts/alerts.ts'
-import { backfillOf } from '../alerts/remedy.ts'
+import { backfillOf, remedy } from '../alerts/remedy.ts'
 import { alertOf, failureAlert } from '../alerts/runAlerts.ts'
 import { readAlertsAlone } from '../config/alertsAlone.ts'
 import type { Alert } from '../spec/alert.ts'
@@ -31,8 +31,9 @@ export class ServiceAlerts {
   }
 
   /** Intervals of a job wait for one that has failed. */
-  blocked({ name, folder }: ScheduledJob, { reason, since, waiting, failed }: Blocked): Promise<void> {
+  blocked({ name, folder, cron }: ScheduledJob, { reason, since, waiting, failed }: Blocked): Promise<void> {
     const { home, env, clock } = this.options
+    const place = { folder, home, env }
     return this.tell(
       folder,
       alertOf({ job: name }, clock.now(), {
@@ -41,7 +42,8 @@ export class ServiceAlerts {
         cause: 'blocked',
         title: `${name}: the schedule is blocked`,
         what: `${waiting} data ${waiting === 1 ? 'interval waits' : 'intervals wait'} since ${since}: ${reason}. Nothing is run until that has succeeded.`,
-        command: backfillOf({ folder, home, env }, failed),
+        // A run by hand settles intervals that are of no schedule of the job's own.
+        command: cron ? backfillOf(place, failed) : remedy(place, undefined),
       }),
     )
   }

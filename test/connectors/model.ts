@@ -99,9 +99,14 @@ function history(table: Held[], rows: Map<string, Row>, load: LoadSpec, night: N
   for (const row of rows.values()) {
     const versions = all.filter(held => keyOf(held.row) === keyOf(row))
     const ended = versions.length > 0 && versions.every(({ to }) => to !== null)
-    const end = Math.max(...versions.map(({ to }) => to ?? 0))
     const given = load.newer && row.t !== null ? day(row.t) : now
-    const from = ended && given < end ? Math.max(now, end) : given
+    const standing = versions.find(({ to }) => to === null)
+    const follows = load.newer && standing && ageOf(standing.row) < ageOf(row)
+    const end = ended ? Math.max(...versions.map(({ to }) => to!)) : follows ? standing.from : -Infinity
+    // Of versions as old as the row the latest is the row's own.
+    const own = versions.filter(held => load.newer && row.t !== null && held.row.t === row.t)
+    const begin = ended || own.length === 0 ? given : Math.max(...own.map(held => held.from))
+    const from = given < end ? Math.max(now, end) : begin
     const differs = (held: Held) => !same(held.row, row, deciding(load))
     const begun = versions.find(held => held.from === from)
     if (begun) {
@@ -110,8 +115,7 @@ function history(table: Held[], rows: Map<string, Row>, load: LoadSpec, night: N
       continue
     }
     const covers = versions.find(held => held.from < from && (held.to === null || held.to > from))
-    const current = versions.find(({ to }) => to === null)
-    if ((current && !differs(current)) || (covers && !differs(covers))) continue
+    if ((standing && !differs(standing)) || (covers && !differs(covers))) continue
     const later = versions.filter(held => held.from > from).map(held => held.from)
     const to = covers ? covers.to : later.length > 0 ? Math.min(...later) : null
     if (covers) write(covers, { to: from })

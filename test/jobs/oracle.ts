@@ -32,7 +32,10 @@ export interface OracleSources {
   runAt: string
 }
 
-/** Copies the sources as they are now, and merges them into the oracle's own tables as the seed's MERGE says. */
+/**
+ * Copies the sources as they are now, and merges them into the oracle's own tables: what is older than the table's row
+ * is left alone, what is as old and differs (a month of membership has passed, a correction was made) is not.
+ */
 export async function oracleNight({ legacyUrl, query, feed, corrections, runAt }: OracleSources) {
   await query(SOURCES)
   await insert(query, 'members', await membersOf(legacyUrl))
@@ -74,10 +77,12 @@ async function merge(
   insertOnly = key,
 ) {
   const names = columns.split(',').map(name => name.trim())
-  const set = names.filter(name => name !== key && name !== insertOnly).map(name => `${name} = s.${name}`)
+  const taken = names.filter(name => name !== key && name !== insertOnly)
+  const set = taken.map(name => `${name} = s.${name}`)
+  const row = (alias: string) => `(${taken.map(name => `${alias}.${name}`).join(', ')})`
   const rows = (await query(`WITH merged AS (
     MERGE INTO oracle.${table} AS t USING ${source} AS s ON t.${key} = s.${key}
-    WHEN MATCHED AND s.updated_at > t.updated_at THEN UPDATE SET ${set.join(', ')}
+    WHEN MATCHED AND s.updated_at >= t.updated_at AND ${row('t')} IS DISTINCT FROM ${row('s')} THEN UPDATE SET ${set.join(', ')}
     WHEN NOT MATCHED THEN INSERT (${columns}) VALUES (${names.map(name => `s.${name}`).join(', ')})
     RETURNING merge_action() AS action
   ) SELECT count(*) FILTER (WHERE action = 'INSERT') AS inserted, count(*) FILTER (WHERE action = 'UPDATE') AS updated FROM merged`)) as {

@@ -32,7 +32,7 @@ import {
   standard,
   tableKey,
 } from '../sql/dialect.ts'
-import { addsColumn, Obstacles } from '../sql/obstacles.ts'
+import { addsColumn, Obstacles, widensColumn } from '../sql/obstacles.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
@@ -190,9 +190,20 @@ export class DuckdbTarget implements Target {
 
   async alterations(load: PlannedLoad): Promise<string[]> {
     const columns = (await this.describe(load.table))?.columns
-    return neededColumns(load)
-      .filter(({ name }) => columns && !columnNamed(columns, name) && addsColumn(load, name))
-      .map(({ name, type }) => addColumn(load, name, type))
+    if (!columns) return []
+    const added = neededColumns(load)
+      .filter(({ name }) => !columnNamed(columns, name) && addsColumn(load, name))
+      .map(column => addColumn(load, column))
+    const widened = load.columns
+      .filter(({ name, type }) => {
+        const column = columnNamed(columns, name)
+        return column && isWidened(load, name, type, column.native)
+      })
+      .map(
+        ({ name, type }) =>
+          `ALTER TABLE ${qualified(load.table)} ALTER COLUMN ${quoteName(name)} TYPE ${typeName(type)};`,
+      )
+    return [...added, ...widened]
   }
 
   // Staging views are temporary: they go with the session.
@@ -212,7 +223,10 @@ export class DuckdbTarget implements Target {
     const existing = await this.describe(load.table)
     if (existing) checkTarget(load, existing, where)
     else {
-      const columns = load.columns.map(column => `${quoteName(column.name)} ${typeName(column.type)}`)
+      const columns = load.columns.map(
+        column =>
+          `${quoteName(column.name)} ${madeType(column)}${column.nullable || !column.origin ? '' : ' NOT NULL'}`,
+      )
       for (const { name, type, nullable } of ownColumns(load))
         columns.push(`${quoteName(name)} ${typeName(type)}${nullable ? '' : ' NOT NULL'}`)
       const key = tableKey(load)
@@ -269,31 +283,37 @@ export class DuckdbTarget implements Target {
   }
 }
 
-const addColumn = ({ table }: PlannedLoad, name: string, type: LogicalType) =>
-  `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(name)} ${typeName(type)};`
+/** The type that a column has in a table that we make: that whose text it is, else as it is staged. */
+const madeType = ({ type, origin }: Needed) => origin?.duck ?? typeName(type)
 
-const neededColumns = (load: PlannedLoad): { name: string; type: LogicalType }[] => [
-  ...load.columns,
-  ...ownColumns(load),
-]
+const addColumn = ({ table }: PlannedLoad, column: Needed) =>
+  `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(column.name)} ${madeType(column)};`
+
+type Needed = Pick<Column, 'name' | 'type' | 'origin'>
+
+const neededColumns = (load: PlannedLoad): Needed[] => [...load.columns, ...ownColumns(load)]
 
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
 function checkTarget(load: StagedLoad, { columns }: TableSchema, where: string): void {
   const obstacles = new Obstacles(where)
-  for (const { name, type } of neededColumns(load)) {
+  for (const needed of neededColumns(load)) {
+    const { name, type } = needed
     const column = columnNamed(columns, name)
     if (!column && !addsColumn(load, name))
-      obstacles.add(
-        `: has no column ${name}`,
-        `${addColumn(load, name, type)} or leave it out of ${load.from}.`,
-      )
-    if (column && !fits(type, column.native))
+      obstacles.add(`: has no column ${name}`, `${addColumn(load, needed)} or leave it out of ${load.from}.`)
+    if (column && !fits(type, column.native) && !isWidened(load, name, type, column.native))
       obstacles.add(
         `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
         `Cast ${name} in ${load.from}, or ALTER TABLE ${load.table} ALTER COLUMN ${quoteName(name)} TYPE ${typeName(type)};`,
       )
   }
   obstacles.check()
+}
+
+/** Whether the load changes a column's type to its own, which holds every value of it. */
+function isWidened(load: PlannedLoad, name: string, type: LogicalType, native: string): boolean {
+  const own = typeFromName(native)
+  return own !== undefined && widensColumn(load, name) && widens(own, type)
 }
 
 /** What {@link LoadTables} say of a table's columns; `folds`: its texts may have a collation. */

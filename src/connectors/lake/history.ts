@@ -2,7 +2,7 @@ import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { decidingColumns, goneRows } from '../../../engine/contracts/semantics.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
-import { duckdbDiffers, periodType } from '../sql/dialect.ts'
+import { duckdbDiffers, older, periodType } from '../sql/dialect.ts'
 import { ACT, type ChangeSources } from './changes.ts'
 import { FILE } from './files.ts'
 
@@ -59,15 +59,25 @@ export function historySql(
     if (is(name, load.stamp)) return `${quote(now)}::TIMESTAMPTZ`
     return columnNamed(load.columns, name) ? `v.${quoteName(name)}` : `NULL::${typeName(type)}`
   }
+  const [held, age] =
+    load.newer === undefined ? [] : [`t.${quoteName(load.newer)}`, `s.${quoteName(load.newer)}`]
+  const overtaken = age ? `${to} IS NULL AND ${from} > s._nf_given AND ${older(held!, age)}` : 'false'
+  const ownAge = age ? `${held} = ${age}` : 'false'
   const list = (value: (column: Column) => string) =>
     columns.map(column => `CAST(${value(column)} AS ${typeName(column.type)}) AS ${quoteName(column.name)}`)
-  // t: the table's versions; v: what is staged, and when it begins; f: whether that makes a version, and until when.
+  // t: the table's versions; s: what is staged; e: what its keys' versions say of its begin; v: when it begins; f: whether
+  // that makes a version, and until when.
   return `WITH t AS (${table}),
-    e AS (SELECT ${key.join(', ')}, CASE WHEN count(*) = count(${to}) THEN max(${to}) END AS _nf_ended FROM t GROUP BY ALL),
-    v AS (SELECT *, CASE WHEN _nf_ended IS NULL OR _nf_given >= _nf_ended THEN _nf_given ELSE greatest(_nf_ended, ${run}) END AS _nf_from
-      FROM (SELECT s.*, ${given} AS _nf_given, e._nf_ended FROM (${staged}) AS s LEFT JOIN e ON ${on('s', 'e')})),
+    s AS (SELECT s.*, ${given} AS _nf_given FROM (${staged}) AS s),
+    e AS (SELECT ${key.map(name => `s.${name}`).join(', ')},
+        CASE WHEN count(*) = count(${to}) THEN max(${to}) ELSE max(${from}) FILTER (${overtaken}) END AS _nf_ended,
+        max(${from}) FILTER (${ownAge}) AS _nf_own
+      FROM s JOIN t ON ${on('t', 's')} GROUP BY ALL),
+    v AS (SELECT s.*, e._nf_ended, CASE WHEN _nf_ended IS NULL THEN coalesce(_nf_own, _nf_given)
+        WHEN _nf_given >= _nf_ended THEN _nf_given ELSE greatest(_nf_ended, ${run}) END AS _nf_from
+      FROM s LEFT JOIN e ON ${on('s', 'e')}),
     f AS (SELECT ${key.map(name => `v.${name}`).join(', ')},
-        NOT coalesce(bool_or(${from} = v._nf_from OR (NOT (${differing}) AND (${to} IS NULL OR ${covers}))), false) AS _nf_new,
+        NOT coalesce(bool_or(${from} = v._nf_from OR (NOT (${differing}) AND (${to} IS NULL OR ${covers}))) FILTER (${from} IS NOT NULL), false) AS _nf_new,
         CASE WHEN bool_or(${covers}) THEN max(${to}) FILTER (${covers}) ELSE min(${from}) FILTER (${from} > v._nf_from) END AS _nf_until
       FROM v LEFT JOIN t ON ${on('t', 'v')} GROUP BY ALL)
     SELECT t.${FILE}, ${act} AS ${ACT}, ${list(own).join(', ')}

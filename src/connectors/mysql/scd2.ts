@@ -1,6 +1,6 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import { decidingColumns, updatedColumns } from '../../../engine/contracts/semantics.ts'
-import { periodType } from '../sql/dialect.ts'
+import { older, periodType } from '../sql/dialect.ts'
 import { equals, type LoadTables, matchTarget, periodLiteral, staged } from './changes.ts'
 import { columnType } from './targetTypes.ts'
 import { identifier } from './types.ts'
@@ -42,11 +42,17 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const ofKey = matchTarget(load.key, tables)
   const versions = (condition: string) => `FROM ${target} AS t WHERE ${ofKey}${condition}`
 
-  // The end of a key that has no current version; NULL where it has one, or none at all.
+  const [held, age] =
+    load.newer === undefined ? [] : [`t.${identifier(load.newer)}`, staged(load.newer, tables)]
+  const overtaken = age
+    ? `(SELECT MAX(${from}) ${versions(` AND ${to} IS NULL AND ${from} > ${begins} AND ${older(held!, age)}`)})`
+    : 'NULL'
+  const own = age ? `COALESCE((SELECT MAX(${from}) ${versions(` AND ${held} = ${age}`)}), ${begins})` : begins
+  // The end of a key that has no current version, or the begin of one that the row follows, though it says it is before.
   const ended = `UPDATE ${staging} AS s SET s.${ENDED} =
-    (SELECT CASE WHEN COUNT(*) = COUNT(${to}) THEN MAX(${to}) END ${versions('')})`
+    COALESCE((SELECT CASE WHEN COUNT(*) = COUNT(${to}) THEN MAX(${to}) END ${versions('')}), ${overtaken})`
   const begin = `UPDATE ${staging} AS s SET s.${FROM} = CASE
-    WHEN s.${ENDED} IS NULL OR ${begins} >= s.${ENDED} THEN ${begins}
+    WHEN s.${ENDED} IS NULL THEN ${own} WHEN ${begins} >= s.${ENDED} THEN ${begins}
     WHEN s.${ENDED} > ${run} THEN s.${ENDED} ELSE ${run} END`
 
   const differing = decidingColumns(load)

@@ -2,7 +2,7 @@ import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { markColumn } from '../../../engine/contracts/semantics.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { periodType } from '../sql/dialect.ts'
-import { addsColumn, Obstacles } from '../sql/obstacles.ts'
+import { addsColumn, Obstacles, widensColumn } from '../sql/obstacles.ts'
 import type { ValueRule } from './encode.ts'
 import { FAMILY, identifier, type NativeColumn, tableName } from './types.ts'
 
@@ -74,17 +74,26 @@ export function madeColumns(load: PlannedLoad, collation: string): [name: string
   return load.columns.map(column => {
     const { name, type, origin } = column
     const long = origin?.charset !== undefined || type.kind === 'binary'
-    return [name, load.key.includes(name) && long ? types.get(name)! : madeColumn(column, types.get(name)!)]
+    const keyed = load.key.includes(name)
+    const staged = types.get(name)!
+    if (keyed && long) return [name, staged]
+    return [name, madeColumn(keyed ? { ...column, nullable: false } : column, staged)]
   })
 }
 
-function madeColumn({ nullable, origin }: Column, other: string): string {
-  if (origin?.family !== FAMILY) return other
-  const { charset, collation } = origin
-  const text = charset === undefined ? '' : ` CHARACTER SET ${charset} COLLATE ${collation}`
-  const fallback = origin.default === undefined ? '' : ` DEFAULT ${origin.default}`
-  // A timestamp that may be NULL has to say so.
-  return `${origin.type}${text}${nullable ? ' NULL' : ' NOT NULL'}${fallback}`
+function madeColumn(column: Column, other: string): string {
+  const { nullable, origin } = column
+  const own = ownType(column)
+  const fallback = own && origin!.default !== undefined ? ` DEFAULT ${origin!.default}` : ''
+  // A timestamp that may be NULL has to say so, and no part of a key may.
+  const required = !nullable && origin ? ' NOT NULL' : own ? ' NULL' : ''
+  return `${own ?? other}${required}${fallback}`
+}
+
+function ownType({ origin }: Column): string | undefined {
+  if (origin?.family !== FAMILY) return undefined
+  const { type, charset, collation } = origin
+  return charset === undefined ? type : `${type} CHARACTER SET ${charset} COLLATE ${collation}`
 }
 
 /** What an index of InnoDB holds, less room for other columns of the key, in bytes; and characters of utf8mb4. */
@@ -194,17 +203,49 @@ export function uniqueColumns(load: PlannedLoad): string[] {
   return load.mode === 'scd2' ? [...load.key, load.scd2.validFrom] : load.key
 }
 
-/** The statements that add the columns which a table lacks, where the load may. */
+/** The statements that add the columns which a table lacks and widen those that have become too narrow, where the load may. */
 export function alterations(load: PlannedLoad, { columns }: TargetTable): string[] {
-  return neededColumns(load)
+  const added = neededColumns(load)
     .filter(([name]) => !columnNamed(columns, name) && addsColumn(load, name))
     .map(([name, type]) => addColumn(load, name, type))
+  const types = columnTypes(load)
+  const widened = load.columns
+    .filter(({ name, type }) => {
+      const column = columnNamed(columns, name)
+      return column && widensColumn(load, name) && isNarrower(column, type)
+    })
+    .map(({ name }) => {
+      const required = columnNamed(columns, name)!.nullable === 'NO' ? 'NOT NULL' : 'NULL'
+      return `ALTER TABLE ${tableName(load.table)} MODIFY COLUMN ${identifier(name)} ${types.get(name)} ${required};`
+    })
+  return [...added, ...widened]
+}
+
+const INT_BITS: Record<string, number> = { tinyint: 8, smallint: 16, mediumint: 24, int: 32, bigint: 64 }
+
+/** Whether a number of the type may be too large, or too fine, for the column. */
+function isNarrower({ data_type, column_type, num_precision, num_scale }: TargetColumn, type: LogicalType) {
+  const bits = INT_BITS[data_type]
+  if (type.kind === 'float') return type.bits === 64 && data_type === 'float'
+  if (type.kind === 'int' && bits !== undefined)
+    return / unsigned/i.test(column_type) === type.signed ? bits <= type.bits : bits < type.bits
+  if (type.kind !== 'decimal') return false
+  if (data_type !== 'decimal') return bits !== undefined
+  const [precision, scale] = [Number(num_precision), Number(num_scale)]
+  return scale < type.scale || precision - scale < type.precision - type.scale
 }
 
 const addColumn = ({ table }: PlannedLoad, name: string, type: string) =>
   `ALTER TABLE ${tableName(table)} ADD COLUMN ${identifier(name)} ${type} NULL;`
 
-const neededColumns = (load: PlannedLoad) => [...columnTypes(load), ...ownColumns(load)]
+function neededColumns(load: PlannedLoad): [name: string, type: string][] {
+  const types = columnTypes(load)
+  const brought = load.columns.map((column): [string, string] => {
+    const { name } = column
+    return [name, (!load.key.includes(name) && ownType(column)) || types.get(name)!]
+  })
+  return [...brought, ...ownColumns(load)]
+}
 
 /** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
 export function checkTarget(
@@ -228,7 +269,7 @@ export function checkTarget(
     const column = columnNamed(columns, name)
     if (!column) continue
     if (column.generated) refuse(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
-    if (!fits(brought, column))
+    if (!fits(brought, column) && !(widensColumn(load, name) && isNarrower(column, type)))
       refuse(
         `.${name}: ${typeName(type)} does not fit ${column.column_type} exactly`,
         `Cast ${name} in ${load.from}, or ${alter} MODIFY COLUMN ${identifier(name)} ${types.get(name)};`,

@@ -146,6 +146,7 @@ export function originOf(column: CatalogColumn): Origin | undefined {
   return {
     family: FAMILY,
     type: column_type,
+    ...(data_type === 'uuid' && { duck: 'UUID' }),
     ...(charset !== null && { charset }),
     ...(collation !== null && { collation }),
     ...(fallback !== null && CONSTANT.test(fallback) && { default: fallback }),

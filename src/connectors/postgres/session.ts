@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
 import { watchLocks } from '../wire/lockWatch.ts'
-import { type Access, ask, connect, disconnect, interruptOn, postgresError } from './connect.ts'
+import { type Access, ask, connect, disconnect, hangUp, interruptOn, postgresError } from './connect.ts'
 import { lockQuestions } from './locks.ts'
 
 export type TextRow = Record<string, string | null>
@@ -66,8 +66,13 @@ export class TargetSession {
   }
 
   async client(signal = this.signal): Promise<pg.Client> {
-    this.opened ??= this.open(signal)
-    return this.opened
+    if (this.opened) return this.opened
+    // The end of an earlier connection, which may come late, is not that of the one in its place.
+    const opening = this.open(() => {
+      if (this.opened === opening) this.opened = undefined
+    }, signal)
+    this.opened = opening
+    return opening
   }
 
   async close(): Promise<void> {
@@ -77,21 +82,22 @@ export class TargetSession {
     if (client) await disconnect(client)
   }
 
-  private async open(signal?: AbortSignal): Promise<pg.Client> {
+  private async open(forget: () => void, signal?: AbortSignal): Promise<pg.Client> {
+    let client: pg.Client | undefined
     try {
-      const client = await connect(this.access, this.access.name, signal)
-      const forget = () => {
-        this.opened = undefined
-      }
+      client = await connect(this.access, this.access.name, signal)
       client.on('end', forget).on('error', forget)
       await refusePooled(client, this.access, signal)
       await client.query(NOTICE).catch(() => {})
       const { lock } = this.access.timeouts ?? DEFAULT_TIMEOUTS
       await client.query(LOCK_TIMEOUT, [`${lock}ms`])
-      await client.query(`SELECT pg_advisory_lock(${ownerLock(`'${this.owner}'`)})`)
+      // An interrupted connection keeps it until the server has seen that its client has gone.
+      const own = `SELECT pg_advisory_lock(${ownerLock(`'${this.owner}'`)})`
+      await ask(client, this.access.name, own, [], signal)
       return client
     } catch (error) {
-      this.opened = undefined
+      if (client) hangUp(client)
+      forget()
       throw error
     }
   }

@@ -200,6 +200,7 @@ export async function describeTable(
           origin: {
             family: FAMILY,
             type: own!,
+            ...(type === null && { custom: true as const }),
             ...(fallback && CONSTANT.test(fallback) && { default: fallback }),
             ...(collation && { collation }),
           },

@@ -2,7 +2,7 @@ import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import { ownColumns, standard, tableKey } from '../sql/dialect.ts'
 import { quoteIdent, quoteTable, splitTable } from './connect.ts'
-import { stagingType } from './merge.ts'
+import { madeType, stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
 import { FAMILY } from './types.ts'
 
@@ -110,10 +110,11 @@ async function knownTypes(
 }
 
 /** A column as its source has it, where that is a Postgres whose type is known here; else the type that it is staged as. */
-function definition({ name, type, nullable, origin }: Column, known: Set<string>): string {
+function definition(column: Column, known: Set<string>): string {
+  const { name, nullable, origin } = column
   const required = nullable || !origin ? '' : ' NOT NULL'
   if (origin?.family !== FAMILY || !known.has(origin.type))
-    return `${quoteIdent(name)} ${stagingType(type)}${required}`
+    return `${quoteIdent(name)} ${madeType(column)}${required}`
   const fallback = origin.default === undefined ? '' : ` DEFAULT ${origin.default}`
   const { collation } = origin
   const order = collation !== undefined && known.has(collation) ? ` COLLATE ${collation}` : ''

@@ -8,6 +8,8 @@ export const FAMILY = 'postgres'
 interface Rule {
   logical: LogicalType
   inexact?: string
+  /** See {@link Origin}. */
+  duck?: Origin['duck']
   /** Its notation is ASCII whatever the database's encoding. */
   ascii?: true
 }
@@ -51,7 +53,9 @@ const RULES: Record<string, Rule> = {
   timestamptz: { logical: { kind: 'timestamp', zoned: true }, inexact: BEYOND },
   timetz: ascii,
   interval: ascii,
-  uuid: ascii,
+  uuid: { ...ascii, duck: 'UUID' },
+  // Not json, which may hold half of a surrogate pair.
+  jsonb: { logical: text, duck: 'JSON' },
   char: ascii,
   inet: ascii,
   cidr: ascii,
@@ -119,7 +123,13 @@ export const isText = (typname: string, typmod: number) =>
 export function columnOf(found: CatalogColumn): Column {
   const { name, native, origin, type, send, cast, typmod, nullable, unchecked } = found
   const rule = ruleOf(type, typmod)
-  const column: Column = { name, type: rule?.logical ?? text, nullable, native, origin }
+  const column: Column = {
+    name,
+    type: rule?.logical ?? text,
+    nullable,
+    native,
+    origin: { ...origin, ...(rule?.duck && { duck: rule.duck }) },
+  }
   if (rule?.inexact) column.inexact = rule.inexact
   if (cast) column.wire = 'output' satisfies Wire
   if (column.type.kind !== 'text') return column

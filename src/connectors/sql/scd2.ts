@@ -1,6 +1,6 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { decidingColumns, updatedColumns } from '../../../engine/contracts/semantics.ts'
-import { type Assignment, differing, type LoadTables, periodType, sameKey, staged } from './dialect.ts'
+import { type Assignment, differing, type LoadTables, older, periodType, sameKey, staged } from './dialect.ts'
 
 /** The first versions of a history: every staged row begins one, and none ends. */
 export function firstVersionsSql(load: StagedLoad, tables: LoadTables, runAt: Date): string {
@@ -26,8 +26,9 @@ function beginSql(load: StagedLoad, tables: LoadTables, runAt: Date): string {
  * (a version that begins at the very moment), `insert`, `close`; each leaves what a repeat would find right.
  *
  * A staged row begins at its `newer` value, or with the run. One whose key has ended (it was deleted) and that says
- * it is older than that end is back nevertheless: it begins with the run, so that the gap stays in the history. One
- * older than the current version is put between, up to where the version that it divides ended.
+ * it is older than that end is back nevertheless: it begins with the run, so that the gap stays in the history; and
+ * so does one that is newer than such a version, but says it is older than its begin. One older than the current
+ * version is put between, up to where the version that it divides ended. One as old as a version is that version.
  */
 export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const { target, dialect } = tables
@@ -42,10 +43,18 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
     string,
   ]
 
-  // The end of a key that has no current version; NULL where it has one, or none at all.
-  const end = `(SELECT CASE WHEN count(*) = count(h.${to}) THEN max(h.${to}) END FROM ${target} AS h WHERE ${sameKey(load, tables, 'h')})`
+  const ofKey = `FROM ${target} AS h WHERE ${sameKey(load, tables, 'h')}`
+  const [held, age] = load.newer === undefined ? [] : [`h.${q(load.newer)}`, staged(tables, load.newer)]
+  const overtaken = age
+    ? `(SELECT max(h.${from}) ${ofKey} AND h.${to} IS NULL AND h.${from} > ${given} AND ${older(held!, age)})`
+    : 'NULL'
+  const own = age
+    ? `coalesce((SELECT max(h.${from}) ${ofKey} AND ${held} = ${age}), s.${begins})`
+    : `s.${begins}`
+  // The end of a key that has no current version, or the begin of one that the row follows, though it says it is before.
+  const end = `coalesce((SELECT CASE WHEN count(*) = count(h.${to}) THEN max(h.${to}) END ${ofKey}), ${overtaken})`
   const known = `(SELECT s.*, ${given} AS ${begins}, ${end} AS ${ended} FROM ${tables.staging} AS s)`
-  const versions = `(SELECT s.*, CASE WHEN s.${ended} IS NULL OR s.${begins} >= s.${ended} THEN s.${begins}
+  const versions = `(SELECT s.*, CASE WHEN s.${ended} IS NULL THEN ${own} WHEN s.${begins} >= s.${ended} THEN s.${begins}
     WHEN s.${ended} > ${run} THEN s.${ended} ELSE ${run} END AS ${effective} FROM ${known} AS s)`
 
   const compared = decidingColumns(load)
