@@ -62,6 +62,7 @@ const FLOORS: Record<string, string[]> = {
     'extract',
     'plan',
     'runtime',
+    'mask.ts',
     'staging',
     'parquet',
     'pool',
@@ -70,7 +71,6 @@ const FLOORS: Record<string, string[]> = {
     'batch',
     'types',
     'nearest.ts',
-    'mask.ts',
     'errors.ts',
   ],
   src: [
