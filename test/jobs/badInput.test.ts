@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -145,6 +153,8 @@ async function run(name: string, input: Input) {
   const job = join(own, 'queries/members')
   const home = join(own, 'home')
   cpSync(join(ROOT, 'queries'), join(own, 'queries'), { recursive: true })
+  // A system that is down is asked again, which need not take minutes here.
+  appendFileSync(join(job, 'job.yaml'), '\nretries: { delay: 10ms }\n')
   if (input.edit) {
     const [file, from, to] = input.edit
     const text = readFileSync(join(job, file), 'utf8')
