@@ -76,6 +76,8 @@ export interface LoadSpec {
   schema?: SchemaPolicy
   /** What becomes of a row that the table refuses: it goes to the quarantine, or nothing is loaded (the default). */
   onBadRow?: OnBadRow
+  /** Columns whose values nobody is shown. */
+  sensitive?: string[]
   /** Default: `newest` with {@link newer}, `fail` without. */
   onDuplicate?: OnDuplicate
 }
@@ -83,6 +85,8 @@ export interface LoadSpec {
 /** A load with everything known: the target can act on it alone. */
 export interface PlannedLoad extends LoadSpec {
   columns: Column[]
+  /** Columns whose type holds more than that of the last load: a table that the load may alter is widened, too. */
+  widened?: string[]
 }
 
 /** How far an extract has been read, as kept in the target in the same commit as the data. */

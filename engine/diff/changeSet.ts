@@ -87,8 +87,11 @@ export async function compareSet(
   const last = run !== undefined && !look.reason ? await state.last(run) : undefined
   const lost = run === undefined ? undefined : `what run ${run} loaded is no longer staged`
   const reason = look.reason ?? (last ? last.otherColumns && 'its columns have changed' : lost)
+  const planned = last && last.widened.length > 0 ? { ...load, widened: last.widened } : load
   const changes =
-    last && !reason ? await compare(context, load, state, last) : await everything(context, load, state, last)
+    last && !reason
+      ? await compare(context, planned, state, last)
+      : await everything(context, planned, state, last)
   await state.keep()
   return { ...changes, ...there, ...(reason && { reason }) }
 }

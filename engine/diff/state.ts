@@ -9,7 +9,7 @@ import { type DataSet, goodRows } from '../staging/dataSet.ts'
 import { copyBuckets, copyFile, partOf } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
-import { type Column, typeName } from '../types/logical.ts'
+import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { type Identity, ROW, stateSql } from './compare.ts'
 import { ENCODING, HASH } from './rowHash.ts'
@@ -56,6 +56,8 @@ export class State {
   buckets: Part[][]
   /** True where the run that left it loaded other columns: what it had not is NULL. */
   readonly otherColumns: boolean
+  /** Of the load's columns, those whose type holds more than what this state has. */
+  widened: string[] = []
   private witness: Part | undefined
   private readonly context: RunContext
   private readonly load: PlannedLoad
@@ -153,6 +155,10 @@ export class State {
     const known = same && left.tag === (await this.tag())
     const state = new State(this.context, this.load, rows, name, known ? left.buckets : [])
     state.witness = left.witness
+    state.widened = columns.flatMap(({ name, type }) => {
+      const before = columnNamed(left.columns, name)
+      return before && widens(before.type, type) ? [name] : []
+    })
     if (known) return state
     // Hashes of two versions are never compared: made anew from the rows.
     await state.write()

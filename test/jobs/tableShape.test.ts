@@ -125,3 +125,34 @@ resources: { memory: 300MB, threads: 1 }
     { v: -1 },
   ])
 })
+
+for (const [kind, open] of Object.entries(TARGETS))
+  test(`${kind}: a column whose source was widened is widened with it, as the plan says`, async t => {
+    const job = await smallJob(t, `wider_${kind}`, {})
+    const { url, query } = await open(t, job.home)
+    const yaml = (id: string, n: string, d: string) =>
+      job.yaml(`connections: { s: "file:in", w: "${url}" }
+extract: { t: { from: s, files: t.csv, take: all, key: id, schema: { id: ${id}, n: ${n}, d: "${d}" } } }
+load: { t: { to: w, from: t, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`)
+    mkdirSync(join(job.folder, 'in'))
+    const file = (text: string) => writeFileSync(join(job.folder, 'in/t.csv'), text)
+    yaml('INTEGER', 'SMALLINT', 'DECIMAL(5,2)')
+    file('id,n,d\n1,7,1.25\n2,,\n')
+    assert.equal((await job.run()).error, undefined)
+    yaml('INTEGER', 'BIGINT', 'DECIMAL(12,4)')
+    file('id,n,d\n1,1099511627776,12345678.1234\n2,,\n')
+    const { previews } = (await job.run({ fresh: true, goal: 'plan' })).outcome
+    assert.match(previews[0]!.notes.join('\n'), /the load changes the table: .*\bn\b[\s\S]*\bd\b/)
+    const { error } = await job.run({ fresh: true })
+    assert.equal(error, undefined, String(error))
+    const rows = await query('SELECT id, n, d FROM t ORDER BY id')
+    assert.deepEqual(
+      rows.map(({ id, n, d }) => [Number(id), n === null ? null : String(n), d === null ? null : String(d)]),
+      [
+        [1, '1099511627776', '12345678.1234'],
+        [2, null, null],
+      ],
+    )
+  })

@@ -32,7 +32,7 @@ import {
   standard,
   tableKey,
 } from '../sql/dialect.ts'
-import { addsColumn, Obstacles } from '../sql/obstacles.ts'
+import { addsColumn, Obstacles, widensColumn } from '../sql/obstacles.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
@@ -190,9 +190,20 @@ export class DuckdbTarget implements Target {
 
   async alterations(load: PlannedLoad): Promise<string[]> {
     const columns = (await this.describe(load.table))?.columns
-    return neededColumns(load)
-      .filter(({ name }) => columns && !columnNamed(columns, name) && addsColumn(load, name))
+    if (!columns) return []
+    const added = neededColumns(load)
+      .filter(({ name }) => !columnNamed(columns, name) && addsColumn(load, name))
       .map(column => addColumn(load, column))
+    const widened = load.columns
+      .filter(({ name, type }) => {
+        const column = columnNamed(columns, name)
+        return column && isWidened(load, name, type, column.native)
+      })
+      .map(
+        ({ name, type }) =>
+          `ALTER TABLE ${qualified(load.table)} ALTER COLUMN ${quoteName(name)} TYPE ${typeName(type)};`,
+      )
+    return [...added, ...widened]
   }
 
   // Staging views are temporary: they go with the session.
@@ -290,13 +301,19 @@ function checkTarget(load: StagedLoad, { columns }: TableSchema, where: string):
     const column = columnNamed(columns, name)
     if (!column && !addsColumn(load, name))
       obstacles.add(`: has no column ${name}`, `${addColumn(load, needed)} or leave it out of ${load.from}.`)
-    if (column && !fits(type, column.native))
+    if (column && !fits(type, column.native) && !isWidened(load, name, type, column.native))
       obstacles.add(
         `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
         `Cast ${name} in ${load.from}, or ALTER TABLE ${load.table} ALTER COLUMN ${quoteName(name)} TYPE ${typeName(type)};`,
       )
   }
   obstacles.check()
+}
+
+/** Whether the load changes a column's type to its own, which holds every value of it. */
+function isWidened(load: PlannedLoad, name: string, type: LogicalType, native: string): boolean {
+  const own = typeFromName(native)
+  return own !== undefined && widensColumn(load, name) && widens(own, type)
 }
 
 /** What {@link LoadTables} say of a table's columns; `folds`: its texts may have a collation. */

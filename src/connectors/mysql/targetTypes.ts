@@ -2,7 +2,7 @@ import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { markColumn } from '../../../engine/contracts/semantics.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { periodType } from '../sql/dialect.ts'
-import { addsColumn, Obstacles } from '../sql/obstacles.ts'
+import { addsColumn, Obstacles, widensColumn } from '../sql/obstacles.ts'
 import type { ValueRule } from './encode.ts'
 import { FAMILY, identifier, type NativeColumn, tableName } from './types.ts'
 
@@ -203,11 +203,36 @@ export function uniqueColumns(load: PlannedLoad): string[] {
   return load.mode === 'scd2' ? [...load.key, load.scd2.validFrom] : load.key
 }
 
-/** The statements that add the columns which a table lacks, where the load may. */
+/** The statements that add the columns which a table lacks and widen those that have become too narrow, where the load may. */
 export function alterations(load: PlannedLoad, { columns }: TargetTable): string[] {
-  return neededColumns(load)
+  const added = neededColumns(load)
     .filter(([name]) => !columnNamed(columns, name) && addsColumn(load, name))
     .map(([name, type]) => addColumn(load, name, type))
+  const types = columnTypes(load)
+  const widened = load.columns
+    .filter(({ name, type }) => {
+      const column = columnNamed(columns, name)
+      return column && widensColumn(load, name) && isNarrower(column, type)
+    })
+    .map(({ name }) => {
+      const required = columnNamed(columns, name)!.nullable === 'NO' ? 'NOT NULL' : 'NULL'
+      return `ALTER TABLE ${tableName(load.table)} MODIFY COLUMN ${identifier(name)} ${types.get(name)} ${required};`
+    })
+  return [...added, ...widened]
+}
+
+const INT_BITS: Record<string, number> = { tinyint: 8, smallint: 16, mediumint: 24, int: 32, bigint: 64 }
+
+/** Whether a number of the type may be too large, or too fine, for the column. */
+function isNarrower({ data_type, column_type, num_precision, num_scale }: TargetColumn, type: LogicalType) {
+  const bits = INT_BITS[data_type]
+  if (type.kind === 'float') return type.bits === 64 && data_type === 'float'
+  if (type.kind === 'int' && bits !== undefined)
+    return / unsigned/i.test(column_type) === type.signed ? bits <= type.bits : bits < type.bits
+  if (type.kind !== 'decimal') return false
+  if (data_type !== 'decimal') return bits !== undefined
+  const [precision, scale] = [Number(num_precision), Number(num_scale)]
+  return scale < type.scale || precision - scale < type.precision - type.scale
 }
 
 const addColumn = ({ table }: PlannedLoad, name: string, type: string) =>
@@ -244,7 +269,7 @@ export function checkTarget(
     const column = columnNamed(columns, name)
     if (!column) continue
     if (column.generated) refuse(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
-    if (!fits(brought, column))
+    if (!fits(brought, column) && !(widensColumn(load, name) && isNarrower(column, type)))
       refuse(
         `.${name}: ${typeName(type)} does not fit ${column.column_type} exactly`,
         `Cast ${name} in ${load.from}, or ${alter} MODIFY COLUMN ${identifier(name)} ${types.get(name)};`,

@@ -1,7 +1,7 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import { type Column, type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { ownColumns } from '../sql/dialect.ts'
-import { addsColumn, Obstacles } from '../sql/obstacles.ts'
+import { addsColumn, Obstacles, widensColumn } from '../sql/obstacles.ts'
 import { quoteIdent, quoteTable } from './connect.ts'
 import { FAMILY } from './types.ts'
 
@@ -115,11 +115,34 @@ export function fit(brought: Brought, column: TargetColumn): 'assign' | 'parse' 
   }
 }
 
-/** The statements that add the columns which a table lacks, where the load may. */
+/** The statements that add the columns which a table lacks and widen those that have become too narrow, where the load may. */
 export function alterations(load: PlannedLoad, columns: TargetColumn[]): string[] {
-  return neededColumns(load)
+  const added = neededColumns(load)
     .filter(({ name }) => !columns.some(column => column.name === name) && addsColumn(load, name))
     .map(({ name, native }) => addColumn(load, name, native))
+  const widened = load.columns
+    .filter(({ name, type }) => {
+      const column = columns.find(other => other.name === name)
+      return column && widensColumn(load, name) && isNarrower(column, type)
+    })
+    .map(
+      column =>
+        `ALTER TABLE ${quoteTable(load.table)} ALTER COLUMN ${quoteIdent(column.name)} TYPE ${madeType(column)};`,
+    )
+  return [...added, ...widened]
+}
+
+/** Whether a number of the type may be too large, or too fine, for the column. */
+function isNarrower({ typname, typmod }: TargetColumn, type: LogicalType): boolean {
+  if (type.kind === 'float') return type.bits === 64 && typname === 'float4'
+  if (type.kind === 'int')
+    return INTEGERS.includes(typname) && Number(typname.slice(3)) * 8 < type.bits + (type.signed ? 0 : 1)
+  if (type.kind !== 'decimal') return false
+  const own = numericOf(typmod)
+  if (typname !== 'numeric') return INTEGERS.includes(typname)
+  return (
+    own !== undefined && (own.scale < type.scale || own.precision - own.scale < type.precision - type.scale)
+  )
 }
 
 const addColumn = ({ table }: PlannedLoad, name: string, native: string) =>
@@ -146,7 +169,7 @@ export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: st
     const column = find(name)
     if (column?.generated)
       obstacles.add(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
-    else if (column && !fit(brought, column))
+    else if (column && !fit(brought, column) && !(widensColumn(load, name) && isNarrower(column, type)))
       obstacles.add(
         `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
         `Cast ${name} in ${load.from}, or change the column to ${madeType(brought)}.`,

@@ -26,6 +26,10 @@ export class Obstacles {
   }
 }
 
+/** Whether a load widens a column of its table by itself. */
+export const widensColumn = (load: PlannedLoad, name: string): boolean =>
+  load.schema === 'apply-safe' && load.widened?.includes(name) === true
+
 /** Whether a load adds a column by itself that its table lacks. */
 export function addsColumn(load: PlannedLoad, name: string): boolean {
   if (load.schema !== 'apply-safe' || load.key.includes(name)) return false
