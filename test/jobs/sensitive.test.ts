@@ -259,3 +259,14 @@ for (const [server, failures] of Object.entries(FAILURES))
       )
       assert.match(told, code)
     })
+
+test('a sensitive column that the table has not is refused', async () => {
+  const job = await peopleJob('misspelt', postgres.url)
+  job.options('')
+  writeFileSync(
+    join(job.folder, 'job.yaml'),
+    readFileSync(join(job.folder, 'job.yaml'), 'utf8').replace('sensitive: [email', 'sensitive: [emial'),
+  )
+  const { error } = await job.run()
+  assert.match((error as Error).message, /sensitive column emial is not a column of the table/)
+})
