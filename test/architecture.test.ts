@@ -62,6 +62,7 @@ const FLOORS: Record<string, string[]> = {
     'extract',
     'plan',
     'runtime',
+    'mask.ts',
     'staging',
     'parquet',
     'pool',

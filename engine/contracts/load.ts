@@ -76,6 +76,8 @@ export interface LoadSpec {
   schema?: SchemaPolicy
   /** What becomes of a row that the table refuses: it goes to the quarantine, or nothing is loaded (the default). */
   onBadRow?: OnBadRow
+  /** Columns whose values nobody is shown. */
+  sensitive?: string[]
   /** Default: `newest` with {@link newer}, `fail` without. */
   onDuplicate?: OnDuplicate
 }

@@ -52,6 +52,8 @@ export interface ExtractSpec {
     /** Whether all keys are read each time, too, so that rows that are gone are known. */
     findDeletes?: boolean
   }
+  /** Columns whose values nobody is shown: see {@link Mask}. */
+  sensitive?: string[]
   /** Per column, what to do with values its type cannot hold. */
   columns: Record<string, InexactPolicy>
   /** Rows of one key in one read; without it, see `keyPolicy` of the engine. */

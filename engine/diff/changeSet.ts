@@ -133,7 +133,8 @@ async function everything(
   const rejected = await rejectedKeys(context, load, table)
   const found = last && (await differences(context, load, state, last, rejected))
   if (last && load.mode === 'append') await state.carryForward(last)
-  if (rejected) await state.addUnknownKeys(rejected)
+  // An append looks no key up in its table that it takes for loaded: it would never load these.
+  if (rejected && load.mode !== 'append') await state.addUnknownKeys(rejected)
   await state.noteWitness()
   const keys = load.key.map(quoteName).join(', ')
   const kept = load.deletes === 'keep' ? undefined : rejected

@@ -77,7 +77,7 @@ async function previewLoad(context: RunContext, changes: Changes): Promise<Previ
   }
 }
 
-function describer({ duck, root }: RunContext, { load, list, table, was, state }: Changes) {
+function describer({ duck, root, mask }: RunContext, { load, list, table, was, state }: Changes) {
   const names = load.columns.map(column => column.name)
   const others = names.filter(name => !load.key.includes(name))
   const order = load.key.length > 0 ? load.key.map(name => `c.${quoteName(name)}`).join(', ') : `c.${ROW}`
@@ -90,7 +90,9 @@ function describer({ duck, root }: RunContext, { load, list, table, was, state }
         : `SELECT file_row_number AS ${ROW} FROM (${goodRows(root, table, true)})`
   const pairs = was && `${allRows(root, table)} AS n JOIN c ON n.file_row_number = c.${ROW}`
   const before = was && `LEFT JOIN ${allRows(root, was)} AS b ON b.file_row_number = c.${WAS}`
-  const keyOf = (row: DuckRow) => Object.fromEntries(load.key.map((name, i) => [name, text(row[`k${i}`])]))
+  const shown = (name: string, value: unknown) => mask.value(load.sensitive ?? [], name, text(value))
+  const keyOf = (row: DuckRow) =>
+    Object.fromEntries(load.key.map((name, i) => [name, shown(name, row[`k${i}`])]))
   return {
     async older(): Promise<number> {
       if (!leavesOlder(load) || !pairs) return 0
@@ -118,22 +120,22 @@ function describer({ duck, root }: RunContext, { load, list, table, was, state }
       const rows = kind === 'insert' ? table : was
       const on = kind === 'insert' ? ROW : WAS
       if (!rows) return []
-      const shown = [
+      const columns = [
         ...load.key.map((name, i) => `c.${quoteName(name)}::VARCHAR AS k${i}`),
         ...others.map((name, i) => `r.${quoteName(name)}::VARCHAR AS v${i}`),
       ]
       const found = await duck.rows(
         `WITH c AS (SELECT * FROM (${listed(kind)}) AS c ORDER BY ${order} LIMIT ${SAMPLES})
-         SELECT ${shown.join(', ')} FROM c LEFT JOIN ${allRows(root, rows)} AS r ON r.file_row_number = c.${on} ORDER BY ${order}`,
+         SELECT ${columns.join(', ')} FROM c LEFT JOIN ${allRows(root, rows)} AS r ON r.file_row_number = c.${on} ORDER BY ${order}`,
       )
       return found.map(row => ({
         key: keyOf(row),
-        values: Object.fromEntries(others.map((name, i) => [name, text(row[`v${i}`])])),
+        values: Object.fromEntries(others.map((name, i) => [name, shown(name, row[`v${i}`])])),
       }))
     },
     async updates(): Promise<Preview['samples']['updates']> {
       if (!pairs) return []
-      const shown = [
+      const columns = [
         ...load.key.map((name, i) => `c.${quoteName(name)}::VARCHAR AS k${i}`),
         ...others.flatMap((name, i) => [
           `n.${quoteName(name)}::VARCHAR AS n${i}`,
@@ -143,13 +145,15 @@ function describer({ duck, root }: RunContext, { load, list, table, was, state }
       ]
       const found = await duck.rows(
         `WITH c AS (SELECT * FROM (${listed('update')}) AS c ORDER BY ${order} LIMIT ${SAMPLES})
-         SELECT ${shown.join(', ')} FROM ${pairs} ${before} ORDER BY ${order}`,
+         SELECT ${columns.join(', ')} FROM ${pairs} ${before} ORDER BY ${order}`,
       )
       return found.map(row => ({
         key: keyOf(row),
         values: Object.fromEntries(
           others.flatMap((name, i) =>
-            row[`d${i}`] ? [[name, { before: text(row[`b${i}`]), after: text(row[`n${i}`]) }]] : [],
+            row[`d${i}`]
+              ? [[name, { before: shown(name, row[`b${i}`]), after: shown(name, row[`n${i}`]) }]]
+              : [],
           ),
         ),
       }))

@@ -196,7 +196,7 @@ async function verify(
     const folder = `${ownFile(context, 'verify')}/${table}`
     progress.started(taskName('verify', table))
     const verification = await verifyBatch(
-      { duck, root, target, signal, loadId, folder },
+      { duck, root, target, signal, mask: context.mask, loadId, folder },
       { ...share, counts: own, unchanged },
     )
     if (verification) found.push(verification)

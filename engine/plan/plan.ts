@@ -76,6 +76,9 @@ export function planRead({ spec, schema, last, known, limits, now, renew }: Read
       })
     return found
   }
+  // One that is misspelled would be shown.
+  for (const name of schema.columns.length > 0 ? (spec.sensitive ?? []) : [])
+    if (!columnNamed(schema.columns, name)) need(name, 'sensitive column')
   const key = spec.key.length > 0 ? spec.key : schema.key
   const described = schema.columns.map((column): Column => {
     const policy = spec.columns[column.name]

@@ -56,7 +56,7 @@ export async function quarantine(
 
 /** Counts the findings of a file. */
 export async function countFound(
-  { duck, root }: RunContext,
+  { duck, root, mask }: RunContext,
   name: string,
   findings: string,
   checks: string[],
@@ -69,7 +69,7 @@ export async function countFound(
     findings,
     marked: Number(counts!.marked),
     rejected: Number(counts!.rejected),
-    checks: await summarise(duck, name, checks, table),
+    checks: await summarise(duck, name, checks, table, mask),
   }
 }
 

@@ -1,3 +1,5 @@
+import { REJECTED } from '../batch/builder.ts'
+import type { Mask } from '../mask.ts'
 import { rowCheckColumns, setCheckColumns } from '../sql/checkColumns.ts'
 import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
 import { SqlInvalid } from '../sql/faults.ts'
@@ -69,13 +71,15 @@ export async function findRows(duck: Duck, check: Check, rows: string, columns: 
 const wrongCheck = ({ file }: Check, message: string, hint?: string) =>
   new SqlInvalid([{ file, message, ...(hint && { hint }) }])
 
-/** Results per check from a table of findings with the rows' records. */
+/** Results per check from a table of findings with the rows' records; their samples as people may see them. */
 export async function summarise(
   duck: Duck,
   model: string,
   checks: string[],
   findings: string,
+  mask: Mask,
 ): Promise<CheckResult[]> {
+  const sensitive = mask.columnsOf(model)
   const results: CheckResult[] = []
   for (const name of checks)
     for (const level of ['reject', 'warn'] as const) {
@@ -90,7 +94,9 @@ export async function summarise(
           model,
           level,
           rows: Number(count!.n),
-          samples: samples.map(sample => ({ reason: String(sample.reason), record: String(sample.record) })),
+          samples: samples.map(sample =>
+            shownSample(mask, sensitive, String(sample.reason), String(sample.record)),
+          ),
         })
     }
   for (const name of checks)
@@ -99,8 +105,34 @@ export async function summarise(
   return results
 }
 
+function shownSample(
+  mask: Mask,
+  sensitive: string[],
+  reason: string,
+  text: string,
+): CheckResult['samples'][number] {
+  if (sensitive.length === 0) return { reason, record: text }
+  const record = JSON.parse(text) as Record<string, string | null>
+  return {
+    reason: mask.about(sensitive, withInexact(record), reason),
+    record: JSON.stringify(mask.record([...sensitive, REJECTED], record)),
+  }
+}
+
+/** A row's values with those that a type could not hold, as the source gave them. */
+export function withInexact({
+  [REJECTED]: inexact,
+  ...record
+}: Record<string, string | null>): Record<string, string | null> {
+  const raw = JSON.parse(inexact ?? '[]') as { column: string; value: string }[]
+  return { ...record, ...Object.fromEntries(raw.map(({ column, value }) => [column, value])) }
+}
+
 /** Runs a set check: rows of `level` and `message`. Its worst level is its result. */
-export async function runSetCheck(duck: Duck, check: Check): Promise<CheckResult> {
+export async function runSetCheck(
+  { duck, mask }: { duck: Duck; mask: Mask },
+  check: Check,
+): Promise<CheckResult> {
   const described = await duck.rows(`DESCRIBE ${stripped(check.sql)}`)
   setCheckColumns(
     check,
@@ -123,6 +155,6 @@ export async function runSetCheck(duck: Duck, check: Check): Promise<CheckResult
   const samples = rows
     .filter(row => row.level !== 'pass')
     .toSorted((a, b) => words.indexOf(b.level) - words.indexOf(a.level))
-    .map(row => ({ reason: String(row.message), record: '' }))
+    .map(row => ({ reason: mask.message(String(row.message), check.sql), record: '' }))
   return { name: check.name, level, rows: samples.length, samples: samples.slice(0, SAMPLES) }
 }

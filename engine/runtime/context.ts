@@ -3,6 +3,7 @@ import type { Staging } from '../contracts/staging.ts'
 import type { Target } from '../contracts/target.ts'
 import type { TaskName } from '../contracts/taskName.ts'
 import type { Clock, TaskStore } from '../contracts/tasks.ts'
+import type { Mask } from '../mask.ts'
 import type { Workers } from '../pool/pool.ts'
 import type { Duck } from '../sql/duckdb.ts'
 import type { Budget } from './budget.ts'
@@ -46,6 +47,8 @@ export interface RunContext {
   stop: AbortSignal
   /** Grows with every process that takes the run over: part of the names of what it writes, see {@link ownFile}. */
   fence: number
+  /** What stands for values that nobody may see. */
+  mask: Mask
   workers: Workers
   budget: Budget
   duck: Duck

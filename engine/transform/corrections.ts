@@ -16,7 +16,8 @@ import type { Column } from '../types/logical.ts'
  * that take their place (`columns`, and `_nf_id`); undefined where there are none.
  */
 export async function sortOut(
-  { duck }: Pick<RunContext, 'duck'>,
+  { duck, mask }: Pick<RunContext, 'duck' | 'mask'>,
+  table: string,
   corrections: Correction[],
   found: string,
   columns: Column[],
@@ -39,7 +40,10 @@ export async function sortOut(
   const stale = judged.filter(row => !row.found).map(row => String(row.id))
   const refused = judged
     .filter(row => row.found && row.reason !== '')
-    .map(row => ({ id: String(row.id), reason: String(row.reason) }))
+    .map(row => {
+      const { values } = corrections.find(({ id }) => id === row.id)!
+      return { id: String(row.id), reason: mask.about(mask.columnsOf(table), values, String(row.reason)) }
+    })
   const applied = judged.filter(row => row.found && row.reason === '').map(row => String(row.id))
   if (applied.length === 0) return { applied, refused, stale }
   const values = columns.map(({ name }, index) => `${casts[index]} AS ${quoteName(name)}`)
@@ -89,6 +93,7 @@ export async function correctExtract(
     UNION ALL SELECT _nf_id FROM ${all} WHERE _nf_alone`
   const { sql, ...corrected } = await sortOut(
     context,
+    extract,
     corrections,
     rows.length > 0 ? latest : 'SELECT NULL AS _nf_id',
     columns,

@@ -156,7 +156,7 @@ async function correctModel(
   const { root, spec } = context
   const id = rowId(spec.job, model.name, 'record')
   const rejected = `SELECT row, ${id} AS _nf_id FROM ${filesSql(root, [{ file: result.findings! }])} WHERE severity = 'reject'`
-  const { sql, ...corrected } = await sortOut(context, corrections, rejected, result.columns)
+  const { sql, ...corrected } = await sortOut(context, model.name, corrections, rejected, result.columns)
   if (!sql) return { ...result, corrected }
   const applied = corrected.applied.map(quote).join(', ')
   const mended = `SELECT * EXCLUDE (file_row_number) FROM ${allRows(root, result)}
@@ -223,7 +223,7 @@ export async function runSetChecks(
   const within = inQueryOf(context, graph, reads)
   for (const check of graph.checks) {
     if (check.model) continue
-    const run = () => within(check, () => runSetCheck(context.duck, check))
+    const run = () => within(check, () => runSetCheck(context, check))
     const guarded = new Set(check.reads)
     for (const { name, reads } of graph.models) if (reads.some(table => guarded.has(table))) guarded.add(name)
     const result = guarded.size > 0 ? await failures.attempt([...guarded], check.reads, run) : await run()

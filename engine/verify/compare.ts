@@ -5,6 +5,7 @@ import { ageColumn, decidingColumns, removesGone } from '../contracts/semantics.
 import type { Part } from '../contracts/staging.ts'
 import type { Target } from '../contracts/target.ts'
 import type { ComparedColumn } from '../contracts/verification.ts'
+import type { Mask } from '../mask.ts'
 import { type Duck, quoteName } from '../sql/duckdb.ts'
 import { PartSink } from '../staging/partSink.ts'
 import { copyParts } from '../staging/parts.ts'
@@ -20,6 +21,7 @@ export interface VerifyMeans {
   root: string
   target: Target
   signal: AbortSignal
+  mask: Mask
   loadId: string
   /** Folder for what is read back; removed afterwards. */
   folder: string
@@ -191,7 +193,7 @@ async function compareRows(
       extra: how.extra,
     },
   )
-  await weigh(duck, load, verification, found, expected, how.untouched)
+  await weigh(means, load, verification, found, expected, how.untouched)
   if (verification.wrong.rows > 0 && rows.expected)
     verification.notes.push(...(await differingColumns(duck, side, rows.expected, held)))
   return verification
@@ -236,7 +238,7 @@ const WORDS = {
 
 /** Adds the findings up. `untouched`: of how many of these rows the target said that it left them as they were. */
 async function weigh(
-  duck: Duck,
+  means: VerifyMeans,
   load: PlannedLoad,
   verification: Verification,
   found: RangeFinding[],
@@ -261,7 +263,7 @@ async function weigh(
   verification.wrong = { rows: bad.reduce((sum, { rows }) => sum + rows, 0), ranges: groups.length }
   const shown = groups.slice(0, SHOWN)
   const names = await rangeNames(
-    duck,
+    means,
     load,
     expected,
     shown.map(([range]) => range),
@@ -271,13 +273,13 @@ async function weigh(
       range: names.get(range) ?? 'rows that are not staged',
       rows: own.reduce((sum, { rows }) => sum + rows, 0),
       samples: own.flatMap(({ verdict, keys }) =>
-        keys.map(key => `${keyText(load, key)} ${WORDS[verdict as keyof typeof WORDS]}`),
+        keys.map(key => `${keyText(means, load, key)} ${WORDS[verdict as keyof typeof WORDS]}`),
       ),
     })
 }
 
-const keyText = ({ key }: PlannedLoad, values: string[]) =>
-  key.map((name, index) => `${name} = ${values[index]}`).join(', ')
+const keyText = ({ mask }: VerifyMeans, { key, sensitive = [] }: PlannedLoad, values: string[]) =>
+  key.map((name, index) => `${name} = ${mask.value(sensitive, name, values[index]!)}`).join(', ')
 
 /** Which columns rows differ in that are on both sides: `differing: amount in 12 rows, name in 1`. */
 async function differingColumns(
@@ -305,19 +307,23 @@ async function differingColumns(
 
 /** `member_id 17 to 250`, by range. */
 async function rangeNames(
-  duck: Duck,
-  { key }: PlannedLoad,
+  { duck, mask }: VerifyMeans,
+  { key, sensitive = [] }: PlannedLoad,
   expected: string,
   ranges: number[],
 ): Promise<Map<number, string>> {
   if (ranges.length === 0) return new Map()
-  const shown = key.map(name => `${quoteName(name)}::VARCHAR`).join(` || ', ' || `)
+  const shown = `[${key.map(name => `${quoteName(name)}::VARCHAR`).join(', ')}]`
   const order = key.map(quoteName).join(', ')
   const found = await duck.rows(
-    `SELECT ${VERIFY_COLUMNS.range} AS _nf_of, first(${shown} ORDER BY ${order}) AS _nf_low, last(${shown} ORDER BY ${order}) AS _nf_high
+    `SELECT ${VERIFY_COLUMNS.range} AS _nf_of, to_json(first(${shown} ORDER BY ${order}))::VARCHAR AS _nf_low, to_json(last(${shown} ORDER BY ${order}))::VARCHAR AS _nf_high
      FROM (${expected}) WHERE ${VERIFY_COLUMNS.range} >= 0 AND ${VERIFY_COLUMNS.range} IN (${ranges.join(', ')}) GROUP BY ALL`,
   )
+  const text = (values: unknown) =>
+    (JSON.parse(String(values)) as string[])
+      .map((value, i) => mask.value(sensitive, key[i]!, value))
+      .join(', ')
   return new Map(
-    found.map(row => [Number(row._nf_of), `${key.join(', ')} ${row._nf_low} to ${row._nf_high}`]),
+    found.map(row => [Number(row._nf_of), `${key.join(', ')} ${text(row._nf_low)} to ${text(row._nf_high)}`]),
   )
 }

@@ -50,7 +50,7 @@ async function outdated(context: RunContext, load: PlannedLoad, run: string): Pr
   try {
     await target.stage({ loadId, job: spec.job, load: was, ...files, ...means }, signal)
     const verification = await verifySome(
-      { duck, root, target, signal, loadId, folder: `${folder}/held` },
+      { duck, root, target, signal, mask: context.mask, loadId, folder: `${folder}/held` },
       was,
       parts,
     )

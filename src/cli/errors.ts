@@ -4,6 +4,7 @@ import { EngineError } from '../../engine/errors.ts'
 import type { ErrorCount, ErrorQuery, ErrorRecord, ErrorState } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { corrections, toCsv } from '../runs/correctionCsv.ts'
+import { openMask, shownRecord } from '../runs/mask.ts'
 import { printable } from '../util/printable.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { parseCount, parseTime } from './parse.ts'
@@ -30,6 +31,8 @@ async function withMetadata<T>(act: (metadata: Metadata) => Promise<T>): Promise
   const metadata = await openMetadata(homeFolder())
   return act(metadata).finally(() => metadata.close())
 }
+
+const ownMask = () => openMask(homeFolder(), process.env)
 
 /** Reads or writes a file that the command line names. */
 function withFile<T>(file: string, act: () => T): T {
@@ -92,8 +95,9 @@ function listCommand(): Command {
     )
     .action(async ({ json, state, limit, ...filters }: ListFlags) => {
       const query = { ...queryOf(filters), ...(state !== 'all' && { state }) }
+      const mask = ownMask()
       const { records, counts } = await withMetadata(async ({ errors }) => ({
-        records: await errors.list({ ...query, limit }),
+        records: (await errors.list({ ...query, limit })).map(each => shownRecord(mask, each)),
         counts: await errors.count(query),
       }))
       if (json) console.log(JSON.stringify({ records, counts }))
@@ -158,7 +162,7 @@ function refuseUnknown(job: string, ids: string[], open: ErrorRecord[]): void {
 
 function showCommand(): Command {
   return new Command('show')
-    .description('Show one rejected row with all its values')
+    .description('Show one rejected row with all its values; of sensitive columns, what stands for them')
     .argument('<id>')
     .addHelpText('after', '\nExample:\n  nightfreight errors show 0f343b0931126a20f133d67c2b018a3b')
     .action(async (id: string) => {
@@ -167,7 +171,7 @@ function showCommand(): Command {
         throw new EngineError('CONFIG_INVALID', `no error record ${id}`, {
           hint: 'nightfreight errors list shows them.',
         })
-      console.log(JSON.stringify(record, null, 2))
+      console.log(JSON.stringify(shownRecord(ownMask(), record), null, 2))
     })
 }
 
@@ -177,15 +181,18 @@ function exportCommand(): Command {
     .argument('<job>', "the job's name")
     .argument('<model>', 'the model or extract')
     .option('--out <file>', 'default: standard output')
-    .option('--exact', 'the exact bytes, formulas and control characters too')
+    .option('--exact', 'the exact bytes: formulas, control characters and sensitive values, too')
     .addHelpText(
       'after',
-      '\nAn empty value is NULL; an empty text is "". A value that a spreadsheet would compute begins with a quote (\').\n\nExample:\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv',
+      '\nAn empty value is NULL; an empty text is "". A value that a spreadsheet would compute begins with a quote (\').\nOf sensitive columns it has what stands for their values (masked-…): leave that as it is, or write the right value.\n\nExample:\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv',
     )
     .action(async (job: string, model: string, { out, exact }: { out?: string; exact?: boolean }) => {
+      const mask = ownMask()
       const records = await withMetadata(metadata => openRecords(metadata, job))
       const csv = toCsv(
-        records.filter(record => record.table_name === model),
+        records
+          .filter(record => record.table_name === model)
+          .map(record => (exact ? record : shownRecord(mask, record))),
         exact,
       )
       if (out === undefined) process.stdout.write(csv)
@@ -232,6 +239,7 @@ async function queue(metadata: Metadata, records: ErrorRecord[], file: string | 
           withFile(file, () => readFileSync(file, 'utf8')),
           file,
           byId,
+          ownMask(),
         )
   let queued = 0
   for (const { id } of records) {

@@ -54,12 +54,27 @@ export function readExtracts(
         'key',
       )
     if (!common) continue
-    const { from, key, columns, incremental, on_duplicate: onDuplicate, drift, refresh, pool } = common
+    const {
+      from,
+      key,
+      columns,
+      incremental,
+      on_duplicate: onDuplicate,
+      drift,
+      refresh,
+      pool,
+      sensitive,
+    } = common
     if (incremental?.find_deletes && !connector.capabilities.keys)
       document.problem(
         [...path, 'incremental', 'find_deletes'],
         `extract.${name}.incremental.find_deletes: ${connector.name} cannot give the keys alone`,
         'key',
+      )
+    if (incremental && sensitive.includes(incremental.column))
+      document.problem(
+        [...path, 'sensitive'],
+        `extract.${name}.sensitive: ${incremental.column} says how far the table is read, which is kept and shown`,
       )
     if (refresh !== undefined && incremental)
       document.problem(
@@ -73,6 +88,7 @@ export function readExtracts(
       key,
       columns,
       ...(onDuplicate && { onDuplicate }),
+      ...(sensitive.length > 0 && { sensitive }),
       ...(drift && { drift }),
       ...(refresh !== undefined && { refresh }),
       ...(incremental && {

@@ -33,7 +33,7 @@ export async function loadJob(
   const connections = readConnections(document, yaml.connections, resolve(folder), registry, yaml.timeouts)
   const { extracts, pools } = readExtracts(document, yaml, connections)
   const files = { ...found, models: [...found.models, ...readEnrichments(document, yaml, found)] }
-  const loads = readLoads(document, yaml, connections, files)
+  const loads = readLoads(document, yaml, connections, files, extracts)
   const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))
   const archive = yaml.archive && readArchive(yaml.archive, resolve(folder))
   const schedule = readSchedule(document, yaml, connections)

@@ -1,5 +1,6 @@
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import { meaningless } from '../../engine/contracts/semantics.ts'
+import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import type { Connector } from '../connectors/declare/define.ts'
 import type { JobConnection } from '../spec/job.ts'
@@ -13,6 +14,7 @@ export function readLoads(
   yaml: JobYaml,
   connections: Record<string, JobConnection>,
   folder: JobFolder,
+  extracts: Pick<ExtractSpec, 'name' | 'sensitive'>[],
 ): LoadSpec[] {
   const tables = [...Object.keys(yaml.extract), ...folder.models.map(model => model.name)]
   return Object.entries(yaml.load).map(([table, load]) => {
@@ -36,6 +38,13 @@ export function readLoads(
       document.problem([...path, problem.key], `load.${table}.${problem.key}: ${problem.message}`)
     const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard, verify } =
       load
+    const sensitive = sensitiveOf(load, extracts)
+    const split = load.partition_by.find(name => sensitive.includes(name))
+    if (split)
+      document.problem(
+        [...path, 'partition_by'],
+        `load.${table}.partition_by: ${split} is sensitive, and would be the name of a partition`,
+      )
     const { on_bad_row: onBadRow, on_duplicate: onDuplicate } = load
     return {
       table,
@@ -52,6 +61,7 @@ export function readLoads(
       guard: { maxDeleteShare: guard.max_delete_share, allowEmpty: guard.allow_empty },
       verify,
       schema: load.schema,
+      ...(sensitive.length > 0 && { sensitive }),
       ...(onBadRow !== 'fail' && { onBadRow }),
       ...(onDuplicate && { onDuplicate }),
       ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),
@@ -61,6 +71,16 @@ export function readLoads(
       ...(stamp !== undefined && { stamp }),
     }
   })
+}
+
+/** What the load marks as sensitive; where it says nothing, what the extract does that it is, or any that its model may read. */
+function sensitiveOf(
+  { from, sensitive }: JobYaml['load'][string],
+  extracts: Pick<ExtractSpec, 'name' | 'sensitive'>[],
+): string[] {
+  const own = extracts.filter(({ name }) => name === from)
+  const marked = (own.length > 0 ? own : extracts).flatMap(extract => extract.sensitive ?? [])
+  return [...new Set(sensitive ?? marked)]
 }
 
 function* loadProblems(

@@ -115,6 +115,7 @@ export const commonExtract = z.strictObject({
     .optional(),
   columns: z.record(z.string(), policy).default({}),
   on_duplicate: onDuplicate.optional(),
+  sensitive: names.default([]),
   drift: drift.optional(),
   refresh: millis.optional(),
   pool: z.string().optional(),
@@ -149,6 +150,7 @@ const load = z.strictObject({
   on_bad_row: z.enum(['fail', 'quarantine']).default('fail'),
   schema: z.enum(['apply-safe', 'manual']).default('apply-safe'),
   on_duplicate: onDuplicate.optional(),
+  sensitive: names.optional(),
 })
 
 /** A lookup table of values that SQL cannot make. */

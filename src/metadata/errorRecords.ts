@@ -23,6 +23,8 @@ export interface ErrorRecord {
   category: Category
   code: ErrorCode | null
   reason: string
+  /** Columns whose values nobody is shown. */
+  sensitive: string[]
   /** Raw values by column, as text. */
   record: Record<string, string | null>
   /** Values that replace them; null where there is no correction. */
@@ -41,7 +43,11 @@ export type NewErrorRecord = Omit<
   'correction' | 'state' | 'resolved_by' | 'attempts' | 'created_at' | 'updated_at'
 >
 
-type Stored = Omit<ErrorRecord, 'record' | 'correction'> & { record: string; correction: string | null }
+type Stored = Omit<ErrorRecord, 'record' | 'correction' | 'sensitive'> & {
+  record: string
+  correction: string | null
+  sensitive: string | null
+}
 
 export interface ErrorQuery {
   job?: string
@@ -80,15 +86,15 @@ export class ErrorRecords {
   async add(records: NewErrorRecord[]): Promise<void> {
     const now = this.now()
     await this.database.transaction(async queries => {
-      for (const { record, ...rest } of records)
+      for (const { record, sensitive, ...rest } of records)
         await queries.run(
-          `INSERT INTO error_records (id, run, job, table_name, row_key, check_name, severity, category, code, reason, record,
+          `INSERT INTO error_records (id, run, job, table_name, row_key, check_name, severity, category, code, reason, record, sensitive,
              state, created_at, updated_at)
-           VALUES (:id, :run, :job, :table_name, :row_key, :check_name, :severity, :category, :code, :reason, :record, 'open',
+           VALUES (:id, :run, :job, :table_name, :row_key, :check_name, :severity, :category, :code, :reason, :record, :sensitive, 'open',
              :now, :now)
            ON CONFLICT (id) DO UPDATE SET state = 'open', resolved_by = NULL, updated_at = :now
              WHERE error_records.state = 'resolved'`,
-          { ...rest, record: JSON.stringify(record), now },
+          { ...rest, record: JSON.stringify(record), sensitive: JSON.stringify(sensitive), now },
         )
     })
   }
@@ -192,8 +198,9 @@ function conditionsOf({ reason, ...wanted }: Omit<ErrorQuery, 'limit'>) {
   }
 }
 
-const parsed = ({ record, correction, ...rest }: Stored): ErrorRecord => ({
+const parsed = ({ record, correction, sensitive, ...rest }: Stored): ErrorRecord => ({
   ...rest,
+  sensitive: sensitive === null ? [] : JSON.parse(sensitive),
   record: JSON.parse(record),
   correction: correction === null ? null : JSON.parse(correction),
 })

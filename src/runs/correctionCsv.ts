@@ -1,4 +1,5 @@
 import { EngineError } from '../../engine/errors.ts'
+import { isMasked, type Mask } from '../../engine/mask.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import { cell, ofCell } from '../util/printable.ts'
 
@@ -33,6 +34,7 @@ export function corrections(
   csv: string,
   file: string,
   records: Map<string, ErrorRecord>,
+  mask: Mask,
 ): Map<string, Values> {
   const [first = [], ...lines] = parse(csv)
   const known = new Map(
@@ -58,6 +60,10 @@ export function corrections(
       if (name === null || !Object.hasOwn(record.record, name))
         return invalid(1, `${record.table_name} has no column ${name}`)
       const [was, now] = [record.record[name]!, line[column]!]
+      if (now !== null && isMasked(now) && record.sensitive.includes(name)) {
+        if (now === mask.value(record.sensitive, name, was)) continue
+        return invalid(index + 2, `${name} is ${now}, which stands for a value of another row`)
+      }
       // As it was exported, one way or the other.
       if (now === was || (now !== null && was !== null && now === cell(was))) continue
       changed[name] = now === null ? null : ofCell(now)

@@ -3,6 +3,7 @@ import type { Category } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { rowId } from '../../engine/quality/quarantine.ts'
+import { withInexact } from '../../engine/quality/rowChecks.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { filesSql } from '../../engine/staging/read.ts'
@@ -59,7 +60,7 @@ const keyText = (values: string[]) =>
 const inRecord = (name: string) => `json_extract_string(record, ${quote(`$.${JSON.stringify(name)}`)})`
 
 async function recordsOf(
-  { duck, spec, run, root }: RunContext,
+  { duck, spec, run, root, mask }: RunContext,
   table: Transformed,
   key: string[],
   limit: number,
@@ -72,11 +73,12 @@ async function recordsOf(
      FROM ${filesSql(root, [{ file: table.findings! }])} WHERE severity = 'reject'
      GROUP BY record ORDER BY min(row) LIMIT ${limit}`,
   )
+  const sensitive = mask.columnsOf(table.name)
   return rows.map(row => {
-    const { [REJECTED]: inexact, ...record } = JSON.parse(String(row.record)) as Record<string, string | null>
-    // What a type could not hold stands beside the row as the source gave it.
-    const raw = JSON.parse(inexact ?? '[]') as { column: string; value: string }[]
-    for (const { column, value } of raw) record[column] = value
+    const staged = JSON.parse(String(row.record)) as Record<string, string | null>
+    const record = withInexact(staged)
+    // A column that the table has not holds a part of the row, whatever it is called.
+    const unnamed = Object.keys(record).filter(name => !table.columns.some(column => column.name === name))
     const kept: NewErrorRecord = {
       id: String(row.id),
       run,
@@ -86,8 +88,9 @@ async function recordsOf(
       check_name: String(row.checks),
       severity: 'reject',
       category: String(row.category) as Category,
-      code: raw.length > 0 ? 'VALUE_INEXACT' : null,
-      reason: storable(String(row.reasons)),
+      code: staged[REJECTED] ? 'VALUE_INEXACT' : null,
+      reason: storable(mask.about(sensitive, record, String(row.reasons))),
+      sensitive: unnamed.length > 0 && sensitive.length > 0 ? [...sensitive, ...unnamed] : sensitive,
       record,
     }
     return { record: kept, rows: Number(row.rows) }

@@ -1,4 +1,5 @@
 import { EngineError, errorData, errorFrom } from '../../engine/errors.ts'
+import type { Mask } from '../../engine/mask.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import { total } from '../../engine/quality/accounts.ts'
 import { rowsIn } from '../../engine/staging/store.ts'
@@ -44,7 +45,7 @@ export async function finishRun(
   const isEnded = held.isEndedHere(error)
   if (isEnded) error = undefined
   // Drivers and files quote what they were given: mask it once, for history, report and terminal alike.
-  if (error !== undefined) error = masked(error, options.secrets)
+  if (error !== undefined) error = masked(error, options.secrets, held.mask)
   if (error !== undefined) held.log.error({ error: errorData(error) }, 'run failed')
   const isOurs = !isFenced(error)
   const status = statusOf(outcome, error, options.goal === 'plan' || isEnded)
@@ -151,9 +152,9 @@ async function estimate(
 
 const isFenced = (error: unknown) => error instanceof EngineError && error.code === 'FENCED'
 
-/** The same error without secrets. */
-export function masked(error: unknown, secrets: string[]): Error {
-  const { message, hint, stack, ...rest } = errorData(error)
+/** The same error without secrets and sensitive values. */
+export function masked(error: unknown, secrets: string[], sensitive: Mask): Error {
+  const { message, hint, stack, ...rest } = errorData(sensitive.error(error))
   const mask = (text: string | undefined) => text && redact(text, secrets)
   return errorFrom({ ...rest, message: redact(message, secrets), hint: mask(hint), stack: mask(stack) })
 }

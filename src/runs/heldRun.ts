@@ -1,11 +1,13 @@
 import type { Logger } from 'pino'
 import { taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError, systemError } from '../../engine/errors.ts'
+import type { Mask } from '../../engine/mask.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import { type RunRecord, runLease } from '../metadata/runs.ts'
 import { RunMonitor } from '../sla/runMonitor.ts'
 import type { JobSpec } from '../spec/job.ts'
 import type { Begun } from './begin.ts'
+import { openMask } from './mask.ts'
 import type { RunOptions } from './options.ts'
 import { nothingYet } from './result.ts'
 import { watchCancel } from './watchCancel.ts'
@@ -19,6 +21,7 @@ export class HeldRun implements Disposable {
   readonly started: Date
   readonly log: Logger
   readonly monitor: RunMonitor
+  readonly mask: Mask
   readonly outcome: Outcome = nothingYet()
   /** Ends it at once. */
   readonly signal: AbortSignal
@@ -39,6 +42,7 @@ export class HeldRun implements Disposable {
     this.record = record
     this.resumed = resumed
     this.canResume = resumed
+    this.mask = openMask(home, env, spec)
     this.started = clock.now()
     this.log = options.log.child({ job: spec.job, run })
     const letGo = metadata.leases.keep({ name: runLease(run), owner, fence }, error => this.lost.abort(error))

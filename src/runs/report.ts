@@ -116,7 +116,7 @@ const VECTOR = 2048
 
 /** Per column of each loaded model's good rows: share of NULLs, distinct values (approximate), range. */
 async function profile(
-  { duck, root, spec }: RunContext,
+  { duck, root, spec, mask }: RunContext,
   { tables }: Outcome,
 ): Promise<ReportData['profile']> {
   const profiles: ReportData['profile'] = []
@@ -136,6 +136,8 @@ async function profile(
       Object.assign(row, (await duck.rows(`SELECT count(*) AS total, ${figures.join(', ')} FROM ${from}`))[0])
     }
     const total = Number(row.total)
+    const sensitive = mask.columnsOf(name)
+    const shown = (column: string, value: unknown) => mask.value(sensitive, column, textOf(value))
     profiles.push({
       model: name,
       ...(every > 1 && { sample: total }),
@@ -144,8 +146,8 @@ async function profile(
         type: column.native,
         nullShare: total === 0 ? 0 : 1 - Number(row[`n${index}`]) / total,
         distinct: Number(row[`d${index}`]),
-        min: textOf(row[`l${index}`]),
-        max: textOf(row[`h${index}`]),
+        min: shown(column.name, row[`l${index}`]),
+        max: shown(column.name, row[`h${index}`]),
       })),
     })
   }

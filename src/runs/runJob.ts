@@ -82,7 +82,8 @@ async function perform(
   const store = await checkpointing(metadata, record, spec, tasks, clock, task => {
     if (task === options.until) held.endHere()
   })
-  const fail: typeof store.fail = (task, error, at) => store.fail(task, masked(error, options.secrets), at)
+  const fail: typeof store.fail = (task, error, at) =>
+    store.fail(task, masked(error, options.secrets, held.mask), at)
   context.tasks = { ...store, fail }
   held.canResume = true
   if (options.fromPlan && !held.resumed) await checkFromPlan(context)

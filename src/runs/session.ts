@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { EngineError } from '../../engine/errors.ts'
+import type { Mask } from '../../engine/mask.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { Workers } from '../../engine/pool/pool.ts'
 import { shareMemory } from '../../engine/runtime/budget.ts'
@@ -67,7 +68,8 @@ export async function openSession(
         id,
         values: { ...record, ...correction },
       })),
-    progress: held.monitor.progress(logged(progress, held.log, options.secrets)),
+    mask: held.mask,
+    progress: maskedProgress(held.monitor.progress(logged(progress, held.log, options.secrets)), held.mask),
     spec,
     run,
     runAt: new Date(record.run_at),
@@ -97,6 +99,13 @@ function tablesOf({ job, loads }: JobSpec, named: string[]): string[] {
     )
   return named.length > 0 ? named : tables
 }
+
+/** What is told of a run holds no sensitive value, whoever listens. */
+const maskedProgress = (progress: ProgressListener, mask: Mask): ProgressListener => ({
+  ...progress,
+  note: text => progress.note(mask.text(text)),
+  retried: (task, error) => progress.retried?.(task, mask.error(error)),
+})
 
 function logged(progress: ProgressListener, log: Logger, secrets: readonly string[]): ProgressListener {
   return {

@@ -17,6 +17,7 @@ import { verifyAll } from '../../engine/verify/verify.ts'
 import { loadJob } from '../config/load.ts'
 import { secretsIn } from '../config/secrets.ts'
 import { connect } from './connect.ts'
+import { openMask } from './mask.ts'
 import type { RunOptions } from './options.ts'
 import { openStaging } from './staging.ts'
 
@@ -77,6 +78,7 @@ export async function verifyJob(
       root,
       target,
       signal,
+      mask: openMask(home, options.env, spec),
       offload: workers.offload,
       lanes: threads,
       // A run of the job clears away what others have staged under its name.

@@ -104,6 +104,19 @@ const CAME_BACK: [Night[], Drawn[]] = (() => {
   return [nights, compared.map(compare => ({ ...load, ...rest, compare }))]
 })()
 
+/** In every mode a row that the first night rejected, and the second does not. */
+const REJECTED_FIRST: [Night[], Drawn[]] = (() => {
+  const rows = [{ a: 0, b: 'x', p: 'p', x: 1.5, d: null, s: null, iv: null, t: 1 }]
+  const nights = [[0], []].map(bad => ({ rows, bad, lost: false }))
+  const modes: Drawn['mode'][] = ['append', 'merge', 'replace', 'partition', 'scd2']
+  const none = { keyless: false, partitioned: false, insertOnly: [], compare: [], ignore: [] }
+  const load = { ...none, newer: false, stamp: false, batches: false }
+  return [
+    nights,
+    modes.flatMap(mode => (['keep', 'hard'] as const).map(deletes => ({ ...load, mode, deletes }))),
+  ]
+})()
+
 /** A load of what is drawn, less what has no meaning in its mode. */
 function loadOf(drawn: Drawn, index: number): LoadSpec {
   const { mode, newer, stamp, batches, keyless, partitioned, insertOnly, compare, ignore } = drawn
@@ -284,7 +297,7 @@ for (const { kind, emptied, fold, signedZero } of TRIED)
       ),
       {
         numRuns: Math.ceil(CASES / LOADS),
-        examples: [CAME_BACK],
+        examples: [CAME_BACK, REJECTED_FIRST],
         endOnFailure: true,
         ...(process.env.SOAK_SEED && { seed: Number(process.env.SOAK_SEED) }),
       },

@@ -171,7 +171,7 @@ for (const dialect of dialects)
       assert.doesNotMatch((await loads(one)).notes, /label/)
     })
 
-    test('a widened column: earlier nights are read as the wider type', async () => {
+    test('a widened column: earlier nights are read as the wider type, and the target is widened', async () => {
       const one = job(dialect, { model: 'SELECT *, typeof(n) AS kind FROM items' })
       await table(one.source)
       await loads(one)
@@ -179,11 +179,6 @@ for (const dialect of dialects)
       await one.alter(dialect.retype('d', 'decimal(10,2)'))
       await query(`INSERT INTO ${one.source} VALUES (3, 9007199254740993, 12345678.75, 'three', 3)`)
       await refuses(one, 'SCHEMA_DRIFT', /column n changed from int.* to bigint/, /widened: evolve/, 'fail')
-      // The warehouse's own columns are too narrow for the new row: the server says so, and nothing is loaded.
-      const before = await one.rows()
-      assert.equal((await one.night()).error?.code, 'DATA_INVALID')
-      assert.deepEqual(await one.rows(), before)
-      await warehouse.query(`ALTER TABLE ${one.target} ALTER n TYPE bigint, ALTER d TYPE numeric(10,2)`)
       const evolved = await loads(one)
       assert.match(evolved.notes, /column n widened from int.* to bigint/)
       assert.equal(evolved.read, 2)
@@ -192,6 +187,14 @@ for (const dialect of dialects)
         '{d: 2.50, n: 20, id: 2, kind: BIGINT, seen: 2, label: two}',
         '{d: 12345678.75, n: 9007199254740993, id: 3, kind: BIGINT, seen: 3, label: three}',
       ])
+      const types = await warehouse.query<{ type: string }>(
+        `SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute
+         WHERE attrelid = '${one.target}'::regclass AND attname IN ('n', 'd') ORDER BY attname`,
+      )
+      assert.deepEqual(
+        types.map(({ type }) => type),
+        ['numeric(10,2)', 'bigint'],
+      )
     })
 
     test('an incompatible type: refused, or the whole table is read anew', async () => {

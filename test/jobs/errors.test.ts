@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
+import { Mask } from '../../engine/mask.ts'
 import type { ErrorRecord } from '../../src/metadata/errorRecords.ts'
 import { corrections, toCsv } from '../../src/runs/correctionCsv.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
@@ -164,18 +165,18 @@ test('what is exported comes back as it was; only changes are corrections', () =
       )
       const byId = new Map(records.map(record => [record.id, record]))
       for (const exact of [false, true])
-        assert.deepEqual(corrections(toCsv(records, exact), 'f', byId), new Map())
+        assert.deepEqual(corrections(toCsv(records, exact), 'f', byId, Mask.none), new Map())
       const changed = records.map(each => ({ ...each, record: { ...each.record, b: 'new' } }))
-      const found = corrections(toCsv(changed), 'f', byId)
+      const found = corrections(toCsv(changed), 'f', byId, Mask.none)
       for (const { id, record } of records)
         assert.deepEqual(found.get(id), record.b === 'new' ? undefined : { b: 'new' })
     }),
   )
   const byId = new Map([['i', { id: 'i', record: { a: '1' }, table_name: 'm' } as unknown as ErrorRecord]])
-  assert.throws(() => corrections('_id,_reason,a\nj,r,2\n', 'f.csv', byId), {
+  assert.throws(() => corrections('_id,_reason,a\nj,r,2\n', 'f.csv', byId, Mask.none), {
     message: 'f.csv:2: no open error record has the id j',
   })
-  assert.throws(() => corrections('_id,_reason,z\ni,r,2\n', 'f.csv', byId), {
+  assert.throws(() => corrections('_id,_reason,z\ni,r,2\n', 'f.csv', byId, Mask.none), {
     message: 'f.csv:1: m has no column z',
   })
 })

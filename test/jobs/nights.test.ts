@@ -46,8 +46,8 @@ test('night after night a target holds the good rows of its source, one a key, c
     'job.yaml': `connections: { here: "${url}" }
 extract: { moves: { from: here, table: moves } }
 load:
-  copied: { to: here, from: moves, key: id, deletes: hard, verify: all, guard: { max_delete_share: 1, allow_empty: true } }
-  checked: { to: here, from: model, key: id, deletes: hard, verify: all, guard: { max_delete_share: 1, allow_empty: true } }
+  copied: { to: here, from: moves, key: id, on_duplicate: newest, deletes: hard, verify: all, guard: { max_delete_share: 1, allow_empty: true } }
+  checked: { to: here, from: model, key: id, on_duplicate: newest, deletes: hard, verify: all, guard: { max_delete_share: 1, allow_empty: true } }
 quality: { max_error_rate: 1 }
 resources: { memory: 400MB, threads: 1 }
 `,

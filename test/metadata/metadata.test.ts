@@ -244,6 +244,7 @@ overBoth((fresh, kind) => {
       category: 'DATA_INTEGRITY_ERROR',
       code: null,
       reason: 'amount is negative',
+      sensitive: [] as string[],
       record: { amount: '-1', note: null, odd: '\u0000\ud83d' },
     } as const
     await errors.add([record, { ...record, id: 'e2' }])

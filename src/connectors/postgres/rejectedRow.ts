@@ -48,6 +48,10 @@ export async function refuseLong(
   if (found) throw found
 }
 
+/** SQL text of a key's value; in quotes where it is masked in a message. */
+const shownKey = ({ sensitive = [] }: StagedLoad, name: string) =>
+  sensitive.includes(name) ? `quote_literal(${quoteIdent(name)}::text)` : `${quoteIdent(name)}::text`
+
 /**
  * Says which staged value the server refused, since its own message names neither row nor column: a DATA_INVALID error
  * with column, value, key and number of such rows. Undefined where none is found.
@@ -64,7 +68,7 @@ export async function findReject(
     const column = columnNamed(columns, name)!
     const condition = rejectSql(brought, column, quoteIdent(name))
     if (!condition) continue
-    const key = load.key.map(part => `${quoteLiteral(`${part} `)} || ${quoteIdent(part)}::text`)
+    const key = load.key.map(part => `${quoteLiteral(`${part} `)} || ${shownKey(load, part)}`)
     const { rows } = await session.query(
       `SELECT left(${quoteIdent(name)}::text, 100) AS value, count(*) OVER () AS n, concat_ws(', ', ${['NULL', ...key].join(', ')}) AS key
        FROM ${staging} WHERE ${condition} ORDER BY 3 LIMIT 1`,
@@ -106,7 +110,7 @@ export async function findViolation(
     const { native } = columnNamed(columns, name)!
     return `(${cast(name, `_nf_s.${quoteIdent(name)}`)})::${native} AS ${quoteIdent(name)}`
   })
-  const key = load.key.map(part => `${quoteLiteral(`${part} = `)} || ${quoteIdent(part)}::text`)
+  const key = load.key.map(part => `${quoteLiteral(`${part} = `)} || ${shownKey(load, part)}`)
   for (const { name, definition, broken } of rules) {
     if (definition === 'NOT NULL' && !columnNamed(load.columns, name!)) continue
     const found = await session
