@@ -335,7 +335,11 @@ class Struck extends EngineError {
 const READS = /^((rows|run) )?(SELECT|SHOW|SET|BEGIN|START|ANALYZE)\b/
 
 /** A statement without what differs between two runs. */
-const label = (statement: string) => statement.replaceAll(/\s+/g, ' ').slice(0, 100)
+const label = (statement: string) =>
+  statement
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/stg_[0-9a-f]{20}/g, 'stg')
+    .slice(0, 100)
 
 const copied = (from: string, to: string, like: (table: string) => string) =>
   `CREATE TABLE ${to} ${like(from)}; INSERT INTO ${to} SELECT * FROM ${from}`
