@@ -140,6 +140,19 @@ describe('commits', () => {
     assert.equal((await root.names(/^t\/.*\.(parquet|json)$/)).length, 2)
   })
 
+  test('a history keeps a new key whose values are all NULL, also of those that decide', async () => {
+    const sql = "SELECT 1 AS id, NULL::INTEGER AS x, 'v' AS y UNION ALL SELECT 2, 2, NULL"
+    for (const spec of [{}, { compare: ['x'] }, { newer: 'seen' }]) {
+      const { target, root } = fresh()
+      const history = { mode: 'scd2' as const, ...spec }
+      const seen = `SELECT *, NULL::TIMESTAMP AS seen FROM (${sql})`
+      assert.deepEqual(await counted(target, 'L1', seen, history), [2, 0, 0, 0])
+      assert.deepEqual(await rowsOf(root, 'id, x, is_current'), ['1  true', '2 2 true'])
+      const more = `${seen} UNION ALL SELECT 3, NULL, NULL, NULL`
+      assert.deepEqual(await counted(target, 'L2', more, history), [1, 0, 0, 2])
+    }
+  })
+
   test('guards of what only the table knows stop before anything is written', async () => {
     const { target, root } = fresh()
     await load(target, { loadId: 'L1', sql: 'SELECT i AS id FROM range(10) r(i)' })
