@@ -88,7 +88,7 @@ overBoth((fresh, kind) => {
       assert.match(
         await run('history', name),
         new RegExp(
-          `^2026-03-04 02:00:00  ${name}  \\S+  SUCCESS  \\d+\\.\\d s  2 records\n2026-03-02 .*  1 records\n$`,
+          `^2026-03-04 02:00:00  ${name}  \\S+  SUCCESS +\\d+\\.\\d s  2 records\n2026-03-02 .*  1 records\n$`,
         ),
       )
     })
