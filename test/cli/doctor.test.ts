@@ -22,7 +22,7 @@ async function doctor(connections: object): Promise<{ ended: Ended; told: Told }
     connections,
     extract: { members: { from: 'src', table: 'members', key: 'id' } },
     load: { dim: { to: 'wh', from: 'members', key: 'id' } },
-    resources: { memory: '100MB', threads: 1 },
+    resources: { memory: '300MB', threads: 1 },
   }
   writeFileSync(join(folder, 'job.yaml'), JSON.stringify(job))
   const ended = await commandLine(join(folder, 'home'), ['doctor', folder, '--json'])

@@ -181,6 +181,10 @@ const STEPS: Record<string, Step> = {
     says: /COMPLETED_WITH_ERRORS/,
   },
   'nightfreight status': { says: /Tasks of [\w-]+:\n {2}SUCCESS {2}plan/ },
+  [`nightfreight status ${RUN}`]: {
+    first: async () => ({ [RUN]: await latest() }),
+    says: /Tasks of [\w-]+:\n {2}SUCCESS {2}plan/,
+  },
   [`nightfreight status ${JOB} --json`]: { says: /"tasks":\[\{"task":"plan"/ },
   'nightfreight history': { says: /COMPLETED_WITH_ERRORS .* records/ },
   [`nightfreight history ${JOB} --since 2026-02-01 --json`]: { says: /"records_processed":49/ },

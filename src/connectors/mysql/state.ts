@@ -70,10 +70,10 @@ export async function stagingTables(session: TargetSession): Promise<StagingTabl
 
 /** Drops what this session has staged for a load. */
 export async function dropOwn(session: TargetSession, loadId: string): Promise<void> {
-  const own = (await stagingTables(session)).filter(
-    found => found.loadId === loadId && found.owner === session.owner,
+  await dropUnowned(
+    session,
+    (await stagingTables(session)).filter(found => found.loadId === loadId),
   )
-  await drop(session, own)
 }
 
 /**
@@ -81,10 +81,21 @@ export async function dropOwn(session: TargetSession, loadId: string): Promise<v
  * held lives, and keeps its tables.
  */
 export async function dropAbandoned(session: TargetSession, job: string, loadId: string): Promise<void> {
-  const others = (await stagingTables(session)).filter(
-    found => found.job === job && (found.owner !== session.owner || found.loadId !== loadId),
+  await dropUnowned(
+    session,
+    (await stagingTables(session)).filter(
+      found => found.job === job && (found.owner !== session.owner || found.loadId !== loadId),
+    ),
   )
-  for (const [owner = '', tables] of Map.groupBy(others, found => found.owner)) {
+}
+
+/** Drops those of the tables that are this session's own, or whose session is no more. */
+async function dropUnowned(session: TargetSession, found: StagingTable[]): Promise<void> {
+  for (const [owner = '', tables] of Map.groupBy(found, table => table.owner)) {
+    if (owner === session.owner) {
+      await drop(session, tables)
+      continue
+    }
     const [lock] = await session.rows(`SELECT GET_LOCK(${ownerLock(owner)}, 0) AS free`)
     if (Number(lock!.free) !== 1) continue
     await drop(session, tables)

@@ -19,13 +19,15 @@ export async function canAdopt(
   signal: AbortSignal,
 ): Promise<boolean> {
   const [schema, table] = splitTable(load.table)
-  const plain = load.columns.every(
-    ({ type, origin }) =>
-      origin?.family !== FAMILY ||
-      (origin.default === undefined &&
-        origin.collation === undefined &&
-        (LONG_NAMES[stagingType(type)] ?? stagingType(type)) === origin.type),
-  )
+  const plain = load.columns.every(column => {
+    const { type, origin } = column
+    const made = madeType(column)
+    return (
+      origin?.default === undefined &&
+      origin?.collation === undefined &&
+      (made === stagingType(type) || made === LONG_NAMES[stagingType(type)])
+    )
+  })
   if (!plain || load.mode === 'scd2' || load.mode === 'partition' || ownColumns(load).length > 0) return false
   const { rows } = await session.query(
     `SELECT 1 FROM pg_default_acl WHERE defaclobjtype = 'r'
