@@ -164,7 +164,10 @@ export class MysqlTarget implements Target {
     const { loadId, loads } = commit
     await ensureState(this.session)
     const earlier = await this.committed(loadId, signal)
-    if (earlier) return earlier
+    if (earlier) {
+      await this.abandon(loadId).catch(() => {})
+      return earlier
+    }
     const created: string[] = []
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
@@ -193,9 +196,8 @@ export class MysqlTarget implements Target {
       if (undone) await this.drop(created).catch(() => {})
       throw clash ?? error
     }
-    if (!result) return (await this.committed(loadId, signal))!
     await this.abandon(loadId).catch(() => {})
-    return { counts: result, repeated: false }
+    return result ? { counts: result, repeated: false } : (await this.committed(loadId, signal))!
   }
 
   async abandon(loadId: string): Promise<void> {
