@@ -43,8 +43,6 @@ export const spec = (table: string, given: Partial<LoadSpec>): LoadSpec => ({
   key: ['a', 'b'],
   guard: { maxDeleteShare: 1, allowEmpty: true },
   onDuplicate: 'newest',
-  // Tests judge by the tables themselves.
-  verify: 'off',
   ...(given.deletes === 'soft' && given.mode !== 'scd2' && { deletedAt: 'gone_at' }),
   ...given,
 })

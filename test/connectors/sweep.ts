@@ -356,10 +356,15 @@ async function loadOnce(
 ): Promise<void> {
   const store = taskStoreOf(new Map(), beforeLedger)
   const loads = changes.map(({ load }) => load)
-  const context = contextOf({ root, run, runAt: RUN_AT, tasks: store, target }, loads)
-  const failures = new FailureScope(context)
-  await loadChanges(context, changes, syncPointsOf(run), failures, [])
-  failures.check()
+  const duck = await Duck.open({ threads: 1 })
+  try {
+    const context = contextOf({ root, run, runAt: RUN_AT, tasks: store, target, duck }, loads)
+    const failures = new FailureScope(context)
+    await loadChanges(context, changes, syncPointsOf(run), failures, [])
+    failures.check()
+  } finally {
+    duck.close()
+  }
 }
 
 /** What a process that is to be killed is given; `step`: where it kills itself, -1 before the task store's commit. */
