@@ -13,6 +13,8 @@ import { startPostgres } from '../src/demo/servers/postgres.ts'
 import { ensureMariadb } from './mariadb.ts'
 
 const root = join(import.meta.dirname, '..')
+/** A file that takes longer hangs; a soak may. */
+const FILE_TIMEOUT_MS = process.env.SOAK_CASES || process.env.SOAK_ROWS ? 24 * 3600_000 : 900_000
 const SERVERS = join(import.meta.dirname, 'servers.ts')
 
 function testFiles(words: string[]): string[] {
@@ -42,7 +44,9 @@ function called(files: string[], names: string[]): Set<string> {
 }
 
 async function runTests(files: string[], options: string[], env: Record<string, string>): Promise<number> {
-  const args = ['--test', '--test-reporter=spec', '--test-concurrency=2', ...options, ...files]
+  // What a failed test leaves open would hold its file for ever.
+  const limits = ['--test-concurrency=2', `--test-timeout=${FILE_TIMEOUT_MS}`]
+  const args = ['--test', '--test-reporter=spec', ...limits, ...options, ...files]
   const child = spawn(process.execPath, args, {
     cwd: root,
     stdio: 'inherit',
