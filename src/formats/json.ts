@@ -1,16 +1,18 @@
 import { quote as literal } from '../../engine/sql/duckdb.ts'
 import { badFile } from './bad.ts'
-import { type RecordKeys, RecordWriter } from './jsonRecord.ts'
+import {
+  BACKSLASH,
+  CLOSE,
+  CLOSE_LIST,
+  isBlank,
+  OPEN,
+  OPEN_LIST,
+  QUOTE,
+  type RecordKeys,
+  RecordWriter,
+} from './jsonRecord.ts'
 import { type Layout, spoolSql, UNIT, unitDialect } from './layout.ts'
 import { lineScan, type Pass, type RowSink } from './split.ts'
-
-const QUOTE = 34
-const BACKSLASH = 92
-const OPEN = 123
-const CLOSE = 125
-const OPEN_LIST = 91
-const CLOSE_LIST = 93
-const isBlank = (byte: number) => byte === 32 || byte === 10 || byte === 13 || byte === 9
 
 /** Rows that a {@link RecordWriter} wrote, with these columns. */
 export function jsonLayout(columns: string[]): Layout {

@@ -2,13 +2,13 @@ import { isUtf8 } from 'node:buffer'
 import { UNIT } from './layout.ts'
 import type { RowSink } from './split.ts'
 
-const QUOTE = 34
-const BACKSLASH = 92
-const OPEN = 123
-const CLOSE = 125
-const OPEN_LIST = 91
-const CLOSE_LIST = 93
-const isBlank = (byte: number) => byte === 32 || byte === 10 || byte === 13 || byte === 9
+export const QUOTE = 34
+export const BACKSLASH = 92
+export const OPEN = 123
+export const CLOSE = 125
+export const OPEN_LIST = 91
+export const CLOSE_LIST = 93
+export const isBlank = (byte: number) => byte === 32 || byte === 10 || byte === 13 || byte === 9
 
 /** Different keys that are told apart; more of them are data, not columns. */
 const KEYS = 10_000

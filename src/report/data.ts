@@ -1,3 +1,6 @@
+import type { LoadAccount } from '../../engine/quality/accounts.ts'
+import type { Verification } from '../../engine/verify/result.ts'
+
 /** What a run's report shows. Plain data: times are ISO 8601, shares are 0 to 1. */
 export interface ReportData {
   job: string
@@ -14,11 +17,11 @@ export interface ReportData {
   checks: ReportCheck[]
   loads: ReportLoad[]
   /** What became of the rows of every load. */
-  accounts: ReportAccount[]
+  accounts: LoadAccount[]
   /** What a plan would do. */
   plans?: ReportPlan[]
   /** What the targets were found to hold after the load. */
-  verifications?: ReportVerification[]
+  verifications?: Verification[]
   errorRate: number
   maxErrorRate: number
   qualityScore: number
@@ -66,40 +69,12 @@ export interface ReportLoad {
   reason?: string
 }
 
-/** read = loaded + unchanged + rejected + superseded. */
-export interface ReportAccount {
-  table: string
-  to: string
-  read: number
-  loaded: number
-  unchanged: number
-  rejected: number
-  superseded: number
-  /** Rows that the source has no more and the table keeps. */
-  keptGone: number
-}
-
 export interface ReportPlan {
   table: string
   to: string
   counts: { inserts: number; updates: number; deletes: number; superseded: number; unchanged: number }
   /** How many updates change a column. */
   columns: { name: string; rows: number }[]
-  notes: string[]
-}
-
-export interface ReportVerification {
-  table: string
-  to: string
-  scope: 'changes' | 'all'
-  rows: number
-  ranges: number
-  equal: number
-  newer: number
-  leftAlone: number
-  /** No row: equal. */
-  wrong: { rows: number; ranges: number }
-  differing: { range: string; rows: number; samples: string[] }[]
   notes: string[]
 }
 

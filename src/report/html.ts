@@ -1,13 +1,6 @@
-import type {
-  ProfileColumn,
-  ReportAccount,
-  ReportCheck,
-  ReportData,
-  ReportExtract,
-  ReportLoad,
-  ReportPlan,
-  ReportVerification,
-} from './data.ts'
+import type { LoadAccount } from '../../engine/quality/accounts.ts'
+import type { Verification } from '../../engine/verify/result.ts'
+import type { ProfileColumn, ReportCheck, ReportData, ReportExtract, ReportLoad, ReportPlan } from './data.ts'
 import { STYLE } from './style.ts'
 
 /** Text that is HTML already; everything else is escaped where it is put in. */
@@ -108,8 +101,8 @@ const loads = (list: ReportLoad[]) =>
     'Nothing was loaded.',
   )
 
-function accounts(list: ReportAccount[]): Html {
-  const of = (account: Omit<ReportAccount, 'table' | 'to'>) =>
+function accounts(list: LoadAccount[]): Html {
+  const of = (account: Omit<LoadAccount, 'table' | 'to'>) =>
     [
       account.read,
       account.loaded,
@@ -149,7 +142,7 @@ const plans = (list: ReportPlan[]) =>
   )
 
 /** Per table: equal, or the ranges of keys that differ from what was loaded, with a few of the rows. */
-function verifications(list: ReportVerification[]): Html {
+function verifications(list: Verification[]): Html {
   const rows = list.map(verification => [
     html`<b>${verification.table}</b>`,
     verification.to,
