@@ -4,13 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before } from 'node:test'
-import type { LoadCommit, Offload, StagedLoad } from '../../engine/contracts/load.ts'
+import type { Offload, StagedLoad } from '../../engine/contracts/load.ts'
 import { rowsOf } from '../../engine/parquet/read.ts'
 import { Workers } from '../../engine/pool/pool.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { MysqlTarget } from '../../src/connectors/mysql/target.ts'
 import { freshMariadb } from '../servers.ts'
+import { commitOf } from './loading.ts'
 import { PLAIN_LOAD } from './plainLoad.ts'
 
 export const signal = new AbortController().signal
@@ -104,15 +105,6 @@ export async function stage(
   await into.stage({ loadId, job: 'j', load, ...files, ...means }, signal)
   return load
 }
-
-export const commitOf = (loadId: string, ...loads: StagedLoad[]): LoadCommit => ({
-  loadId,
-  job: 'j',
-  run: loadId,
-  runAt: new Date('2026-01-31T02:00:00Z'),
-  loads,
-  syncPoints: [{ extract: 'members', value: `at ${loadId}`, run: loadId }],
-})
 
 export async function load(loadId: string, spec: Partial<StagedLoad>, sql: string | Rows) {
   const planned = await stage(loadId, spec, sql)

@@ -3,6 +3,7 @@ import { after, test } from 'node:test'
 import { smallJob } from '../jobs/small.ts'
 import { type FreshDatabase, freshMariadb } from '../servers.ts'
 import { CASES } from './mysqlTypes.ts'
+import { sameFamilyNights } from './sameFamily.ts'
 
 const ROWS = Number(process.env.SOAK_ROWS ?? 200)
 
@@ -43,24 +44,7 @@ const shapes = ({ query, name }: FreshDatabase) =>
 test('a table goes from MariaDB to MariaDB with its own types, every value as the server writes it', async () => {
   const [source, target] = [await freshMariadb(), await freshMariadb()]
   await fill(source)
-  const job = await smallJob({ after }, 'same_mariadb', {
-    'job.yaml': `connections: { s: "${source.url}", w: "${target.url}" }
-extract: { kinds: { from: s, table: kinds, key: id } }
-load: { kinds: { to: w, from: kinds, key: id, deletes: hard, verify: all } }
-resources: { memory: 400MB, threads: 1 }
-`,
-  })
-  const night = async () => {
-    const { error, outcome } = await job.run()
-    assert.equal(error, undefined)
-    assert.deepEqual(await rows(target), await rows(source))
-    assert.deepEqual(
-      outcome.verifications.map(({ wrong, notes }) => ({ wrong, notes })),
-      [{ wrong: { rows: 0, ranges: 0 }, notes: [] }],
-    )
-    const [{ inserted, updated, deleted } = assert.fail()] = outcome.loaded
-    return { inserted, updated, deleted }
-  }
+  const night = await sameFamilyNights('same_mariadb', source, target, rows)
   assert.deepEqual(await night(), { inserted: most + ROWS + 1, updated: 0, deleted: 0 })
   assert.deepEqual(await shapes(target), await shapes(source))
   for (const [index, { random }] of TYPES.entries())

@@ -5,8 +5,8 @@ import type { StagedLoad } from '../../engine/contracts/load.ts'
 import { quote } from '../../engine/sql/duckdb.ts'
 import { MysqlTarget } from '../../src/connectors/mysql/target.ts'
 import { loadError } from '../../src/connectors/mysql/targetSession.ts'
+import { commitOf } from './loading.ts'
 import {
-  commitOf,
   database,
   fresh,
   inWorkers,

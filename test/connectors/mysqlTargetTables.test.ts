@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { quote } from '../../engine/sql/duckdb.ts'
-import { commitOf, database, fresh, load, read, signal, stage, target, values } from './mysqlLoading.ts'
+import { commitOf } from './loading.ts'
+import { database, fresh, load, read, signal, stage, target, values } from './mysqlLoading.ts'
 
 describe('mysql target tables made by others', () => {
   test('replace leaves indexes, counter, comments, triggers, grants and foreign keys as they were', async () => {

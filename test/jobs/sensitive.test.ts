@@ -136,6 +136,14 @@ interface Failure {
 }
 
 const LONG = { code: /DATA_INVALID/ }
+const QUARANTINED: Failure = {
+  name: 'quarantined',
+  setup:
+    "CREATE TABLE quarantined (id int, email varchar(19) PRIMARY KEY, phone varchar(10) CHECK (phone <> 'markphone1'), n int)",
+  load: ', on_bad_row: quarantine',
+  lines: ['7,markmaillonger7@x.example,markphone7,1', '8,markmail8@x.exampl,markphone8,1'],
+  code: /COMPLETED_WITH_ERRORS/,
+}
 const FAILURES: Record<string, Failure[]> = {
   postgres: [
     {
@@ -185,14 +193,7 @@ const FAILURES: Record<string, Failure[]> = {
         CREATE TRIGGER t BEFORE INSERT ON altered FOR EACH ROW EXECUTE FUNCTION alter_it()`,
       code: /VERIFY_FAILED: .*email = masked-/,
     },
-    {
-      name: 'quarantined',
-      setup:
-        "CREATE TABLE quarantined (id int, email varchar(19) PRIMARY KEY, phone varchar(10) CHECK (phone <> 'markphone1'), n int)",
-      load: ', on_bad_row: quarantine',
-      lines: ['7,markmaillonger7@x.example,markphone7,1', '8,markmail8@x.exampl,markphone8,1'],
-      code: /COMPLETED_WITH_ERRORS/,
-    },
+    QUARANTINED,
   ],
   mariadb: [
     {
@@ -218,14 +219,7 @@ const FAILURES: Record<string, Failure[]> = {
       setup: 'CREATE TABLE typed (id int, email varchar(99) PRIMARY KEY, phone int, n int)',
       code: /DATA_INVALID|TARGET_INCOMPATIBLE/,
     },
-    {
-      name: 'quarantined',
-      setup:
-        "CREATE TABLE quarantined (id int, email varchar(19) PRIMARY KEY, phone varchar(10) CHECK (phone <> 'markphone1'), n int)",
-      load: ', on_bad_row: quarantine',
-      lines: ['7,markmaillonger7@x.example,markphone7,1', '8,markmail8@x.exampl,markphone8,1'],
-      code: /COMPLETED_WITH_ERRORS/,
-    },
+    QUARANTINED,
   ],
 }
 

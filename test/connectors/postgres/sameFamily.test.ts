@@ -4,6 +4,7 @@ import { after, test } from 'node:test'
 import { Duck } from '../../../engine/sql/duckdb.ts'
 import { smallJob } from '../../jobs/small.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres } from '../../servers.ts'
+import { sameFamilyNights } from '../sameFamily.ts'
 import { EVERY_TYPE, SETUP } from './everyType.ts'
 
 const ROWS = Number(process.env.SOAK_ROWS ?? 200)
@@ -39,24 +40,7 @@ test('a table goes from Postgres to Postgres with its own types, every value as 
   const [source, target] = [await freshPostgres(), await freshPostgres()]
   await fill(source)
   await target.query(SETUP)
-  const job = await smallJob({ after }, 'same_family', {
-    'job.yaml': `connections: { s: "${source.url}", w: "${target.url}" }
-extract: { kinds: { from: s, table: kinds, key: id } }
-load: { kinds: { to: w, from: kinds, key: id, deletes: hard, verify: all } }
-resources: { memory: 400MB, threads: 1 }
-`,
-  })
-  const night = async () => {
-    const { error, outcome } = await job.run()
-    assert.equal(error, undefined)
-    assert.deepEqual(await rows(target), await rows(source))
-    assert.deepEqual(
-      outcome.verifications.map(({ wrong, notes }) => ({ wrong, notes })),
-      [{ wrong: { rows: 0, ranges: 0 }, notes: [] }],
-    )
-    const [{ inserted, updated, deleted } = assert.fail()] = outcome.loaded
-    return { inserted, updated, deleted }
-  }
+  const night = await sameFamilyNights('same_family', source, target, rows)
   assert.deepEqual(await night(), { inserted: most + ROWS + 1, updated: 0, deleted: 0 })
   const domains: Record<string, string> = {
     positive: 'numeric(12,3)',
