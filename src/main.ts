@@ -5,6 +5,11 @@ import { join } from 'node:path'
 
 // Compiled code (and TypeScript without its types) is kept from one start to the next: the larger half of a short command.
 enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'nightfreight'))
+// Whoever reads no further, as `| head`, has what it wanted.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit()
+  throw error
+})
 const { program } = await import('./cli/program.ts')
 
 await program(process.argv)

@@ -10,7 +10,7 @@ export function rejectedByTable({ tables }: Pick<Outcome, 'tables'>): Map<string
   return rejected
 }
 
-/** What became of every row: of each extract and model where there is more to say than its rows, each load, the run. */
+/** What became of every row: of each extract and model where there is more to say than its rows, and of all loads together. */
 export function accountLines({ extracts, models, loads }: Accounts): string[] {
   const lines: string[] = []
   for (const { table, read, rows, earlier, corrected, rejected, superseded, gone } of extracts)
@@ -24,11 +24,8 @@ export function accountLines({ extracts, models, loads }: Accounts): string[] {
     )
   const equation = ({ read, loaded, unchanged, rejected, superseded }: ReturnType<typeof total>) =>
     `${formatCount(read)} read = ${[`${formatCount(loaded)} loaded`, `${formatCount(unchanged)} unchanged`, `${formatCount(rejected)} rejected`, `${formatCount(superseded)} superseded`].join(' + ')}`
-  for (const load of loads) {
-    const kept = load.keptGone > 0 ? `; ${formatCount(load.keptGone)} gone from the source, kept` : ''
-    lines.push(`${load.to}.${load.table}: ${equation(load)}${kept}`)
-  }
-  if (loads.length > 1) lines.push(`all loads: ${equation(total(loads))}`)
+  const name = loads.length === 1 ? `${loads[0]!.to}.${loads[0]!.table}` : `all ${loads.length} loads`
+  if (loads.length > 0) lines.push(`${name}: ${equation(total(loads))}`)
   return lines
 }
 

@@ -1,11 +1,12 @@
 import { Command, Option } from 'commander'
 import type { CopyRequest } from '../copy/request.ts'
 import { homeFolder } from './home.ts'
-import { printError } from './output.ts'
+import { hasColours, printError } from './output.ts'
 import { planJson } from './plan.ts'
 import { planText } from './planText.ts'
-import { execute, summaryJson, summaryText } from './run.ts'
+import { execute } from './run.ts'
 import { stoppable } from './signals.ts'
+import { summaryJson, summaryText } from './summary.ts'
 
 interface CopyFlags {
   tables: string[]
@@ -86,15 +87,14 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
     return 0
   }
   if (dryRun && result.error === undefined) {
-    const colours = Boolean(process.stdout.isTTY) && !process.env.NO_COLOR
     console.log(
       json
         ? JSON.stringify(planJson(result))
-        : planText(result, 'the same command without --dry-run', colours),
+        : planText(result, 'the same command without --dry-run', hasColours()),
     )
     return 0
   }
-  console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
+  console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result, hasColours()))
   return result.error === undefined ? 0 : printError(result.error, json)
 }
 

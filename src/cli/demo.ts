@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { homeFolder } from './home.ts'
-import { printError } from './output.ts'
-import { execute, summaryText } from './run.ts'
+import { hasColours, printError } from './output.ts'
+import { execute } from './run.ts'
+import { summaryText } from './summary.ts'
 
 // Compiled code is one folder deeper in the package.
 const PACKAGE = join(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '../../..')
@@ -29,7 +30,7 @@ export function demoCommand(): Command {
         runNight: async (night, env, home) => {
           say(`\nNight ${night === 1 ? 'one: everything' : 'two: only what changed'}`)
           const result = await execute({ folder: JOB, env, home, json, signal: abort.signal })
-          if (!json) console.log(summaryText(result))
+          if (!json) console.log(summaryText(result, hasColours()))
           return result
         },
       })

@@ -5,6 +5,9 @@ import { redact, redactJson } from '../util/redact.ts'
 /** The flag that every command has. */
 export const DEBUG = '--debug'
 
+/** Whether what goes to standard output may be coloured. */
+export const hasColours = () => Boolean(process.stdout.isTTY) && !process.env.NO_COLOR
+
 export interface ErrorOutput {
   /** Default: standard error. */
   stream?: { write(text: string): unknown }

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { RunResult } from '../runs/result.ts'
 import { homeFolder } from './home.ts'
-import { printError } from './output.ts'
+import { hasColours, printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { planText } from './planText.ts'
 import { execute } from './run.ts'
@@ -47,11 +47,10 @@ Examples:
         process.exitCode = printError(result.error, json)
         return
       }
-      const colours = Boolean(process.stdout.isTTY) && !process.env.NO_COLOR
       console.log(
         json
           ? JSON.stringify(planJson(result))
-          : planText(result, `nightfreight run ${folder} --from-plan ${result.run}`, colours),
+          : planText(result, `nightfreight run ${folder} --from-plan ${result.run}`, hasColours()),
       )
     })
 }

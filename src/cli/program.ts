@@ -5,6 +5,7 @@ import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
 import { cancelCommand } from './cancel.ts'
 import { checkpointsCommand } from './checkpoints.ts'
+import { completionCommand } from './completion.ts'
 import { copyCommand } from './copy.ts'
 import { demoCommand } from './demo.ts'
 import { doctorCommand } from './doctor.ts'
@@ -68,6 +69,7 @@ export function commandLine(): Command {
     .addCommand(unpauseCommand())
     .addCommand(runIntervalCommand(), { hidden: true })
     .addCommand(demoCommand())
+    .addCommand(completionCommand(commandLine))
     .addHelpText('after', `${EXAMPLES}${EXIT_CODES}`)
   settle(root, [])
   return root

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util'
-import { describeDone, describeRunning, Meter } from './meter.ts'
+import { describeDone, describeRunning, formatSpan, Meter } from './meter.ts'
 
 /** Shows people, or a program, how far a run is. */
 export interface Progress {
@@ -14,7 +14,7 @@ export interface Progress {
 }
 
 export interface ProgressOptions {
-  stream: { write(text: string): unknown; columns?: number }
+  stream: { write(text: string): unknown; columns?: number; rows?: number }
   /** One JSON event a line. */
   json: boolean
   isTTY: boolean
@@ -33,7 +33,7 @@ interface Display {
   every: number
 }
 
-/** Live lines on a terminal, plain lines in a pipe, NDJSON events with `json`. */
+/** A live block on a terminal, few plain lines in a pipe, NDJSON events with `json`. */
 export function createProgress(options: ProgressOptions): Progress {
   const now = options.now ?? Date.now
   const running = new Map<string, Meter>()
@@ -75,29 +75,50 @@ export function createProgress(options: ProgressOptions): Progress {
 const ended = (name: string, meter: Meter, note: string | undefined, at: number) =>
   `${name}: done, ${describeDone(meter, at)}${note ? `, ${note}` : ''}`
 
+/** Milliseconds between lines in a pipe; a task that ends sooner leaves none. */
+const PLAIN_MS = 10_000
+/** Running tasks that a line names. */
+const NAMED = 3
+
+/** In a pipe: what takes long has lines, a quick run has none. */
 function plain({ stream }: ProgressOptions, running: Map<string, Meter>, now: () => number): Display {
+  const begun = now()
+  let done = 0
   const line = (text: string) => stream.write(`${text}\n`)
   return {
-    every: 10_000,
-    start: name => line(`${name}: started`),
-    end: (name, meter, note) => line(ended(name, meter, note, now())),
+    every: PLAIN_MS,
+    start() {},
+    end(name, meter, note) {
+      done++
+      if (now() - meter.started >= PLAIN_MS) line(ended(name, meter, note, now()))
+    },
     note: line,
     tick() {
-      for (const [name, meter] of running) line(`${name}: ${describeRunning(meter)}`)
+      if (running.size === 0) return
+      const named = [...running].slice(0, NAMED).map(([name, meter]) => `${name}: ${describeRunning(meter)}`)
+      const more = running.size > NAMED ? [`${running.size - NAMED} more`] : []
+      line(`${formatSpan(now() - begun)}, ${tasks(done)} done; ${[...named, ...more].join('; ')}`)
     },
     close() {},
   }
 }
 
+const tasks = (count: number) => `${count} ${count === 1 ? 'task' : 'tasks'}`
+
+/** On a terminal: one block that is drawn anew, and gone at the end. */
 function live({ stream }: ProgressOptions, running: Map<string, Meter>, now: () => number): Display {
+  const begun = now()
+  let done = 0
   let drawn = 0
   const erase = () => (drawn > 0 ? `\x1b[${drawn}A\x1b[0J` : '')
-  function draw(above = ''): void {
+  function draw(above = '', last = false): void {
     // A line that wrapped would make the count of lines to erase wrong.
     const width = (stream.columns ?? 80) - 1
-    const lines = [...running].map(([name, meter]) =>
-      stripVTControlCharacters(`  ${name}: ${describeRunning(meter)}`).slice(0, width),
-    )
+    const most = Math.max(1, (stream.rows ?? 24) - 3)
+    const named = [...running].slice(0, most).map(([name, meter]) => `  ${name}: ${describeRunning(meter)}`)
+    if (running.size > most) named.push(`  and ${running.size - most} more`)
+    const head = `${tasks(done)} done, ${running.size} running, ${formatSpan(now() - begun)}`
+    const lines = last ? [] : [head, ...named].map(line => stripVTControlCharacters(line).slice(0, width))
     const text = `${erase()}${above}${lines.map(line => `${line}\n`).join('')}`
     drawn = lines.length
     if (text) stream.write(text)
@@ -105,12 +126,13 @@ function live({ stream }: ProgressOptions, running: Map<string, Meter>, now: () 
   return {
     every: 100,
     start: () => draw(),
-    end: (name, meter, note) => draw(`${ended(name, meter, note, now())}\n`),
-    note: text => draw(`${text}\n`),
-    tick() {
-      if (running.size > 0) draw()
+    end() {
+      done++
+      draw()
     },
-    close: () => draw(),
+    note: text => draw(`${text}\n`),
+    tick: () => draw(),
+    close: () => draw('', true),
   }
 }
 

@@ -1,17 +1,15 @@
 import { Command, Option } from 'commander'
 import type { Logger } from 'pino'
-import { total } from '../../engine/quality/accounts.ts'
-import { describeVerification } from '../../engine/verify/result.ts'
 import { secretsIn } from '../config/secrets.ts'
 import type { RunOptions } from '../runs/options.ts'
 import type { RunResult } from '../runs/result.ts'
-import { accountLines, rejectedByTable } from './accountText.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import type { LogOptions } from './log.ts'
-import { printError } from './output.ts'
+import { hasColours, printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { createProgress } from './progress.ts'
 import { stoppable } from './signals.ts'
+import { summaryJson, summaryText } from './summary.ts'
 
 interface RunFlags {
   at?: Date
@@ -90,7 +88,7 @@ export async function finish({
   const result = await stoppable(stopping =>
     execute({ ...options, ...stopping, env: process.env, home: homeFolder(), json }),
   )
-  console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
+  console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result, hasColours()))
   return result.error === undefined ? 0 : printError(result.error, json)
 }
 
@@ -135,55 +133,5 @@ function openLog(create: (options: LogOptions) => Logger, folder: string, secret
     return create({ folder, secrets })
   } catch {
     return create({ level: 'silent' })
-  }
-}
-
-/** What a run did, in a few lines for a person. */
-export function summaryText({ run, job, status, seconds, outcome, archive, report }: RunResult): string {
-  const lines = [`${job}: ${status} in ${seconds.toFixed(1)} s (run ${run})`]
-  for (const { extract, rows } of outcome.extracted) lines.push(`  read      ${extract}: ${rows} rows`)
-  for (const { name, corrected } of outcome.tables)
-    if (corrected && corrected.applied.length > 0)
-      lines.push(`  corrected ${name}: ${corrected.applied.length} rows in place of rejected ones`)
-  for (const [name, rejected] of rejectedByTable(outcome))
-    lines.push(`  rejected  ${name}: ${rejected} rows in the quarantine`)
-  for (const { table, to, inserted, updated, deleted, unchanged, older, reason } of outcome.loaded) {
-    lines.push(
-      `  loaded    ${to}.${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted, ${unchanged} unchanged${older > 0 ? `, ${older} older than the target's and left alone` : ''}`,
-    )
-    if (reason) lines.push(`            all rows were compared with the table: ${reason}`)
-  }
-  for (const verification of outcome.verifications)
-    lines.push(`  verified  ${verification.to}.${verification.table}: ${describeVerification(verification)}`)
-  lines.push(...accountLines(outcome.accounts).map(line => `  rows      ${line}`))
-  if (archive?.failed !== undefined) lines.push(`  NOT archived, the next run tries again: ${archive.failed}`)
-  else if (archive) lines.push(`  archived  ${archive.where}`)
-  lines.push(`  report    ${report}`)
-  return lines.join('\n')
-}
-
-export function summaryJson({ run, job, status, seconds, outcome, archive, report, resumed }: RunResult) {
-  const { extracted, tables, quality, loaded, verifications, accounts } = outcome
-  return {
-    event: 'result',
-    run,
-    job,
-    status,
-    resumed,
-    seconds,
-    read: Object.fromEntries(extracted.map(({ extract, rows }) => [extract, rows])),
-    corrected: Object.fromEntries(
-      tables.map(({ name, corrected }) => [name, corrected?.applied.length ?? 0]),
-    ),
-    rejected: {
-      ...Object.fromEntries(tables.map(({ name }) => [name, 0])),
-      ...Object.fromEntries(rejectedByTable(outcome)),
-    },
-    quality,
-    loaded,
-    accounts: { ...accounts, run: total(accounts.loads) },
-    verifications,
-    archive,
-    report,
   }
 }

@@ -3,8 +3,9 @@ import type { RunRecord } from '../metadata/runs.ts'
 import { homeFolder } from './home.ts'
 import { printError } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
-import { execute, summaryText } from './run.ts'
+import { execute } from './run.ts'
 import { stoppable } from './signals.ts'
+import { summaryText } from './summary.ts'
 
 interface IntervalFlags {
   start: Date

@@ -11,36 +11,42 @@ function setup(t: TestContext, json: boolean, isTTY: boolean) {
   return { written, progress: createProgress({ stream, json, isTTY }) }
 }
 
-test('plain lines in a pipe', t => {
+test('a line every ten seconds in a pipe, and one for what took that long', t => {
   const { written, progress } = setup(t, false, false)
+  progress.task('quick')
+  progress.done('quick')
   progress.task('members', 40_000)
   t.mock.timers.tick(5000)
   progress.advance('members', 10_000)
   t.mock.timers.tick(5000)
   progress.advance('members', 10_000)
+  for (const name of ['a', 'b', 'c']) progress.task(name)
   progress.note('hello')
+  t.mock.timers.tick(10_000)
   progress.done('members', '3 in quarantine')
   progress.close()
   progress.note('late')
   assert.deepEqual(written, [
-    'members: started\n',
-    'members: 10,000 of ~40,000 rows, 2,000 rows/s, 15s left\n',
+    '10s, 1 task done; members: 10,000 of ~40,000 rows, 2,000 rows/s, 15s left\n',
     'hello\n',
-    'members: done, 20,000 rows in 10s, 2,000 rows/s, 3 in quarantine\n',
+    '20s, 1 task done; members: 20,000 of ~40,000 rows, 2,000 rows/s, 10s left; a: 0 rows; b: 0 rows; 1 more\n',
+    'members: done, 20,000 rows in 20s, 1,000 rows/s, 3 in quarantine\n',
   ])
 })
 
-test('live lines on a terminal are redrawn, never wrapped, and gone at the end', t => {
+test('the live block on a terminal is redrawn, never wrapped, never higher than it, and gone at the end', t => {
   const { written, progress } = setup(t, false, true)
   progress.task('a')
   progress.task('b'.repeat(100))
   t.mock.timers.tick(100)
-  assert.ok(written.at(-1)?.startsWith('\x1b[2A\x1b[0J'))
+  assert.ok(written.at(-1)?.startsWith('\x1b[3A\x1b[0J0 tasks done, 2 running, 0.1s\n  a: 0 rows\n'))
   for (const line of written.join('').split('\n')) assert.ok(stripVTControlCharacters(line).length < 60)
   progress.done('a')
-  assert.equal(written.at(-1), `\x1b[2A\x1b[0Ja: done, 0.1s\n  ${'b'.repeat(57)}\n`)
+  assert.equal(written.at(-1), `\x1b[3A\x1b[0J1 task done, 1 running, 0.1s\n  ${'b'.repeat(57)}\n`)
+  for (let n = 0; n < 50; n++) progress.task(`t${n}`)
+  assert.equal(written.at(-1)!.split('\n').length, 24)
   progress.close()
-  assert.equal(written.at(-1), '\x1b[1A\x1b[0J')
+  assert.equal(written.at(-1), '\x1b[23A\x1b[0J')
 })
 
 test('events', t => {

@@ -5,7 +5,7 @@ import { after, test } from 'node:test'
 import fc from 'fast-check'
 import { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { summaryText } from '../../src/cli/run.ts'
+import { summaryText } from '../../src/cli/summary.ts'
 import type { RunResult } from '../../src/runs/result.ts'
 import { smallJob } from './small.ts'
 

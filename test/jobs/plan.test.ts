@@ -81,8 +81,7 @@ test('five changed rows of many: shown, loaded exactly so, though the source mov
   const before = await content(`${name}_loaded`)
   const loaded = await cli('run', folder, '--from-plan', plan.run)
   assert.equal(loaded.code, 0, loaded.err)
-  assert.match(loaded.out, /loaded .*: 2 inserted, 3 updated, 0 deleted, 0 unchanged/)
-  assert.match(loaded.out, /verified .*: 5 changed rows equal in 5 ranges/)
+  assert.match(loaded.out, / 2 +3 +0 +19,997 +5 equal/)
   const now = await content(`${name}_loaded`)
   const changed = now.filter(
     row => JSON.stringify(row) !== JSON.stringify(before.find(({ id }) => id === row.id)),

@@ -1,0 +1,123 @@
+import { styleText } from 'node:util'
+import type { Outcome } from '../../engine/pipeline.ts'
+import { total } from '../../engine/quality/accounts.ts'
+import { describeVerification, type Verification } from '../../engine/verify/result.ts'
+import type { RunResult } from '../runs/result.ts'
+import { accountLines, rejectedByTable } from './accountText.ts'
+import { formatCount, formatSpan } from './meter.ts'
+
+/** What a run did, for a person: a line a table, its counts in columns, and the account of all rows. */
+export function summaryText(result: RunResult, colours = false): string {
+  const { run, job, status, seconds, outcome, archive, report } = result
+  const paint = (colour: 'green' | 'red' | 'yellow' | 'dim', text: string) =>
+    colours ? styleText(colour, text, { validateStream: false }) : text
+  const colour = status === 'SUCCESS' ? 'green' : result.error === undefined ? 'yellow' : 'red'
+  const lines = [`${job}: ${paint(colour, status)} in ${formatSpan(seconds * 1000)} (run ${run})`]
+  // What is loaded as it was read has its rows in the table of loads.
+  const loaded = new Set(outcome.loaded.length > 0 ? outcome.changes.map(({ load }) => load.from) : [])
+  for (const { extract, rows } of outcome.extracted)
+    if (!loaded.has(extract)) lines.push(`  read      ${extract}: ${formatCount(rows)} rows`)
+  for (const { name, corrected } of outcome.tables)
+    if (corrected && corrected.applied.length > 0)
+      lines.push(
+        `  corrected ${name}: ${formatCount(corrected.applied.length)} rows in place of rejected ones`,
+      )
+  for (const [name, rejected] of rejectedByTable(outcome))
+    lines.push(`  rejected  ${name}: ${formatCount(rejected)} rows in the quarantine`)
+  const [head, ...rows] = aligned(loadRows(outcome))
+  if (rows.length > 0) lines.push(paint('dim', `  ${head}`), ...rows.map(row => `  ${row}`))
+  for (const { table, to, reason } of outcome.loaded)
+    if (reason) lines.push(`  ${to}.${table}: all rows were compared with the table: ${reason}`)
+  for (const verification of outcome.verifications)
+    if (!isPlain(verification))
+      lines.push(
+        `  verified  ${verification.to}.${verification.table}: ${describeVerification(verification)}`,
+      )
+  lines.push(...accountLines(outcome.accounts).map(line => `  rows      ${line}`))
+  if (archive?.failed !== undefined) lines.push(`  NOT archived, the next run tries again: ${archive.failed}`)
+  else if (archive) lines.push(`  archived  ${archive.where}`)
+  if (report !== '') lines.push(`  report    ${report}`)
+  return lines.join('\n')
+}
+
+/** A header, and a line of counts for each load; columns that most runs leave at 0 are there where one is not. */
+function loadRows({ loaded, accounts, verifications }: Outcome): string[][] {
+  if (loaded.length === 0) return []
+  const loads = loaded.map(load => {
+    const isSame = ({ table, to }: { table: string; to: string }) => table === load.table && to === load.to
+    return { ...load, account: accounts.loads.find(isSame), verification: verifications.find(isSame) }
+  })
+  type Load = (typeof loads)[number]
+  const columns: { name: string; isKept?: true; of: (load: Load) => number | undefined }[] = [
+    { name: 'read', of: ({ account }) => account?.read, isKept: true },
+    { name: 'inserted', of: ({ inserted }) => inserted, isKept: true },
+    { name: 'updated', of: ({ updated }) => updated, isKept: true },
+    { name: 'deleted', of: ({ deleted }) => deleted, isKept: true },
+    { name: 'unchanged', of: ({ account, unchanged }) => account?.unchanged ?? unchanged, isKept: true },
+    { name: 'older', of: ({ older }) => older },
+    { name: 'rejected', of: ({ account }) => account?.rejected },
+    { name: 'superseded', of: ({ account }) => account?.superseded },
+    { name: 'gone, kept', of: ({ account }) => account?.keptGone },
+  ]
+  const shown = columns.filter(({ isKept, of }) => isKept || loads.some(load => (of(load) ?? 0) > 0))
+  return [
+    ['loaded', ...shown.map(({ name }) => name), 'verified'],
+    ...loads.map(load => [
+      `${load.to}.${load.table}`,
+      ...shown.map(({ of }) => count(of(load))),
+      verified(load.verification),
+    ]),
+  ]
+}
+
+const count = (rows: number | undefined) => (rows === undefined ? '-' : formatCount(rows))
+
+function verified(verification: Verification | undefined): string {
+  if (!verification) return 'no'
+  if (verification.wrong.rows > 0) return `${formatCount(verification.wrong.rows)} differ`
+  return verification.rows === 0 ? 'nothing to compare' : `${formatCount(verification.equal)} equal`
+}
+
+/** Whether a word in the table says all of it. */
+const isPlain = ({ wrong, newer, leftAlone, others }: Verification) =>
+  wrong.rows + newer + leftAlone + others === 0
+
+/** Texts in columns: the first to the left, numbers to the right, the last as it is. */
+function aligned(rows: string[][]): string[] {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map(row => row[column]!.length))) ?? []
+  return rows.map(row =>
+    row
+      .map((text, column) => {
+        if (column === row.length - 1) return text
+        return column === 0 ? text.padEnd(widths[column]!) : text.padStart(widths[column]!)
+      })
+      .join('  '),
+  )
+}
+
+/** What a run did, for a program: one object. */
+export function summaryJson({ run, job, status, seconds, outcome, archive, report, resumed }: RunResult) {
+  const { extracted, tables, quality, loaded, verifications, accounts } = outcome
+  return {
+    event: 'result',
+    run,
+    job,
+    status,
+    resumed,
+    seconds,
+    read: Object.fromEntries(extracted.map(({ extract, rows }) => [extract, rows])),
+    corrected: Object.fromEntries(
+      tables.map(({ name, corrected }) => [name, corrected?.applied.length ?? 0]),
+    ),
+    rejected: {
+      ...Object.fromEntries(tables.map(({ name }) => [name, 0])),
+      ...Object.fromEntries(rejectedByTable(outcome)),
+    },
+    quality,
+    loaded,
+    accounts: { ...accounts, run: total(accounts.loads) },
+    verifications,
+    archive,
+    report,
+  }
+}
