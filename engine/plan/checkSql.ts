@@ -1,7 +1,7 @@
 import { REJECTED } from '../batch/builder.ts'
-import type { LoadSpec } from '../contracts/load.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from '../runtime/context.ts'
+import type { FlowSpec } from '../runtime/spec.ts'
 import { bindJob } from '../sql/bind.ts'
 import type { Described } from '../sql/checkColumns.ts'
 import { quoteName } from '../sql/duckdb.ts'
@@ -29,19 +29,24 @@ export async function checkSql(
     reads.map(({ extract, columns, absent }) => [extract, describedColumns([...columns, ...absent])]),
   )
   const { faults, columns } = await bindJob(graph, known)
-  refuse([...faults, ...loadFaults(spec.loads, columns)])
+  refuse([...faults, ...loadFaults(spec, columns)])
   for (const warning of warningsOf(graph, spec.loads)) progress.note(`warning: ${faultText(warning)}`)
 }
 
 /** What is wrong with loads, where the columns of what they load are known. */
-export function loadFaults(loads: LoadSpec[], tables: ReadonlyMap<string, Described[]>): Fault[] {
+export function loadFaults(
+  { loads, places }: Pick<FlowSpec, 'loads' | 'places'>,
+  tables: ReadonlyMap<string, Described[]>,
+): Fault[] {
   return loads.flatMap((load): Fault[] => {
+    const place = places?.[`load.${load.table}`]
+    const at = { file: 'job.yaml', ...(place && { place }) }
     const columns = tables.get(load.from)
     if (!columns) return []
     const nested = columns.filter(({ type }) => loadedType(type) === undefined)
     if (nested.length > 0)
       return nested.map(({ name, type }) => ({
-        file: 'job.yaml',
+        ...at,
         message: `load.${load.table}: column ${name} of ${load.from} has type ${type}, which cannot be loaded as it is`,
         hint: `Write to_json(${quoteName(name)})::VARCHAR AS ${quoteName(name)} in ${load.from}.`,
       }))
@@ -54,7 +59,7 @@ export function loadFaults(loads: LoadSpec[], tables: ReadonlyMap<string, Descri
     } catch (error) {
       if (!(error instanceof EngineError)) throw error
       const { message, hint } = error
-      return [{ file: 'job.yaml', message, ...(hint !== undefined && { hint }) }]
+      return [{ ...at, message, ...(hint !== undefined && { hint }) }]
     }
   })
 }

@@ -1,6 +1,7 @@
 import type { LoadSpec } from '../contracts/load.ts'
 import type { ExtractSpec } from '../contracts/source.ts'
 import type { Check, Model } from '../sql/model.ts'
+import type { Place } from '../sql/text.ts'
 import type { Retries } from './retries.ts'
 
 /** A job as the engine needs it: everything validated, nothing of files, YAML or vendors. */
@@ -12,6 +13,8 @@ export interface FlowSpec {
   /** Scripts of CREATE MACRO, run before the models. */
   macros: { file: string; sql: string }[]
   loads: LoadSpec[]
+  /** Where keys of the job's settings stand: `load.orders`. */
+  places?: Record<string, Place>
   quality: { maxErrorRate: number }
   /** `memory` in bytes, for the whole process. */
   resources: { memory: number; threads: number }

@@ -7,13 +7,15 @@ import { MacroSession } from './macroSession.ts'
 import type { OrderedMacro, SqlGraph } from './model.ts'
 import { usedMacros } from './order.ts'
 import type { SqlFile } from './parse.ts'
-import { stripped } from './text.ts'
+import { placeOf, stripped, tokensOf } from './text.ts'
 
 /** What binding a job's SQL found. */
 export interface Bound {
   faults: Fault[]
   /** Of every table whose columns are known. */
   columns: Map<string, Described[]>
+  /** What fails for a row of NULLs, where that was tried. */
+  failing: Fault[]
   /** Files that could not be bound, and the extracts on whose columns that waits. */
   unknown: { file: string; extracts: string[] }[]
 }
@@ -21,21 +23,26 @@ export interface Bound {
 /**
  * Binds a job's SQL by DuckDB itself, in a session of its own, to empty tables of the extracts' columns as far as they are
  * known: a column, function, type or argument that is not there is found before a row is read. What depends on a file at
- * fault is left out.
+ * fault is left out. Where it is to be `tried`, each query is run on rows of NULLs: that finds literals that are not of the
+ * type that they are compared with or stand beside, which DuckDB casts only then.
  */
 export async function bindJob(
   graph: SqlGraph,
   known: ReadonlyMap<string, Described[]>,
   faulty: ReadonlySet<string> = new Set(),
+  tried = false,
 ): Promise<Bound> {
   const duck = await Duck.open({ threads: 1, folders: [] })
   try {
     await duck.run("SET VARIABLE run_at = TIMESTAMPTZ '2000-01-01'")
-    return await new Binding(duck, graph, faulty).all(known)
+    return await new Binding(duck, graph, faulty, tried).all(known)
   } finally {
     duck.close()
   }
 }
+
+/** How long a query is tried. */
+const TRY_MS = 250
 
 class Binding {
   private readonly duck: Duck
@@ -44,10 +51,13 @@ class Binding {
   private readonly broken: Set<string>
   /** Models whose columns are not known, with the extracts that is on account of. */
   private readonly open = new Map<string, string[]>()
-  private readonly found: Bound = { faults: [], columns: new Map(), unknown: [] }
+  private readonly found: Bound = { faults: [], columns: new Map(), failing: [], unknown: [] }
 
-  constructor(duck: Duck, graph: SqlGraph, faulty: ReadonlySet<string>) {
+  private readonly tried: boolean
+
+  constructor(duck: Duck, graph: SqlGraph, faulty: ReadonlySet<string>, tried: boolean) {
     this.duck = duck
+    this.tried = tried
     this.graph = graph
     this.broken = new Set(faulty)
   }
@@ -70,6 +80,7 @@ class Binding {
       if (twice) {
         this.fault({
           file: model.file,
+          ...placed(model.sql, twice[1]),
           message: `gives two columns that are one for SQL: ${twice.join(' and ')}`,
           hint: `Give one of them another name: ${quoteName(twice[1]!)} AS …`,
         })
@@ -111,9 +122,24 @@ class Binding {
   }
 
   private async table(name: string, columns: Described[]): Promise<void> {
-    const list = columns.map(column => `${quoteName(column.name)} ${column.type}`)
-    await this.duck.run(`CREATE TABLE ${quoteName(name)} (${list.join(', ')})`)
+    const nulls = columns.map(column => `NULL::${column.type} AS ${quoteName(column.name)}`)
+    const rows = this.tried ? '' : ' LIMIT 0'
+    await this.duck.run(`CREATE TABLE ${quoteName(name)} AS SELECT ${nulls.join(', ')}${rows}`)
     this.found.columns.set(name, columns)
+  }
+
+  /** Runs a query on the rows of NULLs, for a moment. */
+  private async try(source: SqlFile): Promise<void> {
+    const timer = setTimeout(() => this.duck.interrupt(), TRY_MS)
+    try {
+      await this.duck.rows(`SELECT * FROM (${stripped(source.sql)}\n) LIMIT 1`)
+    } catch (error) {
+      if (!(error instanceof SqlError) || error.type !== 'Conversion') return
+      const { message, ...fault } = faultOf(source, error)
+      this.found.failing.push({ ...fault, message: `${message}: tried on a row of NULLs` })
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   private async macro(macro: OrderedMacro): Promise<void> {
@@ -147,6 +173,7 @@ class Binding {
     }
     try {
       const rows = await this.duck.rows(`DESCRIBE ${stripped(source.sql)}`)
+      if (this.tried) await this.try(source)
       return rows.map(({ column_name, column_type }) => ({
         name: String(column_name),
         type: String(column_type),
@@ -161,6 +188,12 @@ class Binding {
       return undefined
     }
   }
+}
+
+/** The place of the last word of a text that is a name. */
+function placed(sql: string, name: string): Pick<Fault, 'place'> {
+  const found = [...tokensOf(sql)].findLast(({ text }) => text === name || text === quoteName(name))
+  return found ? { place: placeOf(sql, found.start) } : {}
 }
 
 function worded(source: SqlFile, error: unknown): Fault {

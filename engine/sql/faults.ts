@@ -37,7 +37,7 @@ const byPlace = (a: Fault, b: Fault) =>
 /** `file:line: message`, the line with a caret below it, and the hint where it is not `apart`. */
 export function faultText({ file, place, message, hint }: Fault, apart = false): string {
   const lines = [`${file}${place ? `:${place.line}` : ''}: ${message}`]
-  if (place) lines.push(...place.excerpt.split('\n').map(line => `    ${line}`))
+  if (place?.excerpt) lines.push(...place.excerpt.split('\n').map(line => `    ${line}`))
   if (hint && !apart) lines.push(`    hint: ${hint}`)
   return lines.join('\n')
 }

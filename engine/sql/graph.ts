@@ -95,7 +95,15 @@ export async function parseJob(
       ...new Set([...macro.reads, ...usedMacros(macro.mentions, macros).flatMap(({ reads }) => reads)]),
     ]
 
-  const none = { tables: [], functions: [], tableFunctions: [], volatile: [], values: new Map(), outputs: [] }
+  const none = {
+    tables: [],
+    functions: [],
+    tableFunctions: [],
+    volatile: [],
+    values: new Map(),
+    outputs: [],
+    tree: {},
+  }
   const readsOf = ({ file }: SqlFile) => {
     const query = queries.get(file) ?? none
     check(file, query)

@@ -1,14 +1,29 @@
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
+import { ownWord } from './dialect.ts'
 import { SqlError } from './duckdb.ts'
 import { type Fault, faultText } from './faults.ts'
 import type { SqlFile } from './parse.ts'
-import { charactersIn, placeOf, stripped } from './text.ts'
+import { charactersIn, placeOf, stripped, tokensOf } from './text.ts'
 
 /** What is wrong with a file, by the failure of a statement that its text is part of. */
 export function faultOf({ file, sql, whole = { sql, start: 0 } }: SqlFile, error: SqlError): Fault {
-  const at = characterOf(sql, error)
+  const at = characterOf(sql, error) ?? guessed(sql, error)
   return { file, ...(at !== undefined && { place: placeOf(whole.sql, whole.start + at) }), ...wording(error) }
+}
+
+/** Where a failure is that says no place: at the literal that it quotes, or the second of two queries that do not go together. */
+function guessed(sql: string, { statement, text }: SqlError): number | undefined {
+  if (!statement.includes(stripped(sql))) return undefined
+  const tokens = [...tokensOf(sql)]
+  const quoted = tokens.find(token => {
+    const inside = /^'(..+)'$/s.exec(token.text)?.[1]
+    return inside !== undefined && (text.includes(`"${inside}"`) || text.endsWith(inside))
+  })
+  if (quoted) return quoted.start
+  return /^Set operations/.test(text)
+    ? tokens.find(token => /^(UNION|EXCEPT|INTERSECT)$/i.test(token.text))?.start
+    : undefined
 }
 
 /** Where in a file's text a statement failed that holds it; undefined where it failed elsewhere, or nowhere. */
@@ -20,22 +35,54 @@ export function characterOf(sql: string, { statement, position }: SqlError): num
   return at >= 0 && at < text.length ? at : undefined
 }
 
+/** Types that are tried for one that is not there and has none near that DuckDB names. */
+const TYPES =
+  'BIGINT BOOLEAN DATE DECIMAL DOUBLE FLOAT HUGEINT INTEGER INTERVAL NUMERIC SMALLINT TEXT TIME TIMESTAMP TIMESTAMPTZ UUID VARCHAR'.split(
+    ' ',
+  )
+
+/** DuckDB's names of operators, as they are written. */
+const OPERATORS: Record<string, string> = {
+  '~~': 'LIKE',
+  '!~~': 'NOT LIKE',
+  '~~*': 'ILIKE',
+  '!~~*': 'NOT ILIKE',
+}
+
 function wording({ text, missing }: SqlError): { message: string; hint?: string } {
   const [first = '', ...more] = text.split('\n').filter(line => line.trim() !== '' && !line.includes('SET '))
-  const message = first.replace(/!$/, '').replace(' when casting from source column ', ' in column ')
+  const message = first
+    .replace(/!$/, '')
+    .replace(' when casting from source column ', ' in column ')
+    .replace(/(?<=')!?~~\*?(?=\()/, operator => OPERATORS[operator]!)
   if (missing) {
-    const names = missing.candidates.map(name => name.replace(/^.*\./, '').replaceAll('"', ''))
+    const own = missing.kind === 'type' ? [] : ownWord(missing.name)
+    if (typeof own === 'string') return { message, hint: `DuckDB's SQL says ${own}.` }
+    const given = missing.candidates.map(name => name.replace(/^.*\./, '').replaceAll('"', ''))
+    const names = missing.kind === 'type' ? [...given, ...TYPES] : given
     const near = didYouMean(missing.name, names)
-    return near || names.length === 0 || missing.kind !== 'column'
+    if (!near && missing.kind === 'type')
+      return { message, hint: `There are: ${TYPES.join(', ')} and others.` }
+    return near || given.length === 0 || missing.kind !== 'column'
       ? { message: message + near }
       : { message, hint: `There are: ${missing.candidates.join(', ')}.` }
   }
+  const [, name, listed] = /"([^"]+)"[^"]*\nCandidate (?:tables|bindings): :? ?(.*)/s.exec(text) ?? []
+  if (name !== undefined) {
+    const wanted = /named "([^"]+)"/.exec(first)?.[1] ?? name
+    const names = [...listed!.matchAll(/"([^"]+)"/g)].map(match => match[1]!.replace(/^.*\./, ''))
+    const near = didYouMean(wanted, names)
+    return near ? { message: message + near } : { message, hint: `There are: ${names.join(', ')}.` }
+  }
   if (more.length === 0) return { message }
-  const hint = more
-    .map(line => line.trim())
-    .slice(0, MAX_HINT_LINES)
-    .join('; ')
-  return { message, hint: more.length > MAX_HINT_LINES ? `${hint}; …` : hint }
+  const lines = more
+    .map(line => line.trim().replace(/^!?~~\*?(?=\()/, operator => OPERATORS[operator]!))
+    .filter(line => line !== 'Candidate functions:')
+  const takes = lines.length < more.length ? 'It takes: ' : ''
+  if (takes && lines.length > 1 && /\bVARCHAR\b/.test(first) && !lines.some(line => line.includes('VARCHAR')))
+    return { message, hint: 'A text is no number: TRY_CAST(… AS DECIMAL(18,2)) makes one of it, or NULL.' }
+  const hint = takes + lines.slice(0, MAX_HINT_LINES).join('; ')
+  return { message, hint: lines.length > MAX_HINT_LINES ? `${hint}; …` : hint }
 }
 
 const MAX_HINT_LINES = 5

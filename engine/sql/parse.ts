@@ -1,5 +1,7 @@
+import { foreign } from './dialect.ts'
 import { type Duck, quote } from './duckdb.ts'
 import { refuse } from './faults.ts'
+import { syntaxHint } from './syntax.ts'
 import { charactersIn, placeOf, statementsOf } from './text.ts'
 
 /** A file of SQL; `file` is for messages: `checks/members_clean/email.sql`. */
@@ -27,6 +29,8 @@ export interface Query {
   values: Map<string, { text: string | null; at?: number }[]>
   /** Columns that it names itself, with the functions and moments that each is made with. */
   outputs: { name: string; mentions: string[] }[]
+  /** As DuckDB parsed it. */
+  tree: SqlNode
 }
 
 /** Keywords that are functions without brackets. */
@@ -45,10 +49,17 @@ export async function parseQuery(duck: Duck, { file, sql }: SqlFile, what: strin
   }
   const statements = statementsOf(sql)
   if (statements.length === 0) return fault(`is empty; ${what} is one SELECT`)
+  const other = foreign(file, sql)
+  if (other) refuse([other])
   const parsed = await treeOf(duck, sql)
   if ('message' in parsed) {
     const at = statements.length > 1 ? statements[0]!.start : (parsed.at ?? statements[0]!.start)
-    if (!/Only SELECT/.test(parsed.message)) return fault(parsed.message, parsed.at ?? statements[0]!.start)
+    if (!/Only SELECT/.test(parsed.message))
+      return fault(
+        parsed.message,
+        parsed.at ?? statements[0]!.start,
+        parsed.at === undefined ? undefined : syntaxHint(sql, parsed.at),
+      )
     const pivot = /^\s*(WITH|PIVOT|FROM|SELECT)\b/i.test(statements[0]!.text)
     return fault(
       `${what} is one SELECT, and nothing else`,
@@ -104,6 +115,7 @@ export function queryOf(sql: string, tree: SqlNode): Query {
     volatile: [],
     values: new Map(),
     outputs: [],
+    tree,
   }
   collect(tree, new Set(), query)
   const located = (mention: { at?: number }): void => {

@@ -45,6 +45,8 @@ export function stripped(sql: string): string {
 export interface Place {
   line: number
   column: number
+  /** The column after the word that begins there. */
+  end: number
   excerpt: string
 }
 
@@ -65,6 +67,7 @@ export function placeOf(sql: string, character: number): Place {
   return {
     line: before.split('\n').length,
     column: at - start + 1,
+    end: at - start + 1 + (/^[\p{L}\p{N}_$]+|^./u.exec(line.slice(at - start))?.[0].length ?? 0),
     excerpt: `${dots}${shown}${from + shown.length < line.length ? '…' : ''}\n${caret}`,
   }
 }

@@ -1,6 +1,6 @@
 import type { LoadSpec } from '../contracts/load.ts'
 import type { Fault } from './faults.ts'
-import type { SqlGraph } from './model.ts'
+import type { OrderedModel, SqlGraph } from './model.ts'
 import { placeOf } from './text.ts'
 
 /** Functions without brackets. */
@@ -10,10 +10,14 @@ const MOMENT = /^(current|local)_?(date|time|timestamp)$/
 export function warningsOf({ models, checks, queries }: SqlGraph, loads: LoadSpec[]): Fault[] {
   const warnings: Fault[] = []
   const read = new Set([...models, ...checks].flatMap(({ reads }) => reads))
+  // What a file that does not parse reads, nobody knows.
+  const parsed = [...models, ...checks].every(
+    ({ file, extract }: Partial<OrderedModel>) => extract || queries.has(file!),
+  )
   for (const { name, file, sql, extract, enrich, volatile } of models) {
     if (extract) continue
     const own = loads.filter(({ from }) => from === name)
-    if (!read.has(name) && own.length === 0 && !enrich)
+    if (parsed && !read.has(name) && own.length === 0 && !enrich)
       warnings.push({
         file,
         message: `nobody reads ${name}: no model, check or load`,

@@ -1,5 +1,6 @@
 import { EngineError, EXIT, systemError } from '../../engine/errors.ts'
-import { SqlInvalid } from '../../engine/sql/faults.ts'
+import { type Fault, SqlInvalid } from '../../engine/sql/faults.ts'
+import { ConfigInvalid } from '../config/document.ts'
 import { redact, redactJson } from '../util/redact.ts'
 
 /** The flag that every command has. */
@@ -16,6 +17,10 @@ export interface ErrorOutput {
   secrets?: readonly string[]
 }
 
+/** What is wrong with which file, where that is what failed. */
+export const faultsOf = (error: unknown): Fault[] | undefined =>
+  error instanceof SqlInvalid || error instanceof ConfigInvalid ? error.faults : undefined
+
 /** Prints a failure for people, or as one line of JSON, and returns the process's exit code. */
 export function printError(thrown: unknown, json: boolean, output: ErrorOutput = {}): number {
   const { stream = process.stderr, debug = process.argv.includes(DEBUG), secrets = [] } = output
@@ -25,7 +30,7 @@ export function printError(thrown: unknown, json: boolean, output: ErrorOutput =
   const exit = known?.exitCode ?? EXIT.unexpected
   const stack = debug ? trace(error) : undefined
   if (json) {
-    const faults = error instanceof SqlInvalid ? error.faults : undefined
+    const faults = faultsOf(error)
     const { code, category, hint } = known ?? {}
     const facts = { code, category, message, hint, faults, exit, stack }
     stream.write(`${redactJson(JSON.stringify({ event: 'error', ...facts }), secrets)}\n`)

@@ -1,15 +1,43 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
+import { EXIT } from '../../engine/errors.ts'
+import type { Fault } from '../../engine/sql/faults.ts'
+import type { Valid } from '../runs/validateJob.ts'
 import { homeFolder } from './home.ts'
+import { faultsOf } from './output.ts'
+
+interface ValidateFlags {
+  json?: boolean
+  format: 'text' | 'json'
+}
 
 export function validateCommand(): Command {
   return new Command('validate')
     .description("Check a job's folder without touching any system")
     .argument('<job>', "the job's folder")
     .option('--json', 'print as JSON')
-    .addHelpText('after', '\nExample:\n  nightfreight validate queries/members')
-    .action(async (folder: string, { json }: { json?: boolean }) => {
+    .addOption(
+      new Option('--format <format>', 'json: one list of diagnostics, for editors, whether valid or not')
+        .choices(['text', 'json'])
+        .default('text'),
+    )
+    .addHelpText(
+      'after',
+      `
+Binds every model, check and macro to the columns that are declared or that the last run knew. Warns of what is allowed and
+seldom meant: rows that differ at each run, joins that give a row many times, casts that nobody wrote, columns that nobody lists.
+
+Examples:
+  nightfreight validate queries/members
+  nightfreight validate queries/members --format json`,
+    )
+    .action(async (folder: string, { json, format }: ValidateFlags) => {
       const { validateJob } = await import('../runs/validateJob.ts')
-      const { spec, graph, warnings, unknown } = await validateJob(folder, process.env, homeFolder())
+      const validated = validateJob(folder, process.env, homeFolder())
+      if (format === 'json') {
+        process.exitCode = await printDiagnostics(validated)
+        return
+      }
+      const { spec, graph, warnings, unknown } = await validated
       const order = graph.models.filter(({ extract }) => !extract).map(({ name }) => name)
       if (json) {
         console.log(JSON.stringify({ valid: true, job: spec.job, models: order, warnings, unknown }))
@@ -17,13 +45,34 @@ export function validateCommand(): Command {
       }
       const { faultText } = await import('../../engine/sql/faults.ts')
       for (const warning of warnings) console.log(`warning: ${faultText(warning)}`)
-      for (const { file, extracts } of unknown)
-        console.log(
-          `warning: ${file} could not be bound: the columns of ${extracts.join(', ')} are not known before the first run`,
-        )
+      for (const { file, extracts } of unknown) console.log(`warning: ${file} ${unbound(extracts)}`)
       console.log(
         `${spec.job} is valid: ${spec.extracts.length} extracts, ${order.length} models (${order.join(' → ')}), ` +
           `${spec.checks.length} checks, ${spec.loads.length} loads`,
       )
     })
+}
+
+const unbound = (extracts: string[]) =>
+  `could not be bound: the columns of ${extracts.join(', ')} are not known before the first run`
+
+/** Prints what is wrong and what is seldom meant as one JSON object, and gives the exit code. */
+async function printDiagnostics(validated: Promise<Valid>): Promise<number> {
+  const diagnostic = (severity: string) => (fault: Fault) => {
+    const { file, place, message, hint } = fault
+    const { line = 1, column = 1, end = 1 } = place ?? {}
+    return { file, severity, line, column, endColumn: end, message, hint }
+  }
+  try {
+    const { warnings, unknown } = await validated
+    const waiting = unknown.map(({ file, extracts }) => ({ file, message: unbound(extracts) }))
+    const diagnostics = [...warnings.map(diagnostic('warning')), ...waiting.map(diagnostic('information'))]
+    console.log(JSON.stringify({ valid: true, diagnostics }))
+    return EXIT.ok
+  } catch (error) {
+    const faults = faultsOf(error)
+    if (!faults) throw error
+    console.log(JSON.stringify({ valid: false, diagnostics: faults.map(diagnostic('error')) }))
+    return EXIT.usage
+  }
 }

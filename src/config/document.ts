@@ -10,6 +10,8 @@ import {
   visit,
 } from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
+import type { Fault } from '../../engine/sql/faults.ts'
+import type { Place } from '../../engine/sql/text.ts'
 import type { SecretContext } from '../secrets/provider.ts'
 import { redact } from '../util/redact.ts'
 import { secretValues } from './secrets.ts'
@@ -29,6 +31,19 @@ interface Span {
 
 /** Shorter values are not replaced by their reference in a message: they stand in other words, too. */
 const SHORT = 4
+
+/** What is wrong with a job's settings or the names of its files. */
+export class ConfigInvalid extends EngineError {
+  readonly faults: Fault[]
+
+  constructor(faults: Fault[]) {
+    const lines = faults.map(({ file, place, message }) =>
+      place ? `${file}:${place.line}:${place.column}: ${message}` : `${file}: ${message}`,
+    )
+    super('CONFIG_INVALID', [...new Set(lines)].join('\n'))
+    this.faults = faults
+  }
+}
 
 /** A YAML file's content, with the span of everything in it. Collects problems, to report them all at once. */
 export class Document {
@@ -78,6 +93,18 @@ export class Document {
     return this.#problems.length
   }
 
+  /** Where each key of the top two levels stands: `load.orders`. Lines are not shown: they may hold secrets. */
+  places(): Record<string, Place> {
+    const found: Record<string, Place> = {}
+    for (const [path, { key }] of this.#spans) {
+      const names = JSON.parse(path) as string[]
+      if (names.length > 2 || key === undefined) continue
+      const { line, col } = this.#lines.linePos(key)
+      found[names.join('.')] = { line, column: col, end: col + names.at(-1)!.length, excerpt: '' }
+    }
+    return found
+  }
+
   /** Notes a problem at the value, or the key, that `path` leads to, or at what is nearest above it. */
   problem(path: Path, message: string, at: 'key' | 'value' = 'value'): void {
     this.#problem(this.#offset(path, at), message)
@@ -107,10 +134,15 @@ export class Document {
   /** Fails with every problem noted so far, in the order of the file. */
   throwIfAny(): void {
     if (this.#problems.length === 0) return
-    const lines = this.#problems
-      .sort((a, b) => a.line - b.line || a.col - b.col)
-      .map(({ line, col, text }) => `${this.file}:${line}:${col}: ${text}`)
-    throw new EngineError('CONFIG_INVALID', [...new Set(lines)].join('\n'))
+    throw new ConfigInvalid(
+      this.#problems
+        .sort((a, b) => a.line - b.line || a.col - b.col)
+        .map(({ line, col, text }) => ({
+          file: this.file,
+          place: { line, column: col, end: col, excerpt: '' },
+          message: text,
+        })),
+    )
   }
 
   #problem(offset: number, message: string): void {

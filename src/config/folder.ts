@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { basename, extname, join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { nearest } from '../../engine/nearest.ts'
+import type { Fault } from '../../engine/sql/faults.ts'
 import type { Check, Model, SqlFile } from '../spec/job.ts'
 
 /** What a job's folder holds beside the settings in job.yaml. */
@@ -16,7 +17,7 @@ export interface JobFolder {
   /** The same of each file. */
   hashes: Record<string, string>
   /** Files and folders that look as if they were to be read, and are not. */
-  problems: string[]
+  problems: Fault[]
 }
 
 /** Folders of a job's folder that hold no models. */
@@ -33,7 +34,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
       hint: 'A job is a folder with a job.yaml in it.',
     })
   })
-  const problems: string[] = []
+  const problems: Fault[] = []
   const found = await entries(folder)
   const models = await sqlFiles(folder, '', problems)
   for (const name of found.folders) {
@@ -41,7 +42,10 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     const files = await sqlFilesBelow(folder, name, problems)
     const meant = name.toLowerCase() === 'macros' ? '../macros' : nearest(name, RESERVED)
     if (files.length > 0 && meant !== undefined)
-      problems.push(`${name}/ holds SQL files that nobody reads; did you mean ${meant}/?`)
+      problems.push({
+        file: `${name}/`,
+        message: `holds SQL files that nobody reads; did you mean ${meant}/?`,
+      })
     else models.push(...files)
   }
   const checks: Check[] = (await sqlFiles(folder, 'checks', problems)).map(named)
@@ -49,7 +53,10 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     const below = `checks/${model}`
     for (const file of await sqlFiles(folder, below, problems)) checks.push({ ...named(file), model })
     for (const deeper of (await entries(join(folder, below))).folders)
-      problems.push(`${below}/${deeper}/ is read by nobody: row checks lie in checks/<table>/ itself`)
+      problems.push({
+        file: `${below}/${deeper}/`,
+        message: 'is read by nobody: row checks lie in checks/<table>/ itself',
+      })
   }
   const macros = await sqlFiles(folder, '../macros', problems)
   const hash = createHash('sha256')
@@ -76,7 +83,7 @@ const ENDING = /\.sql$/i
 /** What a lake keeps in the folder of a table: no folder of models. */
 const LAKE_VIEW = '_current.sql'
 
-async function sqlFilesBelow(folder: string, below: string, problems: string[]): Promise<SqlFile[]> {
+async function sqlFilesBelow(folder: string, below: string, problems: Fault[]): Promise<SqlFile[]> {
   const found = await entries(join(folder, below))
   if (found.files.includes(LAKE_VIEW)) return []
   const files = await sqlFiles(folder, below, problems)
@@ -84,12 +91,15 @@ async function sqlFilesBelow(folder: string, below: string, problems: string[]):
   return files
 }
 
-async function sqlFiles(folder: string, below: string, problems: string[]): Promise<SqlFile[]> {
+async function sqlFiles(folder: string, below: string, problems: Fault[]): Promise<SqlFile[]> {
   const { files } = await entries(join(folder, below))
   const path = (name: string) => (below ? `${below}/${name}` : name)
   for (const name of files) {
     if (ENDING.test(name) || !isStray(name, below !== '' && /^(checks|\.\.\/macros)/.test(below))) continue
-    problems.push(`${path(name)} is read by nobody: the name of a file of SQL ends with .sql`)
+    problems.push({
+      file: path(name),
+      message: 'is read by nobody: the name of a file of SQL ends with .sql',
+    })
   }
   const names = files.filter(name => ENDING.test(name))
   return Promise.all(

@@ -6,7 +6,7 @@ import type { JobSpec } from '../spec/job.ts'
 import { readAlerts } from './alerts.ts'
 import { readArchive } from './archive.ts'
 import { readConnections } from './connections.ts'
-import { Document } from './document.ts'
+import { ConfigInvalid, Document } from './document.ts'
 import { readEnrichments } from './enrichments.ts'
 import { readExtracts } from './extracts.ts'
 import { readFolder } from './folder.ts'
@@ -40,7 +40,7 @@ export async function loadJob(
   document.throwIfAny()
   const problems = fileProblems(yaml, files)
   if (problems.length > 0)
-    throw new EngineError('CONFIG_INVALID', problems.map(problem => join(folder, problem)).join('\n'))
+    throw new ConfigInvalid(problems.map(({ file, message }) => ({ file: join(folder, file), message })))
 
   const { models, checks, macros, hash, hashes } = files
   return {
@@ -64,6 +64,7 @@ export async function loadJob(
         ...(archive?.secrets ?? []),
       ]),
     ],
+    places: document.places(),
     hash,
     files: hashes,
   }

@@ -1,4 +1,5 @@
 import { loadFaults } from '../../engine/plan/checkSql.ts'
+import { adviceOf } from '../../engine/sql/advice.ts'
 import { type Bound, bindJob } from '../../engine/sql/bind.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { type Fault, refuse } from '../../engine/sql/faults.ts'
@@ -19,7 +20,7 @@ export interface Valid {
 }
 
 /** What connectors have to say of the extracts that read from them. */
-function adviceOf({ extracts, connections }: JobSpec): Fault[] {
+function connectorAdvice({ extracts, connections }: JobSpec): Fault[] {
   return extracts.flatMap(({ name, from, options }) => {
     const advice = connections[from]?.connector.advise?.(options as Record<string, unknown>)
     return advice
@@ -41,10 +42,19 @@ export async function validateJob(
   const duck = await Duck.open({ threads: 1 })
   try {
     const { graph, faults } = await parseJob(duck, spec)
-    const bound = await bindJob(graph, knownColumns(spec, home), new Set(faults.map(({ file }) => file)))
-    const wrong = [...faults, ...bound.faults, ...loadFaults(spec.loads, bound.columns)]
-    const warnings = [...warningsOf(graph, spec.loads), ...adviceOf(spec)]
-    refuse([...wrong, ...warnings.filter(({ file }) => wrong.some(fault => fault.file === file))])
+    const bound = await bindJob(
+      graph,
+      knownColumns(spec, home),
+      new Set(faults.map(({ file }) => file)),
+      true,
+    )
+    const wrong = [...faults, ...bound.faults, ...loadFaults(spec, bound.columns)]
+    const keyed = [...spec.extracts.map(({ name, key }) => ({ from: name, key })), ...spec.loads]
+    const keys = new Map(keyed.filter(({ key }) => key.length > 0).map(({ from, key }) => [from, key]))
+    const advice = adviceOf(graph, { columns: bound.columns, keys, loads: spec.loads })
+    const own = warningsOf(graph, spec.loads)
+    const warnings = [...own, ...bound.failing, ...advice, ...connectorAdvice(spec)]
+    refuse([...wrong, ...own.filter(({ file }) => wrong.some(fault => fault.file === file))])
     return { spec, graph, warnings, unknown: bound.unknown }
   } finally {
     duck.close()

@@ -2,6 +2,7 @@ import type { Enrichment } from '../../engine/contracts/enrichment.ts'
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import type { Retries } from '../../engine/runtime/retries.ts'
+import type { Place } from '../../engine/sql/text.ts'
 import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
 import type { AlertSpec } from './alerts.ts'
 import type { ArchiveSpec } from './archive.ts'
@@ -105,6 +106,8 @@ export interface JobSpec {
   recovery: { auto: boolean; limit: number; delay: number }
   /** Rows. */
   chunking: { defaultChunkSize: number; maxChunkSize: number }
+  /** Where keys of job.yaml stand: `load.orders`. */
+  places: Record<string, Place>
   /** SHA-256 (hex) over job.yaml's text and every SQL file: it changes when any of them does. */
   hash: string
   /** SHA-256 (hex) of each of them. */

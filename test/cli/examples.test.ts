@@ -149,6 +149,7 @@ async function stopHealthy(child: ChildProcess) {
 /** By example, in an order in which each finds what it needs. */
 const STEPS: Record<string, Step> = {
   'nightfreight validate queries/members': { says: /member_data_warehouse_sync is valid: 1 extracts/ },
+  'nightfreight validate queries/members --format json': { says: /^\{"valid":true,"diagnostics":\[/ },
   'nightfreight doctor queries/members': { says: /may read members\n[\s\S]*: nothing is missing/ },
   'nightfreight plan queries/members': { says: /\+ 49 to insert/ },
   'nightfreight plan queries/members --json > plan.json': {

@@ -106,18 +106,18 @@ const REFUSED: [what: string, files: Record<string, string>, says: string][] = [
   [
     'a folder of checks that is misspelt',
     { 'check/m/x.sql': "SELECT order_id, 'bad' AS reason FROM m" },
-    'check/ holds SQL files that nobody reads; did you mean checks/?',
+    'check/: holds SQL files that nobody reads; did you mean checks/?',
   ],
   [
     'checks for no table',
     { 'checks/n/x.sql': 'SELECT 1' },
     'checks/n/x.sql: no model or extract "n" to check',
   ],
-  ['a check that is too deep', { 'checks/m/deep/x.sql': 'SELECT 1' }, 'checks/m/deep/ is read by nobody'],
+  ['a check that is too deep', { 'checks/m/deep/x.sql': 'SELECT 1' }, 'checks/m/deep/: is read by nobody'],
   ...['checks/x.sq', 'checks/m/x.sql.txt', 'm2.sql.bak', 'm2.sqll'].map((file): (typeof REFUSED)[number] => [
     `a file called ${file}`,
     { [file]: 'SELECT 1' },
-    `${file} is read by nobody: the name of a file of SQL ends with .sql`,
+    `${file}: is read by nobody: the name of a file of SQL ends with .sql`,
   ]),
   [
     'a circle through a check',
@@ -258,7 +258,7 @@ test('a set check stops what it reads and what is made from that, and nothing el
   const yaml = YAML.replace('load:', 'load:\n  n: { to: other, from: n, key: customer_id }')
   job.yaml(yaml.replace('wh: "duckdb', 'other: "duckdb:other.duckdb", wh: "duckdb'))
   const { error } = await job.run()
-  assert.match((error as Error).message, /^checks\/x\.sql: gone/)
+  assert.match((error as Error).message, /^checks\/x\.sql:1: gone/)
   assert.deepEqual(await loaded(job, 'SELECT customer_id FROM n ORDER BY ALL', 'other.duckdb'), ['10', '11'])
   assert.equal(await loaded(job), undefined)
 })

@@ -1,0 +1,238 @@
+import type { LoadSpec } from '../contracts/load.ts'
+import { didYouMean } from '../nearest.ts'
+import type { Described } from './checkColumns.ts'
+import { quoteName } from './duckdb.ts'
+import type { Fault } from './faults.ts'
+import type { SqlGraph } from './model.ts'
+import type { SqlNode } from './parse.ts'
+import { charactersIn, placeOf } from './text.ts'
+
+/** What is known of the tables that a job's SQL reads. */
+export interface Known {
+  columns: ReadonlyMap<string, Described[]>
+  /** Table → columns that no two of its rows have the same of. */
+  keys: ReadonlyMap<string, string[]>
+  loads: Pick<LoadSpec, 'table' | 'from'>[]
+}
+
+/** What a query does that is allowed, and often gives other rows than were meant. */
+export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): Fault[] {
+  const found: Fault[] = []
+  for (const { name, file, sql } of [...models, ...checks]) {
+    const query = queries.get(file)
+    const top = (query?.tree.statements as { node?: SqlNode }[] | undefined)?.[0]?.node
+    if (!top) continue
+    const advise = ({ query_location: at }: SqlNode, message: string, hint: string) =>
+      found.push({
+        file,
+        ...(at !== undefined && at <= sql.length * 4 && { place: placeOf(sql, charactersIn(sql, at)) }),
+        message,
+        hint,
+      })
+    const loaded = models.some(model => model.file === file)
+      ? known.loads.filter(({ from }) => from === name)
+      : []
+    const star = ((top.select_list as SqlNode[] | undefined) ?? []).find(
+      ({ type, columns }) => type === 'STAR' && columns === false,
+    )
+    if (loaded.length > 0 && star)
+      advise(
+        star,
+        `* hands every column of what it reads to load.${loaded[0]!.table}: a new one in the source is a new one in the table`,
+        'List the columns that the table is to have.',
+      )
+    for (const select of selectsIn(top, new Set())) new Select(select.node, select.ctes, known, advise).look()
+  }
+  return found
+}
+
+/** Variables that a run sets. */
+const VARIABLES = ['run_at']
+
+type Advise = (node: SqlNode, message: string, hint: string) => void
+
+/** Every SELECT of a tree with the names of the CTEs in its scope. */
+function* selectsIn(
+  node: unknown,
+  ctes: ReadonlySet<string>,
+): Generator<{ node: SqlNode; ctes: ReadonlySet<string> }> {
+  if (node === null || typeof node !== 'object') return
+  const own = node as SqlNode
+  const inner = new Set([...ctes, ...(own.cte_map?.map ?? []).map(({ key }) => key.toLowerCase())])
+  if (own.type === 'SELECT_NODE') yield { node: own, ctes: inner }
+  for (const child of Object.values(own)) yield* selectsIn(child, inner)
+}
+
+/** The nodes of an expression, and of no query within it. */
+function* nodesIn(node: unknown): Generator<SqlNode> {
+  if (node === null || typeof node !== 'object') return
+  const own = node as SqlNode
+  if (own.type === 'SELECT_NODE' || own.type === 'SET_OPERATION_NODE') return
+  if (own.type) yield own
+  for (const child of Object.values(own)) yield* nodesIn(child)
+}
+
+interface Side {
+  alias: string
+  /** Undefined of what is no table of the job's. */
+  table?: string
+}
+
+class Select {
+  private readonly node: SqlNode
+  private readonly known: Known
+  private readonly advise: Advise
+  private readonly ctes: ReadonlySet<string>
+  private readonly sides: Side[] = []
+
+  constructor(node: SqlNode, ctes: ReadonlySet<string>, known: Known, advise: Advise) {
+    this.node = node
+    this.ctes = ctes
+    this.known = known
+    this.advise = advise
+  }
+
+  look(): void {
+    const { from_table, where_clause, select_list, having, qualify, modifiers } = this.node
+    this.join(from_table as SqlNode)
+    for (const expression of [from_table, where_clause, select_list, having, qualify])
+      for (const node of nodesIn(expression)) this.expression(node)
+    const limits = (modifiers as SqlNode[]) ?? []
+    const limit = limits.find(({ type }) => type === 'LIMIT_MODIFIER')
+    if (limit && !limits.some(({ type }) => type === 'ORDER_MODIFIER'))
+      this.advise(
+        limit.limit as SqlNode,
+        'LIMIT without ORDER BY takes other rows each time',
+        'Say which: ORDER BY … LIMIT ….',
+      )
+  }
+
+  /** Gives the tables below a FROM, and looks at each join on the way. */
+  private join(node: SqlNode): Side[] {
+    if (node?.type === 'BASE_TABLE') {
+      const name = node.table_name ?? ''
+      const own = this.ctes.has(name.toLowerCase())
+        ? undefined
+        : [...this.known.columns.keys()].find(table => table.toLowerCase() === name.toLowerCase())
+      const side = { alias: (node.alias || name).toLowerCase(), ...(own !== undefined && { table: own }) }
+      this.sides.push(side)
+      return [side]
+    }
+    if (node?.type !== 'JOIN') return [{ alias: '' }]
+    const left = this.join(node.left as SqlNode)
+    const right = this.join(node.right as SqlNode)
+    const { join_type, ref_type, using_columns } = node as {
+      join_type?: string
+      ref_type?: string
+      using_columns?: string[]
+    }
+    const [side] = right
+    if (ref_type === 'CROSS' && !this.node.where_clause && side?.table && left.some(({ table }) => table))
+      this.advise(
+        node.right as SqlNode,
+        `every row is joined with every row of ${side.table}`,
+        `Say which belong together: JOIN ${side.table} ON …; or CROSS JOIN a table of one row.`,
+      )
+    const key = side?.table === undefined ? undefined : this.known.keys.get(side.table)
+    if (
+      right.length !== 1 ||
+      !key ||
+      ref_type !== 'REGULAR' ||
+      !['INNER', 'LEFT', 'OUTER'].includes(join_type!)
+    )
+      return [...left, ...right]
+    const equal = new Set((using_columns ?? []).map(column => column.toLowerCase()))
+    for (const each of conjuncts(node.condition as SqlNode)) {
+      if (each.type !== 'COMPARE_EQUAL' && each.type !== 'COMPARE_NOT_DISTINCT_FROM') continue
+      for (const operand of [each.left, each.right] as SqlNode[]) {
+        const names = operand.type === 'COLUMN_REF' ? operand.column_names! : []
+        const [first, second] = names.map(part => part.toLowerCase())
+        if (second === undefined || first === side!.alias) equal.add(second ?? first ?? '')
+      }
+    }
+    const missing = key.filter(name => !equal.has(name.toLowerCase()))
+    if (missing.length > 0)
+      this.advise(
+        node.right as SqlNode,
+        `the join may give a row many times: ${side!.table} has one row a ${key.join(', ')}, and ${missing.join(', ')} is not joined by`,
+        `Join by ${key.map(quoteName).join(' and ')}, or first make ${side!.table} one row a key: QUALIFY row_number() OVER (PARTITION BY … ORDER BY …) = 1.`,
+      )
+    return [...left, ...right]
+  }
+
+  private expression(node: SqlNode): void {
+    if (node.type === 'FUNCTION' && node.function_name?.toLowerCase() === 'getvariable') {
+      const [name] = node.children as SqlNode[]
+      const text =
+        name?.type === 'VALUE_CONSTANT' ? String((name.value as { value?: unknown }).value) : 'run_at'
+      if (!VARIABLES.includes(text))
+        this.advise(
+          node,
+          `getvariable('${text}') is NULL: a run sets no such variable${didYouMean(text, VARIABLES)}`,
+          `There are: ${VARIABLES.join(', ')}.`,
+        )
+    }
+    if (
+      node.type === 'WINDOW_ROW_NUMBER' &&
+      (node.orders as unknown[]).length === 0 &&
+      (node.arg_orders as unknown[]).length === 0
+    )
+      this.advise(
+        node,
+        'row_number() without ORDER BY numbers the rows otherwise each time',
+        'Write OVER (PARTITION BY … ORDER BY …), by columns that no two rows have the same of.',
+      )
+    if (node.class !== 'COMPARISON' || !node.left || !node.right) return
+    const [left, right] = [node.left as SqlNode, node.right as SqlNode]
+    const isNull = ({ type, value }: SqlNode) =>
+      type === 'VALUE_CONSTANT' && (value as { is_null: boolean }).is_null
+    if (/^COMPARE_(NOT)?EQUAL$/.test(node.type!) && (isNull(left) || isNull(right))) {
+      const is = node.type === 'COMPARE_EQUAL' ? 'IS NULL' : 'IS NOT NULL'
+      this.advise(node, 'a comparison with NULL is never true', `Write ${is}.`)
+      return
+    }
+    const [a, b] = [this.typed(left), this.typed(right)]
+    const text = a?.kind === 'text' ? a : b?.kind === 'text' ? b : undefined
+    const other = text === a ? b : a
+    if (text?.column && other && other.kind !== 'text')
+      this.advise(
+        node,
+        `${text.shown} is VARCHAR and is compared with ${other.shown}: each value is cast to ${other.type}, and one that is none fails the run`,
+        `Write TRY_CAST(${text.shown} AS ${other.type}), which gives NULL for such a value.`,
+      )
+  }
+
+  /** The type of a column or a literal, as far as it is known. */
+  private typed(
+    node: SqlNode,
+  ): { kind: 'text' | 'other'; type: string; shown: string; column: boolean } | undefined {
+    if (node.type === 'VALUE_CONSTANT') {
+      const { type, value } = node.value as { type: { id: string }; value?: unknown }
+      if (!/^(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|^DECIMAL$|^DOUBLE$/.test(type.id)) return undefined
+      const shown = type.id === 'DECIMAL' ? 'a number' : String(value)
+      return { kind: 'other', type: type.id === 'DECIMAL' ? 'DOUBLE' : type.id, shown, column: false }
+    }
+    if (node.type !== 'COLUMN_REF') return undefined
+    const [first, second] = node.column_names!
+    const sides =
+      second === undefined ? this.sides : this.sides.filter(({ alias }) => alias === first!.toLowerCase())
+    if (sides.some(({ table }) => table === undefined)) return undefined
+    const name = (second ?? first!).toLowerCase()
+    const found = sides.flatMap(({ table }) =>
+      this.known.columns.get(table!)!.filter(column => column.name.toLowerCase() === name),
+    )
+    if (found.length !== 1) return undefined
+    const { type } = found[0]!
+    return {
+      kind: type === 'VARCHAR' ? 'text' : 'other',
+      type,
+      shown: node.column_names!.join('.'),
+      column: true,
+    }
+  }
+}
+
+function conjuncts(node: SqlNode | null | undefined): SqlNode[] {
+  if (!node) return []
+  return node.type === 'CONJUNCTION_AND' ? (node.children as SqlNode[]).flatMap(conjuncts) : [node]
+}

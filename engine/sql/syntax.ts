@@ -1,0 +1,83 @@
+import { distance } from 'fastest-levenshtein'
+import { nearest } from '../nearest.ts'
+import { placeOf, tokensOf } from './text.ts'
+
+/** Keywords that a word next to a syntax error may have been meant to be. */
+const MEANT =
+  'SELECT FROM WHERE GROUP ORDER HAVING JOIN LEFT RIGHT INNER UNION LIMIT QUALIFY PARTITION OVER CASE WHEN THEN ELSE BETWEEN DISTINCT WITH VALUES EXISTS USING LATERAL INTERVAL'.split(
+    ' ',
+  )
+
+/** Keywords that are often wanted as a column's name, and end an expression. */
+const TAKEN =
+  'ALL ANALYSE ANALYZE AND ANY ARRAY AS ASC AT BOTH CASE CAST CHECK COLLATE COLUMN CONSTRAINT CREATE DEFAULT DESC DISTINCT DO ELSE END EXCEPT FALSE FETCH FOR FOREIGN GRANT GROUP HAVING IN INTERSECT INTO LEADING LIMIT NOT NULL OFFSET ON ONLY OR ORDER PRIMARY QUALIFY REFERENCES SOME TABLE THEN TO TRAILING TRUE UNION UNIQUE USER USING WHEN WINDOW'.split(
+    ' ',
+  )
+
+const CLAUSES = [
+  'FROM',
+  'WHERE',
+  'GROUP',
+  'ORDER',
+  'HAVING',
+  'LIMIT',
+  'QUALIFY',
+  'UNION',
+  'JOIN',
+  'LEFT',
+  'INNER',
+]
+
+const WORD = /^[\p{L}_][\p{L}\p{N}_$]*$/u
+
+/** What was probably meant where a text does not parse at a character; undefined where nothing suggests itself. */
+export function syntaxHint(sql: string, at: number): string | undefined {
+  const tokens = [...tokensOf(sql)]
+  if (sql.slice(at, at + 1) === "'" && !tokens.some(({ start, text }) => start === at && text.length > 1))
+    return "A quote within a text is written twice: 'it''s'."
+  const end = tokens.findIndex(({ start }) => start >= at)
+  const index = end < 0 ? tokens.length : end
+  for (const token of [tokens[index - 1], tokens[index]]) {
+    const meant = token && keywordOf(token.text)
+    if (meant) return `Did you mean ${meant} in place of ${token.text}?`
+  }
+  const open = unclosed(tokens.slice(0, index))
+  const inner = open && tokens[tokens.indexOf(open) + 1]?.text.toUpperCase()
+  const word = tokens[index]?.text.toUpperCase()
+  const casts = open && /CAST$/i.test(tokens[tokens.indexOf(open) - 1]?.text ?? '')
+  const ends = word === undefined || CLAUSES.includes(word) || (word === 'AS' && !casts)
+  if (open && ends && !['SELECT', 'WITH', 'FROM'].includes(inner!)) {
+    const { line, column } = placeOf(sql, open.start)
+    return `The bracket that line ${line} opens at column ${column} is not closed.`
+  }
+  const name = [tokens[index], tokens[index - 1]].find(
+    token => token && TAKEN.includes(token.text.toUpperCase()),
+  )
+  if (name && tokens[index] && index > 1)
+    return `${name.text} is a word of SQL's own: as a name, write "${name.text}" in double quotes.`
+  const before = tokens[index - 1]
+  if (before?.text === ',' && tokens[index]?.text === ',') return 'Take one of the two commas away.'
+  if (tokens[index]?.text.startsWith('"') || (tokens[index] && WORD.test(tokens[index].text)))
+    return `Is a comma missing before ${tokens[index].text}?`
+  return undefined
+}
+
+/** The keyword that a word is but for one letter, or for the order of its letters. */
+function keywordOf(text: string): string | undefined {
+  const word = text.toUpperCase()
+  if (!WORD.test(word) || word.length < 4 || MEANT.includes(word)) return undefined
+  const letters = (of: string) => [...of].sort().join('')
+  const same = MEANT.find(keyword => letters(keyword) === letters(word))
+  if (same) return same
+  const near = nearest(word, MEANT)
+  return near && distance(near, word) === 1 ? near : undefined
+}
+
+/** The innermost bracket that is open. */
+function unclosed(tokens: { start: number; text: string }[]) {
+  const open: typeof tokens = []
+  for (const token of tokens)
+    if ('([{'.includes(token.text)) open.push(token)
+    else if (')]}'.includes(token.text)) open.pop()
+  return open.at(-1)
+}

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { type Fault, faultText, type SqlInvalid } from '../../engine/sql/faults.ts'
+import { validateJob } from '../../src/runs/validateJob.ts'
+import { smallJob } from './small.ts'
+
+// Typical mistakes of those who write SQL, and all that is said of each: mistakes.txt, to be read by people. GOLDEN=write
+// writes it anew.
+const GOLDEN = join(import.meta.dirname, 'mistakes.txt')
+
+const YAML = `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract:
+  orders:
+    from: in
+    files: orders.csv
+    take: all
+    key: order_id
+    schema: { order_id: BIGINT, customer_id: BIGINT, amount: "DECIMAL(12,2)", note: VARCHAR, placed: TIMESTAMP }
+  customers:
+    from: in
+    files: customers.csv
+    take: all
+    key: customer_id
+    schema: { customer_id: BIGINT, name: VARCHAR, since: DATE }
+load:
+  m: { to: wh, from: m, key: order_id }
+`
+
+/** The text of a model; or files, by their names. */
+const MISTAKES: (string | Record<string, string>)[] = [
+  'SELECT order_id, custmer_id FROM orders',
+  'SELECT o.order_id, o.nte FROM orders AS o',
+  'SELECT orders.order_id FROM orders AS o',
+  'SELECT order_id FROM order',
+  'SELECT order_id FROM ordrs',
+  'SELECT order_id FROM shop.orders',
+  'SELECT order_id, amount FORM orders',
+  'SELECT order_id, max(note) AS note FROM orders GRUOP BY order_id',
+  'SELECT order_id, order FROM orders',
+  'SELECT order_id note amount FROM orders',
+  'SELECT order_id,, note FROM orders',
+  'SELECT order_id, sum(amount AS a FROM orders GROUP BY ALL',
+  'SELECT order_id, round(sum(amount), 2 FROM orders GROUP BY ALL',
+  "SELECT order_id FROM orders WHERE note = 'abc",
+  'SELECT order_id FROM orders WHERE',
+  'SELECT order_id FROM orders; SELECT 1',
+  '-- later',
+  "INSERT INTO orders VALUES (1, 2, 3, 'a', NULL)",
+  "SELECT order_id FROM read_csv('orders.csv')",
+  "SELECT order_id FROM 'orders.csv'",
+  "SELECT order_id FROM {{ ref('orders') }}",
+  'SELECT order_id, `note` FROM orders',
+  'SELECT order_id, “note” FROM orders',
+  'SELECT TOP 5 order_id FROM orders',
+  "SELECT order_id, nvl(note, 'none') AS note FROM orders",
+  'SELECT order_id, getdate() AS loaded_at FROM orders',
+  "SELECT order_id, to_char(placed, 'YYYY') AS y FROM orders",
+  "SELECT order_id, date_trnc('month', placed) AS month FROM orders",
+  "SELECT order_id, date_trunc('mnth', placed) AS month FROM orders",
+  "SELECT order_id, strptime(note, '%Q') AS t FROM orders",
+  'SELECT order_id, amount::NUMBR AS amount FROM orders',
+  'SELECT order_id, sum(note) AS s FROM orders GROUP BY ALL',
+  'SELECT order_id, note + 1 AS n FROM orders',
+  'SELECT order_id, note LIKE 5 AS five FROM orders',
+  'SELECT order_id, note, sum(amount) AS a FROM orders GROUP BY order_id',
+  'SELECT order_id, sum(amount) AS a FROM orders WHERE sum(amount) > 1 GROUP BY ALL',
+  'SELECT order_id FROM orders WHERE row_number() OVER (ORDER BY placed) = 1',
+  'SELECT order_id FROM orders UNION ALL SELECT order_id, note FROM orders',
+  'SELECT customer_id FROM orders JOIN customers ON orders.customer_id = customers.customer_id',
+  'SELECT order_id, (SELECT amount, note FROM orders) AS x FROM orders',
+  'SELECT order_id, note AS x, amount AS X FROM orders',
+  "SELECT order_id, getvariable('runat') AS t FROM orders",
+  'SELECT order_id, now() AS t FROM orders',
+  "SELECT order_id, coalesce(amount, 'none') AS a FROM orders",
+  "SELECT order_id FROM orders WHERE amount > 'much'",
+  'SELECT order_id FROM orders WHERE note = 5',
+  'SELECT order_id FROM orders WHERE note = NULL',
+  'SELECT o.order_id, c.name FROM orders AS o JOIN customers AS c ON c.since = o.placed::DATE',
+  'SELECT o.order_id, c.name FROM orders AS o, customers AS c',
+  'SELECT order_id FROM orders LIMIT 10',
+  'SELECT order_id, row_number() OVER (PARTITION BY customer_id) AS n FROM orders',
+  'SELECT * FROM orders',
+  'SELECT order_id, [amount, 1] AS list FROM orders',
+  { 'draft.sql': 'SELECT note FROM orders' },
+  { 'a.sql': 'SELECT order_id FROM b', 'b.sql': 'SELECT order_id FROM a' },
+  { 'm.sql': 'SELECT customer_id FROM orders' },
+  { 'checks/few.sql': "SELECT if(count(*) < 9, 'fail', 'pass') AS level, 'few' AS message FROM m" },
+  { 'checks/few.sql': "SELECT if(count(*) < 9, 'stop', 'pass') AS level, 'few' AS message FROM mm" },
+  { 'checks/m/big.sql': "SELECT order_id, 'big' AS why FROM m WHERE order_id > 9" },
+  { 'checks/m/big.sql': "SELECT order_no, 'big' AS reason FROM (SELECT order_id AS order_no FROM m)" },
+  { 'checks/n/big.sql': "SELECT order_id, 'big' AS reason FROM m" },
+  { 'check/m/big.sql': "SELECT order_id, 'big' AS reason FROM m" },
+  { 'model.sqll': 'SELECT 1 AS x' },
+  { '../macros/t.sql': 'CREATE MACRO vat(x) AS x * (1 + 2;' },
+  { '../macros/t.sql': 'CREATE MACRO vat(x) AS rund(x);' },
+  { '../macros/t.sql': 'CREATE TABLE t AS SELECT 1 AS x' },
+]
+
+test('typical mistakes are told each at its place, with what to write', async () => {
+  const job = await smallJob({ after }, 'mistakes', { 'job.yaml': YAML })
+  const told: string[] = []
+  for (const mistake of MISTAKES) {
+    const files = {
+      'm.sql': 'SELECT order_id FROM orders',
+      ...(typeof mistake === 'string' ? { 'm.sql': mistake } : mistake),
+    }
+    for (const [file, text] of Object.entries(files)) {
+      mkdirSync(join(job.folder, file, '..'), { recursive: true })
+      writeFileSync(join(job.folder, file), text)
+    }
+    const found = await validateJob(job.folder, {}, job.home).then(
+      ({ warnings }) => warnings.map(warning => `warning: ${faultText(warning)}`),
+      (error: SqlInvalid) => error.faults.map((fault: Fault) => faultText(fault)),
+    )
+    assert.ok(found.length > 0, `nothing is said of: ${JSON.stringify(mistake)}`)
+    const text = found.join('\n').replaceAll(job.folder, 'job')
+    assert.doesNotMatch(text, /DESCRIBE|COPY|read_parquet|nightfreight-|_nf_/)
+    const title =
+      typeof mistake === 'string'
+        ? mistake
+        : Object.entries(mistake)
+            .map(([file, sql]) => `${file}: ${sql}`)
+            .join('\n')
+    told.push(`${title}\n\n${text.replaceAll(/^/gm, '  ')}\n`)
+    for (const file of Object.keys(files)) rmSync(join(job.folder, file))
+    for (const folder of ['check', 'checks', '../macros'])
+      rmSync(join(job.folder, folder), { recursive: true, force: true })
+  }
+  const page = told.join(`\n${'─'.repeat(80)}\n`)
+  if (process.env.GOLDEN === 'write') writeFileSync(GOLDEN, page)
+  assert.equal(page, readFileSync(GOLDEN, 'utf8'))
+})
+
+test('a job of 200 models over 50 tables is bound in less than 2 seconds of one core', async () => {
+  const tables = Array.from({ length: 50 }, (_, i) => i)
+  const schema =
+    '{ id: BIGINT, customer_id: BIGINT, amount: "DECIMAL(12,2)", note: VARCHAR, seen: TIMESTAMP }'
+  const extracts = tables.map(
+    i => `  t${i}: { from: in, files: t${i}.csv, take: all, key: id, schema: ${schema} }`,
+  )
+  const job = await smallJob({ after }, 'wide', {
+    'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }\nextract:\n${extracts.join('\n')}\nload: { m199: { to: wh, from: m199, key: id } }\n`,
+  })
+  for (let i = 0; i < 200; i++)
+    writeFileSync(
+      join(job.folder, `m${i}.sql`),
+      `WITH base AS (SELECT id, customer_id, amount, note, seen FROM t${i % 50} WHERE amount > 0),
+  ranked AS (SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY seen DESC, id) AS rn FROM base)
+SELECT r.id, r.customer_id, r.amount, coalesce(b.note, r.note) AS note, r.seen
+FROM ranked AS r LEFT JOIN ${i < 50 ? `t${(i + 1) % 50}` : `m${i - 50}`} AS b ON b.id = r.id WHERE r.rn = 1
+`,
+    )
+  const start = process.cpuUsage()
+  const { graph } = await validateJob(job.folder, {}, job.home)
+  const { user, system } = process.cpuUsage(start)
+  assert.equal(graph.models.length, 200)
+  assert.ok((user + system) / 1e6 < 2, `${(user + system) / 1e6} s`)
+})
