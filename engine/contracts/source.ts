@@ -28,8 +28,9 @@ export interface TableSchema {
 export interface ListedTable {
   /** As an extract names it: `orders`, or `sales.orders` where the bare name would not find it. */
   name: string
-  /** Its name without the schema. */
+  /** Its name without the schema, and the schema; of MySQL, the database. */
   bare: string
+  schema: string
   /** Primary key, in key order. */
   key: string[]
 }

@@ -8,6 +8,7 @@ import type { OrderedMacro, SqlGraph } from './model.ts'
 import { usedMacros } from './order.ts'
 import type { SqlFile } from './parse.ts'
 import { placeOf, stripped, tokensOf } from './text.ts'
+import { setVariables } from './variables.ts'
 
 /** What binding a job's SQL found. */
 export interface Bound {
@@ -34,7 +35,7 @@ export async function bindJob(
 ): Promise<Bound> {
   const duck = await Duck.open({ threads: 1, folders: [] })
   try {
-    await duck.run("SET VARIABLE run_at = TIMESTAMPTZ '2000-01-01'")
+    await setVariables(duck, graph.vars, new Date('2000-01-01'))
     return await new Binding(duck, graph, faulty, tried).all(known)
   } finally {
     duck.close()

@@ -7,6 +7,7 @@ import { orderMacros, orderNodes, usedMacros } from './order.ts'
 import { type Mention, parseQuery, type Query, type SqlFile } from './parse.ts'
 import { forbidden, isVolatile, ownFunctions } from './rules.ts'
 import { placeOf } from './text.ts'
+import { variableFaults } from './variables.ts'
 import { valueFaults } from './words.ts'
 
 /** Parses and orders a job's SQL. Fails with MODEL_INVALID and all that is wrong, in all files. */
@@ -40,6 +41,7 @@ export async function parseJob(
       const query = await parse(() => parseQuery(duck, file, what))
       if (query) queries.set(file.file, query)
     }
+  faults.push(...variableFaults(sources))
   const parsed: Macro[] = []
   for (const file of sources.macros) parsed.push(...((await parse(() => macrosOf(duck, file))) ?? []))
 
@@ -168,7 +170,7 @@ export async function parseJob(
     )
       node.inline = true
   const models = orderNodes(nodes, checks, faults)
-  return { graph: { models, checks, macros, queries }, faults }
+  return { graph: { models, checks, macros, queries, vars: sources.vars ?? {} }, faults }
 }
 
 function unknownTable(name: string, known: string[]): { message: string; hint: string } {

@@ -1,6 +1,7 @@
 import type { Enrichment } from '../contracts/enrichment.ts'
 import type { Macro } from './macros.ts'
 import type { Mention, Query, SqlFile } from './parse.ts'
+import type { Variables } from './variables.ts'
 
 /** A `.sql` file of a job: one SELECT in plain DuckDB SQL. */
 export interface Model extends SqlFile {
@@ -23,6 +24,8 @@ export interface SqlSources {
   /** Scripts of CREATE MACRO. */
   macros: SqlFile[]
   loads: { from: string }[]
+  /** What SQL has by `getvariable`. */
+  vars?: Variables
 }
 
 /** A table that a run makes. */
@@ -51,4 +54,5 @@ export interface SqlGraph {
   checks: OrderedCheck[]
   macros: OrderedMacro[]
   queries: Map<string, Query>
+  vars: Variables
 }

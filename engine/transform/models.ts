@@ -12,6 +12,7 @@ import { quote, quoteName } from '../sql/duckdb.ts'
 import { MacroSession } from '../sql/macroSession.ts'
 import type { Model, OrderedCheck, SqlGraph } from '../sql/model.ts'
 import { stripped } from '../sql/text.ts'
+import { setVariables } from '../sql/variables.ts'
 import { allRows, type DataSet } from '../staging/dataSet.ts'
 import type { Image } from '../staging/image.ts'
 import { plainParts } from '../staging/image.ts'
@@ -38,7 +39,7 @@ export async function openTables(
   judged: JudgedExtract[],
 ): Promise<MacroSession> {
   const { duck, runAt, root } = context
-  await duck.run(`SET VARIABLE run_at = TIMESTAMPTZ ${quote(runAt.toISOString())}`)
+  await setVariables(duck, graph.vars, runAt)
   for (const read of reads) {
     const image = images.get(read.extract)
     if (!image) continue

@@ -11,8 +11,9 @@ export function doctorCommand(): Command {
     .action(async (folder: string, { json }: { json?: boolean }) => {
       const { loadJob } = await import('../config/load.ts')
       const { examine } = await import('../runs/doctor.ts')
-      const spec = await loadJob(folder, process.env)
-      const examined = await examine(spec, homeFolder(), new AbortController().signal)
+      const { signal } = new AbortController()
+      const spec = await loadJob(folder, process.env, { signal })
+      const examined = await examine(spec, homeFolder(), signal)
       const wrong = examined.flatMap(({ findings }) => findings).filter(({ ok }) => !ok).length
       if (wrong > 0) process.exitCode = EXIT.usage
       if (json) {

@@ -75,11 +75,22 @@ export function commandLine(): Command {
   return root
 }
 
+/** Arguments that name folders of jobs. */
+const JOBS = ['job', 'jobs', 'folders']
+const ENVIRONMENT = '--env <name>'
+
 /** What all commands have in common. */
 function settle(command: Command, above: string[]): void {
   const path = [...above, command.name()]
   command.exitOverride().showHelpAfterError(`hint: ${path.join(' ')} --help shows its options and examples`)
   if (command.commands.length === 0) command.option(DEBUG, 'after an error that was not expected: show where')
+  if (command.registeredArguments.some(each => JOBS.includes(each.name())))
+    command
+      .option(ENVIRONMENT, 'variables of .env.NAME, beside the job, go before those of .env')
+      .hook('preAction', (_, { opts }) => {
+        const { env } = opts.call(command)
+        if (env !== undefined) process.env.NIGHTFREIGHT_ENV = env
+      })
   for (const each of command.commands) settle(each, path)
 }
 

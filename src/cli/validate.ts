@@ -32,7 +32,7 @@ Examples:
     )
     .action(async (folder: string, { json, format }: ValidateFlags) => {
       const { validateJob } = await import('../runs/validateJob.ts')
-      const validated = validateJob(folder, process.env, homeFolder())
+      const validated = validateJob(folder, process.env, homeFolder(), new AbortController().signal)
       if (format === 'json') {
         process.exitCode = await printDiagnostics(validated)
         return

@@ -29,6 +29,8 @@ interface Span {
   referenced?: boolean
 }
 
+const isMerge = ({ key }: { key: unknown }) => isScalar(key) && key.value === '<<'
+
 /** Shorter values are not replaced by their reference in a message: they stand in other words, too. */
 const SHORT = 4
 
@@ -56,10 +58,21 @@ export class Document {
   readonly #masks = new Map<string, string>()
   readonly #problems: { line: number; col: number; text: string }[] = []
 
-  /** Fails with CONFIG_INVALID on a syntax error, a duplicate key, or a reference to what is not there. */
-  static async open(file: string, text: string, context: SecretContext): Promise<Document> {
+  /**
+   * Fails with CONFIG_INVALID on a syntax error, a duplicate key, or a reference to what is not there. `connections`: of
+   * those at the top, only these are read, so that what others refer to need not be there.
+   */
+  static async open(
+    file: string,
+    text: string,
+    context: SecretContext,
+    connections?: ReadonlySet<string>,
+  ): Promise<Document> {
     const lines = new LineCounter()
     const parsed = parseDocument(veil(text), { lineCounter: lines, prettyErrors: false })
+    const all = parsed.get('connections')
+    if (connections && isMap(all))
+      all.items = all.items.filter(({ key }) => connections.has(String(isScalar(key) ? key.value : key)))
     const scalars = new Set<string>()
     visit(parsed, {
       Scalar: (key, { value }) => {
@@ -124,6 +137,14 @@ export class Document {
     return text.length > 80 ? `${text.slice(0, 77)}…` : text
   }
 
+  /** Lets what stands at `path`, and below, be found where `origin` is: it was made from that. */
+  derive(path: Path, origin: Path): void {
+    const [from, to] = [origin, path].map(each => JSON.stringify(each).slice(0, -1)) as [string, string]
+    for (const [key, span] of [...this.#spans])
+      if (key.startsWith(from) && [']', ','].includes(key[from.length]!))
+        this.#spans.set(to + key.slice(from.length), span)
+  }
+
   /** What a text at `path` is that a reference alone has given, read as YAML would: a number, true or false; else undefined. */
   referenced(path: Path, value: unknown): unknown {
     if (typeof value !== 'string' || !this.#spans.get(JSON.stringify(path))?.referenced) return undefined
@@ -180,15 +201,29 @@ export class Document {
     const range = (node as Node | null)?.range
     if (range) span.value = range[0]
     if (isSeq(node)) return node.items.map((item, i) => this.#read(item, [...path, i], expansions, resolve))
-    if (isMap(node))
-      return Object.fromEntries(
-        node.items.map(({ key, value }) => {
+    if (isMap(node)) {
+      // What stands in the mapping itself goes before what it is merged with.
+      const merged = node.items.filter(isMerge).map(({ value }) => {
+        const read = this.#read(value, path, expansions, resolve)
+        if (typeof read === 'object' && read !== null) return read
+        this.problem(
+          path,
+          `${path.join('.')}: << needs a mapping, or a list of them: *NAME of an anchor &NAME`,
+        )
+        return {}
+      })
+      if (range) span.value = range[0]
+      const own = node.items
+        .filter(pair => !isMerge(pair))
+        .map(({ key, value }) => {
           const name = unveil(String(isScalar(key) ? key.value : key))
           const start = (key as Node).range?.[0]
           this.#spans.set(JSON.stringify([...path, name]), start === undefined ? {} : { key: start })
           return [name, this.#read(value, [...path, name], expansions, resolve)]
-        }),
-      )
+        })
+      const others = merged.flatMap(each => (Array.isArray(each) ? each.toReversed() : [each]))
+      return { ...Object.assign({}, ...others), ...Object.fromEntries(own) }
+    }
     if (!isScalar(node)) return null
     if (typeof node.value !== 'string') return node.value
     const raw = unveil(node.value)

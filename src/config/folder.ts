@@ -9,6 +9,8 @@ import type { Check, Model, SqlFile } from '../spec/job.ts'
 /** What a job's folder holds beside the settings in job.yaml. */
 export interface JobFolder {
   yaml: string
+  /** connections.yaml, which lies beside the job's folder; undefined where there is none. */
+  shared?: string
   models: Model[]
   checks: Check[]
   macros: SqlFile[]
@@ -59,14 +61,25 @@ export async function readFolder(folder: string): Promise<JobFolder> {
       })
   }
   const macros = await sqlFiles(folder, '../macros', problems)
+  const shared = await readFile(join(folder, '../connections.yaml'), 'utf8').catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    },
+  )
+  const settings = [
+    { file: 'job.yaml', sql: yaml },
+    ...(shared === undefined ? [] : [{ file: '../connections.yaml', sql: shared }]),
+  ]
   const hash = createHash('sha256')
   const hashes: Record<string, string> = {}
-  for (const { file, sql } of [{ file: 'job.yaml', sql: yaml }, ...models, ...checks, ...macros]) {
+  for (const { file, sql } of [...settings, ...models, ...checks, ...macros]) {
     hash.update(`${file}\0${Buffer.byteLength(sql)}\0${sql}`)
     hashes[file] = createHash('sha256').update(sql).digest('hex')
   }
   return {
     yaml,
+    ...(shared !== undefined && { shared }),
     models: models.map(named),
     checks,
     macros,

@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import type { Connector } from '../connectors/declare/define.ts'
 import { connectors } from '../connectors/index.ts'
@@ -6,31 +6,54 @@ import type { JobSpec } from '../spec/job.ts'
 import { readAlerts } from './alerts.ts'
 import { readArchive } from './archive.ts'
 import { readConnections } from './connections.ts'
+import { withDefaults } from './defaults.ts'
 import { ConfigInvalid, Document } from './document.ts'
 import { readEnrichments } from './enrichments.ts'
+import { environmentOf } from './environment.ts'
 import { readExtracts } from './extracts.ts'
 import { readFolder } from './folder.ts'
 import { fileProblems, readLoads } from './loads.ts'
 import { readSchedule } from './schedule.ts'
 import { type JobYaml, jobSchema } from './schema.ts'
+import { readShared } from './shared.ts'
 import { validate } from './validate.ts'
+import { expandWildcards } from './wildcards.ts'
+
+/** How a job is read. */
+export interface LoadOptions {
+  registry?: readonly Connector[]
+  /** Lets sources be asked for their tables, as globs need; without it, what has a glob is left out. */
+  signal?: AbortSignal
+}
 
 /**
- * Reads and checks a job's folder. `${VAR}` in job.yaml's values comes from `env`.
+ * Reads and checks a job's folder. `${VAR}` in job.yaml's values comes from `env`, and from files `.env`.
  * Fails with CONFIG_INVALID and one `file:line:column: message` a line for everything that is wrong.
  */
 export async function loadJob(
   folder: string,
   env: Record<string, string | undefined>,
-  registry: readonly Connector[] = connectors,
+  { registry = connectors, signal }: LoadOptions = {},
 ): Promise<JobSpec> {
   const found = await readFolder(folder)
-  const document = await Document.open(join(folder, 'job.yaml'), found.yaml, { env, folder: resolve(folder) })
-  const yaml = validate(document, [], jobSchema, document.value ?? {})
+  const context = { env: environmentOf(folder, env), folder: resolve(folder) }
+  const document = await Document.open(join(folder, 'job.yaml'), found.yaml, context)
+  const own = validate(document, [], jobSchema, withDefaults(document) ?? {})
   document.throwIfAny()
-  if (!yaml) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
+  if (!own) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
 
-  const connections = readConnections(document, yaml.connections, resolve(folder), registry, yaml.timeouts)
+  const shared = await readShared(found.shared, context, sharedNames(own))
+  const read = (from: Document, connections: JobYaml['connections'], base: string) =>
+    readConnections(from, connections, base, registry, own.timeouts)
+  const connections = {
+    ...(shared && read(shared.document, shared.connections, dirname(context.folder))),
+    ...read(document, own.connections, context.folder),
+  }
+  shared?.document.throwIfAny()
+  // Names alone: what the connections are has been read.
+  const names = Object.fromEntries((shared?.names ?? []).map(name => [name, '']))
+  const known = { ...own, connections: { ...names, ...own.connections } }
+  const yaml = await expandWildcards(document, known, connections, signal)
   const { extracts, pools } = readExtracts(document, yaml, connections)
   const files = { ...found, models: [...found.models, ...readEnrichments(document, yaml, found)] }
   const loads = readLoads(document, yaml, connections, files, extracts)
@@ -59,6 +82,7 @@ export async function loadJob(
     secrets: [
       ...new Set([
         ...document.secrets,
+        ...(shared?.document.secrets ?? []),
         ...Object.values(connections).flatMap(connection => connection.secrets),
         ...alertSecrets,
         ...(archive?.secrets ?? []),
@@ -70,10 +94,24 @@ export async function loadJob(
   }
 }
 
-function settings(yaml: JobYaml) {
+/** Names that a job may take from the connections that its project shares. */
+function sharedNames({ extract, load, schedule, connections }: JobYaml): Set<string> {
+  const used = [
+    ...Object.values(extract).map(({ from }) => from),
+    ...Object.values(load).map(({ to }) => to),
+    schedule?.files?.from,
+  ]
+  return new Set(
+    used.filter(name => typeof name === 'string' && !Object.hasOwn(connections, name)) as string[],
+  )
+}
+
+function settings(yaml: JobYaml & { listed: string[] }) {
   const { sla, resources, chunking, retries, timeout } = yaml
   return {
     job: yaml.job,
+    vars: yaml.vars,
+    listed: yaml.listed,
     ...(sla && {
       sla: {
         ...(sla.max_duration !== undefined && { maxDuration: sla.max_duration }),

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { DriftPolicy } from '../../engine/contracts/source.ts'
 import { LEAST_MEMORY } from '../../engine/runtime/budget.ts'
+import { RUN_AT } from '../../engine/sql/variables.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
 import { DEFAULT_TIMEOUTS } from '../connectors/declare/define.ts'
 import { Cron } from '../schedule/cron.ts'
@@ -53,7 +54,8 @@ export const POLICIES: readonly InexactPolicy[] = ['null', 'fail', 'quarantine',
 const policy = scalar('null, fail, quarantine or text', value =>
   POLICIES.find(name => name === (value === null ? 'null' : value)),
 )
-const names = z
+/** One name, or a list of them. */
+export const names = z
   .union([z.string().min(1), z.array(z.string().min(1))])
   .transform(value => (typeof value === 'string' ? [value] : value))
 const cron = scalar('a cron expression of 5 fields that comes true, such as "0 2 * * *"', value => {
@@ -174,6 +176,14 @@ const channel = z.strictObject({
   command: names.optional(),
 })
 
+const connectionsSchema = z.record(z.string(), z.union([z.string(), z.record(z.string(), z.unknown())]))
+
+/** connections.yaml, which the jobs of a project share. */
+export const sharedSchema = z.strictObject({ connections: connectionsSchema })
+
+/** A value of `vars`, which SQL has by `getvariable`. */
+const variable = z.union([z.string(), z.number(), z.boolean()])
+
 /** job.yaml, but for connections and extracts, whose keys depend on their connectors. */
 export const jobSchema = z.strictObject({
   job: scalar('a name of letters, digits, _ and -', value =>
@@ -199,7 +209,20 @@ export const jobSchema = z.strictObject({
       message: 'expected either cron or files',
     })
     .optional(),
-  connections: z.record(z.string(), z.union([z.string(), z.record(z.string(), z.unknown())])),
+  connections: connectionsSchema.default({}),
+  defaults: z
+    .strictObject({
+      extract: z.record(z.string(), z.unknown()).default({}),
+      load: z.record(z.string(), z.unknown()).default({}),
+    })
+    .prefault({}),
+  vars: z
+    .record(z.string().regex(IDENTIFIER, 'expected names of letters, digits and _'), variable)
+    .refine(vars => !Object.hasOwn(vars, RUN_AT), {
+      path: [RUN_AT],
+      message: "expected another name: run_at is the run's own time",
+    })
+    .default({}),
   extract: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
   enrich: z.record(z.string(), enrichment).default({}),
   load: z.record(z.string(), load).default({}),

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { matchesGlob } from 'node:path'
 import { stringify } from 'yaml'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { identifierOf, isNamed, nameTables } from '../config/tableNames.ts'
 import type { CopyRequest } from './request.ts'
 
 /** Variables that hold the two URLs, so that no file does. */
@@ -19,22 +19,22 @@ export interface CopyJob {
 
 /** The job of copying files: one table, named after them. */
 export function fileJob(request: CopyRequest): CopyJob {
-  const base = request.from
-    .files!.split('/')
-    .at(-1)!
-    .split('.')[0]!
-    .replace(/[*?[\]{}]/g, '')
-  const name = identifierOf(base) || 'files'
-  return jobOf(request, [
-    { extract: name, own: { files: request.from.files, take: 'all' }, table: name, key: request.key },
-  ])
+  const { from, key, mode, schema } = request
+  const base = from.files!.split('/').at(-1)!.split('.')[0]!
+  const name = identifierOf(base.replace(/[*?[\]{}]/g, '')) || 'files'
+  if (key.length === 0) refuseKeyless(request, [name])
+  const keyed = key.length > 0 && { key }
+  return jobOf(request, [name], {
+    extract: { [name]: { from: 'source', files: from.files, take: 'all', ...keyed } },
+    load: {
+      [schema === undefined ? name : `${schema}.${name}`]: { to: 'target', from: name, mode, ...keyed },
+    },
+  })
 }
 
 /** The job of copying tables: those that are asked for, of what the source lists. */
 export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob {
-  const { tables, exclude } = request
-  const isNamed = (globs: string[], { name, bare }: ListedTable) =>
-    globs.some(glob => matchesGlob(name, glob) || matchesGlob(bare, glob))
+  const { tables, exclude, key } = request
   for (const glob of tables)
     if (!listed.some(table => isNamed([glob], table)))
       throw new EngineError(
@@ -60,76 +60,60 @@ export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob 
       hint:
         listed.length === 0 ? 'The user may see none: grant it SELECT.' : 'Give other --tables or --exclude.',
     })
-  const names = new Set<string>()
-  const unique = (wanted: string) => {
-    let name = wanted
-    for (let n = 2; names.has(name.toLowerCase()); n++) name = `${wanted}_${n}`
-    names.add(name.toLowerCase())
-    return name
-  }
+  const keyless = chosen.filter(table => table.key.length === 0 && request.key.length === 0)
+  refuseKeyless(
+    request,
+    keyless.map(({ name }) => name),
+  )
+  const target = request.schema === undefined ? '*' : `${request.schema}.*`
   return jobOf(
     request,
-    chosen.map(({ name, bare, key }) => {
-      const alone = chosen.filter(other => other.bare.toLowerCase() === bare.toLowerCase()).length === 1
-      const extract = unique(identifierOf(alone ? bare : name) || 'table')
-      return {
-        extract,
-        own: { table: name },
-        table: alone ? bare : extract,
-        key: key.length > 0 ? key : request.key,
-      }
-    }),
+    nameTables(chosen).map(named => named.target),
+    {
+      extract: {
+        '*': {
+          from: 'source',
+          ...(tables.length > 0 && { tables }),
+          ...(exclude.length > 0 && { exclude }),
+          ...(key.length > 0 && { key }),
+        },
+      },
+      load: { [target]: { to: 'target', from: '*', mode: request.mode } },
+    },
   )
 }
 
-interface Copied {
-  extract: string
-  /** The extract's own keys. */
-  own: object
-  table: string
-  key: string[]
+function refuseKeyless({ mode }: CopyRequest, keyless: string[]): void {
+  if (mode === 'replace' || keyless.length === 0) return
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `--mode ${mode} needs a key, and ${keyless.join(', ')} ${keyless.length === 1 ? 'has' : 'have'} none`,
+    { hint: 'Name it: --key id. Or leave --mode out: the target then holds what the source does.' },
+  )
 }
 
-function jobOf(request: CopyRequest, copied: Copied[]): CopyJob {
-  const { from, to, schema, mode } = request
-  const target = (table: string) => (schema === undefined ? table : `${schema}.${table}`)
-  const keyless = copied.filter(({ key }) => key.length === 0)
-  if (mode !== 'replace' && keyless.length > 0)
-    throw new EngineError(
-      'CONFIG_INVALID',
-      `--mode ${mode} needs a key, and ${keyless.map(({ table }) => table).join(', ')} has none`,
-      { hint: 'Name it: --key id. Or leave --mode out: the target then holds what the source does.' },
-    )
+function jobOf(request: CopyRequest, tables: string[], path: { extract: object; load: object }): CopyJob {
+  const { from, to, schema } = request
   // Its name says what is copied where: the same copy goes on from its last.
   const identity = [plain(from.url), from.files, plain(to), schema, request.tables, request.exclude]
-  const name = `copy_${createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 10)}`
+  const hash = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 8)
+  const name = `${placeOf(from.files ?? from.url)}_to_${placeOf(to)}_${hash}`
   const yaml = stringify({
     job: name,
     connections: {
       source: { url: `\${${VARIABLES.from}}` },
       target: { url: `\${${VARIABLES.to}}` },
     },
-    extract: Object.fromEntries(
-      copied.map(({ extract, own, key }) => [
-        extract,
-        { from: 'source', ...own, ...(key.length > 0 && { key }) },
-      ]),
-    ),
-    load: Object.fromEntries(
-      copied.map(({ extract, table, key }) => [
-        target(table),
-        { to: 'target', from: extract, mode, ...(key.length > 0 && { key }) },
-      ]),
-    ),
+    ...path,
   })
-  return { name, yaml, tables: copied.map(({ table }) => target(table)) }
+  return { name, yaml, tables: tables.map(table => (schema === undefined ? table : `${schema}.${table}`)) }
 }
 
-const identifierOf = (name: string) =>
-  name
-    .replace(/[^A-Za-z0-9_]+/g, '_')
-    .replace(/^(\d)/, '_$1')
-    .replace(/^_+$/, '')
+/** What an end is called: its database, file or bucket. */
+function placeOf(end: string): string {
+  const path = plain(end).replace(/[?#].*$/, '')
+  return identifierOf(path.split('/').at(-1)!.split(':').at(-1)!.split('.')[0]!).slice(0, 40) || 'copy'
+}
 
 /** A URL without its password: where it is, not how one gets in. */
 const plain = (url: string) => url.replace(/^([a-z][a-z0-9+.-]*:\/\/[^:@/]*):[^@/]*@/i, '$1@')

@@ -20,9 +20,9 @@ export interface Begun {
  * it was to be run for waits.
  */
 export async function readJob(options: RunOptions): Promise<JobSpec> {
-  const { folder, env, metadata, clock, interval } = options
+  const { folder, env, metadata, clock, interval, signal } = options
   try {
-    return await loadJob(folder, env)
+    return await loadJob(folder, env, { signal })
   } catch (error) {
     const job = jobNameOf(folder)
     if (!interval && !(await metadata.activeRun(job))) {

@@ -15,6 +15,7 @@ import { HeldRun } from './heldRun.ts'
 import type { RunOptions } from './options.ts'
 import type { RunResult } from './result.ts'
 import { type JobContext, openSession } from './session.ts'
+import { tellTables } from './tellTables.ts'
 
 /** Longest pause, in milliseconds, before a run is resumed by itself. */
 const LONGEST_RECOVERY = 3_600_000
@@ -52,7 +53,7 @@ async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
   if (resumed) {
     options.progress.note(`continuing run ${record.run}, begun ${record.started_at}`)
     held.monitor.retried(`run ${record.run}`)
-  }
+  } else await tellTables(options.metadata, spec, text => options.progress.note(text))
   held.log.info({ resumed }, 'run started')
   await using session = new AsyncDisposableStack()
   const reached: Reached = {}

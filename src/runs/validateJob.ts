@@ -30,15 +30,17 @@ function connectorAdvice({ extracts, connections }: JobSpec): Fault[] {
 }
 
 /**
- * Checks a job's folder without touching any system; `home` may know the columns of its extracts. Fails with CONFIG_INVALID
+ * Checks a job's folder; `home` may know the columns of its extracts. No system is touched, but that sources list their tables where
+ * extracts are globs, and a `signal` is given. Fails with CONFIG_INVALID
  * or MODEL_INVALID.
  */
 export async function validateJob(
   folder: string,
   env: Record<string, string | undefined>,
   home: string,
+  signal?: AbortSignal,
 ): Promise<Valid> {
-  const spec = await loadJob(folder, env)
+  const spec = await loadJob(folder, env, { signal })
   const duck = await Duck.open({ threads: 1 })
   try {
     const { graph, faults } = await parseJob(duck, spec)

@@ -35,7 +35,7 @@ export async function verifyJob(
   options: Pick<RunOptions, 'folder' | 'env' | 'home' | 'progress' | 'signal' | 'secrets'>,
 ): Promise<VerifyOutcome> {
   const { home, signal, progress } = options
-  const spec = await loadJob(options.folder, options.env)
+  const spec = await loadJob(options.folder, options.env, { signal })
   options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const root = join(home, 'staging')
   const temp = join(home, 'tmp', `verify-${process.pid}`)

@@ -79,9 +79,13 @@ export interface JobSpec {
   job: string
   /** Absolute path. */
   folder: string
+  /** What SQL has by `getvariable`. */
+  vars: Record<string, string | number | boolean>
   schedule?: Schedule
   connections: Record<string, JobConnection>
   extracts: ExtractSpec[]
+  /** Names of those that a glob stands for: the source's catalogue says which they are. */
+  listed: string[]
   /** Extract name → name of the pool that bounds how many run at once. */
   pools: Record<string, string>
   models: Model[]

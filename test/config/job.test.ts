@@ -74,7 +74,7 @@ const SQL = {
 
 test('a whole job', async () => {
   const path = await folder(GOOD, SQL)
-  const spec = await loadJob(path, ENV, registry)
+  const spec = await loadJob(path, ENV, { registry })
   assert.deepEqual(spec.extracts, [
     {
       name: 'members',
@@ -157,7 +157,7 @@ archive: { to: "\${FOLDER}" }
   )
   const given = { KEY: 'abc1', PASSWORD: 'p@ss', USER_NAME: 'reader', SIG: 's+g=', TABLE: 'legacy' }
   const places = { HOST: 'example.org', PORT: '5433', DB: 'shop', FOLDER: root, SIZE: '100' }
-  const { secrets, extracts } = await loadJob(path, { ...given, ...places }, registry)
+  const { secrets, extracts } = await loadJob(path, { ...given, ...places }, { registry })
   for (const secret of ['abc1', 'p@ss', 'p%40ss', 'reader', 's+g=', 'from-a-file', 'k-abc1', 'plain-text'])
     assert.ok(secrets.includes(secret), secret)
   // `legacy` stands in job.yaml for everybody to read.
@@ -172,17 +172,17 @@ archive: { to: x, level: "\${LEVEL}" }
 retries: { limit: "\${RETRIES:-3}" }
 `
   const env = { ...ENV, EMPTY: 'true', LEVEL: '7', TABLE: '12' }
-  const spec = await loadJob(await folder(yaml), env, registry)
+  const spec = await loadJob(await folder(yaml), env, { registry })
   assert.equal(spec.loads[0]!.guard.allowEmpty, true)
   assert.equal(spec.archive!.level, 7)
   assert.equal(spec.retries.limit, 3)
   assert.deepEqual(spec.extracts[0]!.options, { table: '12' })
   for (const LEVEL of ['seven', '07', '1e1', ''])
     await assert.rejects(
-      loadJob(await folder(yaml), { ...env, LEVEL }, registry),
+      loadJob(await folder(yaml), { ...env, LEVEL }, { registry }),
       /job.yaml:5:26: archive.level: expected a number; found "\$\{LEVEL\}"/,
     )
-  await assert.rejects(loadJob(await folder(yaml), { ...env, LEVEL: '99' }, registry), /archive.level/)
+  await assert.rejects(loadJob(await folder(yaml), { ...env, LEVEL: '99' }, { registry }), /archive.level/)
 })
 
 test('the hash follows every file', async () => {
@@ -193,9 +193,9 @@ test('the hash follows every file', async () => {
     { '../macros/clean.sql': '' },
     { 'checks/total.sql': '' },
   ])
-    hashes.add((await loadJob(await folder(GOOD, { ...SQL, ...change }), ENV, registry)).hash)
+    hashes.add((await loadJob(await folder(GOOD, { ...SQL, ...change }), ENV, { registry })).hash)
   assert.equal(hashes.size, 4)
-  assert.ok(hashes.has((await loadJob(await folder(GOOD, SQL), ENV, registry)).hash))
+  assert.ok(hashes.has((await loadJob(await folder(GOOD, SQL), ENV, { registry })).hash))
 })
 
 const HEAD = 'job: j\nconnections: { legacy: "${LEGACY}", api: "${API}" }\n'
@@ -285,7 +285,7 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
 for (const [name, yaml, messages] of bad)
   test(`refuses ${name}`, async () => {
     const path = await folder(yaml)
-    await assert.rejects(loadJob(path, ENV, registry), (error: unknown) => {
+    await assert.rejects(loadJob(path, ENV, { registry }), (error: unknown) => {
       assert.ok(error instanceof EngineError)
       assert.equal(error.code, 'CONFIG_INVALID')
       assert.deepEqual(
@@ -298,32 +298,32 @@ for (const [name, yaml, messages] of bad)
 
 test('syntax errors and duplicate keys have a line', async () => {
   await assert.rejects(
-    loadJob(await folder('job: j\njob: k\n'), {}, registry),
+    loadJob(await folder('job: j\njob: k\n'), {}, { registry }),
     /job\.yaml:2:1: Map keys must be unique/,
   )
-  await assert.rejects(loadJob(await folder('job: [j\n'), {}, registry), /job\.yaml:\d+:\d+: /)
+  await assert.rejects(loadJob(await folder('job: [j\n'), {}, { registry }), /job\.yaml:\d+:\d+: /)
   await assert.rejects(
-    loadJob(await folder(''), {}, registry),
+    loadJob(await folder(''), {}, { registry }),
     /job\.yaml:1:1: the file needs "(job|connections)"/,
   )
-  await assert.rejects(loadJob(join(root, 'none'), {}, registry), /job\.yaml cannot be read/)
+  await assert.rejects(loadJob(join(root, 'none'), {}, { registry }), /job\.yaml cannot be read/)
 })
 
 test('files whose names clash are refused', async () => {
   const yaml = `${HEAD}extract: { m: { from: legacy, table: t } }\n`
   await assert.rejects(
-    loadJob(await folder(yaml, { 'M.sql': '' }), ENV, registry),
+    loadJob(await folder(yaml, { 'M.sql': '' }), ENV, { registry }),
     /M\.sql: model "M" has the name of/,
   )
   await assert.rejects(
-    loadJob(await folder(yaml, { 'people.sql': '', 'checks/peple/a.sql': '' }), ENV, registry),
+    loadJob(await folder(yaml, { 'people.sql': '', 'checks/peple/a.sql': '' }), ENV, { registry }),
     /checks\/peple\/a\.sql: no model or extract "peple" to check; did you mean "people"\?/,
   )
 })
 
 test('secrets cannot break the YAML', async () => {
   const LEGACY = 'postgres://u:"}: [#\n@h/db'
-  const spec = await loadJob(await folder(`${HEAD}`), { ...ENV, LEGACY }, registry)
+  const spec = await loadJob(await folder(`${HEAD}`), { ...ENV, LEGACY }, { registry })
   assert.deepEqual(spec.connections.legacy?.config, { url: LEGACY })
 })
 

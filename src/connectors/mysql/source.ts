@@ -32,9 +32,9 @@ export class MysqlSource implements Source {
 
   async tables(signal: AbortSignal): Promise<ListedTable[]> {
     const rows = await this.using(signal, session =>
-      ask<{ name: string; keyed: string | null }>(
+      ask<{ place: string; name: string; keyed: string | null }>(
         session,
-        `SELECT t.table_name AS name, s.column_name AS keyed FROM information_schema.tables t
+        `SELECT t.table_schema AS place, t.table_name AS name, s.column_name AS keyed FROM information_schema.tables t
           LEFT JOIN information_schema.statistics s ON s.table_schema = t.table_schema AND s.table_name = t.table_name
             AND s.index_name = 'PRIMARY'
           WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' AND t.table_name NOT LIKE 'nightfreight\\_%'
@@ -45,6 +45,7 @@ export class MysqlSource implements Source {
     return [...Map.groupBy(rows, row => row.name)].map(([name, columns]) => ({
       name,
       bare: name,
+      schema: columns[0]!.place,
       key: columns.flatMap(({ keyed }) => (keyed === null ? [] : [keyed])),
     }))
   }

@@ -74,6 +74,7 @@ export class PostgresSource implements Source {
     return rows.map(({ schema, name, visible, key }) => ({
       name: visible === 'true' ? part(name) : `${part(schema)}.${part(name)}`,
       bare: name,
+      schema,
       key: JSON.parse(key) as string[],
     }))
   }

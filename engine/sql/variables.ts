@@ -1,0 +1,37 @@
+import { didYouMean } from '../nearest.ts'
+import { type Duck, quote, quoteName } from './duckdb.ts'
+import type { Fault } from './faults.ts'
+import type { SqlSources } from './model.ts'
+import { placeOf } from './text.ts'
+
+/** The run's own time, which every job has. */
+export const RUN_AT = 'run_at'
+
+const CALL = /\bgetvariable\s*\(\s*'([^']*)'/gi
+
+export type Variables = Record<string, string | number | boolean>
+
+/** Gives the session a job's variables, and the run's time. */
+export async function setVariables(duck: Duck, vars: Variables, runAt: Date): Promise<void> {
+  for (const [name, value] of Object.entries(vars))
+    await duck.run(
+      `SET VARIABLE ${quoteName(name)} = ${typeof value === 'string' ? quote(value) : String(value)}`,
+    )
+  await duck.run(`SET VARIABLE ${RUN_AT} = TIMESTAMPTZ ${quote(runAt.toISOString())}`)
+}
+
+/** Queries that ask for variables that are not there: DuckDB would answer NULL. */
+export function variableFaults({ vars = {}, models, checks, macros }: SqlSources): Fault[] {
+  const faults: Fault[] = []
+  const names = [RUN_AT, ...Object.keys(vars)]
+  for (const { file, sql } of [...models, ...checks, ...macros])
+    for (const { 1: name = '', index } of sql.matchAll(CALL))
+      if (!names.includes(name))
+        faults.push({
+          file,
+          place: placeOf(sql, index),
+          message: `there is no variable ${name}${didYouMean(name, names)}`,
+          hint: `Give it a value in job.yaml: vars: { ${name}: … }.`,
+        })
+  return faults
+}

@@ -1,0 +1,28 @@
+import type { Document } from './document.ts'
+
+/** The job's content with what `defaults:` says put below each extract and load that does not say otherwise. */
+export function withDefaults(document: Document): unknown {
+  const { value } = document
+  if (!isMapping(value) || !isMapping(value.defaults)) return value
+  const { defaults } = value
+  const filled = (part: 'extract' | 'load') => {
+    const [own, entries] = [defaults[part], value[part]]
+    if (!isMapping(own) || !isMapping(entries)) return entries
+    return Object.fromEntries(
+      Object.entries(entries).map(([name, keys]) => {
+        if (keys !== null && !isMapping(keys)) return [name, keys]
+        for (const key of Object.keys(own))
+          if (!Object.hasOwn(keys ?? {}, key)) document.derive([part, name, key], ['defaults', part, key])
+        return [name, { ...own, ...keys }]
+      }),
+    )
+  }
+  return {
+    ...value,
+    ...(value.extract !== undefined && { extract: filled('extract') }),
+    ...(value.load !== undefined && { load: filled('load') }),
+  }
+}
+
+const isMapping = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

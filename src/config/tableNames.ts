@@ -1,0 +1,36 @@
+import { matchesGlob } from 'node:path'
+import type { ListedTable } from '../../engine/contracts/source.ts'
+
+/** Whether one of these globs is a table's name: `orders`, `sales.orders`. */
+export const isNamed = (globs: readonly string[], { name, bare, schema }: ListedTable): boolean =>
+  globs.some(glob => [bare, name, `${schema}.${bare}`].some(each => matchesGlob(each, glob)))
+
+/** A table of a catalogue, with names that no other of them has. */
+export interface NamedTable {
+  table: ListedTable
+  /** For models. */
+  extract: string
+  /** In a target. */
+  target: string
+}
+
+/** Names tables after themselves, and after their schemas, too, where two have one name and are not found by it alone. */
+export function nameTables(tables: readonly ListedTable[], taken: Iterable<string> = []): NamedTable[] {
+  const names = new Set([...taken].map(name => name.toLowerCase()))
+  const bare = Map.groupBy(tables, table => table.bare.toLowerCase())
+  return tables.map(table => {
+    const isAlone = bare.get(table.bare.toLowerCase())!.length === 1
+    const wanted = identifierOf(isAlone ? table.bare : table.name) || 'table'
+    let extract = wanted
+    for (let n = 2; names.has(extract.toLowerCase()); n++) extract = `${wanted}_${n}`
+    names.add(extract.toLowerCase())
+    return { table, extract, target: isAlone ? table.bare : extract }
+  })
+}
+
+/** A name as a table of models may have it; empty where nothing of it is left. */
+export const identifierOf = (name: string): string =>
+  name
+    .replace(/[^A-Za-z0-9_]+/g, '_')
+    .replace(/^(\d)/, '_$1')
+    .replace(/^_+$/, '')

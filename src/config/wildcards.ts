@@ -1,0 +1,158 @@
+import { z } from 'zod'
+import type { ListedTable } from '../../engine/contracts/source.ts'
+import { EngineError } from '../../engine/errors.ts'
+import { didYouMean } from '../../engine/nearest.ts'
+import type { JobConnection } from '../spec/job.ts'
+import type { Document } from './document.ts'
+import { type JobYaml, names } from './schema.ts'
+import { isNamed, nameTables } from './tableNames.ts'
+import { validate } from './validate.ts'
+
+/** Keys of an extract of many tables, beside those that each of them gets. */
+export const wildcardKeys = z.strictObject({ tables: names.optional(), exclude: names.default([]) })
+
+const wildcardExtract = z.object({ from: z.string(), key: names.default([]), ...wildcardKeys.shape })
+
+const isWildcard = (name: string) => /[*?]/.test(name)
+
+/** Tables that an extract's glob stands for. */
+interface Found {
+  pattern: string
+  extract: string
+  target: string
+  key: string[]
+}
+
+/**
+ * Puts an extract and a load in the place of each table that globs of a job stand for, as the sources list them. What the
+ * job says of a table by name goes before. `listed`: names of the extracts that were put there. Without a signal, nothing is asked, and what has a glob is left out. Problems
+ * go to the document.
+ */
+export async function expandWildcards(
+  document: Document,
+  yaml: JobYaml,
+  connections: Record<string, JobConnection>,
+  signal?: AbortSignal,
+): Promise<JobYaml & { listed: string[] }> {
+  const patterns = Object.keys(yaml.extract).filter(isWildcard)
+  const named = Object.fromEntries(Object.entries(yaml.extract).filter(([name]) => !isWildcard(name)))
+  const extract: JobYaml['extract'] = { ...named }
+  const found: Found[] = []
+  for (const pattern of signal ? patterns : []) {
+    const path = ['extract', pattern]
+    const keys = yaml.extract[pattern]!
+    const wanted = validate(document, path, wildcardExtract, keys)
+    const connection = wanted && connections[wanted.from]
+    if (!connection) {
+      if (wanted)
+        noConnection(document, [...path, 'from'], `extract.${pattern}.from`, wanted.from, connections)
+      continue
+    }
+    const listed = await listTables(connection, signal!).catch((error: unknown) => {
+      if (!(error instanceof EngineError) || error.code !== 'CONFIG_INVALID') throw error
+      document.problem(path, `extract.${pattern}: ${error.message}`, 'key')
+      return []
+    })
+    const tables = chosen(document, pattern, wanted, listed).filter(
+      ({ name, bare, schema }) =>
+        !Object.values(extract).some(
+          ({ from, table }) => from === wanted.from && [name, `${schema}.${bare}`].includes(String(table)),
+        ),
+    )
+    const { tables: _, exclude, key, ...rest } = keys
+    for (const { table, extract: name, target } of nameTables(tables, Object.keys(extract))) {
+      const identity = table.key.length > 0 ? table.key : wanted.key
+      extract[name] = { ...rest, table: table.name, ...(identity.length > 0 && { key: identity }) }
+      document.derive(['extract', name], path)
+      found.push({ pattern, extract: name, target, key: identity })
+    }
+  }
+  const listed = found.map(each => each.extract)
+  return { ...yaml, extract, listed, load: expandLoads(document, yaml, found, signal !== undefined) }
+}
+
+function chosen(
+  document: Document,
+  pattern: string,
+  { tables, exclude }: z.output<typeof wildcardExtract>,
+  listed: ListedTable[],
+): ListedTable[] {
+  const names = listed.map(({ bare }) => bare)
+  for (const [at, glob] of (tables ?? []).entries())
+    if (listed.length > 0 && !listed.some(table => isNamed([glob], table)))
+      document.problem(
+        ['extract', pattern, 'tables', at],
+        `extract.${pattern}.tables: no table is called ${glob}${didYouMean(glob, names)}`,
+      )
+  const matching = listed.filter(table => isNamed([pattern], table))
+  if (matching.length === 0)
+    document.problem(
+      ['extract', pattern],
+      `extract.${pattern}: no table has such a name; there are: ${names.slice(0, 20).join(', ') || 'none that this user can see'}`,
+      'key',
+    )
+  return matching.filter(table => (!tables || isNamed(tables, table)) && !isNamed(exclude, table))
+}
+
+function expandLoads(document: Document, yaml: JobYaml, found: Found[], isAsked: boolean): JobYaml['load'] {
+  const load: JobYaml['load'] = {}
+  const patterns = Object.entries(yaml.load).filter(
+    ([name, { from }]) => isWildcard(name) || isWildcard(from),
+  )
+  for (const [name, each] of Object.entries(yaml.load))
+    if (!patterns.some(([pattern]) => pattern === name)) load[name] = each
+  for (const [pattern, each] of patterns) {
+    const path = ['load', pattern]
+    if (pattern.split('*').length !== 2 || pattern.includes('?'))
+      document.problem(
+        path,
+        `load.${pattern}: a load of many tables has one * in its name, for theirs`,
+        'key',
+      )
+    else if (!Object.hasOwn(yaml.extract, each.from) || !isWildcard(each.from))
+      document.problem(
+        [...path, 'from'],
+        `load.${pattern}.from: no extract "${each.from}"${didYouMean(each.from, Object.keys(yaml.extract).filter(isWildcard)) || '; expected the glob of one, such as "shop.*"'}`,
+      )
+    else if (isAsked) {
+      const loaded = found.filter(({ pattern: from }) => from === each.from)
+      const keyless = loaded.filter(({ key }) => key.length === 0 && each.key.length === 0)
+      if (keyless.length > 0 && each.mode !== 'replace')
+        document.problem(
+          [...path, 'mode'],
+          `load.${pattern}: mode ${each.mode} needs a key, and ${keyless.map(({ extract }) => extract).join(', ')} ${keyless.length === 1 ? 'has' : 'have'} none: give mode: replace, exclude them, or name key: in extract."${each.from}"`,
+          'key',
+        )
+      else
+        for (const { extract, target, key } of loaded) {
+          const table = pattern.replace('*', target)
+          if (Object.hasOwn(load, table)) continue
+          load[table] = { ...each, from: extract, key: each.key.length > 0 ? each.key : key }
+          document.derive(['load', table], path)
+        }
+    }
+  }
+  return load
+}
+
+async function listTables({ connector, config, context }: JobConnection, signal: AbortSignal) {
+  const source = connector.capabilities.source ? connector.source!(config, context) : undefined
+  try {
+    if (source?.tables) return await source.tables(signal)
+    throw new EngineError('CONFIG_INVALID', `${connector.name} does not list its tables: name them`)
+  } finally {
+    await source?.close()
+  }
+}
+
+function noConnection(
+  document: Document,
+  path: string[],
+  where: string,
+  name: string,
+  connections: Record<string, JobConnection>,
+): void {
+  // What is wrong with a connection has been said of it.
+  if (document.count === 0)
+    document.problem(path, `${where}: no connection "${name}"${didYouMean(name, Object.keys(connections))}`)
+}
