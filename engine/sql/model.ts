@@ -1,7 +1,9 @@
 import type { Enrichment } from '../contracts/enrichment.ts'
 import type { Macro } from './macros.ts'
 import type { Mention, Query, SqlFile } from './parse.ts'
-import type { Variables } from './variables.ts'
+
+/** A job's own variables: what SQL has by `getvariable`. */
+export type Variables = Record<string, string | number | boolean>
 
 /** A `.sql` file of a job: one SELECT in plain DuckDB SQL. */
 export interface Model extends SqlFile {

@@ -1,15 +1,13 @@
 import { didYouMean } from '../nearest.ts'
 import { type Duck, quote, quoteName } from './duckdb.ts'
 import type { Fault } from './faults.ts'
-import type { SqlSources } from './model.ts'
+import type { SqlSources, Variables } from './model.ts'
 import { placeOf } from './text.ts'
 
 /** The run's own time, which every job has. */
 export const RUN_AT = 'run_at'
 
 const CALL = /\bgetvariable\s*\(\s*'([^']*)'/gi
-
-export type Variables = Record<string, string | number | boolean>
 
 /** Gives the session a job's variables, and the run's time. */
 export async function setVariables(duck: Duck, vars: Variables, runAt: Date): Promise<void> {

@@ -1,6 +1,6 @@
 import { EngineError, EXIT, systemError } from '../../engine/errors.ts'
 import { type Fault, SqlInvalid } from '../../engine/sql/faults.ts'
-import { ConfigInvalid } from '../config/document.ts'
+import { ConfigInvalid } from '../config/invalid.ts'
 import { redact, redactJson } from '../util/redact.ts'
 
 /** The flag that every command has. */

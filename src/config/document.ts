@@ -9,11 +9,10 @@ import {
   parseDocument,
   visit,
 } from 'yaml'
-import { EngineError } from '../../engine/errors.ts'
-import type { Fault } from '../../engine/sql/faults.ts'
 import type { Place } from '../../engine/sql/text.ts'
 import type { SecretContext } from '../secrets/provider.ts'
 import { redact } from '../util/redact.ts'
+import { ConfigInvalid } from './invalid.ts'
 import { secretValues } from './secrets.ts'
 import { type Expansion, expand, unveil, veil } from './variables.ts'
 
@@ -33,19 +32,6 @@ const isMerge = ({ key }: { key: unknown }) => isScalar(key) && key.value === '<
 
 /** Shorter values are not replaced by their reference in a message: they stand in other words, too. */
 const SHORT = 4
-
-/** What is wrong with a job's settings or the names of its files. */
-export class ConfigInvalid extends EngineError {
-  readonly faults: Fault[]
-
-  constructor(faults: Fault[]) {
-    const lines = faults.map(({ file, place, message }) =>
-      place ? `${file}:${place.line}:${place.column}: ${message}` : `${file}: ${message}`,
-    )
-    super('CONFIG_INVALID', [...new Set(lines)].join('\n'))
-    this.faults = faults
-  }
-}
 
 /** A YAML file's content, with the span of everything in it. Collects problems, to report them all at once. */
 export class Document {

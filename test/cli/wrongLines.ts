@@ -1,0 +1,32 @@
+/** What is typed wrong, and what is said to do. */
+export const WRONG: [line: string, code: number, says: RegExp][] = [
+  ['nightfreight stauts', 2, /Did you mean status\?/],
+  ['nightfreight errors lst', 2, /Did you mean list\?/],
+  ['nightfreight status --limmit 3', 2, /Did you mean --limit\?/],
+  ['nightfreight status --limit many', 2, /Expected a whole number[\s\S]*hint: nightfreight status --help/],
+  ['nightfreight run', 2, /missing required argument 'job'[\s\S]*hint: nightfreight run --help shows/],
+  ['nightfreight run --at noon queries/members', 2, /Expected a time such as/],
+  ['nightfreight run nowhere', 2, /hint: A job is a folder with a job\.yaml in it/],
+  ['nightfreight run queries/members --until model.nobody', 2, /hint: Its tasks: plan, extract\.legacy/],
+  ['nightfreight run queries/members --from-plan nobody', 2, /hint: nightfreight status \w+ lists/],
+  ['nightfreight serve nowhere', 2, /hint: Name folders with a job\.yaml/],
+  ['nightfreight serve queries --pool p', 2, /Expected a pool and its slots, such as/],
+  ['nightfreight resume nobody', 2, /hint: nightfreight status lists the runs/],
+  ['nightfreight cancel nobody', 2, /hint: nightfreight status lists the runs/],
+  ['nightfreight checkpoints restore nobody', 2, /hint: nightfreight checkpoints list shows them/],
+  ['nightfreight errors show nobody', 2, /hint: nightfreight errors list shows them/],
+  ['nightfreight errors reprocess j nobody', 2, /hint: nightfreight errors list --job j/],
+  [
+    'nightfreight errors reprocess j --corrections none.csv',
+    2,
+    /none\.csv: ENOENT[\s\S]*hint: Check the path/,
+  ],
+  [
+    'nightfreight errors export j m --out none/bad.csv',
+    2,
+    /none\/bad\.csv: ENOENT[\s\S]*hint: Check the path/,
+  ],
+  ['nightfreight alerts test queries/members nobody', 2, /hint: It has ops/],
+  ['nightfreight backfill queries/members --from noon --to 2026-02-01', 2, /hint: Write it as 2026-02-01/],
+  ['nightfreight backfill queries/members --from 2026-02-01 --to 2026-02-02 --parallel 9', 2, /hint: Raise/],
+]
