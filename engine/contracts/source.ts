@@ -1,6 +1,7 @@
 import type { Batch } from '../batch/batch.ts'
 import type { BatchLimits } from '../batch/builder.ts'
 import type { Column, InexactPolicy } from '../types/logical.ts'
+import type { ChangeLog } from './changes.ts'
 import type { OnDuplicate } from './load.ts'
 /** What a system says of a table before a row is read. */
 export interface TableSchema {
@@ -53,6 +54,8 @@ export interface ExtractSpec {
     /** Whether all keys are read each time, too, so that rows that are gone are known. */
     findDeletes?: boolean
   }
+  /** Its changes are read from the source's {@link ChangeLog}. `history`: they are the rows, not the table as they leave it. */
+  changes?: { history: boolean }
   /** Columns whose values nobody is shown: see {@link Mask}. */
   sensitive?: string[]
   /** Per column, what to do with values its type cannot hold. */
@@ -132,6 +135,8 @@ export interface Source {
    * succeeded: what is done to a source's files after a load.
    */
   acknowledge?(read: Read, cursor: unknown, signal: AbortSignal): Promise<void>
+  /** Absent where the source has none. */
+  changeLog?: ChangeLog
   close(): Promise<void>
 }
 

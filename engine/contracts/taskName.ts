@@ -1,5 +1,14 @@
-/** What a task does with what it names: a connection (`extract`, `load`), an extract (`types`), a model, or a loaded table. */
-export type TaskKind = 'extract' | 'types' | 'model' | 'diff' | 'preview' | 'load' | 'release' | 'verify'
+/** What a task does with what it names: a connection (`extract`, `load`, `confirm`), an extract (`types`), a model, or a loaded table. */
+export type TaskKind =
+  | 'extract'
+  | 'types'
+  | 'model'
+  | 'diff'
+  | 'preview'
+  | 'load'
+  | 'release'
+  | 'confirm'
+  | 'verify'
 
 /** `plan`, `archive`, `extract.legacy`, `model.members_clean`, `load.warehouse` …; of progress, by table. */
 export type TaskName = 'probe' | 'plan' | 'archive' | 'restore' | `${TaskKind}.${string}`

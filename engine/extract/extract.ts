@@ -1,13 +1,15 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ChangeCounts, LogPosition } from '../contracts/changes.ts'
 import type { Range, Snapshot } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
-import type { Plan, PlannedRead } from '../plan/plan.ts'
+import type { FollowedRead, LogCursor, Plan, PlannedRead } from '../plan/plan.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
 import { partsOf } from '../staging/image.ts'
+import { snapshotHistory, tableColumns } from './changes.ts'
 import { ChunkSize } from './chunkSize.ts'
 
 import { highest } from './highest.ts'
@@ -16,6 +18,7 @@ import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
 import { LanePool } from './lanePool.ts'
 import { forgetProgress, Progress } from './progress.ts'
 import { RangeQueue } from './rangeQueue.ts'
+import { readLog } from './readLog.ts'
 import { allSettled, runLanes } from './runLanes.ts'
 import { compareKeys, keysRead } from './unseenKeys.ts'
 
@@ -30,8 +33,10 @@ export interface Extracted {
   watermark: string | null
   /** How consistent the view was, where it was less than one snapshot. */
   note?: string
-  /** Of an accumulating source: all that has been read of it, this run included. */
+  /** Of an accumulating source: all that has been read of it, this run included; of a log, how far. */
   cursor?: unknown
+  /** Of a log: what was read of it. */
+  changes?: ChangeCounts
 }
 
 /**
@@ -69,24 +74,60 @@ export async function extract(context: RunContext, plan: Plan, failures: Failure
 const filesOf = (read: Extracted[]) => read.flatMap(one => partsOf(one))
 
 async function readGroup(context: RunContext, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
-  const { workers, progress, root } = context
   const reads = all.filter(read => !read.reused)
   const reused = all
     .filter(read => read.reused)
     .map(({ extract, base }): Extracted => ({ extract, parts: [], rows: 0, watermark: base!.value }))
-  if (reads.length === 0) return reused
-  const snapshot = await context.sources.get(connection)!.open(context.spec.resources.threads, context.signal)
+  const logged = reads.filter(({ changes, base }) => changes && base)
+  const scanned = reads.filter(read => !logged.includes(read))
+  return [
+    ...(scanned.length > 0 ? await readSnapshot(context, connection, scanned) : []),
+    ...(logged.length > 0 ? await readLog(context, connection, logged) : []),
+    ...reused,
+  ]
+}
+
+/** Reads tables in one view; where the log of some is read from then on, that view is at a position of it. */
+async function readSnapshot(
+  context: RunContext,
+  connection: string,
+  reads: PlannedRead[],
+): Promise<Extracted[]> {
+  const { workers, progress, root, signal } = context
+  const { threads } = context.spec.resources
+  const source = context.sources.get(connection)!
+  const followed = reads.find(({ changes }) => changes)?.changes
+  const snapshot: Snapshot & { position?: LogPosition } = await (followed
+    ? source.changeLog!.open(followed.reader, threads, signal)
+    : source.open(threads, signal))
   let pool: LanePool<LaneHandle> | undefined
   try {
     const join = () => openLane(workers, snapshot.lane, root, context.signal)
     pool = await LanePool.open(connection, snapshot, join, text => progress.note(text))
     const results: Extracted[] = []
-    for (const read of reads) results.push(await readTable(context, snapshot, pool, read))
-    return [...results, ...reused]
+    for (const read of reads) {
+      const { changes, ...plain } = read
+      const table = changes ? { ...plain, columns: tableColumns(read) } : read
+      const found = await readTable(context, snapshot, pool, table)
+      results.push(changes ? await atPosition(context, read, changes, snapshot.position!, found) : found)
+    }
+    return results
   } finally {
     await pool?.close()
     await snapshot.close()
   }
+}
+
+/** What a table that was read whole is to the log that is read from then on. */
+async function atPosition(
+  context: RunContext,
+  read: PlannedRead,
+  { history, number }: FollowedRead,
+  position: LogPosition,
+  found: Extracted,
+): Promise<Extracted> {
+  const parts = history ? await snapshotHistory(context, read, found.parts) : found.parts
+  return { ...found, parts, watermark: position, cursor: { position, number } satisfies LogCursor }
 }
 
 async function readTable(

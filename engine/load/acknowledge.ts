@@ -1,6 +1,7 @@
+import type { LogPosition } from '../contracts/changes.ts'
 import { taskName } from '../contracts/taskName.ts'
 import type { Extracted } from '../extract/extract.ts'
-import type { PlannedRead } from '../plan/plan.ts'
+import type { LogCursor, PlannedRead } from '../plan/plan.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'
 
@@ -13,13 +14,27 @@ export async function acknowledgeSources(
   reads: PlannedRead[],
   extracted: Extracted[],
 ): Promise<void> {
+  const told = new Map<string, { reader: string; position: LogPosition }>()
   for (const [index, read] of reads.entries()) {
     const source = context.sources.get(read.from)!
     const { cursor } = extracted[index]!
+    if (read.changes) {
+      const { reader, until } = read.changes
+      const position = read.base ? until : (cursor as LogCursor).position
+      if (!told.has(read.from)) told.set(read.from, { reader, position })
+      // Of a table that was read whole, the log up to its snapshot may still be another's.
+      else if (read.base) told.get(read.from)!.position = until
+      continue
+    }
     if (!source.acknowledge || cursor === undefined) continue
     await runTask(context, taskName('release', read.extract), async () => {
       await source.acknowledge!(read, cursor, context.signal)
       return true
     })
   }
+  for (const [connection, { reader, position }] of told)
+    await runTask(context, taskName('confirm', connection), async ({ signal }) => {
+      await context.sources.get(connection)!.changeLog!.acknowledge(reader, position, signal)
+      return true
+    })
 }

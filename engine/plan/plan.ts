@@ -1,4 +1,5 @@
 import { REJECTED } from '../batch/builder.ts'
+import { HISTORY, type LogPosition } from '../contracts/changes.ts'
 import type { LoadSpec, PlannedLoad, SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, Read, TableSchema } from '../contracts/source.ts'
 import { EngineError } from '../errors.ts'
@@ -24,6 +25,8 @@ export interface PlannedRead extends Read {
   /** True where the source itself guarantees that `key` is unique. */
   unique: boolean
   incremental?: Pick<NonNullable<ExtractSpec['incremental']>, 'column' | 'findDeletes' | 'nulls' | 'future'>
+  /** Set where its changes are read from the source's log, on top of {@link base}; without that, it is read whole first. */
+  changes?: FollowedRead
   /** True where the source itself gives only what is new: see {@link TableSchema.accumulates}. */
   accumulates?: boolean
   /** True where nothing is read: the table is the image of {@link base}, by the extract's `refresh`. */
@@ -39,6 +42,22 @@ export interface PlannedRead extends Read {
   notes: string[]
 }
 
+/** How a table is read from a log. */
+export interface FollowedRead {
+  reader: string
+  /** End of the log when the run was planned, before the table was described. */
+  until: LogPosition
+  /** Number of the last change known, or of the snapshot. */
+  number: number
+  history: boolean
+}
+
+/** How far a table has been read from a log: the cursor of its image. */
+export interface LogCursor {
+  position: LogPosition
+  number: number
+}
+
 /** What the plan of one extract is made from. */
 export interface ReadFacts {
   spec: ExtractSpec
@@ -51,13 +70,17 @@ export interface ReadFacts {
   now: Date
   /** True where a full refresh was asked for: the table is read whole. */
   renew?: boolean
+  /** Of a table that is read from a log. */
+  log?: Pick<FollowedRead, 'reader' | 'until'>
 }
 
 /**
  * Plans one extract. Pure. Fails with COLUMN_MISSING, CONFIG_INVALID or SCHEMA_DRIFT, naming the extract and the
  * column.
  */
-export function planRead({ spec, schema, last, known, limits, now, renew }: ReadFacts): PlannedRead {
+export function planRead(facts: ReadFacts): PlannedRead {
+  const { spec, last, known, limits, now, renew, log } = facts
+  const schema = spec.changes?.history ? withHistory(facts) : facts.schema
   const where = `${spec.from}.${spec.name}`
   const names = schema.columns.map(column => column.name)
   refuseReserved(where, names)
@@ -79,7 +102,7 @@ export function planRead({ spec, schema, last, known, limits, now, renew }: Read
   // One that is misspelled would be shown.
   for (const name of schema.columns.length > 0 ? (spec.sensitive ?? []) : [])
     if (!columnNamed(schema.columns, name)) need(name, 'sensitive column')
-  const key = spec.key.length > 0 ? spec.key : schema.key
+  const key = spec.key.length > 0 && !spec.changes?.history ? spec.key : schema.key
   const described = schema.columns.map((column): Column => {
     const policy = spec.columns[column.name]
     return policy === 'text'
@@ -133,6 +156,7 @@ export function planRead({ spec, schema, last, known, limits, now, renew }: Read
       hint: 'Its files are taken once each: leave refresh out, or set take: all.',
     })
   if (schema.accumulates) return accumulating(read, schema.accumulates, last)
+  if (log) return followed(read, facts, whole)
   if (!spec.incremental) return read
   const { column, lag, findDeletes, nulls, future } = spec.incremental
   need(column, 'incremental column')
@@ -179,6 +203,66 @@ export function planRead({ spec, schema, last, known, limits, now, renew }: Read
     base,
     since: { column, value: before(last.point.value, type, lag), ...(nullable && { nulls: true }) },
   }
+}
+
+/** The rows of a history are changes: their own columns, and a key that no two of them have. */
+function withHistory({ spec, schema }: ReadFacts): TableSchema {
+  const { kind, number, at } = HISTORY
+  const key = spec.key.length > 0 ? spec.key : schema.key
+  const taken = schema.columns.find(({ name }) => Object.values<string>(HISTORY).includes(name.toLowerCase()))
+  if (taken)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${spec.from}.${spec.name}: the table has a column ${taken.name}, which history: true adds`,
+      { hint: `Leave history out of extract ${spec.name}, or rename the column.` },
+    )
+  const own = (name: string, type: Column['type']): Column => ({ name, type, nullable: false, native: 'log' })
+  return {
+    ...schema,
+    // Of a delete, the log may tell no more than the key.
+    columns: [
+      ...schema.columns.map(column => ({ ...column, nullable: !key.includes(column.name) })),
+      own(kind, { kind: 'text' }),
+      own(number, { kind: 'int', bits: 64, signed: true }),
+      own(at, { kind: 'timestamp', zoned: true }),
+    ],
+    key: key.length > 0 ? [...key, number] : [],
+  }
+}
+
+function followed(
+  read: PlannedRead,
+  { spec, last, log, renew, now }: ReadFacts,
+  changed: string[],
+): PlannedRead {
+  if (read.key.length === 0)
+    throw new EngineError('CONFIG_INVALID', `${read.where}: mode: changes needs a key`, {
+      hint: 'Give the table a primary key; or name the columns that identify a row (key: member_id), which its log then must tell of each change.',
+    })
+  const cursor = last?.image?.cursor as LogCursor | undefined
+  const reason = renew
+    ? 'a full refresh was asked for'
+    : !last
+      ? 'no earlier load'
+      : !last.image
+        ? 'the image of the last load is no longer staged'
+        : !cursor
+          ? 'the last load did not read its log'
+          : changed.join('; ')
+  const changes: FollowedRead = {
+    ...log!,
+    history: spec.changes!.history,
+    // Greater than that of any change before, known or not: in a thousandth of a millisecond no table changes.
+    number: reason ? now.getTime() * 1000 : cursor!.number,
+  }
+  if (reason)
+    return {
+      ...read,
+      changes,
+      notes: [...read.notes, `reads the whole table, and its log from then on: ${reason}`],
+    }
+  const { point, image } = last!
+  return { ...read, changes, cursor, base: { value: point.value, run: point.run, image: image! } }
 }
 
 function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFacts['last']): PlannedRead {

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import type { FollowedTable } from '../contracts/changes.ts'
 import type { SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, TableSchema } from '../contracts/source.ts'
 import type { Target } from '../contracts/target.ts'
@@ -12,7 +14,14 @@ import type { OrderedModel } from '../sql/model.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../staging/image.ts'
 import { readManifest } from '../staging/store.ts'
 import { lastRunOf } from './commitOwner.ts'
-import { checkDeletes, type Plan, type PlannedRead, planRead } from './plan.ts'
+import {
+  checkDeletes,
+  type FollowedRead,
+  type LogCursor,
+  type Plan,
+  type PlannedRead,
+  planRead,
+} from './plan.ts'
 import { stillFresh } from './refresh.ts'
 
 /** The plan, and per target the run whose data it holds. Plain data: it is a task's output. */
@@ -68,11 +77,15 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
   const bases = ({ plan }: Prepared) => plan.reads.flatMap(({ base }) => base?.image.parts ?? [])
   const act = async ({ signal }: RunContext): Promise<Prepared> => {
     const points = await pointsOf({ ...context, signal })
+    const ownPoints = (extract: string) =>
+      [...points].filter(([target]) => fed(extract, target)).map(([, found]) => found)
+    // Before any table is described: no change up to there has columns that are not known yet.
+    const logs = await followLogs({ ...context, signal }, renewed, name => agreed(ownPoints(name), name))
     const reads: PlannedRead[] = []
     const refused: EngineError[] = []
     for (const extract of spec.extracts) {
       const committed = [...points.values()].flat().filter(point => point.extract === extract.name)
-      const own = [...points].filter(([target]) => fed(extract.name, target)).map(([, found]) => found)
+      const own = ownPoints(extract.name)
       // Targets that disagree must be shown every row again, but each of them knows a committed run's columns.
       const { run } = agreed(own, extract.name) ?? committed[0] ?? {}
       const known = run
@@ -108,7 +121,9 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
       const last = point && { point, image: known && image }
       let read: PlannedRead
       try {
-        read = planRead({ spec: extract, schema, last, known, limits, now: context.clock.now(), renew })
+        const log = extract.changes && logs.get(extract.from)
+        const now = context.clock.now()
+        read = planRead({ spec: extract, schema, last, known, limits, now, renew, log })
       } catch (error) {
         // Whoever is woken by one table wants to know of all of them.
         if (!(error instanceof EngineError) || error.code !== 'SCHEMA_DRIFT') throw error
@@ -125,7 +140,10 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
         hint: refused.map(({ hint }) => hint).join('\n'),
       })
     const partial = reads
-      .filter(read => (read.incremental && !read.incremental.findDeletes) || read.accumulates)
+      .filter(
+        read =>
+          (read.incremental && !read.incremental.findDeletes) || read.accumulates || read.changes?.history,
+      )
       .map(({ extract }) => extract)
     for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
     // What the job says of an extract may hold secrets, which are kept nowhere.
@@ -139,6 +157,45 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
   const options = new Map(spec.extracts.map(extract => [extract.name, extract.options]))
   const reads = plan.reads.map(read => ({ ...read, options: options.get(read.extract) }))
   return { plan: { ...plan, reads }, lastRun }
+}
+
+/** Has each source keep its log for the job's tables; gives, per connection, who reads it and where it ends. */
+async function followLogs(
+  { spec, staging, sources, signal }: RunContext,
+  renewed: Set<string>,
+  pointOf: (extract: string) => SyncPoint | undefined,
+): Promise<Map<string, Pick<FollowedRead, 'reader' | 'until'>>> {
+  const logs = new Map<string, Pick<FollowedRead, 'reader' | 'until'>>()
+  const groups = Map.groupBy(
+    spec.extracts.filter(({ changes }) => changes),
+    ({ from }) => from,
+  )
+  for (const [connection, extracts] of groups) {
+    const tables: FollowedTable[] = []
+    for (const extract of extracts) {
+      const point = renewed.has(extract.name) ? undefined : pointOf(extract.name)
+      const image =
+        point && (await readManifest<Image>(staging, imageFile(spec.job, point.run, extract.name)))
+      const cursor = image?.cursor as LogCursor | undefined
+      tables.push({ spec: extract, ...(cursor && { from: cursor.position }) })
+    }
+    const reader = readerOf(spec.job, connection)
+    logs.set(connection, {
+      reader,
+      until: await sources.get(connection)!.changeLog!.follow(reader, tables, signal),
+    })
+  }
+  return logs
+}
+
+/** The name by which a server knows a job: letters, digits and _, at most 63, and none that another has. */
+export function readerOf(job: string, connection: string): string {
+  const own = createHash('sha256')
+    .update(JSON.stringify([job, connection]))
+    .digest('hex')
+    .slice(0, 8)
+  const plain = `${job}_${connection}`.toLowerCase().replace(/[^a-z0-9_]/g, '_')
+  return `nightfreight_${plain.slice(0, 40)}_${own}`
 }
 
 async function pointsOf({ targets, spec, signal }: RunContext): Promise<Map<string, SyncPoint[]>> {

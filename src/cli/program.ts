@@ -4,6 +4,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
 import { cancelCommand } from './cancel.ts'
+import { changesCommand } from './changes.ts'
 import { checkpointsCommand } from './checkpoints.ts'
 import { completionCommand } from './completion.ts'
 import { copyCommand } from './copy.ts'
@@ -58,6 +59,7 @@ export function commandLine(): Command {
     .addCommand(verifyCommand())
     .addCommand(validateCommand())
     .addCommand(doctorCommand())
+    .addCommand(changesCommand())
     .addCommand(statusCommand())
     .addCommand(historyCommand())
     .addCommand(alertsCommand())

@@ -64,6 +64,8 @@ export function readExtracts(
       refresh,
       pool,
       sensitive,
+      mode,
+      history,
     } = common
     if (incremental?.find_deletes && !connector.capabilities.keys)
       document.problem(
@@ -82,6 +84,21 @@ export function readExtracts(
         `extract.${name}.refresh: is for tables that are read whole, not incrementally`,
         'key',
       )
+    if (mode === 'changes' && !connector.capabilities.changes)
+      document.problem(
+        [...path, 'mode'],
+        `extract.${name}.mode: ${connector.name} has no log of changes to read`,
+        'key',
+      )
+    for (const [key, set] of Object.entries({ incremental, refresh }))
+      if (mode === 'changes' && set !== undefined)
+        document.problem(
+          [...path, key],
+          `extract.${name}.${key}: the log of changes says what changed: leave out ${key}, or mode: changes`,
+          'key',
+        )
+    if (history && mode !== 'changes')
+      document.problem([...path, 'history'], `extract.${name}.history: goes with mode: changes`, 'key')
     extracts.push({
       name,
       from,
@@ -91,6 +108,7 @@ export function readExtracts(
       ...(sensitive.length > 0 && { sensitive }),
       ...(drift && { drift }),
       ...(refresh !== undefined && { refresh }),
+      ...(mode === 'changes' && { changes: { history } }),
       ...(incremental && {
         incremental: {
           column: incremental.column,

@@ -115,6 +115,8 @@ export const commonExtract = z.strictObject({
       future: z.enum(['read', 'fail']).default('read'),
     })
     .optional(),
+  mode: z.enum(['read', 'changes']).default('read'),
+  history: z.boolean().default(false),
   columns: z.record(z.string(), policy).default({}),
   on_duplicate: onDuplicate.optional(),
   sensitive: names.default([]),

@@ -24,6 +24,8 @@ export interface Capabilities {
   incremental: boolean
   /** Reads the keys of all rows without their other columns. */
   keys?: boolean
+  /** Has a log from which the changes of tables can be read. */
+  changes?: boolean
   /** How its tables can be loaded; none for what is only read. */
   modes: readonly LoadMode[]
   /** Tells before a load which rows its table would refuse. */

@@ -1,5 +1,5 @@
 import type { ColumnBuilder } from '../../../engine/batch/builder.ts'
-import { BAD, word, writeProduct } from './integers.ts'
+import { BAD, word, writeProduct } from '../wire/integers.ts'
 
 /** A date with a zero month or day, such as 0000-00-00. */
 export const ZERO = 2

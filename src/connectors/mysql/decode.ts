@@ -1,10 +1,10 @@
 import { type BatchBuilder, type ColumnBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { LogicalType } from '../../../engine/types/logical.ts'
+import { parseDecimal } from '../wire/decimals.ts'
+import { readBits, word } from '../wire/integers.ts'
 import { isText } from '../wire/utf8.ts'
 import { CALENDAR, dateText, readDate, readTimestamp, ZERO } from './dates.ts'
-import { parseDecimal } from './decimals.ts'
-import { readBits, word } from './integers.ts'
 import { isMarked } from './types.ts'
 
 /** What the answer's own definition says of a column. */

@@ -122,27 +122,38 @@ export function snapshotError(error: unknown, where: string): EngineError {
 
 /**
  * Connects and prepares the session: UTF-8, UTC, ISO dates; results are the server's text. `name` is the
- * connection's. Every error is an {@link EngineError}.
+ * connection's. `replication`: a session that speaks of the log, too. Every error is an {@link EngineError}.
  */
-export async function connect(access: Access, name?: string, signal?: AbortSignal): Promise<pg.Client>
+export async function connect(
+  access: Access,
+  name?: string,
+  signal?: AbortSignal,
+  replication?: 'database',
+): Promise<pg.Client>
 export async function connect(config: PostgresConfig, name: string, signal?: AbortSignal): Promise<pg.Client>
 export async function connect(
   config: PostgresConfig & { name?: string },
   name: string = config.name ?? 'postgres',
   signal?: AbortSignal,
+  replication?: 'database',
 ): Promise<pg.Client> {
   const transport = transportOf(config.url, name)
   try {
-    return await connectOnce(transport, name, signal)
+    return await connectOnce(transport, name, signal, replication)
   } catch (error) {
     const { cause } = error as { cause?: Error }
     if (!transport.orPlain || cause?.message !== NO_TLS) throw error
-    return connectOnce({ ...transport, ssl: false }, name, signal)
+    return connectOnce({ ...transport, ssl: false }, name, signal, replication)
   }
 }
 
-async function connectOnce(transport: Transport, name: string, signal?: AbortSignal): Promise<pg.Client> {
-  const client = newClient(transport, name)
+async function connectOnce(
+  transport: Transport,
+  name: string,
+  signal?: AbortSignal,
+  replication?: 'database',
+): Promise<pg.Client> {
+  const client = newClient(transport, name, replication)
   // A loss between queries surfaces at the next query; without a listener it would end the process.
   client.on('error', () => {})
   const abort = () => hangUp(client)
@@ -161,7 +172,11 @@ async function connectOnce(transport: Transport, name: string, signal?: AbortSig
   }
 }
 
-function newClient({ url, ssl, timeoutMillis }: Transport, name: string): pg.Client {
+function newClient(
+  { url, ssl, timeoutMillis }: Transport,
+  name: string,
+  replication?: 'database',
+): pg.Client {
   try {
     return new pg.Client({
       connectionString: url,
@@ -170,6 +185,7 @@ function newClient({ url, ssl, timeoutMillis }: Transport, name: string): pg.Cli
       stream: steadySocket,
       keepAlive: true,
       application_name: 'nightfreight',
+      ...(replication && { replication }),
       types: { getTypeParser: () => (value: string | Buffer) => value },
     })
   } catch {

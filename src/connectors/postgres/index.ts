@@ -31,6 +31,7 @@ export const postgres = defineConnector({
     target: true,
     incremental: true,
     keys: true,
+    changes: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
     partitions: true,
     fits: true,

@@ -9,6 +9,7 @@ import type {
 } from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
+import { PostgresChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteTable } from './connect.ts'
 import type { LanePayload } from './lane.ts'
 import { halves, rangesOf } from './ranges.ts'
@@ -17,10 +18,14 @@ import { columnOf, FAMILY } from './types.ts'
 
 /** Postgres: parallel lanes in one exported snapshot. */
 export class PostgresSource implements Source {
+  readonly changeLog: PostgresChangeLog
   private readonly access: Access
 
   constructor(access: Access) {
     this.access = access
+    this.changeLog = new PostgresChangeLog(access, (lanes, signal, snapshot) =>
+      this.openView(lanes, signal, snapshot),
+    )
   }
 
   async probe(signal?: AbortSignal): Promise<void> {
@@ -79,11 +84,20 @@ export class PostgresSource implements Source {
     }))
   }
 
-  async open(lanes: number, signal?: AbortSignal): Promise<Snapshot> {
+  open(lanes: number, signal?: AbortSignal): Promise<Snapshot> {
+    return this.openView(lanes, signal)
+  }
+
+  /** A view for lanes, that of now or of an exported snapshot. */
+  private async openView(
+    lanes: number,
+    signal: AbortSignal | undefined,
+    snapshot?: string,
+  ): Promise<Snapshot> {
     const { access } = this
     const client = await connect(access, access.name, signal)
     const release = interruptOn(signal, client)
-    await ask(client, access.name, `${beginRead()}; ${LOCAL}`, [], signal)
+    await ask(client, access.name, `${beginRead(snapshot)}; ${LOCAL}`, [], signal)
     const [exported] = await ask(client, access.name, 'SELECT pg_export_snapshot() AS id')
     const payload: LanePayload = { access, snapshot: exported!.id! }
     return {

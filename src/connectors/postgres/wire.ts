@@ -12,7 +12,14 @@ interface Internals {
 export const socketOf = (client: pg.Client): Socket => (client as unknown as Internals).connection.stream
 
 /** Message types of the protocol's version 3 (PostgreSQL documentation, "Message Formats"). */
-export const MESSAGE = { copyData: 0x64, copyDone: 0x63, error: 0x45, ready: 0x5a, copyIn: 0x47 } as const
+export const MESSAGE = {
+  copyData: 0x64,
+  copyDone: 0x63,
+  error: 0x45,
+  ready: 0x5a,
+  copyIn: 0x47,
+  copyBoth: 0x57,
+} as const
 
 /** No message of a server is longer than its largest allocation (MaxAllocSize, 1 GiB) and the length's own bytes. */
 const MAX_MESSAGE_BYTES = 0x3fffffff + 4

@@ -1,0 +1,65 @@
+import { Command } from 'commander'
+import type { FollowedLog } from '../runs/changeLogs.ts'
+
+export function changesCommand(): Command {
+  return new Command('changes')
+    .description('Show, or remove, what servers keep of their logs for a job with mode: changes')
+    .addCommand(statusCommand())
+    .addCommand(dropCommand())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  nightfreight changes status queries/members\n  nightfreight changes drop queries/members',
+    )
+}
+
+function statusCommand(): Command {
+  return new Command('status')
+    .description('Show how far each log is kept for a job, and how much that is')
+    .argument('<job>', "the job's folder")
+    .option('--json', 'print as JSON')
+    .addHelpText('after', '\nExample:\n  nightfreight changes status queries/members')
+    .action(async (folder: string, { json }: { json?: boolean }) => {
+      const { loadJob } = await import('../config/load.ts')
+      const { logStatus } = await import('../runs/changeLogs.ts')
+      const spec = await loadJob(folder, process.env)
+      const logs = await logStatus(spec, new AbortController().signal)
+      if (json) console.log(JSON.stringify({ job: spec.job, logs }))
+      else for (const log of logs) console.log(statusText(log))
+    })
+}
+
+function dropCommand(): Command {
+  return new Command('drop')
+    .description(
+      'Have the servers forget a job: they keep no log for it, and its next run reads its tables anew',
+    )
+    .argument('<job>', "the job's folder")
+    .option('--json', 'print as JSON')
+    .addHelpText('after', '\nExample:\n  nightfreight changes drop queries/members')
+    .action(async (folder: string, { json }: { json?: boolean }) => {
+      const { loadJob } = await import('../config/load.ts')
+      const { dropLogs } = await import('../runs/changeLogs.ts')
+      const spec = await loadJob(folder, process.env)
+      const dropped = await dropLogs(spec, new AbortController().signal)
+      if (json) {
+        console.log(JSON.stringify({ job: spec.job, dropped }))
+        return
+      }
+      for (const { connection, removed } of dropped)
+        console.log(
+          `${connection}: ${removed.length > 0 ? `removed ${removed.join(', ')}` : 'nothing was kept'}`,
+        )
+    })
+}
+
+function statusText({ connection, holder, exists, kept, end, bytes, notes, extracts }: FollowedLog): string {
+  const lines = [
+    `${connection}: ${exists ? holder : `no ${holder} yet: the first run makes it`}`,
+    `  tables    ${extracts.join(', ')}`,
+    ...(kept !== undefined ? [`  kept from ${kept}`] : []),
+    `  log ends  ${end}`,
+    ...(bytes !== undefined ? [`  kept      ${(bytes / 1e6).toFixed(1)} MB`] : []),
+    ...notes.map(note => `  note      ${note}`),
+  ]
+  return lines.join('\n')
+}

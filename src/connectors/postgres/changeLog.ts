@@ -1,0 +1,240 @@
+import type pg from 'pg'
+import type { ChangeLog, FollowedTable, LogPosition, LogStatus } from '../../../engine/contracts/changes.ts'
+import type { Snapshot } from '../../../engine/contracts/source.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { moduleBeside } from '../../../engine/pool/entry.ts'
+import { idle } from './changesLane.ts'
+import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteLiteral } from './connect.ts'
+import { followable, publish } from './followed.ts'
+import { lsnOf } from './lsn.ts'
+
+/** A slot as `pg_replication_slots` shows it. */
+export interface Slot {
+  plugin: string
+  database: string
+  active_pid: string | null
+  confirmed: string
+  restart: string | null
+  status: string | null
+  bytes: string | null
+}
+
+/** Postgres' logical replication: a slot and a publication of the reader's name. */
+export class PostgresChangeLog implements ChangeLog {
+  readonly reading
+  private readonly access: Access
+  private readonly openView: (lanes: number, signal: AbortSignal, snapshot: string) => Promise<Snapshot>
+
+  constructor(
+    access: Access,
+    openView: (lanes: number, signal: AbortSignal, snapshot: string) => Promise<Snapshot>,
+  ) {
+    this.access = access
+    this.openView = openView
+    this.reading = { module: moduleBeside(import.meta.url, 'changesLane'), payload: access }
+  }
+
+  async follow(reader: string, tables: FollowedTable[], signal: AbortSignal): Promise<LogPosition> {
+    return this.using(signal, async client => {
+      const { name } = this.access
+      const [settings] = await this.ask<{ wal_level: string }>(
+        client,
+        `SELECT current_setting('wal_level') AS wal_level`,
+      )
+      if (settings!.wal_level !== 'logical')
+        throw new EngineError(
+          'CONFIG_INVALID',
+          `${name}: its log tells no changes: wal_level is ${settings!.wal_level}`,
+          { hint: "ALTER SYSTEM SET wal_level = 'logical'; and restart the server." },
+        )
+      const found = await followable(client, name, tables)
+      const known = tables.filter(({ from }) => from !== undefined)
+      const slot = await this.slot(client, reader)
+      const lost = (why: string) =>
+        new EngineError('LOG_LOST', `${name}: ${why}: changes of ${tableNames(known)} may be lost`, {
+          hint: 'Read anew what has been read so far: nightfreight run JOB --full-refresh.',
+        })
+      if (known.length > 0 && !slot) throw lost(`there is no replication slot ${reader} any more`)
+      if (slot && (slot.plugin !== 'pgoutput' || slot.database !== 'here'))
+        throw new EngineError(
+          'CONFIG_INVALID',
+          `${name}: replication slot ${reader} is of ${slot.plugin} in another database, or of another plugin`,
+          { hint: `SELECT pg_drop_replication_slot('${reader}');` },
+        )
+      const gone = slot?.status === 'lost'
+      if (gone && known.length > 0)
+        throw lost(`replication slot ${reader} was invalidated: the server removed log that it needed`)
+      for (const { spec, from } of known)
+        if (lsnOf(from!) < lsnOf(slot!.confirmed))
+          throw new EngineError(
+            'LOG_LOST',
+            `${name}: replication slot ${reader} is at ${slot!.confirmed}, past ${from}, up to which ${spec.name} was read`,
+            {
+              hint: 'Somebody else has read from it. Read anew what has been read so far: nightfreight run JOB --full-refresh.',
+            },
+          )
+      const added = await publish(client, name, reader, found)
+      const unpublished = known.filter(({ spec }) => added.includes(spec.name))
+      if (unpublished.length > 0)
+        throw new EngineError(
+          'LOG_LOST',
+          `${name}: ${tableNames(unpublished)} had not been in publication ${reader}, as after DROP TABLE and CREATE TABLE: changes may be lost`,
+          { hint: `Read it anew: nightfreight run JOB --full-refresh.` },
+        )
+      if (gone) await this.dropSlot(client, reader)
+      if (!slot || gone) await this.createSlot(reader, signal)
+      const [end] = await this.ask<{ lsn: string }>(
+        client,
+        'SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn',
+      )
+      return end!.lsn
+    })
+  }
+
+  async open(
+    reader: string,
+    lanes: number,
+    signal: AbortSignal,
+  ): Promise<Snapshot & { position: LogPosition }> {
+    const { name } = this.access
+    const client = await connect(this.access, name, signal, 'database')
+    const release = interruptOn(signal, client)
+    try {
+      const own = `${reader.slice(0, 50)}_${process.pid}`
+      const [made] = await this.ask<{ consistent_point: string; snapshot_name: string }>(
+        client,
+        `CREATE_REPLICATION_SLOT ${quoteIdent(own)} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT`,
+      )
+      const snapshot = await this.openView(lanes, signal, made!.snapshot_name)
+      return { ...snapshot, position: made!.consistent_point }
+    } finally {
+      release()
+      // The slot was for its snapshot, which is ours by now.
+      await disconnect(client)
+    }
+  }
+
+  async acknowledge(reader: string, position: LogPosition, signal: AbortSignal): Promise<void> {
+    await this.using(signal, async client => {
+      const slot = await idle(client, this.access.name, reader, signal)
+      if (slot && lsnOf(slot.confirmed) < lsnOf(position))
+        await this.ask(
+          client,
+          `SELECT pg_replication_slot_advance(${quoteLiteral(reader)}, ${quoteLiteral(position)})`,
+        )
+    })
+  }
+
+  status(reader: string, signal: AbortSignal): Promise<LogStatus> {
+    return this.using(signal, async client => {
+      const slot = await this.slot(client, reader)
+      const [end] = await this.ask<{ lsn: string; limit: string }>(
+        client,
+        `SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn,
+           coalesce(current_setting('max_slot_wal_keep_size', true), '-1') AS limit`,
+      )
+      const holder = `replication slot ${reader}`
+      if (!slot) return { holder, exists: false, end: end!.lsn, notes: [] }
+      const notes = [
+        ...(slot.status === 'lost' ? ['the server removed log that it needed: run with --full-refresh'] : []),
+        ...(slot.status === 'unreserved' ? ['the server may remove log that it needs at any time'] : []),
+        ...(slot.active_pid !== null ? [`read by process ${slot.active_pid}`] : []),
+        end!.limit === '-1'
+          ? 'the server keeps log without limit: ALTER SYSTEM SET max_slot_wal_keep_size sets one'
+          : `the server keeps at most ${end!.limit} of log (max_slot_wal_keep_size)`,
+      ]
+      return {
+        holder,
+        exists: true,
+        kept: slot.confirmed,
+        end: end!.lsn,
+        ...(slot.bytes !== null && { bytes: Number(slot.bytes) }),
+        notes,
+      }
+    })
+  }
+
+  drop(reader: string, signal: AbortSignal): Promise<string[]> {
+    return this.using(signal, async client => {
+      const removed: string[] = []
+      if (await idle(client, this.access.name, reader, signal)) {
+        await this.dropSlot(client, reader)
+        removed.push(`replication slot ${reader}`)
+      }
+      const there = await this.ask(
+        client,
+        `SELECT 1 FROM pg_publication WHERE pubname = ${quoteLiteral(reader)}`,
+      )
+      if (there.length > 0) {
+        await this.ask(client, `DROP PUBLICATION ${quoteIdent(reader)}`)
+        removed.push(`publication ${reader}`)
+      }
+      return removed
+    })
+  }
+
+  private async slot(client: pg.Client, reader: string): Promise<Slot | undefined> {
+    const [slot] = await this.ask<Slot>(
+      client,
+      `SELECT plugin, CASE WHEN database = current_database() THEN 'here' ELSE coalesce(database, 'none') END AS database,
+         active_pid, coalesce(confirmed_flush_lsn, restart_lsn, '0/0')::text AS confirmed, restart_lsn AS restart,
+         to_jsonb(s)->>'wal_status' AS status,
+         pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn)::bigint AS bytes
+       FROM pg_replication_slots AS s WHERE slot_name = ${quoteLiteral(reader)}`,
+    )
+    return slot
+  }
+
+  private async createSlot(reader: string, signal: AbortSignal): Promise<void> {
+    const client = await connect(this.access, this.access.name, signal, 'database')
+    const release = interruptOn(signal, client)
+    try {
+      await this.ask(
+        client,
+        `CREATE_REPLICATION_SLOT ${quoteIdent(reader)} LOGICAL pgoutput NOEXPORT_SNAPSHOT`,
+      )
+    } finally {
+      release()
+      await disconnect(client)
+    }
+  }
+
+  private async dropSlot(client: pg.Client, reader: string): Promise<void> {
+    await this.ask(client, `SELECT pg_drop_replication_slot(${quoteLiteral(reader)})`)
+  }
+
+  private async ask<R extends object>(client: pg.Client, sql: string): Promise<R[]> {
+    try {
+      return await ask<R>(client, this.access.name, sql)
+    } catch (error) {
+      throw withStatement(error, this.access)
+    }
+  }
+
+  private async using<T>(signal: AbortSignal, use: (client: pg.Client) => Promise<T>): Promise<T> {
+    const client = await connect(this.access, this.access.name, signal)
+    const release = interruptOn(signal, client)
+    try {
+      return await use(client)
+    } finally {
+      release()
+      await disconnect(client)
+    }
+  }
+}
+
+const tableNames = (tables: FollowedTable[]) => tables.map(({ spec }) => spec.name).join(', ')
+
+/** Says what gives a privilege, or room for a slot. */
+function withStatement(error: unknown, { url }: Access): unknown {
+  if (!(error instanceof EngineError)) return error
+  const { code } = (error.cause ?? {}) as { code?: string }
+  const user = URL.canParse(url) ? decodeURIComponent(new URL(url).username) : ''
+  const hint =
+    code === '42501'
+      ? `ALTER ROLE ${quoteIdent(user || 'reader')} REPLICATION; (of a managed server, the role that gives it)`
+      : code === '53400'
+        ? 'ALTER SYSTEM SET max_replication_slots = 20; and restart the server, or drop slots that nobody reads: SELECT slot_name FROM pg_replication_slots WHERE NOT active;'
+        : undefined
+  return hint ? new EngineError(error.code, error.message, { cause: error, hint }) : error
+}

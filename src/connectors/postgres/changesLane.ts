@@ -1,0 +1,182 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
+import type { ChangeRequest, ChangesRead } from '../../../engine/contracts/changes.ts'
+import type { Sink } from '../../../engine/contracts/source.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
+import { ChangeTable } from '../wire/changeTable.ts'
+import { unlessSilent } from '../wire/silence.ts'
+import { shareReads } from '../wire/steadySocket.ts'
+import {
+  type Access,
+  ask,
+  connect,
+  hangUp,
+  interruptOn,
+  postgresError,
+  quoteIdent,
+  quoteLiteral,
+  quoteTable,
+} from './connect.ts'
+import { lsnOf, lsnText } from './lsn.ts'
+import { PgOutput } from './pgoutput.ts'
+import type { PostgresExtract } from './settings.ts'
+import { errorFields, Framer, MESSAGE, socketOf } from './wire.ts'
+
+const XLOG_DATA = 0x77
+const KEEPALIVE = 0x6b
+/** How often we ask how far the server is, and show that we are there. */
+const ASK_MS = 200
+
+/** Reads the log from the least of the reads' positions on. Runs in a worker thread. */
+export async function readChanges(
+  payload: unknown,
+  request: ChangeRequest,
+  sinks: Sink[],
+  signal: AbortSignal,
+): Promise<ChangesRead> {
+  const access = payload as Access
+  const { name } = access
+  const client = await connect(access, name, signal, 'database')
+  const release = interruptOn(signal, client)
+  try {
+    const tables = request.reads.map((read, index) => new ChangeTable(read, sinks[index]!))
+    const byOid = new Map<number, ChangeTable[]>()
+    for (const table of tables) {
+      const own = quoteTable((table.read.options as PostgresExtract).table)
+      const [found] = await ask(client, name, `SELECT to_regclass(${quoteLiteral(own)})::oid AS oid`)
+      if (found?.oid == null)
+        throw new EngineError('TABLE_MISSING', `${table.read.where}: there is no such table any more`, {
+          hint: 'Check the table: of the extract.',
+        })
+      const oid = Number(found.oid)
+      byOid.set(oid, [...(byOid.get(oid) ?? []), table])
+    }
+    const positions = new Map(tables.map(table => [table, lsnOf(table.read.from)]))
+    const [start = 0n] = [...positions.values()].sort((a, b) => (a < b ? -1 : 1))
+    await idle(client, name, request.reader, signal)
+    const until = lsnOf(request.until)
+    const decoder = new PgOutput(name, byOid, positions)
+    const { silence } = access.timeouts ?? DEFAULT_TIMEOUTS
+    const end = await unlessSilent(
+      socketOf(client),
+      silence,
+      name,
+      () => stream(client, name, request.reader, start, until, decoder),
+      () => hangUp(client),
+    )
+    for (const table of tables) table.flush()
+    return { position: lsnText(end), counts: tables.map(({ counts }) => counts) }
+  } catch (error) {
+    if (signal.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
+    throw postgresError(error, name)
+  } finally {
+    release()
+    hangUp(client)
+  }
+}
+
+/** Streams the log until it is at `until`, between two transactions; gives where that is. */
+function stream(
+  client: pg.Client,
+  name: string,
+  slot: string,
+  start: bigint,
+  until: bigint,
+  decoder: PgOutput,
+): Promise<bigint> {
+  const socket = socketOf(client)
+  const { promise, resolve, reject } = Promise.withResolvers<bigint>()
+  if (socket.destroyed) return Promise.reject(lost(name))
+  let timer: NodeJS.Timeout | undefined
+  let streaming = false
+  let ended = false
+  const finish = (act: () => void) => {
+    if (ended) return
+    ended = true
+    clearInterval(timer)
+    shareReads(socket, false)
+    socket.off('data', onData).off('close', onClose)
+    act()
+  }
+  const settle = (position: bigint) => {
+    if (!decoder.underWay && position >= until) finish(() => resolve(position))
+  }
+  // The start is what the targets have committed: that may be forgotten, and nothing after it.
+  const report = (answer: boolean) => {
+    const message = Buffer.alloc(39)
+    message.write('d')
+    message.writeInt32BE(38, 1)
+    message.write('r', 5)
+    for (const at of [6, 14, 22]) message.writeBigUInt64BE(start, at)
+    message.writeBigInt64BE(BigInt(Date.now() - 946_684_800_000) * 1000n, 30)
+    message[38] = answer ? 1 : 0
+    socket.write(message)
+  }
+  const framer = new Framer(name, {
+    message(type, bytes, from, to) {
+      if (ended) return
+      if (type === MESSAGE.error) throw errorFields(bytes, from, to)
+      if (type === MESSAGE.copyBoth) {
+        streaming = true
+        report(true)
+        timer = setInterval(() => report(true), ASK_MS)
+      } else if (type === MESSAGE.copyData && bytes[from] === XLOG_DATA) {
+        decoder.message(bytes, from + 25, to)
+        settle(decoder.committed)
+      } else if (type === MESSAGE.copyData && bytes[from] === KEEPALIVE) {
+        settle(bytes.readBigUInt64BE(from + 1))
+        if (!ended && bytes[from + 17] === 1) report(false)
+      } else if (type === MESSAGE.copyDone || (type === MESSAGE.ready && streaming)) throw lost(name)
+    },
+  })
+  const onData = (piece: Buffer) => {
+    try {
+      framer.push(piece)
+    } catch (error) {
+      finish(() => reject(error))
+    }
+  }
+  const onClose = () => finish(() => reject(lost(name)))
+  shareReads(socket, true)
+  socket.removeAllListeners('data')
+  socket.on('data', onData).on('close', onClose)
+  const sql = `START_REPLICATION SLOT ${quoteIdent(slot)} LOGICAL ${lsnText(start)} (proto_version '1', publication_names ${quoteLiteral(quoteIdent(slot))})`
+  const text = Buffer.from(`${sql}\0`, 'utf8')
+  const head = Buffer.alloc(5)
+  head.write('Q')
+  head.writeInt32BE(text.length + 4, 1)
+  socket.write(Buffer.concat([head, text]))
+  return promise
+}
+
+const lost = (name: string) =>
+  new EngineError('CONNECTION_LOST', `${name}: the connection was closed while its log was read`)
+
+/** How long a reader that was killed may still seem to be there. */
+const BUSY_MS = 30_000
+
+/** Waits until nobody reads from a slot, since the server sees a reader's end a moment later; gives what is there in the end. */
+export async function idle(
+  client: pg.Client,
+  name: string,
+  slot: string,
+  signal: AbortSignal,
+): Promise<{ confirmed: string } | undefined> {
+  const limit = Date.now() + BUSY_MS
+  for (;;) {
+    const [found] = await ask<{ active_pid: string | null; confirmed: string }>(
+      client,
+      name,
+      `SELECT active_pid, coalesce(confirmed_flush_lsn, '0/0')::text AS confirmed FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(slot)}`,
+    )
+    if (!found || found.active_pid === null) return found
+    if (Date.now() > limit)
+      throw new EngineError(
+        'RUN_CONFLICT',
+        `${name}: replication slot ${slot} is being read by process ${found.active_pid}`,
+        { hint: `Wait for it, or end it: SELECT pg_terminate_backend(${found.active_pid});` },
+      )
+    await delay(100, undefined, { signal })
+  }
+}

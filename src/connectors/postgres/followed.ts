@@ -1,0 +1,169 @@
+import type pg from 'pg'
+import type { FollowedTable } from '../../../engine/contracts/changes.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { ask, quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import type { PostgresExtract } from './settings.ts'
+
+/** A table whose log tells what is needed of it. */
+export interface Followable {
+  extract: string
+  oid: string
+  /** Quoted, with its schema. */
+  table: string
+}
+
+/** What the catalog says of a table that is to be followed. */
+export interface TableFacts {
+  oid: string
+  table: string
+  kind: string
+  persistence: string
+  identity: 'd' | 'n' | 'f' | 'i'
+  /** JSON lists of names. */
+  identified: string
+  primary: string
+  generated: string
+  version: string
+}
+
+/** The catalog's word on a table; undefined where there is none of the name. */
+export async function tableFacts(
+  client: pg.Client,
+  where: string,
+  table: string,
+): Promise<TableFacts | undefined> {
+  const [facts] = await ask<TableFacts>(
+    client,
+    where,
+    `SELECT c.oid::text AS oid, format('%I.%I', n.nspname, c.relname) AS table, c.relkind AS kind, c.relpersistence AS persistence,
+       c.relreplident AS identity, current_setting('server_version_num') AS version,
+       coalesce((SELECT json_agg(a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+         WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END), '[]')::text AS identified,
+       coalesce((SELECT json_agg(a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
+         WHERE i.indrelid = c.oid AND i.indisprimary), '[]')::text AS primary,
+       coalesce((SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
+         WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped), '[]')::text AS generated
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(${quoteLiteral(quoteTable(table))})`,
+  )
+  return facts
+}
+
+/** What keeps a table from being followed, and what mends it; undefined where nothing does. */
+export function obstacleOf(
+  facts: TableFacts,
+  key: string[],
+  options: PostgresExtract,
+): { what: string; fix: string } | undefined {
+  const { table, kind, persistence, identity, identified, primary, generated, version } = facts
+  if (!['r', 'p'].includes(kind))
+    return {
+      what: 'is no table: the log has changes of tables only',
+      fix: `Name the table itself, or leave out mode: changes.`,
+    }
+  if (persistence !== 'p') return { what: 'is not logged', fix: `ALTER TABLE ${table} SET LOGGED;` }
+  const names = (list: string) => JSON.parse(list) as string[]
+  const wanted = key.length > 0 ? key : names(primary)
+  if (wanted.length === 0)
+    return {
+      what: 'has no primary key',
+      fix: `ALTER TABLE ${table} ADD PRIMARY KEY (…); or key: in the extract, and ALTER TABLE ${table} REPLICA IDENTITY FULL;`,
+    }
+  const told = identity === 'n' ? [] : names(identified)
+  const untold = identity === 'f' ? [] : wanted.filter(name => !told.includes(name))
+  if (untold.length > 0)
+    return {
+      what: `has a replica identity without ${untold.join(', ')}: its log does not say which row is deleted`,
+      fix: `ALTER TABLE ${table} REPLICA IDENTITY FULL;`,
+    }
+  if (names(generated).length > 0 && Number(version) < 180_000)
+    return {
+      what: `has generated columns (${names(generated).join(', ')}), which the log does not tell`,
+      fix: `Leave out mode: changes for it, or take Postgres 18.`,
+    }
+  if (options.row_security === 'filter')
+    return {
+      what: 'is read under row_security: filter, which the log does not know',
+      fix: 'Leave out row_security, or mode: changes.',
+    }
+  return undefined
+}
+
+/** The tables as the catalog has them. Fails where one cannot be followed. */
+export async function followable(
+  client: pg.Client,
+  name: string,
+  tables: FollowedTable[],
+): Promise<Followable[]> {
+  const found: Followable[] = []
+  for (const { spec } of tables) {
+    const options = spec.options as PostgresExtract
+    const facts = await tableFacts(client, name, options.table)
+    // Describing it says so, with the nearest names.
+    if (!facts) continue
+    const obstacle = obstacleOf(facts, spec.key, options)
+    if (obstacle)
+      throw new EngineError('CONFIG_INVALID', `${name}.${spec.name}: ${facts.table} ${obstacle.what}`, {
+        hint: obstacle.fix,
+      })
+    found.push({ extract: spec.name, oid: facts.oid, table: facts.table })
+  }
+  return found
+}
+
+/** Puts the tables into the publication, made where there is none; gives the extracts whose tables were not in it. */
+export async function publish(
+  client: pg.Client,
+  name: string,
+  publication: string,
+  tables: Followable[],
+): Promise<string[]> {
+  const quoted = quoteIdent(publication)
+  const [there] = await ask<{ all: string; every: string; root: string }>(
+    client,
+    name,
+    `SELECT puballtables::text AS all, (pubinsert AND pubupdate AND pubdelete AND pubtruncate)::text AS every, pubviaroot::text AS root
+     FROM pg_publication WHERE pubname = ${quoteLiteral(publication)}`,
+  )
+  const members = await ask<{ oid: string; partial: string }>(
+    client,
+    name,
+    `SELECT r.prrelid::text AS oid, ((to_jsonb(r)->>'prqual') IS NOT NULL OR (to_jsonb(r)->>'prattrs') IS NOT NULL)::text AS partial
+     FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE p.pubname = ${quoteLiteral(publication)}`,
+  )
+  const missing = [
+    ...new Map(
+      tables.filter(({ oid }) => !members.some(member => member.oid === oid)).map(one => [one.oid, one]),
+    ).values(),
+  ]
+  const list = missing.map(({ table }) => table).join(', ')
+  const [{ version } = { version: '0' }] = await ask<{ version: string }>(
+    client,
+    name,
+    `SELECT current_setting('server_version_num') AS version`,
+  )
+  const generated = Number(version) >= 180_000 ? ', publish_generated_columns = stored' : ''
+  const create = `CREATE PUBLICATION ${quoted} FOR TABLE ${list} WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true${generated})`
+  const statement = there ? `ALTER PUBLICATION ${quoted} ADD TABLE ${list}` : create
+  const partial = members.find(
+    member => member.partial === 'true' && tables.some(({ oid }) => oid === member.oid),
+  )
+  if (there && (there.all === 'true' || there.every !== 'true' || there.root !== 'true' || partial))
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${name}: publication ${publication} leaves out changes, rows or columns, or is for all tables`,
+      {
+        hint: `DROP PUBLICATION ${quoted}; the next run makes another.`,
+      },
+    )
+  if (missing.length > 0)
+    try {
+      await ask(client, name, statement)
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.code !== 'PERMISSION_DENIED') throw error
+      throw new EngineError('PERMISSION_DENIED', `${error.message}, which the log of changes needs`, {
+        cause: error,
+        hint: `Have the owner of the tables run: ${statement};`,
+      })
+    }
+  return tables.filter(({ oid }) => missing.some(one => one.oid === oid)).map(({ extract }) => extract)
+}
