@@ -1,7 +1,6 @@
 import type { Batch } from '../batch/batch.ts'
 import type { BatchLimits } from '../batch/builder.ts'
 import type { Column, InexactPolicy } from '../types/logical.ts'
-import type { ChangeLog } from './changes.ts'
 import type { OnDuplicate } from './load.ts'
 /** What a system says of a table before a row is read. */
 export interface TableSchema {
@@ -169,6 +168,50 @@ export interface Snapshot {
    */
   cursor?(read: Read): Promise<{ cursor: unknown; notes: string[] }>
   close(): Promise<void>
+}
+
+/** Where a log of changes stands, in the connector's own notation: `0/16B3748`. People see it. */
+export type LogPosition = string
+
+/** A table whose changes are to be read. */
+export interface FollowedTable {
+  spec: ExtractSpec
+  /** Position up to which its changes are known; absent where it is to be read whole first. */
+  from?: LogPosition
+}
+
+/** What a server keeps for a reader, for people. */
+export interface LogStatus {
+  /** What keeps it there: `slot nightfreight_shop_0f3a`. */
+  holder: string
+  /** False where nothing is kept. */
+  exists: boolean
+  /** Position from which the server keeps its log for the reader. */
+  kept?: LogPosition
+  end: LogPosition
+  /** Bytes of log from there to its end. */
+  bytes?: number
+  /** What is wrong or worth knowing. */
+  notes: string[]
+}
+
+/** The log of changes of a source. `reader`: who reads it; the same of every run of a job. Main thread. */
+export interface ChangeLog {
+  /**
+   * Makes the server keep the changes of these tables from now on, where it does not yet, and gives the end of the log:
+   * all that is committed by now lies before it. Fails with CONFIG_INVALID or PERMISSION_DENIED, with the statement that
+   * helps, where the server cannot; with LOG_LOST where it no longer has what follows a table's `from`.
+   */
+  follow(reader: string, tables: FollowedTable[], signal: AbortSignal): Promise<LogPosition>
+  /** A view as {@link Source.open} gives it, which is exactly the log up to a position at or after the last {@link follow}. */
+  open(reader: string, lanes: number, signal: AbortSignal): Promise<Snapshot & { position: LogPosition }>
+  /** The module that reads it, a `ChangeModule` of changes.ts, with what it needs. */
+  reading: LaneDescriptor
+  /** Lets the server forget what lies before a position that every target has committed. */
+  acknowledge(reader: string, position: LogPosition, signal: AbortSignal): Promise<void>
+  status(reader: string, signal: AbortSignal): Promise<LogStatus>
+  /** Removes what keeps the log for the reader; what was removed, for people. */
+  drop(reader: string, signal: AbortSignal): Promise<string[]>
 }
 
 export interface LaneDescriptor {

@@ -1,7 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ChangeCounts, LogPosition } from '../contracts/changes.ts'
-import type { Range, Snapshot } from '../contracts/source.ts'
+import type { LogPosition, Range, Snapshot } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import type { FollowedRead, LogCursor, Plan, PlannedRead } from '../plan/plan.ts'
@@ -12,6 +11,7 @@ import { partsOf } from '../staging/image.ts'
 import { snapshotHistory, tableColumns } from './changes.ts'
 import { ChunkSize } from './chunkSize.ts'
 
+import type { Extracted } from './extracted.ts'
 import { highest } from './highest.ts'
 import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
 
@@ -21,23 +21,6 @@ import { RangeQueue } from './rangeQueue.ts'
 import { readLog } from './readLog.ts'
 import { allSettled, runLanes } from './runLanes.ts'
 import { compareKeys, keysRead } from './unseenKeys.ts'
-
-/** What one extract left in staging. */
-export interface Extracted {
-  extract: string
-  parts: Part[]
-  rows: number
-  /** Keys of rows of earlier nights that the source has no more, where the job asks for them. */
-  gone?: Part[]
-  /** Highest value of the incremental column, of this night or an earlier one; DuckDB's text. */
-  watermark: string | null
-  /** How consistent the view was, where it was less than one snapshot. */
-  note?: string
-  /** Of an accumulating source: all that has been read of it, this run included; of a log, how far. */
-  cursor?: unknown
-  /** Of a log: what was read of it. */
-  changes?: ChangeCounts
-}
 
 /**
  * Reads every extract; those of one connection together, in one snapshot, so they are one task: what was read of it

@@ -6,7 +6,7 @@ import type { RunContext } from '../runtime/context.ts'
 import type { Image } from '../staging/image.ts'
 import { imageFile, type Night, type StagedSchema, schemaFile, withNight } from '../staging/image.ts'
 import { writeManifest } from '../staging/store.ts'
-import type { Extracted } from './extract.ts'
+import type { Extracted } from './extracted.ts'
 
 /** What is known of the rows of a night beyond its parts. */
 export interface NightRows extends Pick<Night, 'out' | 'distinctBy'> {

@@ -9,7 +9,7 @@ import { moduleBeside } from '../pool/entry.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { compactChanges, tableColumns, tableKey } from './changes.ts'
 import type { ChangeInput, ChangeMessage } from './changeWorker.ts'
-import type { Extracted } from './extract.ts'
+import type { Extracted } from './extracted.ts'
 import { CANCEL } from './laneWorker.ts'
 
 /** Milliseconds that the thread has to end by itself. */

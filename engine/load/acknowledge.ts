@@ -1,6 +1,6 @@
-import type { LogPosition } from '../contracts/changes.ts'
+import type { LogPosition } from '../contracts/source.ts'
 import { taskName } from '../contracts/taskName.ts'
-import type { Extracted } from '../extract/extract.ts'
+import type { Extracted } from '../extract/extracted.ts'
 import type { LogCursor, PlannedRead } from '../plan/plan.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { FollowedTable } from '../contracts/changes.ts'
 import type { SyncPoint } from '../contracts/load.ts'
-import type { ExtractSpec, TableSchema } from '../contracts/source.ts'
+import type { ExtractSpec, FollowedTable, TableSchema } from '../contracts/source.ts'
 import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
 import type { TaskStore } from '../contracts/tasks.ts'

@@ -1,7 +1,7 @@
 import { REJECTED } from '../batch/builder.ts'
 import type { Part, StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
-import type { Extracted } from '../extract/extract.ts'
+import type { Extracted } from '../extract/extracted.ts'
 import { imageOf } from '../extract/images.ts'
 import { extractKeyPolicy } from '../plan/keyPolicy.ts'
 import type { PlannedRead } from '../plan/plan.ts'

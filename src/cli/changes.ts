@@ -8,7 +8,7 @@ export function changesCommand(): Command {
     .addCommand(dropCommand())
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight changes status queries/members\n  nightfreight changes drop queries/members',
+      '\nExamples:\n  nightfreight changes status queries/orders\n  nightfreight changes drop queries/orders',
     )
 }
 
@@ -17,7 +17,7 @@ function statusCommand(): Command {
     .description('Show how far each log is kept for a job, and how much that is')
     .argument('<job>', "the job's folder")
     .option('--json', 'print as JSON')
-    .addHelpText('after', '\nExample:\n  nightfreight changes status queries/members')
+    .addHelpText('after', '\nExample:\n  nightfreight changes status queries/orders')
     .action(async (folder: string, { json }: { json?: boolean }) => {
       const { loadJob } = await import('../config/load.ts')
       const { logStatus } = await import('../runs/changeLogs.ts')
@@ -35,7 +35,7 @@ function dropCommand(): Command {
     )
     .argument('<job>', "the job's folder")
     .option('--json', 'print as JSON')
-    .addHelpText('after', '\nExample:\n  nightfreight changes drop queries/members')
+    .addHelpText('after', '\nExample:\n  nightfreight changes drop queries/orders')
     .action(async (folder: string, { json }: { json?: boolean }) => {
       const { loadJob } = await import('../config/load.ts')
       const { dropLogs } = await import('../runs/changeLogs.ts')

@@ -1,4 +1,4 @@
-import type { LogStatus } from '../../engine/contracts/changes.ts'
+import type { LogStatus } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { readerOf } from '../../engine/plan/prepare.ts'
 import type { JobSpec } from '../spec/job.ts'

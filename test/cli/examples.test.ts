@@ -16,9 +16,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Command } from 'commander'
 import { commandLine } from '../../src/cli/program.ts'
 import { freshPostgres } from '../servers.ts'
+import { commands, examplesIn, helpOf } from './help.ts'
+import { followOrders } from './orders.ts'
 import { WRONG } from './wrongLines.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -248,6 +249,14 @@ const STEPS: Record<string, Step> = {
     says: /^0 records are discarded/m,
   },
   'nightfreight alerts test queries/members ops': { says: /ops: sent/ },
+  'nightfreight changes status queries/orders': {
+    first: () => followOrders(place, { url, query }),
+    says: /shop: replication slot nightfreight_orders_shop_\w+\n {2}tables {4}orders\n {2}kept from [0-9A-F/]+\n/,
+  },
+  'nightfreight changes drop queries/orders': {
+    says: /shop: removed replication slot nightfreight_orders_shop_\w+, publication nightfreight_orders_shop_/,
+    leaves: () => rmSync(join(place, 'queries/orders'), { recursive: true }),
+  },
   'nightfreight alerts list': { says: /ops {2}sent {2}1 x/ },
   [`nightfreight alerts list ${JOB} --json`]: { says: /"alerts":\[\{/ },
   'nightfreight gc --dry-run': { says: /Would remove 0 runs/ },
@@ -303,26 +312,6 @@ const STEPS: Record<string, Step> = {
 }
 
 /** Every command with its path; the root first. */
-function commands(command: Command, above: string[] = []): { path: string; command: Command }[] {
-  const path = [...above, command.name()]
-  return [
-    { path: path.join(' '), command },
-    ...command.commands.flatMap(each => commands(each as Command, path)),
-  ]
-}
-
-function helpOf(command: Command): string {
-  let help = ''
-  const writeOut = (text: string) => {
-    help += text
-  }
-  command.configureOutput({ writeOut }).outputHelp()
-  return help
-}
-
-const examplesIn = (help: string) =>
-  [...(help.split(/^Examples?:$/m)[1] ?? '').matchAll(/^ {2}(nightfreight .*)$/gm)].map(match => match[1]!)
-
 const found = new Set<string>()
 test('every command has an example of itself in its help', () => {
   for (const { path, command } of commands(commandLine())) {

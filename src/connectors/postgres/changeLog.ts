@@ -1,6 +1,11 @@
 import type pg from 'pg'
-import type { ChangeLog, FollowedTable, LogPosition, LogStatus } from '../../../engine/contracts/changes.ts'
-import type { Snapshot } from '../../../engine/contracts/source.ts'
+import type {
+  ChangeLog,
+  FollowedTable,
+  LogPosition,
+  LogStatus,
+  Snapshot,
+} from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { idle } from './changesLane.ts'

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { FollowedTable } from '../../../engine/contracts/changes.ts'
+import type { FollowedTable } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { ask, quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import type { PostgresExtract } from './settings.ts'

@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import type { Batch } from '../../../engine/batch/batch.ts'
+import type { ChangeModule, ChangesRead } from '../../../engine/contracts/changes.ts'
 import type { ExtractSpec, LaneModule, Range, Read } from '../../../engine/contracts/source.ts'
 import { planRead } from '../../../engine/plan/plan.ts'
 import { PostgresSource } from '../../../src/connectors/postgres/source.ts'
@@ -57,4 +59,36 @@ export async function readRows(
     for (let row = 0; row < batch.rows; row++) rows.push(batch.vectors.map(vector => serverText(vector, row)))
   }
   return { ...(await readTable(url, spec, collect, options)), rows }
+}
+
+/** A table whose log is kept from now on; `read` gives what it says by then, and lets the server forget it. */
+export async function followed(url: string, spec: ExtractSpec) {
+  const source = new PostgresSource({ name: 'pg', url })
+  const { changeLog } = source
+  const { signal } = new AbortController()
+  const reader = `nightfreight_${randomBytes(6).toString('hex')}`
+  const from = await changeLog.follow(reader, [{ spec }], signal)
+  return {
+    async read(onBatch: (batch: Batch) => void): Promise<ChangesRead> {
+      try {
+        const until = await changeLog.follow(reader, [{ spec, from }], signal)
+        const limits = { rows: 1024, bytes: 4 << 20 }
+        const schema = await source.describe(spec)
+        const read = { ...planRead({ now: new Date(), spec, schema, limits }), from, changes: 0 }
+        const module = (await import(changeLog.reading.module)) as ChangeModule
+        const write = ({ rows, vectors }: Batch) =>
+          onBatch({ rows, vectors: vectors.slice(0, read.columns.length) })
+        const sink = { write, file: async () => {}, note() {} }
+        return await module.readChanges(
+          changeLog.reading.payload,
+          { reader, reads: [read], until },
+          [sink],
+          signal,
+        )
+      } finally {
+        await changeLog.drop(reader, signal)
+        await source.close()
+      }
+    },
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * Every type, random values and edges, read as a job reads them and compared one by one with what the server itself
+ * Every type, random values and edges, read as a job reads them, from the table and from the log, and compared one by one with what the server itself
  * writes (COPY in text format). 10,000 rows a type; SOAK_ROWS asks for more, SOAK_SEED for other values.
  */
 import assert from 'node:assert/strict'
@@ -9,7 +9,7 @@ import { connect, disconnect } from '../../../src/connectors/postgres/connect.ts
 import { converse, MESSAGE } from '../../../src/connectors/postgres/wire.ts'
 import { freshPostgres } from '../../servers.ts'
 import { EVERY_TYPE, SETUP, type TypeCase } from './everyType.ts'
-import { extractOf, readTable } from './reading.ts'
+import { extractOf, followed, readTable } from './reading.ts'
 import { serverText } from './serverText.ts'
 
 const ROWS = Number(process.env.SOAK_ROWS ?? 10_000)
@@ -23,7 +23,10 @@ test('every value of every type reads as the server itself writes it', async t =
   for (let from = 0; from < EVERY_TYPE.length; from += TYPES_A_TABLE) {
     const types = EVERY_TYPE.slice(from, from + TYPES_A_TABLE)
     const table = `t${from}`
-    await db.query(fill(table, types))
+    const { create, insert } = fill(table, types)
+    await db.query(create)
+    const log = await followed(db.url, extractOf(table))
+    await db.query(insert)
     const wanted = await serverLines(db.url, table)
     let rows = 0
     const compare = (batch: Batch) => {
@@ -33,20 +36,24 @@ test('every value of every type reads as the server itself writes it', async t =
     }
     await readTable(db.url, extractOf(table), compare, { limits: { rows: 4096, bytes: 4 << 20 } })
     assert.equal(rows, wanted.length)
+    rows = 0
+    await log.read(compare)
+    assert.equal(rows, wanted.length, 'from the log')
     await db.query(`DROP TABLE ${table}`)
   }
 })
 
-function fill(table: string, types: TypeCase[]): string {
+function fill(table: string, types: TypeCase[]): { create: string; insert: string } {
   const columns = types.map(({ type }, index) => `c${index} ${type}`)
   const values = types.map(({ random }) => `CASE WHEN random() < 0.05 THEN NULL ELSE ${random} END`)
   const edges = types.flatMap(({ edges = [] }, index) => edges.map(edge => ({ column: `c${index}`, edge })))
   const inserts = edges.map(
     ({ column, edge }, at) => `INSERT INTO ${table} (id, ${column}) VALUES (${ROWS + at}, ${edge});`,
   )
-  return `CREATE UNLOGGED TABLE ${table} (id integer, ${columns.join(', ')});
-    INSERT INTO ${table} SELECT g, ${values.join(', ')} FROM generate_series(0, ${ROWS - 1}) g;
+  const create = `CREATE TABLE ${table} (id integer PRIMARY KEY, ${columns.join(', ')})`
+  const insert = `INSERT INTO ${table} SELECT g, ${values.join(', ')} FROM generate_series(0, ${ROWS - 1}) g;
     ${inserts.join('\n')} ANALYZE ${table};`
+  return { create, insert }
 }
 
 /** The table's lines in COPY's text format, by id. */

@@ -1,0 +1,19 @@
+import type { ChangeCounts } from '../contracts/changes.ts'
+import type { Part } from '../contracts/staging.ts'
+
+/** What one extract left in staging. */
+export interface Extracted {
+  extract: string
+  parts: Part[]
+  rows: number
+  /** Keys of rows of earlier nights that the source has no more, where the job asks for them. */
+  gone?: Part[]
+  /** Highest value of the incremental column, of this night or an earlier one; DuckDB's text. */
+  watermark: string | null
+  /** How consistent the view was, where it was less than one snapshot. */
+  note?: string
+  /** Of an accumulating source: all that has been read of it, this run included; of a log, how far. */
+  cursor?: unknown
+  /** Of a log: what was read of it. */
+  changes?: ChangeCounts
+}
