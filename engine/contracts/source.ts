@@ -33,6 +33,10 @@ export interface ListedTable {
   schema: string
   /** Primary key, in key order. */
   key: string[]
+  /** An estimate; undefined where there is none. */
+  rows?: number
+  /** Columns that an index begins with. */
+  indexed: string[]
 }
 
 /** One extract as the job asks for it. */

@@ -33,6 +33,8 @@ export function readExtracts(
     if (!connection) continue
     const { connector } = connection
     const own = Object.fromEntries(entries.filter(entry => !isCommon(entry)))
+    // What is not named otherwise has the name that the job gives it.
+    if (Object.hasOwn(shape, 'table') && own.table === undefined && own.query === undefined) own.table = name
     const param = common?.incremental?.param
     if (param !== undefined) {
       const option = ['sinceParam', 'since_param'].find(key => Object.hasOwn(shape, key))

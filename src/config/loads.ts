@@ -15,11 +15,14 @@ export function readLoads(
   yaml: JobYaml,
   connections: Record<string, JobConnection>,
   folder: JobFolder,
-  extracts: Pick<ExtractSpec, 'name' | 'sensitive'>[],
+  extracts: Pick<ExtractSpec, 'name' | 'key' | 'sensitive'>[],
 ): LoadSpec[] {
   const tables = [...Object.keys(yaml.extract), ...folder.models.map(model => model.name)]
-  return Object.entries(yaml.load).map(([table, load]) => {
+  return Object.entries(yaml.load).map(([table, written]) => {
     const path = ['load', table]
+    // A table that is loaded as it was read has the key that it was read by.
+    const own = extracts.find(({ name }) => name === written.from)?.key ?? []
+    const load = written.key.length > 0 ? written : { ...written, key: own }
     if (!Object.hasOwn(yaml.connections, load.to))
       document.problem(
         [...path, 'to'],

@@ -1,3 +1,4 @@
+import { matchesGlob } from 'node:path'
 import { z } from 'zod'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
@@ -53,12 +54,16 @@ export async function expandWildcards(
       document.problem(path, `extract.${pattern}: ${error.message}`, 'key')
       return []
     })
-    const tables = chosen(document, pattern, wanted, listed).filter(
-      ({ name, bare, schema }) =>
-        !Object.values(extract).some(
-          ({ from, table }) => from === wanted.from && [name, `${schema}.${bare}`].includes(String(table)),
-        ),
-    )
+    const others = new Set<string>()
+    for (const [name, own] of Object.entries(extract)) {
+      if (own.from !== wanted.from) continue
+      const table = String(own.table ?? name)
+      const there = listed.find(each => [each.name, `${each.schema}.${each.bare}`].includes(table))
+      if (!there) continue
+      others.add(there.name)
+      if (own.key === undefined && there.key.length > 0) extract[name] = { ...own, key: there.key }
+    }
+    const tables = chosen(document, pattern, wanted, listed).filter(({ name }) => !others.has(name))
     const { tables: _, exclude, key, ...rest } = keys
     for (const { table, extract: name, target } of nameTables(tables, Object.keys(extract))) {
       const identity = table.key.length > 0 ? table.key : wanted.key
@@ -68,7 +73,7 @@ export async function expandWildcards(
     }
   }
   const listed = found.map(each => each.extract)
-  return { ...yaml, extract, listed, load: expandLoads(document, yaml, found, signal !== undefined) }
+  return { ...yaml, extract, listed, load: expandLoads(document, yaml, extract, found, signal !== undefined) }
 }
 
 function chosen(
@@ -94,46 +99,60 @@ function chosen(
   return matching.filter(table => (!tables || isNamed(tables, table)) && !isNamed(exclude, table))
 }
 
-function expandLoads(document: Document, yaml: JobYaml, found: Found[], isAsked: boolean): JobYaml['load'] {
+/** `found`: of extracts by globs; the others are known by their names, and loaded under them. */
+function expandLoads(
+  document: Document,
+  yaml: JobYaml,
+  extracts: JobYaml['extract'],
+  found: Found[],
+  isAsked: boolean,
+): JobYaml['load'] {
   const load: JobYaml['load'] = {}
   const patterns = Object.entries(yaml.load).filter(
     ([name, { from }]) => isWildcard(name) || isWildcard(from),
   )
   for (const [name, each] of Object.entries(yaml.load))
     if (!patterns.some(([pattern]) => pattern === name)) load[name] = each
+  const named = Object.entries(extracts)
+    .filter(([name]) => !isWildcard(name) && !found.some(({ extract }) => extract === name))
+    .map(([extract, { key }]) => ({ pattern: extract, extract, target: extract, key: keyOf(key) }))
   for (const [pattern, each] of patterns) {
     const path = ['load', pattern]
+    const loaded = [
+      ...found.filter(({ pattern: from }) => from === each.from),
+      ...named.filter(({ extract }) => matchesGlob(extract, each.from)),
+    ]
+    const isPending = !isAsked && Object.hasOwn(yaml.extract, each.from)
     if (pattern.split('*').length !== 2 || pattern.includes('?'))
       document.problem(
         path,
         `load.${pattern}: a load of many tables has one * in its name, for theirs`,
         'key',
       )
-    else if (!Object.hasOwn(yaml.extract, each.from) || !isWildcard(each.from))
+    else if (loaded.length === 0 && !isPending && !Object.hasOwn(yaml.extract, each.from))
       document.problem(
         [...path, 'from'],
-        `load.${pattern}.from: no extract "${each.from}"${didYouMean(each.from, Object.keys(yaml.extract).filter(isWildcard)) || '; expected the glob of one, such as "shop.*"'}`,
+        `load.${pattern}.from: no extract "${each.from}"${didYouMean(each.from, Object.keys(yaml.extract).filter(isWildcard)) || '; expected a glob of extracts, such as "*"'}`,
       )
-    else if (isAsked) {
-      const loaded = found.filter(({ pattern: from }) => from === each.from)
-      const keyless = loaded.filter(({ key }) => key.length === 0 && each.key.length === 0)
-      if (keyless.length > 0 && each.mode !== 'replace')
-        document.problem(
-          [...path, 'mode'],
-          `load.${pattern}: mode ${each.mode} needs a key, and ${keyless.map(({ extract }) => extract).join(', ')} ${keyless.length === 1 ? 'has' : 'have'} none: give mode: replace, exclude them, or name key: in extract."${each.from}"`,
-          'key',
-        )
-      else
-        for (const { extract, target, key } of loaded) {
-          const table = pattern.replace('*', target)
-          if (Object.hasOwn(load, table)) continue
-          load[table] = { ...each, from: extract, key: each.key.length > 0 ? each.key : key }
-          document.derive(['load', table], path)
-        }
-    }
+    const keyless = loaded.filter(({ key }) => key.length === 0 && each.key.length === 0)
+    if (keyless.length > 0 && each.mode !== 'replace')
+      document.problem(
+        [...path, 'mode'],
+        `load.${pattern}: mode ${each.mode} needs a key, and ${keyless.map(({ extract }) => extract).join(', ')} ${keyless.length === 1 ? 'has' : 'have'} none: give mode: replace, exclude them, or name their key: in extract`,
+        'key',
+      )
+    else
+      for (const { extract, target, key } of loaded) {
+        const table = pattern.replace('*', () => target)
+        if (Object.hasOwn(load, table)) continue
+        load[table] = { ...each, from: extract, key: each.key.length > 0 ? each.key : key }
+        document.derive(['load', table], path)
+      }
   }
   return load
 }
+
+const keyOf = (key: unknown): string[] => names.safeParse(key).data ?? []
 
 async function listTables({ connector, config, context }: JobConnection, signal: AbortSignal) {
   const source = connector.capabilities.source ? connector.source!(config, context) : undefined

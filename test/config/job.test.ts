@@ -217,8 +217,8 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
   ],
   [
     'a missing key',
-    `${HEAD}extract:\n  m: { from: legacy }\n`,
-    ['job.yaml:4:3: extract.m needs "table": a string'],
+    `${HEAD}extract:\n  m: { table: members }\n`,
+    ['job.yaml:4:3: extract.m needs "from": a string'],
   ],
   [
     'several at once',

@@ -52,6 +52,7 @@ defaults: { extract: { from: shop }, load: { to: dw } }
 extract:
   "*": { exclude: ["tmp_*", notes], drift: fail }
   buyers: { table: customers, key: id }
+  customers: {}
 load:
   "raw.*": { from: "*" }
   raw.orders: { from: orders, key: id, mode: replace }
@@ -67,6 +68,7 @@ load:
     ]),
     [
       ['buyers', 'customers', ['id'], false],
+      ['customers', 'customers', ['id'], false],
       ['orders', 'orders', ['id'], true],
       ['sales_orders', 'sales.orders', ['b', 'a'], true],
     ],
@@ -77,6 +79,26 @@ load:
     [
       ['raw.orders', 'orders', 'replace'],
       ['raw.sales_orders', 'sales_orders', 'merge'],
+    ],
+  )
+})
+
+test('extracts that are named are loaded by a glob, too, and no source is asked', async () => {
+  const folder = project('named', {
+    ...SHARED,
+    'queries/shop/job.yaml': `job: named
+defaults: { extract: { from: shop }, load: { to: dw } }
+extract: { orders: { key: id }, customers: { key: id }, other: { table: notes } }
+load: { "raw.*": { from: "*s" }, one: { from: orders } }
+`,
+  })
+  const { loads } = await loadJob(folder, {})
+  assert.deepEqual(
+    loads.map(({ table, from, key }) => [table, from, key]),
+    [
+      ['one', 'orders', ['id']],
+      ['raw.orders', 'orders', ['id']],
+      ['raw.customers', 'customers', ['id']],
     ],
   )
 })

@@ -32,11 +32,19 @@ export class MysqlSource implements Source {
 
   async tables(signal: AbortSignal): Promise<ListedTable[]> {
     const rows = await this.using(signal, session =>
-      ask<{ place: string; name: string; keyed: string | null }>(
+      ask<{
+        place: string
+        name: string
+        row_count: string | null
+        keyed: string | null
+        at: string
+        ix: string
+      }>(
         session,
-        `SELECT t.table_schema AS place, t.table_name AS name, s.column_name AS keyed FROM information_schema.tables t
-          LEFT JOIN information_schema.statistics s ON s.table_schema = t.table_schema AND s.table_name = t.table_name
-            AND s.index_name = 'PRIMARY'
+        `SELECT t.table_schema AS place, t.table_name AS name, t.table_rows AS row_count, s.column_name AS keyed,
+                s.index_name AS ix, s.seq_in_index AS at
+           FROM information_schema.tables t
+           LEFT JOIN information_schema.statistics s ON s.table_schema = t.table_schema AND s.table_name = t.table_name
           WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' AND t.table_name NOT LIKE 'nightfreight\\_%'
           ORDER BY t.table_name, s.seq_in_index`,
         signal,
@@ -46,7 +54,9 @@ export class MysqlSource implements Source {
       name,
       bare: name,
       schema: columns[0]!.place,
-      key: columns.flatMap(({ keyed }) => (keyed === null ? [] : [keyed])),
+      key: columns.flatMap(({ keyed, ix }) => (keyed !== null && ix === 'PRIMARY' ? [keyed] : [])),
+      ...(columns[0]!.row_count !== null && { rows: Number(columns[0]!.row_count) }),
+      indexed: columns.flatMap(({ keyed, at }) => (keyed !== null && Number(at) === 1 ? [keyed] : [])),
     }))
   }
 

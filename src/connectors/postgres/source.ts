@@ -59,14 +59,18 @@ export class PostgresSource implements Source {
 
   async tables(signal: AbortSignal): Promise<ListedTable[]> {
     const rows = await this.brief(signal, client =>
-      ask<{ schema: string; name: string; visible: string; key: string }>(
+      ask<{ schema: string; name: string; visible: string; key: string; rows: string; indexed: string }>(
         client,
         this.access.name,
         `SELECT n.nspname AS schema, c.relname AS name, pg_table_is_visible(c.oid)::text AS visible,
            coalesce((SELECT json_agg(a.attname ORDER BY k.position) FROM pg_index i
              CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-             WHERE i.indrelid = c.oid AND i.indisprimary), '[]')::text AS key
+             WHERE i.indrelid = c.oid AND i.indisprimary), '[]')::text AS key,
+           coalesce((SELECT json_agg(DISTINCT a.attname) FROM pg_index i
+             JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+             WHERE i.indrelid = c.oid AND i.indpred IS NULL), '[]')::text AS indexed,
+           greatest(c.reltuples, -1)::bigint::text AS rows
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
            AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'nightfreight') AND n.nspname NOT LIKE 'pg\\_%'
@@ -76,11 +80,13 @@ export class PostgresSource implements Source {
       ),
     )
     const part = (name: string) => (/[."]/.test(name) ? quoteIdent(name) : name)
-    return rows.map(({ schema, name, visible, key }) => ({
+    return rows.map(({ schema, name, visible, key, rows: estimate, indexed }) => ({
       name: visible === 'true' ? part(name) : `${part(schema)}.${part(name)}`,
       bare: name,
       schema,
       key: JSON.parse(key) as string[],
+      ...(Number(estimate) >= 0 && { rows: Number(estimate) }),
+      indexed: JSON.parse(indexed) as string[],
     }))
   }
 
