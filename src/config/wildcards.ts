@@ -54,6 +54,7 @@ export async function expandWildcards(
       document.problem(path, `extract.${pattern}: ${error.message}`, 'key')
       return []
     })
+    const all = chosen(document, pattern, wanted, listed)
     const others = new Set<string>()
     for (const [name, own] of Object.entries(extract)) {
       if (own.from !== wanted.from) continue
@@ -62,8 +63,9 @@ export async function expandWildcards(
       if (!there) continue
       others.add(there.name)
       if (own.key === undefined && there.key.length > 0) extract[name] = { ...own, key: there.key }
+      if (all.includes(there)) found.push({ pattern, ...underOwnName(name, extract[name]!.key) })
     }
-    const tables = chosen(document, pattern, wanted, listed).filter(({ name }) => !others.has(name))
+    const tables = all.filter(({ name }) => !others.has(name))
     const { tables: _, exclude, key, ...rest } = keys
     for (const { table, extract: name, target } of nameTables(tables, Object.keys(extract))) {
       const identity = table.key.length > 0 ? table.key : wanted.key
@@ -72,8 +74,9 @@ export async function expandWildcards(
       found.push({ pattern, extract: name, target, key: identity })
     }
   }
-  const listed = found.map(each => each.extract)
-  return { ...yaml, extract, listed, load: expandLoads(document, yaml, extract, found, signal !== undefined) }
+  const listed = found.map(each => each.extract).filter(name => !Object.hasOwn(named, name))
+  const own = Object.keys(named).map(name => underOwnName(name, extract[name]!.key))
+  return { ...yaml, extract, listed, load: expandLoads(document, yaml, own, found, signal !== undefined) }
 }
 
 function chosen(
@@ -99,11 +102,11 @@ function chosen(
   return matching.filter(table => (!tables || isNamed(tables, table)) && !isNamed(exclude, table))
 }
 
-/** `found`: of extracts by globs; the others are known by their names, and loaded under them. */
+/** `found`: what globs of extracts stand for; `named`: the extracts that have names of their own. */
 function expandLoads(
   document: Document,
   yaml: JobYaml,
-  extracts: JobYaml['extract'],
+  named: Omit<Found, 'pattern'>[],
   found: Found[],
   isAsked: boolean,
 ): JobYaml['load'] {
@@ -113,9 +116,6 @@ function expandLoads(
   )
   for (const [name, each] of Object.entries(yaml.load))
     if (!patterns.some(([pattern]) => pattern === name)) load[name] = each
-  const named = Object.entries(extracts)
-    .filter(([name]) => !isWildcard(name) && !found.some(({ extract }) => extract === name))
-    .map(([extract, { key }]) => ({ pattern: extract, extract, target: extract, key: keyOf(key) }))
   for (const [pattern, each] of patterns) {
     const path = ['load', pattern]
     const loaded = [
@@ -152,7 +152,12 @@ function expandLoads(
   return load
 }
 
-const keyOf = (key: unknown): string[] => names.safeParse(key).data ?? []
+/** An extract that has a name of its own is loaded under it. */
+const underOwnName = (extract: string, key: unknown) => ({
+  extract,
+  target: extract,
+  key: names.safeParse(key).data ?? [],
+})
 
 async function listTables({ connector, config, context }: JobConnection, signal: AbortSignal) {
   const source = connector.capabilities.source ? connector.source!(config, context) : undefined

@@ -78,6 +78,8 @@ load:
     loads.map(({ table, from, mode }) => [table, from, mode]),
     [
       ['raw.orders', 'orders', 'replace'],
+      ['raw.buyers', 'buyers', 'merge'],
+      ['raw.customers', 'customers', 'merge'],
       ['raw.sales_orders', 'sales_orders', 'merge'],
     ],
   )
