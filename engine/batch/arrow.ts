@@ -1,6 +1,6 @@
 import * as arrow from 'apache-arrow'
 import { EngineError } from '../errors.ts'
-import type { Column, LogicalType } from '../types/logical.ts'
+import { type Column, type LogicalType, unflattened } from '../types/logical.ts'
 import { type Batch, fixedWidth, type Vector } from './batch.ts'
 
 /** The Arrow type of a logical type. */
@@ -29,6 +29,8 @@ export function arrowType(type: LogicalType): arrow.DataType {
       return new arrow.TimeMicrosecond()
     case 'timestamp':
       return new arrow.TimestampMicrosecond(type.zoned ? 'UTC' : null)
+    case 'nested':
+      return unflattened(type)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Column, LogicalType } from '../types/logical.ts'
+import { type Column, type LogicalType, unflattened } from '../types/logical.ts'
 
 /**
  * One column of a batch, in Arrow's memory layout: little-endian fixed-width values, or offsets and bytes.
@@ -46,6 +46,8 @@ export function fixedWidth(type: LogicalType): number {
     case 'text':
     case 'binary':
       return 0
+    case 'nested':
+      return unflattened(type)
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Nesting } from '../types/duckType.ts'
 import type { Column } from '../types/logical.ts'
 
 // What is loaded, and how: from the job's words to what a target is asked.
@@ -78,6 +79,8 @@ export interface LoadSpec {
   onBadRow?: OnBadRow
   /** Columns whose values nobody is shown. */
   sensitive?: string[]
+  /** Default: `kept`. */
+  nesting?: Nesting
   /** Default: `newest` with {@link newer}, `fail` without. */
   onDuplicate?: OnDuplicate
 }

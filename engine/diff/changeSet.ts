@@ -303,7 +303,8 @@ async function rowParts(
   where?: string,
 ): Promise<Part[]> {
   const { root } = context
-  if (!where && table.plain && !table.findings && load.batchRows === undefined) return table.parts
+  if (!where && table.plain && table.view === undefined && !table.findings && load.batchRows === undefined)
+    return table.parts
   const rows = where
     ? `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, table, true)}) WHERE ${where}`
     : goodRows(root, table)

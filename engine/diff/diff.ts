@@ -17,6 +17,7 @@ import { filesSql } from '../staging/read.ts'
 import type { Transformed } from '../transform/transformed.ts'
 import { type Changes, compareSet } from './changeSet.ts'
 import { guard } from './guard.ts'
+import { asLoaded, refuseUnheld } from './loadedValues.ts'
 import { findRejects, fitsCheck } from './rejects.ts'
 
 /**
@@ -77,11 +78,16 @@ async function diffLoad(
   }
   const checks = [KEY_UNIQUE, fitsCheck(load.table)]
   const looked = await look(context, load, lastRun)
-  let set = dataSet(table)
+  let set = asLoaded(load, table.columns, dataSet(table))
   let found: Found | undefined
   // A row superseded by one that is left out now is judged in the next round.
   for (;;) {
-    const { losers, ...changes } = await compareSet(context, load, set, lastRun, looked)
+    const { losers, ...changes } = await compareSet(context, load, set, lastRun, looked).catch(
+      async error => {
+        await refuseUnheld(context, load, table.columns, dataSet(table), error)
+        throw error
+      },
+    )
     const { superseded, findings } = losers
       ? await settleDuplicates(context.duck, duplicatesOf(context, load, set, losers, reads))
       : { superseded: 0 }

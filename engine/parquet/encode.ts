@@ -1,6 +1,6 @@
 import type { Batch, Vector } from '../batch/batch.ts'
 import { fixedWidth, isValid } from '../batch/batch.ts'
-import type { LogicalType } from '../types/logical.ts'
+import { type LogicalType, unflattened } from '../types/logical.ts'
 import * as thrift from './thrift.ts'
 
 /**
@@ -277,6 +277,8 @@ function physicalType(type: LogicalType): number {
     case 'text':
     case 'binary':
       return BYTE_ARRAY
+    case 'nested':
+      return unflattened(type)
   }
 }
 

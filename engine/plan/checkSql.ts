@@ -4,17 +4,18 @@ import type { RunContext } from '../runtime/context.ts'
 import type { FlowSpec } from '../runtime/spec.ts'
 import { bindJob } from '../sql/bind.ts'
 import type { Described } from '../sql/checkColumns.ts'
-import { quoteName } from '../sql/duckdb.ts'
 import { type Fault, faultText, refuse } from '../sql/faults.ts'
 import type { SqlGraph } from '../sql/model.ts'
 import { warningsOf } from '../sql/warnings.ts'
-import { loadedType, modelColumn } from '../types/duckType.ts'
-import { type Column, typeName } from '../types/logical.ts'
+import { modelColumn, seenType } from '../types/duckType.ts'
+import type { Column } from '../types/logical.ts'
 import { type PlannedRead, planLoad } from './plan.ts'
 
 /** A table's columns as a job's SQL sees them. */
 export const describedColumns = (columns: Column[]): Described[] =>
-  columns.filter(({ name }) => name !== REJECTED).map(({ name, type }) => ({ name, type: typeName(type) }))
+  columns
+    .filter(({ name }) => name !== REJECTED)
+    .map(column => ({ name: column.name, type: seenType(column) }))
 
 /**
  * Binds a job's SQL to the columns that will be read, and its loads to what they are made from. Fails with MODEL_INVALID
@@ -43,13 +44,6 @@ export function loadFaults(
     const at = { file: 'job.yaml', ...(place && { place }) }
     const columns = tables.get(load.from)
     if (!columns) return []
-    const nested = columns.filter(({ type }) => loadedType(type) === undefined)
-    if (nested.length > 0)
-      return nested.map(({ name, type }) => ({
-        ...at,
-        message: `load.${load.table}: column ${name} of ${load.from} has type ${type}, which cannot be loaded as it is`,
-        hint: `Write to_json(${quoteName(name)})::VARCHAR AS ${quoteName(name)} in ${load.from}.`,
-      }))
     try {
       planLoad(
         load,

@@ -7,6 +7,7 @@ import { didYouMean } from '../nearest.ts'
 import { caseTwins } from '../sql/bind.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
+import { loadedColumn, seenType } from '../types/duckType.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { type Drift, weigh } from './drift.ts'
@@ -105,11 +106,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
   const key = spec.key.length > 0 && !spec.changes?.history ? spec.key : schema.key
   const described = schema.columns.map((column): Column => {
     const policy = spec.columns[column.name]
-    return policy === 'text'
-      ? { ...column, type: { kind: 'text' }, policy }
-      : policy
-        ? { ...column, policy }
-        : column
+    return policy === 'text' ? { ...asText(column), policy } : policy ? { ...column, policy } : column
   })
   const { columns, absent, whole, notes } = known
     ? weigh({
@@ -264,6 +261,10 @@ function followed(
   const { point, image } = last!
   return { ...read, changes, cursor, base: { value: point.value, run: point.run, image: image! } }
 }
+const asText = ({ duck: _, written: __, ...column }: Column): Column => ({
+  ...column,
+  type: { kind: 'text' },
+})
 
 function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFacts['last']): PlannedRead {
   const accumulates = { ...read, accumulates: true }
@@ -331,7 +332,18 @@ export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {
       { hint: `Its columns: ${names.join(', ')}.` },
     )
   }
-  const { key, insertOnly, newer, partitionBy, compare, ignore } = spec
+  const { key, insertOnly, newer, partitionBy, compare, ignore, nesting = 'kept' } = spec
+  for (const name of [...key, ...partitionBy, ...(newer === undefined ? [] : [newer])]) {
+    const column = columns.find(column => column.name === spelled(name))!
+    if (column.type.kind === 'nested')
+      throw new EngineError(
+        'TYPE_UNSUPPORTED',
+        `load.${spec.table}: column ${column.name} of ${spec.from} has type ${seenType(column)}, by which no rows can be told apart or ordered`,
+        {
+          hint: `Write to_json(${quoteName(column.name)})::VARCHAR AS ${quoteName(column.name)} in ${spec.from}.`,
+        },
+      )
+  }
   return {
     ...spec,
     key: key.map(spelled),
@@ -340,7 +352,7 @@ export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {
     compare: compare.map(spelled),
     ignore: ignore.map(spelled),
     ...(newer !== undefined && { newer: spelled(newer) }),
-    columns,
+    columns: columns.map(column => loadedColumn(column, nesting)),
   }
 }
 

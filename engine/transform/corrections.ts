@@ -8,8 +8,8 @@ import { allRows } from '../staging/dataSet.ts'
 import { type Image, imageSql } from '../staging/image.ts'
 import { filesSql } from '../staging/read.ts'
 import { atomicWrite } from '../staging/store.ts'
-import { seenType, stagedTypeOf } from '../types/duckType.ts'
-import type { Column } from '../types/logical.ts'
+import { seenSql, seenType } from '../types/duckType.ts'
+import { type Column, typeName } from '../types/logical.ts'
 
 /**
  * Splits corrections by whether their rows are `found` and their values are of the columns' types. Gives SQL of the rows
@@ -29,8 +29,10 @@ export async function sortOut(
   const names = columns.map((_, index) => `c${index}`)
   const given = `(VALUES ${lines.join(', ')}) AS given(_nf_id, ${names.join(', ')})`
   const casts = columns.map((column, index) => {
-    const cast = `TRY_CAST(c${index}::VARCHAR AS ${seenType(column)})`
-    return column.duck ? `TRY_CAST(${cast} AS ${stagedTypeOf(column)})` : cast
+    const text = `c${index}::VARCHAR`
+    if (column.written) return `CASE WHEN TRY(${seenSql(column, text)}) IS NOT NULL THEN ${text} END`
+    const cast = `TRY_CAST(${text} AS ${seenType(column)})`
+    return column.duck ? `TRY_CAST(${cast} AS ${typeName(column.type)})` : cast
   })
   const judged = await duck.rows(
     `SELECT _nf_id AS id, _nf_id IN (SELECT _nf_id FROM (${found})) AS found,

@@ -5,8 +5,8 @@ import { type Duck, quoteName } from '../sql/duckdb.ts'
 import type { SqlFile } from '../sql/parse.ts'
 import { stripped } from '../sql/text.ts'
 import { type DataSet, goodRows } from '../staging/dataSet.ts'
-import { modelColumn, seenType, stagedType, stagedTypeOf } from '../types/duckType.ts'
-import type { Column } from '../types/logical.ts'
+import { modelColumn, seenSql, stagedType } from '../types/duckType.ts'
+import { type Column, typeName } from '../types/logical.ts'
 
 type Session = Pick<RunContext, 'duck' | 'root'>
 
@@ -24,11 +24,17 @@ export async function columnsOf({ duck }: Session, { file, sql }: SqlFile): Prom
   })
 }
 
-/** SQL of a query's rows, the columns that are staged by another type converted to what `of` gives. */
-export function converted(sql: string, columns: Column[], of: (column: Column) => string): string {
+/** SQL of a query's rows as they are staged. */
+export const asStaged = (sql: string, columns: Column[]) =>
+  converted(sql, columns, ({ type }, value) => `CAST(${value} AS ${typeName(type)})`)
+
+/** SQL of staged rows as models see them. */
+export const asSeen = (sql: string, columns: Column[]) => converted(sql, columns, seenSql)
+
+function converted(sql: string, columns: Column[], to: (column: Column, value: string) => string): string {
   const casts = columns
     .filter(({ duck }) => duck !== undefined)
-    .map(column => `CAST(${quoteName(column.name)} AS ${of(column)}) AS ${quoteName(column.name)}`)
+    .map(column => `${to(column, quoteName(column.name))} AS ${quoteName(column.name)}`)
   return casts.length > 0 ? `SELECT * REPLACE (${casts.join(', ')}) FROM (${sql}\n)` : sql
 }
 
@@ -37,15 +43,14 @@ export async function openSet(
   { duck, root }: Session,
   set: DataSet & { name: string; columns: Column[] },
 ): Promise<void> {
-  const rows = converted(goodRows(root, set), set.columns, seenType)
+  const rows = asSeen(goodRows(root, set), set.columns)
   await duck.run(`CREATE OR REPLACE VIEW ${quoteName(set.name)} AS ${rows}`)
 }
 
 /** Makes a model a table that is computed where it is read, of the values that it would have if it were staged. */
 export async function openView(session: Session, model: SqlFile & { name: string }): Promise<void> {
   const columns = await columnsOf(session, model)
-  const staged = converted(stripped(model.sql), columns, stagedTypeOf)
-  const rows = converted(staged, columns, seenType)
+  const rows = asSeen(asStaged(stripped(model.sql), columns), columns)
   await session.duck.run(`CREATE OR REPLACE VIEW ${quoteName(model.name)} AS ${rows}`)
 }
 
@@ -62,13 +67,13 @@ export async function refuseTooLarge(duck: Duck, { file, sql }: SqlFile, columns
     const [found] = await duck
       .rows(
         `SELECT ${name}::VARCHAR AS value, ${row.length > 0 ? `concat_ws(', ', ${row.join(', ')})` : "''"} AS subject
-         FROM (${stripped(sql)}\n) WHERE ${name} IS NOT NULL AND TRY_CAST(${name} AS ${stagedTypeOf(column)}) IS NULL LIMIT 1`,
+         FROM (${stripped(sql)}\n) WHERE ${name} IS NOT NULL AND TRY_CAST(${name} AS ${typeName(column.type)}) IS NULL LIMIT 1`,
       )
       .catch(() => [])
     if (found)
       throw new EngineError(
         'VALUE_INEXACT',
-        `${file}: column ${column.name} (${column.duck}): ${found.value} is beyond ${stagedTypeOf(column)}: ${found.subject}`,
+        `${file}: column ${column.name} (${column.duck}): ${found.value} is beyond ${typeName(column.type)}: ${found.subject}`,
         { hint: `Write ${name}::VARCHAR AS ${name}, or keep it within that type.` },
       )
   }

@@ -19,16 +19,31 @@ import { plainParts } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { rowsIn } from '../staging/store.ts'
-import { seenType, stagedTypeOf } from '../types/duckType.ts'
 import { type Column, columnNamed, withOrigins } from '../types/logical.ts'
 import { extractSql, sortOut } from './corrections.ts'
 import { diagnosing, type InQuery, type Source } from './diagnose.ts'
 import { enrich } from './enrich.ts'
-import { columnsOf, converted, openSet, openView, refuseTooLarge } from './modelTypes.ts'
+import { asSeen, asStaged, columnsOf, openSet, openView, refuseTooLarge } from './modelTypes.ts'
 import type { JudgedExtract, Transformed } from './transformed.ts'
 
 /** A model, or an extract taken as one. */
-type Query = Pick<Model, 'name' | 'enrich'> & Source
+type Query = Pick<Model, 'name' | 'enrich'> & Source & { columns?: Column[]; plain?: Part[] }
+
+/** An extract's rows as they are staged, and the parts that hold them already. */
+function asRead(
+  { root }: RunContext,
+  read: PlannedRead,
+  image: Image,
+  judged: JudgedExtract[],
+): Pick<Query, 'sql' | 'columns' | 'plain'> {
+  const { corrections } = judged.find(({ name }) => name === read.extract)!
+  const plain = corrections === undefined ? plainParts(image, read) : undefined
+  return {
+    sql: extractSql(root, image, read, corrections),
+    columns: image.columns,
+    ...(plain && { plain }),
+  }
+}
 
 /** Tables of the night as models see them: one image an extract. */
 export async function openTables(
@@ -45,7 +60,7 @@ export async function openTables(
     if (!image) continue
     const { corrections } = judged.find(({ name }) => name === read.extract)!
     await duck.run(
-      `CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${extractSql(root, image, read, corrections)}`,
+      `CREATE OR REPLACE VIEW ${quoteName(read.extract)} AS ${asSeen(extractSql(root, image, read, corrections), image.columns)}`,
     )
   }
   const macros = new MacroSession(duck, graph.macros)
@@ -76,11 +91,9 @@ export async function transform(
       if (inline) {
         await within(model, () => openView(context, model))
       } else {
-        const corrected = judged.some(table => table.name === name && table.corrections)
-        const plain = image && read && !corrected ? plainParts(image, read) : undefined
-        const stageOwn = (own: RunContext) => stage(own, within, model, checks, plain)
-        const made = await runTask(context, taskName('model', name), stageOwn, filesOf)
-        const result = read ? { ...made, columns: withOrigins(made.columns, read.columns) } : made
+        const query = read && image ? { ...model, ...asRead(context, read, image, judged) } : model
+        const stageOwn = (own: RunContext) => stage(own, within, query, checks)
+        const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
         const set = { ...result, parts: result.parts! }
         await openSet(context, set)
         results.push(result)
@@ -109,13 +122,12 @@ async function stage(
   within: InQuery,
   model: Query,
   checks: OrderedCheck[],
-  plain?: Part[],
 ): Promise<Transformed> {
   const { progress } = context
   const task = taskName('model', model.name)
   progress.started(task)
-  const set = plain
-    ? ({ parts: plain, plain: true } as const)
+  const set = model.plain
+    ? ({ parts: model.plain, plain: true } as const)
     : await within(model, () => materialise(context, model))
   const judged = await judge(context, within, model, checks, set)
   const corrections = judged.rejected > 0 ? await context.corrections(model.name) : []
@@ -133,7 +145,7 @@ async function materialise(context: RunContext, model: Query): Promise<DataSet &
     `model ${name}`,
     columns.map(column => column.name),
   )
-  const staged = converted(stripped(sql), columns, stagedTypeOf)
+  const staged = asStaged(stripped(sql), columns)
   try {
     return { columns, parts: [await copyModel(context, staged, 'transformed', name)] }
   } catch (error) {
@@ -181,10 +193,11 @@ async function judge(
   const all = allRows(root, set)
   const loads = spec.loads.filter(({ from }) => from === model.name)
   const staged = `SELECT * EXCLUDE (file_row_number) FROM ${all}`
-  const columns = known ?? (await columnsOf(context, { file: model.file, sql: staged }))
+  const described = known ?? (await columnsOf(context, { file: model.file, sql: staged }))
+  const columns = model.columns ? withOrigins(described, model.columns) : described
   const rows = rowsIn(set.parts)
   await openSet(context, { ...set, name: model.name, columns })
-  const seen = `(${converted(`SELECT * FROM ${all}`, columns, seenType)})`
+  const seen = `(${asSeen(`SELECT * FROM ${all}`, columns)})`
   const names = columns.map(column => column.name)
   await openFindings(duck)
   for (const check of checks) await within(check, () => findRows(duck, check, seen, names))

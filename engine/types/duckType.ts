@@ -1,7 +1,9 @@
+import { bracesText, fromBraces } from './braces.ts'
 import type { Column, LogicalType } from './logical.ts'
 import { typeFromName, typeName } from './logical.ts'
+import { fieldsOf, itemOf, split } from './nestedType.ts'
 
-// A model's column may have any type of DuckDB's. Parquet has not all of them: written as they are, some come back as
+// Models see and give any type of DuckDB's. Parquet has not all of them: written as they are, some come back as
 // others. What is staged is a type that comes back as it was written, and holds every value exactly or fails.
 
 /** Types that are staged as another one. */
@@ -22,63 +24,84 @@ const STAGED_AS: Record<string, string> = {
 
 /** The type by which a DuckDB type is staged; undefined where none holds it. */
 export function stagedType(type: string): string | undefined {
-  const list = /^(.*)\[\d*\]$/s.exec(type)
-  if (list) {
-    const inner = stagedType(list[1]!)
+  const item = itemOf(type)
+  if (item !== undefined) {
+    const inner = stagedType(item)
     return inner && `${inner}[]`
   }
   if (type.startsWith('ENUM(')) return 'VARCHAR'
-  const [, kind, inside] = /^(STRUCT|MAP)\((.*)\)$/s.exec(type) ?? []
-  if (kind === 'MAP') {
-    const parts = split(inside!).map(stagedType)
+  const [, map] = /^MAP\((.*)\)$/s.exec(type) ?? []
+  if (map !== undefined) {
+    const parts = split(map).map(stagedType)
     return parts.length === 2 && parts.every(part => part !== undefined)
       ? `MAP(${parts.join(', ')})`
       : undefined
   }
-  if (kind === 'STRUCT') {
-    const fields = split(inside!).map(field => {
-      const [, name, of] = /^("(?:[^"]|"")*"|[^\s"(]+) (.+)$/s.exec(field) ?? []
-      const inner = of && stagedType(of)
-      return inner && `${name} ${inner}`
-    })
-    return fields.every(field => field !== undefined) ? `STRUCT(${fields.join(', ')})` : undefined
-  }
+  const fields = fieldsOf(type)?.map(field => {
+    const inner = stagedType(field.type)
+    return inner && `${field.quoted} ${inner}`
+  })
+  if (fields) return fields.every(field => field !== undefined) ? `STRUCT(${fields.join(', ')})` : undefined
   return STAGED_AS[type] ?? (typeFromName(type) ? type : undefined)
 }
 
-/** What stands between commas that no bracket or quote holds together. */
-function split(text: string): string[] {
-  const parts: string[] = []
-  let depth = 0
-  let start = 0
-  for (const { 0: token, index } of text.matchAll(/"(?:[^"]|"")*"|'(?:[^']|'')*'|./gs)) {
-    if (token === '(') depth++
-    else if (token === ')') depth--
-    else if (token === ',' && depth === 0) {
-      parts.push(text.slice(start, index).trim())
-      start = index + 1
-    }
-  }
-  return [...parts, text.slice(start).trim()]
-}
-
-/** The logical type of a DuckDB type, by which it is loaded; undefined for lists, structs and maps, and for what is not staged. */
-export function loadedType(type: string): LogicalType | undefined {
-  const staged = stagedType(type)
-  return staged === undefined ? undefined : typeFromName(staged)
+/** The logical type of a type that Parquet gives back as it is; undefined for others. */
+export function parquetType(type: string): LogicalType | undefined {
+  if (stagedType(type) !== type) return undefined
+  return typeFromName(type) ?? { kind: 'nested', name: type }
 }
 
 /** A model's column of a DuckDB type that is staged. */
 export function modelColumn(name: string, type: string): Column {
-  const text = { kind: 'text' } as const
-  const loaded = loadedType(type) ?? text
-  const column: Column = { name, type: loaded, nullable: true, native: type }
-  if (stagedType(type) === type && typeFromName(type)) return column
-  return { ...column, duck: type, ...(loaded.kind === 'text' && type !== 'UUID' && { notation: true }) }
+  const staged = parquetType(stagedType(type)!)!
+  const column: Column = { name, type: staged, nullable: true, native: type }
+  if (typeName(staged) === type) return column
+  return { ...column, duck: type, ...(staged.kind === 'text' && type !== 'UUID' && { notation: true }) }
 }
 
 /** The type that models see. */
 export const seenType = ({ duck, type }: Column): string => duck ?? typeName(type)
 
-/** The type that is staged. */
-export const stagedTypeOf = ({ duck, type }: Column): string => (duck && stagedType(duck)) ?? typeName(type)
+/** SQL of the value that models see, of what is staged; it fails for a text that is no such value. */
+export function seenSql({ duck, written }: Column, staged: string): string {
+  if (duck === undefined) return staged
+  return written === 'braces' ? fromBraces(staged, duck) : `CAST(${staged} AS ${duck})`
+}
+
+/** What a target makes of lists, structs and maps: columns of their kind; arrays of lists and JSON of the rest; JSON of all. */
+export type Nesting = 'kept' | 'arrays' | 'json'
+
+/** A column as it is loaded: as a target keeps it that has lists, structs and maps, or as a text of it, which that reads by itself. */
+export function loadedColumn(column: Column, nesting: Nesting): Column {
+  const { name, nullable, native, type, duck, written, origin } = column
+  const seen = seenType(column)
+  const staged = parquetType(stagedType(seen)!)!
+  if (nesting === 'kept') {
+    if (written === undefined || duck === undefined) return column
+    const { written: _, ...kept } = column
+    return { ...kept, type: staged }
+  }
+  if (staged.kind !== 'nested' || (nesting === 'arrays' && type.kind === 'text')) return column
+  const text: Column = {
+    name,
+    type: { kind: 'text' },
+    nullable,
+    native,
+    notation: true,
+    ...(origin && { origin }),
+  }
+  const item = itemOf(seen)
+  return nesting === 'arrays' && item !== undefined && parquetType(stagedType(item)!)!.kind !== 'nested'
+    ? { ...text, duck: seen, written: 'braces' }
+    : { ...text, duck: 'JSON' }
+}
+
+/** SQL of a loaded column's value, of what is staged; undefined where that is the value. */
+export function loadedSql(from: Column, to: Column, staged: string): string | undefined {
+  const same = typeName(from.type) === typeName(to.type) && from.duck === to.duck
+  if (same && from.written === to.written) return undefined
+  const value = from.written ? seenSql(from, staged) : staged
+  if (to.written) return bracesText(value, typeName(from.type))
+  const own = to.duck === from.duck || to.type.kind !== 'text'
+  return `CAST(${own ? value : `to_json(${value})`} AS ${typeName(to.type)})`
+}

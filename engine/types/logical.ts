@@ -16,6 +16,8 @@ export type LogicalType =
   | { kind: 'time' }
   /** Microseconds since 1970-01-01T00:00; `zoned` values are instants (UTC), others are wall-clock readings. */
   | { kind: 'timestamp'; zoned: boolean }
+  /** A list, struct or map, in DuckDB's notation, of types that Parquet gives back: only DuckDB writes and reads such columns. */
+  | { kind: 'nested'; name: string }
 
 /** What happens to a value that its column's type cannot hold exactly (a zero date, an infinity). */
 export type InexactPolicy = 'fail' | 'null' | 'quarantine' | 'text'
@@ -28,8 +30,6 @@ export interface Origin {
   type: string
   /** Users or an extension define it: another system of the family may lack it. */
   custom?: true
-  /** Of what is staged as text, the type of DuckDB whose text that is, exactly: what systems of other families make of it. */
-  duck?: 'UUID' | 'JSON'
   /** As DDL has it, where it is a constant. */
   default?: string
   /** Of text, where they are the column's own. */
@@ -50,8 +50,10 @@ export interface Column {
   policy?: InexactPolicy
   /** True where text is a server's notation of another type (json, interval, a wide numeric): its order means nothing. */
   notation?: true
-  /** Of a model: its type in DuckDB, where that is staged as another: see duckType.ts. */
+  /** Its type in DuckDB, where that is staged as another: see duckType.ts. */
   duck?: string
+  /** Of a column staged as text: how that writes a value of `duck`; absent: as DuckDB does. */
+  written?: 'braces'
   /** Absent where a model made it. */
   origin?: Origin
   /** How the source's lanes get its bytes, in the connector's own word: the engine carries it and never reads it. */
@@ -63,7 +65,16 @@ export function withOrigins(columns: Column[], read: Column[]): Column[] {
   return columns.map(column => {
     const from = columnNamed(read, column.name)
     if (!from?.origin || typeName(from.type) !== typeName(column.type)) return column
-    return { ...column, origin: from.origin, nullable: from.nullable || from.policy !== undefined }
+    const { origin, duck, written, notation } = from
+    const nullable = from.nullable || from.policy !== undefined
+    return {
+      ...column,
+      origin,
+      nullable,
+      ...(duck && { duck }),
+      ...(written && { written }),
+      ...(notation && { notation }),
+    }
   })
 }
 
@@ -98,7 +109,14 @@ export function typeName(type: LogicalType): string {
       return 'TIME'
     case 'timestamp':
       return type.zoned ? 'TIMESTAMP WITH TIME ZONE' : 'TIMESTAMP'
+    case 'nested':
+      return type.name
   }
+}
+
+/** For code that handles each type by itself, and never meets a nested one: DuckDB alone reads and writes those. */
+export function unflattened({ name }: LogicalType & { kind: 'nested' }): never {
+  throw new Error(`${name} is read and written by DuckDB alone`)
 }
 
 const NAMED: Record<string, LogicalType> = {
@@ -121,7 +139,7 @@ const NAMED: Record<string, LogicalType> = {
   'TIMESTAMP WITH TIME ZONE': { kind: 'timestamp', zoned: true },
 }
 
-/** The inverse of {@link typeName}; undefined for a DuckDB type that has no logical type (LIST, STRUCT, HUGEINT …). */
+/** The inverse of {@link typeName} but of nested types; undefined for a DuckDB type that has no logical type (HUGEINT, UUID …). */
 export function typeFromName(name: string): LogicalType | undefined {
   const decimal = /^DECIMAL\((\d+),(\d+)\)$/.exec(name)
   if (decimal) return { kind: 'decimal', precision: Number(decimal[1]), scale: Number(decimal[2]) }

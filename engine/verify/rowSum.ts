@@ -26,6 +26,7 @@ const plainNumber = (text: string) =>
 export function canonical({ type, unpadded, unsignedZero }: ComparedColumn, value: string): string {
   if (type.kind === 'text') return unpadded ? `rtrim(${value}, ' ')` : value
   // As text, which tells -0 from 0 where the target does.
+  if (type.kind === 'nested') return `${value}::VARCHAR`
   if (type.kind === 'float') return unsignedZero ? `(${value} + 0)::VARCHAR` : `${value}::VARCHAR`
   return value
 }

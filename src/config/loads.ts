@@ -43,6 +43,7 @@ export function readLoads(
     const { to, from, key, mode, newer, stamp, deletes, partitions, compare, ignore, scd2, guard, verify } =
       load
     const sensitive = sensitiveOf(load, extracts)
+    const nesting = connections[load.to]?.connector.capabilities.nesting
     const split = load.partition_by.find(name => sensitive.includes(name))
     if (split)
       document.problem(
@@ -68,6 +69,7 @@ export function readLoads(
       ...(sensitive.length > 0 && { sensitive }),
       ...(onBadRow !== 'fail' && { onBadRow }),
       ...(onDuplicate && { onDuplicate }),
+      ...(nesting && { nesting }),
       ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),
       ...(load.batch_rows !== undefined && { batchRows: load.batch_rows }),
       ...(partitions && { partitions }),

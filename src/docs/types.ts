@@ -1,8 +1,11 @@
+import { loadedColumn, parquetType, stagedType } from '../../engine/types/duckType.ts'
 import type { LogicalType } from '../../engine/types/logical.ts'
 import { POLICIES } from '../config/schema.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
 import type { Connector, TypeRule } from '../connectors/declare/define.ts'
 import { type Mapping, mappingsOf } from './mappings.ts'
+
+const BEYOND = 'a value of more than 38 digits is an error that names column and row'
 
 const PREAMBLE = `# Types
 
@@ -18,8 +21,8 @@ collations. A type that the target does not know (an enum, a type of an extensio
 before. Left out: geometries, whose spatial reference is not read, and domains, which become what they are made of. Texts and
 bytes of a key in MySQL and MariaDB are compared byte by byte.
 
-Into a system of another family, a \`uuid\` becomes UUID in DuckDB and \`uuid\` in Postgres, a \`jsonb\` becomes JSON in DuckDB, and
-NOT NULL stays; every other type is that of the tables below.
+Into a system of another family, every type is that of the tables below, and NOT NULL stays. What DuckDB has and Parquet has
+not is staged as another type, as a rule its text, and is its own type again for models and in DuckDB.
 
 A table that is there already takes a value where its own type holds it exactly; otherwise the load is refused.
 
@@ -43,8 +46,36 @@ export async function typesPage(connectors: readonly Connector[]): Promise<strin
   const sections: string[] = [PREAMBLE]
   for (const { name, types } of connectors)
     if (types.length > 0) sections.push(`## ${name}\n\n${await typesTable(name, types, targets)}`)
+  const models = `## Models\n\nWhat a model gives has the type that DuckDB says (\`DESCRIBE\`); unions and variants are refused by \`validate\`.\n\n`
+  sections.push(models + (await typesTable('models', MODEL_TYPES, targets)))
   return sections.join('\n')
 }
+
+/** Types of DuckDB's that are staged as others, or that not all targets have. */
+const MODEL_TYPES: TypeRule[] = [
+  'HUGEINT',
+  'UHUGEINT',
+  'BIGNUM',
+  'UUID',
+  'JSON',
+  "ENUM('a', 'b')",
+  'INTERVAL',
+  'TIME WITH TIME ZONE',
+  'BIT',
+  'TIMESTAMP_S',
+  'TIMESTAMP_MS',
+  'TIMESTAMP_NS',
+  'INTEGER[]',
+  'UUID[]',
+  'INTEGER[][]',
+  'STRUCT(a INTEGER, b UUID)',
+  'MAP(VARCHAR, INTEGER)',
+].map(seen => ({
+  native: seen,
+  logical: stagedType(seen)!,
+  seen,
+  ...(/HUGEINT$/.test(seen) && { note: BEYOND }),
+}))
 
 async function typesTable(name: string, rules: TypeRule[], targets: Connector[]): Promise<string> {
   const others = POLICIES.filter(policy => policy !== 'fail').map(policy => `\`${policy}\``)
@@ -67,8 +98,15 @@ async function typesTable(name: string, rules: TypeRule[], targets: Connector[])
 const cell = (text: string) => text.replaceAll('|', '\\|')
 
 /** One rule followed to its end. `DECIMAL(p,s)` is followed for every precision. Fails where a rule's type is none. */
-async function chain(name: string, { native, logical }: TypeRule, targets: Connector[]) {
-  const columnsOf = (type: LogicalType) => targets.map(target => target.targetType!(type))
+async function chain(name: string, { native, logical, seen, written }: TypeRule, targets: Connector[]) {
+  const own = { name: 'c', nullable: true, native, ...(seen && { duck: seen }), ...(written && { written }) }
+  const columnsOf = (type: LogicalType) =>
+    targets.map(target =>
+      target.targetType!(loadedColumn({ ...own, type }, target.capabilities.nesting ?? 'kept')),
+    )
+  const nested = parquetType(logical)
+  if (nested?.kind === 'nested')
+    return { arrow: '–', parquet: 'groups', duckdb: seen!, columns: columnsOf(nested) }
   if (logical === 'DECIMAL(p,s)') {
     const types = Array.from({ length: 38 }, (_, at) => ({
       kind: 'decimal' as const,
@@ -97,7 +135,8 @@ async function chain(name: string, { native, logical }: TypeRule, targets: Conne
   const type = declaredType(logical)
   if (!type) throw new Error(`${name}: ${native}: ${logical} is not a logical type`)
   const [mapping] = await mappingsOf([type])
-  const { arrow, duckdb, parquet } = mapping!
+  const { arrow, parquet } = mapping!
+  const duckdb = seen ?? mapping!.duckdb
   const annotated = parquet.annotation ? `${parquet.physical}: ${parquet.annotation}` : parquet.physical
   return { arrow, duckdb, columns: columnsOf(type), parquet: annotated }
 }

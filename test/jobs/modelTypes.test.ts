@@ -43,7 +43,7 @@ const select = (columns: Record<string, string>) =>
     .map(([name, value]) => `if(id = 4, NULL, ${value}) AS "${name}"`)
     .join(',\n  ')} FROM src`
 
-const YAML = `connections: { in: "file:in", wh: "duckdb:wh.duckdb", pg: "${postgres.url}", my: "${mariadb.url}" }
+const YAML = `connections: { in: "file:in", wh: "duckdb:wh.duckdb", pg: "${postgres.url}", my: "${mariadb.url}", lk: "lake:lake" }
 extract: { src: { from: in, files: src.csv, take: all, schema: { id: INTEGER } } }
 resources: { memory: 300MB, threads: 1 }
 `
@@ -125,11 +125,112 @@ test('every scalar reaches each target as its type or as its exact text', async 
     wanted,
   )
   const [inPostgres] = await postgres.query(`SELECT ${texts(name => `${name}::text`)} FROM pg_t WHERE id = 2`)
-  assert.deepEqual(plain(inPostgres as Record<string, unknown>), wanted)
+  const theirs = (text: string) => text.replace(/^(\d+) months /, '$1 mons ')
+  assert.deepEqual(plain(inPostgres as Record<string, unknown>), wanted.map(theirs))
+  const made = await postgres.query<{ name: string; type: string }>(
+    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = 'pg_t'::regclass AND attnum > 1 ORDER BY attnum`,
+  )
+  assert.deepEqual(Object.fromEntries(made.map(({ name, type }) => [name, type])), {
+    hugeint: 'numeric(38,0)',
+    least: 'numeric(38,0)',
+    uhugeint: 'numeric(38,0)',
+    bignum: 'text',
+    enumerated: 'text',
+    uuid: 'uuid',
+    json: 'json',
+    timetz: 'time with time zone',
+    duration: 'interval',
+    bits: 'bit varying',
+    nanoseconds: 'text',
+    seconds: 'timestamp without time zone',
+    millis: 'timestamp without time zone',
+  })
+  const kept = await rowsOf(job, 'DESCRIBE wh_t')
+  const seen = await rowsOf(job, `DESCRIBE ${select(SCALARS).replace('FROM src', 'FROM (SELECT 2 AS id)')}`)
+  const typesOf = (rows: Record<string, unknown>[]) => rows.map(row => [row.column_name, row.column_type])
+  assert.deepEqual(typesOf(kept), typesOf(seen))
   const [inMariadb] = await mariadb.query(
     `SELECT ${texts(name => `CAST(${name} AS CHAR)`)} FROM my_t WHERE id = 2`,
   )
   assert.deepEqual(plain(inMariadb as Record<string, unknown>), wanted)
+})
+
+test('lists, structs and maps are kept by targets that have them, and are arrays or JSON in others', async () => {
+  const columns = {
+    ...NESTED,
+    texts: "['a,b', 'NULL', NULL, '', 'c\"\\d', '{}', chr(233)]",
+    ids: "[('00000000-0000-4000-8000-00000000000' || id)::UUID]",
+    blobs: "['\\xAB'::BLOB || 'CD'::BLOB, ''::BLOB]",
+    empty: '[]::INTEGER[]',
+    days: "[DATE '0044-03-15 (BC)', DATE '2020-01-01']",
+    moments: "[TIMESTAMP '0044-03-15 (BC) 00:00:00.5']",
+    instants: "[TIMESTAMPTZ '2020-01-01 00:00:00.123456+00']",
+  }
+  const load = (to: string) => `  ${to}_n: { to: ${to}, from: m, key: id, mode: replace, verify: all }\n`
+  const job = await jobWith({ 'm.sql': select(columns) }, ['wh', 'pg', 'my', 'lk'].map(load).join(''))
+  const night = async () => {
+    const { error, outcome } = await job.run()
+    assert.equal(error, undefined)
+    for (const { wrong, notes } of outcome.verifications)
+      assert.deepEqual({ wrong, notes }, { wrong: { rows: 0, ranges: 0 }, notes: [] })
+    return outcome.loaded.map(({ inserted, updated, deleted }) => [inserted, updated, deleted])
+  }
+  assert.deepEqual(await night(), Array(4).fill([4, 0, 0]))
+  assert.deepEqual(await night(), Array(4).fill([0, 0, 0]))
+  writeFileSync(
+    join(job.folder, 'm.sql'),
+    select({ ...columns, list: 'if(id = 2, [7], [id, NULL, id + 1])' }),
+  )
+  assert.deepEqual(await night(), Array(4).fill([0, 1, 0]))
+  const one = select(columns).replace('FROM src', 'FROM (SELECT 3 AS id)')
+  const names = Object.keys(columns)
+  const texts = names.map(name => `"${name}"::VARCHAR AS "${name}"`).join(', ')
+  const [expected] = await rowsOf(job, `SELECT ${texts} FROM (${one})`)
+  assert.deepEqual((await rowsOf(job, `SELECT ${texts} FROM wh_n WHERE id = 3`))[0], expected)
+  const described = await rowsOf(job, 'DESCRIBE wh_n')
+  const wanted = await rowsOf(job, `DESCRIBE ${one}`)
+  assert.deepEqual(
+    described.map(row => row.column_type),
+    wanted.map(row => row.column_type),
+  )
+  const jsons = names.map(name => `to_json("${name}")::VARCHAR AS "${name}"`).join(', ')
+  const [json] = await rowsOf(job, `SELECT ${jsons} FROM (${one})`)
+  const [inMariadb] = await mariadb.query(
+    `SELECT ${names.map(name => `\`${name}\``).join(', ')} FROM my_n WHERE id = 3`,
+  )
+  assert.deepEqual(inMariadb, json)
+  const [inPostgres] = await postgres.query(
+    `SELECT ${names.map(name => `"${name}"::text`).join(', ')} FROM pg_n WHERE id = 3`,
+  )
+  assert.deepEqual(inPostgres, {
+    ...json,
+    list: '{3,NULL,4}',
+    texts: '{"a,b","NULL",NULL,"","c\\"\\\\d","{}",é}',
+    ids: '{00000000-0000-4000-8000-000000000003}',
+    blobs: '{"\\\\xab4344","\\\\x"}',
+    empty: '{}',
+    days: '{"0044-03-15 BC",2020-01-01}',
+    moments: '{"0044-03-15 00:00:00.5 BC"}',
+    instants: '{"2020-01-01 00:00:00.123456+00"}',
+  })
+  const types = await postgres.query(
+    `SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = 'pg_n'::regclass AND attnum > 1 ORDER BY attnum`,
+  )
+  const json3 = ['json', 'json', 'json']
+  assert.deepEqual(
+    types.map(({ type }) => type),
+    [
+      'integer[]',
+      ...json3,
+      'text[]',
+      'uuid[]',
+      'bytea[]',
+      'integer[]',
+      'date[]',
+      'timestamp without time zone[]',
+      'timestamp with time zone[]',
+    ],
+  )
 })
 
 test('a number beyond 38 digits is an error that names column, value and row', async () => {
@@ -146,18 +247,24 @@ test('a number beyond 38 digits is an error that names column, value and row', a
 })
 
 test('what cannot be loaded or kept is refused by validate, with what to write', async () => {
-  for (const [sql, says] of [
-    ['SELECT id, [id] AS v FROM src', 'column v of m has type INTEGER[], which cannot be loaded as it is'],
+  for (const [sql, keys, says] of [
+    [
+      'SELECT id, [id] AS v FROM src',
+      'key: v',
+      'column v of m has type INTEGER[], by which no rows can be told apart or ordered',
+    ],
     [
       "SELECT id, {'a': id} AS v FROM src",
-      'column v of m has type STRUCT(a INTEGER), which cannot be loaded as it is',
+      'key: id, newer: v',
+      'column v of m has type STRUCT(a INTEGER), by which no rows can be told apart or ordered',
     ],
     [
       'SELECT id, union_value(k := id) AS v FROM src',
+      'key: id',
       'column v has type UNION(k INTEGER), which cannot be kept exactly',
     ],
   ] as const) {
-    const job = await jobWith({ 'm.sql': sql }, '  m: { to: wh, from: m, key: id }\n')
+    const job = await jobWith({ 'm.sql': sql }, `  m: { to: wh, from: m, ${keys} }\n`)
     await assert.rejects(validateJob(job.folder, {}, job.home), (error: EngineError) => {
       assert.ok(error.message.includes(says), error.message)
       const write = /Write (.*) AS "v"/.exec(error.hint!)![1]!

@@ -2,7 +2,8 @@ import type { z } from 'zod'
 import type { LoadMode } from '../../../engine/contracts/load.ts'
 import type { Source } from '../../../engine/contracts/source.ts'
 import type { Target } from '../../../engine/contracts/target.ts'
-import type { LogicalType } from '../../../engine/types/logical.ts'
+import type { Nesting } from '../../../engine/types/duckType.ts'
+import type { Column } from '../../../engine/types/logical.ts'
 
 /** One line of a connector's reviewable type mapping; the documentation's type tables are made from these. */
 export interface TypeRule {
@@ -10,6 +11,9 @@ export interface TypeRule {
   native: string
   /** The logical type, in DuckDB's notation: `DECIMAL(p,s)`, `UBIGINT`. */
   logical: string
+  /** What models see, where that is another type than is staged; and how that is written, see {@link Column}. */
+  seen?: string
+  written?: 'braces'
   /** Values of the native type that the logical type cannot hold; absent where it is exact for every value. */
   inexact?: string
   /** What the column becomes under the `text` policy, or how text notation is chosen; for the page. */
@@ -30,6 +34,8 @@ export interface Capabilities {
   modes: readonly LoadMode[]
   /** Tells before a load which rows its table would refuse. */
   fits?: boolean
+  /** Of a target: what it makes of lists, structs and maps. Default: `kept`. */
+  nesting?: Nesting
   /** Makes and drops partitions of its tables. */
   partitions?: boolean
 }
@@ -83,8 +89,8 @@ export interface Connector<Config extends z.ZodType = z.ZodType, Extract extends
   types: TypeRule[]
   /** The columns that an extract declares itself, where it does: name → type as {@link declaredTable} reads it. */
   declared?(options: z.output<Extract>): Record<string, string> | undefined
-  /** Of a target: the type that a column gets in a table that a load makes. */
-  targetType?(type: LogicalType): string
+  /** Of a target: the type that a column gets in a table that a load makes, of no family. */
+  targetType?(column: Column): string
   /** Fails with CONFIG_INVALID where settings cannot work; asks no system. */
   check?(config: z.infer<Config>, context: ConnectionContext): void
   /** What people are to know of an extract's keys, though they are right. */

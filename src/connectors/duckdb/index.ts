@@ -1,6 +1,6 @@
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
-import { typeName } from '../../../engine/types/logical.ts'
+import { seenType } from '../../../engine/types/duckType.ts'
 import { defineConnector } from '../declare/define.ts'
 import { DuckdbTarget } from './target.ts'
 
@@ -18,7 +18,7 @@ export const duckdb = defineConnector({
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
   },
   types: [],
-  targetType: typeName,
+  targetType: seenType,
   target: ({ url }, { name, baseDir }) => {
     const path = decodeURIComponent(url.replace(/^duckdb:(\/\/)?/, ''))
     return new DuckdbTarget(isAbsolute(path) ? path : join(baseDir, path), name)

@@ -15,6 +15,7 @@ import type { Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
+import { parquetType, seenSql, seenType, stagedType } from '../../../engine/types/duckType.ts'
 import {
   type Column,
   columnNamed,
@@ -22,6 +23,7 @@ import {
   typeFromName,
   typeName,
 } from '../../../engine/types/logical.ts'
+import { sameType } from '../../../engine/types/nestedType.ts'
 import { widens } from '../../../engine/types/widen.ts'
 import { applyLoad } from '../sql/apply.ts'
 import {
@@ -83,7 +85,7 @@ export class DuckdbTarget implements Target {
     return {
       columns: columns.map(column => ({
         name: String(column.column_name),
-        type: typeFromName(String(column.data_type)) ?? { kind: 'text' },
+        type: parquetType(String(column.data_type)) ?? { kind: 'text' },
         nullable: Boolean(column.is_nullable),
         native: String(column.data_type),
       })),
@@ -237,12 +239,12 @@ export class DuckdbTarget implements Target {
     const numbers = async (sql: string) => Object.values((await duck.rows(sql))[0]!).map(Number)
     // A statement that changes rows answers with their number.
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
-    const tables = await this.tables(loadId, load, existing?.columns)
+    const tables = await this.tables(loadId, load, (await this.describe(load.table))!.columns)
     const counts = await applyLoad(load, runAt, tables, executor, !existing)
     return existing ? counts : { ...counts, created: true }
   }
 
-  private async tables(loadId: string, load: PlannedLoad, columns = load.columns): Promise<LoadTables> {
+  private async tables(loadId: string, load: PlannedLoad, columns: Column[]): Promise<LoadTables> {
     const { rows: staging, keys } = stagingNames(loadId, load)
     const where = `${this.name}.${load.table}`
     const meet = expressions(load, columns, await this.folds(load.table))
@@ -284,12 +286,12 @@ export class DuckdbTarget implements Target {
 }
 
 /** The type that a column has in a table that we make: that whose text it is, else as it is staged. */
-const madeType = ({ type, origin }: Needed) => origin?.duck ?? typeName(type)
+const madeType = (column: Needed) => seenType(column as Column)
 
 const addColumn = ({ table }: PlannedLoad, column: Needed) =>
   `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(column.name)} ${madeType(column)};`
 
-type Needed = Pick<Column, 'name' | 'type' | 'origin'>
+type Needed = Pick<Column, 'name' | 'type' | 'duck' | 'written'>
 
 const neededColumns = (load: PlannedLoad): Needed[] => [...load.columns, ...ownColumns(load)]
 
@@ -301,10 +303,10 @@ function checkTarget(load: StagedLoad, { columns }: TableSchema, where: string):
     const column = columnNamed(columns, name)
     if (!column && !addsColumn(load, name))
       obstacles.add(`: has no column ${name}`, `${addColumn(load, needed)} or leave it out of ${load.from}.`)
-    if (column && !fits(type, column.native) && !isWidened(load, name, type, column.native))
+    if (column && !fits(needed, column.native) && !isWidened(load, name, type, column.native))
       obstacles.add(
-        `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
-        `Cast ${name} in ${load.from}, or ALTER TABLE ${load.table} ALTER COLUMN ${quoteName(name)} TYPE ${typeName(type)};`,
+        `.${name}: ${madeType(needed)} does not fit ${column.native} exactly`,
+        `Cast ${name} in ${load.from}, or ALTER TABLE ${load.table} ALTER COLUMN ${quoteName(name)} TYPE ${madeType(needed)};`,
       )
   }
   obstacles.check()
@@ -318,12 +320,16 @@ function isWidened(load: PlannedLoad, name: string, type: LogicalType, native: s
 
 /** What {@link LoadTables} say of a table's columns; `folds`: its texts may have a collation. */
 function expressions(load: PlannedLoad, columns: Column[], folds: boolean) {
-  const kind = (name: string) => columnNamed(load.columns, name)!.type
   const native = (name: string) => columnNamed(columns, name)!.native
   const folded = (name: string) => folds && typeFromName(native(name))?.kind === 'text'
   return {
-    cast: (name: string, expression: string) =>
-      native(name) === typeName(kind(name)) ? expression : `CAST(${expression} AS ${native(name)})`,
+    cast(name: string, expression: string) {
+      const column = columnNamed(load.columns, name)!
+      if (sameType(native(name), column.duck)) return seenSql(column, expression)
+      return sameType(native(name), typeName(column.type))
+        ? expression
+        : `CAST(${expression} AS ${native(name)})`
+    },
     differs(name: string, target: string, staged: string) {
       const type = typeFromName(native(name))
       // What DuckDB takes for equal may be different: an interval of 1 day and of 24 hours.
@@ -339,10 +345,12 @@ function expressions(load: PlannedLoad, columns: Column[], folds: boolean) {
 }
 
 /** Whether DuckDB's own assignment holds every value exactly, or raises where one does not fit: it rounds silently. */
-function fits(type: LogicalType, native: string): boolean {
+function fits(column: Needed, native: string): boolean {
+  const { type } = column
+  if (sameType(native, madeType(column))) return true
   const into = typeFromName(native)
-  // A type that none of ours is (UUID, ENUM, JSON …) is parsed from text, and raises.
-  if (!into) return type.kind === 'text'
+  // A type that none of ours is (UUID, ENUM, INTEGER[] …) is parsed from text, and raises.
+  if (!into) return type.kind === 'text' || stagedType(native) === typeName(type)
   if (into.kind === 'text' || typeName(into) === typeName(type) || widens(type, into)) return true
   const scale = type.kind === 'decimal' ? type.scale : type.kind === 'int' ? 0 : Infinity
   return into.kind === 'int' ? scale === 0 : into.kind === 'decimal' && into.scale >= scale

@@ -3,7 +3,9 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { type Duck, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
-import { type Column, columnNamed, typeFromName } from '../../../engine/types/logical.ts'
+import { parquetType } from '../../../engine/types/duckType.ts'
+import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
+import { sameType } from '../../../engine/types/nestedType.ts'
 import { aliveSql, keyColumns, type LoadTables, sameKey } from '../sql/dialect.ts'
 
 /** What the verifier needs of its target. */
@@ -38,22 +40,27 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
           ...column,
           // Where all values of a segment compare as equal, DuckDB keeps one: of both zeros, the one.
           ...(column.type.kind === 'float' && { unsignedZero: true }),
-          ...(!typeFromName(columnNamed(columns, column.name)!.native) && { parsed: true }),
+          ...(isParsed(column, columnNamed(columns, column.name)!.native) && { parsed: true }),
         })),
         notes,
       }
     },
     async read({ loadId, load, columns, of, staged, sink }: ReadBack, signal: AbortSignal) {
       const duck = await open()
-      const own = await tables(loadId, load, await found(load.table))
-      const { target, staging, keys } = own
-      const same = (alias: string) => sameKey(load as StagedLoad, own, 't', alias)
+      const there = await found(load.table)
+      const tablesOf = await tables(loadId, load, there)
+      const { target, staging, keys } = tablesOf
+      const isOf = ({ name, duck, type }: Column) =>
+        type.kind === 'nested' || sameType(duck, columnNamed(there, name)!.native)
+      const same = (alias: string) => sameKey(load as StagedLoad, tablesOf, 't', alias)
       const select = (beside: string, against: boolean) => {
-        const values = columns.map(({ name, parsed }) => {
+        const values = columns.map(own => {
+          const { name, parsed, type } = own
           const column = quoteName(name)
-          if (!parsed) return `t.${column}`
+          if (!parsed)
+            return isOf(own) ? `CAST(t.${column} AS ${typeName(type)}) AS ${column}` : `t.${column}`
           const text = `t.${column}::VARCHAR`
-          const differs = own.differs!(name, `t.${column}`, own.cast!(name, `s.${column}`))
+          const differs = tablesOf.differs!(name, `t.${column}`, tablesOf.cast!(name, `s.${column}`))
           return `${against ? `CASE WHEN ${differs} THEN ${text} ELSE s.${column} END` : text} AS ${column}`
         })
         const alive = aliveSql(load, column => `t.${quoteName(column)}`)
@@ -73,4 +80,11 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
       await sink.file(path => duck.copyParquet(sql, path, codec)).finally(release)
     },
   }
+}
+
+/** Whether the staged text says what the column holds in another notation than DuckDB's own of its type. */
+function isParsed({ duck, type, written }: Column, native: string): boolean {
+  if (sameType(native, duck)) return written !== undefined
+  const into = parquetType(native)
+  return !into || (into.kind === 'nested' && type.kind !== 'nested')
 }

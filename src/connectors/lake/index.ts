@@ -52,7 +52,7 @@ export const lake = defineConnector({
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
   },
   types: TYPES,
-  targetType: typeName,
+  targetType: ({ type }) => typeName(type),
   check: (config, context) => void placeOf(config, context),
   source: (config, context) => new LakeSource(placeOf(config, context), context.name),
   target: (config, context) =>

@@ -2,7 +2,8 @@ import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { abortable } from '../../../engine/pool/abortable.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
-import { typeFromName, typeName } from '../../../engine/types/logical.ts'
+import { parquetType } from '../../../engine/types/duckType.ts'
+import { typeName } from '../../../engine/types/logical.ts'
 import { openStore, type StoreLocation } from '../../stores/open.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { openFiles, tableSql } from './files.ts'
@@ -39,7 +40,7 @@ async function readFiles(
   for (let rows = 0; taken < files.length && rows < limit; taken++) rows += files[taken]!.rows
   const typed = columns.map(({ name, type }) => ({
     name,
-    type: typeFromName(type)!,
+    type: parquetType(type)!,
     nullable: true,
     native: type,
   }))

@@ -1,7 +1,8 @@
 import { crc32 } from 'node:zlib'
 import type { CommitResult, LoadCounts, SyncPoint } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { type Column, typeFromName, typeName } from '../../../engine/types/logical.ts'
+import { parquetType } from '../../../engine/types/duckType.ts'
+import { type Column, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { CURRENT, commitPath, loadPath } from './layout.ts'
 
@@ -74,7 +75,7 @@ export function encodeManifest(path: string, manifest: Manifest): { ref: Manifes
 /** The columns of a manifest as the engine knows them. */
 export function columnsOf(manifest: Pick<Manifest, 'table' | 'columns' | 'key'>): Column[] {
   return manifest.columns.map(({ name, type: text }) => {
-    const type = typeFromName(text)
+    const type = parquetType(text)
     if (!type) throw new EngineError('STAGING_CORRUPT', `${manifest.table}.${name}: ${text} is no type`)
     return { name, type, nullable: !manifest.key.includes(name), native: typeName(type) }
   })

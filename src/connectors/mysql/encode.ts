@@ -1,5 +1,6 @@
 import { type Batch, isValid, type Vector } from '../../../engine/batch/batch.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { unflattened } from '../../../engine/types/logical.ts'
 import { writeDate, writeDigits, writeDouble, writeInteger, writeTime, writeWide } from './writeNumber.ts'
 
 /** What a column of the target adds to what its type says, checked before a value is sent. */
@@ -109,6 +110,8 @@ function valueEncoder(vector: Vector, rows: number, where: string): { write: Wri
     case 'text':
     case 'binary':
       return bytes()
+    case 'nested':
+      return unflattened(type)
     case 'date':
       return { room: 10, write: (out, at, row) => date(out, at, source.getInt32(row * 4, true), row) }
     case 'time':

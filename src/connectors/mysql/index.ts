@@ -25,9 +25,10 @@ export const mysql = defineConnector({
     keys: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
     fits: true,
+    nesting: 'json',
   },
   types: TYPES,
-  targetType: columnType,
+  targetType: ({ type }) => columnType(type),
   check: (settings, context) => {
     const { name, url } = accessOf(settings, context)
     connectionOptions(name, url)

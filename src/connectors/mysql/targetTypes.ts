@@ -1,6 +1,12 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { markColumn } from '../../../engine/contracts/semantics.ts'
-import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
+import {
+  type Column,
+  columnNamed,
+  type LogicalType,
+  typeName,
+  unflattened,
+} from '../../../engine/types/logical.ts'
 import { periodType } from '../sql/dialect.ts'
 import { addsColumn, Obstacles, widensColumn } from '../sql/obstacles.ts'
 import type { ValueRule } from './encode.ts'
@@ -55,6 +61,8 @@ export function columnType(type: LogicalType): string {
     case 'timestamp':
       // Not `timestamp`, which ends in 2038: instants are kept in UTC.
       return 'datetime(6)'
+    case 'nested':
+      return unflattened(type)
   }
 }
 
@@ -164,6 +172,8 @@ export function fits(brought: Brought, column: TargetColumn): boolean {
       return data_type === 'time' && fraction === 6
     case 'timestamp':
       return (data_type === 'datetime' || (data_type === 'timestamp' && type.zoned)) && fraction === 6
+    case 'nested':
+      return unflattened(type)
   }
 }
 

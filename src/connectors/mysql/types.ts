@@ -41,7 +41,8 @@ export const TYPES: TypeRule[] = [
   },
   { native: 'enum, set', logical: 'VARCHAR' },
   { native: 'json', logical: 'VARCHAR' },
-  { native: 'uuid, inet4, inet6', logical: 'VARCHAR' },
+  { native: 'uuid', logical: 'VARCHAR', seen: 'UUID' },
+  { native: 'inet4, inet6', logical: 'VARCHAR' },
   { native: 'binary, varbinary, blob', logical: 'BLOB' },
   {
     native: 'geometry and its kin',
@@ -134,6 +135,7 @@ export function logicalColumn(where: string, native: NativeColumn, policy?: Inex
     column.policy = 'quarantine'
   }
   if (column.type.kind === 'text' && !CHARACTERS.includes(base)) column.notation = true
+  if (base === 'uuid' && policy !== 'text') column.duck = 'UUID'
   if (base in DATES && policy !== 'text') column.inexact = ZERO_DATES
   if (policy) column.policy = policy
   return column
@@ -146,7 +148,6 @@ export function originOf(column: CatalogColumn): Origin | undefined {
   return {
     family: FAMILY,
     type: column_type,
-    ...(data_type === 'uuid' && { duck: 'UUID' }),
     ...(charset !== null && { charset }),
     ...(collation !== null && { collation }),
     ...(fallback !== null && CONSTANT.test(fallback) && { default: fallback }),

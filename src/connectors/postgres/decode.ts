@@ -1,5 +1,6 @@
 import type { BatchBuilder, ColumnBuilder } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { unflattened } from '../../../engine/types/logical.ts'
 import { isText } from '../wire/utf8.ts'
 import { decodeDate, decodeTime, decodeTimestamp } from './decodeMoment.ts'
 import { decodeNumeric } from './decodeNumeric.ts'
@@ -203,5 +204,7 @@ function kindOf({ column: { type, inexact, wire } }: ColumnBuilder): number {
       return inexact === undefined ? WIRES[(wire as Wire) ?? 'text'] : UNCHECKED
     case 'binary':
       return BYTES
+    case 'nested':
+      return unflattened(type)
   }
 }

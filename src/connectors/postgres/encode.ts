@@ -1,5 +1,6 @@
 import type { Batch, Vector } from '../../../engine/batch/batch.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { unflattened } from '../../../engine/types/logical.ts'
 import { writeDate, writeTimestamp } from './encodeMoment.ts'
 import { largeNumericBytes, numericBytes, writeLargeNumeric, writeNumeric } from './encodeNumeric.ts'
 import type { Values } from './encodeValues.ts'
@@ -109,6 +110,8 @@ function encodingOf({ vector, where }: Values, rows: number): Encoding {
       return BYTES
     case 'binary':
       return BYTES
+    case 'nested':
+      return unflattened(type)
     case 'date':
       return { size: 8, write: writeDate }
     case 'time':

@@ -3,7 +3,7 @@ import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import { type DatabaseSettings, databaseSettings, type TlsParameters, urlOf } from '../wire/settings.ts'
 import type { Access } from './connect.ts'
 import { diagnose } from './diagnose.ts'
-import { stagingType } from './merge.ts'
+import { madeType } from './merge.ts'
 import { PostgresSource } from './source.ts'
 import { PostgresTarget } from './target.ts'
 import { transportOf } from './transport.ts'
@@ -34,10 +34,11 @@ export const postgres = defineConnector({
     changes: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
     partitions: true,
+    nesting: 'arrays',
     fits: true,
   },
   types: TYPES,
-  targetType: stagingType,
+  targetType: madeType,
   check: (settings, { name, baseDir }) => void transportOf(urlOf(settings, baseDir, TLS), name),
   diagnose: (settings, { name, baseDir }, needs, signal) =>
     diagnose({ name, url: urlOf(settings, baseDir, TLS) }, needs, signal),

@@ -1,5 +1,7 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
-import { type Column, type LogicalType, typeName } from '../../../engine/types/logical.ts'
+import { parquetType, stagedType } from '../../../engine/types/duckType.ts'
+import { type Column, type LogicalType, typeName, unflattened } from '../../../engine/types/logical.ts'
+import { itemOf } from '../../../engine/types/nestedType.ts'
 import { ownColumns } from '../sql/dialect.ts'
 import { addsColumn, Obstacles, widensColumn } from '../sql/obstacles.ts'
 import { quoteIdent, quoteTable } from './connect.ts'
@@ -44,17 +46,43 @@ export function stagingType(type: LogicalType): string {
       return 'time'
     case 'timestamp':
       return type.zoned ? 'timestamptz' : 'timestamp'
+    case 'nested':
+      return unflattened(type)
   }
 }
 
 /** The type that a column has in a table that we make: the one that it comes from where every Postgres has that; else its like, or as staged. */
-export const madeType = ({ type, origin }: Brought) =>
-  origin?.family === FAMILY && !origin.custom
-    ? origin.type
-    : (origin?.duck?.toLowerCase() ?? stagingType(type))
+export const madeType = ({ type, origin, duck, written }: Brought): string => {
+  if (origin?.family === FAMILY && !origin.custom) return origin.type
+  if (type.kind !== 'text' || duck === undefined) return stagingType(type)
+  const item = itemOf(duck)
+  if (item === undefined) return LIKE[duck] ?? 'text'
+  // Only a text in braces is one of Postgres' arrays.
+  if (written !== 'braces' || itemOf(item) !== undefined) return 'text'
+  const staged = parquetType(stagedType(item) ?? '')
+  return !staged || staged.kind === 'nested'
+    ? 'text'
+    : `${LIKE[item] ?? LONG_NAMES[stagingType(staged)] ?? stagingType(staged)}[]`
+}
+
+/** What a type of DuckDB that is staged as text is here. JSON keeps its text, as DuckDB does. */
+const LIKE: Record<string, string> = {
+  UUID: 'uuid',
+  JSON: 'json',
+  INTERVAL: 'interval',
+  BIT: 'bit varying',
+  'TIME WITH TIME ZONE': 'time with time zone',
+}
+
+/** Types as format_type writes them, by the short names that we use. */
+export const LONG_NAMES: Record<string, string> = {
+  timestamptz: 'timestamp with time zone',
+  timestamp: 'timestamp without time zone',
+  time: 'time without time zone',
+}
 
 const TEXTS = ['text', 'varchar', 'bpchar', 'citext']
-const PARSED = ['json', 'jsonb', 'uuid', 'xml', 'hstore', 'ltree', 'interval', 'tsvector']
+const PARSED = ['json', 'jsonb', 'uuid', 'xml', 'hstore', 'ltree', 'interval', 'timetz', 'varbit', 'tsvector']
 
 /** Precision and scale of a numeric by its typmod, ((precision << 16) | scale) + 4; undefined where it has none. */
 export function numericOf(typmod: number): { precision: number; scale: number } | undefined {
@@ -63,7 +91,7 @@ export function numericOf(typmod: number): { precision: number; scale: number } 
 }
 
 /** What a load brings for a column. */
-export type Brought = Pick<Column, 'type' | 'origin'>
+export type Brought = Pick<Column, 'type' | 'origin' | 'duck' | 'written'>
 
 /** Whether a column has the very type that its values come from: it holds each of them, by its notation. */
 export const isOwn = ({ origin }: Brought, { native }: TargetColumn) =>

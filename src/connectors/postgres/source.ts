@@ -9,6 +9,7 @@ import type {
 } from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
+import { catalogTypes, duckType } from './catalogTypes.ts'
 import { PostgresChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteTable } from './connect.ts'
 import type { LanePayload } from './lane.ts'
@@ -184,7 +185,7 @@ export async function describeTable(
   const columns = await ask(
     client,
     where,
-    `SELECT a.attname AS name, a.attnotnull AS required, b.typmod, format_type(b.oid, b.typmod) AS own,
+    `SELECT a.attname AS name, a.attnotnull AS required, b.typmod, a.atttypid AS declared, a.atttypmod AS modifier, a.attndims AS dimensions, format_type(b.oid, b.typmod) AS own,
        CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS fallback,
        CASE WHEN a.attcollation <> b.typcollation THEN a.attcollation::regcollation::text END AS collation,
        CASE WHEN b.typnamespace = 'pg_catalog'::regnamespace THEN b.typname END AS type,
@@ -204,6 +205,7 @@ export async function describeTable(
      WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
     [found.oid],
   )
+  const types = await catalogTypes(client, where, found.oid!)
   const key = await ask(
     client,
     where,
@@ -214,7 +216,20 @@ export async function describeTable(
   )
   const schema: TableSchema = {
     columns: columns.map(
-      ({ name, native, own, fallback, collation, type, send, cast, encoding, typmod, required }) =>
+      ({
+        name,
+        native,
+        own,
+        fallback,
+        collation,
+        type,
+        send,
+        cast,
+        encoding,
+        typmod,
+        required,
+        ...declared
+      }) =>
         columnOf({
           name: name!,
           native: native!,
@@ -228,6 +243,7 @@ export async function describeTable(
           type,
           send,
           cast: cast === 't',
+          duck: duckType(types, declared.declared!, Number(declared.modifier), Number(declared.dimensions)),
           typmod: Number(typmod),
           nullable: required !== 't',
           unchecked: encoding === 'SQL_ASCII',

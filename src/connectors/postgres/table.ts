@@ -2,7 +2,7 @@ import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import { ownColumns, standard, tableKey } from '../sql/dialect.ts'
 import { quoteIdent, quoteTable, splitTable } from './connect.ts'
-import { madeType, stagingType } from './merge.ts'
+import { LONG_NAMES, madeType, stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
 import { FAMILY } from './types.ts'
 
@@ -36,13 +36,6 @@ export async function canAdopt(
     signal,
   )
   return rows.length === 0
-}
-
-/** Types as format_type writes them, by the short names that we use. */
-const LONG_NAMES: Record<string, string> = {
-  timestamptz: 'timestamp with time zone',
-  timestamp: 'timestamp without time zone',
-  time: 'time without time zone',
 }
 
 /** The columns of a table that is to be adopted, as {@link createTable} would make them. */

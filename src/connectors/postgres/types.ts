@@ -5,11 +5,11 @@ import type { TypeRule } from '../declare/define.ts'
 export const FAMILY = 'postgres'
 
 /** How a built-in type travels. */
-interface Rule {
+export interface Rule {
   logical: LogicalType
   inexact?: string
-  /** See {@link Origin}. */
-  duck?: Origin['duck']
+  /** See {@link Column}. */
+  duck?: string
   /** Its notation is ASCII whatever the database's encoding. */
   ascii?: true
 }
@@ -51,8 +51,8 @@ const RULES: Record<string, Rule> = {
   time: { logical: { kind: 'time' } },
   timestamp: { logical: { kind: 'timestamp', zoned: false }, inexact: BEYOND },
   timestamptz: { logical: { kind: 'timestamp', zoned: true }, inexact: BEYOND },
-  timetz: ascii,
-  interval: ascii,
+  timetz: { ...ascii, duck: 'TIME WITH TIME ZONE' },
+  interval: { ...ascii, duck: 'INTERVAL' },
   uuid: { ...ascii, duck: 'UUID' },
   // Not json, which may hold half of a surrogate pair.
   jsonb: { logical: text, duck: 'JSON' },
@@ -90,6 +90,9 @@ const WIRES: Record<string, Wire> = {
   charsend: 'char',
 }
 
+/** Types whose text DuckDB writes as Postgres does. */
+const PLAIN = /^(UUID|JSON|ENUM\(.*\))$/s
+
 /** Of types that are text, and no notation of anything else. */
 const TEXTS = new Set(['textsend', 'varcharsend', 'bpcharsend', 'namesend'])
 
@@ -105,6 +108,8 @@ export interface CatalogColumn {
   send: string | null | undefined
   /** True where a cast to text is defined for it, which may write something else than the output function. */
   cast: boolean
+  /** See {@link Column}; VARCHAR where DuckDB has nothing of its kind. */
+  duck: string
   /** pg_attribute.atttypmod: for numeric ((precision << 16) | scale) + 4. */
   typmod: number
   nullable: boolean
@@ -112,8 +117,12 @@ export interface CatalogColumn {
   unchecked: boolean
 }
 
-const ruleOf = (type: string | null | undefined, typmod: number): Rule | undefined =>
-  type === 'numeric' ? numeric(typmod) : RULES[type ?? '']
+/** How a type of pg_catalog travels; undefined for one that only its notation says. */
+export const ruleOf = (type: string | null | undefined, typmod: number): Rule | undefined => {
+  if (type === 'numeric') return numeric(typmod)
+  // DuckDB knows no empty BIT.
+  return type === 'bit' && typmod > 0 ? { ...ascii, duck: 'BIT' } : RULES[type ?? '']
+}
 
 /** Whether a type is staged as text: as characters, or by its notation. */
 export const isText = (typname: string, typmod: number) =>
@@ -121,14 +130,14 @@ export const isText = (typname: string, typmod: number) =>
 
 /** The column of a type, as it will be staged. */
 export function columnOf(found: CatalogColumn): Column {
-  const { name, native, origin, type, send, cast, typmod, nullable, unchecked } = found
+  const { name, native, origin, type, send, cast, duck, typmod, nullable, unchecked } = found
   const rule = ruleOf(type, typmod)
   const column: Column = {
     name,
     type: rule?.logical ?? text,
     nullable,
     native,
-    origin: { ...origin, ...(rule?.duck && { duck: rule.duck }) },
+    origin,
   }
   if (rule?.inexact) column.inexact = rule.inexact
   if (cast) column.wire = 'output' satisfies Wire
@@ -138,6 +147,10 @@ export function columnOf(found: CatalogColumn): Column {
     column.policy = 'quarantine'
   }
   if (!TEXTS.has(send ?? '')) column.notation = true
+  if (duck !== 'VARCHAR') {
+    column.duck = duck
+    if (!PLAIN.test(duck)) column.written = 'braces'
+  }
   // Text that must be looked at comes as nothing but text.
   const wire = WIRES[send ?? '']
   if (wire && !(wire === 'versioned' && unchecked)) column.wire = wire
@@ -183,7 +196,41 @@ export const TYPES: TypeRule[] = [
   { native: 'time', logical: 'TIME' },
   { native: 'timestamp', logical: 'TIMESTAMP', inexact: BEYOND },
   { native: 'timestamptz', logical: 'TIMESTAMP WITH TIME ZONE', inexact: BEYOND },
-  { native: 'uuid, json, jsonb, xml, enums', logical: 'VARCHAR', note: 'as the server writes them' },
+  { native: 'uuid', logical: 'VARCHAR', seen: 'UUID' },
+  { native: 'jsonb', logical: 'VARCHAR', seen: 'JSON' },
+  {
+    native: 'enums',
+    logical: 'VARCHAR',
+    seen: "ENUM('a', 'b')",
+    note: 'in their order',
+  },
+  {
+    native: 'interval',
+    logical: 'VARCHAR',
+    seen: 'INTERVAL',
+    written: 'braces',
+    note: "'infinity' is refused where DuckDB reads it",
+  },
+  { native: 'timetz', logical: 'VARCHAR', seen: 'TIME WITH TIME ZONE', written: 'braces' },
+  { native: 'bit(n)', logical: 'VARCHAR', seen: 'BIT', written: 'braces' },
+  {
+    native: 'arrays: integer[]',
+    logical: 'VARCHAR',
+    seen: 'INTEGER[]',
+    written: 'braces',
+    note: 'of as many dimensions as the column was declared with; another number of them, bounds that do not begin at 1, and infinite days are refused where DuckDB reads them',
+  },
+  {
+    native: 'composites: (a integer, b text)',
+    logical: 'VARCHAR',
+    seen: 'STRUCT(a INTEGER, b VARCHAR)',
+    written: 'braces',
+  },
+  {
+    native: 'json, xml',
+    logical: 'VARCHAR',
+    note: 'as the server writes them; json may hold what no other JSON does',
+  },
   { native: 'every other type', logical: 'VARCHAR', note: "the server's own text notation" },
   {
     native: 'text of a database with encoding SQL_ASCII',

@@ -1,4 +1,5 @@
 import { isValid, type Vector } from '../../../engine/batch/batch.ts'
+import { unflattened } from '../../../engine/types/logical.ts'
 
 /**
  * A value as Postgres writes it in a session in UTC with ISO dates, worked out from the staged bytes by other means than
@@ -43,6 +44,8 @@ export function serverText(vector: Vector, row: number): string | null {
     }
     case 'text':
       return Buffer.from(data.subarray(offsets![row]!, offsets![row + 1])).toString('utf8')
+    case 'nested':
+      return unflattened(type)
     case 'binary':
       return `\\x${Buffer.from(data.subarray(offsets![row]!, offsets![row + 1])).toString('hex')}`
   }
