@@ -1,4 +1,5 @@
 import type { BatchBuilder, ColumnBuilder } from '../../../engine/batch/builder.ts'
+import { unflattened } from '../../../engine/types/logical.ts'
 import { parseDecimal } from '../wire/decimals.ts'
 import { writeProduct } from '../wire/integers.ts'
 import { isText } from '../wire/utf8.ts'
@@ -35,6 +36,8 @@ export function notationReader({ column: { type, inexact, wire } }: ColumnBuilde
       return readTime
     case 'timestamp':
       return readTimestamp
+    case 'nested':
+      return unflattened(type)
     case 'binary':
       return readBytea
     case 'text':
