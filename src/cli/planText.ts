@@ -3,6 +3,7 @@ import type { Preview } from '../../engine/diff/preview.ts'
 import type { RunResult } from '../runs/result.ts'
 import { rejectedByTable } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
+import { shownValue } from './tableText.ts'
 
 const MARKS = {
   inserts: { mark: '+', colour: 'green', verb: 'insert' },
@@ -12,9 +13,8 @@ const MARKS = {
 type Kind = keyof typeof MARKS
 const KINDS = Object.keys(MARKS) as Kind[]
 
-/** Columns shown of a row that comes or goes, and characters of a value. */
+/** Columns shown of a row that comes or goes. */
 const SHOWN = 6
-const WIDTH = 48
 
 /** A plan for a person: compact, aligned; colours where asked for. `next`: the line that loads it. */
 export function planText(result: RunResult, next: string, colours: boolean): string {
@@ -70,7 +70,7 @@ function loadLines(plan: Preview, paint: Paint): string[] {
   for (const kind of KINDS) {
     const { mark, colour, verb } = MARKS[kind]
     for (const sample of samples[kind]) {
-      const key = Object.entries(sample.key).map(([name, value]) => `${name} = ${shown(value)}`)
+      const key = Object.entries(sample.key).map(([name, value]) => `${name} = ${shownValue(value)}`)
       lines.push(`    ${paint(colour, `${mark} ${key.join(', ') || '(no key)'}`)}`)
       const values = Object.entries(sample.values)
       const some = kind === 'updates' ? values : values.slice(0, SHOWN)
@@ -78,8 +78,8 @@ function loadLines(plan: Preview, paint: Paint): string[] {
       for (const [name, value] of some) {
         const text =
           value !== null && typeof value === 'object'
-            ? `${shown(value.before)} → ${shown(value.after)}`
-            : shown(value)
+            ? `${shownValue(value.before)} → ${shownValue(value.after)}`
+            : shownValue(value)
         lines.push(`        ${name.padEnd(width)}  ${text}`)
       }
       if (some.length < values.length) lines.push(`        … of ${values.length} columns`)
@@ -89,12 +89,4 @@ function loadLines(plan: Preview, paint: Paint): string[] {
       lines.push(`    ${paint(colour, mark)} and ${formatCount(more)} more to ${verb}`)
   }
   return lines
-}
-
-function shown(value: string | null): string {
-  if (value === null) return 'NULL'
-  if (value === '') return "''"
-  // A value must not steer the terminal.
-  const line = value.replaceAll(/[\s\p{Cc}]+/gu, ' ')
-  return line.length > WIDTH ? `${line.slice(0, WIDTH - 1)}…` : line
 }

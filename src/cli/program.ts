@@ -23,6 +23,7 @@ import { runCommand } from './run.ts'
 import { runIntervalCommand } from './runInterval.ts'
 import { serveCommand } from './serve.ts'
 import { statusCommand } from './status.ts'
+import { testCommand } from './test.ts'
 import { validateCommand } from './validate.ts'
 import { verifyCommand } from './verify.ts'
 
@@ -58,6 +59,7 @@ export function commandLine(): Command {
     .addCommand(planCommand())
     .addCommand(verifyCommand())
     .addCommand(validateCommand())
+    .addCommand(testCommand())
     .addCommand(doctorCommand())
     .addCommand(changesCommand())
     .addCommand(statusCommand())

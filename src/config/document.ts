@@ -45,13 +45,14 @@ export class Document {
   readonly #problems: { line: number; col: number; text: string }[] = []
 
   /**
-   * Fails with CONFIG_INVALID on a syntax error, a duplicate key, or a reference to what is not there. `connections`: of
+   * Fails with CONFIG_INVALID on a syntax error, a duplicate key, or a reference to what is not there; without a
+   * `context`, references stay as they are written. `connections`: of
    * those at the top, only these are read, so that what others refer to need not be there.
    */
   static async open(
     file: string,
     text: string,
-    context: SecretContext,
+    context?: SecretContext,
     connections?: ReadonlySet<string>,
   ): Promise<Document> {
     const lines = new LineCounter()
@@ -66,7 +67,7 @@ export class Document {
       },
     })
     const expansions = new Map<string, Expansion>()
-    if (parsed.errors.length === 0)
+    if (context && parsed.errors.length === 0)
       for (const scalar of scalars) expansions.set(scalar, await expand(scalar, context))
     return new Document(file, text, lines, parsed, expansions)
   }

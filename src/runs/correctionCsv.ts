@@ -1,6 +1,7 @@
 import { EngineError } from '../../engine/errors.ts'
 import { isMasked, type Mask } from '../../engine/mask.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
+import { csvText, parseCsv } from '../util/csv.ts'
 import { cell, ofCell } from '../util/printable.ts'
 
 type Values = Record<string, string | null>
@@ -17,14 +18,8 @@ export function toCsv(records: ErrorRecord[], exact = false): string {
     safe(reason),
     ...columns.map(name => safe(record[name] ?? null)),
   ])
-  return [['_id', '_reason', ...columns.map(safe)], ...lines]
-    .map(line => `${line.map(field).join(',')}\n`)
-    .join('')
+  return csvText([['_id', '_reason', ...columns.map(safe)], ...lines])
 }
-
-// NULL is nothing, an empty text is two quotes: so that both come back as they were.
-const field = (value: string | null) =>
-  value === null ? '' : /^$|[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value
 
 /**
  * The values that a corrected CSV gives other than the records have, by id; lines that change nothing are left out.
@@ -36,7 +31,7 @@ export function corrections(
   records: Map<string, ErrorRecord>,
   mask: Mask,
 ): Map<string, Values> {
-  const [first = [], ...lines] = parse(csv)
+  const [first = [], ...lines] = parseCsv(csv)
   const known = new Map(
     [...records.values()].flatMap(({ record }) => Object.keys(record)).map(name => [cell(name), name]),
   )
@@ -71,24 +66,4 @@ export function corrections(
     if (Object.keys(changed).length > 0) found.set(record.id, changed)
   }
   return found
-}
-
-/** RFC 4180; an empty value without quotes is NULL. */
-function parse(csv: string): (string | null)[][] {
-  const lines: (string | null)[][] = []
-  const pattern = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/gy
-  let line: (string | null)[] = []
-  while (pattern.lastIndex < csv.length) {
-    const match = pattern.exec(csv)
-    if (!match)
-      throw new EngineError('CONFIG_INVALID', `line ${lines.length + 1} of the CSV has a quote amiss`, {
-        hint: 'A value with a quote, a comma or a line break is in quotes, and each quote in it is doubled.',
-      })
-    const [, quoted, plain, end] = match
-    line.push(quoted !== undefined ? quoted.replaceAll('""', '"') : plain === '' ? null : plain!)
-    if (end === ',') continue
-    lines.push(line)
-    line = []
-  }
-  return lines
 }

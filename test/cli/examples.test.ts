@@ -21,28 +21,11 @@ import { freshPostgres } from '../servers.ts'
 import { commands, examplesIn, helpOf } from './help.ts'
 import { followOrders } from './orders.ts'
 import { WRONG } from './wrongLines.ts'
+import { type Ended, type Step, workbenchSteps } from './steps.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const RUN = '20260201T020000-4f1c9a'
 const JOB = 'member_data_warehouse_sync'
-
-interface Ended {
-  code: number | null
-  out: string
-  err: string
-}
-
-interface Step {
-  /** Default 0. */
-  code?: number
-  /** In what it prints. */
-  says: RegExp
-  /** Before it; gives what stands in the example's place of ids and other things that differ from home to home. */
-  first?: () => Promise<Record<string, string>>
-  /** While it goes on. */
-  meanwhile?: (child: ChildProcess) => Promise<void>
-  leaves?: () => void
-}
 
 const { url, query } = await freshPostgres()
 const place = mkdtempSync(join(tmpdir(), 'nightfreight-examples-'))
@@ -152,6 +135,7 @@ async function stopHealthy(child: ChildProcess) {
 const STEPS: Record<string, Step> = {
   'nightfreight validate queries/members': { says: /member_data_warehouse_sync is valid: 1 extracts/ },
   'nightfreight validate queries/members --format json': { says: /^\{"valid":true,"diagnostics":\[/ },
+  ...workbenchSteps(place),
   'nightfreight doctor queries/members': { says: /may read members\n[\s\S]*: nothing is missing/ },
   'nightfreight plan queries/members': { says: /\+ 49 to insert/ },
   'nightfreight plan queries/members --json > plan.json': {

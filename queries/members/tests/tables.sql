@@ -17,4 +17,3 @@ CREATE OR REPLACE TABLE corrections (
   member_id BIGINT, address_line1 VARCHAR, city VARCHAR, region VARCHAR, postal_code VARCHAR, country VARCHAR,
   corrected_at TIMESTAMPTZ
 );
-SET VARIABLE run_at = TIMESTAMPTZ '2025-12-02 02:00:00+00';

@@ -1,0 +1,255 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { basename, extname, join } from 'node:path'
+import { parse as parseYaml } from 'yaml'
+import { z } from 'zod'
+import type { LoadSpec } from '../../engine/contracts/load.ts'
+import { EngineError } from '../../engine/errors.ts'
+import type { Extracted } from '../../engine/extract/extract.ts'
+import { keepImages } from '../../engine/extract/images.ts'
+import { didYouMean } from '../../engine/nearest.ts'
+import { checkSql } from '../../engine/plan/checkSql.ts'
+import type { PlannedRead } from '../../engine/plan/plan.ts'
+import { ownFile, type RunContext } from '../../engine/runtime/context.ts'
+import { FailureScope } from '../../engine/runtime/failureScope.ts'
+import { quote, quoteName } from '../../engine/sql/duckdb.ts'
+import { extractsOf } from '../../engine/sql/graph.ts'
+import { inFile } from '../../engine/sql/locate.ts'
+import type { SqlGraph } from '../../engine/sql/model.ts'
+import { parseQuery } from '../../engine/sql/parse.ts'
+import { stripped } from '../../engine/sql/text.ts'
+import { copyFile } from '../../engine/staging/parts.ts'
+import { filesSql } from '../../engine/staging/read.ts'
+import { judgeExtracts } from '../../engine/transform/extracts.ts'
+import { openTables, runSetChecks, transform } from '../../engine/transform/models.ts'
+import type { Transformed } from '../../engine/transform/transformed.ts'
+import { type Column, typeName } from '../../engine/types/logical.ts'
+import type { JobOutline } from '../config/outline.ts'
+import { parseCsv } from '../util/csv.ts'
+
+/** The run's time where a case says none. */
+const RUN_AT = '2026-01-01T00:00:00Z'
+
+/** Table of the session with what checks and key rules found. */
+export const FOUND = 'findings'
+
+const settings = z.strictObject({
+  run_at: z
+    .union([z.string(), z.date()])
+    .transform(value => new Date(value))
+    .optional(),
+  description: z.string().optional(),
+})
+
+/** When a case's run is: as its own `case.yaml` says, or the one of all cases. */
+export function runAtOf(folder: string): Date {
+  for (const file of [join(folder, 'case.yaml'), join(folder, '../../case.yaml')]) {
+    if (!existsSync(file)) continue
+    const parsed = settings.safeParse(parseYaml(readFileSync(file, 'utf8')) ?? {})
+    const runAt = parsed.data?.run_at
+    if (!parsed.success || (runAt && Number.isNaN(runAt.getTime())))
+      throw new EngineError(
+        'CONFIG_INVALID',
+        `${file}: expected run_at (a time such as 2026-01-31T02:00:00Z) and description`,
+      )
+    if (runAt) return runAt
+  }
+  return new Date(RUN_AT)
+}
+
+/** Columns of the extracts, and their keys. */
+export type Tables = ReadonlyMap<string, { columns: Column[]; key: string[] }>
+
+/**
+ * Runs a job's models and checks by the engine's own steps over a case's inputs, in `context`'s session: afterwards it has
+ * each table that was made, and {@link FOUND}; those not made, for want of an extract's columns, are returned. Fails with the first failure of a model or check.
+ */
+export async function runCase(
+  context: RunContext,
+  { extracts }: JobOutline,
+  whole: SqlGraph,
+  tables: Tables,
+  folder: string,
+): Promise<string[]> {
+  const reads: PlannedRead[] = []
+  const extracted: Extracted[] = []
+  refuseStray(
+    folder,
+    extracts.map(({ name }) => name),
+  )
+  for (const { name, from, incremental } of extracts) {
+    const known = tables.get(name)
+    const input = ['.csv', '.sql'].map(ending => join(folder, name + ending)).find(existsSync)
+    if (!known) {
+      if (input) throw unknownColumns(name, input)
+      continue
+    }
+    const { columns, key } = known
+    reads.push({
+      extract: name,
+      from,
+      where: `${from}.${name}`,
+      columns,
+      key,
+      unique: false,
+      absent: [],
+      notes: [],
+      options: {},
+      limits: { rows: context.spec.chunking.defaultChunkSize, bytes: context.budget.batch },
+      ...(incremental && { incremental }),
+    })
+    const part = await copyFile(
+      context,
+      await inputSql(context, name, columns, input),
+      ownFile(context, `raw/${name}`, '.parquet'),
+    )
+    extracted.push({ extract: name, parts: part.rows > 0 ? [part] : [], rows: part.rows, watermark: null })
+  }
+  const made = withoutUnknown(whole, new Set(reads.map(({ extract }) => extract)))
+  const { graph } = made
+  await checkSql(context, graph, reads)
+  const failures = new FailureScope(context)
+  const judged = await judgeExtracts(context, reads, extracted, failures)
+  failures.check()
+  const nights = new Map(judged.map(({ name, night }) => [name, night]))
+  const { images } = await keepImages(context, reads, extracted, nights)
+  const macros = await openTables(context, graph, reads, images, judged)
+  const sets = await transform(context, graph, macros, reads, images, judged, failures)
+  const checks = await runSetChecks(context, graph, reads, failures)
+  failures.check()
+  await context.duck.run(
+    `CREATE TABLE ${FOUND} (check_name VARCHAR, record VARCHAR, severity VARCHAR, reason VARCHAR)`,
+  )
+  for (const set of [...judged, ...sets])
+    await takeFindings(context, set, keyOf(set, context.spec.loads, reads))
+  for (const { name, level, samples } of checks) {
+    if (samples.length === 0) continue
+    const lines = samples.map(({ reason }) => `(${[name, '', level, reason].map(quote).join(', ')})`)
+    await context.duck.run(`INSERT INTO ${FOUND} VALUES ${lines.join(', ')}`)
+  }
+  return made.left
+}
+
+/** A job's SQL without what is made from extracts that are not `known`, and the names of these models. */
+function withoutUnknown(graph: SqlGraph, known: ReadonlySet<string>): { graph: SqlGraph; left: string[] } {
+  const isMade = (table: string) => extractsOf(table, graph.models).every(extract => known.has(extract))
+  const models = graph.models.filter(({ name }) => isMade(name))
+  const checks = graph.checks.filter(({ model, reads }) =>
+    [...reads, ...(model ? [model] : [])].every(isMade),
+  )
+  const left = graph.models.filter(model => !models.includes(model)).map(({ name }) => name)
+  return { graph: { ...graph, models, checks }, left }
+}
+
+/** A file that looks like an input and is none: misspelled, it would be an empty table. */
+function refuseStray(folder: string, tables: string[]): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const { name } = entry
+    const ending = extname(name)
+    if (name === 'case.yaml' || name === 'expected' || ending === '.md' || name.startsWith('.')) continue
+    const table = basename(name, ending)
+    if (entry.isFile() && ['.csv', '.sql'].includes(ending) && tables.includes(table)) continue
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${join(folder, name)} is no input: no extract has this name${didYouMean(table, tables)}`,
+      {
+        hint: `Inputs are ${tables.map(each => `${each}.csv`).join(', ')}, or .sql; what is expected lies in expected/.`,
+      },
+    )
+  }
+}
+
+function unknownColumns(name: string, input: string): EngineError {
+  const [header = []] = extname(input) === '.csv' ? parseCsv(readFileSync(input, 'utf8')) : [[]]
+  const columns = header.map(column => `${quoteName(column ?? '')} VARCHAR`).join(', ') || '…'
+  return new EngineError('CONFIG_INVALID', `${input}: the columns of ${name} are not known`, {
+    hint: `Run the job once, or write their types to tests/tables.sql: CREATE TABLE ${name} (${columns});`,
+  })
+}
+
+/** SQL of an input's rows, each value of its column's type; none without a file. */
+async function inputSql(
+  { duck }: RunContext,
+  name: string,
+  columns: Column[],
+  input: string | undefined,
+): Promise<string> {
+  const typed = (given: ReadonlySet<string>) =>
+    columns.map(column => {
+      const value = given.has(column.name.toLowerCase()) ? quoteName(column.name) : 'NULL'
+      return `${value}::${typeName(column.type)} AS ${quoteName(column.name)}`
+    })
+  if (input === undefined) return `SELECT ${typed(new Set()).join(', ')} LIMIT 0`
+  const text = readFileSync(input, 'utf8')
+  const refuse = (names: string[]) => {
+    const known = columns.map(column => column.name)
+    const stray = names.find(each => !known.some(column => column.toLowerCase() === each.toLowerCase()))
+    if (stray === undefined) return
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${input}: ${name} has no column ${stray}${didYouMean(stray, known)}`,
+      {
+        hint: `Its columns: ${known.join(', ')}.`,
+      },
+    )
+  }
+  if (extname(input) === '.sql') {
+    const file = { file: input, sql: text }
+    await parseQuery(duck, file, 'an input')
+    const described = await inFile(file, () => duck.rows(`DESCRIBE ${stripped(text)}`))
+    const names = described.map(({ column_name }) => String(column_name))
+    refuse(names)
+    return `SELECT ${typed(new Set(names.map(each => each.toLowerCase()))).join(', ')} FROM (${stripped(text)}\n)`
+  }
+  const [header = [], ...lines] = parseCsv(text)
+  const names = header.map(column => column ?? '')
+  refuse(names)
+  const wide = lines.findIndex(line => line.length !== names.length)
+  if (wide >= 0)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${input}:${wide + 2}: ${lines[wide]!.length} values where the first line has ${names.length}`,
+    )
+  if (lines.length === 0) return `SELECT ${typed(new Set()).join(', ')} LIMIT 0`
+  const rows = lines.map(
+    line => `(${line.map(value => (value === null ? 'NULL' : quote(value))).join(', ')})`,
+  )
+  const given = `(VALUES ${rows.join(', ')}) AS given(${names.map(quoteName).join(', ')})`
+  for (const column of columns) {
+    if (!names.some(each => each.toLowerCase() === column.name.toLowerCase())) continue
+    const value = quoteName(column.name)
+    const [bad] = await duck.rows(
+      `SELECT ${value}::VARCHAR AS value FROM ${given} WHERE ${value} IS NOT NULL AND TRY_CAST(${value}::VARCHAR AS ${typeName(column.type)}) IS NULL LIMIT 1`,
+    )
+    if (bad)
+      throw new EngineError(
+        'CONFIG_INVALID',
+        `${input}: ${column.name}: ${bad.value} is no ${typeName(column.type)}`,
+      )
+  }
+  return `SELECT ${typed(new Set(names.map(each => each.toLowerCase()))).join(', ')} FROM ${given}`
+}
+
+/** Columns by which people know a table's rows: the key of its load or extract, or of another that it has whole; or its first. */
+function keyOf(
+  { name, columns }: Transformed,
+  loads: Pick<LoadSpec, 'from' | 'key'>[],
+  reads: Pick<PlannedRead, 'extract' | 'key'>[],
+): string[] {
+  const all = [
+    ...loads.map(({ from, key }) => ({ from, key })),
+    ...reads.map(({ extract, key }) => ({ from: extract, key })),
+  ]
+  const names = columns.map(column => column.name)
+  const whole = all.filter(({ key }) => key.length > 0 && key.every(column => names.includes(column)))
+  return (whole.find(({ from }) => from === name) ?? whole[0])?.key ?? names.slice(0, 1)
+}
+
+/** Adds a table's findings to {@link FOUND}: a row by its key. */
+async function takeFindings({ duck, root }: RunContext, set: Transformed, key: string[]): Promise<void> {
+  if (!set.findings) return
+  const shown = key.map(name => `coalesce(record ->> ${quote(`$."${name}"`)}, '')`)
+  await duck.run(
+    `INSERT INTO ${FOUND} SELECT check_name, concat_ws(' ', ${shown.join(', ')}), severity, reason
+     FROM ${filesSql(root, [{ file: set.findings }])}`,
+  )
+}
