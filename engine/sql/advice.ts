@@ -1,5 +1,4 @@
 import type { LoadSpec } from '../contracts/load.ts'
-import { didYouMean } from '../nearest.ts'
 import type { Described } from './checkColumns.ts'
 import { quoteName } from './duckdb.ts'
 import type { Fault } from './faults.ts'
@@ -45,9 +44,6 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
   }
   return found
 }
-
-/** Variables that a run sets. */
-const VARIABLES = ['run_at']
 
 type Advise = (node: SqlNode, message: string, hint: string) => void
 
@@ -161,17 +157,6 @@ class Select {
   }
 
   private expression(node: SqlNode): void {
-    if (node.type === 'FUNCTION' && node.function_name?.toLowerCase() === 'getvariable') {
-      const [name] = node.children as SqlNode[]
-      const text =
-        name?.type === 'VALUE_CONSTANT' ? String((name.value as { value?: unknown }).value) : 'run_at'
-      if (!VARIABLES.includes(text))
-        this.advise(
-          node,
-          `getvariable('${text}') is NULL: a run sets no such variable${didYouMean(text, VARIABLES)}`,
-          `There are: ${VARIABLES.join(', ')}.`,
-        )
-    }
     if (
       node.type === 'WINDOW_ROW_NUMBER' &&
       (node.orders as unknown[]).length === 0 &&

@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path'
+import { join, matchesGlob, resolve } from 'node:path'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
@@ -10,12 +10,13 @@ import { ConfigInvalid } from './invalid.ts'
 import { fileProblems, readLoads } from './loads.ts'
 import { commonExtract, type JobYaml, jobSchema } from './schema.ts'
 import { validate } from './validate.ts'
+import { expandWildcards } from './wildcards.ts'
 
 /** What a job's SQL needs to know of it: nothing of its connections. */
 export interface JobOutline
   extends Pick<
     JobSpec,
-    'job' | 'folder' | 'extracts' | 'models' | 'checks' | 'macros' | 'loads' | 'places' | 'quality'
+    'vars' | 'job' | 'folder' | 'extracts' | 'models' | 'checks' | 'macros' | 'loads' | 'places' | 'quality'
   > {
   /** Column → type of extracts that declare them, as they are written. */
   declared: Record<string, Record<string, string>>
@@ -23,19 +24,28 @@ export interface JobOutline
 
 const PARTS = { job: true, extract: true, enrich: true, load: true, quality: true, vars: true } as const
 
+/** Extracts that earlier runs of a job have read, with their keys. */
+export type Remembered = (job: string) => { name: string; key: string[] }[]
+
 /**
- * Reads a job's folder without its connections: no variable needs to be set, no secret is fetched. Fails with CONFIG_INVALID
- * where what it reads is not valid.
+ * Reads a job's folder without its connections: no variable needs to be set, no secret is fetched. What globs stand for is
+ * what is `remembered` of them. Fails with CONFIG_INVALID where what it reads is not valid.
  */
-export async function readOutline(folder: string): Promise<JobOutline> {
+export async function readOutline(folder: string, remembered: Remembered): Promise<JobOutline> {
   const found = await readFolder(folder)
   const document = await Document.open(join(folder, 'job.yaml'), found.yaml)
   const whole = (withDefaults(document) ?? {}) as Record<string, unknown>
   const known = Object.fromEntries(Object.entries(whole).filter(([key]) => Object.hasOwn(PARTS, key)))
-  const yaml = validate(document, [], jobSchema.pick(PARTS), known)
+  const own = validate(document, [], jobSchema.pick(PARTS), known)
   document.throwIfAny()
+  const connections = (whole.connections ?? {}) as JobYaml['connections']
+  const yaml = await expandWildcards(
+    document,
+    { ...own!, connections, extract: withRemembered(own!.extract, remembered(own!.job)) } as JobYaml,
+    {},
+  )
   const declared: JobOutline['declared'] = {}
-  const extracts = Object.entries(yaml!.extract).map(([name, keys]): ExtractSpec => {
+  const extracts = Object.entries(yaml.extract).map(([name, keys]): ExtractSpec => {
     const common = validate(document, ['extract', name], commonExtract.partial(), pickCommon(keys))
     const { schema } = keys as { schema?: Record<string, string> }
     if (schema && Object.values(schema).every(type => typeof type === 'string' && declaredType(type)))
@@ -52,26 +62,35 @@ export async function readOutline(folder: string): Promise<JobOutline> {
       ...(incremental && { incremental: { column: incremental.column, lag: incremental.lag } }),
     }
   })
-  const parts = { connections: (whole.connections ?? {}) as JobYaml['connections'], ...yaml! } as JobYaml
-  const files = { ...found, models: [...found.models, ...readEnrichments(document, parts, found)] }
-  const loads = readLoads(document, parts, {}, files, extracts)
+  const files = { ...found, models: [...found.models, ...readEnrichments(document, yaml, found)] }
+  const loads = readLoads(document, yaml, {}, files, extracts)
   document.throwIfAny()
-  const problems = fileProblems(parts, files)
+  const problems = fileProblems(yaml, files)
   if (problems.length > 0)
     throw new ConfigInvalid(problems.map(({ file, message }) => ({ file: join(folder, file), message })))
   const { models, checks, macros } = files
   return {
-    job: yaml!.job,
+    job: yaml.job,
     folder: resolve(folder),
     extracts,
     models,
     checks,
     macros,
     loads,
+    vars: yaml.vars,
     places: document.places(),
-    quality: { maxErrorRate: yaml!.quality.max_error_rate },
+    quality: { maxErrorRate: yaml.quality.max_error_rate },
     declared,
   }
+}
+
+/** The extracts with those that globs stood for. */
+function withRemembered(extract: JobYaml['extract'], remembered: ReturnType<Remembered>): JobYaml['extract'] {
+  const all = { ...extract }
+  for (const [pattern, { tables: _, exclude: __, ...keys }] of Object.entries(extract))
+    for (const { name, key } of remembered)
+      if (!Object.hasOwn(all, name) && matchesGlob(name, pattern)) all[name] = { ...keys, key }
+  return all
 }
 
 const COMMON = Object.keys(commonExtract.shape)

@@ -1,10 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { describedColumns } from '../../engine/plan/checkSql.ts'
 import type { Described } from '../../engine/sql/checkColumns.ts'
 import { type StagedSchema, schemaFile } from '../../engine/staging/image.ts'
 import type { Column } from '../../engine/types/logical.ts'
-import type { JobOutline } from '../config/outline.ts'
+import { type JobOutline, readOutline } from '../config/outline.ts'
 import { declaredTable } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
 
@@ -26,7 +26,16 @@ export function knownColumns(spec: JobSpec, home: string): Map<string, Described
   return known
 }
 
-/** The same of a job whose connections were not read: columns, and the key of each. */
+/** A job's folder without its connections; globs stand for the tables that runs in `home` have read. */
+export const openOutline = (folder: string, home: string): Promise<JobOutline> =>
+  readOutline(folder, job => {
+    const root = join(home, 'staging')
+    const files = globSync(schemaFile(job, '*', '*'), { cwd: root })
+    const names = [...new Set(files.map(file => basename(file, '.json')))]
+    return names.map(name => ({ name, key: lastSchema(job, name, home)?.key ?? [] }))
+  })
+
+/** The columns of a job whose connections were not read: columns, and the key of each. */
 export function outlineTables(
   { job, extracts, declared }: JobOutline,
   home: string,

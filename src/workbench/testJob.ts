@@ -8,8 +8,8 @@ import { parseJob } from '../../engine/sql/graph.ts'
 import { inFile } from '../../engine/sql/locate.ts'
 import type { SqlGraph } from '../../engine/sql/model.ts'
 import { modelColumn } from '../../engine/types/duckType.ts'
-import { type JobOutline, readOutline } from '../config/outline.ts'
-import { outlineTables } from '../runs/knownColumns.ts'
+import type { JobOutline } from '../config/outline.ts'
+import { openOutline, outlineTables } from '../runs/knownColumns.ts'
 import { asCsv, compare, type Difference, headerOf } from './compare.ts'
 import { type MacroResult, testMacros } from './macroTest.ts'
 import { scratchContext } from './scratch.ts'
@@ -46,7 +46,7 @@ export interface TestOptions {
 
 /** Runs the cases of a job, and the tests of its macros, by the engine itself and without any connection. */
 export async function testJob({ folder, home, names, write, done }: TestOptions): Promise<TestResult> {
-  const outline = await readOutline(folder)
+  const outline = await openOutline(folder, home)
   const graph = await graphOfOutline(outline)
   const cases = foldersIn(join(folder, 'tests/cases'))
   const unknown = names.find(name => !cases.includes(name))

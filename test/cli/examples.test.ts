@@ -20,8 +20,8 @@ import { commandLine } from '../../src/cli/program.ts'
 import { freshPostgres } from '../servers.ts'
 import { commands, examplesIn, helpOf } from './help.ts'
 import { followOrders } from './orders.ts'
-import { WRONG } from './wrongLines.ts'
 import { type Ended, type Step, workbenchSteps } from './steps.ts'
+import { WRONG } from './wrongLines.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const RUN = '20260201T020000-4f1c9a'
