@@ -103,11 +103,12 @@ function history(table: Held[], rows: Map<string, Row>, load: LoadSpec, night: N
     const standing = versions.find(({ to }) => to === null)
     const follows = load.newer && standing && ageOf(standing.row) < ageOf(row)
     const end = ended ? Math.max(...versions.map(({ to }) => to!)) : follows ? standing.from : -Infinity
-    // Of versions as old as the row the latest is the row's own.
-    const own = versions.filter(held => load.newer && row.t !== null && held.row.t === row.t)
-    const begin = ended || own.length === 0 ? given : Math.max(...own.map(held => held.from))
-    const from = given < end ? Math.max(now, end) : begin
     const differs = (held: Held) => !same(held.row, row, deciding(load))
+    // Of versions as old as the row the latest is the row's own; of those without an age, where it says the same or is yet to begin.
+    const asOld = versions.filter(held => load.newer && held.row.t === row.t)
+    const own = asOld.find(held => asOld.every(({ from }) => from <= held.from))
+    const known = own && (row.t !== null || own.from > now || !differs(own))
+    const from = given < end ? Math.max(now, end) : known && !ended ? own.from : given
     const begun = versions.find(held => held.from === from)
     if (begun) {
       if (ended) write(begun, { row, to: null })

@@ -93,22 +93,31 @@ const options = fc.record({
 })
 type Drawn = typeof options extends fc.Arbitrary<infer Drawn> ? Drawn : never
 
-/**
- * A history whose row was gone and comes back, though it says it is older than its end: then it is unchanged, then
- * corrected, then newer, and still older than its return. Where only `iv` counts, all that counts is NULL.
- */
-const CAME_BACK: [Night[], Drawn[]] = (() => {
-  const night = (p?: string, t = 1): Night => ({
+type History = [Night[], Drawn[]]
+
+/** A row of a history, night by night: its value and its day; nothing where it is gone. Where only `iv` counts, all that counts is NULL. */
+function historyOf(...days: [p?: string, t?: number | null][]): History {
+  const nights = days.map(([p, t = 1]) => ({
     rows: p === undefined ? [] : [{ a: 0, b: 'x', p, x: null, d: null, s: null, iv: null, t }],
     bad: [],
     lost: true,
-  })
-  const nights = [night('p'), night(), night('q'), night('q'), night('p'), night('q', 2)]
+  }))
   const load = { mode: 'scd2', deletes: 'hard', newer: true, stamp: true, batches: false } as const
   const rest = { keyless: false, partitioned: false, insertOnly: [], ignore: [] }
   const compared: Drawn['compare'][] = [[], ['p'], ['iv']]
   return [nights, compared.map(compare => ({ ...load, ...rest, compare }))]
-})()
+}
+
+/** It comes back, though it says it is older than its end: then unchanged, corrected, newer, and still older than its return. */
+const CAME_BACK = historyOf(['p'], [], ['q'], ['q'], ['p'], ['q', 2])
+
+/** Without a day below a version of days to come, which then begins; corrected before that, and after. */
+const BEFORE_ITS_TIME = [
+  historyOf(['p', 4], ['q', null], ['q', null], ['q', null], ['q', null], ['q', null]),
+  historyOf(['p', 3], ['q', null], ['r', null], ['r', null], ['p', null], ['q', null]),
+  // Back when the end of its last version is still to come.
+  historyOf(['p', 4], [], ['q', null], ['p', null], ['p', null], ['q', null]),
+]
 
 /** In every mode a row that the first night rejected, and the second does not. */
 const REJECTED_FIRST: [Night[], Drawn[]] = (() => {
@@ -303,9 +312,10 @@ for (const { kind, emptied, fold, signedZero } of TRIED)
       ),
       {
         numRuns: Math.ceil(CASES / LOADS),
-        examples: [CAME_BACK, REJECTED_FIRST],
+        examples: [CAME_BACK, ...BEFORE_ITS_TIME, REJECTED_FIRST],
         endOnFailure: true,
         ...(SEED !== undefined && { seed: SEED }),
+        ...(process.env.SOAK_PATH && { path: process.env.SOAK_PATH }),
       },
     )
   })

@@ -7,7 +7,7 @@ import { ACT, type ChangeSources } from './changes.ts'
 import { FILE } from './files.ts'
 
 /**
- * SQL of the versions after a load with mode scd2, as {@link changesSql} gives the rows of other modes; `connectors/scd2.ts`
+ * SQL of the versions after a load with mode scd2, as {@link changesSql} gives the rows of other modes; `connectors/sql/scd2.ts`
  * says what a history means. Of what becomes of a row: `insert` is a new version, `update` one that begins at the very
  * moment and takes the staged values, `mark` the end of a key that is gone, `close` the end of a version that another
  * one follows now.
@@ -26,10 +26,13 @@ export function historySql(
   const on = (left: string, right: string) =>
     key.map(name => `${left}.${name} = ${right}.${name}`).join(' AND ')
   const covers = `(${from} < v._nf_from AND (${to} IS NULL OR ${to} > v._nf_from))`
-  const differs = decidingColumns(load).map(name =>
-    duckdbDiffers(columnNamed(columns, name)!.type, `t.${quoteName(name)}`, `v.${quoteName(name)}`),
-  )
-  const differing = differs.join(' OR ') || 'false'
+  const differingFrom = (row: string) =>
+    decidingColumns(load)
+      .map(name =>
+        duckdbDiffers(columnNamed(columns, name)!.type, `t.${quoteName(name)}`, `${row}.${quoteName(name)}`),
+      )
+      .join(' OR ') || 'false'
+  const differing = differingFrom('v')
   const named = keys ? 'k._nf_k IS NOT NULL' : 'false'
   const naming = keys
     ? `LEFT JOIN (SELECT DISTINCT *, true AS _nf_k FROM (${keys})) AS k ON ${on('t', 'k')}`
@@ -62,7 +65,10 @@ export function historySql(
   const [held, age] =
     load.newer === undefined ? [] : [`t.${quoteName(load.newer)}`, `s.${quoteName(load.newer)}`]
   const overtaken = age ? `${to} IS NULL AND ${from} > s._nf_given AND ${older(held!, age)}` : 'false'
-  const ownAge = age ? `${held} = ${age}` : 'false'
+  const asOld = age ? `${held} IS NOT DISTINCT FROM ${age}` : 'false'
+  const its = age
+    ? `${asOld} AND (${age} IS NOT NULL OR ${from} > ${run} OR NOT (${differingFrom('s')}))`
+    : 'false'
   const list = (value: (column: Column) => string) =>
     columns.map(column => `CAST(${value(column)} AS ${typeName(column.type)}) AS ${quoteName(column.name)}`)
   // t: the table's versions; s: what is staged; e: what its keys' versions say of its begin; v: when it begins; f: whether
@@ -71,7 +77,7 @@ export function historySql(
     s AS (SELECT s.*, ${given} AS _nf_given FROM (${staged}) AS s),
     e AS (SELECT ${key.map(name => `s.${name}`).join(', ')},
         CASE WHEN count(*) = count(${to}) THEN max(${to}) ELSE max(${from}) FILTER (${overtaken}) END AS _nf_ended,
-        max(${from}) FILTER (${ownAge}) AS _nf_own
+        CASE WHEN max(${from}) FILTER (${asOld}) = max(${from}) FILTER (${its}) THEN max(${from}) FILTER (${its}) END AS _nf_own
       FROM s JOIN t ON ${on('t', 's')} GROUP BY ALL),
     v AS (SELECT s.*, e._nf_ended, CASE WHEN _nf_ended IS NULL THEN coalesce(_nf_own, _nf_given)
         WHEN _nf_given >= _nf_ended THEN _nf_given ELSE greatest(_nf_ended, ${run}) END AS _nf_from

@@ -29,7 +29,7 @@ export function firstVersionsSql(load: StagedLoad, tables: LoadTables, runAt: Da
 }
 
 /**
- * A history, as `connectors/scd2.ts` says what it means. MySQL cannot change a table that the same statement looks
+ * A history, as `connectors/sql/scd2.ts` says what it means. MySQL cannot change a table that the same statement looks
  * into, so a staged row's place is worked out in the staging table first: `ended`, then `begin`. Then, in this order,
  * `correct`, `insert`, `placed` and `close`.
  */
@@ -47,7 +47,14 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const overtaken = age
     ? `(SELECT MAX(${from}) ${versions(` AND ${to} IS NULL AND ${from} > ${begins} AND ${older(held!, age)}`)})`
     : 'NULL'
-  const own = age ? `COALESCE((SELECT MAX(${from}) ${versions(` AND ${held} = ${age}`)}), ${begins})` : begins
+  const differing = decidingColumns(load)
+    .map(name => `NOT (${equals(name, tables)})`)
+    .join(' OR ')
+  const its = `MAX(CASE WHEN ${from} > ${run} OR NOT (${differing || 'FALSE'}) THEN ${from} END)`
+  const own = age
+    ? `COALESCE(CASE WHEN ${age} IS NULL THEN (SELECT CASE WHEN MAX(${from}) = ${its} THEN ${its} END ${versions(` AND ${held} IS NULL`)})
+        ELSE (SELECT MAX(${from}) ${versions(` AND ${held} = ${age}`)}) END, ${begins})`
+    : begins
   // The end of a key that has no current version, or the begin of one that the row follows, though it says it is before.
   const ended = `UPDATE ${staging} AS s SET s.${ENDED} =
     COALESCE((SELECT CASE WHEN COUNT(*) = COUNT(${to}) THEN MAX(${to}) END ${versions('')}), ${overtaken})`
@@ -55,9 +62,6 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
     WHEN s.${ENDED} IS NULL THEN ${own} WHEN ${begins} >= s.${ENDED} THEN ${begins}
     WHEN s.${ENDED} > ${run} THEN s.${ENDED} ELSE ${run} END`
 
-  const differing = decidingColumns(load)
-    .map(name => `NOT (${equals(name, tables)})`)
-    .join(' OR ')
   const names = load.columns.map(({ name }) => name)
   const stamp = load.stamp === undefined ? [] : [`t.${identifier(load.stamp)} = ${tables.now}`]
   const values = updatedColumns(load).map(name => `t.${identifier(name)} = ${staged(name, tables)}`)

@@ -28,7 +28,8 @@ function beginSql(load: StagedLoad, tables: LoadTables, runAt: Date): string {
  * A staged row begins at its `newer` value, or with the run. One whose key has ended (it was deleted) and that says
  * it is older than that end is back nevertheless: it begins with the run, so that the gap stays in the history; and
  * so does one that is newer than such a version, but says it is older than its begin. One older than the current
- * version is put between, up to where the version that it divides ended. One as old as a version is that version.
+ * version is put between, up to where the version that it divides ended. One as old as a version is that version;
+ * one whose `newer` is NULL is the latest such version where it says the same, or that one is yet to begin.
  */
 export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const { target, dialect } = tables
@@ -48,8 +49,12 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const overtaken = age
     ? `(SELECT max(h.${from}) ${ofKey} AND h.${to} IS NULL AND h.${from} > ${given} AND ${older(held!, age)})`
     : 'NULL'
+  const compared = decidingColumns(load)
+  const latest = (which: string) => `(SELECT max(h.${from}) ${ofKey} AND ${which})`
+  const ageless = `${held} IS NULL`
+  const its = latest(`${ageless} AND (h.${from} > ${run} OR NOT ${differing(tables, compared, 'h')})`)
   const own = age
-    ? `coalesce((SELECT max(h.${from}) ${ofKey} AND ${held} = ${age}), s.${begins})`
+    ? `coalesce(CASE WHEN ${age} IS NOT NULL THEN ${latest(`${held} = ${age}`)} WHEN ${latest(ageless)} = ${its} THEN ${its} END, s.${begins})`
     : `s.${begins}`
   // The end of a key that has no current version, or the begin of one that the row follows, though it says it is before.
   const end = `coalesce((SELECT CASE WHEN count(*) = count(h.${to}) THEN max(h.${to}) END ${ofKey}), ${overtaken})`
@@ -57,7 +62,6 @@ export function scd2Sql(load: StagedLoad, tables: LoadTables, runAt: Date) {
   const versions = `(SELECT s.*, CASE WHEN s.${ended} IS NULL THEN ${own} WHEN s.${begins} >= s.${ended} THEN s.${begins}
     WHEN s.${ended} > ${run} THEN s.${ended} ELSE ${run} END AS ${effective} FROM ${known} AS s)`
 
-  const compared = decidingColumns(load)
   const names = load.columns.map(({ name }) => name)
   const stamp: Assignment[] = load.stamp ? [{ column: load.stamp, value: dialect.now }] : []
   const correct = dialect.update(
