@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, globSync } from 'node:fs'
 
 // Only its programs are wanted: nothing is to listen on the machine's own port.
 const INSTALL = `
@@ -11,9 +11,10 @@ apt-get update -q
 apt-get install -q -y --no-install-recommends "$0"
 `
 
-/** Makes sure a program of a Debian package is installed; throws with the line to type where it may not install it. */
+/** Makes sure a program (a path, or a glob of it) of a Debian package is installed; throws with the line to type where it may not install it. */
 export function ensureProgram(path: string, name: string): void {
-  if (existsSync(path)) return
+  const isThere = () => globSync(path).length > 0
+  if (isThere()) return
   const root = process.getuid?.() === 0
   const sudo = spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0
   const byHand = `the tests need ${path}. Type:\n\n    sudo apt-get install ${name}\n`
@@ -21,5 +22,5 @@ export function ensureProgram(path: string, name: string): void {
   console.error(`${path} is missing: installing ${name} with apt-get.`)
   const [command = 'sh', ...rest] = [...(root ? [] : ['sudo', '-n']), 'sh', '-c', INSTALL, name]
   execFileSync(command, rest, { stdio: ['ignore', 2, 2] })
-  if (!existsSync(path)) throw new Error(byHand)
+  if (!isThere()) throw new Error(byHand)
 }

@@ -5,6 +5,7 @@ import type { Changes } from '../diff/changeSet.ts'
 import { EngineError } from '../errors.ts'
 import { allSettled } from '../extract/runLanes.ts'
 import { BEGUN } from '../plan/commitOwner.ts'
+import { abandonStaged } from '../runtime/abandon.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
@@ -110,10 +111,7 @@ async function loadBatches(
       else await stage(context, target, loadId, share)
       if (share.ends) progress.finished(task, earlier ? 'already loaded' : 'staged')
     }
-    if (earlier) {
-      await target.abandon(loadId).catch(() => {})
-      return { ...earlier, verifications: verifiedEarlier(shares) }
-    }
+    if (earlier) return { ...earlier, verifications: verifiedEarlier(shares) }
     const loads = shares.map(({ load }) => load)
     const verifications: Verification[] = []
     const check = async (counts: LoadCounts[]) => {
@@ -124,9 +122,8 @@ async function loadBatches(
     const commits = { loadId, job: spec.job, run, runAt, loads, syncPoints }
     const result = await commit(target, commits, check, signal)
     return { ...result, verifications: result.repeated ? verifiedEarlier(shares) : verifications }
-  } catch (error) {
-    await target.abandon(loadId).catch(() => {})
-    throw error
+  } finally {
+    await abandonStaged(target, loadId, progress)
   }
 }
 

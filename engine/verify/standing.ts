@@ -7,6 +7,7 @@ import { type LoadState, stateManifest } from '../diff/state.ts'
 import { EngineError } from '../errors.ts'
 import type { Plan } from '../plan/plan.ts'
 import { checkRunTime, disturbance } from '../plan/standing.ts'
+import { abandonStaged } from '../runtime/abandon.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import { goodRows } from '../staging/dataSet.ts'
 import { copyParts } from '../staging/parts.ts'
@@ -63,7 +64,7 @@ async function outdated(context: RunContext, load: PlannedLoad, run: string): Pr
     if (error instanceof EngineError && error.code === 'TARGET_INCOMPATIBLE') return undefined
     throw error
   } finally {
-    await target.abandon(loadId).catch(() => {})
+    await abandonStaged(target, loadId, context.progress)
     rmSync(join(root, folder), { recursive: true, force: true })
   }
 }

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { EngineError, type ErrorCode } from '../../engine/errors.ts'
 
 /** Where a job's command is typed, and what it needs of the shell. */
@@ -41,30 +39,22 @@ export function remedy(place: CommandPlace, error: unknown, failed?: FailedRun):
   return interval?.isPlanned ? backfillOf(place, interval.start) : typed(place, 'run', shell(place.folder))
 }
 
-/** The command that runs one data interval. */
-export const backfillOf = (place: CommandPlace, start: string): string =>
-  typed(place, 'backfill', shell(place.folder), '--from', start, '--to', start)
+/** The command that runs one data interval, or all from one to a last. */
+export const backfillOf = (place: CommandPlace, start: string, last = start): string =>
+  typed(place, 'backfill', shell(place.folder), '--from', start, '--to', last)
+
+/** The command that shows a run, or a job's latest. */
+export const statusOf = (place: CommandPlace, of: string): string => typed(place, 'status', of)
+
+/** The command that shows the data intervals of a job, and what they wait for. */
+export const intervalsOf = (place: CommandPlace, job: string): string => typed(place, 'intervals', job)
+
+/** The command that shows the rows a run rejected. */
+export const rejectsOf = (place: CommandPlace, run: string): string =>
+  typed(place, 'errors', 'list', '--run', run)
 
 /** A command as it is typed in a plain shell. */
 const typed = ({ home }: CommandPlace, ...words: string[]) =>
   `NIGHTFREIGHT_HOME=${shell(home)} nightfreight ${words.join(' ')}`
-
-/**
- * Variables that a plain shell lacks and the command needs, with the values that the run had; by name, since they may be
- * secret.
- */
-export function neededVariables({ folder, env }: CommandPlace): string[] {
-  const stores = ['METADATA_URL', 'STAGING_URL'].filter(name => env[name])
-  return [...new Set([...stores, ...referenced(folder)])].sort()
-}
-
-function referenced(folder: string): string[] {
-  try {
-    const text = readFileSync(join(folder, 'job.yaml'), 'utf8').replace(/^\s*#.*$/gm, '')
-    return [...text.matchAll(/(?<!\$)\$\{([A-Za-z_]\w*)\}/g)].map(match => match[1]!)
-  } catch {
-    return []
-  }
-}
 
 const shell = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)

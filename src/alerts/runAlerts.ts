@@ -4,7 +4,8 @@ import { EngineError, type ErrorCode, errorData } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
 import type { Alert } from '../spec/alert.ts'
-import { type CommandPlace, type FailedRun, neededVariables, remedy } from './remedy.ts'
+import { neededVariables } from './needs.ts'
+import { type CommandPlace, type FailedRun, rejectsOf, remedy } from './remedy.ts'
 
 /** The run that alerts speak of. */
 export interface AlertedRun extends CommandPlace {
@@ -40,6 +41,12 @@ export const alertOf = (
   ...given,
 })
 
+/** The command of an alert, and what a plain shell lacks to type it. */
+export function typed(place: CommandPlace, command: string): Pick<Alert, 'command' | 'needs'> {
+  const needs = neededVariables(place)
+  return { command, ...(needs.length > 0 && { needs }) }
+}
+
 /** What is to be said of a run's end; undefined: nothing. A stop that somebody asked for is no failure. */
 export function endAlert(run: AlertedRun, ended: EndedRun, at: Date): Alert | undefined {
   const { status, outcome, report, error } = ended
@@ -66,6 +73,7 @@ export function endAlert(run: AlertedRun, ended: EndedRun, at: Date): Alert | un
       cause: 'rejected rows',
       title: `${run.job}: done, ${rejected} rows rejected`,
       what: `The good rows are loaded; ${rejected} bad ones are in the quarantine.`,
+      ...typed(run, rejectsOf(run, run.run)),
       ...common,
     })
   return alertOf(run, at, {
@@ -87,15 +95,13 @@ export function failureAlert(
   task?: string,
 ): Alert {
   const { code, message, hint } = errorData(error)
-  const needs = neededVariables(job)
   return alertOf({ job: job.job, ...(failed && { run: failed.run }) }, at, {
     kind: 'failure',
     severity: 'CRITICAL',
     cause: [code ?? 'UNEXPECTED', ...(task ? [task] : [])].join(' '),
     title: `${job.job}: failed${task ? ` in ${task}` : ''}, ${code ?? 'UNEXPECTED'}`,
     what: hint ? `${message}\n${hint}` : message,
-    command: remedy(job, error, failed),
-    ...(needs.length > 0 && { needs }),
+    ...typed(job, remedy(job, error, failed)),
   })
 }
 

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { homeFolder } from './home.ts'
 import { hasColours, printError } from './output.ts'
 import { execute } from './run.ts'
+import { stoppedAtOnce } from './signals.ts'
 import { summaryText } from './summary.ts'
 
 // Compiled code is one folder deeper in the package.
@@ -16,25 +17,23 @@ export function demoCommand(): Command {
     .option('--json', 'print events and results as JSON lines')
     .addHelpText('after', '\nExample:\n  nightfreight demo --members 100000')
     .action(async ({ members, json = false }: { members: number; json?: boolean }) => {
-      const abort = new AbortController()
-      const stop = () => abort.abort()
-      process.once('SIGINT', stop).once('SIGTERM', stop)
       const say = (text: string) =>
         json ? console.log(JSON.stringify({ event: 'demo', text })) : console.log(text)
       const { demo } = await import('../demo/demo.ts')
-      const results = await demo({
-        folder: join(homeFolder(), 'demo'),
-        members,
-        signal: abort.signal,
-        say,
-        runNight: async (night, env, home) => {
-          say(`\nNight ${night === 1 ? 'one: everything' : 'two: only what changed'}`)
-          const result = await execute({ folder: JOB, env, home, json, signal: abort.signal })
-          if (!json) console.log(summaryText(result, hasColours()))
-          return result
-        },
-      })
-      process.off('SIGINT', stop).off('SIGTERM', stop)
+      const results = await stoppedAtOnce(signal =>
+        demo({
+          folder: join(homeFolder(), 'demo'),
+          members,
+          signal,
+          say,
+          runNight: async (night, env, home) => {
+            say(`\nNight ${night === 1 ? 'one: everything' : 'two: only what changed'}`)
+            const result = await execute({ folder: JOB, env, home, json, signal })
+            if (!json) console.log(summaryText(result, hasColours()))
+            return result
+          },
+        }),
+      )
       const failed = results.find(result => result.error !== undefined)
       if (failed) process.exitCode = printError(failed.error, json)
       else if (!json) console.log(`\nOpen the report of night two:\n  ${results.at(-1)!.report}`)

@@ -49,3 +49,15 @@ export async function stoppable<T>(act: (stopping: Stopping) => Promise<T>): Pro
     for (const timer of timers) clearTimeout(timer)
   }
 }
+
+/** What Ctrl-C and SIGTERM ask of what has no commits: the first stops it at once, the second ends the process. */
+export async function stoppedAtOnce<T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const abort = new AbortController()
+  const stop = () => abort.abort()
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  try {
+    return await act(abort.signal)
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop)
+  }
+}

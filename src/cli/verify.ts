@@ -6,6 +6,7 @@ import { homeFolder } from './home.ts'
 import { printError } from './output.ts'
 import { createProgress } from './progress.ts'
 import { finish } from './run.ts'
+import { stoppedAtOnce } from './signals.ts'
 
 interface VerifyFlags {
   json?: boolean
@@ -43,27 +44,26 @@ Examples:
 
 /** Verifies, prints what was found, and gives the tables that differ; undefined where it failed. */
 async function look(folder: string, json: boolean, advise: boolean): Promise<string[] | undefined> {
-  const abort = new AbortController()
-  const stop = () => abort.abort()
-  process.once('SIGINT', stop).once('SIGTERM', stop)
   const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
   const secrets: string[] = []
   try {
     // Loaded where it is needed: commands that only look answer at once.
     const { verifyJob } = await import('../runs/verifyJob.ts')
-    const found = await verifyJob({
-      folder,
-      env: process.env,
-      home: homeFolder(),
-      signal: abort.signal,
-      secrets,
-      progress: {
-        started: task => progress.task(task),
-        advanced: (task, rows) => progress.advance(task, rows),
-        finished: (task, note) => progress.done(task, note),
-        note: text => progress.note(text),
-      },
-    })
+    const found = await stoppedAtOnce(signal =>
+      verifyJob({
+        folder,
+        env: process.env,
+        home: homeFolder(),
+        signal,
+        secrets,
+        progress: {
+          started: task => progress.task(task),
+          advanced: (task, rows) => progress.advance(task, rows),
+          finished: (task, note) => progress.done(task, note),
+          note: text => progress.note(text),
+        },
+      }),
+    )
     progress.close()
     const different = found.loads.filter(({ wrong }) => wrong.rows > 0).map(({ table }) => table)
     const equal = different.length === 0
@@ -77,7 +77,6 @@ async function look(folder: string, json: boolean, advise: boolean): Promise<str
     return undefined
   } finally {
     progress.close()
-    process.off('SIGINT', stop).off('SIGTERM', stop)
   }
 }
 

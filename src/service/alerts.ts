@@ -1,11 +1,13 @@
+import type { EngineError } from '../../engine/errors.ts'
 import type { AlertWorld } from '../alerts/alerts.ts'
 import { Alerts } from '../alerts/alerts.ts'
-import { backfillOf, remedy } from '../alerts/remedy.ts'
-import { alertOf, failureAlert } from '../alerts/runAlerts.ts'
+import { backfillOf, type FailedRun, intervalsOf, remedy } from '../alerts/remedy.ts'
+import { alertOf, failureAlert, typed } from '../alerts/runAlerts.ts'
 import { readAlertsAlone } from '../config/alertsAlone.ts'
 import type { Alert } from '../spec/alert.ts'
 import type { Blocked } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
+import type { Missed } from './planner.ts'
 
 /** Milliseconds in which one thing is told once; how often it is sent after that, the job's `repeat_after` says. */
 const REPEAT_MS = 600_000
@@ -43,17 +45,29 @@ export class ServiceAlerts {
         title: `${name}: the schedule is blocked`,
         what: `${waiting} data ${waiting === 1 ? 'interval waits' : 'intervals wait'} since ${since}: ${reason}. Nothing is run until that has succeeded.`,
         // A run by hand settles intervals that are of no schedule of the job's own.
-        command: cron ? backfillOf(place, failed) : remedy(place, undefined),
+        ...typed(place, cron ? backfillOf(place, failed) : remedy(place, undefined)),
       }),
     )
   }
 
+  /** A run was killed so often that it is not begun again. */
+  gaveUp({ name, folder }: ScheduledJob, failed: FailedRun, error: EngineError): Promise<void> {
+    const { home, env, clock } = this.options
+    return this.tell(folder, failureAlert({ job: name, folder, home, env }, error, clock.now(), failed))
+  }
+
   /** An interval was planned long after its end, or intervals were passed over. */
-  missed({ name, folder }: ScheduledJob, due: Date, skipped: number): Promise<void> {
-    const { clock } = this.options
+  missed({ name, folder }: ScheduledJob, { due, passedOver }: Missed): Promise<void> {
+    const { home, env, clock } = this.options
+    const place = { folder, home, env }
     const now = clock.now()
     const minutes = Math.round((now.getTime() - due.getTime()) / 60_000)
-    const passed = skipped > 0 ? ` ${skipped} earlier data intervals are passed over (catchup: false).` : ''
+    const what = `It was due at ${due.toISOString()} and begins only now, ${minutes} minutes later: no scheduler was running.`
+    const [first, last] = [passedOver[0], passedOver.at(-1)]
+    const command =
+      first && last
+        ? backfillOf(place, first.start.toISOString(), last.start.toISOString())
+        : intervalsOf(place, name)
     return this.tell(
       folder,
       alertOf({ job: name }, now, {
@@ -61,7 +75,11 @@ export class ServiceAlerts {
         severity: 'HIGH',
         cause: 'missed start',
         title: `${name}: did not start when it should`,
-        what: `It was due at ${due.toISOString()} and begins only now, ${minutes} minutes later: no scheduler was running.${passed}`,
+        what:
+          passedOver.length === 0
+            ? what
+            : `${what} ${passedOver.length} earlier data intervals are passed over (catchup: false).`,
+        ...typed(place, command),
       }),
     )
   }

@@ -11,6 +11,12 @@ const SKEW = 60_000
 /** An interval that is planned so long after its end was missed, in milliseconds. */
 const LATE_MS = 300_000
 
+/** A start that was missed: when it was due, and the data intervals that are not run for it. */
+export interface Missed {
+  due: Date
+  passedOver: Interval[]
+}
+
 interface Known {
   hash: string
   /** The end of what is planned. */
@@ -27,7 +33,7 @@ export class Planner {
   private readonly triggers: Triggers
   private readonly clock: Clock
   private readonly lease: Lease
-  private readonly missed: (job: ScheduledJob, due: Date, skipped: number) => void
+  private readonly missed: (job: ScheduledJob, missed: Missed) => void
   private readonly known = new Map<string, Known>()
 
   /** `clock` says what is due; leases are judged by the store's own. `missed` is told of what is planned far too late. */
@@ -36,7 +42,7 @@ export class Planner {
     triggers: Triggers,
     clock: Clock,
     lease: Lease,
-    missed: (job: ScheduledJob, due: Date, skipped: number) => void,
+    missed: (job: ScheduledJob, missed: Missed) => void,
   ) {
     this.intervals = intervals
     this.triggers = triggers
@@ -77,15 +83,14 @@ export class Planner {
     now: Date,
   ): void {
     if (!cursor || !first) return
-    let skipped = 0
-    for (
-      let start: Date | null | undefined = cursor;
-      start && start < first.start && skipped < AT_ONCE;
-      skipped++
-    )
-      start = cron.next(start)
-    if (skipped > 0 || now.getTime() - first.end.getTime() > LATE_MS)
-      this.missed(job, cron.next(cursor) ?? first.end, skipped)
+    const passedOver: Interval[] = []
+    for (let start = cron.align(cursor); start && start < first.start && passedOver.length < AT_ONCE; ) {
+      const end = cron.next(start)
+      if (end) passedOver.push({ start, end })
+      start = end
+    }
+    if (passedOver.length > 0 || now.getTime() - first.end.getTime() > LATE_MS)
+      this.missed(job, { due: (passedOver[0] ?? first).end, passedOver })
   }
 
   private async knownOf({ name, hash }: ScheduledJob): Promise<Known> {

@@ -9,10 +9,13 @@ import { isAlive, isRunning } from '../runs/owner.ts'
 import type { ServiceAlerts } from './alerts.ts'
 import { type Blocked, isLeft, reasonToWait, START_TIME, type Wait } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
-import { Planner } from './planner.ts'
+import { type Missed, Planner } from './planner.ts'
 import type { Runner } from './runner.ts'
 import { byUrgency, FreeSlots } from './slots.ts'
 import { keyOf, Waits } from './waits.ts'
+
+/** Told of what a person has to know. */
+export type SchedulerAlerts = Pick<ServiceAlerts, 'blocked' | 'missed' | 'gaveUp'>
 
 export interface SchedulerOptions {
   metadata: Metadata
@@ -25,8 +28,7 @@ export interface SchedulerOptions {
   /** Names this process, as runs are owned. */
   owner: string
   log: Logger
-  /** Told of what a person has to know. */
-  alerts?: Pick<ServiceAlerts, 'blocked' | 'missed'>
+  alerts?: SchedulerAlerts
   /** Milliseconds that the lead lasts without renewal. */
   leadTime?: number
   /** Milliseconds in which a process that took an interval must begin its run, or say that it still will. */
@@ -120,8 +122,7 @@ export class Scheduler {
     const lease = await leases.acquire(LEAD, owner, leadTime, dead)
     if (!lease) return false
     log.info({ fence: lease.fence }, 'this scheduler leads')
-    const missed = (job: ScheduledJob, due: Date, skipped: number) =>
-      void this.options.alerts?.missed(job, due, skipped)
+    const missed = (job: ScheduledJob, found: Missed) => void this.options.alerts?.missed(job, found)
     this.lead = { lease, planner: new Planner(intervals, triggers, clock, lease, missed), renewed: now }
     return true
   }
@@ -192,7 +193,7 @@ export class Scheduler {
       }
       if (!isLeft(interval, now, startTime)) continue
       if ((interval.attempt ?? 0) < MOST_ATTEMPTS) left.push(interval)
-      else await this.giveUp(interval)
+      else await this.giveUp(interval, known.get(interval.job)!)
     }
     return left
   }
@@ -286,18 +287,21 @@ export class Scheduler {
     this.mine.set(key, { claim, ended: ended() })
   }
 
-  private async giveUp({ job, run, owner, interval_end, attempt }: OpenInterval): Promise<void> {
+  private async giveUp(
+    { job: name, run, owner, interval_start: start, interval_end, attempt }: OpenInterval,
+    job: ScheduledJob,
+  ): Promise<void> {
     const { metadata, owner: me, log } = this.options
     const record = await metadata.takeOver({ run: run!, owner: owner! }, me, !isAlive(owner!))
     if (!record) return
-    const error = new EngineError('RESOURCE_EXHAUSTED', `${job}: run ${run} was killed ${attempt} times`, {
-      hint: `Look for what ends it (memory, most often), then run the interval again: nightfreight backfill.`,
+    const error = new EngineError('RESOURCE_EXHAUSTED', `${name}: run ${run} was killed ${attempt} times`, {
+      hint: 'Look for what ends it (memory, most often) before it is begun again.',
     })
-    log.error({ job, run }, error.message)
+    log.error({ job: name, run }, error.message)
     await metadata.endRun({
       run: record.run,
       fence: record.fence,
-      job,
+      job: name,
       status: 'FAILED',
       runAt: interval_end,
       records: 0,
@@ -305,5 +309,8 @@ export class Scheduler {
       error,
       syncPoints: [],
     })
+    const isBegun = (await metadata.tasks(record.run)).some(({ status }) => status === 'SUCCESS')
+    const interval = { start, isPlanned: job.cron !== undefined }
+    void this.options.alerts?.gaveUp(job, { run: record.run, isBegun, interval }, error)
   }
 }

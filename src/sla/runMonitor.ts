@@ -5,7 +5,8 @@ import { type ErrorCode, errorData } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import type { ProgressListener } from '../../engine/runtime/context.ts'
 import { Alerts } from '../alerts/alerts.ts'
-import { alertOf, type EndedRun, endAlert } from '../alerts/runAlerts.ts'
+import { type CommandPlace, statusOf } from '../alerts/remedy.ts'
+import { alertOf, type EndedRun, endAlert, typed } from '../alerts/runAlerts.ts'
 import { openAlerts, resolveAlerts } from '../metadata/alerts.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
@@ -55,6 +56,11 @@ export class RunMonitor {
     const { spec, clock, log, secrets, metadata } = options
     this.alerts = new Alerts(spec.alerts, { database: metadata.database, clock, log, secrets })
     if (spec.sla) this.timer = setInterval(() => this.look(), POLL_INTERVAL_MS).unref()
+  }
+
+  private get place(): CommandPlace {
+    const { spec, home, env } = this.options
+    return { folder: spec.folder, home, env }
   }
 
   /** The progress given, heard. */
@@ -113,7 +119,7 @@ export class RunMonitor {
         cause: `lock ${target}`,
         title: `${spec.job}: the load of ${target} waits for a lock`,
         what: `${target}: ${wait}. It goes on once the lock is given back; timeouts.lock of job.yaml says how long it waits.`,
-        command: `nightfreight status ${record.run}`,
+        ...typed(this.place, statusOf(this.place, record.run)),
       }),
     )
   }
@@ -131,16 +137,14 @@ export class RunMonitor {
 
   /** Tells of the run's end, and of the recovery from earlier failures; waits until all is told, or for a while. */
   async ended(ended: EndedRun): Promise<void> {
-    const { spec, record, metadata, clock, home, env, log } = this.options
+    const { spec, record, metadata, clock, log } = this.options
     const targets = [...new Set(spec.loads.map(({ to }) => to))]
     const { interval_start: start, trigger } = record
     const interval = start === null ? undefined : { start, isPlanned: trigger !== 'event' }
     const run = {
       job: spec.job,
       run: record.run,
-      folder: spec.folder,
-      home,
-      env,
+      ...this.place,
       targets,
       ...(interval && { interval }),
     }
@@ -262,7 +266,7 @@ export class RunMonitor {
       cause,
       title: `${job}: ${cause}`,
       what,
-      command: `nightfreight status ${job}`,
+      ...typed(this.place, statusOf(this.place, record.run)),
     })
     const key = `${job}/sla/${cause}`
     if (this.told.has(key)) return

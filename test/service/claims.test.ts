@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
 import { intervalsBetween } from '../../src/schedule/due.ts'
 import { backfill } from '../../src/service/backfill.ts'
+import type { ScheduledJob } from '../../src/service/job.ts'
 import { overBoth } from '../metadata/stores.ts'
 import { job } from './nights.ts'
 import { daily, nights, start } from './pretended.ts'
@@ -78,10 +79,17 @@ overBoth(fresh => {
     assert.deepEqual(runner.begun, ['j 03', 'j 03'])
   })
 
-  test('a run that is killed again and again is abandoned', async () => {
-    const { metadata, runner, tick, wall, states, scheduler } = await nights(fresh(), [
-      job('j', { cron: daily(), catchup: false }),
-    ])
+  test('a run that is killed again and again is abandoned, and that is told', async () => {
+    const told: unknown[] = []
+    const alerts = {
+      gaveUp: async ({ name }: ScheduledJob, failed: unknown, error: Error) =>
+        void told.push([name, failed, error.message]),
+    }
+    const { metadata, runner, tick, wall, states, scheduler } = await nights(
+      fresh(),
+      [job('j', { cron: daily(), catchup: false })],
+      { alerts },
+    )
     await tick()
     await metadata.database.run('UPDATE runs SET attempt = 10')
     assert.equal(runner.active.size, 1)
@@ -90,6 +98,10 @@ overBoth(fresh => {
     assert.deepEqual(await states('j'), ['03 FAILED'])
     const [run] = await metadata.runs(1)
     assert.match(run!.error!, /killed 10 times/)
+    const interval = { start: '2026-03-03T02:00:00.000Z', isPlanned: true }
+    assert.deepEqual(told, [
+      ['j', { run: run!.run, isBegun: false, interval }, `j: run ${run!.run} was killed 10 times`],
+    ])
   })
 
   test('a backfill leaves what has succeeded, and what others run, unless it is asked to', async () => {

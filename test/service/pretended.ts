@@ -3,10 +3,9 @@ import { pino } from 'pino'
 import type { Metadata } from '../../src/metadata/metadata.ts'
 import type { RunStatus } from '../../src/metadata/runs.ts'
 import { Cron } from '../../src/schedule/cron.ts'
-import type { ServiceAlerts } from '../../src/service/alerts.ts'
 import type { ScheduledJob } from '../../src/service/job.ts'
 import type { Assignment, Runner } from '../../src/service/runner.ts'
-import { Scheduler } from '../../src/service/scheduler.ts'
+import { Scheduler, type SchedulerAlerts } from '../../src/service/scheduler.ts'
 import { type Place, standing } from '../metadata/stores.ts'
 
 export const daily = () => new Cron('0 2 * * *', 'UTC')
@@ -88,13 +87,14 @@ export async function nights(
     now = '2026-03-04T10:00:00.000Z',
     slots = 9,
     alerts,
-  }: { now?: string; slots?: number; alerts?: Pick<ServiceAlerts, 'blocked' | 'missed'> } = {},
+  }: { now?: string; slots?: number; alerts?: Partial<SchedulerAlerts> } = {},
 ) {
   const clock = standing(now)
   const wall = standing('2026-03-04T10:00:00.000Z')
   const metadata = await place.open(wall)
   const runner = new Pretended(metadata)
   const known = new Map(jobs.map(each => [each.name, each]))
+  const told = { blocked: async () => {}, missed: async () => {}, gaveUp: async () => {}, ...alerts }
   const scheduler = (owner: string) => {
     const made = new Scheduler({
       metadata,
@@ -104,7 +104,7 @@ export async function nights(
       runner,
       owner,
       log,
-      ...(alerts && { alerts }),
+      alerts: told,
     })
     runner.schedulers.push(made)
     return made

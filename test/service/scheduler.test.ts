@@ -10,6 +10,7 @@ import { intervalsBetween } from '../../src/schedule/due.ts'
 import { backfill } from '../../src/service/backfill.ts'
 import { FileWatch } from '../../src/service/files.ts'
 import type { ScheduledJob } from '../../src/service/job.ts'
+import type { Missed } from '../../src/service/planner.ts'
 import { overBoth } from '../metadata/stores.ts'
 import { job } from './nights.ts'
 import { daily, nights, start } from './pretended.ts'
@@ -227,7 +228,6 @@ overBoth(fresh => {
     const { metadata, runner, tick, wall, states, one } = await nights(fresh(), [j], {
       alerts: {
         blocked: async ({ name }, { failed, waiting }) => void told.push(`${name} ${failed} ${waiting}`),
-        missed: async () => {},
       },
     })
     await tick()
@@ -276,9 +276,12 @@ overBoth(fresh => {
   test('a start that was missed is told, with the intervals that are passed over', async () => {
     const told: string[] = []
     const alerts = {
-      blocked: async () => {},
-      missed: async ({ name }: ScheduledJob, due: Date, skipped: number) =>
-        void told.push(`${name} ${due.toISOString()} ${skipped}`),
+      missed: async ({ name }: ScheduledJob, { due, passedOver }: Missed) =>
+        void told.push(
+          [name, due.toISOString(), ...passedOver.map(({ start }) => start.toISOString().slice(8, 10))].join(
+            ' ',
+          ),
+        ),
     }
     const { clock, runner, tick } = await nights(fresh(), [job('j', { cron: daily(), catchup: false })], {
       alerts,
@@ -291,6 +294,6 @@ overBoth(fresh => {
     assert.deepEqual(told, [])
     clock.move(3 * 24 * 3_600_000)
     await tick()
-    assert.deepEqual(told, ['j 2026-03-06T02:00:00.000Z 2'])
+    assert.deepEqual(told, ['j 2026-03-06T02:00:00.000Z 05 06'])
   })
 })

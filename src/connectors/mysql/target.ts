@@ -164,10 +164,7 @@ export class MysqlTarget implements Target {
     const { loadId, loads } = commit
     await ensureState(this.session)
     const earlier = await this.committed(loadId, signal)
-    if (earlier) {
-      await this.abandon(loadId).catch(() => {})
-      return earlier
-    }
+    if (earlier) return earlier
     const created: string[] = []
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
@@ -196,7 +193,6 @@ export class MysqlTarget implements Target {
       if (undone) await this.drop(created).catch(() => {})
       throw clash ?? error
     }
-    await this.abandon(loadId).catch(() => {})
     return result ? { counts: result, repeated: false } : (await this.committed(loadId, signal))!
   }
 

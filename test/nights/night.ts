@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { openMetadata } from '../../src/metadata/open.ts'
+import type { Alert } from '../../src/spec/alert.ts'
+import type { Hooks } from '../servers.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const DAY_MS = 24 * 3600_000
+/** Milliseconds for which anything is waited for. */
+const PATIENCE_MS = 150_000
+
+export interface NightOptions {
+  /** job.yaml, but for job, schedule, resources and alerts. */
+  yaml: string
+  /** Further files of the job's folder. */
+  files?: Record<string, string>
+  /** Of the service; what an alert says that its command needs is set to the same. */
+  env?: Record<string, string>
+  /** Of job.yaml's `schedule`, beside those of a nightly job whose last two nights are due. */
+  schedule?: Record<string, string | boolean>
+}
+
+/**
+ * A nightly job of a service of its own, two nights of which are due: the second waits for the first. Somebody is woken by
+ * an alert, mends its cause, types what it says in a plain shell, and the service goes on.
+ */
+export async function night(hooks: Hooks, name: string, { yaml, files, env = {}, schedule }: NightOptions) {
+  const home = mkdtempSync(join(tmpdir(), `nightfreight-${name}-`))
+  const folder = join(home, 'jobs', name)
+  const said = join(home, 'alerts.jsonl')
+  const write = (file: string, text: string) => {
+    mkdirSync(dirname(join(folder, file)), { recursive: true })
+    writeFileSync(join(folder, file), text)
+  }
+  const days = (ago: number) => new Date(Date.now() - ago * DAY_MS).toISOString().slice(0, 10)
+  const settings = { cron: '"0 0 * * *"', catchup: true, depends_on_past: true, start: days(2), ...schedule }
+  const given = Object.entries(settings).map(([key, value]) => `${key}: ${value}`)
+  const spec = (text: string) =>
+    write(
+      'job.yaml',
+      `job: ${name}
+schedule: { ${given.join(', ')} }
+resources: { memory: 300MB, threads: 1 }
+alerts:
+  channels: { pager: { command: [sh, -c, "cat >> ${said}; echo >> ${said}"] } }
+  on: { failure: [pager], sla: [pager], errors: [pager], retry: [pager], recovery: [pager] }
+${text}`,
+    )
+  spec(yaml)
+  for (const [file, text] of Object.entries(files ?? {})) write(file, text)
+  const bin = join(home, 'bin')
+  mkdirSync(bin)
+  const program = join(bin, 'nightfreight')
+  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`)
+  chmodSync(program, 0o755)
+  const shell = { PATH: `${bin}:/usr/bin:/bin`, HOME: home, TMPDIR: tmpdir() }
+
+  const children = new Set<ChildProcess>()
+  const metadata = await openMetadata(home, { now: () => new Date() }, undefined)
+  const stop = async () => {
+    for (const child of children) child.kill('SIGTERM')
+    for (const child of children)
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+  }
+  hooks.after(async () => {
+    await stop()
+    await metadata.close()
+    rmSync(home, { recursive: true, force: true })
+  })
+
+  const alerts = () =>
+    existsSync(said)
+      ? readFileSync(said, 'utf8')
+          .split('\n')
+          .filter(line => line !== '')
+          .map(line => JSON.parse(line) as Alert)
+      : []
+  const until = async <T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<T> => {
+    const late = performance.now() + PATIENCE_MS
+    for (;;) {
+      const found = await look()
+      if (found !== undefined) return found
+      if (performance.now() > late) {
+        const log = join(home, 'runs.log')
+        const runs = existsSync(log) ? readFileSync(log, 'utf8').slice(-3000) : ''
+        const intervals = await metadata.intervals.list(name, 9)
+        assert.fail(
+          `not come: ${what}\n${JSON.stringify(intervals, null, 1)}\n${JSON.stringify(alerts(), null, 1)}\n${runs}`,
+        )
+      }
+      await delay(100)
+    }
+  }
+
+  return {
+    home,
+    folder,
+    metadata,
+    spec,
+    write,
+    alerts,
+    until,
+    /** Starts the scheduler; its environment is `env` and what is given. */
+    serve(more: Record<string, string> = {}): ChildProcess {
+      const child = spawn(program, ['serve', join(home, 'jobs'), '--port', '0'], {
+        env: { ...shell, NIGHTFREIGHT_HOME: home, ...env, ...more },
+        stdio: 'ignore',
+      })
+      children.add(child)
+      return child
+    },
+    stop,
+    /** The alert of a kind and cause, once somebody is told. */
+    alert: (kind: Alert['kind'], cause: RegExp) =>
+      until(`${kind} ${cause}`, () => alerts().find(each => each.kind === kind && cause.test(each.cause))),
+    /** Types an alert's command as it stands, in a shell that has only what the alert says it needs. */
+    async type({ command, needs = [] }: Pick<Alert, 'command' | 'needs'>) {
+      assert.ok(command, 'the alert names a command')
+      const own = Object.fromEntries(needs.map(variable => [variable, env[variable] ?? '']))
+      const child = spawn('sh', ['-c', command], { cwd: '/', env: { ...shell, ...own } })
+      let output = ''
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding('utf8').on('data', (text: string) => {
+          output += text
+        })
+      const [code] = (await once(child, 'close')) as [number | null]
+      return { code, output }
+    },
+    /** Until so many nights are loaded, and none waits any more. */
+    goesOn: (nights = 2) =>
+      until(`${nights} nights`, async () => {
+        const all = await metadata.intervals.list(name, 99)
+        const done = all.filter(({ state }) => state === 'SUCCESS' || state === 'COMPLETED_WITH_ERRORS')
+        return done.length >= nights && done.length === all.length ? all : undefined
+      }),
+  }
+}
