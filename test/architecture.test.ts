@@ -195,6 +195,25 @@ test('files are read by SQL in one place, where nothing is left to be guessed', 
   assert.deepEqual(found, [])
 })
 
+/** What others date: tokens, headers, files; and what is shown to people. */
+const DATED = [
+  'src/secrets/gcp.ts',
+  'src/connectors/http/pace.ts',
+  'src/connectors/wire/clock.ts',
+  'src/stores/work.ts',
+  'src/cli/progress.ts',
+]
+
+test("no wait goes by the machine's clock: somebody may set it back amid a night", () => {
+  const found = files.filter(
+    file =>
+      !file.startsWith('src/demo/') &&
+      !DATED.includes(file) &&
+      /\bDate\.now\b/.test(readFileSync(join(root, file), 'utf8')),
+  )
+  assert.deepEqual(found, [])
+})
+
 test("names and sentences are the field's", () => {
   const texts = globSync(['{engine,src}/**/*.{ts,md}', '*.md', 'docs/**/*.md', 'queries/**/*.md'], {
     cwd: root,

@@ -5,6 +5,7 @@ import { type Counted, countAlert, settleAlert } from '../metadata/alerts.ts'
 import type { Database } from '../metadata/database.ts'
 import { type Alert, isCounted, keyOf } from '../spec/alert.ts'
 import type { AlertSpec } from '../spec/alerts.ts'
+import { legible } from '../util/printable.ts'
 import { redact } from '../util/redact.ts'
 import { sendCommand } from './channels/command.ts'
 import { sendEmail } from './channels/email.ts'
@@ -137,7 +138,11 @@ export class Alerts {
 
 function masked(alert: Alert, secrets: readonly string[]): Alert {
   const mask = (value: unknown): unknown =>
-    typeof value === 'string' ? redact(value, secrets) : Array.isArray(value) ? value.map(mask) : value
+    typeof value === 'string'
+      ? legible(redact(value, secrets))
+      : Array.isArray(value)
+        ? value.map(mask)
+        : value
   return Object.fromEntries(
     Object.entries(alert).map(([name, value]) => [name, mask(value)]),
   ) as unknown as Alert

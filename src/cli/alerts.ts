@@ -3,6 +3,7 @@ import { EngineError, EXIT } from '../../engine/errors.ts'
 import { secretsIn } from '../config/secrets.ts'
 import { type AlertRecord, latestAlerts } from '../metadata/alerts.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { print } from './output.ts'
 import { parseCount } from './parse.ts'
 
 export function alertsCommand(): Command {
@@ -27,9 +28,9 @@ function listCommand(): Command {
       const metadata = await openMetadata(homeFolder())
       const found = await latestAlerts(metadata.database, limit, job).finally(() => metadata.close())
       const alerts = found.map(({ payload, ...rest }) => ({ ...rest, ...(JSON.parse(payload) as Payload) }))
-      if (json) console.log(JSON.stringify({ alerts }))
-      else if (alerts.length === 0) console.log('No alerts.')
-      else for (const alert of alerts) console.log(line(alert))
+      if (json) print(JSON.stringify({ alerts }))
+      else if (alerts.length === 0) print('No alerts.')
+      else for (const alert of alerts) print(line(alert))
     })
 }
 
@@ -91,10 +92,10 @@ function testCommand(): Command {
       const deliveries = await alerts
         .raise(test, channel === undefined ? known : [channel])
         .finally(() => metadata.close())
-      if (json) console.log(JSON.stringify({ deliveries }))
+      if (json) print(JSON.stringify({ deliveries }))
       else
         for (const { channel, state, error } of deliveries)
-          console.log(`${channel}: ${state}${error ? `, ${error}` : ''}`)
+          print(`${channel}: ${state}${error ? `, ${error}` : ''}`)
       if (deliveries.some(({ state }) => state === 'failed')) process.exitCode = EXIT.retryable
     })
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { print } from './output.ts'
 import { parsePositive } from './parse.ts'
 import { ownCommand } from './serve.ts'
 
@@ -75,7 +76,7 @@ async function run(
   }
   const intervals = intervalsBetween(job.cron, time('--from', from), time('--to', to), systemClock.now())
   if (intervals.length === 0) {
-    console.log(`${job.name} has no complete interval that begins from ${from} to ${to}`)
+    print(`${job.name} has no complete interval that begins from ${from} to ${to}`)
     return 0
   }
   const home = homeFolder()
@@ -88,7 +89,7 @@ async function run(
   }
   process.on('SIGINT', stop).on('SIGTERM', stop)
   const line = ({ start, end }: { start: Date; end: Date }, what: string) =>
-    console.log(`${start.toISOString()}  ${end.toISOString()}  ${what}`)
+    print(`${start.toISOString()}  ${end.toISOString()}  ${what}`)
   try {
     if (!dryRun)
       return await backfill({

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import { isRunning } from '../runs/owner.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { print } from './output.ts'
 
 export function cancelCommand(): Command {
   return new Command('cancel')
@@ -24,7 +25,7 @@ export function cancelCommand(): Command {
           throw new EngineError('RESUME_REFUSED', `run ${run} is not running`, {
             hint: 'nightfreight status lists the runs.',
           })
-        console.log(now ? `${run}: stopping` : `${run}: stopping at the next commit`)
+        print(now ? `${run}: stopping` : `${run}: stopping at the next commit`)
       } finally {
         await metadata.close()
       }

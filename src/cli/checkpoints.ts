@@ -3,6 +3,7 @@ import type { ChunkProgress } from '../../engine/contracts/tasks.ts'
 import type { Checkpoint } from '../metadata/checkpoints.ts'
 import type { RunState } from '../runs/checkpoints.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { print } from './output.ts'
 import { parseCount } from './parse.ts'
 
 export function checkpointsCommand(): Command {
@@ -29,9 +30,9 @@ function listCommand(): Command {
     .action(async (job: string | undefined, { limit, json }: { limit: number; json?: boolean }) => {
       const metadata = await openMetadata(homeFolder())
       const found = await metadata.checkpoints.list(limit, job).finally(() => metadata.close())
-      if (json) console.log(JSON.stringify({ checkpoints: found }))
-      else if (found.length === 0) console.log('No checkpoints: nothing is to be resumed.')
-      else for (const each of found) console.log(`${each.id}  ${each.job}  ${each.run}  ${described(each)}`)
+      if (json) print(JSON.stringify({ checkpoints: found }))
+      else if (found.length === 0) print('No checkpoints: nothing is to be resumed.')
+      else for (const each of found) print(`${each.id}  ${each.job}  ${each.run}  ${described(each)}`)
     })
 }
 
@@ -55,8 +56,6 @@ function restoreCommand(): Command {
       const { run, forgotten } = await restoreCheckpoint(metadata, id, systemClock).finally(() =>
         metadata.close(),
       )
-      console.log(
-        `${run}: forgotten: ${forgotten.join(', ') || 'nothing'}\nGo on: nightfreight resume ${run}`,
-      )
+      print(`${run}: forgotten: ${forgotten.join(', ') || 'nothing'}\nGo on: nightfreight resume ${run}`)
     })
 }

@@ -1,12 +1,11 @@
 import { Command, Option } from 'commander'
 import type { CopyRequest } from '../copy/request.ts'
 import { homeFolder } from './home.ts'
-import { hasColours, printError } from './output.ts'
-import { planJson } from './plan.ts'
-import { planText } from './planText.ts'
+import { print, printError } from './output.ts'
+import { printPlan } from './plan.ts'
 import { execute } from './run.ts'
 import { stoppable } from './signals.ts'
-import { summaryJson, summaryText } from './summary.ts'
+import { printSummary } from './summary.ts'
 
 interface CopyFlags {
   tables: string[]
@@ -83,18 +82,14 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
     })
   })
   if (!result) {
-    console.log(json ? JSON.stringify({ event: 'saved', folder: save }) : saved(save!))
+    print(json ? JSON.stringify({ event: 'saved', folder: save }) : saved(save!))
     return 0
   }
   if (dryRun && result.error === undefined) {
-    console.log(
-      json
-        ? JSON.stringify(planJson(result))
-        : planText(result, 'the same command without --dry-run', hasColours()),
-    )
+    printPlan(result, 'the same command without --dry-run', json)
     return 0
   }
-  console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result, hasColours()))
+  printSummary(result, json)
   return result.error === undefined ? 0 : printError(result.error, json)
 }
 

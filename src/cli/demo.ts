@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { homeFolder } from './home.ts'
-import { hasColours, printError } from './output.ts'
+import { print, printError } from './output.ts'
 import { execute } from './run.ts'
 import { stoppedAtOnce } from './signals.ts'
-import { summaryText } from './summary.ts'
+import { printSummary } from './summary.ts'
 
 // Compiled code is one folder deeper in the package.
 const PACKAGE = join(import.meta.dirname, import.meta.url.endsWith('.ts') ? '../..' : '../../..')
@@ -17,8 +17,7 @@ export function demoCommand(): Command {
     .option('--json', 'print events and results as JSON lines')
     .addHelpText('after', '\nExample:\n  nightfreight demo --members 100000')
     .action(async ({ members, json = false }: { members: number; json?: boolean }) => {
-      const say = (text: string) =>
-        json ? console.log(JSON.stringify({ event: 'demo', text })) : console.log(text)
+      const say = (text: string) => (json ? print(JSON.stringify({ event: 'demo', text })) : print(text))
       const { demo } = await import('../demo/demo.ts')
       const results = await stoppedAtOnce(signal =>
         demo({
@@ -29,14 +28,14 @@ export function demoCommand(): Command {
           runNight: async (night, env, home) => {
             say(`\nNight ${night === 1 ? 'one: everything' : 'two: only what changed'}`)
             const result = await execute({ folder: JOB, env, home, json, signal })
-            if (!json) console.log(summaryText(result, hasColours()))
+            if (!json) printSummary(result, false)
             return result
           },
         }),
       )
       const failed = results.find(result => result.error !== undefined)
       if (failed) process.exitCode = printError(failed.error, json)
-      else if (!json) console.log(`\nOpen the report of night two:\n  ${results.at(-1)!.report}`)
+      else if (!json) print(`\nOpen the report of night two:\n  ${results.at(-1)!.report}`)
     })
 }
 

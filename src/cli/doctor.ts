@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
 import { homeFolder } from './home.ts'
+import { print } from './output.ts'
 
 export function doctorCommand(): Command {
   return new Command('doctor')
@@ -17,16 +18,16 @@ export function doctorCommand(): Command {
       const wrong = examined.flatMap(({ findings }) => findings).filter(({ ok }) => !ok).length
       if (wrong > 0) process.exitCode = EXIT.usage
       if (json) {
-        console.log(JSON.stringify({ job: spec.job, ok: wrong === 0, examined }))
+        print(JSON.stringify({ job: spec.job, ok: wrong === 0, examined }))
         return
       }
       for (const { name, findings } of examined) {
-        console.log(name)
+        print(name)
         for (const { ok, what, fix } of findings) {
-          console.log(`  ${ok ? 'ok     ' : 'MISSING'}  ${what}`)
-          if (fix !== undefined) console.log(`             ${fix}`)
+          print(`  ${ok ? 'ok     ' : 'MISSING'}  ${what}`)
+          if (fix !== undefined) print(`             ${fix}`)
         }
       }
-      console.log(wrong === 0 ? `${spec.job}: nothing is missing` : `${spec.job}: ${wrong} missing`)
+      print(wrong === 0 ? `${spec.job}: nothing is missing` : `${spec.job}: ${wrong} missing`)
     })
 }

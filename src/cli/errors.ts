@@ -7,6 +7,7 @@ import { corrections, toCsv } from '../runs/correctionCsv.ts'
 import { openMask, shownRecord } from '../runs/mask.ts'
 import { printable } from '../util/printable.ts'
 import { homeFolder, openMetadata } from './home.ts'
+import { print } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
 
 const STATES: ErrorState[] = ['open', 'queued', 'reprocessed', 'resolved', 'discarded']
@@ -100,9 +101,9 @@ function listCommand(): Command {
         records: (await errors.list({ ...query, limit })).map(each => shownRecord(mask, each)),
         counts: await errors.count(query),
       }))
-      if (json) console.log(JSON.stringify({ records, counts }))
-      else if (records.length === 0) console.log(`No ${state === 'all' ? '' : `${state} `}error records.`)
-      else console.log(listText(records, counts))
+      if (json) print(JSON.stringify({ records, counts }))
+      else if (records.length === 0) print(`No ${state === 'all' ? '' : `${state} `}error records.`)
+      else print(listText(records, counts))
     })
 }
 
@@ -148,7 +149,7 @@ function discardCommand(): Command {
         for (const { id } of wanted) if (await errors.move(id, 'open', 'discarded')) moved++
         return moved
       })
-      console.log(`${discarded} records are discarded`)
+      print(`${discarded} records are discarded`)
     })
 }
 
@@ -171,7 +172,7 @@ function showCommand(): Command {
         throw new EngineError('CONFIG_INVALID', `no error record ${id}`, {
           hint: 'nightfreight errors list shows them.',
         })
-      console.log(JSON.stringify(shownRecord(ownMask(), record), null, 2))
+      print(JSON.stringify(shownRecord(ownMask(), record), null, 2))
     })
 }
 
@@ -196,7 +197,7 @@ function exportCommand(): Command {
         exact,
       )
       if (out === undefined) process.stdout.write(csv)
-      else withFile(out, () => writeFileSync(out, csv))
+      else withFile(out, () => writeFileSync(out, csv, { mode: 0o600 }))
     })
 }
 
@@ -226,7 +227,7 @@ Examples:
         const wanted = ids.length === 0 ? open : open.filter(({ id }) => ids.includes(id))
         return queue(metadata, wanted, file)
       })
-      console.log(`${queued} records join the next run of ${job}`)
+      print(`${queued} records join the next run of ${job}`)
     })
 }
 

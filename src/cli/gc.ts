@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { print } from './output.ts'
 import { parseCount } from './parse.ts'
 
 interface GcFlags {
@@ -42,17 +43,17 @@ export function gcCommand(): Command {
         archives.push({ job: spec.job, ...(await expireArchive(spec, systemClock, dryRun)) })
       }
       if (json) {
-        console.log(JSON.stringify({ dryRun, removed: collected, archives }))
+        print(JSON.stringify({ dryRun, removed: collected, archives }))
         return
       }
       for (const { run, job, what, files, bytes } of collected) {
         const kept = what === 'files' ? ', the rest is needed' : ''
-        console.log(`${job}  ${run}  ${files} files, ${(bytes / 1e6).toFixed(1)} MB${kept}`)
+        print(`${job}  ${run}  ${files} files, ${(bytes / 1e6).toFixed(1)} MB${kept}`)
       }
       for (const { job, runs, files, bytes } of archives)
-        console.log(`${job}  archive: ${runs.length} runs, ${files} files, ${(bytes / 1e6).toFixed(1)} MB`)
+        print(`${job}  archive: ${runs.length} runs, ${files} files, ${(bytes / 1e6).toFixed(1)} MB`)
       const total = collected.reduce((sum, { bytes }) => sum + bytes, 0)
       const runs = collected.filter(({ what }) => what === 'run').length
-      console.log(`${dryRun ? 'Would remove' : 'Removed'} ${runs} runs, ${(total / 1e6).toFixed(1)} MB`)
+      print(`${dryRun ? 'Would remove' : 'Removed'} ${runs} runs, ${(total / 1e6).toFixed(1)} MB`)
     })
 }

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { HistoryRecord } from '../metadata/syncHistory.ts'
 import { type ViolationRecord, violationsOf } from '../metadata/violations.ts'
 import { homeFolder, openMetadata } from './home.ts'
+import { print } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
 import { codeOf, lasted, stateOf } from './runState.ts'
 import { violationsText, withViolations } from './violations.ts'
@@ -32,9 +33,9 @@ export function historyCommand(): Command {
       }
       const { runs, violations } = await read().finally(() => metadata.close())
       const shown = runs.map(run => ({ ...run, state: stateOf(run) }))
-      if (json) console.log(JSON.stringify({ runs: withViolations(shown, violations) }))
-      else if (runs.length === 0) console.log('No runs. Try: nightfreight run queries/members')
-      else console.log(historyText(runs, violations))
+      if (json) print(JSON.stringify({ runs: withViolations(shown, violations) }))
+      else if (runs.length === 0) print('No runs. Try: nightfreight run queries/members')
+      else print(historyText(runs, violations))
     })
 }
 

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { homeFolder, openMetadata } from './home.ts'
+import { print } from './output.ts'
 import { parseCount } from './parse.ts'
 
 export function intervalsCommand(): Command {
@@ -17,14 +18,13 @@ export function intervalsCommand(): Command {
       try {
         const intervals = await metadata.intervals.list(job, limit)
         const paused = (await metadata.pauses.list()).find(({ kind, name }) => kind === 'job' && name === job)
-        if (json) console.log(JSON.stringify({ paused: paused ?? null, intervals }))
+        if (json) print(JSON.stringify({ paused: paused ?? null, intervals }))
         else {
-          if (paused) console.log(`paused by ${paused.paused_by} since ${paused.since}`)
-          if (intervals.length === 0)
-            console.log(`${job} has no intervals yet: nightfreight serve plans them`)
+          if (paused) print(`paused by ${paused.paused_by} since ${paused.since}`)
+          if (intervals.length === 0) print(`${job} has no intervals yet: nightfreight serve plans them`)
           for (const { interval_start, interval_end, state, run, waits_for, waits_since } of intervals) {
             const waits = state === 'WAITING' && waits_for ? `  for ${waits_for} (since ${waits_since})` : ''
-            console.log(`${interval_start}  ${interval_end}  ${state}${run ? `  run ${run}` : ''}${waits}`)
+            print(`${interval_start}  ${interval_end}  ${state}${run ? `  run ${run}` : ''}${waits}`)
           }
         }
       } finally {

@@ -1,6 +1,7 @@
 import { EngineError, EXIT, systemError } from '../../engine/errors.ts'
 import { type Fault, SqlInvalid } from '../../engine/sql/faults.ts'
 import { ConfigInvalid } from '../config/invalid.ts'
+import { legible } from '../util/printable.ts'
 import { redact, redactJson } from '../util/redact.ts'
 
 /** The flag that every command has. */
@@ -8,6 +9,9 @@ export const DEBUG = '--debug'
 
 /** Whether what goes to standard output may be coloured. */
 export const hasColours = () => Boolean(process.stdout.isTTY) && !process.env.NO_COLOR
+
+/** Prints a command's answer: text of several lines, or JSON. `painted`: its colours are ours, and all else in it is legible. */
+export const print = (text: string, painted = false): void => console.log(painted ? text : legible(text))
 
 export interface ErrorOutput {
   /** Default: standard error. */
@@ -33,14 +37,14 @@ export function printError(thrown: unknown, json: boolean, output: ErrorOutput =
     const faults = faultsOf(error)
     const { code, category, hint } = known ?? {}
     const facts = { code, category, message, hint, faults, exit, stack }
-    stream.write(`${redactJson(JSON.stringify({ event: 'error', ...facts }), secrets)}\n`)
+    stream.write(`${legible(redactJson(JSON.stringify({ event: 'error', ...facts }), secrets))}\n`)
     return exit
   }
   const lines = [`error${known ? ` ${known.code}` : ''}: ${message}`]
   if (known?.hint) lines.push(`hint: ${known.hint}`)
   if (stack) lines.push(stack)
   else if (!known) lines.push(`hint: this was not expected; run again with ${DEBUG} to see where it happened`)
-  stream.write(`${redact(lines.join('\n'), secrets)}\n`)
+  stream.write(`${legible(redact(lines.join('\n'), secrets))}\n`)
   return exit
 }
 

@@ -2,6 +2,7 @@ import { userInfo } from 'node:os'
 import { Command } from 'commander'
 import type { PauseKind } from '../metadata/pauses.ts'
 import { homeFolder, openMetadata } from './home.ts'
+import { print } from './output.ts'
 
 interface PauseFlags {
   pool?: boolean
@@ -22,7 +23,7 @@ export function pauseCommand(): Command {
       const paused = await metadata.pauses
         .pause(kind, name, userInfo().username)
         .finally(() => metadata.close())
-      console.log(`${kind} ${name} ${paused ? 'is paused' : 'was paused already'}`)
+      print(`${kind} ${name} ${paused ? 'is paused' : 'was paused already'}`)
     })
 }
 
@@ -39,6 +40,6 @@ export function unpauseCommand(): Command {
       const kind: PauseKind = pool ? 'pool' : 'job'
       const metadata = await openMetadata(homeFolder())
       const unpaused = await metadata.pauses.unpause(kind, name).finally(() => metadata.close())
-      console.log(`${kind} ${name} ${unpaused ? 'goes on' : 'was not paused'}`)
+      print(`${kind} ${name} ${unpaused ? 'goes on' : 'was not paused'}`)
     })
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { RunResult } from '../runs/result.ts'
 import { homeFolder } from './home.ts'
-import { hasColours, printError } from './output.ts'
+import { hasColours, print, printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { planText } from './planText.ts'
 import { execute } from './run.ts'
@@ -47,12 +47,14 @@ Examples:
         process.exitCode = printError(result.error, json)
         return
       }
-      console.log(
-        json
-          ? JSON.stringify(planJson(result))
-          : planText(result, `nightfreight run ${folder} --from-plan ${result.run}`, hasColours()),
-      )
+      printPlan(result, `nightfreight run ${folder} --from-plan ${result.run}`, json)
     })
+}
+
+/** Prints a plan; `next` is the command that loads it. */
+export function printPlan(result: RunResult, next: string, json: boolean): void {
+  if (json) print(JSON.stringify(planJson(result)))
+  else print(planText(result, next, hasColours()), hasColours())
 }
 
 /** A plan for a program: one object. */

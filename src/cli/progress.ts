@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util'
+import { legible } from '../util/printable.ts'
 import { describeDone, describeRunning, formatSpan, Meter } from './meter.ts'
 
 /** Shows people, or a program, how far a run is. */
@@ -57,10 +58,10 @@ export function createProgress(options: ProgressOptions): Progress {
       const meter = running.get(name)
       if (closed || !meter) return
       running.delete(name)
-      show.end(name, meter, note)
+      show.end(name, meter, note && legible(note))
     },
     note(text) {
-      if (!closed) show.note(text)
+      if (!closed) show.note(legible(text))
     },
     close() {
       if (closed) return

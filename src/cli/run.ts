@@ -5,11 +5,11 @@ import type { RunOptions } from '../runs/options.ts'
 import type { RunResult } from '../runs/result.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import type { LogOptions } from './log.ts'
-import { hasColours, printError } from './output.ts'
+import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { createProgress } from './progress.ts'
 import { stoppable } from './signals.ts'
-import { summaryJson, summaryText } from './summary.ts'
+import { printSummary } from './summary.ts'
 
 interface RunFlags {
   at?: Date
@@ -88,7 +88,7 @@ export async function finish({
   const result = await stoppable(stopping =>
     execute({ ...options, ...stopping, env: process.env, home: homeFolder(), json }),
   )
-  console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result, hasColours()))
+  printSummary(result, json)
   return result.error === undefined ? 0 : printError(result.error, json)
 }
 

@@ -5,7 +5,7 @@ import { printError } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
 import { execute } from './run.ts'
 import { stoppable } from './signals.ts'
-import { summaryText } from './summary.ts'
+import { printSummary } from './summary.ts'
 
 interface IntervalFlags {
   start: Date
@@ -47,7 +47,7 @@ export function runIntervalCommand(): Command {
           },
         }),
       )
-      console.log(summaryText(result))
+      printSummary(result, false)
       if (result.error !== undefined) process.exitCode = printError(result.error, false)
     })
 }

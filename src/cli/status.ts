@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { RunRecord } from '../metadata/runs.ts'
 import { violationsOf } from '../metadata/violations.ts'
 import { homeFolder, openMetadata } from './home.ts'
+import { print } from './output.ts'
 import { parseCount } from './parse.ts'
 import { lasted, stateOf } from './runState.ts'
 import { violationsText, withViolations } from './violations.ts'
@@ -29,17 +30,17 @@ export function statusCommand(): Command {
       )
       const tasks = runs[0] ? await metadata.tasks(runs[0].run) : []
       await metadata.close()
-      if (json) console.log(JSON.stringify({ runs: withViolations(runs, violations), tasks }))
-      else if (runs.length === 0) console.log('No runs yet. Try: nightfreight run queries/members')
+      if (json) print(JSON.stringify({ runs: withViolations(runs, violations), tasks }))
+      else if (runs.length === 0) print('No runs yet. Try: nightfreight run queries/members')
       else {
         for (const run of runs)
-          console.log(
+          print(
             `${run.run}  ${run.job}  ${run.state}  ${span(run)}${violationsText(violations.get(run.run))}${failure(run)}`,
           )
-        console.log(`\nTasks of ${runs[0]!.run}:`)
+        print(`\nTasks of ${runs[0]!.run}:`)
         for (const task of tasks) {
           const waits = task.status === 'RUNNING' ? failure(task) : ''
-          console.log(`  ${task.status.padEnd(8)} ${task.task}  ${span(task)}${waits}`)
+          print(`  ${task.status.padEnd(8)} ${task.task}  ${span(task)}${waits}`)
         }
       }
     })

@@ -3,8 +3,16 @@ import type { Outcome } from '../../engine/pipeline.ts'
 import { total } from '../../engine/quality/accounts.ts'
 import { describeVerification, type Verification } from '../../engine/verify/result.ts'
 import type { RunResult } from '../runs/result.ts'
+import { legible } from '../util/printable.ts'
 import { accountLines, rejectedByTable } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
+import { hasColours, print } from './output.ts'
+
+/** Prints what a run did. */
+export function printSummary(result: RunResult, json: boolean): void {
+  if (json) print(JSON.stringify(summaryJson(result)))
+  else print(summaryText(result, hasColours()), hasColours())
+}
 
 /** What a run did, for a person: a line a table, its counts in columns, and the account of all rows. */
 export function summaryText(result: RunResult, colours = false): string {
@@ -27,11 +35,11 @@ export function summaryText(result: RunResult, colours = false): string {
   const [head, ...rows] = aligned(loadRows(outcome))
   if (rows.length > 0) lines.push(paint('dim', `  ${head}`), ...rows.map(row => `  ${row}`))
   for (const { table, to, reason } of outcome.loaded)
-    if (reason) lines.push(`  ${to}.${table}: all rows were compared with the table: ${reason}`)
+    if (reason) lines.push(`  ${to}.${table}: all rows were compared with the table: ${legible(reason)}`)
   for (const verification of outcome.verifications)
     if (!isPlain(verification))
       lines.push(
-        `  verified  ${verification.to}.${verification.table}: ${describeVerification(verification)}`,
+        `  verified  ${verification.to}.${verification.table}: ${legible(describeVerification(verification))}`,
       )
   lines.push(...accountLines(outcome.accounts).map(line => `  rows      ${line}`))
   if (archive?.failed !== undefined) lines.push(`  NOT archived, the next run tries again: ${archive.failed}`)

@@ -3,7 +3,7 @@ import { EXIT } from '../../engine/errors.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { Valid } from '../runs/validateJob.ts'
 import { homeFolder } from './home.ts'
-import { faultsOf } from './output.ts'
+import { faultsOf, print } from './output.ts'
 
 interface ValidateFlags {
   json?: boolean
@@ -40,13 +40,13 @@ Examples:
       const { spec, graph, warnings, unknown } = await validated
       const order = graph.models.filter(({ extract }) => !extract).map(({ name }) => name)
       if (json) {
-        console.log(JSON.stringify({ valid: true, job: spec.job, models: order, warnings, unknown }))
+        print(JSON.stringify({ valid: true, job: spec.job, models: order, warnings, unknown }))
         return
       }
       const { faultText } = await import('../../engine/sql/faults.ts')
-      for (const warning of warnings) console.log(`warning: ${faultText(warning)}`)
-      for (const { file, extracts } of unknown) console.log(`warning: ${file} ${unbound(extracts)}`)
-      console.log(
+      for (const warning of warnings) print(`warning: ${faultText(warning)}`)
+      for (const { file, extracts } of unknown) print(`warning: ${file} ${unbound(extracts)}`)
+      print(
         `${spec.job} is valid: ${spec.extracts.length} extracts, ${order.length} models (${order.join(' → ')}), ` +
           `${spec.checks.length} checks, ${spec.loads.length} loads`,
       )
@@ -67,12 +67,12 @@ async function printDiagnostics(validated: Promise<Valid>): Promise<number> {
     const { warnings, unknown } = await validated
     const waiting = unknown.map(({ file, extracts }) => ({ file, message: unbound(extracts) }))
     const diagnostics = [...warnings.map(diagnostic('warning')), ...waiting.map(diagnostic('information'))]
-    console.log(JSON.stringify({ valid: true, diagnostics }))
+    print(JSON.stringify({ valid: true, diagnostics }))
     return EXIT.ok
   } catch (error) {
     const faults = faultsOf(error)
     if (!faults) throw error
-    console.log(JSON.stringify({ valid: false, diagnostics: faults.map(diagnostic('error')) }))
+    print(JSON.stringify({ valid: false, diagnostics: faults.map(diagnostic('error')) }))
     return EXIT.usage
   }
 }

@@ -3,7 +3,7 @@ import { EXIT } from '../../engine/errors.ts'
 import { describeVerification } from '../../engine/verify/result.ts'
 import type { VerifyOutcome } from '../runs/verifyJob.ts'
 import { homeFolder } from './home.ts'
-import { printError } from './output.ts'
+import { print, printError } from './output.ts'
 import { createProgress } from './progress.ts'
 import { finish } from './run.ts'
 import { stoppedAtOnce } from './signals.ts'
@@ -67,8 +67,8 @@ async function look(folder: string, json: boolean, advise: boolean): Promise<str
     progress.close()
     const different = found.loads.filter(({ wrong }) => wrong.rows > 0).map(({ table }) => table)
     const equal = different.length === 0
-    console.log(json ? JSON.stringify({ event: 'result', equal, ...found }) : verifyText(found))
-    if (!equal && advise && !json) console.log(`Load what differs:  nightfreight verify ${folder} --repair`)
+    print(json ? JSON.stringify({ event: 'result', equal, ...found }) : verifyText(found))
+    if (!equal && advise && !json) print(`Load what differs:  nightfreight verify ${folder} --repair`)
     process.exitCode = equal ? 0 : EXIT.quality
     return different
   } catch (error) {

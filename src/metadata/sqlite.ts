@@ -105,11 +105,11 @@ export class Sqlite implements Database {
   }
 
   private async patiently<T>(act: () => Promise<T>): Promise<T> {
-    for (const deadline = Date.now() + PATIENCE; ; )
+    for (const deadline = performance.now() + PATIENCE; ; )
       try {
         return await act()
       } catch (error) {
-        if (resultCode(error) !== 5 || Date.now() > deadline) throw failure(error, this.file)
+        if (resultCode(error) !== 5 || performance.now() > deadline) throw failure(error, this.file)
         await delay(5 + Math.random() * 20)
       }
   }

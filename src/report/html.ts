@@ -1,5 +1,6 @@
 import type { LoadAccount } from '../../engine/quality/accounts.ts'
 import type { Verification } from '../../engine/verify/result.ts'
+import { legible } from '../util/printable.ts'
 import type { ProfileColumn, ReportCheck, ReportData, ReportExtract, ReportLoad, ReportPlan } from './data.ts'
 import { STYLE } from './style.ts'
 
@@ -21,7 +22,7 @@ function show(value: Content): string {
   if (value === undefined) return ''
   if (value instanceof Html) return value.text
   if (Array.isArray(value)) return value.map(show).join('')
-  return String(value).replace(/[&<>"']/g, char => `&#${char.charCodeAt(0)};`)
+  return legible(String(value)).replace(/[&<>"']/g, char => `&#${char.charCodeAt(0)};`)
 }
 
 /** The report of one run: a page that needs no other file, no script and no network. */

@@ -5,6 +5,7 @@ import { total } from '../../engine/quality/accounts.ts'
 import { rowsIn } from '../../engine/staging/store.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
+import { legible } from '../util/printable.ts'
 import { redact } from '../util/redact.ts'
 import type { ArchiveOutcome } from './archive.ts'
 import { deltasOf } from './deltas.ts'
@@ -152,9 +153,9 @@ async function estimate(
 
 const isFenced = (error: unknown) => error instanceof EngineError && error.code === 'FENCED'
 
-/** The same error without secrets and sensitive values. */
+/** The same error without secrets and sensitive values, and without what steers a terminal. */
 export function masked(error: unknown, secrets: string[], sensitive: Mask): Error {
   const { message, hint, stack, ...rest } = errorData(sensitive.error(error))
-  const mask = (text: string | undefined) => text && redact(text, secrets)
-  return errorFrom({ ...rest, message: redact(message, secrets), hint: mask(hint), stack: mask(stack) })
+  const mask = (text: string) => legible(redact(text, secrets))
+  return errorFrom({ ...rest, message: mask(message), hint: hint && mask(hint), stack: stack && mask(stack) })
 }

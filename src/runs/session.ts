@@ -11,6 +11,7 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
 import { clearTemporary } from '../../engine/staging/store.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { legible } from '../util/printable.ts'
 import { redact } from '../util/redact.ts'
 import { connect } from './connect.ts'
 import type { HeldRun } from './heldRun.ts'
@@ -115,11 +116,12 @@ function logged(progress: ProgressListener, log: Logger, secrets: readonly strin
       progress.started(task, rows)
     },
     finished: (task, note) => {
-      log.info({ task, note }, 'task finished')
-      progress.finished(task, note)
+      const told = legible(redact(note, secrets))
+      log.info({ task, note: told }, 'task finished')
+      progress.finished(task, told)
     },
     note: text => {
-      const told = redact(text, secrets)
+      const told = legible(redact(text, secrets))
       log.info(told)
       progress.note(told)
     },

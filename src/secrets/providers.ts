@@ -26,9 +26,9 @@ export function secretAt(provider: SecretProvider, address: string, context: Sec
   if (provider === file) return provider.read(address, context)
   const key = JSON.stringify([provider.scheme, address, context.folder])
   const known = kept.get(key)
-  if (known && known.until > Date.now()) return known.value
+  if (known && known.until > performance.now()) return known.value
   const value = provider.read(address, context)
-  kept.set(key, { value, until: Date.now() + KEPT_MS })
+  kept.set(key, { value, until: performance.now() + KEPT_MS })
   value.catch(() => kept.delete(key))
   return value
 }

@@ -6,6 +6,10 @@ const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart
 /** A text of others in one line of a terminal: nothing in it steers. */
 export const printable = (text: string): string => text.replaceAll(STEERING, escaped)
 
+/** The same for a text of several lines, or JSON, which stays what it is. */
+export const legible = (text: string): string =>
+  text.replaceAll('\r\n', '\n').replaceAll(STEERING, char => (/[\t\n]/.test(char) ? char : escaped(char)))
+
 /** A value in a cell of a spreadsheet: no formula, and nothing steers the terminal that shows the file. */
 export function cell(value: string): string {
   const shown = value.replaceAll(STEERING, char => (/[\t\r\n]/.test(char) ? char : escaped(char)))

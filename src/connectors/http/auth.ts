@@ -47,7 +47,7 @@ export class Auth {
   async headers(): Promise<Record<string, string>> {
     const { oauth } = this.access.credentials
     if (!oauth) return this.fixed
-    if (!this.current || Date.now() >= this.current.until) this.renew(oauth)
+    if (!this.current || performance.now() >= this.current.until) this.renew(oauth)
     return { ...this.fixed, authorization: `Bearer ${await this.current!.token}` }
   }
 
@@ -65,7 +65,7 @@ export class Auth {
     token.then(
       ({ lifetime }) => {
         if (lifetime !== undefined)
-          current.until = Date.now() + (lifetime - Math.min(EARLY, lifetime / 10)) * 1000
+          current.until = performance.now() + (lifetime - Math.min(EARLY, lifetime / 10)) * 1000
       },
       () => {
         if (this.current === current) this.current = undefined

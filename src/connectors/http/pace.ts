@@ -15,7 +15,7 @@ export class Pace {
 
   /** Resolves when the next request may be sent. */
   async turn(signal: AbortSignal): Promise<void> {
-    const now = Date.now()
+    const now = performance.now()
     const at = Math.max(now, this.free)
     this.free = at + this.gap
     if (at > now) await sleep(at - now, undefined, { signal })
@@ -23,7 +23,7 @@ export class Pace {
 
   /** No request is sent for so many milliseconds. */
   hold(pause: number): void {
-    this.free = Math.max(this.free, Date.now() + pause)
+    this.free = Math.max(this.free, performance.now() + pause)
   }
 }
 

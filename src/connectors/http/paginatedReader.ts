@@ -56,7 +56,7 @@ export class PaginatedReader {
 
   /** Reads about `limit` records from the range's page on, whole pages; gives what is left. */
   async chunk(range: Range, limit: number, sink: Sink): Promise<Range | undefined> {
-    const until = Date.now() + CHUNK_MS
+    const until = performance.now() + CHUNK_MS
     let cursor = range.payload as PageCursor
     let rows = 0
     for (;;) {
@@ -123,7 +123,9 @@ export class PaginatedReader {
   /** Whether a page that is under way is there, and well, before a time. A failure is left to whoever takes it. */
   private async comes(at: PageCursor['at'], until: number): Promise<boolean> {
     const waiting = new AbortController()
-    const late = sleep(Math.max(0, until - Date.now()), false, { signal: waiting.signal }).catch(() => false)
+    const late = sleep(Math.max(0, until - performance.now()), false, { signal: waiting.signal }).catch(
+      () => false,
+    )
     const there = this.coming.get(at)!.answer.then(
       () => true,
       () => false,
