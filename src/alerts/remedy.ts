@@ -1,4 +1,5 @@
 import { EngineError, type ErrorCode } from '../../engine/errors.ts'
+import { setAside, shellWord } from '../util/shell.ts'
 
 /** Where a job's command is typed, and what it needs of the shell. */
 export interface CommandPlace {
@@ -19,7 +20,14 @@ export interface FailedRun {
 }
 
 /** Mended outside of the job: what is committed stays good. */
-const OUTSIDE: ErrorCode[] = ['AUTH_FAILED', 'PERMISSION_DENIED', 'TLS_FAILED', 'DATABASE_MISSING']
+const OUTSIDE: ErrorCode[] = [
+  'AUTH_FAILED',
+  'PERMISSION_DENIED',
+  'TLS_FAILED',
+  'DATABASE_MISSING',
+  // Something in the target alters what is written.
+  'VERIFY_FAILED',
+]
 /** Mended in the job's files. */
 const INSIDE: ErrorCode[] = ['MODEL_INVALID', 'SQL_FAILED', 'CONFIG_INVALID']
 
@@ -29,19 +37,22 @@ const INSIDE: ErrorCode[] = ['MODEL_INVALID', 'SQL_FAILED', 'CONFIG_INVALID']
  */
 export function remedy(place: CommandPlace, error: unknown, failed?: FailedRun): string {
   const { code, retryable } = error instanceof EngineError ? error : {}
-  if (code === 'VERIFY_FAILED') return typed(place, 'verify', shell(place.folder))
-  if (code === 'GUARD_STOPPED') return typed(place, 'plan', shell(place.folder))
+  if (code === 'METADATA_CORRUPT')
+    return `${setAside(place.home)} && ${typed(place, 'run', shellWord(place.folder))}`
+  if (code === 'GUARD_STOPPED') return typed(place, 'plan', shellWord(place.folder))
   if (code !== undefined && failed?.isBegun) {
     if (retryable || OUTSIDE.includes(code)) return typed(place, 'resume', failed.run)
     if (INSIDE.includes(code)) return typed(place, 'resume', failed.run, '--accept-changes')
   }
   const { interval } = failed ?? {}
-  return interval?.isPlanned ? backfillOf(place, interval.start) : typed(place, 'run', shell(place.folder))
+  return interval?.isPlanned
+    ? backfillOf(place, interval.start)
+    : typed(place, 'run', shellWord(place.folder))
 }
 
 /** The command that runs one data interval, or all from one to a last. */
 export const backfillOf = (place: CommandPlace, start: string, last = start): string =>
-  typed(place, 'backfill', shell(place.folder), '--from', start, '--to', last)
+  typed(place, 'backfill', shellWord(place.folder), '--from', start, '--to', last)
 
 /** The command that shows a run, or a job's latest. */
 export const statusOf = (place: CommandPlace, of: string): string => typed(place, 'status', of)
@@ -55,6 +66,4 @@ export const rejectsOf = (place: CommandPlace, run: string): string =>
 
 /** A command as it is typed in a plain shell. */
 const typed = ({ home }: CommandPlace, ...words: string[]) =>
-  `NIGHTFREIGHT_HOME=${shell(home)} nightfreight ${words.join(' ')}`
-
-const shell = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
+  `NIGHTFREIGHT_HOME=${shellWord(home)} nightfreight ${words.join(' ')}`

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError, type ErrorCode } from '../../engine/errors.ts'
+import { setAside } from '../util/shell.ts'
 import type { Database, Migration, Params, Queries } from './database.ts'
 import { pending } from './migrate.ts'
 
@@ -14,11 +15,12 @@ const CODES: Record<number, [ErrorCode, hint: string]> = {
   5: ['TIMEOUT', 'Another process holds it: look for one that is stopped, and continue or end it.'],
   8: ['PERMISSION_DENIED', 'Check who owns the file and its folder.'],
   10: ['RESOURCE_EXHAUSTED', 'Check the disk that holds it.'],
-  11: ['STAGING_CORRUPT', 'Restore the file from a backup.'],
   13: ['RESOURCE_EXHAUSTED', 'Free space on the disk that holds it.'],
   14: ['PERMISSION_DENIED', 'Check who owns the file and its folder.'],
-  26: ['STAGING_CORRUPT', 'It is not a SQLite file: move it away, or restore it from a backup.'],
 }
+
+/** Damaged, or no SQLite file at all. */
+const CORRUPT = [11, 26]
 
 /** A store in one SQLite file: WAL, safe for several processes of one machine. Never on a network file system. */
 export class Sqlite implements Database {
@@ -119,8 +121,16 @@ export class Sqlite implements Database {
 const resultCode = (error: unknown) => Number((error as { errcode?: number })?.errcode) & 0xff
 
 function failure(error: unknown, file: string): unknown {
-  const known = CODES[resultCode(error)]
-  if (!known || error instanceof EngineError) return error
-  const [code, hint] = known
-  return new EngineError(code, `metadata store ${file}: ${(error as Error).message}`, { cause: error, hint })
+  if (error instanceof EngineError) return error
+  const { message } = error as Error
+  const code = resultCode(error)
+  if (CORRUPT.includes(code) || (code === 1 && /^no such (table|column)/.test(message)))
+    return new EngineError('METADATA_CORRUPT', `metadata store ${file}: ${message}`, {
+      cause: error,
+      hint: `Restore it from a backup, or go on without its history: ${setAside(dirname(file))}. Targets stay as they are, and the next run compares with them. A scheduler is to be started anew.`,
+    })
+  const known = CODES[code]
+  return known
+    ? new EngineError(known[0], `metadata store ${file}: ${message}`, { cause: error, hint: known[1] })
+    : error
 }

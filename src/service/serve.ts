@@ -91,7 +91,14 @@ export async function serve(options: ServeOptions): Promise<void> {
       if (!troubleOf(catalog, scheduler)) await beats.maybe()
     } catch (error) {
       // The store may be back at the next round; what was begun goes on without us.
-      const { message } = errorData(error)
+      const { code, message } = errorData(error)
+      if (code === 'METADATA_CORRUPT') {
+        // It is set aside by hand, and only a new process sees the one that is made then.
+        await Promise.all(
+          [...catalog.jobs.values()].map(({ name, folder }) => alerts.unusable(name, folder, error)),
+        )
+        throw error
+      }
       if (trouble !== message) log.error({ error: errorData(error) }, 'a round of the scheduler failed')
       trouble = message
     }

@@ -1,8 +1,10 @@
 /**
- * `npm run soak:crash [-- instants [cuts [members [points]]]]`: the main job is killed at each of its commit points, at so many
- * random instants, has its connections cut at random bytes, and its disk full; each time it is continued, and the target,
- * the history, the error records and the quarantine must be those of an undisturbed run. Prints what differed; the exit
- * code is 1 then. About 8 s a kill; the disk needs root (a tmpfs).
+ * `npm run soak:crash [-- instants [cuts [members [points [upsets]]]]]`: the main job is killed at each of its commit points,
+ * at so many random instants, has its connections cut at random bytes, and its disk full; each time it is continued, and
+ * the target, the history, the error records and the quarantine must be those of an undisturbed run. Then a small job's
+ * nights are upset so often, in turn as `upsets.ts` says: processes are stopped and woken, the metadata store is killed and
+ * cut off, files of the home are damaged, the clock is set (SOAK_PARALLEL trials at once, SOAK_SEED). Prints what differed;
+ * the exit code is 1 then. About 8 s a kill, 20 s an upset; the disk needs root (a tmpfs).
  */
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,8 +19,12 @@ import { type NightResult, runNight, startSystems } from '../jobs/night.ts'
 import { ensureMariadb } from '../mariadb.ts'
 import { cuttingProxy } from '../proxy.ts'
 import { type FreshDatabase, freshPostgres, type Hooks } from '../servers.ts'
+import { chaos } from './chaos.ts'
+import { UPSETS } from './upsets.ts'
 
-const [instants = 300, cuts = 30, members = 600, most = Infinity] = process.argv.slice(2).map(Number)
+const [instants = 300, cuts = 30, members = 600, most = Infinity, upsets = 500] = process.argv
+  .slice(2)
+  .map(Number)
 const AT = '2025-12-01T02:00:00Z'
 const failures: string[] = []
 /** Trials by kind, and how many of them were disturbed in time. */
@@ -173,6 +179,17 @@ for (let instant = 0; instant < instants; instant++) {
     return result
   })
 }
+
+failures.push(
+  ...(await chaos({
+    trials: upsets,
+    upsets: UPSETS,
+    parallel: Number(process.env.SOAK_PARALLEL ?? 2),
+    seed: Number(process.env.SOAK_SEED ?? Date.now() % 2 ** 31),
+    say: line => console.log(line),
+    hooks: cleaners,
+  })),
+)
 
 await clean()
 for (const [kind, { trials, disturbed }] of Object.entries(tally))
