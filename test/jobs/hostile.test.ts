@@ -26,7 +26,7 @@ const filesIn = (folder: string): string[] =>
 function harmless(job: SmallJob, ...texts: string[]): void {
   for (const text of texts) assert.equal(STEERS.exec(text), null, JSON.stringify(text))
   for (const path of filesIn(job.home)) {
-    if (/\.(parquet|db|db-\w+)$/.test(path) || path.startsWith(job.folder)) continue
+    if (/\.(parquet|json|db|db-\w+)$/.test(path) || path.startsWith(job.folder)) continue
     const text = readFileSync(path, 'utf8')
     assert.equal(STEERS.exec(text), null, path)
     assert.ok(!path.endsWith('.html') || !text.includes(SCRIPT), path)
