@@ -42,7 +42,7 @@ export interface Target {
    */
   stage(request: StageRequest, signal: AbortSignal): Promise<void>
   /**
-   * One transaction: create missing tables, merge what was staged, sync points, load id.
+   * One transaction: create missing tables, merge what was staged, sync points, load id; staging tables dropped.
    * `check` is called once all that is to be published is in place, before anybody can see it, and may read it back by
    * {@link verifier}; where it fails, nothing is published.
    */
@@ -51,7 +51,7 @@ export interface Target {
     signal: AbortSignal,
     check?: (counts: LoadCounts[]) => Promise<void>,
   ): Promise<CommitResult>
-  /** Drops what this load staged; called when it has ended, however it has. */
+  /** Drops what this load staged, where it is still there; called when it has ended, however it has. */
   abandon(loadId: string): Promise<void>
   /** Reads rows of a table back. Absent where loads cannot be verified. */
   verifier?: Verifier

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { EngineError } from '../../engine/errors.ts'
+import type { Mask } from '../../engine/mask.ts'
 import { loadJob } from '../config/load.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { changedFiles } from './checkpoints.ts'
 import { jobNameOf } from './jobName.ts'
+import { openMask } from './mask.ts'
 import type { RunOptions } from './options.ts'
 import { isAlive, isRunning, ownName } from './owner.ts'
 import { tellRefused } from './refused.ts'
@@ -15,15 +17,24 @@ export interface Begun {
   resumed: boolean
 }
 
+/** A job whose runs can be begun. */
+export interface UsableJob {
+  spec: JobSpec
+  mask: Mask
+}
+
 /**
- * The job of a folder. One that cannot be read still leaves its mark in the history, and is told; the data interval that
+ * The job of a folder. One that cannot be used still leaves its mark in the history, and is told; the data interval that
  * it was to be run for waits.
  */
-export async function readJob(options: RunOptions): Promise<JobSpec> {
-  const { folder, env, metadata, clock, interval, signal } = options
+export async function readJob(options: RunOptions): Promise<UsableJob> {
+  const { folder, env, home, metadata, clock, interval, signal, progress } = options
   try {
-    return await loadJob(folder, env, { signal })
+    const spec = await loadJob(folder, env, { signal })
+    return { spec, mask: openMask(home, env, spec, progress.note) }
   } catch (error) {
+    // A stop that somebody asked for is no failure.
+    if (signal.aborted) throw error
     const job = jobNameOf(folder)
     if (!interval && !(await metadata.activeRun(job))) {
       const run = runId(clock.now())

@@ -6,8 +6,7 @@ import type { Outcome } from '../../engine/pipeline.ts'
 import { type RunRecord, runLease } from '../metadata/runs.ts'
 import { RunMonitor } from '../sla/runMonitor.ts'
 import type { JobSpec } from '../spec/job.ts'
-import type { Begun } from './begin.ts'
-import { openMask } from './mask.ts'
+import type { Begun, UsableJob } from './begin.ts'
 import type { RunOptions } from './options.ts'
 import { nothingYet } from './result.ts'
 import { watchCancel } from './watchCancel.ts'
@@ -34,7 +33,7 @@ export class HeldRun implements Disposable {
   private readonly until = new AbortController()
   private readonly released: (() => void)[]
 
-  constructor(options: RunOptions, spec: JobSpec, { record, resumed }: Begun) {
+  constructor(options: RunOptions, { spec, mask }: UsableJob, { record, resumed }: Begun) {
     const { metadata, clock, home, env, secrets } = options
     const { run, owner, fence } = record
     this.options = options
@@ -42,7 +41,7 @@ export class HeldRun implements Disposable {
     this.record = record
     this.resumed = resumed
     this.canResume = resumed
-    this.mask = openMask(home, env, spec)
+    this.mask = mask
     this.started = clock.now()
     this.log = options.log.child({ job: spec.job, run })
     const letGo = metadata.leases.keep({ name: runLease(run), owner, fence }, error => this.lost.abort(error))

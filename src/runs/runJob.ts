@@ -6,9 +6,8 @@ import { taskGraph } from '../../engine/runtime/taskGraph.ts'
 import { graphOf } from '../../engine/sql/graph.ts'
 import type { ArchivedRun } from '../archive/manifest.ts'
 import { secretsIn } from '../config/secrets.ts'
-import type { JobSpec } from '../spec/job.ts'
 import { ARCHIVE, type ArchiveOutcome, archive, archiveTask, fillRun, findArchived } from './archive.ts'
-import { begin, readJob } from './begin.ts'
+import { begin, readJob, type UsableJob } from './begin.ts'
 import { checkpointing, checkTasks, invalidateChanged } from './checkpoints.ts'
 import { finishRun, masked, type Reached } from './finishRun.ts'
 import { HeldRun } from './heldRun.ts'
@@ -26,11 +25,12 @@ const LONGEST_RECOVERY = 3_600_000
  * taken it over (FENCED), or the metadata store is away.
  */
 export async function runJob(options: RunOptions): Promise<RunResult> {
-  const spec = await readJob(options)
+  const job = await readJob(options)
+  const { spec } = job
   options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const { limit, auto } = spec.recovery
   const recovery = { limit: auto ? limit : 0, delay: spec.recovery.delay, maxDelay: LONGEST_RECOVERY }
-  let result = await runOnce(options, spec)
+  let result = await runOnce(options, job)
   for (let attempt = 1; ; attempt++) {
     const pause = pauseAfter(result.error, attempt, recovery)
     if (pause === undefined || options.goal === 'plan' || options.stop?.aborted) return result
@@ -39,16 +39,17 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     await delay(pause, undefined, { signal: stop }).catch(() => {})
     if (stop.aborted) return result
     const { fresh, fromPlan, from, restore, fullRefresh, ...again } = options
-    result = await runOnce({ ...again, resume: result.run, acceptChanges: false }, spec)
+    result = await runOnce({ ...again, resume: result.run, acceptChanges: false }, job)
   }
 }
 
 /** A run, from its beginning or where it was interrupted, to its end. */
-async function runOnce(options: RunOptions, spec: JobSpec): Promise<RunResult> {
+async function runOnce(options: RunOptions, job: UsableJob): Promise<RunResult> {
+  const { spec } = job
   const archived = options.restore && (await findArchived(spec, options.restore))
   const runAt = archived ? new Date(archived.runAt) : options.runAt
   const begun = await begin({ ...options, runAt }, spec)
-  using held = new HeldRun(options, spec, begun)
+  using held = new HeldRun(options, job, begun)
   const { record, resumed } = held
   if (resumed) {
     options.progress.note(`continuing run ${record.run}, begun ${record.started_at}`)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
@@ -69,6 +69,31 @@ for (const [name, code, more, env, spoil] of WRONG)
     )
     if (name !== 'no_staging') assert.match(readFileSync(report, 'utf8'), new RegExp(code))
   })
+
+test('a key of masks that cannot be read is told before anything is begun; a damaged one is made anew, and that is told', async t => {
+  const job = await made(t, 'mask_key')
+  job.yaml(yaml().replace('key: id, schema', 'key: id, sensitive: [id], schema'))
+  const path = join(job.home, 'mask.key')
+  mkdirSync(path)
+  await assert.rejects(job.run(), { code: 'CONFIG_INVALID', message: /mask\.key/ })
+  assert.equal((await job.metadata.history({ limit: 1 }))[0]!.status, 'FAILED')
+  assert.deepEqual(
+    alertsOf(job).map(({ cause }) => cause),
+    ['CONFIG_INVALID'],
+  )
+  rmSync(path, { recursive: true })
+  for (const damaged of ['', 'f'.repeat(40), undefined]) {
+    if (damaged !== undefined) writeFileSync(path, damaged)
+    const notes: string[] = []
+    const progress = { started() {}, advanced() {}, finished() {}, note: (text: string) => notes.push(text) }
+    assert.equal((await job.run({ progress })).error, undefined)
+    assert.match(readFileSync(path, 'utf8'), /^[0-9a-f]{64}$/)
+    assert.equal(
+      notes.filter(note => /mask\.key was damaged/.test(note)).length,
+      damaged === undefined ? 0 : 1,
+    )
+  }
+})
 
 test('a report that cannot be written changes nothing of the end', async t => {
   const job = await made(t, 'no_report')

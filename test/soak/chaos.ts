@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { startPostgres } from '../../src/demo/servers/postgres.ts'
 import type { Hooks } from '../servers.ts'
-import { layTrial, NIGHTS, nightOf, nightsOf } from './night.ts'
+import { layTrial, NIGHTS, nightOf, nightsOf, runsOf } from './night.ts'
 import { damagedKinds, type Stage, type Upset } from './upsets.ts'
 
 export interface Chaos {
@@ -32,12 +33,24 @@ export async function chaos({ trials, upsets, parallel, seed, say, hooks }: Chao
   const expected = await nightsOf(undisturbed, undefined, () => nightOf(undisturbed, NIGHTS[0]))
   // What is compiled is kept: from here on, a night takes what it takes.
   const measured = await layTrial(all.hooks)
+  let isOver = false
+  const night = nightOf(measured, NIGHTS[0]).finally(() => {
+    isOver = true
+  })
   const began = performance.now()
-  await nightOf(measured, NIGHTS[0])
+  let active = 0
+  while (!isOver) {
+    const looked = performance.now()
+    const isActive = (await runsOf(measured)).length > 0
+    await delay(20)
+    if (isActive) active += performance.now() - looked
+  }
+  await night
   const took = performance.now() - began
-  say(`a night takes ${Math.round(took)} ms; seed ${seed}`)
-  const stage: Stage = { store, took, random }
+  say(`a night takes ${Math.round(took)} ms, its run ${Math.round(active)}; seed ${seed}`)
+  const stage: Stage = { store, took, active, random }
   let next = 0
+  let upsetInTime = 0
   const lane = async () => {
     while (next < trials) {
       const number = next++
@@ -45,8 +58,12 @@ export async function chaos({ trials, upsets, parallel, seed, say, hooks }: Chao
       const own = hooks()
       try {
         const { trial, act } = await upset.disturb(own.hooks, stage)
-        await nightsOf(trial, expected, act)
-        say(`mended  ${number} ${upset.name}`)
+        let isUpset = false
+        await nightsOf(trial, expected, async () => {
+          isUpset = await act()
+        })
+        if (isUpset) upsetInTime++
+        say(`${isUpset ? 'mended ' : 'in vain'} ${number} ${upset.name}`)
       } catch (error) {
         failures.push(`${upset.name}: ${(error as Error).message}`)
         say(`FAILED  ${number} ${upset.name}: ${(error as Error).message.slice(0, 3000)}`)
@@ -56,6 +73,7 @@ export async function chaos({ trials, upsets, parallel, seed, say, hooks }: Chao
     }
   }
   await Promise.all(Array.from({ length: parallel }, lane))
+  say(`${trials} nights, ${upsetInTime} upset in time, ${failures.length} failures`)
   await all.clean()
   await store.stop()
   rmSync(dir, { recursive: true, force: true })

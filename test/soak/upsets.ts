@@ -13,16 +13,18 @@ import { layTrial, NIGHTS, nightly, nightOf, runsOf, type Trial, type } from './
 export interface Stage {
   /** A server for metadata stores alone: it is killed. */
   store: RunningServer
-  /** Milliseconds that an undisturbed night takes here. */
+  /** Milliseconds that an undisturbed night takes here, and for which its run is under way. */
   took: number
+  active: number
   /** From 0 to 1. */
   random: () => number
 }
 
-/** What may happen to a night. `lay` makes its trial; `disturb` runs its first night, and brings it to its end. */
+/** What may happen to a night. */
 export interface Upset {
   name: string
-  disturb(hooks: Hooks, stage: Stage): Promise<{ trial: Trial; act: () => Promise<unknown> }>
+  /** Lays a trial; `act` runs its first night, upset, and brings it to its end; gives whether that came in time to upset it. */
+  disturb(hooks: Hooks, stage: Stage): Promise<{ trial: Trial; act: () => Promise<boolean> }>
 }
 
 /** A lease, and a little more. */
@@ -38,17 +40,12 @@ const signal = (pids: number[], name: NodeJS.Signals) => {
     }
 }
 
-/** Waits until some instant of a night. */
-const instant = ({ took, random }: Stage) => delay(random() * took)
-
-/** Waits until a run is under way, or for the time that a night takes. */
-async function underWay(trial: Trial, { took }: Stage): Promise<number[]> {
-  for (const late = performance.now() + took; performance.now() < late; ) {
-    const pids = await runsOf(trial)
-    if (pids.length > 0) return pids
-    await delay(50)
-  }
-  return []
+/** Waits until some instant of a night's run; gives the process of it, where it is still under way. */
+async function instant(trial: Trial, { took, active, random }: Stage): Promise<number[]> {
+  for (const late = performance.now() + 3 * took; performance.now() < late; await delay(50))
+    if ((await runsOf(trial)).length > 0) break
+  await delay(random() * active)
+  return runsOf(trial)
 }
 
 /** Stopped for some seconds, and woken: its lease is its own still. */
@@ -59,13 +56,16 @@ const paused: Upset = {
     return {
       trial,
       act: async () => {
-        const night = nightOf(trial, NIGHTS[0])
-        await instant(stage)
-        const pids = await runsOf(trial)
+        const starter: number[] = []
+        const night = nightOf(trial, NIGHTS[0], child => starter.push(child.pid!))
+        const run = await instant(trial, stage)
+        // The run, whoever started it, or both.
+        const pids = [...(stage.random() < 0.8 ? run : []), ...(stage.random() < 0.4 ? starter : [])]
         signal(pids, 'SIGSTOP')
         await delay(stage.random() * 8000)
         signal(pids, 'SIGCONT')
         assert.equal(await night, false, 'a pause is no failure')
+        return run.length > 0 && pids.length > 0
       },
     }
   },
@@ -80,14 +80,12 @@ const takenOver: Upset = {
       trial,
       act: async () => {
         const first = type(trial, nightly(trial, NIGHTS[0]))
-        await underWay(trial, stage)
-        await delay(stage.random() * stage.took * 0.7)
-        const pids = await runsOf(trial)
+        const pids = await instant(trial, stage)
         signal(pids, 'SIGSTOP')
         try {
           if (pids.length > 0) await delay(LEASE_MS)
           const second = type(trial, nightly(trial, NIGHTS[0]))
-          await instant(stage)
+          await delay(stage.random() * stage.took)
           signal(pids, 'SIGCONT')
           const { code, output } = await second
           assert.equal(code, 0, `the successor: ${output}\nits predecessor: ${(await first).output}`)
@@ -95,6 +93,7 @@ const takenOver: Upset = {
           signal(pids, 'SIGCONT')
           await first
         }
+        return pids.length > 0
       },
     }
   },
@@ -122,9 +121,10 @@ const storeKilled: Upset = {
       trial,
       act: async () => {
         const night = nightOf(trial, NIGHTS[0])
-        await instant(stage)
+        const run = await instant(trial, stage)
         crash(stage.store)
         await night
+        return run.length > 0
       },
     }
   },
@@ -162,7 +162,7 @@ const storeAway = (seconds: number): Upset => ({
       trial,
       act: async () => {
         const night = type(trial, nightly(trial, NIGHTS[0]))
-        await instant(stage)
+        const run = await instant(trial, stage)
         isAway = true
         back = delay(seconds * 1000)
         await back
@@ -173,6 +173,7 @@ const storeAway = (seconds: number): Upset => ({
           await untilFree(trial)
           assert.equal(await nightOf(trial, NIGHTS[0]), false, output)
         }
+        return run.length > 0
       },
     }
   },
@@ -224,11 +225,7 @@ const damage: Upset = {
       trial,
       act: async () => {
         const first = type(trial, nightly(trial, NIGHTS[0]))
-        if (isKilled) {
-          await underWay(trial, stage)
-          await instant(stage)
-          signal(await runsOf(trial), 'SIGKILL')
-        }
+        if (isKilled) signal(await instant(trial, stage), 'SIGKILL')
         await first
         const files = readdirSync(trial.home, { recursive: true, withFileTypes: true })
           .filter(each => each.isFile())
@@ -243,6 +240,7 @@ const damage: Upset = {
             `${kind}${isKilled ? ', of a night that was killed' : ''}: ${(error as Error).message}`,
           )
         })
+        return true
       },
     }
   },
@@ -260,11 +258,12 @@ const clock: Upset = {
       trial,
       act: async () => {
         const night = nightOf(trial, NIGHTS[0])
-        await instant(stage)
+        const run = await instant(trial, stage)
         setClock(file, steps[Math.floor(stage.random() * steps.length)]!)
         await delay(stage.random() * stage.took)
         setClock(file, '+0')
         await night
+        return run.length > 0
       },
     }
   },

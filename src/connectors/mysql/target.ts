@@ -164,7 +164,10 @@ export class MysqlTarget implements Target {
     const { loadId, loads } = commit
     await ensureState(this.session)
     const earlier = await this.committed(loadId, signal)
-    if (earlier) return earlier
+    if (earlier) {
+      await this.abandon(loadId).catch(() => {})
+      return earlier
+    }
     const created: string[] = []
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
@@ -193,6 +196,8 @@ export class MysqlTarget implements Target {
       if (undone) await this.drop(created).catch(() => {})
       throw clash ?? error
     }
+    // Whoever commits abandons, too, and is told where that fails.
+    await this.abandon(loadId).catch(() => {})
     return result ? { counts: result, repeated: false } : (await this.committed(loadId, signal))!
   }
 
