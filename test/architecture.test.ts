@@ -200,6 +200,7 @@ const DATED = [
   'src/secrets/gcp.ts',
   'src/connectors/http/pace.ts',
   'src/connectors/wire/clock.ts',
+  'src/connectors/postgres/changesLane.ts',
   'src/stores/work.ts',
   'src/cli/progress.ts',
 ]

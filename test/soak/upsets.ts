@@ -44,7 +44,7 @@ const signal = (pids: number[], name: NodeJS.Signals) => {
 async function instant(trial: Trial, { took, active, random }: Stage): Promise<number[]> {
   for (const late = performance.now() + 3 * took; performance.now() < late; await delay(50))
     if ((await runsOf(trial)).length > 0) break
-  await delay(random() * active)
+  await delay(random() * active * 0.7)
   return runsOf(trial)
 }
 

@@ -163,7 +163,7 @@ export async function idle(
   slot: string,
   signal: AbortSignal,
 ): Promise<{ confirmed: string } | undefined> {
-  const limit = Date.now() + BUSY_MS
+  const limit = performance.now() + BUSY_MS
   for (;;) {
     const [found] = await ask<{ active_pid: string | null; confirmed: string }>(
       client,
@@ -171,7 +171,7 @@ export async function idle(
       `SELECT active_pid, coalesce(confirmed_flush_lsn, '0/0')::text AS confirmed FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(slot)}`,
     )
     if (!found || found.active_pid === null) return found
-    if (Date.now() > limit)
+    if (performance.now() > limit)
       throw new EngineError(
         'RUN_CONFLICT',
         `${name}: replication slot ${slot} is being read by process ${found.active_pid}`,
