@@ -78,6 +78,7 @@ const FLOORS: Record<string, string[]> = {
     'cli',
     'demo',
     'docs',
+    'init',
     'workbench',
     'copy',
     'service',

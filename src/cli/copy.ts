@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import type { CopyRequest } from '../copy/request.ts'
 import { homeFolder } from './home.ts'
 import { print, printError } from './output.ts'
+import { parseList } from './parse.ts'
 import { printPlan } from './plan.ts'
 import { execute } from './run.ts'
 import { stoppable } from './signals.ts'
@@ -18,20 +19,20 @@ interface CopyFlags {
   json?: boolean
 }
 
-const list = (text: string, before: string[] = []) => [
-  ...before,
-  ...text.split(',').filter(name => name !== ''),
-]
-
 export function copyCommand(): Command {
   return new Command('copy')
     .description('Copy tables or files into a database or a lake; again later, only what changed')
     .argument('<src>', 'postgres://…, mysql://…, a file, s3://bucket/file, sftp://host/file')
     .argument('<dst>', 'postgres://…, mysql://…, duckdb:FILE, lake:FOLDER')
-    .option('--tables <globs>', 'tables to copy: orders, sales.*, … (default: all)', list, [])
-    .option('--exclude <globs>', 'tables to leave out', list, [])
+    .option('--tables <globs>', 'tables to copy: orders, sales.*, … (default: all)', parseList, [])
+    .option('--exclude <globs>', 'tables to leave out', parseList, [])
     .option('--schema <name>', 'schema of the target that tables go to')
-    .option('--key <columns>', 'columns that identify a row, where the source has no primary key', list, [])
+    .option(
+      '--key <columns>',
+      'columns that identify a row, where the source has no primary key',
+      parseList,
+      [],
+    )
     .addOption(
       new Option(
         '--mode <mode>',

@@ -19,3 +19,9 @@ export function parsePositive(text: string): number {
   if (!/^0*[1-9]\d*$/.test(text)) throw new InvalidArgumentError('Expected a whole number from 1.')
   return Number(text)
 }
+
+/** Names parted by commas, of an option that may be given several times. */
+export const parseList = (text: string, before: string[] = []): string[] => [
+  ...before,
+  ...text.split(',').filter(name => name !== ''),
+]

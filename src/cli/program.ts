@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { EngineError, EXIT } from '../../engine/errors.ts'
 import packageJson from '../../package.json' with { type: 'json' }
+import { addCommand } from './add.ts'
 import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
 import { cancelCommand } from './cancel.ts'
@@ -13,6 +14,7 @@ import { doctorCommand } from './doctor.ts'
 import { errorsCommand } from './errors.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
+import { initCommand } from './init.ts'
 import { intervalsCommand } from './intervals.ts'
 import { DEBUG, printError } from './output.ts'
 import { pauseCommand, unpauseCommand } from './pause.ts'
@@ -50,6 +52,8 @@ export function commandLine(): Command {
     .description('Moves tables at night: extract, clean, find what changed, bulk-load.')
     .version(packageJson.version)
     .addCommand(copyCommand())
+    .addCommand(initCommand())
+    .addCommand(addCommand())
     .addCommand(runCommand())
     .addCommand(resumeCommand())
     .addCommand(restoreCommand())

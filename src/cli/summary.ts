@@ -7,6 +7,7 @@ import { legible } from '../util/printable.ts'
 import { accountLines, rejectedByTable } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
 import { hasColours, print } from './output.ts'
+import { aligned } from './table.ts'
 
 /** Prints what a run did. */
 export function printSummary(result: RunResult, json: boolean): void {
@@ -89,19 +90,6 @@ function verified(verification: Verification | undefined): string {
 /** Whether a word in the table says all of it. */
 const isPlain = ({ wrong, newer, leftAlone, others }: Verification) =>
   wrong.rows + newer + leftAlone + others === 0
-
-/** Texts in columns: the first to the left, numbers to the right, the last as it is. */
-function aligned(rows: string[][]): string[] {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map(row => row[column]!.length))) ?? []
-  return rows.map(row =>
-    row
-      .map((text, column) => {
-        if (column === row.length - 1) return text
-        return column === 0 ? text.padEnd(widths[column]!) : text.padStart(widths[column]!)
-      })
-      .join('  '),
-  )
-}
 
 /** What a run did, for a program: one object. */
 export function summaryJson({ run, job, status, seconds, outcome, archive, report, resumed }: RunResult) {

@@ -159,7 +159,8 @@ const underOwnName = (extract: string, key: unknown) => ({
   key: names.safeParse(key).data ?? [],
 })
 
-async function listTables({ connector, config, context }: JobConnection, signal: AbortSignal) {
+/** The tables of a connection. Fails with CONFIG_INVALID where it has no catalogue. */
+export async function listTables({ connector, config, context }: JobConnection, signal: AbortSignal) {
   const source = connector.capabilities.source ? connector.source!(config, context) : undefined
   try {
     if (source?.tables) return await source.tables(signal)

@@ -2,9 +2,9 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
-import { connectorFor } from '../connectors/index.ts'
 import { type CopyJob, fileJob, tablesJob, VARIABLES } from './job.ts'
 import type { CopyRequest } from './request.ts'
+import { openSource } from './source.ts'
 
 /** Looks at the source, and gives the job that copies what was asked for. */
 export async function copyJob(request: CopyRequest, signal: AbortSignal): Promise<CopyJob> {
@@ -14,15 +14,9 @@ export async function copyJob(request: CopyRequest, signal: AbortSignal): Promis
 }
 
 async function tablesOf(url: string, signal: AbortSignal): Promise<ListedTable[]> {
-  const connector = connectorFor(url)
-  const config = connector.config.safeParse({ url })
-  if (!config.success) throw new EngineError('CONFIG_INVALID', `SRC: ${config.error.issues[0]!.message}`)
-  const source = connector.source!(config.data as never, { name: 'source', baseDir: process.cwd() })
+  const { source } = openSource(url)
   try {
-    if (source.tables) return await source.tables(signal)
-    throw new EngineError('CONFIG_INVALID', `SRC: ${connector.name} does not list its tables`, {
-      hint: 'Write a job that names them: see queries/README.md.',
-    })
+    return await source.tables!(signal)
   } finally {
     await source.close()
   }

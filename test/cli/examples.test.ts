@@ -71,6 +71,7 @@ async function shell(line: string, meanwhile?: Step['meanwhile']): Promise<Ended
       ...process.env,
       PATH: `${join(place, 'bin')}:${process.env.PATH}`,
       NIGHTFREIGHT_HOME: home,
+      SHOP_URL: url,
       METADATA_URL: '',
     },
   })
@@ -283,6 +284,16 @@ const STEPS: Record<string, Step> = {
   [`nightfreight cancel ${RUN}`]: { first: blocked, says: /stopping at the next commit/ },
   [`nightfreight cancel ${RUN} --now`]: { first: blocked, says: /: stopping\n/ },
   'nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id --dry-run': { says: /\+ 2 to insert/ },
+  [`nightfreight init queries/shop --from "$SHOP_URL" --to duckdb:warehouse.duckdb --exclude 'tmp_*'`]: {
+    says: /members +(~\d+|\?) +member_id[\s\S]*queries\/shop\/job\.yaml/,
+  },
+  'nightfreight add table queries/shop refunds': {
+    first: async () => {
+      await query('CREATE TABLE refunds (id int PRIMARY KEY)')
+      return {}
+    },
+    says: /reads and loads refunds, too/,
+  },
   'nightfreight completion bash': { says: /complete .* nightfreight$/m },
   'nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id': { says: /orders +2 +2 +0 / },
   'nightfreight copy orders.csv lake:./lake --save queries/orders': {

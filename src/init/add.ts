@@ -1,0 +1,101 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { isMap, parseDocument } from 'yaml'
+import { EngineError } from '../../engine/errors.ts'
+import { didYouMean } from '../../engine/nearest.ts'
+import { loadJob } from '../config/load.ts'
+import { isNamed, nameTables } from '../config/tableNames.ts'
+import { listTables } from '../config/wildcards.ts'
+import type { JobConnection } from '../spec/job.ts'
+
+/**
+ * Adds tables of a source's catalogue to a job.yaml, with their keys, and to its loads where no glob of one names them;
+ * comments stay. Gives the names added. Fails with TABLE_MISSING, or CONFIG_INVALID where it is not clear whence or whither.
+ */
+export async function addTables(
+  folder: string,
+  wanted: string[],
+  env: Record<string, string | undefined>,
+  { from, signal }: { from?: string; signal: AbortSignal },
+): Promise<string[]> {
+  const { connections, extracts, loads } = await loadJob(folder, env, { signal })
+  const sources = [...new Set(extracts.map(each => each.from))]
+  const connection = sourceOf(connections, from === undefined ? sources : [from])
+  const listed = await listTables(connection, signal)
+  const names = listed.map(({ name }) => name)
+  for (const name of wanted)
+    if (!listed.some(table => isNamed([name], table)))
+      throw new EngineError(
+        'TABLE_MISSING',
+        `${connection.name} has no table ${name}${didYouMean(name, names)}`,
+      )
+  const isThere = (table: string) =>
+    extracts.some(
+      each => each.from === connection.name && (each.options as { table?: string }).table === table,
+    )
+  const chosen = listed.filter(table => isNamed(wanted, table) && !isThere(table.name))
+  const file = join(folder, 'job.yaml')
+  const document = parseDocument(readFileSync(file, 'utf8'))
+  const map = (value: object) => {
+    const node = document.createNode(value)
+    if (isMap(node)) node.flow = true
+    return node
+  }
+  const isDefault = (part: string, key: string, value: string) =>
+    document.getIn(['defaults', part, key]) === value
+  const pattern = document.get('load')
+  const globs = isMap(pattern)
+    ? pattern.items
+        .map(({ value }) => (isMap(value) ? value.get('from') : undefined))
+        .filter(name => String(name).includes('*'))
+    : []
+  const [load] = loads
+  const added = nameTables(
+    chosen,
+    extracts.map(({ name }) => name),
+  )
+  for (const { extract, table } of added) {
+    const key = table.key.length === 1 ? table.key[0] : table.key
+    document.setIn(
+      ['extract', extract],
+      map({
+        ...(!isDefault('extract', 'from', connection.name) && { from: connection.name }),
+        ...(table.name !== extract && { table: table.name }),
+        ...(table.key.length > 0 && { key }),
+      }),
+    )
+    if (globs.length > 0) continue
+    if (!load)
+      throw new EngineError(
+        'CONFIG_INVALID',
+        `${file} loads nothing yet: where ${extract} is to go is not known`,
+        {
+          hint: 'Write its first load: load: { NAME: { to: CONNECTION, from: NAME } }.',
+        },
+      )
+    document.setIn(
+      ['load', extract],
+      map({
+        ...(!isDefault('load', 'to', load.to) && { to: load.to }),
+        from: extract,
+        ...(!isDefault('load', 'mode', 'replace') && { mode: 'replace' }),
+      }),
+    )
+  }
+  if (added.length > 0) writeFileSync(file, document.toString({ lineWidth: 0 }))
+  return added.map(({ extract }) => extract)
+}
+
+function sourceOf(connections: Record<string, JobConnection>, names: string[]): JobConnection {
+  const [name, ...others] = names
+  const connection = name === undefined ? undefined : connections[name]
+  if (!connection || others.length > 0)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `which connection is the table of: ${names.join(', ') || 'none is read yet'}?`,
+      {
+        hint: `Name it: --from ${Object.keys(connections)[0] ?? 'NAME'}`,
+      },
+    )
+  return connection
+}

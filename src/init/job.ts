@@ -1,0 +1,126 @@
+import { stringify } from 'yaml'
+import type { Column } from '../../engine/types/logical.ts'
+import type { SurveyedTable } from './survey.ts'
+
+/** What a job is written from. */
+export interface Draft {
+  job: string
+  /** Names of connections. */
+  from: string
+  to: string
+  /** Schema of the target that tables go to. */
+  schema?: string
+  tables: SurveyedTable[]
+}
+
+/** Rows from which on a table is read by its watermark. */
+const LARGE = 1_000_000
+/** Rows from which on the job shows how that would be. */
+const SIZEABLE = 10_000
+
+const flow = (value: unknown) => stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim()
+
+/** job.yaml, with comments. */
+export function jobText(draft: Draft): string {
+  const { job, from, to, schema, tables } = draft
+  const model = modelOf(tables)
+  return `# yaml-language-server: $schema=https://unpkg.com/nightfreight/docs/job.schema.json
+job: ${job}
+# Connections are in ../connections.yaml, their URLs in ../.env.
+
+# schedule: { cron: "0 2 * * *", timezone: Europe/Berlin } # for: nightfreight serve
+# alerts: { channels: { ops: { webhook: "\${OPS_WEBHOOK}" } }, on: { failure: ops } }
+
+defaults:
+  extract: { from: ${from} }
+  # replace: the target holds what the source does. Rows are compared by their key, and only what differs is written;
+  # rows that are gone are deleted, at most a tenth of a table without asking (guard: { max_delete_share: 0.1 }).
+  load: { to: ${to}, mode: replace }
+
+# Each table under its own name; table: names another. "*": {} would stand for all that the source has.
+extract:
+${tables.flatMap(extractLines).join('\n')}
+
+load:
+  ${flow(schema === undefined ? '*' : `${schema}.*`)}: { from: "*" } # each extract, under its own name
+  ${model.name}: { from: ${model.name}, key: ${flow(model.key)} } # the model in ${model.name}.sql
+`
+}
+
+function extractLines({ extract, table, key, rows, watermark }: SurveyedTable): string[] {
+  const own = {
+    ...(table !== extract && { table }),
+    ...(key.length > 0 && { key: key.length === 1 ? key[0] : key }),
+  }
+  const count = rows === undefined ? 'rows not known' : `about ${rows.toLocaleString('en-US')} rows`
+  const keyless = key.length === 0 ? ', without a primary key: compared as whole rows' : ''
+  const isLarge = (rows ?? 0) >= LARGE
+  const incremental = watermark && {
+    ...own,
+    incremental: { column: watermark.column, lag: '5m', find_deletes: true },
+  }
+  const chosen = watermark && `${watermark.column}: ${watermark.why}`
+  if (incremental && key.length > 0 && isLarge)
+    return [`  ${extract}: ${flow(incremental)} # ${count}, read by what changed; ${chosen}`]
+  const line = `  ${extract}: ${flow(own)} # ${count}${keyless}`
+  if (!incremental || key.length === 0 || (rows ?? 0) < SIZEABLE) return [line]
+  return [line, `  # to read only what changed (${chosen}):`, `  # ${extract}: ${flow(incremental)}`]
+}
+
+/** A file of the job's folder. */
+export interface Example {
+  name: string
+  key: string
+  sql: string
+  checks: Record<string, string>
+}
+
+/** A model of the largest table that has a time, and a check of it; of the largest, where none has. */
+export function modelOf(tables: SurveyedTable[]): Example {
+  const bySize = tables.toSorted((a, b) => (b.rows ?? 0) - (a.rows ?? 0))
+  const timeOf = ({ columns, watermark }: SurveyedTable) =>
+    columns.find(({ type, name }) => isTime(type) && name !== watermark?.column) ??
+    columns.find(({ type }) => isTime(type))
+  const table = bySize.find(timeOf) ?? bySize[0]!
+  const time = timeOf(table)
+  const checks = {
+    'checks/not_empty.sql': `-- A set check: pass, warn, or stop, which loads nothing.
+SELECT if(count(*) = 0, 'stop', 'pass') AS level, count(*) || ' rows in ${table.extract}' AS message
+FROM ${table.extract}
+`,
+  }
+  if (!time)
+    return {
+      name: `${table.extract}_count`,
+      key: 'table_name',
+      checks,
+      sql: `-- A model is one SELECT in DuckDB's SQL; the file's name is its table's. Extracts and other models are tables.
+SELECT '${table.extract}' AS table_name, count(*) AS row_count
+FROM ${table.extract}
+`,
+    }
+  const column = quoted(time.name)
+  const isZoned = time.type.kind === 'timestamp' && time.type.zoned
+  return {
+    name: `${table.extract}_by_day`,
+    key: 'day',
+    checks: {
+      ...checks,
+      [`checks/${table.extract}_by_day/in_the_future.sql`]: `-- A row check: the keys of rows that are wrong, and why. They go to the quarantine; severity 'warn' only tells.
+SELECT day, 'lies in the future' AS reason, 'warn' AS severity
+FROM ${table.extract}_by_day
+WHERE day > getvariable('run_at')::TIMESTAMPTZ::DATE + 1
+`,
+    },
+    sql: `-- A model is one SELECT in DuckDB's SQL; the file's name is its table's. Extracts and other models are tables.
+SELECT ${isZoned ? `(${column} AT TIME ZONE 'UTC')` : column}::DATE AS day, count(*) AS row_count
+FROM ${table.extract}
+WHERE ${column} IS NOT NULL
+GROUP BY ALL
+`,
+  }
+}
+
+const isTime = ({ kind }: Column['type']) => kind === 'timestamp' || kind === 'date'
+
+const quoted = (name: string) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`)

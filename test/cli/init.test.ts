@@ -1,0 +1,162 @@
+/** A job by init: it runs as it is written, and again the next night; nothing that is there is written over. */
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { parse } from 'yaml'
+import { watermarkOf } from '../../src/init/survey.ts'
+import { freshMariadb, freshPostgres } from '../servers.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const place = mkdtempSync(join(tmpdir(), 'nightfreight-init-'))
+after(() => rmSync(place, { recursive: true }))
+const postgres = await freshPostgres()
+const mariadb = await freshMariadb()
+await postgres.query(`
+  CREATE TABLE orders (id int PRIMARY KEY, placed_on date, updated_at timestamptz NOT NULL);
+  CREATE INDEX ON orders (updated_at);
+  INSERT INTO orders SELECT i, '2026-01-01'::date + i % 7, now() FROM generate_series(1, 100) AS i;
+  CREATE TABLE "Order Lines" (a int, b int, PRIMARY KEY (b, a)); INSERT INTO "Order Lines" VALUES (1, 2);
+  CREATE TABLE log (line text); CREATE TABLE tmp_x (id int); ANALYZE`)
+await mariadb.query(`
+  CREATE TABLE counted (id int PRIMARY KEY, n int); INSERT INTO counted VALUES (1, 1), (2, 2);
+  CREATE TABLE empty_one (id int PRIMARY KEY)`)
+
+/** Runs a line of a shell in a project's folder, where `nightfreight` is the program. */
+async function line(project: string, text: string) {
+  const folder = join(place, project)
+  const bin = join(place, 'bin')
+  for (const each of [folder, bin]) mkdirSync(each, { recursive: true })
+  const script = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`
+  writeFileSync(join(bin, 'nightfreight'), script, { mode: 0o755 })
+  const child = spawn('/bin/sh', ['-c', text], {
+    cwd: folder,
+    env: {
+      ...process.env,
+      PATH: `${bin}:${process.env.PATH}`,
+      METADATA_URL: '',
+      NIGHTFREIGHT_HOME: join(folder, '.nightfreight'),
+    },
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (output += data))
+  const [code] = await once(child, 'close')
+  return { code, output }
+}
+
+async function good(project: string, text: string): Promise<string> {
+  const { code, output } = await line(project, text)
+  assert.equal(code, 0, `${text}\n${output}`)
+  return output
+}
+
+const read = (project: string, path: string) => readFileSync(join(place, project, path), 'utf8')
+
+test('a job of a database runs at once, and the next night loads what changed', async () => {
+  const told = await good(
+    'shop',
+    `nightfreight init queries/shop --from '${postgres.url}' --to duckdb:dw.duckdb --exclude 'tmp_*'`,
+  )
+  assert.match(
+    told,
+    /orders +~100 +id; changes by updated_at \(timestamp with time zone, indexed, NOT NULL\)/,
+  )
+  const job = parse(read('shop', 'queries/shop/job.yaml'))
+  assert.deepEqual(job.extract, {
+    Order_Lines: { table: 'Order Lines', key: ['b', 'a'] },
+    log: {},
+    orders: { key: 'id' },
+  })
+  const first = await good('shop', 'nightfreight run queries/shop')
+  assert.match(first, /orders_by_day +7 +7 +0 +0 +0 +7 equal/)
+  assert.match(first, /\.orders +100 +100 +0 +0 +0 +100 equal/)
+  await postgres.query(
+    `UPDATE orders SET placed_on = '2027-01-01' WHERE id = 7; DELETE FROM orders WHERE id = 8`,
+  )
+  const second = await good('shop', 'nightfreight run queries/shop')
+  assert.match(second, /\.orders +99 +0 +1 +1 +98 +2 equal/)
+  await postgres.query('CREATE TABLE refunds (id int PRIMARY KEY); INSERT INTO refunds VALUES (1)')
+  const comments = read('shop', 'queries/shop/job.yaml').match(/#.*/g)
+  await good('shop', 'nightfreight add table queries/shop refunds')
+  assert.deepEqual(read('shop', 'queries/shop/job.yaml').match(/#.*/g), comments)
+  assert.match(await good('shop', 'nightfreight run queries/shop'), /refunds +1 +1 +0/)
+})
+
+test('what goes into git has no secret, and its workflow is valid without the servers', async () => {
+  const { password } = new URL(postgres.url)
+  const files = readdirSync(join(place, 'shop'), { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile() && !/\.nightfreight|\.duckdb$/.test(join(entry.parentPath, entry.name)))
+    .map(entry => join(entry.parentPath, entry.name))
+  const holding = files.filter(file => readFileSync(file, 'utf8').includes(password))
+  assert.deepEqual(holding, [join(place, 'shop/queries/.env')])
+  assert.equal(statSync(holding[0]!).mode & 0o777, 0o600)
+  execFileSync('git', ['init', '-q'], { cwd: join(place, 'shop') })
+  const ignored = execFileSync('git', ['status', '--porcelain', '-uall'], {
+    cwd: join(place, 'shop'),
+    encoding: 'utf8',
+  })
+  assert.doesNotMatch(ignored, /\.env$|\.nightfreight/m)
+  assert.match(ignored, /queries\/\.env\.example/)
+  const workflow = parse(read('shop', '.github/workflows/nightfreight.yml'))
+  const steps = workflow.jobs.validate.steps.flatMap(({ run }: { run?: string }) => run ?? [])
+  rmSync(join(place, 'shop/queries/.env'))
+  for (const step of steps.filter((step: string) => !step.startsWith('npm'))) await good('shop', step)
+})
+
+test('a second job is added to a project, and what is there is kept', async () => {
+  const init = (folder: string, url: string) =>
+    line('two', `nightfreight init ${folder} --from '${url}' --to lake:./lake --schema raw`)
+  assert.equal((await init('jobs/a', postgres.url)).code, 0)
+  const before = read('two', 'jobs/connections.yaml')
+  writeFileSync(join(place, 'two/.gitignore'), `mine\n${read('two', '.gitignore')}`)
+  assert.equal((await init('jobs/b', mariadb.url)).code, 0)
+  const after = read('two', 'jobs/connections.yaml')
+  assert.equal(after.startsWith(before.trimEnd()), true, after)
+  assert.equal(Object.keys(parse(after).connections).length, 3)
+  assert.match(read('two', '.gitignore'), /^mine\n\.env\n/)
+  const ran = await good('two', 'nightfreight run jobs/b')
+  assert.match(ran, /raw\.counted +2 +2/)
+  const again = await init('jobs/b', mariadb.url)
+  assert.equal(again.code, 2)
+  assert.match(again.output, /job\.yaml is there already\nhint: .*add table/)
+  writeFileSync(join(place, 'two/jobs/.env'), read('two', 'jobs/.env').replace('lake:', 'lake:/other'))
+  const other = await init('jobs/c', postgres.url)
+  assert.match(other.output, /jobs\/\.env has another LAKE_URL/)
+})
+
+test('what is missing is said, with the line to type', async () => {
+  for (const [args, message] of [
+    ['', /--from is missing\nhint: nightfreight init --from/],
+    [`--from '${postgres.url}'`, /--to is missing/],
+    [`--from '${postgres.url}' --to duckdb:x.duckdb --tables 'nothing*'`, /no table for the job\nhint: /],
+    ['--from x.csv --to duckdb:x.duckdb', /files have no catalogue[\s\S]*nightfreight copy/],
+  ] as const) {
+    const { code, output } = await line('none', `nightfreight init ${args} < /dev/null`)
+    assert.equal(code, 2, output)
+    assert.match(output, message)
+  }
+})
+
+test('a watermark is a timestamp that is called as if it changed, with an index and without NULLs before others', () => {
+  const column = (name: string, native: string, nullable = false) => ({
+    name,
+    native,
+    nullable,
+    type: native === 'date' ? { kind: 'date' as const } : { kind: 'timestamp' as const, zoned: false },
+  })
+  const table = (...indexed: string[]) => ({ name: 't', bare: 't', schema: 's', key: [], indexed })
+  const columns = [
+    column('created_at', 'timestamp'),
+    column('updated_at', 'timestamp', true),
+    column('modified', 'timestamp'),
+  ]
+  assert.equal(watermarkOf(table(), columns)?.column, 'modified')
+  assert.equal(watermarkOf(table('updated_at'), columns)?.column, 'updated_at')
+  assert.equal(
+    watermarkOf(table('created_at'), [column('created_at', 'timestamp'), column('updated_on', 'date')]),
+    undefined,
+  )
+})
