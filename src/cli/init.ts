@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import type { SurveyedTable } from '../init/survey.ts'
 import { formatCount } from './meter.ts'
+import { print } from './output.ts'
 import { parseList } from './parse.ts'
 import { stoppable } from './signals.ts'
 import { aligned } from './table.ts'
@@ -31,7 +32,7 @@ Writes job.yaml with comments, a model and checks to begin with, connections.yam
 .gitignore and a workflow for CI. Reads no row; what is there already is not written over.
 
 Example:
-  nightfreight init queries/shop --from "$SHOP_URL" --to duckdb:warehouse.duckdb --exclude 'tmp_*'`,
+  nightfreight init queries/shop --from "$SHOP_URL" --to duckdb:warehouse.duckdb --exclude "tmp_*"`,
     )
     .action(async (folder: string | undefined, flags: InitFlags) => {
       await stoppable(({ signal }) => init(folder, flags, signal))
@@ -69,7 +70,7 @@ async function init(named: string | undefined, flags: InitFlags, signal: AbortSi
     { job, ...names, tables, ...(schema && { schema }) },
     { from: url, to: ends.to },
   )
-  console.log(`${found(tables)}\n\nWritten:\n${files.map(file => `  ${file}`).join('\n')}\n
+  print(`${found(tables)}\n\nWritten:\n${files.map(file => `  ${file}`).join('\n')}\n
 Next:
   nightfreight doctor ${folder}      # what is missing, if anything
   nightfreight run ${folder}         # tonight's run; the same line tomorrow loads what changed`)

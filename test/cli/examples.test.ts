@@ -284,7 +284,7 @@ const STEPS: Record<string, Step> = {
   [`nightfreight cancel ${RUN}`]: { first: blocked, says: /stopping at the next commit/ },
   [`nightfreight cancel ${RUN} --now`]: { first: blocked, says: /: stopping\n/ },
   'nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id --dry-run': { says: /\+ 2 to insert/ },
-  [`nightfreight init queries/shop --from "$SHOP_URL" --to duckdb:warehouse.duckdb --exclude 'tmp_*'`]: {
+  'nightfreight init queries/shop --from "$SHOP_URL" --to duckdb:warehouse.duckdb --exclude "tmp_*"': {
     says: /members +(~\d+|\?) +member_id[\s\S]*queries\/shop\/job\.yaml/,
   },
   'nightfreight add table queries/shop refunds': {
