@@ -4,7 +4,12 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 // Compiled code (and TypeScript without its types) is kept from one start to the next: the larger half of a short command.
-enableCompileCache(join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'nightfreight'))
+// Worker threads learn of it by their environment only.
+process.env.NODE_COMPILE_CACHE ??= join(
+  process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'),
+  'nightfreight',
+)
+enableCompileCache(process.env.NODE_COMPILE_CACHE)
 // Whoever reads no further, as `| head`, has what it wanted.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit()

@@ -1,3 +1,4 @@
+import type { RowSum } from '../batch/rowSum.ts'
 import type { CommitResult, LoadCommit, LoadCounts, PlannedLoad, StageRequest, SyncPoint } from './load.ts'
 import type { RowValidator } from './rowValidation.ts'
 import type { TableSchema } from './source.ts'
@@ -38,9 +39,10 @@ export interface Target {
   committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined>
   /**
    * Bulk-loads a change set into staging tables that this load owns, replacing whatever an earlier attempt left.
-   * Nothing a reader of the target sees changes.
+   * Nothing a reader of the target sees changes. The sum of the rows that were sent, where whoever sent them added it up.
    */
-  stage(request: StageRequest, signal: AbortSignal): Promise<void>
+  // biome-ignore lint/suspicious/noConfusingVoidType: a target that sums nothing returns nothing.
+  stage(request: StageRequest, signal: AbortSignal): Promise<RowSum | void>
   /**
    * One transaction: create missing tables, merge what was staged, sync points, load id; staging tables dropped.
    * `check` is called once all that is to be published is in place, before anybody can see it, and may read it back by

@@ -1,3 +1,4 @@
+import type { RowSum } from '../batch/rowSum.ts'
 import type { Column } from '../types/logical.ts'
 import type { PlannedLoad } from './load.ts'
 import type { Sink } from './source.ts'
@@ -10,6 +11,11 @@ export interface Verifier {
    */
   comparable(load: PlannedLoad, signal: AbortSignal): Promise<{ columns: ComparedColumn[]; notes: string[] }>
   read(request: ReadBack, signal: AbortSignal): Promise<void>
+  /**
+   * The sum of the rows that {@link read} would give; undefined where it gives other types than the load's. Absent where
+   * nothing is sent by whoever could add it up.
+   */
+  sum?(request: Omit<ReadBack, 'sink'>, signal: AbortSignal): Promise<RowSum | undefined>
 }
 
 export interface ComparedColumn extends Column {

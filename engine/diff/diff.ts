@@ -156,8 +156,9 @@ export async function withFound(
   return judged
 }
 
-const dataSet = ({ parts, findings, plain }: Transformed): DataSet => ({
+const dataSet = ({ parts, findings, plain, unique }: Transformed): DataSet => ({
   parts: parts!,
   ...(findings && { findings }),
   ...(plain && { plain }),
+  ...(unique && { unique }),
 })

@@ -102,6 +102,8 @@ export class State {
     const { duck, root } = this.context
     const keys = this.keys()
     const { columns, key } = this.load
+    const { unique } = this.table
+    if (unique && unique.length > 0 && unique.every(name => key.includes(name))) return undefined
     const losers: Part[] = []
     for (const bucket of this.buckets.keys()) {
       const own = this.sql(bucket, this.buckets.length)

@@ -1,3 +1,4 @@
+import type { RowSum } from '../batch/rowSum.ts'
 import type { CommitResult, LoadCommit, LoadCounts, Loaded, SyncPoint } from '../contracts/load.ts'
 import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
@@ -103,19 +104,23 @@ async function loadBatches(
   const { spec, run, runAt, signal, progress } = context
   // An earlier attempt may have been killed between the target's commit and ours.
   const earlier = await target.committed(loadId, signal)
+  const sent = new Map<CommitBatch, RowSum>()
   try {
     for (const share of shares) {
       const task = taskName('load', share.load.table)
       if (share.total !== undefined) progress.started(task, share.total)
       if (earlier) progress.advanced(task, rowsIn(share.rows))
-      else await stage(context, target, loadId, share)
+      else {
+        const sum = await stage(context, target, loadId, share)
+        if (sum) sent.set(share, sum)
+      }
       if (share.ends) progress.finished(task, earlier ? 'already loaded' : 'staged')
     }
     if (earlier) return { ...earlier, verifications: verifiedEarlier(shares) }
     const loads = shares.map(({ load }) => load)
     const verifications: Verification[] = []
     const check = async (counts: LoadCounts[]) => {
-      verifications.push(...(await verify(context, target, loadId, shares, counts, before)))
+      verifications.push(...(await verify(context, target, loadId, shares, sent, counts, before)))
       failed.push(...verifications.filter(({ wrong }) => wrong.rows > 0))
       refuseDiffering(verifications)
     }
@@ -140,7 +145,7 @@ async function stage(context: RunContext, target: Target, loadId: string, { load
     lanes: spec.resources.threads,
     progress: (sent: number) => progress.advanced(taskName('load', load.table), sent),
   }
-  await target.stage({ loadId, job: spec.job, load, ...files, ...means }, signal)
+  return target.stage({ loadId, job: spec.job, load, ...files, ...means }, signal)
 }
 
 /** The counts of each table, over all its batches. */
@@ -175,6 +180,7 @@ async function verify(
   target: Target,
   loadId: string,
   shares: CommitBatch[],
+  sent: Map<CommitBatch, RowSum>,
   counts: LoadCounts[],
   before: LoadCounts[],
 ): Promise<Verification[]> {
@@ -194,7 +200,7 @@ async function verify(
     progress.started(taskName('verify', table))
     const verification = await verifyBatch(
       { duck, root, target, signal, mask: context.mask, loadId, folder },
-      { ...share, counts: own, unchanged },
+      { ...share, sent: sent.get(share), counts: own, unchanged },
     )
     if (verification) found.push(verification)
     progress.finished(

@@ -24,6 +24,15 @@ class Store {
   }
 }
 
+/** What a file is read into. */
+interface Stores {
+  input: Store
+  columns: { values: Store; levels: Store; offsets: Store }[]
+}
+
+/** Of files that are read no more: fresh buffers for each would be cleared, and collected, at the speed of the disk. */
+const idle: Stores[] = []
+
 /**
  * Reads Parquet files as staging writes them (flat, uncompressed, data pages of the first version, PLAIN or
  * DELTA_LENGTH_BYTE_ARRAY), row group by row group: little more than copies. Throws where a file is cut.
@@ -32,18 +41,15 @@ export class PlainFile {
   readonly groups: number
   private readonly footer: Footer
   private readonly handle: number
-  private readonly stores: { values: Store; levels: Store; offsets: Store }[]
-  private readonly input = new Store()
+  private readonly stores: Stores
 
   constructor(path: string) {
     this.footer = readFooter(path)
     this.groups = this.footer.groups.length
-    this.stores = this.footer.columns.map(() => ({
-      values: new Store(),
-      levels: new Store(),
-      offsets: new Store(),
-    }))
     this.handle = openSync(path, 'r')
+    this.stores = idle.pop() ?? { input: new Store(), columns: [] }
+    while (this.stores.columns.length < this.footer.columns.length)
+      this.stores.columns.push({ values: new Store(), levels: new Store(), offsets: new Store() })
   }
 
   /** A row group, whose buffers live until the next is read; undefined where it is of another kind. */
@@ -62,12 +68,14 @@ export class PlainFile {
     }
   }
 
+  /** The last row group's buffers are another file's from now on. */
   close(): void {
     closeSync(this.handle)
+    idle.push(this.stores)
   }
 
   private bytes(start: number, length: number): Uint8Array {
-    const bytes = this.input.take(length)
+    const bytes = this.stores.input.take(length)
     for (let at = 0; at < length; ) {
       const got = readSync(this.handle, bytes, at, length - at, start + at)
       if (got === 0) throw new RangeError('it is cut')
@@ -78,7 +86,7 @@ export class PlainFile {
 
   private vector(file: FileColumn, chunk: FileChunk, rows: number, index: number): Vector {
     const bytes = this.bytes(chunk.start, chunk.length)
-    const { levels, values, offsets } = this.stores[index]!
+    const { levels, values, offsets } = this.stores.columns[index]!
     const type = file.type!
     const width = fixedWidth(type)
     const column: Column = { name: file.name, type, nullable: file.nullable, native: '' }

@@ -1,7 +1,5 @@
 import { openAsBlob } from 'node:fs'
-import * as arrow from 'apache-arrow'
-import * as wasm from 'parquet-wasm/node'
-import { fromRecordBatch } from '../batch/arrow.ts'
+import type { ParquetFile } from 'parquet-wasm/node'
 import type { Batch } from '../batch/batch.ts'
 import { EngineError } from '../errors.ts'
 import { PlainFile } from './decode.ts'
@@ -16,13 +14,13 @@ const READ_ROWS = 122_880
  */
 export async function readParquet(path: string, onBatch: (batch: Batch) => Promise<void>): Promise<void> {
   const plain = await corrupt(path, async () => new PlainFile(path))
-  let other: wasm.ParquetFile | undefined
+  let other: ParquetFile | undefined
   try {
     for (let group = 0; group < plain.groups; group++) {
       const batch = await corrupt(path, async () => plain.read(group))
       if (batch) await onBatch(batch)
       else {
-        other ??= await corrupt(path, async () => wasm.ParquetFile.fromFile((await openAsBlob(path)) as Blob))
+        other ??= await corrupt(path, () => openOther(path))
         await readOther(path, other, group, onBatch)
       }
     }
@@ -32,17 +30,24 @@ export async function readParquet(path: string, onBatch: (batch: Batch) => Promi
   }
 }
 
-/** Compressed or dictionary-coded files, which sources bring. */
+// The libraries for compressed and dictionary-coded files, which sources bring, take longer to load than most parts to read.
+async function openOther(path: string): Promise<ParquetFile> {
+  const { ParquetFile } = await import('parquet-wasm/node')
+  return ParquetFile.fromFile((await openAsBlob(path)) as Blob)
+}
+
 async function readOther(
   path: string,
-  file: wasm.ParquetFile,
+  file: ParquetFile,
   group: number,
   onBatch: (batch: Batch) => Promise<void>,
 ): Promise<void> {
+  const { tableFromIPC } = await import('apache-arrow')
+  const { fromRecordBatch } = await import('../batch/arrow.ts')
   const ipc = await corrupt(path, async () =>
     (await file.read({ rowGroups: [group], batchSize: READ_ROWS })).intoIPCStream(),
   )
-  for (const record of arrow.tableFromIPC(ipc).batches) await onBatch(fromRecordBatch(record, path))
+  for (const record of tableFromIPC(ipc).batches) await onBatch(fromRecordBatch(record, path))
 }
 
 async function corrupt<T>(path: string, act: () => Promise<T>): Promise<T> {

@@ -8,6 +8,8 @@ export interface DataSet {
   findings?: string
   /** The files are such as targets load as they lie. */
   plain?: true
+  /** The columns by which the source itself keeps its rows apart, where they are loaded as they lie. */
+  unique?: string[]
   /** SQL of the columns, where rows are seen with others than the files have. */
   view?: string
 }

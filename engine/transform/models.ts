@@ -1,4 +1,4 @@
-import type { Part, StagedFile } from '../contracts/staging.ts'
+import type { StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
 import { KEY_PRESENT, nullKeysSql } from '../quality/keyRules.ts'
@@ -27,7 +27,7 @@ import { asSeen, asStaged, columnsOf, openSet, openView, refuseTooLarge } from '
 import type { JudgedExtract, Transformed } from './transformed.ts'
 
 /** A model, or an extract taken as one. */
-type Query = Pick<Model, 'name' | 'enrich'> & Source & { columns?: Column[]; plain?: Part[] }
+type Query = Pick<Model, 'name' | 'enrich'> & Source & { columns?: Column[]; plain?: DataSet }
 
 /** An extract's rows as they are staged, and the parts that hold them already. */
 function asRead(
@@ -41,7 +41,7 @@ function asRead(
   return {
     sql: extractSql(root, image, read, corrections),
     columns: image.columns,
-    ...(plain && { plain }),
+    ...(plain && { plain: { parts: plain, plain: true, ...(read.unique && { unique: read.key }) } }),
   }
 }
 
@@ -126,9 +126,7 @@ async function stage(
   const { progress } = context
   const task = taskName('model', model.name)
   progress.started(task)
-  const set = model.plain
-    ? ({ parts: model.plain, plain: true } as const)
-    : await within(model, () => materialise(context, model))
+  const set = model.plain ?? (await within(model, () => materialise(context, model)))
   const judged = await judge(context, within, model, checks, set)
   const corrections = judged.rejected > 0 ? await context.corrections(model.name) : []
   const result =

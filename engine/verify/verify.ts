@@ -1,3 +1,4 @@
+import type { RowSum } from '../batch/rowSum.ts'
 import type { LoadCounts, PlannedLoad, StagedLoad } from '../contracts/load.ts'
 import { goneRows, removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
@@ -21,6 +22,8 @@ export interface AppliedBatch {
   /** Whether it is all of the change set, or the last of it. */
   only: boolean
   ends: boolean
+  /** Of the rows, where the target added them up as it sent them. */
+  sent: RowSum | undefined
   counts: LoadCounts
   /** Rows that this and the change set's earlier commits left alone. */
   unchanged: number
@@ -34,12 +37,12 @@ export async function verifyBatch(
   means: VerifyMeans,
   batch: AppliedBatch,
 ): Promise<Verification | undefined> {
-  const { change, load, only, ends, counts, unchanged } = batch
+  const { change, load, only, ends, sent, counts, unchanged } = batch
   if (load.verify === 'off' || load.key.length === 0 || !means.target.verifier) return undefined
   if (load.verify === 'all')
     return ends ? verifyAll(means, { ...change, state: change.state! }, only) : undefined
   const last = ends && change.whole && removesGone(load)
-  return verifyChange(means, change, { ...counts, unchanged }, only ? 'one' : last ? 'last' : batch)
+  return verifyChange(means, change, { ...counts, unchanged }, only ? 'one' : last ? 'last' : batch, sent)
 }
 
 /** Fails with VERIFY_FAILED where one differs: nothing of it may be published. */
@@ -84,6 +87,7 @@ async function verifyChange(
   change: Changes,
   { unchanged, created }: LoadCounts,
   commit: 'one' | 'last' | AppliedBatch,
+  sent: RowSum | undefined,
 ): Promise<Verification> {
   const { load } = change
   const { root } = means
@@ -100,7 +104,14 @@ async function verifyChange(
   // A table that this commit makes holds its rows alone.
   const of = extra || created || commit === 'last' ? 'all' : 'staged'
   const staged = commit !== 'last'
-  return compare(means, load, rows, { scope: 'changes', of, staged, extra, untouched })
+  return compare(means, load, rows, {
+    scope: 'changes',
+    of,
+    staged,
+    extra,
+    untouched,
+    ...(staged && { sent }),
+  })
 }
 
 /** Compares rows that were staged as a load of their own with those of the table that have their keys. */

@@ -3,6 +3,8 @@ import type { ColumnBuilder } from '../../../engine/batch/builder.ts'
 const NEGATIVE = 0x4000
 const NAN = 0xc000
 const TWO32 = 0x100000000
+/** Powers of ten that a double holds exactly and a scale or a small precision asks for: looked up, since `**` calls the library. */
+const TENS = Array.from({ length: 16 }, (_, power) => 10 ** power)
 
 /**
  * Decodes a numeric (`numeric_send` of Postgres: count, weight, sign, display scale, then base-10000 digits, all
@@ -17,9 +19,9 @@ export function decodeNumeric(
 ): string | undefined {
   const type = column.column.type
   if (type.kind !== 'decimal' || end - at < 8) return 'a numeric is cut'
-  const count = bytes.readUInt16BE(at)
-  const weight = bytes.readInt16BE(at + 2)
-  const sign = bytes.readUInt16BE(at + 4)
+  const count = (bytes[at]! << 8) | bytes[at + 1]!
+  const weight = ((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16)) >> 16
+  const sign = (bytes[at + 4]! << 8) | bytes[at + 5]!
   if (sign === NAN) return 'NaN'
   if (sign !== 0 && sign !== NEGATIVE) return 'an infinite numeric in a column with a precision'
   if (end - at !== 8 + 2 * count) return 'a numeric is cut'
@@ -27,16 +29,20 @@ export function decodeNumeric(
   const last = weight + Math.ceil(type.scale / 4)
   if (last > 40 || count > Math.max(0, last + 1)) return 'a numeric has more digits than its column'
   const drop = 4 * Math.ceil(type.scale / 4) - type.scale
+  const unit = TENS[drop]!
   if ((weight + 1) * 4 + type.scale <= 15) {
     let value = 0
     for (let index = 0; index <= last; index++) {
-      const digit = index < count ? bytes.readUInt16BE(at + 8 + 2 * index) : 0
+      const place = at + 8 + 2 * index
+      const digit = index < count ? (bytes[place]! << 8) | bytes[place + 1]! : 0
       if (digit > 9999) return 'a numeric has a digit over 9999'
       if (index !== last || drop === 0) value = value * 10000 + digit
-      else if (digit % 10 ** drop !== 0) return 'a numeric has more decimals than its column'
-      else value = value * 10 ** (4 - drop) + digit / 10 ** drop
+      else if (digit % unit !== 0) return 'a numeric has more decimals than its column'
+      else value = value * TENS[4 - drop]! + digit / unit
     }
-    if (value >= 10 ** type.precision) return 'a numeric has more digits than its column'
+    // Fifteen digits have been looked at: a longer precision holds them.
+    if (type.precision < TENS.length && value >= TENS[type.precision]!)
+      return 'a numeric has more digits than its column'
     small(column, row, sign === NEGATIVE ? -value : value)
     return undefined
   }
@@ -46,9 +52,8 @@ export function decodeNumeric(
     if (digit > 9999) return 'a numeric has a digit over 9999'
     value = value * 10000n + BigInt(digit)
   }
-  const unit = 10n ** BigInt(drop)
-  if (value % unit !== 0n) return 'a numeric has more decimals than its column'
-  value /= unit
+  if (value % BigInt(unit) !== 0n) return 'a numeric has more decimals than its column'
+  value /= BigInt(unit)
   if (value >= 10n ** BigInt(type.precision)) return 'a numeric has more digits than its column'
   if (sign === NEGATIVE) value = -value
   column.big[2 * row] = BigInt.asIntN(64, value)

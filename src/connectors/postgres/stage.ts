@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Batch } from '../../../engine/batch/batch.ts'
+import { type RowSum, RowSummer } from '../../../engine/batch/rowSum.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { readParquet } from '../../../engine/parquet/read.ts'
 import { type Column, typeName } from '../../../engine/types/logical.ts'
@@ -19,8 +20,8 @@ export interface StageInput {
   columns: Column[]
 }
 
-/** Copies Parquet parts into a staging table, on a connection of its own; the rows sent. Runs in a worker. */
-export async function stageParts(input: unknown): Promise<number> {
+/** Copies Parquet parts into a staging table, on a connection of its own; the sum of the rows sent. Runs in a worker. */
+export async function stageParts(input: unknown): Promise<RowSum> {
   const { access, table, where, columns } = input as StageInput
   const client = await connect(access)
   try {
@@ -34,9 +35,9 @@ export async function stageParts(input: unknown): Promise<number> {
     // The server refuses or hangs up at any time: then `copied` rejects, and nobody waits for the socket.
     copied.catch(() => {})
     await Promise.race([ready.promise, copied])
-    const rows = await send(client, copied, input as StageInput)
+    const sum = await send(client, copied, input as StageInput)
     await copied
-    return rows
+    return sum
   } catch (error) {
     throw loadError(error, where)
   } finally {
@@ -44,9 +45,9 @@ export async function stageParts(input: unknown): Promise<number> {
   }
 }
 
-async function send(client: pg.Client, copied: Promise<void>, input: StageInput): Promise<number> {
+async function send(client: pg.Client, copied: Promise<void>, input: StageInput): Promise<RowSum> {
   const socket = socketOf(client)
-  let rows = 0
+  const summer = new RowSummer()
   // Waits until the system has the bytes, for their buffer is used again; it keeps enough for the server meanwhile.
   const write = async (payload: Buffer) => {
     const head = Buffer.alloc(5)
@@ -64,12 +65,13 @@ async function send(client: pg.Client, copied: Promise<void>, input: StageInput)
     await write(COPY_HEADER)
     for (const path of input.paths)
       await readParquet(path, async batch => {
-        for (const bytes of encoder.encode(planned(batch, path, input.columns))) await write(bytes)
-        rows += batch.rows
+        const rows = planned(batch, path, input.columns)
+        summer.add(rows)
+        for (const bytes of encoder.encode(rows)) await write(bytes)
       })
     await write(COPY_TRAILER)
     socket.write(Buffer.from([MESSAGE.copyDone, 0, 0, 0, 4]))
-    return rows
+    return summer.sum
   } catch (error) {
     // CopyFail with an empty reason: the server forgets what it got. Its own refusal, where there is one, comes first.
     socket.write(Buffer.from([0x66, 0, 0, 0, 5, 0]))

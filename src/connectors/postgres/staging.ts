@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { addSums, NO_ROWS, type RowSum } from '../../../engine/batch/rowSum.ts'
 import type { PlannedLoad, StagedLoad, StageRequest } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
@@ -26,14 +27,14 @@ export function stagingNames(session: TargetSession, loadId: string, { table }: 
 
 /**
  * Copies a change set into staging tables, each part on a connection of its own; what was there is replaced. `adopted`:
- * the columns of a table that the rows are to become, where they are.
+ * the columns of a table that the rows are to become, where they are. The sum of the rows sent.
  */
 export async function stageLoad(
   session: TargetSession,
   request: StageRequest,
   adopted: string[] | undefined,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<RowSum> {
   const { loadId, job, load } = request
   const names = stagingNames(session, loadId, load)
   await dropAbandoned(session, job, loadId)
@@ -51,20 +52,19 @@ export async function stageLoad(
   const rows = await create(names.rows, load.columns, adopted)
   const keys = await create(names.keys, columnsOfKeys(load))
   const means = { where: `${session.access.name}.${load.table}`, ...request }
-  const sent = [
-    await copyParts(session.access, { ...rows, paths: request.paths }, means, signal),
-    await copyParts(
-      session.access,
-      { ...keys, paths: request.keyPaths },
-      { ...means, progress() {} },
-      signal,
-    ),
-  ]
-  if (sent[0] !== request.rows || sent[1] !== request.keys)
+  const sent = await copyParts(session.access, { ...rows, paths: request.paths }, means, signal)
+  const sentKeys = await copyParts(
+    session.access,
+    { ...keys, paths: request.keyPaths },
+    { ...means, progress() {} },
+    signal,
+  )
+  if (sent.rows !== request.rows || sentKeys.rows !== request.keys)
     throw new EngineError(
       'STAGING_CORRUPT',
-      `${means.where}: ${sent.join(' and ')} rows staged instead of ${request.rows} and ${request.keys}`,
+      `${means.where}: ${sent.rows} and ${sentKeys.rows} rows staged instead of ${request.rows} and ${request.keys}`,
     )
+  return sent
 }
 
 const columnsOfKeys = (load: StagedLoad) => keyColumns(load).map(name => columnNamed(load.columns, name)!)
@@ -85,27 +85,27 @@ interface CopyMeans extends Pick<StageRequest, 'lanes' | 'offload' | 'progress'>
   where: string
 }
 
-/** Copies parts into a table, lanes side by side; the rows sent. The first part that fails stops them all. */
+/** Copies parts into a table, lanes side by side; the sum of the rows sent. The first part that fails stops them all. */
 export async function copyParts(
   access: Access,
   { table, columns, paths }: Copy,
   { where, lanes, offload, progress }: CopyMeans,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<RowSum> {
   // Those that are stopped end their threads, and with them their connections.
   const failed = new AbortController()
   const either = AbortSignal.any([signal, failed.signal])
   const module = moduleBeside(import.meta.url, 'stage')
   const size = Math.min(PARTS_PER_COPY, Math.ceil(paths.length / lanes))
   const waiting = [...paths]
-  let sent = 0
+  let sent = NO_ROWS
   const lane = async () => {
     while (waiting.length > 0) {
       const input: StageInput = { access, table, where, paths: waiting.splice(0, size), columns }
       try {
-        const count = await offload<number>(module, 'stageParts', input, either)
-        sent += count
-        progress(count)
+        const sum = await offload<RowSum>(module, 'stageParts', input, either)
+        sent = addSums(sent, sum)
+        progress(sum.rows)
       } catch (error) {
         failed.abort()
         throw error

@@ -39,13 +39,17 @@ export async function tableOid(session: TargetSession, table: string): Promise<s
   return rows[0]!.oid ?? undefined
 }
 
-/** Notes what a load leaves of its table, in the transaction of the load; gives its number of rows. */
+/**
+ * Notes what a load leaves of its table, in the transaction of the load; gives its number of rows. `all`: that number, where
+ * nobody else can have written to it.
+ */
 export async function noteStanding(
   session: TargetSession,
   load: StagedLoad,
   counts: LoadCounts,
   { run, runAt }: LoadCommit,
   signal: AbortSignal,
+  all?: number,
 ): Promise<number> {
   const oid = (await tableOid(session, load.table))!
   const values = [oid, run, runAt.toISOString()]
@@ -61,7 +65,7 @@ export async function noteStanding(
   }
   const { rows } = await session.query(
     `INSERT INTO nightfreight.tables (name, identity, rows, run, run_at)
-     SELECT ${nameOf(load.table)}, $1, count(*), $2, $3 FROM ${quoteTable(load.table)}
+     SELECT ${nameOf(load.table)}, $1, ${all ?? `(SELECT count(*) FROM ${quoteTable(load.table)})`}, $2, $3
      ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, rows = excluded.rows, run = excluded.run,
        run_at = greatest(nightfreight.tables.run_at, excluded.run_at) RETURNING rows`,
     values,

@@ -11,7 +11,8 @@ export const DIALECT = standard(quoteIdent, stagingType)
 
 /**
  * Whether a load's staging table can become its table, so that no row is written twice: there is none yet, it has the
- * load's columns alone, in the types that they are staged in, and nobody has granted anything on tables to come.
+ * load's columns alone, in types that take the same bytes as those that they are staged in, and nobody has granted anything
+ * on tables to come.
  */
 export async function canAdopt(
   session: TargetSession,
@@ -20,13 +21,9 @@ export async function canAdopt(
 ): Promise<boolean> {
   const [schema, table] = splitTable(load.table)
   const plain = load.columns.every(column => {
-    const { type, origin } = column
+    const staged = stagingType(column.type)
     const made = madeType(column)
-    return (
-      origin?.default === undefined &&
-      origin?.collation === undefined &&
-      (made === stagingType(type) || made === LONG_NAMES[stagingType(type)])
-    )
+    return made === staged || made === LONG_NAMES[staged] || (staged === 'text' && TEXT.test(made))
   })
   if (!plain || load.mode === 'scd2' || load.mode === 'partition' || ownColumns(load).length > 0) return false
   const { rows } = await session.query(
@@ -38,12 +35,18 @@ export async function canAdopt(
   return rows.length === 0
 }
 
+/** Texts that are bounded and kept as they come. */
+const TEXT = /^character( varying)?(\(\d+\))?$/
+
 /** The columns of a table that is to be adopted, as {@link createTable} would make them. */
-export const adoptedColumns = (load: StagedLoad) =>
-  load.columns.map(({ name, type, nullable, origin }) => {
-    const required = nullable || !origin ? '' : ' NOT NULL'
-    return `${quoteIdent(name)} ${stagingType(type)}${required}`
-  })
+export async function adoptedColumns(
+  session: TargetSession,
+  load: StagedLoad,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const known = await knownTypes(session, load, signal)
+  return load.columns.map(column => definition(column, known))
+}
 
 /** Makes a staging table the load's table, as it lies. */
 export async function adoptTable(

@@ -1,3 +1,4 @@
+import type { RowSum } from '../../../engine/batch/rowSum.ts'
 import type {
   CommitResult,
   LoadCommit,
@@ -18,6 +19,7 @@ import { type Access, quoteTable } from './connect.ts'
 import { keyClash } from './keyClash.ts'
 import { alterations, checkTarget, expressions } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
+import { sumStaged } from './readBack.ts'
 import { findReject, findViolation, refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
@@ -38,6 +40,8 @@ export class PostgresTarget implements Target {
   readonly rowValidator: PostgresRowValidator
   private readonly session: TargetSession
   private readonly name: string
+  /** By staging table that can become its load's table: what was staged there. */
+  private readonly adoptable = new Map<string, StageRequest>()
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
@@ -84,13 +88,16 @@ export class PostgresTarget implements Target {
     return rows[0] && { counts: JSON.parse(rows[0].counts!) as LoadCounts[], repeated: true }
   }
 
-  async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
+  async stage(request: StageRequest, signal: AbortSignal): Promise<RowSum> {
     this.session.heed(signal)
     await ensureState(this.session)
     const exists = await this.check(request.load)
     const load = await this.keyed(request.load, signal)
     const adopted = !exists && load.whole && (await canAdopt(this.session, load, signal))
-    await stageLoad(this.session, { ...request, load }, adopted ? adoptedColumns(load) : undefined, signal)
+    const own = adopted ? await adoptedColumns(this.session, load, signal) : undefined
+    const sent = await stageLoad(this.session, { ...request, load }, own, signal)
+    if (adopted) this.adoptable.set(stagingNames(this.session, request.loadId, load).rows, request)
+    return sent
   }
 
   async commit(
@@ -101,8 +108,9 @@ export class PostgresTarget implements Target {
     this.session.heed(signal)
     await ensureState(this.session)
     for (const load of commit.loads) {
-      await this.check(load)
+      const exists = await this.check(load)
       const { rows, keys } = stagingNames(this.session, commit.loadId, load)
+      if (!exists && this.adoptable.has(rows)) continue
       await this.session.query(`ANALYZE ${rows}, ${keys}`, [], signal).catch(async error => {
         // A repeat finds its staging tables gone: committed() below knows why.
         if (!(await this.committed(commit.loadId, signal))) throw error
@@ -182,9 +190,10 @@ export class PostgresTarget implements Target {
     checkIdentity(load, oid, where)
     const created = oid === undefined
     const { rows: staging, keys } = stagingNames(this.session, commit.loadId, load)
-    if (created && (await this.isLogged(staging))) {
+    const adoptable = created && this.adoptable.get(staging)
+    if (adoptable) {
       await between?.()
-      return this.adopt(load, staging, commit, signal)
+      return this.adopt(load, staging, commit, adoptable, signal)
     }
     if (created) await createTable(this.session, load, signal)
     for (const statement of created ? [] : await this.alterations(load)) await query(statement)
@@ -218,26 +227,29 @@ export class PostgresTarget implements Target {
   }
 
   /** What is staged becomes the table: all its rows are new, and none is written twice. */
-  private async adopt(load: StagedLoad, staging: string, commit: LoadCommit, signal: AbortSignal) {
+  private async adopt(
+    load: StagedLoad,
+    staging: string,
+    commit: LoadCommit,
+    request: StageRequest,
+    signal: AbortSignal,
+  ) {
     const where = `${this.name}.${load.table}`
-    const { rows } = await this.session.query(`SELECT count(*) AS n FROM ${staging}`, [], signal)
+    if (load.verify !== 'off') {
+      const sum = await sumStaged(this.session, staging, load, request, signal)
+      if (sum) this.verifier.know(commit.loadId, load, sum)
+    }
     await adoptTable(this.session, load, staging, signal)
     await finishTable(this.session, load, where, signal)
-    const inserted = Number(rows[0]!.n)
+    // The planner knows nothing of a table that autovacuum has not seen yet.
+    await this.session.query(`ANALYZE ${quoteTable(load.table)}`, [], signal, where)
+    const inserted = request.rows
     const counts = { table: load.table, inserted, updated: 0, deleted: 0, unchanged: 0, older: 0 }
     return {
       ...counts,
-      rows: await noteStanding(this.session, load, counts, commit, signal),
+      rows: await noteStanding(this.session, load, counts, commit, signal, inserted),
       created: true,
     }
-  }
-
-  private async isLogged(table: string): Promise<boolean> {
-    const { rows } = await this.session.query(
-      'SELECT relpersistence FROM pg_class WHERE oid = to_regclass($1)',
-      [table],
-    )
-    return rows[0]?.relpersistence === 'p'
   }
 
   private async dropStaged({ loadId, loads }: LoadCommit, signal: AbortSignal): Promise<void> {

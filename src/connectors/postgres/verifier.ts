@@ -1,12 +1,15 @@
+import { type RowSum, RowSummer } from '../../../engine/batch/rowSum.ts'
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import type { Sink } from '../../../engine/contracts/source.ts'
 import type { ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { columnNamed } from '../../../engine/types/logical.ts'
+import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { aliveSql, keyColumns, sameKey } from '../sql/dialect.ts'
 import { comparable } from './comparable.ts'
 import { interruptOn, quoteIdent, quoteTable } from './connect.ts'
 import { copyOut } from './copyOut.ts'
 import { expressions } from './merge.ts'
+import { LIMITS, sameTypes, summing } from './readBack.ts'
 import type { TargetSession } from './session.ts'
 import { describeTable } from './source.ts'
 import { stagingNames } from './staging.ts'
@@ -14,12 +17,11 @@ import { targetColumns } from './state.ts'
 import { DIALECT } from './table.ts'
 import { selectExpression } from './types.ts'
 
-/** Rows and bytes of a batch. */
-const LIMITS = { rows: 1 << 16, bytes: 1 << 23 }
-
 /** Reads rows of a table back by COPY, in the transaction of the session: what it has written is seen by it alone. */
 export class PostgresVerifier implements Verifier {
   private readonly session: TargetSession
+  /** By load and table: of tables that were read back before they were put in place. */
+  private readonly known = new Map<string, RowSum>()
 
   constructor(session: TargetSession) {
     this.session = session
@@ -35,7 +37,38 @@ export class PostgresVerifier implements Verifier {
     return comparable(load, columns)
   }
 
-  async read({ loadId, load, columns, of, staged, sink }: ReadBack, signal: AbortSignal): Promise<void> {
+  async read({ sink, ...request }: ReadBack, signal: AbortSignal): Promise<void> {
+    const { sql, where, columns } = await this.query(request)
+    await this.copy(sql, where, columns, sink, signal)
+  }
+
+  async sum(request: Omit<ReadBack, 'sink'>, signal: AbortSignal): Promise<RowSum | undefined> {
+    const known = this.known.get(knownAs(request.loadId, request.load))
+    if (known) return known
+    const { sql, where, columns } = await this.query(request)
+    if (!sameTypes(request.columns, columns)) return undefined
+    const summer = new RowSummer()
+    await this.copy(sql, where, columns, summing(summer), signal)
+    return summer.sum
+  }
+
+  /** Says what {@link sum} gives of a table. */
+  know(loadId: string, load: PlannedLoad, sum: RowSum): void {
+    this.known.set(knownAs(loadId, load), sum)
+  }
+
+  private async copy(sql: string, where: string, columns: Column[], sink: Sink, signal: AbortSignal) {
+    const client = await this.session.client()
+    const release = interruptOn(signal, client)
+    try {
+      await copyOut(client, sql, { where, columns, limits: LIMITS }, sink)
+    } finally {
+      release()
+    }
+  }
+
+  /** The query that reads the rows back, and what it gives. */
+  private async query({ loadId, load, columns, of, staged }: Omit<ReadBack, 'sink'>) {
     const client = await this.session.client()
     const where = `${this.session.access.name}.${load.table}`
     const schema = (await describeTable(client, where, load.table))!
@@ -83,11 +116,8 @@ export class PostgresVerifier implements Verifier {
                 ]
               : []),
           ].join(' UNION ALL ')
-    const release = interruptOn(signal, client)
-    try {
-      await copyOut(client, sql, { where, columns: read, limits: LIMITS }, sink)
-    } finally {
-      release()
-    }
+    return { sql, where, columns: read }
   }
 }
+
+const knownAs = (loadId: string, { table }: PlannedLoad) => JSON.stringify([loadId, table])
