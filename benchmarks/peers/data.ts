@@ -1,0 +1,137 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import mysql from 'mysql2/promise'
+import pg from 'pg'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { install } from './tools.ts'
+
+/** TPC-H's lineitem, with the types that the values are compared in. */
+export const COLUMNS: Record<string, string> = {
+  l_orderkey: 'bigint',
+  l_partkey: 'integer',
+  l_suppkey: 'integer',
+  l_linenumber: 'integer',
+  l_quantity: 'decimal(15,2)',
+  l_extendedprice: 'decimal(15,2)',
+  l_discount: 'decimal(15,2)',
+  l_tax: 'decimal(15,2)',
+  l_returnflag: 'varchar(1)',
+  l_linestatus: 'varchar(1)',
+  l_shipdate: 'date',
+  l_commitdate: 'date',
+  l_receiptdate: 'date',
+  l_shipinstruct: 'varchar(25)',
+  l_shipmode: 'varchar(10)',
+  l_comment: 'varchar(44)',
+}
+export const KEY = ['l_orderkey', 'l_linenumber']
+const NAMES = Object.keys(COLUMNS)
+
+export const definition = (key: boolean) =>
+  `CREATE TABLE lineitem (${Object.entries(COLUMNS)
+    .map(([name, type]) => `${name} ${type} NOT NULL`)
+    .join(', ')}${key ? `, PRIMARY KEY (${KEY.join(', ')})` : ''})`
+
+/** The same rows as files. */
+export interface Files {
+  csv: string
+  parquet: string
+}
+
+/** Makes lineitem of a scale, by tpchgen-cli; 1 is six million rows. */
+export function generate(folder: string, scale: number): Files {
+  const program = join(install('tpchgen'), 'tpchgen-cli')
+  mkdirSync(folder, { recursive: true })
+  const files = { csv: join(folder, 'lineitem.csv'), parquet: join(folder, 'lineitem.parquet') }
+  for (const [format, file] of Object.entries(files))
+    if (!existsSync(file))
+      execFileSync(program, [format, '-s', String(scale), '--tables=lineitem', `--output-dir=${folder}`], {
+        stdio: ['ignore', 'ignore', 2],
+      })
+  return files
+}
+
+export async function fillMariadb(url: string, { csv }: Files): Promise<void> {
+  const connection = await mysql.createConnection({ uri: url, multipleStatements: true })
+  await connection.query(definition(true))
+  await connection.end()
+  const { hostname, port, username, password, pathname } = new URL(url)
+  const load = `LOAD DATA LOCAL INFILE '${csv}' INTO TABLE lineitem FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '"' IGNORE 1 LINES; ANALYZE TABLE lineitem`
+  run(
+    'mariadb',
+    ['--local-infile=1', `-h${hostname}`, `-P${port}`, `-u${username}`, pathname.slice(1), '-e', load],
+    {
+      MYSQL_PWD: decodeURIComponent(password),
+    },
+  )
+}
+
+export async function fillPostgres(url: string, { csv }: Files): Promise<void> {
+  await sql(url, definition(true))
+  run('psql', [url, '-qc', `\\copy lineitem from '${csv}' csv header`, '-c', 'VACUUM ANALYZE lineitem'])
+}
+
+/** Many small CSV files in a folder, of two hundred rows each; gives how many rows there are. */
+export async function smallFiles(folder: string, count: number, { parquet }: Files): Promise<void> {
+  if (existsSync(folder)) return
+  mkdirSync(folder, { recursive: true })
+  const duck = await Duck.open({ threads: 2, memory: 1e9 })
+  const rows = await duck.rows(
+    `SELECT string_agg(concat_ws(',', l_orderkey, l_linenumber, l_quantity, l_shipdate, l_shipmode), chr(10) ORDER BY i) AS text
+     FROM (SELECT *, row_number() OVER () - 1 AS i FROM (FROM ${quote(parquet)} LIMIT ${count * 20})) GROUP BY i // 20`,
+  )
+  duck.close()
+  for (const [index, { text }] of rows.entries())
+    writeFileSync(
+      join(folder, `part_${String(index).padStart(5, '0')}.csv`),
+      `l_orderkey,l_linenumber,l_quantity,l_shipdate,l_shipmode\n${text}\n`,
+    )
+}
+
+/** Number of rows, and a sum over the hash of each, of values in the types of {@link COLUMNS}. */
+export interface Sum {
+  rows: number
+  sum: string
+}
+
+/** Of a table of Postgres: whatever types it has, a value that is another than the source's gives another sum. */
+export async function sumOfTable(url: string, table = 'lineitem'): Promise<Sum> {
+  const values = NAMES.map(name => `${name}::${COLUMNS[name]!.replace(/varchar.*/, 'text')}::text`).join(', ')
+  const [row] = await sql(
+    url,
+    `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(concat_ws('|', ${values}), 0)::numeric), 0)::text AS sum FROM ${table}`,
+  )
+  return { rows: Number(row!.rows), sum: row!.sum! }
+}
+
+/** Of Parquet files; `files` is a path or a pattern. */
+export async function sumOfFiles(files: string): Promise<Sum> {
+  const duck = await Duck.open({ threads: 2, memory: 1e9 })
+  try {
+    const values = NAMES.map(name => `${name}::${COLUMNS[name]}`).join(', ')
+    const [row] = await duck.rows(
+      `SELECT count(*) AS rows, sum(hash(${values}))::VARCHAR AS sum FROM read_parquet(${quote(files)}, hive_partitioning = false)`,
+    )
+    return { rows: Number(row!.rows), sum: String(row!.sum) }
+  } finally {
+    duck.close()
+  }
+}
+
+export async function sql(url: string, text: string): Promise<Record<string, string>[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    const result: unknown = await client.query(text)
+    const last = Array.isArray(result) ? result.at(-1) : result
+    return (last as { rows: Record<string, string>[] }).rows
+  } finally {
+    await client.end()
+  }
+}
+
+function run(command: string, args: string[], env: Record<string, string> = {}): void {
+  const { status, stderr } = spawnSync(command, args, { env: { ...process.env, ...env }, encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${command}: ${stderr}`)
+}

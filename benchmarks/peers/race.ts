@@ -1,0 +1,100 @@
+import type { Contender } from './contenders.ts'
+import type { Sum } from './data.ts'
+import { type Measured, measured } from './measure.ts'
+
+/** A workload with everything in place: who does it, and what is to come of it. */
+export interface Race {
+  name: string
+  title: string
+  contenders: Contender[]
+  /** The tool that others are measured by: it checks nothing, and is no peer. */
+  reference: string
+  /** Processes of the servers that are used. */
+  servers: number[]
+  /** Before all rounds: what a contender does first, not measured. */
+  before?(contender: Contender): Promise<void>
+  /** Before a round of all contenders: what changes at the source. */
+  round?(number: number): Promise<void>
+  /** After a contender's run; undefined where there is nothing to check. */
+  result(contender: Contender): Promise<Sum | undefined>
+  /** What is to come of it, asked before each round. */
+  expected(): Promise<Sum>
+  /** Away with what a run left. */
+  clear?(contender: Contender): Promise<void>
+}
+
+/** What became of a contender: its runs, and why they do not count where they do not. */
+export interface Standing {
+  tool: string
+  note?: string
+  runs: Measured[]
+  /** A wrong result, with the difference, or how the tool failed. */
+  wrong?: string
+}
+
+export interface Result {
+  name: string
+  title: string
+  reference: string
+  standings: Standing[]
+}
+
+/** Runs all contenders in turns, A B C A B C, so that each sees the same machine; a run counts once its result is right. */
+export async function race(race: Race, rounds: number): Promise<Result> {
+  const standings = race.contenders.map(
+    ({ tool, note }): Standing => ({ tool, ...(note && { note }), runs: [] }),
+  )
+  for (let round = 0; round < rounds; round++) {
+    if (round === 0)
+      for (const [index, contender] of race.contenders.entries())
+        try {
+          await race.before?.(contender)
+        } catch (error) {
+          standings[index]!.wrong = `failed: ${masked((error as Error).message, contender)}`
+        }
+    await race.round?.(round)
+    const expected = await race.expected()
+    for (const [index, contender] of race.contenders.entries()) {
+      const standing = standings[index]!
+      if (standing.wrong) continue
+      try {
+        await contender.prepare?.()
+        const took = await measured(contender.command, contender.env, race.servers)
+        const found = await race.result(contender)
+        const difference = found && differenceOf(found, expected)
+        if (difference) standing.wrong = difference
+        else standing.runs.push(took)
+        console.error(
+          `${race.name}: ${contender.tool}: ${difference ?? `${took.seconds.toFixed(1)} s, client ${took.clientCpu.toFixed(1)} s, servers ${took.serverCpu.toFixed(1)} s, ${(took.peak / 1e6).toFixed(0)} MB`}`,
+        )
+      } catch (error) {
+        standing.wrong = `failed: ${masked((error as Error).message, contender)}`
+        console.error(`${race.name}: ${contender.tool}: ${standing.wrong}`)
+      } finally {
+        await race.clear?.(contender)
+      }
+    }
+  }
+  const { name, title, reference } = race
+  return { name, title, reference, standings }
+}
+
+function differenceOf(found: Sum, expected: Sum): string | undefined {
+  if (found.rows !== expected.rows) return `wrong: ${found.rows} rows instead of ${expected.rows}`
+  if (found.sum !== expected.sum) return 'wrong: as many rows, and values that differ'
+  return undefined
+}
+
+/** Tools print the URLs that they were given. */
+const masked = (text: string, { env }: Contender) =>
+  Object.values(env)
+    .filter(value => value.length > 7)
+    .reduce((rest, value) => rest.replaceAll(value, '…'), text)
+    .replaceAll(/:\/\/[^@\s]*@/g, '://…@')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: colours of a terminal
+    .replaceAll(/\u001b\[\d*m/g, '')
+    .trim()
+    .split('\n')
+    .slice(-3)
+    .join(' ')
+    .slice(0, 300)

@@ -1,0 +1,102 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { table } from '../measure.ts'
+import type { Measured } from './measure.ts'
+import type { Result, Standing } from './race.ts'
+
+/** What a report is of. */
+export interface Report {
+  machine: string
+  versions: string[]
+  command: string
+  date: string
+  rows: number
+  rounds: number
+  results: Result[]
+}
+
+export const median = (runs: Measured[], of: keyof Measured) =>
+  runs.map(run => run[of]).toSorted((a, b) => a - b)[runs.length >> 1]!
+
+/** Writes `peers.json`, `peers.md` and a chart a workload. */
+export function writeReport(folder: string, report: Report): void {
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'peers.json'), `${JSON.stringify(report, null, 2)}\n`)
+  writeFileSync(join(folder, 'peers.md'), markdown(report))
+  for (const result of report.results)
+    writeFileSync(join(folder, `${result.name}.svg`), chart(result, report.rows))
+}
+
+function markdown(report: Report): string {
+  const { machine, versions, command, date, rows, rounds, results } = report
+  const head = `# Beside its peers
+
+Measured ${date} on ${machine}; servers and clients share the machine.
+${versions.join(', ')}.
+TPC-H lineitem, ${rows.toLocaleString('en')} rows of 16 columns, made by tpchgen-cli. Medians of ${rounds} runs, in turns; a run
+counts once a checksum of all values has found its result right. Whole processes, from the start to the end, nightfreight with
+its verification. Memory is what all processes of a tool held together, at most.
+
+\`${command}\` makes this page.
+`
+  return `${head}\n${results.map(section).join('\n')}`
+}
+
+function section(result: Result): string {
+  const reference = result.standings.find(({ tool }) => tool === result.reference)
+  const base = reference && reference.runs.length > 0 ? median(reference.runs, 'seconds') : undefined
+  const rows = sorted(result.standings).map(({ tool, runs, wrong, note }) => {
+    const name = note ? `${tool} (${note})` : tool
+    if (wrong || runs.length === 0) return [name, wrong?.replaceAll(/\s+/g, ' ') ?? 'not run', '', '', '', '']
+    const seconds = median(runs, 'seconds')
+    return [
+      name,
+      seconds.toFixed(2),
+      base === undefined ? '' : (seconds / base).toFixed(2),
+      median(runs, 'clientCpu').toFixed(2),
+      median(runs, 'serverCpu').toFixed(2),
+      `${(median(runs, 'peak') / 1e9).toFixed(2)} GB`,
+    ]
+  })
+  const head = ['', 'seconds', `of ${result.reference}`, 'client CPU s', 'server CPU s', 'peak memory']
+  return `## ${result.title}\n\n![](${result.name}.svg)\n\n${table(head, rows)}\n`
+}
+
+/** The fastest first, those that are wrong last. */
+const sorted = (standings: Standing[]) => standings.toSorted((a, b) => secondsOf(a) - secondsOf(b))
+
+const secondsOf = ({ runs, wrong }: Standing) =>
+  wrong || runs.length === 0 ? Number.POSITIVE_INFINITY : median(runs, 'seconds')
+
+const WIDTH = 760
+const LEFT = 170
+const LINE = 30
+
+/** Bars of seconds, as an SVG that is readable on white and on black. */
+export function chart({ title, standings, reference }: Result, rows: number): string {
+  const list = sorted(standings)
+  const most = Math.max(...list.map(secondsOf).filter(Number.isFinite), 0.001)
+  const scale = (WIDTH - LEFT - 110) / most
+  const height = 56 + list.length * LINE
+  const bars = list.map((standing, index) => {
+    const y = 44 + index * LINE
+    const seconds = secondsOf(standing)
+    const right = Number.isFinite(seconds)
+    const fill =
+      standing.tool === 'nightfreight' ? '#d97706' : standing.tool === reference ? '#9ca3af' : '#60a5fa'
+    const label = `<text x="${LEFT - 10}" y="${y + 15}" text-anchor="end">${escaped(standing.tool)}</text>`
+    if (!right)
+      return `${label}<text x="${LEFT}" y="${y + 15}" class="small">${escaped((standing.wrong ?? 'not run').slice(0, 70))}</text>`
+    return `${label}<rect x="${LEFT}" y="${y}" width="${Math.max(1, seconds * scale).toFixed(1)}" height="20" rx="2" fill="${fill}"/><text x="${(LEFT + seconds * scale + 8).toFixed(1)}" y="${y + 15}">${seconds.toFixed(1)} s</text>`
+  })
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
+<title>${escaped(title)}</title>
+<style>text { font: 14px sans-serif; fill: #6b7280 } .head { font-weight: bold } .small { font-size: 11px }</style>
+<text x="10" y="22" class="head">${escaped(title)}: ${rows.toLocaleString('en')} rows, seconds</text>
+${bars.join('\n')}
+</svg>
+`
+}
+
+const escaped = (text: string) =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;').replaceAll(/\s+/g, ' ')
