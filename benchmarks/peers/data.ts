@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import mysql from 'mysql2/promise'
 import pg from 'pg'
@@ -70,23 +70,6 @@ export async function fillMariadb(url: string, { csv }: Files): Promise<void> {
 export async function fillPostgres(url: string, { csv }: Files): Promise<void> {
   await sql(url, definition(true))
   run('psql', [url, '-qc', `\\copy lineitem from '${csv}' csv header`, '-c', 'VACUUM ANALYZE lineitem'])
-}
-
-/** Many small CSV files in a folder, of two hundred rows each; gives how many rows there are. */
-export async function smallFiles(folder: string, count: number, { parquet }: Files): Promise<void> {
-  if (existsSync(folder)) return
-  mkdirSync(folder, { recursive: true })
-  const duck = await Duck.open({ threads: 2, memory: 1e9 })
-  const rows = await duck.rows(
-    `SELECT string_agg(concat_ws(',', l_orderkey, l_linenumber, l_quantity, l_shipdate, l_shipmode), chr(10) ORDER BY i) AS text
-     FROM (SELECT *, row_number() OVER () - 1 AS i FROM (FROM ${quote(parquet)} LIMIT ${count * 20})) GROUP BY i // 20`,
-  )
-  duck.close()
-  for (const [index, { text }] of rows.entries())
-    writeFileSync(
-      join(folder, `part_${String(index).padStart(5, '0')}.csv`),
-      `l_orderkey,l_linenumber,l_quantity,l_shipdate,l_shipmode\n${text}\n`,
-    )
 }
 
 /** Number of rows, and a sum over the hash of each, of values in the types of {@link COLUMNS}. */
