@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type Batch, isValid, type Vector } from '../../engine/batch/batch.ts'
 import { REJECTED } from '../../engine/batch/builder.ts'
+import type { ChangeModule } from '../../engine/contracts/changes.ts'
 import type {
   ExtractSpec,
   Lane,
@@ -143,6 +144,29 @@ export async function readTable(
     await from.close()
   }
 }
+/** A table whose log is read from now on; `read` gives the rows that it says were inserted by then. */
+export async function followed(url: string, table: string, policies: Record<string, InexactPolicy> = {}) {
+  const from = source(url)
+  const log = from.changeLog!
+  const followed = spec(table, policies)
+  const start = await log.follow('reader', [{ spec: followed }], signal)
+  return {
+    async read(): Promise<Value[][]> {
+      const until = await log.follow('reader', [{ spec: followed, from: start }], signal)
+      const { columns, key } = await from.describe(followed, signal)
+      const read = { extract: table, where: `legacy.${table}`, columns, key, options: { table }, limits }
+      const rows: Value[][] = []
+      const write = ({ rows: count, vectors }: Batch) =>
+        void rows.push(...rowsOf({ rows: count, vectors: vectors.slice(0, columns.length) }))
+      const { readChanges } = (await import(log.reading.module)) as ChangeModule
+      const reads = [{ ...read, from: start, changes: 0 }]
+      const sink = { write, file: async () => {}, note() {} }
+      await readChanges(log.reading.payload, { reader: 'reader', reads, until }, [sink], signal)
+      return rows
+    },
+  }
+}
+
 interface ReadOptions {
   policies: Record<string, InexactPolicy>
   since: { column: string; value: string }

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { freshPostgres } from '../servers.ts'
+import { freshMariadb, freshPostgres } from '../servers.ts'
 import { dropAfter, follow, reversed } from './following.ts'
 import { smallJob } from './small.ts'
 
 const warehouse = await freshPostgres()
 
-for (const { kind, fresh } of [{ kind: 'postgres' as const, fresh: freshPostgres }]) {
+for (const { kind, fresh } of [
+  { kind: 'postgres', fresh: freshPostgres },
+  { kind: 'mariadb', fresh: freshMariadb },
+]) {
   test(`${kind}: a night reads what the log says changed, deletes included`, async t => {
     const { query, night, notes } = await follow(t, {
       fresh,

@@ -23,6 +23,7 @@ export const mysql = defineConnector({
     target: true,
     incremental: true,
     keys: true,
+    changes: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
     fits: true,
     nesting: 'json',

@@ -19,6 +19,8 @@ export async function openSnapshot(
   lanes: number,
   unversioned: string[],
   signal: AbortSignal,
+  /** Asks where the log is, of a session whose view is open; `locked`: nobody commits meanwhile. */
+  locate?: (view: Session, locked: boolean) => Promise<void>,
 ): Promise<Snapshot> {
   const notes: string[] = []
   if (unversioned.length > 0)
@@ -26,13 +28,14 @@ export async function openSnapshot(
   const view = await connect(access, signal)
   let locked = false
   try {
-    if (lanes > 1) {
+    if (lanes > 1 || locate) {
       const refusal = await lockReads(view, signal)
-      if (refusal) notes.push(`one lane instead of ${lanes}: ${refusal}`)
+      if (refusal && lanes > 1) notes.push(`one lane instead of ${lanes}: ${refusal}`)
       locked = refusal === undefined
       await ask(view, 'SET SESSION lock_wait_timeout = DEFAULT', signal)
     }
     await startSnapshot(view, signal)
+    await locate?.(view, locked)
   } catch (error) {
     view.connection.destroy()
     throw error

@@ -8,18 +8,23 @@ import type {
 } from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { databaseAndName, primaryKey } from './catalog.ts'
+import { MysqlChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { openSnapshot } from './snapshot.ts'
 import { type CatalogColumn, literal, logicalColumn, originOf, tableName } from './types.ts'
 
 /** A MySQL or MariaDB database as a source of tables. */
 export class MysqlSource implements Source {
+  readonly changeLog: MysqlChangeLog
   private readonly access: Access
   /** Tables whose storage engine has no snapshots. */
   private readonly unversioned = new Set<string>()
 
   constructor(access: Access) {
     this.access = access
+    this.changeLog = new MysqlChangeLog(access, (lanes, signal, locate) =>
+      openSnapshot(access, lanes, [...this.unversioned], signal, locate),
+    )
   }
 
   async probe(signal: AbortSignal): Promise<void> {

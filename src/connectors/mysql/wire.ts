@@ -9,6 +9,8 @@ const HEADER = 4
 export interface Receiver {
   /** One whole payload as bytes[from, to), its continuations joined. Gives true when the answer is over. */
   payload(bytes: Buffer, from: number, to: number): boolean
+  /** Set where an answer may be left before its end: the connection is of no use then. */
+  readonly leaves?: true
   /** Throws DECODE_FAILED that says where in the answer `what` was seen. */
   fail(what: string): never
 }
@@ -65,6 +67,7 @@ export class Framer {
   }
 
   private packet(bytes: Buffer, at: number, to: number): void {
+    if (this.over && this.receiver.leaves) return
     if (this.over) this.receiver.fail('packets follow the end of the answer')
     const sequence = bytes[at + 3]!
     if (sequence !== this.sequence)

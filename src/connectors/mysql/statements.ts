@@ -1,0 +1,60 @@
+/** What a statement in the log does to a followed table that no row event tells. */
+export type StatementEffect = 'none' | 'truncated' | 'lost'
+
+/** A statement without comments and strings, its spaces single: what its words are looked for in. */
+function plain(sql: string): string {
+  return sql
+    .replace(/\/\*(?!M?!)[\s\S]*?\*\//g, ' ')
+    .replace(/\/\*M?!\d*|\*\//g, ' ')
+    .replace(/(--\s|#).*$/gm, ' ')
+    .replace(/'(?:[^'\\]|\\[\s\S]|'')*'/g, "''")
+    .replace(/\s+/g, ' ')
+    .trim()
+}
+
+const NAME = '(?:`(?:[^`]|``)+`|[\\w$\\u0080-\\uffff]+)'
+const TABLE = new RegExp(`(${NAME})(?:\\s*\\.\\s*(${NAME}))?`, 'gu')
+
+const bare = (name: string) => (name.startsWith('`') ? name.slice(1, -1).replaceAll('``', '`') : name)
+
+/** The tables that a piece of SQL may name, as `database.table`; words that are none among them. */
+function named(sql: string, database: string): Set<string> {
+  const found = new Set<string>()
+  for (const [, first = '', second] of sql.matchAll(TABLE)) {
+    if (second !== undefined) found.add(`${bare(first)}.${bare(second)}`)
+    found.add(`${database}.${bare(first)}`)
+    if (second !== undefined) found.add(`${database}.${bare(second)}`)
+  }
+  return found
+}
+
+/**
+ * What a statement of the log means for the rows of a table. `database`: that in which it ran; `table`: `database.table`.
+ * Where in doubt, they are lost: the table must be read anew.
+ */
+export function effectOf(sql: string, database: string, table: string, fold: boolean): StatementEffect {
+  const text = plain(sql)
+  const same = (name: string) => (fold ? name.toLowerCase() === table.toLowerCase() : name === table)
+  const names = (of: string) => [...named(of, database)].some(same)
+  const truncate = /^TRUNCATE (?:TABLE )?(.*)$/is.exec(text)
+  if (truncate) return names(truncate[1]!) ? 'truncated' : 'none'
+  const dropped = /^DROP (?:DATABASE|SCHEMA) (?:IF EXISTS )?(\S+)/i.exec(text)
+  if (dropped) return same(`${bare(dropped[1]!)}.${table.slice(table.indexOf('.') + 1)}`) ? 'lost' : 'none'
+  const gone = /^(?:DROP TABLE|RENAME TABLES?|CREATE OR REPLACE TABLE)\b(.*)$/is.exec(text)
+  // What else a definition names (columns, other tables) is not replaced.
+  if (gone) {
+    const own = /^CREATE/i.test(text) ? gone[1]!.split('(')[0]! : gone[1]!
+    return names(own) ? 'lost' : 'none'
+  }
+  const altered = /^ALTER (?:ONLINE |IGNORE )*TABLE (.*)$/is.exec(text)
+  if (
+    altered &&
+    /\b(?:TRUNCATE|DROP|EXCHANGE|DISCARD|IMPORT|CONVERT) (?:PARTITION|TABLESPACE|TABLE)\b|\bRENAME (?:TO |AS )?(?!COLUMN|INDEX|KEY)/i.test(
+      text,
+    )
+  )
+    return names(altered[1]!) ? 'lost' : 'none'
+  // Rows changed by a statement, not as rows: binlog_format was not ROW.
+  if (/^(?:INSERT|UPDATE|DELETE|REPLACE|LOAD|WITH|CALL)\b/i.test(text)) return names(text) ? 'lost' : 'none'
+  return 'none'
+}
