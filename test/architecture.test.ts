@@ -75,6 +75,7 @@ const FLOORS: Record<string, string[]> = {
   ],
   src: [
     'main.ts',
+    'index.ts',
     'cli',
     'demo',
     'docs',

@@ -11,6 +11,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join, matchesGlob } from 'node:path'
@@ -74,11 +75,57 @@ test('the package, compiled and installed elsewhere, runs the demo', () => {
     })
   const version = run('--version')
   assert.equal(version.stdout, `${JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version}\n`)
+  apiWorks(join(place, 'empty'), installed)
   const demo = run('demo', '--members', '1000')
   assert.equal(demo.status, 0, demo.stdout + demo.stderr)
   const report = /report of night two:\n\s+(\S+)/.exec(demo.stdout)![1]!
   assert.ok(existsSync(report), report)
 })
+
+/** A program that imports the package, checked by the compiler and run. */
+function apiWorks(folder: string, installed: string): void {
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  writeFileSync(join(folder, 'orders.csv'), 'id,amount\n1,9.50\n2,12.00\n')
+  const program = `import { copy, EngineError, plan, runJob, type RunSummary } from 'nightfreight'
+const { loaded, status }: RunSummary = await copy('orders.csv', 'duckdb:dw.duckdb', {
+  key: ['id'],
+  onProgress: ({ kind, task }) => kind === 'finished' && task?.startsWith('load') && console.log(task),
+})
+console.log(status, loaded.map(({ table, inserted }) => [table, inserted]))
+for (const act of [plan, runJob])
+  await act('nowhere').catch((error: unknown) => console.log(error instanceof EngineError && [error.code, error.exitCode]))
+`
+  writeFileSync(join(folder, 'program.ts'), program)
+  const strict = [
+    '--noEmit',
+    '--strict',
+    '--exactOptionalPropertyTypes',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2024',
+  ]
+  const types = ['--typeRoots', join(ROOT, 'node_modules/@types'), '--types', 'node', '--skipLibCheck']
+  const tsc = spawnSync(
+    process.execPath,
+    [join(ROOT, 'node_modules/typescript/bin/tsc'), ...strict, ...types, 'program.ts'],
+    {
+      cwd: folder,
+      encoding: 'utf8',
+    },
+  )
+  assert.equal(tsc.status, 0, tsc.stdout)
+  assert.match(
+    readFileSync(join(installed, 'dist/src/index.d.ts'), 'utf8'),
+    /Throws an \{@link EngineError\}/,
+  )
+  const ran = spawnSync(process.execPath, ['program.ts'], { cwd: folder, encoding: 'utf8' })
+  assert.equal(
+    ran.stdout,
+    "load.orders\nSUCCESS [ [ 'orders', 2 ] ]\n[ 'CONFIG_INVALID', 2 ]\n[ 'CONFIG_INVALID', 2 ]\n",
+    ran.stderr,
+  )
+}
 
 test('the container file copies what is there, and starts what is built', () => {
   const lines = readFileSync(join(DEPLOY, 'Containerfile'), 'utf8').replace(/\\\n/g, ' ').split('\n')
