@@ -73,6 +73,7 @@ async function init(named: string | undefined, flags: InitFlags, signal: AbortSi
   print(`${found(tables)}\n\nWritten:\n${files.map(file => `  ${file}`).join('\n')}\n
 Next:
   nightfreight doctor ${folder}      # what is missing, if anything
+  nightfreight test ${folder}        # the model, with the case in tests/
   nightfreight run ${folder}         # tonight's run; the same line tomorrow loads what changed`)
 }
 

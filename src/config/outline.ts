@@ -9,6 +9,7 @@ import { readFolder } from './folder.ts'
 import { ConfigInvalid } from './invalid.ts'
 import { fileProblems, readLoads } from './loads.ts'
 import { commonExtract, type JobYaml, jobSchema } from './schema.ts'
+import { connectionNames } from './shared.ts'
 import { validate } from './validate.ts'
 import { expandWildcards } from './wildcards.ts'
 
@@ -38,7 +39,8 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
   const known = Object.fromEntries(Object.entries(whole).filter(([key]) => Object.hasOwn(PARTS, key)))
   const own = validate(document, [], jobSchema.pick(PARTS), known)
   document.throwIfAny()
-  const connections = (whole.connections ?? {}) as JobYaml['connections']
+  const shared = connectionNames(found.shared).map(name => [name, ''])
+  const connections = { ...Object.fromEntries(shared), ...(whole.connections as JobYaml['connections']) }
   const yaml = await expandWildcards(
     document,
     { ...own!, connections, extract: withRemembered(own!.extract, remembered(own!.job)) } as JobYaml,

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path'
-import { parse } from 'yaml'
+import { parseDocument } from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
 import type { SecretContext } from '../secrets/provider.ts'
 import { Document } from './document.ts'
@@ -14,6 +14,12 @@ export interface Shared {
   names: string[]
 }
 
+/** Names of the connections in a connections.yaml; none where there is no such file, or it cannot be read. */
+export function connectionNames(text: string | undefined): string[] {
+  const yaml = text === undefined ? undefined : parseDocument(text).toJS()
+  return Object.keys(yaml?.connections ?? {})
+}
+
 /** Reads connections.yaml beside a job's folder, of its connections those in `used`; undefined where there is none. */
 export async function readShared(
   text: string | undefined,
@@ -26,5 +32,5 @@ export async function readShared(
   const yaml = validate(document, [], sharedSchema, document.value ?? {})
   document.throwIfAny()
   if (!yaml) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
-  return { document, connections: yaml.connections, names: Object.keys(parse(text)?.connections ?? {}) }
+  return { document, connections: yaml.connections, names: connectionNames(text) }
 }

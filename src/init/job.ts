@@ -1,5 +1,6 @@
 import { stringify } from 'yaml'
 import type { Column } from '../../engine/types/logical.ts'
+import { caseFiles, quoted } from './case.ts'
 import type { SurveyedTable } from './survey.ts'
 
 /** What a job is written from. */
@@ -72,7 +73,8 @@ export interface Example {
   name: string
   key: string
   sql: string
-  checks: Record<string, string>
+  /** Checks, and a case: text by path. */
+  files: Record<string, string>
 }
 
 /** A model of the largest table that has a time, and a check of it; of the largest, where none has. */
@@ -83,17 +85,18 @@ export function modelOf(tables: SurveyedTable[]): Example {
     columns.find(({ type }) => isTime(type))
   const table = bySize.find(timeOf) ?? bySize[0]!
   const time = timeOf(table)
-  const checks = {
+  const files = {
     'checks/not_empty.sql': `-- A set check: pass, warn, or stop, which loads nothing.
 SELECT if(count(*) = 0, 'stop', 'pass') AS level, count(*) || ' rows in ${table.extract}' AS message
 FROM ${table.extract}
 `,
+    ...caseFiles(`${table.extract}_${time ? 'by_day' : 'count'}`, table, time),
   }
   if (!time)
     return {
       name: `${table.extract}_count`,
       key: 'table_name',
-      checks,
+      files,
       sql: `-- A model is one SELECT in DuckDB's SQL; the file's name is its table's. Extracts and other models are tables.
 SELECT '${table.extract}' AS table_name, count(*) AS row_count
 FROM ${table.extract}
@@ -104,8 +107,8 @@ FROM ${table.extract}
   return {
     name: `${table.extract}_by_day`,
     key: 'day',
-    checks: {
-      ...checks,
+    files: {
+      ...files,
       [`checks/${table.extract}_by_day/in_the_future.sql`]: `-- A row check: the keys of rows that are wrong, and why. They go to the quarantine; severity 'warn' only tells.
 SELECT day, 'lies in the future' AS reason, 'warn' AS severity
 FROM ${table.extract}_by_day
@@ -122,5 +125,3 @@ GROUP BY ALL
 }
 
 const isTime = ({ kind }: Column['type']) => kind === 'timestamp' || kind === 'date'
-
-const quoted = (name: string) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`)

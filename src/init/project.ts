@@ -43,7 +43,7 @@ export function writeProject(folder: string, draft: Draft, ends: Ends): string[]
   put(join(folder, 'job.yaml'), jobText(draft))
   const model = modelOf(draft.tables)
   put(join(folder, `${model.name}.sql`), model.sql)
-  for (const [path, sql] of Object.entries(model.checks)) put(join(folder, path), sql)
+  for (const [path, sql] of Object.entries(model.files)) put(join(folder, path), sql)
   const connections = join(jobs, 'connections.yaml')
   const shared = withConnections(
     existsSync(connections) ? readFileSync(connections, 'utf8') : undefined,
@@ -114,4 +114,5 @@ jobs:
       - run: npm install --global nightfreight
       - run: cp ${jobs === '' ? '' : `${jobs}/`}.env.example ${jobs === '' ? '' : `${jobs}/`}.env
       - run: nightfreight validate ${folder}
+      - run: nightfreight test ${folder}
 `

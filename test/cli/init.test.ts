@@ -70,6 +70,7 @@ test('a job of a database runs at once, and the next night loads what changed', 
     log: {},
     orders: { key: 'id' },
   })
+  assert.match(await good('shop', 'nightfreight test queries/shop'), /first/)
   const first = await good('shop', 'nightfreight run queries/shop')
   assert.match(first, /orders_by_day +7 +7 +0 +0 +0 +7 equal/)
   assert.match(first, /\.orders +100 +100 +0 +0 +0 +100 equal/)
