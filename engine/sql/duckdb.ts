@@ -111,6 +111,19 @@ export class Duck {
       .map(row => Object.fromEntries(row.map((value, column) => [names[column]!, plain(value)])))
   }
 
+  /** Runs one statement, whatever it is, and gives its first rows as texts, with DuckDB's names of their types. */
+  async answer(
+    sql: string,
+    most: number,
+  ): Promise<{ columns: { name: string; type: string }[]; rows: (string | null)[][] }> {
+    const reader = await this.guard(sql, () => this.connection.streamAndReadUntil(sql, most))
+    const columns = reader
+      .columnNames()
+      .map((name, column) => ({ name, type: String(reader.columnType(column)) }))
+    const rows = reader.getRows().slice(0, most)
+    return { columns, rows: rows.map(row => row.map(value => (value === null ? null : String(value)))) }
+  }
+
   /**
    * Writes a query's rows as one Parquet file, or as a folder of them where `options` (COPY's) say so. Floating-point
    * columns go without dictionaries, since DuckDB's know one zero and would make 0 of -0.

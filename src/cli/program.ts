@@ -12,6 +12,7 @@ import { copyCommand } from './copy.ts'
 import { demoCommand } from './demo.ts'
 import { doctorCommand } from './doctor.ts'
 import { errorsCommand } from './errors.ts'
+import { exportCommand } from './export.ts'
 import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
 import { initCommand } from './init.ts'
@@ -24,6 +25,8 @@ import { resumeCommand } from './resume.ts'
 import { runCommand } from './run.ts'
 import { runIntervalCommand } from './runInterval.ts'
 import { serveCommand } from './serve.ts'
+import { shellCommand } from './shell.ts'
+import { showCommand } from './show.ts'
 import { statusCommand } from './status.ts'
 import { testCommand } from './test.ts'
 import { validateCommand } from './validate.ts'
@@ -64,6 +67,9 @@ export function commandLine(): Command {
     .addCommand(verifyCommand())
     .addCommand(validateCommand())
     .addCommand(testCommand())
+    .addCommand(showCommand())
+    .addCommand(shellCommand())
+    .addCommand(exportCommand())
     .addCommand(doctorCommand())
     .addCommand(changesCommand())
     .addCommand(statusCommand())

@@ -13,7 +13,7 @@ import type { JobSpec } from '../spec/job.ts'
 export function openMask(
   home: string,
   env: Record<string, string | undefined>,
-  spec?: JobSpec,
+  spec?: Pick<JobSpec, 'extracts' | 'loads' | 'models' | 'checks' | 'macros'>,
   note?: (text: string) => void,
 ): Mask {
   if (spec && ![...spec.extracts, ...spec.loads].some(({ sensitive = [] }) => sensitive.length > 0))

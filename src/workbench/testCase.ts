@@ -25,6 +25,7 @@ import type { Transformed } from '../../engine/transform/transformed.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
 import type { JobOutline } from '../config/outline.ts'
 import { parseCsv } from '../util/csv.ts'
+import { readOf } from './scratch.ts'
 
 /** The run's time where a case says none. */
 const RUN_AT = '2026-01-01T00:00:00Z'
@@ -76,30 +77,18 @@ export async function runCase(
     folder,
     extracts.map(({ name }) => name),
   )
-  for (const { name, from, incremental } of extracts) {
+  for (const extract of extracts) {
+    const { name } = extract
     const known = tables.get(name)
     const input = ['.csv', '.sql'].map(ending => join(folder, name + ending)).find(existsSync)
     if (!known) {
       if (input) throw unknownColumns(name, input)
       continue
     }
-    const { columns, key } = known
-    reads.push({
-      extract: name,
-      from,
-      where: `${from}.${name}`,
-      columns,
-      key,
-      unique: false,
-      absent: [],
-      notes: [],
-      options: {},
-      limits: { rows: context.spec.chunking.defaultChunkSize, bytes: context.budget.batch },
-      ...(incremental && { incremental }),
-    })
+    reads.push(readOf(context, extract, known))
     const part = await copyFile(
       context,
-      await inputSql(context, name, columns, input),
+      await inputSql(context, name, known.columns, input),
       ownFile(context, `raw/${name}`, '.parquet'),
     )
     extracted.push({ extract: name, parts: part.rows > 0 ? [part] : [], rows: part.rows, watermark: null })

@@ -136,7 +136,7 @@ async function stopHealthy(child: ChildProcess) {
 const STEPS: Record<string, Step> = {
   'nightfreight validate queries/members': { says: /member_data_warehouse_sync is valid: 1 extracts/ },
   'nightfreight validate queries/members --format json': { says: /^\{"valid":true,"diagnostics":\[/ },
-  ...workbenchSteps(place),
+  ...workbenchSteps(place, good),
   'nightfreight doctor queries/members': { says: /may read members\n[\s\S]*: nothing is missing/ },
   'nightfreight plan queries/members': { says: /\+ 49 to insert/ },
   'nightfreight plan queries/members --json > plan.json': {

@@ -24,7 +24,10 @@ export interface Step {
 }
 
 /** What an analyst types, in a folder with the job `queries/members`. */
-export const workbenchSteps = (place: string): Record<string, Step> => ({
+export const workbenchSteps = (
+  place: string,
+  good: (line: string) => Promise<string>,
+): Record<string, Step> => ({
   'nightfreight test queries/members first --write': {
     first: async () => {
       const folder = join(place, 'queries/members/tests')
@@ -44,4 +47,30 @@ export const workbenchSteps = (place: string): Record<string, Step> => ({
       ),
   },
   'nightfreight test queries/members': { says: /^ok {4}first .*\n.*1 of 1 cases as expected/ },
+  'nightfreight show queries/members members_clean': {
+    // A plan reads, and loads nothing.
+    first: async () => {
+      await good('nightfreight plan queries/members')
+      return {}
+    },
+    says: /member_id {2}first_name\n.*\n +\d[\s\S]*members_clean: 49 rows, 20 shown/,
+  },
+  'nightfreight show queries/members members_clean --where "member_id < 10" --limit 5': {
+    says: /members_clean: 8 rows, 5 shown/,
+  },
+  'nightfreight show queries/members members_clean --profile': {
+    says: /first_name +VARCHAR +0 % +49 +name 1 +name 9/,
+  },
+  'nightfreight show queries/members members_clean --diff': { says: /~ 0 changed .* 49 unchanged/ },
+  'nightfreight shell queries/members -c "SELECT count(*) AS members FROM members_clean"': {
+    says: /^members\n─+\n +49\n1 row\n/,
+  },
+  'nightfreight export queries/members > night.sql': {
+    says: /^$/,
+    leaves: () =>
+      assert.match(
+        readFileSync(join(place, 'night.sql'), 'utf8'),
+        /CREATE OR REPLACE VIEW "members_clean" AS/,
+      ),
+  },
 })

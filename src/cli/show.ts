@@ -1,0 +1,132 @@
+import { Command } from 'commander'
+import type { ColumnProfile, Shown, ShowOptions, TableDiff } from '../workbench/show.ts'
+import { homeFolder } from './home.ts'
+import { formatCount } from './meter.ts'
+import { printError } from './output.ts'
+import { parseCount, parseTime } from './parse.ts'
+import { shownValue, tableText } from './tableText.ts'
+
+interface ShowFlags {
+  limit: number
+  where?: string
+  profile?: boolean
+  diff?: boolean
+  watch?: boolean
+  at?: Date
+  json?: boolean
+}
+
+export function showCommand(): Command {
+  return new Command('show')
+    .description("Show a model's rows, as its file says now, over what the last run read")
+    .argument('<job>', "the job's folder")
+    .argument('<model>', 'a model or an extract')
+    .option('--limit <rows>', 'rows to show', parseCount, 20)
+    .option('--where <condition>', 'only rows of which this SQL is true')
+    .option(
+      '--profile',
+      "each column's type, NULLs, distinct values, least, greatest, and how values are spread",
+    )
+    .option('--diff', 'which rows it gives that the last run did not, and the other way round')
+    .option('--watch', 'show it again whenever a file of the job is saved')
+    .option('--at <time>', "the run's own time, ISO 8601 (default: now)", parseTime)
+    .option('--json', 'print as JSON')
+    .addHelpText(
+      'after',
+      `
+Reads no source and writes nothing: the tables are those that the last run, or plan, has staged on this machine. Rows that
+checks reject are left out, as in a run. Sensitive values are masked.
+
+Examples:
+  nightfreight show queries/members members_clean
+  nightfreight show queries/members members_clean --where "member_id < 10" --limit 5
+  nightfreight show queries/members members_clean --profile
+  nightfreight show queries/members members_clean --diff`,
+    )
+    .action(async (folder: string, table: string, flags: ShowFlags) => {
+      const { showTable } = await import('../workbench/show.ts')
+      const { limit, where, profile, diff, at, json = false, watch } = flags
+      const options = (): ShowOptions => ({
+        folder,
+        home: homeFolder(),
+        env: process.env,
+        table,
+        limit,
+        runAt: at ?? new Date(),
+        ...(where !== undefined && { where }),
+        ...(profile && { profile }),
+        ...(diff && { diff }),
+      })
+      const print = async () => {
+        const shown = await showTable(options())
+        console.log(json ? JSON.stringify(shown) : showText(shown).join('\n'))
+      }
+      if (!watch) return print()
+      const { watchFolder } = await import('../workbench/watch.ts')
+      await watchFolder(folder, async () => {
+        const started = performance.now()
+        await print().catch(error => printError(error, json))
+        if (!json)
+          console.log(
+            `\n${new Date().toTimeString().slice(0, 8)}, ${((performance.now() - started) / 1000).toFixed(2)} s; watching ${folder}\n`,
+          )
+      })
+    })
+}
+
+const NUMBERS = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE)$/
+
+function showText({ table, columns, rows, total, profile, diff }: Shown): string[] {
+  if (profile) return profileText(table, total, profile)
+  if (diff) return diffText(table, diff)
+  const lines = tableText(
+    columns.map(({ name }) => name),
+    rows.map(row => columns.map(({ name }) => row[name] ?? null)),
+    columns.map(({ type }) => NUMBERS.test(type)),
+  )
+  return [
+    ...lines,
+    '',
+    `${table}: ${formatCount(total)} rows${rows.length < total ? `, ${formatCount(rows.length)} shown` : ''}`,
+  ]
+}
+
+const BARS = ' ▁▂▃▄▅▆▇█'
+
+function profileText(table: string, total: number, profile: ColumnProfile[]): string[] {
+  const rows = profile.map(({ name, type, nulls, distinct, min, max, histogram, top }) => [
+    name,
+    type,
+    total === 0 ? '' : `${Math.round((1000 * nulls) / total) / 10} %`,
+    formatCount(distinct),
+    min,
+    max,
+    histogram
+      ? bars(histogram)
+      : (top ?? []).map(each => `${shownValue(each.value)} ${formatCount(each.rows)}`).join(', '),
+  ])
+  const names = ['column', 'type', 'NULL', 'distinct', 'min', 'max', 'values']
+  return [...tableText(names, rows, [false, false, true, true]), '', `${table}: ${formatCount(total)} rows`]
+}
+
+function bars(histogram: number[]): string {
+  const most = Math.max(...histogram)
+  return histogram.map(rows => BARS[rows === 0 ? 0 : 1 + Math.floor((7 * rows) / most)]).join('')
+}
+
+function diffText(table: string, diff: TableDiff): string[] {
+  const { run, changed, added, removed, unchanged, addedColumns, removedColumns, samples } = diff
+  const lines = [
+    `${table} beside run ${run}`,
+    `  ~ ${formatCount(changed)} changed   + ${formatCount(added)} more   - ${formatCount(removed)} gone   ${formatCount(unchanged)} unchanged`,
+  ]
+  if (addedColumns.length > 0) lines.push(`  new columns: ${addedColumns.join(', ')}`)
+  if (removedColumns.length > 0) lines.push(`  columns gone: ${removedColumns.join(', ')}`)
+  if (samples.length === 0) return lines
+  const names = Object.keys(samples[0]!.before ?? samples[0]!.after!)
+  const rows = samples.flatMap(({ before, after }) => [
+    ...(before ? [['-', ...names.map(name => before[name] ?? null)]] : []),
+    ...(after ? [['+', ...names.map(name => after[name] ?? null)]] : []),
+  ])
+  return [...lines, '', ...tableText(['', ...names], rows).map(line => `  ${line}`)]
+}

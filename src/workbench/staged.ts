@@ -1,0 +1,194 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
+import { didYouMean } from '../../engine/nearest.ts'
+import type { PlannedRead } from '../../engine/plan/plan.ts'
+import { FINDINGS, findRows, openFindings } from '../../engine/quality/rowChecks.ts'
+import type { RunContext } from '../../engine/runtime/context.ts'
+import { quoteName } from '../../engine/sql/duckdb.ts'
+import type { MacroSession } from '../../engine/sql/macroSession.ts'
+import type { OrderedModel, SqlGraph } from '../../engine/sql/model.ts'
+import { stripped } from '../../engine/sql/text.ts'
+import { type Image, imageFile } from '../../engine/staging/image.ts'
+import { filesSql } from '../../engine/staging/read.ts'
+import { diagnosing, type InQuery } from '../../engine/transform/diagnose.ts'
+import { openTables } from '../../engine/transform/models.ts'
+import { columnsOf, openView } from '../../engine/transform/modelTypes.ts'
+import type { JudgedExtract } from '../../engine/transform/transformed.ts'
+import type { JobOutline } from '../config/outline.ts'
+import { openOutline } from '../runs/knownColumns.ts'
+import { readOf, scratchContext } from './scratch.ts'
+import { graphOfOutline } from './testJob.ts'
+
+/** A job's SQL over what the last run staged: no source is read, nothing is written. */
+export interface StagedJob {
+  outline: JobOutline
+  graph: SqlGraph
+  context: RunContext
+  /** The extracts that are there. */
+  reads: PlannedRead[]
+  macros: MacroSession
+  within: InQuery
+}
+
+/** Opens a job over the images that its last run left in `home`; all goes with `stack`. Fails with CONFIG_INVALID without any. */
+export async function openStagedJob(
+  folder: string,
+  home: string,
+  runAt: Date,
+  stack: AsyncDisposableStack,
+): Promise<StagedJob> {
+  const outline = await openOutline(folder, home)
+  const graph = await graphOfOutline(outline)
+  const root = join(home, 'staging')
+  const context = await scratchContext(outline, runAt, stack, root)
+  const images = new Map<string, Image>()
+  const reads: PlannedRead[] = []
+  for (const extract of outline.extracts) {
+    const found = lastImage(root, outline.job, extract.name)
+    if (!found) continue
+    images.set(extract.name, found.image)
+    reads.push(
+      readOf(context, extract, {
+        columns: found.image.columns,
+        key: found.key.length > 0 ? found.key : extract.key,
+      }),
+    )
+  }
+  if (reads.length === 0 && outline.extracts.length > 0)
+    throw new EngineError('CONFIG_INVALID', `${outline.job}: nothing is staged in ${home}`, {
+      hint: `Run it once: nightfreight plan ${folder} reads the sources and loads nothing.`,
+    })
+  const judged = reads.map(({ extract }) => ({ name: extract })) as JudgedExtract[]
+  const macros = await openTables(context, graph, reads, images, judged)
+  const within = diagnosing(
+    context.duck,
+    graph,
+    [...reads, ...outline.loads].flatMap(({ key }) => key),
+  )
+  return { outline, graph, context, reads, macros, within }
+}
+
+/**
+ * Makes models views of the session, with what they are made from, each without the rows that its checks reject. Without
+ * `names`, all that can be made are; those that cannot are returned, with the reason.
+ */
+export async function openModels(
+  job: StagedJob,
+  names?: string[],
+): Promise<{ name: string; reason: string }[]> {
+  const { graph, reads, macros } = job
+  const there = new Set(reads.map(({ extract }) => extract))
+  const left: { name: string; reason: string }[] = []
+  const needed = names && ancestors(graph, names)
+  for (const model of graph.models) {
+    if (needed && !needed.has(model.name)) continue
+    const missing = [...model.reads, ...(model.extract ? [model.name] : [])].filter(
+      table => !there.has(table),
+    )
+    if (missing.length > 0) {
+      left.push({ name: model.name, reason: `${missing.join(', ')} was not read by the last run` })
+      continue
+    }
+    await openModel(job, model)
+    there.add(model.name)
+    await macros.made([model.name])
+  }
+  return left
+}
+
+async function openModel(job: StagedJob, model: OrderedModel): Promise<void> {
+  const { context, graph, within } = job
+  const { duck, root, spec } = context
+  const { name, enrich, extract } = model
+  if (enrich) {
+    const file = join(root, spec.job, 'enriched', `${name}.json`)
+    const parts = existsSync(file)
+      ? (JSON.parse(readFileSync(file, 'utf8')) as { parts: Image['parts'] }).parts
+      : []
+    if (parts.length === 0)
+      throw new EngineError('CONFIG_INVALID', `${name} is made by a run: the last one did not make it`, {
+        hint: `nightfreight plan makes it.`,
+      })
+    await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS FROM ${filesSql(root, parts)}`)
+    return
+  }
+  if (!extract) await within(model, () => openView(context, model))
+  const checks = graph.checks.filter(check => check.model === name)
+  if (checks.length === 0) return
+  const raw = `_nf_raw_${name}`
+  const rows = extract ? `FROM ${quoteName(name)}` : stripped(model.sql)
+  const number = 'row_number() OVER () - 1 AS file_row_number'
+  await within(model, () =>
+    duck.run(`CREATE OR REPLACE TABLE ${quoteName(raw)} AS SELECT *, ${number} FROM (${rows}\n)`),
+  )
+  const columns = await columnsOf(context, {
+    file: model.file,
+    sql: `SELECT * EXCLUDE (file_row_number) FROM ${quoteName(raw)}`,
+  })
+  await openFindings(duck)
+  for (const check of checks)
+    await within(check, () =>
+      findRows(
+        duck,
+        check,
+        quoteName(raw),
+        columns.map(column => column.name),
+      ),
+    )
+  await duck.run(
+    `CREATE OR REPLACE TABLE ${quoteName(`_nf_good_${name}`)} AS SELECT * EXCLUDE (file_row_number) FROM ${quoteName(raw)}
+     WHERE file_row_number NOT IN (SELECT row FROM ${FINDINGS} WHERE severity <> 'warn')`,
+  )
+  await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS FROM ${quoteName(`_nf_good_${name}`)}`)
+  await duck.run(`DROP TABLE ${quoteName(raw)}`)
+}
+
+/** Fails with CONFIG_INVALID where a job has no model or extract of a name. */
+export function requireTable({ outline }: StagedJob, name: string): void {
+  const names = [...outline.models, ...outline.extracts].map(each => each.name)
+  if (names.includes(name)) return
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `${outline.job} has no model or extract ${name}${didYouMean(name, names)}`,
+    {
+      hint: `There are: ${names.join(', ')}.`,
+    },
+  )
+}
+
+/** Tables with all that they are made from, and that their checks read. */
+function ancestors({ models }: SqlGraph, names: string[]): Set<string> {
+  const found = new Set<string>()
+  const visit = (name: string) => {
+    if (found.has(name)) return
+    found.add(name)
+    const model = models.find(each => each.name === name)
+    for (const table of [...(model?.reads ?? []), ...(model?.awaits ?? [])]) visit(table)
+  }
+  names.forEach(visit)
+  return found
+}
+
+/** Runs of a job that left something in staging, the last one first. */
+export const stagedRuns = (root: string, job: string): string[] =>
+  existsSync(join(root, job))
+    ? readdirSync(join(root, job))
+        .filter(name => /^\d{8}T/.test(name))
+        .sort()
+        .reverse()
+    : []
+
+/** The last image of an extract whose files are all there. */
+function lastImage(root: string, job: string, extract: string): { image: Image; key: string[] } | undefined {
+  for (const run of stagedRuns(root, job)) {
+    const file = join(root, imageFile(job, run, extract))
+    if (!existsSync(file)) continue
+    const image = JSON.parse(readFileSync(file, 'utf8')) as Image
+    if (!image.parts.every(part => existsSync(join(root, part.file)))) continue
+    const schema = join(root, job, run, 'schema', `${extract}.json`)
+    const key = existsSync(schema) ? (JSON.parse(readFileSync(schema, 'utf8')) as { key: string[] }).key : []
+    return { image, key }
+  }
+  return undefined
+}
