@@ -46,6 +46,9 @@ const HOMES: Record<string, string | string[]> = {
   nodemailer: 'src/alerts/channels/',
   'libphonenumber-js/max': 'src/enrich/phone.ts',
   'node:sqlite': 'src/metadata/',
+  hono: 'src/web/',
+  '@hono/node-server': 'src/web/',
+  'prom-client': 'src/service/metrics.ts',
 }
 
 test('there is code to judge', () => assert.ok(files.length > 40))
@@ -82,6 +85,7 @@ const FLOORS: Record<string, string[]> = {
     'init',
     'workbench',
     'copy',
+    'web',
     'service',
     'runs',
     'report',

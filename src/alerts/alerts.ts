@@ -7,6 +7,7 @@ import { type Alert, isCounted, keyOf } from '../spec/alert.ts'
 import type { AlertSpec } from '../spec/alerts.ts'
 import { legible } from '../util/printable.ts'
 import { redact } from '../util/redact.ts'
+import { jobPath, runPath } from '../util/site.ts'
 import { sendCommand } from './channels/command.ts'
 import { sendEmail } from './channels/email.ts'
 import { sendWebhook } from './channels/webhook.ts'
@@ -18,6 +19,8 @@ export interface AlertWorld {
   log: Logger
   /** Strings that no alert may show. */
   secrets: readonly string[]
+  /** Where the dashboard is reached: {@link siteOf}. */
+  site: string | undefined
   /** Milliseconds that one wait in a channel may last; all of an alert takes up to four times as long. Default 5 s. */
   patience?: number
 }
@@ -51,7 +54,8 @@ export class Alerts {
     alert: Alert,
     channels = alert.kind === 'test' ? [] : (this.spec?.on[alert.kind] ?? []),
   ): Promise<Delivery[]> {
-    const raised = this.deliver(masked(alert, this.context.secrets), channels)
+    const shown = { ...alert, ...this.page(alert) }
+    const raised = this.deliver(masked(shown, this.context.secrets), channels)
     this.going.add(raised)
     return raised.finally(() => this.going.delete(raised))
   }
@@ -59,6 +63,11 @@ export class Alerts {
   /** Waits for alerts that are on their way. */
   async settled(): Promise<void> {
     await Promise.all(this.going)
+  }
+
+  private page({ run, job }: Alert): Pick<Alert, 'page'> {
+    const { site } = this.context
+    return site === undefined ? {} : { page: `${site}${run === undefined ? jobPath(job) : runPath(run)}` }
   }
 
   private async deliver(alert: Alert, channels: string[]): Promise<Delivery[]> {

@@ -8,7 +8,7 @@ export function subject(alert: Alert): string {
 
 /** The alert for people, plain text. */
 export function body(alert: Alert): string {
-  const { what, rows, targets, command, needs, report, job, run, host, at, times, since } = alert
+  const { what, rows, targets, command, needs, page, report, job, run, host, at, times, since } = alert
   const list = (title: string, lines: string[]) =>
     lines.length === 0 ? [] : ['', title, ...lines.map(line => `  ${line}`)]
   return [
@@ -20,6 +20,7 @@ export function body(alert: Alert): string {
     ...(needs ? [`  with ${needs.join(', ')} set as for the run`] : []),
     '',
     `job ${job}${run ? `, run ${run}` : ''}, on ${host}, ${moment(at)}`,
+    ...(page ? [page] : []),
     ...(report ? [`report ${report}`] : []),
   ].join('\n')
 }

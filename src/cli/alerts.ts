@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { EngineError, EXIT } from '../../engine/errors.ts'
 import { secretsIn } from '../config/secrets.ts'
 import { type AlertRecord, latestAlerts } from '../metadata/alerts.ts'
+import { siteOf } from '../util/site.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
 import { parseCount } from './parse.ts'
@@ -81,6 +82,7 @@ function testCommand(): Command {
         clock: systemClock,
         log,
         secrets,
+        site: siteOf(process.env),
       })
       const test = alertOf(spec, systemClock.now(), {
         kind: 'test',

@@ -106,6 +106,8 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
     await tellRefused({ ...options, clock: systemClock, log, secrets }, error)
     throw error
   })
+  const { NIGHTFREIGHT_METRICS: published } = process.env
+  const machine = published ? new (await import('../service/machine.ts')).Machine() : undefined
   const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
   try {
     return await runJob({
@@ -122,6 +124,11 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
       },
     })
   } finally {
+    if (machine) {
+      const { publishMetrics } = await import('../service/publish.ts')
+      const note = (text: string) => progress.note(text)
+      await publishMetrics(published!, { metadata, clock: systemClock, machine }, log, note)
+    }
     progress.close()
     await metadata.close()
   }

@@ -33,6 +33,8 @@ export function serveCommand(): Command {
     .action(async (folders: string[], flags: ServeFlags) => {
       const { Catalog } = await import('../service/catalog.ts')
       const { serve } = await import('../service/serve.ts')
+      const { createApp } = await import('../web/app.ts')
+      const { listen } = await import('../web/server.ts')
       const { Children } = await import('../service/children.ts')
       const { createLog } = await import('./log.ts')
       const home = homeFolder()
@@ -51,7 +53,7 @@ export function serveCommand(): Command {
           owner: ownName(),
           slots: flags.slots,
           pools: flags.pool,
-          address: { host: flags.host, port: flags.port },
+          listen: seen => listen(createApp({ seen }), { host: flags.host, port: flags.port }),
           log: createLog({ folder: home, secrets: secretsIn(process.env.METADATA_URL) }),
           home,
           env: process.env,

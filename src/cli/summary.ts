@@ -4,6 +4,7 @@ import { total } from '../../engine/quality/accounts.ts'
 import { describeVerification, type Verification } from '../../engine/verify/result.ts'
 import type { RunResult } from '../runs/result.ts'
 import { legible } from '../util/printable.ts'
+import { runPath, siteOf } from '../util/site.ts'
 import { accountLines, rejectedByTable } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
 import { hasColours, print } from './output.ts'
@@ -45,6 +46,8 @@ export function summaryText(result: RunResult, colours = false): string {
   lines.push(...accountLines(outcome.accounts).map(line => `  rows      ${line}`))
   if (archive?.failed !== undefined) lines.push(`  NOT archived, the next run tries again: ${archive.failed}`)
   else if (archive) lines.push(`  archived  ${archive.where}`)
+  const page = pageOf(run)
+  if (page) lines.push(`  page      ${page}`)
   if (report !== '') lines.push(`  report    ${report}`)
   return lines.join('\n')
 }
@@ -115,5 +118,12 @@ export function summaryJson({ run, job, status, seconds, outcome, archive, repor
     verifications,
     archive,
     report,
+    ...(pageOf(run) && { page: pageOf(run) }),
   }
+}
+
+/** Where a run is shown live; undefined where nobody has said how the dashboard is reached. */
+function pageOf(run: string): string | undefined {
+  const site = siteOf(process.env)
+  return site && `${site}${runPath(run)}`
 }

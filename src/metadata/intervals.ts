@@ -166,6 +166,13 @@ export class Intervals {
     )
   }
 
+  async countWaiting(): Promise<number> {
+    const [row] = await this.database.all<{ n: number }>(
+      `SELECT count(*) AS n FROM intervals WHERE state = 'WAITING'`,
+    )
+    return row!.n
+  }
+
   /** The latest of a job, newest first. */
   list(job: string, limit: number): Promise<IntervalRecord[]> {
     return this.database.all(

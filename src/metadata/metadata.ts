@@ -18,6 +18,7 @@ import {
 import { fenced, Leases } from './leases.ts'
 import { MIGRATIONS } from './migrations/index.ts'
 import { Pauses } from './pauses.ts'
+import { endDetails, noteDetails, type RunDetails } from './runDetails.ts'
 import {
   activeRuns,
   findRun,
@@ -30,12 +31,20 @@ import {
   unarchivedRuns,
 } from './runs.ts'
 import { type Ended, type HistoryQuery, type HistoryRecord, history, keepHistory } from './syncHistory.ts'
+import { keepTables, type TableResult } from './tableHistory.ts'
 import { describe, forgetTasks, type Held, settleTask, type TaskRecord, taskStore, tasksOf } from './tasks.ts'
+import { addTotals, type Total } from './totals.ts'
 import { Triggers } from './triggers.ts'
 
 /** What ends a run, in one transaction. */
 export interface RunEnd extends Ended {
   deltas?: Delta[]
+  tables?: TableResult[]
+  /** What is counted of the run as a whole, and what of this process's work on it. */
+  counted?: Total[]
+  added?: Total[]
+  /** What is to be seen of it. */
+  seen?: Pick<RunDetails, 'log' | 'report'>
   /** Of the lease under which it ran. */
   fence: number
   status: Exclude<RunStatus, 'RUNNING'>
@@ -195,8 +204,7 @@ export class Metadata {
         { run, fence, status, error, now: this.now() },
       )
       if (changed === 0) throw fenced(`run ${run}`)
-      if (status !== 'PLANNED') await keepHistory(queries, end)
-      await keepDeltas(queries, end, this.now())
+      await this.keepEnd(queries, end)
       const record = (await findRun(queries, run))!
       const state = stateAfter(end, record)
       await endInterval(queries, record, state, this.now())
@@ -228,6 +236,11 @@ export class Metadata {
 
   tasks(run: string): Promise<TaskRecord[]> {
     return tasksOf(this.database, run)
+  }
+
+  /** See {@link noteDetails}. */
+  noteDetails(held: Held, details: Partial<RunDetails>): Promise<void> {
+    return noteDetails(this.database, held, details, this.now())
   }
 
   history(query: HistoryQuery): Promise<HistoryRecord[]> {
@@ -266,6 +279,21 @@ export class Metadata {
       { run, owner, fence: lease.fence },
     )
     return findRun(queries, run)
+  }
+
+  private async keepEnd(queries: Queries, end: RunEnd): Promise<void> {
+    const { run, job, status, seconds, tables = [], counted = [], added = [] } = end
+    const isPlan = status === 'PLANNED'
+    if (!isPlan) await keepHistory(queries, end)
+    await keepDeltas(queries, end, this.now())
+    await keepTables(queries, end, tables, this.now())
+    const more = await endDetails(queries, run, end.seen, isPlan ? [] : counted, this.now())
+    if (isPlan) return
+    const ended: Total[] = [
+      { name: 'runs', label: status, value: 1 },
+      { name: 'seconds', label: '', value: seconds },
+    ]
+    await addTotals(queries, job, [...more, ...added, ...ended])
   }
 
   private async refuseConflict(

@@ -13,3 +13,13 @@ export async function poolSlots(queries: Queries): Promise<Map<string, number>> 
   const found = await queries.all<{ name: string; slots: number }>('SELECT name, slots FROM pools')
   return new Map(found.map(({ name, slots }) => [name, slots]))
 }
+
+/** How many slots of each pool are held at a time, ISO 8601 UTC. */
+export async function usedSlots(queries: Queries, now: string): Promise<Map<string, number>> {
+  const found = await queries.all<{ name: string }>(
+    `SELECT name FROM leases WHERE name LIKE 'pool/%' AND owner <> '' AND expires_at > :now`,
+    { now },
+  )
+  const pools = found.map(({ name }) => name.slice('pool/'.length, name.lastIndexOf('/')))
+  return new Map([...Map.groupBy(pools, pool => pool)].map(([pool, held]) => [pool, held.length]))
+}

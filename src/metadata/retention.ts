@@ -96,7 +96,16 @@ export function retained(
 }
 
 /** Tables whose rows belong to one run. Error records outlive it that are open or queued, or whose correction still holds: they hold their own rows. */
-const OF_A_RUN = ['parts', 'tasks', 'sync_history', 'delta_tracking', 'checkpoints', 'sla_violations']
+const OF_A_RUN = [
+  'parts',
+  'tasks',
+  'sync_history',
+  'table_history',
+  'run_details',
+  'delta_tracking',
+  'checkpoints',
+  'sla_violations',
+]
 
 /** Forgets a run that has ended; false where it is going again. */
 export function forgetRun(database: Database, run: string): Promise<boolean> {

@@ -54,6 +54,21 @@ export function history(queries: Queries, { job, since, limit }: HistoryQuery): 
   )
 }
 
+/** How a run went, beside what became of its rows. */
+export interface RunFigures {
+  /** Of its worst table, 0 to 1. */
+  qualityScore: number
+  /** From the newest row of the stalest extract to the run's own time; absent where nothing tells it. */
+  dataLagSeconds?: number
+  /** Tasks that were begun again. */
+  retries: number
+  /** Times that a load began to wait for a lock. */
+  lockWaits: number
+  chunks: number
+  chunkRows: number
+  chunkBytes: number
+}
+
 /** What a run leaves in the history. */
 export interface Ended {
   run: string
@@ -66,23 +81,43 @@ export interface Ended {
   /** Of all loads together; absent where nothing was loaded. */
   rows?: { read: number; loaded: number; unchanged: number; rejected: number; superseded: number }
   errorRate?: number
+  figures?: RunFigures
   syncPoints: { extract: string; value: string | null }[]
 }
 
-const NO_ROWS = { read: null, loaded: null, unchanged: null, rejected: null, superseded: null }
+/** Columns of a run's end, and what stands in them. */
+function columnsOf({ job, runAt, status, records, seconds, rows, errorRate, figures }: Ended) {
+  return {
+    job_name: job,
+    sync_timestamp: runAt,
+    status,
+    records_processed: records,
+    duration_seconds: seconds,
+    rows_read: rows?.read ?? null,
+    rows_loaded: rows?.loaded ?? null,
+    rows_unchanged: rows?.unchanged ?? null,
+    rows_rejected: rows?.rejected ?? null,
+    rows_superseded: rows?.superseded ?? null,
+    error_rate: errorRate ?? null,
+    quality_score: figures?.qualityScore ?? null,
+    data_lag_seconds: figures?.dataLagSeconds ?? null,
+    retries: figures?.retries ?? null,
+    lock_waits: figures?.lockWaits ?? null,
+    chunks: figures?.chunks ?? null,
+    chunk_rows: figures?.chunkRows ?? null,
+    chunk_bytes: figures?.chunkBytes ?? null,
+  }
+}
 
 /** Notes the end of a run and how far it read. */
 export async function keepHistory(queries: Queries, end: Ended): Promise<void> {
-  const { job, run, runAt, status, records, seconds, rows, errorRate = null } = end
-  const { read, loaded, unchanged, rejected, superseded } = rows ?? NO_ROWS
+  const { job, run } = end
+  const columns = columnsOf(end)
+  const names = Object.keys(columns)
   await queries.run(
-    `INSERT INTO sync_history (job_name, run, sync_timestamp, status, records_processed, duration_seconds, rows_read,
-       rows_loaded, rows_unchanged, rows_rejected, rows_superseded, error_rate)
-     VALUES (:job, :run, :runAt, :status, :records, :seconds, :read, :loaded, :unchanged, :rejected, :superseded, :errorRate)
-     ON CONFLICT (run) DO UPDATE SET sync_timestamp = :runAt, status = :status, records_processed = :records,
-       duration_seconds = :seconds, rows_read = :read, rows_loaded = :loaded, rows_unchanged = :unchanged,
-       rows_rejected = :rejected, rows_superseded = :superseded, error_rate = :errorRate`,
-    { job, run, runAt, status, records, seconds, read, loaded, unchanged, rejected, superseded, errorRate },
+    `INSERT INTO sync_history (run, ${names.join(', ')}) VALUES (:run, ${names.map(name => `:${name}`).join(', ')})
+     ON CONFLICT (run) DO UPDATE SET ${names.map(name => `${name} = excluded.${name}`).join(', ')}`,
+    { run, ...columns },
   )
   for (const { extract, value } of end.syncPoints)
     await queries.run(

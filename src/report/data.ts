@@ -5,7 +5,7 @@ import type { Verification } from '../../engine/verify/result.ts'
 export interface ReportData {
   job: string
   run: string
-  status: 'succeeded' | 'failed' | 'running' | 'planned'
+  status: 'succeeded' | 'completed with errors' | 'failed' | 'running' | 'planned'
   startedAt: string
   /** Absent while the run goes on. */
   finishedAt?: string
@@ -33,6 +33,22 @@ export interface ReportData {
   /** Milliseconds since the run's start. */
   tasks: { name: string; startMs: number; endMs: number }[]
   error?: { code: string; message: string; hint?: string }
+  /** Nights of the job before this one, the latest last. */
+  past?: PastNight[]
+  /** Where the run is shown live. */
+  page?: string
+  /** What to type once the cause of the failure is mended. */
+  remedy?: string
+}
+
+export interface PastNight {
+  run: string
+  startedAt: string
+  status: ReportData['status']
+  seconds: number
+  read: number
+  loaded: number
+  rejected: number
 }
 
 export interface ReportExtract {

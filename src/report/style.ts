@@ -1,4 +1,4 @@
-/** The report's style sheet: light, dark, and paper. */
+/** The style sheet of reports, on which the dashboard's builds: light, dark, phone, and paper. */
 export const STYLE = `
 :root { color-scheme: light dark; --bg:#f6f7f9; --card:#fff; --ink:#17202c; --soft:#5b6675; --line:#e0e4ea;
   --good:#12743e; --goodbg:#ddf3e5; --warn:#8a5a00; --warnbg:#fdf0cf; --bad:#b3261e; --badbg:#fbe1df; --bar:#3f6fd8 }
@@ -28,8 +28,11 @@ code { font:12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wra
 details { margin-top:8px; overflow:hidden } summary { cursor:pointer; padding:9px 14px } details .table { border-style:solid none none; border-radius:0 }
 .tasks { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:10px 16px }
 .task { display:grid; grid-template-columns:minmax(140px,230px) 1fr 76px; gap:12px; align-items:center; padding:3px 0; font-size:13.5px }
-.track { position:relative; height:12px; border-radius:3px; background:var(--line) }
-.track i { position:absolute; top:0; bottom:0; border-radius:3px; background:var(--bar); min-width:3px }
+.task > span:first-child { overflow-wrap:anywhere }
+.track { display:block; width:100%; height:12px; border-radius:3px; background:var(--line) }
+.bars { display:block; width:100%; height:56px; margin:6px 0 2px; border-bottom:1px solid var(--line) }
+.tone-good { fill:var(--good) } .tone-warn { fill:var(--warn) } .tone-bad { fill:var(--bad) } .tone-plain { fill:var(--soft) } .tone-bar { fill:var(--bar) }
+@media (max-width:600px) { body { padding:16px 12px 40px } .task { grid-template-columns:1fr auto } .task .track { grid-column:1 / -1; grid-row:2 } }
 footer { margin-top:40px; color:var(--soft); font-size:13px }
 @media print { :root { --bg:#fff; --card:#fff; --ink:#000; --soft:#444; --line:#ccc } body { max-width:none; padding:0; font-size:11px }
   * { print-color-adjust:exact } h2 { break-after:avoid } tr, .figure, .task { break-inside:avoid } .table { overflow:visible }

@@ -16,19 +16,23 @@ const MAX_RECORDS = 10_000
 
 /**
  * Keeps the rows that a run rejected as error records, so that they can be corrected: one a row, however many checks
- * refused it and however many runs find it again. Gives how many there are, and how many were kept.
+ * refused it and however many runs find it again. Gives how many there are, in all and by category, and how many were kept.
  */
 export async function keepErrors(
   context: RunContext,
   metadata: Metadata,
   outcome: Outcome,
-): Promise<{ rejected: number; kept: number }> {
+): Promise<{ rejected: number; kept: number; categories: Map<string, number> }> {
+  const categories = new Map<string, number>()
   const records: NewErrorRecord[] = []
   let rejected = 0
   let kept = 0
   for (const table of outcome.tables) {
     rejected += table.rejected
-    if (table.rejected === 0 || records.length >= MAX_RECORDS) continue
+    if (table.rejected === 0) continue
+    for (const [category, rows] of await categoriesOf(context, table))
+      categories.set(category, (categories.get(category) ?? 0) + rows)
+    if (records.length >= MAX_RECORDS) continue
     const found = await recordsOf(
       context,
       table,
@@ -39,7 +43,20 @@ export async function keepErrors(
     kept += found.reduce((sum, { rows }) => sum + rows, 0)
   }
   if (records.length > 0) await metadata.errors.add(records)
-  return { rejected, kept }
+  return { rejected, kept, categories }
+}
+
+/** A table's rejected rows by category, each row once. */
+async function categoriesOf(
+  { duck, root }: RunContext,
+  { findings }: Transformed,
+): Promise<[string, number][]> {
+  const rows = await duck.rows(
+    `SELECT category, count(*) AS rows FROM
+       (SELECT row, min(category) AS category FROM ${filesSql(root, [{ file: findings! }])}
+        WHERE severity = 'reject' GROUP BY row) GROUP BY category ORDER BY category`,
+  )
+  return rows.map(({ category, rows }) => [String(category), Number(rows)])
 }
 
 /** The columns that identify a table's rows; none where nobody has said so. */

@@ -6,14 +6,16 @@ import { rowsIn } from '../../engine/staging/store.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { legible } from '../util/printable.ts'
+import type { ReportData } from '../report/data.ts'
 import { redact } from '../util/redact.ts'
 import type { ArchiveOutcome } from './archive.ts'
 import { deltasOf } from './deltas.ts'
 import { findResolved, keepErrors, settleErrors, stillRejected } from './errors.ts'
 import { estimateSeconds } from './estimate.ts'
+import { figuresOf, tablesOf, totalsOf } from './figures.ts'
 import type { HeldRun } from './heldRun.ts'
 import type { RunOptions } from './options.ts'
-import { writeReport } from './report.ts'
+import { makeReport, writeReport } from './report.ts'
 import type { RunResult } from './result.ts'
 import type { JobContext } from './session.ts'
 
@@ -64,17 +66,16 @@ export async function finishRun(
   } as const
   const tasks = held.isLost ? [] : await metadata.tasks(run).catch(() => [])
   const slaResults = await monitor.judged()
-  const report = isOurs
-    ? await writeReport(options, held, reached.context, { ...result, tasks, slaResults }).catch(failure => {
-        // The disk may be full: the run ends as it ends all the same.
-        progress.note(`no report: ${errorData(failure).message}`)
-        return ''
-      })
-    : ''
+  const { path: report, data } = isOurs
+    ? await keepReport(options, held, reached.context, { ...result, tasks, slaResults })
+    : NO_REPORT
   await session.disposeAsync().catch(failure => {
     held.log.error({ reason: errorData(failure).message }, 'not everything could be closed')
   })
   if (!isOurs) throw error
+  await held.live.end()
+  const figures = figuresOf(outcome, held.live, record.run_at)
+  const tables = tablesOf(spec, outcome)
   const isDone = status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS'
   try {
     if (isDone && rejects) {
@@ -99,6 +100,10 @@ export async function finishRun(
           ? []
           : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
       deltas: deltasOf(spec.job, run, outcome),
+      figures,
+      tables,
+      ...totalsOf(outcome, rejects?.categories ?? new Map(), tables, figures),
+      seen: { log: held.live.log, report: data },
     })
     if (settled.length > 0)
       progress.note(`data intervals that had failed are done by this run: ${settled.join(', ')}`)
@@ -112,20 +117,53 @@ export async function finishRun(
   return { ...result, report, estimates }
 }
 
+interface Rejects {
+  queued: ErrorRecord[]
+  /** Rejected rows by category. */
+  categories: Map<string, number>
+  still: Set<string>
+  resolved: string[]
+}
+
+const NO_REPORT = { path: '', data: undefined }
+
+/** A report that cannot be made or written is told; the run ends as it ends all the same. */
+async function keepReport(
+  options: RunOptions,
+  held: HeldRun,
+  context: JobContext | undefined,
+  finished: Parameters<typeof makeReport>[3],
+): Promise<{ path: string; data: ReportData | undefined }> {
+  const lost = (failure: unknown) => options.progress.note(`no report: ${errorData(failure).message}`)
+  try {
+    const data = await makeReport(options, held, context, finished)
+    const run = { spec: held.spec, run: finished.run }
+    const path = await writeReport(options.home, run, data).catch(failure => {
+      lost(failure)
+      return ''
+    })
+    return { path, data }
+  } catch (failure) {
+    lost(failure)
+    return NO_REPORT
+  }
+}
+
 /** A run that fails by its bad rows is the one whose bad rows are wanted most. */
 async function keepRejects(
   { metadata, progress }: RunOptions,
   held: HeldRun,
   context: JobContext | undefined,
-): Promise<{ queued: ErrorRecord[]; still: Set<string>; resolved: string[] } | undefined> {
+): Promise<Rejects | undefined> {
   if (!context || held.isLost) return undefined
   const { spec, outcome } = held
   const queued = await metadata.errors.list({ job: spec.job, state: 'queued', limit: 1_000_000 })
-  const { rejected, kept } = await keepErrors(context, metadata, outcome)
+  const { rejected, kept, categories } = await keepErrors(context, metadata, outcome)
   if (kept < rejected)
     progress.note(`${kept} of ${rejected} rejected rows are kept as error records; the quarantine holds all`)
   return {
     queued,
+    categories,
     still: await stillRejected(context, queued, outcome.tables),
     resolved: await findResolved(context, metadata, outcome),
   }

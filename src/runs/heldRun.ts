@@ -7,6 +7,7 @@ import { type RunRecord, runLease } from '../metadata/runs.ts'
 import { RunMonitor } from '../sla/runMonitor.ts'
 import type { JobSpec } from '../spec/job.ts'
 import type { Begun, UsableJob } from './begin.ts'
+import { LiveRun } from './liveRun.ts'
 import type { RunOptions } from './options.ts'
 import { nothingYet } from './result.ts'
 import { watchCancel } from './watchCancel.ts'
@@ -20,6 +21,7 @@ export class HeldRun implements Disposable {
   readonly started: Date
   readonly log: Logger
   readonly monitor: RunMonitor
+  readonly live: LiveRun
   readonly mask: Mask
   readonly outcome: Outcome = nothingYet()
   /** Ends it at once. */
@@ -44,6 +46,7 @@ export class HeldRun implements Disposable {
     this.mask = mask
     this.started = clock.now()
     this.log = options.log.child({ job: spec.job, run })
+    this.live = new LiveRun(metadata, { run, fence }, clock)
     const letGo = metadata.leases.keep({ name: runLease(run), owner, fence }, error => this.lost.abort(error))
     const cancel = watchCancel(metadata, run)
     this.released = [cancel.close, letGo]
@@ -78,6 +81,7 @@ export class HeldRun implements Disposable {
     this.options.progress.note(text)
     this.log.warn({ task, wait }, 'a load waits for a lock')
     this.options.metadata.noteWait({ run, fence }, task, text).catch(() => {})
+    this.live.waits(text)
     this.monitor.waits(target, wait)
   }
 

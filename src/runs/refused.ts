@@ -5,6 +5,7 @@ import { Alerts } from '../alerts/alerts.ts'
 import { failureAlert } from '../alerts/runAlerts.ts'
 import { readAlertsAlone } from '../config/alertsAlone.ts'
 import type { Database } from '../metadata/database.ts'
+import { siteOf } from '../util/site.ts'
 import { jobNameOf } from './jobName.ts'
 
 export interface Refusal {
@@ -36,7 +37,7 @@ export async function tellRefused(
     const { alerts, secrets: own } = await readAlertsAlone(folder, home, env)
     secrets.push(...own)
     const job = jobNameOf(folder)
-    await new Alerts(alerts, { database, clock, log, secrets }).raise(
+    await new Alerts(alerts, { database, clock, log, secrets, site: siteOf(env) }).raise(
       failureAlert({ job, folder, home, env }, error, clock.now()),
     )
   } catch (failure) {

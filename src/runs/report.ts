@@ -6,11 +6,14 @@ import { type RunContext, runFolder } from '../../engine/runtime/context.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { goodRows } from '../../engine/staging/dataSet.ts'
 import { atomicWrite } from '../../engine/staging/store.ts'
+import { remedy } from '../alerts/remedy.ts'
+import type { Metadata } from '../metadata/metadata.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
-import type { ReportData } from '../report/data.ts'
+import type { PastNight, ReportData } from '../report/data.ts'
 import { renderReport } from '../report/html.ts'
 import { figure, type SlaResult } from '../sla/targets.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { runPath, siteOf } from '../util/site.ts'
 import type { HeldRun } from './heldRun.ts'
 import type { RunOptions } from './options.ts'
 import type { RunResult } from './result.ts'
@@ -22,22 +25,75 @@ interface Finished extends Pick<RunResult, 'run' | 'job' | 'status' | 'outcome' 
   slaResults: SlaResult[]
 }
 
-/**
- * Writes the run's data-quality report beside its staged data; returns its path. Without a `context` nothing was read
- * that could be profiled.
- */
-export async function writeReport(
-  { home, clock }: Pick<RunOptions, 'home' | 'clock'>,
-  { spec, started }: Pick<HeldRun, 'spec' | 'started'>,
+/** What the report of a run says. Without a `context` nothing was read that could be profiled. */
+export async function makeReport(
+  { home, env, clock, metadata }: Pick<RunOptions, 'home' | 'env' | 'clock' | 'metadata'>,
+  { spec, started, record }: Pick<HeldRun, 'spec' | 'started' | 'record'>,
   context: JobContext | undefined,
   finished: Finished,
-): Promise<string> {
-  const path = join(home, 'staging', runFolder({ spec, run: finished.run }), 'report.html')
+): Promise<ReportData> {
   const profiles = context ? await profile(context, finished.outcome) : []
-  const data = reportData(spec, started, clock.now(), finished, profiles)
+  const { error, run, tasks } = finished
+  const { interval_start: start, trigger } = record
+  const site = siteOf(env)
+  const isBegun = tasks.some(({ status }) => status === 'SUCCESS')
+  const interval = start === null ? undefined : { start, isPlanned: trigger !== 'event' }
+  return {
+    ...reportData(spec, started, clock.now(), finished, profiles),
+    past: await pastNights(metadata, spec.job, run),
+    ...(site && { page: `${site}${runPath(run)}` }),
+    ...(error !== undefined && {
+      remedy: remedy({ folder: spec.folder, home, env }, error, {
+        run,
+        isBegun,
+        ...(interval && { interval }),
+      }),
+    }),
+  }
+}
+
+/** Nights that a report compares with. */
+const PAST = 14
+
+async function pastNights(metadata: Metadata, job: string, run: string): Promise<PastNight[]> {
+  const nights = await metadata.history({ job, limit: PAST + 1 })
+  return nights
+    .filter(night => night.run !== run && night.ended_at !== null && night.status !== 'PLANNED')
+    .slice(0, PAST)
+    .map(night => ({
+      run: night.run,
+      startedAt: night.started_at,
+      status: STATUS[night.status],
+      seconds: night.duration_seconds ?? 0,
+      read: night.rows_read ?? 0,
+      loaded: night.rows_loaded ?? 0,
+      rejected: night.rows_rejected ?? 0,
+    }))
+    .reverse()
+}
+
+/** Writes a run's report beside its staged data, for people and as JSON; gives the path of the first. */
+export async function writeReport(
+  home: string,
+  run: { spec: JobSpec; run: string },
+  data: ReportData,
+): Promise<string> {
+  const folder = join(home, 'staging', runFolder(run))
+  const path = join(folder, 'report.html')
   await atomicWrite(path, temporary => writeFileSync(temporary, renderReport(data)))
+  await atomicWrite(join(folder, 'report.json'), temporary =>
+    writeFileSync(temporary, `${JSON.stringify(data, null, 2)}\n`),
+  )
   return path
 }
+
+const STATUS = {
+  SUCCESS: 'succeeded',
+  COMPLETED_WITH_ERRORS: 'completed with errors',
+  FAILED: 'failed',
+  PLANNED: 'planned',
+  RUNNING: 'running',
+} as const
 
 function reportData(
   spec: JobSpec,
@@ -52,7 +108,7 @@ function reportData(
   return {
     job: finished.job,
     run: finished.run,
-    status: ({ FAILED: 'failed', PLANNED: 'planned' } as const)[finished.status as string] ?? 'succeeded',
+    status: STATUS[finished.status],
     startedAt: started.toISOString(),
     finishedAt: now.toISOString(),
     extracts: outcome.extracted.map(({ extract, rows, parts, note }) => {

@@ -86,7 +86,12 @@ async function perform(
   })
   const fail: typeof store.fail = (task, error, at) =>
     store.fail(task, masked(error, options.secrets, held.mask), at)
-  context.tasks = { ...store, fail }
+  const progress: typeof store.progress = (task, chunk) => {
+    held.live.chunk(chunk)
+    return store.progress(task, chunk)
+  }
+  context.tasks = { ...store, fail, progress }
+  await held.live.begin(Object.fromEntries([...tasks].map(([name, { after }]) => [name, after])))
   held.canResume = true
   if (options.fromPlan && !held.resumed) await checkFromPlan(context)
   if (record.trigger === 'restore') await fillRun(context, archived)

@@ -70,7 +70,10 @@ export async function openSession(
         values: { ...record, ...correction },
       })),
     mask: held.mask,
-    progress: maskedProgress(held.monitor.progress(logged(progress, held.log, options.secrets)), held.mask),
+    progress: maskedProgress(
+      held.monitor.progress(logged(held.live.progress(progress), held.log, options.secrets)),
+      held.mask,
+    ),
     spec,
     run,
     runAt: new Date(record.run_at),

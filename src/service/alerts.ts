@@ -5,6 +5,7 @@ import { backfillOf, type FailedRun, intervalsOf, remedy } from '../alerts/remed
 import { alertOf, failureAlert, typed } from '../alerts/runAlerts.ts'
 import { readAlertsAlone } from '../config/alertsAlone.ts'
 import type { Alert } from '../spec/alert.ts'
+import { siteOf } from '../util/site.ts'
 import type { Blocked } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
 import type { Missed } from './planner.ts'
@@ -12,7 +13,7 @@ import type { Missed } from './planner.ts'
 /** Milliseconds in which one thing is told once; how often it is sent after that, the job's `repeat_after` says. */
 const REPEAT_MS = 600_000
 
-export interface ServiceAlertsOptions extends Omit<AlertWorld, 'secrets'> {
+export interface ServiceAlertsOptions extends Omit<AlertWorld, 'secrets' | 'site'> {
   home: string
   env: Record<string, string | undefined>
 }
@@ -92,7 +93,7 @@ export class ServiceAlerts {
     this.told.set(key, now)
     try {
       const { alerts, secrets } = await readAlertsAlone(folder, home, env)
-      await new Alerts(alerts, { ...world, log, secrets }).raise(alert)
+      await new Alerts(alerts, { ...world, log, secrets, site: siteOf(env) }).raise(alert)
     } catch (error) {
       log.error({ reason: String(error) }, 'an alert of the service failed')
     }

@@ -7,9 +7,10 @@ import { setPools } from '../metadata/pools.ts'
 import { ServiceAlerts } from './alerts.ts'
 import type { Catalog } from './catalog.ts'
 import { FileWatch } from './files.ts'
-import { serveHealth } from './http.ts'
+import { Machine } from './machine.ts'
+import { metricsText } from './metrics.ts'
 import type { Runner } from './runner.ts'
-import { Scheduler } from './scheduler.ts'
+import { Scheduler, type SchedulerFacts } from './scheduler.ts'
 
 export interface ServeOptions {
   catalog: Catalog
@@ -19,8 +20,8 @@ export interface ServeOptions {
   owner: string
   slots: number
   pools: ReadonlyMap<string, number>
-  /** Where health is served; port 0 takes a free one. */
-  address: { host: string; port: number }
+  /** Serves what is to be seen of the service; tells on which port. */
+  listen: (seen: Seen) => Promise<{ port: number; close(): Promise<void> }>
   log: Logger
   home: string
   env: Record<string, string | undefined>
@@ -32,6 +33,18 @@ export interface ServeOptions {
   ready: (port: number) => void
   /** Milliseconds between two rounds. */
   tick?: number
+}
+
+/** What others see of a service. */
+export interface Seen {
+  facts(): SchedulerFacts
+  /** Why no work can be done now; undefined where it can. */
+  trouble(): string | undefined
+  /** Whether the loop still turns. */
+  isAlive(): boolean
+  /** Prometheus' text. */
+  metrics(): Promise<string>
+  machine: Machine
 }
 
 /** Milliseconds between two looks at folders that files arrive in, and at the jobs' own files. */
@@ -69,15 +82,15 @@ export async function serve(options: ServeOptions): Promise<void> {
   const files = new FileWatch(metadata.triggers)
   let turned = performance.now()
   let trouble: string | undefined
-  const health = await serveHealth(
-    {
-      facts: () => scheduler.facts,
-      trouble: () => trouble ?? troubleOf(catalog, scheduler),
-      isAlive: () => performance.now() - turned < HANGS,
-    },
-    options.address,
-  )
-  options.ready(health.port)
+  const machine = new Machine()
+  const server = await options.listen({
+    facts: () => scheduler.facts,
+    trouble: () => trouble ?? troubleOf(catalog, scheduler),
+    isAlive: () => performance.now() - turned < HANGS,
+    metrics: () => metricsText({ metadata, clock, machine, scheduler: scheduler.facts }),
+    machine,
+  })
+  options.ready(server.port)
   const looks = every(LOOK, () => files.look(catalog.jobs.values(), wrong))
   const reloads = every(RELOAD, () => catalog.load(unusable))
   const beats = every(HEARTBEAT_MS, () => beat(options.heartbeat, log))
@@ -107,7 +120,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
   log.info('stopping')
   await scheduler.stop()
-  await health.close()
+  await server.close()
 }
 
 /** What keeps runs from being begun that should be. */

@@ -12,6 +12,7 @@ import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import { keepViolations, pastTasks } from '../metadata/violations.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { siteOf } from '../util/site.ts'
 import { forecast, type PastTask, type Progress } from './forecast.ts'
 import { dataLag, figure, hours, judge, type SlaResult } from './targets.ts'
 
@@ -53,8 +54,14 @@ export class RunMonitor {
 
   constructor(options: WatchOptions) {
     this.options = options
-    const { spec, clock, log, secrets, metadata } = options
-    this.alerts = new Alerts(spec.alerts, { database: metadata.database, clock, log, secrets })
+    const { spec, clock, log, secrets, metadata, env } = options
+    this.alerts = new Alerts(spec.alerts, {
+      database: metadata.database,
+      clock,
+      log,
+      secrets,
+      site: siteOf(env),
+    })
     if (spec.sla) this.timer = setInterval(() => this.look(), POLL_INTERVAL_MS).unref()
   }
 

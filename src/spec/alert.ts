@@ -29,6 +29,8 @@ export interface Alert {
   needs?: string[]
   /** Path of the run's report, on `host`. */
   report?: string
+  /** Where the run, or the job, is shown live. */
+  page?: string
   /** How often since the cause was last gone, and since when. */
   times: number
   since: string

@@ -38,7 +38,7 @@ function alerts(channels: Record<string, Channel>, patience = 400, store = metad
   const on = { ...NOTHING, failure: all, success: all }
   return new Alerts(
     { channels, on, repeatAfter: 3600_000 },
-    { database: store.database, clock, log, secrets: SECRETS, patience },
+    { site: undefined, database: store.database, clock, log, secrets: SECRETS, patience },
   )
 }
 

@@ -1,0 +1,193 @@
+import { Counter, Gauge, Registry } from 'prom-client'
+import type { Clock } from '../../engine/contracts/tasks.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import { poolSlots, usedSlots } from '../metadata/pools.ts'
+import { liveStates } from '../metadata/runDetails.ts'
+import { latestEnds, violationCounts } from '../metadata/seen.ts'
+import { freshness } from '../metadata/tableHistory.ts'
+import { type StoredTotal, type TotalName, totals } from '../metadata/totals.ts'
+import type { Machine } from './machine.ts'
+
+/** What a scheduler adds to what the store knows. */
+export interface SchedulerGauges {
+  leads: boolean
+  running: number
+  blocked: { size: number }
+}
+
+export interface MetricsOptions {
+  metadata: Metadata
+  clock: Clock
+  machine: Machine
+  scheduler?: SchedulerGauges
+}
+
+/** Counters, and the totals that they are; `labels`: what a total's label says. */
+const COUNTERS: { name: string; help: string; total: TotalName; labels?: (label: string) => Labels }[] = [
+  {
+    name: 'batch_records_processed_total',
+    help: 'Rows inserted, updated and deleted in targets.',
+    total: 'processed',
+  },
+  { name: 'batch_records_total', help: 'Rows read for loaded tables.', total: 'records' },
+  {
+    name: 'batch_errors_total',
+    help: 'Rows that were rejected, by category.',
+    total: 'errors',
+    labels: type => ({ type }),
+  },
+  {
+    name: 'nightfreight_rows_total',
+    help: 'Rows of loaded tables: read = loaded + unchanged + rejected + superseded.',
+    total: 'rows',
+    labels: label => {
+      const cut = label.indexOf(' ')
+      return { outcome: label.slice(0, cut), table: label.slice(cut + 1) }
+    },
+  },
+  {
+    name: 'nightfreight_runs_total',
+    help: 'Runs that ended, by status.',
+    total: 'runs',
+    labels: status => ({ status }),
+  },
+  { name: 'nightfreight_run_seconds_total', help: 'Seconds that runs took.', total: 'seconds' },
+  { name: 'nightfreight_retries_total', help: 'Tasks that were begun again.', total: 'retries' },
+  {
+    name: 'nightfreight_lock_waits_total',
+    help: 'Times that a load began to wait for a lock.',
+    total: 'lock_waits',
+  },
+  { name: 'nightfreight_chunks_total', help: 'Chunks read from sources.', total: 'chunks' },
+  { name: 'nightfreight_chunk_rows_total', help: 'Rows of chunks.', total: 'chunk_rows' },
+  { name: 'nightfreight_chunk_bytes_total', help: 'Bytes of staged chunks.', total: 'chunk_bytes' },
+]
+
+type Labels = Record<string, string>
+
+/**
+ * All metrics in Prometheus' text format: counters and figures of ended runs from the metadata store, those of runs that
+ * go on from what these say there, the machine's own from here.
+ */
+export async function metricsText({ metadata, clock, machine, scheduler }: MetricsOptions): Promise<string> {
+  const registry = new Registry()
+  const { database } = metadata
+  // What nobody has said anything of is left out: it would be 0.
+  const gauge = (name: string, help: string, points: [Labels, number][]) => {
+    if (points.length === 0) return
+    const made = new Gauge({ name, help, labelNames: namesOf(points), registers: [registry] })
+    for (const [labels, value] of points) made.set(labels, value)
+  }
+  count(registry, await totals(database))
+  await runGauges(metadata, clock, gauge)
+  const { cpu, memory, disk } = machine.read()
+  gauge('batch_cpu_usage_percent', 'Use of all processors of the machine.', [[{}, cpu * 100]])
+  gauge('batch_memory_usage_percent', "Use of the machine's, or the container's, memory.", [
+    [{}, memory * 100],
+  ])
+  if (disk !== undefined)
+    gauge('batch_disk_io_usage_percent', 'Share of time in which the busiest disk was at work.', [
+      [{}, disk * 100],
+    ])
+  gauge('batch_queue_depth', 'Data intervals that wait for their run.', [
+    [{}, await metadata.intervals.countWaiting()],
+  ])
+  if (scheduler) {
+    gauge('nightfreight_jobs_blocked', 'Jobs whose data intervals wait for one that has failed.', [
+      [{}, scheduler.blocked.size],
+    ])
+    gauge('nightfreight_runs_active', 'Runs of this process.', [[{}, scheduler.running]])
+    gauge('nightfreight_scheduler_leads', '1 where this process plans and starts runs.', [
+      [{}, scheduler.leads ? 1 : 0],
+    ])
+  }
+  return registry.metrics()
+}
+
+const namesOf = (points: [Labels, number][]) => Object.keys(points[0]?.[0] ?? {})
+
+function count(registry: Registry, stored: StoredTotal[]): void {
+  const byName = Map.groupBy(stored, ({ name }) => name)
+  for (const { name, help, total, labels = () => ({}) } of COUNTERS) {
+    const points = (byName.get(total) ?? []).map(({ job, label, value }): [Labels, number] => [
+      { job_name: job, ...labels(label) },
+      value,
+    ])
+    if (points.length === 0) continue
+    const made = new Counter({ name, help, labelNames: namesOf(points), registers: [registry] })
+    for (const [given, value] of points) made.inc(given, value)
+  }
+}
+
+async function runGauges(
+  { database }: Metadata,
+  clock: Clock,
+  gauge: (name: string, help: string, points: [Labels, number][]) => void,
+): Promise<void> {
+  const ends = await latestEnds(database)
+  const last = (pick: (end: (typeof ends)[number]) => number | null) =>
+    ends.flatMap((end): [Labels, number][] => {
+      const value = pick(end)
+      return value === null ? [] : [[{ job_name: end.job }, value]]
+    })
+  const age = (iso: string) => Math.max(0, (clock.now().getTime() - Date.parse(iso)) / 1000)
+  gauge(
+    'nightfreight_last_run_duration_seconds',
+    'How long the latest run took.',
+    last(end => end.seconds),
+  )
+  gauge(
+    'nightfreight_last_run_success',
+    '1 where the latest run is loaded, 0 where it failed.',
+    last(end => (end.status === 'FAILED' ? 0 : 1)),
+  )
+  gauge(
+    'nightfreight_data_lag_seconds',
+    "From the newest row of the stalest extract to the latest run's time.",
+    last(end => end.lag),
+  )
+  gauge(
+    'nightfreight_quality_score',
+    "Share of the worst table's rows without a finding, of the latest run.",
+    last(end => end.score),
+  )
+  gauge(
+    'nightfreight_table_age_seconds',
+    'Since a table was loaded last.',
+    (await freshness(database)).map(({ job, table, loadedAt }) => [{ job_name: job, table }, age(loadedAt)]),
+  )
+  gauge(
+    'nightfreight_sla_violations',
+    'Violations of promises within the last 30 days.',
+    (await violationCounts(database, new Date(clock.now().getTime() - VIOLATIONS_MS).toISOString())).map(
+      ({ job, type, count }) => [{ job_name: job, type }, count],
+    ),
+  )
+  const slots = await poolSlots(database)
+  const used = await usedSlots(database, clock.now().toISOString())
+  gauge(
+    'nightfreight_pool_slots',
+    'Slots of a pool.',
+    [...slots].map(([pool, n]) => [{ pool }, n]),
+  )
+  gauge(
+    'nightfreight_pool_slots_used',
+    'Slots of a pool that extracts hold.',
+    [...slots].map(([pool]) => [{ pool }, used.get(pool) ?? 0]),
+  )
+  const live = await liveStates(database)
+  gauge(
+    'nightfreight_run_rows',
+    'Rows so far of a task that goes on.',
+    live.flatMap(({ job, live }) =>
+      (live?.tasks ?? []).map(({ task, rows }): [Labels, number] => [{ job_name: job, task }, rows]),
+    ),
+  )
+  gauge(
+    'nightfreight_run_memory_bytes',
+    'Resident memory of a run that goes on.',
+    live.flatMap(({ job, live }) => (live ? [[{ job_name: job }, live.memory] as [Labels, number]] : [])),
+  )
+}
+
+const VIOLATIONS_MS = 30 * 24 * 3600_000

@@ -1,0 +1,127 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Role, WebUsers } from '../metadata/webUsers.ts'
+
+/** Who asks. */
+export interface Identity {
+  name: string
+  role: Role
+}
+
+export interface AccessOptions {
+  users: WebUsers
+  /** The address that is served. */
+  host: string
+  /** Secrets of programs and people without a name. */
+  tokens: { token: string; role: Role }[]
+  /** A proxy that has asked who it is, and says so in a header; believed when it comes from one of these addresses. */
+  proxy?: { header: string; from: string[] }
+  /** As people reach it: `https://nights.example`. */
+  url?: URL
+}
+
+/** What of a request says who asks. */
+export interface Caller {
+  /** IP address of the other end of the connection. */
+  address: string
+  header(name: string): string | undefined
+  /** Of the log-in's cookie. */
+  session: string | undefined
+}
+
+/** `unset`: served beyond this machine, and nobody has said to whom. */
+export type Refusal = 'unknown' | 'unset' | 'foreign host'
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?|::ffff:127(\.\d{1,3}){3})$/
+
+export const isLoopback = (host: string): boolean => LOOPBACK.test(host)
+
+/** Decides who asks, and whether they are let in. */
+export class Access {
+  readonly options: AccessOptions
+
+  constructor(options: AccessOptions) {
+    this.options = options
+  }
+
+  /** Who asks; a refusal where nobody does who may. */
+  async identify(caller: Caller): Promise<Identity | Refusal> {
+    const { users, tokens, proxy, host } = this.options
+    // A page elsewhere whose name leads here (DNS rebinding) is not let in by where it comes from.
+    if (!this.isOwnHost(caller.header('host'))) return 'foreign host'
+    const bearer = /^Bearer (.+)$/i.exec(caller.header('authorization') ?? '')?.[1]
+    if (bearer !== undefined) {
+      const found = tokens.find(({ token }) => isSame(token, bearer))
+      return found ? { name: `token (${found.role})`, role: found.role } : 'unknown'
+    }
+    if (proxy?.from.includes(caller.address.replace(/^::ffff:/, ''))) {
+      const name = caller.header(proxy.header)
+      if (name) return { name, role: (await users.roleOf(name)) ?? 'viewer' }
+    }
+    if (caller.session !== undefined) {
+      const found = await users.whose(caller.session)
+      if (found) return found
+    }
+    if (tokens.length > 0 || proxy || (await users.list()).length > 0) return 'unknown'
+    return isLoopback(host) ? { name: 'local', role: 'operator' } : 'unset'
+  }
+
+  /** Whether a request that changes something comes from a page of ours, or from no page at all. */
+  isOwnPage(caller: Caller): boolean {
+    const origin = caller.header('origin')
+    if (origin === undefined) return caller.header('authorization') !== undefined
+    const host = URL.canParse(origin) ? new URL(origin).host : undefined
+    return host !== undefined && (host === caller.header('host') || host === this.options.url?.host)
+  }
+
+  private isOwnHost(header: string | undefined): boolean {
+    const { host, url } = this.options
+    if (header === undefined) return false
+    if (!isLoopback(host)) return true
+    return isLoopback(header.replace(/:\d+$/, '')) || header === url?.host
+  }
+}
+
+const isSame = (a: string, b: string) => {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(a), digest(b))
+}
+
+/** Milliseconds in which a name, or an address, may fail so often to log in. */
+const WINDOW_MS = 15 * 60_000
+const MAX_FAILURES = 5
+/** Log-ins of all together in a minute: each costs a tenth of a second and 128 MB. */
+const MAX_A_MINUTE = 60
+
+/** Log-ins that failed, by name and address. */
+export class LoginLimit {
+  private readonly failures = new Map<string, number[]>()
+  private tries: number[] = []
+  private readonly now: () => number
+
+  constructor(now = Date.now) {
+    this.now = now
+  }
+
+  /** Whether another try is allowed now; it counts. */
+  allows(name: string, address: string): boolean {
+    const now = this.now()
+    this.tries = this.tries.filter(at => now - at < 60_000)
+    if (this.tries.length >= MAX_A_MINUTE) return false
+    this.tries.push(now)
+    return [name, address].every(key => this.recent(key).length < MAX_FAILURES)
+  }
+
+  failed(name: string, address: string): void {
+    for (const key of [name, address]) this.failures.set(key, [...this.recent(key), this.now()])
+  }
+
+  succeeded(name: string): void {
+    this.failures.delete(name)
+  }
+
+  private recent(key: string): number[] {
+    const found = (this.failures.get(key) ?? []).filter(at => this.now() - at < WINDOW_MS)
+    if (found.length === 0) this.failures.delete(key)
+    return found
+  }
+}
