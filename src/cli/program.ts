@@ -29,6 +29,7 @@ import { shellCommand } from './shell.ts'
 import { showCommand } from './show.ts'
 import { statusCommand } from './status.ts'
 import { testCommand } from './test.ts'
+import { usersCommand } from './users.ts'
 import { validateCommand } from './validate.ts'
 import { verifyCommand } from './verify.ts'
 
@@ -77,6 +78,7 @@ export function commandLine(): Command {
     .addCommand(alertsCommand())
     .addCommand(gcCommand())
     .addCommand(serveCommand())
+    .addCommand(usersCommand())
     .addCommand(backfillCommand())
     .addCommand(intervalsCommand())
     .addCommand(pauseCommand())

@@ -33,3 +33,104 @@ export function violationCounts(
     { since },
   )
 }
+
+/** A run as an overview shows it. */
+export interface SeenRun {
+  run: string
+  job: string
+  status: RunStatus
+  goal: string
+  trigger: string
+  started_at: string
+  ended_at: string | null
+  owner: string
+  expires_at: string | null
+  error: string | null
+  rows_read: number | null
+  rows_loaded: number | null
+  rows_rejected: number | null
+  records_processed: number | null
+}
+
+export interface SeenQuery {
+  job?: string
+  status?: string
+  /** Began at this time or later, ISO 8601 UTC. */
+  since?: string
+  /** Began before this. */
+  before?: string
+  limit: number
+}
+
+/** Runs, newest first. */
+export function seenRuns(queries: Queries, { limit, ...wanted }: SeenQuery): Promise<SeenRun[]> {
+  const conditions = {
+    job: 'r.job = :job',
+    status: 'r.status = :status',
+    since: 'r.started_at >= :since',
+    before: 'r.started_at < :before',
+  }
+  const given = Object.entries(wanted).filter(([, value]) => value !== undefined) as [
+    keyof typeof conditions,
+    string,
+  ][]
+  const where = given.length > 0 ? `WHERE ${given.map(([name]) => conditions[name]).join(' AND ')}` : ''
+  return queries.all(
+    `SELECT r.run, r.job, r.status, r.goal, r.trigger, r.started_at, r.ended_at, r.owner, l.expires_at, r.error,
+       h.rows_read, h.rows_loaded, h.rows_rejected, h.records_processed
+     FROM runs r LEFT JOIN sync_history h ON h.run = r.run LEFT JOIN leases l ON l.name = 'run/' || r.run
+     ${where} ORDER BY r.started_at DESC, r.run DESC LIMIT :limit`,
+    { ...Object.fromEntries(given), limit },
+  )
+}
+
+/** What the runs of a job that began in one span of time did. */
+export interface SpanOfRuns {
+  job: string
+  /** The beginning of their start's text: `2026-03-01T02`, `2026-03-01`. */
+  span: string
+  runs: number
+  failed: number
+  read: number
+  rejected: number
+  processed: number
+}
+
+/** Runs by job and hour, or day, of their start, since a time. */
+export function runsBySpan(queries: Queries, span: 'hour' | 'day', since: string): Promise<SpanOfRuns[]> {
+  const part = `substr(r.started_at, 1, ${span === 'hour' ? 13 : 10})`
+  return queries.all(
+    `SELECT r.job, ${part} AS span, count(*) AS runs,
+       sum(CASE WHEN r.status = 'FAILED' THEN 1 ELSE 0 END) AS failed,
+       CAST(coalesce(sum(h.rows_read), 0) AS BIGINT) AS "read",
+       CAST(coalesce(sum(h.rows_rejected), 0) AS BIGINT) AS rejected,
+       CAST(coalesce(sum(h.records_processed), 0) AS BIGINT) AS processed
+     FROM runs r LEFT JOIN sync_history h ON h.run = r.run
+     WHERE r.started_at >= :since AND r.goal = 'load' GROUP BY r.job, ${part} ORDER BY r.job, span`,
+    { since },
+  )
+}
+
+/** Promises that were not kept, by job and day. */
+export function violationsByDay(
+  queries: Queries,
+  since: string,
+): Promise<{ job: string; day: string; type: string; run: string; expected: number; actual: number }[]> {
+  return queries.all(
+    `SELECT job, substr(at, 1, 10) AS day, type, run, expected, actual FROM sla_violations WHERE at >= :since
+     ORDER BY job, at, type`,
+    { since },
+  )
+}
+
+/** What is told of promises and waits that is not gone: by job, with the alert as JSON. */
+export function openWarnings(queries: Queries): Promise<{ job: string; payload: string }[]> {
+  return queries.all(
+    `SELECT job, payload FROM alerts WHERE kind = 'sla' AND channel = 'log' AND state <> 'resolved' ORDER BY first_at`,
+  )
+}
+
+/** Names of jobs that have run, with the start of their latest run. */
+export function jobsThatRan(queries: Queries): Promise<{ job: string; last: string }[]> {
+  return queries.all(`SELECT job, max(started_at) AS last FROM runs GROUP BY job ORDER BY job`)
+}

@@ -5,7 +5,6 @@ import type { Database } from './database.ts'
 
 /** `viewer` looks; `operator` acts, too. */
 export type Role = 'viewer' | 'operator'
-export const ROLES: Role[] = ['viewer', 'operator']
 
 export interface WebUser {
   name: string

@@ -21,6 +21,13 @@ export interface GanttRow {
 // What is drawn is stretched to the width that there is; texts are never within it.
 const WIDTH = 1000
 const HEIGHT = 100
+const LEAST_BARS = 15
+
+/** What a drawing says; one whose parts are links says so by these. */
+function named(parts: { title: string; href?: string }[]): Html {
+  if (parts.some(({ href }) => href)) return html``
+  return html`role="img" aria-label="${parts.map(({ title }) => title).join('; ')}"`
+}
 
 /** Rows with what lasted when; `range` is what the whole width stands for. */
 export function gantt(rows: GanttRow[], range: { from: number; to: number }, empty: string): Html {
@@ -30,13 +37,11 @@ export function gantt(rows: GanttRow[], range: { from: number; to: number }, emp
     ((Math.min(range.to, Math.max(range.from, value)) - range.from) / whole) * WIDTH
   const lines = rows.map(
     ({ label, note, spans }) => html`<div class="task"><span>${label}</span>
-<svg class="track" viewBox="0 0 ${WIDTH} 10" preserveAspectRatio="none" role="img" aria-label="${spans.map(({ title }) => title).join('; ')}">${spans.map(
-      span => {
-        const [x, end] = [at(span.from), at(span.to)]
-        const rect = html`<rect class="tone-${span.tone}" x="${x.toFixed(1)}" y="0" width="${Math.max(3, end - x).toFixed(1)}" height="10" rx="1"><title>${span.title}</title></rect>`
-        return span.href ? html`<a href="${span.href}" aria-label="${span.title}">${rect}</a>` : rect
-      },
-    )}</svg><span class="n">${note}</span></div>`,
+<svg class="track" viewBox="0 0 ${WIDTH} 10" preserveAspectRatio="none" ${named(spans)}>${spans.map(span => {
+      const [x, end] = [at(span.from), at(span.to)]
+      const rect = html`<rect class="tone-${span.tone}" x="${x.toFixed(1)}" y="0" width="${Math.max(3, end - x).toFixed(1)}" height="10" rx="1"><title>${span.title}</title></rect>`
+      return span.href ? html`<a href="${span.href}" aria-label="${span.title}">${rect}</a>` : rect
+    })}</svg><span class="n">${note}</span></div>`,
   )
   return html`<div class="tasks">${lines}</div>`
 }
@@ -44,8 +49,9 @@ export function gantt(rows: GanttRow[], range: { from: number; to: number }, emp
 /** One bar a value, from zero. */
 export function bars(values: { value: number; title: string; tone: Tone; href?: string }[]): Html {
   const most = Math.max(1e-9, ...values.map(({ value }) => value))
-  const step = WIDTH / Math.max(1, values.length)
-  return html`<svg class="bars" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${values.map(({ title }) => title).join('; ')}">${values.map(
+  // Few are no wider than many.
+  const step = WIDTH / Math.max(LEAST_BARS, values.length)
+  return html`<svg class="bars" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" ${named(values)}>${values.map(
     ({ value, title, tone, href }, index) => {
       const height = value > 0 ? Math.max(2, (value / most) * HEIGHT) : 0
       const rect = html`<rect class="tone-${tone}" x="${(index * step + step * 0.1).toFixed(1)}" y="${(HEIGHT - height).toFixed(1)}" width="${(step * 0.8).toFixed(1)}" height="${height.toFixed(1)}"><title>${title}</title></rect>`

@@ -1,9 +1,9 @@
 /** The style sheet of reports, on which the dashboard's builds: light, dark, phone, and paper. */
 export const STYLE = `
 :root { color-scheme: light dark; --bg:#f6f7f9; --card:#fff; --ink:#17202c; --soft:#5b6675; --line:#e0e4ea;
-  --good:#12743e; --goodbg:#ddf3e5; --warn:#8a5a00; --warnbg:#fdf0cf; --bad:#b3261e; --badbg:#fbe1df; --bar:#3f6fd8 }
+  --good:#12743e; --goodbg:#ddf3e5; --warn:#8a5a00; --warnbg:#fdf0cf; --bad:#b3261e; --badbg:#fbe1df; --bar:#3f6fd8; --link:#2a55b8 }
 @media (prefers-color-scheme: dark) { :root { --bg:#12161c; --card:#1a2029; --ink:#e6eaf0; --soft:#9aa6b5;
-  --line:#2c3440; --good:#6fd69b; --goodbg:#143423; --warn:#f0c060; --warnbg:#3a2e10; --bad:#ff9a92; --badbg:#43201e; --bar:#6b93ee } }
+  --line:#2c3440; --good:#6fd69b; --goodbg:#143423; --warn:#f0c060; --warnbg:#3a2e10; --bad:#ff9a92; --badbg:#43201e; --bar:#6b93ee; --link:#86a8f5 } }
 * { box-sizing:border-box }
 body { margin:0 auto; padding:32px 24px 64px; max-width:1120px; background:var(--bg); color:var(--ink);
   font:15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
@@ -24,6 +24,7 @@ h1 { font-size:24px; margin:0; overflow-wrap:anywhere } h2 { font-size:17px; mar
 th, td { text-align:left; padding:8px 14px; border-bottom:1px solid var(--line); vertical-align:top }
 tr:last-child > td { border-bottom:0 } th { font-size:12.5px; color:var(--soft); font-weight:600; white-space:nowrap }
 .n { text-align:right; white-space:nowrap } .soft { color:var(--soft) } .cut { max-width:230px; overflow-wrap:anywhere }
+td, th { min-width:64px } td code { display:inline-block; min-width:140px }
 code { font:12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap:anywhere }
 details { margin-top:8px; overflow:hidden } summary { cursor:pointer; padding:9px 14px } details .table { border-style:solid none none; border-radius:0 }
 .tasks { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:10px 16px }

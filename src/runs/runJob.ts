@@ -2,10 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { checkFromPlan } from '../../engine/load/resumeChecks.ts'
 import { plan as planFlow, run as runFlow } from '../../engine/pipeline.ts'
 import { pauseAfter } from '../../engine/runtime/retries.ts'
-import { taskGraph } from '../../engine/runtime/taskGraph.ts'
+import { type Task, taskGraph } from '../../engine/runtime/taskGraph.ts'
 import { graphOf } from '../../engine/sql/graph.ts'
 import type { ArchivedRun } from '../archive/manifest.ts'
 import { secretsIn } from '../config/secrets.ts'
+import type { RunGraph } from '../metadata/runDetails.ts'
 import { ARCHIVE, type ArchiveOutcome, archive, archiveTask, fillRun, findArchived } from './archive.ts'
 import { begin, readJob, type UsableJob } from './begin.ts'
 import { checkpointing, checkTasks, invalidateChanged } from './checkpoints.ts'
@@ -68,6 +69,19 @@ async function runOnce(options: RunOptions, job: UsableJob): Promise<RunResult> 
   return await finishRun(options, held, reached, session)
 }
 
+/** Tasks that leave an output, each with those whose output it reads: a model that stays a view is part of its readers. */
+function graphOfTasks(tasks: Map<string, Task>): RunGraph {
+  const real = (name: string): string[] => {
+    const task = tasks.get(name)
+    return task?.view ? task.after.flatMap(real) : [name]
+  }
+  return Object.fromEntries(
+    [...tasks]
+      .filter(([, { view }]) => !view)
+      .map(([name, { after }]) => [name, [...new Set(after.flatMap(real))]]),
+  )
+}
+
 /** The work of a run; what came of the archive, where there is one. */
 async function perform(
   options: RunOptions,
@@ -91,7 +105,7 @@ async function perform(
     return store.progress(task, chunk)
   }
   context.tasks = { ...store, fail, progress }
-  await held.live.begin(Object.fromEntries([...tasks].map(([name, { after }]) => [name, after])))
+  await held.live.begin(graphOfTasks(tasks))
   held.canResume = true
   if (options.fromPlan && !held.resumed) await checkFromPlan(context)
   if (record.trigger === 'restore') await fillRun(context, archived)

@@ -1,13 +1,103 @@
-import { Hono } from 'hono'
-import type { Seen } from '../service/serve.ts'
+import { randomBytes } from 'node:crypto'
+import type { HttpBindings } from '@hono/node-server'
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { getCookie, setCookie } from 'hono/cookie'
+import { EngineError, errorData } from '../../engine/errors.ts'
+import { keepAudit } from '../metadata/auditLog.ts'
+import { runDetails } from '../metadata/runDetails.ts'
+import type { ReportData } from '../report/data.ts'
+import { renderReport } from '../report/html.ts'
+import { html } from '../report/markup.ts'
+import { toCsv } from '../runs/correctionCsv.ts'
+import { shownRecord } from '../runs/mask.ts'
+import { type Caller, type Identity, LoginLimit } from './access.ts'
+import { type Acted, correct, ERROR_ACTIONS, type Form, JOB_ACTIONS, RUN_ACTIONS } from './actions.ts'
+import { Events } from './events.ts'
+import { layout } from './layout.ts'
+import { loginPage, ownPath, unsetPage } from './login.ts'
+import { errorQuery } from './pages/errors.ts'
+import { findPage } from './pages/index.ts'
+import { SCRIPT } from './script.ts'
+import { ICON, STYLE } from './style.ts'
+import { mayAct, type Page, type World } from './world.ts'
 
-export interface WebOptions {
-  seen: Seen
+type Env = { Bindings: HttpBindings; Variables: { who: Identity } }
+type Asking = Context<Env>
+
+/** Bytes of a form. */
+const MAX_FORM = 1_000_000
+/** Records that one export holds. */
+const MAX_EXPORT = 100_000
+/** Messages that were not looked at yet. */
+const MAX_SAID = 1000
+const COOKIE = 'nightfreight'
+
+const HEADERS = {
+  'content-security-policy':
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'same-origin',
+  'cache-control': 'no-store',
+  'cross-origin-opener-policy': 'same-origin',
+}
+/** Of a report, which is a page on its own. */
+const REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+
+/** All that is served: health, metrics, pages, and what buttons do. */
+export function createApp(world: World): Hono<Env> {
+  const app = new Hono<Env>()
+  const said = new Map<string, string>()
+  app.use(async (context, next) => {
+    await next()
+    for (const [name, value] of Object.entries(HEADERS))
+      if (!context.res.headers.has(name)) context.res.headers.set(name, value)
+  })
+  app.onError((error, context) => {
+    world.log.error({ path: context.req.path, error: errorData(error) }, 'a page failed')
+    return context.text('This page failed; the log says why.\n', 500)
+  })
+  health(app, world)
+  assets(app)
+  logins(app, world)
+  app.use(gate(world))
+  app.get('/metrics', async context =>
+    context.body(await world.seen.metrics(), 200, {
+      'content-type': 'text/plain; version=0.0.4; charset=utf-8',
+    }),
+  )
+  app.use(bodyLimit({ maxSize: MAX_FORM }))
+  downloads(app, world)
+  events(app, world)
+  acts(app, world, said)
+  app.get('*', async context => {
+    const { path, query } = pathOf(context)
+    const page = await findPage(world, path, query, context.get('who'))
+    const key = query.get('said')
+    const message = key ? said.get(key) : undefined
+    if (key) said.delete(key)
+    return page ? show(context, page, 200, message) : show(context, NOTHING, 404)
+  })
+  return app
 }
 
-/** What is served: health for whoever keeps the service alive, and metrics for Prometheus. */
-export function createApp({ seen }: WebOptions): Hono {
-  const app = new Hono()
+const NOTHING: Page = {
+  title: 'Nothing here',
+  main: html`<h1>Nothing here</h1><p>There is no such page.</p>`,
+}
+
+/** As it was written, so that an encoded slash of a name stays one. */
+const pathOf = (context: Asking) => {
+  const { pathname, searchParams } = new URL(context.req.url)
+  return { path: pathname, query: searchParams }
+}
+
+function show(context: Asking, page: Page, status: 200 | 401 | 403 | 404 | 429, message?: string): Response {
+  const who = context.get('who') as Identity | undefined
+  return context.html(layout(page, who, pathOf(context).path, message), status)
+}
+
+function health(app: Hono<Env>, { seen }: World): void {
   app.get('/healthz', context =>
     seen.isAlive() ? context.text('ok\n') : context.text('the scheduler hangs\n', 503),
   )
@@ -16,8 +106,221 @@ export function createApp({ seen }: WebOptions): Hono {
     if (trouble) return context.text(`${trouble}\n`, 503)
     return context.text(seen.facts().leads ? 'leads\n' : 'stands by\n')
   })
-  app.get('/metrics', async context =>
-    context.body(await seen.metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
+}
+
+function assets(app: Hono<Env>): void {
+  const give = (path: string, type: string, text: string) =>
+    app.get(path, context =>
+      context.body(text, 200, { 'content-type': type, 'cache-control': 'public, max-age=300' }),
+    )
+  give('/style.css', 'text/css; charset=utf-8', STYLE)
+  give('/script.js', 'text/javascript; charset=utf-8', SCRIPT)
+  give('/icon.svg', 'image/svg+xml', ICON)
+}
+
+const callerOf = (context: Asking): Caller => ({
+  address: context.env.incoming?.socket.remoteAddress ?? '',
+  header: name => context.req.header(name),
+  session: getCookie(context, COOKIE),
+})
+
+/** Lets in who may; whoever is not known is asked for a name, programs are told. */
+function gate({ access }: World) {
+  return async (context: Asking, next: () => Promise<void>) => {
+    const caller = callerOf(context)
+    const found = await access.identify(caller)
+    if (found === 'foreign host') return context.text('This is not served under that name.\n', 403)
+    if (found === 'unset') return show(context, unsetPage, 403)
+    if (found === 'unknown') {
+      const isPage = context.req.method === 'GET' && context.req.header('accept')?.includes('text/html')
+      if (!isPage || context.req.header('authorization') !== undefined)
+        return context.text('Who asks? Send Authorization: Bearer TOKEN, or log in.\n', 401, {
+          'www-authenticate': 'Bearer',
+        })
+      const { path, query } = pathOf(context)
+      return context.redirect(
+        `/login?${new URLSearchParams({ to: `${path}${query.size > 0 ? `?${query}` : ''}` })}`,
+      )
+    }
+    context.set('who', found)
+    if (context.req.method !== 'GET' && context.req.method !== 'HEAD') {
+      if (!access.isOwnPage(caller)) return context.text('This did not come from a page of ours.\n', 403)
+    }
+    return next()
+  }
+}
+
+function logins(app: Hono<Env>, { access, metadata, clock }: World): void {
+  const limit = new LoginLimit()
+  const { users, url } = access.options
+  const told = (context: Asking, who: string, role: string, outcome: string, action = 'log in') =>
+    keepAudit(metadata.database, {
+      at: clock.now().toISOString(),
+      who,
+      role,
+      address: callerOf(context).address,
+      action,
+      subject: '',
+      outcome,
+    })
+  app.get('/login', context => show(context, loginPage(ownPath(context.req.query('to'))), 200))
+  app.post('/login', bodyLimit({ maxSize: MAX_FORM }), async context => {
+    const caller = callerOf(context)
+    if ((await access.identify(caller)) === 'foreign host' || !access.isOwnPage(caller))
+      return context.text('This did not come from a page of ours.\n', 403)
+    const form = await formOf(context)
+    const [name = '', password = '', to] = ['name', 'password', 'to'].map(field => form.get(field)?.[0])
+    const again = (status: 401 | 429, message: string) =>
+      show(context, loginPage(ownPath(to)), status, message)
+    if (!limit.allows(name, caller.address)) {
+      await told(context, name.slice(0, 100), '', 'refused: too many tries')
+      return again(429, 'Too many tries: wait for a quarter of an hour.')
+    }
+    const secret = await users.logIn(name, password)
+    if (secret === undefined) {
+      limit.failed(name, caller.address)
+      await told(context, name.slice(0, 100), '', 'refused: name or password is wrong')
+      return again(401, 'Name or password is wrong.')
+    }
+    limit.succeeded(name)
+    await told(context, name, (await users.roleOf(name)) ?? '', 'done')
+    setCookie(context, COOKIE, secret, {
+      httpOnly: true,
+      sameSite: 'Lax',
+      path: '/',
+      secure: url?.protocol === 'https:',
+    })
+    return context.redirect(ownPath(to), 303)
+  })
+  app.post('/logout', async context => {
+    const caller = callerOf(context)
+    if (!access.isOwnPage(caller)) return context.text('This did not come from a page of ours.\n', 403)
+    if (caller.session) await users.logOut(caller.session)
+    setCookie(context, COOKIE, '', { path: '/', maxAge: 0 })
+    return context.redirect('/login', 303)
+  })
+}
+
+function downloads(app: Hono<Env>, { metadata, mask }: World): void {
+  const report = async (run: string) => (await runDetails<ReportData>(metadata.database, run)).report
+  app.get('/runs/:run/report.html', async context => {
+    const found = await report(context.req.param('run'))
+    if (!found) return show(context, NOTHING, 404)
+    return context.html(renderReport(found), 200, { 'content-security-policy': REPORT_POLICY })
+  })
+  app.get('/runs/:run/report.json', async context => {
+    const found = await report(context.req.param('run'))
+    return found ? context.json(found) : context.json({ error: 'there is no such report' }, 404)
+  })
+  app.get('/errors.csv', async context => {
+    const wanted = errorQuery(pathOf(context).query)
+    const records = await metadata.errors.list({ ...wanted, limit: MAX_EXPORT })
+    return context.body(toCsv(records.map(record => shownRecord(mask, record))), 200, {
+      'content-type': 'text/csv; charset=utf-8',
+      'content-disposition': 'attachment; filename="errors.csv"',
+    })
+  })
+}
+
+function events(app: Hono<Env>, world: World): void {
+  const events = new Events()
+  app.get('/events', context => {
+    const who = context.get('who')
+    const asked = new URL(ownPath(context.req.query('page')), 'http://here')
+    if (events.isFull) return context.text('Too many watch already.\n', 503)
+    return events.watch(context, `${who.role} ${asked.pathname}${asked.search}`, async () => {
+      const page = await findPage(world, asked.pathname, asked.searchParams, who)
+      return page && { main: page.main.text, isLive: page.isLive ?? false }
+    })
+  })
+}
+
+async function formOf(context: Asking): Promise<Form> {
+  const body = await context.req.parseBody({ all: true })
+  return new Map(
+    Object.entries(body).map(([name, value]) => [name, [value].flat().map(each => String(each))]),
   )
-  return app
+}
+
+function acts(app: Hono<Env>, world: World, said: Map<string, string>): void {
+  const { metadata, clock } = world
+  const act = async (
+    context: Asking,
+    action: string,
+    subject: string,
+    back: string,
+    perform: ((form: Form) => Promise<Acted>) | undefined,
+  ): Promise<Response> => {
+    const who = context.get('who')
+    const told = (outcome: string) =>
+      keepAudit(metadata.database, {
+        at: clock.now().toISOString(),
+        who: who.name,
+        role: who.role,
+        address: callerOf(context).address,
+        action,
+        subject,
+        outcome,
+      })
+    if (!perform) return show(context, NOTHING, 404)
+    if (!mayAct(who)) {
+      await told('refused: a viewer looks only')
+      return context.text('A viewer looks only.\n', 403)
+    }
+    const leadTo = (path: string, text: string) => {
+      const key = randomBytes(9).toString('base64url')
+      said.set(key, text)
+      if (said.size > MAX_SAID) said.delete(said.keys().next().value!)
+      return context.redirect(`${path}${path.includes('?') ? '&' : '?'}said=${key}`, 303)
+    }
+    try {
+      const { said: text, to } = await perform(await formOf(context))
+      await told('done')
+      return leadTo(to, text)
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error
+      await told(`refused: ${error.message}`)
+      return leadTo(back, error.message)
+    }
+  }
+  const own = <T>(of: Record<string, T>, name: string) => (Object.hasOwn(of, name) ? of[name] : undefined)
+  app.post('/runs/:name/:action', context => {
+    const { name, action } = context.req.param()
+    const perform = own(RUN_ACTIONS, action)
+    return act(
+      context,
+      `${action} run`,
+      name,
+      `/runs/${encodeURIComponent(name)}`,
+      perform && (form => perform(world, name, form, context.get('who'))),
+    )
+  })
+  app.post('/jobs/:name/:action', context => {
+    const { name, action } = context.req.param()
+    const perform = own(JOB_ACTIONS, action)
+    return act(
+      context,
+      `${action} job`,
+      name,
+      `/jobs/${encodeURIComponent(name)}`,
+      perform && (form => perform(world, name, form, context.get('who'))),
+    )
+  })
+  app.post('/errors/:id/correct', context => {
+    const { id } = context.req.param()
+    return act(context, 'correct row', id, `/errors/${encodeURIComponent(id)}`, form =>
+      correct(world, id, form, context.get('who')),
+    )
+  })
+  app.post('/errors/:action', context => {
+    const { action } = context.req.param()
+    const perform = own(ERROR_ACTIONS, action)
+    return act(
+      context,
+      `${action} rows`,
+      '',
+      '/errors',
+      perform && (form => perform(world, '', form, context.get('who'))),
+    )
+  })
 }

@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
-import type { Hono } from 'hono'
 
 /** Bytes of a request's headers. */
 const MAX_HEADER = 16_384
@@ -17,7 +16,7 @@ const MAX_CONNECTIONS = 5_000
 
 /** Serves an application; slow, silent and endless callers are cut off. */
 export async function listen(
-  app: Hono,
+  app: { fetch: Parameters<typeof createAdaptorServer>[0]['fetch'] },
   { host, port }: { host: string; port: number },
 ): Promise<{ port: number; close(): Promise<void> }> {
   const server = createAdaptorServer({

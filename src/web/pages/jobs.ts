@@ -1,0 +1,116 @@
+import { jobsThatRan, seenRuns } from '../../metadata/seen.ts'
+import { freshness } from '../../metadata/tableHistory.ts'
+import { bars } from '../../report/charts.ts'
+import { duration, html, moment, section, table } from '../../report/markup.ts'
+import { jobPath, runPath, tablePath } from '../../util/site.ts'
+import { button, link, toneOf } from '../layout.ts'
+import { mayAct, type PageMaker } from '../world.ts'
+import { runTable } from './runs.ts'
+
+/** Runs of a job's page. */
+const RUNS = 60
+
+/** Every job that is served here, or has run. */
+export const jobs: PageMaker = async ({ metadata, catalog, clock }) => {
+  const ran = new Map((await jobsThatRan(metadata.database)).map(({ job, last }) => [job, last]))
+  const paused = new Set((await metadata.pauses.list()).map(({ name }) => name))
+  const names = [...new Set([...catalog.jobs.keys(), ...ran.keys()])].sort()
+  const now = clock.now()
+  return {
+    title: 'Jobs',
+    main: html`<h1>Jobs</h1>${table(
+      ['Job', 'Begins', 'Next', 'Ran last', 'State'],
+      names.map(name => {
+        const job = catalog.jobs.get(name)
+        const next = job?.cron?.next(now)
+        return [
+          link(jobPath(name), name),
+          job
+            ? job.cron
+              ? 'by its schedule'
+              : job.files
+                ? 'when files arrive'
+                : job.after.length > 0
+                  ? `after ${job.after.join(', ')}`
+                  : 'by hand'
+            : 'is not served here',
+          next ? moment(next.toISOString()) : '–',
+          ran.has(name) ? moment(ran.get(name)!) : 'never',
+          job?.broken ?? (paused.has(name) ? 'paused' : '–'),
+        ]
+      }),
+      'No job is served, and none has run.',
+    )}`,
+  }
+}
+
+/** One job: its runs, intervals and tables. */
+export const job: PageMaker = async ({ metadata, catalog, clock }, { params, who }) => {
+  const name = params.job!
+  const known = catalog.jobs.get(name)
+  const [runs, intervals, tables, pauses] = await Promise.all([
+    seenRuns(metadata.database, { job: name, limit: RUNS }),
+    metadata.intervals.list(name, 20),
+    freshness(metadata.database, name),
+    metadata.pauses.list(),
+  ])
+  if (!known && runs.length === 0) return undefined
+  const pause = pauses.find(each => each.kind === 'job' && each.name === name)
+  const path = jobPath(name)
+  const readers = [...catalog.jobs.values()].filter(({ after }) => after.includes(name))
+  const next = known?.cron?.next(clock.now())
+  return {
+    title: name,
+    main: html`<header><h1>${name}</h1>${pause ? html`<span class="badge warn">paused</span>` : undefined}
+<p class="meta">${next ? `due next at ${moment(next.toISOString())}` : 'no schedule of its own'}${readers.length > 0 ? ` · followed by ${readers.map(each => each.name).join(', ')}` : ''}${pause ? ` · paused by ${pause.paused_by} since ${moment(pause.since)}` : ''}</p></header>
+${known?.broken ? html`<div class="error" role="alert"><p><b>${known.broken}</b></p></div>` : undefined}
+${
+  known && mayAct(who)
+    ? html`<div class="actions">${button(`${path}/run`, 'Run now')}${pause ? button(`${path}/unpause`, 'Unpause', { quiet: true }) : button(`${path}/pause`, 'Pause', { quiet: true })}</div>`
+    : undefined
+}
+${section(
+  'How long it took',
+  html`<div class="figure">${bars(
+    runs
+      .filter(({ ended_at, goal }) => ended_at !== null && goal === 'load')
+      .reverse()
+      .map(run => {
+        const took = Date.parse(run.ended_at!) - Date.parse(run.started_at)
+        return {
+          value: took,
+          tone: toneOf(run.status),
+          title: `${moment(run.started_at)}: ${run.status.toLowerCase()} in ${duration(took)}`,
+          href: runPath(run.run),
+        }
+      }),
+  )}</div>`,
+)}
+${section(
+  'Tables',
+  table(
+    ['Table', 'Loaded last'],
+    tables.map(each => [link(tablePath(name, each.table), each.table), moment(each.loadedAt)]),
+    'It has loaded none.',
+  ),
+)}
+${
+  intervals.length > 0
+    ? section(
+        'Data intervals',
+        table(
+          ['From', 'To', 'State', 'Run', 'Waits for'],
+          intervals.map(each => [
+            moment(each.interval_start),
+            moment(each.interval_end),
+            each.state.toLowerCase(),
+            each.run ? link(runPath(each.run), each.run) : '–',
+            each.state === 'WAITING' ? (each.waits_for ?? 'its turn') : '–',
+          ]),
+        ),
+      )
+    : undefined
+}
+${section('Runs', runTable(runs))}`,
+  }
+}

@@ -1,0 +1,51 @@
+import { type SeenRun, seenRuns } from '../../metadata/seen.ts'
+import { count, duration, html, moment, table } from '../../report/markup.ts'
+import { jobPath, runPath } from '../../util/site.ts'
+import { link, statusBadge } from '../layout.ts'
+import { errorText } from '../text.ts'
+import type { PageMaker } from '../world.ts'
+
+/** Runs of one page. */
+const PAGE = 50
+const STATUSES = ['RUNNING', 'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILED', 'PLANNED']
+
+/** All runs, newest first, by job and status. */
+export const runs: PageMaker = async ({ metadata }, { query }) => {
+  const job = query.get('job') || undefined
+  const status = STATUSES.find(name => name === query.get('status'))
+  const before = query.get('before') || undefined
+  const found = await seenRuns(metadata.database, { job, status, before, limit: PAGE + 1 })
+  const shown = found.slice(0, PAGE)
+  const older = new URLSearchParams({
+    ...(job && { job }),
+    ...(status && { status }),
+    before: shown.at(-1)?.started_at ?? '',
+  })
+  return {
+    title: 'Runs',
+    main: html`<h1>Runs</h1>
+<form class="filter" method="get"><label>Job<input name="job" value="${job ?? ''}"></label>
+<label>Status<select name="status"><option value="">all</option>${STATUSES.map(
+      name =>
+        html`<option value="${name}"${name === status ? html` selected` : undefined}>${name.toLowerCase().replaceAll('_', ' ')}</option>`,
+    )}</select></label><button>Show</button></form>
+${runTable(shown)}${found.length > PAGE ? html`<p>${link(`/runs?${older}`, 'Older')}</p>` : undefined}`,
+  }
+}
+
+export const runTable = (runs: SeenRun[]) =>
+  table(
+    ['Run', 'Job', 'Status', 'Began', 'Took', '#Read', '#Loaded', '#Rejected', 'Why'],
+    runs.map(each => [
+      link(runPath(each.run), each.run),
+      link(jobPath(each.job), each.job),
+      statusBadge(each.status),
+      moment(each.started_at),
+      each.ended_at ? duration(Date.parse(each.ended_at) - Date.parse(each.started_at)) : '–',
+      ...[each.rows_read, each.rows_loaded, each.rows_rejected].map(rows =>
+        rows === null ? '–' : count(rows),
+      ),
+      errorText(each.error),
+    ]),
+    'No run.',
+  )

@@ -1,0 +1,197 @@
+import { liveStates } from '../../metadata/runDetails.ts'
+import { jobsThatRan, openWarnings, runsBySpan, type SeenRun, seenRuns } from '../../metadata/seen.ts'
+import { bars, gantt, meter } from '../../report/charts.ts'
+import {
+  count,
+  duration,
+  figure,
+  type Html,
+  html,
+  moment,
+  percent,
+  section,
+  table,
+} from '../../report/markup.ts'
+import { isRunning } from '../../runs/owner.ts'
+import type { Alert } from '../../spec/alert.ts'
+import { jobPath, runPath } from '../../util/site.ts'
+import { link, part, toneOf } from '../layout.ts'
+import { errorText } from '../text.ts'
+import type { PageMaker, World } from '../world.ts'
+import { liveTasks } from './live.ts'
+
+const HOUR = 3600_000
+const HOURS = 24
+/** Runs that one page shows. */
+const MAX_RUNS = 500
+/** Jobs of a timeline or a heat map. */
+const MAX_JOBS = 40
+
+/** What ran, runs, waits, failed and will be late, in the last 24 hours. */
+export const tonight: PageMaker = async world => {
+  const { metadata, clock, seen } = world
+  const { database } = metadata
+  const now = clock.now()
+  const since = new Date(now.getTime() - HOURS * HOUR).toISOString()
+  const [runs, spans, live, warnings, open] = await Promise.all([
+    seenRuns(database, { since, limit: MAX_RUNS }),
+    runsBySpan(database, 'hour', since),
+    liveStates(database),
+    openWarnings(database),
+    metadata.intervals.open(),
+  ])
+  const waiting = open.filter(({ state }) => state === 'WAITING')
+  const failed = runs.filter(({ status }) => status === 'FAILED')
+  const done = runs.filter(({ status }) => status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS')
+  const trouble = seen.trouble()
+  const use = seen.machine.read()
+  return {
+    title: 'Tonight',
+    isLive: true,
+    main: html`<h1>Tonight</h1><p class="meta">The last 24 hours, until ${moment(now.toISOString())}</p>
+${part('trouble', trouble ? html`<div class="error" role="alert"><p><b>${trouble}</b></p></div>` : undefined)}
+${part(
+  'figures',
+  html`<div class="figures">${figure('Ran', count(done.length), `${count(sum(spans, 'processed'))} rows changed`)}${figure('Running', count(live.length), live.length === 0 ? 'nothing now' : 'see below')}${figure('Waiting', count(waiting.length), 'queue depth')}${figure('Failed', count(failed.length), 'in 24 hours', failed.length > 0)}${figure('Late, or will be', count(warnings.length), 'by promises and locks', warnings.length > 0)}</div>`,
+)}
+${part('running', section('Runs now', running(live)))}
+${part('late', warnings.length > 0 ? section('Late, or will be', late(warnings)) : undefined)}
+${part('failed', failed.length > 0 ? section('Failed', failedRuns(failed)) : undefined)}
+${part('waiting', waiting.length > 0 ? section('Waits', waits(waiting)) : undefined)}
+${part('timeline', section('Timeline', timeline(runs, since, now)))}
+${part('throughput', section('Throughput', throughput(spans, now)))}
+${part('heat', section('Error rate by job and hour', heat(spans, now)))}
+${part('machine', section('This machine', html`<div class="tasks">${meter('Processors', use.cpu)}${meter('Memory', use.memory)}${meter('Disk', use.disk)}</div>`))}
+${part('next', section('Next', await next(world, now)))}`,
+  }
+}
+
+const sum = (spans: { processed: number }[], of: 'processed') => spans.reduce((n, each) => n + each[of], 0)
+
+function running(live: Awaited<ReturnType<typeof liveStates>>): Html {
+  if (live.length === 0) return html`<p class="soft">Nothing runs.</p>`
+  return html`${live.map(
+    ({ run, job, live }) =>
+      html`<div class="now"><b>${link(runPath(run), job)}</b> <span class="soft">run ${run}${live ? ` · ${percent(live.cpu)} of the processors · ${count(Math.round(live.memory / 1e6))} MB` : ''}</span>${liveTasks(live)}</div>`,
+  )}`
+}
+
+const late = (warnings: { job: string; payload: string }[]) =>
+  table(
+    ['Job', 'What'],
+    warnings.map(({ job, payload }) => {
+      const { alert } = JSON.parse(payload) as { alert: Alert }
+      return [link(alert.run ? runPath(alert.run) : jobPath(job), job), alert.what]
+    }),
+  )
+
+const failedRuns = (runs: SeenRun[]) =>
+  table(
+    ['Job', 'Run', 'Began', 'Why'],
+    runs.map(({ job, run, started_at, error }) => [
+      link(jobPath(job), job),
+      link(runPath(run), run),
+      moment(started_at),
+      errorText(error),
+    ]),
+  )
+
+const waits = (
+  waiting: { job: string; interval_start: string; waits_for: string | null; waits_since: string | null }[],
+) =>
+  table(
+    ['Job', 'Data from', 'Waits for', 'Since'],
+    waiting
+      .slice(0, MAX_JOBS)
+      .map(({ job, interval_start, waits_for, waits_since }) => [
+        link(jobPath(job), job),
+        moment(interval_start),
+        waits_for ?? 'its turn',
+        waits_since ? moment(waits_since) : '–',
+      ]),
+  )
+
+function timeline(runs: SeenRun[], since: string, now: Date): Html {
+  const byJob = [...Map.groupBy(runs, ({ job }) => job)].sort(([a], [b]) => a.localeCompare(b))
+  const rows = byJob.slice(0, MAX_JOBS).map(([job, own]) => ({
+    label: link(jobPath(job), job),
+    note: `${own.length} ${own.length === 1 ? 'run' : 'runs'}`,
+    spans: own.map(run => {
+      const end = run.ended_at ? Date.parse(run.ended_at) : now.getTime()
+      const status = run.status === 'RUNNING' && !isRunning(run, now) ? 'FAILED' : run.status
+      return {
+        from: Date.parse(run.started_at),
+        to: end,
+        tone: toneOf(status),
+        title: `${job} ${run.status.toLowerCase()}, ${moment(run.started_at)}, ${duration(end - Date.parse(run.started_at))}`,
+        href: runPath(run.run),
+      }
+    }),
+  }))
+  const more =
+    byJob.length > MAX_JOBS ? html`<p class="soft">${byJob.length - MAX_JOBS} more jobs</p>` : undefined
+  return html`${gantt(rows, { from: Date.parse(since), to: now.getTime() }, 'Nothing has run.')}${more}`
+}
+
+/** The last 24 hours, as the beginnings of their ISO texts, oldest first. */
+const hoursUntil = (now: Date) =>
+  Array.from({ length: HOURS }, (_, n) =>
+    new Date(now.getTime() - (HOURS - 1 - n) * HOUR).toISOString().slice(0, 13),
+  )
+
+type Spans = Awaited<ReturnType<typeof runsBySpan>>
+
+function throughput(spans: Spans, now: Date): Html {
+  const by = Map.groupBy(spans, ({ span }) => span)
+  const hours = hoursUntil(now).map(hour => {
+    const processed = sum(by.get(hour) ?? [], 'processed')
+    return {
+      value: processed,
+      tone: 'bar' as const,
+      title: `${hour.slice(11)}:00: ${count(processed)} rows changed`,
+    }
+  })
+  return html`<div class="figure"><span>Rows inserted, updated and deleted, by the hour in which their run began</span>${bars(hours)}</div>`
+}
+
+function heat(spans: Spans, now: Date): Html {
+  const jobs = [...Map.groupBy(spans, ({ job }) => job)].slice(0, MAX_JOBS)
+  if (jobs.length === 0) return html`<p class="soft">Nothing has run.</p>`
+  const hours = hoursUntil(now)
+  return html`<div class="table" role="region" tabindex="0" aria-label="Error rate by job and hour"><table class="heat"><thead><tr><th scope="col">Job</th>${hours.map(
+    hour => html`<th scope="col">${hour.slice(11)}</th>`,
+  )}</tr></thead><tbody>${jobs.map(([job, own]) => {
+    const by = new Map(own.map(each => [each.span, each]))
+    return html`<tr><th scope="row">${link(jobPath(job), job)}</th>${hours.map(hour => heatCell(by.get(hour)))}</tr>`
+  })}</tbody></table></div><p class="soft">Rejected rows over rows read, in percent; ✕: a run failed.</p>`
+}
+
+function heatCell(span: Spans[number] | undefined): Html {
+  if (!span) return html`<td class="h0">·</td>`
+  const { read, rejected, failed } = span
+  const rate = read > 0 ? rejected / read : 0
+  const level = failed > 0 || rate > 0.05 ? 3 : rate > 0 ? 2 : 1
+  const text = `${failed > 0 ? '✕' : ''}${rate > 0 ? (Math.ceil(rate * 1000) / 10).toFixed(1) : failed > 0 ? '' : '0'}`
+  return html`<td class="h${level}" title="${count(rejected)} of ${count(read)} rows rejected, ${failed} of ${span.runs} runs failed">${text}</td>`
+}
+
+async function next({ catalog, metadata }: World, now: Date): Promise<Html> {
+  const paused = new Set((await metadata.pauses.list()).map(({ name }) => name))
+  const due = [...catalog.jobs.values()]
+    .flatMap(({ name, cron }) => {
+      const at = cron?.next(now)
+      return at && !paused.has(name) ? [{ name, at }] : []
+    })
+    .sort((a, b) => a.at.getTime() - b.at.getTime())
+    .slice(0, 10)
+  const ran = new Map((await jobsThatRan(metadata.database)).map(({ job, last }) => [job, last]))
+  return table(
+    ['Job', 'Due', 'Ran last'],
+    due.map(({ name, at }) => [
+      link(jobPath(name), name),
+      moment(at.toISOString()),
+      ran.has(name) ? moment(ran.get(name)!) : 'never',
+    ]),
+    'No job has a schedule.',
+  )
+}
