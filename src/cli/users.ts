@@ -16,7 +16,7 @@ export function usersCommand(): Command {
     .addCommand(removeCommand())
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight users list\n  nightfreight users add ada --role operator --no-password',
+      '\nExamples:\n  nightfreight users list --json\n  nightfreight users add ada --role operator --no-password',
     )
 }
 

@@ -3,6 +3,7 @@ import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { getCookie, setCookie } from 'hono/cookie'
+import { HTTPException } from 'hono/http-exception'
 import { EngineError, errorData } from '../../engine/errors.ts'
 import { keepAudit } from '../metadata/auditLog.ts'
 import { runDetails } from '../metadata/runDetails.ts'
@@ -54,6 +55,7 @@ export function createApp(world: World): Hono<Env> {
       if (!context.res.headers.has(name)) context.res.headers.set(name, value)
   })
   app.onError((error, context) => {
+    if (error instanceof HTTPException) return error.getResponse()
     world.log.error({ path: context.req.path, error: errorData(error) }, 'a page failed')
     return context.text('This page failed; the log says why.\n', 500)
   })

@@ -127,10 +127,15 @@ async function released() {
 /** Stops a service once it answers. */
 async function stopHealthy(child: ChildProcess) {
   const [line] = (await once(child.stderr!, 'data')) as [string]
-  const health = /http:[^;]+/.exec(line)![0]
-  assert.equal((await fetch(health)).status, 200)
+  assert.equal((await fetch(`${/http:[^;]+/.exec(line)![0]}healthz`)).status, 200)
   child.kill('SIGTERM')
 }
+
+const serving = (first: Record<string, string>): Step => ({
+  first: async () => first,
+  meanwhile: stopHealthy,
+  says: /serving; dashboard at/,
+})
 
 /** By example, in an order in which each finds what it needs. */
 const STEPS: Record<string, Step> = {
@@ -269,16 +274,13 @@ const STEPS: Record<string, Step> = {
     { code: 75, says: /error FENCED/ },
   [`nightfreight pause ${JOB}`]: { says: /is paused/ },
   'nightfreight pause --pool legacy_db_pool': { says: /pool legacy_db_pool is paused/ },
-  'nightfreight serve queries': {
-    first: async () => ({ queries: 'queries --port 0' }),
-    meanwhile: stopHealthy,
-    says: /serving; health at/,
-  },
-  'nightfreight serve queries --slots 4 --pool legacy_db_pool=2 --port 9464': {
-    first: async () => ({ 9464: '0' }),
-    meanwhile: stopHealthy,
-    says: /serving; health at/,
-  },
+  'nightfreight serve queries': serving({ queries: 'queries --port 0' }),
+  'nightfreight serve queries --host 0.0.0.0 --user-header x-forwarded-user --trusted-proxy 10.0.0.5':
+    serving({ queries: 'queries --port 0' }),
+  'nightfreight serve queries --slots 4 --pool legacy_db_pool=2 --port 9464': serving({ 9464: '0' }),
+  'nightfreight users add ada --role operator --no-password': { says: /ada is an operator/ },
+  'nightfreight users list --json': { says: /"role":"operator"/ },
+  'nightfreight users remove ada': { says: /ada is removed/ },
   [`nightfreight unpause ${JOB}`]: { says: /goes on/ },
   'nightfreight unpause --pool legacy_db_pool': { says: /pool legacy_db_pool goes on/ },
   [`nightfreight cancel ${RUN}`]: { first: blocked, says: /stopping at the next commit/ },
