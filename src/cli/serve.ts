@@ -59,7 +59,7 @@ export function serveCommand(): Command {
       process.on('SIGTERM', stop).on('SIGINT', stop)
       const catalog = new Catalog(folders, process.env)
       const log = createLog({ folder: home, secrets: secretsIn(process.env.METADATA_URL) })
-      const world = {
+      const web = {
         access: new Access({ users: new WebUsers(metadata.database, systemClock), ...accessFlags(flags) }),
         metadata,
         catalog,
@@ -77,7 +77,7 @@ export function serveCommand(): Command {
           owner: ownName(),
           slots: flags.slots,
           pools: flags.pool,
-          listen: seen => listen(createApp({ ...world, seen }), { host: flags.host, port: flags.port }),
+          listen: seen => listen(createApp({ ...web, seen }), { host: flags.host, port: flags.port }),
           log,
           home,
           env: process.env,

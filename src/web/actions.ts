@@ -6,8 +6,8 @@ import { isRunning } from '../runs/owner.ts'
 import type { Launched } from '../service/launch.ts'
 import { jobPath, runPath } from '../util/site.ts'
 import type { Identity } from './access.ts'
+import type { WebContext } from './context.ts'
 import { recordPath } from './pages/errors.ts'
-import type { World } from './world.ts'
 
 /** A form as it was sent: of a name that was sent more than once, all values. */
 export type Form = ReadonlyMap<string, string[]>
@@ -19,17 +19,17 @@ export interface Acted {
 }
 
 /** What is done to a thing that a path names; fails with an EngineError where it is refused. */
-type Act = (world: World, name: string, form: Form, who: Identity) => Promise<Acted>
+type Act = (web: WebContext, name: string, form: Form, who: Identity) => Promise<Acted>
 
 const refuse = (message: string): never => {
   throw new EngineError('RESUME_REFUSED', message)
 }
 
-async function runOf({ metadata }: World, name: string): Promise<RunRecord> {
+async function runOf({ metadata }: WebContext, name: string): Promise<RunRecord> {
   return (await metadata.run(name)) ?? refuse(`run ${name}: there is none of that id`)
 }
 
-function folderOf({ catalog }: World, job: string): string {
+function folderOf({ catalog }: WebContext, job: string): string {
   return (
     catalog.jobs.get(job)?.folder ??
     refuse(`${job}: it is not served here, so nobody knows where its files are`)
@@ -44,20 +44,20 @@ function begun(launched: Launched, said: string, otherwise: string): Acted {
 
 const cancel =
   (level: 1 | 2): Act =>
-  async (world, name) => {
-    const run = await runOf(world, name)
-    const goesOn = run.status === 'RUNNING' && isRunning(run, world.clock.now())
-    if (!goesOn || !(await world.metadata.requestCancel(name, level))) refuse(`run ${name} is not running`)
+  async (web, name) => {
+    const run = await runOf(web, name)
+    const goesOn = run.status === 'RUNNING' && isRunning(run, web.clock.now())
+    if (!goesOn || !(await web.metadata.requestCancel(name, level))) refuse(`run ${name} is not running`)
     return { said: level === 1 ? 'It stops at its next commit.' : 'It is being stopped.', to: runPath(name) }
   }
 
 const resume =
   (...flags: string[]): Act =>
-  async (world, name) => {
-    const run = await runOf(world, name)
-    const folder = world.catalog.jobs.get(run.job)?.folder
+  async (web, name) => {
+    const run = await runOf(web, name)
+    const folder = web.catalog.jobs.get(run.job)?.folder
     const words = ['resume', name, ...flags, ...(folder ? ['--folder', folder] : [])]
-    return begun(await world.launcher.begin(...words), 'It goes on.', runPath(name))
+    return begun(await web.launcher.begin(...words), 'It goes on.', runPath(name))
   }
 
 /** Actions on a run. */
@@ -66,11 +66,11 @@ export const RUN_ACTIONS: Record<string, Act> = {
   stop: cancel(2),
   resume: resume(),
   accept: resume('--accept-changes'),
-  async load(world, name) {
-    const { job } = await runOf(world, name)
-    const folder = folderOf(world, job)
+  async load(web, name) {
+    const { job } = await runOf(web, name)
+    const folder = folderOf(web, job)
     return begun(
-      await world.launcher.begin('run', folder, '--from-plan', name),
+      await web.launcher.begin('run', folder, '--from-plan', name),
       'The plan is being loaded.',
       runPath(name),
     )
@@ -79,15 +79,15 @@ export const RUN_ACTIONS: Record<string, Act> = {
 
 /** Actions on a job. */
 export const JOB_ACTIONS: Record<string, Act> = {
-  async run(world, job) {
-    return begun(await world.launcher.begin('run', folderOf(world, job)), 'A run begins.', jobPath(job))
+  async run(web, job) {
+    return begun(await web.launcher.begin('run', folderOf(web, job)), 'A run begins.', jobPath(job))
   },
-  async refresh(world, job, form) {
+  async refresh(web, job, form) {
     const table = form.get('table')?.[0] ?? refuse('no table was named')
     // The table is one value of an option of several: what begins with a dash would be another option.
     if (table.startsWith('-')) refuse(`${table} is no table`)
-    const words = ['run', folderOf(world, job), '--full-refresh', table]
-    return begun(await world.launcher.begin(...words), `A full refresh of ${table} begins.`, jobPath(job))
+    const words = ['run', folderOf(web, job), '--full-refresh', table]
+    return begun(await web.launcher.begin(...words), `A full refresh of ${table} begins.`, jobPath(job))
   },
   async pause({ metadata, catalog }, job, _, { name }) {
     if (!catalog.jobs.has(job)) refuse(`${job} is not served here`)
@@ -114,7 +114,11 @@ export const ERROR_ACTIONS: Record<string, Act> = {
 
 const rowsWord = (rows: number) => (rows === 1 ? 'row joins' : 'rows join')
 
-async function move({ errors }: World['metadata'], form: Form, to: 'queued' | 'discarded'): Promise<number> {
+async function move(
+  { errors }: WebContext['metadata'],
+  form: Form,
+  to: 'queued' | 'discarded',
+): Promise<number> {
   const ids = form.get('id') ?? []
   if (ids.length === 0) refuse('no row was chosen')
   let moved = 0

@@ -14,6 +14,7 @@ import { toCsv } from '../runs/correctionCsv.ts'
 import { shownRecord } from '../runs/mask.ts'
 import { type Caller, type Identity, LoginLimit } from './access.ts'
 import { type Acted, correct, ERROR_ACTIONS, type Form, JOB_ACTIONS, RUN_ACTIONS } from './actions.ts'
+import { mayAct, type Page, type WebContext } from './context.ts'
 import { Events } from './events.ts'
 import { layout } from './layout.ts'
 import { loginPage, ownPath, unsetPage } from './login.ts'
@@ -21,7 +22,6 @@ import { errorQuery } from './pages/errors.ts'
 import { findPage } from './pages/index.ts'
 import { SCRIPT } from './script.ts'
 import { ICON, STYLE } from './style.ts'
-import { mayAct, type Page, type World } from './world.ts'
 
 type Env = { Bindings: HttpBindings; Variables: { who: Identity } }
 type Asking = Context<Env>
@@ -46,7 +46,7 @@ const HEADERS = {
 const REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 /** All that is served: health, metrics, pages, and what buttons do. */
-export function createApp(world: World): Hono<Env> {
+export function createApp(web: WebContext): Hono<Env> {
   const app = new Hono<Env>()
   const said = new Map<string, string>()
   app.use(async (context, next) => {
@@ -56,25 +56,25 @@ export function createApp(world: World): Hono<Env> {
   })
   app.onError((error, context) => {
     if (error instanceof HTTPException) return error.getResponse()
-    world.log.error({ path: context.req.path, error: errorData(error) }, 'a page failed')
+    web.log.error({ path: context.req.path, error: errorData(error) }, 'a page failed')
     return context.text('This page failed; the log says why.\n', 500)
   })
-  health(app, world)
+  health(app, web)
   assets(app)
-  logins(app, world)
-  app.use(gate(world))
+  logins(app, web)
+  app.use(gate(web))
   app.get('/metrics', async context =>
-    context.body(await world.seen.metrics(), 200, {
+    context.body(await web.seen.metrics(), 200, {
       'content-type': 'text/plain; version=0.0.4; charset=utf-8',
     }),
   )
   app.use(bodyLimit({ maxSize: MAX_FORM }))
-  downloads(app, world)
-  events(app, world)
-  acts(app, world, said)
+  downloads(app, web)
+  events(app, web)
+  acts(app, web, said)
   app.get('*', async context => {
     const { path, query } = pathOf(context)
-    const page = await findPage(world, path, query, context.get('who'))
+    const page = await findPage(web, path, query, context.get('who'))
     const key = query.get('said')
     const message = key ? said.get(key) : undefined
     if (key) said.delete(key)
@@ -99,7 +99,7 @@ function show(context: Asking, page: Page, status: 200 | 401 | 403 | 404 | 429, 
   return context.html(layout(page, who, pathOf(context).path, message), status)
 }
 
-function health(app: Hono<Env>, { seen }: World): void {
+function health(app: Hono<Env>, { seen }: WebContext): void {
   app.get('/healthz', context =>
     seen.isAlive() ? context.text('ok\n') : context.text('the scheduler hangs\n', 503),
   )
@@ -127,7 +127,7 @@ const callerOf = (context: Asking): Caller => ({
 })
 
 /** Lets in who may; whoever is not known is asked for a name, programs are told. */
-function gate({ access }: World) {
+function gate({ access }: WebContext) {
   return async (context: Asking, next: () => Promise<void>) => {
     const caller = callerOf(context)
     const found = await access.identify(caller)
@@ -152,7 +152,7 @@ function gate({ access }: World) {
   }
 }
 
-function logins(app: Hono<Env>, { access, metadata, clock }: World): void {
+function logins(app: Hono<Env>, { access, metadata, clock }: WebContext): void {
   const limit = new LoginLimit()
   const { users, url } = access.options
   const told = (context: Asking, who: string, role: string, outcome: string, action = 'log in') =>
@@ -203,7 +203,7 @@ function logins(app: Hono<Env>, { access, metadata, clock }: World): void {
   })
 }
 
-function downloads(app: Hono<Env>, { metadata, mask }: World): void {
+function downloads(app: Hono<Env>, { metadata, mask }: WebContext): void {
   const report = async (run: string) => (await runDetails<ReportData>(metadata.database, run)).report
   app.get('/runs/:run/report.html', async context => {
     const found = await report(context.req.param('run'))
@@ -224,14 +224,14 @@ function downloads(app: Hono<Env>, { metadata, mask }: World): void {
   })
 }
 
-function events(app: Hono<Env>, world: World): void {
+function events(app: Hono<Env>, web: WebContext): void {
   const events = new Events()
   app.get('/events', context => {
     const who = context.get('who')
     const asked = new URL(ownPath(context.req.query('page')), 'http://here')
     if (events.isFull) return context.text('Too many watch already.\n', 503)
     return events.watch(context, `${who.role} ${asked.pathname}${asked.search}`, async () => {
-      const page = await findPage(world, asked.pathname, asked.searchParams, who)
+      const page = await findPage(web, asked.pathname, asked.searchParams, who)
       return page && { main: page.main.text, isLive: page.isLive ?? false }
     })
   })
@@ -244,8 +244,8 @@ async function formOf(context: Asking): Promise<Form> {
   )
 }
 
-function acts(app: Hono<Env>, world: World, said: Map<string, string>): void {
-  const { metadata, clock } = world
+function acts(app: Hono<Env>, web: WebContext, said: Map<string, string>): void {
+  const { metadata, clock } = web
   const act = async (
     context: Asking,
     action: string,
@@ -294,7 +294,7 @@ function acts(app: Hono<Env>, world: World, said: Map<string, string>): void {
       `${action} run`,
       name,
       `/runs/${encodeURIComponent(name)}`,
-      perform && (form => perform(world, name, form, context.get('who'))),
+      perform && (form => perform(web, name, form, context.get('who'))),
     )
   })
   app.post('/jobs/:name/:action', context => {
@@ -305,13 +305,13 @@ function acts(app: Hono<Env>, world: World, said: Map<string, string>): void {
       `${action} job`,
       name,
       `/jobs/${encodeURIComponent(name)}`,
-      perform && (form => perform(world, name, form, context.get('who'))),
+      perform && (form => perform(web, name, form, context.get('who'))),
     )
   })
   app.post('/errors/:id/correct', context => {
     const { id } = context.req.param()
     return act(context, 'correct row', id, `/errors/${encodeURIComponent(id)}`, form =>
-      correct(world, id, form, context.get('who')),
+      correct(web, id, form, context.get('who')),
     )
   })
   app.post('/errors/:action', context => {
@@ -322,7 +322,7 @@ function acts(app: Hono<Env>, world: World, said: Map<string, string>): void {
       `${action} rows`,
       '',
       '/errors',
-      perform && (form => perform(world, '', form, context.get('who'))),
+      perform && (form => perform(web, '', form, context.get('who'))),
     )
   })
 }

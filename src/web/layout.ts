@@ -1,6 +1,6 @@
 import { type Content, type Html, html } from '../report/markup.ts'
 import type { Identity } from './access.ts'
-import { mayAct, type Page } from './world.ts'
+import { mayAct, type Page } from './context.ts'
 
 const LINKS = [
   ['/', 'Tonight'],
@@ -8,7 +8,7 @@ const LINKS = [
   ['/jobs', 'Jobs'],
   ['/tables', 'Tables'],
   ['/errors', 'Errors'],
-  ['/sla', 'Promises'],
+  ['/sla', 'SLA'],
 ] as const
 
 /** A whole page around what it is about. `said`: what came of the last thing that was done. */

@@ -1,5 +1,5 @@
 import { html } from '../report/markup.ts'
-import type { Page } from './world.ts'
+import type { Page } from './context.ts'
 
 /** Where a name and a password are asked for. `to`: where it leads. */
 export const loginPage = (to: string): Page => ({

@@ -125,15 +125,13 @@ async function released() {
 }
 
 /** Stops a service once it answers. */
-async function stopHealthy(child: ChildProcess) {
-  const [line] = (await once(child.stderr!, 'data')) as [string]
-  assert.equal((await fetch(`${/http:[^;]+/.exec(line)![0]}healthz`)).status, 200)
-  child.kill('SIGTERM')
-}
-
 const serving = (first: Record<string, string>): Step => ({
   first: async () => first,
-  meanwhile: stopHealthy,
+  async meanwhile(child) {
+    const [line] = (await once(child.stderr!, 'data')) as [string]
+    assert.equal((await fetch(`${/http:[^;]+/.exec(line)![0]}healthz`)).status, 200)
+    child.kill('SIGTERM')
+  },
   says: /serving; dashboard at/,
 })
 

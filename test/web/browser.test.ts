@@ -23,7 +23,6 @@ mkdirSync(join(folder, 'checks/orders_clean'), { recursive: true })
 writeFileSync(
   join(folder, 'job.yaml'),
   `job: ${JOB}
-schedule: { cron: "0 2 1 1 *" }
 connections:
   shop: { url: "${api}", concurrency: 1 }
   warehouse: "duckdb:${join(place, 'warehouse.duckdb')}"
@@ -182,7 +181,7 @@ test('every page: light, dark, a phone; nothing serious for axe, nothing too wid
     table: `/tables/${JOB}/warehouse.orders`,
     errors: '/errors?state=all',
     error: `/errors/${record!.id}`,
-    promises: '/sla',
+    sla: '/sla',
     audit: '/audit',
     login: '/login',
     nothing: '/nothing',

@@ -1,6 +1,6 @@
 import { auditLog } from '../../metadata/auditLog.ts'
 import { html, moment, table } from '../../report/markup.ts'
-import { mayAct, type PageMaker } from '../world.ts'
+import { mayAct, type PageMaker } from '../context.ts'
 
 const ENTRIES = 500
 

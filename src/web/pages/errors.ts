@@ -4,8 +4,8 @@ import { count, type Html, html, moment, section, table } from '../../report/mar
 import { shownRecord } from '../../runs/mask.ts'
 import { runPath } from '../../util/site.ts'
 import type { Identity } from '../access.ts'
+import { mayAct, type PageMaker } from '../context.ts'
 import { button, link } from '../layout.ts'
-import { mayAct, type PageMaker } from '../world.ts'
 
 const STATES: ErrorState[] = ['open', 'queued', 'reprocessed', 'resolved', 'discarded']
 /** Records of one page. */

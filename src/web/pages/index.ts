@@ -1,11 +1,11 @@
 import type { Identity } from '../access.ts'
-import type { Page, PageMaker, World } from '../world.ts'
+import type { Page, PageMaker, WebContext } from '../context.ts'
 import { audit } from './audit.ts'
 import { errorPage, errors } from './errors.ts'
 import { job, jobs } from './jobs.ts'
-import { promises } from './promises.ts'
 import { run } from './run.ts'
 import { runs } from './runs.ts'
+import { sla } from './sla.ts'
 import { tablePage, tables } from './tables.ts'
 import { tonight } from './tonight.ts'
 
@@ -20,13 +20,13 @@ const PAGES: [string, PageMaker][] = [
   ['/tables/:job/:table', tablePage],
   ['/errors', errors],
   ['/errors/:id', errorPage],
-  ['/sla', promises],
+  ['/sla', sla],
   ['/audit', audit],
 ]
 
 /** The page of a path; undefined where there is none. */
 export async function findPage(
-  world: World,
+  web: WebContext,
   path: string,
   query: URLSearchParams,
   who: Identity,
@@ -34,7 +34,7 @@ export async function findPage(
   const given = path.split('/')
   for (const [pattern, make] of PAGES) {
     const params = matched(pattern.split('/'), given)
-    if (params) return make(world, { who, params, query })
+    if (params) return make(web, { who, params, query })
   }
   return undefined
 }

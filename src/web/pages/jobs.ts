@@ -3,8 +3,8 @@ import { freshness } from '../../metadata/tableHistory.ts'
 import { bars } from '../../report/charts.ts'
 import { duration, html, moment, section, table } from '../../report/markup.ts'
 import { jobPath, runPath, tablePath } from '../../util/site.ts'
+import { mayAct, type PageMaker } from '../context.ts'
 import { button, link, toneOf } from '../layout.ts'
-import { mayAct, type PageMaker } from '../world.ts'
 import { runTable } from './runs.ts'
 
 /** Runs of a job's page. */

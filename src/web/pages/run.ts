@@ -6,9 +6,9 @@ import { duration, type Html, html, moment, section } from '../../report/markup.
 import { reportBody, tasks as taskTimes } from '../../report/sections.ts'
 import { isRunning } from '../../runs/owner.ts'
 import { jobPath, runPath, tablePath } from '../../util/site.ts'
+import { mayAct, type PageMaker, type WebContext } from '../context.ts'
 import { button, link, part, statusBadge } from '../layout.ts'
 import { errorText } from '../text.ts'
-import { mayAct, type PageMaker, type World } from '../world.ts'
 import { recordTable } from './errors.ts'
 import { liveTasks, taskGraph } from './live.ts'
 
@@ -16,8 +16,8 @@ import { liveTasks, taskGraph } from './live.ts'
 const MAX_RECORDS = 50
 
 /** One run: live while it goes on, its report once it has ended. */
-export const run: PageMaker = async (world, { params, who }) => {
-  const { metadata, clock, mask } = world
+export const run: PageMaker = async (web, { params, who }) => {
+  const { metadata, clock, mask } = web
   const record = await metadata.run(params.run!)
   if (!record) return undefined
   const now = clock.now()
@@ -38,7 +38,7 @@ export const run: PageMaker = async (world, { params, who }) => {
     title: `${record.job}, run ${record.run}`,
     isLive: goesOn,
     main: html`${part('head', head(record, goesOn, now))}
-${mayAct(who) ? part('actions', actions(world, record, goesOn, report)) : undefined}
+${mayAct(who) ? part('actions', actions(web, record, goesOn, report)) : undefined}
 ${part('live', goesOn ? section('Now', liveTasks(details.live)) : undefined)}
 ${part('graph', section('Tasks', taskGraph(details.graph, tasks, details.live)))}
 ${part('report', goesOn ? undefined : ending(record, report))}
@@ -68,7 +68,7 @@ function ending({ error, status, run }: RunRecord, report: ReportData | undefine
 }
 
 function actions(
-  { catalog }: World,
+  { catalog }: WebContext,
   record: RunRecord,
   goesOn: boolean,
   report: ReportData | undefined,

@@ -1,9 +1,9 @@
 import { type SeenRun, seenRuns } from '../../metadata/seen.ts'
 import { count, duration, html, moment, table } from '../../report/markup.ts'
 import { jobPath, runPath } from '../../util/site.ts'
+import type { PageMaker } from '../context.ts'
 import { link, statusBadge } from '../layout.ts'
 import { errorText } from '../text.ts'
-import type { PageMaker } from '../world.ts'
 
 /** Runs of one page. */
 const PAGE = 50

@@ -2,8 +2,8 @@ import { freshness, type TableNight, tableNights } from '../../metadata/tableHis
 import { bars } from '../../report/charts.ts'
 import { count, duration, type Html, html, moment, percent, section, table } from '../../report/markup.ts'
 import { jobPath, runPath, tablePath } from '../../util/site.ts'
+import type { PageMaker } from '../context.ts'
 import { link, statusBadge, toneOf } from '../layout.ts'
-import type { PageMaker } from '../world.ts'
 
 /** Nights of a table's page. */
 const NIGHTS = 60

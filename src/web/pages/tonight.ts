@@ -15,9 +15,9 @@ import {
 import { isRunning } from '../../runs/owner.ts'
 import type { Alert } from '../../spec/alert.ts'
 import { jobPath, runPath } from '../../util/site.ts'
+import type { PageMaker, WebContext } from '../context.ts'
 import { link, part, toneOf } from '../layout.ts'
 import { errorText } from '../text.ts'
-import type { PageMaker, World } from '../world.ts'
 import { liveTasks } from './live.ts'
 
 const HOUR = 3600_000
@@ -28,8 +28,8 @@ const MAX_RUNS = 500
 const MAX_JOBS = 40
 
 /** What ran, runs, waits, failed and will be late, in the last 24 hours. */
-export const tonight: PageMaker = async world => {
-  const { metadata, clock, seen } = world
+export const tonight: PageMaker = async web => {
+  const { metadata, clock, seen } = web
   const { database } = metadata
   const now = clock.now()
   const since = new Date(now.getTime() - HOURS * HOUR).toISOString()
@@ -52,7 +52,7 @@ export const tonight: PageMaker = async world => {
 ${part('trouble', trouble ? html`<div class="error" role="alert"><p><b>${trouble}</b></p></div>` : undefined)}
 ${part(
   'figures',
-  html`<div class="figures">${figure('Ran', count(done.length), `${count(sum(spans, 'processed'))} rows changed`)}${figure('Running', count(live.length), live.length === 0 ? 'nothing now' : 'see below')}${figure('Waiting', count(waiting.length), 'queue depth')}${figure('Failed', count(failed.length), 'in 24 hours', failed.length > 0)}${figure('Late, or will be', count(warnings.length), 'by promises and locks', warnings.length > 0)}</div>`,
+  html`<div class="figures">${figure('Ran', count(done.length), `${count(sum(spans, 'processed'))} rows changed`)}${figure('Running', count(live.length), live.length === 0 ? 'nothing now' : 'see below')}${figure('Waiting', count(waiting.length), 'queue depth')}${figure('Failed', count(failed.length), 'in 24 hours', failed.length > 0)}${figure('Late, or will be', count(warnings.length), 'by SLA and locks', warnings.length > 0)}</div>`,
 )}
 ${part('running', section('Runs now', running(live)))}
 ${part('late', warnings.length > 0 ? section('Late, or will be', late(warnings)) : undefined)}
@@ -62,7 +62,7 @@ ${part('timeline', section('Timeline', timeline(runs, since, now)))}
 ${part('throughput', section('Throughput', throughput(spans, now)))}
 ${part('heat', section('Error rate by job and hour', heat(spans, now)))}
 ${part('machine', section('This machine', html`<div class="tasks">${meter('Processors', use.cpu)}${meter('Memory', use.memory)}${meter('Disk', use.disk)}</div>`))}
-${part('next', section('Next', await next(world, now)))}`,
+${part('next', section('Next', await next(web, now)))}`,
   }
 }
 
@@ -175,7 +175,7 @@ function heatCell(span: Spans[number] | undefined): Html {
   return html`<td class="h${level}" title="${count(rejected)} of ${count(read)} rows rejected, ${failed} of ${span.runs} runs failed">${text}</td>`
 }
 
-async function next({ catalog, metadata }: World, now: Date): Promise<Html> {
+async function next({ catalog, metadata }: WebContext, now: Date): Promise<Html> {
   const paused = new Set((await metadata.pauses.list()).map(({ name }) => name))
   const due = [...catalog.jobs.values()]
     .flatMap(({ name, cron }) => {

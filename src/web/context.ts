@@ -9,7 +9,7 @@ import type { Seen } from '../service/serve.ts'
 import type { Access, Identity } from './access.ts'
 
 /** What pages are made of. */
-export interface World {
+export interface WebContext {
   seen: Seen
   access: Access
   metadata: Metadata
@@ -37,7 +37,7 @@ export interface Page {
 }
 
 /** A page of what its path names; undefined where there is none of that name. */
-export type PageMaker = (world: World, asked: Asked) => Promise<Page | undefined>
+export type PageMaker = (web: WebContext, asked: Asked) => Promise<Page | undefined>
 
 /** Whether somebody may act, not only look. */
 export const mayAct = ({ role }: Identity): boolean => role === 'operator'

@@ -3,14 +3,14 @@ import { html, moment, section, table } from '../../report/markup.ts'
 import { figure } from '../../sla/targets.ts'
 import type { ViolationType } from '../../spec/violation.ts'
 import { jobPath, runPath } from '../../util/site.ts'
+import type { PageMaker } from '../context.ts'
 import { link } from '../layout.ts'
-import type { PageMaker } from '../world.ts'
 
 const DAY = 24 * 3600_000
 const DAYS = 35
 
-/** Which promises were kept, by job and day. */
-export const promises: PageMaker = async ({ metadata, clock }) => {
+/** Which sla were kept, by job and day. */
+export const sla: PageMaker = async ({ metadata, clock }) => {
   const now = clock.now().getTime()
   const days = Array.from({ length: DAYS }, (_, n) =>
     new Date(now - (DAYS - 1 - n) * DAY).toISOString().slice(0, 10),
@@ -29,9 +29,9 @@ export const promises: PageMaker = async ({ metadata, clock }) => {
     return { level: 1, text: '✓', title: `${span.runs} runs` }
   }
   return {
-    title: 'Promises',
-    main: html`<h1>Promises</h1><p class="meta">Service levels of the last ${DAYS} days. ✓ kept · ! a run failed · ✕ missed · no run</p>
-<div class="table" role="region" tabindex="0" aria-label="Promises by job and day"><table class="heat"><thead><tr><th scope="col">Job</th>${days.map(
+    title: 'SLA',
+    main: html`<h1>SLA</h1><p class="meta">Service level targets of the last ${DAYS} days. ✓ kept · ! a run failed · ✕ missed · no run</p>
+<div class="table" role="region" tabindex="0" aria-label="SLA by job and day"><table class="heat"><thead><tr><th scope="col">Job</th>${days.map(
       day => html`<th scope="col" title="${day}">${day.slice(8)}</th>`,
     )}</tr></thead><tbody>${[...Map.groupBy(spans, ({ job }) => job)].slice(0, 200).map(([job, own]) => {
       const by = new Map(own.map(each => [each.span, each]))
@@ -43,7 +43,7 @@ export const promises: PageMaker = async ({ metadata, clock }) => {
 ${section(
   'Missed',
   table(
-    ['Job', 'Day', 'Promise', 'Promised', 'Actual', 'Run'],
+    ['Job', 'Day', 'Target', 'Expected', 'Actual', 'Run'],
     missed
       .slice(-200)
       .reverse()
