@@ -1,6 +1,6 @@
 /** Every example in the help of every command is run, as a person would type it, on one home whose nights follow each other. */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   appendFileSync,
