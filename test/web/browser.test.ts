@@ -97,7 +97,9 @@ test('a run is begun, and watched as it goes', async () => {
   mood.pause = 0
   await ended(run, 'COMPLETED_WITH_ERRORS')
   // It loads itself anew once there is no more to watch.
-  await page.waitForFunction('globalThis.isSamePage === undefined')
+  await until('the page is loaded anew', async () =>
+    (await page.evaluate('globalThis.isSamePage').catch(() => true)) === undefined ? true : undefined,
+  )
   await page.getByText('Every row').waitFor()
   assert.equal(await badge(), 'completed with errors')
   const equation = await page.locator('section', { hasText: 'Every row' }).first().innerText()
