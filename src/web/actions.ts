@@ -4,6 +4,7 @@ import type { RunRecord } from '../metadata/runs.ts'
 import { shownRecord } from '../runs/mask.ts'
 import { isRunning } from '../runs/owner.ts'
 import type { Launched } from '../service/launch.ts'
+import { legible } from '../util/printable.ts'
 import { jobPath, runPath } from '../util/site.ts'
 import type { Identity } from './access.ts'
 import type { WebContext } from './context.ts'
@@ -148,10 +149,11 @@ function changedValues(
     const text = form.get(`value-${index}`)?.[0]
     if (text === undefined) continue
     const value = form.has(`null-${index}`) ? null : text
-    // A form writes line ends its own way.
-    const same = (a: string | null, b: string | null) =>
-      a?.replaceAll('\r\n', '\n') === b?.replaceAll('\r\n', '\n')
-    if (!same(value, shown[name] ?? null)) changed[name] = value
+    if (formText(value) !== formText(shown[name] ?? null)) changed[name] = value
   }
   return changed
 }
+
+/** A value as a form shows it and sends it back: line ends its own way, what would steer the reader made visible. */
+const formText = (value: string | null): string | null =>
+  value === null ? null : legible(value).replaceAll('\r\n', '\n')
