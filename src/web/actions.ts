@@ -155,5 +155,4 @@ function changedValues(
 }
 
 /** A value as a form shows it and sends it back: line ends its own way, what would steer the reader made visible. */
-const formText = (value: string | null): string | null =>
-  value === null ? null : legible(value).replaceAll('\r\n', '\n')
+const formText = (value: string | null): string | null => (value === null ? null : legible(value))

@@ -12,7 +12,7 @@ nav .brand { font-weight:700; color:var(--ink) } nav .who { margin-left:auto; co
 .actions, .filter { display:flex; flex-wrap:wrap; gap:8px; align-items:end; margin:14px 0 } .actions form { margin:0; display:flex; gap:6px; align-items:end }
 button, .buttonlike { font:inherit; font-weight:600; color:#fff; background:#2f5cc0; border:0; border-radius:8px; padding:6px 14px; cursor:pointer; min-height:34px }
 button.quiet { color:var(--ink); background:var(--line) }
-input, select { font:inherit; color:var(--ink); background:var(--card); border:1px solid var(--soft); border-radius:8px; padding:5px 9px; min-height:34px; max-width:100% }
+input, select, textarea { font:inherit; color:var(--ink); background:var(--card); border:1px solid var(--soft); border-radius:8px; padding:5px 9px; min-height:34px; max-width:100% }
 input[type=checkbox] { min-height:0; width:18px; height:18px }
 label { font-size:13px; color:var(--soft); display:inline-flex; flex-direction:column; gap:2px } label.row { flex-direction:row; align-items:center; gap:8px }
 .now { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:12px 16px; margin-bottom:10px }
@@ -25,7 +25,7 @@ label { font-size:13px; color:var(--soft); display:inline-flex; flex-direction:c
 .graph text { fill:var(--ink); font:12px system-ui,"DejaVu Sans",sans-serif } .graph .soft { fill:var(--soft) }
 .graph rect.node { fill:var(--bg); stroke:var(--line); stroke-width:1.5 } .graph rect.good { stroke:var(--good) } .graph rect.bar { stroke:var(--bar); stroke-width:2.5 } .graph rect.bad { stroke:var(--bad); stroke-width:2.5 }
 .graph path { fill:none; stroke:var(--line); stroke-width:1.5 }
-.form { display:grid; gap:10px; max-width:640px } .form .field { display:grid; grid-template-columns:1fr auto; gap:8px; align-items:end } .form .field label:first-child input { width:100% }
+.form { display:grid; gap:10px; max-width:640px } .form .field { display:grid; grid-template-columns:1fr auto; gap:8px; align-items:end } .form .field label:first-child > :is(input, textarea) { width:100% }
 .login { max-width:340px; margin:10vh auto }
 @media (max-width:600px) { nav .who { margin-left:0 } button { min-height:40px } }
 `

@@ -123,7 +123,7 @@ ${
           (
             [name, value],
             index,
-          ) => html`<div class="field"><label>${name}<input name="value-${index}" value="${value ?? ''}"></label>
+          ) => html`<div class="field"><label>${name}${field(`value-${index}`, value ?? '')}</label>
 <label class="row"><input type="checkbox" name="null-${index}"${value === null ? html` checked` : undefined}> NULL</label></div>`,
         )}<button>Correct and reprocess</button></form>
 <div class="actions">${button('/errors/discard', 'Discard', { quiet: true, confirm: 'Discard this row? It is not told of again.', fields: { id: found.id } })}</div>`,
@@ -143,3 +143,10 @@ ${
 ${mayAct(who) && found.state === 'queued' && catalog.jobs.has(found.job) ? html`<div class="actions">${button(`/jobs/${encodeURIComponent(found.job)}/run`, 'Run the job now')}</div>` : undefined}`,
   }
 }
+
+/** What a value is written into: one of several lines would lose their ends in a line. */
+const field = (name: string, value: string) =>
+  /[\r\n]/.test(value)
+    ? html`<textarea name="${name}" rows="4">
+${value}</textarea>`
+    : html`<input name="${name}" value="${value}">`
