@@ -98,7 +98,7 @@ export class LoginLimit {
   private tries: number[] = []
   private readonly now: () => number
 
-  constructor(now = Date.now) {
+  constructor(now = () => performance.now()) {
     this.now = now
   }
 
