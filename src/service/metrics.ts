@@ -1,11 +1,13 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Clock } from '../../engine/contracts/tasks.ts'
+import type { Category } from '../../engine/errors.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { poolSlots, usedSlots } from '../metadata/pools.ts'
 import { liveStates } from '../metadata/runDetails.ts'
+import type { RunStatus } from '../metadata/runs.ts'
 import { latestEnds, violationCounts } from '../metadata/seen.ts'
 import { freshness } from '../metadata/tableHistory.ts'
-import { type StoredTotal, type TotalName, totals } from '../metadata/totals.ts'
+import { type StoredTotal, type Total, type TotalName, totals } from '../metadata/totals.ts'
 import type { Machine } from './machine.ts'
 
 /** What a scheduler adds to what the store knows. */
@@ -20,6 +22,8 @@ export interface MetricsOptions {
   clock: Clock
   machine: Machine
   scheduler?: SchedulerGauges
+  /** Jobs that are served here, also those that have not run yet. */
+  jobs?: Iterable<string>
 }
 
 /** Counters, and the totals that they are; `labels`: what a total's label says. */
@@ -69,7 +73,13 @@ type Labels = Record<string, string>
  * All metrics in Prometheus' text format: counters and figures of ended runs from the metadata store, those of runs that
  * go on from what these say there, the machine's own from here.
  */
-export async function metricsText({ metadata, clock, machine, scheduler }: MetricsOptions): Promise<string> {
+export async function metricsText({
+  metadata,
+  clock,
+  machine,
+  scheduler,
+  jobs = [],
+}: MetricsOptions): Promise<string> {
   const registry = new Registry()
   const { database } = metadata
   // What nobody has said anything of is left out: it would be 0.
@@ -78,7 +88,7 @@ export async function metricsText({ metadata, clock, machine, scheduler }: Metri
     const made = new Gauge({ name, help, labelNames: namesOf(points), registers: [registry] })
     for (const [labels, value] of points) made.set(labels, value)
   }
-  count(registry, await totals(database))
+  count(registry, fromZero(await totals(database), jobs))
   await runGauges(metadata, clock, gauge)
   const { cpu, memory, disk } = machine.read()
   gauge('batch_cpu_usage_percent', 'Use of all processors of the machine.', [[{}, cpu * 100]])
@@ -102,6 +112,32 @@ export async function metricsText({ metadata, clock, machine, scheduler }: Metri
     ])
   }
   return registry.metrics()
+}
+
+/** What a job counts from zero on, so that Prometheus sees its first night as an increase. */
+const BEGUN: Total[] = [
+  ...(['processed', 'records', 'retries', 'lock_waits'] as const).map(name => ({
+    name,
+    label: '',
+    value: 0,
+  })),
+  ...(['DATA_INTEGRITY_ERROR', 'FORMAT_ERROR', 'QUALITY_ERROR'] satisfies Category[]).map(
+    (label): Total => ({ name: 'errors', label, value: 0 }),
+  ),
+  ...(['SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILED'] satisfies RunStatus[]).map(
+    (label): Total => ({ name: 'runs', label, value: 0 }),
+  ),
+]
+
+function fromZero(stored: StoredTotal[], jobs: Iterable<string>): StoredTotal[] {
+  const key = ({ job, name, label }: StoredTotal) => JSON.stringify([job, name, label])
+  const known = new Map(stored.map(total => [key(total), total]))
+  for (const job of new Set([...jobs, ...stored.map(({ job }) => job)]))
+    for (const total of BEGUN) {
+      const begun = { ...total, job }
+      if (!known.has(key(begun))) known.set(key(begun), begun)
+    }
+  return [...known.values()]
 }
 
 const namesOf = (points: [Labels, number][]) => Object.keys(points[0]?.[0] ?? {})

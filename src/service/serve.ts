@@ -87,7 +87,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     facts: () => scheduler.facts,
     trouble: () => trouble ?? troubleOf(catalog, scheduler),
     isAlive: () => performance.now() - turned < HANGS,
-    metrics: () => metricsText({ metadata, clock, machine, scheduler: scheduler.facts }),
+    metrics: () =>
+      metricsText({ metadata, clock, machine, scheduler: scheduler.facts, jobs: catalog.jobs.keys() }),
     machine,
   })
   options.ready(server.port)
