@@ -173,7 +173,6 @@ scrape_configs: [{ job_name: nightfreight, authorization: { credentials: ${token
 test("the timeline's query is right in a store on Postgres", async t => {
   const { url, query } = await freshPostgres(t)
   const metadata = await openMetadata('/nowhere', { now: () => new Date() }, url)
-  t.after(() => metadata.close())
   const { fence } = await metadata.startRun({
     run: 'r1',
     job: 'j',
@@ -192,6 +191,7 @@ test("the timeline's query is right in a store on Postgres", async t => {
     error: undefined,
     syncPoints: [],
   })
+  await metadata.close()
   const sql = panels.find(({ title }) => title === 'Job Execution Timeline')!.targets[0]!.rawSql!
   const rows = await query<{ metric: string; status: string | null }>(sql)
   assert.deepEqual(
