@@ -26,14 +26,16 @@ export function disturbance({ now, left }: TableStanding): string | undefined {
 }
 
 /**
- * Fails with CONFIG_INVALID where a history would be written by a run whose time lies before that of the last one: a
+ * Fails with RUN_OUTDATED where a history would be written by a run whose time lies before that of the last one: a
  * version would end before it begins.
  */
 export function checkRunTime({ mode, to, table }: PlannedLoad, runAt: Date, { left }: TableStanding): void {
   if (mode !== 'scd2' || !left || runAt.getTime() >= Date.parse(left.runAt)) return
   throw new EngineError(
-    'CONFIG_INVALID',
+    'RUN_OUTDATED',
     `${to}.${table}: the run's time, ${runAt.toISOString()}, lies before ${left.runAt}, that of run ${left.run}, which loaded this history last`,
-    { hint: "Nothing was loaded. Set the machine's clock right, or leave --at out." },
+    {
+      hint: "Nothing was loaded. Set the machine's clock right, or leave --at out: a run of now loads all that this one would have.",
+    },
   )
 }

@@ -17,7 +17,7 @@ import { verifySome } from './verify.ts'
 
 /**
  * Looks at a load's table, of which a run's data was the last: is it the same one, with as many rows, and with the values
- * that the last change gave? Fails with CONFIG_INVALID where this run's time lies before that run's.
+ * that the last change gave? Fails with RUN_OUTDATED where this run's time lies before that run's.
  */
 export const lookAt =
   ({ refresh = [] }: Plan): Look =>

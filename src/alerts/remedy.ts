@@ -39,6 +39,8 @@ export function remedy(place: CommandPlace, error: unknown, failed?: FailedRun):
   const { code, retryable } = error instanceof EngineError ? error : {}
   if (code === 'METADATA_CORRUPT')
     return `${setAside(place.home)} && ${typed(place, 'run', shellWord(place.folder))}`
+  // A run of now settles the intervals whose own time is over.
+  if (code === 'RUN_OUTDATED') return typed(place, 'run', shellWord(place.folder))
   if (code === 'GUARD_STOPPED') return typed(place, 'plan', shellWord(place.folder))
   if (code !== undefined && failed?.isBegun) {
     if (retryable || OUTSIDE.includes(code)) return typed(place, 'resume', failed.run)

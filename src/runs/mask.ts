@@ -37,7 +37,8 @@ function keyIn(home: string, note?: (text: string) => void): string {
     mkdirSync(home, { recursive: true, mode: 0o700 })
     return keptKey(path) ?? newKey(path, note)
   } catch (error) {
-    throw systemError(error)
+    // A failed read does not say of what.
+    throw systemError(Object.assign(error as Error, { path }))
   }
 }
 

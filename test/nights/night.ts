@@ -30,7 +30,8 @@ export interface NightOptions {
  * an alert, mends its cause, types what it says in a plain shell, and the service goes on.
  */
 export async function night(hooks: Hooks, name: string, { yaml, files, env = {}, schedule }: NightOptions) {
-  const home = mkdtempSync(join(tmpdir(), `nightfreight-${name}-`))
+  // A path as people have them.
+  const home = mkdtempSync(join(tmpdir(), `nightfreight ${name}'s `))
   const folder = join(home, 'jobs', name)
   const said = join(home, 'alerts.jsonl')
   const write = (file: string, text: string) => {
@@ -47,7 +48,7 @@ export async function night(hooks: Hooks, name: string, { yaml, files, env = {},
 schedule: { ${given.join(', ')} }
 resources: { memory: 300MB, threads: 1 }
 alerts:
-  channels: { pager: { command: [sh, -c, "cat >> ${said}; echo >> ${said}"] } }
+  channels: { pager: { command: [sh, -c, "cat >> ../../alerts.jsonl; echo >> ../../alerts.jsonl"] } }
   on: { failure: [pager], sla: [pager], errors: [pager], retry: [pager], recovery: [pager] }
 ${text}`,
     )
@@ -100,6 +101,8 @@ ${text}`,
   return {
     home,
     folder,
+    /** The command that runs the job by hand. */
+    run: `NIGHTFREIGHT_HOME="${home}" nightfreight run "${folder}"`,
     metadata,
     spec,
     write,

@@ -173,8 +173,10 @@ export async function nightOf(
   const told = alertsOf(trial).length
   const first = await type(trial, nightly(trial, night), begun)
   if (first.code === 0) return false
-  // Nobody is told of what was killed: what was typed is typed again.
-  const command = alertsOf(trial).slice(told).at(-1)?.command ?? nightly(trial, night)
+  const alert = alertsOf(trial).slice(told).at(-1)
+  // Nobody is told of what was killed: what was typed is typed again, after what was printed to be typed before.
+  const printed = /go on without its history: (.*)\. Targets/.exec(first.output)?.[1]
+  const command = alert?.command ?? [...(printed ? [printed] : []), nightly(trial, night)].join(' && ')
   const typed = await type(trial, command)
   assert.equal(typed.code, 0, `${command}\n${typed.output}\nafter\n${first.output}`)
   return true
