@@ -19,8 +19,9 @@ const CODES: Record<number, [ErrorCode, hint: string]> = {
   14: ['PERMISSION_DENIED', 'Check who owns the file and its folder.'],
 }
 
-/** Damaged, or no SQLite file at all. */
+/** Damaged, or no SQLite file at all; and what is extended: a file that is shorter than it was. */
 const CORRUPT = [11, 26]
+const SHORT_READ = 522
 
 /** A store in one SQLite file: WAL, safe for several processes of one machine. Never on a network file system. */
 export class Sqlite implements Database {
@@ -124,7 +125,8 @@ function failure(error: unknown, file: string): unknown {
   if (error instanceof EngineError) return error
   const { message } = error as Error
   const code = resultCode(error)
-  if (CORRUPT.includes(code) || (code === 1 && /^no such (table|column)/.test(message)))
+  const isShort = (error as { errcode?: number }).errcode === SHORT_READ
+  if (isShort || CORRUPT.includes(code) || (code === 1 && /^no such (table|column)/.test(message)))
     return new EngineError('METADATA_CORRUPT', `metadata store ${file}: ${message}`, {
       cause: error,
       hint: `Restore it from a backup, or go on without its history: ${setAside(dirname(file))}. Targets stay as they are, and the next run compares with them. A scheduler is to be started anew.`,

@@ -1,6 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { EXIT } from '../../engine/errors.ts'
-import { type IntervalState, isDone, type OpenInterval } from '../metadata/intervals.ts'
+import {
+  type IntervalRecord,
+  type IntervalState,
+  type Intervals,
+  isDone,
+  type OpenInterval,
+} from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { Interval } from '../schedule/due.ts'
 import { isLeft, reasonToWait } from './dependencies.ts'
@@ -53,11 +59,8 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
   while (!signal.aborted) {
     const record = await intervals.demand({ job: job.name, ...interval })
     if (!isWanted(record.state, again)) return { code: EXIT.ok, what: `${record.state} already` }
-    if (record.state === 'RUNNING') {
-      const open = (await intervals.open()).find(each => isSame(each, record))
-      if (open && !isLeft(open, intervals.now()))
-        return { code: EXIT.ok, what: `run ${open.run ?? ''} has it` }
-    }
+    const taken = record.state === 'RUNNING' ? await runnerOf(intervals, record) : undefined
+    if (taken) return { code: EXIT.ok, what: `run ${taken.run ?? ''} has it` }
     const wait = await reasonToWait(intervals, job, record)
     if (wait?.failed) return { code: EXIT.data, what: `not run: ${wait.reason}` }
     const [claim] = wait ? [] : await intervals.take([record])
@@ -65,15 +68,20 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
       const end = interval.end.toISOString()
       const code = (await runner.start({ job, claim, end, trigger: 'backfill' })) ?? EXIT.retryable
       const begun = !(await intervals.letGo(claim))
-      // Where the run has not begun there was no free slot for it: another run of the job is active.
-      if (begun || code !== EXIT.retryable) {
-        const { state } = (await intervals.find(job.name, record.interval_start))!
-        return { code, what: state }
-      }
+      const { state } = (await intervals.find(job.name, record.interval_start))!
+      // Where the run has not begun there was no free slot for it, or its owner, thought to be gone, goes on with it.
+      const isTaken = state === 'RUNNING' && (await runnerOf(intervals, record)) !== undefined
+      if (!isTaken && (begun || code !== EXIT.retryable)) return { code, what: state }
     }
     await delay(pause, undefined, { signal }).catch(() => {})
   }
   return { code: EXIT.interrupted, what: 'not run: stopped' }
+}
+
+/** An interval as whoever runs it has it; undefined where nobody does, or no more. */
+async function runnerOf(intervals: Intervals, record: IntervalRecord): Promise<OpenInterval | undefined> {
+  const open = (await intervals.open()).find(each => isSame(each, record))
+  return open && !isLeft(open, intervals.now()) ? open : undefined
 }
 
 /** Whether a backfill runs an interval that is in this state. */

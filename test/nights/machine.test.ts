@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { wrongClock } from '../clock.ts'
@@ -38,8 +38,8 @@ async function hanging(t: TestContext, name: string) {
     /** Kills the process of the run, once it loads. */
     async killRun() {
       const owner = await at.until('the load begins', async () => {
-        const [run] = await at.metadata.activeRuns(name)
-        const tasks = run ? await at.metadata.tasks(run.run) : []
+        const [run] = await at.ask(metadata => metadata.activeRuns(name))
+        const tasks = run ? await at.ask(metadata => metadata.tasks(run.run)) : []
         return tasks.some(({ task, status }) => task === 'load.wh' && status === 'RUNNING')
           ? run!.owner
           : undefined
@@ -66,8 +66,8 @@ test('killed, and its scheduler with it: once that is started again, the run goe
 test('killed again and again', async t => {
   const at = await hanging(t, 'oom')
   at.serve()
-  await at.until('it runs', async () => (await at.metadata.activeRuns('oom'))[0])
-  await at.metadata.database.run('UPDATE runs SET attempt = 10')
+  await at.until('it runs', async () => (await at.ask(metadata => metadata.activeRuns('oom')))[0])
+  await at.ask(({ database }) => database.run('UPDATE runs SET attempt = 10'))
   await at.killRun()
   const alert = await at.alert('failure', /^RESOURCE_EXHAUSTED/)
   assert.match(alert.what, /was killed 10 times/)
@@ -152,4 +152,25 @@ test('the scheduler is down over the hour: what is caught up is told', async t =
   assert.equal(typed.code, 0, typed.output)
   assert.match(typed.output, /^(\S+ {2}\S+ {2}SUCCESS {2}run \S+\n){2}$/)
   assert.deepEqual(await query('SELECT count(*)::int AS n FROM loaded'), [{ n: 20000 }])
+})
+
+test('the metadata store is damaged: the service tells it and ends, and a new one goes on after what is typed', async t => {
+  const { url, query } = await freshPostgres(t)
+  await query(GOOD)
+  const at = await night(t, 'store', { yaml: yaml(url) })
+  const service = at.serve()
+  await at.goesOn()
+  const ended = once(service, 'exit')
+  const store = join(at.home, 'metadata.db')
+  for (const file of [store, `${store}-wal`]) truncateSync(file, statSync(file).size >> 1)
+  const alert = await at.alert('failure', /^METADATA_CORRUPT/)
+  assert.deepEqual(await ended, [4, null])
+  await query('INSERT INTO members VALUES (0, NULL)')
+  const typed = await at.type(alert)
+  assert.equal(typed.code, 0, typed.output)
+  assert.deepEqual(await query('SELECT count(*)::int AS n FROM loaded'), [{ n: 20001 }])
+  // Whoever was told by another job types the same.
+  assert.equal((await at.type(alert)).code, 0)
+  at.serve()
+  await at.goesOn()
 })

@@ -5,6 +5,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Metadata } from '../../src/metadata/metadata.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
 import type { Alert } from '../../src/spec/alert.ts'
 import type { Hooks } from '../servers.ts'
@@ -62,7 +63,11 @@ ${text}`,
   const shell = { PATH: `${bin}:/usr/bin:/bin`, HOME: home, TMPDIR: tmpdir() }
 
   const children = new Set<ChildProcess>()
-  const metadata = await openMetadata(home, { now: () => new Date() }, undefined)
+  /** What the store says now: it may be another than it was. */
+  const ask = async <T>(question: (metadata: Metadata) => Promise<T>): Promise<T> => {
+    const metadata = await openMetadata(home, { now: () => new Date() }, undefined)
+    return question(metadata).finally(() => metadata.close())
+  }
   const stop = async () => {
     for (const child of children) child.kill('SIGTERM')
     for (const child of children)
@@ -70,7 +75,6 @@ ${text}`,
   }
   hooks.after(async () => {
     await stop()
-    await metadata.close()
     rmSync(home, { recursive: true, force: true })
   })
 
@@ -89,7 +93,7 @@ ${text}`,
       if (performance.now() > late) {
         const log = join(home, 'runs.log')
         const runs = existsSync(log) ? readFileSync(log, 'utf8').slice(-3000) : ''
-        const intervals = await metadata.intervals.list(name, 9)
+        const intervals = await ask(({ intervals }) => intervals.list(name, 9)).catch(String)
         assert.fail(
           `not come: ${what}\n${JSON.stringify(intervals, null, 1)}\n${JSON.stringify(alerts(), null, 1)}\n${runs}`,
         )
@@ -103,7 +107,7 @@ ${text}`,
     folder,
     /** The command that runs the job by hand. */
     run: `NIGHTFREIGHT_HOME="${home}" nightfreight run "${folder}"`,
-    metadata,
+    ask,
     spec,
     write,
     alerts,
@@ -137,7 +141,7 @@ ${text}`,
     /** Until so many nights are loaded, and none waits any more. */
     goesOn: (nights = 2) =>
       until(`${nights} nights`, async () => {
-        const all = await metadata.intervals.list(name, 99)
+        const all = await ask(({ intervals }) => intervals.list(name, 99))
         const done = all.filter(({ state }) => state === 'SUCCESS' || state === 'COMPLETED_WITH_ERRORS')
         return done.length >= nights && done.length === all.length ? all : undefined
       }),

@@ -35,7 +35,7 @@ test('8 % of the rows are bad', async t => {
   await at.goesOn()
   assert.deepEqual(await query(CONTENTS), ALL)
   assert.equal(
-    (await at.metadata.errors.list({ state: 'open', limit: 100 })).length,
+    (await at.ask(({ errors }) => errors.list({ state: 'open', limit: 100 }))).length,
     0,
     'no record stays open',
   )

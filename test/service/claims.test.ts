@@ -104,6 +104,35 @@ overBoth(fresh => {
     ])
   })
 
+  test('a backfill leaves to its owner what was thought to be left, and goes on', async () => {
+    const j = job('j', { cron: daily(), catchup: false })
+    const { metadata, runner, tick, wall } = await nights(fresh(), [j])
+    await tick()
+    const { run, fence } = runner.active.get('j 03')!
+    wall.move(31_000)
+    const notes: string[] = []
+    const code = await backfill({
+      metadata,
+      job: j,
+      intervals: [{ start: new Date('2026-03-03T02:00Z'), end: new Date('2026-03-04T02:00Z') }],
+      parallel: 1,
+      again: false,
+      runner: {
+        // A machine that slept: it wakes as its run is to be taken over.
+        async start() {
+          await metadata.leases.renew({ name: `run/${run}`, owner: 'elsewhere:1:', fence })
+          return 75
+        },
+        stop() {},
+      },
+      signal: new AbortController().signal,
+      note: (_, what) => notes.push(what),
+      pause: 10,
+    })
+    assert.deepEqual([code, notes], [0, [`run ${run} has it`]])
+    await runner.end('j 03')
+  })
+
   test('a backfill leaves what has succeeded, and what others run, unless it is asked to', async () => {
     const j = job('j', { cron: daily(), start, maxActiveRuns: 2 })
     const { metadata, runner, tick, wall } = await nights(fresh(), [j], { now: '2026-03-02T10:00:00.000Z' })

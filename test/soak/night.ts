@@ -163,16 +163,17 @@ export async function runsOf({ home, env }: Trial): Promise<number[]> {
 
 /**
  * Types a night's command and, where that fails, the one command that was printed; gives whether it was needed. `begun` gets
- * the process of the first. Fails where the night is not loaded then.
+ * the process of the first, and the other is typed once `ready`. Fails where the night is not loaded then.
  */
 export async function nightOf(
   trial: Trial,
   night: string,
-  begun?: (child: ChildProcess) => void,
+  { begun, ready }: { begun?: (child: ChildProcess) => void; ready?: () => Promise<unknown> } = {},
 ): Promise<boolean> {
   const told = alertsOf(trial).length
   const first = await type(trial, nightly(trial, night), begun)
   if (first.code === 0) return false
+  await ready?.()
   const alert = alertsOf(trial).slice(told).at(-1)
   // Nobody is told of what was killed: what was typed is typed again, after what was printed to be typed before.
   const printed = /go on without its history: (.*)\. Targets/.exec(first.output)?.[1]

@@ -57,7 +57,7 @@ const paused: Upset = {
       trial,
       act: async () => {
         const starter: number[] = []
-        const night = nightOf(trial, NIGHTS[0], child => starter.push(child.pid!))
+        const night = nightOf(trial, NIGHTS[0], { begun: child => starter.push(child.pid!) })
         const run = await instant(trial, stage)
         // The run, whoever started it, or both.
         const pids = [...(stage.random() < 0.8 ? run : []), ...(stage.random() < 0.4 ? starter : [])]
@@ -161,19 +161,16 @@ const storeAway = (seconds: number): Upset => ({
     return {
       trial,
       act: async () => {
-        const night = type(trial, nightly(trial, NIGHTS[0]))
-        const run = await instant(trial, stage)
-        isAway = true
-        back = delay(seconds * 1000)
-        await back
-        isAway = false
-        // Both the run and who had started it may have ended: their command is typed again.
-        const { code, output } = await night
-        if (code !== 0) {
-          await untilFree(trial)
-          assert.equal(await nightOf(trial, NIGHTS[0]), false, output)
-        }
-        return run.length > 0
+        const upset = instant(trial, stage).then(async run => {
+          isAway = true
+          back = delay(seconds * 1000)
+          await back
+          isAway = false
+          return run.length > 0
+        })
+        // Somebody looks when all is well again.
+        await nightOf(trial, NIGHTS[0], { ready: () => upset.then(() => untilFree(trial)) })
+        return upset
       },
     }
   },
