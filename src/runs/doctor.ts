@@ -1,5 +1,6 @@
 import { accessSync, constants, mkdirSync, statfsSync } from 'node:fs'
 import { EngineError } from '../../engine/errors.ts'
+import { readerOf } from '../../engine/plan/prepare.ts'
 import type { Diagnosis } from '../connectors/declare/define.ts'
 import type { JobConnection, JobSpec } from '../spec/job.ts'
 import { redact } from '../util/redact.ts'
@@ -56,7 +57,7 @@ async function examineMachine(spec: JobSpec, home: string): Promise<Examined> {
 }
 
 async function examineConnection(
-  { extracts, loads }: JobSpec,
+  { job, extracts, loads }: JobSpec,
   { name, connector, config, context }: JobConnection,
   signal: AbortSignal,
 ): Promise<Examined> {
@@ -74,6 +75,9 @@ async function examineConnection(
       const needs = {
         reads: own.map(({ options }) => (options as { table: string }).table),
         loads: into.map(({ table }) => table),
+        follows: own.flatMap(({ changes, options, key }) =>
+          changes ? [{ table: (options as { table: string }).table, key, reader: readerOf(job, name) }] : [],
+        ),
       }
       try {
         findings.push(...(await connector.diagnose(config, context, needs, signal)))

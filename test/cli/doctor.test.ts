@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { clockDiagnosis } from '../../src/connectors/wire/clock.ts'
 import { commandLine, type Ended } from '../commandLine.ts'
+import { reversed } from '../jobs/following.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'nightfreight-doctor-'))
@@ -16,11 +17,11 @@ interface Told {
   examined: { name: string; findings: { ok: boolean; what: string; fix?: string }[] }[]
 }
 
-async function doctor(connections: object): Promise<{ ended: Ended; told: Told }> {
+async function doctor(connections: object, extract: object = {}): Promise<{ ended: Ended; told: Told }> {
   const job = {
     job: 'j',
     connections,
-    extract: { members: { from: 'src', table: 'members', key: 'id' } },
+    extract: { members: { from: 'src', table: 'members', key: 'id', ...extract } },
     load: { dim: { to: 'wh', from: 'members', key: 'id' } },
     resources: { memory: '300MB', threads: 1 },
   }
@@ -31,9 +32,9 @@ async function doctor(connections: object): Promise<{ ended: Ended; told: Told }
 }
 
 /** Types what is told until nothing is missing; gives how many statements that took. */
-async function mend(database: FreshDatabase, connections: object): Promise<number> {
+async function mend(database: FreshDatabase, connections: object, extract?: object): Promise<number> {
   for (let typed = 0; ; ) {
-    const { ended, told } = await doctor(connections)
+    const { ended, told } = await doctor(connections, extract)
     const fixes = told.examined.flatMap(({ findings }) => findings.filter(({ ok }) => !ok))
     assert.equal(ended.code, fixes.length === 0 ? 0 : 2, ended.output)
     if (fixes.length === 0) return typed
@@ -105,3 +106,44 @@ test('all that cannot be reached is told together, and what is wrong with tables
   )
   assert.match(clockDiagnosis(10_000, 0).what, /10 s ahead of/)
 })
+
+for (const { kind, fresh, take } of [
+  {
+    kind: 'Postgres',
+    fresh: freshPostgres,
+    take: (user: string) => [
+      `CREATE ROLE ${user} LOGIN PASSWORD '${PASSWORD}'`,
+      'ALTER TABLE members REPLICA IDENTITY NOTHING',
+    ],
+  },
+  {
+    kind: 'MariaDB',
+    fresh: freshMariadb,
+    take: (user: string) => [
+      `CREATE USER ${user} IDENTIFIED BY '${PASSWORD}'`,
+      `GRANT SELECT ON \`t_doctor%\`.* TO ${user}`,
+    ],
+  },
+])
+  test(`${kind}: what reading the log needs is told with the statement that gives it`, async t => {
+    const own = reversed(t)
+    const database = await fresh(own)
+    const user = `u_${database.name.slice(-8)}_log`
+    await database.query('CREATE TABLE members (id int PRIMARY KEY, name text)')
+    await database.query(`INSERT INTO members VALUES (1, 'a')`)
+    for (const sql of take(user)) await database.query(sql)
+    own.after(async () => {
+      if (kind === 'Postgres') {
+        await database.query(
+          'SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()',
+        )
+        await database.query(`DROP OWNED BY ${user}`)
+      }
+      await database.query(`DROP USER ${user}`)
+    })
+    const connections = { src: apart(database.url, user), wh: `duckdb:${join(folder, `${user}.duckdb`)}` }
+    const typed = await mend(database, connections, { mode: 'changes' })
+    assert.ok(typed >= 2, String(typed))
+    const run = await commandLine(join(folder, 'home'), ['run', folder, '--fresh'])
+    assert.equal(run.code, 0, run.output)
+  })

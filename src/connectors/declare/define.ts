@@ -65,6 +65,8 @@ export const DEFAULT_TIMEOUTS: Timeouts = { silence: 1_800_000, lock: 600_000 }
 export interface Needs {
   reads: string[]
   loads: string[]
+  /** Of those read, the ones whose changes come from the log, with the key that the job names and who reads it there. */
+  follows: { table: string; key: string[]; reader: string }[]
 }
 
 /** One thing that a job needs: whether it is there, and the statement that gives it. */

@@ -2,12 +2,13 @@ import { EngineError } from '../../../engine/errors.ts'
 import type { Diagnosis, Needs } from '../declare/define.ts'
 import { clockDiagnosis } from '../wire/clock.ts'
 import { type Access, ask, connect, disconnect } from './connect.ts'
+import { diagnoseLog } from './followed.ts'
 import { tableName } from './types.ts'
 
 /** What a job lacks at a server, and the statement that gives it. */
 export async function diagnose(
   access: Access,
-  { reads, loads }: Needs,
+  { reads, loads, follows }: Needs,
   signal: AbortSignal,
 ): Promise<Diagnosis[]> {
   const session = await connect(access, signal)
@@ -43,6 +44,22 @@ export async function diagnose(
         what: `${user} may not take the short read lock that several lanes need to share one snapshot: tables are read by one lane`,
         fix: `GRANT RELOAD ON *.* TO ${to};`,
       })
+    if (follows.length > 0) {
+      const lacks = [
+        ['REPLICATION SLAVE', 'REPLICATION REPLICA'],
+        ['REPLICATION CLIENT', 'BINLOG MONITOR'],
+      ].filter(names => !names.some(everywhere))
+      found.push(
+        lacks.length === 0
+          ? { ok: true, what: `${user} may read the binary log` }
+          : {
+              ok: false,
+              what: `${user} may not read the binary log`,
+              fix: `GRANT ${lacks.map(([privilege]) => privilege).join(', ')} ON *.* TO ${to};`,
+            },
+        ...(await diagnoseLog(session, follows)),
+      )
+    }
     if (loads.length === 0) return found
     if (facts!.allowed !== '1' && facts!.allowed !== 'ON')
       found.push({

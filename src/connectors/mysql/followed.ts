@@ -1,4 +1,4 @@
-import type { Diagnosis } from '../declare/define.ts'
+import type { Diagnosis, Needs } from '../declare/define.ts'
 import { databaseAndName, primaryKey } from './catalog.ts'
 import { ask, type Session } from './connect.ts'
 import { literal, tableName } from './types.ts'
@@ -113,4 +113,16 @@ export function obstacleOf(
       fix: `Make them STORED, or leave out mode: changes for it.`,
     }
   return undefined
+}
+
+/** What a server lacks to have the changes of tables read from its log, and the statements that mend it. */
+export async function diagnoseLog(session: Session, follows: Needs['follows']): Promise<Diagnosis[]> {
+  const found = await logSettings(session)
+  for (const { table, key } of follows) {
+    const facts = await tableFacts(session, table)
+    const obstacle = facts && obstacleOf(table, facts, key)
+    if (obstacle) found.push({ ok: false, what: `${table} ${obstacle.what}`, fix: obstacle.fix })
+    else if (facts) found.push({ ok: true, what: `the log tells all changes of ${table}` })
+  }
+  return found
 }

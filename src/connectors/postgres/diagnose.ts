@@ -1,11 +1,12 @@
 import type { Diagnosis, Needs } from '../declare/define.ts'
 import { clockDiagnosis } from '../wire/clock.ts'
 import { type Access, ask, connect, disconnect, quoteIdent, quoteTable, splitTable } from './connect.ts'
+import { diagnoseLog } from './followed.ts'
 
 /** What a job lacks at a server, and the statement that gives it. */
 export async function diagnose(
   access: Access,
-  { reads, loads }: Needs,
+  { reads, loads, follows }: Needs,
   signal: AbortSignal,
 ): Promise<Diagnosis[]> {
   const client = await connect(access, access.name, signal)
@@ -37,6 +38,7 @@ export async function diagnose(
       else if (held !== 'true') found.push({ ok: false, what: `${user} may not read ${name}`, fix: usage })
       else found.push({ ok: true, what: `${user} may read ${name}` })
     }
+    found.push(...(await diagnoseLog(client, access.name, user, follows)))
     if (loads.length === 0) return found
     const [own] = await rows<{ make: string; there: string; use: string }>(
       `SELECT has_database_privilege(current_database(), 'CREATE')::text AS make,

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { FollowedTable } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import type { Diagnosis, Needs } from '../declare/define.ts'
 import { ask, quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import type { PostgresExtract } from './settings.ts'
 
@@ -117,7 +118,6 @@ export async function publish(
   publication: string,
   tables: Followable[],
 ): Promise<string[]> {
-  const quoted = quoteIdent(publication)
   const [there] = await ask<{ all: string; every: string; root: string }>(
     client,
     name,
@@ -135,15 +135,7 @@ export async function publish(
       tables.filter(({ oid }) => !members.some(member => member.oid === oid)).map(one => [one.oid, one]),
     ).values(),
   ]
-  const list = missing.map(({ table }) => table).join(', ')
-  const [{ version } = { version: '0' }] = await ask<{ version: string }>(
-    client,
-    name,
-    `SELECT current_setting('server_version_num') AS version`,
-  )
-  const generated = Number(version) >= 180_000 ? ', publish_generated_columns = stored' : ''
-  const create = `CREATE PUBLICATION ${quoted} FOR TABLE ${list} WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true${generated})`
-  const statement = there ? `ALTER PUBLICATION ${quoted} ADD TABLE ${list}` : create
+  const statement = await publicationSql(client, name, publication, missing, there !== undefined)
   const partial = members.find(
     member => member.partial === 'true' && tables.some(({ oid }) => oid === member.oid),
   )
@@ -152,7 +144,7 @@ export async function publish(
       'CONFIG_INVALID',
       `${name}: publication ${publication} leaves out changes, rows or columns, or is for all tables`,
       {
-        hint: `DROP PUBLICATION ${quoted}; the next run makes another.`,
+        hint: `DROP PUBLICATION ${quoteIdent(publication)}; the next run makes another.`,
       },
     )
   if (missing.length > 0)
@@ -166,4 +158,125 @@ export async function publish(
       })
     }
   return tables.filter(({ oid }) => missing.some(one => one.oid === oid)).map(({ extract }) => extract)
+}
+
+/** The statement that puts tables into a publication, or makes it of them. */
+async function publicationSql(
+  client: pg.Client,
+  name: string,
+  publication: string,
+  tables: Pick<Followable, 'table'>[],
+  exists: boolean,
+): Promise<string> {
+  const quoted = quoteIdent(publication)
+  const list = tables.map(({ table }) => table).join(', ')
+  if (exists) return `ALTER PUBLICATION ${quoted} ADD TABLE ${list}`
+  const [found] = await ask<{ version: string }>(
+    client,
+    name,
+    `SELECT current_setting('server_version_num') AS version`,
+  )
+  const generated = Number(found!.version) >= 180_000 ? ', publish_generated_columns = stored' : ''
+  return `CREATE PUBLICATION ${quoted} FOR TABLE ${list} WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true${generated})`
+}
+
+/** Whether the publication has its tables, or we may put them there. */
+async function diagnosePublication(
+  client: pg.Client,
+  name: string,
+  publication: string,
+  tables: { oid: string; table: string }[],
+): Promise<Diagnosis> {
+  const list = tables.map(({ oid }) => oid).join(', ')
+  const [facts] = await ask<Record<'there' | 'may' | 'own', string> & { missing: string }>(
+    client,
+    name,
+    `SELECT (p.oid IS NOT NULL)::text AS there, has_database_privilege(current_database(), 'CREATE')::text AS may,
+       coalesce(pg_has_role(p.pubowner, 'USAGE'), true)::text AS own,
+       coalesce((SELECT json_agg(c.oid::text) FROM pg_class c WHERE c.oid IN (${list}) AND NOT EXISTS (
+         SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid)), '[]')::text AS missing
+     FROM (SELECT 1) AS one LEFT JOIN pg_publication p ON p.pubname = ${quoteLiteral(publication)}`,
+  )
+  const missing = tables.filter(({ oid }) => (JSON.parse(facts!.missing) as string[]).includes(oid))
+  const [owned] = await ask<{ all: string | null }>(
+    client,
+    name,
+    `SELECT bool_and(pg_has_role(relowner, 'USAGE'))::text AS all FROM pg_class WHERE oid IN (${list})`,
+  )
+  const exists = facts!.there === 'true'
+  const may = owned!.all === 'true' && (exists ? facts!.own === 'true' : facts!.may === 'true')
+  if (missing.length === 0) return { ok: true, what: `publication ${publication} has all tables` }
+  if (may)
+    return {
+      ok: true,
+      what: `the first run puts ${missing.map(({ table }) => table).join(', ')} into publication ${publication}`,
+    }
+  return {
+    ok: false,
+    what: `we may not put ${missing.map(({ table }) => table).join(', ')} into publication ${publication}: their owner may`,
+    fix: `${await publicationSql(client, name, publication, missing, exists)};`,
+  }
+}
+
+/** What a server lacks to have the changes of tables read from its log, and the statements that mend it. */
+export async function diagnoseLog(
+  client: pg.Client,
+  name: string,
+  user: string,
+  follows: Needs['follows'],
+): Promise<Diagnosis[]> {
+  if (follows.length === 0) return []
+  const [facts] = await ask<Record<'level' | 'may' | 'slots' | 'taken' | 'kept', string>>(
+    client,
+    name,
+    `SELECT current_setting('wal_level') AS level, (r.rolreplication OR r.rolsuper)::text AS may,
+       current_setting('max_replication_slots') AS slots, (SELECT count(*) FROM pg_replication_slots)::text AS taken,
+       coalesce(current_setting('max_slot_wal_keep_size', true), '-1') AS kept
+     FROM pg_roles r WHERE r.rolname = current_user`,
+  )
+  const { level, may, slots, taken, kept } = facts!
+  const found: Diagnosis[] = [
+    level === 'logical'
+      ? { ok: true, what: 'the log tells changes: wal_level is logical' }
+      : {
+          ok: false,
+          what: `wal_level is ${level}: the log tells no changes`,
+          fix: "ALTER SYSTEM SET wal_level = 'logical';  -- and restart the server",
+        },
+    may === 'true'
+      ? { ok: true, what: `${user} may read the log` }
+      : {
+          ok: false,
+          what: `${user} has no REPLICATION attribute, which reading the log needs`,
+          fix: `ALTER ROLE ${quoteIdent(user)} REPLICATION;  -- of a managed server: the role that gives it`,
+        },
+    Number(slots) - Number(taken) >= 2
+      ? { ok: true, what: `${Number(slots) - Number(taken)} of ${slots} replication slots are free` }
+      : {
+          ok: false,
+          what: `${taken} of ${slots} replication slots are taken, and a job needs two while it reads tables whole`,
+          fix: `ALTER SYSTEM SET max_replication_slots = ${Number(slots) + 10};  -- and restart the server`,
+        },
+    {
+      ok: true,
+      what:
+        kept === '-1'
+          ? 'the server keeps its log without limit while no run succeeds (max_slot_wal_keep_size is -1)'
+          : `the server keeps at most ${kept} of its log (max_slot_wal_keep_size)`,
+    },
+  ]
+  const there: TableFacts[] = []
+  for (const { table, key } of follows) {
+    const facts = await tableFacts(client, name, table)
+    if (!facts) continue
+    there.push(facts)
+    const obstacle = obstacleOf(facts, key, { table })
+    found.push(
+      obstacle
+        ? { ok: false, what: `${facts.table} ${obstacle.what}`, fix: obstacle.fix }
+        : { ok: true, what: `the log tells which row of ${facts.table} changes` },
+    )
+  }
+  if (there.length > 0) found.push(await diagnosePublication(client, name, follows[0]!.reader, there))
+  return found
 }
