@@ -13,6 +13,7 @@ import type { PlannedRead } from './plan/plan.ts'
 import { prepare, probe } from './plan/prepare.ts'
 import type { Accounts } from './quality/accounts.ts'
 import { gate, type QualitySummary, summary } from './quality/gate.ts'
+import { withinLimits } from './quality/limits.ts'
 import type { CheckResult } from './quality/rowChecks.ts'
 import type { RunContext } from './runtime/context.ts'
 import { FailureScope } from './runtime/failureScope.ts'
@@ -93,7 +94,8 @@ async function change(
 
   outcome.changes = await diff(context, sets, new Map(lastRun), lookAt(plan), failures, models)
   outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]
-  outcome.checks = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
+  const found = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
+  outcome.checks = withinLimits(found, spec.checks, outcome.tables)
   outcome.quality = summary(talliesOf(judged, outcome.tables.slice(judged.length)))
   gate(outcome.quality, spec.quality.maxErrorRate, outcome.checks)
   outcome.accounts = accountBeforeLoad(judged, sets, models, outcome.changes)

@@ -3,7 +3,7 @@ import type { Described } from './checkColumns.ts'
 import { quoteName } from './duckdb.ts'
 import type { Fault } from './faults.ts'
 import type { SqlGraph } from './model.ts'
-import type { SqlNode } from './parse.ts'
+import { isGenerated, type SqlNode } from './parse.ts'
 import { charactersIn, placeOf } from './text.ts'
 
 /** What is known of the tables that a job's SQL reads. */
@@ -20,7 +20,7 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
   for (const { name, file, sql } of [...models, ...checks]) {
     const query = queries.get(file)
     const top = (query?.tree.statements as { node?: SqlNode }[] | undefined)?.[0]?.node
-    if (!top) continue
+    if (!top || isGenerated(file)) continue
     const advise = ({ query_location: at }: SqlNode, message: string, hint: string) =>
       found.push({
         file,

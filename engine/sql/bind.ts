@@ -1,10 +1,11 @@
+import { didYouMean } from '../nearest.ts'
 import { stagedType } from '../types/duckType.ts'
 import { type Described, rowCheckColumns, setCheckColumns } from './checkColumns.ts'
 import { Duck, quoteName, SqlError } from './duckdb.ts'
 import { type Fault, SqlInvalid } from './faults.ts'
 import { faultOf } from './locate.ts'
 import { MacroSession } from './macroSession.ts'
-import type { OrderedMacro, SqlGraph } from './model.ts'
+import type { OrderedCheck, OrderedMacro, SqlGraph } from './model.ts'
 import { usedMacros } from './order.ts'
 import type { SqlFile } from './parse.ts'
 import { placeOf, stripped, tokensOf } from './text.ts'
@@ -99,6 +100,11 @@ class Binding {
       await session.made([model.name])
     }
     for (const check of checks) {
+      const missing = this.missingColumn(check)
+      if (missing) {
+        this.found.faults.push(missing)
+        continue
+      }
       const columns = await this.describe(check, [...check.reads, ...(check.model ? [check.model] : [])])
       if (!columns) continue
       try {
@@ -115,6 +121,20 @@ class Binding {
       }
     }
     return this.found
+  }
+
+  /** A column that a declared check names and its table has not. */
+  private missingColumn({ file, columns: named = [] }: OrderedCheck): Fault | undefined {
+    for (const { table, column } of named) {
+      const known = this.found.columns.get(table)?.map(({ name }) => name)
+      if (!known || known.some(name => name.toLowerCase() === column.toLowerCase())) continue
+      return {
+        file,
+        message: `${table} has no column ${column}${didYouMean(column, known)}`,
+        hint: `Its columns: ${known.join(', ')}.`,
+      }
+    }
+    return undefined
   }
 
   private fault(fault: Fault): void {

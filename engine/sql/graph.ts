@@ -4,7 +4,7 @@ import { type Fault, refuse, SqlInvalid } from './faults.ts'
 import { type Macro, macrosOf } from './macros.ts'
 import type { OrderedCheck, OrderedModel, SqlGraph, SqlSources } from './model.ts'
 import { orderMacros, orderNodes, usedMacros } from './order.ts'
-import { type Mention, parseQuery, type Query, type SqlFile } from './parse.ts'
+import { isGenerated, type Mention, parseQuery, type Query, type SqlFile } from './parse.ts'
 import { forbidden, isVolatile, ownFunctions } from './rules.ts'
 import { placeOf } from './text.ts'
 import { variableFaults } from './variables.ts'
@@ -53,7 +53,7 @@ export async function parseJob(
     [...sources.models, ...sources.checks, ...sources.macros].map(({ file, sql }) => [file, sql]),
   )
   const placed = (file: string, { at }: Mention) =>
-    at === undefined ? {} : { place: placeOf(texts.get(file)!, at) }
+    at === undefined || isGenerated(file) ? {} : { place: placeOf(texts.get(file)!, at) }
   const tablesIn = (file: string, mentions: Mention[]): string[] => {
     const found = new Set<string>()
     for (const mention of mentions) {

@@ -3,12 +3,12 @@ import { didYouMean } from '../nearest.ts'
 import { ownWord } from './dialect.ts'
 import { SqlError } from './duckdb.ts'
 import { type Fault, faultText } from './faults.ts'
-import type { SqlFile } from './parse.ts'
+import { isGenerated, type SqlFile } from './parse.ts'
 import { charactersIn, placeOf, stripped, tokensOf } from './text.ts'
 
 /** What is wrong with a file, by the failure of a statement that its text is part of. */
 export function faultOf({ file, sql, whole = { sql, start: 0 } }: SqlFile, error: SqlError): Fault {
-  const at = characterOf(sql, error) ?? guessed(sql, error)
+  const at = isGenerated(file) ? undefined : (characterOf(sql, error) ?? guessed(sql, error))
   return { file, ...(at !== undefined && { place: placeOf(whole.sql, whole.start + at) }), ...wording(error) }
 }
 

@@ -16,6 +16,19 @@ export interface Model extends SqlFile {
 export interface Check extends Model {
   /** The model or extract whose rows it marks; absent for a set check, which returns `level` and `message`. */
   model?: string
+  /** Of one that the settings declare: the columns that it names. Nobody has written its text. */
+  columns?: { table: string; column: string }[]
+  /** How many rows it may find. */
+  limits?: Limits
+}
+
+/** How many rows of a table: a number, or a share from 0 to 1. */
+export type Limit = { rows: number } | { share: number }
+
+/** Of a row check: with more rows than `warnIf` it warns, and passes otherwise; with more than `stopIf`, nothing is loaded. */
+export interface Limits {
+  warnIf?: Limit
+  stopIf?: Limit
 }
 
 /** All of a job that is SQL, or that SQL names. */

@@ -105,6 +105,11 @@ export class Document {
     return found
   }
 
+  /** The line of a key, or of what is nearest above it. */
+  lineOf(path: Path): number {
+    return Math.max(1, this.#lines.linePos(this.#offset(path, 'key')).line)
+  }
+
   /** Notes a problem at the value, or the key, that `path` leads to, or at what is nearest above it. */
   problem(path: Path, message: string, at: 'key' | 'value' = 'value'): void {
     this.#problem(this.#offset(path, at), message)

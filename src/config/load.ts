@@ -6,6 +6,7 @@ import type { JobSpec } from '../spec/job.ts'
 import { readAlerts } from './alerts.ts'
 import { readArchive } from './archive.ts'
 import { readConnections } from './connections.ts'
+import { readDeclaredChecks } from './declaredChecks.ts'
 import { withDefaults } from './defaults.ts'
 import { Document } from './document.ts'
 import { readEnrichments } from './enrichments.ts'
@@ -56,7 +57,9 @@ export async function loadJob(
   const known = { ...own, connections: { ...names, ...own.connections } }
   const yaml = await expandWildcards(document, known, connections, signal)
   const { extracts, pools } = readExtracts(document, yaml, connections)
-  const files = { ...found, models: [...found.models, ...readEnrichments(document, yaml, found)] }
+  const models = [...found.models, ...readEnrichments(document, yaml, found)]
+  const checks = [...found.checks, ...readDeclaredChecks(document, yaml, models)]
+  const files = { ...found, models, checks }
   const loads = readLoads(document, yaml, connections, files, extracts)
   const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))
   const archive = yaml.archive && readArchive(yaml.archive, resolve(folder))
@@ -66,7 +69,7 @@ export async function loadJob(
   if (problems.length > 0)
     throw new ConfigInvalid(problems.map(({ file, message }) => ({ file: join(folder, file), message })))
 
-  const { models, checks, macros, hash, hashes } = files
+  const { macros, hash, hashes } = files
   return {
     ...settings(yaml),
     ...(schedule && { schedule }),

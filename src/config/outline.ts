@@ -2,6 +2,7 @@ import { join, matchesGlob, resolve } from 'node:path'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { readDeclaredChecks } from './declaredChecks.ts'
 import { withDefaults } from './defaults.ts'
 import { Document } from './document.ts'
 import { readEnrichments } from './enrichments.ts'
@@ -23,7 +24,15 @@ export interface JobOutline
   declared: Record<string, Record<string, string>>
 }
 
-const PARTS = { job: true, extract: true, enrich: true, load: true, quality: true, vars: true } as const
+const PARTS = {
+  job: true,
+  extract: true,
+  enrich: true,
+  load: true,
+  quality: true,
+  vars: true,
+  checks: true,
+} as const
 
 /** Extracts that earlier runs of a job have read, with their keys. */
 export type Remembered = (job: string) => { name: string; key: string[] }[]
@@ -64,13 +73,15 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
       ...(incremental && { incremental: { column: incremental.column, lag: incremental.lag } }),
     }
   })
-  const files = { ...found, models: [...found.models, ...readEnrichments(document, yaml, found)] }
+  const models = [...found.models, ...readEnrichments(document, yaml, found)]
+  const checks = [...found.checks, ...readDeclaredChecks(document, yaml, models)]
+  const files = { ...found, models, checks }
   const loads = readLoads(document, yaml, {}, files, extracts)
   document.throwIfAny()
   const problems = fileProblems(yaml, files)
   if (problems.length > 0)
     throw new ConfigInvalid(problems.map(({ file, message }) => ({ file: join(folder, file), message })))
-  const { models, checks, macros } = files
+  const { macros } = files
   return {
     job: yaml.job,
     folder: resolve(folder),

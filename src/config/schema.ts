@@ -10,6 +10,7 @@ import { timeIn, Zone } from '../schedule/zone.ts'
 import { KINDS } from '../spec/alert.ts'
 import { parseBytes, parseDuration, parseNumber } from '../util/units.ts'
 import { archiveSchema } from './archive.ts'
+import { checksSchema } from './checksSchema.ts'
 
 /** A scalar read by `parse`, which returns undefined for what it cannot read. */
 function scalar<T>(expected: string, parse: (value: unknown) => T | undefined) {
@@ -228,6 +229,7 @@ export const jobSchema = z.strictObject({
   extract: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
   enrich: z.record(z.string(), enrichment).default({}),
   load: z.record(z.string(), load).default({}),
+  checks: checksSchema.default({}),
   quality: z.strictObject({ max_error_rate: share.default(0.05) }).prefault({}),
   sla: z
     .strictObject({

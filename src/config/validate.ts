@@ -128,7 +128,7 @@ export function keysAt(schema: unknown, path: Path): string[] {
   const [first, ...rest] = path
   if (schema instanceof z.ZodObject) {
     if (first === undefined) return Object.keys(schema.shape)
-    return keysAt(schema.shape[first], rest)
+    return keysAt(schema.shape[first] ?? schema.def.catchall, rest)
   }
   if (schema instanceof z.ZodRecord && first !== undefined) return keysAt(schema.valueType, rest)
   if (schema instanceof z.ZodArray && first !== undefined) return keysAt(schema.element, rest)

@@ -2,6 +2,7 @@ import type { Enrichment } from '../../engine/contracts/enrichment.ts'
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import type { Retries } from '../../engine/runtime/retries.ts'
+import type { Limits } from '../../engine/sql/model.ts'
 import type { Place } from '../../engine/sql/text.ts'
 import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
 import type { AlertSpec } from './alerts.ts'
@@ -34,6 +35,9 @@ export interface Model extends SqlFile {
 export interface Check extends SqlFile {
   name: string
   model?: string
+  /** Of one that job.yaml declares: the columns that it names. */
+  columns?: { table: string; column: string }[]
+  limits?: Limits
 }
 
 /** When a job runs: at the times of `cron`, after `after` succeeded, when `files` arrive; at least one is there. */

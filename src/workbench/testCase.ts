@@ -9,6 +9,7 @@ import { keepImages } from '../../engine/extract/images.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { checkSql } from '../../engine/plan/checkSql.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
+import { withinLimits } from '../../engine/quality/limits.ts'
 import { ownFile, type RunContext } from '../../engine/runtime/context.ts'
 import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
@@ -110,8 +111,9 @@ export async function runCase(
   )
   for (const set of [...judged, ...sets])
     await takeFindings(context, set, keyOf(set, context.spec.loads, reads))
-  for (const { name, level, samples } of checks) {
-    if (samples.length === 0) continue
+  const all = withinLimits([...sets.flatMap(set => set.checks), ...checks], context.spec.checks, sets)
+  for (const { name, model, level, samples } of all) {
+    if (samples.length === 0 || (model !== undefined && level !== 'stop')) continue
     const lines = samples.map(({ reason }) => `(${[name, '', level, reason].map(quote).join(', ')})`)
     await context.duck.run(`INSERT INTO ${FOUND} VALUES ${lines.join(', ')}`)
   }

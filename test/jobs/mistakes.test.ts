@@ -82,7 +82,7 @@ const MISTAKES: (string | Record<string, string>)[] = [
   'SELECT order_id FROM orders LIMIT 10',
   'SELECT order_id, row_number() OVER (PARTITION BY customer_id) AS n FROM orders',
   'SELECT * FROM orders',
-  'SELECT order_id, [amount, 1] AS list FROM orders',
+  'SELECT order_id, amount FROM orders WHERE placed > 2026',
   { 'draft.sql': 'SELECT note FROM orders' },
   { 'a.sql': 'SELECT order_id FROM b', 'b.sql': 'SELECT order_id FROM a' },
   { 'm.sql': 'SELECT customer_id FROM orders' },

@@ -1,0 +1,66 @@
+import { z } from 'zod'
+import type { Limit } from '../../engine/sql/model.ts'
+import { parseNumber } from '../util/units.ts'
+
+const SEVERITIES = ['warn', 'quarantine', 'stop'] as const
+
+const limit = z
+  .union([z.string(), z.number()])
+  .meta({ description: 'a number of rows, or a share such as 1%' })
+  .transform((value, context): Limit => {
+    const share = typeof value === 'string' && /^\s*[\d.]+\s*%\s*$/.test(value)
+    const number = parseNumber(share ? String(value).replace('%', '').trim() : value)
+    if (number !== undefined && number >= 0) return share ? { share: number / 100 } : { rows: number }
+    context.addIssue({ code: 'custom', message: 'expected a number of rows, or a share such as 1%' })
+    return z.NEVER
+  })
+
+const scalar = z.union([z.string(), z.number(), z.boolean()])
+const bound = z.union([z.string(), z.number(), z.null()])
+
+/** What is demanded of a column's values. */
+export const rules = z.strictObject({
+  unique: z.literal(true).optional(),
+  not_null: z.literal(true).optional(),
+  in: z
+    .string()
+    .regex(/^[^.]+\.[^.]+$/, 'expected table.column')
+    .optional(),
+  one_of: z.array(scalar).min(1).optional(),
+  between: z.tuple([bound, bound]).optional(),
+  matches: z.string().min(1).optional(),
+  severity: z.enum(SEVERITIES).default('quarantine'),
+  warn_if: limit.optional(),
+  stop_if: limit.optional(),
+})
+
+const word = z.enum(['unique', 'not_null'])
+const item = z.union([word, rules])
+const columnRules = z.union([word, rules, z.array(item).min(1)])
+
+const tableRules = z.object({
+  rows: z
+    .strictObject({
+      min: z.number().optional(),
+      max: z.number().optional(),
+      severity: z.enum(['warn', 'stop']).default('stop'),
+    })
+    .optional(),
+  fresh: z
+    .union([
+      z.string(),
+      z.strictObject({
+        column: z.string(),
+        within: z.string(),
+        severity: z.enum(['warn', 'stop']).default('stop'),
+      }),
+    ])
+    .optional(),
+})
+
+/** `checks:` of job.yaml: table → column → what is demanded of its values; `rows` and `fresh` are of the table. */
+export const checksSchema = z.record(z.string(), tableRules.catchall(columnRules))
+
+export type Rules = z.output<typeof rules>
+export type ColumnRules = z.output<typeof columnRules>
+export type TableRules = z.output<typeof tableRules>

@@ -1,0 +1,182 @@
+import { didYouMean } from '../../engine/nearest.ts'
+import { quote, quoteName } from '../../engine/sql/duckdb.ts'
+import type { Check } from '../spec/job.ts'
+import { parseDuration } from '../util/units.ts'
+import { type ColumnRules, type Rules, rules, type TableRules } from './checksSchema.ts'
+import type { Document } from './document.ts'
+import type { JobYaml } from './schema.ts'
+
+/** The checks that job.yaml declares, as queries. Problems go to the document. */
+export function readDeclaredChecks(document: Document, yaml: JobYaml, models: { name: string }[]): Check[] {
+  const tables = [...Object.keys(yaml.extract), ...models.map(({ name }) => name)]
+  const found: Check[] = []
+  for (const [name, { rows, fresh, ...columns }] of Object.entries(yaml.checks)) {
+    const path = ['checks', name]
+    const table = tables.includes(name) ? name : yaml.load[name]?.from
+    if (table === undefined) {
+      const known = [...tables, ...Object.keys(yaml.load)]
+      document.problem(
+        path,
+        `checks.${name}: no model, extract or load "${name}"${didYouMean(name, known)}`,
+        'key',
+      )
+      continue
+    }
+    for (const [column, given] of Object.entries(columns as Record<string, ColumnRules>)) {
+      const line = document.lineOf([...path, column])
+      for (const each of Array.isArray(given) ? given : [given]) {
+        const rule = typeof each === 'string' ? rules.parse({ [each]: true }) : each
+        if (rule.warn_if && rule.severity !== 'warn')
+          document.problem(
+            [...path, column],
+            `checks.${name}.${column}.warn_if: goes with severity: warn; rows that are wrong are quarantined, each of them`,
+          )
+        const checks = columnChecks(table, column, rule)
+        if (checks.length === 0)
+          document.problem(
+            [...path, column],
+            `checks.${name}.${column}: names no rule: unique, not_null, in, one_of, between, matches`,
+          )
+        for (const check of checks)
+          found.push({ ...check, file: `job.yaml:${line}: checks.${name}.${column}.${check.rule}` })
+      }
+    }
+    if (rows)
+      found.push(
+        rowsCheck(table, rows, `job.yaml:${document.lineOf([...path, 'rows'])}: checks.${name}.rows`),
+      )
+    if (fresh !== undefined) {
+      const check = freshCheck(document, yaml, { name, table, fresh })
+      if (check) found.push(check)
+    }
+  }
+  return found
+}
+
+type Compiled = Omit<Check, 'file'> & { rule: string }
+
+function columnChecks(table: string, column: string, rule: Rules): Compiled[] {
+  const [from, value] = [quoteName(table), quoteName(column)]
+  const shown = `${quote(`${column} = `)} || ${value}::VARCHAR`
+  const checks: Compiled[] = []
+  const add = (rule_: string, sql: string, other?: { table: string; column: string }) => {
+    const limits = {
+      ...(rule.warn_if && { warnIf: rule.warn_if }),
+      ...(rule.stop_if && { stopIf: rule.stop_if }),
+      ...(rule.severity === 'stop' && { stopIf: { rows: 0 } }),
+    }
+    checks.push({
+      rule: rule_,
+      name: `${column}_${rule_}`,
+      model: table,
+      sql,
+      columns: [{ table, column }, ...(other ? [other] : [])],
+      ...(Object.keys(limits).length > 0 && { limits }),
+    })
+  }
+  const severity = quote(rule.severity === 'warn' ? 'warn' : 'reject')
+  const wrong = (reason: string, condition: string) =>
+    `SELECT DISTINCT ${value}, ${severity} AS severity, ${reason} AS reason FROM ${from} WHERE ${condition}`
+  if (rule.not_null) add('not_null', wrong(quote(`${column} is NULL`), `${value} IS NULL`))
+  if (rule.unique)
+    add(
+      'unique',
+      `SELECT ${value}, ${severity} AS severity, ${shown} || ' stands in ' || count(*) || ' rows' AS reason FROM ${from} WHERE ${value} IS NOT NULL GROUP BY ${value} HAVING count(*) > 1`,
+    )
+  if (rule.in !== undefined) {
+    const [other, key] = rule.in.split('.') as [string, string]
+    const among = `SELECT ${quoteName(key)} FROM ${quoteName(other)} WHERE ${quoteName(key)} IS NOT NULL`
+    add('in', wrong(`${shown} || ${quote(` is not in ${rule.in}`)}`, `${value} NOT IN (${among})`), {
+      table: other,
+      column: key,
+    })
+  }
+  if (rule.one_of) {
+    const list = rule.one_of.map(literal).join(', ')
+    add(
+      'one_of',
+      wrong(`${shown} || ${quote(` is none of ${rule.one_of.join(', ')}`)}`, `${value} NOT IN (${list})`),
+    )
+  }
+  if (rule.between) {
+    const [least, most] = rule.between
+    const beyond = [
+      ...(least === null ? [] : [`${value} < ${literal(least)}`]),
+      ...(most === null ? [] : [`${value} > ${literal(most)}`]),
+    ]
+    const range = `${least ?? '…'} and ${most ?? '…'}`
+    add('between', wrong(`${shown} || ${quote(` is not between ${range}`)}`, beyond.join(' OR ') || 'false'))
+  }
+  if (rule.matches !== undefined)
+    add(
+      'matches',
+      wrong(
+        `${shown} || ${quote(` does not match ${rule.matches}`)}`,
+        `NOT regexp_full_match(${value}::VARCHAR, ${quote(rule.matches)})`,
+      ),
+    )
+  return checks
+}
+
+const literal = (value: string | number | boolean) =>
+  typeof value === 'string' ? quote(value) : String(value)
+
+function rowsCheck(
+  table: string,
+  { min, max, severity }: NonNullable<TableRules['rows']>,
+  file: string,
+): Check {
+  const wrong = [...(min === undefined ? [] : [`n < ${min}`]), ...(max === undefined ? [] : [`n > ${max}`])]
+  const expected = [
+    ...(min === undefined ? [] : [`at least ${min}`]),
+    ...(max === undefined ? [] : [`at most ${max}`]),
+  ]
+  const message = `${quote(`${table} has `)} || n || ${quote(` rows, expected ${expected.join(' and ')}`)}`
+  return {
+    name: `${table}_rows`,
+    file,
+    columns: [],
+    sql: `SELECT if(${wrong.join(' OR ') || 'false'}, ${quote(severity)}, 'pass') AS level, ${message} AS message FROM (SELECT count(*) AS n FROM ${quoteName(table)})`,
+  }
+}
+
+function freshCheck(
+  document: Document,
+  yaml: JobYaml,
+  { name, table, fresh }: { name: string; table: string; fresh: NonNullable<TableRules['fresh']> },
+): Check | undefined {
+  const path = ['checks', name, 'fresh']
+  const { within, severity, column } =
+    typeof fresh === 'string' ? { within: fresh, severity: 'stop', column: momentOf(yaml, table) } : fresh
+  const micros = parseDuration(within)
+  if (micros === undefined) {
+    document.problem(
+      path,
+      `checks.${name}.fresh: expected a duration such as 24h; found ${JSON.stringify(within)}`,
+    )
+    return undefined
+  }
+  if (column === undefined) {
+    document.problem(
+      path,
+      `checks.${name}.fresh: which column says when a row was last changed? Write fresh: { column: updated_at, within: ${within} }`,
+    )
+    return undefined
+  }
+  const newest = `max(${quoteName(column)})::TIMESTAMPTZ`
+  const stale = `newest IS NULL OR newest < getvariable('run_at')::TIMESTAMPTZ - to_microseconds(${micros})`
+  const message = `${quote(`the newest ${column} of ${table} is `)} || coalesce(newest::VARCHAR, 'none') || ${quote(`, expected within ${within}`)}`
+  return {
+    name: `${table}_fresh`,
+    file: `job.yaml:${document.lineOf(path)}: checks.${name}.fresh`,
+    columns: [{ table, column }],
+    sql: `SELECT if(${stale}, ${quote(severity)}, 'pass') AS level, ${message} AS message FROM (SELECT ${newest} AS newest FROM ${quoteName(table)})`,
+  }
+}
+
+/** The column that says when a table's rows were last changed, where the job says so elsewhere. */
+function momentOf(yaml: JobYaml, table: string): string | undefined {
+  const newer = Object.values(yaml.load).find(({ from, newer }) => from === table && newer)?.newer
+  const { incremental } = (yaml.extract[table] ?? {}) as { incremental?: { column?: string } }
+  return newer ?? incremental?.column
+}

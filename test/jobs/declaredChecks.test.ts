@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, describe, test } from 'node:test'
+import type { EngineError } from '../../engine/errors.ts'
+import { validateJob } from '../../src/runs/validateJob.ts'
+import { type SmallJob, smallJob } from './small.ts'
+
+const CSV = `order_id,customer_id,amount,status,placed
+1,10,12.50,paid,2026-01-01 10:00:00
+2,11,7.00,open,2026-01-02 10:00:00
+2,,-1.00,lost,2026-01-03 10:00:00
+4,99,5.00,paid,
+`
+
+let jobs = 0
+async function jobWith(checks: string): Promise<SmallJob> {
+  const job = await smallJob({ after }, `declared_${++jobs}`, {
+    'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract:
+  orders:
+    from: in
+    files: orders.csv
+    take: all
+    schema: { order_id: BIGINT, customer_id: BIGINT, amount: "DECIMAL(12,2)", status: VARCHAR, placed: TIMESTAMP }
+  customers: { from: in, files: customers.csv, take: all, schema: { customer_id: BIGINT } }
+load:
+  orders: { to: wh, from: m, mode: replace }
+checks:
+${checks.replaceAll(/^/gm, '  ')}
+quality: { max_error_rate: 1 }
+`,
+  })
+  mkdirSync(join(job.folder, 'in'))
+  writeFileSync(join(job.folder, 'in/orders.csv'), CSV)
+  writeFileSync(join(job.folder, 'in/customers.csv'), 'customer_id\n10\n11\n')
+  writeFileSync(join(job.folder, 'm.sql'), 'SELECT order_id, customer_id, amount, status, placed FROM orders')
+  return job
+}
+
+/** What is declared, and what is found: the check, its level, how many rows, the first reason. */
+const FINDS: [checks: string, finds: [name: string, level: string, rows: number, reason: string][]][] = [
+  ['m: { order_id: unique }', [['order_id_unique', 'reject', 2, 'order_id = 2 stands in 2 rows']]],
+  ['m: { customer_id: [not_null] }', [['customer_id_not_null', 'reject', 1, 'customer_id is NULL']]],
+  [
+    'm: { customer_id: { in: customers.customer_id } }',
+    [['customer_id_in', 'reject', 1, 'customer_id = 99 is not in customers.customer_id']],
+  ],
+  [
+    'm: { status: { one_of: [paid, open], severity: warn } }',
+    [['status_one_of', 'warn', 1, 'status = lost is none of paid, open']],
+  ],
+  [
+    'm: { amount: { between: [0, null] } }',
+    [['amount_between', 'reject', 1, 'amount = -1.00 is not between 0 and …']],
+  ],
+  [
+    'm: { amount: { between: [0, 10] } }',
+    [['amount_between', 'reject', 2, 'amount = 12.50 is not between 0 and 10']],
+  ],
+  [
+    'm: { status: { matches: "[a-p]+" } }',
+    [['status_matches', 'reject', 1, 'status = lost does not match [a-p]+']],
+  ],
+  [
+    'm: { status: { one_of: [paid, open], severity: warn, warn_if: 25% } }',
+    [['status_one_of', 'pass', 1, 'status = lost is none of paid, open']],
+  ],
+  [
+    'm: { amount: { between: [0, 10], stop_if: 2 } }',
+    [['amount_between', 'reject', 2, 'amount = 12.50 is not between 0 and 10']],
+  ],
+  // The load's own name; an extract.
+  ['orders: { order_id: unique }', [['order_id_unique', 'reject', 2, 'order_id = 2 stands in 2 rows']]],
+  ['m: { rows: { min: 5, severity: warn } }', [['m_rows', 'warn', 1, 'm has 4 rows, expected at least 5']]],
+  [
+    'm: { fresh: { column: placed, within: 24h, severity: warn } }',
+    [['m_fresh', 'warn', 1, 'the newest placed of m is 2026-01-03 10:00:00+00, expected within 24h']],
+  ],
+  ['m: { fresh: { column: placed, within: 9999d } }', []],
+]
+
+describe('a check of job.yaml is a query, and finds what it says', { concurrency: 2 }, () => {
+  for (const [checks, finds] of FINDS)
+    test(checks, async () => {
+      const { outcome, error } = await (await jobWith(checks)).run()
+      assert.equal(error, undefined)
+      assert.deepEqual(
+        outcome.checks
+          .filter(({ rows }) => rows > 0)
+          .map(({ name, level, rows, samples }) => [name, level, rows, samples[0]!.reason]),
+        finds,
+      )
+    })
+})
+
+/** What stops a run before anything is loaded. */
+const STOPS: [checks: string, says: string][] = [
+  [
+    'm: { status: { one_of: [paid, open], severity: stop } }',
+    'check status_one_of: 1 of 4 rows of m: status = lost is none of paid, open',
+  ],
+  [
+    'm: { amount: { between: [0, 10], stop_if: 1 } }',
+    'check amount_between: 2 of 4 rows of m, more than 1: amount = 12.50 is not between 0 and 10',
+  ],
+  [
+    'm: { status: { one_of: [paid], severity: warn, stop_if: 40% } }',
+    'check status_one_of: 2 of 4 rows of m, more than 40 %: status = open is none of paid',
+  ],
+  ['m: { rows: { max: 3 } }', 'check m_rows: m has 4 rows, expected at most 3'],
+  [
+    'm: { fresh: { column: placed, within: 1h } }',
+    'check m_fresh: the newest placed of m is 2026-01-03 10:00:00+00, expected within 1h',
+  ],
+]
+
+describe('a limit stops the run', { concurrency: 2 }, () => {
+  for (const [checks, says] of STOPS)
+    test(checks, async () => {
+      const { outcome, error } = await (await jobWith(checks)).run()
+      assert.equal((error as EngineError).code, 'CHECK_STOPPED')
+      assert.equal((error as EngineError).message, says)
+      assert.deepEqual(outcome.loaded, [])
+    })
+})
+
+/** What is wrong with what is declared, and what `validate` says. */
+const WRONG: [checks: string, says: RegExp][] = [
+  ['mm: { order_id: unique }', /job\.yaml:13:\d+: checks\.mm: no model, extract or load "mm"/],
+  [
+    'm: { order_idd: unique }',
+    /job\.yaml:13: checks\.m\.order_idd\.unique: m has no column order_idd; did you mean "order_id"\?/,
+  ],
+  ['m: { order_id: { in: customers.id } }', /customers has no column id/],
+  [
+    'm: { order_id: { in: customer.customer_id } }',
+    /reads customer, which nobody provides; did you mean "customers"\?/,
+  ],
+  ['m: { order_id: { in: customers } }', /expected table\.column/],
+  ['m: { order_id: uniq }', /checks\.m\.order_id: expected/],
+  ['m: { status: { one_off: [paid] } }', /unknown key "one_off".*did you mean "one_of"\?/],
+  ['m: { status: { severity: warn } }', /names no rule: unique, not_null, in/],
+  ['m: { status: { one_of: [paid], warn_if: 3 } }', /warn_if: goes with severity: warn/],
+  ['m: { status: { one_of: [paid], stop_if: much } }', /expected a number of rows, or a share such as 1%/],
+  ['m: { status: { matches: "(" } }', /checks\.m\.status\.matches: missing \)/],
+  ['m: { status: { between: [1, 2] }, rows: { mn: 3 } }', /unknown key "mn".*did you mean "min"\?/],
+  ['m: { fresh: 24h }', /fresh: which column says .*\{ column: updated_at, within: 24h \}/],
+  ['m: { fresh: { column: placed, within: soon } }', /expected a duration such as 24h; found "soon"/],
+]
+
+describe('what is wrong with a declared check is said of its line', () => {
+  for (const [checks, says] of WRONG)
+    test(checks, async () => {
+      const job = await jobWith(checks)
+      await assert.rejects(validateJob(job.folder, {}, job.home), (error: Error) => {
+        assert.match(error.message, says)
+        assert.doesNotMatch(error.message, /SELECT/)
+        return true
+      })
+    })
+})
