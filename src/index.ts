@@ -49,6 +49,8 @@ export interface CopyOptions extends Options {
   exclude?: string[]
   schema?: string
   key?: string[]
+  where?: string
+  columns?: string[]
   mode?: CopyRequest['mode']
 }
 
@@ -66,7 +68,7 @@ export async function plan(folder: string, options: Options = {}): Promise<PlanS
 
 /** Copies tables or files of one URL to another; again later, what changed. */
 export async function copy(from: string, to: string, options: CopyOptions = {}): Promise<RunSummary> {
-  const { tables = [], exclude = [], schema, key = [], mode = 'replace', ...rest } = options
+  const { tables = [], exclude = [], schema, key = [], mode = 'replace', where, columns, ...rest } = options
   const ends = readEnds(from, to)
   const request: CopyRequest = {
     ...ends,
@@ -75,6 +77,8 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
     key,
     mode,
     ...(schema !== undefined && { schema }),
+    ...(where !== undefined && { where }),
+    ...(columns && { columns }),
   }
   const job = await copyJob(request, rest.signal ?? new AbortController().signal)
   const home = rest.home ?? homeFolder()

@@ -28,7 +28,7 @@ export function imageOf(
   const night = { run, columns, parts, ...(gone && { gone }), ...known }
   const image: Image = { ...withNight(read.base?.image, seen, night), cursor, ...counted }
   const extract = spec.extracts.find(({ name }) => name === read.extract)!
-  if (extract.refresh !== undefined)
+  if (extract.refresh !== undefined || extract.incremental)
     image.read = { at: runAt.toISOString(), fingerprint: fingerprintOf(extract), unique: read.unique }
   return image
 }

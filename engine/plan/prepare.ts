@@ -21,7 +21,7 @@ import {
   type PlannedRead,
   planRead,
 } from './plan.ts'
-import { stillFresh } from './refresh.ts'
+import { fingerprintOf, stillFresh } from './refresh.ts'
 
 /** The plan, and per target the run whose data it holds. Plain data: it is a task's output. */
 export interface Prepared {
@@ -118,11 +118,24 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
       const point = schema.accumulates ? latest : agreed(own, extract.name)
       const image = await imageOf(point)
       const last = point && { point, image: known && image }
+      const asked = image?.read?.fingerprint
+      // What earlier nights passed over might be asked for now.
+      const isOther = extract.incremental && !schema.accumulates && asked && asked !== fingerprintOf(extract)
       let read: PlannedRead
       try {
         const log = extract.changes && logs.get(extract.from)
         const now = context.clock.now()
-        read = planRead({ spec: extract, schema, last, known, limits, now, renew, log })
+        read = planRead({
+          spec: extract,
+          schema,
+          last,
+          known,
+          limits,
+          now,
+          renew: renew || Boolean(isOther),
+          log,
+        })
+        if (isOther) read.notes.push('is read whole, since what the job asks of it is another')
       } catch (error) {
         // Whoever is woken by one table wants to know of all of them.
         if (!(error instanceof EngineError) || error.code !== 'SCHEMA_DRIFT') throw error

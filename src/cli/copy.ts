@@ -14,6 +14,8 @@ interface CopyFlags {
   schema?: string
   key: string[]
   mode: CopyRequest['mode']
+  where?: string
+  columns?: string[]
   dryRun?: boolean
   save?: string
   json?: boolean
@@ -33,6 +35,8 @@ export function copyCommand(): Command {
       parseList,
       [],
     )
+    .option('--where <condition>', "only these rows of each table, in the source's SQL")
+    .option('--columns <names>', 'only these columns of each table', parseList)
     .addOption(
       new Option(
         '--mode <mode>',
@@ -66,8 +70,17 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
   const { copyJob, environmentOf, keepJob, saveJob } = await import('../copy/copy.ts')
   const ends = readEnds(src, dst)
   const tables = [...ends.tables, ...flags.tables]
-  const { exclude, schema, key, mode } = flags
-  const request: CopyRequest = { ...ends, tables, exclude, key, mode, ...(schema && { schema }) }
+  const { exclude, schema, key, mode, where, columns } = flags
+  const request: CopyRequest = {
+    ...ends,
+    tables,
+    exclude,
+    key,
+    mode,
+    ...(schema && { schema }),
+    ...(where && { where }),
+    ...(columns && { columns }),
+  }
   const home = homeFolder()
   const result = await stoppable(async stopping => {
     const job = await copyJob(request, stopping.signal)

@@ -92,7 +92,8 @@ export function readExtracts(
         `extract.${name}.mode: ${connector.name} has no log of changes to read`,
         'key',
       )
-    for (const [key, set] of Object.entries({ incremental, refresh }))
+    const { where, select, omit } = own
+    for (const [key, set] of Object.entries({ incremental, refresh, where, select, omit }))
       if (mode === 'changes' && set !== undefined)
         document.problem(
           [...path, key],

@@ -19,6 +19,10 @@ export interface CopyJob {
 
 /** The job of copying files: one table, named after them. */
 export function fileJob(request: CopyRequest): CopyJob {
+  if (request.where !== undefined || request.columns)
+    throw new EngineError('CONFIG_INVALID', '--where and --columns are for tables of a database', {
+      hint: 'Files are copied whole: --save FOLDER writes the job, and a model in it selects.',
+    })
   const { from, key, mode, schema } = request
   const base = from.files!.split('/').at(-1)!.split('.')[0]!
   const name = identifierOf(base.replace(/[*?[\]{}]/g, '')) || 'files'
@@ -76,6 +80,8 @@ export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob 
           ...(tables.length > 0 && { tables }),
           ...(exclude.length > 0 && { exclude }),
           ...(key.length > 0 && { key }),
+          ...(request.where !== undefined && { where: request.where }),
+          ...(request.columns && { select: request.columns }),
         },
       },
       load: { [target]: { to: 'target', from: '*', mode: request.mode } },

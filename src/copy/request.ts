@@ -15,6 +15,9 @@ export interface CopyRequest {
   /** Columns that identify a row, where the source does not say. */
   key: string[]
   mode: 'replace' | 'merge' | 'append'
+  /** Of each table: a condition in the source's SQL, and the only columns that are read. */
+  where?: string
+  columns?: string[]
 }
 
 /** A database, or files below a place. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
+import { selection } from '../wire/selection.ts'
 import { type DatabaseSettings, databaseSettings, urlOf } from '../wire/settings.ts'
 import type { Access } from './connect.ts'
 import { diagnose } from './diagnose.ts'
@@ -17,7 +18,7 @@ export const mysql = defineConnector({
   name: 'mysql',
   schemes: ['mysql', 'mariadb'],
   config: databaseSettings('mysql://user@host:3306/database'),
-  extract: z.strictObject({ table: z.string().min(1) }),
+  extract: z.strictObject({ table: z.string().min(1), ...selection }),
   capabilities: {
     source: true,
     target: true,

@@ -2,6 +2,7 @@ import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
+import { conditionOf, type Selection } from '../wire/selection.ts'
 import { unlessSilent } from '../wire/silence.ts'
 import { type Access, ask, connect, disconnect, interrupt, interruptOn, type Session } from './connect.ts'
 import { positionOf } from './keyPosition.ts'
@@ -91,9 +92,11 @@ export function chunkSql(read: Read, { key, bounds }: RangePayload, limit: numbe
   const columns = read.columns
     .filter(column => column.name !== REJECTED)
     .map(column => selectExpression(column))
-  const { table } = read.options as { table: string }
+  const selected = read.options as Selection
+  const { table } = selected
   const where = key ? within(key, bounds ?? {}) : []
   if (read.since) where.push(sinceSql(read))
+  where.push(...conditionOf(selected))
   const condition = where.length > 0 ? ` WHERE ${where.join(' AND ')}` : ''
   if (!key) return `SELECT ${columns.join(', ')} FROM ${tableName(table)}${condition}`
   // The server would sort whole tables where it thinks another index better.

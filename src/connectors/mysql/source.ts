@@ -7,6 +7,7 @@ import type {
   TableSchema,
 } from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
+import { checkCondition, narrowed, type Selection } from '../wire/selection.ts'
 import { databaseAndName, primaryKey } from './catalog.ts'
 import { MysqlChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
@@ -81,7 +82,8 @@ export class MysqlSource implements Source {
   }
 
   private async describeTable(session: Session, extract: ExtractSpec, signal: AbortSignal) {
-    const { table } = extract.options as { table: string }
+    const selected = extract.options as Selection
+    const { table } = selected
     const [database, name] = databaseAndName(table)
     const where = `${session.name}.${table}`
     const here = `table_schema = ${database} AND table_name = ${literal(name)}`
@@ -118,7 +120,10 @@ export class MysqlSource implements Source {
       schema.notes = ['columns that the user may not SELECT are left out: the table has more than these']
     if (facts?.row_count != null) schema.rows = Number(facts.row_count)
     if (facts?.bytes != null) schema.bytes = Number(facts.bytes)
-    return schema
+    await checkCondition(session.name, extract.name, selected, condition =>
+      ask(session, `SELECT 1 FROM ${tableName(table)} WHERE ${condition} LIMIT 0`, signal),
+    )
+    return narrowed(where, schema, selected)
   }
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
+import { selection } from '../wire/selection.ts'
 import { type DatabaseSettings, databaseSettings, type TlsParameters, urlOf } from '../wire/settings.ts'
 import type { Access } from './connect.ts'
 import { diagnose } from './diagnose.ts'
@@ -25,6 +26,7 @@ export const postgres = defineConnector({
   extract: z.strictObject({
     table: z.string().min(1),
     row_security: z.enum(['refuse', 'filter']).default('refuse'),
+    ...selection,
   }),
   capabilities: {
     source: true,

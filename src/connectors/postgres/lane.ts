@@ -3,6 +3,7 @@ import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
+import { conditionOf } from '../wire/selection.ts'
 import { unlessSilent } from '../wire/silence.ts'
 import {
   type Access,
@@ -82,6 +83,7 @@ export function selectSql(read: Read, table: string, blocks?: Blocks): string {
   if (blocks && blocks.from > 0) where.push(`ctid >= '(${blocks.from},0)'`)
   if (blocks?.to !== undefined) where.push(`ctid < '(${blocks.to},0)'`)
   if (read.since) where.push(sinceSql(read))
+  where.push(...conditionOf(read.options as PostgresExtract))
   const from = `SELECT ${columns.join(', ')} FROM ${blocks ? 'ONLY ' : ''}${table}`
   return where.length > 0 ? `${from} WHERE ${where.join(' AND ')}` : from
 }

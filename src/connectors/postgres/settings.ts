@@ -1,3 +1,5 @@
+import type { Selection } from '../wire/selection.ts'
+
 /**
  * What a value's text, the rows that are seen, and the meaning of a statement depend on. `undefined`: what the role, the
  * database and the connection's URL say, whatever a client before us set on a pooled connection.
@@ -60,8 +62,7 @@ export function beginRead(snapshot?: string): string {
 
 /** What a table gives whose row-level security applies to our role: an error, or what its policies show. */
 /** The connector's own keys of an extract. */
-export interface PostgresExtract {
-  table: string
+export interface PostgresExtract extends Selection {
   /** What a table gives whose row-level security applies to our role: an error, or what its policies show. */
   row_security?: 'refuse' | 'filter' | undefined
 }

@@ -9,6 +9,7 @@ import type {
 } from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
+import { checkCondition, narrowed } from '../wire/selection.ts'
 import { catalogTypes, duckType } from './catalogTypes.ts'
 import { PostgresChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteTable } from './connect.ts'
@@ -38,7 +39,14 @@ export class PostgresSource implements Source {
     const { table } = options
     return this.brief(signal, async client => {
       const schema = await describeTable(client, this.access.name, table)
-      if (schema) return { ...schema, notes: await this.hidden(client, options) }
+      if (schema) {
+        const read = narrowed(`${this.access.name}.${table}`, schema, options)
+        const notes = await this.hidden(client, options)
+        await checkCondition(this.access.name, extract.name, options, condition =>
+          ask(client, this.access.name, `SELECT FROM ${quoteTable(table)} WHERE ${condition} LIMIT 0`),
+        )
+        return { ...read, notes }
+      }
       const others = await ask(
         client,
         this.access.name,
