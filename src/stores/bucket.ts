@@ -47,6 +47,13 @@ export class BucketStore implements FileStore {
     await rm(file)
   }
 
+  async move(from: string, to: string): Promise<void> {
+    const object = await this.client.head(from)
+    if (!object) return
+    await this.client.copy(object, to)
+    await this.client.remove(from)
+  }
+
   local(path: string): Promise<string | undefined> {
     let copy = this.copied.get(path)
     if (!copy) {

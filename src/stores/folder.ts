@@ -7,10 +7,14 @@ import { workFolder } from './work.ts'
 
 /** Folder for work in progress: on the same file system, so that a finished file is only renamed. */
 const WORK = '_nightfreight/work'
+/** Folder of second names of files that somebody reads. What a kill leaves there goes after a week. */
+const OPENED = '_nightfreight/opened'
 
 /** Files in a folder of this machine. */
 export class FolderStore implements FileStore {
   readonly where: string
+  /** Folder of the names that {@link local} gave; made when the first one is. */
+  private names: Promise<string> | undefined
 
   constructor(root: string) {
     this.where = root
@@ -56,16 +60,41 @@ export class FolderStore implements FileStore {
     })
   }
 
+  async move(from: string, to: string): Promise<void> {
+    await this.explain('write', to, async () => {
+      const [old, final] = [join(this.where, from), join(this.where, to)]
+      if (!(await orUndefined(stat(old)))) return
+      await this.makeFolder(dirname(final))
+      await orUndefined(rename(old, final))
+      await sync(dirname(final))
+      await orUndefined(sync(dirname(old)))
+    })
+  }
+
+  // A second name for the same file, that nobody else takes away; its own where the folder can only be read.
   async local(path: string): Promise<string | undefined> {
     const file = join(this.where, path)
-    return this.explain('read', path, async () => (await orUndefined(stat(file))) && file)
+    return this.explain('read', path, async () => {
+      if (!(await orUndefined(stat(file)))) return undefined
+      try {
+        this.names ??= workFolder(join(this.where, OPENED), `${process.pid} ${randomUUID()}`)
+        const name = join(await this.names, `${randomUUID()}.parquet`)
+        return await orUndefined(link(file, name).then(() => name))
+      } catch {
+        return file
+      }
+    })
   }
 
   async delete(path: string): Promise<void> {
     await this.explain('delete', path, () => rm(join(this.where, path), { force: true }))
   }
 
-  async clear(): Promise<void> {}
+  async clear(): Promise<void> {
+    const names = await this.names?.catch(() => undefined)
+    this.names = undefined
+    if (names !== undefined) await rm(names, { recursive: true, force: true })
+  }
 
   async list(folder: string): Promise<Listed[]> {
     return this.explain('list', folder, async () => {

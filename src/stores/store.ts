@@ -29,7 +29,12 @@ export interface FileStore {
   putIfAbsent(path: string, bytes: string): Promise<boolean>
   /** Takes a finished file of this machine over: it may be gone from its old place afterwards. */
   putFile(path: string, file: string): Promise<void>
-  /** Absolute path on this machine of a file with the content, until {@link clear}; undefined where there is none. */
+  /** Gives a file another name; one that is not there is no failure. Of a file of the new name nothing is left. */
+  move(from: string, to: string): Promise<void>
+  /**
+   * Absolute path on this machine of a file with the content, until {@link clear}, whoever moves or deletes the file
+   * meanwhile; undefined where there is none.
+   */
   local(path: string): Promise<string | undefined>
   /** Removes the copies that {@link local} made. */
   clear(): Promise<void>

@@ -204,7 +204,14 @@ export const lakeKind: Kind = {
   name: 'lake',
   open(root, around) {
     const store = new FolderStore(root)
-    const steps = { put: FILE, putIfAbsent: FILE, putFile: FILE, delete: FILE, work: () => 'work folder' }
+    const steps = {
+      put: FILE,
+      putIfAbsent: FILE,
+      putFile: FILE,
+      move: FILE,
+      delete: FILE,
+      work: () => 'work folder',
+    }
     return new LakeTarget(around ? stepping<FileStore>(store, steps, around) : store, 'w', {
       compression: 'snappy',
       target: 1500,

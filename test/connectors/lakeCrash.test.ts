@@ -57,6 +57,14 @@ async function nightOf(duck: Duck, root: Shelf): Promise<number> {
   return night
 }
 
+/** Where the files of the newest versions should be, sorted. */
+async function currentFiles(root: Shelf): Promise<string[]> {
+  const log = new Log(root.store())
+  const newest = await log.newest()
+  const manifests = await Promise.all(['t', 'u'].map(table => log.manifest(newest, table)))
+  return manifests.flatMap(manifest => manifest!.files.map(({ path }) => `${manifest!.table}/${path}`)).sort()
+}
+
 // The same file is the process that is killed.
 if (process.argv[2] === 'child') {
   const [place, folder] = process.argv.slice(3) as [string, string]
@@ -131,7 +139,8 @@ if (process.argv[2] === 'child') {
         if (typeof value !== 'function') return value
         return async (...args: unknown[]) => {
           if (dead) throw error
-          const last = ['put', 'putIfAbsent', 'putFile', 'work', 'delete'].includes(name) && ++writes === nth
+          const last =
+            ['put', 'putIfAbsent', 'putFile', 'move', 'work', 'delete'].includes(name) && ++writes === nth
           if (last) dead = true
           if (last && when === 'before') throw error
           const result = await (value as (...args: unknown[]) => Promise<unknown>).apply(target, args)
@@ -166,6 +175,7 @@ if (process.argv[2] === 'child') {
         const { repeated, counts } = await loadNight(duck, folder, root.store(), 2)
         assert.equal(repeated, night === 2)
         assert.equal(await nightOf(duck, root), 2)
+        assert.deepEqual(await root.names(/^[tu]\/.*\.parquet$/), await currentFiles(root))
         assert.deepEqual(
           counts.map(({ inserted, updated }) => [inserted, updated]),
           [

@@ -56,14 +56,22 @@ export async function rowsOf(root: Shelf, select = '*', table = 't'): Promise<st
   return rows.map(row => Object.values(row).join(' ')).sort()
 }
 
+/** A table's rows as a reader has them that is given a glob. */
+export async function globOf(root: Shelf, select = '*', hive = false): Promise<string[]> {
+  const files = quote(`${(await root.mirror()).replace(/[*?[\]]/g, '[$&]')}/t/**/*.parquet`)
+  const rows = await duck.rows(`SELECT ${select} FROM read_parquet(${files}, hive_partitioning = ${hive})`)
+  return rows.map(row => Object.values(row).join(' ')).sort()
+}
+
 export const values = (columns: string, ...rows: string[]) =>
   `SELECT * FROM (VALUES ${rows.join(', ')}) AS v(${columns})`
 
-/** Every file of the newest manifests is as listed: rows, partition and key range. */
+/** The folder holds the files of the newest manifest and no other, each as listed: rows, partition and key range. */
 export async function checkFiles(root: Shelf): Promise<void> {
   const folder = await root.mirror()
   const log = new Log(root.store())
   const manifest = (await log.manifest(await log.newest(), 't'))!
+  assert.deepEqual(await root.names(/^t\/.*\.parquet$/), manifest.files.map(({ path }) => `t/${path}`).sort())
   for (const { path, rows, bytes, partition, min, max } of manifest.files) {
     const file = join(folder, 't', path)
     assert.equal(statSync(file).size, bytes)
@@ -78,6 +86,6 @@ export async function checkFiles(root: Shelf): Promise<void> {
     for (const [index, name] of manifest.partitionBy.entries())
       assert.deepEqual([found![`min ${name}`], found![`max ${name}`]], [partition[index], partition[index]])
     for (const name of manifest.key)
-      assert.deepEqual([found![`min ${name}`], found![`max ${name}`]], [min[name], max[name]])
+      assert.deepEqual([found![`min ${name}`], found![`max ${name}`]], [min[name] ?? null, max[name] ?? null])
   }
 }

@@ -7,7 +7,7 @@ import { parquetSql } from '../../../engine/sql/files.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { inParallel } from '../../util/parallel.ts'
-import { tableFolder } from './layout.ts'
+import { hiddenFolder, tableFolder } from './layout.ts'
 import type { DataFile } from './log.ts'
 
 /** Column of {@link tableSql} with the path that a row was read from. */
@@ -32,7 +32,12 @@ export function openFiles(store: FileStore, table: string, files: DataFile[]): P
 }
 
 async function openFile(store: FileStore, table: string, file: DataFile): Promise<string> {
-  const path = await store.local(`${tableFolder(table)}/${file.path}`)
+  const shown = `${tableFolder(table)}/${file.path}`
+  const path =
+    (await store.local(shown)) ??
+    (await store.local(`${hiddenFolder(table)}/${file.path}`)) ??
+    // It may have been moved between the two.
+    (await store.local(shown))
   const where = `${store.where}/${tableFolder(table)}/${file.path}`
   if (path === undefined)
     throw new EngineError('STAGING_CORRUPT', `${where} is missing: ${file.rows} rows of ${table}`, {

@@ -1,6 +1,6 @@
 import { unless } from '../../../engine/errors.ts'
 import type { FileStore } from '../../stores/store.ts'
-import { tableFolder } from './layout.ts'
+import { hiddenFolder, tableFolder } from './layout.ts'
 import type { Commit, Log, Manifest } from './log.ts'
 
 /**
@@ -17,8 +17,10 @@ export async function intact(
   if (!newest || !Object.hasOwn(newest.tables, table)) return { manifest: undefined, lost: false }
   const manifest = await unless('STAGING_CORRUPT', () => log.manifest(newest, table))
   if (!manifest) return { manifest, lost: true }
-  const folder = tableFolder(table)
-  const sizes = new Map((await store.list(folder)).map(({ path, size }) => [path, size]))
-  const files = manifest.files.filter(({ path, bytes }) => sizes.get(`${folder}/${path}`) === bytes)
+  const sizes = new Map<string, number>()
+  // What is not yet shown is hidden; what is moved while this looks is found in its new place.
+  for (const folder of [tableFolder(table), hiddenFolder(table), tableFolder(table)])
+    for (const { path, size } of await store.list(folder)) sizes.set(path.slice(folder.length + 1), size)
+  const files = manifest.files.filter(({ path, bytes }) => sizes.get(path) === bytes)
   return { manifest: { ...manifest, files }, lost: files.length < manifest.files.length }
 }

@@ -16,8 +16,14 @@ export const loadPath = (loadId: string) =>
   `${STATE}/loads/${createHash('sha256').update(loadId).digest('hex').slice(0, 32)}.json`
 
 /** A table's folder; a name never leads out of the root, nor to {@link STATE}. */
-export const tableFolder = (table: string) =>
-  hiveEscape(table).replace(/^[._]/, first => `%${first.charCodeAt(0).toString(16).toUpperCase()}`)
+export const tableFolder = (table: string) => escaped(table)
+
+/** A folder's name that readers do not pass over: many do where it begins with a dot or an underscore. */
+const escaped = (name: string) =>
+  hiveEscape(name).replace(/^[._]/, first => `%${first.charCodeAt(0).toString(16).toUpperCase()}`)
+
+/** Where a data file is that is of no newest version: not committed yet, or of an older one. */
+export const hiddenFolder = (table: string) => `${STATE}/files/${tableFolder(table)}`
 
 /** A name for a manifest. Writers who race for a version each have their own. */
 export const manifestPath = (table: string, version: number) =>
@@ -26,11 +32,15 @@ export const manifestPath = (table: string, version: number) =>
 /** The version that a manifest's name says. */
 export const manifestVersion = (path: string) => Number.parseInt(basename(path), 10)
 
-/** A name for a data file, below the table's folder, that no file ever had. Fails where a value makes no folder. */
+/**
+ * A name for a data file, below the table's folder, that no file ever had. Fails where a value makes no folder. No
+ * folder is of Hive's form `name=value`: readers would take the column from there, with a type that they guess, beside
+ * the one in the file.
+ */
 export function dataPath(where: string, partitionBy: string[], values: (string | null)[]): string {
   const folders = partitionBy.map((name, index) => {
     const value = values[index]
-    const folder = `${hiveEscape(name)}=${value === null || value === undefined ? NULL_PARTITION : hiveEscape(value)}`
+    const folder = `${escaped(name)}-${hiveEscape(value ?? NULL_PARTITION)}`
     if (Buffer.byteLength(folder) > LONGEST_NAME)
       throw new EngineError(
         'DATA_INVALID',
@@ -42,8 +52,8 @@ export function dataPath(where: string, partitionBy: string[], values: (string |
   return `${folders.join('')}${randomUUID()}.parquet`
 }
 
-/** Hive's folder of rows whose partition column is NULL. */
-const NULL_PARTITION = '__HIVE_DEFAULT_PARTITION__'
+/** In the name of the folder of rows whose partition column is NULL. */
+const NULL_PARTITION = 'NULL'
 
 /** Bytes that file systems allow in one name. */
 const LONGEST_NAME = 255

@@ -84,10 +84,12 @@ export async function rewrite(
       : await keylessCounts(duck, load, columns, sources.staged, before, files)
   await guardWhole(duck, load, where, counts, files, before)
   const changed = counts.inserted > 0 || touched.size > 0
-  const reshaped = !manifest || rewriting.lost || renewed || !sameColumns(columns, manifest, load)
+  const same = manifest !== undefined && sameColumns(columns, manifest, load)
+  const reshaped = rewriting.lost || !same
   if (!changed && !reshaped) return { counts }
-  let old = renewed ? new Set(files) : touched
-  if (changed && !renewed)
+  // Who reads the files by a glob takes the columns of one for those of all.
+  let old = same ? touched : new Set(files)
+  if (changed && same)
     old = new Set([...old, ...(await smallFiles(duck, load, files, old, sources.staged, format.target))])
   const table = await tableOf([...old].filter(file => !candidates.includes(file)))
   const paths = [...byPath].filter(([, file]) => old.has(file)).map(([path]) => quote(path))
@@ -105,9 +107,11 @@ export async function rewrite(
   })
   const { partitionBy, table: tableName } = load
   const rowBytes = known.rows > 0 ? known.bytes / known.rows : staged.rowBytes
+  const kept = files.filter(file => !old.has(file) && file.rows > 0)
   const written = await writeFiles(
     { duck, store, format, where, table: tableName, partitionBy, key, work, rowBytes, made, signal },
     'rewritten',
+    kept.length === 0,
   )
   await duck.run('DROP TABLE rewritten')
   return {
@@ -116,7 +120,7 @@ export async function rewrite(
       columns: columns.map(({ name, type }) => ({ name, type: typeName(type) })),
       key,
       partitionBy,
-      files: [...files.filter(file => !old.has(file)), ...written],
+      files: [...kept, ...written],
     },
   }
 }

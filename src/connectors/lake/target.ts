@@ -18,11 +18,11 @@ import type { FileStore } from '../../stores/store.ts'
 import { intact } from './intact.ts'
 import { manifestPath, manifestVersion } from './layout.ts'
 import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
+import { publish } from './publish.ts'
 import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
 import { tableColumns } from './schema.ts'
 import { collect } from './vacuum.ts'
 import { LakeVerifier } from './verifier.ts'
-import { writeView } from './view.ts'
 import type { FileFormat } from './write.ts'
 
 /** Bytes DuckDB may hold while a table is written; what is more goes to the store's work folder. */
@@ -105,7 +105,10 @@ export class LakeTarget implements Target {
   }
 
   async committed(loadId: string): Promise<CommitResult | undefined> {
-    return this.log.result(loadId, await this.log.newest())
+    const newest = await this.log.newest()
+    const result = await this.log.result(loadId, newest)
+    if (result) await this.publish(newest!)
+    return result
   }
 
   async stage({ loadId, load, paths, keyPaths, rows, progress }: StageRequest): Promise<void> {
@@ -137,7 +140,10 @@ export class LakeTarget implements Target {
         // The state first, then whether it holds the load: what is committed after it makes our own commit fail.
         const newest = await this.log.newest()
         const earlier = await this.log.result(commit.loadId, newest)
-        if (earlier) return earlier
+        if (earlier) {
+          await this.publish(newest!)
+          return earlier
+        }
         asked = false
         const under = { commit, newest, now: new Date(), prepared, made }
         await this.prepare(under, signal)
@@ -253,18 +259,20 @@ export class LakeTarget implements Target {
     return { ...origin, counts, tables, left, syncPoints: { ...newest?.syncPoints, [job]: syncPoints } }
   }
 
+  /** Shows each table as a commit has it: also those of others, who may have died between their commit and this. */
+  private async publish({ version, tables }: Commit, loaded: string[] = []): Promise<void> {
+    const done = (await this.log.hint()) ?? 0
+    if (done >= version) return
+    for (const [table, { path }] of Object.entries(tables))
+      if (manifestVersion(path) > done || loaded.includes(table)) await publish(this.store, this.log, table)
+    await this.log.point(version)
+  }
+
   private async afterwards(commit: Commit, { loadId, loads }: LoadCommit): Promise<void> {
     await this.abandon(loadId)
-    // Since the last one who got this far: others may have died between their commit and this.
-    const done = (await this.log.hint()) ?? 0
-    for (const ref of Object.values(commit.tables))
-      if (manifestVersion(ref.path) > done) await writeView(this.store, await this.log.manifestOf(ref))
-    await this.log.point(commit.version)
-    await collect(
-      this.store,
-      loads.map(({ table }) => table),
-      new Date(commit.at),
-    )
+    const loaded = loads.map(({ table }) => table)
+    await this.publish(commit, loaded)
+    await collect(this.store, loaded, new Date(commit.at))
   }
 }
 

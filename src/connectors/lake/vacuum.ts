@@ -1,5 +1,5 @@
 import type { FileStore } from '../../stores/store.ts'
-import { tableFolder } from './layout.ts'
+import { hiddenFolder, tableFolder } from './layout.ts'
 import { type Commit, Log, type ManifestRef } from './log.ts'
 
 /** Milliseconds that files stay which no current version refers to: for readers under way, and to go back to. */
@@ -19,8 +19,8 @@ export async function collect(store: FileStore, tables: string[], now: Date, kee
     if (Date.parse(commit.at) <= horizon || commit.version === 1) break
   }
   for (const table of tables) {
-    const folder = tableFolder(table)
-    const used = new Set([`${folder}/_current.sql`])
+    const folders = [tableFolder(table), hiddenFolder(table)]
+    const used = new Set([`${folders[0]}/_current.sql`])
     const refs = new Map<string, ManifestRef>()
     for (const { tables } of commits) if (tables[table]) refs.set(tables[table].path, tables[table])
     const [newest, ...former] = refs.values()
@@ -28,10 +28,13 @@ export async function collect(store: FileStore, tables: string[], now: Date, kee
     for (const ref of [newest, ...former]) {
       if (!ref || (ref !== newest && !(await store.get(ref.path)))) continue
       used.add(ref.path)
-      for (const { path } of (await log.manifestOf(ref)).files) used.add(`${folder}/${path}`)
+      for (const { path } of (await log.manifestOf(ref)).files)
+        for (const folder of folders) used.add(`${folder}/${path}`)
     }
-    for (const { path, modified } of await store.list(folder))
-      if (!used.has(path) && modified.getTime() < horizon) await store.delete(path)
-    await store.sweep(folder, new Date(horizon))
+    for (const folder of folders) {
+      for (const { path, modified } of await store.list(folder))
+        if (!used.has(path) && modified.getTime() < horizon) await store.delete(path)
+      await store.sweep(folder, new Date(horizon))
+    }
   }
 }

@@ -5,8 +5,8 @@ import { tableFolder } from './layout.ts'
 import type { Manifest } from './log.ts'
 
 /**
- * Writes `_current.sql` of a table, for people with a DuckDB shell: a glob over the folder would also read files that
- * a newer version has replaced. It stays valid for as long as old versions are kept.
+ * Writes `_current.sql` of a table, for people with a DuckDB shell: unlike a glob over the folder it names columns and
+ * types, and fails where a load has replaced a file meanwhile, instead of giving rows of two versions.
  */
 export async function writeView(
   store: FileStore,

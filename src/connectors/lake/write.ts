@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type Duck, type DuckRow, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { checksum } from './files.ts'
-import { dataPath, tableFolder } from './layout.ts'
+import { dataPath, hiddenFolder } from './layout.ts'
 import type { DataFile } from './log.ts'
 
 /** How data files are written. */
@@ -39,9 +39,10 @@ const LONGEST_BOUND = 256
 
 /**
  * Writes the rows of `from`, a table of the session, as data files, in the order they lie in it: by partition columns,
- * then key, so that the files of a partition hold key ranges that do not overlap.
+ * then key, so that the files of a partition hold key ranges that do not overlap. They are hidden until the commit.
+ * `some`: where there are no rows, one file has none of them, since a glob that finds no file is an error.
  */
-export async function writeFiles(writing: Writing, from: string): Promise<DataFile[]> {
+export async function writeFiles(writing: Writing, from: string, some: boolean): Promise<DataFile[]> {
   const { duck, partitionBy, format } = writing
   const texts = partitionBy.map((name, index) => `CAST(${quoteName(name)} AS VARCHAR) AS p${index}`)
   const names = partitionBy.map((_, index) => `p${index}`)
@@ -65,6 +66,7 @@ export async function writeFiles(writing: Writing, from: string): Promise<DataFi
       first += rows
     }
   }
+  if (some && files.length === 0) files.push(await writeFile(writing, from, 0, 0, {}))
   return files
 }
 
@@ -102,7 +104,7 @@ async function writeFile(
       file.max[name] = max
     }
   }
-  const final = `${tableFolder(table)}/${path}`
+  const final = `${hiddenFolder(table)}/${path}`
   writing.made.push(final)
   await store.putFile(final, temporary)
   return file
