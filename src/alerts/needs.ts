@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { environmentOf } from '../config/environment.ts'
 
 type Environment = Record<string, string | undefined>
 
@@ -18,27 +19,37 @@ const ALWAYS = /^(METADATA_URL|STAGING_URL|NIGHTFREIGHT_MASK_KEY)$/
 
 /**
  * Variables that a plain shell lacks and a command for the job in `folder` needs, with the values that `env` has; by name,
- * since they may be secret. Sorted.
+ * since they may be secret. What files beside the job give is not needed. Sorted.
  */
 export function neededVariables({ folder, env }: { folder: string; env: Environment }): string[] {
-  const settings = readSettings(folder)
-  const referenced = references(settings).filter(({ name, hasDefault }) => env[name] || !hasDefault)
-  const texts = [settings, env.STAGING_URL ?? '', ...referenced.map(({ name }) => env[name] ?? '')].join('\n')
+  const files = filesOf(folder, env)
+  const [own, shared] = ['job.yaml', '../connections.yaml'].map(file => settingsIn(join(folder, file)))
+  const all = `${own}\n${shared}`
+  const referenced = references(all).filter(name => env[name] !== undefined && env[name] !== files[name])
+  const missing = references(own!, '}').filter(name => env[name] === undefined && files[name] === undefined)
+  const texts = [all, env.STAGING_URL, ...references(all).map(name => env[name] ?? files[name])].join('\n')
   const read = READ_BY.filter(([kind]) => kind.test(texts)).map(([, names]) => names)
   const set = Object.keys(env).filter(name => env[name] && [ALWAYS, ...read].some(names => names.test(name)))
-  return [...new Set([...set, ...referenced.map(({ name }) => name)])].sort()
+  return [...new Set([...set, ...referenced, ...missing])].sort()
 }
 
-/** What a text takes from the environment, within defaults, too. */
-const references = (text: string) =>
-  [...text.matchAll(/(?<!\$)\$\{([A-Za-z_]\w*)(:-|\})/g)].map(([, name, end]) => ({
-    name: name!,
-    hasDefault: end === ':-',
-  }))
+/** What a text takes from the environment, within defaults, too; `end`: only where it ends so, without a default. */
+const references = (text: string, end = ':-|\\}') =>
+  [...text.matchAll(new RegExp(`(?<!\\$)\\$\\{([A-Za-z_]\\w*)(?:${end})`, 'g'))].map(([, name]) => name!)
 
-function readSettings(folder: string): string {
+/** What .env files beside the job give. */
+function filesOf(folder: string, { NIGHTFREIGHT_ENV }: Environment): Environment {
   try {
-    return readFileSync(join(folder, 'job.yaml'), 'utf8').replace(/^\s*#.*$/gm, '')
+    return environmentOf(folder, { NIGHTFREIGHT_ENV })
+  } catch {
+    // That they cannot be read may be what is to be told.
+    return {}
+  }
+}
+
+function settingsIn(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').replace(/^\s*#.*$/gm, '')
   } catch {
     return ''
   }

@@ -67,5 +67,10 @@ export const rejectsOf = (place: CommandPlace, run: string): string =>
   typed(place, 'errors', 'list', '--run', run)
 
 /** A command as it is typed in a plain shell. */
-const typed = ({ home }: CommandPlace, ...words: string[]) =>
-  `NIGHTFREIGHT_HOME=${shellWord(home)} nightfreight ${words.join(' ')}`
+function typed({ home, env: { NIGHTFREIGHT_ENV: name } }: CommandPlace, ...words: string[]): string {
+  const settings = [
+    `NIGHTFREIGHT_HOME=${shellWord(home)}`,
+    ...(name ? [`NIGHTFREIGHT_ENV=${shellWord(name)}`] : []),
+  ]
+  return [...settings, 'nightfreight', ...words].join(' ')
+}
