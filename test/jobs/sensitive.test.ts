@@ -102,6 +102,13 @@ test('a sensitive value is in no output and no file, whatever comes of the night
   assert.equal(record.record.phone, 'markbad4')
   await cli('errors', 'show', record.id)
   await cli('status')
+  for (const args of [
+    ['history', '--json'],
+    ['checkpoints'],
+    ['validate', job.folder],
+    ['doctor', job.folder],
+  ])
+    await cli(...args)
   await cli('alerts', 'list')
   await cli('verify', job.folder)
   assert.ok(hook.bodies.some(body => body.includes('bad phone masked-')))

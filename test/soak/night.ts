@@ -139,6 +139,12 @@ export async function type(
   return ended
 }
 
+/** The end of what runs have written. */
+function runsLog({ home }: Trial): string {
+  const file = join(home, 'runs.log')
+  return existsSync(file) ? readFileSync(file, 'utf8').slice(-4000) : ''
+}
+
 /** The alerts of failures so far, oldest first. */
 export function alertsOf({ home }: Trial): Alert[] {
   const file = join(home, '..', 'alerts.jsonl')
@@ -179,7 +185,7 @@ export async function nightOf(
   const printed = /go on without its history: (.*)\. Targets/.exec(first.output)?.[1]
   const command = alert?.command ?? [...(printed ? [printed] : []), nightly(trial, night)].join(' && ')
   const typed = await type(trial, command)
-  assert.equal(typed.code, 0, `${command}\n${typed.output}\nafter\n${first.output}`)
+  assert.equal(typed.code, 0, `${command}\n${typed.output}\nafter\n${first.output}\n${runsLog(trial)}`)
   return true
 }
 
