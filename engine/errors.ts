@@ -39,7 +39,8 @@ const facts = (category: Category, exit: number, retryable = false): CodeFacts =
   exit,
 })
 
-const CODES = {
+/** Every code, and what it decides. */
+export const CODES = {
   CONFIG_INVALID: facts('CONFIGURATION_ERROR', EXIT.usage),
   MODEL_INVALID: facts('CONFIGURATION_ERROR', EXIT.usage),
   DATABASE_MISSING: facts('CONFIGURATION_ERROR', EXIT.usage),

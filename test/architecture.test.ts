@@ -78,10 +78,10 @@ const FLOORS: Record<string, string[]> = {
   ],
   src: [
     'main.ts',
+    'docs',
     'index.ts',
     'cli',
     'demo',
-    'docs',
     'init',
     'workbench',
     'copy',

@@ -6,6 +6,8 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { connectors } from '../../src/connectors/index.ts'
 import { generatedDocs } from '../../src/docs/generated.ts'
+import { keysIn } from '../../src/docs/jobKeys.ts'
+import { KEYS, keyOf } from '../../src/docs/keys.ts'
 
 const root = join(import.meta.dirname, '../..')
 const generated = await generatedDocs()
@@ -36,4 +38,23 @@ test('the schema of job.yaml takes the main job, and no unknown key', () => {
     { load: { x: {} } },
   ])
     assert.equal(schema.safeParse({ ...job, ...change }).success, false, JSON.stringify(change))
+})
+
+test('every key of job.yaml is described, with an example that it takes; nothing else is', () => {
+  const keys = keysIn(JSON.parse(generated['job.schema.json']!))
+  assert.deepEqual(
+    [...keys.keys()].filter(path => !keyOf(path)),
+    [],
+    'describe them in src/docs/keys.ts',
+  )
+  assert.deepEqual(
+    Object.keys(KEYS).filter(path => !keys.has(path)),
+    [],
+    'these are keys no more: take them out of src/docs/keys.ts',
+  )
+  for (const [path, nodes] of keys) {
+    const value = parse(keyOf(path)![1])
+    const taken = nodes.some(node => z.fromJSONSchema(node as never).safeParse(value).success)
+    assert.ok(taken, `${path} does not take ${keyOf(path)![1]}`)
+  }
 })
