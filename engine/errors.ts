@@ -23,6 +23,8 @@ export const EXIT = {
   usage: 2,
   quality: 3,
   data: 4,
+  /** Of `plan --exit-code`. */
+  changes: 10,
   retryable: 75,
   interrupted: 130,
 } as const

@@ -1,8 +1,10 @@
 import { Command } from 'commander'
+import { EXIT } from '../../engine/errors.ts'
 import type { RunResult } from '../runs/result.ts'
 import { homeFolder } from './home.ts'
 import { hasColours, print, printError } from './output.ts'
 import { parseTime } from './parse.ts'
+import { changesTarget, planMarkdown } from './planMarkdown.ts'
 import { planText } from './planText.ts'
 import { execute } from './run.ts'
 import { stoppable } from './signals.ts'
@@ -11,6 +13,8 @@ interface PlanFlags {
   at?: Date
   fresh?: boolean
   json?: boolean
+  markdown?: boolean
+  exitCode?: boolean
 }
 
 export function planCommand(): Command {
@@ -20,6 +24,8 @@ export function planCommand(): Command {
     .option('--at <time>', "the run's own time, ISO 8601 (default: now)", parseTime)
     .option('--fresh', 'give up an interrupted run of the job')
     .option('--json', 'print events and the plan as JSON lines')
+    .option('--markdown', 'print the plan as Markdown, for a comment on a pull request')
+    .option('--exit-code', `end with ${EXIT.changes} where the run would change a target`)
     .addHelpText(
       'after',
       `
@@ -28,9 +34,10 @@ Reads the sources, runs models and checks, and keeps the change sets until stagi
 Examples:
   nightfreight plan queries/members
   nightfreight plan queries/members --json > plan.json
+  nightfreight plan queries/members --markdown --exit-code > plan.md
   nightfreight run queries/members --from-plan 20260201T020000-4f1c9a`,
     )
-    .action(async (folder: string, { at, fresh, json = false }: PlanFlags) => {
+    .action(async (folder: string, { at, fresh, json = false, markdown, exitCode }: PlanFlags) => {
       const result = await stoppable(stopping =>
         execute({
           ...stopping,
@@ -47,7 +54,9 @@ Examples:
         process.exitCode = printError(result.error, json)
         return
       }
-      printPlan(result, `nightfreight run ${folder} --from-plan ${result.run}`, json)
+      if (markdown) print(planMarkdown(result))
+      else printPlan(result, `nightfreight run ${folder} --from-plan ${result.run}`, json)
+      if (exitCode && changesTarget(result)) process.exitCode = EXIT.changes
     })
 }
 

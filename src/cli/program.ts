@@ -47,6 +47,7 @@ Exit codes:
   2    the job, the command line or a privilege is wrong; a repeat gives the same
   3    the quality gate or a check stopped the run, or a target differs from what was loaded
   4    the data cannot be read or loaded as it is
+  10   plan --exit-code: the run would change a target
   75   a transient failure of a system: run the same command again
   130  interrupted`
 

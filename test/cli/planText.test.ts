@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
+import { changesTarget, planMarkdown } from '../../src/cli/planMarkdown.ts'
 import { planText } from '../../src/cli/planText.ts'
 import type { RunResult } from '../../src/runs/result.ts'
 
@@ -55,6 +56,16 @@ const result = {
     ],
     tables: [{ name: 'members', rejected: 1_200 }],
     previews: [preview],
+    checks: [
+      {
+        name: 'fee',
+        model: 'members',
+        level: 'warn',
+        rows: 3,
+        samples: [{ reason: 'fee | <b>', record: '' }],
+      },
+      { name: 'seen', model: 'members', level: 'pass', rows: 0, samples: [] },
+    ],
   },
 } as unknown as RunResult
 
@@ -100,4 +111,32 @@ test('on a terminal the marks have colours, and nothing else differs', () => {
   const coloured = planText(result, NEXT, true)
   assert.match(coloured, /\[32m\+ 7 to insert/)
   assert.equal(stripVTControlCharacters(coloured), planText(result, NEXT, false))
+})
+
+test('as Markdown a plan is tables whose values are no markup', () => {
+  const page = planMarkdown(result)
+  const lines = page.split('\n')
+  assert.deepEqual(lines.slice(0, 6), [
+    '### Plan of members',
+    '',
+    '1 of 1 table would change.',
+    '',
+    '| table | insert | update | delete | unchanged |',
+    '|---|---:|---:|---:|---:|',
+  ])
+  assert.equal(lines[6], '| warehouse.dim&#95;members | 7 | 2 | 1 | 999,992 |')
+  assert.ok(lines.includes('| fee | members | warn | 3 | fee &#124; &#60;b&#62; |'))
+  assert.ok(lines.includes("| &#126; | id = 7, region = eu | fee | NULL | '' |".replace('&#126;', '~')))
+  assert.ok(!page.includes('seen'))
+  assert.doesNotMatch(page, /\u001b/)
+})
+
+test('a plan changes a target by rows, or by the columns of its table', () => {
+  const counts = { ...preview.counts, inserts: 0, updates: 0, deletes: 0 }
+  const of = (notes: string[]) => ({
+    outcome: { ...result.outcome, previews: [{ ...preview, counts, notes }] },
+  })
+  assert.ok(changesTarget(result))
+  assert.ok(!changesTarget(of([])))
+  assert.ok(changesTarget(of(['the load changes the table: ALTER TABLE m ADD COLUMN a INTEGER;'])))
 })

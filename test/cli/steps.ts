@@ -73,4 +73,13 @@ export const workbenchSteps = (
         /CREATE OR REPLACE VIEW "members_clean" AS/,
       ),
   },
+  'nightfreight plan queries/members --markdown --exit-code > plan.md': {
+    code: 10,
+    says: /^$|extract\.members/,
+    leaves: () =>
+      assert.match(
+        readFileSync(join(place, 'plan.md'), 'utf8'),
+        /1 of 1 table would change\.[\s\S]*\| \+ \| member&#95;id = \d+ \|/,
+      ),
+  },
 })

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+
+const ROOT = join(import.meta.dirname, '../..')
+const place = mkdtempSync(join(tmpdir(), 'nightfreight-guide-'))
+after(() => rmSync(place, { recursive: true, force: true }))
+
+const blocks = [...readFileSync(join(ROOT, 'docs/analyst.md'), 'utf8').matchAll(/^```sh\n(.*?)^```$/gms)].map(
+  match => match[1]!,
+)
+
+function type(script: string): string {
+  const { status, stdout, stderr } = spawnSync('/bin/sh', ['-e', '-c', script], {
+    cwd: place,
+    encoding: 'utf8',
+    env: {
+      ...process.env,
+      PATH: `${join(place, 'bin')}:${process.env.PATH}`,
+      NIGHTFREIGHT_HOME: join(place, 'home'),
+      METADATA_URL: '',
+    },
+  })
+  assert.equal(status, 0, `${script}\n${stdout}${stderr}`)
+  return stdout
+}
+
+/** What is to be seen of each block. */
+const SEEN: RegExp[] = [
+  /^$/,
+  /shop is valid: 2 extracts, 2 models \(paid → revenue\)/,
+  /\+ 2 to insert[\s\S]*revenue: 2 rows[\s\S]*DECIMAL\(12,2\)[\s\S]*paid: 1 rows[\s\S]*paid +3/,
+  /4 checks[\s\S]*paid: 2 rows/,
+  /wrote .*revenue\.csv\n[\s\S]*customer_id,name,country,orders,revenue\n10,Ada,GB,1,5\.00\n[\s\S]*1 of 1 cases as expected/,
+  /revenue +1 +1 +0[\s\S]*new columns: largest[\s\S]*1 of 1 cases as expected[\s\S]*### Plan of shop[\s\S]*ADD COLUMN/,
+  /SUCCESS|COMPLETED_WITH_ERRORS/,
+]
+
+test('each command of the analyst’s guide does what the guide says', async t => {
+  mkdirSync(join(place, 'bin'))
+  const script = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`
+  writeFileSync(join(place, 'bin/nightfreight'), script, { mode: 0o755 })
+  assert.equal(blocks.length, SEEN.length)
+  for (const [index, block] of blocks.entries())
+    await t.test(block.trim().split('\n').at(-1)!, () => assert.match(type(block), SEEN[index]!))
+})
