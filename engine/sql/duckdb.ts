@@ -84,6 +84,8 @@ export class Duck {
     const instance = await DuckDBInstance.create(options.path ?? ':memory:', settings)
     const duck = new Duck(instance, await instance.connect())
     await duck.run("SET TimeZone = 'UTC'")
+    // A file whose note on geometry it does not understand would be refused whole; another's bytes would get a type of their own.
+    await duck.run('SET enable_geoparquet_conversion = false')
     if (options.folders) {
       // Paths are compared as they are written: as names, and as the patterns that stand for them.
       const folders = options.folders.flatMap(folder => [folder, literalPattern(folder)])

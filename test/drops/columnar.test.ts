@@ -68,6 +68,22 @@ test('moments of nanoseconds: microseconds where all fit, their text where not, 
   assert.match(declared.message, /line 2: t: "2023-11-14 22:13:20.123456001\+00"/)
 })
 
+test('columns that GeoParquet speaks of are bytes as they are, whatever it says of them', async () => {
+  const point = '0101000000000000000000f03f0000000000000040'
+  for (const geo of [
+    '{"version":"1.0.0","primary_column":"g","columns":{"g":{"encoding":"WKB"}}}',
+    '{"version":"1.0.0","primary_column":"g","columns":{"g":{"encoding":"WKB","geometry_types":["Point"]}}}',
+    '{"version":"0.1"}',
+    'nothing',
+  ]) {
+    const sql = `SELECT 1 AS id, from_hex('${point}') AS g`
+    const file = await written(sql, `, KV_METADATA { geo: ${quote(geo)} }`)
+    const { types, rows } = await read({ 'a.parquet': file })
+    assert.deepEqual(types, ['INTEGER', 'BLOB'], geo)
+    assert.equal(rows.length, 1)
+  }
+})
+
 test('decimals of more than 38 digits are their text', async () => {
   const type = new arrow.Decimal(1, 45, 256)
   const value = 12345678901234567890123456789012345678901n
