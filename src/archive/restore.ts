@@ -59,8 +59,10 @@ async function restoreExtract(
   context: RunContext,
   store: FileStore,
   { name, from, options }: ExtractSpec,
-  { read, base, nights, watermark, note, cursor }: ArchivedExtract,
+  { read: planned, base, nights, watermark, note, cursor }: ArchivedExtract,
 ): Promise<{ read: PlannedRead; extracted: Extracted }> {
+  // Its server is not told again how far its log was read.
+  const { changes: _, ...read } = planned
   const restored: Night[] = []
   for (const { gone: archived, out: left, ...night } of nights) {
     const folder = `${runFolder(context)}/raw/${name}/${night.run}`
