@@ -92,7 +92,7 @@ async function change(
   outcome.tables = [...judged, ...sets]
   const setChecks = await runSetChecks(context, graph, plan.reads, failures)
 
-  outcome.changes = await diff(context, sets, new Map(lastRun), lookAt(plan), failures, models)
+  outcome.changes = await diff(context, sets, new Map(lastRun), lookAt(plan), failures, models, plan.reads)
   outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]
   const found = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
   outcome.checks = withinLimits(found, spec.checks, outcome.tables)

@@ -1,5 +1,6 @@
 import type { Nesting } from '../types/duckType.ts'
 import type { Column } from '../types/logical.ts'
+import type { TableIndex, TableReference } from './source.ts'
 
 // What is loaded, and how: from the job's words to what a target is asked.
 
@@ -81,6 +82,10 @@ export interface LoadSpec {
   sensitive?: string[]
   /** Default: `kept`. */
   nesting?: Nesting
+  /** Of a table that the load makes: the indexes that its source has, or those of these columns. */
+  indexes?: 'source' | string[][]
+  /** Of a table that the load makes: the foreign keys that its source has, to tables of the same job. */
+  foreignKeys?: 'source'
   /** Default: `newest` with {@link newer}, `fail` without. */
   onDuplicate?: OnDuplicate
 }
@@ -88,8 +93,12 @@ export interface LoadSpec {
 /** A load with everything known: the target can act on it alone. */
 export interface PlannedLoad extends LoadSpec {
   columns: Column[]
+  /** What the table gets beside columns and key where the load makes it. */
+  made?: { indexes: TableIndex[]; references: TableReference[] }
   /** Columns whose type holds more than that of the last load: a table that the load may alter is widened, too. */
   widened?: string[]
+  /** Columns as the last load had them, of those that were of another type where they come from, or could not be NULL. */
+  was?: Column[]
 }
 
 /** How far an extract has been read, as kept in the target in the same commit as the data. */

@@ -87,7 +87,7 @@ export async function compareSet(
   const last = run !== undefined && !look.reason ? await state.last(run) : undefined
   const lost = run === undefined ? undefined : `what run ${run} loaded is no longer staged`
   const reason = look.reason ?? (last ? last.otherColumns && 'its columns have changed' : lost)
-  const planned = last && last.widened.length > 0 ? { ...load, widened: last.widened } : load
+  const planned = { ...load, ...(await state.evolution(run)) }
   const changes =
     last && !reason
       ? await compare(context, planned, state, last)
@@ -303,7 +303,7 @@ async function rowParts(
   where?: string,
 ): Promise<Part[]> {
   const { root } = context
-  if (!where && table.plain && table.view === undefined && !table.findings && load.batchRows === undefined)
+  if (!where && table.plain && table.values === undefined && !table.findings && load.batchRows === undefined)
     return table.parts
   const rows = where
     ? `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, table, true)}) WHERE ${where}`

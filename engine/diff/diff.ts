@@ -3,8 +3,9 @@ import { mirrors } from '../contracts/semantics.ts'
 import type { StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { loadKeyPolicy } from '../plan/keyPolicy.ts'
-import { planLoad } from '../plan/plan.ts'
+import { type PlannedRead, planLoad } from '../plan/plan.ts'
 import type { TableLook } from '../plan/standing.ts'
+import { madeOf } from '../plan/structure.ts'
 import { type Duplicates, KEY_UNIQUE, settleDuplicates } from '../quality/keyRules.ts'
 import { countFound, type Found, quarantine } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
@@ -31,15 +32,18 @@ export async function diff(
   look: Look,
   failures: FailureScope,
   models: Pick<OrderedModel, 'name' | 'reads'>[] = [],
+  reads: PlannedRead[] = [],
 ): Promise<Changes[]> {
   const changes: Changes[] = []
   const readsOf = (from: string) => models.find(({ name }) => name === from)?.reads ?? []
   for (const spec of context.spec.loads) {
     const found = await failures.attempt([taskName('load', spec.table)], [spec.from], () => {
       const table = tables.find(({ name, parts }) => name === spec.from && parts)!
-      const load = planLoad(spec, table.columns)
+      const planned = planLoad(spec, table.columns)
+      const { made, left } = madeOf(planned, reads, context.spec.loads)
+      const load = made ? { ...planned, made } : planned
       const act = (own: RunContext) =>
-        diffLoad(own, load, table, lastRun.get(spec.to), look, readsOf(load.from))
+        diffLoad(own, load, table, lastRun.get(spec.to), look, readsOf(load.from), left)
       return runTask(context, taskName('diff', spec.table), act, filesOf)
     })
     if (found) changes.push(found)
@@ -63,6 +67,7 @@ async function diffLoad(
   lastRun: string | undefined,
   look: Look,
   reads: string[],
+  left: string[],
 ): Promise<Changes> {
   const { progress } = context
   const task = taskName('diff', load.table)
@@ -78,6 +83,7 @@ async function diffLoad(
   }
   const checks = [KEY_UNIQUE, fitsCheck(load.table)]
   const looked = await look(context, load, lastRun)
+  if (!looked.now) for (const what of left) progress.note(`${load.to}.${load.table}: not made: ${what}`)
   let set = asLoaded(load, table.columns, dataSet(table))
   let found: Found | undefined
   // A row superseded by one that is left out now is judged in the next round.

@@ -25,9 +25,7 @@ export function asLoaded(load: PlannedLoad, columns: Column[], set: DataSet): Da
   const values = convertedOf(load, columns).map(
     ({ column, value }) => `${value} AS ${quoteName(column.name)}`,
   )
-  return values.length > 0
-    ? { ...set, view: `* EXCLUDE (file_row_number) REPLACE (${values.join(', ')})` }
-    : set
+  return values.length > 0 ? { ...set, values: values.join(', ') } : set
 }
 
 /**

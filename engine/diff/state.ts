@@ -56,8 +56,6 @@ export class State {
   buckets: Part[][]
   /** True where the run that left it loaded other columns: what it had not is NULL. */
   readonly otherColumns: boolean
-  /** Of the load's columns, those whose type holds more than what this state has. */
-  widened: string[] = []
   private witness: Part | undefined
   private readonly context: RunContext
   private readonly load: PlannedLoad
@@ -144,6 +142,27 @@ export class State {
     )
   }
 
+  /** How the load's columns differ from those of the last one that are known, as its table may have to follow. */
+  async evolution(run: string | undefined): Promise<Pick<PlannedLoad, 'widened' | 'was'>> {
+    const { staging, spec } = this.context
+    const { columns, table } = this.load
+    const left = run && (await readManifest<LoadState>(staging, stateManifest(spec.job, run, table)))
+    if (!left) return {}
+    const pairs = columns.flatMap(now => {
+      const before = columnNamed(left.columns, now.name)
+      return before ? [{ now, before }] : []
+    })
+    const widened = pairs.filter(({ now, before }) => widens(before.type, now.type))
+    const changed = pairs.filter(
+      ({ now, before }) =>
+        (before.origin && before.origin.type !== now.origin?.type) || (!before.nullable && now.nullable),
+    )
+    return {
+      ...(widened.length > 0 && { widened: widened.map(({ now }) => now.name) }),
+      ...(changed.length > 0 && { was: changed.map(({ before }) => before) }),
+    }
+  }
+
   /** The state that a run left; undefined where it is gone, or has columns that cannot be compared with these. */
   async last(run: string): Promise<State | undefined> {
     const { root, staging, spec } = this.context
@@ -157,10 +176,6 @@ export class State {
     const known = same && left.tag === (await this.tag())
     const state = new State(this.context, this.load, rows, name, known ? left.buckets : [])
     state.witness = left.witness
-    state.widened = columns.flatMap(({ name, type }) => {
-      const before = columnNamed(left.columns, name)
-      return before && widens(before.type, type) ? [name] : []
-    })
     if (known) return state
     // Hashes of two versions are never compared: made anew from the rows.
     await state.write()

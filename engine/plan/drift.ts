@@ -71,7 +71,7 @@ export function changesOf(last: Column[], now: Column[]): Change[] {
 
 /**
  * Weighs the changes by the job's policies. Pure. Fails with SCHEMA_DRIFT, naming every change that the job does not
- * accept and the line that accepts it; the loss or another type of a key column is never accepted.
+ * accept and the line that accepts it; the loss of a key column, or a type that does not hold its values, is never accepted.
  */
 export function weigh(facts: DriftFacts): Drift {
   const { last, columns, key } = facts
@@ -171,7 +171,7 @@ function refusalOf(
     widened: `${named} changed from ${was} to ${column.native}`,
     incompatible: `${named} changed from ${was} to ${column.native}`,
   }[kind]
-  if (isKey && kind !== 'added')
+  if (isKey && kind !== 'added' && kind !== 'widened')
     return {
       what,
       accept:

@@ -1,7 +1,7 @@
 import { REJECTED } from '../batch/builder.ts'
 import { HISTORY } from '../contracts/changes.ts'
 import type { LoadSpec, PlannedLoad, SyncPoint } from '../contracts/load.ts'
-import type { ExtractSpec, LogPosition, Read, TableSchema } from '../contracts/source.ts'
+import type { ExtractSpec, LogPosition, Read, TableSchema, TableStructure } from '../contracts/source.ts'
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
 import { caseTwins } from '../sql/bind.ts'
@@ -36,6 +36,7 @@ export interface PlannedRead extends Read {
   base?: { value: string | null; run: string; image: Image }
   /** Columns that the source no longer has and models see as NULL. */
   absent: Column[]
+  structure?: TableStructure
   /** Estimated rows and bytes of the whole table. */
   rows?: number
   bytes?: number
@@ -144,6 +145,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
     unique,
     options: spec.options,
     limits,
+    ...(schema.structure && { structure: schema.structure }),
     rows: schema.rows,
     bytes: schema.bytes,
     notes,

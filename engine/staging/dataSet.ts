@@ -10,6 +10,8 @@ export interface DataSet {
   plain?: true
   /** The columns by which the source itself keeps its rows apart, where they are loaded as they lie. */
   unique?: string[]
+  /** SQL of values that rows have in place of those in the files: `… AS name`. */
+  values?: string
   /** SQL of the columns, where rows are seen with others than the files have. */
   view?: string
 }
@@ -24,8 +26,10 @@ export function filesIn(output: unknown): StagedFile[] {
 }
 
 /** SQL of all rows of a data set, their numbers as `file_row_number`. */
-export function allRows(root: string, { parts, view }: DataSet): string {
-  if (view !== undefined) return `(SELECT ${view}, file_row_number FROM ${allRows(root, { parts })})`
+export function allRows(root: string, { parts, view, values }: DataSet): string {
+  if (view !== undefined)
+    return `(SELECT ${view}, file_row_number FROM ${allRows(root, { parts, ...(values && { values }) })})`
+  if (values !== undefined) return `(SELECT * REPLACE (${values}) FROM ${allRows(root, { parts })})`
   const files = filesSql(root, parts, { rowNumber: true })
   if (parts.length === 1) return files
   let rows = 0
@@ -40,7 +44,7 @@ export function allRows(root: string, { parts, view }: DataSet): string {
 
 /** SQL of a data set's rows without those its findings reject; `numbered` adds `file_row_number`. */
 export function goodRows(root: string, set: DataSet, numbered = false): string {
-  if (!numbered && !set.findings && set.view === undefined)
+  if (!numbered && !set.findings && set.view === undefined && set.values === undefined)
     return `SELECT * FROM ${filesSql(root, set.parts)}`
   const bad = set.findings ? ` WHERE file_row_number NOT IN (${rejectedRows(root, set.findings)})` : ''
   return `SELECT *${numbered ? '' : ' EXCLUDE (file_row_number)'} FROM ${allRows(root, set)}${bad}`

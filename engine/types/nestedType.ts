@@ -35,3 +35,11 @@ export const sameType = (a: string | undefined, b: string | undefined) =>
 
 const unquoted = (type: string) =>
   type.replaceAll(/"([A-Za-z_]\w*)"|"(?:[^"]|"")*"|'(?:[^']|'')*'/g, (all, plain) => plain ?? all)
+
+/** Whether an enum has all values of another, and more. */
+export function hasMoreLabels(before: string, now: string | undefined): boolean {
+  const [was, is] = [before, now].map(type => /^ENUM\((.*)\)$/s.exec(type ?? '')?.[1])
+  if (was === undefined || is === undefined) return false
+  const labels = split(is)
+  return split(was).length < labels.length && split(was).every(label => labels.includes(label))
+}

@@ -16,6 +16,8 @@ interface CopyFlags {
   mode: CopyRequest['mode']
   where?: string
   columns?: string[]
+  indexes?: boolean
+  foreignKeys?: boolean
   dryRun?: boolean
   save?: string
   json?: boolean
@@ -45,6 +47,8 @@ export function copyCommand(): Command {
         .choices(['replace', 'merge', 'append'])
         .default('replace'),
     )
+    .option('--indexes', 'give tables that are made the indexes of their sources')
+    .option('--foreign-keys', 'give tables that are made the foreign keys of their sources')
     .option('--dry-run', 'show what would change, and load nothing')
     .option('--save <folder>', 'write the job that this copy is, and run nothing')
     .option('--json', 'print events and the result as JSON lines')
@@ -70,7 +74,7 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
   const { copyJob, environmentOf, keepJob, saveJob } = await import('../copy/copy.ts')
   const ends = readEnds(src, dst)
   const tables = [...ends.tables, ...flags.tables]
-  const { exclude, schema, key, mode, where, columns } = flags
+  const { exclude, schema, key, mode, where, columns, indexes = false, foreignKeys = false } = flags
   const request: CopyRequest = {
     ...ends,
     tables,
@@ -80,6 +84,8 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
     ...(schema && { schema }),
     ...(where && { where }),
     ...(columns && { columns }),
+    indexes,
+    foreignKeys,
   }
   const home = homeFolder()
   const result = await stoppable(async stopping => {

@@ -70,6 +70,8 @@ export function readLoads(
       ...(onBadRow !== 'fail' && { onBadRow }),
       ...(onDuplicate && { onDuplicate }),
       ...(nesting && { nesting }),
+      ...(load.indexes && { indexes: load.indexes }),
+      ...(load.foreign_keys && { foreignKeys: load.foreign_keys }),
       ...(deletes === 'soft' && { deletedAt: load.deleted_at ?? 'deleted_at' }),
       ...(load.batch_rows !== undefined && { batchRows: load.batch_rows }),
       ...(partitions && { partitions }),
@@ -112,6 +114,13 @@ function* loadProblems(
     yield { key: 'deletes', message: `goes with mode merge or scd2, not ${mode}` }
   if (load.batch_rows !== undefined && (mode === 'replace' || mode === 'partition'))
     yield { key: 'batch_rows', message: `mode ${mode} exchanges its rows in one commit` }
+  if (load.indexes && connector && !connector.capabilities.indexes)
+    yield { key: 'indexes', message: `${connector.name} keeps no indexes` }
+  if (load.foreign_keys && connector && !connector.capabilities.foreignKeys)
+    yield {
+      key: 'foreign_keys',
+      message: `${connector.name} keeps no foreign keys that loads could live with`,
+    }
   if (load.on_bad_row === 'quarantine' && connector && !connector.capabilities.fits)
     yield { key: 'on_bad_row', message: `${connector.name} takes all rows of a load or none` }
   if (load.on_duplicate !== undefined && key.length === 0)

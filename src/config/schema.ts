@@ -154,6 +154,8 @@ const load = z.strictObject({
   verify: z.enum(['changes', 'all', 'off']).default('changes'),
   on_bad_row: z.enum(['fail', 'quarantine']).default('fail'),
   schema: z.enum(['apply-safe', 'manual']).default('apply-safe'),
+  indexes: z.union([z.literal('source'), z.array(names)]).optional(),
+  foreign_keys: z.literal('source').optional(),
   on_duplicate: onDuplicate.optional(),
   sensitive: names.optional(),
 })

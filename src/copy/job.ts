@@ -84,7 +84,15 @@ export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob 
           ...(request.columns && { select: request.columns }),
         },
       },
-      load: { [target]: { to: 'target', from: '*', mode: request.mode } },
+      load: {
+        [target]: {
+          to: 'target',
+          from: '*',
+          mode: request.mode,
+          ...(request.indexes && { indexes: 'source' }),
+          ...(request.foreignKeys && { foreign_keys: 'source' }),
+        },
+      },
     },
   )
 }

@@ -18,6 +18,9 @@ export interface CopyRequest {
   /** Of each table: a condition in the source's SQL, and the only columns that are read. */
   where?: string
   columns?: string[]
+  /** Whether tables that are made get what their sources have. */
+  indexes?: boolean
+  foreignKeys?: boolean
 }
 
 /** A database, or files below a place. */

@@ -36,6 +36,9 @@ export interface Capabilities {
   fits?: boolean
   /** Of a target: what it makes of lists, structs and maps. Default: `kept`. */
   nesting?: Nesting
+  /** Gives tables that a load makes indexes; foreign keys. */
+  indexes?: boolean
+  foreignKeys?: boolean
   /** Makes and drops partitions of its tables. */
   partitions?: boolean
 }

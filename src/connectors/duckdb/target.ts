@@ -15,16 +15,8 @@ import type { Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
-import { parquetType, seenSql, seenType, stagedType } from '../../../engine/types/duckType.ts'
-import {
-  type Column,
-  columnNamed,
-  type LogicalType,
-  typeFromName,
-  typeName,
-} from '../../../engine/types/logical.ts'
-import { sameType } from '../../../engine/types/nestedType.ts'
-import { widens } from '../../../engine/types/widen.ts'
+import { parquetType } from '../../../engine/types/duckType.ts'
+import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { applyLoad } from '../sql/apply.ts'
 import {
   checkOwnColumns,
@@ -34,7 +26,7 @@ import {
   standard,
   tableKey,
 } from '../sql/dialect.ts'
-import { addsColumn, Obstacles, widensColumn } from '../sql/obstacles.ts'
+import { alterations, checkTarget, expressions, madeType, qualified, split } from './columns.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
@@ -191,21 +183,19 @@ export class DuckdbTarget implements Target {
   }
 
   async alterations(load: PlannedLoad): Promise<string[]> {
-    const columns = (await this.describe(load.table))?.columns
-    if (!columns) return []
-    const added = neededColumns(load)
-      .filter(({ name }) => !columnNamed(columns, name) && addsColumn(load, name))
-      .map(column => addColumn(load, column))
-    const widened = load.columns
-      .filter(({ name, type }) => {
-        const column = columnNamed(columns, name)
-        return column && isWidened(load, name, type, column.native)
-      })
-      .map(
-        ({ name, type }) =>
-          `ALTER TABLE ${qualified(load.table)} ALTER COLUMN ${quoteName(name)} TYPE ${typeName(type)};`,
-      )
-    return [...added, ...widened]
+    const schema = await this.describe(load.table)
+    return schema ? alterations(load, schema, (await this.indexes(load.table)).length > 0) : []
+  }
+
+  private async indexes(table: string): Promise<{ name: string; sql: string }[]> {
+    const [schema, name] = split(table)
+    const rows = await (await this.open()).rows(
+      `SELECT index_name, sql FROM duckdb_indexes() WHERE schema_name = ${quote(schema)} AND table_name = ${quote(name)} AND sql IS NOT NULL`,
+    )
+    return rows.map(row => ({
+      name: `${quoteName(schema)}.${quoteName(String(row.index_name))}`,
+      sql: String(row.sql),
+    }))
   }
 
   // Staging views are temporary: they go with the session.
@@ -221,7 +211,7 @@ export class DuckdbTarget implements Target {
     const [schema] = split(load.table)
     const target = qualified(load.table)
     const where = `${this.name}.${load.table}`
-    for (const statement of await this.alterations(load)) await duck.run(statement)
+    await this.alter(duck, load)
     const existing = await this.describe(load.table)
     if (existing) checkTarget(load, existing, where)
     else {
@@ -241,7 +231,22 @@ export class DuckdbTarget implements Target {
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
     const tables = await this.tables(loadId, load, (await this.describe(load.table))!.columns)
     const counts = await applyLoad(load, runAt, tables, executor, !existing)
-    return existing ? counts : { ...counts, created: true }
+    if (existing) return counts
+    for (const { columns, unique } of load.made?.indexes ?? []) {
+      const name = quoteName([split(load.table)[1], ...columns, 'idx'].join('_'))
+      const list = columns.map(quoteName).join(', ')
+      await duck.run(`CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${name} ON ${target} (${list})`)
+    }
+    return { ...counts, created: true }
+  }
+
+  /** Alters a table. One that is written anew gets its indexes anew. */
+  private async alter(duck: Duck, load: StagedLoad): Promise<void> {
+    const statements = await this.alterations(load)
+    const indexes = statements.some(sql => sql.startsWith('CREATE')) ? await this.indexes(load.table) : []
+    for (const { name } of indexes) await duck.run(`DROP INDEX ${name}`)
+    for (const statement of statements) await duck.run(statement)
+    for (const { sql } of indexes) await duck.run(sql)
   }
 
   private async tables(loadId: string, load: PlannedLoad, columns: Column[]): Promise<LoadTables> {
@@ -283,86 +288,6 @@ export class DuckdbTarget implements Target {
       )
     }
   }
-}
-
-/** The type that a column has in a table that we make: that whose text it is, else as it is staged. */
-const madeType = (column: Needed) => seenType(column as Column)
-
-const addColumn = ({ table }: PlannedLoad, column: Needed) =>
-  `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(column.name)} ${madeType(column)};`
-
-type Needed = Pick<Column, 'name' | 'type' | 'duck' | 'written'>
-
-const neededColumns = (load: PlannedLoad): Needed[] => [...load.columns, ...ownColumns(load)]
-
-/** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
-function checkTarget(load: StagedLoad, { columns }: TableSchema, where: string): void {
-  const obstacles = new Obstacles(where)
-  for (const needed of neededColumns(load)) {
-    const { name, type } = needed
-    const column = columnNamed(columns, name)
-    if (!column && !addsColumn(load, name))
-      obstacles.add(`: has no column ${name}`, `${addColumn(load, needed)} or leave it out of ${load.from}.`)
-    if (column && !fits(needed, column.native) && !isWidened(load, name, type, column.native))
-      obstacles.add(
-        `.${name}: ${madeType(needed)} does not fit ${column.native} exactly`,
-        `Cast ${name} in ${load.from}, or ALTER TABLE ${load.table} ALTER COLUMN ${quoteName(name)} TYPE ${madeType(needed)};`,
-      )
-  }
-  obstacles.check()
-}
-
-/** Whether the load changes a column's type to its own, which holds every value of it. */
-function isWidened(load: PlannedLoad, name: string, type: LogicalType, native: string): boolean {
-  const own = typeFromName(native)
-  return own !== undefined && widensColumn(load, name) && widens(own, type)
-}
-
-/** What {@link LoadTables} say of a table's columns; `folds`: its texts may have a collation. */
-function expressions(load: PlannedLoad, columns: Column[], folds: boolean) {
-  const native = (name: string) => columnNamed(columns, name)!.native
-  const folded = (name: string) => folds && typeFromName(native(name))?.kind === 'text'
-  return {
-    cast(name: string, expression: string) {
-      const column = columnNamed(load.columns, name)!
-      if (sameType(native(name), column.duck)) return seenSql(column, expression)
-      return sameType(native(name), typeName(column.type))
-        ? expression
-        : `CAST(${expression} AS ${native(name)})`
-    },
-    differs(name: string, target: string, staged: string) {
-      const type = typeFromName(native(name))
-      // What DuckDB takes for equal may be different: an interval of 1 day and of 24 hours.
-      if (!type) return `CAST(${target} AS VARCHAR) IS DISTINCT FROM CAST(${staged} AS VARCHAR)`
-      return folded(name)
-        ? `encode(${target}) IS DISTINCT FROM encode(${staged})`
-        : `${target} IS DISTINCT FROM ${staged}`
-    },
-    identical: (name: string, target: string, staged: string) =>
-      folded(name) ? `encode(${target}) = encode(${staged})` : undefined,
-    order: (name: string, expression: string) => (folded(name) ? `encode(${expression})` : expression),
-  }
-}
-
-/** Whether DuckDB's own assignment holds every value exactly, or raises where one does not fit: it rounds silently. */
-function fits(column: Needed, native: string): boolean {
-  const { type } = column
-  if (sameType(native, madeType(column))) return true
-  const into = typeFromName(native)
-  // A type that none of ours is (UUID, ENUM, INTEGER[] …) is parsed from text, and raises.
-  if (!into) return type.kind === 'text' || stagedType(native) === typeName(type)
-  if (into.kind === 'text' || typeName(into) === typeName(type) || widens(type, into)) return true
-  const scale = type.kind === 'decimal' ? type.scale : type.kind === 'int' ? 0 : Infinity
-  return into.kind === 'int' ? scale === 0 : into.kind === 'decimal' && into.scale >= scale
-}
-
-function split(table: string): [string, string] {
-  const [schema, name] = table.split('.')
-  return name === undefined ? ['main', table] : [schema!, name]
-}
-
-function qualified(table: string): string {
-  return split(table).map(quoteName).join('.')
 }
 
 function stagingNames(loadId: string, load: PlannedLoad): { rows: string; keys: string } {

@@ -28,6 +28,8 @@ export const mysql = defineConnector({
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
     fits: true,
     nesting: 'json',
+    indexes: true,
+    foreignKeys: true,
   },
   types: TYPES,
   targetType: ({ type }) => columnType(type),

@@ -12,6 +12,7 @@ import { databaseAndName, primaryKey } from './catalog.ts'
 import { MysqlChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { openSnapshot } from './snapshot.ts'
+import { structureOf } from './structure.ts'
 import { type CatalogColumn, literal, logicalColumn, originOf, tableName } from './types.ts'
 
 /** A MySQL or MariaDB database as a source of tables. */
@@ -112,6 +113,7 @@ export class MysqlSource implements Source {
       }),
       key,
     }
+    schema.structure = await structureOf(session, table, signal)
     // The catalog shows no column that we may not read: `*` is all of them.
     const every = await unless('PERMISSION_DENIED', () =>
       ask(session, `SELECT * FROM ${tableName(table)} LIMIT 0`, signal),

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
-import type { Reference } from '../sql/references.ts'
 import { databaseAndName } from './catalog.ts'
 import { ownerLock, type TargetSession } from './targetSession.ts'
 import type { TargetColumn, TargetTable } from './targetTypes.ts'
-import { identifier, literal, splitTable } from './types.ts'
+import { identifier, literal } from './types.ts'
 
 const NAME = 'varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin'
 const STATE = [
@@ -140,24 +139,4 @@ export async function targetTable(session: TargetSession, table: string): Promis
     })),
     unique: whole.filter((names): names is string[] => !names.includes(null)),
   }
-}
-
-/** The foreign keys between the tables of loads. */
-export async function referencesOf(session: TargetSession, loads: PlannedLoad[]): Promise<Reference[]> {
-  const [here] = await session.rows<{ name: string | null }>('SELECT DATABASE() AS name')
-  const idOf = ({ table }: PlannedLoad) => {
-    const [database, name] = splitTable(table)
-    return JSON.stringify(name === undefined ? [here!.name, database] : [database, name])
-  }
-  const tables = new Map(loads.map(load => [idOf(load), load.table]))
-  const rows = await session.rows<Record<'schema' | 'child' | 'parent_schema' | 'parent', string>>(
-    `SELECT DISTINCT table_schema AS \`schema\`, table_name AS child, referenced_table_schema AS parent_schema,
-       referenced_table_name AS parent
-     FROM information_schema.key_column_usage WHERE referenced_table_name IS NOT NULL`,
-  )
-  return rows.flatMap(({ schema, child, parent_schema, parent }) => {
-    const from = tables.get(JSON.stringify([schema, child]))
-    const to = tables.get(JSON.stringify([parent_schema, parent]))
-    return from !== undefined && to !== undefined && from !== to ? [{ child: from, parent: to }] : []
-  })
 }

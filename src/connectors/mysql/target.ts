@@ -12,12 +12,14 @@ import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { checkOwnColumns } from '../sql/dialect.ts'
-import { type Apply, applyInOrder } from '../sql/references.ts'
+import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { type Access, ask, type Session } from './connect.ts'
+import { checkedLate, foreignKeysOf, referencesIn, refersToItself, stagedOrphans } from './foreignKeys.ts'
 import { exactCollation, keyClash } from './keyClash.ts'
+import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import type { StageInput } from './stage.ts'
@@ -27,7 +29,6 @@ import {
   dropOwn,
   ensureState,
   ownComment,
-  referencesOf,
   stagingNames,
   stagingTables,
   targetTable,
@@ -37,7 +38,6 @@ import {
   alterations,
   checkTarget,
   columnTypes,
-  madeColumns,
   ownColumns,
   type TargetTable,
   uniqueColumns,
@@ -177,8 +177,18 @@ export class MysqlTarget implements Target {
         checkIdentity(load, identity, `${this.name}.${load.table}`)
       }
       for (const load of loads)
-        for (const statement of await this.alterations(load)) await this.change(statement, load, signal)
-      for (const load of loads) if (!(await this.checked(load))) created.push(await this.create(load, signal))
+        for (const statement of await this.alterations(load)) {
+          // A key that is referred to is widened with what refers to it.
+          await ask(session, 'SET SESSION foreign_key_checks = 0', signal)
+          await this.change(statement, load, signal).finally(() =>
+            ask(session, 'SET SESSION foreign_key_checks = 1').catch(() => {}),
+          )
+        }
+      const made: PlannedLoad[] = []
+      for (const load of loads) if (!(await this.checked(load))) made.push(load)
+      for (const load of made) created.push(await this.create(load, loads, signal))
+      for (const load of made)
+        for (const statement of referenceStatements(load)) await this.change(statement, load, signal)
       await ask(session, 'START TRANSACTION', signal)
       result = await this.merge(session, commit, signal)
       result = result?.map(counts =>
@@ -192,7 +202,7 @@ export class MysqlTarget implements Target {
         () => true,
         () => false,
       )
-      const clash = undone && isDuplicate(error) ? await this.clash(commit).catch(() => undefined) : undefined
+      const clash = undone ? await this.clash(commit, error).catch(() => undefined) : undefined
       if (undone) await this.drop(created).catch(() => {})
       throw clash ?? error
     }
@@ -225,7 +235,7 @@ export class MysqlTarget implements Target {
         `INSERT INTO nightfreight_loads VALUES (${[loadId, job, run].map(literal).join(', ')}, UTC_TIMESTAMP(6), '[]')`,
       )
     } catch (error) {
-      if (isDuplicate(error)) return undefined
+      if (hasCode(error, DUPLICATE)) return undefined
       throw error
     }
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
@@ -245,8 +255,13 @@ export class MysqlTarget implements Target {
       const rows = await noteStanding(this.session, load, count, commit, sql => run_(sql, where))
       return { ...count, rows }
     }
-    const helps = 'drop one of their foreign keys, or load one of them by a job of its own.'
-    const counts = await applyInOrder(loads, await referencesOf(this.session, loads), helps, apply)
+    const keys = await foreignKeysOf(this.session, loads)
+    const references = referencesIn(keys)
+    // Where no order of rows helps, all of them are checked at the end.
+    const late = parentsFirst(loads, references).circle.length > 0 || refersToItself(keys)
+    const counts = late
+      ? await checkedLate(session, this.name, keys, signal, () => applyInOrder(loads, [], apply))
+      : await applyInOrder(loads, references, apply)
     await run_(
       `UPDATE nightfreight_loads SET counts = ${literal(JSON.stringify(counts))} WHERE load_id = ${literal(loadId)}`,
     )
@@ -259,8 +274,16 @@ export class MysqlTarget implements Target {
     return counts
   }
 
-  /** The keys that are one for a table of the commit; staging tables outlive the rollback. */
-  private async clash({ loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
+  /** The rows that a foreign key refused, or the keys that are one for a table; staging tables outlive the rollback. */
+  private async clash({ loadId, loads }: LoadCommit, error: unknown): Promise<EngineError | undefined> {
+    if (hasCode(error, REFERS_TO_NONE)) {
+      const stagingOf = (table: string) => {
+        const load = loads.find(other => other.table === table)
+        return load && stagingNames(this.session, loadId, load).staging
+      }
+      return stagedOrphans(this.session, this.name, await foreignKeysOf(this.session, loads), stagingOf)
+    }
+    if (!hasCode(error, DUPLICATE)) return undefined
     for (const load of loads) {
       const table = await targetTable(this.session, load.table)
       const { staging } = stagingNames(this.session, loadId, load)
@@ -310,13 +333,14 @@ export class MysqlTarget implements Target {
       throw new EngineError('STAGING_CORRUPT', `${where}: ${sent} rows staged instead of ${rows}`)
   }
 
-  private async create(load: PlannedLoad, signal: AbortSignal): Promise<string> {
+  private async create(load: PlannedLoad, loads: PlannedLoad[], signal: AbortSignal): Promise<string> {
     const table = tableName(load.table)
     const collation = await exactCollation(this.session)
-    const types = [...madeColumns(load, collation), ...ownColumns(load)]
+    const types = [...linkedColumns(load, loads, collation), ...ownColumns(load)]
     const columns = types.map(([name, type]) => `${identifier(name)} ${type}`)
     const key = uniqueColumns(load).map(identifier)
     if (key.length > 0) columns.push(`PRIMARY KEY (${key.join(', ')})`)
+    columns.push(...indexDefinitions(load, types))
     await this.make(
       `CREATE TABLE ${table} (${columns.join(', ')}) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4`,
       load,
@@ -345,9 +369,16 @@ export class MysqlTarget implements Target {
   }
 
   private async drop(tables: string[]): Promise<void> {
-    if (tables.length > 0) await this.session.rows(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
+    if (tables.length === 0) return
+    // They may refer to each other.
+    await this.session.rows('SET SESSION foreign_key_checks = 0')
+    await this.session.rows(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
+    await this.session.rows('SET SESSION foreign_key_checks = 1')
   }
 }
 
-const isDuplicate = (error: unknown) =>
-  error instanceof EngineError && (error.cause as { errno?: number } | undefined)?.errno === 1062
+const DUPLICATE = 1062
+const REFERS_TO_NONE = 1452
+
+const hasCode = (error: unknown, code: number) =>
+  error instanceof EngineError && (error.cause as { errno?: number } | undefined)?.errno === code

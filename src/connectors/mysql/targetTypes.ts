@@ -8,7 +8,7 @@ import {
   unflattened,
 } from '../../../engine/types/logical.ts'
 import { periodType } from '../sql/dialect.ts'
-import { addsColumn, Obstacles, widensColumn } from '../sql/obstacles.ts'
+import { addsColumn, formerType, Obstacles, relaxesColumn, widensColumn } from '../sql/obstacles.ts'
 import type { ValueRule } from './encode.ts'
 import { FAMILY, identifier, type NativeColumn, tableName } from './types.ts'
 
@@ -228,7 +228,41 @@ export function alterations(load: PlannedLoad, { columns }: TargetTable): string
       const required = columnNamed(columns, name)!.nullable === 'NO' ? 'NOT NULL' : 'NULL'
       return `ALTER TABLE ${tableName(load.table)} MODIFY COLUMN ${identifier(name)} ${types.get(name)} ${required};`
     })
-  return [...added, ...widened]
+  const others = load.columns.flatMap(column => {
+    const there = columnNamed(columns, column.name)
+    if (!there || (widensColumn(load, column.name) && isNarrower(there, column.type))) return []
+    const longer = isLonger(there.column_type, formerType(load, column), column)
+    const relaxed = there.nullable === 'NO' && relaxesColumn(load, column)
+    if (!longer && !relaxed) return []
+    const own = longer ? ownType(column) : undefined
+    const type = own ?? withText(there.column_type, there)
+    const required = there.nullable === 'NO' && !relaxed ? 'NOT NULL' : 'NULL'
+    return [
+      `ALTER TABLE ${tableName(load.table)} MODIFY COLUMN ${identifier(column.name)} ${type} ${required};`,
+    ]
+  })
+  return [...added, ...widened, ...others]
+}
+
+const withText = (type: string, { charset, collation }: Pick<TargetColumn, 'charset' | 'collation'>) =>
+  charset === null ? type : `${type} CHARACTER SET ${charset} COLLATE ${collation}`
+
+const TEXT_SIZES = ['tinytext', 'text', 'mediumtext', 'longtext']
+
+/** Whether a column has the type that its source had, and the source's new one holds all of its values and more. */
+function isLonger(native: string, former: string | undefined, { origin }: Column): boolean {
+  if (origin?.family !== FAMILY || native !== former) return false
+  const [kind, inside] = partsOf(native)
+  const [now, more] = partsOf(origin.type)
+  if (/^(enum|set)$/.test(kind) && kind === now) return more.startsWith(inside) && more.length > inside.length
+  if (/^(var)?(char|binary)$/.test(kind) && kind === now) return Number(more) > Number(inside)
+  if (kind === 'varchar' && TEXT_SIZES.slice(1).includes(now)) return true
+  return TEXT_SIZES.includes(kind) && TEXT_SIZES.indexOf(now) > TEXT_SIZES.indexOf(kind)
+}
+
+const partsOf = (type: string): [kind: string, inside: string] => {
+  const [, kind = '', inside = ''] = /^(\w+)(?:\((.*)\))?/s.exec(type) ?? []
+  return [kind, inside]
 }
 
 const INT_BITS: Record<string, number> = { tinyint: 8, smallint: 16, mediumint: 24, int: 32, bigint: 64 }

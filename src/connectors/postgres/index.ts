@@ -37,6 +37,8 @@ export const postgres = defineConnector({
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
     partitions: true,
     nesting: 'arrays',
+    indexes: true,
+    foreignKeys: true,
     fits: true,
   },
   types: TYPES,

@@ -1,9 +1,15 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import { parquetType, stagedType } from '../../../engine/types/duckType.ts'
-import { type Column, type LogicalType, typeName, unflattened } from '../../../engine/types/logical.ts'
+import {
+  type Column,
+  type LogicalType,
+  type Origin,
+  typeName,
+  unflattened,
+} from '../../../engine/types/logical.ts'
 import { itemOf } from '../../../engine/types/nestedType.ts'
 import { ownColumns } from '../sql/dialect.ts'
-import { addsColumn, Obstacles, widensColumn } from '../sql/obstacles.ts'
+import { addsColumn, formerType, Obstacles, relaxesColumn, widensColumn } from '../sql/obstacles.ts'
 import { quoteIdent, quoteTable } from './connect.ts'
 import { FAMILY } from './types.ts'
 
@@ -16,6 +22,7 @@ export interface TargetColumn {
   /** pg_type.typcategory; `E` for enums, `A` for arrays. */
   category: string
   typmod: number
+  notNull: boolean
   /** It must be given a value. */
   required: boolean
   /** The server computes it. */
@@ -157,7 +164,29 @@ export function alterations(load: PlannedLoad, columns: TargetColumn[]): string[
       column =>
         `ALTER TABLE ${quoteTable(load.table)} ALTER COLUMN ${quoteIdent(column.name)} TYPE ${madeType(column)};`,
     )
-  return [...added, ...widened]
+  const alter = (name: string, how: string) =>
+    `ALTER TABLE ${quoteTable(load.table)} ALTER COLUMN ${quoteIdent(name)} ${how};`
+  const others = load.columns.flatMap(column => {
+    const there = columns.find(({ name }) => name === column.name)
+    if (!there) return []
+    const longer = isLonger(there.native, formerType(load, column), column.origin)
+    return [
+      ...(longer ? [alter(column.name, `TYPE ${column.origin!.type}`)] : []),
+      ...(there.notNull && relaxesColumn(load, column) ? [alter(column.name, 'DROP NOT NULL')] : []),
+    ]
+  })
+  return [...added, ...widened, ...others]
+}
+
+/** Whether a column has the type that its source had, and the source's new one holds longer texts of the same kind. */
+function isLonger(native: string, former: string | undefined, origin: Origin | undefined): boolean {
+  if (origin?.family !== FAMILY || native !== former) return false
+  const length = (type: string) => {
+    const [, kind, digits] = /^(character varying|text|bit varying)(?:\((\d+)\))?$/.exec(type) ?? []
+    return kind && { kind: kind === 'text' ? 'character varying' : kind, most: Number(digits ?? Infinity) }
+  }
+  const [before, now] = [length(native), length(origin.type)]
+  return Boolean(before && now && before.kind === now.kind && now.most > before.most)
 }
 
 /** Whether a number of the type may be too large, or too fine, for the column. */

@@ -16,6 +16,7 @@ import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteTa
 import type { LanePayload } from './lane.ts'
 import { halves, rangesOf } from './ranges.ts'
 import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
+import { structureOf } from './structure.ts'
 import { columnOf, FAMILY } from './types.ts'
 
 /** Postgres: parallel lanes in one exported snapshot. */
@@ -259,6 +260,7 @@ export async function describeTable(
     ),
     key: key.map(({ name }) => name!),
   }
+  schema.structure = await structureOf(client, where, found.oid!)
   const rows = Number(found.rows)
   return rows > 0 ? { ...schema, rows, bytes: Number(found.bytes) } : schema
 }

@@ -119,15 +119,40 @@ function definition(column: Column, known: Set<string>): string {
   return `${quoteIdent(name)} ${origin.type}${order}${fallback}${required}`
 }
 
-/** Builds the key of a table just filled: one sort instead of an insertion a row. */
+/** Builds the key and the indexes of a table just filled: one sort each instead of an insertion a row. */
 export async function finishTable(
   session: TargetSession,
   load: StagedLoad,
   where: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const list = (names: string[]) => names.map(quoteIdent).join(', ')
   const key = tableKey(load)
-  if (key.length === 0) return
-  const list = key.map(quoteIdent).join(', ')
-  await session.query(`ALTER TABLE ${quoteTable(load.table)} ADD PRIMARY KEY (${list})`, [], signal, where)
+  const table = quoteTable(load.table)
+  if (key.length > 0)
+    await session.query(`ALTER TABLE ${table} ADD PRIMARY KEY (${list(key)})`, [], signal, where)
+  for (const { columns, unique } of load.made?.indexes ?? [])
+    await session.query(
+      `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ON ${table} (${list(columns)})`,
+      [],
+      signal,
+      where,
+    )
+}
+
+/** Adds the foreign keys of tables just made, once all of a commit are filled: checked at the end of each load to come. */
+export async function addReferences(
+  session: TargetSession,
+  loads: StagedLoad[],
+  signal: AbortSignal,
+): Promise<void> {
+  const list = (names: string[]) => names.map(quoteIdent).join(', ')
+  for (const load of loads)
+    for (const { columns, table, to } of load.made?.references ?? [])
+      await session.query(
+        `ALTER TABLE ${quoteTable(load.table)} ADD FOREIGN KEY (${list(columns)}) REFERENCES ${quoteTable(table)} (${list(to)}) DEFERRABLE`,
+        [],
+        signal,
+        `${session.access.name}.${load.table}`,
+      )
 }

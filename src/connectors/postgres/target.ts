@@ -28,7 +28,15 @@ import { describeTable } from './source.ts'
 import { stageLoad, stagingNames } from './staging.ts'
 import { noteStanding, standingOf, tableOid } from './standing.ts'
 import { dropOwn, ensureState, referencesOf, targetColumns } from './state.ts'
-import { adoptedColumns, adoptTable, canAdopt, createTable, DIALECT, finishTable } from './table.ts'
+import {
+  addReferences,
+  adoptedColumns,
+  adoptTable,
+  canAdopt,
+  createTable,
+  DIALECT,
+  finishTable,
+} from './table.ts'
 import { PostgresVerifier } from './verifier.ts'
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
@@ -159,10 +167,15 @@ export class PostgresTarget implements Target {
     const { references, deferrable } = await referencesOf(this.session, loads)
     if (deferrable) await query('SET CONSTRAINTS ALL DEFERRED')
     const helps = 'make one of their foreign keys DEFERRABLE: it is then checked at the end of the load.'
-    const counts = await applyInOrder(loads, references, helps, (load, between) =>
-      this.apply(load, commit, signal, between),
+    const counts = await applyInOrder(
+      loads,
+      references,
+      (load, between) => this.apply(load, commit, signal, between),
+      helps,
     )
     if (deferrable) await query('SET CONSTRAINTS ALL IMMEDIATE')
+    const created = loads.filter(({ table }) => counts.some(count => count.table === table && count.created))
+    await addReferences(this.session, created, signal)
     await query('UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1', [
       loadId,
       JSON.stringify(counts),

@@ -1,5 +1,6 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import type { Column } from '../../../engine/types/logical.ts'
 import { ownColumns } from './dialect.ts'
 
 /** What keeps a table from taking a load's rows: all of it is told at once, with what to type. */
@@ -29,6 +30,17 @@ export class Obstacles {
 /** Whether a load widens a column of its table by itself. */
 export const widensColumn = (load: PlannedLoad, name: string): boolean =>
   load.schema === 'apply-safe' && load.widened?.includes(name) === true
+
+/** Whether a load lets a column of its table be NULL that could not be: where it comes from that has changed. */
+export const relaxesColumn = (load: PlannedLoad, { name, nullable }: Column): boolean =>
+  load.schema === 'apply-safe' &&
+  nullable &&
+  !load.key.includes(name) &&
+  load.was?.find(column => column.name === name)?.nullable === false
+
+/** The type that a column came from at the last load, where that has changed and the load may alter its table. */
+export const formerType = (load: PlannedLoad, { name }: Column): string | undefined =>
+  load.schema === 'apply-safe' ? load.was?.find(column => column.name === name)?.origin?.type : undefined
 
 /** Whether a load adds a column by itself that its table lacks. */
 export function addsColumn(load: PlannedLoad, name: string): boolean {

@@ -34,13 +34,13 @@ export type Apply = (load: StagedLoad, between?: () => Promise<void>) => Promise
 
 /**
  * Applies the loads of a commit so that no foreign key between their tables is broken: what is gone leaves children
- * first, what is new comes parents first. `helps` says what to do about a circle.
+ * first, what is new comes parents first. `helps` says what to do about a circle that the server checks row by row.
  */
 export async function applyInOrder(
   loads: StagedLoad[],
   references: Reference[],
-  helps: string,
   apply: Apply,
+  helps = '',
 ): Promise<LoadCounts[]> {
   const counts: LoadCounts[] = []
   if (references.length === 0) {

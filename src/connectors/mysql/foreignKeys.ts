@@ -1,0 +1,149 @@
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import type { Reference } from '../sql/references.ts'
+import type { Session } from './connect.ts'
+import { ask } from './connect.ts'
+import type { TargetSession } from './targetSession.ts'
+import { identifier, splitTable } from './types.ts'
+
+/** A foreign key of or to a load's table. */
+export interface ForeignKey {
+  /** The tables, as loads name them or else with their schema; and as SQL. */
+  child: { name: string; loaded: boolean; sql: string }
+  parent: ForeignKey['child']
+  columns: string[]
+  to: string[]
+}
+
+/** The foreign keys that the tables of loads have, or that refer to them. */
+export async function foreignKeysOf(session: TargetSession, loads: PlannedLoad[]): Promise<ForeignKey[]> {
+  const [here] = await session.rows<{ name: string | null }>('SELECT DATABASE() AS name')
+  const idOf = ({ table }: PlannedLoad) => {
+    const [database, name] = splitTable(table)
+    return JSON.stringify(name === undefined ? [here!.name, database] : [database, name])
+  }
+  const tables = new Map(loads.map(load => [idOf(load), load.table]))
+  const rows = await session.rows<
+    Record<'schema' | 'child' | 'name' | 'column' | 'parent_schema' | 'parent' | 'parent_column', string>
+  >(
+    `SELECT table_schema AS \`schema\`, table_name AS child, constraint_name AS name, column_name AS \`column\`,
+       referenced_table_schema AS parent_schema, referenced_table_name AS parent, referenced_column_name AS parent_column
+     FROM information_schema.key_column_usage WHERE referenced_table_name IS NOT NULL
+     ORDER BY table_schema, table_name, constraint_name, ordinal_position`,
+  )
+  const named = (schema: string, table: string) => {
+    const loaded = tables.get(JSON.stringify([schema, table]))
+    return {
+      name: loaded ?? `${schema}.${table}`,
+      loaded: loaded !== undefined,
+      sql: `${identifier(schema)}.${identifier(table)}`,
+    }
+  }
+  const groups = Map.groupBy(rows, ({ schema, child, name }) => JSON.stringify([schema, child, name]))
+  return [...groups.values()].flatMap(columns => {
+    const [{ schema, child, parent_schema, parent }] = columns as [(typeof columns)[0]]
+    const key = {
+      child: named(schema, child),
+      parent: named(parent_schema, parent),
+      columns: columns.map(({ column }) => column),
+      to: columns.map(({ parent_column }) => parent_column),
+    }
+    return key.child.loaded || key.parent.loaded ? [key] : []
+  })
+}
+
+/** Of foreign keys, those that order the tables of loads. */
+export const referencesIn = (keys: ForeignKey[]): Reference[] =>
+  keys.flatMap(({ child, parent }) =>
+    child.loaded && parent.loaded && child.name !== parent.name
+      ? [{ child: child.name, parent: parent.name }]
+      : [],
+  )
+
+/** Whether a table refers to itself: rows are checked one by one, in whatever order they come. */
+export const refersToItself = (keys: ForeignKey[]) =>
+  keys.some(({ child, parent }) => child.sql === parent.sql)
+
+/** Rows of a finding that are shown. */
+const SHOWN = 3
+
+/**
+ * Does what no order of rows makes right one by one, and then checks what the server checks row by row: fails with
+ * CONSTRAINT_VIOLATED, and names both tables and rows, where one refers to none.
+ */
+export async function checkedLate<T>(
+  session: Session,
+  name: string,
+  keys: ForeignKey[],
+  signal: AbortSignal,
+  act: () => Promise<T>,
+): Promise<T> {
+  await ask(session, 'SET SESSION foreign_key_checks = 0', signal)
+  try {
+    const result = await act()
+    for (const key of keys) {
+      const found = await ask<{ value: string }>(
+        session,
+        `SELECT ${shown(key, 'c')} AS value FROM ${key.child.sql} AS c LEFT JOIN ${key.parent.sql} AS p ON ${joined(key, 'p')}
+         WHERE ${orphan(key, 'p')} LIMIT ${SHOWN}`,
+        signal,
+      )
+      if (found.length > 0) throw violation(name, key, found)
+    }
+    return result
+  } finally {
+    // A connection that was lost has no setting either.
+    await ask(session, 'SET SESSION foreign_key_checks = 1').catch(() => {})
+  }
+}
+
+/**
+ * Why a row was refused by a foreign key: the rows that were staged and refer to none that is there or staged. Undefined
+ * where there are none.
+ */
+export async function stagedOrphans(
+  session: TargetSession,
+  name: string,
+  keys: ForeignKey[],
+  stagingOf: (table: string) => string | undefined,
+): Promise<EngineError | undefined> {
+  for (const key of keys) {
+    const staging = stagingOf(key.child.name)
+    if (staging === undefined) continue
+    const beside = stagingOf(key.parent.name)
+    const found = await session.rows<{ value: string }>(
+      `SELECT ${shown(key, 'c')} AS value FROM ${staging} AS c LEFT JOIN ${key.parent.sql} AS p ON ${joined(key, 'p')}
+       ${beside ? `LEFT JOIN ${beside} AS q ON ${joined(key, 'q')}` : ''}
+       WHERE ${orphan(key, 'p')} ${beside ? `AND q.${identifier(key.to[0]!)} IS NULL` : ''} LIMIT ${SHOWN}`,
+    )
+    if (found.length > 0) return violation(name, key, found)
+  }
+  return undefined
+}
+
+const joined = ({ columns, to }: ForeignKey, alias: string) =>
+  columns.map((column, at) => `c.${identifier(column)} = ${alias}.${identifier(to[at]!)}`).join(' AND ')
+
+const orphan = ({ columns, to }: ForeignKey, alias: string) =>
+  [
+    ...columns.map(column => `c.${identifier(column)} IS NOT NULL`),
+    `${alias}.${identifier(to[0]!)} IS NULL`,
+  ].join(' AND ')
+
+const shown = ({ columns }: ForeignKey, alias: string) =>
+  `CONCAT_WS(', ', ${columns.map(column => `CONCAT('${column.replaceAll("'", "''").replaceAll('\\', '\\\\')} = ', ${alias}.${identifier(column)})`).join(', ')})`
+
+function violation(
+  name: string,
+  { child, parent, columns, to }: ForeignKey,
+  rows: { value: string }[],
+): EngineError {
+  const list = rows.map(({ value }) => value).join('; ')
+  return new EngineError(
+    'CONSTRAINT_VIOLATED',
+    `${name}.${child.name}: ${columns.join(', ')} refers to ${to.join(', ')} of ${parent.name}, which has no such row: ${list}${rows.length === SHOWN ? ' …' : ''}`,
+    {
+      hint: 'Nothing was loaded. Load the rows that are referred to, too, or leave out those that refer to none.',
+    },
+  )
+}
