@@ -11,6 +11,7 @@ export interface ForeignKey {
   /** The tables, as loads name them or else with their schema; and as SQL. */
   child: { name: string; loaded: boolean; sql: string }
   parent: ForeignKey['child']
+  constraint: string
   columns: string[]
   to: string[]
 }
@@ -45,6 +46,7 @@ export async function foreignKeysOf(session: TargetSession, loads: PlannedLoad[]
     const key = {
       child: named(schema, child),
       parent: named(parent_schema, parent),
+      constraint: columns[0]!.name,
       columns: columns.map(({ column }) => column),
       to: columns.map(({ parent_column }) => parent_column),
     }
@@ -63,6 +65,23 @@ export const referencesIn = (keys: ForeignKey[]): Reference[] =>
 /** Whether a table refers to itself: rows are checked one by one, in whatever order they come. */
 export const refersToItself = (keys: ForeignKey[]) =>
   keys.some(({ child, parent }) => child.sql === parent.sql)
+
+/** Why a column cannot change its type: the foreign keys that it is part of, with the statements that change it. */
+export function bound(name: string, statement: string, table: string, keys: ForeignKey[]): EngineError {
+  const own = keys.filter(({ child, parent }) => child.name === table || parent.name === table)
+  const drops = own.map(key => `ALTER TABLE ${key.child.sql} DROP FOREIGN KEY ${identifier(key.constraint)};`)
+  const adds = own.map(
+    key =>
+      `ALTER TABLE ${key.child.sql} ADD CONSTRAINT ${identifier(key.constraint)} FOREIGN KEY (${key.columns.map(identifier).join(', ')}) REFERENCES ${key.parent.sql} (${key.to.map(identifier).join(', ')});`,
+  )
+  return new EngineError(
+    'TARGET_INCOMPATIBLE',
+    `${name}.${table}: a column of a foreign key has become too narrow, and the server does not widen it`,
+    {
+      hint: `Nothing was loaded. Widen it, and the columns that refer to it, between: ${[...drops, statement, ...adds].join(' ')}`,
+    },
+  )
+}
 
 /** Rows of a finding that are shown. */
 const SHOWN = 3

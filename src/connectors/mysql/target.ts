@@ -17,7 +17,14 @@ import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { type Access, ask, type Session } from './connect.ts'
-import { checkedLate, foreignKeysOf, referencesIn, refersToItself, stagedOrphans } from './foreignKeys.ts'
+import {
+  bound,
+  checkedLate,
+  foreignKeysOf,
+  referencesIn,
+  refersToItself,
+  stagedOrphans,
+} from './foreignKeys.ts'
 import { exactCollation, keyClash } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
@@ -178,11 +185,10 @@ export class MysqlTarget implements Target {
       }
       for (const load of loads)
         for (const statement of await this.alterations(load)) {
-          // A key that is referred to is widened with what refers to it.
-          await ask(session, 'SET SESSION foreign_key_checks = 0', signal)
-          await this.change(statement, load, signal).finally(() =>
-            ask(session, 'SET SESSION foreign_key_checks = 1').catch(() => {}),
-          )
+          await this.change(statement, load, signal).catch(async error => {
+            if (!hasCode(error, ...BOUND)) throw error
+            throw bound(this.name, statement, load.table, await foreignKeysOf(this.session, [load]))
+          })
         }
       const made: PlannedLoad[] = []
       for (const load of loads) if (!(await this.checked(load))) made.push(load)
@@ -379,6 +385,8 @@ export class MysqlTarget implements Target {
 
 const DUPLICATE = 1062
 const REFERS_TO_NONE = 1452
+/** A column of a foreign key, by either table. */
+const BOUND = [1832, 1833]
 
-const hasCode = (error: unknown, code: number) =>
-  error instanceof EngineError && (error.cause as { errno?: number } | undefined)?.errno === code
+const hasCode = (error: unknown, ...codes: number[]) =>
+  error instanceof EngineError && codes.includes((error.cause as { errno?: number } | undefined)?.errno ?? 0)

@@ -164,6 +164,10 @@ export class PostgresTarget implements Target {
       [loadId, job, run],
     )
     if (fresh.count === 0) return undefined
+    // Before a row changes: a column of a foreign key is checked anew when it gets another type.
+    for (const load of loads)
+      for (const statement of await this.alterations(load))
+        await this.session.query(statement, [], signal, `${this.name}.${load.table}`)
     const { references, deferrable } = await referencesOf(this.session, loads)
     if (deferrable) await query('SET CONSTRAINTS ALL DEFERRED')
     const helps = 'make one of their foreign keys DEFERRABLE: it is then checked at the end of the load.'
@@ -209,7 +213,6 @@ export class PostgresTarget implements Target {
       return this.adopt(load, staging, commit, adoptable, signal)
     }
     if (created) await createTable(this.session, load, signal)
-    for (const statement of created ? [] : await this.alterations(load)) await query(statement)
     const columns = await targetColumns(this.session, load.table)
     checkTarget(load, columns, where)
     const tables: LoadTables = {
