@@ -1,6 +1,6 @@
 import type { Nesting } from '../types/duckType.ts'
 import type { Column } from '../types/logical.ts'
-import type { TableIndex, TableReference } from './source.ts'
+import type { TableIndex, TableReference } from './structure.ts'
 
 // What is loaded, and how: from the job's words to what a target is asked.
 

@@ -2,6 +2,7 @@ import type { Batch } from '../batch/batch.ts'
 import type { BatchLimits } from '../batch/builder.ts'
 import type { Column, InexactPolicy } from '../types/logical.ts'
 import type { OnDuplicate } from './load.ts'
+import type { TableStructure } from './structure.ts'
 /** What a system says of a table before a row is read. */
 export interface TableSchema {
   columns: Column[]
@@ -23,29 +24,6 @@ export interface TableSchema {
   structure?: TableStructure
   /** True where lanes may find rows bad whatever the columns' policies, and stage why. */
   rejects?: boolean
-}
-
-/** What a table has beside columns and key that another of its like can have. Plain data. */
-export interface TableStructure {
-  /** The table as {@link TableReference} names it. */
-  table: string
-  indexes: TableIndex[]
-  references: TableReference[]
-  /** Indexes and constraints that are none of these, and why: for people. */
-  others: string[]
-}
-
-/** An index of plain columns, in their order. */
-export interface TableIndex {
-  columns: string[]
-  unique: boolean
-}
-
-/** A foreign key: `columns` refer to `to` of `table`, in order. */
-export interface TableReference {
-  columns: string[]
-  table: string
-  to: string[]
 }
 
 /** A table as a source's catalogue lists it. */

@@ -1,5 +1,5 @@
 import type { LoadSpec, PlannedLoad } from '../contracts/load.ts'
-import type { TableIndex, TableReference } from '../contracts/source.ts'
+import type { TableIndex, TableReference } from '../contracts/structure.ts'
 import { columnNamed } from '../types/logical.ts'
 import type { PlannedRead } from './plan.ts'
 

@@ -1,4 +1,4 @@
-import type { TableStructure } from '../../../engine/contracts/source.ts'
+import type { TableStructure } from '../../../engine/contracts/structure.ts'
 import { databaseAndName } from './catalog.ts'
 import { ask, type Session } from './connect.ts'
 import { literal } from './types.ts'

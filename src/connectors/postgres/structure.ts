@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { TableStructure } from '../../../engine/contracts/source.ts'
+import type { TableStructure } from '../../../engine/contracts/structure.ts'
 import { ask } from './connect.ts'
 
 /** Indexes but the primary key's, and foreign keys, of a table by its oid. */
