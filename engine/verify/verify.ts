@@ -40,10 +40,7 @@ export async function verifyBatch(
   const { change, load, only, ends, sent, counts, unchanged } = batch
   if (load.verify === 'off' || load.key.length === 0 || !means.target.verifier) return undefined
   if (load.verify === 'all')
-    return ends
-      ? // Rows that were not sent are compared without what was sent of them.
-        verifyAll(means, { ...change, state: change.state! }, only && change.whole)
-      : undefined
+    return ends ? verifyAll(means, { ...change, state: change.state! }, only && change.whole) : undefined
   const last = ends && change.whole && removesGone(load)
   return verifyChange(means, change, { ...counts, unchanged }, only ? 'one' : last ? 'last' : batch, sent)
 }
