@@ -86,8 +86,8 @@ export function modelOf(tables: SurveyedTable[]): Example {
   const table = bySize.find(timeOf) ?? bySize[0]!
   const time = timeOf(table)
   const files = {
-    'checks/not_empty.sql': `-- A set check: pass, warn, or stop, which loads nothing.
-SELECT if(count(*) = 0, 'stop', 'pass') AS level, count(*) || ' rows in ${table.extract}' AS message
+    'checks/not_empty.sql': `-- A set check: pass, warn, or stop, by which nothing is loaded.
+SELECT if(count(*) = 0, 'warn', 'pass') AS level, count(*) || ' rows in ${table.extract}' AS message
 FROM ${table.extract}
 `,
     ...caseFiles(`${table.extract}_${time ? 'by_day' : 'count'}`, table, time),

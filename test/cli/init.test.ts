@@ -120,6 +120,7 @@ test('a second job is added to a project, and what is there is kept', async () =
   assert.match(read('two', '.gitignore'), /^mine\n\.env\n/)
   const ran = await good('two', 'nightfreight run jobs/b')
   assert.match(ran, /raw\.counted +2 +2/)
+  assert.match(ran, /raw\.empty_one +0 +0/)
   const again = await init('jobs/b', mariadb.url)
   assert.equal(again.code, 2)
   assert.match(again.output, /job\.yaml is there already\nhint: .*add table/)
