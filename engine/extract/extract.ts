@@ -6,7 +6,7 @@ import { taskName } from '../contracts/taskName.ts'
 import type { FollowedRead, LogCursor, Plan, PlannedRead } from '../plan/plan.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
-import { runTask } from '../runtime/task.ts'
+import { isOurs, oursFirst, runTask } from '../runtime/task.ts'
 import { partsOf } from '../staging/image.ts'
 import { snapshotHistory, tableColumns } from './changes.ts'
 import { ChunkSize } from './chunkSize.ts'
@@ -28,7 +28,7 @@ import { compareKeys, keysRead } from './unseenKeys.ts'
  */
 export async function extract(context: RunContext, plan: Plan, failures: FailureScope): Promise<Extracted[]> {
   const groups = Map.groupBy(plan.reads, read => read.from)
-  const waiting = [...groups]
+  const waiting = oursFirst(context, [...groups], ([connection]) => taskName('extract', connection))
   const results: Extracted[] = []
   const next = async (): Promise<void> => {
     for (let group = waiting.shift(); group; group = waiting.shift()) {
@@ -37,7 +37,8 @@ export async function extract(context: RunContext, plan: Plan, failures: Failure
       const read = async () => {
         const task = taskName('extract', connection)
         // What is committed takes no slot.
-        const free = (await context.tasks.output(task)) ? undefined : await context.acquireSlots(tables)
+        const isDone = (await context.tasks.output(task)) !== undefined
+        const free = isDone || !isOurs(context, task) ? undefined : await context.acquireSlots(tables)
         try {
           return await runTask(context, task, own => readGroup(own, connection, reads), filesOf)
         } finally {

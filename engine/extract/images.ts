@@ -1,8 +1,10 @@
 import { REJECTED } from '../batch/builder.ts'
 import type { SyncPoint } from '../contracts/load.ts'
+import { taskName } from '../contracts/taskName.ts'
 import type { PlannedRead } from '../plan/plan.ts'
 import { fingerprintOf } from '../plan/refresh.ts'
 import type { RunContext } from '../runtime/context.ts'
+import { isOurs } from '../runtime/task.ts'
 import type { Image } from '../staging/image.ts'
 import { imageFile, type Night, type StagedSchema, schemaFile, withNight } from '../staging/image.ts'
 import { writeManifest } from '../staging/store.ts'
@@ -59,8 +61,11 @@ export async function keepImages(
       watermark: incremental?.column,
       parts: [],
     }
-    await writeManifest(staging, imageFile(spec.job, run, extract), image)
-    await writeManifest(staging, schemaFile(spec.job, run, extract), schema)
+    // A later step of the run reads what the one has written that judged the extract.
+    if (isOurs(context, taskName('types', extract))) {
+      await writeManifest(staging, imageFile(spec.job, run, extract), image)
+      await writeManifest(staging, schemaFile(spec.job, run, extract), schema)
+    }
     images.set(extract, image)
     syncPoints.push({ extract, value: found.watermark, run })
   }

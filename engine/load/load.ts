@@ -9,7 +9,7 @@ import { BEGUN } from '../plan/commitOwner.ts'
 import { abandonStaged } from '../runtime/abandon.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
-import { runTask } from '../runtime/task.ts'
+import { oursFirst, runTask } from '../runtime/task.ts'
 import { pathsOf, rowsIn } from '../staging/store.ts'
 import { describeVerification, type Verification } from '../verify/result.ts'
 import { refuseDiffering, sumVerifications, verifyBatch } from '../verify/verify.ts'
@@ -35,7 +35,7 @@ export async function load(
   verifications: Verification[],
 ): Promise<Loaded[]> {
   const targets = Map.groupBy(changes, change => change.load.to)
-  const waiting = [...targets]
+  const waiting = oursFirst(context, [...targets], ([connection]) => taskName('load', connection))
   const results = new Map<string, TargetLoads>()
   const next = async (): Promise<void> => {
     for (let one = waiting.shift(); one; one = waiting.shift()) {

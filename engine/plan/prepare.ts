@@ -6,7 +6,7 @@ import { taskName } from '../contracts/taskName.ts'
 import type { TaskStore } from '../contracts/tasks.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from '../runtime/context.ts'
-import { runTask } from '../runtime/task.ts'
+import { isOurs, runTask } from '../runtime/task.ts'
 import { feeds } from '../runtime/taskGraph.ts'
 import { extractsOf } from '../sql/graph.ts'
 import type { OrderedModel } from '../sql/model.ts'
@@ -34,6 +34,7 @@ export interface Prepared {
  * a run whose extracts are committed needs its sources no more. Fails with all that is wrong.
  */
 export async function probe(context: RunContext): Promise<void> {
+  if (!isOurs(context, 'probe')) return
   const { tasks: store, sources, targets } = context
   const needed: Pick<Target, 'probe'>[] = [...targets.values()]
   for (const [name, source] of sources)

@@ -45,6 +45,8 @@ export interface RunContext {
   signal: AbortSignal
   /** No further task begins once it is set: the run stops at the next commit. */
   stop: AbortSignal
+  /** Which tasks this process may do, where several share a run; absent where it does all that is left. */
+  isOurs?(task: TaskName): boolean
   /** Grows with every process that takes the run over: part of the names of what it writes, see {@link ownFile}. */
   fence: number
   /** What stands for values that nobody may see. */

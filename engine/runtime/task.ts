@@ -30,6 +30,8 @@ export async function runTask<T>(
       })
     return committed
   }
+  if (!isOurs(context, task))
+    throw new EngineError('INTERRUPTED', `${context.spec.job}: ${task} is for another step of the run`)
   for (let attempt = 1; ; attempt++) {
     if (context.stop.aborted) throw stopped(context, task)
     await context.tasks.begin(task)
@@ -49,6 +51,13 @@ export async function runTask<T>(
     }
   }
 }
+
+/** Whether this process may do a task. */
+export const isOurs = ({ isOurs }: RunContext, task: TaskName): boolean => isOurs?.(task) ?? true
+
+/** Tasks that this process may do, before those that end what it does. */
+export const oursFirst = <T>(context: RunContext, all: T[], taskOf: (each: T) => TaskName): T[] =>
+  all.toSorted((a, b) => Number(isOurs(context, taskOf(b))) - Number(isOurs(context, taskOf(a))))
 
 async function attemptOf<T>(
   context: RunContext,

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { EngineError, EXIT } from '../../engine/errors.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { addCommand } from './add.ts'
+import { airflowCommand } from './airflow.ts'
 import { alertsCommand } from './alerts.ts'
 import { backfillCommand } from './backfill.ts'
 import { cancelCommand } from './cancel.ts'
@@ -29,7 +30,11 @@ import { shellCommand } from './shell.ts'
 import { showCommand } from './show.ts'
 import { statusCommand } from './status.ts'
 import { testCommand } from './test.ts'
+<<<<<<< HEAD
 import { usersCommand } from './users.ts'
+=======
+import { taskCommand } from './task.ts'
+>>>>>>> ee074d8 (An orchestrator may run each step of a run as a process of its own, on any machine; a DAG for Airflow is written from the job)
 import { validateCommand } from './validate.ts'
 import { verifyCommand } from './verify.ts'
 
@@ -85,6 +90,8 @@ export function commandLine(): Command {
     .addCommand(pauseCommand())
     .addCommand(unpauseCommand())
     .addCommand(runIntervalCommand(), { hidden: true })
+    .addCommand(airflowCommand())
+    .addCommand(taskCommand())
     .addCommand(demoCommand())
     .addCommand(completionCommand(commandLine))
     .addHelpText('after', `${EXAMPLES}${EXIT_CODES}`)

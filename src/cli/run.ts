@@ -95,9 +95,17 @@ export async function finish({
 type Execution = Omit<RunOptions, 'metadata' | 'clock' | 'log' | 'secrets' | 'progress'> & { json: boolean }
 
 /** Runs a job with progress on standard error and a log file in `home`. */
-export async function execute({ json, ...options }: Execution): Promise<RunResult> {
+export async function execute(options: Execution): Promise<RunResult> {
   // Loaded where it is needed: commands that only look answer at once.
   const { runJob } = await import('../runs/runJob.ts')
+  return withMeans(options, runJob)
+}
+
+/** What `act` makes of a job with progress on standard error, the metadata store, and a log file in `home`. */
+export async function withMeans<T>(
+  { json, ...options }: Execution,
+  act: (options: RunOptions) => Promise<T>,
+): Promise<T> {
   const { createLog } = await import('./log.ts')
   const secrets: string[] = secretsIn(process.env.METADATA_URL)
   const log = openLog(createLog, options.home, secrets)
@@ -110,7 +118,7 @@ export async function execute({ json, ...options }: Execution): Promise<RunResul
   const machine = published ? new (await import('../service/machine.ts')).Machine() : undefined
   const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
   try {
-    return await runJob({
+    return await act({
       ...options,
       metadata,
       clock: systemClock,

@@ -111,7 +111,7 @@ function sharedNames({ extract, load, schedule, connections }: JobYaml): Set<str
 }
 
 function settings(yaml: JobYaml & { listed: string[] }) {
-  const { sla, resources, chunking, retries, timeout } = yaml
+  const { sla, resources, chunking, retries, timeout, airflow } = yaml
   return {
     job: yaml.job,
     vars: yaml.vars,
@@ -125,6 +125,13 @@ function settings(yaml: JobYaml & { listed: string[] }) {
       },
     }),
     quality: { maxErrorRate: yaml.quality.max_error_rate },
+    airflow: {
+      owner: airflow.owner,
+      tags: airflow.tags,
+      email: airflow.email,
+      retries: airflow.retries,
+      retryDelay: airflow.retry_delay,
+    },
     resources: {
       memory: resources.memory,
       threads: resources.threads,

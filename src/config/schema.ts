@@ -285,6 +285,16 @@ export const jobSchema = z.strictObject({
     .prefault({}),
   timeout: millis.optional(),
   archive: archiveSchema(millis).optional(),
+  /** What a DAG of the job says, see `nightfreight airflow export`. */
+  airflow: z
+    .strictObject({
+      owner: z.string().min(1).default('nightfreight'),
+      tags: names.default([]),
+      email: names.default([]),
+      retries: fromZero.default(2),
+      retry_delay: millis.default(900_000),
+    })
+    .prefault({}),
   recovery: z
     .strictObject({
       auto: z.boolean().default(false),

@@ -53,6 +53,19 @@ export class Leases {
     return changed === 1
   }
 
+  /**
+   * The next fence of a lease that several of its owner's processes go by, for one of them; prolongs the lease. Undefined
+   * where it is somebody else's.
+   */
+  async nextFence(name: string, owner: string, ttl: number): Promise<number | undefined> {
+    const [row] = await this.queries.all<{ fence: number }>(
+      `UPDATE leases SET fence = fence + 1, expires_at = :until WHERE name = :name AND owner = :owner
+       RETURNING fence`,
+      { name, owner, until: this.time(ttl) },
+    )
+    return row?.fence
+  }
+
   /** Gives a lease back; does nothing when it is somebody else's now. The name keeps its fence. */
   async release({ name, owner, fence }: Lease): Promise<void> {
     await this.queries.run(

@@ -15,7 +15,7 @@ import {
   joinInterval,
   settleFailed,
 } from './intervals.ts'
-import { fenced, Leases } from './leases.ts'
+import { fenced, LEASE_TIME, Leases } from './leases.ts'
 import { MIGRATIONS } from './migrations/index.ts'
 import { Pauses } from './pauses.ts'
 import { endDetails, noteDetails, type RunDetails } from './runDetails.ts'
@@ -28,6 +28,9 @@ import {
   type RunRecord,
   type RunStatus,
   runLease,
+  SHARED,
+  SHARED_LEASE_TIME,
+  stepLease,
   unarchivedRuns,
 } from './runs.ts'
 import { type Ended, type HistoryQuery, type HistoryRecord, history, keepHistory } from './syncHistory.ts'
@@ -97,7 +100,11 @@ export class Metadata {
     return this.database.transaction(async queries => {
       await this.refuseConflict(queries, run, maxActive)
       if (claim) await joinInterval(queries, claim, run.run, this.now())
-      const lease = await new Leases(queries, this.clock).acquire(runLease(run.run), run.owner)
+      const lease = await new Leases(queries, this.clock).acquire(
+        runLease(run.run),
+        run.owner,
+        leaseTime(run),
+      )
       await insertRun(queries, run, lease!.fence, this.now())
       return (await findRun(queries, run.run))!
     })
@@ -135,6 +142,43 @@ export class Metadata {
       )
       return findRun(queries, run)
     })
+  }
+
+  /**
+   * Gives a step of a shared run a fence of its own, higher than that of every step before it; it ends the run with
+   * that. Fails with FENCED where the run is no longer shared.
+   */
+  shareRun({ run }: Pick<RunRecord, 'run'>): Promise<RunRecord> {
+    return this.database.transaction(async queries => {
+      const leases = new Leases(queries, this.clock)
+      const fence = await leases.nextFence(runLease(run), SHARED, SHARED_LEASE_TIME)
+      const changed =
+        fence !== undefined &&
+        (await queries.run(
+          `UPDATE runs SET fence = :fence WHERE run = :run AND owner = :owner AND status = 'RUNNING'`,
+          { run, fence, owner: SHARED },
+        ))
+      if (!changed) throw fenced(`run ${run}`)
+      return (await findRun(queries, run))!
+    })
+  }
+
+  /** The step of a shared run that is going on; undefined where none is. */
+  async goingStep(run: string): Promise<string | undefined> {
+    const [found] = await this.database.all<{ name: string }>(
+      `SELECT name FROM leases WHERE name LIKE :prefix AND owner <> '' AND expires_at > :now ORDER BY name LIMIT 1`,
+      { prefix: stepLease(run, '%'), now: this.now() },
+    )
+    return found?.name.slice(stepLease(run, '').length)
+  }
+
+  /** The run of a job that an orchestrator knows by a key, which its id ends with. */
+  async runOfKey(job: string, ending: string): Promise<RunRecord | undefined> {
+    const [found] = await this.database.all<{ run: string }>(
+      `SELECT run FROM runs WHERE job = :job AND run LIKE :ending ORDER BY run DESC LIMIT 1`,
+      { job, ending: `%-${ending}` },
+    )
+    return found && findRun(this.database, found.run)
   }
 
   /** Asks the process that runs a run to stop, see {@link RunRecord}; false where it is not running. */
@@ -272,7 +316,7 @@ export class Metadata {
     dead: boolean,
   ): Promise<RunRecord | undefined> {
     const leases = new Leases(queries, this.clock)
-    const lease = await leases.acquire(runLease(run), owner, undefined, dead ? from : undefined)
+    const lease = await leases.acquire(runLease(run), owner, leaseTime({ owner }), dead ? from : undefined)
     if (!lease) return undefined
     await queries.run(
       'UPDATE runs SET owner = :owner, fence = :fence, attempt = attempt + 1, cancel_requested = 0 WHERE run = :run',
@@ -313,6 +357,8 @@ export class Metadata {
     return this.clock.now().toISOString()
   }
 }
+
+const leaseTime = ({ owner }: Pick<NewRun, 'owner'>) => (owner === SHARED ? SHARED_LEASE_TIME : LEASE_TIME)
 
 // What a process left because it was told to stop is to be done; what a person cancelled is not.
 function stateAfter({ status, error }: RunEnd, { cancel_requested }: RunRecord): IntervalState {

@@ -37,6 +37,14 @@ export type NewRun = Pick<RunRecord, 'run' | 'job' | 'run_at' | 'spec_hash' | 'o
 /** The lease under which a run runs. */
 export const runLease = (run: string): string => `run/${run}`
 
+/** The lease under which a step of a run runs, where an orchestrator runs its steps in processes of their own. */
+export const stepLease = (run: string, step: string): string => `step/${run}/${step}`
+
+/** The owner of a run whose steps are processes of their own, on whatever machine; in the form of a process's name. */
+export const SHARED = 'orchestrator::'
+/** How long such a run may stand between two steps, in milliseconds. */
+export const SHARED_LEASE_TIME = 86_400_000
+
 const SELECT = `SELECT r.run, r.job, r.status, r.goal, r.trigger, r.priority, r.run_at, r.interval_start,
     r.interval_end, r.started_at, r.ended_at, r.spec_hash, r.owner, r.fence, r.attempt, r.cancel_requested, r.error,
     l.expires_at

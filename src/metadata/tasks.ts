@@ -1,7 +1,8 @@
 import type { Clock, TaskStore } from '../../engine/contracts/tasks.ts'
 import { errorData } from '../../engine/errors.ts'
 import type { Database, Queries } from './database.ts'
-import { fenced } from './leases.ts'
+import { fenced, type Lease } from './leases.ts'
+import { SHARED } from './runs.ts'
 
 export type TaskStatus = 'RUNNING' | 'SUCCESS' | 'FAILED'
 
@@ -22,6 +23,8 @@ export interface TaskRecord {
 export interface Held {
   run: string
   fence: number
+  /** The lease of the step of the run that this process does, where several processes share the run. */
+  step?: Lease
 }
 
 /** Tasks of a run in the order they began. */
@@ -66,10 +69,21 @@ export async function settleTask(
 }
 
 /** Whether the run is still going, and nobody has taken it over. */
-export async function isHeld(queries: Queries, { run, fence }: Held): Promise<boolean> {
+export async function isHeld(queries: Queries, { run, fence, step }: Held): Promise<boolean> {
+  if (step) return isShared(queries, run, step)
   const rows = await queries.all(
     `SELECT 1 AS one FROM runs WHERE run = :run AND fence = :fence AND status = 'RUNNING'`,
     { run, fence },
+  )
+  return rows.length === 1
+}
+
+/** Whether the run is still shared by steps, and that one is still its owner's. */
+async function isShared(queries: Queries, run: string, { name, owner, fence }: Lease): Promise<boolean> {
+  const rows = await queries.all(
+    `SELECT 1 AS one FROM runs r JOIN leases l ON l.name = :name AND l.owner = :owner AND l.fence = :fence
+     WHERE r.run = :run AND r.owner = :shared AND r.status = 'RUNNING'`,
+    { run, name, owner, fence, shared: SHARED },
   )
   return rows.length === 1
 }

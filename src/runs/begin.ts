@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
 import { loadJob } from '../config/load.ts'
+import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { changedFiles } from './checkpoints.ts'
@@ -91,19 +92,7 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
           ? `changed since: ${(await changedFiles(metadata, active.run, spec)).join(', ')}`
           : 'it was to be a plan'
     progress.note(`run ${active.run} was interrupted and is abandoned: ${reason}`)
-    const error = new EngineError('INTERRUPTED', `interrupted, and abandoned: ${reason}`)
-    const { run, job, run_at, fence } = record
-    await metadata.endRun({
-      run,
-      fence,
-      job,
-      status: 'FAILED',
-      runAt: run_at,
-      records: 0,
-      seconds: 0,
-      error,
-      syncPoints: [],
-    })
+    await giveUp(metadata, record, `interrupted, and abandoned: ${reason}`)
   }
   const now = clock.now()
   const run = runId(now)
@@ -127,6 +116,17 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
     interval?.claim,
   )
   return { record, resumed: false }
+}
+
+/** Ends a run that nobody goes on with. */
+export async function giveUp(
+  metadata: Metadata,
+  { run, job, run_at, fence }: RunRecord,
+  reason = 'cancelled',
+): Promise<void> {
+  const error = new EngineError('INTERRUPTED', reason)
+  const nothing = { records: 0, seconds: 0, syncPoints: [] }
+  await metadata.endRun({ run, fence, job, status: 'FAILED', runAt: run_at, error, ...nothing })
 }
 
 // The interval's own run, to be continued; or one that was interrupted, is of no interval, and leaves no room.
@@ -198,7 +198,7 @@ async function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec): Pr
 }
 
 // Sorts by time, to the millisecond: a target's last run is the one that sorts last. The random end keeps two machines apart.
-function runId(now: Date): string {
+export function runId(now: Date, ending = randomBytes(3).toString('hex')): string {
   const stamp = now.toISOString().replace(/[-:.]/g, '').slice(0, 18)
-  return `${stamp}-${randomBytes(3).toString('hex')}`
+  return `${stamp}-${ending}`
 }

@@ -52,9 +52,7 @@ export async function checkpointing(
     const keep = done.size % PRUNED === 0 ? KEEP : undefined
     return keepCheckpoint(queries, clock.now(), { ...of, task, state }, fence, keep)
   })
-  const fingerprints = Object.fromEntries([...tasks].map(([name, { fingerprint }]) => [name, fingerprint]))
-  const basis: RunBasis = { folder: spec.folder, files: spec.files, fingerprints }
-  await checkpoints.create({ ...of, task: null, state: { tasks: [...done], ...basis } }, fence)
+  await keepBasis(metadata, { run, job, fence }, spec, tasks)
   const noted = new Map<string, number>()
   return {
     ...inner,
@@ -69,6 +67,19 @@ export async function checkpointing(
       await checkpoints.create({ job, run, task, kind: 'incremental', state: chunk }, fence)
     },
   }
+}
+
+/** Keeps what a process that begins or continues a run goes by. */
+export async function keepBasis(
+  { checkpoints, database }: Metadata,
+  { run, job, fence }: Pick<RunRecord, 'run' | 'job' | 'fence'>,
+  spec: JobSpec,
+  tasks: Map<string, Task>,
+): Promise<void> {
+  const fingerprints = Object.fromEntries([...tasks].map(([name, { fingerprint }]) => [name, fingerprint]))
+  const basis: RunBasis = { folder: spec.folder, files: spec.files, fingerprints }
+  const state = { tasks: await doneTasks(database, run), ...basis }
+  await checkpoints.create({ job, run, kind: 'full', task: null, state }, fence)
 }
 
 /** What the process went by that was the last to begin or continue a run; undefined where it has no checkpoints. */

@@ -3,6 +3,7 @@ import { taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError, systemError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
+import type { Lease } from '../metadata/leases.ts'
 import { type RunRecord, runLease } from '../metadata/runs.ts'
 import { RunMonitor } from '../sla/runMonitor.ts'
 import type { JobSpec } from '../spec/job.ts'
@@ -17,6 +18,7 @@ export class HeldRun implements Disposable {
   readonly spec: JobSpec
   readonly record: RunRecord
   readonly resumed: boolean
+  readonly step: Lease | undefined
   /** When this process began with it. */
   readonly started: Date
   readonly log: Logger
@@ -35,19 +37,26 @@ export class HeldRun implements Disposable {
   private readonly until = new AbortController()
   private readonly released: (() => void)[]
 
-  constructor(options: RunOptions, { spec, mask }: UsableJob, { record, resumed }: Begun) {
+  /** `step`: the lease of the step that this process does of a run that it shares with others. */
+  constructor(options: RunOptions, { spec, mask }: UsableJob, { record, resumed }: Begun, step?: Lease) {
     const { metadata, clock, home, env, secrets } = options
     const { run, owner, fence } = record
     this.options = options
     this.spec = spec
     this.record = record
     this.resumed = resumed
-    this.canResume = resumed
+    this.step = step
+    this.canResume = resumed || step !== undefined
     this.mask = mask
-    this.started = clock.now()
+    this.started = step ? new Date(record.started_at) : clock.now()
     this.log = options.log.child({ job: spec.job, run })
+<<<<<<< HEAD
     this.live = new LiveRun(metadata, { run, fence }, clock)
     const letGo = metadata.leases.keep({ name: runLease(run), owner, fence }, error => this.lost.abort(error))
+=======
+    const lease = step ?? { name: runLease(run), owner, fence }
+    const letGo = metadata.leases.keep(lease, error => this.lost.abort(error))
+>>>>>>> ee074d8 (An orchestrator may run each step of a run as a process of its own, on any machine; a DAG for Airflow is written from the job)
     const cancel = watchCancel(metadata, run)
     this.released = [cancel.close, letGo]
     this.signal = AbortSignal.any([options.signal, this.lost.signal, cancel.now])

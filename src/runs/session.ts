@@ -33,7 +33,8 @@ export async function openSession(
   const { spec, record, signal, stop } = held
   const { run, fence } = record
   const root = join(home, 'staging')
-  const temp = join(home, 'tmp', run)
+  // Steps of one run may be done on this machine at one time.
+  const temp = join(home, 'tmp', run, ...(held.step ? [String(fence)] : []))
   for (const folder of [root, temp]) mkdirSync(folder, { recursive: true, mode: 0o700 })
   checkResources(spec, home)
   const refresh = options.fullRefresh && tablesOf(spec, options.fullRefresh)
@@ -82,7 +83,7 @@ export async function openSession(
     targets,
     root,
     staging: bucket ?? new LocalStaging(root),
-    tasks: metadata.taskStore(record),
+    tasks: metadata.taskStore({ run, fence, ...(held.step && { step: held.step }) }),
     workers,
     budget,
     duck,

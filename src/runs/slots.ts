@@ -59,7 +59,8 @@ async function slot(
   return undefined
 }
 
-async function acquire(leases: Leases, name: string): Promise<Lease | undefined> {
+/** A lease that is free, or whose holder is gone. */
+export async function acquire(leases: Leases, name: string): Promise<Lease | undefined> {
   const holder = await leases.holder(name)
   const dead = holder && !isAlive(holder.owner) ? holder.owner : undefined
   if (holder && dead === undefined) return undefined

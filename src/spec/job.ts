@@ -5,6 +5,7 @@ import type { Retries } from '../../engine/runtime/retries.ts'
 import type { Limits } from '../../engine/sql/model.ts'
 import type { Place } from '../../engine/sql/text.ts'
 import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
+import type { AirflowSpec } from './airflow.ts'
 import type { AlertSpec } from './alerts.ts'
 import type { ArchiveSpec } from './archive.ts'
 
@@ -101,6 +102,7 @@ export interface JobSpec {
   sla?: Sla
   alerts?: AlertSpec
   archive?: ArchiveSpec
+  airflow: AirflowSpec
   /** Strings that no output may show. */
   secrets: string[]
   /** Bytes; `tempDisk` must be free before a run begins. */

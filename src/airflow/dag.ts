@@ -1,0 +1,171 @@
+import { EngineError } from '../../engine/errors.ts'
+import { stepsOf } from '../runs/runStep.ts'
+import type { JobSpec } from '../spec/job.ts'
+import { OPERATOR } from './operator.ts'
+
+/** Nothing is planned before, where the job's schedule does not say. */
+const START = new Date('2024-01-01T00:00:00Z')
+
+/**
+ * The text of a DAG file for Apache Airflow 3 that runs a job's steps: `check → plan → extract (mapped, one a connection) →
+ * models → load (mapped, one a target) → finish`. The same job gives the same text. `folder`: where workers find the job.
+ * Fails with CONFIG_INVALID where the job's schedule has no meaning for Airflow.
+ */
+export function dagFile(spec: JobSpec, folder: string): string {
+  const { job, schedule, sla, airflow } = spec
+  const when = scheduleOf(spec)
+  const waits = schedule?.cron === undefined ? [] : (schedule.after ?? [])
+  const limit = airflow.email.length > 0 ? sla?.maxDuration : undefined
+  const imports = [
+    ...['Asset', 'BaseOperator', 'DAG', 'TriggerRule', ...when.imports],
+    ...(limit === undefined ? [] : ['AsyncCallback', 'DeadlineAlert', 'DeadlineReference']),
+  ]
+  const steps = stepsOf(spec)
+  const loads = steps.filter(step => step.startsWith('load.'))
+  const made = [job, ...spec.loads.map(({ table }) => `${job}/${table}`)]
+  return lines([
+    `"""${job}: written by \`nightfreight airflow export\`. Change the job, and export it again."""`,
+    '',
+    'from __future__ import annotations',
+    '',
+    'from datetime import timedelta',
+    '',
+    'import pendulum',
+    ...(limit === undefined ? [] : ['from airflow.providers.smtp.notifications.smtp import SmtpNotifier']),
+    'from airflow.providers.standard.hooks.subprocess import SubprocessHook',
+    ...(waits.length > 0
+      ? ['from airflow.providers.standard.sensors.external_task import ExternalTaskSensor']
+      : []),
+    `from airflow.sdk import (`,
+    ...imports.toSorted().map(name => `    ${name},`),
+    ')',
+    'from airflow.sdk.exceptions import AirflowException, AirflowFailException',
+    '',
+    `JOB = ${py(folder)}`,
+    '',
+    '',
+    OPERATOR,
+    '',
+    'with DAG(',
+    `    dag_id=${py(job)},`,
+    `    schedule=${when.text},`,
+    `    start_date=${pendulumTime(schedule?.start ?? START)},`,
+    `    catchup=${py(schedule?.catchup ?? false)},`,
+    `    max_active_runs=${schedule?.maxActiveRuns ?? 1},`,
+    ...(limit === undefined ? [] : deadline(job, limit, airflow.email)),
+    '    default_args={',
+    `        "owner": ${py(airflow.owner)},`,
+    `        "depends_on_past": ${py(schedule?.dependsOnPast ?? false)},`,
+    `        "retries": ${airflow.retries},`,
+    `        "retry_delay": ${timedelta(airflow.retryDelay)},`,
+    ...(schedule?.priority ? [`        "priority_weight": ${schedule.priority},`] : []),
+    ...(airflow.email.length > 0
+      ? [
+          `        "email": ${py(airflow.email)},`,
+          '        "email_on_failure": True,',
+          '        "email_on_retry": False,',
+        ]
+      : []),
+    '    },',
+    `    tags=${py(airflow.tags)},`,
+    ') as dag:',
+    ...waits.flatMap(waitFor),
+    '    check = Nightfreight(task_id="check", step="check")',
+    '    plan = Nightfreight(task_id="plan", step="plan")',
+    '    extracts = [',
+    ...byPool(spec).flatMap(([pool, some]) =>
+      mapped('        ', pool ? `extract_${pool}` : 'extract', some, pool),
+    ),
+    '    ]',
+    '    models = Nightfreight(task_id="models", step="models")',
+    '    loads = [',
+    ...mapped('        ', 'load', loads),
+    '    ]',
+    '    finish = Nightfreight(',
+    '        task_id="finish",',
+    '        step="finish",',
+    '        trigger_rule=TriggerRule.ALL_DONE,',
+    '        outlets=[',
+    ...made.map(name => `            ${asset(name)},`),
+    '        ],',
+    '    )',
+    '    check >> plan >> extracts >> models >> loads >> finish',
+    ...(waits.length > 0
+      ? ['    [', ...waits.map(name => `        ${waitName(name)},`), '    ] >> check']
+      : []),
+  ])
+}
+
+/** When a DAG runs, and what that imports. */
+function scheduleOf({ job, schedule }: JobSpec): { text: string; imports: string[] } {
+  if (schedule?.files)
+    throw new EngineError('CONFIG_INVALID', `${job}: schedule.files: Airflow does not see files arrive`, {
+      hint: 'Give the job a cron, or let nightfreight serve run it.',
+    })
+  if (schedule?.catchup && !schedule.start)
+    throw new EngineError('CONFIG_INVALID', `${job}: schedule.catchup without schedule.start`, {
+      hint: 'Airflow has to know the first data interval: set schedule.start.',
+    })
+  if (schedule?.cron !== undefined)
+    return {
+      text: `CronDataIntervalTimetable(${py(schedule.cron)}, timezone=${py(schedule.timezone)})`,
+      imports: ['CronDataIntervalTimetable'],
+    }
+  return { text: schedule?.after ? `[${schedule.after.map(asset).join(', ')}]` : 'None', imports: [] }
+}
+
+/** Extract steps by the pool that bounds how many read of a system at once; '' for those of none. */
+function byPool(spec: JobSpec): [string, string[]][] {
+  const poolOf = (step: string) => {
+    const read = spec.extracts.filter(({ from }) => `extract.${from}` === step)
+    return read.map(({ name }) => spec.pools[name]).find(pool => pool !== undefined) ?? ''
+  }
+  const steps = stepsOf(spec).filter(step => step.startsWith('extract.'))
+  return [...Map.groupBy(steps, poolOf)]
+}
+
+function mapped(indent: string, id: string, steps: string[], pool = ''): string[] {
+  return [
+    'Nightfreight.partial(',
+    `    task_id=${py(id)},`,
+    ...(pool === '' ? [] : [`    pool=${py(pool)},`]),
+    '    map_index_template="{{ task.step }}",',
+    `).expand(step=${py(steps)}),`,
+  ].map(line => indent + line)
+}
+
+/** Waits, without a worker, for the run of another job that has the same data interval. */
+const waitFor = (job: string) => [
+  `    ${waitName(job)} = ExternalTaskSensor(`,
+  `        task_id=${py(`wait_for_${job}`)},`,
+  `        external_dag_id=${py(job)},`,
+  '        failed_states=["failed"],',
+  '        check_existence=True,',
+  '        deferrable=True,',
+  '    )',
+]
+
+const waitName = (job: string) => `wait_for_${job.replaceAll('-', '_')}`
+
+const deadline = (job: string, limit: number, email: string[]) => [
+  '    deadline=DeadlineAlert(',
+  '        reference=DeadlineReference.DAGRUN_QUEUED_AT,',
+  `        interval=${timedelta(limit)},`,
+  '        callback=AsyncCallback(',
+  '            SmtpNotifier,',
+  `            kwargs={"to": ${py(email)}, "subject": ${py(`${job} is late`)}},`,
+  '        ),',
+  '    ),',
+]
+
+const asset = (name: string) => `Asset(${py(`nightfreight://${name}`)})`
+const timedelta = (millis: number) => `timedelta(seconds=${millis / 1000})`
+const pendulumTime = (at: Date) => `pendulum.parse(${py(at.toISOString().replace('.000Z', 'Z'))})`
+const lines = (all: string[]) => all.map(line => `${line}\n`).join('')
+
+/** A value in Python's notation. */
+function py(value: string | boolean | string[]): string {
+  if (typeof value === 'boolean') return value ? 'True' : 'False'
+  if (Array.isArray(value)) return `[${value.map(py).join(', ')}]`
+  return JSON.stringify(value)
+}

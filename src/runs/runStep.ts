@@ -1,0 +1,262 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { isOfKind, taskName } from '../../engine/contracts/taskName.ts'
+import { EngineError, errorFrom, systemError } from '../../engine/errors.ts'
+import { didYouMean } from '../../engine/nearest.ts'
+import { run as runFlow } from '../../engine/pipeline.ts'
+import { type Task, taskGraph, upstream } from '../../engine/runtime/taskGraph.ts'
+import { graphOf } from '../../engine/sql/graph.ts'
+import { secretsIn } from '../config/secrets.ts'
+import type { Lease } from '../metadata/leases.ts'
+import { type RunRecord, SHARED, stepLease } from '../metadata/runs.ts'
+import { doneTasks } from '../metadata/tasks.ts'
+import type { JobSpec } from '../spec/job.ts'
+import { archive } from './archive.ts'
+import { readJob, runId } from './begin.ts'
+import { basisOf, invalidateChanged, keepBasis } from './checkpoints.ts'
+import { finishRun, masked, type Reached } from './finishRun.ts'
+import { HeldRun } from './heldRun.ts'
+import type { RunOptions } from './options.ts'
+import { isRunning } from './owner.ts'
+import type { RunResult } from './result.ts'
+import { openSession } from './session.ts'
+import { acquire } from './slots.ts'
+
+/** Milliseconds between two looks whether another attempt of a step has ended. */
+const POLL_INTERVAL_MS = 500
+
+export interface StepOptions
+  extends Omit<
+    RunOptions,
+    | 'fresh'
+    | 'goal'
+    | 'fromPlan'
+    | 'restore'
+    | 'interval'
+    | 'resume'
+    | 'acceptChanges'
+    | 'fullRefresh'
+    | 'from'
+    | 'until'
+  > {
+  /** What the orchestrator calls the run; the same in each of its steps. */
+  key: string
+  /** One of {@link stepsOf}. */
+  step: string
+}
+
+/** What a step came to; of the last one, and of a run that was done before, the run's end. */
+export interface StepResult {
+  run: string
+  step: string
+  /** Whether the run had ended before. */
+  isOver: boolean
+  /** Of the step that ends the run. */
+  result?: RunResult
+}
+
+/**
+ * The steps of a job, in their order; those of a kind (`extract.CONNECTION`, `load.CONNECTION`) may be done at one time, on
+ * different machines.
+ */
+export function stepsOf({ extracts, loads }: Pick<JobSpec, 'extracts' | 'loads'>): string[] {
+  const each = (kind: 'extract' | 'load', of: string[]) => [...new Set(of)].map(name => taskName(kind, name))
+  return [
+    'check',
+    'plan',
+    ...each(
+      'extract',
+      extracts.map(({ from }) => from),
+    ),
+    'models',
+    ...each(
+      'load',
+      loads.map(({ to }) => to),
+    ),
+    'finish',
+  ]
+}
+
+/** Whether a task is done by a step. */
+function isOf(step: string, task: string): boolean {
+  if (step === 'check') return task === 'probe'
+  if (step === 'plan') return task === 'probe' || task === 'plan'
+  if (step === 'models') return isOfKind(task, 'types') || isOfKind(task, 'model') || isOfKind(task, 'diff')
+  if (step === 'finish') return task === 'archive' || isOfKind(task, 'release')
+  return task === step
+}
+
+/**
+ * Does one step of a run whose steps an orchestrator runs as processes of their own, on whatever machine: what they share is
+ * in the metadata store and in staging. The step `check` begins the run, `finish` ends it, with report, history and alerts.
+ * May be repeated, and begun twice at one time: the second attempt waits for the first, or takes its place once it is gone;
+ * what is committed is not done again. Throws what failed the step.
+ */
+export async function runStep(options: StepOptions): Promise<StepResult> {
+  const { step, metadata, clock, progress } = options
+  const spec = await readJob(options)
+  options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
+  const steps = stepsOf(spec)
+  if (!steps.includes(step))
+    throw new EngineError('CONFIG_INVALID', `${spec.job} has no step ${step}${didYouMean(step, steps)}`, {
+      hint: `Its steps: ${steps.join(', ')}.`,
+    })
+  const { run } = await openRun(options, spec)
+  const lease = await takeStep(options, run)
+  try {
+    // Another attempt may have ended it meanwhile.
+    const found = (await metadata.run(run))!
+    if (found.status === 'SUCCESS' || found.status === 'COMPLETED_WITH_ERRORS') {
+      progress.note(`run ${run} is done: there is nothing left for ${step}`)
+      return { run, step, isOver: true }
+    }
+    if (found.status !== 'RUNNING')
+      throw errorFrom({ message: `run ${run} failed`, ...(found.error && JSON.parse(found.error)) })
+    const record = await metadata.shareRun(found)
+    using held = new HeldRun(options, spec, { record, resumed: false }, lease)
+    held.log.info({ step, fence: record.fence }, 'step started')
+    await using session = new AsyncDisposableStack()
+    const reached: Reached = {}
+    try {
+      reached.context = await openSession(options, held, session)
+      await perform(options, held, reached)
+    } catch (error) {
+      if (step !== 'finish') throw masked(held.causeOf(error), options.secrets, held.mask)
+      reached.error = error
+    }
+    const ended = step === 'finish' ? { result: await finishRun(options, held, reached, session) } : {}
+    held.log.info({ step, seconds: (clock.now().getTime() - held.started.getTime()) / 1000 }, 'step done')
+    return { run: record.run, step, isOver: false, ...ended }
+  } finally {
+    await metadata.leases.release(lease)
+  }
+}
+
+/** The run that the orchestrator means, begun by its first step, set going again where it had failed. */
+async function openRun(options: StepOptions, spec: JobSpec): Promise<RunRecord> {
+  const { metadata, clock, key, step, runAt } = options
+  const ending = createHash('sha256').update(key).digest('hex').slice(0, 12)
+  const found = await metadata.runOfKey(spec.job, ending)
+  if (!found && step !== 'check')
+    throw new EngineError('RESUME_REFUSED', `${spec.job}: the step check has not begun the run ${key}`, {
+      hint: 'All steps of a run need the same METADATA_URL, or the same NIGHTFREIGHT_HOME.',
+    })
+  if (!found) {
+    const { maxActiveRuns = 1 } = spec.schedule ?? {}
+    const now = clock.now()
+    const run = {
+      run: runId(now, ending),
+      job: spec.job,
+      run_at: (runAt ?? now).toISOString(),
+      spec_hash: spec.hash,
+      owner: SHARED,
+    }
+    for (const left of await metadata.activeRuns(spec.job))
+      if (!isRunning(left, now)) throw interrupted(spec, left)
+    try {
+      return await metadata.startRun(run, maxActiveRuns)
+    } catch (error) {
+      // Another attempt has just begun it.
+      const begun = await metadata.runOfKey(spec.job, ending)
+      if (!begun) throw error
+      return begun
+    }
+  }
+  if (found.status === 'FAILED' && step !== 'finish')
+    return (await metadata.reopen(found, SHARED)) ?? openRun(options, spec)
+  if (found.status === 'RUNNING' && found.owner !== SHARED)
+    throw new EngineError(
+      'RUN_CONFLICT',
+      `${spec.job}: run ${found.run} has been taken over by a process of its own`,
+      {
+        hint: `nightfreight status ${found.run} shows it.`,
+      },
+    )
+  return found
+}
+
+const interrupted = ({ job, folder }: JobSpec, { run }: RunRecord) =>
+  new EngineError('RUN_CONFLICT', `${job}: run ${run} was interrupted, and its load may have begun`, {
+    hint: `nightfreight resume ${run} ends it; nightfreight run ${folder} --fresh gives it up.`,
+  })
+
+/** The lease of the step, once no other attempt at it goes on. */
+async function takeStep({ metadata, step, progress, signal }: StepOptions, run: string): Promise<Lease> {
+  const name = stepLease(run, step)
+  for (let said = false; ; said = true) {
+    signal.throwIfAborted()
+    const lease = await acquire(metadata.leases, name)
+    if (lease) return lease
+    const holder = await metadata.leases.holder(name)
+    if (!said && holder)
+      progress.note(`${step}: another attempt goes on (${holder.owner}); waits for its end`)
+    await delay(POLL_INTERVAL_MS, undefined, { signal })
+  }
+}
+
+async function perform(options: StepOptions, held: HeldRun, reached: Reached): Promise<void> {
+  const { metadata, step, secrets } = options
+  const { spec, record, outcome } = held
+  const context = reached.context!
+  const tasks = taskGraph(spec, (await graphOf(context.duck, spec)).models)
+  if (record.spec_hash !== spec.hash) await invalidateChanged(context, metadata, record, tasks, undefined)
+  if (!(await basisOf(metadata, record.run))) await keepBasis(metadata, record, spec, tasks)
+  const missing = await notDone(record.run, metadata, step, tasks)
+  if (missing !== undefined && step !== 'finish')
+    throw new EngineError(
+      'RESUME_REFUSED',
+      `run ${record.run}: ${step} cannot be done, ${missing} is not done`,
+      {
+        hint: 'Run the steps before it.',
+      },
+    )
+  const { tasks: store } = context
+  const fail: typeof store.fail = (task, error, at) => store.fail(task, masked(error, secrets, held.mask), at)
+  context.tasks = { ...store, fail }
+  context.isOurs = task => isOf(step, task)
+  try {
+    await runFlow(context, outcome)
+  } catch (error) {
+    const isElsewhere =
+      error instanceof EngineError &&
+      error.code === 'INTERRUPTED' &&
+      !held.signal.aborted &&
+      !held.stop.aborted
+    if (!isElsewhere) throw systemError(error)
+    if (step === 'finish') throw await whyNotDone(metadata, record, missing)
+    return
+  }
+  if (step === 'finish' && spec.archive) reached.archive = await archive(context, metadata, spec.archive)
+}
+
+/** A task that a step stands on, and that is not done. */
+async function notDone(
+  run: string,
+  { database }: StepOptions['metadata'],
+  step: string,
+  tasks: Map<string, Task>,
+): Promise<string | undefined> {
+  const done = await doneTasks(database, run)
+  const all = [...tasks.keys()]
+  const needed = new Set(
+    step === 'finish' ? all : all.filter(task => isOf(step, task)).flatMap(task => upstream(tasks, task)),
+  )
+  return all.find(
+    task => needed.has(task) && !isOf(step, task) && !tasks.get(task)!.view && !done.includes(task),
+  )
+}
+
+/** What kept a run from its end: the task that failed, or the step that was never done. */
+async function whyNotDone(
+  metadata: StepOptions['metadata'],
+  { run }: RunRecord,
+  missing: string | undefined,
+) {
+  const failed = (await metadata.tasks(run)).find(
+    ({ status, error }) => status === 'FAILED' && error !== null,
+  )
+  if (failed) return errorFrom({ message: `${failed.task} failed`, ...JSON.parse(failed.error!) })
+  return new EngineError('INTERRUPTED', `run ${run} ends before ${missing} is done`, {
+    hint: 'Clear that step in the orchestrator, and those behind it: what is committed is not done again.',
+  })
+}

@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
+import { after, type TestContext, test } from 'node:test'
+import { startS3 } from '../s3.ts'
+import { type FreshDatabase, freshPostgres } from '../servers.ts'
+import { contents, killAt } from './crash.ts'
+import { loadedBy, type NightResult, runNight, startSystems } from './night.ts'
+
+const MEMBERS = 600
+const FIRST = '2025-12-01T02:00:00Z'
+const EXTRACTS = ['extract.legacy', 'extract.crm', 'extract.payment_api', 'extract.drops']
+
+const systems = await startSystems({ after }, MEMBERS, 79)
+const s3 = await startS3()
+after(() => s3.stop())
+await s3.bucket('staging')
+
+/** What one run leaves, the steps of which this compares with. */
+const whole = await freshPostgres()
+loadedBy(await runNight(systems.env(whole, systems.folder()), FIRST))
+const expected = await contents(whole)
+
+let keys = 0
+
+/** A warehouse, and machines that share nothing but a metadata store and a bucket. */
+async function machines(t: TestContext) {
+  const [warehouse, metadata] = await Promise.all([freshPostgres(t), freshPostgres(t)])
+  const key = `scheduled__${FIRST}/${++keys}`
+  const shared = {
+    METADATA_URL: metadata.url,
+    STAGING_URL: `s3://test:test@staging/${keys}?endpoint=${s3.endpoint}`,
+  }
+  const step = (name: string, home = systems.folder(), ...more: Parameters<typeof runNight>[2][]) =>
+    runNight({ ...systems.env(warehouse, home), ...shared }, FIRST, more[0], [
+      ...['task', 'run', 'queries/members', '--run', key, '--task', name, '--at', FIRST],
+    ])
+  return { warehouse, metadata, step }
+}
+
+const done = (result: NightResult) => {
+  assert.equal(result.code, 0, result.output)
+  return result
+}
+
+const codeOf = (result: NightResult) => {
+  const error = result.events.find(({ event }) => event === 'error')
+  return error?.code
+}
+
+const statusOf = async ({ query }: FreshDatabase) =>
+  (await query<{ status: string }>('SELECT status FROM nightfreight_metadata.runs ORDER BY started_at')).map(
+    ({ status }) => status,
+  )
+
+test('steps on machines of their own give what one run gives', async t => {
+  const { warehouse, metadata, step } = await machines(t)
+  done(await step('check'))
+  done(await step('plan'))
+  for (const result of await Promise.all(EXTRACTS.map(name => step(name)))) done(result)
+  done(await step('models'))
+  assert.deepEqual(await warehouse.query("SELECT relname FROM pg_class WHERE relname = 'dim_members'"), [])
+  done(await step('load.warehouse'))
+  const ended = done(await step('finish')).events.find(({ event }) => event === 'result')
+  assert.ok(ended?.report, 'the run has a report')
+  assert.deepEqual(await contents(warehouse), expected)
+  assert.match(String(await statusOf(metadata)), /^(SUCCESS|COMPLETED_WITH_ERRORS)$/)
+
+  const again = done(await step('load.warehouse'))
+  assert.match(again.output, /nothing left/)
+  assert.deepEqual(await contents(warehouse), expected)
+})
+
+test('a step that is killed is done again, also on another machine', async t => {
+  const { warehouse, step } = await machines(t)
+  const home = systems.folder()
+  for (const name of ['check', 'plan']) done(await step(name))
+  const killed = await step(
+    'extract.legacy',
+    home,
+    killAt(({ event, task }) => event === 'started' && task === 'extract.members'),
+  )
+  assert.equal(killed.signal, 'SIGKILL', killed.output)
+  rmSync(home, { recursive: true })
+  for (const name of EXTRACTS) done(await step(name))
+  const stopped = await step(
+    'models',
+    systems.folder(),
+    killAt(({ event, task }) => event === 'started' && String(task).startsWith('diff.')),
+  )
+  assert.equal(stopped.signal, 'SIGKILL', stopped.output)
+  done(await step('models'))
+  const late = await step(
+    'load.warehouse',
+    systems.folder(),
+    killAt(({ event, task }) => event === 'done' && String(task).startsWith('verify.')),
+  )
+  assert.equal(late.signal, 'SIGKILL', late.output)
+  done(await step('load.warehouse'))
+  done(await step('finish'))
+  assert.deepEqual(await contents(warehouse), expected)
+})
+
+test('two attempts at one step at one time leave what one leaves', async t => {
+  const { warehouse, step } = await machines(t)
+  const twice = async (name: string) => {
+    for (const result of await Promise.all([step(name), step(name)])) done(result)
+  }
+  for (const name of ['check', 'plan', ...EXTRACTS, 'models', 'load.warehouse', 'finish']) await twice(name)
+  assert.deepEqual(await contents(warehouse), expected)
+})
+
+test('a stopped attempt that wakes after its successor commits nothing', async t => {
+  const { warehouse, step } = await machines(t)
+  for (const name of ['check', 'plan']) done(await step(name))
+  let wake: (() => void) | undefined
+  const stale = step('extract.legacy', systems.folder(), ({ event, task }, child) => {
+    if (wake || event !== 'started' || task !== 'extract.members') return
+    child.kill('SIGSTOP')
+    wake = () => child.kill('SIGCONT')
+  })
+  // The stopped process looks alive on this machine: its lease has to end.
+  while (!wake) await new Promise(resolve => setTimeout(resolve, 50))
+  const fresh = step('extract.legacy')
+  done(await fresh)
+  wake()
+  assert.equal(codeOf(await stale), 'FENCED')
+  for (const name of [...EXTRACTS, 'models', 'load.warehouse', 'finish']) done(await step(name))
+  assert.deepEqual(await contents(warehouse), expected)
+})
+
+test('steps out of their order, and a run that nobody began, are refused', async t => {
+  const { step } = await machines(t)
+  assert.equal(codeOf(await step('plan')), 'RESUME_REFUSED')
+  done(await step('check'))
+  const early = await step('models')
+  assert.equal(codeOf(early), 'RESUME_REFUSED')
+  assert.match(early.output, /plan is not done/)
+  const unknown = await step('extract.legcy')
+  assert.equal(codeOf(unknown), 'CONFIG_INVALID')
+  assert.match(unknown.output, /did you mean .*extract\.legacy/)
+})
+
+test('a step that fails leaves the run to finish, which ends it FAILED; steps that are repeated mend it', async t => {
+  const { warehouse, metadata, step } = await machines(t)
+  for (const name of ['check', 'plan', 'extract.legacy', 'extract.crm', 'extract.payment_api'])
+    done(await step(name))
+  const ended = await step('finish')
+  assert.notEqual(ended.code, 0)
+  assert.match(ended.output, /extract\.drops/)
+  assert.deepEqual(await statusOf(metadata), ['FAILED'])
+  for (const name of ['extract.drops', 'models', 'load.warehouse', 'finish']) done(await step(name))
+  assert.deepEqual(await contents(warehouse), expected)
+})
