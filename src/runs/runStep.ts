@@ -121,8 +121,8 @@ export async function runStep(options: StepOptions): Promise<StepResult> {
       reached.context = await openSession(options, held, session)
       await perform(options, held, reached)
     } catch (error) {
-      if (step !== 'finish') throw masked(held.causeOf(error), options.secrets, held.mask)
-      reached.error = error
+      if (step === 'finish') reached.error = error
+      else throw await noted(options, held, lease, error)
     }
     const ended = step === 'finish' ? { result: await finishRun(options, held, reached, session) } : {}
     held.log.info({ step, seconds: (clock.now().getTime() - held.started.getTime()) / 1000 }, 'step done')
@@ -130,6 +130,16 @@ export async function runStep(options: StepOptions): Promise<StepResult> {
   } finally {
     await metadata.leases.release(lease)
   }
+}
+
+/** What failed a step, as it is told; also where no task of the step failed, so that the run's end says it. */
+async function noted({ metadata, step, secrets }: StepOptions, held: HeldRun, lease: Lease, error: unknown) {
+  const told = masked(held.causeOf(error), secrets, held.mask)
+  const { run, fence } = held.record
+  const store = metadata.taskStore({ run, fence, step: lease })
+  const isNoted = (await metadata.tasks(run)).some(({ status }) => status === 'FAILED')
+  if (!isNoted && !held.isLost) await store.begin(step).then(() => store.fail(step, told))
+  return told
 }
 
 /** The run that the orchestrator means, begun by its first step, set going again where it had failed. */
@@ -213,6 +223,8 @@ async function perform(options: StepOptions, held: HeldRun, reached: Reached): P
   const { tasks: store } = context
   const fail: typeof store.fail = (task, error, at) => store.fail(task, masked(error, secrets, held.mask), at)
   context.tasks = { ...store, fail }
+  // An earlier attempt at it may have failed where no task did.
+  if (!tasks.has(step)) await metadata.forgetTasks({ ...record, step: held.step }, [step])
   context.isOurs = task => isOf(step, task)
   try {
     await runFlow(context, outcome)
@@ -256,7 +268,7 @@ async function whyNotDone(
     ({ status, error }) => status === 'FAILED' && error !== null,
   )
   if (failed) return errorFrom({ message: `${failed.task} failed`, ...JSON.parse(failed.error!) })
-  return new EngineError('INTERRUPTED', `run ${run} ends before ${missing} is done`, {
-    hint: 'Clear that step in the orchestrator, and those behind it: what is committed is not done again.',
+  return new EngineError('RESUME_REFUSED', `run ${run} ends before ${missing} is done`, {
+    hint: 'Clear that step in the orchestrator, and those after it: what is committed is not done again.',
   })
 }
