@@ -85,11 +85,8 @@ const FLOORS: Record<string, string[]> = {
     'init',
     'workbench',
     'copy',
-<<<<<<< HEAD
-    'web',
-=======
     'airflow',
->>>>>>> ee074d8 (An orchestrator may run each step of a run as a process of its own, on any machine; a DAG for Airflow is written from the job)
+    'web',
     'service',
     'runs',
     'report',

@@ -29,12 +29,9 @@ import { serveCommand } from './serve.ts'
 import { shellCommand } from './shell.ts'
 import { showCommand } from './show.ts'
 import { statusCommand } from './status.ts'
-import { testCommand } from './test.ts'
-<<<<<<< HEAD
-import { usersCommand } from './users.ts'
-=======
 import { taskCommand } from './task.ts'
->>>>>>> ee074d8 (An orchestrator may run each step of a run as a process of its own, on any machine; a DAG for Airflow is written from the job)
+import { testCommand } from './test.ts'
+import { usersCommand } from './users.ts'
 import { validateCommand } from './validate.ts'
 import { verifyCommand } from './verify.ts'
 

@@ -50,13 +50,9 @@ export class HeldRun implements Disposable {
     this.mask = mask
     this.started = step ? new Date(record.started_at) : clock.now()
     this.log = options.log.child({ job: spec.job, run })
-<<<<<<< HEAD
     this.live = new LiveRun(metadata, { run, fence }, clock)
-    const letGo = metadata.leases.keep({ name: runLease(run), owner, fence }, error => this.lost.abort(error))
-=======
     const lease = step ?? { name: runLease(run), owner, fence }
     const letGo = metadata.leases.keep(lease, error => this.lost.abort(error))
->>>>>>> ee074d8 (An orchestrator may run each step of a run as a process of its own, on any machine; a DAG for Airflow is written from the job)
     const cancel = watchCancel(metadata, run)
     this.released = [cancel.close, letGo]
     this.signal = AbortSignal.any([options.signal, this.lost.signal, cancel.now])

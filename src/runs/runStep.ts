@@ -94,7 +94,8 @@ function isOf(step: string, task: string): boolean {
  */
 export async function runStep(options: StepOptions): Promise<StepResult> {
   const { step, metadata, clock, progress } = options
-  const spec = await readJob(options)
+  const usable = await readJob(options)
+  const { spec } = usable
   options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const steps = stepsOf(spec)
   if (!steps.includes(step))
@@ -113,7 +114,7 @@ export async function runStep(options: StepOptions): Promise<StepResult> {
     if (found.status !== 'RUNNING')
       throw errorFrom({ message: `run ${run} failed`, ...(found.error && JSON.parse(found.error)) })
     const record = await metadata.shareRun(found)
-    using held = new HeldRun(options, spec, { record, resumed: false }, lease)
+    using held = new HeldRun(options, usable, { record, resumed: false }, lease)
     held.log.info({ step, fence: record.fence }, 'step started')
     await using session = new AsyncDisposableStack()
     const reached: Reached = {}

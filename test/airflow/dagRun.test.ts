@@ -48,11 +48,9 @@ test('airflow dags test runs the main job from the exported DAG, and leaves what
 
 test('a step that cannot succeed is not tried again, and the run ends FAILED', async t => {
   const warehouse = await freshPostgres(t)
-  const env = {
-    ...systems.env(warehouse, systems.folder()),
-    CRM_DB_URL: 'postgres://nobody:wrong@127.0.0.1:1/none',
-  }
+  const env = systems.env(warehouse, systems.folder())
   exported(env)
+  delete env.CRM_DB_URL
   const night = await airflow.run(['dags', 'test', DAG, '2025-11-30'], env)
   assert.match(night.output, /check: exit code 2, a repeat gives the same/)
   assert.match(night.output, /finish: exit code 2/)
