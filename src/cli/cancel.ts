@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import { SHARED } from '../metadata/runs.ts'
-import { giveUp } from '../runs/begin.ts'
+import { goingStep } from '../metadata/sharedRuns.ts'
 import { isRunning } from '../runs/owner.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
@@ -27,7 +27,8 @@ export function cancelCommand(): Command {
           throw new EngineError('RESUME_REFUSED', `run ${run} is not running`, {
             hint: 'nightfreight status lists the runs.',
           })
-        if (found.owner === SHARED && !(await metadata.goingStep(run))) {
+        if (found.owner === SHARED && !(await goingStep(metadata.database, systemClock, run))) {
+          const { giveUp } = await import('../runs/begin.ts')
           await giveUp(metadata, found)
           print(`${run}: ended; none of its steps was going on`)
         } else print(now ? `${run}: stopping` : `${run}: stopping at the next commit`)

@@ -30,7 +30,6 @@ import {
   runLease,
   SHARED,
   SHARED_LEASE_TIME,
-  stepLease,
   unarchivedRuns,
 } from './runs.ts'
 import { type Ended, type HistoryQuery, type HistoryRecord, history, keepHistory } from './syncHistory.ts'
@@ -142,43 +141,6 @@ export class Metadata {
       )
       return findRun(queries, run)
     })
-  }
-
-  /**
-   * Gives a step of a shared run a fence of its own, higher than that of every step before it; it ends the run with
-   * that. Fails with FENCED where the run is no longer shared.
-   */
-  shareRun({ run }: Pick<RunRecord, 'run'>): Promise<RunRecord> {
-    return this.database.transaction(async queries => {
-      const leases = new Leases(queries, this.clock)
-      const fence = await leases.nextFence(runLease(run), SHARED, SHARED_LEASE_TIME)
-      const changed =
-        fence !== undefined &&
-        (await queries.run(
-          `UPDATE runs SET fence = :fence WHERE run = :run AND owner = :owner AND status = 'RUNNING'`,
-          { run, fence, owner: SHARED },
-        ))
-      if (!changed) throw fenced(`run ${run}`)
-      return (await findRun(queries, run))!
-    })
-  }
-
-  /** The step of a shared run that is going on; undefined where none is. */
-  async goingStep(run: string): Promise<string | undefined> {
-    const [found] = await this.database.all<{ name: string }>(
-      `SELECT name FROM leases WHERE name LIKE :prefix AND owner <> '' AND expires_at > :now ORDER BY name LIMIT 1`,
-      { prefix: stepLease(run, '%'), now: this.now() },
-    )
-    return found?.name.slice(stepLease(run, '').length)
-  }
-
-  /** The run of a job that an orchestrator knows by a key, which its id ends with. */
-  async runOfKey(job: string, ending: string): Promise<RunRecord | undefined> {
-    const [found] = await this.database.all<{ run: string }>(
-      `SELECT run FROM runs WHERE job = :job AND run LIKE :ending ORDER BY run DESC LIMIT 1`,
-      { job, ending: `%-${ending}` },
-    )
-    return found && findRun(this.database, found.run)
   }
 
   /** Asks the process that runs a run to stop, see {@link RunRecord}; false where it is not running. */

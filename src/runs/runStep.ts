@@ -9,6 +9,7 @@ import { graphOf } from '../../engine/sql/graph.ts'
 import { secretsIn } from '../config/secrets.ts'
 import type { Lease } from '../metadata/leases.ts'
 import { type RunRecord, SHARED, stepLease } from '../metadata/runs.ts'
+import { runOfKey, shareRun } from '../metadata/sharedRuns.ts'
 import { doneTasks } from '../metadata/tasks.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { archive } from './archive.ts'
@@ -113,7 +114,7 @@ export async function runStep(options: StepOptions): Promise<StepResult> {
     }
     if (found.status !== 'RUNNING')
       throw errorFrom({ message: `run ${run} failed`, ...(found.error && JSON.parse(found.error)) })
-    const record = await metadata.shareRun(found)
+    const record = await shareRun(metadata.database, clock, run)
     using held = new HeldRun(options, usable, { record, resumed: false }, lease)
     held.log.info({ step, fence: record.fence }, 'step started')
     await using session = new AsyncDisposableStack()
@@ -147,7 +148,7 @@ async function noted({ metadata, step, secrets }: StepOptions, held: HeldRun, le
 async function openRun(options: StepOptions, spec: JobSpec): Promise<RunRecord> {
   const { metadata, clock, key, step, runAt } = options
   const ending = createHash('sha256').update(key).digest('hex').slice(0, 12)
-  const found = await metadata.runOfKey(spec.job, ending)
+  const found = await runOfKey(metadata.database, spec.job, ending)
   if (!found && step !== 'check')
     throw new EngineError('RESUME_REFUSED', `${spec.job}: the step check has not begun the run ${key}`, {
       hint: 'All steps of a run need the same METADATA_URL, or the same NIGHTFREIGHT_HOME.',
@@ -168,7 +169,7 @@ async function openRun(options: StepOptions, spec: JobSpec): Promise<RunRecord> 
       return await metadata.startRun(run, maxActiveRuns)
     } catch (error) {
       // Another attempt has just begun it.
-      const begun = await metadata.runOfKey(spec.job, ending)
+      const begun = await runOfKey(metadata.database, spec.job, ending)
       if (!begun) throw error
       return begun
     }
