@@ -59,8 +59,9 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
   while (!signal.aborted) {
     const record = await intervals.demand({ job: job.name, ...interval })
     if (!isWanted(record.state, again)) return { code: EXIT.ok, what: `${record.state} already` }
-    const taken = record.state === 'RUNNING' ? await runnerOf(intervals, record) : undefined
-    if (taken) return { code: EXIT.ok, what: `run ${taken.run ?? ''} has it` }
+    const found = await openOf(intervals, record)
+    if (found && record.state === 'RUNNING' && isRun(found, intervals))
+      return { code: EXIT.ok, what: `run ${found.run ?? ''} has it` }
     const wait = await reasonToWait(intervals, job, record)
     if (wait?.failed) return { code: EXIT.data, what: `not run: ${wait.reason}` }
     const [claim] = wait ? [] : await intervals.take([record])
@@ -70,19 +71,23 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
       const begun = !(await intervals.letGo(claim))
       const { state } = (await intervals.find(job.name, record.interval_start))!
       // Where the run has not begun there was no free slot for it, or its owner, thought to be gone, goes on with it.
-      const isTaken = state === 'RUNNING' && (await runnerOf(intervals, record)) !== undefined
-      if (!isTaken && (begun || code !== EXIT.retryable)) return { code, what: state }
+      const left = await openOf(intervals, record)
+      const isOthers = state === 'RUNNING' && left !== undefined && isRun(left, intervals)
+      // Nor where the process could not reach the store that its run was to be taken over in.
+      const isUntouched = left !== undefined && left.run === found?.run && left.attempt === found?.attempt
+      if (code !== EXIT.retryable || (begun && !isOthers && !isUntouched)) return { code, what: state }
     }
     await delay(pause, undefined, { signal }).catch(() => {})
   }
   return { code: EXIT.interrupted, what: 'not run: stopped' }
 }
 
-/** An interval as whoever runs it has it; undefined where nobody does, or no more. */
-async function runnerOf(intervals: Intervals, record: IntervalRecord): Promise<OpenInterval | undefined> {
-  const open = (await intervals.open()).find(each => isSame(each, record))
-  return open && !isLeft(open, intervals.now()) ? open : undefined
-}
+/** An interval with the state of its run; undefined where it has ended. */
+const openOf = async (intervals: Intervals, record: IntervalRecord): Promise<OpenInterval | undefined> =>
+  (await intervals.open()).find(each => isSame(each, record))
+
+/** Whether somebody has an interval who is still there. */
+const isRun = (interval: OpenInterval, intervals: Intervals) => !isLeft(interval, intervals.now())
 
 /** Whether a backfill runs an interval that is in this state. */
 export const isWanted = (state: IntervalState | undefined, again: boolean) =>

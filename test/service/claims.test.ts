@@ -133,6 +133,74 @@ overBoth(fresh => {
     await runner.end('j 03')
   })
 
+  test('a backfill tries again where the process could not take over the run that was left', async () => {
+    const j = job('j', { cron: daily(), catchup: false })
+    const { metadata, runner, tick, wall } = await nights(fresh(), [j])
+    await tick()
+    const { run } = runner.active.get('j 03')!
+    wall.move(31_000)
+    const notes: string[] = []
+    let starts = 0
+    const code = await backfill({
+      metadata,
+      job: j,
+      intervals: [{ start: new Date('2026-03-03T02:00Z'), end: new Date('2026-03-04T02:00Z') }],
+      parallel: 1,
+      again: false,
+      runner: {
+        async start() {
+          if (++starts === 1) return 75
+          const record = (await metadata.takeOver((await metadata.run(run))!, 'me:1:', true))!
+          const nothing = { records: 0, seconds: 0, syncPoints: [], error: undefined }
+          const ended = {
+            ...nothing,
+            run,
+            fence: record.fence,
+            job: 'j',
+            status: 'SUCCESS',
+            runAt: record.run_at,
+          } as const
+          await metadata.endRun(ended)
+          return 0
+        },
+        stop() {},
+      },
+      signal: new AbortController().signal,
+      note: (_, what) => notes.push(what),
+      pause: 10,
+    })
+    assert.deepEqual([code, starts, notes], [0, 2, ['SUCCESS']])
+    runner.stop()
+  })
+
+  test('a backfill of what has failed is over when it fails once more, transiently', async () => {
+    const j = job('j', { cron: daily(), catchup: false })
+    const { metadata, runner, tick } = await nights(fresh(), [j])
+    await tick()
+    await runner.end('j 03', 'FAILED', new EngineError('TIMEOUT', 'slow'))
+    const code = await backfill({
+      metadata,
+      job: j,
+      intervals: [{ start: new Date('2026-03-03T02:00Z'), end: new Date('2026-03-04T02:00Z') }],
+      parallel: 1,
+      again: false,
+      runner: {
+        async start(assignment) {
+          const begun = runner.start(assignment)
+          await runner.until('j 03')
+          await runner.end('j 03', 'FAILED', new EngineError('TIMEOUT', 'slow'))
+          await begun
+          return 75
+        },
+        stop() {},
+      },
+      signal: new AbortController().signal,
+      note: () => {},
+      pause: 10,
+    })
+    assert.equal(code, 75)
+  })
+
   test('a backfill leaves what has succeeded, and what others run, unless it is asked to', async () => {
     const j = job('j', { cron: daily(), start, maxActiveRuns: 2 })
     const { metadata, runner, tick, wall } = await nights(fresh(), [j], { now: '2026-03-02T10:00:00.000Z' })
