@@ -34,6 +34,10 @@ export function summaryText(result: RunResult, colours = false): string {
       )
   for (const [name, rejected] of rejectedByTable(outcome))
     lines.push(`  rejected  ${name}: ${formatCount(rejected)} rows in the quarantine`)
+  for (const { check, table, rows, reason } of warned(outcome))
+    lines.push(
+      `  warned    ${table === undefined ? '' : `${table}: ${formatCount(rows)} rows by `}${check}: ${legible(reason)}`,
+    )
   const [head, ...rows] = aligned(loadRows(outcome))
   if (rows.length > 0) lines.push(paint('dim', `  ${head}`), ...rows.map(row => `  ${row}`))
   for (const { table, to, reason } of outcome.loaded)
@@ -51,6 +55,17 @@ export function summaryText(result: RunResult, colours = false): string {
   if (report !== '') lines.push(`  report    ${report}`)
   return lines.join('\n')
 }
+
+/** What checks have warned of, with the first reason: rows of a table, or the night as a whole. */
+const warned = ({ checks }: Outcome) =>
+  checks
+    .filter(({ level }) => level === 'warn')
+    .map(({ name, model, rows, samples }) => ({
+      check: name,
+      table: model,
+      rows,
+      reason: samples[0]?.reason ?? '',
+    }))
 
 /** A header, and a line of counts for each load; columns that most runs leave at 0 are there where one is not. */
 function loadRows({ loaded, accounts, verifications }: Outcome): string[][] {
@@ -112,6 +127,7 @@ export function summaryJson({ run, job, status, seconds, outcome, archive, repor
       ...Object.fromEntries(tables.map(({ name }) => [name, 0])),
       ...Object.fromEntries(rejectedByTable(outcome)),
     },
+    warned: warned(outcome),
     quality,
     loaded,
     accounts: { ...accounts, run: total(accounts.loads) },

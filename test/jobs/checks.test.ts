@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { summaryJson, summaryText } from '../../src/cli/summary.ts'
 import { validateJob } from '../../src/runs/validateJob.ts'
 import { type SmallJob, smallJob } from './small.ts'
 
@@ -261,4 +262,25 @@ test('a set check stops what it reads and what is made from that, and nothing el
   assert.match((error as Error).message, /^checks\/x\.sql:1: gone/)
   assert.deepEqual(await loaded(job, 'SELECT customer_id FROM n ORDER BY ALL', 'other.duckdb'), ['10', '11'])
   assert.equal(await loaded(job), undefined)
+})
+
+test('what checks warn of is told by the run, with its reason, and in --json', async () => {
+  const job = await jobWith({
+    'checks/m/known.sql':
+      "SELECT order_id, 'warn' AS severity, 'customer is unknown' AS reason FROM m WHERE customer_id NOT IN (FROM customers)",
+    'checks/enough.sql': "SELECT if(count(*) < 9, 'warn', 'pass') AS level, 'few orders' AS message FROM m",
+  })
+  const result = await job.run()
+  const text = summaryText(result)
+  assert.match(text, /^ {2}warned {4}m: 1 rows by known: customer is unknown$/m)
+  assert.match(text, /^ {2}warned {4}enough: few orders$/m)
+  assert.deepEqual(
+    summaryJson(result)
+      .warned.map(({ check, table, rows }) => [check, table, rows])
+      .sort(),
+    [
+      ['enough', undefined, 1],
+      ['known', 'm', 1],
+    ],
+  )
 })
