@@ -14,11 +14,13 @@ CREATE OR REPLACE MACRO phone_code(country) AS CASE upper(trim(country))
 END;
 
 -- Without extension, label and white space at the ends: `Tel: 020 7946 0123 ext. 12` → `020 7946 0123`.
-CREATE OR REPLACE MACRO phone_bare(raw) AS regexp_replace(regexp_replace(regexp_replace(
+-- Where there is neither a letter nor any odd character, only white space at the end can go.
+CREATE OR REPLACE MACRO phone_bare(raw) AS CASE WHEN regexp_full_match(raw, '[0-9+()./ -]*') THEN rtrim(raw, ' ')
+  ELSE regexp_replace(regexp_replace(regexp_replace(
     translate(raw, chr(160) || '‐‑‒–—', ' -----'),
     '(?i)[\s,;]*(?:ext(?:ension|n)?\.?|x|#)\s*[:=]?\s*\d{1,6}\s*$', ''),
   '(?i)^\s*(?:tel|telephone|phone|mobile|mob|cell)\s*[.:]+\s*', ''),
-  '(?i)\s*(?:\((?:mobile|home|work|cell)\))?\s*$', '');
+  '(?i)\s*(?:\((?:mobile|home|work|cell)\))?\s*$', '') END;
 
 -- Digits with + in front where the calling code is part of them. (0) after a calling code goes.
 CREATE OR REPLACE MACRO phone_digits(bare) AS CASE

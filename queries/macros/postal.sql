@@ -16,6 +16,8 @@ END;
 CREATE OR REPLACE MACRO street_standard(street, country) AS CASE
   WHEN upper(country) NOT IN ('US', 'CA', 'GB', 'IE', 'AU', 'NZ') THEN
     CASE WHEN upper(country) IN ('DE', 'AT', 'CH') THEN regexp_replace(street, '([sS])tr\.($|\s)', '\1traße\2') ELSE street END
+  -- One look for all of them: most streets have none.
+  WHEN NOT regexp_matches(street, '\S\s(?:St|Ave|Rd|Blvd|Dr|Ln)\.?(?:$|,|\s)') THEN street
   ELSE regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(street,
     '(\S\s)St\.?($|,|\s[NS][EW]?$|\s[EW]$)', '\1Street\2'),
     '(\S\s)Ave\.?($|,|\s)', '\1Avenue\2'),
@@ -25,7 +27,10 @@ CREATE OR REPLACE MACRO street_standard(street, country) AS CASE
     '(\S\s)Ln\.?($|,|\s)', '\1Lane\2')
 END;
 
-CREATE OR REPLACE MACRO address_line(raw, country) AS street_standard(title_if_upper(tidy(raw)), country);
+-- The lambdas give the steps a name: a macro's argument is pasted in, and worked out, as often as it is mentioned.
+CREATE OR REPLACE MACRO address_line(raw, country) AS list_transform(
+  list_transform([tidy(raw)], lambda line: title_if_upper(line)),
+  lambda line: street_standard(line, country))[1];
 
 CREATE OR REPLACE MACRO address_city(raw) AS title_if_upper(tidy(raw));
 
