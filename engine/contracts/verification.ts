@@ -16,6 +16,21 @@ export interface Verifier {
    * nothing is sent by whoever could add it up.
    */
   sum?(request: Omit<ReadBack, 'sink'>, signal: AbortSignal): Promise<RowSum | undefined>
+  /**
+   * Of what DuckDB reads: the sum of `expression`, SQL of such a row, over the rows that {@link read} would give; undefined
+   * where it gives other types than the columns'.
+   */
+  total?(
+    request: Omit<ReadBack, 'sink'>,
+    expression: string,
+    signal: AbortSignal,
+  ): Promise<RowTotal | undefined>
+}
+
+/** How many rows there are, and the sum over them, as text. */
+export interface RowTotal {
+  rows: number
+  total: string
 }
 
 export interface ComparedColumn extends Column {

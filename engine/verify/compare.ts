@@ -5,7 +5,7 @@ import type { PlannedLoad } from '../contracts/load.ts'
 import { ageColumn, decidingColumns, removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { Target } from '../contracts/target.ts'
-import type { ComparedColumn } from '../contracts/verification.ts'
+import type { ComparedColumn, RowTotal } from '../contracts/verification.ts'
 import type { Mask } from '../mask.ts'
 import { type Duck, quoteName } from '../sql/duckdb.ts'
 import { PartSink } from '../staging/partSink.ts'
@@ -14,7 +14,7 @@ import { filesSql } from '../staging/read.ts'
 import { typeName } from '../types/logical.ts'
 import { findings, type RangeFinding, VERIFY_COLUMNS } from './findings.ts'
 import type { Verification } from './result.ts'
-import { canonical, narrowed, rowSum } from './rowSum.ts'
+import { canonical, narrowed, rowSum, rowTotal, totalSql } from './rowSum.ts'
 
 /** What a load is verified with. Paths are below `root`. */
 export interface VerifyMeans {
@@ -98,12 +98,18 @@ export async function compare(
       ({ name }) => !load.key.includes(name) && !left.some(column => column.name === name),
     ),
   }
+  const columns = distinct([...sides.key, ...(sides.newer ? [sides.newer] : []), ...sides.compared])
+  const { of, staged } = how
+  const request = { loadId, load, columns, of, staged }
+  const heldTotal = () => target.verifier!.total?.(request, sumOf(sides), signal)
+  const expectedTotal = await totalOf(duck, sides, rows)
+  if (await equalAtOnce(duck, expectedTotal, await heldTotal(), rows, verification)) return verification
   const sink = new PartSink(root, `${folder}/held`)
   try {
-    const columns = distinct([...sides.key, ...(sides.newer ? [sides.newer] : []), ...sides.compared])
-    await target.verifier!.read({ loadId, load, columns, of: how.of, staged: how.staged, sink }, signal)
+    await target.verifier!.read({ ...request, sink }, signal)
     const held = await heldSql(duck, root, sink.parts, columns)
-    if (await equalAtOnce(duck, sides, rows, held, verification)) return verification
+    const [row] = await duck.rows(totalSql(held, sumOf(sides)))
+    if (await equalAtOnce(duck, expectedTotal, rowTotal(row!), rows, verification)) return verification
     return await compareRows(means, load, sides, rows, held, how, verification)
   } finally {
     rmSync(join(root, folder), { recursive: true, force: true })
@@ -172,25 +178,28 @@ async function allEqual(duck: Duck, rows: number, gone: string | undefined, veri
   verification.ranges = rangesOf(rows) + rangesOf(Number(none!.n))
 }
 
+/** Number and sum of the rows that should be there; undefined where nothing is, or where some are not judged. */
+async function totalOf(
+  duck: Duck,
+  side: Side,
+  { expected, unjudged }: ExpectedRows,
+): Promise<RowTotal | undefined> {
+  if (!expected) return undefined
+  const [spared] = unjudged ? await duck.rows(`SELECT count(*) AS n FROM (${unjudged})`) : [{ n: 0 }]
+  if (Number(spared!.n) > 0) return undefined
+  const [row] = await duck.rows(totalSql(expected, sumOf(side)))
+  return rowTotal(row!)
+}
+
 /** Whether as many rows as expected are held, and the sums of all rows are the same: then there is no more to ask. */
 async function equalAtOnce(
   duck: Duck,
-  side: Side,
-  { expected, gone, unjudged }: ExpectedRows,
-  held: string,
+  should: RowTotal | undefined,
+  is: RowTotal | undefined,
+  { gone }: ExpectedRows,
   verification: Verification,
 ): Promise<boolean> {
-  if (!expected) return false
-  const [spared] = unjudged ? await duck.rows(`SELECT count(*) AS n FROM (${unjudged})`) : [{ n: 0 }]
-  if (Number(spared!.n) > 0) return false
-  const total = async (sql: string) => {
-    const [row] = await duck.rows(
-      `SELECT count(*) AS n, sum(_nf_sum)::VARCHAR AS total FROM (SELECT ${sumOf(side)} AS _nf_sum FROM (${sql}))`,
-    )
-    return { rows: Number(row!.n), total: String(row!.total) }
-  }
-  const [should, is] = [await total(expected), await total(held)]
-  if (should.rows !== is.rows || should.total !== is.total) return false
+  if (!should || !is || should.rows !== is.rows || should.total !== is.total) return false
   await allEqual(duck, should.rows, gone, verification)
   return true
 }

@@ -1,5 +1,5 @@
-import type { ComparedColumn } from '../contracts/verification.ts'
-import { quoteName } from '../sql/duckdb.ts'
+import type { ComparedColumn, RowTotal } from '../contracts/verification.ts'
+import { type Duck, type DuckRow, quoteName } from '../sql/duckdb.ts'
 import { typeName } from '../types/logical.ts'
 
 /**
@@ -38,4 +38,21 @@ export function canonical({ type, unpadded, unsignedZero }: ComparedColumn, valu
 export function rowSum(columns: ComparedColumn[], values: string[]): string {
   const parts = columns.map((column, index) => canonical(column, values[index]!))
   return `hash(${["'row'", ...parts].join(', ')})`
+}
+
+/** SQL of how many rows there are, and the sum of an expression over them. */
+export const totalSql = (rows: string, expression: string) =>
+  `SELECT count(*) AS n, sum(_nf_sum)::VARCHAR AS total FROM (SELECT ${expression} AS _nf_sum FROM (${rows}))`
+
+/** What {@link totalSql} gives. */
+export const rowTotal = ({ n, total }: DuckRow): RowTotal => ({ rows: Number(n), total: String(total) })
+
+/** Whether a query gives columns in the types of the load. */
+export async function readsTypes(
+  duck: Pick<Duck, 'rows'>,
+  sql: string,
+  columns: ComparedColumn[],
+): Promise<boolean> {
+  const found = await duck.rows(`DESCRIBE ${sql}`)
+  return columns.every(({ type }, index) => String(found[index]!.column_type) === typeName(type))
 }

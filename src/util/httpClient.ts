@@ -1,14 +1,18 @@
-import { Agent, type Dispatcher, EnvHttpProxyAgent, fetch, type RequestInit, type Response } from 'undici'
+import { createRequire } from 'node:module'
+import type * as Undici from 'undici'
 import { secureContext, type Tls } from './tls.ts'
 
 /** Sends requests the way that the connection says: by its proxy, with its certificates. */
 export class HttpClient {
-  private readonly dispatcher: Dispatcher
+  /** Loaded by those that send requests: it takes as long as a short command. */
+  private readonly undici = createRequire(import.meta.url)('undici') as typeof Undici
+  private readonly dispatcher: Undici.Dispatcher
 
   constructor(tls: Tls) {
     const own = { secureContext: secureContext(tls) }
     const { proxy } = tls
     const options = { connect: own, requestTls: own, proxyTls: own }
+    const { Agent, EnvHttpProxyAgent } = this.undici
     this.dispatcher =
       proxy === 'none'
         ? new Agent(options)
@@ -18,8 +22,8 @@ export class HttpClient {
           })
   }
 
-  fetch(url: URL, init: RequestInit): Promise<Response> {
-    return fetch(url, { ...init, dispatcher: this.dispatcher })
+  fetch(url: URL, init: Undici.RequestInit): Promise<Undici.Response> {
+    return this.undici.fetch(url, { ...init, dispatcher: this.dispatcher })
   }
 
   /** Ends all connections. */

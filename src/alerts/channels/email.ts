@@ -1,4 +1,3 @@
-import { createTransport } from 'nodemailer'
 import type { Alert } from '../../spec/alert.ts'
 import type { EmailChannel } from '../../spec/alerts.ts'
 import { body, subject } from '../text.ts'
@@ -11,6 +10,8 @@ export async function sendEmail(
   patience: number,
 ): Promise<void> {
   const waits = { connectionTimeout: patience, greetingTimeout: patience, socketTimeout: patience }
+  // Most runs send none.
+  const { createTransport } = await import('nodemailer')
   const transport = createTransport({ url: smtp, dnsTimeout: patience, ...waits })
   const { promise, reject } = Promise.withResolvers<never>()
   const stop = () => reject(signal.reason)

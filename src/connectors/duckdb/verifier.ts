@@ -6,6 +6,7 @@ import { type Duck, parquetCodec, quoteName } from '../../../engine/sql/duckdb.t
 import { parquetType } from '../../../engine/types/duckType.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { sameType } from '../../../engine/types/nestedType.ts'
+import { readsTypes, rowTotal, totalSql } from '../../../engine/verify/rowSum.ts'
 import { aliveSql, keyColumns, type LoadTables, sameKey } from '../sql/dialect.ts'
 
 /** What the verifier needs of its target. */
@@ -26,6 +27,37 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
       hint: 'Run the job: its load makes the table.',
     })
   }
+  const query = async ({ loadId, load, columns, of, staged }: Omit<ReadBack, 'sink'>) => {
+    const duck = await open()
+    const there = await found(load.table)
+    const tablesOf = await tables(loadId, load, there)
+    const { target, staging, keys } = tablesOf
+    const isOf = ({ name, duck, type }: Column) =>
+      type.kind === 'nested' || sameType(duck, columnNamed(there, name)!.native)
+    const same = (alias: string) => sameKey(load as StagedLoad, tablesOf, 't', alias)
+    const select = (beside: string, against: boolean) => {
+      const values = columns.map(own => {
+        const { name, parsed, type } = own
+        const column = quoteName(name)
+        if (!parsed) return isOf(own) ? `CAST(t.${column} AS ${typeName(type)}) AS ${column}` : `t.${column}`
+        const text = `t.${column}::VARCHAR`
+        const differs = tablesOf.differs!(name, `t.${column}`, tablesOf.cast!(name, `s.${column}`))
+        return `${against ? `CASE WHEN ${differs} THEN ${text} ELSE s.${column} END` : text} AS ${column}`
+      })
+      const alive = aliveSql(load, column => `t.${quoteName(column)}`)
+      return `SELECT ${values.join(', ')} FROM ${target} AS t ${beside}${alive ? ` WHERE ${alive}` : ''}`
+    }
+    const parsed = staged && columns.some(column => column.parsed)
+    const keyed = keyColumns(load as StagedLoad) === load.key
+    const sql =
+      of === 'all'
+        ? select(parsed ? `LEFT JOIN ${staging} AS s ON ${same('s')}` : '', parsed)
+        : [
+            select(`JOIN ${staging} AS s ON ${same('s')}`, true),
+            ...(keyed ? [select(`JOIN ${keys} AS k ON ${same('k')}`, false)] : []),
+          ].join(' UNION ALL ')
+    return { duck, sql }
+  }
   return {
     async comparable(load) {
       const columns = await found(load.table)
@@ -45,39 +77,21 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
         notes,
       }
     },
-    async read({ loadId, load, columns, of, staged, sink }: ReadBack, signal: AbortSignal) {
-      const duck = await open()
-      const there = await found(load.table)
-      const tablesOf = await tables(loadId, load, there)
-      const { target, staging, keys } = tablesOf
-      const isOf = ({ name, duck, type }: Column) =>
-        type.kind === 'nested' || sameType(duck, columnNamed(there, name)!.native)
-      const same = (alias: string) => sameKey(load as StagedLoad, tablesOf, 't', alias)
-      const select = (beside: string, against: boolean) => {
-        const values = columns.map(own => {
-          const { name, parsed, type } = own
-          const column = quoteName(name)
-          if (!parsed)
-            return isOf(own) ? `CAST(t.${column} AS ${typeName(type)}) AS ${column}` : `t.${column}`
-          const text = `t.${column}::VARCHAR`
-          const differs = tablesOf.differs!(name, `t.${column}`, tablesOf.cast!(name, `s.${column}`))
-          return `${against ? `CASE WHEN ${differs} THEN ${text} ELSE s.${column} END` : text} AS ${column}`
-        })
-        const alive = aliveSql(load, column => `t.${quoteName(column)}`)
-        return `SELECT ${values.join(', ')} FROM ${target} AS t ${beside}${alive ? ` WHERE ${alive}` : ''}`
-      }
-      const parsed = staged && columns.some(column => column.parsed)
-      const keyed = keyColumns(load as StagedLoad) === load.key
-      const sql =
-        of === 'all'
-          ? select(parsed ? `LEFT JOIN ${staging} AS s ON ${same('s')}` : '', parsed)
-          : [
-              select(`JOIN ${staging} AS s ON ${same('s')}`, true),
-              ...(keyed ? [select(`JOIN ${keys} AS k ON ${same('k')}`, false)] : []),
-            ].join(' UNION ALL ')
+    async read({ sink, ...request }: ReadBack, signal: AbortSignal) {
+      const { duck, sql } = await query(request)
       const codec = parquetCodec({ compression: 'uncompressed' })
       const release = duck.interruptOn(signal)
       await sink.file(path => duck.copyParquet(sql, path, codec)).finally(release)
+    },
+    async total(request: Omit<ReadBack, 'sink'>, expression: string, signal: AbortSignal) {
+      const { duck, sql } = await query(request)
+      const release = duck.interruptOn(signal)
+      try {
+        if (!(await readsTypes(duck, sql, request.columns))) return undefined
+        return rowTotal((await duck.rows(totalSql(sql, expression)))[0]!)
+      } finally {
+        release()
+      }
     },
   }
 }

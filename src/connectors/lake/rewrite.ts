@@ -12,7 +12,7 @@ import { historySql } from './history.ts'
 import { columnsOf, type DataFile, type Manifest } from './log.ts'
 import { filesWithKeys, partitionId, partitionsOf } from './prune.ts'
 import { sameNames, tableColumns } from './schema.ts'
-import { type FileFormat, writeFiles } from './write.ts'
+import { type FileFormat, writeFiles, writeInOrder } from './write.ts'
 
 /** What was staged for one load: local Parquet files. */
 export interface Staged {
@@ -78,8 +78,11 @@ export async function rewrite(
     return renewed ? formerSql(columns, columnsOf(manifest), paths) : tableSql(columns, paths)
   }
   const before = await tableOf(candidates)
-  const { counts, touched } =
-    load.key.length > 0
+  // Every row is new: there is nothing to join with.
+  const first = files.length === 0 && load.key.length > 0 && load.mode !== 'scd2'
+  const { counts, touched } = first
+    ? await firstCounts(duck, load, sources.staged)
+    : load.key.length > 0
       ? await keyedCounts(rewriting, load, { ...sources, table: before }, byPath)
       : await keylessCounts(duck, load, columns, sources.staged, before, files)
   await guardWhole(duck, load, where, counts, files, before)
@@ -94,13 +97,14 @@ export async function rewrite(
   const table = await tableOf([...old].filter(file => !candidates.includes(file)))
   const paths = [...byPath].filter(([, file]) => old.has(file)).map(([path]) => quote(path))
   const selected = columns.map(column => quoteName(column.name)).join(', ')
-  const rows =
-    load.key.length > 0
+  const values = columns.map(column => stagedValue(load, column, sources.now)).join(', ')
+  const rows = first
+    ? `SELECT ${values} FROM (${sources.staged})`
+    : load.key.length > 0
       ? `SELECT ${selected} FROM (${rowsAfter(load, { ...sources, table }, rewriting)}) WHERE ${ACT} <> 'delete' AND (${ACT} = 'insert' OR ${FILE} IN (${paths.join(', ') || 'NULL'}))`
-      : `SELECT ${columns.map(column => stagedValue(load, column, sources.now)).join(', ')} FROM (${changed || renewed ? sources.staged : `${sources.staged} LIMIT 0`})`
+      : `SELECT ${values} FROM (${changed || renewed ? sources.staged : `${sources.staged} LIMIT 0`})`
   const key = tableKey(load)
   const order = [...load.partitionBy, ...key].map(quoteName).join(', ')
-  await duck.run(`CREATE OR REPLACE TABLE rewritten AS ${rows}${order && ` ORDER BY ${order}`}`)
   const known = files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {
     rows: 0,
     bytes: 0,
@@ -108,12 +112,29 @@ export async function rewrite(
   const { partitionBy, table: tableName } = load
   const rowBytes = known.rows > 0 ? known.bytes / known.rows : staged.rowBytes
   const kept = files.filter(file => !old.has(file) && file.rows > 0)
-  const written = await writeFiles(
-    { duck, store, format, where, table: tableName, partitionBy, key, work, rowBytes, made, signal },
-    'rewritten',
-    kept.length === 0,
-  )
-  await duck.run('DROP TABLE rewritten')
+  const writing = {
+    duck,
+    store,
+    format,
+    where,
+    table: tableName,
+    partitionBy,
+    key,
+    work,
+    rowBytes,
+    made,
+    signal,
+  }
+  const select = (some: string[]) => `SELECT ${values} FROM (${stagedSql(sources.typed, some)})`
+  let written =
+    first && partitionBy.length === 0 && staged.paths.length > 0
+      ? await writeInOrder(writing, staged.paths, select)
+      : undefined
+  if (!written) {
+    await duck.run(`CREATE OR REPLACE TABLE rewritten AS ${rows}${order && ` ORDER BY ${order}`}`)
+    written = await writeFiles(writing, 'rewritten', kept.length === 0)
+    await duck.run('DROP TABLE rewritten')
+  }
   return {
     counts,
     content: {
@@ -138,7 +159,8 @@ function sameColumns(columns: Column[], manifest: Manifest, load: StagedLoad): b
   )
 }
 
-type StagedSources = Omit<ChangeSources, 'table'> & { partitions?: string }
+/** `typed`: the staged columns, with the table's types. */
+type StagedSources = Omit<ChangeSources, 'table'> & { partitions?: string; typed: Column[] }
 
 /** The staged rows and keys, with the table's types. */
 async function stagedSources(
@@ -147,8 +169,10 @@ async function stagedSources(
   columns: Column[],
 ): Promise<StagedSources> {
   const typed = (names: string[]) => names.map(name => ({ ...columnNamed(columns, name)!, name }))
+  const own = typed(load.columns.map(({ name }) => name))
   const sources: StagedSources = {
-    staged: stagedSql(typed(load.columns.map(({ name }) => name)), paths),
+    staged: stagedSql(own, paths),
+    typed: own,
     columns,
     now: now.toISOString(),
   }
@@ -253,9 +277,16 @@ async function keylessCounts(
 const countOf = async (duck: Duck, sql: string) =>
   Number((await duck.rows(`SELECT count(*) AS n FROM (${sql})`))[0]!.n)
 
-/** The value of a column in a table without a key, from the staged row. */
-function stagedValue(load: StagedLoad, { name }: Column, now: string): string {
-  return name === load.stamp ? `${quote(now)}::TIMESTAMPTZ AS ${quoteName(name)}` : quoteName(name)
+async function firstCounts(duck: Duck, load: StagedLoad, staged: string) {
+  const inserted = await countOf(duck, staged)
+  const counts = { table: load.table, inserted, updated: 0, deleted: 0, unchanged: 0, older: 0 }
+  return { counts, touched: new Set<DataFile>() }
+}
+
+/** The value of a column of a new row: what the load does not bring is NULL. */
+function stagedValue(load: StagedLoad, { name, type }: Column, now: string): string {
+  if (name === load.stamp) return `${quote(now)}::TIMESTAMPTZ AS ${quoteName(name)}`
+  return columnNamed(load.columns, name) ? quoteName(name) : `NULL::${typeName(type)} AS ${quoteName(name)}`
 }
 
 /** What only the table's own rows can say: the engine knew no earlier state to compare with. */

@@ -1,10 +1,12 @@
 import { rm } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
-import type { ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
+import type { ReadBack, RowTotal, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
+import { readsTypes, rowTotal, totalSql } from '../../../engine/verify/rowSum.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { aliveSql } from '../sql/dialect.ts'
 import { openFiles, tableSql } from './files.ts'
@@ -48,11 +50,33 @@ export class LakeVerifier implements Verifier {
     }
   }
 
-  async read({ loadId, load, columns, of, sink }: ReadBack, signal: AbortSignal): Promise<void> {
+  async read({ sink, ...request }: ReadBack, signal: AbortSignal): Promise<void> {
+    const codec = parquetCodec({ compression: 'uncompressed' })
+    await this.use(request, signal, 1, (duck, sql) => sink.file(path => duck.copyParquet(sql, path, codec)))
+  }
+
+  async total(
+    request: Omit<ReadBack, 'sink'>,
+    expression: string,
+    signal: AbortSignal,
+  ): Promise<RowTotal | undefined> {
+    return this.use(request, signal, availableParallelism(), async (duck, sql) =>
+      (await readsTypes(duck, sql, request.columns))
+        ? rowTotal((await duck.rows(totalSql(sql, expression)))[0]!)
+        : undefined,
+    )
+  }
+
+  private async use<T>(
+    { loadId, load, columns, of }: Omit<ReadBack, 'sink'>,
+    signal: AbortSignal,
+    threads: number,
+    act: (duck: Duck, sql: string) => Promise<T>,
+  ): Promise<T> {
     const held = await this.held(load)
     const known = columnsOf(held)
     const work = await this.store.work(`verification of ${loadId}`)
-    const duck = await Duck.open({ memory: MEMORY, temp: work, threads: 1 })
+    const duck = await Duck.open({ memory: MEMORY, temp: work, threads })
     const release = duck.interruptOn(signal)
     try {
       const key = load.key.map(quoteName).join(', ')
@@ -70,8 +94,7 @@ export class LakeVerifier implements Verifier {
       ].filter(condition => condition)
       const where = conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
       const list = columns.map(({ name }) => quoteName(name)).join(', ')
-      const codec = parquetCodec({ compression: 'uncompressed' })
-      await sink.file(path => duck.copyParquet(`SELECT ${list} FROM (${table})${where}`, path, codec))
+      return await act(duck, `SELECT ${list} FROM (${table})${where}`)
     } catch (error) {
       if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
       throw error

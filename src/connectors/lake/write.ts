@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Duck, type DuckRow, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Duck, parquetCodec, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { checksum } from './files.ts'
 import { dataPath, hiddenFolder } from './layout.ts'
@@ -60,29 +60,83 @@ export async function writeFiles(writing: Writing, from: string, some: boolean):
       const fitting = Math.max(1, Math.floor(format.target / rowBytes))
       // A last file of a few rows would be read for little.
       const rows = end - first <= fitting * 1.25 ? end - first : fitting
-      const file = await writeFile(writing, from, first, rows, partition)
+      const range = `SELECT * FROM ${from} WHERE rowid >= ${first} AND rowid < ${first + rows}`
+      const values = partitionBy.map((_, index) => textOf(partition[`p${index}`]))
+      const file = await writeFile(writing, range, rows, values)
       written = { rows: written.rows + rows, bytes: written.bytes + file.bytes }
       files.push(file)
       first += rows
     }
   }
-  if (some && files.length === 0) files.push(await writeFile(writing, from, 0, 0, {}))
+  if (some && files.length === 0) {
+    const none = partitionBy.map(() => null)
+    files.push(await writeFile(writing, `SELECT * FROM ${from}`, 0, none))
+  }
   return files
+}
+
+/**
+ * Writes the rows of staged files that lie in the key's order as they are, without a table between: `select` gives SQL of some
+ * of them. Undefined where they lie otherwise, or there are none.
+ */
+export async function writeInOrder(
+  writing: Writing,
+  paths: string[],
+  select: (paths: string[]) => string,
+): Promise<DataFile[] | undefined> {
+  const { duck, key, format, rowBytes, signal } = writing
+  if (!(await isInOrder(duck, key, select(paths)))) return undefined
+  const counts = await duck.rows(
+    `SELECT file_name AS path, num_rows AS n FROM parquet_file_metadata([${paths.map(quote).join(', ')}])`,
+  )
+  const rowsOf = new Map(counts.map(({ path, n }) => [String(path), Number(n)]))
+  const files: DataFile[] = []
+  let written = { rows: 0, bytes: 0 }
+  let group: string[] = []
+  let rows = 0
+  for (const [index, path] of paths.entries()) {
+    group.push(path)
+    rows += rowsOf.get(path)!
+    const fitting = format.target / (written.rows > 0 ? written.bytes / written.rows : rowBytes)
+    if (rows === 0 || (index < paths.length - 1 && rows < fitting)) continue
+    signal.throwIfAborted()
+    const file = await writeFile(writing, select(group), rows, [])
+    written = { rows: written.rows + rows, bytes: written.bytes + file.bytes }
+    files.push(file)
+    group = []
+    rows = 0
+  }
+  return files.length > 0 ? files : undefined
+}
+
+/** Whether rows lie in the order of their key, as they are read. */
+async function isInOrder(duck: Duck, key: string[], rows: string): Promise<boolean> {
+  const names = key.map(quoteName)
+  const pairs = names.map((name, index) => `${name} AS a${index}, lag(${name}) OVER () AS b${index}`)
+  const before = names.map(
+    (_, index) =>
+      `(${[...names.keys()]
+        .slice(0, index)
+        .map(equal => `b${equal} = a${equal}`)
+        .concat(`b${index} > a${index}`)
+        .join(' AND ')})`,
+  )
+  const [row] = await duck.rows(
+    `SELECT count(*) AS n FROM (SELECT ${pairs.join(', ')} FROM (${rows})) WHERE ${before.join(' OR ')}`,
+  )
+  return Number(row!.n) === 0
 }
 
 async function writeFile(
   writing: Writing,
   from: string,
-  first: number,
   rows: number,
-  partition: DuckRow,
+  values: (string | null)[],
 ): Promise<DataFile> {
   const { duck, store, format, where, table, partitionBy, key, work } = writing
-  const values = partitionBy.map((_, index) => textOf(partition[`p${index}`]))
   const path = dataPath(where, partitionBy, values)
-  const range = `FROM ${from} WHERE rowid >= ${first} AND rowid < ${first + rows}`
   const temporary = join(work, `${randomUUID()}.parquet`)
-  await duck.copyParquet(`SELECT * ${range}`, temporary, parquetCodec(format))
+  await duck.copyParquet(from, temporary, parquetCodec(format))
   const file: DataFile = {
     path,
     partition: values,
@@ -96,7 +150,7 @@ async function writeFile(
     const bounds = key.flatMap((name, index) =>
       ['min', 'max'].map(side => `CAST(${side}(${quoteName(name)}) AS VARCHAR) AS ${side}${index}`),
     )
-    const [found] = await duck.rows(`SELECT ${bounds.join(', ')} ${range}`)
+    const [found] = await duck.rows(`SELECT ${bounds.join(', ')} FROM (${from})`)
     for (const [index, name] of key.entries()) {
       const [min, max] = [textOf(found![`min${index}`]), textOf(found![`max${index}`])]
       if (min === null || max === null || min.length > LONGEST_BOUND || max.length > LONGEST_BOUND) continue

@@ -1,5 +1,6 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
-import ssh2 from 'ssh2'
+import { createRequire } from 'node:module'
+import type ssh2 from 'ssh2'
 import { EngineError } from '../../../engine/errors.ts'
 
 /**
@@ -9,7 +10,9 @@ import { EngineError } from '../../../engine/errors.ts'
 export function privateKeyText(where: string, text: string, passphrase: string | undefined): string {
   const invalid = (what: string, hint: string) =>
     new EngineError('CONFIG_INVALID', `${where}: ${what}`, { hint })
-  const parsed = ssh2.utils.parseKey(text, passphrase)
+  // Loaded by those that have a key: it takes as long as a short command.
+  const { utils } = createRequire(import.meta.url)('ssh2') as typeof ssh2
+  const parsed = utils.parseKey(text, passphrase)
   const [key] = Array.isArray(parsed) ? parsed : [parsed]
   if (key && !(key instanceof Error)) {
     if (key.isPrivateKey()) return text

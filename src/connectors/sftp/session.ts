@@ -1,5 +1,5 @@
 import { Socket } from 'node:net'
-import Client from 'ssh2-sftp-client'
+import type Client from 'ssh2-sftp-client'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import { type HostKeys, knownTypes, refusal } from './hostKey.ts'
 
@@ -107,7 +107,8 @@ export class Session {
     let unknown: UnknownKey | undefined
     let failure: unknown
     // Errors of a connection that nobody waits for reach whoever uses it next.
-    const client = new Client(name, { error: () => {}, end: () => {}, close: () => this.forget(opening) })
+    const { default: SftpClient } = await import('ssh2-sftp-client')
+    const client = new SftpClient(name, { error: () => {}, end: () => {}, close: () => this.forget(opening) })
     // The first has what the library's own error of it lacks.
     client.on('error', (error: unknown) => {
       failure ??= error

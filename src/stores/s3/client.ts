@@ -1,25 +1,14 @@
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { Readable } from 'node:stream'
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CopyObjectCommand,
-  CreateMultipartUploadCommand,
-  DeleteObjectCommand,
-  GetObjectCommand,
-  HeadObjectCommand,
-  ListMultipartUploadsCommand,
-  type ListMultipartUploadsCommandOutput,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  type S3Client as Sdk,
-  UploadPartCommand,
-  UploadPartCopyCommand,
-} from '@aws-sdk/client-s3'
+import type * as Aws from '@aws-sdk/client-s3'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { s3Error } from './failure.ts'
 import { openSdk, regionOf, type S3Access } from './sdk.ts'
+
+/** Amazon's library, loaded by those that have a bucket: it takes as long as a short command. */
+const aws = () => createRequire(import.meta.url)('@aws-sdk/client-s3') as typeof Aws
 
 /** An object as a listing or a head shows it. */
 export interface S3Object {
@@ -44,11 +33,11 @@ const COPIED_AT_ONCE = 5 * 1024 ** 3
  */
 export class S3Client {
   readonly access: S3Access
-  private sdk: Sdk
+  private sdk: Aws.S3Client
 
   private region: string | undefined
   /** Clients of another region, which may have requests under way. */
-  private readonly left: Sdk[] = []
+  private readonly left: Aws.S3Client[] = []
 
   constructor(access: S3Access) {
     this.access = access
@@ -59,7 +48,9 @@ export class S3Client {
   /** Checks that what is below the prefix can be listed: the one permission that every use needs. */
   async probe(signal?: AbortSignal): Promise<void> {
     const asked = { Bucket: this.access.bucket, Prefix: this.key(''), MaxKeys: 1, ...this.payer }
-    await this.guard('', () => this.sdk.send(new ListObjectsV2Command(asked), { abortSignal: signal }))
+    await this.guard('', () =>
+      this.sdk.send(new (aws().ListObjectsV2Command)(asked), { abortSignal: signal }),
+    )
   }
 
   /** Objects below a prefix, in the order of their keys; without `deep` only those with no further slash. */
@@ -69,7 +60,7 @@ export class S3Client {
     do {
       const page = await this.guard(prefix, () =>
         this.sdk.send(
-          new ListObjectsV2Command({
+          new (aws().ListObjectsV2Command)({
             Bucket: this.access.bucket,
             Prefix: this.key(prefix),
             ContinuationToken: token,
@@ -93,7 +84,7 @@ export class S3Client {
   async head(key: string): Promise<S3Object | undefined> {
     return unless('TABLE_MISSING', async () => {
       const { ContentLength, ETag, LastModified } = await this.guard(key, () =>
-        this.sdk.send(new HeadObjectCommand({ ...this.object(key), ...this.payer })),
+        this.sdk.send(new (aws().HeadObjectCommand)({ ...this.object(key), ...this.payer })),
       )
       return { key, size: ContentLength ?? 0, etag: ETag ?? '', mtime: LastModified?.getTime() ?? 0 }
     })
@@ -103,7 +94,7 @@ export class S3Client {
   async read(key: string, range?: { from: number; to: number }, etag?: string): Promise<Readable> {
     const { Body } = await this.guard(key, () =>
       this.sdk.send(
-        new GetObjectCommand({
+        new (aws().GetObjectCommand)({
           ...this.object(key),
           ...(range && { Range: `bytes=${range.from}-${range.to - 1}` }),
           ...(etag !== undefined && { IfMatch: etag }),
@@ -118,7 +109,7 @@ export class S3Client {
   async get(key: string): Promise<{ bytes: Buffer; etag: string } | undefined> {
     return unless('TABLE_MISSING', async () => {
       const { Body, ETag } = await this.guard(key, () =>
-        this.sdk.send(new GetObjectCommand({ ...this.object(key), ...this.payer })),
+        this.sdk.send(new (aws().GetObjectCommand)({ ...this.object(key), ...this.payer })),
       )
       const bytes = await this.guard(key, () => Body!.transformToByteArray())
       return { bytes: Buffer.from(bytes), etag: ETag ?? '' }
@@ -130,7 +121,7 @@ export class S3Client {
     try {
       const { ETag } = await this.guard(key, () =>
         this.sdk.send(
-          new PutObjectCommand({
+          new (aws().PutObjectCommand)({
             ...this.object(key),
             Body: bytes,
             ...this.encryption,
@@ -154,14 +145,24 @@ export class S3Client {
       await this.put(key, first)
       return first.length
     }
-    const start = new CreateMultipartUploadCommand({ ...this.object(key), ...this.encryption, ...this.payer })
+    const start = new (aws().CreateMultipartUploadCommand)({
+      ...this.object(key),
+      ...this.encryption,
+      ...this.payer,
+    })
     let size = 0
     await this.multipart(key, start, async send => {
       for (let Body: Buffer | undefined = first; Body; Body = (await pieces.next()).value ?? undefined) {
         const piece = Body
         await send((UploadId, PartNumber) =>
           this.sdk.send(
-            new UploadPartCommand({ ...this.object(key), UploadId, PartNumber, Body: piece, ...this.payer }),
+            new (aws().UploadPartCommand)({
+              ...this.object(key),
+              UploadId,
+              PartNumber,
+              Body: piece,
+              ...this.payer,
+            }),
           ),
         )
         size += piece.length
@@ -185,19 +186,23 @@ export class S3Client {
     if (from.size <= COPIED_AT_ONCE) {
       await this.guard(from.key, () =>
         this.sdk.send(
-          new CopyObjectCommand({ ...this.object(to), ...source, ...this.encryption, ...this.payer }),
+          new (aws().CopyObjectCommand)({ ...this.object(to), ...source, ...this.encryption, ...this.payer }),
         ),
       )
       return
     }
-    const start = new CreateMultipartUploadCommand({ ...this.object(to), ...this.encryption, ...this.payer })
+    const start = new (aws().CreateMultipartUploadCommand)({
+      ...this.object(to),
+      ...this.encryption,
+      ...this.payer,
+    })
     await this.multipart(to, start, async send => {
       const step = Math.max(64 * PART, Math.ceil(from.size / 9000))
       for (let at = 0; at < from.size; at += step) {
         const CopySourceRange = `bytes=${at}-${Math.min(from.size, at + step) - 1}`
         await send(async (UploadId, PartNumber) => {
           const part = { ...this.object(to), ...source, UploadId, PartNumber, CopySourceRange, ...this.payer }
-          return (await this.sdk.send(new UploadPartCopyCommand(part))).CopyPartResult ?? {}
+          return (await this.sdk.send(new (aws().UploadPartCopyCommand)(part))).CopyPartResult ?? {}
         })
       }
     })
@@ -206,7 +211,7 @@ export class S3Client {
   /** Removes an object; one that is not there is no failure. */
   async remove(key: string): Promise<void> {
     await this.guard(key, () =>
-      this.sdk.send(new DeleteObjectCommand({ ...this.object(key), ...this.payer })),
+      this.sdk.send(new (aws().DeleteObjectCommand)({ ...this.object(key), ...this.payer })),
     )
   }
 
@@ -218,9 +223,9 @@ export class S3Client {
     let aborted = 0
     let from: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {}
     while (from) {
-      const page: ListMultipartUploadsCommandOutput = await this.guard(prefix, () =>
+      const page: Aws.ListMultipartUploadsCommandOutput = await this.guard(prefix, () =>
         this.sdk.send(
-          new ListMultipartUploadsCommand({
+          new (aws().ListMultipartUploadsCommand)({
             Bucket: this.access.bucket,
             Prefix: this.key(prefix),
             ...from,
@@ -232,7 +237,7 @@ export class S3Client {
         if (Initiated && Initiated > before) continue
         const upload = { Bucket: this.access.bucket, Key, UploadId, ...this.payer }
         await unless('TABLE_MISSING', () =>
-          this.guard(Key!, () => this.sdk.send(new AbortMultipartUploadCommand(upload))),
+          this.guard(Key!, () => this.sdk.send(new (aws().AbortMultipartUploadCommand)(upload))),
         )
         aborted++
       }
@@ -248,7 +253,7 @@ export class S3Client {
 
   private async multipart(
     key: string,
-    start: CreateMultipartUploadCommand,
+    start: Aws.CreateMultipartUploadCommand,
     fill: (
       send: (part: (id: string, number: number) => Promise<{ ETag?: string }>) => Promise<void>,
     ) => Promise<void>,
@@ -262,11 +267,11 @@ export class S3Client {
         Parts.push({ ETag, PartNumber })
       })
       const done = { ...this.object(key), UploadId, MultipartUpload: { Parts }, ...this.payer }
-      await this.guard(key, () => this.sdk.send(new CompleteMultipartUploadCommand(done)))
+      await this.guard(key, () => this.sdk.send(new (aws().CompleteMultipartUploadCommand)(done)))
     } catch (error) {
       // Parts of an upload that is neither completed nor aborted are stored, and paid for, unseen.
       await this.sdk
-        .send(new AbortMultipartUploadCommand({ ...this.object(key), UploadId, ...this.payer }))
+        .send(new (aws().AbortMultipartUploadCommand)({ ...this.object(key), UploadId, ...this.payer }))
         .catch(() => {})
       throw error
     }

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
-import { type S3ClientConfig, S3Client as Sdk } from '@aws-sdk/client-s3'
+import { createRequire } from 'node:module'
+import type * as Aws from '@aws-sdk/client-s3'
 import { proxyEnv, secureContext, type Tls } from '../../util/tls.ts'
 
 /** What an S3 connection needs to be opened: plain data. Credentials that are not given come from the SDK's own chain. */
@@ -26,10 +27,10 @@ export interface S3Access {
 }
 
 /** Amazon's client for an access, in a region. */
-export function openSdk(access: S3Access, region: string | undefined): Sdk {
+export function openSdk(access: S3Access, region: string | undefined): Aws.S3Client {
   const { tls = {} } = access
   const agent = { keepAlive: true, maxSockets: 64, proxyEnv: proxyEnv(tls) }
-  const config: S3ClientConfig = {
+  const config: Aws.S3ClientConfig = {
     // Adaptive: after a SlowDown every request of the client waits its turn.
     retryMode: 'adaptive',
     maxAttempts: 8,
@@ -55,7 +56,8 @@ export function openSdk(access: S3Access, region: string | undefined): Sdk {
       },
     }),
   }
-  return new Sdk(config)
+  const { S3Client } = createRequire(import.meta.url)('@aws-sdk/client-s3') as typeof Aws
+  return new S3Client(config)
 }
 
 /** The region that a refusal names as the bucket's own. */
