@@ -39,3 +39,17 @@ export class Workers {
     await this.piscina.destroy()
   }
 }
+
+/** As {@link Workers.offload}, in the thread that asks: for what is less than starting another. An abort ends the wait, not the call. */
+export const callHere: Offload = async (module, name, input, signal) => {
+  const functions = (await import(module)) as Record<string, (input: unknown) => Promise<unknown>>
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    signal.throwIfAborted()
+    return (await Promise.race([functions[name]!(input), aborted.promise])) as never
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

@@ -7,6 +7,7 @@ import { type LoadState, stateManifest } from '../diff/state.ts'
 import { EngineError } from '../errors.ts'
 import type { Plan } from '../plan/plan.ts'
 import { checkRunTime, disturbance } from '../plan/standing.ts'
+import { callHere } from '../pool/pool.ts'
 import { abandonStaged } from '../runtime/abandon.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import { goodRows } from '../staging/dataSet.ts'
@@ -34,7 +35,7 @@ export const lookAt =
 
 /** Why a table is an old copy of itself: rows that the last change wrote are not as it wrote them. */
 async function outdated(context: RunContext, load: PlannedLoad, run: string): Promise<string | undefined> {
-  const { duck, root, staging, spec, targets, workers, signal, run: own } = context
+  const { duck, root, staging, spec, targets, signal, run: own } = context
   const target = targets.get(load.to)!
   // Where verification is off, something else may write the rows' values.
   if (!target.verifier || load.verify === 'off') return undefined
@@ -47,13 +48,15 @@ async function outdated(context: RunContext, load: PlannedLoad, run: string): Pr
     WHERE file_row_number IN (SELECT ${ROW} FROM ${filesSql(root, [left.witness])})`
   const parts = await copyParts(context, rows, `${folder}/rows`)
   const files = { paths: pathsOf(root, parts), rows: rowsIn(parts), keyPaths: [], keys: 0 }
-  const means = { offload: workers.offload, lanes: 1, progress() {} }
+  // A thread for them would take longer to start than they to send.
+  const means = { offload: callHere, lanes: 1, progress() {} }
   try {
-    await target.stage({ loadId, job: spec.job, load: was, ...files, ...means }, signal)
+    const sent = await target.stage({ loadId, job: spec.job, load: was, ...files, ...means }, signal)
     const verification = await verifySome(
       { duck, root, target, signal, mask: context.mask, loadId, folder: `${folder}/held` },
       was,
       parts,
+      sent ?? undefined,
     )
     const { wrong, rows } = verification
     return wrong.rows === 0

@@ -115,9 +115,14 @@ async function verifyChange(
 }
 
 /** Compares rows that were staged as a load of their own with those of the table that have their keys. */
-export function verifySome(means: VerifyMeans, load: PlannedLoad, rows: Part[]): Promise<Verification> {
+export function verifySome(
+  means: VerifyMeans,
+  load: PlannedLoad,
+  rows: Part[],
+  sent: RowSum | undefined,
+): Promise<Verification> {
   const untouched = load.mode === 'append' ? Infinity : 0
-  const how = { scope: 'changes', of: 'staged', staged: true, extra: false, untouched } as const
+  const how = { scope: 'changes', of: 'staged', staged: true, extra: false, untouched, sent } as const
   return compare(means, load, { expected: files(means.root, rows) }, how)
 }
 
