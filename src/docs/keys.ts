@@ -254,6 +254,11 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'load.*.schema': ["Whether the table's columns are altered for new ones.", 'manual'],
   'load.*.on_duplicate': ['What becomes of rows of one key that differ.', 'quarantine'],
   'load.*.sensitive': ['Columns whose values nobody is shown; without it, those of the extracts.', '[email]'],
+  'load.*.indexes': [
+    "Indexes that are made with the table: the source's, or those named.",
+    '[status, [a, b]]',
+  ],
+  'load.*.foreign_keys': ["With `source`, the source's foreign keys are made with the table.", 'source'],
   checks: ['What is demanded of tables, by their names.', '{ orders: { order_id: { unique: true } } }'],
   'checks.*.rows': ['How many rows there must be.', '{ min: 1 }'],
   'checks.*.rows.min': ['At least.', '1'],
