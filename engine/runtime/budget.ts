@@ -12,6 +12,9 @@ export interface Budget {
 /** What Node and one idle worker thread with its Parquet encoder take. */
 const BASE = 120 << 20
 const PER_THREAD = 40 << 20
+/** A batch under construction, and its encoding. */
+const BATCH_COST = 4
+const LEAST_BATCH = 64 << 10
 /** What is left for the data at the least. */
 const LEAST_FREE = 64 << 20
 
@@ -20,14 +23,16 @@ export const LEAST_MEMORY = BASE + PER_THREAD + LEAST_FREE
 
 /**
  * Shares `memory` between DuckDB and the lanes. Extraction and SQL never run at the same time, so each may have
- * most of what the process itself leaves; native allocations outside DuckDB's buffer manager get a tenth.
+ * most of what the process itself leaves; native allocations outside DuckDB's buffer manager get a tenth. `threshold`:
+ * what the batches of all lanes may take together.
  */
-export function shareMemory(memory: number, lanes: number): Budget {
+export function shareMemory(memory: number, lanes: number, threshold = Infinity): Budget {
   const free = Math.max(LEAST_FREE, memory - BASE - lanes * PER_THREAD)
+  const batch = Math.max(1 << 20, Math.min(32 << 20, Math.floor(free / lanes / 5)))
   return {
     sql: Math.floor(free * 0.6),
     share: Math.floor((free / lanes) * 0.5),
     most: Math.floor(Math.max(free * 0.6, memory * 0.5)),
-    batch: Math.max(1 << 20, Math.min(32 << 20, Math.floor(free / lanes / 5))),
+    batch: Math.max(LEAST_BATCH, Math.min(batch, Math.floor(threshold / lanes / BATCH_COST))),
   }
 }

@@ -22,6 +22,13 @@ export interface FlowSpec {
   retries: Retries
   /** Milliseconds that one attempt of a task may take. */
   timeout?: number
+  chunking: Chunking
+}
+
+export interface Chunking {
   /** Rows of one chunk, at the least and at the most: how many it is in between depends on how long the rows are. */
-  chunking: { defaultChunkSize: number; maxChunkSize: number }
+  defaultChunkSize: number
+  maxChunkSize: number
+  /** Bytes that the batches of all lanes together may take, where that is less than the memory allows. */
+  memoryThreshold?: number
 }

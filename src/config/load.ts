@@ -132,11 +132,7 @@ function settings(yaml: JobYaml & { listed: string[] }) {
       retries: airflow.retries,
       retryDelay: airflow.retry_delay,
     },
-    resources: {
-      memory: resources.memory,
-      threads: resources.threads,
-      ...(resources.temp_disk !== undefined && { tempDisk: resources.temp_disk }),
-    },
+    resources,
     retries: { limit: retries.limit, delay: retries.delay, maxDelay: retries.max_delay },
     ...(timeout !== undefined && { timeout }),
     recovery: yaml.recovery,
@@ -144,9 +140,6 @@ function settings(yaml: JobYaml & { listed: string[] }) {
       maxParallelExtracts: yaml.parallelism.max_parallel_extracts ?? resources.threads,
       maxParallelLoads: yaml.parallelism.max_parallel_loads,
     },
-    chunking: {
-      defaultChunkSize: chunking.default_chunk_size,
-      maxChunkSize: chunking.max_chunk_size ?? chunking.default_chunk_size * 10,
-    },
+    chunking,
   }
 }

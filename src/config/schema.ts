@@ -1,7 +1,5 @@
-import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { DriftPolicy } from '../../engine/contracts/source.ts'
-import { LEAST_MEMORY } from '../../engine/runtime/budget.ts'
 import { RUN_AT } from '../../engine/sql/variables.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
 import { DEFAULT_TIMEOUTS } from '../connectors/declare/define.ts'
@@ -11,6 +9,7 @@ import { KINDS } from '../spec/alert.ts'
 import { parseBytes, parseDuration, parseNumber } from '../util/units.ts'
 import { archiveSchema } from './archive.ts'
 import { checksSchema } from './checksSchema.ts'
+import { chunkingSchema, resourcesSchema } from './resources.ts'
 
 /** A scalar read by `parse`, which returns undefined for what it cannot read. */
 function scalar<T>(expected: string, parse: (value: unknown) => T | undefined) {
@@ -29,6 +28,7 @@ const within = (min: number, max: number) => (value: unknown) => {
   const number = parseNumber(value)
   return number !== undefined && number >= min && number <= max ? number : undefined
 }
+const positive = scalar('a number above 0', within(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER))
 const share = scalar('a number from 0 to 1', within(0, 1))
 const count = scalar('a whole number from 1', value => {
   const number = within(1, Number.MAX_SAFE_INTEGER)(value)
@@ -255,17 +255,7 @@ export const jobSchema = z.strictObject({
       repeat_after: millis.default(3600_000),
     })
     .optional(),
-  resources: z
-    .strictObject({
-      memory: bytes
-        .refine(value => value >= LEAST_MEMORY, {
-          error: `expected at least ${Math.ceil(LEAST_MEMORY / 1e6)}MB: less leaves nothing for the data`,
-        })
-        .default(1e9),
-      temp_disk: bytes.optional(),
-      threads: count.default(() => availableParallelism()),
-    })
-    .prefault({}),
+  resources: resourcesSchema({ bytes, count, positive }),
   /** How long one kind of waiting may take. */
   timeouts: z
     .strictObject({
@@ -302,14 +292,7 @@ export const jobSchema = z.strictObject({
       delay: millis.default(300_000),
     })
     .prefault({}),
-  chunking: z
-    .strictObject({ default_chunk_size: count.default(50_000), max_chunk_size: count.optional() })
-    .refine(
-      ({ default_chunk_size, max_chunk_size }) =>
-        (max_chunk_size ?? default_chunk_size) >= default_chunk_size,
-      { path: ['max_chunk_size'], message: 'expected at least default_chunk_size' },
-    )
-    .prefault({}),
+  chunking: chunkingSchema({ bytes, count, positive }),
 })
 
 export type JobYaml = z.output<typeof jobSchema>

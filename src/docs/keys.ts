@@ -310,6 +310,9 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'resources.memory': ['Memory of the process and of DuckDB.', '2GB'],
   'resources.temp_disk': ['What must be free before a run begins.', '10GB'],
   'resources.threads': ['Threads of DuckDB, and of a read.', '4'],
+  'resources.memory_gb': ['`memory`, in gigabytes.', '4'],
+  'resources.temp_storage_gb': ['`temp_disk`, in gigabytes.', '50'],
+  'resources.cpu_cores': ['`threads`, by another name.', '8'],
   timeouts: ['How long a kind of waiting may take.', '{ lock: 5m }'],
   'timeouts.silence': ['Until a source that was asked for rows sends something.', '30m'],
   'timeouts.lock': ['Until a load gets a lock.', '10m'],
@@ -333,6 +336,8 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   chunking: ['How much is read at a time.', '{ default_chunk_size: 100000 }'],
   'chunking.default_chunk_size': ['Rows of a chunk to begin with.', '100000'],
   'chunking.max_chunk_size': ['Rows of the largest chunk.', '1000000'],
+  'chunking.adaptive_sizing': ['Whether chunks grow where rows are short.', 'true'],
+  'chunking.memory_threshold_mb': ['Megabytes that the batches of all lanes take together.', '1000'],
 }
 
 /** What is said of a key: of `archive`, where nothing else is, what is said of an S3 connection. */

@@ -48,7 +48,8 @@ export interface SeenRun {
   error: string | null
   rows_read: number | null
   rows_loaded: number | null
-  rows_rejected: number | null
+  /** Of its worst table, 0 to 1. */
+  error_rate: number | null
   records_processed: number | null
 }
 
@@ -77,7 +78,7 @@ export function seenRuns(queries: Queries, { limit, ...wanted }: SeenQuery): Pro
   const where = given.length > 0 ? `WHERE ${given.map(([name]) => conditions[name]).join(' AND ')}` : ''
   return queries.all(
     `SELECT r.run, r.job, r.status, r.goal, r.trigger, r.started_at, r.ended_at, r.owner, l.expires_at, r.error,
-       h.rows_read, h.rows_loaded, h.rows_rejected, h.records_processed
+       h.rows_read, h.rows_loaded, h.error_rate, h.records_processed
      FROM runs r LEFT JOIN sync_history h ON h.run = r.run LEFT JOIN leases l ON l.name = 'run/' || r.run
      ${where} ORDER BY r.started_at DESC, r.run DESC LIMIT :limit`,
     { ...Object.fromEntries(given), limit },
@@ -91,8 +92,8 @@ export interface SpanOfRuns {
   span: string
   runs: number
   failed: number
-  read: number
-  rejected: number
+  /** The highest of its runs, each of its worst table, 0 to 1. */
+  rate: number
   processed: number
 }
 
@@ -102,8 +103,7 @@ export function runsBySpan(queries: Queries, span: 'hour' | 'day', since: string
   return queries.all(
     `SELECT r.job, ${part} AS span, count(*) AS runs,
        sum(CASE WHEN r.status = 'FAILED' THEN 1 ELSE 0 END) AS failed,
-       CAST(coalesce(sum(h.rows_read), 0) AS BIGINT) AS "read",
-       CAST(coalesce(sum(h.rows_rejected), 0) AS BIGINT) AS rejected,
+       coalesce(max(h.error_rate), 0) AS rate,
        CAST(coalesce(sum(h.records_processed), 0) AS BIGINT) AS processed
      FROM runs r LEFT JOIN sync_history h ON h.run = r.run
      WHERE r.started_at >= :since AND r.goal = 'load' GROUP BY r.job, ${part} ORDER BY r.job, span`,

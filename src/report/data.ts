@@ -48,7 +48,8 @@ export interface PastNight {
   seconds: number
   read: number
   loaded: number
-  rejected: number
+  /** Of its worst table, 0 to 1. */
+  errorRate: number
 }
 
 export interface ReportExtract {

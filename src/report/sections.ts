@@ -240,7 +240,7 @@ function past({ past = [], ...data }: ReportData): Html | undefined {
     seconds: seconds ?? 0,
     read: total(each => each.read),
     loaded: total(each => each.loaded),
-    rejected: total(each => each.rejected),
+    errorRate: data.errorRate,
   }
   const nights = [...past, now]
   const chart = (name: string, of: (night: typeof now) => number, text: (value: number) => string) =>
@@ -257,7 +257,7 @@ function past({ past = [], ...data }: ReportData): Html | undefined {
       'Took',
       night => night.seconds,
       value => duration(value * 1000),
-    )}${chart('Rows read', night => night.read, count)}${chart('Rows loaded', night => night.loaded, count)}${chart('Rows rejected', night => night.rejected, count)}</div>`,
+    )}${chart('Rows read', night => night.read, count)}${chart('Rows loaded', night => night.loaded, count)}${chart('Error rate', night => night.errorRate, percent)}</div>`,
   )
 }
 

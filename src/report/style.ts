@@ -24,7 +24,7 @@ h1 { font-size:24px; margin:0; overflow-wrap:anywhere } h2 { font-size:17px; mar
 th, td { text-align:left; padding:8px 14px; border-bottom:1px solid var(--line); vertical-align:top }
 tr:last-child > td { border-bottom:0 } th { font-size:12.5px; color:var(--soft); font-weight:600; white-space:nowrap }
 .n { text-align:right; white-space:nowrap } .soft { color:var(--soft) } .cut { max-width:230px; overflow-wrap:anywhere }
-td, th { min-width:64px } td code { display:inline-block; min-width:140px }
+td, th { min-width:64px } .heat :is(td, th) { min-width:0 } td code { display:inline-block; min-width:140px }
 code { font:12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap:anywhere }
 details { margin-top:8px; overflow:hidden } summary { cursor:pointer; padding:9px 14px } details .table { border-style:solid none none; border-radius:0 }
 .tasks { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:10px 16px }

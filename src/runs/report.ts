@@ -67,7 +67,7 @@ async function pastNights(metadata: Metadata, job: string, run: string): Promise
       seconds: night.duration_seconds ?? 0,
       read: night.rows_read ?? 0,
       loaded: night.rows_loaded ?? 0,
-      rejected: night.rows_rejected ?? 0,
+      errorRate: night.error_rate ?? 0,
     }))
     .reverse()
 }

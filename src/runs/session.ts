@@ -46,7 +46,7 @@ export async function openSession(
   }
   const { threads, memory } = spec.resources
   const lanes = threads * spec.parallelism.maxParallelExtracts
-  const budget = shareMemory(memory, lanes)
+  const budget = shareMemory(memory, lanes, spec.chunking.memoryThreshold)
   const workers = stack.adopt(new Workers(lanes), each => each.close())
   const duck = stack.adopt(
     await Duck.open({ memory: budget.sql, threads, temp, folders: [join(root, spec.job), temp] }),

@@ -2,6 +2,7 @@ import type { Enrichment } from '../../engine/contracts/enrichment.ts'
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import type { Retries } from '../../engine/runtime/retries.ts'
+import type { Chunking } from '../../engine/runtime/spec.ts'
 import type { Limits } from '../../engine/sql/model.ts'
 import type { Place } from '../../engine/sql/text.ts'
 import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
@@ -115,7 +116,7 @@ export interface JobSpec {
   /** Whether a run that failed transiently is resumed by itself; how often, and after how many milliseconds. */
   recovery: { auto: boolean; limit: number; delay: number }
   /** Rows. */
-  chunking: { defaultChunkSize: number; maxChunkSize: number }
+  chunking: Chunking
   /** Where keys of job.yaml stand: `load.orders`. */
   places: Record<string, Place>
   /** SHA-256 (hex) over job.yaml's text and every SQL file: it changes when any of them does. */

@@ -1,5 +1,5 @@
 import { type SeenRun, seenRuns } from '../../metadata/seen.ts'
-import { count, duration, html, moment, table } from '../../report/markup.ts'
+import { count, duration, html, moment, percent, table } from '../../report/markup.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { PageMaker } from '../context.ts'
 import { link, statusBadge } from '../layout.ts'
@@ -35,16 +35,15 @@ ${runTable(shown)}${found.length > PAGE ? html`<p>${link(`/runs?${older}`, 'Olde
 
 export const runTable = (runs: SeenRun[]) =>
   table(
-    ['Run', 'Job', 'Status', 'Began', 'Took', '#Read', '#Loaded', '#Rejected', 'Why'],
+    ['Run', 'Job', 'Status', 'Began', 'Took', '#Read', '#Loaded', '#Error rate', 'Why'],
     runs.map(each => [
       link(runPath(each.run), each.run),
       link(jobPath(each.job), each.job),
       statusBadge(each.status),
       moment(each.started_at),
       each.ended_at ? duration(Date.parse(each.ended_at) - Date.parse(each.started_at)) : '–',
-      ...[each.rows_read, each.rows_loaded, each.rows_rejected].map(rows =>
-        rows === null ? '–' : count(rows),
-      ),
+      ...[each.rows_read, each.rows_loaded].map(rows => (rows === null ? '–' : count(rows))),
+      each.error_rate === null ? '–' : percent(each.error_rate),
       errorText(each.error),
     ]),
     'No run.',

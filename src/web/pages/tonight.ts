@@ -163,16 +163,15 @@ function heat(spans: Spans, now: Date): Html {
   )}</tr></thead><tbody>${jobs.map(([job, own]) => {
     const by = new Map(own.map(each => [each.span, each]))
     return html`<tr><th scope="row">${link(jobPath(job), job)}</th>${hours.map(hour => heatCell(by.get(hour)))}</tr>`
-  })}</tbody></table></div><p class="soft">Rejected rows over rows read, in percent; ✕: a run failed.</p>`
+  })}</tbody></table></div><p class="soft">Of the worst table and run, in percent; ✕: a run failed.</p>`
 }
 
 function heatCell(span: Spans[number] | undefined): Html {
   if (!span) return html`<td class="h0">·</td>`
-  const { read, rejected, failed } = span
-  const rate = read > 0 ? rejected / read : 0
+  const { rate, failed } = span
   const level = failed > 0 || rate > 0.05 ? 3 : rate > 0 ? 2 : 1
   const text = `${failed > 0 ? '✕' : ''}${rate > 0 ? (Math.ceil(rate * 1000) / 10).toFixed(1) : failed > 0 ? '' : '0'}`
-  return html`<td class="h${level}" title="${count(rejected)} of ${count(read)} rows rejected, ${failed} of ${span.runs} runs failed">${text}</td>`
+  return html`<td class="h${level}" title="error rate ${percent(rate)}, ${failed} of ${span.runs} runs failed">${text}</td>`
 }
 
 async function next({ catalog, metadata }: WebContext, now: Date): Promise<Html> {
