@@ -11,24 +11,27 @@ interface ExportFlags {
 }
 
 export function airflowCommand(): Command {
-  return new Command('airflow').description('Apache Airflow as the orchestrator of a job').addCommand(
-    new Command('export')
-      .description('Write a DAG file that runs the steps of a job, on whatever workers there are')
-      .argument('<job>', "the job's folder")
-      .option('-o, --output <file>', 'where to write it (default: standard output)')
-      .option('--folder <path>', "the job's folder as workers see it (default: as it is here)")
-      .option('--check', 'write nothing; fail where the file is not what it would be')
-      .addHelpText(
-        'after',
-        `
+  return new Command('airflow')
+    .description('Apache Airflow as the orchestrator of a job')
+    .addHelpText('after', '\nExample:\n  nightfreight airflow export queries/members -o dags/members.py')
+    .addCommand(
+      new Command('export')
+        .description('Write a DAG file that runs the steps of a job, on whatever workers there are')
+        .argument('<job>', "the job's folder")
+        .option('-o, --output <file>', 'where to write it (default: standard output)')
+        .option('--folder <path>', "the job's folder as workers see it (default: as it is here)")
+        .option('--check', 'write nothing; fail where the file is not what it would be')
+        .addHelpText(
+          'after',
+          `
 Workers need nightfreight on their PATH, and all of them METADATA_URL and STAGING_URL: see docs/airflow.md.
 
 Examples:
-  nightfreight airflow export queries/members -o dags/members.py --folder /opt/nightfreight/queries/members
-  nightfreight airflow export queries/members -o dags/members.py --folder /opt/nightfreight/queries/members --check`,
-      )
-      .action(exportDag),
-  )
+  nightfreight airflow export queries/members -o dags/members.py
+  nightfreight airflow export queries/members -o dags/members.py --check`,
+        )
+        .action(exportDag),
+    )
 }
 
 async function exportDag(job: string, { output, folder, check }: ExportFlags): Promise<void> {

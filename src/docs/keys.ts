@@ -324,6 +324,18 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'retries.delay': ['After how long, doubled each time.', '30s'],
   'retries.max_delay': ['At most after how long.', '15m'],
   timeout: ['How long one attempt of a task may take.', '2h'],
+  airflow: [
+    'What the DAG says that `nightfreight airflow export` writes.',
+    '{ owner: data-engineering, retries: 2 }',
+  ],
+  'airflow.owner': ['Who owns it.', 'data-engineering'],
+  'airflow.tags': ['Its tags.', '[production, members]'],
+  'airflow.email': [
+    'Whom Airflow tells of a run that failed or, with `sla.max_duration`, is late.',
+    'data@example.org',
+  ],
+  'airflow.retries': ['How often a step is tried again, where a repeat may help.', '2'],
+  'airflow.retry_delay': ['How long after.', '15m'],
   archive: ['Keeps raw data after a load.', '{ to: "s3://company-archive/raw", retention: 90d }'],
   'archive.to': ['A folder, or a prefix of a bucket.', '"s3://company-archive/raw"'],
   'archive.retention': ['For how long.', '90d'],

@@ -102,6 +102,8 @@ async function good(line: string): Promise<string> {
 const latest = async () => JSON.parse(await good('nightfreight status --json')).runs[0].run as string
 const started = async () => ({ [RUN]: await latest() })
 
+const step = (name: string) => good(`nightfreight task run queries/members --run 2026-02-01 --task ${name}`)
+
 /** A run of the job that has stopped after the model. */
 async function half() {
   await good('nightfreight run queries/members --until model.members_clean')
@@ -155,6 +157,19 @@ const STEPS: Record<string, Step> = {
     says: /dim_members +\d+ +0 +0 /,
   },
   'nightfreight run queries/members --full-refresh dim_members': { says: /a full refresh was asked for/ },
+  'nightfreight task run queries/members --run 2026-02-01 --task check': { says: /check: done/ },
+  'nightfreight task run queries/members --run 2026-02-01 --task extract.legacy': {
+    first: async () => {
+      await step('plan')
+      return {}
+    },
+    says: /extract\.legacy: done/,
+    leaves: async () => {
+      for (const name of ['models', 'load.warehouse', 'finish']) await step(name)
+    },
+  },
+  'nightfreight airflow export queries/members -o dags/members.py': { says: /DAG member_data/ },
+  'nightfreight airflow export queries/members -o dags/members.py --check': { says: /as it is to be/ },
   'nightfreight checkpoints list': { first: half, says: /model\.members_clean: \d tasks done/ },
   [`nightfreight checkpoints list ${JOB} --json`]: { says: /"checkpoints":\[\{/ },
   'nightfreight checkpoints restore 20260201020312345-9f31ab02': {
@@ -331,7 +346,7 @@ for (const [example, { code = 0, says, first, meanwhile, leaves }] of Object.ent
     const ended = await shell(line, meanwhile)
     assert.equal(ended.code, code, ended.out + ended.err)
     assert.match(ended.out + ended.err, says)
-    leaves?.()
+    await leaves?.()
     if (first === blocked) await released()
   })
 

@@ -20,7 +20,7 @@ export interface Step {
   first?: () => Promise<Record<string, string>>
   /** While it goes on. */
   meanwhile?: (child: ChildProcess) => Promise<void>
-  leaves?: () => void
+  leaves?: () => void | Promise<void>
 }
 
 /** What an analyst types, in a folder with the job `queries/members`. */
