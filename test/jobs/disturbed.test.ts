@@ -156,10 +156,7 @@ resources: { memory: 300MB, threads: 1 }
   assert.match(looked.out, /id = 2 differs[\s\S]*nightfreight verify \S+ --repair/)
   const mended = await job.cli('verify', job.folder, '--repair')
   assert.equal(mended.code, 0, mended.output)
-  assert.match(
-    mended.out,
-    /w\.t +\d+ +0 +1 +0 +1 [\s\S]*a full refresh was asked for[\s\S]*equal +w\.t/,
-  )
+  assert.match(mended.out, /w\.t +\d+ +0 +1 +0 +1 [\s\S]*a full refresh was asked for[\s\S]*equal +w\.t/)
   assert.deepEqual(await query('SELECT v FROM t ORDER BY id'), [{ v: 'one' }, { v: 'two' }])
   await assert.rejects(
     job.run({ fullRefresh: ['tt'], fresh: true }).then(({ error }) => Promise.reject(error)),
