@@ -82,7 +82,7 @@ export function uuidText(bytes: Buffer): string {
 export function inet6Text(bytes: Buffer): string {
   const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(2 * index))
   let best = -1
-  let most = 1
+  let most = 0
   for (let from = 0; from < 8; from++) {
     let to = from
     while (to < 8 && groups[to] === 0) to++

@@ -36,9 +36,10 @@ function obstacle(brought: Column, column: TargetColumn): string | undefined {
 
 /**
  * Whether the server makes of a text something that has a notation of its own. An enum's is its label, and a source of
- * the same type has given that very notation.
+ * the same type has given that very notation; a UUID has one, which every system writes.
  */
 const isParsed = (brought: Column, column: TargetColumn) =>
   fit(brought, column) === 'parse' &&
   column.category !== 'E' &&
+  !(brought.duck === 'UUID' && column.typname === 'uuid') &&
   !(isOwn(brought, column) && isText(column.typname, column.typmod))

@@ -100,7 +100,9 @@ function braces(value: DuckDBValue): string {
   assert.ok(!(value instanceof DuckDBMapValue))
   if (value instanceof DuckDBBlobValue) return `\\x${Buffer.from(value.bytes).toString('hex')}`
   if (Object.is(value, -0)) return '-0'
-  return String(value).replace(/^(\S+) \(BC\)(.*)$/, '$1$2 BC')
+  return String(value)
+    .replace(/^(\S+) \(BC\)(.*)$/, '$1$2 BC')
+    .replace(/^0000(-.*)$/, '0001$1 BC')
 }
 
 test('a table goes from Postgres to DuckDB with the types that DuckDB has, and back by its values', async () => {
