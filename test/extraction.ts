@@ -61,6 +61,7 @@ export async function extractTables<T>(
         job: 'job',
         resources: { threads: lanes },
         parallelism: { maxParallelExtracts: 1 },
+        loads: [],
         retries: NONE,
         chunking: { defaultChunkSize: least, maxChunkSize: most },
       },

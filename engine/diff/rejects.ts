@@ -2,6 +2,7 @@ import { REJECT_ROW, type RejectedRow } from '../contracts/rowValidation.ts'
 import { EngineError } from '../errors.ts'
 import type { Findings } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
+import { lanesTo } from '../runtime/lanes.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { goodRows } from '../staging/dataSet.ts'
 import { copyParts } from '../staging/parts.ts'
@@ -77,7 +78,7 @@ async function rejectsOf(context: RunContext, change: Changes): Promise<Rejected
       paths: pathsOf(root, parts),
       beside: spec.loads.filter(({ to }) => to === load.to).map(other => other.table),
       offload: workers.offload,
-      lanes: spec.resources.threads,
+      lanes: lanesTo(spec, load.to),
     },
     signal,
   )

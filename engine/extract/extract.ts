@@ -6,6 +6,7 @@ import { taskName } from '../contracts/taskName.ts'
 import type { FollowedRead, LogCursor, Plan, PlannedRead } from '../plan/plan.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
+import { lanesTo } from '../runtime/lanes.ts'
 import { isOurs, oursFirst, runTask } from '../runtime/task.ts'
 import { partsOf } from '../staging/image.ts'
 import { snapshotHistory, tableColumns } from './changes.ts'
@@ -78,12 +79,12 @@ async function readSnapshot(
   reads: PlannedRead[],
 ): Promise<Extracted[]> {
   const { workers, progress, root, signal } = context
-  const { threads } = context.spec.resources
+  const lanes = lanesTo(context.spec, connection)
   const source = context.sources.get(connection)!
   const followed = reads.find(({ changes }) => changes)?.changes
   const snapshot: Snapshot & { position?: LogPosition } = await (followed
-    ? source.changeLog!.open(followed.reader, threads, signal)
-    : source.open(threads, signal))
+    ? source.changeLog!.open(followed.reader, lanes, signal)
+    : source.open(lanes, signal))
   let pool: LanePool<LaneHandle> | undefined
   try {
     const join = () => openLane(workers, snapshot.lane, root, context.signal)

@@ -9,6 +9,7 @@ import { BEGUN } from '../plan/commitOwner.ts'
 import { abandonStaged } from '../runtime/abandon.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
+import { lanesTo } from '../runtime/lanes.ts'
 import { oursFirst, runTask } from '../runtime/task.ts'
 import { pathsOf, rowsIn } from '../staging/store.ts'
 import { describeVerification, type Verification } from '../verify/result.ts'
@@ -142,7 +143,7 @@ async function stage(context: RunContext, target: Target, loadId: string, { load
   }
   const means = {
     offload: workers.offload,
-    lanes: spec.resources.threads,
+    lanes: lanesTo(spec, load.to),
     progress: (sent: number) => progress.advanced(taskName('load', load.table), sent),
   }
   return target.stage({ loadId, job: spec.job, load, ...files, ...means }, signal)

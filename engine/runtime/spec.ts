@@ -19,10 +19,19 @@ export interface FlowSpec {
   /** `memory` in bytes, for the whole process. */
   resources: { memory: number; threads: number }
   parallelism: { maxParallelExtracts: number; maxParallelLoads: number }
+  /** Connection → how many a run opens there at one time. */
+  connectionPools?: Record<string, ConnectionPool>
   retries: Retries
   /** Milliseconds that one attempt of a task may take. */
   timeout?: number
   chunking: Chunking
+}
+
+/** Connections to one system, the main thread's and those of lanes; `max` is at least {@link leastConnections}. */
+export interface ConnectionPool {
+  /** As far as there is work for them. */
+  min?: number
+  max?: number
 }
 
 export interface Chunking {

@@ -14,7 +14,7 @@ export function readConnections(
   connections: JobYaml['connections'],
   folder: string,
   registry: readonly Connector[],
-  timeouts: Timeouts,
+  timeouts: { every: Timeouts; connect: Record<string, number> },
 ): Record<string, JobConnection> {
   const read: Record<string, JobConnection> = {}
   for (const [name, value] of Object.entries(connections)) {
@@ -45,10 +45,11 @@ export function readConnections(
     )
     if (document.count > before) continue
     const secrets = [...new Set([...secretsIn(settings), ...secretsIn(config)])]
+    const connect = timeouts.connect[name]
     const context = {
       name,
       baseDir: folder,
-      timeouts,
+      timeouts: { ...timeouts.every, ...(connect !== undefined && { connect }) },
       secrets: [...new Set([...document.secrets, ...secrets])],
     }
     const problem = settingsProblem(connector, config, context)

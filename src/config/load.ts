@@ -5,6 +5,8 @@ import { connectors } from '../connectors/index.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { readAlerts } from './alerts.ts'
 import { readArchive } from './archive.ts'
+import { withoutBlock } from './batchProcessing.ts'
+import { connectTimeouts, readConnectionPools } from './connectionPools.ts'
 import { readConnections } from './connections.ts'
 import { readDeclaredChecks } from './declaredChecks.ts'
 import { withDefaults } from './defaults.ts'
@@ -40,13 +42,14 @@ export async function loadJob(
   const found = await readFolder(folder)
   const context = { env: environmentOf(folder, env), folder: resolve(folder) }
   const document = await Document.open(join(folder, 'job.yaml'), found.yaml, context)
-  const own = validate(document, [], jobSchema, withDefaults(document) ?? {})
+  const own = validate(document, [], jobSchema, withoutBlock(document, withDefaults(document)) ?? {})
   document.throwIfAny()
   if (!own) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
 
   const shared = await readShared(found.shared, context, sharedNames(own))
+  const timeouts = { every: own.timeouts, connect: connectTimeouts(own.connection_pools) }
   const read = (from: Document, connections: JobYaml['connections'], base: string) =>
-    readConnections(from, connections, base, registry, own.timeouts)
+    readConnections(from, connections, base, registry, timeouts)
   const connections = {
     ...(shared && read(shared.document, shared.connections, dirname(context.folder))),
     ...read(document, own.connections, context.folder),
@@ -61,6 +64,7 @@ export async function loadJob(
   const checks = [...found.checks, ...readDeclaredChecks(document, yaml, models)]
   const files = { ...found, models, checks }
   const loads = readLoads(document, yaml, connections, files, extracts)
+  const connectionPools = readConnectionPools(document, yaml.connection_pools, connections, loads)
   const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))
   const archive = yaml.archive && readArchive(yaml.archive, resolve(folder))
   const schedule = readSchedule(document, yaml, connections)
@@ -75,6 +79,7 @@ export async function loadJob(
     ...(schedule && { schedule }),
     folder: resolve(folder),
     connections,
+    connectionPools,
     extracts,
     pools,
     models,
@@ -138,6 +143,7 @@ function settings(yaml: JobYaml & { listed: string[] }) {
     recovery: yaml.recovery,
     parallelism: {
       maxParallelExtracts: yaml.parallelism.max_parallel_extracts ?? resources.threads,
+      maxParallelTransforms: yaml.parallelism.max_parallel_transforms ?? resources.threads,
       maxParallelLoads: yaml.parallelism.max_parallel_loads,
     },
     chunking,

@@ -8,7 +8,9 @@ import { timeIn, Zone } from '../schedule/zone.ts'
 import { KINDS } from '../spec/alert.ts'
 import { parseBytes, parseDuration, parseNumber } from '../util/units.ts'
 import { archiveSchema } from './archive.ts'
+import { BATCH_KEYS } from './batchProcessing.ts'
 import { checksSchema } from './checksSchema.ts'
+import { connectionPoolsSchema } from './connectionPools.ts'
 import { chunkingSchema, resourcesSchema } from './resources.ts'
 
 /** A scalar read by `parse`, which returns undefined for what it cannot read. */
@@ -41,6 +43,12 @@ const fromZero = scalar('a whole number from 0', value => {
 const millis = scalar('a duration such as 30s, 5m or 6h', value => {
   const micros = typeof value === 'string' ? parseDuration(value) : value === 0 ? 0 : undefined
   return micros === undefined ? undefined : micros / 1000
+})
+const seconds = scalar('a number of seconds, or a duration such as 30s', value => {
+  const number = within(1, 86_400)(value)
+  if (number !== undefined) return number * 1000
+  const micros = typeof value === 'string' ? parseDuration(value) : undefined
+  return micros ? micros / 1000 : undefined
 })
 const lag = scalar("a duration such as 5m, or a whole number for an integer column's units", value => {
   const units = parseNumber(value)
@@ -189,8 +197,8 @@ export const sharedSchema = z.strictObject({ connections: connectionsSchema })
 /** A value of `vars`, which SQL has by `getvariable`. */
 const variable = z.union([z.string(), z.number(), z.boolean()])
 
-/** job.yaml, but for connections and extracts, whose keys depend on their connectors. */
-export const jobSchema = z.strictObject({
+/** job.yaml, but for connections and extracts, whose keys depend on their connectors; see {@link jobSchema}. */
+const jobKeys = z.strictObject({
   job: scalar('a name of letters, digits, _ and -', value =>
     typeof value === 'string' && /^[A-Za-z0-9_][A-Za-z0-9_-]*$/.test(value) ? value : undefined,
   ),
@@ -264,7 +272,11 @@ export const jobSchema = z.strictObject({
     })
     .prefault({}),
   parallelism: z
-    .strictObject({ max_parallel_extracts: count.optional(), max_parallel_loads: count.default(2) })
+    .strictObject({
+      max_parallel_extracts: count.optional(),
+      max_parallel_transforms: count.optional(),
+      max_parallel_loads: count.default(2),
+    })
     .prefault({}),
   retries: z
     .strictObject({
@@ -293,6 +305,14 @@ export const jobSchema = z.strictObject({
     })
     .prefault({}),
   chunking: chunkingSchema({ bytes, count, positive }),
+  connection_pools: connectionPoolsSchema(count, seconds),
+})
+
+/** What stands below `batch_processing` is read as if it stood at the top. */
+export const jobSchema = jobKeys.extend({
+  batch_processing: jobKeys
+    .pick(Object.fromEntries(BATCH_KEYS.map(key => [key, true])) as Record<(typeof BATCH_KEYS)[number], true>)
+    .optional(),
 })
 
 export type JobYaml = z.output<typeof jobSchema>

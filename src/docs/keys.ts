@@ -318,7 +318,28 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'timeouts.lock': ['Until a load gets a lock.', '10m'],
   parallelism: ['How much is done at once.', '{ max_parallel_loads: 4 }'],
   'parallelism.max_parallel_extracts': ['Extracts.', '4'],
+  'parallelism.max_parallel_transforms': ['Threads that SQL is worked on by; else `resources.threads`.', '8'],
   'parallelism.max_parallel_loads': ['Loads.', '4'],
+  connection_pools: [
+    'By connection to Postgres, MySQL or MariaDB, how many a run has open there at one time.',
+    '{ shop: { max_connections: 5 } }',
+  ],
+  'connection_pools.*.min_connections': [
+    'As many at least, where there is work for them: lanes that read and load, though `resources.threads` are fewer.',
+    '5',
+  ],
+  'connection_pools.*.max_connections': [
+    'As many at most, whatever they are for; only what ends a statement that was interrupted opens one more.',
+    '20',
+  ],
+  'connection_pools.*.connection_timeout': [
+    'How long the server is waited for to give one; 15 s else.',
+    '30',
+  ],
+  batch_processing: [
+    'What these keys mean at the top of the file, in one block.',
+    '{ resources: { cpu_cores: 16 } }',
+  ],
   retries: ['How a task is tried again after a transient failure.', '{ limit: 5 }'],
   'retries.limit': ['How often.', '5'],
   'retries.delay': ['After how long, doubled each time.', '30s'],
@@ -352,5 +373,6 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'chunking.memory_threshold_mb': ['Megabytes that the batches of all lanes take together.', '1000'],
 }
 
-/** What is said of a key: of `archive`, where nothing else is, what is said of an S3 connection. */
-export const keyOf = (path: string) => KEYS[path] ?? KEYS[path.replace(/^archive\./, 'connections.*.')]
+/** What is said of a key: of `archive`, where nothing else is, what is said of an S3 connection; of `batch_processing`, what is said of it at the top. */
+export const keyOf = (path: string) =>
+  KEYS[path] ?? KEYS[path.replace(/^archive\./, 'connections.*.').replace(/^batch_processing\./, '')]

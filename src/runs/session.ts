@@ -7,6 +7,7 @@ import { didYouMean } from '../../engine/nearest.ts'
 import { Workers } from '../../engine/pool/pool.ts'
 import { shareMemory } from '../../engine/runtime/budget.ts'
 import { type ProgressListener, type RunContext, runFolder } from '../../engine/runtime/context.ts'
+import { mostLanes } from '../../engine/runtime/lanes.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
 import { clearTemporary } from '../../engine/staging/store.ts'
@@ -44,12 +45,17 @@ export async function openSession(
     clearTemporary(join(root, runFolder({ spec, run })))
     await bucket?.sweep(runFolder({ spec, run }), clock.now())
   }
-  const { threads, memory } = spec.resources
-  const lanes = threads * spec.parallelism.maxParallelExtracts
+  const { memory } = spec.resources
+  const lanes = mostLanes(spec) * spec.parallelism.maxParallelExtracts
   const budget = shareMemory(memory, lanes, spec.chunking.memoryThreshold)
   const workers = stack.adopt(new Workers(lanes), each => each.close())
   const duck = stack.adopt(
-    await Duck.open({ memory: budget.sql, threads, temp, folders: [join(root, spec.job), temp] }),
+    await Duck.open({
+      memory: budget.sql,
+      threads: spec.parallelism.maxParallelTransforms,
+      temp,
+      folders: [join(root, spec.job), temp],
+    }),
     each => each.close(),
   )
   await duck.lock()

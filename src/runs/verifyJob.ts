@@ -9,6 +9,7 @@ import { lastRunOf } from '../../engine/plan/commitOwner.ts'
 import { planLoad } from '../../engine/plan/plan.ts'
 import { Workers } from '../../engine/pool/pool.ts'
 import { shareMemory } from '../../engine/runtime/budget.ts'
+import { lanesTo } from '../../engine/runtime/lanes.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
 import { readManifest } from '../../engine/staging/store.ts'
@@ -80,7 +81,7 @@ export async function verifyJob(
       signal,
       mask: openMask(home, options.env, spec),
       offload: workers.offload,
-      lanes: threads,
+      lanes: lanesTo(spec, load.to),
       // A run of the job clears away what others have staged under its name.
       job: `${spec.job} verify`,
       loadId: `${spec.job}/verify`,

@@ -2,7 +2,7 @@ import type { Enrichment } from '../../engine/contracts/enrichment.ts'
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import type { Retries } from '../../engine/runtime/retries.ts'
-import type { Chunking } from '../../engine/runtime/spec.ts'
+import type { Chunking, ConnectionPool } from '../../engine/runtime/spec.ts'
 import type { Limits } from '../../engine/sql/model.ts'
 import type { Place } from '../../engine/sql/text.ts'
 import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
@@ -108,7 +108,9 @@ export interface JobSpec {
   secrets: string[]
   /** Bytes; `tempDisk` must be free before a run begins. */
   resources: { memory: number; tempDisk?: number; threads: number }
-  parallelism: { maxParallelExtracts: number; maxParallelLoads: number }
+  /** Of transforms: threads that SQL is worked on by. */
+  parallelism: { maxParallelExtracts: number; maxParallelTransforms: number; maxParallelLoads: number }
+  connectionPools: Record<string, ConnectionPool>
   /** Of a task. Milliseconds. */
   retries: Retries
   /** Milliseconds that one attempt of a task may take. */

@@ -123,7 +123,11 @@ test('a whole job', async () => {
   })
   assert.deepEqual(spec.sla, { maxDuration: 6 * 3600e3, minQualityScore: 0.95 })
   assert.deepEqual(spec.resources, { memory: 512e6, threads: 3 })
-  assert.deepEqual(spec.parallelism, { maxParallelExtracts: 3, maxParallelLoads: 2 })
+  assert.deepEqual(spec.parallelism, {
+    maxParallelExtracts: 3,
+    maxParallelTransforms: 3,
+    maxParallelLoads: 2,
+  })
   assert.deepEqual(spec.chunking, { defaultChunkSize: 50_000, maxChunkSize: 500_000 })
   assert.deepEqual(spec.quality, { maxErrorRate: 0.05 })
   assert.deepEqual(spec.pools, { members: 'legacy_pool' })

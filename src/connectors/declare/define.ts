@@ -39,6 +39,8 @@ export interface Capabilities {
   /** Gives tables that a load makes indexes; foreign keys. */
   indexes?: boolean
   foreignKeys?: boolean
+  /** Every lane is one connection to a server, so that a job can say how many there are. */
+  pooled?: boolean
   /** Makes and drops partitions of its tables. */
   partitions?: boolean
 }
@@ -60,6 +62,8 @@ export interface Timeouts {
   silence: number
   /** Until a load gets a lock. */
   lock: number
+  /** Until a server has given a connection; its connector's own where absent. */
+  connect?: number
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = { silence: 1_800_000, lock: 600_000 }

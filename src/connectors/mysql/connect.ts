@@ -2,6 +2,7 @@ import { type Connection, createConnection, type QueryError, type RowDataPacket 
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import type { Timeouts } from '../declare/define.ts'
 import { connectionOptions } from './url.ts'
+import { socketOf } from './wire.ts'
 
 /** What it takes to connect: plain data, so that a lane in another thread can. Never logged. */
 export interface Access {
@@ -125,13 +126,15 @@ function hintOf({ errno, code: native }: Partial<QueryError>, code: ErrorCode): 
 const SESSION = `SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 600, wait_timeout = 86400,
   sql_select_limit = 18446744073709551615, sql_big_selects = 1, group_concat_max_len = 4294967295`
 
+const CONNECT_MS = 15_000
+
 /** Connects and prepares the session. Text arrives as UTF-8, times in UTC. */
 export async function connect(access: Access, signal?: AbortSignal): Promise<Session> {
   const { name } = access
   const connection = createConnection({
     ...connectionOptions(name, access.url),
     charset: 'utf8mb4',
-    connectTimeout: 15_000,
+    connectTimeout: access.timeouts?.connect ?? CONNECT_MS,
     dateStrings: true,
     supportBigNumbers: true,
     bigNumberStrings: true,
@@ -207,15 +210,20 @@ export function interruptOn(signal: AbortSignal | undefined, session: Session): 
   return () => signal?.removeEventListener('abort', abort)
 }
 
-/** Says goodbye, or just hangs up where the connection is dead. */
+/**
+ * Says goodbye, or just hangs up where the connection is dead. The server closes once it counts the connection no more:
+ * whoever opens another then has not two.
+ */
 export async function disconnect(session: Session): Promise<void> {
   const { connection } = session
+  const socket = socketOf(connection)
   await new Promise<void>(resolve => {
     const timer = setTimeout(resolve, 2000)
-    connection.end(() => {
+    const done = () => {
       clearTimeout(timer)
       resolve()
-    })
+    }
+    connection.end(error => (error || socket.destroyed ? done() : socket.once('close', done)))
   })
   connection.destroy()
 }

@@ -30,6 +30,7 @@ export const mysql = defineConnector({
     nesting: 'json',
     indexes: true,
     foreignKeys: true,
+    pooled: true,
   },
   types: TYPES,
   targetType: ({ type }) => columnType(type),

@@ -43,7 +43,7 @@ export async function openSnapshot(
   const release = interruptOn(signal, view)
   const snapshot: Snapshot = {
     lanes: locked ? lanes : 1,
-    lane: { module: LANE_MODULE, payload: { name: access.name, url: access.url } satisfies Access },
+    lane: { module: LANE_MODULE, payload: access },
     // Once the lock is released, a new transaction would see a later state.
     rejoinable: false,
     async joined() {

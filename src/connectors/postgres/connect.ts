@@ -132,12 +132,16 @@ export async function connect(
 ): Promise<pg.Client>
 export async function connect(config: PostgresConfig, name: string, signal?: AbortSignal): Promise<pg.Client>
 export async function connect(
-  config: PostgresConfig & { name?: string },
+  config: PostgresConfig & Partial<Access>,
   name: string = config.name ?? 'postgres',
   signal?: AbortSignal,
   replication?: 'database',
 ): Promise<pg.Client> {
-  const transport = transportOf(config.url, name)
+  const { connect: timeoutMillis } = config.timeouts ?? {}
+  const transport = {
+    ...transportOf(config.url, name),
+    ...(timeoutMillis !== undefined && { timeoutMillis }),
+  }
   try {
     return await connectOnce(transport, name, signal, replication)
   } catch (error) {

@@ -39,6 +39,7 @@ export const postgres = defineConnector({
     nesting: 'arrays',
     indexes: true,
     foreignKeys: true,
+    pooled: true,
     fits: true,
   },
   types: TYPES,

@@ -1,0 +1,101 @@
+/** `batch_processing` of a job: the keys that it may have, as one block; each does what it does at the top. */
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { test } from 'node:test'
+import { loadJob } from '../../src/config/load.ts'
+import { freshPostgres } from '../servers.ts'
+import { smallJob } from './small.ts'
+
+const BLOCK = `# Batch processing configuration
+batch_processing:
+  # Resource allocation
+  resources:
+    cpu_cores: 16
+    memory_gb: 64
+    temp_storage_gb: 500
+
+  # Parallelism settings
+  parallelism:
+    max_parallel_extracts: 4
+    max_parallel_transforms: 8
+    max_parallel_loads: 2
+
+  # Database connections
+  connection_pools:
+    source_db:
+      min_connections: 2
+      max_connections: 20
+      connection_timeout: 30
+
+    target_db:
+      min_connections: 5
+      max_connections: 50
+      connection_timeout: 60
+
+  # Chunk processing
+  chunking:
+    default_chunk_size: 10000
+    max_chunk_size: 50000
+    adaptive_sizing: true
+    memory_threshold_mb: 1000
+`
+const TABLES = `connections: { source_db: "postgres://u@h/d", target_db: "mysql://u@h/d" }
+extract: { items: { from: source_db, table: items, key: id } }
+load: { items: { to: target_db, from: items, key: id } }
+`
+
+test('the block says what its keys say at the top', async t => {
+  const job = await smallJob(t, 'block', { 'job.yaml': '' })
+  const given = (text: string) => {
+    job.yaml(text)
+    return loadJob(job.folder, {})
+  }
+  const spec = await given(TABLES + BLOCK)
+  assert.deepEqual(spec.resources, { threads: 16, memory: 64e9, tempDisk: 500e9 })
+  assert.deepEqual(spec.parallelism, {
+    maxParallelExtracts: 4,
+    maxParallelTransforms: 8,
+    maxParallelLoads: 2,
+  })
+  assert.deepEqual(spec.connectionPools, {
+    source_db: { min: 2, max: 20 },
+    target_db: { min: 5, max: 50 },
+  })
+  assert.equal(spec.connections.source_db!.context.timeouts!.connect, 30_000)
+  assert.equal(spec.connections.target_db!.context.timeouts!.connect, 60_000)
+  assert.deepEqual(spec.chunking, { defaultChunkSize: 10_000, maxChunkSize: 50_000, memoryThreshold: 1e9 })
+  await assert.rejects(
+    given(`${TABLES}${BLOCK}resources: { threads: 2 }\n`),
+    /job\.yaml:8:3: batch_processing\.resources: resources is also at the top of the file: write it once/,
+  )
+  await assert.rejects(
+    given(TABLES + BLOCK.replace('cpu_cores: 16', 'cpu_cores: none')),
+    /job\.yaml:9:16: .*none/,
+  )
+  await assert.rejects(given(`${TABLES}batch_processing: { schedul: 1 }\n`), /job\.yaml:5:.*schedul/)
+  await assert.rejects(given(`${TABLES}batch_processing: 1\n`), /job\.yaml:5:.*expected a mapping/)
+})
+
+test('max_parallel_transforms is how many threads SQL has', async t => {
+  const database = await freshPostgres(t)
+  await database.query('CREATE TABLE items (id INT PRIMARY KEY); INSERT INTO items VALUES (1)')
+  /** Threads of this process at the most while a night runs. */
+  const threadsOf = async (transforms: number) => {
+    const job = await smallJob(t, `transforms_${transforms}`, {
+      'job.yaml': `connections: { db: "${database.url}" }
+extract: { items: { from: db, table: items, key: id } }
+load: { loaded_${transforms}: { to: db, from: items, key: id } }
+batch_processing: { parallelism: { max_parallel_transforms: ${transforms} }, resources: { threads: 1 } }`,
+    })
+    let most = 0
+    const look = () => {
+      most = Math.max(most, readdirSync('/proc/self/task').length)
+    }
+    const result = await job.run({ progress: { started: look, advanced: look, finished: look, note() {} } })
+    assert.equal(result.status, 'SUCCESS', String(result.error))
+    return most
+  }
+  await threadsOf(2)
+  const [few, many] = [await threadsOf(1), await threadsOf(41)]
+  assert.ok(Math.abs(many - few - 40) <= 5, `${few} threads, then ${many}`)
+})
