@@ -51,6 +51,9 @@ export interface CopyOptions extends Options {
   key?: string[]
   where?: string
   columns?: string[]
+  /** The column that grows with each change: only rows that changed are read, and all keys; `lag` is how far before it. */
+  incremental?: string
+  lag?: string
   mode?: CopyRequest['mode']
 }
 
@@ -68,7 +71,8 @@ export async function plan(folder: string, options: Options = {}): Promise<PlanS
 
 /** Copies tables or files of one URL to another; again later, what changed. */
 export async function copy(from: string, to: string, options: CopyOptions = {}): Promise<RunSummary> {
-  const { tables = [], exclude = [], schema, key = [], mode = 'replace', where, columns, ...rest } = options
+  const { tables = [], exclude = [], schema, key = [], mode = 'replace', ...others } = options
+  const { where, columns, incremental, lag, ...rest } = others
   const ends = readEnds(from, to)
   const request: CopyRequest = {
     ...ends,
@@ -79,6 +83,8 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
     ...(schema !== undefined && { schema }),
     ...(where !== undefined && { where }),
     ...(columns && { columns }),
+    ...(incremental !== undefined && { incremental }),
+    ...(lag !== undefined && { lag }),
   }
   const job = await copyJob(request, rest.signal ?? new AbortController().signal)
   const home = rest.home ?? homeFolder()

@@ -16,6 +16,8 @@ interface CopyFlags {
   mode: CopyRequest['mode']
   where?: string
   columns?: string[]
+  incremental?: string
+  lag?: string
   indexes?: boolean
   foreignKeys?: boolean
   dryRun?: boolean
@@ -39,6 +41,14 @@ export function copyCommand(): Command {
     )
     .option('--where <condition>', "only these rows of each table, in the source's SQL")
     .option('--columns <names>', 'only these columns of each table', parseList)
+    .option(
+      '--incremental <column>',
+      'read only rows where this column has grown since the last copy, and all keys',
+    )
+    .option(
+      '--lag <duration>',
+      'with --incremental: so far before it is read again, for rows committed late: 5m',
+    )
     .addOption(
       new Option(
         '--mode <mode>',
@@ -74,7 +84,18 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
   const { copyJob, environmentOf, keepJob, saveJob } = await import('../copy/copy.ts')
   const ends = readEnds(src, dst)
   const tables = [...ends.tables, ...flags.tables]
-  const { exclude, schema, key, mode, where, columns, indexes = false, foreignKeys = false } = flags
+  const {
+    exclude,
+    schema,
+    key,
+    mode,
+    where,
+    columns,
+    incremental,
+    lag,
+    indexes = false,
+    foreignKeys = false,
+  } = flags
   const request: CopyRequest = {
     ...ends,
     tables,
@@ -84,6 +105,8 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
     ...(schema && { schema }),
     ...(where && { where }),
     ...(columns && { columns }),
+    ...(incremental && { incremental }),
+    ...(lag && { lag }),
     indexes,
     foreignKeys,
   }

@@ -19,10 +19,19 @@ export interface CopyJob {
 
 /** The job of copying files: one table, named after them. */
 export function fileJob(request: CopyRequest): CopyJob {
-  if (request.where !== undefined || request.columns)
-    throw new EngineError('CONFIG_INVALID', '--where and --columns are for tables of a database', {
-      hint: 'Files are copied whole: --save FOLDER writes the job, and a model in it selects.',
-    })
+  if (
+    request.where !== undefined ||
+    request.columns ||
+    request.incremental !== undefined ||
+    request.lag !== undefined
+  )
+    throw new EngineError(
+      'CONFIG_INVALID',
+      '--where, --columns and --incremental are for tables of a database',
+      {
+        hint: 'Files are copied whole: --save FOLDER writes the job, and a model in it selects.',
+      },
+    )
   const { from, key, mode, schema } = request
   const base = from.files!.split('/').at(-1)!.split('.')[0]!
   const name = identifierOf(base.replace(/[*?[\]{}]/g, '')) || 'files'
@@ -38,6 +47,10 @@ export function fileJob(request: CopyRequest): CopyJob {
 
 /** The job of copying tables: those that are asked for, of what the source lists. */
 export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob {
+  if (request.lag !== undefined && request.incremental === undefined)
+    throw new EngineError('CONFIG_INVALID', '--lag goes with --incremental', {
+      hint: 'Name the column: --incremental changed_at --lag 5m',
+    })
   const { tables, exclude, key } = request
   for (const glob of tables)
     if (!listed.some(table => isNamed([glob], table)))
@@ -82,6 +95,14 @@ export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob 
           ...(key.length > 0 && { key }),
           ...(request.where !== undefined && { where: request.where }),
           ...(request.columns && { select: request.columns }),
+          // What a copy leaves in the target is what the source holds: what is gone must be known, too.
+          ...(request.incremental !== undefined && {
+            incremental: {
+              column: request.incremental,
+              ...(request.lag !== undefined && { lag: request.lag }),
+              find_deletes: true,
+            },
+          }),
         },
       },
       load: {

@@ -18,6 +18,10 @@ export interface CopyRequest {
   /** Of each table: a condition in the source's SQL, and the only columns that are read. */
   where?: string
   columns?: string[]
+  /** The column that grows with each change of a row: only rows that changed are read, and all keys. */
+  incremental?: string
+  /** How far before the greatest value it is read again: a duration, or a number for a column of numbers. */
+  lag?: string
   /** Whether tables that are made get what their sources have. */
   indexes?: boolean
   foreignKeys?: boolean

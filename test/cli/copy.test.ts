@@ -123,3 +123,34 @@ test('what cannot be copied is said once, with the form that can', async () => {
     assert.doesNotMatch(err, /hush/)
   }
 })
+
+test('with --incremental only what changed is read, and what is gone is deleted', async () => {
+  await mariadb.query(`CREATE TABLE seen (id int PRIMARY KEY, v int, seq bigint NOT NULL);
+    INSERT INTO seen SELECT seq, seq, seq FROM seq_1_to_50; CREATE TABLE plain (id int PRIMARY KEY)`)
+  const target = join(folder, 'seen.duckdb')
+  const args = [mariadb.url, `duckdb:${target}`, '--tables', 'seen', '--incremental', 'seq', '--lag', '3']
+  const first = await copy(...args)
+  assert.equal(first.code, 0, first.err)
+  await mariadb.query(`DELETE FROM seen WHERE id = 2; UPDATE seen SET v = 0, seq = 51 WHERE id = 1;
+    UPDATE seen SET v = -1 WHERE id = 3; INSERT INTO seen VALUES (52, 52, 52)`)
+  const second = await copy(...args, '--json')
+  assert.equal(second.code, 0, second.err)
+  assert.match(second.out, /"read":\{"seen":6\}/)
+  // Row 3 has changed without its column saying so: it is not read.
+  assert.deepEqual(await rows(target, 'SELECT id, v FROM seen WHERE id <= 3 OR id > 50 ORDER BY id'), [
+    { id: 1, v: 0 },
+    { id: 3, v: 3 },
+    { id: 52, v: 52 },
+  ])
+  const none = await copy(mariadb.url, `duckdb:${target}`, '--tables', 'plain', '--incremental', 'seq')
+  assert.match(none.err, /source\.plain: incremental column seq is not a column of the table/)
+  const keyless = await copy(postgres.url, `duckdb:${target}`, '--tables', 'keyless', '--incremental', 'word')
+  assert.match(keyless.err, /source\.keyless: an incremental extract needs a key/)
+  const alone = await copy(mariadb.url, `duckdb:${target}`, '--tables', 'seen', '--lag', '5m')
+  assert.equal(alone.code, 2)
+  assert.match(alone.err, /--lag goes with --incremental/)
+  const bad = await copy(...args.slice(0, -1), 'soon')
+  assert.match(bad.err, /incremental\.lag: expected a duration such as 5m/)
+  const file = await copy('orders.csv', `duckdb:${target}`, '--incremental', 'seq')
+  assert.match(file.err, /--incremental are for tables of a database/)
+})
