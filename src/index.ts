@@ -55,6 +55,8 @@ export interface CopyOptions extends Options {
   incremental?: string
   lag?: string
   mode?: CopyRequest['mode']
+  /** Of files: keys of an extract that say how they are written, where that is not found: `{ null_values: ['NULL'] }`. */
+  set?: CopyRequest['set']
 }
 
 /** Runs the job of a folder to its end, or continues an interrupted run. Throws an {@link EngineError} where it fails. */
@@ -72,7 +74,7 @@ export async function plan(folder: string, options: Options = {}): Promise<PlanS
 /** Copies tables or files of one URL to another; again later, what changed. */
 export async function copy(from: string, to: string, options: CopyOptions = {}): Promise<RunSummary> {
   const { tables = [], exclude = [], schema, key = [], mode = 'replace', ...others } = options
-  const { where, columns, incremental, lag, ...rest } = others
+  const { where, columns, incremental, lag, set, ...rest } = others
   const ends = readEnds(from, to)
   const request: CopyRequest = {
     ...ends,
@@ -85,6 +87,7 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
     ...(columns && { columns }),
     ...(incremental !== undefined && { incremental }),
     ...(lag !== undefined && { lag }),
+    ...(set && { set }),
   }
   const job = await copyJob(request, rest.signal ?? new AbortController().signal)
   const home = rest.home ?? homeFolder()

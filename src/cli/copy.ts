@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { EngineError } from '../../engine/errors.ts'
 import type { CopyRequest } from '../copy/request.ts'
 import { homeFolder } from './home.ts'
 import { print, printError } from './output.ts'
@@ -18,6 +19,7 @@ interface CopyFlags {
   columns?: string[]
   incremental?: string
   lag?: string
+  set: string[]
   indexes?: boolean
   foreignKeys?: boolean
   dryRun?: boolean
@@ -49,6 +51,12 @@ export function copyCommand(): Command {
       '--lag <duration>',
       'with --incremental: so far before it is read again, for rows committed late: 5m',
     )
+    .option(
+      '--set <key=value>',
+      'how files are written, where that is not found: delimiter, encoding, header, null_values, schema, …; repeatable',
+      (pair: string, before: string[]) => [...before, pair],
+      [],
+    )
     .addOption(
       new Option(
         '--mode <mode>',
@@ -68,10 +76,14 @@ export function copyCommand(): Command {
 A copy is a run like any other: verified before it is visible, resumed by the same command, and the next one loads
 what changed since. URLs may come from variables: nightfreight copy "$SHOP_URL" "$WAREHOUSE_URL".
 
+The format, delimiter and encoding of files are found, and shown with three rows. What is not found is an error that names
+the key to --set; the keys are those of an extract (docs/reference/job.md).
+
 Examples:
   nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id
   nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id --dry-run
-  nightfreight copy orders.csv lake:./lake --save queries/orders`,
+  nightfreight copy orders.csv lake:./lake --save queries/orders
+  nightfreight copy returns.txt lake:./lake --set null_values=NULL,n/a --set date_format=%d.%m.%Y`,
     )
     .action(async (src: string, dst: string, flags: CopyFlags) => {
       process.exitCode = await copy(src, dst, flags)
@@ -81,6 +93,8 @@ Examples:
 async function copy(src: string, dst: string, flags: CopyFlags): Promise<number> {
   const { json = false, dryRun = false, save } = flags
   const { readEnds } = await import('../copy/request.ts')
+  const { foundText } = await import('./foundText.ts')
+  const { readSet } = await import('../copy/set.ts')
   const { copyJob, environmentOf, keepJob, saveJob } = await import('../copy/copy.ts')
   const ends = readEnds(src, dst)
   const tables = [...ends.tables, ...flags.tables]
@@ -109,10 +123,14 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
     ...(lag && { lag }),
     indexes,
     foreignKeys,
+    set: readSet(flags.set),
   }
   const home = homeFolder()
   const result = await stoppable(async stopping => {
-    const job = await copyJob(request, stopping.signal)
+    const job = await copyJob(request, stopping.signal).catch(error => {
+      throw withFlag(error)
+    })
+    if (job.found) print(json ? JSON.stringify({ event: 'found', ...job.found }) : foundText(job.found))
     if (save !== undefined) return saveJob(save, job)
     const env = { ...process.env, ...environmentOf(request) }
     return execute({
@@ -133,7 +151,14 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
     return 0
   }
   printSummary(result, json)
-  return result.error === undefined ? 0 : printError(result.error, json)
+  return result.error === undefined ? 0 : printError(withFlag(result.error), json)
+}
+
+/** Says of an error that a key of the extract would mend, how a copy gives it. */
+function withFlag(error: unknown): unknown {
+  if (!(error instanceof EngineError) || !error.hint?.includes('this extract')) return error
+  const hint = `${error.hint} A copy is given a key of its extract by --set KEY=VALUE.`
+  return new EngineError(error.code, error.message, { cause: error, hint })
 }
 
 const saved = (folder: string) =>

@@ -2,15 +2,22 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
+import { lookAtFiles } from './files.ts'
 import { type CopyJob, fileJob, tablesJob, VARIABLES } from './job.ts'
 import type { CopyRequest } from './request.ts'
 import { openSource } from './source.ts'
 
 /** Looks at the source, and gives the job that copies what was asked for. */
 export async function copyJob(request: CopyRequest, signal: AbortSignal): Promise<CopyJob> {
-  return request.from.files === undefined
-    ? tablesJob(request, await tablesOf(request.from.url, signal))
-    : fileJob(request)
+  const { url, files } = request.from
+  const { set = {} } = request
+  if (files !== undefined) {
+    const { keys, found } = await lookAtFiles(url, files, set, signal)
+    return { ...fileJob(request, keys), ...(found && { found }) }
+  }
+  if (Object.keys(set).length > 0)
+    throw new EngineError('CONFIG_INVALID', '--set is for files: it says how they are written')
+  return tablesJob(request, await tablesOf(url, signal))
 }
 
 async function tablesOf(url: string, signal: AbortSignal): Promise<ListedTable[]> {

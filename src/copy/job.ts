@@ -4,7 +4,9 @@ import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { identifierOf, isNamed, nameTables } from '../config/tableNames.ts'
+import type { FoundFile } from './files.ts'
 import type { CopyRequest } from './request.ts'
+import type { FileKeys } from './set.ts'
 
 /** Variables that hold the two URLs, so that no file does. */
 export const VARIABLES = { from: 'COPY_FROM', to: 'COPY_TO' } as const
@@ -15,10 +17,12 @@ export interface CopyJob {
   /** job.yaml; its URLs are variables. */
   yaml: string
   tables: string[]
+  /** Of files: what they were found to be. */
+  found?: FoundFile
 }
 
-/** The job of copying files: one table, named after them. */
-export function fileJob(request: CopyRequest): CopyJob {
+/** The job of copying files that `keys` say how to read: one table, named after them, or their folder. */
+export function fileJob(request: CopyRequest, keys: FileKeys): CopyJob {
   if (
     request.where !== undefined ||
     request.columns ||
@@ -33,12 +37,12 @@ export function fileJob(request: CopyRequest): CopyJob {
       },
     )
   const { from, key, mode, schema } = request
-  const base = from.files!.split('/').at(-1)!.split('.')[0]!
+  const base = from.table ?? from.files!.split('/').at(-1)!.split('.')[0]!
   const name = identifierOf(base.replace(/[*?[\]{}]/g, '')) || 'files'
   if (key.length === 0) refuseKeyless(request, [name])
   const keyed = key.length > 0 && { key }
   return jobOf(request, [name], {
-    extract: { [name]: { from: 'source', files: from.files, take: 'all', ...keyed } },
+    extract: { [name]: { from: 'source', files: from.files, take: 'all', ...keys, ...keyed } },
     load: {
       [schema === undefined ? name : `${schema}.${name}`]: { to: 'target', from: name, mode, ...keyed },
     },

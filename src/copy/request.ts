@@ -1,7 +1,8 @@
-import { statSync } from 'node:fs'
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
+import { readdirSync, statSync } from 'node:fs'
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { connectorFor } from '../connectors/index.ts'
+import type { FileKeys } from './set.ts'
 
 /** What `nightfreight copy` was asked for, its URLs read. */
 export interface CopyRequest {
@@ -22,13 +23,15 @@ export interface CopyRequest {
   incremental?: string
   /** How far before the greatest value it is read again: a duration, or a number for a column of numbers. */
   lag?: string
+  /** Of files: how they are written, where that is not found. */
+  set?: FileKeys
   /** Whether tables that are made get what their sources have. */
   indexes?: boolean
   foreignKeys?: boolean
 }
 
-/** A database, or files below a place. */
-export type CopySource = { url: string; files?: string }
+/** A database, or files below a place; `table`: what theirs is called where they do not say. */
+export type CopySource = { url: string; files?: string; table?: string }
 
 const FILE = /\.[A-Za-z0-9]+$/
 
@@ -81,14 +84,34 @@ function withoutTables(url: string): [string, string[]] {
 
 function fileSource(path: string): CopySource {
   const absolute = resolve(path)
-  if (statSync(absolute, { throwIfNoEntry: false })?.isDirectory())
-    throw new EngineError('CONFIG_INVALID', `${path} is a folder`, {
-      hint: `Name the files that make one table: nightfreight copy '${join(path, '*.csv')}' …`,
-    })
+  if (statSync(absolute, { throwIfNoEntry: false })?.isDirectory()) return folderSource(path, absolute)
   const folder = dirname(
     absolute.split(/[*?[{]/)[0] === absolute ? absolute : absolute.replace(/[^/]*[*?[{].*$/, 'x'),
   )
   return { url: `file:${folder}`, files: relative(folder, absolute) }
+}
+
+const ENDING = /(\.[A-Za-z0-9]+)?\.(gz|zst|bz2|zip)$|\.[A-Za-z0-9]+$/
+
+/** A folder whose files are of one kind, as one table. Fails with CONFIG_INVALID where it holds anything else. */
+function folderSource(path: string, folder: string): CopySource {
+  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith('.'))
+  const kinds = new Set(
+    entries.map(entry =>
+      entry.isDirectory() ? `${entry.name}/` : (ENDING.exec(entry.name)?.[0] ?? entry.name),
+    ),
+  )
+  const [kind] = kinds
+  if (kinds.size === 1 && kind!.startsWith('.'))
+    return { url: `file:${folder}`, files: `*${kind}`, table: basename(folder) }
+  const shown = [...kinds].slice(0, 10).join(', ') || 'nothing'
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `${path} is a folder that does not hold files of one kind: ${shown}`,
+    {
+      hint: `Name the files that make one table: nightfreight copy '${join(path, '*.csv')}' …`,
+    },
+  )
 }
 
 function remoteFile(url: string): CopySource {

@@ -11,6 +11,7 @@ import { EngineError } from '../../engine/errors.ts'
 import { declaredTable } from '../connectors/declare/declared.ts'
 import { clearTaken } from './after.ts'
 import type { DropCursor, Taken } from './cursor.ts'
+import { type FileHead, headsOf } from './heads.ts'
 import { inferColumns } from './infer.ts'
 import type { DropLaneDescriptor, FileChunk } from './lane.ts'
 import { conflict, type DropOptions } from './options.ts'
@@ -54,6 +55,11 @@ export class DropSource<Access> implements Source {
     const taken = options.take === 'new' ? ((await last?.cursor()) as DropCursor | undefined) : undefined
     const columns = await inferColumns(this.store, extract, taken ?? { taken: [] }, last, signal)
     return { columns, key: [], ...kind }
+  }
+
+  /** How the first files begin that these options name. */
+  heads(options: DropOptions, signal: AbortSignal): AsyncGenerator<FileHead> {
+    return headsOf(this.store, options, signal)
   }
 
   async open(lanes: number, signal: AbortSignal): Promise<Snapshot> {

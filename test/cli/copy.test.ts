@@ -90,6 +90,86 @@ test('a file is copied by its name; without a key it is what the target holds', 
   assert.match(many.err, /is a folder[\s\S]*\*\.csv/)
 })
 
+test('how files are written is found, shown with three rows, and kept in the job', async () => {
+  const place = join(folder, 'written')
+  mkdirSync(join(place, 'orders'), { recursive: true })
+  const text = '\ufeffid;amount;note\n1;9,50;ö\n2;1,25;\n3;2,00;c\n4;3,00;d\n'
+  writeFileSync(join(place, 'orders/a.txt'), text, 'utf16le')
+  writeFileSync(join(place, 'orders/b.txt'), text.replaceAll(/^(\d)/gm, '1$1'), 'utf16le')
+  writeFileSync(join(place, 'orders/empty.txt'), '')
+  const target = join(place, 'dw.duckdb')
+  const args = [join(place, 'orders'), `duckdb:${target}`, '--set', 'decimal=,']
+  const first = await copy(...args)
+  assert.equal(first.code, 0, first.err)
+  assert.match(
+    first.out,
+    /a\.txt \(and 1 more\): csv, delimiter ";", utf-16\nid +amount +note\n.*\n1 +9,50 +ö\n2 .*\n3 .*\n(?!4)/,
+  )
+  const [sum] = await rows(target, 'SELECT count(*)::INTEGER AS n, sum(amount)::VARCHAR AS s FROM orders')
+  assert.deepEqual(sum, { n: 8, s: '31.50' })
+  const saved = join(place, 'job')
+  const kept = await copy(...args, '--save', saved, '--json')
+  assert.deepEqual(JSON.parse(kept.out.split('\n')[0]!).rows.length, 3)
+  assert.match(
+    readFileSync(join(saved, 'job.yaml'), 'utf8'),
+    /files: "\*\.txt"\n[^:]+: all\n +encoding: utf-16\n +delimiter: ;\n +decimal: ","/,
+  )
+  const env = {
+    NIGHTFREIGHT_HOME: home,
+    COPY_FROM: `file:${join(place, 'orders')}`,
+    COPY_TO: `duckdb:${target}2`,
+  }
+  assert.equal((await commandLine(home, ['run', saved], { env })).code, 0)
+})
+
+test('what is not found of files is said with the flag, and the flag is right', async () => {
+  const file = join(folder, 'written.dat')
+  const target = `duckdb:${join(folder, 'written.duckdb')}`
+  const write = (text: string) => writeFileSync(file, text, 'latin1')
+  const failed = async (says: RegExp, ...flags: string[]) => {
+    const { code, err } = await copy(file, target, ...flags)
+    assert.equal(code, 2, err)
+    assert.match(err, says)
+    return [...err.matchAll(/--set (?:'([^']*)'|([\w=.-]+))/g)].flatMap(([, quoted, plain]) => [
+      '--set',
+      (quoted ?? plain)!,
+    ])
+  }
+  write('id,name\n1,M\xfcller\n')
+  const [, encoding] = await failed(/line 2 is not UTF-8/)
+  assert.equal((await copy(file, target, '--set', encoding!)).code, 0)
+  assert.deepEqual(await rows(join(folder, 'written.duckdb'), 'SELECT name FROM written'), [
+    { name: 'Müller' },
+  ])
+  write('a,b;c\n1,2;3\n')
+  const either = await failed(/may be "," or ";"/)
+  assert.equal((await copy(file, `${target}2`, ...either.slice(0, 2))).code, 0)
+  write('1,Ada\n2,Bob\n')
+  const names = await failed(/looks like a row/)
+  assert.equal((await copy(file, `${target}3`, ...names.slice(0, 4))).code, 0)
+  assert.deepEqual(
+    await rows(join(folder, 'written.duckdb3'), 'SELECT count(*)::INTEGER AS n FROM written'),
+    [{ n: 2 }],
+  )
+  await failed(/there is no key "delimeter"; did you mean "delimiter"/, '--set', 'delimeter=;')
+  await failed(/no value[\s\S]*--set delimiter=VALUE/, '--set', 'delimiter')
+  await failed(/--set delimiter: must be one ASCII character/, '--set', 'delimiter=;;')
+  await failed(/--set header: /, '--set', 'header=perhaps')
+  await failed(
+    /--set header: false needs schema/,
+    '--set',
+    'header=false',
+    '--set',
+    'quote=',
+    '--set',
+    'escape=\\',
+  )
+  const none = await copy(join(folder, 'none.csv'), target)
+  assert.match(none.err, /TABLE_MISSING.*none\.csv\nhint: Check the path/)
+  const database = await copy(postgres.url, target, '--set', 'delimiter=;')
+  assert.match(database.err, /--set is for files/)
+})
+
 test('a copy is saved as a job, and no file holds a URL', async () => {
   const saved = join(folder, 'shop')
   const result = await copy(postgres.url, 'duckdb:x.duckdb', '--tables', 'orders', '--save', saved)

@@ -315,6 +315,13 @@ const STEPS: Record<string, Step> = {
     says: /queries\/orders/,
     leaves: () => assert.match(readFileSync(join(place, 'queries/orders/job.yaml'), 'utf8'), /orders/),
   },
+  'nightfreight copy returns.txt lake:./lake --set null_values=NULL,n/a --set date_format=%d.%m.%Y': {
+    first: async () => {
+      writeFileSync(join(place, 'returns.txt'), 'order_id;returned\n1;31.01.2026\n2;n/a\n')
+      return {}
+    },
+    says: /returns\.txt: csv, delimiter ";"[\s\S]*returns +2 +2 +0 .*\n.* 0 rejected/,
+  },
   'nightfreight demo --members 100000': {
     first: async () => ({ 100000: '1000' }),
     says: /Open the report of night two/,
