@@ -1,7 +1,7 @@
 import type { Document } from './document.ts'
 
 /** Keys of job.yaml that may also stand together below `batch_processing`. */
-export const BATCH_KEYS = ['resources', 'parallelism', 'connection_pools', 'chunking'] as const
+export const BATCH_KEYS = ['resources', 'parallelism', 'connection_pools', 'chunking', 'compression'] as const
 
 /** The content with what stands below `batch_processing` at the top, where it means the same; what is at both is a problem. */
 export function withoutBlock(document: Document, value: unknown): unknown {
@@ -24,5 +24,5 @@ export function withoutBlock(document: Document, value: unknown): unknown {
   }
 }
 
-const isMapping = (value: unknown): value is Record<string, unknown> =>
+export const isMapping = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -6,6 +6,7 @@ import type { JobSpec } from '../spec/job.ts'
 import { readAlerts } from './alerts.ts'
 import { readArchive } from './archive.ts'
 import { withoutBlock } from './batchProcessing.ts'
+import { spelledOut } from './compression.ts'
 import { connectTimeouts, readConnectionPools } from './connectionPools.ts'
 import { readConnections } from './connections.ts'
 import { readDeclaredChecks } from './declaredChecks.ts'
@@ -42,7 +43,8 @@ export async function loadJob(
   const found = await readFolder(folder)
   const context = { env: environmentOf(folder, env), folder: resolve(folder) }
   const document = await Document.open(join(folder, 'job.yaml'), found.yaml, context)
-  const own = validate(document, [], jobSchema, withoutBlock(document, withDefaults(document)) ?? {})
+  const content = spelledOut(document, withoutBlock(document, withDefaults(document)))
+  const own = validate(document, [], jobSchema, content ?? {})
   document.throwIfAny()
   if (!own) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
 
@@ -147,5 +149,6 @@ function settings(yaml: JobYaml & { listed: string[] }) {
       maxParallelLoads: yaml.parallelism.max_parallel_loads,
     },
     chunking,
+    ...(yaml.compression.staging_files && { stagingCodec: yaml.compression.staging_files }),
   }
 }

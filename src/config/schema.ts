@@ -10,6 +10,7 @@ import { parseBytes, parseDuration, parseNumber } from '../util/units.ts'
 import { archiveSchema } from './archive.ts'
 import { BATCH_KEYS } from './batchProcessing.ts'
 import { checksSchema } from './checksSchema.ts'
+import { compressionSchema } from './compression.ts'
 import { connectionPoolsSchema } from './connectionPools.ts'
 import { chunkingSchema, resourcesSchema } from './resources.ts'
 
@@ -306,6 +307,7 @@ const jobKeys = z.strictObject({
     .prefault({}),
   chunking: chunkingSchema({ bytes, count, positive }),
   connection_pools: connectionPoolsSchema(count, seconds),
+  compression: compressionSchema,
 })
 
 /** What stands below `batch_processing` is read as if it stood at the top. */

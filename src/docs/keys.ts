@@ -336,6 +336,12 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
     'How long the server is waited for to give one; 15 s else.',
     '30',
   ],
+  compression: ['How files are compressed, by use.', '{ staging_files: gzip, archive_files: bzip2 }'],
+  'compression.staging_files': [
+    'Of staged files in the bucket of `STAGING_URL`; goes before what is said there.',
+    'gzip',
+  ],
+  'compression.archive_files': ['`archive.compression`, by another name.', 'bzip2'],
   batch_processing: [
     'What these keys mean at the top of the file, in one block.',
     '{ resources: { cpu_cores: 16 } }',

@@ -39,7 +39,11 @@ export async function openSession(
   for (const folder of [root, temp]) mkdirSync(folder, { recursive: true, mode: 0o700 })
   checkResources(spec, home)
   const refresh = options.fullRefresh && tablesOf(spec, options.fullRefresh)
-  const bucket = openStaging(options.env.STAGING_URL, root, { run, fence })
+  const bucket = openStaging(options.env.STAGING_URL, root, { run, fence }, spec.stagingCodec)
+  if (spec.stagingCodec && !bucket)
+    progress.note(
+      `compression.staging_files: nothing is packed by ${spec.stagingCodec}: STAGING_URL names no bucket, and staging on this machine is plain`,
+    )
   if (bucket) stack.defer(() => bucket.close())
   if (held.resumed) {
     clearTemporary(join(root, runFolder({ spec, run })))

@@ -1,24 +1,25 @@
 import { z } from 'zod'
 import { EngineError } from '../../engine/errors.ts'
-import type { Packing } from '../stores/packing.ts'
+import { PACKINGS, type Packing } from '../stores/packing.ts'
 import { S3Client } from '../stores/s3/client.ts'
 import { s3Access, s3Config } from '../stores/s3/settings.ts'
 import { BucketStaging } from '../stores/staging.ts'
 
 /** What STAGING_URL may say behind the `?`, beside the settings of an S3 connection. */
 const config = s3Config.extend({
-  compression: z.enum(['none', 'gzip', 'zstd']).default('zstd'),
+  compression: z.enum(PACKINGS).default('zstd'),
   level: z.int().min(1).max(22).optional(),
 })
 
 /**
  * The bucket that STAGING_URL names: `s3://bucket/prefix?region=eu-west-1&compression=zstd&level=1`; undefined where it
- * names none: then staging is in the home folder alone. Fails with CONFIG_INVALID.
+ * names none: then staging is in the home folder alone. `ownCodec`: the job's own, which goes before the URL's. Fails with CONFIG_INVALID.
  */
 export function openStaging(
   url: string | undefined,
   root: string,
   writer = { run: '', fence: 0 },
+  ownCodec?: Packing['codec'],
 ): BucketStaging | undefined {
   if (!url) return undefined
   const [bucket, query = ''] = url.split('?', 2)
@@ -30,7 +31,10 @@ export function openStaging(
       hint: 'It has the form s3://bucket/prefix?region=…&endpoint=…&compression=zstd&level=1.',
     })
   }
-  const { compression: codec, level } = parsed.data
+  const { compression, level: given } = parsed.data
+  const codec = ownCodec ?? compression
+  // A level is of the codec beside it.
+  const level = codec === compression ? given : undefined
   // docs/compression.md: the next level costs more than the network it saves.
   const own = level ?? (codec === 'zstd' ? 1 : undefined)
   const packing: Packing = { codec, ...(own !== undefined && { level: own }) }

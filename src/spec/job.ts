@@ -6,6 +6,7 @@ import type { Chunking, ConnectionPool } from '../../engine/runtime/spec.ts'
 import type { Limits } from '../../engine/sql/model.ts'
 import type { Place } from '../../engine/sql/text.ts'
 import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
+import type { Packing } from '../stores/packing.ts'
 import type { AirflowSpec } from './airflow.ts'
 import type { AlertSpec } from './alerts.ts'
 import type { ArchiveSpec } from './archive.ts'
@@ -110,6 +111,8 @@ export interface JobSpec {
   resources: { memory: number; tempDisk?: number; threads: number }
   /** Of transforms: threads that SQL is worked on by. */
   parallelism: { maxParallelExtracts: number; maxParallelTransforms: number; maxParallelLoads: number }
+  /** How files are packed that are staged in a bucket; as STAGING_URL says where absent. */
+  stagingCodec?: Packing['codec']
   connectionPools: Record<string, ConnectionPool>
   /** Of a task. Milliseconds. */
   retries: Retries

@@ -3,9 +3,11 @@ import { pipeline as pipe } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { constants, createGunzip, createGzip, createZstdCompress, createZstdDecompress } from 'node:zlib'
 
+export const PACKINGS = ['none', 'gzip', 'zstd'] as const
+
 /** How whole files are packed on their way to a store, and how hard. */
 export interface Packing {
-  codec: 'none' | 'gzip' | 'zstd'
+  codec: (typeof PACKINGS)[number]
   /** gzip: 1 to 9; zstd: 1 to 22. */
   level?: number
 }

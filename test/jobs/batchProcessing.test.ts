@@ -38,8 +38,14 @@ batch_processing:
     max_chunk_size: 50000
     adaptive_sizing: true
     memory_threshold_mb: 1000
+
+  # Compression
+  compression:
+    staging_files: gzip
+    archive_files: bzip2
 `
-const TABLES = `connections: { source_db: "postgres://u@h/d", target_db: "mysql://u@h/d" }
+const TABLES = `archive: { to: kept }
+connections: { source_db: "postgres://u@h/d", target_db: "mysql://u@h/d" }
 extract: { items: { from: source_db, table: items, key: id } }
 load: { items: { to: target_db, from: items, key: id } }
 `
@@ -64,16 +70,32 @@ test('the block says what its keys say at the top', async t => {
   assert.equal(spec.connections.source_db!.context.timeouts!.connect, 30_000)
   assert.equal(spec.connections.target_db!.context.timeouts!.connect, 60_000)
   assert.deepEqual(spec.chunking, { defaultChunkSize: 10_000, maxChunkSize: 50_000, memoryThreshold: 1e9 })
+  assert.equal(spec.stagingCodec, 'gzip')
+  assert.equal(spec.archive!.compression, 'bzip2')
+  // What has no meaning is refused where it stands, and nothing else is.
+  await assert.rejects(
+    given(`${TABLES}${BLOCK}    network_transfer: lz4\n`),
+    /^[^\n]*job\.yaml:43:5: compression\.network_transfer: connections [^\n]* leave this key out$/,
+  )
+  await assert.rejects(
+    given(TABLES.replace('archive: { to: kept }', 'vars: {}') + BLOCK),
+    /archive_files: the job keeps no archive: add archive/,
+  )
+  await assert.rejects(
+    given(TABLES.replace('kept }', 'kept, compression: zstd }') + BLOCK),
+    /archive_files: archive\.compression says the same/,
+  )
+  await assert.rejects(given(TABLES + BLOCK.replace('bzip2', 'lz4')), /job\.yaml:42:20: .*bzip2.*lz4/)
   await assert.rejects(
     given(`${TABLES}${BLOCK}resources: { threads: 2 }\n`),
-    /job\.yaml:8:3: batch_processing\.resources: resources is also at the top of the file: write it once/,
+    /job\.yaml:9:3: batch_processing\.resources: resources is also at the top of the file: write it once/,
   )
   await assert.rejects(
     given(TABLES + BLOCK.replace('cpu_cores: 16', 'cpu_cores: none')),
-    /job\.yaml:9:16: .*none/,
+    /job\.yaml:10:16: .*none/,
   )
-  await assert.rejects(given(`${TABLES}batch_processing: { schedul: 1 }\n`), /job\.yaml:5:.*schedul/)
-  await assert.rejects(given(`${TABLES}batch_processing: 1\n`), /job\.yaml:5:.*expected a mapping/)
+  await assert.rejects(given(`${TABLES}batch_processing: { schedul: 1 }\n`), /job\.yaml:6:.*schedul/)
+  await assert.rejects(given(`${TABLES}batch_processing: 1\n`), /job\.yaml:6:.*expected a mapping/)
 })
 
 test('max_parallel_transforms is how many threads SQL has', async t => {

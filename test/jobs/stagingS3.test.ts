@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -102,6 +102,30 @@ test('what a run commits is in the bucket before: parts packed, manifests last; 
   )
   const { error: none } = await made.run(machine('c'))
   assert.equal(none, undefined)
+})
+
+test('a job says itself how its staged files are packed; where there is no bucket, that it means nothing', async () => {
+  const { made, machine, lose } = await job('packed', '&compression=zstd&level=19')
+  appendFileSync(join(made.folder, 'job.yaml'), 'compression: { staging_files: gzip }\n')
+  server.requests.length = 0
+  const first = await made.run({ ...machine('a'), until: 'diff.packed_out' })
+  assert.equal(first.error, undefined)
+  const puts = server.requests.flatMap(line => /^PUT \/staging\/packed\/([^?]+)/.exec(line)?.[1] ?? [])
+  const parts = puts.filter(path => path.includes('.parquet'))
+  assert.ok(parts.length > 0 && parts.every(path => path.endsWith('.parquet.gz')), puts.join('\n'))
+  lose('a')
+  const { error } = await made.run({ ...machine('b'), resume: first.run })
+  assert.equal(error, undefined)
+  assert.deepEqual(await sum('packed_out'), { n: 1275, ids: 50 })
+  const notes: string[] = []
+  const progress = { started() {}, advanced() {}, finished() {}, note: (text: string) => notes.push(text) }
+  await made.run({ progress })
+  assert.deepEqual(
+    notes.filter(note => note.includes('staging_files')),
+    [
+      'compression.staging_files: nothing is packed by gzip: STAGING_URL names no bucket, and staging on this machine is plain',
+    ],
+  )
 })
 
 test('a stale owner cannot put its manifest over its successor', async () => {

@@ -80,8 +80,8 @@ const BY_CODE: Record<string, ErrorCode> = {
 }
 
 const HINTS_BY_ERRNO: Record<number, string> = {
-  1040: "All of the server's max_connections are taken: lower parallelism.max_parallel_extracts or raise the limit.",
-  1203: "All of the user's connections are taken: lower parallelism.max_parallel_extracts or raise max_user_connections.",
+  1040: "All of the server's max_connections are taken: lower connection_pools.NAME.max_connections of the job or raise the limit.",
+  1203: "All of the user's connections are taken: lower connection_pools.NAME.max_connections of the job or raise max_user_connections.",
   1226: 'The account reached a limit of its own (see SHOW GRANTS): raise it or wait for the next hour.',
   1153: 'Raise max_allowed_packet on the server.',
   1412: 'The table was altered, truncated or created since the snapshot was taken. A new attempt sees it.',
