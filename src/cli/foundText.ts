@@ -3,6 +3,6 @@ import { tableText } from './tableText.ts'
 
 /** What files were found to be, with their first rows. */
 export function foundText(found: FoundFile): string {
-  const { names, rows } = found
-  return [said(found), ...(names && rows ? tableText(names, rows) : [])].join('\n')
+  const { names, rows, notes } = found
+  return [said(found), ...(names && rows ? tableText(names, rows) : []), ...notes].join('\n')
 }

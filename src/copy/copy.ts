@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { lookAtFiles } from './files.ts'
-import { type CopyJob, fileJob, tablesJob, VARIABLES } from './job.ts'
+import { type CopyJob, fileJob, refuseOfFiles, tablesJob, VARIABLES } from './job.ts'
 import type { CopyRequest } from './request.ts'
 import { openSource } from './source.ts'
 
@@ -12,6 +12,7 @@ export async function copyJob(request: CopyRequest, signal: AbortSignal): Promis
   const { url, files } = request.from
   const { set = {} } = request
   if (files !== undefined) {
+    refuseOfFiles(request)
     const { keys, found } = await lookAtFiles(url, files, set, signal)
     return { ...fileJob(request, keys), ...(found && { found }) }
   }

@@ -5,6 +5,7 @@ import { type FileHead, findDialect, findEncoding } from '../formats/dialect.ts'
 import { magicOf } from '../formats/magic.ts'
 import { asFlags, type FileKeys, optionsOf } from './set.ts'
 import { openFiles } from './source.ts'
+import { textNotes } from './textNotes.ts'
 
 /** Rows that are shown. */
 const SHOWN = 3
@@ -20,6 +21,8 @@ export interface FoundFile {
   /** Columns and first rows of CSV. */
   names?: string[]
   rows?: string[][]
+  /** What becomes text, and the flag that makes it more. */
+  notes: string[]
 }
 
 /**
@@ -71,7 +74,7 @@ function lookAt(named: FileHead, options: DropOptions, set: FileKeys): { keys: F
   const magic = isCsv(named) && set.format === undefined ? magicOf(named.bytes).format : undefined
   const head = { ...named, format: magic ?? named.format }
   const keys: FileKeys = magic ? { format: magic } : {}
-  const found: FoundFile = { name: head.name, others: 0, format: head.format }
+  const found: FoundFile = { name: head.name, others: 0, format: head.format, notes: [] }
   if (!isCsv(head) && !/json/.test(head.format)) return { keys, found }
   found.encoding = set.encoding === undefined ? findEncoding(head, asFlags) : options.encoding
   if (found.encoding !== options.encoding) keys.encoding = found.encoding
@@ -86,7 +89,8 @@ function lookAt(named: FileHead, options: DropOptions, set: FileKeys): { keys: F
   const { delimiter, names, rows } = findDialect(head, format, found.encoding, given, asFlags)
   if (delimiter !== (head.format === 'tsv' ? '\t' : ',')) keys.delimiter = delimiter
   const columns = names ?? Object.keys(options.schema ?? {})
-  return { keys, found: { ...found, delimiter, names: columns, rows: rows.slice(0, SHOWN) } }
+  const notes = textNotes(columns, rows, options)
+  return { keys, found: { ...found, delimiter, names: columns, rows: rows.slice(0, SHOWN), notes } }
 }
 
 /** What was found of a file, in a line. */

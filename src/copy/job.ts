@@ -21,8 +21,8 @@ export interface CopyJob {
   found?: FoundFile
 }
 
-/** The job of copying files that `keys` say how to read: one table, named after them, or their folder. */
-export function fileJob(request: CopyRequest, keys: FileKeys): CopyJob {
+/** Fails with CONFIG_INVALID where files are asked for what only tables have. */
+export function refuseOfFiles(request: CopyRequest): void {
   if (
     request.where !== undefined ||
     request.columns ||
@@ -36,6 +36,10 @@ export function fileJob(request: CopyRequest, keys: FileKeys): CopyJob {
         hint: 'Files are copied whole: --save FOLDER writes the job, and a model in it selects.',
       },
     )
+}
+
+/** The job of copying files that `keys` say how to read: one table, named after them, or their folder. */
+export function fileJob(request: CopyRequest, keys: FileKeys): CopyJob {
   const { from, key, mode, schema } = request
   const base = from.table ?? from.files!.split('/').at(-1)!.split('.')[0]!
   const name = identifierOf(base.replace(/[*?[\]{}]/g, '')) || 'files'

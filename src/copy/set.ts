@@ -77,5 +77,5 @@ export function optionsOf(files: string, keys: FileKeys): DropOptions {
 export const asFlags = (...pairs: string[]) =>
   pairs
     .map(pair => pair.replaceAll('\t', '\\t'))
-    .map(pair => `--set ${/^[\w=.-]+$/.test(pair) ? pair : `'${pair.replaceAll("'", `'\\''`)}'`}`)
+    .map(pair => `--set ${/^[\w=.,%-]+$/.test(pair) ? pair : `'${pair.replaceAll("'", `'\\''`)}'`}`)
     .join(' ')

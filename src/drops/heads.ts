@@ -21,11 +21,14 @@ export async function* headsOf(
   const every: DropOptions = { ...options, take: 'all', settle: 0 }
   const { files } = await select(store, store.name, every, { taken: [] }, '', signal)
   const spool = new Spool()
+  let left = FILES
   try {
-    for (const file of files.filter(({ bad }) => bad === undefined).slice(0, FILES)) {
+    for (const file of files.filter(({ bad }) => bad === undefined)) {
       const members = membersOf({ store, folder: spool.folder }, options, file, () => readAll(store, file))
-      for await (const { name, format, bytes } of members)
+      for await (const { name, format, bytes } of members) {
         yield { name, format, ...(await beginning(bytes())) }
+        if (--left === 0) return
+      }
     }
   } finally {
     spool.remove()

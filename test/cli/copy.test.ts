@@ -98,6 +98,8 @@ test('how files are written is found, shown with three rows, and kept in the job
   writeFileSync(join(place, 'orders/b.txt'), text.replaceAll(/^(\d)/gm, '1$1'), 'utf16le')
   writeFileSync(join(place, 'orders/empty.txt'), '')
   const target = join(place, 'dw.duckdb')
+  const plain = await copy(join(place, 'orders'), `duckdb:${target}`, '--save', join(place, 'plain'))
+  assert.match(plain.out, /\namount is text; if they are numbers: --set decimal=,\n/)
   const args = [join(place, 'orders'), `duckdb:${target}`, '--set', 'decimal=,']
   const first = await copy(...args)
   assert.equal(first.code, 0, first.err)
@@ -109,7 +111,8 @@ test('how files are written is found, shown with three rows, and kept in the job
   assert.deepEqual(sum, { n: 8, s: '31.50' })
   const saved = join(place, 'job')
   const kept = await copy(...args, '--save', saved, '--json')
-  assert.deepEqual(JSON.parse(kept.out.split('\n')[0]!).rows.length, 3)
+  const { rows: shown, notes } = JSON.parse(kept.out.split('\n')[0]!)
+  assert.deepEqual([shown.length, notes], [3, []])
   assert.match(
     readFileSync(join(saved, 'job.yaml'), 'utf8'),
     /files: "\*\.txt"\n[^:]+: all\n +encoding: utf-16\n +delimiter: ;\n +decimal: ","/,
@@ -130,7 +133,7 @@ test('what is not found of files is said with the flag, and the flag is right', 
     const { code, err } = await copy(file, target, ...flags)
     assert.equal(code, 2, err)
     assert.match(err, says)
-    return [...err.matchAll(/--set (?:'([^']*)'|([\w=.-]+))/g)].flatMap(([, quoted, plain]) => [
+    return [...err.matchAll(/--set (?:'([^']*)'|([\w=.,%-]+))/g)].flatMap(([, quoted, plain]) => [
       '--set',
       (quoted ?? plain)!,
     ])
