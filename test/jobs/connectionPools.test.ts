@@ -26,15 +26,17 @@ let users = 0
 async function limited(t: Parameters<typeof smallJob>[0], most: number) {
   const user = `pooled_${process.pid}_${++users}`
   await postgres.query(
-    `CREATE ROLE ${user} LOGIN PASSWORD '${PASSWORD}' CONNECTION LIMIT ${most};
+    `CREATE ROLE ${user} LOGIN REPLICATION PASSWORD '${PASSWORD}' CONNECTION LIMIT ${most};
      GRANT SELECT ON items TO ${user}; GRANT CREATE ON DATABASE ${postgres.name} TO ${user}; GRANT CREATE ON SCHEMA public TO ${user}`,
   )
   await mariadb.query(
     `CREATE USER ${user} IDENTIFIED BY '${PASSWORD}' WITH MAX_USER_CONNECTIONS ${most};
-     GRANT ALL ON ${mariadb.name}.* TO ${user}; GRANT RELOAD ON *.* TO ${user}`,
+     GRANT ALL ON ${mariadb.name}.* TO ${user}; GRANT RELOAD, REPLICATION SLAVE, REPLICATION CLIENT, BINLOG MONITOR ON *.* TO ${user}`,
   )
   t.after(async () => {
-    await postgres.query(`DROP OWNED BY ${user} CASCADE; DROP ROLE ${user}`)
+    await postgres.query(
+      `ALTER TABLE items OWNER TO CURRENT_USER; DROP OWNED BY ${user} CASCADE; DROP ROLE ${user}`,
+    )
     await mariadb.query(`DROP USER ${user}`)
   })
   const as = (url: string) => {
@@ -66,7 +68,7 @@ async function limited(t: Parameters<typeof smallJob>[0], most: number) {
     await looking
     return peaks
   }
-  return { postgres: as(postgres.url), mariadb: as(mariadb.url), stop }
+  return { postgres: as(postgres.url), mariadb: as(mariadb.url), stop, user }
 }
 
 for (const [from, to] of [
@@ -107,6 +109,29 @@ chunking: { default_chunk_size: 1000, adaptive_sizing: false }`)
       assert.equal(peaks[from], read)
       assert.ok(peaks[to] <= most, `${peaks[to]} connections to the target`)
     })
+
+for (const from of ['postgres', 'mariadb'] as const)
+  test(`the log of ${from} is followed with two connections`, async t => {
+    const urls = await limited(t, 2)
+    // Who has Postgres log a table owns it.
+    await postgres.query(`ALTER TABLE items OWNER TO ${urls.user}`)
+    const job = await smallJob(t, `followed_${from}`, { 'job.yaml': '' })
+    job.yaml(`connections: { source: "${urls[from]}", target: "duckdb:${job.home}/w.duckdb" }
+extract: { items: { from: source, table: items, key: id, mode: changes } }
+load: { items: { to: target, from: items, key: id } }
+connection_pools: { source: { max_connections: 2 } }
+resources: { threads: 4 }
+retries: { limit: 0 }`)
+    const first = await job.run()
+    assert.equal(first.status, 'SUCCESS', String(first.error))
+    await { postgres, mariadb }[from].query("UPDATE items SET text = 'changed' WHERE id <= 10")
+    const second = await job.run()
+    assert.equal(second.status, 'SUCCESS', String(second.error))
+    assert.equal(second.outcome.changes[0]!.counts.updates, 10)
+    assert.ok((await urls.stop())[from] <= 2)
+    const dropped = await job.cli('changes', 'drop', job.folder)
+    assert.equal(dropped.code, 0, dropped.err)
+  })
 
 test('a server that gives no connection is waited for as long as the job says', async t => {
   const silent = createServer(() => {}).listen(0, '127.0.0.1')

@@ -110,7 +110,7 @@ export function engineError(name: string, thrown: unknown): EngineError {
     (inner.code !== undefined ? BY_CODE[inner.code] : undefined) ??
     (inner.fatal || /closed state/.test(inner.message ?? '') ? 'CONNECTION_LOST' : 'SQL_FAILED')
   const message = `${name}: ${inner.message || inner.code || String(thrown)}`
-  return new EngineError(code, message, { cause: thrown, hint: hintOf(inner, code) })
+  return new EngineError(code, message, { cause: thrown, hint: hintOf(inner, code)?.replace('NAME', name) })
 }
 
 function hintOf({ errno, code: native }: Partial<QueryError>, code: ErrorCode): string | undefined {
