@@ -110,6 +110,27 @@ chunking: { default_chunk_size: 1000, adaptive_sizing: false }`)
       assert.ok(peaks[to] <= most, `${peaks[to]} connections to the target`)
     })
 
+for (const on of ['postgres', 'mariadb'] as const)
+  test(`a connection to ${on} that is read and loaded keeps to three`, async t => {
+    const urls = await limited(t, 3)
+    const job = await smallJob(t, `both_${on}`, { 'job.yaml': '' })
+    job.yaml(`connections: { db: "${urls[on]}" }
+extract: { items: { from: db, table: items, key: id } }
+load: { twice_${users}: { to: db, from: items, key: id, verify: all } }
+connection_pools: { db: { max_connections: 3 } }
+resources: { threads: 4 }
+retries: { limit: 0 }`)
+    const notes: string[] = []
+    const progress = { started() {}, advanced() {}, finished() {}, note: (text: string) => notes.push(text) }
+    const result = await job.run({ progress })
+    assert.equal(result.status, 'SUCCESS', String(result.error))
+    assert.deepEqual(
+      notes.filter(note => /lane/.test(note)),
+      [],
+    )
+    assert.ok((await urls.stop())[on] <= 3)
+  })
+
 for (const from of ['postgres', 'mariadb'] as const)
   test(`the log of ${from} is followed with two connections`, async t => {
     const urls = await limited(t, 2)
