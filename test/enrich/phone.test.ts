@@ -13,7 +13,7 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 const BOOK = 5000
 
 test('every number of the analysts’ own table comes out the same', () => {
-  const lines = readFileSync(join(root, 'queries/members/tests/macros/phone.csv'), 'utf8').trim().split('\n')
+  const lines = readFileSync(join(root, 'queries/macros/tests/phone_e164.csv'), 'utf8').trim().split('\n')
   assert.ok(lines.length > 10)
   for (const line of lines.slice(1)) {
     const [raw, country, expected] = line.split(',') as [string, string, string]

@@ -25,7 +25,7 @@ retries: { limit: 0 }
   const disk = join(home, 'staging')
   mkdirSync(disk)
   // Room for the extract, not for the data set made from it.
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2200k', 'tmpfs', disk])
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1600k', 'tmpfs', disk])
   try {
     const full = await run()
     const error = full.error as EngineError
