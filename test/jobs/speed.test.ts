@@ -11,9 +11,10 @@ import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
 const ROWS = 300_000
 /**
  * Processor time of a whole first copy with its verification, of a copy's of few rows taken away, in that of the two
- * clients in a pipe: a ratio of one machine's times in one run. Where a change moves it for good, it moves this number.
+ * clients in a pipe: a ratio of one machine's times in one run, 4.0 to 4.5 where other tests run beside it. Where a change moves it
+ * for good, it moves this number.
  */
-const RATIO = 4
+const RATIO = 5
 /** Where what is faster is not noise any more. */
 const REGRESSION = 1.1
 /** The least of so many runs: other work on the machine only adds. */
