@@ -4,6 +4,9 @@ import { existsSync, globSync } from 'node:fs'
 // Only its programs are wanted: nothing is to listen on the machine's own port.
 const INSTALL = `
 set -e
+# Test files run side by side, and apt-get waits for nobody.
+exec 9>/tmp/nightfreight-apt.lock
+flock 9
 export DEBIAN_FRONTEND=noninteractive
 printf '#!/bin/sh\\nexit 101\\n' > /tmp/policy-rc.d.$$ && chmod +x /tmp/policy-rc.d.$$
 [ -e /usr/sbin/policy-rc.d ] || { mv /tmp/policy-rc.d.$$ /usr/sbin/policy-rc.d; trap 'rm -f /usr/sbin/policy-rc.d' EXIT; }

@@ -3,6 +3,9 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
+/** For one of the test files that want it at one time; the others find it done. */
+const INSTALL = '[ -e "$2" ] || { python3 -m venv "$0" && "$0/bin/pip" install -q "$1" && mkdir "$2"; }'
+
 /**
  * The folder of programs of a virtual environment of the tests' own cache, with one package from PyPI, which is
  * installed where it is not. Throws with the line to type where there is no Python that can make one.
@@ -15,9 +18,9 @@ export function pythonWith(name: string, version: string, wanted = `${name}==${v
   console.error(`${name} is missing: installing it into ${folder}.`)
   mkdirSync(folder, { recursive: true })
   try {
-    execFileSync('python3', ['-m', 'venv', folder], { stdio: ['ignore', 2, 2] })
-    execFileSync(join(folder, 'bin', 'pip'), ['install', '-q', wanted], { stdio: ['ignore', 2, 2] })
-    mkdirSync(done)
+    execFileSync('flock', [`${folder}.lock`, 'sh', '-c', INSTALL, folder, wanted, done], {
+      stdio: ['ignore', 2, 2],
+    })
   } catch (cause) {
     throw new Error('these tests need Python 3 with venv. Type:\n\n    sudo apt-get install python3-venv\n', {
       cause,
