@@ -181,9 +181,10 @@ for (const [kind, open] of [
     await store.putFile('a/c=1/big', file)
     const copy = (await store.local('a/c=1/big'))!
     assert.ok(readFileSync(copy).equals(bytes))
-    assert.equal(await store.local('a/c=1/big'), copy, 'fetched once')
+    // A name of a folder's file costs nothing; a copy is fetched once.
+    if (kind === 'bucket') assert.equal(await store.local('a/c=1/big'), copy)
     await store.clear()
-    if (kind === 'bucket') assert.equal(existsSync(copy), false)
+    assert.equal(existsSync(copy), false)
     assert.deepEqual((await store.list('a')).map(({ path, size }) => [path, size]).sort(), [
       ['a/b', 5],
       ['a/c=1/big', bytes.length],
