@@ -78,13 +78,12 @@ export function stepsOf({ extracts, loads }: Pick<JobSpec, 'extracts' | 'loads'>
   ]
 }
 
-/** Whether a task is done by a step. */
+/** Whether a task is done by a step: `finish` does what is left once everything is loaded. */
 function isOf(step: string, task: string): boolean {
-  if (step === 'check') return task === 'probe'
-  if (step === 'plan') return task === 'probe' || task === 'plan'
-  if (step === 'models') return isOfKind(task, 'types') || isOfKind(task, 'model') || isOfKind(task, 'diff')
-  if (step === 'finish') return task === 'archive' || isOfKind(task, 'release')
-  return task === step
+  if (task === 'probe') return step === 'check' || step === 'plan'
+  if (task === 'plan' || isOfKind(task, 'extract') || isOfKind(task, 'load')) return step === task
+  const isMade = isOfKind(task, 'types') || isOfKind(task, 'model') || isOfKind(task, 'diff')
+  return step === (isMade ? 'models' : 'finish')
 }
 
 /**

@@ -4,6 +4,7 @@ import { after, type TestContext, test } from 'node:test'
 import { startS3 } from '../s3.ts'
 import { type FreshDatabase, freshPostgres } from '../servers.ts'
 import { contents, killAt } from './crash.ts'
+import { follow } from './following.ts'
 import { loadedBy, type NightResult, runNight, startSystems } from './night.ts'
 
 const MEMBERS = 600
@@ -150,4 +151,36 @@ test('a step that fails leaves the run to finish, which ends it FAILED; steps th
   assert.deepEqual(await statusOf(metadata), ['FAILED'])
   for (const name of ['extract.drops', 'models', 'load.warehouse', 'finish']) done(await step(name))
   assert.deepEqual(await contents(warehouse), expected)
+})
+
+test('a table that is followed in its log goes by steps, night after night', async t => {
+  const warehouse = await freshPostgres(t)
+  const { job, query } = await follow(t, {
+    fresh: freshPostgres,
+    warehouse,
+    table: 'followed',
+    statements: [
+      'CREATE TABLE followed (id int PRIMARY KEY, v text)',
+      "INSERT INTO followed VALUES (1, 'a'), (2, 'b')",
+    ],
+  })
+  const rows = 'SELECT * FROM followed ORDER BY id'
+  for (const night of [1, 2]) {
+    if (night === 2)
+      await query(`UPDATE followed SET v = 'c' WHERE id = 1; DELETE FROM followed WHERE id = 2;
+        INSERT INTO followed VALUES (3, 'd')`)
+    for (const step of ['check', 'plan', 'extract.s', 'models', 'load.w', 'finish']) {
+      const { code, output } = await job.cli(
+        'task',
+        'run',
+        job.folder,
+        '--run',
+        `night ${night}`,
+        '--task',
+        step,
+      )
+      assert.equal(code, 0, output)
+    }
+    assert.deepEqual(await warehouse.query(rows), await query(rows))
+  }
 })
