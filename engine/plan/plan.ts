@@ -9,7 +9,7 @@ import { caseTwins } from '../sql/bind.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
 import { loadedColumn, seenType } from '../types/duckType.ts'
-import { type Column, columnNamed, typeName } from '../types/logical.ts'
+import { asText, type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { type Drift, weigh } from './drift.ts'
 import { before, canBeWatermark, isFuture } from './watermark.ts'
@@ -264,10 +264,6 @@ function followed(
   const { point, image } = last!
   return { ...read, changes, cursor, base: { value: point.value, run: point.run, image: image! } }
 }
-const asText = ({ duck: _, written: __, ...column }: Column): Column => ({
-  ...column,
-  type: { kind: 'text' },
-})
 
 function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFacts['last']): PlannedRead {
   const accumulates = { ...read, accumulates: true }

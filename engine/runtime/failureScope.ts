@@ -4,8 +4,6 @@ import type { RunContext } from './context.ts'
 /** Failures of the run as a whole, or of the machine: no other branch would fare better. */
 const OF_ALL: readonly ErrorCode[] = ['FENCED', 'INTERRUPTED', 'RESOURCE_EXHAUSTED', 'MEMORY_EXCEEDED']
 
-const isCode = (error: unknown, code: ErrorCode) => error instanceof EngineError && error.code === code
-
 /**
  * What failed, by what it would have given (tables; `load.dim_members` for a change set). A branch that fails stops
  * what is made from it, and nothing else.
@@ -27,11 +25,10 @@ export class FailureScope {
     try {
       if (!this.lacks(reads)) return await act()
     } catch (error) {
-      const isOfAll =
-        !(error instanceof EngineError) || OF_ALL.includes(error.code) || this.context.signal.aborted
+      if (!(error instanceof EngineError)) throw error
       // What another step is to do ends this one; that it failed before says more.
-      if (isOfAll && this.context.isOurs && isCode(error, 'INTERRUPTED')) this.check()
-      if (isOfAll) throw error
+      if (error.code === 'INTERRUPTED' && this.context.isOurs) this.check()
+      if (OF_ALL.includes(error.code) || this.context.signal.aborted) throw error
       this.errors.push(error)
       this.context.progress.note(`${gives.join(', ')}: failed: ${error.message}`)
     }

@@ -78,6 +78,12 @@ export function withOrigins(columns: Column[], read: Column[]): Column[] {
   })
 }
 
+/** A column as its extract's `columns: { name: text }` has it read. */
+export const asText = ({ duck: _, written: __, ...column }: Column): Column => ({
+  ...column,
+  type: { kind: 'text' },
+})
+
 /** The column of a name: written alike, or else differing in case only, as SQL compares names. */
 export function columnNamed<C extends { name: string }>(columns: C[], name: string): C | undefined {
   return (

@@ -1,3 +1,4 @@
+import { isOfKind, subjectOf } from '../../engine/contracts/taskName.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { stepsOf } from '../runs/runStep.ts'
 import type { JobSpec } from '../spec/job.ts'
@@ -21,7 +22,7 @@ export function dagFile(spec: JobSpec, folder: string): string {
     ...(limit === undefined ? [] : ['AsyncCallback', 'DeadlineAlert', 'DeadlineReference']),
   ]
   const steps = stepsOf(spec)
-  const loads = steps.filter(step => step.startsWith('load.'))
+  const loads = steps.filter(step => isOfKind(step, 'load'))
   const made = [job, ...spec.loads.map(({ table }) => `${job}/${table}`)]
   return lines([
     `"""${job}: written by \`nightfreight airflow export\`. Change the job, and export it again."""`,
@@ -73,7 +74,7 @@ export function dagFile(spec: JobSpec, folder: string): string {
     '    check = Nightfreight(task_id="check", step="check")',
     '    plan = Nightfreight(task_id="plan", step="plan")',
     '    extracts = [',
-    ...byPool(spec).flatMap(([pool, some]) =>
+    ...byPool(spec, steps).flatMap(([pool, some]) =>
       mapped('        ', pool ? `extract_${pool}` : 'extract', some, pool),
     ),
     '    ]',
@@ -115,13 +116,15 @@ function scheduleOf({ job, schedule }: JobSpec): { text: string; imports: string
 }
 
 /** Extract steps by the pool that bounds how many read of a system at once; '' for those of none. */
-function byPool(spec: JobSpec): [string, string[]][] {
-  const poolOf = (step: string) => {
-    const read = spec.extracts.filter(({ from }) => `extract.${from}` === step)
-    return read.map(({ name }) => spec.pools[name]).find(pool => pool !== undefined) ?? ''
-  }
-  const steps = stepsOf(spec).filter(step => step.startsWith('extract.'))
-  return [...Map.groupBy(steps, poolOf)]
+function byPool({ extracts, pools }: JobSpec, steps: string[]): [string, string[]][] {
+  const poolOf = (step: string) =>
+    extracts.flatMap(({ name, from }) => (from === subjectOf(step) ? (pools[name] ?? []) : []))[0] ?? ''
+  return [
+    ...Map.groupBy(
+      steps.filter(step => isOfKind(step, 'extract')),
+      poolOf,
+    ),
+  ]
 }
 
 function mapped(indent: string, id: string, steps: string[], pool = ''): string[] {

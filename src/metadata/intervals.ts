@@ -1,7 +1,7 @@
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Database, Queries } from './database.ts'
 import { fenced, type Lease, Leases } from './leases.ts'
-import type { RunStatus } from './runs.ts'
+import { isDone, type RunStatus } from './runs.ts'
 
 /** WAITING: planned, or interrupted on request; RUNNING: somebody has taken it; the others are its run's end. */
 export type IntervalState = 'WAITING' | Exclude<RunStatus, 'PLANNED'>
@@ -46,9 +46,6 @@ export interface Claim {
 }
 
 const SELECT = `SELECT i.job, i.interval_start, i.interval_end, i.state, i.run, i.try, i.updated_at, i.waits_for, i.waits_since`
-
-/** What a query of the interval before another can answer. */
-export const isDone = (state: IntervalState) => state === 'SUCCESS' || state === 'COMPLETED_WITH_ERRORS'
 
 export class Intervals {
   private readonly database: Database

@@ -11,7 +11,6 @@ import {
   endInterval,
   type IntervalState,
   Intervals,
-  isDone,
   joinInterval,
   settleFailed,
 } from './intervals.ts'
@@ -23,6 +22,7 @@ import {
   activeRuns,
   findRun,
   insertRun,
+  isDone,
   latestRuns,
   type NewRun,
   type RunRecord,

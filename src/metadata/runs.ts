@@ -2,6 +2,10 @@ import type { Queries, Value } from './database.ts'
 
 export type RunStatus = 'RUNNING' | 'PLANNED' | 'SUCCESS' | 'COMPLETED_WITH_ERRORS' | 'FAILED'
 
+/** Whether a run, or an interval by it, is done: all that was good is loaded. */
+export const isDone = (status: RunStatus | 'WAITING') =>
+  status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS'
+
 /** One run as the history keeps it. Times are ISO 8601 UTC. */
 export interface RunRecord {
   run: string

@@ -3,7 +3,7 @@ import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
 import { loadJob } from '../config/load.ts'
 import type { Metadata } from '../metadata/metadata.ts'
-import type { RunRecord } from '../metadata/runs.ts'
+import { isDone, type RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { changedFiles } from './checkpoints.ts'
 import { jobNameOf } from './jobName.ts'
@@ -154,7 +154,7 @@ async function resume(options: RunOptions, run: string, spec: JobSpec): Promise<
       found ? `it is of the job ${found.job}` : 'there is none of that id',
       'nightfreight status lists the runs.',
     )
-  if (found.status === 'SUCCESS' || found.status === 'COMPLETED_WITH_ERRORS')
+  if (isDone(found.status))
     return refuse('it is done: there is nothing to resume', `Start another: nightfreight run ${spec.folder}`)
   if (found.status === 'PLANNED' && found.goal === 'plan')
     return refuse('it is a plan', `Load it: nightfreight run ${spec.folder} --from-plan ${run}`)
@@ -188,8 +188,7 @@ async function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec): Pr
       record ? `it is of the job ${record.job}` : 'there is none of that id',
       `nightfreight status ${spec.job} lists the runs of this job.`,
     )
-  if (record.status === 'SUCCESS' || record.status === 'COMPLETED_WITH_ERRORS')
-    return refuse('it is already loaded', again)
+  if (isDone(record.status)) return refuse('it is already loaded', again)
   if (record.spec_hash !== spec.hash) return refuse('the files of the job changed since', again)
   if (record.status === 'RUNNING') return refuse('it is not finished, or was interrupted', again)
   const reopened = await metadata.reopen(record, ownName())

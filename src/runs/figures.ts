@@ -7,6 +7,10 @@ import { dataLag } from '../sla/targets.ts'
 import type { JobSpec } from '../spec/job.ts'
 import type { LiveRun } from './liveRun.ts'
 
+/** Rows of the targets that a run changed. */
+export const changedRows = ({ loaded }: Outcome): number =>
+  loaded.reduce((sum, load) => sum + load.inserted + load.updated + load.deleted, 0)
+
 /** How a run went, for the history. */
 export function figuresOf(outcome: Outcome, live: LiveRun, runAt: string): RunFigures {
   const lag = dataLag(
@@ -57,14 +61,13 @@ export function totalsOf(
   tables: TableResult[],
   figures: RunFigures,
 ): { counted: Total[]; added: Total[] } {
-  const { loaded, quality, accounts } = outcome
+  const { quality, accounts } = outcome
   // Of a run that the quality gate stopped, the table that it was stopped by.
   const records = accounts.loads.length > 0 ? total(accounts.loads).read : (quality.worst?.rows ?? 0)
-  const processed = loaded.reduce((sum, load) => sum + load.inserted + load.updated + load.deleted, 0)
   const outcomes = Object.keys(total(accounts.loads)) as (keyof ReturnType<typeof total>)[]
   return {
     counted: [
-      { name: 'processed', label: '', value: processed },
+      { name: 'processed', label: '', value: changedRows(outcome) },
       { name: 'records', label: '', value: records },
       ...[...errors].map(([label, value]): Total => ({ name: 'errors', label, value })),
       ...tables.flatMap(result =>

@@ -1,3 +1,4 @@
+import type { TaskStore } from '../../engine/contracts/tasks.ts'
 import { EngineError, errorData, errorFrom } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
@@ -5,6 +6,7 @@ import { total } from '../../engine/quality/accounts.ts'
 import { rowsIn } from '../../engine/staging/store.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
+import { isDone } from '../metadata/runs.ts'
 import type { ReportData } from '../report/data.ts'
 import { legible } from '../util/printable.ts'
 import { redact } from '../util/redact.ts'
@@ -12,7 +14,7 @@ import type { ArchiveOutcome } from './archive.ts'
 import { deltasOf } from './deltas.ts'
 import { findResolved, keepErrors, settleErrors, stillRejected } from './errors.ts'
 import { estimateSeconds } from './estimate.ts'
-import { figuresOf, tablesOf, totalsOf } from './figures.ts'
+import { changedRows, figuresOf, tablesOf, totalsOf } from './figures.ts'
 import type { HeldRun } from './heldRun.ts'
 import type { RunOptions } from './options.ts'
 import { makeReport, writeReport } from './report.ts'
@@ -76,20 +78,20 @@ export async function finishRun(
   await held.live.end()
   const figures = figuresOf(outcome, held.live, record.run_at)
   const tables = tablesOf(spec, outcome)
-  const isDone = status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS'
+  const isLoaded = isDone(status)
   try {
-    if (isDone && rejects) {
+    if (isLoaded && rejects) {
       await settleErrors(metadata, outcome.tables, rejects.queued, rejects.still, progress.note)
       await metadata.errors.resolve(rejects.resolved, run)
     }
-    if (isDone) await metadata.checkpoints.clear(run)
+    if (isLoaded) await metadata.checkpoints.clear(run)
     const settled = await metadata.endRun({
       run,
       fence: record.fence,
       job: spec.job,
       status,
       runAt: record.run_at,
-      records: outcome.loaded.reduce((sum, load) => sum + load.inserted + load.updated + load.deleted, 0),
+      records: changedRows(outcome),
       seconds,
       error,
       ...(outcome.accounts.loads.length > 0 && { rows: total(outcome.accounts.loads) }),
@@ -190,6 +192,11 @@ async function estimate(
 }
 
 const isFenced = (error: unknown) => error instanceof EngineError && error.code === 'FENCED'
+
+/** A store that keeps failures as people may see them. */
+export function maskedStore(store: TaskStore, { mask }: HeldRun, secrets: string[]): TaskStore {
+  return { ...store, fail: (task, error, at) => store.fail(task, masked(error, secrets, mask), at) }
+}
 
 /** The same error without secrets and sensitive values, and without what steers a terminal. */
 export function masked(error: unknown, secrets: string[], sensitive: Mask): Error {

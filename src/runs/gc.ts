@@ -7,7 +7,7 @@ import type { Prepared } from '../../engine/plan/prepare.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { forgetRun, type Kept, type Reason, retained, retentionFacts } from '../metadata/retention.ts'
-import { runLease } from '../metadata/runs.ts'
+import { isDone, runLease } from '../metadata/runs.ts'
 import type { BucketStaging } from '../stores/staging.ts'
 import { ownName } from './owner.ts'
 import { openStaging } from './staging.ts'
@@ -118,7 +118,7 @@ async function neededFiles(
   const whole = new Set(reasons.keys())
   for (const { run, status } of runs) {
     // One that may go on builds on others that its plan names; one that is loaded needs them no more.
-    if (!whole.has(run) || status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS') continue
+    if (!whole.has(run) || isDone(status)) continue
     const prepared = await metadata.taskStore({ run, fence: 0 }).output<Prepared>('plan')
     for (const { base } of prepared?.plan.reads ?? [])
       for (const { file } of base?.image.parts ?? []) needed.add(file)

@@ -1,27 +1,52 @@
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { describedColumns } from '../../engine/plan/checkSql.ts'
 import type { Described } from '../../engine/sql/checkColumns.ts'
 import { type StagedSchema, schemaFile } from '../../engine/staging/image.ts'
-import type { Column } from '../../engine/types/logical.ts'
+import { asText, type Column } from '../../engine/types/logical.ts'
 import { type JobOutline, readOutline } from '../config/outline.ts'
 import { declaredTable } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
+
+/** A table as models see it, and its key. */
+interface KnownTable {
+  columns: Column[]
+  key: string[]
+}
 
 /**
  * The columns of a job's extracts as far as they are known without asking a system: as they are declared, or as the last
  * run in `home` knew them.
  */
-export function knownColumns(spec: JobSpec, home: string): Map<string, Described[]> {
-  const known = new Map<string, Described[]>()
-  for (const { name, from, options, columns: policies } of spec.extracts) {
-    const declared = spec.connections[from]?.connector.declared?.(options as Record<string, unknown>)
-    const columns = declared
-      ? declaredTable(`${from}.${name}`, declared).columns
-      : lastSchema(spec.job, name, home)?.columns
-    const asRead = (column: Column): Column =>
-      policies[column.name] === 'text' ? { ...column, type: { kind: 'text' } } : column
-    if (columns) known.set(name, describedColumns(columns.map(asRead)))
+export function knownColumns(
+  { job, extracts, connections }: JobSpec,
+  home: string,
+): Map<string, Described[]> {
+  const known = knownTables(job, extracts, home, ({ from, options }) =>
+    connections[from]?.connector.declared?.(options as Record<string, unknown>),
+  )
+  return new Map([...known].map(([name, { columns }]) => [name, describedColumns(columns)]))
+}
+
+/** The same of a job whose connections were not read. */
+export const outlineTables = ({ job, extracts, declared }: JobOutline, home: string) =>
+  knownTables(job, extracts, home, ({ name }) => declared[name])
+
+function knownTables<Extract extends Pick<ExtractSpec, 'name' | 'from' | 'key' | 'columns'>>(
+  job: string,
+  extracts: Extract[],
+  home: string,
+  declaredOf: (extract: Extract) => Record<string, string> | undefined,
+): Map<string, KnownTable> {
+  const known = new Map<string, KnownTable>()
+  for (const extract of extracts) {
+    const { name, from, key, columns: policies } = extract
+    const declared = declaredOf(extract)
+    const table = declared ? declaredTable(`${from}.${name}`, declared) : lastSchema(job, name, home)
+    if (!table) continue
+    const columns = table.columns.map(column => (policies[column.name] === 'text' ? asText(column) : column))
+    known.set(name, { columns, key: key.length > 0 ? key : table.key })
   }
   return known
 }
@@ -34,24 +59,6 @@ export const openOutline = (folder: string, home: string): Promise<JobOutline> =
     const names = [...new Set(files.map(file => basename(file, '.json')))]
     return names.map(name => ({ name, key: lastSchema(job, name, home)?.key ?? [] }))
   })
-
-/** The columns of a job whose connections were not read: columns, and the key of each. */
-export function outlineTables(
-  { job, extracts, declared }: JobOutline,
-  home: string,
-): Map<string, { columns: Column[]; key: string[] }> {
-  const known = new Map<string, { columns: Column[]; key: string[] }>()
-  for (const { name, from, key, columns: policies } of extracts) {
-    const last = lastSchema(job, name, home)
-    const own = declared[name]
-    const columns = own ? declaredTable(`${from}.${name}`, own).columns : last?.columns
-    const asRead = (column: Column): Column =>
-      policies[column.name] === 'text' ? { ...column, type: { kind: 'text' } } : column
-    if (columns)
-      known.set(name, { columns: columns.map(asRead), key: key.length > 0 ? key : (last?.key ?? []) })
-  }
-  return known
-}
 
 /** What the last run in `home` knew of an extract's table. */
 function lastSchema(job: string, extract: string, home: string): StagedSchema | undefined {

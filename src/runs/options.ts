@@ -5,7 +5,8 @@ import type { Claim } from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 
-export interface RunOptions {
+/** What whoever does a run, or a step of one, is given. */
+export interface RunMeans {
   /** The job's folder: job.yaml, models, checks. */
   folder: string
   env: Record<string, string | undefined>
@@ -20,6 +21,11 @@ export interface RunOptions {
   secrets: string[]
   /** The run's own time; default now. An interrupted run keeps the time it had. */
   runAt?: Date
+  /** Ends the run at the next commit; `signal` ends it at once. */
+  stop?: AbortSignal
+}
+
+export interface RunOptions extends RunMeans {
   /** Start anew even where an interrupted run could be continued. */
   fresh?: boolean
   /** `plan` stops before the load and keeps the run, for `fromPlan` of a later one. */
@@ -30,8 +36,6 @@ export interface RunOptions {
   restore?: { run: string; of?: string }
   /** The data interval that it is for, taken by whoever starts it. The run's own time is the interval's end. */
   interval?: { claim: Claim; end: string; trigger: RunRecord['trigger'] }
-  /** Ends the run at the next commit; `signal` ends it at once. */
-  stop?: AbortSignal
   /** Continues this run, which failed or was interrupted. */
   resume?: string
   /** Goes on with the job's files as they are now, where what is committed still fits. */

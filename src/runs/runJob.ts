@@ -10,7 +10,7 @@ import type { RunGraph } from '../metadata/runDetails.ts'
 import { ARCHIVE, type ArchiveOutcome, archive, archiveTask, fillRun, findArchived } from './archive.ts'
 import { begin, readJob, type UsableJob } from './begin.ts'
 import { checkpointing, checkTasks, invalidateChanged } from './checkpoints.ts'
-import { finishRun, masked, type Reached } from './finishRun.ts'
+import { finishRun, maskedStore, type Reached } from './finishRun.ts'
 import { HeldRun } from './heldRun.ts'
 import type { RunOptions } from './options.ts'
 import type { RunResult } from './result.ts'
@@ -98,13 +98,11 @@ async function perform(
   const store = await checkpointing(metadata, record, spec, tasks, clock, task => {
     if (task === options.until) held.endHere()
   })
-  const fail: typeof store.fail = (task, error, at) =>
-    store.fail(task, masked(error, options.secrets, held.mask), at)
   const progress: typeof store.progress = (task, chunk) => {
     held.live.chunk(chunk)
     return store.progress(task, chunk)
   }
-  context.tasks = { ...store, fail, progress }
+  context.tasks = { ...maskedStore(store, held, options.secrets), progress }
   await held.live.begin(graphOfTasks(tasks))
   held.canResume = true
   if (options.fromPlan && !held.resumed) await checkFromPlan(context)

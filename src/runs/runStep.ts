@@ -8,16 +8,16 @@ import { type Task, taskGraph, upstream } from '../../engine/runtime/taskGraph.t
 import { graphOf } from '../../engine/sql/graph.ts'
 import { secretsIn } from '../config/secrets.ts'
 import type { Lease } from '../metadata/leases.ts'
-import { type RunRecord, SHARED, stepLease } from '../metadata/runs.ts'
+import { isDone, type RunRecord, SHARED, stepLease } from '../metadata/runs.ts'
 import { runOfKey, shareRun } from '../metadata/sharedRuns.ts'
 import { doneTasks } from '../metadata/tasks.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { archive } from './archive.ts'
 import { readJob, runId } from './begin.ts'
 import { basisOf, invalidateChanged, keepBasis } from './checkpoints.ts'
-import { finishRun, masked, type Reached } from './finishRun.ts'
+import { finishRun, masked, maskedStore, type Reached } from './finishRun.ts'
 import { HeldRun } from './heldRun.ts'
-import type { RunOptions } from './options.ts'
+import type { RunMeans } from './options.ts'
 import { isRunning } from './owner.ts'
 import type { RunResult } from './result.ts'
 import { openSession } from './session.ts'
@@ -26,20 +26,7 @@ import { acquire } from './slots.ts'
 /** Milliseconds between two looks whether another attempt of a step has ended. */
 const POLL_INTERVAL_MS = 500
 
-export interface StepOptions
-  extends Omit<
-    RunOptions,
-    | 'fresh'
-    | 'goal'
-    | 'fromPlan'
-    | 'restore'
-    | 'interval'
-    | 'resume'
-    | 'acceptChanges'
-    | 'fullRefresh'
-    | 'from'
-    | 'until'
-  > {
+export interface StepOptions extends RunMeans {
   /** What the orchestrator calls the run; the same in each of its steps. */
   key: string
   /** One of {@link stepsOf}. */
@@ -107,7 +94,7 @@ export async function runStep(options: StepOptions): Promise<StepResult> {
   try {
     // Another attempt may have ended it meanwhile.
     const found = (await metadata.run(run))!
-    if (found.status === 'SUCCESS' || found.status === 'COMPLETED_WITH_ERRORS') {
+    if (isDone(found.status)) {
       progress.note(`run ${run} is done: there is nothing left for ${step}`)
       return { run, step, isOver: true }
     }
@@ -221,9 +208,7 @@ async function perform(options: StepOptions, held: HeldRun, reached: Reached): P
         hint: 'Run the steps before it.',
       },
     )
-  const { tasks: store } = context
-  const fail: typeof store.fail = (task, error, at) => store.fail(task, masked(error, secrets, held.mask), at)
-  context.tasks = { ...store, fail }
+  context.tasks = maskedStore(context.tasks, held, secrets)
   // An earlier attempt at it may have failed where no task did.
   if (!tasks.has(step)) await metadata.forgetTasks({ ...record, step: held.step }, [step])
   context.isOurs = task => isOf(step, task)

@@ -1,13 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { EXIT } from '../../engine/errors.ts'
-import {
-  type IntervalRecord,
-  type IntervalState,
-  type Intervals,
-  isDone,
-  type OpenInterval,
-} from '../metadata/intervals.ts'
+import type { IntervalRecord, IntervalState, Intervals, OpenInterval } from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
+import { isDone } from '../metadata/runs.ts'
 import type { Interval } from '../schedule/due.ts'
 import { isLeft, reasonToWait } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'

@@ -1,4 +1,5 @@
-import { type Intervals, isDone, type OpenInterval } from '../metadata/intervals.ts'
+import type { Intervals, OpenInterval } from '../metadata/intervals.ts'
+import { isDone } from '../metadata/runs.ts'
 import { isRunning } from '../runs/owner.ts'
 import type { ScheduledJob } from './job.ts'
 

@@ -9,7 +9,7 @@ import { type CommandPlace, statusOf } from '../alerts/remedy.ts'
 import { alertOf, type EndedRun, endAlert, typed } from '../alerts/runAlerts.ts'
 import { openAlerts, resolveAlerts } from '../metadata/alerts.ts'
 import type { Metadata } from '../metadata/metadata.ts'
-import type { RunRecord } from '../metadata/runs.ts'
+import { isDone, type RunRecord } from '../metadata/runs.ts'
 import { keepViolations, pastTasks } from '../metadata/violations.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { siteOf } from '../util/site.ts'
@@ -160,7 +160,7 @@ export class RunMonitor {
       if (alert) await this.alerts.raise(alert)
       // What is told on the way comes first, or it would be noted after its cause is gone.
       await this.alerts.settled()
-      if (ended.status === 'SUCCESS' || ended.status === 'COMPLETED_WITH_ERRORS') {
+      if (isDone(ended.status)) {
         const open = await openAlerts(metadata.database, spec.job)
         const failed = open.filter(({ kind, channel }) => kind === 'failure' && channel === 'log')
         const gone = open.filter(

@@ -1,4 +1,5 @@
 import { liveStates } from '../../metadata/runDetails.ts'
+import { isDone } from '../../metadata/runs.ts'
 import { jobsThatRan, openWarnings, runsBySpan, type SeenRun, seenRuns } from '../../metadata/seen.ts'
 import { bars, gantt, meter } from '../../report/charts.ts'
 import {
@@ -42,7 +43,7 @@ export const tonight: PageMaker = async web => {
   ])
   const waiting = open.filter(({ state }) => state === 'WAITING')
   const failed = runs.filter(({ status }) => status === 'FAILED')
-  const done = runs.filter(({ status }) => status === 'SUCCESS' || status === 'COMPLETED_WITH_ERRORS')
+  const done = runs.filter(({ status }) => isDone(status))
   const trouble = seen.trouble()
   const use = seen.machine.read()
   return {
