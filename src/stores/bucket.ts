@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Copies } from './copies.ts'
 import { S3Client } from './s3/client.ts'
 import { download } from './s3/download.ts'
 import type { S3Access } from './s3/sdk.ts'
@@ -13,10 +14,7 @@ export class BucketStore implements FileStore {
   readonly where: string
   private readonly client: S3Client
   private readonly temporary: string
-  /** Folder of the copies; made when the first one is. */
-  private copies: Promise<string> | undefined
-  /** Copies by path: a file is fetched once. */
-  private readonly copied = new Map<string, Promise<string | undefined>>()
+  private readonly copies: Copies
 
   constructor(access: S3Access) {
     this.client = new S3Client(access)
@@ -24,6 +22,7 @@ export class BucketStore implements FileStore {
     this.where = `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}`
     const location = createHash('sha256').update(`${endpoint} ${this.where}`).digest('hex').slice(0, 16)
     this.temporary = join(tmpdir(), 'nightfreight', location)
+    this.copies = new Copies(join(this.temporary, 'copies'))
   }
 
   probe(): Promise<void> {
@@ -55,21 +54,14 @@ export class BucketStore implements FileStore {
   }
 
   local(path: string): Promise<string | undefined> {
-    let copy = this.copied.get(path)
-    if (!copy) {
-      copy = this.copy(path)
-      this.copied.set(path, copy)
-      // One that failed is asked for again.
-      copy.catch(() => this.copied.delete(path))
-    }
-    return copy
+    return this.copies.get(path, async name => {
+      const file = await name()
+      return (await download(this.client, path, file)) ? file : undefined
+    })
   }
 
-  async clear(): Promise<void> {
-    const folder = await this.copies
-    this.copies = undefined
-    this.copied.clear()
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  clear(): Promise<void> {
+    return this.copies.clear()
   }
 
   delete(path: string): Promise<void> {
@@ -89,11 +81,5 @@ export class BucketStore implements FileStore {
 
   work(owner: string): Promise<string> {
     return workFolder(join(this.temporary, 'work'), owner)
-  }
-
-  private async copy(path: string): Promise<string | undefined> {
-    this.copies ??= workFolder(join(this.temporary, 'copies'), `${process.pid} ${randomUUID()}`)
-    const file = join(await this.copies, `${randomUUID()}.parquet`)
-    return (await download(this.client, path, file)) ? file : undefined
   }
 }

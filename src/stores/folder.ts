@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
+import { Copies } from './copies.ts'
 import type { FileStore, Listed } from './store.ts'
 import { workFolder } from './work.ts'
 
@@ -13,11 +14,12 @@ const OPENED = '_nightfreight/opened'
 /** Files in a folder of this machine. */
 export class FolderStore implements FileStore {
   readonly where: string
-  /** Folder of the names that {@link local} gave; made when the first one is. */
-  private names: Promise<string> | undefined
+  /** Second names of files. */
+  private readonly copies: Copies
 
   constructor(root: string) {
     this.where = root
+    this.copies = new Copies(join(root, OPENED))
   }
 
   async probe(): Promise<void> {
@@ -72,28 +74,26 @@ export class FolderStore implements FileStore {
   }
 
   // A second name for the same file, that nobody else takes away; its own where the folder can only be read.
-  async local(path: string): Promise<string | undefined> {
+  local(path: string): Promise<string | undefined> {
     const file = join(this.where, path)
-    return this.explain('read', path, async () => {
+    const linked = async (name: () => Promise<string>) => {
       if (!(await orUndefined(stat(file)))) return undefined
       try {
-        this.names ??= workFolder(join(this.where, OPENED), `${process.pid} ${randomUUID()}`)
-        const name = join(await this.names, `${randomUUID()}.parquet`)
-        return await orUndefined(link(file, name).then(() => name))
+        const own = await name()
+        return await orUndefined(link(file, own).then(() => own))
       } catch {
         return file
       }
-    })
+    }
+    return this.copies.get(path, name => this.explain('read', path, () => linked(name)))
   }
 
   async delete(path: string): Promise<void> {
     await this.explain('delete', path, () => rm(join(this.where, path), { force: true }))
   }
 
-  async clear(): Promise<void> {
-    const names = await this.names?.catch(() => undefined)
-    this.names = undefined
-    if (names !== undefined) await rm(names, { recursive: true, force: true })
+  clear(): Promise<void> {
+    return this.copies.clear()
   }
 
   async list(folder: string): Promise<Listed[]> {
