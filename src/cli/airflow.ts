@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
+import { print } from './output.ts'
 
 interface ExportFlags {
   output?: string
@@ -42,24 +43,33 @@ async function exportDag(job: string, { output, folder, check }: ExportFlags): P
   if (output === undefined) {
     if (check) throw new EngineError('CONFIG_INVALID', '--check needs --output: the file to compare with')
     process.stdout.write(text)
-  } else if (check) compare(output, text, job)
+  } else if (check)
+    compare(
+      output,
+      text,
+      `nightfreight airflow export ${job} -o ${output}${folder === undefined ? '' : ` --folder ${folder}`}`,
+    )
   else {
     await mkdir(dirname(output), { recursive: true })
     await writeFile(output, text)
-    console.log(`${output}: DAG ${spec.job}`)
+    print(`${output}: DAG ${spec.job}`)
   }
 }
 
-function compare(file: string, wanted: string, job: string): void {
-  const found = read(file)?.split('\n') ?? []
-  const at = wanted.split('\n').findIndex((line, n) => line !== found[n])
-  if (at < 0 && found.length === wanted.split('\n').length) {
-    console.log(`${file}: as it is to be`)
+function compare(file: string, wanted: string, command: string): void {
+  const text = read(file)
+  if (text === wanted) {
+    print(`${file}: as it is to be`)
     return
   }
-  throw new EngineError('CONFIG_INVALID', `${file}:${at + 1}: is not what ${job} is exported as`, {
-    hint: `nightfreight airflow export ${job} -o ${file} writes it anew.`,
-  })
+  const found = text?.split('\n') ?? []
+  const lines = wanted.split('\n')
+  const at = lines.findIndex((line, n) => line !== found[n])
+  throw new EngineError(
+    'CONFIG_INVALID',
+    `${file}:${at < 0 ? lines.length : at + 1}: is not what the job is exported as`,
+    { hint: `Write it anew: ${command}` },
+  )
 }
 
 function read(file: string): string | undefined {

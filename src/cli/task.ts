@@ -1,10 +1,10 @@
 import { Command } from 'commander'
 import { homeFolder } from './home.ts'
-import { printError } from './output.ts'
+import { print, printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { withMeans } from './run.ts'
 import { stoppable } from './signals.ts'
-import { summaryJson, summaryText } from './summary.ts'
+import { printSummary } from './summary.ts'
 
 interface TaskFlags {
   run: string
@@ -58,8 +58,7 @@ async function runTask(
       runStep({ ...options, key, step }),
     ),
   )
-  if (result) console.log(json ? JSON.stringify(summaryJson(result)) : summaryText(result))
-  else if (json) console.log(JSON.stringify({ event: 'result', run, step, isOver }))
-  else console.log(`${step}: done (run ${run})`)
+  if (result) printSummary(result, json)
+  else print(json ? JSON.stringify({ event: 'result', run, step, isOver }) : `${step}: done (run ${run})`)
   return result?.error === undefined ? 0 : printError(result.error, json)
 }
