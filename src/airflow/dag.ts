@@ -18,7 +18,7 @@ export function dagFile(spec: JobSpec, folder: string): string {
   const waits = schedule?.cron === undefined ? [] : (schedule.after ?? [])
   const limit = airflow.email.length > 0 ? sla?.maxDuration : undefined
   const imports = [
-    ...['Asset', 'BaseOperator', 'DAG', 'TriggerRule', ...when.imports],
+    ...['Asset', 'BaseOperator', 'TriggerRule', ...when.imports],
     ...(limit === undefined ? [] : ['AsyncCallback', 'DeadlineAlert', 'DeadlineReference']),
   ]
   const steps = stepsOf(spec)
@@ -37,7 +37,8 @@ export function dagFile(spec: JobSpec, folder: string): string {
     ...(waits.length > 0
       ? ['from airflow.providers.standard.sensors.external_task import ExternalTaskSensor']
       : []),
-    `from airflow.sdk import (`,
+    'from airflow.sdk import (',
+    '    DAG,',
     ...imports.toSorted().map(name => `    ${name},`),
     ')',
     'from airflow.sdk.exceptions import AirflowException, AirflowFailException',
