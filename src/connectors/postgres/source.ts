@@ -41,7 +41,8 @@ export class PostgresSource implements Source {
     return this.brief(signal, async client => {
       const schema = await describeTable(client, this.access.name, table)
       if (schema) {
-        const read = narrowed(`${this.access.name}.${table}`, schema, options)
+        const structure = await structureOf(client, this.access.name, table)
+        const read = narrowed(`${this.access.name}.${table}`, { ...schema, structure }, options)
         const notes = await this.hidden(client, options)
         await checkCondition(this.access.name, extract.name, options, condition =>
           ask(client, this.access.name, `SELECT FROM ${quoteTable(table)} WHERE ${condition} LIMIT 0`),
@@ -260,7 +261,6 @@ export async function describeTable(
     ),
     key: key.map(({ name }) => name!),
   }
-  schema.structure = await structureOf(client, where, found.oid!)
   const rows = Number(found.rows)
   return rows > 0 ? { ...schema, rows, bytes: Number(found.bytes) } : schema
 }

@@ -1,14 +1,16 @@
 import type pg from 'pg'
 import type { TableStructure } from '../../../engine/contracts/structure.ts'
-import { ask } from './connect.ts'
+import { ask, quoteTable } from './connect.ts'
 
-/** Indexes but the primary key's, and foreign keys, of a table by its oid. */
+/** Indexes but the primary key's, foreign keys and checks of a table. */
 export async function structureOf(client: pg.Client, where: string, table: string): Promise<TableStructure> {
   const columns = (numbers: string, of: string) =>
     `(SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(${numbers}) WITH ORDINALITY AS k(number, place)
        JOIN pg_attribute a ON a.attrelid = ${of} AND a.attnum = k.number)::text`
-  const name = (oid: string) =>
-    `(SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ${oid})`
+  const named = (condition: string) =>
+    `SELECT c.oid, n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${condition}`
+  const [self] = await ask(client, where, named('c.oid = to_regclass($1)'), [quoteTable(table)])
+  const oid = self?.oid
   const indexes = await ask(
     client,
     where,
@@ -16,24 +18,23 @@ export async function structureOf(client: pg.Client, where: string, table: strin
        i.indexprs IS NOT NULL AS computed, ${columns('(i.indkey::int2[])[0:i.indnkeyatts - 1]', 'i.indrelid')} AS columns
      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
      WHERE i.indrelid = $1 AND NOT i.indisprimary AND i.indisvalid ORDER BY c.relname`,
-    [table],
+    [oid],
   )
   const references = await ask(
     client,
     where,
-    `SELECT ${columns('f.conkey', 'f.conrelid')} AS columns, ${columns('f.confkey', 'f.confrelid')} AS parents, ${name('f.confrelid')} AS parent
-     FROM pg_constraint f WHERE f.contype = 'f' AND f.conrelid = $1 AND f.conparentid = 0 ORDER BY f.conname`,
-    [table],
+    `SELECT ${columns('f.conkey', 'f.conrelid')} AS columns, ${columns('f.confkey', 'f.confrelid')} AS parents, p.name AS parent
+     FROM pg_constraint f JOIN (${named('true')}) p ON p.oid = f.confrelid WHERE f.contype = 'f' AND f.conrelid = $1 AND f.conparentid = 0 ORDER BY f.conname`,
+    [oid],
   )
-  const [self] = await ask(client, where, `SELECT ${name('$1::oid')} AS name`, [table])
   const checks = await ask(
     client,
     where,
     `SELECT conname AS name FROM pg_constraint WHERE conrelid = $1 AND contype = 'c' ORDER BY conname`,
-    [table],
+    [oid],
   )
   const structure: TableStructure = {
-    table: self!.name!,
+    table: self?.name ?? '',
     indexes: [],
     references: references.map(({ columns, parents, parent }) => ({
       columns: JSON.parse(columns!) as string[],
