@@ -101,15 +101,16 @@ export async function compare(
   const columns = distinct([...sides.key, ...(sides.newer ? [sides.newer] : []), ...sides.compared])
   const { of, staged } = how
   const request = { loadId, load, columns, of, staged }
-  const heldTotal = () => target.verifier!.total?.(request, sumOf(sides), signal)
-  const expectedTotal = await totalOf(duck, sides, rows)
-  if (await equalAtOnce(duck, expectedTotal, await heldTotal(), rows, verification)) return verification
+  const sum = sumOf(sides)
+  const should = await totalOf(duck, sum, rows)
+  const is = should && (await target.verifier!.total?.(request, sum, signal))
+  if (await equalAtOnce(duck, should, is, rows, verification)) return verification
   const sink = new PartSink(root, `${folder}/held`)
   try {
     await target.verifier!.read({ ...request, sink }, signal)
     const held = await heldSql(duck, root, sink.parts, columns)
-    const [row] = await duck.rows(totalSql(held, sumOf(sides)))
-    if (await equalAtOnce(duck, expectedTotal, rowTotal(row!), rows, verification)) return verification
+    const found = should && (await totalIn(duck, held, sum))
+    if (await equalAtOnce(duck, should, found, rows, verification)) return verification
     return await compareRows(means, load, sides, rows, held, how, verification)
   } finally {
     rmSync(join(root, folder), { recursive: true, force: true })
@@ -181,13 +182,17 @@ async function allEqual(duck: Duck, rows: number, gone: string | undefined, veri
 /** Number and sum of the rows that should be there; undefined where nothing is, or where some are not judged. */
 async function totalOf(
   duck: Duck,
-  side: Side,
+  sum: string,
   { expected, unjudged }: ExpectedRows,
 ): Promise<RowTotal | undefined> {
   if (!expected) return undefined
   const [spared] = unjudged ? await duck.rows(`SELECT count(*) AS n FROM (${unjudged})`) : [{ n: 0 }]
   if (Number(spared!.n) > 0) return undefined
-  const [row] = await duck.rows(totalSql(expected, sumOf(side)))
+  return totalIn(duck, expected, sum)
+}
+
+async function totalIn(duck: Duck, sql: string, sum: string): Promise<RowTotal> {
+  const [row] = await duck.rows(totalSql(sql, sum))
   return rowTotal(row!)
 }
 
