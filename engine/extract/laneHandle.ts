@@ -36,6 +36,33 @@ export async function openLane(
   }
 }
 
+/** What `act` gives; an abort cancels what a thread is at, and ends it by `kill` where that takes too long. */
+export async function cancelledBy<T>(
+  signal: AbortSignal,
+  port: MessagePort,
+  kill: () => void,
+  act: () => Promise<T>,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const cancel = () => {
+    port.postMessage(CANCEL)
+    timer = setTimeout(kill, GRACE_MS)
+  }
+  if (signal.aborted) cancel()
+  else signal.addEventListener('abort', cancel, { once: true })
+  try {
+    return await act()
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', cancel)
+  }
+}
+
+export const threadEnded = (error: unknown) =>
+  new EngineError('RESOURCE_EXHAUSTED', `a worker thread ended: ${errorData(error).message}`, {
+    cause: error,
+  })
+
 /** What a lane tells while it reads a chunk. */
 export type LaneProgress = Extract<LaneMessage, { kind: 'rows' | 'note' }>
 
@@ -68,13 +95,7 @@ export class LaneHandle {
       else this.settle.resolve({ parts: message.parts, rest: message.rest })
     })
     ended.catch(error => {
-      this.death = new EngineError(
-        'RESOURCE_EXHAUSTED',
-        `a worker thread ended: ${errorData(error).message}`,
-        {
-          cause: error,
-        },
-      )
+      this.death = threadEnded(error)
       this.settle.reject(this.death)
     })
   }
@@ -96,21 +117,9 @@ export class LaneHandle {
     return promise
   }
 
-  /** What `act` gives; an abort cancels what the lane is at, and ends its thread where that takes too long. */
-  async cancelledBy<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined
-    const cancel = () => {
-      this.port.postMessage(CANCEL)
-      timer = setTimeout(this.kill, GRACE_MS)
-    }
-    if (signal.aborted) cancel()
-    else signal.addEventListener('abort', cancel, { once: true })
-    try {
-      return await act()
-    } finally {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', cancel)
-    }
+  /** What `act` gives; an abort cancels what the lane is at. */
+  cancelledBy<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+    return cancelledBy(signal, this.port, this.kill, act)
   }
 
   async close(): Promise<void> {

@@ -3,17 +3,16 @@ import type { ChangeCounts, ChangeRequest, ChangesRead } from '../contracts/chan
 import type { LaneDescriptor } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
-import { EngineError, errorData, errorFrom } from '../errors.ts'
+import { errorFrom } from '../errors.ts'
 import type { LogCursor, PlannedRead } from '../plan/plan.ts'
 import { moduleBeside } from '../pool/entry.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
+import { rowsIn } from '../staging/store.ts'
 import { compactChanges, tableColumns, tableKey } from './changes.ts'
 import type { ChangeInput, ChangeMessage } from './changeWorker.ts'
 import type { Extracted } from './extracted.ts'
-import { CANCEL } from './laneWorker.ts'
+import { cancelledBy, threadEnded } from './laneHandle.ts'
 
-/** Milliseconds that the thread has to end by itself. */
-const GRACE_MS = 5000
 /** What one table's batch is cut to at the least, however many tables share the memory. */
 const LEAST_BATCH_BYTES = 1 << 20
 const LEAST_BATCH_ROWS = 1000
@@ -56,7 +55,7 @@ export async function readLog(
     extracted.push({
       extract: read.extract,
       parts: night.parts,
-      rows: night.parts.reduce((sum, { rows }) => sum + rows, 0),
+      rows: rowsIn(night.parts),
       ...(gone.length > 0 && { gone }),
       watermark: result.position,
       cursor,
@@ -89,23 +88,7 @@ async function readInThread(
   })
   const ended = workers
     .occupy(moduleBeside(import.meta.url, 'changeWorker'), input, [port2], thread.signal)
-    .catch(error => {
-      const { message } = errorData(error)
-      reject(new EngineError('RESOURCE_EXHAUSTED', `a worker thread ended: ${message}`, { cause: error }))
-    })
-  let timer: NodeJS.Timeout | undefined
-  const cancel = () => {
-    port1.postMessage(CANCEL)
-    timer = setTimeout(() => thread.abort(), GRACE_MS)
-  }
-  if (signal.aborted) cancel()
-  else signal.addEventListener('abort', cancel, { once: true })
-  try {
-    return await promise
-  } finally {
-    signal.removeEventListener('abort', cancel)
-    await ended
-    clearTimeout(timer)
-    port1.close()
-  }
+    .catch(error => reject(threadEnded(error)))
+  const kill = () => thread.abort()
+  return cancelledBy(signal, port1, kill, () => promise.finally(() => ended)).finally(() => port1.close())
 }
