@@ -1,14 +1,10 @@
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { Readable } from 'node:stream'
 import type * as Aws from '@aws-sdk/client-s3'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { s3Error } from './failure.ts'
-import { openSdk, regionOf, type S3Access } from './sdk.ts'
-
-/** Amazon's library, loaded by those that have a bucket: it takes as long as a short command. */
-const aws = () => createRequire(import.meta.url)('@aws-sdk/client-s3') as typeof Aws
+import { aws, openSdk, regionOf, type S3Access } from './sdk.ts'
 
 /** An object as a listing or a head shows it. */
 export interface S3Object {

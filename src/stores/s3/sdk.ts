@@ -4,6 +4,11 @@ import { createRequire } from 'node:module'
 import type * as Aws from '@aws-sdk/client-s3'
 import { proxyEnv, secureContext, type Tls } from '../../util/tls.ts'
 
+const require = createRequire(import.meta.url)
+
+/** Amazon's library, loaded by those that have a bucket: it takes as long as a short command. */
+export const aws = () => require('@aws-sdk/client-s3') as typeof Aws
+
 /** What an S3 connection needs to be opened: plain data. Credentials that are not given come from the SDK's own chain. */
 export interface S3Access {
   /** The connection's name, for messages. */
@@ -56,8 +61,7 @@ export function openSdk(access: S3Access, region: string | undefined): Aws.S3Cli
       },
     }),
   }
-  const { S3Client } = createRequire(import.meta.url)('@aws-sdk/client-s3') as typeof Aws
-  return new S3Client(config)
+  return new (aws().S3Client)(config)
 }
 
 /** The region that a refusal names as the bucket's own. */
