@@ -1,8 +1,7 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { Reference } from '../sql/references.ts'
-import type { Session } from './connect.ts'
-import { ask } from './connect.ts'
+import { ask, type Session } from './connect.ts'
 import type { TargetSession } from './targetSession.ts'
 import { identifier, splitTable } from './types.ts'
 
@@ -86,6 +85,20 @@ export function bound(name: string, statement: string, table: string, keys: Fore
 /** Rows of a finding that are shown. */
 const SHOWN = 3
 
+/** Does what the server would refuse row by row, or table by table, by `run` of a session. */
+export async function unchecked<T>(
+  run: (sql: string) => Promise<unknown>,
+  act: () => Promise<T>,
+): Promise<T> {
+  await run('SET SESSION foreign_key_checks = 0')
+  try {
+    return await act()
+  } finally {
+    // A connection that was lost has no setting either.
+    await run('SET SESSION foreign_key_checks = 1').catch(() => {})
+  }
+}
+
 /**
  * Does what no order of rows makes right one by one, and then checks what the server checks row by row: fails with
  * CONSTRAINT_VIOLATED, and names both tables and rows, where one refers to none.
@@ -97,23 +110,22 @@ export async function checkedLate<T>(
   signal: AbortSignal,
   act: () => Promise<T>,
 ): Promise<T> {
-  await ask(session, 'SET SESSION foreign_key_checks = 0', signal)
-  try {
-    const result = await act()
-    for (const key of keys) {
-      const found = await ask<{ value: string }>(
-        session,
-        `SELECT ${shown(key, 'c')} AS value FROM ${key.child.sql} AS c LEFT JOIN ${key.parent.sql} AS p ON ${joined(key, 'p')}
+  return unchecked(
+    sql => ask(session, sql),
+    async () => {
+      const result = await act()
+      for (const key of keys) {
+        const found = await ask<{ value: string }>(
+          session,
+          `SELECT ${shown(key, 'c')} AS value FROM ${key.child.sql} AS c LEFT JOIN ${key.parent.sql} AS p ON ${joined(key, 'p')}
          WHERE ${orphan(key, 'p')} LIMIT ${SHOWN}`,
-        signal,
-      )
-      if (found.length > 0) throw violation(name, key, found)
-    }
-    return result
-  } finally {
-    // A connection that was lost has no setting either.
-    await ask(session, 'SET SESSION foreign_key_checks = 1').catch(() => {})
-  }
+          signal,
+        )
+        if (found.length > 0) throw violation(name, key, found)
+      }
+      return result
+    },
+  )
 }
 
 /**

@@ -24,6 +24,7 @@ import {
   referencesIn,
   refersToItself,
   stagedOrphans,
+  unchecked,
 } from './foreignKeys.ts'
 import { exactCollation, keyClash } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
@@ -377,9 +378,8 @@ export class MysqlTarget implements Target {
   private async drop(tables: string[]): Promise<void> {
     if (tables.length === 0) return
     // They may refer to each other.
-    await this.session.rows('SET SESSION foreign_key_checks = 0')
-    await this.session.rows(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
-    await this.session.rows('SET SESSION foreign_key_checks = 1')
+    const run = (sql: string) => this.session.rows(sql)
+    await unchecked(run, () => run(`DROP TABLE IF EXISTS ${tables.join(', ')}`))
   }
 }
 
