@@ -3,7 +3,7 @@ import { EngineError } from '../../../engine/errors.ts'
 import type { Reference } from '../sql/references.ts'
 import { ask, type Session } from './connect.ts'
 import type { TargetSession } from './targetSession.ts'
-import { identifier, splitTable } from './types.ts'
+import { identifier, literal, splitTable } from './types.ts'
 
 /** A foreign key of or to a load's table. */
 export interface ForeignKey {
@@ -162,7 +162,7 @@ const orphan = ({ columns, to }: ForeignKey, alias: string) =>
   ].join(' AND ')
 
 const shown = ({ columns }: ForeignKey, alias: string) =>
-  `CONCAT_WS(', ', ${columns.map(column => `CONCAT('${column.replaceAll("'", "''").replaceAll('\\', '\\\\')} = ', ${alias}.${identifier(column)})`).join(', ')})`
+  `CONCAT_WS(', ', ${columns.map(column => `CONCAT(${literal(`${column} = `)}, ${alias}.${identifier(column)})`).join(', ')})`
 
 function violation(
   name: string,

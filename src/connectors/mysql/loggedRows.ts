@@ -15,7 +15,6 @@ interface Mapped {
   missing: number[]
   /** Logged columns that are the key. */
   keys: number[]
-  names: string[]
 }
 
 /** Where a row's values lie: -1 is NULL, -2 left out. */
@@ -138,7 +137,6 @@ export class RowWriter {
     )
     const made: Mapped = {
       places,
-      names: logged.columns.map(({ name }) => name),
       lengths: logged.columns.map(column => {
         const length = lengthOf(column)
         if (!length) this.fail(`column ${column.name} is of a type that is not known (${column.type})`)

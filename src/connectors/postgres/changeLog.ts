@@ -19,7 +19,6 @@ export interface Slot {
   database: string
   active_pid: string | null
   confirmed: string
-  restart: string | null
   status: string | null
   bytes: string | null
 }
@@ -182,7 +181,7 @@ export class PostgresChangeLog implements ChangeLog {
     const [slot] = await this.ask<Slot>(
       client,
       `SELECT plugin, CASE WHEN database = current_database() THEN 'here' ELSE coalesce(database, 'none') END AS database,
-         active_pid, coalesce(confirmed_flush_lsn, restart_lsn, '0/0')::text AS confirmed, restart_lsn AS restart,
+         active_pid, coalesce(confirmed_flush_lsn, restart_lsn, '0/0')::text AS confirmed,
          to_jsonb(s)->>'wal_status' AS status,
          pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn)::bigint AS bytes
        FROM pg_replication_slots AS s WHERE slot_name = ${quoteLiteral(reader)}`,
