@@ -48,8 +48,13 @@ export class CharacterSets {
       'SELECT id, character_set_name AS name FROM information_schema.collation_character_set_applicability',
     )
     note(await more.catch(() => []))
+    const found = await ask<{ name: string; most: string }>(
+      session,
+      'SELECT character_set_name AS name, maxlen AS most FROM information_schema.character_sets',
+    )
+    const widths = new Map(found.map(({ name, most }) => [name, Number(most)]))
     const sets = new CharacterSets(names)
-    for (const name of new Set(names.values())) await sets.learn(session, name)
+    for (const name of new Set(names.values())) await sets.learn(session, name, widths.get(name))
     return sets
   }
 
@@ -62,18 +67,11 @@ export class CharacterSets {
     return this.converts.get(name)
   }
 
-  private async learn(session: Session, name: string): Promise<void> {
+  private async learn(session: Session, name: string, width: number | undefined): Promise<void> {
     if (UTF8.includes(name)) this.converts.set(name, null)
     else if (WIDE[name]) this.converts.set(name, WIDE[name])
-    else {
-      const [size] = await ask<{ most: string }>(
-        session,
-        `SELECT maxlen AS most FROM information_schema.character_sets WHERE character_set_name = '${name}'`,
-      )
-      // Of a set of single bytes, the server tells what each is.
-      if (size?.most !== undefined && Number(size.most) === 1)
-        this.converts.set(name, await singleBytes(session, name))
-    }
+    // Of a set of single bytes, the server tells what each is.
+    else if (width === 1) this.converts.set(name, await singleBytes(session, name))
   }
 }
 
