@@ -7,9 +7,8 @@ import type {
 } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import { serverSql } from './changesLane.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
-import { logSettings, obstacleOf, tableFacts } from './followed.ts'
+import { isMariadb, logSettings, obstacleOf, serverId, tableFacts } from './followed.ts'
 import { type BinlogPosition, binlogPosition, fileNumber, positionText } from './position.ts'
 import { literal } from './types.ts'
 
@@ -112,16 +111,6 @@ export class MysqlChangeLog implements ChangeLog {
       await disconnect(session)
     }
   }
-}
-
-async function isMariadb(session: Session): Promise<boolean> {
-  const [found] = await ask<{ version: string }>(session, 'SELECT VERSION() AS version')
-  return /mariadb/i.test(found!.version)
-}
-
-async function serverId(session: Session, mariadb: boolean): Promise<string> {
-  const [own] = await ask<{ id: string }>(session, serverSql(mariadb))
-  return own!.id
 }
 
 /** Where the log ends. */

@@ -9,6 +9,7 @@ import { type BinlogListener, BinlogReader } from './binlog.ts'
 import { databaseAndName } from './catalog.ts'
 import { CharacterSets } from './characterSets.ts'
 import { type Access, ask, connect, engineError, interrupt, interruptOn, type Session } from './connect.ts'
+import { isMariadb, serverId } from './followed.ts'
 import { RowWriter } from './loggedRows.ts'
 import { type BinlogPosition, binlogPosition, positionText, reaches } from './position.ts'
 import { effectOf } from './statements.ts'
@@ -37,11 +38,8 @@ export async function readChanges(
   const { name, connection } = session
   const release = interruptOn(signal, session)
   try {
-    const [server] = await ask<{ version: string; fold: string }>(
-      session,
-      'SELECT VERSION() AS version, @@lower_case_table_names AS fold',
-    )
-    const mariadb = /mariadb/i.test(server!.version)
+    const mariadb = await isMariadb(session)
+    const [server] = await ask<{ fold: string }>(session, 'SELECT @@lower_case_table_names AS fold')
     const fold = server!.fold !== '0'
     const sets = await CharacterSets.of(session)
     const followed: Followed[] = []
@@ -52,8 +50,7 @@ export async function readChanges(
       const writer = new RowWriter(new ChangeTable(read, sinks[index]!), sets)
       followed.push({ writer, from: binlogPosition(read.from), name: `${found!.name}.${own}` })
     }
-    const [own] = await ask<{ id: string }>(session, serverSql(mariadb))
-    const moved = movedTo(name, followed, own!.id, mariadb)
+    const moved = movedTo(name, followed, await serverId(session, mariadb), mariadb)
     const [start] = followed.map(({ from }) => from).sort((a, b) => (reaches(a, b) ? 1 : -1))
     const until = binlogPosition(request.until)
     const listener = new Listener(followed, fold)
@@ -182,9 +179,6 @@ async function dumpCommand(
   name.copy(command, 11)
   return command
 }
-
-/** SQL of what tells a server from others. */
-export const serverSql = (mariadb: boolean) => `SELECT ${mariadb ? '@@server_id' : '@@server_uuid'} AS id`
 
 /** ER_MASTER_FATAL_ERROR_READING_BINLOG: the server has no such place in its log. */
 function logError(name: string, error: Error & { errno: number }, from: string): Error {

@@ -3,6 +3,20 @@ import { databaseAndName, primaryKey } from './catalog.ts'
 import { ask, type Session } from './connect.ts'
 import { literal, tableName } from './types.ts'
 
+export async function isMariadb(session: Session): Promise<boolean> {
+  const [found] = await ask<{ version: string }>(session, 'SELECT VERSION() AS version')
+  return /mariadb/i.test(found!.version)
+}
+
+/** What tells a server from others. */
+export async function serverId(session: Session, mariadb: boolean): Promise<string> {
+  const [own] = await ask<{ id: string }>(
+    session,
+    `SELECT ${mariadb ? '@@server_id' : '@@server_uuid'} AS id`,
+  )
+  return own!.id
+}
+
 /** What a server's settings must be, for its log to tell whole rows. */
 export async function logSettings(session: Session): Promise<Diagnosis[]> {
   const rows = await ask<{ Variable_name: string; Value: string }>(
