@@ -8,20 +8,10 @@ import type {
 } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import { idle } from './changesLane.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteLiteral } from './connect.ts'
 import { followable, publish } from './followed.ts'
 import { lsnOf } from './lsn.ts'
-
-/** A slot as `pg_replication_slots` shows it. */
-export interface Slot {
-  plugin: string
-  database: string
-  active_pid: string | null
-  confirmed: string
-  status: string | null
-  bytes: string | null
-}
+import { idle, LOG_END, slotNamed } from './slot.ts'
 
 /** Postgres' logical replication: a slot and a publication of the reader's name. */
 export class PostgresChangeLog implements ChangeLog {
@@ -53,7 +43,7 @@ export class PostgresChangeLog implements ChangeLog {
         )
       const found = await followable(client, name, tables)
       const known = tables.filter(({ from }) => from !== undefined)
-      const slot = await this.slot(client, reader)
+      const slot = await slotNamed(client, this.access.name, reader)
       const lost = (why: string) =>
         new EngineError('LOG_LOST', `${name}: ${why}: changes of ${tableNames(known)} may be lost`, {
           hint: 'Read anew what has been read so far: nightfreight run JOB --full-refresh.',
@@ -131,10 +121,10 @@ export class PostgresChangeLog implements ChangeLog {
 
   status(reader: string, signal: AbortSignal): Promise<LogStatus> {
     return this.using(signal, async client => {
-      const slot = await this.slot(client, reader)
+      const slot = await slotNamed(client, this.access.name, reader)
       const [end] = await this.ask<{ lsn: string; limit: string }>(
         client,
-        `SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn,
+        `SELECT ${LOG_END} AS lsn,
            coalesce(current_setting('max_slot_wal_keep_size', true), '-1') AS limit`,
       )
       const holder = `replication slot ${reader}`
@@ -175,18 +165,6 @@ export class PostgresChangeLog implements ChangeLog {
       }
       return removed
     })
-  }
-
-  private async slot(client: pg.Client, reader: string): Promise<Slot | undefined> {
-    const [slot] = await this.ask<Slot>(
-      client,
-      `SELECT plugin, CASE WHEN database = current_database() THEN 'here' ELSE coalesce(database, 'none') END AS database,
-         active_pid, coalesce(confirmed_flush_lsn, restart_lsn, '0/0')::text AS confirmed,
-         to_jsonb(s)->>'wal_status' AS status,
-         pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn)::bigint AS bytes
-       FROM pg_replication_slots AS s WHERE slot_name = ${quoteLiteral(reader)}`,
-    )
-    return slot
   }
 
   private async createSlot(reader: string, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { ChangeRequest, ChangesRead } from '../../../engine/contracts/changes.ts'
 import type { Sink } from '../../../engine/contracts/source.ts'
@@ -21,6 +20,7 @@ import {
 import { lsnOf, lsnText } from './lsn.ts'
 import { PgOutput } from './pgoutput.ts'
 import type { PostgresExtract } from './settings.ts'
+import { idle } from './slot.ts'
 import { errorFields, Framer, MESSAGE, socketOf } from './wire.ts'
 
 const XLOG_DATA = 0x77
@@ -152,31 +152,3 @@ function stream(
 
 const lost = (name: string) =>
   new EngineError('CONNECTION_LOST', `${name}: the connection was closed while its log was read`)
-
-/** How long a reader that was killed may still seem to be there. */
-const BUSY_MS = 30_000
-
-/** Waits until nobody reads from a slot, since the server sees a reader's end a moment later; gives what is there in the end. */
-export async function idle(
-  client: pg.Client,
-  name: string,
-  slot: string,
-  signal: AbortSignal,
-): Promise<{ confirmed: string } | undefined> {
-  const limit = performance.now() + BUSY_MS
-  for (;;) {
-    const [found] = await ask<{ active_pid: string | null; confirmed: string }>(
-      client,
-      name,
-      `SELECT active_pid, coalesce(confirmed_flush_lsn, '0/0')::text AS confirmed FROM pg_replication_slots WHERE slot_name = ${quoteLiteral(slot)}`,
-    )
-    if (!found || found.active_pid === null) return found
-    if (performance.now() > limit)
-      throw new EngineError(
-        'RUN_CONFLICT',
-        `${name}: replication slot ${slot} is being read by process ${found.active_pid}`,
-        { hint: `Wait for it, or end it: SELECT pg_terminate_backend(${found.active_pid});` },
-      )
-    await delay(100, undefined, { signal })
-  }
-}
