@@ -90,10 +90,8 @@ export class PostgresChangeLog implements ChangeLog {
     lanes: number,
     signal: AbortSignal,
   ): Promise<Snapshot & { position: LogPosition }> {
-    const { name } = this.access
-    const client = await connect(this.access, name, signal, 'database')
-    const release = interruptOn(signal, client)
-    try {
+    // The slot is for its snapshot, which is ours once the connection is closed.
+    const view = async (client: pg.Client) => {
       const own = `${reader.slice(0, 50)}_${process.pid}`
       const [made] = await this.ask<{ consistent_point: string; snapshot_name: string }>(
         client,
@@ -101,11 +99,8 @@ export class PostgresChangeLog implements ChangeLog {
       )
       const snapshot = await this.openView(lanes, signal, made!.snapshot_name)
       return { ...snapshot, position: made!.consistent_point }
-    } finally {
-      release()
-      // The slot was for its snapshot, which is ours by now.
-      await disconnect(client)
     }
+    return this.using(signal, view, 'database')
   }
 
   async acknowledge(reader: string, position: LogPosition, signal: AbortSignal): Promise<void> {
@@ -168,17 +163,8 @@ export class PostgresChangeLog implements ChangeLog {
   }
 
   private async createSlot(reader: string, signal: AbortSignal): Promise<void> {
-    const client = await connect(this.access, this.access.name, signal, 'database')
-    const release = interruptOn(signal, client)
-    try {
-      await this.ask(
-        client,
-        `CREATE_REPLICATION_SLOT ${quoteIdent(reader)} LOGICAL pgoutput NOEXPORT_SNAPSHOT`,
-      )
-    } finally {
-      release()
-      await disconnect(client)
-    }
+    const sql = `CREATE_REPLICATION_SLOT ${quoteIdent(reader)} LOGICAL pgoutput NOEXPORT_SNAPSHOT`
+    await this.using(signal, client => this.ask(client, sql), 'database')
   }
 
   private async dropSlot(client: pg.Client, reader: string): Promise<void> {
@@ -193,8 +179,12 @@ export class PostgresChangeLog implements ChangeLog {
     }
   }
 
-  private async using<T>(signal: AbortSignal, use: (client: pg.Client) => Promise<T>): Promise<T> {
-    const client = await connect(this.access, this.access.name, signal)
+  private async using<T>(
+    signal: AbortSignal,
+    use: (client: pg.Client) => Promise<T>,
+    replication?: 'database',
+  ): Promise<T> {
+    const client = await connect(this.access, this.access.name, signal, replication)
     const release = interruptOn(signal, client)
     try {
       return await use(client)
