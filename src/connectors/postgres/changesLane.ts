@@ -18,10 +18,10 @@ import {
   quoteTable,
 } from './connect.ts'
 import { lsnOf, lsnText } from './lsn.ts'
-import { PgOutput } from './pgoutput.ts'
+import { EPOCH_SECONDS, PgOutput } from './pgoutput.ts'
 import type { PostgresExtract } from './settings.ts'
 import { idle } from './slot.ts'
-import { errorFields, Framer, MESSAGE, socketOf } from './wire.ts'
+import { errorFields, Framer, MESSAGE, sendQuery, socketOf } from './wire.ts'
 
 const XLOG_DATA = 0x77
 const KEEPALIVE = 0x6b
@@ -109,7 +109,7 @@ function stream(
     message.writeInt32BE(38, 1)
     message.write('r', 5)
     for (const at of [6, 14, 22]) message.writeBigUInt64BE(start, at)
-    message.writeBigInt64BE(BigInt(Date.now() - 946_684_800_000) * 1000n, 30)
+    message.writeBigInt64BE(BigInt(Date.now() - EPOCH_SECONDS * 1000) * 1000n, 30)
     message[38] = answer ? 1 : 0
     socket.write(message)
   }
@@ -141,12 +141,10 @@ function stream(
   shareReads(socket, true)
   socket.removeAllListeners('data')
   socket.on('data', onData).on('close', onClose)
-  const sql = `START_REPLICATION SLOT ${quoteIdent(slot)} LOGICAL ${lsnText(start)} (proto_version '1', publication_names ${quoteLiteral(quoteIdent(slot))})`
-  const text = Buffer.from(`${sql}\0`, 'utf8')
-  const head = Buffer.alloc(5)
-  head.write('Q')
-  head.writeInt32BE(text.length + 4, 1)
-  socket.write(Buffer.concat([head, text]))
+  sendQuery(
+    socket,
+    `START_REPLICATION SLOT ${quoteIdent(slot)} LOGICAL ${lsnText(start)} (proto_version '1', publication_names ${quoteLiteral(quoteIdent(slot))})`,
+  )
   return promise
 }
 

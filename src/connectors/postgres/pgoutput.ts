@@ -22,12 +22,7 @@ const KEY = 0x4b
 const OLD = 0x4f
 
 /** From 1970-01-01 to Postgres's epoch, 2000-01-01. */
-const EPOCH_SECONDS = 946_684_800
-
-/** One followed table as the log describes it. */
-interface Relation {
-  tables: Mapped[]
-}
+export const EPOCH_SECONDS = 946_684_800
 
 /** How a relation's columns go into a table's. */
 interface Mapped {
@@ -63,7 +58,8 @@ export class PgOutput {
   /** Tables by the OID of their relation. */
   private readonly tables: Map<number, ChangeTable[]>
   private readonly positions: Map<ChangeTable, bigint>
-  private readonly relations = new Map<number, Relation>()
+  /** By OID, as the log described it last. */
+  private readonly relations = new Map<number, Mapped[]>()
   private readonly transaction: Transaction = { ordinal: 0, seconds: 0, micros: 0 }
   private commit = 0n
   private readonly old = new Tuple()
@@ -153,13 +149,11 @@ export class PgOutput {
             hint: `Read the table anew: nightfreight run JOB --full-refresh TABLE.`,
           },
         )
-    this.relations.set(oid, { tables: mapped })
+    this.relations.set(oid, mapped)
   }
 
   private *mapped(oid: number): Generator<Mapped> {
-    const relation = this.relations.get(oid)
-    if (!relation) return
-    for (const mapped of relation.tables) if (this.commit >= mapped.from) yield mapped
+    for (const mapped of this.relations.get(oid) ?? []) if (this.commit >= mapped.from) yield mapped
   }
 
   private insert(bytes: Buffer, at: number, to: number): void {

@@ -141,10 +141,15 @@ export function converse(client: pg.Client, where: string, sql: string, receiver
   shareReads(socket, true)
   socket.removeAllListeners('data')
   socket.on('data', onData).on('close', onClose)
+  sendQuery(socket, sql)
+  return promise
+}
+
+/** Sends a simple query past the driver. */
+export function sendQuery(socket: Socket, sql: string): void {
   const text = Buffer.from(`${sql}\0`, 'utf8')
   const head = Buffer.alloc(5)
   head.write('Q')
   head.writeInt32BE(text.length + 4, 1)
   socket.write(Buffer.concat([head, text]))
-  return promise
 }
