@@ -1,4 +1,5 @@
 import type { ColumnBuilder } from '../../../engine/batch/builder.ts'
+import { daysOf } from '../wire/days.ts'
 import { BAD, word, writeProduct } from '../wire/integers.ts'
 
 /** A date with a zero month or day, such as 0000-00-00. */
@@ -6,14 +7,13 @@ export const ZERO = 2
 /** A day that no calendar has, such as 2026-02-31 (stored under ALLOW_INVALID_DATES). */
 export const CALENDAR = 3
 
-const DAYS_BEFORE_EPOCH = 719468
 const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 // The day's number is left here, since a second result would cost an object.
 let days = 0
 
 function readDay(bytes: Uint8Array, at: number): number {
-  let year = bytes[at]! | (bytes[at + 1]! << 8)
+  const year = bytes[at]! | (bytes[at + 1]! << 8)
   const month = bytes[at + 2]!
   const day = bytes[at + 3]!
   if (year > 9999 || month > 99 || day > 99) return BAD
@@ -21,13 +21,7 @@ function readDay(bytes: Uint8Array, at: number): number {
   if (month > 12) return CALENDAR
   const leap = month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 1 : 0
   if (day > MONTH_DAYS[month - 1]! + leap) return CALENDAR
-  // Days since the first of March of year 0, so that the leap day comes last.
-  if (month < 3) year--
-  const era = Math.floor(year / 400)
-  const yearOfEra = year - era * 400
-  const dayOfYear = (((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) | 0) + day - 1
-  const leaps = (yearOfEra >> 2) - ((yearOfEra / 100) | 0)
-  days = era * 146097 + yearOfEra * 365 + leaps + dayOfYear - DAYS_BEFORE_EPOCH
+  days = daysOf(year, month, day)
   return 0
 }
 

@@ -1,7 +1,8 @@
 import type { BatchBuilder, ColumnBuilder } from '../../../engine/batch/builder.ts'
 import { unflattened } from '../../../engine/types/logical.ts'
+import { daysOf } from '../wire/days.ts'
 import { parseDecimal } from '../wire/decimals.ts'
-import { writeProduct } from '../wire/integers.ts'
+import { writeLong, writeProduct } from '../wire/integers.ts'
 import { isText } from '../wire/utf8.ts'
 import { appendChar } from './decodeText.ts'
 import type { Wire } from './types.ts'
@@ -105,15 +106,11 @@ const readInt: NotationReader = (_, column, row, bytes, from, to) => {
   return undefined
 }
 
-const TWO32 = 0x100000000
-
 const readBigint: NotationReader = (_, column, row, bytes, from, to) => {
   if (to - from <= 15) {
     const value = whole(bytes, from, to)
     if (Number.isNaN(value)) return 'is no bigint'
-    const high = Math.floor(value / TWO32)
-    column.i32[2 * row] = value - high * TWO32
-    column.i32[2 * row + 1] = high
+    writeLong(column, row, value)
     return undefined
   }
   const text = bytes.toString('latin1', from, to)
@@ -146,28 +143,13 @@ const readDecimal: NotationReader = (builder, column, row, bytes, from, to) => {
   return undefined
 }
 
-// The calendar, in days from the first of March of year 0: a leap day comes last.
-const DAYS_BEFORE_EPOCH = 719_468
-
 /** The day that `YYYY-MM-DD` is, from 1970-01-01; NaN where it is none. `dash`: of the one behind the year. */
 function dayOf(bytes: Uint8Array, from: number, dash: number, era: boolean): number {
-  let year = digits(bytes, from, dash)
+  const year = digits(bytes, from, dash)
   const month = digits(bytes, dash + 1, dash + 3)
   const day = digits(bytes, dash + 4, dash + 6)
   if (!(month >= 1 && month <= 12 && day >= 1 && day <= 31)) return Number.NaN
-  if (era) year = 1 - year
-  if (month < 3) year--
-  const cycle = Math.floor(year / 400)
-  const ofCycle = year - cycle * 400
-  const ofYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1
-  return (
-    cycle * 146_097 +
-    ofCycle * 365 +
-    Math.floor(ofCycle / 4) -
-    Math.floor(ofCycle / 100) +
-    ofYear -
-    DAYS_BEFORE_EPOCH
-  )
+  return daysOf(era ? 1 - year : year, month, day)
 }
 
 // ` BC` ends it.

@@ -7,7 +7,7 @@ import {
   LOG,
 } from '../../../engine/contracts/changes.ts'
 import type { Sink } from '../../../engine/contracts/source.ts'
-import { writeProduct } from './integers.ts'
+import { writeLong, writeProduct } from './integers.ts'
 
 /** A transaction as its changes are staged: which it is of the pass, and when it committed, from 1970-01-01 in UTC. */
 export interface Transaction {
@@ -56,9 +56,7 @@ export class ChangeTable {
     const { row } = this
     this.last++
     this.kind.u8[row] = kind
-    const high = Math.floor(this.last / 0x100000000)
-    this.number.i32[2 * row] = this.last - high * 0x100000000
-    this.number.i32[2 * row + 1] = high
+    writeLong(this.number, row, this.last)
     writeProduct(this.at, row, transaction.seconds, 1_000_000, transaction.micros)
     if (same && same.length > 0) this.same.appendText(row, JSON.stringify(same))
     else this.same.setNull(row)

@@ -5,6 +5,13 @@ export const BAD = 1
 
 const TWO32 = 0x100000000
 
+/** Writes an integer that a double holds exactly as a 64-bit value. */
+export function writeLong(column: ColumnBuilder, row: number, value: number): void {
+  const high = Math.floor(value / TWO32)
+  column.i32[2 * row] = value - high * TWO32
+  column.i32[2 * row + 1] = high
+}
+
 /** Writes `high * factor + low` as a 64-bit value, exact while |high * factor| < 2^63 and low and factor < 2^31. */
 export function writeProduct(
   column: ColumnBuilder,
