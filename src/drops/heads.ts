@@ -6,8 +6,6 @@ import { select } from './select.ts'
 import { Spool } from './spool.ts'
 import type { DropStore } from './store.ts'
 
-export type { FileHead } from '../formats/dialect.ts'
-
 /** Unpacked bytes that are looked at of a file, and files that are looked at. */
 const HEAD = 1024 * 1024
 const FILES = 10

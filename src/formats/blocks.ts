@@ -46,11 +46,16 @@ export async function* toUtf8(
   if (decoder) yield decoded(decoder, undefined, where)
 }
 
-function decoderOf(name: string, first: Buffer, where: string): TextDecoder {
-  // With a byte order mark the text itself says which of the two it is.
+/** An encoding as decoders know it. With a byte order mark the text itself says which UTF-16 it is. */
+export function decoderName(encoding: string, first: Buffer): string {
+  const name = encoding.toLowerCase()
   const utf16 = first[0] === 0xfe && first[1] === 0xff ? 'utf-16be' : 'utf-16le'
+  return name === 'utf-16' || name === 'utf16' ? utf16 : name
+}
+
+function decoderOf(name: string, first: Buffer, where: string): TextDecoder {
   try {
-    return new TextDecoder(name === 'utf-16' || name === 'utf16' ? utf16 : name, { fatal: true })
+    return new TextDecoder(decoderName(name, first), { fatal: true })
   } catch (cause) {
     throw badFile(where, `there is no encoding ${JSON.stringify(name)}`, cause)
   }

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { EngineError } from '../../engine/errors.ts'
+import { decoderName } from './blocks.ts'
 import type { Format } from './byName.ts'
 import { csvFields, csvScan, type RowShape } from './csv.ts'
 import type { TextFormat } from './textFormat.ts'
@@ -90,10 +91,8 @@ const schemaFor = (fields: string[]) =>
   `schema={${fields.map((_, index) => `column_${index + 1}: VARCHAR`).join(', ')}}`
 
 function utf8(bytes: Buffer, encoding: string): Buffer {
-  const name = encoding.toLowerCase()
-  const utf16 = bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : 'utf-16le'
   try {
-    const decoder = new TextDecoder(/^utf-?16$/.test(name) ? utf16 : name)
+    const decoder = new TextDecoder(decoderName(encoding, bytes))
     return Buffer.from(decoder.decode(bytes, { stream: true }))
   } catch {
     // That there is no such encoding is for the run to say.
@@ -137,13 +136,11 @@ function rowsOf(text: Buffer, isWhole: boolean, format: TextFormat & { delimiter
 
 /** Whether each column of numbers or days has one in the first line, too, and there is such a column. */
 function looksLikeRow(first: string[], others: string[][]): boolean {
-  const typed = first
-    .map((_, index) => index)
-    .filter(index => {
-      const values = others.map(row => row[index] ?? '').filter(value => value !== '')
-      return values.length > 0 ? values.every(isTyped) : isTyped(first[index]!)
-    })
-  return typed.some(index => isTyped(first[index]!)) && typed.every(index => isTyped(first[index]!))
+  const typed = first.filter((value, index) => {
+    const values = others.map(row => row[index] ?? '').filter(other => other !== '')
+    return values.length > 0 ? values.every(isTyped) : isTyped(value)
+  })
+  return typed.length > 0 && typed.every(isTyped)
 }
 
 const isTyped = (value: string) =>
