@@ -37,9 +37,12 @@ export function fromBraces(text: string, type: string): string {
 
 let values = 0
 
-/** Computes a text once for an expression that names it several times. */
+/** A name that no lambda around has: nested ones would hide each other's. */
+const freshName = () => `_nf_v${values++ % 1000}`
+
+/** Computes a value once for an expression that names it several times. */
 function once(text: string, of: (value: string) => string): string {
-  const value = `_nf_v${values++ % 1000}`
+  const value = freshName()
   return `list_transform([${text}], lambda ${value}: ${of(value)})[1]`
 }
 
@@ -53,7 +56,7 @@ function listOf(value: string, type: string): string {
   const found = `regexp_extract_all(',' || ${value}[2:-2], ',(${token.replaceAll("'", "''")})', 1, 's')`
   const unquoted = (e: string) =>
     `CASE WHEN ${e} = 'NULL' THEN NULL WHEN ${e}[1] = '"' THEN regexp_replace(${e}[2:-2], '\\\\(.)', '\\1', 'gs') ELSE ${e} END`
-  const each = `_nf_v${values++ % 1000}`
+  const each = freshName()
   const items = inner
     ? `list_transform(${found}, lambda ${each}: ${listOf(each, item)})`
     : `list_transform(list_transform(${found}, lambda ${each}: ${unquoted(each)}), lambda ${each}: ${fromBraces(each, item)})`
@@ -72,16 +75,18 @@ const depthPattern = (depth: number): string =>
   depth === 1 ? String.raw`\{(?:[^{}"]|${QUOTED})*\}` : String.raw`\{(?:[^{}"]|${depthPattern(depth - 1)})*\}`
 
 function rowOf(value: string, fields: { quoted: string; type: string }[], type: string): string {
-  const each = `_nf_v${values++ % 1000}`
+  const each = freshName()
   const found = `regexp_extract_all(',' || ${value}[2:-2], ',("(?:[^"]|"")*"|[^,"]*)', 1, 's')`
   const texts = `list_transform(${found}, lambda ${each}: CASE WHEN ${each} = '' THEN NULL WHEN ${each}[1] = '"'
     THEN replace(replace(${each}[2:-2], '""', '"'), '\\\\', '\\') ELSE ${each} END)`
-  const row = `_nf_v${values++ % 1000}`
-  const made = fields.map(
-    (field, index) => `${field.quoted} := ${fromBraces(`${row}[${index + 1}]`, field.type)}`,
+  const made = (row: string) =>
+    fields.map((field, index) => `${field.quoted} := ${fromBraces(`${row}[${index + 1}]`, field.type)}`)
+  const read = once(
+    texts,
+    row =>
+      `CAST(CASE WHEN len(${row}) = ${fields.length} THEN struct_pack(${made(row).join(', ')}) ELSE ${refusal(value, type)} END AS ${type})`,
   )
-  return `CASE WHEN ${value} IS NULL THEN NULL ELSE
-    list_transform([${texts}], lambda ${row}: CAST(CASE WHEN len(${row}) = ${fields.length} THEN struct_pack(${made.join(', ')}) ELSE ${refusal(value, type)} END AS ${type}))[1] END`
+  return `CASE WHEN ${value} IS NULL THEN NULL ELSE ${read} END`
 }
 
 /** SQL of a list of no lists as such a text; `type`: the list's. */
