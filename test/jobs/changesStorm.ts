@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import mysql from 'mysql2/promise'
 import pg from 'pg'
 import { commandLine } from '../commandLine.ts'
+import { mulberry } from '../random.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
 import { dropAfter, reversed } from './following.ts'
 import { smallJob } from './small.ts'
@@ -49,7 +50,7 @@ retries: { limit: 1, delay: 100ms }
 `,
   })
   dropAfter(own, job)
-  const random = randomOf(seed)
+  const random = mulberry(seed)
   const found: Storm = { transactions: 0, kills: 0, cuts: 0, runs: 0, changes: 0 }
   const end = Date.now() + seconds * 1000
   const over = () => Date.now() > end
@@ -240,15 +241,4 @@ async function another(
   const client = await mysql.createConnection({ uri: url })
   hooks.after(() => client.end().catch(() => {}))
   return { query: async (sql: string) => (await client.query(sql))[0] as never }
-}
-
-/** Numbers from 0 to 1, the same of each seed. */
-function randomOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }

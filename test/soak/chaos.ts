@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startPostgres } from '../../src/demo/servers/postgres.ts'
+import { mulberry } from '../random.ts'
 import type { Hooks } from '../servers.ts'
 import { layTrial, NIGHTS, nightOf, nightsOf, runsOf } from './night.ts'
 import { damagedKinds, type Stage, type Upset } from './upsets.ts'
@@ -79,15 +80,4 @@ export async function chaos({ trials, upsets, parallel, seed, say, hooks }: Chao
   rmSync(dir, { recursive: true, force: true })
   for (const [kind, times] of damagedKinds()) say(`${String(times).padStart(4)}  ${kind}`)
   return failures
-}
-
-/** Mulberry32: numbers from 0 to 1, the same for a seed. */
-function mulberry(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
 }
