@@ -3,7 +3,7 @@ import { readerOf } from '../../engine/plan/prepare.ts'
 import { loadJob } from '../../src/config/load.ts'
 import { dropLogs } from '../../src/runs/changeLogs.ts'
 import type { FreshDatabase, Hooks } from '../servers.ts'
-import { type SmallJob, smallJob } from './small.ts'
+import { notesInto, type SmallJob, smallJob } from './small.ts'
 
 /** What a night did. */
 export interface NightCounts {
@@ -73,12 +73,7 @@ chunking: { default_chunk_size: 1000 }
   const job = await smallJob(own, name, { 'job.yaml': yaml })
   dropAfter(own, job)
   const notes: string[] = []
-  const progress = {
-    started() {},
-    advanced() {},
-    finished() {},
-    note: (text: string) => void notes.push(text),
-  }
+  const progress = notesInto(notes)
   return {
     query,
     url,

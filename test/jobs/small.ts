@@ -14,6 +14,9 @@ import type { Hooks } from '../servers.ts'
 const clock = { now: () => new Date() }
 const nobody = { started() {}, advanced() {}, finished() {}, note() {} }
 
+/** Keeps what a run notes. */
+export const notesInto = (notes: string[]) => ({ ...nobody, note: (text: string) => void notes.push(text) })
+
 /** A job of its own folder, state and name, in this process. */
 export interface SmallJob {
   folder: string

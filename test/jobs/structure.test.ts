@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
-import { type SmallJob, smallJob } from './small.ts'
+import { notesInto, type SmallJob, smallJob } from './small.ts'
 
 // A circle (the best book of an author), a table that refers to itself, unique and other indexes.
 const TABLES = [
@@ -184,12 +184,7 @@ load: { b: { to: w, from: b, key: id, indexes: [[a]], foreign_keys: source }${lo
 resources: { memory: 300MB, threads: 1 }
 `
   const run = async (job: SmallJob) => {
-    const progress = {
-      started() {},
-      advanced() {},
-      finished() {},
-      note: (text: string) => void notes.push(text),
-    }
+    const progress = notesInto(notes)
     return (await job.run({ progress })).error as Error | undefined
   }
   const alone = await smallJob(t, 'alone', { 'job.yaml': yaml('', '') })

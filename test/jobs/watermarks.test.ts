@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
-import { smallJob } from './small.ts'
+import { notesInto, smallJob } from './small.ts'
 
 const FOREVER = "'9999-12-31'"
 
@@ -72,12 +72,7 @@ for (const kind of ['postgres', 'mariadb'] as const)
     ])
     const job = await jobOf(kind, source, warehouse, '')
     const notes: string[] = []
-    const progress = {
-      started() {},
-      advanced() {},
-      finished() {},
-      note: (text: string) => void notes.push(text),
-    }
+    const progress = notesInto(notes)
     const night = async () => {
       notes.length = 0
       const { error, outcome } = await job.run({ progress })
