@@ -47,7 +47,7 @@ export class Access {
   async identify(caller: Caller): Promise<Identity | Refusal> {
     const { users, tokens, proxy, host } = this.options
     // A page elsewhere whose name leads here (DNS rebinding) is not let in by where it comes from.
-    if (!this.isOwnHost(caller.header('host'))) return 'foreign host'
+    if (!this.isOwnHost(caller)) return 'foreign host'
     const bearer = /^Bearer (.+)$/i.exec(caller.header('authorization') ?? '')?.[1]
     if (bearer !== undefined) {
       const found = tokens.find(({ token }) => isSame(token, bearer))
@@ -73,8 +73,10 @@ export class Access {
     return host !== undefined && (host === caller.header('host') || host === this.options.url?.host)
   }
 
-  private isOwnHost(header: string | undefined): boolean {
+  /** Whether a request was sent to a name of ours. */
+  isOwnHost(caller: Caller): boolean {
     const { host, url } = this.options
+    const header = caller.header('host')
     if (header === undefined) return false
     if (!isLoopback(host)) return true
     return isLoopback(header.replace(/:\d+$/, '')) || header === url?.host

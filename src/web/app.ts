@@ -168,7 +168,7 @@ function logins(app: Hono<Env>, { access, metadata, clock }: WebContext): void {
   app.get('/login', context => show(context, loginPage(ownPath(context.req.query('to'))), 200))
   app.post('/login', bodyLimit({ maxSize: MAX_FORM }), async context => {
     const caller = callerOf(context)
-    if ((await access.identify(caller)) === 'foreign host' || !access.isOwnPage(caller))
+    if (!access.isOwnHost(caller) || !access.isOwnPage(caller))
       return context.text('This did not come from a page of ours.\n', 403)
     const form = await formOf(context)
     const [name = '', password = '', to] = ['name', 'password', 'to'].map(field => form.get(field)?.[0])
