@@ -14,13 +14,13 @@ import { recordPath } from './pages/errors.ts'
 export type Form = ReadonlyMap<string, string[]>
 
 /** What came of an action, and where to look next. */
-export interface Acted {
+interface Acted {
   said: string
   to: string
 }
 
 /** What is done to a thing that a path names; fails with an EngineError where it is refused. */
-type Act = (web: WebContext, name: string, form: Form, who: Identity) => Promise<Acted>
+export type Act = (web: WebContext, name: string, form: Form, who: Identity) => Promise<Acted>
 
 const refuse = (message: string): never => {
   throw new EngineError('RESUME_REFUSED', message)

@@ -5,20 +5,21 @@ import { bodyLimit } from 'hono/body-limit'
 import { getCookie, setCookie } from 'hono/cookie'
 import { HTTPException } from 'hono/http-exception'
 import { EngineError, errorData } from '../../engine/errors.ts'
-import { keepAudit } from '../metadata/auditLog.ts'
+import { type AuditEntry, keepAudit } from '../metadata/auditLog.ts'
 import { runDetails } from '../metadata/runDetails.ts'
 import type { ReportData } from '../report/data.ts'
 import { renderReport } from '../report/html.ts'
 import { html } from '../report/markup.ts'
 import { toCsv } from '../runs/correctionCsv.ts'
 import { shownRecord } from '../runs/mask.ts'
+import { jobPath, runPath } from '../util/site.ts'
 import { type Caller, type Identity, LoginLimit } from './access.ts'
-import { type Acted, correct, ERROR_ACTIONS, type Form, JOB_ACTIONS, RUN_ACTIONS } from './actions.ts'
+import { type Act, correct, ERROR_ACTIONS, type Form, JOB_ACTIONS, RUN_ACTIONS } from './actions.ts'
 import { mayAct, type Page, type WebContext } from './context.ts'
 import { Events } from './events.ts'
 import { layout } from './layout.ts'
 import { loginPage, ownPath, unsetPage } from './login.ts'
-import { errorQuery } from './pages/errors.ts'
+import { errorQuery, recordPath } from './pages/errors.ts'
 import { findPage } from './pages/index.ts'
 import { SCRIPT } from './script.ts'
 import { ICON, STYLE } from './style.ts'
@@ -126,6 +127,16 @@ const callerOf = (context: Asking): Caller => ({
   session: getCookie(context, COOKIE),
 })
 
+const notOurs = (context: Asking) => context.text('This did not come from a page of ours.\n', 403)
+
+/** Writes down what somebody did, or tried to do, now and from there. */
+const audit = ({ metadata, clock }: WebContext, context: Asking, entry: Omit<AuditEntry, 'at' | 'address'>) =>
+  keepAudit(metadata.database, {
+    at: clock.now().toISOString(),
+    address: callerOf(context).address,
+    ...entry,
+  })
+
 /** Lets in who may; whoever is not known is asked for a name, programs are told. */
 function gate({ access }: WebContext) {
   return async (context: Asking, next: () => Promise<void>) => {
@@ -145,31 +156,21 @@ function gate({ access }: WebContext) {
       )
     }
     context.set('who', found)
-    if (context.req.method !== 'GET' && context.req.method !== 'HEAD') {
-      if (!access.isOwnPage(caller)) return context.text('This did not come from a page of ours.\n', 403)
-    }
-    return next()
+    const changes = context.req.method !== 'GET' && context.req.method !== 'HEAD'
+    return changes && !access.isOwnPage(caller) ? notOurs(context) : next()
   }
 }
 
-function logins(app: Hono<Env>, { access, metadata, clock }: WebContext): void {
+function logins(app: Hono<Env>, web: WebContext): void {
+  const { access } = web
   const limit = new LoginLimit()
   const { users, url } = access.options
-  const told = (context: Asking, who: string, role: string, outcome: string, action = 'log in') =>
-    keepAudit(metadata.database, {
-      at: clock.now().toISOString(),
-      who,
-      role,
-      address: callerOf(context).address,
-      action,
-      subject: '',
-      outcome,
-    })
+  const told = (context: Asking, who: string, role: string, outcome: string) =>
+    audit(web, context, { who, role, action: 'log in', subject: '', outcome })
   app.get('/login', context => show(context, loginPage(ownPath(context.req.query('to'))), 200))
   app.post('/login', bodyLimit({ maxSize: MAX_FORM }), async context => {
     const caller = callerOf(context)
-    if (!access.isOwnHost(caller) || !access.isOwnPage(caller))
-      return context.text('This did not come from a page of ours.\n', 403)
+    if (!access.isOwnHost(caller) || !access.isOwnPage(caller)) return notOurs(context)
     const form = await formOf(context)
     const [name = '', password = '', to] = ['name', 'password', 'to'].map(field => form.get(field)?.[0])
     const again = (status: 401 | 429, message: string) =>
@@ -196,7 +197,7 @@ function logins(app: Hono<Env>, { access, metadata, clock }: WebContext): void {
   })
   app.post('/logout', async context => {
     const caller = callerOf(context)
-    if (!access.isOwnPage(caller)) return context.text('This did not come from a page of ours.\n', 403)
+    if (!access.isOwnPage(caller)) return notOurs(context)
     if (caller.session) await users.logOut(caller.session)
     setCookie(context, COOKIE, '', { path: '/', maxAge: 0 })
     return context.redirect('/login', 303)
@@ -245,25 +246,16 @@ async function formOf(context: Asking): Promise<Form> {
 }
 
 function acts(app: Hono<Env>, web: WebContext, said: Map<string, string>): void {
-  const { metadata, clock } = web
   const act = async (
     context: Asking,
     action: string,
     subject: string,
     back: string,
-    perform: ((form: Form) => Promise<Acted>) | undefined,
+    perform: Act | undefined,
   ): Promise<Response> => {
     const who = context.get('who')
     const told = (outcome: string) =>
-      keepAudit(metadata.database, {
-        at: clock.now().toISOString(),
-        who: who.name,
-        role: who.role,
-        address: callerOf(context).address,
-        action,
-        subject,
-        outcome,
-      })
+      audit(web, context, { who: who.name, role: who.role, action, subject, outcome })
     if (!perform) return show(context, NOTHING, 404)
     if (!mayAct(who)) {
       await told('refused: a viewer looks only')
@@ -276,7 +268,7 @@ function acts(app: Hono<Env>, web: WebContext, said: Map<string, string>): void 
       return context.redirect(`${path}${path.includes('?') ? '&' : '?'}said=${key}`, 303)
     }
     try {
-      const { said: text, to } = await perform(await formOf(context))
+      const { said: text, to } = await perform(web, subject, await formOf(context), who)
       await told('done')
       return leadTo(to, text)
     } catch (error) {
@@ -285,44 +277,21 @@ function acts(app: Hono<Env>, web: WebContext, said: Map<string, string>): void 
       return leadTo(back, error.message)
     }
   }
-  const own = <T>(of: Record<string, T>, name: string) => (Object.hasOwn(of, name) ? of[name] : undefined)
+  const own = (of: Record<string, Act>, name: string) => (Object.hasOwn(of, name) ? of[name] : undefined)
   app.post('/runs/:name/:action', context => {
     const { name, action } = context.req.param()
-    const perform = own(RUN_ACTIONS, action)
-    return act(
-      context,
-      `${action} run`,
-      name,
-      `/runs/${encodeURIComponent(name)}`,
-      perform && (form => perform(web, name, form, context.get('who'))),
-    )
+    return act(context, `${action} run`, name, runPath(name), own(RUN_ACTIONS, action))
   })
   app.post('/jobs/:name/:action', context => {
     const { name, action } = context.req.param()
-    const perform = own(JOB_ACTIONS, action)
-    return act(
-      context,
-      `${action} job`,
-      name,
-      `/jobs/${encodeURIComponent(name)}`,
-      perform && (form => perform(web, name, form, context.get('who'))),
-    )
+    return act(context, `${action} job`, name, jobPath(name), own(JOB_ACTIONS, action))
   })
   app.post('/errors/:id/correct', context => {
     const { id } = context.req.param()
-    return act(context, 'correct row', id, `/errors/${encodeURIComponent(id)}`, form =>
-      correct(web, id, form, context.get('who')),
-    )
+    return act(context, 'correct row', id, recordPath(id), correct)
   })
   app.post('/errors/:action', context => {
     const { action } = context.req.param()
-    const perform = own(ERROR_ACTIONS, action)
-    return act(
-      context,
-      `${action} rows`,
-      '',
-      '/errors',
-      perform && (form => perform(web, '', form, context.get('who'))),
-    )
+    return act(context, `${action} rows`, '', '/errors', own(ERROR_ACTIONS, action))
   })
 }

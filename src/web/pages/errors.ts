@@ -2,7 +2,7 @@ import type { Mask } from '../../../engine/mask.ts'
 import type { ErrorQuery, ErrorRecord, ErrorState } from '../../metadata/errorRecords.ts'
 import { count, type Html, html, moment, section, table } from '../../report/markup.ts'
 import { shownRecord } from '../../runs/mask.ts'
-import { runPath } from '../../util/site.ts'
+import { jobPath, runPath } from '../../util/site.ts'
 import type { Identity } from '../access.ts'
 import { mayAct, type PageMaker } from '../context.ts'
 import { button, link } from '../layout.ts'
@@ -140,7 +140,7 @@ ${
         ),
       )
 }
-${mayAct(who) && found.state === 'queued' && catalog.jobs.has(found.job) ? html`<div class="actions">${button(`/jobs/${encodeURIComponent(found.job)}/run`, 'Run the job now')}</div>` : undefined}`,
+${mayAct(who) && found.state === 'queued' && catalog.jobs.has(found.job) ? html`<div class="actions">${button(`${jobPath(found.job)}/run`, 'Run the job now')}</div>` : undefined}`,
   }
 }
 
