@@ -1,6 +1,13 @@
 import { liveStates } from '../../metadata/runDetails.ts'
 import { isDone } from '../../metadata/runs.ts'
-import { jobsThatRan, openWarnings, runsBySpan, type SeenRun, seenRuns } from '../../metadata/seen.ts'
+import {
+  jobsThatRan,
+  openWarnings,
+  runsBySpan,
+  type SeenRun,
+  type SpanOfRuns,
+  seenRuns,
+} from '../../metadata/seen.ts'
 import { bars, gantt, meter } from '../../report/charts.ts'
 import {
   count,
@@ -17,6 +24,7 @@ import { isRunning } from '../../runs/owner.ts'
 import type { Alert } from '../../spec/alert.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { PageMaker, WebContext } from '../context.ts'
+import { type HeatCell, heatMap } from '../heatMap.ts'
 import { link, part, toneOf } from '../layout.ts'
 import { errorText } from '../text.ts'
 import { liveTasks } from './live.ts'
@@ -53,7 +61,7 @@ export const tonight: PageMaker = async web => {
 ${part('trouble', trouble ? html`<div class="error" role="alert"><p><b>${trouble}</b></p></div>` : undefined)}
 ${part(
   'figures',
-  html`<div class="figures">${figure('Ran', count(done.length), `${count(sum(spans, 'processed'))} rows changed`)}${figure('Running', count(live.length), live.length === 0 ? 'nothing now' : 'see below')}${figure('Waiting', count(waiting.length), 'queue depth')}${figure('Failed', count(failed.length), 'in 24 hours', failed.length > 0)}${figure('Late, or will be', count(warnings.length), 'by SLA and locks', warnings.length > 0)}</div>`,
+  html`<div class="figures">${figure('Ran', count(done.length), `${count(rowsChanged(spans))} rows changed`)}${figure('Running', count(live.length), live.length === 0 ? 'nothing now' : 'see below')}${figure('Waiting', count(waiting.length), 'queue depth')}${figure('Failed', count(failed.length), 'in 24 hours', failed.length > 0)}${figure('Late, or will be', count(warnings.length), 'by SLA and locks', warnings.length > 0)}</div>`,
 )}
 ${part('running', section('Runs now', running(live)))}
 ${part('late', warnings.length > 0 ? section('Late, or will be', late(warnings)) : undefined)}
@@ -67,7 +75,7 @@ ${part('next', section('Next', await next(web, now)))}`,
   }
 }
 
-const sum = (spans: { processed: number }[], of: 'processed') => spans.reduce((n, each) => n + each[of], 0)
+const rowsChanged = (spans: SpanOfRuns[]) => spans.reduce((sum, { processed }) => sum + processed, 0)
 
 function running(live: Awaited<ReturnType<typeof liveStates>>): Html {
   if (live.length === 0) return html`<p class="soft">Nothing runs.</p>`
@@ -140,12 +148,10 @@ const hoursUntil = (now: Date) =>
     new Date(now.getTime() - (HOURS - 1 - n) * HOUR).toISOString().slice(0, 13),
   )
 
-type Spans = Awaited<ReturnType<typeof runsBySpan>>
-
-function throughput(spans: Spans, now: Date): Html {
+function throughput(spans: SpanOfRuns[], now: Date): Html {
   const by = Map.groupBy(spans, ({ span }) => span)
   const hours = hoursUntil(now).map(hour => {
-    const processed = sum(by.get(hour) ?? [], 'processed')
+    const processed = rowsChanged(by.get(hour) ?? [])
     return {
       value: processed,
       tone: 'bar' as const,
@@ -155,24 +161,24 @@ function throughput(spans: Spans, now: Date): Html {
   return html`<div class="figure"><span>Rows inserted, updated and deleted, by the hour in which their run began</span>${bars(hours)}</div>`
 }
 
-function heat(spans: Spans, now: Date): Html {
+function heat(spans: SpanOfRuns[], now: Date): Html {
   const jobs = [...Map.groupBy(spans, ({ job }) => job)].slice(0, MAX_JOBS)
   if (jobs.length === 0) return html`<p class="soft">Nothing has run.</p>`
   const hours = hoursUntil(now)
-  return html`<div class="table" role="region" tabindex="0" aria-label="Error rate by job and hour"><table class="heat"><thead><tr><th scope="col">Job</th>${hours.map(
-    hour => html`<th scope="col">${hour.slice(11)}</th>`,
-  )}</tr></thead><tbody>${jobs.map(([job, own]) => {
+  const columns = hours.map(hour => ({ text: hour.slice(11) }))
+  const rows = jobs.map(([job, own]) => {
     const by = new Map(own.map(each => [each.span, each]))
-    return html`<tr><th scope="row">${link(jobPath(job), job)}</th>${hours.map(hour => heatCell(by.get(hour)))}</tr>`
-  })}</tbody></table></div><p class="soft">Of the worst table and run, in percent; ✕: a run failed.</p>`
+    return { job, cells: hours.map(hour => heatCell(by.get(hour))) }
+  })
+  return html`${heatMap('Error rate by job and hour', columns, rows)}<p class="soft">Of the worst table and run, in percent; ✕: a run failed.</p>`
 }
 
-function heatCell(span: Spans[number] | undefined): Html {
-  if (!span) return html`<td class="h0">·</td>`
+function heatCell(span: SpanOfRuns | undefined): HeatCell {
+  if (!span) return { level: 0, text: '·' }
   const { rate, failed } = span
   const level = failed > 0 || rate > 0.05 ? 3 : rate > 0 ? 2 : 1
   const text = `${failed > 0 ? '✕' : ''}${rate > 0 ? (Math.ceil(rate * 1000) / 10).toFixed(1) : failed > 0 ? '' : '0'}`
-  return html`<td class="h${level}" title="error rate ${percent(rate)}, ${failed} of ${span.runs} runs failed">${text}</td>`
+  return { level, text, title: `error rate ${percent(rate)}, ${failed} of ${span.runs} runs failed` }
 }
 
 async function next({ catalog, metadata }: WebContext, now: Date): Promise<Html> {
