@@ -1,3 +1,4 @@
+import type { ViolationType } from '../spec/violation.ts'
 import type { Queries } from './database.ts'
 import type { RunStatus } from './runs.ts'
 
@@ -23,11 +24,11 @@ export function latestEnds(queries: Queries): Promise<LatestEnd[]> {
   )
 }
 
-/** How often each promise of a job was not kept since a time, ISO 8601 UTC. */
+/** How often each SLA target of a job was missed since a time, ISO 8601 UTC. */
 export function violationCounts(
   queries: Queries,
   since: string,
-): Promise<{ job: string; type: string; count: number }[]> {
+): Promise<{ job: string; type: ViolationType; count: number }[]> {
   return queries.all(
     `SELECT job, type, count(*) AS count FROM sla_violations WHERE at >= :since GROUP BY job, type ORDER BY job, type`,
     { since },
@@ -111,11 +112,13 @@ export function runsBySpan(queries: Queries, span: 'hour' | 'day', since: string
   )
 }
 
-/** Promises that were not kept, by job and day. */
+/** SLA targets that were missed, by job and day. */
 export function violationsByDay(
   queries: Queries,
   since: string,
-): Promise<{ job: string; day: string; type: string; run: string; expected: number; actual: number }[]> {
+): Promise<
+  { job: string; day: string; type: ViolationType; run: string; expected: number; actual: number }[]
+> {
   return queries.all(
     `SELECT job, substr(at, 1, 10) AS day, type, run, expected, actual FROM sla_violations WHERE at >= :since
      ORDER BY job, at, type`,
@@ -123,7 +126,7 @@ export function violationsByDay(
   )
 }
 
-/** What is told of promises and waits that is not gone: by job, with the alert as JSON. */
+/** What is told of SLA targets and lock waits that is not gone: by job, with the alert as JSON. */
 export function openWarnings(queries: Queries): Promise<{ job: string; payload: string }[]> {
   return queries.all(
     `SELECT job, payload FROM alerts WHERE kind = 'sla' AND channel = 'log' AND state <> 'resolved' ORDER BY first_at`,

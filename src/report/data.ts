@@ -26,7 +26,7 @@ export interface ReportData {
   maxErrorRate: number
   qualityScore: number
   minQualityScore?: number
-  /** Promises other than the quality score: run time, age of the data. */
+  /** SLA targets other than the quality score: run time, age of the data. */
   sla?: { name: string; target: string; actual: string; kept: boolean }[]
   /** `sample`: of so many rows only, spread over all. */
   profile: { model: string; sample?: number; columns: ProfileColumn[] }[]

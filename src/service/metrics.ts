@@ -194,7 +194,7 @@ async function runGauges(
   )
   gauge(
     'nightfreight_sla_violations',
-    'Violations of promises within the last 30 days.',
+    'SLA violations within the last 30 days.',
     (await violationCounts(database, new Date(clock.now().getTime() - VIOLATIONS_MS).toISOString())).map(
       ({ job, type, count }) => [{ job_name: job, type }, count],
     ),

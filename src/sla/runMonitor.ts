@@ -131,7 +131,7 @@ export class RunMonitor {
     )
   }
 
-  /** Judges the run for good and keeps its violations; each promise, kept or not. */
+  /** Judges the run for good and keeps its violations; each SLA target, kept or not. */
   async judged(): Promise<SlaResult[]> {
     clearInterval(this.timer)
     this.timer = undefined

@@ -13,7 +13,7 @@ export interface Measures {
   qualityScore: number
 }
 
-/** One promise and what became of it. */
+/** One SLA target and what became of it. */
 export interface SlaResult extends Violation {
   name: string
   kept: boolean
@@ -54,7 +54,7 @@ export function dataLag(watermarks: (string | null)[], runAt: Date): number | un
   return times.length === 0 ? undefined : Math.max(0, runAt.getTime() - Math.min(...times))
 }
 
-/** `6 h`, `98.5 %`: a promise's figure for people. */
+/** `6 h`, `98.5 %`: the figure of an SLA target for people. */
 export function figure(type: ViolationType, value: number): string {
   if (type === 'DURATION_EXCEEDED' || type === 'DATA_FRESHNESS') return hours(value)
   return `${Number((value * 100).toFixed(2))} %`
