@@ -1,3 +1,4 @@
+import type { Tone } from '../report/charts.ts'
 import { type Content, type Html, html } from '../report/markup.ts'
 import type { Identity } from './access.ts'
 import { mayAct, type Page } from './context.ts'
@@ -62,7 +63,7 @@ export const link = (href: string, text: Content) => html`<a href="${href}">${te
 /** A part that is replaced on its own while the page is looked at. */
 export const part = (name: string, content: Content) => html`<div data-part="${name}">${content}</div>`
 
-const STATUS_TONE: Record<string, string> = {
+const STATUS_TONE: Record<string, Tone> = {
   SUCCESS: 'good',
   COMPLETED_WITH_ERRORS: 'warn',
   FAILED: 'bad',
@@ -71,8 +72,10 @@ const STATUS_TONE: Record<string, string> = {
   PLANNED: 'plain',
 }
 
-export const statusBadge = (status: string) =>
-  html`<span class="badge ${STATUS_TONE[status] ?? 'plain'}">${status.toLowerCase().replaceAll('_', ' ')}</span>`
+export const toneOf = (status: string): Tone => STATUS_TONE[status] ?? 'plain'
 
-export const toneOf = (status: string) =>
-  (STATUS_TONE[status] ?? 'plain') as 'good' | 'warn' | 'bad' | 'bar' | 'plain'
+/** A word of the store, as people read it. */
+export const inWords = (word: string) => word.toLowerCase().replaceAll('_', ' ')
+
+export const statusBadge = (status: string) =>
+  html`<span class="badge ${toneOf(status)}">${inWords(status)}</span>`

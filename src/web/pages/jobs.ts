@@ -4,7 +4,7 @@ import { bars } from '../../report/charts.ts'
 import { duration, html, moment, section, table } from '../../report/markup.ts'
 import { jobPath, runPath, tablePath } from '../../util/site.ts'
 import { mayAct, type PageMaker } from '../context.ts'
-import { button, link, toneOf } from '../layout.ts'
+import { button, inWords, link, toneOf } from '../layout.ts'
 import { runTable } from './runs.ts'
 
 /** Runs of a job's page. */
@@ -80,7 +80,7 @@ ${section(
         return {
           value: took,
           tone: toneOf(run.status),
-          title: `${moment(run.started_at)}: ${run.status.toLowerCase()} in ${duration(took)}`,
+          title: `${moment(run.started_at)}: ${inWords(run.status)} in ${duration(took)}`,
           href: runPath(run.run),
         }
       }),

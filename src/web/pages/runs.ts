@@ -2,7 +2,7 @@ import { type SeenRun, seenRuns } from '../../metadata/seen.ts'
 import { count, duration, html, moment, percent, table } from '../../report/markup.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { PageMaker } from '../context.ts'
-import { link, statusBadge } from '../layout.ts'
+import { inWords, link, statusBadge } from '../layout.ts'
 import { errorText } from '../text.ts'
 
 /** Runs of one page. */
@@ -27,7 +27,7 @@ export const runs: PageMaker = async ({ metadata }, { query }) => {
 <form class="filter" method="get"><label>Job<input name="job" value="${job ?? ''}"></label>
 <label>Status<select name="status"><option value="">all</option>${STATUSES.map(
       name =>
-        html`<option value="${name}"${name === status ? html` selected` : undefined}>${name.toLowerCase().replaceAll('_', ' ')}</option>`,
+        html`<option value="${name}"${name === status ? html` selected` : undefined}>${inWords(name)}</option>`,
     )}</select></label><button>Show</button></form>
 ${runTable(shown)}${found.length > PAGE ? html`<p>${link(`/runs?${older}`, 'Older')}</p>` : undefined}`,
   }

@@ -1,18 +1,17 @@
 import { runsBySpan, type SpanOfRuns, violationsByDay } from '../../metadata/seen.ts'
 import { html, moment, section, table } from '../../report/markup.ts'
 import { figure } from '../../sla/targets.ts'
-import type { ViolationType } from '../../spec/violation.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { PageMaker } from '../context.ts'
 import { type HeatCell, heatMap } from '../heatMap.ts'
-import { link } from '../layout.ts'
+import { inWords, link } from '../layout.ts'
 
 const DAY = 24 * 3600_000
 const DAYS = 35
 /** Of the map, and of what was missed. */
 const MAX_ROWS = 200
 
-/** Which sla were kept, by job and day. */
+/** Which SLA targets were kept, by job and day. */
 export const sla: PageMaker = async ({ metadata, clock }) => {
   const now = clock.now().getTime()
   const days = Array.from({ length: DAYS }, (_, n) =>
@@ -54,9 +53,9 @@ ${section(
       .map(each => [
         link(jobPath(each.job), each.job),
         moment(each.day),
-        each.type.toLowerCase().replaceAll('_', ' '),
-        figure(each.type as ViolationType, each.expected),
-        figure(each.type as ViolationType, each.actual),
+        inWords(each.type),
+        figure(each.type, each.expected),
+        figure(each.type, each.actual),
         link(runPath(each.run), each.run),
       ]),
     'None was missed.',

@@ -25,7 +25,7 @@ import type { Alert } from '../../spec/alert.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { PageMaker, WebContext } from '../context.ts'
 import { type HeatCell, heatMap } from '../heatMap.ts'
-import { link, part, toneOf } from '../layout.ts'
+import { inWords, link, part, toneOf } from '../layout.ts'
 import { errorText } from '../text.ts'
 import { liveTasks } from './live.ts'
 
@@ -132,7 +132,7 @@ function timeline(runs: SeenRun[], since: string, now: Date): Html {
         from: Date.parse(run.started_at),
         to: end,
         tone: toneOf(status),
-        title: `${job} ${run.status.toLowerCase()}, ${moment(run.started_at)}, ${duration(end - Date.parse(run.started_at))}`,
+        title: `${job} ${inWords(run.status)}, ${moment(run.started_at)}, ${duration(end - Date.parse(run.started_at))}`,
         href: runPath(run.run),
       }
     }),
