@@ -45,6 +45,7 @@ export class Events {
     const act = async () => {
       if (isLooking) return
       isLooking = true
+      // The store may be back at the next look, and one who watches may just have gone.
       await this.look(key, watched, look).catch(() => {})
       isLooking = false
     }
