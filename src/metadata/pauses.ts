@@ -11,6 +11,10 @@ export interface Pause {
   since: string
 }
 
+/** Names of what is paused of a kind: a job and a pool may be called the same. */
+export const pausedOf = (pauses: Pause[], kind: PauseKind): Set<string> =>
+  new Set(pauses.filter(each => each.kind === kind).map(({ name }) => name))
+
 export class Pauses {
   private readonly queries: Queries
   private readonly clock: Clock

@@ -133,7 +133,10 @@ export function openWarnings(queries: Queries): Promise<{ job: string; payload: 
   )
 }
 
-/** Names of jobs that have run, with the start of their latest run. */
-export function jobsThatRan(queries: Queries): Promise<{ job: string; last: string }[]> {
-  return queries.all(`SELECT job, max(started_at) AS last FROM runs GROUP BY job ORDER BY job`)
+/** Jobs that have run, each with the start of its latest run. */
+export async function jobsThatRan(queries: Queries): Promise<Map<string, string>> {
+  const found = await queries.all<{ job: string; last: string }>(
+    `SELECT job, max(started_at) AS last FROM runs GROUP BY job ORDER BY job`,
+  )
+  return new Map(found.map(({ job, last }) => [job, last]))
 }

@@ -4,6 +4,7 @@ import { EngineError, EXIT, errorData } from '../../engine/errors.ts'
 import type { Claim, IntervalRecord, OpenInterval } from '../metadata/intervals.ts'
 import type { Lease } from '../metadata/leases.ts'
 import type { Metadata } from '../metadata/metadata.ts'
+import { pausedOf } from '../metadata/pauses.ts'
 import { poolSlots } from '../metadata/pools.ts'
 import { isAlive, isRunning } from '../runs/owner.ts'
 import type { ServiceAlerts } from './alerts.ts'
@@ -130,8 +131,8 @@ export class Scheduler {
   private async round({ lease, planner }: { lease: Lease; planner: Planner }): Promise<void> {
     const { metadata, jobs } = this.options
     const pauses = await metadata.pauses.list()
-    const paused = new Set(pauses.filter(({ kind }) => kind === 'job').map(({ name }) => name))
-    const closed = new Set(pauses.filter(({ kind }) => kind === 'pool').map(({ name }) => name))
+    const paused = pausedOf(pauses, 'job')
+    const closed = pausedOf(pauses, 'pool')
     const known = jobs()
     await planner.plan([...known.values()].filter(({ name }) => !paused.has(name)))
     const open = await metadata.intervals.open()

@@ -1,3 +1,4 @@
+import { pausedOf } from '../../metadata/pauses.ts'
 import { jobsThatRan, seenRuns } from '../../metadata/seen.ts'
 import { freshness } from '../../metadata/tableHistory.ts'
 import { bars } from '../../report/charts.ts'
@@ -12,8 +13,8 @@ const RUNS = 60
 
 /** Every job that is served here, or has run. */
 export const jobs: PageMaker = async ({ metadata, catalog, clock }) => {
-  const ran = new Map((await jobsThatRan(metadata.database)).map(({ job, last }) => [job, last]))
-  const paused = new Set((await metadata.pauses.list()).map(({ name }) => name))
+  const [ran, pauses] = await Promise.all([jobsThatRan(metadata.database), metadata.pauses.list()])
+  const paused = pausedOf(pauses, 'job')
   const names = [...new Set([...catalog.jobs.keys(), ...ran.keys()])].sort()
   const now = clock.now()
   return {

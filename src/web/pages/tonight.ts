@@ -1,3 +1,4 @@
+import { pausedOf } from '../../metadata/pauses.ts'
 import { liveStates } from '../../metadata/runDetails.ts'
 import { isDone } from '../../metadata/runs.ts'
 import {
@@ -21,9 +22,10 @@ import {
   table,
 } from '../../report/markup.ts'
 import { isRunning } from '../../runs/owner.ts'
+import type { Catalog } from '../../service/catalog.ts'
 import type { Alert } from '../../spec/alert.ts'
 import { jobPath, runPath } from '../../util/site.ts'
-import type { PageMaker, WebContext } from '../context.ts'
+import type { PageMaker } from '../context.ts'
 import { type HeatCell, heatMap } from '../heatMap.ts'
 import { inWords, link, part, toneOf } from '../layout.ts'
 import { errorText } from '../text.ts'
@@ -37,17 +39,18 @@ const MAX_RUNS = 500
 const MAX_JOBS = 40
 
 /** What ran, runs, waits, failed and will be late, in the last 24 hours. */
-export const tonight: PageMaker = async web => {
-  const { metadata, clock, seen } = web
+export const tonight: PageMaker = async ({ metadata, catalog, clock, seen }) => {
   const { database } = metadata
   const now = clock.now()
   const since = new Date(now.getTime() - HOURS * HOUR).toISOString()
-  const [runs, spans, live, warnings, open] = await Promise.all([
+  const [runs, spans, live, warnings, open, pauses, ran] = await Promise.all([
     seenRuns(database, { since, limit: MAX_RUNS }),
     runsBySpan(database, 'hour', since),
     liveStates(database),
     openWarnings(database),
     metadata.intervals.open(),
+    metadata.pauses.list(),
+    jobsThatRan(database),
   ])
   const waiting = open.filter(({ state }) => state === 'WAITING')
   const failed = runs.filter(({ status }) => status === 'FAILED')
@@ -71,7 +74,7 @@ ${part('timeline', section('Timeline', timeline(runs, since, now)))}
 ${part('throughput', section('Throughput', throughput(spans, now)))}
 ${part('heat', section('Error rate by job and hour', heat(spans, now)))}
 ${part('machine', section('This machine', html`<div class="tasks">${meter('Processors', use.cpu)}${meter('Memory', use.memory)}${meter('Disk', use.disk)}</div>`))}
-${part('next', section('Next', await next(web, now)))}`,
+${part('next', section('Next', next(catalog, pausedOf(pauses, 'job'), ran, now)))}`,
   }
 }
 
@@ -181,16 +184,14 @@ function heatCell(span: SpanOfRuns | undefined): HeatCell {
   return { level, text, title: `error rate ${percent(rate)}, ${failed} of ${span.runs} runs failed` }
 }
 
-async function next({ catalog, metadata }: WebContext, now: Date): Promise<Html> {
-  const paused = new Set((await metadata.pauses.list()).map(({ name }) => name))
-  const due = [...catalog.jobs.values()]
+function next({ jobs }: Catalog, paused: Set<string>, ran: Map<string, string>, now: Date): Html {
+  const due = [...jobs.values()]
     .flatMap(({ name, cron }) => {
       const at = cron?.next(now)
       return at && !paused.has(name) ? [{ name, at }] : []
     })
     .sort((a, b) => a.at.getTime() - b.at.getTime())
     .slice(0, 10)
-  const ran = new Map((await jobsThatRan(metadata.database)).map(({ job, last }) => [job, last]))
   return table(
     ['Job', 'Due', 'Ran last'],
     due.map(({ name, at }) => [
