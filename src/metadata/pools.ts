@@ -14,6 +14,9 @@ export async function poolSlots(queries: Queries): Promise<Map<string, number>> 
   return new Map(found.map(({ name, slots }) => [name, slots]))
 }
 
+/** The lease of one slot of a pool. */
+export const slotLease = (pool: string, slot: number): string => `pool/${pool}/${slot}`
+
 /** How many slots of each pool are held at a time, ISO 8601 UTC. */
 export async function usedSlots(queries: Queries, now: string): Promise<Map<string, number>> {
   const found = await queries.all<{ name: string }>(

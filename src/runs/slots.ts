@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { LEASE_TIME, type Lease, type Leases } from '../metadata/leases.ts'
 import type { Metadata } from '../metadata/metadata.ts'
-import { poolSlots } from '../metadata/pools.ts'
+import { poolSlots, slotLease } from '../metadata/pools.ts'
 import { isAlive, ownName } from './owner.ts'
 
 /** Milliseconds between two looks for a free slot. */
@@ -50,7 +50,7 @@ async function slot(
     const limit = (await poolSlots(metadata.database)).get(pool)
     if (limit === undefined) return undefined
     for (let n = 0; n < limit; n++) {
-      const lease = await acquire(metadata.leases, `pool/${pool}/${n}`)
+      const lease = await acquire(metadata.leases, slotLease(pool, n))
       if (lease) return lease
     }
     if (!said) note(`waits for the pool ${pool}, whose ${limit} slots are taken`)
