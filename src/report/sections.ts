@@ -230,14 +230,11 @@ export const tasks = ({ tasks }: Pick<ReportData, 'tasks'>) =>
 function past({ past = [], ...data }: ReportData): Html | undefined {
   if (past.length === 0) return undefined
   const total = (of: (account: LoadAccount) => number) => data.accounts.reduce((n, each) => n + of(each), 0)
-  const seconds = data.finishedAt
-    ? (Date.parse(data.finishedAt) - Date.parse(data.startedAt)) / 1000
-    : undefined
   const now = {
     run: data.run,
     startedAt: data.startedAt,
     status: data.status,
-    seconds: seconds ?? 0,
+    seconds: data.finishedAt ? (Date.parse(data.finishedAt) - Date.parse(data.startedAt)) / 1000 : 0,
     read: total(each => each.read),
     loaded: total(each => each.loaded),
     errorRate: data.errorRate,
