@@ -1,14 +1,11 @@
 import { EngineError } from '../../engine/errors.ts'
+import { randomOf } from '../random.ts'
 import { answer, describedAs, EVERY, EVERY_ROWS, readAnswer } from './mysqlAnswer.ts'
 
-/** Numbers in [0, n), the same ones for a seed (mulberry32). */
+/** Whole numbers from 0 to less than n, the same ones for a seed. */
 export function randomly(seed: number): (n: number) => number {
-  return n => {
-    seed = (seed + 0x6d2b79f5) | 0
-    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * n)
-  }
+  const random = randomOf(seed)
+  return n => Math.floor(random() * n)
 }
 
 const TELLING = [0, 1, 0x7f, 0x80, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff]

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import mysql from 'mysql2/promise'
 import pg from 'pg'
 import { commandLine } from '../commandLine.ts'
-import { mulberry } from '../random.ts'
+import { randomOf } from '../random.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
 import { dropAfter, reversed } from './following.ts'
 import { smallJob } from './small.ts'
@@ -50,7 +50,7 @@ retries: { limit: 1, delay: 100ms }
 `,
   })
   dropAfter(own, job)
-  const random = mulberry(seed)
+  const random = randomOf(seed)
   const found: Storm = { transactions: 0, kills: 0, cuts: 0, runs: 0, changes: 0 }
   const end = Date.now() + seconds * 1000
   const over = () => Date.now() > end

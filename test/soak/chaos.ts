@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startPostgres } from '../../src/demo/servers/postgres.ts'
-import { mulberry } from '../random.ts'
+import { randomOf } from '../random.ts'
 import type { Hooks } from '../servers.ts'
 import { layTrial, NIGHTS, nightOf, nightsOf, runsOf } from './night.ts'
 import { damagedKinds, type Stage, type Upset } from './upsets.ts'
@@ -28,7 +28,7 @@ export async function chaos({ trials, upsets, parallel, seed, say, hooks }: Chao
   const failures: string[] = []
   const dir = mkdtempSync(join(tmpdir(), 'nightfreight-chaos-store-'))
   const store = await startPostgres({ dir })
-  const random = mulberry(seed)
+  const random = randomOf(seed)
   const all = hooks()
   const undisturbed = await layTrial(all.hooks)
   const expected = await nightsOf(undisturbed, undefined, () => nightOf(undisturbed, NIGHTS[0]))
