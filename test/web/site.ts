@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -35,13 +35,6 @@ export interface SiteOptions {
 export function scratch(hooks: Hooks, name: string): string {
   const folder = mkdtempSync(join(tmpdir(), `nightfreight-${name}-`))
   hooks.after(async () => rmSync(folder, { recursive: true, force: true }))
-  return folder
-}
-
-/** A folder with a copy of the job given, or of one that nobody runs. */
-export function jobsFolder(hooks: Hooks, job?: string): string {
-  const folder = scratch(hooks, 'jobs')
-  if (job) cpSync(job, join(folder, 'job'), { recursive: true })
   return folder
 }
 
