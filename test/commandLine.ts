@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
 
 /** How a command ended, and what it wrote: each stream, and both as they came. */
 export interface Ended {
@@ -9,6 +10,19 @@ export interface Ended {
   out: string
   err: string
   output: string
+}
+
+/** How a process ends, and all that it writes on its way. */
+export async function endOf(
+  child: ChildProcessByStdio<null | Writable, Readable, Readable>,
+): Promise<Pick<Ended, 'code' | 'output'>> {
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+    })
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, output }
 }
 
 /** Runs the command line from its source on the state in `home`; `begun` gets the process, which it may kill; `program` is run in place of it. */

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { endOf } from '../commandLine.ts'
+import { putProgram } from '../program.ts'
 import { pythonWith } from '../python.ts'
 import type { Hooks } from '../servers.ts'
 
 const VERSION = '3.3.2'
-const root = join(import.meta.dirname, '../..')
 
 /** An Airflow with an empty folder of DAGs and a database of its own. */
 export interface Airflow {
@@ -25,11 +25,8 @@ export async function startAirflow(hooks: Hooks): Promise<Airflow> {
   hooks.after(async () => rmSync(home, { recursive: true, force: true }))
   const dags = join(home, 'dags')
   const path = join(home, 'bin')
-  for (const folder of [dags, path]) mkdirSync(folder)
-  // What npm i -g would put there.
-  const program = join(path, 'nightfreight')
-  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'src/main.ts')}' "$@"\n`)
-  chmodSync(program, 0o755)
+  mkdirSync(dags)
+  putProgram(path)
   const own = {
     PATH: `${path}:${bin}:${process.env.PATH}`,
     AIRFLOW_HOME: home,
@@ -39,13 +36,7 @@ export async function startAirflow(hooks: Hooks): Promise<Airflow> {
   }
   const run: Airflow['run'] = async (args, env = {}) => {
     const child = spawn(join(bin, 'airflow'), args, { cwd: home, env: { ...process.env, ...env, ...own } })
-    let output = ''
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        output += text
-      })
-    const [code] = (await once(child, 'close')) as [number | null]
-    return { code, output }
+    return endOf(child)
   }
   const made = await run(['db', 'migrate'])
   if (made.code !== 0) throw new Error(`airflow db migrate: ${made.output}`)

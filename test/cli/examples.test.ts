@@ -17,13 +17,13 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { commandLine } from '../../src/cli/program.ts'
+import { putProgram } from '../program.ts'
 import { freshPostgres } from '../servers.ts'
 import { commands, examplesIn, helpOf } from './help.ts'
 import { followOrders } from './orders.ts'
 import { type Ended, type Step, workbenchSteps } from './steps.ts'
 import { WRONG } from './wrongLines.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
 const RUN = '20260201T020000-4f1c9a'
 const JOB = 'member_data_warehouse_sync'
 
@@ -56,10 +56,7 @@ resources: { memory: 300MB, threads: 1 }
     "SELECT member_id, 'no name' AS reason FROM members_clean WHERE first_name IS NULL\n",
   )
   writeFileSync(join(place, 'orders.csv'), 'order_id,amount\n1,9.50\n2,12.00\n')
-  const bin = join(place, 'bin')
-  mkdirSync(bin)
-  const script = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`
-  writeFileSync(join(bin, 'nightfreight'), script, { mode: 0o755 })
+  putProgram(join(place, 'bin'))
 })
 
 /** Runs a line in a shell, in the folder of the examples. */

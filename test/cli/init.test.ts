@@ -1,16 +1,16 @@
 /** A job by init: it runs as it is written, and again the next night; nothing that is there is written over. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { parse } from 'yaml'
 import { watermarkOf } from '../../src/init/survey.ts'
+import { endOf } from '../commandLine.ts'
+import { putProgram } from '../program.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
 const place = mkdtempSync(join(tmpdir(), 'nightfreight-init-'))
 after(() => rmSync(place, { recursive: true }))
 const postgres = await freshPostgres()
@@ -29,9 +29,8 @@ await mariadb.query(`
 async function line(project: string, text: string) {
   const folder = join(place, project)
   const bin = join(place, 'bin')
-  for (const each of [folder, bin]) mkdirSync(each, { recursive: true })
-  const script = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`
-  writeFileSync(join(bin, 'nightfreight'), script, { mode: 0o755 })
+  mkdirSync(folder, { recursive: true })
+  putProgram(bin)
   const child = spawn('/bin/sh', ['-c', text], {
     cwd: folder,
     env: {
@@ -41,10 +40,7 @@ async function line(project: string, text: string) {
       NIGHTFREIGHT_HOME: join(folder, '.nightfreight'),
     },
   })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', data => (output += data))
-  const [code] = await once(child, 'close')
-  return { code, output }
+  return endOf(child)
 }
 
 async function good(project: string, text: string): Promise<string> {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { putProgram } from '../program.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const place = mkdtempSync(join(tmpdir(), 'nightfreight-guide-'))
@@ -40,9 +41,7 @@ const SEEN: RegExp[] = [
 ]
 
 test('each command of the analyst’s guide does what the guide says', async t => {
-  mkdirSync(join(place, 'bin'))
-  const script = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`
-  writeFileSync(join(place, 'bin/nightfreight'), script, { mode: 0o755 })
+  putProgram(join(place, 'bin'))
   assert.equal(blocks.length, SEEN.length)
   for (const [index, block] of blocks.entries())
     await t.test(block.trim().split('\n').at(-1)!, () => assert.match(type(block), SEEN[index]!))

@@ -8,6 +8,7 @@ import { after, test } from 'node:test'
 import { promisify } from 'node:util'
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { serving } from '../connectors/http/serving.ts'
+import { putProgram } from '../program.ts'
 import { startS3 } from '../s3.ts'
 import { freshPostgres } from '../servers.ts'
 
@@ -96,9 +97,7 @@ const LEAVES: Record<string, Record<string, [number, number]>> = {
 
 test('every command and job of ours does what the page says, tonight and tomorrow', async t => {
   const bin = join(place, 'bin')
-  mkdirSync(bin)
-  const script = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`
-  writeFileSync(join(bin, 'nightfreight'), script, { mode: 0o755 })
+  putProgram(bin)
   await serving(
     (_request, url, response) => {
       const [number, limit] = [url.searchParams.get('page'), url.searchParams.get('limit')].map(Number)

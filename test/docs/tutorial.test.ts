@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { putProgram } from '../program.ts'
 import { freshPostgres } from '../servers.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -19,9 +20,7 @@ await query(`CREATE TABLE orders (id int PRIMARY KEY, status text NOT NULL, amou
 
 test('every line of the tutorial does what it says', async () => {
   const bin = join(place, 'bin')
-  mkdirSync(bin)
-  const script = `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`
-  writeFileSync(join(bin, 'nightfreight'), script, { mode: 0o755 })
+  putProgram(bin)
   // The package is tried elsewhere, installed.
   writeFileSync(join(bin, 'npm'), '#!/bin/sh\n', { mode: 0o755 })
   const text = readFileSync(join(ROOT, 'docs/tutorial.md'), 'utf8')

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Metadata } from '../../src/metadata/metadata.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
 import type { Alert } from '../../src/spec/alert.ts'
+import { alertsIn } from '../alerts/told.ts'
+import { endOf } from '../commandLine.ts'
+import { putProgram } from '../program.ts'
 import type { Hooks } from '../servers.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
 const DAY_MS = 24 * 3600_000
 /** Milliseconds for which anything is waited for. */
 const PATIENCE_MS = 150_000
@@ -56,10 +58,7 @@ ${text}`,
   spec(yaml)
   for (const [file, text] of Object.entries(files ?? {})) write(file, text)
   const bin = join(home, 'bin')
-  mkdirSync(bin)
-  const program = join(bin, 'nightfreight')
-  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`)
-  chmodSync(program, 0o755)
+  const program = putProgram(bin)
   const shell = { PATH: `${bin}:/usr/bin:/bin`, HOME: home, TMPDIR: tmpdir() }
 
   const children = new Set<ChildProcess>()
@@ -78,13 +77,7 @@ ${text}`,
     rmSync(home, { recursive: true, force: true })
   })
 
-  const alerts = () =>
-    existsSync(said)
-      ? readFileSync(said, 'utf8')
-          .split('\n')
-          .filter(line => line !== '')
-          .map(line => JSON.parse(line) as Alert)
-      : []
+  const alerts = () => alertsIn(said)
   const until = async <T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<T> => {
     const late = performance.now() + PATIENCE_MS
     for (;;) {
@@ -130,13 +123,7 @@ ${text}`,
       assert.ok(command, 'the alert names a command')
       const own = Object.fromEntries(needs.map(variable => [variable, env[variable] ?? '']))
       const child = spawn('sh', ['-c', command], { cwd: '/', env: { ...shell, ...own } })
-      let output = ''
-      for (const stream of [child.stdout, child.stderr])
-        stream.setEncoding('utf8').on('data', (text: string) => {
-          output += text
-        })
-      const [code] = (await once(child, 'close')) as [number | null]
-      return { code, output }
+      return endOf(child)
     },
     /** Until so many nights are loaded, and none waits any more. */
     goesOn: (nights = 2) =>

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openMetadata } from '../../src/metadata/open.ts'
-import type { Alert } from '../../src/spec/alert.ts'
+import { alertsIn } from '../alerts/told.ts'
+import { putProgram } from '../program.ts'
 import { type FreshDatabase, freshPostgres, type Hooks } from '../servers.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
 const DAY_MS = 24 * 3600_000
 /** Milliseconds after which a process that has not ended is taken to hang; a lease and its patience are well within. */
 const HANGS_MS = 240_000
@@ -80,10 +80,7 @@ alerts:
 `,
   )
   const bin = join(home, 'bin')
-  mkdirSync(bin)
-  const program = join(bin, 'nightfreight')
-  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${join(ROOT, 'src/main.ts')}' "$@"\n`)
-  chmodSync(program, 0o755)
+  putProgram(bin)
   return {
     home: join(home, 'state'),
     folder,
@@ -146,15 +143,7 @@ function runsLog({ home }: Trial): string {
 }
 
 /** The alerts of failures so far, oldest first. */
-export function alertsOf({ home }: Trial): Alert[] {
-  const file = join(home, '..', 'alerts.jsonl')
-  return existsSync(file)
-    ? readFileSync(file, 'utf8')
-        .split('\n')
-        .filter(line => line !== '')
-        .map(line => JSON.parse(line) as Alert)
-    : []
-}
+const alertsOf = ({ home }: Trial) => alertsIn(join(home, '..', 'alerts.jsonl'))
 
 /** Process ids of the runs under way. */
 export async function runsOf({ home, env }: Trial): Promise<number[]> {
