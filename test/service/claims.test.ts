@@ -2,12 +2,31 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
+import type { Metadata } from '../../src/metadata/metadata.ts'
 import { intervalsBetween } from '../../src/schedule/due.ts'
 import { backfill } from '../../src/service/backfill.ts'
 import type { ScheduledJob } from '../../src/service/job.ts'
+import type { Runner } from '../../src/service/runner.ts'
 import { overBoth } from '../metadata/stores.ts'
 import { job } from './nights.ts'
 import { daily, nights, start } from './pretended.ts'
+
+/** Backfills the night of the 3rd; `start` stands for the process that runs it. */
+async function backfillThird(metadata: Metadata, job: ScheduledJob, start: Runner['start']) {
+  const notes: string[] = []
+  const code = await backfill({
+    metadata,
+    job,
+    intervals: [{ start: new Date('2026-03-03T02:00Z'), end: new Date('2026-03-04T02:00Z') }],
+    parallel: 1,
+    again: false,
+    runner: { start, stop() {} },
+    signal: new AbortController().signal,
+    note: (_, what) => notes.push(what),
+    pause: 10,
+  })
+  return { code, notes }
+}
 
 overBoth(fresh => {
   test('a claim whose run did not begin is taken over; the late run is refused', async () => {
@@ -110,24 +129,10 @@ overBoth(fresh => {
     await tick()
     const { run, fence } = runner.active.get('j 03')!
     wall.move(31_000)
-    const notes: string[] = []
-    const code = await backfill({
-      metadata,
-      job: j,
-      intervals: [{ start: new Date('2026-03-03T02:00Z'), end: new Date('2026-03-04T02:00Z') }],
-      parallel: 1,
-      again: false,
-      runner: {
-        // A machine that slept: it wakes as its run is to be taken over.
-        async start() {
-          await metadata.leases.renew({ name: `run/${run}`, owner: 'elsewhere:1:', fence })
-          return 75
-        },
-        stop() {},
-      },
-      signal: new AbortController().signal,
-      note: (_, what) => notes.push(what),
-      pause: 10,
+    // A machine that slept: it wakes as its run is to be taken over.
+    const { code, notes } = await backfillThird(metadata, j, async () => {
+      await metadata.leases.renew({ name: `run/${run}`, owner: 'elsewhere:1:', fence })
+      return 75
     })
     assert.deepEqual([code, notes], [0, [`run ${run} has it`]])
     await runner.end('j 03')
@@ -139,35 +144,22 @@ overBoth(fresh => {
     await tick()
     const { run } = runner.active.get('j 03')!
     wall.move(31_000)
-    const notes: string[] = []
     let starts = 0
-    const code = await backfill({
-      metadata,
-      job: j,
-      intervals: [{ start: new Date('2026-03-03T02:00Z'), end: new Date('2026-03-04T02:00Z') }],
-      parallel: 1,
-      again: false,
-      runner: {
-        async start() {
-          if (++starts === 1) return 75
-          const record = (await metadata.takeOver((await metadata.run(run))!, 'me:1:', true))!
-          const nothing = { records: 0, seconds: 0, syncPoints: [], error: undefined }
-          const ended = {
-            ...nothing,
-            run,
-            fence: record.fence,
-            job: 'j',
-            status: 'SUCCESS',
-            runAt: record.run_at,
-          } as const
-          await metadata.endRun(ended)
-          return 0
-        },
-        stop() {},
-      },
-      signal: new AbortController().signal,
-      note: (_, what) => notes.push(what),
-      pause: 10,
+    const { code, notes } = await backfillThird(metadata, j, async () => {
+      if (++starts === 1) return 75
+      const record = (await metadata.takeOver((await metadata.run(run))!, 'me:1:', true))!
+      await metadata.endRun({
+        run,
+        fence: record.fence,
+        job: 'j',
+        status: 'SUCCESS',
+        runAt: record.run_at,
+        records: 0,
+        seconds: 0,
+        syncPoints: [],
+        error: undefined,
+      })
+      return 0
     })
     assert.deepEqual([code, starts, notes], [0, 2, ['SUCCESS']])
     runner.stop()
@@ -178,25 +170,12 @@ overBoth(fresh => {
     const { metadata, runner, tick } = await nights(fresh(), [j])
     await tick()
     await runner.end('j 03', 'FAILED', new EngineError('TIMEOUT', 'slow'))
-    const code = await backfill({
-      metadata,
-      job: j,
-      intervals: [{ start: new Date('2026-03-03T02:00Z'), end: new Date('2026-03-04T02:00Z') }],
-      parallel: 1,
-      again: false,
-      runner: {
-        async start(assignment) {
-          const begun = runner.start(assignment)
-          await runner.until('j 03')
-          await runner.end('j 03', 'FAILED', new EngineError('TIMEOUT', 'slow'))
-          await begun
-          return 75
-        },
-        stop() {},
-      },
-      signal: new AbortController().signal,
-      note: () => {},
-      pause: 10,
+    const { code } = await backfillThird(metadata, j, async assignment => {
+      const begun = runner.start(assignment)
+      await runner.until('j 03')
+      await runner.end('j 03', 'FAILED', new EngineError('TIMEOUT', 'slow'))
+      await begun
+      return 75
     })
     assert.equal(code, 75)
   })
