@@ -41,7 +41,6 @@ export interface SeenRun {
   job: string
   status: RunStatus
   goal: string
-  trigger: string
   started_at: string
   ended_at: string | null
   owner: string
@@ -51,7 +50,6 @@ export interface SeenRun {
   rows_loaded: number | null
   /** Of its worst table, 0 to 1. */
   error_rate: number | null
-  records_processed: number | null
 }
 
 export interface SeenQuery {
@@ -78,8 +76,8 @@ export function seenRuns(queries: Queries, { limit, ...wanted }: SeenQuery): Pro
   ][]
   const where = given.length > 0 ? `WHERE ${given.map(([name]) => conditions[name]).join(' AND ')}` : ''
   return queries.all(
-    `SELECT r.run, r.job, r.status, r.goal, r.trigger, r.started_at, r.ended_at, r.owner, l.expires_at, r.error,
-       h.rows_read, h.rows_loaded, h.error_rate, h.records_processed
+    `SELECT r.run, r.job, r.status, r.goal, r.started_at, r.ended_at, r.owner, l.expires_at, r.error,
+       h.rows_read, h.rows_loaded, h.error_rate
      FROM runs r LEFT JOIN sync_history h ON h.run = r.run LEFT JOIN leases l ON l.name = 'run/' || r.run
      ${where} ORDER BY r.started_at DESC, r.run DESC LIMIT :limit`,
     { ...Object.fromEntries(given), limit },
