@@ -9,19 +9,14 @@ import { latestEnds, violationCounts } from '../metadata/seen.ts'
 import { freshness } from '../metadata/tableHistory.ts'
 import { type StoredTotal, type Total, type TotalName, totals } from '../metadata/totals.ts'
 import type { Machine } from './machine.ts'
-
-/** What a scheduler adds to what the store knows. */
-export interface SchedulerGauges {
-  leads: boolean
-  running: number
-  blocked: { size: number }
-}
+import type { SchedulerFacts } from './scheduler.ts'
 
 export interface MetricsOptions {
   metadata: Metadata
   clock: Clock
   machine: Machine
-  scheduler?: SchedulerGauges
+  /** What the scheduler of this process adds to what the store knows. */
+  scheduler?: SchedulerFacts
   /** Jobs that are served here, also those that have not run yet. */
   jobs?: Iterable<string>
 }
