@@ -42,6 +42,8 @@ export class Launcher {
       rmSync(path, { force: true })
       return { code: code as number | null, text }
     })
+    // Once nobody waits here any more, an output that cannot be kept must not end the service.
+    ended.catch(() => {})
     for (let waited = 0; waited < BEGINS_MS; waited += LOOK_MS) {
       const end = await Promise.race([ended, delay(LOOK_MS, undefined, { ref: false })])
       const run = await this.runOf(child.pid!)
