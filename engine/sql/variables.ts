@@ -9,13 +9,17 @@ export const RUN_AT = 'run_at'
 
 const CALL = /\bgetvariable\s*\(\s*'([^']*)'/gi
 
-/** Gives the session a job's variables, and the run's time. */
-export async function setVariables(duck: Duck, vars: Variables, runAt: Date): Promise<void> {
-  for (const [name, value] of Object.entries(vars))
-    await duck.run(
+/** Statements that give a session a job's variables, and the run's time. */
+export const variablesSql = (vars: Variables, runAt: Date): string[] => [
+  ...Object.entries(vars).map(
+    ([name, value]) =>
       `SET VARIABLE ${quoteName(name)} = ${typeof value === 'string' ? quote(value) : String(value)}`,
-    )
-  await duck.run(`SET VARIABLE ${RUN_AT} = TIMESTAMPTZ ${quote(runAt.toISOString())}`)
+  ),
+  `SET VARIABLE ${RUN_AT} = TIMESTAMPTZ ${quote(runAt.toISOString())}`,
+]
+
+export async function setVariables(duck: Duck, vars: Variables, runAt: Date): Promise<void> {
+  for (const statement of variablesSql(vars, runAt)) await duck.run(statement)
 }
 
 /** Queries that ask for variables that are not there: DuckDB would answer NULL. */

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { stripped } from '../../engine/sql/text.ts'
-import { RUN_AT } from '../../engine/sql/variables.ts'
+import { variablesSql } from '../../engine/sql/variables.ts'
 import { typeName } from '../../engine/types/logical.ts'
 import { openOutline, outlineTables } from '../runs/knownColumns.ts'
 import { openStagedJob, type StagedJob } from './staged.ts'
@@ -18,11 +18,7 @@ export async function exportSql(folder: string, home: string, runAt: Date): Prom
     `-- ${outline.job}: models and checks for DuckDB's shell, as of ${runAt.toISOString()}.`,
     '-- duckdb -init night.sql, or .read night.sql',
     "SET TimeZone = 'UTC';",
-    ...Object.entries(outline.vars).map(
-      ([name, value]) =>
-        `SET VARIABLE ${quoteName(name)} = ${typeof value === 'string' ? quote(value) : value};`,
-    ),
-    `SET VARIABLE ${RUN_AT} = TIMESTAMPTZ ${quote(runAt.toISOString())};`,
+    ...variablesSql(outline.vars, runAt).map(statement => `${statement};`),
     '',
   ]
   const isStaged = existsSync(join(home, 'staging', outline.job))
