@@ -4,7 +4,7 @@ import { type Fault, refuse, SqlInvalid } from './faults.ts'
 import { type Macro, macrosOf } from './macros.ts'
 import type { OrderedCheck, OrderedModel, SqlGraph, SqlSources } from './model.ts'
 import { orderMacros, orderNodes, usedMacros } from './order.ts'
-import { isGenerated, type Mention, parseQuery, type Query, type SqlFile } from './parse.ts'
+import { emptyQuery, isGenerated, type Mention, parseQuery, type Query, type SqlFile } from './parse.ts'
 import { forbidden, isVolatile, ownFunctions } from './rules.ts'
 import { placeOf } from './text.ts'
 import { variableFaults } from './variables.ts'
@@ -97,15 +97,7 @@ export async function parseJob(
       ...new Set([...macro.reads, ...usedMacros(macro.mentions, macros).flatMap(({ reads }) => reads)]),
     ]
 
-  const none = {
-    tables: [],
-    functions: [],
-    tableFunctions: [],
-    volatile: [],
-    values: new Map(),
-    outputs: [],
-    tree: {},
-  }
+  const none = emptyQuery()
   const readsOf = ({ file }: SqlFile) => {
     const query = queries.get(file) ?? none
     check(file, query)

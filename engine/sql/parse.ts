@@ -109,17 +109,20 @@ export interface SqlNode {
   [key: string]: unknown
 }
 
+/** A query that mentions nothing. */
+export const emptyQuery = (tree: SqlNode = {}): Query => ({
+  tables: [],
+  functions: [],
+  tableFunctions: [],
+  volatile: [],
+  values: new Map(),
+  outputs: [],
+  tree,
+})
+
 /** What a tree mentions. */
 export function queryOf(sql: string, tree: SqlNode): Query {
-  const query: Query = {
-    tables: [],
-    functions: [],
-    tableFunctions: [],
-    volatile: [],
-    values: new Map(),
-    outputs: [],
-    tree,
-  }
+  const query = emptyQuery(tree)
   collect(tree, new Set(), query)
   const located = (mention: { at?: number }): void => {
     if (mention.at !== undefined) mention.at = charactersIn(sql, mention.at)
