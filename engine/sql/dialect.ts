@@ -30,8 +30,7 @@ export const ownWord = (name: string): string | undefined => FUNCTIONS[name.toLo
 
 const SIGNS: [sign: RegExp, message: string, hint: string][] = [
   [/^`$/, 'names are not quoted with `', 'Write "name" in double quotes, or without any.'],
-  [/^[“”„]/, 'typographic quotes are no quotes of SQL', `Write 'text' or "name".`],
-  [/^[‘’]/, 'typographic quotes are no quotes of SQL', `Write 'text' or "name".`],
+  [/^[“”„‘’]/, 'typographic quotes are no quotes of SQL', `Write 'text' or "name".`],
 ]
 
 /** What is of another language: template signs, quotes of other databases or of word processors. */
