@@ -1,3 +1,4 @@
+import { isMapping } from '../util/mapping.ts'
 import type { Document } from './document.ts'
 
 /** Keys of job.yaml that may also stand together below `batch_processing`. */
@@ -23,6 +24,3 @@ export function withoutBlock(document: Document, value: unknown): unknown {
     ...(unknown.length > 0 && { batch_processing: Object.fromEntries(unknown) }),
   }
 }
-
-export const isMapping = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

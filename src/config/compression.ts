@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { CODECS } from '../spec/archive.ts'
 import { PACKINGS } from '../stores/packing.ts'
-import { isMapping } from './batchProcessing.ts'
+import { isMapping } from '../util/mapping.ts'
 import type { Document } from './document.ts'
 
 /** Codecs by use. `archive_files` is another spelling of `archive.compression`, see {@link spelledOut}. */

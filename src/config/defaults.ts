@@ -1,3 +1,4 @@
+import { isMapping } from '../util/mapping.ts'
 import type { Document } from './document.ts'
 
 /** The job's content with what `defaults:` says put below each extract and load that does not say otherwise. */
@@ -23,6 +24,3 @@ export function withDefaults(document: Document): unknown {
     ...(value.load !== undefined && { load: filled('load') }),
   }
 }
-
-const isMapping = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

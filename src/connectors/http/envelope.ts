@@ -1,3 +1,4 @@
+import { isMapping } from '../../util/mapping.ts'
 import { type FieldPath, isRawNumber, pathText } from './json.ts'
 
 const MORE =
@@ -56,5 +57,4 @@ function* fields(body: unknown): Generator<[string[], unknown]> {
   }
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawNumber(value)
+const isObject = (value: unknown): value is Record<string, unknown> => isMapping(value) && !isRawNumber(value)
