@@ -9,15 +9,13 @@ import { withoutBlock } from './batchProcessing.ts'
 import { spelledOut } from './compression.ts'
 import { connectTimeouts, readConnectionPools } from './connectionPools.ts'
 import { readConnections } from './connections.ts'
-import { readDeclaredChecks } from './declaredChecks.ts'
 import { withDefaults } from './defaults.ts'
 import { Document } from './document.ts'
-import { readEnrichments } from './enrichments.ts'
 import { environmentOf } from './environment.ts'
 import { readExtracts } from './extracts.ts'
+import { refuseFiles, withDeclared } from './files.ts'
 import { readFolder } from './folder.ts'
-import { ConfigInvalid } from './invalid.ts'
-import { fileProblems, readLoads } from './loads.ts'
+import { readLoads } from './loads.ts'
 import { readSchedule } from './schedule.ts'
 import { type JobYaml, jobSchema } from './schema.ts'
 import { readShared } from './shared.ts'
@@ -62,20 +60,16 @@ export async function loadJob(
   const known = { ...own, connections: { ...names, ...own.connections } }
   const yaml = await expandWildcards(document, known, connections, signal)
   const { extracts, pools } = readExtracts(document, yaml, connections)
-  const models = [...found.models, ...readEnrichments(document, yaml, found)]
-  const checks = [...found.checks, ...readDeclaredChecks(document, yaml, models)]
-  const files = { ...found, models, checks }
+  const files = withDeclared(document, yaml, found)
   const loads = readLoads(document, yaml, connections, files, extracts)
   const connectionPools = readConnectionPools(document, yaml.connection_pools, connections, loads)
   const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))
   const archive = yaml.archive && readArchive(yaml.archive, resolve(folder))
   const schedule = readSchedule(document, yaml, connections)
   document.throwIfAny()
-  const problems = fileProblems(yaml, files)
-  if (problems.length > 0)
-    throw new ConfigInvalid(problems.map(({ file, message }) => ({ file: join(folder, file), message })))
+  refuseFiles(folder, yaml, files)
 
-  const { macros, hash, hashes } = files
+  const { models, checks, macros, hash, hashes } = files
   return {
     ...settings(yaml),
     ...(schedule && { schedule }),

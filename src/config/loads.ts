@@ -2,12 +2,11 @@ import type { LoadSpec } from '../../engine/contracts/load.ts'
 import { meaningless } from '../../engine/contracts/semantics.ts'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { didYouMean } from '../../engine/nearest.ts'
-import type { Fault } from '../../engine/sql/faults.ts'
 import type { Connector } from '../connectors/declare/define.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
 import type { JobFolder } from './folder.ts'
-import { IDENTIFIER, type JobYaml } from './schema.ts'
+import type { JobYaml } from './schema.ts'
 
 /** Checks each load against the connections, extracts and models it names. */
 export function readLoads(
@@ -127,25 +126,4 @@ function* loadProblems(
     yield { key: 'on_duplicate', message: 'needs a key: without one, no two rows are the same' }
   if (load.deleted_at !== undefined && deletes !== 'soft')
     yield { key: 'deleted_at', message: 'goes with deletes: soft' }
-}
-
-/** Problems of the SQL files' names: models that clash, checks on models that do not exist. */
-export function fileProblems(yaml: JobYaml, folder: JobFolder): Fault[] {
-  const problems = [...folder.problems]
-  // DuckDB's names ignore case.
-  const taken = new Map(Object.keys(yaml.extract).map(name => [name.toLowerCase(), `extract "${name}"`]))
-  if (taken.size < Object.keys(yaml.extract).length)
-    problems.push({ file: 'job.yaml', message: 'two extracts have names that differ in case only' })
-  for (const { name, file } of folder.models) {
-    const other = taken.get(name.toLowerCase())
-    if (other) problems.push({ file, message: `model "${name}" has the name of ${other}` })
-    if (!IDENTIFIER.test(name))
-      problems.push({ file, message: "a model's name is letters, digits and _, not a digit first" })
-    taken.set(name.toLowerCase(), file)
-  }
-  const tables = [...Object.keys(yaml.extract), ...folder.models.map(model => model.name)]
-  for (const { model, file } of folder.checks)
-    if (model !== undefined && !tables.includes(model))
-      problems.push({ file, message: `no model or extract "${model}" to check${didYouMean(model, tables)}` })
-  return problems
 }

@@ -2,13 +2,11 @@ import { join, matchesGlob, resolve } from 'node:path'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
-import { readDeclaredChecks } from './declaredChecks.ts'
 import { withDefaults } from './defaults.ts'
 import { Document } from './document.ts'
-import { readEnrichments } from './enrichments.ts'
+import { refuseFiles, withDeclared } from './files.ts'
 import { readFolder } from './folder.ts'
-import { ConfigInvalid } from './invalid.ts'
-import { fileProblems, readLoads } from './loads.ts'
+import { readLoads } from './loads.ts'
 import { commonExtract, type JobYaml, jobSchema } from './schema.ts'
 import { connectionNames } from './shared.ts'
 import { validate } from './validate.ts'
@@ -73,15 +71,11 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
       ...(incremental && { incremental: { column: incremental.column, lag: incremental.lag } }),
     }
   })
-  const models = [...found.models, ...readEnrichments(document, yaml, found)]
-  const checks = [...found.checks, ...readDeclaredChecks(document, yaml, models)]
-  const files = { ...found, models, checks }
+  const files = withDeclared(document, yaml, found)
   const loads = readLoads(document, yaml, {}, files, extracts)
   document.throwIfAny()
-  const problems = fileProblems(yaml, files)
-  if (problems.length > 0)
-    throw new ConfigInvalid(problems.map(({ file, message }) => ({ file: join(folder, file), message })))
-  const { macros } = files
+  refuseFiles(folder, yaml, files)
+  const { models, checks, macros } = files
   return {
     job: yaml.job,
     folder: resolve(folder),

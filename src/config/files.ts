@@ -1,0 +1,44 @@
+import { join } from 'node:path'
+import { didYouMean } from '../../engine/nearest.ts'
+import type { Fault } from '../../engine/sql/faults.ts'
+import { readDeclaredChecks } from './declaredChecks.ts'
+import type { Document } from './document.ts'
+import { readEnrichments } from './enrichments.ts'
+import type { JobFolder } from './folder.ts'
+import { ConfigInvalid } from './invalid.ts'
+import { IDENTIFIER, type JobYaml } from './schema.ts'
+
+/** The folder with the models and checks, too, that job.yaml itself makes. Problems go to the document. */
+export function withDeclared(document: Document, yaml: JobYaml, found: JobFolder): JobFolder {
+  const models = [...found.models, ...readEnrichments(document, yaml, found)]
+  const checks = [...found.checks, ...readDeclaredChecks(document, yaml, models)]
+  return { ...found, models, checks }
+}
+
+/** Fails with CONFIG_INVALID where files of a job's folder cannot be what their names say. */
+export function refuseFiles(folder: string, yaml: JobYaml, files: JobFolder): void {
+  const problems = problemsOf(yaml, files)
+  if (problems.length > 0)
+    throw new ConfigInvalid(problems.map(({ file, message }) => ({ file: join(folder, file), message })))
+}
+
+/** Problems of the SQL files' names: models that clash, checks on models that do not exist. */
+function problemsOf(yaml: JobYaml, folder: JobFolder): Fault[] {
+  const problems = [...folder.problems]
+  // DuckDB's names ignore case.
+  const taken = new Map(Object.keys(yaml.extract).map(name => [name.toLowerCase(), `extract "${name}"`]))
+  if (taken.size < Object.keys(yaml.extract).length)
+    problems.push({ file: 'job.yaml', message: 'two extracts have names that differ in case only' })
+  for (const { name, file } of folder.models) {
+    const other = taken.get(name.toLowerCase())
+    if (other) problems.push({ file, message: `model "${name}" has the name of ${other}` })
+    if (!IDENTIFIER.test(name))
+      problems.push({ file, message: "a model's name is letters, digits and _, not a digit first" })
+    taken.set(name.toLowerCase(), file)
+  }
+  const tables = [...Object.keys(yaml.extract), ...folder.models.map(model => model.name)]
+  for (const { model, file } of folder.checks)
+    if (model !== undefined && !tables.includes(model))
+      problems.push({ file, message: `no model or extract "${model}" to check${didYouMean(model, tables)}` })
+  return problems
+}
