@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
-import { didYouMean } from '../../engine/nearest.ts'
-import { type Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
+import { type Duck, quoteName } from '../../engine/sql/duckdb.ts'
 import { inFile } from '../../engine/sql/locate.ts'
 import { parseQuery } from '../../engine/sql/parse.ts'
 import { stripped } from '../../engine/sql/text.ts'
 import { csvText, parseCsv } from '../util/csv.ts'
+import { refuseStrayColumn, valuesOf } from './rows.ts'
 
 type Row = Record<string, string | null>
 
@@ -109,28 +109,11 @@ async function openExpected(
       throw new EngineError('CONFIG_INVALID', `${file} is empty`, {
         hint: 'nightfreight test … --write writes what the job gives; read it before you keep it.',
       })
-    const wide = lines.findIndex(line => line.length !== names.length)
-    if (wide >= 0)
-      throw new EngineError(
-        'CONFIG_INVALID',
-        `${file}:${wide + 2}: ${lines[wide]!.length} values where the first line has ${names.length}`,
-      )
+    const rows = valuesOf(file, names, lines)
     const columns = names.map(name => `${quoteName(name)} VARCHAR`).join(', ')
     await duck.run(`CREATE OR REPLACE TEMP TABLE ${EXPECTED} (${columns})`)
-    const rows = lines.map(
-      line => `(${line.map(value => (value === null ? 'NULL' : quote(value))).join(', ')})`,
-    )
     if (rows.length > 0) await duck.run(`INSERT INTO ${EXPECTED} VALUES ${rows.join(', ')}`)
   }
-  const known = [...types.keys()]
-  const stray = names.find(name => !known.some(column => column.toLowerCase() === name.toLowerCase()))
-  if (stray !== undefined)
-    throw new EngineError(
-      'CONFIG_INVALID',
-      `${file}: ${table} has no column ${stray}${didYouMean(stray, known)}`,
-      {
-        hint: `Its columns: ${known.join(', ')}.`,
-      },
-    )
+  refuseStrayColumn(file, table, names, [...types.keys()])
   return names
 }

@@ -26,6 +26,7 @@ import type { Transformed } from '../../engine/transform/transformed.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
 import type { JobOutline } from '../config/outline.ts'
 import { parseCsv } from '../util/csv.ts'
+import { refuseStrayColumn, valuesOf } from './rows.ts'
 import { readOf } from './scratch.ts'
 
 /** The run's time where a case says none. */
@@ -63,7 +64,8 @@ export type Tables = ReadonlyMap<string, { columns: Column[]; key: string[] }>
 
 /**
  * Runs a job's models and checks by the engine's own steps over a case's inputs, in `context`'s session: afterwards it has
- * each table that was made, and {@link FOUND}; those not made, for want of an extract's columns, are returned. Fails with the first failure of a model or check.
+ * each table that was made, and {@link FOUND}; those not made, for want of an extract's columns, are returned. Fails with
+ * the first failure of a model or check.
  */
 export async function runCase(
   context: RunContext,
@@ -171,39 +173,20 @@ async function inputSql(
     })
   if (input === undefined) return `SELECT ${typed(new Set()).join(', ')} LIMIT 0`
   const text = readFileSync(input, 'utf8')
-  const refuse = (names: string[]) => {
-    const known = columns.map(column => column.name)
-    const stray = names.find(each => !known.some(column => column.toLowerCase() === each.toLowerCase()))
-    if (stray === undefined) return
-    throw new EngineError(
-      'CONFIG_INVALID',
-      `${input}: ${name} has no column ${stray}${didYouMean(stray, known)}`,
-      {
-        hint: `Its columns: ${known.join(', ')}.`,
-      },
-    )
-  }
+  const known = columns.map(column => column.name)
   if (extname(input) === '.sql') {
     const file = { file: input, sql: text }
     await parseQuery(duck, file, 'an input')
     const described = await inFile(file, () => duck.rows(`DESCRIBE ${stripped(text)}`))
     const names = described.map(({ column_name }) => String(column_name))
-    refuse(names)
+    refuseStrayColumn(input, name, names, known)
     return `SELECT ${typed(new Set(names.map(each => each.toLowerCase()))).join(', ')} FROM (${stripped(text)}\n)`
   }
   const [header = [], ...lines] = parseCsv(text)
   const names = header.map(column => column ?? '')
-  refuse(names)
-  const wide = lines.findIndex(line => line.length !== names.length)
-  if (wide >= 0)
-    throw new EngineError(
-      'CONFIG_INVALID',
-      `${input}:${wide + 2}: ${lines[wide]!.length} values where the first line has ${names.length}`,
-    )
-  if (lines.length === 0) return `SELECT ${typed(new Set()).join(', ')} LIMIT 0`
-  const rows = lines.map(
-    line => `(${line.map(value => (value === null ? 'NULL' : quote(value))).join(', ')})`,
-  )
+  refuseStrayColumn(input, name, names, known)
+  const rows = valuesOf(input, names, lines)
+  if (rows.length === 0) return `SELECT ${typed(new Set()).join(', ')} LIMIT 0`
   const given = `(VALUES ${rows.join(', ')}) AS given(${names.map(quoteName).join(', ')})`
   for (const column of columns) {
     if (!names.some(each => each.toLowerCase() === column.name.toLowerCase())) continue
