@@ -9,7 +9,7 @@ import { quoteName } from '../../engine/sql/duckdb.ts'
 import type { MacroSession } from '../../engine/sql/macroSession.ts'
 import type { OrderedModel, SqlGraph } from '../../engine/sql/model.ts'
 import { stripped } from '../../engine/sql/text.ts'
-import { type Image, imageFile } from '../../engine/staging/image.ts'
+import { type Image, imageFile, type StagedSchema, schemaFile } from '../../engine/staging/image.ts'
 import { filesSql } from '../../engine/staging/read.ts'
 import { diagnosing, type InQuery } from '../../engine/transform/diagnose.ts'
 import { openTables } from '../../engine/transform/models.ts'
@@ -186,8 +186,8 @@ function lastImage(root: string, job: string, extract: string): { image: Image; 
     if (!existsSync(file)) continue
     const image = JSON.parse(readFileSync(file, 'utf8')) as Image
     if (!image.parts.every(part => existsSync(join(root, part.file)))) continue
-    const schema = join(root, job, run, 'schema', `${extract}.json`)
-    const key = existsSync(schema) ? (JSON.parse(readFileSync(schema, 'utf8')) as { key: string[] }).key : []
+    const schema = join(root, schemaFile(job, run, extract))
+    const key = existsSync(schema) ? (JSON.parse(readFileSync(schema, 'utf8')) as StagedSchema).key : []
     return { image, key }
   }
   return undefined

@@ -177,9 +177,8 @@ async function inputTables(outline: JobOutline, folder: string, home: string): P
   if (!existsSync(file)) return tables
   const duck = await Duck.open({ threads: 1, folders: [] })
   try {
-    await inFile({ file: 'tests/tables.sql', sql: readFileSync(file, 'utf8') }, () =>
-      duck.run(readFileSync(file, 'utf8')),
-    )
+    const sql = readFileSync(file, 'utf8')
+    await inFile({ file: 'tests/tables.sql', sql }, () => duck.run(sql))
     for (const { name, key } of outline.extracts) {
       const columns = await duck.rows(`DESCRIBE ${quoteName(name)}`).catch(() => undefined)
       if (!columns) continue
