@@ -5,7 +5,7 @@ import type { Answer, Shell } from '../workbench/shell.ts'
 import { homeFolder } from './home.ts'
 import { printError } from './output.ts'
 import { parseTime } from './parse.ts'
-import { tableText } from './tableText.ts'
+import { isNumeric, tableText } from './tableText.ts'
 
 interface ShellFlags {
   command?: string
@@ -80,11 +80,9 @@ async function converse(shell: Shell): Promise<void> {
   if (text.trim() !== '') await run()
 }
 
-const NUMBERS = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE)$/
-
 function printAnswer({ columns, rows }: Answer): void {
   const names = columns.map(({ name }) => name)
-  const numeric = columns.map(({ type }) => NUMBERS.test(type))
+  const numeric = columns.map(({ type }) => isNumeric(type))
   console.log(tableText(names, rows, numeric).join('\n'))
   console.log(`${rows.length} ${rows.length === 1 ? 'row' : 'rows'}\n`)
 }

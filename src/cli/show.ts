@@ -4,7 +4,7 @@ import { homeFolder } from './home.ts'
 import { formatCount } from './meter.ts'
 import { printError } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
-import { shownValue, tableText } from './tableText.ts'
+import { isNumeric, shownValue, tableText } from './tableText.ts'
 
 interface ShowFlags {
   limit: number
@@ -74,15 +74,13 @@ Examples:
     })
 }
 
-const NUMBERS = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE)$/
-
 function showText({ table, columns, rows, total, profile, diff }: Shown): string[] {
   if (profile) return profileText(table, total, profile)
   if (diff) return diffText(table, diff)
   const lines = tableText(
     columns.map(({ name }) => name),
     rows.map(row => columns.map(({ name }) => row[name] ?? null)),
-    columns.map(({ type }) => NUMBERS.test(type)),
+    columns.map(({ type }) => isNumeric(type)),
   )
   return [
     ...lines,
