@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { print } from './output.ts'
 import { stoppable } from './signals.ts'
 
 const EXAMPLE = '\nExample:\n  nightfreight add table queries/shop refunds'
@@ -21,7 +22,7 @@ export function addCommand(): Command {
           const added = await stoppable(({ signal }) =>
             addTables(folder, tables, process.env, { signal, ...(from && { from }) }),
           )
-          console.log(
+          print(
             added.length > 0
               ? `${folder}/job.yaml reads and loads ${added.join(', ')}, too`
               : `${folder}/job.yaml reads them already`,

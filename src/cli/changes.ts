@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { FollowedLog } from '../runs/changeLogs.ts'
+import { print } from './output.ts'
 
 export function changesCommand(): Command {
   return new Command('changes')
@@ -23,8 +24,8 @@ function statusCommand(): Command {
       const { logStatus } = await import('../runs/changeLogs.ts')
       const spec = await loadJob(folder, process.env)
       const logs = await logStatus(spec, new AbortController().signal)
-      if (json) console.log(JSON.stringify({ job: spec.job, logs }))
-      else for (const log of logs) console.log(statusText(log))
+      if (json) print(JSON.stringify({ job: spec.job, logs }))
+      else for (const log of logs) print(statusText(log))
     })
 }
 
@@ -42,13 +43,11 @@ function dropCommand(): Command {
       const spec = await loadJob(folder, process.env)
       const dropped = await dropLogs(spec, new AbortController().signal)
       if (json) {
-        console.log(JSON.stringify({ job: spec.job, dropped }))
+        print(JSON.stringify({ job: spec.job, dropped }))
         return
       }
       for (const { connection, removed } of dropped)
-        console.log(
-          `${connection}: ${removed.length > 0 ? `removed ${removed.join(', ')}` : 'nothing was kept'}`,
-        )
+        print(`${connection}: ${removed.length > 0 ? `removed ${removed.join(', ')}` : 'nothing was kept'}`)
     })
 }
 

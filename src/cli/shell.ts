@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
 import type { Answer, Shell } from '../workbench/shell.ts'
 import { homeFolder } from './home.ts'
-import { printError } from './output.ts'
+import { print, printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { isNumeric, tableText } from './tableText.ts'
 
@@ -63,13 +63,13 @@ async function converse(shell: Shell): Promise<void> {
     }
   }
   if (isTerminal) {
-    console.log(`${shell.tables.join(', ')}\n`)
+    print(`${shell.tables.join(', ')}\n`)
     lines.prompt()
   }
   for await (const line of lines) {
     const word = line.trim()
     if (text === '' && /^\.(quit|exit)$/.test(word)) break
-    if (text === '' && word === '.tables') console.log(shell.tables.join('\n'))
+    if (text === '' && word === '.tables') print(shell.tables.join('\n'))
     else {
       text += `${line}\n`
       if (word.endsWith(';')) await run()
@@ -83,6 +83,6 @@ async function converse(shell: Shell): Promise<void> {
 function printAnswer({ columns, rows }: Answer): void {
   const names = columns.map(({ name }) => name)
   const numeric = columns.map(({ type }) => isNumeric(type))
-  console.log(tableText(names, rows, numeric).join('\n'))
-  console.log(`${rows.length} ${rows.length === 1 ? 'row' : 'rows'}\n`)
+  print(tableText(names, rows, numeric).join('\n'))
+  print(`${rows.length} ${rows.length === 1 ? 'row' : 'rows'}\n`)
 }

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { ColumnProfile, Shown, ShowOptions, TableDiff } from '../workbench/show.ts'
 import { homeFolder } from './home.ts'
 import { formatCount } from './meter.ts'
-import { printError } from './output.ts'
+import { print, printError } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
 import { isNumeric, shownValue, tableText } from './tableText.ts'
 
@@ -57,17 +57,17 @@ Examples:
         ...(profile && { profile }),
         ...(diff && { diff }),
       })
-      const print = async () => {
+      const showOnce = async () => {
         const shown = await showTable(options())
-        console.log(json ? JSON.stringify(shown) : showText(shown).join('\n'))
+        print(json ? JSON.stringify(shown) : showText(shown).join('\n'))
       }
-      if (!watch) return print()
+      if (!watch) return showOnce()
       const { watchFolder } = await import('../workbench/watch.ts')
       await watchFolder(folder, async () => {
         const started = performance.now()
-        await print().catch(error => printError(error, json))
+        await showOnce().catch(error => printError(error, json))
         if (!json)
-          console.log(
+          print(
             `\n${new Date().toTimeString().slice(0, 8)}, ${((performance.now() - started) / 1000).toFixed(2)} s; watching ${folder}\n`,
           )
       })

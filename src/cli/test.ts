@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
 import type { CaseResult, TestResult } from '../workbench/testJob.ts'
 import { homeFolder } from './home.ts'
-import { printError } from './output.ts'
+import { print, printError } from './output.ts'
 import { tableText } from './tableText.ts'
 
 interface TestFlags {
@@ -32,11 +32,11 @@ Examples:
     .action(async (folder: string, names: string[], { write, json }: TestFlags) => {
       const { testJob } = await import('../workbench/testJob.ts')
       const done = (result: CaseResult) => {
-        if (!json) console.log(caseText(result).join('\n'))
+        if (!json) print(caseText(result).join('\n'))
       }
       const result = await testJob({ folder, home: homeFolder(), names, ...(write && { write }), done })
-      if (json) console.log(JSON.stringify(testJson(result)))
-      else console.log(macrosText(result).join('\n'))
+      if (json) print(JSON.stringify(testJson(result)))
+      else print(macrosText(result).join('\n'))
       if (!isGood(result)) process.exitCode = EXIT.quality
     })
 }

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import type { Role, WebUsers } from '../metadata/webUsers.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
+import { print } from './output.ts'
 
 /** Characters of a password: fewer can be guessed. */
 const LEAST_PASSWORD = 10
@@ -33,12 +34,12 @@ function listCommand(): Command {
     .addHelpText('after', '\nExample:\n  nightfreight users list --json')
     .action(async ({ json }: { json?: boolean }) => {
       const users = await withUsers(users => users.list())
-      if (json) console.log(JSON.stringify({ users }))
+      if (json) print(JSON.stringify({ users }))
       else if (users.length === 0)
-        console.log('No users: the dashboard is open to this machine, and to nobody else.')
+        print('No users: the dashboard is open to this machine, and to nobody else.')
       else
         for (const { name, role, hasPassword } of users)
-          console.log(`${role.padEnd(8)}  ${name}${hasPassword ? '' : '  (by a proxy only)'}`)
+          print(`${role.padEnd(8)}  ${name}${hasPassword ? '' : '  (by a proxy only)'}`)
     })
 }
 
@@ -59,7 +60,7 @@ function addCommand(): Command {
     .action(async (name: string, { role, password: asks }: { role: Role; password: boolean }) => {
       const password = asks ? await askPassword() : undefined
       await withUsers(users => users.set(name, role, password))
-      console.log(`${name} is ${role === 'operator' ? 'an' : 'a'} ${role}`)
+      print(`${name} is ${role === 'operator' ? 'an' : 'a'} ${role}`)
     })
 }
 
@@ -73,7 +74,7 @@ function removeCommand(): Command {
         throw new EngineError('CONFIG_INVALID', `there is no user ${name}`, {
           hint: 'nightfreight users list shows them.',
         })
-      console.log(`${name} is removed`)
+      print(`${name} is removed`)
     })
 }
 
