@@ -2,6 +2,7 @@ import { parse } from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { conflict, type DropOptions, dropOptions } from '../drops/options.ts'
+import { shellWord } from '../util/shell.ts'
 
 /** Keys of an extract that say how its files are written, as job.yaml has them. */
 export type FileKeys = Partial<Record<keyof DropOptions, unknown>>
@@ -75,7 +76,4 @@ export function optionsOf(files: string, keys: FileKeys): DropOptions {
 
 /** Keys and values as a person types them. */
 export const asFlags = (...pairs: string[]) =>
-  pairs
-    .map(pair => pair.replaceAll('\t', '\\t'))
-    .map(pair => `--set ${/^[\w=.,%-]+$/.test(pair) ? pair : `'${pair.replaceAll("'", `'\\''`)}'`}`)
-    .join(' ')
+  pairs.map(pair => `--set ${shellWord(pair.replaceAll('\t', '\\t'))}`).join(' ')
