@@ -6,7 +6,7 @@ import { planJson } from './cli/plan.ts'
 import { summaryJson } from './cli/summary.ts'
 import { secretsIn } from './config/secrets.ts'
 import { copyJob, environmentOf, keepJob } from './copy/copy.ts'
-import { type CopyRequest, readEnds } from './copy/request.ts'
+import { type CopyRequest, readRequest } from './copy/request.ts'
 import type { RunResult } from './runs/result.ts'
 import { runJob as runFolder } from './runs/runJob.ts'
 
@@ -73,26 +73,11 @@ export async function plan(folder: string, options: Options = {}): Promise<PlanS
 
 /** Copies tables or files of one URL to another; again later, what changed. */
 export async function copy(from: string, to: string, options: CopyOptions = {}): Promise<RunSummary> {
-  const { tables = [], exclude = [], schema, key = [], mode = 'replace', ...others } = options
-  const { where, columns, incremental, lag, set, ...rest } = others
-  const ends = readEnds(from, to)
-  const request: CopyRequest = {
-    ...ends,
-    tables: [...ends.tables, ...tables],
-    exclude,
-    key,
-    mode,
-    ...(schema !== undefined && { schema }),
-    ...(where !== undefined && { where }),
-    ...(columns && { columns }),
-    ...(incremental !== undefined && { incremental }),
-    ...(lag !== undefined && { lag }),
-    ...(set && { set }),
-  }
-  const job = await copyJob(request, rest.signal ?? new AbortController().signal)
-  const home = rest.home ?? homeFolder()
-  const env = { ...(rest.env ?? process.env), ...environmentOf(request) }
-  return runJob(keepJob(home, job), { ...rest, home, env })
+  const request = readRequest(from, to, options)
+  const job = await copyJob(request, options.signal ?? new AbortController().signal)
+  const home = options.home ?? homeFolder()
+  const env = { ...(options.env ?? process.env), ...environmentOf(request) }
+  return runJob(keepJob(home, job), { ...options, home, env })
 }
 
 async function perform(folder: string, options: Options, goal?: 'plan'): Promise<RunResult> {

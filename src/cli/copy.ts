@@ -91,40 +91,12 @@ Examples:
 }
 
 async function copy(src: string, dst: string, flags: CopyFlags): Promise<number> {
-  const { json = false, dryRun = false, save } = flags
-  const { readEnds } = await import('../copy/request.ts')
+  const { json = false, dryRun = false, save, set, ...asked } = flags
+  const { readRequest } = await import('../copy/request.ts')
   const { foundText } = await import('./foundText.ts')
   const { readSet } = await import('../copy/set.ts')
   const { copyJob, environmentOf, keepJob, saveJob } = await import('../copy/copy.ts')
-  const ends = readEnds(src, dst)
-  const tables = [...ends.tables, ...flags.tables]
-  const {
-    exclude,
-    schema,
-    key,
-    mode,
-    where,
-    columns,
-    incremental,
-    lag,
-    indexes = false,
-    foreignKeys = false,
-  } = flags
-  const request: CopyRequest = {
-    ...ends,
-    tables,
-    exclude,
-    key,
-    mode,
-    ...(schema && { schema }),
-    ...(where && { where }),
-    ...(columns && { columns }),
-    ...(incremental && { incremental }),
-    ...(lag && { lag }),
-    indexes,
-    foreignKeys,
-    set: readSet(flags.set),
-  }
+  const request = readRequest(src, dst, { ...asked, set: readSet(set) })
   const home = homeFolder()
   const result = await stoppable(async stopping => {
     const job = await copyJob(request, stopping.signal).catch(error => {

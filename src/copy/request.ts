@@ -33,6 +33,32 @@ export interface CopyRequest {
 /** A database, or files below a place; `table`: what theirs is called where they do not say. */
 export type CopySource = { url: string; files?: string; table?: string }
 
+/** What is asked for beside the two ends; what is empty counts as not said. */
+export function readRequest(
+  from: string,
+  to: string,
+  asked: Partial<Omit<CopyRequest, 'from' | 'to'>>,
+): CopyRequest {
+  const { tables = [], exclude = [], key = [], mode = 'replace' } = asked
+  const { schema, where, incremental, lag, columns, indexes, foreignKeys, set } = asked
+  const ends = readEnds(from, to)
+  return {
+    ...ends,
+    tables: [...ends.tables, ...tables],
+    exclude,
+    key,
+    mode,
+    schema: schema || undefined,
+    where: where || undefined,
+    columns,
+    incremental: incremental || undefined,
+    lag: lag || undefined,
+    set,
+    indexes,
+    foreignKeys,
+  }
+}
+
 const FILE = /\.[A-Za-z0-9]+$/
 
 /**
