@@ -74,10 +74,10 @@ export async function plan(folder: string, options: Options = {}): Promise<PlanS
 /** Copies tables or files of one URL to another; again later, what changed. */
 export async function copy(from: string, to: string, options: CopyOptions = {}): Promise<RunSummary> {
   const request = readRequest(from, to, options)
-  const job = await copyJob(request, options.signal ?? new AbortController().signal)
-  const home = options.home ?? homeFolder()
-  const env = { ...(options.env ?? process.env), ...environmentOf(request) }
-  return runJob(keepJob(home, job), { ...options, home, env })
+  const { env = process.env, signal = new AbortController().signal } = options
+  const { home = homeFolder(env) } = options
+  const job = await copyJob(request, signal)
+  return runJob(keepJob(home, job), { ...options, home, env: { ...env, ...environmentOf(request) } })
 }
 
 async function perform(folder: string, options: Options, goal?: 'plan'): Promise<RunResult> {
