@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
@@ -25,14 +25,8 @@ const FILES = {
 }
 
 let jobs = 0
-async function jobWith(files: Record<string, string>, yaml = YAML): Promise<SmallJob> {
-  const job = await smallJob({ after }, `analyst_${++jobs}`, { 'job.yaml': yaml })
-  for (const [file, text] of Object.entries({ ...FILES, ...files })) {
-    mkdirSync(dirname(join(job.folder, file)), { recursive: true })
-    writeFileSync(join(job.folder, file), text)
-  }
-  return job
-}
+const jobWith = (files: Record<string, string>, yaml = YAML): Promise<SmallJob> =>
+  smallJob({ after }, `analyst_${++jobs}`, { 'job.yaml': yaml, ...FILES, ...files })
 
 const validate = ({ folder, home }: SmallJob) => validateJob(folder, {}, home)
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
@@ -28,16 +28,8 @@ const FILES = {
 }
 
 let jobs = 0
-async function jobWith(files: Record<string, string>): Promise<SmallJob> {
-  const job = await smallJob({ after }, `checks_${++jobs}`, { 'job.yaml': YAML })
-  for (const [file, text] of Object.entries({ ...FILES, ...files })) write(job, file, text)
-  return job
-}
-
-function write({ folder }: SmallJob, file: string, text: string): void {
-  mkdirSync(dirname(join(folder, file)), { recursive: true })
-  writeFileSync(join(folder, file), text)
-}
+const jobWith = (files: Record<string, string>): Promise<SmallJob> =>
+  smallJob({ after }, `checks_${++jobs}`, { 'job.yaml': YAML, ...FILES, ...files })
 
 /** What the warehouse holds; undefined where there is no such table. */
 async function loaded({ folder }: SmallJob, sql = 'SELECT order_id FROM m ORDER BY ALL', file = 'wh.duckdb') {

@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { validateJob } from '../../src/runs/validateJob.ts'
@@ -14,8 +12,8 @@ const CSV = `order_id,customer_id,amount,status,placed
 `
 
 let jobs = 0
-async function jobWith(checks: string): Promise<SmallJob> {
-  const job = await smallJob({ after }, `declared_${++jobs}`, {
+const jobWith = (checks: string): Promise<SmallJob> =>
+  smallJob({ after }, `declared_${++jobs}`, {
     'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
 extract:
   orders:
@@ -30,13 +28,10 @@ checks:
 ${checks.replaceAll(/^/gm, '  ')}
 quality: { max_error_rate: 1 }
 `,
+    'in/orders.csv': CSV,
+    'in/customers.csv': 'customer_id\n10\n11\n',
+    'm.sql': 'SELECT order_id, customer_id, amount, status, placed FROM orders',
   })
-  mkdirSync(join(job.folder, 'in'))
-  writeFileSync(join(job.folder, 'in/orders.csv'), CSV)
-  writeFileSync(join(job.folder, 'in/customers.csv'), 'customer_id\n10\n11\n')
-  writeFileSync(join(job.folder, 'm.sql'), 'SELECT order_id, customer_id, amount, status, placed FROM orders')
-  return job
-}
 
 /** What is declared, and what is found: the check, its level, how many rows, the first reason. */
 const FINDS: [checks: string, finds: [name: string, level: string, rows: number, reason: string][]][] = [

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createLog } from '../../src/cli/log.ts'
 import type { Metadata } from '../../src/metadata/metadata.ts'
 import { openMetadata } from '../../src/metadata/open.ts'
@@ -32,6 +32,7 @@ export interface SmallJob {
   cliIn(env: Record<string, string>, ...args: string[]): Promise<Ended>
 }
 
+/** `files`: by their paths below the job's folder. */
 export async function smallJob(hooks: Hooks, name: string, files: Record<string, string>): Promise<SmallJob> {
   const home = mkdtempSync(join(tmpdir(), `nightfreight-${name}-`))
   const folder = join(home, 'job')
@@ -44,7 +45,10 @@ export async function smallJob(hooks: Hooks, name: string, files: Record<string,
   const yaml = (text: string) => writeFileSync(join(folder, 'job.yaml'), `job: ${name}\n${text}`)
   for (const [file, text] of Object.entries(files))
     if (file === 'job.yaml') yaml(text)
-    else writeFileSync(join(folder, file), text)
+    else {
+      mkdirSync(dirname(join(folder, file)), { recursive: true })
+      writeFileSync(join(folder, file), text)
+    }
   const signal = new AbortController().signal
   return {
     folder,

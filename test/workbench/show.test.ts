@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Duck } from '../../engine/sql/duckdb.ts'
@@ -33,11 +33,7 @@ const FILES = {
 
 let jobs = 0
 async function stagedJob(yaml = YAML, run = true): Promise<SmallJob> {
-  const job = await smallJob({ after }, `show_${++jobs}`, { 'job.yaml': yaml })
-  for (const [file, text] of Object.entries(FILES)) {
-    mkdirSync(dirname(join(job.folder, file)), { recursive: true })
-    writeFileSync(join(job.folder, file), text)
-  }
+  const job = await smallJob({ after }, `show_${++jobs}`, { 'job.yaml': yaml, ...FILES })
   if (run) assert.equal((await job.run()).error, undefined)
   return job
 }
