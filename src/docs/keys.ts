@@ -275,8 +275,11 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'checks.*.*.between': ['The least and the greatest value.', '[0, 100]'],
   'checks.*.*.matches': ['A regular expression.', '"^[A-Z]{2}$"'],
   'checks.*.*.severity': ['What happens to rows that are not so.', 'quarantine'],
-  'checks.*.*.warn_if': ['A share of wrong rows from which on it is told.', '0.01'],
-  'checks.*.*.stop_if': ['A share of wrong rows from which on nothing is loaded.', '0.1'],
+  'checks.*.*.warn_if': [
+    'With `severity: warn`: only more wrong rows than that are told, a number or a share.',
+    '1%',
+  ],
+  'checks.*.*.stop_if': ['With more wrong rows than that nothing is loaded, a number or a share.', '100'],
   quality: ['When a run is stopped by its data.', '{ max_error_rate: 0.01 }'],
   'quality.max_error_rate': ['The largest share of rejected rows, of the worst table.', '0.01'],
   sla: ['Service levels: what is told when it is missed.', '{ max_duration: 2h }'],
