@@ -2,9 +2,10 @@ import { z } from 'zod'
 import { commonExtract, jobSchema } from '../config/schema.ts'
 import { wildcardKeys } from '../config/wildcards.ts'
 import type { Connector } from '../connectors/declare/define.ts'
+import type { SchemaNode } from './jobKeys.ts'
 
 /** The JSON Schema of job.yaml, for editors: the job's own keys, and those of every connector. */
-export function jobJsonSchema(connectors: readonly Connector[]): string {
+export function jobJsonSchema(connectors: readonly Connector[]): SchemaNode {
   const extracts = connectors
     .filter(({ capabilities }) => capabilities.source)
     .flatMap(({ name, extract }) => {
@@ -18,13 +19,12 @@ export function jobJsonSchema(connectors: readonly Connector[]): string {
     connections: z.record(z.string(), z.union([z.string(), ...connections])),
     extract: z.record(z.string(), z.union(extracts)).default({}),
   })
-  const schema = z.toJSONSchema(whole, {
+  return z.toJSONSchema(whole, {
     io: 'input',
     override({ jsonSchema }) {
       // Any text may be a variable, whose value an editor does not know.
       delete jsonSchema.format
       delete jsonSchema.pattern
     },
-  })
-  return `${JSON.stringify(schema, null, 2)}\n`
+  }) as SchemaNode
 }
