@@ -1,4 +1,4 @@
-import { globSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { globSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { definition, KEY, sql } from './data.ts'
 import { install, installPgloader, type Tool, versionOf } from './tools.ts'
@@ -154,8 +154,6 @@ const python =
         RUNTIME__DLTHUB_TELEMETRY: 'false',
         RUNTIME__LOG_LEVEL: 'ERROR',
       },
-      prepare: async () =>
-        rmSync(home, { recursive: true, force: true }) ?? void mkdirSync(home, { recursive: true }),
     }
   }
 

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, type StdioOptions } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -42,11 +42,9 @@ export function install(tool: Tool): string {
   if (existsSync(done)) return bin
   console.error(`installing ${wanted.join(' ')} into ${folder}`)
   mkdirSync(folder, { recursive: true })
-  const to = { stdio: ['ignore', 'ignore', 2] as const }
-  execFileSync('python3', ['-m', 'venv', folder], { stdio: [...to.stdio] })
-  execFileSync(join(bin, 'pip'), ['install', '--quiet', '--disable-pip-version-check', ...wanted], {
-    stdio: [...to.stdio],
-  })
+  const stdio: StdioOptions = ['ignore', 'ignore', 2]
+  execFileSync('python3', ['-m', 'venv', folder], { stdio })
+  execFileSync(join(bin, 'pip'), ['install', '--quiet', '--disable-pip-version-check', ...wanted], { stdio })
   writeFileSync(done, '')
   return bin
 }
