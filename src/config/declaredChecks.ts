@@ -59,15 +59,15 @@ function columnChecks(table: string, column: string, rule: Rules): Compiled[] {
   const [from, value] = [quoteName(table), quoteName(column)]
   const shown = `${quote(`${column} = `)} || ${value}::VARCHAR`
   const checks: Compiled[] = []
-  const add = (rule_: string, sql: string, other?: { table: string; column: string }) => {
+  const add = (kind: string, sql: string, other?: { table: string; column: string }) => {
     const limits = {
       ...(rule.warn_if && { warnIf: rule.warn_if }),
       ...(rule.stop_if && { stopIf: rule.stop_if }),
       ...(rule.severity === 'stop' && { stopIf: { rows: 0 } }),
     }
     checks.push({
-      rule: rule_,
-      name: `${column}_${rule_}`,
+      rule: kind,
+      name: `${column}_${kind}`,
       model: table,
       sql,
       columns: [{ table, column }, ...(other ? [other] : [])],

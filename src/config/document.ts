@@ -46,8 +46,8 @@ export class Document {
 
   /**
    * Fails with CONFIG_INVALID on a syntax error, a duplicate key, or a reference to what is not there; without a
-   * `context`, references stay as they are written. `connections`: of
-   * those at the top, only these are read, so that what others refer to need not be there.
+   * `context`, references stay as they are written. `connections`: of those at the top, only these are read, so that what
+   * others refer to need not be there.
    */
   static async open(
     file: string,

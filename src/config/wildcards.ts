@@ -26,8 +26,8 @@ interface Found {
 
 /**
  * Puts an extract and a load in the place of each table that globs of a job stand for, as the sources list them. What the
- * job says of a table by name goes before. `listed`: names of the extracts that were put there. Without a signal, nothing is asked, and what has a glob is left out. Problems
- * go to the document.
+ * job says of a table by name goes before. `listed`: names of the extracts that were put there. Without a signal, nothing is
+ * asked, and what has a glob is left out. Problems go to the document.
  */
 export async function expandWildcards(
   document: Document,
@@ -45,8 +45,12 @@ export async function expandWildcards(
     const wanted = validate(document, path, wildcardExtract, keys)
     const connection = wanted && connections[wanted.from]
     if (!connection) {
-      if (wanted)
-        noConnection(document, [...path, 'from'], `extract.${pattern}.from`, wanted.from, connections)
+      // What is wrong with a connection has been said of it.
+      if (wanted && document.count === 0)
+        document.problem(
+          [...path, 'from'],
+          `extract.${pattern}.from: no connection "${wanted.from}"${didYouMean(wanted.from, Object.keys(connections))}`,
+        )
       continue
     }
     const listed = await listTables(connection, signal!).catch((error: unknown) => {
@@ -168,16 +172,4 @@ export async function listTables({ connector, config, context }: JobConnection, 
   } finally {
     await source?.close()
   }
-}
-
-function noConnection(
-  document: Document,
-  path: string[],
-  where: string,
-  name: string,
-  connections: Record<string, JobConnection>,
-): void {
-  // What is wrong with a connection has been said of it.
-  if (document.count === 0)
-    document.problem(path, `${where}: no connection "${name}"${didYouMean(name, Object.keys(connections))}`)
 }
