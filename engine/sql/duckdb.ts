@@ -224,6 +224,17 @@ export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
+// Its categories reserved and type_function in duckdb_keywords().
+const RESERVED = new Set(
+  'all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case cast check collate collation column columns concurrently constraint create cross default deferrable desc describe distinct do else end except false fetch for foreign freeze from full generated glob group having ilike in initially inner intersect into is isnull join lambda lateral leading left like limit map natural not notnull null offset on only or order outer overlaps pivot pivot_longer pivot_wider placing positional primary qualify references returning right select semi show similar some struct summarize symmetric table tablesample then to trailing true try_cast union unique unpack unpivot using variadic verbose when where window with'.split(
+    ' ',
+  ),
+)
+
+/** A name as a person writes it: in quotes only where DuckDB needs them. */
+export const plainName = (name: string): string =>
+  /^[a-z_][a-z0-9_]*$/.test(name) && !RESERVED.has(name) ? name : quoteName(name)
+
 function sqlError(cause: unknown, statement: string): SqlError {
   const message = cause instanceof Error ? cause.message : String(cause)
   const json = message.indexOf('{"exception_type"')

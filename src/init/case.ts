@@ -1,3 +1,4 @@
+import { plainName } from '../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../engine/types/logical.ts'
 import type { SurveyedTable } from './survey.ts'
 
@@ -10,11 +11,11 @@ export function caseFiles(
   const key = table.key.flatMap(name => columnNamed(table.columns, name) ?? [])
   const columns = [...key, ...(time && !key.includes(time) ? [time] : [])]
   const rows = [1, 2].map(n => columns.map(column => sample(column, n)).join(', '))
-  const names = columns.map(({ name }) => quoted(name)).join(', ')
-  const all = table.columns.map(({ name, type }) => `  ${quoted(name)} ${typeName(type)}`).join(',\n')
+  const names = columns.map(({ name }) => plainName(name)).join(', ')
+  const all = table.columns.map(({ name, type }) => `  ${plainName(name)} ${typeName(type)}`).join(',\n')
   return {
     'tests/case.yaml': 'run_at: 2026-01-31T02:00:00Z\n',
-    'tests/tables.sql': `-- Extracts as models see them, for: nightfreight test\nCREATE TABLE ${table.extract} (\n${all}\n);\n`,
+    'tests/tables.sql': `-- Extracts as models see them, for: nightfreight test\nCREATE TABLE ${plainName(table.extract)} (\n${all}\n);\n`,
     [`tests/cases/first/${table.extract}.sql`]: `-- What the extract gives in this case; .csv will do, too.\nSELECT ${names}\nFROM (VALUES (${rows.join('), (')})) AS t(${names})\n`,
     [`tests/cases/first/expected/${model}.csv`]: time
       ? 'day,row_count\n2026-01-01,1\n2026-01-02,1\n'
@@ -43,7 +44,3 @@ function sample({ type }: Column, n: number): string {
       return `'${n}'`
   }
 }
-
-/** A name as SQL writes it, with quotes only where it needs them. */
-export const quoted = (name: string): string =>
-  /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`

@@ -1,6 +1,7 @@
 import { stringify } from 'yaml'
+import { plainName } from '../../engine/sql/duckdb.ts'
 import type { Column } from '../../engine/types/logical.ts'
-import { caseFiles, quoted } from './case.ts'
+import { caseFiles } from './case.ts'
 import type { SurveyedTable } from './survey.ts'
 
 /** What a job is written from. */
@@ -88,7 +89,7 @@ export function modelOf(tables: SurveyedTable[]): Example {
   const files = {
     'checks/not_empty.sql': `-- A set check: pass, warn, or stop, by which nothing is loaded.
 SELECT if(count(*) = 0, 'warn', 'pass') AS level, count(*) || ' rows in ${table.extract}' AS message
-FROM ${table.extract}
+FROM ${plainName(table.extract)}
 `,
     ...caseFiles(`${table.extract}_${time ? 'by_day' : 'count'}`, table, time),
   }
@@ -99,10 +100,10 @@ FROM ${table.extract}
       files,
       sql: `-- A model is one SELECT in DuckDB's SQL; the file's name is its table's. Extracts and other models are tables.
 SELECT '${table.extract}' AS table_name, count(*) AS row_count
-FROM ${table.extract}
+FROM ${plainName(table.extract)}
 `,
     }
-  const column = quoted(time.name)
+  const column = plainName(time.name)
   const isZoned = time.type.kind === 'timestamp' && time.type.zoned
   return {
     name: `${table.extract}_by_day`,
@@ -117,7 +118,7 @@ WHERE day > getvariable('run_at')::TIMESTAMPTZ::DATE + 1
     },
     sql: `-- A model is one SELECT in DuckDB's SQL; the file's name is its table's. Extracts and other models are tables.
 SELECT ${isZoned ? `(${column} AT TIME ZONE 'UTC')` : column}::DATE AS day, count(*) AS row_count
-FROM ${table.extract}
+FROM ${plainName(table.extract)}
 WHERE ${column} IS NOT NULL
 GROUP BY ALL
 `,

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { parse } from 'yaml'
+import { Duck, plainName } from '../../engine/sql/duckdb.ts'
+import { modelOf } from '../../src/init/job.ts'
 import { watermarkOf } from '../../src/init/survey.ts'
 import { endOf } from '../commandLine.ts'
 import { putProgram } from '../program.ts'
@@ -157,4 +159,30 @@ test('a watermark is a timestamp that is called as if it changed, with an index 
     watermarkOf(table('created_at'), [column('created_at', 'timestamp'), column('updated_on', 'date')]),
     undefined,
   )
+})
+
+test("a table and columns whose names are words of SQL's own give a model that runs", async () => {
+  const duck = await Duck.open({ threads: 1 })
+  try {
+    const words = await duck.rows(
+      "SELECT keyword_name AS word FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')",
+    )
+    for (const { word } of words) assert.equal(plainName(String(word)), `"${word}"`)
+    const columns = [
+      {
+        name: 'group',
+        native: 'int',
+        nullable: false,
+        type: { kind: 'int' as const, bits: 32 as const, signed: true },
+      },
+      { name: 'end', native: 'date', nullable: true, type: { kind: 'date' as const } },
+    ]
+    const { sql, files } = modelOf([{ extract: 'order', table: 'order', key: ['group'], columns }])
+    await duck.run(files['tests/tables.sql']!)
+    await duck.run(`INSERT INTO "order" ${files['tests/cases/first/order.sql']}`)
+    assert.equal((await duck.rows(sql)).length, 2)
+    assert.equal((await duck.rows(files['checks/not_empty.sql']!)).length, 1)
+  } finally {
+    duck.close()
+  }
 })
