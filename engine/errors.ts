@@ -92,7 +92,7 @@ export type ErrorCode = keyof typeof CODES
 export interface ErrorContext {
   cause?: unknown
   /** What to do about it, one sentence. */
-  hint?: string
+  hint?: string | undefined
 }
 
 /**
@@ -123,6 +123,16 @@ export class EngineError extends Error {
   }
 }
 
+/** Several failures as one: the code is that of the first that a repeat would not mend, the message all of theirs. */
+export function together(errors: readonly EngineError[]): EngineError {
+  const worst = errors.find(({ retryable }) => !retryable) ?? errors[0]!
+  if (errors.length === 1) return worst
+  return new EngineError(worst.code, errors.map(({ message }) => message).join('\n'), {
+    cause: worst,
+    hint: [...new Set(errors.flatMap(({ hint }) => hint ?? []))].join('\n') || undefined,
+  })
+}
+
 /** What `act` gives; undefined where it fails with that code. */
 export async function unless<T>(code: ErrorCode, act: () => Promise<T>): Promise<T | undefined> {
   try {
@@ -137,7 +147,7 @@ export async function unless<T>(code: ErrorCode, act: () => Promise<T>): Promise
 export interface ErrorData {
   code?: ErrorCode
   message: string
-  hint?: string
+  hint?: string | undefined
   stack?: string
 }
 
@@ -191,6 +201,13 @@ export function errorData(given: unknown): ErrorData {
   if (thrown instanceof Error) return { message: thrown.message, stack: thrown.stack }
   return { message: String(thrown) }
 }
+
+/** What of an error is kept with what a task gives. */
+export const plainError = ({ code, message, hint }: EngineError): ErrorData => ({
+  code,
+  message,
+  ...(hint !== undefined && { hint }),
+})
 
 /** The inverse of {@link errorData}. */
 export function errorFrom(data: ErrorData): Error {

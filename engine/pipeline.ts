@@ -2,6 +2,7 @@ import type { Loaded } from './contracts/load.ts'
 import type { Changes } from './diff/changeSet.ts'
 import { diff, withFound } from './diff/diff.ts'
 import { type Preview, preview } from './diff/preview.ts'
+import { type EngineError, errorFrom } from './errors.ts'
 import { extract } from './extract/extract.ts'
 import type { Extracted } from './extract/extracted.ts'
 import { keepImages } from './extract/images.ts'
@@ -77,8 +78,9 @@ async function change(
   for (const { table, from } of spec.loads) outcome.feeds[table] = extractsOf(from, models)
   await probe(context)
 
-  const { plan, lastRun } = await prepare(context, models)
+  const { plan, lastRun, lost = [] } = await prepare(context, models)
   outcome.reads = plan.reads
+  for (const { extract, error } of lost) failures.lose([extract], errorFrom(error) as EngineError)
   await checkSql(context, graph, plan.reads)
 
   outcome.extracted = await extract(context, plan, failures)
@@ -103,6 +105,10 @@ async function change(
   return {
     failures,
     sets,
-    syncPoints: target => syncPoints.filter(({ extract }) => fed(extract, target)),
+    // What a load lacks that was left out, its extracts must give again.
+    syncPoints: (target, left) =>
+      syncPoints.filter(
+        ({ extract }) => fed(extract, target) && !left.some(table => outcome.feeds[table]!.includes(extract)),
+      ),
   }
 }

@@ -86,6 +86,8 @@ export interface LoadSpec {
   indexes?: 'source' | string[][]
   /** Of a table that the load makes: the foreign keys that its source has, to tables of the same job. */
   foreignKeys?: 'source'
+  /** Whether what else goes to its target is loaded where it cannot be; default: `fail`. */
+  onError?: 'fail' | 'continue'
   /** Default: `newest` with {@link newer}, `fail` without. */
   onDuplicate?: OnDuplicate
 }

@@ -69,6 +69,8 @@ export interface ExtractSpec {
   onDuplicate?: OnDuplicate
   /** What to do when the source's columns changed since the last load; kinds left out have the safe default. */
   drift?: Partial<DriftPolicy>
+  /** Whether the run goes on without it where it cannot be read; default: `fail`. */
+  onError?: 'fail' | 'continue'
   /** Milliseconds for which the table is not read again, and the last committed image of it is taken. */
   refresh?: number
   /** The connector's own options, as its schema parsed them: table, path, files … */

@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import type { LogPosition, Range, Snapshot } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
+import { EngineError, errorFrom, plainError } from '../errors.ts'
 import type { FollowedRead, LogCursor, Plan, PlannedRead } from '../plan/plan.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { lanesTo } from '../runtime/lanes.ts'
+import { isLeftOut } from '../runtime/leftOut.ts'
 import { isOurs, oursFirst, runTask } from '../runtime/task.ts'
 import { partsOf } from '../staging/image.ts'
 import { snapshotHistory, tableColumns } from './changes.ts'
@@ -41,7 +43,7 @@ export async function extract(context: RunContext, plan: Plan, failures: Failure
         const isDone = (await context.tasks.output(task)) !== undefined
         const free = isDone || !isOurs(context, task) ? undefined : await context.acquireSlots(tables)
         try {
-          return await runTask(context, task, own => readGroup(own, connection, reads), filesOf)
+          return await runTask(context, task, own => readAll(own, connection, reads), filesOf)
         } finally {
           await free?.()
         }
@@ -49,7 +51,9 @@ export async function extract(context: RunContext, plan: Plan, failures: Failure
       const done = await failures.attempt(tables, [], read)
       if (!done) continue
       for (const table of tables) await forgetProgress(context, table)
-      results.push(...done)
+      for (const { extract, failed } of done)
+        if (failed) failures.lose([extract], errorFrom(failed) as EngineError)
+      results.push(...done.filter(({ failed }) => !failed))
     }
   }
   await allSettled(Array.from({ length: context.spec.parallelism.maxParallelExtracts }, next))
@@ -57,6 +61,35 @@ export async function extract(context: RunContext, plan: Plan, failures: Failure
 }
 
 const filesOf = (read: Extracted[]) => read.flatMap(one => partsOf(one))
+
+/** A read that failed, where the run may go on without it. */
+class FailedRead extends Error {
+  readonly extract: string
+  override readonly cause: EngineError
+
+  constructor(extract: string, cause: EngineError) {
+    super(cause.message)
+    this.extract = extract
+    this.cause = cause
+  }
+}
+
+/** Reads a group; without those that fail and may be left out, all others are read again, for their view to be one. */
+async function readAll(context: RunContext, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
+  const failed: Extracted[] = []
+  for (;;) {
+    const reads = all.filter(read => !failed.some(({ extract }) => extract === read.extract))
+    try {
+      return [...(await readGroup(context, connection, reads)), ...failed]
+    } catch (error) {
+      if (!(error instanceof FailedRead)) throw error
+      const { extract, cause } = error
+      failed.push({ extract, parts: [], rows: 0, watermark: null, failed: plainError(cause) })
+      if (reads.length > 1)
+        context.progress.note(`${connection}: the other tables are read again, without ${extract}`)
+    }
+  }
+}
 
 async function readGroup(context: RunContext, connection: string, all: PlannedRead[]): Promise<Extracted[]> {
   const reads = all.filter(read => !read.reused)
@@ -93,7 +126,12 @@ async function readSnapshot(
     for (const read of reads) {
       const { changes, ...plain } = read
       const table = changes ? { ...plain, columns: tableColumns(read) } : read
-      const found = await readTable(context, snapshot, pool, table)
+      const found = await readTable(context, snapshot, pool, table).catch((error: unknown) => {
+        const spec = context.spec.extracts.find(({ name }) => name === read.extract)!
+        if (error instanceof EngineError && !signal.aborted && isLeftOut(spec, error))
+          throw new FailedRead(read.extract, error)
+        throw error
+      })
       results.push(changes ? await atPosition(context, read, changes, snapshot.position!, found) : found)
     }
     return results

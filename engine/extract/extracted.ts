@@ -1,5 +1,6 @@
 import type { ChangeCounts } from '../contracts/changes.ts'
 import type { Part } from '../contracts/staging.ts'
+import type { ErrorData } from '../errors.ts'
 
 /** What one extract left in staging. */
 export interface Extracted {
@@ -14,6 +15,8 @@ export interface Extracted {
   note?: string
   /** Of an accumulating source: all that has been read of it, this run included; of a log, how far. */
   cursor?: unknown
+  /** Why it was not read, where the run goes on without it. */
+  failed?: ErrorData
   /** Of a log: what was read of it. */
   changes?: ChangeCounts
 }

@@ -1,32 +1,37 @@
 import type { RowSum } from '../batch/rowSum.ts'
-import type { CommitResult, LoadCommit, LoadCounts, Loaded, SyncPoint } from '../contracts/load.ts'
+import type { CommitResult, LoadCommit, LoadCounts, Loaded, LoadSpec, SyncPoint } from '../contracts/load.ts'
 import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
 import type { Changes } from '../diff/changeSet.ts'
-import { EngineError } from '../errors.ts'
+import { stateManifest } from '../diff/state.ts'
+import { EngineError, type ErrorData, errorFrom, plainError } from '../errors.ts'
 import { allSettled } from '../extract/runLanes.ts'
 import { BEGUN } from '../plan/commitOwner.ts'
 import { abandonStaged } from '../runtime/abandon.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { lanesTo } from '../runtime/lanes.ts'
+import { isLeftOut } from '../runtime/leftOut.ts'
 import { oursFirst, runTask } from '../runtime/task.ts'
 import { pathsOf, rowsIn } from '../staging/store.ts'
 import { describeVerification, type Verification } from '../verify/result.ts'
 import { refuseDiffering, sumVerifications, verifyBatch } from '../verify/verify.ts'
 import { type CommitBatch, commitsOf } from './commits.ts'
 
-/** The sync points that a commit in a target makes true. */
-export type PointsOf = (target: string) => SyncPoint[]
+/** The sync points that a commit in a target makes true which leaves out the loads of these tables. */
+export type PointsOf = (target: string, left: string[]) => SyncPoint[]
 
 /** What a target's loads came to, and what was found of them before they were published. */
 interface TargetLoads extends CommitResult {
   verifications: Verification[]
+  /** Loads that the others were committed without, by their tables; `error` of those that failed here. */
+  left?: { table: string; error?: ErrorData }[]
 }
 
 /**
  * Stages, verifies and commits the change sets, one transaction a target (a batch, where a load asks for it), several targets at
  * once; adds what was found of each before it was published to `verifications`. A target that lacks one of its change sets gets none: what is loaded together is true together.
+ * But for those with `onError: continue`: the others are loaded without them.
  */
 export async function load(
   context: RunContext,
@@ -41,15 +46,21 @@ export async function load(
   const next = async (): Promise<void> => {
     for (let one = waiting.shift(); one; one = waiting.shift()) {
       const [connection, group] = one
-      const all = context.spec.loads
-        .filter(({ to }) => to === connection)
-        .map(({ table }) => taskName('load', table))
-      const result = await failures.attempt([connection], all, () =>
-        runTask(context, taskName('load', connection), own =>
-          loadTarget(own, connection, group, syncPoints(connection), verifications),
-        ),
+      const all = context.spec.loads.filter(({ to }) => to === connection)
+      const needed = all.filter(({ onError }) => onError !== 'continue')
+      const missing = all
+        .map(({ table }) => table)
+        .filter(name => !group.some(({ load }) => load.table === name))
+      const result = await failures.attempt(
+        [connection],
+        needed.map(({ table }) => taskName('load', table)),
+        () =>
+          runTask(context, taskName('load', connection), own =>
+            loadTarget(own, connection, group, missing, syncPoints, verifications),
+          ),
       )
       if (!result) continue
+      for (const { load } of group) refuseUnloaded(context, load, result, failures)
       results.set(connection, result)
       verifications.push(...result.verifications)
     }
@@ -58,39 +69,104 @@ export async function load(
   return [...targets].flatMap(([to, group]) => {
     const result = results.get(to)
     if (!result) return []
-    return group.map(({ load, upserts, reason }) => ({
-      ...result.counts.find(c => c.table === load.table)!,
-      to,
-      staged: rowsIn(upserts),
-      ...(reason && { reason }),
-    }))
+    return group.flatMap(({ load, upserts, reason }) => {
+      const counts = result.counts.find(c => c.table === load.table)
+      return counts ? [{ ...counts, to, staged: rowsIn(upserts), ...(reason && { reason }) }] : []
+    })
   })
+}
+
+/** Says of a load that its target's commit is without it. */
+function refuseUnloaded(
+  { run }: RunContext,
+  { to, table }: LoadSpec,
+  { counts, left = [] }: TargetLoads,
+  failures: FailureScope,
+): void {
+  if (counts.some(count => count.table === table)) return
+  const { error } = left.find(one => one.table === table) ?? {}
+  failures.lose(
+    [taskName('load', table)],
+    error
+      ? (errorFrom(error) as EngineError)
+      : new EngineError(
+          'RESUME_REFUSED',
+          `${to}.${table}: run ${run} has loaded the other tables without it`,
+          {
+            hint: 'Run the job again: the next run loads it.',
+          },
+        ),
+  )
 }
 
 async function loadTarget(
   context: RunContext,
   connection: string,
   changes: Changes[],
-  syncPoints: SyncPoint[],
+  missing: string[],
+  pointsOf: PointsOf,
   failed: Verification[],
 ): Promise<TargetLoads> {
-  const { spec, run } = context
+  const { spec, run, progress } = context
   const target = context.targets.get(connection)!
   const last = `${spec.job}/${run}/${connection}`
-  const commits = commitsOf(changes)
+  const begun: SyncPoint[] = [{ extract: BEGUN, value: null, run }]
   const results: TargetLoads[] = []
-  for (const [index, shares] of commits.entries()) {
-    const whole = index === commits.length - 1
-    const loadId = whole ? last : `${last}/${index}`
-    const points = whole ? syncPoints : [{ extract: BEGUN, value: null, run }]
+  const left: NonNullable<TargetLoads['left']> = missing.map(table => ({ table }))
+  const commitOne = async (loadId: string, shares: CommitBatch[], points: SyncPoint[]) => {
     const before = sum(results.flatMap(({ counts }) => counts))
     results.push(await loadBatches(context, target, loadId, shares, points, before, failed))
+  }
+  const points = () => {
+    const own = pointsOf(
+      connection,
+      left.map(({ table }) => table),
+    )
+    // Whoever looks next must know that this run was there.
+    return left.length > 0 && own.length === 0 ? begun : own
+  }
+  const commits = commitsOf(changes)
+  await forgetStates(context, left)
+  try {
+    for (const [index, shares] of commits.entries()) {
+      const whole = index === commits.length - 1
+      await commitOne(whole ? last : `${last}/${index}`, shares, whole ? points() : begun)
+    }
+  } catch (error) {
+    const free = changes.filter(({ load }) => error instanceof EngineError && isLeftOut(load, error))
+    if (commits.length > 1 || free.length === 0) throw error
+    progress.note(`${connection}: ${(error as Error).message}; tables are committed one by one`)
+    let waiting = free
+    // One whose parent came after it may be taken the second time.
+    for (let done = -1; done < results.length && waiting.length > 0; ) {
+      done = results.length
+      left.length = missing.length
+      const again: Changes[] = []
+      for (const change of waiting)
+        try {
+          const loadId = `${last}/alone/${changes.indexOf(change)}`
+          await commitOne(loadId, commitsOf([change])[0]!, begun)
+        } catch (cause) {
+          if (!(cause instanceof EngineError) || !isLeftOut(change.load, cause)) throw cause
+          again.push(change)
+          left.push({ table: change.load.table, error: plainError(cause) })
+        }
+      waiting = again
+    }
+    await forgetStates(context, left)
+    await commitOne(last, commitsOf(changes.filter(change => !free.includes(change)))[0]!, points())
   }
   return {
     counts: sum(results.flatMap(({ counts }) => counts)),
     repeated: results.at(-1)!.repeated,
     verifications: sumVerifications(results.flatMap(({ verifications }) => verifications)),
+    ...(left.length > 0 && { left }),
   }
+}
+
+/** The next run must not take for loaded what this one has compared and left out. */
+async function forgetStates({ staging, spec, run }: RunContext, left: { table: string }[]): Promise<void> {
+  for (const { table } of left) await staging.withdraw(stateManifest(spec.job, run, table))
 }
 
 async function loadBatches(

@@ -4,8 +4,9 @@ import type { ExtractSpec, FollowedTable, TableSchema } from '../contracts/sourc
 import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
 import type { TaskStore } from '../contracts/tasks.ts'
-import { EngineError } from '../errors.ts'
+import { EngineError, type ErrorData, plainError, together } from '../errors.ts'
 import type { RunContext } from '../runtime/context.ts'
+import { isLeftOut } from '../runtime/leftOut.ts'
 import { isOurs, runTask } from '../runtime/task.ts'
 import { feeds } from '../runtime/taskGraph.ts'
 import { extractsOf } from '../sql/graph.ts'
@@ -27,6 +28,13 @@ import { fingerprintOf, stillFresh } from './refresh.ts'
 export interface Prepared {
   plan: Plan
   lastRun: [string, string][]
+  /** Extracts that the run does without, and why. */
+  lost?: LostExtract[]
+}
+
+export interface LostExtract {
+  extract: string
+  error: ErrorData
 }
 
 /**
@@ -56,13 +64,8 @@ async function probeAll(systems: Pick<Target, 'probe'>[], signal: AbortSignal): 
   const known = failures.filter(failure => failure instanceof EngineError)
   if (failures.length > known.length || known.length === 1)
     throw failures.find(each => !(each instanceof EngineError)) ?? known[0]
-  // What a repeat would not mend decides what becomes of all.
-  const worst = known.find(({ retryable }) => !retryable) ?? known[0]
-  if (!worst) return null
-  throw new EngineError(worst.code, known.map(({ message }) => message).join('\n'), {
-    cause: worst,
-    hint: [...new Set(known.flatMap(({ hint }) => hint ?? []))].join('\n'),
-  })
+  if (known.length > 0) throw together(known)
+  return null
 }
 
 /** Asks every system what it has, finds the last sync points, and plans. Reads no row. */
@@ -83,6 +86,7 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
     const logs = await followLogs({ ...context, signal }, renewed, name => agreed(ownPoints(name), name))
     const reads: PlannedRead[] = []
     const refused: EngineError[] = []
+    const lost: LostExtract[] = []
     for (const extract of spec.extracts) {
       const committed = [...points.values()].flat().filter(point => point.extract === extract.name)
       const own = ownPoints(extract.name)
@@ -107,23 +111,24 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
       // An accumulating source cannot show its rows again: the image of the latest run that any target committed
       // holds them all, and each target is loaded with what differs from its own last run.
       const latest = committed.toSorted((a, b) => (a.run < b.run ? 1 : -1))[0]
-      const schema: TableSchema = await context.sources.get(extract.from)!.describe(
-        extract,
-        signal,
-        known && {
-          columns: known.columns,
-          absent: known.absent,
-          cursor: async () => (await imageOf(latest))?.cursor,
-        },
-      )
-      const point = schema.accumulates ? latest : agreed(own, extract.name)
-      const image = await imageOf(point)
-      const last = point && { point, image: known && image }
-      const asked = image?.read?.fingerprint
-      // What earlier nights passed over might be asked for now.
-      const isOther = extract.incremental && !schema.accumulates && asked && asked !== fingerprintOf(extract)
       let read: PlannedRead
       try {
+        const schema: TableSchema = await context.sources.get(extract.from)!.describe(
+          extract,
+          signal,
+          known && {
+            columns: known.columns,
+            absent: known.absent,
+            cursor: async () => (await imageOf(latest))?.cursor,
+          },
+        )
+        const point = schema.accumulates ? latest : agreed(own, extract.name)
+        const image = await imageOf(point)
+        const last = point && { point, image: known && image }
+        const asked = image?.read?.fingerprint
+        // What earlier nights passed over might be asked for now.
+        const isOther =
+          extract.incremental && !schema.accumulates && asked && asked !== fingerprintOf(extract)
         const log = extract.changes && logs.get(extract.from)
         const now = context.clock.now()
         read = planRead({
@@ -138,9 +143,11 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
         })
         if (isOther) read.notes.push('is read whole, since what the job asks of it is another')
       } catch (error) {
+        if (!(error instanceof EngineError)) throw error
+        if (isLeftOut(extract, error)) lost.push({ extract: extract.name, error: plainError(error) })
         // Whoever is woken by one table wants to know of all of them.
-        if (!(error instanceof EngineError) || error.code !== 'SCHEMA_DRIFT') throw error
-        refused.push(error)
+        else if (error.code === 'SCHEMA_DRIFT') refused.push(error)
+        else throw error
         continue
       }
       if (run && !known)
@@ -148,10 +155,7 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
       for (const note of read.notes) context.progress.note(`${read.where}: ${note}`)
       reads.push(read)
     }
-    if (refused.length > 0)
-      throw new EngineError('SCHEMA_DRIFT', refused.map(({ message }) => message).join('\n'), {
-        hint: refused.map(({ hint }) => hint).join('\n'),
-      })
+    if (refused.length > 0) throw together(refused)
     const partial = reads
       .filter(
         read =>
@@ -164,12 +168,13 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
     return {
       plan: { reads: kept, loads: spec.loads, ...(refresh && { refresh }) },
       lastRun: lastRunsOf(points, context.run),
+      lost,
     }
   }
-  const { plan, lastRun } = await runTask(context, 'plan', act, bases)
+  const { plan, lastRun, lost = [] } = await runTask(context, 'plan', act, bases)
   const options = new Map(spec.extracts.map(extract => [extract.name, extract.options]))
   const reads = plan.reads.map(read => ({ ...read, options: options.get(read.extract) }))
-  return { plan: { ...plan, reads }, lastRun }
+  return { plan: { ...plan, reads }, lastRun, lost }
 }
 
 /** Has each source keep its log for the job's tables; gives, per connection, who reads it and where it ends. */

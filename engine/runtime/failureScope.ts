@@ -1,4 +1,4 @@
-import { EngineError, type ErrorCode } from '../errors.ts'
+import { EngineError, type ErrorCode, together } from '../errors.ts'
 import type { RunContext } from './context.ts'
 
 /** Failures of the run as a whole, or of the machine: no other branch would fare better. */
@@ -29,11 +29,19 @@ export class FailureScope {
       // What another step is to do ends this one; that it failed before says more.
       if (error.code === 'INTERRUPTED' && this.context.isOurs) this.check()
       if (OF_ALL.includes(error.code) || this.context.signal.aborted) throw error
-      this.errors.push(error)
-      this.context.progress.note(`${gives.join(', ')}: failed: ${error.message}`)
+      this.lose(gives, error)
+      return undefined
     }
     for (const name of gives) this.missing.add(name)
     return undefined
+  }
+
+  /** Notes that a step that would have given these has failed. */
+  lose(gives: string[], error: EngineError): void {
+    this.errors.push(error)
+    for (const name of gives) this.missing.add(name)
+    // The end of the run says why, once.
+    this.context.progress.note(`${gives.join(', ')}: failed (${error.code})`)
   }
 
   lacks(names: string[]): boolean {
@@ -45,8 +53,8 @@ export class FailureScope {
     return this.errors.length === 0
   }
 
-  /** Throws the first failure, once all that could go on has. */
+  /** Throws what has failed, once all that could go on has. */
   check(): void {
-    if (this.errors[0]) throw this.errors[0]
+    if (this.errors.length > 0) throw together(this.errors)
   }
 }

@@ -40,6 +40,8 @@ export function summaryText(result: RunResult, colours = false): string {
     )
   const [head, ...rows] = aligned(loadRows(outcome))
   if (rows.length > 0) lines.push(paint('dim', `  ${head}`), ...rows.map(row => `  ${row}`))
+  const left = leftOut(outcome)
+  if (left.length > 0) lines.push(paint('red', `  not loaded: ${left.join(', ')}`))
   for (const { table, to, reason } of outcome.loaded)
     if (reason) lines.push(`  ${to}.${table}: all rows were compared with the table: ${legible(reason)}`)
   for (const verification of outcome.verifications)
@@ -55,6 +57,10 @@ export function summaryText(result: RunResult, colours = false): string {
   if (report !== '') lines.push(`  report    ${report}`)
   return lines.join('\n')
 }
+
+/** Tables that a run has left out of what it loaded. */
+const leftOut = ({ feeds, loaded }: Outcome): string[] =>
+  loaded.length === 0 ? [] : Object.keys(feeds).filter(table => !loaded.some(load => load.table === table))
 
 /** What checks have warned of, with the first reason: rows of a table, or the night as a whole. */
 const warned = ({ checks }: Outcome) =>
@@ -130,6 +136,7 @@ export function summaryJson({ run, job, status, seconds, outcome, archive, repor
     warned: warned(outcome),
     quality,
     loaded,
+    left_out: leftOut(outcome),
     accounts: { ...accounts, run: total(accounts.loads) },
     verifications,
     archive,

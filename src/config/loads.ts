@@ -14,14 +14,14 @@ export function readLoads(
   yaml: JobYaml,
   connections: Record<string, JobConnection>,
   folder: JobFolder,
-  extracts: Pick<ExtractSpec, 'name' | 'key' | 'sensitive'>[],
+  extracts: Pick<ExtractSpec, 'name' | 'key' | 'sensitive' | 'onError'>[],
 ): LoadSpec[] {
   const tables = [...Object.keys(yaml.extract), ...folder.models.map(model => model.name)]
   return Object.entries(yaml.load).map(([table, written]) => {
     const path = ['load', table]
     // A table that is loaded as it was read has the key that it was read by.
-    const own = extracts.find(({ name }) => name === written.from)?.key ?? []
-    const load = written.key.length > 0 ? written : { ...written, key: own }
+    const whole = extracts.find(({ name }) => name === written.from)
+    const load = written.key.length > 0 ? written : { ...written, key: whole?.key ?? [] }
     if (!Object.hasOwn(yaml.connections, load.to))
       document.problem(
         [...path, 'to'],
@@ -49,7 +49,7 @@ export function readLoads(
         [...path, 'partition_by'],
         `load.${table}.partition_by: ${split} is sensitive, and would be the name of a partition`,
       )
-    const { on_bad_row: onBadRow, on_duplicate: onDuplicate } = load
+    const { on_bad_row: onBadRow, on_duplicate: onDuplicate, on_error: onError = whole?.onError } = load
     return {
       table,
       to,
@@ -68,6 +68,7 @@ export function readLoads(
       ...(sensitive.length > 0 && { sensitive }),
       ...(onBadRow !== 'fail' && { onBadRow }),
       ...(onDuplicate && { onDuplicate }),
+      ...(onError === 'continue' && { onError }),
       ...(nesting && { nesting }),
       ...(load.indexes && { indexes: load.indexes }),
       ...(load.foreign_keys && { foreignKeys: load.foreign_keys }),

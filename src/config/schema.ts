@@ -110,6 +110,7 @@ const drift = z.union([
 ])
 
 const onDuplicate = z.enum(['fail', 'quarantine', 'newest'])
+const onError = z.enum(['fail', 'continue'])
 
 /** The keys that every extract may have; all others are its connector's. */
 export const commonExtract = z.strictObject({
@@ -129,6 +130,7 @@ export const commonExtract = z.strictObject({
   history: z.boolean().default(false),
   columns: z.record(z.string(), policy).default({}),
   on_duplicate: onDuplicate.optional(),
+  on_error: onError.default('fail'),
   sensitive: names.default([]),
   drift: drift.optional(),
   refresh: millis.optional(),
@@ -166,6 +168,7 @@ const load = z.strictObject({
   indexes: z.union([z.literal('source'), z.array(names)]).optional(),
   foreign_keys: z.literal('source').optional(),
   on_duplicate: onDuplicate.optional(),
+  on_error: onError.optional(),
   sensitive: names.optional(),
 })
 

@@ -73,7 +73,12 @@ export async function expandWildcards(
     const { tables: _, exclude, key, ...rest } = keys
     for (const { table, extract: name, target } of nameTables(tables, Object.keys(extract))) {
       const identity = table.key.length > 0 ? table.key : wanted.key
-      extract[name] = { ...rest, table: table.name, ...(identity.length > 0 && { key: identity }) }
+      extract[name] = {
+        on_error: 'continue',
+        ...rest,
+        table: table.name,
+        ...(identity.length > 0 && { key: identity }),
+      }
       document.derive(['extract', name], path)
       found.push({ pattern, extract: name, target, key: identity })
     }

@@ -124,6 +124,10 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
     '{ joined: text }',
   ],
   'extract.*.on_duplicate': ['What becomes of rows of one key that differ.', 'newest'],
+  'extract.*.on_error': [
+    'Where it cannot be read (its columns drifted, a value has no type, a privilege is missing): `continue` loads the others and fails at the end; `fail` loads nothing into its targets. Tables of a glob: `continue`.',
+    'continue',
+  ],
   'extract.*.sensitive': ['Columns whose values nobody is shown.', '[email, phone]'],
   'extract.*.drift': [
     'What is done where the columns of the source have changed: `fail`, or by kind.',
@@ -253,6 +257,10 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'load.*.on_bad_row': ['What becomes of rows that the table would refuse.', 'quarantine'],
   'load.*.schema': ["Whether the table's columns are altered for new ones.", 'manual'],
   'load.*.on_duplicate': ['What becomes of rows of one key that differ.', 'quarantine'],
+  'load.*.on_error': [
+    'Where it cannot be loaded: `continue` loads what else goes to its target, and fails at the end. Default: that of the extract it is made of as it is, else `fail`.',
+    'continue',
+  ],
   'load.*.sensitive': ['Columns whose values nobody is shown; without it, those of the extracts.', '[email]'],
   'load.*.indexes': [
     "Indexes that are made with the table: the source's, or those named.",

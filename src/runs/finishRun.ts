@@ -100,7 +100,9 @@ export async function finishRun(
       syncPoints:
         outcome.loaded.length === 0
           ? []
-          : outcome.extracted.map(({ extract, watermark }) => ({ extract, value: watermark })),
+          : outcome.extracted
+              .filter(({ extract }) => !isLeftOut(outcome, extract))
+              .map(({ extract, watermark }) => ({ extract, value: watermark })),
       deltas: deltasOf(spec.job, run, outcome),
       figures,
       tables,
@@ -192,6 +194,12 @@ async function estimate(
 }
 
 const isFenced = (error: unknown) => error instanceof EngineError && error.code === 'FENCED'
+
+/** Whether a table made from an extract has not been loaded: its next read goes on from an earlier one. */
+const isLeftOut = ({ feeds, loaded }: Outcome, extract: string) =>
+  Object.entries(feeds).some(
+    ([table, from]) => from.includes(extract) && !loaded.some(one => one.table === table),
+  )
 
 /** A store that keeps failures as people may see them. */
 export function maskedStore(store: TaskStore, { mask }: HeldRun, secrets: string[]): TaskStore {

@@ -256,7 +256,11 @@ export class LakeTarget implements Target {
       tables[table] = ref
     }
     const counts = countsOf({ commit, prepared }).map(each => ({ ...each, rows: left[each.table]!.rows }))
-    return { ...origin, counts, tables, left, syncPoints: { ...newest?.syncPoints, [job]: syncPoints } }
+    const others = (newest?.syncPoints[job] ?? []).filter(
+      ({ extract }) => !syncPoints.some(point => point.extract === extract),
+    )
+    const points = { ...newest?.syncPoints, [job]: [...others, ...syncPoints] }
+    return { ...origin, counts, tables, left, syncPoints: points }
   }
 
   /** Shows each table as a commit has it: also those of others, who may have died between their commit and this. */
