@@ -115,7 +115,7 @@ export class Document {
     this.#problem(this.#offset(path, at), message)
   }
 
-  /** What stands at `path`, for a message: variables by name, long text cut; what a connection, a channel or the archive is told never. */
+  /** What stands at `path`, for a message: variables by name, long text cut; what a connection, a channel, the archive or the report is told never. */
   found(path: Path, value: unknown): string {
     const raw = this.#spans.get(JSON.stringify(path))?.raw
     if (raw !== undefined) value = raw
@@ -123,7 +123,10 @@ export class Document {
     if (Array.isArray(value)) return 'a list'
     if (typeof value === 'object') return 'a mapping'
     // A password, or a broken URL around one, has no form by which it could be masked.
-    if (['connections', 'alerts', 'archive'].includes(String(path[0])) && !/^\$\{\w+\}$/.test(String(value)))
+    if (
+      ['connections', 'alerts', 'archive', 'report'].includes(String(path[0])) &&
+      !/^\$\{\w+\}$/.test(String(value))
+    )
       return `a ${typeof value}`
     const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
     return text.length > 80 ? `${text.slice(0, 77)}…` : text

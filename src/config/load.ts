@@ -16,6 +16,7 @@ import { readExtracts } from './extracts.ts'
 import { refuseFiles, withDeclared } from './files.ts'
 import { readFolder } from './folder.ts'
 import { readLoads } from './loads.ts'
+import { readReport } from './report.ts'
 import { readSchedule } from './schedule.ts'
 import { type JobYaml, jobSchema } from './schema.ts'
 import { readShared } from './shared.ts'
@@ -65,6 +66,7 @@ export async function loadJob(
   const connectionPools = readConnectionPools(document, yaml.connection_pools, connections, loads)
   const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))
   const archive = yaml.archive && readArchive(yaml.archive, resolve(folder))
+  const report = yaml.report && readReport(document, yaml.report, alerts, resolve(folder))
   const schedule = readSchedule(document, yaml, connections)
   document.throwIfAny()
   refuseFiles(folder, yaml, files)
@@ -84,6 +86,7 @@ export async function loadJob(
     loads,
     ...(archive && { archive }),
     ...(alerts && { alerts }),
+    ...(report && { report }),
     secrets: [
       ...new Set([
         ...document.secrets,
@@ -91,6 +94,7 @@ export async function loadJob(
         ...Object.values(connections).flatMap(connection => connection.secrets),
         ...alertSecrets,
         ...(archive?.secrets ?? []),
+        ...(report?.secrets ?? []),
       ]),
     ],
     places: document.places(),

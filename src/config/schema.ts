@@ -12,6 +12,7 @@ import { BATCH_KEYS } from './batchProcessing.ts'
 import { checksSchema } from './checksSchema.ts'
 import { compressionSchema } from './compression.ts'
 import { connectionPoolsSchema } from './connectionPools.ts'
+import { reportSchema } from './report.ts'
 import { chunkingSchema, resourcesSchema } from './resources.ts'
 
 /** A scalar read by `parse`, which returns undefined for what it cannot read. */
@@ -291,6 +292,7 @@ const jobKeys = z.strictObject({
     .prefault({}),
   timeout: millis.optional(),
   archive: archiveSchema(millis).optional(),
+  report: reportSchema(names.default([])).optional(),
   /** What a DAG of the job says, see `nightfreight airflow export`. */
   airflow: z
     .strictObject({

@@ -1,5 +1,5 @@
 /**
- * What each key of job.yaml means, and a value that it may have, as YAML; `*` stands for any name. `archive` has the keys of an
+ * What each key of job.yaml means, and a value that it may have, as YAML; `*` stands for any name. `archive` and `report` have the keys of an
  * S3 connection, too: they are described there.
  */
 export const KEYS: Record<string, [meaning: string, example: string]> = {
@@ -379,6 +379,15 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'archive.retention': ['For how long.', '90d'],
   'archive.compression': ['How it is compressed.', 'zstd'],
   'archive.level': ['The level of zstd.', '9'],
+  report: [
+    'Where copies of each run’s report go.',
+    '{ to: "s3://reports/data-quality/{date}/members.html", mail: data_team }',
+  ],
+  'report.to': [
+    'Files, as pages (`.html`) or JSON (`.json`), in a folder or a bucket; `{job}`, `{run}` and `{date}` (of the run’s time, UTC) stand for those of the run.',
+    '["reports/{date}.html", "reports/latest.json"]',
+  ],
+  'report.mail': ['Channels of `alerts` that mail it.', 'data_team'],
   recovery: ['Whether a run that failed transiently is resumed by itself.', '{ auto: true }'],
   'recovery.auto': ['Whether it is.', 'true'],
   'recovery.limit': ['How often.', '3'],
@@ -390,6 +399,6 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'chunking.memory_threshold_mb': ['Megabytes that the batches of all lanes take together.', '1000'],
 }
 
-/** What is said of a key: of `archive`, where nothing else is, what is said of an S3 connection; of `batch_processing`, what is said of it at the top. */
+/** What is said of a key: of `archive` and `report`, where nothing else is, what is said of an S3 connection; of `batch_processing`, what is said of it at the top. */
 export const keyOf = (path: string) =>
-  KEYS[path] ?? KEYS[path.replace(/^archive\./, 'connections.*.').replace(/^batch_processing\./, '')]
+  KEYS[path] ?? KEYS[path.replace(/^(archive|report)\./, 'connections.*.').replace(/^batch_processing\./, '')]

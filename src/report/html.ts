@@ -12,3 +12,6 @@ ${heading(data)}${reportBody(data)}${section('Time by task', tasks(data))}</main
 <footer>Nightfreight · run ${data.run} · times are UTC${data.page ? html` · live at <code>${data.page}</code>` : undefined}</footer></body></html>
 `.text
 }
+
+/** The same for programs. */
+export const reportJson = (data: ReportData): string => `${JSON.stringify(data, null, 2)}\n`

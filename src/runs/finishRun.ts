@@ -19,6 +19,7 @@ import type { HeldRun } from './heldRun.ts'
 import type { RunOptions } from './options.ts'
 import { makeReport, writeReport } from './report.ts'
 import type { RunResult } from './result.ts'
+import { sendReport } from './sendReport.ts'
 import type { JobContext } from './session.ts'
 
 /** How far a run got: `context` is absent where not everything could be opened, `error` where nothing failed. */
@@ -117,6 +118,7 @@ export async function finishRun(
     throw isFenced(failure) ? failure : cause
   }
   await monitor.ended({ ...result, tasks, report })
+  if (data && status !== 'PLANNED') await sendReport(options, held, data)
   const estimates = options.goal === 'plan' ? await estimate(metadata, spec.job, outcome) : {}
   return { ...result, report, estimates }
 }

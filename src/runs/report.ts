@@ -10,7 +10,7 @@ import { remedy } from '../alerts/remedy.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
 import type { PastNight, ReportData } from '../report/data.ts'
-import { renderReport } from '../report/html.ts'
+import { renderReport, reportJson } from '../report/html.ts'
 import { figure, type SlaResult } from '../sla/targets.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { runPath, siteOf } from '../util/site.ts'
@@ -81,9 +81,7 @@ export async function writeReport(
   const folder = join(home, 'staging', runFolder(run))
   const path = join(folder, 'report.html')
   await atomicWrite(path, temporary => writeFileSync(temporary, renderReport(data)))
-  await atomicWrite(join(folder, 'report.json'), temporary =>
-    writeFileSync(temporary, `${JSON.stringify(data, null, 2)}\n`),
-  )
+  await atomicWrite(join(folder, 'report.json'), temporary => writeFileSync(temporary, reportJson(data)))
   return path
 }
 

@@ -10,6 +10,7 @@ import type { Packing } from '../stores/packing.ts'
 import type { AirflowSpec } from './airflow.ts'
 import type { AlertSpec } from './alerts.ts'
 import type { ArchiveSpec } from './archive.ts'
+import type { ReportSpec } from './report.ts'
 
 /** One connection of a job, its settings parsed by its connector. */
 export interface JobConnection {
@@ -104,6 +105,7 @@ export interface JobSpec {
   sla?: Sla
   alerts?: AlertSpec
   archive?: ArchiveSpec
+  report?: ReportSpec
   airflow: AirflowSpec
   /** Strings that no output may show. */
   secrets: string[]
