@@ -15,6 +15,7 @@ import { snapshotHistory, tableColumns } from './changes.ts'
 import { ChunkSize } from './chunkSize.ts'
 
 import type { Extracted } from './extracted.ts'
+import { foldNights } from './foldNights.ts'
 import { highest } from './highest.ts'
 import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
 
@@ -60,7 +61,8 @@ export async function extract(context: RunContext, plan: Plan, failures: Failure
   return plan.reads.flatMap(read => results.filter(result => result.extract === read.extract))
 }
 
-const filesOf = (read: Extracted[]) => read.flatMap(one => partsOf(one))
+const filesOf = (read: Extracted[]) =>
+  read.flatMap(({ folded = [], ...one }) => [one, ...folded].flatMap(each => partsOf(each)))
 
 /** A read that failed, where the run may go on without it. */
 class FailedRead extends Error {
@@ -98,11 +100,15 @@ async function readGroup(context: RunContext, connection: string, all: PlannedRe
     .map(({ extract, base }): Extracted => ({ extract, parts: [], rows: 0, watermark: base!.value }))
   const logged = reads.filter(({ changes, base }) => changes && base)
   const scanned = reads.filter(read => !logged.includes(read))
-  return [
+  const found = [
     ...(scanned.length > 0 ? await readSnapshot(context, connection, scanned) : []),
     ...(logged.length > 0 ? await readLog(context, connection, logged) : []),
-    ...reused,
   ]
+  for (const read of reads) {
+    const folded = await foldNights(context, read)
+    if (folded) found.find(({ extract }) => extract === read.extract)!.folded = folded
+  }
+  return [...found, ...reused]
 }
 
 /** Reads tables in one view; where the log of some is read from then on, that view is at a position of it. */

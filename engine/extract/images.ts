@@ -20,7 +20,7 @@ export interface NightRows extends Pick<Night, 'out' | 'distinctBy'> {
 export function imageOf(
   { run, spec, runAt }: RunContext,
   read: PlannedRead,
-  { parts, gone, cursor }: Extracted,
+  { parts, gone, cursor, folded }: Extracted,
   { rows, ...known }: Partial<NightRows> = {},
 ): Image {
   const { columns, absent } = read
@@ -28,7 +28,8 @@ export function imageOf(
   const counted = rows === undefined ? {} : { rows }
   if (read.reused) return { ...read.base!.image, columns: seen, cursor, ...counted }
   const night = { run, columns, parts, ...(gone && { gone }), ...known }
-  const image: Image = { ...withNight(read.base?.image, seen, night), cursor, ...counted }
+  const base = folded ? { ...read.base!.image, nights: folded } : read.base?.image
+  const image: Image = { ...withNight(base, seen, night), cursor, ...counted }
   const extract = spec.extracts.find(({ name }) => name === read.extract)!
   if (extract.refresh !== undefined || extract.incremental)
     image.read = { at: runAt.toISOString(), fingerprint: fingerprintOf(extract), unique: read.unique }

@@ -79,83 +79,97 @@ export function imageFile(job: string, run: string, extract: string): string {
   return `${job}/${run}/image/${extract}.json`
 }
 
+/** How a table's rows are told apart, and which of two is the later one. */
+export interface ImageRead {
+  key: string[]
+  unique: boolean
+  incremental?: { column: string }
+  accumulates?: boolean
+}
+
 /**
  * SQL of the table that models see: the latest known row of every key that is not gone. Later nights win; within a
  * night the highest incremental value, then the whole row decides, so that ties end the same way every time; of an
  * accumulating source, the last row read. Nights are united by name: values of an earlier, narrower type are cast to the image's, which holds them exactly.
  */
-export function imageSql(
-  root: string,
-  image: Image,
-  read: { key: string[]; unique: boolean; incremental?: { column: string }; accumulates?: boolean },
-): string {
-  const { key, incremental, accumulates } = read
+export function imageSql(root: string, image: Image, read: ImageRead): string {
+  const { key, accumulates } = read
   const distinct = isDistinct(image, read)
-  const columns = image.columns.filter(column => column.name !== REJECTED)
+  const columns = seenColumns(image)
   const list = columns.map(column => quoteName(column.name)).join(', ')
-  const present = image.nights.at(-1)?.columns ?? []
   const nights = image.nights.filter(night => partsOf(night).length > 0)
-  if (nights.length === 0)
+  const [first] = nights
+  if (!first)
     return `SELECT ${columns.map(({ name, type }) => `NULL::${ddl(type)} AS ${quoteName(name)}`).join(', ')} LIMIT 0`
-  const value = (night: Night, { name, type }: Column) => {
-    const staged = columnNamed(present, name) && columnNamed(night.columns, name)
-    if (!staged) return `NULL::${ddl(type)} AS ${quoteName(name)}`
-    return ddl(staged.type) === ddl(type)
-      ? quoteName(name)
-      : `${quoteName(name)}::${ddl(type)} AS ${quoteName(name)}`
-  }
-  const scan = (night: Night, number = '') => {
-    const values = columns.map(column => value(night, column)).join(', ')
-    const good = goodSql(root, night)
-    if (night.out) return `SELECT ${values}${number} FROM ${allRows(root, night)}${good}`
-    const paths = `[${pathsOf(root, night.parts).map(quote).join(', ')}]`
-    return accumulates && number && !distinct
-      ? `SELECT ${values}${number}, _nf_part, file_row_number AS _nf_number
-          FROM ${filesSql(root, night.parts, { filename: '_nf_file', rowNumber: true })}
-          JOIN (SELECT unnest(${paths}) AS _nf_file, unnest(range(${night.parts.length})) AS _nf_part) USING (_nf_file)${good}`
-      : `SELECT ${values}${number} FROM ${filesSql(root, night.parts)}${good}`
-  }
-  const first = nights[0]!
-  if (accumulates && key.length === 0) return nights.map(night => scan(night)).join(' UNION ALL ')
+  const scan = (night: Night) => scanSql(root, image, night)
+  if (accumulates && key.length === 0) return nights.map(scan).join(' UNION ALL ')
   if (key.length === 0 || (nights.length === 1 && distinct)) return scan(first)
+  if (!distinct) return `SELECT ${list} FROM (${latestSql(root, image, read, nights)}) WHERE NOT ${GONE}`
+  // Most rows are of the first night and changed by none: only the changes go through the window.
+  return `WITH changed AS (${latestSql(root, image, read, nights.slice(1))})
+    SELECT ${list} FROM changed WHERE NOT ${GONE} UNION ALL
+    SELECT ${list} FROM (${scan(first)}) AS base WHERE NOT EXISTS (
+      SELECT 1 FROM changed WHERE ${key.map(name => `changed.${quoteName(name)} = base.${quoteName(name)}`).join(' AND ')})`
+}
+
+/** True in rows of {@link latestSql} of which only the key is known, since the source had them no more. */
+export const GONE = '_nf_gone'
+
+const seenColumns = ({ columns }: Image) => columns.filter(({ name }) => name !== REJECTED)
+
+/** SQL of the latest that some of an image's nights know of each key, as {@link imageSql} decides it, with {@link GONE}. */
+export function latestSql(root: string, image: Image, read: ImageRead, nights: Night[]): string {
+  const { key, incremental, accumulates } = read
+  const numbered = accumulates === true && !isDistinct(image, read)
+  const columns = seenColumns(image)
+  const list = columns.map(column => quoteName(column.name)).join(', ')
   const keys = key.map(quoteName).join(', ')
   const newest = incremental
     ? `${quoteName(incremental.column)} DESC NULLS LAST, `
-    : accumulates && !distinct
+    : numbered
       ? '_nf_part DESC, _nf_number DESC, '
       : ''
   // A sort gives back what it sorts by, and it knows one zero.
   const ties = columns
     .map(({ name, type }) => (type.kind === 'float' ? `${quoteName(name)}::VARCHAR` : quoteName(name)))
     .join(', ')
-  const latest = (rows: string) =>
-    `SELECT ${list}, _nf_gone FROM (${rows}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY _nf_night DESC, ${newest}${ties}) = 1`
   const keysOnly = columns
     .map(
       ({ name, type }) =>
         `${key.includes(name) ? quoteName(name) : 'NULL'}::${ddl(type)} AS ${quoteName(name)}`,
     )
     .join(', ')
-  const numbered = (from: number) =>
-    nights
-      .slice(from)
-      .flatMap((night, index) => {
-        const number = `${from + index} AS _nf_night`
-        const { parts, gone = [] } = night
-        return [
-          ...(parts.length > 0 ? [scan(night, `, ${number}, false AS _nf_gone`)] : []),
-          ...(gone.length > 0
-            ? [`SELECT ${keysOnly}, ${number}, true AS _nf_gone FROM ${filesSql(root, gone)}`]
-            : []),
-        ]
-      })
-      .join(' UNION ALL ')
-  if (!distinct) return `SELECT ${list} FROM (${latest(numbered(0))}) WHERE NOT _nf_gone`
-  // Most rows are of the first night and changed by none: only the changes go through the window.
-  return `WITH changed AS (${latest(numbered(1))})
-    SELECT ${list} FROM changed WHERE NOT _nf_gone UNION ALL
-    SELECT ${list} FROM (${scan(first)}) AS base WHERE NOT EXISTS (
-      SELECT 1 FROM changed WHERE ${key.map(name => `changed.${quoteName(name)} = base.${quoteName(name)}`).join(' AND ')})`
+  const rows = nights.flatMap((night, index) => {
+    const { parts, gone = [] } = night
+    const own = `, ${index} AS _nf_night`
+    return [
+      ...(parts.length > 0 ? [scanSql(root, image, night, `${own}, false AS ${GONE}`, numbered)] : []),
+      ...(gone.length > 0 ? [`SELECT ${keysOnly}${own}, true AS ${GONE} FROM ${filesSql(root, gone)}`] : []),
+    ]
+  })
+  return `SELECT ${list}, ${GONE} FROM (${rows.join(' UNION ALL ')}) QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY _nf_night DESC, ${newest}${ties}) = 1`
+}
+
+/** SQL of a night's good rows with the image's columns; `numbered`: and which part each is of, and its number there. */
+function scanSql(root: string, image: Image, night: Night, more = '', numbered = false): string {
+  const present = image.nights.at(-1)?.columns ?? []
+  const values = seenColumns(image)
+    .map(({ name, type }) => {
+      const staged = columnNamed(present, name) && columnNamed(night.columns, name)
+      if (!staged) return `NULL::${ddl(type)} AS ${quoteName(name)}`
+      return ddl(staged.type) === ddl(type)
+        ? quoteName(name)
+        : `${quoteName(name)}::${ddl(type)} AS ${quoteName(name)}`
+    })
+    .join(', ')
+  const good = goodSql(root, night)
+  if (night.out) return `SELECT ${values}${more} FROM ${allRows(root, night)}${good}`
+  const paths = `[${pathsOf(root, night.parts).map(quote).join(', ')}]`
+  return numbered
+    ? `SELECT ${values}${more}, _nf_part, file_row_number AS _nf_number
+          FROM ${filesSql(root, night.parts, { filename: '_nf_file', rowNumber: true })}
+          JOIN (SELECT unnest(${paths}) AS _nf_file, unnest(range(${night.parts.length})) AS _nf_part) USING (_nf_file)${good}`
+    : `SELECT ${values}${more} FROM ${filesSql(root, night.parts)}${good}`
 }
 
 function goodSql(root: string, { columns, out }: Night): string {

@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
+import { foldNights } from '../../engine/extract/foldNights.ts'
+import type { PlannedRead } from '../../engine/plan/plan.ts'
+import type { RunContext } from '../../engine/runtime/context.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { type Image, imageSql, type Night } from '../../engine/staging/image.ts'
 import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
@@ -33,12 +36,13 @@ const night = fc.record({
 
 let files = 0
 
-test('nights with different columns are united by name, in the widest type, exactly; what is gone is left out', async () => {
+test('nights with different columns are united by name, in the widest type, exactly, folded or not; what is gone is left out', async () => {
   const duck = await Duck.open({ threads: 1 })
   const build = fc.asyncProperty(
     fc.array(night, { minLength: 1, maxLength: 5 }),
     fc.boolean(),
-    async (plan, unique) => {
+    fc.boolean(),
+    async (plan, unique, folds) => {
       const width: Record<string, number> = { n: 0, d: 0, f: 0 }
       const nights: Night[] = []
       const latest = new Map<number, Record<string, string | null>>()
@@ -89,7 +93,19 @@ test('nights with different columns are united by name, in the widest type, exac
         ...Object.keys(WIDER).map(name => column(name, WIDER[name]![0][width[name]!]!)),
       ]
       const image: Image = { columns: seen, nights, parts: nights.flatMap(({ parts }) => parts) }
-      const sql = imageSql(root, image, { key: ['id'], unique })
+      const read = { extract: 't', key: ['id'], unique, base: { image } } as unknown as PlannedRead
+      // Folded or not, the table is the same: that tonight adds nothing keeps the columns as they are.
+      const context = {
+        duck,
+        root,
+        run: `r${files++}`,
+        spec: { job: 'j' },
+        fence: 1,
+      } as unknown as RunContext
+      const folded = folds ? await foldNights(context, read, 1) : undefined
+      if (folds) assert.ok(folded ? folded.length < 3 : nights.length === 1)
+      const tonight = { run: 'now', columns: nights.at(-1)!.columns, parts: [] }
+      const sql = imageSql(root, folded ? { ...image, nights: [...folded, tonight] } : image, read)
       // A column that the last night lacks is NULL in every row.
       const expected = [...latest]
         .sort(([a], [b]) => a - b)
@@ -127,8 +143,9 @@ test('nights with different columns are united by name, in the widest type, exac
   await fc.assert(build, {
     numRuns: 60,
     examples: [
-      [nothingRead, true],
-      [nothingRead, false],
+      [nothingRead, true, false],
+      [nothingRead, false, false],
+      [nothingRead, true, true],
     ],
   })
   duck.close()
