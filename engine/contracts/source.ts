@@ -213,6 +213,16 @@ export interface ChangeLog {
   follow(reader: string, tables: FollowedTable[], signal: AbortSignal): Promise<LogPosition>
   /** A view as {@link Source.open} gives it, which is exactly the log up to a position at or after the last {@link follow}. */
   open(reader: string, lanes: number, signal: AbortSignal): Promise<Snapshot & { position: LogPosition }>
+  /**
+   * Reads the log from the tables' positions on, or from where the server keeps it for the reader, and says how many changes of
+   * theirs are committed, as they come; 0 where it goes on without one. Tells the server nothing. Ends once the signal does.
+   */
+  watch(
+    reader: string,
+    tables: FollowedTable[],
+    seen: (changes: number) => void,
+    signal: AbortSignal,
+  ): Promise<void>
   /** The module that reads it, a `ChangeModule` of changes.ts, with what it needs. */
   reading: LaneDescriptor
   /** Lets the server forget what lies before a position that every target has committed. */

@@ -104,6 +104,10 @@ function scheduleOf({ job, schedule }: JobSpec): { text: string; imports: string
     throw new EngineError('CONFIG_INVALID', `${job}: schedule.files: Airflow does not see files arrive`, {
       hint: 'Give the job a cron, or let nightfreight serve run it.',
     })
+  if (schedule?.follow)
+    throw new EngineError('CONFIG_INVALID', `${job}: schedule.follow: Airflow does not see logs change`, {
+      hint: 'Give the job a cron, or let nightfreight serve run it.',
+    })
   if (schedule?.catchup && !schedule.start)
     throw new EngineError('CONFIG_INVALID', `${job}: schedule.catchup without schedule.start`, {
       hint: 'Airflow has to know the first data interval: set schedule.start.',

@@ -67,7 +67,7 @@ export async function loadJob(
   const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))
   const archive = yaml.archive && readArchive(yaml.archive, resolve(folder))
   const report = yaml.report && readReport(document, yaml.report, alerts, resolve(folder))
-  const schedule = readSchedule(document, yaml, connections)
+  const schedule = readSchedule(document, yaml, connections, extracts)
   document.throwIfAny()
   refuseFiles(folder, yaml, files)
 

@@ -1,3 +1,4 @@
+import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { folderOf } from '../connectors/local/store.ts'
 import { timeIn, Zone } from '../schedule/zone.ts'
@@ -10,11 +11,18 @@ export function readSchedule(
   document: Document,
   { job, schedule }: JobYaml,
   connections: Record<string, JobConnection>,
+  extracts: Pick<ExtractSpec, 'changes'>[],
 ): Schedule | undefined {
   if (!schedule) return undefined
-  const { cron, timezone, start, after, files, priority } = schedule
+  const { cron, timezone, start, after, files, follow, priority } = schedule
   if (after?.includes(job))
     document.problem(['schedule', 'after'], `schedule.after: ${job} cannot wait for itself`)
+  if (follow && !extracts.some(({ changes }) => changes))
+    document.problem(
+      ['schedule', 'follow'],
+      'schedule.follow: no extract has mode: changes, so there is no log to follow',
+      'key',
+    )
   const trigger = files && fileTrigger(document, files, connections)
   return {
     ...(cron && { cron }),
@@ -25,6 +33,7 @@ export function readSchedule(
     dependsOnPast: schedule.depends_on_past,
     ...(after && { after }),
     ...(trigger && { files: trigger }),
+    ...(follow && { follow }),
     ...(priority && { priority }),
   }
 }

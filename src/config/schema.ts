@@ -52,6 +52,10 @@ const seconds = scalar('a number of seconds, or a duration such as 30s', value =
   const micros = typeof value === 'string' ? parseDuration(value) : undefined
   return micros ? micros / 1000 : undefined
 })
+const moment = scalar('a duration from 1s on, such as 10s or 5m', value => {
+  const micros = typeof value === 'string' ? parseDuration(value) : undefined
+  return micros !== undefined && micros >= 1_000_000 ? micros / 1000 : undefined
+})
 const lag = scalar("a duration such as 5m, or a whole number for an integer column's units", value => {
   const units = parseNumber(value)
   if (units !== undefined) return Number.isSafeInteger(units) && units >= 0 ? units : undefined
@@ -217,10 +221,19 @@ const jobKeys = z.strictObject({
       depends_on_past: z.boolean().default(false),
       after: names.optional(),
       files: z.strictObject({ from: z.string(), match: z.string().min(1) }).optional(),
+      follow: z.strictObject({ every: moment.default(10_000), rows: count.default(50_000) }).optional(),
       priority: whole.optional(),
     })
-    .refine(({ cron, after, files }) => cron !== undefined || after !== undefined || files !== undefined, {
-      message: 'expected cron, after (other jobs) or files (that arrive)',
+    .refine(({ cron, after, files, follow }) => [cron, after, files, follow].some(key => key !== undefined), {
+      message: 'expected cron, after (other jobs), files (that arrive) or follow (logs of changes)',
+    })
+    .refine(
+      ({ cron, after, files, follow }) => !follow || [cron, after, files].every(key => key === undefined),
+      { path: ['follow'], message: 'expected follow alone, without cron, after or files' },
+    )
+    .refine(({ max_active_runs, follow }) => !follow || max_active_runs === 1, {
+      path: ['max_active_runs'],
+      message: 'expected 1: a log is read by one run at a time',
     })
     .refine(({ cron, files }) => cron === undefined || files === undefined, {
       path: ['files'],

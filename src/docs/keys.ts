@@ -5,7 +5,7 @@
 export const KEYS: Record<string, [meaning: string, example: string]> = {
   job: ['The name of the job, in state, history and alerts.', 'shop'],
   schedule: [
-    'When `nightfreight serve` runs it: at times, after other jobs, or when files arrive.',
+    'When `nightfreight serve` runs it: at times, after other jobs, when files arrive, or as logs change.',
     '{ cron: "0 2 * * *" }',
   ],
   'schedule.cron': ['Times, as a cron expression of five fields.', '"0 2 * * *"'],
@@ -18,6 +18,12 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'schedule.files': ['Runs when files have arrived.', '{ from: drop, match: "*.csv" }'],
   'schedule.files.from': ['The local connection that they arrive at.', 'drop'],
   'schedule.files.match': ['A glob of their names.', '"orders_*.csv"'],
+  'schedule.follow': [
+    'Runs as the logs of its `mode: changes` extracts change.',
+    '{ every: 10s, rows: 50000 }',
+  ],
+  'schedule.follow.every': ['Time from one run to the next; none where nothing has changed.', '10s'],
+  'schedule.follow.rows': ['Changes that begin one sooner.', '50000'],
   'schedule.priority': ['Higher goes first where runs wait for a slot.', '10'],
   connections: [
     'Systems that tables come from and go to, by names: a URL, or a mapping with one.',

@@ -126,3 +126,12 @@ export async function keepHistory(queries: Queries, end: Ended): Promise<void> {
       { job, extract, value, run },
     )
 }
+
+/** How far each extract of a job was read by the run that ended last. */
+export async function syncPoints(queries: Queries, job: string): Promise<Map<string, string | null>> {
+  const points = await queries.all<{ extract: string; value: string | null }>(
+    'SELECT extract, value FROM sync_points WHERE job = :job',
+    { job },
+  )
+  return new Map(points.map(({ extract, value }) => [extract, value]))
+}

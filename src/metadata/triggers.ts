@@ -12,7 +12,7 @@ export class Triggers {
   }
 
   /** Keeps an event; one that is known already changes nothing. */
-  async add(id: string, job: string, kind: 'file', payload: unknown): Promise<void> {
+  async add(id: string, job: string, kind: 'file' | 'log', payload: unknown): Promise<void> {
     await this.queries.run(
       `INSERT INTO triggers (id, job, kind, payload, created_at) VALUES (:id, :job, :kind, :payload, :now)
        ON CONFLICT (id) DO NOTHING`,

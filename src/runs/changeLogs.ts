@@ -26,6 +26,30 @@ export function dropLogs(
   }))
 }
 
+/**
+ * Watches the logs of a job from the points up to which its extracts were read: `seen` is told how many changes are committed, as
+ * they come. Ends once the signal does; fails as soon as one log cannot be read.
+ */
+export async function watchLogs(
+  spec: JobSpec,
+  points: ReadonlyMap<string, string | null>,
+  seen: (changes: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const own = new AbortController()
+  const either = AbortSignal.any([signal, own.signal])
+  const watches = followedBy(spec).map(async ([connection, extracts]) => {
+    try {
+      const tables = extracts.map(extract => ({ spec: extract, from: points.get(extract.name)! }))
+      await withLog(spec, connection, log => log.watch(readerOf(spec.job, connection), tables, seen, either))
+    } finally {
+      own.abort()
+    }
+  })
+  await Promise.allSettled(watches)
+  await Promise.all(watches)
+}
+
 type Log = NonNullable<
   ReturnType<NonNullable<JobSpec['connections'][string]['connector']['source']>>['changeLog']
 >
@@ -34,28 +58,37 @@ async function eachLog<T>(
   spec: JobSpec,
   look: (log: Log, names: Pick<FollowedLog, 'connection' | 'reader' | 'extracts'>) => Promise<T>,
 ): Promise<T[]> {
-  const followed = Map.groupBy(
-    spec.extracts.filter(({ changes }) => changes),
-    ({ from }) => from,
-  )
-  if (followed.size === 0)
+  const followed = followedBy(spec)
+  if (followed.length === 0)
     throw new EngineError('CONFIG_INVALID', `${spec.job}: no extract has mode: changes`, {
       hint: 'Give an extract of a Postgres, MySQL or MariaDB connection mode: changes.',
     })
   const found: T[] = []
   for (const [connection, extracts] of followed) {
-    const { connector, config, context } = spec.connections[connection]!
-    const source = connector.source!(config, context)
-    try {
-      const names = {
-        connection,
-        reader: readerOf(spec.job, connection),
-        extracts: extracts.map(({ name }) => name),
-      }
-      found.push(await look(source.changeLog!, names))
-    } finally {
-      await source.close()
+    const names = {
+      connection,
+      reader: readerOf(spec.job, connection),
+      extracts: extracts.map(({ name }) => name),
     }
+    found.push(await withLog(spec, connection, log => look(log, names)))
   }
   return found
+}
+
+/** The followed extracts of a job, by their connection. */
+const followedBy = ({ extracts }: JobSpec) => [
+  ...Map.groupBy(
+    extracts.filter(({ changes }) => changes),
+    ({ from }) => from,
+  ),
+]
+
+async function withLog<T>(spec: JobSpec, connection: string, use: (log: Log) => Promise<T>): Promise<T> {
+  const { connector, config, context } = spec.connections[connection]!
+  const source = connector.source!(config, context)
+  try {
+    return await use(source.changeLog!)
+  } finally {
+    await source.close()
+  }
 }

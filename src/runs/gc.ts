@@ -23,6 +23,8 @@ export interface GcOptions {
   keepDays: number
   /** Say what would be removed, and remove nothing. */
   dryRun: boolean
+  /** Only files of this job's runs, which stay in the history. */
+  filesOf?: string
 }
 
 /** What went of one run. */
@@ -62,7 +64,7 @@ interface Staged {
 }
 
 async function collect(
-  { metadata, home, clock, dryRun, log }: GcOptions,
+  { metadata, home, clock, dryRun, log, filesOf: only }: GcOptions,
   staged: Staged,
   runs: Kept[],
   reasons: Map<string, Reason>,
@@ -71,11 +73,11 @@ async function collect(
   const needed = await neededFiles(metadata, staged, runs, reasons)
   const collected: Collected[] = []
   for (const { run, job, ended_at } of runs) {
-    if (reasons.has(run)) continue
+    if (reasons.has(run) || (only !== undefined && only !== job)) continue
     const own = `${job}/${run}`
     const all = await filesOf(staged, own)
     const going = [...all.keys()].filter(file => !needed.has(file))
-    const what = going.length === all.size ? 'run' : 'files'
+    const what = going.length === all.size && only === undefined ? 'run' : 'files'
     if (what === 'files' && going.length === 0) continue
     const bytes = going.reduce((sum, file) => sum + all.get(file)!, 0)
     if (!dryRun) {

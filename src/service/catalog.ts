@@ -96,7 +96,7 @@ function scheduled(spec: JobSpec, known: ReadonlyMap<string, ScheduledJob>): Sch
 /** What the scheduler needs of a job. */
 export function scheduledJob(spec: JobSpec): ScheduledJob {
   const { job, folder, hash, schedule, pools } = spec
-  const { cron, timezone, start, catchup, files } = schedule ?? {}
+  const { cron, timezone, start, catchup, files, follow } = schedule ?? {}
   return {
     name: job,
     folder,
@@ -106,6 +106,7 @@ export function scheduledJob(spec: JobSpec): ScheduledJob {
     catchup: catchup ?? false,
     after: schedule?.after ?? [],
     ...(files && { files }),
+    ...(follow && { follow: { ...follow, spec } }),
     maxActiveRuns: schedule?.maxActiveRuns ?? 1,
     dependsOnPast: schedule?.dependsOnPast ?? false,
     priority: schedule?.priority ?? 0,

@@ -1,5 +1,5 @@
 import type { Cron } from '../schedule/cron.ts'
-import type { FileTrigger } from '../spec/job.ts'
+import type { FileTrigger, Follow, JobSpec } from '../spec/job.ts'
 
 /** What the scheduler knows of a job. */
 export interface ScheduledJob {
@@ -17,6 +17,8 @@ export interface ScheduledJob {
   /** Jobs that must have succeeded for the same data. */
   after: string[]
   files?: FileTrigger
+  /** Its logs, and what they are read with. */
+  follow?: Follow & { spec: JobSpec }
   maxActiveRuns: number
   dependsOnPast: boolean
   /** Higher goes first. */

@@ -8,6 +8,7 @@ import type { RunStatus } from '../metadata/runs.ts'
 import { latestEnds, violationCounts } from '../metadata/seen.ts'
 import { freshness } from '../metadata/tableHistory.ts'
 import { type StoredTotal, type Total, type TotalName, totals } from '../metadata/totals.ts'
+import type { Waiting } from './logWatch.ts'
 import type { Machine } from './machine.ts'
 import type { SchedulerFacts } from './scheduler.ts'
 
@@ -17,6 +18,8 @@ export interface MetricsOptions {
   machine: Machine
   /** What the scheduler of this process adds to what the store knows. */
   scheduler?: SchedulerFacts
+  /** What waits in the logs of jobs that are followed. */
+  waiting?: ReadonlyMap<string, Waiting>
   /** Jobs that are served here, also those that have not run yet. */
   jobs?: Iterable<string>
 }
@@ -73,6 +76,7 @@ export async function metricsText({
   clock,
   machine,
   scheduler,
+  waiting = new Map(),
   jobs = [],
 }: MetricsOptions): Promise<string> {
   const registry = new Registry()
@@ -97,6 +101,17 @@ export async function metricsText({
   gauge('batch_queue_depth', 'Data intervals that wait for their run.', [
     [{}, await metadata.intervals.countWaiting()],
   ])
+  const logs = [...waiting]
+  gauge(
+    'nightfreight_log_waiting_changes',
+    'Changes that wait in the logs of a job that is followed.',
+    logs.map(([job, { changes }]) => [{ job_name: job }, changes]),
+  )
+  gauge(
+    'nightfreight_log_lag_seconds',
+    'Since the first change was seen that no run has loaded.',
+    logs.map(([job, { lag }]) => [{ job_name: job }, lag / 1000]),
+  )
   if (scheduler) {
     gauge('nightfreight_jobs_blocked', 'Jobs whose data intervals wait for one that has failed.', [
       [{}, scheduler.blocked.size],

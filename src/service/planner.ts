@@ -68,7 +68,7 @@ export class Planner {
           known.due =
             found.length === AT_ONCE ? 0 : (job.cron!.next(now)?.getTime() ?? Number.POSITIVE_INFINITY)
         })
-      } else if (job.files) await this.planFiles(job, known, now)
+      } else if (job.files || job.follow) await this.planEvent(job, known, now)
       else if (job.after.length > 0) due.push(...(await this.dueAfter(job, known)))
     }
     if (due.length > 0) await this.intervals.plan(due, this.lease)
@@ -101,7 +101,7 @@ export class Planner {
     return fresh
   }
 
-  private async planFiles({ name, start: earliest }: ScheduledJob, known: Known, now: Date): Promise<void> {
+  private async planEvent({ name, start: earliest }: ScheduledJob, known: Known, now: Date): Promise<void> {
     const start = known.cursor ?? new Date(now.getTime() - 1)
     if (start >= now || (earliest && now < earliest) || !(await this.triggers.isWaiting(name))) return
     await this.intervals.planEvent({ job: name, start, end: now }, this.lease)

@@ -4,9 +4,11 @@ import type { Clock } from '../../engine/contracts/tasks.ts'
 import { errorData } from '../../engine/errors.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { setPools } from '../metadata/pools.ts'
+import { collectGarbage } from '../runs/gc.ts'
 import { ServiceAlerts } from './alerts.ts'
 import type { Catalog } from './catalog.ts'
 import { FileWatch } from './files.ts'
+import { LogWatch } from './logWatch.ts'
 import { Machine } from './machine.ts'
 import { metricsText } from './metrics.ts'
 import type { Runner } from './runner.ts'
@@ -80,6 +82,11 @@ export async function serve(options: ServeOptions): Promise<void> {
     alerts,
   })
   const files = new FileWatch(metadata.triggers)
+  const sweep = async (job: string) => {
+    const staging = env.STAGING_URL || undefined
+    await collectGarbage({ metadata, home, clock, log, keepDays: 0, dryRun: false, staging, filesOf: job })
+  }
+  const logs = new LogWatch({ metadata, log, sweep })
   let turned = performance.now()
   let trouble: string | undefined
   const machine = new Machine()
@@ -88,7 +95,14 @@ export async function serve(options: ServeOptions): Promise<void> {
     trouble: () => trouble ?? troubleOf(catalog, scheduler),
     isAlive: () => performance.now() - turned < HANGS,
     metrics: () =>
-      metricsText({ metadata, clock, machine, scheduler: scheduler.facts, jobs: catalog.jobs.keys() }),
+      metricsText({
+        metadata,
+        clock,
+        machine,
+        scheduler: scheduler.facts,
+        waiting: logs.waiting(),
+        jobs: catalog.jobs.keys(),
+      }),
     machine,
   })
   options.ready(server.port)
@@ -101,6 +115,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       await looks.maybe()
       await reloads.maybe()
       await scheduler.tick()
+      await logs.look(catalog.jobs, scheduler.facts.leads)
       trouble = undefined
       if (!troubleOf(catalog, scheduler)) await beats.maybe()
     } catch (error) {
@@ -120,6 +135,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     await delay(tick, undefined, { signal }).catch(() => {})
   }
   log.info('stopping')
+  await logs.stop()
   await scheduler.stop()
   await server.close()
 }

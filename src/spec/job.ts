@@ -44,7 +44,7 @@ export interface Check extends SqlFile {
   limits?: Limits
 }
 
-/** When a job runs: at the times of `cron`, after `after` succeeded, when `files` arrive; at least one is there. */
+/** When a job runs: at the times of `cron`, after `after` succeeded, when `files` arrive, as logs change; at least one is there. */
 export interface Schedule {
   cron?: string
   /** IANA name. */
@@ -58,8 +58,17 @@ export interface Schedule {
   after?: string[]
   /** Files of a local connection. */
   files?: FileTrigger
+  /** A run begins as soon as the job's logs have changes for it. */
+  follow?: Follow
   /** Higher goes first; 0 where absent. */
   priority?: number
+}
+
+/** How the logs of a job with `mode: changes` are followed. */
+export interface Follow {
+  /** Milliseconds from one run to the next; sooner where so many changes wait. */
+  every: number
+  rows: number
 }
 
 export interface FileTrigger {

@@ -31,9 +31,11 @@ export const jobs: PageMaker = async ({ metadata, catalog, clock }) => {
               ? 'by its schedule'
               : job.files
                 ? 'when files arrive'
-                : job.after.length > 0
-                  ? `after ${job.after.join(', ')}`
-                  : 'by hand'
+                : job.follow
+                  ? 'as its logs change'
+                  : job.after.length > 0
+                    ? `after ${job.after.join(', ')}`
+                    : 'by hand'
             : 'is not served here',
           next ? moment(next.toISOString()) : '–',
           ran.has(name) ? moment(ran.get(name)!) : 'never',
