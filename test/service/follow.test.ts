@@ -16,7 +16,12 @@ const warehouse = await freshPostgres()
 async function serve(hooks: Hooks, { home, folder }: SmallJob) {
   const child = spawn(process.execPath, ['src/main.ts', 'serve', folder, '--port', '0'], {
     cwd: ROOT,
-    env: { ...process.env, NIGHTFREIGHT_HOME: home, METADATA_URL: '', NODE_COMPILE_CACHE: join(home, 'cache') },
+    env: {
+      ...process.env,
+      NIGHTFREIGHT_HOME: home,
+      METADATA_URL: '',
+      NODE_COMPILE_CACHE: join(home, 'cache'),
+    },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   hooks.after(() => ended(child, 'SIGKILL'))
@@ -48,14 +53,15 @@ for (const [kind, fresh] of [
     const own = reversed(t)
     const { url, query } = await fresh(own)
     const table = `followed_${kind}`
+    const name = `follow_${kind}`
     await query('CREATE TABLE items (id int PRIMARY KEY, n int)')
     await query('CREATE TABLE others (id int PRIMARY KEY, n int)')
     await query('INSERT INTO items VALUES (1, 1), (2, 2)')
-    const job = await smallJob(own, `follow_${kind}`, {
+    const job = await smallJob(own, name, {
       'job.yaml': `schedule: { follow: { every: 1s, rows: 1000 } }
 connections: { s: "${url}", w: "${warehouse.url}" }
 extract: { items: { from: s, table: items, mode: changes } }
-load: { ${table}: { to: w, from: items, key: id, deletes: hard, guard: { max_delete_share: 1 } } }
+load: { ${table}: { to: w, from: items, key: id, deletes: hard, guard: { max_delete_share: 1, allow_empty: true } } }
 resources: { memory: 300MB, threads: 1 }
 `,
     })
@@ -73,7 +79,7 @@ resources: { memory: 300MB, threads: 1 }
     await query('DELETE FROM items WHERE id = 1')
     await until('changes arrive', isEqual)
     // What is no change of ours begins no run.
-    await until('the run has ended', async () => (await job.metadata.activeRuns(job.name)).length === 0)
+    await until('the run has ended', async () => (await job.metadata.activeRuns(name)).length === 0)
     const before = await runs()
     for (let id = 0; id < 5; id++) {
       await query(`INSERT INTO others VALUES (${id}, 1)`)
@@ -89,9 +95,10 @@ resources: { memory: 300MB, threads: 1 }
     await until('changes arrive beside a run by hand', isEqual)
     // The service, and the run that it has begun, are killed.
     await query('INSERT INTO items VALUES (5, 5)')
-    await until('a run has begun', async () => (await job.metadata.activeRuns(job.name)).length > 0)
+    await until('a run has begun', async () => (await job.metadata.activeRuns(name)).length > 0)
     await ended(first.child, 'SIGKILL')
-    for (const { owner } of await job.metadata.activeRuns(job.name)) process.kill(Number(owner.split(':')[1]), 'SIGKILL')
+    for (const { owner } of await job.metadata.activeRuns(name))
+      process.kill(Number(owner.split(':')[1]), 'SIGKILL')
     await query('INSERT INTO items VALUES (6, 6)')
     const second = await serve(own, job)
     await until('another goes on', isEqual)

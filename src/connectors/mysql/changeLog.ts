@@ -11,6 +11,7 @@ import { type Access, ask, connect, disconnect, type Session } from './connect.t
 import { isMariadb, logSettings, obstacleOf, serverId, tableFacts } from './followed.ts'
 import { type BinlogPosition, binlogPosition, fileNumber, positionText } from './position.ts'
 import { literal } from './types.ts'
+import { watchBinlog } from './watch.ts'
 
 type Locate = (view: Session, locked: boolean) => Promise<void>
 type OpenView = (lanes: number, signal: AbortSignal, locate: Locate) => Promise<Snapshot>
@@ -65,6 +66,15 @@ export class MysqlChangeLog implements ChangeLog {
       position = positionText(mariadb ? await ofView(view) : await here(view, mariadb))
     })
     return { ...snapshot, position }
+  }
+
+  watch(
+    _reader: string,
+    tables: FollowedTable[],
+    seen: (changes: number) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    return watchBinlog(this.access, tables, seen, signal)
   }
 
   // The server keeps its log by its own clock.

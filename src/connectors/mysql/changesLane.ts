@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { ChangeRequest, ChangesRead } from '../../../engine/contracts/changes.ts'
-import type { Sink } from '../../../engine/contracts/source.ts'
+import type { Read, Sink } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
 import { ChangeTable } from '../wire/changeTable.ts'
@@ -44,11 +44,8 @@ export async function readChanges(
     const sets = await CharacterSets.of(session)
     const followed: Followed[] = []
     for (const [index, read] of request.reads.entries()) {
-      const { table } = read.options as { table: string }
-      const [database, own] = databaseAndName(table)
-      const [found] = await ask<{ name: string }>(session, `SELECT ${database} AS name`)
       const writer = new RowWriter(new ChangeTable(read, sinks[index]!), sets)
-      followed.push({ writer, from: binlogPosition(read.from), name: `${found!.name}.${own}` })
+      followed.push({ writer, from: binlogPosition(read.from), name: await loggedName(session, read) })
     }
     const moved = movedTo(name, followed, await serverId(session, mariadb), mariadb)
     const [start] = followed.map(({ from }) => from).sort((a, b) => (reaches(a, b) ? 1 : -1))
@@ -87,6 +84,13 @@ export async function readChanges(
     release()
     connection.destroy()
   }
+}
+
+/** A table's name as the log has it: `database.table`. */
+export async function loggedName(session: Session, { options }: Pick<Read, 'options'>): Promise<string> {
+  const [database, own] = databaseAndName((options as { table: string }).table)
+  const [found] = await ask<{ name: string }>(session, `SELECT ${database} AS name`)
+  return `${found!.name}.${own}`
 }
 
 /** Gives each table what is after its own position. */
@@ -137,7 +141,12 @@ class Listener implements BinlogListener {
  * Whether the log is another server's than that of the positions, or their place is beyond what can be asked for: then it is
  * read by their GTIDs, of which there must be one for all, and from there on everything is new.
  */
-function movedTo(name: string, followed: Followed[], server: string, mariadb: boolean): boolean {
+export function movedTo(
+  name: string,
+  followed: Pick<Followed, 'from'>[],
+  server: string,
+  mariadb: boolean,
+): boolean {
   const moved = followed.find(
     ({ from }) => (from.server !== '' && from.server !== server) || from.offset >= WRAP,
   )
@@ -156,11 +165,13 @@ function movedTo(name: string, followed: Followed[], server: string, mariadb: bo
 /** Offsets have four bytes in a command. */
 const WRAP = 0x100000000
 
-async function dumpCommand(
+/** The command that has the server send its log; `waits`: and what comes to it later. */
+export async function dumpCommand(
   session: Session,
   { file, offset, gtids }: BinlogPosition,
   mariadb: boolean,
   moved: boolean,
+  waits = false,
 ): Promise<Buffer> {
   // Events come with the checksums that they have in the log; and MariaDB's GTIDs as they are.
   await ask(
@@ -173,7 +184,7 @@ async function dumpCommand(
   const command = Buffer.alloc(11 + name.length)
   command[0] = COM_BINLOG_DUMP
   command.writeUInt32LE(moved ? 4 : offset, 1)
-  command.writeUInt16LE(NON_BLOCKING, 5)
+  command.writeUInt16LE(waits ? 0 : NON_BLOCKING, 5)
   // Two readers with one number end each other.
   command.writeUInt32LE(randomInt(0x80000000, 0xffffffff), 7)
   name.copy(command, 11)
@@ -181,7 +192,7 @@ async function dumpCommand(
 }
 
 /** ER_MASTER_FATAL_ERROR_READING_BINLOG: the server has no such place in its log. */
-function logError(name: string, error: Error & { errno: number }, from: string): Error {
+export function logError(name: string, error: Error & { errno: number }, from: string): Error {
   if (error.errno !== 1236) return error
   return new EngineError(
     'LOG_LOST',

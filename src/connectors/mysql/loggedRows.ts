@@ -21,6 +21,50 @@ interface Mapped {
 const NULL = -1
 const ABSENT = -2
 
+/** Finds where each value of one row lies in `places`; gives where the row ends, beyond the event where it is cut. */
+function placeRow(
+  lengths: ValueLength[],
+  { bytes, to }: LoggedRows,
+  present: Buffer,
+  at: number,
+  places: Int32Array,
+  count: number,
+): number {
+  let named = 0
+  for (let index = 0; index < count; index++) if (present[index >> 3]! & (1 << (index & 7))) named++
+  const nulls = at
+  at += (named + 7) >> 3
+  let bit = 0
+  for (let index = 0; index < count; index++) {
+    if ((present[index >> 3]! & (1 << (index & 7))) === 0) {
+      places[index] = ABSENT
+      continue
+    }
+    if (bytes[nulls + (bit >> 3)]! & (1 << (bit & 7))) places[index] = NULL
+    else {
+      if (at > to) return to + 1
+      places[index] = at
+      at += lengths[index]!(bytes, at)
+    }
+    bit++
+  }
+  return at
+}
+
+/** How many rows an event changes; undefined where a column's type is not known. */
+export function countRows(rows: LoggedRows): number | undefined {
+  const { columns } = rows.table
+  const lengths = columns.map(lengthOf)
+  if (!lengths.every(length => length !== undefined)) return undefined
+  const places = new Int32Array(columns.length)
+  let count = 0
+  for (let at = rows.from; at < rows.to; count++) {
+    at = placeRow(lengths, rows, rows.present, at, places, columns.length)
+    if (rows.kind === 'update') at = placeRow(lengths, rows, rows.after, at, places, columns.length)
+  }
+  return count
+}
+
 /** Writes logged rows into a followed table. */
 export class RowWriter {
   readonly table: ChangeTable
@@ -44,8 +88,8 @@ export class RowWriter {
     const { table, before, after } = this
     const { bytes, kind } = rows
     for (let at = rows.from; at < rows.to; ) {
-      at = this.place(mapped, rows, rows.present, at, before, count)
-      if (kind === 'update') at = this.place(mapped, rows, rows.after, at, after, count)
+      at = placeRow(mapped.lengths, rows, rows.present, at, before, count)
+      if (kind === 'update') at = placeRow(mapped.lengths, rows, rows.after, at, after, count)
       if (at > rows.to) this.fail('a row is cut')
       if (kind === 'insert') {
         if (this.fill(mapped, bytes, before).length > 0) this.fail('an inserted row lacks columns')
@@ -65,35 +109,6 @@ export class RowWriter {
         table.end(moved ? CHANGE.moved : CHANGE.update, transaction, same)
       }
     }
-  }
-
-  private place(
-    { lengths }: Mapped,
-    { bytes, to }: LoggedRows,
-    present: Buffer,
-    at: number,
-    places: Int32Array,
-    count: number,
-  ): number {
-    let named = 0
-    for (let index = 0; index < count; index++) if (present[index >> 3]! & (1 << (index & 7))) named++
-    const nulls = at
-    at += (named + 7) >> 3
-    let bit = 0
-    for (let index = 0; index < count; index++) {
-      if ((present[index >> 3]! & (1 << (index & 7))) === 0) {
-        places[index] = ABSENT
-        continue
-      }
-      if (bytes[nulls + (bit >> 3)]! & (1 << (bit & 7))) places[index] = NULL
-      else {
-        if (at > to) this.fail('a row is cut')
-        places[index] = at
-        at += lengths[index]!(bytes, at)
-      }
-      bit++
-    }
-    return at
   }
 
   /** Writes a row; gives the names of the columns that the log left out. */

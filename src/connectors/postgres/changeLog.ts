@@ -12,6 +12,7 @@ import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteLi
 import { followable, publish } from './followed.ts'
 import { lsnOf } from './lsn.ts'
 import { idle, LOG_END, slotNamed } from './slot.ts'
+import { watchSlot } from './watch.ts'
 
 /** Postgres' logical replication: a slot and a publication of the reader's name. */
 export class PostgresChangeLog implements ChangeLog {
@@ -101,6 +102,15 @@ export class PostgresChangeLog implements ChangeLog {
       return { ...snapshot, position: made!.consistent_point }
     }
     return this.using(signal, view, 'database')
+  }
+
+  watch(
+    reader: string,
+    _tables: FollowedTable[],
+    seen: (changes: number) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    return watchSlot(this.access, reader, seen, signal)
   }
 
   async acknowledge(reader: string, position: LogPosition, signal: AbortSignal): Promise<void> {

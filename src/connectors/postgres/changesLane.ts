@@ -76,14 +76,26 @@ export async function readChanges(
   }
 }
 
-/** Streams the log until it is at `until`, between two transactions; gives where that is. */
-function stream(
+/** Who hears of what a slot sends. */
+export interface LogDecoder {
+  /** End of the last transaction. */
+  readonly committed: bigint
+  /** True between a transaction's begin and its commit. */
+  readonly underWay: boolean
+  message(bytes: Buffer, from: number, to: number): void
+  /** How far the server is. */
+  reached?(position: bigint): void
+}
+
+/** Streams the log until it is at `until`, between two transactions; gives where that is. Asks the server so often how far it is. */
+export function stream(
   client: pg.Client,
   name: string,
   slot: string,
   start: bigint,
   until: bigint,
-  decoder: PgOutput,
+  decoder: LogDecoder,
+  askMillis = ASK_MS,
 ): Promise<bigint> {
   const socket = socketOf(client)
   const { promise, resolve, reject } = Promise.withResolvers<bigint>()
@@ -120,12 +132,14 @@ function stream(
       if (type === MESSAGE.copyBoth) {
         streaming = true
         report(true)
-        timer = setInterval(() => report(true), ASK_MS)
+        timer = setInterval(() => report(true), askMillis)
       } else if (type === MESSAGE.copyData && bytes[from] === XLOG_DATA) {
         decoder.message(bytes, from + 25, to)
         settle(decoder.committed)
       } else if (type === MESSAGE.copyData && bytes[from] === KEEPALIVE) {
-        settle(bytes.readBigUInt64BE(from + 1))
+        const position = bytes.readBigUInt64BE(from + 1)
+        decoder.reached?.(position)
+        settle(position)
         if (!ended && bytes[from + 17] === 1) report(false)
       } else if (type === MESSAGE.copyDone || (type === MESSAGE.ready && streaming)) throw lost(name)
     },

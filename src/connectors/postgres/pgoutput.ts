@@ -1,6 +1,7 @@
 import { CHANGE } from '../../../engine/contracts/changes.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { ChangeTable, Transaction } from '../wire/changeTable.ts'
+import type { LogDecoder } from './changesLane.ts'
 import { type NotationReader, notationReader } from './decodeNotation.ts'
 
 const NULL = 0x6e
@@ -17,6 +18,10 @@ const UPDATE = 0x55
 const DELETE = 0x44
 const TRUNCATE = 0x54
 const MESSAGE = 0x4d
+
+export const TRANSACTION = { begin: BEGIN, commit: COMMIT } as const
+/** What changes a table. */
+export const CHANGES: readonly number[] = [INSERT, UPDATE, DELETE, TRUNCATE]
 const NEW = 0x4e
 const KEY = 0x4b
 const OLD = 0x4f
@@ -49,7 +54,7 @@ class Tuple {
  * Decodes the messages of pgoutput, protocol version 1, values as text (PostgreSQL documentation, "Logical Replication Message
  * Formats"): whole transactions, in the order of their commits.
  */
-export class PgOutput {
+export class PgOutput implements LogDecoder {
   /** End of the last transaction. */
   committed = 0n
   /** True between a transaction's begin and its commit. */
