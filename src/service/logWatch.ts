@@ -12,7 +12,7 @@ import type { ScheduledJob } from './job.ts'
 interface Watch {
   job: ScheduledJob
   abort: AbortController
-  /** Changes that wait, and since when, in milliseconds of the clock. */
+  /** Changes that wait, and since when, as {@link performance.now} has it. */
   changes: number
   since?: number
   /** Whether the logs went on at all. */
@@ -72,7 +72,7 @@ export class LogWatch {
 
   /** What waits, of each job that is followed. */
   waiting(): Map<string, Waiting> {
-    const now = Date.now()
+    const now = performance.now()
     return new Map(
       [...new Set([...this.watches.keys(), ...this.behind.keys()])].map(name => {
         const { changes = 0, since } = this.watches.get(name) ?? this.behind.get(name) ?? {}
@@ -86,7 +86,8 @@ export class LogWatch {
     const { metadata } = this.options
     const { intervals, triggers } = metadata
     const latest = await intervals.list(name, RECENT)
-    const now = Date.now()
+    const now = performance.now()
+    const stored = intervals.now().getTime()
     const active = await metadata.activeRuns(name)
     const isBusy =
       latest.some(({ state }) => state === 'WAITING' || state === 'RUNNING') ||
@@ -101,10 +102,10 @@ export class LogWatch {
     const watch = this.watches.get(name)
     if (watch) {
       if (watch.error !== undefined) await this.failed(name, watch)
-      else if (isDue(watch, latest[0], now)) await this.begin(name, watch)
+      else if (isDue(watch, latest[0], stored)) await this.begin(name, watch)
       return
     }
-    if (now < restsUntil(latest)) return
+    if (stored < restsUntil(latest)) return
     const failure = this.failures.get(name)
     if (failure && now < failure.at + RETRY_MS) return
     const points = await syncPoints(metadata.database, name)
@@ -120,7 +121,7 @@ export class LogWatch {
     const seen = (changes: number) => {
       watch.moved = true
       if (changes === 0) return
-      watch.since ??= Date.now()
+      watch.since ??= performance.now()
       watch.changes += changes
     }
     watch.ended = watchLogs(job.follow!.spec, points, seen, abort.signal).catch(error => {
@@ -134,7 +135,7 @@ export class LogWatch {
     await this.end(name)
     const count = (this.failures.get(name)?.count ?? 0) + 1
     this.options.log.warn({ job: name, error: errorData(error) }, 'its log could not be followed')
-    this.failures.set(name, { count, at: Date.now() })
+    this.failures.set(name, { count, at: performance.now() })
     if (count < MOST_RETRIES) return
     this.failures.delete(name)
     await this.trigger(name, 0)
@@ -164,7 +165,7 @@ export class LogWatch {
   }
 
   private async sweep(name: string, now: number): Promise<void> {
-    if (now < (this.swept.get(name) ?? 0) + SWEEP_MS) return
+    if (now < (this.swept.get(name) ?? -SWEEP_MS) + SWEEP_MS) return
     this.swept.set(name, now)
     await this.options.sweep(name)
   }

@@ -18,7 +18,7 @@ import {
   quoteTable,
 } from './connect.ts'
 import { lsnOf, lsnText } from './lsn.ts'
-import { EPOCH_SECONDS, PgOutput } from './pgoutput.ts'
+import { EPOCH_SECONDS, type LogDecoder, PgOutput } from './pgoutput.ts'
 import type { PostgresExtract } from './settings.ts'
 import { idle } from './slot.ts'
 import { errorFields, Framer, MESSAGE, sendQuery, socketOf } from './wire.ts'
@@ -74,17 +74,6 @@ export async function readChanges(
     release()
     hangUp(client)
   }
-}
-
-/** Who hears of what a slot sends. */
-export interface LogDecoder {
-  /** End of the last transaction. */
-  readonly committed: bigint
-  /** True between a transaction's begin and its commit. */
-  readonly underWay: boolean
-  message(bytes: Buffer, from: number, to: number): void
-  /** How far the server is. */
-  reached?(position: bigint): void
 }
 
 /** Streams the log until it is at `until`, between two transactions; gives where that is. Asks the server so often how far it is. */

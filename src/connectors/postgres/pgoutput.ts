@@ -1,7 +1,6 @@
 import { CHANGE } from '../../../engine/contracts/changes.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { ChangeTable, Transaction } from '../wire/changeTable.ts'
-import type { LogDecoder } from './changesLane.ts'
 import { type NotationReader, notationReader } from './decodeNotation.ts'
 
 const NULL = 0x6e
@@ -48,6 +47,17 @@ class Tuple {
   readonly kinds: number[] = []
   readonly from: number[] = []
   readonly to: number[] = []
+}
+
+/** Who hears of what a slot sends. */
+export interface LogDecoder {
+  /** End of the last transaction. */
+  readonly committed: bigint
+  /** True between a transaction's begin and its commit. */
+  readonly underWay: boolean
+  message(bytes: Buffer, from: number, to: number): void
+  /** How far the server is. */
+  reached?(position: bigint): void
 }
 
 /**

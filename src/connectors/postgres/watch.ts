@@ -1,10 +1,10 @@
 import { EngineError } from '../../../engine/errors.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
 import { unlessSilent } from '../wire/silence.ts'
-import { type LogDecoder, stream } from './changesLane.ts'
+import { stream } from './changesLane.ts'
 import { type Access, connect, hangUp, interruptOn, postgresError } from './connect.ts'
 import { lsnOf } from './lsn.ts'
-import { CHANGES, TRANSACTION } from './pgoutput.ts'
+import { CHANGES, type LogDecoder, TRANSACTION } from './pgoutput.ts'
 import { idle } from './slot.ts'
 import { socketOf } from './wire.ts'
 
