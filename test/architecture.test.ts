@@ -69,6 +69,7 @@ const FLOORS: Record<string, string[]> = {
     'staging',
     'parquet',
     'pool',
+    'lineage',
     'sql',
     'contracts',
     'batch',

@@ -1,12 +1,20 @@
 import type { Duck } from './duckdb.ts'
 import { type Fault, SqlInvalid } from './faults.ts'
-import { type Mention, type Query, queryOf, type SqlFile, treeOf } from './parse.ts'
+import { type Mention, nodeOf, type Query, queryOf, type SqlFile, type SqlNode, treeOf } from './parse.ts'
 import { type Place, placeOf, statementsOf, tokensOf } from './text.ts'
+
+/** One of a macro's overloads. */
+export interface MacroBody {
+  parameters: { name: string; fallback?: SqlNode }[]
+  /** The query's node; where the macro is an expression, of a SELECT of that alone. */
+  node: SqlNode
+}
 
 /** One CREATE MACRO, and what its body mentions. */
 export interface Macro extends SqlFile {
   name: string
   place: Place
+  bodies: MacroBody[]
   mentions: Pick<Query, 'tables' | 'functions' | 'tableFunctions' | 'volatile'>
 }
 
@@ -31,6 +39,7 @@ export async function macrosOf(duck: Duck, { file, sql }: SqlFile): Promise<Macr
       sql: text,
       whole: { sql, start },
       place: placeOf(sql, start),
+      bodies: [],
       mentions: { tables: [], functions: [], tableFunctions: [], volatile: [] },
     }
     for (const body of bodiesOf(text)) {
@@ -44,6 +53,7 @@ export async function macrosOf(duck: Duck, { file, sql }: SqlFile): Promise<Macr
         faults.push({ file, place: placeOf(sql, at), message })
         continue
       }
+      macro.bodies.push({ parameters: await parametersOf(duck, body.parameters), node: nodeOf(parsed.tree) })
       const query = queryOf(prefix + body.text, parsed.tree)
       for (const kind of ['tables', 'functions', 'tableFunctions', 'volatile'] as const)
         macro.mentions[kind].push(...query[kind].map(mention => moved(mention, from)))
@@ -59,8 +69,31 @@ const moved = ({ name, at }: Mention, from: number): Mention => ({
   ...(at !== undefined && { at: at + from }),
 })
 
-/** The bodies of a macro's overloads: `(x) AS x + 1, (x, y) AS x + y`; `table` for a query. */
-function bodiesOf(statement: string): { start: number; text: string; table: boolean }[] {
+/** Parameters with what they are where no argument is given: `a`, `b INTEGER := 1`. */
+async function parametersOf(duck: Duck, texts: string[]): Promise<MacroBody['parameters']> {
+  return Promise.all(
+    texts.map(async text => {
+      const [name, ...rest] = tokensOf(text)
+      const after = rest.findIndex(token => token.text === '=')
+      const own = name!.text.replace(/^"|"$/g, '')
+      if (after < 0) return { name: own }
+      const parsed = await treeOf(duck, `SELECT ${text.slice(rest[after]!.start + 1)}`)
+      return 'message' in parsed ? { name: own } : { name: own, fallback: nodeOf(parsed.tree) }
+    }),
+  )
+}
+
+/** A macro's overload as it is written. */
+interface BodyText {
+  parameters: string[]
+  start: number
+  text: string
+  /** It is a query. */
+  table: boolean
+}
+
+/** The bodies of a macro's overloads: `(x) AS x + 1, (x, y) AS x + y`. */
+function bodiesOf(statement: string): BodyText[] {
   const tokens = [...tokensOf(statement)]
   const word = (index: number) => tokens[index]?.text.toUpperCase()
   /** The token after the bracket that closes the one at `index`. */
@@ -72,7 +105,21 @@ function bodiesOf(statement: string): { start: number; text: string; table: bool
     }
     return tokens.length
   }
-  const bodies: { start: number; text: string; table: boolean }[] = []
+  /** What stands between the commas of the brackets from `open` to before `close`. */
+  const listed = (open: number, close: number) => {
+    const found: string[] = []
+    let from = open + 1
+    for (let at = from, depth = 0; at < close; at++) {
+      if ('([{'.includes(word(at)!)) depth++
+      const isLast = at === close - 1
+      if (depth === 0 && (word(at) === ',' || isLast) && at > from)
+        found.push(statement.slice(tokens[from]!.start, tokens[at]!.start))
+      if (depth === 0 && word(at) === ',') from = at + 1
+      if (')]}'.includes(word(at)!)) depth--
+    }
+    return found
+  }
+  const bodies: BodyText[] = []
   let open = tokens.findIndex(({ text }) => text === '(')
   while (open >= 0 && open < tokens.length) {
     const as = past(open)
@@ -88,7 +135,8 @@ function bodiesOf(statement: string): { start: number; text: string; table: bool
       }
     }
     const from = tokens[first]?.start ?? statement.length
-    bodies.push({ start: from, text: statement.slice(from, tokens[end]?.start), table })
+    const text = statement.slice(from, tokens[end]?.start)
+    bodies.push({ parameters: listed(open, as), start: from, text, table })
     open = end < tokens.length ? end + 1 : -1
   }
   return bodies

@@ -120,6 +120,9 @@ export const emptyQuery = (tree: SqlNode = {}): Query => ({
   tree,
 })
 
+/** The node of a tree's one query. */
+export const nodeOf = (tree: SqlNode): SqlNode => (tree.statements as { node: SqlNode }[])[0]!.node
+
 /** What a tree mentions. */
 export function queryOf(sql: string, tree: SqlNode): Query {
   const query = emptyQuery(tree)

@@ -1,0 +1,462 @@
+import type { MacroBody } from '../sql/macros.ts'
+import type { SqlNode } from '../sql/parse.ts'
+import { columnList, expandStar, starIn } from './columns.ts'
+import { fromPivot, joined } from './from.ts'
+import { type Mentions, none, type Ref, type Refs, ref, union } from './refs.ts'
+import {
+  type CommonTable,
+  columnOf,
+  type From,
+  type LineageColumn,
+  nothing,
+  type Parameter,
+  renamed,
+  resolve,
+  type Scope,
+  wholeRow,
+} from './scope.ts'
+
+/** What a query gives: each column with the columns of tables that it is made of. */
+export interface QueryLineage {
+  columns: LineageColumn[]
+  /** Columns that decide which rows there are: by a condition, a join, a grouping, an order that is cut. */
+  rows: Refs
+}
+
+/** What is known of what a query mentions. */
+export interface Known {
+  /** The table's own name, and its columns as far as they are known; undefined where no table is called so. */
+  table(name: string): { name: string; columns?: string[] } | undefined
+  /** The overloads of a macro, by its name in small letters. */
+  macro(name: string): MacroBody[] | undefined
+  isAggregate(name: string): boolean
+}
+
+const noParameters: Scope['parameters'] = new Map()
+const outermost: Scope = {
+  from: nothing,
+  ctes: new Map(),
+  aliases: new Map(),
+  parameters: noParameters,
+}
+
+/** Columns of functions in FROM that have more than one. */
+const FUNCTION_COLUMNS: Record<string, string[]> = {
+  json_each: ['key', 'value', 'type', 'atom', 'id', 'parent', 'fullkey', 'path'],
+  json_tree: ['key', 'value', 'type', 'atom', 'id', 'parent', 'fullkey', 'path'],
+}
+
+/** Macros within macros; DuckDB's own limit is not far from it. */
+const MAX_DEPTH = 100
+
+/** Reads what the columns of one query are made of, from its tree as DuckDB parsed it. */
+export class QueryReader {
+  readonly mentions: Mentions = new Map()
+  private readonly known: Known
+  /** How deep in macros: what stands there has no place in the query. */
+  private depth = 0
+
+  constructor(known: Known) {
+    this.known = known
+  }
+
+  /** `isTop`: nobody sees in which order its rows are. */
+  query(node: SqlNode, scope: Scope = outermost, isTop = false): QueryLineage {
+    const ctes = new Map(scope.ctes)
+    const outer: Scope = { ...scope, ctes }
+    for (const { key, value } of node.cte_map?.map ?? []) {
+      const table = this.query(value.query!.node!, outer)
+      const columns = this.named(table.columns, (value as { aliases?: string[] }).aliases ?? [])
+      ctes.set(key.toLowerCase(), { columns, rows: table.rows })
+    }
+    switch (node.type) {
+      case 'SELECT_NODE':
+        return this.select(node, outer, isTop)
+      case 'SET_OPERATION_NODE':
+        return this.setOperation(node, outer, isTop)
+      case 'RECURSIVE_CTE_NODE':
+        return this.recursive(node, outer)
+      default:
+        throw new Error(`a node of type ${node.type} is not known`)
+    }
+  }
+
+  private recursive(node: SqlNode, scope: Scope): QueryLineage {
+    const name = String(node.cte_name).toLowerCase()
+    const aliases = (node.aliases as string[] | undefined) ?? []
+    const first = this.query(node.left as SqlNode, scope)
+    let table: CommonTable = { columns: this.named(first.columns, aliases), rows: first.rows }
+    for (;;) {
+      const ctes = new Map(scope.ctes).set(name, table)
+      const next = this.query(node.right as SqlNode, { ...scope, ctes })
+      const columns = table.columns.map((column, index) => ({
+        ...column,
+        from: union(column.from, next.columns[index]?.from ?? wholeRow(next)),
+      }))
+      const distinct = node.union_all === true ? none : union(...columns.map(({ from }) => from))
+      const rows = union(table.rows, next.rows, distinct)
+      const isSame =
+        rows.size === table.rows.size &&
+        columns.every(({ from }, index) => from.size === table.columns[index]!.from.size)
+      table = { columns, rows }
+      if (isSame) return table
+    }
+  }
+
+  private setOperation(node: SqlNode, scope: Scope, isTop: boolean): QueryLineage {
+    // Their columns stand beside each other by place, so that one which is gone moves the others.
+    const sides = [node.left, node.right].map(side => this.query(side as SqlNode, scope))
+    const [left, right] = sides as [QueryLineage, QueryLineage]
+    const kind = String(node.setop_type)
+    let columns: LineageColumn[]
+    if (sides.some(side => side.columns.some(({ spread }) => spread === 'yes'))) {
+      const from = union(wholeRow(left), wholeRow(right))
+      columns = [{ name: '*', from, spread: 'yes' }]
+      this.mention(from)
+    } else if (kind === 'UNION_BY_NAME') {
+      const names = [...left.columns, ...right.columns].map(({ name }) => name)
+      const unique = names.filter(
+        (name, index) => names.findIndex(each => each.toLowerCase() === name.toLowerCase()) === index,
+      )
+      const ofName = (side: QueryLineage, name: string) =>
+        side.columns.filter(column => column.name.toLowerCase() === name.toLowerCase())
+      columns = unique.map(name => ({
+        name,
+        from: union(...sides.flatMap(side => ofName(side, name)).map(({ from }) => from)),
+      }))
+    } else {
+      this.mention(union(wholeRow(left), wholeRow(right)))
+      columns = left.columns.map((column, index) => ({
+        ...column,
+        from: kind === 'EXCEPT' ? column.from : union(column.from, right.columns[index]?.from ?? none),
+      }))
+    }
+    const keepsAll = /^UNION/.test(kind) && node.setop_all === true
+    const compared = keepsAll ? none : union(wholeRow(left), wholeRow(right))
+    const rows = union(left.rows, right.rows, compared)
+    const from: From = { relations: [], columns, rows }
+    return {
+      columns,
+      rows: union(rows, this.modifiers(node, { ...scope, from, parent: scope }, columns, isTop)),
+    }
+  }
+
+  private select(node: SqlNode, outer: Scope, isTop: boolean): QueryLineage {
+    const from = this.from(node.from_table as SqlNode, outer)
+    const aliases = new Map<string, Refs>()
+    const scope: Scope = { ...outer, from, aliases, parameters: noParameters, parent: outer }
+    const columns: LineageColumn[] = []
+    const grouped: Refs[] = []
+    const byAll = node.aggregate_handling === 'FORCE_AGGREGATES'
+    for (const item of node.select_list as SqlNode[]) {
+      const made = this.selected(item, scope)
+      columns.push(...made)
+      if (byAll && !this.hasAggregate(item)) grouped.push(...made.map(column => column.from))
+      for (const column of made) if (item.alias) aliases.set(item.alias.toLowerCase(), column.from)
+      grouped.push(this.unnested(item, scope))
+    }
+    for (const group of (node.group_expressions as SqlNode[] | undefined) ?? [])
+      grouped.push(columnList(group, columns) ?? this.refs(group, scope))
+    const rows = union(
+      from.rows,
+      ...grouped,
+      ...['where_clause', 'having', 'qualify'].map(key => this.refs(node[key], scope)),
+    )
+    return { columns, rows: union(rows, this.modifiers(node, scope, columns, isTop)) }
+  }
+
+  /** The columns of one item of a select list. */
+  private selected(item: SqlNode, scope: Scope): LineageColumn[] {
+    const at = item.query_location
+    const star = starIn(item)
+    if (star === item || star?.columns)
+      return expandStar(star, scope.from, {
+        others: star === item ? none : this.refs(item, scope, star),
+        refs: node => this.refs(node, scope),
+        mention: refs => this.mention(refs, at),
+        ...(item !== star && item.alias && { alias: item.alias }),
+      }).map(column => ({ ...column, ...(at !== undefined && { at }) }))
+    const from = this.refs(item, scope)
+    // `* LIKE 'a%'` is the columns of such names.
+    if (star && item.is_operator === true)
+      return [{ name: '*', from, spread: 'yes', byName: name => columnOf(scope.from.columns, name) }]
+    const name = item.alias || item.column_names?.at(-1) || ''
+    // What unnest gives of a struct is its fields.
+    const spread = hasCall(item, UNNEST) ? 'maybe' : undefined
+    return [{ name, from, ...(at !== undefined && { at }), ...(spread && { spread }) }]
+  }
+
+  /** What decides how often a row is there: lists that are unnested in the select list. */
+  private unnested(item: SqlNode, scope: Scope): Refs {
+    return hasCall(item, UNNEST) ? this.refs(item, scope) : none
+  }
+
+  private modifiers(node: SqlNode, scope: Scope, columns: LineageColumn[], isTop: boolean): Refs {
+    const modifiers = (node.modifiers as SqlNode[] | undefined) ?? []
+    const cut = modifiers.some(({ type }) => /^LIMIT/.test(type!))
+    const found: Refs[] = []
+    for (const modifier of modifiers) {
+      if (modifier.type === 'DISTINCT_MODIFIER') {
+        const targets = modifier.distinct_on_targets as SqlNode[] | undefined
+        if (!targets?.length) found.push(wholeRow({ columns }))
+        for (const target of targets ?? []) found.push(columnList(target, columns) ?? this.refs(target, scope))
+      } else if (modifier.type === 'ORDER_MODIFIER') {
+        const orders = (modifier.orders as { expression: SqlNode }[] | undefined) ?? []
+        const keys = orders.map(
+          ({ expression }) => columnList(expression, columns) ?? this.refs(expression, scope, undefined, true),
+        )
+        const picks = modifiers.some(
+          each => (each.distinct_on_targets as SqlNode[] | undefined)?.length,
+        )
+        if (cut || picks || !isTop) found.push(...keys)
+      } else found.push(this.refs(modifier, scope))
+    }
+    return union(...found)
+  }
+
+  private from(node: SqlNode | null | undefined, outer: Scope): From {
+    switch (node?.type) {
+      case undefined:
+      case 'EMPTY':
+        return nothing
+      case 'BASE_TABLE':
+        return this.baseTable(node, outer)
+      case 'SUBQUERY': {
+        const query = this.query((node.subquery as { node: SqlNode }).node, outer)
+        return this.relation(node, query.columns, query.rows)
+      }
+      case 'JOIN':
+        return joined(node, {
+          left: this.from(node.left as SqlNode, outer),
+          right: left => this.from(node.right as SqlNode, { ...outer, from: left, parent: outer }),
+          refs: (condition, from) => this.refs(condition, { ...outer, from, parent: outer }),
+          mention: refs => this.mention(refs, node.query_location),
+        })
+      case 'TABLE_FUNCTION':
+        return this.tableFunction(node, outer)
+      case 'EXPRESSION_LIST': {
+        const rows = node.values as SqlNode[][]
+        const columns = (rows[0] ?? []).map((_, index) => ({
+          name: `col${index}`,
+          from: union(...rows.map(row => this.refs(row[index], outer))),
+        }))
+        return this.relation(node, columns, none)
+      }
+      case 'PIVOT': {
+        const source = this.from(node.source as SqlNode, outer)
+        const found = fromPivot(node, source, {
+          refs: expression => this.refs(expression, { ...outer, from: source, parent: outer }),
+          mention: refs => this.mention(refs, node.query_location),
+        })
+        return this.relation(node, found.columns, found.rows)
+      }
+      case 'SHOW_REF': {
+        const query = node.query ? this.query(node.query as SqlNode, outer) : { columns: [], rows: none }
+        const from = union(wholeRow(query), query.rows)
+        return this.relation(node, [{ name: '*', from, spread: 'yes' }], none)
+      }
+      default:
+        throw new Error(`a FROM of type ${node!.type} is not known`)
+    }
+  }
+
+  private baseTable(node: SqlNode, outer: Scope): From {
+    const name = node.table_name ?? ''
+    const ofSchema = node.schema_name && node.schema_name !== 'main' && node.schema_name !== 'recurring'
+    const cte = ofSchema ? undefined : outer.ctes.get(name.toLowerCase())
+    if (cte) return this.relation(node, cte.columns, cte.rows, name)
+    const table = this.known.table(ofSchema ? `${node.schema_name}.${name}` : name)
+    if (!table) return this.relation(node, [], none, name)
+    const own = (column: string): Refs => new Set([ref(table.name, column)])
+    const columns = table.columns?.map(column => ({ name: column, from: own(column) })) ?? [
+      { name: '*', from: own('*'), spread: 'yes' as const, byName: own },
+    ]
+    return this.relation(node, columns, none, name)
+  }
+
+  private relation(node: SqlNode, columns: LineageColumn[], rows: Refs, name = ''): From {
+    const given = distinctNames(columns)
+    const all = this.named(given, (node.column_name_alias as string[] | undefined) ?? [])
+    return { relations: [{ alias: node.alias || name, columns: all }], columns: all, rows }
+  }
+
+  /** Columns under other names: those that are named by their place. */
+  private named(columns: LineageColumn[], names: string[]): LineageColumn[] {
+    if (names.length > 0) this.mention(wholeRow({ columns: columns.slice(0, names.length) }))
+    return renamed(columns, names)
+  }
+
+  private tableFunction(node: SqlNode, outer: Scope): From {
+    const call = node.function as SqlNode
+    const name = String(call.function_name).toLowerCase()
+    const bodies = this.known.macro(name)
+    if (bodies) {
+      const query = this.expanded(bodies, call, outer)
+      return this.relation(node, query.columns, query.rows, name)
+    }
+    const from = this.refs(call.children, outer)
+    const names = [
+      ...(FUNCTION_COLUMNS[name] ?? [name]),
+      ...(node.with_ordinality === 'WITH_ORDINALITY' ? ['ordinality'] : []),
+    ]
+    const spread = UNNEST.includes(name) ? { spread: 'maybe' as const } : {}
+    const columns = names.map(column => ({ name: column, from, ...spread }))
+    return this.relation(node, columns, from, name)
+  }
+
+  /** What a macro gives of its arguments: those that its body does not use are not there. */
+  private expanded(bodies: MacroBody[], call: SqlNode, scope: Scope): QueryLineage {
+    const given = (call.children as SqlNode[] | undefined) ?? []
+    const body =
+      bodies.find(({ parameters }) => parameters.length === given.length) ??
+      bodies.find(({ parameters }) => parameters.length > given.length) ??
+      bodies[0]!
+    const parameters = new Map<string, Parameter>()
+    const positional = given.filter(
+      ({ alias }) => !alias || !body.parameters.some(each => each.name.toLowerCase() === alias.toLowerCase()),
+    )
+    for (const [index, { name, fallback }] of body.parameters.entries()) {
+      const argument =
+        given.find(({ alias }) => alias?.toLowerCase() === name.toLowerCase()) ?? positional[index] ?? fallback
+      const before = new Map(this.mentions)
+      const from = this.refs(argument, scope)
+      const own = [...this.mentions].filter(([each]) => !before.has(each))
+      for (const [each] of own) this.mentions.delete(each)
+      parameters.set(name.toLowerCase(), {
+        from,
+        mention: () => {
+          for (const [each, at] of own) if (!this.mentions.has(each)) this.mentions.set(each, at)
+        },
+      })
+    }
+    if (this.depth > MAX_DEPTH) return { columns: [], rows: none }
+    this.depth++
+    try {
+      return this.query(body.node, { ...outermost, parameters })
+    } finally {
+      this.depth--
+    }
+  }
+
+  private mention(refs: Refs, at?: number): void {
+    for (const each of refs)
+      if (!this.mentions.has(each)) this.mentions.set(each, this.depth > 0 ? undefined : at)
+  }
+
+  /** The columns that an expression is made of; `skipped` is a part that is looked at elsewhere. */
+  private refs(node: unknown, scope: Scope, skipped?: SqlNode, aliasFirst = false): Refs {
+    const found = new Set<Ref>()
+    const add = (refs: Refs) => {
+      for (const each of refs) found.add(each)
+    }
+    const visit = (node: unknown, scope: Scope): void => {
+      if (Array.isArray(node)) {
+        for (const child of node) visit(child, scope)
+        return
+      }
+      if (node === null || typeof node !== 'object' || node === skipped) return
+      const own = node as SqlNode
+      switch (own.class) {
+        case 'COLUMN_REF': {
+          const refs = resolve(scope, own.column_names ?? [], aliasFirst)
+          this.mention(refs, own.query_location)
+          add(refs)
+          return
+        }
+        case 'OPERATOR': {
+          // A field of a whole row.
+          const [of, field] = (own.children as SqlNode[] | undefined) ?? []
+          const name = (field?.value as { value?: unknown } | undefined)?.value
+          if (own.type !== 'STRUCT_EXTRACT' || of?.class !== 'COLUMN_REF' || typeof name !== 'string') break
+          const refs = resolve(scope, [...of.column_names!, name])
+          this.mention(refs, own.query_location)
+          add(refs)
+          return
+        }
+        case 'POSITIONAL_REFERENCE':
+          add(scope.from.columns[Number(own.index) - 1]?.from ?? none)
+          return
+        case 'STAR':
+          for (const column of expandStar(own, scope.from, {
+            others: none,
+            refs: node => this.refs(node, scope),
+            mention: refs => this.mention(refs, own.query_location),
+          }))
+            add(column.from)
+          return
+        case 'SUBQUERY': {
+          const query = this.query((own.subquery as { node: SqlNode }).node, scope)
+          if (!/EXISTS/.test(String(own.subquery_type))) add(wholeRow(query))
+          add(query.rows)
+          visit(own.child, scope)
+          return
+        }
+        case 'LAMBDA': {
+          const names = parametersOf(own.lhs as SqlNode)
+          const parameters = new Map([
+            ...scope.parameters,
+            ...names.map(name => [name.toLowerCase(), { from: none }] as const),
+          ])
+          visit(own.expr, { ...scope, parameters })
+          return
+        }
+        case 'FUNCTION':
+        case 'WINDOW': {
+          const bodies = this.known.macro(String(own.function_name).toLowerCase())
+          if (!bodies) break
+          const query = this.expanded(bodies, own, scope)
+          add(wholeRow(query))
+          add(query.rows)
+          for (const key of ['filter', 'order_bys', 'partitions', 'orders', 'filter_expr']) visit(own[key], scope)
+          return
+        }
+      }
+      for (const child of Object.values(own)) if (typeof child === 'object') visit(child, scope)
+    }
+    visit(node, scope)
+    return found
+  }
+
+  private hasAggregate(node: unknown): boolean {
+    if (Array.isArray(node)) return node.some(child => this.hasAggregate(child))
+    if (node === null || typeof node !== 'object') return false
+    const own = node as SqlNode
+    if (own.class === 'SUBQUERY' || own.class === 'WINDOW') return false
+    if (own.class === 'FUNCTION') {
+      const name = String(own.function_name).toLowerCase()
+      if (this.known.isAggregate(name)) return true
+      const bodies = this.known.macro(name)
+      if (this.depth < MAX_DEPTH && bodies?.some(({ node }) => this.hasAggregate(node.select_list))) return true
+    }
+    return Object.values(own).some(child => this.hasAggregate(child))
+  }
+}
+
+const UNNEST = ['unnest', 'unlist']
+
+function hasCall(node: unknown, names: string[]): boolean {
+  if (Array.isArray(node)) return node.some(child => hasCall(child, names))
+  if (node === null || typeof node !== 'object') return false
+  const own = node as SqlNode
+  if (own.class === 'SUBQUERY') return false
+  if (own.class === 'FUNCTION' && names.includes(String(own.function_name).toLowerCase())) return true
+  return Object.values(own).some(child => hasCall(child, names))
+}
+
+/** The parameters of a lambda: one name, or several in a row. */
+const parametersOf = (lhs: SqlNode): string[] =>
+  lhs.class === 'COLUMN_REF'
+    ? [lhs.column_names?.at(-1) ?? '']
+    : ((lhs.children as SqlNode[] | undefined) ?? []).flatMap(parametersOf)
+
+/** A second column of a name gets a number, as a subquery's does; it is not there without the first one. */
+function distinctNames(columns: LineageColumn[]): LineageColumn[] {
+  const seen = new Map<string, LineageColumn>()
+  return columns.map(column => {
+    const twin = seen.get(column.name.toLowerCase())
+    let name = column.name
+    for (let n = 1; !column.spread && seen.has(name.toLowerCase()); n++) name = `${column.name}_${n}`
+    seen.set(name.toLowerCase(), column)
+    return twin && !column.spread ? { ...column, name, from: union(column.from, twin.from) } : column
+  })
+}
