@@ -53,7 +53,8 @@ export function expandStar(star: SqlNode, from: From, context: StarContext): Lin
     ),
   )
   const columns = relation?.columns ?? from.columns
-  for (const name of [...excluded, ...replaced.keys(), ...names.keys()]) mention(columnOf(columns, name) ?? none)
+  for (const name of [...excluded, ...replaced.keys(), ...names.keys()])
+    mention(columnOf(columns, name) ?? none)
   const all = columns
     .filter(({ name, spread }) => spread === 'yes' || !excluded.includes(name.toLowerCase()))
     .map((column): LineageColumn => {
@@ -90,9 +91,7 @@ function chosen(expr: SqlNode, all: LineageColumn[], mention: (refs: Refs) => vo
     mention(wholeRow({ columns: found }))
     return found
   }
-  return [
-    { name: '*', from: wholeRow({ columns: all }), spread: 'yes', byName: name => columnOf(all, name) },
-  ]
+  return [{ name: '*', from: wholeRow({ columns: all }), spread: 'yes', byName: name => columnOf(all, name) }]
 }
 
 /** What `1`, or `ALL`, means in GROUP BY and ORDER BY; undefined of another expression. */

@@ -22,7 +22,9 @@ export function joined(node: SqlNode, { left, right: other, refs, mention }: Joi
         .map(({ name }) => name)
     : ((node.using_columns as string[] | undefined) ?? [])
   const isUsed = (name: string) => using.some(each => isSame(each, name))
-  const onBoth = using.map(name => union(columnOf(left.columns, name) ?? none, columnOf(right.columns, name) ?? none))
+  const onBoth = using.map(name =>
+    union(columnOf(left.columns, name) ?? none, columnOf(right.columns, name) ?? none),
+  )
   // Of two sides whose columns are not known, any may be joined.
   const unknown = isNatural && [...left.columns, ...right.columns].some(({ spread }) => spread)
   const compared = unknown ? union(wholeRow(left), wholeRow(right)) : union(...onBoth)
@@ -31,7 +33,8 @@ export function joined(node: SqlNode, { left, right: other, refs, mention }: Joi
   const merged = (column: LineageColumn): LineageColumn => {
     if (!isUsed(column.name)) return column
     const there = columnOf(right.columns, column.name) ?? none
-    const from = kind === 'OUTER' || kind === 'FULL' ? union(column.from, there) : kind === 'RIGHT' ? there : column.from
+    const from =
+      kind === 'OUTER' || kind === 'FULL' ? union(column.from, there) : kind === 'RIGHT' ? there : column.from
     return { ...column, from }
   }
   const both = { relations, columns: [...left.columns, ...right.columns], rows: none }
@@ -79,9 +82,13 @@ export function fromPivot(
   function unpivoted(node: SqlNode, pivots: PivotColumn[], entries: NonNullable<PivotColumn['entries']>) {
     const named = entries.flatMap(({ values = [] }) => values.map(({ value }) => String(value)))
     const starred = entries.some(({ star_expr, expr }) => star_expr ?? expr)
-    const isTurned = ({ name }: LineageColumn) => named.some(each => each.toLowerCase() === name.toLowerCase())
+    const isTurned = ({ name }: LineageColumn) =>
+      named.some(each => each.toLowerCase() === name.toLowerCase())
     const turned = starred ? source.columns : source.columns.filter(isTurned)
-    const values = union(...(starred ? entries.map(({ star_expr, expr }) => refs(star_expr ?? expr)) : []), wholeRow({ columns: starred ? [] : turned }))
+    const values = union(
+      ...(starred ? entries.map(({ star_expr, expr }) => refs(star_expr ?? expr)) : []),
+      wholeRow({ columns: starred ? [] : turned }),
+    )
     mention(values)
     const rest = starred
       ? source.columns.filter(({ from }) => [...from].some(each => !values.has(each)))

@@ -3,8 +3,9 @@ import type { Duck } from '../sql/duckdb.ts'
 import type { OrderedCheck, OrderedModel, SqlGraph } from '../sql/model.ts'
 import { isGenerated, nodeOf, type SqlFile } from '../sql/parse.ts'
 import { charactersIn, type Place, placeOf } from '../sql/text.ts'
-import { type Known, QueryReader } from './query.ts'
-import { ALL, type Mentions, none, partsOf, type Ref, type Refs, ref, union } from './refs.ts'
+import type { Known } from './known.ts'
+import { QueryReader } from './query.ts'
+import { ALL, type Mentions, none, type Ref, type Refs, ref, union } from './refs.ts'
 import type { LineageColumn } from './scope.ts'
 
 /** Where a query says a thing; the file alone where it says it through a macro, or nobody has written it. */
@@ -112,7 +113,12 @@ function tableOf(
   if (!query) return { ...table, columns: unsureColumns(model, known, own), unsure: 'it cannot be read' }
   const reader = new QueryReader(known)
   const made = reader.query(nodeOf(query.tree), undefined, true)
-  const aligned = own ? align(made.columns, own.map(each => each.name)) : made.columns
+  const aligned = own
+    ? align(
+        made.columns,
+        own.map(each => each.name),
+      )
+    : made.columns
   const placed = (at: number | undefined) =>
     at === undefined || at > Number.MAX_SAFE_INTEGER || isGenerated(file)
       ? {}
@@ -125,7 +131,9 @@ function tableOf(
     ...placed(at),
   }))
   table.columns = list ?? unsureColumns(model, known, own)
-  if (!list) table.unsure = 'which columns its stars stand for was not found out: each may be made of all that it reads'
+  if (!list)
+    table.unsure =
+      'which columns its stars stand for was not found out: each may be made of all that it reads'
   else if (!own) table.unsure = 'the columns of an extract that it reads are not known before the first run'
   const all = union(...table.columns.map(({ from }) => from))
   for (const each of gives) table.columns.push({ name: each, from: all })
@@ -135,11 +143,7 @@ function tableOf(
   return table
 }
 
-const unsureColumns = (
-  { reads }: OrderedModel,
-  known: Known,
-  own: Described[] | undefined,
-): MadeColumn[] => {
+const unsureColumns = ({ reads }: OrderedModel, known: Known, own: Described[] | undefined): MadeColumn[] => {
   const from = new Set(
     reads.flatMap(table => (known.table(table)?.columns ?? [ALL]).map(column => ref(table, column))),
   )
@@ -192,10 +196,4 @@ function placesOf(mentions: Mentions, { file, sql }: SqlFile): Map<Ref, Mentione
         : { file, place: placeOf(sql, charactersIn(sql, at)) },
     ]),
   )
-}
-
-/** The mentions of a name that any column of `table` may have. */
-export const isOf = (each: Ref, table: string, column: string): boolean => {
-  const parts = partsOf(each)
-  return parts.table === table && (parts.column === column || parts.column === ALL)
 }

@@ -2,10 +2,12 @@ import type { MacroBody } from '../sql/macros.ts'
 import type { SqlNode } from '../sql/parse.ts'
 import { columnList, expandStar, starIn } from './columns.ts'
 import { fromPivot, joined } from './from.ts'
+import type { Known, QueryLineage } from './known.ts'
 import { type Mentions, none, type Ref, type Refs, ref, union } from './refs.ts'
 import {
   type CommonTable,
   columnOf,
+  distinctNames,
   type From,
   type LineageColumn,
   nothing,
@@ -15,22 +17,8 @@ import {
   type Scope,
   wholeRow,
 } from './scope.ts'
-
-/** What a query gives: each column with the columns of tables that it is made of. */
-export interface QueryLineage {
-  columns: LineageColumn[]
-  /** Columns that decide which rows there are: by a condition, a join, a grouping, an order that is cut. */
-  rows: Refs
-}
-
-/** What is known of what a query mentions. */
-export interface Known {
-  /** The table's own name, and its columns as far as they are known; undefined where no table is called so. */
-  table(name: string): { name: string; columns?: string[] } | undefined
-  /** The overloads of a macro, by its name in small letters. */
-  macro(name: string): MacroBody[] | undefined
-  isAggregate(name: string): boolean
-}
+import { combined } from './sets.ts'
+import { firstPlace, hasAggregate, hasCall, MAX_DEPTH, parametersOf, UNNEST } from './tree.ts'
 
 const noParameters: Scope['parameters'] = new Map()
 const outermost: Scope = {
@@ -45,9 +33,6 @@ const FUNCTION_COLUMNS: Record<string, string[]> = {
   json_each: ['key', 'value', 'type', 'atom', 'id', 'parent', 'fullkey', 'path'],
   json_tree: ['key', 'value', 'type', 'atom', 'id', 'parent', 'fullkey', 'path'],
 }
-
-/** Macros within macros; DuckDB's own limit is not far from it. */
-const MAX_DEPTH = 100
 
 /** Reads what the columns of one query are made of, from its tree as DuckDB parsed it. */
 export class QueryReader {
@@ -104,33 +89,11 @@ export class QueryReader {
   }
 
   private setOperation(node: SqlNode, scope: Scope, isTop: boolean): QueryLineage {
-    // Their columns stand beside each other by place, so that one which is gone moves the others.
     const sides = [node.left, node.right].map(side => this.query(side as SqlNode, scope))
     const [left, right] = sides as [QueryLineage, QueryLineage]
     const kind = String(node.setop_type)
-    let columns: LineageColumn[]
-    if (sides.some(side => side.columns.some(({ spread }) => spread === 'yes'))) {
-      const from = union(wholeRow(left), wholeRow(right))
-      columns = [{ name: '*', from, spread: 'yes' }]
-      this.mention(from)
-    } else if (kind === 'UNION_BY_NAME') {
-      const names = [...left.columns, ...right.columns].map(({ name }) => name)
-      const unique = names.filter(
-        (name, index) => names.findIndex(each => each.toLowerCase() === name.toLowerCase()) === index,
-      )
-      const ofName = (side: QueryLineage, name: string) =>
-        side.columns.filter(column => column.name.toLowerCase() === name.toLowerCase())
-      columns = unique.map(name => ({
-        name,
-        from: union(...sides.flatMap(side => ofName(side, name)).map(({ from }) => from)),
-      }))
-    } else {
-      this.mention(union(wholeRow(left), wholeRow(right)))
-      columns = left.columns.map((column, index) => ({
-        ...column,
-        from: kind === 'EXCEPT' ? column.from : union(column.from, right.columns[index]?.from ?? none),
-      }))
-    }
+    const { columns, named } = combined(kind, left, right)
+    this.mention(named)
     const keepsAll = /^UNION/.test(kind) && node.setop_all === true
     const compared = keepsAll ? none : union(wholeRow(left), wholeRow(right))
     const rows = union(left.rows, right.rows, compared)
@@ -151,7 +114,7 @@ export class QueryReader {
     for (const item of node.select_list as SqlNode[]) {
       const made = this.selected(item, scope)
       columns.push(...made)
-      if (byAll && !this.hasAggregate(item)) grouped.push(...made.map(column => column.from))
+      if (byAll && !hasAggregate(item, this.known)) grouped.push(...made.map(column => column.from))
       for (const column of made) if (item.alias) aliases.set(item.alias.toLowerCase(), column.from)
       grouped.push(this.unnested(item, scope))
     }
@@ -167,7 +130,7 @@ export class QueryReader {
 
   /** The columns of one item of a select list. */
   private selected(item: SqlNode, scope: Scope): LineageColumn[] {
-    const at = item.query_location
+    const at = firstPlace(item)
     const star = starIn(item)
     if (star === item || star?.columns)
       return expandStar(star, scope.from, {
@@ -199,15 +162,15 @@ export class QueryReader {
       if (modifier.type === 'DISTINCT_MODIFIER') {
         const targets = modifier.distinct_on_targets as SqlNode[] | undefined
         if (!targets?.length) found.push(wholeRow({ columns }))
-        for (const target of targets ?? []) found.push(columnList(target, columns) ?? this.refs(target, scope))
+        for (const target of targets ?? [])
+          found.push(columnList(target, columns) ?? this.refs(target, scope))
       } else if (modifier.type === 'ORDER_MODIFIER') {
         const orders = (modifier.orders as { expression: SqlNode }[] | undefined) ?? []
         const keys = orders.map(
-          ({ expression }) => columnList(expression, columns) ?? this.refs(expression, scope, undefined, true),
+          ({ expression }) =>
+            columnList(expression, columns) ?? this.refs(expression, scope, undefined, true),
         )
-        const picks = modifiers.some(
-          each => (each.distinct_on_targets as SqlNode[] | undefined)?.length,
-        )
+        const picks = modifiers.some(each => (each.distinct_on_targets as SqlNode[] | undefined)?.length)
         if (cut || picks || !isTop) found.push(...keys)
       } else found.push(this.refs(modifier, scope))
     }
@@ -317,7 +280,9 @@ export class QueryReader {
     )
     for (const [index, { name, fallback }] of body.parameters.entries()) {
       const argument =
-        given.find(({ alias }) => alias?.toLowerCase() === name.toLowerCase()) ?? positional[index] ?? fallback
+        given.find(({ alias }) => alias?.toLowerCase() === name.toLowerCase()) ??
+        positional[index] ??
+        fallback
       const before = new Map(this.mentions)
       const from = this.refs(argument, scope)
       const own = [...this.mentions].filter(([each]) => !before.has(each))
@@ -407,7 +372,8 @@ export class QueryReader {
           const query = this.expanded(bodies, own, scope)
           add(wholeRow(query))
           add(query.rows)
-          for (const key of ['filter', 'order_bys', 'partitions', 'orders', 'filter_expr']) visit(own[key], scope)
+          for (const key of ['filter', 'order_bys', 'partitions', 'orders', 'filter_expr'])
+            visit(own[key], scope)
           return
         }
       }
@@ -416,47 +382,4 @@ export class QueryReader {
     visit(node, scope)
     return found
   }
-
-  private hasAggregate(node: unknown): boolean {
-    if (Array.isArray(node)) return node.some(child => this.hasAggregate(child))
-    if (node === null || typeof node !== 'object') return false
-    const own = node as SqlNode
-    if (own.class === 'SUBQUERY' || own.class === 'WINDOW') return false
-    if (own.class === 'FUNCTION') {
-      const name = String(own.function_name).toLowerCase()
-      if (this.known.isAggregate(name)) return true
-      const bodies = this.known.macro(name)
-      if (this.depth < MAX_DEPTH && bodies?.some(({ node }) => this.hasAggregate(node.select_list))) return true
-    }
-    return Object.values(own).some(child => this.hasAggregate(child))
-  }
-}
-
-const UNNEST = ['unnest', 'unlist']
-
-function hasCall(node: unknown, names: string[]): boolean {
-  if (Array.isArray(node)) return node.some(child => hasCall(child, names))
-  if (node === null || typeof node !== 'object') return false
-  const own = node as SqlNode
-  if (own.class === 'SUBQUERY') return false
-  if (own.class === 'FUNCTION' && names.includes(String(own.function_name).toLowerCase())) return true
-  return Object.values(own).some(child => hasCall(child, names))
-}
-
-/** The parameters of a lambda: one name, or several in a row. */
-const parametersOf = (lhs: SqlNode): string[] =>
-  lhs.class === 'COLUMN_REF'
-    ? [lhs.column_names?.at(-1) ?? '']
-    : ((lhs.children as SqlNode[] | undefined) ?? []).flatMap(parametersOf)
-
-/** A second column of a name gets a number, as a subquery's does; it is not there without the first one. */
-function distinctNames(columns: LineageColumn[]): LineageColumn[] {
-  const seen = new Map<string, LineageColumn>()
-  return columns.map(column => {
-    const twin = seen.get(column.name.toLowerCase())
-    let name = column.name
-    for (let n = 1; !column.spread && seen.has(name.toLowerCase()); n++) name = `${column.name}_${n}`
-    seen.set(name.toLowerCase(), column)
-    return twin && !column.spread ? { ...column, name, from: union(column.from, twin.from) } : column
-  })
 }

@@ -115,3 +115,15 @@ export const renamed = (columns: LineageColumn[], names: string[]): LineageColum
     ...names.slice(columns.length).map(name => ({ name, from: wholeRow({ columns }) })),
   ]
 }
+
+/** A second column of a name gets a number, as a subquery's does; it is not there without the first one. */
+export function distinctNames(columns: LineageColumn[]): LineageColumn[] {
+  const seen = new Map<string, LineageColumn>()
+  return columns.map(column => {
+    const twin = seen.get(column.name.toLowerCase())
+    let name = column.name
+    for (let n = 1; !column.spread && seen.has(name.toLowerCase()); n++) name = `${column.name}_${n}`
+    seen.set(name.toLowerCase(), column)
+    return twin && !column.spread ? { ...column, name, from: union(column.from, twin.from) } : column
+  })
+}

@@ -18,6 +18,7 @@ import { gcCommand } from './gc.ts'
 import { historyCommand } from './history.ts'
 import { initCommand } from './init.ts'
 import { intervalsCommand } from './intervals.ts'
+import { lineageCommand } from './lineage.ts'
 import { DEBUG, printError } from './output.ts'
 import { pauseCommand, unpauseCommand } from './pause.ts'
 import { planCommand } from './plan.ts'
@@ -74,6 +75,7 @@ export function commandLine(): Command {
     .addCommand(showCommand())
     .addCommand(shellCommand())
     .addCommand(exportCommand())
+    .addCommand(lineageCommand())
     .addCommand(doctorCommand())
     .addCommand(changesCommand())
     .addCommand(statusCommand())

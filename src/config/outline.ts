@@ -20,6 +20,10 @@ export interface JobOutline
   > {
   /** Column → type of extracts that declare them, as they are written. */
   declared: Record<string, Record<string, string>>
+  /** Extract → the table that it reads, where it says one, or has its name. */
+  sourceTables: Record<string, string>
+  /** Connection → a text that is the same for the same one in other jobs. May hold secrets: compare it, never print it. */
+  identities: Record<string, string>
 }
 
 const PARTS = {
@@ -54,11 +58,14 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
     {},
   )
   const declared: JobOutline['declared'] = {}
+  const sourceTables: JobOutline['sourceTables'] = {}
   const extracts = Object.entries(yaml.extract).map(([name, keys]): ExtractSpec => {
     const common = validate(document, ['extract', name], commonExtract.partial(), pickCommon(keys))
     const { schema } = keys as { schema?: Record<string, string> }
     if (schema && Object.values(schema).every(type => typeof type === 'string' && declaredType(type)))
       declared[name] = schema
+    const { table = name } = keys as { table?: unknown }
+    if (typeof table === 'string') sourceTables[name] = table
     const { from = '', key = [], columns = {}, incremental, sensitive = [], on_duplicate } = common ?? {}
     return {
       name,
@@ -88,7 +95,21 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
     places: document.places(),
     quality: { maxErrorRate: yaml.quality.max_error_rate },
     declared,
+    sourceTables,
+    identities: Object.fromEntries(
+      Object.entries(connections).map(([name, settings]) => [
+        name,
+        identityOf(name, settings, resolve(folder)),
+      ]),
+    ),
   }
+}
+
+/** Two jobs have the same connection where they share it, or write the same settings; a path is that from the job's folder. */
+function identityOf(name: string, settings: unknown, folder: string): string {
+  if (settings === '') return `shared ${name}`
+  const path = typeof settings === 'string' ? /^([a-z0-9]+):(?!\/\/)(.+)$/i.exec(settings) : null
+  return path ? `${path[1]}:${resolve(folder, path[2]!)}` : JSON.stringify(settings)
 }
 
 /** The extracts with those that globs stood for. */

@@ -73,6 +73,16 @@ export const workbenchSteps = (
         /CREATE OR REPLACE VIEW "members_clean" AS/,
       ),
   },
+  'nightfreight lineage queries/members': {
+    says: /^members +read from [\s\S]*warehouse\.dim_members +members_clean/,
+  },
+  'nightfreight lineage queries/members members_clean': { says: /first_name +VARCHAR +members\.first_name/ },
+  'nightfreight lineage queries/members members.first_name': {
+    says: /used by\n {2}members_clean\.first_name[\s\S]*checks\/members_clean\/name_missing\.sql/,
+  },
+  'nightfreight lineage queries warehouse.dim_members.first_name --json': {
+    says: /^\{"table":"member_data_warehouse_sync\/warehouse\.dim_members","column":"first_name"/,
+  },
   'nightfreight plan queries/members --markdown --exit-code > plan.md': {
     code: 10,
     says: /^$|extract\.members/,

@@ -46,7 +46,7 @@ const QUERIES = [
   'SELECT id, a + b AS n FROM t',
   'SELECT * FROM t',
   'FROM t',
-  'SELECT id FROM t WHERE c = \'red\'',
+  "SELECT id FROM t WHERE c = 'red'",
   'SELECT t.id, u.x FROM t JOIN u ON t.id = u.id',
   'SELECT id, x, b FROM t JOIN u USING (id)',
   'SELECT * FROM t JOIN v USING (a, b)',
@@ -93,7 +93,7 @@ const QUERIES = [
   'SELECT p FROM (SELECT a AS p, b AS q FROM v UNION ALL SELECT id, k FROM u)',
   'SELECT a FROM (SELECT * FROM v UNION ALL SELECT id, k, x FROM u)',
   'SELECT * EXCLUDE (a, l) FROM t',
-  "SELECT * REPLACE (upper(c) AS c) FROM t",
+  'SELECT * REPLACE (upper(c) AS c) FROM t',
   'SELECT * RENAME (a AS alpha) FROM v',
   'SELECT t.*, u.x FROM t JOIN u ON u.id = t.id',
   "SELECT id, COLUMNS('^[ab]$') FROM t",
@@ -232,7 +232,10 @@ for (const sql of QUERIES)
     assert.equal(unsure, undefined)
     const whole = await given(sql)
     assert.ok('rows' in whole, JSON.stringify(whole))
-    assert.deepEqual(columns.map(({ name }) => name), whole.columns)
+    assert.deepEqual(
+      columns.map(({ name }) => name),
+      whole.columns,
+    )
     const used = union(rows, new Set(mentions.keys()), ...columns.map(({ from }) => from))
     for (const [table, own] of Object.entries(TABLES)) {
       if (!reads.includes(table)) continue

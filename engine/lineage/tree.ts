@@ -1,0 +1,49 @@
+import type { SqlNode } from '../sql/parse.ts'
+import type { Known } from './known.ts'
+
+/** Macros within macros; DuckDB's own limit is not far from it. */
+export const MAX_DEPTH = 100
+
+/** Functions that make rows of a list. */
+export const UNNEST = ['unnest', 'unlist']
+
+/** Whether an expression calls one of the functions, itself and not in a subquery. */
+export function hasCall(node: unknown, names: string[]): boolean {
+  if (Array.isArray(node)) return node.some(child => hasCall(child, names))
+  if (node === null || typeof node !== 'object') return false
+  const own = node as SqlNode
+  if (own.class === 'SUBQUERY') return false
+  if (own.class === 'FUNCTION' && names.includes(String(own.function_name).toLowerCase())) return true
+  return Object.values(own).some(child => hasCall(child, names))
+}
+
+/** Where an expression begins, as far as its parts say: some operators do not. */
+export function firstPlace(node: unknown): number | undefined {
+  if (node === null || typeof node !== 'object') return undefined
+  const { query_location: own } = node as SqlNode
+  if (own !== undefined && own <= Number.MAX_SAFE_INTEGER) return own
+  const below = Object.values(node)
+    .map(firstPlace)
+    .filter(at => at !== undefined)
+  return below.length > 0 ? Math.min(...below) : undefined
+}
+
+/** The parameters of a lambda: one name, or several in a row. */
+export const parametersOf = (lhs: SqlNode): string[] =>
+  lhs.class === 'COLUMN_REF'
+    ? [lhs.column_names?.at(-1) ?? '']
+    : ((lhs.children as SqlNode[] | undefined) ?? []).flatMap(parametersOf)
+
+/** Whether an expression is an aggregate, itself or by a macro. */
+export function hasAggregate(node: unknown, known: Known, depth = 0): boolean {
+  if (Array.isArray(node)) return node.some(child => hasAggregate(child, known, depth))
+  if (node === null || typeof node !== 'object' || depth > MAX_DEPTH) return false
+  const own = node as SqlNode
+  if (own.class === 'SUBQUERY' || own.class === 'WINDOW') return false
+  if (own.class === 'FUNCTION') {
+    const name = String(own.function_name).toLowerCase()
+    if (known.isAggregate(name)) return true
+    if (known.macro(name)?.some(({ node }) => hasAggregate(node.select_list, known, depth + 1))) return true
+  }
+  return Object.values(own).some(child => hasAggregate(child, known, depth))
+}
