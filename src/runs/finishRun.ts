@@ -20,6 +20,7 @@ import type { RunOptions } from './options.ts'
 import { makeReport, writeReport } from './report.ts'
 import type { RunResult } from './result.ts'
 import { sendReport } from './sendReport.ts'
+import { sendTrace } from './sendTrace.ts'
 import type { JobContext } from './session.ts'
 
 /** How far a run got: `context` is absent where not everything could be opened, `error` where nothing failed. */
@@ -118,7 +119,11 @@ export async function finishRun(
     throw isFenced(failure) ? failure : cause
   }
   await monitor.ended({ ...result, tasks, report })
-  if (data && status !== 'PLANNED') await sendReport(options, held, data)
+  if (status !== 'PLANNED')
+    await Promise.all([
+      data && sendReport(options, held, data),
+      sendTrace(options, held, { status, error, tasks, chunks: held.live.moments, at: clock.now() }),
+    ])
   const estimates = options.goal === 'plan' ? await estimate(metadata, spec.job, outcome) : {}
   return { ...result, report, estimates }
 }

@@ -19,6 +19,15 @@ const MAX_LINES = 500
 /** Characters of one line. */
 const MAX_TEXT = 1000
 
+/** Chunks of which the moment is kept. */
+const MAX_MOMENTS = 10_000
+
+export interface ChunkMoment {
+  task: string
+  at: Date
+  chunk: ChunkProgress
+}
+
 /**
  * What is seen of a run while it goes on, and counted of it: kept in the metadata store, for whoever looks from another
  * process or machine. Nothing that fails here fails the run.
@@ -31,6 +40,8 @@ export class LiveRun {
   private readonly clock: Clock
   private readonly tasks = new Map<TaskName, LiveTask>()
   private readonly chunks = new Map<string, ChunkProgress>()
+  /** When each chunk was staged, with the sum of its extract until then; the first {@link MAX_MOMENTS}. */
+  readonly moments: ChunkMoment[] = []
   private lines: LogLine[] = []
   private timer: NodeJS.Timeout | undefined
   private writing: Promise<unknown> = Promise.resolve()
@@ -93,8 +104,9 @@ export class LiveRun {
   }
 
   /** A chunk was staged: the sum of what was read of its extract. */
-  chunk(done: ChunkProgress): void {
+  chunk(task: string, done: ChunkProgress): void {
     this.chunks.set(done.extract, done)
+    if (this.moments.length < MAX_MOMENTS) this.moments.push({ task, at: this.clock.now(), chunk: done })
   }
 
   waits(text: string): void {

@@ -99,7 +99,7 @@ async function perform(
     if (task === options.until) held.endHere()
   })
   const progress: typeof store.progress = (task, chunk) => {
-    held.live.chunk(chunk)
+    held.live.chunk(task, chunk)
     return store.progress(task, chunk)
   }
   context.tasks = { ...maskedStore(store, held, options.secrets), progress }
