@@ -35,6 +35,7 @@ export class ColumnBuilder {
   nulls = 0
   /** Text and binary: bytes used so far. */
   used = 0
+  private words: DataView
 
   constructor(column: Column, rows: number) {
     this.column = column
@@ -42,6 +43,7 @@ export class ColumnBuilder {
     const variable = this.width === 0
     const buffer = new ArrayBuffer(variable ? rows * 16 + 64 : Math.ceil((rows * this.width) / 8) * 8)
     this.u8 = new Uint8Array(buffer)
+    this.words = new DataView(buffer)
     const fixed = variable ? new ArrayBuffer(0) : buffer
     this.u16 = new Uint16Array(fixed)
     this.i32 = new Int32Array(fixed)
@@ -80,6 +82,19 @@ export class ColumnBuilder {
     else while (from < to) target[at++] = source[from++]!
   }
 
+  /** As {@link append}, four bytes at a time, of bytes that `view` is of, too. */
+  appendFrom(row: number, source: Uint8Array, view: DataView, from: number, to: number): void {
+    const length = to - from
+    let at = this.reserve(row, length)
+    if (length > 64) {
+      this.u8.set(source.subarray(from, to), at)
+      return
+    }
+    const { u8, words } = this
+    for (; from + 4 <= to; from += 4, at += 4) words.setInt32(at, view.getInt32(from))
+    while (from < to) u8[at++] = source[from++]!
+  }
+
   /** Appends a string as UTF-8. For slow paths: numbers rendered as text, messages. */
   appendText(row: number, text: string): void {
     const bytes = Buffer.from(text, 'utf8')
@@ -111,6 +126,7 @@ export class ColumnBuilder {
     const grown = new Uint8Array(Math.min(0x7fffffff, Math.max(needed, this.u8.length * 2)))
     grown.set(this.u8.subarray(0, this.used))
     this.u8 = grown
+    this.words = new DataView(grown.buffer)
   }
 }
 
@@ -129,6 +145,7 @@ export class BatchBuilder {
   full = false
   /** Values that were replaced by NULL because of a column's `null` policy. */
   nulled = 0
+  private readonly shape: { where: string; columns: Column[]; limits: BatchLimits }
   private readonly where: string
   private readonly maxRows: number
   private readonly maxBytes: number
@@ -137,8 +154,19 @@ export class BatchBuilder {
   private readonly rejected: ColumnBuilder | undefined
   private pending: { column: string; value: string; reason: string }[] = []
 
+  /**
+   * A builder that is free again, or a new one: the next chunk of a table fills the buffers of the last, for fresh ones of
+   * megabytes would be cleared, and collected, at each. Whoever is done with it calls {@link release}.
+   */
+  static borrow(where: string, columns: Column[], limits: BatchLimits): BatchBuilder {
+    const same = idle?.shape === shapeOf(where, columns, limits) ? idle.builder : undefined
+    idle = undefined
+    return same ?? new BatchBuilder(where, columns, limits)
+  }
+
   /** `where` names the table in errors: `legacy.members`. */
   constructor(where: string, columns: Column[], limits: BatchLimits) {
+    this.shape = { where, columns, limits }
     this.where = where
     this.fixedBytes = columns.reduce((sum, column) => sum + (fixedWidth(column.type) || 4), 0)
     this.maxRows = Math.max(1, Math.min(limits.rows, Math.floor(limits.bytes / Math.max(1, this.fixedBytes))))
@@ -191,7 +219,21 @@ export class BatchBuilder {
     this.full = false
     for (const column of this.columns) column.reset()
   }
+
+  /** Leaves its buffers to the next reader of the same columns in this thread: nothing of it may be used any more. */
+  release(): void {
+    this.reset()
+    this.nulled = 0
+    const { where, columns, limits } = this.shape
+    idle = { shape: shapeOf(where, columns, limits), builder: this }
+  }
 }
+
+/** One a thread: a lane reads one chunk after another. */
+let idle: { shape: string; builder: BatchBuilder } | undefined
+
+const shapeOf = (where: string, columns: Column[], limits: BatchLimits) =>
+  JSON.stringify([where, columns, limits])
 
 // Half a surrogate pair is no character, and JSON readers refuse its escape: it is kept as the escape itself.
 const asWritten = ({ column, value, reason }: { column: string; value: string; reason: string }) => ({

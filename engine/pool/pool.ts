@@ -15,8 +15,8 @@ export class Workers {
       filename: moduleBeside(import.meta.url, 'callWorker'),
       minThreads: 0,
       maxThreads: threads,
-      // The memory a thread's Parquet encoder took is given back only with the thread.
-      idleTimeout: 100,
+      // Code that a thread has compiled serves its next call; the memory that it holds is given back only with the thread.
+      idleTimeout: 3000,
       // Of its own accord the nursery grows with the length of a run, and decoders leave little garbage in it.
       resourceLimits: { maxYoungGenerationSizeMb: 12 },
     })

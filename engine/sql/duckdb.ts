@@ -19,6 +19,9 @@ export interface DuckOptions {
 /** Rows that a thread gathers before it hands them to the files of their partitions. */
 export const PARTITIONED_ROWS = 1 << 18
 
+/** COPY's option for Parquet files without dictionaries. */
+export const NO_DICTIONARY = 'DICTIONARY_SIZE_LIMIT 0'
+
 /** Rows of a row group where those of the usual one take too much memory. */
 const SMALL_GROUP = 2048
 
@@ -132,7 +135,8 @@ export class Duck {
    */
   async copyParquet(sql: string, path: string, ...options: string[]): Promise<void> {
     const floats = (await this.writtenTypes(sql)).some(type => /\b(FLOAT|DOUBLE)\b/.test(type))
-    await this.copy(sql, path, 'FORMAT parquet', ...(floats ? ['DICTIONARY_SIZE_LIMIT 0'] : []), ...options)
+    const all = new Set(['FORMAT parquet', ...(floats ? [NO_DICTIONARY] : []), ...options])
+    await this.copy(sql, path, ...all)
   }
 
   /**

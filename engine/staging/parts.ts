@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Part } from '../contracts/staging.ts'
 import { PLAIN_FORMAT } from '../parquet/decode.ts'
 import { rowsOf } from '../parquet/read.ts'
-import { type Duck, PARTITIONED_ROWS, parquetCodec } from '../sql/duckdb.ts'
+import { type Duck, NO_DICTIONARY, PARTITIONED_ROWS, parquetCodec } from '../sql/duckdb.ts'
 import { fileChecksum } from './checksum.ts'
 import { atomicWrite } from './store.ts'
 
@@ -61,8 +61,9 @@ export async function copyBuckets(
     const rows = `SELECT *, (${bucket})::INTEGER AS _nf_bucket FROM (${sql})`
     // One row group of each bucket is held at a time; it must be more than what comes at once, or DuckDB queues them.
     const group = Math.min(GROUP_ROWS, Math.ceil((4 * PARTITIONED_ROWS) / buckets))
-    const options = ['COMPRESSION uncompressed', `ROW_GROUP_SIZE ${group}`, 'PARTITION_BY _nf_bucket']
-    await duck.copyParquet(rows, temporary, ...options)
+    // Keys and hashes hardly repeat: the look for values that do is lost time.
+    const options = ['COMPRESSION uncompressed', NO_DICTIONARY, `ROW_GROUP_SIZE ${group}`]
+    await duck.copyParquet(rows, temporary, ...options, 'PARTITION_BY _nf_bucket')
     mkdirSync(temporary, { recursive: true })
   })
   const parts: Part[][] = Array.from({ length: buckets }, () => [])

@@ -162,7 +162,7 @@ function reportData(
 }
 
 /** Rows of a model that its profile reads at most, spread over all: counting distinct values costs more than the night. */
-const PROFILED = 1_000_000
+const PROFILED = 250_000
 /** Columns that are profiled at a time. */
 const PROFILED_TOGETHER = 64
 /** DuckDB reads so many rows at once, or skips them. */

@@ -46,7 +46,7 @@ export class ResultReader implements Receiver {
     this.part = part
     this.write = write
     this.watch = watch
-    this.builder = new BatchBuilder(read.where, read.columns, read.limits)
+    this.builder = BatchBuilder.borrow(read.where, read.columns, read.limits)
   }
 
   payload(bytes: Buffer, from: number, to: number): boolean {
@@ -70,6 +70,7 @@ export class ResultReader implements Receiver {
     else {
       if (bytes[from + 3]! & MORE_RESULTS) this.fail('the statement has more than one result')
       if (this.builder.rows > 0) this.flush()
+      this.builder.release()
       return true
     }
     return false

@@ -25,7 +25,7 @@ export async function copyOut(
   sink: Sink,
   first?: string,
 ): Promise<number> {
-  const builder = new BatchBuilder(where, columns, limits)
+  const builder = BatchBuilder.borrow(where, columns, limits)
   let rows = 0
   const flush = () => {
     rows += builder.rows
@@ -45,5 +45,6 @@ export async function copyOut(
   }
   decoder.end()
   if (builder.rows > 0) flush()
+  builder.release()
   return rows
 }

@@ -41,6 +41,8 @@ export class CopyDecoder {
   private readonly kinds: Uint8Array
   private readonly onFull: () => void
   private rows = 0
+  private viewed: Buffer | undefined
+  private view: DataView = new DataView(new ArrayBuffer(0))
   private started = false
   private ended = false
 
@@ -56,7 +58,12 @@ export class CopyDecoder {
   /** Decodes the CopyData payload `bytes[from, to)`. Fails with DECODE_FAILED. */
   message(bytes: Buffer, from: number, to: number): void {
     if (!this.started) from = this.header(bytes, from, to)
-    while (from < to) from = this.row(bytes, from, to)
+    // Messages of one piece lie in the same bytes.
+    if (bytes !== this.viewed) {
+      this.viewed = bytes
+      this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    }
+    while (from < to) from = this.row(bytes, this.view, from, to)
   }
 
   /** Checks that the stream came to its own end. */
@@ -73,11 +80,11 @@ export class CopyDecoder {
     return from + 19 + extension
   }
 
-  private row(bytes: Buffer, at: number, to: number): number {
+  private row(bytes: Buffer, view: DataView, at: number, to: number): number {
     const { columns, kinds, builder } = this
     if (this.ended) this.fail('', 'data follows the trailer')
     if (at + 2 > to) this.fail('', 'a tuple is cut')
-    const count = (bytes[at]! << 8) | bytes[at + 1]!
+    const count = view.getUint16(at)
     at += 2
     if (count === 0xffff) {
       this.ended = true
@@ -88,7 +95,7 @@ export class CopyDecoder {
     for (let index = 0; index < count; index++) {
       const column = columns[index]!
       if (at + 4 > to) this.fail(column.column.name, 'the field is cut')
-      const length = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
+      const length = view.getInt32(at)
       at += 4
       if (length === -1) {
         column.setNull(row)
@@ -98,22 +105,19 @@ export class CopyDecoder {
       if (length < 0 || end > to) this.fail(column.column.name, `a length of ${length} is beyond the message`)
       switch (kinds[index]) {
         case BYTES:
-          column.append(row, bytes, at, end)
+          column.appendFrom(row, bytes, view, at, end)
           break
         case INT32:
           if (length !== 4) this.wrong(column, length)
-          column.i32[row] =
-            (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
+          column.i32[row] = view.getInt32(at)
           break
         case INT64:
           if (length !== 8) this.wrong(column, length)
-          column.i32[2 * row] =
-            (bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!
-          column.i32[2 * row + 1] =
-            (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
+          column.i32[2 * row] = view.getInt32(at + 4)
+          column.i32[2 * row + 1] = view.getInt32(at)
           break
         case DECIMAL: {
-          const problem = decodeNumeric(column, row, bytes, at, end)
+          const problem = decodeNumeric(column, row, view, at, end)
           if (problem === 'NaN') builder.inexact(column, 'NaN', 'is not a number')
           else if (problem !== undefined) this.fail(column.column.name, problem)
           break
@@ -126,7 +130,7 @@ export class CopyDecoder {
         }
         case DATE: {
           if (length !== 4) this.wrong(column, length)
-          const problem = decodeDate(column, row, bytes.readInt32BE(at))
+          const problem = decodeDate(column, row, view.getInt32(at))
           if (typeof problem === 'string') this.fail(column.column.name, problem)
           if (problem !== undefined) builder.inexact(column, problem.value, problem.reason)
           break
@@ -158,7 +162,7 @@ export class CopyDecoder {
           break
         case INT16:
           if (length !== 2) this.wrong(column, length)
-          column.u16[row] = (bytes[at]! << 8) | bytes[at + 1]!
+          column.u16[row] = view.getUint16(at)
           break
       }
       at = end

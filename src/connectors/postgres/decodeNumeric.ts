@@ -13,15 +13,15 @@ const TENS = Array.from({ length: 16 }, (_, power) => 10 ** power)
 export function decodeNumeric(
   column: ColumnBuilder,
   row: number,
-  bytes: Buffer,
+  view: DataView,
   at: number,
   end: number,
 ): string | undefined {
   const type = column.column.type
   if (type.kind !== 'decimal' || end - at < 8) return 'a numeric is cut'
-  const count = (bytes[at]! << 8) | bytes[at + 1]!
-  const weight = ((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16)) >> 16
-  const sign = (bytes[at + 4]! << 8) | bytes[at + 5]!
+  const count = view.getUint16(at)
+  const weight = view.getInt16(at + 2)
+  const sign = view.getUint16(at + 4)
   if (sign === NAN) return 'NaN'
   if (sign !== 0 && sign !== NEGATIVE) return 'an infinite numeric in a column with a precision'
   if (end - at !== 8 + 2 * count) return 'a numeric is cut'
@@ -34,7 +34,7 @@ export function decodeNumeric(
     let value = 0
     for (let index = 0; index <= last; index++) {
       const place = at + 8 + 2 * index
-      const digit = index < count ? (bytes[place]! << 8) | bytes[place + 1]! : 0
+      const digit = index < count ? view.getUint16(place) : 0
       if (digit > 9999) return 'a numeric has a digit over 9999'
       if (index !== last || drop === 0) value = value * 10000 + digit
       else if (digit % unit !== 0) return 'a numeric has more decimals than its column'
@@ -48,7 +48,7 @@ export function decodeNumeric(
   }
   let value = 0n
   for (let index = 0; index <= last; index++) {
-    const digit = index < count ? bytes.readUInt16BE(at + 8 + 2 * index) : 0
+    const digit = index < count ? view.getUint16(at + 8 + 2 * index) : 0
     if (digit > 9999) return 'a numeric has a digit over 9999'
     value = value * 10000n + BigInt(digit)
   }

@@ -69,8 +69,8 @@ export async function stageLoad(
 
 const columnsOfKeys = (load: StagedLoad) => keyColumns(load).map(name => columnNamed(load.columns, name)!)
 
-/** Parts that one COPY takes: its beginning and end cost as much as some ten thousand rows. */
-const PARTS_PER_COPY = 4
+/** Parts that one COPY takes at most: its beginning and end cost as much as some ten thousand rows, and progress is told at its end. */
+const MOST_PARTS = 16
 
 /** Parquet parts on their way into a table of ours. */
 interface Copy {
@@ -96,7 +96,8 @@ export async function copyParts(
   const failed = new AbortController()
   const either = AbortSignal.any([signal, failed.signal])
   const module = moduleBeside(import.meta.url, 'stage')
-  const size = Math.min(PARTS_PER_COPY, Math.ceil(paths.length / lanes))
+  const rounds = Math.ceil(paths.length / (lanes * MOST_PARTS))
+  const size = Math.ceil(paths.length / (lanes * rounds))
   const waiting = [...paths]
   let sent = NO_ROWS
   const lane = async () => {
