@@ -51,8 +51,15 @@ export interface Outcome {
  * fails.
  */
 export async function run(context: RunContext, outcome: Outcome): Promise<void> {
-  const { failures, sets, syncPoints } = await change(context, outcome)
-  outcome.loaded = await load(context, outcome.changes, syncPoints, failures, outcome.verifications)
+  const { failures, sets, syncPoints, lastRun } = await change(context, outcome)
+  outcome.loaded = await load(
+    context,
+    outcome.changes,
+    syncPoints,
+    failures,
+    outcome.verifications,
+    lastRun,
+  )
   const { accounts, changes, loaded } = outcome
   accounts.loads = accountLoads(accounts.extracts, sets, changes, loaded)
   // What a target still lacks, its source must be able to show again.
@@ -70,7 +77,13 @@ export async function plan(context: RunContext, outcome: Outcome): Promise<void>
 async function change(
   context: RunContext,
   outcome: Outcome,
-): Promise<{ failures: FailureScope; sets: Transformed[]; syncPoints: PointsOf }> {
+): Promise<{
+  failures: FailureScope
+  sets: Transformed[]
+  syncPoints: PointsOf
+  /** Per target, the run whose data it holds. */
+  lastRun: Map<string, string>
+}> {
   const { spec, duck } = context
   const failures = new FailureScope(context)
   const graph = await graphOf(duck, spec)
@@ -78,7 +91,8 @@ async function change(
   for (const { table, from } of spec.loads) outcome.feeds[table] = extractsOf(from, models)
   await probe(context)
 
-  const { plan, lastRun, lost = [] } = await prepare(context, models)
+  const { plan, lastRun: last, lost = [] } = await prepare(context, models)
+  const lastRun = new Map(last)
   outcome.reads = plan.reads
   for (const { extract, error } of lost) failures.lose([extract], errorFrom(error) as EngineError)
   await checkSql(context, graph, plan.reads)
@@ -94,7 +108,7 @@ async function change(
   outcome.tables = [...judged, ...sets]
   const setChecks = await runSetChecks(context, graph, plan.reads, failures)
 
-  outcome.changes = await diff(context, sets, new Map(lastRun), lookAt(plan), failures, models, plan.reads)
+  outcome.changes = await diff(context, sets, lastRun, lookAt(plan), failures, models, plan.reads)
   outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]
   const found = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
   outcome.checks = withinLimits(found, spec.checks, outcome.tables)
@@ -105,6 +119,7 @@ async function change(
   return {
     failures,
     sets,
+    lastRun,
     // What a load lacks that was left out, its extracts must give again.
     syncPoints: (target, left) =>
       syncPoints.filter(

@@ -23,7 +23,16 @@ export type Deletes = 'keep' | 'hard' | 'soft'
 /** What is compared after a load: the rows it wrote, all rows of the data set, or none. */
 export type Verify = 'changes' | 'all' | 'off'
 
-export type SchemaPolicy = 'apply-safe' | 'manual'
+/**
+ * How a load may change a table that is there. No policy takes a column or a value away.
+ *
+ * | policy | what the load does itself, in its own transaction |
+ * |---|---|
+ * | manual | nothing: what keeps the table from taking its rows is refused, with the statements to type |
+ * | apply-safe | what follows the data set and cannot be felt by others: columns are added, types widened with their source, NOT NULL dropped where the source has dropped it |
+ * | evolve | also gives a column whose values would not fit a type that holds what is there and what comes, text where nothing else does; and drops NOT NULL of columns that are not loaded |
+ */
+export type SchemaPolicy = 'evolve' | 'apply-safe' | 'manual'
 
 export type OnBadRow = 'fail' | 'quarantine'
 
@@ -74,7 +83,7 @@ export interface LoadSpec {
   batchRows?: number
   /** Default `changes`. */
   verify?: Verify
-  /** What becomes of a table that lacks a column: the load adds it, or is refused (the default). */
+  /** Default: `manual`. */
   schema?: SchemaPolicy
   /** What becomes of a row that the table refuses: it goes to the quarantine, or nothing is loaded (the default). */
   onBadRow?: OnBadRow
@@ -101,6 +110,8 @@ export interface PlannedLoad extends LoadSpec {
   widened?: string[]
   /** Columns as the last load had them, of those that were of another type where they come from, or could not be NULL. */
   was?: Column[]
+  /** Columns that the last load had, and the data set has no more: the table keeps them. */
+  gone?: string[]
 }
 
 /** How far an extract has been read, as kept in the target in the same commit as the data. */

@@ -1,4 +1,5 @@
 import type { RowSum } from '../batch/rowSum.ts'
+import type { EngineError } from '../errors.ts'
 import type { CommitResult, LoadCommit, LoadCounts, PlannedLoad, StageRequest, SyncPoint } from './load.ts'
 import type { RowValidator } from './rowValidation.ts'
 import type { TableSchema } from './source.ts'
@@ -21,6 +22,14 @@ export interface TableStanding {
   guarded?: true
 }
 
+/** How a load changes its table first, as its `schema` allows. */
+export interface TableChanges {
+  /** In the order in which they are run. */
+  statements: string[]
+  /** TARGET_INCOMPATIBLE, with all that keeps the table from taking the load's rows even then, and what to type. */
+  refused?: EngineError
+}
+
 /** A system that tables are loaded into. Main thread. */
 export interface Target {
   probe(signal: AbortSignal): Promise<void>
@@ -31,8 +40,8 @@ export interface Target {
    * estimated. A commit notes both, with the data, for every table that it loads.
    */
   standing(table: string, signal: AbortSignal): Promise<TableStanding>
-  /** The statements by which a load will change its table first, as its `schema` allows. Absent where loads change none so. */
-  alterations?(load: PlannedLoad, signal: AbortSignal): Promise<string[]>
+  /** How a load will change its table before its rows come; nothing of one that it makes. */
+  tableChanges(load: PlannedLoad, signal: AbortSignal): Promise<TableChanges>
   /** The sync points of a job's last commit here. */
   syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]>
   /** The result of an earlier commit under this load id; undefined where there was none. */

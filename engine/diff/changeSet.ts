@@ -87,11 +87,8 @@ export async function compareSet(
   const last = run !== undefined && !look.reason ? await state.last(run) : undefined
   const lost = run === undefined ? undefined : `what run ${run} loaded is no longer staged`
   const reason = look.reason ?? (last ? last.otherColumns && 'its columns have changed' : lost)
-  const planned = { ...load, ...(await state.evolution(run)) }
   const changes =
-    last && !reason
-      ? await compare(context, planned, state, last)
-      : await everything(context, planned, state, last)
+    last && !reason ? await compare(context, load, state, last) : await everything(context, load, state, last)
   await state.keep()
   return { ...changes, ...there, ...(reason && { reason }) }
 }

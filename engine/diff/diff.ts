@@ -17,6 +17,7 @@ import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import type { Transformed } from '../transform/transformed.ts'
 import { type Changes, compareSet } from './changeSet.ts'
+import { evolved, goneNotes } from './evolution.ts'
 import { guard } from './guard.ts'
 import { asLoaded, refuseUnheld } from './loadedValues.ts'
 import { findRejects, fitsCheck } from './rejects.ts'
@@ -62,7 +63,7 @@ export type Look = (context: RunContext, load: PlannedLoad, run: string | undefi
 
 async function diffLoad(
   context: RunContext,
-  load: PlannedLoad,
+  planned: PlannedLoad,
   table: Transformed,
   lastRun: string | undefined,
   look: Look,
@@ -70,8 +71,9 @@ async function diffLoad(
   left: string[],
 ): Promise<Changes> {
   const { progress } = context
-  const task = taskName('diff', load.table)
+  const task = taskName('diff', planned.table)
   progress.started(task)
+  const load = await evolved(context, planned, lastRun)
   if (mirrors(load) && load.compare.length + load.ignore.length > 0)
     progress.note(
       `${load.to}.${load.table}: every column counts in mode ${load.mode}, whatever compare and ignore say`,
@@ -83,7 +85,8 @@ async function diffLoad(
   }
   const checks = [KEY_UNIQUE, fitsCheck(load.table)]
   const looked = await look(context, load, lastRun)
-  if (!looked.now) for (const what of left) progress.note(`${load.to}.${load.table}: not made: ${what}`)
+  if (looked.now) await checkChanges(context, load)
+  else for (const what of left) progress.note(`${load.to}.${load.table}: not made: ${what}`)
   let set = asLoaded(load, table.columns, dataSet(table))
   let found: Found | undefined
   // A row superseded by one that is left out now is judged in the next round.
@@ -108,6 +111,13 @@ async function diffLoad(
     found = await quarantine(context, judged, [bad], checks, to)
     set = { ...set, findings: found!.findings }
   }
+}
+
+/** Fails with TARGET_INCOMPATIBLE where a load may not change its table so that it takes the rows. */
+async function checkChanges({ targets, signal, progress }: RunContext, load: PlannedLoad): Promise<void> {
+  const { refused } = await targets.get(load.to)!.tableChanges(load, signal)
+  for (const note of goneNotes(load)) progress.note(`${load.to}.${load.table}: ${note}`)
+  if (refused) throw refused
 }
 
 function duplicatesOf(

@@ -6,9 +6,9 @@ import { runTask } from '../runtime/task.ts'
 import { type DuckRow, quoteName } from '../sql/duckdb.ts'
 import { allRows, goodRows } from '../staging/dataSet.ts'
 import { filesSql } from '../staging/read.ts'
-import { columnNamed } from '../types/logical.ts'
 import type { ChangeCounts, Changes } from './changeSet.ts'
 import { KIND, ROW, WAS } from './compare.ts'
+import { goneNotes } from './evolution.ts'
 
 /** Samples of one kind of change. */
 const SAMPLES = 5
@@ -166,12 +166,8 @@ async function targetNotes(context: RunContext, changes: Changes): Promise<strin
   const table = await context.targets.get(load.to)!.describe(load.table, context.signal)
   const notes = reason ? [`all rows are loaded: ${reason}`] : []
   if (!table) return [...notes, 'the table does not exist: the load creates it']
-  const alterations = (await context.targets.get(load.to)!.alterations?.(load, context.signal)) ?? []
-  notes.push(...alterations.map(statement => `the load changes the table: ${statement}`))
-  if (load.schema !== 'apply-safe') {
-    const lacking = load.columns.filter(({ name }) => !columnNamed(table.columns, name))
-    notes.push(...lacking.map(({ name }) => `the table has no column ${name}: the load will be refused`))
-  }
+  const { statements } = await context.targets.get(load.to)!.tableChanges(load, context.signal)
+  notes.push(...statements.map(statement => `the load changes the table: ${statement}`), ...goneNotes(load))
   if (whole && !list && there && there.rows > 0)
     notes.push(
       `the table has ${there.rows} rows, which the load compares: those that are equal stay as they are`,

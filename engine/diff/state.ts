@@ -9,7 +9,7 @@ import { type DataSet, goodRows } from '../staging/dataSet.ts'
 import { copyBuckets, copyFile, partOf } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
-import { type Column, columnNamed, typeName } from '../types/logical.ts'
+import { type Column, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { type Identity, ROW, stateSql } from './compare.ts'
 import { ENCODING, HASH } from './rowHash.ts'
@@ -140,27 +140,6 @@ export class State {
       count,
       index => `SELECT * FROM (${entries}) WHERE ${this.bucket(count)} = ${index}`,
     )
-  }
-
-  /** How the load's columns differ from those of the last one that are known, as its table may have to follow. */
-  async evolution(run: string | undefined): Promise<Pick<PlannedLoad, 'widened' | 'was'>> {
-    const { staging, spec } = this.context
-    const { columns, table } = this.load
-    const left = run && (await readManifest<LoadState>(staging, stateManifest(spec.job, run, table)))
-    if (!left) return {}
-    const pairs = columns.flatMap(now => {
-      const before = columnNamed(left.columns, now.name)
-      return before ? [{ now, before }] : []
-    })
-    const widened = pairs.filter(({ now, before }) => widens(before.type, now.type))
-    const changed = pairs.filter(
-      ({ now, before }) =>
-        (before.origin && before.origin.type !== now.origin?.type) || (!before.nullable && now.nullable),
-    )
-    return {
-      ...(widened.length > 0 && { widened: widened.map(({ now }) => now.name) }),
-      ...(changed.length > 0 && { was: changed.map(({ before }) => before) }),
-    }
   }
 
   /** The state that a run left; undefined where it is gone, or has columns that cannot be compared with these. */

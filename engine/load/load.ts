@@ -3,6 +3,7 @@ import type { CommitResult, LoadCommit, LoadCounts, Loaded, LoadSpec, SyncPoint 
 import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
 import type { Changes } from '../diff/changeSet.ts'
+import { leaveAsLoaded } from '../diff/evolution.ts'
 import { stateManifest } from '../diff/state.ts'
 import { EngineError, type ErrorData, errorFrom, plainError } from '../errors.ts'
 import { allSettled } from '../extract/runLanes.ts'
@@ -31,7 +32,7 @@ interface TargetLoads extends CommitResult {
 /**
  * Stages, verifies and commits the change sets, one transaction a target (a batch, where a load asks for it), several targets at
  * once; adds what was found of each before it was published to `verifications`. A target that lacks one of its change sets gets none: what is loaded together is true together.
- * But for those with `onError: continue`: the others are loaded without them.
+ * But for those with `onError: continue`, and those whose table cannot take their rows: the others are loaded without them.
  */
 export async function load(
   context: RunContext,
@@ -39,6 +40,7 @@ export async function load(
   syncPoints: PointsOf,
   failures: FailureScope,
   verifications: Verification[],
+  lastRun: Map<string, string>,
 ): Promise<Loaded[]> {
   const targets = Map.groupBy(changes, change => change.load.to)
   const waiting = oursFirst(context, [...targets], ([connection]) => taskName('load', connection))
@@ -47,7 +49,9 @@ export async function load(
     for (let one = waiting.shift(); one; one = waiting.shift()) {
       const [connection, group] = one
       const all = context.spec.loads.filter(({ to }) => to === connection)
-      const needed = all.filter(({ onError }) => onError !== 'continue')
+      const needed = all.filter(
+        ({ table, onError }) => onError !== 'continue' && !failures.isRefused(taskName('load', table)),
+      )
       const missing = all
         .map(({ table }) => table)
         .filter(name => !group.some(({ load }) => load.table === name))
@@ -55,9 +59,10 @@ export async function load(
         [connection],
         needed.map(({ table }) => taskName('load', table)),
         () =>
-          runTask(context, taskName('load', connection), own =>
-            loadTarget(own, connection, group, missing, syncPoints, verifications),
-          ),
+          runTask(context, taskName('load', connection), async own => {
+            for (const table of missing) await leaveAsLoaded(own, table, lastRun.get(connection))
+            return loadTarget(own, connection, group, missing, syncPoints, verifications)
+          }),
       )
       if (!result) continue
       for (const { load } of group) refuseUnloaded(context, load, result, failures)
@@ -126,7 +131,6 @@ async function loadTarget(
     return left.length > 0 && own.length === 0 ? begun : own
   }
   const commits = commitsOf(changes)
-  await forgetStates(context, left)
   try {
     for (const [index, shares] of commits.entries()) {
       const whole = index === commits.length - 1
@@ -165,8 +169,9 @@ async function loadTarget(
 }
 
 /** The next run must not take for loaded what this one has compared and left out. */
-async function forgetStates({ staging, spec, run }: RunContext, left: { table: string }[]): Promise<void> {
-  for (const { table } of left) await staging.withdraw(stateManifest(spec.job, run, table))
+async function forgetStates({ staging, spec, run }: RunContext, left: NonNullable<TargetLoads['left']>): Promise<void> {
+  for (const { table, error } of left)
+    if (error) await staging.withdraw(stateManifest(spec.job, run, table))
 }
 
 async function loadBatches(

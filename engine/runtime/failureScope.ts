@@ -10,7 +10,8 @@ const OF_ALL: readonly ErrorCode[] = ['FENCED', 'INTERRUPTED', 'RESOURCE_EXHAUST
  */
 export class FailureScope {
   private readonly context: Pick<RunContext, 'signal' | 'progress' | 'isOurs'>
-  private readonly missing = new Set<string>()
+  /** What failed, and why; undefined where what it is made from did. */
+  private readonly missing = new Map<string, EngineError | undefined>()
   private readonly errors: EngineError[] = []
 
   constructor(context: Pick<RunContext, 'signal' | 'progress' | 'isOurs'>) {
@@ -32,20 +33,25 @@ export class FailureScope {
       this.lose(gives, error)
       return undefined
     }
-    for (const name of gives) this.missing.add(name)
+    for (const name of gives) this.missing.set(name, undefined)
     return undefined
   }
 
   /** Notes that a step that would have given these has failed. */
   lose(gives: string[], error: EngineError): void {
     this.errors.push(error)
-    for (const name of gives) this.missing.add(name)
+    for (const name of gives) this.missing.set(name, error)
     // The end of the run says why, once.
     this.context.progress.note(`${gives.join(', ')}: failed (${error.code})`)
   }
 
   lacks(names: string[]): boolean {
     return names.some(name => this.missing.has(name))
+  }
+
+  /** Whether a table alone is to blame, which cannot take its rows: people are to change it, and nothing else waits for it. */
+  isRefused(name: string): boolean {
+    return this.missing.get(name)?.code === 'TARGET_INCOMPATIBLE'
   }
 
   /** Whether none has failed. */

@@ -41,7 +41,7 @@ async function outdated(context: RunContext, load: PlannedLoad, run: string): Pr
   if (!target.verifier || load.verify === 'off') return undefined
   const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
   if (!left?.witness || left.witness.rows === 0) return undefined
-  const was: StagedLoad = { ...load, columns: left.columns, whole: false }
+  const was: StagedLoad = { ...load, columns: left.columns, whole: false, schema: 'manual' }
   const loadId = `${spec.job}/${own}/${load.to}/look`
   const folder = `${runFolder(context)}/look/${load.table}`
   const rows = `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, left.table, true)})

@@ -169,7 +169,7 @@ const load = z.strictObject({
   batch_rows: count.optional(),
   verify: z.enum(['changes', 'all', 'off']).default('changes'),
   on_bad_row: z.enum(['fail', 'quarantine']).default('fail'),
-  schema: z.enum(['apply-safe', 'manual']).default('apply-safe'),
+  schema: z.enum(['evolve', 'apply-safe', 'manual']).default('apply-safe'),
   indexes: z.union([z.literal('source'), z.array(names)]).optional(),
   foreign_keys: z.literal('source').optional(),
   on_duplicate: onDuplicate.optional(),

@@ -10,12 +10,11 @@ import type {
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
+import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import type { Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
-import { parquetType } from '../../../engine/types/duckType.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { applyLoad } from '../sql/apply.ts'
 import {
@@ -26,7 +25,9 @@ import {
   standard,
   tableKey,
 } from '../sql/dialect.ts'
-import { alterations, checkTarget, expressions, madeType, qualified, split } from './columns.ts'
+import { changesOf, checkChanges } from '../sql/obstacles.ts'
+import { type TargetTable, targetTable } from './catalog.ts'
+import { expressions, fittingOf, madeType, qualified, split } from './columns.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
@@ -55,7 +56,8 @@ export class DuckdbTarget implements Target {
       name,
       open: () => this.open(),
       describe: table => this.describe(table),
-      tables: (loadId, load, columns) => this.tables(loadId, load, columns),
+      tables: async (loadId, load) =>
+        this.tables(loadId, load, (await targetTable(await this.open(), load.table))!),
     })
   }
 
@@ -64,24 +66,11 @@ export class DuckdbTarget implements Target {
   }
 
   async describe(table: string): Promise<TableSchema | undefined> {
-    const duck = await this.open()
-    const [schema, name] = split(table)
-    const where = `schema_name = ${quote(schema)} AND table_name = ${quote(name)}`
-    const columns = await duck.rows(
-      `SELECT column_name, data_type, is_nullable FROM duckdb_columns() WHERE ${where} ORDER BY column_index`,
-    )
-    if (columns.length === 0) return undefined
-    const keys = await duck.rows(
-      `SELECT unnest(constraint_column_names) AS name FROM duckdb_constraints() WHERE ${where} AND constraint_type = 'PRIMARY KEY'`,
-    )
+    const found = await targetTable(await this.open(), table)
+    if (!found) return undefined
     return {
-      columns: columns.map(column => ({
-        name: String(column.column_name),
-        type: parquetType(String(column.data_type)) ?? { kind: 'text' },
-        nullable: Boolean(column.is_nullable),
-        native: String(column.data_type),
-      })),
-      key: keys.map(key => String(key.name)),
+      columns: found.columns.map(({ required: _, generated: __, ...column }) => column),
+      key: found.key,
     }
   }
 
@@ -124,10 +113,8 @@ export class DuckdbTarget implements Target {
 
   async stage({ loadId, load, paths, keyPaths, rows, progress }: StageRequest): Promise<void> {
     const duck = await this.open()
-    const existing = await this.describe(load.table)
-    const where = `${this.name}.${load.table}`
-    checkOwnColumns(load, where)
-    if (existing) checkTarget(load, existing, where)
+    checkOwnColumns(load, `${this.name}.${load.table}`)
+    checkChanges(await this.tableChanges(load))
     const names = stagingNames(loadId, load)
     const keys = keyColumns(load).map(name => columnNamed(load.columns, name)!)
     await duck.run(`CREATE OR REPLACE TEMP VIEW ${names.rows} AS ${filesSql(paths, load.columns)}`)
@@ -182,20 +169,10 @@ export class DuckdbTarget implements Target {
     }
   }
 
-  async alterations(load: PlannedLoad): Promise<string[]> {
-    const schema = await this.describe(load.table)
-    return schema ? alterations(load, schema, (await this.indexes(load.table)).length > 0) : []
-  }
-
-  private async indexes(table: string): Promise<{ name: string; sql: string }[]> {
-    const [schema, name] = split(table)
-    const rows = await (await this.open()).rows(
-      `SELECT index_name, sql FROM duckdb_indexes() WHERE schema_name = ${quote(schema)} AND table_name = ${quote(name)} AND sql IS NOT NULL`,
-    )
-    return rows.map(row => ({
-      name: `${quoteName(schema)}.${quoteName(String(row.index_name))}`,
-      sql: String(row.sql),
-    }))
+  async tableChanges(load: PlannedLoad): Promise<TableChanges> {
+    const table = await targetTable(await this.open(), load.table)
+    if (!table) return { statements: [] }
+    return changesOf(load, `${this.name}.${load.table}`, one => fittingOf(one, table))
   }
 
   // Staging views are temporary: they go with the session.
@@ -210,11 +187,9 @@ export class DuckdbTarget implements Target {
   private async apply(duck: Duck, loadId: string, load: StagedLoad, runAt: Date): Promise<LoadCounts> {
     const [schema] = split(load.table)
     const target = qualified(load.table)
-    const where = `${this.name}.${load.table}`
     await this.alter(duck, load)
-    const existing = await this.describe(load.table)
-    if (existing) checkTarget(load, existing, where)
-    else {
+    const existing = await targetTable(duck, load.table)
+    if (!existing) {
       const columns = load.columns.map(
         column =>
           `${quoteName(column.name)} ${madeType(column)}${column.nullable || !column.origin ? '' : ' NOT NULL'}`,
@@ -229,7 +204,7 @@ export class DuckdbTarget implements Target {
     const numbers = async (sql: string) => Object.values((await duck.rows(sql))[0]!).map(Number)
     // A statement that changes rows answers with their number.
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
-    const tables = await this.tables(loadId, load, (await this.describe(load.table))!.columns)
+    const tables = this.tables(loadId, load, (await targetTable(duck, load.table))!)
     const counts = await applyLoad(load, runAt, tables, executor, !existing)
     if (existing) return counts
     for (const { columns, unique } of load.made?.indexes ?? []) {
@@ -242,27 +217,26 @@ export class DuckdbTarget implements Target {
 
   /** Alters a table. One that is written anew gets its indexes anew. */
   private async alter(duck: Duck, load: StagedLoad): Promise<void> {
-    const statements = await this.alterations(load)
-    const indexes = statements.some(sql => sql.startsWith('CREATE')) ? await this.indexes(load.table) : []
+    const { statements, refused } = await this.tableChanges(load)
+    if (refused) throw refused
+    const anew = statements.some(sql => sql.startsWith('CREATE'))
+    const indexes = anew ? (await targetTable(duck, load.table))!.indexes : []
     for (const { name } of indexes) await duck.run(`DROP INDEX ${name}`)
     for (const statement of statements) await duck.run(statement)
     for (const { sql } of indexes) await duck.run(sql)
   }
 
-  private async tables(loadId: string, load: PlannedLoad, columns: Column[]): Promise<LoadTables> {
+  private tables(loadId: string, load: PlannedLoad, { columns, folds }: TargetTable): LoadTables {
     const { rows: staging, keys } = stagingNames(loadId, load)
     const where = `${this.name}.${load.table}`
-    const meet = expressions(load, columns, await this.folds(load.table))
-    return { target: qualified(load.table), staging, keys, where, dialect: DIALECT, ...meet }
-  }
-
-  /** Whether texts of the table that differ can be equal: a column has a collation. */
-  private async folds(table: string): Promise<boolean> {
-    const [schema, name] = split(table)
-    const [found] = await (await this.open()).rows(
-      `SELECT sql FROM duckdb_tables() WHERE schema_name = ${quote(schema)} AND table_name = ${quote(name)}`,
-    )
-    return /\bCOLLATE\b/i.test(String(found?.sql))
+    return {
+      target: qualified(load.table),
+      staging,
+      keys,
+      where,
+      dialect: DIALECT,
+      ...expressions(load, columns, folds),
+    }
   }
 
   private open(): Promise<Duck> {

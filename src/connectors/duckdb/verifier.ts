@@ -15,7 +15,7 @@ interface Warehouse {
   name: string
   open(): Promise<Duck>
   describe(table: string): Promise<TableSchema | undefined>
-  tables(loadId: string, load: PlannedLoad, columns: Column[]): Promise<LoadTables>
+  tables(loadId: string, load: PlannedLoad): Promise<LoadTables>
 }
 
 /** Reads rows of a DuckDB file back as Parquet, in the session's own transaction. */
@@ -30,7 +30,7 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
   const query = async ({ loadId, load, columns, of, staged }: Omit<ReadBack, 'sink'>) => {
     const duck = await open()
     const there = await found(load.table)
-    const tablesOf = await tables(loadId, load, there)
+    const tablesOf = await tables(loadId, load)
     const { target, staging, keys } = tablesOf
     const isOf = ({ name, duck, type }: Column) =>
       type.kind === 'nested' || sameType(duck, columnNamed(there, name)!.native)

@@ -11,16 +11,17 @@ import type {
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
+import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck } from '../../../engine/sql/duckdb.ts'
 import type { FileStore } from '../../stores/store.ts'
+import { changesOf } from '../sql/obstacles.ts'
 import { intact } from './intact.ts'
 import { manifestPath, manifestVersion } from './layout.ts'
 import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
 import { publish } from './publish.ts'
 import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
-import { tableColumns } from './schema.ts'
+import { fittingOf, tableColumns } from './schema.ts'
 import { collect } from './vacuum.ts'
 import { LakeVerifier } from './verifier.ts'
 import type { FileFormat } from './write.ts'
@@ -98,6 +99,12 @@ export class LakeTarget implements Target {
       left: left && { identity: '', ...left },
       guarded: true,
     }
+  }
+
+  async tableChanges(load: PlannedLoad): Promise<TableChanges> {
+    const { manifest } = await intact(this.store, this.log, await this.log.newest(), load.table)
+    if (!manifest) return { statements: [] }
+    return changesOf(load, `${this.name}.${load.table}`, one => fittingOf(one, manifest))
   }
 
   async syncPoints(job: string): Promise<SyncPoint[]> {

@@ -113,12 +113,13 @@ export async function targetTable(session: TargetSession, table: string): Promis
   const here = `table_schema = ${database} AND table_name = ${literal(name)}`
   const [found] = await session.rows(`SELECT engine AS engine FROM information_schema.tables WHERE ${here}`)
   if (!found) return undefined
-  type Found = Omit<TargetColumn, 'required' | 'generated'> & { required: number; generated: number }
+  type Found = Omit<TargetColumn, 'required' | 'generated' | 'keyed'> &
+    Record<'required' | 'generated' | 'keyed', number>
   const columns = await session.rows<Found>(
     `SELECT column_name AS name, lower(data_type) AS data_type, column_type AS column_type, is_nullable AS nullable,
         numeric_precision AS num_precision, numeric_scale AS num_scale, datetime_precision AS fraction,
         character_maximum_length AS length, character_set_name AS charset, collation_name AS collation,
-        is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AS required,
+        column_key = 'PRI' AS keyed, is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AS required,
         coalesce(generation_expression, '') <> '' AS generated
       FROM information_schema.columns WHERE ${here} ORDER BY ordinal_position`,
   )
@@ -134,6 +135,7 @@ export async function targetTable(session: TargetSession, table: string): Promis
       ...column,
       fraction: column.fraction === null ? null : Number(column.fraction),
       length: column.length === null ? null : Number(column.length),
+      keyed: Number(column.keyed) === 1,
       required: Number(column.required) === 1 && Number(column.generated) === 0,
       generated: Number(column.generated) === 1,
     })),

@@ -8,15 +8,17 @@ import type {
 } from '../../../engine/contracts/load.ts'
 import { goneRows } from '../../../engine/contracts/semantics.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
+import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { checkOwnColumns } from '../sql/dialect.ts'
+import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
 import { type Access, ask, type Session } from './connect.ts'
+import { fittingOf } from './fitting.ts'
 import {
   bound,
   checkedLate,
@@ -42,15 +44,7 @@ import {
   targetTable,
 } from './state.ts'
 import { change, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
-import {
-  alterations,
-  checkTarget,
-  columnTypes,
-  ownColumns,
-  type TargetTable,
-  uniqueColumns,
-  valueRule,
-} from './targetTypes.ts'
+import { columnTypes, ownColumns, type TargetTable, uniqueColumns, valueRule } from './targetTypes.ts'
 import { identifier, literal, logicalColumn, tableName } from './types.ts'
 import { MysqlVerifier } from './verifier.ts'
 
@@ -185,7 +179,7 @@ export class MysqlTarget implements Target {
         checkIdentity(load, identity, `${this.name}.${load.table}`)
       }
       for (const load of loads)
-        for (const statement of await this.alterations(load)) {
+        for (const statement of (await this.tableChanges(load)).statements) {
           await this.change(statement, load, signal).catch(async error => {
             if (!hasCode(error, ...BOUND)) throw error
             throw bound(this.name, statement, load.table, await foreignKeysOf(this.session, [load]))
@@ -356,14 +350,21 @@ export class MysqlTarget implements Target {
     return table
   }
 
-  async alterations(load: PlannedLoad): Promise<string[]> {
+  async tableChanges(load: PlannedLoad): Promise<TableChanges> {
     const table = await targetTable(this.session, load.table)
-    return table ? alterations(load, table) : []
+    return table ? this.changesOf(load, table) : { statements: [] }
+  }
+
+  private async changesOf(load: PlannedLoad, table: TargetTable): Promise<TableChanges> {
+    const [shown] =
+      table.engine === null ? [] : await this.session.rows(`SHOW CREATE TABLE ${tableName(load.table)}`)
+    const written = shown?.['Create Table'] ?? ''
+    return changesOf(load, `${this.name}.${load.table}`, one => fittingOf(one, table, written))
   }
 
   private async checked(load: PlannedLoad): Promise<TargetTable | undefined> {
     const table = await targetTable(this.session, load.table)
-    if (table) checkTarget(load, table, `${this.name}.${load.table}`)
+    if (table) checkChanges(await this.changesOf(load, table))
     return table
   }
 

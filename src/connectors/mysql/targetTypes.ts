@@ -1,16 +1,9 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { markColumn } from '../../../engine/contracts/semantics.ts'
-import {
-  type Column,
-  columnNamed,
-  type LogicalType,
-  typeName,
-  unflattened,
-} from '../../../engine/types/logical.ts'
+import { type Column, columnNamed, type LogicalType, unflattened } from '../../../engine/types/logical.ts'
 import { periodType } from '../sql/dialect.ts'
-import { addsColumn, formerType, Obstacles, relaxesColumn, widensColumn } from '../sql/obstacles.ts'
 import type { ValueRule } from './encode.ts'
-import { FAMILY, identifier, type NativeColumn, tableName } from './types.ts'
+import { FAMILY, type NativeColumn } from './types.ts'
 
 /** A column of a target table as information_schema has it. */
 export interface TargetColumn extends NativeColumn {
@@ -20,6 +13,8 @@ export interface TargetColumn extends NativeColumn {
   length: number | null
   charset: string | null
   collation: string | null
+  /** Of the primary key. */
+  keyed: boolean
   /** It must be given a value. */
   required: boolean
   /** The server computes it. */
@@ -35,7 +30,7 @@ export interface TargetTable {
   engine: string | null
 }
 
-const TEXT = 'longtext CHARACTER SET utf8mb4'
+export const TEXT = 'longtext CHARACTER SET utf8mb4'
 
 /** The type that a column gets in a table that a load makes, where it is not of its key. */
 export function columnType(type: LogicalType): string {
@@ -98,7 +93,8 @@ function madeColumn(column: Column, other: string): string {
   return `${own ?? other}${required}${fallback}`
 }
 
-function ownType({ origin }: Column): string | undefined {
+/** A column's type in the family's notation, where it comes from there. */
+export function ownType({ origin }: Column): string | undefined {
   if (origin?.family !== FAMILY) return undefined
   const { type, charset, collation } = origin
   return charset === undefined ? type : `${type} CHARACTER SET ${charset} COLLATE ${collation}`
@@ -137,6 +133,8 @@ const isLong = ({ kind }: LogicalType) => kind === 'text' || kind === 'binary'
 
 const INTEGERS = ['tinyint', 'smallint', 'mediumint', 'int', 'bigint']
 const TEXTS = ['char', 'varchar', 'tinytext', 'text', 'mediumtext', 'longtext', 'enum', 'set']
+const CHARACTERS = TEXTS.filter(type => type !== 'enum' && type !== 'set')
+const WRITTEN = ['bool', 'int', 'decimal', 'date', 'time', 'timestamp']
 const PARSED = ['json', 'uuid', 'inet4', 'inet6']
 const BINARIES = ['binary', 'varbinary', 'tinyblob', 'blob', 'mediumblob', 'longblob']
 
@@ -148,6 +146,8 @@ export function fits(brought: Brought, column: TargetColumn): boolean {
   if (isOwn(brought, column)) return true
   const { type } = brought
   const { data_type, column_type, fraction } = column
+  // The server writes any of these as it shows it; of numbers in floating point, not all digits.
+  if (WRITTEN.includes(type.kind) && CHARACTERS.includes(data_type)) return true
   // FLOAT(7,2) and its kin round.
   if ((data_type === 'float' || data_type === 'double') && column_type.includes('(')) return false
   const scale = Number(column.num_scale)
@@ -211,136 +211,4 @@ export function ownColumns(load: PlannedLoad): [name: string, type: string][] {
 /** The columns that are unique in a target: the key, under scd2 with the beginning of a version. */
 export function uniqueColumns(load: PlannedLoad): string[] {
   return load.mode === 'scd2' ? [...load.key, load.scd2.validFrom] : load.key
-}
-
-/** The statements that add the columns which a table lacks and widen those that have become too narrow, where the load may. */
-export function alterations(load: PlannedLoad, { columns }: TargetTable): string[] {
-  const added = neededColumns(load)
-    .filter(([name]) => !columnNamed(columns, name) && addsColumn(load, name))
-    .map(([name, type]) => addColumn(load, name, type))
-  const types = columnTypes(load)
-  const widened = load.columns
-    .filter(({ name, type }) => {
-      const column = columnNamed(columns, name)
-      return column && widensColumn(load, name) && isNarrower(column, type)
-    })
-    .map(({ name }) => {
-      const required = columnNamed(columns, name)!.nullable === 'NO' ? 'NOT NULL' : 'NULL'
-      return `ALTER TABLE ${tableName(load.table)} MODIFY COLUMN ${identifier(name)} ${types.get(name)} ${required};`
-    })
-  const others = load.columns.flatMap(column => {
-    const there = columnNamed(columns, column.name)
-    if (!there || (widensColumn(load, column.name) && isNarrower(there, column.type))) return []
-    const longer = isLonger(there.column_type, formerType(load, column), column)
-    const relaxed = there.nullable === 'NO' && relaxesColumn(load, column)
-    if (!longer && !relaxed) return []
-    const own = longer ? ownType(column) : undefined
-    const type = own ?? withText(there.column_type, there)
-    const required = there.nullable === 'NO' && !relaxed ? 'NOT NULL' : 'NULL'
-    return [
-      `ALTER TABLE ${tableName(load.table)} MODIFY COLUMN ${identifier(column.name)} ${type} ${required};`,
-    ]
-  })
-  return [...added, ...widened, ...others]
-}
-
-const withText = (type: string, { charset, collation }: Pick<TargetColumn, 'charset' | 'collation'>) =>
-  charset === null ? type : `${type} CHARACTER SET ${charset} COLLATE ${collation}`
-
-const TEXT_SIZES = ['tinytext', 'text', 'mediumtext', 'longtext']
-
-/** Whether a column has the type that its source had, and the source's new one holds all of its values and more. */
-function isLonger(native: string, former: string | undefined, { origin }: Column): boolean {
-  if (origin?.family !== FAMILY || native !== former) return false
-  const [kind, inside] = partsOf(native)
-  const [now, more] = partsOf(origin.type)
-  if (/^(enum|set)$/.test(kind) && kind === now) return more.startsWith(inside) && more.length > inside.length
-  if (/^(var)?(char|binary)$/.test(kind) && kind === now) return Number(more) > Number(inside)
-  if (kind === 'varchar' && TEXT_SIZES.slice(1).includes(now)) return true
-  return TEXT_SIZES.includes(kind) && TEXT_SIZES.indexOf(now) > TEXT_SIZES.indexOf(kind)
-}
-
-const partsOf = (type: string): [kind: string, inside: string] => {
-  const [, kind = '', inside = ''] = /^(\w+)(?:\((.*)\))?/s.exec(type) ?? []
-  return [kind, inside]
-}
-
-const INT_BITS: Record<string, number> = { tinyint: 8, smallint: 16, mediumint: 24, int: 32, bigint: 64 }
-
-/** Whether a number of the type may be too large, or too fine, for the column. */
-function isNarrower({ data_type, column_type, num_precision, num_scale }: TargetColumn, type: LogicalType) {
-  const bits = INT_BITS[data_type]
-  if (type.kind === 'float') return type.bits === 64 && data_type === 'float'
-  if (type.kind === 'int' && bits !== undefined)
-    return / unsigned/i.test(column_type) === type.signed ? bits <= type.bits : bits < type.bits
-  if (type.kind !== 'decimal') return false
-  if (data_type !== 'decimal') return bits !== undefined
-  const [precision, scale] = [Number(num_precision), Number(num_scale)]
-  return scale < type.scale || precision - scale < type.precision - type.scale
-}
-
-const addColumn = ({ table }: PlannedLoad, name: string, type: string) =>
-  `ALTER TABLE ${tableName(table)} ADD COLUMN ${identifier(name)} ${type} NULL;`
-
-function neededColumns(load: PlannedLoad): [name: string, type: string][] {
-  const types = columnTypes(load)
-  const brought = load.columns.map((column): [string, string] => {
-    const { name } = column
-    return [name, (!load.key.includes(name) && ownType(column)) || types.get(name)!]
-  })
-  return [...brought, ...ownColumns(load)]
-}
-
-/** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
-export function checkTarget(
-  load: PlannedLoad,
-  { columns, unique, engine }: TargetTable,
-  where: string,
-): void {
-  const obstacles = new Obstacles(where)
-  const refuse = (message: string, hint: string) => obstacles.add(message, hint)
-  const alter = `ALTER TABLE ${tableName(load.table)}`
-  if (engine === null) refuse(': is a view', 'Load into a table.')
-  if (engine !== 'InnoDB')
-    refuse(`: its storage engine ${engine} cannot take a load back`, `${alter} ENGINE = InnoDB;`)
-  const types = columnTypes(load)
-  const named = neededColumns(load)
-  for (const [name, type] of named)
-    if (!columnNamed(columns, name) && !addsColumn(load, name))
-      refuse(`: has no column ${name}`, `${addColumn(load, name, type)} or leave it out of ${load.from}.`)
-  for (const brought of load.columns) {
-    const { name, type } = brought
-    const column = columnNamed(columns, name)
-    if (!column) continue
-    if (column.generated) refuse(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
-    if (!fits(brought, column) && !(widensColumn(load, name) && isNarrower(column, type)))
-      refuse(
-        `.${name}: ${typeName(type)} does not fit ${column.column_type} exactly`,
-        `Cast ${name} in ${load.from}, or ${alter} MODIFY COLUMN ${identifier(name)} ${types.get(name)};`,
-      )
-  }
-  const { validFrom, validTo, current } = load.scd2
-  for (const name of load.mode === 'scd2' ? [validFrom, validTo, current] : []) {
-    const type: LogicalType = name === current ? { kind: 'bool' } : periodType(load)
-    const column = columnNamed(columns, name)
-    if (column && !fits({ type }, column))
-      refuse(
-        `.${name}: is ${column.column_type}, and the load keeps ${typeName(type)} in it`,
-        `${alter} MODIFY COLUMN ${identifier(name)} ${columnType(type)};`,
-      )
-  }
-  for (const { name, required } of columns)
-    if (required && !named.some(([other]) => other.toLowerCase() === name.toLowerCase()))
-      refuse(
-        `.${name}: must have a value, and none is loaded`,
-        `Add ${name} to ${load.from}, or give it a default.`,
-      )
-  const key = uniqueColumns(load).map(name => name.toLowerCase())
-  const identifies = (index: string[]) => index.every(name => key.includes(name.toLowerCase()))
-  if (key.length > 0 && !unique.some(identifies))
-    refuse(
-      `: no unique index on ${uniqueColumns(load).join(', ')}`,
-      `${alter} ADD UNIQUE KEY (${uniqueColumns(load).map(identifier).join(', ')}); without it each row would be searched for in the whole table.`,
-    )
-  obstacles.check()
 }

@@ -1,16 +1,7 @@
-import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { parquetType, stagedType } from '../../../engine/types/duckType.ts'
-import {
-  type Column,
-  type LogicalType,
-  type Origin,
-  typeName,
-  unflattened,
-} from '../../../engine/types/logical.ts'
+import { type Column, type LogicalType, unflattened } from '../../../engine/types/logical.ts'
 import { itemOf } from '../../../engine/types/nestedType.ts'
-import { ownColumns } from '../sql/dialect.ts'
-import { addsColumn, formerType, Obstacles, relaxesColumn, widensColumn } from '../sql/obstacles.ts'
-import { quoteIdent, quoteTable } from './connect.ts'
 import { FAMILY } from './types.ts'
 
 /** A column of the target table as the catalog has it; domains are resolved to what they are made of. */
@@ -23,6 +14,8 @@ export interface TargetColumn {
   category: string
   typmod: number
   notNull: boolean
+  /** Of the primary key. */
+  keyed: boolean
   /** It must be given a value. */
   required: boolean
   /** The server computes it. */
@@ -105,7 +98,7 @@ export const isOwn = ({ origin }: Brought, { native }: TargetColumn) =>
   origin?.family === FAMILY && origin.type === native
 
 /** Types that integers are assigned to, and those that are numbers by their notation only: oid, xid … */
-const INTEGERS = ['int2', 'int4', 'int8']
+export const INTEGERS = ['int2', 'int4', 'int8']
 
 /**
  * How values of a type get into a column exactly: `assign` by the server's own assignment, which raises where a value
@@ -148,105 +141,6 @@ export function fit(brought: Brought, column: TargetColumn): 'assign' | 'parse' 
     case 'timestamp':
       return given(typname === (type.zoned ? 'timestamptz' : 'timestamp') && fine)
   }
-}
-
-/** The statements that add the columns which a table lacks and widen those that have become too narrow, where the load may. */
-export function alterations(load: PlannedLoad, columns: TargetColumn[]): string[] {
-  const added = neededColumns(load)
-    .filter(({ name }) => !columns.some(column => column.name === name) && addsColumn(load, name))
-    .map(({ name, native }) => addColumn(load, name, native))
-  const widened = load.columns
-    .filter(({ name, type }) => {
-      const column = columns.find(other => other.name === name)
-      return column && widensColumn(load, name) && isNarrower(column, type)
-    })
-    .map(
-      column =>
-        `ALTER TABLE ${quoteTable(load.table)} ALTER COLUMN ${quoteIdent(column.name)} TYPE ${madeType(column)};`,
-    )
-  const alter = (name: string, how: string) =>
-    `ALTER TABLE ${quoteTable(load.table)} ALTER COLUMN ${quoteIdent(name)} ${how};`
-  const others = load.columns.flatMap(column => {
-    const there = columns.find(({ name }) => name === column.name)
-    if (!there) return []
-    const longer = isLonger(there.native, formerType(load, column), column.origin)
-    return [
-      ...(longer ? [alter(column.name, `TYPE ${column.origin!.type}`)] : []),
-      ...(there.notNull && relaxesColumn(load, column) ? [alter(column.name, 'DROP NOT NULL')] : []),
-    ]
-  })
-  return [...added, ...widened, ...others]
-}
-
-/** Whether a column has the type that its source had, and the source's new one holds longer texts of the same kind. */
-function isLonger(native: string, former: string | undefined, origin: Origin | undefined): boolean {
-  if (origin?.family !== FAMILY || native !== former) return false
-  const length = (type: string) => {
-    const [, kind, digits] = /^(character varying|text|bit varying)(?:\((\d+)\))?$/.exec(type) ?? []
-    return kind && { kind: kind === 'text' ? 'character varying' : kind, most: Number(digits ?? Infinity) }
-  }
-  const [before, now] = [length(native), length(origin.type)]
-  return Boolean(before && now && before.kind === now.kind && now.most > before.most)
-}
-
-/** Whether a number of the type may be too large, or too fine, for the column. */
-function isNarrower({ typname, typmod }: TargetColumn, type: LogicalType): boolean {
-  if (type.kind === 'float') return type.bits === 64 && typname === 'float4'
-  if (type.kind === 'int')
-    return INTEGERS.includes(typname) && Number(typname.slice(3)) * 8 < type.bits + (type.signed ? 0 : 1)
-  if (type.kind !== 'decimal') return false
-  const own = numericOf(typmod)
-  if (typname !== 'numeric') return INTEGERS.includes(typname)
-  return (
-    own !== undefined && (own.scale < type.scale || own.precision - own.scale < type.precision - type.scale)
-  )
-}
-
-const addColumn = ({ table }: PlannedLoad, name: string, native: string) =>
-  `ALTER TABLE ${quoteTable(table)} ADD COLUMN ${quoteIdent(name)} ${native};`
-
-const neededColumns = (load: PlannedLoad) => [
-  ...load.columns.map(column => ({ name: column.name, native: madeType(column) })),
-  ...ownColumns(load).map(({ name, type }) => ({ name, native: stagingType(type) })),
-]
-
-/** Fails with TARGET_INCOMPATIBLE where a table cannot take a load's rows exactly; `where` names the table. */
-export function checkTarget(load: StagedLoad, columns: TargetColumn[], where: string): void {
-  const obstacles = new Obstacles(where)
-  const find = (name: string) => columns.find(column => column.name === name)
-  const needed = neededColumns(load)
-  for (const { name, native } of needed)
-    if (!find(name) && !addsColumn(load, name))
-      obstacles.add(
-        `: has no column ${name}`,
-        `${addColumn(load, name, native)} or leave it out of ${load.from}.`,
-      )
-  for (const brought of load.columns) {
-    const { name, type } = brought
-    const column = find(name)
-    if (column?.generated)
-      obstacles.add(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
-    else if (column && !fit(brought, column) && !(widensColumn(load, name) && isNarrower(column, type)))
-      obstacles.add(
-        `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
-        `Cast ${name} in ${load.from}, or change the column to ${madeType(brought)}.`,
-      )
-  }
-  for (const { name, type } of ownColumns(load)) {
-    const column = find(name)
-    if (column && !fit({ type }, column))
-      obstacles.add(
-        `.${name}: is ${column.native}, and the load keeps ${typeName(type)} in it`,
-        `Change the column to ${stagingType(type)}, or name another one.`,
-      )
-  }
-  for (const { name, required } of columns)
-    if (required && !needed.some(column => column.name === name))
-      obstacles.add(
-        `.${name}: must have a value, and none is loaded`,
-        `Add ${name} to ${load.from}, or give it a default.`,
-      )
-  obstacles.check()
 }
 
 /** What {@link LoadTables} say of a table's columns. */

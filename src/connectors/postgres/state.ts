@@ -64,7 +64,9 @@ export async function dropAbandoned(session: TargetSession, job: string, loadId:
 export async function targetColumns(session: TargetSession, table: string): Promise<TargetColumn[]> {
   const { rows } = await session.query(
     `SELECT a.attname AS name, format_type(t.oid, m.typmod) AS native, t.typname, t.typcategory AS category, m.typmod,
-       a.attnotnull AS not_null, a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required,
+       a.attnotnull AS not_null,
+       EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS keyed,
+       a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required,
        a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
        CASE WHEN t.typname = 'citext' THEN 'citext' WHEN NOT l.collisdeterministic THEN l.collname END AS folds
      FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
@@ -81,6 +83,7 @@ export async function targetColumns(session: TargetSession, table: string): Prom
     category: row.category!,
     typmod: Number(row.typmod),
     notNull: row.not_null === 't',
+    keyed: row.keyed === 't',
     required: row.required === 't',
     generated: row.generated === 't',
     ...(row.folds && { folds: row.folds }),

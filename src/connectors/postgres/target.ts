@@ -9,15 +9,17 @@ import type {
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
-import type { TableStanding, Target } from '../../../engine/contracts/target.ts'
+import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import { checkOwnColumns, type LoadTables } from '../sql/dialect.ts'
+import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { applyInOrder } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { type Access, quoteTable } from './connect.ts'
+import { fittingOf } from './fitting.ts'
 import { keyClash } from './keyClash.ts'
-import { alterations, checkTarget, expressions } from './merge.ts'
+import { expressions } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { sumStaged } from './readBack.ts'
 import { findReject, findViolation, refuseLong } from './rejectedRow.ts'
@@ -166,7 +168,7 @@ export class PostgresTarget implements Target {
     if (fresh.count === 0) return undefined
     // Before a row changes: a column of a foreign key is checked anew when it gets another type.
     for (const load of loads)
-      for (const statement of await this.alterations(load))
+      for (const statement of (await this.tableChanges(load)).statements)
         await this.session.query(statement, [], signal, `${this.name}.${load.table}`)
     const { references, deferrable } = await referencesOf(this.session, loads)
     if (deferrable) await query('SET CONSTRAINTS ALL DEFERRED')
@@ -214,7 +216,7 @@ export class PostgresTarget implements Target {
     }
     if (created) await createTable(this.session, load, signal)
     const columns = await targetColumns(this.session, load.table)
-    checkTarget(load, columns, where)
+    checkChanges(changesOf(load, where, one => fittingOf(one, columns)))
     const tables: LoadTables = {
       target,
       staging,
@@ -303,16 +305,17 @@ export class PostgresTarget implements Target {
     return undefined
   }
 
-  async alterations(load: PlannedLoad): Promise<string[]> {
+  async tableChanges(load: PlannedLoad): Promise<TableChanges> {
     const columns = await targetColumns(this.session, load.table)
-    return columns.length > 0 ? alterations(load, columns) : []
+    if (columns.length === 0) return { statements: [] }
+    return changesOf(load, `${this.name}.${load.table}`, one => fittingOf(one, columns))
   }
 
   /** Whether the load's table exists; fails where it does and cannot take the load. */
   private async check(load: StagedLoad): Promise<boolean> {
     checkOwnColumns(load, `${this.name}.${load.table}`)
     if (!(await this.has(quoteTable(load.table)))) return false
-    checkTarget(load, await targetColumns(this.session, load.table), `${this.name}.${load.table}`)
+    checkChanges(await this.tableChanges(load))
     return true
   }
 

@@ -1,50 +1,102 @@
-import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import type { PlannedLoad, SchemaPolicy } from '../../../engine/contracts/load.ts'
+import type { TableChanges } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { Column } from '../../../engine/types/logical.ts'
+import { type Column, columnNamed, type LogicalType } from '../../../engine/types/logical.ts'
+import { common } from '../../../engine/types/widen.ts'
 import { ownColumns } from './dialect.ts'
 
-/** What keeps a table from taking a load's rows: all of it is told at once, with what to type. */
-export class Obstacles {
-  private readonly where: string
-  private readonly found: { message: string; hint: string }[] = []
+/** What keeps a table from taking a load's rows: `message` goes on where the table's name ends, `hint` is what to type. */
+export interface Obstacle {
+  message: string
+  hint: string
+}
 
-  /** `where` names the table. */
-  constructor(where: string) {
-    this.where = where
-  }
+/** How a load changes its table, and what is in its way even then. */
+export interface Fitting {
+  statements: string[]
+  obstacles: Obstacle[]
+}
 
-  /** `message` goes on where the table's name ends: `.name: the server computes it`. */
-  add(message: string, hint: string): void {
-    this.found.push({ message: `${this.where}${message}`, hint })
-  }
+/** What a load's `schema` may be, the most cautious first. */
+const POLICIES: SchemaPolicy[] = ['manual', 'apply-safe', 'evolve']
 
-  /** Fails with TARGET_INCOMPATIBLE where there is one. */
-  check(): void {
-    if (this.found.length === 0) return
-    throw new EngineError('TARGET_INCOMPATIBLE', this.found.map(({ message }) => message).join('; '), {
-      hint: this.found.map(({ hint }) => hint).join(' '),
-    })
+/** What a table's changes come to: `fitting` says it of any policy, so that one that would do is told. `where` names the table. */
+export function changesOf(
+  load: PlannedLoad,
+  where: string,
+  fitting: (load: PlannedLoad) => Fitting,
+): TableChanges {
+  const { statements, obstacles } = fitting(load)
+  if (obstacles.length === 0) return { statements }
+  const bolder = POLICIES.slice(POLICIES.indexOf(load.schema ?? 'manual') + 1).find(
+    schema => fitting({ ...load, schema }).obstacles.length === 0,
+  )
+  const hints = [...new Set(obstacles.map(({ hint }) => hint))]
+  if (bolder) hints.push(`With schema: ${bolder} in load.${load.table} the load does what is needed itself.`)
+  return {
+    statements,
+    refused: new EngineError(
+      'TARGET_INCOMPATIBLE',
+      obstacles.map(({ message }) => `${where}${message}`).join('; '),
+      { hint: hints.join(' ') },
+    ),
   }
 }
 
-/** Whether a load widens a column of its table by itself. */
+/** Fails with TARGET_INCOMPATIBLE where the table cannot take the load's rows. */
+export function checkChanges({ refused }: TableChanges): void {
+  if (refused) throw refused
+}
+
+const follows = ({ schema }: PlannedLoad) => schema === 'apply-safe' || schema === 'evolve'
+
+/** Whether a load widens a column of its table by itself: that which it comes from has been widened. */
 export const widensColumn = (load: PlannedLoad, name: string): boolean =>
-  load.schema === 'apply-safe' && load.widened?.includes(name) === true
+  follows(load) && load.widened?.includes(name) === true
+
+/**
+ * The type that a load gives a column of its table whose values it cannot take: one that holds what is there and what
+ * comes, text where nothing else does. Undefined where it may not, or neither does.
+ */
+export function evolvedType(
+  load: PlannedLoad,
+  { name, type }: Pick<Column, 'name' | 'type'>,
+  there: LogicalType,
+): LogicalType | undefined {
+  // Rows are found by their keys, and bytes are no text.
+  if (load.schema !== 'evolve' || load.key.includes(name)) return undefined
+  const both = common(there, type)
+  if (both) return both
+  const flat = [there.kind, type.kind].every(kind => kind !== 'binary' && kind !== 'nested')
+  return flat ? { kind: 'text' } : undefined
+}
 
 /** Whether a load lets a column of its table be NULL that could not be: where it comes from that has changed. */
 export const relaxesColumn = (load: PlannedLoad, { name, nullable }: Column): boolean =>
-  load.schema === 'apply-safe' &&
+  follows(load) &&
   nullable &&
   !load.key.includes(name) &&
   load.was?.find(column => column.name === name)?.nullable === false
 
+/** Whether a load lets a column be NULL that must have a value, and that it has none for. */
+export const relaxesUnloaded = (load: PlannedLoad, name: string): boolean =>
+  load.schema === 'evolve' ||
+  (follows(load) &&
+    columnNamed(
+      (load.gone ?? []).map(gone => ({ name: gone })),
+      name,
+    ) !== undefined)
+
 /** The type that a column came from at the last load, where that has changed and the load may alter its table. */
 export const formerType = (load: PlannedLoad, { name }: Column): string | undefined =>
-  load.schema === 'apply-safe' ? load.was?.find(column => column.name === name)?.origin?.type : undefined
+  follows(load) ? load.was?.find(column => column.name === name)?.origin?.type : undefined
+
+/** Whether a load adds labels to an enum of its table by itself. */
+export const addsLabels = follows
 
 /** Whether a load adds a column by itself that its table lacks. */
 export function addsColumn(load: PlannedLoad, name: string): boolean {
-  if (load.schema !== 'apply-safe' || load.key.includes(name)) return false
+  if (!follows(load) || load.key.includes(name)) return false
   // Rows that are there would have no value in a column that must have one.
   return ownColumns(load).find(column => column.name === name)?.nullable ?? true
 }
