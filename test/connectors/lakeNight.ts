@@ -50,6 +50,7 @@ export async function stageInto(
   const load: StagedLoad = {
     ...PLAIN_LOAD,
     guard: { maxDeleteShare: 1, allowEmpty: true },
+    schema: 'apply-safe',
     ...spec,
     columns: await columnsOf(duck, sql),
   }

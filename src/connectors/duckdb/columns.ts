@@ -2,122 +2,16 @@ import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { seenSql, seenType, stagedType } from '../../../engine/types/duckType.ts'
 import { type Column, columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
-import { hasMoreLabels, sameType } from '../../../engine/types/nestedType.ts'
+import { sameType } from '../../../engine/types/nestedType.ts'
 import { widens } from '../../../engine/types/widen.ts'
-import { ownColumns } from '../sql/dialect.ts'
-import {
-  addsColumn,
-  addsLabels,
-  evolvedType,
-  type Fitting,
-  type Obstacle,
-  relaxesColumn,
-  relaxesUnloaded,
-  widensColumn,
-} from '../sql/obstacles.ts'
-import type { TargetColumn, TargetTable } from './catalog.ts'
 
 // How a load's columns and those of its table go together.
-
-/** How a load changes its table so that it takes the load's rows exactly, and what is in the way even then. */
-export function fittingOf(load: PlannedLoad, { columns, key, indexes, further }: TargetTable): Fitting {
-  const statements: string[] = []
-  const obstacles: Obstacle[] = []
-  const refuse = (message: string, hint: string) => obstacles.push({ message, hint })
-  const table = qualified(load.table)
-  const alter = (name: string, how: string) => `ALTER TABLE ${table} ALTER COLUMN ${quoteName(name)} ${how};`
-  const retyped = new Map<string, string>()
-  const relaxed = new Set<string>()
-  const needed = neededColumns(load)
-  for (const brought of needed) {
-    const { name } = brought
-    const column = columnNamed(columns, name)
-    if (!column) {
-      const add = `ALTER TABLE ${table} ADD COLUMN ${quoteName(name)} ${madeType(brought)};`
-      if (addsColumn(load, name)) statements.push(add)
-      else refuse(`: has no column ${name}`, `${add} or leave it out of ${load.from}.`)
-      continue
-    }
-    if (column.generated) {
-      refuse(`.${name}: DuckDB computes it`, `Leave ${name} out of ${load.from}.`)
-      continue
-    }
-    const own = columnNamed(load.columns, name)
-    const type = own && newType(load, own, column)
-    if (type) retyped.set(column.name, type)
-    else if (!fits(brought, column.native))
-      refuse(
-        `.${name}: ${madeType(brought)} does not fit ${column.native} exactly`,
-        `Cast ${name} in ${load.from}, or ${alter(name, `TYPE ${madeType(brought)}`)}`,
-      )
-    if (own && !column.nullable && relaxesColumn(load, own)) relaxed.add(column.name)
-  }
-  for (const { name, required } of columns) {
-    if (!required || columnNamed(needed, name)) continue
-    if (!key.includes(name) && relaxesUnloaded(load, name)) relaxed.add(name)
-    else
-      refuse(
-        `.${name}: must have a value, and none is loaded`,
-        key.includes(name)
-          ? `Add ${name} to ${load.from}, or give it a default.`
-          : `Add ${name} to ${load.from}, give it a default, or ${alter(name, 'DROP NOT NULL')}`,
-      )
-  }
-  // DuckDB changes no column of a primary key, and of a table with indexes none at all.
-  const anew = key.some(name => retyped.has(name)) || (indexes.length > 0 && retyped.size + relaxed.size > 0)
-  if (anew && further)
-    refuse(
-      `: ${[...retyped.keys(), ...relaxed].join(', ')} cannot be changed beside its key and indexes, and written anew the table would lose its defaults and constraints`,
-      `Make ${load.table} anew with ${[...retyped].map(([name, type]) => `${quoteName(name)} ${type}`).join(', ') || `${[...relaxed].map(quoteName).join(', ')} that may be NULL`}.`,
-    )
-  if (anew) {
-    const changed = columns.map(column => ({
-      ...column,
-      native: retyped.get(column.name) ?? column.native,
-      nullable: column.nullable || relaxed.has(column.name),
-    }))
-    return { statements: [...rebuilt(load.table, changed, key), ...statements], obstacles }
-  }
-  statements.push(
-    ...[...retyped].map(([name, type]) => alter(name, `TYPE ${type}`)),
-    ...[...relaxed].map(name => alter(name, 'DROP NOT NULL')),
-  )
-  return { statements, obstacles }
-}
-
-/** The type that a column must have; undefined where it keeps its own. */
-function newType(load: PlannedLoad, brought: Column, { native }: TargetColumn): string | undefined {
-  if (addsLabels(load) && hasMoreLabels(native, brought.duck)) return madeType(brought)
-  const own = typeFromName(native)
-  const wider = own !== undefined && widens(own, brought.type)
-  if (wider && widensColumn(load, brought.name)) return madeType(brought)
-  if (fits(brought, native) && !wider) return undefined
-  const both = evolvedType(load, brought, own ?? { kind: 'text' })
-  return both && typeName(both)
-}
-
-/** The statements that write a table anew with other columns' types. */
-function rebuilt(name: string, columns: Column[], key: string[]): string[] {
-  const [schema, table] = split(name)
-  const former = `${table} (before)`
-  const defined = columns.map(
-    column => `${quoteName(column.name)} ${column.native}${column.nullable ? '' : ' NOT NULL'}`,
-  )
-  if (key.length > 0) defined.push(`PRIMARY KEY (${key.map(quoteName).join(', ')})`)
-  return [
-    `ALTER TABLE ${qualified(name)} RENAME TO ${quoteName(former)};`,
-    `CREATE TABLE ${qualified(name)} (${defined.join(', ')});`,
-    `INSERT INTO ${qualified(name)} SELECT * FROM ${quoteName(schema)}.${quoteName(former)};`,
-    `DROP TABLE ${quoteName(schema)}.${quoteName(former)};`,
-  ]
-}
 
 /** The type that a column has in a table that we make: that whose text it is, else as it is staged. */
 export const madeType = (column: Needed) => seenType(column as Column)
 
-type Needed = Pick<Column, 'name' | 'type' | 'duck' | 'written'>
-
-const neededColumns = (load: PlannedLoad): Needed[] => [...load.columns, ...ownColumns(load)]
+/** What is known of a column that a load brings, or keeps itself. */
+export type Needed = Pick<Column, 'name' | 'type' | 'duck' | 'written'>
 
 /** What {@link LoadTables} say of a table's columns; `folds`: its texts may have a collation. */
 export function expressions(load: PlannedLoad, columns: Column[], folds: boolean) {
@@ -146,7 +40,7 @@ export function expressions(load: PlannedLoad, columns: Column[], folds: boolean
 }
 
 /** Whether DuckDB's own assignment holds every value exactly, or raises where one does not fit: it rounds silently. */
-function fits(column: Needed, native: string): boolean {
+export function fits(column: Needed, native: string): boolean {
   const { type } = column
   if (sameType(native, madeType(column))) return true
   const into = typeFromName(native)

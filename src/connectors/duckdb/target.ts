@@ -27,7 +27,8 @@ import {
 } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type TargetTable, targetTable } from './catalog.ts'
-import { expressions, fittingOf, madeType, qualified, split } from './columns.ts'
+import { expressions, madeType, qualified, split } from './columns.ts'
+import { fittingOf } from './fitting.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
