@@ -52,14 +52,7 @@ export interface Outcome {
  */
 export async function run(context: RunContext, outcome: Outcome): Promise<void> {
   const { failures, sets, syncPoints, lastRun } = await change(context, outcome)
-  outcome.loaded = await load(
-    context,
-    outcome.changes,
-    syncPoints,
-    failures,
-    outcome.verifications,
-    lastRun,
-  )
+  outcome.loaded = await load(context, outcome.changes, syncPoints, failures, outcome.verifications, lastRun)
   const { accounts, changes, loaded } = outcome
   accounts.loads = accountLoads(accounts.extracts, sets, changes, loaded)
   // What a target still lacks, its source must be able to show again.

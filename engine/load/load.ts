@@ -169,9 +169,11 @@ async function loadTarget(
 }
 
 /** The next run must not take for loaded what this one has compared and left out. */
-async function forgetStates({ staging, spec, run }: RunContext, left: NonNullable<TargetLoads['left']>): Promise<void> {
-  for (const { table, error } of left)
-    if (error) await staging.withdraw(stateManifest(spec.job, run, table))
+async function forgetStates(
+  { staging, spec, run }: RunContext,
+  left: NonNullable<TargetLoads['left']>,
+): Promise<void> {
+  for (const { table, error } of left) if (error) await staging.withdraw(stateManifest(spec.job, run, table))
 }
 
 async function loadBatches(
