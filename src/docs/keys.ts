@@ -261,10 +261,7 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'load.*.batch_rows': ['Splits a load into commits of about so many rows.', '100000'],
   'load.*.verify': ['What is read back and compared before the commit.', 'all'],
   'load.*.on_bad_row': ['What becomes of rows that the table would refuse.', 'quarantine'],
-  'load.*.schema': [
-    'How a load changes a table that is there: evolve, apply-safe (columns are added, widened with their source, NOT NULL dropped with it) or manual (nothing).',
-    'manual',
-  ],
+  'load.*.schema': ['What a load may change of a table that is there.', 'manual'],
   'load.*.on_duplicate': ['What becomes of rows of one key that differ.', 'quarantine'],
   'load.*.on_error': [
     'Where it cannot be loaded: `continue` loads what else goes to its target, and fails at the end. Default: that of the extract it is made of as it is, else `fail`.',
