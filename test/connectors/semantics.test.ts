@@ -189,7 +189,7 @@ async function runOnce(
     const failures = new FailureScope(context)
     const changes = await diff(context, [table], before, lookAt({ reads: [], loads: [] }), failures)
     accountBeforeLoad([], [table], [], changes)
-    const results = await load(context, changes, syncPointsOf(run), failures, [])
+    const results = await load(context, changes, syncPointsOf(run), failures, [], before)
     failures.check()
     // Every row is accounted for, in every mode, on every target.
     accountLoads([], [table], changes, results)

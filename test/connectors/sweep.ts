@@ -360,7 +360,7 @@ async function loadOnce(
   try {
     const context = contextOf({ root, run, runAt: RUN_AT, tasks: store, target, duck }, loads)
     const failures = new FailureScope(context)
-    await loadChanges(context, changes, syncPointsOf(run), failures, [])
+    await loadChanges(context, changes, syncPointsOf(run), failures, [], new Map())
     failures.check()
   } finally {
     duck.close()
