@@ -25,6 +25,31 @@ const FUNCTIONS: Record<string, string> = {
   json_value: "json ->> '$.key'",
 }
 
+/** Functions that are there with OVER only. */
+const WINDOWED =
+  'cume_dist dense_rank first_value lag last_value lead nth_value ntile percent_rank rank row_number'.split(
+    ' ',
+  )
+
+/** What to write in place of an operator or a function that takes other types; of the message of DuckDB. */
+export function typesHint(message: string): string | undefined {
+  const [, name, types = ''] = /types '(.+?)\((.*)\)'/.exec(message) ?? []
+  const ofTexts = types.split(', ').every(type => /^(VARCHAR|STRING_LITERAL)$/.test(type))
+  if (name === '+' && ofTexts) return 'Texts are joined by ||.'
+  if (/^[+-]$/.test(name ?? '') && /^TIMESTAMP.*, (\w*INT|INTEGER_LITERAL)/.test(types))
+    return 'A time takes an INTERVAL: + INTERVAL 1 DAY.'
+  if (name === '&&' && types.includes('BOOLEAN')) return "DuckDB's SQL says AND."
+  if (name === 'datediff' || name === 'date_diff')
+    return "It takes a unit first: date_diff('day', from, until)."
+  return undefined
+}
+
+/** How a function that is there with OVER only is called. */
+export const windowHint = (name: string): string | undefined =>
+  WINDOWED.includes(name.toLowerCase())
+    ? `It is a window function: ${name.toLowerCase()}(…) OVER (ORDER BY …).`
+    : undefined
+
 /** How DuckDB's SQL says what a function of another database does. */
 export const ownWord = (name: string): string | undefined => FUNCTIONS[name.toLowerCase()]
 
@@ -47,6 +72,9 @@ export function foreign(file: string, sql: string): Fault | undefined {
         message: 'a model is plain SQL, without templates',
         hint: 'Write the name of the table itself; its place in the order follows from that.',
       }
+    const [, skipped, most] = /^LIMIT\s+(\d+)\s*,\s*(\d+)/i.exec(sql.slice(start)) ?? []
+    if (skipped !== undefined)
+      return { ...at, message: 'LIMIT takes one number', hint: `Write LIMIT ${most} OFFSET ${skipped}.` }
     if (
       /^top$/i.test(text) &&
       /^select$/i.test(tokens[index - 1]?.text ?? '') &&

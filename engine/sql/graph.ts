@@ -151,18 +151,32 @@ export async function parseJob(
       const table = tables.get(name.toLowerCase())
       if (table !== undefined) mentions.set(table, (mentions.get(table) ?? 0) + 1)
     }
-  for (const node of nodes)
-    if (
-      !node.extract &&
-      !node.enrich &&
-      node.volatile.length === 0 &&
-      (mentions.get(node.name) ?? 0) < 2 &&
-      !checks.some(({ model }) => model === node.name) &&
-      !sources.loads.some(({ from }) => from === node.name)
-    )
-      node.inline = true
+  for (const node of nodes) {
+    const kept = whyKept(node, sources)
+    const { kind, place } = node.materialised ?? {}
+    if (kind === 'view' && kept)
+      faults.push({
+        file: node.file,
+        place: place!,
+        message: `${node.name} cannot be a view: ${kept}`,
+        hint: 'Leave out @materialised, or write: -- @materialised table',
+      })
+    const isView = kind === 'view' || (kind === undefined && (mentions.get(node.name) ?? 0) < 2)
+    if (isView && !node.extract && !kept) node.inline = true
+  }
   const models = orderNodes(nodes, checks, faults)
   return { graph: { models, checks, macros, queries, vars: sources.vars ?? {} }, faults }
+}
+
+/** Why a model's rows are the same for all that read them, kept in a file; undefined where they may be computed anew. */
+function whyKept(
+  { name, enrich, volatile }: OrderedModel,
+  { checks, loads }: SqlSources,
+): string | undefined {
+  if (enrich) return 'its values are made by more than SQL'
+  if (volatile.length > 0) return `${volatile[0]!.name} gives another answer each time`
+  if (checks.some(({ model }) => model === name)) return 'its rows are checked'
+  return loads.some(({ from }) => from === name) ? 'its rows are loaded' : undefined
 }
 
 function unknownTable(name: string, known: string[]): { message: string; hint: string } {

@@ -1,6 +1,6 @@
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
-import { ownWord } from './dialect.ts'
+import { ownWord, typesHint, windowHint } from './dialect.ts'
 import { SqlError } from './duckdb.ts'
 import { type Fault, faultText } from './faults.ts'
 import { isGenerated, type SqlFile } from './parse.ts'
@@ -9,7 +9,16 @@ import { charactersIn, placeOf, stripped, tokensOf } from './text.ts'
 /** What is wrong with a file, by the failure of a statement that its text is part of. */
 export function faultOf({ file, sql, whole = { sql, start: 0 } }: SqlFile, error: SqlError): Fault {
   const at = isGenerated(file) ? undefined : (characterOf(sql, error) ?? guessed(sql, error))
-  return { file, ...(at !== undefined && { place: placeOf(whole.sql, whole.start + at) }), ...wording(error) }
+  const said = wording(error)
+  const { missing } = error
+  // A name in double quotes that is not there was meant to be a text.
+  const isText = at !== undefined && sql[at] === '"' && missing?.kind === 'column' && said.hint
+  return {
+    file,
+    ...(at !== undefined && { place: placeOf(whole.sql, whole.start + at) }),
+    ...said,
+    ...(isText && { hint: `A text stands in single quotes: '${missing.name}'. ${said.hint}` }),
+  }
 }
 
 /** Where a failure is that says no place: at the literal that it quotes, or the second of two queries that do not go together. */
@@ -57,6 +66,8 @@ function wording({ text, missing }: SqlError): { message: string; hint?: string 
     .replace(/(?<=')!?~~\*?(?=\()/, operator => OPERATORS[operator]!)
   if (missing) {
     const own = missing.kind === 'type' ? [] : ownWord(missing.name)
+    const windowed = missing.kind === 'type' ? undefined : windowHint(missing.name)
+    if (windowed) return { message, hint: windowed }
     if (typeof own === 'string') return { message, hint: `DuckDB's SQL says ${own}.` }
     const given = missing.candidates.map(name => name.replace(/^.*\./, '').replaceAll('"', ''))
     const names = missing.kind === 'type' ? [...given, ...TYPES] : given
@@ -74,6 +85,8 @@ function wording({ text, missing }: SqlError): { message: string; hint?: string 
     const near = didYouMean(wanted, names)
     return near ? { message: message + near } : { message, hint: `There are: ${names.join(', ')}.` }
   }
+  const instead = typesHint(first)
+  if (instead) return { message, hint: instead }
   if (more.length === 0) return { message }
   const lines = more
     .map(line => line.trim().replace(/^!?~~\*?(?=\()/, operator => OPERATORS[operator]!))

@@ -1,13 +1,21 @@
 import type { Enrichment } from '../contracts/enrichment.ts'
 import type { Macro } from './macros.ts'
 import type { Mention, Query, SqlFile } from './parse.ts'
+import type { Place } from './text.ts'
 
 /** A job's own variables: what SQL has by `getvariable`. */
 export type Variables = Record<string, string | number | boolean>
 
+/** What a model asks for: `view`, to be computed wherever its name stands; `table`, to be kept as a file of the run. */
+export interface Materialised {
+  kind: 'view' | 'table'
+  place: Place
+}
+
 /** A `.sql` file of a job: one SELECT in plain DuckDB SQL. */
 export interface Model extends SqlFile {
   name: string
+  materialised?: Materialised
   /** The table is what this makes of the query's rows. */
   enrich?: Enrichment
 }

@@ -1,6 +1,6 @@
 import { distance } from 'fastest-levenshtein'
 import { nearest } from '../nearest.ts'
-import { placeOf, tokensOf } from './text.ts'
+import { placeOf, type StatementText, tokensOf } from './text.ts'
 
 /** Keywords that a word next to a syntax error may have been meant to be. */
 const MEANT =
@@ -37,19 +37,26 @@ export function syntaxHint(sql: string, at: number): string | undefined {
     return "A quote within a text is written twice: 'it''s'."
   const end = tokens.findIndex(({ start }) => start >= at)
   const index = end < 0 ? tokens.length : end
+  const word = tokens[index]?.text.toUpperCase()
+  const open = unclosed(tokens.slice(0, index))
+  if (open && word === undefined) return bracketHint(sql, open.start)
+  if (sql.startsWith('=>', at)) return 'Did you mean >= in place of =>?'
+  if (word === 'SEPARATOR') return "DuckDB's SQL says string_agg(text, separator)."
+  const ends = word === undefined || CLAUSES.includes(word)
+  if (ends && count(tokens.slice(0, index), 'CASE') > count(tokens.slice(0, index), 'END'))
+    return 'A CASE ends with END.'
+  if (ends && isUnconditional(tokens.slice(0, index)))
+    return 'A JOIN says by what: JOIN other USING (column), or ON a = b.'
+  if (tokens[index - 1]?.text === ',' && (word === 'SELECT' || CLAUSES.includes(word!)))
+    return `Take the comma before ${tokens[index]!.text} away.`
   for (const token of [tokens[index - 1], tokens[index]]) {
     const meant = token && keywordOf(token.text)
     if (meant) return `Did you mean ${meant} in place of ${token.text}?`
   }
-  const open = unclosed(tokens.slice(0, index))
   const inner = open && tokens[tokens.indexOf(open) + 1]?.text.toUpperCase()
-  const word = tokens[index]?.text.toUpperCase()
   const casts = open && /CAST$/i.test(tokens[tokens.indexOf(open) - 1]?.text ?? '')
-  const ends = word === undefined || CLAUSES.includes(word) || (word === 'AS' && !casts)
-  if (open && ends && !['SELECT', 'WITH', 'FROM'].includes(inner!)) {
-    const { line, column } = placeOf(sql, open.start)
-    return `The bracket that line ${line} opens at column ${column} is not closed.`
-  }
+  if (open && (ends || (word === 'AS' && !casts)) && !['SELECT', 'WITH', 'FROM'].includes(inner!))
+    return bracketHint(sql, open.start)
   const name = [tokens[index], tokens[index - 1]].find(
     token => token && TAKEN.includes(token.text.toUpperCase()),
   )
@@ -60,6 +67,25 @@ export function syntaxHint(sql: string, at: number): string | undefined {
   if (tokens[index]?.text.startsWith('"') || (tokens[index] && WORD.test(tokens[index].text)))
     return `Is a comma missing before ${tokens[index].text}?`
   return undefined
+}
+
+function bracketHint(sql: string, at: number): string {
+  const { line, column } = placeOf(sql, at)
+  return `The bracket that line ${line} opens at column ${column} is not closed.`
+}
+
+const count = (tokens: StatementText[], word: string) =>
+  tokens.filter(({ text }) => text.toUpperCase() === word).length
+
+/** Whether a text ends with a join that needs a condition and has none. */
+function isUnconditional(tokens: StatementText[]): boolean {
+  const words = tokens.map(({ text }) => text.toUpperCase())
+  const join = words.lastIndexOf('JOIN')
+  return (
+    join >= 0 &&
+    !/^(CROSS|NATURAL|POSITIONAL)$/.test(words[join - 1] ?? '') &&
+    !words.slice(join).some(word => word === 'ON' || word === 'USING')
+  )
 }
 
 /** The keyword that a word is but for one letter, or for the order of its letters. */
@@ -74,7 +100,7 @@ function keywordOf(text: string): string | undefined {
 }
 
 /** The innermost bracket that is open. */
-function unclosed(tokens: { start: number; text: string }[]) {
+function unclosed(tokens: StatementText[]) {
   const open: typeof tokens = []
   for (const token of tokens)
     if ('([{'.includes(token.text)) open.push(token)

@@ -19,7 +19,7 @@ export function withDeclared(document: Document, yaml: JobYaml, found: JobFolder
 export function refuseFiles(folder: string, yaml: JobYaml, files: JobFolder): void {
   const problems = problemsOf(yaml, files)
   if (problems.length > 0)
-    throw new ConfigInvalid(problems.map(({ file, message }) => ({ file: join(folder, file), message })))
+    throw new ConfigInvalid(problems.map(fault => ({ ...fault, file: join(folder, fault.file) })))
 }
 
 /** Problems of the SQL files' names: models that clash, checks on models that do not exist. */

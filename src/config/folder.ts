@@ -5,6 +5,7 @@ import { EngineError } from '../../engine/errors.ts'
 import { nearest } from '../../engine/nearest.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { Check, Model, SqlFile } from '../spec/job.ts'
+import { readHeader } from './header.ts'
 
 /** What a job's folder holds beside the settings in job.yaml. */
 export interface JobFolder {
@@ -80,7 +81,12 @@ export async function readFolder(folder: string): Promise<JobFolder> {
   return {
     yaml,
     ...(shared !== undefined && { shared }),
-    models: models.map(named),
+    models: models.map(file => {
+      const { header, faults } = readHeader(file.file, file.sql)
+      problems.push(...faults)
+      const { materialised } = header
+      return { ...named(file), header, ...(materialised && { materialised }) }
+    }),
     checks,
     macros,
     hash: hash.digest('hex'),

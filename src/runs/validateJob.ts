@@ -1,13 +1,15 @@
+import { didYouMean } from '../../engine/nearest.ts'
 import { loadFaults } from '../../engine/plan/checkSql.ts'
 import { adviceOf } from '../../engine/sql/advice.ts'
 import { type Bound, bindJob } from '../../engine/sql/bind.ts'
+import type { Described } from '../../engine/sql/checkColumns.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { type Fault, refuse } from '../../engine/sql/faults.ts'
 import { parseJob } from '../../engine/sql/graph.ts'
 import type { SqlGraph } from '../../engine/sql/model.ts'
 import { warningsOf } from '../../engine/sql/warnings.ts'
 import { loadJob } from '../config/load.ts'
-import type { JobSpec } from '../spec/job.ts'
+import type { JobSpec, Model } from '../spec/job.ts'
 import { knownColumns } from './knownColumns.ts'
 
 /** A job's folder that is valid. */
@@ -27,6 +29,23 @@ function connectorAdvice({ extracts, connections }: JobSpec): Fault[] {
       ? [{ file: 'job.yaml', message: `extract.${name}: ${advice.message}`, hint: advice.hint }]
       : []
   })
+}
+
+/** What is not understood of a model's comments, and the columns that they name and it has not. */
+function headerWarnings({ name, file, header }: Model, columns: Described[] | undefined): Fault[] {
+  const names = columns?.map(column => column.name)
+  const missing = (header?.columns ?? []).filter(
+    column => names && !names.some(each => each.toLowerCase() === column.name.toLowerCase()),
+  )
+  return [
+    ...(header?.warnings ?? []),
+    ...missing.map(({ name: column, place }) => ({
+      file,
+      place,
+      message: `@column ${column}: ${name} has no such column${didYouMean(column, names ?? [])}`,
+      hint: `Its columns: ${names?.join(', ')}.`,
+    })),
+  ]
 }
 
 /**
@@ -55,7 +74,8 @@ export async function validateJob(
     const keys = new Map(keyed.filter(({ key }) => key.length > 0).map(({ from, key }) => [from, key]))
     const advice = adviceOf(graph, { columns: bound.columns, keys, loads: spec.loads })
     const own = warningsOf(graph, spec.loads)
-    const warnings = [...own, ...bound.failing, ...advice, ...connectorAdvice(spec)]
+    const headers = spec.models.flatMap(model => headerWarnings(model, bound.columns.get(model.name)))
+    const warnings = [...own, ...bound.failing, ...advice, ...headers, ...connectorAdvice(spec)]
     refuse([...wrong, ...own.filter(({ file }) => wrong.some(fault => fault.file === file))])
     return { spec, graph, warnings, unknown: bound.unknown }
   } finally {

@@ -3,7 +3,8 @@ import type { LoadSpec } from '../../engine/contracts/load.ts'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import type { Retries } from '../../engine/runtime/retries.ts'
 import type { Chunking, ConnectionPool } from '../../engine/runtime/spec.ts'
-import type { Limits } from '../../engine/sql/model.ts'
+import type { Fault } from '../../engine/sql/faults.ts'
+import type { Limits, Materialised } from '../../engine/sql/model.ts'
 import type { Place } from '../../engine/sql/text.ts'
 import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
 import type { Packing } from '../stores/packing.ts'
@@ -31,8 +32,23 @@ export interface SqlFile {
 
 export interface Model extends SqlFile {
   name: string
+  /** What the comments before its query say. */
+  header?: ModelHeader
+  /** Whether its rows are kept, or computed wherever its name stands; absent: as it is read. */
+  materialised?: Materialised
   /** Of a table of job.yaml's `enrich`. */
   enrich?: Enrichment
+}
+
+/** What SQL cannot say of a model. */
+export interface ModelHeader {
+  description?: string
+  owner?: string
+  tags: string[]
+  columns: { name: string; text: string; place: Place }[]
+  materialised?: Materialised
+  /** What is not understood of it, and changes nothing. */
+  warnings: Fault[]
 }
 
 /** A set check, or a row check where it names the model whose rows it judges. */

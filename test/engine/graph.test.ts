@@ -54,6 +54,21 @@ test('models come after what they read', async () => {
   )
 })
 
+test('a model is kept or computed anew as it asks', async () => {
+  const place = { line: 1, column: 1, end: 2, excerpt: '' }
+  const models = [
+    { ...model('twice', 'SELECT 1 AS x FROM source'), materialised: { kind: 'view' as const, place } },
+    { ...model('once', 'SELECT x FROM twice'), materialised: { kind: 'table' as const, place } },
+    model('last', 'SELECT x FROM once UNION ALL SELECT x FROM twice'),
+    model('usual', 'SELECT x FROM last'),
+  ]
+  const { models: ordered } = await graphOf(duck, sources(models))
+  assert.deepEqual(
+    ordered.filter(({ inline }) => inline).map(({ name }) => name),
+    ['twice', 'last', 'usual'],
+  )
+})
+
 const refused = (models: ReturnType<typeof model>[], pattern: RegExp) =>
   assert.rejects(graphOf(duck, sources(models)), (error: EngineError) => {
     assert.ok(error instanceof EngineError)

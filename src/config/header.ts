@@ -1,0 +1,70 @@
+import { didYouMean } from '../../engine/nearest.ts'
+import type { Fault } from '../../engine/sql/faults.ts'
+import { placeOf } from '../../engine/sql/text.ts'
+import type { ModelHeader } from '../spec/job.ts'
+
+const TAGS = ['owner', 'tags', 'column', 'materialised']
+const KINDS = ['view', 'table'] as const
+
+/**
+ * What the comments before a model's query say of it: text, and lines `@owner NAME`, `@tags a, b`, `@column NAME TEXT`,
+ * `@materialised view` or `table`. `faults` are those that change what is made; of others is warned.
+ */
+export function readHeader(file: string, sql: string): { header: ModelHeader; faults: Fault[] } {
+  const header: ModelHeader = { columns: [], tags: [], warnings: [] }
+  const faults: Fault[] = []
+  const text: string[] = []
+  let at = 0
+  for (const line of sql.split('\n')) {
+    const start = at + line.indexOf('--')
+    at += line.length + 1
+    const comment = /^\s*--+ ?(.*)$/.exec(line)?.[1]?.trimEnd()
+    if (comment === undefined) {
+      if (line.trim() === '') continue
+      break
+    }
+    const tag = /^@(\w+)\s*(.*)$/.exec(comment)
+    if (!tag) {
+      text.push(comment)
+      continue
+    }
+    const [, name, value] = tag as unknown as [string, string, string]
+    const fault = (message: string, hint: string): Fault => ({
+      file,
+      place: placeOf(sql, start),
+      message,
+      hint,
+    })
+    if (!TAGS.includes(name.toLowerCase()))
+      header.warnings.push(
+        fault(`@${name} means nothing here${didYouMean(name, TAGS)}`, `There are: @${TAGS.join(', @')}.`),
+      )
+    else if (value === '')
+      header.warnings.push(fault(`@${name} says nothing`, `Write it behind: -- @${name} …`))
+    else if (name === 'owner') header.owner = value
+    else if (name === 'tags')
+      header.tags.push(
+        ...value
+          .split(',')
+          .map(each => each.trim())
+          .filter(Boolean),
+      )
+    else if (name === 'column') {
+      const [, column, about] = /^("(?:[^"]|"")+"|\S+?):?(?:\s+(.*))?$/.exec(value)!
+      const own = column!.startsWith('"') ? column!.slice(1, -1).replaceAll('""', '"') : column!
+      header.columns.push({ name: own, text: about ?? '', place: placeOf(sql, start) })
+    } else {
+      const kind = KINDS.find(each => each === value.toLowerCase())
+      if (kind) header.materialised = { kind, place: placeOf(sql, start) }
+      else
+        faults.push(
+          fault(
+            `@materialised ${value} is neither view nor table${didYouMean(value, [...KINDS])}`,
+            'Write -- @materialised view, or table.',
+          ),
+        )
+    }
+  }
+  const description = text.join('\n').trim()
+  return { header: description ? { ...header, description } : header, faults }
+}
