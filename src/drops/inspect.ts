@@ -108,12 +108,24 @@ async function values(
   const spool = new RowSpool(folder, async path => {
     if (path === undefined) return
     const names = wanted(text.names ?? text.found().names)
+    if (names.length === 0 && !text.names) await countFaults(path)
     const layout = text.names ? text.layout : jsonLayout(names)
     await finder.add(duck, layout.from(path), names, name => layout.text(name)!, layout.emptyIsText ?? false)
   })
   let rows = 0
   let bad = 0
   let first = ''
+  // Without a key, nothing was JSON, or all objects are empty.
+  async function countFaults(path: string): Promise<void> {
+    const { from, rowFault } = jsonLayout([''])
+    const faults = `(SELECT _line, ${rowFault!.reason} AS reason FROM ${from(path)})`
+    const [found] = await duck.rows(
+      `SELECT count(reason) AS bad, min(_line) AS line, arg_min(reason, _line) AS reason FROM ${faults} WHERE reason IS NOT NULL`,
+    )
+    if (Number(found!.bad) > 0 && bad === 0) first = `line ${found!.line} ${found!.reason}`
+    bad += Number(found!.bad)
+    rows -= Number(found!.bad)
+  }
   const sink: RowSink = {
     row: (source, from, to, line) => {
       rows++

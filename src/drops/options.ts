@@ -86,7 +86,7 @@ export function textFormat(options: DropOptions, format: Format): TextFormat {
 
 /** What is wrong with options that are right one by one; undefined where nothing is. */
 export function conflict(options: DropOptions): string | undefined {
-  const { after, to, take, format, widths, schema, header, delimiter, null_values } = options
+  const { after, to, take, format, widths, schema, header, delimiter, quote, null_values } = options
   if ((after === 'move' || after === 'archive') && to === undefined)
     return `after: ${after} needs to: a folder`
   if (to !== undefined && after !== 'move' && after !== 'archive') return `to: is for after: move or archive`
@@ -96,5 +96,13 @@ export function conflict(options: DropOptions): string | undefined {
   if (delimiter && /[0-9"]/.test(delimiter)) return 'delimiter: cannot be a digit or a quote'
   if ((format === 'json' || format === 'ndjson') && null_values.length > 0)
     return 'null_values: is for text without a null of its own; JSON has one'
+  const mark =
+    format === 'fixed'
+      ? undefined
+      : [quote, delimiter ?? (format === 'tsv' ? '\t' : ','), '\n'].find(
+          mark => mark !== '' && null_values.some(word => word.includes(mark)),
+        )
+  if (mark !== undefined)
+    return `null_values: cannot hold ${JSON.stringify(mark)}: a field with it is quoted, and so a value`
   return undefined
 }

@@ -1,6 +1,8 @@
 import { TextDecoder } from 'node:util'
 import { badFile } from './bad.ts'
 
+const CR = 13
+const LF = 10
 /** Bytes that a splitter is given at a time, about. */
 const BLOCK = 1024 * 1024
 
@@ -69,7 +71,7 @@ function decoded(decoder: TextDecoder, block: Buffer | undefined, where: string)
   }
 }
 
-/** Passes over the first `skip` lines. Fails where they are longer than `longest` bytes. */
+/** Passes over the first `skip` lines, which end with \n, \r\n or \r. Fails where there are fewer, or where they are longer than `longest` bytes. */
 export async function* skipLines(
   where: string,
   text: AsyncGenerator<Buffer>,
@@ -78,15 +80,39 @@ export async function* skipLines(
 ): AsyncGenerator<Buffer> {
   let left = skip
   let skipped = 0
+  let afterCr = false
   for await (let block of text) {
-    while (left > 0) {
-      const end = block.indexOf(10)
-      skipped += end < 0 ? block.length : 0
+    while (block.length > 0 && (left > 0 || afterCr)) {
+      if (afterCr) {
+        afterCr = false
+        // Of the break that a CR began.
+        if (block[0] === LF) block = block.subarray(1)
+        continue
+      }
+      const end = endOfLine(block)
+      skipped += end < 0 ? block.length : end
       if (skipped > longest) throw badFile(where, `its first ${skip} lines are too long to be skipped`)
-      block = end < 0 ? block.subarray(block.length) : block.subarray(end + 1)
-      if (end < 0) break
-      left--
+      if (end < 0) block = block.subarray(block.length)
+      else {
+        afterCr = block[end] === CR
+        block = block.subarray(end + 1)
+        left--
+      }
     }
     if (block.length > 0) yield block
   }
+  if (left > 0 && skipped > 0)
+    throw badFile(
+      where,
+      `ends within the ${skip} lines that are to be skipped`,
+      undefined,
+      'DECODE_FAILED',
+      `Correct skip: ${skip} of this extract, or get the file again.`,
+    )
+}
+
+function endOfLine(block: Buffer): number {
+  const feed = block.indexOf(LF)
+  const end = block.subarray(0, feed < 0 ? block.length : feed).indexOf(CR)
+  return end < 0 ? feed : end
 }

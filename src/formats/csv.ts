@@ -110,7 +110,10 @@ export function faultOf(shape: RowShape, count: number, ended: boolean): string 
   shape.header = false
   if (!header) shape.trailing ??= ended && count === shape.fields + 1
   const expected = shape.fields + (!header && shape.trailing ? 1 : 0)
-  if (count === expected && (expected === shape.fields || ended)) return ''
+  if (count === expected)
+    return expected === shape.fields || ended
+      ? ''
+      : 'has a last field that is not empty, where the header has none'
   return `has ${count} field${count === 1 ? '' : 's'}, not ${expected}${expected > shape.fields ? ', of which the last is empty' : ''}`
 }
 

@@ -3,7 +3,8 @@ import { BadFile, badFile } from './bad.ts'
 import { skipLines, toUtf8 } from './blocks.ts'
 import { type CsvDialect, csvFields, csvLayout, csvScan, type RowShape } from './csv.ts'
 import { DUMP_SPOOLED, dumpScan } from './dump.ts'
-import { excelCsv } from './excel/sheet.ts'
+import { escapedRows } from './escaped.ts'
+import { excelCsv, isErrorCell } from './excel/sheet.ts'
 import { absent, unread } from './notes.ts'
 import { type RowSink, splitRows, tooLong } from './split.ts'
 import type { ReadColumns, TextFile, TextFormat } from './textFormat.ts'
@@ -22,15 +23,19 @@ export async function openCsv(
     escape: excel ? '' : (format.escape ?? ''),
   }
   const dump = dialect.quote === '' && dialect.escape !== ''
-  const spooled = dump ? DUMP_SPOOLED : dialect
+  const escaped = !dump && dialect.escape !== '' && dialect.escape !== dialect.quote
+  const spooled = dump || escaped ? DUMP_SPOOLED : dialect
+  const nulls = format.null_values
   const scanOf = (sink: RowSink, shape: RowShape) =>
-    dump ? dumpScan(dialect, sink, shape, format.null_values) : csvScan(dialect, sink, shape)
+    dump
+      ? dumpScan(dialect, sink, shape, nulls)
+      : csvScan(dialect, escaped ? escapedRows(dialect, sink, nulls) : sink, shape)
   const utf8 = excel ? excelCsv(where, bytes, format.sheet) : toUtf8(bytes, format.encoding, where)
   const text = skipLines(where, utf8, format.skip, format.max_row)
-  const first = await firstRow(where, text, format.max_row, scanOf)
+  const first = await firstRow(where, text, format, scanOf)
   if (!first) return undefined
-  const names = format.header ? csvFields(first.row, spooled) : columns!.names
-  if (format.header) checkHeader(where, names, format, columns)
+  const names = format.header ? headerOf(csvFields(first.row, spooled)) : columns!.names
+  if (format.header) checkHeader(`${where}: line ${first.line}`, names, format, columns)
   const shape: RowShape = { fields: names.length, header: format.header }
   let headers = format.header ? 1 : 0
   const read = async (sink: RowSink) => {
@@ -57,8 +62,13 @@ export async function openCsv(
       ],
     }
   }
-  return { layout: csvLayout(names, spooled, dump ? [] : format.null_values), names: named, read, found }
+  const plain = csvLayout(names, spooled, spooled === dialect ? nulls : [])
+  const layout = excel ? { ...plain, isError: isErrorCell, id: `excel ${plain.id}` } : plain
+  return { layout, names: named, read, found }
 }
+
+// A name of blanks is what a spreadsheet writes where there is none.
+const headerOf = (names: string[]) => names.map(name => (name.trim() === '' ? '' : name))
 
 function checkHeader(
   where: string,
@@ -66,6 +76,15 @@ function checkHeader(
   format: TextFormat,
   columns: ReadColumns | undefined,
 ): void {
+  const sep = /^sep=(.?)$/i.exec(names[0]!)
+  if (sep && names.length <= 2)
+    throw badFile(
+      where,
+      `is no header: ${JSON.stringify(names[0])} tells Excel the delimiter`,
+      undefined,
+      'DECODE_FAILED',
+      `Write skip: ${format.skip + 1} in this extract${sep[1] && sep[1] !== (format.delimiter ?? ',') ? `, and delimiter: ${JSON.stringify(sep[1])}` : ''}.`,
+    )
   const other = otherDelimiter(names, format)
   const lacking = columns?.names.find(name => !names.includes(name) && !columns.optional.includes(name))
   const write = other && `Write delimiter: ${JSON.stringify(other.delimiter)} in this extract.`
@@ -87,13 +106,13 @@ function checkHeader(
       'DECODE_FAILED',
       `${write} If it is one column, write delimiter: ${JSON.stringify(format.format === 'tsv' ? '\t' : ',')}.`,
     )
-  if (names.every(name => name === '')) throw badFile(where, 'line 1: its header has no name')
+  if (names.every(name => name === '')) throw badFile(where, 'its header has no name')
   const folded = names.map(name => name.toLowerCase())
   const twice = names.findIndex((name, index) => name !== '' && folded.indexOf(folded[index]!) !== index)
   if (twice >= 0)
     throw badFile(
       where,
-      `line 1: its header names ${names[folded.indexOf(folded[twice]!)]} and ${names[twice]}: one column twice`,
+      `its header names ${names[folded.indexOf(folded[twice]!)]} and ${names[twice]}: one column twice`,
     )
 }
 
@@ -109,14 +128,17 @@ function otherDelimiter(names: string[], { format, delimiter }: TextFormat) {
 async function firstRow(
   where: string,
   text: AsyncGenerator<Buffer>,
-  longest: number,
+  { skip, max_row }: TextFormat,
   scanOf: (sink: RowSink, shape: RowShape) => ReturnType<typeof csvScan>,
 ) {
   const held: Buffer[] = []
   let row: string | undefined
+  let at = 0
   const sink: RowSink = {
-    row: (source, from, to) => {
-      row ??= source.toString('utf8', from, to)
+    row: (source, from, to, line) => {
+      if (row !== undefined) return
+      row = source.toString('utf8', from, to)
+      at = line
     },
     bad: (raw, line, reason) => {
       if (row === undefined)
@@ -131,8 +153,8 @@ async function firstRow(
     if (next.done) ended = true
     else held.push(next.value)
     const start = Buffer.concat(held)
-    scan(start, 1, ended)
-    if (row === undefined && start.length > longest) throw tooLong(where, 1, longest)
+    scan(start, skip + 1, ended)
+    if (row === undefined && start.length > max_row) throw tooLong(where, skip + 1, max_row)
   }
   if (row === undefined) {
     await text.return(undefined)
@@ -142,5 +164,5 @@ async function firstRow(
     yield* held
     if (!ended) yield* text
   }
-  return { row, all }
+  return { row, line: at, all }
 }

@@ -14,9 +14,15 @@ import {
 import { type Layout, spoolSql, UNIT, unitDialect } from './layout.ts'
 import { lineScan, type Pass, type RowSink } from './split.ts'
 
+const SURROGATE = String.raw`'\\u[dD][89a-fA-F][0-9a-fA-F]{2}'`
+const FAULT = `CASE WHEN j IS NULL THEN
+  CASE WHEN regexp_matches(c1, ${SURROGATE}) AND json_valid(regexp_replace(c1, ${SURROGATE}, '', 'g'))
+    THEN 'has half a surrogate pair' ELSE 'is not a JSON object' END END`
+
 /** Rows that a {@link RecordWriter} wrote, with these columns. */
 export function jsonLayout(columns: string[]): Layout {
-  const paths = columns.map(name => literal(`$."${name.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`))
+  // A pointer (RFC 6901): in a path, a key of one asterisk is a wildcard.
+  const paths = columns.map(name => literal(`/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`))
   return {
     separator: UNIT,
     from: path =>
@@ -26,7 +32,7 @@ export function jsonLayout(columns: string[]): Layout {
       const index = columns.indexOf(column)
       return index < 0 ? undefined : `j[${index + 1}]`
     },
-    rowFault: { reason: "CASE WHEN j IS NULL THEN 'is not a JSON object' END", raw: 'c1' },
+    rowFault: { reason: FAULT, raw: 'c1' },
     emptyIsText: true,
     id: 'json',
   }

@@ -20,6 +20,8 @@ interface Key {
   record: number
   /** A column whose name differs from it in case only. */
   like?: Key
+  /** Whether its name is no text: it has half a surrogate pair. */
+  broken?: true
 }
 
 /** The keys of records, in the order they came. A record has each once. */
@@ -68,6 +70,7 @@ export class RecordKeys {
     const expected = this.places[this.place]
     const key = expected && equal(expected.raw, bytes, from, to) ? expected : this.find(bytes, from, to)
     this.places[this.place++] = key
+    if (key.broken) return 'has half a surrogate pair in a key'
     if (key.record === this.record) return `has the key ${JSON.stringify(key.name)} twice`
     key.record = this.record
     return undefined
@@ -95,6 +98,7 @@ export class RecordKeys {
         // No JSON: the row is told as such.
       }
     }
+    if (!name.isWellFormed()) return { name, raw: Buffer.alloc(0), record: 0, broken: true }
     const key: Key = this.byName.get(name) ?? { name, raw: Buffer.alloc(0), record: 0 }
     key.raw = Buffer.from(bytes.subarray(from, to))
     if (this.columns && !this.columns.includes(name)) {
@@ -142,6 +146,7 @@ export class RecordWriter {
     let at = 0
     let used = 0
     let depth = 0
+    let ended = false
     let inString = false
     let list = false
     /** Where a key begins, -1 outside of one. */
@@ -182,6 +187,10 @@ export class RecordWriter {
       } else if (byte === OPEN || byte === OPEN_LIST) {
         if (depth === 1) out[used++] = QUOTE
         if (depth === 0) {
+          if (ended) {
+            bad('is more than one object')
+            return
+          }
           list = byte === OPEN_LIST
           keyNext = !list
         }
@@ -190,6 +199,7 @@ export class RecordWriter {
       } else if (byte === CLOSE || byte === CLOSE_LIST) {
         out[used++] = byte
         depth--
+        ended ||= depth === 0
         if (depth === 1) out[used++] = QUOTE
       } else if (depth === 1 && (byte === 45 || (byte >= 48 && byte <= 57))) {
         out[used++] = QUOTE

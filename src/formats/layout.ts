@@ -12,6 +12,8 @@ export interface Layout {
   text(column: string): string | undefined
   /** SQL of what is wrong with the row as a whole, as text, and of its raw text. */
   rowFault?: { reason: string; raw: string }
+  /** SQL of whether a text stands for no value of any type, and is for the quarantine: an error of a spreadsheet's. */
+  isError?(text: string): string
   /** Whether an empty text is a value: see `field.ts`. */
   emptyIsText?: boolean
   /** Equal for layouts whose rows can share a file. */

@@ -9,7 +9,7 @@ import { fieldSql } from './field.ts'
 import { absent, unread } from './notes.ts'
 import type { BeyondField } from './parquetBeyond.ts'
 import { damagedColumn } from './parquetChecksums.ts'
-import { isBeyond, nanosOf, type ParquetColumn, parquetColumns } from './parquetSchema.ts'
+import { isBeyond, nanosOf, type ParquetColumn, parquetColumns, refuseChanged } from './parquetSchema.ts'
 import { beyondDuck, rewritten } from './reader.ts'
 import type { FieldValue, Texts } from './typed.ts'
 
@@ -111,7 +111,9 @@ export async function parquetTexts(
       )
   const read = columns.flatMap(({ name }, index) => {
     const column = file.columns.get(name)
-    return column ? [{ column, field: `c${index}` }] : []
+    if (!column) return []
+    refuseChanged(where, column)
+    return [{ column, field: `c${index}` }]
   })
   const beyond = read.flatMap(({ column, field }): BeyondField[] => {
     if (!isBeyond(column)) return []
@@ -178,7 +180,9 @@ export async function parquetTypes(
 ): Promise<Record<string, string>> {
   const types: Record<string, string> = {}
   const asked: Column[] = []
-  for (const [name, { native, guess, beyond }] of file.columns) {
+  for (const [name, column] of file.columns) {
+    refuseChanged(file.where, column)
+    const { native, guess, beyond } = column
     const type = guess ?? (beyond === undefined && typeFromName(native) ? native : 'VARCHAR')
     types[name] = type
     if (guess !== undefined) asked.push({ name, type: typeFromName(guess)!, nullable: true, native: guess })

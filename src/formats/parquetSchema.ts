@@ -14,6 +14,8 @@ export interface ParquetColumn {
   read: string
   /** Whether it holds values within values. */
   nested: boolean
+  /** Why no reader gives its values exactly. */
+  refusal?: string
   /** What another reader must read. */
   beyond?: 'decimal' | 'nanoseconds' | 'int96'
   text(field: string): string
@@ -22,7 +24,7 @@ export interface ParquetColumn {
 export type BeyondColumn = ParquetColumn & { beyond: NonNullable<ParquetColumn['beyond']> }
 export const isBeyond = (column: ParquetColumn): column is BeyondColumn => column.beyond !== undefined
 
-/** Columns of a file. Fails with a bad file where names clash, and with TYPE_UNSUPPORTED where DuckDB would change values. */
+/** Columns of a file. Fails with a bad file where names clash. */
 export async function parquetColumns(
   duck: Duck,
   where: string,
@@ -48,7 +50,7 @@ export async function parquetColumns(
       )
     folded.set(name.toLowerCase(), name)
     const end = endOf(schema, at)
-    columns.set(name, columnOf(where, name, String(described[index]!.column_type), schema.slice(at, end)))
+    columns.set(name, columnOf(name, String(described[index]!.column_type), schema.slice(at, end)))
     at = end
   }
   return columns
@@ -61,18 +63,17 @@ function endOf(schema: DuckRow[], at: number): number {
   return end
 }
 
-function columnOf(where: string, name: string, native: string, tree: DuckRow[]): ParquetColumn {
+function columnOf(name: string, native: string, tree: DuckRow[]): ParquetColumn {
   const found = tree.map(beyondOf).find(kind => kind !== undefined)
-  if (found !== undefined && tree.length > 1)
-    throw new EngineError(
-      'TYPE_UNSUPPORTED',
-      `${where}: column ${name} holds ${KINDS[found]} within ${native}: they cannot be read exactly`,
-      {
-        hint: 'Declare the columns that are wanted in schema: of this extract, without this one, or have it written as text.',
-      },
-    )
   const read = quoteName(name)
   const text = (field: string) => field
+  const refusal =
+    native === 'VARIANT'
+      ? 'is a VARIANT: what types its values have would be lost'
+      : found !== undefined && tree.length > 1
+        ? `holds ${KINDS[found]} within ${native}: they cannot be read exactly`
+        : undefined
+  if (refusal !== undefined) return { name, native, read, nested: false, text, refusal }
   // Well-known binary is what the file holds.
   if (native.startsWith('GEOMETRY'))
     return { name, native: 'BLOB', read: `ST_AsWKB(${read})`, nested: false, text }
@@ -96,6 +97,14 @@ function columnOf(where: string, name: string, native: string, tree: DuckRow[]):
   if (native === 'TIMESTAMP_NS' || native === 'TIMESTAMP_S' || native === 'TIMESTAMP_MS')
     return { ...column, guess: 'TIMESTAMP' }
   return native === 'TIME_NS' ? { ...column, guess: 'TIME' } : column
+}
+
+/** Fails with TYPE_UNSUPPORTED where DuckDB would change a column's values. */
+export function refuseChanged(where: string, { name, refusal }: ParquetColumn): void {
+  if (refusal !== undefined)
+    throw new EngineError('TYPE_UNSUPPORTED', `${where}: column ${name} ${refusal}`, {
+      hint: 'Declare the columns that are wanted in schema: of this extract, without this one, or have it written as text.',
+    })
 }
 
 const KINDS = {

@@ -130,9 +130,9 @@ export class RowReader {
         names: this.names,
         value: column => {
           const sql = layout.text(column.name)
-          return sql === undefined
-            ? undefined
-            : { text: sql, ...fieldSql(sql, column.type, style, fileColumn(column).notation) }
+          if (sql === undefined) return undefined
+          const field = fieldSql(sql, column.type, style, fileColumn(column).notation)
+          return { text: sql, ...field, ...(layout.isError && { error: layout.isError(sql) }) }
         },
         rowFault: layout.rowFault,
       }

@@ -81,7 +81,7 @@ export function lineScan(sink: RowSink): (block: Buffer, line: number, last: boo
   }
 }
 
-/** Hands a row over, or rejects one that is not UTF-8. `whole`: its block is, so it need not be looked at. */
+/** Hands a row over, or rejects one that is not UTF-8, or begins with a mark. `whole`: its block is UTF-8, so it need not be looked at. */
 export function hand(
   sink: RowSink,
   block: Buffer,
@@ -90,6 +90,10 @@ export function hand(
   line: number,
   whole: boolean,
 ): void {
-  if (whole || isUtf8(block.subarray(from, to))) sink.row(block, from, to, line)
-  else sink.bad(block.toString('latin1', from, to), line, 'is not UTF-8')
+  if (whole || isUtf8(block.subarray(from, to))) {
+    // The file's own is gone: this one is of a file that was put behind another.
+    if (block[from] === 0xef && block[from + 1] === 0xbb && block[from + 2] === 0xbf)
+      sink.bad(block.toString('utf8', from, to), line, 'begins with a byte order mark')
+    else sink.row(block, from, to, line)
+  } else sink.bad(block.toString('latin1', from, to), line, 'is not UTF-8')
 }

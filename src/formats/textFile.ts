@@ -1,6 +1,7 @@
 import { skipLines, toUtf8 } from './blocks.ts'
 import { fixedText } from './csv.ts'
 import { openCsv } from './csvFile.ts'
+import { ownText } from './foreign.ts'
 import { jsonLayout, jsonScan, recordScan } from './json.ts'
 import { RecordKeys } from './jsonRecord.ts'
 import { type Layout, spoolSql, UNIT, unitDialect } from './layout.ts'
@@ -8,16 +9,19 @@ import { absent, unread } from './notes.ts'
 import { lineScan, type RowSink, splitRows } from './split.ts'
 import type { ReadColumns, TextFile, TextFormat } from './textFormat.ts'
 
+const CR = 13
+
 /**
  * Opens a text by its header. `columns`: those that are read; without, all there are. Undefined for a file without a
  * line. Fails with a bad file where a column is missing.
  */
 export async function openText(
   where: string,
-  bytes: AsyncIterable<Buffer>,
+  given: AsyncIterable<Buffer>,
   format: TextFormat,
   columns: ReadColumns | undefined,
 ): Promise<TextFile | undefined> {
+  const bytes = ownText(where, given, format)
   switch (format.format) {
     case 'json':
     case 'ndjson':
@@ -30,7 +34,7 @@ export async function openText(
           where,
           text,
           sink,
-          lineScan(withoutHeader(sink, format.header)),
+          lineScan(withoutHeader(plainRows(sink), format.header)),
           format.max_row,
           format.skip + 1,
         )
@@ -97,6 +101,21 @@ function fixedLayout(widths: Record<string, number>, nulls: string[]): Layout {
     id: `fixed ${JSON.stringify(widths)}`,
   }
 }
+
+// Neither byte can stand in a field that is not quoted; DuckDB would end the row, or the field, there.
+const plainRows = (sink: RowSink): RowSink => ({
+  ...sink,
+  row: (source, from, to, line) => {
+    const bytes = source.subarray(from, to)
+    if (bytes.includes(UNIT) || bytes.includes(CR))
+      sink.bad(
+        bytes.toString('utf8'),
+        line,
+        `holds a control character (${bytes.includes(CR) ? 'CR' : 'US'})`,
+      )
+    else sink.row(source, from, to, line)
+  },
+})
 
 const withoutHeader = (sink: RowSink, header: boolean): RowSink => {
   let headers = header ? 1 : 0

@@ -21,10 +21,20 @@ export interface FieldValue {
   value: string
   /** `false` where every value fits. */
   bad: string
+  /** Whether a bad one sends its row to the quarantine where the job says nothing of the column. */
+  error?: string
   text: string
 }
 
-const isStrict = ({ policy }: Column) => policy !== 'null' && policy !== 'quarantine'
+const STOP = `error('bad value')`
+
+/** SQL of whether a value is a reason to stop, and to reject its row. */
+function verdicts({ policy }: Column, { bad, error }: FieldValue): { stops: string; rejects: string } {
+  if (policy === 'null') return { stops: 'false', rejects: 'false' }
+  if (policy === 'quarantine') return { stops: 'false', rejects: bad }
+  if (policy !== undefined || error === undefined) return { stops: bad, rejects: 'false' }
+  return { stops: `(${bad} AND NOT ${error})`, rejects: `(${bad} AND ${error})` }
+}
 const reason = ({ type }: Column) => `is not a value that ${typeName(type)} holds exactly`
 
 /** Writes the rows to a Parquet file with the read's columns, types checked. Fails with the first value that does not fit. */
@@ -74,7 +84,8 @@ function output(column: Column, texts: Texts): string {
   if (!found) return `NULL::${typeName(column.type)} AS ${name}`
   const { value, bad } = found
   if (bad === 'false') return `${value} AS ${name}`
-  const otherwise = isStrict(column) ? `error('bad value')` : 'NULL'
+  const { stops } = verdicts(column, found)
+  const otherwise = stops === 'false' ? 'NULL' : stops === bad ? STOP : `CASE WHEN ${stops} THEN ${STOP} END`
   return `CASE WHEN ${bad} THEN CAST(${otherwise} AS ${typeName(column.type)}) ELSE ${value} END AS ${name}`
 }
 
@@ -82,14 +93,14 @@ function output(column: Column, texts: Texts): string {
 function rejections(columns: Column[], texts: Texts): string {
   const entry = (column: string, value: string, why: string) =>
     `to_json({'column': ${column}, 'value': ${value}, 'reason': ${why}})::VARCHAR`
-  const entries = columns
-    .filter(({ policy }) => policy === 'quarantine')
-    .flatMap(column => {
-      const found = texts.value(column)
-      if (!found || found.bad === 'false') return []
-      const why = `${quote(`${reason(column)} (`)} || ${location(texts)} || ')'`
-      return [`CASE WHEN ${found.bad} THEN ${entry(quote(column.name), found.text, why)} END`]
-    })
+  const entries = columns.flatMap(column => {
+    const found = texts.value(column)
+    if (!found || found.bad === 'false') return []
+    const { rejects } = verdicts(column, found)
+    if (rejects === 'false') return []
+    const why = `${quote(`${reason(column)} (`)} || ${location(texts)} || ')'`
+    return [`CASE WHEN ${rejects} THEN ${entry(quote(column.name), found.text, why)} END`]
+  })
   const { rowFault } = texts
   if (rowFault)
     entries.push(
@@ -109,11 +120,13 @@ async function explained(
   error: unknown,
 ): Promise<unknown> {
   if (!(error instanceof EngineError) || !error.message.includes('bad value')) return error
-  for (const column of columns.filter(isStrict)) {
+  for (const column of columns) {
     const found = texts.value(column)
     if (!found || found.bad === 'false') continue
+    const { stops } = verdicts(column, found)
+    if (stops === 'false') continue
     const [row] = await duck.rows(
-      `SELECT _file, _line, ${found.text} AS value FROM ${texts.from} WHERE ${found.bad} LIMIT 1`,
+      `SELECT _file, _line, ${found.text} AS value FROM ${texts.from} WHERE ${stops} LIMIT 1`,
     )
     if (row)
       return new EngineError(

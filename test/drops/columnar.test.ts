@@ -238,3 +238,20 @@ test('nested columns are JSON text, and false levels are found', async () => {
   const nested = await written("SELECT [1, 2] AS l, {'a': 1, 'b': 'x'} AS s, MAP {'k': 1} AS m")
   assert.deepEqual((await read({ 'a.parquet': nested })).rows, [['[1,2]', '{"a":1,"b":"x"}', '{"k":1}']])
 })
+
+test('a column whose values no reader gives exactly is refused, and others of its file are read', async () => {
+  const hint = /schema: of this extract, without this one/
+  for (const [sql, what] of [
+    ["SELECT 1 AS id, '[1]'::JSON::VARIANT AS v", /column v is a VARIANT/],
+    ["SELECT 1 AS id, {'a': 1}::VARIANT AS v", /column v is a VARIANT/],
+  ] as const) {
+    const file = { 'a.parquet': await written(sql) }
+    await assert.rejects(read(file), (error: { code: string; message: string; hint: string }) => {
+      assert.equal(error.code, 'TYPE_UNSUPPORTED')
+      assert.match(error.message, what)
+      assert.match(error.hint, hint)
+      return true
+    })
+    assert.deepEqual((await read(file, { schema: { id: 'INTEGER' } })).rows, [['1']])
+  }
+})

@@ -158,6 +158,7 @@ test('what is wrong with a header is said, with what to write', async () => {
     ['id;x\n1;a\n', /has one column, "id;x"; delimiter: ";" would give 2/, /delimiter: ";"/],
     ['id\tx\n1\ta\n', /delimiter: "\\t" would give 2/, /delimiter/],
     [',,\n1,a,b\n', /its header has no name/, /./],
+    ['sep=;\nid;x\n1;a\n', /line 1: is no header: "sep=;"/, /skip: 1 in this extract, and delimiter: ";"/],
     ['id,ID\n1,2\n', /names id and ID: one column twice/, /./],
     ['id,x\n1,a,b\n2,a,b\n', /none of its 2 rows can be read: line 2 has 3 fields, not 2/, /./],
   ]
@@ -167,6 +168,15 @@ test('what is wrong with a header is said, with what to write', async () => {
       assert.match(error.hint, hint)
       return true
     })
+  await assert.rejects(read({ 'a.csv': 'made\rby\rid,ID\r1,2\r' }, { skip: 2 }), {
+    message: /line 3: its header/,
+  })
+  await assert.rejects(read({ 'a.csv': 'id\n1\n' }, { skip: 7, schema }), {
+    message: /ends within the 7 lines/,
+  })
+  assert.deepEqual((await read({ 'a.csv': 'made\rid,x\r1,a\r' }, { skip: 1 })).rows, [['1', 'a']])
+  const blank = await read({ 'a.csv': 'id, ,x\n1,,a\n' })
+  assert.deepEqual(blank.rows, [['1', 'a']])
   const unnamed = await read({ 'a.csv': 'id,x,,\n1,a,,\n2,b,c,\n' })
   assert.deepEqual(unnamed.rows, [['1', 'a']])
   assert.match(unnamed.rejected[0]!.reason, /has a value in column 3, whose name in the header is empty/)
@@ -178,6 +188,140 @@ test('what is wrong with a header is said, with what to write', async () => {
   ])
   assert.match(ended.rejected[0]!.reason, /has 2 fields, not 3, of which the last is empty/)
   assert.match(ended.notes.join(), /ends each row with a delimiter/)
+})
+
+test('an error of a spreadsheet goes to the quarantine, whatever it is and in whichever column; other bad values stop', async () => {
+  const errors = ['#NULL!', '#DIV/0!', '#VALUE!', '#REF!', '#NAME?', '#NUM!', '#N/A', '#SPILL!']
+  for (const type of ['BIGINT', 'DECIMAL(9,2)', 'DOUBLE', 'DATE', 'TIMESTAMP', 'BOOLEAN']) {
+    const rows = errors.map((error, index) => [{ number: String(index) }, { error }])
+    const found = await read(
+      { 'a.xlsx': workbookOf([['id', 'v'], ...rows, [{ number: '9' }, undefined]]) },
+      { schema: { id: 'BIGINT', v: type } },
+    )
+    assert.deepEqual(found.rows, [['9', null]], type)
+    assert.deepEqual(
+      found.rejected.map(({ column, value }) => [column, value]),
+      errors.map(error => ['v', error]),
+    )
+  }
+  const bad = workbookOf([
+    ['id', 'v'],
+    [{ number: '1' }, { error: '#N/A' }],
+    [{ number: '2' }, 'x'],
+  ])
+  await assert.rejects(read({ 'a.xlsx': bad }, { schema: { id: 'BIGINT', v: 'BIGINT' } }), {
+    message: /line 3: v: "x" is not a value that BIGINT holds/,
+  })
+  const kept = await read({ 'a.xlsx': bad }, { schema: { id: 'BIGINT', v: 'VARCHAR' } })
+  assert.deepEqual(kept.rows, [
+    ['1', '#N/A'],
+    ['2', 'x'],
+  ])
+})
+
+test('what is no text of its format is refused, whatever its encoding could make of it', async () => {
+  const csv = 'id,x\n1,a\n'
+  const foreign: [string | Buffer, RegExp, RegExp][] = [
+    [gzipSync(csv), /is packed by gzip/, /compression: gzip/],
+    [zstdCompressSync(csv), /is packed by zstd/, /compression: zstd/],
+    [Buffer.from('\xfd7zXZ\0rest', 'latin1'), /is packed by xz/, /xz -d/],
+    [Buffer.from('\x04\x22\x4d\x18rest', 'latin1'), /is packed by lz4/, /lz4 -d/],
+    [Buffer.from('PAR1\x15\x04', 'latin1'), /format parquet/, /format: parquet/],
+    [workbookOf([['id']]), /is packed by zip|format excel/, /./],
+    [Buffer.from('\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'latin1'), /Excel 97/, /./],
+    ['<!DOCTYPE html>\n<html></html>\n', /is a page of HTML/, /log-?in|login/],
+    ['\n<?xml version="1.0"?>\n<a/>\n', /is XML/, /./],
+    ['{"id":1}\n{"id":2}\n', /format ndjson/, /format: ndjson/],
+    [Buffer.from('\ufeffid,x\n', 'utf16le'), /mark of utf-16/, /encoding: utf-16/],
+  ]
+  for (const [content, message, hint] of foreign)
+    for (const encoding of ['utf-8', 'windows-1252', 'latin1'])
+      await assert.rejects(
+        read({ 'a.csv': content }, { encoding }),
+        (error: { message: string; hint: string }) => {
+          assert.match(error.message, message)
+          assert.match(error.hint, hint)
+          return true
+        },
+      )
+  await assert.rejects(read({ 'a.csv': `\ufeff${csv}` }, { encoding: 'windows-1252' }), {
+    message: /mark of utf-8, not of windows-1252/,
+  })
+  const texts = await read(
+    { 'a.csv': '{"id":1}\n{"id":2}\n' },
+    { header: false, delimiter: '\t', quote: '', schema: { x: 'VARCHAR' } },
+  )
+  assert.equal(texts.rows.length, 2)
+})
+
+test('a byte order mark within a file, and control characters of fixed width, make rows bad', async () => {
+  for (const [name, text] of Object.entries({
+    'a.csv': '\ufeffid,x\n1,a\n\ufeff2,b\n3,c\n',
+    'a.ndjson': '\ufeff{"id":1,"x":"a"}\n\ufeff{"id":2,"x":"b"}\n{"id":3,"x":"c"}\n',
+  })) {
+    const { rows, rejected } = await read({ [name]: text })
+    assert.deepEqual(
+      rows.map(([id]) => id),
+      ['1', '3'],
+    )
+    assert.match(rejected[0]!.reason, /begins with a byte order mark/)
+  }
+  const fixed = await read(
+    { 'a.txt': '1a\n2\x1f\n3\r4\n5"\n' },
+    { format: 'fixed', header: false, widths: { id: 1, x: 1 } },
+  )
+  assert.deepEqual(fixed.rows, [
+    ['1', 'a'],
+    ['5', '"'],
+  ])
+  assert.deepEqual(
+    fixed.rejected.map(({ reason }) => reason),
+    ['holds a control character (US)', 'holds a control character (CR)'],
+  )
+})
+
+test('an escape within quotes means a mark; before a letter, and \\N without quotes, nobody knows', async () => {
+  const csv = String.raw`id,x
+1,"a\"b\\c\,d"
+2,"a\nb"
+3,\N
+4,N
+5,C:\dir
+6,""
+7,
+`
+  const found = await read({ 'a.csv': csv }, { escape: '\\' })
+  assert.deepEqual(found.rows, [
+    ['1', 'a"b\\c,d'],
+    ['4', 'N'],
+    ['5', 'C:\\dir'],
+    ['6', ''],
+    ['7', null],
+  ])
+  assert.match(found.rejected[0]!.reason, /has \\n in quotes/)
+  assert.match(found.rejected[1]!.reason, /null_values: \["\\\\N"\] takes it for NULL/)
+  const nulls = await read({ 'a.csv': 'id,x\n1,\\N\n2,"N"\n' }, { escape: '\\', null_values: ['\\N'] })
+  assert.deepEqual(nulls.rows, [
+    ['1', null],
+    ['2', 'N'],
+  ])
+})
+
+test('quoted CSV with an escape gives back every text, wherever its bytes are cut', async () => {
+  const text = fc.string({ unit: fc.constantFrom('a', '\\', ',', '\n', '"', 'é', '\x1f'), maxLength: 6 })
+  const written = (value: string | null) =>
+    value === null ? '' : `"${value.replace(/[\\"]/g, mark => `\\${mark}`)}"`
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.option(text), { minLength: 1, maxLength: 6 }), async values => {
+      const csv = values.map((value, id) => `${id},${written(value)}\n`).join('')
+      const { rows } = await read({ 'x.csv': csv }, { schema, escape: '\\', header: false })
+      assert.deepEqual(
+        rows.map(([, x]) => x),
+        values,
+      )
+    }),
+    { numRuns: 12 },
+  )
 })
 
 test('JSON: keys that repeat, are empty, or differ in case; lists; long records', async () => {
@@ -192,6 +336,18 @@ test('JSON: keys that repeat, are empty, or differ in case; lists; long records'
   const declared = await read({ 'a.ndjson': '{"id":1,"X":"a"}\n{"id":2,"x":"b","X":"c"}\n' }, { schema })
   assert.deepEqual(declared.rows, [['2', 'b']])
   assert.match(declared.rejected[0]!.reason, /key "X", which differs from the column "x" in case only/)
+  const odd = ['*', '**', '$', '/', '~1', 'a.b', 'a[0]', '"', '\\\\', '\n', ' ', '#', '🎉']
+  const keys = await read({ 'a.json': JSON.stringify([Object.fromEntries(odd.map((key, n) => [key, n]))]) })
+  assert.deepEqual(keys.rows, [odd.map((_, n) => String(n))])
+  const halves = await read({ 'a.ndjson': '{"id":1}\n{"id":"\\ud83d"}\n{"\\ud83d":1}\n{"id":1}{"x":2}\n' })
+  assert.deepEqual(halves.rejected.map(({ reason }) => reason).sort(), [
+    'has half a surrogate pair',
+    'has half a surrogate pair in a key',
+    'is more than one object',
+  ])
+  await assert.rejects(read({ 'a.ndjson': '{\n"id":1\n}\n' }), {
+    message: /none of its 3 rows can be read: line 1/,
+  })
   const long = `{"id":1,"x":"${'z'.repeat(6_000_000)}"}\n{"id":2}\n`
   assert.equal((await read({ 'a.ndjson': long })).rows[0]![1]!.length, 6_000_000)
   await assert.rejects(read({ 'a.ndjson': long }, { max_row: '1MB' }), { message: /max_row/ })
@@ -236,9 +392,6 @@ test('Excel: days, moments, times and durations by their format, from 1900 on; e
   })
   const later = workbookOf([['day'], [at('0', 'dd.mm.yyyy')], [at('60', 'dd.mm.yyyy')]], { date1904: true })
   assert.deepEqual((await read({ 'a.xlsx': later })).rows, [['1904-01-01'], ['1904-03-01']])
-  await assert.rejects(read({ 'a.xlsx': workbookOf(rows) }, { schema: { v: 'BIGINT' } }), {
-    message: /line 3: v: "#N\/A" is not a value that BIGINT holds/,
-  })
   await assert.rejects(read({ 'a.xlsx': workbookOf([['x'], [{ formula: 'A1+1' }]]) }), {
     message: /cell A2 is a formula whose value the file does not hold/,
   })

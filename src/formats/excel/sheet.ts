@@ -9,6 +9,13 @@ const LARGEST = 64 * 1024 * 1024
 /** What is in it, unpacked. */
 const UNPACKED = { most: 512 * 1024 * 1024, ratio: 200 }
 
+/** The errors that a formula can come to (ECMA-376, 18.17.3, and those of later versions). */
+const ERRORS =
+  '#(NULL!|DIV/0!|VALUE!|REF!|NAME\\?|NUM!|N/A|GETTING_DATA|SPILL!|CALC!|FIELD!|BLOCKED!|CONNECT!|UNKNOWN!|BUSY!|PYTHON!|EXTERNAL!|TIMEOUT!)'
+
+/** SQL of whether a cell's text is an error. */
+export const isErrorCell = (text: string) => `regexp_full_match(${text}, '${ERRORS}')`
+
 /**
  * A sheet as CSV, line by line: numbers as the file writes them; days, moments, times and durations by their cell's format;
  * errors by their name (`#DIV/0!`). A cell that is empty is an empty field; a text without a character a quoted one.
