@@ -51,6 +51,9 @@ export interface CopyOptions extends Options {
   key?: string[]
   where?: string
   columns?: string[]
+  /** In place of tables: a query in the source's SQL, and what its table is called in the target. */
+  query?: string
+  as?: string
   /** The column that grows with each change: only rows that changed are read, and all keys; `lag` is how far before it. */
   incremental?: string
   lag?: string

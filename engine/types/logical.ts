@@ -56,6 +56,8 @@ export interface Column {
   written?: 'braces'
   /** Absent where a model made it. */
   origin?: Origin
+  /** What its source calls it, where the job gives it another name. */
+  sourceName?: string
   /** How the source's lanes get its bytes, in the connector's own word: the engine carries it and never reads it. */
   wire?: string
 }

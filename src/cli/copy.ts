@@ -17,6 +17,8 @@ interface CopyFlags {
   mode: CopyRequest['mode']
   where?: string
   columns?: string[]
+  query?: string
+  as?: string
   incremental?: string
   lag?: string
   set: string[]
@@ -43,6 +45,8 @@ export function copyCommand(): Command {
     )
     .option('--where <condition>', "only these rows of each table, in the source's SQL")
     .option('--columns <names>', 'only these columns of each table', parseList)
+    .option('--query <sql>', "in place of tables: what a query in the source's SQL gives")
+    .option('--as <table>', 'with --query: what its table is called in the target')
     .option(
       '--incremental <column>',
       'read only rows where this column has grown since the last copy, and all keys',
@@ -83,6 +87,7 @@ Examples:
   nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id
   nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id --dry-run
   nightfreight copy orders.csv lake:./lake --save queries/orders
+  nightfreight copy "$SHOP_URL" duckdb:warehouse.duckdb --query "SELECT member_id, upper(first_name) AS name FROM members" --as names --key member_id
   nightfreight copy returns.txt lake:./lake --set null_values=NULL,n/a --set date_format=%d.%m.%Y`,
     )
     .action(async (src: string, dst: string, flags: CopyFlags) => {

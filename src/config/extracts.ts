@@ -35,6 +35,8 @@ export function readExtracts(
     const own = Object.fromEntries(entries.filter(entry => !isCommon(entry)))
     // What is not named otherwise has the name that the job gives it.
     if (Object.hasOwn(shape, 'table') && own.table === undefined && own.query === undefined) own.table = name
+    if (own.table !== undefined && own.query !== undefined)
+      document.problem([...path, 'query'], `extract.${name}.query: either table or query`, 'key')
     const param = common?.incremental?.param
     if (param !== undefined) {
       const option = ['sinceParam', 'since_param'].find(key => Object.hasOwn(shape, key))
@@ -93,8 +95,8 @@ export function readExtracts(
         `extract.${name}.mode: ${connector.name} has no log of changes to read`,
         'key',
       )
-    const { where, select, omit } = own
-    for (const [key, set] of Object.entries({ incremental, refresh, where, select, omit }))
+    const { where, select, omit, query, rename } = own
+    for (const [key, set] of Object.entries({ incremental, refresh, where, select, omit, query, rename }))
       if (mode === 'changes' && set !== undefined)
         document.problem(
           [...path, key],

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { lookAtFiles } from './files.ts'
-import { type CopyJob, fileJob, refuseOfFiles, tablesJob, VARIABLES } from './job.ts'
+import { type CopyJob, fileJob, queryJob, refuseAlone, refuseOfFiles, tablesJob, VARIABLES } from './job.ts'
 import type { CopyRequest } from './request.ts'
 import { openSource } from './source.ts'
 
@@ -11,6 +11,7 @@ import { openSource } from './source.ts'
 export async function copyJob(request: CopyRequest, signal: AbortSignal): Promise<CopyJob> {
   const { url, files } = request.from
   const { set = {} } = request
+  refuseAlone(request)
   if (files !== undefined) {
     refuseOfFiles(request)
     const { keys, found } = await lookAtFiles(url, files, set, signal)
@@ -18,6 +19,7 @@ export async function copyJob(request: CopyRequest, signal: AbortSignal): Promis
   }
   if (Object.keys(set).length > 0)
     throw new EngineError('CONFIG_INVALID', '--set is for files: it says how they are written')
+  if (request.query !== undefined) return queryJob(request)
   return tablesJob(request, await tablesOf(url, signal))
 }
 

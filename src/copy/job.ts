@@ -26,12 +26,13 @@ export function refuseOfFiles(request: CopyRequest): void {
   if (
     request.where !== undefined ||
     request.columns ||
+    request.query !== undefined ||
     request.incremental !== undefined ||
     request.lag !== undefined
   )
     throw new EngineError(
       'CONFIG_INVALID',
-      '--where, --columns and --incremental are for tables of a database',
+      '--where, --columns, --query and --incremental are for tables of a database',
       {
         hint: 'Files are copied whole: --save FOLDER writes the job, and a model in it selects.',
       },
@@ -53,12 +54,55 @@ export function fileJob(request: CopyRequest, keys: FileKeys): CopyJob {
   })
 }
 
-/** The job of copying tables: those that are asked for, of what the source lists. */
-export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob {
-  if (request.lag !== undefined && request.incremental === undefined)
+/** The job of copying what a query gives. Fails with CONFIG_INVALID where its table has no name. */
+export function queryJob(request: CopyRequest): CopyJob {
+  const { query, as, tables, exclude, key, schema, mode } = request
+  if (tables.length > 0 || exclude.length > 0)
+    throw new EngineError('CONFIG_INVALID', '--query is in place of tables', {
+      hint: 'Leave --tables and --exclude out, and ?tables= of the URL.',
+    })
+  if (as === undefined || identifierOf(as) !== as)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      as === undefined
+        ? '--query needs a name for its table'
+        : `--as ${as}: a name is letters, digits and _, not a digit first`,
+      { hint: 'Say what the target is to call it: --as paid_orders' },
+    )
+  if (key.length === 0) refuseKeyless(request, [as])
+  const keyed = key.length > 0 && { key }
+  return jobOf(request, [as], {
+    extract: { [as]: { from: 'source', query, ...keyed, ...selected(request) } },
+    load: {
+      [schema === undefined ? as : `${schema}.${as}`]: { to: 'target', from: as, mode, ...keyed },
+    },
+  })
+}
+
+/** What of a table or query is read, as an extract says it. */
+const selected = ({ where, columns, incremental, lag }: CopyRequest) => ({
+  ...(where !== undefined && { where }),
+  ...(columns && { select: columns }),
+  // What a copy leaves in the target is what the source holds: what is gone must be known, too.
+  ...(incremental !== undefined && {
+    incremental: { column: incremental, ...(lag !== undefined && { lag }), find_deletes: true },
+  }),
+})
+
+/** Fails with CONFIG_INVALID where flags are given that go with others. */
+export function refuseAlone({ lag, incremental, as, query }: CopyRequest): void {
+  if (lag !== undefined && incremental === undefined)
     throw new EngineError('CONFIG_INVALID', '--lag goes with --incremental', {
       hint: 'Name the column: --incremental changed_at --lag 5m',
     })
+  if (as !== undefined && query === undefined)
+    throw new EngineError('CONFIG_INVALID', '--as goes with --query', {
+      hint: "Tables keep their names; another one: --query 'SELECT * FROM orders' --as orders_copy",
+    })
+}
+
+/** The job of copying tables: those that are asked for, of what the source lists. */
+export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob {
   const { tables, exclude, key } = request
   for (const glob of tables)
     if (!listed.some(table => isNamed([glob], table)))
@@ -101,16 +145,7 @@ export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob 
           ...(tables.length > 0 && { tables }),
           ...(exclude.length > 0 && { exclude }),
           ...(key.length > 0 && { key }),
-          ...(request.where !== undefined && { where: request.where }),
-          ...(request.columns && { select: request.columns }),
-          // What a copy leaves in the target is what the source holds: what is gone must be known, too.
-          ...(request.incremental !== undefined && {
-            incremental: {
-              column: request.incremental,
-              ...(request.lag !== undefined && { lag: request.lag }),
-              find_deletes: true,
-            },
-          }),
+          ...selected(request),
         },
       },
       load: {
@@ -138,9 +173,17 @@ function refuseKeyless({ mode }: CopyRequest, keyless: string[]): void {
 function jobOf(request: CopyRequest, tables: string[], path: { extract: object; load: object }): CopyJob {
   const { from, to, schema } = request
   // Its name says what is copied where: the same copy goes on from its last.
-  const identity = [plain(from.url), from.files, plain(to), schema, request.tables, request.exclude]
+  const identity = [
+    plain(from.url),
+    from.files,
+    plain(to),
+    schema,
+    request.tables,
+    request.exclude,
+    ...(request.as === undefined ? [] : [request.as]),
+  ]
   const hash = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 8)
-  const name = `${placeOf(from.files ?? from.url)}_to_${placeOf(to)}_${hash}`
+  const name = `${request.as ?? placeOf(from.files ?? from.url)}_to_${placeOf(to)}_${hash}`
   const yaml = stringify({
     job: name,
     connections: {

@@ -19,6 +19,9 @@ export interface CopyRequest {
   /** Of each table: a condition in the source's SQL, and the only columns that are read. */
   where?: string
   columns?: string[]
+  /** In place of tables: a query in the source's SQL, and what its table is called in the target. */
+  query?: string
+  as?: string
   /** The column that grows with each change of a row: only rows that changed are read, and all keys. */
   incremental?: string
   /** How far before the greatest value it is read again: a duration, or a number for a column of numbers. */
@@ -40,7 +43,7 @@ export function readRequest(
   asked: Partial<Omit<CopyRequest, 'from' | 'to'>>,
 ): CopyRequest {
   const { tables = [], exclude = [], key = [], mode = 'replace' } = asked
-  const { schema, where, incremental, lag, columns, indexes, foreignKeys, set } = asked
+  const { schema, where, incremental, lag, columns, query, as, indexes, foreignKeys, set } = asked
   const ends = readEnds(from, to)
   return {
     ...ends,
@@ -51,6 +54,8 @@ export function readRequest(
     schema: schema || undefined,
     where: where || undefined,
     columns,
+    query,
+    as,
     incremental: incremental || undefined,
     lag: lag || undefined,
     set,

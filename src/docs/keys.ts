@@ -214,6 +214,14 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'extract.*.where': ["Postgres, MySQL: which rows are read, in the database's SQL.", `"status <> 'void'"`],
   'extract.*.select': ['Postgres, MySQL: the only columns that are read.', '[order_id, status]'],
   'extract.*.omit': ['Postgres, MySQL: columns that are not read.', '[card_number]'],
+  'extract.*.query': [
+    "Postgres, MySQL: one SELECT in the database's SQL, in place of a table; `key` says what identifies its rows.",
+    '"SELECT id, sum(total) AS total FROM orders GROUP BY id"',
+  ],
+  'extract.*.rename': [
+    'Postgres, MySQL: other names for columns, by those of the database.',
+    '{ ordno: order_id }',
+  ],
   'extract.*.row_security': [
     'Postgres: a table whose row-level security applies to us is refused, or read as it shows itself.',
     'filter',

@@ -73,7 +73,7 @@ async function examineConnection(
     if (findings.some(({ ok }) => !ok)) return { name, findings }
     if (connector.diagnose) {
       const needs = {
-        reads: own.map(({ options }) => (options as { table: string }).table),
+        reads: own.flatMap(({ options }) => (options as { table?: string }).table ?? []),
         loads: into.map(({ table }) => table),
         follows: own.flatMap(({ changes, options, key }) =>
           changes ? [{ table: (options as { table: string }).table, key, reader: readerOf(job, name) }] : [],

@@ -18,7 +18,7 @@ export const mysql = defineConnector({
   name: 'mysql',
   schemes: ['mysql', 'mariadb'],
   config: databaseSettings('mysql://user@host:3306/database'),
-  extract: z.strictObject({ table: z.string().min(1), ...selection }),
+  extract: z.strictObject(selection),
   capabilities: {
     source: true,
     target: true,

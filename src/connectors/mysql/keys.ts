@@ -1,6 +1,7 @@
 import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Read } from '../../../engine/contracts/source.ts'
 import type { Column } from '../../../engine/types/logical.ts'
+import type { Selection } from '../wire/selection.ts'
 import { databaseAndName } from './catalog.ts'
 import { ask, type Session } from './connect.ts'
 import { identifier, literal } from './types.ts'
@@ -59,7 +60,8 @@ const FAITHFUL = ['utf8mb4', 'utf8mb3', 'utf8', 'latin1', 'ascii']
 
 /** The key to page a read by: its primary key, or else a unique index without NULLs; undefined where it has none. */
 export async function usableKey(session: Session, read: Read): Promise<Key | undefined> {
-  const { table } = read.options as { table: string }
+  const { table } = read.options as Selection
+  if (table === undefined) return undefined
   const [database, name] = databaseAndName(table)
   const parts = await ask(
     session,
@@ -71,7 +73,9 @@ export async function usableKey(session: Session, read: Read): Promise<Key | und
       WHERE s.table_schema = ${database} AND s.table_name = ${literal(name)} AND s.non_unique = 0
       ORDER BY s.index_name <> 'PRIMARY', s.index_name, s.seq_in_index`,
   )
-  const staged = read.columns.filter(column => column.name !== REJECTED).map(column => column.name)
+  const staged = read.columns
+    .filter(column => column.name !== REJECTED)
+    .map(({ name, sourceName = name }) => sourceName)
   for (const [index, columns] of Map.groupBy(parts, part => part.index_name!)) {
     // An expression in place of a column has no type.
     if (!columns.every(({ plain, type }) => Number(plain) === 1 && KINDS[(type ?? '').toLowerCase()]))

@@ -2,7 +2,7 @@ import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
-import { conditionOf, type Selection } from '../wire/selection.ts'
+import { conditionOf, relation, type Selection } from '../wire/selection.ts'
 import { unlessSilent } from '../wire/silence.ts'
 import { type Access, ask, connect, disconnect, interrupt, interruptOn, type Session } from './connect.ts'
 import { positionOf } from './keyPosition.ts'
@@ -91,25 +91,28 @@ async function readChunk(
 export function chunkSql(read: Read, { key, bounds }: RangePayload, limit: number): string {
   const columns = read.columns
     .filter(column => column.name !== REJECTED)
-    .map(column => selectExpression(column))
+    .map(column => selectExpression(column, identifier(column.sourceName ?? column.name)))
   const selected = read.options as Selection
-  const { table } = selected
   const where = key ? within(key, bounds ?? {}) : []
   if (read.since) where.push(sinceSql(read))
   where.push(...conditionOf(selected))
   const condition = where.length > 0 ? ` WHERE ${where.join(' AND ')}` : ''
-  if (!key) return `SELECT ${columns.join(', ')} FROM ${tableName(table)}${condition}`
+  const from = relation(selected, tableName)
+  if (!key) return `SELECT ${columns.join(', ')} FROM ${from}${condition}`
   // The server would sort whole tables where it thinks another index better.
   const ahead = key.columns.filter(({ at }) => at === undefined).map(exact)
   return `SELECT ${[...ahead, ...columns].join(', ')}
-    FROM ${tableName(table)} FORCE INDEX (${identifier(key.index)})${condition} ORDER BY ${order(key, 'ASC')} LIMIT ${limit}`
+    FROM ${from} FORCE INDEX (${identifier(key.index)})${condition} ORDER BY ${order(key, 'ASC')} LIMIT ${limit}`
 }
 
 /** The condition of an incremental read; the session's time zone is UTC, so an instant needs no offset. */
 export function sinceSql(read: Read): string {
   const { column, value, nulls } = read.since!
-  const name = identifier(column)
-  const kind = columnNamed(read.columns, column)!.type.kind
+  const {
+    type: { kind },
+    sourceName = column,
+  } = columnNamed(read.columns, column)!
+  const name = identifier(sourceName)
   const since = (() => {
     if (kind === 'int' || kind === 'decimal') return `${name} >= ${value}`
     // Text is ordered by its bytes in UTF-8, as the watermark was found, not by its collation.

@@ -1,5 +1,6 @@
 import type { Range, Read, Snapshot } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import type { Selection } from '../wire/selection.ts'
 import { type Access, ask, connect, disconnect, interruptOn, type Session } from './connect.ts'
 import { usableKey } from './keys.ts'
 import { keyedRange, type RangePayload, sinceSql, startSnapshot } from './lane.ts'
@@ -83,7 +84,9 @@ async function lockReads(session: Session, signal: AbortSignal): Promise<string 
 
 /** One range: the engine asks for splits as its lanes need them. */
 async function rangesOf(session: Session, read: Read): Promise<Range[]> {
-  const { table } = read.options as { table: string }
+  const { table } = read.options as Selection
+  // Older servers run what stands in a query when they are asked to explain it.
+  if (table === undefined) return [{ label: `${read.extract}, all rows`, payload: {} satisfies RangePayload }]
   const key = await usableKey(session, read)
   const where = read.since ? ` WHERE ${sinceSql(read)}` : ''
   const explain = ask(session, `EXPLAIN SELECT * FROM ${tableName(table)}${where}`)

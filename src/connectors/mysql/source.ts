@@ -11,6 +11,7 @@ import { checkCondition, narrowed, type Selection } from '../wire/selection.ts'
 import { databaseAndName, primaryKey } from './catalog.ts'
 import { MysqlChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
+import { describeQuery } from './query.ts'
 import { openSnapshot } from './snapshot.ts'
 import { structureOf } from './structure.ts'
 import { type CatalogColumn, literal, logicalColumn, originOf, tableName } from './types.ts'
@@ -85,6 +86,7 @@ export class MysqlSource implements Source {
   private async describeTable(session: Session, extract: ExtractSpec, signal: AbortSignal) {
     const selected = extract.options as Selection
     const { table } = selected
+    if (table === undefined) return describeQuery(session, extract, signal)
     const [database, name] = databaseAndName(table)
     const where = `${session.name}.${table}`
     const here = `table_schema = ${database} AND table_name = ${literal(name)}`
@@ -109,7 +111,10 @@ export class MysqlSource implements Source {
     const schema: TableSchema = {
       columns: columns.map(column => {
         const origin = originOf(column)
-        return { ...logicalColumn(where, column, extract.columns[column.name]), ...(origin && { origin }) }
+        return {
+          ...logicalColumn(where, column, extract.columns[selected.rename?.[column.name] ?? column.name]),
+          ...(origin && { origin }),
+        }
       }),
       key,
     }

@@ -19,17 +19,17 @@ interface CatalogType {
   fields?: { name: string; type: string; typmod: number; dimensions: number }[]
 }
 
-/** The types of a table's columns and of all that they are made of, by their oids. */
+/** Types, by their oids, and all that they are made of. */
 export async function catalogTypes(
   client: pg.Client,
   where: string,
-  table: string,
+  oids: string[],
 ): Promise<Map<string, CatalogType>> {
   const rows = await ask(
     client,
     where,
     `WITH RECURSIVE used AS (
-       SELECT atttypid AS oid FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped
+       SELECT unnest($1::oid[]) AS oid
        UNION
        SELECT part.oid FROM used JOIN pg_type t ON t.oid = used.oid CROSS JOIN LATERAL (
          SELECT t.typelem WHERE t.typcategory = 'A' UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'
@@ -43,7 +43,7 @@ export async function catalogTypes(
            'dimensions', a.attndims) ORDER BY a.attnum)
          FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)::text END AS fields
      FROM used JOIN pg_type t ON t.oid = used.oid`,
-    [table],
+    [`{${oids.join(', ')}}`],
   )
   return new Map(
     rows.map(({ oid, name, kind, item, base, typmod, dimensions, labels, fields }) => [

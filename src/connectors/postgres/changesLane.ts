@@ -43,7 +43,7 @@ export async function readChanges(
     const tables = request.reads.map((read, index) => new ChangeTable(read, sinks[index]!))
     const byOid = new Map<number, ChangeTable[]>()
     for (const table of tables) {
-      const own = quoteTable((table.read.options as PostgresExtract).table)
+      const own = quoteTable((table.read.options as PostgresExtract).table!)
       const [found] = await ask(client, name, `SELECT to_regclass(${quoteLiteral(own)})::oid AS oid`)
       if (found?.oid == null)
         throw new EngineError('TABLE_MISSING', `${table.read.where}: there is no such table any more`, {

@@ -98,7 +98,7 @@ export async function followable(
   const found: Followable[] = []
   for (const { spec } of tables) {
     const options = spec.options as PostgresExtract
-    const facts = await tableFacts(client, name, options.table)
+    const facts = await tableFacts(client, name, options.table!)
     // Describing it says so, with the nearest names.
     if (!facts) continue
     const obstacle = obstacleOf(facts, spec.key, options)

@@ -24,7 +24,6 @@ export const postgres = defineConnector({
   schemes: ['postgres', 'postgresql'],
   config: databaseSettings('postgres://user@host:5432/database'),
   extract: z.strictObject({
-    table: z.string().min(1),
     row_security: z.enum(['refuse', 'filter']).default('refuse'),
     ...selection,
   }),

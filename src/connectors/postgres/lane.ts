@@ -74,11 +74,11 @@ async function readChunk(
   return chunk && restOf(range, chunk, rows)
 }
 
-/** The rows of a chunk, in the staged columns' order; `table` is quoted. */
+/** The rows of a chunk, in the staged columns' order; `table` is quoted, or a query as one. */
 export function selectSql(read: Read, table: string, blocks?: Blocks): string {
   const columns = read.columns
     .filter(column => column.name !== REJECTED)
-    .map(column => selectExpression(column, quoteIdent(column.name)))
+    .map(column => selectExpression(column, quoteIdent(column.sourceName ?? column.name)))
   const where: string[] = []
   if (blocks && blocks.from > 0) where.push(`ctid >= '(${blocks.from},0)'`)
   if (blocks?.to !== undefined) where.push(`ctid < '(${blocks.to},0)'`)
@@ -91,8 +91,8 @@ export function selectSql(read: Read, table: string, blocks?: Blocks): string {
 /** The condition of an incremental read. */
 function sinceSql(read: Read): string {
   const { column, value, nulls } = read.since!
-  const name = quoteIdent(column)
-  const { type } = columnNamed(read.columns, column)!
+  const { type, sourceName = column } = columnNamed(read.columns, column)!
+  const name = quoteIdent(sourceName)
   const [, day, rest = ''] = /^(\d{4,}-\d\d-\d\d) \(BC\)(.*)$/.exec(value) ?? []
   // An untyped literal takes the column's own type. Text is ordered by its bytes in UTF-8, as the watermark was found.
   const since =

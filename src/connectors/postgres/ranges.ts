@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Range, Read } from '../../../engine/contracts/source.ts'
+import { relation } from '../wire/selection.ts'
 import { ask, quoteTable } from './connect.ts'
 import { type PostgresExtract, rowSecurity } from './settings.ts'
 
@@ -15,7 +16,7 @@ export interface Blocks {
   end: number
 }
 
-/** Rows of one table or partition, its name quoted; without `blocks` they are read in one go. */
+/** Rows of one table or partition, its name quoted, or of a query; without `blocks` they are read in one go. */
 export interface RangePayload {
   table: string
   blocks?: Blocks
@@ -29,7 +30,12 @@ const CAUTION = 4
 /** The ranges of a read: one for each partition, or the whole where only a plain SELECT gives the right rows. */
 export async function rangesOf(client: pg.Client, where: string, read: Read): Promise<Range[]> {
   const options = read.options as PostgresExtract
-  const { table } = options
+  const { table, query } = options
+  if (table === undefined) {
+    await ask(client, where, rowSecurity(options))
+    const all = relation({ query }, quoteTable)
+    return [{ label: `${read.extract}, all rows`, payload: { table: all } satisfies RangePayload }]
+  }
   const [facts] = await ask(
     client,
     where,

@@ -5,8 +5,8 @@ import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { type Access, connect, disconnect, quoteIdent } from './connect.ts'
 import { copyOut } from './copyOut.ts'
+import { describeTable } from './describe.ts'
 import { loadError, type TargetSession } from './session.ts'
-import { describeTable } from './source.ts'
 import { selectExpression } from './types.ts'
 
 /** Rows and bytes of a batch that is read back. */

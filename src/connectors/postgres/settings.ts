@@ -60,7 +60,6 @@ export function beginRead(snapshot?: string): string {
   return snapshot === undefined ? begin : `${begin}; SET TRANSACTION SNAPSHOT '${snapshot}'`
 }
 
-/** What a table gives whose row-level security applies to our role: an error, or what its policies show. */
 /** The connector's own keys of an extract. */
 export interface PostgresExtract extends Selection {
   /** What a table gives whose row-level security applies to our role: an error, or what its policies show. */

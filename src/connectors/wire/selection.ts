@@ -9,31 +9,60 @@ const columns = z
 
 /** What of a table is read: keys of an extract of a database. */
 export const selection = {
+  table: z.string().min(1).optional(),
+  /** A query in the database's own SQL, in place of a table. */
+  query: z
+    .string()
+    .transform(sql => sql.replace(/[;\s]+$/, ''))
+    .pipe(z.string().min(1))
+    .optional(),
   /** A condition in the database's own SQL. */
   where: z.string().min(1).optional(),
   /** The only columns that are read, or those that are not. */
   select: columns.optional(),
   omit: columns.optional(),
+  /** Other names for columns, by the database's. */
+  rename: z.record(z.string(), z.string().min(1)).optional(),
 }
 
 export interface Selection {
-  table: string
+  /** Absent where there is a query. */
+  table?: string | undefined
+  query?: string | undefined
   where?: string | undefined
   select?: string[] | undefined
   omit?: string[] | undefined
+  rename?: Record<string, string> | undefined
 }
+
+/** Fails with CONFIG_INVALID where two columns that a query gives have one name. */
+export function distinctNames(where: string, columns: { name: string }[]): void {
+  const seen = new Set<string>()
+  for (const { name } of columns) {
+    const same = name.toLowerCase()
+    if (seen.has(same))
+      throw new EngineError('CONFIG_INVALID', `${where}: its query gives two columns called ${name}`, {
+        hint: 'Name one of them otherwise: … AS another_name.',
+      })
+    seen.add(same)
+  }
+}
+
+/** SQL of what is read: the table, or the query as one. Either stands after FROM. */
+export const relation = ({ table, query }: Selection, quoteTable: (name: string) => string): string =>
+  query === undefined ? quoteTable(table!) : `(${query}\n) AS source_query`
 
 /** A condition that stands for itself among others, whatever comment it ends with. */
 export const conditionOf = ({ where }: Selection): string[] => (where === undefined ? [] : [`(${where}\n)`])
 
 /**
- * The table with the columns that are read of it. Fails with COLUMN_MISSING on a name that is none of them, and with
- * CONFIG_INVALID where a column of its key is not among them.
+ * The table with the columns that are read of it, under the job's names. Fails with COLUMN_MISSING on a name that is none
+ * of them, and with CONFIG_INVALID where a column of its key is not among them, or two would have one name.
  */
-export function narrowed(where: string, schema: TableSchema, { select, omit = [] }: Selection): TableSchema {
-  if (select === undefined && omit.length === 0) return schema
+export function narrowed(where: string, schema: TableSchema, selected: Selection): TableSchema {
+  const { select, omit = [], rename = {} } = selected
   const names = schema.columns.map(({ name }) => name)
-  for (const name of [...(select ?? []), ...omit])
+  for (const name of [...(select ?? []), ...omit, ...Object.keys(rename)])
     if (!names.includes(name))
       throw new EngineError(
         'COLUMN_MISSING',
@@ -46,7 +75,36 @@ export function narrowed(where: string, schema: TableSchema, { select, omit = []
     throw new EngineError('CONFIG_INVALID', `${where}: ${lost.join(', ')} is of the key, and is not read`, {
       hint: 'Rows are told apart by it: select it, too, or take it out of omit.',
     })
-  return { ...schema, columns: kept }
+  return renamed(where, { ...schema, columns: kept }, rename)
+}
+
+/** The table under the job's names for its columns. */
+function renamed(where: string, schema: TableSchema, rename: Record<string, string>): TableSchema {
+  if (Object.keys(rename).length === 0) return schema
+  const to = (name: string) => rename[name] ?? name
+  const { structure } = schema
+  const columns = schema.columns.map(column =>
+    to(column.name) === column.name ? column : { ...column, name: to(column.name), sourceName: column.name },
+  )
+  const twice = columns.find(({ name }, index) =>
+    columns.slice(0, index).some(other => other.name.toLowerCase() === name.toLowerCase()),
+  )
+  if (twice)
+    throw new EngineError('CONFIG_INVALID', `${where}: rename gives two columns the name ${twice.name}`, {
+      hint: 'Rename the other, too, or leave it out: omit.',
+    })
+  return {
+    ...schema,
+    columns,
+    key: schema.key.map(to),
+    ...(structure && {
+      structure: {
+        ...structure,
+        indexes: structure.indexes.map(index => ({ ...index, columns: index.columns.map(to) })),
+        references: structure.references.map(each => ({ ...each, columns: each.columns.map(to) })),
+      },
+    }),
+  }
 }
 
 /** Asks the server whether a condition can be, by `ask`. Fails with CONFIG_INVALID and what it says. */
