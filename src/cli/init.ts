@@ -45,7 +45,7 @@ async function init(named: string | undefined, flags: InitFlags, signal: AbortSi
   const { survey, connectionName } = await import('../init/survey.ts')
   const { writeProject } = await import('../init/project.ts')
   const ends = readEnds(from, to)
-  if (ends.from.files !== undefined)
+  if (ends.from.files !== undefined || ends.from.folder)
     throw new EngineError('CONFIG_INVALID', 'files have no catalogue to look at', {
       hint: 'nightfreight copy FILES TARGET --save FOLDER writes their job.',
     })

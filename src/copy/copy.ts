@@ -3,13 +3,16 @@ import { join } from 'node:path'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { lookAtFiles } from './files.ts'
+import { filesOfFolder } from './folder.ts'
 import { type CopyJob, fileJob, queryJob, refuseAlone, refuseOfFiles, tablesJob, VARIABLES } from './job.ts'
 import type { CopyRequest } from './request.ts'
 import { openSource } from './source.ts'
 
 /** Looks at the source, and gives the job that copies what was asked for. */
-export async function copyJob(request: CopyRequest, signal: AbortSignal): Promise<CopyJob> {
-  const { url, files } = request.from
+export async function copyJob(asked: CopyRequest, signal: AbortSignal): Promise<CopyJob> {
+  const from = asked.from.folder ? await filesOfFolder(asked.from, signal) : asked.from
+  const request = { ...asked, from }
+  const { url, files } = from
   const { set = {} } = request
   refuseAlone(request)
   if (files !== undefined) {

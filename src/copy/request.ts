@@ -1,5 +1,5 @@
-import { readdirSync, statSync } from 'node:fs'
-import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path'
+import { statSync } from 'node:fs'
+import { dirname, isAbsolute, relative, resolve } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { connectorFor } from '../connectors/index.ts'
 import type { FileKeys } from './set.ts'
@@ -33,8 +33,8 @@ export interface CopyRequest {
   foreignKeys?: boolean
 }
 
-/** A database, or files below a place; `table`: what theirs is called where they do not say. */
-export type CopySource = { url: string; files?: string; table?: string }
+/** A database, or files below a place (all that a folder holds, where it says so); `table`: what theirs is called where they do not say. */
+export type CopySource = { url: string; files?: string; folder?: true; table?: string }
 
 /** What is asked for beside the two ends; what is empty counts as not said. */
 export function readRequest(
@@ -115,40 +115,17 @@ function withoutTables(url: string): [string, string[]] {
 
 function fileSource(path: string): CopySource {
   const absolute = resolve(path)
-  if (statSync(absolute, { throwIfNoEntry: false })?.isDirectory()) return folderSource(path, absolute)
+  if (statSync(absolute, { throwIfNoEntry: false })?.isDirectory())
+    return { url: `file:${absolute}`, folder: true }
   const folder = dirname(
     absolute.split(/[*?[{]/)[0] === absolute ? absolute : absolute.replace(/[^/]*[*?[{].*$/, 'x'),
   )
   return { url: `file:${folder}`, files: relative(folder, absolute) }
 }
 
-const ENDING = /(\.[A-Za-z0-9]+)?\.(gz|zst|bz2|zip)$|\.[A-Za-z0-9]+$/
-
-/** A folder whose files are of one kind, as one table. Fails with CONFIG_INVALID where it holds anything else. */
-function folderSource(path: string, folder: string): CopySource {
-  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith('.'))
-  const kinds = new Set(
-    entries.map(entry =>
-      entry.isDirectory() ? `${entry.name}/` : (ENDING.exec(entry.name)?.[0] ?? entry.name),
-    ),
-  )
-  const [kind] = kinds
-  if (kinds.size === 1 && kind!.startsWith('.'))
-    return { url: `file:${folder}`, files: `*${kind}`, table: basename(folder) }
-  const shown = [...kinds].slice(0, 10).join(', ') || 'nothing'
-  throw new EngineError(
-    'CONFIG_INVALID',
-    `${path} is a folder that does not hold files of one kind: ${shown}`,
-    {
-      hint: `Name the files that make one table: nightfreight copy '${join(path, '*.csv')}' …`,
-    },
-  )
-}
-
 function remoteFile(url: string): CopySource {
   const at = url.lastIndexOf('/')
   const files = decodeURI(url.slice(at + 1))
-  if (!FILE.test(files) && !/[*?]/.test(files))
-    throw unknown('SRC', 'the files, not their folder: s3://bucket/orders/*.parquet')
+  if (!FILE.test(files) && !/[*?]/.test(files)) return { url: url.replace(/\/+$/, ''), folder: true }
   return { url: url.slice(0, at), files }
 }

@@ -63,6 +63,15 @@ export class DropSource<Access> implements Source {
     return headsOf(this.store, options, signal)
   }
 
+  /** Names of all files below the drop. */
+  async *names(signal: AbortSignal): AsyncGenerator<string> {
+    await this.store.probe(signal)
+    for await (const { name } of this.store.list('', true)) {
+      signal.throwIfAborted()
+      yield name
+    }
+  }
+
   async open(lanes: number, signal: AbortSignal): Promise<Snapshot> {
     await this.store.probe(signal)
     const spool = new Spool()

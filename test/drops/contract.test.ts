@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { globOf } from '../../src/copy/folder.ts'
+import type { DropSource } from '../../src/drops/source.ts'
 import { night, type Place } from './nights.ts'
 import { localPlace, s3For, s3Place, sftpPlace, sshdFor, testFolder } from './places.ts'
 
@@ -44,6 +46,20 @@ for (const [name, make] of Object.entries(MAKERS))
       assert.deepEqual(fourth.notes, ['a.csv was taken before and has changed: taken as new'])
       // A run that was not committed leaves nothing behind.
       assert.deepEqual(ids(await night(place, files, third)), ['3'])
+    })
+
+    test('a folder of one kind of files is found to be that, any other is said', async () => {
+      const place = await make()
+      const names = () => {
+        const source = place.source() as DropSource<unknown>
+        return globOf(source.names(new AbortController().signal)).finally(() => source.close())
+      }
+      await place.put('a.csv.gz', 'x')
+      await place.put('b c.csv.gz', 'x')
+      await place.put('.hidden', 'x')
+      assert.equal(await names(), '*.csv.gz')
+      await place.put('below/c.csv.gz', 'x')
+      await assert.rejects(names(), /does not hold files of one kind: \.csv\.gz, below\//)
     })
 
     test('names with newlines, Unicode and wildcards; folders; order', async () => {
