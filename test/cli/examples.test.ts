@@ -306,9 +306,10 @@ const STEPS: Record<string, Step> = {
     },
     says: /reads and loads refunds, too/,
   },
-  'nightfreight copy "$SHOP_URL" duckdb:warehouse.duckdb --query "SELECT member_id, upper(first_name) AS name FROM members" --as names --key member_id': {
-    says: /target\.names +\d+ +\d+ +0 /,
-  },
+  'nightfreight copy "$SHOP_URL" duckdb:warehouse.duckdb --query "SELECT member_id, upper(first_name) AS name FROM members" --as names --key member_id':
+    {
+      says: /target\.names +\d+ +\d+ +0 /,
+    },
   'nightfreight completion bash': { says: /complete .* nightfreight$/m },
   'nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id': { says: /orders +2 +2 +0 / },
   'nightfreight copy orders.csv lake:./lake --save queries/orders': {
