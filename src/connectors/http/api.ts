@@ -188,7 +188,7 @@ export class Api {
         const { status } = response
         const type = typeOf(response)
         const link = response.headers.get('link')
-        const text = textOf(await bodyOf(response, maxResponse, where), where)
+        const text = textOf(await bodyOf(response, maxResponse, where), type, where)
         return { answer: { url, status, type, link, text } }
       }
       return this.refusal(response, await startOf(response, SHOWN), where, headers)

@@ -28,11 +28,17 @@ export async function startOf(response: Response, most: number): Promise<string>
   return Buffer.concat(chunks).toString('utf8', 0, most)
 }
 
-/** A body's text. Fails with RESPONSE_INVALID where it is not UTF-8. */
-export function textOf(bytes: Buffer, where: string): string {
+/** A body's text, in the charset that its content type names, or UTF-8. Fails with RESPONSE_INVALID where it is in another. */
+export function textOf(bytes: Buffer, type: string, where: string): string {
+  const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(type)?.[1] ?? 'utf-8'
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    // To a browser latin1 is windows-1252; here it is what it says.
+    if (/^(iso-8859-1|latin-?1)$/i.test(charset)) return bytes.toString('latin1')
+    return new TextDecoder(charset, { fatal: true }).decode(bytes)
   } catch (cause) {
-    throw new EngineError('RESPONSE_INVALID', `${where}: the answer is not UTF-8`, { cause })
+    throw new EngineError('RESPONSE_INVALID', `${where}: the answer is not in ${charset} (${type})`, {
+      cause,
+      hint: 'JSON is sent as UTF-8, or its charset is named in Content-Type: ask who runs the API.',
+    })
   }
 }

@@ -10,6 +10,9 @@ import { endOf, startAt } from './raw.ts'
 const own = (record: object, name: string): unknown =>
   Object.hasOwn(record, name) ? (record as Record<string, unknown>)[name] : undefined
 
+/** Keys of records that are remembered. */
+const MOST_KEYS = 10_000
+
 type TimeFormat = 'iso' | 'epoch' | 'epoch_ms'
 
 interface Field {
@@ -32,6 +35,8 @@ export class RecordDecoder {
   private readonly builder: BatchBuilder
   private readonly fields: Field[]
   private rows = 0
+  /** By a record's key: the field from which it differs in case only, null where there is none. */
+  private readonly alike = new Map<string, Field | null>()
 
   constructor(builder: BatchBuilder, { schema, null_values }: Pick<HttpOptions, 'schema' | 'null_values'>) {
     this.builder = builder
@@ -64,11 +69,13 @@ export class RecordDecoder {
       throw new EngineError('RESPONSE_INVALID', `${where}: row ${number}: ${shown(record)} is not an object`)
     const { builder } = this
     const row = builder.rows
+    let lacks = false
     for (const field of this.fields) {
       const { column, path, raw } = field
       const { name, policy, native } = column.column
       const value = field.name === undefined ? valueAt(record, path) : own(record, field.name)
       if (value !== undefined) field.seen = true
+      else lacks ||= field.name !== undefined
       if (
         value === null ||
         value === undefined ||
@@ -92,23 +99,34 @@ export class RecordDecoder {
           { hint: hintFor(field, value) },
         )
     }
+    if (lacks) this.refuseAlike(record, where, number)
     builder.endRow()
     this.rows++
   }
 
-  /** Fails where these records have, in place of a column's field, one whose name differs in case only. */
-  check(where: string, records: unknown[]): void {
-    for (const { column, path, seen } of this.fields) {
-      if (seen || typeof path === 'string' || path.length !== 1) continue
-      const { name, native } = column.column
-      const [field] = path
-      for (const record of records) {
-        const other = Object.keys(record as object).find(key => key.toLowerCase() === field!.toLowerCase())
-        if (other === undefined) continue
-        throw new EngineError('RESPONSE_INVALID', `${where}: no record has ${field}, and there is ${other}`, {
-          hint: `Write into schema of this extract: ${name}: { type: ${JSON.stringify(native)}, path: [${JSON.stringify(other)}] }`,
-        })
+  /** Fails where a record has, in place of a field that it lacks, one whose name differs in case only. */
+  private refuseAlike(record: object, where: string, number: number): void {
+    for (const key of Object.keys(record)) {
+      let field = this.alike.get(key)
+      if (field === undefined) {
+        const names = new Set(this.fields.map(({ name }) => name))
+        const folded = key.toLowerCase()
+        const like = (field: Field) => field.name !== undefined && field.name.toLowerCase() === folded
+        field = names.has(key) ? null : (this.fields.find(like) ?? null)
+        if (this.alike.size < MOST_KEYS) this.alike.set(key, field)
       }
+      if (field === null || Object.hasOwn(record, field.name!)) continue
+      const { name, native } = field.column.column
+      const other = `{ type: ${JSON.stringify(native)}, path: [${JSON.stringify(key)}] }`
+      throw new EngineError(
+        'RESPONSE_INVALID',
+        `${where}: row ${number} has ${key} in place of ${field.name}${field.seen ? ', which others have' : ''}`,
+        {
+          hint: field.seen
+            ? `Write both into schema of this extract, ${name} and ${name}_2: ${other}, and put them together in a model.`
+            : `Write into schema of this extract: ${name}: ${other}`,
+        },
+      )
     }
   }
 

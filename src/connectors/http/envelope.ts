@@ -23,6 +23,39 @@ export function leadsOn(body: unknown): string | undefined {
 const ERROR = /^(errors?|error_?(code|message|description)?|faults?|exceptions?)$/i
 const ASIDE = /^(errors|warnings|messages|notices|links)$/i
 const SUCCESS = /^(ok|success|succeeded)$/i
+const STATUS = /^((http_?)?(status|code)(_?code)?|result|outcome)$/i
+const FAILED = /^(errors?|fail(ed|ure)?|denied|unauthori[sz]ed|forbidden)$/i
+const TOLD = /^((error_?)?(message|msg|detail|title|reason|description))$/i
+/** Words of what is told where there are no records because something failed. */
+const TROUBLE =
+  /error|fail|invalid|unauthori[sz]ed|unauthenticated|forbidden|denied|not allowed|permission|credential|expired|log ?in|sign ?in|limit|quota|too many|exceeded|unavailable|maintenance|try again|timed? ?out|not found|no such|unknown|missing|required/i
+
+/** Whether a field says that the answer is a failure. */
+function isFailure(name: string, value: unknown): boolean {
+  if (ERROR.test(name))
+    return (
+      value !== null &&
+      value !== '' &&
+      value !== false &&
+      value !== 0 &&
+      !(Array.isArray(value) && value.length === 0)
+    )
+  if (SUCCESS.test(name)) return value === false || value === 'false'
+  if (STATUS.test(name)) {
+    const code = Number(value)
+    return typeof value === 'string' && !/^\d+$/.test(value) ? FAILED.test(value) : code >= 400 && code < 600
+  }
+  return TOLD.test(name) && typeof value === 'string' && TROUBLE.test(value)
+}
+
+/** The name of a list of errors that a response has beside its records, and how many they are. */
+export function failuresBeside(body: unknown, at: string[]): string | undefined {
+  if (!isObject(body) || at.length === 0) return undefined
+  const found = Object.entries(body).find(
+    ([name, value]) => name !== at[0] && /^errors?$/i.test(name) && Array.isArray(value) && value.length > 0,
+  )
+  return found && `${found[0]} (${(found[1] as unknown[]).length})`
+}
 
 /** Whether a response without a list at `path` is one without records, or another than was expected. */
 export function emptyWhy(
@@ -33,17 +66,13 @@ export function emptyWhy(
   if (body === null) return { rows: 0 }
   if (typeof body !== 'object' || isRawNumber(body)) return { hint: missing }
   const all = [...fields(body)]
+  const error = all.find(([at, value]) => isFailure(at.at(-1)!, value))
+  if (error) return { hint: `The answer says ${error[0].join('.')}: it is no list of records.` }
   const list = all.find(
     ([at, value]) => Array.isArray(value) && (value.length > 0 || !ASIDE.test(at.at(-1)!)),
   )
   if (list)
     return { hint: `There is a list at ${list[0].join('.')}: records: ${list[0].join('.')}, if it is that.` }
-  const error = all.find(
-    ([at, value]) =>
-      (ERROR.test(at.at(-1)!) && value !== null && value !== '' && value !== false && value !== 0) ||
-      (SUCCESS.test(at.at(-1)!) && value === false),
-  )
-  if (error) return { hint: `The answer says ${error[0].join('.')}: it is no list of records.` }
   return all.length === 0 || all.some(([at]) => at.join('.') === pathText(path))
     ? { rows: 0 }
     : { rows: 0, note: `nothing at ${pathText(path)}: taken for no records` }

@@ -3,20 +3,81 @@ export interface RawNumber {
   rawJSON: string
 }
 
+type Reviver = (this: unknown, key: string, value: unknown, context: { source?: string }) => unknown
+
 // Of the ECMAScript proposal "JSON.parse source text access"; TypeScript's library does not declare it yet.
 const SourceJSON = JSON as unknown as {
-  parse(text: string, revive: (key: string, value: unknown, context: { source?: string }) => unknown): unknown
+  parse(text: string, revive: Reviver): unknown
   rawJSON(text: string): RawNumber
   isRawJSON(value: unknown): value is RawNumber
 }
 
-/** Parses JSON without losing a digit: a number that a double would write differently comes as {@link RawNumber}. */
+/** An object has a key twice, of which a parser keeps one value. */
+export class RepeatedKey extends Error {}
+
+/**
+ * Parses JSON without losing a digit or a value: a number that a double would write differently comes as {@link RawNumber}.
+ * Fails with {@link RepeatedKey}.
+ */
 export function parseExact(text: string): unknown {
-  return SourceJSON.parse(text, (_key, value, { source }) =>
-    typeof value === 'number' && source !== undefined && String(value) !== source
+  // The root is given as a value of an object, too.
+  let keys = -1
+  const value = SourceJSON.parse(text, function (_key, value, { source }) {
+    if (!Array.isArray(this)) keys++
+    return typeof value === 'number' && source !== undefined && String(value) !== source
       ? SourceJSON.rawJSON(source)
-      : value,
-  )
+      : value
+  })
+  if (colonsOf(text) !== keys)
+    throw new RepeatedKey(`has the key ${JSON.stringify(repeatedKey(text))} twice in one object`)
+  return value
+}
+
+/** Where the string that begins at `from` ends. */
+function stringEnd(text: string, from: number): number {
+  let at = from
+  for (;;) {
+    at = text.indexOf('"', at + 1)
+    let escapes = 0
+    while (text.charCodeAt(at - 1 - escapes) === BACKSLASH) escapes++
+    if (escapes % 2 === 0) return at
+  }
+}
+
+const QUOTE = 34
+const COLON = 58
+const BACKSLASH = 92
+
+/** How many keys JSON writes. */
+function colonsOf(text: string): number {
+  let colons = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) at = stringEnd(text, at)
+    else if (code === COLON) colons++
+  }
+  return colons
+}
+
+function repeatedKey(text: string): string | undefined {
+  const open: Set<string>[] = []
+  let last = ''
+  for (let at = 0; at < text.length; at++) {
+    const mark = text[at]
+    if (mark === '"') {
+      const end = stringEnd(text, at)
+      last = text.slice(at, end + 1)
+      at = end
+    } else if (mark === '{') open.push(new Set())
+    else if (mark === '}') open.pop()
+    else if (mark === ':') {
+      const key = JSON.parse(last) as string
+      const keys = open.at(-1)!
+      if (keys.has(key)) return key
+      keys.add(key)
+    }
+  }
+  return undefined
 }
 
 export const isRawNumber = (value: unknown): value is RawNumber => SourceJSON.isRawJSON(value)

@@ -1,7 +1,15 @@
 import { EngineError } from '../../../engine/errors.ts'
 import type { Answer, Api } from './api.ts'
-import { emptyWhy, leadsOn } from './envelope.ts'
-import { type FieldPath, isRawNumber, parseExact, pathText, resolvePath, valueAt } from './json.ts'
+import { emptyWhy, failuresBeside, leadsOn } from './envelope.ts'
+import {
+  type FieldPath,
+  isRawNumber,
+  parseExact,
+  pathText,
+  RepeatedKey,
+  resolvePath,
+  valueAt,
+} from './json.ts'
 import { nextLink } from './link.ts'
 import type { HttpOptions } from './options.ts'
 import type { Page } from './pageCursor.ts'
@@ -15,14 +23,22 @@ export function pageOf(api: Api, where: string, answer: Answer, options: HttpOpt
   let body: unknown
   try {
     body = parseExact(answer.text)
-  } catch {
+  } catch (error) {
+    if (error instanceof RepeatedKey)
+      throw new EngineError('RESPONSE_INVALID', `${where}: the answer ${error.message}`, {
+        hint: 'One of the two values would be lost: ask who runs the API.',
+      })
     // The parser's own message quotes the text: it stays out of the way to the log.
     throw unfit(api, where, answer, 'the answer is not JSON', {
-      hint: 'A proxy or a maintenance page may have answered in place of the API.',
+      hint: /^\s*[[{]/.test(answer.text)
+        ? 'It is cut, has more than one value, or holds what JSON does not know, such as NaN.'
+        : 'A proxy or a maintenance page may have answered in place of the API.',
     })
   }
   const notes: string[] = []
   const found = recordsOf(api, where, answer, body, options, notes)
+  const failed = failuresBeside(body, found.at)
+  if (failed !== undefined) notes.push(`the answer says ${failed} beside its records: some may be missing`)
   const next = nextOf(api, where, answer, body, options)
   const more = flagOf(where, body, options)
   const total = options.total === undefined ? undefined : totalOf(where, body, options.total, found.records)

@@ -176,11 +176,22 @@ test('an answer without records is no failure, and one that is no answer is', as
       )
   const { notes } = await told((_request, _url, response) => json(response, '{"kind":"list"}'), {})
   assert.match(notes.join(), /nothing at data: taken for no records/)
+  const beside = await told(
+    (_request, _url, response) => json(response, '{"data":[{"id":1}],"errors":[{"message":"x"}]}'),
+    {},
+  )
+  assert.match(beside.notes.join(), /says errors \(1\) beside its records: some may be missing/)
   for (const body of [
     '{"items":[{"id":1}]}',
     '{"ok":false}',
     '{"error":"gone"}',
     '{"meta":{"errors":["x"]}}',
+    '{"data":null,"errors":[{"message":"x"}]}',
+    '{"message":"Unauthorized"}',
+    '{"status":"error"}',
+    '{"code":401,"msg":"no"}',
+    '{"statusCode":"503"}',
+    '{"title":"Forbidden","detail":"no"}',
     '"x"',
     '{"data":{}}',
   ])

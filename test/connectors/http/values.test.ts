@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { parseExact } from '../../../src/connectors/http/json.ts'
 import { parseTimestamp } from '../../../src/connectors/http/moments.ts'
 import { parseScaled } from '../../../src/connectors/http/numbers.ts'
 import { options } from '../../../src/connectors/http/options.ts'
@@ -123,9 +124,19 @@ test('a field that differs in case only is refused, and one that no record has i
   const cased: Handler = (_request, _url, response) => json(response, '{"data":[{"Id":7},{"x":1}]}')
   await assert.rejects(read(cased, { schema: { id: 'BIGINT' } }), {
     code: 'RESPONSE_INVALID',
-    message: /page 1: no record has id, and there is Id/,
+    message: /page 1: row 1 has Id in place of id/,
     hint: 'Write into schema of this extract: id: { type: "BIGINT", path: ["Id"] }',
   })
+  const mixed: Handler = (_request, _url, response) => json(response, '{"data":[{"id":7},{"Id":8}]}')
+  await assert.rejects(read(mixed, { schema: { id: 'BIGINT' } }), {
+    message: /row 2 has Id in place of id, which others have/,
+    hint: /id and id_2: { type: "BIGINT", path: \["Id"\] }, and put them together in a model/,
+  })
+  const both = { id: 'BIGINT', id_2: { type: 'BIGINT', path: ['Id'] } }
+  assert.deepEqual(await read(mixed, { schema: both }), [
+    ['7', 'NULL'],
+    ['NULL', '8'],
+  ])
   const rows = await read(cased, { schema: { id: { type: 'BIGINT', path: ['Id'] } } })
   assert.deepEqual(rows, [['7'], ['NULL']])
   const notes: string[] = []
@@ -138,9 +149,57 @@ test('a field that differs in case only is refused, and one that no record has i
   assert.ok(!options.safeParse({ path: '/x', schema: { id: 'BIGINT', ID: 'BIGINT' } }).success)
 })
 
+test('a key that an object has twice is refused, however it is written and wherever it stands', async () => {
+  const schema = { v: 'JSON' }
+  for (const [body, key] of [
+    ['{"data":[{"v":1,"v":2}]}', 'v'],
+    [String.raw`{"data":[{"v":1,"\u0076":2}]}`, 'v'],
+    ['{"data":[{"v":{"a":{":":1},"a":2}}]}', 'a'],
+    ['{"data":[{"v":1}],"data":[{"v":2}]}', 'data'],
+  ])
+    await assert.rejects(
+      read((_request, _url, response) => json(response, body!), { schema }),
+      {
+        code: 'RESPONSE_INVALID',
+        message: `payment_api /payments page 1: the answer has the key "${key}" twice in one object`,
+      },
+      body,
+    )
+  const value = fc.jsonValue({ maxDepth: 3 })
+  fc.assert(
+    fc.property(value, fc.constantFrom(undefined, 1, '\t'), (value, space) => {
+      assert.deepEqual(JSON.stringify(parseExact(JSON.stringify(value, null, space))), JSON.stringify(value))
+    }),
+  )
+})
+
+test('an answer is read in the charset that it names', async () => {
+  const body = '{"data":[{"v":"Ã©"}]}'
+  const answer =
+    (bytes: Buffer, type: string): Handler =>
+    (_request, _url, response) =>
+      response.writeHead(200, { 'content-type': type }).end(bytes)
+  for (const [bytes, type] of [
+    [Buffer.from(body), 'application/json'],
+    [Buffer.from(`\ufeff${body}`), 'application/json; charset=utf-8'],
+    [Buffer.from(body, 'latin1'), 'application/json;charset="ISO-8859-1"'],
+    [Buffer.from(body, 'latin1'), 'text/json; charset=windows-1252'],
+    [Buffer.from(`\ufeff${body}`, 'utf16le'), 'application/json; charset=utf-16'],
+  ] as const)
+    assert.deepEqual(await read(answer(bytes, type), { schema: { v: 'VARCHAR' } }), [['Ã©']], type)
+  for (const type of ['application/json', 'application/json; charset=klingon'])
+    await assert.rejects(
+      read(answer(Buffer.from('{"data":[{"v":"é"}]}', 'latin1'), type), { schema: { v: 'VARCHAR' } }),
+      {
+        code: 'RESPONSE_INVALID',
+        message: /the answer is not in (utf-8|klingon)/,
+      },
+    )
+})
+
 test('nested values go into columns by path, and as JSON without a character changed', async () => {
   const nested =
-    '{ "2": 1.50, "1": {"city" : "K\\u00f6ln", "zip":null}, "tags": [ "a", {"n":12345678901234567890} ], "a.b": 7, "1": {"city":"Bonn"} }'
+    '{ "2": 1.50, "tags": [ "a", {"n":12345678901234567890} ], "a.b": 7, "1": {"city" : "K\\u00f6ln", "zip":null} }'
   const schema = {
     v: 'JSON',
     city: { type: 'VARCHAR', path: 'v.1.city' },
@@ -155,7 +214,7 @@ test('nested values go into columns by path, and as JSON without a character cha
   assert.deepEqual(await read(one(nested), { schema }), [
     [
       nested,
-      'Bonn',
+      'Köln',
       '150',
       '12345678901234567890',
       '7',
