@@ -35,7 +35,10 @@ test('an answer that is not the one promised', async () => {
       { code: 'RESPONSE_INVALID', message },
     )
   const latin: Handler = (_request, _url, response) => response.end(Buffer.from('{"data":["é"]}', 'latin1'))
-  await assert.rejects(read(latin, { schema }), { code: 'RESPONSE_INVALID', message: /the answer is not in utf-8/ })
+  await assert.rejects(read(latin, { schema }), {
+    code: 'RESPONSE_INVALID',
+    message: /the answer is not in utf-8/,
+  })
 })
 
 test('status codes: refused, retried, abandoned', async () => {
