@@ -114,7 +114,7 @@ export async function withMeans<T>(
     await tellRefused({ ...options, clock: systemClock, log, secrets }, error)
     throw error
   })
-  const { NIGHTFREIGHT_METRICS: published } = process.env
+  const { NIGHTFREIGHT_METRICS: published, OPENLINEAGE_URL: openLineage } = process.env
   const machine = published ? new (await import('../service/machine.ts')).Machine() : undefined
   const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
   try {
@@ -130,6 +130,12 @@ export async function withMeans<T>(
         finished: (task, note) => progress.done(task, note),
         note: text => progress.note(text),
       },
+      ...(openLineage && {
+        ended: async job => {
+          const { sendLineage } = await import('../workbench/lineageEvents.ts')
+          await sendLineage(openLineage, process.env, options.home, job)
+        },
+      }),
     })
   } finally {
     if (machine) {

@@ -123,6 +123,7 @@ export async function finishRun(
     await Promise.all([
       data && sendReport(options, held, data),
       sendTrace(options, held, { status, error, tasks, chunks: held.live.moments, at: clock.now() }),
+      options.ended?.({ spec, record, outcome, error, at: clock.now(), note: progress.note }),
     ])
   const estimates = options.goal === 'plan' ? await estimate(metadata, spec.job, outcome) : {}
   return { ...result, report, estimates }

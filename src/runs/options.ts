@@ -1,9 +1,11 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../../engine/contracts/tasks.ts'
+import type { Outcome } from '../../engine/pipeline.ts'
 import type { ProgressListener } from '../../engine/runtime/context.ts'
 import type { Claim } from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
+import type { JobSpec } from '../spec/job.ts'
 
 /** What whoever does a run, or a step of one, is given. */
 export interface RunMeans {
@@ -23,6 +25,19 @@ export interface RunMeans {
   runAt?: Date
   /** Ends the run at the next commit; `signal` ends it at once. */
   stop?: AbortSignal
+  /** Is told of the run's end, once that is kept. Never throws. */
+  ended?: (job: EndedJob) => Promise<void>
+}
+
+/** A run that has ended. */
+export interface EndedJob {
+  spec: JobSpec
+  record: RunRecord
+  outcome: Outcome
+  /** Without secrets and sensitive values. */
+  error?: unknown
+  at: Date
+  note(text: string): void
 }
 
 export interface RunOptions extends RunMeans {
