@@ -17,6 +17,8 @@ import { ENCODING, HASH } from './rowHash.ts'
 /** What a run leaves for the next one's comparison. */
 export interface LoadState {
   columns: Column[]
+  /** The column that it marks rows by which are gone. */
+  deletedAt?: string
   /** What the hashes depend on: versions, key, compared and kept columns. */
   tag: string
   rows: number
@@ -188,8 +190,10 @@ export class State {
   async keep(): Promise<void> {
     const { root, staging, spec, run } = this.context
     const { parts, findings } = this.table
+    const { columns, deletedAt } = this.load
     const state: LoadState = {
-      columns: this.load.columns,
+      columns,
+      ...(deletedAt !== undefined && { deletedAt }),
       tag: await this.tag(),
       // With the entries that go on for rows in the quarantine: the target holds those too.
       rows: this.rows,

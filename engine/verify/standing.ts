@@ -14,6 +14,7 @@ import { goodRows } from '../staging/dataSet.ts'
 import { copyParts } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { pathsOf, readManifest, rowsIn } from '../staging/store.ts'
+import { columnNamed } from '../types/logical.ts'
 import { verifySome } from './verify.ts'
 
 /**
@@ -29,18 +30,41 @@ export const lookAt =
     const { now, guarded } = standing
     if (refresh.includes(load.table)) return { now, reason: 'a full refresh was asked for' }
     if (run === undefined) return { now }
-    const reason = disturbance(standing) ?? (guarded ? undefined : await outdated(context, load, run))
+    const reason = disturbance(standing) ?? (guarded ? undefined : await altered(context, load, run))
     return { now, ...(reason && { reason }) }
   }
 
+/** Why a table with as many rows as a run left is not as it left them. */
+async function altered(context: RunContext, load: PlannedLoad, run: string): Promise<string | undefined> {
+  const { staging, spec, targets, signal } = context
+  const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
+  if (!left) return undefined
+  const table = await targets.get(load.to)!.describe(load.table, signal)
+  const namesOf = ({ columns, deletedAt }: Pick<LoadState, 'columns' | 'deletedAt'>) => [
+    ...columns.map(({ name }) => name),
+    ...(deletedAt === undefined ? [] : [deletedAt]),
+  ]
+  const wanted = namesOf(load).map(name => name.toLowerCase())
+  const lost = namesOf(left).filter(
+    name => wanted.includes(name.toLowerCase()) && table && !columnNamed(table.columns, name),
+  )
+  if (lost.length > 0)
+    return `the table has no ${lost.length === 1 ? 'column' : 'columns'} ${lost.join(', ')}, which run ${run} loaded: dropped or renamed`
+  return outdated(context, load, run, left)
+}
+
 /** Why a table is an old copy of itself: rows that the last change wrote are not as it wrote them. */
-async function outdated(context: RunContext, load: PlannedLoad, run: string): Promise<string | undefined> {
-  const { duck, root, staging, spec, targets, signal, run: own } = context
+async function outdated(
+  context: RunContext,
+  load: PlannedLoad,
+  run: string,
+  left: LoadState,
+): Promise<string | undefined> {
+  const { duck, root, spec, targets, signal, run: own } = context
   const target = targets.get(load.to)!
   // Where verification is off, something else may write the rows' values.
   if (!target.verifier || load.verify === 'off') return undefined
-  const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
-  if (!left?.witness || left.witness.rows === 0) return undefined
+  if (!left.witness || left.witness.rows === 0) return undefined
   const was: StagedLoad = { ...load, columns: left.columns, whole: false, schema: 'manual' }
   const loadId = `${spec.job}/${own}/${load.to}/look`
   const folder = `${runFolder(context)}/look/${load.table}`
