@@ -42,6 +42,8 @@ export interface Target {
   standing(table: string, signal: AbortSignal): Promise<TableStanding>
   /** How a load will change its table before its rows come; nothing of one that it makes. */
   tableChanges(load: PlannedLoad, signal: AbortSignal): Promise<TableChanges>
+  /** Why no table, or no column, can have a name: `it has 70 bytes, and Postgres takes 63`. Absent where all can. */
+  refusesName?(name: string, of: 'table' | 'column'): string | undefined
   /** The sync points of a job's last commit here. */
   syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]>
   /** The result of an earlier commit under this load id; undefined where there was none. */

@@ -4,6 +4,7 @@ import type { RunContext } from '../runtime/context.ts'
 import type { FlowSpec } from '../runtime/spec.ts'
 import { bindJob } from '../sql/bind.ts'
 import type { Described } from '../sql/checkColumns.ts'
+import { quoteName } from '../sql/duckdb.ts'
 import { type Fault, faultText, refuse } from '../sql/faults.ts'
 import type { SqlGraph } from '../sql/model.ts'
 import { warningsOf } from '../sql/warnings.ts'
@@ -22,7 +23,7 @@ export const describedColumns = (columns: Column[]): Described[] =>
  * and all that is wrong, before a row is read; what is seldom meant is noted.
  */
 export async function checkSql(
-  { spec, progress }: RunContext,
+  { spec, targets, progress }: RunContext,
   graph: SqlGraph,
   reads: PlannedRead[],
 ): Promise<void> {
@@ -30,8 +31,31 @@ export async function checkSql(
     reads.map(({ extract, columns, absent }) => [extract, describedColumns([...columns, ...absent])]),
   )
   const { faults, columns } = await bindJob(graph, known)
-  refuse([...faults, ...loadFaults(spec, columns)])
+  refuse([...faults, ...loadFaults(spec, columns), ...nameFaults(spec, targets, columns)])
   for (const warning of warningsOf(graph, spec.loads)) progress.note(`warning: ${faultText(warning)}`)
+}
+
+/** Names that the targets of loads cannot give a table or a column. */
+function nameFaults(
+  { loads, places }: Pick<FlowSpec, 'loads' | 'places'>,
+  targets: RunContext['targets'],
+  tables: ReadonlyMap<string, Described[]>,
+): Fault[] {
+  return loads.flatMap(({ table, to, from }) => {
+    const target = targets.get(to)
+    const place = places?.[`load.${table}`]
+    const fault = (name: string, of: 'table' | 'column', hint: string): Fault[] => {
+      const why = target?.refusesName?.(name, of)
+      const message = `load.${table}: no ${of} in ${to} can be called ${name}: ${why}`
+      return why === undefined ? [] : [{ file: 'job.yaml', ...(place && { place }), message, hint }]
+    }
+    return [
+      ...table.split('.').flatMap(name => fault(name, 'table', 'Load it under another name.')),
+      ...(tables.get(from) ?? []).flatMap(({ name }) =>
+        fault(name, 'column', `Give it another name in a model: ${quoteName(name)} AS …`),
+      ),
+    ]
+  })
 }
 
 /** What is wrong with loads, where the columns of what they load are known. */

@@ -5,12 +5,13 @@ import type { ExtractSpec, LogPosition, Read, TableSchema } from '../contracts/s
 import type { TableStructure } from '../contracts/structure.ts'
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
-import { caseTwins } from '../sql/bind.ts'
+import { caseTwins, isReserved, keptName } from '../sql/bind.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import type { Image, StagedSchema } from '../staging/image.ts'
 import { loadedColumn, seenType } from '../types/duckType.ts'
 import { asText, type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
+import { checkOwnColumns } from './checkOwnColumns.ts'
 import { type Drift, weigh } from './drift.ts'
 import { before, canBeWatermark, isFuture } from './watermark.ts'
 
@@ -301,16 +302,12 @@ function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFac
   }
 }
 
-// Ours, and two that DuckDB has for the rows of every file.
-const RESERVED = /^(_nf_.*|file_row_number|file_index)$/i
-
 /** Fails with CONFIG_INVALID where a table has a column whose name is kept for what the engine knows of its rows. */
 export function refuseReserved(where: string, names: string[]): void {
-  const name = names.find(name => RESERVED.test(name))
-  if (name !== undefined)
-    throw new EngineError('CONFIG_INVALID', `${where}: no column can be called ${name}`, {
-      hint: 'Such names are kept for what is known of rows: give it another one, in a view or a model.',
-    })
+  const name = names.find(isReserved)
+  if (name === undefined) return
+  const { message, hint } = keptName(name)
+  throw new EngineError('CONFIG_INVALID', `${where}: ${message}`, { hint })
 }
 
 const sameSet = (a: string[], b: string[]) =>
@@ -343,7 +340,7 @@ export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {
         },
       )
   }
-  return {
+  const planned: PlannedLoad = {
     ...spec,
     key: key.map(spelled),
     insertOnly: insertOnly.map(spelled),
@@ -353,6 +350,8 @@ export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {
     ...(newer !== undefined && { newer: spelled(newer) }),
     columns: columns.map(column => loadedColumn(column, nesting)),
   }
+  checkOwnColumns(planned)
+  return planned
 }
 
 /**

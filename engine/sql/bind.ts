@@ -89,6 +89,13 @@ class Binding {
         this.broken.add(model.name)
         continue
       }
+      const reserved = columns.find(({ name }) => isReserved(name))
+      if (reserved) {
+        const { message, hint } = keptName(reserved.name)
+        this.fault({ file: model.file, ...placed(model.sql, reserved.name), message, hint })
+        this.broken.add(model.name)
+        continue
+      }
       const wrong = columns.find(({ type }) => stagedType(type) === undefined)
       if (wrong) {
         this.fault({ file: model.file, ...unstaged(wrong.name, wrong.type) })
@@ -226,6 +233,15 @@ function worded(source: SqlFile, error: unknown): Fault {
 export const unstaged = (name: string, type: string) => ({
   message: `column ${name} has type ${type}, which cannot be kept exactly`,
   hint: `Write ${quoteName(name)}::VARCHAR AS ${quoteName(name)}.`,
+})
+
+/** Whether a column's name is kept for what the engine knows of rows: ours, and two that DuckDB has for those of every file. */
+export const isReserved = (name: string) => /^(_nf_.*|file_row_number|file_index)$/i.test(name)
+
+/** What is wrong with a column of such a name. */
+export const keptName = (name: string) => ({
+  message: `no column can be called ${name}`,
+  hint: 'Such names are kept for what is known of rows: give it another one, in a view or a model.',
 })
 
 /** Two names that differ in letters' case only. */

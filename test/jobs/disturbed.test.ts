@@ -17,6 +17,9 @@ interface Hands {
   /** Keeps a copy of the table as it is; the function that it gives puts it in the table's place. */
   copy(): Promise<() => Promise<unknown>>
   deleteOne(): Promise<unknown>
+  /** Takes a column away, or its name. Absent where only a load changes columns. */
+  dropColumn?(): Promise<unknown>
+  renameColumn?(): Promise<unknown>
   /** All rows, by key. */
   rows(): Promise<Record<string, unknown>[]>
 }
@@ -37,6 +40,8 @@ function inSql(url: string, query: (sql: string) => Promise<Record<string, unkno
       }
     },
     deleteOne: () => query('DELETE FROM t WHERE id = 2'),
+    dropColumn: () => query('ALTER TABLE t DROP COLUMN v'),
+    renameColumn: () => query('ALTER TABLE t RENAME COLUMN v TO formerly'),
     rows: () => query(ALL),
   }
 }
@@ -136,6 +141,10 @@ resources: { memory: 300MB, threads: 1 }
     assert.equal((await night()).updated, 1)
     await hands.rename()
     assert.equal((await night(/is gone/)).inserted, 4)
+    for (const act of [hands.dropColumn, hands.renameColumn]) {
+      await act?.()
+      if (act) assert.equal((await night(/has no column v, which run .* loaded/)).updated, 4)
+    }
   })
 
 test('verify names what mends a table, and mends it; a full refresh takes what is named, and refuses what is not there', async t => {

@@ -161,18 +161,65 @@ load: { ${table}: { to: w, from: out, key: id } }
 resources: { memory: 300MB, threads: 1 }
 `
     const job = await smallJob({ after }, table, { 'job.yaml': yaml(table), 'out.sql': 'SELECT * FROM rows' })
-    const refused = async (where: string) => {
-      const { error } = await job.run({ fresh: true })
+    const refused = async (code: string, where: string) => {
+      const { error, outcome } = await job.run({ fresh: true })
+      const [said] = (error as Error).message.split('\n')
       assert.deepEqual(
-        [(error as EngineError).code, (error as Error).message],
-        ['CONFIG_INVALID', `${where}: no column can be called ${name}`],
+        [(error as EngineError).code, said],
+        [code, `${where}: no column can be called ${name}`],
       )
+      assert.deepEqual(outcome.extracted, [])
     }
-    await refused('s.rows')
+    await refused('CONFIG_INVALID', 's.rows')
     await source.query(`ALTER TABLE ${table} RENAME ${quoted(name)} TO n`)
     writeFileSync(join(job.folder, 'out.sql'), `SELECT id, n AS ${quoted(name)} FROM rows`)
-    await refused('out.sql: model out')
+    await refused('MODEL_INVALID', 'out.sql:1')
   }
+})
+
+test('names that a target cannot have, and columns that a load keeps itself, are refused before a row is read', async () => {
+  const files: Record<string, string> = {
+    'long.sql': `SELECT id, id AS ${'c'.repeat(64)}, id AS "${'ü'.repeat(32)}" FROM rows`,
+    'hidden.sql': 'SELECT id, id AS ctid FROM rows',
+    'longer.sql': `SELECT id, id AS ${'c'.repeat(65)}, id AS "end ", id AS "🦆" FROM rows`,
+  }
+  const job = await smallJob({ after }, 'unnameable', {
+    'job.yaml': `connections: { in: "file:in", p: "${warehouse.url}", m: "${mariadb.url}", d: "duckdb:u.duckdb" }
+extract: { rows: { from: in, files: "*.csv", take: all, schema: { id: INTEGER } } }
+load:
+  long: { to: p, from: long, key: id }
+  hidden: { to: p, from: hidden, key: id }
+  ${'t'.repeat(64)}: { to: p, from: rows, key: id }
+  longer: { to: m, from: longer, key: id }
+  ctid: { to: p, from: rows, key: id }
+  free: { to: d, from: longer, key: id }
+  number: { to: d, from: rows, key: id, mode: scd2, newer: id }
+  taken: { to: d, from: rows, key: id, stamp: ID }
+  twice: { to: d, from: rows, key: id, mode: scd2, stamp: Valid_To }
+resources: { memory: 300MB, threads: 1 }
+`,
+    ...files,
+  })
+  mkdirSync(join(job.folder, 'in'))
+  writeFileSync(join(job.folder, 'in/x.csv'), 'id\n1\n')
+  const { error, outcome } = await job.run()
+  assert.equal((error as EngineError).code, 'MODEL_INVALID')
+  assert.deepEqual(outcome.extracted, [])
+  const said = (error as Error).message
+  for (const fault of [
+    `load.long: no column in p can be called ${'c'.repeat(64)}: it has 64 bytes, and Postgres takes 63`,
+    `load.long: no column in p can be called ${'ü'.repeat(32)}: it has 64 bytes`,
+    'load.hidden: no column in p can be called ctid: each table of Postgres has a system column of that name',
+    `no table in p can be called ${'t'.repeat(64)}: it has 64 bytes`,
+    `load.longer: no column in m can be called ${'c'.repeat(65)}: it has 65 characters`,
+    'load.longer: no column in m can be called end : the server takes no name that ends with a space',
+    'load.longer: no column in m can be called 🦆: the server takes no characters beyond U+FFFF',
+    'load.number: id cannot say when a version begins: its type is int',
+    'load.taken.ID: the load keeps it itself',
+    'load.twice.Valid_To: the load keeps two columns of this name',
+  ])
+    assert.ok(said.includes(fault), `${fault}\nnot in\n${said}`)
+  assert.equal(said.match(/^job\.yaml/gm)!.length, 10, said)
 })
 
 test('columns that differ in case only are refused before a row is read, with both names', async () => {

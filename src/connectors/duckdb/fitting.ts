@@ -1,9 +1,9 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
 import { hasMoreLabels } from '../../../engine/types/nestedType.ts'
 import { widens } from '../../../engine/types/widen.ts'
-import { ownColumns } from '../sql/dialect.ts'
 import {
   addsColumn,
   addsLabels,

@@ -9,6 +9,7 @@ import type {
   StageRequest,
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
+import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import type { Verifier } from '../../../engine/contracts/verification.ts'
@@ -17,14 +18,7 @@ import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { applyLoad } from '../sql/apply.ts'
-import {
-  checkOwnColumns,
-  keyColumns,
-  type LoadTables,
-  ownColumns,
-  standard,
-  tableKey,
-} from '../sql/dialect.ts'
+import { keyColumns, type LoadTables, standard, tableKey } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type TargetTable, targetTable } from './catalog.ts'
 import { expressions, madeType, qualified, split } from './columns.ts'
@@ -114,7 +108,6 @@ export class DuckdbTarget implements Target {
 
   async stage({ loadId, load, paths, keyPaths, rows, progress }: StageRequest): Promise<void> {
     const duck = await this.open()
-    checkOwnColumns(load, `${this.name}.${load.table}`)
     checkChanges(await this.tableChanges(load))
     const names = stagingNames(loadId, load)
     const keys = keyColumns(load).map(name => columnNamed(load.columns, name)!)

@@ -1,8 +1,9 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import { decidingColumns, goneRows } from '../../../engine/contracts/semantics.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
-import { duckdbDiffers, older, periodType } from '../sql/dialect.ts'
+import { duckdbDiffers, older } from '../sql/dialect.ts'
 import { ACT, type ChangeSources } from './changes.ts'
 import { FILE } from './files.ts'
 

@@ -1,8 +1,8 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
 import { widens } from '../../../engine/types/widen.ts'
-import { checkOwnColumns, ownColumns } from '../sql/dialect.ts'
 import { changesOf, checkChanges, evolvedType, type Fitting, type Obstacle } from '../sql/obstacles.ts'
 import { columnsOf, type Manifest } from './log.ts'
 
@@ -14,7 +14,6 @@ export type LakeFitting = Fitting & { columns: Column[] }
  * the load may not change the table so.
  */
 export function tableColumns(load: PlannedLoad, manifest: Manifest | undefined, where: string): Column[] {
-  checkOwnColumns(load, where)
   checkChanges(changesOf(load, where, one => fittingOf(one, manifest)))
   return fittingOf(load, manifest).columns
 }

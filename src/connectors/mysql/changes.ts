@@ -1,4 +1,5 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import {
   ageColumn,
   decidingColumns,
@@ -7,7 +8,7 @@ import {
   updatedColumns,
 } from '../../../engine/contracts/semantics.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
-import { older, periodType } from '../sql/dialect.ts'
+import { older } from '../sql/dialect.ts'
 import { isOwn, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
 

@@ -1,6 +1,6 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
-import { periodType } from '../sql/dialect.ts'
 import {
   addsColumn,
   evolvedType,

@@ -1,6 +1,7 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import { decidingColumns, updatedColumns } from '../../../engine/contracts/semantics.ts'
-import { older, periodType } from '../sql/dialect.ts'
+import { older } from '../sql/dialect.ts'
 import { equals, type LoadTables, matchTarget, periodLiteral, staged } from './changes.ts'
 import { columnType } from './targetTypes.ts'
 import { identifier } from './types.ts'

@@ -11,7 +11,6 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
-import { checkOwnColumns } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
@@ -45,7 +44,7 @@ import {
 } from './state.ts'
 import { change, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
 import { columnTypes, ownColumns, type TargetTable, uniqueColumns, valueRule } from './targetTypes.ts'
-import { identifier, literal, logicalColumn, tableName } from './types.ts'
+import { identifier, literal, logicalColumn, refusedName, tableName } from './types.ts'
 import { MysqlVerifier } from './verifier.ts'
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
@@ -59,6 +58,7 @@ const CLEAN_UP_MS = 4000
 export class MysqlTarget implements Target {
   readonly verifier: MysqlVerifier
   readonly rowValidator: MysqlRowValidator
+  readonly refusesName = refusedName
   private readonly session: TargetSession
   private readonly name: string
 
@@ -115,7 +115,6 @@ export class MysqlTarget implements Target {
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
     this.session.heed(signal)
     const { loadId, job, load, paths, rows, keyPaths, keys } = request
-    checkOwnColumns(load, `${this.name}.${load.table}`)
     const width = load.columns.length + ownColumns(load).length
     if (width > MAX_COLUMNS)
       throw new EngineError(

@@ -1,7 +1,7 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import { markColumn } from '../../../engine/contracts/semantics.ts'
 import { type Column, columnNamed, type LogicalType, unflattened } from '../../../engine/types/logical.ts'
-import { periodType } from '../sql/dialect.ts'
 import type { ValueRule } from './encode.ts'
 import { FAMILY, type NativeColumn } from './types.ts'
 

@@ -206,6 +206,16 @@ export function identifier(name: string): string {
   return `\`${name.replaceAll('`', '``')}\``
 }
 
+const MAX_NAME_LENGTH = 64
+
+/** Why the server takes a name for no table or column; undefined where it does. */
+export function refusedName(name: string): string | undefined {
+  const length = [...name].length
+  if (length > MAX_NAME_LENGTH) return `it has ${length} characters, and the server takes ${MAX_NAME_LENGTH}`
+  if (name.endsWith(' ')) return 'the server takes no name that ends with a space'
+  return /[\u{10000}-\u{10ffff}]/u.test(name) ? 'the server takes no characters beyond U+FFFF' : undefined
+}
+
 /** A quoted string, for sessions with default escapes. */
 export function literal(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`

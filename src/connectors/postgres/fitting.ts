@@ -1,6 +1,6 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import { type Column, type LogicalType, type Origin, typeName } from '../../../engine/types/logical.ts'
-import { ownColumns } from '../sql/dialect.ts'
 import {
   addsColumn,
   evolvedType,

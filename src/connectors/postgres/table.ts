@@ -1,6 +1,7 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import type { Column } from '../../../engine/types/logical.ts'
-import { ownColumns, standard, tableKey } from '../sql/dialect.ts'
+import { standard, tableKey } from '../sql/dialect.ts'
 import { quoteIdent, quoteTable, splitTable } from './connect.ts'
 import { LONG_NAMES, madeType, stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'

@@ -12,7 +12,7 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
-import { checkOwnColumns, type LoadTables } from '../sql/dialect.ts'
+import type { LoadTables } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { applyInOrder } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
@@ -44,6 +44,10 @@ import { PostgresVerifier } from './verifier.ts'
 /** Time for clearing up after a failure, which may be that the target does not answer. */
 const CLEAN_UP_MS = 4000
 
+/** Longer names Postgres cuts off. */
+const MAX_NAME_BYTES = 63
+const SYSTEM_COLUMNS = new Set(['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'])
+
 /** Postgres as warehouse: COPY into unlogged staging tables, then one transaction. */
 export class PostgresTarget implements Target {
   readonly verifier: PostgresVerifier
@@ -71,6 +75,14 @@ export class PostgresTarget implements Target {
   async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
     this.session.heed(signal)
     return describeTable(await this.session.client(), `${this.name}.${table}`, table)
+  }
+
+  refusesName(name: string, of: 'table' | 'column'): string | undefined {
+    const bytes = Buffer.byteLength(name)
+    if (bytes > MAX_NAME_BYTES) return `it has ${bytes} bytes, and Postgres takes ${MAX_NAME_BYTES}`
+    return of === 'column' && SYSTEM_COLUMNS.has(name)
+      ? 'each table of Postgres has a system column of that name'
+      : undefined
   }
 
   standing(table: string, signal: AbortSignal): Promise<TableStanding> {
@@ -313,7 +325,6 @@ export class PostgresTarget implements Target {
 
   /** Whether the load's table exists; fails where it does and cannot take the load. */
   private async check(load: StagedLoad): Promise<boolean> {
-    checkOwnColumns(load, `${this.name}.${load.table}`)
     if (!(await this.has(quoteTable(load.table)))) return false
     checkChanges(await this.tableChanges(load))
     return true

@@ -1,6 +1,7 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import { endColumn, goneRows, markColumn } from '../../../engine/contracts/semantics.ts'
-import { type Assignment, type LoadTables, periodType, sameKey, staged } from './dialect.ts'
+import { type Assignment, type LoadTables, sameKey, staged } from './dialect.ts'
 
 /** Condition on a target row `t`: it is gone, and not yet marked or ended; undefined where none is. */
 function goneSql(load: StagedLoad, tables: LoadTables): string | undefined {

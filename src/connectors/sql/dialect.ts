@@ -1,7 +1,6 @@
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
-import { endColumn, markColumn } from '../../../engine/contracts/semantics.ts'
-import { EngineError } from '../../../engine/errors.ts'
-import { columnNamed, type LogicalType } from '../../../engine/types/logical.ts'
+import { endColumn } from '../../../engine/contracts/semantics.ts'
+import type { LogicalType } from '../../../engine/types/logical.ts'
 
 /** How a database writes what the load modes do. Target rows are `t`, staged rows `s`, staged keys `k`. */
 export interface Dialect {
@@ -41,54 +40,6 @@ export interface LoadTables {
   identical?(column: string, target: string, staged: string): string | undefined
   /** What a value of the column that says which row is newer is ordered by. */
   order?(column: string, expression: string): string
-}
-
-/** A column that the target keeps for a load beside those of the data set. */
-export interface OwnColumn {
-  name: string
-  type: LogicalType
-  nullable: boolean
-}
-
-const INSTANT: LogicalType = { kind: 'timestamp', zoned: true }
-
-/** Type of a version's begin and end under scd2: that of `newer`, or an instant. */
-export function periodType(load: PlannedLoad): LogicalType {
-  return load.newer === undefined ? INSTANT : columnNamed(load.columns, load.newer)!.type
-}
-
-/** The columns that the target keeps for a load itself: stamp, time of deletion, period of a version. */
-export function ownColumns(load: PlannedLoad): OwnColumn[] {
-  const { mode, stamp, scd2 } = load
-  const columns: OwnColumn[] = []
-  if (mode === 'scd2')
-    columns.push(
-      { name: scd2.validFrom, type: periodType(load), nullable: false },
-      { name: scd2.validTo, type: periodType(load), nullable: true },
-      { name: scd2.current, type: { kind: 'bool' }, nullable: false },
-    )
-  if (stamp !== undefined) columns.push({ name: stamp, type: INSTANT, nullable: true })
-  const mark = markColumn(load)
-  if (mark !== undefined) columns.push({ name: mark, type: INSTANT, nullable: true })
-  return columns
-}
-
-/**
- * Fails where the columns that the target keeps cannot go with the load's: TARGET_INCOMPATIBLE where the load brings
- * one of their names itself, CONFIG_INVALID where its `newer` cannot say when a version begins.
- */
-export function checkOwnColumns(load: PlannedLoad, where: string): void {
-  for (const { name } of ownColumns(load))
-    if (columnNamed(load.columns, name))
-      throw new EngineError('TARGET_INCOMPATIBLE', `${where}.${name}: the load keeps it itself`, {
-        hint: `Leave ${name} out of ${load.from}, or name another column.`,
-      })
-  if (load.mode !== 'scd2' || ['date', 'timestamp'].includes(periodType(load).kind)) return
-  throw new EngineError(
-    'CONFIG_INVALID',
-    `${where}: ${load.newer} cannot say when a version begins: its type is ${periodType(load).kind}`,
-    { hint: 'Take a date or a timestamp, or leave newer out: versions then begin with the run.' },
-  )
 }
 
 /** Columns of the primary key of a table that we make; empty where the load names no key. */

@@ -1,9 +1,9 @@
 import type { PlannedLoad, SchemaPolicy } from '../../../engine/contracts/load.ts'
+import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import type { TableChanges } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { type Column, columnNamed, type LogicalType } from '../../../engine/types/logical.ts'
 import { common } from '../../../engine/types/widen.ts'
-import { ownColumns } from './dialect.ts'
 
 /** What keeps a table from taking a load's rows: `message` goes on where the table's name ends, `hint` is what to type. */
 export interface Obstacle {

@@ -1,6 +1,7 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import { decidingColumns, updatedColumns } from '../../../engine/contracts/semantics.ts'
-import { type Assignment, differing, type LoadTables, older, periodType, sameKey, staged } from './dialect.ts'
+import { type Assignment, differing, type LoadTables, older, sameKey, staged } from './dialect.ts'
 
 /** The first versions of a history: every staged row begins one, and none ends. */
 export function firstVersionsSql(load: StagedLoad, tables: LoadTables, runAt: Date): string {
