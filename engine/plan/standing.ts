@@ -20,7 +20,7 @@ export function disturbance({ now, left }: TableStanding): string | undefined {
       : 'there is no such table'
   if (!left) return 'no load has noted what it left in the table'
   if (now.identity !== left.identity)
-    return `the table is not the one that run ${left.run} left: it was dropped and made anew, or restored`
+    return `the table is not the one that run ${left.run} left: it was dropped and made anew, restored, or altered`
   if (now.rows !== left.rows) return `the table has ${now.rows} rows, and run ${left.run} left ${left.rows}`
   return undefined
 }

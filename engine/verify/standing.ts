@@ -1,6 +1,8 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PlannedLoad, StagedLoad } from '../contracts/load.ts'
+import { markColumn, updatedColumns } from '../contracts/semantics.ts'
+import type { TableState } from '../contracts/target.ts'
 import { ROW } from '../diff/compare.ts'
 import type { Look } from '../diff/diff.ts'
 import { type LoadState, stateManifest } from '../diff/state.ts'
@@ -30,27 +32,52 @@ export const lookAt =
     const { now, guarded } = standing
     if (refresh.includes(load.table)) return { now, reason: 'a full refresh was asked for' }
     if (run === undefined) return { now }
-    const reason = disturbance(standing) ?? (guarded ? undefined : await altered(context, load, run))
+    const { staging, spec } = context
+    const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
+    const known = guarded ? undefined : left
+    const reason =
+      (known && now && (await lackedColumns(context, load, run, known, now))) ??
+      disturbance(standing) ??
+      (known && (await outdated(context, load, run, known)))
     return { now, ...(reason && { reason }) }
   }
 
-/** Why a table with as many rows as a run left is not as it left them. */
-async function altered(context: RunContext, load: PlannedLoad, run: string): Promise<string | undefined> {
-  const { staging, spec, targets, signal } = context
-  const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
-  if (!left) return undefined
-  const table = await targets.get(load.to)!.describe(load.table, signal)
+/**
+ * Why a table is not as a run left it, where it lacks columns that the run wrote. Fails with TARGET_INCOMPATIBLE where a load
+ * cannot give the rows that are there what they had in them.
+ */
+async function lackedColumns(
+  { targets, signal }: RunContext,
+  load: PlannedLoad,
+  run: string,
+  left: LoadState,
+  now: TableState,
+): Promise<string | undefined> {
+  const target = targets.get(load.to)!
+  const table = await target.describe(load.table, signal)
+  const among = (names: string[], name: string) =>
+    names.some(each => each.toLowerCase() === name.toLowerCase())
   const namesOf = ({ columns, deletedAt }: Pick<LoadState, 'columns' | 'deletedAt'>) => [
     ...columns.map(({ name }) => name),
     ...(deletedAt === undefined ? [] : [deletedAt]),
   ]
-  const wanted = namesOf(load).map(name => name.toLowerCase())
   const lost = namesOf(left).filter(
-    name => wanted.includes(name.toLowerCase()) && table && !columnNamed(table.columns, name),
+    name => among(namesOf(load), name) && table && !columnNamed(table.columns, name),
   )
-  if (lost.length > 0)
-    return `the table has no ${lost.length === 1 ? 'column' : 'columns'} ${lost.join(', ')}, which run ${run} loaded: dropped or renamed`
-  return outdated(context, load, run, left)
+  if (lost.length === 0) return undefined
+  const what = `has no ${lost.length === 1 ? 'column' : 'columns'} ${lost.join(', ')}, which run ${run} loaded: dropped or renamed`
+  // Of a history, what earlier versions had is nowhere else.
+  const written = load.mode === 'scd2' ? [] : [...updatedColumns(load), markColumn(load) ?? '']
+  const unwritten = lost.filter(name => !among(written, name))
+  if (unwritten.length === 0 || now.rows === 0) return `the table ${what}`
+  const { statements } = await target.tableChanges({ ...load, schema: 'apply-safe' }, signal)
+  throw new EngineError(
+    'TARGET_INCOMPATIBLE',
+    `${load.to}.${load.table}: ${what}; the load cannot give the rows that are there what they had in ${unwritten.join(', ')}`,
+    {
+      hint: `Rename or restore what was there. To go on without those values: ${statements.join(' ')}`,
+    },
+  )
 }
 
 /** Why a table is an old copy of itself: rows that the last change wrote are not as it wrote them. */

@@ -287,3 +287,45 @@ resources: { memory: 300MB, threads: 1 }
     [0, 0],
   )
 })
+for (const [kind, open] of Object.entries(TARGETS).filter(([kind]) => kind !== 'lake'))
+  test(`${kind}: a column that was taken from a table stops the loads that cannot give rows its values again, until it is there`, async t => {
+    const job = await smallJob(t, `lacked_${kind}`, {})
+    const { url, query } = await open(t, job.home)
+    const tables = { appended: 'mode: append', kept: 'insert_only: [v]', history: 'mode: scd2' }
+    const load = (name: string, mode: string) => `  ${name}: { to: w, from: t, key: id, ${mode} }`
+    const yaml = (names: string[]) =>
+      job.yaml(`connections: { s: "file:in", w: "${url}" }
+extract: { t: { from: s, files: t.csv, take: all, key: id, schema: { id: BIGINT, v: VARCHAR } } }
+load:
+${Object.entries(tables)
+  .filter(([name]) => names.includes(name))
+  .map(([name, mode]) => load(name, mode))
+  .join('\n')}
+resources: { memory: 300MB, threads: 1 }
+`)
+    mkdirSync(join(job.folder, 'in'))
+    writeFileSync(join(job.folder, 'in/t.csv'), 'id,v\n1,a\n2,b\n')
+    const all = Object.keys(tables)
+    yaml(all)
+    assert.equal((await job.run()).error, undefined)
+    for (const name of all) await query(`ALTER TABLE ${name} RENAME COLUMN v TO formerly`)
+    for (const name of all) {
+      yaml([name])
+      const refused = (await job.run({ fresh: true })).error as Error & { code: string; hint: string }
+      assert.equal(refused.code, 'TARGET_INCOMPATIBLE')
+      assert.match(
+        refused.message,
+        new RegExp(
+          `^w\\.${name}: has no column v, which run .* loaded: .*cannot give the rows that are there`,
+        ),
+      )
+      await query(/To go on without those values: (ALTER TABLE .*;)$/.exec(refused.hint)![1]!)
+    }
+    yaml(all)
+    const { error, outcome } = await job.run({ fresh: true })
+    assert.equal(error, undefined)
+    assert.deepEqual(
+      outcome.loaded.map(({ inserted }) => inserted),
+      [0, 0, 2],
+    )
+  })
