@@ -84,6 +84,7 @@ const FLOORS: Record<string, string[]> = {
     'cli',
     'demo',
     'init',
+    'projectSite',
     'workbench',
     'copy',
     'airflow',

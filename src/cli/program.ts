@@ -11,6 +11,7 @@ import { checkpointsCommand } from './checkpoints.ts'
 import { completionCommand } from './completion.ts'
 import { copyCommand } from './copy.ts'
 import { demoCommand } from './demo.ts'
+import { docsCommand } from './docs.ts'
 import { doctorCommand } from './doctor.ts'
 import { errorsCommand } from './errors.ts'
 import { exportCommand } from './export.ts'
@@ -76,6 +77,7 @@ export function commandLine(): Command {
     .addCommand(shellCommand())
     .addCommand(exportCommand())
     .addCommand(lineageCommand())
+    .addCommand(docsCommand())
     .addCommand(doctorCommand())
     .addCommand(changesCommand())
     .addCommand(statusCommand())

@@ -84,8 +84,8 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     models: models.map(file => {
       const { header, faults } = readHeader(file.file, file.sql)
       problems.push(...faults)
-      const { materialised } = header
-      return { ...named(file), header, ...(materialised && { materialised }) }
+      const materialised = header?.materialised
+      return { ...named(file), ...(header && { header }), ...(materialised && { materialised }) }
     }),
     checks,
     macros,

@@ -10,7 +10,7 @@ const KINDS = ['view', 'table'] as const
  * What the comments before a model's query say of it: text, and lines `@owner NAME`, `@tags a, b`, `@column NAME TEXT`,
  * `@materialised view` or `table`. `faults` are those that change what is made; of others is warned.
  */
-export function readHeader(file: string, sql: string): { header: ModelHeader; faults: Fault[] } {
+export function readHeader(file: string, sql: string): { header?: ModelHeader; faults: Fault[] } {
   const header: ModelHeader = { columns: [], tags: [], warnings: [] }
   const faults: Fault[] = []
   const text: string[] = []
@@ -65,6 +65,16 @@ export function readHeader(file: string, sql: string): { header: ModelHeader; fa
         )
     }
   }
-  const description = text.join('\n').trim()
-  return { header: description ? { ...header, description } : header, faults }
+  // Lines of a paragraph are one.
+  const description = text
+    .join('\n')
+    .split(/\n\s*\n/)
+    .map(paragraph => paragraph.trim().replaceAll(/\s*\n\s*/g, ' '))
+    .filter(Boolean)
+    .join('\n\n')
+  const { columns, tags, warnings, owner, materialised } = header
+  const isEmpty =
+    !description && !owner && !materialised && [columns, tags, warnings].every(each => each.length === 0)
+  if (isEmpty) return { faults }
+  return { header: { ...header, ...(description && { description }) }, faults }
 }

@@ -55,6 +55,8 @@ export interface ProjectLineage {
   own?: string
   tables: Map<string, ProjectTable>
   checks: ProjectCheck[]
+  /** The jobs that were read. */
+  jobs: JobOutline[]
   /** Jobs beside that are not valid, with the reason: what they read is not known. */
   left: { job: string; reason: string }[]
 }
@@ -84,15 +86,14 @@ export async function openLineage(folder: string, home: string): Promise<Project
     throw new EngineError('CONFIG_INVALID', `${folder} is no job, and holds none`, {
       hint: 'A job is a folder with a job.yaml in it.',
     })
-  const found: ProjectLineage = { tables: new Map(), checks: [], left: [] }
-  const outlines: JobOutline[] = []
+  const found: ProjectLineage = { tables: new Map(), checks: [], jobs: [], left: [] }
   const duck = await Duck.open({ threads: 1 })
   try {
     for (const each of all)
       try {
         const outline = await openOutline(each, home)
         await addJob(duck, found, outline, home)
-        outlines.push(outline)
+        found.jobs.push(outline)
         if (each === own) found.own = outline.job
       } catch (error) {
         if (each === own || !(error instanceof EngineError)) throw error
@@ -102,7 +103,7 @@ export async function openLineage(folder: string, home: string): Promise<Project
   } finally {
     duck.close()
   }
-  joinJobs(found, outlines)
+  joinJobs(found)
   return found
 }
 
@@ -174,11 +175,11 @@ async function addJob(duck: Duck, found: ProjectLineage, outline: JobOutline, ho
 }
 
 /** What one job loads and another reads is one table. */
-function joinJobs(found: ProjectLineage, outlines: JobOutline[]): void {
-  const loaded = outlines.flatMap(({ job, loads, identities }) =>
+function joinJobs(found: ProjectLineage): void {
+  const loaded = found.jobs.flatMap(({ job, loads, identities }) =>
     loads.map(({ to, table }) => ({ id: idOf(job, `${to}.${table}`), place: identities[to], table })),
   )
-  for (const { job, extracts, identities, sourceTables } of outlines)
+  for (const { job, extracts, identities, sourceTables } of found.jobs)
     for (const { name, from } of extracts) {
       const reader = found.tables.get(idOf(job, name))!
       const source = loaded.find(

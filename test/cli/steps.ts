@@ -73,6 +73,8 @@ export const workbenchSteps = (
         /CREATE OR REPLACE VIEW "members_clean" AS/,
       ),
   },
+  'nightfreight docs queries/members': { says: /^\d+ pages: project-docs\/index\.html/ },
+  'nightfreight docs queries --out public/data': { says: /^\d+ pages: public\/data\/index\.html/ },
   'nightfreight lineage queries/members': {
     says: /^members +read from [\s\S]*warehouse\.dim_members +members_clean/,
   },

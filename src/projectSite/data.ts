@@ -1,0 +1,68 @@
+import type { Metadata } from '../metadata/metadata.ts'
+import { runDetails } from '../metadata/runDetails.ts'
+import type { HistoryRecord } from '../metadata/syncHistory.ts'
+import { freshness } from '../metadata/tableHistory.ts'
+import type { ReportCheck, ReportData } from '../report/data.ts'
+import type { ProjectLineage } from '../workbench/lineage.ts'
+
+/** Nights whose checks are shown. */
+const NIGHTS = 30
+
+/** How a check went, the latest night last. */
+export interface CheckNight {
+  run: string
+  startedAt: string
+  level: ReportCheck['level']
+  rows: number
+}
+
+/** What is known of a job's nights. */
+export interface JobNights {
+  /** Newest first. */
+  runs: HistoryRecord[]
+  /** By the table that a check judges and its name. */
+  checks: Map<string, CheckNight[]>
+  /** Share of rows without a finding, by model, the latest night last. */
+  scores: Map<string, { startedAt: string; share: number }[]>
+  /** When each loaded table was loaded last, ISO 8601. */
+  loadedAt: Map<string, string>
+}
+
+/** What a project's pages are made of. */
+export interface SiteData {
+  lineage: ProjectLineage
+  nights: Map<string, JobNights>
+  madeAt: Date
+}
+
+export const checkKey = (model: string | undefined, name: string): string => `${model ?? ''}\0${name}`
+
+/** What the metadata store knows of the project's jobs; nothing of any without one. */
+export async function readNights(
+  { jobs }: ProjectLineage,
+  metadata: Metadata | undefined,
+): Promise<Map<string, JobNights>> {
+  const found = new Map<string, JobNights>()
+  for (const { job } of jobs) {
+    const own: JobNights = { runs: [], checks: new Map(), scores: new Map(), loadedAt: new Map() }
+    found.set(job, own)
+    if (!metadata) continue
+    own.runs = (await metadata.history({ job, limit: NIGHTS })).filter(({ status }) => status !== 'PLANNED')
+    for (const { table, loadedAt } of await freshness(metadata.database, job))
+      own.loadedAt.set(table, loadedAt)
+    for (const { run, started_at: startedAt } of own.runs.toReversed()) {
+      const { report } = await runDetails<ReportData>(metadata.database, run)
+      for (const { model, name, level, rows } of report?.checks ?? [])
+        add(own.checks, checkKey(model, name), { run, startedAt, level, rows })
+      for (const { name, rows, rejected, warned } of report?.models ?? [])
+        add(own.scores, name, { startedAt, share: rows > 0 ? 1 - (rejected + warned) / rows : 1 })
+    }
+  }
+  return found
+}
+
+function add<T>(map: Map<string, T[]>, key: string, value: T): void {
+  const list = map.get(key)
+  if (list) list.push(value)
+  else map.set(key, [value])
+}
