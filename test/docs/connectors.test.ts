@@ -1,4 +1,4 @@
-/** The page of connectors: every URL is one that its connector takes, and every setting is named. */
+/** The pages of connectors: every URL is one that its connector takes, and every setting is named. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,8 +7,9 @@ import type { z } from 'zod'
 import { connectorFor, connectors } from '../../src/connectors/index.ts'
 import { dropOptions } from '../../src/drops/options.ts'
 
-const page = readFileSync(join(import.meta.dirname, '../../docs/connectors.md'), 'utf8')
-const sections = new Map(page.split(/^## /m).map(text => [text.split('\n')[0]!, text]))
+const read = (name: string) =>
+  readFileSync(join(import.meta.dirname, `../../docs/connectors/${name}.md`), 'utf8')
+const page = read('README')
 
 const named = (text: string) =>
   new Set([...text.matchAll(/`([a-z_]+)(?:: [^`]*)?`/g)].map(([, name]) => name!))
@@ -17,8 +18,7 @@ const missing = (keys: string[], text: string) => keys.filter(key => !named(text
 
 for (const { name, config, extract, capabilities } of connectors)
   test(`${name}: its URLs, settings and abilities are on the page as they are`, () => {
-    const text = sections.get(name)
-    assert.ok(text, `docs/connectors.md has no section ${name}`)
+    const text = read(name)
     const urls = [...text.matchAll(/^\| `([^`]+)`/gm)].map(([, url]) => url!)
     assert.ok(urls.length > 0)
     for (const url of urls) {
@@ -33,17 +33,19 @@ for (const { name, config, extract, capabilities } of connectors)
       [],
     )
     const files = keysOf(extract).includes('files')
-    assert.deepEqual(missing(keysOf(extract), files ? sections.get('Files')! : text), [])
+    assert.deepEqual(missing(keysOf(extract), files ? read('files') : text), [])
     const yes = (able: boolean | undefined) => (able ? 'yes' : 'no')
     const { source, target, incremental, keys, changes } = capabilities
-    const line = [name, ...[source, target, incremental, keys, changes].map(yes)].join(' | ')
+    const line = [`[${name}](${name}.md)`, ...[source, target, incremental, keys, changes].map(yes)].join(
+      ' | ',
+    )
     assert.ok(page.includes(`| ${line} |`), line)
     const all = ['append', 'merge', 'replace', 'partition', 'scd2']
     assert.deepEqual([...capabilities.modes].sort(), target ? all.sort() : [])
   })
 
 test('the keys of files are named, and no other', () => {
-  const text = sections.get('Files')!
+  const text = read('files')
   const others = [...named(text)].filter(key => !keysOf(dropOptions).includes(key))
   assert.deepEqual(others.sort(), ['local', 'sftp'])
 })
