@@ -188,6 +188,20 @@ export interface FollowedTable {
   from?: LogPosition
 }
 
+/** How a server stores a followed table: what of it can change without a word in the log, by its name for people. */
+export type Stored = Record<string, StoredPart>
+
+export interface StoredPart {
+  /** Another where it was made anew. */
+  is: string
+  /** Rows come and go with it, as with a partition. */
+  rows?: true
+  /** It had none when it came to the table. */
+  empty?: true
+  /** A TRUNCATE, which the log tells, makes it anew, too. */
+  emptied?: true
+}
+
 /** What a server keeps for a reader, for people. */
 export interface LogStatus {
   /** What keeps it there: `slot nightfreight_shop_0f3a`. */
@@ -211,6 +225,8 @@ export interface ChangeLog {
    * helps, where the server cannot; with LOG_LOST where it no longer has what follows a table's `from`.
    */
   follow(reader: string, tables: FollowedTable[], signal: AbortSignal): Promise<LogPosition>
+  /** How the tables are stored now, by their extracts. Absent where the log tells all. */
+  stored?(reader: string, tables: FollowedTable[], signal: AbortSignal): Promise<Record<string, Stored>>
   /** A view as {@link Source.open} gives it, which is exactly the log up to a position at or after the last {@link follow}. */
   open(reader: string, lanes: number, signal: AbortSignal): Promise<Snapshot & { position: LogPosition }>
   /**

@@ -151,12 +151,17 @@ async function readSnapshot(
 async function atPosition(
   context: RunContext,
   read: PlannedRead,
-  { history, number }: FollowedRead,
+  { history, number, stored }: FollowedRead,
   position: LogPosition,
   found: Extracted,
 ): Promise<Extracted> {
   const parts = history ? await snapshotHistory(context, read, found.parts) : found.parts
-  return { ...found, parts, watermark: position, cursor: { position, number } satisfies LogCursor }
+  return {
+    ...found,
+    parts,
+    watermark: position,
+    cursor: { position, number, ...(stored && { stored }) } satisfies LogCursor,
+  }
 }
 
 async function readTable(

@@ -3,8 +3,9 @@ import type { ChangeCounts, ChangeRequest, ChangesRead } from '../contracts/chan
 import type { LaneDescriptor } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
-import { errorFrom } from '../errors.ts'
+import { EngineError, errorFrom } from '../errors.ts'
 import type { LogCursor, PlannedRead } from '../plan/plan.ts'
+import { storedAnew } from '../plan/stored.ts'
 import { moduleBeside } from '../pool/entry.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { rowsIn } from '../staging/store.ts'
@@ -47,10 +48,17 @@ export async function readLog(
   const extracted: Extracted[] = []
   for (const [index, read] of reads.entries()) {
     const counts = result.counts[index]!
+    const before = (read.cursor as LogCursor).stored
+    const [anew] = counts.truncates === 0 ? storedAnew(before, read.changes!.stored, true) : []
+    if (anew)
+      throw new EngineError('LOG_LOST', `${read.where}: ${anew}: changes of it may be lost`, {
+        hint: 'Read the table anew: nightfreight run JOB --full-refresh.',
+      })
     const night = await compactChanges(context, read, parts[index]!, counts)
     progress.note(`${read.where}: ${countsText(counts)}, to ${result.position}`)
     progress.finished(taskName('extract', read.extract), `changes to ${result.position}`)
-    const cursor: LogCursor = { position: result.position, number: night.number }
+    const { stored } = read.changes!
+    const cursor: LogCursor = { position: result.position, number: night.number, ...(stored && { stored }) }
     const { gone } = night
     extracted.push({
       extract: read.extract,

@@ -1,7 +1,7 @@
 import { REJECTED } from '../batch/builder.ts'
 import { HISTORY } from '../contracts/changes.ts'
 import type { LoadSpec, PlannedLoad, SyncPoint } from '../contracts/load.ts'
-import type { ExtractSpec, LogPosition, Read, TableSchema } from '../contracts/source.ts'
+import type { ExtractSpec, LogPosition, Read, Stored, TableSchema } from '../contracts/source.ts'
 import type { TableStructure } from '../contracts/structure.ts'
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
@@ -13,6 +13,7 @@ import { asText, type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { checkOwnColumns } from './checkOwnColumns.ts'
 import { type Drift, weigh } from './drift.ts'
+import { storedAnew } from './stored.ts'
 import { before, canBeWatermark, isFuture } from './watermark.ts'
 
 /** What a run will read and write: plain data, made without reading a row, committed before anything else. */
@@ -54,12 +55,15 @@ export interface FollowedRead {
   /** Number of the last change known, or of the snapshot. */
   number: number
   history: boolean
+  stored?: Stored
 }
 
 /** How far a table has been read from a log: the cursor of its image. */
 export interface LogCursor {
   position: LogPosition
   number: number
+  /** As it was found before. */
+  stored?: Stored
 }
 
 /** What the plan of one extract is made from. */
@@ -75,7 +79,7 @@ export interface ReadFacts {
   /** True where a full refresh was asked for: the table is read whole. */
   renew?: boolean
   /** Of a table that is read from a log. */
-  log?: Pick<FollowedRead, 'reader' | 'until'>
+  log?: Pick<FollowedRead, 'reader' | 'until' | 'stored'>
 }
 
 /**
@@ -249,7 +253,7 @@ function followed(
         ? 'the image of the last load is no longer staged'
         : !cursor
           ? 'the last load did not read its log'
-          : changed.join('; ')
+          : [...changed, ...storedAnew(cursor.stored, log!.stored, !spec.changes!.history)].join('; ')
   const changes: FollowedRead = {
     ...log!,
     history: spec.changes!.history,

@@ -129,7 +129,7 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
         // What earlier nights passed over might be asked for now.
         const isOther =
           extract.incremental && !schema.accumulates && asked && asked !== fingerprintOf(extract)
-        const log = extract.changes && logs.get(extract.from)
+        const log = extract.changes && logs.get(extract.from)?.(extract.name)
         const now = context.clock.now()
         read = planRead({
           spec: extract,
@@ -177,13 +177,15 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
   return { plan: { ...plan, reads }, lastRun, lost }
 }
 
-/** Has each source keep its log for the job's tables; gives, per connection, who reads it and where it ends. */
+type PlannedLog = Pick<FollowedRead, 'reader' | 'until' | 'stored'>
+
+/** Has each source keep its log for the job's tables; gives, per connection and extract, who reads it and where it ends. */
 async function followLogs(
   { spec, staging, sources, signal }: RunContext,
   renewed: Set<string>,
   pointOf: (extract: string) => SyncPoint | undefined,
-): Promise<Map<string, Pick<FollowedRead, 'reader' | 'until'>>> {
-  const logs = new Map<string, Pick<FollowedRead, 'reader' | 'until'>>()
+): Promise<Map<string, (extract: string) => PlannedLog>> {
+  const logs = new Map<string, (extract: string) => PlannedLog>()
   const groups = Map.groupBy(
     spec.extracts.filter(({ changes }) => changes),
     ({ from }) => from,
@@ -198,10 +200,10 @@ async function followLogs(
       tables.push({ spec: extract, ...(cursor && { from: cursor.position }) })
     }
     const reader = readerOf(spec.job, connection)
-    logs.set(connection, {
-      reader,
-      until: await sources.get(connection)!.changeLog!.follow(reader, tables, signal),
-    })
+    const log = sources.get(connection)!.changeLog!
+    const until = await log.follow(reader, tables, signal)
+    const stored = await log.stored?.(reader, tables, signal)
+    logs.set(connection, extract => ({ reader, until, ...(stored && { stored: stored[extract]! }) }))
   }
   return logs
 }

@@ -20,6 +20,7 @@ const XID = 16
 const TABLE_MAP = 19
 const GTID = 33
 const ANONYMOUS_GTID = 34
+const XA_PREPARE = 38
 const PARTIAL_UPDATE = 39
 const PAYLOAD = 40
 const MARIADB_GTID = 162
@@ -47,6 +48,8 @@ export type RowKind = 'insert' | 'update' | 'delete'
 export interface LoggedRows {
   kind: RowKind
   table: LoggedTable
+  /** Of a transaction of XA, of which it is not known yet whether it is committed. */
+  prepared: boolean
   /** Bit by column: whether the (first) row of each change has it. */
   present: Buffer
   /** Of an update, the same for the row after. */
@@ -82,6 +85,7 @@ export class BinlogReader implements Receiver {
   private readonly transaction: Transaction = { ordinal: 0, seconds: 0, micros: 0 }
   private offset: number
   private underWay = false
+  private prepared = false
   private gtid: string | undefined
   private checksums: boolean | undefined
 
@@ -164,6 +168,7 @@ export class BinlogReader implements Receiver {
     } else if (type === XID) this.commit()
     else if (type === QUERY || type === QUERY_COMPRESSED)
       this.query(bytes, body, to, type === QUERY_COMPRESSED)
+    else if (type === XA_PREPARE) this.commit()
     else if (type === PAYLOAD) this.unpack(bytes, body, to)
     else if (type === PARTIAL_UPDATE)
       throw new EngineError('CONFIG_INVALID', `${this.name}: the log has parts of JSON values only`, {
@@ -179,6 +184,7 @@ export class BinlogReader implements Receiver {
 
   private commit(): void {
     this.underWay = false
+    this.prepared = false
     if (this.gtid === undefined) return
     // One position a domain, and the others as they were.
     const domain = `${this.gtid.split('-')[0]}-`
@@ -198,12 +204,15 @@ export class BinlogReader implements Receiver {
     const name = bytes.toString('utf8', database, database + databaseLength)
     const from = database + databaseLength + 1
     const sql = (compressed ? inflated(bytes, from, to) : bytes.subarray(from, to)).toString('utf8').trim()
-    if (/^(BEGIN|XA START\b.*)$/is.test(sql)) this.underWay = true
-    else if (/^COMMIT\b/i.test(sql)) this.commit()
-    else if (/^(ROLLBACK|XA )/i.test(sql))
+    if (/^(BEGIN|XA START\b.*)$/is.test(sql)) {
+      this.underWay = true
+      this.prepared = /^XA/i.test(sql)
+    } else if (/^XA END\b/i.test(sql)) return
+    else if (/^(COMMIT|XA COMMIT|XA ROLLBACK)\b/i.test(sql)) this.commit()
+    else if (/^ROLLBACK/i.test(sql))
       throw new EngineError(
         'LOG_LOST',
-        `${this.name}: the log has ${JSON.stringify(sql.slice(0, 40))} at ${this.position.file}:${this.offset}: a transaction that mixes storage engines, or of XA`,
+        `${this.name}: the log has ${JSON.stringify(sql.slice(0, 40))} at ${this.position.file}:${this.offset}: a transaction that mixes storage engines`,
         { hint: 'What it changed cannot be told: nightfreight run JOB --full-refresh.' },
       )
     else {
@@ -231,7 +240,7 @@ export class BinlogReader implements Receiver {
       const whole = inflated(bytes, cursor.at, to)
       rows = { bytes: whole, from: 0, to: whole.length }
     }
-    this.listener.rows({ kind, table, present, after, ...rows }, this.transaction)
+    this.listener.rows({ kind, table, prepared: this.prepared, present, after, ...rows }, this.transaction)
   }
 
   /** A transaction that MySQL compressed whole: events one behind the other. */

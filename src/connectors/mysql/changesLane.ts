@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import type { ChangeRequest, ChangesRead } from '../../../engine/contracts/changes.ts'
+import type { ChangeRead, ChangeRequest, ChangesRead } from '../../../engine/contracts/changes.ts'
 import type { Read, Sink } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
@@ -12,7 +12,7 @@ import { type Access, ask, connect, engineError, interrupt, interruptOn, type Se
 import { isMariadb, serverId } from './followed.ts'
 import { RowWriter } from './loggedRows.ts'
 import { type BinlogPosition, binlogPosition, positionText, reaches } from './position.ts'
-import { effectOf } from './statements.ts'
+import { alteredColumns, effectOf } from './statements.ts'
 import { literal } from './types.ts'
 import { converse, socketOf } from './wire.ts'
 
@@ -98,6 +98,7 @@ class Listener implements BinlogListener {
   reader: BinlogReader | undefined
   private readonly followed: Followed[]
   private readonly fold: boolean
+  private readonly retyped = new Set<string>()
 
   constructor(followed: Followed[], fold: boolean) {
     this.followed = followed
@@ -106,7 +107,15 @@ class Listener implements BinlogListener {
 
   rows(...[rows, transaction]: Parameters<BinlogListener['rows']>): void {
     const { database, table } = rows.table
-    for (const { writer } of this.tables(`${database}.${table}`)) writer.write(rows, transaction)
+    for (const { writer } of this.tables(`${database}.${table}`)) {
+      if (rows.prepared)
+        throw new EngineError(
+          'LOG_LOST',
+          `${writer.table.read.where}: the log has changes of it in a transaction of XA, which may be rolled back later`,
+          { hint: 'Read the table anew once it has ended: nightfreight run JOB --full-refresh.' },
+        )
+      writer.write(rows, transaction)
+    }
   }
 
   statement(...[sql, database, transaction]: Parameters<BinlogListener['statement']>): void {
@@ -114,13 +123,31 @@ class Listener implements BinlogListener {
       if (!this.isNew(from)) continue
       const effect = effectOf(sql, database, name, this.fold)
       if (effect === 'truncated') writer.table.truncate(transaction)
-      if (effect === 'lost')
+      if (effect === 'lost' || this.isAnew(sql, database, writer.table.read, name))
         throw new EngineError(
           'LOG_LOST',
           `${writer.table.read.where}: the log has ${JSON.stringify(sql.slice(0, 80))}, which changes the table's rows and does not tell how`,
           { hint: 'Read the table anew: nightfreight run JOB --full-refresh.' },
         )
     }
+  }
+
+  /**
+   * Whether a statement leaves rows with other values in a column than the log has told: one that was dropped is there again, or
+   * one that had another type has its former one, of which values may have been cut.
+   */
+  private isAnew(sql: string, database: string, { columns, where }: ChangeRead, table: string): boolean {
+    const { anew, retyped } = alteredColumns(sql, database, table, this.fold)
+    const known = (name: string) => columns.some(column => column.name.toLowerCase() === name.toLowerCase())
+    return (
+      anew.some(known) ||
+      retyped.filter(known).some(name => {
+        const own = `${where}.${name.toLowerCase()}`
+        const isSecond = this.retyped.has(own)
+        this.retyped.add(own)
+        return isSecond
+      })
+    )
   }
 
   private tables(name: string): Followed[] {

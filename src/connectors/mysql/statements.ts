@@ -58,3 +58,33 @@ export function effectOf(sql: string, database: string, table: string, fold: boo
   if (/^(?:INSERT|UPDATE|DELETE|REPLACE|LOAD|WITH|CALL)\b/i.test(text)) return names(text) ? 'lost' : 'none'
   return 'none'
 }
+
+const COLUMN = `(?:COLUMN )?(?:IF EXISTS )?(${NAME})`
+const DROPPED = new RegExp(
+  `\\bDROP (?!(?:INDEX|KEY|PRIMARY|FOREIGN|CONSTRAINT|CHECK|DEFAULT|PARTITION|PERIOD|SYSTEM)\\b)${COLUMN}`,
+  'giu',
+)
+const RETYPED = new RegExp(`\\bMODIFY ${COLUMN}`, 'giu')
+const RENAMED = new RegExp(`\\b(?:RENAME COLUMN|CHANGE) ${COLUMN} (?:TO )?(${NAME})`, 'giu')
+
+/** What ALTER TABLE does to the columns of a table, by their names: whose values are others now, and whose type is. */
+export interface AlteredColumns {
+  anew: string[]
+  retyped: string[]
+}
+
+/** The columns of a table that a statement of the log alters; see {@link effectOf}. */
+export function alteredColumns(sql: string, database: string, table: string, fold: boolean): AlteredColumns {
+  const text = plain(sql)
+  const found: AlteredColumns = { anew: [], retyped: [] }
+  const [, own] = /^ALTER (?:ONLINE |IGNORE )*TABLE (?:IF EXISTS )?(\S+)/i.exec(text) ?? []
+  if (own === undefined) return found
+  const same = (name: string) => (fold ? name.toLowerCase() === table.toLowerCase() : name === table)
+  if (![...named(own, database)].some(same)) return found
+  for (const [, name] of text.matchAll(DROPPED)) found.anew.push(bare(name!))
+  for (const [, name] of text.matchAll(RETYPED)) found.retyped.push(bare(name!))
+  for (const [, from, to] of text.matchAll(RENAMED))
+    if (bare(from!).toLowerCase() === bare(to!).toLowerCase()) found.retyped.push(bare(from!))
+    else found.anew.push(bare(from!), bare(to!))
+  return found
+}

@@ -5,11 +5,12 @@ import type {
   LogPosition,
   LogStatus,
   Snapshot,
+  Stored,
 } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteLiteral } from './connect.ts'
-import { followable, publish } from './followed.ts'
+import { followable, publish, storedTables } from './followed.ts'
 import { lsnOf } from './lsn.ts'
 import { idle, LOG_END, slotNamed } from './slot.ts'
 import { watchSlot } from './watch.ts'
@@ -84,6 +85,10 @@ export class PostgresChangeLog implements ChangeLog {
       )
       return end!.lsn
     })
+  }
+
+  stored(reader: string, tables: FollowedTable[], signal: AbortSignal): Promise<Record<string, Stored>> {
+    return this.using(signal, client => storedTables(client, this.access.name, reader, tables))
   }
 
   async open(

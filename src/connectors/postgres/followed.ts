@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { FollowedTable } from '../../../engine/contracts/source.ts'
+import type { FollowedTable, Stored } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { Diagnosis, Needs } from '../declare/define.ts'
 import { ask, quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
@@ -24,6 +24,8 @@ export interface TableFacts {
   identified: string
   primary: string
   generated: string
+  virtual: string
+  heirs: string
   version: string
 }
 
@@ -43,7 +45,11 @@ export async function tableFacts(
        coalesce((SELECT json_agg(a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
          WHERE i.indrelid = c.oid AND i.indisprimary), '[]')::text AS primary,
        coalesce((SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
-         WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped), '[]')::text AS generated
+         WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped), '[]')::text AS generated,
+       coalesce((SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
+         WHERE a.attrelid = c.oid AND a.attgenerated = 'v' AND NOT a.attisdropped), '[]')::text AS virtual,
+       coalesce((SELECT json_agg(i.inhrelid::regclass::text) FROM pg_inherits i
+         WHERE i.inhparent = c.oid AND c.relkind = 'r'), '[]')::text AS heirs
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(${quoteLiteral(quoteTable(table))})`,
   )
   return facts
@@ -55,7 +61,8 @@ export function obstacleOf(
   key: string[],
   options: PostgresExtract,
 ): { what: string; fix: string } | undefined {
-  const { table, kind, persistence, identity, identified, primary, generated, version } = facts
+  const { table, kind, persistence, identity, identified, primary, generated, virtual, heirs, version } =
+    facts
   if (!['r', 'p'].includes(kind))
     return {
       what: 'is no table: the log has changes of tables only',
@@ -80,6 +87,16 @@ export function obstacleOf(
     return {
       what: `has generated columns (${names(generated).join(', ')}), which the log does not tell`,
       fix: `Leave out mode: changes for it, or take Postgres 18.`,
+    }
+  if (names(virtual).length > 0)
+    return {
+      what: `has virtual columns (${names(virtual).join(', ')}), which the log does not tell`,
+      fix: `Make them STORED, or leave out mode: changes for it.`,
+    }
+  if (names(heirs).length > 0)
+    return {
+      what: `has tables that inherit from it (${names(heirs).join(', ')}), whose rows the log tells as theirs`,
+      fix: 'Leave out mode: changes for it, or follow each table by itself.',
     }
   if (options.row_security === 'filter')
     return {
@@ -107,6 +124,49 @@ export async function followable(
         hint: obstacle.fix,
       })
     found.push({ extract: spec.name, oid: facts.oid, table: facts.table })
+  }
+  return found
+}
+
+/**
+ * How tables are stored. A file of rows is made anew by TRUNCATE, and by what the log does not tell: ALTER TABLE … USING, VACUUM FULL,
+ * CLUSTER. A partition that was made as one had no rows then; one that was attached is of another transaction than its type.
+ */
+export async function storedTables(
+  client: pg.Client,
+  name: string,
+  publication: string,
+  tables: FollowedTable[],
+): Promise<Record<string, Stored>> {
+  const found: Record<string, Stored> = {}
+  for (const { spec } of tables) {
+    const own = quoteLiteral(quoteTable((spec.options as PostgresExtract).table))
+    const rows = await ask<{ what: string; is: string; rows: string; empty: string; emptied: string }>(
+      client,
+      name,
+      `WITH own AS (SELECT to_regclass(${own})::oid AS oid)
+       SELECT 'column ' || quote_ident(attname) AS what, attnum::text AS is, 'f' AS rows, 'f' AS empty, 'f' AS emptied
+         FROM pg_attribute JOIN own ON attrelid = own.oid WHERE attnum > 0 AND NOT attisdropped
+       UNION ALL SELECT 'its file', c.oid || ':' || pg_relation_filenode(c.oid), 'f', 'f', 't'
+         FROM pg_class c JOIN own USING (oid) WHERE c.relkind = 'r'
+       UNION ALL SELECT 'partition ' || p.relid::text, c.oid || ':' || coalesce(pg_relation_filenode(c.oid), 0), 't', (t.xmin = i.xmin)::text, 't'
+         FROM own, pg_partition_tree(own.oid) p JOIN pg_class c ON c.oid = p.relid JOIN pg_type t ON t.oid = c.reltype
+           JOIN pg_inherits i ON i.inhrelid = p.relid WHERE p.level > 0
+       UNION ALL SELECT 'its publication', p.oid || ':' || p.xmin || ':' || r.oid, 'f', 'f', 'f'
+         FROM own, pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = ${quoteLiteral(publication)} AND r.prrelid = own.oid`,
+    )
+    const isTrue = (text: string) => text.startsWith('t')
+    found[spec.name] = Object.fromEntries(
+      rows.map(({ what, is, rows, empty, emptied }) => [
+        what,
+        {
+          is,
+          ...(isTrue(rows) && { rows: true as const }),
+          ...(isTrue(empty) && { empty: true as const }),
+          ...(isTrue(emptied) && { emptied: true as const }),
+        },
+      ]),
+    )
   }
   return found
 }

@@ -1,0 +1,275 @@
+/** What a log does not tell of tables that follow it, each once: found out and read anew, or refused; never passed over. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type FreshDatabase, freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
+import { dropAfter, follow, reversed } from './following.ts'
+import { smallJob } from './small.ts'
+
+/** A table that is made, read whole, and changed by statements. */
+interface Case {
+  made: string[]
+  changed: string[]
+  /** More of its extract. */
+  extract?: string
+  key?: string
+  columns?: string
+}
+
+const warehouse = await freshPostgres()
+
+/** One job with a table a case; all of them are to be equal after a night, and after the changes and another. */
+async function nights(
+  hooks: Hooks,
+  kind: string,
+  fresh: (hooks: Hooks) => Promise<FreshDatabase>,
+  cases: Record<string, Case>,
+) {
+  const own = reversed(hooks)
+  const { url, query } = await fresh(own)
+  const names = Object.keys(cases)
+  for (const { made } of Object.values(cases)) for (const sql of made) await query(sql)
+  const lines = (line: (name: string, odd: Case) => string) =>
+    names.map(name => line(name, cases[name]!)).join('\n')
+  const job = await smallJob(own, `odd_${kind}`, {
+    'job.yaml': `connections: { s: "${url}", w: "${warehouse.url}" }
+defaults: { extract: { from: s, mode: changes, drift: { dropped: evolve, incompatible: evolve } }, load: { to: w, deletes: hard, guard: { max_delete_share: 1, allow_empty: true } } }
+extract:
+${lines((name, { extract = '', key }) => `  ${name}: { table: ${name}${key ? `, key: ${key}` : ''}${extract} }`)}
+load:
+${lines((name, { key = 'id' }) => `  ${kind}_${name}: { from: ${name}, key: ${key} }`)}
+resources: { memory: 300MB, threads: 2 }
+`,
+  })
+  dropAfter(own, job)
+  const notes: string[] = []
+  const progress = {
+    started() {},
+    advanced() {},
+    finished() {},
+    note: (text: string) => void notes.push(text),
+  }
+  const night = async () => {
+    notes.length = 0
+    const { error } = await job.run({ progress })
+    assert.equal(error, undefined)
+    const differing: string[] = []
+    for (const name of names) {
+      const { columns = '*', key = 'id' } = cases[name]!
+      const list = (table: string) => `SELECT ${columns} FROM ${table} ORDER BY ${key}`
+      const [there, here] = [await warehouse.query(list(`${kind}_${name}`)), await query(list(name))]
+      if (JSON.stringify(there) !== JSON.stringify(here))
+        differing.push(
+          `${name}: ${JSON.stringify(there).slice(0, 300)} instead of ${JSON.stringify(here).slice(0, 300)}`,
+        )
+    }
+    assert.deepEqual(differing, [])
+  }
+  await night()
+  for (const { changed } of Object.values(cases)) for (const sql of changed) await query(sql)
+  await night()
+  return { job, query, notes }
+}
+
+test('postgres: partitions that come and go, storage that is rewritten, columns that are made anew', async t => {
+  await nights(t, 'postgres', freshPostgres, {
+    parted: {
+      made: [
+        'CREATE TABLE parted (id int, n int, PRIMARY KEY (id)) PARTITION BY RANGE (id)',
+        'CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (100)',
+        'CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (100) TO (200)',
+        'INSERT INTO parted VALUES (1, 1), (101, 1)',
+      ],
+      changed: [
+        'CREATE TABLE parted_3 PARTITION OF parted FOR VALUES FROM (200) TO (300)',
+        'INSERT INTO parted VALUES (201, 1)',
+        'UPDATE parted SET id = 102 WHERE id = 1',
+      ],
+    },
+    detached: {
+      made: [
+        'CREATE TABLE detached (id int, n int, PRIMARY KEY (id)) PARTITION BY RANGE (id)',
+        'CREATE TABLE detached_1 PARTITION OF detached FOR VALUES FROM (0) TO (100)',
+        'CREATE TABLE detached_2 PARTITION OF detached FOR VALUES FROM (100) TO (200)',
+        'INSERT INTO detached VALUES (1, 1), (101, 1)',
+      ],
+      changed: ['ALTER TABLE detached DETACH PARTITION detached_1'],
+    },
+    attached: {
+      made: [
+        'CREATE TABLE attached (id int, n int, PRIMARY KEY (id)) PARTITION BY RANGE (id)',
+        'CREATE TABLE attached_1 PARTITION OF attached FOR VALUES FROM (0) TO (100)',
+        'INSERT INTO attached VALUES (1, 1)',
+      ],
+      changed: [
+        'CREATE TABLE attached_2 (id int PRIMARY KEY, n int)',
+        'INSERT INTO attached_2 VALUES (101, 1)',
+        'ALTER TABLE attached ATTACH PARTITION attached_2 FOR VALUES FROM (100) TO (200)',
+      ],
+    },
+    emptied: {
+      made: [
+        'CREATE TABLE emptied (id int, n int, PRIMARY KEY (id)) PARTITION BY RANGE (id)',
+        'CREATE TABLE emptied_1 PARTITION OF emptied FOR VALUES FROM (0) TO (100)',
+        'CREATE TABLE emptied_2 PARTITION OF emptied FOR VALUES FROM (100) TO (200)',
+        'INSERT INTO emptied VALUES (1, 1), (101, 1)',
+      ],
+      changed: ['TRUNCATE emptied_1'],
+    },
+    anew: {
+      made: ['CREATE TABLE anew (id int PRIMARY KEY, n int)', 'INSERT INTO anew VALUES (1, 1), (2, 2)'],
+      changed: ['ALTER TABLE anew DROP COLUMN n', 'ALTER TABLE anew ADD COLUMN n int DEFAULT 5'],
+    },
+    rewritten: {
+      made: [
+        'CREATE TABLE rewritten (id int PRIMARY KEY, n int)',
+        'INSERT INTO rewritten VALUES (1, 1), (2, 2)',
+      ],
+      changed: ['ALTER TABLE rewritten ALTER COLUMN n TYPE int USING n * 10'],
+    },
+    labels: {
+      made: [
+        `CREATE TYPE label AS ENUM ('a', 'b')`,
+        'CREATE TABLE labels (id int PRIMARY KEY, n label)',
+        `INSERT INTO labels VALUES (1, 'a')`,
+      ],
+      changed: [`ALTER TYPE label ADD VALUE 'c' BEFORE 'a'`, `INSERT INTO labels VALUES (2, 'c')`],
+    },
+    stored: {
+      made: [
+        'CREATE TABLE stored (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED)',
+        'INSERT INTO stored VALUES (1, 1)',
+      ],
+      changed: ['UPDATE stored SET n = 4', 'INSERT INTO stored VALUES (2, 2)'],
+    },
+    keyless: {
+      made: [
+        'CREATE TABLE keyless (id int, n text)',
+        'ALTER TABLE keyless REPLICA IDENTITY FULL',
+        `INSERT INTO keyless VALUES (1, 'a'), (2, 'b')`,
+      ],
+      changed: [
+        'UPDATE keyless SET id = 3 WHERE id = 1',
+        'DELETE FROM keyless WHERE id = 2',
+        `INSERT INTO keyless VALUES (4, repeat('x', 3000000))`,
+      ],
+      key: 'id',
+    },
+    republished: {
+      made: ['CREATE TABLE republished (id int PRIMARY KEY, n int)', 'INSERT INTO republished VALUES (1, 1)'],
+      changed: [
+        `DO $$ DECLARE p name; BEGIN SELECT pubname INTO p FROM pg_publication WHERE pubname LIKE 'nightfreight_odd%';
+          EXECUTE format('ALTER PUBLICATION %I DROP TABLE republished', p); END $$`,
+        'UPDATE republished SET n = 2',
+        `DO $$ DECLARE p name; BEGIN SELECT pubname INTO p FROM pg_publication WHERE pubname LIKE 'nightfreight_odd%';
+          EXECUTE format('ALTER PUBLICATION %I ADD TABLE republished', p); END $$`,
+      ],
+    },
+    messages: {
+      made: ['CREATE TABLE messages (id int PRIMARY KEY, n int)'],
+      changed: [
+        `SELECT pg_logical_emit_message(true, 'app', 'x'), pg_logical_emit_message(false, 'app', 'y')`,
+        'INSERT INTO messages VALUES (1, 1)',
+      ],
+    },
+  })
+})
+
+test('mariadb: rows without what did not change, keys that differ in case, transactions of XA of others', async t => {
+  await nights(t, 'mariadb', freshMariadb, {
+    minimal: {
+      made: [
+        'CREATE TABLE minimal (id int PRIMARY KEY, n int DEFAULT 3, v varchar(20))',
+        `INSERT INTO minimal VALUES (1, 1, 'a'), (2, 2, 'b'), (3, 3, 'c')`,
+      ],
+      changed: [
+        "SET SESSION binlog_row_image = 'MINIMAL'",
+        'UPDATE minimal SET n = 10 WHERE id = 1',
+        'DELETE FROM minimal WHERE id = 2',
+        'UPDATE minimal SET id = 30 WHERE id = 3',
+        "SET SESSION binlog_row_image = 'FULL'",
+      ],
+    },
+    folded: {
+      made: [
+        'CREATE TABLE folded (id varchar(20) COLLATE utf8mb4_general_ci PRIMARY KEY, n int)',
+        `INSERT INTO folded VALUES ('a', 1), ('b', 2)`,
+      ],
+      changed: [`UPDATE folded SET id = 'A' WHERE id = 'a'`, `REPLACE INTO folded VALUES ('B', 5)`],
+    },
+    xa: {
+      made: ['CREATE TABLE xa (id int PRIMARY KEY, n int)', 'CREATE TABLE xa_other (id int PRIMARY KEY)'],
+      changed: [
+        "XA START 'o'",
+        'INSERT INTO xa_other VALUES (1)',
+        "XA END 'o'",
+        "XA PREPARE 'o'",
+        "XA COMMIT 'o'",
+        'INSERT INTO xa VALUES (1, 1)',
+      ],
+    },
+  })
+})
+
+test('mariadb: what leaves rows with values that the log does not tell is an error that says what to do', async t => {
+  const { query, job } = await follow(t, {
+    fresh: freshMariadb,
+    warehouse,
+    table: 'untold',
+    statements: [
+      'CREATE TABLE untold (id int PRIMARY KEY, n decimal(10,2), m int)',
+      'INSERT INTO untold VALUES (1, 1.25, 1), (2, 2, 2)',
+    ],
+  })
+  assert.equal((await job.run()).error, undefined)
+  for (const statements of [
+    ['ALTER TABLE untold DROP COLUMN m', 'ALTER TABLE untold ADD COLUMN m int DEFAULT 5'],
+    ['ALTER TABLE untold MODIFY n decimal(10,1)', 'ALTER TABLE untold MODIFY n decimal(10,2)'],
+    [
+      'ALTER TABLE untold ADD COLUMN o int',
+      'ALTER TABLE untold CHANGE m p int',
+      'ALTER TABLE untold CHANGE o m int',
+      'ALTER TABLE untold DROP COLUMN p',
+    ],
+    ["XA START 'p'", 'INSERT INTO untold (id) VALUES (3)', "XA END 'p'", "XA PREPARE 'p'", "XA COMMIT 'p'"],
+  ]) {
+    for (const sql of statements) await query(sql)
+    const { error } = await job.run({ fresh: true })
+    assert.equal((error as { code?: string } | undefined)?.code, 'LOG_LOST', `${statements.join('; ')}: ${error}`)
+    assert.match(String((error as { hint: string }).hint), /--full-refresh/)
+    assert.equal((await job.run({ fresh: true, fullRefresh: [] })).error, undefined)
+    const list = 'SELECT id, n, m FROM untold ORDER BY id'
+    assert.deepEqual(await warehouse.query(list), await query(list))
+  }
+})
+
+test('tables whose log does not tell all of their rows are refused', async t => {
+  const refused = async (
+    fresh: (hooks: Hooks) => Promise<FreshDatabase>,
+    table: string,
+    statements: string[],
+    message: RegExp,
+  ) => {
+    const { job } = await follow(t, { fresh, warehouse, table, statements })
+    const { error } = await job.run()
+    assert.match(String(error), message)
+    assert.equal((error as { code: string }).code, 'CONFIG_INVALID')
+  }
+  await refused(
+    freshPostgres,
+    'computed',
+    ['CREATE TABLE computed (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) VIRTUAL)'],
+    /computed has virtual columns \(twice\), which the log does not tell/,
+  )
+  await refused(
+    freshPostgres,
+    'parent',
+    ['CREATE TABLE parent (id int PRIMARY KEY)', 'CREATE TABLE heir (n int) INHERITS (parent)'],
+    /parent has tables that inherit from it \(heir\)/,
+  )
+  await refused(
+    freshMariadb,
+    'versioned',
+    ['CREATE TABLE versioned (id int PRIMARY KEY, n int) WITH SYSTEM VERSIONING'],
+    /versioned is no table/,
+  )
+})
