@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
+import { commandLine } from '../commandLine.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import { dropAfter, follow, reversed } from './following.ts'
 import { smallJob } from './small.ts'
@@ -212,6 +216,37 @@ test('postgres: a value that the log leaves out, since it did not change, is kep
     `ALTER TABLE toasted REPLICA IDENTITY FULL; UPDATE toasted SET n = n + 1; UPDATE toasted SET id = id + 1000 WHERE id = 9`,
   )
   await night()
+})
+
+test('postgres: a run that is killed while the server makes its slot leaves none that goes with it', async t => {
+  const { query, night, job, reader, url } = await follow(t, {
+    fresh: freshPostgres,
+    warehouse,
+    table: 'begun',
+    statements: ['CREATE TABLE begun (id int PRIMARY KEY, n int)', 'CREATE TABLE other (id int PRIMARY KEY)'],
+  })
+  // The server makes no slot until this has ended.
+  const other = new pg.Client({ connectionString: url })
+  await other.connect()
+  await other.query('BEGIN')
+  await other.query('INSERT INTO other VALUES (1)')
+  let child: ChildProcess | undefined
+  const killed = commandLine(job.home, ['run', job.folder], {
+    begun(process) {
+      child = process
+    },
+  })
+  const slot = () => query(`SELECT 1 FROM pg_replication_slots WHERE slot_name = '${reader}'`)
+  while ((await slot()).length === 0) await delay(50)
+  child!.kill('SIGKILL')
+  await killed
+  const again = night()
+  await delay(1000)
+  await other.query('COMMIT')
+  await other.end()
+  await again
+  await query('INSERT INTO begun VALUES (1, 1)')
+  assert.equal((await night()).inserted, 1)
 })
 
 test('postgres: a log that is lost, a slot that moved on, and a table made anew are errors that say what to do', async t => {

@@ -234,7 +234,11 @@ test('mariadb: what leaves rows with values that the log does not tell is an err
   ]) {
     for (const sql of statements) await query(sql)
     const { error } = await job.run({ fresh: true })
-    assert.equal((error as { code?: string } | undefined)?.code, 'LOG_LOST', `${statements.join('; ')}: ${error}`)
+    assert.equal(
+      (error as { code?: string } | undefined)?.code,
+      'LOG_LOST',
+      `${statements.join('; ')}: ${error}`,
+    )
     assert.match(String((error as { hint: string }).hint), /--full-refresh/)
     assert.equal((await job.run({ fresh: true, fullRefresh: [] })).error, undefined)
     const list = 'SELECT id, n, m FROM untold ORDER BY id'

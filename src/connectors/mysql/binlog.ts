@@ -26,6 +26,10 @@ const PAYLOAD = 40
 const MARIADB_GTID = 162
 const QUERY_COMPRESSED = 165
 
+/** Flags of a MariaDB GTID event. */
+const STANDALONE = 1
+const PREPARED_XA = 64
+
 /** Row events: what they do, and whether the version that MySQL writes, which has more in its head, or compressed. */
 const ROWS: Record<number, { kind: RowKind; second?: true; compressed?: true }> = {
   23: { kind: 'insert' },
@@ -161,7 +165,8 @@ export class BinlogReader implements Receiver {
       const domain = bytes.readUInt32LE(body + 8)
       this.begin(`${domain}-${bytes.readUInt32LE(body - 14)}-${bytes.readBigUInt64LE(body)}`)
       // A statement that stands alone has no commit.
-      this.underWay = (bytes[body + 12]! & 1) === 0
+      this.underWay = (bytes[body + 12]! & STANDALONE) === 0
+      this.prepared = (bytes[body + 12]! & PREPARED_XA) !== 0
     } else if (type === GTID || type === ANONYMOUS_GTID) {
       this.begin(undefined)
       this.underWay = false

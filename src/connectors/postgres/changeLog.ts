@@ -12,7 +12,7 @@ import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteLiteral } from './connect.ts'
 import { followable, publish, storedTables } from './followed.ts'
 import { lsnOf } from './lsn.ts'
-import { idle, LOG_END, slotNamed } from './slot.ts'
+import { idle, LOG_END, madeSlot, slotNamed } from './slot.ts'
 import { watchSlot } from './watch.ts'
 
 /** Postgres' logical replication: a slot and a publication of the reader's name. */
@@ -45,7 +45,7 @@ export class PostgresChangeLog implements ChangeLog {
         )
       const found = await followable(client, name, tables)
       const known = tables.filter(({ from }) => from !== undefined)
-      const slot = await slotNamed(client, this.access.name, reader)
+      const slot = await madeSlot(client, this.access.name, reader, signal)
       const lost = (why: string) =>
         new EngineError('LOG_LOST', `${name}: ${why}: changes of ${tableNames(known)} may be lost`, {
           hint: 'Read anew what has been read so far: nightfreight run JOB --full-refresh.',

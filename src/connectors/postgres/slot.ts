@@ -9,6 +9,8 @@ export interface Slot {
   database: string
   active_pid: string | null
   confirmed: string
+  /** False while it is being made: whoever does that may end, and the slot with him. */
+  made: string
   status: string | null
   bytes: string | null
 }
@@ -23,10 +25,27 @@ export async function slotNamed(client: pg.Client, where: string, name: string):
     where,
     `SELECT plugin, CASE WHEN database = current_database() THEN 'here' ELSE coalesce(database, 'none') END AS database,
        active_pid, coalesce(confirmed_flush_lsn, restart_lsn, '0/0')::text AS confirmed,
+       (confirmed_flush_lsn IS NOT NULL)::text AS made,
        to_jsonb(s)->>'wal_status' AS status, pg_wal_lsn_diff(${LOG_END}, restart_lsn)::bigint AS bytes
      FROM pg_replication_slots AS s WHERE slot_name = ${quoteLiteral(name)}`,
   )
   return slot
+}
+
+/** A slot that is there for good: one that a reader who was killed has begun to make is ended. */
+export async function madeSlot(
+  client: pg.Client,
+  where: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<Slot | undefined> {
+  const slot = await slotNamed(client, where, name)
+  if (!slot || slot.made === 'true') return slot
+  if (slot.active_pid !== null) await ask(client, where, `SELECT pg_terminate_backend(${slot.active_pid})`)
+  const left = await idle(client, where, name, signal)
+  if (!left || left.made === 'true') return left
+  await ask(client, where, `SELECT pg_drop_replication_slot(${quoteLiteral(name)})`)
+  return undefined
 }
 
 /** How long a reader that was killed may still seem to be there. */
