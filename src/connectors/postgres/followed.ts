@@ -140,7 +140,7 @@ export async function storedTables(
 ): Promise<Record<string, Stored>> {
   const found: Record<string, Stored> = {}
   for (const { spec } of tables) {
-    const own = quoteLiteral(quoteTable((spec.options as PostgresExtract).table))
+    const own = quoteLiteral(quoteTable((spec.options as PostgresExtract).table!))
     const rows = await ask<{ what: string; is: string; rows: string; empty: string; emptied: string }>(
       client,
       name,
