@@ -1,17 +1,18 @@
 /**
- * `npm run soak:crash [-- instants [cuts [members [points [upsets]]]]]`: the main job is killed at each of its commit points,
+ * `npm run soak:crash [-- instants [cuts [members [points [upsets]]]] [--from N --seed S --parallel P]]`: the main job is killed at each of its commit points,
  * at so many random instants, has its connections cut at random bytes, and its disk full; each time it is continued, and
  * the target, the history, the error records and the quarantine must be those of an undisturbed run. Then a small job's
  * nights are upset so often, in turn as `upsets.ts` says: processes are stopped and woken, the metadata store is killed and
- * cut off, files of the home are damaged, the clock is set (SOAK_PARALLEL trials at once, SOAK_SEED). Prints what differed;
- * the exit code is 1 then. About 8 s a kill, 20 s an upset; the disk needs root (a tmpfs).
+ * cut off, files of the home are damaged, the clock is set; `--parallel` (2) at once, `--from` (0) the first that is done, so that a
+ * soak that ended goes on with its `--seed`. Prints what differed; the exit code is 1 then. About 8 s a kill, 20 s an upset; the
+ * disk needs root (a tmpfs).
  */
 import { type ChildProcess, execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isDeepStrictEqual } from 'node:util'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
 import { startMariadb } from '../../src/demo/servers/mariadb.ts'
 import { startPostgres } from '../../src/demo/servers/postgres.ts'
 import { commitPoints, contents, isPoint, killAt, traces } from '../jobs/crash.ts'
@@ -22,9 +23,11 @@ import { type FreshDatabase, freshPostgres, type Hooks } from '../servers.ts'
 import { chaos } from './chaos.ts'
 import { UPSETS } from './upsets.ts'
 
-const [instants = 300, cuts = 30, members = 600, most = Infinity, upsets = 500] = process.argv
-  .slice(2)
-  .map(Number)
+const { positionals, values: options } = parseArgs({
+  allowPositionals: true,
+  options: { from: { type: 'string' }, seed: { type: 'string' }, parallel: { type: 'string' } },
+})
+const [instants = 300, cuts = 30, members = 600, most = Infinity, upsets = 500] = positionals.map(Number)
 const AT = '2025-12-01T02:00:00Z'
 const failures: string[] = []
 /** Trials by kind, and how many of them were disturbed in time. */
@@ -184,8 +187,9 @@ failures.push(
   ...(await chaos({
     trials: upsets,
     upsets: UPSETS,
-    parallel: Number(process.env.SOAK_PARALLEL ?? 2),
-    seed: Number(process.env.SOAK_SEED ?? Date.now() % 2 ** 31),
+    from: Number(options.from ?? 0),
+    parallel: Number(options.parallel ?? 2),
+    seed: Number(options.seed ?? Date.now() % 2 ** 31),
     say: line => console.log(line),
     hooks: cleaners,
   })),

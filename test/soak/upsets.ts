@@ -11,7 +11,7 @@ import { layTrial, NIGHTS, nightly, nightOf, runsOf, type Trial, type } from './
 
 /** What a trial may lean on. */
 export interface Stage {
-  /** A server for metadata stores alone: it is killed. */
+  /** A server for the metadata stores of the trial alone: it is killed. */
   store: RunningServer
   /** Milliseconds that an undisturbed night takes here, and for which its run is under way. */
   took: number
