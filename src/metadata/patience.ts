@@ -12,7 +12,10 @@ export class Patience {
   private wasReached = false
   private away: { since: number; last: number; error: unknown } | undefined
 
-  /** What `act` gives, which is repeated while the store is away. A store that was never there is not waited for. */
+  /**
+   * What `act` gives, which is repeated while the store is away. A store that was never there is not waited for, but where
+   * the server says that it is just not ready.
+   */
   async during<T>(act: () => Promise<T>): Promise<T> {
     for (;;) {
       const { away } = this
@@ -29,7 +32,7 @@ export class Patience {
         }
         const last = performance.now()
         this.away = { since: this.away?.since ?? last, last, error }
-        if (!this.wasReached || last - this.away.since > PATIENCE_MS) throw error
+        if (!(this.wasReached || isBusy(error)) || last - this.away.since > PATIENCE_MS) throw error
         await delay(PAUSE_MS)
       }
     }
@@ -41,11 +44,18 @@ export class Patience {
   }
 }
 
-/** Whether a failure is the connection's, and no answer of the server's. */
+/** Whether a failure is the connection's, and no answer of the server's to what it was asked. */
 export function isAway(error: unknown): boolean {
   if (!(error instanceof EngineError)) return false
-  if (error.code === 'CONNECTION_FAILED' || error.code === 'CONNECTION_LOST') return true
+  if (error.code === 'CONNECTION_FAILED' || error.code === 'CONNECTION_LOST' || isBusy(error)) return true
   // The driver's own time-outs have no SQLSTATE.
-  const { code = '' } = (error.cause ?? {}) as { code?: string }
-  return error.code === 'TIMEOUT' && !/^[0-9A-Z]{5}$/.test(code)
+  return error.code === 'TIMEOUT' && !/^[0-9A-Z]{5}$/.test(stateOf(error))
 }
+
+/** admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections: it is there, and takes nobody just now. */
+const BUSY = ['57P01', '57P02', '57P03', '53300']
+
+const isBusy = (error: unknown): boolean => BUSY.includes(stateOf(error))
+
+const stateOf = (error: unknown): string =>
+  ((error as Error).cause as { code?: string } | undefined)?.code ?? ''

@@ -67,7 +67,8 @@ export class Postgres implements Database {
   }
 
   async migrate(migrations: Migration[]): Promise<void> {
-    if (pending(migrations, await this.version(this.pool), this.schema).length === 0) return
+    const version = await this.patience.during(() => this.version(this.pool))
+    if (pending(migrations, version, this.schema).length === 0) return
     await this.exclusively(async client => {
       // Not IF NOT EXISTS alone: that asks for the right to create schemas also where there is nothing to create.
       const { rows } = await ask(client, 'SELECT to_regnamespace(quote_ident(:schema)) AS there', {

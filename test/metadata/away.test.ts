@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { startPostgres } from '../../src/demo/servers/postgres.ts'
 import { Metadata } from '../../src/metadata/metadata.ts'
 import { Postgres } from '../../src/metadata/postgres.ts'
 import { judgingProxy, type Verdict } from '../proxy.ts'
 import { freshPostgres } from '../servers.ts'
+import { crash } from '../soak/upsets.ts'
 
 const server = await freshPostgres()
 let stores = 0
@@ -72,6 +77,40 @@ test('a store that was never there is not waited for', async () => {
     { code: 'CONNECTION_FAILED' },
   )
   assert.ok(performance.now() - began < 5000)
+})
+
+test('a store that has no connection left is waited for, by who was there and by who comes', async t => {
+  const role = `crowded_${server.name}`
+  await server.query(
+    `CREATE ROLE ${role} LOGIN PASSWORD 'p'; GRANT CREATE ON DATABASE ${server.name} TO ${role}`,
+  )
+  t.after(() => server.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`).then(() => {}))
+  const url = new URL(server.url)
+  url.username = role
+  url.password = 'p'
+  const clock = { now: () => new Date() }
+  const there = await Metadata.open(new Postgres(`${url}?options=-c%20search_path%3D${role}`), clock)
+  t.after(() => there.close())
+  await server.query(`ALTER ROLE ${role} CONNECTION LIMIT 0`)
+  await server.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1`, [role])
+  const asked = there.runs(1)
+  const comes = Metadata.open(new Postgres(`${url}?options=-c%20search_path%3D${role}`), clock)
+  await Promise.race([comes, asked, delay(900)])
+  await server.query(`ALTER ROLE ${role} CONNECTION LIMIT -1`)
+  assert.deepEqual(await asked, [])
+  await (await comes).close()
+})
+
+test('a store that recovers from a crash is waited for', async t => {
+  const dir = mkdtempSync(join(tmpdir(), 'nightfreight-recovering-'))
+  const own = await startPostgres({ dir })
+  t.after(async () => {
+    await own.stop()
+    rmSync(dir, { recursive: true })
+  })
+  crash(own)
+  const metadata = await Metadata.open(new Postgres(own.url), { now: () => new Date() })
+  await metadata.close()
 })
 
 test('a lease that cannot be renewed is lost before it ends, and not to somebody else', async t => {

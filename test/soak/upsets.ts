@@ -131,7 +131,7 @@ const storeKilled: Upset = {
 }
 
 /** Kills a process of the server that it cannot go on without: it ends all sessions, and recovers. */
-function crash({ pid }: RunningServer): void {
+export function crash({ pid }: RunningServer): void {
   for (const stat of globSync('/proc/[0-9]*/stat')) {
     try {
       const text = readFileSync(stat, 'utf8')
