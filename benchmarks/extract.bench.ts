@@ -54,7 +54,7 @@ try {
   const peaks = new Map<string, number>()
   for (const [name, server] of Object.entries(servers))
     for (const rows of SIZES) {
-      const hooks = cleanUps()
+      await using hooks = cleanUps()
       const database = await server.fresh(hooks)
       await fillLineitem(database, server.kind, rows)
       const results = new Map<string, Once[]>(MODES.map(mode => [mode, []]))
@@ -64,7 +64,6 @@ try {
       for (let round = 0; round < (rows < LONG ? RUNS : 1); round++)
         for (const mode of MODES) results.get(mode)!.push(await run(mode))
       report(name, rows, results, peaks)
-      await hooks.run()
     }
 } finally {
   await clean.run()

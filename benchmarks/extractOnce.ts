@@ -13,6 +13,7 @@ import { Workers } from '../engine/pool/pool.ts'
 import { shareMemory } from '../engine/runtime/budget.ts'
 import type { RunContext } from '../engine/runtime/context.ts'
 import { FailureScope } from '../engine/runtime/failureScope.ts'
+import { LocalStaging } from '../engine/staging/local.ts'
 import { connectorFor } from '../src/connectors/index.ts'
 
 const MEMORY = 1 << 30
@@ -162,6 +163,7 @@ async function stage() {
   const context = {
     spec: {
       job: 'bench',
+      loads: [],
       resources: { memory: MEMORY, threads: connections },
       parallelism: { maxParallelExtracts: 1 },
       retries: { limit: 0, delay: 0, maxDelay: 0 },
@@ -170,6 +172,9 @@ async function stage() {
     run: 'once',
     sources: new Map([['bench', source]]),
     root,
+    // An extract of a server asks DuckDB nothing.
+    duck: { interruptOn: () => () => {} },
+    staging: new LocalStaging(root),
     clock: { now: () => new Date() },
     signal,
     stop: signal,

@@ -12,7 +12,7 @@ import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
 import type { OrderedModel } from '../sql/model.ts'
-import { allRows, type DataSet } from '../staging/dataSet.ts'
+import { allRows, type DataSet, filesBeside } from '../staging/dataSet.ts'
 import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import type { Transformed } from '../transform/transformed.ts'
@@ -54,7 +54,7 @@ export async function diff(
 
 function filesOf({ upserts, keys, list = [], table, was, state = [] }: Changes): StagedFile[] {
   const sets = [table, ...(was ? [was] : [])]
-  const findings = sets.flatMap(({ findings: file }) => (file === undefined ? [] : [{ file }]))
+  const findings = sets.flatMap(filesBeside)
   return [...upserts, ...keys, ...list, ...state, ...sets.flatMap(({ parts }) => parts), ...findings]
 }
 
@@ -109,7 +109,7 @@ async function diffLoad(
     }
     const to = { earlier: set.findings, file: `${table.name}.${load.table}` }
     found = await quarantine(context, judged, [bad], checks, to)
-    set = { ...set, findings: found!.findings }
+    set = { ...set, findings: found!.findings, sideFiles: found!.sideFiles }
   }
 }
 
@@ -164,17 +164,21 @@ export async function withFound(
       // One row that two loads leave out counts once.
       const files = own.map(({ found }) => ({ file: found!.findings, rows: 0, bytes: 0 }))
       const all = `SELECT DISTINCT * FROM ${filesSql(context.root, files)} ORDER BY row, check_name, reason`
-      const file = ownFile(context, `quarantine/${table.name}.loads`, '.parquet')
-      await copyFile(context, all, file)
+      const file = await copyFile(
+        context,
+        all,
+        ownFile(context, `quarantine/${table.name}.loads`, '.parquet'),
+      )
       judged.push({ ...table, ...(await countFound(context, table.name, file, [])), checks })
     }
   }
   return judged
 }
 
-const dataSet = ({ parts, findings, plain, unique }: Transformed): DataSet => ({
+const dataSet = ({ parts, findings, sideFiles, plain, unique }: Transformed): DataSet => ({
   parts: parts!,
   ...(findings && { findings }),
+  ...(sideFiles && { sideFiles }),
   ...(plain && { plain }),
   ...(unique && { unique }),
 })

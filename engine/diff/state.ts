@@ -189,7 +189,7 @@ export class State {
   /** Writes the manifest, from which the next run knows it. */
   async keep(): Promise<void> {
     const { root, staging, spec, run } = this.context
-    const { parts, findings } = this.table
+    const { parts, findings, sideFiles } = this.table
     const { columns, deletedAt } = this.load
     const state: LoadState = {
       columns,
@@ -203,7 +203,7 @@ export class State {
       parts: [
         ...this.buckets.flat(),
         ...parts,
-        ...(findings ? [await partOf(root, findings)] : []),
+        ...(sideFiles ?? (findings ? [await partOf(root, findings)] : [])),
         ...(this.witness ? [this.witness] : []),
       ],
     }

@@ -1,3 +1,4 @@
+import type { Part } from '../contracts/staging.ts'
 import type { Category } from '../errors.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
@@ -9,6 +10,7 @@ import { type CheckResult, summarise } from './rowChecks.ts'
 export interface Found {
   /** Parquet file, a line a finding: row number, check, severity, reason and record. */
   findings: string
+  sideFiles: Part[]
   /** Rows with a finding of any severity. */
   marked: number
   rejected: number
@@ -50,23 +52,24 @@ export async function quarantine(
     FROM ${all} AS _nf_f JOIN ${rows} AS _nf_m ON _nf_m.file_row_number = _nf_f.row`
   const before = earlier ? ` UNION ALL BY NAME SELECT * FROM ${filesSql(root, [{ file: earlier }])}` : ''
   const findings = ownFile(context, `quarantine/${file}`, '.parquet')
-  await copyFile(context, `SELECT * FROM (${records}${before}) ORDER BY row, check_name, reason`, findings)
-  return countFound(context, name, findings, checks)
+  const sql = `SELECT * FROM (${records}${before}) ORDER BY row, check_name, reason`
+  return countFound(context, name, await copyFile(context, sql, findings), checks)
 }
 
 /** Counts the findings of a file. */
 export async function countFound(
   { duck, root, mask }: RunContext,
   name: string,
-  findings: string,
+  findings: Part,
   checks: string[],
 ): Promise<Found> {
-  const table = filesSql(root, [{ file: findings }])
+  const table = filesSql(root, [findings])
   const [counts] = await duck.rows(
     `SELECT count(DISTINCT row) AS marked, count(DISTINCT row) FILTER (severity = 'reject') AS rejected FROM ${table}`,
   )
   return {
-    findings,
+    findings: findings.file,
+    sideFiles: [findings],
     marked: Number(counts!.marked),
     rejected: Number(counts!.rejected),
     checks: await summarise(duck, name, checks, table, mask),

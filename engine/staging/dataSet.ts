@@ -6,6 +6,8 @@ export interface DataSet {
   parts: Part[]
   /** Parquet file of what checks found of them: row number, check, severity, reason and record. */
   findings?: string
+  /** The file of findings, and that of an extract's corrections, as they were written; absent in what an earlier version wrote. */
+  sideFiles?: Part[]
   /** The files are such as targets load as they lie. */
   plain?: true
   /** The columns by which the source itself keeps its rows apart, where they are loaded as they lie. */
@@ -15,6 +17,14 @@ export interface DataSet {
   /** SQL of the columns, where rows are seen with others than the files have. */
   view?: string
 }
+
+/** The files that lie beside those of a data set. */
+export const filesBeside = ({
+  findings,
+  corrections,
+  sideFiles,
+}: Pick<DataSet, 'findings' | 'sideFiles'> & { corrections?: string }): StagedFile[] =>
+  sideFiles ?? [findings, corrections].flatMap(file => (file === undefined ? [] : [{ file }]))
 
 /** The files that a task's output refers to, wherever in it they stand. */
 export function filesIn(output: unknown): StagedFile[] {

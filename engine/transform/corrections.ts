@@ -1,11 +1,13 @@
 import { join } from 'node:path'
 import { REJECTED } from '../batch/builder.ts'
+import type { Part } from '../contracts/staging.ts'
 import { recordSql, rowId } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { Corrected, Correction } from '../runtime/correction.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { allRows } from '../staging/dataSet.ts'
 import { type Image, imageSql } from '../staging/image.ts'
+import { partOf } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { atomicWrite } from '../staging/store.ts'
 import { seenSql, seenType } from '../types/duckType.ts'
@@ -62,7 +64,7 @@ export async function correctExtract(
   { extract, key }: { extract: string; key: string[] },
   image: Image,
   corrections: Correction[],
-): Promise<Corrected & { file?: string }> {
+): Promise<Corrected & { part?: Part }> {
   const { root, spec, duck } = context
   if (key.length === 0)
     return {
@@ -105,7 +107,7 @@ export async function correctExtract(
   await atomicWrite(join(root, file), temporary =>
     duck.copyParquet(`SELECT * EXCLUDE (_nf_id) FROM (${sql}) ORDER BY ${list}`, temporary),
   )
-  return { ...corrected, file }
+  return { ...corrected, part: await partOf(root, file) }
 }
 
 /** SQL of an extract's table as models see it: the latest known rows, and corrected ones. */

@@ -20,7 +20,7 @@ import type { Corrected } from '../runtime/correction.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
-import { allRows } from '../staging/dataSet.ts'
+import { allRows, filesBeside } from '../staging/dataSet.ts'
 import { type Image, imageSql } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
@@ -52,9 +52,9 @@ export async function judgeExtracts(
   return judged
 }
 
-const filesOf = ({ findings, corrections, night: { out } }: JudgedExtract): StagedFile[] => [
-  ...[findings, corrections].flatMap(file => (file === undefined ? [] : [{ file }])),
-  ...(out ? [out] : []),
+const filesOf = (judged: JudgedExtract): StagedFile[] => [
+  ...filesBeside(judged),
+  ...(judged.night.out ? [judged.night.out] : []),
 ]
 
 /**
@@ -84,9 +84,9 @@ async function judgeExtract(
   const known = { ...(out && { out }), ...(read.key.length > 0 && { distinctBy: read.key }) }
   const image = imageOf(context, read, found, known)
   const given = await context.corrections(extract)
-  const { file, ...corrected } = given.length > 0 ? await correctExtract(context, read, image, given) : {}
+  const { part, ...corrected } = given.length > 0 ? await correctExtract(context, read, image, given) : {}
   const rejected = judged.found?.rejected ?? 0
-  const { rows, table, ...account } = await countRows(context, read, image, file)
+  const { rows, table, ...account } = await countRows(context, read, image, part?.file)
   return {
     name: extract,
     columns: read.columns.filter(({ name }) => name !== REJECTED),
@@ -95,8 +95,9 @@ async function judgeExtract(
     marked: rejected,
     checks: judged.found?.checks ?? [],
     ...(judged.found && { findings: judged.found.findings }),
+    sideFiles: [...(judged.found?.sideFiles ?? []), ...(part ? [part] : [])],
     ...(given.length > 0 && { corrected: corrected as Corrected }),
-    ...(file !== undefined && { corrections: file }),
+    ...(part && { corrections: part.file }),
     night: { ...known, rows },
     account: {
       table: extract,

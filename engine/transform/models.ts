@@ -13,7 +13,7 @@ import { MacroSession } from '../sql/macroSession.ts'
 import type { Model, OrderedCheck, SqlGraph } from '../sql/model.ts'
 import { stripped } from '../sql/text.ts'
 import { setVariables } from '../sql/variables.ts'
-import { allRows, type DataSet } from '../staging/dataSet.ts'
+import { allRows, type DataSet, filesBeside } from '../staging/dataSet.ts'
 import type { Image } from '../staging/image.ts'
 import { plainParts } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
@@ -111,10 +111,7 @@ const inQueryOf = ({ duck, spec }: RunContext, graph: SqlGraph, reads: PlannedRe
     [...spec.loads, ...reads].flatMap(({ key }) => key),
   )
 
-const filesOf = ({ parts = [], findings, corrections }: Transformed): StagedFile[] => [
-  ...parts,
-  ...[findings, corrections].flatMap(file => (file === undefined ? [] : [{ file }])),
-]
+const filesOf = (made: Transformed): StagedFile[] => [...(made.parts ?? []), ...filesBeside(made)]
 
 /** Writes a query's rows, or takes the parts that hold them already, and checks them. */
 async function stage(

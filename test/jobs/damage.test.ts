@@ -77,4 +77,21 @@ for (const [what, damage] of Object.entries(DAMAGES)) {
       [0],
     )
   })
+
+  test(`what checks found is found anew where its file is ${what}`, async t => {
+    const job = await made(t, `found_${what}`)
+    mkdirSync(join(job.folder, 'checks/m'), { recursive: true })
+    writeFileSync(
+      join(job.folder, 'checks/m/odd.sql'),
+      `SELECT *, 'it is odd' AS reason FROM m WHERE id % 50 = 7`,
+    )
+    const stopped = await job.run({ until: 'diff.t' })
+    const files = staged(job, '.parquet').filter(file => file.includes('/quarantine/'))
+    assert.ok(files.length > 0)
+    for (const file of files) damage(file)
+    const resumed = await job.run({ resume: stopped.run })
+    assert.equal(resumed.error, undefined, String(resumed.error))
+    assert.equal(resumed.outcome.loaded[0]!.inserted, 1960)
+    assert.equal((await job.verify()).loads[0]!.wrong.rows, 0)
+  })
 }
