@@ -166,7 +166,8 @@ const SYSTEM: Record<string, [ErrorCode, hint: string]> = {
   ...systemCodes(
     'RESOURCE_EXHAUSTED',
     'Check the machine and its disk, then run it again.',
-    'EIO ENOMEM EAGAIN EBUSY',
+    // UNKNOWN: what Node has no name for.
+    'EIO ENOMEM EAGAIN EBUSY UNKNOWN',
   ),
   ...systemCodes('PERMISSION_DENIED', 'Check who owns the path, and its mode.', 'EACCES EPERM EROFS'),
   ...systemCodes('CONFIG_INVALID', 'Check the path.', 'ENOTDIR EISDIR EEXIST ENAMETOOLONG ELOOP ENOTEMPTY'),
@@ -177,14 +178,18 @@ function systemCodes(code: ErrorCode, hint: string, names: string): typeof SYSTE
   return Object.fromEntries(names.split(' ').map(name => [name, [code, hint]]))
 }
 
+/** libuv's UV__UNKNOWN. */
+const UNKNOWN_ERRNO = -4094
+
 /** A failure of the operating system as an engine error; every other value as it is. */
 export function systemError(thrown: unknown): unknown {
   if (!(thrown instanceof Error) || thrown instanceof EngineError) return thrown
-  const { code = '', syscall, path, message } = thrown as NodeJS.ErrnoException
+  const { code: name, errno, syscall, path, message } = thrown as NodeJS.ErrnoException
+  const code = name || (errno === UNKNOWN_ERRNO ? 'UNKNOWN' : '')
   const known = Object.hasOwn(SYSTEM, code) ? SYSTEM[code] : undefined
   // What belongs to a connection has a system call, too, and no path.
   if (!known || (path === undefined && !/^E[MN]FILE$/.test(code))) return thrown
-  const reason = message.replace(/^\w+: /, '').replace(/, .*/s, '')
+  const reason = message.replace(/^\w*(, Unknown error)?: /, '').replace(/(, | ').*/s, '')
   const error = new EngineError(known[0], `${path ?? syscall}: ${reason} (${code}, ${syscall})`, {
     cause: thrown,
     hint: known[1],

@@ -58,10 +58,11 @@ export async function cancelledBy<T>(
   }
 }
 
-export const threadEnded = (error: unknown) =>
-  new EngineError('RESOURCE_EXHAUSTED', `a worker thread ended: ${errorData(error).message}`, {
-    cause: error,
-  })
+/** Why a thread is no more; what an error of ours says stands. */
+export const threadEnded = (cause: unknown): EngineError =>
+  cause instanceof EngineError
+    ? cause
+    : new EngineError('RESOURCE_EXHAUSTED', `a worker thread ended: ${errorData(cause).message}`, { cause })
 
 /** What a lane tells while it reads a chunk. */
 export type LaneProgress = Extract<LaneMessage, { kind: 'rows' | 'note' }>

@@ -249,10 +249,13 @@ function sqlError(cause: unknown, statement: string): SqlError {
   return new SqlError(type, text, facts, statement, cause)
 }
 
+/** What DuckDB says where the machine has no more of something. */
+export const EXHAUSTED = /No space left on device|Too many open files/
+
 function codeOf(type: string, text: string): ErrorCode {
   // The same query needs the same memory again.
   if (type === 'Out of Memory') return 'MEMORY_EXCEEDED'
-  if (type === 'IO' && text.includes('No space left on device')) return 'RESOURCE_EXHAUSTED'
+  if (type === 'IO' && EXHAUSTED.test(text)) return 'RESOURCE_EXHAUSTED'
   if (['Parser', 'Binder', 'Catalog', 'Permission'].includes(type)) return 'MODEL_INVALID'
   if (type === 'Constraint') return 'CONSTRAINT_VIOLATED'
   return 'SQL_FAILED'

@@ -1,8 +1,8 @@
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
-import { EngineError, type ErrorCode } from '../../engine/errors.ts'
+import { EngineError, type ErrorCode, systemError } from '../../engine/errors.ts'
 import { setAside } from '../util/shell.ts'
 import type { Database, Migration, Params, Queries } from './database.ts'
 import { pending } from './migrate.ts'
@@ -16,8 +16,9 @@ const CODES: Record<number, [ErrorCode, hint: string]> = {
   8: ['PERMISSION_DENIED', 'Check who owns the file and its folder.'],
   10: ['RESOURCE_EXHAUSTED', 'Check the disk that holds it.'],
   13: ['RESOURCE_EXHAUSTED', 'Free space on the disk that holds it.'],
-  14: ['PERMISSION_DENIED', 'Check who owns the file and its folder.'],
 }
+
+const CANTOPEN = 14
 
 /** Damaged, or no SQLite file at all; and what is extended: a file that is shorter than it was. */
 const CORRUPT = [11, 26]
@@ -131,8 +132,20 @@ function failure(error: unknown, file: string): unknown {
       cause: error,
       hint: `Restore it from a backup, or go on without its history: ${setAside(dirname(file))}. Targets stay as they are, and the next run compares with them. A scheduler is to be started anew.`,
     })
+  if (code === CANTOPEN) return whyNotOpened(file) ?? refused(error, file, CODES[8]!)
   const known = CODES[code]
-  return known
-    ? new EngineError(known[0], `metadata store ${file}: ${message}`, { cause: error, hint: known[1] })
-    : error
+  return known ? refused(error, file, known) : error
+}
+
+const refused = (cause: unknown, file: string, [code, hint]: (typeof CODES)[number]) =>
+  new EngineError(code, `metadata store ${file}: ${(cause as Error).message}`, { cause, hint })
+
+/** SQLite does not say why it could not open a file: the system does. Undefined where it can be opened now. */
+function whyNotOpened(file: string): unknown {
+  try {
+    closeSync(openSync(file, 'a', 0o600))
+    return undefined
+  } catch (error) {
+    return systemError(error)
+  }
 }

@@ -14,7 +14,7 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import type { Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { Duck, EXHAUSTED, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { applyLoad } from '../sql/apply.ts'
@@ -246,14 +246,14 @@ export class DuckdbTarget implements Target {
       return duck
     } catch (cause) {
       this.session = undefined
-      throw new EngineError(
-        'CONNECTION_FAILED',
-        `${this.name}: ${this.path} cannot be opened: ${(cause as Error).message}`,
-        {
-          cause,
-          hint: 'Another process may hold the file: DuckDB lets one process write at a time.',
-        },
-      )
+      const { message } = cause as Error
+      const [code, hint] = EXHAUSTED.test(message)
+        ? (['RESOURCE_EXHAUSTED', 'Make room, or raise the limit of open files (ulimit -n).'] as const)
+        : ([
+            'CONNECTION_FAILED',
+            'Another process may hold the file: DuckDB lets one process write at a time.',
+          ] as const)
+      throw new EngineError(code, `${this.name}: ${this.path} cannot be opened: ${message}`, { cause, hint })
     }
   }
 }
