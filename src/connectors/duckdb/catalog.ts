@@ -15,8 +15,8 @@ export interface TargetColumn extends Column {
 export interface TargetTable {
   columns: TargetColumn[]
   key: string[]
-  /** Its other indexes, with the statements that make them. */
-  indexes: { name: string; sql: string }[]
+  /** Its other indexes, with the statements that make them; `columns`, where they are of nothing else. */
+  indexes: { name: string; sql: string; unique: boolean; columns?: string[] }[]
   /** Whether it has more than columns, NOT NULL, a primary key and indexes: what writing it anew would lose. */
   further: boolean
   /** Whether texts that differ can be equal: a column has a collation. */
@@ -35,7 +35,7 @@ export async function targetTable(duck: Duck, table: string): Promise<TargetTabl
     `SELECT constraint_type AS kind, unnest(constraint_column_names) AS name FROM duckdb_constraints() WHERE ${where}`,
   )
   const indexes = await duck.rows(
-    `SELECT schema_name, index_name, sql FROM duckdb_indexes() WHERE ${where} AND sql IS NOT NULL`,
+    `SELECT index_name, sql, is_unique, expressions FROM duckdb_indexes() WHERE ${where} AND sql IS NOT NULL`,
   )
   const [found] = await duck.rows(`SELECT sql FROM duckdb_tables() WHERE ${where}`)
   const sql = String(found?.sql ?? '')
@@ -58,10 +58,24 @@ export async function targetTable(duck: Duck, table: string): Promise<TargetTabl
     indexes: indexes.map(index => ({
       name: `${quoteName(schema)}.${quoteName(String(index.index_name))}`,
       sql: String(index.sql),
+      unique: Boolean(index.is_unique),
+      ...columnsOf(
+        String(index.expressions),
+        columns.map(each => String(each.column_name)),
+      ),
     })),
     further:
       constraints.some(({ kind }) => kind !== 'PRIMARY KEY' && kind !== 'NOT NULL') ||
       columns.some(column => column.column_default !== null),
     folds: /\bCOLLATE\b/i.test(sql),
   }
+}
+
+/** The columns of an index, `[a, "b c"]`; of an expression none are told. */
+function columnsOf(text: string, all: string[]): { columns?: string[] } {
+  const parts = text
+    .replace(/^\[|\]$/g, '')
+    .split(', ')
+    .map(part => part.replace(/^'|'$/g, '').replace(/^"|"$/g, ''))
+  return parts.every(part => all.includes(part)) ? { columns: parts } : {}
 }

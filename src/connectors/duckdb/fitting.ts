@@ -61,6 +61,7 @@ export function fittingOf(load: PlannedLoad, { columns, key, indexes, further }:
           : `Add ${name} to ${load.from}, give it a default, or ${alter(name, 'DROP NOT NULL')}`,
       )
   }
+  const changed = [...new Set([...retyped.keys(), ...relaxed])]
   // DuckDB changes no column of a primary key, and of a table with indexes none at all.
   const anew = key.some(name => retyped.has(name)) || (indexes.length > 0 && retyped.size + relaxed.size > 0)
   if (anew && further)
@@ -69,18 +70,18 @@ export function fittingOf(load: PlannedLoad, { columns, key, indexes, further }:
       `Make ${load.table} anew with ${[...retyped].map(([name, type]) => `${quoteName(name)} ${type}`).join(', ') || `${[...relaxed].map(quoteName).join(', ')} that may be NULL`}.`,
     )
   if (anew) {
-    const changed = columns.map(column => ({
+    const anewColumns = columns.map(column => ({
       ...column,
       native: retyped.get(column.name) ?? column.native,
       nullable: column.nullable || relaxed.has(column.name),
     }))
-    return { statements: [...rebuilt(load.table, changed, key), ...statements], obstacles }
+    return { statements: [...rebuilt(load.table, anewColumns, key), ...statements], obstacles, changed }
   }
   statements.push(
     ...[...retyped].map(([name, type]) => alter(name, `TYPE ${type}`)),
     ...[...relaxed].map(name => alter(name, 'DROP NOT NULL')),
   )
-  return { statements, obstacles }
+  return { statements, obstacles, changed }
 }
 
 /** The type that a column must have; undefined where it keeps its own. */

@@ -15,6 +15,7 @@ export const duckdb = defineConnector({
     source: false,
     target: true,
     incremental: false,
+    fits: true,
     indexes: true,
     modes: ['append', 'merge', 'replace', 'partition', 'scd2'],
   },

@@ -23,6 +23,7 @@ import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type TargetTable, targetTable } from './catalog.ts'
 import { expressions, madeType, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
+import { DuckdbRowValidator } from './rowValidator.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
@@ -40,6 +41,7 @@ const STATE = `
 /** A DuckDB file as warehouse. The file is opened when first needed and held until {@link close}. */
 export class DuckdbTarget implements Target {
   readonly verifier: Verifier
+  readonly rowValidator: DuckdbRowValidator
   private readonly path: string
   private readonly name: string
   private session: Promise<Duck> | undefined
@@ -47,6 +49,7 @@ export class DuckdbTarget implements Target {
   constructor(path: string, name: string) {
     this.path = path
     this.name = name
+    this.rowValidator = new DuckdbRowValidator(() => this.open())
     this.verifier = duckdbVerifier({
       name,
       open: () => this.open(),

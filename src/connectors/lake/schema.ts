@@ -7,7 +7,7 @@ import { changesOf, checkChanges, evolvedType, type Fitting, type Obstacle } fro
 import { columnsOf, type Manifest } from './log.ts'
 
 /** A table's columns as the load leaves them: its own, in their order, then new ones; under `replace` the load's alone. */
-export type LakeFitting = Fitting & { columns: Column[] }
+export type LakeFitting = Omit<Fitting, 'changed'> & { columns: Column[] }
 
 /**
  * The columns that a table has after a load. Fails with TARGET_INCOMPATIBLE where a value would not be held exactly, or

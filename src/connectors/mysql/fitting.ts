@@ -32,6 +32,7 @@ export function fittingOf(load: PlannedLoad, table: TargetTable, written: string
   const { columns, unique, engine } = table
   const statements: string[] = []
   const obstacles: Obstacle[] = []
+  const changed: string[] = []
   const refuse = (message: string, hint: string) => obstacles.push({ message, hint })
   const alter = `ALTER TABLE ${tableName(load.table)}`
   const modify = (column: TargetColumn, type = withText(column), nullable = column.nullable !== 'NO') => {
@@ -59,6 +60,7 @@ export function fittingOf(load: PlannedLoad, table: TargetTable, written: string
     }
     const retyped = newType(load, brought, column, types.get(name)!)
     const relaxed = column.nullable === 'NO' && relaxesColumn(load, brought)
+    if (retyped || relaxed) changed.push(column.name)
     if (retyped || relaxed) statements.push(modify(column, retyped, relaxed || column.nullable !== 'NO'))
     if (!retyped && !fits(brought, column))
       refuse(
@@ -95,7 +97,7 @@ export function fittingOf(load: PlannedLoad, table: TargetTable, written: string
       `: no unique index on ${uniqueColumns(load).join(', ')}`,
       `${alter} ADD UNIQUE KEY (${uniqueColumns(load).map(identifier).join(', ')}); without it each row would be searched for in the whole table.`,
     )
-  return { statements, obstacles }
+  return { statements, obstacles, changed }
 }
 
 function neededColumns(load: PlannedLoad): [name: string, type: string][] {

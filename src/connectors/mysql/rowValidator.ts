@@ -7,8 +7,10 @@ import {
 } from '../../../engine/contracts/rowValidation.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
+import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
 import { databaseAndName } from './catalog.ts'
-import { matchFolded } from './changes.ts'
+import { foldedText, matchFolded } from './changes.ts'
+import { fittingOf } from './fitting.ts'
 import { foldedKey, foldingColumns } from './keyClash.ts'
 import { stagingName, targetTable } from './state.ts'
 import type { TargetSession } from './targetSession.ts'
@@ -24,8 +26,8 @@ interface Refusal {
 
 /**
  * Rows that a table refuses, found in a staging table of their own: first those whose values do not fit a type, then
- * NULLs, CHECKs, foreign keys and keys that are one for the table's collation, each among the rows that are left. Not judged: unique indexes beside the key,
- * constraints on columns that are not loaded, foreign keys to tables of the same commit.
+ * NULLs, CHECKs, foreign keys, keys that are one for the table's collation, and unique indexes beside the key, each among the rows that are
+ * left. Not judged: unique indexes of prefixes or expressions, constraints on columns that are not loaded, foreign keys to tables of the same commit.
  */
 export class MysqlRowValidator implements RowValidator {
   private readonly session: TargetSession
@@ -47,9 +49,13 @@ export class MysqlRowValidator implements RowValidator {
 
   async findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]> {
     this.session.heed(signal)
-    const { loadId, job, load, paths, columns, beside, offload, lanes } = request
-    const table = await targetTable(this.session, load.table)
+    const { loadId, job, load: planned, paths, columns, beside, offload, lanes } = request
+    const table = await targetTable(this.session, planned.table)
     if (!table) return []
+    // Columns that the load will change refuse nothing.
+    const { changed } = fittingOf(planned, table, '')
+    const load = { ...planned, columns: planned.columns.filter(({ name }) => !changed.includes(name)) }
+    const keyed = load.key.length > 0 && load.key.every(key => columnNamed(load.columns, key))
     const name = stagingName(this.session, loadId, load.table, 'fit')
     const defined = columns.map(
       ({ name, type }) =>
@@ -64,7 +70,8 @@ export class MysqlRowValidator implements RowValidator {
         ...load.columns.flatMap(column => ofValues(column, columnNamed(table.columns, column.name))),
         ...(await this.checks(load, table, name)),
         ...(await this.foreignKeys(load, table, beside)),
-        ...clashes(load, table, name),
+        ...(keyed ? clashes(load, table, name) : []),
+        ...(keyed ? uniques(load, table, name) : []),
       ]
       for (const { condition, reason } of refusals) {
         const rows = await run(
@@ -171,6 +178,23 @@ function clashes(load: PlannedLoad, table: TargetTable, staged: string): Refusal
   ]
 }
 
+/** Rows that break a unique index beside the key. */
+function uniques(load: PlannedLoad, table: TargetTable, staged: string): Refusal[] {
+  const names = {
+    quote: identifier,
+    staged,
+    row: identifier(REJECT_ROW),
+    target: tableName(load.table),
+    typed: (name: string, alias: string) => foldedText(name, table, alias),
+  }
+  return judgedUniques(load, table.unique).flatMap(columns =>
+    uniqueClashes(load, columns, names).map(({ condition, text }) => ({
+      condition,
+      reason: shown(columns, text),
+    })),
+  )
+}
+
 /** A staged value with the character set and collation that the table's column has. */
 function asTarget(name: string, columns: TargetColumn[]): string {
   const value = `s.${identifier(name)}`
@@ -188,6 +212,16 @@ function shown(names: string[], wrong: string): string {
 
 const RANGES: Record<string, number> = { tinyint: 8, smallint: 16, mediumint: 24, int: 32, bigint: 64 }
 
+const bytes = (text: string) => `CAST(CONVERT(${text} USING utf8mb4) AS BINARY)`
+
+/** The labels of an enum or a set, as literals. */
+const labelsOf = (type: string) =>
+  (type.match(/'(?:[^']|'')*'/g) ?? []).map(label => label.replaceAll('\\', '\\\\'))
+
+/** SQL of a set's text as its column writes it: its labels in their order. */
+const setOf = (value: string, labels: string[]) =>
+  `CONCAT_WS(',', ${labels.map(label => `IF(FIND_IN_SET(${label}, ${value}), ${label}, NULL)`).join(', ')})`
+
 /** What a column's type refuses of a load's values, then NULL. */
 function ofValues({ name, type }: Column, column: TargetColumn | undefined): Refusal[] {
   if (!column) return []
@@ -196,7 +230,7 @@ function ofValues({ name, type }: Column, column: TargetColumn | undefined): Ref
     literal(`${name} `),
     literal(`${name}: `),
   )
-  const { data_type, column_type, length, charset, collation } = column
+  const { data_type, column_type, length, charset } = column
   const refusals: Refusal[] = []
   const refuse = (condition: string) => refusals.push({ condition, reason })
   const bits = RANGES[data_type]
@@ -213,11 +247,11 @@ function ofValues({ name, type }: Column, column: TargetColumn | undefined): Ref
         `CAST(CONVERT(CONVERT(${value} USING ${charset}) USING utf8mb4) AS BINARY) <> CAST(${value} AS BINARY)`,
       )
     if (data_type === 'char' || data_type === 'varchar') refuse(`CHAR_LENGTH(${value}) > ${length}`)
+    // What a collation takes for a label, or a set in another order, would be held as another text.
     else if (data_type === 'enum')
-      refuse(
-        `CONVERT(${value} USING ${charset}) COLLATE ${collation} NOT IN ${column_type.slice('enum'.length)}`,
-      )
-    else if (data_type !== 'set') refuse(`LENGTH(CONVERT(${value} USING ${charset})) > ${length}`)
+      refuse(`${bytes(value)} NOT IN (${labelsOf(column_type).map(bytes).join(', ')})`)
+    else if (data_type === 'set') refuse(`${bytes(value)} <> ${bytes(setOf(value, labelsOf(column_type)))}`)
+    else refuse(`LENGTH(CONVERT(${value} USING ${charset})) > ${length}`)
     // The server takes blanks away from its end.
     if (data_type === 'char') refuse(`${value} LIKE '% '`)
   }

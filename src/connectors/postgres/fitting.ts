@@ -19,6 +19,7 @@ import { FAMILY } from './types.ts'
 export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
   const statements: string[] = []
   const obstacles: Obstacle[] = []
+  const changed: string[] = []
   const refuse = (message: string, hint: string) => obstacles.push({ message, hint })
   const find = (name: string) => columns.find(column => column.name === name)
   const alter = (name: string, how: string) =>
@@ -39,13 +40,15 @@ export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
       continue
     }
     const retyped = newType(load, brought, column)
+    const relaxed = column.notNull && relaxesColumn(load, brought)
+    if (retyped || relaxed) changed.push(column.name)
     if (retyped) statements.push(alter(name, retyped))
     else if (!fit(brought, column))
       refuse(
         `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
         `Cast ${name} in ${load.from}, or ${alter(name, `TYPE ${madeType(brought)}`)}`,
       )
-    if (column.notNull && relaxesColumn(load, brought)) statements.push(alter(name, 'DROP NOT NULL'))
+    if (relaxed) statements.push(alter(name, 'DROP NOT NULL'))
   }
   for (const { name, type } of ownColumns(load)) {
     const column = find(name)
@@ -66,7 +69,7 @@ export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
           : `Add ${name} to ${load.from}, give it a default, or ${alter(name, 'DROP NOT NULL')}`,
       )
   }
-  return { statements, obstacles }
+  return { statements, obstacles, changed }
 }
 
 const neededColumns = (load: PlannedLoad) => [

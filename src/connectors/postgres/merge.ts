@@ -9,6 +9,8 @@ export interface TargetColumn {
   name: string
   /** format_type: `numeric(10,2)`. */
   native: string
+  /** The domain, where it is of one: what that asks of values beyond the type. */
+  domain?: string
   typname: string
   /** pg_type.typcategory; `E` for enums, `A` for arrays. */
   category: string

@@ -13,6 +13,13 @@ const RANGES: Record<string, string> = {
 
 /** SQL condition of staged values that a column refuses; undefined where it takes them all. */
 export function rejectSql(brought: Brought, column: TargetColumn, value: string): string | undefined {
+  const own = ofType(brought, column, value)
+  if (!column.domain) return own
+  const ofDomain = `NOT pg_input_is_valid(${value}::text, ${quoteLiteral(column.domain)})`
+  return own ? `(${own} OR ${ofDomain})` : ofDomain
+}
+
+function ofType(brought: Brought, column: TargetColumn, value: string): string | undefined {
   const { type } = brought
   const { typname, typmod, native } = column
   if (fit(brought, column) === 'parse')
@@ -79,7 +86,7 @@ export async function findReject(
     const more = found.n === '1' ? '' : `; ${found.n} rows have such values`
     return new EngineError(
       'DATA_INVALID',
-      `${where}.${name}: ${quoteLiteral(found.value!)}${row} does not fit ${column.native}${more}`,
+      `${where}.${name}: ${quoteLiteral(found.value!)}${row} does not fit ${column.domain ?? column.native}${more}`,
       { hint: `Nothing was loaded. Widen ${name} in ${load.table}, or add a row check for such values.` },
     )
   }

@@ -7,7 +7,9 @@ import {
 } from '../../../engine/contracts/rowValidation.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
+import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { fittingOf } from './fitting.ts'
 import { keyClashSql } from './keyClash.ts'
 import { expressions, stagingType } from './merge.ts'
 import { rejectSql } from './rejectedRow.ts'
@@ -29,8 +31,8 @@ interface Constraint {
 
 /**
  * Rows that a table refuses, found in a staging table of their own: first those whose values do not fit a type, then
- * NULLs, CHECKs, foreign keys and keys that are one for the table, each among the rows that are left. Not judged: unique constraints beside the key,
- * constraints on columns that are not loaded, foreign keys to tables of the same commit or that we may not read.
+ * NULLs, CHECKs, foreign keys, keys that are one for the table and unique indexes beside the key, each among the rows that are left. Not judged: unique indexes of
+ * expressions or of some rows, constraints on columns that are not loaded, foreign keys to tables of the same commit or that we may not read.
  */
 export class PostgresRowValidator implements RowValidator {
   private readonly session: TargetSession
@@ -53,8 +55,12 @@ export class PostgresRowValidator implements RowValidator {
     const { loadId, job, load: planned, paths, columns, beside, offload, lanes } = request
     const found = await targetColumns(this.session, planned.table)
     if (found.length === 0) return []
-    // Columns that the load will add refuse nothing.
-    const load = { ...planned, columns: planned.columns.filter(({ name }) => columnNamed(found, name)) }
+    // Columns that the load will add, or change, refuse nothing.
+    const { changed } = fittingOf(planned, found)
+    const load = {
+      ...planned,
+      columns: planned.columns.filter(({ name }) => columnNamed(found, name) && !changed.includes(name)),
+    }
     await ensureState(this.session)
     const staged = stagingName(this.session, loadId, load.table, 'fit')
     const run = async (sql: string) => (await this.session.query(sql, [], signal)).rows
@@ -84,11 +90,12 @@ export class PostgresRowValidator implements RowValidator {
         if (condition)
           await take(
             condition,
-            `${quoteLiteral(`${name}: `)} || quote_literal(left(${quoteIdent(name)}::text, 100)) || ${quoteLiteral(` does not fit ${column.native}`)}`,
+            `${quoteLiteral(`${name}: `)} || quote_literal(left(${quoteIdent(name)}::text, 100)) || ${quoteLiteral(` does not fit ${column.domain ?? column.native}`)}`,
           )
       }
-      for (const name of await this.required(load))
-        await take(`${quoteIdent(name)} IS NULL`, quoteLiteral(`${name}: may not be NULL`))
+      for (const { name, notNull } of found)
+        if (notNull && columnNamed(load.columns, name))
+          await take(`${quoteIdent(name)} IS NULL`, quoteLiteral(`${name}: may not be NULL`))
       const { cast } = expressions(load, found)
       const value = (name: string, alias: string) => cast(name, `${alias}.${quoteIdent(name)}`)
       for (const constraint of await this.constraints(load, beside)) {
@@ -103,16 +110,13 @@ export class PostgresRowValidator implements RowValidator {
               AND NOT EXISTS (SELECT 1 FROM ${parent} AS p WHERE ${constraint.columns
                 .map((column, i) => `p.${quoteIdent(parentColumns[i]!)} = ${value(column, 's')}`)
                 .join(' AND ')})`
-        const values = constraint.columns.map(
-          column =>
-            `${quoteLiteral(`${column} `)} || coalesce(quote_literal(left(${quoteIdent(column)}::text, 100)), 'NULL')`,
-        )
         await take(
           refused,
-          `concat_ws(', ', ${values.join(', ')}) || ${quoteLiteral(` violates ${name}: ${definition}`)}`,
+          `${shownValues(constraint.columns)} || ${quoteLiteral(` violates ${name}: ${definition}`)}`,
         )
       }
-      const clash = load.key.length > 0 ? keyClashSql(load, found) : undefined
+      const keyed = load.key.length > 0 && load.key.every(name => columnNamed(load.columns, name))
+      const clash = keyed ? keyClashSql(load, found) : undefined
       if (clash) {
         const nth = `SELECT _nf_more FROM (${clash.grouped(staged, `s.${REJECT_ROW}`)}) AS g WHERE _nf_nth > 1`
         const reason = (text: string) => `${clash.shown('s')} || ${quoteLiteral(` ${text}: ${clash.among}`)}`
@@ -122,19 +126,31 @@ export class PostgresRowValidator implements RowValidator {
           reason('is the key of another row that the table has'),
         )
       }
+      const typed = (name: string, alias: string) => {
+        const { native, folds } = columnNamed(found, name)!
+        const own = value(name, alias)
+        return folds && folds !== 'citext' ? `${own} COLLATE ${quoteIdent(folds)}` : `(${own})::${native}`
+      }
+      const names = { quote: quoteIdent, staged, row: REJECT_ROW, target: quoteTable(load.table), typed }
+      for (const columns of judgedUniques(load, keyed ? await this.uniques(load) : []))
+        for (const { condition, text } of uniqueClashes(load, columns, names))
+          await take(condition, `${shownValues(columns)} || ${quoteLiteral(` ${text}`)}`)
       return rejects
     } finally {
       await this.session.query(`DROP TABLE IF EXISTS ${staged}`).catch(() => {})
     }
   }
 
-  /** Names of the load's columns that the table wants a value for. */
-  private async required({ table, columns }: PlannedLoad): Promise<string[]> {
+  /** Columns of each unique index that is of whole columns and of all rows, but the primary key. */
+  private async uniques({ table }: PlannedLoad): Promise<string[][]> {
     const { rows } = await this.session.query(
-      'SELECT attname AS name FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND attnotnull',
+      `SELECT (SELECT json_agg(a.attname) FROM pg_attribute AS a WHERE a.attrelid = i.indrelid
+           AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))::text AS names
+       FROM pg_index AS i WHERE i.indrelid = to_regclass($1) AND i.indisunique AND NOT i.indisprimary
+         AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY 1`,
       [quoteTable(table)],
     )
-    return rows.map(({ name }) => name!).filter(name => columnNamed(columns, name))
+    return rows.map(({ names }) => JSON.parse(names!) as string[])
   }
 
   private async constraints({ table, columns }: PlannedLoad, beside: string[]): Promise<Constraint[]> {
@@ -164,3 +180,12 @@ export class PostgresRowValidator implements RowValidator {
       .filter(found => found.columns.length > 0 && found.columns.every(name => columnNamed(columns, name)))
   }
 }
+
+/** SQL text of staged values with their columns' names. */
+const shownValues = (columns: string[]) =>
+  `concat_ws(', ', ${columns
+    .map(
+      column =>
+        `${quoteLiteral(`${column} `)} || coalesce(quote_literal(left(${quoteIdent(column)}::text, 100)), 'NULL')`,
+    )
+    .join(', ')})`

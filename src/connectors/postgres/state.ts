@@ -64,9 +64,10 @@ export async function dropAbandoned(session: TargetSession, job: string, loadId:
 export async function targetColumns(session: TargetSession, table: string): Promise<TargetColumn[]> {
   const { rows } = await session.query(
     `SELECT a.attname AS name, format_type(t.oid, m.typmod) AS native, t.typname, t.typcategory AS category, m.typmod,
-       a.attnotnull AS not_null,
+       CASE WHEN d.typtype = 'd' THEN format_type(d.oid, NULL) END AS domain,
+       a.attnotnull OR (d.typtype = 'd' AND d.typnotnull) AS not_null,
        EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS keyed,
-       a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS required,
+       (a.attnotnull OR (d.typtype = 'd' AND d.typnotnull)) AND NOT a.atthasdef AND d.typdefault IS NULL AND a.attidentity = '' AS required,
        a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
        CASE WHEN t.typname = 'citext' THEN 'citext' WHEN NOT l.collisdeterministic THEN l.collname END AS folds
      FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
@@ -86,6 +87,7 @@ export async function targetColumns(session: TargetSession, table: string): Prom
     keyed: row.keyed === 't',
     required: row.required === 't',
     generated: row.generated === 't',
+    ...(row.domain && { domain: row.domain }),
     ...(row.folds && { folds: row.folds }),
   }))
 }

@@ -298,21 +298,23 @@ export class PostgresTarget implements Target {
   private async explain(error: unknown, { loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
     if (!(error instanceof EngineError)) return undefined
     const state = (error.cause as { code?: string } | undefined)?.code
-    const find =
+    const finders =
       state === '23505'
-        ? keyClash
+        ? [keyClash]
         : state === '23514' || state === '23502'
-          ? findViolation
+          ? // A CHECK may be that of a domain.
+            [findViolation, findReject]
           : error.code === 'DATA_INVALID'
-            ? findReject
-            : undefined
-    if (!find) return undefined
+            ? [findReject]
+            : []
     for (const load of loads) {
       const columns = await targetColumns(this.session, load.table)
       if (columns.length === 0) continue
       const { rows } = stagingNames(this.session, loadId, load)
-      const found = await find(this.session, load, columns, rows, `${this.name}.${load.table}`)
-      if (found) return found
+      for (const find of finders) {
+        const found = await find(this.session, load, columns, rows, `${this.name}.${load.table}`)
+        if (found) return found
+      }
     }
     return undefined
   }

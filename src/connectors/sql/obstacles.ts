@@ -15,6 +15,8 @@ export interface Obstacle {
 export interface Fitting {
   statements: string[]
   obstacles: Obstacle[]
+  /** Columns of the table that the statements give another type, or let be NULL. */
+  changed: string[]
 }
 
 /** What a load's `schema` may be, the most cautious first. */
@@ -24,7 +26,7 @@ const POLICIES: SchemaPolicy[] = ['manual', 'apply-safe', 'evolve']
 export function changesOf(
   load: PlannedLoad,
   where: string,
-  fitting: (load: PlannedLoad) => Fitting,
+  fitting: (load: PlannedLoad) => Pick<Fitting, 'statements' | 'obstacles'>,
 ): TableChanges {
   const { statements, obstacles } = fitting(load)
   if (obstacles.length === 0) return { statements }

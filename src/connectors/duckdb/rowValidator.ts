@@ -1,0 +1,125 @@
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import {
+  REJECT_ROW,
+  type RejectedRow,
+  type RejectsRequest,
+  type RowValidator,
+} from '../../../engine/contracts/rowValidation.ts'
+import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../../engine/sql/files.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
+import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
+import { type TargetTable, targetTable } from './catalog.ts'
+import { expressions, qualified, split } from './columns.ts'
+import { fittingOf } from './fitting.ts'
+
+/** Where the rows that are judged are, in the session that loads them. */
+const STAGED = quoteName('nightfreight rows to judge')
+/** Characters of a value that a reason shows. */
+const SHOWN = 100
+
+/**
+ * Rows that a table refuses: first those whose values its types do not hold, then NULLs, CHECKs, foreign keys and unique
+ * columns beside the key, each among the rows that are left. Not judged: constraints on columns that are not loaded,
+ * foreign keys to tables of the same commit.
+ */
+export class DuckdbRowValidator implements RowValidator {
+  private readonly open: () => Promise<Duck>
+
+  constructor(open: () => Promise<Duck>) {
+    this.open = open
+  }
+
+  unsendable(): { condition: string; reason: string }[] {
+    return []
+  }
+
+  async findRejects({ load: planned, paths, beside }: RejectsRequest): Promise<RejectedRow[]> {
+    const duck = await this.open()
+    const table = await targetTable(duck, planned.table)
+    if (!table) return []
+    // Columns that the load will add, or change, refuse nothing.
+    const { changed } = fittingOf(planned, table)
+    const columns = planned.columns.filter(
+      ({ name }) => columnNamed(table.columns, name) && !changed.includes(name),
+    )
+    const load = { ...planned, columns }
+    const rejects: RejectedRow[] = []
+    await duck.run(`CREATE OR REPLACE TEMP TABLE ${STAGED} AS FROM ${parquetSql(paths)}`)
+    try {
+      for (const { condition, reason } of await refusals(duck, load, table, beside)) {
+        const rows = await duck.rows(
+          `SELECT ${REJECT_ROW} AS row, ${reason} AS reason FROM ${STAGED} AS s WHERE ${condition}`,
+        )
+        if (rows.length === 0) continue
+        for (const { row, reason } of rows) rejects.push({ row: Number(row), reason: String(reason) })
+        await duck.run(`DELETE FROM ${STAGED} AS s WHERE ${condition}`)
+      }
+      return rejects
+    } finally {
+      await duck.run(`DROP TABLE IF EXISTS ${STAGED}`)
+    }
+  }
+}
+
+/** Conditions on staged rows `s` that the table refuses, and SQL of why. */
+async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, beside: string[]) {
+  const { cast } = expressions(load, table.columns, table.folds)
+  const typed = (name: string, alias: string) => cast(name, `${alias}.${quoteName(name)}`)
+  const found: { condition: string; reason: string }[] = []
+  for (const { name } of load.columns) {
+    const { native } = columnNamed(table.columns, name)!
+    const own = `s.${quoteName(name)}`
+    const value = typed(name, 's')
+    if (value === `CAST(${own} AS ${native})`)
+      found.push({
+        // Of a nested value, TRY_CAST would give the parts that it holds.
+        condition: `${own} IS NOT NULL AND ${/[[(]/.test(native) ? `TRY(${value})` : `TRY_CAST(${own} AS ${native})`} IS NULL`,
+        reason: `${quote(`${name}: `)} || ${shown(own)} || ${quote(` does not fit ${native}`)}`,
+      })
+  }
+  for (const { name, nullable } of table.columns)
+    if (!nullable && columnNamed(load.columns, name))
+      found.push({ condition: `s.${quoteName(name)} IS NULL`, reason: quote(`${name}: may not be NULL`) })
+  const [schema, bare] = split(load.table)
+  const constraints = await duck.rows(
+    `SELECT constraint_type AS kind, constraint_text AS text, expression, to_json(constraint_column_names)::VARCHAR AS names,
+       referenced_table AS parent, to_json(referenced_column_names)::VARCHAR AS parent_names
+     FROM duckdb_constraints() WHERE schema_name = ${quote(schema)} AND table_name = ${quote(bare)}`,
+  )
+  const uniques: string[][] = []
+  for (const { kind, text, expression, names, parent, parent_names } of constraints) {
+    const own = JSON.parse(String(names)) as string[]
+    if (own.length === 0 || !own.every(name => columnNamed(load.columns, name))) continue
+    const reason = `${own.map(name => `${quote(`${name} `)} || ${shown(`s.${quoteName(name)}`)}`).join(` || ', ' || `)} || ${quote(` violates ${text}`)}`
+    if (kind === 'UNIQUE') uniques.push(own)
+    if (kind === 'CHECK') {
+      const values = own.map(name => `${typed(name, 't')} AS ${quoteName(name)}`)
+      found.push({
+        condition: `${REJECT_ROW} IN (SELECT ${REJECT_ROW} FROM (SELECT t.${REJECT_ROW}, ${values.join(', ')} FROM ${STAGED} AS t) WHERE (${expression}) IS FALSE)`,
+        reason,
+      })
+    }
+    if (kind !== 'FOREIGN KEY' || [load.table, ...beside].some(other => split(other)[1] === parent)) continue
+    const theirs = JSON.parse(String(parent_names)) as string[]
+    const same = own.map((name, index) => `p.${quoteName(theirs[index]!)} = ${typed(name, 's')}`)
+    found.push({
+      condition: `${own.map(name => `s.${quoteName(name)} IS NOT NULL`).join(' AND ')} AND NOT EXISTS (SELECT 1
+        FROM ${quoteName(schema)}.${quoteName(String(parent))} AS p WHERE ${same.join(' AND ')})`,
+      reason,
+    })
+  }
+  const keyed = load.key.length > 0 && load.key.every(name => columnNamed(load.columns, name))
+  const indexed = table.indexes.flatMap(({ columns, unique }) => (unique && columns ? [columns] : []))
+  const names = { quote: quoteName, staged: STAGED, row: REJECT_ROW, target: qualified(load.table), typed }
+  for (const columns of judgedUniques(load, keyed ? [...uniques, ...indexed] : []))
+    for (const { condition, text } of uniqueClashes(load, columns, names)) {
+      const values = columns.map(name => `${quote(`${name} `)} || ${shown(`s.${quoteName(name)}`)}`)
+      found.push({ condition, reason: `${values.join(` || ', ' || `)} || ${quote(` ${text}`)}` })
+    }
+  return found
+}
+
+/** SQL of a value in quotes. */
+const shown = (value: string) =>
+  `coalesce('''' || replace(left(${value}::VARCHAR, ${SHOWN}), '''', '''''') || '''', 'NULL')`
