@@ -8,6 +8,7 @@ import type { Extracted } from './extract/extracted.ts'
 import { keepImages } from './extract/images.ts'
 import { accountBeforeLoad, accountLoads } from './load/accounts.ts'
 import { acknowledgeSources } from './load/acknowledge.ts'
+import { LoadAhead } from './load/ahead.ts'
 import { load, type PointsOf } from './load/load.ts'
 import { checkSql } from './plan/checkSql.ts'
 import type { PlannedRead } from './plan/plan.ts'
@@ -51,7 +52,9 @@ export interface Outcome {
  * fails.
  */
 export async function run(context: RunContext, outcome: Outcome): Promise<void> {
-  const { failures, sets, syncPoints, lastRun } = await change(context, outcome)
+  const ahead = new LoadAhead(context)
+  await using _closed = { [Symbol.asyncDispose]: () => ahead.close() }
+  const { failures, sets, syncPoints, lastRun } = await change(context, outcome, ahead)
   outcome.loaded = await load(context, outcome.changes, syncPoints, failures, outcome.verifications, lastRun)
   const { accounts, changes, loaded } = outcome
   accounts.loads = accountLoads(accounts.extracts, sets, changes, loaded)
@@ -70,6 +73,7 @@ export async function plan(context: RunContext, outcome: Outcome): Promise<void>
 async function change(
   context: RunContext,
   outcome: Outcome,
+  ahead?: LoadAhead,
 ): Promise<{
   failures: FailureScope
   sets: Transformed[]
@@ -90,7 +94,10 @@ async function change(
   for (const { extract, error } of lost) failures.lose([extract], errorFrom(error) as EngineError)
   await checkSql(context, graph, plan.reads)
 
-  outcome.extracted = await extract(context, plan, failures)
+  ahead?.plan(plan.reads, lastRun)
+  const reading = ahead ? { ...context, onParts: ahead.read } : context
+  outcome.extracted = await extract(reading, plan, failures)
+  await ahead?.settle()
   const judged = await judgeExtracts(context, plan.reads, outcome.extracted, failures)
   outcome.tables = judged
   const nights = new Map(judged.map(({ name, night }) => [name, night]))

@@ -192,6 +192,15 @@ export interface StageRequest {
   progress(rows: number): void
 }
 
+/** A whole load of which no row is known yet. */
+export type AheadRequest = Pick<StageRequest, 'loadId' | 'job' | 'load' | 'offload' | 'lanes'>
+
+/** Staging of a load that has begun before all its rows are known. */
+export interface StagingAhead {
+  /** Local Parquet files that have been written; their rows are sent from now on, in any order. */
+  add(paths: string[]): void
+}
+
 /** Runs `module`'s exported function `name` with plain-data `input` in a worker thread. */
 export type Offload = <T>(module: string, name: string, input: unknown, signal: AbortSignal) => Promise<T>
 

@@ -1,6 +1,15 @@
 import type { RowSum } from '../batch/rowSum.ts'
 import type { EngineError } from '../errors.ts'
-import type { CommitResult, LoadCommit, LoadCounts, PlannedLoad, StageRequest, SyncPoint } from './load.ts'
+import type {
+  AheadRequest,
+  CommitResult,
+  LoadCommit,
+  LoadCounts,
+  PlannedLoad,
+  StageRequest,
+  StagingAhead,
+  SyncPoint,
+} from './load.ts'
 import type { RowValidator } from './rowValidation.ts'
 import type { TableSchema } from './source.ts'
 import type { Verifier } from './verification.ts'
@@ -54,6 +63,12 @@ export interface Target {
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a target that sums nothing returns nothing.
   stage(request: StageRequest, signal: AbortSignal): Promise<RowSum | void>
+  /**
+   * Begins to stage the rows of a load while more of them are read; undefined where the target has no use for that.
+   * {@link stage} takes over what was sent where it is all of the request's rows, and replaces it otherwise. Absent where
+   * rows are staged once all are known.
+   */
+  stageAhead?(request: AheadRequest, signal: AbortSignal): Promise<StagingAhead | undefined>
   /**
    * One transaction: create missing tables, merge what was staged, sync points, load id; staging tables dropped.
    * `check` is called once all that is to be published is in place, before anybody can see it, and may read it back by

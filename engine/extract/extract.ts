@@ -245,6 +245,7 @@ async function readParts(
       )
       for (const note of notes) progress.note(note)
       await kept?.keep(parts, rest, chunks)
+      context.onParts?.(read.extract, parts)
       size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))
       done.rows += sum(parts, 'rows')
       done.bytes += sum(parts, 'bytes')

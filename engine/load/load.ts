@@ -14,7 +14,7 @@ import type { FailureScope } from '../runtime/failureScope.ts'
 import { lanesTo } from '../runtime/lanes.ts'
 import { isLeftOut } from '../runtime/leftOut.ts'
 import { oursFirst, runTask } from '../runtime/task.ts'
-import { pathsOf, rowsIn } from '../staging/store.ts'
+import { isIntact, pathsOf, rowsIn } from '../staging/store.ts'
 import { describeVerification, type Verification } from '../verify/result.ts'
 import { refuseDiffering, sumVerifications, verifyBatch } from '../verify/verify.ts'
 import { type CommitBatch, commitsOf } from './commits.ts'
@@ -104,6 +104,10 @@ function refuseUnloaded(
   )
 }
 
+/** The load id of the last commit of a run's change sets in a target: of the only one, but for loads in batches. */
+export const loadIdOf = ({ spec, run }: Pick<RunContext, 'spec' | 'run'>, connection: string) =>
+  `${spec.job}/${run}/${connection}`
+
 async function loadTarget(
   context: RunContext,
   connection: string,
@@ -112,9 +116,9 @@ async function loadTarget(
   pointsOf: PointsOf,
   failed: Verification[],
 ): Promise<TargetLoads> {
-  const { spec, run, progress } = context
+  const { run, progress } = context
   const target = context.targets.get(connection)!
-  const last = `${spec.job}/${run}/${connection}`
+  const last = loadIdOf(context, connection)
   const begun: SyncPoint[] = [{ extract: BEGUN, value: null, run }]
   const results: TargetLoads[] = []
   const left: NonNullable<TargetLoads['left']> = missing.map(table => ({ table }))
@@ -218,6 +222,12 @@ async function loadBatches(
 
 async function stage(context: RunContext, target: Target, loadId: string, { load, rows, keys }: CommitBatch) {
   const { root, spec, signal, progress, workers } = context
+  // What was altered since it was written is loaded by nobody.
+  for (const part of [...rows, ...keys])
+    if (!(await isIntact(root, part)))
+      throw new EngineError('STAGING_CORRUPT', `${part.file}: it is no longer what was written`, {
+        hint: 'Nothing was loaded. Something wrote to the staging folder: run the job again.',
+      })
   const files = {
     paths: pathsOf(root, rows),
     rows: rowsIn(rows),

@@ -51,8 +51,10 @@ export async function openSession(
   }
   const { memory } = spec.resources
   const lanes = mostLanes(spec) * spec.parallelism.maxParallelExtracts
-  const budget = shareMemory(memory, lanes, spec.chunking.memoryThreshold)
-  const workers = stack.adopt(new Workers(lanes), each => each.close())
+  // One more loads what the others have read.
+  const threads = lanes > 1 ? lanes + 1 : lanes
+  const budget = shareMemory(memory, threads, spec.chunking.memoryThreshold)
+  const workers = stack.adopt(new Workers(threads), each => each.close())
   const duck = stack.adopt(
     await Duck.open({
       memory: budget.sql,

@@ -26,16 +26,15 @@ export function stagingNames(session: TargetSession, loadId: string, { table }: 
 }
 
 /**
- * Copies a change set into staging tables, each part on a connection of its own; what was there is replaced. `adopted`:
- * the columns of a table that the rows are to become, where they are. The sum of the rows sent.
+ * Makes a load's staging tables; what was there is replaced. `adopted`: the columns of a table that the rows are to become,
+ * where they are.
  */
-export async function stageLoad(
+export async function makeStaging(
   session: TargetSession,
-  request: StageRequest,
+  { loadId, job, load }: Pick<StageRequest, 'loadId' | 'job' | 'load'>,
   adopted: string[] | undefined,
   signal: AbortSignal,
-): Promise<RowSum> {
-  const { loadId, job, load } = request
+) {
   const names = stagingNames(session, loadId, load)
   await dropAbandoned(session, job, loadId)
   await session.query(`DROP TABLE IF EXISTS ${names.rows}, ${names.keys}`)
@@ -49,8 +48,21 @@ export async function stageLoad(
     )
     return { table, columns }
   }
-  const rows = await create(names.rows, load.columns, adopted)
-  const keys = await create(names.keys, columnsOfKeys(load))
+  return {
+    rows: await create(names.rows, load.columns, adopted),
+    keys: await create(names.keys, columnsOfKeys(load)),
+  }
+}
+
+/** Copies a change set into staging tables made for it. The sum of the rows sent. */
+export async function stageLoad(
+  session: TargetSession,
+  request: StageRequest,
+  adopted: string[] | undefined,
+  signal: AbortSignal,
+): Promise<RowSum> {
+  const { load } = request
+  const { rows, keys } = await makeStaging(session, request, adopted, signal)
   const means = { where: `${session.access.name}.${load.table}`, ...request }
   const sent = await copyParts(session.access, { ...rows, paths: request.paths }, means, signal)
   const sentKeys = await copyParts(
@@ -71,6 +83,8 @@ const columnsOfKeys = (load: StagedLoad) => keyColumns(load).map(name => columnN
 
 /** Parts that one COPY takes at most: its beginning and end cost as much as some ten thousand rows, and progress is told at its end. */
 const MOST_PARTS = 16
+/** Parts that wait for a COPY while more of them are read. */
+const LEAST_PARTS = 4
 
 /** Parquet parts on their way into a table of ours. */
 interface Copy {
@@ -86,36 +100,89 @@ interface CopyMeans extends Pick<StageRequest, 'lanes' | 'offload' | 'progress'>
 }
 
 /** Copies parts into a table, lanes side by side; the sum of the rows sent. The first part that fails stops them all. */
-export async function copyParts(
+export function copyParts(
   access: Access,
-  { table, columns, paths }: Copy,
-  { where, lanes, offload, progress }: CopyMeans,
+  copy: Copy,
+  means: CopyMeans,
   signal: AbortSignal,
 ): Promise<RowSum> {
-  // Those that are stopped end their threads, and with them their connections.
-  const failed = new AbortController()
-  const either = AbortSignal.any([signal, failed.signal])
-  const module = moduleBeside(import.meta.url, 'stage')
-  const rounds = Math.ceil(paths.length / (lanes * MOST_PARTS))
-  const size = Math.ceil(paths.length / (lanes * rounds))
-  const waiting = [...paths]
-  let sent = NO_ROWS
-  const lane = async () => {
-    while (waiting.length > 0) {
-      const input: StageInput = { access, table, where, paths: waiting.splice(0, size), columns }
-      try {
-        const sum = await offload<RowSum>(module, 'stageParts', input, either)
-        sent = addSums(sent, sum)
-        progress(sum.rows)
-      } catch (error) {
-        failed.abort()
-        throw error
-      }
+  const queue = new CopyQueue(access, copy, means, signal)
+  queue.add(copy.paths)
+  return queue.end()
+}
+
+/** Parts on their way into a table, of which more may come until {@link end}. */
+export class CopyQueue {
+  private readonly access: Access
+  private readonly copy: Omit<Copy, 'paths'>
+  private readonly means: CopyMeans
+  private readonly signal: AbortSignal
+  /** Those that are stopped end their threads, and with them their connections. */
+  private readonly failed = new AbortController()
+  private readonly waiting: string[] = []
+  private readonly running = new Set<Promise<void>>()
+  private readonly failures: Error[] = []
+  private sent = NO_ROWS
+  /** Parts that a COPY takes, once all are known. */
+  private size: number | undefined
+
+  constructor(access: Access, copy: Omit<Copy, 'paths'>, means: CopyMeans, signal: AbortSignal) {
+    this.access = access
+    this.copy = copy
+    this.means = means
+    this.signal = signal
+  }
+
+  /** One lane begins with them: others read meanwhile. */
+  add(paths: string[]): void {
+    this.waiting.push(...paths)
+    this.start()
+  }
+
+  /** All lanes copy what is left; the sum of all rows sent. The first part that fails stops the others. */
+  async end(): Promise<RowSum> {
+    const { lanes, where } = this.means
+    const rounds = Math.ceil(this.waiting.length / (lanes * MOST_PARTS))
+    this.size = Math.ceil(this.waiting.length / (lanes * Math.max(1, rounds)))
+    this.start()
+    while (this.running.size > 0) await Promise.all(this.running)
+    if (this.signal.aborted) throw new EngineError('INTERRUPTED', `${where}: interrupted`)
+    const { failures } = this
+    if (failures.length > 0) throw failures.find(failure => failure instanceof EngineError) ?? failures[0]
+    return this.sent
+  }
+
+  /** Stops what is under way. */
+  async cancel(): Promise<void> {
+    this.waiting.length = 0
+    this.failed.abort()
+    await Promise.all(this.running)
+  }
+
+  private start(): void {
+    const { size, waiting, running } = this
+    const [lanes, least, most] =
+      size === undefined ? [1, LEAST_PARTS, MOST_PARTS] : [this.means.lanes, 1, size]
+    while (!this.failed.signal.aborted && running.size < lanes && waiting.length >= least) {
+      const one = this.send(waiting.splice(0, most)).finally(() => {
+        running.delete(one)
+        this.start()
+      })
+      running.add(one)
     }
   }
-  const results = await Promise.allSettled(Array.from({ length: lanes }, lane))
-  if (signal.aborted) throw new EngineError('INTERRUPTED', `${where}: interrupted`)
-  const reasons = results.flatMap(result => (result.status === 'rejected' ? [result.reason as Error] : []))
-  if (reasons.length > 0) throw reasons.find(reason => reason instanceof EngineError) ?? reasons[0]
-  return sent
+
+  private async send(paths: string[]): Promise<void> {
+    const { offload, progress, where } = this.means
+    const input: StageInput = { access: this.access, where, paths, ...this.copy }
+    const either = AbortSignal.any([this.signal, this.failed.signal])
+    try {
+      const sum = await offload<RowSum>(moduleBeside(import.meta.url, 'stage'), 'stageParts', input, either)
+      this.sent = addSums(this.sent, sum)
+      progress(sum.rows)
+    } catch (error) {
+      this.failures.push(error as Error)
+      this.failed.abort()
+    }
+  }
 }

@@ -1,11 +1,13 @@
 import type { RowSum } from '../../../engine/batch/rowSum.ts'
 import type {
+  AheadRequest,
   CommitResult,
   LoadCommit,
   LoadCounts,
   PlannedLoad,
   StagedLoad,
   StageRequest,
+  StagingAhead,
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
@@ -16,6 +18,7 @@ import type { LoadTables } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { applyInOrder } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
+import { StagedAhead } from './ahead.ts'
 import { type Access, quoteTable } from './connect.ts'
 import { describeTable } from './describe.ts'
 import { fittingOf } from './fitting.ts'
@@ -56,6 +59,8 @@ export class PostgresTarget implements Target {
   private readonly name: string
   /** By staging table that can become its load's table: what was staged there. */
   private readonly adoptable = new Map<string, StageRequest>()
+  /** By staging table: loads of which rows are under way before all are known. */
+  private readonly ahead = new Map<string, StagedAhead>()
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
@@ -111,15 +116,33 @@ export class PostgresTarget implements Target {
   }
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<RowSum> {
+    const { load, own } = await this.prepare(request, signal)
+    const { rows } = stagingNames(this.session, request.loadId, load)
+    const ahead = this.ahead.get(rows)
+    this.ahead.delete(rows)
+    const sent =
+      (await ahead?.takeOver(request, own)) ??
+      (await stageLoad(this.session, { ...request, load }, own, signal))
+    if (own) this.adoptable.set(rows, request)
+    return sent
+  }
+
+  async stageAhead(request: AheadRequest, signal: AbortSignal): Promise<StagingAhead | undefined> {
+    const { load, own } = await this.prepare(request, signal)
+    if (!own) return undefined
+    const ahead = await StagedAhead.begin(this.session, { ...request, load }, own, signal)
+    this.ahead.set(stagingNames(this.session, request.loadId, load).rows, ahead)
+    return ahead
+  }
+
+  /** The load as it is staged, and the columns of its table where what is staged becomes that. */
+  private async prepare(request: Pick<StageRequest, 'load'>, signal: AbortSignal) {
     this.session.heed(signal)
     await ensureState(this.session)
     const exists = await this.check(request.load)
     const load = await this.keyed(request.load, signal)
     const adopted = !exists && load.whole && (await canAdopt(this.session, load, signal))
-    const own = adopted ? await adoptedColumns(this.session, load, signal) : undefined
-    const sent = await stageLoad(this.session, { ...request, load }, own, signal)
-    if (adopted) this.adoptable.set(stagingNames(this.session, request.loadId, load).rows, request)
-    return sent
+    return { load, own: adopted ? await adoptedColumns(this.session, load, signal) : undefined }
   }
 
   async commit(
@@ -159,6 +182,11 @@ export class PostgresTarget implements Target {
   }
 
   async abandon(loadId: string): Promise<void> {
+    for (const [table, ahead] of this.ahead)
+      if (ahead.loadId === loadId) {
+        this.ahead.delete(table)
+        await ahead.cancel()
+      }
     // What it leaves, a later load of the job clears away.
     this.session.heed(AbortSignal.timeout(CLEAN_UP_MS))
     await dropOwn(this.session, loadId)
