@@ -242,15 +242,23 @@ export class MysqlTarget implements Target {
     const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
     const apply: Apply = async (load, between) => {
       const { staging, keys } = stagingNames(this.session, loadId, load)
+      const where = `${this.name}.${load.table}`
+      const target = tableName(load.table)
+      // Whoever alters it waits from here on until the transaction has ended.
+      await ask(session, `SELECT 1 AS one FROM ${target} LIMIT 1`, signal)
+      const table = await this.checked(load)
+      if (!table)
+        throw new EngineError('TARGET_CHANGED', `${where}: the table has gone since the load began`, {
+          hint: 'Nothing was loaded. Run the job again.',
+        })
       const tables = {
-        target: tableName(load.table),
+        target,
         columns: load.columns,
         staging,
         keys: existing.has(keys) ? keys : undefined,
-        table: (await this.checked(load))!,
+        table,
         now: literal(time!.now!),
       }
-      const where = `${this.name}.${load.table}`
       const count = await applyLoad(session, load, tables, { where, runAt, signal, between })
       const rows = await noteStanding(this.session, load, count, commit, sql => run_(sql, where))
       return { ...count, rows }
