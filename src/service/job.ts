@@ -17,8 +17,9 @@ export interface ScheduledJob {
   /** Jobs that must have succeeded for the same data. */
   after: string[]
   files?: FileTrigger
-  /** Its logs, and what they are read with. */
-  follow?: Follow & { spec: JobSpec }
+  follow?: Follow
+  /** What it is, where it reads logs of changes. */
+  logged?: JobSpec
   maxActiveRuns: number
   dependsOnPast: boolean
   /** Higher goes first. */

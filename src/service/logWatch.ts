@@ -109,7 +109,7 @@ export class LogWatch {
     const failure = this.failures.get(name)
     if (failure && now < failure.at + RETRY_MS) return
     const points = await syncPoints(metadata.database, name)
-    const { extracts } = job.follow!.spec
+    const { extracts } = job.logged!
     const isUnread = extracts.some(({ name, changes }) => changes && !points.get(name))
     if (isUnread) await this.trigger(name, 0)
     else this.watch(job, points)
@@ -124,7 +124,7 @@ export class LogWatch {
       watch.since ??= performance.now()
       watch.changes += changes
     }
-    watch.ended = watchLogs(job.follow!.spec, points, seen, abort.signal).catch(error => {
+    watch.ended = watchLogs(job.logged!, points, seen, abort.signal).catch(error => {
       if (!abort.signal.aborted) watch.error = error
     })
     this.watches.set(job.name, watch)

@@ -8,6 +8,7 @@ import type { RunStatus } from '../metadata/runs.ts'
 import { latestEnds, violationCounts } from '../metadata/seen.ts'
 import { freshness } from '../metadata/tableHistory.ts'
 import { type StoredTotal, type Total, type TotalName, totals } from '../metadata/totals.ts'
+import type { KeptLog } from './keptLogs.ts'
 import type { Waiting } from './logWatch.ts'
 import type { Machine } from './machine.ts'
 import type { SchedulerFacts } from './scheduler.ts'
@@ -20,6 +21,8 @@ export interface MetricsOptions {
   scheduler?: SchedulerFacts
   /** What waits in the logs of jobs that are followed. */
   waiting?: ReadonlyMap<string, Waiting>
+  /** What servers keep of their logs for jobs. */
+  kept?: KeptLog[]
   /** Jobs that are served here, also those that have not run yet. */
   jobs?: Iterable<string>
 }
@@ -77,6 +80,7 @@ export async function metricsText({
   machine,
   scheduler,
   waiting = new Map(),
+  kept = [],
   jobs = [],
 }: MetricsOptions): Promise<string> {
   const registry = new Registry()
@@ -102,6 +106,11 @@ export async function metricsText({
     [{}, await metadata.intervals.countWaiting()],
   ])
   const logs = [...waiting]
+  gauge(
+    'nightfreight_log_kept_bytes',
+    'Log of changes that a server keeps: of Postgres for the job, of MySQL and MariaDB for everybody.',
+    kept.map(({ job, connection, bytes }) => [{ job_name: job, connection }, bytes]),
+  )
   gauge(
     'nightfreight_log_waiting_changes',
     'Changes that wait in the logs of a job that is followed.',

@@ -8,6 +8,7 @@ import { collectGarbage } from '../runs/gc.ts'
 import { ServiceAlerts } from './alerts.ts'
 import type { Catalog } from './catalog.ts'
 import { FileWatch } from './files.ts'
+import { KeptLogs } from './keptLogs.ts'
 import { LogWatch } from './logWatch.ts'
 import { Machine } from './machine.ts'
 import { metricsText } from './metrics.ts'
@@ -55,6 +56,8 @@ const RELOAD = 30_000
 /** A loop that has not turned for so long hangs. */
 const HANGS = 60_000
 const HEARTBEAT_MS = 60_000
+/** Milliseconds between two looks at what servers keep of their logs. */
+const SIZES_MS = 60_000
 /** Milliseconds that a heartbeat may take. */
 const BEAT_MS = 5_000
 
@@ -86,6 +89,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     const staging = env.STAGING_URL || undefined
     await collectGarbage({ metadata, home, clock, log, keepDays: 0, dryRun: false, staging, filesOf: job })
   }
+  const kept = new KeptLogs(log)
   const logs = new LogWatch({ metadata, log, sweep })
   let turned = performance.now()
   let trouble: string | undefined
@@ -101,6 +105,7 @@ export async function serve(options: ServeOptions): Promise<void> {
         machine,
         scheduler: scheduler.facts,
         waiting: logs.waiting(),
+        kept: kept.logs,
         jobs: catalog.jobs.keys(),
       }),
     machine,
@@ -109,6 +114,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const looks = every(LOOK, () => files.look(catalog.jobs.values(), wrong))
   const reloads = every(RELOAD, () => catalog.load(unusable))
   const beats = every(HEARTBEAT_MS, () => beat(options.heartbeat, log))
+  const sizes = every(SIZES_MS, async () => kept.look(catalog.jobs.values()))
   reloads.done()
   while (!signal.aborted) {
     try {
@@ -116,6 +122,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       await reloads.maybe()
       await scheduler.tick()
       await logs.look(catalog.jobs, scheduler.facts.leads)
+      await sizes.maybe()
       trouble = undefined
       if (!troubleOf(catalog, scheduler)) await beats.maybe()
     } catch (error) {

@@ -102,6 +102,11 @@ resources: { memory: 300MB, threads: 1 }
     await query('INSERT INTO items VALUES (6, 6)')
     const second = await serve(own, job)
     await until('another goes on', isEqual)
+    await until('what the server keeps is known', async () =>
+      /^nightfreight_log_kept_bytes\{job_name="follow_\w+",connection="s"\} \d/m.test(
+        await second.text('/metrics'),
+      ),
+    )
     await query('TRUNCATE TABLE items')
     await until('the table is empty', isEqual)
     await ended(second.child, 'SIGTERM')

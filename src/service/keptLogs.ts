@@ -1,0 +1,51 @@
+import type { Logger } from 'pino'
+import { errorData } from '../../engine/errors.ts'
+import { logStatus } from '../runs/changeLogs.ts'
+import type { ScheduledJob } from './job.ts'
+
+/** What a server keeps of its log for a job. */
+export interface KeptLog {
+  job: string
+  connection: string
+  bytes: number
+}
+
+/** Milliseconds that a look at the servers of one job may take. */
+const LOOK_MS = 20_000
+
+/** Looks at what servers keep of their logs for jobs, whether these run or not. */
+export class KeptLogs {
+  /** As it was last seen. */
+  logs: KeptLog[] = []
+  private readonly log: Logger
+  private isLooking = false
+
+  constructor(log: Logger) {
+    this.log = log
+  }
+
+  /** One look; nobody waits for it, since a server may not answer. */
+  look(jobs: Iterable<ScheduledJob>): void {
+    if (this.isLooking) return
+    this.isLooking = true
+    void this.lookAt([...jobs]).finally(() => {
+      this.isLooking = false
+    })
+  }
+
+  private async lookAt(jobs: ScheduledJob[]): Promise<void> {
+    const found: KeptLog[] = []
+    for (const { name, logged } of jobs) {
+      if (!logged) continue
+      try {
+        for (const { connection, exists, bytes } of await logStatus(logged, AbortSignal.timeout(LOOK_MS)))
+          if (exists && bytes !== undefined) found.push({ job: name, connection, bytes })
+      } catch (error) {
+        // What was seen before is still the best that is known.
+        found.push(...this.logs.filter(({ job }) => job === name))
+        this.log.warn({ job: name, error: errorData(error) }, 'what is kept of its log is not known')
+      }
+    }
+    this.logs = found
+  }
+}
