@@ -9,7 +9,7 @@ import { type DataSet, goodRows } from '../staging/dataSet.ts'
 import { copyBuckets, copyFile, partOf } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
-import { type Column, typeName } from '../types/logical.ts'
+import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { type Identity, ROW, stateSql } from './compare.ts'
 import { ENCODING, HASH } from './rowHash.ts'
@@ -262,11 +262,11 @@ function viewOf(was: Column[], now: Column[], needed: string[]): string | undefi
   if (was.length === now.length && now.every(column => same(column, find(was, column.name)))) return ''
   const values: string[] = []
   for (const column of now) {
-    const former = find(was, column.name)
+    const former = columnNamed(was, column.name)
     const type = typeName(column.type)
     if (!former && needed.includes(column.name)) return undefined
     if (former && !same(column, former) && !widens(former.type, column.type)) return undefined
-    values.push(`CAST(${former ? quoteName(column.name) : 'NULL'} AS ${type}) AS ${quoteName(column.name)}`)
+    values.push(`CAST(${former ? quoteName(former.name) : 'NULL'} AS ${type}) AS ${quoteName(column.name)}`)
   }
   return values.join(', ')
 }

@@ -134,11 +134,11 @@ async function heldSql(duck: Duck, root: string, parts: Part[], columns: Compare
     return `SELECT ${none.join(', ')} WHERE false`
   }
   const from = filesSql(root, parts)
-  const types = new Map(
-    (await duck.rows(`DESCRIBE FROM ${from}`)).map(row => [String(row.column_name), String(row.column_type)]),
-  )
+  // The table may spell a name otherwise than the load.
+  const found = await duck.rows(`DESCRIBE FROM ${from}`)
+  const types = new Map(found.map(row => [String(row.column_name).toLowerCase(), String(row.column_type)]))
   const values = columns.map(
-    column => `${narrowed(column, types.get(column.name)!)} AS ${quoteName(column.name)}`,
+    column => `${narrowed(column, types.get(column.name.toLowerCase())!)} AS ${quoteName(column.name)}`,
   )
   return `SELECT ${values.join(', ')} FROM ${from}`
 }

@@ -7,7 +7,7 @@ import { ROW } from '../diff/compare.ts'
 import type { Look } from '../diff/diff.ts'
 import { type LoadState, stateManifest } from '../diff/state.ts'
 import { EngineError } from '../errors.ts'
-import type { Plan } from '../plan/plan.ts'
+import { type Plan, planLoad } from '../plan/plan.ts'
 import { checkRunTime, disturbance } from '../plan/standing.ts'
 import { callHere } from '../pool/pool.ts'
 import { abandonStaged } from '../runtime/abandon.ts'
@@ -92,7 +92,14 @@ async function outdated(
   // Where verification is off, something else may write the rows' values.
   if (!target.verifier || load.verify === 'off') return undefined
   if (!left.witness || left.witness.rows === 0) return undefined
-  const was: StagedLoad = { ...load, columns: left.columns, whole: false, schema: 'manual' }
+  let planned: PlannedLoad
+  try {
+    planned = planLoad(load, left.columns)
+  } catch {
+    // It goes by columns that the run had not: all rows are compared then.
+    return undefined
+  }
+  const was: StagedLoad = { ...planned, whole: false, schema: 'manual' }
   const loadId = `${spec.job}/${own}/${load.to}/look`
   const folder = `${runFolder(context)}/look/${load.table}`
   const rows = `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, left.table, true)})

@@ -111,6 +111,11 @@ describe('mysql target tables made by others', () => {
     ['another unique index', 'id int PRIMARY KEY, x int UNIQUE', '(2, 1)'],
     ['a CHECK', 'id int PRIMARY KEY, x int CHECK (x < 5)', '(2, 9)'],
     ['a foreign key', 'id int PRIMARY KEY, x int, FOREIGN KEY (x) REFERENCES parent (id)', '(2, 2)'],
+    [
+      'a partition that is not there',
+      'id int PRIMARY KEY, x int) PARTITION BY RANGE (id) (PARTITION p VALUES LESS THAN (2)',
+      '(2, 1)',
+    ],
     ['not JSON', 'id int PRIMARY KEY, x json', "(2, '{')"],
   ]
   test('a row that the table refuses takes the whole commit back', async () => {

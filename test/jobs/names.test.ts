@@ -261,3 +261,32 @@ resources: { memory: 300MB, threads: 1 }
   ])
   duck.close()
 })
+
+for (const { kind, target } of [
+  { kind: 'mariadb', target: mariadb.url },
+  { kind: 'duckdb', target: 'duckdb:spelled.duckdb' },
+  { kind: 'lake', target: 'lake:spelled_lake' },
+])
+  test(`${kind}: a table whose columns are spelled in other letters is loaded and verified`, async () => {
+    const job = await smallJob({ after }, `spelled_${kind}`, {})
+    mkdirSync(join(job.folder, 'in'))
+    const night = async (names: [string, string, string], rows: string, deletes = 'hard') => {
+      const [id, v, n] = names
+      writeFileSync(join(job.folder, 'in/t.csv'), `${names.join(',')}\n${rows}`)
+      job.yaml(`connections: { in: "file:in", w: "${target}" }
+extract: { t: { from: in, files: t.csv, take: all, schema: { ${id}: BIGINT, ${v}: VARCHAR, ${n}: DOUBLE } } }
+load: { spelled: { to: w, from: t, key: ${id}, deletes: ${deletes}, verify: all, guard: { max_delete_share: 1 } } }
+resources: { memory: 300MB, threads: 1 }
+`)
+      const { error, outcome } = await job.run({ fresh: true })
+      assert.equal(error, undefined)
+      const [{ rows: verified, equal, wrong }] = outcome.verifications as [
+        (typeof outcome.verifications)[number],
+      ]
+      assert.deepEqual([verified, equal, wrong.rows], [2, 2, 0])
+    }
+    await night(['ID', 'V', 'N'], '1,a,1.5\n2,b,\n')
+    await night(['id', 'v', 'n'], '1,a,1.5\n3,c,0.1\n')
+    await night(['Id', 'v', 'N'], '1,A,1.5\n3,c,-0.0\n')
+    for (const { wrong } of (await job.verify()).loads) assert.equal(wrong.rows, 0)
+  })

@@ -8,7 +8,7 @@ import { lockQuestions } from './locks.ts'
 import { literal } from './types.ts'
 
 const BY_ERRNO: Record<number, ErrorCode> = {
-  // NULL, duplicate, foreign key, CHECK (4025 MariaDB's, 3819 MySQL's), no default.
+  // NULL, duplicate, foreign key, CHECK (4025 MariaDB's, 3819 MySQL's), no default, no partition (1526).
   ...codes(
     'CONSTRAINT_VIOLATED',
     1048,
@@ -19,6 +19,7 @@ const BY_ERRNO: Record<number, ErrorCode> = {
     1364,
     1451,
     1452,
+    1526,
     1557,
     1586,
     1761,
@@ -52,7 +53,10 @@ export function loadError(thrown: unknown, where: string): unknown {
   const cause = thrown instanceof EngineError ? thrown.cause : thrown
   const { errno, message } = (cause ?? {}) as { errno?: number; message?: string }
   const code = errno === undefined ? undefined : BY_ERRNO[errno]
-  if (!code) return thrown
+  if (!code)
+    return thrown instanceof EngineError && thrown.code === 'SQL_FAILED'
+      ? new EngineError('SQL_FAILED', `${where}: ${message}`, { cause })
+      : thrown
   const hint = NO_INFILE.includes(errno!)
     ? "Loads need LOAD DATA LOCAL: SET GLOBAL local_infile = 1, and local_infile = 1 in the server's configuration."
     : HINTS[code]
