@@ -4,6 +4,7 @@ import { type Column, typeName } from '../../engine/types/logical.ts'
 import { widens } from '../../engine/types/widen.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
 import { fileColumn, withFileColumn } from '../formats/column.ts'
+import { OWN } from '../formats/field.ts'
 import type { FoundType } from '../formats/inferTypes.ts'
 import type { FileNames } from './inspect.ts'
 import { shown } from './select.ts'
@@ -84,9 +85,10 @@ export function columnsOf(facts: ColumnFacts): Column[] {
   }
 
   function typeOf(name: string, file: FileNames): FoundType {
+    // What files of text write in such a column is held to its notation, too.
     return file.own?.[name] === undefined
       ? (facts.types[name] ?? { type: 'VARCHAR' })
-      : { type: file.own[name] }
+      : { type: file.own[name], notation: OWN }
   }
 }
 

@@ -30,7 +30,11 @@ export async function openCsv(
     dump
       ? dumpScan(dialect, sink, shape, nulls)
       : csvScan(dialect, escaped ? escapedRows(dialect, sink, nulls) : sink, shape)
-  const utf8 = excel ? excelCsv(where, bytes, format.sheet) : toUtf8(bytes, format.encoding, where)
+  let sheets: string[] = []
+  const tell = (others: string[]) => {
+    sheets = others
+  }
+  const utf8 = excel ? excelCsv(where, bytes, format.sheet, tell) : toUtf8(bytes, format.encoding, where)
   const text = skipLines(where, utf8, format.skip, format.max_row)
   const first = await firstRow(where, text, format, scanOf)
   if (!first) return undefined
@@ -57,6 +61,11 @@ export async function openCsv(
         ...absent('column', lost),
         ...(unnamed > 0
           ? [`has ${unnamed} columns without a name: passed over where they hold nothing`]
+          : []),
+        ...(sheets.length > 0
+          ? [
+              `has other sheets, which are not read: ${sheets.map(name => JSON.stringify(name)).join(', ')}; sheet: names the one to read`,
+            ]
           : []),
         ...(shape.trailing ? ['ends each row with a delimiter that its header has not: passed over'] : []),
       ],

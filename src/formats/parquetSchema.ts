@@ -49,6 +49,14 @@ export async function parquetColumns(
           : `has the columns ${other} and ${name}, which differ in case only`,
       )
     folded.set(name.toLowerCase(), name)
+    if (folded.has('file_row_number'))
+      throw badFile(
+        where,
+        `has a column ${name}, by which rows are numbered here`,
+        undefined,
+        'DECODE_FAILED',
+        'Have it called otherwise where the file is written.',
+      )
     const end = endOf(schema, at)
     columns.set(name, columnOf(name, String(described[index]!.column_type), schema.slice(at, end)))
     at = end
@@ -72,7 +80,7 @@ function columnOf(name: string, native: string, tree: DuckRow[]): ParquetColumn 
       ? 'is a VARIANT: what types its values have would be lost'
       : found !== undefined && tree.length > 1
         ? `holds ${KINDS[found]} within ${native}: they cannot be read exactly`
-        : undefined
+        : (unnamed(name, tree) ?? alike(tree))
   if (refusal !== undefined) return { name, native, read, nested: false, text, refusal }
   // Well-known binary is what the file holds.
   if (native.startsWith('GEOMETRY'))
@@ -99,10 +107,29 @@ function columnOf(name: string, native: string, tree: DuckRow[]): ParquetColumn 
   return native === 'TIME_NS' ? { ...column, guess: 'TIME' } : column
 }
 
+const unnamed = (name: string, tree: DuckRow[]) =>
+  name === '' || tree.some(({ name }) => name === '') ? 'has a field without a name' : undefined
+
+/** What is wrong with the fields of structs: DuckDB gives the second of two that differ in case only another name. */
+function alike(tree: DuckRow[]): string | undefined {
+  for (const [index, { children }] of tree.entries()) {
+    const names = new Map<string, string>()
+    let at = index + 1
+    for (let child = 0; child < Number(children ?? 0); child++) {
+      const name = String(tree[at]!.name)
+      const other = names.get(name.toLowerCase())
+      if (other !== undefined) return `has the fields ${other} and ${name}, which differ in case only`
+      names.set(name.toLowerCase(), name)
+      at = endOf(tree, at)
+    }
+  }
+  return undefined
+}
+
 /** Fails with TYPE_UNSUPPORTED where DuckDB would change a column's values. */
 export function refuseChanged(where: string, { name, refusal }: ParquetColumn): void {
   if (refusal !== undefined)
-    throw new EngineError('TYPE_UNSUPPORTED', `${where}: column ${name} ${refusal}`, {
+    throw new EngineError('TYPE_UNSUPPORTED', `${where}: column ${name === '' ? '""' : name} ${refusal}`, {
       hint: 'Declare the columns that are wanted in schema: of this extract, without this one, or have it written as text.',
     })
 }

@@ -37,6 +37,15 @@ async function* readElsewhere(where: string, format: string, task: ReaderTask): 
     const [code] = await ended
     if (code === 0) return
     const told = /^told: (.*)$/m.exec(said)?.[1]
+    // How WebAssembly says that it gave up.
+    if (told === 'unreachable')
+      throw badFile(
+        where,
+        `has a column that cannot be read of ${format}, or is damaged`,
+        undefined,
+        'DECODE_FAILED',
+        'Have columns of other types than usual (categorical or Int128 of polars, union, interval) written as text, or the file as Parquet; else get it again.',
+      )
     throw badFile(where, `is not ${format} that can be read: ${told ?? 'its lengths or levels are false'}`)
   } finally {
     child.kill('SIGKILL')

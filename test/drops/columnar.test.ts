@@ -254,4 +254,32 @@ test('a column whose values no reader gives exactly is refused, and others of it
     })
     assert.deepEqual((await read(file, { schema: { id: 'INTEGER' } })).rows, [['1']])
   }
+  const one = arrow.vectorFromArray([1], new arrow.Int32())
+  const pair = new arrow.Struct(['a', 'A'].map(name => arrow.Field.new(name, new arrow.Int32())))
+  const twins = parquetOf({ id: one, v: arrow.vectorFromArray([{ a: 1, A: 2 }], pair) })
+  await assert.rejects(read({ 'a.parquet': twins }), {
+    message: /column v has the fields a and A, which differ in case only/,
+  })
+  await assert.rejects(read({ 'a.parquet': parquetOf({ id: one, '': one }) }), {
+    message: /column "" has a field without a name/,
+  })
+  await assert.rejects(read({ 'a.parquet': await written('SELECT 1 AS file_row_number') }), {
+    message: /has a column file_row_number, by which rows are numbered here/,
+  })
+})
+
+test('a text file beside Parquet is held to the notation of its types', async () => {
+  const files = {
+    'a.parquet': await written('SELECT 1 AS id, 501 AS zip'),
+    'b.csv': Buffer.from('id,zip\n2,00501\n3,7\n'),
+  }
+  const { rows, rejected } = await read(files)
+  assert.deepEqual(rows, [
+    ['1', '501'],
+    ['3', '7'],
+  ])
+  assert.deepEqual(
+    rejected.map(({ column, value }) => [column, value]),
+    [['zip', '00501']],
+  )
 })

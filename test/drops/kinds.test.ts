@@ -392,7 +392,14 @@ test('Excel: days, moments, times and durations by their format, from 1900 on; e
   })
   const later = workbookOf([['day'], [at('0', 'dd.mm.yyyy')], [at('60', 'dd.mm.yyyy')]], { date1904: true })
   assert.deepEqual((await read({ 'a.xlsx': later })).rows, [['1904-01-01'], ['1904-03-01']])
-  await assert.rejects(read({ 'a.xlsx': workbookOf([['x'], [{ formula: 'A1+1' }]]) }), {
-    message: /cell A2 is a formula whose value the file does not hold/,
-  })
+  for (const cell of [{ formula: 'A1+1' }, { formula: 'A1+1', empty: true as const }])
+    await assert.rejects(read({ 'a.xlsx': workbookOf([['x'], [cell]]) }), {
+      message: /cell A2 is a formula whose value the file does not hold/,
+    })
+  const two = workbookOf([['x'], ['a']], { others: ['May', 'June'] })
+  assert.match(
+    (await read({ 'a.xlsx': two })).notes.join(),
+    /other sheets, which are not read: "May", "June"/,
+  )
+  assert.deepEqual((await read({ 'a.xlsx': two }, { sheet: 'May' })).notes, [])
 })

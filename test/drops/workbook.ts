@@ -5,7 +5,7 @@ export type Cell =
   | string
   | { number: string; format?: string }
   | { error: string }
-  | { formula: string }
+  | { formula: string; empty?: true }
   | undefined
 
 const MAIN = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
@@ -13,7 +13,7 @@ const RELATIONS = 'http://schemas.openxmlformats.org/package/2006/relationships'
 const OFFICE = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships'
 
 /** A workbook of one sheet, `Data`. */
-export function workbookOf(rows: Cell[][], { date1904 = false } = {}): Buffer {
+export function workbookOf(rows: Cell[][], { date1904 = false, others = [] as string[] } = {}): Buffer {
   const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/"/g, '&quot;')
   const formats = [
     ...new Set(
@@ -24,7 +24,7 @@ export function workbookOf(rows: Cell[][], { date1904 = false } = {}): Buffer {
     if (value === undefined) return ''
     if (typeof value === 'string') return `<c r="${at}" t="inlineStr"><is><t>${escaped(value)}</t></is></c>`
     if ('error' in value) return `<c r="${at}" t="e"><v>${value.error}</v></c>`
-    if ('formula' in value) return `<c r="${at}"><f>${value.formula}</f></c>`
+    if ('formula' in value) return `<c r="${at}"><f>${value.formula}</f>${value.empty ? '<v></v>' : ''}</c>`
     return `<c r="${at}" s="${formats.indexOf(value.format ?? '')}"><v>${value.number}</v></c>`
   }
   const body = rows
@@ -41,8 +41,8 @@ export function workbookOf(rows: Cell[][], { date1904 = false } = {}): Buffer {
     `<Relationship Id="${id}" Type="${OFFICE}/${type}" Target="${target}"/>`
   return zipOf({
     '_rels/.rels': `<Relationships xmlns="${RELATIONS}">${relation('rId1', 'officeDocument', 'xl/workbook.xml')}</Relationships>`,
-    'xl/workbook.xml': `<workbook xmlns="${MAIN}" xmlns:r="${OFFICE}"><workbookPr date1904="${date1904 ? 1 : 0}"/><sheets><sheet name="Data" sheetId="1" r:id="rId1"/></sheets></workbook>`,
-    'xl/_rels/workbook.xml.rels': `<Relationships xmlns="${RELATIONS}">${relation('rId1', 'worksheet', 'worksheets/sheet1.xml')}${relation('rId2', 'styles', 'styles.xml')}</Relationships>`,
+    'xl/workbook.xml': `<workbook xmlns="${MAIN}" xmlns:r="${OFFICE}"><workbookPr date1904="${date1904 ? 1 : 0}"/><sheets><sheet name="Data" sheetId="1" r:id="rId1"/>${others.map((name, n) => `<sheet name="${name}" sheetId="${n + 2}" r:id="rId${n + 3}"/>`).join('')}</sheets></workbook>`,
+    'xl/_rels/workbook.xml.rels': `<Relationships xmlns="${RELATIONS}">${relation('rId1', 'worksheet', 'worksheets/sheet1.xml')}${relation('rId2', 'styles', 'styles.xml')}${others.map((_, n) => relation(`rId${n + 3}`, 'worksheet', 'worksheets/sheet1.xml')).join('')}</Relationships>`,
     'xl/styles.xml': `<styleSheet xmlns="${MAIN}"><numFmts>${codes.join('')}</numFmts><cellXfs>${styles.join('')}</cellXfs></styleSheet>`,
     'xl/worksheets/sheet1.xml': `<worksheet xmlns="${MAIN}"><sheetData>${body}</sheetData></worksheet>`,
   })

@@ -19,22 +19,25 @@ export const isErrorCell = (text: string) => `regexp_full_match(${text}, '${ERRO
 /**
  * A sheet as CSV, line by line: numbers as the file writes them; days, moments, times and durations by their cell's format;
  * errors by their name (`#DIV/0!`). A cell that is empty is an empty field; a text without a character a quoted one.
+ * Where no sheet is asked for, the first one is read, and `tell` is given the names of those that hold values, too.
  */
 export async function* excelCsv(
   where: string,
   bytes: AsyncIterable<Buffer>,
   sheet: string | undefined,
+  tell: (others: string[]) => void,
 ): AsyncGenerator<Buffer> {
   const parts = await partsOf(where, bytes)
   const part = (name: string) => parts.get(name.replace(/^\//, ''))
   let rows: string[][]
   try {
-    const { path, epoch1904, names, styles, strings } = openWorkbook(part, sheet)
+    const { path, epoch1904, names, others, styles, strings } = openWorkbook(part, sheet)
     if (path === undefined)
       throw badFile(
         where,
         `has no sheet ${JSON.stringify(sheet)}, only ${names.map(name => JSON.stringify(name)).join(', ')}`,
       )
+    if (sheet === undefined) tell(others)
     const sheetXml = part(path)
     if (!sheetXml) throw new RangeError(`it has no part ${path}`)
     rows = readRows(where, sheetXml, {
@@ -128,7 +131,8 @@ function readRows(where: string, xml: Buffer, { epoch1904, kinds, strings }: Fac
         if (phonetic === 0) value = (name === 't' ? (value ?? '') : '') + (text ?? '')
         text = undefined
       } else if (name === 'c') {
-        if (value === undefined && formula)
+        // A formula that came to an empty text says so by its type.
+        if (formula && (value === undefined || (value.trim() === '' && type === 'n')))
           throw badFile(
             where,
             `cell ${reference || column + 1} is a formula whose value the file does not hold`,

@@ -35,11 +35,18 @@ export function openWorkbook(part: Part, sheet: string | undefined) {
   return {
     path: found?.path,
     names: worksheets.map(({ name }) => name),
+    /** Those that hold a value and were not asked for. */
+    others: worksheets
+      .filter(other => other !== found && hasValues(part(other.path)))
+      .map(({ name }) => name),
     epoch1904,
     styles: other('styles'),
     strings: other('sharedStrings'),
   }
 }
+
+const hasValues = (xml: Buffer | undefined) =>
+  xml !== undefined && /<(\w+:)?(v|t)[ >]/.test(xml.toString('latin1'))
 
 function relations(part: Part, of: string): { id: string; type: string; target: string }[] {
   const { dir, base } = posix.parse(of)
