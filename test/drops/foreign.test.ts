@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import fc from 'fast-check'
+import { night } from './nights.ts'
+import { localPlace, testFolder } from './places.ts'
+import { workbookOf } from './workbook.ts'
+
+const folder = testFolder()
+let places = 0
+const schema = { id: 'BIGINT', x: 'VARCHAR' }
+
+async function read(files: Record<string, string | Buffer>, options: object = {}) {
+  const place = localPlace(join(folder, `${++places}`))
+  for (const [name, content] of Object.entries(files)) await place.put(name, content)
+  return night(place, { files: '*', ...options })
+}
+
+test('what is no text of its format is refused, whatever its encoding could make of it', async () => {
+  const csv = 'id,x\n1,a\n'
+  const foreign: [string | Buffer, RegExp, RegExp][] = [
+    [gzipSync(csv), /is packed by gzip/, /compression: gzip/],
+    [zstdCompressSync(csv), /is packed by zstd/, /compression: zstd/],
+    [Buffer.from('\xfd7zXZ\0rest', 'latin1'), /is packed by xz/, /xz -d/],
+    [Buffer.from('\x04\x22\x4d\x18rest', 'latin1'), /is packed by lz4/, /lz4 -d/],
+    [Buffer.from('PAR1\x15\x04', 'latin1'), /format parquet/, /format: parquet/],
+    [workbookOf([['id']]), /is packed by zip|format excel/, /./],
+    [Buffer.from('\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'latin1'), /Excel 97/, /./],
+    ['<!DOCTYPE html>\n<html></html>\n', /is a page of HTML/, /log-?in|login/],
+    ['\n<?xml version="1.0"?>\n<a/>\n', /is XML/, /./],
+    ['{"id":1}\n{"id":2}\n', /format ndjson/, /format: ndjson/],
+    [Buffer.from('\ufeffid,x\n', 'utf16le'), /mark of utf-16/, /encoding: utf-16/],
+  ]
+  for (const [content, message, hint] of foreign)
+    for (const encoding of ['utf-8', 'windows-1252', 'latin1'])
+      await assert.rejects(
+        read({ 'a.csv': content }, { encoding }),
+        (error: { message: string; hint: string }) => {
+          assert.match(error.message, message)
+          assert.match(error.hint, hint)
+          return true
+        },
+      )
+  await assert.rejects(read({ 'a.csv': `\ufeff${csv}` }, { encoding: 'windows-1252' }), {
+    message: /mark of utf-8, not of windows-1252/,
+  })
+  const texts = await read(
+    { 'a.csv': '{"id":1}\n{"id":2}\n' },
+    { header: false, delimiter: '\t', quote: '', schema: { x: 'VARCHAR' } },
+  )
+  assert.equal(texts.rows.length, 2)
+})
+
+test('a byte order mark within a file, and control characters of fixed width, make rows bad', async () => {
+  for (const [name, text] of Object.entries({
+    'a.csv': '\ufeffid,x\n1,a\n\ufeff2,b\n3,c\n',
+    'a.ndjson': '\ufeff{"id":1,"x":"a"}\n\ufeff{"id":2,"x":"b"}\n{"id":3,"x":"c"}\n',
+  })) {
+    const { rows, rejected } = await read({ [name]: text })
+    assert.deepEqual(
+      rows.map(([id]) => id),
+      ['1', '3'],
+    )
+    assert.match(rejected[0]!.reason, /begins with a byte order mark/)
+  }
+  const fixed = await read(
+    { 'a.txt': '1a\n2\x1f\n3\r4\n5"\n' },
+    { format: 'fixed', header: false, widths: { id: 1, x: 1 } },
+  )
+  assert.deepEqual(fixed.rows, [
+    ['1', 'a'],
+    ['5', '"'],
+  ])
+  assert.deepEqual(
+    fixed.rejected.map(({ reason }) => reason),
+    ['holds a control character (US)', 'holds a control character (CR)'],
+  )
+})
+
+test('an escape within quotes means a mark; before a letter, and \\N without quotes, nobody knows', async () => {
+  const csv = String.raw`id,x
+1,"a\"b\\c\,d"
+2,"a\nb"
+3,\N
+4,N
+5,C:\dir
+6,""
+7,
+`
+  const found = await read({ 'a.csv': csv }, { escape: '\\' })
+  assert.deepEqual(found.rows, [
+    ['1', 'a"b\\c,d'],
+    ['4', 'N'],
+    ['5', 'C:\\dir'],
+    ['6', ''],
+    ['7', null],
+  ])
+  assert.match(found.rejected[0]!.reason, /has \\n in quotes/)
+  assert.match(found.rejected[1]!.reason, /null_values: \["\\\\N"\] takes it for NULL/)
+  const nulls = await read({ 'a.csv': 'id,x\n1,\\N\n2,"N"\n' }, { escape: '\\', null_values: ['\\N'] })
+  assert.deepEqual(nulls.rows, [
+    ['1', null],
+    ['2', 'N'],
+  ])
+})
+
+test('quoted CSV with an escape gives back every text, wherever its bytes are cut', async () => {
+  const text = fc.string({ unit: fc.constantFrom('a', '\\', ',', '\n', '"', 'é', '\x1f'), maxLength: 6 })
+  const written = (value: string | null) =>
+    value === null ? '' : `"${value.replace(/[\\"]/g, mark => `\\${mark}`)}"`
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.option(text), { minLength: 1, maxLength: 6 }), async values => {
+      const csv = values.map((value, id) => `${id},${written(value)}\n`).join('')
+      const { rows } = await read({ 'x.csv': csv }, { schema, escape: '\\', header: false })
+      assert.deepEqual(
+        rows.map(([, x]) => x),
+        values,
+      )
+    }),
+    { numRuns: 12 },
+  )
+})
