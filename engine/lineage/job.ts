@@ -1,9 +1,9 @@
 import type { Described } from '../sql/checkColumns.ts'
 import type { Duck } from '../sql/duckdb.ts'
 import type { OrderedCheck, OrderedModel, SqlGraph } from '../sql/model.ts'
-import { isGenerated, nodeOf, type SqlFile } from '../sql/parse.ts'
+import { isGenerated, nodeOf, type Query, type SqlFile } from '../sql/parse.ts'
 import { charactersIn, type Place, placeOf } from '../sql/text.ts'
-import type { Known } from './known.ts'
+import { type Known, NotFollowed, type QueryLineage } from './known.ts'
 import { QueryReader } from './query.ts'
 import { ALL, type Mentions, none, type Ref, type Refs, ref, union } from './refs.ts'
 import type { LineageColumn } from './scope.ts'
@@ -112,7 +112,8 @@ function tableOf(
   const table: TableLineage = { name, file, isExtract: false, columns: [], rows: none, mentions: new Map() }
   if (!query) return { ...table, columns: unsureColumns(model, known, own), unsure: 'it cannot be read' }
   const reader = new QueryReader(known)
-  const made = reader.query(nodeOf(query.tree), undefined, true)
+  const made = followed(reader, query)
+  if (!made) return { ...table, columns: unsureColumns(model, known, own), unsure: NOT_FOLLOWED }
   const aligned = own
     ? align(
         made.columns,
@@ -143,7 +144,23 @@ function tableOf(
   return table
 }
 
-const unsureColumns = ({ reads }: OrderedModel, known: Known, own: Described[] | undefined): MadeColumn[] => {
+const NOT_FOLLOWED = 'it has a part that is not followed: each column may be made of all that it reads'
+
+/** What a query gives; undefined where it has a part that is not followed. */
+function followed(reader: QueryReader, { tree }: Query): QueryLineage | undefined {
+  try {
+    return reader.query(nodeOf(tree), undefined, true)
+  } catch (error) {
+    if (error instanceof NotFollowed) return undefined
+    throw error
+  }
+}
+
+const unsureColumns = (
+  { reads }: Pick<OrderedModel, 'reads'>,
+  known: Known,
+  own: Described[] | undefined,
+): MadeColumn[] => {
   const from = new Set(
     reads.flatMap(table => (known.table(table)?.columns ?? [ALL]).map(column => ref(table, column))),
   )
@@ -177,11 +194,11 @@ function checkOf(check: OrderedCheck, graph: SqlGraph, known: Known): CheckLinea
   const { file, model } = check
   const query = graph.queries.get(file)
   const reader = new QueryReader(known)
-  let used: Refs = none
-  if (query) {
-    const made = reader.query(nodeOf(query.tree), undefined, true)
-    used = union(made.rows, ...made.columns.map(({ from }) => from))
-  }
+  const made = query && followed(reader, query)
+  // Of one that is not followed: all that it reads.
+  const used = made
+    ? union(made.rows, ...made.columns.map(({ from }) => from))
+    : new Set(unsureColumns(check, known, undefined).flatMap(({ from }) => [...from]))
   const mentions = new Map(placesOf(reader.mentions, check))
   for (const each of used) if (!mentions.has(each)) mentions.set(each, { file })
   return { file, ...(model !== undefined && { table: model }), mentions }

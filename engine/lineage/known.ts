@@ -17,3 +17,10 @@ export interface Known {
   macro(name: string): MacroBody[] | undefined
   isAggregate(name: string): boolean
 }
+
+/** A query has a part of a kind that nobody follows. */
+export class NotFollowed extends Error {
+  constructor(type: unknown) {
+    super(`${type} is not followed`)
+  }
+}

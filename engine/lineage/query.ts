@@ -2,7 +2,7 @@ import type { MacroBody } from '../sql/macros.ts'
 import type { SqlNode } from '../sql/parse.ts'
 import { columnList, expandStar, starIn } from './columns.ts'
 import { fromPivot, joined } from './from.ts'
-import type { Known, QueryLineage } from './known.ts'
+import { type Known, NotFollowed, type QueryLineage } from './known.ts'
 import { type Mentions, none, type Ref, type Refs, ref, union } from './refs.ts'
 import {
   type CommonTable,
@@ -62,7 +62,7 @@ export class QueryReader {
       case 'RECURSIVE_CTE_NODE':
         return this.recursive(node, outer)
       default:
-        throw new Error(`a node of type ${node.type} is not known`)
+        throw new NotFollowed(node.type)
     }
   }
 
@@ -219,7 +219,7 @@ export class QueryReader {
         return this.relation(node, [{ name: '*', from, spread: 'yes' }], none)
       }
       default:
-        throw new Error(`a FROM of type ${node!.type} is not known`)
+        throw new NotFollowed(node!.type)
     }
   }
 

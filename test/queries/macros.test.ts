@@ -25,8 +25,7 @@ test('newest_row leaves one row a key; a time that is not known is the oldest, a
 })
 
 test('is_change finds the first row of a key and each that has another value, NULL as well', async () => {
-  const changes =
-    'SELECT row_id AS n FROM seen WHERE id = 1 QUALIFY is_change(status, id, t) ORDER BY row_id'
+  const changes = 'SELECT row_id AS n FROM seen WHERE id = 1 QUALIFY is_change(status, id, t) ORDER BY row_id'
   assert.deepEqual(await numbers(changes), [1, 3, 5])
 })
 
