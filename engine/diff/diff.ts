@@ -115,8 +115,9 @@ async function diffLoad(
 
 /** Fails with TARGET_INCOMPATIBLE where a load may not change its table so that it takes the rows. */
 async function checkChanges({ targets, signal, progress }: RunContext, load: PlannedLoad): Promise<void> {
-  const { refused } = await targets.get(load.to)!.tableChanges(load, signal)
-  for (const note of goneNotes(load)) progress.note(`${load.to}.${load.table}: ${note}`)
+  const { refused, statements } = await targets.get(load.to)!.tableChanges(load, signal)
+  const notes = refused ? [] : statements.map(statement => `the load changes the table: ${statement}`)
+  for (const note of [...notes, ...goneNotes(load)]) progress.note(`${load.to}.${load.table}: ${note}`)
   if (refused) throw refused
 }
 

@@ -4,6 +4,7 @@ import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { identifierOf, isNamed, nameTables } from '../config/tableNames.ts'
+import { connectorFor } from '../connectors/index.ts'
 import type { FoundFile } from './files.ts'
 import type { CopyRequest } from './request.ts'
 import type { FileKeys } from './set.ts'
@@ -89,8 +90,21 @@ const selected = ({ where, columns, incremental, lag }: CopyRequest) => ({
   }),
 })
 
-/** Fails with CONFIG_INVALID where flags are given that go with others. */
-export function refuseAlone({ lag, incremental, as, query }: CopyRequest): void {
+/** Fails with CONFIG_INVALID where flags are given that go with others, or that the target can do nothing with. */
+export function refuseAlone({ lag, incremental, as, query, to, indexes, foreignKeys }: CopyRequest): void {
+  const { name, capabilities } = connectorFor(to)
+  const unkept = [
+    ...(indexes && !capabilities.indexes ? ['--indexes'] : []),
+    ...(foreignKeys && !capabilities.foreignKeys ? ['--foreign-keys'] : []),
+  ].join(' and ')
+  if (unkept)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${unkept}: a ${name} target keeps none that loads could live with`,
+      {
+        hint: `Leave ${unkept} out.`,
+      },
+    )
   if (lag !== undefined && incremental === undefined)
     throw new EngineError('CONFIG_INVALID', '--lag goes with --incremental', {
       hint: 'Name the column: --incremental changed_at --lag 5m',

@@ -232,6 +232,12 @@ test('with --incremental only what changed is read, and what is gone is deleted'
   const alone = await copy(mariadb.url, `duckdb:${target}`, '--tables', 'seen', '--lag', '5m')
   assert.equal(alone.code, 2)
   assert.match(alone.err, /--lag goes with --incremental/)
+  const keys = await copy(mariadb.url, `duckdb:${target}`, '--tables', 'seen', '--indexes', '--foreign-keys')
+  assert.equal(keys.code, 2)
+  assert.match(
+    keys.err,
+    /^error CONFIG_INVALID: --foreign-keys: a duckdb target keeps none .*\n.*Leave --foreign-keys out/m,
+  )
   const bad = await copy(...args.slice(0, -1), 'soon')
   assert.match(bad.err, /incremental\.lag: expected a duration such as 5m/)
   const file = await copy('orders.csv', `duckdb:${target}`, '--incremental', 'seq')
