@@ -5,6 +5,11 @@ var own = require('../package.json')
 var needed = /\d+\.\d+/.exec(own.engines.node)[0].split('.').map(Number)
 var found = process.versions.node.split('.').map(Number)
 var isOld = found[0] < needed[0] || (found[0] === needed[0] && found[1] < needed[1])
+// As a shell reads it; a URL that may hold a password is not repeated.
+function shown(word) {
+  if (/:\/\/[^/]*@/.test(word)) return 'URL'
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : ["'", word.replace(/'/g, "'\\''"), "'"].join('')
+}
 if (process.argv[2] === '--version' || process.argv[2] === '-V') console.log(own.version)
 else if (isOld) {
   console.error(
@@ -14,7 +19,7 @@ else if (isOld) {
       process.versions.node +
       '. One line that gets it:\n\n' +
       '    npx --yes --package node@26 --package nightfreight -- nightfreight ' +
-      process.argv.slice(2).join(' ') +
+      process.argv.slice(2).map(shown).join(' ') +
       '\n',
   )
   process.exitCode = 2

@@ -127,6 +127,21 @@ for (const act of [plan, runJob])
   )
 }
 
+test('an old Node is told which one is needed, and the line that gets it, without the password of a URL', () => {
+  const launcher = JSON.stringify(join(ROOT, 'bin/nightfreight.cjs'))
+  const old = `Object.defineProperty(process, 'versions', { value: { node: '12.22.1' } }); require(${launcher})`
+  const words = ['copy', 'mysql://me:s3cret@db/shop', 'duckdb:my file.duckdb', '--where', "a = 'x'"]
+  const { status, stderr } = spawnSync(process.execPath, ['-e', old, 'launcher', ...words], {
+    encoding: 'utf8',
+  })
+  assert.equal(status, 2)
+  assert.match(
+    stderr,
+    /needs Node \d+\.\d+ or newer, and this is 12\.22\.1[\s\S]* -- nightfreight copy URL 'duckdb:my file\.duckdb' --where 'a = '\\''x'\\'''\n/,
+  )
+  assert.doesNotMatch(stderr, /s3cret/)
+})
+
 test('the container file copies what is there, and starts what is built', () => {
   const lines = readFileSync(join(DEPLOY, 'Containerfile'), 'utf8').replace(/\\\n/g, ' ').split('\n')
   const [all, ...letIn] = readFileSync(join(ROOT, '.dockerignore'), 'utf8').trim().split('\n')

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import type { CopyRequest } from '../copy/request.ts'
-import { homeFolder } from './home.ts'
+import { homeFolder, makeHome } from './home.ts'
 import { print, printError } from './output.ts'
 import { parseList } from './parse.ts'
 import { printPlan } from './plan.ts'
@@ -110,6 +110,7 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
     if (job.found) print(json ? JSON.stringify({ event: 'found', ...job.found }) : foundText(job.found))
     if (save !== undefined) return saveJob(save, job)
     const env = { ...process.env, ...environmentOf(request) }
+    makeHome(home)
     return execute({
       ...stopping,
       folder: keepJob(home, job),

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
@@ -17,8 +17,21 @@ export function homeFolder(env = process.env): string {
   return resolve(named)
 }
 
+/** Makes the home folder where it is not there. Fails with PERMISSION_DENIED where it cannot be. */
+export function makeHome(home: string): void {
+  try {
+    mkdirSync(home, { recursive: true, mode: 0o700 })
+    accessSync(home, constants.W_OK)
+  } catch (cause) {
+    throw new EngineError('PERMISSION_DENIED', `${home}: nothing can be written there, where state is kept`, {
+      cause,
+      hint: 'Name a folder of your own: NIGHTFREIGHT_HOME=~/.nightfreight',
+    })
+  }
+}
+
 /** Opens the store; the home folder is made where it is not there, for nobody else's eyes. */
 export async function openMetadata(home: string): Promise<Metadata> {
-  mkdirSync(home, { recursive: true, mode: 0o700 })
+  makeHome(home)
   return open(home, systemClock, process.env.METADATA_URL)
 }

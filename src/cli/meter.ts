@@ -56,12 +56,13 @@ export function formatSpan(ms: number): string {
   return `${Math.floor(seconds / 3600)}h ${two(Math.floor((seconds % 3600) / 60))}m`
 }
 
-/** What a running task shows: `1,000 of ~5,000 rows, 250 rows/s, 16s left`. */
-export function describeRunning(meter: Meter): string {
+/** What a running task shows: `members: 1,000 of ~5,000 rows, 250 rows/s, 16s left`; its name alone where no rows are known. */
+export function describeRunning(name: string, meter: Meter): string {
+  if (meter.rows === 0 && meter.total === undefined) return name
   const total = meter.total === undefined ? '' : ` of ~${formatCount(meter.total)}`
   const rate = meter.rate === undefined ? '' : `, ${formatCount(meter.rate)} rows/s`
   const left = meter.left === undefined ? '' : `, ${formatSpan(meter.left)} left`
-  return `${formatCount(meter.rows)}${total} rows${rate}${left}`
+  return `${name}: ${formatCount(meter.rows)}${total} rows${rate}${left}`
 }
 
 /** What a finished task shows: `5,000 rows in 20s, 250 rows/s`. */

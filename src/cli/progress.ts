@@ -96,7 +96,7 @@ function plain({ stream }: ProgressOptions, running: Map<string, Meter>, now: ()
     note: line,
     tick() {
       if (running.size === 0) return
-      const named = [...running].slice(0, NAMED).map(([name, meter]) => `${name}: ${describeRunning(meter)}`)
+      const named = [...running].slice(0, NAMED).map(([name, meter]) => describeRunning(name, meter))
       const more = running.size > NAMED ? [`${running.size - NAMED} more`] : []
       line(`${formatSpan(now() - begun)}, ${tasks(done)} done; ${[...named, ...more].join('; ')}`)
     },
@@ -116,7 +116,7 @@ function live({ stream }: ProgressOptions, running: Map<string, Meter>, now: () 
     // A line that wrapped would make the count of lines to erase wrong.
     const width = (stream.columns ?? 80) - 1
     const most = Math.max(1, (stream.rows ?? 24) - 3)
-    const named = [...running].slice(0, most).map(([name, meter]) => `  ${name}: ${describeRunning(meter)}`)
+    const named = [...running].slice(0, most).map(([name, meter]) => `  ${describeRunning(name, meter)}`)
     if (running.size > most) named.push(`  and ${running.size - most} more`)
     const head = `${tasks(done)} done, ${running.size} running, ${formatSpan(now() - begun)}`
     const lines = last ? [] : [head, ...named].map(line => stripVTControlCharacters(line).slice(0, width))

@@ -25,11 +25,11 @@ export function readConnections(
       document.problem(urlPath, `connections.${name} needs "url": a string`)
       continue
     }
-    const [, credentials = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)@/i.exec(settings.url) ?? []
-    if (/%(?![0-9a-f]{2})/i.test(credentials)) {
+    const encoding = encodingProblem(settings.url)
+    if (encoding !== undefined) {
       document.problem(
         urlPath,
-        `${urlPath.join('.')}: expected %25 for a % in user or password; a password with any character goes into password: beside the url`,
+        `${urlPath.join('.')}: ${encoding}; a password with any character goes into password: beside the url`,
       )
       continue
     }
@@ -57,6 +57,12 @@ export function readConnections(
     else read[name] = { name, connector, config, context, secrets }
   }
   return read
+}
+
+/** What is wrong with how the user and the password of a URL are encoded. */
+export function encodingProblem(url: string): string | undefined {
+  const [, credentials = ''] = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)@/i.exec(url) ?? []
+  return /%(?![0-9a-f]{2})/i.test(credentials) ? 'expected %25 for a % in user or password' : undefined
 }
 
 /** Why a connection's settings cannot work, though each is well-formed; undefined where nothing is known against them. */

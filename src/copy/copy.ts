@@ -6,7 +6,7 @@ import { lookAtFiles } from './files.ts'
 import { filesOfFolder } from './folder.ts'
 import { type CopyJob, fileJob, queryJob, refuseAlone, refuseOfFiles, tablesJob, VARIABLES } from './job.ts'
 import type { CopyRequest } from './request.ts'
-import { openSource } from './source.ts'
+import { openSource, readUrl } from './source.ts'
 
 /** Looks at the source, and gives the job that copies what was asked for. */
 export async function copyJob(asked: CopyRequest, signal: AbortSignal): Promise<CopyJob> {
@@ -15,6 +15,7 @@ export async function copyJob(asked: CopyRequest, signal: AbortSignal): Promise<
   const { url, files } = from
   const { set = {} } = request
   refuseAlone(request)
+  readUrl('DST', request.to)
   if (files !== undefined) {
     refuseOfFiles(request)
     const { keys, found } = await lookAtFiles(url, files, set, signal)

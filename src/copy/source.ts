@@ -1,5 +1,6 @@
 import type { Source } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
+import { encodingProblem } from '../config/connections.ts'
 import { connectorFor } from '../connectors/index.ts'
 import { DropSource } from '../drops/source.ts'
 
@@ -21,9 +22,17 @@ export function openFiles(url: string): DropSource<unknown> {
 }
 
 function open(url: string) {
+  const { connector, config, context } = readUrl('SRC', url)
+  return { connector, source: connector.source!(config as never, context) }
+}
+
+/** Reads the URL of an end. Fails with CONFIG_INVALID where it cannot work, and never shows it: it may hold a password. */
+export function readUrl(end: 'SRC' | 'DST', url: string) {
   const connector = connectorFor(url)
-  const config = connector.config.safeParse({ url })
-  if (!config.success) throw new EngineError('CONFIG_INVALID', `SRC: ${config.error.issues[0]!.message}`)
-  const source = connector.source!(config.data as never, { name: 'source', baseDir: process.cwd() })
-  return { connector, source }
+  const context = { name: end, baseDir: process.cwd() }
+  const { data, error } = connector.config.safeParse({ url })
+  const problem = encodingProblem(url) ?? error?.issues[0]?.message
+  if (problem !== undefined) throw new EngineError('CONFIG_INVALID', `${end}: ${problem}`)
+  connector.check?.(data as never, context)
+  return { connector, config: data, context }
 }

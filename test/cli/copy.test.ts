@@ -243,3 +243,22 @@ test('with --incremental only what changed is read, and what is gone is deleted'
   const file = await copy('orders.csv', `duckdb:${target}`, '--incremental', 'seq')
   assert.match(file.err, /--incremental are for tables of a database/)
 })
+
+test('a URL that cannot be is said of the end that it is, and not shown; so is a place where nothing can be written', async () => {
+  const file = join(folder, 'ends.csv')
+  writeFileSync(file, 'id\n1\n')
+  for (const url of ['postgres://we:ird@/user:s3cr/et@host/dw', 'mysql://me:s3cr%zzet@host/dw']) {
+    const { code, err } = await copy(file, url)
+    assert.equal(code, 2, err)
+    assert.match(err, /CONFIG_INVALID: DST\b/)
+    assert.doesNotMatch(err, /s3cr|job\.yaml/)
+    if (url.startsWith('mysql'))
+      assert.match((await copy(url, 'duckdb:x.duckdb')).err, /CONFIG_INVALID: SRC: expected %25/)
+  }
+  const none = await commandLine(join(file, 'below-a-file'), ['copy', file, `duckdb:${folder}/ends.duckdb`])
+  assert.equal(none.code, 2)
+  assert.match(
+    none.err,
+    /PERMISSION_DENIED: .*below-a-file: nothing can be written there[\s\S]*NIGHTFREIGHT_HOME=/,
+  )
+})
