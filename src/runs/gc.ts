@@ -23,7 +23,7 @@ export interface GcOptions {
   keepDays: number
   /** Say what would be removed, and remove nothing. */
   dryRun: boolean
-  /** Only files of this job's runs, which stay in the history. */
+  /** Only staged rows of this job's runs, which stay in the history with their reports. */
   filesOf?: string
 }
 
@@ -76,7 +76,9 @@ async function collect(
     if (reasons.has(run) || (only !== undefined && only !== job)) continue
     const own = `${job}/${run}`
     const all = await filesOf(staged, own)
-    const going = [...all.keys()].filter(file => !needed.has(file))
+    const going = [...all.keys()].filter(
+      file => !needed.has(file) && (only === undefined || file.endsWith('.parquet')),
+    )
     const what = going.length === all.size && only === undefined ? 'run' : 'files'
     if (what === 'files' && going.length === 0) continue
     const bytes = going.reduce((sum, file) => sum + all.get(file)!, 0)

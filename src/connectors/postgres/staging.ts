@@ -174,7 +174,7 @@ export class CopyQueue {
 
   private async send(paths: string[]): Promise<void> {
     const { offload, progress, where } = this.means
-    const input: StageInput = { access: this.access, where, paths, ...this.copy }
+    const input: StageInput = { access: this.access, where, ...this.copy, paths }
     const either = AbortSignal.any([this.signal, this.failed.signal])
     try {
       const sum = await offload<RowSum>(moduleBeside(import.meta.url, 'stage'), 'stageParts', input, either)
