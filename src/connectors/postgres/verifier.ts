@@ -1,3 +1,4 @@
+import type { BatchLimits } from '../../../engine/batch/builder.ts'
 import { type RowSum, RowSummer } from '../../../engine/batch/rowSum.ts'
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import type { Sink } from '../../../engine/contracts/source.ts'
@@ -16,6 +17,9 @@ import { stagingNames } from './staging.ts'
 import { targetColumns } from './state.ts'
 import { DIALECT } from './table.ts'
 import { selectExpression } from './types.ts'
+
+/** Of rows that are only added up, often few: what a batch of more takes costs a night of many tables its memory's collection. */
+const SUMMED: BatchLimits = { rows: 1 << 12, bytes: 1 << 20 }
 
 /** Reads rows of a table back by COPY, in the transaction of the session: what it has written is seen by it alone. */
 export class PostgresVerifier implements Verifier {
@@ -39,7 +43,7 @@ export class PostgresVerifier implements Verifier {
 
   async read({ sink, ...request }: ReadBack, signal: AbortSignal): Promise<void> {
     const { sql, where, columns } = await this.query(request)
-    await this.copy(sql, where, columns, sink, signal)
+    await this.copy(sql, where, columns, LIMITS, sink, signal)
   }
 
   async sum(request: Omit<ReadBack, 'sink'>, signal: AbortSignal): Promise<RowSum | undefined> {
@@ -48,7 +52,7 @@ export class PostgresVerifier implements Verifier {
     const { sql, where, columns } = await this.query(request)
     if (!sameTypes(request.columns, columns)) return undefined
     const summer = new RowSummer()
-    await this.copy(sql, where, columns, summing(summer), signal)
+    await this.copy(sql, where, columns, SUMMED, summing(summer), signal)
     return summer.sum
   }
 
@@ -57,11 +61,18 @@ export class PostgresVerifier implements Verifier {
     this.known.set(knownAs(loadId, load), sum)
   }
 
-  private async copy(sql: string, where: string, columns: Column[], sink: Sink, signal: AbortSignal) {
+  private async copy(
+    sql: string,
+    where: string,
+    columns: Column[],
+    limits: BatchLimits,
+    sink: Sink,
+    signal: AbortSignal,
+  ) {
     const client = await this.session.client()
     const release = interruptOn(signal, client)
     try {
-      await copyOut(client, sql, { where, columns, limits: LIMITS }, sink)
+      await copyOut(client, sql, { where, columns, limits }, sink)
     } finally {
       release()
     }
