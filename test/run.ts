@@ -22,7 +22,11 @@ function testFiles(words: string[]): string[] {
   if (words.length === 0) return all
   const wanted = words.map(word => word.replace(/^\.\//, '').replaceAll('**', '').replaceAll('*', ''))
   const absolute = words.map(word => relative(root, word))
-  return all.filter(file => wanted.some(word => file.includes(word)) || absolute.includes(file))
+  const soaks = absolute.filter(file => file.startsWith(join('test', 'soak')) && existsSync(join(root, file)))
+  return [
+    ...all.filter(file => wanted.some(word => file.includes(word)) || absolute.includes(file)),
+    ...soaks,
+  ]
 }
 
 /** Which of these names the files call, or the tests' own modules that they import. */
