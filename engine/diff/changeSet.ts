@@ -88,7 +88,9 @@ export async function compareSet(
   const lost = run === undefined ? undefined : `what run ${run} loaded is no longer staged`
   const reason = look.reason ?? (last ? last.otherColumns && 'its columns have changed' : lost)
   const changes =
-    last && !reason ? await compare(context, load, state, last) : await everything(context, load, state, last)
+    last && !reason
+      ? await compare(context, load, state, last)
+      : await everything(context, load, state, last, !look.now || look.now.rows === 0)
   await state.keep()
   return { ...changes, ...there, ...(reason && { reason }) }
 }
@@ -115,13 +117,14 @@ async function exchange(
 
 /**
  * All rows, and the keys of those in the quarantine, for a target that must be compared with. `last`: a state of other
- * columns, which says what will change, but not all that may differ.
+ * columns, which says what will change, but not all that may differ. `empty`: the target holds no row.
  */
 async function everything(
   context: RunContext,
   load: PlannedLoad,
   state: State,
   last: State | undefined,
+  empty: boolean,
 ): Promise<Compared> {
   const { table } = state
   const losers = await state.dedupe()
@@ -131,7 +134,7 @@ async function everything(
   const found = last && (await differences(context, load, state, last, rejected))
   if (last && load.mode === 'append') await state.carryForward(last)
   // An append looks no key up in its table that it takes for loaded: it would never load these.
-  if (rejected && load.mode !== 'append') await state.addUnknownKeys(rejected)
+  if (rejected && load.mode !== 'append' && !empty) await state.addUnknownKeys(rejected)
   await state.noteWitness()
   const keys = load.key.map(quoteName).join(', ')
   const kept = load.deletes === 'keep' ? undefined : rejected

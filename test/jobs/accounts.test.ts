@@ -229,3 +229,31 @@ quality: { max_error_rate: 1 }`,
     { numRuns: 30, endOnFailure: true },
   )
 })
+
+test('a row that was in the quarantine when the table was made is none of its rows: the plan of the next night is what its run does', async () => {
+  const job = await smallJob({ after }, 'rejected_first', {
+    'job.yaml': `connections: { s: "file:in", w: "duckdb:w.duckdb" }
+extract: { t: { from: s, files: t.csv, take: all, key: id, schema: { id: BIGINT, n: INTEGER } } }
+load:
+  hard: { to: w, from: t, key: id, deletes: hard, guard: { max_delete_share: 1 } }
+  keep: { to: w, from: t, key: id }
+checks: { t: { n: { between: [0, 2] } } }
+quality: { max_error_rate: 1 }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  mkdirSync(join(job.folder, 'in'))
+  const file = (rows: string) => writeFileSync(join(job.folder, 'in/t.csv'), `id,n\n${rows}`)
+  file('1,1\n2,9\n3,9\n')
+  assert.equal((await job.run()).error, undefined)
+  // Row 2 is right now, row 3 is gone.
+  file('1,1\n2,2\n')
+  const planned = (await job.run({ goal: 'plan' })).outcome.previews
+  const { error, outcome } = await job.run({ fresh: true })
+  assert.equal(error, undefined)
+  for (const [index, { inserted, updated, deleted }] of outcome.loaded.entries()) {
+    const { inserts, updates, deletes, keptGone } = planned[index]!.counts
+    assert.deepEqual([inserts, updates, deletes, keptGone], [1, 0, 0, 0])
+    assert.deepEqual([inserted, updated, deleted], [1, 0, 0])
+  }
+})
