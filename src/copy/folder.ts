@@ -26,7 +26,7 @@ export async function globOf(names: AsyncIterable<string>): Promise<string> {
   }
   const [kind] = kinds
   if (kinds.size === 1 && kind!.startsWith('.')) return `*${kind}`
-  const shown = [...kinds].slice(0, SHOWN).join(', ') || 'nothing'
+  const shown = [...kinds].sort().slice(0, SHOWN).join(', ') || 'nothing'
   throw new EngineError('CONFIG_INVALID', `SRC is a folder that does not hold files of one kind: ${shown}`, {
     hint: "Name the files that make one table: nightfreight copy 'FOLDER/*.csv' …",
   })
