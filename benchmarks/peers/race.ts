@@ -51,6 +51,7 @@ export async function race(race: Race, rounds: number): Promise<Result> {
           await race.before?.(contender)
         } catch (error) {
           standings[index]!.wrong = `failed: ${masked((error as Error).message, contender)}`
+          console.error(`${race.name}: ${contender.tool}: ${standings[index]!.wrong}`)
         }
     await race.round?.(round)
     const expected = await race.expected()
