@@ -1,10 +1,10 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Source } from '../engine/contracts/source.ts'
+import type { ExtractSpec, Source } from '../engine/contracts/source.ts'
 import { extract } from '../engine/extract/extract.ts'
 import type { Extracted } from '../engine/extract/extracted.ts'
-import { planRead } from '../engine/plan/plan.ts'
+import { type PlannedRead, planRead } from '../engine/plan/plan.ts'
 import { Workers } from '../engine/pool/pool.ts'
 import type { RunContext } from '../engine/runtime/context.ts'
 import { FailureScope } from '../engine/runtime/failureScope.ts'
@@ -50,9 +50,10 @@ export async function extractTables<T>(
   let progress = 0
   const { signal } = new AbortController()
   try {
-    const reads = []
+    const [reads, extracts]: [PlannedRead[], ExtractSpec[]] = [[], []]
     for (const table of tables) {
       const spec = { name: table, from: 'db', key: [], columns: {}, options: { table } }
+      extracts.push(spec)
       const schema = await source.describe(spec, signal)
       reads.push(planRead({ now: new Date(), spec, schema, limits: { rows: least, bytes: batch } }))
     }
@@ -61,6 +62,7 @@ export async function extractTables<T>(
         job: 'job',
         resources: { threads: lanes },
         parallelism: { maxParallelExtracts: 1 },
+        extracts,
         loads: [],
         retries: NONE,
         chunking: { defaultChunkSize: least, maxChunkSize: most },

@@ -40,7 +40,7 @@ test('a schedule of files that arrive, and of other jobs alone', async () => {
 })
 
 for (const [schedule, message] of [
-  ['{ catchup: true }', 'expected cron, after (other jobs) or files (that arrive)'],
+  ['{ catchup: true }', 'expected cron, after (other jobs), files (that arrive) or follow (logs of changes)'],
   ['{ cron: "0 2 * * *", files: { from: drops, match: x } }', 'expected either cron or files'],
   ['{ cron: "0 25 * * *" }', 'expected a cron expression of 5 fields that comes true'],
   ['{ cron: "0 2 30 2 *" }', 'expected a cron expression of 5 fields that comes true'],
