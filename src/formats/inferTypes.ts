@@ -25,6 +25,11 @@ const FIXED_POINT = String.raw`-?(0|[1-9]\d*)\.\d+`
 /** Digits, sign and point of a decimal that surely fits. */
 const LONGEST = 38
 
+/** Columns of one query: planning costs more than in proportion to its expressions. */
+const ASKED_TOGETHER = 64
+/** Rows that are looked at first. */
+const FIRST_ROWS = 2048
+
 /** Which types can still hold a column's values, after all that were seen. */
 interface Evidence {
   values: number
@@ -51,14 +56,7 @@ export class TypeFinder {
 
   /** Notes columns, with values or without. */
   see(names: string[]): void {
-    for (const name of names)
-      if (!this.found.has(name))
-        this.found.set(name, {
-          values: 0,
-          open: CANDIDATES.map(() => true),
-          moments: MOMENTS.map(() => true),
-          decimal: true,
-        })
+    for (const name of names) if (!this.found.has(name)) this.found.set(name, unseen())
   }
 
   /** Looks at the values of some rows: `text` gives the SQL of a column's text in `from`. */
@@ -70,13 +68,42 @@ export class TypeFinder {
     emptyIsText: boolean,
   ): Promise<void> {
     this.see(names)
-    const asked = names.filter(name => isOpen(this.found.get(name)!))
-    if (asked.length === 0) return
+    const field = (name: string) => (emptyIsText ? text(name) : `nullif(${text(name)}, '')`)
+    const open = () => names.filter(name => isOpen(this.found.get(name)!))
+    if (await this.begin(duck, from, open(), field)) return
+    const asked = open()
+    for (let start = 0; start < asked.length; start += ASKED_TOGETHER)
+      await this.ask(duck, from, asked.slice(start, start + ASKED_TOGETHER), field)
+  }
+
+  /**
+   * Looks at the first rows: there, most types are found not to be a column's. All columns are asked by the same
+   * expressions, which cost more to plan than the rows to read. Whether there are no other rows.
+   */
+  private async begin(
+    duck: Duck,
+    from: string,
+    asked: string[],
+    field: (name: string) => string,
+  ): Promise<boolean> {
+    if (asked.length === 0) return true
+    const sums = [...this.sums(unseen(), 'v', '0'), 'count(*) AS seen']
+    const rows = await duck.rows(`SELECT i, ${sums.join(', ')}
+      FROM (SELECT unnest(range(${asked.length})) AS i, unnest([${asked.map(name => `(${field(name)})::VARCHAR`).join(', ')}]) AS v
+        FROM (FROM ${from} LIMIT ${FIRST_ROWS}))
+      GROUP BY i`)
+    for (const row of rows) conclude(this.found.get(asked[Number(row.i)]!)!, what => row[`${what}_0`])
+    return rows.length === 0 || Number(rows[0]!.seen) < FIRST_ROWS
+  }
+
+  private async ask(
+    duck: Duck,
+    from: string,
+    asked: string[],
+    field: (name: string) => string,
+  ): Promise<void> {
     const sums = asked.flatMap((name, index) => this.sums(this.found.get(name)!, `v${index}`, `${index}`))
-    const fields = asked.map((name, index) => {
-      const value = emptyIsText ? text(name) : `nullif(${text(name)}, '')`
-      return `${value} AS v${index}`
-    })
+    const fields = asked.map((name, index) => `${field(name)} AS v${index}`)
     const [row] = await duck.rows(`SELECT ${sums.join(', ')} FROM (SELECT ${fields.join(', ')} FROM ${from})`)
     for (const [index, name] of asked.entries())
       conclude(this.found.get(name)!, what => row![`${what}_${index}`])
@@ -122,6 +149,13 @@ export class TypeFinder {
     return sums
   }
 }
+
+const unseen = (): Evidence => ({
+  values: 0,
+  open: CANDIDATES.map(() => true),
+  moments: MOMENTS.map(() => true),
+  decimal: true,
+})
 
 const isOpen = ({ open, moments, decimal }: Evidence) =>
   decimal || open.includes(true) || moments.includes(true)
