@@ -57,9 +57,10 @@ async function lackedColumns(
   const table = await target.describe(load.table, signal)
   const among = (names: string[], name: string) =>
     names.some(each => each.toLowerCase() === name.toLowerCase())
+  const marks = markColumn(load) !== undefined
   const namesOf = ({ columns, deletedAt }: Pick<LoadState, 'columns' | 'deletedAt'>) => [
     ...columns.map(({ name }) => name),
-    ...(deletedAt === undefined ? [] : [deletedAt]),
+    ...(marks && deletedAt !== undefined ? [deletedAt] : []),
   ]
   const lost = namesOf(left).filter(
     name => among(namesOf(load), name) && table && !columnNamed(table.columns, name),

@@ -53,7 +53,8 @@ test('rows are on their way to the target while their table is being read, and a
   const job = await smallJob({ after }, 'ahead_plain', { 'job.yaml': yaml('plain') })
   let begun: Promise<unknown[]> | undefined
   const { error, outcome } = await job.run({
-    progress: when('extract.plain', () => {
+    // The load has yet to begin.
+    progress: when('diff.plain', () => {
       begun = staging()
     }),
   })
