@@ -120,7 +120,13 @@ export class BucketStaging implements Staging {
 
   private async fetch(staged: StagedFile): Promise<boolean> {
     const { file } = staged
-    const object = (await this.objects(runOf(file))).get(file)
+    const folder = runOf(file)
+    let object = (await this.objects(folder)).get(file)
+    if (!object) {
+      // Another process of the run may have put it there since the folder was listed.
+      this.listed.delete(folder)
+      object = (await this.objects(folder)).get(file)
+    }
     if (!object) return false
     const path = join(this.root, file)
     await atomicWrite(path, temporary => unpackTo(object.key, body(this.client, object), temporary))

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { atomicWrite } from '../../engine/staging/store.ts'
 import { createLog } from '../../src/cli/log.ts'
 import { collectGarbage } from '../../src/runs/gc.ts'
 import { openStaging } from '../../src/runs/staging.ts'
+import type { BucketStaging } from '../../src/stores/staging.ts'
 import { startS3 } from '../s3.ts'
 import { freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
@@ -185,4 +187,22 @@ test('a part that is nowhere is read again; a URL that is none is said', async (
     ['s3://x?regoin=eu', /STAGING_URL.*regoin/],
   ] as const)
     assert.throws(() => openStaging(bad, '/'), { code: 'CONFIG_INVALID', message: says })
+})
+
+test('what another process of the run has staged since its folder was listed is there', async () => {
+  const [reader, writer] = ['a', 'b'].map(name => {
+    const root = mkdtempSync(join(tmpdir(), `nightfreight-staging-${name}-`))
+    after(() => rmSync(root, { recursive: true }))
+    return { root, staging: openStaging(location('since'), root)! }
+  }) as [{ root: string; staging: BucketStaging }, { root: string; staging: BucketStaging }]
+  const put = async (name: string) => {
+    const file = `job/run/${name}`
+    await atomicWrite(join(writer.root, file), path => writeFileSync(path, name))
+    await writer.staging.keep([file])
+    return { file, bytes: name.length }
+  }
+  assert.equal(await reader.staging.bring([await put('first')]), true)
+  assert.equal(await reader.staging.bring([await put('second')]), true)
+  assert.equal(await reader.staging.bring([{ file: 'job/run/third', bytes: 5 }]), false)
+  for (const { staging } of [reader, writer]) staging.close()
 })
