@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { secretsIn } from '../config/secrets.ts'
 import type { RunOptions } from '../runs/options.ts'
 import type { RunResult } from '../runs/result.ts'
+import { redact } from '../util/redact.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import type { LogOptions } from './log.ts'
 import { printError } from './output.ts'
@@ -107,16 +108,18 @@ export async function withMeans<T>(
   act: (options: RunOptions) => Promise<T>,
 ): Promise<T> {
   const { createLog } = await import('./log.ts')
-  const secrets: string[] = secretsIn(process.env.METADATA_URL)
+  const { NIGHTFREIGHT_METRICS: published, OPENLINEAGE_URL: openLineage, METADATA_URL } = process.env
+  const secrets: string[] = secretsIn([METADATA_URL, published, openLineage])
   const log = openLog(createLog, options.home, secrets)
   const metadata = await openMetadata(options.home).catch(async error => {
     const { tellRefused } = await import('../runs/refused.ts')
     await tellRefused({ ...options, clock: systemClock, log, secrets }, error)
     throw error
   })
-  const { NIGHTFREIGHT_METRICS: published, OPENLINEAGE_URL: openLineage } = process.env
   const machine = published ? new (await import('../service/machine.ts')).Machine() : undefined
   const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
+  // Whoever fails to reach a place may quote its URL.
+  const note = (text: string) => progress.note(redact(text, secrets))
   try {
     return await act({
       ...options,
@@ -128,7 +131,7 @@ export async function withMeans<T>(
         started: (task, rows) => progress.task(task, rows),
         advanced: (task, rows) => progress.advance(task, rows),
         finished: (task, note) => progress.done(task, note),
-        note: text => progress.note(text),
+        note,
       },
       ...(openLineage && {
         ended: async job => {
@@ -140,7 +143,6 @@ export async function withMeans<T>(
   } finally {
     if (machine) {
       const { publishMetrics } = await import('../service/publish.ts')
-      const note = (text: string) => progress.note(text)
       await publishMetrics(published!, { metadata, clock: systemClock, machine }, log, note)
     }
     progress.close()

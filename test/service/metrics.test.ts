@@ -96,4 +96,8 @@ test('a run without a service leaves its metrics in a file, or at a push gateway
   const refused = await job.cliIn({ NIGHTFREIGHT_METRICS: url }, 'run', job.folder)
   assert.equal(refused.code, 0)
   assert.match(refused.err, /metrics were not published: the push gateway answered 500/)
+  const secret = url.replace('http://', 'http://me:T0PS3CRET@')
+  const unusable = await job.cliIn({ NIGHTFREIGHT_METRICS: secret }, 'run', job.folder)
+  assert.match(unusable.err, /metrics were not published: /)
+  assert.doesNotMatch(unusable.output, /T0PS3CRET/)
 })

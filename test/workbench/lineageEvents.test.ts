@@ -66,6 +66,10 @@ test('a run that fails is told as one that failed; a receiver that is away is to
   assert.notEqual(first.code, 0)
   assert.match(first.output, /the lineage was not sent: the receiver answered 500/)
   assert.equal(bodies.length, 1)
+  const secret = 'http://me:T0PS3CRET@127.0.0.1:1'
+  const away = await made.cliIn({ OPENLINEAGE_URL: secret }, 'run', made.folder, '--fresh')
+  assert.match(away.output, /the lineage was not sent: /)
+  assert.doesNotMatch(away.output, /T0PS3CRET/)
   const good = await receiver(t)
   await made.cliIn({ OPENLINEAGE_URL: new URL('/', good.url).href }, 'run', made.folder, '--fresh')
   const end = JSON.parse(good.bodies[1]!)
