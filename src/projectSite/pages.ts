@@ -12,7 +12,7 @@ import {
   table,
 } from '../report/markup.ts'
 import type { Check, Model } from '../spec/job.ts'
-import type { ColumnId, ProjectTable } from '../workbench/lineage.ts'
+import { type ColumnId, columnKey, type ProjectTable } from '../workbench/lineage.ts'
 import { SCRIPT, STYLE } from './assets.ts'
 import { type CheckNight, checkKey, type SiteData } from './data.ts'
 import { type GraphNode, tableGraph } from './graph.ts'
@@ -47,7 +47,7 @@ export class ProjectPages {
       for (const each of reads) this.readers.set(each, [...(this.readers.get(each) ?? []), id])
       for (const { name, from } of columns)
         for (const each of from) {
-          const key = `${each.table}\0${each.column}`
+          const key = columnKey(each)
           this.usedBy.set(key, [...(this.usedBy.get(key) ?? []), { table: id, column: name }])
         }
     }
@@ -146,7 +146,7 @@ ${lineage.jobs.length > 0 ? this.runs(own) : undefined}`,
   private columns(own: ProjectTable): Html {
     const about = new Map(this.headerOf(own)?.columns.map(({ name, text }) => [name.toLowerCase(), text]))
     const body = own.columns.map(({ name, type, from }) => {
-      const users = this.usedBy.get(`${own.id}\0${name}`) ?? []
+      const users = this.usedBy.get(columnKey({ table: own.id, column: name })) ?? []
       return [
         html`<b id="${anchor(name)}">${name}</b>`,
         html`<span class="soft">${type}</span>`,

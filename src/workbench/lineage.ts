@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { lineageOf, type MadeColumn, type Mentioned, type TableLineage } from '../../engine/lineage/job.ts'
-import { partsOf, type Refs } from '../../engine/lineage/refs.ts'
+import { partsOf, type Refs, ref } from '../../engine/lineage/refs.ts'
 import { describedColumns } from '../../engine/plan/checkSql.ts'
 import { bindJob } from '../../engine/sql/bind.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
@@ -61,7 +61,10 @@ export interface ProjectLineage {
   left: { job: string; reason: string }[]
 }
 
-const idOf = (job: string, table: string) => `${job}/${table}`
+export const idOf = (job: string, table: string) => `${job}/${table}`
+
+/** A column as a text: for sets. */
+export const columnKey = ({ table, column }: ColumnId): string => ref(table, column)
 
 /** The job's folder and those beside it that hold a job; or those in a folder of jobs. */
 function foldersOf(folder: string): { own?: string; all: string[] } {

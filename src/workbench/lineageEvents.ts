@@ -3,7 +3,8 @@ import { resolve } from 'node:path'
 import { errorData } from '../../engine/errors.ts'
 import type { EndedJob } from '../runs/options.ts'
 import type { JobConnection } from '../spec/job.ts'
-import { openLineage, type ProjectLineage, type ProjectTable } from './lineage.ts'
+import { type ColumnId, idOf, openLineage, type ProjectLineage, type ProjectTable } from './lineage.ts'
+import { madeFrom, walk } from './trace.ts'
 
 /** Milliseconds that a receiver may take for an event. */
 const PATIENCE_MS = 10_000
@@ -90,12 +91,12 @@ function eventsOf(
     producer: PRODUCER,
     schemaURL: 'https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent',
   }
-  const table = (name: string) => lineage.tables.get(`${spec.job}/${name}`)
+  const table = (name: string) => lineage.tables.get(idOf(spec.job, name))
   const sources = new Map<string, Dataset>()
   const inputs = spec.extracts.map(({ name, from, options }) => {
     const { table: own = name, files = own, path = files } = options as Record<string, unknown>
     const dataset = datasetOf(spec.connections[from]!, String(path), spec.folder)
-    sources.set(`${spec.job}/${name}`, dataset)
+    sources.set(idOf(spec.job, name), dataset)
     return { ...dataset, facets: schemaFacet(table(name)) }
   })
   const outputs = spec.loads.map(load => {
@@ -140,20 +141,16 @@ const schemaFacet = (table: ProjectTable | undefined) =>
   }
 
 /** What each column of a loaded table is made of, in the job's sources. */
-function columnFacet(made: ProjectTable, { tables }: ProjectLineage, sources: ReadonlyMap<string, Dataset>) {
-  const rootsOf = (table: string, column: string, seen: Set<string>): object[] => {
-    const key = `${table}\0${column}`
-    if (seen.has(key)) return []
-    seen.add(key)
-    const source = sources.get(table)
-    if (source) return [{ ...source, field: column }]
-    const from = tables.get(table)?.columns.find(({ name }) => name === column)?.from ?? []
-    return from.flatMap(each => rootsOf(each.table, each.column, seen))
-  }
+function columnFacet(made: ProjectTable, lineage: ProjectLineage, sources: ReadonlyMap<string, Dataset>) {
+  // What another job loads into a source is told of by its own runs.
+  const above = (each: ColumnId) => (sources.has(each.table) ? [] : madeFrom(lineage, each))
+  const rootsOf = (column: string) =>
+    walk({ table: made.id, column }, above).flatMap(({ table, column }) => {
+      const source = sources.get(table)
+      return source ? [{ ...source, field: column }] : []
+    })
   return facet('1-2-0/ColumnLineageDatasetFacet', {
-    fields: Object.fromEntries(
-      made.columns.map(({ name }) => [name, { inputFields: rootsOf(made.id, name, new Set()) }]),
-    ),
+    fields: Object.fromEntries(made.columns.map(({ name }) => [name, { inputFields: rootsOf(name) }])),
   })
 }
 

@@ -1,7 +1,7 @@
 import { EngineError } from '../../engine/errors.ts'
 import { ALL } from '../../engine/lineage/refs.ts'
 import { didYouMean } from '../../engine/nearest.ts'
-import type { ColumnId, ProjectLineage, ProjectTable } from './lineage.ts'
+import { type ColumnId, columnKey, type ProjectLineage, type ProjectTable } from './lineage.ts'
 
 /** A column that another is made of, or is made of another, and how many steps it is away. */
 export interface Traced extends ColumnId {
@@ -39,7 +39,6 @@ export interface ColumnTrace extends ColumnId {
 
 const same = (a: ColumnId, b: ColumnId) =>
   a.table === b.table && (a.column === b.column || a.column === ALL || b.column === ALL)
-const key = ({ table, column }: ColumnId) => `${table}\0${column}`
 
 /**
  * The table that a text names, and the column, where it names one: `revenue`, `warehouse.revenue.name`, with the job before
@@ -112,8 +111,6 @@ export function traceColumn(lineage: ProjectLineage, id: ColumnId): ColumnTrace 
     ),
     ({ from }) => from.table,
   )
-  const above = ({ table, column }: ColumnId): ColumnId[] =>
-    tables.get(table)?.columns.find(({ name }) => name === column || name === ALL)?.from ?? []
   const below = (each: ColumnId): ColumnId[] =>
     (readers.get(each.table) ?? []).filter(({ from }) => same(from, each)).map(({ made }) => made)
   const type = tables.get(id.table)?.columns.find(({ name }) => name === id.column)?.type
@@ -127,7 +124,7 @@ export function traceColumn(lineage: ProjectLineage, id: ColumnId): ColumnTrace 
   return {
     ...id,
     ...(type !== undefined && { type }),
-    madeOf: walk(id, above),
+    madeOf: walk(id, each => madeFrom(lineage, each)),
     rowsBy: tables.get(id.table)?.rows ?? [],
     usedBy,
     decides,
@@ -139,15 +136,19 @@ export function traceColumn(lineage: ProjectLineage, id: ColumnId): ColumnTrace 
   }
 }
 
+/** The columns that one is made of, one step up. */
+export const madeFrom = ({ tables }: ProjectLineage, { table, column }: ColumnId): ColumnId[] =>
+  tables.get(table)?.columns.find(({ name }) => name === column || name === ALL)?.from ?? []
+
 /** All that is reached from a column, each once, nearest first. */
-function walk(start: ColumnId, next: (id: ColumnId) => ColumnId[]): Traced[] {
-  const seen = new Set([key(start)])
+export function walk(start: ColumnId, next: (id: ColumnId) => ColumnId[]): Traced[] {
+  const seen = new Set([columnKey(start)])
   const found: Traced[] = []
   const queue: { id: ColumnId; depth: number }[] = [{ id: start, depth: 0 }]
   for (const { id, depth } of queue)
     for (const each of next(id)) {
-      if (seen.has(key(each))) continue
-      seen.add(key(each))
+      if (seen.has(columnKey(each))) continue
+      seen.add(columnKey(each))
       found.push({ ...each, depth: depth + 1, via: id })
       queue.push({ id: each, depth: depth + 1 })
     }
