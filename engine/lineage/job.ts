@@ -104,7 +104,7 @@ function tableOf(
   known: Known,
   columns: ReadonlyMap<string, Described[]>,
 ): TableLineage {
-  const { name, file, sql, enrich } = model
+  const { name, file, enrich } = model
   const gives = (enrich?.gives ?? []).map(each => each.name)
   const bound = columns.get(name)
   const own = bound?.slice(0, bound.length - gives.length)
@@ -120,16 +120,12 @@ function tableOf(
         own.map(each => each.name),
       )
     : made.columns
-  const placed = (at: number | undefined) =>
-    at === undefined || at > Number.MAX_SAFE_INTEGER || isGenerated(file)
-      ? {}
-      : { place: placeOf(sql, charactersIn(sql, at)) }
   const types = new Map(bound?.map(each => [each.name, each.type]))
   const list: MadeColumn[] | undefined = aligned?.map(({ name, from, at }) => ({
     name,
     from,
     ...(types.has(name) && { type: types.get(name)! }),
-    ...placed(at),
+    ...placeIn(model, at),
   }))
   table.columns = list ?? unsureColumns(model, known, own)
   if (!list)
@@ -204,13 +200,11 @@ function checkOf(check: OrderedCheck, graph: SqlGraph, known: Known): CheckLinea
   return { file, ...(model !== undefined && { table: model }), mentions }
 }
 
-function placesOf(mentions: Mentions, { file, sql }: SqlFile): Map<Ref, Mentioned> {
-  return new Map(
-    [...mentions].map(([each, at]) => [
-      each,
-      at === undefined || at > Number.MAX_SAFE_INTEGER || isGenerated(file)
-        ? { file }
-        : { file, place: placeOf(sql, charactersIn(sql, at)) },
-    ]),
-  )
-}
+const placesOf = (mentions: Mentions, source: SqlFile): Map<Ref, Mentioned> =>
+  new Map([...mentions].map(([each, at]) => [each, { file: source.file, ...placeIn(source, at) }]))
+
+/** Where a byte of a query stands; nothing of what has no place in it. */
+const placeIn = ({ file, sql }: SqlFile, at: number | undefined): Pick<Mentioned, 'place'> =>
+  at === undefined || at > Number.MAX_SAFE_INTEGER || isGenerated(file)
+    ? {}
+    : { place: placeOf(sql, charactersIn(sql, at)) }
