@@ -1,6 +1,6 @@
 import type { SqlNode } from '../sql/parse.ts'
 import { none, type Refs, union } from './refs.ts'
-import { columnOf, type From, type LineageColumn, relationOf, resolve, wholeRow } from './scope.ts'
+import { columnOf, type From, type LineageColumn, outermost, relationOf, resolve, wholeRow } from './scope.ts'
 
 /** The first `*` or `COLUMNS(…)` of an expression that makes columns of it; within a function that takes all of them, none does. */
 export function starIn(node: unknown): SqlNode | undefined {
@@ -33,7 +33,7 @@ export function expandStar(star: SqlNode, from: From, context: StarContext): Lin
   const relation = qualifier ? relationOf(from, qualifier) : undefined
   // `s.*` of a column that is a struct: its fields.
   if (qualifier && !relation) {
-    const whole = resolve({ ...EMPTY, from }, [qualifier])
+    const whole = resolve({ ...outermost, from }, [qualifier])
     mention(whole)
     return [{ name: '*', from: union(whole, others), spread: 'yes' }]
   }
@@ -69,8 +69,6 @@ export function expandStar(star: SqlNode, from: From, context: StarContext): Lin
     })
   return star.columns && star.expr ? chosen(star.expr as SqlNode, all, mention) : all
 }
-
-const EMPTY = { ctes: new Map(), aliases: new Map(), parameters: new Map() }
 
 /** `COLUMNS('pattern')`, of a list of names, of a lambda: one column each, where it can be told which those are. */
 function chosen(expr: SqlNode, all: LineageColumn[], mention: (refs: Refs) => void): LineageColumn[] {

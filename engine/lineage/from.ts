@@ -1,6 +1,6 @@
 import type { SqlNode } from '../sql/parse.ts'
 import { none, type Refs, union } from './refs.ts'
-import { columnOf, type From, type LineageColumn, wholeRow } from './scope.ts'
+import { columnOf, type From, type LineageColumn, same, wholeRow } from './scope.ts'
 
 interface JoinContext {
   left: From
@@ -15,13 +15,12 @@ export function joined(node: SqlNode, { left, right: other, refs, mention }: Joi
   const right = other(left)
   const relations = [...left.relations, ...right.relations]
   const isNatural = node.ref_type === 'NATURAL'
-  const isSame = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
   const using = isNatural
     ? left.columns
-        .filter(({ name }) => right.columns.some(column => isSame(column.name, name)))
+        .filter(({ name }) => right.columns.some(column => same(column.name, name)))
         .map(({ name }) => name)
     : ((node.using_columns as string[] | undefined) ?? [])
-  const isUsed = (name: string) => using.some(each => isSame(each, name))
+  const isUsed = (name: string) => using.some(each => same(each, name))
   const onBoth = using.map(name =>
     union(columnOf(left.columns, name) ?? none, columnOf(right.columns, name) ?? none),
   )
@@ -82,8 +81,7 @@ export function fromPivot(
   function unpivoted(node: SqlNode, pivots: PivotColumn[], entries: NonNullable<PivotColumn['entries']>) {
     const named = entries.flatMap(({ values = [] }) => values.map(({ value }) => String(value)))
     const starred = entries.some(({ star_expr, expr }) => star_expr ?? expr)
-    const isTurned = ({ name }: LineageColumn) =>
-      named.some(each => each.toLowerCase() === name.toLowerCase())
+    const isTurned = ({ name }: LineageColumn) => named.some(each => same(each, name))
     const turned = starred ? source.columns : source.columns.filter(isTurned)
     const values = union(
       ...(starred ? entries.map(({ star_expr, expr }) => refs(star_expr ?? expr)) : []),

@@ -11,22 +11,16 @@ import {
   type From,
   type LineageColumn,
   nothing,
+  outermost,
   type Parameter,
   renamed,
   resolve,
   type Scope,
+  same,
   wholeRow,
 } from './scope.ts'
 import { combined } from './sets.ts'
 import { firstPlace, hasAggregate, hasCall, MAX_DEPTH, parametersOf, UNNEST } from './tree.ts'
-
-const noParameters: Scope['parameters'] = new Map()
-const outermost: Scope = {
-  from: nothing,
-  ctes: new Map(),
-  aliases: new Map(),
-  parameters: noParameters,
-}
 
 /** Columns of functions in FROM that have more than one. */
 const FUNCTION_COLUMNS: Record<string, string[]> = {
@@ -107,7 +101,7 @@ export class QueryReader {
   private select(node: SqlNode, outer: Scope, isTop: boolean): QueryLineage {
     const from = this.from(node.from_table as SqlNode, outer)
     const aliases = new Map<string, Refs>()
-    const scope: Scope = { ...outer, from, aliases, parameters: noParameters, parent: outer }
+    const scope: Scope = { ...outer, from, aliases, parameters: outermost.parameters, parent: outer }
     const columns: LineageColumn[] = []
     const grouped: Refs[] = []
     const byAll = node.aggregate_handling === 'FORCE_AGGREGATES'
@@ -276,13 +270,11 @@ export class QueryReader {
       bodies[0]!
     const parameters = new Map<string, Parameter>()
     const positional = given.filter(
-      ({ alias }) => !alias || !body.parameters.some(each => each.name.toLowerCase() === alias.toLowerCase()),
+      ({ alias }) => !alias || !body.parameters.some(each => same(each.name, alias)),
     )
     for (const [index, { name, fallback }] of body.parameters.entries()) {
       const argument =
-        given.find(({ alias }) => alias?.toLowerCase() === name.toLowerCase()) ??
-        positional[index] ??
-        fallback
+        given.find(({ alias }) => alias !== undefined && same(alias, name)) ?? positional[index] ?? fallback
       const before = new Map(this.mentions)
       const from = this.refs(argument, scope)
       const own = [...this.mentions].filter(([each]) => !before.has(each))

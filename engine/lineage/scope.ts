@@ -50,7 +50,11 @@ export interface CommonTable {
 
 export const nothing: From = { relations: [], columns: [], rows: none }
 
-const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
+/** Of a query that stands in no other. */
+export const outermost: Scope = { from: nothing, ctes: new Map(), aliases: new Map(), parameters: new Map() }
+
+/** Whether two names are one: DuckDB's have no case. */
+export const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
 
 /** What a column is made of, by name; undefined where there is none. A column that stands for many may be it. */
 export function columnOf(columns: LineageColumn[], name: string): Refs | undefined {
