@@ -10,7 +10,6 @@ const NIGHTS = 30
 
 /** How a check went, the latest night last. */
 export interface CheckNight {
-  run: string
   startedAt: string
   level: ReportCheck['level']
   rows: number
@@ -22,8 +21,8 @@ export interface JobNights {
   runs: HistoryRecord[]
   /** By the table that a check judges and its name. */
   checks: Map<string, CheckNight[]>
-  /** Share of rows without a finding, by model, the latest night last. */
-  scores: Map<string, { startedAt: string; share: number }[]>
+  /** Share of rows with a finding, by model, the latest night last. */
+  findings: Map<string, number[]>
   /** When each loaded table was loaded last, ISO 8601. */
   loadedAt: Map<string, string>
 }
@@ -44,7 +43,7 @@ export async function readNights(
 ): Promise<Map<string, JobNights>> {
   const found = new Map<string, JobNights>()
   for (const { job } of jobs) {
-    const own: JobNights = { runs: [], checks: new Map(), scores: new Map(), loadedAt: new Map() }
+    const own: JobNights = { runs: [], checks: new Map(), findings: new Map(), loadedAt: new Map() }
     found.set(job, own)
     if (!metadata) continue
     own.runs = (await metadata.history({ job, limit: NIGHTS })).filter(({ status }) => status !== 'PLANNED')
@@ -53,15 +52,16 @@ export async function readNights(
     for (const { run, started_at: startedAt } of own.runs.toReversed()) {
       const { report } = await runDetails<ReportData>(metadata.database, run)
       for (const { model, name, level, rows } of report?.checks ?? [])
-        add(own.checks, checkKey(model, name), { run, startedAt, level, rows })
+        add(own.checks, checkKey(model, name), { startedAt, level, rows })
       for (const { name, rows, rejected, warned } of report?.models ?? [])
-        add(own.scores, name, { startedAt, share: rows > 0 ? 1 - (rejected + warned) / rows : 1 })
+        add(own.findings, name, rows > 0 ? (rejected + warned) / rows : 0)
     }
   }
   return found
 }
 
-function add<T>(map: Map<string, T[]>, key: string, value: T): void {
+/** Adds a value to those of a key. */
+export function add<T>(map: Map<string, T[]>, key: string, value: T): void {
   const list = map.get(key)
   if (list) list.push(value)
   else map.set(key, [value])

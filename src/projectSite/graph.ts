@@ -1,4 +1,5 @@
 import { type Html, html } from '../report/markup.ts'
+import { add } from './data.ts'
 
 /** A table of a graph. */
 export interface GraphNode {
@@ -66,8 +67,7 @@ function placed(nodes: GraphNode[]): Map<string, { x: number; y: number }> {
     .sort(([a], [b]) => a - b)
     .map(([, own]) => own)
   const readers = new Map<string, string[]>()
-  for (const { id, reads } of nodes)
-    for (const each of reads) readers.set(each, [...(readers.get(each) ?? []), id])
+  for (const { id, reads } of nodes) for (const each of reads) add(readers, each, id)
   const row = new Map<string, number>()
   const number = (column: GraphNode[]) => {
     for (const [index, { id }] of column.entries()) row.set(id, index)

@@ -14,7 +14,7 @@ import {
 import type { Check, Model } from '../spec/job.ts'
 import { type ColumnId, columnKey, type ProjectTable } from '../workbench/lineage.ts'
 import { SCRIPT, STYLE } from './assets.ts'
-import { type CheckNight, checkKey, type SiteData } from './data.ts'
+import { add, type CheckNight, checkKey, type SiteData } from './data.ts'
 import { type GraphNode, tableGraph } from './graph.ts'
 
 const LEVEL = { stop: 'bad', reject: 'bad', warn: 'warn', pass: 'good' } as const
@@ -44,12 +44,9 @@ export class ProjectPages {
       for (let n = 2; taken.has(file.toLowerCase()); n++) file = `${stem}-${n}.html`
       taken.add(file.toLowerCase())
       this.files.set(id, file)
-      for (const each of reads) this.readers.set(each, [...(this.readers.get(each) ?? []), id])
+      for (const each of reads) add(this.readers, each, id)
       for (const { name, from } of columns)
-        for (const each of from) {
-          const key = columnKey(each)
-          this.usedBy.set(key, [...(this.usedBy.get(key) ?? []), { table: id, column: name }])
-        }
+        for (const each of from) add(this.usedBy, columnKey(each), { table: id, column: name })
     }
   }
 
@@ -76,7 +73,7 @@ export class ProjectPages {
     })
     const rows = tables.map(each => [
       html`<a href="tables/${this.files.get(each.id)}">${each.name}</a>`,
-      kindText(each),
+      each.kind,
       each.job,
       html`<span class="soft">${this.headerOf(each)?.description?.split('\n')[0]}</span>`,
       this.headerOf(each)?.owner,
@@ -102,7 +99,6 @@ ${section(
   }
 
   private tablePage(own: ProjectTable): string {
-    const { lineage } = this.site
     const header = this.headerOf(own)
     const model = this.modelOf(own)
     const rowsBy = own.rows.map(each => this.columnLink(each))
@@ -120,7 +116,7 @@ ${section(
     ].filter(each => each !== undefined && each !== '')
     return this.page(
       own.name,
-      html`<header><h1>${own.name}</h1>${badge(kindText(own), 'plain')}<p class="meta">${own.job} · ${joined(facts, ' · ')}</p></header>
+      html`<header><h1>${own.name}</h1>${badge(own.kind, 'plain')}<p class="meta">${own.job} · ${joined(facts, ' · ')}</p></header>
 ${header?.description ? html`<p class="about">${header.description}</p>` : undefined}
 ${own.unsure ? html`<p class="soft">Not sure: ${own.unsure}.</p>` : undefined}
 ${section('Columns', this.columns(own))}
@@ -138,7 +134,7 @@ ${section(
 )}
 ${this.checks(own)}
 ${model && !model.enrich ? section('Query', html`<pre tabindex="0"><code>${model.sql}</code></pre>`) : undefined}
-${lineage.jobs.length > 0 ? this.runs(own) : undefined}`,
+${this.runs(own)}`,
       '../',
     )
   }
@@ -182,13 +178,12 @@ ${lineage.jobs.length > 0 ? this.runs(own) : undefined}`,
   }
 
   private checks(own: ProjectTable): Html | undefined {
-    const job = this.jobOf(own)
-    const nights = this.site.nights.get(own.job)
     if (own.kind === 'loaded') return undefined
-    const list = job.checks.filter(({ model }) => model === own.name)
+    const nights = this.site.nights.get(own.job)
+    const list = this.jobOf(own).checks.filter(({ model }) => model === own.name)
     if (list.length === 0) return undefined
-    const scores = nights?.scores.get(own.name) ?? []
-    const score = scores.at(-1)
+    const findings = nights?.findings.get(own.name) ?? []
+    const latest = findings.at(-1)
     const rows = list.map(check => {
       const past = nights?.checks.get(checkKey(check.model, check.name)) ?? []
       const last = past.at(-1)
@@ -202,7 +197,7 @@ ${lineage.jobs.length > 0 ? this.runs(own) : undefined}`,
     })
     return section(
       'Checks',
-      html`${score ? html`<p>${percent(1 - score.share)} of its rows had a finding in the last of ${count(scores.length)} nights.</p>` : undefined}${table(['Check', 'What', 'Last result', '#Rows', 'Nights'], rows)}`,
+      html`${latest === undefined ? undefined : html`<p>${percent(latest)} of its rows had a finding in the last of ${count(findings.length)} nights.</p>`}${table(['Check', 'What', 'Last result', '#Rows', 'Nights'], rows)}`,
     )
   }
 
@@ -267,7 +262,7 @@ ${lineage.jobs.length > 0 ? this.runs(own) : undefined}`,
 
   private node(each: ProjectTable, base: string, own?: string): GraphNode {
     const { id, name, kind, reads, job, columns } = each
-    const about = columns.length > 0 ? `${kindText(each)}, ${count(columns.length)} columns` : kindText(each)
+    const about = columns.length > 0 ? `${kind}, ${count(columns.length)} columns` : kind
     const note = this.site.lineage.jobs.length > 1 ? `${about}, ${job}` : about
     return {
       id,
@@ -300,7 +295,6 @@ ${base ? html`<nav aria-label="Pages"><a href="${base}index.html">All tables</a>
 }
 
 const anchor = (column: string) => `column-${encodeURIComponent(column)}`
-const kindText = ({ kind }: ProjectTable) => kind
 const statusText = (status: string) => status.toLowerCase().replaceAll('_', ' ')
 
 const joined = (items: Content[], between: string): Content[] =>
