@@ -11,18 +11,12 @@ import {
   section,
   table,
 } from '../report/markup.ts'
+import { LEVEL_TONE, statusBadge } from '../report/tones.ts'
 import type { Check, Model } from '../spec/job.ts'
 import { type ColumnId, columnKey, type ProjectTable } from '../workbench/lineage.ts'
 import { SCRIPT, STYLE } from './assets.ts'
 import { add, type CheckNight, checkKey, type SiteData } from './data.ts'
 import { type GraphNode, tableGraph } from './graph.ts'
-
-const LEVEL = { stop: 'bad', reject: 'bad', warn: 'warn', pass: 'good' } as const
-const STATUS: Record<string, 'good' | 'warn' | 'bad'> = {
-  SUCCESS: 'good',
-  COMPLETED_WITH_ERRORS: 'warn',
-  FAILED: 'bad',
-}
 
 /** Steps to either side that the graph of one table shows. */
 const NEAR = 2
@@ -66,9 +60,7 @@ export class ProjectPages {
       return [
         html`<b>${job}</b>`,
         ...[extracts, models, checks, loads].map(each => count(each.length)),
-        latest
-          ? html`${badge(statusText(latest.status), STATUS[latest.status] ?? 'plain')} ${moment(latest.started_at)}`
-          : 'has not run here',
+        latest ? html`${statusBadge(latest.status)} ${moment(latest.started_at)}` : 'has not run here',
       ]
     })
     const rows = tables.map(each => [
@@ -190,7 +182,9 @@ ${this.runs(own)}`,
       return [
         html`<b>${check.name}</b>`,
         html`<span class="soft">${ruleText(check)}</span>`,
-        last ? html`${badge(last.level, LEVEL[last.level])} ${moment(last.startedAt)}` : 'has not run here',
+        last
+          ? html`${badge(last.level, LEVEL_TONE[last.level])} ${moment(last.startedAt)}`
+          : 'has not run here',
         last ? count(last.rows) : '',
         past.length > 0 ? checkBars(past) : '',
       ]
@@ -209,7 +203,7 @@ ${this.runs(own)}`,
       .slice(0, 10)
       .map(run => [
         html`<code>${run.run}</code>`,
-        badge(statusText(run.status), STATUS[run.status] ?? 'plain'),
+        statusBadge(run.status),
         moment(run.started_at),
         count(run.rows_read ?? 0),
         count(run.rows_loaded ?? 0),
@@ -295,7 +289,6 @@ ${base ? html`<nav aria-label="Pages"><a href="${base}index.html">All tables</a>
 }
 
 const anchor = (column: string) => `column-${encodeURIComponent(column)}`
-const statusText = (status: string) => status.toLowerCase().replaceAll('_', ' ')
 
 const joined = (items: Content[], between: string): Content[] =>
   items.flatMap((each, index) => (index > 0 ? [between, each] : [each]))
@@ -303,14 +296,12 @@ const joined = (items: Content[], between: string): Content[] =>
 /** What a check demands: the rule of job.yaml, or its file. */
 const ruleText = ({ file, columns }: Check) => (columns ? file.replace(/^job\.yaml:\d+: /, '') : file)
 
-const TONE = { stop: 'bad', reject: 'bad', warn: 'warn', pass: 'good' } as const
-
 /** A bar a night: how many rows a check found. */
 const checkBars = (nights: CheckNight[]) =>
   bars(
     nights.map(({ level, rows, startedAt }) => ({
       value: Math.max(rows, 0.1),
-      tone: TONE[level],
+      tone: LEVEL_TONE[level],
       title: `${moment(startedAt)}: ${level}, ${count(rows)} rows`,
     })),
   )

@@ -18,6 +18,7 @@ import {
   short,
   table,
 } from './markup.ts'
+import { LEVEL_TONE } from './tones.ts'
 
 const BADGE = {
   succeeded: 'good',
@@ -26,7 +27,6 @@ const BADGE = {
   running: 'plain',
   planned: 'plain',
 } as const
-const LEVEL = { stop: 'bad', reject: 'bad', warn: 'warn', pass: 'good' } as const
 const SEVERITY = ['stop', 'reject', 'warn', 'pass'] as const
 
 export function heading(data: ReportData): Html {
@@ -175,7 +175,7 @@ function checks(list: ReportCheck[]): Html {
     (a, b) => SEVERITY.indexOf(a.level) - SEVERITY.indexOf(b.level) || b.rows - a.rows,
   )
   const rows = ordered.map(check => [
-    badge(check.level, LEVEL[check.level]),
+    badge(check.level, LEVEL_TONE[check.level]),
     html`<b>${check.name}</b>`,
     check.model ?? 'whole job',
     count(check.rows),
@@ -193,7 +193,7 @@ function sampled(check: ReportCheck): Html {
     records ? [sample.reason, html`<code>${sample.record}</code>`] : [sample.reason],
   )
   const open = check.level === 'stop' || check.level === 'reject' ? ' open' : ''
-  return html`<details${open}><summary>${badge(check.level, LEVEL[check.level])} <b>${check.name}</b>
+  return html`<details${open}><summary>${badge(check.level, LEVEL_TONE[check.level])} <b>${check.name}</b>
 <span class="soft">${check.samples.length} of ${count(check.rows)}</span></summary>${table(records ? ['Reason', 'Record'] : ['Message'], rows)}</details>`
 }
 

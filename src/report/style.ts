@@ -13,6 +13,7 @@ h1 { font-size:24px; margin:0; overflow-wrap:anywhere } h2 { font-size:17px; mar
 .badge { border-radius:99px; padding:1px 10px; font-size:13px; font-weight:600; white-space:nowrap }
 .good { color:var(--good); background:var(--goodbg) } .warn { color:var(--warn); background:var(--warnbg) }
 .bad { color:var(--bad); background:var(--badbg) } .plain { color:var(--soft); background:var(--line) }
+.badge.bar { color:var(--bar); background:var(--line) }
 .figures { display:grid; grid-template-columns:repeat(auto-fit,minmax(190px,1fr)); gap:12px; margin-top:22px }
 .figure, .table, .error, details { background:var(--card); border:1px solid var(--line); border-radius:10px }
 .figure { padding:14px 16px } .figure span { color:var(--soft); font-size:13px; display:block }

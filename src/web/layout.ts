@@ -1,4 +1,3 @@
-import type { Tone } from '../report/charts.ts'
 import { type Content, type Html, html } from '../report/markup.ts'
 import type { Identity } from './access.ts'
 import { mayAct, type Page } from './context.ts'
@@ -62,20 +61,3 @@ export const link = (href: string, text: Content) => html`<a href="${href}">${te
 
 /** A part that is replaced on its own while the page is looked at. */
 export const part = (name: string, content: Content) => html`<div data-part="${name}">${content}</div>`
-
-const STATUS_TONE: Record<string, Tone> = {
-  SUCCESS: 'good',
-  COMPLETED_WITH_ERRORS: 'warn',
-  FAILED: 'bad',
-  RUNNING: 'bar',
-  WAITING: 'plain',
-  PLANNED: 'plain',
-}
-
-export const toneOf = (status: string): Tone => STATUS_TONE[status] ?? 'plain'
-
-/** A word of the store, as people read it. */
-export const inWords = (word: string) => word.toLowerCase().replaceAll('_', ' ')
-
-export const statusBadge = (status: string) =>
-  html`<span class="badge ${toneOf(status)}">${inWords(status)}</span>`

@@ -2,7 +2,6 @@ import { STYLE as REPORT } from '../report/style.ts'
 
 /** The dashboard's style sheet: that of reports, and what they have not. */
 export const STYLE = `${REPORT}
-.badge.bar { color:var(--bar); background:var(--line) }
 a { color:var(--link) } a:focus-visible, button:focus-visible, input:focus-visible, select:focus-visible, [tabindex]:focus-visible { outline:2px solid var(--bar); outline-offset:2px }
 .skip { position:absolute; left:-9999px } .skip:focus { left:8px; top:8px; background:var(--card); padding:6px 10px; z-index:1 }
 nav { display:flex; flex-wrap:wrap; gap:4px 16px; align-items:center; border-bottom:1px solid var(--line); padding-bottom:12px; margin-bottom:20px }

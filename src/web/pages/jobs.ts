@@ -3,9 +3,10 @@ import { jobsThatRan, seenRuns } from '../../metadata/seen.ts'
 import { freshness } from '../../metadata/tableHistory.ts'
 import { bars } from '../../report/charts.ts'
 import { duration, html, moment, section, table } from '../../report/markup.ts'
+import { inWords, toneOf } from '../../report/tones.ts'
 import { jobPath, runPath, tablePath } from '../../util/site.ts'
 import { mayAct, type PageMaker } from '../context.ts'
-import { button, inWords, link, toneOf } from '../layout.ts'
+import { button, link } from '../layout.ts'
 import { runTable } from './runs.ts'
 
 /** Runs of a job's page. */

@@ -1,8 +1,9 @@
 import { type SeenRun, seenRuns } from '../../metadata/seen.ts'
 import { count, duration, html, moment, percent, table } from '../../report/markup.ts'
+import { inWords, statusBadge } from '../../report/tones.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { PageMaker } from '../context.ts'
-import { inWords, link, statusBadge } from '../layout.ts'
+import { link } from '../layout.ts'
 import { errorText } from '../text.ts'
 
 /** Runs of one page. */

@@ -1,10 +1,11 @@
 import { runsBySpan, type SpanOfRuns, violationsByDay } from '../../metadata/seen.ts'
 import { html, moment, section, table } from '../../report/markup.ts'
+import { inWords } from '../../report/tones.ts'
 import { figure } from '../../sla/targets.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { PageMaker } from '../context.ts'
 import { type HeatCell, heatMap } from '../heatMap.ts'
-import { inWords, link } from '../layout.ts'
+import { link } from '../layout.ts'
 
 const DAY = 24 * 3600_000
 const DAYS = 35

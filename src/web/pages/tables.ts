@@ -1,9 +1,10 @@
 import { freshness, type TableNight, tableNights } from '../../metadata/tableHistory.ts'
 import { bars } from '../../report/charts.ts'
 import { count, duration, type Html, html, moment, percent, section, table } from '../../report/markup.ts'
+import { statusBadge, toneOf } from '../../report/tones.ts'
 import { jobPath, runPath, tablePath } from '../../util/site.ts'
 import type { PageMaker } from '../context.ts'
-import { link, statusBadge, toneOf } from '../layout.ts'
+import { link } from '../layout.ts'
 
 /** Nights of a table's page. */
 const NIGHTS = 60

@@ -21,13 +21,14 @@ import {
   section,
   table,
 } from '../../report/markup.ts'
+import { inWords, toneOf } from '../../report/tones.ts'
 import { isRunning } from '../../runs/owner.ts'
 import type { Catalog } from '../../service/catalog.ts'
 import type { Alert } from '../../spec/alert.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { PageMaker } from '../context.ts'
 import { type HeatCell, heatMap } from '../heatMap.ts'
-import { inWords, link, part, toneOf } from '../layout.ts'
+import { link, part } from '../layout.ts'
 import { errorText } from '../text.ts'
 import { liveTasks } from './live.ts'
 
