@@ -5,6 +5,7 @@ import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
 import { codeOf, lasted, stateOf } from './runState.ts'
+import { inColumns } from './table.ts'
 import { violationsText, withViolations } from './violations.ts'
 
 interface HistoryFlags {
@@ -52,13 +53,5 @@ function historyText(runs: HistoryRecord[], violations: Map<string, ViolationRec
     run.retried === 0 ? '' : `${run.retried} tasks begun again`,
     run.errors === 0 ? '' : `${run.errors} errors`,
   ])
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
-  return rows
-    .map(row =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
+  return inColumns(rows).join('\n')
 }

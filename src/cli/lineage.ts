@@ -3,6 +3,7 @@ import type { ColumnId, ProjectLineage, ProjectTable } from '../workbench/lineag
 import type { ColumnTrace, Impact, Traced } from '../workbench/trace.ts'
 import { homeFolder } from './home.ts'
 import { print } from './output.ts'
+import { inColumns } from './table.ts'
 
 export function lineageCommand(): Command {
   return new Command('lineage')
@@ -52,7 +53,7 @@ class LineageText {
       const from = each.reads.map(id => this.of(id)).join(', ')
       return [this.of(each.id), [each.source && `read from ${each.source}`, from].filter(Boolean).join('; ')]
     })
-    return aligned(lines)
+    return inColumns(lines)
   }
 
   table(table: ProjectTable): string[] {
@@ -65,7 +66,7 @@ class LineageText {
     const readers = [...tables.values()].filter(({ reads }) => reads.includes(table.id))
     return [
       `${this.of(table.id)}  (${this.where(table)})`,
-      ...block('columns, with what they are made of', aligned(rows)),
+      ...block('columns, with what they are made of', inColumns(rows)),
       ...block(
         'rows decided by',
         table.rows.map(each => this.name(each)),
@@ -162,14 +163,3 @@ class LineageText {
 
 const block = (title: string, lines: string[]) =>
   lines.length > 0 ? ['', title, ...lines.map(line => `  ${line}`)] : []
-
-/** Lines of cells, one below another. */
-function aligned(lines: string[][]): string[] {
-  const widths = (lines[0] ?? []).map((_, at) => Math.max(...lines.map(line => line[at]!.length)))
-  return lines.map(line =>
-    line
-      .map((cell, at) => cell.padEnd(widths[at]!))
-      .join('  ')
-      .trimEnd(),
-  )
-}

@@ -1,6 +1,6 @@
 /** Texts in columns: the first to the left, numbers to the right, the last as it is. */
 export function aligned(rows: string[][]): string[] {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map(row => row[column]!.length))) ?? []
+  const widths = widthsOf(rows)
   return rows.map(row =>
     row
       .map((text, column) => {
@@ -10,3 +10,17 @@ export function aligned(rows: string[][]): string[] {
       .join('  '),
   )
 }
+
+/** Texts in columns, all to the left. */
+export function inColumns(rows: string[][]): string[] {
+  const widths = widthsOf(rows)
+  return rows.map(row =>
+    row
+      .map((text, column) => text.padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+const widthsOf = (rows: string[][]): number[] =>
+  rows[0]?.map((_, column) => Math.max(...rows.map(row => row[column]!.length))) ?? []
