@@ -89,6 +89,16 @@ export async function openLineage(folder: string, home: string): Promise<Project
     throw new EngineError('CONFIG_INVALID', `${folder} is no job, and holds none`, {
       hint: 'A job is a folder with a job.yaml in it.',
     })
+  return readJobs(own, all, home)
+}
+
+/** The same of one job alone: what it reads ends at its sources. */
+export async function openJobLineage(folder: string, home: string): Promise<ProjectLineage> {
+  const own = resolve(folder)
+  return readJobs(own, [own], home)
+}
+
+async function readJobs(own: string | undefined, all: string[], home: string): Promise<ProjectLineage> {
   const found: ProjectLineage = { tables: new Map(), checks: [], jobs: [], left: [] }
   const duck = await Duck.open({ threads: 1 })
   try {

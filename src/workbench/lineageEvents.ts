@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { errorData } from '../../engine/errors.ts'
 import type { EndedJob } from '../runs/options.ts'
 import type { JobConnection } from '../spec/job.ts'
-import { type ColumnId, idOf, openLineage, type ProjectLineage, type ProjectTable } from './lineage.ts'
+import { type ColumnId, idOf, openJobLineage, type ProjectLineage, type ProjectTable } from './lineage.ts'
 import { madeFrom, walk } from './trace.ts'
 
 /** Milliseconds that a receiver may take for an event. */
@@ -33,7 +33,7 @@ export async function sendLineage(
       env.OPENLINEAGE_ENDPOINT ?? 'api/v1/lineage',
       url.endsWith('/') ? url : `${url}/`,
     )
-    const lineage = await openLineage(ended.spec.folder, home)
+    const lineage = await openJobLineage(ended.spec.folder, home)
     for (const event of eventsOf(ended, lineage, namespace)) await post(endpoint, key, event)
   } catch (failure) {
     const { cause } = failure as Error
