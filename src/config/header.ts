@@ -28,19 +28,20 @@ export function readHeader(file: string, sql: string): { header?: ModelHeader; f
       text.push(comment)
       continue
     }
-    const [, name, value] = tag as unknown as [string, string, string]
+    const [, written, value] = tag as unknown as [string, string, string]
+    const name = written.toLowerCase()
     const fault = (message: string, hint: string): Fault => ({
       file,
       place: placeOf(sql, start),
       message,
       hint,
     })
-    if (!TAGS.includes(name.toLowerCase()))
+    if (!TAGS.includes(name))
       header.warnings.push(
-        fault(`@${name} means nothing here${didYouMean(name, TAGS)}`, `There are: @${TAGS.join(', @')}.`),
+        fault(`@${written} means nothing here${didYouMean(name, TAGS)}`, `There are: @${TAGS.join(', @')}.`),
       )
     else if (value === '')
-      header.warnings.push(fault(`@${name} says nothing`, `Write it behind: -- @${name} …`))
+      header.warnings.push(fault(`@${written} says nothing`, `Write it behind: -- @${written} …`))
     else if (name === 'owner') header.owner = value
     else if (name === 'tags')
       header.tags.push(
