@@ -82,10 +82,9 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     yaml,
     ...(shared !== undefined && { shared }),
     models: models.map(file => {
-      const { header, faults } = readHeader(file.file, file.sql)
+      const { faults, ...said } = readHeader(file.file, file.sql)
       problems.push(...faults)
-      const materialised = header?.materialised
-      return { ...named(file), ...(header && { header }), ...(materialised && { materialised }) }
+      return { ...named(file), ...said }
     }),
     checks,
     macros,

@@ -1,7 +1,7 @@
 import { didYouMean } from '../../engine/nearest.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import { placeOf } from '../../engine/sql/text.ts'
-import type { ModelHeader } from '../spec/job.ts'
+import type { Model, ModelHeader } from '../spec/job.ts'
 
 const TAGS = ['owner', 'tags', 'column', 'materialised']
 const KINDS = ['view', 'table'] as const
@@ -10,9 +10,13 @@ const KINDS = ['view', 'table'] as const
  * What the comments before a model's query say of it: text, and lines `@owner NAME`, `@tags a, b`, `@column NAME TEXT`,
  * `@materialised view` or `table`. `faults` are those that change what is made; of others is warned.
  */
-export function readHeader(file: string, sql: string): { header?: ModelHeader; faults: Fault[] } {
+export function readHeader(
+  file: string,
+  sql: string,
+): Pick<Model, 'header' | 'materialised'> & { faults: Fault[] } {
   const header: ModelHeader = { columns: [], tags: [], warnings: [] }
   const faults: Fault[] = []
+  let materialised: Model['materialised']
   const text: string[] = []
   let at = 0
   for (const line of sql.split('\n')) {
@@ -56,7 +60,7 @@ export function readHeader(file: string, sql: string): { header?: ModelHeader; f
       header.columns.push({ name: own, text: about ?? '', place: placeOf(sql, start) })
     } else {
       const kind = KINDS.find(each => each === value.toLowerCase())
-      if (kind) header.materialised = { kind, place: placeOf(sql, start) }
+      if (kind) materialised = { kind, place: placeOf(sql, start) }
       else
         faults.push(
           fault(
@@ -73,9 +77,11 @@ export function readHeader(file: string, sql: string): { header?: ModelHeader; f
     .map(paragraph => paragraph.trim().replaceAll(/\s*\n\s*/g, ' '))
     .filter(Boolean)
     .join('\n\n')
-  const { columns, tags, warnings, owner, materialised } = header
-  const isEmpty =
-    !description && !owner && !materialised && [columns, tags, warnings].every(each => each.length === 0)
-  if (isEmpty) return { faults }
-  return { header: { ...header, ...(description && { description }) }, faults }
+  const { columns, tags, warnings, owner } = header
+  const isEmpty = !description && !owner && [columns, tags, warnings].every(each => each.length === 0)
+  return {
+    ...(!isEmpty && { header: { ...header, ...(description && { description }) } }),
+    ...(materialised && { materialised }),
+    faults,
+  }
 }

@@ -46,7 +46,6 @@ export interface ModelHeader {
   owner?: string
   tags: string[]
   columns: { name: string; text: string; place: Place }[]
-  materialised?: Materialised
   /** What is not understood of it, and changes nothing. */
   warnings: Fault[]
 }
