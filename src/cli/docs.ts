@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
+import { hasMetadata } from '../metadata/open.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
 
@@ -26,8 +26,7 @@ Examples:
       const { writeSite } = await import('../projectSite/write.ts')
       const home = homeFolder()
       const lineage = await openLineage(folder, home)
-      const isKnown = process.env.METADATA_URL || existsSync(join(home, 'metadata.db'))
-      const metadata = isKnown ? await openMetadata(home) : undefined
+      const metadata = hasMetadata(home, process.env.METADATA_URL) ? await openMetadata(home) : undefined
       const nights = await readNights(lineage, metadata).finally(() => metadata?.close())
       const pages = writeSite(out, { lineage, nights, madeAt: systemClock.now() })
       const index = join(out, 'index.html')
