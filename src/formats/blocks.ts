@@ -111,6 +111,17 @@ export async function* skipLines(
     )
 }
 
+/** What follows the first `skip` lines of a text that is all here; nothing where there are fewer. */
+export function afterLines(text: Buffer, skip: number): Buffer {
+  let rest = text
+  for (let left = skip; left > 0; left--) {
+    const end = endOfLine(rest)
+    if (end < 0) return rest.subarray(rest.length)
+    rest = rest.subarray(end + (rest[end] === CR && rest[end + 1] === LF ? 2 : 1))
+  }
+  return rest
+}
+
 function endOfLine(block: Buffer): number {
   const feed = block.indexOf(LF)
   const end = block.subarray(0, feed < 0 ? block.length : feed).indexOf(CR)

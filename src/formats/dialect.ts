@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { EngineError } from '../../engine/errors.ts'
-import { decoderName } from './blocks.ts'
+import { afterLines, decoderName } from './blocks.ts'
 import type { Format } from './byName.ts'
 import { csvFields, csvScan, type RowShape } from './csv.ts'
 import type { TextFormat } from './textFormat.ts'
@@ -98,16 +98,6 @@ function utf8(bytes: Buffer, encoding: string): Buffer {
     // That there is no such encoding is for the run to say.
     return bytes
   }
-}
-
-function afterLines(text: Buffer, skip: number): Buffer {
-  let from = 0
-  for (let left = skip; left > 0; left--) {
-    const end = text.indexOf(10, from)
-    if (end < 0) return text.subarray(text.length)
-    from = end + 1
-  }
-  return text.subarray(from)
 }
 
 /** The rows of a text; after the first, those that have as many fields. */

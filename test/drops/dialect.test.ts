@@ -50,7 +50,12 @@ test('the delimiter is that of the header by which rows have as many fields', ()
   assert.equal(find('id;note\n1;x;\n2;y;\n').delimiter, ';', 'rows may end with one')
   assert.equal(find('word\na\n').delimiter, ',')
   assert.equal(find('word\na\n', { format: 'tsv' }).delimiter, '\t')
-  assert.equal(find('made by x;y;z\nid,n\n1,2\n', { skip: 1 }).delimiter, ',')
+  for (const end of ['\n', '\r\n', '\r'])
+    assert.deepEqual(find(['made by x;y;z', 'id,n', '1,2', ''].join(end), { skip: 1 }), {
+      delimiter: ',',
+      names: ['id', 'n'],
+      rows: [['1', '2']],
+    })
   assert.deepEqual(find(''), { delimiter: ',', names: [], rows: [] })
   assert.throws(() => find('a,b;c\n1,2;3\n'), { message: /may be "," or ";"/, hint: /<delimiter=;>/ })
   assert.equal(find('a,b;c\n1,2;3\n', { delimiter: ';' }, { delimiter: true }).delimiter, ';')
