@@ -37,7 +37,7 @@ export async function* excelCsv(
         where,
         `has no sheet ${JSON.stringify(sheet)}, only ${names.map(name => JSON.stringify(name)).join(', ')}`,
       )
-    if (sheet === undefined) tell(others)
+    tell(others)
     const sheetXml = part(path)
     if (!sheetXml) throw new RangeError(`it has no part ${path}`)
     rows = readRows(where, sheetXml, {

@@ -35,10 +35,14 @@ export function openWorkbook(part: Part, sheet: string | undefined) {
   return {
     path: found?.path,
     names: worksheets.map(({ name }) => name),
-    /** Those that hold a value and were not asked for. */
-    others: worksheets
-      .filter(other => other !== found && hasValues(part(other.path)))
-      .map(({ name }) => name),
+    /** Where no sheet is asked for: those that hold a value, and are not the first. */
+    others:
+      sheet === undefined
+        ? worksheets
+            .slice(1)
+            .filter(({ path }) => hasValues(part(path)))
+            .map(({ name }) => name)
+        : [],
     epoch1904,
     styles: other('styles'),
     strings: other('sharedStrings'),
