@@ -49,7 +49,7 @@ export async function parquetColumns(
           : `has the columns ${other} and ${name}, which differ in case only`,
       )
     folded.set(name.toLowerCase(), name)
-    if (folded.has('file_row_number'))
+    if (name.toLowerCase() === 'file_row_number')
       throw badFile(
         where,
         `has a column ${name}, by which rows are numbered here`,
@@ -80,7 +80,7 @@ function columnOf(name: string, native: string, tree: DuckRow[]): ParquetColumn 
       ? 'is a VARIANT: what types its values have would be lost'
       : found !== undefined && tree.length > 1
         ? `holds ${KINDS[found]} within ${native}: they cannot be read exactly`
-        : (unnamed(name, tree) ?? alike(tree))
+        : (unnamed(tree) ?? alike(tree))
   if (refusal !== undefined) return { name, native, read, nested: false, text, refusal }
   // Well-known binary is what the file holds.
   if (native.startsWith('GEOMETRY'))
@@ -107,8 +107,8 @@ function columnOf(name: string, native: string, tree: DuckRow[]): ParquetColumn 
   return native === 'TIME_NS' ? { ...column, guess: 'TIME' } : column
 }
 
-const unnamed = (name: string, tree: DuckRow[]) =>
-  name === '' || tree.some(({ name }) => name === '') ? 'has a field without a name' : undefined
+const unnamed = (tree: DuckRow[]) =>
+  tree.some(({ name }) => name === '') ? 'has a field without a name' : undefined
 
 /** What is wrong with the fields of structs: DuckDB gives the second of two that differ in case only another name. */
 function alike(tree: DuckRow[]): string | undefined {
