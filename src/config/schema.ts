@@ -52,7 +52,7 @@ const seconds = scalar('a number of seconds, or a duration such as 30s', value =
   const micros = typeof value === 'string' ? parseDuration(value) : undefined
   return micros ? micros / 1000 : undefined
 })
-const moment = scalar('a duration from 1s on, such as 10s or 5m', value => {
+const interval = scalar('a duration from 1s on, such as 10s or 5m', value => {
   const micros = typeof value === 'string' ? parseDuration(value) : undefined
   return micros !== undefined && micros >= 1_000_000 ? micros / 1000 : undefined
 })
@@ -221,7 +221,7 @@ const jobKeys = z.strictObject({
       depends_on_past: z.boolean().default(false),
       after: names.optional(),
       files: z.strictObject({ from: z.string(), match: z.string().min(1) }).optional(),
-      follow: z.strictObject({ every: moment.default(10_000), rows: count.default(50_000) }).optional(),
+      follow: z.strictObject({ every: interval.default(10_000), rows: count.default(50_000) }).optional(),
       priority: whole.optional(),
     })
     .refine(({ cron, after, files, follow }) => [cron, after, files, follow].some(key => key !== undefined), {
