@@ -7,22 +7,16 @@ import * as arrow from 'apache-arrow'
 import { Table, writeParquet } from 'parquet-wasm/node'
 import { readFooter } from '../../engine/parquet/footer.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
-import { night } from './nights.ts'
-import { localPlace, testFolder } from './places.ts'
+import { readerIn, testFolder } from './places.ts'
 
 const folder = testFolder()
-let places = 0
-
-async function read(files: Record<string, Buffer>, options: object = {}) {
-  const place = localPlace(join(folder, `${++places}`))
-  for (const [name, content] of Object.entries(files)) await place.put(name, content)
-  return night(place, { files: '*', ...options })
-}
+const read = readerIn(folder)
+let made = 0
 
 /** A Parquet file that DuckDB writes. */
 async function written(sql: string, options = ''): Promise<Buffer> {
   const duck = await Duck.open({ threads: 1 })
-  const path = join(folder, `made-${++places}.parquet`)
+  const path = join(folder, `made-${++made}.parquet`)
   await duck.run(`COPY (${sql}) TO ${quote(path)} (FORMAT parquet${options})`)
   duck.close()
   return (await import('node:fs')).readFileSync(path)

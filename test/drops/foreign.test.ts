@@ -1,21 +1,12 @@
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
-import { night } from './nights.ts'
-import { localPlace, testFolder } from './places.ts'
+import { readerIn, testFolder } from './places.ts'
 import { workbookOf } from './workbook.ts'
 
-const folder = testFolder()
-let places = 0
+const read = readerIn(testFolder())
 const schema = { id: 'BIGINT', x: 'VARCHAR' }
-
-async function read(files: Record<string, string | Buffer>, options: object = {}) {
-  const place = localPlace(join(folder, `${++places}`))
-  for (const [name, content] of Object.entries(files)) await place.put(name, content)
-  return night(place, { files: '*', ...options })
-}
 
 test('what is no text of its format is refused, whatever its encoding could make of it', async () => {
   const csv = 'id,x\n1,a\n'

@@ -1,22 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
-import { night } from './nights.ts'
-import { localPlace, testFolder } from './places.ts'
+import { readerIn, testFolder } from './places.ts'
 import { workbookOf, zipOf } from './workbook.ts'
 
-const folder = testFolder()
-let places = 0
+const read = readerIn(testFolder())
 const schema = { id: 'BIGINT', x: 'VARCHAR' }
-
-async function read(files: Record<string, string | Buffer>, options: object = {}) {
-  const place = localPlace(join(folder, `${++places}`))
-  for (const [name, content] of Object.entries(files)) await place.put(name, content)
-  return night(place, { files: '*', ...options })
-}
 
 const sum = { params: { [constants.ZSTD_c_checksumFlag]: 1 } }
 const packers = {

@@ -9,7 +9,7 @@ import { S3Client } from '../../src/stores/s3/client.ts'
 import { s3Access, s3Config } from '../../src/stores/s3/settings.ts'
 import { type S3Server, startS3 } from '../s3.ts'
 import { type Sshd, startSshd } from '../sshd.ts'
-import { folderPlace, type Place } from './nights.ts'
+import { folderPlace, night, type Place } from './nights.ts'
 
 const context = { name: 'drop', baseDir: '/' }
 
@@ -34,6 +34,16 @@ export async function s3For(): Promise<S3Server> {
 
 export function localPlace(folder: string): Place {
   return folderPlace('local', folder, () => local.source!({ url: folder }, context))
+}
+
+/** Reads files that stand alone in a new place below the folder, as its first night does. */
+export function readerIn(folder: string) {
+  let places = 0
+  return async (files: Record<string, string | Buffer>, options: object = {}) => {
+    const place = localPlace(join(folder, `${++places}`))
+    for (const [name, content] of Object.entries(files)) await place.put(name, content)
+    return night(place, { files: '*', ...options })
+  }
 }
 
 export function sftpPlace(folder: string, sshd: Sshd, more: object = {}): Place {
