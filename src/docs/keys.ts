@@ -1,8 +1,8 @@
 import { EXTRACT_KEYS } from './extractKeys.ts'
 
 /**
- * What each key of job.yaml means, and a value that it may have, as YAML; `*` stands for any name. `archive` and `report` have the keys of an
- * S3 connection, too: they are described there.
+ * What each key of job.yaml means, and a value that it may have, as YAML; `*` stands for any name. `archive` and `report`
+ * have the keys of an S3 connection, too: they are described there.
  */
 export const KEYS: Record<string, [meaning: string, example: string]> = {
   job: ['The name of the job, in state, history and alerts.', 'shop'],
