@@ -1,6 +1,6 @@
 import { EngineError } from '../../engine/errors.ts'
 import { type DropOptions, textFormat } from '../drops/options.ts'
-import type { Format } from '../formats/byName.ts'
+import { type Format, usualDelimiter } from '../formats/byName.ts'
 import { type FileHead, findDialect, findEncoding } from '../formats/dialect.ts'
 import { magicOf } from '../formats/magic.ts'
 import { asFlags, type FileKeys, optionsOf } from './set.ts'
@@ -87,7 +87,7 @@ function lookAt(named: FileHead, options: DropOptions, set: FileKeys): { keys: F
   }
   const format = textFormat(options, head.format)
   const { delimiter, names, rows } = findDialect(head, format, found.encoding, given, asFlags)
-  if (delimiter !== (head.format === 'tsv' ? '\t' : ',')) keys.delimiter = delimiter
+  if (delimiter !== usualDelimiter(head.format)) keys.delimiter = delimiter
   const columns = names ?? Object.keys(options.schema ?? {})
   const notes = textNotes(columns, rows, options)
   return { keys, found: { ...found, delimiter, names: columns, rows: rows.slice(0, SHOWN), notes } }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { declaredSchema } from '../connectors/declare/declared.ts'
-import { FORMATS, type Format } from '../formats/byName.ts'
+import { FORMATS, type Format, usualDelimiter } from '../formats/byName.ts'
 import type { TextFormat } from '../formats/textFormat.ts'
 import { parseBytes, parseDuration } from '../util/units.ts'
 
@@ -99,7 +99,7 @@ export function conflict(options: DropOptions): string | undefined {
   const mark =
     format === 'fixed'
       ? undefined
-      : [quote, delimiter ?? (format === 'tsv' ? '\t' : ','), '\n'].find(
+      : [quote, delimiter ?? usualDelimiter(format), '\n'].find(
           mark => mark !== '' && null_values.some(word => word.includes(mark)),
         )
   if (mark !== undefined)

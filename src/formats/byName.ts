@@ -19,6 +19,9 @@ const ENDINGS: Record<string, Format> = {
   xlsx: 'excel',
 }
 
+/** What parts the fields of a format where the job does not say; CSV's where it names no format either. */
+export const usualDelimiter = (format?: Format): string => (format === 'tsv' ? '\t' : ',')
+
 /** A file's format by its name, less the ending of a compression; CSV where that tells none. */
 export function formatByName(name: string): Format {
   const ending = (text: string) => /\.(\w+)$/.exec(text)?.[1]?.toLowerCase() ?? ''

@@ -1,6 +1,7 @@
 import { didYouMean } from '../../engine/nearest.ts'
 import { BadFile, badFile } from './bad.ts'
 import { skipLines, toUtf8 } from './blocks.ts'
+import { usualDelimiter } from './byName.ts'
 import { type CsvDialect, csvFields, csvLayout, csvScan, type RowShape } from './csv.ts'
 import { DUMP_SPOOLED, dumpScan } from './dump.ts'
 import { escapedRows } from './escaped.ts'
@@ -18,7 +19,7 @@ export async function openCsv(
 ): Promise<TextFile | undefined> {
   const excel = format.format === 'excel'
   const dialect: CsvDialect = {
-    delimiter: excel ? ',' : (format.delimiter ?? (format.format === 'tsv' ? '\t' : ',')),
+    delimiter: excel ? ',' : (format.delimiter ?? usualDelimiter(format.format)),
     quote: excel ? '"' : format.quote,
     escape: excel ? '' : (format.escape ?? ''),
   }
@@ -113,7 +114,7 @@ function checkHeader(
       `has one column, ${JSON.stringify(names[0])}; delimiter: ${JSON.stringify(other.delimiter)} would give ${other.count}`,
       undefined,
       'DECODE_FAILED',
-      `${write} If it is one column, write delimiter: ${JSON.stringify(format.format === 'tsv' ? '\t' : ',')}.`,
+      `${write} If it is one column, write delimiter: ${JSON.stringify(usualDelimiter(format.format))}.`,
     )
   if (names.every(name => name === '')) throw badFile(where, 'its header has no name')
   const folded = names.map(name => name.toLowerCase())

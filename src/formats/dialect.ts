@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { EngineError } from '../../engine/errors.ts'
 import { afterLines, decoderName } from './blocks.ts'
-import type { Format } from './byName.ts'
+import { type Format, usualDelimiter } from './byName.ts'
 import { csvFields, csvScan, type RowShape } from './csv.ts'
 import type { TextFormat } from './textFormat.ts'
 
@@ -56,7 +56,7 @@ export function findDialect(
   answer: Answer,
 ): FoundDialect {
   const text = afterLines(utf8(bytes, encoding), format.skip)
-  const usual = format.delimiter ?? (format.format === 'tsv' ? '\t' : ',')
+  const usual = format.delimiter ?? usualDelimiter(format.format)
   const split = (delimiter: string) => rowsOf(text, isWhole, { ...format, delimiter })
   const likely = given.delimiter
     ? []
