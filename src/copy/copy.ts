@@ -10,12 +10,12 @@ import { openSource, readUrl } from './source.ts'
 
 /** Looks at the source, and gives the job that copies what was asked for. */
 export async function copyJob(asked: CopyRequest, signal: AbortSignal): Promise<CopyJob> {
+  refuseAlone(asked)
+  readUrl('DST', asked.to)
   const from = asked.from.folder ? await filesOfFolder(asked.from, signal) : asked.from
   const request = { ...asked, from }
   const { url, files } = from
   const { set = {} } = request
-  refuseAlone(request)
-  readUrl('DST', request.to)
   if (files !== undefined) {
     refuseOfFiles(request)
     const { keys, found } = await lookAtFiles(url, files, set, signal)
