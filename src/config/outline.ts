@@ -64,8 +64,8 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
     const { schema } = keys as { schema?: Record<string, string> }
     if (schema && Object.values(schema).every(type => typeof type === 'string' && declaredType(type)))
       declared[name] = schema
-    const { table = name } = keys as { table?: unknown }
-    if (typeof table === 'string') sourceTables[name] = table
+    const { query, table = name } = keys as { query?: unknown; table?: unknown }
+    if (query === undefined && typeof table === 'string') sourceTables[name] = table
     const { from = '', key = [], columns = {}, incremental, sensitive = [], on_duplicate } = common ?? {}
     return {
       name,

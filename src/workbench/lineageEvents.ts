@@ -93,7 +93,11 @@ function eventsOf(
   }
   const table = (name: string) => lineage.tables.get(idOf(spec.job, name))
   const sources = new Map<string, Dataset>()
-  const inputs = spec.extracts.map(({ name, from, options }) => {
+  // Which tables a query reads is the server's to know.
+  const named = spec.extracts.filter(
+    ({ options }) => (options as Record<string, unknown>).query === undefined,
+  )
+  const inputs = named.map(({ name, from, options }) => {
     const { table: own = name, files = own, path = files } = options as Record<string, unknown>
     const dataset = datasetOf(spec.connections[from]!, String(path), spec.folder)
     sources.set(idOf(spec.job, name), dataset)

@@ -18,6 +18,12 @@ const FILES = {
   '../reports/job.yaml': REPORTS,
   '../reports/kept.sql': 'SELECT * FROM sales',
   '../reports/totals.sql': 'SELECT name, sum(amount) AS total FROM kept GROUP BY name',
+  // A query that has the name of a table reads others.
+  '../queried/job.yaml': `job: queried
+connections: { dw: "\${WAREHOUSE_URL}" }
+extract: { m: { from: dw, query: "SELECT order_id FROM others", key: order_id, schema: { order_id: BIGINT } } }
+load: { q: { to: dw, from: m, key: order_id } }
+`,
   '../broken/job.yaml': 'job: broken\nextract: { a: { from: nowhere_at_all } }\nload: 3\n',
 }
 
@@ -43,6 +49,8 @@ test('a column is followed through the jobs of a project, both ways', async t =>
     lineage.left.map(({ job }) => job),
     ['broken'],
   )
+  const { source, reads } = lineage.tables.get('queried/m')!
+  assert.deepEqual([source, reads], ['dw', []])
   const down = trace(lineage, 'orders.amount')
   assert.deepEqual(ids(down.usedBy), [
     'shop/m.amount',
