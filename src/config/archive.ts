@@ -21,6 +21,10 @@ export const archiveSchema = (millis: z.ZodType<number>) =>
       error: 'expected compression: zstd, the only one with levels',
     })
 
+/** A file or folder of this machine: a `file:` URL, or a path from the job's folder. */
+export const pathOf = (text: string, folder: string): string =>
+  text.startsWith('file:') ? fileURLToPath(text) : resolve(folder, text)
+
 /** Where the archive is, from what the job says. */
 export function readArchive(
   { to, retention, compression, level, ...s3 }: z.output<ReturnType<typeof archiveSchema>>,
@@ -29,7 +33,7 @@ export function readArchive(
   return {
     location: to.startsWith('s3://')
       ? { s3: s3Access({ ...s3, url: to }, 'archive', folder) }
-      : { folder: to.startsWith('file:') ? fileURLToPath(to) : resolve(folder, to) },
+      : { folder: pathOf(to, folder) },
     compression,
     ...(level !== undefined && { level }),
     ...(retention !== undefined && { retention }),

@@ -1,10 +1,9 @@
-import { resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { didYouMean } from '../../engine/nearest.ts'
 import type { AlertSpec } from '../spec/alerts.ts'
 import type { ReportFile, ReportSpec } from '../spec/report.ts'
 import { s3Access, s3Options } from '../stores/s3/settings.ts'
+import { pathOf } from './archive.ts'
 import type { Document } from './document.ts'
 import { secretsIn } from './secrets.ts'
 
@@ -48,7 +47,7 @@ export function readReport(
   const files = to.map((target): ReportFile => {
     const [, bucket, path] = /^(s3:\/\/[^/]+)\/(.+)$/.exec(target) ?? []
     if (bucket && path) return { bucket: s3Access({ ...s3, url: bucket }, 'report', folder), path }
-    return { path: target.startsWith('file:') ? fileURLToPath(target) : resolve(folder, target) }
+    return { path: pathOf(target, folder) }
   })
   return { files, mail, secrets: secretsIn({ to, ...s3 }) }
 }
