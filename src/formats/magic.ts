@@ -19,7 +19,7 @@ const MARKS: [string, Magic][] = [
   ]),
 ]
 
-/** Tells a file whose name says CSV by its first bytes. */
+/** What a file that passes for text is by its first bytes; nothing where it may be that text. */
 export function magicOf(bytes: Buffer): Magic {
   const start = bytes.toString('latin1', 0, 64 * 1024)
   for (const [mark, magic] of MARKS) if (start.startsWith(mark)) return magic
