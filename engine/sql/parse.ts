@@ -12,8 +12,8 @@ export interface SqlFile {
   whole?: { sql: string; start: number }
 }
 
-/** Whether a query was made from settings: its text is nobody's, and is not shown. */
-export const isGenerated = (file: string): boolean => file.startsWith('job.yaml')
+/** Whether a query was made from settings or a table of values: its text is nobody's, and is not shown. */
+export const isGenerated = (file: string): boolean => /^(job\.yaml|seeds\/)/.test(file)
 
 /** A name that a query mentions, and where: a character of its file. */
 export interface Mention {

@@ -7,12 +7,15 @@ import { readEnrichments } from './enrichments.ts'
 import type { JobFolder } from './folder.ts'
 import { ConfigInvalid } from './invalid.ts'
 import { IDENTIFIER, type JobYaml } from './schema.ts'
+import { readSeeds } from './seeds.ts'
 
-/** The folder with the models and checks, too, that job.yaml itself makes. Problems go to the document. */
-export function withDeclared(document: Document, yaml: JobYaml, found: JobFolder): JobFolder {
-  const models = [...found.models, ...readEnrichments(document, yaml, found)]
+/** The folder with the models and checks, too, that job.yaml and seeds make. Problems go to the document. */
+export async function withDeclared(document: Document, yaml: JobYaml, found: JobFolder): Promise<JobFolder> {
+  const seeds = await readSeeds(document, yaml, found.seeds)
+  const own = { ...found, models: [...found.models, ...seeds.models] }
+  const models = [...own.models, ...readEnrichments(document, yaml, own)]
   const checks = [...found.checks, ...readDeclaredChecks(document, yaml, models)]
-  return { ...found, models, checks }
+  return { ...found, models, checks, problems: [...found.problems, ...seeds.faults] }
 }
 
 /** Fails with CONFIG_INVALID where files of a job's folder cannot be what their names say. */

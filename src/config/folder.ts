@@ -6,6 +6,7 @@ import { nearest } from '../../engine/nearest.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { Check, Model, SqlFile } from '../spec/job.ts'
 import { readHeader } from './header.ts'
+import type { SeedFile } from './seeds.ts'
 
 /** What a job's folder holds beside the settings in job.yaml. */
 export interface JobFolder {
@@ -15,6 +16,7 @@ export interface JobFolder {
   models: Model[]
   checks: Check[]
   macros: SqlFile[]
+  seeds: SeedFile[]
   /** SHA-256 (hex) over all of it. */
   hash: string
   /** The same of each file. */
@@ -24,10 +26,10 @@ export interface JobFolder {
 }
 
 /** Folders of a job's folder that hold no models. */
-const RESERVED = ['checks', 'tests']
+const RESERVED = ['checks', 'tests', 'seeds']
 
 /**
- * Reads a job's folder: models in `*.sql` of it and of its sub-folders, `checks/`, and `../macros/`. Fails with
+ * Reads a job's folder: models in `*.sql` of it and of its sub-folders, `checks/`, `seeds/`, and `../macros/`. Fails with
  * CONFIG_INVALID without a job.yaml; a file that nobody would read is among the problems.
  */
 export async function readFolder(folder: string): Promise<JobFolder> {
@@ -62,6 +64,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
       })
   }
   const macros = await sqlFiles(folder, '../macros', problems)
+  const seeds = await seedFiles(folder, problems)
   const shared = await readFile(join(folder, '../connections.yaml'), 'utf8').catch(
     (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined
@@ -72,11 +75,16 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     { file: 'job.yaml', sql: yaml },
     ...(shared === undefined ? [] : [{ file: '../connections.yaml', sql: shared }]),
   ]
+  const texts = [...settings, ...models, ...checks, ...macros].map(({ file, sql }) => ({
+    file,
+    bytes: Buffer.from(sql),
+  }))
   const hash = createHash('sha256')
   const hashes: Record<string, string> = {}
-  for (const { file, sql } of [...settings, ...models, ...checks, ...macros]) {
-    hash.update(`${file}\0${Buffer.byteLength(sql)}\0${sql}`)
-    hashes[file] = createHash('sha256').update(sql).digest('hex')
+  for (const { file, bytes } of [...texts, ...seeds]) {
+    hash.update(`${file}\0${bytes.length}\0`)
+    hash.update(bytes)
+    hashes[file] = createHash('sha256').update(bytes).digest('hex')
   }
   return {
     yaml,
@@ -88,6 +96,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     }),
     checks,
     macros,
+    seeds,
     hash: hash.digest('hex'),
     hashes,
     problems,
@@ -107,6 +116,22 @@ async function sqlFilesBelow(folder: string, below: string, problems: Fault[]): 
   const files = await sqlFiles(folder, below, problems)
   for (const name of found.folders) files.push(...(await sqlFilesBelow(folder, `${below}/${name}`, problems)))
   return files
+}
+
+async function seedFiles(folder: string, problems: Fault[]): Promise<SeedFile[]> {
+  const { files, folders } = await entries(join(folder, 'seeds'))
+  const isSeed = (name: string) => extname(name).toLowerCase() === '.csv'
+  for (const name of [...files.filter(each => !isSeed(each)), ...folders.map(each => `${each}/`)])
+    if (!/\.md$/i.test(name))
+      problems.push({
+        file: `seeds/${name}`,
+        message: 'is read by nobody: a seed is a CSV file in seeds/ itself, its name ends with .csv',
+      })
+  return Promise.all(
+    files
+      .filter(isSeed)
+      .map(async name => ({ file: `seeds/${name}`, bytes: await readFile(join(folder, 'seeds', name)) })),
+  )
 }
 
 async function sqlFiles(folder: string, below: string, problems: Fault[]): Promise<SqlFile[]> {

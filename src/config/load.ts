@@ -61,7 +61,7 @@ export async function loadJob(
   const known = { ...own, connections: { ...names, ...own.connections } }
   const yaml = await expandWildcards(document, known, connections, signal)
   const { extracts, pools } = readExtracts(document, yaml, connections)
-  const files = withDeclared(document, yaml, found)
+  const files = await withDeclared(document, yaml, found)
   const loads = readLoads(document, yaml, connections, files, extracts)
   const connectionPools = readConnectionPools(document, yaml.connection_pools, connections, loads)
   const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))

@@ -34,6 +34,7 @@ const PARTS = {
   quality: true,
   vars: true,
   checks: true,
+  seeds: true,
 } as const
 
 /** Extracts that earlier runs of a job have read, with their keys. */
@@ -78,7 +79,7 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
       ...(incremental && { incremental: { column: incremental.column, lag: incremental.lag } }),
     }
   })
-  const files = withDeclared(document, yaml, found)
+  const files = await withDeclared(document, yaml, found)
   const loads = readLoads(document, yaml, {}, files, extracts)
   document.throwIfAny()
   refuseFiles(folder, yaml, files)

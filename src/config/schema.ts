@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { DriftPolicy } from '../../engine/contracts/source.ts'
 import { RUN_AT } from '../../engine/sql/variables.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
+import { declaredTypeName } from '../connectors/declare/declared.ts'
 import { DEFAULT_TIMEOUTS } from '../connectors/declare/define.ts'
 import { Cron } from '../schedule/cron.ts'
 import { timeIn, Zone } from '../schedule/zone.ts'
@@ -257,6 +258,7 @@ const jobKeys = z.strictObject({
   extract: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
   enrich: z.record(z.string(), enrichment).default({}),
   load: z.record(z.string(), load).default({}),
+  seeds: z.record(z.string(), z.record(z.string().min(1), declaredTypeName)).default({}),
   checks: checksSchema.default({}),
   quality: z.strictObject({ max_error_rate: share.default(0.05) }).prefault({}),
   sla: z

@@ -150,6 +150,10 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
     '[status, [a, b]]',
   ],
   'load.*.foreign_keys': ["With `source`, the source's foreign keys are made with the table.", 'source'],
+  seeds: [
+    'Types of columns of the files in `seeds/`, where others are meant than all their values have.',
+    '{ rates: { rate: "DECIMAL(12,6)" } }',
+  ],
   checks: ['What is demanded of tables, by their names.', '{ orders: { order_id: { unique: true } } }'],
   'checks.*.rows': ['How many rows there must be.', '{ min: 1 }'],
   'checks.*.rows.min': ['At least.', '1'],

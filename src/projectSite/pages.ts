@@ -125,7 +125,7 @@ ${section(
   }; read by ${readers.length > 0 ? joined(readers, ', ') : 'nobody'}.</p>${tableGraph(this.near(own), `Tables near ${own.name}`)}`,
 )}
 ${this.checks(own)}
-${model && !model.enrich ? section('Query', html`<pre tabindex="0"><code>${model.sql}</code></pre>`) : undefined}
+${model && !model.enrich && !model.seed ? section('Query', html`<pre tabindex="0"><code>${model.sql}</code></pre>`) : undefined}
 ${this.runs(own)}`,
       '../',
     )

@@ -36,6 +36,8 @@ export interface Model extends SqlFile {
   header?: ModelHeader
   /** Whether its rows are kept, or computed wherever its name stands; absent: as it is read. */
   materialised?: Materialised
+  /** Whether it is a file of `seeds/`: its query holds the values. */
+  seed?: true
   /** Of a table of job.yaml's `enrich`. */
   enrich?: Enrichment
 }
