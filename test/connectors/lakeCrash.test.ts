@@ -118,7 +118,10 @@ if (process.argv[2] === 'child') {
     const reading = (async () => {
       while (writing) seen.push(await nightOf(reader, root))
     })()
-    for (let night = 1; night <= NIGHTS; night++) await loadNight(duck, folder, root.store(), night)
+    // A fast machine loads the five between two of its looks: until it saw some of them.
+    const nights = onS3 ? 2 : 3
+    for (let night = 1; night <= NIGHTS || (new Set(seen).size < nights && night < 100); night++)
+      await loadNight(duck, folder, root.store(), night)
     writing = false
     await reading
     reader.close()
@@ -126,7 +129,7 @@ if (process.argv[2] === 'child') {
       seen,
       seen.toSorted((a, b) => a - b),
     )
-    assert.ok(new Set(seen).size > (onS3 ? 1 : 2), String(seen))
+    assert.ok(new Set(seen).size >= nights, String(seen))
   })
 
   /** A store whose process ends, or whose disk is full, at the nth write: before it or just after it. */
