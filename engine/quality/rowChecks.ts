@@ -13,6 +13,8 @@ export interface CheckResult {
   model?: string
   level: 'pass' | 'warn' | 'reject' | 'stop'
   rows: number
+  /** What a set check measured: the greatest `value` of its rows. */
+  value?: number
   samples: { reason: string; record: string }[]
 }
 
@@ -128,13 +130,13 @@ export function withInexact({
   return { ...record, ...Object.fromEntries(raw.map(({ column, value }) => [column, value])) }
 }
 
-/** Runs a set check: rows of `level` and `message`. Its worst level is its result. */
+/** Runs a set check: rows of `level`, `message` and, where it measures something, `value`. Its worst level is its result. */
 export async function runSetCheck(
   { duck, mask }: { duck: Duck; mask: Mask },
   check: Check,
 ): Promise<CheckResult> {
   const described = await duck.rows(`DESCRIBE ${stripped(check.sql)}`)
-  setCheckColumns(
+  const measures = setCheckColumns(
     check,
     described.map(({ column_name, column_type }) => ({
       name: String(column_name),
@@ -142,7 +144,7 @@ export async function runSetCheck(
     })),
   )
   const rows = await duck.rows(
-    `SELECT level::VARCHAR AS level, message::VARCHAR AS message FROM (${stripped(check.sql)}\n)`,
+    `SELECT level::VARCHAR AS level, message::VARCHAR AS message${measures ? ', value::DOUBLE AS value' : ''} FROM (${stripped(check.sql)}\n)`,
   )
   const words: readonly unknown[] = WORDS.level
   for (const { level, message } of rows) {
@@ -156,5 +158,12 @@ export async function runSetCheck(
     .filter(row => row.level !== 'pass')
     .toSorted((a, b) => words.indexOf(b.level) - words.indexOf(a.level))
     .map(row => ({ reason: mask.message(String(row.message), check.sql), record: '' }))
-  return { name: check.name, level, rows: samples.length, samples: samples.slice(0, SAMPLES) }
+  const values = rows.map(({ value }) => Number(value ?? Number.NaN)).filter(Number.isFinite)
+  return {
+    name: check.name,
+    level,
+    rows: samples.length,
+    ...(values.length > 0 && { value: Math.max(...values) }),
+    samples: samples.slice(0, SAMPLES),
+  }
 }

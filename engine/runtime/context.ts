@@ -6,6 +6,7 @@ import type { Clock, TaskStore } from '../contracts/tasks.ts'
 import type { Mask } from '../mask.ts'
 import type { Workers } from '../pool/pool.ts'
 import type { Duck } from '../sql/duckdb.ts'
+import type { LastValues } from '../sql/variables.ts'
 import type { Budget } from './budget.ts'
 import type { Correction } from './correction.ts'
 import type { FlowSpec } from './spec.ts'
@@ -27,6 +28,8 @@ export interface RunContext {
   run: string
   /** The run's own time: models see it as `getvariable('run_at')`. */
   runAt: Date
+  /** What set checks gave in the last run that loaded. */
+  lastValues?: LastValues
   sources: Map<string, Source>
   targets: Map<string, Target>
   /** Staging root: an absolute folder. */

@@ -50,12 +50,22 @@ export function rowCheckColumns(
   return { match, severity: names.some(name => name.toLowerCase() === 'severity') }
 }
 
-/** Fails with MODEL_INVALID where a set check does not return `level` and `message`. */
-export function setCheckColumns({ file }: Check, returned: Described[]): void {
+const NUMBER = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE)$/
+
+/** Whether a set check also returns `value`. Fails with MODEL_INVALID where it does not return `level` and `message`. */
+export function setCheckColumns({ file }: Check, returned: Described[]): boolean {
   const names = returned.map(({ name }) => name.toLowerCase())
   const wrong = returned.find(({ name, type }) => name.toLowerCase() === 'level' && !TEXT.test(type))
   if (wrong)
     throw new SqlInvalid([{ file, message: `level is ${wrong.type}; a set check returns it as text` }])
+  const value = returned.find(({ name }) => name.toLowerCase() === 'value')
+  if (value && !NUMBER.test(value.type))
+    throw new SqlInvalid([
+      {
+        file,
+        message: `value is ${value.type}; a set check returns it as a number, which is kept and shown`,
+      },
+    ])
   const missing = ['level', 'message'].some(name => !names.includes(name))
   if (missing)
     throw new SqlInvalid([
@@ -64,4 +74,5 @@ export function setCheckColumns({ file }: Check, returned: Described[]): void {
         message: `returns ${returned.map(({ name }) => name).join(', ')}; a set check returns level and message`,
       },
     ])
+  return value !== undefined
 }

@@ -6,26 +6,39 @@ import { placeOf } from './text.ts'
 
 /** The run's own time, which every job has. */
 export const RUN_AT = 'run_at'
+/** What set checks gave as `value` in the last run that loaded, by their names: a map, empty where nothing is known. */
+export const LAST_VALUES = 'last_values'
+
+/** By the name of a set check. */
+export type LastValues = Record<string, number>
 
 const CALL = /\bgetvariable\s*\(\s*'([^']*)'/gi
 
-/** Statements that give a session a job's variables, and the run's time. */
-export const variablesSql = (vars: Variables, runAt: Date): string[] => [
+/** Statements that give a session a job's variables, the run's time and what checks gave before. */
+export const variablesSql = (vars: Variables, runAt: Date, last: LastValues = {}): string[] => [
   ...Object.entries(vars).map(
     ([name, value]) =>
       `SET VARIABLE ${quoteName(name)} = ${typeof value === 'string' ? quote(value) : String(value)}`,
   ),
   `SET VARIABLE ${RUN_AT} = TIMESTAMPTZ ${quote(runAt.toISOString())}`,
+  `SET VARIABLE ${LAST_VALUES} = MAP {${Object.entries(last)
+    .map(([name, value]) => `${quote(name)}: ${value}::DOUBLE`)
+    .join(', ')}}::MAP(VARCHAR, DOUBLE)`,
 ]
 
-export async function setVariables(duck: Duck, vars: Variables, runAt: Date): Promise<void> {
-  for (const statement of variablesSql(vars, runAt)) await duck.run(statement)
+export async function setVariables(
+  duck: Duck,
+  vars: Variables,
+  runAt: Date,
+  last?: LastValues,
+): Promise<void> {
+  for (const statement of variablesSql(vars, runAt, last)) await duck.run(statement)
 }
 
 /** Queries that ask for variables that are not there: DuckDB would answer NULL. */
 export function variableFaults({ vars = {}, models, checks, macros }: SqlSources): Fault[] {
   const faults: Fault[] = []
-  const names = [RUN_AT, ...Object.keys(vars)]
+  const names = [RUN_AT, LAST_VALUES, ...Object.keys(vars)]
   for (const { file, sql } of [...models, ...checks, ...macros])
     for (const { 1: name = '', index } of sql.matchAll(CALL))
       if (!names.includes(name))

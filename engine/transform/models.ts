@@ -54,7 +54,7 @@ export async function openTables(
   judged: JudgedExtract[],
 ): Promise<MacroSession> {
   const { duck, runAt, root } = context
-  await setVariables(duck, graph.vars, runAt)
+  await setVariables(duck, graph.vars, runAt, context.lastValues)
   for (const read of reads) {
     const image = images.get(read.extract)
     if (!image) continue

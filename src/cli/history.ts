@@ -1,6 +1,8 @@
 import { Command } from 'commander'
+import { EngineError } from '../../engine/errors.ts'
 import type { HistoryRecord } from '../metadata/syncHistory.ts'
 import { type ViolationRecord, violationsOf } from '../metadata/violations.ts'
+import { checkHistory, type ScoreHistory } from '../runs/checkHistory.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
@@ -11,6 +13,7 @@ import { violationsText, withViolations } from './violations.ts'
 interface HistoryFlags {
   limit: number
   since?: Date
+  checks?: boolean
   json?: boolean
 }
 
@@ -20,13 +23,23 @@ export function historyCommand(): Command {
     .argument('[job]', "only this job's runs")
     .option('--limit <n>', 'how many runs', parseCount, 50)
     .option('--since <time>', 'runs that began at this time or later, ISO 8601', parseTime)
+    .option('--checks', 'how tables, columns and checks of the job did, run by run')
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight history\n  nightfreight history member_data_warehouse_sync --since 2026-02-01 --json',
+      '\nExamples:\n  nightfreight history\n  nightfreight history member_data_warehouse_sync --since 2026-02-01 --json\n  nightfreight history member_data_warehouse_sync --checks',
     )
-    .action(async (job: string | undefined, { limit, since, json }: HistoryFlags) => {
+    .action(async (job: string | undefined, { limit, since, checks, json }: HistoryFlags) => {
+      if (checks && job === undefined)
+        throw new EngineError('CONFIG_INVALID', '--checks shows the checks of one job: name it', {
+          hint: 'nightfreight history JOB --checks',
+        })
       const metadata = await openMetadata(homeFolder())
+      if (checks) {
+        const scores = await checkHistory(metadata, job!, limit).finally(() => metadata.close())
+        print(json ? JSON.stringify({ job, scores }) : scoresText(scores))
+        return
+      }
       const read = async () => {
         const runs = await metadata.history({ job, since: since?.toISOString(), limit })
         const names = runs.map(({ run }) => run)
@@ -39,6 +52,32 @@ export function historyCommand(): Command {
       else print(historyText(runs, violations))
     })
 }
+
+/** Nights that are shown of a check. */
+const SHOWN = 10
+
+function scoresText(scores: ScoreHistory[]): string {
+  if (scores.length === 0) return 'No run of it has checked anything.'
+  const rows = scores.map(({ table, column, check, nights }) => [
+    table ?? '',
+    column ?? '',
+    check ?? '',
+    nights.at(-1)!.level,
+    nights
+      .slice(-SHOWN)
+      .map(({ score, value }) =>
+        value === undefined ? percent(score) : String(Math.round(value * 1e4) / 1e4),
+      )
+      .join('  '),
+  ])
+  return inColumns([
+    ['table', 'column', 'check', 'last', 'score, or what was measured; the last run at the end'],
+    ...rows,
+  ]).join('\n')
+}
+
+// Rounded down: what is not all must not read as all.
+const percent = (share: number) => `${Math.floor(share * 10_000 + 1e-6) / 100} %`
 
 function historyText(runs: HistoryRecord[], violations: Map<string, ViolationRecord[]>): string {
   const rows = runs.map(run => [

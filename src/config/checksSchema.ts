@@ -15,6 +15,16 @@ const limit = z
     return z.NEVER
   })
 
+const shareOf = z
+  .string()
+  .meta({ description: 'a share such as 20%' })
+  .transform((value, context): number => {
+    const number = /^\s*[\d.]+\s*%\s*$/.test(value) ? parseNumber(value.replace('%', '').trim()) : undefined
+    if (number !== undefined) return number / 100
+    context.addIssue({ code: 'custom', message: 'expected a share such as 20%' })
+    return z.NEVER
+  })
+
 const scalar = z.union([z.string(), z.number(), z.boolean()])
 const bound = z.union([z.string(), z.number(), z.null()])
 
@@ -29,6 +39,7 @@ export const rules = z.strictObject({
   one_of: z.array(scalar).min(1).optional(),
   between: z.tuple([bound, bound]).optional(),
   matches: z.string().min(1).optional(),
+  drift: shareOf.optional(),
   severity: z.enum(SEVERITIES).default('quarantine'),
   warn_if: limit.optional(),
   stop_if: limit.optional(),
@@ -43,6 +54,7 @@ const tableRules = z.object({
     .strictObject({
       min: z.number().optional(),
       max: z.number().optional(),
+      change: shareOf.optional(),
       severity: z.enum(['warn', 'stop']).default('stop'),
     })
     .optional(),

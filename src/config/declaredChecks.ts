@@ -2,6 +2,7 @@ import { didYouMean } from '../../engine/nearest.ts'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
 import type { Check } from '../spec/job.ts'
 import { parseDuration } from '../util/units.ts'
+import { driftChecks, rowsChange } from './changeChecks.ts'
 import { type ColumnRules, type Rules, rules, type TableRules } from './checksSchema.ts'
 import type { Document } from './document.ts'
 import type { JobYaml } from './schema.ts'
@@ -35,16 +36,19 @@ export function readDeclaredChecks(document: Document, yaml: JobYaml, models: { 
         if (checks.length === 0)
           document.problem(
             [...path, column],
-            `checks.${name}.${column}: names no rule: unique, not_null, in, one_of, between, matches`,
+            `checks.${name}.${column}: names no rule: unique, not_null, in, one_of, between, matches, drift`,
           )
         for (const check of checks)
           found.push({ ...check, file: `job.yaml:${line}: checks.${name}.${column}.${check.rule}` })
       }
     }
-    if (rows)
-      found.push(
-        rowsCheck(table, rows, `job.yaml:${document.lineOf([...path, 'rows'])}: checks.${name}.rows`),
-      )
+    if (rows) {
+      const file = `job.yaml:${document.lineOf([...path, 'rows'])}: checks.${name}.rows`
+      const { min, max, change, severity } = rows
+      if (change === undefined || min !== undefined || max !== undefined)
+        found.push(rowsCheck(table, rows, file))
+      if (change !== undefined) found.push(rowsChange(table, change, severity, `${file}.change`))
+    }
     if (fresh !== undefined) {
       const check = freshCheck(document, yaml, { name, table, fresh })
       if (check) found.push(check)
@@ -107,6 +111,9 @@ function columnChecks(table: string, column: string, rule: Rules): Compiled[] {
     const range = `${least ?? '…'} and ${most ?? '…'}`
     add('between', wrong(`${shown} || ${quote(` is not between ${range}`)}`, beyond.join(' OR ') || 'false'))
   }
+  // Of a table as a whole no row is to blame.
+  if (rule.drift !== undefined)
+    checks.push(...driftChecks(table, column, rule.drift, rule.severity === 'stop' ? 'stop' : 'warn'))
   if (rule.matches !== undefined)
     add(
       'matches',

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { DriftPolicy } from '../../engine/contracts/source.ts'
-import { RUN_AT } from '../../engine/sql/variables.ts'
+import { LAST_VALUES, RUN_AT } from '../../engine/sql/variables.ts'
 import type { InexactPolicy } from '../../engine/types/logical.ts'
 import { declaredTypeName } from '../connectors/declare/declared.ts'
 import { DEFAULT_TIMEOUTS } from '../connectors/declare/define.ts'
@@ -253,6 +253,10 @@ const jobKeys = z.strictObject({
     .refine(vars => !Object.hasOwn(vars, RUN_AT), {
       path: [RUN_AT],
       message: "expected another name: run_at is the run's own time",
+    })
+    .refine(vars => !Object.hasOwn(vars, LAST_VALUES), {
+      path: [LAST_VALUES],
+      message: 'expected another name: last_values is what checks gave in the last run',
     })
     .default({}),
   extract: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),

@@ -158,6 +158,7 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'checks.*.rows': ['How many rows there must be.', '{ min: 1 }'],
   'checks.*.rows.min': ['At least.', '1'],
   'checks.*.rows.max': ['At most.', '1000000'],
+  'checks.*.rows.change': ['How far they may be from those of the last run that loaded.', '20%'],
   'checks.*.rows.severity': ['What happens otherwise.', 'warn'],
   'checks.*.fresh': ['How old the newest row may be.', '{ column: changed_at, within: 1d }'],
   'checks.*.fresh.column': ['The column that says.', 'changed_at'],
@@ -169,6 +170,10 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'checks.*.*.one_of': ['The only values.', '[open, paid]'],
   'checks.*.*.between': ['The least and the greatest value.', '[0, 100]'],
   'checks.*.*.matches': ['A regular expression.', '"^[A-Z]{2}$"'],
+  'checks.*.*.drift': [
+    'How far mean, number of distinct values and (in points) share of NULL may be from those of the last run that loaded; it warns, or stops.',
+    '10%',
+  ],
   'checks.*.*.severity': ['What happens to rows that are not so.', 'quarantine'],
   'checks.*.*.warn_if': [
     'With `severity: warn`: only more wrong rows than that are told, a number or a share.',

@@ -69,6 +69,12 @@ export interface ReportCheck {
   model?: string
   level: 'reject' | 'warn' | 'stop' | 'pass'
   rows: number
+  /** Of a row check, how many rows it judged. */
+  of?: number
+  /** Of one that job.yaml declares, the column that it is of. */
+  column?: { table: string; column: string }
+  /** What a set check measured. */
+  value?: number
   /** `record` is JSON, or empty. */
   samples: { reason: string; record: string }[]
 }

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorData } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
+import type { CheckResult } from '../../engine/quality/rowChecks.ts'
 import { type RunContext, runFolder } from '../../engine/runtime/context.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { goodRows } from '../../engine/staging/dataSet.ts'
@@ -9,7 +10,7 @@ import { atomicWrite } from '../../engine/staging/store.ts'
 import { remedy } from '../alerts/remedy.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
-import type { PastNight, ReportData } from '../report/data.ts'
+import type { PastNight, ReportCheck, ReportData } from '../report/data.ts'
 import { renderReport, reportJson } from '../report/html.ts'
 import { figure, type SlaResult } from '../sla/targets.ts'
 import type { JobSpec } from '../spec/job.ts'
@@ -85,6 +86,18 @@ export async function writeReport(
   return path
 }
 
+/** A check's result with the column that it is of, and how many rows it judged. */
+function placed(check: CheckResult, { checks }: JobSpec, { tables }: Outcome): ReportCheck {
+  const { name, model } = check
+  const column = checks.find(each => each.name === name && each.model === model)?.columns?.[0]
+  const judged = model === undefined ? undefined : tables.findLast(table => table.name === model)
+  return {
+    ...check,
+    ...(column && { column }),
+    ...(judged && { of: judged.rows }),
+  }
+}
+
 const STATUS = {
   SUCCESS: 'succeeded',
   COMPLETED_WITH_ERRORS: 'completed with errors',
@@ -130,7 +143,7 @@ function reportData(
         warned: marked - rejected,
         corrected: corrected?.applied.length ?? 0,
       })),
-    checks: outcome.checks,
+    checks: outcome.checks.map(check => placed(check, spec, outcome)),
     loads: outcome.loaded,
     accounts: outcome.accounts.loads,
     plans: outcome.previews,

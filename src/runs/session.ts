@@ -16,6 +16,7 @@ import { legible } from '../util/printable.ts'
 import { redact } from '../util/redact.ts'
 import { connect } from './connect.ts'
 import type { HeldRun } from './heldRun.ts'
+import { lastValues } from './lastValues.ts'
 import type { RunOptions } from './options.ts'
 import { checkResources } from './resources.ts'
 import { takeSlots } from './slots.ts'
@@ -90,6 +91,7 @@ export async function openSession(
     spec,
     run,
     runAt: new Date(record.run_at),
+    lastValues: await lastValues(metadata, spec),
     ...(refresh && { refresh }),
     sources,
     targets,

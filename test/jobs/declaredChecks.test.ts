@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { validateJob } from '../../src/runs/validateJob.ts'
@@ -154,4 +156,79 @@ describe('what is wrong with a declared check is said of its line', () => {
         return true
       })
     })
+})
+
+describe('what changes from run to run is measured, kept and limited', () => {
+  const ROWS = (n: number, amount: string) =>
+    `order_id,customer_id,amount,status,placed\n${Array.from({ length: n }, (_, i) => `${i},10,${amount},paid,\n`).join('')}`
+  const nights = async (checks: string) => {
+    const job = await jobWith(checks)
+    const night = async (n: number, amount = '10.00') => {
+      writeFileSync(join(job.folder, 'in/orders.csv'), ROWS(n, amount))
+      const { error } = await job.run({ fresh: true })
+      return error === undefined ? 'loaded' : (error as EngineError).message
+    }
+    return { job, night }
+  }
+
+  test('the number of rows', async () => {
+    const { job, night } = await nights('m: { rows: { change: 20% } }')
+    assert.equal(await night(10), 'loaded')
+    assert.equal(await night(12), 'loaded')
+    assert.equal(
+      await night(9),
+      'check m_rows_change: rows of m: 9, was 12 in the last run; it may change by 20 %',
+    )
+    // What did not load is not what the next is compared with.
+    assert.equal(await night(11), 'loaded')
+    const { out } = await job.cli('history', `declared_${jobs}`, '--checks')
+    assert.match(out, /m_rows_change +pass +10 {2}12 {2}9 {2}11$/m)
+  })
+
+  test('the distribution of a column', async () => {
+    const { night } = await nights('m: { amount: { drift: 10%, severity: stop } }')
+    assert.equal(await night(10), 'loaded')
+    assert.equal(await night(10, '10.50'), 'loaded')
+    assert.equal(
+      await night(10, '12.50'),
+      'check m_amount_drift_mean: mean of m.amount: 12.5, was 10.5 in the last run; it may change by 10 %',
+    )
+    assert.match(await night(10, ''), /^check m_amount_drift_(nulls|distinct): /)
+  })
+
+  test('what a check of its own measures', async () => {
+    const job = await jobWith('m: { order_id: not_null }')
+    mkdirSync(join(job.folder, 'checks'))
+    writeFileSync(
+      join(job.folder, 'checks/total.sql'),
+      `SELECT if(total < getvariable('last_values')['total'], 'stop', 'pass') AS level, 'total is ' || total AS message, total AS value
+FROM (SELECT sum(amount) AS total FROM m)`,
+    )
+    assert.equal((await job.run()).error, undefined)
+    writeFileSync(join(job.folder, 'in/orders.csv'), ROWS(1, '1.00'))
+    assert.match(String((await job.run()).error), /check total: total is 1\.00/)
+    const { out } = await job.cli('history', `declared_${jobs}`, '--checks', '--json')
+    const { scores } = JSON.parse(out) as {
+      scores: { check?: string; column?: string; nights: { score: number; value?: number }[] }[]
+    }
+    assert.deepEqual(
+      scores.find(({ check }) => check === 'total')!.nights.map(({ value }) => value),
+      [23.5, 1],
+    )
+    assert.deepEqual(
+      scores
+        .find(({ check, column }) => check === undefined && column === 'order_id')!
+        .nights.map(({ score }) => score),
+      [1, 1],
+    )
+  })
+
+  test('a value that is no number is refused', async () => {
+    const job = await jobWith('m: { order_id: not_null }')
+    mkdirSync(join(job.folder, 'checks'))
+    writeFileSync(join(job.folder, 'checks/total.sql'), "SELECT 'pass' AS level, '' AS message, 'x' AS value")
+    const { code, err } = await job.cli('validate', job.folder)
+    assert.equal(code, 2)
+    assert.match(err, /checks\/total\.sql.*value is VARCHAR; a set check returns it as a number/)
+  })
 })
