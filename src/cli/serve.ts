@@ -49,6 +49,7 @@ export function serveCommand(): Command {
       const { openMask } = await import('../runs/mask.ts')
       const { listen } = await import('../web/server.ts')
       const { Children } = await import('../service/children.ts')
+      const { LineageBook } = await import('../workbench/lineageBook.ts')
       const { createLog } = await import('./log.ts')
       const home = homeFolder()
       const metadata = await openMetadata(home)
@@ -66,6 +67,7 @@ export function serveCommand(): Command {
         clock: systemClock,
         launcher: new Launcher(ownCommand(), home, metadata),
         log,
+        lineage: new LineageBook(home),
         mask: openMask(home, process.env),
       }
       try {

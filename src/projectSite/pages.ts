@@ -1,4 +1,5 @@
 import { bars } from '../report/charts.ts'
+import { type GraphNode, graphOf } from '../report/graph.ts'
 import {
   badge,
   type Content,
@@ -14,12 +15,9 @@ import {
 import { LEVEL_TONE, statusBadge } from '../report/tones.ts'
 import type { Check, Model } from '../spec/job.ts'
 import { type ColumnId, columnKey, type ProjectTable } from '../workbench/lineage.ts'
+import { near } from '../workbench/trace.ts'
 import { SCRIPT, STYLE } from './assets.ts'
 import { add, type CheckNight, checkKey, type SiteData } from './data.ts'
-import { type GraphNode, tableGraph } from './graph.ts'
-
-/** Steps to either side that the graph of one table shows. */
-const NEAR = 2
 
 /** The pages of a project; each needs no other file but those that it links to. */
 export class ProjectPages {
@@ -81,7 +79,7 @@ ${section('Jobs', table(['Job', '#Extracts', '#Models', '#Checks', '#Loads', 'La
 ${section('Tables', html`<p><input id="filter" type="search" placeholder="name, job, owner, tag …" aria-label="Show tables whose line has these words"> <span id="shown" class="soft" role="status"></span></p><div id="tables">${table(['Table', 'Is', 'Job', 'About', 'Owner', 'Tags', '#Columns'], rows)}</div>`)}
 ${section(
   'Lineage',
-  tableGraph(
+  graphOf(
     tables.map(each => this.node(each, 'tables/')),
     'All tables and what they are made of',
   ),
@@ -122,7 +120,7 @@ ${section(
           ', ',
         )
       : 'no other table'
-  }; read by ${readers.length > 0 ? joined(readers, ', ') : 'nobody'}.</p>${tableGraph(this.near(own), `Tables near ${own.name}`)}`,
+  }; read by ${readers.length > 0 ? joined(readers, ', ') : 'nobody'}.</p>${graphOf(this.near(own), `Tables near ${own.name}`)}`,
 )}
 ${this.checks(own)}
 ${model && !model.enrich && !model.seed ? section('Query', html`<pre tabindex="0"><code>${model.sql}</code></pre>`) : undefined}
@@ -240,18 +238,7 @@ ${this.runs(own)}`,
   /** A table with those that are a few steps away. */
   private near(own: ProjectTable): GraphNode[] {
     const { tables } = this.site.lineage
-    const found = new Set([own.id])
-    for (const next of [
-      (id: string) => tables.get(id)?.reads ?? [],
-      (id: string) => this.readers.get(id) ?? [],
-    ]) {
-      let edge = [own.id]
-      for (let step = 0; step < NEAR; step++) {
-        edge = edge.flatMap(next).filter(id => !found.has(id))
-        for (const id of edge) found.add(id)
-      }
-    }
-    return [...found].map(id => this.node(tables.get(id)!, '', own.id))
+    return near(tables, own.id).map(id => this.node(tables.get(id)!, '', own.id))
   }
 
   private node(each: ProjectTable, base: string, own?: string): GraphNode {
@@ -261,11 +248,10 @@ ${this.runs(own)}`,
     return {
       id,
       name,
-      kind,
+      tone: id === own ? `${kind} own` : kind,
       reads,
       note,
       href: `${base}${encodeURI(this.files.get(id)!)}`,
-      isOwn: id === own,
     }
   }
 

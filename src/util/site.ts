@@ -4,6 +4,7 @@ export const siteOf = (env: Record<string, string | undefined>): string | undefi
 
 export const runPath = (run: string) => `/runs/${encodeURIComponent(run)}`
 export const jobPath = (job: string) => `/jobs/${encodeURIComponent(job)}`
+export const lineagePath = (...names: string[]) => ['/lineage', ...names.map(encodeURIComponent)].join('/')
 /** `table`: with its connection, `warehouse.dim_members`. */
 export const tablePath = (job: string, table: string) =>
   `/tables/${encodeURIComponent(job)}/${encodeURIComponent(table)}`

@@ -6,6 +6,7 @@ import type { Html } from '../report/markup.ts'
 import type { Catalog } from '../service/catalog.ts'
 import type { Launcher } from '../service/launch.ts'
 import type { Seen } from '../service/serve.ts'
+import type { LineageBook } from '../workbench/lineageBook.ts'
 import type { Access, Identity } from './access.ts'
 
 /** What pages are made of. */
@@ -17,6 +18,7 @@ export interface WebContext {
   clock: Clock
   launcher: Launcher
   log: Logger
+  lineage: LineageBook
   /** What stands for values that nobody is shown. */
   mask: Mask
 }

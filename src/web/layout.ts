@@ -7,6 +7,7 @@ const LINKS = [
   ['/runs', 'Runs'],
   ['/jobs', 'Jobs'],
   ['/tables', 'Tables'],
+  ['/lineage', 'Lineage'],
   ['/errors', 'Errors'],
   ['/sla', 'SLA'],
 ] as const

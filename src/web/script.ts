@@ -1,3 +1,5 @@
+import { GRAPH_SCRIPT } from '../report/graphAssets.ts'
+
 /**
  * The dashboard's script, which pages work without: live pages get what changed by server-sent events, a part at a time;
  * what cannot be undone is asked for.
@@ -31,4 +33,4 @@ if (main && window.EventSource) {
   source.addEventListener('over', () => { source.close(); location.reload() })
 }
 for (const log of document.querySelectorAll('.log')) log.scrollTop = log.scrollHeight
-`
+${GRAPH_SCRIPT}`

@@ -1,3 +1,4 @@
+import { GRAPH_STYLE } from '../report/graphAssets.ts'
 import { STYLE as REPORT } from '../report/style.ts'
 
 /** The dashboard's style sheet: that of reports, and what they have not. */
@@ -20,11 +21,7 @@ label { font-size:13px; color:var(--soft); display:inline-flex; flex-direction:c
 .heat a { color:inherit }
 .log { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:10px 14px; max-height:340px; overflow:auto; font:12.5px/1.5 ui-monospace,"DejaVu Sans Mono",monospace; white-space:pre-wrap; overflow-wrap:anywhere }
 .log time { color:var(--soft) }
-.graph { overflow:auto; background:var(--card); border:1px solid var(--line); border-radius:10px; padding:10px }
-.graph text { fill:var(--ink); font:12px system-ui,"DejaVu Sans",sans-serif } .graph .soft { fill:var(--soft) }
-.graph rect.node { fill:var(--bg); stroke:var(--line); stroke-width:1.5 } .graph rect.good { stroke:var(--good) } .graph rect.bar { stroke:var(--bar); stroke-width:2.5 } .graph rect.bad { stroke:var(--bad); stroke-width:2.5 }
-.graph path { fill:none; stroke:var(--line); stroke-width:1.5 }
-.form { display:grid; gap:10px; max-width:640px } .form .field { display:grid; grid-template-columns:1fr auto; gap:8px; align-items:end } .form .field label:first-child > :is(input, textarea) { width:100% }
+${GRAPH_STYLE}.form { display:grid; gap:10px; max-width:640px } .form .field { display:grid; grid-template-columns:1fr auto; gap:8px; align-items:end } .form .field label:first-child > :is(input, textarea) { width:100% }
 .login { max-width:340px; margin:10vh auto }
 @media (max-width:600px) { nav .who { margin-left:0 } button { min-height:40px } }
 `

@@ -202,3 +202,23 @@ function impactOf({ tables, checks }: ProjectLineage, id: ColumnId): Impact {
   impact.loses = impact.loses.filter(({ table }) => !failed.has(table))
   return impact
 }
+
+/** Steps to either side of a table that are near. */
+const NEAR = 2
+
+/** A table, and those that are a few steps up or down from it. */
+export function near(tables: ProjectLineage['tables'], id: string): string[] {
+  const all = [...tables.values()]
+  const found = new Set([id])
+  for (const next of [
+    (each: string) => tables.get(each)?.reads ?? [],
+    (each: string) => all.filter(({ reads }) => reads.includes(each)).map(table => table.id),
+  ]) {
+    let edge = [id]
+    for (let step = 0; step < NEAR; step++) {
+      edge = edge.flatMap(next).filter(each => tables.has(each) && !found.has(each))
+      for (const each of edge) found.add(each)
+    }
+  }
+  return [...found]
+}

@@ -5,8 +5,10 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import type { Page } from 'playwright-core'
 import { type SmallJob, smallJob } from '../jobs/small.ts'
 import { openBrowser } from './browser.ts'
+import { openSite } from './site.ts'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const TABLES = 50
@@ -16,6 +18,23 @@ const LIMIT_MS = 5000
 
 const hooks = { after }
 const browser = await openBrowser(hooks)
+
+/** What axe finds serious on a page, and whether it is wider than the screen. */
+async function seriousIn(page: Page): Promise<string[]> {
+  await page.evaluate(AXE)
+  const found = await page.evaluate(async () => {
+    const axe = (globalThis as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } }).axe
+    interface Finding {
+      id: string
+      impact: string
+    }
+    const { violations } = await axe.run()
+    return violations.filter(({ impact }) => /serious|critical/.test(impact)).map(({ id }) => id)
+  })
+  const root = 'document.documentElement'
+  if (await page.evaluate(`${root}.scrollWidth > ${root}.clientWidth`)) found.push('too wide')
+  return found
+}
 
 /** Each model reads a table, or the model of that table before it. */
 async function wideProject(): Promise<SmallJob> {
@@ -94,6 +113,42 @@ test('the pages of 200 models over 50 tables are found, filtered, and gone throu
   )
 })
 
+test('the dashboard has the same lineage, by column, and follows what is saved', async t => {
+  const job = await wideProject()
+  const site = await openSite(hooks, { jobs: job.folder, home: join(job.home, 'served') })
+  const page = await browser.newPage()
+  page.on('pageerror', error => assert.fail(error.message))
+  await page.goto(`${site.url}/`)
+  await page.getByRole('link', { name: 'Lineage' }).click()
+  assert.equal(await page.locator('.graph a').count(), TABLES + MODELS + 1)
+  const opened = performance.now()
+  await page.reload()
+  const took = performance.now() - opened
+  t.diagnostic(`opened again in ${took.toFixed(0)} ms`)
+  assert.ok(took < LIMIT_MS, `${took} ms`)
+
+  await page.getByRole('searchbox').fill('m15 model')
+  assert.match(String(await page.locator('#shown').textContent()), /^11 shown$/)
+  await page.locator('.graph a[data-text^="m3,"]').focus()
+  await page.keyboard.press('ArrowRight')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/\/lineage\/wide\/m53$/)
+  const amount = page.locator('tbody tr', { hasText: 'DECIMAL(12,2)' })
+  assert.match((await amount.textContent())!, /^amountDECIMAL\(12,2\)m3\.amountm103\.amount$/)
+  await amount.getByRole('link', { name: 'm3.amount' }).click()
+  await page.waitForURL(/\/lineage\/wide\/m3\/amount$/)
+  const main = (await page.locator('main').textContent())!
+  assert.match(main, /Made of.*t3\.amount.*Made of it.*m53\.amount.*m103\.amount.*m153\.amount/s)
+  assert.match(main, /Without it.*m53\.sql:6:25/s)
+  assert.equal(await page.locator('.graph a').count(), 5)
+  assert.deepEqual(await seriousIn(page), [])
+
+  writeFileSync(join(job.folder, 'm3.sql'), 'SELECT id, 0.5 AS amount FROM t3')
+  assert.equal((await site.ask('/lineage/wide/m3')).text.includes('m53.note'), false)
+  assert.match((await site.ask('/lineage')).text, /job: m53\.sql:6/)
+  assert.equal((await site.ask('/lineage/wide/nothing')).status, 404)
+})
+
 test('checks and runs are shown, and no values; light, dark and on a phone, nothing serious for axe', async () => {
   const job = await smallJob(hooks, 'pages', {
     'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
@@ -119,18 +174,7 @@ checks: { m: { id: [unique], "a b": { one_of: [y], severity: warn } } }
     const page = await context.newPage()
     for (const file of ['index.html', 'tables/pages-m.html', 'tables/pages-wh.m.html']) {
       await page.goto(pathToFileURL(join(out, file)).href)
-      await page.addScriptTag({ content: AXE })
-      const found = await page.evaluate(async () => {
-        const axe = (globalThis as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } }).axe
-        interface Finding {
-          id: string
-          impact: string
-        }
-        const { violations } = await axe.run()
-        return violations.filter(({ impact }) => /serious|critical/.test(impact)).map(({ id }) => id)
-      })
-      const root = 'document.documentElement'
-      if (await page.evaluate(`${root}.scrollWidth > ${root}.clientWidth`)) found.push('too wide')
+      const found = await seriousIn(page)
       assert.deepEqual(found, [], `${file}, ${colorScheme}, ${width}`)
     }
     await context.close()

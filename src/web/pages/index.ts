@@ -3,6 +3,7 @@ import type { Page, PageMaker, WebContext } from '../context.ts'
 import { audit } from './audit.ts'
 import { errorPage, errors } from './errors.ts'
 import { job, jobs } from './jobs.ts'
+import { lineage, lineageColumn, lineageTable } from './lineage.ts'
 import { run } from './run.ts'
 import { runs } from './runs.ts'
 import { sla } from './sla.ts'
@@ -18,6 +19,9 @@ const PAGES: [string, PageMaker][] = [
   ['/jobs/:job', job],
   ['/tables', tables],
   ['/tables/:job/:table', tablePage],
+  ['/lineage', lineage],
+  ['/lineage/:job/:table', lineageTable],
+  ['/lineage/:job/:table/:column', lineageColumn],
   ['/errors', errors],
   ['/errors/:id', errorPage],
   ['/sla', sla],

@@ -1,18 +1,16 @@
-import { type Html, html } from '../report/markup.ts'
-import { add } from './data.ts'
+import { type Html, html } from './markup.ts'
 
-/** A table of a graph. */
+/** A box of a graph: a table, a task. */
 export interface GraphNode {
   id: string
   name: string
   /** A few words below the name. */
   note: string
-  kind: 'extract' | 'model' | 'loaded'
-  href: string
-  /** The nodes that it is made of. */
+  /** How it looks: classes of {@link GRAPH_STYLE}. */
+  tone: string
+  href?: string
+  /** The nodes that it is made of, or waits for. */
   reads: string[]
-  /** The one that the page is about. */
-  isOwn?: boolean
 }
 
 const NODE = { width: 196, height: 40, gapX: 56, gapY: 12 }
@@ -20,11 +18,14 @@ const NODE = { width: 196, height: 40, gapX: 56, gapY: 12 }
 const SWEEPS = 4
 const TEXT_LENGTH = 27
 
+const KEYS = html`
+<p class="soft">Arrow keys go along the graph, Enter opens a table.</p>`
+
 const short = (text: string) => (text.length > TEXT_LENGTH ? `${text.slice(0, TEXT_LENGTH - 1)}…` : text)
 
-/** A graph of tables, from what is read on the left to what is loaded on the right; each is a link. */
-export function tableGraph(nodes: GraphNode[], label: string): Html {
-  if (nodes.length === 0) return html`<p class="soft">There are no tables.</p>`
+/** A graph, from what reads nothing on the left to what nobody reads on the right. */
+export function graphOf(nodes: GraphNode[], label: string): Html {
+  if (nodes.length === 0) return html`<p class="soft">There is nothing to draw.</p>`
   const at = placed(nodes)
   const width = Math.max(...[...at.values()].map(({ x }) => x)) + NODE.width
   const height = Math.max(...[...at.values()].map(({ y }) => y)) + NODE.height
@@ -41,11 +42,13 @@ export function tableGraph(nodes: GraphNode[], label: string): Html {
   )
   const drawn = nodes.map(node => {
     const { x, y } = at.get(node.id)!
-    const { name, note, kind, href, isOwn } = node
-    return html`<a href="${href}" data-node="${number.get(node.id)}" data-text="${name}, ${note}"><g transform="translate(${x} ${y})"><title>${name}: ${note}</title><rect class="node ${kind}${isOwn ? ' own' : ''}" width="${NODE.width}" height="${NODE.height}" rx="6"></rect><text x="10" y="17">${short(name)}</text><text class="soft" x="10" y="32">${short(note)}</text></g></a>`
+    const { name, note, tone, href } = node
+    const box = html`<g transform="translate(${x} ${y})"><title>${name}: ${note}</title><rect class="node ${tone}" width="${NODE.width}" height="${NODE.height}" rx="6"></rect><text x="10" y="17">${short(name)}</text><text class="soft" x="10" y="32">${short(note)}</text></g>`
+    return href === undefined
+      ? box
+      : html`<a href="${href}" data-node="${number.get(node.id)}" data-text="${name}, ${note}">${box}</a>`
   })
-  return html`<div class="graph" role="region" tabindex="0" aria-label="${label}"><svg width="${width + 4}" height="${height + 4}" viewBox="-2 -2 ${width + 4} ${height + 4}">${edges}${drawn}</svg></div>
-<p class="soft">Arrow keys go along the graph, Enter opens a table.</p>`
+  return html`<div class="graph" role="region" tabindex="0" aria-label="${label}"><svg width="${width + 4}" height="${height + 4}" viewBox="-2 -2 ${width + 4} ${height + 4}">${edges}${drawn}</svg></div>${nodes.some(({ href }) => href !== undefined) ? KEYS : undefined}`
 }
 
 /** Where nodes stand: each to the right of all that it reads, near to them in height. */
@@ -66,8 +69,10 @@ function placed(nodes: GraphNode[]): Map<string, { x: number; y: number }> {
   const columns = [...Map.groupBy(nodes, ({ id }) => levels.get(id)!)]
     .sort(([a], [b]) => a - b)
     .map(([, own]) => own)
-  const readers = new Map<string, string[]>()
-  for (const { id, reads } of nodes) for (const each of reads) add(readers, each, id)
+  const edges = nodes.flatMap(({ id, reads }) => reads.map(from => ({ from, to: id })))
+  const readers = new Map(
+    [...Map.groupBy(edges, ({ from }) => from)].map(([from, own]) => [from, own.map(({ to }) => to)]),
+  )
   const row = new Map<string, number>()
   const number = (column: GraphNode[]) => {
     for (const [index, { id }] of column.entries()) row.set(id, index)
