@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
+import { makeFolder } from '../util/folder.ts'
 import { print } from './output.ts'
 
 interface ExportFlags {
@@ -50,7 +51,7 @@ async function exportDag(job: string, { output, folder, check }: ExportFlags): P
       `nightfreight airflow export ${job} -o ${output}${folder === undefined ? '' : ` --folder ${folder}`}`,
     )
   else {
-    await mkdir(dirname(output), { recursive: true })
+    makeFolder(dirname(output))
     await writeFile(output, text)
     print(`${output}: DAG ${spec.job}`)
   }

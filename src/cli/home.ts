@@ -1,9 +1,10 @@
-import { accessSync, constants, mkdirSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { openMetadata as open } from '../metadata/open.ts'
+import { makeFolder } from '../util/folder.ts'
 
 export const systemClock: Clock = { now: () => new Date() }
 
@@ -20,7 +21,7 @@ export function homeFolder(env = process.env): string {
 /** Makes the home folder where it is not there. Fails with PERMISSION_DENIED where it cannot be. */
 export function makeHome(home: string): void {
   try {
-    mkdirSync(home, { recursive: true, mode: 0o700 })
+    makeFolder(home, 0o700)
     accessSync(home, constants.W_OK)
   } catch (cause) {
     throw new EngineError('PERMISSION_DENIED', `${home}: nothing can be written there, where state is kept`, {

@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type DestinationStream, destination, type Logger, pino } from 'pino'
+import { makeFolder } from '../util/folder.ts'
 import { redactJson } from '../util/redact.ts'
 
 const KEYS = ['password', 'url', 'token', 'authorization', 'Authorization']
@@ -22,7 +22,7 @@ export function createLog(options: LogOptions = {}): Logger {
   const { folder, level = 'info', secrets = [] } = options
   const file = options.file ?? (folder === undefined ? undefined : join(folder, 'nightfreight.log'))
   // For nobody else's eyes.
-  if (file !== undefined) mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  if (file !== undefined) makeFolder(dirname(file), 0o700)
   return pino(
     {
       level,

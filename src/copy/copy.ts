@@ -1,7 +1,8 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
+import { makeFolder } from '../util/folder.ts'
 import { lookAtFiles } from './files.ts'
 import { filesOfFolder } from './folder.ts'
 import { type CopyJob, fileJob, queryJob, refuseAlone, refuseOfFiles, tablesJob, VARIABLES } from './job.ts'
@@ -45,14 +46,14 @@ export const environmentOf = ({ from, to }: CopyRequest) => ({
 /** Writes the job below the home folder, where its next run finds it. */
 export function keepJob(home: string, job: CopyJob): string {
   const folder = join(home, 'copies', job.name)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolder(folder, 0o700)
   writeFileSync(join(folder, 'job.yaml'), job.yaml)
   return folder
 }
 
 /** Writes the job as one of the user's own. Fails where the folder has a job already. */
 export function saveJob(folder: string, job: CopyJob): void {
-  mkdirSync(folder, { recursive: true })
+  makeFolder(folder)
   try {
     writeFileSync(join(folder, 'job.yaml'), job.yaml.replace(/^job: .*$/m, `job: ${nameOf(folder)}`), {
       flag: 'wx',

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { parseDocument } from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
+import { makeFolder } from '../util/folder.ts'
 import { type Draft, jobText, modelOf } from './job.ts'
 
 /** The two ends of a job, as they are typed. */
@@ -29,7 +30,7 @@ export function writeProject(folder: string, draft: Draft, ends: Ends): string[]
   const urls = { [variableOf(draft.from)]: ends.from, [variableOf(draft.to)]: ends.to }
   refuseOthers(join(jobs, '.env'), urls)
   const put = (path: string, text: string, mode = 0o666) => {
-    mkdirSync(dirname(path), { recursive: true })
+    makeFolder(dirname(path))
     writeFileSync(path, text, { mode })
     written.push(relative(process.cwd(), path) || path)
   }

@@ -1,8 +1,9 @@
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError, type ErrorCode, systemError } from '../../engine/errors.ts'
+import { makeFolder } from '../util/folder.ts'
 import { setAside } from '../util/shell.ts'
 import type { Database, Migration, Params, Queries } from './database.ts'
 import { pending } from './migrate.ts'
@@ -35,7 +36,7 @@ export class Sqlite implements Database {
   constructor(file: string) {
     this.file = file
     try {
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+      makeFolder(dirname(file), 0o700)
       // Waits for others block the event loop, so they are short, and repeated.
       this.db = new DatabaseSync(file, { timeout: 20 })
       // For nobody else's eyes; the files beside it take its mode.

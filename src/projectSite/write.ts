@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
+import { makeFolder } from '../util/folder.ts'
 import type { SiteData } from './data.ts'
 import { ProjectPages } from './pages.ts'
 
@@ -9,7 +10,7 @@ const MARK = '.nightfreight-docs'
 
 /** Writes a project's pages into a folder, in place of those that were there; gives how many. Fails with CONFIG_INVALID where it holds others' files. */
 export function writeSite(folder: string, site: SiteData): number {
-  mkdirSync(folder, { recursive: true })
+  makeFolder(folder)
   const there = readdirSync(folder)
   if (there.length > 0 && !there.includes(MARK))
     throw new EngineError('CONFIG_INVALID', `${folder} holds files that are no such pages`, {
@@ -19,7 +20,7 @@ export function writeSite(folder: string, site: SiteData): number {
   writeFileSync(join(folder, MARK), '')
   let pages = 0
   for (const [path, text] of new ProjectPages(site).all()) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    makeFolder(dirname(join(folder, path)))
     writeFileSync(join(folder, path), text)
     pages++
   }

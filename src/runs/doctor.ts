@@ -1,8 +1,9 @@
-import { accessSync, constants, mkdirSync, statfsSync } from 'node:fs'
+import { accessSync, constants, statfsSync } from 'node:fs'
 import { EngineError } from '../../engine/errors.ts'
 import { readerOf } from '../../engine/plan/prepare.ts'
 import type { Diagnosis } from '../connectors/declare/define.ts'
 import type { JobConnection, JobSpec } from '../spec/job.ts'
+import { makeFolder } from '../util/folder.ts'
 import { redact } from '../util/redact.ts'
 import { checkResources } from './resources.ts'
 
@@ -36,7 +37,7 @@ const isUsed = (spec: JobSpec, name: string) =>
 async function examineMachine(spec: JobSpec, home: string): Promise<Examined> {
   const findings: Diagnosis[] = []
   try {
-    mkdirSync(home, { recursive: true, mode: 0o700 })
+    makeFolder(home, 0o700)
     accessSync(home, constants.W_OK)
     const { bavail, bsize } = statfsSync(home)
     findings.push({

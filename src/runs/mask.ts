@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemError } from '../../engine/errors.ts'
 import { Mask } from '../../engine/mask.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { makeFolder } from '../util/folder.ts'
 
 /**
  * What masks the job's sensitive columns, or without a job those that are named. The key is that of
@@ -34,7 +35,7 @@ const KEY = /^[0-9a-f]{64}$/
 function keyIn(home: string, note?: (text: string) => void): string {
   const path = join(home, 'mask.key')
   try {
-    mkdirSync(home, { recursive: true, mode: 0o700 })
+    makeFolder(home, 0o700)
     return keptKey(path) ?? newKey(path, note)
   } catch (error) {
     // A failed read does not say of what.

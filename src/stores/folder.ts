@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, link, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
+import { makeFolder } from '../util/folder.ts'
 import { Copies } from './copies.ts'
 import type { FileStore, Listed } from './store.ts'
 import { workFolder } from './work.ts'
@@ -144,7 +145,7 @@ export class FolderStore implements FileStore {
 
   /** A folder that is there after a power cut too: each new one is an entry of its parent. */
   private async makeFolder(folder: string): Promise<void> {
-    const first = await mkdir(folder, { recursive: true })
+    const first = makeFolder(folder)
     if (first === undefined) return
     for (let made = folder; made.length >= first.length; made = dirname(made)) await sync(dirname(made))
   }

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type {
   CommitResult,
@@ -17,6 +16,7 @@ import { EngineError } from '../../../engine/errors.ts'
 import { Duck, EXHAUSTED, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
+import { makeFolder } from '../../util/folder.ts'
 import { applyLoad } from '../sql/apply.ts'
 import { keyColumns, type LoadTables, standard, tableKey } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
@@ -242,7 +242,7 @@ export class DuckdbTarget implements Target {
   }
 
   private async start(): Promise<Duck> {
-    mkdirSync(dirname(this.path), { recursive: true })
+    makeFolder(dirname(this.path))
     try {
       const duck = await Duck.open({ path: this.path })
       await duck.run(STATE)

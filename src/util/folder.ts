@@ -1,0 +1,22 @@
+import { mkdirSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+const find = (path: string) => statSync(path, { throwIfNoEntry: false })
+
+/**
+ * Makes a folder and the missing ones above it; gives the first that it made, if any. Fails as the system says.
+ * Not `recursive` of Node: where a system refuses a folder as if its parent were missing, as in /proc, that asks for ever.
+ */
+export function makeFolder(path: string, mode?: number): string | undefined {
+  if (find(path)?.isDirectory()) return
+  const above = dirname(path)
+  const first = find(above) ? undefined : makeFolder(above, mode)
+  try {
+    mkdirSync(path, mode)
+  } catch (error) {
+    // Another process was first.
+    if (find(path)?.isDirectory()) return first
+    throw error
+  }
+  return first ?? path
+}
