@@ -4,6 +4,7 @@ import type { Findings } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { lanesTo } from '../runtime/lanes.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
+import { REJECT } from '../sql/words.ts'
 import { goodRows } from '../staging/dataSet.ts'
 import { copyParts } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
@@ -34,7 +35,7 @@ export async function findRejects(context: RunContext, change: Changes): Promise
     )
   const lines = rejects.map(({ row, reason }) => `(${row}::BIGINT, ${quote(reason)})`)
   const check = quote(fitsCheck(load.table))
-  const sql = `SELECT row, ${check} AS check_name, 'reject' AS severity, reason FROM (VALUES ${lines.join(', ')}) AS f(row, reason)`
+  const sql = `SELECT row, ${check} AS check_name, ${quote(REJECT)} AS severity, reason FROM (VALUES ${lines.join(', ')}) AS f(row, reason)`
   return { sql, category: 'DATA_INTEGRITY_ERROR' }
 }
 

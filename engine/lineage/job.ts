@@ -3,6 +3,7 @@ import type { Duck } from '../sql/duckdb.ts'
 import type { OrderedCheck, OrderedModel, SqlGraph } from '../sql/model.ts'
 import { isGenerated, nodeOf, type Query, type SqlFile } from '../sql/parse.ts'
 import { charactersIn, type Place, placeOf } from '../sql/text.ts'
+import { REJECT } from '../sql/words.ts'
 import { type Known, NotFollowed, type QueryLineage } from './known.ts'
 import { QueryReader } from './query.ts'
 import { ALL, type Mentions, none, type Ref, type Refs, ref, union } from './refs.ts'
@@ -183,7 +184,7 @@ function align(made: LineageColumn[], names: string[]): LineageColumn[] | undefi
 /** Whether rows that a check finds may leave its table: it may say so of none. */
 function rejects({ file }: OrderedCheck, { queries }: SqlGraph): boolean {
   const said = queries.get(file)?.values.get('severity') ?? []
-  return said.length === 0 || !said.every(({ text }) => text === 'warn' || text === 'stop')
+  return said.length === 0 || !said.every(({ text }) => text !== null && text !== REJECT)
 }
 
 function checkOf(check: OrderedCheck, graph: SqlGraph, known: Known): CheckLineage {

@@ -1,4 +1,5 @@
 import { EngineError } from '../errors.ts'
+import { REJECT } from '../sql/words.ts'
 import type { CheckResult } from './rowChecks.ts'
 
 /** Rows of one table that this run judged, and how many of them were found wanting; each row counts once. */
@@ -39,7 +40,7 @@ export function gate(quality: QualitySummary, maxErrorRate: number, checks: Chec
     })
   if (quality.errorRate <= maxErrorRate) return
   const { name, rows, rejected } = quality.worst!
-  const failed = checks.filter(check => check.level === 'reject' && check.model === name)
+  const failed = checks.filter(check => check.level === REJECT && check.model === name)
   const named = failed
     .toSorted((a, b) => b.rows - a.rows)
     .slice(0, 3)

@@ -2,6 +2,7 @@ import type { OnDuplicate } from '../contracts/load.ts'
 import { EngineError } from '../errors.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
+import { REJECT } from '../sql/words.ts'
 import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import type { Column } from '../types/logical.ts'
@@ -21,7 +22,7 @@ export function nullKeysSql(key: Column[], rows: string): string | undefined {
   if (columns.length === 0) return undefined
   const lines = columns.map(({ name }) => {
     const reason = quote(`key column ${name} is NULL`)
-    return `SELECT file_row_number AS row, ${quote(KEY_PRESENT)} AS check_name, 'reject' AS severity, ${reason} AS reason
+    return `SELECT file_row_number AS row, ${quote(KEY_PRESENT)} AS check_name, ${quote(REJECT)} AS severity, ${reason} AS reason
       FROM ${rows} WHERE ${quoteName(name)} IS NULL`
   })
   return lines.join(' UNION ALL ')
@@ -105,7 +106,7 @@ export async function settleDuplicates(
   const keys = key
     .map(name => `${quote(`${name} = `)} || _nf_m.${quoteName(name)}::VARCHAR`)
     .join(` || ', ' || `)
-  const sql = `SELECT _nf_l.${LOSER.row} AS row, ${quote(KEY_UNIQUE)} AS check_name, 'reject' AS severity,
+  const sql = `SELECT _nf_l.${LOSER.row} AS row, ${quote(KEY_UNIQUE)} AS check_name, ${quote(REJECT)} AS severity,
       'key ' || ${keys} || ' stands in ' || _nf_l.${LOSER.rows} || ' rows' AS reason
     FROM (${losers}) AS _nf_l JOIN ${rows} AS _nf_m ON _nf_m.file_row_number = _nf_l.${LOSER.row} WHERE _nf_l.${LOSER.differs}`
   return { superseded: all - differing, findings: { sql, category: 'DATA_INTEGRITY_ERROR' } }

@@ -1,4 +1,5 @@
 import type { Limit, Limits } from '../sql/model.ts'
+import { REJECT } from '../sql/words.ts'
 import type { CheckResult } from './rowChecks.ts'
 
 const exceeds = (limit: Limit | undefined, found: number, rows: number): boolean =>
@@ -17,7 +18,7 @@ export function withinLimits(
     const { name, model, rows, level, samples } = result
     const limits = checks.find(check => check.name === name && check.model === model)?.limits
     const all = tables.findLast(table => table.name === model)?.rows ?? 0
-    if (!limits || (level !== 'warn' && level !== 'reject')) return result
+    if (!limits || (level !== 'warn' && level !== REJECT)) return result
     if (exceeds(limits.stopIf, rows, all)) {
       const allowed =
         'rows' in limits.stopIf! && limits.stopIf.rows === 0 ? '' : `, more than ${shown(limits.stopIf!)}`

@@ -2,6 +2,7 @@ import type { Part } from '../contracts/staging.ts'
 import type { Category } from '../errors.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
+import { REJECTS } from '../sql/words.ts'
 import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { type CheckResult, summarise } from './rowChecks.ts'
@@ -65,7 +66,7 @@ export async function countFound(
 ): Promise<Found> {
   const table = filesSql(root, [findings])
   const [counts] = await duck.rows(
-    `SELECT count(DISTINCT row) AS marked, count(DISTINCT row) FILTER (severity = 'reject') AS rejected FROM ${table}`,
+    `SELECT count(DISTINCT row) AS marked, count(DISTINCT row) FILTER (${REJECTS}) AS rejected FROM ${table}`,
   )
   return {
     findings: findings.file,

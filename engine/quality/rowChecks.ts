@@ -5,13 +5,13 @@ import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
 import { SqlInvalid } from '../sql/faults.ts'
 import type { Check } from '../sql/model.ts'
 import { stripped } from '../sql/text.ts'
-import { WORDS, wrongWord } from '../sql/words.ts'
+import { REJECT, WORDS, type Word, wrongWord } from '../sql/words.ts'
 
 /** What a check found. */
 export interface CheckResult {
   name: string
   model?: string
-  level: 'pass' | 'warn' | 'reject' | 'stop'
+  level: Word<'level'> | Word<'severity'>
   rows: number
   /** What a set check measured: the greatest `value` of its rows. */
   value?: number
@@ -50,7 +50,7 @@ export async function findRows(duck: Duck, check: Check, rows: string, columns: 
   )
   await duck.run(
     `INSERT INTO ${FINDINGS} SELECT _nf_m.file_row_number, ${quote(check.name)},
-       ${severity ? '_nf_c.severity::VARCHAR' : "'reject'"}, _nf_c.reason::VARCHAR, concat_ws(', ', ${subject.join(', ')})
+       ${severity ? '_nf_c.severity::VARCHAR' : quote(REJECT)}, _nf_c.reason::VARCHAR, concat_ws(', ', ${subject.join(', ')})
      FROM (SELECT DISTINCT * FROM (${stripped(check.sql)}\n)) AS _nf_c LEFT JOIN ${rows} AS _nf_m ON ${on.join(' AND ')}`,
   )
   const [wrong] = await duck.rows(
@@ -84,7 +84,7 @@ export async function summarise(
   const sensitive = mask.columnsOf(model)
   const results: CheckResult[] = []
   for (const name of checks)
-    for (const level of ['reject', 'warn'] as const) {
+    for (const level of WORDS.severity) {
       const where = `check_name = ${quote(name)} AND severity = ${quote(level)}`
       const [count] = await duck.rows(`SELECT count(DISTINCT row) AS n FROM ${findings} WHERE ${where}`)
       const samples = await duck.rows(

@@ -3,8 +3,16 @@ import type { Fault } from './faults.ts'
 import type { Check } from './model.ts'
 import type { Mention, Query } from './parse.ts'
 
+/** The severity that leaves a row out of its table. */
+export const REJECT = 'reject'
+
 /** Words that a check's `level` or `severity` may be. */
-export const WORDS = { level: ['pass', 'warn', 'stop'], severity: ['reject', 'warn'] } as const
+export const WORDS = { level: ['pass', 'warn', 'stop'], severity: [REJECT, 'warn'] } as const
+
+export type Word<Column extends keyof typeof WORDS> = (typeof WORDS)[Column][number]
+
+/** Of findings, in SQL: those whose row is left out of its table. */
+export const REJECTS = `severity = '${REJECT}'`
 
 /** `severity is 'error'; expected 'reject' or 'warn'`. */
 export function wrongWord(column: keyof typeof WORDS, text: string | null): string {

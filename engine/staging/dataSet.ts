@@ -1,4 +1,5 @@
 import type { Part, StagedFile } from '../contracts/staging.ts'
+import { REJECTS } from '../sql/words.ts'
 import { filesSql } from './read.ts'
 
 /** Rows in Parquet files below the staging root. A row's number in the data set counts through all files. */
@@ -62,5 +63,5 @@ export function goodRows(root: string, set: DataSet, numbered = false): string {
 
 /** SQL of the numbers of the rows that findings reject. */
 export function rejectedRows(root: string, findings: string): string {
-  return `SELECT row FROM ${filesSql(root, [{ file: findings }])} WHERE severity = 'reject'`
+  return `SELECT row FROM ${filesSql(root, [{ file: findings }])} WHERE ${REJECTS}`
 }

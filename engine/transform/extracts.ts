@@ -20,6 +20,7 @@ import type { Corrected } from '../runtime/correction.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
+import { REJECT } from '../sql/words.ts'
 import { allRows, filesBeside } from '../staging/dataSet.ts'
 import { type Image, imageSql } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
@@ -150,7 +151,7 @@ async function judgeRows(context: RunContext, read: PlannedRead, { parts }: Extr
 // One line a row: its values that the type of their column does not hold, and why.
 function inexactSql(all: string): string {
   const shape = '[{"column":"VARCHAR","value":"VARCHAR","reason":"VARCHAR"}]'
-  return `SELECT file_row_number AS row, ${quote(EXACT_TYPES)} AS check_name, 'reject' AS severity,
+  return `SELECT file_row_number AS row, ${quote(EXACT_TYPES)} AS check_name, ${quote(REJECT)} AS severity,
       list_aggregate(list_transform(from_json(${REJECTED}, ${quote(shape)}),
         lambda _nf_f: _nf_f.column || ' = ' || _nf_f.value || ' ' || _nf_f.reason), 'string_agg', '; ') AS reason
     FROM ${all} WHERE ${REJECTED} IS NOT NULL`

@@ -13,6 +13,7 @@ import { MacroSession } from '../sql/macroSession.ts'
 import type { Model, OrderedCheck, SqlGraph } from '../sql/model.ts'
 import { stripped } from '../sql/text.ts'
 import { setVariables } from '../sql/variables.ts'
+import { REJECTS } from '../sql/words.ts'
 import { allRows, type DataSet, filesBeside } from '../staging/dataSet.ts'
 import type { Image } from '../staging/image.ts'
 import { plainParts } from '../staging/image.ts'
@@ -163,7 +164,7 @@ async function correctModel(
 ): Promise<Transformed> {
   const { root, spec } = context
   const id = rowId(spec.job, model.name, 'record')
-  const rejected = `SELECT row, ${id} AS _nf_id FROM ${filesSql(root, [{ file: result.findings! }])} WHERE severity = 'reject'`
+  const rejected = `SELECT row, ${id} AS _nf_id FROM ${filesSql(root, [{ file: result.findings! }])} WHERE ${REJECTS}`
   const { sql, ...corrected } = await sortOut(context, model.name, corrections, rejected, result.columns)
   if (!sql) return { ...result, corrected }
   const applied = corrected.applied.map(quote).join(', ')

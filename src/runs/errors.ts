@@ -6,6 +6,7 @@ import { rowId } from '../../engine/quality/quarantine.ts'
 import { withInexact } from '../../engine/quality/rowChecks.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
+import { REJECT, REJECTS } from '../../engine/sql/words.ts'
 import { filesSql } from '../../engine/staging/read.ts'
 import type { Transformed } from '../../engine/transform/transformed.ts'
 import type { ErrorRecord, NewErrorRecord } from '../metadata/errorRecords.ts'
@@ -54,7 +55,7 @@ async function categoriesOf(
   const rows = await duck.rows(
     `SELECT category, count(*) AS rows FROM
        (SELECT row, min(category) AS category FROM ${filesSql(root, [{ file: findings! }])}
-        WHERE severity = 'reject' GROUP BY row) GROUP BY category ORDER BY category`,
+        WHERE ${REJECTS} GROUP BY row) GROUP BY category ORDER BY category`,
   )
   return rows.map(({ category, rows }) => [String(category), Number(rows)])
 }
@@ -87,7 +88,7 @@ async function recordsOf(
        any_value(${keyText(key.map(inRecord))}) AS row_key, count(DISTINCT row) AS rows,
        string_agg(DISTINCT check_name, ', ' ORDER BY check_name) AS checks,
        string_agg(DISTINCT reason, '; ' ORDER BY reason) AS reasons
-     FROM ${filesSql(root, [{ file: table.findings! }])} WHERE severity = 'reject'
+     FROM ${filesSql(root, [{ file: table.findings! }])} WHERE ${REJECTS}
      GROUP BY record ORDER BY min(row) LIMIT ${limit}`,
   )
   const sensitive = mask.columnsOf(table.name)
@@ -103,7 +104,7 @@ async function recordsOf(
       table_name: table.name,
       row_key: row.row_key === null ? null : storable(String(row.row_key)),
       check_name: String(row.checks),
-      severity: 'reject',
+      severity: REJECT,
       category: String(row.category) as Category,
       code: staged[REJECTED] ? 'VALUE_INEXACT' : null,
       reason: storable(mask.about(sensitive, record, String(row.reasons))),
@@ -135,7 +136,7 @@ export async function findResolved(
     const again = new Set<unknown>()
     if (found.length > 0)
       for (const { id } of await duck.rows(
-        `SELECT DISTINCT ${rowId(spec.job, name, 'record')} AS id FROM ${filesSql(root, found)} WHERE severity = 'reject'`,
+        `SELECT DISTINCT ${rowId(spec.job, name, 'record')} AS id FROM ${filesSql(root, found)} WHERE ${REJECTS}`,
       ))
         again.add(id)
     const gone = open.filter(({ id }) => !again.has(id))
@@ -180,7 +181,7 @@ export async function stillRejected(
     const id = rowId(spec.job, name, 'record')
     const rows = await duck.rows(
       `SELECT DISTINCT ${id} AS id FROM ${filesSql(root, [{ file: findings }])}
-       WHERE severity = 'reject' AND ${id} IN (${own.map(each => quote(each.id)).join(', ')})`,
+       WHERE ${REJECTS} AND ${id} IN (${own.map(each => quote(each.id)).join(', ')})`,
     )
     for (const row of rows) still.add(String(row.id))
   }

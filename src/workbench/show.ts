@@ -5,6 +5,7 @@ import type { Mask } from '../../engine/mask.ts'
 import { type Duck, quoteName } from '../../engine/sql/duckdb.ts'
 import { inFile } from '../../engine/sql/locate.ts'
 import { stripped } from '../../engine/sql/text.ts'
+import { rejectedRows } from '../../engine/staging/dataSet.ts'
 import { filesSql } from '../../engine/staging/read.ts'
 import { openMask } from '../runs/mask.ts'
 import { openModels, openStagedJob, requireTable, type StagedJob, stagedRuns } from './staged.ts'
@@ -174,7 +175,7 @@ async function diffOf({ context, outline }: StagedJob, table: string, mask: Mask
   const findings = `${base}/quarantine/${table}.parquet`
   const all = filesSql(root, [{ file: `${base}/transformed/${table}.parquet` }], { rowNumber: true })
   const good = existsSync(join(root, findings))
-    ? ` WHERE file_row_number NOT IN (SELECT row FROM ${filesSql(root, [{ file: findings }])} WHERE severity = 'reject')`
+    ? ` WHERE file_row_number NOT IN (${rejectedRows(root, findings)})`
     : ''
   const before = `FROM (SELECT * EXCLUDE (file_row_number) FROM ${all}${good})`
   const after = `FROM ${quoteName(table)}`

@@ -9,6 +9,7 @@ import { quoteName } from '../../engine/sql/duckdb.ts'
 import type { MacroSession } from '../../engine/sql/macroSession.ts'
 import type { OrderedModel, SqlGraph } from '../../engine/sql/model.ts'
 import { stripped } from '../../engine/sql/text.ts'
+import { REJECTS } from '../../engine/sql/words.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../../engine/staging/image.ts'
 import { filesSql } from '../../engine/staging/read.ts'
 import { diagnosing, type InQuery } from '../../engine/transform/diagnose.ts'
@@ -138,7 +139,7 @@ async function openModel(job: StagedJob, model: OrderedModel): Promise<void> {
     )
   await duck.run(
     `CREATE OR REPLACE TABLE ${quoteName(`_nf_good_${name}`)} AS SELECT * EXCLUDE (file_row_number) FROM ${quoteName(raw)}
-     WHERE file_row_number NOT IN (SELECT row FROM ${FINDINGS} WHERE severity <> 'warn')`,
+     WHERE file_row_number NOT IN (SELECT row FROM ${FINDINGS} WHERE ${REJECTS})`,
   )
   await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS FROM ${quoteName(`_nf_good_${name}`)}`)
   await duck.run(`DROP TABLE ${quoteName(raw)}`)

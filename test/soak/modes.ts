@@ -30,7 +30,7 @@ process.env.TEST_POSTGRES_URL = postgres.url
 process.env.TEST_MARIADB_URL = mariadb.url
 
 let trials = 0
-const failures: string[] = []
+let failures = 0
 for (const { kind, fresh } of [
   { kind: postgresKind, fresh: freshPostgres },
   { kind: mysqlKind, fresh: freshMariadb },
@@ -49,13 +49,14 @@ for (const { kind, fresh } of [
       for (const blow of sweep.blows(one, steps, nth)) {
         trials++
         await sweep.trial(one, steps, nth, blow, state).catch((error: Error) => {
-          failures.push(`${name}: ${blow}: ${nth} ${step}\n${error.stack}`)
+          failures++
+          const before = steps.slice(0, nth).map(each => `\n  ${each}`)
+          console.error(`${name}: ${blow}: ${step}\n${error.stack}\nafter these steps:${before.join('')}`)
         })
       }
-    console.log(`${name}: ${steps.length} steps, ${trials} trials, ${failures.length} failures so far`)
+    console.log(`${name}: ${steps.length} steps, ${trials} trials, ${failures} failures so far`)
   }
 }
 for (const clean of cleaners) await clean().catch(error => console.error(error))
-for (const failure of failures) console.error(failure)
-console.log(`${trials} trials, ${failures.length} failures`)
-process.exitCode = failures.length > 0 ? 1 : 0
+console.log(`${trials} trials, ${failures} failures`)
+process.exitCode = failures > 0 ? 1 : 0
