@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { CHANGE, type ChangeCounts, HISTORY, LOG } from '../contracts/changes.ts'
 import type { Part } from '../contracts/staging.ts'
+import { EngineError } from '../errors.ts'
 import type { LogCursor, PlannedRead } from '../plan/plan.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
@@ -182,11 +183,26 @@ async function withUnchanged(context: RunContext, read: PlannedRead, staged: Par
     const folder = `raw/${read.extract}/unchanged/${columnNumber(read, String(name))}`
     const links = await linksOf(context, slim, key, folder)
     const ks = key.map((_, index) => `k${index}`)
-    const values = `SELECT l.n, CASE WHEN l.holder IS NOT NULL THEN h.v ELSE i.${column} END AS v
+    // A row may be there twice where views of several positions were read: what no change told is the same in all.
+    const values = `SELECT l.n, CASE WHEN l.holder IS NOT NULL THEN h.v ELSE i.${column} END AS v,
+        l.holder IS NULL AND i._nf_there IS NULL AS lost
       FROM ${filesSql(root, [links])} AS l
       LEFT JOIN (SELECT n, v FROM (${slim})) AS h ON h.n = l.holder
-      LEFT JOIN (${image}) AS i ON l.holder IS NULL AND ${ks.map((k, index) => `i.${quoteName(key[index]!)} = l.${k}`).join(' AND ')}`
+      LEFT JOIN (SELECT *, true AS _nf_there FROM (${image})) AS i
+        ON l.holder IS NULL AND ${ks.map((k, index) => `i.${quoteName(key[index]!)} = l.${k}`).join(' AND ')}
+      QUALIFY row_number() OVER (PARTITION BY l.n) = 1`
     const part = await copyFile(context, values, ownFile(context, `${folder}/values`, '.parquet'))
+    // What a later change of the row told, nobody misses but a history.
+    const last = `n IN (SELECT max(n) FROM (${slim}) GROUP BY ${ks.join(', ')})`
+    const [missed] = await duck.rows(
+      `SELECT count(*) AS n FROM ${filesSql(root, [part])} WHERE lost${read.changes!.history ? '' : ` AND ${last}`}`,
+    )
+    if (Number(missed!.n) > 0)
+      throw new EngineError(
+        'LOG_LOST',
+        `${read.where}: the log leaves out ${String(name)} of ${missed!.n} changed rows, since it did not change, and the rows before are not known`,
+        { hint: 'Read the table anew: nightfreight run JOB --full-refresh.' },
+      )
     rows = `SELECT r.* REPLACE (CASE WHEN ${HELD}.n IS NOT NULL THEN ${HELD}.v ELSE r.${column} END AS ${column})
       FROM (${rows}) AS r LEFT JOIN ${filesSql(root, [part])} AS ${HELD} ON ${HELD}.n = r.${LOG.number}`
   }

@@ -4,14 +4,15 @@ import type { LogPosition, Range, Snapshot } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { EngineError, errorFrom, plainError } from '../errors.ts'
-import type { FollowedRead, LogCursor, Plan, PlannedRead } from '../plan/plan.ts'
+import type { Plan, PlannedRead } from '../plan/plan.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { lanesTo } from '../runtime/lanes.ts'
 import { isLeftOut } from '../runtime/leftOut.ts'
 import { isOurs, oursFirst, runTask } from '../runtime/task.ts'
 import { partsOf } from '../staging/image.ts'
-import { snapshotHistory, tableColumns } from './changes.ts'
+import { atPosition, type TableRead, Unmended } from './atPosition.ts'
+import { tableColumns } from './changes.ts'
 import { ChunkSize } from './chunkSize.ts'
 
 import type { Extracted } from './extracted.ts'
@@ -19,7 +20,7 @@ import { foldNights } from './foldNights.ts'
 import { highest } from './highest.ts'
 import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
 
-import { LanePool } from './lanePool.ts'
+import { isTransient, LanePool } from './lanePool.ts'
 import { forgetProgress, Progress } from './progress.ts'
 import { RangeQueue } from './rangeQueue.ts'
 import { readLog } from './readLog.ts'
@@ -111,67 +112,94 @@ async function readGroup(context: RunContext, connection: string, all: PlannedRe
   return [...found, ...reused]
 }
 
+/** A view; `position`: where it is at one of the source's log. */
+type LogSnapshot = Snapshot & { position?: LogPosition }
+
 /** Reads tables in one view; where the log of some is read from then on, that view is at a position of it. */
 async function readSnapshot(
   context: RunContext,
   connection: string,
   reads: PlannedRead[],
 ): Promise<Extracted[]> {
+  for (;;) {
+    const { tables, position } = await readView(context, connection, reads)
+    if (position === undefined) return tables.map(({ found }) => found)
+    try {
+      return await atPosition(context, connection, reads, tables, position)
+    } catch (error) {
+      if (!(error instanceof Unmended)) throw error
+      await readAnew(context, error.read, error.message)
+    }
+  }
+}
+
+async function readAnew(context: RunContext, { where, extract }: PlannedRead, why: string): Promise<void> {
+  context.progress.note(`${where}: is read anew from its first row: ${why}`)
+  await forgetProgress(context, extract)
+}
+
+async function readView(context: RunContext, connection: string, reads: PlannedRead[]) {
   const { workers, progress, root, signal } = context
   const lanes = lanesTo(context.spec, connection)
   const source = context.sources.get(connection)!
   const followed = reads.find(({ changes }) => changes)?.changes
-  const snapshot: Snapshot & { position?: LogPosition } = await (followed
+  const snapshot: LogSnapshot = await (followed
     ? source.changeLog!.open(followed.reader, lanes, signal)
     : source.open(lanes, signal))
   let pool: LanePool<LaneHandle> | undefined
   try {
     const join = () => openLane(workers, snapshot.lane, root, context.signal)
     pool = await LanePool.open(connection, snapshot, join, text => progress.note(text))
-    const results: Extracted[] = []
+    const tables: TableRead[] = []
     for (const read of reads) {
-      const { changes, ...plain } = read
-      const table = changes ? { ...plain, columns: tableColumns(read) } : read
-      const found = await readTable(context, snapshot, pool, table).catch((error: unknown) => {
-        const spec = context.spec.extracts.find(({ name }) => name === read.extract)!
-        if (error instanceof EngineError && !signal.aborted && isLeftOut(spec, error))
-          throw new FailedRead(read.extract, error)
-        throw error
-      })
-      results.push(changes ? await atPosition(context, read, changes, snapshot.position!, found) : found)
+      const table = tableOf(read)
+      const found = await readTable(context, snapshot, pool, table)
+        .catch(async (error: unknown) => {
+          const kept = await progressOf(context, snapshot, table)
+          if (!(error instanceof EngineError) || signal.aborted || isTransient(error) || !kept?.earlier)
+            throw error
+          // What is left may be of a partition that is gone.
+          await readAnew(context, read, error.message)
+          return readTable(context, snapshot, pool!, table)
+        })
+        .catch((error: unknown) => {
+          const spec = context.spec.extracts.find(({ name }) => name === read.extract)!
+          if (error instanceof EngineError && !signal.aborted && isLeftOut(spec, error))
+            throw new FailedRead(read.extract, error)
+          throw error
+        })
+      tables.push(found)
     }
-    return results
+    return { tables, position: snapshot.position }
   } finally {
     await pool?.close()
     await snapshot.close()
   }
 }
 
-/** What a table that was read whole is to the log that is read from then on. */
-async function atPosition(
+/** A read as lanes know it: the columns that are the source's. */
+const tableOf = (read: PlannedRead): PlannedRead =>
+  read.changes ? { ...read, columns: tableColumns(read) } : read
+
+/** What was kept of a read, where it can be gone on with: of a history, a row of a later view would be told again by its changes. */
+async function progressOf(
   context: RunContext,
+  { sequential, position }: LogSnapshot,
   read: PlannedRead,
-  { history, number, stored }: FollowedRead,
-  position: LogPosition,
-  found: Extracted,
-): Promise<Extracted> {
-  const parts = history ? await snapshotHistory(context, read, found.parts) : found.parts
-  return {
-    ...found,
-    parts,
-    watermark: position,
-    cursor: { position, number, ...(stored && { stored }) } satisfies LogCursor,
-  }
+): Promise<Progress | undefined> {
+  const isMended = position !== undefined && read.changes && !read.changes.history
+  return sequential || isMended ? Progress.open(context, read, isMended ? position : undefined) : undefined
 }
 
 async function readTable(
   context: RunContext,
-  snapshot: Snapshot,
+  snapshot: LogSnapshot,
   pool: LanePool<LaneHandle>,
   read: PlannedRead,
-): Promise<Extracted> {
+): Promise<TableRead> {
   const { progress } = context
-  let parts = await readParts(context, snapshot, pool, read)
+  const kept = await progressOf(context, snapshot, read)
+  let parts = await readParts(context, snapshot, pool, read, kept)
   const keys = keysRead(read)
   const scanned =
     keys && (await compareKeys(context, read, parts, await readParts(context, snapshot, pool, keys)))
@@ -192,7 +220,7 @@ async function readTable(
   for (const note of notes) progress.note(`${read.where}: ${note}`)
   const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
   progress.finished(taskName('extract', read.extract), span)
-  return {
+  const found: Extracted = {
     extract: read.extract,
     parts,
     rows: sum(parts, 'rows'),
@@ -201,6 +229,7 @@ async function readTable(
     note: snapshot.note,
     cursor,
   }
+  return { found, earlier: kept?.earlier }
 }
 
 /** Reads what a read is of, into a folder of its name among the run's raw data. */
@@ -209,10 +238,10 @@ async function readParts(
   snapshot: Snapshot,
   pool: LanePool<LaneHandle>,
   read: PlannedRead,
+  kept?: Progress,
 ): Promise<Part[]> {
   const { progress } = context
   const task = taskName('extract', read.extract)
-  const kept = snapshot.sequential ? await Progress.open(context, read) : undefined
   const earlier = kept?.parts ?? []
   const ranges = kept?.rest ?? (await snapshot.ranges(read))
   if (earlier.length > 0)
@@ -244,7 +273,6 @@ async function readParts(
         context.signal,
       )
       for (const note of notes) progress.note(note)
-      await kept?.keep(parts, rest, chunks)
       context.onParts?.(read.extract, parts)
       size.saw(sum(parts, 'rows'), sum(parts, 'bytes'))
       done.rows += sum(parts, 'rows')
@@ -257,10 +285,17 @@ async function readParts(
       throw error
     }
   }
-  const work = { split: (range: Range) => snapshot.split(read, range), read: readChunk }
+  const work = {
+    split: (range: Range) => snapshot.split(read, range),
+    read: readChunk,
+    keep: async () => kept?.keep([...earlier, ...share.results.flat()], share.rest, chunks),
+  }
   await runLanes(share, pool, work, context.signal)
   await snapshot.check()
-  return [...earlier, ...share.results.flat()]
+  const parts = [...earlier, ...share.results.flat()]
+  // Of a table that was at its end, its view is kept, too.
+  if (share.results.length === 0) await kept?.keep(parts, [], chunks)
+  return parts
 }
 
 const sum = (parts: Part[], what: 'rows' | 'bytes') => parts.reduce((total, part) => total + part[what], 0)

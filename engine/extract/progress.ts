@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Range, Read } from '../contracts/source.ts'
+import type { LogPosition, Range, Read } from '../contracts/source.ts'
 import type { Part, Staging } from '../contracts/staging.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import { readManifest, writeManifest } from '../staging/store.ts'
@@ -11,39 +11,49 @@ interface Kept {
   parts: Part[]
   /** Chunks that were begun: numbers that part names have had. */
   chunks: number
-  /** Null: all is read. */
-  rest: Range | null
+  rest: Range[]
+  /** Of a table whose log is read from then on: the position of the first view that parts are of. */
+  position?: LogPosition
 }
 
+/** A view of a log's position is lost with its reader: what was read of it is kept so often, not after every chunk. */
+const KEEP_MS = 1000
+
 /**
- * How far a source without snapshots has been read in this run, kept after every chunk. See
- * {@link Snapshot.sequential}.
+ * How far a table has been read in this run, where whoever reads it again can go on: of a source without snapshots
+ * ({@link Snapshot.sequential}), and of a view at a position of a log, from which what others read later is mended.
  */
 export class Progress {
   private readonly staging: Staging
   private readonly file: string
   private readonly fingerprint: string
+  private readonly position: LogPosition | undefined
   private kept: Kept | undefined
+  private keptAt = 0
 
-  static async open(context: RunContext, read: Read): Promise<Progress> {
+  /** `position`: of the view that is read now. */
+  static async open(context: RunContext, read: Read, position?: LogPosition): Promise<Progress> {
     const { columns, since, options } = read
     const fingerprint = createHash('sha256')
       .update(JSON.stringify([columns, since, options]))
       .digest('hex')
     const file = fileOf(context, read.extract)
     const kept = await readManifest<Kept>(context.staging, file)
-    return new Progress(
-      context.staging,
-      file,
-      fingerprint,
-      kept?.fingerprint === fingerprint ? kept : undefined,
-    )
+    const own = kept?.fingerprint === fingerprint ? kept : undefined
+    return new Progress(context.staging, file, fingerprint, position, own)
   }
 
-  private constructor(staging: Staging, file: string, fingerprint: string, kept: Kept | undefined) {
+  private constructor(
+    staging: Staging,
+    file: string,
+    fingerprint: string,
+    position: LogPosition | undefined,
+    kept: Kept | undefined,
+  ) {
     this.staging = staging
     this.file = file
     this.fingerprint = fingerprint
+    this.position = position
     this.kept = kept
   }
 
@@ -57,19 +67,25 @@ export class Progress {
 
   /** What is left to read; undefined where nothing was read yet. */
   get rest(): Range[] | undefined {
-    return this.kept && (this.kept.rest ? [this.kept.rest] : [])
+    return this.kept?.rest
   }
 
-  /** Keeps a chunk that was read, of `chunks` begun so far. Durable on return. */
-  async keep(parts: Part[], rest: Range | undefined, chunks: number): Promise<void> {
-    const kept: Kept = {
-      fingerprint: this.fingerprint,
-      parts: [...this.parts, ...parts],
-      chunks,
-      rest: rest ?? null,
-    }
-    await writeManifest(this.staging, this.file, kept)
+  /** Position of an earlier view that parts are of; undefined where all are of the view that is read now. */
+  get earlier(): LogPosition | undefined {
+    const first = this.kept?.position
+    return first === this.position ? undefined : first
+  }
+
+  /** Keeps all that is read so far, of `chunks` begun. Durable on return, where it is kept now: see {@link KEEP_MS}. */
+  async keep(parts: Part[], rest: Range[], chunks: number): Promise<void> {
+    const { fingerprint, position } = this
+    const now = performance.now()
+    if (position !== undefined && rest.length > 0 && now - this.keptAt < KEEP_MS) return
+    this.keptAt = now
+    const first = this.kept?.position ?? position
+    const kept: Kept = { fingerprint, parts, chunks, rest, ...(first !== undefined && { position: first }) }
     this.kept = kept
+    await writeManifest(this.staging, this.file, kept)
   }
 }
 

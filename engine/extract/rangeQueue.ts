@@ -93,6 +93,11 @@ export class RangeQueue<Result> {
     return this.pieces.flatMap(({ state, result }) => (state === 'read' ? [result!] : []))
   }
 
+  /** What is not read yet, in the table's order. */
+  get rest(): Range[] {
+    return this.pieces.flatMap(({ state, range }) => (state === 'read' ? [] : [range]))
+  }
+
   private waiting(range: Range): RangeTask<Result> {
     const divisible = (range.rows ?? Infinity) > this.worth
     return { range, failures: 0, state: 'waiting', divisible }

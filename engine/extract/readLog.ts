@@ -1,6 +1,6 @@
 import { MessageChannel } from 'node:worker_threads'
 import type { ChangeCounts, ChangeRequest, ChangesRead } from '../contracts/changes.ts'
-import type { LaneDescriptor } from '../contracts/source.ts'
+import type { LaneDescriptor, LogPosition, Stored } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { EngineError, errorFrom } from '../errors.ts'
@@ -24,9 +24,41 @@ export async function readLog(
   connection: string,
   reads: PlannedRead[],
 ): Promise<Extracted[]> {
-  const { progress, sources } = context
-  const log = sources.get(connection)!.changeLog!
+  const { progress } = context
   const { reader, until } = reads[0]!.changes!
+  const { result, parts } = await passLog(context, connection, reader, reads, until)
+  const extracted: Extracted[] = []
+  for (const [index, read] of reads.entries()) {
+    const counts = result.counts[index]!
+    const { stored } = read.changes!
+    toldAnew(read, counts, stored)
+    const night = await compactChanges(context, read, parts[index]!, counts)
+    progress.note(`${read.where}: ${countsText(counts)}, to ${result.position}`)
+    progress.finished(taskName('extract', read.extract), `changes to ${result.position}`)
+    const cursor: LogCursor = { position: result.position, number: night.number, ...(stored && { stored }) }
+    const { gone } = night
+    extracted.push({
+      extract: read.extract,
+      parts: night.parts,
+      rows: rowsIn(night.parts),
+      ...(gone.length > 0 && { gone }),
+      watermark: result.position,
+      cursor,
+      changes: counts,
+    })
+  }
+  return extracted
+}
+
+/** Stages the log of tables from their cursors' positions on. */
+export function passLog(
+  context: RunContext,
+  connection: string,
+  reader: string,
+  reads: PlannedRead[],
+  until: LogPosition,
+): Promise<{ result: ChangesRead; parts: Part[][] }> {
+  const { progress, sources } = context
   for (const { extract } of reads) progress.started(taskName('extract', extract))
   const request: ChangeRequest = {
     reader,
@@ -44,33 +76,30 @@ export async function readLog(
       return { extract, where, columns, key, options, limits: own, from: position, changes: number }
     }),
   }
-  const { result, parts } = await readInThread(context, log.reading, request)
-  const extracted: Extracted[] = []
-  for (const [index, read] of reads.entries()) {
-    const counts = result.counts[index]!
-    const before = (read.cursor as LogCursor).stored
-    const [anew] = counts.truncates === 0 ? storedAnew(before, read.changes!.stored, true) : []
-    if (anew)
-      throw new EngineError('LOG_LOST', `${read.where}: ${anew}: changes of it may be lost`, {
-        hint: 'Read the table anew: nightfreight run JOB --full-refresh.',
-      })
-    const night = await compactChanges(context, read, parts[index]!, counts)
-    progress.note(`${read.where}: ${countsText(counts)}, to ${result.position}`)
-    progress.finished(taskName('extract', read.extract), `changes to ${result.position}`)
-    const { stored } = read.changes!
-    const cursor: LogCursor = { position: result.position, number: night.number, ...(stored && { stored }) }
-    const { gone } = night
-    extracted.push({
-      extract: read.extract,
-      parts: night.parts,
-      rows: rowsIn(night.parts),
-      ...(gone.length > 0 && { gone }),
-      watermark: result.position,
-      cursor,
-      changes: counts,
+  return readInThread(context, sources.get(connection)!.changeLog!.reading, request)
+}
+
+/** How tables are stored now; undefined where the log tells all of it. */
+export async function storedNow(
+  { sources, spec, signal }: RunContext,
+  connection: string,
+  reads: PlannedRead[],
+): Promise<Record<string, Stored> | undefined> {
+  const log = sources.get(connection)!.changeLog!
+  const tables = reads.map(({ extract, cursor }) => ({
+    spec: spec.extracts.find(({ name }) => name === extract)!,
+    from: (cursor as LogCursor).position,
+  }))
+  return log.stored?.(reads[0]!.changes!.reader, tables, signal)
+}
+
+/** Fails with LOG_LOST where a table is stored anew since its cursor's position, and the log does not tell why. */
+export function toldAnew(read: PlannedRead, { truncates }: ChangeCounts, now: Stored | undefined): void {
+  const [anew] = truncates === 0 ? storedAnew((read.cursor as LogCursor).stored, now, true) : []
+  if (anew)
+    throw new EngineError('LOG_LOST', `${read.where}: ${anew}: changes of it may be lost`, {
+      hint: 'Read the table anew: nightfreight run JOB --full-refresh.',
     })
-  }
-  return extracted
 }
 
 const countsText = ({ inserts, updates, deletes, truncates, transactions }: ChangeCounts) =>

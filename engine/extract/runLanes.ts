@@ -10,6 +10,8 @@ export interface Work<Lane, Result> {
   split(range: Range): Promise<[Range, Range] | undefined>
   /** Reads one chunk from the start of a range. */
   read(lane: Lane, range: Range): Promise<{ result: Result; rest: Range | undefined }>
+  /** Called once the queue knows of the chunk. */
+  keep?(): Promise<void>
 }
 
 /**
@@ -35,6 +37,7 @@ export async function runLanes<Lane extends { close(): Promise<void> }, Result>(
       const { result, rest } = await work.read(lane, piece.range)
       share.read(piece, result, rest)
       tell()
+      await work.keep?.()
       return lane
     } catch (error) {
       if (signal.aborted || !isTransient(error) || piece.failures + 1 === ATTEMPTS) throw error

@@ -218,6 +218,28 @@ test('postgres: a value that the log leaves out, since it did not change, is kep
   await night()
 })
 
+test('postgres: a value that the log leaves out of a row that was rejected is not taken for NULL', async t => {
+  const { query, job, yaml, night } = await follow(t, {
+    fresh: freshPostgres,
+    warehouse,
+    table: 'unread',
+    extract: ', columns: { born: quarantine }',
+    statements: [
+      'CREATE TABLE unread (id int PRIMARY KEY, born date, a text)',
+      'ALTER TABLE unread ALTER a SET STORAGE EXTERNAL',
+      `INSERT INTO unread VALUES (1, 'infinity', repeat('z', 5000)), (2, '2026-02-01', repeat('z', 5000))`,
+    ],
+  })
+  job.yaml(`${yaml}quality: { max_error_rate: 1 }\n`)
+  assert.equal((await job.run()).error, undefined)
+  await query(`UPDATE unread SET born = '2026-02-02'`)
+  const { error } = await job.run({ fresh: true })
+  assert.match(String(error), /unread: the log leaves out a of 1 changed rows/)
+  assert.equal((error as { code: string }).code, 'LOG_LOST')
+  assert.equal((await job.run({ fresh: true, fullRefresh: [] })).error, undefined)
+  assert.deepEqual(await night(), { read: 0, inserted: 0, updated: 0, deleted: 0 })
+})
+
 test('postgres: a run that is killed while the server makes its slot leaves none that goes with it', async t => {
   const { query, night, job, reader, url } = await follow(t, {
     fresh: freshPostgres,

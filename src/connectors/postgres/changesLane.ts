@@ -56,7 +56,7 @@ export async function readChanges(
     const [start = 0n] = [...positions.values()].sort((a, b) => (a < b ? -1 : 1))
     await idle(client, name, request.reader, signal)
     const until = lsnOf(request.until)
-    const decoder = new PgOutput(name, byOid, positions)
+    const decoder = new PgOutput(name, byOid, positions, until)
     const { silence } = access.timeouts ?? DEFAULT_TIMEOUTS
     const end = await unlessSilent(
       socketOf(client),

@@ -73,6 +73,7 @@ export class PgOutput implements LogDecoder {
   /** Tables by the OID of their relation. */
   private readonly tables: Map<number, ChangeTable[]>
   private readonly positions: Map<ChangeTable, bigint>
+  private readonly until: bigint
   /** By OID, as the log described it last. */
   private readonly relations = new Map<number, Mapped[]>()
   private readonly transaction: Transaction = { ordinal: 0, seconds: 0, micros: 0 }
@@ -80,17 +81,28 @@ export class PgOutput implements LogDecoder {
   private readonly old = new Tuple()
   private readonly now = new Tuple()
 
-  constructor(where: string, tables: Map<number, ChangeTable[]>, positions: Map<ChangeTable, bigint>) {
+  /** What committed at `until` or later is not read: the pass ends exactly there. */
+  constructor(
+    where: string,
+    tables: Map<number, ChangeTable[]>,
+    positions: Map<ChangeTable, bigint>,
+    until: bigint,
+  ) {
     this.where = where
     this.tables = tables
     this.positions = positions
+    this.until = until
   }
 
   message(bytes: Buffer, from: number, to: number): void {
     switch (bytes[from]) {
       case BEGIN: {
-        this.underWay = true
         this.commit = bytes.readBigUInt64BE(from + 1)
+        if (this.commit >= this.until) {
+          this.committed = this.until
+          return
+        }
+        this.underWay = true
         const micros = bytes.readBigInt64BE(from + 9)
         this.transaction.ordinal++
         this.transaction.seconds = Number(micros / 1_000_000n) + EPOCH_SECONDS
