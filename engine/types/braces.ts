@@ -31,8 +31,23 @@ export function fromBraces(text: string, type: string): string {
           ELSE CAST(regexp_replace(${value}, '^(\\S+)(.*) BC$', '\\1 (BC)\\2') AS ${type}) END`,
       )
     default:
-      return `CAST(${text} AS ${type})`
+      return decimalOf(text, type) ?? `CAST(${text} AS ${type})`
   }
+}
+
+/**
+ * A decimal beyond BIGINT with all digits of its scale: DuckDB casts its digits alone a hundred times faster than the text.
+ * Undefined of other types.
+ */
+function decimalOf(text: string, type: string): string | undefined {
+  const [precision, scale] = /^DECIMAL\((\d+),(\d+)\)$/.exec(type)?.slice(1).map(Number) ?? [0, 0]
+  if (precision! <= 18 || !scale) return undefined
+  return once(
+    text,
+    value => `CASE WHEN regexp_full_match(${value}, '-?\\d+[.]\\d{${scale}}')
+      THEN CAST(CAST(CAST(replace(${value}, '.', '') AS HUGEINT) AS DECIMAL(38,0)) * CAST('0.${'1'.padStart(scale, '0')}' AS DECIMAL(${scale},${scale})) AS ${type})
+      ELSE CAST(${value} AS ${type}) END`,
+  )
 }
 
 let values = 0

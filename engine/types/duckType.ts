@@ -1,4 +1,5 @@
 import { bracesText, fromBraces } from './braces.ts'
+import { jsonSql } from './jsonText.ts'
 import type { Column, LogicalType } from './logical.ts'
 import { typeFromName, typeName } from './logical.ts'
 import { fieldsOf, itemOf, split } from './nestedType.ts'
@@ -103,5 +104,6 @@ export function loadedSql(from: Column, to: Column, staged: string): string | un
   const value = from.written ? seenSql(from, staged) : staged
   if (to.written) return bracesText(value, typeName(from.type))
   const own = to.duck === from.duck || to.type.kind !== 'text'
-  return `CAST(${own ? value : `to_json(${value})`} AS ${typeName(to.type)})`
+  const held = from.written ? from.duck! : typeName(from.type)
+  return `CAST(${own ? value : jsonSql(value, held)} AS ${typeName(to.type)})`
 }

@@ -26,7 +26,7 @@ not is staged as another type, as a rule its text, and is its own type again for
 
 A table that is there already takes a value where its own type holds it exactly; otherwise the load is refused.
 
-Minus zero keeps its sign on the way. A DuckDB file keeps one sign for a stretch of a column in which every value is a zero: its
+Minus zero keeps its sign on the way; MariaDB's own columns have no minus zero. A DuckDB file keeps one sign for a stretch of a column in which every value is a zero: its
 storage holds such a stretch once.
 
 Where some values do not fit, the run fails at the first one, with the row and the value, unless the extract's

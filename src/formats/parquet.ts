@@ -3,6 +3,7 @@ import type { EngineError } from '../../engine/errors.ts'
 import { readFooter } from '../../engine/parquet/footer.ts'
 import type { Duck } from '../../engine/sql/duckdb.ts'
 import { literalPath, parquetSql } from '../../engine/sql/files.ts'
+import { jsonSql } from '../../engine/types/jsonText.ts'
 import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
 import { BadFile, badFile } from './bad.ts'
 import { fieldSql } from './field.ts'
@@ -152,7 +153,7 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
   const text = isBeyond(found)
     ? found.text(field)
     : found.nested
-      ? `to_json(${field})::VARCHAR`
+      ? `${jsonSql(field, native)}::VARCHAR`
       : `${field}::VARCHAR`
   return { text, ...fieldSql(text, type) }
 }

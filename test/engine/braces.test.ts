@@ -34,6 +34,14 @@ const ITEMS: [type: string, item: fc.Arbitrary<string>, sql: (item: string) => s
     fc.integer({ min: -(10 ** 9) + 1, max: 10 ** 9 - 1 }).map(n => String(n / 100)),
     item => item,
   ],
+  [
+    'DECIMAL(38,10)',
+    fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n }).map(n => {
+      const digits = String(n < 0n ? -n : n).padStart(11, '0')
+      return `${n < 0n ? '-' : ''}${digits.slice(0, -10)}.${digits.slice(-10)}`
+    }),
+    item => `${quote(item)}::DECIMAL(38,10)`,
+  ],
   ['DOUBLE', fc.double().map(String), quote],
 ]
 

@@ -6,7 +6,7 @@ import {
   type RowValidator,
 } from '../../../engine/contracts/rowValidation.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
-import { type Column, columnNamed } from '../../../engine/types/logical.ts'
+import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
 import { databaseAndName } from './catalog.ts'
 import { foldedText, matchFolded } from './changes.ts'
@@ -42,7 +42,11 @@ export class MysqlRowValidator implements RowValidator {
       if (type.kind === 'float')
         return [{ condition: `NOT isfinite(${value})`, reason: `${name}: is no finite number` }]
       if (type.kind !== 'date' && type.kind !== 'timestamp') return []
-      const condition = `NOT isfinite(${value}) OR year(${value}) NOT BETWEEN 1 AND 9999`
+      // Not by year(): of an instant it is that of the era, and of the session's zone.
+      const [first, last] = [`0001-01-01 00:00:00`, `9999-12-31 23:59:59.999999`].map(moment =>
+        type.kind === 'date' ? `DATE '${moment.slice(0, 10)}'` : `CAST('${moment}+00' AS ${typeName(type)})`,
+      )
+      const condition = `${value} NOT BETWEEN ${first} AND ${last}`
       return [{ condition, reason: `${name}: is not within the years 1 to 9999` }]
     })
   }

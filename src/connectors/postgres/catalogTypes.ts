@@ -37,7 +37,7 @@ export async function catalogTypes(
        ) part(oid) WHERE part.oid <> 0)
      SELECT t.oid, t.typtype AS kind, t.typbasetype AS base, t.typtypmod AS typmod, t.typndims AS dimensions,
        CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname END AS name,
-       CASE WHEN t.typcategory = 'A' AND t.typlen = -1 AND t.typtype = 'b' THEN t.typelem END AS item,
+       CASE WHEN t.typinput = 'pg_catalog.array_in'::regproc THEN t.typelem END AS item,
        (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid)::text AS labels,
        CASE WHEN t.typtype = 'c' THEN (SELECT json_agg(json_build_object('name', a.attname, 'type', a.atttypid::text, 'typmod', a.atttypmod,
            'dimensions', a.attndims) ORDER BY a.attnum)

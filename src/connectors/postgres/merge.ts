@@ -133,6 +133,8 @@ export function fit(brought: Brought, column: TargetColumn): 'assign' | 'parse' 
       return given(type.scale === 0 && INTEGERS.includes(typname))
     case 'text':
       if (TEXTS.includes(typname)) return 'assign'
+      // A length cuts none of the values that it was made for.
+      if (brought.written === 'braces' && madeType(brought) === column.native) return 'parse'
       return typmod < 0 && (PARSED.includes(typname) || 'AEIGR'.includes(category)) ? 'parse' : undefined
     case 'binary':
       return given(typname === 'bytea')

@@ -17,6 +17,7 @@ export const SETUP = `CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE E
   CREATE TYPE spoken AS (a int, b text);
   CREATE FUNCTION speak(spoken) RETURNS text LANGUAGE sql AS $$ SELECT 'spoken' $$;
   CREATE CAST (spoken AS text) WITH FUNCTION speak(spoken);
+  CREATE TYPE outer_pair AS (p pair, "The ""x""" text[], n int[]);
   CREATE TYPE public.int4 AS ENUM ('not', 'the', 'integer')`
 
 // Letters, controls, quotes, separators, and characters of two, three and four bytes.

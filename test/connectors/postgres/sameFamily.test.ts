@@ -4,63 +4,9 @@ import { after, test } from 'node:test'
 import { Duck } from '../../../engine/sql/duckdb.ts'
 import { smallJob } from '../../jobs/small.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres } from '../../servers.ts'
-import { sameFamilyNights } from '../sameFamily.ts'
-import { EVERY_TYPE, SETUP } from './everyType.ts'
-
-const ROWS = Number(process.env.SOAK_ROWS ?? 200)
-
-// regclass and its kin name what the other database may not have.
-const TYPES = EVERY_TYPE.filter(({ type }) => !/^reg|^aclitem/.test(type))
-const most = Math.max(...TYPES.map(({ edges }) => edges?.length ?? 0))
-
-async function fill(source: FreshDatabase): Promise<void> {
-  const columns = TYPES.map(({ type }, index) => `c${index} ${type}`)
-  await source.query(`${SETUP}; CREATE TABLE kinds (id int PRIMARY KEY, ${columns.join(', ')})`)
-  const list = (values: (string | undefined)[]) => values.map(value => value ?? 'NULL').join(', ')
-  const edges = Array.from(
-    { length: most },
-    (_, row) => `(${row}, ${list(TYPES.map(({ edges }) => edges?.[row]))})`,
-  )
-  await source.query(`INSERT INTO kinds VALUES ${edges.join(', ')}`)
-  await source.query(
-    `INSERT INTO kinds SELECT n, ${TYPES.map(({ random }) => random).join(', ')} FROM generate_series(${most}, ${most + ROWS}) AS n`,
-  )
-}
 
 const rows = ({ query }: FreshDatabase) =>
   query<{ id: number; text: string }>('SELECT id, kinds::text AS text FROM kinds ORDER BY id')
-
-const shapes = ({ query }: FreshDatabase) =>
-  query<{ name: string; type: string }>(
-    `SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS required FROM pg_attribute
-      WHERE attrelid = 'kinds'::regclass AND attnum > 0 ORDER BY attnum`,
-  )
-
-test('a table goes from Postgres to Postgres with its own types, every value as the server writes it', async () => {
-  const [source, target] = [await freshPostgres(), await freshPostgres()]
-  await fill(source)
-  await target.query(SETUP)
-  const night = await sameFamilyNights('same_family', source, target, rows)
-  assert.deepEqual(await night(), { inserted: most + ROWS + 1, updated: 0, deleted: 0 })
-  const domains: Record<string, string> = {
-    positive: 'numeric(12,3)',
-    feeling: 'mood',
-    feelings: 'feeling[]',
-    padded: 'character(7)',
-  }
-  const wanted = (await shapes(source)).map(column => ({
-    ...column,
-    type: domains[column.type] ?? column.type,
-  }))
-  assert.deepEqual(await shapes(target), wanted)
-  // A row changes in one column each, as many as there are.
-  for (const [index, { random }] of TYPES.entries())
-    await source.query(`UPDATE kinds SET c${index} = ${random} WHERE id = ${most + index}`)
-  await source.query(`DELETE FROM kinds WHERE id < 2`)
-  const { updated, ...others } = await night()
-  assert.ok(updated > TYPES.length * 0.7, `${updated} updated`)
-  assert.deepEqual(others, { inserted: 0, deleted: 2 })
-})
 
 test('constants, collations and NOT NULL go along; a type that the target does not know becomes text', async () => {
   const [source, target] = [await freshPostgres(), await freshPostgres()]
