@@ -12,6 +12,8 @@ const PYTHON = {
     main: 'dlt[postgres,filesystem]==1.31.0',
     more: ['connectorx==0.4.6', 'pyarrow==22.0.0', 'sqlalchemy==2.0.44', 'pymysql==1.1.2'],
   },
+  dbt: { main: 'dbt-core==1.11.16', more: ['dbt-duckdb==1.11.1', 'duckdb==1.5.5'] },
+  sqlmesh: { main: 'sqlmesh==0.236.4', more: ['duckdb==1.5.5'] },
   connectorx: { main: 'connectorx==0.4.6', more: ['pyarrow==22.0.0'] },
   duckdb: {
     main: 'duckdb==1.5.5',

@@ -4,6 +4,7 @@ import { quoteName } from './duckdb.ts'
 import type { Fault } from './faults.ts'
 import type { SqlGraph } from './model.ts'
 import { isGenerated, type SqlNode } from './parse.ts'
+import { notBoolean, type Pitfall, pitfallOf, undoneJoins } from './pitfalls.ts'
 import { charactersIn, placeOf } from './text.ts'
 
 /** What is known of the tables that a job's SQL reads. */
@@ -40,9 +41,51 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
         `* hands every column of what it reads to load.${loaded[0]!.table}: a new one in the source is a new one in the table`,
         'List the columns that the table is to have.',
       )
+    const isModel = models.some(model => model.file === file)
+    for (const output of isModel ? ((top.select_list as SqlNode[] | undefined) ?? []) : [])
+      if (!output.alias && !['STAR', 'COLUMN_REF'].includes(output.type!))
+        advise(
+          output,
+          'a column without a name has its text for one',
+          output.type === 'VALUE_CONSTANT'
+            ? 'Write … AS name; was a decimal point meant, in place of a comma?'
+            : 'Write … AS name.',
+        )
+    for (const [name, at] of unreadCtes(top))
+      advise(at, `nobody reads ${name}`, `Take ${name} out of WITH, or read it.`)
     for (const select of selectsIn(top, new Set())) new Select(select.node, select.ctes, known, advise).look()
   }
   return found
+}
+
+/** CTEs that no FROM names: DuckDB does not even bind them. */
+function unreadCtes(top: SqlNode): [string, SqlNode][] {
+  const own = new Map<string, SqlNode>()
+  const read = new Set<string>()
+  const visit = (node: unknown): void => {
+    if (node === null || typeof node !== 'object') return
+    const each = node as SqlNode
+    for (const { key, value } of each.cte_map?.map ?? []) own.set(key, value.query?.node ?? {})
+    if (each.type === 'BASE_TABLE') read.add((each.table_name ?? '').toLowerCase())
+    for (const child of Object.values(each)) visit(child)
+  }
+  visit(top)
+  return [...own]
+    .filter(([name]) => !read.has(name.toLowerCase()))
+    .map(([name, node]) => [name, firstPlace(node)])
+}
+
+/** The first node of a tree that has a place. */
+function firstPlace(node: SqlNode): SqlNode {
+  let first: SqlNode = {}
+  const visit = (each: unknown): void => {
+    if (each === null || typeof each !== 'object') return
+    const { query_location: at } = each as SqlNode
+    if (at !== undefined && at < (first.query_location ?? Number.MAX_SAFE_INTEGER)) first = each as SqlNode
+    for (const child of Object.values(each)) visit(child)
+  }
+  visit(node)
+  return first
 }
 
 type Advise = (node: SqlNode, message: string, hint: string) => void
@@ -80,6 +123,8 @@ class Select {
   private readonly advise: Advise
   private readonly ctes: ReadonlySet<string>
   private readonly sides: Side[] = []
+  /** Aliases of what is joined by LEFT JOIN. */
+  private readonly outer = new Set<string>()
 
   constructor(node: SqlNode, ctes: ReadonlySet<string>, known: Known, advise: Advise) {
     this.node = node
@@ -91,6 +136,9 @@ class Select {
   look(): void {
     const { from_table, where_clause, select_list, having, qualify, modifiers } = this.node
     this.join(from_table as SqlNode)
+    for (const each of undoneJoins(conjuncts(where_clause as SqlNode), this.outer)) this.tell(each)
+    for (const each of conjuncts(where_clause as SqlNode))
+      this.tell(notBoolean(each, column => this.columnOf(column)))
     for (const expression of [from_table, where_clause, select_list, having, qualify])
       for (const node of nodesIn(expression)) this.expression(node)
     const limits = (modifiers as SqlNode[]) ?? []
@@ -123,6 +171,7 @@ class Select {
       using_columns?: string[]
     }
     const [side] = right
+    if (join_type === 'LEFT') for (const { alias } of right) this.outer.add(alias)
     if (ref_type === 'CROSS' && !this.node.where_clause && side?.table && left.some(({ table }) => table))
       this.advise(
         node.right as SqlNode,
@@ -167,6 +216,7 @@ class Select {
         'row_number() without ORDER BY numbers the rows otherwise each time',
         'Write OVER (PARTITION BY … ORDER BY …), by columns that no two rows have the same of.',
       )
+    this.tell(pitfallOf(node, column => this.columnOf(column)))
     if (node.class !== 'COMPARISON' || !node.left || !node.right) return
     const [left, right] = [node.left as SqlNode, node.right as SqlNode]
     const isNull = ({ type, value }: SqlNode) =>
@@ -185,6 +235,15 @@ class Select {
         `${text.shown} is VARCHAR and is compared with ${other.shown}: each value is cast to ${other.type}, and one that is none fails the run`,
         `Write TRY_CAST(${text.shown} AS ${other.type}), which gives NULL for such a value.`,
       )
+  }
+
+  private tell(pitfall: Pitfall | undefined): void {
+    if (pitfall) this.advise(pitfall.node, pitfall.message, pitfall.hint)
+  }
+
+  private columnOf(node: SqlNode): { type: string; shown: string } | undefined {
+    const found = this.typed(node)
+    return found?.column ? found : undefined
   }
 
   /** The type of a column or a literal, as far as it is known. */

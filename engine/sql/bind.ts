@@ -7,7 +7,7 @@ import { faultOf } from './locate.ts'
 import { MacroSession } from './macroSession.ts'
 import type { OrderedCheck, OrderedMacro, SqlGraph } from './model.ts'
 import { usedMacros } from './order.ts'
-import type { SqlFile } from './parse.ts'
+import { isGenerated, type SqlFile } from './parse.ts'
 import { placeOf, stripped, tokensOf } from './text.ts'
 import { setVariables } from './variables.ts'
 
@@ -124,7 +124,7 @@ class Binding {
         else setCheckColumns(check, columns)
       } catch (error) {
         if (!(error instanceof SqlInvalid)) throw error
-        this.found.faults.push(...error.faults)
+        this.found.faults.push(...error.faults.map(fault => ({ ...begun(check), ...fault })))
       }
     }
     return this.found
@@ -222,6 +222,12 @@ class Binding {
 function placed(sql: string, name: string): Pick<Fault, 'place'> {
   const found = [...tokensOf(sql)].findLast(({ text }) => text === name || text === quoteName(name))
   return found ? { place: placeOf(sql, found.start) } : {}
+}
+
+/** Where a query begins; nowhere of one that nobody has written. */
+function begun({ file, sql }: SqlFile): Pick<Fault, 'place'> {
+  const [first] = tokensOf(sql)
+  return first && !isGenerated(file) ? { place: placeOf(sql, first.start) } : {}
 }
 
 function worded(source: SqlFile, error: unknown): Fault {

@@ -38,6 +38,13 @@ export function typesHint(message: string): string | undefined {
   if (name === '+' && ofTexts) return 'Texts are joined by ||.'
   if (/^[+-]$/.test(name ?? '') && /^TIMESTAMP.*, (\w*INT|INTEGER_LITERAL)/.test(types))
     return 'A time takes an INTERVAL: + INTERVAL 1 DAY.'
+  if (/^(invalid|date field|timestamp field).*(date|timestamp)/.test(message))
+    return "A date is written '2024-12-31'; one in another form is strptime(text, '%d/%m/%Y')."
+  if (/Cannot compare values of type (DATE|TIMESTAMP).* and type (DOUBLE|INTEGER)/.test(message))
+    return "A date stands in quotes: DATE '2024-12-31'."
+  if (/^Expected \d+ parameters/.test(message))
+    return "A value from outside is getvariable('name'), with vars: { name: … } in job.yaml."
+  if (/^SELECT INTO/.test(message)) return "A model's table has the name of its file: take INTO out."
   if (name === '&&' && types.includes('BOOLEAN')) return "DuckDB's SQL says AND."
   if (name === 'datediff' || name === 'date_diff')
     return "It takes a unit first: date_diff('day', from, until)."
@@ -55,6 +62,7 @@ export const ownWord = (name: string): string | undefined => FUNCTIONS[name.toLo
 
 const SIGNS: [sign: RegExp, message: string, hint: string][] = [
   [/^`$/, 'names are not quoted with `', 'Write "name" in double quotes, or without any.'],
+  [/^[–—−]/, 'a dash of a word processor is no minus', 'Write -; a comment begins with --.'],
   [/^[“”„‘’]/, 'typographic quotes are no quotes of SQL', `Write 'text' or "name".`],
 ]
 

@@ -30,10 +30,25 @@ function guessed(sql: string, { statement, text }: SqlError): number | undefined
     return inside !== undefined && (text.includes(`"${inside}"`) || text.endsWith(inside))
   })
   if (quoted) return quoted.start
-  return /^Set operations/.test(text)
-    ? tokens.find(token => /^(UNION|EXCEPT|INTERSECT)$/i.test(token.text))?.start
-    : undefined
+  const keyword = KEYWORDS.find(([pattern]) => pattern.test(text))?.[1]
+  if (keyword) return tokens.find(token => keyword.test(token.text))?.start
+  const name = NAMED.exec(text)?.slice(1).find(Boolean)
+  const named = tokens.filter(
+    token => token.text.replace(/^"(.*)"$/s, '$1').toLowerCase() === name?.toLowerCase(),
+  )
+  // Of several, the last: what is wrong with a clause stands behind what is selected.
+  return named.at(-1)?.start ?? tokens[0]?.start
 }
+
+/** What a message without a place is about. */
+const KEYWORDS: [message: RegExp, word: RegExp][] = [
+  [/^Set operations/, /^(UNION|EXCEPT|INTERSECT)$/i],
+  [/^GROUP BY/, /^GROUP$/i],
+  [/^ORDER/, /^ORDER$/i],
+  [/^DECIMAL/, /^(DECIMAL|NUMERIC)$/i],
+  [/parameters/, /^\$$/],
+]
+const NAMED = /"([^"]+)"|'([^']+)'|^column (\S+) must/
 
 /** Where in a file's text a statement failed that holds it; undefined where it failed elsewhere, or nowhere. */
 export function characterOf(sql: string, { statement, position }: SqlError): number | undefined {
@@ -93,7 +108,12 @@ function wording({ text, missing }: SqlError): { message: string; hint?: string 
     .filter(line => line !== 'Candidate functions:')
   const takes = lines.length < more.length ? 'It takes: ' : ''
   if (takes && lines.length > 1 && /\bVARCHAR\b/.test(first) && !lines.some(line => line.includes('VARCHAR')))
-    return { message, hint: 'A text is no number: TRY_CAST(… AS DECIMAL(18,2)) makes one of it, or NULL.' }
+    return {
+      message,
+      hint: lines.every(line => /DATE|TIME|INTERVAL/.test(line))
+        ? 'A text is no date: TRY_CAST(… AS DATE), or strptime(text, format), makes one of it.'
+        : 'A text is no number: TRY_CAST(… AS DECIMAL(18,2)) makes one of it, or NULL.',
+    }
   const hint = takes + lines.slice(0, MAX_HINT_LINES).join('; ')
   return { message, hint: lines.length > MAX_HINT_LINES ? `${hint}; …` : hint }
 }

@@ -2,6 +2,7 @@ import type { Fault } from './faults.ts'
 import type { Macro } from './macros.ts'
 import type { OrderedCheck, OrderedModel } from './model.ts'
 import type { Mention } from './parse.ts'
+import { placeOf, tokensOf } from './text.ts'
 
 /** The macros among `macros` that are called, by these mentions or by each other. */
 export const usedMacros = <M extends Macro>(
@@ -79,5 +80,14 @@ function circle(path: OrderedModel[], checks: OrderedCheck[]): Fault {
       hint: `${next.name} sees the rows of ${node.name} that are good, which is what the check decides: let it check ${next.name}, or be a set check.`,
     }
   }
-  return { file: path[0]!.file, message: `models read each other: ${names.join(' → ')}` }
+  const [{ file, sql }] = path as [OrderedModel]
+  const mention = [...tokensOf(sql)].find(
+    ({ text }) => text.replaceAll('"', '').toLowerCase() === names[1]!.toLowerCase(),
+  )
+  return {
+    file,
+    ...(mention && { place: placeOf(sql, mention.start) }),
+    message: names.length === 2 ? `${names[0]} reads itself` : `models read each other: ${names.join(' → ')}`,
+    hint: 'Take what both need into a model of its own, which both read.',
+  }
 }

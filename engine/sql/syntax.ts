@@ -39,6 +39,11 @@ export function syntaxHint(sql: string, at: number): string | undefined {
   const index = end < 0 ? tokens.length : end
   const word = tokens[index]?.text.toUpperCase()
   const open = unclosed(tokens.slice(0, index))
+  const phrase = phraseHint(tokens, index)
+  if (phrase) return phrase
+  if (sql.startsWith('/*', at)) return 'A comment that begins with /* ends with */.'
+  if (sql.startsWith('//', at) || sql[at] === '#') return 'A comment begins with --.'
+  if (word === ')' && !open) return 'It closes no bracket: take it away, or write ( before.'
   if (open && word === undefined) return bracketHint(sql, open.start)
   if (sql.startsWith('=>', at)) return 'Did you mean >= in place of =>?'
   if (word === 'SEPARATOR') return "DuckDB's SQL says string_agg(text, separator)."
@@ -49,8 +54,12 @@ export function syntaxHint(sql: string, at: number): string | undefined {
     return 'A JOIN says by what: JOIN other USING (column), or ON a = b.'
   if (tokens[index - 1]?.text === ',' && (word === 'SELECT' || CLAUSES.includes(word!)))
     return `Take the comma before ${tokens[index]!.text} away.`
-  for (const token of [tokens[index - 1], tokens[index]]) {
-    const meant = token && keywordOf(token.text)
+  for (const [token, before] of [
+    [tokens[index - 1], tokens[index - 2]],
+    [tokens[index], tokens[index - 1]],
+  ]) {
+    // What stands behind FROM and JOIN is a name.
+    const meant = token && !/^(FROM|JOIN)$/i.test(before?.text ?? '') && keywordOf(token.text)
     if (meant) return `Did you mean ${meant} in place of ${token.text}?`
   }
   const inner = open && tokens[tokens.indexOf(open) + 1]?.text.toUpperCase()
@@ -66,6 +75,44 @@ export function syntaxHint(sql: string, at: number): string | undefined {
   if (before?.text === ',' && tokens[index]?.text === ',') return 'Take one of the two commas away.'
   if (tokens[index]?.text.startsWith('"') || (tokens[index] && WORD.test(tokens[index].text)))
     return `Is a comma missing before ${tokens[index].text}?`
+  return undefined
+}
+
+/** What is often written without a word or a bracket that belongs to it. */
+function phraseHint(tokens: StatementText[], index: number): string | undefined {
+  const [two, one, own, next] = [-2, -1, 0, 1].map(step => tokens[index + step]?.text ?? '')
+  const words = [one, own].map(text => text!.toUpperCase())
+  const [before, word] = words
+  const name = WORD.test(own!)
+  if (before === 'USING' && name) return `Write USING (${own}).`
+  if (word === 'OUTER') return 'Write LEFT JOIN, RIGHT JOIN or FULL JOIN.'
+  if (/^(EXISTS|IN|ANY|ALL)$/.test(before!) && /^(SELECT|\[)$/.test(word!))
+    return `Write ${before} (…) with brackets.`
+  if (
+    before === '(' &&
+    word === 'SELECT' &&
+    WORD.test(two!) &&
+    /^(WITH|,)$/i.test(tokens[index - 3]?.text ?? '')
+  )
+    return `Write ${two} AS (SELECT …).`
+  if (word === 'WITH' && tokens[0]?.text.toUpperCase() === 'WITH')
+    return 'There is one WITH: other queries follow behind a comma, name AS (…).'
+  if (word === 'WITH' && next === '(') return "DuckDB's SQL has no such hints to the database: leave it out."
+  if (word === '' && tokens[0]?.text.toUpperCase() === 'WITH' && one === ')')
+    return 'A WITH ends with the SELECT that reads it.'
+  if (word === '[' && before === 'AS') return 'Write "name" in double quotes, or without any.'
+  if (word === 'BY' && two!.toUpperCase() === 'OVER') return `Write OVER (${before} BY …) with brackets.`
+  if (/^(ORDER|GROUP|PARTITION)$/.test(before!) && name && !/^(AS|,|SELECT)$/i.test(two!))
+    return `Write ${before} BY ${own}.`
+  if (word === ',' && tokens.slice(Math.max(0, index - 4), index).some(({ text }) => /^BETWEEN$/i.test(text)))
+    return 'Write BETWEEN … AND ….'
+  if (word === ',' && /^\d+$/.test(one!) && /^\d+$/.test(next!))
+    return `A decimal number has a point: ${one}.${next}.`
+  if (word === ':' && WORD.test(next!))
+    return `A value from outside is getvariable('${next}'), with vars: { ${next}: … } in job.yaml.`
+  const begun = tokens.slice(0, index).findLastIndex(({ text }) => /^CASE$/i.test(text))
+  if (word === 'THEN' && begun >= 0 && !tokens.slice(begun, index).some(({ text }) => /^WHEN$/i.test(text)))
+    return 'Write CASE WHEN … THEN ….'
   return undefined
 }
 

@@ -45,6 +45,8 @@ export async function readFolder(folder: string): Promise<JobFolder> {
   for (const name of found.folders) {
     if (RESERVED.includes(name)) continue
     const files = await sqlFilesBelow(folder, name, problems)
+    if (name !== 'seeds' && nearest(name, ['seeds']) && (await entries(join(folder, name))).files.some(isCsv))
+      problems.push({ file: `${name}/`, message: 'holds CSV files that nobody reads; did you mean seeds/?' })
     const meant = name.toLowerCase() === 'macros' ? '../macros' : nearest(name, RESERVED)
     if (files.length > 0 && meant !== undefined)
       problems.push({
@@ -118,10 +120,11 @@ async function sqlFilesBelow(folder: string, below: string, problems: Fault[]): 
   return files
 }
 
+const isCsv = (name: string) => extname(name).toLowerCase() === '.csv'
+
 async function seedFiles(folder: string, problems: Fault[]): Promise<SeedFile[]> {
   const { files, folders } = await entries(join(folder, 'seeds'))
-  const isSeed = (name: string) => extname(name).toLowerCase() === '.csv'
-  for (const name of [...files.filter(each => !isSeed(each)), ...folders.map(each => `${each}/`)])
+  for (const name of [...files.filter(each => !isCsv(each)), ...folders.map(each => `${each}/`)])
     if (!/\.md$/i.test(name))
       problems.push({
         file: `seeds/${name}`,
@@ -129,7 +132,7 @@ async function seedFiles(folder: string, problems: Fault[]): Promise<SeedFile[]>
       })
   return Promise.all(
     files
-      .filter(isSeed)
+      .filter(isCsv)
       .map(async name => ({ file: `seeds/${name}`, bytes: await readFile(join(folder, 'seeds', name)) })),
   )
 }

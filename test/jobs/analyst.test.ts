@@ -103,8 +103,8 @@ const MISTAKES: [what: string, files: Record<string, string>, says: string[]][] 
       'checks/m/y.sql': "SELECT order_no, 'x' AS reason FROM (SELECT order_id AS order_no FROM m)",
     },
     [
-      'checks/m/y.sql: returns order_no, which is no column of m; a row check returns columns of m, reason and severity; did you mean "order_id"?',
-      'checks/x.sql: returns status, message; a set check returns level and message',
+      'checks/m/y.sql:1: returns order_no, which is no column of m; a row check returns columns of m, reason and severity; did you mean "order_id"?',
+      'checks/x.sql:1: returns status, message; a set check returns level and message',
     ],
   ],
   [

@@ -105,6 +105,55 @@ const MISTAKES: (string | Record<string, string>)[] = [
   '-- @column nte What is written.\nSELECT order_id, note FROM orders',
   '-- @materialised tabel\nSELECT order_id FROM orders',
   '-- @materialised view\nSELECT order_id FROM orders',
+  'SELECT order_id\r\nFROM orders\r\nWHERE amout > 1\r\n',
+  '\ufeffSELECT order_id, nte FROM orders',
+  'SELECT order_id,\u00a0nte\tFROM orders',
+  'SELECT order_id FROM orders WHERE amount > 1 – 2',
+  'SELECT order_id FROM orders WHERE note = ‘paid’',
+  'SELECT order_id FROM orders WHERE placed > 31/12/2024',
+  "SELECT order_id FROM orders WHERE placed > '31/12/2024'",
+  "SELECT order_id, DATE '2024-02-30' AS d FROM orders",
+  'SELECT order_id, amount / 0 AS x FROM orders',
+  'SELECT order_id, 300::TINYINT AS t FROM orders',
+  'SELECT order_id, amount::DECIMAL(40,2) AS amount FROM orders',
+  'SELECT order_id FROM orders WHERE note IN (NULL, 1)',
+  'SELECT order_id FROM orders WHERE amount > 5 OR note',
+  'SELECT order_id FROM orders WHERE note',
+  "SELECT order_id FROM orders WHERE note LIKE '*paid*'",
+  'SELECT order_id, substring(note, 0, 3) AS x FROM orders',
+  'SELECT order_id, year(note) AS y FROM orders',
+  'SELECT order_id, lag(amount) OVER () AS before FROM orders',
+  'SELECT order_id, first(note) AS n FROM orders GROUP BY order_id',
+  'SELECT order_id, 1,5 AS x FROM orders',
+  'SELECT order_id FROM orders WHERE amount > 1,5',
+  'SELECT order_id FROM orders GROUP BY 2',
+  'SELECT order_id FROM orders HAVING amount > 5',
+  'SELECT order_id FROM orders WHERE order_id BETWEEN 1, 3',
+  'SELECT order_id FROM orders WHERE NOT EXISTS SELECT 1 FROM customers',
+  "SELECT order_id, CASE amount > 5 THEN 'a' ELSE 'b' END AS x FROM orders",
+  'SELECT order_id, sum(amount) OVER PARTITION BY note AS x FROM orders',
+  'SELECT order_id, rank() OVER (ORDER placed) AS x FROM orders',
+  'SELECT order_id, amount * 2) AS b FROM orders',
+  'SELECT order_id FROM orders AS o JOIN customers AS c USING customer_id',
+  'SELECT order_id FROM orders AS o JOIN customers AS c USING (cust_id)',
+  'SELECT order_id FROM orders AS o OUTER JOIN customers AS c ON o.customer_id = c.customer_id',
+  "SELECT order_id, name FROM orders AS o LEFT JOIN customers AS c ON o.customer_id = c.customer_id WHERE c.name = 'x'",
+  'WITH a (SELECT order_id FROM orders) SELECT order_id FROM a',
+  'WITH a AS (SELECT order_id FROM orders)',
+  'WITH a AS (SELECT order_id FROM orders) WITH b AS (SELECT 1 AS x) SELECT order_id FROM a',
+  'WITH a AS (SELECT order_id FROM orders), b AS (SELECT nte FROM orders) SELECT order_id FROM a',
+  'SELECT order_id AS [id] FROM orders',
+  'SELECT o.* FROM orders',
+  'SELECT order_id, $1 AS x FROM orders',
+  'SELECT order_id, :since AS x FROM orders',
+  'SELECT order_id FROM orders WITH (NOLOCK)',
+  'SELECT order_id FROM orders // later',
+  'SELECT order_id FROM orders /* later',
+  'SELECT order_id INTO m FROM orders',
+  'SELECT order_id FROM m',
+  { 'checks/m/big.sql': 'SELECT order_id, 5 AS reason FROM m' },
+  { 'checks/few.sql': "SELECT order_id, 'x' AS reason FROM m" },
+  { 'seed/codes.csv': 'code\na\n' },
   { 'draft.sql': 'SELECT note FROM orders' },
   { 'a.sql': 'SELECT order_id FROM b', 'b.sql': 'SELECT order_id FROM a' },
   { 'm.sql': 'SELECT customer_id FROM orders' },
@@ -139,6 +188,8 @@ test('typical mistakes are told each at its place, with what to write', async ()
     assert.ok(found.length > 0, `nothing is said of: ${JSON.stringify(mistake)}`)
     const text = found.join('\n').replaceAll(job.folder, 'job')
     assert.doesNotMatch(text, /DESCRIBE|COPY|read_parquet|nightfreight-|_nf_/)
+    // What is wrong with a query stands at its line.
+    assert.match(text, /\.sql:\d+: |job\.yaml:\d+|is empty|nobody|no model/)
     const title =
       typeof mistake === 'string'
         ? mistake
@@ -147,7 +198,7 @@ test('typical mistakes are told each at its place, with what to write', async ()
             .join('\n')
     told.push(`${title}\n\n${text.replaceAll(/^/gm, '  ')}\n`)
     for (const file of Object.keys(files)) rmSync(join(job.folder, file))
-    for (const folder of ['check', 'checks', '../macros'])
+    for (const folder of ['check', 'checks', 'seed', '../macros'])
       rmSync(join(job.folder, folder), { recursive: true, force: true })
   }
   const page = told.join(`\n${'─'.repeat(80)}\n`)
