@@ -76,29 +76,41 @@ export function createProgress(options: ProgressOptions): Progress {
 const ended = (name: string, meter: Meter, note: string | undefined, at: number) =>
   `${name}: done, ${describeDone(meter, at)}${note ? `, ${note}` : ''}`
 
-/** Milliseconds between lines in a pipe; a task that ends sooner leaves none. */
+/** Milliseconds between lines in a pipe on how far things are; a task that ends sooner has no line of its end. */
 const PLAIN_MS = 10_000
+/** Milliseconds after which a pipe names a task that is running: of a night in which nothing happens, none. */
+const NAMED_MS = 500
 /** Running tasks that a line names. */
 const NAMED = 3
 
-/** In a pipe: what takes long has lines, a quick run has none. */
+/** In a pipe: what takes a while has lines, a quick run has none. */
 function plain({ stream }: ProgressOptions, running: Map<string, Meter>, now: () => number): Display {
   const begun = now()
   let done = 0
+  let told = begun
+  const named = new Set<string>()
   const line = (text: string) => stream.write(`${text}\n`)
   return {
-    every: PLAIN_MS,
+    every: NAMED_MS,
     start() {},
     end(name, meter, note) {
       done++
+      named.delete(name)
       if (now() - meter.started >= PLAIN_MS) line(ended(name, meter, note, now()))
     },
     note: line,
     tick() {
+      for (const [name, { started }] of running)
+        if (!named.has(name) && now() - started >= NAMED_MS) {
+          named.add(name)
+          line(`${name}: started`)
+        }
+      if (now() - told < PLAIN_MS) return
+      told = now()
       if (running.size === 0) return
-      const named = [...running].slice(0, NAMED).map(([name, meter]) => describeRunning(name, meter))
+      const first = [...running].slice(0, NAMED).map(([name, meter]) => describeRunning(name, meter))
       const more = running.size > NAMED ? [`${running.size - NAMED} more`] : []
-      line(`${formatSpan(now() - begun)}, ${tasks(done)} done; ${[...named, ...more].join('; ')}`)
+      line(`${formatSpan(now() - begun)}, ${tasks(done)} done; ${[...first, ...more].join('; ')}`)
     },
     close() {},
   }

@@ -11,7 +11,7 @@ function setup(t: TestContext, json: boolean, isTTY: boolean) {
   return { written, progress: createProgress({ stream, json, isTTY }) }
 }
 
-test('a line every ten seconds in a pipe, and one for what took that long', t => {
+test('a line every ten seconds in a pipe, one for what goes on for half a second, and one for what took ten', t => {
   const { written, progress } = setup(t, false, false)
   progress.task('quick')
   progress.done('quick')
@@ -27,8 +27,12 @@ test('a line every ten seconds in a pipe, and one for what took that long', t =>
   progress.close()
   progress.note('late')
   assert.deepEqual(written, [
+    'members: started\n',
     '10s, 1 task done; members: 10,000 of ~40,000 rows, 2,000 rows/s, 15s left\n',
     'hello\n',
+    'a: started\n',
+    'b: started\n',
+    'c: started\n',
     '20s, 1 task done; members: 20,000 of ~40,000 rows, 2,000 rows/s, 10s left; a; b; 1 more\n',
     'members: done, 20,000 rows in 20s, 1,000 rows/s, 3 in quarantine\n',
   ])
