@@ -1,4 +1,5 @@
 import type { ComparedColumn, RowTotal } from '../contracts/verification.ts'
+import { hashable } from '../diff/rowHash.ts'
 import { type Duck, type DuckRow, quoteName } from '../sql/duckdb.ts'
 import { typeName } from '../types/logical.ts'
 
@@ -36,7 +37,7 @@ export function canonical({ type, unpadded, unsignedZero }: ComparedColumn, valu
  * the columns, all in the load's types, so that both sides of a comparison are summed by the same code.
  */
 export function rowSum(columns: ComparedColumn[], values: string[]): string {
-  const parts = columns.map((column, index) => canonical(column, values[index]!))
+  const parts = columns.map((column, index) => hashable(column.type, canonical(column, values[index]!)))
   return `hash(${["'row'", ...parts].join(', ')})`
 }
 
