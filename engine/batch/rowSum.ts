@@ -9,17 +9,23 @@ export interface RowSum {
   rows: number
   low: bigint
   high: bigint
+  /** Of the bytes that rows are sent as, not of their values: sums of one kind alone say anything of each other. */
+  ofBytes?: true
 }
 
 export const NO_ROWS: RowSum = { rows: 0, low: 0n, high: 0n }
 
+/** Adds sums of one kind up. */
 export const addSums = (a: RowSum, b: RowSum): RowSum => ({
+  ...a,
+  ...b,
   rows: a.rows + b.rows,
   low: a.low + b.low,
   high: a.high + b.high,
 })
 
-export const sameSum = (a: RowSum, b: RowSum) => a.rows === b.rows && a.low === b.low && a.high === b.high
+export const sameSum = (a: RowSum, b: RowSum) =>
+  a.rows === b.rows && a.low === b.low && a.high === b.high && a.ofBytes === b.ofBytes
 
 /** Adds up batches of the same columns. A value's hash depends on its column's place, its bytes, and whether it is NULL. */
 export class RowSummer {
@@ -111,6 +117,68 @@ export class RowSummer {
     this.high[row] = b ^ (b >>> 13)
   }
 }
+
+/**
+ * Adds up rows by the bytes that they are sent as: for what keeps a value as those bytes and gives it back in them. A tenth of
+ * the work of their values.
+ */
+export class ByteSummer {
+  private rows = 0
+  private low = 0n
+  private high = 0n
+  /** Of the last rows, as numbers that are whole below 2^53. */
+  private pending = 0
+  private lows = 0
+  private highs = 0
+
+  get sum(): RowSum {
+    this.flush()
+    return { rows: this.rows, low: this.low, high: this.high, ofBytes: true }
+  }
+
+  /** Adds the row view[from, to). */
+  add(view: DataView, from: number, to: number): void {
+    // Words by turns into two states, which the processor works on side by side.
+    let [a, b, c, d] = [to - from, 0, 0, to - from]
+    let at = from
+    for (; at + 8 <= to; at += 8) {
+      const first = view.getInt32(at, true)
+      const second = view.getInt32(at + 4, true)
+      a = Math.imul(a ^ first, LOW)
+      a ^= a >>> 15
+      b = Math.imul(b + first, HIGH)
+      b ^= b >>> 13
+      c = Math.imul(c ^ second, LOW)
+      c ^= c >>> 15
+      d = Math.imul(d + second, HIGH)
+      d ^= d >>> 13
+    }
+    for (let left = to - at; left > 0; left = to - at) {
+      const word = left < 4 ? view.getUint8(at) : view.getInt32(at, true)
+      at += left < 4 ? 1 : 4
+      a = Math.imul(a ^ word, LOW)
+      a ^= a >>> 15
+      b = Math.imul(b + word, HIGH)
+      b ^= b >>> 13
+    }
+    a = Math.imul(a ^ avalanche(c), LOW)
+    b = Math.imul(b + avalanche(d), HIGH)
+    // Each half takes of all states: rows that one does not tell apart, both must not.
+    this.lows += avalanche(a ^ (b >>> 7) ^ (d >>> 5)) >>> 0
+    this.highs += avalanche(b + Math.imul(a, LOW) + c) >>> 0
+    if (++this.pending === MOST_PENDING) this.flush()
+  }
+
+  private flush(): void {
+    this.rows += this.pending
+    this.low += BigInt(this.lows)
+    this.high += BigInt(this.highs)
+    this.pending = this.lows = this.highs = 0
+  }
+}
+
+/** So many numbers of 32 bits add up to less than 2^53. */
+const MOST_PENDING = 1 << 20
 
 /** Stands for NULL, after a length that no value has. */
 const NULL = Uint8Array.from([0x9e, 0x37, 0x79, 0xb9])

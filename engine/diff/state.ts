@@ -174,7 +174,10 @@ export class State {
   async noteWitness(changed?: string, last?: State): Promise<void> {
     const { root } = this.context
     const keys = this.keys()
-    const own = `SELECT ${keys}, ${ROW} FROM (${changed ?? this.sql()}) WHERE ${ROW} >= 0`
+    // Those of a bucket are spread over all.
+    const full = this.buckets.find(parts => rowsIn(parts) >= 2 * WITNESSES)
+    const any = full && !last ? `SELECT * FROM ${filesSql(root, full)}` : this.sql()
+    const own = `SELECT ${keys}, ${ROW} FROM (${changed ?? any}) WHERE ${ROW} >= 0`
     const before = last?.witness
       ? `${own} AND (${keys}) IN (SELECT (${keys}) FROM ${filesSql(root, [last.witness])})`
       : own

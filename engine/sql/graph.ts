@@ -45,7 +45,8 @@ export async function parseJob(
   const parsed: Macro[] = []
   for (const file of sources.macros) parsed.push(...((await parse(() => macrosOf(duck, file))) ?? []))
 
-  const own = await ownFunctions(duck)
+  // DuckDB takes longer to list them than a small table to load.
+  const own = queries.size + parsed.length > 0 ? await ownFunctions(duck) : new Map<string, boolean>()
   const tables = new Map(
     [...sources.extracts, ...sources.models].map(({ name }) => [name.toLowerCase(), name] as const),
   )

@@ -6,7 +6,7 @@ import type { CheckResult } from '../../engine/quality/rowChecks.ts'
 import { type RunContext, runFolder } from '../../engine/runtime/context.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { goodRows } from '../../engine/staging/dataSet.ts'
-import { atomicWrite } from '../../engine/staging/store.ts'
+import { atomicWrite, rowsIn } from '../../engine/staging/store.ts'
 import { remedy } from '../alerts/remedy.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
@@ -176,6 +176,8 @@ function reportData(
 
 /** Rows of a model that its profile reads at most, spread over all: counting distinct values costs more than the night. */
 const PROFILED = 250_000
+/** Parts that they are read from at most: to skip rows of a part takes almost as long as to read them. */
+const PROFILED_PARTS = 12
 /** Columns that are profiled at a time. */
 const PROFILED_TOGETHER = 64
 /** DuckDB reads so many rows at once, or skips them. */
@@ -189,9 +191,11 @@ async function profile(
   const profiles: ReportData['profile'] = []
   for (const { name, columns, parts, findings, rows } of tables) {
     if (!parts || !spec.loads.some(load => load.from === name)) continue
-    const every = Math.ceil(rows / PROFILED)
+    // Findings name rows by their numbers among all.
+    const some = findings || rows <= PROFILED ? parts : spread(parts, PROFILED_PARTS)
+    const every = Math.ceil(rowsIn(some) / PROFILED)
     const sample = every > 1 ? ` WHERE file_row_number // ${VECTOR} % ${every} = 0` : ''
-    const from = `(${goodRows(root, { parts, findings }, true)})${sample}`
+    const from = `(${goodRows(root, { parts: some, findings }, true)})${sample}`
     const row: Record<string, unknown> = {}
     // The figures of a column take memory of their own.
     for (let start = 0; start < columns.length; start += PROFILED_TOGETHER) {
@@ -207,7 +211,7 @@ async function profile(
     const shown = (column: string, value: unknown) => mask.value(sensitive, column, textOf(value))
     profiles.push({
       model: name,
-      ...(every > 1 && { sample: total }),
+      ...((every > 1 || some.length < parts.length) && { sample: total }),
       columns: columns.map((column, index) => ({
         name: column.name,
         type: column.native,
@@ -219,6 +223,15 @@ async function profile(
     })
   }
   return profiles
+}
+
+/** So many of a list at most, its first and its last among them. */
+function spread<T>(list: T[], most: number): T[] {
+  if (list.length <= most) return list
+  return Array.from(
+    { length: most },
+    (_, index) => list[Math.round((index * (list.length - 1)) / (most - 1))]!,
+  )
 }
 
 const textOf = (value: unknown) => (value === null ? null : String(value))

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Batch } from '../../engine/batch/batch.ts'
 import { BatchBuilder } from '../../engine/batch/builder.ts'
-import { RowSummer, sameSum } from '../../engine/batch/rowSum.ts'
+import { ByteSummer, RowSummer, sameSum } from '../../engine/batch/rowSum.ts'
 import type { Column, LogicalType } from '../../engine/types/logical.ts'
 
 const TYPES: Record<string, LogicalType> = {
@@ -91,3 +91,31 @@ test('bytes do not move between neighbours unseen', () => {
   assert.ok(!sameSum(sumOf([of(a, b)]), sumOf([of(rest[0]!, rest[1]!)])))
   assert.ok(!sameSum(sumOf([of(Buffer.alloc(0), null)]), sumOf([of(null, Buffer.alloc(0))])))
 })
+
+test('rows summed by their bytes: any order, any place; another byte, length or neighbour gives another sum', () => {
+  const sum = (rows: Uint8Array[], gap: number) => {
+    const summer = new ByteSummer()
+    const view = new DataView(new ArrayBuffer(1000))
+    for (const row of rows) {
+      new Uint8Array(view.buffer).set(row, gap)
+      summer.add(view, gap, gap + row.length)
+    }
+    return summer.sum
+  }
+  const bytes = fc.uint8Array({ minLength: 1, maxLength: 40 })
+  fc.assert(
+    fc.property(fc.array(bytes, { minLength: 2 }), fc.nat(), fc.nat(), fc.nat(9), (rows, r, b, gap) => {
+      const was = sum(rows, 0)
+      assert.ok(sameSum(sum(rows.toReversed(), gap), was))
+      const [at, other] = [r % rows.length, (r + 1) % rows.length]
+      const [row, next] = [rows[at]!, rows[other]!]
+      const place = b % row.length
+      assert.ok(!sameSum(sum(rows.with(at, row.with(place, row[place]! ^ (1 << (b % 8)))), 0), was))
+      assert.ok(!sameSum(sum(rows.with(at, Uint8Array.of(...row, 0)), 0), was))
+      const moved = rows.with(at, row.slice(0, -1)).with(other, Uint8Array.of(row.at(-1)!, ...next))
+      assert.ok(!sameSum(sum(moved, 0), was) || sortedText(moved) === sortedText(rows))
+    }),
+  )
+})
+
+const sortedText = (rows: Uint8Array[]) => rows.map(String).toSorted().join(';')

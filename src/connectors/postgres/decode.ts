@@ -72,12 +72,10 @@ export class CopyDecoder {
   }
 
   private header(bytes: Buffer, from: number, to: number): number {
-    if (to - from < 19 || bytes.toString('latin1', from, from + 11) !== SIGNATURE)
-      this.fail('', 'no COPY BINARY header')
-    const extension = bytes.readInt32BE(from + 15)
-    if (extension < 0 || from + 19 + extension > to) this.fail('', 'its header extension is cut')
+    const found = afterHeader(bytes, from, to)
+    if (typeof found === 'string') this.fail('', found)
     this.started = true
-    return from + 19 + extension
+    return found
   }
 
   private row(bytes: Buffer, view: DataView, at: number, to: number): number {
@@ -184,6 +182,14 @@ export class CopyDecoder {
       { hint: 'The connection sent what COPY BINARY does not allow; run again, and report it if it stays.' },
     )
   }
+}
+
+/** Where the rows of a stream begin whose first message is `bytes[from, to)`, or what is wrong with its header. */
+export function afterHeader(bytes: Buffer, from: number, to: number): number | string {
+  if (to - from < 19 || bytes.toString('latin1', from, from + 11) !== SIGNATURE)
+    return 'no COPY BINARY header'
+  const extension = bytes.readInt32BE(from + 15)
+  return extension < 0 || from + 19 + extension > to ? 'its header extension is cut' : from + 19 + extension
 }
 
 function kindOf({ column: { type, inexact, wire } }: ColumnBuilder): number {

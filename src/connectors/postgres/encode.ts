@@ -1,8 +1,15 @@
 import type { Batch, Vector } from '../../../engine/batch/batch.ts'
+import type { ByteSummer } from '../../../engine/batch/rowSum.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { unflattened } from '../../../engine/types/logical.ts'
 import { writeDate, writeTimestamp } from './encodeMoment.ts'
-import { largeNumericBytes, numericBytes, writeLargeNumeric, writeNumeric } from './encodeNumeric.ts'
+import {
+  largeNumericBytes,
+  NUMERIC_SLOT,
+  splitNumeric,
+  writeLargeNumeric,
+  writeNumeric,
+} from './encodeNumeric.ts'
 import type { Values } from './encodeValues.ts'
 import { present } from './encodeValues.ts'
 
@@ -28,12 +35,16 @@ interface Encoding {
 /** Writes batches in Postgres's binary COPY format; header and trailer are the caller's. */
 export class CopyEncoder {
   private readonly where: string
+  private readonly summer: ByteSummer | undefined
   private readonly at = new Int32Array(ROWS)
   private bytes = Buffer.allocUnsafeSlow(0)
+  /** By column: what its numerics were split into as they were measured. */
+  private readonly slots: Uint16Array[] = []
 
-  /** `where` names the table in errors. */
-  constructor(where: string) {
+  /** `where` names the table in errors; `summer` adds up the rows written. */
+  constructor(where: string, summer?: ByteSummer) {
     this.where = where
+    this.summer = summer
   }
 
   /**
@@ -44,11 +55,11 @@ export class CopyEncoder {
    */
   *encode(batch: Batch): Generator<Buffer> {
     const { at } = this
-    const columns = batch.vectors.map(vector => {
+    const columns = batch.vectors.map((vector, index) => {
       const { data, validity } = vector
       const source = new DataView(data.buffer, data.byteOffset, data.byteLength)
       const values: Values = { vector, validity, source, where: `${this.where}.${vector.column.name}` }
-      return { values, encoding: encodingOf(values, batch.rows) }
+      return { values, encoding: encodingOf(values, batch.rows, () => this.slotsOf(index)) }
     })
     let step = Math.min(ROWS, batch.rows)
     for (let from = 0; from < batch.rows; ) {
@@ -64,9 +75,17 @@ export class CopyEncoder {
         at[row]! += 2
       }
       for (const { values, encoding } of columns) encoding.write(values, out, at, from, count)
+      // Each place is now where its row ends.
+      if (this.summer)
+        for (let row = 0, start = 0; row < count; start = at[row++]!) this.summer.add(out, start, at[row]!)
       yield this.bytes.subarray(0, total)
       from += count
     }
+  }
+
+  private slotsOf(column: number): Uint16Array {
+    this.slots[column] ??= new Uint16Array(ROWS * NUMERIC_SLOT)
+    return this.slots[column]
   }
 }
 
@@ -94,17 +113,18 @@ function addSizes(
   else for (let row = 0; row < count; row++) sizes[row]! += present(values.validity, from + row) ? size! : 4
 }
 
-function encodingOf({ vector, where }: Values, rows: number): Encoding {
+function encodingOf({ vector, where }: Values, rows: number, slots: () => Uint16Array): Encoding {
   const { type } = vector.column
   switch (type.kind) {
     case 'bool':
       return { size: 5, write: writeBool }
     case 'int':
-      return type.signed ? SIGNED[type.bits] : UNSIGNED[type.bits]
+      if (type.signed) return SIGNED[type.bits]
+      return type.bits === 64 ? decimal(0, 2, slots()) : UNSIGNED[type.bits]
     case 'float':
       return type.bits === 32 ? { size: 8, write: writeFourBytes } : { size: 12, write: writeEightBytes }
     case 'decimal':
-      return decimal(type.scale, 4)
+      return decimal(type.scale, 4, slots())
     case 'text':
       refuseNul(vector, rows, where)
       return BYTES
@@ -281,8 +301,11 @@ const BYTES: Encoding = {
 
 const WORDS = new Uint32Array(4)
 
-/** Decimals of four words, and unsigned integers of two, as numeric. */
-function decimal(scale: number, words: 2 | 4): Encoding {
+/** In a slot: the value is too large for one. */
+const LARGE = 0xffff
+
+/** Decimals of four words, and unsigned integers of two, as numeric: measured, then written of a slot a row. */
+function decimal(scale: number, words: 2 | 4, slots: Uint16Array): Encoding {
   const signed = words === 4
   // The value as a double where that holds it, as it does most; otherwise NaN, and WORDS are loaded.
   const small = (source: DataView, row: number): number => {
@@ -308,9 +331,12 @@ function decimal(scale: number, words: 2 | 4): Encoding {
           continue
         }
         const value = small(source, from + index)
-        sizes[index]! += Number.isNaN(value)
-          ? largeNumericBytes(WORDS, signed, scale)
-          : numericBytes(value, scale)
+        const slot = index * NUMERIC_SLOT
+        if (!Number.isNaN(value)) sizes[index]! += splitNumeric(slots, slot, value, scale)
+        else {
+          slots[slot] = LARGE
+          sizes[index]! += largeNumericBytes(WORDS, signed, scale)
+        }
       }
     },
     write({ source, validity }, out, at, from, count) {
@@ -321,10 +347,12 @@ function decimal(scale: number, words: 2 | 4): Encoding {
           at[index] = to + 4
           continue
         }
-        const value = small(source, from + index)
-        at[index] = Number.isNaN(value)
-          ? writeLargeNumeric(out, to, WORDS, signed, scale)
-          : writeNumeric(out, to, value, scale)
+        const slot = index * NUMERIC_SLOT
+        if (slots[slot] !== LARGE) at[index] = writeNumeric(out, to, slots, slot, scale)
+        else {
+          small(source, from + index)
+          at[index] = writeLargeNumeric(out, to, WORDS, signed, scale)
+        }
       }
     },
   }
@@ -336,11 +364,10 @@ const SIGNED: Record<8 | 16 | 32 | 64, Encoding> = {
   32: { size: 8, write: writeFourBytes },
   64: { size: 12, write: writeEightBytes },
 }
-const UNSIGNED: Record<8 | 16 | 32 | 64, Encoding> = {
+const UNSIGNED: Record<8 | 16 | 32, Encoding> = {
   8: { size: 6, write: small((source, row) => source.getUint8(row)) },
   16: { size: 8, write: writeUint16 },
   32: { size: 12, write: writeUint32 },
-  64: decimal(0, 2),
 }
 
 function refuseNul({ data, offsets }: Vector, rows: number, where: string): void {

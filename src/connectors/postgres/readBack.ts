@@ -1,10 +1,10 @@
-import { addSums, NO_ROWS, type RowSum, RowSummer } from '../../../engine/batch/rowSum.ts'
+import { addSums, type RowSum, type RowSummer } from '../../../engine/batch/rowSum.ts'
 import type { PlannedLoad, StageRequest } from '../../../engine/contracts/load.ts'
 import type { Sink } from '../../../engine/contracts/source.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
-import { type Access, connect, disconnect, quoteIdent } from './connect.ts'
-import { copyOut } from './copyOut.ts'
+import { type Access, connect, disconnect, interruptOn, quoteIdent } from './connect.ts'
+import { sumCopied } from './copyOut.ts'
 import { describeTable } from './describe.ts'
 import { loadError, type TargetSession } from './session.ts'
 import { selectExpression } from './types.ts'
@@ -12,7 +12,7 @@ import { selectExpression } from './types.ts'
 /** Rows and bytes of a batch that is read back. */
 export const LIMITS = { rows: 1 << 16, bytes: 1 << 23 }
 
-/** A table with fewer is read sooner on the connection that is there. */
+/** A table with fewer is read sooner on the connection that is there, which has the lock. */
 const BLOCKS = 1000
 
 /** Takes batches of what is read, and keeps their sum only. */
@@ -37,17 +37,14 @@ export interface ReadBackInput {
   /** For messages: `warehouse.dim_members`. */
   where: string
   sql: string
-  columns: Column[]
 }
 
-/** The sum of a query's rows, on a connection of its own. Runs in a worker. */
+/** The sum of a query's rows as the server sends them, on a connection of its own. Runs in a worker. */
 export async function sumRows(input: unknown): Promise<RowSum> {
-  const { access, where, sql, columns } = input as ReadBackInput
+  const { access, where, sql } = input as ReadBackInput
   const client = await connect(access)
   try {
-    const summer = new RowSummer()
-    await copyOut(client, sql, { where, columns, limits: LIMITS }, summing(summer))
-    return summer.sum
+    return await sumCopied(client, sql, where)
   } catch (error) {
     throw loadError(error, where)
   } finally {
@@ -56,8 +53,8 @@ export async function sumRows(input: unknown): Promise<RowSum> {
 }
 
 /**
- * The sum of a staging table's rows, read back by as many connections as they were sent by; undefined where it keeps them in
- * other types, or few. From here to the end of the transaction nobody else can write to it.
+ * The sum of the bytes of a staging table's rows that was made to keep them as they are sent, read back by as many connections
+ * as they were sent by. From here to the end of the transaction nobody else can write to it.
  */
 export async function sumStaged(
   session: TargetSession,
@@ -65,29 +62,33 @@ export async function sumStaged(
   load: PlannedLoad,
   { lanes, offload }: Pick<StageRequest, 'lanes' | 'offload'>,
   signal: AbortSignal,
-): Promise<RowSum | undefined> {
+): Promise<RowSum> {
   const { access } = session
   const where = `${access.name}.${load.table}`
   await session.query(`LOCK TABLE ${staging} IN SHARE MODE`, [], signal, where)
   const schema = (await describeTable(await session.client(), where, staging))!
-  const columns = load.columns.map(({ name }) => columnNamed(schema.columns, name)!)
-  if (!sameTypes(load.columns, columns)) return undefined
+  const list = load.columns
+    .map(({ name }) => selectExpression(columnNamed(schema.columns, name)!, quoteIdent(name)))
+    .join(', ')
   const { rows } = await session.query(
     "SELECT pg_relation_size($1::regclass) / current_setting('block_size')::int AS blocks",
     [staging],
     signal,
   )
   const blocks = Number(rows[0]!.blocks)
-  if (blocks < BLOCKS) return undefined
-  const list = columns.map(column => selectExpression(column, quoteIdent(column.name))).join(', ')
+  if (blocks < BLOCKS) {
+    const client = await session.client()
+    const release = interruptOn(signal, client)
+    return sumCopied(client, `SELECT ${list} FROM ${staging}`, where).finally(release)
+  }
   const bounds = Array.from({ length: lanes + 1 }, (_, lane) => Math.floor((blocks * lane) / lanes))
   const sums = await Promise.all(
     bounds.slice(1).map((to, lane) => {
       const upper = lane === lanes - 1 ? '' : ` AND ctid < '(${to},0)'`
       const sql = `SELECT ${list} FROM ${staging} WHERE ctid >= '(${bounds[lane]},0)'${upper}`
-      const input: ReadBackInput = { access, where, sql, columns }
+      const input: ReadBackInput = { access, where, sql }
       return offload<RowSum>(moduleBeside(import.meta.url, 'readBack'), 'sumRows', input, signal)
     }),
   )
-  return sums.reduce(addSums, NO_ROWS)
+  return sums.reduce(addSums)
 }

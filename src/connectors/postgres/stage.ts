@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Batch } from '../../../engine/batch/batch.ts'
-import { type RowSum, RowSummer } from '../../../engine/batch/rowSum.ts'
+import { ByteSummer, type RowSum, RowSummer } from '../../../engine/batch/rowSum.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { readParquet } from '../../../engine/parquet/read.ts'
 import { type Column, typeName } from '../../../engine/types/logical.ts'
@@ -18,6 +18,8 @@ export interface StageInput {
   where: string
   paths: string[]
   columns: Column[]
+  /** Whether the table keeps values as the bytes that are sent: then those are added up. */
+  asSent?: boolean
 }
 
 /** Copies Parquet parts into a staging table, on a connection of its own; the sum of the rows sent. Runs in a worker. */
@@ -47,7 +49,8 @@ export async function stageParts(input: unknown): Promise<RowSum> {
 
 async function send(client: pg.Client, copied: Promise<void>, input: StageInput): Promise<RowSum> {
   const socket = socketOf(client)
-  const summer = new RowSummer()
+  const bytes = input.asSent ? new ByteSummer() : undefined
+  const values = new RowSummer()
   // Waits until the system has the bytes, for their buffer is used again; it keeps enough for the server meanwhile.
   const write = async (payload: Buffer) => {
     const head = Buffer.alloc(5)
@@ -60,18 +63,18 @@ async function send(client: pg.Client, copied: Promise<void>, input: StageInput)
     socket.uncork()
     await Promise.race([flushed.promise, copied])
   }
-  const encoder = new CopyEncoder(input.where)
+  const encoder = new CopyEncoder(input.where, bytes)
   try {
     await write(COPY_HEADER)
     for (const path of input.paths)
       await readParquet(path, async batch => {
         const rows = planned(batch, path, input.columns)
-        summer.add(rows)
+        if (!bytes) values.add(rows)
         for (const bytes of encoder.encode(rows)) await write(bytes)
       })
     await write(COPY_TRAILER)
     socket.write(Buffer.from([MESSAGE.copyDone, 0, 0, 0, 4]))
-    return summer.sum
+    return (bytes ?? values).sum
   } catch (error) {
     // CopyFail with an empty reason: the server forgets what it got. Its own refusal, where there is one, comes first.
     socket.write(Buffer.from([0x66, 0, 0, 0, 5, 0]))

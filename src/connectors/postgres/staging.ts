@@ -46,7 +46,7 @@ export async function makeStaging(
       [],
       signal,
     )
-    return { table, columns }
+    return { table, columns, asSent: own !== undefined }
   }
   return {
     rows: await create(names.rows, load.columns, adopted),
@@ -92,6 +92,8 @@ interface Copy {
   table: string
   columns: Column[]
   paths: string[]
+  /** As in {@link StageInput}. */
+  asSent?: boolean
 }
 
 interface CopyMeans extends Pick<StageRequest, 'lanes' | 'offload' | 'progress'> {
@@ -122,7 +124,7 @@ export class CopyQueue {
   private readonly waiting: string[] = []
   private readonly running = new Set<Promise<void>>()
   private readonly failures: Error[] = []
-  private sent = NO_ROWS
+  private sent: RowSum | undefined
   /** Parts that a COPY takes, once all are known. */
   private size: number | undefined
 
@@ -149,7 +151,7 @@ export class CopyQueue {
     if (this.signal.aborted) throw new EngineError('INTERRUPTED', `${where}: interrupted`)
     const { failures } = this
     if (failures.length > 0) throw failures.find(failure => failure instanceof EngineError) ?? failures[0]
-    return this.sent
+    return this.sent ?? NO_ROWS
   }
 
   /** Stops what is under way. */
@@ -178,7 +180,7 @@ export class CopyQueue {
     const either = AbortSignal.any([this.signal, this.failed.signal])
     try {
       const sum = await offload<RowSum>(moduleBeside(import.meta.url, 'stage'), 'stageParts', input, either)
-      this.sent = addSums(this.sent, sum)
+      this.sent = this.sent ? addSums(this.sent, sum) : sum
       progress(sum.rows)
     } catch (error) {
       this.failures.push(error as Error)

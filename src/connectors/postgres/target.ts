@@ -293,10 +293,8 @@ export class PostgresTarget implements Target {
     signal: AbortSignal,
   ) {
     const where = `${this.name}.${load.table}`
-    if (load.verify !== 'off') {
-      const sum = await sumStaged(this.session, staging, load, request, signal)
-      if (sum) this.verifier.know(commit.loadId, load, sum)
-    }
+    if (load.verify !== 'off')
+      this.verifier.know(commit.loadId, load, await sumStaged(this.session, staging, load, request, signal))
     await adoptTable(this.session, load, staging, signal)
     await finishTable(this.session, load, where, signal)
     // The planner knows nothing of a table that autovacuum has not seen yet.
