@@ -1,7 +1,8 @@
-/** What a task does with what it names: a connection (`extract`, `load`, `confirm`), an extract (`types`), a model, or a loaded table. */
+/** What a task does with what it names: a connection (`extract`, `load`, `confirm`), an extract (`types`), a model, one bucket of a model (`bucket.MODEL.NUMBER`), or a loaded table. */
 export type TaskKind =
   | 'extract'
   | 'types'
+  | 'bucket'
   | 'model'
   | 'diff'
   | 'preview'

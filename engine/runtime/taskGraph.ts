@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { LoadSpec } from '../contracts/load.ts'
-import { taskName } from '../contracts/taskName.ts'
+import { type TaskName, taskName } from '../contracts/taskName.ts'
 import { extractsOf } from '../sql/graph.ts'
 import type { OrderedModel } from '../sql/model.ts'
 import type { FlowSpec } from './spec.ts'
@@ -16,7 +16,7 @@ export interface Task {
 }
 
 /**
- * The tasks of a job, each after those it reads: `plan`, `extract.CONNECTION`, `types.EXTRACT`, `model.MODEL`,
+ * The tasks of a job, each after those it reads: `plan`, `extract.CONNECTION`, `types.EXTRACT`, `bucket.MODEL.NUMBER`, `model.MODEL`,
  * `diff.TABLE`, `load.CONNECTION`. `models` are in the order of their dependencies.
  */
 export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, Task> {
@@ -39,12 +39,14 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   const source = (table: string) =>
     taskName(models.some(({ name }) => name === table) ? 'model' : 'types', table)
   const sqls = (files: { sql: string }[]) => files.map(({ sql }) => sql)
-  for (const { name, sql, reads, awaits, enrich, inline, extract } of models) {
+  for (const { name, sql, reads, awaits, enrich, buckets, inline, extract } of models) {
     const own = checks.filter(({ model }) => model === name)
     const read = extract ? [taskName('types', name)] : reads.map(source)
+    const made = buckets ? bucketTasks({ name, buckets }) : []
+    for (const bucket of made) add(bucket, read, [sql, sqls(macros)])
     add(
       taskName('model', name),
-      [...new Set([...read, ...awaits.map(source)])],
+      [...new Set([...read, ...made, ...awaits.map(source)])],
       [...[sql, sqls(own), sqls(macros), keysOf(name)], ...(enrich ? [enrich.version] : [])],
     )
     if (inline) tasks.get(taskName('model', name))!.view = true
@@ -62,6 +64,13 @@ export function taskGraph(spec: FlowSpec, models: OrderedModel[]): Map<string, T
   }
   return tasks
 }
+
+/** The tasks that make a model's buckets, in the order of their rows. */
+export const bucketTasks = ({ name, buckets }: Pick<OrderedModel, 'name' | 'buckets'>): TaskName[] =>
+  Array.from({ length: buckets?.count ?? 0 }, (_, number) => taskName('bucket', `${name}.${number}`))
+
+/** The number of the bucket that a task makes. */
+export const bucketOf = (task: string): number => Number(task.slice(task.lastIndexOf('.') + 1))
 
 const keyRule = ({ key, newer, onDuplicate }: LoadSpec) => [key, newer, onDuplicate]
 

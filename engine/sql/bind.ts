@@ -1,5 +1,6 @@
 import { didYouMean } from '../nearest.ts'
 import { stagedType } from '../types/duckType.ts'
+import { bucketKeyFault } from './buckets.ts'
 import { type Described, rowCheckColumns, setCheckColumns } from './checkColumns.ts'
 import { Duck, quoteName, SqlError } from './duckdb.ts'
 import { type Fault, SqlInvalid } from './faults.ts'
@@ -102,6 +103,8 @@ class Binding {
         this.broken.add(model.name)
         continue
       }
+      const bucketFault = model.buckets && bucketKeyFault(model.buckets, this.found.columns)
+      if (bucketFault) this.fault({ file: model.file, place: model.buckets!.place, ...bucketFault })
       const given = (model.enrich?.gives ?? []).map(({ name, native }) => ({ name, type: native }))
       await this.table(model.name, [...columns, ...given])
       await session.made([model.name])

@@ -1,4 +1,5 @@
 import { didYouMean } from '../nearest.ts'
+import { bucketFaults, lateLast } from './bucketed.ts'
 import { type Duck, quoteName } from './duckdb.ts'
 import { type Fault, refuse, SqlInvalid } from './faults.ts'
 import { type Macro, macrosOf } from './macros.ts'
@@ -165,15 +166,17 @@ export async function parseJob(
     const isView = kind === 'view' || (kind === undefined && (mentions.get(node.name) ?? 0) < 2)
     if (isView && !node.extract && !kept) node.inline = true
   }
-  const models = orderNodes(nodes, checks, faults)
+  const models = lateLast(orderNodes(nodes, checks, faults))
+  faults.push(...(await bucketFaults(duck, models, queries, macros)))
   return { graph: { models, checks, macros, queries, vars: sources.vars ?? {} }, faults }
 }
 
 /** Why a model's rows are the same for all that read them, kept in a file; undefined where they may be computed anew. */
 function whyKept(
-  { name, enrich, volatile }: OrderedModel,
+  { name, enrich, buckets, volatile }: OrderedModel,
   { checks, loads }: SqlSources,
 ): string | undefined {
+  if (buckets) return 'it is made in buckets'
   if (enrich) return 'its values are made by more than SQL'
   if (volatile.length > 0) return `${volatile[0]!.name} gives another answer each time`
   if (checks.some(({ model }) => model === name)) return 'its rows are checked'

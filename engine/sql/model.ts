@@ -1,4 +1,5 @@
 import type { Enrichment } from '../contracts/enrichment.ts'
+import type { Buckets } from './buckets.ts'
 import type { Macro } from './macros.ts'
 import type { Mention, Query, SqlFile } from './parse.ts'
 import type { Place } from './text.ts'
@@ -16,6 +17,7 @@ export interface Materialised {
 export interface Model extends SqlFile {
   name: string
   materialised?: Materialised
+  buckets?: Buckets
   /** The table is what this makes of the query's rows. */
   enrich?: Enrichment
 }
@@ -61,6 +63,8 @@ export interface OrderedModel extends Model {
   extract?: true
   /** Its query may be computed anew wherever its name stands, with the same rows. */
   inline?: true
+  /** It is made in buckets, or is made from, or judged beside, what is: it comes after all others. */
+  late?: true
   /** What it mentions that gives another answer each time. */
   volatile: Mention[]
 }

@@ -1,5 +1,6 @@
-import type { StagedFile } from '../contracts/staging.ts'
+import type { Part, StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
+import { EngineError } from '../errors.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
 import { KEY_PRESENT, nullKeysSql } from '../quality/keyRules.ts'
 import { type Findings, quarantine, rowId } from '../quality/quarantine.ts'
@@ -7,10 +8,12 @@ import { type CheckResult, FINDINGS, findRows, openFindings, runSetCheck } from 
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { Correction } from '../runtime/correction.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
-import { runTask } from '../runtime/task.ts'
+import { oursFirst, runTask } from '../runtime/task.ts'
+import { bucketOf, bucketTasks } from '../runtime/taskGraph.ts'
+import { bucketSql } from '../sql/buckets.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { MacroSession } from '../sql/macroSession.ts'
-import type { Model, OrderedCheck, SqlGraph } from '../sql/model.ts'
+import type { Model, OrderedCheck, OrderedModel, SqlGraph } from '../sql/model.ts'
 import { stripped } from '../sql/text.ts'
 import { setVariables } from '../sql/variables.ts'
 import { REJECTS } from '../sql/words.ts'
@@ -28,7 +31,8 @@ import { asSeen, asStaged, columnsOf, openSet, openView, refuseTooLarge } from '
 import type { JudgedExtract, Transformed } from './transformed.ts'
 
 /** A model, or an extract taken as one. */
-type Query = Pick<Model, 'name' | 'enrich'> & Source & { columns?: Column[]; plain?: DataSet }
+type Query = Pick<Model, 'name' | 'enrich'> &
+  Source & { columns?: Column[]; plain?: DataSet & { columns?: Column[] } }
 
 /** An extract's rows as they are staged, and the parts that hold them already. */
 function asRead(
@@ -81,18 +85,21 @@ export async function transform(
 ): Promise<Transformed[]> {
   const results: Transformed[] = []
   const within = inQueryOf(context, graph, reads)
+  let made: Map<string, Pick<Query, 'plain'>> | undefined
   for (const model of graph.models) {
+    if (model.late) made ??= await makeBuckets(context, within, graph.models, failures)
     const { name, inline, extract } = model
     const checks = graph.checks.filter(check => check.model === name)
     // An extract that is loaded or checked as it is: its rows are a data set like a model's.
     const read = extract && reads.find(read => read.extract === name)
     const image = extract && images.get(name)
-    const needs = [...(extract ? [name] : model.reads), ...model.awaits]
+    const needs = [...(extract || model.buckets ? [name] : []), ...model.reads, ...model.awaits]
     await failures.attempt([name], needs, async () => {
       if (inline) {
         await within(model, () => openView(context, model))
       } else {
-        const query = read && image ? { ...model, ...asRead(context, read, image, judged) } : model
+        const rows = read && image ? asRead(context, read, image, judged) : made?.get(name)
+        const query = { ...model, ...rows }
         const stageOwn = (own: RunContext) => stage(own, within, query, checks)
         const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
         const set = { ...result, parts: result.parts! }
@@ -103,6 +110,55 @@ export async function transform(
     })
   }
   return results
+}
+
+/** What one bucket of a model is, and the version of the DuckDB that divided its rows. */
+interface Bucket {
+  part: Part
+  columns: Column[]
+  version: string
+}
+
+/** Makes the rows of all models that are made in buckets, those first that are this process's to make. */
+async function makeBuckets(
+  context: RunContext,
+  within: InQuery,
+  models: OrderedModel[],
+  failures: FailureScope,
+): Promise<Map<string, Pick<Query, 'plain'>>> {
+  const version = await context.duck.version()
+  const made = new Map<string, Bucket[]>()
+  const all = models.flatMap(model => bucketTasks(model).map(task => ({ model, task })))
+  for (const { model, task } of oursFirst(context, all, each => each.task)) {
+    const { name, reads, buckets } = model
+    const number = bucketOf(task)
+    await failures.attempt([name], [name, ...reads], async () => {
+      const sql = bucketSql(model.sql, buckets!, number)
+      const act = (own: RunContext) =>
+        within(model, async (): Promise<Bucket> => {
+          const made = await copyQuery(own, model, sql, 'buckets', `${name}/${number}`)
+          return { ...made, version }
+        })
+      const bucket = await runTask(context, task, act, ({ part }) => [part])
+      const others = made.get(name) ?? []
+      if (bucket.version !== (others.find(Boolean)?.version ?? bucket.version))
+        throw new EngineError(
+          'RESUME_REFUSED',
+          `${name}: its buckets were divided by two versions of DuckDB`,
+          {
+            hint: 'Nothing is lost: let all workers have one version of nightfreight, and run the job anew, with --fresh.',
+          },
+        )
+      others[number] = bucket
+      made.set(name, others)
+    })
+  }
+  return new Map(
+    [...made].map(([name, buckets]) => {
+      const plain = { parts: buckets.map(({ part }) => part), columns: buckets[0]!.columns }
+      return [name, { plain }]
+    }),
+  )
 }
 
 const inQueryOf = ({ duck, spec }: RunContext, graph: SqlGraph, reads: PlannedRead[]): InQuery =>
@@ -134,16 +190,28 @@ async function stage(
 }
 
 async function materialise(context: RunContext, model: Query): Promise<DataSet & { columns?: Column[] }> {
-  const { name, sql, file, enrich: enrichment } = model
+  const { name, sql, enrich: enrichment } = model
   if (enrichment) return { parts: [await enrich(context, { name, sql, enrich: enrichment })] }
-  const columns = await columnsOf(context, model)
+  const { part, columns } = await copyQuery(context, model, model.sql, 'transformed', name)
+  return { columns, parts: [part] }
+}
+
+/** Writes the rows of a model's query, or of the same query over one of its buckets. */
+async function copyQuery(
+  context: RunContext,
+  { name, file, sql: whole }: Pick<Query, 'name' | 'file' | 'sql'>,
+  sql: string,
+  folder: string,
+  to: string,
+): Promise<{ part: Part; columns: Column[] }> {
+  const columns = await columnsOf(context, { file, sql: whole })
   refuseReserved(
     `model ${name}`,
     columns.map(column => column.name),
   )
   const staged = asStaged(stripped(sql), columns)
   try {
-    return { columns, parts: [await copyModel(context, staged, 'transformed', name)] }
+    return { columns, part: await copyModel(context, staged, folder, to) }
   } catch (error) {
     await refuseTooLarge(context.duck, { file, sql }, columns)
     throw error

@@ -9,7 +9,7 @@ const START = new Date('2024-01-01T00:00:00Z')
 
 /**
  * The text of a DAG file for Apache Airflow 3 that runs a job's steps: `check → plan → extract (mapped, one a connection) →
- * models → load (mapped, one a target) → finish`. The same job gives the same text. `folder`: where workers find the job.
+ * prepare → bucket (mapped, where a model is made in buckets) → models → load (mapped, one a target) → finish`. The same job gives the same text. `folder`: where workers find the job.
  * Fails with CONFIG_INVALID where the job's schedule has no meaning for Airflow.
  */
 export function dagFile(spec: JobSpec, folder: string): string {
@@ -22,6 +22,7 @@ export function dagFile(spec: JobSpec, folder: string): string {
     ...(limit === undefined ? [] : ['AsyncCallback', 'DeadlineAlert', 'DeadlineReference']),
   ]
   const steps = stepsOf(spec)
+  const buckets = steps.filter(step => isOfKind(step, 'bucket'))
   const loads = steps.filter(step => isOfKind(step, 'load'))
   const made = [job, ...spec.loads.map(({ table }) => `${job}/${table}`)]
   return lines([
@@ -79,6 +80,14 @@ export function dagFile(spec: JobSpec, folder: string): string {
       mapped('        ', pool ? `extract_${pool}` : 'extract', some, pool),
     ),
     '    ]',
+    ...(buckets.length > 0
+      ? [
+          '    prepare = Nightfreight(task_id="prepare", step="prepare")',
+          '    buckets = [',
+          ...mapped('        ', 'bucket', buckets),
+          '    ]',
+        ]
+      : []),
     '    models = Nightfreight(task_id="models", step="models")',
     '    loads = [',
     ...mapped('        ', 'load', loads),
@@ -91,7 +100,7 @@ export function dagFile(spec: JobSpec, folder: string): string {
     ...made.map(name => `            ${asset(name)},`),
     '        ],',
     '    )',
-    '    check >> plan >> extracts >> models >> loads >> finish',
+    `    check >> plan >> extracts${buckets.length > 0 ? ' >> prepare >> buckets' : ''} >> models >> loads >> finish`,
     ...(waits.length > 0
       ? ['    [', ...waits.map(name => `        ${waitName(name)},`), '    ] >> check']
       : []),

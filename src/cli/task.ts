@@ -24,7 +24,7 @@ export function taskCommand(): Command {
         .requiredOption('--run <key>', 'what the orchestrator calls the run: the same for each of its steps')
         .requiredOption(
           '--task <step>',
-          'check, plan, extract.CONNECTION, models, load.CONNECTION or finish, in this order; those of a kind side by side',
+          'check, plan, extract.CONNECTION, models, load.CONNECTION or finish, in this order; those of a kind side by side. Before models prepare and bucket.NUMBER, where a model is made in buckets',
         )
         .option(
           '--at <time>',

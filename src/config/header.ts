@@ -1,22 +1,24 @@
 import { didYouMean } from '../../engine/nearest.ts'
+import type { Buckets } from '../../engine/sql/buckets.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import { placeOf } from '../../engine/sql/text.ts'
 import type { Model, ModelHeader } from '../spec/job.ts'
 
-const TAGS = ['owner', 'tags', 'column', 'materialised']
+const TAGS = ['owner', 'tags', 'column', 'materialised', 'buckets']
 const KINDS = ['view', 'table'] as const
 
 /**
  * What the comments before a model's query say of it: text, and lines `@owner NAME`, `@tags a, b`, `@column NAME TEXT`,
- * `@materialised view` or `table`. `faults` are those that change what is made; of others is warned.
+ * `@materialised view` or `table`, `@buckets NUMBER by TABLE.COLUMN, …`. `faults` are those that change what is made; of others is warned.
  */
 export function readHeader(
   file: string,
   sql: string,
-): Pick<Model, 'header' | 'materialised'> & { faults: Fault[] } {
+): Pick<Model, 'header' | 'materialised' | 'buckets'> & { faults: Fault[] } {
   const header: ModelHeader = { columns: [], tags: [], warnings: [] }
   const faults: Fault[] = []
   let materialised: Model['materialised']
+  let buckets: Model['buckets']
   const text: string[] = []
   let at = 0
   for (const line of sql.split('\n')) {
@@ -58,6 +60,13 @@ export function readHeader(
       const [, column, about] = /^("(?:[^"]|"")+"|\S+?):?(?:\s+(.*))?$/.exec(value)!
       const own = column!.startsWith('"') ? column!.slice(1, -1).replaceAll('""', '"') : column!
       header.columns.push({ name: own, text: about ?? '', place: placeOf(sql, start) })
+    } else if (name === 'buckets') {
+      const found = bucketsOf(value)
+      if (typeof found === 'string')
+        faults.push(
+          fault(`@buckets ${value}: ${found}`, 'Write -- @buckets 8 by members.id, payments.member_id'),
+        )
+      else buckets = { ...found, place: placeOf(sql, start) }
     } else {
       const kind = KINDS.find(each => each === value.toLowerCase())
       if (kind) materialised = { kind, place: placeOf(sql, start) }
@@ -82,6 +91,29 @@ export function readHeader(
   return {
     ...(!isEmpty && { header: { ...header, ...(description && { description }) } }),
     ...(materialised && { materialised }),
+    ...(buckets && { buckets }),
     faults,
   }
+}
+
+const MAX_BUCKETS = 1000
+const NAME = String.raw`("(?:[^"]|"")+"|[\p{L}_][\p{L}\p{N}_$]*)`
+const KEY = new RegExp(String.raw`^${NAME}\.${NAME}$`, 'u')
+
+/** How a model's rows are divided; or what is wrong with what was written. */
+function bucketsOf(value: string): Pick<Buckets, 'count' | 'keys'> | string {
+  const [, number, list] = /^(\d+)\s+by\s+(.+)$/i.exec(value) ?? []
+  if (number === undefined) return 'is not a number, by, and a column of each table that is divided'
+  const count = Number(number)
+  if (count < 2 || count > MAX_BUCKETS) return `there are 2 to ${MAX_BUCKETS} buckets`
+  const plain = (name: string) => (name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name)
+  const keys: Buckets['keys'] = []
+  for (const each of list!.split(',').map(text => text.trim())) {
+    const [, table, column] = KEY.exec(each) ?? []
+    if (table === undefined) return `${each || 'nothing'} is not TABLE.COLUMN`
+    if (keys.some(key => key.table.toLowerCase() === plain(table).toLowerCase()))
+      return `${table} is there twice`
+    keys.push({ table: plain(table), column: plain(column!) })
+  }
+  return { count, keys }
 }

@@ -4,7 +4,7 @@ import { isOfKind, taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError, errorFrom, systemError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { run as runFlow } from '../../engine/pipeline.ts'
-import { type Task, taskGraph, upstream } from '../../engine/runtime/taskGraph.ts'
+import { bucketOf, type Task, taskGraph, upstream } from '../../engine/runtime/taskGraph.ts'
 import { graphOf } from '../../engine/sql/graph.ts'
 import { secretsIn } from '../config/secrets.ts'
 import type { Lease } from '../metadata/leases.ts'
@@ -44,10 +44,15 @@ export interface StepResult {
 }
 
 /**
- * The steps of a job, in their order; those of a kind (`extract.CONNECTION`, `load.CONNECTION`) may be done at one time, on
- * different machines.
+ * The steps of a job, in their order; those of a kind (`extract.CONNECTION`, `bucket.NUMBER`, `load.CONNECTION`) may be done
+ * at one time, on different machines.
  */
-export function stepsOf({ extracts, loads }: Pick<JobSpec, 'extracts' | 'loads'>): string[] {
+export function stepsOf({
+  extracts,
+  models,
+  loads,
+}: Pick<JobSpec, 'extracts' | 'models' | 'loads'>): string[] {
+  const buckets = Math.max(0, ...models.map(model => model.buckets?.count ?? 0))
   const each = (kind: 'extract' | 'load', of: string[]) => [...new Set(of)].map(name => taskName(kind, name))
   return [
     'check',
@@ -56,6 +61,8 @@ export function stepsOf({ extracts, loads }: Pick<JobSpec, 'extracts' | 'loads'>
       'extract',
       extracts.map(({ from }) => from),
     ),
+    ...(buckets > 0 ? [PREPARE] : []),
+    ...Array.from({ length: buckets }, (_, number) => taskName('bucket', String(number))),
     'models',
     ...each(
       'load',
@@ -65,12 +72,20 @@ export function stepsOf({ extracts, loads }: Pick<JobSpec, 'extracts' | 'loads'>
   ]
 }
 
+/** The step that does what buckets are made from, where a model is made in buckets. */
+const PREPARE = 'prepare'
+
 /** Whether a task is done by a step: `finish` does what is left once everything is loaded. */
-function isOf(step: string, task: string): boolean {
+function isOf(step: string, task: string, tasks: Map<string, Task>): boolean {
   if (task === 'probe') return step === 'check' || step === 'plan'
   if (task === 'plan' || isOfKind(task, 'extract') || isOfKind(task, 'load')) return step === task
-  const isMade = isOfKind(task, 'types') || isOfKind(task, 'model') || isOfKind(task, 'diff')
-  return step === (isMade ? 'models' : 'finish')
+  if (isOfKind(task, 'bucket')) return step === taskName('bucket', String(bucketOf(task)))
+  const isBucket = (each: string) => isOfKind(each, 'bucket')
+  if (isOfKind(task, 'types') || isOfKind(task, 'model')) {
+    const isEarly = [...tasks.keys()].some(isBucket) && !upstream(tasks, task).some(isBucket)
+    return step === (isEarly ? PREPARE : 'models')
+  }
+  return step === (isOfKind(task, 'diff') ? 'models' : 'finish')
 }
 
 /**
@@ -211,7 +226,7 @@ async function perform(options: StepOptions, held: HeldRun, reached: Reached): P
   context.tasks = maskedStore(context.tasks, held, secrets)
   // An earlier attempt at it may have failed where no task did.
   if (!tasks.has(step)) await metadata.forgetTasks({ ...record, step: held.step }, [step])
-  context.isOurs = task => isOf(step, task)
+  context.isOurs = task => isOf(step, task, tasks)
   try {
     await runFlow(context, outcome)
   } catch (error) {
@@ -237,10 +252,12 @@ async function notDone(
   const done = await doneTasks(database, run)
   const all = [...tasks.keys()]
   const needed = new Set(
-    step === 'finish' ? all : all.filter(task => isOf(step, task)).flatMap(task => upstream(tasks, task)),
+    step === 'finish'
+      ? all
+      : all.filter(task => isOf(step, task, tasks)).flatMap(task => upstream(tasks, task)),
   )
   return all.find(
-    task => needed.has(task) && !isOf(step, task) && !tasks.get(task)!.view && !done.includes(task),
+    task => needed.has(task) && !isOf(step, task, tasks) && !tasks.get(task)!.view && !done.includes(task),
   )
 }
 

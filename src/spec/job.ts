@@ -3,6 +3,7 @@ import type { LoadSpec } from '../../engine/contracts/load.ts'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import type { Retries } from '../../engine/runtime/retries.ts'
 import type { Chunking, ConnectionPool } from '../../engine/runtime/spec.ts'
+import type { Buckets } from '../../engine/sql/buckets.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { Limits, Materialised } from '../../engine/sql/model.ts'
 import type { Place } from '../../engine/sql/text.ts'
@@ -36,6 +37,8 @@ export interface Model extends SqlFile {
   header?: ModelHeader
   /** Whether its rows are kept, or computed wherever its name stands; absent: as it is read. */
   materialised?: Materialised
+  /** How it is made bucket by bucket. */
+  buckets?: Buckets
   /** Whether it is a file of `seeds/`: its query holds the values. */
   seed?: true
   /** Of a table of job.yaml's `enrich`. */

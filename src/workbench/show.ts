@@ -1,11 +1,12 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
 import { type Duck, quoteName } from '../../engine/sql/duckdb.ts'
 import { inFile } from '../../engine/sql/locate.ts'
 import { stripped } from '../../engine/sql/text.ts'
-import { rejectedRows } from '../../engine/staging/dataSet.ts'
+import { allRows, rejectedRows } from '../../engine/staging/dataSet.ts'
+import { partOf } from '../../engine/staging/parts.ts'
 import { filesSql } from '../../engine/staging/read.ts'
 import { openMask } from '../runs/mask.ts'
 import { openModels, openStagedJob, requireTable, type StagedJob, stagedRuns } from './staged.ts'
@@ -161,11 +162,21 @@ async function histogramOf(duck: Duck, rows: string, column: string, type: strin
   return buckets
 }
 
+/** Files of a model's rows, below the staging root, that a run has kept: one, or those of its buckets in their order. */
+function keptFiles(root: string, run: string, table: string): string[] {
+  const whole = `${run}/transformed/${table}.parquet`
+  if (existsSync(join(root, whole))) return [whole]
+  const folder = `${run}/buckets/${table}`
+  if (!existsSync(join(root, folder))) return []
+  const numbers = readdirSync(join(root, folder)).map(name => Number.parseInt(name, 10))
+  return numbers.toSorted((a, b) => a - b).map(number => `${folder}/${number}.parquet`)
+}
+
 /** Compares a model with what the last run that kept it made of it, over what was read then. */
 async function diffOf({ context, outline }: StagedJob, table: string, mask: Mask): Promise<TableDiff> {
   const { duck, root, spec } = context
-  const run = stagedRuns(root, spec.job).find(each =>
-    existsSync(join(root, spec.job, each, 'transformed', `${table}.parquet`)),
+  const run = stagedRuns(root, spec.job).find(
+    each => keptFiles(root, `${spec.job}/${each}`, table).length > 0,
   )
   if (run === undefined)
     throw new EngineError('CONFIG_INVALID', `${table}: no run in staging has kept its rows`, {
@@ -173,7 +184,8 @@ async function diffOf({ context, outline }: StagedJob, table: string, mask: Mask
     })
   const base = `${spec.job}/${run}`
   const findings = `${base}/quarantine/${table}.parquet`
-  const all = filesSql(root, [{ file: `${base}/transformed/${table}.parquet` }], { rowNumber: true })
+  const parts = await Promise.all(keptFiles(root, base, table).map(file => partOf(root, file)))
+  const all = allRows(root, { parts })
   const good = existsSync(join(root, findings))
     ? ` WHERE file_row_number NOT IN (${rejectedRows(root, findings)})`
     : ''

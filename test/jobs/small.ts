@@ -7,6 +7,7 @@ import { openMetadata } from '../../src/metadata/open.ts'
 import type { RunOptions } from '../../src/runs/options.ts'
 import type { RunResult } from '../../src/runs/result.ts'
 import { runJob } from '../../src/runs/runJob.ts'
+import { runStep } from '../../src/runs/runStep.ts'
 import { verifyJob } from '../../src/runs/verifyJob.ts'
 import { commandLine, type Ended } from '../commandLine.ts'
 import type { Hooks } from '../servers.ts'
@@ -25,6 +26,8 @@ export interface SmallJob {
   /** Writes job.yaml anew; the first line, the job's name, is added. */
   yaml(text: string): void
   run(options?: Partial<RunOptions>): Promise<RunResult>
+  /** One step of a run that an orchestrator calls `key`; throws what fails it. */
+  step(key: string, step: string): ReturnType<typeof runStep>
   verify(): ReturnType<typeof verifyJob>
   /** The command line on this job's state. */
   cli(...args: string[]): Promise<Ended>
@@ -50,24 +53,18 @@ export async function smallJob(hooks: Hooks, name: string, files: Record<string,
       writeFileSync(join(folder, file), text)
     }
   const signal = new AbortController().signal
+  const means = () => ({
+    ...{ folder, env: {}, home, metadata, clock, progress: nobody, signal },
+    log: createLog({ folder: home }),
+    secrets: [],
+  })
   return {
     folder,
     home,
     metadata,
     yaml,
-    run: options =>
-      runJob({
-        folder,
-        env: {},
-        home,
-        metadata,
-        clock,
-        progress: nobody,
-        signal,
-        log: createLog({ folder: home }),
-        secrets: [],
-        ...options,
-      }),
+    run: options => runJob({ ...means(), ...options }),
+    step: (key, step) => runStep({ ...means(), key, step }),
     verify: () => verifyJob({ folder, env: {}, home, progress: nobody, signal, secrets: [] }),
     cli: (...args) => commandLine(home, args),
     cliIn: (env, ...args) => commandLine(home, args, { env }),
