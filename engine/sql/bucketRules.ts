@@ -1,4 +1,4 @@
-import type { Buckets } from './buckets.ts'
+import type { Buckets } from './model.ts'
 import { nodeOf, type SqlNode } from './parse.ts'
 
 /** Why a query does not give the same by buckets, and at which byte of it. */

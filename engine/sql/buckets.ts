@@ -1,16 +1,8 @@
 import { didYouMean } from '../nearest.ts'
 import type { Described } from './checkColumns.ts'
 import { quoteName } from './duckdb.ts'
-import { type Place, stripped } from './text.ts'
-
-/** What a model asks for: to be made bucket by bucket, each from the rows of some tables whose keys are in that bucket. */
-export interface Buckets {
-  /** How many; the same as long as the data set is. */
-  count: number
-  /** The tables whose rows are divided, and the column that decides; others are whole in every bucket. */
-  keys: { table: string; column: string }[]
-  place: Place
-}
+import type { Buckets } from './model.ts'
+import { stripped } from './text.ts'
 
 /** SQL of a query over one bucket of its tables, the same bucket of each: what the whole gives is what all buckets give. */
 export function bucketSql(sql: string, { count, keys }: Buckets, bucket: number): string {

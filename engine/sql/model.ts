@@ -1,5 +1,4 @@
 import type { Enrichment } from '../contracts/enrichment.ts'
-import type { Buckets } from './buckets.ts'
 import type { Macro } from './macros.ts'
 import type { Mention, Query, SqlFile } from './parse.ts'
 import type { Place } from './text.ts'
@@ -10,6 +9,15 @@ export type Variables = Record<string, string | number | boolean>
 /** What a model asks for: `view`, to be computed wherever its name stands; `table`, to be kept as a file of the run. */
 export interface Materialised {
   kind: 'view' | 'table'
+  place: Place
+}
+
+/** What a model asks for: to be made bucket by bucket, each from the rows of some tables whose keys are in that bucket. */
+export interface Buckets {
+  /** How many; the same as long as the data set is. */
+  count: number
+  /** The tables whose rows are divided, and the column that decides; others are whole in every bucket. */
+  keys: { table: string; column: string }[]
   place: Place
 }
 

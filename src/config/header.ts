@@ -1,6 +1,6 @@
 import { didYouMean } from '../../engine/nearest.ts'
-import type { Buckets } from '../../engine/sql/buckets.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
+import type { Buckets } from '../../engine/sql/model.ts'
 import { placeOf } from '../../engine/sql/text.ts'
 import type { Model, ModelHeader } from '../spec/job.ts'
 
