@@ -90,6 +90,9 @@ ${table(
     ),
   ],
 )}
+
+After the change, dbt and SQLMesh make that model and what reads it anew; Nightfreight makes all thirty, compares every mart with what it
+loaded last, loads the rows that differ and reads them back. Its memory is that of worker threads and of those comparisons.
 `
   writeFileSync(join(values.out, 'analyst.md'), text)
   console.log(text)

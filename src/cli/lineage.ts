@@ -26,7 +26,7 @@ Examples:
     )
     .action(async (folder: string, text: string | undefined, { json = false }: { json?: boolean }) => {
       const { openLineage } = await import('../workbench/lineage.ts')
-      const { findColumn, traceColumn } = await import('../workbench/trace.ts')
+      const { findColumn, rowsBy, traceColumn } = await import('../workbench/trace.ts')
       const lineage = await openLineage(folder, homeFolder())
       const { left, own } = lineage
       const { table, column } = text === undefined ? {} : findColumn(lineage, text, own)
@@ -35,7 +35,11 @@ Examples:
       const tables = [...lineage.tables.values()].filter(({ job }) => own === undefined || job === own)
       if (json) return print(JSON.stringify({ ...(trace ?? (table ? { table } : { tables })), left }))
       const shown = new LineageText(lineage)
-      const lines = trace ? shown.column(trace) : table ? shown.table(table) : shown.overview(tables)
+      const lines = trace
+        ? shown.column(trace)
+        : table
+          ? shown.table(table, rowsBy(lineage, table.id))
+          : shown.overview(tables)
       print([...lines, ...left.map(({ job, reason }) => `left out: ${job}: ${reason}`)].join('\n'))
     })
 }
@@ -56,7 +60,7 @@ class LineageText {
     return inColumns(lines)
   }
 
-  table(table: ProjectTable): string[] {
+  table(table: ProjectTable, rowsBy: ColumnId[]): string[] {
     const { tables, checks } = this.lineage
     const rows = table.columns.map(({ name, type, from }) => [
       name,
@@ -69,7 +73,7 @@ class LineageText {
       ...block('columns, with what they are made of', inColumns(rows)),
       ...block(
         'rows decided by',
-        table.rows.map(each => this.name(each)),
+        rowsBy.map(each => this.name(each)),
       ),
       ...block(
         'read by',

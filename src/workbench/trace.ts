@@ -125,7 +125,7 @@ export function traceColumn(lineage: ProjectLineage, id: ColumnId): ColumnTrace 
     ...id,
     ...(type !== undefined && { type }),
     madeOf: walk(id, each => madeFrom(lineage, each)),
-    rowsBy: tables.get(id.table)?.rows ?? [],
+    rowsBy: rowsBy(lineage, id.table),
     usedBy,
     decides,
     reaches: [...reached].filter(table => !decides.includes(table)),
@@ -134,6 +134,13 @@ export function traceColumn(lineage: ProjectLineage, id: ColumnId): ColumnTrace 
       .map(({ job, file }) => ({ job, file })),
     without: impactOf(lineage, id),
   }
+}
+
+/** Columns that decide which rows a table has; of one that is loaded, which has those of its model. */
+export function rowsBy({ tables }: ProjectLineage, id: string): ColumnId[] {
+  const own = tables.get(id)
+  const [from] = own?.kind === 'loaded' ? own.reads : []
+  return (from === undefined ? own : tables.get(from))?.rows ?? []
 }
 
 /** The columns that one is made of, one step up. */

@@ -4,7 +4,7 @@ import { type GraphNode, graphOf } from '../../report/graph.ts'
 import { badge, type Content, count, type Html, html, section, table } from '../../report/markup.ts'
 import { lineagePath } from '../../util/site.ts'
 import { type ColumnId, idOf, type ProjectLineage, type ProjectTable } from '../../workbench/lineage.ts'
-import { near, type Traced, traceColumn } from '../../workbench/trace.ts'
+import { near, rowsBy, type Traced, traceColumn } from '../../workbench/trace.ts'
 import type { PageMaker, WebContext } from '../context.ts'
 import { link } from '../layout.ts'
 
@@ -67,6 +67,7 @@ export const lineageTable: PageMaker = async (web, { params }) => {
   const at = await found(web, params)
   if (!at) return undefined
   const { own, project } = at
+  const deciding = rowsBy(project, own.id)
   const users = new Map<string, ColumnId[]>()
   for (const each of project.tables.values())
     for (const { name, from } of each.columns)
@@ -94,7 +95,7 @@ ${section(
     'Its columns are known after the first run.',
   ),
 )}
-${own.rows.length > 0 ? section('Rows', html`<p>Which rows it has is decided by ${columns(project, own.rows)}.</p>`) : undefined}`,
+${deciding.length > 0 ? section('Rows', html`<p>Which rows it has is decided by ${columns(project, deciding)}.</p>`) : undefined}`,
   }
 }
 
