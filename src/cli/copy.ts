@@ -3,17 +3,17 @@ import { EngineError } from '../../engine/errors.ts'
 import type { CopyRequest } from '../copy/request.ts'
 import { homeFolder, makeHome } from './home.ts'
 import { print, printError } from './output.ts'
-import { parseList } from './parse.ts'
+import { parseEach, parseList } from './parse.ts'
 import { printPlan } from './plan.ts'
 import { execute } from './run.ts'
 import { stoppable } from './signals.ts'
 import { printSummary } from './summary.ts'
 
 interface CopyFlags {
-  tables: string[]
-  exclude: string[]
+  tables?: string[]
+  exclude?: string[]
   schema?: string
-  key: string[]
+  key?: string[]
   mode: CopyRequest['mode']
   where?: string
   columns?: string[]
@@ -21,7 +21,7 @@ interface CopyFlags {
   as?: string
   incremental?: string
   lag?: string
-  set: string[]
+  set?: string[]
   indexes?: boolean
   foreignKeys?: boolean
   dryRun?: boolean
@@ -32,17 +32,12 @@ interface CopyFlags {
 export function copyCommand(): Command {
   return new Command('copy')
     .description('Copy tables or files into a database or a lake; again later, only what changed')
-    .argument('<src>', 'postgres://…, mysql://…, a file, s3://bucket/file, sftp://host/file')
+    .argument('<src>', 'postgres://…, mysql://…, files or a folder of them: on disk, s3://…, sftp://…')
     .argument('<dst>', 'postgres://…, mysql://…, duckdb:FILE, lake:FOLDER')
-    .option('--tables <globs>', 'tables to copy: orders, sales.*, … (default: all)', parseList, [])
-    .option('--exclude <globs>', 'tables to leave out', parseList, [])
+    .option('--tables <globs>', 'tables to copy: orders, sales.*, … (default: all)', parseList)
+    .option('--exclude <globs>', 'tables to leave out', parseList)
     .option('--schema <name>', 'schema of the target that tables go to')
-    .option(
-      '--key <columns>',
-      'columns that identify a row, where the source has no primary key',
-      parseList,
-      [],
-    )
+    .option('--key <columns>', 'columns that identify a row, where the source has no primary key', parseList)
     .option('--where <condition>', "only these rows of each table, in the source's SQL")
     .option('--columns <names>', 'only these columns of each table', parseList)
     .option('--query <sql>', "in place of tables: what a query in the source's SQL gives")
@@ -58,8 +53,7 @@ export function copyCommand(): Command {
     .option(
       '--set <key=value>',
       'how files are written, where that is not found: delimiter, encoding, header, null_values, schema, …; repeatable',
-      (pair: string, before: string[]) => [...before, pair],
-      [],
+      parseEach,
     )
     .addOption(
       new Option(
@@ -84,6 +78,8 @@ The format, delimiter and encoding of files are found, and shown with three rows
 the key to --set; the keys are those of an extract (docs/reference/job.md).
 
 Examples:
+  nightfreight copy "$SHOP_URL" duckdb:first.duckdb
+  nightfreight copy "$SHOP_URL" duckdb:first.duckdb --tables "invoice*" --schema live --incremental changed_at --lag 5m
   nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id
   nightfreight copy orders.csv duckdb:warehouse.duckdb --key order_id --dry-run
   nightfreight copy orders.csv lake:./lake --save queries/orders
@@ -101,7 +97,7 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
   const { foundText } = await import('./foundText.ts')
   const { readSet } = await import('../copy/set.ts')
   const { copyJob, environmentOf, keepJob, saveJob } = await import('../copy/copy.ts')
-  const request = readRequest(src, dst, { ...asked, set: readSet(set) })
+  const request = readRequest(src, dst, { ...asked, set: readSet(set ?? []) })
   const home = homeFolder()
   const result = await stoppable(async stopping => {
     const job = await copyJob(request, stopping.signal).catch(error => {

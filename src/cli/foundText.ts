@@ -3,6 +3,13 @@ import { tableText } from './tableText.ts'
 
 /** What files were found to be, with their first rows. */
 export function foundText(found: FoundFile): string {
-  const { names, rows, notes } = found
-  return [said(found), ...(names && rows ? tableText(names, rows) : []), ...notes].join('\n')
+  const { names, rows, types, notes } = found
+  return [said(found), ...(names && rows ? firstRows(names, rows, types) : []), ...notes].join('\n')
+}
+
+/** Types stand below the names of their columns. */
+function firstRows(names: string[], rows: (string | null)[][], types: string[] | undefined): string[] {
+  if (!types) return tableText(names, rows)
+  const [head = '', rule = '', ...lines] = tableText(names, [types, ...rows])
+  return [head, ...lines.splice(0, 1), rule, ...lines]
 }

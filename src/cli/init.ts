@@ -1,38 +1,53 @@
 import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
+import type { CopySource } from '../copy/request.ts'
 import type { SurveyedTable } from '../init/survey.ts'
+import type { FilesSurvey } from '../init/surveyFiles.ts'
 import { formatCount } from './meter.ts'
 import { print } from './output.ts'
-import { parseList } from './parse.ts'
+import { parseEach, parseList } from './parse.ts'
 import { stoppable } from './signals.ts'
 import { aligned } from './table.ts'
 
 interface InitFlags {
   from?: string
   to?: string
-  tables: string[]
-  exclude: string[]
+  tables?: string[]
+  exclude?: string[]
   schema?: string
+  set?: string[]
 }
 
 export function initCommand(): Command {
   return new Command('init')
-    .description('Look at a database, and write a job of its tables that runs at once')
-    .argument('[folder]', 'where to (default: queries/ and the name of the database)')
-    .option('--from <url>', 'postgres://… or mysql://… (asked for on a terminal)')
+    .description('Look at a database or files, and write a job of their tables that runs at once')
+    .argument('[folder]', 'where to (default: queries/ and the name of the source)')
+    .option(
+      '--from <url>',
+      'postgres://…, mysql://…, files or a folder of them: on disk, s3://…, sftp://… (asked for on a terminal)',
+    )
     .option('--to <url>', 'postgres://…, mysql://…, duckdb:FILE, lake:FOLDER (asked for on a terminal)')
-    .option('--tables <globs>', 'tables of the job (default: all)', parseList, [])
-    .option('--exclude <globs>', 'tables to leave out', parseList, [])
+    .option('--tables <globs>', 'tables of the job (default: all)', parseList)
+    .option('--exclude <globs>', 'tables to leave out', parseList)
     .option('--schema <name>', 'schema of the target that tables go to')
+    .option(
+      '--set <key=value>',
+      'how files are written, where that is not found: delimiter, encoding, …; of one table among several: orders.encoding=latin1; repeatable',
+      parseEach,
+    )
     .addHelpText(
       'after',
       `
 Writes job.yaml with comments, a model and checks to begin with, connections.yaml, .env (where the URLs are), .env.example,
-.gitignore and a workflow for CI. Reads no row; what is there already is not written over.
+.gitignore and a workflow for CI. Of a database no row is read; what is there already is not written over.
 
-Example:
-  nightfreight init queries/shop --from "$SHOP_URL" --to duckdb:warehouse.duckdb --exclude "tmp_*"`,
+Files whose names differ in numbers alone (orders_2026-01-31.csv) are one table. How they are written, their columns and types are
+found, shown with three rows, and written into the job.
+
+Examples:
+  nightfreight init queries/shop --from "$SHOP_URL" --to duckdb:warehouse.duckdb --exclude "tmp_*"
+  nightfreight init queries/deliveries --from ./deliveries --to "$WAREHOUSE_URL" --schema raw`,
     )
     .action(async (folder: string | undefined, flags: InitFlags) => {
       await stoppable(({ signal }) => init(folder, flags, signal))
@@ -45,15 +60,20 @@ async function init(named: string | undefined, flags: InitFlags, signal: AbortSi
   const { survey, connectionName } = await import('../init/survey.ts')
   const { writeProject } = await import('../init/project.ts')
   const ends = readEnds(from, to)
-  if (ends.from.files !== undefined || ends.from.folder)
-    throw new EngineError('CONFIG_INVALID', 'files have no catalogue to look at', {
-      hint: 'nightfreight copy FILES TARGET --save FOLDER writes their job.',
-    })
-  const { url } = ends.from
-  const tables = await survey(url, { ...flags, tables: [...ends.tables, ...flags.tables] }, signal)
+  const { url, files, folder: isFolder } = ends.from
+  const { exclude = [], set = [], schema } = flags
+  const wanted = { tables: [...ends.tables, ...(flags.tables ?? [])], exclude, set }
+  const hasFiles = files !== undefined || isFolder === true
+  if (!hasFiles && set.length > 0)
+    throw new EngineError('CONFIG_INVALID', '--set is for files: it says how they are written')
+  const { tables, left }: FilesSurvey = hasFiles
+    ? await lookAt(ends.from, wanted, signal)
+    : { tables: await survey(url, wanted, signal), left: [] }
   if (tables.length === 0)
     throw new EngineError('TABLE_MISSING', 'there is no table for the job', {
-      hint: 'Give other --tables or --exclude, or grant the user SELECT.',
+      hint: hasFiles
+        ? `Give other --tables or --exclude, or name the files: --from 'FOLDER/*.dat'.${left.length > 0 ? ` ${leftText(left)}` : ''}`
+        : 'Give other --tables or --exclude, or grant the user SELECT.',
     })
   const [source, target] = [connectionName(url), connectionName(ends.to)]
   const folder = named ?? `queries/${source}`
@@ -64,13 +84,12 @@ async function init(named: string | undefined, flags: InitFlags, signal: AbortSi
     .replace(/[^A-Za-z0-9_-]/g, '_')
   const names =
     source === target ? { from: `${source}_source`, to: `${target}_target` } : { from: source, to: target }
-  const { schema } = flags
-  const files = writeProject(
+  const written = writeProject(
     folder,
     { job, ...names, tables, ...(schema && { schema }) },
     { from: url, to: ends.to },
   )
-  print(`${found(tables)}\n\nWritten:\n${files.map(file => `  ${file}`).join('\n')}\n
+  print(`${hasFiles ? await foundFiles(tables, left) : found(tables)}\n\nWritten:\n${written.map(file => `  ${file}`).join('\n')}\n
 Next:
   nightfreight doctor ${folder}      # what is missing, if anything
   nightfreight test ${folder}        # the model, with the case in tests/
@@ -89,6 +108,40 @@ function found(tables: SurveyedTable[]): string {
   ]).join('\n')
 }
 
+async function lookAt(
+  from: CopySource,
+  wanted: { tables: string[]; exclude: string[]; set: string[] },
+  signal: AbortSignal,
+): Promise<FilesSurvey> {
+  const { openFiles } = await import('../copy/source.ts')
+  const { surveyFiles } = await import('../init/surveyFiles.ts')
+  const source = openFiles(from.url)
+  try {
+    return await surveyFiles(source, from, wanted, signal)
+  } finally {
+    await source.close()
+  }
+}
+
+/** How the files of each table are written, with their first rows. */
+async function foundFiles(tables: SurveyedTable[], left: FilesSurvey['left']): Promise<string> {
+  const { foundText } = await import('./foundText.ts')
+  const { formatFiles } = await import('../init/job.ts')
+  const blocks = tables.map(
+    ({ extract, files }) =>
+      `${extract}: ${formatFiles(files!.count, files!.bytes)}\n${foundText(files!.found)}`,
+  )
+  return [...blocks, ...(left.length > 0 ? [leftText(left)] : [])].join('\n\n')
+}
+
+const SHOWN = 10
+
+function leftText(left: FilesSurvey['left']): string {
+  const shown = left.slice(0, SHOWN).map(({ name, why }) => `${JSON.stringify(name)} (${why})`)
+  const more = left.length > SHOWN ? `, and ${formatCount(left.length - SHOWN)} more` : ''
+  return `In no table: ${shown.join(', ')}${more}.`
+}
+
 /** The two URLs, asked for where they are not given and somebody is there. */
 async function asked({ from, to }: InitFlags): Promise<{ from: string; to: string }> {
   if (from && to) return { from, to }
@@ -99,7 +152,7 @@ async function asked({ from, to }: InitFlags): Promise<{ from: string; to: strin
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
     return {
-      from: from ?? (await terminal.question('Copy from (postgres://…, mysql://…): ')).trim(),
+      from: from ?? (await terminal.question('Copy from (postgres://…, mysql://…, files): ')).trim(),
       to:
         to ??
         (await terminal.question('Copy to (postgres://…, duckdb:warehouse.duckdb, lake:./lake): ')).trim(),

@@ -25,3 +25,6 @@ export const parseList = (text: string, before: string[] = []): string[] => [
   ...before,
   ...text.split(',').filter(name => name !== ''),
 ]
+
+/** Each value of an option that may be given several times, as it is. */
+export const parseEach = (text: string, before: string[] = []): string[] => [...before, text]

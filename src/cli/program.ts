@@ -39,9 +39,13 @@ import { verifyCommand } from './verify.ts'
 
 const EXAMPLES = `
 Examples:
-  nightfreight validate queries/members
+  nightfreight copy "$SHOP_URL" duckdb:first.duckdb
+  nightfreight init queries/shop --from "$SHOP_URL" --to duckdb:warehouse.duckdb --exclude "tmp_*"
   nightfreight run queries/members
   nightfreight status
+
+Documents are in the package, at "$(npm root --global)/nightfreight/docs": tutorial.md, reference/job.md (every key of job.yaml),
+connectors/ (files, databases, HTTP APIs).
 `
 
 const EXIT_CODES = `
@@ -60,17 +64,28 @@ export function commandLine(): Command {
   const root = new Command('nightfreight')
     .description('Moves tables at night: extract, clean, find what changed, bulk-load.')
     .version(packageJson.version)
+    .commandsGroup('Begin:')
     .addCommand(copyCommand())
     .addCommand(initCommand())
     .addCommand(addCommand())
+    .addCommand(doctorCommand())
+    .addCommand(demoCommand())
+    .commandsGroup('Run:')
+    .addCommand(planCommand())
     .addCommand(runCommand())
     .addCommand(resumeCommand())
-    .addCommand(restoreCommand())
-    .addCommand(cancelCommand())
-    .addCommand(checkpointsCommand())
-    .addCommand(errorsCommand())
-    .addCommand(planCommand())
     .addCommand(verifyCommand())
+    .addCommand(cancelCommand())
+    .addCommand(restoreCommand())
+    .addCommand(checkpointsCommand())
+    .commandsGroup('Look, and mend:')
+    .addCommand(statusCommand())
+    .addCommand(historyCommand())
+    .addCommand(errorsCommand())
+    .addCommand(alertsCommand())
+    .addCommand(changesCommand())
+    .addCommand(gcCommand())
+    .commandsGroup('Write models and checks:')
     .addCommand(validateCommand())
     .addCommand(testCommand())
     .addCommand(showCommand())
@@ -78,22 +93,17 @@ export function commandLine(): Command {
     .addCommand(exportCommand())
     .addCommand(lineageCommand())
     .addCommand(docsCommand())
-    .addCommand(doctorCommand())
-    .addCommand(changesCommand())
-    .addCommand(statusCommand())
-    .addCommand(historyCommand())
-    .addCommand(alertsCommand())
-    .addCommand(gcCommand())
+    .commandsGroup('By schedule:')
     .addCommand(serveCommand())
-    .addCommand(usersCommand())
     .addCommand(backfillCommand())
     .addCommand(intervalsCommand())
     .addCommand(pauseCommand())
     .addCommand(unpauseCommand())
-    .addCommand(runIntervalCommand(), { hidden: true })
+    .addCommand(usersCommand())
     .addCommand(airflowCommand())
+    .addCommand(runIntervalCommand(), { hidden: true })
     .addCommand(taskCommand())
-    .addCommand(demoCommand())
+    .commandsGroup('Of the command line:')
     .addCommand(completionCommand(commandLine))
     .addHelpText('after', `${EXAMPLES}${EXIT_CODES}`)
   settle(root, [])

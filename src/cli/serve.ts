@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import { secretsIn } from '../config/secrets.ts'
 import { ownName } from '../runs/owner.ts'
@@ -8,7 +8,7 @@ import { parseCount, parsePositive } from './parse.ts'
 
 interface ServeFlags {
   slots: number
-  pool: Map<string, number>
+  pool?: Map<string, number>
   host: string
   port: number
   heartbeat?: string
@@ -25,16 +25,17 @@ export function serveCommand(): Command {
       '--pool <name=n>',
       'how many runs that use a pool may be active at once; repeat it for more pools',
       parsePool,
-      new Map<string, number>(),
     )
     .option('--heartbeat <url>', 'asked each minute while all is well, so that its silence is noticed')
     .option('--host <address>', 'where dashboard, /healthz, /readyz and /metrics are served', '127.0.0.1')
     .option('--port <n>', 'their port; 0 takes a free one', parseCount, 9464)
     .option('--user-header <name>', 'in which a proxy says who asks, such as x-forwarded-user')
-    .option('--trusted-proxy <address...>', 'whose --user-header is believed (default: this machine)', [
-      '127.0.0.1',
-      '::1',
-    ])
+    .addOption(
+      new Option('--trusted-proxy <address...>', 'whose --user-header is believed').default(
+        ['127.0.0.1', '::1'],
+        'this machine',
+      ),
+    )
     .addHelpText(
       'after',
       '\nThe dashboard is open to this machine only, until users are added (nightfreight users) or tokens are set\n(NIGHTFREIGHT_OPERATOR_TOKEN, NIGHTFREIGHT_VIEWER_TOKEN). NIGHTFREIGHT_URL says how people reach it: alerts, reports and\nsummaries name their page.\n\nExamples:\n  nightfreight serve queries\n  nightfreight serve queries --slots 4 --pool legacy_db_pool=2 --port 9464\n  nightfreight serve queries --host 0.0.0.0 --user-header x-forwarded-user --trusted-proxy 10.0.0.5',
@@ -78,7 +79,7 @@ export function serveCommand(): Command {
           runner,
           owner: ownName(),
           slots: flags.slots,
-          pools: flags.pool,
+          pools: flags.pool ?? new Map(),
           listen: seen => listen(createApp({ ...web, seen }), { host: flags.host, port: flags.port }),
           log,
           home,
@@ -129,7 +130,7 @@ const LEAST_TOKEN = 16
 /** How this very program is started again. */
 export const ownCommand = () => [process.execPath, ...process.execArgv, process.argv[1]!]
 
-function parsePool(text: string, pools: Map<string, number>): Map<string, number> {
+function parsePool(text: string, pools: Map<string, number> = new Map()): Map<string, number> {
   const match = /^([^=]+)=(\d+)$/.exec(text)
   if (!match) throw new InvalidArgumentError('Expected a pool and its slots, such as legacy_db_pool=2.')
   return new Map(pools).set(match[1]!, Number(match[2]))

@@ -7,7 +7,7 @@ import { lookAtFiles } from './files.ts'
 import { filesOfFolder } from './folder.ts'
 import { type CopyJob, fileJob, queryJob, refuseAlone, refuseOfFiles, tablesJob, VARIABLES } from './job.ts'
 import type { CopyRequest } from './request.ts'
-import { openSource, readUrl } from './source.ts'
+import { openFiles, openSource, readUrl } from './source.ts'
 
 /** Looks at the source, and gives the job that copies what was asked for. */
 export async function copyJob(asked: CopyRequest, signal: AbortSignal): Promise<CopyJob> {
@@ -19,8 +19,13 @@ export async function copyJob(asked: CopyRequest, signal: AbortSignal): Promise<
   const { set = {} } = request
   if (files !== undefined) {
     refuseOfFiles(request)
-    const { keys, found } = await lookAtFiles(url, files, set, signal)
-    return { ...fileJob(request, keys), ...(found && { found }) }
+    const source = openFiles(url)
+    try {
+      const { keys, found } = await lookAtFiles(source, [files], set, signal)
+      return { ...fileJob(request, keys), ...(found && { found }) }
+    } finally {
+      await source.close()
+    }
   }
   if (Object.keys(set).length > 0)
     throw new EngineError('CONFIG_INVALID', '--set is for files: it says how they are written')

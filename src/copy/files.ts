@@ -1,11 +1,13 @@
 import { EngineError } from '../../engine/errors.ts'
 import { type DropOptions, textFormat } from '../drops/options.ts'
+import type { DropSource } from '../drops/source.ts'
 import { type Format, usualDelimiter } from '../formats/byName.ts'
 import { type FileHead, findDialect, findEncoding } from '../formats/dialect.ts'
 import { magicOf } from '../formats/magic.ts'
 import { asFlags, type FileKeys, optionsOf } from './set.ts'
-import { openFiles } from './source.ts'
 import { textNotes } from './textNotes.ts'
+
+type Files = DropSource<unknown>
 
 /** Rows that are shown. */
 const SHOWN = 3
@@ -18,9 +20,11 @@ export interface FoundFile {
   format: Format
   encoding?: string
   delimiter?: string
-  /** Columns and first rows of CSV. */
+  /** Columns and first rows. */
   names?: string[]
-  rows?: string[][]
+  rows?: (string | null)[][]
+  /** Types of the columns, where all values were looked at, or the file says them. */
+  types?: string[]
   /** What becomes text, and the flag that makes it more. */
   notes: string[]
 }
@@ -30,18 +34,20 @@ export interface FoundFile {
  * and what to show. Fails with CONFIG_INVALID where that cannot be known, and names the flag that says it.
  */
 export async function lookAtFiles(
-  url: string,
-  files: string,
+  source: Files,
+  files: string[],
   set: FileKeys,
   signal: AbortSignal,
 ): Promise<{ keys: FileKeys; found?: FoundFile }> {
   const options = optionsOf(files, set)
-  const heads = await headsIn(url, options, signal)
+  const heads = await headsOf(source, options, signal)
   if (heads.length === 0)
-    throw new EngineError('TABLE_MISSING', `SRC: no file is called ${files}`, { hint: 'Check the path.' })
+    throw new EngineError('TABLE_MISSING', `SRC: no file is called ${files.join(', ')}`, {
+      hint: 'Check the path.',
+    })
   const compression = heads.map(head => magicOf(head.bytes).compression).find(Boolean)
   if (compression && set.compression === undefined && heads.some(isCsv))
-    return lookAtFiles(url, files, { ...set, compression }, signal)
+    return lookAtFiles(source, files, { ...set, compression }, signal)
   const filled = heads.filter(({ bytes }) => bytes.length > 0)
   const looked = filled.map(head => ({ head, ...lookAt(head, options, set) }))
   const [first] = looked
@@ -53,19 +59,15 @@ export async function lookAtFiles(
       `files are not written alike: ${said(first.found)}; ${said(other.found)}`,
       { hint: 'Copy those that are alike together: name them by a glob of their own.' },
     )
-  const found = { ...first.found, others: looked.length - 1 }
-  return { keys: { ...first.keys, ...set }, found }
+  const keys = { ...first.keys, ...set }
+  const sample = first.found.rows ? undefined : await source.sample(optionsOf(files, keys), SHOWN, signal)
+  return { keys, found: { ...first.found, ...sample, others: looked.length - 1 } }
 }
 
-async function headsIn(url: string, options: DropOptions, signal: AbortSignal): Promise<FileHead[]> {
-  const source = openFiles(url)
-  try {
-    const heads: FileHead[] = []
-    for await (const head of source.heads(options, signal)) heads.push(head)
-    return heads
-  } finally {
-    await source.close()
-  }
+async function headsOf(source: Files, options: DropOptions, signal: AbortSignal): Promise<FileHead[]> {
+  const heads: FileHead[] = []
+  for await (const head of source.heads(options, signal)) heads.push(head)
+  return heads
 }
 
 const isCsv = ({ format }: FileHead) => format === 'csv' || format === 'tsv'

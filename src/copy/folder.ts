@@ -10,16 +10,16 @@ const SHOWN = 10
 export async function filesOfFolder({ url }: CopySource, signal: AbortSignal): Promise<CopySource> {
   const source = openFiles(url)
   try {
-    return { url, files: await globOf(source.names(signal)), table: basename(url.replace(/[?#].*$/, '')) }
+    return { url, files: await globOf(source.entries(signal)), table: basename(url.replace(/[?#].*$/, '')) }
   } finally {
     await source.close()
   }
 }
 
 /** The glob of the only kind of files that there is; hidden ones count for none. Fails with CONFIG_INVALID where there is any other. */
-export async function globOf(names: AsyncIterable<string>): Promise<string> {
+export async function globOf(files: AsyncIterable<{ name: string }>): Promise<string> {
   const kinds = new Set<string>()
-  for await (const name of names) {
+  for await (const { name } of files) {
     const [first = '', ...below] = name.split('/')
     if (first === '' || first.startsWith('.')) continue
     kinds.add(below.length > 0 ? `${first}/` : (ENDING.exec(first)?.[0] ?? first))

@@ -72,29 +72,34 @@ const FILE = /\.[A-Za-z0-9]+$/
  */
 export function readEnds(from: string, to: string): { from: CopySource; to: string; tables: string[] } {
   const target = hasScheme(to) ? absolutePath(to) : undefined
-  if (target === undefined)
-    throw unknown('DST', 'duckdb:warehouse.duckdb, lake:./lake, postgres://… or mysql://…')
-  if (!connectorFor(target).capabilities.target)
-    throw unknown('DST', 'a target: duckdb:…, lake:…, postgres://… or mysql://…')
+  if (target === undefined) throw unknown('DST', `${shown(to)} is no URL`, TARGETS)
+  const { name: kind, capabilities: able } = connectorFor(target)
+  if (!able.target) throw unknown('DST', `nothing can be loaded by ${kind}`, TARGETS)
   if (!hasScheme(from)) return { from: fileSource(from), to: target, tables: [] }
   const [url, tables] = withoutTables(from)
   const { name, capabilities } = connectorFor(url)
-  if (!capabilities.source)
-    throw unknown('SRC', 'a source: postgres://…, mysql://…, s3://…/file, sftp://…/file or a file')
+  if (!capabilities.source) throw unknown('SRC', `nothing can be read by ${name}`, `Give ${SOURCES}.`)
   if (name === 's3' || name === 'sftp') return { from: remoteFile(url), to: target, tables: [] }
   if (name === 'local') return { from: fileSource(new URL(url).pathname), to: target, tables: [] }
   if (name === 'http')
     throw unknown(
       'SRC',
-      'a database or files; an HTTP API needs a job that says how its pages follow each other',
+      'an HTTP API does not say how its pages follow each other',
+      'Write its job, six lines: docs/connectors/http.md of the package begins with one.',
     )
   return { from: { url: absolutePath(url) }, to: target, tables }
 }
 
 const hasScheme = (text: string) => /^[a-z][a-z0-9+.-]+:/i.test(text)
 
-const unknown = (end: string, form: string) =>
-  new EngineError('CONFIG_INVALID', `${end} is none that can be copied`, { hint: `Give ${form}` })
+// One that lacks its colon may hold a password as well.
+const shown = (text: string) => (text.includes('@') ? 'it' : JSON.stringify(text))
+
+const SOURCES = 'postgres://…, mysql://…, files or a folder of them: on disk, s3://…, sftp://…'
+const TARGETS = 'Give duckdb:warehouse.duckdb, lake:./lake, postgres://… or mysql://…'
+
+const unknown = (end: string, why: string, hint: string) =>
+  new EngineError('CONFIG_INVALID', `${end}: ${why}`, { hint })
 
 /** Paths in `duckdb:` and `lake:` start at the working folder, not at that of the job that is made. */
 function absolutePath(url: string): string {

@@ -61,7 +61,7 @@ export function readSet(pairs: readonly string[]): FileKeys {
 }
 
 /** The options of an extract of these files. Fails with CONFIG_INVALID, and the key that is wrong. */
-export function optionsOf(files: string, keys: FileKeys): DropOptions {
+export function optionsOf(files: string[], keys: FileKeys): DropOptions {
   const { data, error } = dropOptions.safeParse({ files, take: 'all', ...keys })
   const [issue] = error?.issues ?? []
   const wrong = issue ? `${issue.path.join('.')}: ${issue.message}` : conflict(data!)

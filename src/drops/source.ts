@@ -16,9 +16,10 @@ import { headsOf } from './heads.ts'
 import { inferColumns } from './infer.ts'
 import type { DropLaneDescriptor, FileChunk } from './lane.ts'
 import { conflict, type DropOptions } from './options.ts'
+import { type SampleRows, sampleRows } from './sample.ts'
 import { select, shown } from './select.ts'
 import { Spool, type Told } from './spool.ts'
-import type { DropStore } from './store.ts'
+import type { DropStore, Entry } from './store.ts'
 
 /** Bytes of small files that a lane reads at a time, and how many files at most. */
 const CHUNK = { bytes: 64 * 1024 * 1024, files: 1000 }
@@ -63,12 +64,25 @@ export class DropSource<Access> implements Source {
     return headsOf(this.store, options, signal)
   }
 
-  /** Names of all files below the drop. */
-  async *names(signal: AbortSignal): AsyncGenerator<string> {
+  /** The first rows of the first file that these options name; undefined where it is too large to be fetched for that. */
+  sample(options: DropOptions, count: number, signal: AbortSignal): Promise<SampleRows | undefined> {
+    return sampleRows(this.store, options, count, signal)
+  }
+
+  /** All files that these options name, in the order that they are read; refused or bad ones not. */
+  async matching(options: DropOptions, signal: AbortSignal): Promise<Taken[]> {
     await this.store.probe(signal)
-    for await (const { name } of this.store.list('', true)) {
+    const every: DropOptions = { ...options, take: 'all', settle: 0 }
+    const { files } = await select(this.store, this.store.name, every, { taken: [] }, '', signal)
+    return files.filter(({ bad }) => bad === undefined)
+  }
+
+  /** All files below the drop. */
+  async *entries(signal: AbortSignal): AsyncGenerator<Entry> {
+    await this.store.probe(signal)
+    for await (const entry of this.store.list('', true)) {
       signal.throwIfAborted()
-      yield name
+      yield entry
     }
   }
 

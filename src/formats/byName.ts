@@ -23,8 +23,14 @@ const ENDINGS: Record<string, Format> = {
 export const usualDelimiter = (format?: Format): string => (format === 'tsv' ? '\t' : ',')
 
 /** A file's format by its name, less the ending of a compression; CSV where that tells none. */
-export function formatByName(name: string): Format {
-  const ending = (text: string) => /\.(\w+)$/.exec(text)?.[1]?.toLowerCase() ?? ''
+export const formatByName = (name: string): Format => ENDINGS[endingOf(name)] ?? 'csv'
+
+/** Whether a file is one of data by its name: its ending is that of a format, or of any text or archive. */
+export const isFormatNamed = (name: string): boolean =>
+  ENDINGS[endingOf(name)] !== undefined || endingOf(name) === 'txt' || compressionOf(name) === 'zip'
+
+function endingOf(name: string): string {
   const packed: Compression = compressionOf(name)
-  return ENDINGS[ending(packed === 'none' ? name : name.slice(0, name.lastIndexOf('.')))] ?? 'csv'
+  const bare = packed === 'none' ? name : name.slice(0, name.lastIndexOf('.'))
+  return /\.(\w+)$/.exec(bare)?.[1]?.toLowerCase() ?? ''
 }

@@ -9,7 +9,8 @@ export function caseFiles(
   time: Column | undefined,
 ): Record<string, string> {
   const key = table.key.flatMap(name => columnNamed(table.columns, name) ?? [])
-  const columns = [...key, ...(time && !key.includes(time) ? [time] : [])]
+  const told = [...key, ...(time && !key.includes(time) ? [time] : [])]
+  const columns = told.length > 0 ? told : table.columns.slice(0, 1)
   const rows = [1, 2].map(n => columns.map(column => sample(column, n)).join(', '))
   const names = columns.map(({ name }) => plainName(name)).join(', ')
   const all = table.columns.map(({ name, type }) => `  ${plainName(name)} ${typeName(type)}`).join(',\n')

@@ -1,8 +1,9 @@
 import { stringify } from 'yaml'
 import { plainName } from '../../engine/sql/duckdb.ts'
-import type { Column } from '../../engine/types/logical.ts'
+import { type Column, typeName } from '../../engine/types/logical.ts'
 import { caseFiles } from './case.ts'
 import type { SurveyedTable } from './survey.ts'
+import type { SurveyedFiles } from './surveyFiles.ts'
 
 /** What a job is written from. */
 export interface Draft {
@@ -22,6 +23,11 @@ const SIZEABLE = 10_000
 
 const flow = (value: unknown) => stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim()
 
+const TABLES = `# Each table under its own name; table: names another. "*": {} would stand for all that the source has.`
+const FILES = `# take: all reads all of a table's files every night, and the target holds what they hold. take: new takes each file once;
+# its load then has mode: merge, or append. Columns and their types are found by the first run, from all values, and kept; schema:
+# declares them. A key (key: order_id) compares rows by it, so that only those that changed are written, and verifies them.`
+
 /** job.yaml, with comments. */
 export function jobText(draft: Draft): string {
   const { job, from, to, schema, tables } = draft
@@ -39,7 +45,7 @@ defaults:
   # rows that are gone are deleted, at most a tenth of a table without asking (guard: { max_delete_share: 0.1 }).
   load: { to: ${to}, mode: replace }
 
-# Each table under its own name; table: names another. "*": {} would stand for all that the source has.
+${tables.some(({ files }) => files) ? FILES : TABLES}
 extract:
 ${tables.flatMap(extractLines).join('\n')}
 
@@ -49,7 +55,8 @@ load:
 `
 }
 
-function extractLines({ extract, table, key, rows, watermark }: SurveyedTable): string[] {
+function extractLines({ extract, table, key, rows, watermark, files, columns }: SurveyedTable): string[] {
+  if (files) return fileLines(extract, files, columns)
   const own = {
     ...(table !== extract && { table }),
     ...(key.length > 0 && { key: key.length === 1 ? key[0] : key }),
@@ -69,6 +76,25 @@ function extractLines({ extract, table, key, rows, watermark }: SurveyedTable): 
   return [line, `  # to read only what changed (${chosen}):`, `  # ${extract}: ${flow(incremental)}`]
 }
 
+function fileLines(
+  extract: string,
+  { globs, keys, count, bytes, typed, found }: SurveyedFiles,
+  columns: Column[],
+): string[] {
+  const own = { files: globs.length === 1 ? globs[0] : globs, take: 'all', ...keys }
+  const schema = Object.fromEntries(columns.map(({ name, type }) => [name, typeName(type)]))
+  const seen = typed === count ? '' : `, as ${typed} of ${count.toLocaleString('en-US')} files have them`
+  return [
+    ...(keys.schema === undefined ? [`  # columns${seen}: schema: ${flow(schema)}`] : []),
+    ...found.notes.map(note => `  # ${note}`),
+    `  ${extract}: ${flow(own)} # ${formatFiles(count, bytes)}, without a key: compared as whole rows`,
+  ]
+}
+
+/** How many files, and their size: `3 files, 1.2 MB`. */
+export const formatFiles = (count: number, bytes: number): string =>
+  `${count.toLocaleString('en-US')} ${count === 1 ? 'file' : 'files'}, ${bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} KB` : `${(bytes / 1e6).toFixed(1)} MB`}`
+
 /** A file of the job's folder. */
 export interface Example {
   name: string
@@ -80,7 +106,8 @@ export interface Example {
 
 /** A model of the largest table that has a time, and a check of it; of the largest, where none has. */
 export function modelOf(tables: SurveyedTable[]): Example {
-  const bySize = tables.toSorted((a, b) => (b.rows ?? 0) - (a.rows ?? 0))
+  const sizeOf = ({ rows, files }: SurveyedTable) => rows ?? files?.bytes ?? 0
+  const bySize = tables.toSorted((a, b) => sizeOf(b) - sizeOf(a))
   const timeOf = ({ columns, watermark }: SurveyedTable) =>
     columns.find(({ type, name }) => isTime(type) && name !== watermark?.column) ??
     columns.find(({ type }) => isTime(type))

@@ -2,6 +2,7 @@ import type { ListedTable, TableSchema } from '../../engine/contracts/source.ts'
 import type { Column } from '../../engine/types/logical.ts'
 import { identifierOf, isNamed, nameTables } from '../config/tableNames.ts'
 import { openSource } from '../copy/source.ts'
+import type { SurveyedFiles } from './surveyFiles.ts'
 
 /** A table as a job may read it. */
 export interface SurveyedTable {
@@ -15,6 +16,8 @@ export interface SurveyedTable {
   columns: Column[]
   /** The column that says best when a row changed, where one may. */
   watermark?: Watermark
+  /** Of files. */
+  files?: SurveyedFiles
 }
 
 export interface Watermark {

@@ -196,8 +196,8 @@ test('a copy is saved as a job, and no file holds a URL', async () => {
 
 test('what cannot be copied is said once, with the form that can', async () => {
   for (const [src, dst, message] of [
-    ['orders.csv', 'warehouse', /DST is none that can be copied[\s\S]*duckdb:warehouse\.duckdb/],
-    ['https://api.example.com/x', 'lake:./l', /SRC is none that can be copied[\s\S]*HTTP API/],
+    ['orders.csv', 'warehouse', /DST: "warehouse" is no URL\n.*duckdb:warehouse\.duckdb/],
+    ['https://api.example.com/x', 'lake:./l', /SRC: an HTTP API does not say[\s\S]*connectors\/http\.md/],
     ['postgres://nobody:hush@127.0.0.1:1/x', 'lake:./l', /CONNECTION_FAILED/],
   ] as const) {
     const { code, err } = await copy(src, dst)
@@ -247,12 +247,16 @@ test('with --incremental only what changed is read, and what is gone is deleted'
 test('a URL that cannot be is said of the end that it is, and not shown; so is a place where nothing can be written', async () => {
   const file = join(folder, 'ends.csv')
   writeFileSync(file, 'id\n1\n')
-  for (const url of ['postgres://we:ird@/user:s3cr/et@host/dw', 'mysql://me:s3cr%zzet@host/dw']) {
+  for (const url of [
+    'postgres://we:ird@/user:s3cr/et@host/dw',
+    'mysql://me:s3cr%zzet@host/dw',
+    'postgres//me:s3cret@host/dw',
+  ]) {
     const { code, err } = await copy(file, url)
     assert.equal(code, 2, err)
     assert.match(err, /CONFIG_INVALID: DST\b/)
     assert.doesNotMatch(err, /s3cr|job\.yaml/)
-    if (url.startsWith('mysql'))
+    if (url.startsWith('mysql:'))
       assert.match((await copy(url, 'duckdb:x.duckdb')).err, /CONFIG_INVALID: SRC: expected %25/)
   }
   const none = await commandLine(join(file, 'below-a-file'), ['copy', file, `duckdb:${folder}/ends.duckdb`])

@@ -300,6 +300,24 @@ const STEPS: Record<string, Step> = {
   'nightfreight init queries/shop --from "$SHOP_URL" --to duckdb:warehouse.duckdb --exclude "tmp_*"': {
     says: /members +(~\d+|\?) +member_id[\s\S]*queries\/shop\/job\.yaml/,
   },
+  'nightfreight init queries/deliveries --from ./deliveries --to "$WAREHOUSE_URL" --schema raw': {
+    first: async () => {
+      mkdirSync(join(place, 'deliveries'))
+      writeFileSync(join(place, 'deliveries/parts.csv'), 'part_id;name\n1;wheel\n')
+      return { $WAREHOUSE_URL: 'lake:./lake' }
+    },
+    says: /parts\.csv: csv, delimiter ";", utf-8[\s\S]*queries\/deliveries\/job\.yaml/,
+  },
+  'nightfreight copy "$SHOP_URL" duckdb:first.duckdb': { says: /target\.members +50 +50 +0 / },
+  'nightfreight copy "$SHOP_URL" duckdb:first.duckdb --tables "invoice*" --schema live --incremental changed_at --lag 5m':
+    {
+      first: async () => {
+        await query(`CREATE TABLE invoices (id int PRIMARY KEY, changed_at timestamptz NOT NULL DEFAULT now());
+          INSERT INTO invoices VALUES (1)`)
+        return {}
+      },
+      says: /live\.invoices +1 +1 +0 /,
+    },
   'nightfreight add table queries/shop refunds': {
     first: async () => {
       await query('CREATE TABLE refunds (id int PRIMARY KEY)')

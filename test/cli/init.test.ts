@@ -132,12 +132,53 @@ test('what is missing is said, with the line to type', async () => {
     ['', /--from is missing\nhint: nightfreight init --from/],
     [`--from '${postgres.url}'`, /--to is missing/],
     [`--from '${postgres.url}' --to duckdb:x.duckdb --tables 'nothing*'`, /no table for the job\nhint: /],
-    ['--from x.csv --to duckdb:x.duckdb', /files have no catalogue[\s\S]*nightfreight copy/],
+    ['--from x.csv --to duckdb:x.duckdb', /SRC: no file is called x\.csv\nhint: Check the path/],
+    [`--from '${postgres.url}' --to duckdb:x.duckdb --set header=true`, /--set is for files/],
   ] as const) {
     const { code, output } = await line('none', `nightfreight init ${args} < /dev/null`)
     assert.equal(code, 2, output)
     assert.match(output, message)
   }
+})
+
+test('a job of a folder of files runs at once: what they hold is written down, and what is left out is told', async () => {
+  const folder = join(place, 'drop/deliveries')
+  mkdirSync(folder, { recursive: true })
+  const put = (name: string, text: string) => writeFileSync(join(folder, name), Buffer.from(text, 'latin1'))
+  put('orders_2026-01-30.csv', 'id;name;amount\n007;Müller;1,50\n')
+  put('orders_2026-01-31.csv', 'id;name;amount\n8;Meier;2,25\n')
+  put('words.tsv', 'word\nü\n')
+  put('returns.json', '[{"id":1,"at":"2026-01-31"}]')
+  put('list.doc', 'x')
+  const init = 'nightfreight init queries/drop --from ./deliveries --to duckdb:dw.duckdb'
+  const refused = await line('drop', init)
+  assert.equal(refused.code, 2)
+  assert.match(
+    refused.output,
+    /orders_2026-01-30\.csv: line 2 is not UTF-8\nhint: .*--set orders\.encoding=windows-1252.*Or leave them out: --exclude orders/,
+  )
+  const vague = await line('drop', `${init} --set encoding=latin1`)
+  assert.match(
+    vague.output,
+    /which of orders, returns, words is written so\?\nhint: Name it: --set orders\.encoding=latin1/,
+  )
+  const set = '--set orders.encoding=latin1 --set orders.decimal=, --set words.encoding=latin1'
+  const told = await good('drop', `${init} ${set}`)
+  assert.match(
+    told,
+    /orders: 2 files, 1 KB\norders_2026-01-30\.csv \(and 1 more\): csv, delimiter ";", latin1\nid +name +amount\nVARCHAR +VARCHAR +DECIMAL\(38,2\)\n─.*\n007 +Müller +1,50/,
+  )
+  assert.match(told, /returns: 1 file.*\n.*json, utf-8\nid +at\nBIGINT +DATE\n─.*\n1 +2026-01-31/)
+  assert.match(told, /In no table: "list\.doc" \(no format has that ending\)\./)
+  assert.deepEqual(parse(read('drop', 'queries/drop/job.yaml')).extract, {
+    orders: { files: 'orders_*.csv', take: 'all', delimiter: ';', encoding: 'latin1', decimal: ',' },
+    returns: { files: 'returns.json', take: 'all' },
+    words: { files: 'words.tsv', take: 'all', encoding: 'latin1' },
+  })
+  assert.match(await good('drop', 'nightfreight test queries/drop'), /1 of 1 cases/)
+  assert.match(await good('drop', 'nightfreight run queries/drop'), /\.orders +2 +2 +0 /)
+  put('orders_2026-02-01.csv', 'id;name;amount\n9;Maier;3,75\n')
+  assert.match(await good('drop', 'nightfreight run queries/drop'), /\.orders +3 /)
 })
 
 test('a watermark is a timestamp that is called as if it changed, with an index and without NULLs before others', () => {

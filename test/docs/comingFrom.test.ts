@@ -36,6 +36,11 @@ function linesOf(blocks: RegExpExecArray[]): number {
   return blocks.flatMap(([, , body]) => body!.split('\n')).filter(line => /^\s*[^\s#]/.test(line)).length
 }
 
+test('the page of HTTP APIs begins with the job that is run here', () => {
+  const [, , job] = sections.get(COLUMNS[0]!)!.get('An HTTP API with pages')![0]!
+  assert.ok(readFileSync(join(ROOT, 'docs/connectors/http.md'), 'utf8').includes(`\`\`\`yaml\n${job}`))
+})
+
 test('the table has the lines of each block, and ours are never more', () => {
   const rows = [...page.matchAll(/^\| ([A-Z].*?) \| (\d+) \| (.*) \|$/gm)]
   const ours = sections.get(COLUMNS[0]!)!

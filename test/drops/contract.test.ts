@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { globOf } from '../../src/copy/folder.ts'
 import type { DropSource } from '../../src/drops/source.ts'
+import { surveyFiles } from '../../src/init/surveyFiles.ts'
 import { night, type Place } from './nights.ts'
 import { localPlace, s3For, s3Place, sftpPlace, sshdFor, testFolder } from './places.ts'
 
@@ -52,7 +53,7 @@ for (const [name, make] of Object.entries(MAKERS))
       const place = await make()
       const names = () => {
         const source = place.source() as DropSource<unknown>
-        return globOf(source.names(new AbortController().signal)).finally(() => source.close())
+        return globOf(source.entries(new AbortController().signal)).finally(() => source.close())
       }
       await place.put('a.csv.gz', 'x')
       await place.put('b c.csv.gz', 'x')
@@ -60,6 +61,63 @@ for (const [name, make] of Object.entries(MAKERS))
       assert.equal(await names(), '*.csv.gz')
       await place.put('below/c.csv.gz', 'x')
       await assert.rejects(names(), /does not hold files of one kind: \.csv\.gz, below\//)
+    })
+
+    test('files of a folder are the tables that their names say, each as it is written', async () => {
+      const place = await make()
+      const { signal } = new AbortController()
+      await place.put('day/orders_2026-01-30.csv', 'id;amount\n007;1.50\n')
+      await place.put('day/orders_2026-01-31.csv', 'id;amount\n8;2.25\n')
+      await place.put('events.ndjson', '{"id":1,"at":"2026-01-31"}\n{"id":2}\n')
+      await place.put('none.csv', '')
+      await place.put('read me.doc', 'x')
+      const source = place.source() as DropSource<unknown>
+      try {
+        const { tables, left } = await surveyFiles(
+          source,
+          { url: 'file:/drop', folder: true },
+          { tables: [], exclude: [], set: [] },
+          signal,
+        )
+        assert.deepEqual(
+          tables
+            .map(({ extract, files }) => ({ extract, ...files! }))
+            .map(({ found, bytes, ...rest }) => ({
+              ...rest,
+              rows: found.rows,
+              types: found.types,
+            })),
+          [
+            {
+              extract: 'events',
+              globs: ['events.ndjson'],
+              keys: {},
+              count: 1,
+              typed: 1,
+              rows: [
+                ['1', '2026-01-31'],
+                ['2', null],
+              ],
+              types: ['BIGINT', 'DATE'],
+            },
+            {
+              extract: 'orders',
+              globs: ['day/orders_*.csv'],
+              keys: { delimiter: ';' },
+              count: 2,
+              typed: 2,
+              rows: [['007', '1.50']],
+              types: ['VARCHAR', 'DECIMAL(38,2)'],
+            },
+          ],
+        )
+        assert.deepEqual(
+          left.map(({ name }) => name),
+          ['read me.doc', 'none.csv'],
+        )
+      } finally {
+        await source.close()
+      }
     })
 
     test('names with newlines, Unicode and wildcards; folders; order', async () => {
