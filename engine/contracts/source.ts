@@ -39,6 +39,8 @@ export interface ListedTable {
   rows?: number
   /** Columns that an index begins with. */
   indexed: string[]
+  /** Whether it is a view: read where it is named, not where a pattern would match it, since what it shows is mostly in tables. */
+  isView?: true
 }
 
 /** One extract as the job asks for it. */

@@ -85,7 +85,7 @@ export async function compareSet(
   const state = new State(context, load, table, load.table)
   await state.write()
   const last = run !== undefined && !look.reason ? await state.last(run) : undefined
-  const lost = run === undefined ? undefined : `what run ${run} loaded is no longer staged`
+  const lost = run === undefined || !look.now ? undefined : `what run ${run} loaded is no longer staged`
   const reason = look.reason ?? (last ? last.otherColumns && 'its columns have changed' : lost)
   const changes =
     last && !reason

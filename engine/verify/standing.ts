@@ -34,6 +34,8 @@ export const lookAt =
     if (run === undefined) return { now }
     const { staging, spec } = context
     const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
+    // A table that no load has made yet is no disturbance: it is new, though the job has run before.
+    if (!now && !left && !standing.left) return { now }
     const known = guarded ? undefined : left
     const reason =
       (known && now && (await lackedColumns(context, load, run, known, now))) ??

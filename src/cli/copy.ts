@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import type { CopyRequest } from '../copy/request.ts'
 import { homeFolder, makeHome } from './home.ts'
+import { formatCount } from './meter.ts'
 import { print, printError } from './output.ts'
 import { parseEach, parseList } from './parse.ts'
 import { printPlan } from './plan.ts'
@@ -104,6 +105,10 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
       throw withFlag(error)
     })
     if (job.found) print(json ? JSON.stringify({ event: 'found', ...job.found }) : foundText(job.found))
+    const { views = [], renamed = [] } = job
+    if (renamed.length > 0)
+      print(json ? JSON.stringify({ event: 'renamed', tables: renamed }) : renamedText(renamed))
+    if (views.length > 0) print(json ? JSON.stringify({ event: 'views', views }) : viewsText(views))
     if (save !== undefined) return saveJob(save, job)
     const env = { ...process.env, ...environmentOf(request) }
     makeHome(home)
@@ -133,6 +138,19 @@ function withFlag(error: unknown): unknown {
   if (!(error instanceof EngineError) || !error.hint?.includes('this extract')) return error
   const hint = `${error.hint} A copy is given a key of its extract by --set KEY=VALUE.`
   return new EngineError(error.code, error.message, { cause: error, hint })
+}
+
+/** Names of views that are shown. */
+const SHOWN = 10
+
+function renamedText(renamed: { table: string; target: string }[]): string {
+  const lines = renamed.map(({ table, target }) => `${table} → ${target}`)
+  return `called otherwise in the target, where names differ in more than case and have no dot or quote: ${lines.join(', ')}`
+}
+
+function viewsText(views: string[]): string {
+  const more = views.length > SHOWN ? ` and ${formatCount(views.length - SHOWN)} more` : ''
+  return `views, which are copied where --tables names them: ${views.slice(0, SHOWN).join(', ')}${more}`
 }
 
 const saved = (folder: string) =>

@@ -15,7 +15,9 @@ export function doctorCommand(): Command {
       const { signal } = new AbortController()
       const spec = await loadJob(folder, process.env, { signal })
       const examined = await examine(spec, homeFolder(), signal)
-      const wrong = examined.flatMap(({ findings }) => findings).filter(({ ok }) => !ok).length
+      const lacking = examined.flatMap(({ findings }) => findings).filter(({ ok }) => !ok)
+      const wrong = lacking.filter(({ optional }) => !optional).length
+      const better = lacking.length - wrong
       if (wrong > 0) process.exitCode = EXIT.usage
       if (json) {
         print(JSON.stringify({ job: spec.job, ok: wrong === 0, examined }))
@@ -23,11 +25,12 @@ export function doctorCommand(): Command {
       }
       for (const { name, findings } of examined) {
         print(name)
-        for (const { ok, what, fix } of findings) {
-          print(`  ${ok ? 'ok     ' : 'MISSING'}  ${what}`)
+        for (const { ok, optional, what, fix } of findings) {
+          print(`  ${ok ? 'ok     ' : optional ? 'better ' : 'MISSING'}  ${what}`)
           if (fix !== undefined) print(`             ${fix}`)
         }
       }
-      print(wrong === 0 ? `${spec.job}: nothing is missing` : `${spec.job}: ${wrong} missing`)
+      const said = wrong === 0 ? 'nothing is missing' : `${wrong} missing`
+      print(`${spec.job}: ${said}${better > 0 ? `, ${better} could be better` : ''}`)
     })
 }

@@ -1,9 +1,21 @@
 import { matchesGlob } from 'node:path'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 
-/** Whether one of these globs is a table's name: `orders`, `sales.orders`. */
-export const isNamed = (globs: readonly string[], { name, bare, schema }: ListedTable): boolean =>
-  globs.some(glob => [bare, name, `${schema}.${bare}`].some(each => matchesGlob(each, glob)))
+/** Whether one of these globs is a table's name: `orders`, `sales.orders`. A view has to be named in full. */
+export const isNamed = (globs: readonly string[], { name, bare, schema, isView }: ListedTable): boolean =>
+  globs.some(glob =>
+    [bare, name, `${schema}.${bare}`].some(each => each === glob || (!isView && matchesGlob(each, glob))),
+  )
+
+/** Tables that are asked for, of what a source lists: those that `tables` names (none: all), but for those of `exclude`. */
+export const tablesAmong = (
+  listed: readonly ListedTable[],
+  { tables, exclude }: { tables: readonly string[]; exclude: readonly string[] },
+): ListedTable[] =>
+  listed.filter(table => isNamed(tables.length > 0 ? tables : ['*'], table) && !isNamed(exclude, table))
+
+/** What would part a name in two where a target reads it: `a.b` is b in a schema a. */
+const STEERING = /[."`]/
 
 /** A table of a catalogue, with names that no other of them has. */
 export interface NamedTable {
@@ -24,7 +36,7 @@ export function nameTables(tables: readonly ListedTable[], taken: Iterable<strin
     let extract = wanted
     for (let n = 2; names.has(extract.toLowerCase()); n++) extract = `${wanted}_${n}`
     names.add(extract.toLowerCase())
-    return { table, extract, target: isAlone ? table.bare : extract }
+    return { table, extract, target: isAlone && !STEERING.test(table.bare) ? table.bare : extract }
   })
 }
 

@@ -101,7 +101,8 @@ function chosen(
         ['extract', pattern, 'tables', at],
         `extract.${pattern}.tables: no table is called ${glob}${didYouMean(glob, names)}`,
       )
-  const matching = listed.filter(table => isNamed([pattern], table))
+  const isMatched = ({ isView, ...table }: ListedTable) => isNamed([pattern], table)
+  const matching = listed.filter(table => isMatched(table) && (!table.isView || isNamed(tables ?? [], table)))
   if (matching.length === 0)
     document.problem(
       ['extract', pattern],

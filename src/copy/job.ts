@@ -3,7 +3,7 @@ import { stringify } from 'yaml'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
-import { identifierOf, isNamed, nameTables } from '../config/tableNames.ts'
+import { identifierOf, isNamed, nameTables, tablesAmong } from '../config/tableNames.ts'
 import { connectorFor } from '../connectors/index.ts'
 import type { FoundFile } from './files.ts'
 import type { CopyRequest } from './request.ts'
@@ -20,6 +20,10 @@ export interface CopyJob {
   tables: string[]
   /** Of files: what they were found to be. */
   found?: FoundFile
+  /** Views of the source that nobody named, and that are not copied. */
+  views?: string[]
+  /** Tables that are called otherwise in the target: no two may be one, and none two names. */
+  renamed?: { table: string; target: string }[]
 }
 
 /** Fails with CONFIG_INVALID where files are asked for what only tables have. */
@@ -135,9 +139,7 @@ export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob 
           }.`,
         },
       )
-  const chosen = listed.filter(
-    table => (tables.length === 0 || isNamed(tables, table)) && !isNamed(exclude, table),
-  )
+  const chosen = tablesAmong(listed, request)
   if (chosen.length === 0)
     throw new EngineError('TABLE_MISSING', 'there is no table to copy', {
       hint:
@@ -149,9 +151,14 @@ export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob 
     keyless.map(({ name }) => name),
   )
   const target = request.schema === undefined ? '*' : `${request.schema}.*`
-  return jobOf(
+  const views = listed.filter(table => table.isView && tables.length === 0 && !isNamed(exclude, table))
+  const named = nameTables(chosen)
+  const renamed = named
+    .filter(({ table, target }) => target !== table.bare)
+    .map(({ table, target }) => ({ table: table.name, target }))
+  const job = jobOf(
     request,
-    nameTables(chosen).map(named => named.target),
+    named.map(({ target }) => target),
     {
       extract: {
         '*': {
@@ -173,6 +180,7 @@ export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob 
       },
     },
   )
+  return { ...job, views: views.map(({ name }) => name), renamed }
 }
 
 function refuseKeyless({ mode }: CopyRequest, keyless: string[]): void {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { literalPath } from '../../engine/sql/files.ts'
+import { parquetSql } from '../../engine/sql/files.ts'
 import { BadFile } from '../formats/bad.ts'
 import { jsonLayout } from '../formats/json.ts'
 import { readablePaths } from '../formats/parquet.ts'
@@ -74,7 +74,7 @@ async function sampleOf(
       format === 'arrow' ? arrowParquet(where, whole, folder) : readablePaths(duck, where, whole, folder)
     for await (const each of readable)
       return shownRows(
-        await duck.rows(`SELECT COLUMNS(*)::VARCHAR FROM read_parquet(${literalPath(each)}) LIMIT ${count}`),
+        await duck.rows(`SELECT COLUMNS(*)::VARCHAR FROM ${parquetSql([each])} LIMIT ${count}`),
       )
     return undefined
   }

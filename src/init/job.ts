@@ -2,8 +2,7 @@ import { stringify } from 'yaml'
 import { plainName } from '../../engine/sql/duckdb.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
 import { caseFiles } from './case.ts'
-import type { SurveyedTable } from './survey.ts'
-import type { SurveyedFiles } from './surveyFiles.ts'
+import type { SurveyedFiles, SurveyedTable } from './survey.ts'
 
 /** What a job is written from. */
 export interface Draft {

@@ -1,8 +1,9 @@
 import type { ListedTable, TableSchema } from '../../engine/contracts/source.ts'
 import type { Column } from '../../engine/types/logical.ts'
-import { identifierOf, isNamed, nameTables } from '../config/tableNames.ts'
+import { identifierOf, nameTables, tablesAmong } from '../config/tableNames.ts'
+import type { FoundFile } from '../copy/files.ts'
+import type { FileKeys } from '../copy/set.ts'
 import { openSource } from '../copy/source.ts'
-import type { SurveyedFiles } from './surveyFiles.ts'
 
 /** A table as a job may read it. */
 export interface SurveyedTable {
@@ -20,6 +21,18 @@ export interface SurveyedTable {
   files?: SurveyedFiles
 }
 
+/** Files that a table is read from. */
+export interface SurveyedFiles {
+  globs: string[]
+  /** Keys of the extract that say how they are written. */
+  keys: FileKeys
+  found: FoundFile
+  count: number
+  bytes: number
+  /** How many of them the types were found in, all values of each. */
+  typed: number
+}
+
 export interface Watermark {
   column: string
   /** Why it was chosen: `TIMESTAMP, indexed, NOT NULL`. */
@@ -35,9 +48,7 @@ export async function survey(
   const { source, parse } = openSource(url)
   try {
     const listed = await source.tables!(signal)
-    const chosen = listed.filter(
-      table => (tables.length === 0 || isNamed(tables, table)) && !isNamed(exclude, table),
-    )
+    const chosen = tablesAmong(listed, { tables, exclude })
     const surveyed: SurveyedTable[] = []
     for (const { table, extract } of nameTables(chosen)) {
       const options = parse({ table: table.name })

@@ -2,7 +2,7 @@ import { basename } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
-import { identifierOf, isNamed } from '../config/tableNames.ts'
+import { identifierOf, tablesAmong } from '../config/tableNames.ts'
 import { type FoundFile, lookAtFiles } from '../copy/files.ts'
 import type { CopySource } from '../copy/request.ts'
 import { type FileKeys, optionsOf, readSet } from '../copy/set.ts'
@@ -13,18 +13,6 @@ import type { SurveyedTable } from './survey.ts'
 
 /** Bytes of files whose values are all looked at for a table's types; of a larger one, those of its first file. */
 const LOOKED_AT = 64 * 1024 * 1024
-
-/** Files that a table is read from. */
-export interface SurveyedFiles {
-  globs: string[]
-  /** Keys of the extract that say how they are written. */
-  keys: FileKeys
-  found: FoundFile
-  count: number
-  bytes: number
-  /** How many of them the types were found in, all values of each. */
-  typed: number
-}
 
 export interface FilesSurvey {
   tables: SurveyedTable[]
@@ -49,11 +37,9 @@ export async function surveyFiles(
     files === undefined
       ? groupFiles(names, basename(url.replace(/[?#].*$/, '')))
       : { groups: [namedGroup(files, names)], skipped: [] }
-  const isWanted = ({ table }: FileGroup) => {
-    const named = { name: table, bare: table, schema: '', key: [], indexed: [] }
-    return (tables.length === 0 || isNamed(tables, named)) && !isNamed(exclude, named)
-  }
-  const chosen = groups.filter(isWanted)
+  const listed = groups.map(({ table }) => ({ name: table, bare: table, schema: '', key: [], indexed: [] }))
+  const wanted = new Set(tablesAmong(listed, { tables, exclude }).map(({ name }) => name))
+  const chosen = groups.filter(({ table }) => wanted.has(table))
   const keysOf = readSets(
     set,
     chosen.map(({ table }) => table),

@@ -23,8 +23,9 @@ export async function examine(spec: JobSpec, home: string, signal: AbortSignal):
   const mask = (text: string) => redact(text, spec.secrets)
   return (await Promise.all(examined)).map(({ name, findings }) => ({
     name,
-    findings: findings.map(({ ok, what, fix }) => ({
+    findings: findings.map(({ ok, optional, what, fix }) => ({
       ok,
+      ...(optional && { optional }),
       what: mask(what),
       ...(fix !== undefined && { fix: mask(fix) }),
     })),

@@ -173,6 +173,38 @@ test('what is not found of files is said with the flag, and the flag is right', 
   assert.match(database.err, /--set is for files/)
 })
 
+for (const { kind, database, quote } of [
+  { kind: 'Postgres', database: postgres, quote: (name: string) => `"${name.replaceAll('"', '""')}"` },
+  { kind: 'MariaDB', database: mariadb, quote: (name: string) => `\`${name.replaceAll('`', '``')}\`` },
+])
+  test(`${kind}: views are copied where they are named, and told where not; names that part in two in a target are told`, async () => {
+    const names = ['odd.name', 'odd`tick', 'odd"quote']
+    for (const [n, name] of names.entries())
+      await database.query(
+        `CREATE TABLE ${quote(name)} (id int PRIMARY KEY); INSERT INTO ${quote(name)} VALUES (${n})`,
+      )
+    await database.query(`CREATE VIEW odd_view AS SELECT 7 AS id`)
+    try {
+      for (const target of [`duckdb:${folder}/odd-${kind}.duckdb`, `lake:${folder}/odd-${kind}`]) {
+        const { code, out, err } = await copy(database.url, target, '--tables', 'odd*')
+        assert.equal(code, 0, err)
+        assert.match(out, /called otherwise in the target.*odd_name/)
+        for (const name of ['odd_name', 'odd_tick', 'odd_quote'])
+          assert.match(out, new RegExp(`target\\.${name} +1 +1 `))
+        assert.doesNotMatch(out, /odd_view/)
+        const again = await copy(database.url, target, '--tables', 'odd*')
+        assert.match(again.out, /target\.odd_name +1 +0 +0 +0 +1 /)
+      }
+      const target = `duckdb:${folder}/views-${kind}.duckdb`
+      const all = await copy(database.url, target, '--dry-run')
+      assert.match(all.out, /^views, which are copied where --tables names them: odd_view$/m)
+      const named = await copy(database.url, target, '--tables', 'odd_view', '--key', 'id', '--mode', 'merge')
+      assert.match(named.out, /target\.odd_view +1 +1 .* 1 equal/, named.err)
+    } finally {
+      await database.query(`DROP VIEW odd_view; ${names.map(name => `DROP TABLE ${quote(name)}`).join('; ')}`)
+    }
+  })
+
 test('a copy is saved as a job, and no file holds a URL', async () => {
   const saved = join(folder, 'shop')
   const result = await copy(postgres.url, 'duckdb:x.duckdb', '--tables', 'orders', '--save', saved)

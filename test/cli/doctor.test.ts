@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -105,6 +105,34 @@ test('all that cannot be reached is told together, and what is wrong with tables
     [false, false, true],
   )
   assert.match(clockDiagnosis(10_000, 0).what, /10 s ahead of/)
+})
+
+test('what a job runs without, only slower, is told and is no failure', async t => {
+  const own = reversed(t)
+  const database = await freshMariadb(own)
+  const user = `u_${database.name.slice(-8)}_plain`
+  await database.query('CREATE TABLE members (id int PRIMARY KEY)')
+  await database.query(`CREATE USER ${user} IDENTIFIED BY '${PASSWORD}'`)
+  await database.query(`GRANT SELECT ON \`${database.name}\`.* TO ${user}`)
+  own.after(async () => {
+    await database.query(`DROP USER ${user}`)
+  })
+  const job = join(folder, 'plain')
+  mkdirSync(job)
+  writeFileSync(
+    join(job, 'job.yaml'),
+    `job: plain
+connections: { src: "${apart(database.url, user)}", wh: "duckdb:${join(folder, 'plain.duckdb')}" }
+extract: { members: { from: src, key: id } }
+load: { members: { to: wh, from: members } }
+`,
+  )
+  const { code, output } = await commandLine(join(folder, 'home'), ['doctor', job])
+  assert.equal(code, 0, output)
+  assert.match(
+    output,
+    /better .*tables are read by one lane\n +GRANT RELOAD ON[\s\S]*nothing is missing, 1 could be better/,
+  )
 })
 
 for (const { kind, fresh, take } of [

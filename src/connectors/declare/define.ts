@@ -79,6 +79,8 @@ export interface Needs {
 /** One thing that a job needs: whether it is there, and the statement that gives it. */
 export interface Diagnosis {
   ok: boolean
+  /** Whether a job runs without it, too, and only slower. */
+  optional?: true
   what: string
   fix?: string
 }

@@ -41,6 +41,7 @@ export async function diagnose(
     if (reads.length > 0 && !everywhere('RELOAD'))
       found.push({
         ok: false,
+        optional: true,
         what: `${user} may not take the short read lock that several lanes need to share one snapshot: tables are read by one lane`,
         fix: `GRANT RELOAD ON *.* TO ${to};`,
       })

@@ -14,7 +14,7 @@ import { type Access, ask, connect, disconnect, type Session } from './connect.t
 import { describeQuery } from './query.ts'
 import { openSnapshot } from './snapshot.ts'
 import { structureOf } from './structure.ts'
-import { type CatalogColumn, literal, logicalColumn, originOf, tableName } from './types.ts'
+import { type CatalogColumn, identifier, literal, logicalColumn, originOf, tableName } from './types.ts'
 
 /** A MySQL or MariaDB database as a source of tables. */
 export class MysqlSource implements Source {
@@ -47,24 +47,26 @@ export class MysqlSource implements Source {
         keyed: string | null
         at: string
         ix: string
+        kind: string
       }>(
         session,
         `SELECT t.table_schema AS place, t.table_name AS name, t.table_rows AS row_count, s.column_name AS keyed,
-                s.index_name AS ix, s.seq_in_index AS at
+                s.index_name AS ix, s.seq_in_index AS at, t.table_type AS kind
            FROM information_schema.tables t
            LEFT JOIN information_schema.statistics s ON s.table_schema = t.table_schema AND s.table_name = t.table_name
-          WHERE t.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' AND t.table_name NOT LIKE 'nightfreight\\_%'
+          WHERE t.table_schema = DATABASE() AND t.table_type IN ('BASE TABLE', 'VIEW') AND t.table_name NOT LIKE 'nightfreight\\_%'
           ORDER BY t.table_name, s.seq_in_index`,
         signal,
       ),
     )
     return [...Map.groupBy(rows, row => row.name)].map(([name, columns]) => ({
-      name,
+      name: /[.`]/.test(name) ? identifier(name) : name,
       bare: name,
       schema: columns[0]!.place,
       key: columns.flatMap(({ keyed, ix }) => (keyed !== null && ix === 'PRIMARY' ? [keyed] : [])),
       ...(columns[0]!.row_count !== null && { rows: Number(columns[0]!.row_count) }),
       indexed: columns.flatMap(({ keyed, at }) => (keyed !== null && Number(at) === 1 ? [keyed] : [])),
+      ...(columns[0]!.kind === 'VIEW' && { isView: true as const }),
     }))
   }
 

@@ -228,8 +228,15 @@ export function tableName(table: string): string {
     .join('.')
 }
 
-/** `table` → [table]; `database.table` → [database, table]. */
+const PART = '(`(?:[^`]|``)+`|[^`.]+)'
+const NAME = new RegExp(`^${PART}(?:\\.${PART})?$`)
+
+/** `table` → [table]; `database.table` → [database, table]; a part with a dot of its own stands in backticks. */
 export function splitTable(table: string): string[] {
+  const parts = NAME.exec(table)
+    ?.slice(1)
+    .filter(part => part !== undefined)
+  if (parts) return parts.map(part => (part.startsWith('`') ? part.slice(1, -1).replaceAll('``', '`') : part))
   const dot = table.indexOf('.')
   return dot < 0 ? [table] : [table.slice(0, dot), table.slice(dot + 1)]
 }

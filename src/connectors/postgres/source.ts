@@ -73,7 +73,15 @@ export class PostgresSource implements Source {
 
   async tables(signal: AbortSignal): Promise<ListedTable[]> {
     const rows = await this.brief(signal, client =>
-      ask<{ schema: string; name: string; visible: string; key: string; rows: string; indexed: string }>(
+      ask<{
+        schema: string
+        name: string
+        visible: string
+        key: string
+        rows: string
+        indexed: string
+        kind: string
+      }>(
         client,
         this.access.name,
         `SELECT n.nspname AS schema, c.relname AS name, pg_table_is_visible(c.oid)::text AS visible,
@@ -84,9 +92,9 @@ export class PostgresSource implements Source {
            coalesce((SELECT json_agg(DISTINCT a.attname) FROM pg_index i
              JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
              WHERE i.indrelid = c.oid AND i.indpred IS NULL), '[]')::text AS indexed,
-           greatest(c.reltuples, -1)::bigint::text AS rows
+           greatest(c.reltuples, -1)::bigint::text AS rows, c.relkind AS kind
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
            AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'nightfreight') AND n.nspname NOT LIKE 'pg\\_%'
          ORDER BY n.nspname, c.relname`,
         [],
@@ -94,13 +102,14 @@ export class PostgresSource implements Source {
       ),
     )
     const part = (name: string) => (/[."]/.test(name) ? quoteIdent(name) : name)
-    return rows.map(({ schema, name, visible, key, rows: estimate, indexed }) => ({
+    return rows.map(({ schema, name, visible, key, rows: estimate, indexed, kind }) => ({
       name: visible === 'true' ? part(name) : `${part(schema)}.${part(name)}`,
       bare: name,
       schema,
       key: JSON.parse(key) as string[],
       ...(Number(estimate) >= 0 && { rows: Number(estimate) }),
       indexed: JSON.parse(indexed) as string[],
+      ...(/[vmf]/.test(kind) && { isView: true as const }),
     }))
   }
 
