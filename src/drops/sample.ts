@@ -18,7 +18,7 @@ import { Spool } from './spool.ts'
 import type { DropStore } from './store.ts'
 
 /** Bytes of the largest file of which rows are shown: a file may have to be fetched whole for its first row. */
-const MOST = 64 * 1024 * 1024
+const MAX_FILE_BYTES = 64 * 1024 * 1024
 const MEMORY = 256 * 1024 * 1024
 
 /** First rows of a file, as people read them. */
@@ -39,7 +39,7 @@ export async function sampleRows(
   const spool = new Spool()
   const duck = await Duck.open({ threads: 1, memory: MEMORY })
   try {
-    for (const file of files.filter(({ bad, size }) => bad === undefined && size <= MOST)) {
+    for (const file of files.filter(({ bad, size }) => bad === undefined && size <= MAX_FILE_BYTES)) {
       signal.throwIfAborted()
       const folder = join(spool.folder, randomUUID())
       mkdirSync(folder)
