@@ -7,8 +7,11 @@ import { redact, redactJson } from '../util/redact.ts'
 /** The flag that every command has. */
 export const DEBUG = '--debug'
 
+/** Whether a stream is a terminal that knows colours and can go back to a line: TERM=dumb says that it cannot. */
+export const isTerminal = ({ isTTY }: { isTTY?: boolean }) => Boolean(isTTY) && process.env.TERM !== 'dumb'
+
 /** Whether what goes to standard output may be coloured. */
-export const hasColours = () => Boolean(process.stdout.isTTY) && !process.env.NO_COLOR
+export const hasColours = () => isTerminal(process.stdout) && !process.env.NO_COLOR
 
 /** Prints a command's answer: text of several lines, or JSON. `painted`: its colours are ours, and all else in it is legible. */
 export const print = (text: string, painted = false): void => console.log(painted ? text : legible(text))

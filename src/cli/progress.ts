@@ -125,9 +125,9 @@ function live({ stream }: ProgressOptions, running: Map<string, Meter>, now: () 
   let drawn = 0
   const erase = () => (drawn > 0 ? `\x1b[${drawn}A\x1b[0J` : '')
   function draw(above = '', last = false): void {
-    // A line that wrapped would make the count of lines to erase wrong.
-    const width = (stream.columns ?? 80) - 1
-    const most = Math.max(1, (stream.rows ?? 24) - 3)
+    // A line that wrapped would make the count of lines to erase wrong. A terminal that does not know its size says 0.
+    const width = (stream.columns || 80) - 1
+    const most = Math.max(1, (stream.rows || 24) - 3)
     const named = [...running].slice(0, most).map(([name, meter]) => `  ${describeRunning(name, meter)}`)
     if (running.size > most) named.push(`  and ${running.size - most} more`)
     const head = `${tasks(done)} done, ${running.size} running, ${formatSpan(now() - begun)}`

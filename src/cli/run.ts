@@ -6,7 +6,7 @@ import type { RunResult } from '../runs/result.ts'
 import { redact } from '../util/redact.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import type { LogOptions } from './log.ts'
-import { printError } from './output.ts'
+import { isTerminal, printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { createProgress } from './progress.ts'
 import { stoppable } from './signals.ts'
@@ -117,7 +117,7 @@ export async function withMeans<T>(
     throw error
   })
   const machine = published ? new (await import('../service/machine.ts')).Machine() : undefined
-  const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
+  const progress = createProgress({ stream: process.stderr, json, isTTY: isTerminal(process.stderr) })
   // Whoever fails to reach a place may quote its URL.
   const note = (text: string) => progress.note(redact(text, secrets))
   try {

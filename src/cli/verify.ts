@@ -3,7 +3,7 @@ import { EXIT } from '../../engine/errors.ts'
 import { describeVerification } from '../../engine/verify/result.ts'
 import type { VerifyOutcome } from '../runs/verifyJob.ts'
 import { homeFolder } from './home.ts'
-import { print, printError } from './output.ts'
+import { isTerminal, print, printError } from './output.ts'
 import { createProgress } from './progress.ts'
 import { finish } from './run.ts'
 import { stoppedAtOnce } from './signals.ts'
@@ -44,7 +44,7 @@ Examples:
 
 /** Verifies, prints what was found, and gives the tables that differ; undefined where it failed. */
 async function look(folder: string, json: boolean, advise: boolean): Promise<string[] | undefined> {
-  const progress = createProgress({ stream: process.stderr, json, isTTY: Boolean(process.stderr.isTTY) })
+  const progress = createProgress({ stream: process.stderr, json, isTTY: isTerminal(process.stderr) })
   const secrets: string[] = []
   try {
     // Loaded where it is needed: commands that only look answer at once.

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import { formatSpan, Meter } from '../../src/cli/meter.ts'
+import { isTerminal } from '../../src/cli/output.ts'
 import { createProgress } from '../../src/cli/progress.ts'
 
 function setup(t: TestContext, json: boolean, isTTY: boolean) {
@@ -51,6 +52,30 @@ test('the live block on a terminal is redrawn, never wrapped, never higher than 
   assert.equal(written.at(-1)!.split('\n').length, 24)
   progress.close()
   assert.equal(written.at(-1), '\x1b[23A\x1b[0J')
+})
+
+test('a terminal without a size is taken for one of 80 columns; a dumb one is no terminal', t => {
+  t.mock.timers.enable({ apis: ['setInterval', 'Date'], now: 0 })
+  const written: string[] = []
+  const stream = { columns: 0, rows: 0, write: (text: string) => written.push(text) }
+  const progress = createProgress({ stream, json: false, isTTY: true })
+  for (const name of ['a', 'b']) progress.task(name)
+  assert.equal(stripVTControlCharacters(written.at(-1)!), '0 tasks done, 2 running, 0.0s\n  a\n  b\n')
+  progress.close()
+  const term = process.env.TERM
+  try {
+    for (const [name, able] of [
+      ['dumb', false],
+      ['xterm', true],
+    ] as const) {
+      process.env.TERM = name
+      assert.equal(isTerminal({ isTTY: true }), able)
+    }
+    assert.equal(isTerminal({}), false)
+  } finally {
+    if (term === undefined) delete process.env.TERM
+    else process.env.TERM = term
+  }
 })
 
 test('events', t => {
