@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { environmentOf } from '../config/environment.ts'
+import { readIncluded } from '../config/include.ts'
 
 type Environment = Record<string, string | undefined>
 
@@ -23,10 +24,12 @@ const ALWAYS = /^(METADATA_URL|STAGING_URL|NIGHTFREIGHT_MASK_KEY)$/
  */
 export function neededVariables({ folder, env }: { folder: string; env: Environment }): string[] {
   const files = filesOf(folder, env)
-  const [own, shared] = ['job.yaml', '../connections.yaml'].map(file => settingsIn(join(folder, file)))
+  const yaml = settingsIn(join(folder, 'job.yaml'))
+  const own = [yaml, ...includedIn(folder, yaml)].join('\n')
+  const shared = settingsIn(join(folder, '../connections.yaml'))
   const all = `${own}\n${shared}`
   const referenced = references(all).filter(name => env[name] !== undefined && env[name] !== files[name])
-  const missing = references(own!, '}').filter(name => env[name] === undefined && files[name] === undefined)
+  const missing = references(own, '}').filter(name => env[name] === undefined && files[name] === undefined)
   const texts = [all, env.STAGING_URL, ...references(all).map(name => env[name] ?? files[name])].join('\n')
   const read = READ_BY.filter(([kind]) => kind.test(texts)).map(([, names]) => names)
   const set = Object.keys(env).filter(name => env[name] && [ALWAYS, ...read].some(names => names.test(name)))
@@ -47,9 +50,19 @@ function filesOf(folder: string, { NIGHTFREIGHT_ENV }: Environment): Environment
   }
 }
 
+function includedIn(folder: string, yaml: string): string[] {
+  try {
+    return readIncluded(folder, yaml).map(({ text }) => withoutComments(text))
+  } catch {
+    return []
+  }
+}
+
+const withoutComments = (text: string) => text.replace(/^\s*#.*$/gm, '')
+
 function settingsIn(path: string): string {
   try {
-    return readFileSync(path, 'utf8').replace(/^\s*#.*$/gm, '')
+    return withoutComments(readFileSync(path, 'utf8'))
   } catch {
     return ''
   }

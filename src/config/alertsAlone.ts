@@ -3,7 +3,8 @@ import { join, resolve } from 'node:path'
 import { isMap, parseDocument, stringify } from 'yaml'
 import type { AlertSpec } from '../spec/alerts.ts'
 import { readAlerts } from './alerts.ts'
-import { Document } from './document.ts'
+import { below, Document } from './document.ts'
+import { readIncluded } from './include.ts'
 import { jobSchema } from './schema.ts'
 import { validate } from './validate.ts'
 import { unveil, veil } from './variables.ts'
@@ -33,14 +34,18 @@ export async function readAlertsAlone(
 
 async function ownAlerts(folder: string, env: Environment): Promise<AlertSettings | undefined> {
   try {
-    const node = parseDocument(veil(await readFile(join(folder, 'job.yaml'), 'utf8'))).get('alerts', true)
-    if (!isMap(node)) return undefined
-    return await settingsOf(
-      join(folder, 'job.yaml'),
-      unveil(stringify({ alerts: node.toJSON() })),
-      folder,
-      env,
-    )
+    const yaml = await readFile(join(folder, 'job.yaml'), 'utf8')
+    const nodes = [
+      yaml,
+      ...readIncluded(folder, yaml)
+        .map(({ text }) => text)
+        .toReversed(),
+    ]
+      .map(text => parseDocument(veil(text)).get('alerts', true))
+      .filter(isMap)
+    if (nodes.length === 0) return undefined
+    const alerts = nodes.map((node): unknown => node.toJSON()).reduce((own, other) => below(other, own))
+    return await settingsOf(join(folder, 'job.yaml'), unveil(stringify({ alerts })), folder, env)
   } catch {
     // That the job cannot be read is what is to be told.
     return undefined

@@ -11,6 +11,7 @@ import {
 } from 'yaml'
 import type { Place } from '../../engine/sql/text.ts'
 import type { SecretContext } from '../secrets/provider.ts'
+import { isMapping } from '../util/mapping.ts'
 import { redact } from '../util/redact.ts'
 import { ConfigInvalid } from './invalid.ts'
 import { secretValues } from './secrets.ts'
@@ -26,6 +27,21 @@ interface Span {
   raw?: string
   /** The scalar's value is what one reference gave. */
   referenced?: boolean
+  /** The file that it stands in, where that is an included one. */
+  origin?: Origin
+}
+
+interface Origin {
+  file: string
+  lines: LineCounter
+}
+
+/** A value with another below it; what is empty says nothing. */
+export function below(other: unknown, own: unknown): unknown {
+  if (own === null || own === undefined) return other
+  if (!isMapping(own) || !isMapping(other)) return own
+  const keys = new Set([...Object.keys(other), ...Object.keys(own)])
+  return Object.fromEntries([...keys].map(key => [key, below(other[key], own[key])]))
 }
 
 const isMerge = ({ key }: { key: unknown }) => isScalar(key) && key.value === '<<'
@@ -36,13 +52,13 @@ const SHORT = 4
 /** A YAML file's content, with the span of everything in it. Collects problems, to report them all at once. */
 export class Document {
   readonly file: string
-  readonly value: unknown
+  value: unknown
   /** What references gave, as far as it may be secret. */
   readonly secrets: string[]
   readonly #lines: LineCounter
   readonly #spans = new Map<string, Span>()
   readonly #masks = new Map<string, string>()
-  readonly #problems: { line: number; col: number; text: string }[] = []
+  readonly #problems: { file: string; line: number; col: number; text: string }[] = []
 
   /**
    * Fails with CONFIG_INVALID on a syntax error, a duplicate key, or a reference to what is not there; without a
@@ -81,7 +97,7 @@ export class Document {
   ) {
     this.file = file
     this.#lines = lines
-    for (const error of parsed.errors) this.#problem(error.pos[0], unveil(error.message))
+    for (const error of parsed.errors) this.#problem({ offset: error.pos[0] }, unveil(error.message))
     this.throwIfAny()
     this.secrets = secretValues(text, expansions)
     this.value = this.#read(parsed.contents, [], expansions, alias => alias.resolve(parsed))
@@ -96,9 +112,9 @@ export class Document {
   /** Where each key of the top two levels stands: `load.orders`. Lines are not shown: they may hold secrets. */
   places(): Record<string, Place> {
     const found: Record<string, Place> = {}
-    for (const [path, { key }] of this.#spans) {
+    for (const [path, { key, origin }] of this.#spans) {
       const names = JSON.parse(path) as string[]
-      if (names.length > 2 || key === undefined) continue
+      if (names.length > 2 || key === undefined || origin) continue
       const { line, col } = this.#lines.linePos(key)
       found[names.join('.')] = { line, column: col, end: col + names.at(-1)!.length, excerpt: '' }
     }
@@ -107,7 +123,20 @@ export class Document {
 
   /** The line of a key, or of what is nearest above it. */
   lineOf(path: Path): number {
-    return Math.max(1, this.#lines.linePos(this.#offset(path, 'key')).line)
+    const { offset, origin } = this.#offset(path, 'key')
+    return Math.max(1, (origin?.lines ?? this.#lines).linePos(offset).line)
+  }
+
+  /** Puts another file's content below this one's: what both say holds as it is here, mappings are put together. */
+  include(other: Document): void {
+    this.value = below(other.value, this.value)
+    const origin = { file: other.file, lines: other.#lines }
+    for (const [path, span] of other.#spans) {
+      const own = this.#spans.get(path)
+      if (!own) this.#spans.set(path, { ...span, origin: span.origin ?? origin })
+    }
+    for (const [value, reference] of other.#masks) this.#masks.set(value, reference)
+    this.secrets.push(...other.secrets)
   }
 
   /** Notes a problem at the value, or the key, that `path` leads to, or at what is nearest above it. */
@@ -152,29 +181,33 @@ export class Document {
     if (this.#problems.length === 0) return
     throw new ConfigInvalid(
       this.#problems
-        .sort((a, b) => a.line - b.line || a.col - b.col)
-        .map(({ line, col, text }) => ({
-          file: this.file,
+        .sort(
+          (a, b) =>
+            Number(a.file !== this.file) - Number(b.file !== this.file) || a.line - b.line || a.col - b.col,
+        )
+        .map(({ file, line, col, text }) => ({
+          file,
           place: { line, column: col, end: col, excerpt: '' },
           message: text,
         })),
     )
   }
 
-  #problem(offset: number, message: string): void {
-    const { line, col } = this.#lines.linePos(offset)
-    this.#problems.push({ line: Math.max(line, 1), col: Math.max(col, 1), text: this.#mask(message) })
+  #problem({ offset, origin }: { offset: number; origin?: Origin }, message: string): void {
+    const { file, lines } = origin ?? { file: this.file, lines: this.#lines }
+    const { line, col } = lines.linePos(offset)
+    this.#problems.push({ file, line: Math.max(line, 1), col: Math.max(col, 1), text: this.#mask(message) })
   }
 
-  #offset(path: Path, at: 'key' | 'value'): number {
+  #offset(path: Path, at: 'key' | 'value'): { offset: number; origin?: Origin } {
     for (let length = path.length; length >= 0; length--) {
       const span = this.#spans.get(JSON.stringify(path.slice(0, length)))
       const whole = length === path.length
       // A key that is missing is reported at the name of the mapping that lacks it.
       const offset = whole && at === 'value' ? (span?.value ?? span?.key) : (span?.key ?? span?.value)
-      if (offset !== undefined) return offset
+      if (offset !== undefined) return { offset, ...(span?.origin && { origin: span.origin }) }
     }
-    return 0
+    return { offset: 0 }
   }
 
   // Longest first, so that one value inside another does not leave the rest of it readable.

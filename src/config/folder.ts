@@ -6,11 +6,14 @@ import { nearest } from '../../engine/nearest.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { Check, Model, SqlFile } from '../spec/job.ts'
 import { readHeader } from './header.ts'
+import { type Included, readIncluded } from './include.ts'
 import type { SeedFile } from './seeds.ts'
 
 /** What a job's folder holds beside the settings in job.yaml. */
 export interface JobFolder {
   yaml: string
+  /** Files that job.yaml includes. */
+  included: Included[]
   /** connections.yaml, which lies beside the job's folder; undefined where there is none. */
   shared?: string
   models: Model[]
@@ -39,6 +42,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
       hint: 'A job is a folder with a job.yaml in it.',
     })
   })
+  const included = readIncluded(folder, yaml)
   const problems: Fault[] = []
   const found = await entries(folder)
   const models = await sqlFiles(folder, '', problems)
@@ -75,6 +79,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
   )
   const settings = [
     { file: 'job.yaml', sql: yaml },
+    ...included.map(({ file, text }) => ({ file, sql: text })),
     ...(shared === undefined ? [] : [{ file: '../connections.yaml', sql: shared }]),
   ]
   const texts = [...settings, ...models, ...checks, ...macros].map(({ file, sql }) => ({
@@ -90,6 +95,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
   }
   return {
     yaml,
+    included,
     ...(shared !== undefined && { shared }),
     models: models.map(file => {
       const { faults, ...said } = readHeader(file.file, file.sql)

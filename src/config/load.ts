@@ -1,4 +1,4 @@
-import { dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import type { Connector } from '../connectors/declare/define.ts'
 import { connectors } from '../connectors/index.ts'
@@ -10,11 +10,12 @@ import { spelledOut } from './compression.ts'
 import { connectTimeouts, readConnectionPools } from './connectionPools.ts'
 import { readConnections } from './connections.ts'
 import { withDefaults } from './defaults.ts'
-import { Document } from './document.ts'
+import type { Document } from './document.ts'
 import { environmentOf } from './environment.ts'
 import { readExtracts } from './extracts.ts'
 import { refuseFiles, withDeclared } from './files.ts'
 import { readFolder } from './folder.ts'
+import { openJob } from './include.ts'
 import { readLoads } from './loads.ts'
 import { readReport } from './report.ts'
 import { readSchedule } from './schedule.ts'
@@ -41,7 +42,7 @@ export async function loadJob(
 ): Promise<JobSpec> {
   const found = await readFolder(folder)
   const context = { env: environmentOf(folder, env), folder: resolve(folder) }
-  const document = await Document.open(join(folder, 'job.yaml'), found.yaml, context)
+  const document = await openJob(folder, found, context)
   const content = spelledOut(document, withoutBlock(document, withDefaults(document)))
   const own = validate(document, [], jobSchema, content ?? {})
   document.throwIfAny()

@@ -1,11 +1,11 @@
-import { join, matchesGlob, resolve } from 'node:path'
+import { matchesGlob, resolve } from 'node:path'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { withDefaults } from './defaults.ts'
-import { Document } from './document.ts'
 import { refuseFiles, withDeclared } from './files.ts'
 import { readFolder } from './folder.ts'
+import { openJob } from './include.ts'
 import { readLoads } from './loads.ts'
 import { commonExtract, type JobYaml, jobSchema } from './schema.ts'
 import { connectionNames } from './shared.ts'
@@ -46,7 +46,7 @@ export type Remembered = (job: string) => { name: string; key: string[] }[]
  */
 export async function readOutline(folder: string, remembered: Remembered): Promise<JobOutline> {
   const found = await readFolder(folder)
-  const document = await Document.open(join(folder, 'job.yaml'), found.yaml)
+  const document = await openJob(folder, found)
   const whole = (withDefaults(document) ?? {}) as Record<string, unknown>
   const known = Object.fromEntries(Object.entries(whole).filter(([key]) => Object.hasOwn(PARTS, key)))
   const own = validate(document, [], jobSchema.pick(PARTS), known)

@@ -209,6 +209,7 @@ const variable = z.union([z.string(), z.number(), z.boolean()])
 
 /** job.yaml, but for connections and extracts, whose keys depend on their connectors; see {@link jobSchema}. */
 const jobKeys = z.strictObject({
+  include: names.optional(),
   job: scalar('a name of letters, digits, _ and -', value =>
     typeof value === 'string' && /^[A-Za-z0-9_][A-Za-z0-9_-]*$/.test(value) ? value : undefined,
   ),

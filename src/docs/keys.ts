@@ -93,6 +93,10 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   ],
   'defaults.extract': ['Keys of every extract.', '{ from: shop }'],
   'defaults.load': ['Keys of every load.', '{ to: dw, mode: replace }'],
+  include: [
+    'Files whose keys hold where this one does not say otherwise, mappings put together; paths start at the folder of the file.',
+    '[../shared/shop.yaml]',
+  ],
   vars: ['Values that SQL has by `getvariable`.', '{ region: emea }'],
   ...EXTRACT_KEYS,
   enrich: [

@@ -1,0 +1,133 @@
+/** `include:`: what jobs share, below what each says itself; every fault has the file and the line where it stands. */
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { after, test } from 'node:test'
+import { neededVariables } from '../../src/alerts/needs.ts'
+import { readAlertsAlone } from '../../src/config/alertsAlone.ts'
+import { loadJob } from '../../src/config/load.ts'
+import { readOutline } from '../../src/config/outline.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'include-'))
+after(() => rmSync(root, { recursive: true }))
+let made = 0
+
+/** A job's folder `jobs/orders` in a project with these files. */
+function project(files: Record<string, string>): string {
+  const place = join(root, `${++made}`)
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(place, file)), { recursive: true })
+    writeFileSync(join(place, file), text)
+  }
+  return join(place, 'jobs/orders')
+}
+
+/** The faults of a job, without the place of this machine. */
+async function faults(folder: string, env: Record<string, string> = {}): Promise<string[]> {
+  const error = await loadJob(folder, env).then(
+    () => assert.fail('it is valid'),
+    (error: Error) => error,
+  )
+  return error.message.replaceAll(join(folder, '../..'), '').split('\n')
+}
+
+const SHARED = `connections: { shop: "\${SHOP_URL}", dw: "duckdb:dw.duckdb" }
+defaults: { extract: { from: shop }, load: { to: dw, mode: merge } }
+vars: { region: emea, rate: 2 }
+extract:
+  customers: { key: id }
+alerts: { channels: { ops: { command: cat } } }
+`
+const JOB = `job: orders
+include: ../../shared/shop.yaml
+vars: { rate: 3 }
+alerts: { on: { failure: ops } }
+extract:
+  orders: { key: id }
+  customers:
+load:
+  orders: { from: orders }
+  customers: { from: customers, mode: replace }
+`
+const ENV = { SHOP_URL: 'postgres://me:s3cret@host/shop' }
+
+test('mappings are put together, and what the job says itself holds', async () => {
+  const folder = project({ 'jobs/orders/job.yaml': JOB, 'shared/shop.yaml': SHARED })
+  const job = await loadJob(folder, ENV)
+  assert.deepEqual(job.vars, { region: 'emea', rate: 3 })
+  assert.deepEqual(
+    job.extracts.map(({ name, from, key }) => ({ name, from, key })),
+    [
+      { name: 'customers', from: 'shop', key: ['id'] },
+      { name: 'orders', from: 'shop', key: ['id'] },
+    ],
+  )
+  assert.deepEqual(
+    job.loads.map(({ table, to, mode }) => ({ table, to, mode })),
+    [
+      { table: 'orders', to: 'dw', mode: 'merge' },
+      { table: 'customers', to: 'dw', mode: 'replace' },
+    ],
+  )
+  assert.ok(job.secrets.includes('s3cret'))
+  assert.deepEqual((await readOutline(folder, () => [])).vars, job.vars)
+})
+
+test('a change of what is included is a change of the job; its variables are needed, its alerts told', async () => {
+  const files = { 'jobs/orders/job.yaml': JOB, 'shared/shop.yaml': SHARED }
+  const before = await loadJob(project(files), ENV)
+  const folder = project({ ...files, 'shared/shop.yaml': `${SHARED}# changed\n` })
+  const later = await loadJob(folder, ENV)
+  assert.notEqual(later.hash, before.hash)
+  assert.ok(later.files['../../shared/shop.yaml'])
+  assert.deepEqual(neededVariables({ folder, env: ENV }), ['SHOP_URL'])
+  assert.deepEqual(Object.keys((await readAlertsAlone(folder, root, {})).alerts?.channels ?? {}), ['ops'])
+})
+
+test('of several files the later one holds; those that they include come before them, and each once', async () => {
+  const folder = project({
+    'jobs/orders/job.yaml': JOB.replace('include: ../../shared/shop.yaml', 'include: [../a.yaml, ../b.yaml]'),
+    'jobs/a.yaml': `include: base.yaml\nvars: { region: a }\n${SHARED.replace(/vars: .*\n/, '')}`,
+    'jobs/b.yaml': 'include: [base.yaml]\nvars: { zone: b }\n',
+    'jobs/base.yaml': 'vars: { region: base, zone: base, only: 1 }\n',
+  })
+  const { vars } = await loadJob(folder, ENV)
+  assert.deepEqual(vars, { region: 'a', zone: 'b', only: 1, rate: 3 })
+})
+
+test('every fault is told where it stands, in whichever file, and no secret with it', async () => {
+  const job = (shared: string, own = JOB) =>
+    project({ 'jobs/orders/job.yaml': own, 'shared/shop.yaml': shared })
+  assert.deepEqual(
+    await faults(
+      job(`${SHARED}quality: { max_error_rate: 5 }\n`, `${JOB}resources: { memory: lots }\n`),
+      ENV,
+    ),
+    [
+      '/jobs/orders/job.yaml:11:22: resources.memory: expected a size such as 512MB or 1GB; found "lots"',
+      '/shared/shop.yaml:7:28: quality.max_error_rate: expected a number from 0 to 1; found 5',
+    ],
+  )
+  assert.match(
+    (await faults(job(SHARED.replace('key: id', 'kee: id')), ENV))[0]!,
+    /^\/shared\/shop\.yaml:5:16: .*"kee".*; did you mean "key"/,
+  )
+  assert.match((await faults(job(SHARED)))[0]!, /^\/shared\/shop\.yaml:1:\d+: .*SHOP_URL is not set/)
+  assert.match(
+    (await faults(job(`job: x\n${SHARED}`), ENV))[0]!,
+    /^\/shared\/shop\.yaml:1:1: job: each job has a name/,
+  )
+  assert.match((await faults(job('a: [', JOB), ENV))[0]!, /^\/shared\/shop\.yaml:1:/)
+  assert.deepEqual(await faults(job(SHARED, JOB.replace('shop.yaml', 'shp.yaml')), ENV), [
+    '/jobs/orders/job.yaml:2:10: include: ../../shared/shp.yaml cannot be read; its path starts at the folder of this file',
+  ])
+  assert.match(
+    (await faults(job(`include: shop.yaml\n${SHARED}`), ENV))[0]!,
+    /^\/shared\/shop\.yaml:1:10: include: shop\.yaml includes itself/,
+  )
+  assert.match(
+    (await faults(job(SHARED, JOB.replace(/include: .*/, 'include: 7')), ENV))[0]!,
+    /job\.yaml:2:10: include: expected/,
+  )
+})
