@@ -27,7 +27,7 @@ export function serverOf(kind: Kind, query: Query): Server {
     }
   return {
     query,
-    state: ['nightfreight_loads', 'nightfreight_sync_points', 'nightfreight_tables'],
+    state: ['nightfreight_loads', 'nightfreight_sync_points', 'nightfreight_tables', 'nightfreight_made'],
     like: table => `LIKE ${table}`,
     statements: mysqlStatements,
     staged: `SHOW TABLES LIKE 'nightfreight\\_stg\\_%'`,

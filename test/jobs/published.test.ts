@@ -77,8 +77,6 @@ for (const [kind, target] of Object.entries(targets)) {
       reading.abort()
     }
     await looked
-    // A definition commits by itself there: a table that a load makes is empty until its rows are committed.
-    if (kind === 'mysql' && seen[1] === '0 null') seen.splice(1, 1)
     assert.deepEqual(seen, ['none', ...states])
   })
 
@@ -111,7 +109,7 @@ for (const [kind, target] of Object.entries(targets)) {
         return `${row!.n} ${row!.sums}`
       }
       const [now, before] = [await sum(source, 'sum(n)'), `${ROWS} ${(ROWS * (ROWS + 1)) / 2}`]
-      if (error) assert.ok(error instanceof EngineError && error.exitCode !== 1, String(error))
+      if (error) assert.ok(error instanceof EngineError && error.exitCode !== 1, String((error as Error).stack))
       assert.equal(await sum(target, 'sum(n)'), error ? before : now, String(error))
       await source.query(`UPDATE ${table} SET n = n + 1 WHERE id = 1`)
       const next = await job.run()

@@ -19,7 +19,7 @@ export interface ForeignKey {
 export async function foreignKeysOf(session: TargetSession, loads: PlannedLoad[]): Promise<ForeignKey[]> {
   const [here] = await session.rows<{ name: string | null }>('SELECT DATABASE() AS name')
   const idOf = ({ table }: PlannedLoad) => {
-    const [database, name] = splitTable(table)
+    const [database, name] = splitTable(session.placeOf(table))
     return JSON.stringify(name === undefined ? [here!.name, database] : [database, name])
   }
   const tables = new Map(loads.map(load => [idOf(load), load.table]))

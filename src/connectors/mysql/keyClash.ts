@@ -48,7 +48,7 @@ export async function keyClash(
   const pairs = [
     `SELECT MIN(${shown('s')} COLLATE utf8mb4_bin) AS one, MAX(${shown('s')} COLLATE utf8mb4_bin) AS other FROM ${staging} AS s
       GROUP BY ${foldedKey(load, table)} HAVING COUNT(*) > 1 LIMIT 1`,
-    `SELECT ${shown('s')} AS one, ${shown('t')} AS other FROM ${staging} AS s STRAIGHT_JOIN ${tableName(load.table)} AS t
+    `SELECT ${shown('s')} AS one, ${shown('t')} AS other FROM ${staging} AS s STRAIGHT_JOIN ${tableName(session.placeOf(load.table))} AS t
       ON ${matchFolded(load.key, table)} LIMIT 1`,
   ]
   for (const sql of pairs) {

@@ -48,9 +48,9 @@ export function indexDefinitions(
   })
 }
 
-/** The statements that give tables just made their foreign keys. */
-export const referenceStatements = (load: PlannedLoad) =>
+/** The statements that give tables just made their foreign keys; `placeOf` says where each is. */
+export const referenceStatements = (load: PlannedLoad, placeOf: (table: string) => string) =>
   (load.made?.references ?? []).map(
     ({ columns, table, to }) =>
-      `ALTER TABLE ${tableName(load.table)} ADD FOREIGN KEY (${columns.map(identifier).join(', ')}) REFERENCES ${tableName(table)} (${to.map(identifier).join(', ')})`,
+      `ALTER TABLE ${tableName(placeOf(load.table))} ADD FOREIGN KEY (${columns.map(identifier).join(', ')}) REFERENCES ${tableName(placeOf(table))} (${to.map(identifier).join(', ')})`,
   )

@@ -1,9 +1,12 @@
 import type { LoadCommit, LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
 import type { TableStanding } from '../../../engine/contracts/target.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
 import { rowsAdded } from '../sql/standing.ts'
 import { databaseAndName } from './catalog.ts'
 import { targetTable } from './state.ts'
 import type { TargetSession } from './targetSession.ts'
+import type { TargetTable } from './targetTypes.ts'
 import { literal, tableName } from './types.ts'
 
 /** What a table is now, and what the last commit left of it: one statement, so one view of the rows. */
@@ -50,7 +53,8 @@ export async function noteStanding(
   commit: LoadCommit,
   run: (sql: string) => Promise<number>,
 ): Promise<number> {
-  const identity = literal((await tableIdentity(session, load.table))!)
+  const place = session.placeOf(load.table)
+  const identity = literal((await tableIdentity(session, place))!)
   const [name, id, at] = [nameOf(load.table), literal(commit.run), literal(commit.runAt.toISOString())]
   const added = rowsAdded(load, counts)
   const noted = `identity = ${identity}, run = ${id}, run_at = greatest(run_at, ${at})`
@@ -63,12 +67,23 @@ export async function noteStanding(
       return Number(row!.n)
     }
   }
-  const [row] = await session.rows(`SELECT count(*) AS n FROM ${tableName(load.table)}`)
+  const [row] = await session.rows(`SELECT count(*) AS n FROM ${tableName(place)}`)
   await run(
     `INSERT INTO nightfreight_tables (name, identity, \`rows\`, run, run_at) VALUES (${name}, ${identity}, ${row!.n}, ${id}, ${at})
      ON DUPLICATE KEY UPDATE \`rows\` = ${row!.n}, ${noted}`,
   )
   return Number(row!.n)
+}
+
+/** The table as the load's transaction finds it. Fails with TARGET_CHANGED where it, or a column of the load, has gone. */
+export function stillThere(load: StagedLoad, table: TargetTable | undefined, where: string): TargetTable {
+  const gone = table && load.columns.find(({ name }) => !columnNamed(table.columns, name))
+  if (table && !gone) return table
+  throw new EngineError(
+    'TARGET_CHANGED',
+    `${where}: ${gone ? `column ${gone.name}` : 'the table'} has gone since the load began`,
+    { hint: 'Nothing was loaded. Run the job again.' },
+  )
 }
 
 // SQL of the name with its database: two jobs may write it with and without.

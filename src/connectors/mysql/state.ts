@@ -29,13 +29,16 @@ export async function ensureState(session: TargetSession): Promise<void> {
   if (there.length < STATE.length) for (const sql of STATE) await session.rows(sql)
 }
 
-/** The quoted name of a table of this session's own: for a load's `rows`, or its `keys`. */
-export function stagingName({ owner }: TargetSession, loadId: string, table: string, what: string): string {
+/** The name of a table of this session's own: for a load's `rows`, its `keys`, or the `table` that it makes. */
+export function ownName({ owner }: TargetSession, loadId: string, table: string, what: string): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([owner, loadId, table, what]))
     .digest('hex')
-  return identifier(`nightfreight_stg_${hash.slice(0, 20)}`)
+  return `nightfreight_stg_${hash.slice(0, 20)}`
 }
+
+/** The same, quoted. */
+export const stagingName = (...whose: Parameters<typeof ownName>) => identifier(ownName(...whose))
 
 /** SQL of the comment of a table that a load makes for itself: whose it is. */
 export function ownComment({ owner }: TargetSession, job: string, loadId: string): string {

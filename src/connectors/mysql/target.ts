@@ -10,7 +10,6 @@ import { goneRows } from '../../../engine/contracts/semantics.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
@@ -25,14 +24,14 @@ import {
   referencesIn,
   refersToItself,
   stagedOrphans,
-  unchecked,
 } from './foreignKeys.ts'
 import { exactCollation, keyClash } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
+import { fillMade, noteMade, refuseMade, settleMade } from './publish.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
-import type { StageInput } from './stage.ts'
-import { noteStanding, standingOf, tableIdentity } from './standing.ts'
+import { sendParts } from './sendParts.ts'
+import { noteStanding, standingOf, stillThere, tableIdentity } from './standing.ts'
 import {
   dropAbandoned,
   dropOwn,
@@ -52,8 +51,8 @@ const CLEAN_UP_MS = 4000
 
 /**
  * MySQL or MariaDB as warehouse: LOAD DATA LOCAL into staging tables, then one transaction. Definitions commit by
- * themselves there, so tables are created before the transaction and staging tables dropped after it; tables that a
- * failed load created are dropped again.
+ * themselves there, so tables are made before the transaction, under names of their own until it has committed, and staging
+ * tables dropped after it.
  */
 export class MysqlTarget implements Target {
   readonly verifier: MysqlVerifier
@@ -61,6 +60,7 @@ export class MysqlTarget implements Target {
   readonly refusesName = refusedName
   private readonly session: TargetSession
   private readonly name: string
+  private settled: Promise<void> | undefined
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
@@ -78,7 +78,7 @@ export class MysqlTarget implements Target {
   }
 
   async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
-    this.session.heed(signal)
+    await this.enter(signal)
     const found = await targetTable(this.session, table)
     if (!found) return undefined
     const where = `${this.name}.${table}`
@@ -88,13 +88,13 @@ export class MysqlTarget implements Target {
     }
   }
 
-  standing(table: string, signal: AbortSignal): Promise<TableStanding> {
-    this.session.heed(signal)
+  async standing(table: string, signal: AbortSignal): Promise<TableStanding> {
+    await this.enter(signal)
     return standingOf(this.session, table, signal)
   }
 
   async syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]> {
-    this.session.heed(signal)
+    await this.enter(signal)
     if (!(await targetTable(this.session, 'nightfreight_sync_points'))) return []
     return this.session.rows<SyncPoint>(
       `SELECT extract, value, run FROM nightfreight_sync_points WHERE job = ${literal(job)} ORDER BY extract`,
@@ -103,7 +103,7 @@ export class MysqlTarget implements Target {
   }
 
   async committed(loadId: string, signal: AbortSignal): Promise<CommitResult | undefined> {
-    this.session.heed(signal)
+    await this.enter(signal, loadId)
     if (!(await targetTable(this.session, 'nightfreight_loads'))) return undefined
     const [row] = await this.session.rows(
       `SELECT counts FROM nightfreight_loads WHERE load_id = ${literal(loadId)}`,
@@ -169,7 +169,6 @@ export class MysqlTarget implements Target {
       await this.abandon(loadId).catch(() => {})
       return earlier
     }
-    const created: string[] = []
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
     try {
@@ -186,15 +185,22 @@ export class MysqlTarget implements Target {
         }
       const made: PlannedLoad[] = []
       for (const load of loads) if (!(await this.checked(load))) made.push(load)
-      for (const load of made) created.push(await this.create(load, loads, signal))
+      const names = made.map(({ table }) => table)
+      if (made.length > 0)
+        for (const [table, beside] of await noteMade(this.session, commit.job, loadId, names))
+          this.session.making.set(table, beside)
+      for (const load of made) await this.create(load, loads, signal)
+      const placeOf = (table: string) => this.session.placeOf(table)
       for (const load of made)
-        for (const statement of referenceStatements(load)) await this.change(statement, load, signal)
+        for (const statement of referenceStatements(load, placeOf)) await this.change(statement, load, signal)
       await ask(session, 'START TRANSACTION', signal)
       result = await this.merge(session, commit, signal)
-      result = result?.map(counts =>
-        created.includes(tableName(counts.table)) ? { ...counts, created: true } : counts,
-      )
+      result = result?.map(counts => (names.includes(counts.table) ? { ...counts, created: true } : counts))
       if (result) await check?.(result)
+      if (result && made.length > 0) {
+        await refuseMade(this.session, this.name, names)
+        await change(session, this.name, fillMade(this.session, loadId), signal)
+      }
       await ask(session, result ? 'COMMIT' : 'ROLLBACK', signal)
     } catch (error) {
       // Over the same connection: where that is lost, nobody knows yet what has become of the transaction.
@@ -203,9 +209,12 @@ export class MysqlTarget implements Target {
         () => false,
       )
       const clash = undone ? await this.clash(commit, error).catch(() => undefined) : undefined
-      if (undone) await this.drop(created).catch(() => {})
+      if (undone) await settleMade(this.session, loadId).catch(() => {})
       throw clash ?? error
+    } finally {
+      this.session.making.clear()
     }
+    await settleMade(this.session, loadId, signal)
     // Whoever commits abandons, too, and is told where that fails.
     await this.abandon(loadId).catch(() => {})
     return result ? { counts: result, repeated: false } : (await this.committed(loadId, signal))!
@@ -215,6 +224,20 @@ export class MysqlTarget implements Target {
     // What it leaves, a later load of the job clears away.
     this.session.heed(AbortSignal.timeout(CLEAN_UP_MS))
     await dropOwn(this.session, loadId)
+  }
+
+  /** From here on `signal` ends what waits; what a load has begun to publish is ended first, once a session and for `loadId`. */
+  private async enter(signal: AbortSignal, loadId?: string): Promise<void> {
+    this.session.heed(signal)
+    const first = !this.settled
+    this.settled ??= settleMade(this.session, loadId, signal)
+    try {
+      await this.settled
+    } catch (error) {
+      this.settled = undefined
+      throw error
+    }
+    if (!first && loadId !== undefined) await settleMade(this.session, loadId, signal)
   }
 
   async close(): Promise<void> {
@@ -243,14 +266,10 @@ export class MysqlTarget implements Target {
     const apply: Apply = async (load, between) => {
       const { staging, keys } = stagingNames(this.session, loadId, load)
       const where = `${this.name}.${load.table}`
-      const target = tableName(load.table)
+      const target = tableName(this.session.placeOf(load.table))
       // Whoever alters it waits from here on until the transaction has ended.
       await ask(session, `SELECT 1 AS one FROM ${target} LIMIT 1`, signal)
-      const table = await this.checked(load)
-      if (!table)
-        throw new EngineError('TARGET_CHANGED', `${where}: the table has gone since the load began`, {
-          hint: 'Nothing was loaded. Run the job again.',
-        })
+      const table = stillThere(load, await this.checked(load), where)
       const tables = {
         target,
         columns: load.columns,
@@ -293,7 +312,7 @@ export class MysqlTarget implements Target {
     }
     if (!hasCode(error, DUPLICATE)) return undefined
     for (const load of loads) {
-      const table = await targetTable(this.session, load.table)
+      const table = await targetTable(this.session, this.session.placeOf(load.table))
       const { staging } = stagingNames(this.session, loadId, load)
       const where = `${this.name}.${load.table}`
       const found = table && (await keyClash(this.session, load, table, staging, where))
@@ -312,37 +331,16 @@ export class MysqlTarget implements Target {
   ): Promise<void> {
     const { load, lanes, offload, progress } = request
     const where = `${this.name}.${load.table}`
-    // The first part that fails stops the others: their threads end, and with them their connections.
-    const failed = new AbortController()
-    const either = AbortSignal.any([signal, failed.signal])
-    const module = moduleBeside(import.meta.url, 'stage')
-    const rules = load.columns.map(column => valueRule(column, load, table))
-    const waiting = [...paths]
-    let sent = 0
-    const lane = async () => {
-      for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-        const { access } = this.session
-        const input: StageInput = { access, table: name, where, path, columns: load.columns, rules }
-        try {
-          const count = await offload<number>(module, 'stagePart', input, either)
-          sent += count
-          progress(count)
-        } catch (error) {
-          failed.abort()
-          throw error
-        }
-      }
-    }
-    const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
-    if (signal.aborted) throw new EngineError('INTERRUPTED', `${where}: interrupted`)
-    const reasons = results.flatMap(result => (result.status === 'rejected' ? [result.reason as Error] : []))
-    if (reasons.length > 0) throw reasons.find(reason => reason instanceof EngineError) ?? reasons[0]
+    const { columns } = load
+    const rules = columns.map(column => valueRule(column, load, table))
+    const parts = { table: name, where, paths, columns, rules, lanes, offload, progress }
+    const sent = await sendParts(this.session, parts, signal)
     if (sent !== rows)
       throw new EngineError('STAGING_CORRUPT', `${where}: ${sent} rows staged instead of ${rows}`)
   }
 
-  private async create(load: PlannedLoad, loads: PlannedLoad[], signal: AbortSignal): Promise<string> {
-    const table = tableName(load.table)
+  private async create(load: PlannedLoad, loads: PlannedLoad[], signal: AbortSignal): Promise<void> {
+    const table = tableName(this.session.placeOf(load.table))
     const collation = await exactCollation(this.session)
     const types = [...linkedColumns(load, loads, collation), ...ownColumns(load)]
     const columns = types.map(([name, type]) => `${identifier(name)} ${type}`)
@@ -354,23 +352,24 @@ export class MysqlTarget implements Target {
       load,
       signal,
     )
-    return table
   }
 
   async tableChanges(load: PlannedLoad): Promise<TableChanges> {
-    const table = await targetTable(this.session, load.table)
+    const table = await targetTable(this.session, this.session.placeOf(load.table))
     return table ? this.changesOf(load, table) : { statements: [] }
   }
 
   private async changesOf(load: PlannedLoad, table: TargetTable): Promise<TableChanges> {
     const [shown] =
-      table.engine === null ? [] : await this.session.rows(`SHOW CREATE TABLE ${tableName(load.table)}`)
+      table.engine === null
+        ? []
+        : await this.session.rows(`SHOW CREATE TABLE ${tableName(this.session.placeOf(load.table))}`)
     const written = shown?.['Create Table'] ?? ''
     return changesOf(load, `${this.name}.${load.table}`, one => fittingOf(one, table, written))
   }
 
   private async checked(load: PlannedLoad): Promise<TargetTable | undefined> {
-    const table = await targetTable(this.session, load.table)
+    const table = await targetTable(this.session, this.session.placeOf(load.table))
     if (table) checkChanges(await this.changesOf(load, table))
     return table
   }
@@ -384,10 +383,7 @@ export class MysqlTarget implements Target {
   }
 
   private async drop(tables: string[]): Promise<void> {
-    if (tables.length === 0) return
-    // They may refer to each other.
-    const run = (sql: string) => this.session.rows(sql)
-    await unchecked(run, () => run(`DROP TABLE IF EXISTS ${tables.join(', ')}`))
+    await this.session.rows(`DROP TABLE IF EXISTS ${tables.join(', ')}`)
   }
 }
 

@@ -159,6 +159,8 @@ export class TargetSession {
   readonly owner = randomUUID()
   private opened: Promise<Session> | undefined
   private signal: AbortSignal | undefined
+  /** By tables that a commit is making: the names under which they are filled. */
+  readonly making = new Map<string, string>()
   /** Told of a statement that waits for a lock. */
   onWait: ((wait: string) => void) | undefined
 
@@ -169,6 +171,11 @@ export class TargetSession {
   /** From here on an abort of `signal` ends every query that has no signal of its own. */
   heed(signal: AbortSignal | undefined): void {
     this.signal = signal
+  }
+
+  /** The name of a table as the commit under way finds it. */
+  placeOf(table: string): string {
+    return this.making.get(table) ?? table
   }
 
   /** The connection; a transaction keeps to one, since a new one knows nothing of it. */

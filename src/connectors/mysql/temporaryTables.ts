@@ -1,7 +1,6 @@
 import type { Offload } from '../../../engine/contracts/load.ts'
-import { moduleBeside } from '../../../engine/pool/entry.ts'
 import type { Column } from '../../../engine/types/logical.ts'
-import type { StageInput } from './stage.ts'
+import { sendParts } from './sendParts.ts'
 import { ensureState, ownComment } from './state.ts'
 import { createTable, type TargetSession } from './targetSession.ts'
 
@@ -37,17 +36,7 @@ export async function withTemporaryTables<T>(
   const make = `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${comment}`
   await createTable(await session.open(signal), where, make, signal)
   try {
-    const { access } = session
-    const module = moduleBeside(import.meta.url, 'stage')
-    const waiting = [...paths]
-    const lane = async () => {
-      for (let path = waiting.shift(); path !== undefined; path = waiting.shift()) {
-        const input: StageInput = { access, table: name, where, path, columns, rules: [] }
-        await offload<number>(module, 'stagePart', input, signal)
-      }
-    }
-    const results = await Promise.allSettled(Array.from({ length: Math.min(lanes, paths.length) }, lane))
-    for (const result of results) if (result.status === 'rejected') throw result.reason
+    await sendParts(session, { table: name, where, paths, columns, rules: [], lanes, offload }, signal)
     return await act()
   } finally {
     await session.rows(`DROP TABLE IF EXISTS ${name}`).catch(() => {})

@@ -33,7 +33,7 @@ export class MysqlVerifier implements Verifier {
     const where = `${this.session.access.name}.${load.table}`
     const names = stagingNames(this.session, loadId, load)
     const tables: LoadTables = {
-      target: tableName(load.table),
+      target: tableName(this.session.placeOf(load.table)),
       staging: names.staging,
       keys: undefined,
       columns: load.columns,
@@ -75,7 +75,7 @@ export class MysqlVerifier implements Verifier {
   }
 
   private async found(load: PlannedLoad) {
-    const table = await targetTable(this.session, load.table)
+    const table = await targetTable(this.session, this.session.placeOf(load.table))
     if (table) return table
     throw new EngineError('TABLE_MISSING', `${this.session.access.name}: there is no table ${load.table}`, {
       hint: 'Run the job: its load makes the table.',

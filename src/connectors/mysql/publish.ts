@@ -1,0 +1,178 @@
+import { EngineError } from '../../../engine/errors.ts'
+import { databaseAndName } from './catalog.ts'
+import { ask, type Session } from './connect.ts'
+import { unchecked } from './foreignKeys.ts'
+import { tableIdentity } from './standing.ts'
+import { ownName } from './state.ts'
+import { change, loadError, ownerLock, type TargetSession } from './targetSession.ts'
+import { literal, splitTable, tableName } from './types.ts'
+
+// Definitions commit by themselves here, so a table that a load makes would be seen before its rows are. It is made and
+// filled under a name of its own, and renamed once the load has committed; what is to be renamed is noted with the data.
+
+const NAME = 'varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin'
+
+/** A table that a load makes, and whose it is. */
+interface Made {
+  /** Its name until it is published, as loads name tables. */
+  beside: string
+  /** The name that it gets. */
+  name: string
+  load_id: string
+  owner: string
+  /** 1 where the load has committed. */
+  filled: string
+  /** 1 where no later load has written a table of that name. */
+  latest: string
+}
+
+/** Notes the tables that a load is about to make; by its own name, under which each is filled. */
+export async function noteMade(
+  session: TargetSession,
+  job: string,
+  loadId: string,
+  tables: string[],
+): Promise<Map<string, string>> {
+  await session.rows(
+    `CREATE TABLE IF NOT EXISTS nightfreight_made (
+      beside ${NAME} PRIMARY KEY, name ${NAME} NOT NULL, job ${NAME} NOT NULL,
+      load_id varchar(700) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, owner varchar(40) NOT NULL,
+      filled tinyint NOT NULL) ENGINE = InnoDB`,
+  )
+  const made = tables.map(table => {
+    const database = splitTable(table).slice(0, -1)
+    return [table, [...database, ownName(session, loadId, table, 'table')].join('.')] as const
+  })
+  const rows = made.map(
+    ([table, beside]) => `(${[beside, table, job, loadId, session.owner].map(literal).join(', ')}, 0)`,
+  )
+  await session.rows(`REPLACE INTO nightfreight_made VALUES ${rows.join(', ')}`)
+  return new Map(made)
+}
+
+/** SQL that says, in a load's transaction, that the tables it made are to be published. */
+export const fillMade = ({ owner }: TargetSession, loadId: string) =>
+  `UPDATE nightfreight_made SET filled = 1 WHERE load_id = ${literal(loadId)} AND owner = ${literal(owner)}`
+
+/** Fails with TARGET_CHANGED where one of the tables is there: somebody has made it since the load began. */
+export async function refuseMade(session: TargetSession, where: string, tables: string[]): Promise<void> {
+  for (const table of tables)
+    if (await exists(session, table))
+      throw new EngineError(
+        'TARGET_CHANGED',
+        `${where}.${table}: somebody has made it since the load began`,
+        {
+          hint: 'Nothing was loaded. Run the job again: it loads into that table, where it can.',
+        },
+      )
+}
+
+/**
+ * Ends what loads have begun that made tables, where they are of this session and load, or their session is no more:
+ * those of loads that have committed get their names, all at once, the others are dropped.
+ */
+export async function settleMade(
+  session: TargetSession,
+  loadId?: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const open = await session.open(signal)
+  const made = await ask<Made>(
+    open,
+    `SELECT m.beside, m.name, m.load_id, m.owner, m.filled, t.run <=> l.run AS latest FROM nightfreight_made AS m
+      LEFT JOIN nightfreight_loads AS l ON l.load_id = m.load_id
+      LEFT JOIN nightfreight_tables AS t ON t.name = IF(LOCATE('.', m.name) > 0, m.name, CONCAT(DATABASE(), '.', m.name))`,
+    signal,
+  ).catch(error => {
+    // No load has made one yet.
+    if ((error as EngineError).code === 'TABLE_MISSING') return []
+    throw loadError(error, session.access.name)
+  })
+  for (const tables of Map.groupBy(made, row => `${row.owner} ${row.load_id}`).values()) {
+    const { owner, load_id, filled } = tables[0]!
+    const own = owner === session.owner
+    if (own && load_id !== loadId) continue
+    const ready = tables.filter(({ filled, latest }) => Number(filled) === 1 && Number(latest) === 1)
+    const act = async () => {
+      if (ready.length > 0) await publish(session, open, ready, signal)
+      await discard(
+        session,
+        tables.filter(table => !ready.includes(table)),
+      )
+    }
+    // Of a load that has committed, whoever repeats it publishes its tables, whether or not its session lives on.
+    if (own || (load_id === loadId && Number(filled) === 1)) await act()
+    else {
+      const [lock] = await ask(open, `SELECT GET_LOCK(${ownerLock(owner)}, 0) AS free`, signal)
+      if (Number(lock!.free) !== 1) continue
+      try {
+        await act()
+      } catch (error) {
+        // Whoever repeats that load is told.
+        if ((error as EngineError).code !== 'TARGET_CHANGED') throw error
+      } finally {
+        await ask(open, `SELECT RELEASE_LOCK(${ownerLock(owner)})`)
+      }
+    }
+  }
+}
+
+async function publish(
+  session: TargetSession,
+  open: Session,
+  tables: Made[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const waiting: Made[] = []
+  for (const table of tables) if (await exists(session, table.beside)) waiting.push(table)
+  if (waiting.length > 0) {
+    const renames = waiting.map(({ beside, name }) => `${tableName(beside)} TO ${tableName(name)}`)
+    await ask(open, `RENAME TABLE ${renames.join(', ')}`, signal).catch(async error => {
+      const { errno } = ((error as EngineError).cause ?? {}) as { errno?: number }
+      if (errno !== NO_TABLE && errno !== TABLE_EXISTS) throw loadError(error, session.access.name)
+      // Unless another who repeats the load was first.
+      if (await exists(session, waiting[0]!.beside)) throw taken(session, waiting)
+    })
+  }
+  // A table's identity is not that under its former name; until it is noted, the next load is a whole one.
+  const noted: string[] = []
+  for (const { name } of tables) {
+    const identity = await tableIdentity(session, name)
+    const [database, own] = databaseAndName(name)
+    if (identity !== undefined)
+      noted.push(
+        `UPDATE nightfreight_tables SET identity = ${literal(identity)} WHERE name = CONCAT(${database}, ${literal(`.${own}`)})`,
+      )
+  }
+  await ask(open, 'START TRANSACTION', signal)
+  for (const sql of [...noted, forget(tables)]) await change(open, session.access.name, sql, signal)
+  await ask(open, 'COMMIT', signal)
+}
+
+async function discard(session: TargetSession, tables: Made[]): Promise<void> {
+  if (tables.length === 0) return
+  const run = (sql: string) => session.rows(sql)
+  const names = tables.map(({ beside }) => tableName(beside))
+  // They may refer to each other.
+  await unchecked(run, () => run(`DROP TABLE IF EXISTS ${names.join(', ')}`))
+  await run(forget(tables))
+}
+
+const forget = (tables: Made[]) =>
+  `DELETE FROM nightfreight_made WHERE beside IN (${tables.map(({ beside }) => literal(beside)).join(', ')})`
+
+const taken = ({ access }: TargetSession, tables: Made[]) =>
+  new EngineError(
+    'TARGET_CHANGED',
+    `${access.name}: tables were loaded, and cannot get their names, for somebody has made tables of those: ${tables
+      .map(({ name, beside }) => `${name} (loaded as ${beside})`)
+      .join(', ')}`,
+    { hint: 'Rename or drop those tables, and run the job again: what was loaded then gets its names.' },
+  )
+
+async function exists(session: TargetSession, table: string): Promise<boolean> {
+  return (await tableIdentity(session, table)) !== undefined
+}
+
+const NO_TABLE = 1146
+const TABLE_EXISTS = 1050
