@@ -109,7 +109,8 @@ for (const [kind, target] of Object.entries(targets)) {
         return `${row!.n} ${row!.sums}`
       }
       const [now, before] = [await sum(source, 'sum(n)'), `${ROWS} ${(ROWS * (ROWS + 1)) / 2}`]
-      if (error) assert.ok(error instanceof EngineError && error.exitCode !== 1, String((error as Error).stack))
+      if (error)
+        assert.ok(error instanceof EngineError && error.exitCode !== 1, String((error as Error).stack))
       assert.equal(await sum(target, 'sum(n)'), error ? before : now, String(error))
       await source.query(`UPDATE ${table} SET n = n + 1 WHERE id = 1`)
       const next = await job.run()
