@@ -251,7 +251,7 @@ describe('mysql target connections', () => {
   test('killed in the transaction: nothing of it remains, and the same target goes on', async () => {
     await fresh()
     const planned = await stage('L1', {}, "SELECT i AS id, repeat('x', 100) AS x FROM range(60000) r(i)")
-    const killed = kill('INSERT INTO `t`')
+    const killed = kill('INSERT INTO `nightfreight')
     await assert.rejects(target.commit(commitOf('L1', planned), signal), { code: 'CONNECTION_LOST' })
     await killed
     assert.equal(await target.committed('L1', signal), undefined)
@@ -262,7 +262,7 @@ describe('mysql target connections', () => {
     await fresh()
     const planned = await stage('L1', {}, "SELECT i AS id, repeat('x', 100) AS x FROM range(60000) r(i)")
     const controller = new AbortController()
-    const aborted = running('INSERT INTO `t`').then(() => controller.abort())
+    const aborted = running('INSERT INTO `nightfreight').then(() => controller.abort())
     await assert.rejects(target.commit(commitOf('L1', planned), controller.signal), { code: 'INTERRUPTED' })
     await aborted
     await target.abandon('L1')
