@@ -36,16 +36,25 @@ function form(type: LogicalType): string | undefined {
   }
 }
 
+/** A field in SQL. */
+export interface FieldSql {
+  value: string
+  /** Whether it is one that the type cannot hold; `false` where every value fits. */
+  bad: string
+  /** The same where a name stands for the value, which is then computed once. */
+  badOf?(value: string): string
+}
+
 /**
- * A field read as text, in SQL: its value and whether it is one the type cannot hold. Types round nothing. With a
- * `notation`, a text that the value does not give again is bad, too: so guessed types are held.
+ * A field read as text. Types round nothing. With a `notation`, a text that the value does not give again is bad, too:
+ * so guessed types are held.
  */
 export function fieldSql(
   field: string,
   type: LogicalType,
   style: FieldStyle = {},
   notation?: string,
-): { value: string; bad: string } {
+): FieldSql {
   if (type.kind === 'text') return { value: field, bad: 'false' }
   // Writers that quote everything quote missing numbers too.
   const text = style.emptyIsText && notation !== undefined ? field : `nullif(${field}, '')`
@@ -57,9 +66,12 @@ export function fieldSql(
     : `TRY_CAST(${withSeconds(plain, type)} AS ${name})`
   const shape = format ? undefined : form(type)
   const misshapen = shape === undefined ? '' : `NOT regexp_full_match(${plain}, ${quote(shape)}) OR `
-  const other =
-    notation === undefined ? '' : ` OR NOT ${isWritten(value, text, plain, type, style, notation)}`
-  return { value, bad: `(${text} IS NOT NULL AND (${misshapen}${value} IS NULL${other}))` }
+  const badOf = (found: string) => {
+    const other =
+      notation === undefined ? '' : ` OR NOT ${isWritten(found, text, plain, type, style, notation)}`
+    return `(${text} IS NOT NULL AND (${misshapen}${found} IS NULL${other}))`
+  }
+  return { value, bad: badOf(value), badOf }
 }
 
 function formatOf(type: LogicalType, style: FieldStyle): string | undefined {

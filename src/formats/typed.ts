@@ -2,6 +2,7 @@ import { REJECTED } from '../../engine/batch/builder.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { type Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
+import type { FieldSql } from './field.ts'
 
 /** Rows of files as SQL sees them, before their values have types. */
 export interface Texts {
@@ -17,10 +18,7 @@ export interface Texts {
 }
 
 /** SQL of a value, of whether its type cannot hold it, and of its text. */
-export interface FieldValue {
-  value: string
-  /** `false` where every value fits. */
-  bad: string
+export interface FieldValue extends FieldSql {
   /** Whether a bad one sends its row to the quarantine where the job says nothing of the column. */
   error?: string
   text: string
@@ -46,15 +44,47 @@ export async function writeTyped(
   path: string,
 ): Promise<void> {
   const plain = columns.filter(({ name }) => name !== REJECTED)
+  const named = inSteps(plain, texts)
   const values = columns.map(column =>
-    column.name === REJECTED ? `${rejections(plain, texts)} AS ${REJECTED}` : output(column, texts),
+    column.name === REJECTED ? `${rejections(plain, named)} AS ${REJECTED}` : output(column, named),
   )
   try {
     const group = texts.group === undefined ? [] : [`ROW_GROUP_SIZE ${texts.group}`]
-    const rows = `SELECT ${values.join(', ')} FROM ${texts.from}`
+    const rows = `SELECT ${values.join(', ')} FROM ${named.from}`
+    await duck.run(`SET disabled_optimizers = 'common_subexpressions'`)
     await duck.copyParquet(rows, path, 'COMPRESSION snappy', ...group)
   } catch (error) {
     throw await explained(duck, where, plain, texts, error)
+  } finally {
+    await duck.run('RESET disabled_optimizers')
+  }
+}
+
+/**
+ * The same rows, in steps: the values, then whether they fit, then what is made of both, so that nothing stands twice in
+ * one: DuckDB computes it twice, and looks for what is the same in the square of a step's length.
+ */
+function inSteps(columns: Column[], texts: Texts): Texts {
+  const found = new Map<string, FieldValue>()
+  const values: string[] = []
+  const verdicts: string[] = []
+  for (const [index, column] of columns.entries()) {
+    const field = texts.value(column)
+    if (!field) continue
+    if (field.bad === 'false') {
+      found.set(column.name, field)
+      continue
+    }
+    const [value, bad] = [`_nf_v${index}`, `_nf_b${index}`]
+    values.push(`${field.value} AS ${value}`)
+    verdicts.push(`${field.badOf?.(value) ?? field.bad} AS ${bad}`)
+    found.set(column.name, { ...field, value, bad })
+  }
+  if (values.length === 0) return texts
+  return {
+    ...texts,
+    from: `(SELECT *, ${verdicts.join(', ')} FROM (SELECT *, ${values.join(', ')} FROM ${texts.from}))`,
+    value: column => found.get(column.name),
   }
 }
 
@@ -107,8 +137,7 @@ function rejections(columns: Column[], texts: Texts): string {
       `CASE WHEN ${rowFault.reason} IS NOT NULL THEN ${entry(location(texts), rowFault.raw, rowFault.reason)} END`,
     )
   if (entries.length === 0) return 'NULL::VARCHAR'
-  const list = `list_filter([${entries.join(', ')}], lambda entry: entry IS NOT NULL)`
-  return `CASE WHEN len(${list}) > 0 THEN '[' || array_to_string(${list}, ',') || ']' END`
+  return `'[' || nullif(concat_ws(',', ${entries.join(', ')}), '') || ']'`
 }
 
 /** The error with file, line and value: finds the first bad value, which the statement itself could not name. */
