@@ -17,7 +17,7 @@ import { ChunkSize } from './chunkSize.ts'
 
 import type { Extracted } from './extracted.ts'
 import { foldNights } from './foldNights.ts'
-import { highest } from './highest.ts'
+import { fallsShort, highest } from './highest.ts'
 import { type LaneHandle, type LaneProgress, openLane } from './laneHandle.ts'
 
 import { isTransient, LanePool } from './lanePool.ts'
@@ -205,11 +205,15 @@ async function readTable(
     keys && (await compareKeys(context, read, parts, await readParts(context, snapshot, pool, keys)))
   if (scanned)
     progress.finished(taskName('extract', keys.extract), `all keys, ${sum(scanned.gone, 'rows')} gone`)
-  if (scanned?.unseen) {
-    const { rows, from } = scanned.unseen
+  // A source of pages may leave out the rows at the value itself.
+  const isBehind = !snapshot.sequential && (await fallsShort(context, read, parts))
+  if (isBehind || scanned?.unseen) {
     const { column, value } = read.since!
+    const { rows, from } = isBehind ? { rows: 0, from: null } : scanned!.unseen!
     progress.note(
-      `${read.where}: ${rows} rows are there that no night has read, since ${column} of theirs is older than ${value}: all since ${from ?? 'the first row'} is read again`,
+      isBehind
+        ? `${read.where}: no row is there with a ${column} of ${read.base!.value} or above any more, as an earlier run read: rows were deleted, or the table is an older copy; all of it is read again`
+        : `${read.where}: ${rows} rows are there that no night has read, since ${column} of theirs is older than ${value}: all since ${from ?? 'the first row'} is read again`,
     )
     for (const { file } of parts) rmSync(join(context.root, file))
     const { since, ...whole } = read
@@ -218,14 +222,15 @@ async function readTable(
   }
   const { cursor, notes = [] } = (await snapshot.cursor?.(read)) ?? {}
   for (const note of notes) progress.note(`${read.where}: ${note}`)
-  const span = read.since ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
+  const span =
+    read.since && !isBehind ? `since ${read.since.value}` : read.accumulates ? 'what is new' : 'whole table'
   progress.finished(taskName('extract', read.extract), span)
   const found: Extracted = {
     extract: read.extract,
     parts,
     rows: sum(parts, 'rows'),
     ...(scanned && scanned.gone.length > 0 && { gone: scanned.gone }),
-    watermark: await highest(context, read, parts),
+    watermark: await highest(context, isBehind ? { ...read, base: undefined } : read, parts),
     note: snapshot.note,
     cursor,
   }

@@ -58,3 +58,20 @@ export async function highest(context: RunContext, read: PlannedRead, parts: Par
   }
   return high ?? null
 }
+
+/**
+ * Whether what a read brought ends below the watermark that it began with. It asked for the row of that value, too: the
+ * source went back, and what changed there since may lie below.
+ */
+export async function fallsShort(context: RunContext, read: PlannedRead, parts: Part[]): Promise<boolean> {
+  const value = read.base?.value
+  if (!read.since || value == null) return false
+  if (parts.length === 0) return true
+  const { column } = read.since
+  const { type } = columnNamed(read.columns, column)!
+  const [row] = await context.duck.rows(
+    `SELECT coalesce(max(${quoteName(column)}) >= ${quote(value)}::${typeName(type)}, false) AS there
+     FROM ${filesSql(context.root, parts)}`,
+  )
+  return row!.there !== true
+}

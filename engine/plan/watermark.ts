@@ -4,12 +4,17 @@ const DAY = 86_400_000_000n
 
 /**
  * The value `lag` before a watermark. `value` is DuckDB's text of it; `lag` is in microseconds for timestamps and
- * dates (a date goes back whole days, rounded up) and in units for integers and decimals. Text has no lag.
+ * dates (a date goes back whole days, rounded up) and in units for integers, down to the
+ * least that their type has, and decimals. Text has no lag.
  */
 export function before(value: string, type: LogicalType, lag: number): string {
   switch (type.kind) {
-    case 'int':
-      return (BigInt(value) - BigInt(lag)).toString()
+    case 'int': {
+      const least = type.signed ? -(2n ** BigInt(type.bits - 1)) : 0n
+      const earlier = BigInt(value) - BigInt(lag)
+      // A server refuses to compare with what its type has not.
+      return (earlier < least ? least : earlier).toString()
+    }
     case 'decimal':
       return decimalText(
         decimalUnits(value, type.scale) - BigInt(lag) * 10n ** BigInt(type.scale),

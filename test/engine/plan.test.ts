@@ -130,6 +130,8 @@ test('a watermark less its lag is exact to the microsecond', () => {
     }),
   )
   assert.equal(before('10', { kind: 'int', bits: 64, signed: true }, 3), '7')
+  assert.equal(before('-32767', { kind: 'int', bits: 16, signed: true }, 3), '-32768')
+  assert.equal(before('2', { kind: 'int', bits: 64, signed: false }, 3), '0')
   assert.equal(before('2026-03-01', { kind: 'date' }, 1), '2026-02-28')
   assert.equal(
     before('2026-01-01 00:00:00', { kind: 'timestamp', zoned: false }, 1),

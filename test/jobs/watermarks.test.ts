@@ -109,6 +109,62 @@ for (const kind of ['postgres', 'mariadb'] as const)
     assert.match(String(error), /s\.(instant|clock|day): mark lies in the future: .* where id 3/)
   })
 
+for (const kind of ['postgres', 'mariadb'] as const)
+  test(`${kind}: a source that goes back behind a watermark is read whole, once`, async () => {
+    const [source, warehouse] = [
+      await (kind === 'postgres' ? freshPostgres() : freshMariadb()),
+      await freshPostgres(),
+    ]
+    for (const table of ['plain', 'scanned'])
+      await source.query(`CREATE TABLE ${table} (id int PRIMARY KEY, n int, mark timestamp NULL)`)
+    const job = await smallJob({ after }, `marks_back_${kind}`, {
+      'job.yaml': `connections: { s: "${source.url}", w: "${warehouse.url}" }
+extract:
+  plain: { from: s, table: plain, key: id, incremental: { column: mark, lag: 1h } }
+  scanned: { from: s, table: scanned, key: id, incremental: { column: mark, find_deletes: true } }
+load:
+  plain: { to: w, from: plain, key: id }
+  scanned: { to: w, from: scanned, key: id, deletes: hard }
+resources: { memory: 300MB, threads: 1 }
+`,
+    })
+    const notes: string[] = []
+    const night = async (...rows: string[]) => {
+      notes.length = 0
+      for (const table of ['plain', 'scanned']) {
+        await source.query(`DELETE FROM ${table}`)
+        await source.query(`INSERT INTO ${table} VALUES ${rows.join(', ')}`)
+      }
+      const { error, outcome } = await job.run({ progress: notesInto(notes) })
+      assert.equal(error, undefined)
+      const held = async (table: string) =>
+        (await warehouse.query(`SELECT id, n FROM ${table} ORDER BY id`)).map(({ id, n }) => `${id}:${n}`)
+      const read = outcome.extracted.map(({ rows }) => rows)
+      return { read, plain: await held('plain'), scanned: await held('scanned') }
+    }
+    const old = "(2, 1, '2026-01-02 10:00')"
+    await night("(1, 1, '2026-01-01')", old, "(3, 1, '2026-01-03')")
+    assert.deepEqual(await night("(1, 5, '2026-01-01')", old), {
+      read: [2, 2],
+      // Nobody asks what of it is gone.
+      plain: ['1:5', '2:1', '3:1'],
+      scanned: ['1:5', '2:1'],
+    })
+    assert.match(notes.join('\n'), /s\.plain: no row is there with a mark of 2026-01-03 00:00:00/)
+    assert.match(notes.join('\n'), /s\.scanned: no row is there with a mark of 2026-01-03/)
+    assert.deepEqual(await night("(1, 6, '2026-01-02 11:00')", old), {
+      read: [2, 2],
+      plain: ['1:6', '2:1', '3:1'],
+      scanned: ['1:6', '2:1'],
+    })
+    assert.doesNotMatch(notes.join('\n'), /no row is there/)
+    // Without a row, all that comes is new.
+    await source.query('DELETE FROM plain')
+    assert.equal((await job.run({ progress: notesInto(notes) })).error, undefined)
+    assert.match(notes.join('\n'), /no row is there with a mark of 2026-01-02 11:00/)
+    assert.deepEqual((await night("(1, 7, '2025-01-01')", old)).plain, ['1:7', '2:1', '3:1'])
+  })
+
 test('a column whose text is a notation, and a lag of text, are refused', async () => {
   const { url, query } = await freshPostgres()
   await query('CREATE TABLE t (id int PRIMARY KEY, wide numeric, json jsonb, word text)')
