@@ -62,7 +62,12 @@ export async function findRows(duck: Duck, check: Check, rows: string, columns: 
   const said = wrong.severity === null ? null : String(wrong.severity)
   if (said === null || !WORDS.severity.some(word => word === said))
     throw wrongCheck(check, `${wrongWord('severity', said)} (${wrong.subject})`)
-  if (wrong.reason === null) throw wrongCheck(check, `reason is NULL for ${wrong.subject}`)
+  if (wrong.reason === null)
+    throw wrongCheck(
+      check,
+      `reason is NULL for ${wrong.subject}`,
+      "A text put together by || is NULL where a part of it is: write concat('n is ', n), or coalesce(n::VARCHAR, 'missing').",
+    )
   throw wrongCheck(
     check,
     `finds ${wrong.subject}, which is no row of ${check.model}`,

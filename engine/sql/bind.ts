@@ -133,11 +133,21 @@ class Binding {
     return this.found
   }
 
-  /** A column that a declared check names and its table has not. */
+  /** A column that a declared check names and its table has not, or has as another type than it is compared with. */
   private missingColumn({ file, columns: named = [] }: OrderedCheck): Fault | undefined {
-    for (const { table, column } of named) {
-      const known = this.found.columns.get(table)?.map(({ name }) => name)
-      if (!known || known.some(name => name.toLowerCase() === column.toLowerCase())) continue
+    for (const { table, column, type } of named) {
+      const described = this.found.columns.get(table)
+      if (!described) continue
+      const known = described.map(({ name }) => name)
+      const own = described.find(({ name }) => name.toLowerCase() === column.toLowerCase())
+      // DuckDB would make numbers of the texts: '01' is 1 then, and 'a' an error.
+      if (own && type === 'number' && own.type === 'VARCHAR')
+        return {
+          file,
+          message: `${column} of ${table} is text, and is compared with numbers`,
+          hint: 'Write them in quotes where texts are meant ("1"); else make the column a number in a model.',
+        }
+      if (own) continue
       return {
         file,
         message: `${table} has no column ${column}${didYouMean(column, known)}`,

@@ -26,6 +26,8 @@ export interface Query {
   tables: Mention[]
   functions: Mention[]
   tableFunctions: Mention[]
+  /** `?`, `$1`: nobody gives them a value. */
+  parameters: Mention[]
   /** What gives another answer each time, beside functions: `current_date`, a sample. */
   volatile: Mention[]
   /** Columns that it names itself, in small letters, and the texts that each is given, as far as they stand there. */
@@ -72,7 +74,15 @@ export async function parseQuery(duck: Duck, { file, sql }: SqlFile, what: strin
   }
   const [, second] = statements
   if (second) return fault(`${what} is one SELECT; a second statement begins here`, second.start)
-  return queryOf(sql, parsed.tree)
+  const query = queryOf(sql, parsed.tree)
+  const [parameter] = query.parameters
+  if (parameter)
+    return fault(
+      'nobody gives a parameter a value',
+      parameter.at,
+      "Write the value itself; or vars: { NAME: value } in job.yaml, and getvariable('NAME') here.",
+    )
+  return query
 }
 
 /** A query's tree; or what is wrong with it, and at which character. */
@@ -114,6 +124,7 @@ export const emptyQuery = (tree: SqlNode = {}): Query => ({
   tables: [],
   functions: [],
   tableFunctions: [],
+  parameters: [],
   volatile: [],
   values: new Map(),
   outputs: [],
@@ -135,12 +146,20 @@ export function queryOf(sql: string, tree: SqlNode): Query {
     const name = output.alias || output.column_names?.at(-1)
     if (!name) continue
     query.values.set(name.toLowerCase(), valuesOf(output))
-    const own: Query = { ...query, tables: [], functions: [], tableFunctions: [], volatile: [] }
+    const own: Query = {
+      ...query,
+      tables: [],
+      functions: [],
+      tableFunctions: [],
+      parameters: [],
+      volatile: [],
+    }
     collect(output, new Set(), own)
     query.outputs.push({ name, mentions: [...own.functions, ...own.volatile].map(mention => mention.name) })
   }
-  const { tables, functions, tableFunctions, volatile, values } = query
-  for (const list of [tables, functions, tableFunctions, volatile, ...values.values()]) list.forEach(located)
+  const { tables, functions, tableFunctions, parameters, volatile, values } = query
+  for (const list of [tables, functions, tableFunctions, parameters, volatile, ...values.values()])
+    list.forEach(located)
   return query
 }
 
@@ -186,6 +205,9 @@ function collect(node: unknown, scope: ReadonlySet<string>, query: Query): void 
     case 'FUNCTION':
     case 'WINDOW_AGGREGATE':
       query.functions.push({ name: String(own.function_name).toLowerCase(), ...at(own) })
+      break
+    case 'VALUE_PARAMETER':
+      query.parameters.push({ name: '?', ...at(own) })
       break
     case 'OPERATOR_COALESCE': {
       const children = own.children as SqlNode[]

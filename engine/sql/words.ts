@@ -29,12 +29,19 @@ export function valueFaults(
   placed: (mention: Mention) => Partial<Fault>,
 ): Fault[] {
   const column = check.model === undefined ? 'level' : 'severity'
+  const unsaid = check.model === undefined ? [] : (query.values.get('reason') ?? [])
   const words: readonly (string | null)[] = WORDS[column]
-  return (query.values.get(column) ?? [])
-    .filter(({ text }) => !words.includes(text))
-    .map(({ text, at }) => ({
-      file: check.file,
-      ...placed({ name: column, ...(at !== undefined && { at }) }),
-      message: wrongWord(column, text),
-    }))
+  const fault = (name: string, at: number | undefined, message: string): Fault => ({
+    file: check.file,
+    ...placed({ name, ...(at !== undefined && { at }) }),
+    message,
+  })
+  return [
+    ...(query.values.get(column) ?? [])
+      .filter(({ text }) => !words.includes(text))
+      .map(({ text, at }) => fault(column, at, wrongWord(column, text))),
+    ...unsaid
+      .filter(({ text }) => text === null)
+      .map(({ at }) => fault('reason', at, 'reason is NULL; a row check says of each row what is wrong')),
+  ]
 }

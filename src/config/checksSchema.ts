@@ -10,8 +10,12 @@ const limit = z
   .transform((value, context): Limit => {
     const share = typeof value === 'string' && /^\s*[\d.]+\s*%\s*$/.test(value)
     const number = parseNumber(share ? String(value).replace('%', '').trim() : value)
-    if (number !== undefined && number >= 0) return share ? { share: number / 100 } : { rows: number }
-    context.addIssue({ code: 'custom', message: 'expected a number of rows, or a share such as 1%' })
+    if (number !== undefined && number >= 0 && !(share && number > 100))
+      return share ? { share: number / 100 } : { rows: number }
+    context.addIssue({
+      code: 'custom',
+      message: 'expected a number of rows, or a share such as 1%, at most 100%',
+    })
     return z.NEVER
   })
 
@@ -28,6 +32,10 @@ const shareOf = z
 const scalar = z.union([z.string(), z.number(), z.boolean()])
 const bound = z.union([z.string(), z.number(), z.null()])
 
+/** Of texts that are no moments, nobody knows what order is meant. */
+const isAbove = (one: string | number, other: string | number) =>
+  (typeof one === 'number' || /^\d{4}-\d\d/.test(one)) && one > other
+
 /** What is demanded of a column's values. */
 export const rules = z.strictObject({
   unique: z.literal(true).optional(),
@@ -37,7 +45,14 @@ export const rules = z.strictObject({
     .regex(/^[^.]+\.[^.]+$/, 'expected table.column')
     .optional(),
   one_of: z.array(scalar).min(1).optional(),
-  between: z.tuple([bound, bound]).optional(),
+  between: z
+    .tuple([bound, bound])
+    .refine(
+      ([least, most]) =>
+        least === null || most === null || typeof least !== typeof most || !isAbove(least, most),
+      'the least value goes first: none is between these',
+    )
+    .optional(),
   matches: z.string().min(1).optional(),
   drift: shareOf.optional(),
   severity: z.enum(SEVERITIES).default('quarantine'),
@@ -57,6 +72,7 @@ const tableRules = z.object({
       change: shareOf.optional(),
       severity: z.enum(['warn', 'stop']).default('stop'),
     })
+    .refine(({ min, max }) => min === undefined || max === undefined || min <= max, 'min is above max')
     .optional(),
   fresh: z
     .union([

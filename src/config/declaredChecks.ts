@@ -74,7 +74,7 @@ function columnChecks(table: string, column: string, rule: Rules): Compiled[] {
       name: `${column}_${kind}`,
       model: table,
       sql,
-      columns: [{ table, column }, ...(other ? [other] : [])],
+      columns: [{ table, column, ...(numeric(rule, kind) && { type: 'number' }) }, ...(other ? [other] : [])],
       ...(Object.keys(limits).length > 0 && { limits }),
     })
   }
@@ -124,6 +124,10 @@ function columnChecks(table: string, column: string, rule: Rules): Compiled[] {
     )
   return checks
 }
+
+/** Whether a rule's own values are numbers. */
+const numeric = ({ one_of, between }: Rules, kind: string) =>
+  (kind === 'one_of' ? one_of : kind === 'between' ? between : [])?.some(value => typeof value === 'number')
 
 const literal = (value: string | number | boolean) =>
   typeof value === 'string' ? quote(value) : String(value)

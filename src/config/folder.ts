@@ -1,5 +1,6 @@
+import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, extname, join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { nearest } from '../../engine/nearest.ts'
@@ -113,6 +114,9 @@ export async function readFolder(folder: string): Promise<JobFolder> {
 
 const named = (file: SqlFile) => ({ name: basename(file.file).replace(ENDING, ''), ...file })
 
+/** What another encoding says would be compared with other characters than were written. */
+const NOT_UTF8 = { message: 'is not UTF-8', hint: 'Save it as UTF-8.' }
+
 const ENDING = /\.sql$/i
 
 /** What a lake keeps in the folder of a table: no folder of models. */
@@ -155,7 +159,11 @@ async function sqlFiles(folder: string, below: string, problems: Fault[]): Promi
   }
   const names = files.filter(name => ENDING.test(name))
   return Promise.all(
-    names.map(async name => ({ file: path(name), sql: await readFile(join(folder, below, name), 'utf8') })),
+    names.map(async name => {
+      const bytes = await readFile(join(folder, below, name))
+      if (!isUtf8(bytes)) problems.push({ file: path(name), ...NOT_UTF8 })
+      return { file: path(name), sql: bytes.toString() }
+    }),
   )
 }
 
@@ -174,10 +182,12 @@ async function entries(path: string): Promise<{ files: string[]; folders: string
     throw error
   })
   const shown = found.filter(({ name }) => !name.startsWith('.') && !name.endsWith('~'))
-  const names = (folders: boolean) =>
-    shown
-      .filter(entry => entry.isDirectory() === folders)
-      .map(({ name }) => name)
-      .sort()
-  return { files: names(false), folders: names(true) }
+  const files: string[] = []
+  const folders: string[] = []
+  for (const entry of shown) {
+    // A link is what it leads to.
+    const leads = entry.isSymbolicLink() ? await stat(join(path, entry.name)) : entry
+    ;(leads.isDirectory() ? folders : files).push(entry.name)
+  }
+  return { files: files.sort(), folders: folders.sort() }
 }

@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: variable references of job.yaml, not of this file
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
@@ -323,6 +323,15 @@ test('files whose names clash are refused', async () => {
     loadJob(await folder(yaml, { 'people.sql': '', 'checks/peple/a.sql': '' }), ENV, { registry }),
     /checks\/peple\/a\.sql: no model or extract "peple" to check; did you mean "people"\?/,
   )
+})
+
+test('a file of SQL in another encoding is refused, and a link to a folder is one', async () => {
+  const yaml = `${HEAD}extract: { m: { from: legacy, table: t } }\n`
+  const path = await folder(yaml, { 'people.sql': 'SELECT 1', 'checks/people/a.sql': 'SELECT 1' })
+  await rename(join(path, 'checks/people'), join(path, 'elsewhere'))
+  await symlink('../elsewhere', join(path, 'checks/people'))
+  await writeFile(join(path, 'checks/people/b.sql'), Buffer.from("SELECT 'Müller'", 'latin1'))
+  await assert.rejects(loadJob(path, ENV, { registry }), /checks\/people\/b\.sql: is not UTF-8/)
 })
 
 test('secrets cannot break the YAML', async () => {

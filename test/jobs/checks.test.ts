@@ -65,6 +65,21 @@ const REFUSED: [what: string, files: Record<string, string>, says: string][] = [
     `checks/m/x.sql:1: ${says}`,
   ]),
   [
+    'a reason that is NULL',
+    { 'checks/m/x.sql': 'SELECT order_id, NULL AS reason FROM m' },
+    'checks/m/x.sql:1: reason is NULL',
+  ],
+  ...['?', '$1', '$least'].map((parameter): (typeof REFUSED)[number] => [
+    `the parameter ${parameter}`,
+    { 'checks/m/x.sql': `SELECT order_id, 'bad' AS reason\nFROM m WHERE amount > ${parameter}` },
+    'checks/m/x.sql:2: nobody gives a parameter a value',
+  ]),
+  [
+    'a parameter in a model',
+    { 'm.sql': 'SELECT * FROM orders WHERE order_id = ?' },
+    'm.sql:1: nobody gives a parameter a value',
+  ],
+  [
     'a level of another word',
     { 'checks/x.sql': "SELECT 'fail' AS level, 'bad' AS message" },
     "checks/x.sql:1: level is 'fail'; expected 'pass', 'warn' or 'stop'",

@@ -142,6 +142,15 @@ const WRONG: [checks: string, says: RegExp][] = [
   ['m: { status: { one_of: [paid], stop_if: much } }', /expected a number of rows, or a share such as 1%/],
   ['m: { status: { matches: "(" } }', /checks\.m\.status\.matches: missing \)/],
   ['m: { status: { between: [1, 2] }, rows: { mn: 3 } }', /unknown key "mn".*did you mean "min"\?/],
+  [
+    'm: { status: { one_of: [1, paid] } }',
+    /status\.one_of: status of m is text, and is compared with numbers/,
+  ],
+  ['m: { status: { between: [1, null] } }', /status\.between: status of m is text, and is compared/],
+  ['m: { amount: { between: [10, 0] } }', /amount\.between: the least value goes first/],
+  ['m: { placed: { between: ["2026-02-01", "2026-01-01"] } }', /the least value goes first/],
+  ['m: { status: { one_of: [paid], severity: warn, warn_if: 150% } }', /at most 100%/],
+  ['m: { rows: { min: 10, max: 1 } }', /m\.rows: min is above max/],
   ['m: { fresh: 24h }', /fresh: which column says .*\{ column: updated_at, within: 24h \}/],
   ['m: { fresh: { column: placed, within: soon } }', /expected a duration such as 24h; found "soon"/],
 ]
