@@ -2,7 +2,7 @@ import { foreign } from './dialect.ts'
 import { type Duck, quote } from './duckdb.ts'
 import { refuse } from './faults.ts'
 import { syntaxHint } from './syntax.ts'
-import { charactersIn, placeOf, statementsOf } from './text.ts'
+import { charactersIn, placeOf, statementsOf, tokensOf } from './text.ts'
 
 /** A file of SQL; `file` is for messages: `checks/members_clean/email.sql`. */
 export interface SqlFile {
@@ -26,8 +26,6 @@ export interface Query {
   tables: Mention[]
   functions: Mention[]
   tableFunctions: Mention[]
-  /** `?`, `$1`: nobody gives them a value. */
-  parameters: Mention[]
   /** What gives another answer each time, beside functions: `current_date`, a sample. */
   volatile: Mention[]
   /** Columns that it names itself, in small letters, and the texts that each is given, as far as they stand there. */
@@ -74,15 +72,15 @@ export async function parseQuery(duck: Duck, { file, sql }: SqlFile, what: strin
   }
   const [, second] = statements
   if (second) return fault(`${what} is one SELECT; a second statement begins here`, second.start)
-  const query = queryOf(sql, parsed.tree)
-  const [parameter] = query.parameters
-  if (parameter)
+  const [{ named_param_map: parameters }] = parsed.tree.statements as [{ named_param_map?: unknown[] }]
+  // The tree does not say where they stand.
+  if (parameters && parameters.length > 0)
     return fault(
       'nobody gives a parameter a value',
-      parameter.at,
+      [...tokensOf(sql)].find(({ text }) => text === '?' || text === '$')?.start,
       "Write the value itself; or vars: { NAME: value } in job.yaml, and getvariable('NAME') here.",
     )
-  return query
+  return queryOf(sql, parsed.tree)
 }
 
 /** A query's tree; or what is wrong with it, and at which character. */
@@ -124,7 +122,6 @@ export const emptyQuery = (tree: SqlNode = {}): Query => ({
   tables: [],
   functions: [],
   tableFunctions: [],
-  parameters: [],
   volatile: [],
   values: new Map(),
   outputs: [],
@@ -146,20 +143,12 @@ export function queryOf(sql: string, tree: SqlNode): Query {
     const name = output.alias || output.column_names?.at(-1)
     if (!name) continue
     query.values.set(name.toLowerCase(), valuesOf(output))
-    const own: Query = {
-      ...query,
-      tables: [],
-      functions: [],
-      tableFunctions: [],
-      parameters: [],
-      volatile: [],
-    }
+    const own: Query = { ...query, tables: [], functions: [], tableFunctions: [], volatile: [] }
     collect(output, new Set(), own)
     query.outputs.push({ name, mentions: [...own.functions, ...own.volatile].map(mention => mention.name) })
   }
-  const { tables, functions, tableFunctions, parameters, volatile, values } = query
-  for (const list of [tables, functions, tableFunctions, parameters, volatile, ...values.values()])
-    list.forEach(located)
+  const { tables, functions, tableFunctions, volatile, values } = query
+  for (const list of [tables, functions, tableFunctions, volatile, ...values.values()]) list.forEach(located)
   return query
 }
 
@@ -205,9 +194,6 @@ function collect(node: unknown, scope: ReadonlySet<string>, query: Query): void 
     case 'FUNCTION':
     case 'WINDOW_AGGREGATE':
       query.functions.push({ name: String(own.function_name).toLowerCase(), ...at(own) })
-      break
-    case 'VALUE_PARAMETER':
-      query.parameters.push({ name: '?', ...at(own) })
       break
     case 'OPERATOR_COALESCE': {
       const children = own.children as SqlNode[]

@@ -124,7 +124,7 @@ extract:
   scanned: { from: s, table: scanned, key: id, incremental: { column: mark, find_deletes: true } }
 load:
   plain: { to: w, from: plain, key: id }
-  scanned: { to: w, from: scanned, key: id, deletes: hard }
+  scanned: { to: w, from: scanned, key: id, deletes: hard, guard: { max_delete_share: 1 } }
 resources: { memory: 300MB, threads: 1 }
 `,
     })
