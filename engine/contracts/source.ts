@@ -61,8 +61,11 @@ export interface ExtractSpec {
     /** Whether all keys are read each time, too, so that rows that are gone are known. */
     findDeletes?: boolean
   }
-  /** Its changes are read from the source's {@link ChangeLog}. `history`: they are the rows, not the table as they leave it. */
-  changes?: { history: boolean }
+  /**
+   * Its changes are read from the source's {@link ChangeLog}. `history`: they are the rows, not the table as they leave it.
+   * `reconcile`: milliseconds after which the table is read whole again, to find what its log missed.
+   */
+  changes?: { history: boolean; reconcile?: number }
   /** Columns whose values nobody is shown: see {@link Mask}. */
   sensitive?: string[]
   /** Per column, what to do with values its type cannot hold. */

@@ -1,6 +1,6 @@
 import { quoteName } from '../sql/duckdb.ts'
+import { HASH, rowHash } from '../sql/rowHash.ts'
 import type { Column } from '../types/logical.ts'
-import { HASH, rowHash } from './rowHash.ts'
 
 /** Number of a row within its data set, in a state. */
 export const ROW = '_nf_row'

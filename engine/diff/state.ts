@@ -5,6 +5,7 @@ import { loadKeyPolicy } from '../plan/keyPolicy.ts'
 import { LOSER, losersSql } from '../quality/keyRules.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quoteName } from '../sql/duckdb.ts'
+import { ENCODING, HASH } from '../sql/rowHash.ts'
 import { type DataSet, goodRows } from '../staging/dataSet.ts'
 import { copyBuckets, copyFile, partOf } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
@@ -12,7 +13,6 @@ import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { type Identity, ROW, stateSql } from './compare.ts'
-import { ENCODING, HASH } from './rowHash.ts'
 
 /** What a run leaves for the next one's comparison. */
 export interface LoadState {

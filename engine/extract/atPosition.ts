@@ -53,10 +53,12 @@ export async function atPosition(
       continue
     }
     const { history, number, stored } = read.changes
-    const own = { position, number, ...(stored && { stored }) } satisfies LogCursor
+    const whole = context.runAt.toISOString()
+    const own = { position, number, whole, ...(stored && { stored }) } satisfies LogCursor
     const of = mended.findIndex(each => each.index === index)
     if (of < 0) {
-      const parts = history ? await snapshotHistory(context, read, found.parts) : found.parts
+      const isFirst = history && !read.base
+      const parts = isFirst ? await snapshotHistory(context, read, found.parts) : found.parts
       results.push({ ...found, parts, watermark: position, cursor: own })
       continue
     }

@@ -24,6 +24,7 @@ import { isTransient, LanePool } from './lanePool.ts'
 import { forgetProgress, Progress } from './progress.ts'
 import { RangeQueue } from './rangeQueue.ts'
 import { readLog } from './readLog.ts'
+import { reconcile } from './reconcile.ts'
 import { allSettled, runLanes } from './runLanes.ts'
 import { compareKeys, keysRead } from './unseenKeys.ts'
 
@@ -100,11 +101,18 @@ async function readGroup(context: RunContext, connection: string, all: PlannedRe
     .filter(read => read.reused)
     .map(({ extract, base }): Extracted => ({ extract, parts: [], rows: 0, watermark: base!.value }))
   const logged = reads.filter(({ changes, base }) => changes && base)
-  const scanned = reads.filter(read => !logged.includes(read))
-  const found = [
-    ...(scanned.length > 0 ? await readSnapshot(context, connection, scanned) : []),
-    ...(logged.length > 0 ? await readLog(context, connection, logged) : []),
-  ]
+  const scanned = reads.filter(read => !logged.includes(read) || read.changes!.reconcile)
+  const whole = scanned.length > 0 ? await readSnapshot(context, connection, scanned) : undefined
+  const wholeOf = (extract: string) => whole?.tables.find(table => table.extract === extract)
+  const found = scanned.filter(read => !logged.includes(read)).map(({ extract }) => wholeOf(extract)!)
+  const [first] = logged
+  // All tables of a night are as the log has them at one position.
+  const until = whole?.position ?? first?.changes?.until
+  const nights = until === undefined || !first ? [] : await readLog(context, connection, logged, until)
+  for (const [index, night] of nights.entries()) {
+    const all = wholeOf(night.extract)
+    found.push(all ? await reconcile(context, logged[index]!, night, all) : night)
+  }
   for (const read of reads) {
     const folded = await foldNights(context, read)
     if (folded) found.find(({ extract }) => extract === read.extract)!.folded = folded
@@ -120,12 +128,12 @@ async function readSnapshot(
   context: RunContext,
   connection: string,
   reads: PlannedRead[],
-): Promise<Extracted[]> {
+): Promise<{ tables: Extracted[]; position?: LogPosition }> {
   for (;;) {
     const { tables, position } = await readView(context, connection, reads)
-    if (position === undefined) return tables.map(({ found }) => found)
+    if (position === undefined) return { tables: tables.map(({ found }) => found) }
     try {
-      return await atPosition(context, connection, reads, tables, position)
+      return { tables: await atPosition(context, connection, reads, tables, position), position }
     } catch (error) {
       if (!(error instanceof Unmended)) throw error
       await readAnew(context, error.read, error.message)

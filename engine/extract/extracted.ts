@@ -2,6 +2,7 @@ import type { ChangeCounts } from '../contracts/changes.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { ErrorData } from '../errors.ts'
 import type { Night } from '../staging/image.ts'
+import type { Reconciled } from './reconciled.ts'
 
 /** What one extract left in staging. */
 export interface Extracted {
@@ -20,6 +21,7 @@ export interface Extracted {
   failed?: ErrorData
   /** Of a log: what was read of it. */
   changes?: ChangeCounts
+  reconciled?: Reconciled
   /** Nights that take the place of those of the image that it builds on. */
   folded?: Night[]
 }

@@ -18,14 +18,15 @@ import { cancelledBy, threadEnded } from './laneHandle.ts'
 const LEAST_BATCH_BYTES = 1 << 20
 const LEAST_BATCH_ROWS = 1000
 
-/** Reads a connection's log once for all these tables, and makes a night of each. */
+/** Reads a connection's log once for all these tables, up to `until`, and makes a night of each. */
 export async function readLog(
   context: RunContext,
   connection: string,
   reads: PlannedRead[],
+  until: LogPosition,
 ): Promise<Extracted[]> {
   const { progress } = context
-  const { reader, until } = reads[0]!.changes!
+  const { reader } = reads[0]!.changes!
   const { result, parts } = await passLog(context, connection, reader, reads, until)
   const extracted: Extracted[] = []
   for (const [index, read] of reads.entries()) {
@@ -35,7 +36,13 @@ export async function readLog(
     const night = await compactChanges(context, read, parts[index]!, counts)
     progress.note(`${read.where}: ${countsText(counts)}, to ${result.position}`)
     progress.finished(taskName('extract', read.extract), `changes to ${result.position}`)
-    const cursor: LogCursor = { position: result.position, number: night.number, ...(stored && { stored }) }
+    const { whole } = read.cursor as LogCursor
+    const cursor: LogCursor = {
+      position: result.position,
+      number: night.number,
+      ...(stored && { stored }),
+      ...(whole !== undefined && { whole }),
+    }
     const { gone } = night
     extracted.push({
       extract: read.extract,

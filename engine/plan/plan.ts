@@ -56,6 +56,8 @@ export interface FollowedRead {
   number: number
   history: boolean
   stored?: Stored
+  /** True where the table is read whole as well as its log, to find what that missed. */
+  reconcile?: true
 }
 
 /** How far a table has been read from a log: the cursor of its image. */
@@ -64,6 +66,8 @@ export interface LogCursor {
   number: number
   /** As it was found before. */
   stored?: Stored
+  /** Time of the run that read the table whole last; unknown of images of earlier versions. */
+  whole?: string
 }
 
 /** What the plan of one extract is made from. */
@@ -80,6 +84,8 @@ export interface ReadFacts {
   renew?: boolean
   /** Of a table that is read from a log. */
   log?: Pick<FollowedRead, 'reader' | 'until' | 'stored'>
+  /** True where its rows are to be compared with what its log said. */
+  reconcile?: boolean
 }
 
 /**
@@ -237,7 +243,7 @@ function withHistory({ spec, schema }: ReadFacts): TableSchema {
 
 function followed(
   read: PlannedRead,
-  { spec, last, log, renew, now }: ReadFacts,
+  { spec, last, log, renew, now, reconcile }: ReadFacts,
   changed: string[],
 ): PlannedRead {
   if (read.key.length === 0)
@@ -267,6 +273,15 @@ function followed(
       notes: [...read.notes, `reads the whole table, and its log from then on: ${reason}`],
     }
   const { point, image } = last!
+  const { reconcile: every } = spec.changes!
+  const isDue = every !== undefined && now.getTime() - Date.parse(cursor!.whole ?? '1970-01-01') >= every
+  if (reconcile || isDue) {
+    changes.reconcile = true
+    const why = reconcile
+      ? 'as was asked for'
+      : `by its reconcile, last ${cursor!.whole ?? 'at a time that is not known'}`
+    read.notes.push(`reads the whole table and its log, and compares them, ${why}`)
+  }
   return { ...read, changes, cursor, base: { value: point.value, run: point.run, image: image! } }
 }
 

@@ -139,6 +139,7 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
           limits,
           now,
           renew: renew || Boolean(isOther),
+          reconcile: context.reconcile === true,
           log,
         })
         if (isOther) read.notes.push('is read whole, since what the job asks of it is another')

@@ -40,6 +40,8 @@ export interface RunContext {
   progress: ProgressListener
   /** Tables that are loaded as if for the first time, and the extracts that they are made from read whole. */
   refresh?: string[]
+  /** True where tables of `mode: changes` are compared with what their logs said. */
+  reconcile?: true
   /** Corrections of a table's rejected rows that are to be applied. */
   corrections(table: string): Promise<Correction[]>
   /** Waits until these extracts may be read beside what others read, and gives what says that they are. */

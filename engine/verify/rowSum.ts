@@ -1,6 +1,6 @@
 import type { ComparedColumn, RowTotal } from '../contracts/verification.ts'
-import { hashable } from '../diff/rowHash.ts'
 import { type Duck, type DuckRow, quoteName } from '../sql/duckdb.ts'
+import { hashable } from '../sql/rowHash.ts'
 import { typeName } from '../types/logical.ts'
 
 /**

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError, type ErrorCode, errorData } from '../../engine/errors.ts'
+import { missedBy, reconciledText } from '../../engine/extract/reconciled.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
 import type { Alert } from '../spec/alert.ts'
@@ -74,6 +75,18 @@ export function endAlert(run: AlertedRun, ended: EndedRun, at: Date): Alert | un
       title: `${run.job}: done, ${rejected} rows rejected`,
       what: `The good rows are loaded; ${rejected} bad ones are in the quarantine.`,
       ...typed(run, rejectsOf(run, run.run)),
+      ...common,
+    })
+  const missed = outcome.extracted.flatMap(({ extract, reconciled }) =>
+    reconciled && missedBy(reconciled) > 0 ? [`${extract}: ${reconciledText(reconciled)}`] : [],
+  )
+  if (missed.length > 0)
+    return alertOf(run, at, {
+      kind: 'errors',
+      severity: 'MEDIUM',
+      cause: 'missed changes',
+      title: `${run.job}: done, and a log had missed changes`,
+      what: missed.join('\n'),
       ...common,
     })
   return alertOf(run, at, {

@@ -16,6 +16,7 @@ interface RunFlags {
   at?: Date
   fresh?: boolean
   fullRefresh?: string[] | true
+  reconcile?: boolean
   fromPlan?: string
   only?: string
   from?: string
@@ -34,6 +35,12 @@ export function runCommand(): Command {
         '--full-refresh [tables...]',
         'read whole, and compare row by row with the target itself; tables of the job, or all (an interrupted run is given up)',
       ).conflicts(['from', 'only', 'fromPlan']),
+    )
+    .addOption(
+      new Option(
+        '--reconcile',
+        'compare tables of mode: changes with what their logs said, and repair what these missed (an interrupted run is given up)',
+      ).conflicts(['from', 'only', 'fromPlan', 'fullRefresh']),
     )
     .addOption(
       new Option(
@@ -58,7 +65,7 @@ export function runCommand(): Command {
     .option('--json', 'print events and the result as JSON lines')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a\n  nightfreight run queries/members --until model.members_clean\n  nightfreight run queries/members --from diff.dim_members\n  nightfreight run queries/members --full-refresh dim_members',
+      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a\n  nightfreight run queries/members --until model.members_clean\n  nightfreight run queries/members --from diff.dim_members\n  nightfreight run queries/members --full-refresh dim_members\n  nightfreight run queries/orders --reconcile',
     )
     .action(async (folder: string, flags: RunFlags) => {
       process.exitCode = await run(folder, flags)
@@ -76,7 +83,7 @@ async function run(
     from,
     until,
     fullRefresh: tables,
-    fresh: fresh || tables !== undefined,
+    fresh: fresh || tables !== undefined || flags.reconcile === true,
     ...flags,
   })
 }

@@ -138,6 +138,9 @@ export function summaryJson({ run, job, status, seconds, outcome, archive, repor
     loaded,
     left_out: leftOut(outcome),
     accounts: { ...accounts, run: total(accounts.loads) },
+    reconciled: Object.fromEntries(
+      extracted.flatMap(({ extract, reconciled }) => (reconciled ? [[extract, reconciled]] : [])),
+    ),
     verifications,
     archive,
     report,

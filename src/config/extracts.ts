@@ -71,6 +71,7 @@ export function readExtracts(
       sensitive,
       mode,
       history,
+      reconcile,
     } = common
     if (incremental?.find_deletes && !connector.capabilities.keys)
       document.problem(
@@ -105,6 +106,8 @@ export function readExtracts(
         )
     if (history && mode !== 'changes')
       document.problem([...path, 'history'], `extract.${name}.history: goes with mode: changes`, 'key')
+    if (reconcile !== undefined && mode !== 'changes')
+      document.problem([...path, 'reconcile'], `extract.${name}.reconcile: goes with mode: changes`, 'key')
     extracts.push({
       name,
       from,
@@ -115,7 +118,7 @@ export function readExtracts(
       ...(sensitive.length > 0 && { sensitive }),
       ...(drift && { drift }),
       ...(refresh !== undefined && { refresh }),
-      ...(mode === 'changes' && { changes: { history } }),
+      ...(mode === 'changes' && { changes: { history, ...(reconcile !== undefined && { reconcile }) } }),
       ...(incremental && {
         incremental: {
           column: incremental.column,

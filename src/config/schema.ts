@@ -134,6 +134,7 @@ export const commonExtract = z.strictObject({
     .optional(),
   mode: z.enum(['read', 'changes']).default('read'),
   history: z.boolean().default(false),
+  reconcile: millis.optional(),
   columns: z.record(z.string(), policy).default({}),
   on_duplicate: onDuplicate.optional(),
   on_error: onError.default('fail'),

@@ -32,6 +32,10 @@ export const EXTRACT_KEYS: Record<string, [meaning: string, example: string]> = 
     'fail',
   ],
   'extract.*.mode': ['`changes` reads the log of changes of the database instead of the table.', 'changes'],
+  'extract.*.reconcile': [
+    'With `mode: changes`: how often the table is read whole beside its log, to find and repair what that missed.',
+    '7d',
+  ],
   'extract.*.history': ['With `mode: changes`: the table has every version of a row.', 'true'],
   'extract.*.columns': [
     'By column, what becomes of values that its type cannot hold: null, fail, quarantine, text.',

@@ -57,6 +57,8 @@ export interface RunOptions extends RunMeans {
   acceptChanges?: boolean
   /** Loads these tables (of an empty list: all) as if for the first time. */
   fullRefresh?: string[]
+  /** Compares tables of `mode: changes` with what their logs said, and repairs what these missed. */
+  reconcile?: boolean
   /** A task to begin again at, with all that is made from it; to end after; both. */
   from?: string
   until?: string

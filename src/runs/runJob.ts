@@ -39,7 +39,7 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     const stop = AbortSignal.any([options.signal, ...(options.stop ? [options.stop] : [])])
     await delay(pause, undefined, { signal: stop }).catch(() => {})
     if (stop.aborted) return result
-    const { fresh, fromPlan, from, restore, fullRefresh, ...again } = options
+    const { fresh, fromPlan, from, restore, fullRefresh, reconcile, ...again } = options
     result = await runOnce({ ...again, resume: result.run, acceptChanges: false }, job)
   }
 }

@@ -93,6 +93,7 @@ export async function openSession(
     runAt: new Date(record.run_at),
     lastValues: await lastValues(metadata, spec),
     ...(refresh && { refresh }),
+    ...(options.reconcile && followedOnly(spec)),
     sources,
     targets,
     root,
@@ -102,6 +103,15 @@ export async function openSession(
     budget,
     duck,
   }
+}
+
+/** Fails with CONFIG_INVALID where no log is read. */
+function followedOnly({ job, extracts }: JobSpec): { reconcile: true } {
+  if (!extracts.some(({ changes }) => changes))
+    throw new EngineError('CONFIG_INVALID', `${job}: --reconcile: no extract has mode: changes`, {
+      hint: 'Whole tables are compared every night; with the target itself: nightfreight run JOB --full-refresh.',
+    })
+  return { reconcile: true }
 }
 
 /** The tables that are named, or all; fails with CONFIG_INVALID where the job loads none of a name. */

@@ -254,6 +254,7 @@ const STEPS: Record<string, Step> = {
     first: () => followOrders(place, { url, query }),
     says: /shop: replication slot nightfreight_orders_shop_\w+\n {2}tables {4}orders\n {2}kept from [0-9A-F/]+\n/,
   },
+  'nightfreight run queries/orders --reconcile': { says: /orders: its log missed nothing: 0 rows compared/ },
   'nightfreight changes drop queries/orders': {
     says: /shop: removed replication slot nightfreight_orders_shop_\w+, publication nightfreight_orders_shop_/,
     leaves: () => rmSync(join(place, 'queries/orders'), { recursive: true }),

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
-import { globSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -62,16 +62,20 @@ function writing(write: (sql: string) => Promise<number>): () => Promise<{ rows:
   }
 }
 
-/** Kills a run once it has kept more of the table than was kept before. */
-async function killAmid({ home, folder }: SmallJob, parts: number): Promise<string> {
+/** Kills a run once it has kept so many rows of the table. */
+async function killAmid({ home, folder }: SmallJob, rows: number): Promise<string> {
   let child: ChildProcess | undefined
   const ended = commandLine(home, ['run', folder], {
     begun: process => {
       child = process
     },
   })
-  const kept = () => globSync(join(home, '**/raw/orders/part-*')).length
-  while (kept() < parts) {
+  const kept = () =>
+    globSync(join(home, '**/progress/orders.json')).reduce((sum, file) => {
+      const { parts } = JSON.parse(readFileSync(file, 'utf8')) as { parts: { rows: number }[] }
+      return sum + parts.reduce((all, part) => all + part.rows, 0)
+    }, 0)
+  while (kept() < rows) {
     assert.equal(child!.exitCode, null, 'it ended before it was killed')
     await delay(20)
   }
@@ -114,9 +118,9 @@ resources: { memory: 1GB, threads: 2 }
     })
     dropAfter(own, job)
     const stop = writing(await writerOf(own, source.url))
-    await killAmid(job, 12)
+    await killAmid(job, ROWS / 20)
     await delay(2000)
-    await killAmid(job, 24)
+    await killAmid(job, ROWS / 3)
     const { code, output } = await commandLine(job.home, ['run', job.folder])
     assert.equal(code, 0, output)
     assert.match(output, /orders: goes on after [1-9]\d* rows/)

@@ -1,5 +1,5 @@
-import { quote, quoteName } from '../sql/duckdb.ts'
 import { type Column, type LogicalType, typeName } from '../types/logical.ts'
+import { quote, quoteName } from './duckdb.ts'
 
 /** Version of {@link rowHash}'s encoding; DuckDB's own version is the other half of a state's tag. */
 export const ENCODING = '4'

@@ -1,0 +1,145 @@
+/** Tables are compared with what their logs said of them: what these missed is named, and repaired. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { endAlert } from '../../src/alerts/runAlerts.ts'
+import { type FreshDatabase, freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
+import { type Following, follow } from './following.ts'
+import { notesInto } from './small.ts'
+
+const warehouse = await freshPostgres()
+
+/** Has the server log nothing of some statements. */
+async function unlogged({ query }: Following, statements: string[]): Promise<void> {
+  await query('SET SESSION sql_log_bin = 0')
+  for (const sql of statements) await query(sql)
+  await query('SET SESSION sql_log_bin = 1')
+}
+
+const MISSED = [
+  `INSERT INTO told VALUES (50, 50, 'new')`,
+  'UPDATE told SET n = -n WHERE id IN (1, 2)',
+  `DELETE FROM told WHERE id = 3`,
+]
+
+const followed = (hooks: Hooks, fresh: typeof freshMariadb, extract = '') =>
+  follow(hooks, {
+    fresh,
+    warehouse,
+    table: 'told',
+    extract,
+    statements: [
+      'CREATE TABLE told (id int PRIMARY KEY, n int, note varchar(20))',
+      `INSERT INTO told VALUES ${Array.from({ length: 40 }, (_, i) => `(${i}, ${i}, 'first')`).join(', ')}`,
+    ],
+  })
+
+const ROWS = 'SELECT * FROM told ORDER BY id'
+const same = async ({ query }: Pick<FreshDatabase, 'query'>) =>
+  assert.deepEqual(await warehouse.query(ROWS), await query(ROWS))
+
+test('mariadb: what the log missed is named and repaired when it is asked for', async t => {
+  const table = await followed(t, freshMariadb)
+  const { query, night, job } = table
+  await night()
+  await unlogged(table, MISSED)
+  await query(`UPDATE told SET note = 'told' WHERE id IN (2, 4)`)
+  await query('DELETE FROM told WHERE id = 5')
+  await query(`INSERT INTO told VALUES (51, 51, 'told')`)
+  const notes: string[] = []
+  const found = await job.run({ reconcile: true, fresh: true, progress: notesInto(notes) })
+  assert.equal(found.error, undefined)
+  // Of 2, a later change told all of it.
+  const missed =
+    /its log missed 1 inserts, 1 updates and 1 deletes, which are repaired \(id 1; id 3; id 50\): 40 rows/
+  assert.match(notes.join('\n'), missed)
+  assert.match(found.outcome.extracted[0]!.note!, missed)
+  const ended = { status: 'SUCCESS', outcome: found.outcome, tasks: [], report: '' } as const
+  const told = endAlert(
+    { job: 'told', run: 'r', folder: job.folder, home: job.home, env: {}, targets: [] },
+    { ...ended, tasks: [] },
+    new Date(),
+  )
+  assert.match(told!.what, missed)
+  await same(table)
+  const again = await job.run({ reconcile: true, fresh: true })
+  assert.equal(again.error, undefined)
+  assert.deepEqual(again.outcome.extracted[0]!.reconciled, {
+    rows: 40,
+    inserts: 0,
+    updates: 0,
+    deletes: 0,
+    keys: [],
+  })
+  await query('UPDATE told SET n = 9 WHERE id IN (1, 50)')
+  assert.deepEqual(await night(), { read: 2, inserted: 0, updated: 2, deleted: 0 })
+})
+
+test('mariadb: a history gets what its log missed as changes, as often as the job says', async t => {
+  const table = await followed(t, freshMariadb, ', history: true, reconcile: 1s')
+  const { query, job, yaml } = table
+  job.yaml(
+    yaml.replace(
+      'key: id, deletes: hard, guard: { max_delete_share: 1 }',
+      'key: [id, change_number], mode: append',
+    ),
+  )
+  const run = async () => {
+    const { error, outcome } = await job.run({ fresh: true })
+    assert.equal(error, undefined)
+    return outcome.extracted[0]!
+  }
+  await run()
+  await unlogged(table, MISSED)
+  await query('UPDATE told SET n = 100 WHERE id = 4')
+  await delay(1100)
+  const { reconciled, rows } = await run()
+  assert.deepEqual(reconciled, {
+    rows: 40,
+    inserts: 1,
+    updates: 2,
+    deletes: 1,
+    keys: ['id 1', 'id 2', 'id 3', 'id 50'],
+  })
+  assert.equal(rows, 5)
+  await query('UPDATE told SET n = 200 WHERE id = 50')
+  await run()
+  const changes = await warehouse.query<{ id: number; change_kind: string; n: number | null }>(
+    `SELECT id, change_kind, n FROM told WHERE change_kind <> 'snapshot' ORDER BY change_number`,
+  )
+  assert.deepEqual(
+    changes.map(({ id, change_kind, n }) => `${change_kind} ${id} ${n}`),
+    ['update 4 100', 'update 1 -1', 'update 2 -2', 'delete 3 null', 'insert 50 50', 'update 50 200'],
+  )
+  const [latest] = await warehouse.query<{ rows: string }>(
+    `SELECT count(*) AS rows FROM (SELECT DISTINCT ON (id) change_kind FROM told ORDER BY id, change_number DESC) l WHERE change_kind <> 'delete'`,
+  )
+  assert.equal(Number(latest!.rows), 40)
+})
+
+test('postgres: a log that tells all has missed nothing, whoever writes meanwhile', async t => {
+  const table = await followed(t, freshPostgres, ', reconcile: 1h')
+  const { query, night, job } = table
+  await night()
+  const state = { stopped: false }
+  const writing = (async () => {
+    for (let n = 0; !state.stopped; n++) {
+      await query(`UPDATE told SET n = ${n} WHERE id = ${n % 40}`)
+      await query(`UPDATE told SET id = ${n % 40 < 20 ? 1000 + n : n % 40} WHERE id = ${n % 40}`)
+      await query(`INSERT INTO told VALUES (${100_000 + n}, 1, 'more')`)
+      await query(`DELETE FROM told WHERE id = ${100_000 + n - 5}`)
+    }
+  })()
+  for (let time = 0; time < 3; time++) {
+    const { error, outcome } = await job.run({ reconcile: true, fresh: true })
+    assert.equal(error, undefined)
+    const { rows, ...missed } = outcome.extracted[0]!.reconciled!
+    assert.ok(rows >= 40)
+    assert.deepEqual(missed, { inserts: 0, updates: 0, deletes: 0, keys: [] })
+  }
+  state.stopped = true
+  await writing
+  await night()
+  // Within the hour it is not compared again.
+  assert.equal((await job.run()).outcome.extracted[0]!.reconciled, undefined)
+})
