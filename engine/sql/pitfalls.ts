@@ -42,8 +42,8 @@ export function pitfallOf(node: SqlNode, columnOf: ColumnOf): Pitfall | undefine
   if (node.type === 'FUNCTION' && (name === '/' || name === '//' || name === '%') && isZero(children[1]))
     return {
       node,
-      message: 'a division by zero is NULL',
-      hint: 'Write nullif(x, 0) where x may be 0, and coalesce() around.',
+      message: name === '/' ? 'a division by zero is infinity, or NaN' : `${name} 0 is NULL`,
+      hint: 'Write a / nullif(b, 0): NULL where b is 0.',
     }
   if (/^(substr|substring)$/.test(name) && children[1] && literal(children[1]) === 0)
     return {
