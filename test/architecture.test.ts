@@ -270,19 +270,43 @@ test('no import cycles', () => {
   for (const file of files) visit(file, [])
 })
 
+/** What is loaded with a file: other files, and packages by their names. */
+function loadedWith(file: string, visited = new Set<string>()): Set<string> {
+  if (visited.has(file)) return visited
+  visited.add(file)
+  const text = readFileSync(join(root, file), 'utf8')
+  // A type costs nothing, and `await import()` only whoever comes by.
+  for (const [, name] of text.matchAll(/^(?:import|export) (?!type )(?:[^'";]*?\sfrom )?'([^']+)'/gm))
+    if (!name!.startsWith('.')) visited.add(name!)
+    else if (name!.endsWith('.ts')) loadedWith(relative(root, join(root, dirname(file), name!)), visited)
+  return visited
+}
+
+const packagesIn = (visited: Set<string>) =>
+  [...visited].filter(name => !name.startsWith('node:') && !name.endsWith('.ts'))
+
 test('the command line starts without what only some commands need', () => {
-  const visited = new Set<string>()
-  const visit = (file: string): void => {
-    if (visited.has(file)) return
-    visited.add(file)
-    const text = readFileSync(join(root, file), 'utf8')
-    // A type costs nothing, and `await import()` only whoever comes by.
-    for (const [, name] of text.matchAll(/^(?:import|export) (?!type )(?:[^'";]*?\sfrom )?'([^']+)'/gm))
-      if (!name!.startsWith('.')) visited.add(name!)
-      else if (name!.endsWith('.ts')) visit(relative(root, join(root, dirname(file), name!)))
-  }
-  visit('src/cli/program.ts')
+  const visited = loadedWith('src/cli/program.ts')
   assert.ok(visited.has('src/cli/status.ts') && visited.has('src/metadata/sqlite.ts'))
-  const packages = [...visited].filter(name => !name.startsWith('node:') && !name.endsWith('.ts'))
-  assert.deepEqual(packages, ['commander'])
+  assert.deepEqual(packagesIn(visited), ['commander'])
 })
+
+/** Threads of a run, each of which loads its modules anew, and the packages that they need. */
+const THREADS: Record<string, string[]> = {
+  'engine/pool/callWorker.ts': [],
+  'engine/extract/laneWorker.ts': [],
+  'engine/extract/changeWorker.ts': [],
+  'src/connectors/mysql/lane.ts': ['fastest-levenshtein', 'mysql2'],
+  'src/connectors/mysql/stage.ts': ['mysql2'],
+  'src/connectors/mysql/changesLane.ts': ['mysql2'],
+  'src/connectors/postgres/lane.ts': ['fastest-levenshtein', 'pg'],
+  'src/connectors/postgres/stage.ts': ['pg'],
+  'src/connectors/postgres/readBack.ts': ['fastest-levenshtein', 'pg'],
+  'src/connectors/postgres/changesLane.ts': ['pg'],
+}
+
+for (const [file, packages] of Object.entries(THREADS))
+  test(`a thread of ${file} starts with what it needs`, () => {
+    const found = packagesIn(loadedWith(file)).map(name => name.split('/')[0]!)
+    assert.deepEqual([...new Set(found)].toSorted(), packages)
+  })

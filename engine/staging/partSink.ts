@@ -5,8 +5,7 @@ import type { Sink } from '../contracts/source.ts'
 import type { Part } from '../contracts/staging.ts'
 import { encodeParquet } from '../parquet/encode.ts'
 import { checksumOf } from './checksum.ts'
-import { partOf } from './parts.ts'
-import { atomicWrite, atomicWriteBytes } from './store.ts'
+import { atomicWrite, atomicWriteBytes, partOf } from './store.ts'
 
 /** Who hears of what is written. */
 interface Told {

@@ -1,11 +1,9 @@
-import { mkdirSync, readdirSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Part } from '../contracts/staging.ts'
 import { PLAIN_FORMAT } from '../parquet/decode.ts'
-import { rowsOf } from '../parquet/read.ts'
 import { type Duck, NO_DICTIONARY, PARTITIONED_ROWS, parquetCodec } from '../sql/duckdb.ts'
-import { fileChecksum } from './checksum.ts'
-import { atomicWrite } from './store.ts'
+import { atomicWrite, partOf } from './store.ts'
 
 interface Staging {
   duck: Duck
@@ -71,12 +69,6 @@ export async function copyBuckets(
     for (const file of readdirSync(join(root, folder, name)).sort(byNumber))
       parts[Number(name.split('=')[1])]!.push(await partOf(root, `${folder}/${name}/${file}`))
   return parts
-}
-
-/** A Parquet file below the staging root, as a manifest lists it. */
-export async function partOf(root: string, file: string): Promise<Part> {
-  const path = join(root, file)
-  return { file, rows: await rowsOf(path), bytes: statSync(path).size, checksum: await fileChecksum(path) }
 }
 
 const byNumber = (a: string, b: string) => a.localeCompare(b, 'en', { numeric: true })

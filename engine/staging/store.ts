@@ -14,6 +14,7 @@ import {
 import { dirname, join } from 'node:path'
 import type { Part, StagedFile, Staging } from '../contracts/staging.ts'
 import { EngineError } from '../errors.ts'
+import { rowsOf } from '../parquet/read.ts'
 import { checksumOf, fileChecksum } from './checksum.ts'
 
 /**
@@ -135,6 +136,12 @@ export async function isIntact(root: string, { file, bytes, checksum }: StagedFi
   const size = sizeOf(path)
   if (size < 0 || (bytes !== undefined && size !== bytes)) return false
   return checksum === undefined || (await fileChecksum(path)) === checksum
+}
+
+/** A Parquet file below the staging root, as a manifest lists it. */
+export async function partOf(root: string, file: string): Promise<Part> {
+  const path = join(root, file)
+  return { file, rows: await rowsOf(path), bytes: statSync(path).size, checksum: await fileChecksum(path) }
 }
 
 /** Bytes of a file; -1 where there is none. */

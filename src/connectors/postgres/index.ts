@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
-import { selection } from '../wire/selection.ts'
+import { selection } from '../wire/selectionKeys.ts'
 import { type DatabaseSettings, databaseSettings, type TlsParameters, urlOf } from '../wire/settings.ts'
 import type { Access } from './connect.ts'
 import { diagnose } from './diagnose.ts'
