@@ -122,9 +122,9 @@ test('what a job runs without, only slower, is told and is no failure', async t 
   writeFileSync(
     join(job, 'job.yaml'),
     `job: plain
-connections: { src: "${apart(database.url, user)}", wh: "duckdb:${join(folder, 'plain.duckdb')}" }
+connections: { src: ${JSON.stringify(apart(database.url, user))}, wh: "duckdb:${join(folder, 'plain.duckdb')}" }
 extract: { members: { from: src, key: id } }
-load: { members: { to: wh, from: members } }
+load: { members: { to: wh, from: members, key: id } }
 `,
   )
   const { code, output } = await commandLine(join(folder, 'home'), ['doctor', job])
