@@ -48,7 +48,7 @@ function bash(all: Words[], shell: Shell): string {
   const cases = all.map(({ path, words }) => `    '${path}') words='${words.join(' ')}' ;;`)
   return `${shell === 'zsh' ? 'autoload -U +X bashcompinit && bashcompinit\n' : ''}_nightfreight() {
   local chosen='' word words=''
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+  for word in "\${COMP_WORDS[@]:1:$((COMP_CWORD - 1))}"; do
     case " ${all.map(({ path }) => path.replaceAll(' ', '_')).join(' ')} " in
       *" \${chosen:+\${chosen// /_}_}$word "*) chosen="\${chosen:+$chosen }$word" ;;
     esac
