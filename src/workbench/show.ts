@@ -6,7 +6,7 @@ import { type Duck, quoteName } from '../../engine/sql/duckdb.ts'
 import { inFile } from '../../engine/sql/locate.ts'
 import { stripped } from '../../engine/sql/text.ts'
 import { allRows, rejectedRows } from '../../engine/staging/dataSet.ts'
-import { partOf } from '../../engine/staging/parts.ts'
+import { partOf } from '../../engine/staging/store.ts'
 import { openMask } from '../runs/mask.ts'
 import { openModels, openStagedJob, requireTable, type StagedJob, stagedRuns } from './staged.ts'
 
