@@ -7,12 +7,18 @@ import { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { summaryText } from '../../src/cli/summary.ts'
 import type { RunResult } from '../../src/runs/result.ts'
+import { freshMariadb, freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
 
 let jobs = 0
 
-/** A job of CSV files into DuckDB: `files` are its models and checks, `csv` what is in its drop. */
-async function job(yaml: string, csv: Record<string, string>, files: Record<string, string> = {}) {
+/** A job of CSV files into DuckDB, or other targets: `files` are its models and checks, `csv` what is in its drop. */
+async function job(
+  yaml: string,
+  csv: Record<string, string>,
+  files: Record<string, string> = {},
+  targets: Record<string, string> = { wh: 'duckdb:../wh.duckdb' },
+) {
   const made = await smallJob({ after }, `accounts_${++jobs}`, {})
   const write = (folder: string, all: Record<string, string>) => {
     for (const [file, text] of Object.entries(all)) {
@@ -23,9 +29,8 @@ async function job(yaml: string, csv: Record<string, string>, files: Record<stri
   }
   write('in', csv)
   write('job', files)
-  made.yaml(
-    `connections: { drop: "file:../in", wh: "duckdb:../wh.duckdb" }\n${yaml}\nresources: { memory: 300MB, threads: 1 }\n`,
-  )
+  const urls = Object.entries({ drop: 'file:../in', ...targets }).map(([name, url]) => `${name}: "${url}"`)
+  made.yaml(`connections: { ${urls.join(', ')} }\n${yaml}\nresources: { memory: 300MB, threads: 1 }\n`)
   const rows = async (sql: string) => {
     const duck = await Duck.open({ path: join(made.home, 'wh.duckdb') })
     return duck.rows(sql).finally(() => duck.close())
@@ -182,25 +187,48 @@ const line = fc.record({
 const csvOf = (lines: { id: number | null; n: number | string | null }[]) =>
   `id,n\n${lines.map(({ id, n }) => `${id ?? ''},${n ?? ''}`).join('\n')}\n`
 
-test('read = loaded + unchanged + rejected + superseded, over random rows, policies, modes and nights', async () => {
+/** Into which system, in which mode, and what becomes of rows of one key. */
+const loadOf = fc.record({
+  mode: fc.constantFrom('append', 'merge', 'replace', 'scd2', 'partition'),
+  policy: fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom('quarantine', 'newest') },
+    { weight: 1, arbitrary: fc.constant('fail') },
+  ),
+})
+const drawnLoads = fc.record({ duckdb: loadOf, lake: loadOf, postgres: loadOf, mariadb: loadOf })
+
+test('read = loaded + unchanged + rejected + superseded, over random rows, policies, modes, targets and nights', async () => {
+  const [postgres, mariadb] = await Promise.all([freshPostgres(), freshMariadb()])
+  const urls = {
+    duckdb: 'duckdb:../wh.duckdb',
+    lake: 'lake:../lake',
+    postgres: postgres.url,
+    mariadb: mariadb.url,
+  }
   const deadline = Date.now() + 12_000
-  const policy = fc.constantFrom('fail', 'quarantine', 'newest')
-  const mode = fc.constantFrom('append', 'merge', 'replace', 'scd2', 'partition')
+  let cases = 0
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.array(line, { maxLength: 8 }), { minLength: 1, maxLength: 3 }),
-      policy,
-      policy,
-      mode,
+      fc.constantFrom('quarantine', 'newest', 'fail'),
+      drawnLoads,
       fc.constantFrom('take: all', 'take: new'),
       fc.boolean(),
-      async (nights, readPolicy, loadPolicy, mode, take, keyed) => {
+      async (nights, readPolicy, drawn, take, keyed) => {
         if (Date.now() > deadline) return
+        const number = ++cases
+        const loads = Object.entries(drawn).map(
+          ([to, { mode, policy }]) =>
+            `  t${number}_${to}: { to: ${to}, from: t, key: id, mode: ${mode}, on_duplicate: ${policy}, ${mode === 'partition' ? 'partition_by: n, ' : ''}guard: { max_delete_share: 1, allow_empty: true } }`,
+        )
         const made = await job(
           `extract: { t: { from: drop, ${take}, files: "*.csv", ${keyed ? `key: id, on_duplicate: ${readPolicy}, ` : ''}columns: { n: quarantine }, schema: { id: BIGINT, n: BIGINT } } }
-load: { t: { to: wh, from: t, key: id, mode: ${mode}, on_duplicate: ${loadPolicy}, ${mode === 'partition' ? 'partition_by: n, ' : ''}guard: { max_delete_share: 1, allow_empty: true } } }
+load:
+${loads.join('\n')}
 quality: { max_error_rate: 1 }`,
           {},
+          {},
+          urls,
         )
         for (const [night, lines] of nights.entries()) {
           const file = `${night}.csv`
@@ -213,21 +241,26 @@ quality: { max_error_rate: 1 }`,
           }
           const [extract] = outcome.accounts.extracts
           assert.equal(extract!.read, lines.length)
-          const [load] = outcome.accounts.loads
-          const { read, loaded, unchanged, rejected, superseded } = load!
-          assert.equal(read, loaded + unchanged + rejected + superseded)
           // Rows that no type or key refuses, one a key, are what is left; a row is never counted twice.
           const fine = lines.filter(({ id, n }) => id !== null && n !== 'bad')
           const keys = new Set(fine.map(({ id }) => id)).size
-          if (take === 'take: all') {
-            assert.equal(read, lines.length)
-            assert.equal(loaded + unchanged, keys)
+          assert.equal(outcome.accounts.loads.length, 4)
+          for (const { table, read, loaded, unchanged, rejected, superseded } of outcome.accounts.loads) {
+            assert.equal(read, loaded + unchanged + rejected + superseded, table)
+            if (take === 'take: new') continue
+            assert.equal(read, lines.length, table)
+            assert.equal(loaded + unchanged, keys, table)
+            if (night > 0) continue
+            const server = { postgres, mariadb }[table.split('_')[1]!]
+            const count = server && (await server.query(`SELECT count(*) AS n FROM ${table}`))
+            if (count) assert.equal(Number(count[0]!.n), keys, table)
           }
         }
       },
     ),
     { numRuns: 30, endOnFailure: true },
   )
+  assert.ok(cases > 0)
 })
 
 test('a row that was in the quarantine when the table was made is none of its rows: the plan of the next night is what its run does', async () => {
