@@ -339,6 +339,8 @@ const label = (statement: string) =>
   statement
     .replaceAll(/\s+/g, ' ')
     .replaceAll(/stg_[0-9a-f]{20}/g, 'stg')
+    .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'id')
+    .replaceAll(/\d{4}(-\d\d){2} \d\d(:\d\d){2}/g, 'time')
     .slice(0, 100)
 
 const copied = (from: string, to: string, like: (table: string) => string) =>
