@@ -2,24 +2,36 @@ import { isOfKind, subjectOf } from '../../engine/contracts/taskName.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { stepsOf } from '../runs/runStep.ts'
 import type { JobSpec } from '../spec/job.ts'
-import { OPERATOR } from './operator.ts'
+import { type Operator, operatorText } from './operator.ts'
 
 /** Nothing is planned before, where the job's schedule does not say. */
 const START = new Date('2024-01-01T00:00:00Z')
 
 /**
  * The text of a DAG file for Apache Airflow 3 that runs a job's steps: `check → plan → extract (mapped, one a connection) →
- * prepare → bucket (mapped, where a model is made in buckets) → models → load (mapped, one a target) → finish`. The same job gives the same text. `folder`: where workers find the job.
+ * prepare → bucket (mapped, where a model is made in buckets) → models → load (mapped, one a target) → finish`. The same job gives the same text. `folder`: where workers, or their containers, find the job.
  * Fails with CONFIG_INVALID where the job's schedule has no meaning for Airflow.
  */
-export function dagFile(spec: JobSpec, folder: string): string {
+export function dagFile(spec: JobSpec, folder: string, operator: Operator): string {
+  const does = operatorText(operator)
   const { job, schedule, sla, airflow } = spec
   const when = scheduleOf(spec)
   const waits = schedule?.cron === undefined ? [] : (schedule.after ?? [])
   const limit = airflow.email.length > 0 ? sla?.maxDuration : undefined
   const imports = [
-    ...['Asset', 'BaseOperator', 'TriggerRule', ...when.imports],
+    ...['Asset', 'TriggerRule', ...does.sdk, ...when.imports],
     ...(limit === undefined ? [] : ['AsyncCallback', 'DeadlineAlert', 'DeadlineReference']),
+  ]
+  const froms = [
+    ...does.imports.filter(line => line.startsWith('from ')),
+    ...(limit === undefined ? [] : ['from airflow.providers.smtp.notifications.smtp import SmtpNotifier']),
+    ...(waits.length === 0
+      ? []
+      : ['from airflow.providers.standard.sensors.external_task import ExternalTaskSensor']),
+    ['from airflow.sdk import (', '    DAG,', ...imports.toSorted().map(name => `    ${name},`), ')'].join(
+      '\n',
+    ),
+    'from airflow.sdk.exceptions import AirflowException, AirflowFailException',
   ]
   const steps = stepsOf(spec)
   const buckets = steps.filter(step => isOfKind(step, 'bucket'))
@@ -30,24 +42,17 @@ export function dagFile(spec: JobSpec, folder: string): string {
     '',
     'from __future__ import annotations',
     '',
+    ...does.imports.filter(line => line.startsWith('import ')),
     'from datetime import timedelta',
     '',
     'import pendulum',
-    ...(limit === undefined ? [] : ['from airflow.providers.smtp.notifications.smtp import SmtpNotifier']),
-    'from airflow.providers.standard.hooks.subprocess import SubprocessHook',
-    ...(waits.length > 0
-      ? ['from airflow.providers.standard.sensors.external_task import ExternalTaskSensor']
-      : []),
-    'from airflow.sdk import (',
-    '    DAG,',
-    ...imports.toSorted().map(name => `    ${name},`),
-    ')',
-    'from airflow.sdk.exceptions import AirflowException, AirflowFailException',
+    ...froms.toSorted(),
     '',
     `JOB = ${py(folder)}`,
+    ...does.constants,
     '',
     '',
-    OPERATOR,
+    does.text,
     '',
     'with DAG(',
     `    dag_id=${py(job)},`,

@@ -8,6 +8,11 @@ import { pythonWith } from '../python.ts'
 import type { Hooks } from '../servers.ts'
 
 const VERSION = '3.3.2'
+/** What exported DAGs import, and Ruff for its rules of Airflow. */
+const PROVIDERS = [
+  ...['docker', 'cncf-kubernetes', 'smtp'].map(name => `apache-airflow-providers-${name}`),
+  'ruff',
+].join(' ')
 
 /** An Airflow with an empty folder of DAGs and a database of its own. */
 export interface Airflow {
@@ -33,7 +38,7 @@ export async function startAirflow(hooks: Hooks, options: AirflowOptions = {}): 
   const bin = options.celery
     ? // The provider imports what Celery 5.7 has no more.
       pythonWith('airflow-celery', VERSION, `apache-airflow[celery,postgres]==${VERSION} celery<5.7`)
-    : pythonWith('airflow', VERSION, `apache-airflow==${VERSION}`)
+    : pythonWith('airflow-pods', VERSION, `apache-airflow==${VERSION} ${PROVIDERS}`)
   const home = mkdtempSync(join(tmpdir(), 'nightfreight-airflow-'))
   hooks.after(async () => rmSync(home, { recursive: true, force: true }))
   const dags = join(home, 'dags')

@@ -167,6 +167,8 @@ const STEPS: Record<string, Step> = {
   },
   'nightfreight airflow export queries/members -o dags/members.py': { says: /DAG member_data/ },
   'nightfreight airflow export queries/members -o dags/members.py --check': { says: /as it is to be/ },
+  'nightfreight airflow export queries/members --operator kubernetes --image nightfreight:1 --secret nightfreight':
+    { says: /KubernetesPodOperator/ },
   'nightfreight checkpoints list': { first: half, says: /model\.members_clean: \d tasks done/ },
   [`nightfreight checkpoints list ${JOB} --json`]: { says: /"checkpoints":\[\{/ },
   'nightfreight checkpoints restore 20260201020312345-9f31ab02': {
