@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { openMetadata } from '../../src/metadata/open.ts'
@@ -108,9 +109,12 @@ assert container.env_from[0].secret_ref.name == "nightfreight"
 task.process_pod_deletion = task.patch_already_checked = lambda *_, **__: None
 
 def ended(code):
-    state = k8s.V1ContainerState(terminated=k8s.V1ContainerStateTerminated(exit_code=code))
-    status = k8s.V1ContainerStatus(name=container.name, ready=False, restart_count=0, image="nf:1", image_id="", state=state)
-    return k8s.V1Pod(metadata=pod.metadata, spec=pod.spec, status=k8s.V1PodStatus(phase="Failed", container_statuses=[status] if code else None))
+    statuses = []
+    if code is not None:
+        state = k8s.V1ContainerState(terminated=k8s.V1ContainerStateTerminated(exit_code=code))
+        named = Of(name=container.name, state=state)
+        statuses.append(named)
+    return k8s.V1Pod(metadata=pod.metadata, spec=pod.spec, status=k8s.V1PodStatus(phase="Failed", container_statuses=statuses))
 
 for code, final in ((2, True), (75, False), (None, False)):
     try:
@@ -141,8 +145,19 @@ airflow: { email: [a@example.org] }
   await write('in_bash.py', '--connection', 'WH_URL=wh')
   await write('in_docker.py', '--operator', 'docker', '--image', 'nf:1', '--variable', 'METADATA_URL')
   await write('in_pods.py', '--operator', 'kubernetes', '--image', 'nf:1', '--secret', 'nightfreight')
-  const run = (program: string, ...args: string[]) =>
-    endOf(spawn(airflow.program(program), args, { env: { ...process.env, ...airflow.env } }))
+  // The operator wants to know of a cluster before it builds a pod; nobody is asked there.
+  const cluster = join(job.home, 'cluster.json')
+  const [server, name] = ['http://127.0.0.1:9', 'nowhere']
+  writeFileSync(
+    cluster,
+    JSON.stringify({
+      ...{ apiVersion: 'v1', kind: 'Config', 'current-context': name, users: [{ name, user: {} }] },
+      clusters: [{ name, cluster: { server } }],
+      contexts: [{ name, context: { cluster: name, user: name } }],
+    }),
+  )
+  const env = { ...process.env, ...airflow.env, KUBECONFIG: cluster }
+  const run = (program: string, ...args: string[]) => endOf(spawn(airflow.program(program), args, { env }))
   const files = ['in_bash.py', 'in_docker.py', 'in_pods.py'].map(file => join(dags, file))
   const rules = await run('ruff', 'check', '--isolated', '--preview', '--select', 'AIR,E9,F,I', ...files)
   assert.equal(rules.code, 0, rules.output)
