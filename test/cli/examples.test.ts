@@ -196,7 +196,7 @@ const STEPS: Record<string, Step> = {
   [`nightfreight status ${JOB} --json`]: { says: /"tasks":\[\{"task":"plan"/ },
   'nightfreight history': { says: /COMPLETED_WITH_ERRORS .* records/ },
   [`nightfreight history ${JOB} --since 2026-02-01 --json`]: { says: /"records_processed":49/ },
-  [`nightfreight history ${JOB} --checks`]: { says: /members_clean +email_broken +(pass|warn|reject) / },
+  [`nightfreight history ${JOB} --checks`]: { says: /members_clean +name_missing +reject +98 %/ },
   'nightfreight verify queries/members': { says: /equal {4}warehouse\.dim_members/ },
   'nightfreight verify queries/members --json': { says: /"equal":true/ },
   'nightfreight verify queries/members --repair': { says: /equal {4}warehouse\.dim_members/ },
