@@ -42,8 +42,6 @@ export function typesHint(message: string): string | undefined {
     return "A date is written '2024-12-31'; one in another form is strptime(text, '%d/%m/%Y')."
   if (/Cannot compare values of type (DATE|TIMESTAMP).* and type (DOUBLE|INTEGER)/.test(message))
     return "A date stands in quotes: DATE '2024-12-31'."
-  if (/^Expected \d+ parameters/.test(message))
-    return "A value from outside is getvariable('name'), with vars: { name: … } in job.yaml."
   if (/^SELECT INTO/.test(message)) return "A model's table has the name of its file: take INTO out."
   if (name === '&&' && types.includes('BOOLEAN')) return "DuckDB's SQL says AND."
   if (name === 'datediff' || name === 'date_diff')
