@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { startMariadb } from '../src/demo/servers/mariadb.ts'
 import { startPostgres } from '../src/demo/servers/postgres.ts'
 import { freshMariadb, freshPostgres } from '../test/servers.ts'
+import { fillDocuments } from './documents.ts'
 import { fillLineitem } from './lineitem.ts'
 import { cleanUps, cpuOf, machine, table } from './measure.ts'
 
@@ -19,6 +20,11 @@ if (SIZES.length === 0) SIZES.push(3_000_000, 30_000_000)
 const RUNS = Number(process.env.RUNS ?? 3)
 const LONG = 10_000_000
 const MODES = ['raw 1', 'raw 2', 'decode 1', 'stage 1', 'stage 2']
+/** The tables, each with its first key column, and how many of the rows they have. */
+const TABLES = [
+  { name: 'lineitem', key: 'l_orderkey', fill: fillLineitem, share: 1 },
+  { name: 'documents', key: 'id', fill: fillDocuments, share: 0.2 },
+]
 /** Of the raw stream on one connection: wall time; and of the server's own: CPU time. */
 const BOUNDS = { decode: 1.1, stage: 1.4, cpu: 1.5, memory: 1.15 }
 
@@ -53,33 +59,42 @@ try {
 
   const peaks = new Map<string, number>()
   for (const [name, server] of Object.entries(servers))
-    for (const rows of SIZES) {
-      await using hooks = cleanUps()
-      const database = await server.fresh(hooks)
-      await fillLineitem(database, server.kind, rows)
-      const results = new Map<string, Once[]>(MODES.map(mode => [mode, []]))
-      const run = (mode: string) => once(mode, database.url, server.pid, join(dir, 'staging'), rows)
-      // Warms the caches.
-      await run('raw 1')
-      for (let round = 0; round < (rows < LONG ? RUNS : 1); round++)
-        for (const mode of MODES) results.get(mode)!.push(await run(mode))
-      report(name, rows, results, peaks)
-    }
+    for (const { name: tableName, key, fill, share } of TABLES)
+      for (const size of SIZES) {
+        await using hooks = cleanUps()
+        const database = await server.fresh(hooks)
+        const rows = Math.round(size * share)
+        await fill(database, server.kind, rows)
+        const results = new Map<string, Once[]>(MODES.map(mode => [mode, []]))
+        const run = (mode: string) =>
+          once(mode, [database.url, join(dir, 'staging'), tableName, key], server.pid, rows)
+        // Warms the caches.
+        await run('raw 1')
+        for (let round = 0; round < (size < LONG ? RUNS : 1); round++)
+          for (const mode of MODES) results.get(mode)!.push(await run(mode))
+        report(`${name}, ${tableName}`, rows, results, peaks)
+      }
 } finally {
   await clean.run()
 }
 for (const bound of missed) console.error(bound)
 if (missed.length > 0) process.exitCode = 1
 
-async function once(mode: string, url: string, pid: number, staging: string, rows: number): Promise<Once> {
+/** `place`: the rest of `extractOnce.ts`'s arguments. */
+async function once(
+  mode: string,
+  place: [url: string, staging: string, table: string, key: string],
+  pid: number,
+  rows: number,
+): Promise<Once> {
   const [what, connections] = mode.split(' ') as [string, string]
   const before = serverCpu(pid)
   const child = spawnSync(
     process.execPath,
-    [join(import.meta.dirname, 'extractOnce.ts'), what, connections, url, staging],
+    [join(import.meta.dirname, 'extractOnce.ts'), what, connections, ...place],
     { encoding: 'utf8' },
   )
-  rmSync(staging, { recursive: true, force: true })
+  rmSync(place[1], { recursive: true, force: true })
   if (child.status !== 0) throw new Error(`${mode}: ${child.stderr}`)
   // A back-end's time is its parent's once it has been waited for.
   await delay(300)

@@ -1,6 +1,6 @@
 /**
  * One measurement of `extract.bench.ts`, in a process of its own so that its memory and CPU time are its own.
- * Arguments: mode (`raw`, `decode` or `stage`), connections, the database's URL, the staging folder.
+ * Arguments: mode (`raw`, `decode` or `stage`), connections, the database's URL, the staging folder, the table and its first key column.
  * Prints one JSON line: rows, bytes, seconds and CPU seconds from the first query to the end, peak memory in bytes.
  */
 import type { Socket } from 'node:net'
@@ -19,15 +19,22 @@ import { connectorFor } from '../src/connectors/index.ts'
 const MEMORY = 1 << 30
 /** A job's own defaults. */
 const CHUNK = { defaultChunkSize: 50_000, maxChunkSize: 500_000 }
-const [mode, count, url, root] = process.argv.slice(2) as [string, string, string, string]
+const [mode, count, url, root, tableName, key] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string,
+  string,
+  string,
+]
 const connections = Number(count)
 const signal = new AbortController().signal
 const spec: ExtractSpec = {
-  name: 'lineitem',
+  name: tableName,
   from: 'bench',
   key: [],
   columns: {},
-  options: { table: 'lineitem' },
+  options: { table: tableName },
 }
 
 const result = mode === 'raw' ? await raw() : mode === 'decode' ? await decode() : await stage()
@@ -46,19 +53,19 @@ async function timed(work: () => Promise<{ rows: number; bytes: number }>) {
 /** What the server sends, read from the socket and dropped: the table by halves of its key on two connections. */
 async function raw() {
   const drain = url.startsWith('postgres') ? drainPostgres : drainMariadb
-  const bounds = await highestOrder()
+  const bounds = await highestKey()
   return timed(async () => {
     const parts = Array.from({ length: connections }, (_, index) => {
       const at = (share: number) => Math.floor((bounds * share) / connections)
-      return connections === 1 ? '' : ` WHERE l_orderkey > ${at(index)} AND l_orderkey <= ${at(index + 1)}`
+      return connections === 1 ? '' : ` WHERE ${key} > ${at(index)} AND ${key} <= ${at(index + 1)}`
     })
     const bytes = await Promise.all(parts.map(drain))
     return { rows: 0, bytes: bytes.reduce((sum, part) => sum + part, 0) }
   })
 }
 
-async function highestOrder(): Promise<number> {
-  const sql = 'SELECT max(l_orderkey) AS high FROM lineitem'
+async function highestKey(): Promise<number> {
+  const sql = `SELECT max(${key}) AS high FROM ${tableName}`
   if (url.startsWith('postgres')) {
     const client = new pg.Client(url)
     await client.connect()
@@ -76,7 +83,7 @@ async function drainPostgres(where: string): Promise<number> {
   const client = new pg.Client(url)
   await client.connect()
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection
-  const sql = Buffer.from(`COPY (SELECT * FROM lineitem${where}) TO STDOUT (FORMAT binary)\0`)
+  const sql = Buffer.from(`COPY (SELECT * FROM ${tableName}${where}) TO STDOUT (FORMAT binary)\0`)
   const head = Buffer.alloc(5, 'Q')
   head.writeInt32BE(sql.length + 4, 1)
   const ready = Buffer.from([0x5a, 0, 0, 0, 5, 0x49])
@@ -89,7 +96,7 @@ async function drainMariadb(where: string): Promise<number> {
   const connection = createConnection(url)
   await connection.promise().query('SELECT 1')
   const { stream } = connection as unknown as { stream: Socket }
-  const sql = Buffer.from(`\x03SELECT * FROM lineitem${where}`)
+  const sql = Buffer.from(`\x03SELECT * FROM ${tableName}${where}`)
   const head = Buffer.alloc(4)
   head.writeUIntLE(sql.length, 0, 3)
   // The last packet is an EOF or, in its newer form, an OK: 5 or 7 bytes that begin with 0xfe.

@@ -12,6 +12,8 @@ export interface TableStructure {
 export interface TableIndex {
   columns: string[]
   unique: boolean
+  /** What only a target of the family has: `gin`. Absent of an index that every system has. */
+  method?: { family: string; name: string }
 }
 
 /** A foreign key: `columns` refer to `to` of `table`, in order. */

@@ -41,6 +41,8 @@ export interface TableChanges {
 
 /** A system that tables are loaded into. Main thread. */
 export interface Target {
+  /** Of which family of systems it is, as `Origin` names them; absent where no source is of its like. */
+  readonly family?: string
   probe(signal: AbortSignal): Promise<void>
   /** Columns and key of a table; undefined where it does not exist yet. */
   describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined>

@@ -41,7 +41,7 @@ export async function diff(
     const found = await failures.attempt([taskName('load', spec.table)], [spec.from], () => {
       const table = tables.find(({ name, parts }) => name === spec.from && parts)!
       const planned = planLoad(spec, table.columns)
-      const { made, left } = madeOf(planned, reads, context.spec.loads)
+      const { made, left } = madeOf(planned, reads, context.spec.loads, context.targets.get(spec.to)?.family)
       const load = made ? { ...planned, made } : planned
       const act = (own: RunContext) =>
         diffLoad(own, load, table, lastRun.get(spec.to), look, readsOf(load.from), left)

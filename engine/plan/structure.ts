@@ -5,12 +5,13 @@ import type { PlannedRead } from './plan.ts'
 
 /**
  * What a load's table gets beside columns and key where the load makes it; `left`: what of its source it does not get, and
- * why, for people. Pure. `reads` and `loads` are those of the job.
+ * why, for people. Pure. `reads` and `loads` are those of the job, `family` is the target's.
  */
 export function madeOf(
   load: PlannedLoad,
   reads: Pick<PlannedRead, 'extract' | 'structure'>[],
   loads: LoadSpec[],
+  family: string | undefined,
 ): { made?: NonNullable<PlannedLoad['made']>; left: string[] } {
   if (load.indexes === undefined && load.foreignKeys === undefined) return { left: [] }
   const source = structureOf(load, reads)
@@ -21,7 +22,18 @@ export function madeOf(
       ? source.indexes
       : []
   const has = (columns: string[]) => columns.every(name => columnNamed(load.columns, name))
-  const indexes = asked.filter(({ columns }) => {
+  // A type of its users may be text in the target, which has no such index.
+  const own = (columns: string[]) =>
+    columns.every(name => {
+      const origin = columnNamed(load.columns, name)?.origin
+      return origin?.family === family && !origin?.custom
+    })
+  const indexes = asked.filter(({ columns, method }) => {
+    if (method && has(columns)) {
+      const made = method.family === family && own(columns)
+      if (!made) left.push(`index of ${columns.join(', ')}: ${method.name}`)
+      return made
+    }
     const nested = columns.find(name => columnNamed(load.columns, name)?.type.kind === 'nested')
     if (!has(columns)) left.push(`index of ${columns.join(', ')}: the load has not all of these columns`)
     else if (nested !== undefined) left.push(`index of ${columns.join(', ')}: ${nested} is not ordered`)

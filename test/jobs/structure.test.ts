@@ -175,8 +175,8 @@ resources: { memory: 300MB, threads: 1 }
 
 test('what cannot be made is told, and a table that has no such rows is named with both tables', async t => {
   const [source, target] = [await freshPostgres(t), await freshPostgres(t)]
-  await source.query(`CREATE TABLE a (id int PRIMARY KEY, t text, CHECK (id > 0)); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a (id));
-    CREATE INDEX part ON a (t) WHERE id > 3; CREATE INDEX words ON a (lower(t)); INSERT INTO a VALUES (1, 'x'), (2, 'y'); INSERT INTO b VALUES (7, 2)`)
+  await source.query(`CREATE EXTENSION pg_trgm; CREATE TABLE a (id int PRIMARY KEY, t text, CHECK (id > 0)); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a (id));
+    CREATE INDEX part ON a (t) WHERE id > 3; CREATE INDEX words ON a (lower(t)); CREATE INDEX hashed ON a USING hash (t); CREATE INDEX near ON a USING gin (t gin_trgm_ops); INSERT INTO a VALUES (1, 'x'), (2, 'y'); INSERT INTO b VALUES (7, 2)`)
   const notes: string[] = []
   const yaml = (extract: string, load: string) => `connections: { s: "${source.url}", w: "${target.url}" }
 extract: { b: { from: s, table: b }${extract} }
@@ -205,6 +205,7 @@ resources: { memory: 300MB, threads: 1 }
   for (const what of [
     'index part: of a part of the rows',
     'index words: of an expression',
+    'index near: gin',
     'constraint a_id_check: a CHECK',
   ])
     assert.ok(notes.includes(`w.c: not made: ${what}`), notes.join('\n'))

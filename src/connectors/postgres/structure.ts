@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { TableStructure } from '../../../engine/contracts/structure.ts'
-import { ask, quoteTable } from './connect.ts'
+import { ask, quoteTable, type TextRow } from './connect.ts'
+import { FAMILY } from './types.ts'
 
 /** Indexes but the primary key's, foreign keys and checks of a table. */
 export async function structureOf(client: pg.Client, where: string, table: string): Promise<TableStructure> {
@@ -15,7 +16,8 @@ export async function structureOf(client: pg.Client, where: string, table: strin
     client,
     where,
     `SELECT c.relname AS name, m.amname AS method, i.indisunique AS is_unique, i.indpred IS NOT NULL AS partial,
-       i.indexprs IS NOT NULL AS computed, ${columns('(i.indkey::int2[])[0:i.indnkeyatts - 1]', 'i.indrelid')} AS columns
+       i.indexprs IS NOT NULL AS computed, i.indisexclusion AS excludes,
+       (SELECT bool_and(o.opcdefault) FROM unnest(i.indclass::oid[]) AS k(oid) JOIN pg_opclass o USING (oid)) AS usual, ${columns('(i.indkey::int2[])[0:i.indnkeyatts - 1]', 'i.indrelid')} AS columns
      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
      WHERE i.indrelid = $1 AND NOT i.indisprimary AND i.indisvalid ORDER BY c.relname`,
     [oid],
@@ -43,17 +45,28 @@ export async function structureOf(client: pg.Client, where: string, table: strin
     })),
     others: checks.map(({ name }) => `constraint ${name}: a CHECK`),
   }
-  for (const { name, method, is_unique, partial, computed, columns } of indexes) {
-    const why =
-      method !== 'btree'
-        ? method
-        : partial === 't'
-          ? 'of a part of the rows'
-          : computed === 't'
-            ? 'of an expression'
-            : undefined
+  for (const index of indexes) {
+    const why = refusal(index)
+    const { name, method, is_unique, columns } = index
     if (why) structure.others.push(`index ${name}: ${why}`)
-    else structure.indexes.push({ columns: JSON.parse(columns!) as string[], unique: is_unique === 't' })
+    else
+      structure.indexes.push({
+        columns: JSON.parse(columns!) as string[],
+        unique: is_unique === 't',
+        ...(method !== 'btree' && { method: { family: FAMILY, name: method! } }),
+      })
   }
   return structure
+}
+
+/** Access methods that every Postgres has. */
+const METHODS = ['hash', 'gin', 'gist', 'spgist', 'brin']
+
+/** Why an index is of no kind that another Postgres is given. */
+function refusal(index: TextRow): string | undefined {
+  if (index.excludes === 't') return 'an exclusion constraint'
+  if (index.partial === 't') return 'of a part of the rows'
+  if (index.computed === 't') return 'of an expression'
+  if (index.method === 'btree') return undefined
+  return METHODS.includes(index.method!) && index.usual === 't' ? undefined : index.method!
 }

@@ -132,9 +132,9 @@ export async function finishTable(
   const table = quoteTable(load.table)
   if (key.length > 0)
     await session.query(`ALTER TABLE ${table} ADD PRIMARY KEY (${list(key)})`, [], signal, where)
-  for (const { columns, unique } of load.made?.indexes ?? [])
+  for (const { columns, unique, method } of load.made?.indexes ?? [])
     await session.query(
-      `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ON ${table} (${list(columns)})`,
+      `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ON ${table}${method ? ` USING ${method.name}` : ''} (${list(columns)})`,
       [],
       signal,
       where,

@@ -42,6 +42,7 @@ import {
   DIALECT,
   finishTable,
 } from './table.ts'
+import { FAMILY } from './types.ts'
 import { PostgresVerifier } from './verifier.ts'
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
@@ -53,6 +54,7 @@ const SYSTEM_COLUMNS = new Set(['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'cti
 
 /** Postgres as warehouse: COPY into unlogged staging tables, then one transaction. */
 export class PostgresTarget implements Target {
+  readonly family = FAMILY
   readonly verifier: PostgresVerifier
   readonly rowValidator: PostgresRowValidator
   private readonly session: TargetSession
