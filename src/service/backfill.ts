@@ -65,6 +65,8 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
       const code = (await runner.start({ job, claim, end, trigger: 'backfill' })) ?? EXIT.retryable
       const begun = !(await intervals.letGo(claim))
       const { state } = (await intervals.find(job.name, record.interval_start))!
+      // Its owner, thought to be gone, has ended it.
+      if (code === EXIT.retryable && !isWanted(state, again)) return { code: EXIT.ok, what: state }
       // Where the run has not begun there was no free slot for it, or its owner, thought to be gone, goes on with it.
       const left = await openOf(intervals, record)
       const isOthers = state === 'RUNNING' && left !== undefined && isRun(left, intervals)

@@ -165,6 +165,18 @@ overBoth(fresh => {
     runner.stop()
   })
 
+  test('a backfill of a night that its owner, thought to be gone, ends meanwhile is no failure', async () => {
+    const j = job('j', { cron: daily(), catchup: false })
+    const { metadata, runner, tick, wall } = await nights(fresh(), [j])
+    await tick()
+    wall.move(31_000)
+    const { code, notes } = await backfillThird(metadata, j, async () => {
+      await runner.end('j 03')
+      return 75
+    })
+    assert.deepEqual([code, notes], [0, ['SUCCESS']])
+  })
+
   test('a backfill of what has failed is over when it fails once more, transiently', async () => {
     const j = job('j', { cron: daily(), catchup: false })
     const { metadata, runner, tick } = await nights(fresh(), [j])
