@@ -46,7 +46,6 @@ const KEYWORDS: [message: RegExp, word: RegExp][] = [
   [/^GROUP BY/, /^GROUP$/i],
   [/^ORDER/, /^ORDER$/i],
   [/^DECIMAL/, /^(DECIMAL|NUMERIC)$/i],
-  [/parameters/, /^\$$/],
 ]
 const NAMED = /"([^"]+)"|'([^']+)'|^column (\S+) must/
 
