@@ -46,7 +46,9 @@ export async function reconcile(
         : await withStates(context, read, night, there, missed)
   for (const { file } of [...whole.parts, missed]) rmSync(join(root, file))
   const note = [night.note, reconciledText(reconciled)].filter(Boolean).join('; ')
-  return { ...repaired, reconciled, note }
+  // The next one is due by this.
+  const cursor = { ...(repaired.cursor as LogCursor), whole: context.runAt.toISOString() }
+  return { ...repaired, cursor, reconciled, note }
 }
 
 const none = (columns: Column[]) =>

@@ -33,18 +33,20 @@ export async function runLanes<Lane extends { close(): Promise<void> }, Result>(
 
   /** One chunk; gives the lane to go on with. */
   async function readPiece(lane: Lane, piece: RangeTask<Result>): Promise<Lane | undefined> {
+    let read: Awaited<ReturnType<typeof work.read>>
     try {
-      const { result, rest } = await work.read(lane, piece.range)
-      share.read(piece, result, rest)
-      tell()
-      await work.keep?.()
-      return lane
+      read = await work.read(lane, piece.range)
     } catch (error) {
       if (signal.aborted || !isTransient(error) || piece.failures + 1 === ATTEMPTS) throw error
       share.failed(piece)
       tell()
       return pool.replace(lane, error)
     }
+    share.read(piece, read.result, read.rest)
+    tell()
+    // Where this fails, the read does: a chunk that was read is not read again.
+    await work.keep?.()
+    return lane
   }
 
   async function run(first: Lane): Promise<void> {

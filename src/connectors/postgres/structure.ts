@@ -17,7 +17,7 @@ export async function structureOf(client: pg.Client, where: string, table: strin
     where,
     `SELECT c.relname AS name, m.amname AS method, i.indisunique AS is_unique, i.indpred IS NOT NULL AS partial,
        i.indexprs IS NOT NULL AS computed, i.indisexclusion AS excludes,
-       (SELECT bool_and(o.opcdefault) FROM unnest(i.indclass::oid[]) AS k(oid) JOIN pg_opclass o USING (oid)) AS usual, ${columns('(i.indkey::int2[])[0:i.indnkeyatts - 1]', 'i.indrelid')} AS columns
+       (SELECT bool_and(o.opcdefault AND o.opcnamespace = 'pg_catalog'::regnamespace) FROM unnest(i.indclass::oid[]) AS k(oid) JOIN pg_opclass o USING (oid)) AS usual, ${columns('(i.indkey::int2[])[0:i.indnkeyatts - 1]', 'i.indrelid')} AS columns
      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
      WHERE i.indrelid = $1 AND NOT i.indisprimary AND i.indisvalid ORDER BY c.relname`,
     [oid],
