@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { environmentOf } from '../config/environment.ts'
-import { readIncluded } from '../config/include.ts'
+import { readableIncluded } from '../config/include.ts'
 
 type Environment = Record<string, string | undefined>
 
@@ -25,7 +25,8 @@ const ALWAYS = /^(METADATA_URL|STAGING_URL|NIGHTFREIGHT_MASK_KEY)$/
 export function neededVariables({ folder, env }: { folder: string; env: Environment }): string[] {
   const files = filesOf(folder, env)
   const yaml = settingsIn(join(folder, 'job.yaml'))
-  const own = [yaml, ...includedIn(folder, yaml)].join('\n')
+  const included = readableIncluded(folder, yaml).map(({ text }) => withoutComments(text))
+  const own = [yaml, ...included].join('\n')
   const shared = settingsIn(join(folder, '../connections.yaml'))
   const all = `${own}\n${shared}`
   const referenced = references(all).filter(name => env[name] !== undefined && env[name] !== files[name])
@@ -47,14 +48,6 @@ function filesOf(folder: string, { NIGHTFREIGHT_ENV }: Environment): Environment
   } catch {
     // That they cannot be read may be what is to be told.
     return {}
-  }
-}
-
-function includedIn(folder: string, yaml: string): string[] {
-  try {
-    return readIncluded(folder, yaml).map(({ text }) => withoutComments(text))
-  } catch {
-    return []
   }
 }
 

@@ -4,7 +4,7 @@ import { isMap, parseDocument, stringify } from 'yaml'
 import type { AlertSpec } from '../spec/alerts.ts'
 import { readAlerts } from './alerts.ts'
 import { below, Document } from './document.ts'
-import { readIncluded } from './include.ts'
+import { readableIncluded } from './include.ts'
 import { jobSchema } from './schema.ts'
 import { validate } from './validate.ts'
 import { unveil, veil } from './variables.ts'
@@ -37,7 +37,7 @@ async function ownAlerts(folder: string, env: Environment): Promise<AlertSetting
     const yaml = await readFile(join(folder, 'job.yaml'), 'utf8')
     const nodes = [
       yaml,
-      ...readIncluded(folder, yaml)
+      ...readableIncluded(folder, yaml)
         .map(({ text }) => text)
         .toReversed(),
     ]

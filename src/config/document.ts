@@ -44,7 +44,8 @@ export function below(other: unknown, own: unknown): unknown {
   return Object.fromEntries([...keys].map(key => [key, below(other[key], own[key])]))
 }
 
-const isMerge = ({ key }: { key: unknown }) => isScalar(key) && key.value === '<<'
+/** Whether what is given is put together with the mapping: `<<`. */
+export const isMerge = ({ key }: { key: unknown }) => isScalar(key) && key.value === '<<'
 
 /** Shorter values are not replaced by their reference in a message: they stand in other words, too. */
 const SHORT = 4

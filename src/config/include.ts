@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
-import { isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
 import type { SecretContext } from '../secrets/provider.ts'
 import { isMapping } from '../util/mapping.ts'
-import { Document } from './document.ts'
+import { Document, isMerge } from './document.ts'
 import { ConfigInvalid } from './invalid.ts'
 import { unveil, veil } from './variables.ts'
 
@@ -16,28 +16,56 @@ export interface Included {
 
 /**
  * The files that a job.yaml includes, those that they include before them: of two that say the same, the later one's holds.
- * Fails with CONFIG_INVALID, and the line, where one cannot be read or includes itself.
+ * Fails with CONFIG_INVALID, and the line, where one cannot be read, includes itself, or is named in two orders.
  */
 export function readIncluded(folder: string, yaml: string): Included[] {
+  return included(folder, yaml, fault => {
+    throw fault
+  })
+}
+
+/** Those that can be read: for what is told of a job that cannot be used. */
+export const readableIncluded = (folder: string, yaml: string): Included[] =>
+  included(folder, yaml, () => undefined)
+
+function included(folder: string, yaml: string, tell: (fault: ConfigInvalid) => void): Included[] {
   const found = new Map<string, Included>()
   const visit = (file: string, text: string, above: string[]): void => {
-    for (const { path, line, column } of namesIn(text)) {
-      const whole = resolve(dirname(join(folder, file)), path)
+    const named: { path: string; whole: string }[] = []
+    for (const { path, line, column, problem } of namesIn(text)) {
       const refuse = (message: string) =>
-        new ConfigInvalid([
-          {
-            file: join(folder, file),
-            place: { line, column, end: column, excerpt: '' },
-            message: `include: ${path} ${message}`,
-          },
-        ])
-      if (above.includes(whole)) throw refuse('includes itself')
-      if (found.has(whole)) continue
-      const name = relative(folder, whole)
-      const included = textOf(whole)
-      if (included === undefined) throw refuse('cannot be read; its path starts at the folder of this file')
-      visit(name, included, [...above, whole])
-      found.set(whole, { file: name, text: included })
+        tell(
+          new ConfigInvalid([
+            {
+              file: join(folder, file),
+              place: { line, column, end: column, excerpt: '' },
+              message: `include: ${message}`,
+            },
+          ]),
+        )
+      if (problem !== undefined) {
+        refuse(problem)
+        continue
+      }
+      const whole = resolve(dirname(join(folder, file)), path)
+      const before = named.at(-1)
+      named.push({ path, whole })
+      if (named.filter(each => each.whole === whole).length > 1) refuse(`${path} is named twice`)
+      else if (above.includes(whole)) refuse(`${path} includes itself`)
+      else if (found.has(whole)) {
+        const order = [...found.keys()]
+        if (before && order.indexOf(whole) < order.indexOf(before.whole))
+          refuse(`${path} would hold over ${before.path}, which includes it: name it before, or leave it out`)
+      } else {
+        const read = textOf(whole)
+        if (read === undefined) {
+          refuse(`${path} cannot be read; its path starts at the folder of this file`)
+          continue
+        }
+        const name = relative(folder, whole)
+        visit(name, read, [...above, whole])
+        found.set(whole, { file: name, text: read })
+      }
     }
   }
   visit('job.yaml', yaml, [resolve(folder, 'job.yaml')])
@@ -53,17 +81,28 @@ function textOf(path: string): string | undefined {
 }
 
 /** What a text includes; nothing where it is no YAML, which is for whoever opens it to say. */
-function namesIn(text: string): { path: string; line: number; column: number }[] {
+function namesIn(text: string): { path: string; line: number; column: number; problem?: string }[] {
   const lines = new LineCounter()
   const parsed = parseDocument(veil(text), { lineCounter: lines, prettyErrors: false })
-  if (parsed.errors.length > 0 || !parsed.has('include')) return []
-  const node = parsed.get('include', true)
-  return (isSeq(node) ? node.items : [node]).flatMap(item => {
-    if (!isScalar(item) || typeof item.value !== 'string') return []
-    const { line, col } = lines.linePos(item.range?.[0] ?? 0)
-    return [{ path: unveil(item.value), line, column: col }]
+  if (parsed.errors.length > 0 || !isMap(parsed.contents)) return []
+  const target = (node: unknown) => (isAlias(node) ? node.resolve(parsed) : node)
+  const merged = parsed.contents.items.filter(isMerge).flatMap(({ value }) => itemsOf(target(value)))
+  const says = [parsed.contents, ...merged.map(target)].find(each => isMap(each) && each.has('include'))
+  if (!isMap(says)) return []
+  return itemsOf(target(says.get('include', true))).flatMap(item => {
+    const node = target(item)
+    if (isScalar(node) && node.value === null) return []
+    const { line, col } = lines.linePos((item as Node | undefined)?.range?.[0] ?? 0)
+    const place = { line, column: col }
+    if (!isScalar(node) || typeof node.value !== 'string')
+      return [{ path: '', ...place, problem: 'expected a file, or a list of files: [../shared/shop.yaml]' }]
+    const path = unveil(node.value)
+    const problem = `${path} takes its place from a variable, but what a job is made of is the same everywhere: write the path itself`
+    return [{ path, ...place, ...(path.includes('${') && { problem }) }]
   })
 }
+
+const itemsOf = (node: unknown): unknown[] => (isSeq(node) ? node.items : [node])
 
 /** A job.yaml with what it includes below what it says itself. Fails as {@link Document.open} does. */
 export async function openJob(
@@ -74,7 +113,12 @@ export async function openJob(
   const document = await Document.open(join(folder, 'job.yaml'), yaml, context)
   for (const { file, text } of included.toReversed()) {
     const other = await Document.open(join(folder, file), text, context)
-    if (isMapping(other.value) && Object.hasOwn(other.value, 'job'))
+    if (!isMapping(other.value))
+      other.problem(
+        [],
+        `an included file holds keys, as job.yaml does: vars: { region: emea }; found ${Array.isArray(other.value) ? 'a list' : other.value === null ? 'nothing' : 'a text'}`,
+      )
+    else if (Object.hasOwn(other.value, 'job'))
       other.problem(['job'], 'job: each job has a name of its own: write it in job.yaml', 'key')
     other.throwIfAny()
     document.include(other)

@@ -131,3 +131,79 @@ test('every fault is told where it stands, in whichever file, and no secret with
     /job\.yaml:2:10: include: expected/,
   )
 })
+
+test('what would include nothing, or hold against the order in which it is named, is refused', async () => {
+  const fault = async (own: string, files: Record<string, string> = {}) =>
+    (
+      await faults(
+        project({
+          'shared/shop.yaml': SHARED,
+          ...files,
+          'jobs/orders/job.yaml': JOB.replace(/include: .*/, own),
+        }),
+        { ...ENV, ROOT: '/shared' },
+      )
+    )[0]!
+  for (const [text, holds] of [
+    ['- shop\n', 'a list'],
+    ['shop\n', 'a text'],
+    ['# nothing yet\n', 'nothing'],
+  ])
+    assert.equal(
+      await fault('include: ../../shared/shop.yaml', { 'shared/shop.yaml': text! }),
+      `/shared/shop.yaml:1:1: an included file holds keys, as job.yaml does: vars: { region: emea }; found ${holds}`,
+    )
+  assert.match(
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a reference of job.yaml
+    await fault('include: ${ROOT}/shop.yaml'),
+    /job\.yaml:2:10: include: \$\{ROOT\}\/shop\.yaml takes its place from a variable, .* write the path itself/,
+  )
+  assert.match(await fault('include: [[../../shared/shop.yaml]]'), /job\.yaml:2:11: include: expected a file/)
+  assert.match(
+    await fault('include: ../../shared/shop.yaml', { 'shared/shop.yaml': `include: 7\n${SHARED}` }),
+    /shared\/shop\.yaml:1:10: include: expected a file/,
+  )
+  const chain = { 'jobs/a.yaml': SHARED, 'jobs/b.yaml': 'include: a.yaml\nvars: { region: b }\n' }
+  assert.match(
+    await fault('include: [../b.yaml, ../a.yaml]', chain),
+    /job\.yaml:2:22: include: \.\.\/a\.yaml would hold over \.\.\/b\.yaml, which includes it: name it before, or leave it out/,
+  )
+  assert.match(
+    await fault('include: [../b.yaml, ../b.yaml]', chain),
+    /job\.yaml:2:22: include: .* is named twice/,
+  )
+})
+
+test('an anchor or a merged mapping may say what is included', async () => {
+  const path = '../../shared/shop.yaml'
+  for (const head of [
+    `vars: { rate: 3, at: &shared ${path} }\ninclude: *shared\n`,
+    `vars: { rate: 3, at: &shared ${path} }\ninclude: [*shared]\n`,
+    `<<: { include: ${path} }\nvars: { rate: 3 }\n`,
+  ]) {
+    const own = JOB.replace(/include: .*\nvars: .*\n/, head)
+    const job = await loadJob(project({ 'jobs/orders/job.yaml': own, 'shared/shop.yaml': SHARED }), ENV)
+    assert.equal(job.vars.region, 'emea')
+  }
+})
+
+test('where a file is missing, its job is still told of as far as the others and the job itself say', async () => {
+  const own = 'alerts: { channels: { own: { command: cat } }, on: { failure: own } }'
+  const alone = async (job: string) => {
+    const folder = project({ 'jobs/orders/job.yaml': job, 'shared/shop.yaml': SHARED })
+    return {
+      channels: Object.keys((await readAlertsAlone(folder, root, {})).alerts?.channels ?? {}),
+      needs: neededVariables({ folder, env: ENV }),
+    }
+  }
+  assert.deepEqual(await alone(`job: orders\ninclude: ../gone.yaml\n${own}\n`), {
+    channels: ['own'],
+    needs: [],
+  })
+  assert.deepEqual(
+    await alone(
+      `job: orders\ninclude: [../gone.yaml, ../../shared/shop.yaml]\nalerts: { on: { failure: ops } }\n`,
+    ),
+    { channels: ['ops'], needs: ['SHOP_URL'] },
+  )
+})
