@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { basename, extname, join } from 'node:path'
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { basename, extname, join, sep } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { nearest } from '../../engine/nearest.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
@@ -46,10 +46,11 @@ export async function readFolder(folder: string): Promise<JobFolder> {
   const included = readIncluded(folder, yaml)
   const problems: Fault[] = []
   const found = await entries(folder)
+  const home = await realpath(folder)
   const models = await sqlFiles(folder, '', problems)
   for (const name of found.folders) {
     if (RESERVED.includes(name)) continue
-    const files = await sqlFilesBelow(folder, name, problems)
+    const files = await sqlFilesBelow(folder, name, problems, [home])
     if (name !== 'seeds' && nearest(name, ['seeds']) && (await entries(join(folder, name))).files.some(isCsv))
       problems.push({ file: `${name}/`, message: 'holds CSV files that nobody reads; did you mean seeds/?' })
     const meant = name.toLowerCase() === 'macros' ? '../macros' : nearest(name, RESERVED)
@@ -117,23 +118,45 @@ const named = (file: SqlFile) => ({ name: basename(file.file).replace(ENDING, ''
 /** What another encoding says would be compared with other characters than were written. */
 const NOT_UTF8 = { message: 'is not UTF-8', hint: 'Save it as UTF-8.' }
 
+const LEADS_NOWHERE = {
+  message: 'is a link that leads nowhere: what it is to hold is not known',
+  hint: 'Mend the link, or remove it.',
+}
+
 const ENDING = /\.sql$/i
 
 /** What a lake keeps in the folder of a table: no folder of models. */
 const LAKE_VIEW = '_current.sql'
 
-async function sqlFilesBelow(folder: string, below: string, problems: Fault[]): Promise<SqlFile[]> {
+/** Whether one of these folders lies in another, or is it: real paths. */
+const leadsBack = (into: string, from: readonly string[]) =>
+  from.some(each => `${each}${sep}`.startsWith(into.endsWith(sep) ? into : `${into}${sep}`))
+
+/** `from` are the real paths of the folders that led here. */
+async function sqlFilesBelow(
+  folder: string,
+  below: string,
+  problems: Fault[],
+  from: readonly string[],
+): Promise<SqlFile[]> {
+  const own = await realpath(join(folder, below))
+  if (leadsBack(own, from)) {
+    problems.push({ file: `${below}/`, message: 'is a link that leads back to a folder it lies in' })
+    return []
+  }
   const found = await entries(join(folder, below))
   if (found.files.includes(LAKE_VIEW)) return []
   const files = await sqlFiles(folder, below, problems)
-  for (const name of found.folders) files.push(...(await sqlFilesBelow(folder, `${below}/${name}`, problems)))
+  for (const name of found.folders)
+    files.push(...(await sqlFilesBelow(folder, `${below}/${name}`, problems, [...from, own])))
   return files
 }
 
 const isCsv = (name: string) => extname(name).toLowerCase() === '.csv'
 
 async function seedFiles(folder: string, problems: Fault[]): Promise<SeedFile[]> {
-  const { files, folders } = await entries(join(folder, 'seeds'))
+  const { files, folders, broken } = await entries(join(folder, 'seeds'))
+  problems.push(...broken.map(name => ({ file: `seeds/${name}`, ...LEADS_NOWHERE })))
   for (const name of [...files.filter(each => !isCsv(each)), ...folders.map(each => `${each}/`)])
     if (!/\.md$/i.test(name))
       problems.push({
@@ -148,8 +171,11 @@ async function seedFiles(folder: string, problems: Fault[]): Promise<SeedFile[]>
 }
 
 async function sqlFiles(folder: string, below: string, problems: Fault[]): Promise<SqlFile[]> {
-  const { files } = await entries(join(folder, below))
+  const { files, broken } = await entries(join(folder, below))
   const path = (name: string) => (below ? `${below}/${name}` : name)
+  // Without an ending it may have been a folder of models, or checks/.
+  for (const name of broken)
+    if (ENDING.test(name) || extname(name) === '') problems.push({ file: path(name), ...LEADS_NOWHERE })
   for (const name of files) {
     if (ENDING.test(name) || !isStray(name, below !== '' && /^(checks|\.\.\/macros)/.test(below))) continue
     problems.push({
@@ -176,7 +202,7 @@ function isStray(name: string, among: boolean): boolean {
 }
 
 // Sorted by code unit, not by locale: the order, and with it the hash, is the same on every machine.
-async function entries(path: string): Promise<{ files: string[]; folders: string[] }> {
+async function entries(path: string): Promise<{ files: string[]; folders: string[]; broken: string[] }> {
   const found = await readdir(path, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
@@ -184,10 +210,11 @@ async function entries(path: string): Promise<{ files: string[]; folders: string
   const shown = found.filter(({ name }) => !name.startsWith('.') && !name.endsWith('~'))
   const files: string[] = []
   const folders: string[] = []
+  const broken: string[] = []
   for (const entry of shown) {
     // A link is what it leads to.
-    const leads = entry.isSymbolicLink() ? await stat(join(path, entry.name)) : entry
-    ;(leads.isDirectory() ? folders : files).push(entry.name)
+    const leads = entry.isSymbolicLink() ? await stat(join(path, entry.name)).catch(() => undefined) : entry
+    ;(!leads ? broken : leads.isDirectory() ? folders : files).push(entry.name)
   }
-  return { files: files.sort(), folders: folders.sort() }
+  return { files: files.sort(), folders: folders.sort(), broken: broken.sort() }
 }

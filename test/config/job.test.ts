@@ -334,6 +334,25 @@ test('a file of SQL in another encoding is refused, and a link to a folder is on
   await assert.rejects(loadJob(path, ENV, { registry }), /checks\/people\/b\.sql: is not UTF-8/)
 })
 
+test('links that lead nowhere, or back, are told where something would be read by them', async () => {
+  const yaml = `${HEAD}extract: { m: { from: legacy, table: t } }\n`
+  const path = await folder(yaml, { 'marts/people.sql': 'SELECT 1 AS a FROM m' })
+  await symlink('gone', join(path, 'notes.txt'))
+  assert.equal((await loadJob(path, ENV, { registry })).models.length, 1)
+  for (const name of ['a.sql', 'checks', 'marts/b.sql']) await symlink('gone', join(path, name))
+  for (const name of ['marts/here', 'marts/there']) await symlink('..', join(path, name))
+  await mkdir(join(path, 'seeds'))
+  await symlink('gone', join(path, 'seeds/c.csv'))
+  const error: Error = await loadJob(path, ENV, { registry }).then(
+    () => assert.fail('was not refused'),
+    cause => cause,
+  )
+  for (const name of ['a.sql', 'checks', 'marts/b.sql', 'seeds/c.csv'])
+    assert.ok(error.message.includes(`${name}: is a link that leads nowhere`), `${name} in ${error.message}`)
+  for (const name of ['marts/here/', 'marts/there/'])
+    assert.ok(error.message.includes(`${name}: is a link that leads back`), `${name} in ${error.message}`)
+})
+
 test('secrets cannot break the YAML', async () => {
   const LEGACY = 'postgres://u:"}: [#\n@h/db'
   const spec = await loadJob(await folder(`${HEAD}`), { ...ENV, LEGACY }, { registry })
