@@ -6,11 +6,10 @@ const SECONDS = Number(process.env.SOAK_SECONDS ?? 30)
 const SEED = Number(process.env.SOAK_SEED ?? 7)
 /** Rows of the large transactions. */
 const LARGE = Number(process.env.SOAK_ROWS ?? 5000)
-const KILLS = Number(process.env.SOAK_KILLS ?? 1)
 
 for (const kind of ['postgres', 'mariadb'] satisfies Kind[])
   test(`${kind}: what is written while the reader is killed and cut arrives, each change once`, async t => {
-    const found = await storm(t, kind, { seconds: SECONDS, seed: SEED, large: LARGE, kills: KILLS })
+    const found = await storm(t, kind, SECONDS, SEED, LARGE)
     t.diagnostic(JSON.stringify(found))
-    assert.ok(found.transactions > SECONDS / 4 && found.kills >= KILLS && found.changes > 0)
+    assert.ok(found.transactions > SECONDS / 4 && found.kills > 0 && found.changes > 0)
   })
