@@ -4,7 +4,7 @@ import { columnNamed } from '../../../engine/types/logical.ts'
 import { foldedText, matchFolded } from './changes.ts'
 import type { TargetSession } from './targetSession.ts'
 import type { TargetTable } from './targetTypes.ts'
-import { identifier, tableName } from './types.ts'
+import { identifier } from './types.ts'
 
 /** Of MariaDB and of MySQL: compares bytes, and does not take blanks at the end away. */
 const EXACT_COLLATIONS = ['utf8mb4_nopad_bin', 'utf8mb4_0900_bin']
@@ -48,7 +48,7 @@ export async function keyClash(
   const pairs = [
     `SELECT MIN(${shown('s')} COLLATE utf8mb4_bin) AS one, MAX(${shown('s')} COLLATE utf8mb4_bin) AS other FROM ${staging} AS s
       GROUP BY ${foldedKey(load, table)} HAVING COUNT(*) > 1 LIMIT 1`,
-    `SELECT ${shown('s')} AS one, ${shown('t')} AS other FROM ${staging} AS s STRAIGHT_JOIN ${tableName(session.placeOf(load.table))} AS t
+    `SELECT ${shown('s')} AS one, ${shown('t')} AS other FROM ${staging} AS s STRAIGHT_JOIN ${session.quoted(load.table)} AS t
       ON ${matchFolded(load.key, table)} LIMIT 1`,
   ]
   for (const sql of pairs) {

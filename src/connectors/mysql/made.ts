@@ -1,7 +1,8 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
+import type { TargetSession } from './targetSession.ts'
 import { madeColumns } from './targetTypes.ts'
-import { identifier, tableName } from './types.ts'
+import { identifier } from './types.ts'
 
 // What tables that loads make have beside columns and key.
 
@@ -48,9 +49,9 @@ export function indexDefinitions(
   })
 }
 
-/** The statements that give tables just made their foreign keys; `placeOf` says where each is. */
-export const referenceStatements = (load: PlannedLoad, placeOf: (table: string) => string) =>
+/** The statements that give tables just made their foreign keys, where the session has them. */
+export const referenceStatements = (load: PlannedLoad, session: TargetSession) =>
   (load.made?.references ?? []).map(
     ({ columns, table, to }) =>
-      `ALTER TABLE ${tableName(placeOf(load.table))} ADD FOREIGN KEY (${columns.map(identifier).join(', ')}) REFERENCES ${tableName(placeOf(table))} (${to.map(identifier).join(', ')})`,
+      `ALTER TABLE ${session.quoted(load.table)} ADD FOREIGN KEY (${columns.map(identifier).join(', ')}) REFERENCES ${session.quoted(table)} (${to.map(identifier).join(', ')})`,
   )

@@ -1,16 +1,13 @@
 import { EngineError } from '../../../engine/errors.ts'
-import { databaseAndName } from './catalog.ts'
 import { ask, type Session } from './connect.ts'
 import { unchecked } from './foreignKeys.ts'
-import { tableIdentity } from './standing.ts'
-import { ownName } from './state.ts'
+import { nameOf, tableIdentity } from './standing.ts'
+import { NAME, ownName } from './state.ts'
 import { change, loadError, ownerLock, type TargetSession } from './targetSession.ts'
-import { literal, splitTable, tableName } from './types.ts'
+import { identifier, literal, splitTable, tableName } from './types.ts'
 
 // Definitions commit by themselves here, so a table that a load makes would be seen before its rows are. It is made and
 // filled under a name of its own, and renamed once the load has committed; what is to be renamed is noted with the data.
-
-const NAME = 'varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin'
 
 /** A table that a load makes, and whose it is. */
 interface Made {
@@ -35,16 +32,17 @@ export async function noteMade(
 ): Promise<Map<string, string>> {
   await session.rows(
     `CREATE TABLE IF NOT EXISTS nightfreight_made (
-      beside ${NAME} PRIMARY KEY, name ${NAME} NOT NULL, job ${NAME} NOT NULL,
+      beside ${NAME} PRIMARY KEY, name ${NAME} NOT NULL, noted ${NAME} NOT NULL, job ${NAME} NOT NULL,
       load_id varchar(700) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, owner varchar(40) NOT NULL,
       filled tinyint NOT NULL) ENGINE = InnoDB`,
   )
   const made = tables.map(table => {
-    const database = splitTable(table).slice(0, -1)
+    const database = splitTable(table).slice(0, -1).map(identifier)
     return [table, [...database, ownName(session, loadId, table, 'table')].join('.')] as const
   })
   const rows = made.map(
-    ([table, beside]) => `(${[beside, table, job, loadId, session.owner].map(literal).join(', ')}, 0)`,
+    ([table, beside]) =>
+      `(${[literal(beside), literal(table), nameOf(table), ...[job, loadId, session.owner].map(literal)].join(', ')}, 0)`,
   )
   await session.rows(`REPLACE INTO nightfreight_made VALUES ${rows.join(', ')}`)
   return new Map(made)
@@ -81,7 +79,7 @@ export async function settleMade(
     open,
     `SELECT m.beside, m.name, m.load_id, m.owner, m.filled, t.run <=> l.run AS latest FROM nightfreight_made AS m
       LEFT JOIN nightfreight_loads AS l ON l.load_id = m.load_id
-      LEFT JOIN nightfreight_tables AS t ON t.name = IF(LOCATE('.', m.name) > 0, m.name, CONCAT(DATABASE(), '.', m.name))`,
+      LEFT JOIN nightfreight_tables AS t ON t.name = m.noted`,
     signal,
   ).catch(error => {
     // No load has made one yet.
@@ -138,10 +136,9 @@ async function publish(
   const noted: string[] = []
   for (const { name } of tables) {
     const identity = await tableIdentity(session, name)
-    const [database, own] = databaseAndName(name)
     if (identity !== undefined)
       noted.push(
-        `UPDATE nightfreight_tables SET identity = ${literal(identity)} WHERE name = CONCAT(${database}, ${literal(`.${own}`)})`,
+        `UPDATE nightfreight_tables SET identity = ${literal(identity)} WHERE name = ${nameOf(name)}`,
       )
   }
   await ask(open, 'START TRANSACTION', signal)

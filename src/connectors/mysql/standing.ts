@@ -67,7 +67,7 @@ export async function noteStanding(
       return Number(row!.n)
     }
   }
-  const [row] = await session.rows(`SELECT count(*) AS n FROM ${tableName(place)}`)
+  const [row] = await session.rows(`SELECT count(*) AS n FROM ${session.quoted(load.table)}`)
   await run(
     `INSERT INTO nightfreight_tables (name, identity, \`rows\`, run, run_at) VALUES (${name}, ${identity}, ${row!.n}, ${id}, ${at})
      ON DUPLICATE KEY UPDATE \`rows\` = ${row!.n}, ${noted}`,
@@ -86,8 +86,8 @@ export function stillThere(load: StagedLoad, table: TargetTable | undefined, whe
   )
 }
 
-// SQL of the name with its database: two jobs may write it with and without.
-function nameOf(table: string): string {
+/** SQL of the name with its database, by which a table is noted: two jobs may write it with and without. */
+export function nameOf(table: string): string {
   const [database, name] = databaseAndName(table)
   return `CONCAT(${database}, ${literal(`.${name}`)})`
 }

@@ -5,7 +5,8 @@ import { ownerLock, type TargetSession } from './targetSession.ts'
 import type { TargetColumn, TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
 
-const NAME = 'varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin'
+/** The type of names that we keep. */
+export const NAME = 'varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin'
 const STATE = [
   `CREATE TABLE IF NOT EXISTS nightfreight_loads (
     load_id varchar(700) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY, job ${NAME} NOT NULL,
@@ -112,7 +113,7 @@ async function drop(session: TargetSession, tables: StagingTable[]): Promise<voi
 
 /** A table as a load needs to know it; undefined where it does not exist. */
 export async function targetTable(session: TargetSession, table: string): Promise<TargetTable | undefined> {
-  const [database, name] = databaseAndName(table)
+  const [database, name] = databaseAndName(session.placeOf(table))
   const here = `table_schema = ${database} AND table_name = ${literal(name)}`
   const [found] = await session.rows(`SELECT engine AS engine FROM information_schema.tables WHERE ${here}`)
   if (!found) return undefined

@@ -43,7 +43,7 @@ import {
 } from './state.ts'
 import { change, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
 import { columnTypes, ownColumns, type TargetTable, uniqueColumns, valueRule } from './targetTypes.ts'
-import { identifier, literal, logicalColumn, refusedName, tableName } from './types.ts'
+import { identifier, literal, logicalColumn, refusedName } from './types.ts'
 import { MysqlVerifier } from './verifier.ts'
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
@@ -190,9 +190,9 @@ export class MysqlTarget implements Target {
         for (const [table, beside] of await noteMade(this.session, commit.job, loadId, names))
           this.session.making.set(table, beside)
       for (const load of made) await this.create(load, loads, signal)
-      const placeOf = (table: string) => this.session.placeOf(table)
       for (const load of made)
-        for (const statement of referenceStatements(load, placeOf)) await this.change(statement, load, signal)
+        for (const statement of referenceStatements(load, this.session))
+          await this.change(statement, load, signal)
       await ask(session, 'START TRANSACTION', signal)
       result = await this.merge(session, commit, signal)
       result = result?.map(counts => (names.includes(counts.table) ? { ...counts, created: true } : counts))
@@ -266,7 +266,7 @@ export class MysqlTarget implements Target {
     const apply: Apply = async (load, between) => {
       const { staging, keys } = stagingNames(this.session, loadId, load)
       const where = `${this.name}.${load.table}`
-      const target = tableName(this.session.placeOf(load.table))
+      const target = this.session.quoted(load.table)
       // Whoever alters it waits from here on until the transaction has ended.
       await ask(session, `SELECT 1 AS one FROM ${target} LIMIT 1`, signal)
       const table = stillThere(load, await this.checked(load), where)
@@ -312,7 +312,7 @@ export class MysqlTarget implements Target {
     }
     if (!hasCode(error, DUPLICATE)) return undefined
     for (const load of loads) {
-      const table = await targetTable(this.session, this.session.placeOf(load.table))
+      const table = await targetTable(this.session, load.table)
       const { staging } = stagingNames(this.session, loadId, load)
       const where = `${this.name}.${load.table}`
       const found = table && (await keyClash(this.session, load, table, staging, where))
@@ -340,7 +340,7 @@ export class MysqlTarget implements Target {
   }
 
   private async create(load: PlannedLoad, loads: PlannedLoad[], signal: AbortSignal): Promise<void> {
-    const table = tableName(this.session.placeOf(load.table))
+    const table = this.session.quoted(load.table)
     const collation = await exactCollation(this.session)
     const types = [...linkedColumns(load, loads, collation), ...ownColumns(load)]
     const columns = types.map(([name, type]) => `${identifier(name)} ${type}`)
@@ -355,7 +355,7 @@ export class MysqlTarget implements Target {
   }
 
   async tableChanges(load: PlannedLoad): Promise<TableChanges> {
-    const table = await targetTable(this.session, this.session.placeOf(load.table))
+    const table = await targetTable(this.session, load.table)
     return table ? this.changesOf(load, table) : { statements: [] }
   }
 
@@ -363,13 +363,13 @@ export class MysqlTarget implements Target {
     const [shown] =
       table.engine === null
         ? []
-        : await this.session.rows(`SHOW CREATE TABLE ${tableName(this.session.placeOf(load.table))}`)
+        : await this.session.rows(`SHOW CREATE TABLE ${this.session.quoted(load.table)}`)
     const written = shown?.['Create Table'] ?? ''
     return changesOf(load, `${this.name}.${load.table}`, one => fittingOf(one, table, written))
   }
 
   private async checked(load: PlannedLoad): Promise<TargetTable | undefined> {
-    const table = await targetTable(this.session, this.session.placeOf(load.table))
+    const table = await targetTable(this.session, load.table)
     if (table) checkChanges(await this.changesOf(load, table))
     return table
   }

@@ -5,7 +5,7 @@ import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
 import { watchLocks } from '../wire/lockWatch.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { lockQuestions } from './locks.ts'
-import { literal } from './types.ts'
+import { literal, tableName } from './types.ts'
 
 const BY_ERRNO: Record<number, ErrorCode> = {
   // NULL, duplicate, foreign key, CHECK (4025 MariaDB's, 3819 MySQL's), no default, no partition (1526).
@@ -176,6 +176,11 @@ export class TargetSession {
   /** The name of a table as the commit under way finds it. */
   placeOf(table: string): string {
     return this.making.get(table) ?? table
+  }
+
+  /** The same, quoted. */
+  quoted(table: string): string {
+    return tableName(this.placeOf(table))
   }
 
   /** The connection; a transaction keeps to one, since a new one knows nothing of it. */

@@ -9,7 +9,7 @@ import { comparable } from './comparable.ts'
 import { ResultReader, readResult } from './result.ts'
 import { stagingNames, stagingTables, targetTable } from './state.ts'
 import type { TargetSession } from './targetSession.ts'
-import { identifier, logicalColumn, selectExpression, tableName } from './types.ts'
+import { identifier, logicalColumn, selectExpression } from './types.ts'
 
 /** Rows and bytes of a batch. */
 const LIMITS = { rows: 1 << 16, bytes: 1 << 23 }
@@ -33,7 +33,7 @@ export class MysqlVerifier implements Verifier {
     const where = `${this.session.access.name}.${load.table}`
     const names = stagingNames(this.session, loadId, load)
     const tables: LoadTables = {
-      target: tableName(this.session.placeOf(load.table)),
+      target: this.session.quoted(load.table),
       staging: names.staging,
       keys: undefined,
       columns: load.columns,
@@ -75,7 +75,7 @@ export class MysqlVerifier implements Verifier {
   }
 
   private async found(load: PlannedLoad) {
-    const table = await targetTable(this.session, this.session.placeOf(load.table))
+    const table = await targetTable(this.session, load.table)
     if (table) return table
     throw new EngineError('TABLE_MISSING', `${this.session.access.name}: there is no table ${load.table}`, {
       hint: 'Run the job: its load makes the table.',
