@@ -187,3 +187,32 @@ test('a table that somebody makes meanwhile is not replaced, and what was loaded
   assert.equal(again.error, undefined, String(again.error))
   assert.deepEqual(await counts(target), [100, 3000])
 })
+
+test('a table whose name stands in backticks keeps its rows, with its database or without', async t => {
+  const target = await freshMariadb(t)
+  for (const name of ['`a.b`', `\`${target.name}\`.\`c.d\``]) {
+    const job = await smallJob(t, `quoted-${name.length}`, {
+      'job.yaml': `
+connections: { from: "${source.url}", to: "${target.url}" }
+extract:
+  parents: { from: from, table: parents }
+load:
+  ${JSON.stringify(name)}: { to: to, from: parents, key: id, mode: replace }
+resources: { memory: 400MB, threads: 1 }
+`,
+    })
+    for (const [inserted, unchanged] of [
+      [100, 0],
+      [0, 100],
+    ]) {
+      const { outcome, error } = await job.run()
+      assert.equal(error, undefined)
+      assert.deepEqual(
+        outcome.accounts.loads.map(({ loaded, unchanged }) => ({ loaded, unchanged })),
+        [{ loaded: inserted, unchanged }],
+      )
+      const [row] = await target.query(`SELECT count(*) AS n FROM ${name}`)
+      assert.equal(Number(row!.n), 100)
+    }
+  }
+})
