@@ -1,5 +1,5 @@
 import type { MacroBody } from '../sql/macros.ts'
-import type { SqlNode } from '../sql/parse.ts'
+import { firstPlace, type SqlNode } from '../sql/parse.ts'
 import { columnList, expandStar, starIn } from './columns.ts'
 import { fromPivot, joined } from './from.ts'
 import { type Known, NotFollowed, type QueryLineage } from './known.ts'
@@ -20,7 +20,7 @@ import {
   wholeRow,
 } from './scope.ts'
 import { combined } from './sets.ts'
-import { firstPlace, hasAggregate, hasCall, MAX_DEPTH, parametersOf, UNNEST } from './tree.ts'
+import { hasAggregate, hasCall, MAX_DEPTH, parametersOf, UNNEST } from './tree.ts'
 
 /** Columns of functions in FROM that have more than one. */
 const FUNCTION_COLUMNS: Record<string, string[]> = {

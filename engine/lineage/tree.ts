@@ -17,17 +17,6 @@ export function hasCall(node: unknown, names: string[]): boolean {
   return Object.values(own).some(child => hasCall(child, names))
 }
 
-/** Where an expression begins, as far as its parts say: some operators do not. */
-export function firstPlace(node: unknown): number | undefined {
-  if (node === null || typeof node !== 'object') return undefined
-  const { query_location: own } = node as SqlNode
-  if (own !== undefined && own <= Number.MAX_SAFE_INTEGER) return own
-  const below = Object.values(node)
-    .map(firstPlace)
-    .filter(at => at !== undefined)
-  return below.length > 0 ? Math.min(...below) : undefined
-}
-
 /** The parameters of a lambda: one name, or several in a row. */
 export const parametersOf = (lhs: SqlNode): string[] =>
   lhs.class === 'COLUMN_REF'

@@ -3,7 +3,7 @@ import type { Described } from './checkColumns.ts'
 import { quoteName } from './duckdb.ts'
 import type { Fault } from './faults.ts'
 import type { SqlGraph } from './model.ts'
-import { isGenerated, type SqlNode } from './parse.ts'
+import { conjuncts, firstPlace, isGenerated, type SqlNode } from './parse.ts'
 import { notBoolean, type Pitfall, pitfallOf, undoneJoins } from './pitfalls.ts'
 import { charactersIn, placeOf } from './text.ts'
 
@@ -72,20 +72,10 @@ function unreadCtes(top: SqlNode): [string, SqlNode][] {
   visit(top)
   return [...own]
     .filter(([name]) => !read.has(name.toLowerCase()))
-    .map(([name, node]) => [name, firstPlace(node)])
-}
-
-/** The first node of a tree that has a place. */
-function firstPlace(node: SqlNode): SqlNode {
-  let first: SqlNode = {}
-  const visit = (each: unknown): void => {
-    if (each === null || typeof each !== 'object') return
-    const { query_location: at } = each as SqlNode
-    if (at !== undefined && at < (first.query_location ?? Number.MAX_SAFE_INTEGER)) first = each as SqlNode
-    for (const child of Object.values(each)) visit(child)
-  }
-  visit(node)
-  return first
+    .map(([name, node]) => {
+      const at = firstPlace(node)
+      return [name, at === undefined ? {} : { query_location: at }]
+    })
 }
 
 type Advise = (node: SqlNode, message: string, hint: string) => void
@@ -274,9 +264,4 @@ class Select {
       column: true,
     }
   }
-}
-
-function conjuncts(node: SqlNode | null | undefined): SqlNode[] {
-  if (!node) return []
-  return node.type === 'CONJUNCTION_AND' ? (node.children as SqlNode[]).flatMap(conjuncts) : [node]
 }

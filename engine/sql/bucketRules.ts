@@ -1,5 +1,5 @@
 import type { Buckets } from './model.ts'
-import { nodeOf, type SqlNode } from './parse.ts'
+import { conjuncts, nodeOf, type SqlNode } from './parse.ts'
 
 /** Why a query does not give the same by buckets, and at which byte of it. */
 export class NotBucketed extends Error {
@@ -341,11 +341,6 @@ function isKey(node: SqlNode, from: From): boolean {
   const [first, second] = names as [string, string | undefined]
   if (names.length === 1) return from.bare.has(first)
   return names.length === 2 && relationOf(from, first)?.keys.has(second!) === true
-}
-
-function conjuncts(node: SqlNode | null): SqlNode[] {
-  if (!node) return []
-  return node.type === 'CONJUNCTION_AND' ? (node.children as SqlNode[]).flatMap(conjuncts) : [node]
 }
 
 function placeOf({ query_location, condition, right }: SqlNode): number | undefined {

@@ -131,6 +131,23 @@ export const emptyQuery = (tree: SqlNode = {}): Query => ({
 /** The node of a tree's one query. */
 export const nodeOf = (tree: SqlNode): SqlNode => (tree.statements as { node: SqlNode }[])[0]!.node
 
+/** Where an expression begins, as far as its parts say: some operators do not. */
+export function firstPlace(node: unknown): number | undefined {
+  if (node === null || typeof node !== 'object') return undefined
+  const { query_location: own } = node as SqlNode
+  if (own !== undefined && own <= Number.MAX_SAFE_INTEGER) return own
+  const below = Object.values(node)
+    .map(firstPlace)
+    .filter(at => at !== undefined)
+  return below.length > 0 ? Math.min(...below) : undefined
+}
+
+/** The conditions that all hold where one does. */
+export function conjuncts(node: SqlNode | null | undefined): SqlNode[] {
+  if (!node) return []
+  return node.type === 'CONJUNCTION_AND' ? (node.children as SqlNode[]).flatMap(conjuncts) : [node]
+}
+
 /** What a tree mentions. */
 export function queryOf(sql: string, tree: SqlNode): Query {
   const query = emptyQuery(tree)

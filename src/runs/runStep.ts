@@ -75,17 +75,20 @@ export function stepsOf({
 /** The step that does what buckets are made from, where a model is made in buckets. */
 const PREPARE = 'prepare'
 
-/** Whether a task is done by a step: `finish` does what is left once everything is loaded. */
-function isOf(step: string, task: string, tasks: Map<string, Task>): boolean {
-  if (task === 'probe') return step === 'check' || step === 'plan'
-  if (task === 'plan' || isOfKind(task, 'extract') || isOfKind(task, 'load')) return step === task
-  if (isOfKind(task, 'bucket')) return step === taskName('bucket', String(bucketOf(task)))
-  const isBucket = (each: string) => isOfKind(each, 'bucket')
-  if (isOfKind(task, 'types') || isOfKind(task, 'model')) {
-    const isEarly = [...tasks.keys()].some(isBucket) && !upstream(tasks, task).some(isBucket)
-    return step === (isEarly ? PREPARE : 'models')
+/** Tells which tasks a step does: `finish` does what is left once everything is loaded. */
+function doneBy(step: string, tasks: Map<string, Task>): (task: string) => boolean {
+  // Buckets, and what is made from them: tasks stand after those that they read.
+  const late = new Set<string>()
+  for (const [task, { after }] of tasks)
+    if (isOfKind(task, 'bucket') || after.some(each => late.has(each))) late.add(task)
+  return task => {
+    if (task === 'probe') return step === 'check' || step === 'plan'
+    if (task === 'plan' || isOfKind(task, 'extract') || isOfKind(task, 'load')) return step === task
+    if (isOfKind(task, 'bucket')) return step === taskName('bucket', String(bucketOf(task)))
+    if (isOfKind(task, 'types') || isOfKind(task, 'model'))
+      return step === (late.size > 0 && !late.has(task) ? PREPARE : 'models')
+    return step === (isOfKind(task, 'diff') ? 'models' : 'finish')
   }
-  return step === (isOfKind(task, 'diff') ? 'models' : 'finish')
 }
 
 /**
@@ -214,7 +217,8 @@ async function perform(options: StepOptions, held: HeldRun, reached: Reached): P
   const tasks = taskGraph(spec, (await graphOf(context.duck, spec)).models)
   if (record.spec_hash !== spec.hash) await invalidateChanged(context, metadata, record, tasks, undefined)
   if (!(await basisOf(metadata, record.run))) await keepBasis(metadata, record, spec, tasks)
-  const missing = await notDone(record.run, metadata, step, tasks)
+  const isOwn = doneBy(step, tasks)
+  const missing = await notDone(record.run, metadata, step, tasks, isOwn)
   if (missing !== undefined && step !== 'finish')
     throw new EngineError(
       'RESUME_REFUSED',
@@ -226,7 +230,7 @@ async function perform(options: StepOptions, held: HeldRun, reached: Reached): P
   context.tasks = maskedStore(context.tasks, held, secrets)
   // An earlier attempt at it may have failed where no task did.
   if (!tasks.has(step)) await metadata.forgetTasks({ ...record, step: held.step }, [step])
-  context.isOurs = task => isOf(step, task, tasks)
+  context.isOurs = isOwn
   try {
     await runFlow(context, outcome)
   } catch (error) {
@@ -248,17 +252,12 @@ async function notDone(
   { database }: StepOptions['metadata'],
   step: string,
   tasks: Map<string, Task>,
+  isOwn: (task: string) => boolean,
 ): Promise<string | undefined> {
   const done = await doneTasks(database, run)
   const all = [...tasks.keys()]
-  const needed = new Set(
-    step === 'finish'
-      ? all
-      : all.filter(task => isOf(step, task, tasks)).flatMap(task => upstream(tasks, task)),
-  )
-  return all.find(
-    task => needed.has(task) && !isOf(step, task, tasks) && !tasks.get(task)!.view && !done.includes(task),
-  )
+  const needed = new Set(step === 'finish' ? all : all.filter(isOwn).flatMap(task => upstream(tasks, task)))
+  return all.find(task => needed.has(task) && !isOwn(task) && !tasks.get(task)!.view && !done.includes(task))
 }
 
 /** What kept a run from its end: the task that failed, or the step that was never done. */
