@@ -29,7 +29,7 @@ export class Progress {
   private readonly fingerprint: string
   private readonly position: LogPosition | undefined
   private kept: Kept | undefined
-  private keptAt = 0
+  private keptAt = -Infinity
 
   /** `position`: of the view that is read now. */
   static async open(context: RunContext, read: Read, position?: LogPosition): Promise<Progress> {
