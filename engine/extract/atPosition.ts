@@ -133,14 +133,15 @@ async function merged(
   if (parts.length + gone.length === 0) return rows
   const keys = key.map(quoteName).join(', ')
   const list = columns.map(({ name }) => quoteName(name)).join(', ')
-  const changed = [...(parts.length > 0 ? [parts] : []), ...(gone.length > 0 ? [gone] : [])]
+  const changed = [parts, gone].filter(files => files.length > 0)
   const touched = changed.map(files => `SELECT ${keys} FROM ${filesSql(root, files)}`).join(' UNION ALL ')
-  const kept = `SELECT ${list} FROM ${filesSql(root, rows)} ANTI JOIN (${touched}) USING (${keys})`
-  const states = parts.length > 0 ? ` UNION ALL SELECT ${list} FROM ${filesSql(root, parts)}` : ''
-  const all = rows.length > 0 ? kept + states : `SELECT ${list} FROM ${filesSql(root, parts)}`
+  const all: string[] = []
+  if (rows.length > 0)
+    all.push(`SELECT ${list} FROM ${filesSql(root, rows)} ANTI JOIN (${touched}) USING (${keys})`)
+  if (parts.length > 0) all.push(`SELECT ${list} FROM ${filesSql(root, parts)}`)
   const made =
-    rows.length + parts.length > 0
-      ? await copyParts(context, all, ownFile(context, `raw/${extract}/mended`))
+    all.length > 0
+      ? await copyParts(context, all.join(' UNION ALL '), ownFile(context, `raw/${extract}/mended`))
       : []
   for (const { file } of [...rows, ...parts, ...gone]) rmSync(join(root, file))
   return made.filter(part => part.rows > 0)

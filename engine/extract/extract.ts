@@ -163,9 +163,9 @@ async function readView(context: RunContext, connection: string, reads: PlannedR
       const table = tableOf(read)
       const found = await readTable(context, snapshot, pool, table)
         .catch(async (error: unknown) => {
+          if (!(error instanceof EngineError) || signal.aborted || isTransient(error)) throw error
           const kept = await progressOf(context, snapshot, table)
-          if (!(error instanceof EngineError) || signal.aborted || isTransient(error) || !kept?.earlier)
-            throw error
+          if (!kept?.earlier) throw error
           // What is left may be of a partition that is gone.
           await readAnew(context, read, error.message)
           return readTable(context, snapshot, pool!, table)

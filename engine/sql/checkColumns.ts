@@ -1,4 +1,5 @@
 import { didYouMean } from '../nearest.ts'
+import { isNumeric } from '../types/duckType.ts'
 import { SqlInvalid } from './faults.ts'
 import type { Check } from './model.ts'
 
@@ -50,8 +51,6 @@ export function rowCheckColumns(
   return { match, severity: names.some(name => name.toLowerCase() === 'severity') }
 }
 
-const NUMBER = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE)$/
-
 /** Whether a set check also returns `value`. Fails with MODEL_INVALID where it does not return `level` and `message`. */
 export function setCheckColumns({ file }: Check, returned: Described[]): boolean {
   const names = returned.map(({ name }) => name.toLowerCase())
@@ -59,7 +58,7 @@ export function setCheckColumns({ file }: Check, returned: Described[]): boolean
   if (wrong)
     throw new SqlInvalid([{ file, message: `level is ${wrong.type}; a set check returns it as text` }])
   const value = returned.find(({ name }) => name.toLowerCase() === 'value')
-  if (value && !NUMBER.test(value.type))
+  if (value && !isNumeric(value.type))
     throw new SqlInvalid([
       {
         file,

@@ -136,8 +136,7 @@ async function makeBuckets(
       const sql = bucketSql(model.sql, buckets!, number)
       const act = (own: RunContext) =>
         within(model, async (): Promise<Bucket> => {
-          const made = await copyQuery(own, model, sql, 'buckets', `${name}/${number}`)
-          return { ...made, version }
+          return { ...(await copyQuery(own, model, sql, 'buckets', `${name}/${number}`)), version }
         })
       const bucket = await runTask(context, task, act, ({ part }) => [part])
       const others = made.get(name) ?? []

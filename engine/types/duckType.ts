@@ -107,3 +107,8 @@ export function loadedSql(from: Column, to: Column, staged: string): string | un
   const held = from.written ? from.duck! : typeName(from.type)
   return `CAST(${own ? value : jsonSql(value, held)} AS ${typeName(to.type)})`
 }
+
+const NUMBER = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE)$/
+
+/** Whether a type of DuckDB's has numbers. */
+export const isNumeric = (type: string): boolean => NUMBER.test(type)

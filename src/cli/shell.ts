@@ -1,11 +1,12 @@
 import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
+import { isNumeric } from '../../engine/types/duckType.ts'
 import type { Answer, Shell } from '../workbench/shell.ts'
 import { homeFolder } from './home.ts'
 import { print, printError } from './output.ts'
 import { parseTime } from './parse.ts'
-import { isNumeric, tableText } from './tableText.ts'
+import { tableText } from './tableText.ts'
 
 interface ShellFlags {
   command?: string

@@ -1,10 +1,11 @@
 import { Command } from 'commander'
+import { isNumeric } from '../../engine/types/duckType.ts'
 import type { ColumnProfile, Shown, ShowOptions, TableDiff } from '../workbench/show.ts'
 import { homeFolder } from './home.ts'
 import { formatCount } from './meter.ts'
 import { print, printError } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
-import { isNumeric, shownValue, tableText } from './tableText.ts'
+import { shownValue, tableText } from './tableText.ts'
 
 interface ShowFlags {
   limit: number

@@ -32,8 +32,3 @@ export function shownValue(value: string | null): string {
 }
 
 const width = (text: string) => [...text].length
-
-const NUMBERS = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE)$/
-
-/** Whether values of a type of DuckDB's are shown to the right. */
-export const isNumeric = (type: string): boolean => NUMBERS.test(type)

@@ -4,14 +4,20 @@ import { parseNumber } from '../util/units.ts'
 
 const SEVERITIES = ['warn', 'quarantine', 'stop'] as const
 
+/** The number before a `%`; undefined of what is no percentage. */
+const percentage = (text: unknown): number | undefined =>
+  typeof text === 'string' && /^\s*[\d.]+\s*%\s*$/.test(text)
+    ? parseNumber(text.replace('%', '').trim())
+    : undefined
+
 const limit = z
   .union([z.string(), z.number()])
   .meta({ description: 'a number of rows, or a share such as 1%' })
   .transform((value, context): Limit => {
-    const share = typeof value === 'string' && /^\s*[\d.]+\s*%\s*$/.test(value)
-    const number = parseNumber(share ? String(value).replace('%', '').trim() : value)
-    if (number !== undefined && number >= 0 && !(share && number > 100))
-      return share ? { share: number / 100 } : { rows: number }
+    const share = percentage(value)
+    if (share !== undefined && share <= 100) return { share: share / 100 }
+    const rows = parseNumber(value)
+    if (rows !== undefined && rows >= 0) return { rows }
     context.addIssue({
       code: 'custom',
       message: 'expected a number of rows, or a share such as 1%, at most 100%',
@@ -23,8 +29,8 @@ const shareOf = z
   .string()
   .meta({ description: 'a share such as 20%' })
   .transform((value, context): number => {
-    const number = /^\s*[\d.]+\s*%\s*$/.test(value) ? parseNumber(value.replace('%', '').trim()) : undefined
-    if (number !== undefined) return number / 100
+    const share = percentage(value)
+    if (share !== undefined) return share / 100
     context.addIssue({ code: 'custom', message: 'expected a share such as 20%' })
     return z.NEVER
   })

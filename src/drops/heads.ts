@@ -2,7 +2,7 @@ import type { FileHead } from '../formats/dialect.ts'
 import { membersOf } from './members.ts'
 import type { DropOptions } from './options.ts'
 import { readAll } from './ranged.ts'
-import { select } from './select.ts'
+import { goodFiles } from './select.ts'
 import { Spool } from './spool.ts'
 import type { DropStore } from './store.ts'
 
@@ -16,12 +16,11 @@ export async function* headsOf(
   options: DropOptions,
   signal: AbortSignal,
 ): AsyncGenerator<FileHead> {
-  const every: DropOptions = { ...options, take: 'all', settle: 0 }
-  const { files } = await select(store, store.name, every, { taken: [] }, '', signal)
+  const files = await goodFiles(store, options, signal)
   const spool = new Spool()
   let left = FILES
   try {
-    for (const file of files.filter(({ bad }) => bad === undefined)) {
+    for (const file of files) {
       const members = membersOf({ store, folder: spool.folder }, options, file, () => readAll(store, file))
       for await (const { name, format, bytes } of members) {
         yield { name, format, ...(await beginning(bytes())) }

@@ -13,7 +13,7 @@ import type { TextFile } from '../formats/textFormat.ts'
 import { membersOf, type Unpacked } from './members.ts'
 import { type DropOptions, textFormat } from './options.ts'
 import { readAll } from './ranged.ts'
-import { select } from './select.ts'
+import { goodFiles } from './select.ts'
 import { Spool } from './spool.ts'
 import type { DropStore } from './store.ts'
 
@@ -34,12 +34,11 @@ export async function sampleRows(
   count: number,
   signal: AbortSignal,
 ): Promise<SampleRows | undefined> {
-  const every: DropOptions = { ...options, take: 'all', settle: 0 }
-  const { files } = await select(store, store.name, every, { taken: [] }, '', signal)
+  const files = await goodFiles(store, options, signal)
   const spool = new Spool()
   const duck = await Duck.open({ threads: 1, memory: MEMORY })
   try {
-    for (const file of files.filter(({ bad, size }) => bad === undefined && size <= MAX_FILE_BYTES)) {
+    for (const file of files.filter(({ size }) => size <= MAX_FILE_BYTES)) {
       signal.throwIfAborted()
       const folder = join(spool.folder, randomUUID())
       mkdirSync(folder)

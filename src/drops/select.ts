@@ -18,6 +18,17 @@ export interface Selection {
   notes: string[]
 }
 
+/** All files that options name, in the order that a run reads them; refused or bad ones not. */
+export async function goodFiles(
+  store: DropStore,
+  options: DropOptions,
+  signal: AbortSignal,
+): Promise<Taken[]> {
+  const every: DropOptions = { ...options, take: 'all', settle: 0 }
+  const { files } = await select(store, store.name, every, { taken: [] }, '', signal)
+  return files.filter(({ bad }) => bad === undefined)
+}
+
 /** The files of a drop that no run has taken (or all of them), by the job's rules. Reads no row. */
 export async function select(
   store: DropStore,

@@ -17,7 +17,7 @@ import { inferColumns } from './infer.ts'
 import type { DropLaneDescriptor, FileChunk } from './lane.ts'
 import { conflict, type DropOptions } from './options.ts'
 import { type SampleRows, sampleRows } from './sample.ts'
-import { select, shown } from './select.ts'
+import { goodFiles, select, shown } from './select.ts'
 import { Spool, type Told } from './spool.ts'
 import type { DropStore, Entry } from './store.ts'
 
@@ -72,9 +72,7 @@ export class DropSource<Access> implements Source {
   /** All files that these options name, in the order that they are read; refused or bad ones not. */
   async matching(options: DropOptions, signal: AbortSignal): Promise<Taken[]> {
     await this.store.probe(signal)
-    const every: DropOptions = { ...options, take: 'all', settle: 0 }
-    const { files } = await select(this.store, this.store.name, every, { taken: [] }, '', signal)
-    return files.filter(({ bad }) => bad === undefined)
+    return goodFiles(this.store, options, signal)
   }
 
   /** All files below the drop. */

@@ -7,6 +7,7 @@ import {
   figure,
   Html,
   html,
+  joined,
   moment,
   percent,
   section,
@@ -15,7 +16,8 @@ import {
 import { LEVEL_TONE, statusBadge } from '../report/tones.ts'
 import type { Check, Model } from '../spec/job.ts'
 import { type ColumnId, columnKey, type ProjectTable } from '../workbench/lineage.ts'
-import { near } from '../workbench/trace.ts'
+import { tableNode } from '../workbench/tableNode.ts'
+import { near, usersOf } from '../workbench/trace.ts'
 import { SCRIPT, STYLE } from './assets.ts'
 import { add, type CheckNight, checkKey, type SiteData } from './data.ts'
 
@@ -24,12 +26,13 @@ export class ProjectPages {
   private readonly site: SiteData
   private readonly files = new Map<string, string>()
   private readonly readers = new Map<string, string[]>()
-  private readonly usedBy = new Map<string, ColumnId[]>()
+  private readonly usedBy: ReadonlyMap<string, ColumnId[]>
 
   constructor(site: SiteData) {
     this.site = site
+    this.usedBy = usersOf(site.lineage)
     const taken = new Set<string>()
-    for (const { id, reads, columns } of site.lineage.tables.values()) {
+    for (const { id, reads } of site.lineage.tables.values()) {
       const stem = id.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-')
       let file = `${stem}.html`
       // On some disks names that differ in case are one.
@@ -37,8 +40,6 @@ export class ProjectPages {
       taken.add(file.toLowerCase())
       this.files.set(id, file)
       for (const each of reads) add(this.readers, each, id)
-      for (const { name, from } of columns)
-        for (const each of from) add(this.usedBy, columnKey(each), { table: id, column: name })
     }
   }
 
@@ -110,17 +111,12 @@ ${section(
 ${header?.description ? html`<p class="about">${header.description}</p>` : undefined}
 ${own.unsure ? html`<p class="soft">Not sure: ${own.unsure}.</p>` : undefined}
 ${section('Columns', this.columns(own))}
-${rowsBy.length > 0 ? section('Rows', html`<p>Which rows it has is decided by ${joined(rowsBy, ', ')}.</p>`) : undefined}
+${rowsBy.length > 0 ? section('Rows', html`<p>Which rows it has is decided by ${joined(rowsBy)}.</p>`) : undefined}
 ${section(
   'Made of, and read by',
   html`<p>Made of ${
-    own.reads.length > 0
-      ? joined(
-          own.reads.map(id => this.link(id)),
-          ', ',
-        )
-      : 'no other table'
-  }; read by ${readers.length > 0 ? joined(readers, ', ') : 'nobody'}.</p>${graphOf(this.near(own), `Tables near ${own.name}`)}`,
+    own.reads.length > 0 ? joined(own.reads.map(id => this.link(id))) : 'no other table'
+  }; read by ${readers.length > 0 ? joined(readers) : 'nobody'}.</p>${graphOf(this.near(own), `Tables near ${own.name}`)}`,
 )}
 ${this.checks(own)}
 ${model && !model.enrich && !model.seed ? section('Query', html`<pre tabindex="0"><code>${model.sql}</code></pre>`) : undefined}
@@ -137,14 +133,8 @@ ${this.runs(own)}`,
         html`<b id="${anchor(name)}">${name}</b>`,
         html`<span class="soft">${type}</span>`,
         about.get(name.toLowerCase()) ?? this.inherited(own, name),
-        joined(
-          from.map(each => this.columnLink(each)),
-          ', ',
-        ),
-        joined(
-          users.map(each => this.columnLink(each)),
-          ', ',
-        ),
+        joined(from.map(each => this.columnLink(each))),
+        joined(users.map(each => this.columnLink(each))),
       ]
     })
     return table(
@@ -242,17 +232,7 @@ ${this.runs(own)}`,
   }
 
   private node(each: ProjectTable, base: string, own?: string): GraphNode {
-    const { id, name, kind, reads, job, columns } = each
-    const about = columns.length > 0 ? `${kind}, ${count(columns.length)} columns` : kind
-    const note = this.site.lineage.jobs.length > 1 ? `${about}, ${job}` : about
-    return {
-      id,
-      name,
-      tone: id === own ? `${kind} own` : kind,
-      reads,
-      note,
-      href: `${base}${encodeURI(this.files.get(id)!)}`,
-    }
+    return tableNode(each, this.site.lineage, `${base}${encodeURI(this.files.get(each.id)!)}`, own)
   }
 
   private link(id: string): Html {
@@ -275,9 +255,6 @@ ${base ? html`<nav aria-label="Pages"><a href="${base}index.html">All tables</a>
 }
 
 const anchor = (column: string) => `column-${encodeURIComponent(column)}`
-
-const joined = (items: Content[], between: string): Content[] =>
-  items.flatMap((each, index) => (index > 0 ? [between, each] : [each]))
 
 /** What a check demands: the rule of job.yaml, or its file. */
 const ruleText = ({ file, columns }: Check) => (columns ? file.replace(/^job\.yaml:\d+: /, '') : file)

@@ -37,6 +37,10 @@ export function table(headings: string[], rows: Content[][], empty = ''): Html {
   )}</tbody></table></div>`
 }
 
+/** Items of a sentence, with something between them. */
+export const joined = (items: Content[], between = ', '): Content[] =>
+  items.flatMap((each, index) => (index > 0 ? [between, each] : [each]))
+
 export const badge = (text: string, kind: string) => html`<span class="badge ${kind}">${text}</span>`
 export const plural = (n: number, word: string) => (n === 1 ? word : `${word}s`)
 export const count = (n: number) => n.toLocaleString('en-US')

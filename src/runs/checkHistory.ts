@@ -32,10 +32,9 @@ export async function checkHistory(metadata: Metadata, job: string, limit: numbe
     const key = JSON.stringify([of.table, of.column, of.check])
     const known = found.get(key) ?? { ...of, nights: [] }
     found.set(key, known)
-    const same = known.nights.find(({ run }) => run === night.run)
-    if (!same) known.nights.push(night)
-    else if (of.check !== undefined || night.score < same.score || worse(night, same))
-      Object.assign(same, { score: Math.min(night.score, same.score), level: worst(night, same) })
+    const last = known.nights.at(-1)
+    if (last?.run !== night.run) known.nights.push(night)
+    else Object.assign(last, { score: Math.min(night.score, last.score), level: worst(night, last) })
   }
   for (const { run, started_at: startedAt } of runs.toReversed()) {
     const { report } = await runDetails<ReportData>(metadata.database, run)
@@ -65,5 +64,5 @@ export async function checkHistory(metadata: Metadata, job: string, limit: numbe
 const order = ({ table, column, check }: ScoreHistory) =>
   [table, column, check].map(each => each ?? '').join('\0')
 
-const worse = (a: ScoredNight, b: ScoredNight) => LEVELS.indexOf(a.level) > LEVELS.indexOf(b.level)
-const worst = (a: ScoredNight, b: ScoredNight) => (worse(a, b) ? a.level : b.level)
+const worst = (a: ScoredNight, b: ScoredNight) =>
+  LEVELS.indexOf(a.level) > LEVELS.indexOf(b.level) ? a.level : b.level

@@ -67,7 +67,7 @@ export const idOf = (job: string, table: string) => `${job}/${table}`
 export const columnKey = ({ table, column }: ColumnId): string => ref(table, column)
 
 /** The job's folder and those beside it that hold a job; or those in a folder of jobs. */
-function foldersOf(folder: string): { own?: string; all: string[] } {
+export function foldersOf(folder: string): { own?: string; all: string[] } {
   const isJob = (path: string) => existsSync(join(path, 'job.yaml'))
   const below = (path: string) =>
     readdirSync(path, { withFileTypes: true })

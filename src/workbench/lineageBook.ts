@@ -1,19 +1,14 @@
-import { readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import { openLineage, type ProjectLineage } from './lineage.ts'
+import { readFolder } from '../config/folder.ts'
+import { foldersOf, openLineage, type ProjectLineage } from './lineage.ts'
 
-/** What the files of a project look like: another text as soon as one is written. */
-function stampOf(folder: string): string {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter(entry => entry.isFile() && /\.(sql|ya?ml|csv)$/i.test(entry.name))
-    .map(entry => join(entry.parentPath, entry.name))
-    .sort()
-  return files
-    .map(file => {
-      const stat = statSync(file, { throwIfNoEntry: false })
-      return `${file} ${stat?.mtimeMs} ${stat?.size}`
-    })
-    .join('\n')
+/** What the jobs in a folder say: another text as soon as a file of theirs is another. */
+async function stampOf(folder: string): Promise<string> {
+  const said = foldersOf(folder).all.map(async job => {
+    // One that cannot be read says why.
+    const { hash } = await readFolder(job).catch((error: Error) => ({ hash: error.message }))
+    return `${job} ${hash}`
+  })
+  return (await Promise.all(said)).join('\n')
 }
 
 /** Milliseconds after which columns that a run has come to know are asked for anew. */
@@ -30,7 +25,7 @@ export class LineageBook {
 
   /** Of the jobs in a folder. Fails as {@link openLineage} does. */
   async of(folder: string): Promise<ProjectLineage> {
-    const stamp = stampOf(folder)
+    const stamp = await stampOf(folder)
     const known = this.known.get(folder)
     if (known?.stamp === stamp && performance.now() - known.at < FRESH_MS) return known.lineage
     const lineage = openLineage(folder, this.home)

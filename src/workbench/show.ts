@@ -7,6 +7,7 @@ import { inFile } from '../../engine/sql/locate.ts'
 import { stripped } from '../../engine/sql/text.ts'
 import { allRows, rejectedRows } from '../../engine/staging/dataSet.ts'
 import { partOf } from '../../engine/staging/store.ts'
+import { isNumeric } from '../../engine/types/duckType.ts'
 import { openMask } from '../runs/mask.ts'
 import { openModels, openStagedJob, requireTable, type StagedJob, stagedRuns } from './staged.ts'
 
@@ -110,7 +111,7 @@ async function described(duck: Duck, rows: string): Promise<{ name: string; type
   }))
 }
 
-const ORDERED = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE|DATE|TIMESTAMP.*)$/
+const isOrdered = (type: string) => isNumeric(type) || /^(DATE|TIMESTAMP.*)$/.test(type)
 
 async function profileOf(
   duck: Duck,
@@ -137,7 +138,7 @@ async function profileOf(
       min: shown(facts!.least),
       max: shown(facts!.most),
     }
-    if (ORDERED.test(type)) profile.histogram = await histogramOf(duck, rows, column, type)
+    if (isOrdered(type)) profile.histogram = await histogramOf(duck, rows, column, type)
     else {
       const top = await duck.rows(
         `SELECT ${column}::VARCHAR AS value, count(*) AS n ${rows} GROUP BY 1 ORDER BY n DESC, value LIMIT ${TOP}`,

@@ -147,6 +147,18 @@ export function rowsBy({ tables }: ProjectLineage, id: string): ColumnId[] {
 export const madeFrom = ({ tables }: ProjectLineage, { table, column }: ColumnId): ColumnId[] =>
   tables.get(table)?.columns.find(({ name }) => name === column || name === ALL)?.from ?? []
 
+/** The columns that are made of one, one step down, by its {@link columnKey}. */
+export function usersOf({ tables }: ProjectLineage): Map<string, ColumnId[]> {
+  const uses = [...tables.values()].flatMap(({ id, columns }) =>
+    columns.flatMap(({ name, from }) =>
+      from.map(each => ({ key: columnKey(each), user: { table: id, column: name } })),
+    ),
+  )
+  return new Map(
+    [...Map.groupBy(uses, ({ key }) => key)].map(([key, own]) => [key, own.map(({ user }) => user)]),
+  )
+}
+
 /** All that is reached from a column, each once, nearest first. */
 export function walk(start: ColumnId, next: (id: ColumnId) => ColumnId[]): Traced[] {
   const seen = new Set([columnKey(start)])

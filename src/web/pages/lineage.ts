@@ -1,10 +1,17 @@
 import { dirname } from 'node:path'
 import { errorData } from '../../../engine/errors.ts'
 import { type GraphNode, graphOf } from '../../report/graph.ts'
-import { badge, type Content, count, type Html, html, section, table } from '../../report/markup.ts'
+import { badge, type Content, count, type Html, html, joined, section, table } from '../../report/markup.ts'
 import { lineagePath } from '../../util/site.ts'
-import { type ColumnId, idOf, type ProjectLineage, type ProjectTable } from '../../workbench/lineage.ts'
-import { near, rowsBy, type Traced, traceColumn } from '../../workbench/trace.ts'
+import {
+  type ColumnId,
+  columnKey,
+  idOf,
+  type ProjectLineage,
+  type ProjectTable,
+} from '../../workbench/lineage.ts'
+import { tableNode } from '../../workbench/tableNode.ts'
+import { near, rowsBy, type Traced, traceColumn, usersOf } from '../../workbench/trace.ts'
 import type { PageMaker, WebContext } from '../context.ts'
 import { link } from '../layout.ts'
 
@@ -68,12 +75,7 @@ export const lineageTable: PageMaker = async (web, { params }) => {
   if (!at) return undefined
   const { own, project } = at
   const deciding = rowsBy(project, own.id)
-  const users = new Map<string, ColumnId[]>()
-  for (const each of project.tables.values())
-    for (const { name, from } of each.columns)
-      for (const source of from)
-        if (source.table === own.id)
-          users.set(source.column, [...(users.get(source.column) ?? []), { table: each.id, column: name }])
+  const users = usersOf(project)
   return {
     title: own.name,
     main: html`<header><h1>${own.name}</h1>${badge(own.kind, 'plain')}<p class="meta">${own.job} · ${own.source === undefined ? own.file : `read from ${own.source}`}</p></header>
@@ -90,7 +92,7 @@ ${section(
       columnLink({ table: own.id, column: name }, name),
       type ?? '',
       columns(project, from),
-      columns(project, users.get(name) ?? []),
+      columns(project, users.get(columnKey({ table: own.id, column: name })) ?? []),
     ]),
     'Its columns are known after the first run.',
   ),
@@ -153,18 +155,8 @@ async function found(
   return undefined
 }
 
-function node(each: ProjectTable, { jobs }: ProjectLineage, own?: string): GraphNode {
-  const { id, name, kind, reads, job, columns } = each
-  const about = columns.length > 0 ? `${kind}, ${count(columns.length)} columns` : kind
-  return {
-    id,
-    name,
-    note: jobs.length > 1 ? `${about}, ${job}` : about,
-    tone: id === own ? `${kind} own` : kind,
-    href: lineagePath(job, name),
-    reads,
-  }
-}
+const node = (each: ProjectTable, project: ProjectLineage, own?: string): GraphNode =>
+  tableNode(each, project, lineagePath(each.job, each.name), own)
 
 const tableLink = ({ job, name }: ProjectTable) => link(lineagePath(job, name), name)
 
@@ -187,6 +179,3 @@ function steps(project: ProjectLineage, traced: Traced[], none: string): Html {
     none,
   )
 }
-
-const joined = (items: Content[]): Content[] =>
-  items.flatMap((each, index) => (index > 0 ? [', ', each] : [each]))
