@@ -1,9 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import type { ErrorCount, ErrorQuery, ErrorRecord, ErrorState } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
-import { corrections, toCsv } from '../runs/correctionCsv.ts'
+import { columnsOf, corrections, headerLine, idsIn, recordLines } from '../runs/correctionCsv.ts'
 import { openMask, shownRecord } from '../runs/mask.ts'
 import { printable } from '../util/printable.ts'
 import { homeFolder, openMetadata } from './home.ts'
@@ -11,8 +11,6 @@ import { print } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
 
 const STATES: ErrorState[] = ['open', 'queued', 'reprocessed', 'resolved', 'discarded']
-/** Records that one command works on. */
-const ALL = 1_000_000
 
 export function errorsCommand(): Command {
   return new Command('errors')
@@ -56,11 +54,11 @@ interface Filters {
   since?: Date
 }
 
-/** Options that say which records are meant. */
-function filtered(command: Command): Command {
+/** Options that say which records are meant, of a table that is named some other way or of all. */
+function filtered(command: Command, hasTable = false): Command {
+  if (!hasTable) command.option('--table <name>', 'only of this model or extract')
   return command
     .option('--run <id>', 'only what this run found first')
-    .option('--table <name>', 'only of this model or extract')
     .option(
       '--key <values...>',
       'only the row of this key; its values in order, where it has several columns',
@@ -102,7 +100,7 @@ function listCommand(): Command {
         counts: await errors.count(query),
       }))
       if (json) print(JSON.stringify({ records, counts }))
-      else if (records.length === 0) print(`No ${state === 'all' ? '' : `${state} `}error records.`)
+      else if (counts.length === 0) print(`No ${state === 'all' ? '' : `${state} `}error records.`)
       else print(listText(records, counts))
     })
 }
@@ -141,21 +139,19 @@ function discardCommand(): Command {
         throw new EngineError('CONFIG_INVALID', `${job}: nothing says which records`, {
           hint: `nightfreight errors discard ${job} --table TABLE, or the ids of nightfreight errors list.`,
         })
-      const discarded = await withMetadata(async ({ errors }) => {
-        const open = await errors.list({ ...query, state: 'open', limit: ALL })
-        refuseUnknown(job, ids, open)
-        const wanted = ids.length === 0 ? open : open.filter(({ id }) => ids.includes(id))
-        let moved = 0
-        for (const { id } of wanted) if (await errors.move(id, 'open', 'discarded')) moved++
-        return moved
+      const discarded = await withMetadata(async metadata => {
+        await refuseUnknown(metadata, job, ids)
+        return metadata.errors.moveAll({ ...query, ...(ids.length > 0 && { ids }) }, 'open', 'discarded')
       })
       print(`${discarded} records are discarded`)
     })
 }
 
-function refuseUnknown(job: string, ids: string[], open: ErrorRecord[]): void {
-  const unknown = ids.find(id => !open.some(record => record.id === id))
-  if (unknown)
+/** Fails with CONFIG_INVALID where one of these is no open record of the job. */
+async function refuseUnknown({ errors }: Metadata, job: string, ids: string[]): Promise<void> {
+  const open = new Set((await errors.openAmong(ids, { job })).map(({ id }) => id))
+  const unknown = ids.find(id => !open.has(id))
+  if (unknown !== undefined)
     throw new EngineError('CONFIG_INVALID', `${job}: no open error record ${unknown}`, {
       hint: `nightfreight errors list --job ${job} shows them.`,
     })
@@ -177,38 +173,74 @@ function showCommand(): Command {
 }
 
 function exportCommand(): Command {
-  return new Command('export')
-    .description('Write the open error records of one model as CSV, to be corrected')
+  return filtered(
+    new Command('export').description('Write the open error records of one model as CSV, to be corrected'),
+    true,
+  )
     .argument('<job>', "the job's name")
     .argument('<model>', 'the model or extract')
     .option('--out <file>', 'default: standard output')
     .option('--exact', 'the exact bytes: formulas, control characters and sensitive values, too')
     .addHelpText(
       'after',
-      '\nAn empty value is NULL; an empty text is "". A value that a spreadsheet would compute begins with a quote (\').\nOf sensitive columns it has what stands for their values (masked-…): leave that as it is, or write the right value.\n\nExample:\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv',
+      '\nAn empty value is NULL; an empty text is "". A value that a spreadsheet would compute begins with a quote (\').\nOf sensitive columns it has what stands for their values (masked-…): leave that as it is, or write the right value.\n\nExamples:\n  nightfreight errors export member_data_warehouse_sync members_clean --out bad.csv\n  nightfreight errors export member_data_warehouse_sync members_clean --since 2026-02-01 --out bad.csv',
     )
-    .action(async (job: string, model: string, { out, exact }: { out?: string; exact?: boolean }) => {
-      const mask = ownMask()
-      const records = await withMetadata(metadata => openRecords(metadata, job))
-      const csv = toCsv(
-        records
-          .filter(record => record.table_name === model)
-          .map(record => (exact ? record : shownRecord(mask, record))),
-        exact,
-      )
-      if (out === undefined) process.stdout.write(csv)
-      else withFile(out, () => writeFileSync(out, csv, { mode: 0o600 }))
+    .action(async (job: string, model: string, { out, exact = false, ...filters }: ExportFlags) => {
+      const query: Omit<ErrorQuery, 'limit'> = {
+        ...queryOf({ ...filters, job, table: model }),
+        state: 'open',
+      }
+      await withMetadata(({ errors }) => {
+        const mask = exact ? undefined : ownMask()
+        const shown = (records: ErrorRecord[]) =>
+          mask ? records.map(record => shownRecord(mask, record)) : records
+        return writing(out, async write => {
+          // Their columns first: each row has its own.
+          const columns = new Set<string>()
+          for await (const page of errors.pages(query)) for (const name of columnsOf(page)) columns.add(name)
+          write(headerLine([...columns], exact))
+          for await (const page of errors.pages(query)) write(recordLines(shown(page), [...columns], exact))
+        })
+      })
     })
 }
 
-const openRecords = (metadata: Metadata, job: string) =>
-  metadata.errors.list({ job, state: 'open', limit: ALL })
+interface ExportFlags extends Filters {
+  out?: string
+  exact?: boolean
+}
+
+/** Gives `act` what writes to a file that the command line names, or to standard output. */
+async function writing(
+  file: string | undefined,
+  act: (write: (text: string) => void) => Promise<void>,
+): Promise<void> {
+  if (file === undefined) return act(text => void process.stdout.write(text))
+  const handle = withFile(file, () => openSync(file, 'w', 0o600))
+  try {
+    await act(text => {
+      withFile(file, () => writeSync(handle, text))
+    })
+  } finally {
+    closeSync(handle)
+  }
+}
+
+interface ReprocessFlags extends Filters {
+  corrections?: string
+}
 
 function reprocessCommand(): Command {
-  return new Command('reprocess')
-    .description('Have the next run take rejected rows again: as corrected, or by a model that was changed')
+  return filtered(
+    new Command('reprocess').description(
+      'Have the next run take rejected rows again: as corrected, or by a model that was changed',
+    ),
+  )
     .argument('<job>', "the job's name")
-    .argument('[ids...]', 'only these (default: all open ones, or those that the CSV corrects)')
+    .argument(
+      '[ids...]',
+      'only these (default: all open ones that the options name, or those that the CSV corrects)',
+    )
     .option('--corrections <file>', 'CSV of errors export, corrected')
     .addHelpText(
       'after',
@@ -218,36 +250,30 @@ gives that very row. Without --corrections: the model or check was changed, and 
 
 Examples:
   nightfreight errors reprocess member_data_warehouse_sync --corrections bad.csv
-  nightfreight errors reprocess member_data_warehouse_sync`,
+  nightfreight errors reprocess member_data_warehouse_sync
+  nightfreight errors reprocess member_data_warehouse_sync --table members_clean --reason name`,
     )
-    .action(async (job: string, ids: string[], { corrections: file }: { corrections?: string }) => {
+    .action(async (job: string, ids: string[], { corrections: file, ...filters }: ReprocessFlags) => {
+      const query = { ...queryOf({ ...filters, job }), ...(ids.length > 0 && { ids }) }
       const queued = await withMetadata(async metadata => {
-        const open = await openRecords(metadata, job)
-        refuseUnknown(job, ids, open)
-        const wanted = ids.length === 0 ? open : open.filter(({ id }) => ids.includes(id))
-        return queue(metadata, wanted, file)
+        await refuseUnknown(metadata, job, ids)
+        if (file === undefined) return metadata.errors.moveAll(query, 'open', 'queued')
+        return queueCorrected(metadata, query, file)
       })
       print(`${queued} records join the next run of ${job}`)
     })
 }
 
-async function queue(metadata: Metadata, records: ErrorRecord[], file: string | undefined): Promise<number> {
-  const byId = new Map(records.map(record => [record.id, record]))
-  const corrected =
-    file === undefined
-      ? undefined
-      : corrections(
-          withFile(file, () => readFileSync(file, 'utf8')),
-          file,
-          byId,
-          ownMask(),
-        )
-  let queued = 0
-  for (const { id } of records) {
-    const values = corrected?.get(id)
-    if (corrected && !values) continue
-    if (values && !(await metadata.errors.correct(id, values))) continue
-    if (await metadata.errors.move(id, 'open', 'queued')) queued++
-  }
-  return queued
+/** Queues what a CSV corrects, each of which is to be one of those that are wanted. */
+async function queueCorrected(
+  { errors }: Metadata,
+  { ids, ...wanted }: Omit<ErrorQuery, 'limit'>,
+  file: string,
+): Promise<number> {
+  const csv = withFile(file, () => readFileSync(file, 'utf8'))
+  const given = idsIn(csv).filter(id => ids?.includes(id) ?? true)
+  const records = await errors.openAmong(given, wanted)
+  return errors.queueCorrected(
+    corrections(csv, file, new Map(records.map(each => [each.id, each])), ownMask()),
+  )
 }

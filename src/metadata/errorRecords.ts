@@ -1,6 +1,6 @@
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Category, ErrorCode } from '../../engine/errors.ts'
-import type { Database } from './database.ts'
+import type { Database, Params, Queries } from './database.ts'
 
 /**
  * `reprocessed`: its correction holds; `resolved`: a later run had the row right, or the source had it no more;
@@ -50,6 +50,8 @@ type Stored = Omit<ErrorRecord, 'record' | 'correction' | 'sensitive'> & {
 }
 
 export interface ErrorQuery {
+  /** These, of all that the rest names. */
+  ids?: readonly string[]
   job?: string
   run?: string
   state?: ErrorState
@@ -59,7 +61,8 @@ export interface ErrorQuery {
   reason?: string
   /** Kept at this time or later, ISO 8601 UTC. */
   since?: string
-  limit: number
+  /** Default: all. */
+  limit?: number
 }
 
 /** Records of one table that one check refused. */
@@ -85,17 +88,11 @@ export class ErrorRecords {
   /** Keeps records, all or none; those already kept stay as they are, but that a resolved one is open again. */
   async add(records: NewErrorRecord[]): Promise<void> {
     const now = this.now()
+    // A statement cannot meet a record twice.
+    const met = new Set<string>()
+    const all = records.filter(({ id }) => !met.has(id) && met.add(id))
     await this.database.transaction(async queries => {
-      for (const { record, sensitive, ...rest } of records)
-        await queries.run(
-          `INSERT INTO error_records (id, run, job, table_name, row_key, check_name, severity, category, code, reason, record, sensitive,
-             state, created_at, updated_at)
-           VALUES (:id, :run, :job, :table_name, :row_key, :check_name, :severity, :category, :code, :reason, :record, :sensitive, 'open',
-             :now, :now)
-           ON CONFLICT (id) DO UPDATE SET state = 'open', resolved_by = NULL, updated_at = :now
-             WHERE error_records.state = 'resolved'`,
-          { ...rest, record: JSON.stringify(record), sensitive: JSON.stringify(sensitive), now },
-        )
+      for (const some of portions(all, ADDED_AT_ONCE)) await insert(queries, some, now)
     })
   }
 
@@ -108,10 +105,38 @@ export class ErrorRecords {
   async list({ limit, ...wanted }: ErrorQuery): Promise<ErrorRecord[]> {
     const { where, values } = conditionsOf(wanted)
     const found = await this.database.all<Stored>(
-      `SELECT * FROM error_records ${where} ORDER BY created_at DESC, id LIMIT :limit`,
-      { ...values, limit },
+      `SELECT * FROM error_records ${where} ORDER BY created_at DESC, id${limit === undefined ? '' : ' LIMIT :limit'}`,
+      { ...values, ...(limit !== undefined && { limit }) },
     )
     return found.map(parsed)
+  }
+
+  /** Those of some records that are open, whatever number. */
+  async openAmong(
+    ids: string[],
+    wanted: Omit<ErrorQuery, 'limit' | 'state' | 'ids'>,
+  ): Promise<ErrorRecord[]> {
+    const found: ErrorRecord[] = []
+    for (const some of portions(ids, MOVED_AT_ONCE))
+      found.push(...(await this.list({ ...wanted, ids: some, state: 'open' })))
+    return found
+  }
+
+  /** All that are wanted, newest first, so many at a time that memory holds them; what is kept meanwhile is not among them. */
+  async *pages(wanted: Omit<ErrorQuery, 'limit'>): AsyncGenerator<ErrorRecord[]> {
+    const { where, values } = conditionsOf(wanted)
+    let last = { created_at: '9999', id: '' }
+    for (;;) {
+      const after = `(created_at < :created_at OR (created_at = :created_at AND id > :id))`
+      const found = await this.database.all<Stored>(
+        `SELECT * FROM error_records ${where === '' ? 'WHERE' : `${where} AND`} ${after}
+         ORDER BY created_at DESC, id LIMIT ${PAGE}`,
+        { ...values, created_at: last.created_at, id: last.id },
+      )
+      if (found.length > 0) yield found.map(parsed)
+      if (found.length < PAGE) return
+      last = found.at(-1)!
+    }
   }
 
   /** How many there are, by table and check, most first. */
@@ -133,14 +158,14 @@ export class ErrorRecords {
   }
 
   /** Closes open records that a run had right. */
-  resolve(ids: string[], run: string): Promise<void> {
-    return this.database.transaction(async queries => {
-      for (const id of ids)
-        await queries.run(
-          `UPDATE error_records SET state = 'resolved', resolved_by = :run, updated_at = :now WHERE id = :id AND state = 'open'`,
-          { id, run, now: this.now() },
-        )
-    })
+  async resolve(ids: string[], run: string): Promise<void> {
+    for (const some of portions(ids, MOVED_AT_ONCE)) {
+      const { where, values } = conditionsOf({ ids: some, state: 'open' })
+      await this.database.run(
+        `UPDATE error_records SET state = 'resolved', resolved_by = :run, updated_at = :now ${where}`,
+        { ...values, run, now: this.now() },
+      )
+    }
   }
 
   /** Records of a table whose correction holds: see `correct.ts` of the engine. */
@@ -155,27 +180,92 @@ export class ErrorRecords {
 
   /** Moves a record from one state to the next; false when it was in another: somebody else was faster. */
   async move(id: string, from: ErrorState, to: ErrorState): Promise<boolean> {
-    const changed = await this.database.run(
-      `UPDATE error_records SET state = :to, updated_at = :now,
-         attempts = attempts + CASE WHEN CAST(:to AS TEXT) = 'queued' THEN 1 ELSE 0 END
-       WHERE id = :id AND state = :from`,
-      { id, from, to, now: this.now() },
-    )
-    return changed === 1
+    return (await this.moveAll({ ids: [id] }, from, to)) === 1
   }
 
-  /** Sets what replaces a record's values; false when it is no longer open. */
-  async correct(id: string, correction: Record<string, string | null>): Promise<boolean> {
-    const changed = await this.database.run(
-      `UPDATE error_records SET correction = :correction, updated_at = :now WHERE id = :id AND state = 'open'`,
-      { id, correction: JSON.stringify(correction), now: this.now() },
-    )
-    return changed === 1
+  /** Moves records from one state to the next, a portion at a time, so that nobody waits long for the store; gives how many. */
+  async moveAll(
+    { ids, ...wanted }: Omit<ErrorQuery, 'limit' | 'state'>,
+    from: ErrorState,
+    to: ErrorState,
+  ): Promise<number> {
+    let moved = 0
+    for (const some of ids ? portions(ids, MOVED_AT_ONCE) : [undefined]) {
+      const { where, values } = conditionsOf({ ...wanted, ...(some && { ids: some }), state: from })
+      for (let changed = MOVED_AT_ONCE; changed > 0; moved += changed)
+        changed = await this.database.run(
+          `UPDATE error_records SET state = :to, updated_at = :now,
+             attempts = attempts + CASE WHEN CAST(:to AS TEXT) = 'queued' THEN 1 ELSE 0 END
+           WHERE state = :state AND id IN (SELECT id FROM error_records ${where} LIMIT ${MOVED_AT_ONCE})`,
+          { ...values, to, now: this.now() },
+        )
+    }
+    return moved
+  }
+
+  /** Sets what replaces values of open records, by id, and has the next run take these; gives how many were still open. */
+  async queueCorrected(corrections: ReadonlyMap<string, Record<string, string | null>>): Promise<number> {
+    let queued = 0
+    for (const some of portions([...corrections], MOVED_AT_ONCE))
+      queued += await this.database.transaction(async queries => {
+        let changed = 0
+        for (const [id, correction] of some)
+          changed += await queries.run(
+            `UPDATE error_records SET correction = :correction, state = 'queued', attempts = attempts + 1, updated_at = :now
+             WHERE id = :id AND state = 'open'`,
+            { id, correction: JSON.stringify(correction), now: this.now() },
+          )
+        return changed
+      })
+    return queued
   }
 
   private now(): string {
     return this.clock.now().toISOString()
   }
+}
+
+const COLUMNS = [
+  'id',
+  'run',
+  'job',
+  'table_name',
+  'row_key',
+  'check_name',
+  'severity',
+  'category',
+  'code',
+  'reason',
+  'record',
+  'sensitive',
+] as const
+
+/** Rows of one statement, or of one short transaction: others wait for the store meanwhile. */
+const ADDED_AT_ONCE = 50
+const MOVED_AT_ONCE = 500
+/** Records in memory at a time: each is a whole row. */
+const PAGE = 5000
+
+const portions = <T>(all: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size))
+
+async function insert(queries: Queries, records: NewErrorRecord[], now: string): Promise<void> {
+  const values: Params = { now }
+  const rows = records.map((record, n) => {
+    const stored = {
+      ...record,
+      record: JSON.stringify(record.record),
+      sensitive: JSON.stringify(record.sensitive),
+    }
+    for (const name of COLUMNS) values[`${name}${n}`] = stored[name]
+    return `(${COLUMNS.map(name => `:${name}${n}`).join(', ')}, 'open', :now, :now)`
+  })
+  await queries.run(
+    `INSERT INTO error_records (${COLUMNS.join(', ')}, state, created_at, updated_at) VALUES ${rows.join(', ')}
+     ON CONFLICT (id) DO UPDATE SET state = 'open', resolved_by = NULL, updated_at = :now
+       WHERE error_records.state = 'resolved'`,
+    values,
+  )
 }
 
 const CONDITIONS = {
@@ -188,13 +278,17 @@ const CONDITIONS = {
   since: 'created_at >= :since',
 }
 
-function conditionsOf({ reason, ...wanted }: Omit<ErrorQuery, 'limit'>) {
+function conditionsOf({ ids, reason, ...wanted }: Omit<ErrorQuery, 'limit'>) {
   const part = reason === undefined ? undefined : `%${reason.replaceAll(/[!%_]/g, '!$&')}%`
   const given = Object.entries({ ...wanted, reason: part }).filter(([, value]) => value !== undefined)
   const conditions = given.map(([name]) => CONDITIONS[name as keyof typeof CONDITIONS])
+  if (ids) conditions.push(ids.length === 0 ? '1 = 0' : `id IN (${ids.map((_, n) => `:id${n}`).join(', ')})`)
   return {
     where: conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '',
-    values: Object.fromEntries(given) as Record<string, string>,
+    values: Object.fromEntries([...given, ...(ids ?? []).map((id, n) => [`id${n}`, id])]) as Record<
+      string,
+      string
+    >,
   }
 }
 

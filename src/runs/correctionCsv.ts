@@ -11,15 +11,36 @@ type Values = Record<string, string | null>
  * spreadsheet and to show on a terminal, or with the `exact` bytes.
  */
 export function toCsv(records: ErrorRecord[], exact = false): string {
-  const safe = (value: string | null) => (value === null || exact ? value : cell(value))
-  const columns = [...new Set(records.flatMap(({ record }) => Object.keys(record)))]
-  const lines = records.map(({ id, reason, record }) => [
-    id,
-    safe(reason),
-    ...columns.map(name => safe(record[name] ?? null)),
-  ])
-  return csvText([['_id', '_reason', ...columns.map(safe)], ...lines])
+  const columns = columnsOf(records)
+  return headerLine(columns, exact) + recordLines(records, columns, exact)
 }
+
+/** All columns of some records. */
+export const columnsOf = (records: ErrorRecord[]): string[] => [
+  ...new Set(records.flatMap(({ record }) => Object.keys(record))),
+]
+
+/** The first line of {@link toCsv}. */
+export const headerLine = (columns: string[], exact: boolean): string =>
+  csvText([['_id', '_reason', ...columns.map(name => shownAs(name, exact))]])
+
+/** Its lines of records, in the order of these columns. */
+export const recordLines = (records: ErrorRecord[], columns: string[], exact: boolean): string =>
+  csvText(
+    records.map(({ id, reason, record }) => [
+      id,
+      shownAs(reason, exact),
+      ...columns.map(name => shownAs(record[name] ?? null, exact)),
+    ]),
+  )
+
+const shownAs = (value: string | null, exact: boolean) => (value === null || exact ? value : cell(value))
+
+/** The ids of a corrected CSV. */
+export const idsIn = (csv: string): string[] =>
+  parseCsv(csv)
+    .slice(1)
+    .flatMap(([id]) => id ?? [])
 
 /**
  * The values that a corrected CSV gives other than the records have, by id; lines that change nothing are left out.

@@ -199,15 +199,15 @@ export async function settleErrors(
   const { errors } = metadata
   for (const { name, corrected } of tables) {
     if (!corrected) continue
-    for (const id of corrected.applied) await errors.move(id, 'queued', 'reprocessed')
-    for (const { id, reason } of corrected.refused) {
-      await errors.move(id, 'queued', 'open')
+    await errors.moveAll({ ids: corrected.applied }, 'queued', 'reprocessed')
+    await errors.moveAll({ ids: corrected.refused.map(({ id }) => id) }, 'queued', 'open')
+    for (const { id, reason } of corrected.refused)
       note(`${name}: the correction of ${id} is refused: ${reason}`)
-    }
     // The source changed the row or took it away: what it is now was judged by itself.
-    for (const id of corrected.stale)
-      if (!(await errors.move(id, 'queued', 'discarded'))) await errors.move(id, 'reprocessed', 'discarded')
+    for (const from of ['queued', 'reprocessed'] as const)
+      await errors.moveAll({ ids: corrected.stale }, from, 'discarded')
   }
-  for (const { id, correction } of queued)
-    if (!correction) await errors.move(id, 'queued', still.has(id) ? 'open' : 'reprocessed')
+  const plain = queued.filter(({ correction }) => !correction).map(({ id }) => id)
+  for (const [isStill, ids] of Map.groupBy(plain, id => still.has(id)))
+    await errors.moveAll({ ids }, 'queued', isStill ? 'open' : 'reprocessed')
 }

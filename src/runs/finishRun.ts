@@ -169,7 +169,7 @@ async function keepRejects(
 ): Promise<Rejects | undefined> {
   if (!context || held.isLost) return undefined
   const { spec, outcome } = held
-  const queued = await metadata.errors.list({ job: spec.job, state: 'queued', limit: 1_000_000 })
+  const queued = await metadata.errors.list({ job: spec.job, state: 'queued' })
   const { rejected, kept, categories } = await keepErrors(context, metadata, outcome)
   if (kept < rejected)
     progress.note(`${kept} of ${rejected} rejected rows are kept as error records; the quarantine holds all`)

@@ -2,8 +2,8 @@ import { EngineError } from '../../engine/errors.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import { shownRecord } from '../runs/mask.ts'
-import { isRunning } from '../runs/owner.ts'
 import type { Launched } from '../service/launch.ts'
+import { isRunning } from '../util/owner.ts'
 import { legible } from '../util/printable.ts'
 import { jobPath, runPath } from '../util/site.ts'
 import type { Identity } from './access.ts'
@@ -122,9 +122,7 @@ async function move(
 ): Promise<number> {
   const ids = form.get('id') ?? []
   if (ids.length === 0) refuse('no row was chosen')
-  let moved = 0
-  for (const id of ids) if (await errors.move(id, 'open', to)) moved++
-  return moved
+  return errors.moveAll({ ids }, 'open', to)
 }
 
 /** Sets what replaces a row's values, and has the next run take it. */
@@ -132,8 +130,7 @@ export const correct: Act = async ({ metadata, mask }, id, form) => {
   const found = (await metadata.errors.find(id)) ?? refuse(`there is no rejected row ${id}`)
   const changed = changedValues(found, shownRecord(mask, found).record, form)
   if (Object.keys(changed).length === 0) refuse('no value was changed')
-  const isKept = await metadata.errors.correct(id, changed)
-  if (!isKept || !(await metadata.errors.move(id, 'open', 'queued')))
+  if ((await metadata.errors.queueCorrected(new Map([[id, changed]]))) === 0)
     refuse('somebody else has just dealt with this row')
   return { said: 'The corrected row joins the next run.', to: recordPath(id) }
 }

@@ -21,7 +21,7 @@ import { putProgram } from '../program.ts'
 import { freshPostgres } from '../servers.ts'
 import { commands, examplesIn, helpOf } from './help.ts'
 import { followOrders } from './orders.ts'
-import { type Ended, type Step, workbenchSteps } from './steps.ts'
+import { type Ended, errorSteps, type Step, workbenchSteps } from './steps.ts'
 import { WRONG } from './wrongLines.ts'
 
 const RUN = '20260201T020000-4f1c9a'
@@ -200,57 +200,7 @@ const STEPS: Record<string, Step> = {
   'nightfreight verify queries/members': { says: /equal {4}warehouse\.dim_members/ },
   'nightfreight verify queries/members --json': { says: /"equal":true/ },
   'nightfreight verify queries/members --repair': { says: /equal {4}warehouse\.dim_members/ },
-  'nightfreight errors list': { says: /members_clean {2}key 7 {2}open {2}no name\n\n +1 {2}.*name_missing/ },
-  'nightfreight errors list --table members_clean --reason name': { says: /key 7/ },
-  'nightfreight errors list --key 20412 --state all': { says: /No error records/ },
-  [`nightfreight errors list --run ${RUN} --json`]: {
-    first: async () => {
-      const { records } = JSON.parse(await good('nightfreight errors list --json'))
-      return { [RUN]: records[0].run }
-    },
-    says: /"reason":"no name"/,
-  },
-  'nightfreight errors show 0f343b0931126a20f133d67c2b018a3b': {
-    first: async () => {
-      const { records } = JSON.parse(await good('nightfreight errors list --json'))
-      return { '0f343b0931126a20f133d67c2b018a3b': records[0].id }
-    },
-    says: /"member_id": "7"/,
-  },
-  [`nightfreight errors reprocess ${JOB}`]: { says: /1 records join the next run/ },
-  [`nightfreight errors export ${JOB} members_clean --out bad.csv`]: {
-    // The model as it is rejects the row again.
-    first: async () => {
-      await good('nightfreight run queries/members')
-      return {}
-    },
-    says: /^$/,
-    leaves: () => assert.match(readFileSync(join(place, 'bad.csv'), 'utf8'), /,no name,7,\n/),
-  },
-  [`nightfreight errors reprocess ${JOB} --corrections bad.csv`]: {
-    first: async () => {
-      const csv = readFileSync(join(place, 'bad.csv'), 'utf8')
-      writeFileSync(join(place, 'bad.csv'), csv.replace(',no name,7,', ',no name,7,Ada'))
-      return {}
-    },
-    says: /1 records join the next run/,
-  },
-  [`nightfreight errors discard ${JOB} 0f343b0931126a20f133d67c2b018a3b`]: {
-    first: async () => {
-      await query('UPDATE members SET first_name = NULL WHERE member_id = 8')
-      await good('nightfreight run queries/members')
-      const { records } = JSON.parse(await good('nightfreight errors list --key 8 --json'))
-      return { '0f343b0931126a20f133d67c2b018a3b': records[0].id }
-    },
-    says: /^1 records are discarded/m,
-  },
-  [`nightfreight errors discard ${JOB} --table members_clean --reason name`]: {
-    first: async () => {
-      await query("UPDATE members SET first_name = 'Ada' WHERE member_id = 8")
-      return {}
-    },
-    says: /^0 records are discarded/m,
-  },
+  ...errorSteps(place, { run: RUN, job: JOB, good, query }),
   'nightfreight alerts test queries/members ops': { says: /ops: sent/ },
   'nightfreight changes status queries/orders': {
     first: () => followOrders(place, { url, query }),
@@ -283,6 +233,9 @@ const STEPS: Record<string, Step> = {
   },
   [`nightfreight intervals ${JOB}`]: { says: /2026-02-02T02:00:00\.000Z .* SUCCESS {2}run / },
   [`nightfreight intervals ${JOB} --limit 7 --json`]: { says: /"paused":null,"intervals":\[\{/ },
+  [`nightfreight intervals ${JOB} --forget-future`]: {
+    says: /^0 intervals that end in the future are forgotten/m,
+  },
   [`nightfreight run-interval queries/members ${JOB} --start 2026-02-01T02:00:00Z --end 2026-02-02T02:00:00Z --claim 1 --trigger schedule`]:
     // Whose claim is not the latest loads nothing.
     { code: 75, says: /error FENCED/ },

@@ -96,3 +96,74 @@ export const workbenchSteps = (
       ),
   },
 })
+
+interface Means {
+  /** What stands in examples for a run's id, and the job's name. */
+  run: string
+  job: string
+  good: (line: string) => Promise<string>
+  /** Asks the source. */
+  query: (sql: string) => Promise<unknown>
+}
+
+/** What is typed about the one row that has no name. */
+export const errorSteps = (place: string, { run, job, good, query }: Means): Record<string, Step> => ({
+  'nightfreight errors list': { says: /members_clean {2}key 7 {2}open {2}no name\n\n +1 {2}.*name_missing/ },
+  'nightfreight errors list --table members_clean --reason name': { says: /key 7/ },
+  'nightfreight errors list --key 20412 --state all': { says: /No error records/ },
+  [`nightfreight errors list --run ${run} --json`]: {
+    first: async () => {
+      const { records } = JSON.parse(await good('nightfreight errors list --json'))
+      return { [run]: records[0].run }
+    },
+    says: /"reason":"no name"/,
+  },
+  'nightfreight errors show 0f343b0931126a20f133d67c2b018a3b': {
+    first: async () => {
+      const { records } = JSON.parse(await good('nightfreight errors list --json'))
+      return { '0f343b0931126a20f133d67c2b018a3b': records[0].id }
+    },
+    says: /"member_id": "7"/,
+  },
+  [`nightfreight errors reprocess ${job}`]: { says: /1 records join the next run/ },
+  [`nightfreight errors export ${job} members_clean --out bad.csv`]: {
+    // The model as it is rejects the row again.
+    first: async () => {
+      await good('nightfreight run queries/members')
+      return {}
+    },
+    says: /^$/,
+    leaves: () => assert.match(readFileSync(join(place, 'bad.csv'), 'utf8'), /,no name,7,\n/),
+  },
+  [`nightfreight errors export ${job} members_clean --since 2026-02-01 --out bad.csv`]: {
+    says: /^$/,
+    leaves: () => assert.match(readFileSync(join(place, 'bad.csv'), 'utf8'), /,no name,7,\n/),
+  },
+  [`nightfreight errors reprocess ${job} --corrections bad.csv`]: {
+    first: async () => {
+      const csv = readFileSync(join(place, 'bad.csv'), 'utf8')
+      writeFileSync(join(place, 'bad.csv'), csv.replace(',no name,7,', ',no name,7,Ada'))
+      return {}
+    },
+    says: /1 records join the next run/,
+  },
+  [`nightfreight errors reprocess ${job} --table members_clean --reason name`]: {
+    says: /0 records join the next run/,
+  },
+  [`nightfreight errors discard ${job} 0f343b0931126a20f133d67c2b018a3b`]: {
+    first: async () => {
+      await query('UPDATE members SET first_name = NULL WHERE member_id = 8')
+      await good('nightfreight run queries/members')
+      const { records } = JSON.parse(await good('nightfreight errors list --key 8 --json'))
+      return { '0f343b0931126a20f133d67c2b018a3b': records[0].id }
+    },
+    says: /^1 records are discarded/m,
+  },
+  [`nightfreight errors discard ${job} --table members_clean --reason name`]: {
+    first: async () => {
+      await query("UPDATE members SET first_name = 'Ada' WHERE member_id = 8")
+      return {}
+    },
+    says: /^0 records are discarded/m,
+  },
+})

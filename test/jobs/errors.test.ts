@@ -116,6 +116,42 @@ test('a changed check lets rows through: reprocessed, the others are open again'
   assert.equal(ids(await loaded(name)), '4')
 })
 
+test('the same options say which records are listed, exported, queued and discarded', async () => {
+  const { cli, run, metadata, home } = await job('picked')
+  await run()
+  const open = async () =>
+    (await metadata.errors.list({ state: 'open' })).map(({ row_key }) => row_key).sort()
+  const ids = async (...options: string[]) => {
+    const { out } = await cli('errors', 'list', '--json', ...options)
+    return (JSON.parse(out) as { records: ErrorRecord[] }).records.map(({ row_key }) => row_key).sort()
+  }
+  const tomorrow = new Date(Date.now() + 24 * 3600_000).toISOString().slice(0, 10)
+  assert.deepEqual(await ids('--key', '4'), ['4'])
+  assert.deepEqual(await ids('--reason', 'AMOUNT IS -1', '--table', 'out'), ['3', '4', '5'])
+  assert.deepEqual([await ids('--since', tomorrow), await ids('--table', 'items')], [[], []])
+  const few = await cli('errors', 'list', '--limit', '0')
+  assert.match(few.out, /0 of 3: --limit shows more/)
+
+  const file = join(home, 'some.csv')
+  assert.equal((await cli('errors', 'export', 'picked', 'out', '--key', '3', '--out', file)).code, 0)
+  assert.equal(readFileSync(file, 'utf8').trim().split('\n').length, 2)
+  const all = (await cli('errors', 'export', 'picked', 'out')).out
+  assert.equal(all.trim().split('\n').length, 4)
+  assert.match((await cli('errors', 'export', 'picked', 'out', '--since', tomorrow)).out, /^_id,_reason\n$/)
+
+  assert.match((await cli('errors', 'reprocess', 'picked', '--key', '5')).out, /^1 records join/)
+  assert.deepEqual(await open(), ['3', '4'])
+  const wide = await cli('errors', 'discard', 'picked')
+  assert.deepEqual([wide.code, /nothing says which records/.test(wide.err)], [2, true])
+  const other = await cli('errors', 'discard', 'picked', 'nonsense')
+  assert.deepEqual([other.code, /no open error record nonsense/.test(other.err)], [2, true])
+  assert.match(
+    (await cli('errors', 'discard', 'picked', '--reason', 'amount', '--key', '3')).out,
+    /^1 records/,
+  )
+  assert.deepEqual(await open(), ['4'])
+})
+
 test('values that a type cannot hold are corrected in the extract', async () => {
   await legacy.query(`SET sql_mode = ''; CREATE TABLE born (id int PRIMARY KEY, day date NOT NULL);
     INSERT INTO born VALUES (1, '2001-02-03'), (2, '0000-00-00'), (3, '0000-00-00')`)
@@ -137,8 +173,7 @@ resources: { memory: 300MB, threads: 1 }
     [two!.record, two!.category, two!.code],
     [{ id: '2', day: '0000-00-00' }, 'FORMAT_ERROR', 'VALUE_INEXACT'],
   )
-  await made.metadata.errors.correct(two!.id, { day: '1999-12-31' })
-  await made.metadata.errors.move(two!.id, 'open', 'queued')
+  await made.metadata.errors.queueCorrected(new Map([[two!.id, { day: '1999-12-31' }]]))
   assert.equal((await made.run()).error, undefined)
   const rows = () => query(`SELECT id, day::text AS day FROM born_loaded ORDER BY id`)
   const mended = [

@@ -249,17 +249,19 @@ overBoth((fresh, kind) => {
     } as const
     await errors.add([record, { ...record, id: 'e2' }])
     await errors.add([{ ...record, reason: 'again' }])
-    assert.equal(await errors.correct('e1', { amount: '1' }), true)
+    const corrected = (amount: string) => errors.queueCorrected(new Map([['e1', { amount }]]))
+    assert.equal(await corrected('1'), 1)
+    assert.equal(await corrected('2'), 0)
     const moves = await Promise.all([
-      errors.move('e1', 'open', 'queued'),
-      errors.move('e1', 'open', 'queued'),
+      errors.move('e1', 'queued', 'reprocessed'),
+      errors.move('e1', 'queued', 'reprocessed'),
     ])
     assert.deepEqual(moves.sort(), [false, true])
-    assert.equal(await errors.correct('e1', { amount: '2' }), false)
+    await errors.move('e1', 'reprocessed', 'queued')
     const found = (await errors.find('e1'))!
     assert.deepEqual(
       [found.reason, found.state, found.attempts, found.correction, found.record],
-      ['amount is negative', 'queued', 1, { amount: '1' }, record.record],
+      ['amount is negative', 'queued', 2, { amount: '1' }, record.record],
     )
     assert.deepEqual(
       (await errors.list({ job: 'j', state: 'open', limit: 9 })).map(({ id }) => id),

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { NewErrorRecord } from '../../src/metadata/errorRecords.ts'
+import { overBoth } from './stores.ts'
+
+const record = (n: number, more: Partial<NewErrorRecord> = {}): NewErrorRecord => ({
+  id: `e${String(n).padStart(6, '0')}`,
+  run: `r${n % 3}`,
+  job: 'j',
+  table_name: n % 2 === 0 ? 'even' : 'odd',
+  row_key: String(n),
+  check_name: n % 10 === 0 ? 'ten' : 'other',
+  severity: 'reject',
+  category: 'DATA_INTEGRITY_ERROR',
+  code: null,
+  reason: `row ${n} is bad`,
+  sensitive: [],
+  record: { id: String(n), label: `it's "${n}"` },
+  ...more,
+})
+
+const ROWS = 12_345
+
+overBoth(fresh => {
+  test('a queue of many rows: kept, paged, moved and closed in portions, while others use the store', async () => {
+    const place = fresh()
+    const [{ errors }, other] = [await place.open(), await place.open()]
+    const all = Array.from({ length: ROWS }, (_, n) => record(n))
+    const [first, last] = [all.slice(0, 10_000), all.slice(9_000)]
+    // Some of them twice, in one go and in the next.
+    await errors.add([...first, first[0]!, { ...first[1]!, reason: 'again' }])
+    let longest = 0
+    let isOver = false
+    const beside = (async () => {
+      while (!isOver) {
+        const begun = performance.now()
+        await other.leases.acquire('somebody', `p${begun}`, 0)
+        longest = Math.max(longest, performance.now() - begun)
+      }
+    })()
+    await errors.add(last)
+    assert.equal((await errors.find('e000001'))!.reason, 'row 1 is bad')
+    assert.equal((await errors.list({})).length, ROWS)
+
+    const seen: string[] = []
+    for await (const page of errors.pages({ table: 'even', state: 'open' }))
+      seen.push(...page.map(({ id }) => id))
+    assert.equal(new Set(seen).size, Math.ceil(ROWS / 2))
+    assert.equal(seen.length, Math.ceil(ROWS / 2))
+
+    const odd = ROWS - Math.ceil(ROWS / 2)
+    assert.equal(await errors.moveAll({ table: 'odd', reason: 'ROW' }, 'open', 'queued'), odd)
+    assert.equal(await errors.moveAll({ table: 'odd' }, 'open', 'queued'), 0)
+    assert.equal(await errors.moveAll({ reason: 'ten' }, 'open', 'discarded'), Math.ceil(ROWS / 10))
+    const ids = all.map(({ id }) => id)
+    assert.equal(await errors.moveAll({ ids, run: 'r1' }, 'queued', 'open'), Math.floor(odd / 3) + 1)
+    assert.equal(await errors.moveAll({ ids: [] }, 'open', 'discarded'), 0)
+    const open = (await errors.openAmong(ids, { job: 'j' })).map(({ id }) => id)
+    await errors.resolve(open, 'r9')
+    assert.deepEqual(await errors.openAmong(ids, { job: 'j' }), [])
+    const found = (await errors.find(open[0]!))!
+    assert.deepEqual([found.state, found.resolved_by], ['resolved', 'r9'])
+    // One that is found again is open again.
+    await errors.add([record(Number(found.row_key))])
+    assert.equal((await errors.find(found.id))!.state, 'open')
+    const queued = await errors.list({ state: 'queued' })
+    assert.ok(queued.every(({ attempts }) => attempts === 1))
+    isOver = true
+    await beside
+    assert.ok(longest < 3000, `somebody waited ${longest} ms for the store`)
+  })
+
+  test('corrections queue what is open, each once', async () => {
+    const { errors } = await fresh().open()
+    await errors.add([record(1), record(2), record(3)])
+    await errors.move('e000003', 'open', 'discarded')
+    const corrections = new Map([1, 2, 3].map(n => [`e00000${n}`, { label: `right ${n}` }]))
+    assert.equal(await errors.queueCorrected(corrections), 2)
+    assert.equal(await errors.queueCorrected(corrections), 0)
+    const found = (await errors.find('e000002'))!
+    assert.deepEqual([found.state, found.attempts, found.correction], ['queued', 1, { label: 'right 2' }])
+    assert.equal((await errors.find('e000003'))!.correction, null)
+  })
+})
