@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { errorData } from '../../engine/errors.ts'
 import { atomicWrite } from '../../engine/staging/store.ts'
+import { ask } from '../util/ask.ts'
 import { type MetricsOptions, metricsText } from './metrics.ts'
 
 /** Milliseconds that a push may take. */
@@ -30,12 +31,11 @@ export async function publishMetrics(
 }
 
 async function push(url: string, text: string): Promise<void> {
-  const answer = await fetch(url, {
+  const answer = await ask(url, {
     method: 'PUT',
     headers: { 'content-type': 'text/plain; version=0.0.4' },
     body: text,
     signal: AbortSignal.timeout(PUSH_MS),
   })
-  await answer.body?.cancel()
   if (!answer.ok) throw new Error(`the push gateway answered ${answer.status}`)
 }

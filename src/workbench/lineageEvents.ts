@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { errorData } from '../../engine/errors.ts'
 import type { EndedJob } from '../runs/options.ts'
 import type { JobConnection } from '../spec/job.ts'
+import { ask } from '../util/ask.ts'
 import { type ColumnId, idOf, openJobLineage, type ProjectLineage, type ProjectTable } from './lineage.ts'
 import { madeFrom, walk } from './trace.ts'
 
@@ -36,23 +37,17 @@ export async function sendLineage(
     const lineage = await openJobLineage(ended.spec.folder, home)
     for (const event of eventsOf(ended, lineage, namespace)) await post(endpoint, key, event)
   } catch (failure) {
-    const { cause } = failure as Error
-    const { message } = errorData(failure)
-    ended.note(
-      `the lineage was not sent: ${cause instanceof Error ? `${message}: ${cause.message}` : message}`,
-    )
+    ended.note(`the lineage was not sent: ${errorData(failure).message}`)
   }
 }
 
 async function post(endpoint: URL, key: string | undefined, event: object): Promise<void> {
-  const answer = await fetch(endpoint, {
+  const answer = await ask(endpoint, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) },
     body: JSON.stringify(event),
-    redirect: 'manual',
     signal: AbortSignal.timeout(PATIENCE_MS),
   })
-  await answer.body?.cancel()
   if (!answer.ok) throw new Error(`the receiver answered ${answer.status}`)
 }
 

@@ -13,6 +13,9 @@ export async function sendCommand(
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   // A group of its own, so that what it has started ends with it.
   const child = spawn(program, args, { cwd: folder, detached: true, stdio: ['pipe', 'ignore', 'pipe'] })
+  child.on('error', reject)
+  // It has not begun, and may have nothing to write to.
+  if (child.pid === undefined) return promise
   const stop = () => {
     reject(signal.reason)
     try {
@@ -26,7 +29,6 @@ export async function sendCommand(
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     if (said.length < 500) said += text
   })
-  child.on('error', reject)
   child.on('exit', (code, killed) => {
     if (code === 0) resolve()
     else reject(new Error(`ended with ${code ?? killed} ${said.trim().slice(0, 500)}`.trim()))

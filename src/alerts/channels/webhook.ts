@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Alert } from '../../spec/alert.ts'
 import type { WebhookChannel } from '../../spec/alerts.ts'
+import { ask } from '../../util/ask.ts'
 import { body, subject } from '../text.ts'
 
 const ATTEMPTS = 3
@@ -26,25 +27,17 @@ type Answer = { done: true } | { done: false; reason: string; passes: boolean }
 async function post({ url, format }: WebhookChannel, alert: Alert, signal: AbortSignal): Promise<Answer> {
   const message = format === 'slack' ? { text: slack(alert) } : { ...alert, text: body(alert) }
   try {
-    const response = await fetch(url, {
+    const { ok, status, text } = await ask(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(message),
-      // Whoever the URL leads on to was not named to us.
-      redirect: 'manual',
       signal,
     })
-    const text = (await response.text()).slice(0, 200)
-    if (response.ok) return { done: true }
-    const passes = response.status === 429 || response.status >= 500
-    return { done: false, reason: `answered ${response.status} ${text}`.trim(), passes }
+    if (ok) return { done: true }
+    const passes = status === 429 || status >= 500
+    return { done: false, reason: `answered ${status} ${text}`.trim(), passes }
   } catch (error) {
-    const { message: reason, cause } = error as Error
-    return {
-      done: false,
-      reason: cause instanceof Error ? `${reason}: ${cause.message}` : reason,
-      passes: true,
-    }
+    return { done: false, reason: (error as Error).message, passes: true }
   }
 }
 
