@@ -10,11 +10,16 @@ process.env.NODE_COMPILE_CACHE ??= join(
   'nightfreight',
 )
 enableCompileCache(process.env.NODE_COMPILE_CACHE)
-// Whoever reads no further, as `| head`, has what it wanted.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit()
-  throw error
+// Whoever reads no further, as `| head`, has what it wanted; how the command ended is said all the same.
+process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+  if (code === 'EPIPE') setImmediate(() => process.exit())
+  else {
+    process.stderr.write(`error RESOURCE_EXHAUSTED: standard output cannot be written: ${message}\n`)
+    process.exit(75)
+  }
 })
+// A run goes on, whether or not somebody looks.
+process.stderr.on('error', () => {})
 const { program } = await import('./cli/program.ts')
 
 await program(process.argv)

@@ -111,12 +111,12 @@ export async function readManifest<T extends { parts: Part[] }>(
   file: string,
 ): Promise<T | undefined> {
   const text = await staging.read(file)
-  const manifest = text === undefined ? undefined : intact<T>(text)
+  const manifest = text === undefined ? undefined : manifestIn<T>(text)
   return manifest && (await staging.bring(manifest.parts)) ? manifest : undefined
 }
 
 /** What a manifest's text says, where it is whole and as it was written; earlier versions wrote no checksum. */
-function intact<T extends { parts: Part[] }>(text: string): T | undefined {
+export function manifestIn<T extends { parts: Part[] }>(text: string): T | undefined {
   try {
     // `writer` is the store's own.
     const { checksum, writer, ...content } = JSON.parse(text) as T & { checksum?: number; writer?: unknown }

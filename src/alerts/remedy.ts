@@ -60,7 +60,8 @@ export const backfillOf = (place: CommandPlace, start: string, last = start): st
 export const statusOf = (place: CommandPlace, of: string): string => typed(place, 'status', of)
 
 /** The command that shows the data intervals of a job, and what they wait for. */
-export const intervalsOf = (place: CommandPlace, job: string): string => typed(place, 'intervals', job)
+export const intervalsOf = (place: CommandPlace, job: string, ...options: string[]): string =>
+  typed(place, 'intervals', job, ...options)
 
 /** The command that shows the rows a run rejected. */
 export const rejectsOf = (place: CommandPlace, run: string): string =>

@@ -6,7 +6,7 @@ import { checkHistory, type ScoreHistory } from '../runs/checkHistory.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
-import { codeOf, lasted, stateOf } from './runState.ts'
+import { codeOf, lasted, noRuns, stateOf } from './runState.ts'
 import { inColumns } from './table.ts'
 import { violationsText, withViolations } from './violations.ts'
 
@@ -43,12 +43,13 @@ export function historyCommand(): Command {
       const read = async () => {
         const runs = await metadata.history({ job, since: since?.toISOString(), limit })
         const names = runs.map(({ run }) => run)
-        return { runs, violations: await violationsOf(metadata.database, names) }
+        const none = runs.length === 0 ? await noRuns(metadata, job) : ''
+        return { runs, none, violations: await violationsOf(metadata.database, names) }
       }
-      const { runs, violations } = await read().finally(() => metadata.close())
+      const { runs, none, violations } = await read().finally(() => metadata.close())
       const shown = runs.map(run => ({ ...run, state: stateOf(run) }))
       if (json) print(JSON.stringify({ runs: withViolations(shown, violations) }))
-      else if (runs.length === 0) print('No runs. Try: nightfreight run queries/members')
+      else if (runs.length === 0) print(none)
       else print(historyText(runs, violations))
     })
 }

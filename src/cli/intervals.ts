@@ -3,23 +3,35 @@ import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 import { parseCount } from './parse.ts'
 
+interface IntervalsFlags {
+  limit: number
+  forgetFuture?: boolean
+  json?: boolean
+}
+
 export function intervalsCommand(): Command {
   return new Command('intervals')
     .description('Show the data intervals of a job, newest first, with their states and runs')
     .argument('<job>', "the job's name")
     .option('--limit <n>', 'how many', parseCount, 50)
+    .option(
+      '--forget-future',
+      'forget those that end in the future, planned while a clock was ahead: nothing is planned before they end',
+    )
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight intervals member_data_warehouse_sync\n  nightfreight intervals member_data_warehouse_sync --limit 7 --json',
+      '\nExamples:\n  nightfreight intervals member_data_warehouse_sync\n  nightfreight intervals member_data_warehouse_sync --limit 7 --json\n  nightfreight intervals member_data_warehouse_sync --forget-future',
     )
-    .action(async (job: string, { limit, json }: { limit: number; json?: boolean }) => {
+    .action(async (job: string, { limit, json, forgetFuture }: IntervalsFlags) => {
       const metadata = await openMetadata(homeFolder())
       try {
+        const forgotten = forgetFuture ? await metadata.intervals.forgetFuture(job) : undefined
         const intervals = await metadata.intervals.list(job, limit)
         const paused = (await metadata.pauses.list()).find(({ kind, name }) => kind === 'job' && name === job)
-        if (json) print(JSON.stringify({ paused: paused ?? null, intervals }))
+        if (json) print(JSON.stringify({ paused: paused ?? null, intervals, forgotten }))
         else {
+          if (forgotten !== undefined) print(`${forgotten} intervals that end in the future are forgotten`)
           if (paused) print(`paused by ${paused.paused_by} since ${paused.since}`)
           if (intervals.length === 0) print(`${job} has no intervals yet: nightfreight serve plans them`)
           for (const { interval_start, interval_end, state, run, waits_for, waits_since } of intervals) {

@@ -32,9 +32,21 @@ export function createLog(options: LogOptions = {}): Logger {
       redact: { paths: KEYS.flatMap(key => [key, `*.${key}`, `*.*.${key}`]), censor: '***' },
       hooks: { streamWrite: line => redactJson(line, secrets) },
     },
-    // Synchronous: the last lines before a crash are the ones that matter.
-    options.stream ?? destination({ dest: file ?? 2, mode: 0o600, sync: true }),
+    options.stream ?? written(file),
   )
+}
+
+/** A full disk takes no lines, and ends nothing: that they are lost is said once. */
+function written(file: string | undefined): DestinationStream {
+  // Synchronous: the last lines before a crash are the ones that matter.
+  const stream = destination({ dest: file ?? 2, mode: 0o600, sync: true })
+  let isTold = false
+  stream.on('error', ({ message }: Error) => {
+    if (!isTold)
+      process.stderr.write(`the log ${file ?? ''} cannot be written, and lacks lines: ${message}\n`)
+    isTold = true
+  })
+  return stream
 }
 
 /** The logger of one task of a run. */

@@ -1,10 +1,15 @@
 import { InvalidArgumentError } from 'commander'
 
-/** A time on the command line. */
+const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?) ?(Z|[+-]\d\d:?\d\d)?)?$/i
+
+/** A time on the command line; UTC, as times are shown, where it names no offset. */
 export function parseTime(text: string): Date {
-  const time = new Date(text)
-  if (Number.isNaN(time.getTime()))
-    throw new InvalidArgumentError('Expected a time such as 2026-02-01T02:00:00Z.')
+  const [, day = '', clock = '00:00', offset = 'Z'] = TIME.exec(text.trim()) ?? []
+  const time = new Date(`${day}T${clock}${offset.toUpperCase()}`)
+  // There are days that a calendar has not, such as 30 February: they are read as others.
+  const wall = new Date(`${day}T${clock}Z`)
+  if (Number.isNaN(time.getTime()) || !wall.toISOString().startsWith(day))
+    throw new InvalidArgumentError('Expected a time such as 2026-02-01 or 2026-02-01T02:00:00Z.')
   return time
 }
 

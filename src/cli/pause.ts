@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os'
 import { Command } from 'commander'
 import type { PauseKind } from '../metadata/pauses.ts'
+import { jobsThatRan } from '../metadata/seen.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 
@@ -20,10 +21,15 @@ export function pauseCommand(): Command {
     .action(async (name: string, { pool }: PauseFlags) => {
       const kind: PauseKind = pool ? 'pool' : 'job'
       const metadata = await openMetadata(homeFolder())
-      const paused = await metadata.pauses
-        .pause(kind, name, userInfo().username)
-        .finally(() => metadata.close())
+      const [paused, jobs] = await Promise.all([
+        metadata.pauses.pause(kind, name, userInfo().username),
+        jobsThatRan(metadata.database),
+      ]).finally(() => metadata.close())
       print(`${kind} ${name} ${paused ? 'is paused' : 'was paused already'}`)
+      if (kind === 'job' && !jobs.has(name)) {
+        const { didYouMean } = await import('../../engine/nearest.ts')
+        print(`note: no job of that name has run yet${didYouMean(name, [...jobs.keys()])}`)
+      }
     })
 }
 

@@ -1,5 +1,7 @@
+import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
-import { isRunning } from '../runs/owner.ts'
+import { jobsThatRan } from '../metadata/seen.ts'
+import { isRunning } from '../util/owner.ts'
 import { systemClock } from './home.ts'
 
 /** A run's state for people: one whose process is gone, or does not answer, is not running; `run` would continue it. */
@@ -22,3 +24,12 @@ export function lasted({
 /** The code of a run's failure; undefined where it has none. */
 export const codeOf = ({ error }: { error: string | null }): string | undefined =>
   error ? ((JSON.parse(error) as { code?: string }).code ?? 'UNEXPECTED') : undefined
+
+/** What to say where there is no run of what was asked for: that name may be wrong. */
+export async function noRuns({ database }: Metadata, wanted: string | undefined): Promise<string> {
+  const jobs = [...(await jobsThatRan(database)).keys()]
+  if (jobs.length === 0) return 'No runs yet. Try: nightfreight run queries/members'
+  if (wanted === undefined) return 'No runs in that time.'
+  const { didYouMean } = await import('../../engine/nearest.ts')
+  return `No runs of ${wanted}${didYouMean(wanted, jobs)}. Jobs that have run: ${jobs.join(', ')}.`
+}

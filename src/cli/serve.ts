@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import { secretsIn } from '../config/secrets.ts'
-import { ownName } from '../runs/owner.ts'
+import { ownName } from '../util/owner.ts'
 import { siteOf } from '../util/site.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { parseCount, parsePositive } from './parse.ts'
@@ -26,7 +26,11 @@ export function serveCommand(): Command {
       'how many runs that use a pool may be active at once; repeat it for more pools',
       parsePool,
     )
-    .option('--heartbeat <url>', 'asked each minute while all is well, so that its silence is noticed')
+    .addOption(
+      new Option('--heartbeat <url>', 'asked each minute while all is well, so that its silence is noticed')
+        .env('NIGHTFREIGHT_HEARTBEAT')
+        .argParser(parseWeb),
+    )
     .option('--host <address>', 'where dashboard, /healthz, /readyz and /metrics are served', '127.0.0.1')
     .option('--port <n>', 'their port; 0 takes a free one', parseCount, 9464)
     .option('--user-header <name>', 'in which a proxy says who asks, such as x-forwarded-user')
@@ -60,7 +64,10 @@ export function serveCommand(): Command {
       const stop = () => (abort.signal.aborted ? runner.stop() : abort.abort())
       process.on('SIGTERM', stop).on('SIGINT', stop)
       const catalog = new Catalog(folders, process.env)
-      const log = createLog({ folder: home, secrets: secretsIn(process.env.METADATA_URL) })
+      const log = createLog({
+        folder: home,
+        secrets: [...secretsIn(process.env.METADATA_URL), ...(flags.heartbeat ? [flags.heartbeat] : [])],
+      })
       const web = {
         access: new Access({ users: new WebUsers(metadata.database, systemClock), ...accessFlags(flags) }),
         metadata,
@@ -129,6 +136,12 @@ const LEAST_TOKEN = 16
 
 /** How this very program is started again. */
 export const ownCommand = () => [process.execPath, ...process.execArgv, process.argv[1]!]
+
+function parseWeb(text: string): string {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))
+    throw new InvalidArgumentError('Expected a URL such as https://hc-ping.com/5b4f….')
+  return text
+}
 
 function parsePool(text: string, pools: Map<string, number> = new Map()): Map<string, number> {
   const match = /^([^=]+)=(\d+)$/.exec(text)

@@ -4,7 +4,7 @@ import { violationsOf } from '../metadata/violations.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 import { parseCount } from './parse.ts'
-import { lasted, stateOf } from './runState.ts'
+import { lasted, noRuns, stateOf } from './runState.ts'
 import { violationsText, withViolations } from './violations.ts'
 
 export function statusCommand(): Command {
@@ -29,9 +29,10 @@ export function statusCommand(): Command {
         runs.map(({ run }) => run),
       )
       const tasks = runs[0] ? await metadata.tasks(runs[0].run) : []
+      const none = runs.length === 0 ? await noRuns(metadata, wanted) : ''
       await metadata.close()
       if (json) print(JSON.stringify({ runs: withViolations(runs, violations), tasks }))
-      else if (runs.length === 0) print('No runs yet. Try: nightfreight run queries/members')
+      else if (runs.length === 0) print(none)
       else {
         for (const run of runs)
           print(

@@ -35,6 +35,9 @@ export interface Counted {
   due: boolean
 }
 
+/** By how much the clock may have been ahead of ours when an alert was sent: beyond that, its time says nothing. */
+const MOST_SKEW_MS = 300_000
+
 /**
  * Counts an alert in each channel, and claims those in which it was not sent since `since`: of several processes one
  * sends it.
@@ -46,6 +49,7 @@ export function countAlert(
   channels: string[],
   since: string,
 ): Promise<Counted[]> {
+  const ahead = new Date(Date.parse(alert.at) + MOST_SKEW_MS).toISOString()
   return database.transaction(async queries => {
     const counted: Counted[] = []
     for (const channel of channels) {
@@ -54,7 +58,7 @@ export function countAlert(
         { key, channel },
       )
       const open = known && known.state !== 'resolved' ? known : undefined
-      const due = !open?.sent_at || open.sent_at < since
+      const due = !open?.sent_at || open.sent_at < since || open.sent_at > ahead
       const row = {
         key,
         channel,

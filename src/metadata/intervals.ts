@@ -178,6 +178,14 @@ export class Intervals {
     )
   }
 
+  /** Forgets those of a job that end in the future and that nobody runs: a clock was ahead. Gives how many. */
+  forgetFuture(job: string): Promise<number> {
+    return this.database.run(
+      `DELETE FROM intervals WHERE job = :job AND interval_end > :now AND state <> 'RUNNING'`,
+      { job, now: this.time() },
+    )
+  }
+
   /** The end of the last one planned; those of backfills do not count. */
   async lastPlanned(job: string): Promise<Date | undefined> {
     const [row] = await this.database.all<{ last: string | null }>(
@@ -329,7 +337,10 @@ export async function settleFailed(
   return settled.map(({ start }) => start).sort()
 }
 
-/** Ends the interval of a run, in the transaction that ends the run; WAITING: it is to be run again. */
+/**
+ * Ends the interval of a run, in the transaction that ends the run; WAITING: it is to be run again. One that is done is so
+ * also where a later run of it has failed.
+ */
 export async function endInterval(
   queries: Queries,
   run: { run: string; job: string; interval_start: string | null },
@@ -338,9 +349,10 @@ export async function endInterval(
 ): Promise<void> {
   if (run.interval_start === null) return
   await queries.run(
-    `UPDATE intervals SET state = :state, run = CASE WHEN CAST(:state AS TEXT) = 'WAITING' THEN NULL ELSE run END,
+    `UPDATE intervals SET state = :state, run = CASE WHEN CAST(:state AS TEXT) = 'WAITING' THEN NULL ELSE :run END,
        updated_at = :now
-     WHERE job = :job AND interval_start = :start AND run = :run`,
+     WHERE job = :job AND interval_start = :start
+       AND (run = :run OR (state = 'FAILED' AND CAST(:state AS TEXT) IN ('SUCCESS', 'COMPLETED_WITH_ERRORS')))`,
     { job: run.job, start: run.interval_start, run: run.run, state, now },
   )
 }

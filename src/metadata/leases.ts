@@ -37,7 +37,7 @@ export class Leases {
     const [row] = await this.queries.all<{ fence: number }>(
       `INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, :until)
        ON CONFLICT (name) DO UPDATE SET owner = :owner, fence = leases.fence + 1, expires_at = :until
-       WHERE leases.expires_at <= :now OR leases.owner = :dead
+       WHERE leases.expires_at <= :now OR leases.owner IN (:dead, '')
        RETURNING fence`,
       { name, owner, dead, now: this.time(), until: this.time(ttl) },
     )
@@ -66,7 +66,7 @@ export class Leases {
     return row?.fence
   }
 
-  /** Gives a lease back; does nothing when it is somebody else's now. The name keeps its fence. */
+  /** Gives a lease back, whatever the clock says later; does nothing when it is somebody else's now. The name keeps its fence. */
   async release({ name, owner, fence }: Lease): Promise<void> {
     await this.queries.run(
       `UPDATE leases SET owner = '', expires_at = :now WHERE name = :name AND owner = :owner AND fence = :fence`,
@@ -86,7 +86,7 @@ export class Leases {
   /** Who holds a name now. */
   async holder(name: string): Promise<(Lease & { expires_at: string }) | undefined> {
     const [row] = await this.queries.all<Lease & { expires_at: string }>(
-      `SELECT name, owner, fence, expires_at FROM leases WHERE name = :name AND expires_at > :now`,
+      `SELECT name, owner, fence, expires_at FROM leases WHERE name = :name AND owner <> '' AND expires_at > :now`,
       { name, now: this.time() },
     )
     return row

@@ -143,10 +143,13 @@ export class Metadata {
     })
   }
 
-  /** Asks the process that runs a run to stop, see {@link RunRecord}; false where it is not running. */
+  /**
+   * Asks the process that runs a run to stop, see {@link RunRecord}; that of one which has failed, not to resume it by
+   * itself. False where there is nothing to stop.
+   */
   async requestCancel(run: string, level: 1 | 2): Promise<boolean> {
     const changed = await this.database.run(
-      `UPDATE runs SET cancel_requested = :level WHERE run = :run AND status = 'RUNNING'`,
+      `UPDATE runs SET cancel_requested = :level WHERE run = :run AND status IN ('RUNNING', 'FAILED')`,
       { run, level },
     )
     return changed === 1

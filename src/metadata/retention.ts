@@ -1,5 +1,5 @@
 import type { Database, Queries } from './database.ts'
-import type { RunStatus } from './runs.ts'
+import { type RunStatus, runLease, stepLease } from './runs.ts'
 
 /** What decides whether a run may be forgotten. */
 export interface Kept {
@@ -114,14 +114,28 @@ export function forgetRun(database: Database, run: string): Promise<boolean> {
       run,
     })
     if (ended.length === 0) return false
+    // Of a schedule's own intervals it is known for ever that they were run; those of events follow one another by the minute.
+    await queries.run(
+      `DELETE FROM intervals WHERE run = :run AND (job, interval_start) IN
+         (SELECT job, interval_start FROM runs WHERE run = :run AND trigger = 'event')`,
+      { run },
+    )
     for (const table of OF_A_RUN) await queries.run(`DELETE FROM ${table} WHERE run = :run`, { run })
     await queries.run(
       `DELETE FROM error_records WHERE run = :run
          AND (state IN ('discarded', 'resolved') OR (state = 'reprocessed' AND correction IS NULL))`,
       { run },
     )
-    await queries.run(`DELETE FROM leases WHERE name = 'run/' || CAST(:run AS TEXT)`, { run })
+    await queries.run('DELETE FROM leases WHERE name = :own OR name LIKE :steps', {
+      own: runLease(run),
+      steps: stepLease(run, '%'),
+    })
     await queries.run('DELETE FROM runs WHERE run = :run', { run })
     return true
   })
+}
+
+/** Forgets what logs told of that has started runs before the time given; a file is known for as long as it may lie there. */
+export async function forgetTriggers(queries: Queries, before: string): Promise<void> {
+  await queries.run(`DELETE FROM triggers WHERE kind = 'log' AND consumed_at < :before`, { before })
 }

@@ -30,6 +30,7 @@ export class Sqlite implements Database {
   private readonly file: string
   private readonly db: DatabaseSync
   private readonly statements = new Map<string, StatementSync>()
+  private migrations: Migration[] = []
   /** What runs or waits last. One connection: statements of others must not slip into a transaction. */
   private last: Promise<unknown> = Promise.resolve()
 
@@ -63,7 +64,7 @@ export class Sqlite implements Database {
         return result
       } catch (error) {
         if (this.db.isTransaction) this.db.exec('ROLLBACK')
-        throw failure(error, this.file)
+        throw this.failureOf(error)
       }
     })
   }
@@ -73,11 +74,10 @@ export class Sqlite implements Database {
     await this.patiently(async () =>
       this.db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF'),
     )
-    const version = () =>
-      (this.db.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
-    if (pending(migrations, version(), this.file).length > 0)
+    this.migrations = migrations
+    if (pending(migrations, this.version(), this.file).length > 0)
       await this.transaction(async () => {
-        for (const { sqlite } of pending(migrations, version(), this.file)) this.db.exec(sqlite)
+        for (const { sqlite } of pending(migrations, this.version(), this.file)) this.db.exec(sqlite)
         this.db.exec(`PRAGMA user_version = ${migrations.length}`)
       })
     this.db.exec('PRAGMA foreign_keys = ON')
@@ -93,6 +93,21 @@ export class Sqlite implements Database {
         .all(params)
         .map(row => ({ ...row })) as Row[],
     run: async (sql, params = {}) => Number(this.prepared(sql).run(params).changes),
+  }
+
+  private version(): number {
+    return (this.db.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
+  }
+
+  /** Says so where a newer Nightfreight has changed the store under us: it is not damaged. */
+  private failureOf(error: unknown): unknown {
+    if (isMissing(error))
+      try {
+        pending(this.migrations, this.version(), this.file)
+      } catch (newer) {
+        return newer
+      }
+    return failure(error, this.file)
   }
 
   private prepared(sql: string): StatementSync {
@@ -114,7 +129,7 @@ export class Sqlite implements Database {
       try {
         return await act()
       } catch (error) {
-        if (resultCode(error) !== 5 || performance.now() > deadline) throw failure(error, this.file)
+        if (resultCode(error) !== 5 || performance.now() > deadline) throw this.failureOf(error)
         await delay(5 + Math.random() * 20)
       }
   }
@@ -123,12 +138,16 @@ export class Sqlite implements Database {
 // The low byte is the primary code, the rest says more.
 const resultCode = (error: unknown) => Number((error as { errcode?: number })?.errcode) & 0xff
 
+/** A table or column that every store of ours has. */
+const isMissing = (error: unknown) =>
+  resultCode(error) === 1 && /no such (table|column)|has no column/.test((error as Error).message)
+
 function failure(error: unknown, file: string): unknown {
   if (error instanceof EngineError) return error
   const { message } = error as Error
   const code = resultCode(error)
   const isShort = (error as { errcode?: number }).errcode === SHORT_READ
-  if (isShort || CORRUPT.includes(code) || (code === 1 && /^no such (table|column)/.test(message)))
+  if (isShort || CORRUPT.includes(code) || isMissing(error))
     return new EngineError('METADATA_CORRUPT', `metadata store ${file}: ${message}`, {
       cause: error,
       hint: `Restore it from a backup, or go on without its history: ${setAside(dirname(file))}. Targets stay as they are, and the next run compares with them. A scheduler is to be started anew.`,

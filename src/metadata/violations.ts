@@ -27,18 +27,25 @@ export async function keepViolations(
     )
 }
 
+/** Runs that one statement asks for. */
+const AT_ONCE = 500
+
 /** The violations of some runs, by run. */
 export async function violationsOf(
   queries: Queries,
   runs: string[],
 ): Promise<Map<string, ViolationRecord[]>> {
-  if (runs.length === 0) return new Map()
-  const names = runs.map((_, index) => `:run${index}`)
-  const found = await queries.all<ViolationRecord>(
-    `SELECT job, run, type, severity, expected, actual, at FROM sla_violations
-     WHERE run IN (${names.join(', ')}) ORDER BY at, type`,
-    Object.fromEntries(runs.map((run, index) => [`run${index}`, run])),
-  )
+  const found: ViolationRecord[] = []
+  for (let from = 0; from < runs.length; from += AT_ONCE) {
+    const some = runs.slice(from, from + AT_ONCE)
+    found.push(
+      ...(await queries.all<ViolationRecord>(
+        `SELECT job, run, type, severity, expected, actual, at FROM sla_violations
+         WHERE run IN (${some.map((_, index) => `:run${index}`).join(', ')}) ORDER BY at, type`,
+        Object.fromEntries(some.map((run, index) => [`run${index}`, run])),
+      )),
+    )
+  }
   return Map.groupBy(found, ({ run }) => run)
 }
 

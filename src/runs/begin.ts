@@ -5,11 +5,11 @@ import { loadJob } from '../config/load.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { isDone, type RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { isAlive, isRunning, ownName } from '../util/owner.ts'
 import { changedFiles } from './checkpoints.ts'
 import { jobNameOf } from './jobName.ts'
 import { openMask } from './mask.ts'
 import type { RunOptions } from './options.ts'
-import { isAlive, isRunning, ownName } from './owner.ts'
 import { tellRefused } from './refused.ts'
 
 /** A run that is ours to go on with. */

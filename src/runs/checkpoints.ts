@@ -11,7 +11,7 @@ import type { RunRecord } from '../metadata/runs.ts'
 import { runLease } from '../metadata/runs.ts'
 import { doneTasks, type Held } from '../metadata/tasks.ts'
 import type { JobSpec } from '../spec/job.ts'
-import { isAlive, isRunning, ownName } from './owner.ts'
+import { isAlive, isRunning, ownName } from '../util/owner.ts'
 
 /** What a full checkpoint holds: enough to go back to it. */
 export interface RunState {

@@ -5,11 +5,19 @@ import type { Part } from '../../engine/contracts/staging.ts'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Prepared } from '../../engine/plan/prepare.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
+import { manifestIn } from '../../engine/staging/store.ts'
 import type { Metadata } from '../metadata/metadata.ts'
-import { forgetRun, type Kept, type Reason, retained, retentionFacts } from '../metadata/retention.ts'
+import {
+  forgetRun,
+  forgetTriggers,
+  type Kept,
+  type Reason,
+  retained,
+  retentionFacts,
+} from '../metadata/retention.ts'
 import { isDone, runLease } from '../metadata/runs.ts'
 import type { BucketStaging } from '../stores/staging.ts'
-import { ownName } from './owner.ts'
+import { ownName } from '../util/owner.ts'
 import { openStaging } from './staging.ts'
 
 export interface GcOptions {
@@ -51,6 +59,7 @@ export async function collectGarbage(options: GcOptions): Promise<Collected[]> {
   const root = join(home, 'staging')
   const bucket = openStaging(options.staging, root)
   try {
+    if (!options.dryRun) await forgetTriggers(metadata.database, before)
     return await collect(options, { root, bucket }, facts.runs, reasons)
   } finally {
     bucket?.close()
@@ -133,9 +142,9 @@ async function neededFiles(
     for (const file of (await filesOf(staged, `${job}/${run}`)).keys()) {
       needed.add(file)
       if (!file.endsWith('.json')) continue
-      // Manifests of images, schemas and states: each lists its parts.
-      const { parts = [] } = JSON.parse((await manifests.read(file)) ?? '{}') as { parts?: Part[] }
-      for (const part of parts) needed.add(part.file)
+      // Manifests of images, schemas and states: each lists its parts. Those of a damaged one nobody reads.
+      const manifest = manifestIn<{ parts: Part[] }>((await manifests.read(file)) ?? '')
+      for (const part of manifest?.parts ?? []) needed.add(part.file)
     }
   }
   return needed

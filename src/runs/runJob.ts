@@ -16,6 +16,7 @@ import type { RunOptions } from './options.ts'
 import type { RunResult } from './result.ts'
 import { type JobContext, openSession } from './session.ts'
 import { tellTables } from './tellTables.ts'
+import { watchCancel } from './watchCancel.ts'
 
 /** Longest pause, in milliseconds, before a run is resumed by itself. */
 const LONGEST_RECOVERY = 3_600_000
@@ -36,8 +37,10 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
     const pause = pauseAfter(result.error, attempt, recovery)
     if (pause === undefined || options.goal === 'plan' || options.stop?.aborted) return result
     options.progress.note(`run ${result.run} failed and is resumed in ${Math.round(pause / 1000)} s`)
-    const stop = AbortSignal.any([options.signal, ...(options.stop ? [options.stop] : [])])
+    const cancel = watchCancel(options.metadata, result.run)
+    const stop = AbortSignal.any([options.signal, cancel.stop, ...(options.stop ? [options.stop] : [])])
     await delay(pause, undefined, { signal: stop }).catch(() => {})
+    cancel.close()
     if (stop.aborted) return result
     const { fresh, fromPlan, from, restore, fullRefresh, reconcile, ...again } = options
     result = await runOnce({ ...again, resume: result.run, acceptChanges: false }, job)

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { LEASE_TIME, type Lease, type Leases } from '../metadata/leases.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { poolSlots, slotLease } from '../metadata/pools.ts'
-import { isAlive, ownName } from './owner.ts'
+import { isAlive, ownName } from '../util/owner.ts'
 
 /** Milliseconds between two looks for a free slot. */
 const POLL_INTERVAL_MS = 500

@@ -44,9 +44,10 @@ export function timeIn(zone: Zone, text: string): Date | undefined {
   )
   if (!match) return undefined
   const [, day, clock = '00:00', offset] = match
-  const time = Date.parse(`${day}T${clock}${offset ?? 'Z'}`)
-  if (Number.isNaN(time)) return undefined
-  if (offset) return new Date(time)
-  const { shown, shifted } = zone.instants(time)
+  const wall = Date.parse(`${day}T${clock}Z`)
+  // There are days that a calendar has not, such as 30 February: they are read as others.
+  if (Number.isNaN(wall) || !new Date(wall).toISOString().startsWith(day!)) return undefined
+  if (offset) return new Date(`${day}T${clock}${offset}`)
+  const { shown, shifted } = zone.instants(wall)
   return new Date(shown[0] ?? shifted)
 }

@@ -64,11 +64,9 @@ export class ServiceAlerts {
     const now = clock.now()
     const minutes = Math.round((now.getTime() - due.getTime()) / 60_000)
     const what = `It was due at ${due.toISOString()} and begins only now, ${minutes} minutes later: no scheduler was running.`
-    const [first, last] = [passedOver[0], passedOver.at(-1)]
-    const command =
-      first && last
-        ? backfillOf(place, first.start.toISOString(), last.start.toISOString())
-        : intervalsOf(place, name)
+    const command = passedOver
+      ? backfillOf(place, passedOver.first.toISOString(), passedOver.last.toISOString())
+      : intervalsOf(place, name)
     return this.tell(
       folder,
       alertOf({ job: name }, now, {
@@ -76,11 +74,28 @@ export class ServiceAlerts {
         severity: 'HIGH',
         cause: 'missed start',
         title: `${name}: did not start when it should`,
-        what:
-          passedOver.length === 0
-            ? what
-            : `${what} ${passedOver.length} earlier data intervals are passed over (catchup: false).`,
+        what: passedOver
+          ? `${what} ${passedOver.isMore ? 'More than ' : ''}${passedOver.count} earlier data ${passedOver.count === 1 ? 'interval is' : 'intervals are'} passed over (catchup: false).`
+          : what,
         ...typed(place, command),
+      }),
+    )
+  }
+
+  /** What is planned of a job ends in the future: nothing more is planned until then. */
+  ahead({ name, folder }: ScheduledJob, end: Date): Promise<void> {
+    const { home, env, clock } = this.options
+    const place = { folder, home, env }
+    const now = clock.now()
+    return this.tell(
+      folder,
+      alertOf({ job: name }, now, {
+        kind: 'failure',
+        severity: 'HIGH',
+        cause: 'clock',
+        title: `${name}: nothing is planned before ${end.toISOString()}`,
+        what: `Data intervals of it end as late as ${end.toISOString()}, and this machine's clock was ahead when they were planned, or is behind now. Where its time is right, forget them.`,
+        ...typed(place, intervalsOf(place, name, '--forget-future')),
       }),
     )
   }

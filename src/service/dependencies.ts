@@ -1,6 +1,6 @@
 import type { Intervals, OpenInterval } from '../metadata/intervals.ts'
 import { isDone } from '../metadata/runs.ts'
-import { isRunning } from '../runs/owner.ts'
+import { isRunning } from '../util/owner.ts'
 import type { ScheduledJob } from './job.ts'
 
 /** Why an interval cannot begin. */

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Metadata } from '../metadata/metadata.ts'
+import { nameOf } from '../util/owner.ts'
 
 /** Milliseconds that a command may take until its run is there, and between two looks for it. */
 const BEGINS_MS = 20_000
@@ -36,6 +36,7 @@ export class Launcher {
     const child = spawn(program, [...args, ...words], { stdio: ['ignore', output, output], detached: true })
     closeSync(output)
     child.unref()
+    const owner = nameOf(child.pid!)
     const ended = once(child, 'exit').then(([code]) => {
       const text = readFileSync(path, 'utf8')
       appendFileSync(join(this.home, 'runs.log'), text, { mode: 0o600 })
@@ -46,7 +47,7 @@ export class Launcher {
     ended.catch(() => {})
     for (let waited = 0; waited < BEGINS_MS; waited += LOOK_MS) {
       const end = await Promise.race([ended, delay(LOOK_MS, undefined, { ref: false })])
-      const run = await this.runOf(child.pid!)
+      const run = await this.runOf(owner)
       if (run !== undefined || end?.code === 0) return { ok: true, run }
       if (end) return { ok: false, reason: refusalIn(end.text) }
     }
@@ -54,9 +55,9 @@ export class Launcher {
   }
 
   /** The run that a process works on, or has worked on. */
-  private async runOf(pid: number): Promise<string | undefined> {
+  private async runOf(process: string): Promise<string | undefined> {
     const runs = await this.metadata.runs(LATEST)
-    return runs.find(({ owner }) => owner.startsWith(`${hostname()}:${pid}:`))?.run
+    return runs.find(({ owner }) => owner === process)?.run
   }
 }
 

@@ -5,7 +5,7 @@ import type { IntervalRecord } from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { syncPoints } from '../metadata/syncHistory.ts'
 import { watchLogs } from '../runs/changeLogs.ts'
-import { isRunning } from '../runs/owner.ts'
+import { isRunning } from '../util/owner.ts'
 import type { ScheduledJob } from './job.ts'
 
 /** A look at a job's logs that goes on. */

@@ -6,17 +6,17 @@ import type { Lease } from '../metadata/leases.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { pausedOf } from '../metadata/pauses.ts'
 import { poolSlots } from '../metadata/pools.ts'
-import { isAlive, isRunning } from '../runs/owner.ts'
+import { isAlive, isRunning } from '../util/owner.ts'
 import type { ServiceAlerts } from './alerts.ts'
 import { type Blocked, isLeft, reasonToWait, START_TIME, type Wait } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
-import { type Missed, Planner } from './planner.ts'
+import { Planner, SKEW } from './planner.ts'
 import type { Runner } from './runner.ts'
 import { byUrgency, FreeSlots } from './slots.ts'
 import { keyOf, Waits } from './waits.ts'
 
 /** Told of what a person has to know. */
-export type SchedulerAlerts = Pick<ServiceAlerts, 'blocked' | 'missed' | 'gaveUp'>
+export type SchedulerAlerts = Pick<ServiceAlerts, 'blocked' | 'missed' | 'ahead' | 'gaveUp'>
 
 export interface SchedulerOptions {
   metadata: Metadata
@@ -43,6 +43,8 @@ export interface SchedulerFacts {
   running: number
   /** By job. */
   blocked: ReadonlyMap<string, Blocked>
+  /** Jobs of which nothing is planned before a time that was planned already, and is in the future. */
+  ahead: ReadonlyMap<string, Date>
 }
 
 /** Within 30 s somebody else leads, also where nobody can see that the leader has died. */
@@ -66,7 +68,8 @@ export class Scheduler {
   private readonly mine = new Map<string, { claim: Claim; ended: Promise<void> }>()
   private readonly notBefore = new Map<string, number>()
   private stopped = false
-  private waiting = 0
+  /** Intervals by job. */
+  private waiting: ReadonlyMap<string, number> = new Map()
 
   constructor(options: SchedulerOptions) {
     this.options = { leadTime: LEAD_TIME, startTime: START_TIME, ...options }
@@ -76,9 +79,11 @@ export class Scheduler {
   get facts(): SchedulerFacts {
     return {
       leads: this.lead !== undefined,
-      waiting: this.waiting,
+      waiting: [...this.waiting.values()].reduce((sum, count) => sum + count, 0),
       running: this.mine.size,
-      blocked: this.blocked,
+      // Who follows has seen nothing of late.
+      blocked: this.lead ? this.blocked : new Map(),
+      ahead: this.lead?.planner.ahead ?? new Map(),
     }
   }
 
@@ -109,7 +114,8 @@ export class Scheduler {
     const { leases, intervals, triggers } = metadata
     const now = intervals.now().getTime()
     if (this.lead) {
-      if (now - this.lead.renewed < leadTime / 3) return true
+      // Nor where the clock was put back.
+      if (Math.abs(now - this.lead.renewed) < leadTime / 3) return true
       if (await leases.renew(this.lead.lease, leadTime)) {
         this.lead.renewed = now
         return true
@@ -123,8 +129,12 @@ export class Scheduler {
     const lease = await leases.acquire(LEAD, owner, leadTime, dead)
     if (!lease) return false
     log.info({ fence: lease.fence }, 'this scheduler leads')
-    const missed = (job: ScheduledJob, found: Missed) => void this.options.alerts?.missed(job, found)
-    this.lead = { lease, planner: new Planner(intervals, triggers, clock, lease, missed), renewed: now }
+    const { alerts } = this.options
+    const planner = new Planner(intervals, triggers, clock, lease, {
+      missed: (job, found) => void alerts?.missed(job, found),
+      ahead: (job, end) => void alerts?.ahead(job, end),
+    })
+    this.lead = { lease, planner, renewed: now }
     return true
   }
 
@@ -134,10 +144,10 @@ export class Scheduler {
     const paused = pausedOf(pauses, 'job')
     const closed = pausedOf(pauses, 'pool')
     const known = jobs()
-    await planner.plan([...known.values()].filter(({ name }) => !paused.has(name)))
+    await planner.plan(known.values(), paused, this.waiting)
     const open = await metadata.intervals.open()
     const waiting = open.filter(({ state }) => state === 'WAITING')
-    this.waiting = waiting.length
+    this.waiting = countBy(waiting)
     const left = await this.leftBehind(open, known)
     const reasons = new Map<string, string>()
     const held = ({ job }: OpenInterval) => {
@@ -211,8 +221,7 @@ export class Scheduler {
       if (interval_start < (oldest.get(job) ?? '~')) oldest.set(job, interval_start)
     const starting: OpenInterval[] = []
     const blocked = new Map<string, Blocked>()
-    const counts = new Map<string, number>()
-    for (const { job } of waiting) counts.set(job, (counts.get(job) ?? 0) + 1)
+    const counts = countBy(waiting)
     for (const interval of waiting.sort(byUrgency(known))) {
       const job = known.get(interval.job)
       const wait = await this.waitOf(interval, job, slots, oldest)
@@ -244,6 +253,9 @@ export class Scheduler {
   ): Promise<Wait | undefined> {
     if (!job) return { reason: 'no scheduler has the job' }
     if (job.broken !== undefined) return { reason: `the job cannot be used: ${job.broken}` }
+    // Planned while a clock was ahead.
+    if (Date.parse(interval.interval_end) > this.options.clock.now().getTime() + SKEW)
+      return { reason: 'its end is in the future' }
     // Without a question to the store: one before it has not even ended.
     const first = oldest.get(job.name)
     if (job.dependsOnPast && first !== interval.interval_start)
@@ -314,4 +326,10 @@ export class Scheduler {
     const interval = { start, isPlanned: job.cron !== undefined }
     void this.options.alerts?.gaveUp(job, { run: record.run, isBegun, interval }, error)
   }
+}
+
+function countBy(intervals: { job: string }[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { job } of intervals) counts.set(job, (counts.get(job) ?? 0) + 1)
+  return counts
 }

@@ -5,6 +5,7 @@ import { errorData } from '../../engine/errors.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { setPools } from '../metadata/pools.ts'
 import { collectGarbage } from '../runs/gc.ts'
+import { ask } from '../util/ask.ts'
 import { ServiceAlerts } from './alerts.ts'
 import type { Catalog } from './catalog.ts'
 import { FileWatch } from './files.ts'
@@ -159,16 +160,21 @@ function troubleOf(catalog: Catalog, scheduler: Scheduler): string | undefined {
       ([job, { reason, since, waiting }]) =>
         `${job}: ${waiting} data intervals wait since ${since}: ${reason}`,
     ),
+    ...[...scheduler.facts.ahead].map(
+      ([job, end]) =>
+        `${job}: nothing is planned before ${end.toISOString()}, which was planned while a clock was ahead`,
+    ),
   ]
   return lines.length > 0 ? lines.join('\n') : undefined
 }
 
-/** Asks the heartbeat's URL; what fails there is somebody else's to tell. */
+/** Asks the heartbeat's URL; what fails there is somebody else's to tell, and ours to note. */
 async function beat(url: string | undefined, log: Logger): Promise<void> {
   if (url === undefined) return
-  await fetch(url, { signal: AbortSignal.timeout(BEAT_MS) }).then(
-    response => response.body?.cancel(),
-    error => log.warn({ reason: errorData(error).message }, 'the heartbeat was not taken'),
+  const refused = (reason: string) => log.warn({ reason }, 'the heartbeat was not taken')
+  await ask(url, { signal: AbortSignal.timeout(BEAT_MS) }).then(
+    ({ ok, status, text }) => ok || refused(`answered ${status} ${text}`.trim()),
+    error => refused(errorData(error).message),
   )
 }
 

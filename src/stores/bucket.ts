@@ -21,7 +21,8 @@ export class BucketStore implements FileStore {
     const { bucket, prefix, endpoint = '' } = access
     this.where = `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}`
     const location = createHash('sha256').update(`${endpoint} ${this.where}`).digest('hex').slice(0, 16)
-    this.temporary = join(tmpdir(), 'nightfreight', location)
+    // Each user's own: nobody else's folder could be written to.
+    this.temporary = join(tmpdir(), `nightfreight-${process.getuid?.() ?? 'files'}`, location)
     this.copies = new Copies(join(this.temporary, 'copies'))
   }
 

@@ -1,31 +1,31 @@
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isAlive, ownName } from '../util/owner.ts'
 import { ABANDONED } from './store.ts'
 
 /**
  * A new empty folder in `folder` for an owner's work in progress. Those that processes of it left which are no more are
- * removed, and those of others that are old.
+ * removed, and those of others that are old: a process that was stopped wakes up to its files.
  */
 export async function workFolder(folder: string, owner: string): Promise<string> {
   const prefix = `${createHash('sha256').update(owner).digest('hex').slice(0, 16)}-`
+  const own = `${prefix}${encodeURIComponent(ownName())}-`
   await mkdir(folder, { recursive: true })
   for (const name of await readdir(folder)) {
     const facts = await stat(join(folder, name)).catch(() => undefined)
-    const own = name.startsWith(prefix) && !isAlive(Number(name.slice(prefix.length).split('-')[0]))
-    const left = own || (facts && facts.mtimeMs < Date.now() - ABANDONED)
-    if (left) await rm(join(folder, name), { recursive: true, force: true })
+    const isLeft = name.startsWith(own) || (name.startsWith(prefix) && !isAlive(processIn(name, prefix)))
+    if (isLeft || (facts && facts.mtimeMs < Date.now() - ABANDONED))
+      await rm(join(folder, name), { recursive: true, force: true })
   }
-  return mkdtemp(join(folder, `${prefix}${process.pid}-`))
+  return mkdtemp(join(folder, own))
 }
 
-/** Whether another process of this machine goes on: one that was stopped does, and wakes up to its files. */
-function isAlive(pid: number): boolean {
-  if (pid === process.pid) return false
+/** The process that a folder is of, before what mkdtemp adds. */
+function processIn(name: string, prefix: string): string {
   try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return decodeURIComponent(name.slice(prefix.length, name.lastIndexOf('-')))
+  } catch {
+    return name
   }
 }

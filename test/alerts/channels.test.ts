@@ -249,6 +249,13 @@ for (const [index, name] of ['SQLite', 'Postgres'].entries())
     assert.deepEqual(await openAlerts(store.database, given.job), [])
     assert.equal((await raise(minute(1)))[0]!.state, 'sent')
     assert.equal((JSON.parse(hook.bodies.at(-1)!) as Alert).times, 1)
+    // A clock that was ahead when it was sent holds nothing back.
+    now += 400 * 24 * 3600_000
+    const early = { ...given, cause: 'AUTH_FAILED' }
+    const raiseAt = () => raise({ ...early, at: clock.now().toISOString() })
+    assert.equal((await raiseAt())[0]!.state, 'sent')
+    now -= 400 * 24 * 3600_000
+    assert.deepEqual([(await raiseAt())[0]!.state, (await raiseAt())[0]!.state], ['sent', 'held'])
     // Of two processes at the same moment one sends it.
     const twice = { ...given, cause: 'DEADLOCK', at: clock.now().toISOString() }
     const both = await Promise.all([raise(twice), raise(twice)])

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { EngineError } from '../../engine/errors.ts'
-import { type SmallJob, smallJob } from './small.ts'
+import { notesInto, type SmallJob, smallJob } from './small.ts'
 
 const yaml = (more = '') => `
 connections:
@@ -177,4 +179,42 @@ test('memory below what a run needs is refused, with what that is', async t => {
   const refused = await job.cli('validate', job.folder)
   assert.equal(refused.code, 2)
   assert.match(refused.err, /resources\.memory: .*at least 235MB/)
+})
+
+test('a run whose process is gone is ended by cancel, and its data interval is not run again by itself', async t => {
+  const { cli, metadata } = await smallJob(t, 'left', { 'job.yaml': '' })
+  const leader = (await metadata.leases.acquire('scheduler', 'me'))!
+  const [start, end] = [new Date('2026-02-01T02:00Z'), new Date('2026-02-02T02:00Z')]
+  await metadata.intervals.plan([{ job: 'left', start, end }], leader)
+  const [claim] = await metadata.intervals.take(await metadata.intervals.list('left', 1))
+  const own = {
+    run: 'r1',
+    job: 'left',
+    run_at: end.toISOString(),
+    spec_hash: '',
+    owner: `${hostname()}:1:never`,
+  }
+  const interval = { interval_start: start.toISOString(), interval_end: end.toISOString() }
+  await metadata.startRun({ ...own, ...interval, trigger: 'schedule' }, 1, claim)
+  const ended = await cli('cancel', 'r1')
+  assert.deepEqual([ended.code, ended.out], [0, 'r1: ended; the process that ran it was gone\n'], ended.err)
+  assert.equal((await metadata.run('r1'))!.status, 'FAILED')
+  assert.equal((await metadata.intervals.list('left', 1))[0]!.state, 'FAILED')
+  assert.equal((await cli('cancel', 'r1')).out, 'r1: has failed, and is not resumed by itself\n')
+})
+
+test('a run that is to be resumed by itself is not, once it is cancelled', async t => {
+  const job = await made(t, 'recovers', 'recovery: { auto: true, delay: 40s, limit: 2 }')
+  job.yaml(
+    yaml('recovery: { auto: true, delay: 40s, limit: 2 }').replace('file:in', 'sftp://ada:x@127.0.0.1:9/in'),
+  )
+  const notes: string[] = []
+  const running = job.run({ progress: notesInto(notes) })
+  while (!notes.some(note => /is resumed in/.test(note))) await delay(50)
+  const { run } = (await job.metadata.runs(1))[0]!
+  const begun = performance.now()
+  assert.equal((await job.cli('cancel', run)).out, `${run}: has failed, and is not resumed by itself\n`)
+  assert.equal((await running).run, run)
+  assert.ok(performance.now() - begun < 15_000)
+  assert.equal((await job.metadata.run(run))!.attempt, 1)
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
@@ -54,6 +54,13 @@ overBoth((fresh, kind) => {
     assert.equal(next.read, 2, 'it still builds on the images')
     assert.equal(next.outcome.changes[0]!.counts.inserts, 1, 'and compares with the last state')
     assert.equal(await loaded(), '1,2,3,4,5')
+
+    // Whoever reads a damaged manifest makes anew what it was of, and gc takes away what nobody reads.
+    for (const file of globSync(join(staged, '*', '**', '*.json'))) writeFileSync(file, '{"parts": [')
+    await gc(0)
+    const mended = await night(6)
+    assert.equal(mended.error, undefined)
+    assert.equal(await loaded(), '1,2,3,4,5,6')
   })
 
   // Each call is a process: one store is enough.

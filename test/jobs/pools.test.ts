@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { setPools } from '../../src/metadata/pools.ts'
-import { ownName } from '../../src/runs/owner.ts'
+import { ownName } from '../../src/util/owner.ts'
 import { freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
 

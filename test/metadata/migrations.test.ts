@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
+import { openAlerts } from '../../src/metadata/alerts.ts'
 import { MIGRATIONS } from '../../src/metadata/migrations/index.ts'
 import { worker } from './processes.ts'
 import { overBoth } from './stores.ts'
@@ -17,14 +18,43 @@ const OLD = [
    VALUES ('j', 'r1', 'at', 'SUCCESS', 12, 9.5)`,
 ]
 
+/** What stands in the tables that came with version 3. */
+const NIGHT = (version: number) => [
+  `INSERT INTO error_records (id, run, job, ${version < 4 ? 'model' : 'table_name'}, check_name, severity, category, reason,
+     record, correction, state, attempts, created_at, updated_at)
+   VALUES ('e1', 'r1', 'j', 'm', 'c', 'reject', 'DATA_INTEGRITY_ERROR', 'it is bad', '{"a":"1"}', '{"a":"2"}', 'queued', 1,
+     '2026-03-01T02:00:00.000Z', '2026-03-01T02:00:00.000Z')`,
+  `INSERT INTO intervals (job, interval_start, interval_end, state, run, try, updated_at)
+   VALUES ('j', '2026-03-01T02:00:00.000Z', '2026-03-02T02:00:00.000Z', 'SUCCESS', 'r1', 1, 'u'),
+     ('j', '2026-03-02T02:00:00.000Z', '2026-03-03T02:00:00.000Z', 'WAITING', NULL, 0, 'u')`,
+  `INSERT INTO alerts (key, channel, job, kind, severity, state, payload, first_at)
+   VALUES ('k', 'log', 'j', 'failure', 'HIGH', 'sent', '{}', 'f')`,
+  `INSERT INTO triggers (id, job, kind, payload, created_at) VALUES ('t', 'j', 'file', '{}', 'c')`,
+]
+
 overBoth((fresh, kind) => {
   for (let version = 1; version < MIGRATIONS.length; version++)
     test(`a store of version ${version} keeps its rows`, async () => {
       const place = fresh()
       const old = place.database()
       await old.migrate(MIGRATIONS.slice(0, version))
-      for (const statement of OLD) await old.run(statement)
+      for (const statement of [...OLD, ...(version < 3 ? [] : NIGHT(version))]) await old.run(statement)
       const metadata = await place.open()
+      if (version >= 3) {
+        const [record] = await metadata.errors.corrections('j', 'm')
+        const { row_key, sensitive, correction, attempts } = record!
+        assert.deepEqual([row_key, sensitive, correction, attempts], [null, [], { a: '2' }, 1])
+        const states = (await metadata.intervals.list('j', 9)).map(({ state, waits_for }) => [
+          state,
+          waits_for,
+        ])
+        assert.deepEqual(states, [
+          ['WAITING', null],
+          ['SUCCESS', null],
+        ])
+        assert.equal((await openAlerts(metadata.database, 'j')).length, 1)
+        assert.equal(await metadata.triggers.isWaiting('j'), true)
+      }
       const [running, done] = await metadata.runs(9)
       assert.deepEqual(
         [running!.run, running!.status, running!.fence, running!.expires_at, running!.goal],
@@ -61,6 +91,24 @@ overBoth((fresh, kind) => {
       return true
     })
   })
+
+  if (kind === 'sqlite')
+    test('a store that a newer version changes under a process is not called damaged', async () => {
+      const place = fresh()
+      const metadata = await place.open()
+      const newer = { sqlite: 'ALTER TABLE runs DROP COLUMN goal', postgres: '' }
+      await place.database().migrate([...MIGRATIONS, newer])
+      for (const act of [
+        () => metadata.runs(1),
+        () => metadata.database.transaction(q => q.all('SELECT goal FROM runs')),
+      ])
+        await assert.rejects(act, (error: unknown) => {
+          assert.ok(error instanceof EngineError)
+          assert.equal(error.code, 'CONFIG_INVALID')
+          assert.match(error.message, /a newer Nightfreight wrote it/)
+          return true
+        })
+    })
 
   test('several processes may migrate at once', async () => {
     const place = fresh()

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Kept, type LoadTask, retained } from '../../src/metadata/retention.ts'
+import {
+  forgetRun,
+  forgetTriggers,
+  type Kept,
+  type LoadTask,
+  retained,
+} from '../../src/metadata/retention.ts'
+import { stepLease } from '../../src/metadata/runs.ts'
+import { overBoth, standing } from './stores.ts'
 
 /** Day `n` of a month. */
 const day = (n: number) => `2026-03-${String(n).padStart(2, '0')}T00:00:00.000Z`
@@ -56,5 +64,61 @@ test('a plan or a checkpoint stays until its job commits again', () => {
 test('a plan that was loaded late is the last commit', () => {
   assert.deepEqual(reasons([run(1), run(2)], [load(1, 'SUCCESS', 'load.w', 3), load(2)]), {
     r1: 'committed',
+  })
+})
+
+overBoth(fresh => {
+  test('with a run go its steps, and what grows by the minute: intervals of events, and what logs told of', async () => {
+    const clock = standing()
+    const metadata = await fresh().open(clock)
+    const { database, intervals, leases, triggers } = metadata
+    const leader = (await leases.acquire('scheduler', 'me'))!
+    const minute = (n: number) => new Date(Date.parse('2026-03-01T00:00Z') + n * 60_000)
+    const ran = async (n: number, trigger: 'event' | 'schedule') => {
+      const [start, end] = [minute(n), minute(n + 1)]
+      await intervals.plan([{ job: 'j', start, end }], leader)
+      const [claim] = await intervals.take([(await intervals.find('j', start.toISOString()))!])
+      const run = `r${n}`
+      const given = { run, job: 'j', run_at: end.toISOString(), spec_hash: '', owner: 'me', trigger }
+      const record = await metadata.startRun(
+        { ...given, interval_start: start.toISOString(), interval_end: end.toISOString() },
+        1,
+        claim,
+      )
+      const nothing = { records: 0, seconds: 0, syncPoints: [], error: undefined }
+      await metadata.endRun({
+        ...nothing,
+        run,
+        fence: record.fence,
+        job: 'j',
+        status: 'SUCCESS',
+        runAt: given.run_at,
+      })
+      await leases.acquire(stepLease(run, 'extract.a'), 'gone', 0)
+    }
+    await ran(0, 'event')
+    await ran(1, 'schedule')
+    await ran(10, 'event')
+    for (const [id, kind] of [
+      ['t1', 'log'],
+      ['t2', 'file'],
+    ] as const)
+      await triggers.add(id, 'k', kind, {})
+    await intervals.planEvent({ job: 'k', start: minute(0), end: minute(1) }, leader)
+    clock.move(1000)
+    await triggers.add('t3', 'k', 'log', {})
+
+    for (const run of ['r0', 'r1']) assert.equal(await forgetRun(database, run), true)
+    await forgetTriggers(database, clock.now().toISOString())
+    const names = async (sql: string) => (await database.all<{ name: string }>(sql)).map(({ name }) => name)
+    assert.deepEqual(await names(`SELECT run AS name FROM intervals WHERE job = 'j' ORDER BY run`), [
+      'r1',
+      'r10',
+    ])
+    assert.deepEqual(
+      await names(`SELECT name FROM leases WHERE name LIKE 'step/%' OR name LIKE 'run/%' ORDER BY name`),
+      ['run/r10', 'step/r10/extract.a'],
+    )
+    assert.deepEqual(await names('SELECT id AS name FROM triggers ORDER BY id'), ['t2', 't3'])
   })
 })

@@ -145,6 +145,20 @@ test('the last before, the first from a time on, and what never comes', () => {
   assert.throws(() => new Cron('0 25 * * *', 'UTC'))
 })
 
+test('a day that no calendar has is no time', () => {
+  const zone = new Zone('Europe/Berlin')
+  for (const text of [
+    '2026-02-30',
+    '2026-02-29T02:00',
+    '2026-04-31T02:00Z',
+    '2026-02-01T24:00',
+    '2026-13-01',
+  ])
+    assert.equal(timeIn(zone, text), undefined, text)
+  assert.equal(timeIn(zone, '2028-02-29T02:00')?.toISOString(), '2028-02-29T01:00:00.000Z')
+  assert.equal(timeIn(zone, '2026-02-01T00:30+02:00')?.toISOString(), '2026-01-31T22:30:00.000Z')
+})
+
 test('a time as written is of the zone unless it names an offset', () => {
   const zone = new Zone('Europe/Berlin')
   assert.equal(timeIn(zone, '2026-07-01')?.toISOString(), '2026-06-30T22:00:00.000Z')

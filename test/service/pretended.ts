@@ -94,7 +94,13 @@ export async function nights(
   const metadata = await place.open(wall)
   const runner = new Pretended(metadata)
   const known = new Map(jobs.map(each => [each.name, each]))
-  const told = { blocked: async () => {}, missed: async () => {}, gaveUp: async () => {}, ...alerts }
+  const told = {
+    blocked: async () => {},
+    missed: async () => {},
+    ahead: async () => {},
+    gaveUp: async () => {},
+    ...alerts,
+  }
   const scheduler = (owner: string) => {
     const made = new Scheduler({
       metadata,

@@ -6,9 +6,9 @@ import { flushCompileCache } from 'node:module'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import { openMetadata } from '../../src/metadata/open.ts'
-import { isAlive, isRunning, ownName } from '../../src/runs/owner.ts'
 import type { Assignment, Runner } from '../../src/service/runner.ts'
 import { Scheduler } from '../../src/service/scheduler.ts'
+import { isAlive, isRunning, ownName } from '../../src/util/owner.ts'
 import { nightJobs, type Settings } from './nights.ts'
 
 const settings = JSON.parse(process.argv[2]!) as Settings

@@ -9,8 +9,6 @@ import { Cron } from '../../src/schedule/cron.ts'
 import { intervalsBetween } from '../../src/schedule/due.ts'
 import { backfill } from '../../src/service/backfill.ts'
 import { FileWatch } from '../../src/service/files.ts'
-import type { ScheduledJob } from '../../src/service/job.ts'
-import type { Missed } from '../../src/service/planner.ts'
 import { overBoth } from '../metadata/stores.ts'
 import { job } from './nights.ts'
 import { daily, nights, start } from './pretended.ts'
@@ -262,6 +260,39 @@ overBoth(fresh => {
     assert.deepEqual(await states('j'), ['03 FAILED'])
   })
 
+  test('a run that is resumed settles its interval, also where a later run of that has failed', async () => {
+    const { runner, tick, states, metadata } = await nights(fresh(), [
+      job('j', { cron: daily(), catchup: false }),
+    ])
+    await tick()
+    const early = runner.active.get('j 03')!.run
+    await runner.end('j 03', 'FAILED', new EngineError('DATA_INVALID', 'bad'))
+    const again = backfill({
+      metadata,
+      job: job('j', { cron: daily() }),
+      intervals: intervalsBetween(
+        daily(),
+        new Date('2026-03-03'),
+        new Date('2026-03-04'),
+        new Date('2026-03-04T10:00Z'),
+      ),
+      parallel: 1,
+      again: false,
+      runner,
+      signal: new AbortController().signal,
+      note: () => {},
+    })
+    await runner.until('j 03')
+    await runner.end('j 03', 'FAILED', new EngineError('DATA_INVALID', 'bad'))
+    assert.equal(await again, 4)
+    const resumed = (await metadata.reopen((await metadata.run(early))!, 'me'))!
+    const nothing = { records: 0, seconds: 0, syncPoints: [], error: undefined }
+    const { run, fence, run_at: runAt } = resumed
+    await metadata.endRun({ ...nothing, run, fence, job: 'j', status: 'SUCCESS', runAt })
+    assert.deepEqual(await states('j'), ['03 SUCCESS'])
+    assert.equal((await metadata.intervals.list('j', 1))[0]!.run, early)
+  })
+
   test('a job that cannot be used is planned, and not run', async () => {
     const { runner, tick, states, known } = await nights(fresh(), [
       job('j', { cron: daily(), catchup: false, broken: 'job.yaml:3: no' }),
@@ -271,29 +302,5 @@ overBoth(fresh => {
     known.set('j', job('j', { cron: daily(), catchup: false }))
     await tick()
     assert.deepEqual(runner.begun, ['j 03'])
-  })
-
-  test('a start that was missed is told, with the intervals that are passed over', async () => {
-    const told: string[] = []
-    const alerts = {
-      missed: async ({ name }: ScheduledJob, { due, passedOver }: Missed) =>
-        void told.push(
-          [name, due.toISOString(), ...passedOver.map(({ start }) => start.toISOString().slice(8, 10))].join(
-            ' ',
-          ),
-        ),
-    }
-    const { clock, runner, tick } = await nights(fresh(), [job('j', { cron: daily(), catchup: false })], {
-      alerts,
-    })
-    await tick()
-    await runner.end('j 03')
-    clock.move(16 * 3_600_000)
-    await tick()
-    await runner.end('j 04')
-    assert.deepEqual(told, [])
-    clock.move(3 * 24 * 3_600_000)
-    await tick()
-    assert.deepEqual(told, ['j 2026-03-06T02:00:00.000Z 05 06'])
   })
 })

@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openMetadata } from '../../src/metadata/open.ts'
 import type { RunRecord } from '../../src/metadata/runs.ts'
+import { receiver } from '../alerts/receivers.ts'
 import type { Hooks } from '../servers.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -227,4 +228,37 @@ test('every command of the service has help with an example', async t => {
     assert.equal(code, 0)
     assert.match(out, new RegExp(`Examples?:\\n {2}nightfreight ${command} `))
   }
+})
+
+test('the heartbeat is asked while all is well, by a flag or the environment; one that is refused is noted', async t => {
+  const hook = await receiver(t, response => response.writeHead(404).end('no such check'))
+  const at = await home(t, {
+    nightly: `{ cron: "0 0 * * *", catchup: true, start: ${day(3)}, depends_on_past: true }`,
+  })
+  const { child } = await at.serve('--heartbeat', hook.url)
+  await at.until('nightly', 'SUCCESS', 3)
+  for (let n = 0; n < 100 && hook.bodies.length === 0; n++) await delay(100)
+  assert.equal(hook.bodies.length, 1, 'once a minute')
+  assert.match(at.log(), /"reason":"answered 404 no such check".*the heartbeat was not taken/)
+  assert.doesNotMatch(at.log(), /T0PS3CRET/)
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+
+  const [first, second] = (await at.metadata.intervals.list('nightly', 3)).toReversed()
+  await at.metadata.database.run(
+    `UPDATE intervals SET state = CASE WHEN interval_start = :first THEN 'FAILED' ELSE 'WAITING' END, run = NULL`,
+    { first: first!.interval_start },
+  )
+  const blocked = await at.serve('--heartbeat', hook.url)
+  let ready = await blocked.ask('/readyz')
+  for (let n = 0; n < 100 && ready.status !== 503; n++) {
+    await delay(100)
+    ready = await blocked.ask('/readyz')
+  }
+  assert.match(ready.text, new RegExp(`nightly: 2 data intervals wait since ${second!.interval_end}`))
+  await delay(1500)
+  assert.equal(hook.bodies.length, 1, 'a schedule that stands still is not well')
+
+  const none = await at.cli('serve', at.folder, '--heartbeat', 'hc-ping.com/5b4f')
+  assert.deepEqual([none.code, /Expected a URL such as https:/.test(none.err)], [2, true])
 })

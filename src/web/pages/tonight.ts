@@ -22,9 +22,9 @@ import {
   table,
 } from '../../report/markup.ts'
 import { inWords, toneOf } from '../../report/tones.ts'
-import { isRunning } from '../../runs/owner.ts'
 import type { Catalog } from '../../service/catalog.ts'
 import type { Alert } from '../../spec/alert.ts'
+import { isRunning } from '../../util/owner.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { PageMaker } from '../context.ts'
 import { type HeatCell, heatMap } from '../heatMap.ts'
