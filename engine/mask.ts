@@ -34,6 +34,10 @@ const DOUBLE = new RegExp(String.raw`${NAME}(?<![\p{L}\p{N}.])"((?:\\.|[^"\\])+)
 const DETAIL =
   /(Key \((?<columns>[^)]*)\)=\()([^\n]*?)(?=\) (?:already exists|is not present|is still referenced|is duplicated|conflicts))/g
 const WHOLE_ROW = /(Failing row contains \()[^\n]*/g
+/** Numbers that DuckDB does not quote: `value 5200 can't be cast`, `Overflow in addition of INT32 (5200 + 1)`. */
+const NUMBER = String.raw`-?\d[\d.]*(?:e[+-]?\d+)?`
+const CAST = new RegExp(String.raw`(\bvalue )(${NUMBER})(?= )`, 'gi')
+const OVERFLOW = new RegExp(String.raw`(\()(${NUMBER})( [-+*/%] )(${NUMBER})(?=\))`, 'gi')
 /** What may follow a value that is not in quotes. */
 const ENDS = String.raw`, [\p{L}_][\p{L}\p{N}_]* = |, and \d+ more|, which is | stands in | violates |: |; |\)[\s:;,.]|\)$|\n|$`
 
@@ -58,6 +62,17 @@ export class Mask {
     const names = [...job.extracts, ...job.loads].flatMap(({ key }) => key)
     const tables = [...job.extracts.map(({ name }) => name), ...job.loads.map(({ table }) => table)]
     this.words = [...files, ...names, ...tables, ...job.macros.map(({ sql }) => sql)].join('\n')
+  }
+
+  /** False where nothing is sensitive. */
+  get isNeeded(): boolean {
+    return this.all.length > 0
+  }
+
+  /** Whether a column's values, or some of a table of which it is not known which, are not to be seen. */
+  covers({ table, column }: { table: string; column: string }): boolean {
+    const sensitive = this.columnsOf(table)
+    return column === '*' ? sensitive.length > 0 : includes(sensitive, column)
   }
 
   /** Sensitive columns of an extract or a model. */
@@ -112,6 +127,7 @@ export class Mask {
       `(?<![\\p{L}\\p{N}_])((?:${names}) = )(?!NULL\\b|${PREFIX})(.+?)(?=${ENDS})`,
       'giu',
     )
+    const number = new RegExp(`(?<![\\p{L}\\p{N}_])((?:${names}): )(${NUMBER})(?![\\p{L}\\p{N}])`, 'giu')
     const quoted = (all: string, value: string) =>
       isMasked(value) || this.isOwn(value) ? all : `${all[0]}${this.hash(value)}${all.at(-1)}`
     return message
@@ -125,20 +141,24 @@ export class Mask {
         assigned,
         (_, before: string, value: string) => before + this.hash(value.replace(/^'(.*)'$/, '$1')),
       )
+      .replace(number, (_, before: string, value: string) => before + this.hash(value))
+      .replace(CAST, (_, before: string, value: string) => before + this.hash(value))
+      .replace(OVERFLOW, (_, before: string, one: string, sign: string, other: string) =>
+        [before, this.hash(one), sign, this.hash(other)].join(''),
+      )
       .replace(SINGLE, quoted)
       .replace(DOUBLE, quoted)
   }
 
-  /** What a query says of the tables that it reads: where it reads a sensitive column, no word that is not its own. */
-  message(message: string, sql: string): string {
-    const reads = this.all.some(name => holds(sql, name))
-    const isKnown = (word: string) => /^[\d.,]{1,6}$/.test(word) || holds(sql, word)
-    const own = (word: string) => (isKnown(word) || !/[\p{L}\p{N}]/u.test(word) ? word : this.hash(word))
-    return this.text(reads ? message.replace(/[^\s,;:()'"]+/g, own) : message)
+  /** What a query says that may show sensitive values: no word, and no number, that is not its own. */
+  ownWords(message: string, sql: string): string {
+    const own = (word: string) => (!/[\p{L}\p{N}]/u.test(word) || holds(sql, word) ? word : this.hash(word))
+    return message.replace(/[^\s,;:()'"]+/g, own)
   }
 
   /** A failure as people may see it. One of the configuration quotes the job, never a row. */
   error(error: unknown): Error {
+    if (!this.isNeeded && error instanceof Error) return error
     const { message, hint, stack, ...rest } = errorData(error)
     const isOfJob = error instanceof EngineError && error.category === 'CONFIGURATION_ERROR'
     const mask = (text: string) => (isOfJob && error.code !== 'MODEL_INVALID' ? text : this.text(text))

@@ -75,6 +75,7 @@ const FLOORS: Record<string, string[]> = {
     'batch',
     'types',
     'nearest.ts',
+    'plural.ts',
     'errors.ts',
   ],
   src: [
@@ -310,3 +311,23 @@ for (const [file, packages] of Object.entries(THREADS))
     const found = packagesIn(loadedWith(file)).map(name => name.split('/')[0]!)
     assert.deepEqual([...new Set(found)].toSorted(), packages)
   })
+
+test('a number stands with the word of its count', () => {
+  const NOUNS =
+    'row file extract model check load column record task chunk error value byte range run interval case field'
+  const counts = new RegExp(
+    String.raw`\$\{(?!counted\()((?:[^{}]|\{[^{}]*\})*)\} (?:[a-z]+ )?(?:${NOUNS.replaceAll(' ', '|')})s\b`,
+    'g',
+  )
+  /** What is no number, or never one. */
+  const fine =
+    /^[A-Z_]+$|(?:name|from|job|action|folder|file|join\(', '\)|mode)$|answer\(|limits\.ratio|'all'/
+  /** Of more than one, by the condition before; of bytes that are never one; in a closed package. */
+  const never = ['row', 'rowCount', 'length', 'found.n', 'wire.length', 'wrong.n', 'most', 'overlap.length']
+  const found = files.flatMap(file =>
+    [...readFileSync(join(root, file), 'utf8').matchAll(counts)]
+      .filter(([, expression]) => !fine.test(expression!) && !never.includes(expression!))
+      .map(([text]) => `${file}: ${text}`),
+  )
+  assert.deepEqual(found, [], 'counted() of engine/plural.ts gives "1 row"')
+})

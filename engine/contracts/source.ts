@@ -8,8 +8,6 @@ export interface TableSchema {
   columns: Column[]
   /** Primary key, in key order; empty where there is none. */
   key: string[]
-  /** True where two rows may have one key all the same. */
-  keyRepeats?: true
   /** Estimates from the server's statistics; undefined where it has none. */
   rows?: number
   bytes?: number
@@ -111,6 +109,8 @@ export interface Read {
   where: string
   columns: Column[]
   key: string[]
+  /** Columns whose values no {@link Range.label} has. */
+  sensitive?: string[]
   /**
    * Rows at or after this value only, and with `nulls` those whose value is NULL, or is staged as NULL. The value is
    * DuckDB's text of it: `2026-01-31 23:55:00.000000+00`, `0044-03-15 (BC)`.

@@ -6,6 +6,7 @@ import { loadKeyPolicy } from '../plan/keyPolicy.ts'
 import { type PlannedRead, planLoad } from '../plan/plan.ts'
 import type { TableLook } from '../plan/standing.ts'
 import { madeOf } from '../plan/structure.ts'
+import { counted } from '../plural.ts'
 import { type Duplicates, KEY_UNIQUE, settleDuplicates } from '../quality/keyRules.ts'
 import { countFound, type Found, quarantine } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
@@ -145,8 +146,8 @@ function noteOf({ list, load, counts, reason }: Changes, superseded: number): st
   const note = list
     ? `${inserts} to insert, ${updates} to update, ${deletes} to delete`
     : load.key.length > 0
-      ? `${inserts} rows, ${reason ? 'compared with the table itself' : 'first load'}`
-      : `${rows} rows, all exchanged`
+      ? `${counted(inserts, 'row')}, ${reason ? 'compared with the table itself' : 'first load'}`
+      : `${counted(rows, 'row')}, all exchanged`
   return superseded > 0 ? `${note}, ${superseded} superseded` : note
 }
 

@@ -1,5 +1,6 @@
 import type { PlannedLoad } from '../contracts/load.ts'
 import { EngineError } from '../errors.ts'
+import { counted } from '../plural.ts'
 
 /**
  * Stops a load that would delete more than its limit, or whose data set is empty although the last one was not.
@@ -13,7 +14,7 @@ export function guard(
   if (counts.rows === 0 && !load.guard.allowEmpty)
     throw new EngineError(
       'GUARD_STOPPED',
-      `${where}: ${load.from} is empty, and had ${before} rows the last time`,
+      `${where}: ${load.from} is empty, and had ${counted(before, 'row')} the last time`,
       {
         hint: 'Nothing was loaded. If that is right, set guard: { allow_empty: true } for this load.',
       },
@@ -27,7 +28,7 @@ export function tooManyDeletes(where: string, limit: number, deletes: number, ro
   const percent = (share: number) => `${(share * 100).toFixed(1)} %`
   throw new EngineError(
     'GUARD_STOPPED',
-    `${where}: ${deletes} of ${rows} rows would be deleted (${percent(deletes / rows)}), the limit is ${percent(limit)}`,
+    `${where}: ${deletes} of ${counted(rows, 'row')} would be deleted (${percent(deletes / rows)}), the limit is ${percent(limit)}`,
     { hint: 'Nothing was loaded. If that is right, raise guard.max_delete_share of this load.' },
   )
 }

@@ -1,6 +1,7 @@
 import type { LoadMode } from '../contracts/load.ts'
 import { leavesOlder } from '../contracts/semantics.ts'
 import { taskName } from '../contracts/taskName.ts'
+import { counted } from '../plural.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { runTask } from '../runtime/task.ts'
 import { type DuckRow, quoteName } from '../sql/duckdb.ts'
@@ -170,7 +171,7 @@ async function targetNotes(context: RunContext, changes: Changes): Promise<strin
   notes.push(...statements.map(statement => `the load changes the table: ${statement}`), ...goneNotes(load))
   if (whole && !list && there && there.rows > 0)
     notes.push(
-      `the table has ${there.rows} rows, which the load compares: those that are equal stay as they are`,
+      `the table has ${counted(there.rows, 'row')}, which the load compares: those that are equal stay as they are`,
     )
   return notes
 }

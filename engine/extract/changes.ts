@@ -4,6 +4,7 @@ import { CHANGE, type ChangeCounts, HISTORY, LOG } from '../contracts/changes.ts
 import type { Part } from '../contracts/staging.ts'
 import { EngineError } from '../errors.ts'
 import type { LogCursor, PlannedRead } from '../plan/plan.ts'
+import { counted } from '../plural.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { imageSql } from '../staging/image.ts'
@@ -200,7 +201,7 @@ async function withUnchanged(context: RunContext, read: PlannedRead, staged: Par
     if (Number(missed!.n) > 0)
       throw new EngineError(
         'LOG_LOST',
-        `${read.where}: the log leaves out ${String(name)} of ${missed!.n} changed rows, since it did not change, and the rows before are not known`,
+        `${read.where}: the log leaves out ${String(name)} of ${counted(Number(missed!.n), 'changed row')}, since it did not change, and the rows before are not known`,
         { hint: 'Read the table anew: nightfreight run JOB --full-refresh.' },
       )
     rows = `SELECT r.* REPLACE (CASE WHEN ${HELD}.n IS NOT NULL THEN ${HELD}.v ELSE r.${column} END AS ${column})

@@ -5,6 +5,7 @@ import type { Part } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { EngineError, errorFrom, plainError } from '../errors.ts'
 import type { Plan, PlannedRead } from '../plan/plan.ts'
+import { counted } from '../plural.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { lanesTo } from '../runtime/lanes.ts'
@@ -221,7 +222,7 @@ async function readTable(
     progress.note(
       isBehind
         ? `${read.where}: no row is there with a ${column} of ${read.base!.value} or above any more, as an earlier run read: rows were deleted, or the table is an older copy; all of it is read again`
-        : `${read.where}: ${rows} rows are there that no night has read, since ${column} of theirs is older than ${value}: all since ${from ?? 'the first row'} is read again`,
+        : `${read.where}: ${counted(rows, 'row')} that no night has read ${rows === 1 ? 'is' : 'are'} there, with a ${column} older than ${value}: all since ${from ?? 'the first row'} is read again`,
     )
     for (const { file } of parts) rmSync(join(context.root, file))
     const { since, ...whole } = read
@@ -259,7 +260,7 @@ async function readParts(
   const ranges = kept?.rest ?? (await snapshot.ranges(read))
   if (earlier.length > 0)
     progress.note(
-      `${read.where}: goes on after ${sum(earlier, 'rows')} rows${ranges[0] ? `, at ${ranges[0].label}` : ''}`,
+      `${read.where}: goes on after ${counted(sum(earlier, 'rows'), 'row')}${ranges[0] ? `, at ${ranges[0].label}` : ''}`,
     )
   progress.started(task, read.since ? undefined : read.rows)
   const { defaultChunkSize: least, maxChunkSize: most } = context.spec.chunking
@@ -317,9 +318,9 @@ function request(context: RunContext, read: PlannedRead, range: Range, limit: nu
   const own = context.fence > 1 ? `${context.fence}-` : ''
   const stem = `part-${own}${String(number).padStart(5, '0')}`
   // What the plan knows beyond a Read stays here: an image lists every part of many nights.
-  const { extract, where, columns, key, since, options, limits } = read
+  const { extract, where, columns, key, sensitive, since, options, limits } = read
   return {
-    read: { extract, where, columns, key, since, options, limits },
+    read: { extract, where, columns, key, ...(sensitive && { sensitive }), since, options, limits },
     range,
     limit,
     folder: `${runFolder(context)}/raw/${extract}`,

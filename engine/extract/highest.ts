@@ -2,6 +2,7 @@ import type { Part } from '../contracts/staging.ts'
 import { EngineError } from '../errors.ts'
 import type { PlannedRead } from '../plan/plan.ts'
 import { isFuture, isMoment, momentText } from '../plan/watermark.ts'
+import { counted } from '../plural.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { filesSql } from '../staging/read.ts'
@@ -38,12 +39,12 @@ export async function highest(context: RunContext, read: PlannedRead, parts: Par
   }
   if (without > 0 && nulls === 'fail')
     fail(
-      `${column} is NULL in ${without} rows`,
+      `${column} is NULL in ${counted(without, 'row')}`,
       `Give them a value at the source, or set incremental: { nulls: read } to read them each night.`,
     )
   if (without > 0)
     context.progress.note(
-      `${where}: ${without} rows whose ${column} is NULL were read, as each night (nulls: read)`,
+      `${where}: ${counted(without, 'row')} whose ${column} is NULL were read, as each night (nulls: read)`,
     )
   if (last !== null && isFuture(last!, type, now)) {
     const found = `${column} lies in the future: ${last} where ${last_key}`

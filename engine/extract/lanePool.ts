@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Snapshot } from '../contracts/source.ts'
 import { EngineError, type ErrorCode } from '../errors.ts'
+import { counted } from '../plural.ts'
 
 /** Failures of one connection that say nothing of the others: what was lost can be read again by another lane. */
 const PASSING: readonly ErrorCode[] = ['CONNECTION_LOST', 'CONNECTION_FAILED', 'TIMEOUT', 'DEADLOCK']
@@ -33,7 +34,8 @@ export class LanePool<Lane extends { close(): Promise<void> }> {
       if (fatal) throw fatal
       const [first] = failures
       if (lanes.length === 0) throw first
-      if (first) note(`${name}: ${lanes.length} of ${snapshot.lanes} lanes: ${(first as Error).message}`)
+      if (first)
+        note(`${name}: ${lanes.length} of ${counted(snapshot.lanes, 'lane')}: ${(first as Error).message}`)
       await snapshot.joined()
       return new LanePool(name, snapshot, openLane, note, lanes)
     } catch (error) {

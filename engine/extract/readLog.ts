@@ -6,6 +6,7 @@ import { taskName } from '../contracts/taskName.ts'
 import { EngineError, errorFrom } from '../errors.ts'
 import type { LogCursor, PlannedRead } from '../plan/plan.ts'
 import { storedAnew } from '../plan/stored.ts'
+import { counted } from '../plural.ts'
 import { moduleBeside } from '../pool/entry.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { rowsIn } from '../staging/store.ts'
@@ -110,7 +111,7 @@ export function toldAnew(read: PlannedRead, { truncates }: ChangeCounts, now: St
 }
 
 const countsText = ({ inserts, updates, deletes, truncates, transactions }: ChangeCounts) =>
-  `${inserts} inserts, ${updates} updates, ${deletes} deletes${truncates > 0 ? `, ${truncates} truncates` : ''} of ${transactions} transactions`
+  `${counted(inserts, 'insert')}, ${counted(updates, 'update')}, ${counted(deletes, 'delete')}${truncates > 0 ? `, ${counted(truncates, 'truncate')}` : ''} of ${counted(transactions, 'transaction')}`
 
 async function readInThread(
   context: RunContext,

@@ -1,3 +1,5 @@
+import { counted } from '../plural.ts'
+
 /** What a comparison of a log with its table found: rows of the table, and those that the log missed. */
 export interface Reconciled {
   rows: number
@@ -13,8 +15,8 @@ export const missedBy = ({ inserts, updates, deletes }: Reconciled) => inserts +
 /** The same for people. */
 export function reconciledText(found: Reconciled): string {
   const { rows, inserts, updates, deletes, keys } = found
-  const compared = `${rows} rows compared with the source`
+  const compared = `${counted(rows, 'row')} compared with the source`
   if (missedBy(found) === 0) return `its log missed nothing: ${compared}`
   const more = missedBy(found) > keys.length ? '; …' : ''
-  return `its log missed ${inserts} inserts, ${updates} updates and ${deletes} deletes, which are repaired (${keys.join('; ')}${more}): ${compared}`
+  return `its log missed ${counted(inserts, 'insert')}, ${counted(updates, 'update')} and ${counted(deletes, 'delete')}, which are repaired (${keys.join('; ')}${more}): ${compared}`
 }

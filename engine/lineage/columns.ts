@@ -61,13 +61,15 @@ export function expandStar(star: SqlNode, from: From, context: StarContext): Lin
       const name = column.name.toLowerCase()
       const { spread, byName } = column
       return {
-        name: alias ?? names.get(name) ?? column.name,
+        name: names.get(name) ?? column.name,
         from: union(replaced.get(name) ?? column.from, others),
         ...(spread && { spread }),
         ...(byName && { byName }),
       }
     })
-  return star.columns && star.expr ? chosen(star.expr as SqlNode, all, mention) : all
+  // They are chosen by the names that they have in the table.
+  const found = star.columns && star.expr ? chosen(star.expr as SqlNode, all, mention) : all
+  return alias === undefined ? found : found.map(column => ({ ...column, name: alias }))
 }
 
 /** `COLUMNS('pattern')`, of a list of names, of a lambda: one column each, where it can be told which those are. */

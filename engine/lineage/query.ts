@@ -20,7 +20,7 @@ import {
   wholeRow,
 } from './scope.ts'
 import { combined } from './sets.ts'
-import { hasAggregate, hasCall, MAX_DEPTH, parametersOf, UNNEST } from './tree.ts'
+import { hasAggregate, hasCall, MAX_DEPTH, parametersOf, showsNothing, UNNEST } from './tree.ts'
 
 /** Columns of functions in FROM that have more than one. */
 const FUNCTION_COLUMNS: Record<string, string[]> = {
@@ -32,11 +32,14 @@ const FUNCTION_COLUMNS: Record<string, string[]> = {
 export class QueryReader {
   readonly mentions: Mentions = new Map()
   private readonly known: Known
+  private readonly of: 'made' | 'shown'
   /** How deep in macros: what stands there has no place in the query. */
   private depth = 0
 
-  constructor(known: Known) {
+  /** `of`: the columns that values are made of, or only those whose values they may show. */
+  constructor(known: Known, of: 'made' | 'shown' = 'made') {
     this.known = known
+    this.of = of
   }
 
   /** `isTop`: nobody sees in which order its rows are. */
@@ -313,6 +316,7 @@ export class QueryReader {
       }
       if (node === null || typeof node !== 'object' || node === skipped) return
       const own = node as SqlNode
+      if (this.of === 'shown' && showsNothing(own)) return
       switch (own.class) {
         case 'COLUMN_REF': {
           const refs = resolve(scope, own.column_names ?? [], aliasFirst)
@@ -344,8 +348,14 @@ export class QueryReader {
         case 'SUBQUERY': {
           const query = this.query((own.subquery as { node: SqlNode }).node, scope)
           if (!/EXISTS/.test(String(own.subquery_type))) add(wholeRow(query))
-          add(query.rows)
+          if (this.of === 'made') add(query.rows)
           visit(own.child, scope)
+          return
+        }
+        case 'CASE': {
+          if (this.of === 'made') break
+          for (const { then_expr } of own.case_checks as { then_expr: SqlNode }[]) visit(then_expr, scope)
+          visit(own.else_expr, scope)
           return
         }
         case 'LAMBDA': {
@@ -363,7 +373,7 @@ export class QueryReader {
           if (!bodies) break
           const query = this.expanded(bodies, own, scope)
           add(wholeRow(query))
-          add(query.rows)
+          if (this.of === 'made') add(query.rows)
           for (const key of ['filter', 'order_bys', 'partitions', 'orders', 'filter_expr'])
             visit(own[key], scope)
           return

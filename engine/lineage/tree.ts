@@ -7,6 +7,31 @@ export const MAX_DEPTH = 100
 /** Functions that make rows of a list. */
 export const UNNEST = ['unnest', 'unlist']
 
+const COUNTS = ['count', 'count_star', 'count_if', 'countif', 'approx_count_distinct']
+const QUESTIONS = [
+  '~~',
+  '!~~',
+  '~~*',
+  '!~~*',
+  'regexp_matches',
+  'regexp_full_match',
+  'starts_with',
+  'contains',
+]
+const ANSWERS = /^(COMPARE_|CONJUNCTION_|OPERATOR_(NOT|IS_NULL|IS_NOT_NULL)$)/
+
+/** Whether an expression is a count, or yes or no: nothing of a value is in it. */
+export function showsNothing({
+  class: kind,
+  type,
+  function_name: name,
+  subquery_type: asks,
+}: SqlNode): boolean {
+  if (kind === 'FUNCTION' || kind === 'WINDOW')
+    return [...COUNTS, ...QUESTIONS].includes(String(name).toLowerCase())
+  return kind === 'SUBQUERY' ? asks !== 'SCALAR' : kind === 'BETWEEN' || ANSWERS.test(String(type))
+}
+
 /** Whether an expression calls one of the functions, itself and not in a subquery. */
 export function hasCall(node: unknown, names: string[]): boolean {
   if (Array.isArray(node)) return node.some(child => hasCall(child, names))

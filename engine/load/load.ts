@@ -18,7 +18,6 @@ import { isIntact, pathsOf, rowsIn } from '../staging/store.ts'
 import { describeVerification, type Verification } from '../verify/result.ts'
 import { refuseDiffering, sumVerifications, verifyBatch } from '../verify/verify.ts'
 import { type CommitBatch, commitsOf } from './commits.ts'
-import { unsendable } from './unsendable.ts'
 
 /** The sync points that a commit in a target makes true which leaves out the loads of these tables. */
 export type PointsOf = (target: string, left: string[]) => SyncPoint[]
@@ -240,11 +239,7 @@ async function stage(context: RunContext, target: Target, loadId: string, { load
     lanes: lanesTo(spec, load.to),
     progress: (sent: number) => progress.advanced(taskName('load', load.table), sent),
   }
-  try {
-    return await target.stage({ loadId, job: spec.job, load, ...files, ...means }, signal)
-  } catch (error) {
-    throw await unsendable(context, target, { load, rows }, error)
-  }
+  return target.stage({ loadId, job: spec.job, load, ...files, ...means }, signal)
 }
 
 /** The counts of each table, over all its batches. */

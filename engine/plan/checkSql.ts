@@ -43,11 +43,11 @@ function nameFaults(
 ): Fault[] {
   return loads.flatMap(({ table, to, from }) => {
     const target = targets.get(to)
-    const place = places?.[`load.${table}`]
+    const at = { file: 'job.yaml', ...places?.[`load.${table}`] }
     const fault = (name: string, of: 'table' | 'column', hint: string): Fault[] => {
       const why = target?.refusesName?.(name, of)
       const message = `load.${table}: no ${of} in ${to} can be called ${name}: ${why}`
-      return why === undefined ? [] : [{ file: 'job.yaml', ...(place && { place }), message, hint }]
+      return why === undefined ? [] : [{ ...at, message, hint }]
     }
     return [
       ...table.split('.').flatMap(name => fault(name, 'table', 'Load it under another name.')),
@@ -64,8 +64,7 @@ export function loadFaults(
   tables: ReadonlyMap<string, Described[]>,
 ): Fault[] {
   return loads.flatMap((load): Fault[] => {
-    const place = places?.[`load.${load.table}`]
-    const at = { file: 'job.yaml', ...(place && { place }) }
+    const at = { file: 'job.yaml', ...places?.[`load.${load.table}`] }
     const columns = tables.get(load.from)
     if (!columns) return []
     try {

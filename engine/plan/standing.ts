@@ -1,6 +1,7 @@
 import type { PlannedLoad } from '../contracts/load.ts'
 import type { TableStanding, TableState } from '../contracts/target.ts'
 import { EngineError } from '../errors.ts'
+import { counted } from '../plural.ts'
 
 /** A target's table as it was found before its load. */
 export interface TableLook {
@@ -21,7 +22,8 @@ export function disturbance({ now, left }: TableStanding): string | undefined {
   if (!left) return 'no load has noted what it left in the table'
   if (now.identity !== left.identity)
     return `the table is not the one that run ${left.run} left: it was dropped and made anew, restored, or altered`
-  if (now.rows !== left.rows) return `the table has ${now.rows} rows, and run ${left.run} left ${left.rows}`
+  if (now.rows !== left.rows)
+    return `the table has ${counted(now.rows, 'row')}, and run ${left.run} left ${left.rows}`
   return undefined
 }
 

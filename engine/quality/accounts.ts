@@ -1,4 +1,5 @@
 import { EngineError } from '../errors.ts'
+import { counted } from '../plural.ts'
 
 // What became of rows, counted on its own at each end: lanes, staged files, findings, change sets, the target.
 
@@ -80,7 +81,7 @@ export function checkEquations(equations: Equation[], committed: boolean): void 
   if (wrong.length === 0) return
   const lines = wrong.map(
     ({ where, left, right }) =>
-      `${where}: ${textOf(left)} are not ${textOf(right)}: a difference of ${Math.abs(sumOf(left) - sumOf(right))} rows`,
+      `${where}: ${textOf(left)} are not ${textOf(right)}: a difference of ${counted(Math.abs(sumOf(left) - sumOf(right)), 'row')}`,
   )
   throw new EngineError('ROWS_UNACCOUNTED', lines.join('\n'), {
     hint: committed

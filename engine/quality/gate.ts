@@ -1,4 +1,5 @@
 import { EngineError } from '../errors.ts'
+import { counted } from '../plural.ts'
 import { REJECT } from '../sql/words.ts'
 import type { CheckResult } from './rowChecks.ts'
 
@@ -47,7 +48,7 @@ export function gate(quality: QualitySummary, maxErrorRate: number, checks: Chec
     .map(check => `${check.name} ${check.rows}`)
   throw new EngineError(
     'QUALITY_GATE',
-    `error rate ${percent(quality.errorRate)} of ${name} (${rejected} of ${rows} rows) is over the limit of ${percent(maxErrorRate)}: ${named.join(', ')}`,
+    `error rate ${percent(quality.errorRate)} of ${name} (${rejected} of ${counted(rows, 'row')}) is over the limit of ${percent(maxErrorRate)}: ${named.join(', ')}`,
     {
       hint: 'Nothing was loaded. The report shows the rejected rows; quality.max_error_rate sets the limit.',
     },

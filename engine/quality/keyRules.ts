@@ -1,5 +1,6 @@
 import type { OnDuplicate } from '../contracts/load.ts'
 import { EngineError } from '../errors.ts'
+import { counted } from '../plural.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
 import { REJECT } from '../sql/words.ts'
@@ -127,10 +128,10 @@ async function refusal(duck: Duck, duplicates: Duplicates, differing: number): P
     .slice(0, NAMED)
     .map(
       line =>
-        `${key.map((name, i) => `${name} = ${line[`_nf_k${i}`]}`).join(', ')} stands in ${line._nf_n} rows`,
+        `${key.map((name, i) => `${name} = ${line[`_nf_k${i}`]}`).join(', ')} stands in ${counted(Number(line._nf_n), 'row')}`,
     )
   const more = found.length > NAMED ? ', …' : ''
-  const rowsOf = differing === 1 ? '1 row' : `${differing} rows`
+  const rowsOf = counted(differing, 'row')
   const join =
     reads.length > 1
       ? `A join of ${reads.join(', ')} fans out: in ${from}.sql, make each joined table one row a key (QUALIFY row_number() OVER (PARTITION BY …) = 1). Or s`

@@ -1,3 +1,4 @@
+import { counted } from '../plural.ts'
 import type { Limit, Limits } from '../sql/model.ts'
 import { REJECT } from '../sql/words.ts'
 import type { CheckResult } from './rowChecks.ts'
@@ -22,7 +23,7 @@ export function withinLimits(
     if (exceeds(limits.stopIf, rows, all)) {
       const allowed =
         'rows' in limits.stopIf! && limits.stopIf.rows === 0 ? '' : `, more than ${shown(limits.stopIf!)}`
-      const reason = `${rows} of ${all} rows of ${model}${allowed}: ${samples[0]?.reason ?? ''}`
+      const reason = `${rows} of ${counted(all, 'row')} of ${model}${allowed}: ${samples[0]?.reason ?? ''}`
       return {
         ...result,
         level: 'stop',

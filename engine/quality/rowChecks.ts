@@ -15,6 +15,8 @@ export interface CheckResult {
   rows: number
   /** What a set check measured: the greatest `value` of its rows. */
   value?: number
+  /** It is made of sensitive values: the next run may compare with it, nobody is shown it. */
+  hidden?: true
   samples: { reason: string; record: string }[]
 }
 
@@ -135,10 +137,14 @@ export function withInexact({
   return { ...record, ...Object.fromEntries(raw.map(({ column, value }) => [column, value])) }
 }
 
-/** Runs a set check: rows of `level`, `message` and, where it measures something, `value`. Its worst level is its result. */
+/**
+ * Runs a set check: rows of `level`, `message` and, where it measures something, `value`. Its worst level is its result.
+ * `hidden`: what it says may show sensitive values.
+ */
 export async function runSetCheck(
   { duck, mask }: { duck: Duck; mask: Mask },
   check: Check,
+  hidden: boolean,
 ): Promise<CheckResult> {
   const described = await duck.rows(`DESCRIBE ${stripped(check.sql)}`)
   const measures = setCheckColumns(
@@ -162,13 +168,16 @@ export async function runSetCheck(
   const samples = rows
     .filter(row => row.level !== 'pass')
     .toSorted((a, b) => words.indexOf(b.level) - words.indexOf(a.level))
-    .map(row => ({ reason: mask.message(String(row.message), check.sql), record: '' }))
+    .map(({ message }) => ({
+      reason: hidden ? mask.ownWords(String(message), check.sql) : mask.text(String(message)),
+      record: '',
+    }))
   const values = rows.map(({ value }) => Number(value ?? Number.NaN)).filter(Number.isFinite)
   return {
     name: check.name,
     level,
     rows: samples.length,
-    ...(values.length > 0 && { value: Math.max(...values) }),
+    ...(values.length > 0 && { value: Math.max(...values), ...(hidden && { hidden: true as const }) }),
     samples: samples.slice(0, SAMPLES),
   }
 }

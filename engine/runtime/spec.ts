@@ -1,7 +1,7 @@
 import type { LoadSpec } from '../contracts/load.ts'
 import type { ExtractSpec } from '../contracts/source.ts'
 import type { Check, Model } from '../sql/model.ts'
-import type { Place } from '../sql/text.ts'
+import type { FilePlace } from '../sql/text.ts'
 import type { Retries } from './retries.ts'
 
 /** A job as the engine needs it: everything validated, nothing of files, YAML or vendors. */
@@ -14,7 +14,7 @@ export interface FlowSpec {
   macros: { file: string; sql: string }[]
   loads: LoadSpec[]
   /** Where keys of the job's settings stand: `load.orders`. */
-  places?: Record<string, Place>
+  places?: Record<string, FilePlace>
   quality: { maxErrorRate: number }
   /** `memory` in bytes, for the whole process. */
   resources: { memory: number; threads: number }

@@ -147,6 +147,12 @@ class Binding {
           message: `${column} of ${table} is text, and is compared with numbers`,
           hint: 'Write them in quotes where texts are meant ("1"); else make the column a number in a model.',
         }
+      if (own && type === 'boolean' && own.type !== 'BOOLEAN')
+        return {
+          file,
+          message: `${column} of ${table} is ${own.type}, and is compared with true or false`,
+          hint: 'Write them in quotes where texts are meant ("true"); else make the column a BOOLEAN in a model.',
+        }
       if (own) continue
       return {
         file,

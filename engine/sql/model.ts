@@ -35,7 +35,7 @@ export interface Check extends Model {
   /** The model or extract whose rows it marks; absent for a set check, which returns `level` and `message`. */
   model?: string
   /** Of one that the settings declare: the columns that it names, and what it compares them with. Nobody has written its text. */
-  columns?: { table: string; column: string; type?: 'number' }[]
+  columns?: { table: string; column: string; type?: 'number' | 'boolean' }[]
   /** How many rows it may find. */
   limits?: Limits
 }

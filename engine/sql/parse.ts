@@ -12,8 +12,11 @@ export interface SqlFile {
   whole?: { sql: string; start: number }
 }
 
-/** Whether a query was made from settings or a table of values: its text is nobody's, and is not shown. */
-export const isGenerated = (file: string): boolean => /^(job\.yaml|seeds\/)/.test(file)
+/**
+ * Whether a query was made from settings (`job.yaml:7: checks.orders.id.unique`) or a table of values: its text is nobody's,
+ * and is not shown.
+ */
+export const isGenerated = (file: string): boolean => /^seeds\/|:(\d+:)? (checks|enrich)\./.test(file)
 
 /** A name that a query mentions, and where: a character of its file. */
 export interface Mention {

@@ -50,6 +50,12 @@ export interface Place {
   excerpt: string
 }
 
+/** Where in which file, by the name that messages have for it. */
+export interface FilePlace {
+  file: string
+  place: Place
+}
+
 /** Characters of a line that an excerpt shows on either side of its place. */
 const EXCERPT = 60
 

@@ -1,4 +1,5 @@
 import { EngineError } from '../errors.ts'
+import { counted } from '../plural.ts'
 import { type Duck, quote, quoteName, SqlError } from '../sql/duckdb.ts'
 import { faultText } from '../sql/faults.ts'
 import { characterOf, faultOf, inFile } from '../sql/locate.ts'
@@ -100,7 +101,7 @@ async function rowsAtFault(
   const column = value.type === 'COLUMN_REF' ? ` (column ${value.column_names!.at(-1)})` : ''
   const more = Number(first.rows) - 1
   return {
-    message: `${own ?? faultOf(source, error).message}${column}: ${first.subject}${more > 0 ? `, and ${more} more ${more === 1 ? 'row' : 'rows'}` : ''}`,
+    message: `${own ?? faultOf(source, error).message}${column}: ${first.subject}${more > 0 ? `, and ${counted(more, 'more row')}` : ''}`,
     hint: `TRY_${text} gives NULL instead; a check in checks/${source.reads[0] ?? '<table>'}/ can reject such rows before.`,
   }
 }

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Enrichment } from '../contracts/enrichment.ts'
 import type { Part } from '../contracts/staging.ts'
+import { counted } from '../plural.ts'
 import { moduleBeside } from '../pool/entry.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quoteName } from '../sql/duckdb.ts'
@@ -49,9 +50,9 @@ export async function enrich(
     const earlier = known.length > 0 ? `${filesSql(root, known)} AS k` : undefined
     const fresh = earlier ? `${asked} ANTI JOIN ${earlier} ON ${same.join(' AND ')}` : asked
     const query = `SELECT ${given} FROM ${fresh}`
-    const [counted] = await context.duck.rows(`SELECT count(*) AS n FROM (${query})`)
-    const count = Number(counted!.n)
-    context.progress.note(`${name}: ${wanted.rows} distinct values, ${count} of them new`)
+    const [found] = await context.duck.rows(`SELECT count(*) AS n FROM (${query})`)
+    const count = Number(found!.n)
+    context.progress.note(`${name}: ${counted(wanted.rows, 'distinct value')}, ${count} of them new`)
     const made = await make(context, enrich, query, count, folder)
     const nulls = gives.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`)
     const sources = [

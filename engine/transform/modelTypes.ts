@@ -73,7 +73,7 @@ export async function refuseTooLarge(duck: Duck, { file, sql }: SqlFile, columns
     if (found)
       throw new EngineError(
         'VALUE_INEXACT',
-        `${file}: column ${column.name} (${column.duck}): ${found.value} is beyond ${typeName(column.type)}: ${found.subject}`,
+        `${file}: column ${column.name} (${column.duck}): '${found.value}' is beyond ${typeName(column.type)}: ${found.subject}`,
         { hint: `Write ${name}::VARCHAR AS ${name}, or keep it within that type.` },
       )
   }

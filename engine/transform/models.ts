@@ -2,6 +2,8 @@ import type { Part, StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { EngineError } from '../errors.ts'
 import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
+import { counted } from '../plural.ts'
+import { hiddenChecks } from '../quality/hidden.ts'
 import { KEY_PRESENT, nullKeysSql } from '../quality/keyRules.ts'
 import { type Findings, quarantine, rowId } from '../quality/quarantine.ts'
 import { type CheckResult, FINDINGS, findRows, openFindings, runSetCheck } from '../quality/rowChecks.ts'
@@ -184,7 +186,7 @@ async function stage(
   const corrections = judged.rejected > 0 ? await context.corrections(model.name) : []
   const result =
     corrections.length > 0 ? await correctModel(context, within, model, checks, judged, corrections) : judged
-  progress.finished(task, `${result.rows} rows, ${result.rejected} rejected`)
+  progress.finished(task, `${counted(result.rows, 'row')}, ${result.rejected} rejected`)
   return result
 }
 
@@ -298,9 +300,10 @@ export async function runSetChecks(
 ): Promise<CheckResult[]> {
   const results: CheckResult[] = []
   const within = inQueryOf(context, graph, reads)
+  const hidden = await hiddenChecks(context, graph)
   for (const check of graph.checks) {
     if (check.model) continue
-    const run = () => within(check, () => runSetCheck(context, check))
+    const run = () => within(check, () => runSetCheck(context, check, hidden.has(check)))
     const guarded = new Set(check.reads)
     for (const { name, reads } of graph.models) if (reads.some(table => guarded.has(table))) guarded.add(name)
     const result = guarded.size > 0 ? await failures.attempt([...guarded], check.reads, run) : await run()

@@ -7,6 +7,7 @@ import type { Part } from '../contracts/staging.ts'
 import type { Target } from '../contracts/target.ts'
 import type { ComparedColumn, RowTotal } from '../contracts/verification.ts'
 import type { Mask } from '../mask.ts'
+import { counted } from '../plural.ts'
 import { type Duck, quoteName } from '../sql/duckdb.ts'
 import { PartSink } from '../staging/partSink.ts'
 import { copyParts } from '../staging/parts.ts'
@@ -341,7 +342,7 @@ async function differingColumns(
   )
   const found = compared.flatMap(({ name }, index) => {
     const rows = Number(row![`_nf_${index}`])
-    return rows > 0 ? [`${name} in ${rows} ${rows === 1 ? 'row' : 'rows'}`] : []
+    return rows > 0 ? [`${name} in ${counted(rows, 'row')}`] : []
   })
   return found.length > 0 ? [`differing: ${found.join(', ')}`] : []
 }

@@ -1,3 +1,5 @@
+import { counted } from '../plural.ts'
+
 /** What a table was found to hold, compared with what was staged for it. */
 export interface Verification {
   table: string
@@ -45,9 +47,9 @@ export function describeVerification(verification: Verification): string {
   if (wrong.rows === 0)
     return rows === 0
       ? `no row to compare${temporary}`
-      : `${number(equal)} ${what} equal in ${ranges} ${ranges === 1 ? 'range' : 'ranges'}${temporary}`
+      : `${number(equal)} ${what} equal in ${counted(ranges, 'range')}${temporary}`
   const named = differing.slice(0, 3).map(({ range, samples }) => `${range} (${samples.join(', ')})`)
   const columns = verification.notes.find(note => note.startsWith('differing: '))
   const more = wrong.ranges > named.length ? ` and ${wrong.ranges - named.length} more` : ''
-  return `${number(wrong.rows)} of ${number(rows)} ${what} differ, in ${wrong.ranges} of ${ranges} ranges: ${named.join('; ')}${more}${columns ? `; ${columns}` : ''}${temporary}`
+  return `${number(wrong.rows)} of ${number(rows)} ${what} differ, in ${wrong.ranges} of ${counted(ranges, 'range')}: ${named.join('; ')}${more}${columns ? `; ${columns}` : ''}${temporary}`
 }

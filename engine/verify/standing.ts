@@ -9,6 +9,7 @@ import { type LoadState, stateManifest } from '../diff/state.ts'
 import { EngineError } from '../errors.ts'
 import { type Plan, planLoad } from '../plan/plan.ts'
 import { checkRunTime, disturbance } from '../plan/standing.ts'
+import { counted } from '../plural.ts'
 import { callHere } from '../pool/pool.ts'
 import { abandonStaged } from '../runtime/abandon.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
@@ -122,7 +123,7 @@ async function outdated(
     const { wrong, rows } = verification
     return wrong.rows === 0
       ? undefined
-      : `the table is not what run ${run} left: ${wrong.rows} of ${rows} rows that were written last are others, as in an old copy`
+      : `the table is not what run ${run} left: ${wrong.rows} of the ${counted(rows, 'row')} written last ${wrong.rows === 1 ? 'is another' : 'are others'}, as in an old copy`
   } catch (error) {
     // Columns that were taken away or changed: the load says so.
     if (error instanceof EngineError && error.code === 'TARGET_INCOMPATIBLE') return undefined

@@ -3,6 +3,7 @@ import { taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError, type ErrorCode, errorData } from '../../engine/errors.ts'
 import { missedBy, reconciledText } from '../../engine/extract/reconciled.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
+import { counted } from '../../engine/plural.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
 import type { Alert } from '../spec/alert.ts'
 import { neededVariables } from './needs.ts'
@@ -72,8 +73,8 @@ export function endAlert(run: AlertedRun, ended: EndedRun, at: Date): Alert | un
       kind: 'errors',
       severity: 'MEDIUM',
       cause: 'rejected rows',
-      title: `${run.job}: done, ${rejected} rows rejected`,
-      what: `The good rows are loaded; ${rejected} bad ones are in the quarantine.`,
+      title: `${run.job}: done, ${counted(rejected, 'row')} rejected`,
+      what: `The good rows are loaded; ${rejected === 1 ? 'a bad one is' : `${rejected} bad ones are`} in the quarantine.`,
       ...typed(run, rejectsOf(run, run.run)),
       ...common,
     })
@@ -125,7 +126,7 @@ function rowLines({ checks, verifications }: Outcome): string[] {
     .map(({ name, model, rows, samples }) => {
       const reason = samples[0]?.reason
       const where = model ? `${model}, ` : ''
-      return `${where}check ${name}: ${rows} ${rows === 1 ? 'row' : 'rows'}${reason ? `, such as: ${reason}` : ''}`
+      return `${where}check ${name}: ${counted(rows, 'row')}${reason ? `, such as: ${reason}` : ''}`
     })
   const wrong = verifications.flatMap(({ to, table, differing }) =>
     differing.map(

@@ -9,6 +9,7 @@ import type { Extracted } from '../../engine/extract/extracted.ts'
 import { rowsOf } from '../../engine/parquet/read.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { lastRuns, type Prepared } from '../../engine/plan/prepare.ts'
+import { counted } from '../../engine/plural.ts'
 import { type RunContext, runFolder } from '../../engine/runtime/context.ts'
 import { type Night, partsOf } from '../../engine/staging/image.ts'
 import { atomicWrite, rowsIn } from '../../engine/staging/store.ts'
@@ -117,19 +118,19 @@ async function restorePart(
   signal.throwIfAborted()
   const where = `${store.where}/${path}`
   const refuse = (why: string): never => {
-    throw new EngineError('STAGING_CORRUPT', `${where} ${why}: ${part.rows} rows`, {
+    throw new EngineError('STAGING_CORRUPT', `${where} ${why}: ${counted(part.rows, 'row')}`, {
       hint: 'Nothing was restored or loaded. Take the file from a backup, or restore another run.',
     })
   }
   const copy = (await store.local(path)) ?? refuse('is missing')
   const { size } = statSync(copy)
-  if (size !== bytes) refuse(`has ${size} bytes instead of ${bytes}`)
+  if (size !== bytes) refuse(`has ${counted(size, 'byte')} instead of ${bytes}`)
   if ((await sha256Of(copy)) !== sha256) refuse('is not what was written: its checksum differs')
   const file = `${folder}/${basename(part.file)}`
   await atomicWrite(join(root, file), temporary =>
     path.endsWith('.bz2') ? bunzip2(copy, temporary) : copyFile(copy, temporary),
   )
   const rows = await rowsOf(join(root, file))
-  if (rows !== part.rows) refuse(`has ${rows} rows instead of ${part.rows}`)
+  if (rows !== part.rows) refuse(`has ${counted(rows, 'row')} instead of ${part.rows}`)
   return { file, rows, bytes: statSync(join(root, file)).size }
 }

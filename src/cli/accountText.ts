@@ -1,4 +1,5 @@
 import type { Outcome } from '../../engine/pipeline.ts'
+import { counted } from '../../engine/plural.ts'
 import { type Accounts, total } from '../../engine/quality/accounts.ts'
 import { formatCount } from './meter.ts'
 
@@ -24,7 +25,8 @@ export function accountLines({ extracts, models, loads }: Accounts): string[] {
     )
   const equation = ({ read, loaded, unchanged, rejected, superseded }: ReturnType<typeof total>) =>
     `${formatCount(read)} read = ${[`${formatCount(loaded)} loaded`, `${formatCount(unchanged)} unchanged`, `${formatCount(rejected)} rejected`, `${formatCount(superseded)} superseded`].join(' + ')}`
-  const name = loads.length === 1 ? `${loads[0]!.to}.${loads[0]!.table}` : `all ${loads.length} loads`
+  const name =
+    loads.length === 1 ? `${loads[0]!.to}.${loads[0]!.table}` : `all ${counted(loads.length, 'load')}`
   if (loads.length > 0) lines.push(`${name}: ${equation(total(loads))}`)
   return lines
 }

@@ -5,6 +5,7 @@ import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import { OPERATORS, type Operator } from '../airflow/operator.ts'
 import { makeFolder } from '../util/folder.ts'
+import { shellWord } from '../util/shell.ts'
 import { print } from './output.ts'
 
 interface ExportFlags {
@@ -113,13 +114,13 @@ function operatorOf({
 function commandOf(job: string, output: string, flags: ExportFlags): string {
   const { folder, operator, image, variable, secret, connection } = flags
   return [
-    `nightfreight airflow export ${job} -o ${output}`,
-    ...(folder === undefined ? [] : [`--folder ${folder}`]),
+    `nightfreight airflow export ${shellWord(job)} -o ${shellWord(output)}`,
+    ...(folder === undefined ? [] : [`--folder ${shellWord(folder)}`]),
     ...(operator === 'bash' ? [] : [`--operator ${operator}`]),
-    ...(image === undefined ? [] : [`--image ${image}`]),
-    ...(variable.length > 0 ? [`--variable ${variable.join(' ')}`] : []),
-    ...(secret.length > 0 ? [`--secret ${secret.join(' ')}`] : []),
-    ...(connection.length > 0 ? [`--connection ${connection.join(' ')}`] : []),
+    ...(image === undefined ? [] : [`--image ${shellWord(image)}`]),
+    ...(variable.length > 0 ? [`--variable ${variable.map(shellWord).join(' ')}`] : []),
+    ...(secret.length > 0 ? [`--secret ${secret.map(shellWord).join(' ')}`] : []),
+    ...(connection.length > 0 ? [`--connection ${connection.map(shellWord).join(' ')}`] : []),
   ].join(' ')
 }
 

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
 import { parsePositive } from './parse.ts'
@@ -62,7 +63,7 @@ async function run(
   if (parallel > job.maxActiveRuns)
     throw new EngineError(
       'CONFIG_INVALID',
-      `--parallel ${parallel}: ${job.name} allows ${job.maxActiveRuns} active runs`,
+      `--parallel ${parallel}: ${job.name} allows ${counted(job.maxActiveRuns, 'active run')}`,
       { hint: 'Raise schedule.max_active_runs where its loads may overlap.' },
     )
   const zone = new Zone(spec.schedule!.timezone)

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { ChunkProgress } from '../../engine/contracts/tasks.ts'
+import { counted } from '../../engine/plural.ts'
 import type { Checkpoint } from '../metadata/checkpoints.ts'
 import type { RunState } from '../runs/checkpoints.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
@@ -37,9 +38,9 @@ function listCommand(): Command {
 }
 
 function described({ kind, task, state }: Checkpoint): string {
-  if (kind === 'full') return `${task ?? 'begun'}: ${(state as RunState).tasks.length} tasks done`
+  if (kind === 'full') return `${task ?? 'begun'}: ${counted((state as RunState).tasks.length, 'task')} done`
   const { extract, chunks, rows, range } = state as ChunkProgress
-  return `${extract}: ${chunks} chunks, ${rows} rows, at ${range}`
+  return `${extract}: ${counted(chunks, 'chunk')}, ${counted(rows, 'row')}, at ${range}`
 }
 
 function restoreCommand(): Command {

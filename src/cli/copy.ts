@@ -2,7 +2,6 @@ import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import type { CopyRequest } from '../copy/request.ts'
 import { homeFolder, makeHome } from './home.ts'
-import { formatCount } from './meter.ts'
 import { print, printError } from './output.ts'
 import { parseEach, parseList } from './parse.ts'
 import { printPlan } from './plan.ts'
@@ -95,7 +94,7 @@ Examples:
 async function copy(src: string, dst: string, flags: CopyFlags): Promise<number> {
   const { json = false, dryRun = false, save, set, ...asked } = flags
   const { readRequest } = await import('../copy/request.ts')
-  const { foundText } = await import('./foundText.ts')
+  const { foundText, viewsText } = await import('./foundText.ts')
   const { readSet } = await import('../copy/set.ts')
   const { copyJob, environmentOf, keepJob, saveJob } = await import('../copy/copy.ts')
   const request = readRequest(src, dst, { ...asked, set: readSet(set ?? []) })
@@ -108,7 +107,7 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
     const { views = [], renamed = [] } = job
     if (renamed.length > 0)
       print(json ? JSON.stringify({ event: 'renamed', tables: renamed }) : renamedText(renamed))
-    if (views.length > 0) print(json ? JSON.stringify({ event: 'views', views }) : viewsText(views))
+    if (views.length > 0) print(json ? JSON.stringify({ event: 'views', views }) : viewsText(views, 'copied'))
     if (save !== undefined) return saveJob(save, job)
     const env = { ...process.env, ...environmentOf(request) }
     makeHome(home)
@@ -140,17 +139,9 @@ function withFlag(error: unknown): unknown {
   return new EngineError(error.code, error.message, { cause: error, hint })
 }
 
-/** Names of views that are shown. */
-const SHOWN = 10
-
 function renamedText(renamed: { table: string; target: string }[]): string {
   const lines = renamed.map(({ table, target }) => `${table} → ${target}`)
   return `called otherwise in the target, where names differ in more than case and have no dot or quote: ${lines.join(', ')}`
-}
-
-function viewsText(views: string[]): string {
-  const more = views.length > SHOWN ? ` and ${formatCount(views.length - SHOWN)} more` : ''
-  return `views, which are copied where --tables names them: ${views.slice(0, SHOWN).join(', ')}${more}`
 }
 
 const saved = (folder: string) =>

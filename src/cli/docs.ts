@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { Command } from 'commander'
+import { counted } from '../../engine/plural.ts'
 import { hasMetadata } from '../metadata/open.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
@@ -33,9 +34,10 @@ Examples:
       const { left } = lineage
       if (json) return print(JSON.stringify({ pages, index, left }))
       print(
-        [`${pages} pages: ${index}`, ...left.map(({ job, reason }) => `left out: ${job}: ${reason}`)].join(
-          '\n',
-        ),
+        [
+          `${counted(pages, 'page')}: ${index}`,
+          ...left.map(({ job, reason }) => `left out: ${job}: ${reason}`),
+        ].join('\n'),
       )
     })
 }

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import type { ErrorCount, ErrorQuery, ErrorRecord, ErrorState } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { columnsOf, corrections, headerLine, idsIn, recordLines } from '../runs/correctionCsv.ts'
@@ -143,7 +144,7 @@ function discardCommand(): Command {
         await refuseUnknown(metadata, job, ids)
         return metadata.errors.moveAll({ ...query, ...(ids.length > 0 && { ids }) }, 'open', 'discarded')
       })
-      print(`${discarded} records are discarded`)
+      print(`${counted(discarded, 'record')} ${discarded === 1 ? 'is' : 'are'} discarded`)
     })
 }
 
@@ -260,7 +261,7 @@ Examples:
         if (file === undefined) return metadata.errors.moveAll(query, 'open', 'queued')
         return queueCorrected(metadata, query, file)
       })
-      print(`${queued} records join the next run of ${job}`)
+      print(`${counted(queued, 'record')} ${queued === 1 ? 'joins' : 'join'} the next run of ${job}`)
     })
 }
 

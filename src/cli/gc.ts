@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { counted } from '../../engine/plural.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
 import { parseCount } from './parse.ts'
@@ -48,12 +49,14 @@ export function gcCommand(): Command {
       }
       for (const { run, job, what, files, bytes } of collected) {
         const kept = what === 'files' ? ', the rest is needed' : ''
-        print(`${job}  ${run}  ${files} files, ${(bytes / 1e6).toFixed(1)} MB${kept}`)
+        print(`${job}  ${run}  ${counted(files, 'file')}, ${(bytes / 1e6).toFixed(1)} MB${kept}`)
       }
       for (const { job, runs, files, bytes } of archives)
-        print(`${job}  archive: ${runs.length} runs, ${files} files, ${(bytes / 1e6).toFixed(1)} MB`)
+        print(
+          `${job}  archive: ${counted(runs.length, 'run')}, ${counted(files, 'file')}, ${(bytes / 1e6).toFixed(1)} MB`,
+        )
       const total = collected.reduce((sum, { bytes }) => sum + bytes, 0)
       const runs = collected.filter(({ what }) => what === 'run').length
-      print(`${dryRun ? 'Would remove' : 'Removed'} ${runs} runs, ${(total / 1e6).toFixed(1)} MB`)
+      print(`${dryRun ? 'Would remove' : 'Removed'} ${counted(runs, 'run')}, ${(total / 1e6).toFixed(1)} MB`)
     })
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import type { HistoryRecord } from '../metadata/syncHistory.ts'
 import { type ViolationRecord, violationsOf } from '../metadata/violations.ts'
 import { checkHistory, type ScoreHistory } from '../runs/checkHistory.ts'
@@ -35,13 +36,14 @@ export function historyCommand(): Command {
           hint: 'nightfreight history JOB --checks',
         })
       const metadata = await openMetadata(homeFolder())
+      const wanted = { limit, since: since?.toISOString() }
       if (checks) {
-        const scores = await checkHistory(metadata, job!, limit).finally(() => metadata.close())
+        const scores = await checkHistory(metadata, job!, wanted).finally(() => metadata.close())
         print(json ? JSON.stringify({ job, scores }) : scoresText(scores))
         return
       }
       const read = async () => {
-        const runs = await metadata.history({ job, since: since?.toISOString(), limit })
+        const runs = await metadata.history({ job, ...wanted })
         const names = runs.map(({ run }) => run)
         const none = runs.length === 0 ? await noRuns(metadata, job) : ''
         return { runs, none, violations: await violationsOf(metadata.database, names) }
@@ -88,10 +90,10 @@ function historyText(runs: HistoryRecord[], violations: Map<string, ViolationRec
     stateOf(run),
     codeOf(run) ?? '',
     lasted(run) ?? '',
-    run.records_processed === null ? '' : `${run.records_processed} records`,
+    run.records_processed === null ? '' : counted(run.records_processed, 'record'),
     violationsText(violations.get(run.run)).trim(),
-    run.retried === 0 ? '' : `${run.retried} tasks begun again`,
-    run.errors === 0 ? '' : `${run.errors} errors`,
+    run.retried === 0 ? '' : `${counted(run.retried, 'task')} begun again`,
+    run.errors === 0 ? '' : counted(run.errors, 'error'),
   ])
   return inColumns(rows).join('\n')
 }

@@ -66,14 +66,16 @@ async function init(named: string | undefined, flags: InitFlags, signal: AbortSi
   const hasFiles = files !== undefined || isFolder === true
   if (!hasFiles && set.length > 0)
     throw new EngineError('CONFIG_INVALID', '--set is for files: it says how they are written')
-  const { tables, left }: FilesSurvey = hasFiles
-    ? await lookAt(ends.from, wanted, signal)
-    : { tables: await survey(url, wanted, signal), left: [] }
+  const { tables, left, views }: FilesSurvey & { views: string[] } = hasFiles
+    ? { ...(await lookAt(ends.from, wanted, signal)), views: [] }
+    : { ...(await survey(url, wanted, signal)), left: [] }
   if (tables.length === 0)
     throw new EngineError('TABLE_MISSING', 'there is no table for the job', {
       hint: hasFiles
         ? `Give other --tables or --exclude, or name the files: --from 'FOLDER/*.dat'.${left.length > 0 ? ` ${leftText(left)}` : ''}`
-        : 'Give other --tables or --exclude, or grant the user SELECT.',
+        : views.length > 0
+          ? `There are views, which are taken where they are named in full: --tables ${views.slice(0, 5).join(',')}`
+          : 'Give other --tables or --exclude, or grant the user SELECT.',
     })
   const [source, target] = [connectionName(url), connectionName(ends.to)]
   const folder = named ?? `queries/${source}`
@@ -89,23 +91,25 @@ async function init(named: string | undefined, flags: InitFlags, signal: AbortSi
     { job, ...names, tables, ...(schema && { schema }) },
     { from: url, to: ends.to },
   )
-  print(`${hasFiles ? await foundFiles(tables, left) : found(tables)}\n\nWritten:\n${written.map(file => `  ${file}`).join('\n')}\n
+  print(`${hasFiles ? await foundFiles(tables, left) : await found(tables, views)}\n\nWritten:\n${written.map(file => `  ${file}`).join('\n')}\n
 Next:
   nightfreight doctor ${folder}      # what is missing, if anything
   nightfreight test ${folder}        # the model, with the case in tests/
   nightfreight run ${folder}         # tonight's run; the same line tomorrow loads what changed`)
 }
 
-/** The tables, a line each. */
-function found(tables: SurveyedTable[]): string {
-  return aligned([
+/** The tables, a line each, and what is left out. */
+async function found(tables: SurveyedTable[], views: string[]): Promise<string> {
+  const { viewsText } = await import('./foundText.ts')
+  const lines = aligned([
     ['table', 'rows', 'key'],
     ...tables.map(({ table, rows, key, watermark }) => [
       table,
       rows === undefined ? '?' : `~${formatCount(rows)}`,
       `${key.join(', ') || 'none'}${watermark ? `; changes by ${watermark.column} (${watermark.why})` : ''}`,
     ]),
-  ]).join('\n')
+  ])
+  return [...lines, ...(views.length > 0 ? ['', viewsText(views, 'taken')] : [])].join('\n')
 }
 
 async function lookAt(

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { counted } from '../../engine/plural.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 import { parseCount } from './parse.ts'
@@ -31,7 +32,10 @@ export function intervalsCommand(): Command {
         const paused = (await metadata.pauses.list()).find(({ kind, name }) => kind === 'job' && name === job)
         if (json) print(JSON.stringify({ paused: paused ?? null, intervals, forgotten }))
         else {
-          if (forgotten !== undefined) print(`${forgotten} intervals that end in the future are forgotten`)
+          if (forgotten !== undefined)
+            print(
+              `forgotten: ${counted(forgotten, 'interval')} that ${forgotten === 1 ? 'ends' : 'end'} in the future`,
+            )
           if (paused) print(`paused by ${paused.paused_by} since ${paused.since}`)
           if (intervals.length === 0) print(`${job} has no intervals yet: nightfreight serve plans them`)
           for (const { interval_start, interval_end, state, run, waits_for, waits_since } of intervals) {

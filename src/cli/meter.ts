@@ -1,3 +1,5 @@
+import { counted } from '../../engine/plural.ts'
+
 /** Counts one task's rows and smooths its rate, so that the time left does not jump. */
 export class Meter {
   rows = 0
@@ -59,15 +61,15 @@ export function formatSpan(ms: number): string {
 /** What a running task shows: `members: 1,000 of ~5,000 rows, 250 rows/s, 16s left`; its name alone where no rows are known. */
 export function describeRunning(name: string, meter: Meter): string {
   if (meter.rows === 0 && meter.total === undefined) return name
-  const total = meter.total === undefined ? '' : ` of ~${formatCount(meter.total)}`
-  const rate = meter.rate === undefined ? '' : `, ${formatCount(meter.rate)} rows/s`
+  const total = meter.total === undefined ? '' : counted(meter.total, 'row', formatCount)
+  const rate = meter.rate === undefined ? '' : `, ${counted(Math.round(meter.rate), 'row', formatCount)}/s`
   const left = meter.left === undefined ? '' : `, ${formatSpan(meter.left)} left`
-  return `${name}: ${formatCount(meter.rows)}${total} rows${rate}${left}`
+  return `${name}: ${total === '' ? counted(meter.rows, 'row', formatCount) : `${formatCount(meter.rows)} of ~${total}`}${rate}${left}`
 }
 
 /** What a finished task shows: `5,000 rows in 20s, 250 rows/s`. */
 export function describeDone(meter: Meter, now: number): string {
   const span = formatSpan(now - meter.started)
   if (meter.rows === 0) return span
-  return `${formatCount(meter.rows)} rows in ${span}, ${formatCount(meter.average(now))} rows/s`
+  return `${counted(meter.rows, 'row', formatCount)} in ${span}, ${counted(Math.round(meter.average(now)), 'row', formatCount)}/s`
 }

@@ -1,4 +1,5 @@
 import type { Preview } from '../../engine/diff/preview.ts'
+import { counted } from '../../engine/plural.ts'
 import type { RunResult } from '../runs/result.ts'
 import { rejectedByTable } from './accountText.ts'
 import { formatCount } from './meter.ts'
@@ -43,7 +44,7 @@ const isChange = ({ inserts, updates, deletes }: Preview['counts']) => inserts +
 function summary(previews: Preview[]): string {
   const changed = previews.filter(({ counts }) => isChange(counts))
   if (changed.length === 0) return 'No row would change.'
-  return `${changed.length} of ${previews.length} ${previews.length === 1 ? 'table' : 'tables'} would change.`
+  return `${changed.length} of ${counted(previews.length, 'table')} would change.`
 }
 
 function details({ table, columns, samples, notes }: Preview): string[] {

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
+import { counted } from '../../engine/plural.ts'
 import type { RunResult } from '../runs/result.ts'
 import { rejectedByTable } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
@@ -25,12 +26,12 @@ export function planText(result: RunResult, next: string, colours: boolean): str
   for (const { extract, rows } of outcome.extracted) {
     const read = outcome.reads.find(each => each.extract === extract)!
     lines.push(
-      `  read      ${extract}: ${formatCount(rows)} rows${read.since ? ` since ${read.since.value}` : ''}`,
+      `  read      ${extract}: ${counted(rows, 'row', formatCount)}${read.since ? ` since ${read.since.value}` : ''}`,
     )
     for (const note of read.notes) lines.push(`            ${note}`)
   }
   for (const [name, rejected] of rejectedByTable(outcome))
-    lines.push(`  rejected  ${name}: ${formatCount(rejected)} rows, to the quarantine`)
+    lines.push(`  rejected  ${name}: ${counted(rejected, 'row', formatCount)}, to the quarantine`)
   for (const plan of outcome.previews) lines.push('', ...loadLines(plan, paint))
   const total = (kind: Kind) => outcome.previews.reduce((sum, { counts }) => sum + counts[kind], 0)
   const totals = KINDS.map(kind => `${formatCount(total(kind))} to ${MARKS[kind].verb}`).join(', ')
@@ -82,7 +83,7 @@ function loadLines(plan: Preview, paint: Paint): string[] {
             : shownValue(value)
         lines.push(`        ${name.padEnd(width)}  ${text}`)
       }
-      if (some.length < values.length) lines.push(`        … of ${values.length} columns`)
+      if (some.length < values.length) lines.push(`        … of ${counted(values.length, 'column')}`)
     }
     const more = counts[kind] - samples[kind].length
     if (more > 0 && samples[kind].length > 0)

@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util'
+import { counted } from '../../engine/plural.ts'
 import { legible } from '../util/printable.ts'
 import { describeDone, describeRunning, formatSpan, Meter } from './meter.ts'
 
@@ -116,7 +117,7 @@ function plain({ stream }: ProgressOptions, running: Map<string, Meter>, now: ()
   }
 }
 
-const tasks = (count: number) => `${count} ${count === 1 ? 'task' : 'tasks'}`
+const tasks = (count: number) => counted(count, 'task')
 
 /** On a terminal: one block that is drawn anew, and gone at the end. */
 function live({ stream }: ProgressOptions, running: Map<string, Meter>, now: () => number): Display {

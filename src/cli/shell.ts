@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import { isNumeric } from '../../engine/types/duckType.ts'
 import type { Answer, Shell } from '../workbench/shell.ts'
 import { homeFolder } from './home.ts'
@@ -85,5 +86,5 @@ function printAnswer({ columns, rows }: Answer): void {
   const names = columns.map(({ name }) => name)
   const numeric = columns.map(({ type }) => isNumeric(type))
   print(tableText(names, rows, numeric).join('\n'))
-  print(`${rows.length} ${rows.length === 1 ? 'row' : 'rows'}\n`)
+  print(`${counted(rows.length, 'row')}\n`)
 }

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { counted } from '../../engine/plural.ts'
 import { isNumeric } from '../../engine/types/duckType.ts'
 import type { ColumnProfile, Shown, ShowOptions, TableDiff } from '../workbench/show.ts'
 import { homeFolder } from './home.ts'
@@ -86,7 +87,7 @@ function showText({ table, columns, rows, total, profile, diff }: Shown): string
   return [
     ...lines,
     '',
-    `${table}: ${formatCount(total)} rows${rows.length < total ? `, ${formatCount(rows.length)} shown` : ''}`,
+    `${table}: ${counted(total, 'row', formatCount)}${rows.length < total ? `, ${formatCount(rows.length)} shown` : ''}`,
   ]
 }
 
@@ -105,7 +106,11 @@ function profileText(table: string, total: number, profile: ColumnProfile[]): st
       : (top ?? []).map(each => `${shownValue(each.value)} ${formatCount(each.rows)}`).join(', '),
   ])
   const names = ['column', 'type', 'NULL', 'distinct', 'min', 'max', 'values']
-  return [...tableText(names, rows, [false, false, true, true]), '', `${table}: ${formatCount(total)} rows`]
+  return [
+    ...tableText(names, rows, [false, false, true, true]),
+    '',
+    `${table}: ${counted(total, 'row', formatCount)}`,
+  ]
 }
 
 function bars(histogram: number[]): string {

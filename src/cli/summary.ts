@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import type { Outcome } from '../../engine/pipeline.ts'
+import { counted } from '../../engine/plural.ts'
 import { total } from '../../engine/quality/accounts.ts'
 import { describeVerification, type Verification } from '../../engine/verify/result.ts'
 import type { RunResult } from '../runs/result.ts'
@@ -26,17 +27,17 @@ export function summaryText(result: RunResult, colours = false): string {
   // What is loaded as it was read has its rows in the table of loads.
   const loaded = new Set(outcome.loaded.length > 0 ? outcome.changes.map(({ load }) => load.from) : [])
   for (const { extract, rows } of outcome.extracted)
-    if (!loaded.has(extract)) lines.push(`  read      ${extract}: ${formatCount(rows)} rows`)
+    if (!loaded.has(extract)) lines.push(`  read      ${extract}: ${counted(rows, 'row', formatCount)}`)
   for (const { name, corrected } of outcome.tables)
     if (corrected && corrected.applied.length > 0)
       lines.push(
-        `  corrected ${name}: ${formatCount(corrected.applied.length)} rows in place of rejected ones`,
+        `  corrected ${name}: ${counted(corrected.applied.length, 'row', formatCount)} in place of rejected ones`,
       )
   for (const [name, rejected] of rejectedByTable(outcome))
-    lines.push(`  rejected  ${name}: ${formatCount(rejected)} rows in the quarantine`)
+    lines.push(`  rejected  ${name}: ${counted(rejected, 'row', formatCount)} in the quarantine`)
   for (const { check, table, rows, reason } of warned(outcome))
     lines.push(
-      `  warned    ${table === undefined ? '' : `${table}: ${formatCount(rows)} rows by `}${check}: ${legible(reason)}`,
+      `  warned    ${table === undefined ? '' : `${table}: ${counted(rows, 'row', formatCount)} by `}${check}: ${legible(reason)}`,
     )
   const [head, ...rows] = aligned(loadRows(outcome))
   if (rows.length > 0) lines.push(paint('dim', `  ${head}`), ...rows.map(row => `  ${row}`))

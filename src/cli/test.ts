@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import type { CaseResult, TestResult } from '../workbench/testJob.ts'
 import { homeFolder } from './home.ts'
 import { print, printError } from './output.ts'
@@ -55,7 +56,7 @@ function caseText(result: CaseResult): string[] {
     const { columns, changed, missing, surplus, more } = difference
     const count = changed.length + missing.length + surplus.length + more
     lines.push(
-      `      ${table}: ${count} ${count === 1 ? 'row differs' : 'rows differ'} (- expected, + given)`,
+      `      ${table}: ${counted(count, 'row')} ${count === 1 ? 'differs' : 'differ'} (- expected, + given)`,
     )
     const row = (mark: string, values: Record<string, string | null>) => [
       mark,
@@ -109,7 +110,7 @@ const indent = (lines: string[]) => lines.map(line => `      ${line}`)
 function macrosText(result: TestResult): string[] {
   const { job, cases, macros } = result
   const lines = macros.flatMap(({ macro, rows, failures }) => [
-    `${failures.length === 0 ? 'ok  ' : 'FAIL'}  macro ${macro}  ${rows} rows`,
+    `${failures.length === 0 ? 'ok  ' : 'FAIL'}  macro ${macro}  ${counted(rows, 'row')}`,
     ...failures.map(
       ({ line, call, expected, actual }) =>
         `      line ${line}: ${call} is ${actual ?? 'NULL'}, expected ${expected ?? 'NULL'}`,
@@ -117,8 +118,8 @@ function macrosText(result: TestResult): string[] {
   ])
   const passed = cases.filter(isPassed).length
   const good = macros.filter(({ failures }) => failures.length === 0).length
-  const tail = macros.length > 0 ? `, ${good} of ${macros.length} macros` : ''
-  return [...lines, `${job}: ${passed} of ${cases.length} cases${tail} as expected`]
+  const tail = macros.length > 0 ? `, ${good} of ${counted(macros.length, 'macro')}` : ''
+  return [...lines, `${job}: ${passed} of ${counted(cases.length, 'case')}${tail} as expected`]
 }
 
 const testJson = (result: TestResult) => ({

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { Valid } from '../runs/validateJob.ts'
 import { homeFolder } from './home.ts'
@@ -47,8 +48,8 @@ Examples:
       for (const warning of warnings) print(`warning: ${faultText(warning)}`)
       for (const { file, extracts } of unknown) print(`warning: ${file} ${unbound(extracts)}`)
       print(
-        `${spec.job} is valid: ${spec.extracts.length} extracts, ${order.length} models (${order.join(' → ')}), ` +
-          `${spec.checks.length} checks, ${spec.loads.length} loads`,
+        `${spec.job} is valid: ${counted(spec.extracts.length, 'extract')}, ${counted(order.length, 'model')} (${order.join(' → ')}), ` +
+          `${counted(spec.checks.length, 'check')}, ${counted(spec.loads.length, 'load')}`,
       )
     })
 }

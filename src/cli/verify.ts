@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import { describeVerification } from '../../engine/verify/result.ts'
 import type { VerifyOutcome } from '../runs/verifyJob.ts'
 import { homeFolder } from './home.ts'
@@ -86,13 +87,15 @@ export function verifyText({ job, loads }: VerifyOutcome): string {
   for (const load of loads) {
     const { to, table, run, wrong, differing, notes } = load
     const equal = wrong.rows === 0
-    const summary = equal ? describeVerification(load) : `${wrong.ranges} of ${load.ranges} ranges differ`
+    const summary = equal
+      ? describeVerification(load)
+      : `${wrong.ranges} of ${counted(load.ranges, 'range')} differ`
     lines.push(`  ${equal ? 'equal  ' : 'DIFFERS'}  ${to}.${table}: ${summary} (as of run ${run})`)
     for (const { range, rows, samples } of differing.slice(0, 20))
       lines.push(
-        `           ${range}: ${rows} ${rows === 1 ? 'row' : 'rows'}${samples.length > 0 ? `: ${samples.join('; ')}` : ''}`,
+        `           ${range}: ${counted(rows, 'row')}${samples.length > 0 ? `: ${samples.join('; ')}` : ''}`,
       )
-    if (wrong.ranges > 20) lines.push(`           and ${wrong.ranges - 20} ranges more`)
+    if (wrong.ranges > 20) lines.push(`           and ${counted(wrong.ranges - 20, 'range')} more`)
     for (const note of notes) lines.push(`           ${note}`)
   }
   return lines.join('\n')

@@ -16,18 +16,23 @@ interface Measure {
   severity: 'warn' | 'stop'
 }
 
-const percent = (share: number) => `${Math.round(share * 1e6) / 1e4}`
+export const percent = (share: number) => `${Math.round(share * 1e6) / 1e4}`
+
+/** How many checks a column's drift is. */
+export const MEASURES = 3
 
 /** SQL of a set check of one measure. Without a last run, it passes. */
 function changeSql({ name, table, sql, what, most, points, severity }: Measure): string {
   const limit = points ? `${most}` : `${most} * abs(last)`
   const shown = (value: string) =>
     points
-      ? `round(100 * ${value}, 2) || ${quote(' %')}`
-      : `coalesce(regexp_replace(TRY_CAST(${value} AS DECIMAL(38,4))::VARCHAR, '\\.?0+$', ''), ${value}::VARCHAR)`
+      ? `coalesce(round(100 * ${value}, 2) || ${quote(' %')}, 'none')`
+      : `coalesce(regexp_replace(TRY_CAST(${value} AS DECIMAL(38,4))::VARCHAR, '\\.?0+$', ''), ${value}::VARCHAR, 'none')`
   const allowed = `${percent(most)} ${points ? 'points' : '%'}`
   const message = `${quote(`${what}: `)} || ${shown('value')} || ${quote(', was ')} || ${shown('last')} || ${quote(` in the last run; it may change by ${allowed}`)}`
-  return `SELECT if(abs(value - last) > ${limit}, ${quote(severity)}, 'pass') AS level, ${message} AS message, value
+  // Of a table without rows, or a column without values, nothing is measured any more.
+  const differs = `abs(value - last) > ${limit} OR (value IS NULL AND last IS NOT NULL)`
+  return `SELECT if(${differs}, ${quote(severity)}, 'pass') AS level, ${message} AS message, value
 FROM (SELECT (${sql})::DOUBLE AS value, getvariable(${quote(LAST_VALUES)})[${quote(name)}] AS last FROM ${quoteName(table)})`
 }
 
@@ -52,9 +57,10 @@ export function driftChecks(
     ['nulls', `1 - count(${value}) / nullif(count(*), 0)`, 'NULL', true],
   ]
   return measures.map(([rule, sql, what, points]) => {
-    const name = `${table}_${column}_drift_${rule}`
+    // A table's name has no dot: no other column's is the same.
+    const name = `${table}.${column}_drift_${rule}`
     return {
-      rule: 'drift',
+      rule: `drift.${rule}`,
       name,
       columns: [{ table, column }],
       sql: changeSql({

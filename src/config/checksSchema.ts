@@ -15,12 +15,12 @@ const limit = z
   .meta({ description: 'a number of rows, or a share such as 1%' })
   .transform((value, context): Limit => {
     const share = percentage(value)
-    if (share !== undefined && share <= 100) return { share: share / 100 }
+    if (share !== undefined && share < 100) return { share: share / 100 }
     const rows = parseNumber(value)
     if (rows !== undefined && rows >= 0) return { rows }
     context.addIssue({
       code: 'custom',
-      message: 'expected a number of rows, or a share such as 1%, at most 100%',
+      message: 'expected a number of rows, or a share such as 1%, below 100%: no more than all are wrong',
     })
     return z.NEVER
   })
@@ -35,8 +35,20 @@ const shareOf = z
     return z.NEVER
   })
 
-const scalar = z.union([z.string(), z.number(), z.boolean()])
-const bound = z.union([z.string(), z.number(), z.null()])
+/** Digits beyond which a number of YAML is another than was written. */
+const DIGITS = 15
+const digitsOf = (value: number) =>
+  String(value)
+    .replace(/e.*$|\D/g, '')
+    .replace(/^0+/, '').length
+const number = z
+  .number()
+  .refine(
+    value => digitsOf(value) <= DIGITS && Math.abs(value) < 10 ** DIGITS,
+    `expected a number of at most ${DIGITS} digits; one that has more is exact in quotes: "9007199254740993"`,
+  )
+const scalar = z.union([z.string(), number, z.boolean()])
+const bound = z.union([z.string(), number, z.null()])
 
 /** Of texts that are no moments, nobody knows what order is meant. */
 const isAbove = (one: string | number, other: string | number) =>
@@ -61,7 +73,7 @@ export const rules = z.strictObject({
     .optional(),
   matches: z.string().min(1).optional(),
   drift: shareOf.optional(),
-  severity: z.enum(SEVERITIES).default('quarantine'),
+  severity: z.enum(SEVERITIES).optional(),
   warn_if: limit.optional(),
   stop_if: limit.optional(),
 })
@@ -73,8 +85,8 @@ const columnRules = z.union([word, rules, z.array(item).min(1)])
 const tableRules = z.object({
   rows: z
     .strictObject({
-      min: z.number().optional(),
-      max: z.number().optional(),
+      min: number.optional(),
+      max: number.optional(),
       change: shareOf.optional(),
       severity: z.enum(['warn', 'stop']).default('stop'),
     })

@@ -8,7 +8,10 @@ import type { JobYaml } from './schema.ts'
 import { secretsIn } from './secrets.ts'
 import { validate } from './validate.ts'
 
-/** Finds each connection's connector by its URL and parses its settings; problems go to the document. */
+/**
+ * Finds each connection's connector by its URL and parses its settings; problems go to the document. Its paths start at
+ * the folder of the included file that says its URL, or at `folder`.
+ */
 export function readConnections(
   document: Document,
   connections: JobYaml['connections'],
@@ -48,7 +51,7 @@ export function readConnections(
     const connect = timeouts.connect[name]
     const context = {
       name,
-      baseDir: folder,
+      baseDir: document.folderOf(urlPath) ?? folder,
       timeouts: { ...timeouts.every, ...(connect !== undefined && { connect }) },
       secrets: [...new Set([...document.secrets, ...secrets])],
     }

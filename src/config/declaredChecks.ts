@@ -2,7 +2,7 @@ import { didYouMean } from '../../engine/nearest.ts'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
 import type { Check } from '../spec/job.ts'
 import { parseDuration } from '../util/units.ts'
-import { driftChecks, rowsChange } from './changeChecks.ts'
+import { driftChecks, MEASURES, percent, rowsChange } from './changeChecks.ts'
 import { type ColumnRules, type Rules, rules, type TableRules } from './checksSchema.ts'
 import type { Document } from './document.ts'
 import type { JobYaml } from './schema.ts'
@@ -11,6 +11,7 @@ import type { JobYaml } from './schema.ts'
 export function readDeclaredChecks(document: Document, yaml: JobYaml, models: { name: string }[]): Check[] {
   const tables = [...Object.keys(yaml.extract), ...models.map(({ name }) => name)]
   const found: Check[] = []
+  const named = new Map<string, string>()
   for (const [name, { rows, fresh, ...columns }] of Object.entries(yaml.checks)) {
     const path = ['checks', name]
     const table = tables.includes(name) ? name : yaml.load[name]?.from
@@ -23,30 +24,22 @@ export function readDeclaredChecks(document: Document, yaml: JobYaml, models: { 
       )
       continue
     }
-    for (const [column, given] of Object.entries(columns as Record<string, ColumnRules>)) {
-      const line = document.lineOf([...path, column])
-      for (const each of Array.isArray(given) ? given : [given]) {
-        const rule = typeof each === 'string' ? rules.parse({ [each]: true }) : each
-        if (rule.warn_if && rule.severity !== 'warn')
-          document.problem(
-            [...path, column],
-            `checks.${name}.${column}.warn_if: goes with severity: warn; rows that are wrong are quarantined, each of them`,
-          )
-        const checks = columnChecks(table, column, rule)
-        if (checks.length === 0)
-          document.problem(
-            [...path, column],
-            `checks.${name}.${column}: names no rule: unique, not_null, in, one_of, between, matches, drift`,
-          )
-        for (const check of checks)
-          found.push({ ...check, file: `job.yaml:${line}: checks.${name}.${column}.${check.rule}` })
-      }
-    }
+    const other = named.get(table)
+    if (other !== undefined)
+      document.problem(
+        path,
+        `checks.${name}: is of the rows of ${table}, as checks.${other} is: write all its rules there`,
+        'key',
+      )
+    named.set(table, name)
+    for (const [column, given] of Object.entries(columns as Record<string, ColumnRules>))
+      found.push(...readColumn(document, { name, table, column, given }))
     if (rows) {
-      const file = `job.yaml:${document.lineOf([...path, 'rows'])}: checks.${name}.rows`
+      const file = `${document.placeText([...path, 'rows'])}: checks.${name}.rows`
       const { min, max, change, severity } = rows
-      if (change === undefined || min !== undefined || max !== undefined)
-        found.push(rowsCheck(table, rows, file))
+      if (min === undefined && max === undefined && change === undefined)
+        document.problem([...path, 'rows'], `checks.${name}.rows: says no number: min, max, change`)
+      if (min !== undefined || max !== undefined) found.push(rowsCheck(table, rows, file))
       if (change !== undefined) found.push(rowsChange(table, change, severity, `${file}.change`))
     }
     if (fresh !== undefined) {
@@ -55,6 +48,56 @@ export function readDeclaredChecks(document: Document, yaml: JobYaml, models: { 
     }
   }
   return found
+}
+
+/** The checks of a column: of one rule, or of each of a list. */
+function readColumn(
+  document: Document,
+  { name, table, column, given }: { name: string; table: string; column: string; given: ColumnRules },
+): Check[] {
+  const found: Check[] = []
+  const counts = new Map<string, number>()
+  for (const [index, each] of (Array.isArray(given) ? given : [given]).entries()) {
+    const path = ['checks', name, column, ...(Array.isArray(given) ? [index] : [])]
+    const rule = typeof each === 'string' ? rules.parse({ [each]: true }) : each
+    const checks = columnChecks(table, column, rule)
+    if (checks.length === 0)
+      document.problem(
+        path,
+        `checks.${name}.${column}: names no rule: unique, not_null, in, one_of, between, matches, drift`,
+      )
+    else
+      for (const problem of problemsOf(rule, checks.length))
+        document.problem(path, `checks.${name}.${column}.${problem}`)
+    for (const { rule: kind, ...check } of checks) {
+      const count = (counts.get(kind) ?? 0) + 1
+      counts.set(kind, count)
+      const at = count > 1 ? `[${index}]` : ''
+      found.push({
+        ...check,
+        name: count > 1 ? `${check.name}_${count}` : check.name,
+        file: `${document.placeText(path)}: checks.${name}.${column}${at}.${kind}`,
+      })
+    }
+  }
+  return found
+}
+
+/** Keys beside a rule that would do nothing, each with what to write. */
+function* problemsOf({ drift, severity, warn_if, stop_if }: Rules, checks: number): Generator<string> {
+  const limit = stop_if ? 'stop_if' : warn_if ? 'warn_if' : undefined
+  const apart = checks > MEASURES ? ', as an item of its own: [{ … }, { drift: … }]' : ''
+  if (drift !== undefined) {
+    const wanted = `drift: ${percent(drift)}%, severity: ${stop_if ? 'stop' : 'warn'}`
+    if (limit) yield `${limit}: counts rows, and drift is of all rows together: write ${wanted}${apart}`
+    if (severity === 'quarantine')
+      yield `severity: of drift no row is to blame: it is warn or stop: write ${wanted}${apart}`
+    return
+  }
+  if (warn_if && severity !== 'warn')
+    yield 'warn_if: goes with severity: warn; rows that are wrong are quarantined, each of them'
+  if (stop_if && severity === 'stop')
+    yield 'stop_if: severity: stop stops at the first row that is wrong: leave out one of both'
 }
 
 type Compiled = Omit<Check, 'file'> & { rule: string }
@@ -74,7 +117,7 @@ function columnChecks(table: string, column: string, rule: Rules): Compiled[] {
       name: `${column}_${kind}`,
       model: table,
       sql,
-      columns: [{ table, column, ...(numeric(rule, kind) && { type: 'number' }) }, ...(other ? [other] : [])],
+      columns: [{ table, column, ...typed(rule, kind) }, ...(other ? [other] : [])],
       ...(Object.keys(limits).length > 0 && { limits }),
     })
   }
@@ -125,9 +168,12 @@ function columnChecks(table: string, column: string, rule: Rules): Compiled[] {
   return checks
 }
 
-/** Whether a rule's own values are numbers. */
-const numeric = ({ one_of, between }: Rules, kind: string) =>
-  (kind === 'one_of' ? one_of : kind === 'between' ? between : [])?.some(value => typeof value === 'number')
+/** What the column must be for a rule's own values. */
+function typed({ one_of, between }: Rules, kind: string): { type?: 'number' | 'boolean' } {
+  const values = (kind === 'one_of' ? one_of : kind === 'between' ? between : undefined) ?? []
+  const type = (['number', 'boolean'] as const).find(each => values.some(value => typeof value === each))
+  return type ? { type } : {}
+}
 
 const literal = (value: string | number | boolean) =>
   typeof value === 'string' ? quote(value) : String(value)
@@ -142,7 +188,7 @@ function rowsCheck(
     ...(min === undefined ? [] : [`at least ${min}`]),
     ...(max === undefined ? [] : [`at most ${max}`]),
   ]
-  const message = `${quote(`${table} has `)} || n || ${quote(` rows, expected ${expected.join(' and ')}`)}`
+  const message = `${quote(`${table} has `)} || n || if(n = 1, ' row', ' rows') || ${quote(`, expected ${expected.join(' and ')}`)}`
   return {
     name: `${table}_rows`,
     file,
@@ -179,7 +225,7 @@ function freshCheck(
   const message = `${quote(`the newest ${column} of ${table} is `)} || coalesce(newest::VARCHAR, 'none') || ${quote(`, expected within ${within}`)}`
   return {
     name: `${table}_fresh`,
-    file: `job.yaml:${document.lineOf(path)}: checks.${name}.fresh`,
+    file: `${document.placeText(path)}: checks.${name}.fresh`,
     columns: [{ table, column }],
     sql: `SELECT if(${stale}, ${quote(severity)}, 'pass') AS level, ${message} AS message FROM (SELECT ${newest} AS newest FROM ${quoteName(table)})`,
   }

@@ -1,3 +1,4 @@
+import { dirname, relative, resolve } from 'node:path'
 import {
   type Alias,
   isAlias,
@@ -9,7 +10,7 @@ import {
   parseDocument,
   visit,
 } from 'yaml'
-import type { Place } from '../../engine/sql/text.ts'
+import type { FilePlace } from '../../engine/sql/text.ts'
 import type { SecretContext } from '../secrets/provider.ts'
 import { isMapping } from '../util/mapping.ts'
 import { redact } from '../util/redact.ts'
@@ -110,22 +111,38 @@ export class Document {
     return this.#problems.length
   }
 
-  /** Where each key of the top two levels stands: `load.orders`. Lines are not shown: they may hold secrets. */
-  places(): Record<string, Place> {
-    const found: Record<string, Place> = {}
+  /**
+   * Where each key of the top two levels stands: `load.orders`. Files are from the job's folder; lines are not shown: they
+   * may hold secrets.
+   */
+  places(): Record<string, FilePlace> {
+    const found: Record<string, FilePlace> = {}
     for (const [path, { key, origin }] of this.#spans) {
       const names = JSON.parse(path) as string[]
-      if (names.length > 2 || key === undefined || origin) continue
-      const { line, col } = this.#lines.linePos(key)
-      found[names.join('.')] = { line, column: col, end: col + names.at(-1)!.length, excerpt: '' }
+      if (names.length > 2 || key === undefined) continue
+      const { line, col } = (origin?.lines ?? this.#lines).linePos(key)
+      const place = { line, column: col, end: col + names.at(-1)!.length, excerpt: '' }
+      found[names.join('.')] = { file: this.#named(origin), place }
     }
     return found
   }
 
-  /** The line of a key, or of what is nearest above it. */
-  lineOf(path: Path): number {
+  /** File and line of a key, or of what is nearest above it: `job.yaml:7`, `../shared/checks.yaml:3`. */
+  placeText(path: Path): string {
     const { offset, origin } = this.#offset(path, 'key')
-    return Math.max(1, (origin?.lines ?? this.#lines).linePos(offset).line)
+    const { line } = (origin?.lines ?? this.#lines).linePos(offset)
+    return `${this.#named(origin)}:${Math.max(1, line)}`
+  }
+
+  /** The folder of the included file in which a value stands; undefined of one of the document's own. */
+  folderOf(path: Path): string | undefined {
+    const { origin } = this.#offset(path, 'value')
+    return origin && resolve(dirname(origin.file))
+  }
+
+  /** A file from the folder of the document's own. */
+  #named(origin: Origin | undefined): string {
+    return relative(dirname(this.file), origin?.file ?? this.file)
   }
 
   /** Puts another file's content below this one's: what both say holds as it is here, mappings are put together. */

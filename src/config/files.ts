@@ -43,5 +43,11 @@ function problemsOf(yaml: JobYaml, folder: JobFolder): Fault[] {
   for (const { model, file } of folder.checks)
     if (model !== undefined && !tables.includes(model))
       problems.push({ file, message: `no model or extract "${model}" to check${didYouMean(model, tables)}` })
+  // Names that settings make stand behind those of files.
+  for (const [index, { name, model, file }] of folder.checks.entries()) {
+    const other = folder.checks.slice(index + 1).find(each => each.name === name && each.model === model)
+    if (other)
+      problems.push({ file, message: `is called ${name}, as ${other.file} is: give the file another name` })
+  }
   return problems
 }

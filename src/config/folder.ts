@@ -8,7 +8,7 @@ import type { Fault } from '../../engine/sql/faults.ts'
 import type { Check, Model, SqlFile } from '../spec/job.ts'
 import { readHeader } from './header.ts'
 import { type Included, readIncluded } from './include.ts'
-import type { SeedFile } from './seeds.ts'
+import { LARGEST_SEED, type SeedFile } from './seeds.ts'
 
 /** What a job's folder holds beside the settings in job.yaml. */
 export interface JobFolder {
@@ -27,11 +27,7 @@ export interface JobFolder {
   hashes: Record<string, string>
   /** Files and folders that look as if they were to be read, and are not. */
   problems: Fault[]
-  /** Files of SQL that are passed over by their names, as editors' copies are. */
-  passedOver: Fault[]
 }
-
-type Told = Pick<JobFolder, 'problems' | 'passedOver'>
 
 /** Folders of a job's folder that hold no models. */
 const RESERVED = ['checks', 'tests', 'seeds']
@@ -48,14 +44,13 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     })
   })
   const included = readIncluded(folder, yaml)
-  const told: Told = { problems: [], passedOver: [] }
-  const { problems } = told
+  const problems: Fault[] = []
   const found = await entries(folder)
   const home = await realpath(folder)
-  const models = await sqlFiles(folder, '', told)
+  const models = await sqlFiles(folder, '', problems)
   for (const name of found.folders) {
     if (RESERVED.includes(name)) continue
-    const files = await sqlFilesBelow(folder, name, told, [home])
+    const files = await sqlFilesBelow(folder, name, problems, [home])
     if (name !== 'seeds' && nearest(name, ['seeds']) && (await entries(join(folder, name))).files.some(isCsv))
       problems.push({ file: `${name}/`, message: 'holds CSV files that nobody reads; did you mean seeds/?' })
     const meant = name.toLowerCase() === 'macros' ? '../macros' : nearest(name, RESERVED)
@@ -66,17 +61,17 @@ export async function readFolder(folder: string): Promise<JobFolder> {
       })
     else models.push(...files)
   }
-  const checks: Check[] = (await sqlFiles(folder, 'checks', told)).map(named)
+  const checks: Check[] = (await sqlFiles(folder, 'checks', problems)).map(named)
   for (const model of (await entries(join(folder, 'checks'))).folders) {
     const below = `checks/${model}`
-    for (const file of await sqlFiles(folder, below, told)) checks.push({ ...named(file), model })
+    for (const file of await sqlFiles(folder, below, problems)) checks.push({ ...named(file), model })
     for (const deeper of (await entries(join(folder, below))).folders)
       problems.push({
         file: `${below}/${deeper}/`,
         message: 'is read by nobody: row checks lie in checks/<table>/ itself',
       })
   }
-  const macros = await sqlFiles(folder, '../macros', told)
+  const macros = await sqlFiles(folder, '../macros', problems)
   const seeds = await seedFiles(folder, problems)
   const shared = await readFile(join(folder, '../connections.yaml'), 'utf8').catch(
     (error: NodeJS.ErrnoException) => {
@@ -114,7 +109,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     seeds,
     hash: hash.digest('hex'),
     hashes,
-    ...told,
+    problems,
   }
 }
 
@@ -141,19 +136,19 @@ const leadsBack = (into: string, from: readonly string[]) =>
 async function sqlFilesBelow(
   folder: string,
   below: string,
-  told: Told,
+  problems: Fault[],
   from: readonly string[],
 ): Promise<SqlFile[]> {
   const own = await realpath(join(folder, below))
   if (leadsBack(own, from)) {
-    told.problems.push({ file: `${below}/`, message: 'is a link that leads back to a folder it lies in' })
+    problems.push({ file: `${below}/`, message: 'is a link that leads back to a folder it lies in' })
     return []
   }
   const found = await entries(join(folder, below))
   if (found.files.includes(LAKE_VIEW)) return []
-  const files = await sqlFiles(folder, below, told)
+  const files = await sqlFiles(folder, below, problems)
   for (const name of found.folders)
-    files.push(...(await sqlFilesBelow(folder, `${below}/${name}`, told, [...from, own])))
+    files.push(...(await sqlFilesBelow(folder, `${below}/${name}`, problems, [...from, own])))
   return files
 }
 
@@ -169,24 +164,17 @@ async function seedFiles(folder: string, problems: Fault[]): Promise<SeedFile[]>
         message: 'is read by nobody: a seed is a CSV file in seeds/ itself, its name ends with .csv',
       })
   return Promise.all(
-    files
-      .filter(isCsv)
-      .map(async name => ({ file: `seeds/${name}`, bytes: await readFile(join(folder, 'seeds', name)) })),
+    files.filter(isCsv).map(async name => {
+      const path = join(folder, 'seeds', name)
+      const { size } = await stat(path)
+      return { file: `seeds/${name}`, size, bytes: size > LARGEST_SEED ? Buffer.of() : await readFile(path) }
+    }),
   )
 }
 
-async function sqlFiles(folder: string, below: string, { problems, passedOver }: Told): Promise<SqlFile[]> {
-  const { files, broken, hidden } = await entries(join(folder, below))
+async function sqlFiles(folder: string, below: string, problems: Fault[]): Promise<SqlFile[]> {
+  const { files, broken } = await entries(join(folder, below))
   const path = (name: string) => (below ? `${below}/${name}` : name)
-  for (const name of hidden)
-    if (name.toLowerCase() === '.sql')
-      problems.push({ file: path(name), message: 'is read by nobody: a file of SQL has a name before .sql' })
-    else
-      passedOver.push({
-        file: path(name),
-        message: `is passed over, as ${name.startsWith('.') ? 'a hidden file' : "an editor's copy"}`,
-        hint: 'If it is to be read, give it a name that ends with .sql and begins with a letter.',
-      })
   // Without an ending it may have been a folder of models, or checks/.
   for (const name of broken)
     if (ENDING.test(name) || extname(name) === '') problems.push({ file: path(name), ...LEADS_NOWHERE })
@@ -215,18 +203,8 @@ function isStray(name: string, among: boolean): boolean {
     : /\.sql\./i.test(name) || ['sq', 'sqll', 'slq', 'qsl', 'ql', 'sl'].includes(ending)
 }
 
-/** Files of SQL that editors and people hide; not those that editors and systems keep for themselves: `.#m.sql`, `._m.sql`. */
-const HIDDEN = /^(\.(?![#_]).*\.sql|\.sql|.*\.sql~|#.*\.sql#)$/i
-
-interface Entries {
-  files: string[]
-  folders: string[]
-  broken: string[]
-  hidden: string[]
-}
-
 // Sorted by code unit, not by locale: the order, and with it the hash, is the same on every machine.
-async function entries(path: string): Promise<Entries> {
+async function entries(path: string): Promise<{ files: string[]; folders: string[]; broken: string[] }> {
   const found = await readdir(path, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
@@ -240,6 +218,5 @@ async function entries(path: string): Promise<Entries> {
     const leads = entry.isSymbolicLink() ? await stat(join(path, entry.name)).catch(() => undefined) : entry
     ;(!leads ? broken : leads.isDirectory() ? folders : files).push(entry.name)
   }
-  const hidden = found.map(({ name }) => name).filter(name => HIDDEN.test(name))
-  return { files: files.sort(), folders: folders.sort(), broken: broken.sort(), hidden: hidden.sort() }
+  return { files: files.sort(), folders: folders.sort(), broken: broken.sort() }
 }

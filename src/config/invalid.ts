@@ -6,10 +6,13 @@ export class ConfigInvalid extends EngineError {
   readonly faults: Fault[]
 
   constructor(faults: Fault[]) {
-    const lines = faults.map(({ file, place, message }) =>
-      place ? `${file}:${place.line}:${place.column}: ${message}` : `${file}: ${message}`,
-    )
-    super('CONFIG_INVALID', [...new Set(lines)].join('\n'))
+    const all = new Map(faults.map(fault => [lineOf(fault), fault.hint]))
+    const [hint] = all.values()
+    const lines = [...all].map(([line, hint]) => (hint && all.size > 1 ? `${line}\n    hint: ${hint}` : line))
+    super('CONFIG_INVALID', lines.join('\n'), { ...(all.size === 1 && { hint }) })
     this.faults = faults
   }
 }
+
+const lineOf = ({ file, place, message }: Fault) =>
+  place ? `${file}:${place.line}:${place.column}: ${message}` : `${file}: ${message}`

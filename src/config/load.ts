@@ -72,7 +72,7 @@ export async function loadJob(
   document.throwIfAny()
   refuseFiles(folder, yaml, files)
 
-  const { models, checks, macros, hash, hashes, passedOver } = files
+  const { models, checks, macros, hash, hashes } = files
   return {
     ...settings(yaml),
     ...(schedule && { schedule }),
@@ -101,7 +101,6 @@ export async function loadJob(
     places: document.places(),
     hash,
     files: hashes,
-    ...(passedOver.length > 0 && { passedOver }),
   }
 }
 

@@ -2,6 +2,7 @@ import { matchesGlob, resolve } from 'node:path'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { isMapping } from '../util/mapping.ts'
 import { withDefaults } from './defaults.ts'
 import { refuseFiles, withDeclared } from './files.ts'
 import { readFolder } from './folder.ts'
@@ -100,16 +101,17 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
     identities: Object.fromEntries(
       Object.entries(connections).map(([name, settings]) => [
         name,
-        identityOf(name, settings, resolve(folder)),
+        identityOf(name, settings, document.folderOf(['connections', name, 'url']) ?? resolve(folder)),
       ]),
     ),
   }
 }
 
-/** Two jobs have the same connection where they share it, or write the same settings; a path is that from the job's folder. */
+/** Two jobs have the same connection where they share it, or write the same settings; a path is that from `folder`. */
 function identityOf(name: string, settings: unknown, folder: string): string {
   if (settings === '') return `shared ${name}`
-  const path = typeof settings === 'string' ? /^([a-z0-9]+):(?!\/\/)(.+)$/i.exec(settings) : null
+  const url = isMapping(settings) ? settings.url : settings
+  const path = typeof url === 'string' ? /^([a-z0-9]+):(?!\/\/)(.+)$/i.exec(url) : null
   return path ? `${path[1]}:${resolve(folder, path[2]!)}` : JSON.stringify(settings)
 }
 

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { basename } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { counted } from '../../engine/plural.ts'
 import { Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import { type Place, placeOf } from '../../engine/sql/text.ts'
@@ -17,11 +18,13 @@ import type { JobYaml } from './schema.ts'
 /** A CSV file of `seeds/`, as it lies there. */
 export interface SeedFile {
   file: string
+  /** Nothing of one that is {@link LARGEST_SEED too large}. */
   bytes: Buffer
+  size: number
 }
 
-/** A seed is read whenever the job is, and stands in its SQL. */
-const LARGEST = 1 << 20
+/** Bytes of a seed at most: it is read whenever the job is, and stands in its SQL. */
+export const LARGEST_SEED = 1 << 20
 const STYLE = { emptyIsText: true }
 const ENDING = /\.csv$/i
 
@@ -79,12 +82,12 @@ export async function readSeeds(
 const nameOf = (file: string) => basename(file).replace(ENDING, '')
 
 /** A file's header and rows, all of one length; or what is wrong with it. */
-function rowsOf({ file, bytes }: SeedFile): (string | null)[][] | Fault {
-  if (bytes.length > LARGEST)
+function rowsOf({ file, bytes, size }: SeedFile): (string | null)[][] | Fault {
+  if (size > LARGEST_SEED)
     return {
       file,
-      message: `has ${bytes.length} bytes; a seed has at most ${LARGEST}`,
-      hint: `Read it as an extract: connections: { files: "file:seeds" }, extract: { ${nameOf(file)}: { from: files, files: ${basename(file)}, take: all } }, and move it to another folder.`,
+      message: `has ${counted(size, 'byte')}; a seed has at most ${LARGEST_SEED}`,
+      hint: `Move it to large/, beside seeds/, and read it as an extract. In connections: large: "file:large"; in extract: ${nameOf(file)}: { from: large, files: ${JSON.stringify(basename(file))}, take: all }`,
     }
   if (!isUtf8(bytes))
     return { file, message: 'is not UTF-8', hint: 'Save it as UTF-8: in Excel, "CSV UTF-8".' }
@@ -117,7 +120,7 @@ function rowsOf({ file, bytes }: SeedFile): (string | null)[][] | Fault {
     return {
       file,
       place: placeOfRow(text, rows, wide + 1),
-      message: `has ${body[wide]!.length} value${body[wide]!.length === 1 ? '' : 's'}, where the first line has ${header.length}`,
+      message: `has ${counted(body[wide]!.length, 'value')}, where the first line has ${header.length}`,
       hint: 'A value with a comma is in quotes.',
     }
   return rows
@@ -168,7 +171,7 @@ async function typed(
     wrong.push({
       file: seed.file,
       place: placeOfRow(text, [header, ...rows], Number(first.n)),
-      message: `${name}: ${first.value} is no ${type}${others > 0 ? `, nor are ${others} other values` : ''}`,
+      message: `${name}: ${first.value} is no ${type}${others > 0 ? `, ${others === 1 ? 'nor is' : 'nor are'} ${counted(others, 'other value')}` : ''}`,
     })
   }
   const texts = columns.map(({ value }) => `(${value})::VARCHAR`).join(', ')

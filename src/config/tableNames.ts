@@ -1,11 +1,19 @@
 import { matchesGlob } from 'node:path'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 
+/** A name as a path of one part, which does not begin with a dot: no sign in it parts it from what * stands for. */
+const onePart = (text: string) => `_${text.replaceAll('/', '\u{e000}')}`
+
+const matches = (name: string, glob: string) => matchesGlob(onePart(name), onePart(glob))
+
 /** Whether one of these globs is a table's name: `orders`, `sales.orders`. A view has to be named in full. */
 export const isNamed = (globs: readonly string[], { name, bare, schema, isView }: ListedTable): boolean =>
   globs.some(glob =>
-    [bare, name, `${schema}.${bare}`].some(each => each === glob || (!isView && matchesGlob(each, glob))),
+    [bare, name, `${schema}.${bare}`].some(each => each === glob || (!isView && matches(each, glob))),
   )
+
+/** Whether the name of an extract or a load stands for many. */
+export const isWildcard = (name: string): boolean => /[*?]/.test(name)
 
 /** Tables that are asked for, of what a source lists: those that `tables` names (none: all), but for those of `exclude`. */
 export const tablesAmong = (
@@ -13,6 +21,17 @@ export const tablesAmong = (
   { tables, exclude }: { tables: readonly string[]; exclude: readonly string[] },
 ): ListedTable[] =>
   listed.filter(table => isNamed(tables.length > 0 ? tables : ['*'], table) && !isNamed(exclude, table))
+
+/** Views that would be asked for if they were tables, and are left out: nobody has named them in full. */
+export const viewsLeft = (
+  listed: readonly ListedTable[],
+  { tables, exclude }: { tables: readonly string[]; exclude: readonly string[] },
+): ListedTable[] =>
+  listed.filter(view => {
+    const globs = tables.length > 0 ? tables : ['*']
+    const { isView, ...asTable } = view
+    return isView && !isNamed(globs, view) && isNamed(globs, asTable) && !isNamed(exclude, asTable)
+  })
 
 /** What would part a name in two where a target reads it: `a.b` is b in a schema a. */
 const STEERING = /[."`]/

@@ -6,15 +6,13 @@ import { didYouMean } from '../../engine/nearest.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
 import { type JobYaml, names } from './schema.ts'
-import { isNamed, nameTables } from './tableNames.ts'
+import { isNamed, isWildcard, nameTables } from './tableNames.ts'
 import { validate } from './validate.ts'
 
 /** Keys of an extract of many tables, beside those that each of them gets. */
 export const wildcardKeys = z.strictObject({ tables: names.optional(), exclude: names.default([]) })
 
 const wildcardExtract = z.object({ from: z.string(), key: names.default([]), ...wildcardKeys.shape })
-
-const isWildcard = (name: string) => /[*?]/.test(name)
 
 /** Tables that an extract's glob stands for. */
 interface Found {

@@ -3,7 +3,7 @@ import { stringify } from 'yaml'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
-import { identifierOf, isNamed, nameTables, tablesAmong } from '../config/tableNames.ts'
+import { identifierOf, isNamed, nameTables, tablesAmong, viewsLeft } from '../config/tableNames.ts'
 import { connectorFor } from '../connectors/index.ts'
 import type { FoundFile } from './files.ts'
 import type { CopyRequest } from './request.ts'
@@ -122,28 +122,18 @@ export function refuseAlone({ lag, incremental, as, query, to, indexes, foreignK
 /** The job of copying tables: those that are asked for, of what the source lists. */
 export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob {
   const { tables, exclude, key } = request
+  const left = viewsLeft(listed, request).map(({ name }) => name)
   for (const glob of tables)
-    if (!listed.some(table => isNamed([glob], table)))
-      throw new EngineError(
-        'TABLE_MISSING',
-        `no table is called ${glob}${didYouMean(
-          glob,
-          listed.map(({ name }) => name),
-        )}`,
-        {
-          hint: `Tables there: ${
-            listed
-              .map(({ name }) => name)
-              .slice(0, 20)
-              .join(', ') || 'none that this user can see'
-          }.`,
-        },
-      )
+    if (!listed.some(table => isNamed([glob], table))) throw noSuchTable(glob, listed)
   const chosen = tablesAmong(listed, request)
   if (chosen.length === 0)
     throw new EngineError('TABLE_MISSING', 'there is no table to copy', {
       hint:
-        listed.length === 0 ? 'The user may see none: grant it SELECT.' : 'Give other --tables or --exclude.',
+        listed.length === 0
+          ? 'The user may see none: grant it SELECT.'
+          : left.length > 0
+            ? viewsHint(left)
+            : 'Give other --tables or --exclude.',
     })
   const keyless = chosen.filter(table => table.key.length === 0 && request.key.length === 0)
   refuseKeyless(
@@ -151,7 +141,6 @@ export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob 
     keyless.map(({ name }) => name),
   )
   const target = request.schema === undefined ? '*' : `${request.schema}.*`
-  const views = listed.filter(table => table.isView && tables.length === 0 && !isNamed(exclude, table))
   const named = nameTables(chosen)
   const renamed = named
     .filter(({ table, target }) => target !== table.bare)
@@ -180,7 +169,26 @@ export function tablesJob(request: CopyRequest, listed: ListedTable[]): CopyJob 
       },
     },
   )
-  return { ...job, views: views.map(({ name }) => name), renamed }
+  return { ...job, views: left, renamed }
+}
+
+const viewsHint = (views: string[]) =>
+  `Views are copied where they are named in full: --tables ${views.slice(0, 5).join(',')}`
+
+function noSuchTable(glob: string, listed: ListedTable[]): EngineError {
+  const names = listed.map(({ name }) => name)
+  const views = viewsLeft(listed, { tables: [glob], exclude: [] }).map(({ name }) => name)
+  if (views.length > 0)
+    return new EngineError(
+      'TABLE_MISSING',
+      `no table is called ${glob}, but ${views.length === 1 ? 'a view is' : 'views are'}`,
+      {
+        hint: viewsHint(views),
+      },
+    )
+  return new EngineError('TABLE_MISSING', `no table is called ${glob}${didYouMean(glob, names)}`, {
+    hint: `Tables there: ${names.slice(0, 20).join(', ') || 'none that this user can see'}.`,
+  })
 }
 
 function refuseKeyless({ mode }: CopyRequest, keyless: string[]): void {

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { counted } from '../../engine/plural.ts'
 import type { RunResult } from '../runs/result.ts'
 import { writeCorrections } from './sample/corrections.ts'
 import { loadContacts, loadMembers } from './sample/load.ts'
@@ -96,6 +97,6 @@ function describe({ members, contacts, payments }: NightTwo): string {
     '\nBetween the nights the sources changed:',
     `  legacy    ${members.insert} members new, ${members.update} updated, ${members.late} late, ${members.older} with an older time, ${members.insert_bad} bad ones new, ${members.break} gone bad, ${members.repair} repaired`,
     `  crm       ${contacts.insert} contacts new, ${contacts.update} updated`,
-    `  payments  ${payments.entries} new entries, ${payments.repeats} of them a later word on an earlier payment`,
+    `  payments  ${counted(payments.entries, 'new entry')}, ${payments.repeats} of them a later word on an earlier payment`,
   ].join('\n')
 }

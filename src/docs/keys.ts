@@ -94,7 +94,7 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'defaults.extract': ['Keys of every extract.', '{ from: shop }'],
   'defaults.load': ['Keys of every load.', '{ to: dw, mode: replace }'],
   include: [
-    'Files whose keys hold where this one does not say otherwise, mappings put together; paths start at the folder of the file.',
+    "Files whose keys hold where this one does not say otherwise, mappings put together. Its own paths, and those of connections in it, start at the folder of the file; all others at the job's.",
     '[../shared/shop.yaml]',
   ],
   vars: ['Values that SQL has by `getvariable`.', '{ region: emea }'],
@@ -178,7 +178,10 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
     'How far mean, number of distinct values and (in points) share of NULL may be from those of the last run that loaded; it warns, or stops.',
     '10%',
   ],
-  'checks.*.*.severity': ['What happens to rows that are not so.', 'quarantine'],
+  'checks.*.*.severity': [
+    'What happens to rows that are not so; without it, they are quarantined. `drift` warns, or stops.',
+    'quarantine',
+  ],
   'checks.*.*.warn_if': [
     'With `severity: warn`: only more wrong rows than that are told, a number or a share.',
     '1%',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { counted } from '../../engine/plural.ts'
 import type { Duck } from '../../engine/sql/duckdb.ts'
 import { badFile } from '../formats/bad.ts'
 import type { TypeFinder } from '../formats/inferTypes.ts'
@@ -142,5 +143,5 @@ async function values(
   await text.read(sink)
   await spool.flush('all')
   if (rows === 0 && bad > 0)
-    throw badFile(where, `none of its ${bad} rows can be read: ${first}${bad > 1 ? ', …' : ''}`)
+    throw badFile(where, `none of its ${counted(bad, 'row')} can be read: ${first}${bad > 1 ? ', …' : ''}`)
 }

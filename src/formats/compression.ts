@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import bunzip2 from 'unbzip2-stream'
 import { EngineError } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import { badFile } from './bad.ts'
 import { ZstdFrames } from './zstdFrames.ts'
 
@@ -35,7 +36,7 @@ export async function* unpack(
 ): AsyncGenerator<Buffer> {
   let packed = 0
   const frames = compression === 'zstd' ? new ZstdFrames(where) : undefined
-  async function* counted() {
+  async function* metered() {
     for await (const chunk of bytes) {
       packed += chunk.length
       frames?.add(chunk)
@@ -44,7 +45,7 @@ export async function* unpack(
     frames?.end()
   }
   if (compression === 'none') {
-    yield* bounded(where, counted(), limits.most)
+    yield* bounded(where, metered(), limits.most)
     return
   }
   const account = (size: number) => {
@@ -53,10 +54,10 @@ export async function* unpack(
       throw badFile(where, `unpacks to over ${limits.ratio} times its size (max_ratio): a bomb?`)
   }
   if (compression === 'bzip2') {
-    yield* unpackBzip2(where, counted(), account)
+    yield* unpackBzip2(where, metered(), account)
     return
   }
-  const source = Readable.from(counted(), { objectMode: false, highWaterMark: 1024 * 1024 })
+  const source = Readable.from(metered(), { objectMode: false, highWaterMark: 1024 * 1024 })
   const stream = unpacker(compression)
   // An error of the source must be told from one of the unpacker.
   let broken: unknown
@@ -79,7 +80,7 @@ export async function* unpack(
     if (packed > unpacked)
       throw badFile(
         where,
-        `has ${packed - unpacked} bytes after its last ${compression} member, from byte ${unpacked} on`,
+        `has ${counted(packed - unpacked, 'byte')} after its last ${compression} member, from byte ${unpacked} on`,
       )
   } catch (error) {
     if (broken) throw broken
@@ -147,5 +148,5 @@ async function* bounded(where: string, bytes: AsyncIterable<Buffer>, most: numbe
 }
 
 export function checkSize(where: string, size: number, most: number): void {
-  if (size > most) throw badFile(where, `unpacks to over ${most} bytes (max_unpacked)`)
+  if (size > most) throw badFile(where, `unpacks to over ${counted(most, 'byte')} (max_unpacked)`)
 }

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { counted } from '../../engine/plural.ts'
 import { quote as literal } from '../../engine/sql/duckdb.ts'
 import { type Layout, spoolSql } from './layout.ts'
 import { hand, type Pass, type RowSink } from './split.ts'
@@ -114,7 +115,7 @@ export function faultOf(shape: RowShape, count: number, ended: boolean): string 
     return expected === shape.fields || ended
       ? ''
       : 'has a last field that is not empty, where the header has none'
-  return `has ${count} field${count === 1 ? '' : 's'}, not ${expected}${expected > shape.fields ? ', of which the last is empty' : ''}`
+  return `has ${counted(count, 'field')}, not ${expected}${expected > shape.fields ? ', of which the last is empty' : ''}`
 }
 
 /** The fields of one row. */

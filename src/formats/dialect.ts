@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { EngineError } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import { afterLines, decoderName } from './blocks.ts'
 import { type Format, usualDelimiter } from './byName.ts'
 import { csvFields, csvScan, type RowShape } from './csv.ts'
@@ -82,7 +83,7 @@ export function findDialect(
   }
   if (!given.header && looksLikeRow(first, others))
     throw new EngineError('CONFIG_INVALID', `${name}: its first line looks like a row, not like a header`, {
-      hint: `Name its ${first.length} columns: ${answer('header=false', schemaFor(first))}. If it is the header: ${answer('header=true')}.`,
+      hint: `Name its ${counted(first.length, 'column')}: ${answer('header=false', schemaFor(first))}. If it is the header: ${answer('header=true')}.`,
     })
   return { delimiter, names: first, rows: others }
 }

@@ -4,6 +4,7 @@ import { DataType, TimeUnit, tableFromIPC, type Vector } from 'apache-arrow'
 import * as wasm from 'parquet-wasm/node'
 import { BatchBuilder } from '../../engine/batch/builder.ts'
 import { encodeParquet } from '../../engine/parquet/encode.ts'
+import { counted } from '../../engine/plural.ts'
 import type { Column } from '../../engine/types/logical.ts'
 
 /** A column that DuckDB cannot hold: what it is of, and its field in the read's SQL, where its text or nanoseconds go. */
@@ -44,7 +45,7 @@ export async function* beyondFiles(
   }
   const rows = metadata.fileMetadata().numRows()
   // A join by position would fill up with NULL.
-  if (read !== rows) throw new RangeError(`it holds ${read} rows, its footer says ${rows}`)
+  if (read !== rows) throw new RangeError(`it holds ${counted(read, 'row')}, its footer says ${rows}`)
   if (read === 0) yield write([], 0)
 }
 

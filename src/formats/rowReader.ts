@@ -2,6 +2,7 @@ import { copyFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Sink } from '../../engine/contracts/source.ts'
+import { counted } from '../../engine/plural.ts'
 import type { Duck } from '../../engine/sql/duckdb.ts'
 import type { Column } from '../../engine/types/logical.ts'
 import { fileColumn } from './column.ts'
@@ -146,7 +147,7 @@ export class RowReader {
   }
 
   private write(texts: Texts, path: string): Promise<void> {
-    const where = `${this.where} ${texts.names.length === 1 ? texts.names[0] : `${texts.names.length} files`}`
+    const where = `${this.where} ${texts.names.length === 1 ? texts.names[0] : counted(texts.names.length, 'file')}`
     return this.memory.run(where, () => writeTyped(this.duck, this.where, this.columns, texts, path))
   }
 

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { counted } from '../../engine/plural.ts'
 import { badFile } from './bad.ts'
 
 const PIECE = 1024 * 1024
@@ -51,7 +52,7 @@ export async function splitRows(
 }
 
 export function tooLong(where: string, line: number, longest: number) {
-  const size = longest >= 1e6 ? `${longest / 1e6} MB` : `${longest} bytes`
+  const size = longest >= 1e6 ? `${longest / 1e6} MB` : counted(longest, 'byte')
   return badFile(
     where,
     `line ${line}: no end of the row within ${size} (max_row): a quote that is not closed, or not the format`,

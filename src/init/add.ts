@@ -1,12 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, matchesGlob } from 'node:path'
 import { isMap, parseDocument } from 'yaml'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { readFolder } from '../config/folder.ts'
+import { openJob } from '../config/include.ts'
 import { loadJob } from '../config/load.ts'
-import { isNamed, nameTables } from '../config/tableNames.ts'
+import { isNamed, isWildcard, nameTables } from '../config/tableNames.ts'
 import { listTables } from '../config/wildcards.ts'
 import type { JobConnection } from '../spec/job.ts'
+import { isMapping } from '../util/mapping.ts'
 
 /**
  * Adds tables of a source's catalogue to a job.yaml, with their keys, and to its loads where no glob of one names them;
@@ -41,14 +44,7 @@ export async function addTables(
     if (isMap(node)) node.flow = true
     return node
   }
-  const isDefault = (part: string, key: string, value: string) =>
-    document.getIn(['defaults', part, key]) === value
-  const pattern = document.get('load')
-  const globs = isMap(pattern)
-    ? pattern.items
-        .map(({ value }) => (isMap(value) ? value.get('from') : undefined))
-        .filter(name => String(name).includes('*'))
-    : []
+  const { defaults, globs } = await saidOf(folder)
   const [load] = loads
   const added = nameTables(
     chosen,
@@ -59,12 +55,12 @@ export async function addTables(
     document.setIn(
       ['extract', extract],
       map({
-        ...(!isDefault('extract', 'from', connection.name) && { from: connection.name }),
+        ...(defaults.extract.from !== connection.name && { from: connection.name }),
         ...(table.name !== extract && { table: table.name }),
         ...(table.key.length > 0 && { key }),
       }),
     )
-    if (globs.length > 0) continue
+    if (globs.some(glob => matchesGlob(extract, glob))) continue
     if (!load)
       throw new EngineError(
         'CONFIG_INVALID',
@@ -76,14 +72,31 @@ export async function addTables(
     document.setIn(
       ['load', extract],
       map({
-        ...(!isDefault('load', 'to', load.to) && { to: load.to }),
+        ...(defaults.load.to !== load.to && { to: load.to }),
         from: extract,
-        ...(!isDefault('load', 'mode', 'replace') && { mode: 'replace' }),
+        // Of a table without a key no other is possible.
+        ...((defaults.load.mode === undefined || table.key.length === 0) &&
+          defaults.load.mode !== 'replace' && { mode: 'replace' }),
       }),
     )
   }
   if (added.length > 0) writeFileSync(file, document.toString({ lineWidth: 0 }))
   return added.map(({ extract }) => extract)
+}
+
+/** What a job, and what it includes, says of all its extracts and loads, and which extracts its loads of many are of. */
+async function saidOf(folder: string) {
+  const { value } = await openJob(folder, await readFolder(folder))
+  const content = isMapping(value) ? value : {}
+  const partOf = (whole: unknown, part: string) =>
+    isMapping(whole) && isMapping(whole[part]) ? whole[part] : {}
+  const { defaults } = content
+  return {
+    defaults: { extract: partOf(defaults, 'extract'), load: partOf(defaults, 'load') },
+    globs: Object.values(partOf(content, 'load'))
+      .map(each => (isMapping(each) ? String(each.from) : ''))
+      .filter(isWildcard),
+  }
 }
 
 function sourceOf(connections: Record<string, JobConnection>, names: string[]): JobConnection {

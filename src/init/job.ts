@@ -1,4 +1,5 @@
 import { stringify } from 'yaml'
+import { counted } from '../../engine/plural.ts'
 import { plainName } from '../../engine/sql/duckdb.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
 import { caseFiles } from './case.ts'
@@ -22,7 +23,8 @@ const SIZEABLE = 10_000
 
 const flow = (value: unknown) => stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim()
 
-const TABLES = `# Each table under its own name; table: names another. "*": {} would stand for all that the source has.`
+const TABLES = `# Each table under its own name; table: names another. "*": {} would stand for all tables that the source has; a view
+# has a line of its own: paid_orders: {}`
 const FILES = `# take: all reads all of a table's files every night, and the target holds what they hold. take: new takes each file once;
 # its load then has mode: merge, or append. Columns and their types are found by the first run, from all values, and kept; schema:
 # declares them. A key (key: order_id) compares rows by it, so that only those that changed are written, and verifies them.`
@@ -60,20 +62,28 @@ function extractLines({ extract, table, key, rows, watermark, files, columns }: 
     ...(table !== extract && { table }),
     ...(key.length > 0 && { key: key.length === 1 ? key[0] : key }),
   }
-  const count = rows === undefined ? 'rows not known' : `about ${rows.toLocaleString('en-US')} rows`
+  const count =
+    rows === undefined ? 'rows not known' : `about ${counted(rows, 'row', n => n.toLocaleString('en-US'))}`
   const keyless = key.length === 0 ? ', without a primary key: compared as whole rows' : ''
   const isLarge = (rows ?? 0) >= LARGE
   const incremental = watermark && {
     ...own,
     incremental: { column: watermark.column, lag: '5m', find_deletes: true },
   }
-  const chosen = watermark && `${watermark.column}: ${watermark.why}`
+  const chosen = watermark && inOneLine(`${watermark.column}: ${watermark.why}`)
   if (incremental && key.length > 0 && isLarge)
     return [`  ${extract}: ${flow(incremental)} # ${count}, read by what changed; ${chosen}`]
   const line = `  ${extract}: ${flow(own)} # ${count}${keyless}`
   if (!incremental || key.length === 0 || (rows ?? 0) < SIZEABLE) return [line]
-  return [line, `  # to read only what changed (${chosen}):`, `  # ${extract}: ${flow(incremental)}`]
+  return [
+    line,
+    `  # to read only what changed (${chosen}):`,
+    `  # ${extract}: ${inOneLine(flow(incremental))}`,
+  ]
 }
+
+/** A comment ends with its line, and names may hold several. */
+const inOneLine = (text: string) => text.replaceAll(/\s*[\r\n\u0085\u2028\u2029]\s*/g, ' ')
 
 function fileLines(
   extract: string,
@@ -82,17 +92,20 @@ function fileLines(
 ): string[] {
   const own = { files: globs.length === 1 ? globs[0] : globs, take: 'all', ...keys }
   const schema = Object.fromEntries(columns.map(({ name, type }) => [name, typeName(type)]))
-  const seen = typed === count ? '' : `, as ${typed} of ${count.toLocaleString('en-US')} files have them`
+  const seen =
+    typed === count
+      ? ''
+      : `, as ${typed} of ${counted(count, 'file', n => n.toLocaleString('en-US'))} have them`
   return [
-    ...(keys.schema === undefined ? [`  # columns${seen}: schema: ${flow(schema)}`] : []),
-    ...found.notes.map(note => `  # ${note}`),
+    ...(keys.schema === undefined ? [`  # columns${seen}: schema: ${inOneLine(flow(schema))}`] : []),
+    ...found.notes.map(note => `  # ${inOneLine(note)}`),
     `  ${extract}: ${flow(own)} # ${formatFiles(count, bytes)}, without a key: compared as whole rows`,
   ]
 }
 
 /** How many files, and their size: `3 files, 1.2 MB`. */
 export const formatFiles = (count: number, bytes: number): string =>
-  `${count.toLocaleString('en-US')} ${count === 1 ? 'file' : 'files'}, ${bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} KB` : `${(bytes / 1e6).toFixed(1)} MB`}`
+  `${counted(count, 'file', n => n.toLocaleString('en-US'))}, ${bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} KB` : `${(bytes / 1e6).toFixed(1)} MB`}`
 
 /** A file of the job's folder. */
 export interface Example {

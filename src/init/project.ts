@@ -29,6 +29,17 @@ export function writeProject(folder: string, draft: Draft, ends: Ends): string[]
     })
   const urls = { [variableOf(draft.from)]: ends.from, [variableOf(draft.to)]: ends.to }
   refuseOthers(join(jobs, '.env'), urls)
+  const model = modelOf(draft.tables)
+  const files = { [`${model.name}.sql`]: model.sql, ...model.files }
+  for (const path of Object.keys(files))
+    if (existsSync(join(folder, path)))
+      throw new EngineError(
+        'CONFIG_INVALID',
+        `${join(folder, path)} is there already, and would be written over`,
+        {
+          hint: 'Give another folder, or move that file away.',
+        },
+      )
   const put = (path: string, text: string, mode = 0o666) => {
     makeFolder(dirname(path))
     writeFileSync(path, text, { mode })
@@ -42,9 +53,7 @@ export function writeProject(folder: string, draft: Draft, ends: Ends): string[]
   }
 
   put(join(folder, 'job.yaml'), jobText(draft))
-  const model = modelOf(draft.tables)
-  put(join(folder, `${model.name}.sql`), model.sql)
-  for (const [path, sql] of Object.entries(model.files)) put(join(folder, path), sql)
+  for (const [path, sql] of Object.entries(files)) put(join(folder, path), sql)
   const connections = join(jobs, 'connections.yaml')
   const shared = withConnections(
     existsSync(connections) ? readFileSync(connections, 'utf8') : undefined,

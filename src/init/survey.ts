@@ -1,6 +1,6 @@
 import type { ListedTable, TableSchema } from '../../engine/contracts/source.ts'
 import type { Column } from '../../engine/types/logical.ts'
-import { identifierOf, nameTables, tablesAmong } from '../config/tableNames.ts'
+import { identifierOf, nameTables, tablesAmong, viewsLeft } from '../config/tableNames.ts'
 import type { FoundFile } from '../copy/files.ts'
 import type { FileKeys } from '../copy/set.ts'
 import { openSource } from '../copy/source.ts'
@@ -39,12 +39,12 @@ export interface Watermark {
   why: string
 }
 
-/** Looks at the tables of a database that are asked for: keys, sizes, columns. Reads no row. */
+/** Looks at the tables of a database that are asked for: keys, sizes, columns. Reads no row. `views`: those that are left out. */
 export async function survey(
   url: string,
   { tables, exclude }: { tables: string[]; exclude: string[] },
   signal: AbortSignal,
-): Promise<SurveyedTable[]> {
+): Promise<{ tables: SurveyedTable[]; views: string[] }> {
   const { source, parse } = openSource(url)
   try {
     const listed = await source.tables!(signal)
@@ -55,7 +55,7 @@ export async function survey(
       const spec = { name: extract, from: 'source', key: [], columns: {}, options }
       surveyed.push({ extract, ...described(table, await source.describe(spec, signal)) })
     }
-    return surveyed
+    return { tables: surveyed, views: viewsLeft(listed, { tables, exclude }).map(({ name }) => name) }
   } finally {
     await source.close()
   }

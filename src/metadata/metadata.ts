@@ -17,7 +17,7 @@ import {
 import { fenced, LEASE_TIME, Leases } from './leases.ts'
 import { MIGRATIONS } from './migrations/index.ts'
 import { Pauses } from './pauses.ts'
-import { endDetails, noteDetails, type RunDetails } from './runDetails.ts'
+import { type EndDetails, endDetails, noteDetails, type RunDetails } from './runDetails.ts'
 import {
   activeRuns,
   findRun,
@@ -46,7 +46,7 @@ export interface RunEnd extends Ended {
   counted?: Total[]
   added?: Total[]
   /** What is to be seen of it. */
-  seen?: Pick<RunDetails, 'log' | 'report'>
+  seen?: EndDetails
   /** Of the lease under which it ran. */
   fence: number
   status: Exclude<RunStatus, 'RUNNING'>

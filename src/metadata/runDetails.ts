@@ -39,6 +39,17 @@ export interface RunDetails<Report = unknown> {
   log: LogLine[]
   /** Of a run that has ended. */
   report: Report | undefined
+  /** What its set checks measured, by their names: for the next run, and not for people, who see the report's. */
+  measured: Measured
+}
+
+export type Measured = Record<string, number>
+
+/** What is kept of a run that ends. */
+export interface EndDetails {
+  log: LogLine[]
+  report?: object
+  measured?: Measured
 }
 
 type Stored = Record<'graph' | 'live' | 'log' | 'report', string | null>
@@ -69,7 +80,7 @@ export async function noteDetails(
 export async function endDetails(
   queries: Queries,
   run: string,
-  seen: Pick<RunDetails, 'log' | 'report'> | undefined,
+  seen: EndDetails | undefined,
   counted: Total[],
   now: string,
 ): Promise<Total[]> {
@@ -85,7 +96,7 @@ export async function endDetails(
     {
       run,
       log: seen ? JSON.stringify(seen.log) : null,
-      report: seen?.report === undefined ? null : JSON.stringify(seen.report),
+      report: seen?.report ? JSON.stringify({ ...seen.report, measured: seen.measured }) : null,
       counted: JSON.stringify(counted),
       now,
     },
@@ -100,7 +111,14 @@ export async function runDetails<Report>(queries: Queries, run: string): Promise
   )
   const { graph, live, log, report } = found ?? {}
   const json = <T>(text: string | null | undefined) => (text ? (JSON.parse(text) as T) : undefined)
-  return { graph: json(graph) ?? {}, live: json(live), log: json(log) ?? [], report: json(report) }
+  const { measured = {}, ...kept } = json<Report & { measured?: Measured }>(report) ?? {}
+  return {
+    graph: json(graph) ?? {},
+    live: json(live),
+    log: json(log) ?? [],
+    report: report ? (kept as Report) : undefined,
+    measured,
+  }
 }
 
 /** How far the runs are that go on. */

@@ -1,3 +1,4 @@
+import { counted } from '../../engine/plural.ts'
 import { bars } from '../report/charts.ts'
 import { type GraphNode, graphOf } from '../report/graph.ts'
 import {
@@ -74,7 +75,7 @@ export class ProjectPages {
     return this.page(
       'Tables',
       html`<header><h1>${lineage.jobs.map(({ job }) => job).join(', ')}</h1></header>
-<div class="figures">${figure('Jobs', count(lineage.jobs.length), '')}${figure('Tables', count(tables.length), `${count(columns)} columns`)}${figure('Checks', count(lineage.checks.length), '')}</div>
+<div class="figures">${figure('Jobs', count(lineage.jobs.length), '')}${figure('Tables', count(tables.length), counted(columns, 'column', count))}${figure('Checks', count(lineage.checks.length), '')}</div>
 ${lineage.left.map(({ job, reason }) => html`<p class="error">${job} is left out: ${reason}</p>`)}
 ${section('Jobs', table(['Job', '#Extracts', '#Models', '#Checks', '#Loads', 'Last run'], jobs))}
 ${section('Tables', html`<p><input id="filter" type="search" placeholder="name, job, owner, tag …" aria-label="Show tables whose line has these words"> <span id="shown" class="soft" role="status"></span></p><div id="tables">${table(['Table', 'Is', 'Job', 'About', 'Owner', 'Tags', '#Columns'], rows)}</div>`)}
@@ -179,7 +180,7 @@ ${this.runs(own)}`,
     })
     return section(
       'Checks',
-      html`${latest === undefined ? undefined : html`<p>${percent(latest)} of its rows had a finding in the last of ${count(findings.length)} nights.</p>`}${table(['Check', 'What', 'Last result', '#Rows', 'Nights'], rows)}`,
+      html`${latest === undefined ? undefined : html`<p>${percent(latest)} of its rows had a finding in the last of ${counted(findings.length, 'night', count)}.</p>`}${table(['Check', 'What', 'Last result', '#Rows', 'Nights'], rows)}`,
     )
   }
 
@@ -265,6 +266,6 @@ const checkBars = (nights: CheckNight[]) =>
     nights.map(({ level, rows, startedAt }) => ({
       value: Math.max(rows, 0.1),
       tone: LEVEL_TONE[level],
-      title: `${moment(startedAt)}: ${level}, ${count(rows)} rows`,
+      title: `${moment(startedAt)}: ${level}, ${counted(rows, 'row', count)}`,
     })),
   )

@@ -73,7 +73,7 @@ export interface ReportCheck {
   of?: number
   /** Of one that job.yaml declares, the column that it is of. */
   column?: { table: string; column: string }
-  /** What a set check measured. */
+  /** What a set check measured; absent where that is made of sensitive values. */
   value?: number
   /** `record` is JSON, or empty. */
   samples: { reason: string; record: string }[]

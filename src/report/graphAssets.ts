@@ -38,9 +38,10 @@ for (const graph of document.querySelectorAll('.graph')) {
     const steps = { ArrowRight: ['from', 'to'], ArrowLeft: ['to', 'from'] }[event.key]
     const beside = { ArrowDown: 1, ArrowUp: -1 }[event.key]
     const at = document.activeElement.closest('a[data-node]')
-    if (!steps && !beside) return
+    const first = graph.querySelector('a')
+    if (!first || (!steps && !beside)) return
     event.preventDefault()
-    if (!at) return graph.querySelector('a').focus()
+    if (!at) return first.focus()
     if (steps) {
       const edge = graph.querySelector('path[data-' + steps[0] + '="' + at.dataset.node + '"]')
       if (edge) node(edge.dataset[steps[1]]).focus()

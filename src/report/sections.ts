@@ -1,3 +1,4 @@
+import { counted } from '../../engine/plural.ts'
 import type { LoadAccount } from '../../engine/quality/accounts.ts'
 import type { Verification } from '../../engine/verify/result.ts'
 import { bars, gantt } from './charts.ts'
@@ -273,5 +274,5 @@ ${past(data)}
 ${section('Read', extracts(data.extracts))}
 ${section('Models', models(data))}
 ${checks(data.checks)}
-${data.profile.map(({ model, sample, columns }) => section(`Columns of ${model}${sample === undefined ? '' : `, from ${count(sample)} rows`}`, profile(columns)))}`
+${data.profile.map(({ model, sample, columns }) => section(`Columns of ${model}${sample === undefined ? '' : `, from ${counted(sample, 'row', count)}`}`, profile(columns)))}`
 }

@@ -1,6 +1,7 @@
 import { isOfKind } from '../../engine/contracts/taskName.ts'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError, errorData } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
 import { runTask } from '../../engine/runtime/task.ts'
 import type { Task } from '../../engine/runtime/taskGraph.ts'
@@ -57,7 +58,7 @@ export async function archive(
       archived = await runTask(context, ARCHIVE, async attempt => {
         progress.started(ARCHIVE)
         const done = await archiveRun(attempt, store, spec, own)
-        progress.finished(ARCHIVE, `${done.files} files, ${(done.bytes / 1e6).toFixed(1)} MB`)
+        progress.finished(ARCHIVE, `${counted(done.files, 'file')}, ${(done.bytes / 1e6).toFixed(1)} MB`)
         return done
       })
     })
@@ -73,7 +74,8 @@ export async function archive(
     if (retention !== undefined)
       await attempt("the archive's clean-up", async () => {
         const { runs, files } = await expire(store, job, retention, context.clock.now())
-        if (files > 0) progress.note(`the archive let ${runs.length} runs go: ${files} files`)
+        if (files > 0)
+          progress.note(`the archive let ${counted(runs.length, 'run')} go: ${counted(files, 'file')}`)
       })
     return archived
   } finally {

@@ -24,9 +24,13 @@ export interface ScoreHistory {
 const LEVELS = ['pass', 'warn', 'reject', 'stop'] as const
 const SET_SCORES = { pass: 1, warn: 0.5, reject: 0, stop: 0 }
 
-/** What the last `limit` runs of a job found, by table, column and check. */
-export async function checkHistory(metadata: Metadata, job: string, limit: number): Promise<ScoreHistory[]> {
-  const runs = (await metadata.history({ job, limit })).filter(({ status }) => status !== 'PLANNED')
+/** What the last `limit` runs of a job found, by table, column and check; those from `since` on, ISO 8601. */
+export async function checkHistory(
+  metadata: Metadata,
+  job: string,
+  { limit, since }: { limit: number; since?: string },
+): Promise<ScoreHistory[]> {
+  const runs = (await metadata.history({ job, limit, since })).filter(({ status }) => status !== 'PLANNED')
   const found = new Map<string, ScoreHistory>()
   const note = (of: Omit<ScoreHistory, 'nights'>, night: ScoredNight) => {
     const key = JSON.stringify([of.table, of.column, of.check])

@@ -1,5 +1,6 @@
 import { EngineError } from '../../engine/errors.ts'
 import { isMasked, type Mask } from '../../engine/mask.ts'
+import { counted } from '../../engine/plural.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import { csvText, parseCsv } from '../util/csv.ts'
 import { cell, ofCell } from '../util/printable.ts'
@@ -69,7 +70,7 @@ export function corrections(
     const record = records.get(id ?? '')
     if (!record) return invalid(index + 2, `no open error record has the id ${id}`)
     if (line.length !== header.length)
-      invalid(index + 2, `${line.length} values where the first line has ${header.length}`)
+      invalid(index + 2, `${counted(line.length, 'value')} where the first line has ${header.length}`)
     const changed: Values = {}
     for (const [column, name] of header.entries()) {
       if (name === '_id' || name === '_reason') continue

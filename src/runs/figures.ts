@@ -1,5 +1,6 @@
 import type { Outcome } from '../../engine/pipeline.ts'
 import { total } from '../../engine/quality/accounts.ts'
+import type { Measured } from '../metadata/runDetails.ts'
 import type { RunFigures } from '../metadata/syncHistory.ts'
 import type { TableResult } from '../metadata/tableHistory.ts'
 import { rowsLabel, type Total } from '../metadata/totals.ts'
@@ -28,6 +29,10 @@ export function figuresOf(outcome: Outcome, live: LiveRun, runAt: string): RunFi
     chunkBytes: bytes,
   }
 }
+
+/** What its set checks measured, shown or not: the next run compares with it. */
+export const measuredBy = ({ checks }: Outcome): Measured =>
+  Object.fromEntries(checks.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])))
 
 /** What the run made of each loaded table. */
 export function tablesOf(spec: JobSpec, { accounts, loaded, tables, feeds }: Outcome): TableResult[] {

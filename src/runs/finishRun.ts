@@ -2,6 +2,7 @@ import type { TaskStore } from '../../engine/contracts/tasks.ts'
 import { EngineError, errorData, errorFrom } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
+import { counted } from '../../engine/plural.ts'
 import { total } from '../../engine/quality/accounts.ts'
 import { rowsIn } from '../../engine/staging/store.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
@@ -14,7 +15,7 @@ import type { ArchiveOutcome } from './archive.ts'
 import { deltasOf } from './deltas.ts'
 import { findResolved, keepErrors, settleErrors, stillRejected } from './errors.ts'
 import { estimateSeconds } from './estimate.ts'
-import { changedRows, figuresOf, tablesOf, totalsOf } from './figures.ts'
+import { changedRows, figuresOf, measuredBy, tablesOf, totalsOf } from './figures.ts'
 import type { HeldRun } from './heldRun.ts'
 import type { RunOptions } from './options.ts'
 import { makeReport, writeReport } from './report.ts'
@@ -109,7 +110,7 @@ export async function finishRun(
       figures,
       tables,
       ...totalsOf(outcome, rejects?.categories ?? new Map(), tables, figures),
-      seen: { log: held.live.log, report: data },
+      seen: { log: held.live.log, report: data, measured: measuredBy(outcome) },
     })
     if (settled.length > 0)
       progress.note(`data intervals that had failed are done by this run: ${settled.join(', ')}`)
@@ -172,7 +173,9 @@ async function keepRejects(
   const queued = await metadata.errors.list({ job: spec.job, state: 'queued' })
   const { rejected, kept, categories } = await keepErrors(context, metadata, outcome)
   if (kept < rejected)
-    progress.note(`${kept} of ${rejected} rejected rows are kept as error records; the quarantine holds all`)
+    progress.note(
+      `of ${counted(rejected, 'rejected row')}, ${kept} stand as error records; the quarantine holds all`,
+    )
   return {
     queued,
     categories,

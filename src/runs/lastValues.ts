@@ -1,4 +1,3 @@
-import type { CheckResult } from '../../engine/quality/rowChecks.ts'
 import { LAST_VALUES, type LastValues } from '../../engine/sql/variables.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { runDetails } from '../metadata/runDetails.ts'
@@ -17,8 +16,5 @@ export async function lastValues(
   const runs = await metadata.history({ job, limit: LOOKED_AT })
   const last = runs.find(({ status }) => isDone(status))
   if (!last) return {}
-  const { report } = await runDetails<{ checks: CheckResult[] }>(metadata.database, last.run)
-  return Object.fromEntries(
-    (report?.checks ?? []).flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])),
-  )
+  return (await runDetails(metadata.database, last.run)).measured
 }

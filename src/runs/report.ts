@@ -86,13 +86,18 @@ export async function writeReport(
   return path
 }
 
-/** A check's result with the column that it is of, and how many rows it judged. */
-function placed(check: CheckResult, { checks }: JobSpec, { tables }: Outcome): ReportCheck {
+/** A check's result as people may see it, with the column that it is of, and how many rows it judged. */
+function placed(
+  { value, hidden, ...check }: CheckResult,
+  { checks }: JobSpec,
+  { tables }: Outcome,
+): ReportCheck {
   const { name, model } = check
   const column = checks.find(each => each.name === name && each.model === model)?.columns?.[0]
   const judged = model === undefined ? undefined : tables.findLast(table => table.name === model)
   return {
     ...check,
+    ...(value !== undefined && !hidden && { value }),
     ...(column && { column }),
     ...(judged && { of: judged.rows }),
   }

@@ -53,7 +53,8 @@ async function slot(
       const lease = await acquire(metadata.leases, slotLease(pool, n))
       if (lease) return lease
     }
-    if (!said) note(`waits for the pool ${pool}, whose ${limit} slots are taken`)
+    if (!said)
+      note(`waits for the pool ${pool}, whose ${limit === 1 ? 'slot is' : `${limit} slots are`} taken`)
     await delay(POLL_INTERVAL_MS, undefined, { signal }).catch(() => {})
   }
   return undefined

@@ -1,4 +1,5 @@
 import type { EngineError } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import type { AlertWorld } from '../alerts/alerts.ts'
 import { Alerts } from '../alerts/alerts.ts'
 import { backfillOf, type FailedRun, intervalsOf, remedy } from '../alerts/remedy.ts'
@@ -44,7 +45,7 @@ export class ServiceAlerts {
         severity: 'HIGH',
         cause: 'blocked',
         title: `${name}: the schedule is blocked`,
-        what: `${waiting} data ${waiting === 1 ? 'interval waits' : 'intervals wait'} since ${since}: ${reason}. Nothing is run until that has succeeded.`,
+        what: `${counted(waiting, 'data interval')} ${waiting === 1 ? 'waits' : 'wait'} since ${since}: ${reason}. Nothing is run until that has succeeded.`,
         // A run by hand settles intervals that are of no schedule of the job's own.
         ...typed(place, cron ? backfillOf(place, failed) : remedy(place, undefined)),
       }),
@@ -63,7 +64,7 @@ export class ServiceAlerts {
     const place = { folder, home, env }
     const now = clock.now()
     const minutes = Math.round((now.getTime() - due.getTime()) / 60_000)
-    const what = `It was due at ${due.toISOString()} and begins only now, ${minutes} minutes later: no scheduler was running.`
+    const what = `It was due at ${due.toISOString()} and begins only now, ${counted(minutes, 'minute')} later: no scheduler was running.`
     const command = passedOver
       ? backfillOf(place, passedOver.first.toISOString(), passedOver.last.toISOString())
       : intervalsOf(place, name)
@@ -75,7 +76,7 @@ export class ServiceAlerts {
         cause: 'missed start',
         title: `${name}: did not start when it should`,
         what: passedOver
-          ? `${what} ${passedOver.isMore ? 'More than ' : ''}${passedOver.count} earlier data ${passedOver.count === 1 ? 'interval is' : 'intervals are'} passed over (catchup: false).`
+          ? `${what} ${passedOver.isMore ? 'More than ' : ''}${counted(passedOver.count, 'earlier data interval')} ${passedOver.count === 1 ? 'is' : 'are'} passed over (catchup: false).`
           : what,
         ...typed(place, command),
       }),

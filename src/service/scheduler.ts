@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError, EXIT, errorData } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import type { Claim, IntervalRecord, OpenInterval } from '../metadata/intervals.ts'
 import type { Lease } from '../metadata/leases.ts'
 import type { Metadata } from '../metadata/metadata.ts'
@@ -307,9 +308,13 @@ export class Scheduler {
     const { metadata, owner: me, log } = this.options
     const record = await metadata.takeOver({ run: run!, owner: owner! }, me, !isAlive(owner!))
     if (!record) return
-    const error = new EngineError('RESOURCE_EXHAUSTED', `${name}: run ${run} was killed ${attempt} times`, {
-      hint: 'Look for what ends it (memory, most often) before it is begun again.',
-    })
+    const error = new EngineError(
+      'RESOURCE_EXHAUSTED',
+      `${name}: run ${run} was killed ${counted(attempt ?? 0, 'time')}`,
+      {
+        hint: 'Look for what ends it (memory, most often) before it is begun again.',
+      },
+    )
     log.error({ job: name, run }, error.message)
     await metadata.endRun({
       run: record.run,

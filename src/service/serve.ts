@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { errorData } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { setPools } from '../metadata/pools.ts'
 import { collectGarbage } from '../runs/gc.ts'
@@ -158,7 +159,7 @@ function troubleOf(catalog: Catalog, scheduler: Scheduler): string | undefined {
       .map(({ name }) => `${name}: its files cannot be used: see the log`),
     ...[...scheduler.facts.blocked].map(
       ([job, { reason, since, waiting }]) =>
-        `${job}: ${waiting} data intervals wait since ${since}: ${reason}`,
+        `${job}: ${counted(waiting, 'data interval')} ${waiting === 1 ? 'waits' : 'wait'} since ${since}: ${reason}`,
     ),
     ...[...scheduler.facts.ahead].map(
       ([job, end]) =>

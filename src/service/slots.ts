@@ -1,3 +1,4 @@
+import { counted } from '../../engine/plural.ts'
 import type { ScheduledJob } from './job.ts'
 
 /** How many runs may be active: in all, and by pool. */
@@ -36,7 +37,7 @@ export class FreeSlots {
   reason({ name, pools, maxActiveRuns }: ScheduledJob): string | undefined {
     if (this.isFull) return 'all slots are taken'
     const active = this.runs.get(name) ?? 0
-    if (active >= maxActiveRuns) return `${active} of ${maxActiveRuns} runs of the job are active`
+    if (active >= maxActiveRuns) return `${active} of ${counted(maxActiveRuns, 'run')} of the job are active`
     const pool = pools.find(each => (this.pools.get(each) ?? 1) <= 0)
     return pool && `pool ${pool} is full`
   }

@@ -5,7 +5,7 @@ import type { Retries } from '../../engine/runtime/retries.ts'
 import type { Chunking, ConnectionPool } from '../../engine/runtime/spec.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { Buckets, Limits, Materialised } from '../../engine/sql/model.ts'
-import type { Place } from '../../engine/sql/text.ts'
+import type { FilePlace, Place } from '../../engine/sql/text.ts'
 import type { ConnectionContext, Connector } from '../connectors/declare/define.ts'
 import type { Packing } from '../stores/packing.ts'
 import type { AirflowSpec } from './airflow.ts'
@@ -153,11 +153,9 @@ export interface JobSpec {
   /** Rows. */
   chunking: Chunking
   /** Where keys of job.yaml stand: `load.orders`. */
-  places: Record<string, Place>
+  places: Record<string, FilePlace>
   /** SHA-256 (hex) over job.yaml's text and every SQL file: it changes when any of them does. */
   hash: string
   /** SHA-256 (hex) of each of them. */
   files: Record<string, string>
-  /** Files of SQL that nobody reads, by their names. */
-  passedOver?: Fault[]
 }

@@ -1,4 +1,5 @@
 import { EngineError } from '../../engine/errors.ts'
+import { counted } from '../../engine/plural.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import { shownRecord } from '../runs/mask.ts'
@@ -109,7 +110,7 @@ export const ERROR_ACTIONS: Record<string, Act> = {
   },
   async discard({ metadata }, _, form) {
     const moved = await move(metadata, form, 'discarded')
-    return { said: `${moved === 1 ? '1 row is' : `${moved} rows are`} discarded.`, to: '/errors' }
+    return { said: `${counted(moved, 'row')} ${moved === 1 ? 'is' : 'are'} discarded.`, to: '/errors' }
   },
 }
 

@@ -163,19 +163,19 @@ async function addJob(duck: Duck, found: ProjectLineage, outline: JobOutline, ho
     const name = `${load.to}.${load.table}`
     const own = (column: string): ColumnId => ({ table: from.id, column })
     const named = [...load.key, load.newer, load.stamp, ...load.insertOnly, ...load.partitionBy]
-    const place = outline.places[`load.${load.table}`]
+    const at = outline.places[`load.${load.table}`] ?? { file: 'job.yaml' }
     found.tables.set(id(name), {
       id: id(name),
       job,
       name,
       kind: 'loaded',
-      file: 'job.yaml',
+      file: at.file,
       columns: from.columns.map(({ name, type }) => ({ name, ...(type && { type }), from: [own(name)] })),
       rows: [],
       reads: [from.id],
       mentions: from.columns
         .filter(({ name }) => named.includes(name))
-        .map(({ name }) => ({ column: own(name), at: { file: 'job.yaml', ...(place && { place }) } })),
+        .map(({ name }) => ({ column: own(name), at })),
     })
   }
   for (const check of lineage.checks)

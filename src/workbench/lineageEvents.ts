@@ -94,7 +94,7 @@ function eventsOf(
   )
   const inputs = named.map(({ name, from, options }) => {
     const { table: own = name, files = own, path = files } = options as Record<string, unknown>
-    const dataset = datasetOf(spec.connections[from]!, String(path), spec.folder)
+    const dataset = datasetOf(spec.connections[from]!, String(path))
     sources.set(idOf(spec.job, name), dataset)
     return { ...dataset, facets: schemaFacet(table(name)) }
   })
@@ -102,7 +102,7 @@ function eventsOf(
     const made = table(`${load.to}.${load.table}`)
     const loaded = outcome.loaded.find(each => each.table === load.table && each.to === load.to)
     return {
-      ...datasetOf(spec.connections[load.to]!, load.table, spec.folder),
+      ...datasetOf(spec.connections[load.to]!, load.table),
       facets: { ...schemaFacet(made), ...(made && { columnLineage: columnFacet(made, lineage, sources) }) },
       ...(loaded && {
         outputFacets: {
@@ -155,7 +155,7 @@ function columnFacet(made: ProjectTable, lineage: ProjectLineage, sources: Reado
 
 const PORTS: Record<string, string> = { postgres: '5432', mysql: '3306', sftp: '22' }
 
-function datasetOf({ connector, config }: JobConnection, what: string, folder: string): Dataset {
+function datasetOf({ connector, config, context }: JobConnection, what: string): Dataset {
   const { url: given } = config as { url: string }
   const text = given.replace(/^lake:/i, '')
   const scheme = connector.name
@@ -175,7 +175,7 @@ function datasetOf({ connector, config }: JobConnection, what: string, folder: s
     const { origin, pathname } = new URL(text)
     return { namespace: origin, name: `${pathname.replace(/\/$/, '')}${what}` }
   }
-  const place = resolve(folder, text.replace(/^(duckdb|file):(\/\/(?=\/))?/i, ''))
+  const place = resolve(context.baseDir, text.replace(/^(duckdb|file):(\/\/(?=\/))?/i, ''))
   return { namespace: 'file', name: `${place}/${what}` }
 }
 

@@ -1,5 +1,6 @@
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { counted } from '../../engine/plural.ts'
 import { quote } from '../../engine/sql/duckdb.ts'
 
 /** Lines of a CSV file below its first, `names`, as rows of VALUES. Fails with CONFIG_INVALID, naming the line. */
@@ -8,7 +9,7 @@ export function valuesOf(file: string, names: string[], lines: (string | null)[]
   if (wide >= 0)
     throw new EngineError(
       'CONFIG_INVALID',
-      `${file}:${wide + 2}: ${lines[wide]!.length} values where the first line has ${names.length}`,
+      `${file}:${wide + 2}: ${counted(lines[wide]!.length, 'value')} where the first line has ${names.length}`,
     )
   return lines.map(line => `(${line.map(value => (value === null ? 'NULL' : quote(value))).join(', ')})`)
 }

@@ -69,14 +69,22 @@ const SAMPLES = 10
 
 /** Shows a model, as its file says now, over what the last run read. Sensitive values are masked. */
 export async function showTable(options: ShowOptions): Promise<Shown> {
-  const { folder, home, env, table, limit, where, runAt } = options
+  const { folder, home, env, table, runAt } = options
   await using stack = new AsyncDisposableStack()
   const job = await openStagedJob(folder, home, runAt, stack)
   requireTable(job, table)
+  const mask = openMask(home, env, job.outline)
+  // What cannot be computed quotes the value.
+  return await showOpened(job, options, mask).catch(error => {
+    throw mask.error(error)
+  })
+}
+
+async function showOpened(job: StagedJob, options: ShowOptions, mask: Mask): Promise<Shown> {
+  const { table, limit, where } = options
   const [left] = await openModels(job, [table])
   if (left) throw new EngineError('CONFIG_INVALID', `${left.name} cannot be shown: ${left.reason}`)
   const { duck } = job.context
-  const mask = openMask(home, env, job.outline)
   const source = { file: '--where', sql: where ?? '', reads: [table] }
   const model = job.graph.models.find(({ name }) => name === table)
   const isPlain =

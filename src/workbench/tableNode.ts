@@ -1,3 +1,4 @@
+import { counted } from '../../engine/plural.ts'
 import type { GraphNode } from '../report/graph.ts'
 import { count } from '../report/markup.ts'
 import type { ProjectLineage, ProjectTable } from './lineage.ts'
@@ -9,7 +10,7 @@ export function tableNode(
   href: string,
   own?: string,
 ): GraphNode {
-  const about = columns.length > 0 ? `${kind}, ${count(columns.length)} columns` : kind
+  const about = columns.length > 0 ? `${kind}, ${counted(columns.length, 'column', count)}` : kind
   return {
     id,
     name,

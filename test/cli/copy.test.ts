@@ -178,7 +178,7 @@ for (const { kind, database, quote } of [
   { kind: 'MariaDB', database: mariadb, quote: (name: string) => `\`${name.replaceAll('`', '``')}\`` },
 ])
   test(`${kind}: views are copied where they are named, and told where not; names that part in two in a target are told`, async () => {
-    const names = ['odd.name', 'odd`tick', 'odd"quote']
+    const names = ['odd.name', 'odd`tick', 'odd"quote', 'odd/slash']
     for (const [n, name] of names.entries())
       await database.query(
         `CREATE TABLE ${quote(name)} (id int PRIMARY KEY); INSERT INTO ${quote(name)} VALUES (${n})`,
@@ -191,13 +191,19 @@ for (const { kind, database, quote } of [
         assert.match(out, /called otherwise in the target.*odd_name/)
         for (const name of ['odd_name', 'odd_tick', 'odd_quote'])
           assert.match(out, new RegExp(`target\\.${name} +1 +1 `))
-        assert.doesNotMatch(out, /odd_view/)
+        assert.match(out, /target\.odd\/slash +1 +1 /)
+        assert.match(out, /^views, which are copied where --tables names them: odd_view$/m)
         const again = await copy(database.url, target, '--tables', 'odd*')
         assert.match(again.out, /target\.odd_name +1 +0 +0 +0 +1 /)
       }
       const target = `duckdb:${folder}/views-${kind}.duckdb`
       const all = await copy(database.url, target, '--dry-run')
       assert.match(all.out, /^views, which are copied where --tables names them: odd_view$/m)
+      const none = await copy(database.url, target, '--tables', '*d_view')
+      assert.match(
+        none.err,
+        /no table is called \*d_view, but a view is\nhint: .* named in full: --tables odd_view$/m,
+      )
       const named = await copy(database.url, target, '--tables', 'odd_view', '--key', 'id', '--mode', 'merge')
       assert.match(named.out, /target\.odd_view +1 +1 .* 1 equal/, named.err)
     } finally {

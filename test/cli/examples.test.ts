@@ -136,7 +136,7 @@ const serving = (first: Record<string, string>): Step => ({
 
 /** By example, in an order in which each finds what it needs. */
 const STEPS: Record<string, Step> = {
-  'nightfreight validate queries/members': { says: /member_data_warehouse_sync is valid: 1 extracts/ },
+  'nightfreight validate queries/members': { says: /member_data_warehouse_sync is valid: 1 extract,/ },
   'nightfreight validate queries/members --format json': { says: /^\{"valid":true,"diagnostics":\[/ },
   ...workbenchSteps(place, good),
   'nightfreight doctor queries/members': { says: /may read members\n[\s\S]*: nothing is missing/ },
@@ -146,7 +146,7 @@ const STEPS: Record<string, Step> = {
     leaves: () => assert.match(readFileSync(join(place, 'plan.json'), 'utf8'), /"status":"PLANNED"/),
   },
   [`nightfreight run queries/members --from-plan ${RUN}`]: { first: started, says: /dim_members +\d+ +49 / },
-  'nightfreight run queries/members': { says: /COMPLETED_WITH_ERRORS.*\n.*50 rows\n.*rejected .* 1 rows/ },
+  'nightfreight run queries/members': { says: /COMPLETED_WITH_ERRORS.*\n.*50 rows\n.*rejected .* 1 row/ },
   'nightfreight run queries/members --at 2026-02-01T02:00:00Z --json': { says: /"event":"result","run":/ },
   'nightfreight run queries/members --until model.members_clean': { says: /PLANNED/ },
   'nightfreight run queries/members --from diff.dim_members': {

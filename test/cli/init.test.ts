@@ -22,6 +22,7 @@ await postgres.query(`
   CREATE INDEX ON orders (updated_at);
   INSERT INTO orders SELECT i, '2026-01-01'::date + i % 7, now() FROM generate_series(1, 100) AS i;
   CREATE TABLE "Order Lines" (a int, b int, PRIMARY KEY (b, a)); INSERT INTO "Order Lines" VALUES (1, 2);
+  CREATE VIEW late AS SELECT 1 AS id;
   CREATE TABLE log (line text); CREATE TABLE tmp_x (id int); ANALYZE`)
 await mariadb.query(`
   CREATE TABLE counted (id int PRIMARY KEY, n int); INSERT INTO counted VALUES (1, 1), (2, 2);
@@ -62,6 +63,7 @@ test('a job of a database runs at once, and the next night loads what changed', 
     told,
     /orders +~100 +id; changes by updated_at \(timestamp with time zone, indexed, NOT NULL\)/,
   )
+  assert.match(told, /^views, which are taken where --tables names them: late$/m)
   const job = parse(read('shop', 'queries/shop/job.yaml'))
   assert.deepEqual(job.extract, {
     Order_Lines: { table: 'Order Lines', key: ['b', 'a'] },
@@ -129,6 +131,60 @@ test('a second job is added to a project, and what is there is kept', async () =
   assert.match(other.output, /jobs\/\.env has another LAKE_URL/)
 })
 
+test('files that are there are not written over, and a name of several lines is none of the job', async () => {
+  const put = (file: string, text: string) => {
+    mkdirSync(join(place, 'kept', file, '..'), { recursive: true })
+    writeFileSync(join(place, 'kept', file), text)
+  }
+  put('in/notes.csv', '"id","a\n  b: c","d"\n1,2,3\n')
+  put('jobs/notes/checks/not_empty.sql', 'mine')
+  const init = () => line('kept', 'nightfreight init jobs/notes --from ./in --to duckdb:x.duckdb')
+  const refused = await init()
+  assert.equal(refused.code, 2)
+  assert.match(
+    refused.output,
+    /jobs\/notes\/checks\/not_empty\.sql is there already, and would be written over\nhint: /,
+  )
+  assert.deepEqual(readdirSync(join(place, 'kept/jobs/notes')), ['checks'])
+  rmSync(join(place, 'kept/jobs/notes/checks/not_empty.sql'))
+  const { code, output } = await init()
+  assert.equal(code, 0, output)
+  assert.deepEqual(Object.keys(parse(read('kept', 'jobs/notes/job.yaml')).extract), ['notes'])
+  await good('kept', 'nightfreight run jobs/notes')
+})
+
+test('a table is added below what files say that the job includes', async () => {
+  await good('adding', `nightfreight init jobs/a --from '${postgres.url}' --to duckdb:x.duckdb --tables log`)
+  const [from] = Object.keys(parse(read('adding', 'jobs/connections.yaml')).connections)
+  const put = (file: string, text: string) => writeFileSync(join(place, 'adding', file), text)
+  const own = 'job: a\ninclude: ../shared.yaml\nextract: { tmp_x: { key: id } }\n'
+  put(
+    'jobs/shared.yaml',
+    `defaults: { extract: { from: ${from} }, load: { to: x, mode: merge } }\nload: { "raw_*": { from: "*" } }\n`,
+  )
+  put('jobs/a/job.yaml', own)
+  for (const file of readdirSync(join(place, 'adding/jobs/a')))
+    if (file !== 'job.yaml') rmSync(join(place, 'adding/jobs/a', file), { recursive: true })
+  await good('adding', 'nightfreight add table jobs/a orders')
+  assert.deepEqual(parse(read('adding', 'jobs/a/job.yaml')).load, undefined)
+  assert.deepEqual(parse(read('adding', 'jobs/a/job.yaml')).extract, {
+    tmp_x: { key: 'id' },
+    orders: { key: 'id' },
+  })
+  // A glob of other tables loads none of it; and a mode that holds for all is that of the new one.
+  put(
+    'jobs/shared.yaml',
+    `defaults: { extract: { from: ${from} }, load: { to: x, mode: merge } }\nload: { "raw_*": { from: "tmp_*" } }\n`,
+  )
+  put('jobs/a/job.yaml', own)
+  await good('adding', 'nightfreight add table jobs/a orders log')
+  assert.deepEqual(parse(read('adding', 'jobs/a/job.yaml')).load, {
+    orders: { from: 'orders' },
+    log: { from: 'log', mode: 'replace' },
+  })
+  await good('adding', 'nightfreight validate jobs/a')
+})
+
 test('what is missing is said, with the line to type', async () => {
   for (const [args, message] of [
     ['', /--from is missing\nhint: nightfreight init --from/],
@@ -177,7 +233,7 @@ test('a job of a folder of files runs at once: what they hold is written down, a
     returns: { files: 'returns.json', take: 'all' },
     words: { files: 'words.tsv', take: 'all', encoding: 'latin1' },
   })
-  assert.match(await good('drop', 'nightfreight test queries/drop'), /1 of 1 cases/)
+  assert.match(await good('drop', 'nightfreight test queries/drop'), /1 of 1 case/)
   assert.match(await good('drop', 'nightfreight run queries/drop'), /\.orders +2 +2 +0 /)
   put('orders_2026-02-01.csv', 'id;name;amount\n9;Maier;3,75\n')
   assert.match(await good('drop', 'nightfreight run queries/drop'), /\.orders +3 /)

@@ -46,7 +46,7 @@ export const workbenchSteps = (
         'check_name,record,severity,reason\nname_missing,2,reject,no name\n',
       ),
   },
-  'nightfreight test queries/members': { says: /^ok {4}first .*\n.*1 of 1 cases as expected/ },
+  'nightfreight test queries/members': { says: /^ok {4}first .*\n.*1 of 1 case as expected/ },
   'nightfreight show queries/members members_clean': {
     // A plan reads, and loads nothing.
     first: async () => {
@@ -125,7 +125,7 @@ export const errorSteps = (place: string, { run, job, good, query }: Means): Rec
     },
     says: /"member_id": "7"/,
   },
-  [`nightfreight errors reprocess ${job}`]: { says: /1 records join the next run/ },
+  [`nightfreight errors reprocess ${job}`]: { says: /1 record joins the next run/ },
   [`nightfreight errors export ${job} members_clean --out bad.csv`]: {
     // The model as it is rejects the row again.
     first: async () => {
@@ -145,7 +145,7 @@ export const errorSteps = (place: string, { run, job, good, query }: Means): Rec
       writeFileSync(join(place, 'bad.csv'), csv.replace(',no name,7,', ',no name,7,Ada'))
       return {}
     },
-    says: /1 records join the next run/,
+    says: /1 record joins the next run/,
   },
   [`nightfreight errors reprocess ${job} --table members_clean --reason name`]: {
     says: /0 records join the next run/,
@@ -157,7 +157,7 @@ export const errorSteps = (place: string, { run, job, good, query }: Means): Rec
       const { records } = JSON.parse(await good('nightfreight errors list --key 8 --json'))
       return { '0f343b0931126a20f133d67c2b018a3b': records[0].id }
     },
-    says: /^1 records are discarded/m,
+    says: /^1 record is discarded/m,
   },
   [`nightfreight errors discard ${job} --table members_clean --reason name`]: {
     first: async () => {

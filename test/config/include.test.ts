@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
+import { isGenerated } from '../../engine/sql/parse.ts'
 import { neededVariables } from '../../src/alerts/needs.ts'
 import { readAlertsAlone } from '../../src/config/alertsAlone.ts'
 import { loadJob } from '../../src/config/load.ts'
@@ -172,6 +173,45 @@ test('what would include nothing, or hold against the order in which it is named
     await fault('include: [../b.yaml, ../b.yaml]', chain),
     /job\.yaml:2:22: include: .* is named twice/,
   )
+})
+
+test('paths of a connection start at the file that says its URL, as in connections.yaml', async () => {
+  const folder = project({ 'jobs/orders/job.yaml': JOB, 'shared/shop.yaml': SHARED })
+  const { connections } = await loadJob(folder, ENV)
+  assert.equal(connections.dw!.context.baseDir, join(folder, '../../shared'))
+  const own = JOB.replace('vars:', 'connections: { dw: "duckdb:dw.duckdb" }\nvars:')
+  const mine = project({ 'jobs/orders/job.yaml': own, 'shared/shop.yaml': SHARED })
+  assert.equal((await loadJob(mine, ENV)).connections.dw!.context.baseDir, mine)
+  const [first, other] = await Promise.all([
+    readOutline(folder, () => []),
+    readOutline(join(folder), () => []),
+  ])
+  assert.equal(first.identities.dw, `duckdb:${join(folder, '../../shared/dw.duckdb')}`)
+  assert.equal(first.identities.dw, other.identities.dw)
+})
+
+test('checks and loads that an included file says are told with its line', async () => {
+  const more = `${SHARED}checks:
+  customers:
+    id: [not_null, unique]
+    rows: { min: 1 }
+load:
+  bad: { from: customers, key: nowhere }
+`
+  const folder = project({ 'jobs/orders/job.yaml': JOB, 'shared/shop.yaml': more })
+  const { checks, places } = await loadJob(folder, ENV)
+  assert.deepEqual(
+    checks.map(({ file }) => file),
+    [
+      '../../shared/shop.yaml:9: checks.customers.id.not_null',
+      '../../shared/shop.yaml:9: checks.customers.id.unique',
+      '../../shared/shop.yaml:10: checks.customers.rows',
+    ],
+  )
+  assert.ok(checks.every(({ file }) => isGenerated(file)))
+  const { file, place } = places['load.bad']!
+  assert.deepEqual([file, place.line], ['../../shared/shop.yaml', 12])
+  assert.deepEqual(places['load.orders']!.file, 'job.yaml')
 })
 
 test('an anchor or a merged mapping may say what is included', async () => {

@@ -101,6 +101,7 @@ const QUERIES = [
   "SELECT COLUMNS(c -> c LIKE 'a%') FROM v",
   "SELECT * LIKE '%a' FROM v",
   "SELECT COLUMNS(['a', 'z']) + 1 FROM v",
+  "SELECT any_value(COLUMNS('^z')) AS one FROM v",
   'SELECT id, struct_pack(*COLUMNS(v.*)) AS packed FROM u JOIN v ON v.a = u.id',
   'SELECT id, s.f AS f, t.s.g AS g FROM t',
   'SELECT id, s.* FROM t',

@@ -51,7 +51,7 @@ test('mariadb: what the log missed is named and repaired when it is asked for', 
   assert.equal(found.error, undefined)
   // Of 2, a later change told all of it.
   const missed =
-    /its log missed 1 inserts, 1 updates and 1 deletes, which are repaired \(id 1; id 3; id 50\): 40 rows/
+    /its log missed 1 insert, 1 update and 1 delete, which are repaired \(id 1; id 3; id 50\): 40 rows/
   assert.match(notes.join('\n'), missed)
   assert.match(found.outcome.extracted[0]!.note!, missed)
   const ended = { status: 'SUCCESS', outcome: found.outcome, tasks: [], report: '' } as const

@@ -279,7 +279,7 @@ test('what checks warn of is told by the run, with its reason, and in --json', a
   })
   const result = await job.run()
   const text = summaryText(result)
-  assert.match(text, /^ {2}warned {4}m: 1 rows by known: customer is unknown$/m)
+  assert.match(text, /^ {2}warned {4}m: 1 row by known: customer is unknown$/m)
   assert.match(text, /^ {2}warned {4}enough: few orders$/m)
   assert.deepEqual(
     summaryJson(result)

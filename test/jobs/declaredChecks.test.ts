@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
@@ -66,6 +66,13 @@ const FINDS: [checks: string, finds: [name: string, level: string, rows: number,
   [
     'm: { amount: { between: [0, 10], stop_if: 2 } }',
     [['amount_between', 'reject', 2, 'amount = 12.50 is not between 0 and 10']],
+  ],
+  [
+    'm: { amount: [{ between: [0, 10] }, { between: [-5, 12], severity: warn }, { between: [-9, 99] }] }',
+    [
+      ['amount_between', 'reject', 2, 'amount = 12.50 is not between 0 and 10'],
+      ['amount_between_2', 'warn', 1, 'amount = 12.50 is not between -5 and 12'],
+    ],
   ],
   // The load's own name; an extract.
   ['orders: { order_id: unique }', [['order_id_unique', 'reject', 2, 'order_id = 2 stands in 2 rows']]],
@@ -149,8 +156,30 @@ const WRONG: [checks: string, says: RegExp][] = [
   ['m: { status: { between: [1, null] } }', /status\.between: status of m is text, and is compared/],
   ['m: { amount: { between: [10, 0] } }', /amount\.between: the least value goes first/],
   ['m: { placed: { between: ["2026-02-01", "2026-01-01"] } }', /the least value goes first/],
-  ['m: { status: { one_of: [paid], severity: warn, warn_if: 150% } }', /at most 100%/],
+  ['m: { status: { one_of: [paid], severity: warn, warn_if: 150% } }', /below 100%/],
+  ['m: { status: { one_of: [paid], stop_if: 100% } }', /below 100%: no more than all are wrong/],
+  ['m: { status: { one_of: [true, false] } }', /status of m is VARCHAR, and is compared with true or false/],
+  [
+    'm: { order_id: { one_of: [9007199254740993] } }',
+    /at most 15 digits; one that has more is exact in quotes/,
+  ],
+  ['m: { amount: { between: [0, 0.12345678901234567] } }', /at most 15 digits/],
   ['m: { rows: { min: 10, max: 1 } }', /m\.rows: min is above max/],
+  [
+    'm: { amount: { drift: 10%, stop_if: 3 } }',
+    /m\.amount\.stop_if: counts rows, and drift is of all rows together: write drift: 10%, severity: stop$/m,
+  ],
+  [
+    'm: { amount: { drift: 2.5%, unique: true, severity: warn, warn_if: 1% } }',
+    /m\.amount\.warn_if: .*write drift: 2\.5%, severity: warn, as an item of its own: \[\{ … \}, \{ drift: … \}\]/,
+  ],
+  ['m: { amount: { drift: 10%, severity: quarantine } }', /m\.amount\.severity: of drift no row is to blame/],
+  [
+    'm: { status: { one_of: [paid], severity: stop, stop_if: 5 } }',
+    /status\.stop_if: severity: stop stops at/,
+  ],
+  ['m: { rows: {} }', /m\.rows: says no number: min, max, change/],
+  ['m: { rows: { severity: warn } }', /m\.rows: says no number/],
   ['m: { fresh: 24h }', /fresh: which column says .*\{ column: updated_at, within: 24h \}/],
   ['m: { fresh: { column: placed, within: soon } }', /expected a duration such as 24h; found "soon"/],
 ]
@@ -192,6 +221,8 @@ describe('what changes from run to run is measured, kept and limited', () => {
     assert.equal(await night(11), 'loaded')
     const { out } = await job.cli('history', `declared_${jobs}`, '--checks')
     assert.match(out, /m_rows_change +pass +10 {2}12 {2}9 {2}11$/m)
+    const later = await job.cli('history', `declared_${jobs}`, '--checks', '--since', '2100-01-01')
+    assert.match(later.out, /No run of it has checked anything/)
   })
 
   test('the distribution of a column', async () => {
@@ -200,9 +231,60 @@ describe('what changes from run to run is measured, kept and limited', () => {
     assert.equal(await night(10, '10.50'), 'loaded')
     assert.equal(
       await night(10, '12.50'),
-      'check m_amount_drift_mean: mean of m.amount: 12.5, was 10.5 in the last run; it may change by 10 %',
+      'check m.amount_drift_mean: mean of m.amount: 12.5, was 10.5 in the last run; it may change by 10 %',
     )
-    assert.match(await night(10, ''), /^check m_amount_drift_(nulls|distinct): /)
+    assert.match(await night(10, ''), /^check m\.amount_drift_(mean|nulls|distinct): /)
+  })
+
+  test('a table that is empty, and a column without values, are told: nothing is measured any more', async () => {
+    const { night } = await nights('m: { amount: { drift: 1000%, severity: stop } }')
+    assert.equal(await night(10), 'loaded')
+    const gone = /mean of m\.amount: none, was 10 in the last run/
+    assert.match(await night(0), gone)
+    assert.match(await night(10, ''), gone)
+    assert.equal(await night(10, '11.00'), 'loaded')
+  })
+
+  test('columns of tables whose names join to the same name are two', async () => {
+    const job = await jobWith(
+      'm: { order_id: { drift: 10% } }\nm_order: { id: { drift: 10%, severity: stop } }',
+    )
+    writeFileSync(join(job.folder, 'm_order.sql'), 'SELECT 1000 + order_id AS id FROM orders')
+    assert.equal((await job.run()).error, undefined)
+    const { error } = await job.run({ fresh: true })
+    assert.equal(error, undefined)
+  })
+
+  test('the checks of a table stand together, whether it is named by itself or by its load', async () => {
+    const job = await jobWith('m: { order_id: unique }\nfacts: { rows: { min: 1 } }')
+    job.yaml(
+      readFileSync(join(job.folder, 'job.yaml'), 'utf8')
+        .replace(/^job: .*\n/, '')
+        .replace('  orders: { to:', '  facts: { to:'),
+    )
+    await assert.rejects(
+      validateJob(job.folder, {}, job.home),
+      /job\.yaml:14:3: checks\.facts: is of the rows of m, as checks\.m is: write all its rules there/,
+    )
+  })
+
+  test('a file is not called as a declared check is', async () => {
+    const job = await jobWith('m: { rows: { min: 1 }, order_id: not_null }')
+    mkdirSync(join(job.folder, 'checks/m'), { recursive: true })
+    writeFileSync(join(job.folder, 'checks/m_rows.sql'), `SELECT 'pass' AS level, '' AS message`)
+    writeFileSync(
+      join(job.folder, 'checks/m/order_id_not_null.sql'),
+      `SELECT order_id, 'none' AS reason FROM m WHERE order_id IS NULL`,
+    )
+    await assert.rejects(validateJob(job.folder, {}, job.home), (error: Error) => {
+      const called = (name: string, what: string) =>
+        new RegExp(
+          `${name}: is called .*, as job\\.yaml:13: checks\\.m\\.${what} is: give the file another name`,
+        )
+      assert.match(error.message, called('checks/m_rows\\.sql', 'rows'))
+      assert.match(error.message, called('checks/m/order_id_not_null\\.sql', 'order_id\\.not_null'))
+      return true
+    })
   })
 
   test('what a check of its own measures', async () => {

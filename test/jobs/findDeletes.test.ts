@@ -83,7 +83,7 @@ chunking: { default_chunk_size: 1000 }
     assert.deepEqual(await night(), { read: 2909, inserted: 1, updated: 0, deleted: 1 })
     assert.match(
       notes.join('\n'),
-      /s\.items: 1 rows are there that no night has read, since seen of theirs is older than 3/,
+      /s\.items: 1 row that no night has read is there, with a seen older than 3/,
     )
   })
 

@@ -88,14 +88,14 @@ overBoth((fresh, kind) => {
       )
       assert.match(
         await run('gc', '--dry-run'),
-        new RegExp(`${failed.run}  \\d+ files.*\nWould remove 1 runs`),
+        new RegExp(`${failed.run}  \\d+ files.*\nWould remove 1 run,`),
       )
       const { removed } = JSON.parse(await run('gc', '--keep-days', '10', '--json'))
       assert.equal(removed.length, 2)
       assert.match(
         await run('history', name),
         new RegExp(
-          `^2026-03-04 02:00:00  ${name}  \\S+  SUCCESS +\\d+\\.\\d s  2 records\n2026-03-02 .*  1 records\n$`,
+          `^2026-03-04 02:00:00  ${name}  \\S+  SUCCESS +\\d+\\.\\d s  2 records\n2026-03-02 .*  1 record\n$`,
         ),
       )
     })

@@ -247,7 +247,7 @@ test('a number beyond 38 digits is an error that names column, value and row', a
   assert.equal((error as EngineError).code, 'VALUE_INEXACT')
   assert.equal(
     (error as EngineError).message,
-    'm.sql: column h (HUGEINT): 170141183460469231731687303715884105727 is beyond DECIMAL(38,0): id = 3',
+    "m.sql: column h (HUGEINT): '170141183460469231731687303715884105727' is beyond DECIMAL(38,0): id = 3",
   )
 })
 

@@ -139,7 +139,7 @@ test('cancelled, the run stops at the next commit; a checkpoint brings an earlie
   const extracted = checkpoints.find(({ task, kind }) => task === 'extract.a' && kind === 'full')!
   const chunk = checkpoints.find(({ kind }) => kind === 'incremental')!
   assert.match((await job.cli('checkpoints', 'restore', chunk.id)).err, /a snapshot that is no more/)
-  assert.match((await job.cli('checkpoints', 'list')).out, /left_rows: 1 chunks, 50 rows, at /)
+  assert.match((await job.cli('checkpoints', 'list')).out, /left_rows: 1 chunk, 50 rows, at /)
   const restored = await job.cli('checkpoints', 'restore', extracted.id)
   assert.equal(restored.code, 0, restored.err)
   assert.match(restored.out, /model\.left_out/)

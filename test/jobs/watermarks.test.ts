@@ -89,7 +89,7 @@ for (const kind of ['postgres', 'mariadb'] as const)
         notes.join('\n'),
         new RegExp(`s.${table}: mark lies in the future: \\d+-\\S+.* where id 3`),
       )
-    assert.match(notes.join('\n'), /s\.amount: 1 rows whose mark is NULL/)
+    assert.match(notes.join('\n'), /s\.amount: 1 row whose mark is NULL/)
     assert.match(notes.join('\n'), /s\.word: no lag/)
     // A row to come is read again; it is no moment for the last two, where it marks how far the first night read.
     await each((table, { nights }) => [
@@ -102,7 +102,7 @@ for (const kind of ['postgres', 'mariadb'] as const)
 
     const strict = await jobOf(kind, source, warehouse, ', nulls: fail')
     const refused = await strict.run()
-    assert.match(String(refused.error), /mark is NULL in 1 rows/)
+    assert.match(String(refused.error), /mark is NULL in 1 row\b/)
     await each(table => [`DELETE FROM ${table} WHERE mark IS NULL`])
     const future = await jobOf(kind, source, warehouse, ', nulls: fail, future: fail')
     const { error } = await future.run()

@@ -102,6 +102,8 @@ test('a run is begun, and watched as it goes', async () => {
   )
   await page.getByText('Every row').waitFor()
   assert.equal(await badge(), 'completed with errors')
+  // Boxes that lead nowhere: arrow keys scroll.
+  await page.locator('.graph').first().press('ArrowDown')
   const equation = await page.locator('section', { hasText: 'Every row' }).first().innerText()
   assert.match(equation, new RegExp(`${ORDERS}\\s+${ORDERS - 8}\\s+0\\s+8\\s+0`))
 })

@@ -93,7 +93,7 @@ const WRONG: [what: string, files: Record<string, string>, says: RegExp][] = [
   [
     'a line that is too short',
     { 'tests/cases/first/orders.csv': 'order_id,amount\n1\n' },
-    /orders\.csv:2: 1 values where the first line has 2/,
+    /orders\.csv:2: 1 value where the first line has 2/,
   ],
   [
     'an expectation of no table',

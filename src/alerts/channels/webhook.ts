@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { counted } from '../../../engine/plural.ts'
 import type { Alert } from '../../spec/alert.ts'
 import type { WebhookChannel } from '../../spec/alerts.ts'
 import { ask } from '../../util/ask.ts'
@@ -17,7 +18,7 @@ export async function sendWebhook(
     const answer = await post(channel, alert, AbortSignal.any([signal, AbortSignal.timeout(patience)]))
     if (answer.done) return
     if (!answer.passes || attempt === ATTEMPTS || signal.aborted)
-      throw new Error(`${answer.reason}${attempt > 1 ? `, ${attempt} times` : ''}`)
+      throw new Error(`${answer.reason}${attempt > 1 ? `, ${counted(attempt, 'time')}` : ''}`)
     await delay((patience / 10) * 2 ** (attempt - 1), undefined, { signal })
   }
 }

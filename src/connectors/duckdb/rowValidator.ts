@@ -4,7 +4,6 @@ import {
   type RejectedRow,
   type RejectsRequest,
   type RowValidator,
-  type Unsendable,
 } from '../../../engine/contracts/rowValidation.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
@@ -31,7 +30,7 @@ export class DuckdbRowValidator implements RowValidator {
     this.open = open
   }
 
-  unsendable(): Unsendable[] {
+  unsendable(): { condition: string; reason: string }[] {
     return []
   }
 

@@ -1,5 +1,6 @@
 import { type BatchBuilder, type ColumnBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { fieldOf } from './columns.ts'
 import { type FieldPath, isRawNumber, pathText, resolvePath, valueAt } from './json.ts'
 import { parseDate, parseEpoch, parseTime, parseTimestamp } from './moments.ts'
@@ -180,9 +181,10 @@ function put(column: ColumnBuilder, row: number, value: unknown, format: TimeFor
     case 'decimal': {
       const digits = digitsOf(value)
       const scaled = digits === undefined ? undefined : parseScaled(digits, type.scale)
-      if (scaled === undefined) return `is not a number with at most ${type.scale} digits after the point`
+      if (scaled === undefined)
+        return `is not a number with at most ${counted(type.scale, 'digit')} after the point`
       if (scaled >= 10n ** BigInt(type.precision) || -scaled >= 10n ** BigInt(type.precision))
-        return `has more than ${type.precision} digits`
+        return `has more than ${counted(type.precision, 'digit')}`
       column.big[2 * row] = BigInt.asIntN(64, scaled)
       column.big[2 * row + 1] = scaled >> 64n
       return undefined

@@ -1,4 +1,5 @@
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { isTlsFailure, TLS_HINT } from '../../util/tls.ts'
 
 // What fetch's cause carries where no connection came about (nothing where fetch itself refuses): a retry meets the same.
@@ -36,5 +37,7 @@ export function lost({ where, host, name, cause, begun }: Lost): EngineError {
 /** The same failure, saying how often it was tried. */
 export function givenUp(failure: EngineError, attempts: number): EngineError {
   if (attempts === 1) return failure
-  return new EngineError(failure.code, `${failure.message}, ${attempts} times`, { hint: failure.hint })
+  return new EngineError(failure.code, `${failure.message}, ${counted(attempts, 'time')}`, {
+    hint: failure.hint,
+  })
 }

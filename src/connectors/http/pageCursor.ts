@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { pathText } from './json.ts'
 import { type Loop, repeats } from './loop.ts'
 import type { HttpOptions } from './options.ts'
@@ -71,7 +72,10 @@ export function nextPage(
   const next = following(where, options, cursor, page, rows, total)
   if (next === undefined) {
     if (total !== undefined && rows < total)
-      throw missed(where, `it is the last, and all pages hold ${rows} records, of ${total} by its total`)
+      throw missed(
+        where,
+        `it is the last, and all pages hold ${counted(rows, 'record')}, of ${total} by its total`,
+      )
     checkLast(where, options, page, { full, led, rows, ...(total !== undefined && { total }) })
     return undefined
   }
@@ -147,7 +151,7 @@ function following(
     if (rows > total)
       throw new EngineError(
         'RESPONSE_INVALID',
-        `${where}: all pages so far hold ${rows} records, of ${total} by its total`,
+        `${where}: all pages so far hold ${counted(rows, 'record')}, of ${total} by its total`,
         { hint },
       )
     if (rows === total || fresh === 0) return undefined
@@ -190,7 +194,7 @@ function checkLast(
       `no page has ${field}, and this one is full, so it cannot be the last`,
       `Set ${setting} of this extract to what leads to the next page. If there are just so many records, ask for a larger page.`,
     )
-  page.notes.push(`no page has ${field}: page 1, of ${rows} records, is taken for the last`)
+  page.notes.push(`no page has ${field}: page 1, of ${counted(rows, 'record')}, is taken for the last`)
 }
 
 function leadsHint({ paginate }: HttpOptions, hint: string): string {

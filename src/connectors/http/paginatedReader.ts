@@ -1,6 +1,7 @@
 import { setTimeout as sleep, setImmediate as tick } from 'node:timers/promises'
 import { BatchBuilder } from '../../../engine/batch/builder.ts'
 import type { Range, Read, Sink } from '../../../engine/contracts/source.ts'
+import { counted } from '../../../engine/plural.ts'
 import { redact } from '../../util/redact.ts'
 import type { Access } from './access.ts'
 import { type Answer, type Api, NoSuchPage } from './api.ts'
@@ -92,7 +93,7 @@ export class PaginatedReader {
     const again = this.repeats.on(records)
     if (again > 0)
       page.notes.push(
-        `${again} of its ${records.length} records ${again === 1 ? 'was' : 'were'} on the page before, too: records moved while pages were read, and others may have been passed over`,
+        `${again} of its ${counted(records.length, 'record')} ${again === 1 ? 'was' : 'were'} on the page before, too: records moved while pages were read, and others may have been passed over`,
       )
     const starts = decoder.raw ? startsOf(answer.text, page.at).slice(-records.length) : []
     for (let index = 0; index < records.length; index++) {

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
@@ -40,13 +41,17 @@ async function openFile(store: FileStore, table: string, file: DataFile): Promis
     (await store.local(shown))
   const where = `${store.where}/${tableFolder(table)}/${file.path}`
   if (path === undefined)
-    throw new EngineError('STAGING_CORRUPT', `${where} is missing: ${file.rows} rows of ${table}`, {
-      hint: 'Restore it from a backup, or load the table anew with mode replace.',
-    })
+    throw new EngineError(
+      'STAGING_CORRUPT',
+      `${where} is missing: ${counted(file.rows, 'row')} of ${table}`,
+      {
+        hint: 'Restore it from a backup, or load the table anew with mode replace.',
+      },
+    )
   const { size } = await stat(path)
   const damage =
     size !== file.bytes
-      ? `has ${size} bytes instead of ${file.bytes}`
+      ? `has ${counted(size, 'byte')} instead of ${file.bytes}`
       : (await checksum(path)) !== file.crc32
         ? 'is not what was written: its checksum differs'
         : undefined

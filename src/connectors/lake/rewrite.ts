@@ -2,6 +2,7 @@ import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
 import { endColumn, goneRows } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
@@ -308,7 +309,7 @@ async function guardWhole(
   if (staged === 0 && before > 0 && !load.guard.allowEmpty)
     throw new EngineError(
       'GUARD_STOPPED',
-      `${where}: ${load.from} is empty, and the table has ${before} rows`,
+      `${where}: ${load.from} is empty, and the table has ${counted(before, 'row')}`,
       {
         hint: 'Nothing was loaded. If that is right, set guard: { allow_empty: true } for this load.',
       },

@@ -1,5 +1,6 @@
 import { type BatchBuilder, type ColumnBuilder, REJECTED } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import type { LogicalType } from '../../../engine/types/logical.ts'
 import { parseDecimal } from '../wire/decimals.ts'
 import { readBits, word } from '../wire/integers.ts'
@@ -75,7 +76,7 @@ export class RowDecoder {
     if (wire.length !== this.columns.length)
       throw new EngineError(
         'DECODE_FAILED',
-        `${where}: ${this.columns.length} columns were asked for, ${wire.length} came`,
+        `${where}: ${wire.length} columns came instead of the ${this.columns.length} that were asked for`,
       )
     this.kinds = Uint8Array.from(this.columns, ({ column }, index) => {
       const { type, unsigned } = wire[index]!
@@ -132,7 +133,8 @@ export class RowDecoder {
         at += width
       }
       const to = at + length
-      if (to > end) this.fail(column, `a value of ${length} bytes in a packet with ${end - at} left`)
+      if (to > end)
+        this.fail(column, `a value of ${counted(length, 'byte')} in a packet with ${end - at} left`)
       if (kind === KIND.bytes) column.append(row, buffer, at, to)
       else if (kind >= KIND.text) this.text(column, row, buffer, kind === KIND.marked ? at++ : -1, at, to)
       else {
@@ -145,7 +147,7 @@ export class RowDecoder {
       }
       at = to
     }
-    if (at !== end) this.fail(undefined, `${end - at} bytes follow the last column`)
+    if (at !== end) this.fail(undefined, `the last column is followed by ${counted(end - at, 'byte')}`)
     this.builder.endRow()
     this.position++
   }

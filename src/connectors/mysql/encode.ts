@@ -1,5 +1,6 @@
 import { type Batch, isValid, type Vector } from '../../../engine/batch/batch.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { unflattened } from '../../../engine/types/logical.ts'
 import { writeDate, writeDigits, writeDouble, writeInteger, writeTime, writeWide } from './writeNumber.ts'
 
@@ -172,7 +173,7 @@ function valueEncoder(vector: Vector, rows: number, where: string): { write: Wri
 
   function date(out: Uint8Array, at: number, days: number, row: number): number {
     if (days < FIRST_DAY || days > LAST_DAY)
-      refuse(where, row, `is ${days} days from 1970-01-01, which MySQL cannot hold`)
+      refuse(where, row, `is ${counted(days, 'day')} from 1970-01-01, which MySQL cannot hold`)
     return writeDate(out, at, days)
   }
 
@@ -225,7 +226,7 @@ function obey(vector: Vector, rows: number, rule: ValueRule, where: string): voi
     if (rule.refuseTrailingSpace && to > from && data[to - 1] === 32)
       refuse(where, row, 'ends with a space, which a char column drops')
     if (rule.length !== undefined && to - from !== rule.length && isValid(vector, row))
-      refuse(where, row, `has ${to - from} bytes, the column takes exactly ${rule.length}`)
+      refuse(where, row, `has ${counted(to - from, 'byte')}, the column takes exactly ${rule.length}`)
   }
 }
 

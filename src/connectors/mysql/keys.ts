@@ -152,12 +152,13 @@ function beyond(key: Key, place: KeyPosition, side: '>' | '<', last: '>' | '<=')
 export const order = (key: Key, direction: 'ASC' | 'DESC') =>
   key.columns.map(({ name }) => `${identifier(name)} ${direction}`).join(', ')
 
-/** For people: `members after 17 until 4711`. */
-export function labelOf(table: string, key: Key, { after, until }: Bounds): string {
+/** For people: `members after 17 until 4711`; of a `hidden` column `…`. */
+export function labelOf(table: string, key: Key, { after, until }: Bounds, hidden: string[]): string {
   const show = (place: KeyPosition) =>
     place
       .map((value, index) => {
-        const { kind } = key.columns[index]!
+        const { name, kind } = key.columns[index]!
+        if (hidden.includes(name)) return '…'
         if (kind !== 'text' && kind !== 'bytes') return value
         return kind === 'text' ? JSON.stringify(Buffer.from(value, 'hex').toString('utf8')) : `x'${value}'`
       })

@@ -29,7 +29,12 @@ export interface RangePayload {
 /** A range of a key as the engine sees it. */
 export function keyedRange(read: Read, key: Key, bounds: Bounds, rows: number): Range {
   const { table } = read.options as { table: string }
-  return { label: labelOf(table, key, bounds), rows, payload: { key, bounds } satisfies RangePayload }
+  const hidden = (read.sensitive ?? []).map(name => {
+    const column = columnNamed(read.columns, name)
+    return column?.sourceName ?? column?.name ?? name
+  })
+  const label = labelOf(table, key, bounds, hidden)
+  return { label, rows, payload: { key, bounds } satisfies RangePayload }
 }
 
 /** Joins the snapshot: called while the source's read lock, if it needs one, is held. */

@@ -3,6 +3,7 @@ import type { ResultSetHeader } from 'mysql2'
 import type { Batch } from '../../../engine/batch/batch.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { readParquet } from '../../../engine/parquet/read.ts'
+import { counted } from '../../../engine/plural.ts'
 import { type Column, typeName } from '../../../engine/types/logical.ts'
 import { type Access, disconnect, engineError, type Session } from './connect.ts'
 import { encodeRows, type ValueRule } from './encode.ts'
@@ -61,7 +62,10 @@ async function send(session: Session, input: StageInput): Promise<number> {
     await refuseWarnings(session, where, warningStatus)
     const rows = await local!.sent
     if (affectedRows !== rows)
-      throw new EngineError('STAGING_CORRUPT', `${where}: the server took ${affectedRows} of ${rows} rows`)
+      throw new EngineError(
+        'STAGING_CORRUPT',
+        `${where}: the server took ${affectedRows} of ${counted(rows, 'row')}`,
+      )
     return rows
   } finally {
     // Where the server hung up, nobody reads on.

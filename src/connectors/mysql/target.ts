@@ -10,6 +10,7 @@ import { goneRows } from '../../../engine/contracts/semantics.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
@@ -119,7 +120,7 @@ export class MysqlTarget implements Target {
     if (width > MAX_COLUMNS)
       throw new EngineError(
         'TARGET_INCOMPATIBLE',
-        `${this.name}.${load.table}: has ${width} columns, and a table of the server at most ${MAX_COLUMNS}`,
+        `${this.name}.${load.table}: has ${counted(width, 'column')}, and a table of the server at most ${MAX_COLUMNS}`,
         {
           hint: `Nothing was loaded. Split ${load.from} into models that share the key, and load each into a table.`,
         },
@@ -336,7 +337,7 @@ export class MysqlTarget implements Target {
     const parts = { table: name, where, paths, columns, rules, lanes, offload, progress }
     const sent = await sendParts(this.session, parts, signal)
     if (sent !== rows)
-      throw new EngineError('STAGING_CORRUPT', `${where}: ${sent} rows staged instead of ${rows}`)
+      throw new EngineError('STAGING_CORRUPT', `${where}: ${counted(sent, 'row')} staged instead of ${rows}`)
   }
 
   private async create(load: PlannedLoad, loads: PlannedLoad[], signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ResultSetHeader } from 'mysql2'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
 import { watchLocks } from '../wire/lockWatch.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
@@ -144,7 +145,7 @@ export async function refuseWarnings(session: Session, where: string, count: num
   const first = warnings.find(({ Code }) => !HARMLESS.includes(Number(Code)))
   if (!first) return
   const code = BY_ERRNO[Number(first.Code)] ?? 'DATA_INVALID'
-  throw new EngineError(code, `${where}: ${count} warnings, the first: ${first.Message}`, {
+  throw new EngineError(code, `${where}: ${counted(count, 'warning')}, the first: ${first.Message}`, {
     hint: HINTS[code],
   })
 }

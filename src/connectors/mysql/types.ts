@@ -1,4 +1,5 @@
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import type { Column, InexactPolicy, LogicalType, Origin } from '../../../engine/types/logical.ts'
 import type { TypeRule } from '../declare/define.ts'
 
@@ -211,7 +212,8 @@ const MAX_NAME_LENGTH = 64
 /** Why the server takes a name for no table or column; undefined where it does. */
 export function refusedName(name: string): string | undefined {
   const length = [...name].length
-  if (length > MAX_NAME_LENGTH) return `it has ${length} characters, and the server takes ${MAX_NAME_LENGTH}`
+  if (length > MAX_NAME_LENGTH)
+    return `it has ${counted(length, 'character')}, and the server takes ${MAX_NAME_LENGTH}`
   if (name.endsWith(' ')) return 'the server takes no name that ends with a space'
   return /[\u{10000}-\u{10ffff}]/u.test(name) ? 'the server takes no characters beyond U+FFFF' : undefined
 }

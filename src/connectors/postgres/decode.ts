@@ -1,5 +1,6 @@
 import type { BatchBuilder, ColumnBuilder } from '../../../engine/batch/builder.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { unflattened } from '../../../engine/types/logical.ts'
 import { isText } from '../wire/utf8.ts'
 import { decodeDate, decodeTime, decodeTimestamp } from './decodeMoment.ts'
@@ -88,7 +89,8 @@ export class CopyDecoder {
       this.ended = true
       return at
     }
-    if (count !== columns.length) this.fail('', `a tuple has ${count} fields instead of ${columns.length}`)
+    if (count !== columns.length)
+      this.fail('', `a tuple has ${counted(count, 'field')} instead of ${columns.length}`)
     const row = builder.rows
     for (let index = 0; index < count; index++) {
       const column = columns[index]!

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { type LoadTables, staged } from '../sql/dialect.ts'
 import { quoteIdent, quoteLiteral, splitTable } from './connect.ts'
@@ -47,7 +48,7 @@ export async function ensurePartitions(load: StagedLoad, tables: LoadTables, que
   if (needed.length > MAX_PARTITIONS)
     throw new EngineError(
       'GUARD_STOPPED',
-      `${tables.where}: ${needed.length} new partitions by ${column}, at most ${MAX_PARTITIONS} are made at once`,
+      `${tables.where}: ${counted(needed.length, 'new partition')} by ${column}, at most ${MAX_PARTITIONS} are made at once`,
       { hint: `Nothing was loaded. Check ${column} in ${load.from}, or create the partitions by hand.` },
     )
   for (const { value, until } of needed) {

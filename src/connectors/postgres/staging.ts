@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { addSums, NO_ROWS, type RowSum } from '../../../engine/batch/rowSum.ts'
 import type { PlannedLoad, StagedLoad, StageRequest } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { keyColumns } from '../sql/dialect.ts'
@@ -74,7 +75,7 @@ export async function stageLoad(
   if (sent.rows !== request.rows || sentKeys.rows !== request.keys)
     throw new EngineError(
       'STAGING_CORRUPT',
-      `${means.where}: ${sent.rows} and ${sentKeys.rows} rows staged instead of ${request.rows} and ${request.keys}`,
+      `${means.where}: ${sent.rows} and ${counted(sentKeys.rows, 'row')} staged instead of ${request.rows} and ${request.keys}`,
     )
   return sent
 }

@@ -13,6 +13,7 @@ import type {
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import type { LoadTables } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
@@ -86,7 +87,8 @@ export class PostgresTarget implements Target {
 
   refusesName(name: string, of: 'table' | 'column'): string | undefined {
     const bytes = Buffer.byteLength(name)
-    if (bytes > MAX_NAME_BYTES) return `it has ${bytes} bytes, and Postgres takes ${MAX_NAME_BYTES}`
+    if (bytes > MAX_NAME_BYTES)
+      return `it has ${counted(bytes, 'byte')}, and Postgres takes ${MAX_NAME_BYTES}`
     return of === 'column' && SYSTEM_COLUMNS.has(name)
       ? 'each table of Postgres has a system column of that name'
       : undefined

@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import type { S3Client, S3Object } from './client.ts'
 
 /** How often a body may break before the download fails. */
@@ -35,7 +36,8 @@ export async function* body(client: S3Client, { key, size, etag }: S3Object): As
         at += (chunk as Buffer).length
         yield chunk as Buffer
       }
-      if (at < size) throw new EngineError('CONNECTION_LOST', `${key}: ends after ${at} of ${size} bytes`)
+      if (at < size)
+        throw new EngineError('CONNECTION_LOST', `${key}: ends after ${at} of ${counted(size, 'byte')}`)
     } catch (error) {
       if (!(error instanceof EngineError) || !error.retryable || ++broken === TRIES) throw error
     }

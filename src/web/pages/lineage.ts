@@ -1,5 +1,6 @@
 import { dirname } from 'node:path'
 import { errorData } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { type GraphNode, graphOf } from '../../report/graph.ts'
 import { badge, type Content, count, type Html, html, joined, section, table } from '../../report/markup.ts'
 import { lineagePath } from '../../util/site.ts'
@@ -41,7 +42,7 @@ export const lineage: PageMaker = async web => {
     title: 'Lineage',
     main: html`<h1>Lineage</h1>
 ${left.length > 0 ? html`<div class="error" role="alert"><p><b>Left out, since it is not valid:</b></p>${left.map(each => html`<p>${each}</p>`)}</div>` : undefined}
-<div class="filter"><label>Tables and columns<input id="filter" type="search" autocomplete="off"></label><span class="soft" id="shown" role="status">${count(tables.length)} tables</span></div>
+<div class="filter"><label>Tables and columns<input id="filter" type="search" autocomplete="off"></label><span class="soft" id="shown" role="status">${counted(tables.length, 'table', count)}</span></div>
 ${all.map(({ folder, found }) =>
   found
     ? section(

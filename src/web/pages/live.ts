@@ -1,3 +1,4 @@
+import { counted } from '../../../engine/plural.ts'
 import type { LiveState, RunGraph } from '../../metadata/runDetails.ts'
 import type { TaskRecord } from '../../metadata/tasks.ts'
 import { gantt } from '../../report/charts.ts'
@@ -18,7 +19,7 @@ export function liveTasks(live: LiveState | undefined): Html {
           from: 0,
           to: rows,
           tone: 'bar' as const,
-          title: `${task}: ${count(rows)}${of === undefined ? '' : ` of about ${count(of)}`} rows, ${count(Math.round(rows / seconds))} a second`,
+          title: `${task}: ${of === undefined ? counted(rows, 'row', count) : `${count(rows)} of about ${counted(of, 'row', count)}`}, ${count(Math.round(rows / seconds))} a second`,
         },
       ],
       of: of ?? Math.max(1, rows),
@@ -35,7 +36,7 @@ export function taskGraph(graph: RunGraph, tasks: TaskRecord[], live: LiveState 
   const names = Object.keys(graph)
   if (names.length === 0) return html`<p class="soft">Its tasks are not known.</p>`
   if (names.length > MAX_NODES)
-    return html`<p class="soft">${count(names.length)} tasks: too many to draw; see the times below.</p>`
+    return html`<p class="soft">${counted(names.length, 'task', count)}: too many to draw; see the times below.</p>`
   const known = new Map(tasks.map(each => [each.task, each]))
   return graphOf(
     names.map(name => ({ id: name, name, reads: graph[name]!, ...nodeState(name, known.get(name), live) })),
@@ -53,5 +54,5 @@ function nodeState(name: string, task: TaskRecord | undefined, live: LiveState |
   const subject = name.slice(name.indexOf('.') + 1)
   const rows = (live?.tasks ?? []).filter(each => each.task === name || each.task.endsWith(`.${subject}`))
   const sum = rows.reduce((n, each) => n + each.rows, 0)
-  return { tone: 'bar', note: sum > 0 ? `runs, ${count(sum)} rows` : 'runs' }
+  return { tone: 'bar', note: sum > 0 ? `runs, ${counted(sum, 'row', count)}` : 'runs' }
 }

@@ -1,3 +1,4 @@
+import { counted } from '../../../engine/plural.ts'
 import { runsBySpan, type SpanOfRuns, violationsByDay } from '../../metadata/seen.ts'
 import { html, moment, section, table } from '../../report/markup.ts'
 import { inWords } from '../../report/tones.ts'
@@ -29,8 +30,9 @@ export const sla: PageMaker = async ({ metadata, clock }) => {
     if (wrong) return { level: 3, text: '✕', title: `${day}: ${wrong.map(({ type }) => type).join(', ')}` }
     if (!span) return { level: 0, text: '·', title: `${day}: no run` }
     const { failed, runs } = span
-    if (failed > 0) return { level: 2, text: '!', title: `${day}: ${failed} of ${runs} runs failed` }
-    return { level: 1, text: '✓', title: `${day}: ${runs} runs` }
+    if (failed > 0)
+      return { level: 2, text: '!', title: `${day}: ${failed} of ${counted(runs, 'run')} failed` }
+    return { level: 1, text: '✓', title: `${day}: ${counted(runs, 'run')}` }
   }
   const rows = [...Map.groupBy(spans, ({ job }) => job)].slice(0, MAX_ROWS).map(([job, own]) => {
     const by = new Map(own.map(each => [each.span, each]))

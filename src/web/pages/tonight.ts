@@ -1,3 +1,4 @@
+import { counted } from '../../../engine/plural.ts'
 import { pausedOf } from '../../metadata/pauses.ts'
 import { liveStates } from '../../metadata/runDetails.ts'
 import { isDone } from '../../metadata/runs.ts'
@@ -65,7 +66,7 @@ export const tonight: PageMaker = async ({ metadata, catalog, clock, seen }) => 
 ${part('trouble', trouble ? html`<div class="error" role="alert"><p><b>${trouble}</b></p></div>` : undefined)}
 ${part(
   'figures',
-  html`<div class="figures">${figure('Ran', count(done.length), `${count(rowsChanged(spans))} rows changed`)}${figure('Running', count(live.length), live.length === 0 ? 'nothing now' : 'see below')}${figure('Waiting', count(waiting.length), 'queue depth')}${figure('Failed', count(failed.length), 'in 24 hours', failed.length > 0)}${figure('Late, or will be', count(warnings.length), 'by SLA and locks', warnings.length > 0)}</div>`,
+  html`<div class="figures">${figure('Ran', count(done.length), `${counted(rowsChanged(spans), 'row', count)} changed`)}${figure('Running', count(live.length), live.length === 0 ? 'nothing now' : 'see below')}${figure('Waiting', count(waiting.length), 'queue depth')}${figure('Failed', count(failed.length), 'in 24 hours', failed.length > 0)}${figure('Late, or will be', count(warnings.length), 'by SLA and locks', warnings.length > 0)}</div>`,
 )}
 ${part('running', section('Runs now', running(live)))}
 ${part('late', warnings.length > 0 ? section('Late, or will be', late(warnings)) : undefined)}
@@ -128,7 +129,7 @@ function timeline(runs: SeenRun[], since: string, now: Date): Html {
   const byJob = [...Map.groupBy(runs, ({ job }) => job)].sort(([a], [b]) => a.localeCompare(b))
   const rows = byJob.slice(0, MAX_JOBS).map(([job, own]) => ({
     label: link(jobPath(job), job),
-    note: `${own.length} ${own.length === 1 ? 'run' : 'runs'}`,
+    note: counted(own.length, 'run'),
     spans: own.map(run => {
       const end = run.ended_at ? Date.parse(run.ended_at) : now.getTime()
       const status = run.status === 'RUNNING' && !isRunning(run, now) ? 'FAILED' : run.status
@@ -142,7 +143,9 @@ function timeline(runs: SeenRun[], since: string, now: Date): Html {
     }),
   }))
   const more =
-    byJob.length > MAX_JOBS ? html`<p class="soft">${byJob.length - MAX_JOBS} more jobs</p>` : undefined
+    byJob.length > MAX_JOBS
+      ? html`<p class="soft">${counted(byJob.length - MAX_JOBS, 'more job')}</p>`
+      : undefined
   return html`${gantt(rows, { from: Date.parse(since), to: now.getTime() }, 'Nothing has run.')}${more}`
 }
 
@@ -159,7 +162,7 @@ function throughput(spans: SpanOfRuns[], now: Date): Html {
     return {
       value: processed,
       tone: 'bar' as const,
-      title: `${hour.slice(11)}:00: ${count(processed)} rows changed`,
+      title: `${hour.slice(11)}:00: ${counted(processed, 'row', count)} changed`,
     }
   })
   return html`<div class="figure"><span>Rows inserted, updated and deleted, by the hour in which their run began</span>${bars(hours)}</div>`
@@ -182,7 +185,11 @@ function heatCell(span: SpanOfRuns | undefined): HeatCell {
   const { rate, failed } = span
   const level = failed > 0 || rate > 0.05 ? 3 : rate > 0 ? 2 : 1
   const text = `${failed > 0 ? '✕' : ''}${rate > 0 ? (Math.ceil(rate * 1000) / 10).toFixed(1) : failed > 0 ? '' : '0'}`
-  return { level, text, title: `error rate ${percent(rate)}, ${failed} of ${span.runs} runs failed` }
+  return {
+    level,
+    text,
+    title: `error rate ${percent(rate)}, ${failed} of ${counted(span.runs, 'run')} failed`,
+  }
 }
 
 function next({ jobs }: Catalog, paused: Set<string>, ran: Map<string, string>, now: Date): Html {
