@@ -4,10 +4,18 @@ import type { PlannedLoad, StageRequest } from './load.ts'
 
 /** Finds rows that a table would refuse, so that the others can be loaded. */
 export interface RowValidator {
-  /** Rows that cannot even be sent: conditions in DuckDB's SQL on the load's columns. */
-  unsendable(load: PlannedLoad): { condition: string; reason: string }[]
+  /** Rows that cannot even be sent. */
+  unsendable(load: PlannedLoad): Unsendable[]
   /** Rows that the table's types or constraints refuse, as far as it can tell before; none where there is no table yet. */
   findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]>
+}
+
+/** Values that a target cannot be sent: a condition in DuckDB's SQL on the load's columns. */
+export interface Unsendable {
+  column: string
+  condition: string
+  /** `x: holds a NUL byte`. */
+  reason: string
 }
 
 /** Name of the column (BIGINT) that says which row it is, in the parts of a {@link RejectsRequest}. */

@@ -8,6 +8,8 @@ export interface TableSchema {
   columns: Column[]
   /** Primary key, in key order; empty where there is none. */
   key: string[]
+  /** True where two rows may have one key all the same. */
+  keyRepeats?: true
   /** Estimates from the server's statistics; undefined where it has none. */
   rows?: number
   bytes?: number

@@ -18,6 +18,7 @@ import { isIntact, pathsOf, rowsIn } from '../staging/store.ts'
 import { describeVerification, type Verification } from '../verify/result.ts'
 import { refuseDiffering, sumVerifications, verifyBatch } from '../verify/verify.ts'
 import { type CommitBatch, commitsOf } from './commits.ts'
+import { unsendable } from './unsendable.ts'
 
 /** The sync points that a commit in a target makes true which leaves out the loads of these tables. */
 export type PointsOf = (target: string, left: string[]) => SyncPoint[]
@@ -239,7 +240,11 @@ async function stage(context: RunContext, target: Target, loadId: string, { load
     lanes: lanesTo(spec, load.to),
     progress: (sent: number) => progress.advanced(taskName('load', load.table), sent),
   }
-  return target.stage({ loadId, job: spec.job, load, ...files, ...means }, signal)
+  try {
+    return await target.stage({ loadId, job: spec.job, load, ...files, ...means }, signal)
+  } catch (error) {
+    throw await unsendable(context, target, { load, rows }, error)
+  }
 }
 
 /** The counts of each table, over all its batches. */

@@ -9,6 +9,8 @@ export interface Footer {
   groups: { rows: number; chunks: FileChunk[] }[]
   /** Whether columns are encrypted, though the footer is not. */
   encrypted: boolean
+  /** The schema that writers of Arrow keep beside Parquet's own, in base64. */
+  arrowSchema?: string
 }
 
 export interface FileColumn {
@@ -52,9 +54,11 @@ export function readFooter(path: string): Footer {
 function footerOf(file: Struct): Footer {
   const [root, ...leaves] = file[2] as Struct[]
   const flat = leaves.length === Number(root![5])
+  const arrow = ((file[5] ?? []) as Struct[]).find(pair => textOf(pair[1]) === 'ARROW:schema')
   return {
     rows: file[3] as number,
     encrypted: file[8] !== undefined,
+    ...(arrow?.[2] !== undefined && { arrowSchema: textOf(arrow[2]) }),
     columns: leaves.map(leaf => columnOf(leaf, flat)),
     groups: (file[4] as Struct[]).map(group => ({
       rows: group[3] as number,
@@ -62,6 +66,8 @@ function footerOf(file: Struct): Footer {
     })),
   }
 }
+
+const textOf = (value: Value | undefined) => Buffer.from(value as Uint8Array).toString('utf8')
 
 function chunkOf(meta: Struct): FileChunk {
   const data = meta[9] as number
@@ -77,7 +83,7 @@ function chunkOf(meta: Struct): FileChunk {
 function columnOf(leaf: Struct, flat: boolean): FileColumn {
   const repetition = leaf[3] as number
   return {
-    name: Buffer.from(leaf[4] as Uint8Array).toString('utf8'),
+    name: textOf(leaf[4]),
     physical: (leaf[1] as number | undefined) ?? -1,
     width: (leaf[2] as number | undefined) ?? 0,
     nullable: repetition === 1,

@@ -146,7 +146,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
   notes.push(...(schema.notes ?? []), ...inexact)
   if (schema.rejects || columns.some(column => column.policy === 'quarantine'))
     columns.push({ name: REJECTED, type: { kind: 'text' }, nullable: true, native: 'text' })
-  const unique = sameSet(key, schema.key)
+  const unique = !schema.keyRepeats && sameSet(key, schema.key)
   const read: PlannedRead = {
     extract: spec.name,
     where,

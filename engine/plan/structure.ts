@@ -13,9 +13,9 @@ export function madeOf(
   loads: LoadSpec[],
   family: string | undefined,
 ): { made?: NonNullable<PlannedLoad['made']>; left: string[] } {
-  if (load.indexes === undefined && load.foreignKeys === undefined) return { left: [] }
+  const left = family === undefined ? [] : [...typesLeft(load, family)]
+  if (load.indexes === undefined && load.foreignKeys === undefined) return { left }
   const source = structureOf(load, reads)
-  const left: string[] = []
   const asked = Array.isArray(load.indexes)
     ? load.indexes.map((columns): TableIndex => ({ columns, unique: false }))
     : load.indexes === 'source'
@@ -58,6 +58,17 @@ export function madeOf(
     references,
   }
   return { ...(indexes.length + references.length > 0 && { made }), left }
+}
+
+/** Types that a source's users define: what a system of its family makes of them. */
+function* typesLeft({ columns }: PlannedLoad, family: string): Generator<string> {
+  for (const { name, origin } of columns) {
+    if (origin?.family !== family) continue
+    if (origin.domain !== undefined)
+      yield `domain ${origin.domain} of column ${name}, which is ${origin.type}`
+    if (origin.custom)
+      yield `type ${origin.type} of column ${name}, which is text where the target has no type of that name`
+  }
 }
 
 const structureOf = ({ from }: Pick<LoadSpec, 'from'>, reads: Pick<PlannedRead, 'extract' | 'structure'>[]) =>

@@ -30,6 +30,8 @@ export interface Origin {
   type: string
   /** Users or an extension define it: another system of the family may lack it. */
   custom?: true
+  /** The domain of that type which the column is of. */
+  domain?: string
   /** As DDL has it, where it is a constant. */
   default?: string
   /** Of text, where they are the column's own. */

@@ -27,7 +27,11 @@ export interface JobFolder {
   hashes: Record<string, string>
   /** Files and folders that look as if they were to be read, and are not. */
   problems: Fault[]
+  /** Files of SQL that are passed over by their names, as editors' copies are. */
+  passedOver: Fault[]
 }
+
+type Told = Pick<JobFolder, 'problems' | 'passedOver'>
 
 /** Folders of a job's folder that hold no models. */
 const RESERVED = ['checks', 'tests', 'seeds']
@@ -44,13 +48,14 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     })
   })
   const included = readIncluded(folder, yaml)
-  const problems: Fault[] = []
+  const told: Told = { problems: [], passedOver: [] }
+  const { problems } = told
   const found = await entries(folder)
   const home = await realpath(folder)
-  const models = await sqlFiles(folder, '', problems)
+  const models = await sqlFiles(folder, '', told)
   for (const name of found.folders) {
     if (RESERVED.includes(name)) continue
-    const files = await sqlFilesBelow(folder, name, problems, [home])
+    const files = await sqlFilesBelow(folder, name, told, [home])
     if (name !== 'seeds' && nearest(name, ['seeds']) && (await entries(join(folder, name))).files.some(isCsv))
       problems.push({ file: `${name}/`, message: 'holds CSV files that nobody reads; did you mean seeds/?' })
     const meant = name.toLowerCase() === 'macros' ? '../macros' : nearest(name, RESERVED)
@@ -61,17 +66,17 @@ export async function readFolder(folder: string): Promise<JobFolder> {
       })
     else models.push(...files)
   }
-  const checks: Check[] = (await sqlFiles(folder, 'checks', problems)).map(named)
+  const checks: Check[] = (await sqlFiles(folder, 'checks', told)).map(named)
   for (const model of (await entries(join(folder, 'checks'))).folders) {
     const below = `checks/${model}`
-    for (const file of await sqlFiles(folder, below, problems)) checks.push({ ...named(file), model })
+    for (const file of await sqlFiles(folder, below, told)) checks.push({ ...named(file), model })
     for (const deeper of (await entries(join(folder, below))).folders)
       problems.push({
         file: `${below}/${deeper}/`,
         message: 'is read by nobody: row checks lie in checks/<table>/ itself',
       })
   }
-  const macros = await sqlFiles(folder, '../macros', problems)
+  const macros = await sqlFiles(folder, '../macros', told)
   const seeds = await seedFiles(folder, problems)
   const shared = await readFile(join(folder, '../connections.yaml'), 'utf8').catch(
     (error: NodeJS.ErrnoException) => {
@@ -109,7 +114,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     seeds,
     hash: hash.digest('hex'),
     hashes,
-    problems,
+    ...told,
   }
 }
 
@@ -136,19 +141,19 @@ const leadsBack = (into: string, from: readonly string[]) =>
 async function sqlFilesBelow(
   folder: string,
   below: string,
-  problems: Fault[],
+  told: Told,
   from: readonly string[],
 ): Promise<SqlFile[]> {
   const own = await realpath(join(folder, below))
   if (leadsBack(own, from)) {
-    problems.push({ file: `${below}/`, message: 'is a link that leads back to a folder it lies in' })
+    told.problems.push({ file: `${below}/`, message: 'is a link that leads back to a folder it lies in' })
     return []
   }
   const found = await entries(join(folder, below))
   if (found.files.includes(LAKE_VIEW)) return []
-  const files = await sqlFiles(folder, below, problems)
+  const files = await sqlFiles(folder, below, told)
   for (const name of found.folders)
-    files.push(...(await sqlFilesBelow(folder, `${below}/${name}`, problems, [...from, own])))
+    files.push(...(await sqlFilesBelow(folder, `${below}/${name}`, told, [...from, own])))
   return files
 }
 
@@ -172,9 +177,18 @@ async function seedFiles(folder: string, problems: Fault[]): Promise<SeedFile[]>
   )
 }
 
-async function sqlFiles(folder: string, below: string, problems: Fault[]): Promise<SqlFile[]> {
-  const { files, broken } = await entries(join(folder, below))
+async function sqlFiles(folder: string, below: string, { problems, passedOver }: Told): Promise<SqlFile[]> {
+  const { files, broken, hidden } = await entries(join(folder, below))
   const path = (name: string) => (below ? `${below}/${name}` : name)
+  for (const name of hidden)
+    if (name.toLowerCase() === '.sql')
+      problems.push({ file: path(name), message: 'is read by nobody: a file of SQL has a name before .sql' })
+    else
+      passedOver.push({
+        file: path(name),
+        message: `is passed over, as ${name.startsWith('.') ? 'a hidden file' : "an editor's copy"}`,
+        hint: 'If it is to be read, give it a name that ends with .sql and begins with a letter.',
+      })
   // Without an ending it may have been a folder of models, or checks/.
   for (const name of broken)
     if (ENDING.test(name) || extname(name) === '') problems.push({ file: path(name), ...LEADS_NOWHERE })
@@ -203,8 +217,18 @@ function isStray(name: string, among: boolean): boolean {
     : /\.sql\./i.test(name) || ['sq', 'sqll', 'slq', 'qsl', 'ql', 'sl'].includes(ending)
 }
 
+/** Files of SQL that editors and people hide; not those that editors and systems keep for themselves: `.#m.sql`, `._m.sql`. */
+const HIDDEN = /^(\.(?![#_]).*\.sql|\.sql|.*\.sql~|#.*\.sql#)$/i
+
+interface Entries {
+  files: string[]
+  folders: string[]
+  broken: string[]
+  hidden: string[]
+}
+
 // Sorted by code unit, not by locale: the order, and with it the hash, is the same on every machine.
-async function entries(path: string): Promise<{ files: string[]; folders: string[]; broken: string[] }> {
+async function entries(path: string): Promise<Entries> {
   const found = await readdir(path, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
@@ -218,5 +242,6 @@ async function entries(path: string): Promise<{ files: string[]; folders: string
     const leads = entry.isSymbolicLink() ? await stat(join(path, entry.name)).catch(() => undefined) : entry
     ;(!leads ? broken : leads.isDirectory() ? folders : files).push(entry.name)
   }
-  return { files: files.sort(), folders: folders.sort(), broken: broken.sort() }
+  const hidden = found.map(({ name }) => name).filter(name => HIDDEN.test(name))
+  return { files: files.sort(), folders: folders.sort(), broken: broken.sort(), hidden: hidden.sort() }
 }

@@ -72,7 +72,7 @@ export async function loadJob(
   document.throwIfAny()
   refuseFiles(folder, yaml, files)
 
-  const { models, checks, macros, hash, hashes } = files
+  const { models, checks, macros, hash, hashes, passedOver } = files
   return {
     ...settings(yaml),
     ...(schedule && { schedule }),
@@ -101,6 +101,7 @@ export async function loadJob(
     places: document.places(),
     hash,
     files: hashes,
+    ...(passedOver.length > 0 && { passedOver }),
   }
 }
 

@@ -40,6 +40,7 @@ export async function select(
 ): Promise<Selection> {
   const notes: string[] = []
   const listing = await listed(store, where, options)
+  notes.push(...listing.notes)
   if (listing.files.length === 0) notes.push(nothingMatches(options, listing.names.size))
   const taken = byName(cursor)
   const found: Taken[] = []
@@ -75,17 +76,24 @@ export function markerOf(marker: string, name: string): string {
   return marker.replaceAll('{name}', () => name)
 }
 
-/** The files that the globs match, markers left out, and all names that a marker could have. */
+/** The files that the globs match, markers left out; all names that a marker could have; and what was passed over. */
 export async function listed(store: DropStore, where: string, options: DropOptions) {
   const { files, marker, on_bad_file, to } = options
   const found: Entry[] = []
   const names = new Set<string>()
+  const notes = new Set<string>()
   const reaches = new Map(
     files.map(glob => reachOf(where, glob)).map(reach => [JSON.stringify(reach), reach]),
   )
   const ending = marker?.replaceAll('{name}', '')
   for (const { folder, deep } of reaches.values())
     for await (const entry of store.list(folder, deep)) {
+      if (entry.passed !== undefined) {
+        const name = entry.name.replace(/\/$/, '')
+        if (matches(name, files) || (deep && name !== entry.name))
+          notes.add(`${shown(entry.name)} ${entry.passed}`)
+        continue
+      }
       if (names.has(entry.name)) continue
       names.add(entry.name)
       if (!matches(entry.name, files) || (to !== undefined && entry.name.startsWith(`${to}/`))) continue
@@ -97,7 +105,15 @@ export async function listed(store: DropStore, where: string, options: DropOptio
     }
   const isMarker = (name: string) =>
     ending !== undefined && found.some(other => other.name !== name && markerOf(marker!, other.name) === name)
-  return { files: ending === undefined ? found : found.filter(({ name }) => !isMarker(name)), names }
+  const own = ending === undefined ? found : found.filter(({ name }) => !isMarker(name))
+  const read = new Set(own.map(({ name }) => name))
+  // By both names its rows would be read twice.
+  const isAgain = ({ name, leadsTo }: Entry) => {
+    if (leadsTo === undefined || !read.has(leadsTo)) return false
+    notes.add(`${shown(name)} is a link to ${shown(leadsTo)}, and passed over: that is read itself`)
+    return true
+  }
+  return { files: own.filter(entry => !isAgain(entry)), names, notes: [...notes] }
 }
 
 const describe = ({ name, size, mtime, etag, refused }: Entry): Taken => ({

@@ -80,7 +80,7 @@ export class DropSource<Access> implements Source {
     await this.store.probe(signal)
     for await (const entry of this.store.list('', true)) {
       signal.throwIfAborted()
-      yield entry
+      if (entry.passed === undefined) yield entry
     }
   }
 

@@ -12,7 +12,28 @@ export interface Entry {
   etag?: string
   /** Why it must not be read: it leads out of the drop. */
   refused?: string
+  /** Of a link: the file of the drop that it leads to. */
+  leadsTo?: string
+  /** What it is, where it is passed over: a folder, whose name then ends with a slash, or nothing. */
+  passed?: string
 }
+
+/** What is passed over under a name. */
+export const PASSED = {
+  folder: (name: string): Entry => ({
+    ...NOTHING,
+    name: `${name}/`,
+    passed: `is a folder: files: ${JSON.stringify(`${name}/*`)} reads what is in it`,
+  }),
+  linkedFolder: (name: string): Entry => ({
+    ...NOTHING,
+    name: `${name}/`,
+    passed: 'is a link to a folder, which is not followed: a connection with that folder reads it',
+  }),
+  brokenLink: (name: string): Entry => ({ ...NOTHING, name, passed: 'is a link that leads nowhere' }),
+}
+
+const NOTHING = { size: 0, mtime: 0 }
 
 /**
  * Where a drop's files are: what local disk, SFTP and S3 have in common. Every failure is an EngineError that names
@@ -24,7 +45,10 @@ export interface DropStore {
   /** Ranges of one file worth asking for at a time: 1 where a single stream is as fast. */
   readonly parallel: number
   probe(signal?: AbortSignal): Promise<void>
-  /** Files in `folder` (below the drop; '' is the drop itself), and below it when `deep`. Folders that are not there hold none. */
+  /**
+   * Files in `folder` (below the drop; '' is the drop itself), and below it when `deep`; folders that are not looked into, as
+   * such. Folders that are not there hold none.
+   */
   list(folder: string, deep: boolean): AsyncIterable<Entry>
   /** A file as a listing would show it now; undefined where there is none. */
   stat(name: string): Promise<Entry | undefined>

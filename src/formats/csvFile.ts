@@ -32,22 +32,33 @@ export async function openCsv(
     dump
       ? dumpScan(dialect, sink, shape, nulls)
       : csvScan(dialect, escaped ? escapedRows(dialect, sink, nulls) : sink, shape)
-  let sheets: string[] = []
-  const tell = (others: string[]) => {
-    sheets = others
-  }
-  const utf8 = excel ? excelCsv(where, bytes, format.sheet, tell) : toUtf8(bytes, format.encoding, where)
+  const told: string[] = []
+  const utf8 = excel
+    ? excelCsv(where, bytes, format.sheet, note => told.push(note))
+    : toUtf8(bytes, format.encoding, where)
   const text = skipLines(where, utf8, format.skip, format.max_row)
   const first = await firstRow(where, text, format, scanOf)
   if (!first) return undefined
   const names = format.header ? headerOf(csvFields(first.row, spooled)) : columns!.names
   if (format.header) checkHeader(`${where}: line ${first.line}`, names, format, columns)
   const shape: RowShape = { fields: names.length, header: format.header }
-  let headers = format.header ? 1 : 0
   const read = async (sink: RowSink) => {
+    let header: Buffer | undefined
+    const isHeader = (source: Buffer, from: number, to: number) =>
+      names.length > 1 && to - from === header!.length && header!.compare(source, from, to) === 0
     const rows: RowSink = {
       ...sink,
-      row: (source, from, to, line) => (headers > 0 ? headers-- : sink.row(source, from, to, line)),
+      row: (source, from, to, line) => {
+        if (!format.header) sink.row(source, from, to, line)
+        else if (header === undefined) header = Buffer.from(source.subarray(from, to))
+        else if (isHeader(source, from, to))
+          sink.bad(
+            source.toString('utf8', from, to),
+            line,
+            'is the header again: files may have been put together',
+          )
+        else sink.row(source, from, to, line)
+      },
     }
     await splitRows(where, first.all(), sink, scanOf(rows, shape), format.max_row, format.skip + 1)
   }
@@ -64,11 +75,7 @@ export async function openCsv(
         ...(unnamed > 0
           ? [`has ${counted(unnamed, 'column')} without a name: passed over where they hold nothing`]
           : []),
-        ...(sheets.length > 0
-          ? [
-              `has other sheets, which are not read: ${sheets.map(name => JSON.stringify(name)).join(', ')}; sheet: names the one to read`,
-            ]
-          : []),
+        ...told,
         ...(shape.trailing ? ['ends each row with a delimiter that its header has not: passed over'] : []),
       ],
     }

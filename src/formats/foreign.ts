@@ -16,7 +16,10 @@ const PACKED: [string, string, string][] = [
 ]
 /** First bytes of what is no table of ours. */
 const OTHERS: [string, string][] = [
-  ['\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'a workbook of Excel 97 (.xls): save it as .xlsx or CSV'],
+  [
+    '\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1',
+    'a workbook of Excel 97 (.xls), or one with a password: save it as .xlsx without one, or as CSV',
+  ],
   ['ORC', 'an ORC file'],
   ['Obj\x01', 'an Avro file'],
   ['SQLite format 3\0', 'a database of SQLite'],

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { zstdDecompressSync } from 'node:zlib'
 import lz4 from '@foxglove/wasm-lz4'
+import { root, type Table } from './flatbuffer.ts'
 
 /**
  * Arrow IPC, message by message (github.com/apache/arrow, `format/Message.fbs`): what parquet-wasm's reader leaves to
@@ -138,50 +139,6 @@ function unpack(buffer: Buffer, codec: number): Buffer {
   if (plain.length !== size) throw new RangeError('its lengths are false')
   return Buffer.concat([UNCOMPRESSED, plain])
 }
-
-/** A table of a flatbuffer; fields by their number in the format. */
-class Table {
-  readonly at: number
-  private readonly bytes: Buffer
-
-  constructor(bytes: Buffer, at: number) {
-    this.bytes = bytes
-    this.at = at
-  }
-
-  /** Where a field's value is; undefined where it has the default. */
-  place(field: number): number | undefined {
-    const layout = this.at - this.bytes.readInt32LE(this.at)
-    const slot = 4 + field * 2
-    if (slot >= this.bytes.readUInt16LE(layout)) return undefined
-    const offset = this.bytes.readUInt16LE(layout + slot)
-    return offset === 0 ? undefined : this.at + offset
-  }
-
-  byte(field: number): number | undefined {
-    const place = this.place(field)
-    return place === undefined ? undefined : this.bytes.readUInt8(place)
-  }
-
-  long(field: number): bigint | undefined {
-    const place = this.place(field)
-    return place === undefined ? undefined : this.bytes.readBigInt64LE(place)
-  }
-
-  table(field: number): Table | undefined {
-    const place = this.place(field)
-    return place === undefined ? undefined : new Table(this.bytes, place + this.bytes.readUInt32LE(place))
-  }
-
-  vector(field: number): { start: number; count: number } {
-    const place = this.place(field)
-    if (place === undefined) return { start: 0, count: 0 }
-    const start = place + this.bytes.readUInt32LE(place)
-    return { start: start + 4, count: this.bytes.readUInt32LE(start) }
-  }
-}
-
-const root = (bytes: Buffer) => new Table(bytes, bytes.readUInt32LE(0))
 
 /** Bytes of a file by their place. */
 class Input {

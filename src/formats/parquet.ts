@@ -1,10 +1,11 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { EngineError } from '../../engine/errors.ts'
-import { readFooter } from '../../engine/parquet/footer.ts'
+import { type Footer, readFooter } from '../../engine/parquet/footer.ts'
 import type { Duck } from '../../engine/sql/duckdb.ts'
 import { literalPath, parquetSql } from '../../engine/sql/files.ts'
 import { jsonSql } from '../../engine/types/jsonText.ts'
 import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
+import { arrowColumns } from './arrowSchema.ts'
 import { BadFile, badFile } from './bad.ts'
 import { fieldSql } from './field.ts'
 import { absent, unread } from './notes.ts'
@@ -28,17 +29,21 @@ export interface ParquetFile {
   group?: number
 }
 
-/** Whether a file's footer is encrypted, or says that columns are. */
-function isEncrypted(path: string): boolean {
+/** A file's footer; undefined where it cannot be read, which is for whoever reads the file to tell. Fails where it is encrypted. */
+function footerOf(where: string, path: string): Footer | undefined {
   const handle = openSync(path, 'r')
   try {
     const tail = Buffer.alloc(4)
     const { size } = fstatSync(handle)
     readSync(handle, tail, 0, 4, Math.max(0, size - 4))
-    return tail.toString('latin1') === 'PARE' || readFooter(path).encrypted
-  } catch {
-    // What it is not is told by whoever reads it.
-    return false
+    const encrypted = tail.toString('latin1') === 'PARE'
+    const footer = encrypted ? undefined : readFooter(path)
+    if (!footer || footer.encrypted)
+      throw badFile(where, 'is encrypted, and keys of Parquet files are not known here')
+    return footer
+  } catch (error) {
+    if (error instanceof BadFile) throw error
+    return undefined
   } finally {
     closeSync(handle)
   }
@@ -52,8 +57,8 @@ export async function openParquet(
   path: string,
 ): Promise<ParquetFile> {
   try {
-    if (isEncrypted(path)) throw badFile(where, 'is encrypted, and keys of Parquet files are not known here')
-    const columns = await parquetColumns(duck, where, path)
+    const footer = footerOf(where, path)
+    const columns = await parquetColumns(duck, where, path, arrowColumns(footer?.arrowSchema))
     const damaged = damagedColumn(path)
     if (damaged !== undefined)
       throw badFile(where, `column ${damaged}: a page does not have its checksum: it is damaged`)

@@ -1,6 +1,7 @@
 import { EngineError } from '../../engine/errors.ts'
 import { type Duck, type DuckRow, quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { literalPath, parquetSql } from '../../engine/sql/files.ts'
+import { type ArrowLeaf, arrowValue } from './arrowSchema.ts'
 import { badFile } from './bad.ts'
 
 /** A column of a Parquet file: the type that DuckDB gives it, and where that is not all of it, what is. */
@@ -24,11 +25,12 @@ export interface ParquetColumn {
 export type BeyondColumn = ParquetColumn & { beyond: NonNullable<ParquetColumn['beyond']> }
 export const isBeyond = (column: ParquetColumn): column is BeyondColumn => column.beyond !== undefined
 
-/** Columns of a file. Fails with a bad file where names clash. */
+/** Columns of a file; `arrow`: what its writer says of them beside. Fails with a bad file where names clash. */
 export async function parquetColumns(
   duck: Duck,
   where: string,
   path: string,
+  arrow: Map<string, (ArrowLeaf | undefined)[]>,
 ): Promise<Map<string, ParquetColumn>> {
   const schema = await duck.rows(
     `SELECT name, type, num_children AS children, converted_type AS converted, logical_type::VARCHAR AS logical, precision
@@ -58,7 +60,8 @@ export async function parquetColumns(
         'Have it called otherwise where the file is written.',
       )
     const end = endOf(schema, at)
-    columns.set(name, columnOf(name, String(described[index]!.column_type), schema.slice(at, end)))
+    const native = String(described[index]!.column_type)
+    columns.set(name, columnOf(name, native, schema.slice(at, end), arrow.get(name) ?? []))
     at = end
   }
   return columns
@@ -71,8 +74,14 @@ function endOf(schema: DuckRow[], at: number): number {
   return end
 }
 
-function columnOf(name: string, native: string, tree: DuckRow[]): ParquetColumn {
+function columnOf(
+  name: string,
+  native: string,
+  tree: DuckRow[],
+  arrow: (ArrowLeaf | undefined)[],
+): ParquetColumn {
   const found = tree.map(beyondOf).find(kind => kind !== undefined)
+  const bare = bareLeaf(tree, arrow)
   const read = quoteName(name)
   const text = (field: string) => field
   const refusal =
@@ -80,7 +89,9 @@ function columnOf(name: string, native: string, tree: DuckRow[]): ParquetColumn 
       ? 'is a VARIANT: what types its values have would be lost'
       : found !== undefined && tree.length > 1
         ? `holds ${KINDS[found]} within ${native}: they cannot be read exactly`
-        : (unnamed(tree) ?? alike(tree))
+        : bare && tree.length > 1
+          ? `holds days, times or durations of Arrow within ${native}: Parquet says no more than their integers`
+          : (unnamed(tree) ?? alike(tree))
   if (refusal !== undefined) return { name, native, read, nested: false, text, refusal }
   // Well-known binary is what the file holds.
   if (native.startsWith('GEOMETRY'))
@@ -92,6 +103,7 @@ function columnOf(name: string, native: string, tree: DuckRow[]): ParquetColumn 
     nested: tree.length > 1 || native.endsWith('[]'),
     text,
   }
+  if (bare) return { ...column, ...arrowValue(bare, name, read) }
   if (found === 'decimal') return { ...column, beyond: found }
   if (found !== undefined) {
     const zoned = native === 'TIMESTAMP WITH TIME ZONE'
@@ -106,6 +118,18 @@ function columnOf(name: string, native: string, tree: DuckRow[]): ParquetColumn 
     return { ...column, guess: 'TIMESTAMP' }
   return native === 'TIME_NS' ? { ...column, guess: 'TIME' } : column
 }
+
+/** The first integer that is all that Parquet says of a value, where Arrow says more. */
+const bareLeaf = (tree: DuckRow[], arrow: (ArrowLeaf | undefined)[]) =>
+  tree
+    .filter(({ children }) => Number(children ?? 0) === 0)
+    .map(({ type, converted, logical }, index) =>
+      /^INT(32|64)$/.test(String(type)) &&
+      [converted, logical].every(said => said === null || said === 'NONE')
+        ? arrow[index]
+        : undefined,
+    )
+    .find(leaf => leaf !== undefined)
 
 const unnamed = (tree: DuckRow[]) =>
   tree.some(({ name }) => name === '') ? 'has a field without a name' : undefined

@@ -36,6 +36,11 @@ export const FILE_TYPES: TypeRule[] = [
     note: 'where all values of the first night fit; text with nine digits otherwise; with a zone TIMESTAMP WITH TIME ZONE',
   },
   {
+    native: 'Parquet, Arrow: durations',
+    logical: 'VARCHAR',
+    note: 'hours, minutes and seconds: 36:00:00.5; days, times and moments that Arrow counts in other units than Parquet are what they are',
+  },
+  {
     native: 'Parquet, Arrow: decimals of over 38 digits, lists, structs, maps',
     logical: 'VARCHAR',
     note: 'their text, or JSON',

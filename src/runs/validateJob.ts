@@ -75,7 +75,14 @@ export async function validateJob(
     const advice = adviceOf(graph, { columns: bound.columns, keys, loads: spec.loads })
     const own = warningsOf(graph, spec.loads)
     const headers = spec.models.flatMap(model => headerWarnings(model, bound.columns.get(model.name)))
-    const warnings = [...own, ...bound.failing, ...advice, ...headers, ...connectorAdvice(spec)]
+    const warnings = [
+      ...own,
+      ...bound.failing,
+      ...advice,
+      ...headers,
+      ...connectorAdvice(spec),
+      ...(spec.passedOver ?? []),
+    ]
     refuse([...wrong, ...own.filter(({ file }) => wrong.some(fault => fault.file === file))])
     return { spec, graph, warnings, unknown: bound.unknown }
   } finally {

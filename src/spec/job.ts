@@ -158,4 +158,6 @@ export interface JobSpec {
   hash: string
   /** SHA-256 (hex) of each of them. */
   files: Record<string, string>
+  /** Files of SQL that nobody reads, by their names. */
+  passedOver?: Fault[]
 }

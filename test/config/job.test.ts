@@ -353,6 +353,27 @@ test('links that lead nowhere, or back, are told where something would be read b
     assert.ok(error.message.includes(`${name}: is a link that leads back`), `${name} in ${error.message}`)
 })
 
+test('a file of SQL that is hidden by its name, or an editor left behind, is told; one that is all ending is refused', async () => {
+  const yaml = `${HEAD}extract: { m: { from: legacy, table: t } }\n`
+  const names = ['.orders.sql', 'people.sql~', 'marts/#sales.sql#', 'checks/people/.a.sql']
+  const quiet = ['._people.sql', '.#people.sql', '.people.sql.swp', '.gitignore', 'notes~']
+  const files = Object.fromEntries([...names, ...quiet].map(name => [name, 'SELECT 1']))
+  const path = await folder(yaml, { 'people.sql': 'SELECT 1 AS a FROM m', ...files })
+  const { models, checks, passedOver } = await loadJob(path, ENV, { registry })
+  assert.deepEqual([models.length, checks.length], [1, 0])
+  assert.deepEqual(passedOver?.map(({ file, message }) => `${file} ${message}`).sort(), [
+    '.orders.sql is passed over, as a hidden file',
+    'checks/people/.a.sql is passed over, as a hidden file',
+    "marts/#sales.sql# is passed over, as an editor's copy",
+    "people.sql~ is passed over, as an editor's copy",
+  ])
+  await writeFile(join(path, 'marts/.sql'), 'SELECT 1')
+  await assert.rejects(
+    loadJob(path, ENV, { registry }),
+    /marts\/\.sql: is read by nobody: a file of SQL has a name before \.sql/,
+  )
+})
+
 test('secrets cannot break the YAML', async () => {
   const LEGACY = 'postgres://u:"}: [#\n@h/db'
   const spec = await loadJob(await folder(`${HEAD}`), { ...ENV, LEGACY }, { registry })

@@ -62,6 +62,91 @@ test('moments of nanoseconds: microseconds where all fit, their text where not, 
   assert.match(declared.message, /line 2: t: "2023-11-14 22:13:20.123456001\+00"/)
 })
 
+test('what Arrow counts in units that Parquet has no type for is a day, a time, a moment or a duration, not a number', async () => {
+  const vector = (type: arrow.DataType, values: bigint[] | number[]) =>
+    new arrow.Vector([
+      arrow.makeData({
+        type,
+        length: values.length,
+        data:
+          typeof values[0] === 'bigint'
+            ? BigInt64Array.from(values as bigint[])
+            : Int32Array.from(values as number[]),
+      } as never),
+    ]) as arrow.Vector
+  const day = 86_400_000n
+  const columns = {
+    n: vector(new arrow.Int64(), [1n, 2n]),
+    day: vector(new arrow.DateMillisecond(), [20_000n * day, -day]),
+    time: vector(new arrow.TimeSecond(), [3661, 0]),
+    moment: vector(new arrow.TimestampSecond(null), [1_700_000_000n, -1n]),
+    instant: vector(new arrow.TimestampSecond('Europe/Berlin'), [1_700_000_000n, -1n]),
+    took_s: vector(new arrow.DurationSecond(), [36n * 3600n, -1n]),
+    took_ms: vector(new arrow.DurationMillisecond(), [90_061_500n, 0n]),
+    took_us: vector(new arrow.DurationMicrosecond(), [1n, -(2n ** 63n)]),
+    took_ns: vector(new arrow.DurationNanosecond(), [1n, 1_000_000_000_000n]),
+  }
+  const expected = [
+    [
+      '1',
+      '2024-10-04',
+      '01:01:01',
+      '2023-11-14 22:13:20',
+      '2023-11-14 22:13:20+00',
+      '36:00:00',
+      '25:01:01.5',
+      '00:00:00.000001',
+      '00:00:00.000000001',
+    ],
+    [
+      '2',
+      '1969-12-31',
+      '00:00:00',
+      '1969-12-31 23:59:59',
+      '1969-12-31 23:59:59+00',
+      '-00:00:01',
+      '00:00:00',
+      '-2562047788:00:54.775808',
+      '00:16:40',
+    ],
+  ]
+  const stream = Buffer.from(arrow.tableToIPC(new arrow.Table(columns), 'stream'))
+  for (const [name, file] of [
+    ['a.parquet', parquetOf(columns)],
+    ['a.arrow', stream],
+  ] as const) {
+    const { types, rows } = await read({ [name]: file })
+    const texts = Array.from({ length: 4 }, () => 'VARCHAR')
+    assert.deepEqual(
+      types,
+      ['BIGINT', 'DATE', 'TIME', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE', ...texts],
+      name,
+    )
+    assert.deepEqual(rows, expected, name)
+  }
+  const odd = { d: vector(new arrow.DateMillisecond(), [day + 1n]) }
+  await assert.rejects(read({ 'a.parquet': parquetOf(odd) }), {
+    message: /column d holds a day with a time of day/,
+  })
+  const within = new arrow.Struct([
+    arrow.Field.new('n', new arrow.Int64()),
+    arrow.Field.new('took', new arrow.DurationSecond()),
+  ])
+  const nested = { v: arrow.vectorFromArray([{ n: 1n, took: 1n }], within) }
+  await assert.rejects(read({ 'a.parquet': parquetOf(nested) }), {
+    code: 'TYPE_UNSUPPORTED',
+    message: /column v holds days, times or durations/,
+  })
+  const plain = new arrow.Struct([
+    arrow.Field.new('n', new arrow.Int64()),
+    arrow.Field.new('at', new arrow.TimestampMicrosecond()),
+  ])
+  const whole = { v: arrow.vectorFromArray([{ n: 1n, at: 0 }], plain) }
+  assert.deepEqual((await read({ 'a.parquet': parquetOf(whole) })).rows, [
+    ['{"n":1,"at":"1970-01-01 00:00:00"}'],
+  ])
+})
+
 test('columns that GeoParquet speaks of are bytes as they are, whatever it says of them', async () => {
   const point = '0101000000000000000000f03f0000000000000040'
   for (const geo of [

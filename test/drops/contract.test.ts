@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
@@ -221,6 +222,32 @@ for (const [name, make] of Object.entries(MAKERS))
       // Sent again, whole.
       await place.put('b.csv.gz', gzipSync('id\n2\n'))
       assert.deepEqual(ids(await night(place, options, first)), ['2'])
+    })
+
+    test('what is passed over is said: a folder where a file is asked for, and links', async () => {
+      const path = join(folder, `links-${name}`)
+      const place =
+        name === 'local' ? localPlace(path) : name === 'sftp' ? sftpPlace(path, sshd) : await make()
+      await place.put('a.csv', 'id\n1\n')
+      await place.put('day.csv/part-0.csv', 'id\n2\n')
+      await place.put('deep/b.csv', 'id\n3\n')
+      const taken = await night(place, { files: '*.csv', schema })
+      assert.deepEqual(ids(taken), ['1'])
+      assert.deepEqual(taken.notes, ['day.csv/ is a folder: files: "day.csv/*" reads what is in it'])
+      if (name === 's3') return
+      symlinkSync('a.csv', join(path, 'latest.csv'))
+      symlinkSync('gone.csv', join(path, 'lost.csv'))
+      symlinkSync('deep', join(path, 'linked'))
+      symlinkSync(join(folder, 'elsewhere'), join(path, 'deep/nowhere'))
+      const all = await night(place, { files: '**/*.csv', schema })
+      assert.deepEqual(ids(all), ['1', '2', '3'])
+      assert.deepEqual(all.notes.sort(), [
+        'latest.csv is a link to a.csv, and passed over: that is read itself',
+        'linked/ is a link to a folder, which is not followed: a connection with that folder reads it',
+        'lost.csv is a link that leads nowhere',
+      ])
+      // By its own name alone.
+      assert.deepEqual(ids(await night(place, { files: 'latest.csv', schema })), ['1'])
     })
 
     test('many files, and one of many ranges, come whole', async () => {

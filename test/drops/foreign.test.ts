@@ -17,7 +17,11 @@ test('what is no text of its format is refused, whatever its encoding could make
     [Buffer.from('\x04\x22\x4d\x18rest', 'latin1'), /is packed by lz4/, /lz4 -d/],
     [Buffer.from('PAR1\x15\x04', 'latin1'), /format parquet/, /format: parquet/],
     [workbookOf([['id']]), /is packed by zip|format excel/, /./],
-    [Buffer.from('\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'latin1'), /Excel 97/, /./],
+    [
+      Buffer.from('\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1', 'latin1'),
+      /Excel 97 \(\.xls\), or one with a password/,
+      /./,
+    ],
     ['<!DOCTYPE html>\n<html></html>\n', /is a page of HTML/, /log-?in|login/],
     ['\n<?xml version="1.0"?>\n<a/>\n', /is XML/, /./],
     ['{"id":1}\n{"id":2}\n', /format ndjson/, /format: ndjson/],
@@ -41,6 +45,21 @@ test('what is no text of its format is refused, whatever its encoding could make
     { header: false, delimiter: '\t', quote: '', schema: { x: 'VARCHAR' } },
   )
   assert.equal(texts.rows.length, 2)
+})
+
+test('a header within a file is no row, and no type is guessed from it', async () => {
+  const file = 'id,day\n1,2026-01-01\n'
+  const { types, rows, rejected } = await read({ 'a.csv': `${file}${file}` })
+  assert.deepEqual(types, ['BIGINT', 'DATE'])
+  assert.equal(rows.length, 2)
+  assert.deepEqual(rejected, [
+    {
+      column: 'a.csv line 3',
+      value: 'id,day',
+      reason: 'is the header again: files may have been put together',
+    },
+  ])
+  assert.equal((await read({ 'a.csv': 'name\nname\n' })).rows.length, 1, 'of one column it may be a value')
 })
 
 test('a byte order mark within a file, and control characters of fixed width, make rows bad', async () => {

@@ -288,4 +288,21 @@ test('Excel: days, moments, times and durations by their format, from 1900 on; e
     /other sheets, which are not read: "May", "June"/,
   )
   assert.deepEqual((await read({ 'a.xlsx': two }, { sheet: 'May' })).notes, [])
+  const behind = workbookOf([['x'], ['a']], { others: ['May', 'June'], hidden: true })
+  assert.match(
+    (await read({ 'a.xlsx': behind })).notes.join(),
+    /other sheets, which are not read: "Data", "June"/,
+  )
+  const merged = workbookOf(
+    [
+      ['shop', 'x'],
+      ['Oslo', '1'],
+      [undefined, '2'],
+    ],
+    { merged: ['A2:A3'] },
+  )
+  assert.match(
+    (await read({ 'a.xlsx': merged })).notes.join(),
+    /has merged cells \(A2:A3\): all but the first of each are empty/,
+  )
 })

@@ -12,8 +12,11 @@ const MAIN = 'http://schemas.openxmlformats.org/spreadsheetml/2006/main'
 const RELATIONS = 'http://schemas.openxmlformats.org/package/2006/relationships'
 const OFFICE = 'http://schemas.openxmlformats.org/officeDocument/2006/relationships'
 
-/** A workbook of one sheet, `Data`. */
-export function workbookOf(rows: Cell[][], { date1904 = false, others = [] as string[] } = {}): Buffer {
+/** A workbook of one sheet, `Data`, which may be hidden, and `others` of the same cells. */
+export function workbookOf(
+  rows: Cell[][],
+  { date1904 = false, others = [] as string[], hidden = false, merged = [] as string[] } = {},
+): Buffer {
   const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/"/g, '&quot;')
   const formats = [
     ...new Set(
@@ -41,10 +44,10 @@ export function workbookOf(rows: Cell[][], { date1904 = false, others = [] as st
     `<Relationship Id="${id}" Type="${OFFICE}/${type}" Target="${target}"/>`
   return zipOf({
     '_rels/.rels': `<Relationships xmlns="${RELATIONS}">${relation('rId1', 'officeDocument', 'xl/workbook.xml')}</Relationships>`,
-    'xl/workbook.xml': `<workbook xmlns="${MAIN}" xmlns:r="${OFFICE}"><workbookPr date1904="${date1904 ? 1 : 0}"/><sheets><sheet name="Data" sheetId="1" r:id="rId1"/>${others.map((name, n) => `<sheet name="${name}" sheetId="${n + 2}" r:id="rId${n + 3}"/>`).join('')}</sheets></workbook>`,
+    'xl/workbook.xml': `<workbook xmlns="${MAIN}" xmlns:r="${OFFICE}"><workbookPr date1904="${date1904 ? 1 : 0}"/><sheets><sheet name="Data" sheetId="1"${hidden ? ' state="hidden"' : ''} r:id="rId1"/>${others.map((name, n) => `<sheet name="${name}" sheetId="${n + 2}" r:id="rId${n + 3}"/>`).join('')}</sheets></workbook>`,
     'xl/_rels/workbook.xml.rels': `<Relationships xmlns="${RELATIONS}">${relation('rId1', 'worksheet', 'worksheets/sheet1.xml')}${relation('rId2', 'styles', 'styles.xml')}${others.map((_, n) => relation(`rId${n + 3}`, 'worksheet', 'worksheets/sheet1.xml')).join('')}</Relationships>`,
     'xl/styles.xml': `<styleSheet xmlns="${MAIN}"><numFmts>${codes.join('')}</numFmts><cellXfs>${styles.join('')}</cellXfs></styleSheet>`,
-    'xl/worksheets/sheet1.xml': `<worksheet xmlns="${MAIN}"><sheetData>${body}</sheetData></worksheet>`,
+    'xl/worksheets/sheet1.xml': `<worksheet xmlns="${MAIN}"><sheetData>${body}</sheetData><mergeCells>${merged.map(ref => `<mergeCell ref="${ref}"/>`).join('')}</mergeCells></worksheet>`,
   })
 }
 

@@ -125,3 +125,52 @@ resources: { memory: 300MB, threads: 1 }
     )
     assert.equal(third.outcome.tables.at(-1)!.rejected, 7)
   })
+
+test('values that a system cannot be sent are named with their rows, whether they stop the load or go to the quarantine', async () => {
+  await source.query('CREATE TABLE odd (id int PRIMARY KEY, secret text)')
+  await source.query(`INSERT INTO odd SELECT i, 'who ' || i FROM generate_series(1, 9) AS i`)
+  const cases: [FreshDatabase, string, RegExp][] = [
+    [
+      source,
+      `'a' || chr(0) || 'b'`,
+      /^to\.odd_out: v: holds a NUL byte, which no text of Postgres can, in 4 rows \(id = 1: "a\\u0000b"; id = 2: .*; id = 3: .* and 1 more\)$/,
+    ],
+    [
+      source,
+      `DATE '5000-01-01 (BC)'`,
+      /^to\.odd_out: v: is not within the days of Postgres, .* \(id = 1: "5000-01-01 \(BC\)";/,
+    ],
+    [source, `TIMESTAMP '5000-01-01 (BC) 00:00:00'`, /v: is not within the days of Postgres/],
+    [
+      mariadb,
+      `DATE '10000-01-01'`,
+      /^to\.odd_out: v: is not within the years 1 to 9999, in 4 rows \(id = 1: "10000-01-01";/,
+    ],
+    [mariadb, `TIMESTAMPTZ '10000-01-01 00:00:00+00'`, /v: is not within the years 1 to 9999/],
+    [mariadb, `'nan'::DOUBLE`, /v: is no finite number, in 4 rows \(id = 1: "nan";/],
+  ]
+  for (const [index, [warehouse, value, expected]] of cases.entries()) {
+    const yaml = (load: string) => `connections: { from: "${source.url}", to: "${warehouse.url}" }
+extract: { odd: { from: from, table: odd, key: id } }
+load: { odd_out: { to: to, from: out, key: id${load} } }
+quality: { max_error_rate: 0.9 }
+resources: { memory: 300MB, threads: 1 }
+`
+    await warehouse.query('DROP TABLE IF EXISTS odd_out')
+    const job = await smallJob({ after }, `odd_${index}`, {
+      'job.yaml': yaml(''),
+      'out.sql': `SELECT id, CASE WHEN id < 5 THEN ${value} END AS v, secret FROM odd`,
+    })
+    const { error } = await job.run()
+    assert.equal((error as { code?: string } | undefined)?.code, 'DATA_INVALID', String(error))
+    assert.match((error as Error).message, expected)
+    assert.match((error as { hint?: string }).hint!, /on_bad_row: quarantine into load\.odd_out/)
+    job.yaml(yaml(', on_bad_row: quarantine'))
+    const mended = await job.run({ fresh: true })
+    assert.equal(mended.error, undefined, String(mended.error))
+    assert.deepEqual(
+      await warehouse.query('SELECT id FROM odd_out ORDER BY id'),
+      [5, 6, 7, 8, 9].map(id => ({ id })),
+    )
+  }
+})

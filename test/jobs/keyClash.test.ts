@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { freshMariadb, freshPostgres } from '../servers.ts'
-import { smallJob } from './small.ts'
+import { notesInto, smallJob } from './small.ts'
 
 const source = await freshPostgres()
 const mariadb = await freshMariadb()
@@ -54,3 +54,22 @@ resources: { memory: 400MB, threads: 1 }
     assert.equal(Number(await held()), 1)
     assert.equal(second.outcome.tables.at(-1)!.rejected, 1)
   })
+
+test('a key that tables which inherit have twice is not unique: no row gives way in silence', async () => {
+  await source.query(`CREATE TABLE forebear (id int PRIMARY KEY, v text); CREATE TABLE heir (more int) INHERITS (forebear);
+    INSERT INTO forebear VALUES (1, 'a'), (2, 'b'); INSERT INTO heir VALUES (1, 'other', 5)`)
+  const job = await smallJob({ after }, 'heirs', {
+    'job.yaml': `connections: { here: "${source.url}" }
+extract: { forebear: { from: here, table: forebear, key: id } }
+load: { copy_of_forebear: { to: here, from: forebear, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  const notes: string[] = []
+  const { error } = await job.run({ progress: notesInto(notes) })
+  assert.equal((error as { code?: string } | undefined)?.code, 'DUPLICATE_KEY', String(error))
+  assert.ok(
+    notes.includes('here.forebear: is read with the rows of what inherits from it: heir'),
+    notes.join('\n'),
+  )
+})

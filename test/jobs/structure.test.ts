@@ -176,7 +176,8 @@ resources: { memory: 300MB, threads: 1 }
 test('what cannot be made is told, and a table that has no such rows is named with both tables', async t => {
   const [source, target] = [await freshPostgres(t), await freshPostgres(t)]
   await source.query(`CREATE EXTENSION pg_trgm; CREATE TABLE a (id int PRIMARY KEY, t text, CHECK (id > 0)); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a (id));
-    CREATE INDEX part ON a (t) WHERE id > 3; CREATE INDEX words ON a (lower(t)); CREATE INDEX hashed ON a USING hash (t); CREATE INDEX near ON a USING gin (t gin_trgm_ops); INSERT INTO a VALUES (1, 'x'), (2, 'y'); INSERT INTO b VALUES (7, 2)`)
+    CREATE INDEX part ON a (t) WHERE id > 3; CREATE INDEX words ON a (lower(t)); CREATE INDEX hashed ON a USING hash (t); CREATE INDEX near ON a USING gin (t gin_trgm_ops);
+    CREATE TYPE mood AS ENUM ('low', 'high'); CREATE DOMAIN positive AS int CHECK (VALUE > 0); ALTER TABLE b ADD COLUMN m mood, ADD COLUMN q positive; INSERT INTO a VALUES (1, 'x'), (2, 'y'); INSERT INTO b VALUES (7, 2, 'low', 3)`)
   const notes: string[] = []
   const yaml = (extract: string, load: string) => `connections: { s: "${source.url}", w: "${target.url}" }
 extract: { b: { from: s, table: b }${extract} }
@@ -193,6 +194,11 @@ resources: { memory: 300MB, threads: 1 }
     notes.includes('w.b: not made: foreign key of a to public.a: the job does not load that table'),
     notes.join('\n'),
   )
+  for (const what of [
+    'type mood of column m, which is text where the target has no type of that name',
+    'domain positive of column q, which is integer',
+  ])
+    assert.ok(notes.includes(`w.b: not made: ${what}`), notes.join('\n'))
   await target.query('DROP TABLE b')
   const both = await smallJob(t, 'both', {
     'job.yaml': yaml(

@@ -4,6 +4,7 @@ import {
   type RejectedRow,
   type RejectsRequest,
   type RowValidator,
+  type Unsendable,
 } from '../../../engine/contracts/rowValidation.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
@@ -30,7 +31,7 @@ export class DuckdbRowValidator implements RowValidator {
     this.open = open
   }
 
-  unsendable(): { condition: string; reason: string }[] {
+  unsendable(): Unsendable[] {
     return []
   }
 

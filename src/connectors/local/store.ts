@@ -4,7 +4,7 @@ import { dirname, join, resolve, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { EngineError } from '../../../engine/errors.ts'
-import type { DropStore, Entry } from '../../drops/store.ts'
+import { type DropStore, type Entry, PASSED } from '../../drops/store.ts'
 
 /** A folder of this machine. */
 export interface LocalAccess {
@@ -47,21 +47,24 @@ export class LocalStore implements DropStore {
 
   async *list(folder: string, deep: boolean): AsyncIterable<Entry> {
     const below = join(this.folder, folder)
-    const names: { name: string; isFolder: boolean }[] = []
+    const names: { name: string; isFolder: boolean; isLink: boolean }[] = []
     try {
       for await (const found of await opendir(below))
-        names.push({ name: found.name, isFolder: found.isDirectory() })
+        names.push({ name: found.name, isFolder: found.isDirectory(), isLink: found.isSymbolicLink() })
     } catch (cause) {
       if (isMissing(cause)) return
       throw this.failed(folder, cause)
     }
-    for (const { name, isFolder } of names) {
+    for (const { name, isFolder, isLink } of names) {
       const path = folder === '' ? name : `${folder}/${name}`
       if (isFolder) {
         if (deep) yield* this.list(path, true)
+        else yield PASSED.folder(path)
       } else {
         const entry = await this.stat(path)
         if (entry) yield entry
+        else if (isLink)
+          yield (await isThere(join(below, name))) ? PASSED.linkedFolder(path) : PASSED.brokenLink(path)
       }
     }
   }
@@ -76,7 +79,9 @@ export class LocalStore implements DropStore {
       // A folder on the way may be a link, too.
       const real = link || name.includes('/') ? await realpath(path) : path
       const root = real === path ? this.folder : await realpath(this.folder)
-      if (!real.startsWith(root.endsWith(sep) ? root : root + sep)) entry.refused = 'leads out of the drop'
+      const inside = root.endsWith(sep) ? root : root + sep
+      if (!real.startsWith(inside)) entry.refused = 'leads out of the drop'
+      else if (link) entry.leadsTo = real.slice(inside.length).replaceAll(sep, '/')
       return entry
     } catch (cause) {
       if (isMissing(cause)) return undefined
@@ -124,6 +129,12 @@ export class LocalStore implements DropStore {
     return new EngineError(code, `${this.name}: ${name}: ${(cause as Error).message}`, { cause })
   }
 }
+
+const isThere = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
 
 const codeOf = (cause: unknown) => (cause as NodeJS.ErrnoException).code ?? ''
 const isMissing = (cause: unknown) => ['ENOENT', 'ENOTDIR'].includes(codeOf(cause))

@@ -1,7 +1,7 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import type { ComparedColumn } from '../../../engine/contracts/verification.ts'
-import { type Column, columnNamed } from '../../../engine/types/logical.ts'
-import { fits, isOwn, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
+import { fits, isOwn, isText, type TargetTable } from './targetTypes.ts'
 
 /** How the table keeps a load's columns; which it does not keep so that they can be compared, and why. */
 export function comparable(
@@ -11,7 +11,11 @@ export function comparable(
   const notes: string[] = []
   const compared = columns.flatMap((column): ComparedColumn[] => {
     const target = columnNamed(table.columns, column.name)
-    const reason = target ? obstacle(column, target) : 'the table does not have it'
+    const reason = !target
+      ? 'the table does not have it'
+      : fits(column, target)
+        ? undefined
+        : `its type is ${target.column_type} now`
     const { kind } = column.type
     if (!reason)
       return [
@@ -26,12 +30,4 @@ export function comparable(
     return []
   })
   return { columns: compared, notes }
-}
-
-function obstacle(brought: Column, column: TargetColumn): string | undefined {
-  const { type } = brought
-  if (!fits(brought, column)) return `its type is ${column.column_type} now`
-  if (isOwn(brought, column)) return undefined
-  const own = type.kind === 'text' && column.data_type === 'set'
-  return own ? `${column.column_type} has a notation of its own` : undefined
 }

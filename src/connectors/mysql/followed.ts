@@ -101,6 +101,11 @@ export function obstacleOf(
   own: string[],
 ): { what: string; fix: string } | undefined {
   const quoted = tableName(table)
+  if (kind === 'SYSTEM VERSIONED')
+    return {
+      what: 'keeps its own history (SYSTEM VERSIONED), which its log has among its rows',
+      fix: 'Leave out mode: changes for it.',
+    }
   if (kind !== 'BASE TABLE')
     return {
       what: 'is no table: the log has changes of tables only',

@@ -4,6 +4,7 @@ import {
   type RejectedRow,
   type RejectsRequest,
   type RowValidator,
+  type Unsendable,
 } from '../../../engine/contracts/rowValidation.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
@@ -36,18 +37,18 @@ export class MysqlRowValidator implements RowValidator {
     this.session = session
   }
 
-  unsendable({ columns }: PlannedLoad): { condition: string; reason: string }[] {
+  unsendable({ columns }: PlannedLoad): Unsendable[] {
     return columns.flatMap(({ name, type }) => {
       const value = quoteName(name)
       if (type.kind === 'float')
-        return [{ condition: `NOT isfinite(${value})`, reason: `${name}: is no finite number` }]
+        return [{ column: name, condition: `NOT isfinite(${value})`, reason: `${name}: is no finite number` }]
       if (type.kind !== 'date' && type.kind !== 'timestamp') return []
       // Not by year(): of an instant it is that of the era, and of the session's zone.
       const [first, last] = [`0001-01-01 00:00:00`, `9999-12-31 23:59:59.999999`].map(moment =>
         type.kind === 'date' ? `DATE '${moment.slice(0, 10)}'` : `CAST('${moment}+00' AS ${typeName(type)})`,
       )
       const condition = `${value} NOT BETWEEN ${first} AND ${last}`
-      return [{ condition, reason: `${name}: is not within the years 1 to 9999` }]
+      return [{ column: name, condition, reason: `${name}: is not within the years 1 to 9999` }]
     })
   }
 

@@ -54,7 +54,7 @@ export class MysqlSource implements Source {
                 s.index_name AS ix, s.seq_in_index AS at, t.table_type AS kind
            FROM information_schema.tables t
            LEFT JOIN information_schema.statistics s ON s.table_schema = t.table_schema AND s.table_name = t.table_name
-          WHERE t.table_schema = DATABASE() AND t.table_type IN ('BASE TABLE', 'VIEW') AND t.table_name NOT LIKE 'nightfreight\\_%'
+          WHERE t.table_schema = DATABASE() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') AND t.table_name NOT LIKE 'nightfreight\\_%'
           ORDER BY t.table_name, s.seq_in_index`,
         signal,
       ),

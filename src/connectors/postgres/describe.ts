@@ -20,7 +20,8 @@ export async function describeTable(
   const [found] = await ask(
     client,
     where,
-    `SELECT c.oid, greatest(c.reltuples, 0)::bigint AS rows, pg_total_relation_size(c.oid) AS bytes
+    `SELECT c.oid, greatest(c.reltuples, 0)::bigint AS rows, pg_total_relation_size(c.oid) AS bytes,
+       (SELECT string_agg(inhrelid::regclass::text, ', ' ORDER BY 1) FROM pg_inherits WHERE inhparent = c.oid AND c.relkind = 'r') AS heirs
      FROM pg_class c WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`,
     [quoteTable(table)],
   )
@@ -34,7 +35,13 @@ export async function describeTable(
      WHERE i.indrelid = $1 AND i.indisprimary ORDER BY k.position`,
     [found.oid],
   )
-  const schema: TableSchema = { columns, key: key.map(({ name }) => name!) }
+  const { heirs } = found
+  const schema: TableSchema = {
+    columns,
+    key: key.map(({ name }) => name!),
+    // A key of the table is none of those that inherit from it.
+    ...(heirs && { keyRepeats: true, notes: [`is read with the rows of what inherits from it: ${heirs}`] }),
+  }
   const rows = Number(found.rows)
   return rows > 0 ? { ...schema, rows, bytes: Number(found.bytes) } : schema
 }
@@ -94,8 +101,7 @@ async function columnsOf(
        (SELECT p.proname FROM pg_proc p WHERE p.oid = b.typsend AND p.pronamespace = 'pg_catalog'::regnamespace) AS send,
        EXISTS (SELECT FROM pg_cast k WHERE k.castsource = b.oid AND k.casttarget = 'text'::regtype AND k.castmethod <> 'i') AS cast,
        current_setting('server_encoding') AS encoding,
-       format_type(b.oid, b.typmod) ||
-         CASE WHEN b.oid = a.atttypid THEN '' ELSE ' (domain ' || format_type(a.atttypid, NULL) || ')' END AS native
+       CASE WHEN b.oid <> a.atttypid THEN format_type(a.atttypid, NULL) END AS domain
      FROM (${attributes}) a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum CROSS JOIN LATERAL (
        WITH RECURSIVE base AS (
          SELECT t.oid, t.typname, t.typnamespace, t.typsend, a.atttypmod AS typmod, t.typtype, t.typbasetype, t.typtypmod, t.typcollation
@@ -113,14 +119,15 @@ async function columnsOf(
     columns.map(({ declared }) => declared!),
   )
   return columns.map(
-    ({ name, native, own, fallback, collation, type, send, cast, encoding, typmod, required, ...declared }) =>
+    ({ name, own, domain, fallback, collation, type, send, cast, encoding, typmod, required, ...declared }) =>
       columnOf({
         name: name!,
-        native: native!,
+        native: domain ? `${own} (domain ${domain})` : own!,
         origin: {
           family: FAMILY,
           type: own!,
           ...(type === null && { custom: true as const }),
+          ...(domain && { domain }),
           ...(fallback && CONSTANT.test(fallback) && { default: fallback }),
           ...(collation && { collation }),
         },

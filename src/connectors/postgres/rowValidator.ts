@@ -4,9 +4,10 @@ import {
   type RejectedRow,
   type RejectsRequest,
   type RowValidator,
+  type Unsendable,
 } from '../../../engine/contracts/rowValidation.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
-import { columnNamed } from '../../../engine/types/logical.ts'
+import { columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import { fittingOf } from './fitting.ts'
@@ -16,6 +17,10 @@ import { rejectSql } from './rejectedRow.ts'
 import type { TargetSession } from './session.ts'
 import { copyParts, stagingName } from './staging.ts'
 import { ensureState, ownComment, targetColumns } from './state.ts'
+
+/** Of DATE, in DuckDB's notation; the last moment of DuckDB's TIMESTAMP is before that of Postgres. */
+const FIRST_DAY = '4714-11-24 (BC)'
+const LAST_DAY = '5874897-12-31'
 
 /** A CHECK or a foreign key of a table. */
 interface Constraint {
@@ -41,13 +46,22 @@ export class PostgresRowValidator implements RowValidator {
     this.session = session
   }
 
-  unsendable({ columns }: PlannedLoad): { condition: string; reason: string }[] {
-    return columns
-      .filter(({ type }) => type.kind === 'text')
-      .map(({ name }) => ({
-        condition: `contains(${quoteName(name)}, chr(0))`,
-        reason: `${name}: holds a NUL byte, which no text of Postgres can`,
-      }))
+  unsendable({ columns }: PlannedLoad): Unsendable[] {
+    return columns.flatMap(({ name, type }): Unsendable[] => {
+      const value = quoteName(name)
+      const column = { column: name }
+      if (type.kind === 'text') {
+        const reason = `${name}: holds a NUL byte, which no text of Postgres can`
+        return [{ ...column, condition: `contains(${value}, chr(0))`, reason }]
+      }
+      if (type.kind !== 'date' && type.kind !== 'timestamp') return []
+      const [first, last] = [FIRST_DAY, type.kind === 'date' ? LAST_DAY : undefined].map(
+        day => day && `CAST('${day}' AS ${typeName(type)})`,
+      )
+      const beyond = [`${value} < ${first}`, ...(last ? [`${value} > ${last}`] : [])].join(' OR ')
+      const reason = `${name}: is not within the days of Postgres, 4714-11-24 BC to 5874897-12-31`
+      return [{ ...column, condition: `(isfinite(${value}) AND (${beyond}))`, reason }]
+    })
   }
 
   async findRejects(request: RejectsRequest, signal: AbortSignal): Promise<RejectedRow[]> {

@@ -44,7 +44,7 @@ export class PostgresSource implements Source {
       await checkCondition(name, extract.name, options, condition =>
         ask(client, name, `SELECT FROM ${relation(options, quoteTable)} WHERE ${condition} LIMIT 0`),
       )
-      return { ...read, notes }
+      return { ...read, notes: [...(read.notes ?? []), ...notes] }
     })
   }
 

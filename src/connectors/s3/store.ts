@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import { EngineError } from '../../../engine/errors.ts'
-import { type DropStore, type Entry, leadsOut } from '../../drops/store.ts'
+import { type DropStore, type Entry, leadsOut, PASSED } from '../../drops/store.ts'
 import { S3Client, type S3Object } from '../../stores/s3/client.ts'
 import type { S3Access } from '../../stores/s3/sdk.ts'
 
@@ -21,9 +21,10 @@ export class S3Store implements DropStore {
 
   async *list(folder: string, deep: boolean): AsyncIterable<Entry> {
     for await (const object of this.client.list(folder === '' ? '' : `${folder}/`, deep)) {
-      // What consoles make to show a folder.
-      if (object.key.endsWith('/')) continue
-      yield entryOf(object)
+      const { key } = object
+      // What ends with a slash is what consoles make to show a folder, or the beginning of deeper keys.
+      if (key !== '' && !key.endsWith('/')) yield entryOf(object)
+      else if (!deep && key !== '') yield PASSED.folder(key.slice(0, -1))
     }
   }
 

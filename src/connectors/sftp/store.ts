@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import { Readable } from 'node:stream'
 import type Client from 'ssh2-sftp-client'
 import { EngineError, unless } from '../../../engine/errors.ts'
-import { type DropStore, type Entry, leadsOut } from '../../drops/store.ts'
+import { type DropStore, type Entry, leadsOut, PASSED } from '../../drops/store.ts'
 import { Session, type SftpAccess } from './session.ts'
 
 /** Bytes asked for at a time: with what frames them, the answer must stay below the 256 KiB that the library takes. */
@@ -42,9 +42,9 @@ export class SftpStore implements DropStore {
         yield { name: path, size: 0, mtime: 0, refused: 'leads out of the drop' }
       else if (type === 'd') {
         if (deep) yield* this.list(path, true)
+        else yield PASSED.folder(path)
       } else if (type === 'l') {
-        const entry = await this.stat(path)
-        if (entry) yield entry
+        yield await this.linked(path)
       } else if (type === '-') yield { name: path, size, mtime: modifyTime }
     }
   }
@@ -58,11 +58,21 @@ export class SftpStore implements DropStore {
         this.root ??= client.realPath(this.folder)
         const real = await client.realPath(path)
         const entry: Entry = { name, size: facts.size, mtime: facts.modifyTime }
-        if (!real.startsWith(`${(await this.root).replace(/\/$/, '')}/`))
-          entry.refused = 'leads out of the drop'
+        const inside = `${(await this.root).replace(/\/$/, '')}/`
+        if (!real.startsWith(inside)) entry.refused = 'leads out of the drop'
+        else if (real !== posix.join(inside, name)) entry.leadsTo = real.slice(inside.length)
         return entry
       }),
     )
+  }
+
+  private async linked(name: string): Promise<Entry> {
+    const entry = await this.stat(name)
+    if (entry) return entry
+    const there = await unless('TABLE_MISSING', () =>
+      this.session.use(name, client => client.stat(this.at(name))),
+    )
+    return there ? PASSED.linkedFolder(name) : PASSED.brokenLink(name)
   }
 
   async read(entry: Entry, from: number, to: number): Promise<Readable> {

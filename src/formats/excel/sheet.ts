@@ -19,13 +19,13 @@ export const isErrorCell = (text: string) => `regexp_full_match(${text}, '${ERRO
 /**
  * A sheet as CSV, line by line: numbers as the file writes them; days, moments, times and durations by their cell's format;
  * errors by their name (`#DIV/0!`). A cell that is empty is an empty field; a text without a character a quoted one.
- * Where no sheet is asked for, the first one is read, and `tell` is given the names of those that hold values, too.
+ * Where no sheet is asked for, the first one that is not hidden is read. `tell` is given what people should know of it.
  */
 export async function* excelCsv(
   where: string,
   bytes: AsyncIterable<Buffer>,
   sheet: string | undefined,
-  tell: (others: string[]) => void,
+  tell: (note: string) => void,
 ): AsyncGenerator<Buffer> {
   const parts = await partsOf(where, bytes)
   const part = (name: string) => parts.get(name.replace(/^\//, ''))
@@ -37,13 +37,17 @@ export async function* excelCsv(
         where,
         `has no sheet ${JSON.stringify(sheet)}, only ${names.map(name => JSON.stringify(name)).join(', ')}`,
       )
-    tell(others)
+    if (others.length > 0)
+      tell(
+        `has other sheets, which are not read: ${others.map(name => JSON.stringify(name)).join(', ')}; sheet: names the one to read`,
+      )
     const sheetXml = part(path)
     if (!sheetXml) throw new RangeError(`it has no part ${path}`)
     rows = readRows(where, sheetXml, {
       epoch1904,
       kinds: styles === undefined ? [] : formatKinds(styles),
       strings: strings === undefined ? [] : sharedStrings(strings),
+      tell,
     })
   } catch (cause) {
     if (cause instanceof BadFile) throw cause
@@ -79,9 +83,10 @@ interface Facts {
   epoch1904: boolean
   kinds: ReturnType<typeof formatKinds>
   strings: string[]
+  tell(note: string): void
 }
 
-function readRows(where: string, xml: Buffer, { epoch1904, kinds, strings }: Facts): string[][] {
+function readRows(where: string, xml: Buffer, { epoch1904, kinds, strings, tell }: Facts): string[][] {
   const rows: string[][] = []
   let row: string[] = []
   let reference = ''
@@ -92,6 +97,7 @@ function readRows(where: string, xml: Buffer, { epoch1904, kinds, strings }: Fac
   let formula = false
   let phonetic = 0
   let text: string | undefined
+  const merged: string[] = []
   parseXml(xml, {
     open(name, attributes) {
       switch (name) {
@@ -116,6 +122,9 @@ function readRows(where: string, xml: Buffer, { epoch1904, kinds, strings }: Fac
           return
         case 'rPh':
           phonetic++
+          return
+        case 'mergeCell':
+          merged.push(attribute(attributes, 'ref') ?? '')
           return
         case 'v':
         case 't':
@@ -148,6 +157,10 @@ function readRows(where: string, xml: Buffer, { epoch1904, kinds, strings }: Fac
       } else if (name === 'row') rows.push(row)
     },
   })
+  if (merged.length > 0)
+    tell(
+      `has merged cells (${merged.slice(0, 3).join(', ')}${merged.length > 3 ? ', …' : ''}): all but the first of each are empty`,
+    )
   return rows
 
   function fieldOf(): string {

@@ -5,29 +5,32 @@ import { attribute, parseXml, unescaped } from './xml.ts'
 /** A part of the package by its name. */
 type Part = (name: string) => Buffer | undefined
 
-/** The way to a sheet (the first, or by its name), and what its cells need. `path` is undefined where there is none. */
+/** The way to a sheet (the first that is not hidden, or by its name), and what its cells need. `path` is undefined where there is none. */
 export function openWorkbook(part: Part, sheet: string | undefined) {
   const book = relations(part, '').find(({ type }) => type === 'officeDocument')?.target ?? 'xl/workbook.xml'
   const xml = part(book)
   if (!xml) throw new RangeError(`it has no part ${book}`)
-  const sheets: { name: string; id: string }[] = []
+  const sheets: { name: string; id: string; hidden: boolean }[] = []
   let epoch1904 = false
   parseXml(xml, {
     open(name, attributes) {
       if (name === 'sheet') {
         const relation = Object.entries(attributes).find(([key]) => key.endsWith(':id'))?.[1] ?? ''
-        sheets.push({ name: attributes.name ?? '', id: relation })
+        const hidden = /hidden/i.test(attribute(attributes, 'state') ?? '')
+        sheets.push({ name: attributes.name ?? '', id: relation, hidden })
       } else if (name === 'workbookPr')
         epoch1904 = ['1', 'true'].includes(attribute(attributes, 'date1904') ?? '')
     },
   })
   const related = relations(part, book)
-  const worksheets = sheets.flatMap(({ name, id }) =>
+  const worksheets = sheets.flatMap(({ name, id, hidden }) =>
     related.flatMap(relation =>
-      relation.id === id && relation.type === 'worksheet' ? [{ name, path: relation.target }] : [],
+      relation.id === id && relation.type === 'worksheet' ? [{ name, path: relation.target, hidden }] : [],
     ),
   )
-  const found = sheet === undefined ? worksheets[0] : worksheets.find(({ name }) => name === sheet)
+  // People see no hidden ones.
+  const first = worksheets.find(({ hidden }) => !hidden) ?? worksheets[0]
+  const found = sheet === undefined ? first : worksheets.find(({ name }) => name === sheet)
   const other = (type: string) => {
     const target = related.find(relation => relation.type === type)?.target
     return target === undefined ? undefined : part(target)
@@ -35,13 +38,10 @@ export function openWorkbook(part: Part, sheet: string | undefined) {
   return {
     path: found?.path,
     names: worksheets.map(({ name }) => name),
-    /** Where no sheet is asked for: those that hold a value, and are not the first. */
+    /** Where no sheet is asked for: others than the first that people see that hold a value. */
     others:
       sheet === undefined
-        ? worksheets
-            .slice(1)
-            .filter(({ path }) => hasValues(part(path)))
-            .map(({ name }) => name)
+        ? worksheets.filter(other => other !== found && hasValues(part(other.path))).map(({ name }) => name)
         : [],
     epoch1904,
     styles: other('styles'),

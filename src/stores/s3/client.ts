@@ -49,7 +49,7 @@ export class S3Client {
     )
   }
 
-  /** Objects below a prefix, in the order of their keys; without `deep` only those with no further slash. */
+  /** Objects below a prefix, in the order of their keys; without `deep` only those with no further slash, and what deeper ones begin with, slash and all. */
   async *list(prefix: string, deep = true): AsyncGenerator<S3Object> {
     const base = this.key('')
     let token: string | undefined
@@ -72,6 +72,8 @@ export class S3Client {
           etag: ETag ?? '',
           mtime: LastModified?.getTime() ?? 0,
         }
+      for (const { Prefix } of page.CommonPrefixes ?? [])
+        yield { key: Prefix!.slice(base.length), size: 0, etag: '', mtime: 0 }
       token = page.IsTruncated ? page.NextContinuationToken : undefined
     } while (token !== undefined)
   }
