@@ -234,7 +234,7 @@ const STEPS: Record<string, Step> = {
   [`nightfreight intervals ${JOB}`]: { says: /2026-02-02T02:00:00\.000Z .* SUCCESS {2}run / },
   [`nightfreight intervals ${JOB} --limit 7 --json`]: { says: /"paused":null,"intervals":\[\{/ },
   [`nightfreight intervals ${JOB} --forget-future`]: {
-    says: /^0 intervals that end in the future are forgotten/m,
+    says: /^forgotten: 0 intervals that end in the future/m,
   },
   [`nightfreight run-interval queries/members ${JOB} --start 2026-02-01T02:00:00Z --end 2026-02-02T02:00:00Z --claim 1 --trigger schedule`]:
     // Whose claim is not the latest loads nothing.
