@@ -58,6 +58,7 @@ export const CODES = {
   CONNECTION_FAILED: facts('CONNECTION_ERROR', EXIT.retryable, true),
   CONNECTION_LOST: facts('CONNECTION_ERROR', EXIT.retryable, true),
   TIMEOUT: facts('TIMEOUT_ERROR', EXIT.retryable, true),
+  LOCK_TIMEOUT: facts('TIMEOUT_ERROR', EXIT.retryable, true),
   DEADLOCK: facts('CONNECTION_ERROR', EXIT.retryable, true),
   RESPONSE_INVALID: facts('FORMAT_ERROR', EXIT.data),
   DECODE_FAILED: facts('FORMAT_ERROR', EXIT.data),

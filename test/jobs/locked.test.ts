@@ -88,7 +88,8 @@ describe('a load that waits for a lock says for which, who holds it and since wh
       assert.match((await job.cli('status')).out, held)
       const { error } = await running
       assert.ok(error instanceof EngineError)
-      assert.equal(error.exitCode, 75, String(error))
+      assert.deepEqual([error.code, error.exitCode], ['LOCK_TIMEOUT', 75], String(error))
+      assert.match(error.message, held)
       await database.query('ROLLBACK')
       assert.match(readFileSync(`${job.folder}/alerts.txt`, 'utf8'), held)
       assert.equal((await job.run()).error, undefined)

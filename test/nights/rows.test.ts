@@ -120,7 +120,13 @@ test('a lock is held: who holds it is told, and the load goes on; or it is typed
   const shown = await at.type(waits)
   assert.equal(shown.code, 0, shown.output)
   assert.match(shown.output, /waits for a lock on loaded, held by process \d+/)
-  const alert = await at.alert('failure', /^TIMEOUT/)
+  const alert = await at.alert('failure', /^LOCK_TIMEOUT/)
+  // Whoever has this alert alone knows who holds it, and that nothing is loaded.
+  assert.match(
+    alert.what,
+    /lock timeout: it waits for a lock on loaded, held by process \d+ .*\nAnother session keeps/,
+  )
+  assert.deepEqual(alert.targets, ['wh: untouched'])
   await query('ROLLBACK')
   const typed = await at.type(alert)
   assert.equal(typed.code, 0, typed.output)

@@ -1,6 +1,7 @@
 import { type Connection, createConnection, type QueryError, type RowDataPacket } from 'mysql2'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import type { Timeouts } from '../declare/define.ts'
+import { LOCK_HINT, type LockWatch, withWait } from '../wire/lockWatch.ts'
 import { connectionOptions } from './url.ts'
 import { socketOf } from './wire.ts'
 
@@ -19,7 +20,7 @@ export interface Session {
   connection: Connection
   access: Access
   /** Watches a statement while it runs; gives what ends that. */
-  watch?: () => () => void
+  watch?: () => LockWatch | undefined
 }
 
 const BY_ERRNO: Record<number, ErrorCode> = {
@@ -51,7 +52,7 @@ const BY_ERRNO: Record<number, ErrorCode> = {
   1054: 'COLUMN_MISSING',
   1969: 'TIMEOUT',
   3024: 'TIMEOUT',
-  1205: 'DEADLOCK',
+  1205: 'LOCK_TIMEOUT',
   1213: 'DEADLOCK',
   // The table was altered or made after the snapshot: "please retry transaction", and a new one sees it.
   1412: 'DEADLOCK',
@@ -90,6 +91,7 @@ const HINTS_BY_ERRNO: Record<number, string> = {
 }
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
+  LOCK_TIMEOUT: LOCK_HINT,
   AUTH_FAILED: 'Check the user, the password and the database of the connection, and its grants.',
   CONNECTION_FAILED: 'Check host and port, and that the server runs.',
   DATABASE_MISSING: 'Check the name of the database at the end of the URL.',
@@ -160,7 +162,7 @@ export async function ask<R extends object = Record<string, string | null>>(
 ): Promise<R[]> {
   const { name, connection } = session
   const { promise, resolve, reject } = Promise.withResolvers<R[]>()
-  const unwatch = session.watch?.()
+  const watch = session.watch?.()
   const abort = () => {
     interrupt(session)
     reject(new EngineError('INTERRUPTED', `${name}: interrupted`))
@@ -175,8 +177,10 @@ export async function ask<R extends object = Record<string, string | null>>(
   }
   try {
     return await promise
+  } catch (error) {
+    throw withWait(error, watch?.last)
   } finally {
-    unwatch?.()
+    watch?.stop()
     signal?.removeEventListener('abort', abort)
   }
 }

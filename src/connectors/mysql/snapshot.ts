@@ -75,7 +75,7 @@ async function lockReads(session: Session, signal: AbortSignal): Promise<string 
     if (error instanceof EngineError) {
       if (error.code === 'PERMISSION_DENIED' || error.code === 'AUTH_FAILED')
         return 'the user lacks the RELOAD privilege, which FLUSH TABLES WITH READ LOCK needs'
-      if (error.code === 'DEADLOCK')
+      if (error.code === 'LOCK_TIMEOUT')
         return `the server gave no read lock within ${LOCK_WAIT_SECONDS} s, because of a long-running statement`
     }
     throw error

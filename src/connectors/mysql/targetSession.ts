@@ -203,7 +203,9 @@ export class TargetSession {
     const session = await connectStrict(this.access, signal)
     const { threadId } = session.connection
     session.watch = () =>
-      this.onWait && threadId ? watchLocks(() => lockQuestions(this.access, threadId), this.onWait) : () => {}
+      this.onWait && threadId
+        ? watchLocks(() => lockQuestions(this.access, threadId), this.onWait)
+        : undefined
     await ask(session, `SELECT GET_LOCK(${ownerLock(this.owner)}, 0)`, signal)
     return session
   }

@@ -2,6 +2,7 @@ import { connect as connectSocket } from 'node:net'
 import pg from 'pg'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import type { Timeouts } from '../declare/define.ts'
+import { LOCK_HINT } from '../wire/lockWatch.ts'
 import { steadySocket } from '../wire/steadySocket.ts'
 import { SESSION } from './settings.ts'
 import { type Transport, transportOf } from './transport.ts'
@@ -34,7 +35,7 @@ const BY_STATE: Record<string, ErrorCode> = {
   '22021': 'DATA_INVALID',
   '22P05': 'DATA_INVALID',
   '57014': 'TIMEOUT',
-  '55P03': 'TIMEOUT',
+  '55P03': 'LOCK_TIMEOUT',
   '40P01': 'DEADLOCK',
   '40001': 'DEADLOCK',
   '57P01': 'CONNECTION_LOST',
@@ -72,7 +73,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
     'Grant the user what the statement needs: SELECT to read; INSERT, UPDATE and CREATE to load.',
   TABLE_MISSING: 'Check the name of the table and its schema.',
   COLUMN_MISSING: 'Check the name of the column against the table.',
-  TIMEOUT: 'Check the network, and statement_timeout and lock_timeout of the user or the server.',
+  TIMEOUT: 'Check the network, and statement_timeout of the user or the server.',
+  LOCK_TIMEOUT: LOCK_HINT,
   DEADLOCK: 'Run the job again: another transaction was in the way.',
   DATA_INVALID:
     "The table holds text that its database's encoding does not give as UTF-8: correct it there, or read a view that does.",

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
-import { watchLocks } from '../wire/lockWatch.ts'
+import { watchLocks, withWait } from '../wire/lockWatch.ts'
 import { type Access, ask, connect, disconnect, hangUp, interruptOn, postgresError } from './connect.ts'
 import { lockQuestions } from './locks.ts'
 
@@ -47,7 +47,7 @@ export class TargetSession {
     const client = await this.client(signal)
     const release = interruptOn(signal, client)
     const { processID } = client as pg.Client & { processID: number }
-    const unwatch = this.onWait && watchLocks(() => lockQuestions(this.access, processID), this.onWait)
+    const watch = this.onWait && watchLocks(() => lockQuestions(this.access, processID), this.onWait)
     try {
       const result: pg.QueryResult | pg.QueryResult[] = await client.query({ text: sql, values })
       const last = Array.isArray(result) ? result.at(-1)! : result
@@ -58,9 +58,9 @@ export class TargetSession {
         this.opened = undefined
         throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
       }
-      throw loadError(error, where)
+      throw withWait(loadError(error, where), watch?.last)
     } finally {
-      unwatch?.()
+      watch?.stop()
       release()
     }
   }
