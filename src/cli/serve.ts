@@ -1,23 +1,19 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { EngineError } from '../../engine/errors.ts'
 import { secretsIn } from '../config/secrets.ts'
 import { ownName } from '../util/owner.ts'
-import { siteOf } from '../util/site.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { parseCount, parsePositive } from './parse.ts'
+import { type AccessFlags, accessOf, addAccessOptions } from './whoMayLook.ts'
 
-interface ServeFlags {
+interface ServeFlags extends AccessFlags {
   slots: number
   pool?: Map<string, number>
-  host: string
   port: number
   heartbeat?: string
-  userHeader?: string
-  trustedProxy: string[]
 }
 
 export function serveCommand(): Command {
-  return new Command('serve')
+  const command = new Command('serve')
     .description('Run jobs by their schedules until SIGTERM; of several on one metadata store one leads')
     .argument('<folders...>', 'folders of jobs, or folders that hold them')
     .option('--slots <n>', 'how many runs may be active at once', parsePositive, 2)
@@ -33,16 +29,10 @@ export function serveCommand(): Command {
     )
     .option('--host <address>', 'where dashboard, /healthz, /readyz and /metrics are served', '127.0.0.1')
     .option('--port <n>', 'their port; 0 takes a free one', parseCount, 9464)
-    .option('--user-header <name>', 'in which a proxy says who asks, such as x-forwarded-user')
-    .addOption(
-      new Option('--trusted-proxy <address...>', 'whose --user-header is believed').default(
-        ['127.0.0.1', '::1'],
-        'this machine',
-      ),
-    )
+  return addAccessOptions(command)
     .addHelpText(
       'after',
-      '\nThe dashboard is open to this machine only, until users are added (nightfreight users) or tokens are set\n(NIGHTFREIGHT_OPERATOR_TOKEN, NIGHTFREIGHT_VIEWER_TOKEN). NIGHTFREIGHT_URL says how people reach it: alerts, reports and\nsummaries name their page.\n\nExamples:\n  nightfreight serve queries\n  nightfreight serve queries --slots 4 --pool legacy_db_pool=2 --port 9464\n  nightfreight serve queries --host 0.0.0.0 --user-header x-forwarded-user --trusted-proxy 10.0.0.5',
+      '\nThe dashboard is open to this machine only, until users are added (nightfreight users) or tokens are set\n(NIGHTFREIGHT_OPERATOR_TOKEN, NIGHTFREIGHT_VIEWER_TOKEN), or a proxy or an OpenID provider says who asks. Of --oidc-client,\nNIGHTFREIGHT_OIDC_SECRET is the secret. NIGHTFREIGHT_URL says how people reach it: alerts, reports and summaries name\ntheir page, and a provider sends people back there.\n\nExamples:\n  nightfreight serve queries\n  nightfreight serve queries --slots 4 --pool legacy_db_pool=2 --port 9464\n  nightfreight serve queries --host 0.0.0.0 --user-header x-forwarded-user --trusted-proxy 10.0.0.5',
     )
     .action(async (folders: string[], flags: ServeFlags) => {
       const { Catalog } = await import('../service/catalog.ts')
@@ -56,6 +46,7 @@ export function serveCommand(): Command {
       const { Children } = await import('../service/children.ts')
       const { LineageBook } = await import('../workbench/lineageBook.ts')
       const { createLog } = await import('./log.ts')
+      const who = accessOf(flags, process.env)
       const home = homeFolder()
       const metadata = await openMetadata(home)
       const runner = new Children(ownCommand(), home)
@@ -69,7 +60,7 @@ export function serveCommand(): Command {
         secrets: [...secretsIn(process.env.METADATA_URL), ...(flags.heartbeat ? [flags.heartbeat] : [])],
       })
       const web = {
-        access: new Access({ users: new WebUsers(metadata.database, systemClock), ...accessFlags(flags) }),
+        access: new Access({ users: new WebUsers(metadata.database, systemClock), ...who }),
         metadata,
         catalog,
         clock: systemClock,
@@ -101,38 +92,6 @@ export function serveCommand(): Command {
       }
     })
 }
-
-/** Who may look: what the environment and the options say beside the store's users. */
-function accessFlags({ host, userHeader, trustedProxy }: ServeFlags) {
-  const { NIGHTFREIGHT_OPERATOR_TOKEN: operator, NIGHTFREIGHT_VIEWER_TOKEN: viewer } = process.env
-  const site = siteOf(process.env)
-  if (site !== undefined && !/^https?:\/\/[^/]+/.test(site))
-    throw new EngineError('CONFIG_INVALID', `NIGHTFREIGHT_URL is ${site}, which is no address of a site`, {
-      hint: 'NIGHTFREIGHT_URL=https://nights.example',
-    })
-  const tokens = [
-    ...(operator ? [{ token: operator, role: 'operator' as const }] : []),
-    ...(viewer ? [{ token: viewer, role: 'viewer' as const }] : []),
-  ]
-  for (const { token, role } of tokens)
-    if (token.length < LEAST_TOKEN)
-      throw new EngineError(
-        'CONFIG_INVALID',
-        `the ${role}'s token has fewer than ${LEAST_TOKEN} characters`,
-        {
-          hint: `NIGHTFREIGHT_${role.toUpperCase()}_TOKEN="$(openssl rand -hex 32)"`,
-        },
-      )
-  return {
-    host,
-    tokens,
-    ...(userHeader && { proxy: { header: userHeader.toLowerCase(), from: trustedProxy } }),
-    ...(site && { url: new URL(site) }),
-  }
-}
-
-/** Characters of a token: fewer can be guessed. */
-const LEAST_TOKEN = 16
 
 /** How this very program is started again. */
 export const ownCommand = () => [process.execPath, ...process.execArgv, process.argv[1]!]

@@ -81,15 +81,28 @@ export class WebUsers {
       { name },
     )
     const isRight = await matches(password, found?.password ?? NOBODY)
-    if (!isRight || !found?.password) return undefined
+    return isRight && found?.password ? this.begin(name) : undefined
+  }
+
+  /** The secret of a new log-in of somebody whom an OpenID provider knows. */
+  letIn(name: string, role: Role, issuer: string): Promise<string> {
+    return this.begin(name, { role, issuer })
+  }
+
+  private async begin(name: string, by?: { role: Role; issuer: string }): Promise<string> {
     const secret = randomBytes(32).toString('base64url')
     const now = this.clock.now()
     await this.database.run('DELETE FROM web_sessions WHERE expires_at <= :now', { now: now.toISOString() })
-    await this.database.run('INSERT INTO web_sessions (id, name, expires_at) VALUES (:id, :name, :until)', {
-      id: digest(secret),
-      name,
-      until: new Date(now.getTime() + SESSION_MS).toISOString(),
-    })
+    await this.database.run(
+      'INSERT INTO web_sessions (id, name, expires_at, role, issuer) VALUES (:id, :name, :until, :role, :issuer)',
+      {
+        id: digest(secret),
+        name,
+        until: new Date(now.getTime() + SESSION_MS).toISOString(),
+        role: by?.role ?? null,
+        issuer: by?.issuer ?? null,
+      },
+    )
     return secret
   }
 
@@ -97,12 +110,13 @@ export class WebUsers {
     await this.database.run('DELETE FROM web_sessions WHERE id = :id', { id: digest(secret) })
   }
 
-  /** Whose log-in a secret is of, while it lasts. */
-  async whose(secret: string): Promise<{ name: string; role: Role } | undefined> {
+  /** Whose log-in a secret is of, while it lasts; `issuer`: the OpenID provider whose log-ins count. */
+  async whose(secret: string, issuer: string | undefined): Promise<{ name: string; role: Role } | undefined> {
     const [found] = await this.database.all<{ name: string; role: Role }>(
-      `SELECT u.name, u.role FROM web_sessions s JOIN web_users u ON u.name = s.name
-       WHERE s.id = :id AND s.expires_at > :now`,
-      { id: digest(secret), now: this.clock.now().toISOString() },
+      `SELECT s.name, coalesce(s.role, u.role) AS role FROM web_sessions s
+       LEFT JOIN web_users u ON u.name = s.name AND s.issuer IS NULL
+       WHERE s.id = :id AND s.expires_at > :now AND (u.name IS NOT NULL OR s.issuer = :issuer)`,
+      { id: digest(secret), now: this.clock.now().toISOString(), issuer: issuer ?? null },
     )
     return found
   }

@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Role, WebUsers } from '../metadata/webUsers.ts'
+import type { OpenId } from './openId.ts'
 
 /** Who asks. */
 export interface Identity {
@@ -15,6 +16,8 @@ export interface AccessOptions {
   tokens: { token: string; role: Role }[]
   /** A proxy that has asked who it is, and says so in a header; believed when it comes from one of these addresses. */
   proxy?: { header: string; from: string[] }
+  /** A provider that people log in by. */
+  openId?: OpenId
   /** As people reach it: `https://nights.example`. */
   url?: URL
 }
@@ -45,7 +48,7 @@ export class Access {
 
   /** Who asks; a refusal where nobody does who may. */
   async identify(caller: Caller): Promise<Identity | Refusal> {
-    const { users, tokens, proxy, host } = this.options
+    const { users, tokens, proxy, host, openId } = this.options
     // A page elsewhere whose name leads here (DNS rebinding) is not let in by where it comes from.
     if (!this.isOwnHost(caller)) return 'foreign host'
     const bearer = /^Bearer (.+)$/i.exec(caller.header('authorization') ?? '')?.[1]
@@ -58,10 +61,10 @@ export class Access {
       if (name) return { name, role: (await users.roleOf(name)) ?? 'viewer' }
     }
     if (caller.session !== undefined) {
-      const found = await users.whose(caller.session)
+      const found = await users.whose(caller.session, openId?.issuer)
       if (found) return found
     }
-    if (tokens.length > 0 || proxy || (await users.list()).length > 0) return 'unknown'
+    if (tokens.length > 0 || proxy || openId || (await users.list()).length > 0) return 'unknown'
     return isLoopback(host) ? { name: 'local', role: 'operator' } : 'unset'
   }
 

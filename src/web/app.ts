@@ -1,11 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import type { HttpBindings } from '@hono/node-server'
-import { type Context, Hono } from 'hono'
+import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { getCookie, setCookie } from 'hono/cookie'
 import { HTTPException } from 'hono/http-exception'
 import { EngineError, errorData } from '../../engine/errors.ts'
-import { type AuditEntry, keepAudit } from '../metadata/auditLog.ts'
 import { runDetails } from '../metadata/runDetails.ts'
 import type { ReportData } from '../report/data.ts'
 import { renderReport } from '../report/html.ts'
@@ -13,27 +10,21 @@ import { html } from '../report/markup.ts'
 import { toCsv } from '../runs/correctionCsv.ts'
 import { shownRecord } from '../runs/mask.ts'
 import { jobPath, runPath } from '../util/site.ts'
-import { type Caller, type Identity, LoginLimit } from './access.ts'
-import { type Act, correct, ERROR_ACTIONS, type Form, JOB_ACTIONS, RUN_ACTIONS } from './actions.ts'
+import { type Act, correct, ERROR_ACTIONS, JOB_ACTIONS, RUN_ACTIONS } from './actions.ts'
+import { type Asking, audit, callerOf, type Env, formOf, MAX_FORM, notOurs, pathOf, show } from './asking.ts'
 import { mayAct, type Page, type WebContext } from './context.ts'
 import { Events } from './events.ts'
-import { layout } from './layout.ts'
-import { loginPage, ownPath, unsetPage } from './login.ts'
+import { ownPath, unsetPage } from './login.ts'
+import { logins } from './logins.ts'
 import { errorQuery, recordPath } from './pages/errors.ts'
 import { findPage } from './pages/index.ts'
 import { SCRIPT } from './script.ts'
 import { ICON, STYLE } from './style.ts'
 
-type Env = { Bindings: HttpBindings; Variables: { who: Identity } }
-type Asking = Context<Env>
-
-/** Bytes of a form. */
-const MAX_FORM = 1_000_000
 /** Records that one export holds. */
 const MAX_EXPORT = 100_000
 /** Messages that were not looked at yet. */
 const MAX_SAID = 1000
-const COOKIE = 'nightfreight'
 
 const HEADERS = {
   'content-security-policy':
@@ -89,17 +80,6 @@ const NOTHING: Page = {
   main: html`<h1>Nothing here</h1><p>There is no such page.</p>`,
 }
 
-/** As it was written, so that an encoded slash of a name stays one. */
-const pathOf = (context: Asking) => {
-  const { pathname, searchParams } = new URL(context.req.url)
-  return { path: pathname, query: searchParams }
-}
-
-function show(context: Asking, page: Page, status: 200 | 401 | 403 | 404 | 429, message?: string): Response {
-  const who = context.get('who') as Identity | undefined
-  return context.html(layout(page, who, pathOf(context).path, message), status)
-}
-
 function health(app: Hono<Env>, { seen }: WebContext): void {
   app.get('/healthz', context =>
     seen.isAlive() ? context.text('ok\n') : context.text('the scheduler hangs\n', 503),
@@ -120,22 +100,6 @@ function assets(app: Hono<Env>): void {
   give('/script.js', 'text/javascript; charset=utf-8', SCRIPT)
   give('/icon.svg', 'image/svg+xml', ICON)
 }
-
-const callerOf = (context: Asking): Caller => ({
-  address: context.env.incoming?.socket.remoteAddress ?? '',
-  header: name => context.req.header(name),
-  session: getCookie(context, COOKIE),
-})
-
-const notOurs = (context: Asking) => context.text('This did not come from a page of ours.\n', 403)
-
-/** Writes down what somebody did, or tried to do, now and from there. */
-const audit = ({ metadata, clock }: WebContext, context: Asking, entry: Omit<AuditEntry, 'at' | 'address'>) =>
-  keepAudit(metadata.database, {
-    at: clock.now().toISOString(),
-    address: callerOf(context).address,
-    ...entry,
-  })
 
 /** Lets in who may; whoever is not known is asked for a name, programs are told. */
 function gate({ access }: WebContext) {
@@ -159,49 +123,6 @@ function gate({ access }: WebContext) {
     const changes = context.req.method !== 'GET' && context.req.method !== 'HEAD'
     return changes && !access.isOwnPage(caller) ? notOurs(context) : next()
   }
-}
-
-function logins(app: Hono<Env>, web: WebContext): void {
-  const { access } = web
-  const limit = new LoginLimit()
-  const { users, url } = access.options
-  const told = (context: Asking, who: string, role: string, outcome: string) =>
-    audit(web, context, { who, role, action: 'log in', subject: '', outcome })
-  app.get('/login', context => show(context, loginPage(ownPath(context.req.query('to'))), 200))
-  app.post('/login', bodyLimit({ maxSize: MAX_FORM }), async context => {
-    const caller = callerOf(context)
-    if (!access.isOwnHost(caller) || !access.isOwnPage(caller)) return notOurs(context)
-    const form = await formOf(context)
-    const [name = '', password = '', to] = ['name', 'password', 'to'].map(field => form.get(field)?.[0])
-    const again = (status: 401 | 429, message: string) =>
-      show(context, loginPage(ownPath(to)), status, message)
-    if (!limit.allows(name, caller.address)) {
-      await told(context, name.slice(0, 100), '', 'refused: too many tries')
-      return again(429, 'Too many tries: wait for a quarter of an hour.')
-    }
-    const secret = await users.logIn(name, password)
-    if (secret === undefined) {
-      limit.failed(name, caller.address)
-      await told(context, name.slice(0, 100), '', 'refused: name or password is wrong')
-      return again(401, 'Name or password is wrong.')
-    }
-    limit.succeeded(name)
-    await told(context, name, (await users.roleOf(name)) ?? '', 'done')
-    setCookie(context, COOKIE, secret, {
-      httpOnly: true,
-      sameSite: 'Lax',
-      path: '/',
-      secure: url?.protocol === 'https:',
-    })
-    return context.redirect(ownPath(to), 303)
-  })
-  app.post('/logout', async context => {
-    const caller = callerOf(context)
-    if (!access.isOwnPage(caller)) return notOurs(context)
-    if (caller.session) await users.logOut(caller.session)
-    setCookie(context, COOKIE, '', { path: '/', maxAge: 0 })
-    return context.redirect('/login', 303)
-  })
 }
 
 function downloads(app: Hono<Env>, { metadata, mask }: WebContext): void {
@@ -236,13 +157,6 @@ function events(app: Hono<Env>, web: WebContext): void {
       return page && { main: page.main.text, isLive: page.isLive ?? false }
     })
   })
-}
-
-async function formOf(context: Asking): Promise<Form> {
-  const body = await context.req.parseBody({ all: true })
-  return new Map(
-    Object.entries(body).map(([name, value]) => [name, [value].flat().map(each => String(each))]),
-  )
 }
 
 function acts(app: Hono<Env>, web: WebContext, said: Map<string, string>): void {

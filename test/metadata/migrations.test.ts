@@ -87,7 +87,7 @@ overBoth((fresh, kind) => {
     await assert.rejects(place.open(), (error: unknown) => {
       assert.ok(error instanceof EngineError)
       assert.equal(error.code, 'CONFIG_INVALID')
-      assert.match(error.message, /a newer Nightfreight wrote it \(version 10; this one knows 9\)/)
+      assert.match(error.message, /a newer Nightfreight wrote it \(version 11; this one knows 10\)/)
       return true
     })
   })
