@@ -121,13 +121,21 @@ export async function runDetails<Report>(queries: Queries, run: string): Promise
   }
 }
 
+/** A run that has not ended; whether its process still is there, its owner and lease tell. */
+interface RunOnItsWay {
+  run: string
+  job: string
+  owner: string
+  expires_at: string | null
+}
+
 /** How far the runs are that go on. */
 export async function liveStates(
   queries: Queries,
-): Promise<{ run: string; job: string; live: LiveState | undefined }[]> {
-  const found = await queries.all<{ run: string; job: string; live: string | null }>(
-    `SELECT r.run, r.job, d.live FROM runs r LEFT JOIN run_details d ON d.run = r.run
-     WHERE r.status = 'RUNNING' ORDER BY r.started_at, r.run`,
+): Promise<(RunOnItsWay & { live: LiveState | undefined })[]> {
+  const found = await queries.all<RunOnItsWay & { live: string | null }>(
+    `SELECT r.run, r.job, r.owner, l.expires_at, d.live FROM runs r LEFT JOIN run_details d ON d.run = r.run
+     LEFT JOIN leases l ON l.name = 'run/' || r.run WHERE r.status = 'RUNNING' ORDER BY r.started_at, r.run`,
   )
   return found.map(({ live, ...run }) => ({ ...run, live: live === null ? undefined : JSON.parse(live) }))
 }

@@ -54,33 +54,62 @@ export interface SeenRun {
 
 export interface SeenQuery {
   job?: string
+  /** Of one of these. */
+  jobs?: string[]
   status?: string
   /** Began at this time or later, ISO 8601 UTC. */
   since?: string
-  /** Began before this. */
-  before?: string
+  /** Comes after this one: the last of the page before. */
+  after?: Pick<SeenRun, 'started_at' | 'run'>
   limit: number
 }
 
 /** Runs, newest first. */
-export function seenRuns(queries: Queries, { limit, ...wanted }: SeenQuery): Promise<SeenRun[]> {
+export function seenRuns(
+  queries: Queries,
+  { limit, jobs = [], after, ...wanted }: SeenQuery,
+): Promise<SeenRun[]> {
   const conditions = {
     job: 'r.job = :job',
     status: 'r.status = :status',
     since: 'r.started_at >= :since',
-    before: 'r.started_at < :before',
+    at: '(r.started_at, r.run) < (:at, :run)',
   }
-  const given = Object.entries(wanted).filter(([, value]) => value !== undefined) as [
-    keyof typeof conditions,
-    string,
-  ][]
-  const where = given.length > 0 ? `WHERE ${given.map(([name]) => conditions[name]).join(' AND ')}` : ''
+  const names = jobs.map((job, n) => [`job${n}`, job] as const)
+  const given = Object.entries({ ...wanted, ...(after && { at: after.started_at }) }).filter(
+    ([, value]) => value !== undefined,
+  ) as [keyof typeof conditions, string][]
+  const all = [
+    ...given.map(([name]) => conditions[name]),
+    ...(names.length > 0 ? [`r.job IN (${names.map(([name]) => `:${name}`).join(', ')})`] : []),
+  ]
+  const where = all.length > 0 ? `WHERE ${all.join(' AND ')}` : ''
   return queries.all(
     `SELECT r.run, r.job, r.status, r.goal, r.started_at, r.ended_at, r.owner, l.expires_at, r.error,
        h.rows_read, h.rows_loaded, h.error_rate
      FROM runs r LEFT JOIN sync_history h ON h.run = r.run LEFT JOIN leases l ON l.name = 'run/' || r.run
      ${where} ORDER BY r.started_at DESC, r.run DESC LIMIT :limit`,
-    { ...Object.fromEntries(given), limit },
+    { ...Object.fromEntries([...given, ...names]), ...(after && { run: after.run }), limit },
+  )
+}
+
+/** How many of a job's runs began since a time, and how they stand; `active`: they have not ended. */
+export interface JobTonight {
+  job: string
+  runs: number
+  done: number
+  failed: number
+  active: number
+}
+
+/** Jobs with a run that began since a time, ISO 8601 UTC: first those where something failed, then those that go on. */
+export function jobsSince(queries: Queries, since: string): Promise<JobTonight[]> {
+  const number = (condition: string) => `sum(CASE WHEN ${condition} THEN 1 ELSE 0 END)`
+  return queries.all(
+    `SELECT job, count(*) AS runs, ${number(`status IN ('SUCCESS', 'COMPLETED_WITH_ERRORS')`)} AS done,
+       ${number(`status = 'FAILED'`)} AS failed, ${number(`status = 'RUNNING'`)} AS active
+     FROM runs WHERE started_at >= :since GROUP BY job ORDER BY failed DESC, active DESC, job`,
+    { since },
   )
 }
 

@@ -22,6 +22,7 @@ export interface GanttRow {
 const WIDTH = 1000
 const HEIGHT = 100
 const LEAST_BARS = 15
+const LEAST_SPAN = 5
 
 /** What a drawing says; one whose parts are links says so by these. */
 function named(parts: { title: string; href?: string }[]): Html {
@@ -38,8 +39,10 @@ export function gantt(rows: GanttRow[], range: { from: number; to: number }, emp
   const lines = rows.map(
     ({ label, note, spans }) => html`<div class="task"><span>${label}</span>
 <svg class="track" viewBox="0 0 ${WIDTH} 10" preserveAspectRatio="none" ${named(spans)}>${spans.map(span => {
-      const [x, end] = [at(span.from), at(span.to)]
-      const rect = html`<rect class="tone-${span.tone}" x="${x.toFixed(1)}" y="0" width="${Math.max(3, end - x).toFixed(1)}" height="10" rx="1"><title>${span.title}</title></rect>`
+      const end = Math.max(LEAST_SPAN, at(span.to))
+      // What ends now is seen, too, however short it was.
+      const x = Math.min(at(span.from), end - LEAST_SPAN)
+      const rect = html`<rect class="tone-${span.tone}" x="${x.toFixed(1)}" y="0" width="${(end - x).toFixed(1)}" height="10" rx="1"><title>${span.title}</title></rect>`
       return span.href ? html`<a href="${span.href}" aria-label="${span.title}">${rect}</a>` : rect
     })}</svg><span class="n">${note}</span></div>`,
   )
@@ -48,6 +51,7 @@ export function gantt(rows: GanttRow[], range: { from: number; to: number }, emp
 
 /** One bar a value, from zero. */
 export function bars(values: { value: number; title: string; tone: Tone; href?: string }[]): Html {
+  if (values.length === 0) return html`<p class="soft">Nothing yet.</p>`
   const most = Math.max(1e-9, ...values.map(({ value }) => value))
   // Few are no wider than many.
   const step = WIDTH / Math.max(LEAST_BARS, values.length)

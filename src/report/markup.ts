@@ -33,8 +33,14 @@ export function table(headings: string[], rows: Content[][], empty = ''): Html {
   return html`<div class="table" role="region" tabindex="0" aria-label="${headings.map(name => name.replace(/^#/, '')).join(', ')}"><table><thead><tr>${headings.map(
     (name, at) => html`<th scope="col"${new Html(kind(at))}>${name.replace(/^#/, '')}</th>`,
   )}</tr></thead><tbody>${rows.map(
-    row => html`<tr>${row.map((cell, at) => html`<td${new Html(kind(at))}>${cell}</td>`)}</tr>`,
+    row => html`<tr>${row.map((cell, at) => html`<td${new Html(kind(at))}>${dated(cell)}</td>`)}</tr>`,
   )}</tbody></table></div>`
+}
+
+/** A moment is broken between day and time only. */
+function dated(cell: Content): Content {
+  const [, day, time] = (typeof cell === 'string' && /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)$/.exec(cell)) || []
+  return day ? html`<span class="day">${day}</span> ${time}` : cell
 }
 
 /** Items of a sentence, with something between them. */

@@ -9,7 +9,7 @@ body { margin:0 auto; padding:32px 24px 64px; max-width:1120px; background:var(-
   font:15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
 header { display:flex; flex-wrap:wrap; align-items:baseline; gap:4px 14px }
 h1 { font-size:24px; margin:0; overflow-wrap:anywhere } h2 { font-size:17px; margin:36px 0 10px } h3 { font-size:14px; margin:18px 0 6px }
-.meta { color:var(--soft); width:100%; margin:0 }
+.meta { color:var(--soft); width:100%; margin:0 } p { overflow-wrap:anywhere }
 .badge { border-radius:99px; padding:1px 10px; font-size:13px; font-weight:600; white-space:nowrap }
 .good { color:var(--good); background:var(--goodbg) } .warn { color:var(--warn); background:var(--warnbg) }
 .bad { color:var(--bad); background:var(--badbg) } .plain { color:var(--soft); background:var(--line) }
@@ -22,9 +22,9 @@ h1 { font-size:24px; margin:0; overflow-wrap:anywhere } h2 { font-size:17px; mar
 .error { border-color:var(--bad); background:var(--badbg); padding:14px 18px; margin-top:20px; overflow-wrap:anywhere }
 .error p { margin:4px 0 0; white-space:pre-line }
 .table { overflow-x:auto } table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums }
-th, td { text-align:left; padding:8px 14px; border-bottom:1px solid var(--line); vertical-align:top }
-tr:last-child > td { border-bottom:0 } th { font-size:12.5px; color:var(--soft); font-weight:600; white-space:nowrap }
-.n { text-align:right; white-space:nowrap } .soft { color:var(--soft) } .cut { max-width:230px; overflow-wrap:anywhere }
+th, td { text-align:left; padding:8px 12px; border-bottom:1px solid var(--line); vertical-align:top }
+tbody tr:last-child > * { border-bottom:0 } th { font-size:12.5px; color:var(--soft); font-weight:600; white-space:nowrap }
+.n { text-align:right; white-space:nowrap } .day { white-space:nowrap } .soft { color:var(--soft) } .cut { max-width:230px; overflow-wrap:anywhere }
 td, th { min-width:64px } .heat :is(td, th) { min-width:0 } td code { display:inline-block; min-width:140px }
 code { font:12.5px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap:anywhere }
 details { margin-top:8px; overflow:hidden } summary { cursor:pointer; padding:9px 14px } details .table { border-style:solid none none; border-radius:0 }
@@ -34,7 +34,7 @@ details { margin-top:8px; overflow:hidden } summary { cursor:pointer; padding:9p
 .track { display:block; width:100%; height:12px; border-radius:3px; background:var(--line) }
 .bars { display:block; width:100%; height:56px; margin:6px 0 2px; border-bottom:1px solid var(--line) }
 .tone-good { fill:var(--good) } .tone-warn { fill:var(--warn) } .tone-bad { fill:var(--bad) } .tone-plain { fill:var(--soft) } .tone-bar { fill:var(--bar) }
-@media (max-width:600px) { body { padding:16px 12px 40px } .task { grid-template-columns:1fr auto } .task .track { grid-column:1 / -1; grid-row:2 } }
+@media (max-width:600px) { body { padding:16px 12px 40px } .table table { width:max-content; min-width:100% } td { max-width:260px; overflow-wrap:anywhere } .task { grid-template-columns:1fr auto } .task .track { grid-column:1 / -1; grid-row:2 } }
 footer { margin-top:40px; color:var(--soft); font-size:13px }
 @media print { :root { --bg:#fff; --card:#fff; --ink:#000; --soft:#444; --line:#ccc } body { max-width:none; padding:0; font-size:11px }
   * { print-color-adjust:exact } h2 { break-after:avoid } tr, .figure, .task { break-inside:avoid } .table { overflow:visible }

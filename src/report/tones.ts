@@ -8,6 +8,7 @@ const STATUS_TONE: Record<string, Tone> = {
   SUCCESS: 'good',
   COMPLETED_WITH_ERRORS: 'warn',
   FAILED: 'bad',
+  INTERRUPTED: 'bad',
   RUNNING: 'bar',
   WAITING: 'plain',
   PLANNED: 'plain',

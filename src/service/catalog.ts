@@ -1,6 +1,9 @@
+import { createHash } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { EngineError, errorData } from '../../engine/errors.ts'
+import { environmentOf } from '../config/environment.ts'
+import { readFolder } from '../config/folder.ts'
 import { loadJob } from '../config/load.ts'
 import { jobNameOf } from '../runs/jobName.ts'
 import { Cron } from '../schedule/cron.ts'
@@ -12,6 +15,8 @@ export class Catalog {
   private readonly folders: string[]
   private readonly env: Record<string, string | undefined>
   private known = new Map<string, ScheduledJob>()
+  /** Jobs as their files said, by folder; one that could not be used is read again each time. */
+  private readonly read = new Map<string, { stamp: string; job: ScheduledJob }>()
 
   /** Folders of jobs, or folders that hold them. */
   constructor(folders: string[], env: Record<string, string | undefined>) {
@@ -33,7 +38,7 @@ export class Catalog {
     for (const folder of this.folders.flatMap(each => this.jobsBelow(each))) {
       seen.add(folder)
       try {
-        const job = scheduled(await loadJob(folder, this.env), this.known)
+        const job = await this.jobOf(folder)
         const other = next.get(job.name)
         if (other)
           throw new EngineError('CONFIG_INVALID', `${folder}: ${other.folder} is a job ${job.name}, too`)
@@ -53,6 +58,23 @@ export class Catalog {
         next.set(job.name, broken(job, error))
       }
     this.known = next
+  }
+
+  private async jobOf(folder: string): Promise<ScheduledJob> {
+    const stamp = await this.stampOf(folder)
+    const before = this.read.get(folder)
+    if (before?.stamp === stamp) return before.job
+    this.read.delete(folder)
+    const job = scheduled(await loadJob(folder, this.env), this.known)
+    this.read.set(folder, { stamp, job })
+    return job
+  }
+
+  /** Another as soon as a file of the job is, or a variable that it may take from one. */
+  private async stampOf(folder: string): Promise<string> {
+    const { NIGHTFREIGHT_ENV } = this.env
+    const variables = createHash('sha256').update(JSON.stringify(environmentOf(folder, { NIGHTFREIGHT_ENV })))
+    return `${(await readFolder(folder)).hash} ${variables.digest('hex')}`
   }
 
   private jobsBelow(folder: string): string[] {

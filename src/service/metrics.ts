@@ -8,6 +8,7 @@ import type { RunStatus } from '../metadata/runs.ts'
 import { latestEnds, violationCounts } from '../metadata/seen.ts'
 import { freshness } from '../metadata/tableHistory.ts'
 import { type StoredTotal, type Total, type TotalName, totals } from '../metadata/totals.ts'
+import { isRunning } from '../util/owner.ts'
 import type { KeptLog } from './keptLogs.ts'
 import type { Waiting } from './logWatch.ts'
 import type { Machine } from './machine.ts'
@@ -230,7 +231,7 @@ async function runGauges(
     'Slots of a pool that extracts hold.',
     [...slots].map(([pool]) => [{ pool }, used.get(pool) ?? 0]),
   )
-  const live = await liveStates(database)
+  const live = (await liveStates(database)).filter(run => isRunning(run, clock.now()))
   gauge(
     'nightfreight_run_rows',
     'Rows so far of a task that goes on.',

@@ -31,6 +31,8 @@ export interface SchedulerOptions {
   owner: string
   log: Logger
   alerts?: SchedulerAlerts
+  /** Told when a run has ended: another may begin. */
+  freed?: () => void
   /** Milliseconds that the lead lasts without renewal. */
   leadTime?: number
   /** Milliseconds in which a process that took an interval must begin its run, or say that it still will. */
@@ -62,7 +64,8 @@ const LEAD = 'scheduler'
  * may do so. That no interval runs twice does not rest on the lead but on the claim under which a run begins.
  */
 export class Scheduler {
-  private readonly options: Required<Omit<SchedulerOptions, 'alerts'>> & Pick<SchedulerOptions, 'alerts'>
+  private readonly options: Required<Omit<SchedulerOptions, 'alerts' | 'freed'>> &
+    Pick<SchedulerOptions, 'alerts' | 'freed'>
   private readonly waits: Waits
   private blocked = new Map<string, Blocked>()
   private lead: { lease: Lease; planner: Planner; renewed: number } | undefined
@@ -296,6 +299,7 @@ export class Scheduler {
         log.error({ ...about, error: errorData(error) }, 'the end of a run could not be noted')
       } finally {
         this.mine.delete(key)
+        this.options.freed?.()
       }
     }
     this.mine.set(key, { claim, ended: ended() })

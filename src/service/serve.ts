@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { errorData } from '../../engine/errors.ts'
@@ -14,6 +13,7 @@ import { KeptLogs } from './keptLogs.ts'
 import { LogWatch } from './logWatch.ts'
 import { Machine } from './machine.ts'
 import { metricsText } from './metrics.ts'
+import { Pace } from './pace.ts'
 import type { Runner } from './runner.ts'
 import { Scheduler, type SchedulerFacts } from './scheduler.ts'
 
@@ -76,6 +76,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
   await catalog.load(unusable)
   await setPools(metadata.database, options.pools)
+  const pace = new Pace(clock, tick, signal)
   const scheduler = new Scheduler({
     metadata,
     clock,
@@ -85,6 +86,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     owner,
     log,
     alerts,
+    freed: () => pace.wake(),
   })
   const files = new FileWatch(metadata.triggers)
   const sweep = async (job: string) => {
@@ -114,7 +116,16 @@ export async function serve(options: ServeOptions): Promise<void> {
   })
   options.ready(server.port)
   const looks = every(LOOK, () => files.look(catalog.jobs.values(), wrong))
-  const reloads = every(RELOAD, () => catalog.load(unusable))
+  // Beside the rounds, which many jobs must not hold up.
+  let reading: Promise<void> | undefined
+  const reloads = every(RELOAD, async () => {
+    reading ??= catalog
+      .load(unusable)
+      .catch(error => log.error({ error: errorData(error) }, 'the jobs could not be read'))
+      .finally(() => {
+        reading = undefined
+      })
+  })
   const beats = every(HEARTBEAT_MS, () => beat(options.heartbeat, log))
   const sizes = every(SIZES_MS, async () => kept.look(catalog.jobs.values()))
   reloads.done()
@@ -141,11 +152,12 @@ export async function serve(options: ServeOptions): Promise<void> {
       trouble = message
     }
     turned = performance.now()
-    await delay(tick, undefined, { signal }).catch(() => {})
+    await pace.rest()
   }
   log.info('stopping')
   await logs.stop()
   await scheduler.stop()
+  await reading
   await server.close()
 }
 

@@ -1,4 +1,5 @@
-import { type Content, type Html, html } from '../report/markup.ts'
+import { counted } from '../../engine/plural.ts'
+import { type Content, count, type Html, html } from '../report/markup.ts'
 import type { Identity } from './access.ts'
 import { mayAct, type Page } from './context.ts'
 
@@ -58,7 +59,16 @@ interface ButtonOptions {
   extra?: Content
 }
 
-export const link = (href: string, text: Content) => html`<a href="${href}">${text}</a>`
+/** A name of blanks alone stands in quotes: nobody could press it. */
+export const link = (href: string, text: Content) =>
+  html`<a href="${href}">${typeof text === 'string' && text.trim() === '' ? `"${text}"` : text}</a>`
+
+/** How many there are beside those that are shown; nothing where these are all. */
+export const more = (all: number, shown: number, word: string, href?: string): Html | undefined => {
+  if (all <= shown) return undefined
+  const text = counted(all - shown, `more ${word}`, count)
+  return html`<p class="soft">${href ? link(href, text) : text}</p>`
+}
 
 /** A part that is replaced on its own while the page is looked at. */
 export const part = (name: string, content: Content) => html`<div data-part="${name}">${content}</div>`

@@ -11,6 +11,7 @@ nav .brand { font-weight:700; color:var(--ink) } nav .who { margin-left:auto; co
 .said { background:var(--card); border:1px solid var(--bar); border-radius:10px; padding:10px 16px; white-space:pre-line; overflow-wrap:anywhere }
 .actions, .filter { display:flex; flex-wrap:wrap; gap:8px; align-items:end; margin:14px 0 } .actions form { margin:0; display:flex; gap:6px; align-items:end }
 button, .buttonlike { font:inherit; font-weight:600; color:#fff; background:#2f5cc0; border:0; border-radius:8px; padding:6px 14px; cursor:pointer; min-height:34px }
+.buttonlike { display:inline-block; text-decoration:none }
 button.quiet { color:var(--ink); background:var(--line) }
 input, select, textarea { font:inherit; color:var(--ink); background:var(--card); border:1px solid var(--soft); border-radius:8px; padding:5px 9px; min-height:34px; max-width:100% }
 input[type=checkbox] { min-height:0; width:18px; height:18px }

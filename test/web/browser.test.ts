@@ -1,16 +1,14 @@
 /** What whoever is woken at four does, in a real browser, on a service as people start it. */
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { freePort } from '../ports.ts'
-import { openBrowser } from './browser.ts'
+import { inEachLook, LOOKS, looksWell, openBrowser } from './browser.ts'
 import { ORDERS, startOrdersApi } from './ordersApi.ts'
 import { openSite, scratch, until } from './site.ts'
 
 const JOB = 'orders_nightly'
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 /** Where pictures for the documents go: `SCREENSHOTS=docs/dashboard npm test -- web/browser`. */
 const PICTURES = process.env.SCREENSHOTS
 
@@ -186,47 +184,20 @@ test('every page: light, dark, a phone; nothing serious for axe, nothing too wid
     errors: '/errors?state=all',
     error: `/errors/${record!.id}`,
     sla: '/sla',
+    lineage: '/lineage',
+    lineageTable: `/lineage/${JOB}/warehouse.orders`,
     audit: '/audit',
     login: '/login',
     nothing: '/nothing',
   }
-  for (const [colorScheme, width] of [
-    ['light', 1180],
-    ['dark', 1180],
-    ['light', 390],
-  ] as const) {
-    // Its own context: axe is put in beside the policy that keeps scripts out.
-    const context = await browser.newContext({
-      colorScheme,
-      viewport: { width, height: 900 },
-      bypassCSP: true,
-    })
-    const view = await context.newPage()
+  await inEachLook(browser, LOOKS, async (view, look) => {
     for (const [name, path] of Object.entries(paths)) {
       await view.goto(site.url + path)
-      await view.addScriptTag({ content: AXE })
-      const found = await view.evaluate(async () => {
-        const axe = (globalThis as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } }).axe
-        interface Finding {
-          id: string
-          impact: string
-          nodes: { html: string }[]
-        }
-        return (await axe.run()).violations.map(({ id, impact, nodes }) => ({
-          id,
-          impact,
-          html: nodes[0]!.html,
-        }))
-      })
-      const serious = found.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      assert.deepEqual(serious, [], `${name}, ${colorScheme}, ${width}`)
-      const tooWide = await view.evaluate('document.documentElement.scrollWidth - innerWidth')
-      assert.ok((tooWide as number) <= 0, `${name} is ${tooWide} pixels too wide for ${width}`)
+      await looksWell(view, `${name}, ${look.name}`)
       if (PICTURES)
-        await view.screenshot({ path: join(PICTURES, `${name}-${colorScheme}-${width}.png`), fullPage: true })
+        await view.screenshot({ path: join(PICTURES, `${name}-${look.name}.png`), fullPage: true })
     }
-    await context.close()
-  }
+  })
 })
 
 test('all that a page asks for is ours and small', async () => {

@@ -236,7 +236,8 @@ test('names, errors and values are never markup; paths and filters are never mor
     `/errors?job=${filter}`,
     `/errors?state=${filter}`,
     `/runs?status=${filter}&job=${filter}`,
-    `/runs?before=${filter}`,
+    `/runs?after=${filter}`,
+    `/runs?after=2026+${filter}`,
     `/tables?name=${filter}`,
     `/errors.csv?table=${filter}`,
   ])

@@ -14,6 +14,7 @@ export const NAVIGATION: Record<string, Record<string, string>> = {
     'docs/watching.md': 'Watching',
     'docs/changes.md': 'Change logs',
     'docs/airflow.md': 'Airflow',
+    'docs/schedulers.md': 'cron, systemd, Dagster',
     'docs/compression.md': 'Compression',
   },
   Connectors: {

@@ -5,7 +5,7 @@ import { shownRecord } from '../../runs/mask.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { Identity } from '../access.ts'
 import { mayAct, type PageMaker } from '../context.ts'
-import { button, link } from '../layout.ts'
+import { button, link, more } from '../layout.ts'
 
 const STATES: ErrorState[] = ['open', 'queued', 'reprocessed', 'resolved', 'discarded']
 /** Records of one page. */
@@ -66,7 +66,7 @@ ${section(
       ]),
     'No rejected rows.',
   ),
-)}
+)}${more(counts.length, PAGE, 'reason')}
 ${records.length > 0 ? section(records.length < all ? `Rows, the latest ${PAGE}` : 'Rows', recordTable(mask, records, who)) : undefined}`,
   }
 }
@@ -90,7 +90,7 @@ export function recordTable(mask: Mask, records: ErrorRecord[], who: Identity): 
         moment(record.created_at),
       ]
     }),
-    'It was the first to find none.',
+    'None that it was the first to find.',
   )
   if (!acts) return rows
   return html`<form method="post" action="/errors/reprocess"><div class="actions"><label class="row"><input type="checkbox" data-all> all of these</label>

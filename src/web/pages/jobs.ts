@@ -62,7 +62,8 @@ export const job: PageMaker = async ({ metadata, catalog, clock }, { params, who
   const pause = pauses.find(each => each.kind === 'job' && each.name === name)
   const path = jobPath(name)
   const readers = [...catalog.jobs.values()].filter(({ after }) => after.includes(name))
-  const next = known?.cron?.next(clock.now())
+  const now = clock.now()
+  const next = known?.cron?.next(now)
   return {
     title: name,
     main: html`<header><h1>${name}</h1>${pause ? html`<span class="badge warn">paused</span>` : undefined}
@@ -115,6 +116,6 @@ ${
       )
     : undefined
 }
-${section('Runs', runTable(runs))}`,
+${section('Runs', runTable(runs, now))}`,
   }
 }

@@ -9,7 +9,7 @@ import { isRunning } from '../../util/owner.ts'
 import { jobPath, runPath, tablePath } from '../../util/site.ts'
 import { mayAct, type PageMaker, type WebContext } from '../context.ts'
 import { button, link, part } from '../layout.ts'
-import { errorText } from '../text.ts'
+import { errorText, statusOf } from '../text.ts'
 import { recordTable } from './errors.ts'
 import { liveTasks, taskGraph } from './live.ts'
 
@@ -51,8 +51,7 @@ ${part('log', section('Log', log(details)))}`,
 
 function head(record: RunRecord, goesOn: boolean, now: Date): Html {
   const end = record.ended_at ? Date.parse(record.ended_at) : now.getTime()
-  const isLeft = record.status === 'RUNNING' && !goesOn
-  return html`<header><h1>${link(jobPath(record.job), record.job)}</h1>${isLeft ? html`<span class="badge bad">interrupted</span>` : statusBadge(record.status)}
+  return html`<header><h1>${link(jobPath(record.job), record.job)}</h1>${statusBadge(statusOf(record, now))}
 <p class="meta">Run <code>${record.run}</code> · ${record.trigger} · began ${moment(record.started_at)} · ${record.ended_at || goesOn ? `took ${duration(end - Date.parse(record.started_at))}${goesOn ? ' so far' : ''}` : 'its process is gone'}${record.attempt > 1 ? ` · attempt ${record.attempt}` : ''}${
     record.interval_start
       ? ` · data of ${moment(record.interval_start)} – ${moment(record.interval_end!)}`

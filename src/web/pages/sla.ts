@@ -6,7 +6,7 @@ import { figure } from '../../sla/targets.ts'
 import { jobPath, runPath } from '../../util/site.ts'
 import type { PageMaker } from '../context.ts'
 import { type HeatCell, heatMap } from '../heatMap.ts'
-import { link } from '../layout.ts'
+import { link, more } from '../layout.ts'
 
 const DAY = 24 * 3600_000
 const DAYS = 35
@@ -25,6 +25,7 @@ export const sla: PageMaker = async ({ metadata, clock }) => {
     violationsByDay(metadata.database, since),
   ])
   const missedOn = Map.groupBy(missed, ({ job, day }) => `${job} ${day}`)
+  const missedOf = new Map([...Map.groupBy(missed, ({ job }) => job)].map(([job, all]) => [job, all.length]))
   const cell = (job: string, day: string, span: SpanOfRuns | undefined): HeatCell => {
     const wrong = missedOn.get(`${job} ${day}`)
     if (wrong) return { level: 3, text: '✕', title: `${day}: ${wrong.map(({ type }) => type).join(', ')}` }
@@ -34,7 +35,11 @@ export const sla: PageMaker = async ({ metadata, clock }) => {
       return { level: 2, text: '!', title: `${day}: ${failed} of ${counted(runs, 'run')} failed` }
     return { level: 1, text: '✓', title: `${day}: ${counted(runs, 'run')}` }
   }
-  const rows = [...Map.groupBy(spans, ({ job }) => job)].slice(0, MAX_ROWS).map(([job, own]) => {
+  const byJob = [...Map.groupBy(spans, ({ job }) => job)]
+  const worst = ([job, own]: [string, SpanOfRuns[]]) =>
+    (missedOf.get(job) ?? 0) * days.length + own.filter(({ failed }) => failed > 0).length
+  byJob.sort((a, b) => worst(b) - worst(a))
+  const rows = byJob.slice(0, MAX_ROWS).map(([job, own]) => {
     const by = new Map(own.map(each => [each.span, each]))
     return { job, cells: days.map(day => cell(job, day, by.get(day))) }
   })
@@ -45,7 +50,7 @@ ${heatMap(
   'SLA by job and day',
   days.map(day => ({ text: day.slice(8), title: day })),
   rows,
-)}
+)}${more(byJob.length, rows.length, 'job', '/jobs')}
 ${section(
   'Missed',
   table(
@@ -63,6 +68,6 @@ ${section(
       ]),
     'None was missed.',
   ),
-)}`,
+)}${more(missed.length, MAX_ROWS, 'target')}`,
   }
 }

@@ -4,7 +4,7 @@ import { count, duration, type Html, html, moment, percent, section, table } fro
 import { statusBadge, toneOf } from '../../report/tones.ts'
 import { jobPath, runPath, tablePath } from '../../util/site.ts'
 import type { PageMaker } from '../context.ts'
-import { link } from '../layout.ts'
+import { link, more } from '../layout.ts'
 
 /** Nights of a table's page. */
 const NIGHTS = 60
@@ -27,7 +27,7 @@ ${table(
     duration(Math.max(0, now - Date.parse(each.loadedAt))),
   ]),
   'No table was loaded.',
-)}${all.length > shown.length ? html`<p class="soft">${count(all.length - shown.length)} more</p>` : undefined}`,
+)}${more(all.length, shown.length, 'table')}`,
   }
 }
 
