@@ -159,7 +159,7 @@ function timeline(runs: SeenRun[], jobs: JobTonight[], since: string, now: Date)
   }))
   const rest =
     runs.length === MAX_RUNS
-      ? html`<p class="soft">The latest ${count(MAX_RUNS)} runs of these jobs</p>`
+      ? html`<p class="soft">The latest ${counted(MAX_RUNS, 'run', count)} of these jobs</p>`
       : undefined
   return html`${gantt(rows, { from: Date.parse(since), to: now.getTime() }, 'Nothing has run.')}${rest}`
 }
