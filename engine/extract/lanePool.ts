@@ -4,7 +4,13 @@ import { EngineError, type ErrorCode } from '../errors.ts'
 import { counted } from '../plural.ts'
 
 /** Failures of one connection that say nothing of the others: what was lost can be read again by another lane. */
-const PASSING: readonly ErrorCode[] = ['CONNECTION_LOST', 'CONNECTION_FAILED', 'TIMEOUT', 'LOCK_TIMEOUT', 'DEADLOCK']
+const PASSING: readonly ErrorCode[] = [
+  'CONNECTION_LOST',
+  'CONNECTION_FAILED',
+  'TIMEOUT',
+  'LOCK_TIMEOUT',
+  'DEADLOCK',
+]
 /** Milliseconds before each try to put a new lane in place of a lost one. */
 const PAUSES = [0, 100, 1000]
 
