@@ -78,7 +78,7 @@ export function serveCommand(): Command {
           owner: ownName(),
           slots: flags.slots,
           pools: flags.pool ?? new Map(),
-          listen: seen => listen(createApp({ ...web, seen }), { host: flags.host, port: flags.port }),
+          listen: seen => listen(createApp({ ...web, seen }), flags).catch(error => refusePort(flags, error)),
           log,
           home,
           env: process.env,
@@ -95,6 +95,22 @@ export function serveCommand(): Command {
 
 /** How this very program is started again. */
 export const ownCommand = () => [process.execPath, ...process.execArgv, process.argv[1]!]
+
+/** The system's reasons why nobody can listen at an address; one that is taken may be free again soon. */
+const REFUSED = ['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES', 'EAI_AGAIN', 'ENOTFOUND']
+
+function refusePort({ host, port }: ServeFlags, cause: NodeJS.ErrnoException): never {
+  const { code = '', message } = cause
+  if (!REFUSED.includes(code)) throw cause
+  throw new EngineError(
+    code === 'EADDRINUSE' ? 'RESOURCE_EXHAUSTED' : 'CONFIG_INVALID',
+    `the dashboard cannot be served at ${host}:${port}: ${message}`,
+    {
+      cause,
+      hint: 'Another service may be there already; else name another --host or --port (0 takes a free one).',
+    },
+  )
+}
 
 function parseWeb(text: string): string {
   if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol))

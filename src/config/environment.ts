@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
-import { EngineError } from '../../engine/errors.ts'
+import { EngineError, systemError } from '../../engine/errors.ts'
 
 type Env = Record<string, string | undefined>
 
@@ -27,6 +27,6 @@ function parsed(path: string): NodeJS.Dict<string> | undefined {
     return parseEnv(readFileSync(path, 'utf8'))
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new EngineError('CONFIG_INVALID', `${path} cannot be read`, { cause })
+    throw systemError(cause)
   }
 }

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, extname, join, sep } from 'node:path'
-import { EngineError } from '../../engine/errors.ts'
+import { EngineError, systemError } from '../../engine/errors.ts'
 import { nearest } from '../../engine/nearest.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
 import type { Check, Model, SqlFile } from '../spec/job.ts'
@@ -41,7 +41,8 @@ const RESERVED = ['checks', 'tests', 'seeds']
  * CONFIG_INVALID without a job.yaml; a file that nobody would read is among the problems.
  */
 export async function readFolder(folder: string): Promise<JobFolder> {
-  const yaml = await readFile(join(folder, 'job.yaml'), 'utf8').catch((cause: unknown) => {
+  const yaml = await readFile(join(folder, 'job.yaml'), 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (!/^(ENOENT|ENOTDIR)$/.test(cause.code ?? '')) throw systemError(cause)
     throw new EngineError('CONFIG_INVALID', `${join(folder, 'job.yaml')} cannot be read`, {
       cause,
       hint: 'A job is a folder with a job.yaml in it.',

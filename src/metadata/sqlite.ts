@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -154,7 +154,24 @@ function failure(error: unknown, file: string): unknown {
     })
   if (code === CANTOPEN) return whyNotOpened(file) ?? refused(error, file, CODES[8]!)
   const known = CODES[code]
+  if (known?.[0] === 'RESOURCE_EXHAUSTED' && isFull(file))
+    return new EngineError('RESOURCE_EXHAUSTED', `metadata store ${file}: the disk is full`, {
+      cause: error,
+      hint: 'Free some space there; then nightfreight gc removes old runs. What is committed is not done again.',
+    })
   return known ? refused(error, file, known) : error
+}
+
+/** What the store needs to be opened at all, in bytes. */
+const LEAST_FREE = 256 * 1024
+
+function isFull(file: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(dirname(file))
+    return bavail * bsize < LEAST_FREE
+  } catch {
+    return false
+  }
 }
 
 const refused = (cause: unknown, file: string, [code, hint]: (typeof CODES)[number]) =>

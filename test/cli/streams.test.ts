@@ -60,3 +60,15 @@ test('an answer that cannot be written is an error, and one that nobody reads is
   const failed = await typed(`'${program}' run '${folder}' 2>/dev/null | true; exit "\${PIPESTATUS[0]}"`)
   assert.equal(failed.code, 3)
 })
+
+test('a limit of the system is said as such, whatever file it meets first', async t => {
+  const { home, folder } = oneFile(t)
+  const program = putProgram(join(home, 'bin'))
+  const line = `ulimit -n 25; exec '${program}' run '${folder}'`
+  const ended = await endOf(spawn('bash', ['-c', line], { env: { ...process.env, NIGHTFREIGHT_HOME: home } }))
+  assert.equal(ended.code, 75, ended.output)
+  assert.match(
+    ended.output,
+    /error RESOURCE_EXHAUSTED: .*too many open files \(EMFILE, open\)\nhint: Raise the limit/,
+  )
+})

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -219,6 +220,21 @@ test('a folder without jobs, and a job that cannot be used', async t => {
   assert.match(at.log(), /expected a cron expression of 5 fields that comes true/)
   child.kill('SIGTERM')
   assert.deepEqual(await once(child, 'exit'), [0, null])
+})
+
+test('a port that is taken, and a host that is none, are no bugs', async t => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.after(() => taken.close())
+  await once(taken, 'listening')
+  const at = await home(t, { nightly: '{ cron: "0 0 * * *" }' })
+  const port = String((taken.address() as AddressInfo).port)
+  const second = await at.cli('serve', join(at.folder, 'jobs'), '--port', port)
+  assert.deepEqual(
+    [second.code, /cannot be served at 127\.0\.0\.1:\d+: .*EADDRINUSE/.test(second.err)],
+    [75, true],
+  )
+  const nowhere = await at.cli('serve', join(at.folder, 'jobs'), '--host', 'nowhere.invalid')
+  assert.deepEqual([nowhere.code, /hint: .*--host or --port/.test(nowhere.err)], [2, true], nowhere.err)
 })
 
 test('every command of the service has help with an example', async t => {
