@@ -44,10 +44,13 @@ export function rowCheckColumns(
     fail(
       `returns ${names.join(', ')}; a row check returns columns of ${model}, which say which rows are meant`,
     )
-  const twice = match.find(
-    (name, at) => match.findIndex(other => other.toLowerCase() === name.toLowerCase()) < at,
+  const twice = names.find(
+    (name, at) => names.findIndex(other => other.toLowerCase() === name.toLowerCase()) < at,
   )
-  if (twice !== undefined) fail(`returns ${twice} twice`)
+  if (twice !== undefined)
+    fail(
+      `returns ${twice} twice${words.includes(twice.toLowerCase()) && known.has(twice.toLowerCase()) ? `: the column of ${model}, and what the check says` : ''}`,
+    )
   return { match, severity: names.some(name => name.toLowerCase() === 'severity') }
 }
 

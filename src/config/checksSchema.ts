@@ -65,6 +65,7 @@ export const rules = z.strictObject({
   one_of: z.array(scalar).min(1).optional(),
   between: z
     .tuple([bound, bound])
+    .refine(([least, most]) => least !== null || most !== null, 'expected a bound: [0, null], or [null, 100]')
     .refine(
       ([least, most]) =>
         least === null || most === null || typeof least !== typeof most || !isAbove(least, most),

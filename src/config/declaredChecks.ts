@@ -100,6 +100,9 @@ function* problemsOf({ drift, severity, warn_if, stop_if }: Rules, checks: numbe
     yield 'stop_if: severity: stop stops at the first row that is wrong: leave out one of both'
 }
 
+/** Columns that a row check has of its own. */
+const WORDS = /^(reason|severity)$/i
+
 type Compiled = Omit<Check, 'file'> & { rule: string }
 
 function columnChecks(table: string, column: string, rule: Rules): Compiled[] {
@@ -122,10 +125,16 @@ function columnChecks(table: string, column: string, rule: Rules): Compiled[] {
     })
   }
   const severity = quote(rule.severity === 'warn' ? 'warn' : 'reject')
+  // What a row check says itself leads to no row: the others do.
+  const isWord = WORDS.test(column)
+  const key = isWord ? `COLUMNS(c -> NOT regexp_matches(c, ${quote(WORDS.source)}, 'i'))` : value
   const wrong = (reason: string, condition: string) =>
-    `SELECT DISTINCT ${value}, ${severity} AS severity, ${reason} AS reason FROM ${from} WHERE ${condition}`
+    `SELECT DISTINCT ${key}, ${severity} AS severity, ${reason} AS reason FROM ${from} WHERE ${condition}`
   if (rule.not_null) add('not_null', wrong(quote(`${column} is NULL`), `${value} IS NULL`))
-  if (rule.unique)
+  if (rule.unique && isWord) {
+    const several = `SELECT ${value} FROM ${from} GROUP BY ${value} HAVING count(*) > 1`
+    add('unique', wrong(`${shown} || ' stands in several rows'`, `${value} IN (${several})`))
+  } else if (rule.unique)
     add(
       'unique',
       `SELECT ${value}, ${severity} AS severity, ${shown} || ' stands in ' || count(*) || ' rows' AS reason FROM ${from} WHERE ${value} IS NOT NULL GROUP BY ${value} HAVING count(*) > 1`,

@@ -104,6 +104,11 @@ function expected(issue: Issue): string {
       return issue.values.map(value => String(value)).join(', ')
     case 'invalid_union':
       return [...new Set(issue.errors.flatMap(branch => branch.map(expected)))].filter(Boolean).join(' or ')
+    case 'too_small':
+      if (issue.origin === 'string') return 'a text that is not empty'
+      return issue.origin === 'array' ? 'one value at the least' : `at least ${issue.minimum}`
+    case 'too_big':
+      return `at most ${issue.maximum}`
     case 'custom':
       return issue.message.startsWith('expected ') ? issue.message.slice('expected '.length) : ''
     default:

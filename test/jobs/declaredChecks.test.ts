@@ -178,6 +178,20 @@ const WRONG: [checks: string, says: RegExp][] = [
     'm: { status: { one_of: [paid], severity: stop, stop_if: 5 } }',
     /status\.stop_if: severity: stop stops at/,
   ],
+  [
+    'm: { amount: { between: [null, null] } }',
+    /amount\.between: expected a bound: \[0, null\], or \[null, 100\]/,
+  ],
+  [
+    'm: { order_id: { one_of: [1, x] } }',
+    /job\.yaml:13: checks\.m\.order_id\.one_of: Could not convert string 'x'/,
+  ],
+  [
+    'm: { amount: { between: ["a", "b"] } }',
+    /job\.yaml:13: checks\.m\.amount\.between: Could not convert string/,
+  ],
+  ['m: { status: { one_of: [] } }', /status\.one_of: expected one value at the least; found a list/],
+  ['m: { status: { matches: "" } }', /status\.matches: expected a text that is not empty/],
   ['m: { rows: {} }', /m\.rows: says no number: min, max, change/],
   ['m: { rows: { severity: warn } }', /m\.rows: says no number/],
   ['m: { fresh: 24h }', /fresh: which column says .*\{ column: updated_at, within: 24h \}/],
@@ -265,6 +279,26 @@ describe('what changes from run to run is measured, kept and limited', () => {
     await assert.rejects(
       validateJob(job.folder, {}, job.home),
       /job\.yaml:14:3: checks\.facts: is of the rows of m, as checks\.m is: write all its rules there/,
+    )
+  })
+
+  test('columns that are called as what a check says are checked, too', async () => {
+    const job = await jobWith(
+      'm: { Reason: [not_null, unique], severity: { one_of: [low], severity: warn } }',
+    )
+    writeFileSync(
+      join(job.folder, 'm.sql'),
+      `SELECT order_id, amount, nullif(order_id, 4) AS "Reason", status AS severity FROM orders`,
+    )
+    const { outcome, error } = await job.run()
+    assert.equal(error, undefined)
+    assert.deepEqual(
+      outcome.checks.map(({ name, level, rows, samples }) => [name, level, rows, samples[0]?.reason]),
+      [
+        ['Reason_not_null', 'reject', 1, 'Reason is NULL'],
+        ['Reason_unique', 'reject', 2, 'Reason = 2 stands in several rows'],
+        ['severity_one_of', 'warn', 4, 'severity = paid is none of low'],
+      ],
     )
   })
 
