@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { EngineError } from '../../engine/errors.ts'
 import { secretsIn } from '../config/secrets.ts'
 import { ownName } from '../util/owner.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
