@@ -91,8 +91,8 @@ ${table(
   ],
 )}
 
-After the change, dbt and SQLMesh make that model and what reads it anew; Nightfreight makes all thirty, compares every mart with what it
-loaded last, loads the rows that differ and reads them back. Its memory is that of worker threads and of those comparisons.
+After the change, each makes that model and what reads it anew. Nightfreight also reads the sources, runs every check again, compares the marts
+that it made with what it loaded last, loads the rows that differ and reads them back.
 `
   writeFileSync(join(values.out, 'analyst.md'), text)
   console.log(text)

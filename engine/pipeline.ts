@@ -104,7 +104,7 @@ async function change(
   const { images, syncPoints } = await keepImages(context, plan.reads, outcome.extracted, nights)
 
   const macros = await openTables(context, graph, plan.reads, images, judged)
-  const sets = await transform(context, graph, macros, plan.reads, images, judged, failures)
+  const sets = await transform(context, graph, macros, plan, images, judged, failures)
   outcome.tables = [...judged, ...sets]
   const setChecks = await runSetChecks(context, graph, plan.reads, failures)
 

@@ -10,6 +10,8 @@ export interface TaskStore {
   fail(task: string, error: unknown, retryAt?: Date): Promise<void>
   /** Notes how far a task is, for people: a chunk more. What it says may be lost. */
   progress(task: string, chunk: ChunkProgress): Promise<void>
+  /** What a task has committed in another run of the job: in `run`, or in the last that began. Absent where no other is known. */
+  earlier?<T>(task: string, run?: string): Promise<{ run: string; output: T } | undefined>
 }
 
 /** How far an extract has been read when a chunk of it was staged. */

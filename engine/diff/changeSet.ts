@@ -83,13 +83,14 @@ export async function compareSet(
     return { ...changes, ...there, ...(look.reason && { reason: look.reason }) }
   }
   const state = new State(context, load, table, load.table)
-  await state.write()
   const last = run !== undefined && !look.reason ? await state.last(run) : undefined
+  const isSame = last !== undefined && (await state.takeOver(last))
+  if (!isSame) await state.write()
   const lost = run === undefined || !look.now ? undefined : `what run ${run} loaded is no longer staged`
   const reason = look.reason ?? (last ? last.otherColumns && 'its columns have changed' : lost)
   const changes =
     last && !reason
-      ? await compare(context, load, state, last)
+      ? await (isSame ? unchanged : compare)(context, load, state, last)
       : await everything(context, load, state, last, !look.now || look.now.rows === 0)
   await state.keep()
   return { ...changes, ...there, ...(reason && { reason }) }
@@ -166,6 +167,29 @@ function countsOf(
     updates: load.mode === 'append' ? 0 : of('update'),
     deletes: removesGone(load) ? of('delete') : 0,
     keptGone: removesGone(load) ? 0 : of('delete'),
+  }
+}
+
+/** No difference, of rows that are in the files of the last load. */
+async function unchanged(
+  context: RunContext,
+  load: PlannedLoad,
+  state: State,
+  last: State,
+): Promise<Compared> {
+  const none = `SELECT * FROM (${comparisonSql(state.identity, state.sql(), last.sql())}) WHERE false`
+  const { rows } = state
+  return {
+    load,
+    whole: false,
+    list: [await copyFile(context, none, ownFile(context, `changes/${load.table}/list/0`, '.parquet'))],
+    before: rows,
+    table: state.table,
+    was: last.table,
+    state: state.buckets.flat(),
+    counts: { rows, inserts: 0, updates: 0, deletes: 0, superseded: 0, keptGone: 0 },
+    upserts: [],
+    keys: [],
   }
 }
 

@@ -177,8 +177,9 @@ export async function withFound(
   return judged
 }
 
-const dataSet = ({ parts, findings, sideFiles, plain, unique }: Transformed): DataSet => ({
+const dataSet = ({ parts, findings, sideFiles, origin, plain, unique }: Transformed): DataSet => ({
   parts: parts!,
+  ...(origin && { origin }),
   ...(findings && { findings }),
   ...(sideFiles && { sideFiles }),
   ...(plain && { plain }),

@@ -6,7 +6,7 @@ import { LOSER, losersSql } from '../quality/keyRules.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { ENCODING, HASH } from '../sql/rowHash.ts'
-import { type DataSet, goodRows } from '../staging/dataSet.ts'
+import { type DataSet, goodRows, originOf, rejectedRows } from '../staging/dataSet.ts'
 import { copyBuckets, copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { partOf, readManifest, rowsIn, writeManifest } from '../staging/store.ts'
@@ -92,6 +92,30 @@ export class State {
     // Who reads the entries finds a file.
     if (this.rows === 0)
       this.buckets[0] = [await copyFile(this.context, this.none(), this.file('none', '.parquet'))]
+  }
+
+  /**
+   * Takes the entries of a state as they lie, and its witness, where both are of the same files, each row of which is loaded and
+   * no other. False where they are not.
+   */
+  async takeOver(last: State): Promise<boolean> {
+    const { duck, root } = this.context
+    const { findings, values, parts } = this.table
+    const isSame =
+      !last.otherColumns &&
+      values === last.table.values &&
+      last.rows === rowsIn(parts) &&
+      JSON.stringify(originOf(this.table)) === JSON.stringify(originOf(last.table))
+    if (!isSame) return false
+    const out = [
+      `SELECT ${ROW} AS row FROM (${last.sql()}) WHERE ${ROW} < 0`,
+      ...(findings ? [rejectedRows(root, findings)] : []),
+    ]
+    const [found] = await duck.rows(`SELECT count(*) AS n FROM (${out.join(' UNION ALL ')})`)
+    if (Number(found!.n) > 0) return false
+    this.buckets = last.buckets
+    this.witness = last.witness
+    return true
   }
 
   /**

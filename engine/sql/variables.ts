@@ -2,7 +2,7 @@ import { didYouMean } from '../nearest.ts'
 import { type Duck, quote, quoteName } from './duckdb.ts'
 import type { Fault } from './faults.ts'
 import type { SqlSources, Variables } from './model.ts'
-import { placeOf } from './text.ts'
+import { placeOf, tokensOf } from './text.ts'
 
 /** The run's own time, which every job has. */
 export const RUN_AT = 'run_at'
@@ -33,6 +33,21 @@ export async function setVariables(
   last?: LastValues,
 ): Promise<void> {
   for (const statement of variablesSql(vars, runAt, last)) await duck.run(statement)
+}
+
+/** Names of the variables that some SQL asks for; undefined where it works one out, so that it may be any. */
+export function variablesIn(texts: string[]): string[] | undefined {
+  const names = new Set<string>()
+  for (const sql of texts) {
+    const words = [...tokensOf(sql)].map(({ text }) => text)
+    for (const [index, word] of words.entries()) {
+      if (word.replaceAll('"', '').toLowerCase() !== 'getvariable') continue
+      const name = /^'([^']*)'$/.exec(words[index + 2] ?? '')?.[1]
+      if (name === undefined || words[index + 3] !== ')') return undefined
+      names.add(name)
+    }
+  }
+  return [...names]
 }
 
 /** Queries that ask for variables that are not there: DuckDB would answer NULL. */

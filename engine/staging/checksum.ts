@@ -27,3 +27,18 @@ export async function fileChecksum(path: string): Promise<number> {
     await file.close()
   }
 }
+
+/** Whether two files hold the same bytes. */
+export async function isSameFile(one: string, other: string): Promise<boolean> {
+  const files = [await open(one, 'r'), await open(other, 'r')] as const
+  const blocks = [Buffer.allocUnsafe(BLOCK), Buffer.allocUnsafe(BLOCK)] as const
+  try {
+    for (;;) {
+      const [a, b] = [await files[0].read(blocks[0]), await files[1].read(blocks[1])]
+      if (!blocks[0].subarray(0, a.bytesRead).equals(blocks[1].subarray(0, b.bytesRead))) return false
+      if (a.bytesRead === 0) return true
+    }
+  } finally {
+    for (const file of files) await file.close()
+  }
+}

@@ -9,6 +9,8 @@ export interface DataSet {
   findings?: string
   /** The file of findings, and that of an extract's corrections, as they were written; absent in what an earlier version wrote. */
   sideFiles?: Part[]
+  /** The files of which these are other names, where an earlier run wrote them: see {@link originOf}. */
+  origin?: string[]
   /** The files are such as targets load as they lie. */
   plain?: true
   /** The columns by which the source itself keeps its rows apart, where they are loaded as they lie. */
@@ -18,6 +20,10 @@ export interface DataSet {
   /** SQL of the columns, where rows are seen with others than the files have. */
   view?: string
 }
+
+/** What tells a data set's files from all others that were ever written: those of the same origin hold the same rows, in the same order. */
+export const originOf = ({ origin, parts }: Pick<DataSet, 'origin' | 'parts'>): string[] =>
+  origin ?? parts.map(({ file, checksum }) => `${file} ${checksum}`)
 
 /** The files that lie beside those of a data set. */
 export const filesBeside = ({

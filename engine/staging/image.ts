@@ -115,7 +115,8 @@ export function imageSql(root: string, image: Image, read: ImageRead): string {
 /** True in rows of {@link latestSql} of which only the key is known, since the source had them no more. */
 export const GONE = '_nf_gone'
 
-const seenColumns = ({ columns }: Image) => columns.filter(({ name }) => name !== REJECTED)
+/** The columns of an image that are the table's. */
+export const seenColumns = ({ columns }: Image) => columns.filter(({ name }) => name !== REJECTED)
 
 /** SQL of the latest that some of an image's nights know of each key, as {@link imageSql} decides it, with {@link GONE}. */
 export function latestSql(root: string, image: Image, read: ImageRead, nights: Night[]): string {

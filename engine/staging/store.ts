@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -36,6 +38,16 @@ export async function atomicWrite(
   } catch (error) {
     discard(temporary)
     throw full(error, path)
+  }
+}
+
+/** Gives a file a second name, which keeps it when the first is removed; a copy where the file system has no links. */
+export function linkOrCopy(from: string, to: string): void {
+  try {
+    linkSync(from, to)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw error
+    copyFileSync(from, to)
   }
 }
 
@@ -107,7 +119,7 @@ export async function writeManifest<T extends { parts: Part[] }>(
  * damaged: what it was of is made anew.
  */
 export async function readManifest<T extends { parts: Part[] }>(
-  staging: Staging,
+  staging: Pick<Staging, 'read' | 'bring'>,
   file: string,
 ): Promise<T | undefined> {
   const text = await staging.read(file)

@@ -1,7 +1,7 @@
 import type { Part, StagedFile } from '../contracts/staging.ts'
 import { taskName } from '../contracts/taskName.ts'
 import { EngineError } from '../errors.ts'
-import { type PlannedRead, refuseReserved } from '../plan/plan.ts'
+import { type Plan, type PlannedRead, refuseReserved } from '../plan/plan.ts'
 import { counted } from '../plural.ts'
 import { hiddenChecks } from '../quality/hidden.ts'
 import { KEY_PRESENT, nullKeysSql } from '../quality/keyRules.ts'
@@ -28,6 +28,7 @@ import { rowsIn } from '../staging/store.ts'
 import { type Column, columnNamed, withOrigins } from '../types/logical.ts'
 import { extractSql, sortOut } from './corrections.ts'
 import { diagnosing, type InQuery, type Source } from './diagnose.ts'
+import { EarlierRows, type Found } from './earlierRows.ts'
 import { enrich } from './enrich.ts'
 import { asSeen, asStaged, columnsOf, openSet, openView, refuseTooLarge } from './modelTypes.ts'
 import type { JudgedExtract, Transformed } from './transformed.ts'
@@ -80,12 +81,14 @@ export async function transform(
   context: RunContext,
   graph: SqlGraph,
   macros: MacroSession,
-  reads: PlannedRead[],
+  plan: Pick<Plan, 'reads' | 'refresh'>,
   images: Map<string, Image>,
   judged: JudgedExtract[],
   failures: FailureScope,
 ): Promise<Transformed[]> {
+  const { reads } = plan
   const results: Transformed[] = []
+  const earlier = new EarlierRows(context, graph, plan, images, judged, results)
   const within = inQueryOf(context, graph, reads)
   let made: Map<string, Pick<Query, 'plain'>> | undefined
   for (const model of graph.models) {
@@ -102,7 +105,8 @@ export async function transform(
       } else {
         const rows = read && image ? asRead(context, read, image, judged) : made?.get(name)
         const query = { ...model, ...rows }
-        const stageOwn = (own: RunContext) => stage(own, within, query, checks)
+        const look = async () => (rows || model.enrich ? {} : earlier.find(model))
+        const stageOwn = (own: RunContext) => stage(own, within, query, checks, look)
         const result = await runTask(context, taskName('model', name), stageOwn, filesOf)
         const set = { ...result, parts: result.parts! }
         await openSet(context, set)
@@ -171,23 +175,32 @@ const inQueryOf = ({ duck, spec }: RunContext, graph: SqlGraph, reads: PlannedRe
 
 const filesOf = (made: Transformed): StagedFile[] => [...(made.parts ?? []), ...filesBeside(made)]
 
-/** Writes a query's rows, or takes the parts that hold them already, and checks them. */
+/** Writes a query's rows, or takes the parts that hold them already, and checks them, whoever made them. */
 async function stage(
   context: RunContext,
   within: InQuery,
   model: Query,
   checks: OrderedCheck[],
+  look: () => Promise<Found>,
 ): Promise<Transformed> {
   const { progress } = context
   const task = taskName('model', model.name)
   progress.started(task)
-  const set = model.plain ?? (await within(model, () => materialise(context, model)))
+  const { basis, rows, computed } = await look()
+  const set = model.plain ?? rows ?? (await within(model, () => materialise(context, model)))
   const judged = await judge(context, within, model, checks, set)
   const corrections = judged.rejected > 0 ? await context.corrections(model.name) : []
   const result =
     corrections.length > 0 ? await correctModel(context, within, model, checks, judged, corrections) : judged
-  progress.finished(task, `${counted(result.rows, 'row')}, ${result.rejected} rejected`)
-  return result
+  const from = rows ? `, unchanged: taken from run ${rows.taken}` : ''
+  progress.finished(task, `${counted(result.rows, 'row')}, ${result.rejected} rejected${from}`)
+  // Corrected rows are not what the query gives.
+  const isCorrected = result.parts !== judged.parts
+  return {
+    ...result,
+    ...(basis && !isCorrected && { basis }),
+    ...(computed !== undefined && { computed }),
+  }
 }
 
 async function materialise(context: RunContext, model: Query): Promise<DataSet & { columns?: Column[] }> {

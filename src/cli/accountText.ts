@@ -11,6 +11,29 @@ export function rejectedByTable({ tables }: Pick<Outcome, 'tables'>): Map<string
   return rejected
 }
 
+/** Models whose rows an earlier run had, by that run; and, where there are any, why the others were computed. */
+export function takenLines({ tables }: Pick<Outcome, 'tables'>): string[] {
+  const grouped = (of: (table: Outcome['tables'][number]) => string | undefined) =>
+    [...Map.groupBy(tables, of)].flatMap(([what, group]) =>
+      what === undefined ? [] : [{ what, names: group.map(({ name }) => name) }],
+    )
+  const taken = grouped(table => table.taken)
+  if (taken.length === 0) return []
+  return [
+    ...taken.map(
+      ({ what, names }) =>
+        `  unchanged ${formatCount(names.length)} ${names.length === 1 ? 'model' : 'models'}, taken from run ${what}: ${names.join(', ')}`,
+    ),
+    ...grouped(table => table.computed).map(({ what, names }) => `  computed  ${names.join(', ')}: ${what}`),
+  ]
+}
+
+/** The same for a program: by model, the run that its rows are of, or why they were computed. */
+export const takenJson = ({ tables }: Pick<Outcome, 'tables'>) => ({
+  unchanged: Object.fromEntries(tables.flatMap(({ name, taken }) => (taken ? [[name, taken]] : []))),
+  computed: Object.fromEntries(tables.flatMap(({ name, computed }) => (computed ? [[name, computed]] : []))),
+})
+
 /** What became of every row: of each extract and model where there is more to say than its rows, and of all loads together. */
 export function accountLines({ extracts, models, loads }: Accounts): string[] {
   const lines: string[] = []

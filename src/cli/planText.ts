@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
 import { counted } from '../../engine/plural.ts'
 import type { RunResult } from '../runs/result.ts'
-import { rejectedByTable } from './accountText.ts'
+import { rejectedByTable, takenLines } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
 import { shownValue } from './tableText.ts'
 
@@ -30,6 +30,7 @@ export function planText(result: RunResult, next: string, colours: boolean): str
     )
     for (const note of read.notes) lines.push(`            ${note}`)
   }
+  lines.push(...takenLines(outcome))
   for (const [name, rejected] of rejectedByTable(outcome))
     lines.push(`  rejected  ${name}: ${counted(rejected, 'row', formatCount)}, to the quarantine`)
   for (const plan of outcome.previews) lines.push('', ...loadLines(plan, paint))

@@ -6,7 +6,7 @@ import { describeVerification, type Verification } from '../../engine/verify/res
 import type { RunResult } from '../runs/result.ts'
 import { legible } from '../util/printable.ts'
 import { runPath, siteOf } from '../util/site.ts'
-import { accountLines, rejectedByTable } from './accountText.ts'
+import { accountLines, rejectedByTable, takenJson, takenLines } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
 import { hasColours, print } from './output.ts'
 import { aligned } from './table.ts'
@@ -28,6 +28,7 @@ export function summaryText(result: RunResult, colours = false): string {
   const loaded = new Set(outcome.loaded.length > 0 ? outcome.changes.map(({ load }) => load.from) : [])
   for (const { extract, rows } of outcome.extracted)
     if (!loaded.has(extract)) lines.push(`  read      ${extract}: ${counted(rows, 'row', formatCount)}`)
+  lines.push(...takenLines(outcome))
   for (const { name, corrected } of outcome.tables)
     if (corrected && corrected.applied.length > 0)
       lines.push(
@@ -127,6 +128,7 @@ export function summaryJson({ run, job, status, seconds, outcome, archive, repor
     resumed,
     seconds,
     read: Object.fromEntries(extracted.map(({ extract, rows }) => [extract, rows])),
+    ...takenJson(outcome),
     corrected: Object.fromEntries(
       tables.map(({ name, corrected }) => [name, corrected?.applied.length ?? 0]),
     ),

@@ -113,6 +113,15 @@ export function taskStore(
       )
       return row && (JSON.parse(row.output) as T)
     },
+    async earlier<T>(task: string, of?: string) {
+      const [row] = await database.all<{ run: string; output: string }>(
+        `SELECT t.run, t.output FROM runs r JOIN tasks t ON t.run = r.run AND t.task = :task AND t.status = 'SUCCESS'
+         WHERE r.job = (SELECT job FROM runs WHERE run = :run) AND r.run ${of === undefined ? '<> :run' : '= :of'}
+         ORDER BY r.started_at DESC, r.run DESC LIMIT 1`,
+        { run, task, ...(of !== undefined && { of }) },
+      )
+      return row && { run: row.run, output: JSON.parse(row.output) as T }
+    },
     begin: task =>
       guarded(queries =>
         queries.run(

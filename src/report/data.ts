@@ -13,7 +13,15 @@ export interface ReportData {
   interval?: { from: string; to: string }
   extracts: ReportExtract[]
   /** `corrected`: rows that a person's correction put in place of rejected ones. */
-  models: { name: string; rows: number; rejected: number; warned: number; corrected?: number }[]
+  models: {
+    name: string
+    rows: number
+    rejected: number
+    warned: number
+    corrected?: number
+    /** The run that computed its rows, where it was an earlier one: nothing that they are made of had changed. */
+    takenFrom?: string
+  }[]
   checks: ReportCheck[]
   loads: ReportLoad[]
   /** What became of the rows of every load. */

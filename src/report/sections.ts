@@ -163,10 +163,11 @@ const extracts = (list: ReportExtract[]) =>
 
 const models = ({ models }: ReportData) =>
   table(
-    ['Model', '#Rows', '#Rejected', '#Warned', '#Corrected'],
+    ['Model', '#Rows', '#Rejected', '#Warned', '#Corrected', 'Notes'],
     models.map(model => [
       html`<b>${model.name}</b>`,
       ...[model.rows, model.rejected, model.warned, model.corrected ?? 0].map(count),
+      html`<span class="soft">${model.takenFrom ? `unchanged, taken from run ${model.takenFrom}` : '–'}</span>`,
     ]),
     'No model ran.',
   )

@@ -140,9 +140,10 @@ function reportData(
       }
     }),
     models: outcome.tables
-      .filter(table => table.checks.length > 0)
-      .map(({ name, rows, rejected, marked, corrected }) => ({
+      .filter(table => table.checks.length > 0 || table.taken)
+      .map(({ name, rows, rejected, marked, corrected, taken }) => ({
         name,
+        ...(taken && { takenFrom: taken }),
         rows,
         rejected,
         warned: marked - rejected,

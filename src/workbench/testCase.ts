@@ -105,7 +105,7 @@ export async function runCase(
   const nights = new Map(judged.map(({ name, night }) => [name, night]))
   const { images } = await keepImages(context, reads, extracted, nights)
   const macros = await openTables(context, graph, reads, images, judged)
-  const sets = await transform(context, graph, macros, reads, images, judged, failures)
+  const sets = await transform(context, graph, macros, { reads }, images, judged, failures)
   const checks = await runSetChecks(context, graph, reads, failures)
   failures.check()
   await context.duck.run(

@@ -1,0 +1,236 @@
+import { join } from 'node:path'
+import type { Part, StagedFile } from '../contracts/staging.ts'
+import { type TaskName, taskName } from '../contracts/taskName.ts'
+import type { Plan } from '../plan/plan.ts'
+import { ownFile, type RunContext } from '../runtime/context.ts'
+import type { OrderedModel, SqlGraph } from '../sql/model.ts'
+import { HASH, rowHash } from '../sql/rowHash.ts'
+import { LAST_VALUES, RUN_AT } from '../sql/variables.ts'
+import { isSameFile } from '../staging/checksum.ts'
+import { type DataSet, filesBeside, goodRows, originOf, rejectedRows } from '../staging/dataSet.ts'
+import { type Image, imageFile, seenColumns } from '../staging/image.ts'
+import { atomicWrite, linkOrCopy, readManifest, sizeOf } from '../staging/store.ts'
+import type { Column } from '../types/logical.ts'
+import { type Basis, hashOf, queryOf } from './basis.ts'
+import { extractSql } from './corrections.ts'
+import type { JudgedExtract, Transformed } from './transformed.ts'
+
+/** A model's rows as an earlier run staged them, or why they are computed. */
+export interface Found {
+  /** Absent where it is never taken: what it gives is another in each run. */
+  basis?: Basis
+  rows?: DataSet & { columns: Column[]; taken: string }
+  computed?: string
+}
+
+/** Rows that models see of a table. */
+interface Seen {
+  sql: string
+  rows: number
+  columns: Column[]
+  /** Its files, and a hash of what makes a table of them; absent where that are other files. */
+  files?: { parts: Part[]; shape: string }
+}
+
+/**
+ * Finds models whose rows would be those of an earlier run: their query, and what it calls, says the same, and the rows
+ * that they read are the same. Whether rows are is told by their files, and where these are others, as of a table that is
+ * read whole each night, by their number and the sums of their hashes.
+ */
+export class EarlierRows {
+  private readonly context: RunContext
+  private readonly graph: SqlGraph
+  private readonly plan: Pick<Plan, 'reads' | 'refresh'>
+  private readonly images: Map<string, Image>
+  private readonly judged: JudgedExtract[]
+  /** The data sets of this run, as they come to be. */
+  private readonly sets: Transformed[]
+  private readonly renewed: ReadonlySet<string>
+  private readonly versions = new Map<string, Promise<string>>()
+  private readonly compared = new Map<string, Promise<boolean>>()
+
+  constructor(
+    context: RunContext,
+    graph: SqlGraph,
+    plan: Pick<Plan, 'reads' | 'refresh'>,
+    images: Map<string, Image>,
+    judged: JudgedExtract[],
+    sets: Transformed[],
+  ) {
+    this.context = context
+    this.graph = graph
+    this.plan = plan
+    this.images = images
+    this.judged = judged
+    this.sets = sets
+    const renewed = new Set(
+      context.spec.loads.filter(({ table }) => plan.refresh?.includes(table)).map(({ from }) => from),
+    )
+    for (const { name, reads } of graph.models.toReversed())
+      if (renewed.has(name)) for (const table of reads) renewed.add(table)
+    this.renewed = renewed
+  }
+
+  /** Links the rows of a model into this run, where an earlier one has them. */
+  async find(model: OrderedModel): Promise<Found> {
+    const { tasks, duck, runAt, lastValues } = this.context
+    const { name, volatile } = model
+    if (!tasks.earlier) return {}
+    if (volatile.length > 0) return { computed: `${volatile[0]!.name} gives another answer each time` }
+    const variables = { ...this.graph.vars, [RUN_AT]: runAt.toISOString(), [LAST_VALUES]: lastValues ?? {} }
+    const { query, tables } = queryOf(model, this.graph, this.plan.reads, variables, await duck.version())
+    const basis: Basis = { query, tables: {} }
+    for (const table of tables) basis.tables[table] = await this.versionOf(table)
+    if (this.renewed.has(name)) return { basis, computed: 'a full refresh was asked for' }
+    const last = await tasks.earlier<Transformed>(taskName('model', name))
+    const computed = last ? await this.difference(basis, last.run, last.output) : 'no earlier run made it'
+    if (!last || computed !== undefined) return { basis, ...(computed !== undefined && { computed }) }
+    const rows = await this.take(name, last.run, last.output)
+    if (!rows) return { basis, computed: `what run ${last.run} staged is gone or damaged` }
+    return { basis, rows }
+  }
+
+  /** What is not as it was in a run; undefined where nothing is. Then the basis calls equal rows as that run did. */
+  private async difference(basis: Basis, run: string, { basis: before }: Transformed): Promise<string | undefined> {
+    if (!before) return `run ${run} did not keep what it made it of`
+    const { query, tables } = basis
+    const other = Object.keys({ ...query, ...before.query }).find(what => query[what] !== before.query[what])
+    if (other !== undefined) return `${other} changed`
+    for (const [table, version] of Object.entries(tables)) {
+      const known = before.tables[table]
+      if (known === undefined) return 'its SQL changed'
+      if (version !== known && !(await this.isSame(table, run))) return `rows of ${table} changed`
+      tables[table] = known
+    }
+    return undefined
+  }
+
+  /** A hash that differs from an earlier run's unless a table's rows are in the same files, and the same ones are good. */
+  private versionOf(table: string): Promise<string> {
+    const known = this.versions.get(table) ?? this.hashFiles(table)
+    this.versions.set(table, known)
+    return known
+  }
+
+  private async hashFiles(table: string): Promise<string> {
+    const set = this.sets.find(({ name }) => name === table)
+    const rejects = set?.findings ? await this.rejectsOf(set.findings) : null
+    const image = this.images.get(table)
+    if (!image) return hashOf([set!.columns, originOf({ ...set!, parts: set!.parts! }), rejects])
+    const nights = image.nights.map(({ parts, gone, out }) => [parts, gone, out])
+    const corrected = [this.judgedOf(table).corrections, set?.corrected && originOf({ parts: set.parts! })]
+    return hashOf([image.columns, nights, corrected, rejects])
+  }
+
+  private async rejectsOf(findings: string): Promise<unknown[]> {
+    const { duck, root } = this.context
+    const [found] = await duck.rows(
+      `SELECT count(*)::VARCHAR AS n, sum(row)::VARCHAR AS s, sum(hash(row))::VARCHAR AS h FROM (SELECT DISTINCT row FROM (${rejectedRows(root, findings)}))`,
+    )
+    return [found!.n, found!.s, found!.h]
+  }
+
+  private judgedOf(extract: string): JudgedExtract {
+    return this.judged.find(({ name }) => name === extract)!
+  }
+
+  /** Whether a table's rows are what they were in a run, in whatever files and order. */
+  private isSame(table: string, run: string): Promise<boolean> {
+    const key = `${table} ${run}`
+    const known = this.compared.get(key) ?? this.compare(table, run)
+    this.compared.set(key, known)
+    return known
+  }
+
+  private async compare(table: string, run: string): Promise<boolean> {
+    const set = this.sets.find(({ name }) => name === table)
+    const now = set ? this.setSeen(set) : this.extractSeen(table)
+    const then = await (set ? this.earlierSet(table, run) : this.earlierExtract(table, run))
+    if (!then || then.rows !== now.rows || hashOf(then.columns) !== hashOf(now.columns)) return false
+    return (await this.haveSameBytes(now, then)) || (await this.sumOf(now)) === (await this.sumOf(then))
+  }
+
+  /** Whether two tables are the same files once more: as when small tables are read again, and much faster to tell than by rows. */
+  private async haveSameBytes({ files: now }: Seen, { files: then }: Seen): Promise<boolean> {
+    if (!now || now.shape !== then?.shape || now.parts.length !== then.parts.length) return false
+    const pairs = now.parts.map((part, index) => [part, then.parts[index]!] as const)
+    const isLike = (a: Part, b: Part) => a.bytes === b.bytes && a.checksum === b.checksum && a.checksum !== undefined
+    if (!pairs.every(([a, b]) => isLike(a, b))) return false
+    const { root } = this.context
+    for (const [a, b] of pairs) if (!(await isSameFile(join(root, a.file), join(root, b.file)))) return false
+    return true
+  }
+
+  private async sumOf({ sql, columns }: Seen): Promise<string> {
+    const [a, b] = HASH
+    const hashes = `SELECT ${rowHash(columns, '_nf_r')} FROM (${sql}) AS _nf_r`
+    const [sums] = await this.context.duck.rows(
+      `SELECT concat_ws(' ', count(*), sum(${a}), sum(${b})) AS sums FROM (${hashes})`,
+    )
+    return String(sums!.sums)
+  }
+
+  private setSeen(set: Transformed): Seen {
+    const { parts, findings, rows, rejected, columns } = set
+    return { sql: goodRows(this.context.root, { parts: parts!, ...(findings && { findings }) }), rows: rows - rejected, columns }
+  }
+
+  private extractSeen(extract: string): Seen {
+    const { corrections, account } = this.judgedOf(extract)
+    return this.imageSeen(extract, this.images.get(extract)!, corrections, account.rows)
+  }
+
+  private imageSeen(extract: string, image: Image, corrections: string | undefined, rows: number): Seen {
+    const read = this.plan.reads.find(each => each.extract === extract)!
+    const shape = hashOf(
+      image.nights.map(({ columns, parts, gone = [], out, distinctBy }) => [columns, parts.length, gone.length, !out, distinctBy]),
+    )
+    return {
+      sql: extractSql(this.context.root, image, read, corrections),
+      rows,
+      columns: seenColumns(image),
+      ...(corrections === undefined && { files: { parts: image.parts, shape } }),
+    }
+  }
+
+  private async earlierSet(table: string, run: string): Promise<Seen | undefined> {
+    const found = await this.outputOf<Transformed>(taskName('model', table), run)
+    if (!found?.parts || !(await this.areThere([...found.parts, ...filesBeside(found)]))) return undefined
+    return this.setSeen(found)
+  }
+
+  private async earlierExtract(table: string, run: string): Promise<Seen | undefined> {
+    const { staging, spec } = this.context
+    const judged = await this.outputOf<JudgedExtract>(taskName('types', table), run)
+    if (!judged || !(await this.areThere(filesBeside(judged)))) return undefined
+    const here = { read: (file: string) => staging.read(file), bring: (files: StagedFile[]) => this.areThere(files) }
+    const image = await readManifest<Image>(here, imageFile(spec.job, run, table))
+    return image && this.imageSeen(table, image, judged.corrections, judged.account.rows)
+  }
+
+  private async outputOf<T>(task: TaskName, run: string): Promise<T | undefined> {
+    return (await this.context.tasks.earlier!<T>(task, run))?.output
+  }
+
+  // To bring them from elsewhere would take longer than to compute the model.
+  private async areThere(files: StagedFile[]): Promise<boolean> {
+    const { root, staging } = this.context
+    return files.every(({ file }) => sizeOf(join(root, file)) >= 0) && staging.bring(files)
+  }
+
+  private async take(name: string, run: string, output: Transformed): Promise<Found['rows']> {
+    const { root, staging } = this.context
+    const { parts = [], columns, taken } = output
+    const [part] = parts
+    if (!part || parts.length > 1 || !(await staging.bring(parts))) return undefined
+    const file = ownFile(this.context, `transformed/${name}`, '.parquet')
+    try {
+      await atomicWrite(join(root, file), temporary => linkOrCopy(join(root, part.file), temporary))
+    } catch (error) {
+      // Collected since it was looked at.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+    return { columns, parts: [{ ...part, file }], origin: originOf({ ...output, parts }), taken: taken ?? run }
+  }
+}
