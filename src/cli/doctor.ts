@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
-import { homeFolder } from './home.ts'
+import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 
 export function doctorCommand(): Command {
@@ -14,7 +14,13 @@ export function doctorCommand(): Command {
       const { examine } = await import('../runs/doctor.ts')
       const { signal } = new AbortController()
       const spec = await loadJob(folder, process.env, { signal })
-      const examined = await examine(spec, homeFolder(), signal)
+      const home = homeFolder()
+      await using stack = new AsyncDisposableStack()
+      const openJob = async (job: string) => {
+        const { openStagedJobs } = await import('../runs/stagedJob.ts')
+        return openStagedJobs(await openMetadata(home), home, process.env.STAGING_URL, stack)(job)
+      }
+      const examined = await examine(spec, home, openJob, signal)
       const lacking = examined.flatMap(({ findings }) => findings).filter(({ ok }) => !ok)
       const wrong = lacking.filter(({ optional }) => !optional).length
       const better = lacking.length - wrong

@@ -35,6 +35,7 @@ export function readExtracts(
     const own = Object.fromEntries(entries.filter(entry => !isCommon(entry)))
     // What is not named otherwise has the name that the job gives it.
     if (Object.hasOwn(shape, 'table') && own.table === undefined && own.query === undefined) own.table = name
+    if (connector.name === 'job') own.model ??= name
     if (own.table !== undefined && own.query !== undefined)
       document.problem([...path, 'query'], `extract.${name}.query: either table or query`, 'key')
     const param = common?.incremental?.param

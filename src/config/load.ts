@@ -21,6 +21,7 @@ import { readReport } from './report.ts'
 import { readSchedule } from './schedule.ts'
 import { type JobYaml, jobSchema } from './schema.ts'
 import { readShared } from './shared.ts'
+import { withSharedModels } from './sharedModels.ts'
 import { validate } from './validate.ts'
 import { expandWildcards } from './wildcards.ts'
 
@@ -43,7 +44,7 @@ export async function loadJob(
   const found = await readFolder(folder)
   const context = { env: environmentOf(folder, env), folder: resolve(folder) }
   const document = await openJob(folder, found, context)
-  const content = spelledOut(document, withoutBlock(document, withDefaults(document)))
+  const content = spelledOut(document, withoutBlock(document, withSharedModels(document, withDefaults(document))))
   const own = validate(document, [], jobSchema, content ?? {})
   document.throwIfAny()
   if (!own) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)

@@ -10,6 +10,7 @@ import { openJob } from './include.ts'
 import { readLoads } from './loads.ts'
 import { commonExtract, type JobYaml, jobSchema } from './schema.ts'
 import { connectionNames } from './shared.ts'
+import { type SharedModel, sharedModelOf, withSharedModels } from './sharedModels.ts'
 import { validate } from './validate.ts'
 import { expandWildcards } from './wildcards.ts'
 
@@ -23,6 +24,8 @@ export interface JobOutline
   declared: Record<string, Record<string, string>>
   /** Extract → the table that it reads, where it says one, or has its name. */
   sourceTables: Record<string, string>
+  /** Extract → the model of another job that it reads. */
+  sharedModels: Record<string, SharedModel>
   /** Connection → a text that is the same for the same one in other jobs. May hold secrets: compare it, never print it. */
   identities: Record<string, string>
 }
@@ -48,7 +51,7 @@ export type Remembered = (job: string) => { name: string; key: string[] }[]
 export async function readOutline(folder: string, remembered: Remembered): Promise<JobOutline> {
   const found = await readFolder(folder)
   const document = await openJob(folder, found)
-  const whole = (withDefaults(document) ?? {}) as Record<string, unknown>
+  const whole = (withSharedModels(document, withDefaults(document)) ?? {}) as Record<string, unknown>
   const known = Object.fromEntries(Object.entries(whole).filter(([key]) => Object.hasOwn(PARTS, key)))
   const own = validate(document, [], jobSchema.pick(PARTS), known)
   document.throwIfAny()
@@ -61,12 +64,15 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
   )
   const declared: JobOutline['declared'] = {}
   const sourceTables: JobOutline['sourceTables'] = {}
+  const sharedModels: JobOutline['sharedModels'] = {}
   const extracts = Object.entries(yaml.extract).map(([name, keys]): ExtractSpec => {
     const common = validate(document, ['extract', name], commonExtract.partial(), pickCommon(keys))
     const { schema } = keys as { schema?: Record<string, string> }
     if (schema && Object.values(schema).every(type => typeof type === 'string' && declaredType(type)))
       declared[name] = schema
     const { query, table = name } = keys as { query?: unknown; table?: unknown }
+    const model = sharedModelOf(name, keys, connections)
+    if (model) sharedModels[name] = model
     if (query === undefined && typeof table === 'string') sourceTables[name] = table
     const { from = '', key = [], columns = {}, incremental, sensitive = [], on_duplicate } = common ?? {}
     return {
@@ -98,6 +104,7 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
     quality: { maxErrorRate: yaml.quality.max_error_rate },
     declared,
     sourceTables,
+    sharedModels,
     identities: Object.fromEntries(
       Object.entries(connections).map(([name, settings]) => [
         name,

@@ -3,6 +3,7 @@ import { nearest } from '../../engine/nearest.ts'
 import type { Connector } from './declare/define.ts'
 import { duckdb } from './duckdb/index.ts'
 import { http } from './http/index.ts'
+import { job } from './job/index.ts'
 import { lake } from './lake/index.ts'
 import { local } from './local/index.ts'
 import { mysql } from './mysql/index.ts'
@@ -11,7 +12,7 @@ import { s3 } from './s3/index.ts'
 import { sftp } from './sftp/index.ts'
 
 /** Every connector there is. A new one adds its import and its place in this list. */
-export const connectors: readonly Connector[] = [duckdb, http, lake, local, mysql, postgres, s3, sftp]
+export const connectors: readonly Connector[] = [duckdb, http, job, lake, local, mysql, postgres, s3, sftp]
 
 /**
  * The connector that a URL's scheme selects. Messages never show the URL, which may hold a password.

@@ -2,6 +2,7 @@ import { accessSync, constants, statfsSync } from 'node:fs'
 import { EngineError } from '../../engine/errors.ts'
 import { readerOf } from '../../engine/plan/prepare.ts'
 import type { Diagnosis } from '../connectors/declare/define.ts'
+import type { OpenStagedJob } from '../connectors/declare/stagedJob.ts'
 import type { JobConnection, JobSpec } from '../spec/job.ts'
 import { makeFolder } from '../util/folder.ts'
 import { redact } from '../util/redact.ts'
@@ -14,11 +15,16 @@ export interface Examined {
 }
 
 /** Looks at everything that a job needs, side by side, and changes nothing. Finds all that is wrong, not the first. */
-export async function examine(spec: JobSpec, home: string, signal: AbortSignal): Promise<Examined[]> {
+export async function examine(
+  spec: JobSpec,
+  home: string,
+  openJob: OpenStagedJob,
+  signal: AbortSignal,
+): Promise<Examined[]> {
   const used = Object.values(spec.connections).filter(({ name }) => isUsed(spec, name))
   const examined = [
     examineMachine(spec, home),
-    ...used.map(connection => examineConnection(spec, connection, signal)),
+    ...used.map(connection => examineConnection(spec, connection, openJob, signal)),
   ]
   const mask = (text: string) => redact(text, spec.secrets)
   return (await Promise.all(examined)).map(({ name, findings }) => ({
@@ -61,11 +67,12 @@ async function examineMachine(spec: JobSpec, home: string): Promise<Examined> {
 async function examineConnection(
   { job, extracts, loads }: JobSpec,
   { name, connector, config, context }: JobConnection,
+  openJob: OpenStagedJob,
   signal: AbortSignal,
 ): Promise<Examined> {
   const own = extracts.filter(({ from }) => from === name)
   const into = loads.filter(({ to }) => to === name)
-  const source = own.length > 0 ? connector.source!(config, context) : undefined
+  const source = own.length > 0 ? connector.source!(config, { ...context, openJob }) : undefined
   const target = into.length > 0 ? connector.target!(config, context) : undefined
   try {
     const findings = await tried('it can be reached', async () => {

@@ -20,6 +20,7 @@ import { lastValues } from './lastValues.ts'
 import type { RunOptions } from './options.ts'
 import { checkResources } from './resources.ts'
 import { takeSlots } from './slots.ts'
+import { stagedJobs } from './stagedJob.ts'
 import { openStaging } from './staging.ts'
 
 /** Everything that a run works with, open. */
@@ -46,6 +47,7 @@ export async function openSession(
       `compression.staging_files: nothing is packed by ${spec.stagingCodec}: STAGING_URL names no bucket, and staging on this machine is plain`,
     )
   if (bucket) stack.defer(() => bucket.close())
+  const staging = bucket ?? new LocalStaging(root)
   if (held.resumed) {
     clearTemporary(join(root, runFolder({ spec, run })))
     await bucket?.sweep(runFolder({ spec, run }), clock.now())
@@ -66,7 +68,7 @@ export async function openSession(
     each => each.close(),
   )
   await duck.lock()
-  const { sources, targets } = connect(spec)
+  const { sources, targets } = connect(spec, stagedJobs(metadata, staging, root))
   for (const [name, target] of targets) target.onWait = wait => held.waits(name, wait)
   for (const system of [...sources.values(), ...targets.values()]) stack.defer(() => system.close())
   return {
@@ -97,7 +99,7 @@ export async function openSession(
     sources,
     targets,
     root,
-    staging: bucket ?? new LocalStaging(root),
+    staging,
     tasks: metadata.taskStore({ run, fence, ...(held.step && { step: held.step }) }),
     workers,
     budget,

@@ -187,18 +187,20 @@ async function addJob(duck: Duck, found: ProjectLineage, outline: JobOutline, ho
     })
 }
 
-/** What one job loads and another reads is one table. */
+/** What one job loads, or makes, and another reads is one table. */
 function joinJobs(found: ProjectLineage): void {
   const loaded = found.jobs.flatMap(({ job, loads, identities }) =>
     loads.map(({ to, table }) => ({ id: idOf(job, `${to}.${table}`), place: identities[to], table })),
   )
-  for (const { job, extracts, identities, sourceTables } of found.jobs)
+  for (const { job, extracts, identities, sourceTables, sharedModels } of found.jobs)
     for (const { name, from } of extracts) {
       const reader = found.tables.get(idOf(job, name))!
       const source = loaded.find(
         ({ place, table }) => place === identities[from] && isSameTable(table, sourceTables[name]),
       )
-      const target = source && found.tables.get(source.id)
+      const shared = sharedModels[name]
+      const id = shared ? idOf(shared.job, shared.model) : source?.id
+      const target = id === undefined ? undefined : found.tables.get(id)
       if (!target) continue
       reader.reads = [target.id]
       for (const column of reader.columns) {

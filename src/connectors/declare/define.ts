@@ -4,6 +4,7 @@ import type { Source } from '../../../engine/contracts/source.ts'
 import type { Target } from '../../../engine/contracts/target.ts'
 import type { Nesting } from '../../../engine/types/duckType.ts'
 import type { Column } from '../../../engine/types/logical.ts'
+import type { OpenStagedJob } from './stagedJob.ts'
 
 /** One line of a connector's reviewable type mapping; the documentation's type tables are made from these. */
 export interface TypeRule {
@@ -54,6 +55,8 @@ export interface ConnectionContext {
   /** What no message may show, and no file may keep. */
   secrets?: readonly string[]
   timeouts?: Timeouts
+  /** What other jobs have staged; absent where nothing is read. */
+  openJob?: OpenStagedJob
 }
 
 /** Milliseconds that a kind of waiting may take. */

@@ -1,0 +1,71 @@
+import { join } from 'node:path'
+import type { Staging } from '../../engine/contracts/staging.ts'
+import { isOfKind, subjectOf, taskName } from '../../engine/contracts/taskName.ts'
+import { EngineError } from '../../engine/errors.ts'
+import { didYouMean } from '../../engine/nearest.ts'
+import { LocalStaging } from '../../engine/staging/local.ts'
+import type { Transformed } from '../../engine/transform/transformed.ts'
+import type { OpenStagedJob, StagedTable } from '../connectors/declare/stagedJob.ts'
+import type { Metadata } from '../metadata/metadata.ts'
+import { isDone } from '../metadata/runs.ts'
+import { doneTasks } from '../metadata/tasks.ts'
+import { openStaging } from './staging.ts'
+
+/** Runs among which the last one that loaded is looked for. */
+const LOOKED_AT = 100
+
+/** What other jobs have staged, for extracts that read their models. */
+export const stagedJobs =
+  (metadata: Metadata, staging: Staging, root: string): OpenStagedJob =>
+  async job => {
+    const runs = await metadata.history({ job, limit: LOOKED_AT })
+    const last = runs.find(({ status }) => isDone(status))
+    if (!last)
+      throw new EngineError('TABLE_MISSING', `${job}: no run of a job of that name has loaded yet`, {
+        hint: 'Run it first, with the same NIGHTFREIGHT_HOME, or METADATA_URL and STAGING_URL, as this one.',
+      })
+    const { run, run_at: runAt } = last
+    const store = metadata.taskStore({ run, fence: 0 })
+    return {
+      run,
+      runAt,
+      async table(model): Promise<StagedTable> {
+        const made = await store.output<Transformed>(taskName('model', model))
+        if (!made?.parts) throw await missing(metadata, job, run, model)
+        const { columns, parts, rows, rejected, findings, sideFiles = [] } = made
+        if (!(await staging.bring([...parts, ...sideFiles])))
+          throw new EngineError('STAGING_CORRUPT', `${job}.${model}: what run ${run} staged is gone or damaged`, {
+            hint: `Run ${job} again.`,
+          })
+        return { columns, rows: rows - rejected, root, parts, ...(rejected > 0 && findings && { findings }) }
+      },
+    }
+  }
+
+/** The same for a process that has nothing open yet; what is opened goes with `stack`. */
+export function openStagedJobs(
+  metadata: Metadata,
+  home: string,
+  stagingUrl: string | undefined,
+  stack: AsyncDisposableStack,
+): OpenStagedJob {
+  const root = join(home, 'staging')
+  const bucket = openStaging(stagingUrl, root)
+  stack.defer(async () => {
+    bucket?.close()
+    await metadata.close()
+  })
+  return stagedJobs(metadata, bucket ?? new LocalStaging(root), root)
+}
+
+async function missing({ database }: Metadata, job: string, run: string, model: string): Promise<EngineError> {
+  const tasks = await doneTasks(database, run)
+  const names = tasks.filter(task => isOfKind(task, 'model')).map(subjectOf)
+  return new EngineError(
+    'TABLE_MISSING',
+    `${job}: run ${run} kept no rows of a model ${model}${didYouMean(model, names)}`,
+    {
+      hint: `A model that stays a view has none: -- @materialised table before its query keeps them. There are: ${names.join(', ')}.`,
+    },
+  )
+}

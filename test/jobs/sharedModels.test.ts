@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { smallJob } from './small.ts'
+
+const SHOP = `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract:
+  orders: { from: in, files: orders.csv, take: all, key: id, schema: { id: BIGINT, amount: "DECIMAL(20,4)", status: VARCHAR } }
+load: { paid: { to: wh, from: paid, key: id } }
+checks: { paid: { amount: { between: [0, null] } } }
+quality: { max_error_rate: 0.5 }
+resources: { threads: 1 }
+`
+const ORDERS = 'id,amount,status\n1,5.0001,paid\n2,7,open\n3,-1,paid\n4,9,paid\n'
+const FINANCE = `job: finance
+connections: { wh: "duckdb:wh.duckdb" }
+extract:
+  paid: { from: shop.paid, key: id }
+  lists: { from: shop.lists }
+load:
+  total: { to: wh, from: total, mode: replace }
+  lists: { to: wh, from: lists, mode: replace }
+resources: { threads: 1 }
+`
+
+/** A job, and one beside it that reads its models. */
+async function twoJobs(t: TestContext, name: string) {
+  const shop = await smallJob(t, name, {
+    'job.yaml': SHOP,
+    'in/orders.csv': ORDERS,
+    'paid.sql': "SELECT id, amount, md5(id::VARCHAR)::UUID AS code FROM orders WHERE status = 'paid'",
+    'lists.sql': '-- @materialised table\nSELECT [id, id + 1] AS l, (id::HUGEINT * 10^18::HUGEINT) AS h FROM orders',
+    'seen.sql': 'SELECT id FROM orders',
+  })
+  const folder = join(shop.home, 'finance')
+  mkdirSync(folder)
+  const write = (file: string, text: string) => writeFileSync(join(folder, file), text.replaceAll('shop.', `${name}.`))
+  write('job.yaml', FINANCE)
+  write('total.sql', 'SELECT count(*) AS n, sum(amount) AS amount, typeof(any_value(code)) AS type FROM paid')
+  const rows = async (table: string) => {
+    const duck = await Duck.open({ path: join(folder, 'wh.duckdb'), threads: 1 })
+    try {
+      return await duck.rows(`SELECT COLUMNS(*)::VARCHAR FROM ${table} ORDER BY ALL`)
+    } finally {
+      duck.close()
+    }
+  }
+  return { shop, folder, write, rows, run: (...flags: string[]) => shop.cli('run', folder, ...flags) }
+}
+
+test('a model of another job is read as its last run that loaded left it', async t => {
+  const { shop, folder, run, rows, write } = await twoJobs(t, 'shared')
+  const early = await run()
+  assert.equal(early.code, 2)
+  assert.match(early.err, /TABLE_MISSING.*shared: no run of a job of that name has loaded yet/)
+  const first = await shop.run()
+  assert.equal(first.error, undefined)
+  const done = await run()
+  assert.equal(done.code, 0, done.output)
+  assert.match(done.output, new RegExp(`paid.* is shared\\.paid as of \\S+, run ${first.run}`))
+  // The row that its check rejects is nobody's.
+  assert.deepEqual(await rows('total'), [{ n: '2', amount: '14.0001', type: 'UUID' }])
+  assert.deepEqual((await rows('lists'))[1], { l: '[2, 3]', h: '2000000000000000000' })
+  const again = await run()
+  assert.match(again.out, /unchanged 1 model, taken from run .*: total/)
+
+  // A plan, and a run that fails, are no news.
+  writeFileSync(join(shop.folder, 'in/orders.csv'), `${ORDERS}5,1,paid\n`)
+  await shop.run({ goal: 'plan' })
+  assert.match((await run()).out, /unchanged 1 model/)
+  const second = await shop.run()
+  const collected = await shop.cli('gc', '--keep-days', '0')
+  assert.match(collected.out, new RegExp(first.run))
+  const news = await run()
+  assert.match(news.output, new RegExp(`run ${second.run}`))
+  assert.deepEqual(await rows('total'), [{ n: '3', amount: '15.0001', type: 'UUID' }])
+
+  const lineage = await shop.cli('lineage', folder, 'wh.total.amount')
+  assert.match(lineage.out, /orders\.amount/)
+  const doctor = await shop.cli('doctor', folder)
+  assert.match(doctor.out, /shared\n {2}ok {7} it can be reached\n {2}ok {7} paid can be read/)
+
+  write('job.yaml', FINANCE.replace('shop.lists', 'shop.seen'))
+  const view = await run()
+  assert.equal(view.code, 2)
+  assert.match(view.err, /kept no rows of a model seen.*-- @materialised table/s)
+  write('job.yaml', FINANCE.replace('shop.lists', 'shop.list'))
+  assert.match((await run()).err, /a model list; did you mean "lists"/)
+})
+
+test('what is wrong with it is said of its line', async t => {
+  const { shop, folder, run, write } = await twoJobs(t, 'shared_wrong')
+  await shop.run()
+  const named = `connections: { shared_wrong: "file:in", other: "job:shared_wrong", wh: "duckdb:wh.duckdb" }`
+  write('job.yaml', FINANCE.replace(/connections: .*/, named))
+  const clash = await shop.cli('validate', folder)
+  assert.equal(clash.code, 2)
+  assert.match(clash.err, /job\.yaml:4:\d+: extract\.paid\.from: shared_wrong is a connection here, too; name the job's own/)
+  write(
+    'job.yaml',
+    FINANCE.replace(/connections: .*/, named).replace('shop.paid', 'other').replace('from: shop.lists', 'from: other, model: lists'),
+  )
+  assert.equal((await run()).code, 0)
+  for (const [wrong, says] of [
+    ['key: id, incremental: { column: id }', /job reads whole tables only/],
+    ['key: id, table: x', /table/],
+    ['key: id, mode: changes', /job has no log of changes/],
+  ] as const) {
+    write('job.yaml', FINANCE.replace('key: id', wrong))
+    const { code, err } = await shop.cli('validate', folder)
+    assert.equal(code, 2)
+    assert.match(err, says)
+  }
+})
