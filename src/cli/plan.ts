@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
 import type { RunResult } from '../runs/result.ts'
+import { takenJson } from './accountText.ts'
 import { homeFolder } from './home.ts'
 import { hasColours, print, printError } from './output.ts'
 import { parseTime } from './parse.ts'
@@ -15,6 +16,7 @@ interface PlanFlags {
   json?: boolean
   markdown?: boolean
   exitCode?: boolean
+  compare?: string
 }
 
 export function planCommand(): Command {
@@ -25,7 +27,11 @@ export function planCommand(): Command {
     .option('--fresh', 'give up an interrupted run of the job')
     .option('--json', 'print events and the plan as JSON lines')
     .option('--markdown', 'print the plan as Markdown, for a comment on a pull request')
-    .option('--exit-code', `end with ${EXIT.changes} where the run would change a target`)
+    .option(
+      '--compare <version>',
+      'show which rows the models give that those of a branch, tag, commit or folder do not; reads what the last run read',
+    )
+    .option('--exit-code', `end with ${EXIT.changes} where the run would change a target, or models differ`)
     .addHelpText(
       'after',
       `
@@ -35,9 +41,21 @@ Examples:
   nightfreight plan queries/members
   nightfreight plan queries/members --json > plan.json
   nightfreight plan queries/members --markdown --exit-code > plan.md
+  nightfreight plan queries/members --compare main --markdown
   nightfreight run queries/members --from-plan 20260201T020000-4f1c9a`,
     )
-    .action(async (folder: string, { at, fresh, json = false, markdown, exitCode }: PlanFlags) => {
+    .action(async (folder: string, { at, fresh, json = false, markdown, exitCode, compare }: PlanFlags) => {
+      if (compare !== undefined) {
+        const { compareVersions } = await import('../workbench/versions.ts')
+        const { differs, versionsMarkdown, versionsText } = await import('./versionsText.ts')
+        const runAt = at ?? new Date()
+        const options = { folder, home: homeFolder(), env: process.env, against: compare, runAt }
+        const compared = await compareVersions(options)
+        const textOf = markdown ? versionsMarkdown : versionsText
+        print(json ? JSON.stringify(compared) : textOf(compared))
+        if (exitCode && differs(compared)) process.exitCode = EXIT.changes
+        return
+      }
       const result = await stoppable(stopping =>
         execute({
           ...stopping,
@@ -79,6 +97,7 @@ export function planJson({ run, job, status, seconds, outcome, report, estimates
       const { since, notes } = reads.find(read => read.extract === extract)!
       return { extract, rows, since: since?.value, notes }
     }),
+    ...takenJson(outcome),
     rejected: Object.fromEntries(tables.map(({ name, rejected }) => [name, rejected])),
     quality,
     loads: previews.map(preview => ({ ...preview, estimatedSeconds: estimates[preview.to] })),

@@ -2,12 +2,13 @@ import type { Preview } from '../../engine/diff/preview.ts'
 import { counted } from '../../engine/plural.ts'
 import type { RunResult } from '../runs/result.ts'
 import { rejectedByTable } from './accountText.ts'
+import { text } from './markdown.ts'
 import { formatCount } from './meter.ts'
 import { shownValue } from './tableText.ts'
 
 /** A plan as Markdown, for a comment on a pull request: what would change, with samples that unfold. */
 export function planMarkdown({ run, job, outcome }: RunResult): string {
-  const { previews, checks, extracted } = outcome
+  const { previews, checks, extracted, tables } = outcome
   const lines = [`### Plan of ${text(job)}`, '', summary(previews), '']
   lines.push('| table | insert | update | delete | unchanged |', '|---|---:|---:|---:|---:|')
   for (const { to, table, counts } of previews) {
@@ -25,6 +26,9 @@ export function planMarkdown({ run, job, outcome }: RunResult): string {
   }
   const rejected = [...rejectedByTable(outcome)].map(([name, rows]) => `${text(name)} ${formatCount(rows)}`)
   if (rejected.length > 0) lines.push('', `To the quarantine: ${rejected.join(', ')} rows.`)
+  const taken = tables.filter(table => table.taken !== undefined)
+  if (taken.length > 0)
+    lines.push('', `${formatCount(taken.length)} models unchanged, taken from earlier runs.`)
   const read = extracted.map(({ extract, rows }) => `${text(extract)} ${formatCount(rows)}`)
   lines.push('', `Read: ${read.join(', ')} rows. Plan ${run}; nothing was loaded.`)
   return lines.join('\n')
@@ -74,9 +78,3 @@ function details({ table, columns, samples, notes }: Preview): string[] {
   lines.push('', '</details>')
   return lines
 }
-
-/** A text that is no markup in Markdown or HTML, and ends no cell. */
-const text = (value: string) =>
-  value
-    .replaceAll(/[\s\p{Cc}]+/gu, ' ')
-    .replaceAll(/[\\`*_{}[\]<>|#@~&]/g, sign => `&#${sign.codePointAt(0)};`)

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { counted } from '../../engine/plural.ts'
 import { isNumeric } from '../../engine/types/duckType.ts'
-import type { ColumnProfile, Shown, ShowOptions, TableDiff } from '../workbench/show.ts'
+import type { ColumnProfile, Shown, ShowOptions } from '../workbench/show.ts'
 import { homeFolder } from './home.ts'
 import { formatCount } from './meter.ts'
 import { print, printError } from './output.ts'
@@ -118,7 +118,7 @@ function bars(histogram: number[]): string {
   return histogram.map(rows => BARS[rows === 0 ? 0 : 1 + Math.floor((7 * rows) / most)]).join('')
 }
 
-function diffText(table: string, diff: TableDiff): string[] {
+function diffText(table: string, diff: NonNullable<Shown['diff']>): string[] {
   const { run, changed, added, removed, unchanged, addedColumns, removedColumns, samples } = diff
   const lines = [
     `${table} beside run ${run}`,

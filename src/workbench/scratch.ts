@@ -19,20 +19,21 @@ const nobody = { started() {}, advanced() {}, finished() {}, note() {} }
 
 /**
  * What a run works with, and no source, target or state; it goes with `stack`. `staged`: a staging root that is read; without
- * it, a folder of its own.
+ * it, a folder of its own. `place`: one more folder that queries may use.
  */
 export async function scratchContext(
   outline: JobOutline,
   runAt: Date,
   stack: AsyncDisposableStack,
   staged?: string,
+  place?: string,
 ): Promise<RunContext> {
   const own = () =>
     stack.adopt(mkdtempSync(join(tmpdir(), 'nightfreight-try-')), folder =>
       rmSync(folder, { recursive: true, force: true }),
     )
   const root = staged ?? own()
-  const folders = [staged === undefined ? root : join(root, outline.job)]
+  const folders = [staged === undefined ? root : join(root, outline.job), ...(place === undefined ? [] : [place])]
   const spec: FlowSpec = {
     ...outline,
     resources: { memory: MEMORY, threads: 1 },

@@ -10,8 +10,7 @@ import { partOf } from '../../engine/staging/store.ts'
 import { isNumeric } from '../../engine/types/duckType.ts'
 import { openMask } from '../runs/mask.ts'
 import { openModels, openStagedJob, requireTable, type StagedJob, stagedRuns } from './staged.ts'
-
-type Texts = Record<string, string | null>
+import { described, diffTables, keysOf, type TableDiff, type Texts } from './tableDiff.ts'
 
 /** A column of a table: its values as texts. */
 export interface ColumnProfile {
@@ -34,19 +33,7 @@ export interface Shown {
   /** Of the table, or of what the condition leaves of it. */
   total: number
   profile?: ColumnProfile[]
-  diff?: TableDiff
-}
-
-/** How a table differs from that of the last run. */
-export interface TableDiff {
-  run: string
-  addedColumns: string[]
-  removedColumns: string[]
-  changed: number
-  added: number
-  removed: number
-  unchanged: number
-  samples: { before?: Texts; after?: Texts }[]
+  diff?: TableDiff & { run: string }
 }
 
 export interface ShowOptions {
@@ -62,10 +49,9 @@ export interface ShowOptions {
   runAt: Date
 }
 
-/** Buckets of a histogram, most frequent values, and rows shown of a difference. */
+/** Buckets of a histogram, and most frequent values. */
 const BUCKETS = 10
 const TOP = 3
-const SAMPLES = 10
 
 /** Shows a model, as its file says now, over what the last run read. Sensitive values are masked. */
 export async function showTable(options: ShowOptions): Promise<Shown> {
@@ -109,14 +95,6 @@ async function showOpened(job: StagedJob, options: ShowOptions, mask: Mask): Pro
   }
   const told = where === undefined ? act : () => inFile(source, act)
   return await (model && !model.extract ? job.within(model, told) : told())
-}
-
-async function described(duck: Duck, rows: string): Promise<{ name: string; type: string }[]> {
-  const found = await duck.rows(`DESCRIBE SELECT * ${rows}`)
-  return found.map(({ column_name, column_type }) => ({
-    name: String(column_name),
-    type: String(column_type),
-  }))
 }
 
 const isOrdered = (type: string) => isNumeric(type) || /^(DATE|TIMESTAMP.*)$/.test(type)
@@ -181,8 +159,8 @@ function keptFiles(root: string, run: string, table: string): string[] {
 }
 
 /** Compares a model with what the last run that kept it made of it, over what was read then. */
-async function diffOf({ context, outline }: StagedJob, table: string, mask: Mask): Promise<TableDiff> {
-  const { duck, root, spec } = context
+async function diffOf(job: StagedJob, table: string, mask: Mask): Promise<TableDiff & { run: string }> {
+  const { root, spec } = job.context
   const run = stagedRuns(root, spec.job).find(
     each => keptFiles(root, `${spec.job}/${each}`, table).length > 0,
   )
@@ -198,56 +176,12 @@ async function diffOf({ context, outline }: StagedJob, table: string, mask: Mask
     ? ` WHERE file_row_number NOT IN (${rejectedRows(root, findings)})`
     : ''
   const before = `FROM (SELECT * EXCLUDE (file_row_number) FROM ${all}${good})`
-  const after = `FROM ${quoteName(table)}`
-  const names = async (rows: string) => (await described(duck, rows)).map(({ name }) => name)
-  const [was, is] = [await names(before), await names(after)]
-  const both = is.filter(name => was.includes(name))
-  const texts = both.map(name => `${quoteName(name)}::VARCHAR AS ${quoteName(name)}`).join(', ')
-  await duck.run(
-    `CREATE OR REPLACE TEMP TABLE _nf_gone AS SELECT ${texts} ${before} EXCEPT ALL SELECT ${texts} ${after}`,
-  )
-  await duck.run(
-    `CREATE OR REPLACE TEMP TABLE _nf_come AS SELECT ${texts} ${after} EXCEPT ALL SELECT ${texts} ${before}`,
-  )
-  const count = async (rows: string) => Number((await duck.rows(`SELECT count(*) AS n ${rows}`))[0]!.n)
-  const keys = [...outline.loads.filter(({ from }) => from === table), ...outline.extracts].map(
-    ({ key }) => key,
-  )
-  const key = keys.find(each => each.length > 0 && each.every(name => both.includes(name))) ?? []
-  const on = key.map(name => `g.${quoteName(name)} IS NOT DISTINCT FROM c.${quoteName(name)}`).join(' AND ')
-  const pairs = key.length > 0 ? `FROM _nf_gone AS g JOIN _nf_come AS c ON ${on}` : undefined
-  const changed = pairs ? await count(pairs) : 0
-  const only = (one: string, other: string, alias: string) =>
-    `FROM ${one} AS ${alias}${key.length > 0 ? ` ANTI JOIN ${other} AS ${alias === 'g' ? 'c' : 'g'} ON ${on}` : ''}`
-  const sensitive = mask.columnsOf(table)
-  const shown = (row: Record<string, unknown>, prefix: string): Texts =>
-    mask.record(
-      sensitive,
-      Object.fromEntries(both.map(name => [name, row[`${prefix}${name}`] as string | null])),
-    ) as Texts
-  const columns = (alias: string) =>
-    both.map(name => `${alias}.${quoteName(name)} AS ${quoteName(`${alias}.${name}`)}`).join(', ')
-  const samples: TableDiff['samples'] = []
-  const take = async (rows: string, list: string, sides: ('before' | 'after')[]) => {
-    for (const row of await duck.rows(`SELECT ${list} ${rows} ORDER BY ALL LIMIT ${SAMPLES}`))
-      samples.push({
-        ...(sides.includes('before') && { before: shown(row, 'g.') }),
-        ...(sides.includes('after') && { after: shown(row, 'c.') }),
-      })
-  }
-  if (pairs) await take(pairs, `${columns('g')}, ${columns('c')}`, ['before', 'after'])
-  await take(only('_nf_gone', '_nf_come', 'g'), columns('g'), ['before'])
-  await take(only('_nf_come', '_nf_gone', 'c'), columns('c'), ['after'])
-  const total = await count(after)
-  const come = await count('FROM _nf_come')
   return {
     run,
-    addedColumns: is.filter(name => !was.includes(name)),
-    removedColumns: was.filter(name => !is.includes(name)),
-    changed,
-    added: await count(only('_nf_come', '_nf_gone', 'c')),
-    removed: await count(only('_nf_gone', '_nf_come', 'g')),
-    unchanged: total - come,
-    samples,
+    ...(await diffTables(job.context.duck, before, `FROM ${quoteName(table)}`, {
+      keys: keysOf(job.outline, table),
+      mask,
+      sensitive: mask.columnsOf(table),
+    })),
   }
 }

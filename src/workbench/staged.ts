@@ -32,17 +32,21 @@ export interface StagedJob {
   within: InQuery
 }
 
-/** Opens a job over the images that its last run left in `home`; all goes with `stack`. Fails with CONFIG_INVALID without any. */
+/**
+ * Opens a job over the images that its last run left in `home`; all goes with `stack`. `place`: a folder of files that its
+ * queries may read and write, too. Fails with CONFIG_INVALID without any image.
+ */
 export async function openStagedJob(
   folder: string,
   home: string,
   runAt: Date,
   stack: AsyncDisposableStack,
+  place?: string,
 ): Promise<StagedJob> {
   const outline = await openOutline(folder, home)
   const graph = await graphOfOutline(outline)
   const root = join(home, 'staging')
-  const context = await scratchContext(outline, runAt, stack, root)
+  const context = await scratchContext(outline, runAt, stack, root, place)
   const images = new Map<string, Image>()
   const reads: PlannedRead[] = []
   for (const extract of outline.extracts) {

@@ -1,0 +1,153 @@
+import { execFile } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { EngineError } from '../../engine/errors.ts'
+import type { Mask } from '../../engine/mask.ts'
+import { quoteName } from '../../engine/sql/duckdb.ts'
+import { parquetSql } from '../../engine/sql/files.ts'
+import type { OrderedModel } from '../../engine/sql/model.ts'
+import { hashOf, queryOf } from '../../engine/transform/basis.ts'
+import { openMask } from '../runs/mask.ts'
+import { openModels, openStagedJob, type StagedJob } from './staged.ts'
+import { described, diffTables, keysOf, type TableDiff } from './tableDiff.ts'
+
+/** A model as two versions of a job have it. */
+export interface ComparedModel {
+  name: string
+  /** Rows of one that the other version has not. */
+  isNew?: number
+  isGone?: true
+  diff?: TableDiff & { retyped: { name: string; before: string; after: string }[] }
+}
+
+export interface ComparedVersions {
+  job: string
+  against: string
+  /** Models that differ, by text or by what they read; where rows do, their `diff` says so. */
+  models: ComparedModel[]
+  /** How many are the same, and so are what they read. */
+  same: number
+  /** Models that could not be compared. */
+  left: { name: string; reason: string }[]
+}
+
+export interface CompareOptions {
+  folder: string
+  home: string
+  env: Record<string, string | undefined>
+  /** A branch, tag or commit of git; or a folder that holds the job in another version. */
+  against: string
+  runAt: Date
+}
+
+/**
+ * Compares the models of a job with those of another version of it, over what the last run has staged: no source is read.
+ * Fails with CONFIG_INVALID where there is no such version, or nothing is staged.
+ */
+export async function compareVersions(options: CompareOptions): Promise<ComparedVersions> {
+  const { folder, home, env, against, runAt } = options
+  await using stack = new AsyncDisposableStack()
+  const place = stack.adopt(mkdtempSync(join(tmpdir(), 'nightfreight-versions-')), path =>
+    rmSync(path, { recursive: true, force: true }),
+  )
+  const other = await versionOf(folder, against, join(place, 'job'))
+  const [now, was] = [
+    await openStagedJob(folder, home, runAt, stack, place),
+    await openStagedJob(other, home, runAt, stack, place),
+  ]
+  const mask = openMask(home, env, now.outline)
+  const differing = await differingModels(now, was)
+  const found: ComparedVersions = { job: now.outline.job, against, models: [], same: 0, left: [] }
+  const modelsOf = ({ graph }: StagedJob) => graph.models.filter(({ extract }) => !extract)
+  found.same = modelsOf(now).filter(({ name }) => !differing.has(name)).length
+  found.left = [...(await openModels(now, [...differing])), ...(await openModels(was, [...differing]))]
+  const names = (job: StagedJob) => modelsOf(job).map(({ name }) => name)
+  for (const name of names(now)) {
+    if (!differing.has(name) || found.left.some(each => each.name === name)) continue
+    if (names(was).includes(name)) found.models.push({ name, diff: await diffOf(now, was, name, place, mask) })
+    else {
+      const [count] = await now.context.duck.rows(`SELECT count(*) AS n FROM ${quoteName(name)}`)
+      found.models.push({ name, isNew: Number(count!.n) })
+    }
+  }
+  for (const name of names(was)) if (!names(now).includes(name)) found.models.push({ name, isGone: true })
+  return found
+}
+
+/** Names of the tables whose rows may differ between two versions: by their own text and checks, or by what they read. */
+async function differingModels(now: StagedJob, was: StagedJob): Promise<Set<string>> {
+  const version = await now.context.duck.version()
+  const textOf = ({ graph, reads }: StagedJob, model: OrderedModel) => {
+    const checks = graph.checks.filter(check => check.model === model.name)
+    return hashOf([
+      queryOf(model, graph, reads, graph.vars, version).query,
+      checks.map(({ sql, columns, limits }) => [sql, columns, limits]),
+    ])
+  }
+  const before = new Map(was.graph.models.map(model => [model.name, textOf(was, model)]))
+  const differing = new Set<string>()
+  for (const model of now.graph.models) {
+    const concerned = [...model.reads, ...model.awaits].some(table => differing.has(table))
+    if (concerned || before.get(model.name) !== textOf(now, model)) differing.add(model.name)
+  }
+  return differing
+}
+
+async function diffOf(
+  now: StagedJob,
+  was: StagedJob,
+  name: string,
+  place: string,
+  mask: Mask,
+): Promise<ComparedModel['diff']> {
+  const table = `FROM ${quoteName(name)}`
+  const file = join(place, `${name}.parquet`)
+  await was.context.duck.copyParquet(`SELECT COLUMNS(*)::VARCHAR ${table}`, file)
+  const { duck } = now.context
+  const [before, after] = [await described(was.context.duck, table), await described(duck, table)]
+  const retyped = after.flatMap(({ name, type }) => {
+    const former = before.find(each => each.name === name)
+    return former && former.type !== type ? [{ name, before: former.type, after: type }] : []
+  })
+  const keys = [...keysOf(now.outline, name), ...keysOf(was.outline, name)]
+  const diff = await diffTables(duck, `FROM ${parquetSql([file])}`, table, { keys, mask, sensitive: mask.columnsOf(name) })
+  return { ...diff, retyped }
+}
+
+const run = promisify(execFile)
+
+/** A folder with the job as a version has it: that folder itself, or what git has of it, put into `place`. */
+async function versionOf(folder: string, against: string, place: string): Promise<string> {
+  const isJob = (path: string) => existsSync(join(path, 'job.yaml'))
+  if (isJob(against)) return against
+  const git = async (at: string, ...args: string[]) =>
+    (await run('git', ['-C', at, ...args], { maxBuffer: 1 << 28 })).stdout.trim()
+  const refuse = (message: string, cause?: unknown) =>
+    new EngineError('CONFIG_INVALID', `--compare ${against}: ${message}`, {
+      cause,
+      hint: 'Name a branch, a tag or a commit, as git log shows them, or a folder with a job.yaml in it.',
+    })
+  const own = resolve(folder)
+  const prefix = await git(own, 'rev-parse', '--show-prefix').catch(cause => {
+    throw refuse(`${folder} is not in a repository of git`, cause)
+  })
+  const commit = await git(own, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${against}^{commit}`).catch(
+    cause => {
+      throw refuse('git knows no such version', cause)
+    },
+  )
+  // What jobs share lies beside them.
+  const [from, job] = prefix === '' ? [own, place] : [dirname(own), join(place, basename(own))]
+  const archive = `${place}.tar`
+  try {
+    await git(from, 'archive', '--format=tar', '-o', archive, commit)
+    await run('mkdir', ['-p', place])
+    await run('tar', ['-xf', archive, '-C', place])
+  } catch (cause) {
+    throw refuse(`${folder} could not be read from it`, cause)
+  }
+  if (!isJob(job)) throw refuse(`has no job in ${folder}`)
+  return job
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { cpSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { smallJob } from '../jobs/small.ts'
+
+const YAML = `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract:
+  orders: { from: in, files: orders.csv, take: all, key: id, schema: { id: BIGINT, amount: "DECIMAL(12,2)", mail: VARCHAR } }
+load:
+  paid: { to: wh, from: paid, key: id, sensitive: [mail] }
+  sums: { to: wh, from: sums, mode: replace }
+quality: { max_error_rate: 1 }
+`
+const FILES = {
+  'job.yaml': YAML,
+  'in/orders.csv': 'id,amount,mail\n1,5.00,a@x.org\n2,7.00,b@x.org\n3,9.00,c@x.org\n',
+  'paid.sql': 'SELECT id, amount, mail FROM orders',
+  'sums.sql': 'SELECT sum(amount)::DECIMAL(12,2) AS total FROM paid',
+  'other.sql': '-- @materialised table\nSELECT twice(id) AS id FROM orders',
+  '../macros/t.sql': 'CREATE MACRO twice(x) AS x * 2;',
+}
+
+test('the models of a branch and of another folder, over the same rows', async t => {
+  const job = await smallJob(t, 'versions', FILES)
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-C', job.home, '-c', 'user.name=a', '-c', 'user.email=a@x.org', ...args])
+  git('init', '--quiet', '--initial-branch=main')
+  git('add', 'job', 'macros')
+  git('commit', '--quiet', '-m', 'first')
+  const write = (file: string, text: string) => writeFileSync(join(job.folder, file), text)
+  const compare = (...flags: string[]) => job.cli('plan', job.folder, '--compare', ...flags)
+  const early = await compare('main')
+  assert.equal(early.code, 2)
+  assert.match(early.err, /nothing is staged.*nightfreight plan/s)
+  assert.equal((await job.run()).error, undefined)
+  writeFileSync(join(job.folder, 'in/orders.csv'), 'is not read')
+
+  const same = await compare('main', '--exit-code')
+  assert.equal(same.code, 0, same.output)
+  assert.match(same.out, /^versions beside main: no row differs\.\n\n3 models are as before/)
+
+  write('paid.sql', 'SELECT id, amount + id % 2 AS amount, mail, id > 1 AS late FROM orders WHERE id < 3 -- other')
+  write('more.sql', 'SELECT id FROM paid')
+  rmSync(join(job.folder, 'other.sql'))
+  const text = await compare('main', '--exit-code')
+  assert.equal(text.code, 10, text.output)
+  assert.match(text.out, /4 models differ\./)
+  assert.match(text.out, /\npaid {2}~ 1 changed {3}\+ 0 more {3}- 1 gone {3}1 unchanged\n {2}columns changed: amount 1\n {2}new columns: late\n {2}amount is DECIMAL\(\d+,2\), was DECIMAL\(12,2\)\n/)
+  assert.match(text.out, /\nsums {2}~ 0 changed/)
+  assert.match(text.out, /\nmore {2}new, 2 rows\n/)
+  assert.match(text.out, /\nother {2}gone\n/)
+  assert.doesNotMatch(text.output, /@x\.org/)
+  const markdown = await compare('HEAD', '--markdown')
+  assert.match(markdown.out, /\| paid \| 1 \| 0 \| 1 \| 1 \| columns changed: amount 1; new columns: late; /)
+  const told = JSON.parse((await compare('main', '--json')).out)
+  assert.deepEqual(told.models.map(({ name }: { name: string }) => name).sort(), ['more', 'other', 'paid', 'sums'])
+  // A check decides which rows are good.
+  git('stash', '--quiet')
+  job.yaml(`${YAML}checks: { paid: { amount: { between: [6, null] } } }\n`)
+  assert.match((await compare('main')).out, /\npaid {2}~ 0 changed {3}\+ 0 more {3}- 1 gone {3}2 unchanged\n/)
+  job.yaml(YAML)
+  write('paid.sql', 'SELECT id, amount + 0.00 AS amount, mail FROM orders WHERE true')
+  assert.match((await compare('main')).out, /paid {2}~ 0 changed.*amount is/s)
+  write('paid.sql', 'SELECT * FROM orders')
+  assert.match((await compare('main')).out, /no row differs\..*The same rows by other SQL: paid, sums\n/s)
+  // The macros that jobs share lie beside them.
+  const copy = join(job.home, 'copy/job')
+  cpSync(join(job.home, 'job'), copy, { recursive: true })
+  cpSync(join(job.home, 'macros'), join(job.home, 'copy/macros'), { recursive: true })
+  writeFileSync(join(job.home, 'macros/t.sql'), 'CREATE MACRO twice(x) AS x * 3;')
+  assert.match((await compare(copy)).out, /\nother {2}~ .*\+ /)
+  assert.match((await compare('main')).out, /\nother {2}~ .*\+ /)
+
+  for (const [version, says] of [
+    ['nowhere', /--compare nowhere: git knows no such version/],
+    ['--all', /./],
+  ] as const) {
+    const wrong = await compare(version)
+    assert.notEqual(wrong.code, 0)
+    assert.match(wrong.err, says)
+    assert.doesNotMatch(wrong.err, /\n\s+at /)
+  }
+})
