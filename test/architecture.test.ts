@@ -108,6 +108,7 @@ const FLOORS: Record<string, string[]> = {
     'connectors/sftp',
     'connectors/s3',
     'connectors/local',
+    'connectors/job',
     'connectors/sql',
     'connectors/wire',
     'enrich',

@@ -42,6 +42,8 @@ export interface RunContext {
   refresh?: string[]
   /** True where tables of `mode: changes` are compared with what their logs said. */
   reconcile?: true
+  /** True where incremental models are computed whole, too, and compared. */
+  verifyIncremental?: true
   /** Corrections of a table's rejected rows that are to be applied. */
   corrections(table: string): Promise<Correction[]>
   /** Waits until these extracts may be read beside what others read, and gives what says that they are. */

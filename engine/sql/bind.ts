@@ -103,8 +103,12 @@ class Binding {
         this.broken.add(model.name)
         continue
       }
-      const bucketFault = model.buckets && bucketKeyFault(model.buckets, this.found.columns)
-      if (bucketFault) this.fault({ file: model.file, place: model.buckets!.place, ...bucketFault })
+      const { buckets, materialised } = model
+      const divided = buckets ?? materialised
+      const keyFault =
+        divided?.keys &&
+        bucketKeyFault(divided.keys, buckets ? '@buckets' : '@materialised', this.found.columns)
+      if (keyFault) this.fault({ file: model.file, place: divided.place, ...keyFault })
       const given = (model.enrich?.gives ?? []).map(({ name, native }) => ({ name, type: native }))
       await this.table(model.name, [...columns, ...given])
       await session.made([model.name])

@@ -44,10 +44,10 @@ interface Known extends Pick<Buckets, 'keys'> {
 }
 
 /**
- * Fails with {@link NotBucketed} where a query that is done bucket by bucket may give other rows than the whole does: where a
+ * Gives the columns (small letters) of a query that hold, in each row, the key of the bucket that it is of. Fails with {@link NotBucketed} where a query that is done bucket by bucket may give other rows than the whole does: where a
  * join, group, DISTINCT or window of divided rows does not contain their key. Looks at the text alone; what it does not follow is refused.
  */
-export function requireBucketed(tree: SqlNode, known: Known): void {
+export function requireBucketed(tree: SqlNode, known: Known): ReadonlySet<string> {
   const byTable = new Map(known.keys.map(({ table, column }) => [low(table), low(column)]))
   const keyNames = known.keys.map(({ table, column }) => `${table}.${column}`).join(', ')
   const read = new Set<string>()
@@ -55,6 +55,7 @@ export function requireBucketed(tree: SqlNode, known: Known): void {
   for (const { table } of known.keys)
     if (!read.has(low(table))) throw new NotBucketed(`${table} is divided into buckets, but not read`)
   if (!given.isBucketed) throw new NotBucketed('none of its rows are of a divided table')
+  return given.keys
 
   function query(node: SqlNode, outer: ReadonlyMap<string, Given>): Given {
     const ctes = new Map(outer)

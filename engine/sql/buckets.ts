@@ -1,7 +1,7 @@
 import { didYouMean } from '../nearest.ts'
 import type { Described } from './checkColumns.ts'
 import { quoteName } from './duckdb.ts'
-import type { Buckets } from './model.ts'
+import type { Buckets, TableKey } from './model.ts'
 import { stripped } from './text.ts'
 
 /** SQL of a query over one bucket of its tables, the same bucket of each: what the whole gives is what all buckets give. */
@@ -21,9 +21,10 @@ const TEXT = /^(VARCHAR|ENUM\(.*)$/
 const INEXACT = /^(FLOAT|DOUBLE|TIME|INTERVAL|BIT|JSON|VARIANT|STRUCT|MAP|UNION)|\[\d*\]$/
 const EXACT = /^TIMESTAMP/
 
-/** What is wrong with the keys of buckets, where the columns of their tables are known: equal keys must have one bucket. */
+/** What is wrong with keys by which rows are divided, where the columns of their tables are known: equal keys must have one text. */
 export function bucketKeyFault(
-  { keys }: Buckets,
+  keys: TableKey[],
+  tag: string,
   tables: ReadonlyMap<string, Described[]>,
 ): { message: string; hint?: string } | undefined {
   const types: { named: string; type: string }[] = []
@@ -35,12 +36,12 @@ export function bucketKeyFault(
     const named = `${table}.${column}`
     if (!found)
       return {
-        message: `@buckets: ${table} has no column ${column}${didYouMean(column, names)}`,
+        message: `${tag}: ${table} has no column ${column}${didYouMean(column, names)}`,
         hint: `Its columns: ${names.join(', ')}.`,
       }
     if (INEXACT.test(found.type) && !EXACT.test(found.type))
       return {
-        message: `@buckets: ${named} is ${found.type}, by which rows are not divided`,
+        message: `${tag}: ${named} is ${found.type}, by which rows are not divided`,
         hint: 'Divide them by an integer, a decimal, a text, a UUID or a date.',
       }
     types.push({
@@ -52,7 +53,7 @@ export function bucketKeyFault(
   const other = types.find(({ type }) => type !== first!.type)
   if (!first || !other) return undefined
   return {
-    message: `@buckets: ${first.named} is ${first.type}, ${other.named} is ${other.type}: equal keys would be in two buckets`,
+    message: `${tag}: ${first.named} is ${first.type}, ${other.named} is ${other.type}: equal keys would be in two buckets`,
     hint: 'Give one of them the type of the other in a model before this one, and divide that.',
   }
 }

@@ -153,8 +153,14 @@ export async function parseJob(
       const table = tables.get(name.toLowerCase())
       if (table !== undefined) mentions.set(table, (mentions.get(table) ?? 0) + 1)
     }
+  // The rows that they had in the last run are needed.
+  const divided = new Set(
+    nodes.flatMap(({ materialised }) => (materialised?.keys ?? []).map(({ table }) => table.toLowerCase())),
+  )
   for (const node of nodes) {
-    const kept = whyKept(node, sources)
+    const kept = divided.has(node.name.toLowerCase())
+      ? 'an incremental model is made of what changes in it'
+      : whyKept(node, sources)
     const { kind, place } = node.materialised ?? {}
     if (kind === 'view' && kept)
       faults.push({

@@ -6,9 +6,19 @@ import type { Place } from './text.ts'
 /** A job's own variables: what SQL has by `getvariable`. */
 export type Variables = Record<string, string | number | boolean>
 
-/** What a model asks for: `view`, to be computed wherever its name stands; `table`, to be kept as a file of the run. */
+/** A table whose rows are divided, and the column that decides. */
+export interface TableKey {
+  table: string
+  column: string
+}
+
+/**
+ * What a model asks for: `view`, to be computed wherever its name stands; `table`, to be kept as a file of the run;
+ * `incremental`, to be kept, and computed anew for the `keys` of rows that changed alone.
+ */
 export interface Materialised {
-  kind: 'view' | 'table'
+  kind: 'view' | 'table' | 'incremental'
+  keys?: TableKey[]
   place: Place
 }
 
@@ -16,8 +26,8 @@ export interface Materialised {
 export interface Buckets {
   /** How many; the same as long as the data set is. */
   count: number
-  /** The tables whose rows are divided, and the column that decides; others are whole in every bucket. */
-  keys: { table: string; column: string }[]
+  /** The tables whose rows are divided; others are whole in every bucket. */
+  keys: TableKey[]
   place: Place
 }
 
@@ -73,6 +83,8 @@ export interface OrderedModel extends Model {
   inline?: true
   /** It is made in buckets, or is made from, or judged beside, what is: it comes after all others. */
   late?: true
+  /** Of an incremental one: its column that says of each row which key it is of. */
+  keyed?: string
   /** What it mentions that gives another answer each time. */
   volatile: Mention[]
 }

@@ -52,6 +52,8 @@ export function queryOf(
 }
 
 export const hashOf = (value: unknown): string =>
-  createHash('sha256').update(JSON.stringify([value])).digest('hex')
+  createHash('sha256')
+    .update(JSON.stringify([value]))
+    .digest('hex')
 
 const wordsOf = (sql: string): string[] => [...tokensOf(sql)].map(({ text }) => text)

@@ -12,7 +12,9 @@ import { type Image, imageFile, seenColumns } from '../staging/image.ts'
 import { atomicWrite, linkOrCopy, readManifest, sizeOf } from '../staging/store.ts'
 import type { Column } from '../types/logical.ts'
 import { type Basis, hashOf, queryOf } from './basis.ts'
+import { CHANGED_KEYS, changedKeysSql, wholeTables } from './changedKeys.ts'
 import { extractSql } from './corrections.ts'
+import type { Seen } from './seen.ts'
 import type { JudgedExtract, Transformed } from './transformed.ts'
 
 /** A model's rows as an earlier run staged them, or why they are computed. */
@@ -20,16 +22,9 @@ export interface Found {
   /** Absent where it is never taken: what it gives is another in each run. */
   basis?: Basis
   rows?: DataSet & { columns: Column[]; taken: string }
+  /** Rows that an earlier run had of an incremental model, of which those of {@link CHANGED_KEYS} are to be computed anew. */
+  update?: { parts: Part[]; columns: Column[]; run: string; keys: number }
   computed?: string
-}
-
-/** Rows that models see of a table. */
-interface Seen {
-  sql: string
-  rows: number
-  columns: Column[]
-  /** Its files, and a hash of what makes a table of them; absent where that are other files. */
-  files?: { parts: Part[]; shape: string }
 }
 
 /**
@@ -83,26 +78,68 @@ export class EarlierRows {
     for (const table of tables) basis.tables[table] = await this.versionOf(table)
     if (this.renewed.has(name)) return { basis, computed: 'a full refresh was asked for' }
     const last = await tasks.earlier<Transformed>(taskName('model', name))
-    const computed = last ? await this.difference(basis, last.run, last.output) : 'no earlier run made it'
-    if (!last || computed !== undefined) return { basis, ...(computed !== undefined && { computed }) }
+    if (!last) return { basis, computed: 'no earlier run made it' }
+    const { computed, changed = [] } = await this.difference(
+      basis,
+      last.run,
+      last.output,
+      model.keyed !== undefined,
+    )
+    if (computed !== undefined)
+      return {
+        basis,
+        ...(changed.length > 0 && model.keyed ? await this.update(model, last, changed) : { computed }),
+      }
     const rows = await this.take(name, last.run, last.output)
     if (!rows) return { basis, computed: `what run ${last.run} staged is gone or damaged` }
     return { basis, rows }
   }
 
-  /** What is not as it was in a run; undefined where nothing is. Then the basis calls equal rows as that run did. */
-  private async difference(basis: Basis, run: string, { basis: before }: Transformed): Promise<string | undefined> {
-    if (!before) return `run ${run} did not keep what it made it of`
+  /** What is not as it was in a run; nothing where all is. Then the basis calls equal rows as that run did. `changed`: tables, where it is nothing else: the first, or `all`. */
+  private async difference(
+    basis: Basis,
+    run: string,
+    { basis: before }: Transformed,
+    all: boolean,
+  ): Promise<{ computed?: string; changed?: string[] }> {
+    if (!before) return { computed: `run ${run} did not keep what it made it of` }
     const { query, tables } = basis
     const other = Object.keys({ ...query, ...before.query }).find(what => query[what] !== before.query[what])
-    if (other !== undefined) return `${other} changed`
+    if (other !== undefined) return { computed: `${other} changed` }
+    const changed: string[] = []
     for (const [table, version] of Object.entries(tables)) {
-      const known = before.tables[table]
-      if (known === undefined) return 'its SQL changed'
-      if (version !== known && !(await this.isSame(table, run))) return `rows of ${table} changed`
-      tables[table] = known
+      const known = before.tables[table]!
+      if (version === known || (await this.isSame(table, run))) tables[table] = known
+      else changed.push(table)
+      if (changed.length > 0 && !all) break
     }
-    return undefined
+    return changed.length === 0 ? {} : { computed: `rows of ${changed.join(', ')} changed`, changed }
+  }
+
+  /** Finds the keys of rows that changed, where only those tables did whose rows are divided by one. */
+  private async update(
+    model: OrderedModel,
+    { run, output }: { run: string; output: Transformed },
+    changed: string[],
+  ): Promise<Found> {
+    const { duck, root, staging } = this.context
+    const { parts = [], columns, rows } = output
+    const whole = wholeTables(model, this.graph)
+    const sqls: string[] = []
+    for (const table of changed) {
+      const key = model.materialised?.keys?.find(each => each.table.toLowerCase() === table.toLowerCase())
+      if (!key || whole.has(table)) return { computed: `rows of ${table} changed, which it reads whole` }
+      const [now, then] = await this.bothSeen(table, run)
+      if (!then) return { computed: `rows of ${table} changed, and what run ${run} read of it is gone` }
+      if (hashOf(then.columns) !== hashOf(now.columns)) return { computed: `columns of ${table} changed` }
+      sqls.push(changedKeysSql(root, key.column, now, then))
+    }
+    if (!(await staging.bring(parts))) return { computed: `what run ${run} staged is gone or damaged` }
+    await duck.run(`CREATE OR REPLACE TEMP TABLE ${CHANGED_KEYS} AS ${sqls.join(' UNION ')}`)
+    const [count] = await duck.rows(`SELECT count(*) AS n FROM ${CHANGED_KEYS}`)
+    const keys = Number(count!.n)
+    if (keys * 2 > rows) return { computed: `rows of ${changed.join(', ')} changed, of most keys` }
+    return { update: { parts, columns, run, keys } }
   }
 
   /** A hash that differs from an earlier run's unless a table's rows are in the same files, and the same ones are good. */
@@ -143,9 +180,7 @@ export class EarlierRows {
   }
 
   private async compare(table: string, run: string): Promise<boolean> {
-    const set = this.sets.find(({ name }) => name === table)
-    const now = set ? this.setSeen(set) : this.extractSeen(table)
-    const then = await (set ? this.earlierSet(table, run) : this.earlierExtract(table, run))
+    const [now, then] = await this.bothSeen(table, run)
     if (!then || then.rows !== now.rows || hashOf(then.columns) !== hashOf(now.columns)) return false
     return (await this.haveSameBytes(now, then)) || (await this.sumOf(now)) === (await this.sumOf(then))
   }
@@ -154,11 +189,26 @@ export class EarlierRows {
   private async haveSameBytes({ files: now }: Seen, { files: then }: Seen): Promise<boolean> {
     if (!now || now.shape !== then?.shape || now.parts.length !== then.parts.length) return false
     const pairs = now.parts.map((part, index) => [part, then.parts[index]!] as const)
-    const isLike = (a: Part, b: Part) => a.bytes === b.bytes && a.checksum === b.checksum && a.checksum !== undefined
+    const isLike = (a: Part, b: Part) =>
+      a.bytes === b.bytes && a.checksum === b.checksum && a.checksum !== undefined
     if (!pairs.every(([a, b]) => isLike(a, b))) return false
     const { root } = this.context
     for (const [a, b] of pairs) if (!(await isSameFile(join(root, a.file), join(root, b.file)))) return false
     return true
+  }
+
+  /** A table's rows now, and in a run; undefined where those are not here any more. */
+  private async bothSeen(table: string, run: string): Promise<[Seen, Seen | undefined]> {
+    const set = this.sets.find(({ name }) => name === table)
+    if (!set) return [this.extractSeen(table), await this.earlierExtract(table, run)]
+    const [now, then] = [this.setSeen(set), await this.earlierSet(table, run)]
+    const isAll = (each: Seen | undefined) => each?.isAll === true
+    if (!this.images.has(table) || !isAll(now) || !isAll(then)) return [now, then]
+    const was = await this.earlierExtract(table, run)
+    return [
+      { ...now, image: this.extractSeen(table).image! },
+      was?.image ? { ...then!, image: was.image } : then,
+    ]
   }
 
   private async sumOf({ sql, columns }: Seen): Promise<string> {
@@ -172,7 +222,12 @@ export class EarlierRows {
 
   private setSeen(set: Transformed): Seen {
     const { parts, findings, rows, rejected, columns } = set
-    return { sql: goodRows(this.context.root, { parts: parts!, ...(findings && { findings }) }), rows: rows - rejected, columns }
+    return {
+      sql: goodRows(this.context.root, { parts: parts!, ...(findings && { findings }) }),
+      rows: rows - rejected,
+      columns,
+      isAll: rejected === 0 && !set.corrected,
+    }
   }
 
   private extractSeen(extract: string): Seen {
@@ -183,13 +238,19 @@ export class EarlierRows {
   private imageSeen(extract: string, image: Image, corrections: string | undefined, rows: number): Seen {
     const read = this.plan.reads.find(each => each.extract === extract)!
     const shape = hashOf(
-      image.nights.map(({ columns, parts, gone = [], out, distinctBy }) => [columns, parts.length, gone.length, !out, distinctBy]),
+      image.nights.map(({ columns, parts, gone = [], out, distinctBy }) => [
+        columns,
+        parts.length,
+        gone.length,
+        !out,
+        distinctBy,
+      ]),
     )
     return {
       sql: extractSql(this.context.root, image, read, corrections),
       rows,
       columns: seenColumns(image),
-      ...(corrections === undefined && { files: { parts: image.parts, shape } }),
+      ...(corrections === undefined && { files: { parts: image.parts, shape }, image: { image, read } }),
     }
   }
 
@@ -203,7 +264,10 @@ export class EarlierRows {
     const { staging, spec } = this.context
     const judged = await this.outputOf<JudgedExtract>(taskName('types', table), run)
     if (!judged || !(await this.areThere(filesBeside(judged)))) return undefined
-    const here = { read: (file: string) => staging.read(file), bring: (files: StagedFile[]) => this.areThere(files) }
+    const here = {
+      read: (file: string) => staging.read(file),
+      bring: (files: StagedFile[]) => this.areThere(files),
+    }
     const image = await readManifest<Image>(here, imageFile(spec.job, run, table))
     return image && this.imageSeen(table, image, judged.corrections, judged.account.rows)
   }
@@ -231,6 +295,11 @@ export class EarlierRows {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
     }
-    return { columns, parts: [{ ...part, file }], origin: originOf({ ...output, parts }), taken: taken ?? run }
+    return {
+      columns,
+      parts: [{ ...part, file }],
+      origin: originOf({ ...output, parts }),
+      taken: taken ?? run,
+    }
   }
 }

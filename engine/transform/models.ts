@@ -15,7 +15,7 @@ import { bucketOf, bucketTasks } from '../runtime/taskGraph.ts'
 import { bucketSql } from '../sql/buckets.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { MacroSession } from '../sql/macroSession.ts'
-import type { Model, OrderedCheck, OrderedModel, SqlGraph } from '../sql/model.ts'
+import type { OrderedCheck, OrderedModel, SqlGraph } from '../sql/model.ts'
 import { stripped } from '../sql/text.ts'
 import { setVariables } from '../sql/variables.ts'
 import { REJECTS } from '../sql/words.ts'
@@ -26,6 +26,7 @@ import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { rowsIn } from '../staging/store.ts'
 import { type Column, columnNamed, withOrigins } from '../types/logical.ts'
+import { CHANGED_KEYS, changedSql, keyText } from './changedKeys.ts'
 import { extractSql, sortOut } from './corrections.ts'
 import { diagnosing, type InQuery, type Source } from './diagnose.ts'
 import { EarlierRows, type Found } from './earlierRows.ts'
@@ -34,7 +35,7 @@ import { asSeen, asStaged, columnsOf, openSet, openView, refuseTooLarge } from '
 import type { JudgedExtract, Transformed } from './transformed.ts'
 
 /** A model, or an extract taken as one. */
-type Query = Pick<Model, 'name' | 'enrich'> &
+type Query = Pick<OrderedModel, 'name' | 'enrich' | 'keyed' | 'materialised'> &
   Source & { columns?: Column[]; plain?: DataSet & { columns?: Column[] } }
 
 /** An extract's rows as they are staged, and the parts that hold them already. */
@@ -186,19 +187,26 @@ async function stage(
   const { progress } = context
   const task = taskName('model', model.name)
   progress.started(task)
-  const { basis, rows, computed } = await look()
-  const set = model.plain ?? rows ?? (await within(model, () => materialise(context, model)))
+  const { basis, rows, update, computed } = await look()
+  const make = () => (update ? renew(context, model, update) : materialise(context, model))
+  const set = model.plain ?? rows ?? (await within(model, make))
   const judged = await judge(context, within, model, checks, set)
   const corrections = judged.rejected > 0 ? await context.corrections(model.name) : []
   const result =
     corrections.length > 0 ? await correctModel(context, within, model, checks, judged, corrections) : judged
-  const from = rows ? `, unchanged: taken from run ${rows.taken}` : ''
+  const updated = update && { run: update.run, keys: update.keys }
+  const from = rows
+    ? `, unchanged: taken from run ${rows.taken}`
+    : updated
+      ? `, computed for ${counted(updated.keys, 'changed key')}, the others taken from run ${updated.run}`
+      : ''
   progress.finished(task, `${counted(result.rows, 'row')}, ${result.rejected} rejected${from}`)
   // Corrected rows are not what the query gives.
   const isCorrected = result.parts !== judged.parts
   return {
     ...result,
     ...(basis && !isCorrected && { basis }),
+    ...(updated && { updated }),
     ...(computed !== undefined && { computed }),
   }
 }
@@ -208,6 +216,48 @@ async function materialise(context: RunContext, model: Query): Promise<DataSet &
   if (enrichment) return { parts: [await enrich(context, { name, sql, enrich: enrichment })] }
   const { part, columns } = await copyQuery(context, model, model.sql, 'transformed', name)
   return { columns, parts: [part] }
+}
+
+/** Writes the rows that an earlier run had of a model, but for those of changed keys, which are computed anew. */
+async function renew(
+  context: RunContext,
+  model: Query,
+  { parts, columns }: NonNullable<Found['update']>,
+): Promise<DataSet & { columns: Column[] }> {
+  const { name, keyed, materialised } = model
+  const anew = asStaged(changedSql(model.sql, materialised!.keys!), columns)
+  const text = keyText(columns, keyed!)
+  const kept = `SELECT * FROM ${filesSql(context.root, parts)}
+    WHERE ${text} IS NOT NULL AND ${text} NOT IN (SELECT k FROM ${CHANGED_KEYS})`
+  const sql = `${kept} UNION ALL BY NAME SELECT * FROM (${anew})`
+  const part = await copyModel(context, sql, 'transformed', name)
+  if (context.verifyIncremental) await requireWhole(context, model, columns, part)
+  return { columns, parts: [part] }
+}
+
+/** Fails with VERIFY_FAILED where an incremental model has other rows than its query gives over all. */
+async function requireWhole(
+  { duck, root }: RunContext,
+  { name, file, sql, keyed }: Query,
+  columns: Column[],
+  part: Part,
+): Promise<void> {
+  const [whole, own] = [
+    `SELECT * FROM (${asStaged(stripped(sql), columns)})`,
+    `SELECT * FROM ${filesSql(root, [part])}`,
+  ]
+  const key = keyText(columns, keyed!)
+  const [found] = await duck.rows(
+    `SELECT count(*) AS n, min(${key}) AS k FROM ((${whole} EXCEPT ALL ${own}) UNION ALL (${own} EXCEPT ALL ${whole}))`,
+  )
+  if (Number(found!.n) > 0)
+    throw new EngineError(
+      'VERIFY_FAILED',
+      `${file}: ${found!.n} rows of ${name} are not those of its query over all rows, such as of ${keyed} ${found!.k}`,
+      {
+        hint: 'Its answer may hang on the order of rows; if not, please report this. -- @materialised table computes it whole.',
+      },
+    )
 }
 
 /** Writes the rows of a model's query, or of the same query over one of its buckets. */

@@ -18,6 +18,8 @@ export interface Transformed extends Tally, Omit<DataSet, 'parts'> {
   basis?: Basis
   /** The earlier run that computed its rows, where nothing has changed of what they are made of. */
   taken?: string
+  /** Of an incremental model: the run whose rows it has but for those of some keys, and how many keys that are. */
+  updated?: { run: string; keys: number }
   /** Why its rows were computed, where an earlier run could have had them. */
   computed?: string
   /** What came of its corrections, where there were any. */

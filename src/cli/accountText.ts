@@ -18,11 +18,16 @@ export function takenLines({ tables }: Pick<Outcome, 'tables'>): string[] {
       what === undefined ? [] : [{ what, names: group.map(({ name }) => name) }],
     )
   const taken = grouped(table => table.taken)
-  if (taken.length === 0) return []
+  const updated = tables.flatMap(({ name, updated }) => (updated ? [{ name, ...updated }] : []))
+  if (taken.length + updated.length === 0) return []
   return [
     ...taken.map(
       ({ what, names }) =>
         `  unchanged ${formatCount(names.length)} ${names.length === 1 ? 'model' : 'models'}, taken from run ${what}: ${names.join(', ')}`,
+    ),
+    ...updated.map(
+      ({ name, run, keys }) =>
+        `  updated   ${name}: ${formatCount(keys)} changed ${keys === 1 ? 'key' : 'keys'}, other rows taken from run ${run}`,
     ),
     ...grouped(table => table.computed).map(({ what, names }) => `  computed  ${names.join(', ')}: ${what}`),
   ]
@@ -31,6 +36,7 @@ export function takenLines({ tables }: Pick<Outcome, 'tables'>): string[] {
 /** The same for a program: by model, the run that its rows are of, or why they were computed. */
 export const takenJson = ({ tables }: Pick<Outcome, 'tables'>) => ({
   unchanged: Object.fromEntries(tables.flatMap(({ name, taken }) => (taken ? [[name, taken]] : []))),
+  updated: Object.fromEntries(tables.flatMap(({ name, updated }) => (updated ? [[name, updated]] : []))),
   computed: Object.fromEntries(tables.flatMap(({ name, computed }) => (computed ? [[name, computed]] : []))),
 })
 

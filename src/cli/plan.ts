@@ -17,6 +17,7 @@ interface PlanFlags {
   markdown?: boolean
   exitCode?: boolean
   compare?: string
+  verifyIncremental?: boolean
 }
 
 export function planCommand(): Command {
@@ -31,6 +32,7 @@ export function planCommand(): Command {
       '--compare <version>',
       'show which rows the models give that those of a branch, tag, commit or folder do not; reads what the last run read',
     )
+    .option('--verify-incremental', 'compute incremental models whole, too, and fail where their rows differ')
     .option('--exit-code', `end with ${EXIT.changes} where the run would change a target, or models differ`)
     .addHelpText(
       'after',
@@ -44,38 +46,44 @@ Examples:
   nightfreight plan queries/members --compare main --markdown
   nightfreight run queries/members --from-plan 20260201T020000-4f1c9a`,
     )
-    .action(async (folder: string, { at, fresh, json = false, markdown, exitCode, compare }: PlanFlags) => {
-      if (compare !== undefined) {
-        const { compareVersions } = await import('../workbench/versions.ts')
-        const { differs, versionsMarkdown, versionsText } = await import('./versionsText.ts')
-        const runAt = at ?? new Date()
-        const options = { folder, home: homeFolder(), env: process.env, against: compare, runAt }
-        const compared = await compareVersions(options)
-        const textOf = markdown ? versionsMarkdown : versionsText
-        print(json ? JSON.stringify(compared) : textOf(compared))
-        if (exitCode && differs(compared)) process.exitCode = EXIT.changes
-        return
-      }
-      const result = await stoppable(stopping =>
-        execute({
-          ...stopping,
-          folder,
-          env: process.env,
-          home: homeFolder(),
-          json,
-          runAt: at,
-          fresh,
-          goal: 'plan',
-        }),
-      )
-      if (result.error !== undefined) {
-        process.exitCode = printError(result.error, json)
-        return
-      }
-      if (markdown) print(planMarkdown(result))
-      else printPlan(result, `nightfreight run ${folder} --from-plan ${result.run}`, json)
-      if (exitCode && changesTarget(result)) process.exitCode = EXIT.changes
-    })
+    .action(
+      async (
+        folder: string,
+        { at, fresh, json = false, markdown, exitCode, compare, ...flags }: PlanFlags,
+      ) => {
+        if (compare !== undefined) {
+          const { compareVersions } = await import('../workbench/versions.ts')
+          const { differs, versionsMarkdown, versionsText } = await import('./versionsText.ts')
+          const runAt = at ?? new Date()
+          const options = { folder, home: homeFolder(), env: process.env, against: compare, runAt }
+          const compared = await compareVersions(options)
+          const textOf = markdown ? versionsMarkdown : versionsText
+          print(json ? JSON.stringify(compared) : textOf(compared))
+          if (exitCode && differs(compared)) process.exitCode = EXIT.changes
+          return
+        }
+        const result = await stoppable(stopping =>
+          execute({
+            ...stopping,
+            folder,
+            env: process.env,
+            home: homeFolder(),
+            json,
+            runAt: at,
+            fresh,
+            ...flags,
+            goal: 'plan',
+          }),
+        )
+        if (result.error !== undefined) {
+          process.exitCode = printError(result.error, json)
+          return
+        }
+        if (markdown) print(planMarkdown(result))
+        else printPlan(result, `nightfreight run ${folder} --from-plan ${result.run}`, json)
+        if (exitCode && changesTarget(result)) process.exitCode = EXIT.changes
+      },
+    )
 }
 
 /** Prints a plan; `next` is the command that loads it. */

@@ -17,6 +17,7 @@ interface RunFlags {
   fresh?: boolean
   fullRefresh?: string[] | true
   reconcile?: boolean
+  verifyIncremental?: boolean
   fromPlan?: string
   only?: string
   from?: string
@@ -41,6 +42,10 @@ export function runCommand(): Command {
         '--reconcile',
         'compare tables of mode: changes with what their logs said, and repair what these missed (an interrupted run is given up)',
       ).conflicts(['from', 'only', 'fromPlan', 'fullRefresh']),
+    )
+    .option(
+      '--verify-incremental',
+      'compute incremental models whole, too, and load nothing where their rows differ',
     )
     .addOption(
       new Option(

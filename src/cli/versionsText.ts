@@ -25,9 +25,10 @@ export function versionsText(compared: ComparedVersions): string {
     }
   }
   const equal = models.filter(model => !isOther(model)).map(({ name }) => name)
-  if (equal.length > 0) lines.push('', `The same rows by other SQL: ${equal.join(', ')}`)
+  if (equal.length > 0)
+    lines.push('', `The same rows, though they or what they read changed: ${equal.join(', ')}`)
   for (const { name, reason } of left) lines.push('', `${name} could not be compared: ${reason}`)
-  lines.push('', `${formatCount(same)} ${same === 1 ? 'model is' : 'models are'} as before, and so are what they read.`)
+  lines.push('', `${formatCount(same)} ${same === 1 ? 'model is' : 'models are'} as before.`)
   return lines.join('\n')
 }
 
@@ -40,18 +41,38 @@ export function versionsMarkdown(compared: ComparedVersions): string {
     lines.push('', '| model | changed | more | gone | unchanged | columns |', '|---|---:|---:|---:|---:|---|')
     for (const { name, isNew, diff } of others) {
       const cells = diff
-        ? [...[diff.changed, diff.added, diff.removed, diff.unchanged].map(formatCount), columnsOf(diff).join('; ')]
-        : ['', isNew === undefined ? '' : formatCount(isNew), '', '', isNew === undefined ? 'the model is gone' : 'the model is new']
+        ? [
+            ...[diff.changed, diff.added, diff.removed, diff.unchanged].map(formatCount),
+            columnsOf(diff).join('; '),
+          ]
+        : [
+            '',
+            isNew === undefined ? '' : formatCount(isNew),
+            '',
+            '',
+            isNew === undefined ? 'the model is gone' : 'the model is new',
+          ]
       lines.push(`| ${[name, ...cells].map(text).join(' | ')} |`)
     }
   }
   for (const { name, diff } of others)
     if (diff && diff.samples.length > 0)
-      lines.push('', `<details><summary>${text(name)}: rows</summary>`, '', ...markdownSamples(diff), '', '</details>')
+      lines.push(
+        '',
+        `<details><summary>${text(name)}: rows</summary>`,
+        '',
+        ...markdownSamples(diff),
+        '',
+        '</details>',
+      )
   const equal = models.filter(model => !isOther(model)).map(({ name }) => text(name))
-  if (equal.length > 0) lines.push('', `The same rows by other SQL: ${equal.join(', ')}.`)
+  if (equal.length > 0)
+    lines.push('', `The same rows, though they or what they read changed: ${equal.join(', ')}.`)
   for (const { name, reason } of left) lines.push('', `${text(name)} could not be compared: ${text(reason)}.`)
-  lines.push('', `${formatCount(same)} models are as before. Over what the last run read; nothing was read or loaded.`)
+  lines.push(
+    '',
+    `${formatCount(same)} ${same === 1 ? 'model is' : 'models are'} as before. Over what the last run read; nothing was read or loaded.`,
+  )
   return lines.join('\n')
 }
 
@@ -80,7 +101,10 @@ function rowsOf({ samples }: Diff): { names: string[]; rows: (string | null)[][]
   const names = Object.keys(samples[0]?.before ?? samples[0]?.after ?? {})
   const valuesOf = (mark: string, row: Record<string, string | null> | undefined) =>
     row ? [[mark, ...names.map(name => row[name] ?? null)]] : []
-  return { names, rows: samples.flatMap(({ before, after }) => [...valuesOf('-', before), ...valuesOf('+', after)]) }
+  return {
+    names,
+    rows: samples.flatMap(({ before, after }) => [...valuesOf('-', before), ...valuesOf('+', after)]),
+  }
 }
 
 function samplesOf(diff: Diff): string[] {

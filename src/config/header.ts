@@ -1,15 +1,15 @@
 import { didYouMean } from '../../engine/nearest.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
-import type { Buckets } from '../../engine/sql/model.ts'
+import type { Buckets, TableKey } from '../../engine/sql/model.ts'
 import { placeOf } from '../../engine/sql/text.ts'
 import type { Model, ModelHeader } from '../spec/job.ts'
 
 const TAGS = ['owner', 'tags', 'column', 'materialised', 'buckets']
-const KINDS = ['view', 'table'] as const
+const KINDS = ['view', 'table', 'incremental'] as const
 
 /**
  * What the comments before a model's query say of it: text, and lines `@owner NAME`, `@tags a, b`, `@column NAME TEXT`,
- * `@materialised view` or `table`, `@buckets NUMBER by TABLE.COLUMN, …`. `faults` are those that change what is made; of others is warned.
+ * `@materialised view`, `table` or `incremental by TABLE.COLUMN, …`, `@buckets NUMBER by TABLE.COLUMN, …`. `faults` are those that change what is made; of others is warned.
  */
 export function readHeader(
   file: string,
@@ -68,15 +68,24 @@ export function readHeader(
         )
       else buckets = { ...found, place: placeOf(sql, start) }
     } else {
-      const kind = KINDS.find(each => each === value.toLowerCase())
-      if (kind) materialised = { kind, place: placeOf(sql, start) }
-      else
+      const [, word = '', list] = /^(\S+)(?:\s+by\s+(.+))?$/i.exec(value) ?? []
+      const kind = KINDS.find(each => each === word.toLowerCase())
+      const keys = kind !== 'incremental' ? [] : list === undefined ? 'it says no key' : keysOf(list)
+      if (!kind || (kind !== 'incremental' && list !== undefined))
         faults.push(
           fault(
-            `@materialised ${value} is neither view nor table${didYouMean(value, [...KINDS])}`,
-            'Write -- @materialised view, or table.',
+            `@materialised ${value} is neither view, table nor incremental${didYouMean(word, [...KINDS])}`,
+            'Write -- @materialised view, or table, or incremental by orders.customer_id',
           ),
         )
+      else if (typeof keys === 'string')
+        faults.push(
+          fault(
+            `@materialised ${value}: ${keys}`,
+            'Say by which column of which table: -- @materialised incremental by orders.customer_id',
+          ),
+        )
+      else materialised = { kind, ...(keys.length > 0 && { keys }), place: placeOf(sql, start) }
     }
   }
   // Lines of a paragraph are one.
@@ -106,14 +115,20 @@ function bucketsOf(value: string): Pick<Buckets, 'count' | 'keys'> | string {
   if (number === undefined) return 'is not a number, by, and a column of each table that is divided'
   const count = Number(number)
   if (count < 2 || count > MAX_BUCKETS) return `there are 2 to ${MAX_BUCKETS} buckets`
+  const keys = keysOf(list!)
+  return typeof keys === 'string' ? keys : { count, keys }
+}
+
+/** Columns by which rows are divided: `members.id, payments.member_id`; or what is wrong with what was written. */
+function keysOf(list: string): TableKey[] | string {
   const plain = (name: string) => (name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name)
-  const keys: Buckets['keys'] = []
-  for (const each of list!.split(',').map(text => text.trim())) {
+  const keys: TableKey[] = []
+  for (const each of list.split(',').map(text => text.trim())) {
     const [, table, column] = KEY.exec(each) ?? []
     if (table === undefined) return `${each || 'nothing'} is not TABLE.COLUMN`
     if (keys.some(key => key.table.toLowerCase() === plain(table).toLowerCase()))
       return `${table} is there twice`
     keys.push({ table: plain(table), column: plain(column!) })
   }
-  return { count, keys }
+  return keys
 }

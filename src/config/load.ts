@@ -44,7 +44,10 @@ export async function loadJob(
   const found = await readFolder(folder)
   const context = { env: environmentOf(folder, env), folder: resolve(folder) }
   const document = await openJob(folder, found, context)
-  const content = spelledOut(document, withoutBlock(document, withSharedModels(document, withDefaults(document))))
+  const content = spelledOut(
+    document,
+    withoutBlock(document, withSharedModels(document, withDefaults(document))),
+  )
   const own = validate(document, [], jobSchema, content ?? {})
   document.throwIfAny()
   if (!own) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)

@@ -39,7 +39,9 @@ const isNamed = ({ extract, load }: Record<string, unknown>, name: string): bool
   [extract, load]
     .filter(isMapping)
     .flatMap(part => Object.values(part))
-    .some(keys => isMapping(keys) && (keys.from === name || keys.to === name) && !Object.hasOwn(keys, 'model'))
+    .some(
+      keys => isMapping(keys) && (keys.from === name || keys.to === name) && !Object.hasOwn(keys, 'model'),
+    )
 
 /** The model that an extract reads, where its connection is another job. */
 export function sharedModelOf(

@@ -4,7 +4,11 @@ export const EXTRACT_KEYS: Record<string, [meaning: string, example: string]> = 
     'Tables that are read, by the names that models have for them; a glob stands for many.',
     '{ orders: { from: shop, table: orders } }',
   ],
-  'extract.*.from': ['The connection.', 'shop'],
+  'extract.*.from': ['The connection; or a model of another job: `shop.customers`.', 'shop'],
+  'extract.*.model': [
+    'Of another job: the model whose rows are read; without it, the one of the name.',
+    'customers',
+  ],
   'extract.*.key': [
     "Columns that identify a row; without them, the table's primary key.",
     '[order_id, line]',

@@ -22,6 +22,8 @@ import { near, usersOf } from '../workbench/trace.ts'
 import { SCRIPT, STYLE } from './assets.ts'
 import { add, type CheckNight, checkKey, type SiteData } from './data.ts'
 
+const KINDS = { view: 'a view', table: 'a table', incremental: 'an incremental table' } as const
+
 /** The pages of a project; each needs no other file but those that it links to. */
 export class ProjectPages {
   private readonly site: SiteData
@@ -103,7 +105,7 @@ ${section(
           : html`made by <code>${own.file}</code>`,
       header?.owner && html`owner ${header.owner}`,
       header?.tags.length ? html`tags ${header.tags.join(', ')}` : undefined,
-      model?.materialised && html`a ${model.materialised.kind}`,
+      model?.materialised && KINDS[model.materialised.kind],
       own.kind === 'loaded' ? this.loadText(own) : undefined,
     ].filter(each => each !== undefined && each !== '')
     return this.page(

@@ -21,6 +21,8 @@ export interface ReportData {
     corrected?: number
     /** The run that computed its rows, where it was an earlier one: nothing that they are made of had changed. */
     takenFrom?: string
+    /** Of an incremental model: the run that its other rows are of, and the keys that were computed anew. */
+    updated?: { run: string; keys: number }
   }[]
   checks: ReportCheck[]
   loads: ReportLoad[]

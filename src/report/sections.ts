@@ -161,13 +161,20 @@ const extracts = (list: ReportExtract[]) =>
     'Nothing was read.',
   )
 
+const notesOf = ({ takenFrom, updated }: ReportData['models'][number]) =>
+  takenFrom
+    ? `unchanged, taken from run ${takenFrom}`
+    : updated
+      ? `${count(updated.keys)} changed keys, other rows taken from run ${updated.run}`
+      : '–'
+
 const models = ({ models }: ReportData) =>
   table(
     ['Model', '#Rows', '#Rejected', '#Warned', '#Corrected', 'Notes'],
     models.map(model => [
       html`<b>${model.name}</b>`,
       ...[model.rows, model.rejected, model.warned, model.corrected ?? 0].map(count),
-      html`<span class="soft">${model.takenFrom ? `unchanged, taken from run ${model.takenFrom}` : '–'}</span>`,
+      html`<span class="soft">${notesOf(model)}</span>`,
     ]),
     'No model ran.',
   )

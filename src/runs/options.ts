@@ -59,6 +59,8 @@ export interface RunOptions extends RunMeans {
   fullRefresh?: string[]
   /** Compares tables of `mode: changes` with what their logs said, and repairs what these missed. */
   reconcile?: boolean
+  /** Computes incremental models whole, too, and fails where their rows differ. */
+  verifyIncremental?: boolean
   /** A task to begin again at, with all that is made from it; to end after; both. */
   from?: string
   until?: string

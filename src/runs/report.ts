@@ -140,10 +140,11 @@ function reportData(
       }
     }),
     models: outcome.tables
-      .filter(table => table.checks.length > 0 || table.taken)
-      .map(({ name, rows, rejected, marked, corrected, taken }) => ({
+      .filter(table => table.checks.length > 0 || table.taken || table.updated)
+      .map(({ name, rows, rejected, marked, corrected, taken, updated }) => ({
         name,
         ...(taken && { takenFrom: taken }),
+        ...(updated && { updated }),
         rows,
         rejected,
         warned: marked - rejected,

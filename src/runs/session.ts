@@ -96,6 +96,7 @@ export async function openSession(
     lastValues: await lastValues(metadata, spec),
     ...(refresh && { refresh }),
     ...(options.reconcile && followedOnly(spec)),
+    ...(options.verifyIncremental && { verifyIncremental: true as const }),
     sources,
     targets,
     root,

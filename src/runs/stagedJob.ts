@@ -34,9 +34,13 @@ export const stagedJobs =
         if (!made?.parts) throw await missing(metadata, job, run, model)
         const { columns, parts, rows, rejected, findings, sideFiles = [] } = made
         if (!(await staging.bring([...parts, ...sideFiles])))
-          throw new EngineError('STAGING_CORRUPT', `${job}.${model}: what run ${run} staged is gone or damaged`, {
-            hint: `Run ${job} again.`,
-          })
+          throw new EngineError(
+            'STAGING_CORRUPT',
+            `${job}.${model}: what run ${run} staged is gone or damaged`,
+            {
+              hint: `Run ${job} again.`,
+            },
+          )
         return { columns, rows: rows - rejected, root, parts, ...(rejected > 0 && findings && { findings }) }
       },
     }
@@ -58,7 +62,12 @@ export function openStagedJobs(
   return stagedJobs(metadata, bucket ?? new LocalStaging(root), root)
 }
 
-async function missing({ database }: Metadata, job: string, run: string, model: string): Promise<EngineError> {
+async function missing(
+  { database }: Metadata,
+  job: string,
+  run: string,
+  model: string,
+): Promise<EngineError> {
   const tasks = await doneTasks(database, run)
   const names = tasks.filter(task => isOfKind(task, 'model')).map(subjectOf)
   return new EngineError(

@@ -33,7 +33,10 @@ export async function scratchContext(
       rmSync(folder, { recursive: true, force: true }),
     )
   const root = staged ?? own()
-  const folders = [staged === undefined ? root : join(root, outline.job), ...(place === undefined ? [] : [place])]
+  const folders = [
+    staged === undefined ? root : join(root, outline.job),
+    ...(place === undefined ? [] : [place]),
+  ]
   const spec: FlowSpec = {
     ...outline,
     resources: { memory: MEMORY, threads: 1 },

@@ -23,8 +23,10 @@ export interface TableDiff {
 const SAMPLES = 10
 
 /** Keys by which rows of a table may be told apart: those of its loads, then those of extracts. */
-export const keysOf = ({ loads, extracts }: Pick<JobOutline, 'loads' | 'extracts'>, table: string): string[][] =>
-  [...loads.filter(({ from }) => from === table), ...extracts].map(({ key }) => key)
+export const keysOf = (
+  { loads, extracts }: Pick<JobOutline, 'loads' | 'extracts'>,
+  table: string,
+): string[][] => [...loads.filter(({ from }) => from === table), ...extracts].map(({ key }) => key)
 
 /** Columns of `rows`: `FROM …`. */
 export async function described(duck: Duck, rows: string): Promise<{ name: string; type: string }[]> {

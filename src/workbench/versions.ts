@@ -66,7 +66,8 @@ export async function compareVersions(options: CompareOptions): Promise<Compared
   const names = (job: StagedJob) => modelsOf(job).map(({ name }) => name)
   for (const name of names(now)) {
     if (!differing.has(name) || found.left.some(each => each.name === name)) continue
-    if (names(was).includes(name)) found.models.push({ name, diff: await diffOf(now, was, name, place, mask) })
+    if (names(was).includes(name))
+      found.models.push({ name, diff: await diffOf(now, was, name, place, mask) })
     else {
       const [count] = await now.context.duck.rows(`SELECT count(*) AS n FROM ${quoteName(name)}`)
       found.models.push({ name, isNew: Number(count!.n) })
@@ -112,7 +113,11 @@ async function diffOf(
     return former && former.type !== type ? [{ name, before: former.type, after: type }] : []
   })
   const keys = [...keysOf(now.outline, name), ...keysOf(was.outline, name)]
-  const diff = await diffTables(duck, `FROM ${parquetSql([file])}`, table, { keys, mask, sensitive: mask.columnsOf(name) })
+  const diff = await diffTables(duck, `FROM ${parquetSql([file])}`, table, {
+    keys,
+    mask,
+    sensitive: mask.columnsOf(name),
+  })
   return { ...diff, retyped }
 }
 
@@ -133,11 +138,16 @@ async function versionOf(folder: string, against: string, place: string): Promis
   const prefix = await git(own, 'rev-parse', '--show-prefix').catch(cause => {
     throw refuse(`${folder} is not in a repository of git`, cause)
   })
-  const commit = await git(own, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${against}^{commit}`).catch(
-    cause => {
-      throw refuse('git knows no such version', cause)
-    },
-  )
+  const commit = await git(
+    own,
+    'rev-parse',
+    '--verify',
+    '--quiet',
+    '--end-of-options',
+    `${against}^{commit}`,
+  ).catch(cause => {
+    throw refuse('git knows no such version', cause)
+  })
   // What jobs share lies beside them.
   const [from, job] = prefix === '' ? [own, place] : [dirname(own), join(place, basename(own))]
   const archive = `${place}.tar`

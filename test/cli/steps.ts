@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { ChildProcess } from 'node:child_process'
+import { type ChildProcess, execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -84,6 +84,17 @@ export const workbenchSteps = (
   },
   'nightfreight lineage queries warehouse.dim_members.first_name --json': {
     says: /^\{"table":"member_data_warehouse_sync\/warehouse\.dim_members","column":"first_name"/,
+  },
+  'nightfreight plan queries/members --compare main --markdown': {
+    first: async () => {
+      const git = (...args: string[]) =>
+        execFileSync('git', ['-C', place, '-c', 'user.name=a', '-c', 'user.email=a@x.org', ...args])
+      git('init', '--quiet', '--initial-branch=main')
+      git('add', 'queries')
+      git('commit', '--quiet', '-m', 'first')
+      return {}
+    },
+    says: /^### Models of members beside main\n\nno row differs\./,
   },
   'nightfreight plan queries/members --markdown --exit-code > plan.md': {
     code: 10,

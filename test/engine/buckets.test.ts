@@ -268,14 +268,17 @@ test('keys of buckets have types by which equal ones are equal', () => {
     ['UUID', 'UUID'],
     ['TIMESTAMP', 'TIMESTAMP'],
   ] as const)
-    assert.equal(bucketKeyFault(buckets, tables(a, b)), undefined, a)
+    assert.equal(bucketKeyFault(buckets.keys, '@buckets', tables(a, b)), undefined, a)
   for (const [a, b] of [
     ['INTEGER', 'VARCHAR'],
     ['DECIMAL(9,2)', 'DECIMAL(9,3)'],
     ['DECIMAL(9,2)', 'INTEGER'],
     ['TIMESTAMP', 'TIMESTAMP WITH TIME ZONE'],
   ] as const)
-    assert.match(bucketKeyFault(buckets, tables(a, b))!.message, /equal keys would be in two buckets/)
+    assert.match(
+      bucketKeyFault(buckets.keys, '@buckets', tables(a, b))!.message,
+      /equal keys would be in two buckets/,
+    )
   for (const type of [
     'DOUBLE',
     'FLOAT',
@@ -284,9 +287,14 @@ test('keys of buckets have types by which equal ones are equal', () => {
     'INTEGER[3]',
     'TIME WITH TIME ZONE',
   ])
-    assert.match(bucketKeyFault(buckets, tables(type, type))!.message, /rows are not divided/, type)
+    assert.match(
+      bucketKeyFault(buckets.keys, '@buckets', tables(type, type))!.message,
+      /rows are not divided/,
+      type,
+    )
   const { message } = bucketKeyFault(
-    { ...buckets, keys: [{ table: 'members', column: 'ids' }] },
+    [{ table: 'members', column: 'ids' }],
+    '@buckets',
     tables('INTEGER', 'INTEGER'),
   )!
   assert.match(message, /has no column ids; did you mean "id"\?/)

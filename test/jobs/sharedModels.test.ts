@@ -31,12 +31,14 @@ async function twoJobs(t: TestContext, name: string) {
     'job.yaml': SHOP,
     'in/orders.csv': ORDERS,
     'paid.sql': "SELECT id, amount, md5(id::VARCHAR)::UUID AS code FROM orders WHERE status = 'paid'",
-    'lists.sql': '-- @materialised table\nSELECT [id, id + 1] AS l, (id::HUGEINT * 10^18::HUGEINT) AS h FROM orders',
+    'lists.sql':
+      '-- @materialised table\nSELECT [id, id + 1] AS l, id * 1000000000000000000::HUGEINT AS h FROM orders',
     'seen.sql': 'SELECT id FROM orders',
   })
   const folder = join(shop.home, 'finance')
   mkdirSync(folder)
-  const write = (file: string, text: string) => writeFileSync(join(folder, file), text.replaceAll('shop.', `${name}.`))
+  const write = (file: string, text: string) =>
+    writeFileSync(join(folder, file), text.replaceAll('shop.', `${name}.`))
   write('job.yaml', FINANCE)
   write('total.sql', 'SELECT count(*) AS n, sum(amount) AS amount, typeof(any_value(code)) AS type FROM paid')
   const rows = async (table: string) => {
@@ -80,7 +82,7 @@ test('a model of another job is read as its last run that loaded left it', async
   const lineage = await shop.cli('lineage', folder, 'wh.total.amount')
   assert.match(lineage.out, /orders\.amount/)
   const doctor = await shop.cli('doctor', folder)
-  assert.match(doctor.out, /shared\n {2}ok {7} it can be reached\n {2}ok {7} paid can be read/)
+  assert.match(doctor.out, /shared\n {2}ok +it can be reached\n {2}ok +paid can be read/)
 
   write('job.yaml', FINANCE.replace('shop.lists', 'shop.seen'))
   const view = await run()
@@ -97,10 +99,15 @@ test('what is wrong with it is said of its line', async t => {
   write('job.yaml', FINANCE.replace(/connections: .*/, named))
   const clash = await shop.cli('validate', folder)
   assert.equal(clash.code, 2)
-  assert.match(clash.err, /job\.yaml:4:\d+: extract\.paid\.from: shared_wrong is a connection here, too; name the job's own/)
+  assert.match(
+    clash.err,
+    /job\.yaml:4:\d+: extract\.paid\.from: shared_wrong is a connection here, too; name the job's own/,
+  )
   write(
     'job.yaml',
-    FINANCE.replace(/connections: .*/, named).replace('shop.paid', 'other').replace('from: shop.lists', 'from: other, model: lists'),
+    FINANCE.replace(/connections: .*/, named)
+      .replace('shop.paid', 'other')
+      .replace('from: shop.lists', 'from: other, model: lists'),
   )
   assert.equal((await run()).code, 0)
   for (const [wrong, says] of [

@@ -8,7 +8,8 @@ export const job = defineConnector({
   schemes: ['job'],
   /** `job:shop`: the job's name. */
   config: z.strictObject({ url: z.string().regex(/^job:\w+$/i, 'expected job:NAME, the name of a job') }),
-  extract: z.strictObject({ model: z.string() }),
+  /** Without a model, the extract's own name is that. */
+  extract: z.strictObject({ model: z.string().optional() }),
   capabilities: { source: true, target: false, incremental: false, modes: [] },
   types: [],
   source: ({ url }, { openJob }) => new JobSource(url.slice('job:'.length), openJob!),

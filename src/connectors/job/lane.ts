@@ -22,7 +22,8 @@ export async function openLane(): Promise<Lane> {
 async function readTable(read: Read, range: Range, sink: Sink, signal: AbortSignal): Promise<void> {
   const table = range.payload as StagedTable
   const { root, columns, parts, findings } = table
-  const isWhole = columns.length === read.columns.length && columns.every(({ name }, at) => read.columns[at]!.name === name)
+  const isWhole =
+    columns.length === read.columns.length && columns.every(({ name }, at) => read.columns[at]!.name === name)
   if (isWhole && !findings) {
     for (const { file, rows } of parts)
       if (rows > 0) await sink.file(async path => linkOrCopy(join(root, file), path))

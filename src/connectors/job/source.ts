@@ -1,4 +1,11 @@
-import type { ExtractSpec, Range, Read, Snapshot, Source, TableSchema } from '../../../engine/contracts/source.ts'
+import type {
+  ExtractSpec,
+  Range,
+  Read,
+  Snapshot,
+  Source,
+  TableSchema,
+} from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { columnNamed, typeName } from '../../../engine/types/logical.ts'
