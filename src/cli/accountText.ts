@@ -23,11 +23,11 @@ export function takenLines({ tables }: Pick<Outcome, 'tables'>): string[] {
   return [
     ...taken.map(
       ({ what, names }) =>
-        `  unchanged ${formatCount(names.length)} ${names.length === 1 ? 'model' : 'models'}, taken from run ${what}: ${names.join(', ')}`,
+        `  unchanged ${counted(names.length, 'model', formatCount)}, taken from run ${what}: ${names.join(', ')}`,
     ),
     ...updated.map(
       ({ name, run, keys }) =>
-        `  updated   ${name}: ${formatCount(keys)} changed ${keys === 1 ? 'key' : 'keys'}, other rows taken from run ${run}`,
+        `  updated   ${name}: ${counted(keys, 'changed key', formatCount)}, other rows taken from run ${run}`,
     ),
     ...grouped(table => table.computed).map(({ what, names }) => `  computed  ${names.join(', ')}: ${what}`),
   ]

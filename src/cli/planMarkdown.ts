@@ -28,7 +28,7 @@ export function planMarkdown({ run, job, outcome }: RunResult): string {
   if (rejected.length > 0) lines.push('', `To the quarantine: ${rejected.join(', ')} rows.`)
   const taken = tables.filter(table => table.taken !== undefined)
   if (taken.length > 0)
-    lines.push('', `${formatCount(taken.length)} models unchanged, taken from earlier runs.`)
+    lines.push('', `${counted(taken.length, 'model', formatCount)} unchanged, taken from earlier runs.`)
   const read = extracted.map(({ extract, rows }) => `${text(extract)} ${formatCount(rows)}`)
   lines.push('', `Read: ${read.join(', ')} rows. Plan ${run}; nothing was loaded.`)
   return lines.join('\n')

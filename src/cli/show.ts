@@ -119,11 +119,15 @@ function bars(histogram: number[]): string {
 }
 
 function diffText(table: string, diff: NonNullable<Shown['diff']>): string[] {
-  const { run, changed, added, removed, unchanged, addedColumns, removedColumns, samples } = diff
+  const { run, changed, added, removed, unchanged, addedColumns, removedColumns, columns, samples } = diff
   const lines = [
     `${table} beside run ${run}`,
     `  ~ ${formatCount(changed)} changed   + ${formatCount(added)} more   - ${formatCount(removed)} gone   ${formatCount(unchanged)} unchanged`,
   ]
+  if (columns.length > 0)
+    lines.push(
+      `  columns changed: ${columns.map(({ name, rows }) => `${name} ${formatCount(rows)}`).join(', ')}`,
+    )
   if (addedColumns.length > 0) lines.push(`  new columns: ${addedColumns.join(', ')}`)
   if (removedColumns.length > 0) lines.push(`  columns gone: ${removedColumns.join(', ')}`)
   if (samples.length === 0) return lines

@@ -1,3 +1,4 @@
+import { counted } from '../../engine/plural.ts'
 import type { ComparedModel, ComparedVersions } from '../workbench/versions.ts'
 import { text } from './markdown.ts'
 import { formatCount } from './meter.ts'
@@ -17,7 +18,7 @@ export function versionsText(compared: ComparedVersions): string {
   const { job, against, models, same, left } = compared
   const lines = [`${job} beside ${against}: ${summary(compared)}`]
   for (const { name, isNew, isGone, diff } of models) {
-    if (isNew !== undefined) lines.push('', `${name}  new, ${formatCount(isNew)} rows`)
+    if (isNew !== undefined) lines.push('', `${name}  new, ${counted(isNew, 'row', formatCount)}`)
     else if (isGone) lines.push('', `${name}  gone`)
     else if (diff && isOther({ name, diff })) {
       lines.push('', `${name}  ${countsOf(diff)}`, ...columnsOf(diff).map(line => `  ${line}`))
@@ -35,7 +36,7 @@ export function versionsText(compared: ComparedVersions): string {
 /** The same as Markdown, for a comment on a pull request. */
 export function versionsMarkdown(compared: ComparedVersions): string {
   const { job, against, models, same, left } = compared
-  const lines = [`### Models of ${text(job)} beside ${text(against)}`, '', summary(compared)]
+  const lines = [`### Models of ${text(job)} beside ${text(against)}`, '', capital(summary(compared))]
   const others = models.filter(isOther)
   if (others.length > 0) {
     lines.push('', '| model | changed | more | gone | unchanged | columns |', '|---|---:|---:|---:|---:|---|')
@@ -81,6 +82,8 @@ function summary({ models }: ComparedVersions): string {
   if (others === 0) return 'no row differs.'
   return `${formatCount(others)} ${others === 1 ? 'model differs' : 'models differ'}.`
 }
+
+const capital = (sentence: string) => sentence[0]!.toUpperCase() + sentence.slice(1)
 
 type Diff = NonNullable<ComparedModel['diff']>
 

@@ -165,7 +165,7 @@ const notesOf = ({ takenFrom, updated }: ReportData['models'][number]) =>
   takenFrom
     ? `unchanged, taken from run ${takenFrom}`
     : updated
-      ? `${count(updated.keys)} changed keys, other rows taken from run ${updated.run}`
+      ? `${counted(updated.keys, 'changed key', count)}, other rows taken from run ${updated.run}`
       : '–'
 
 const models = ({ models }: ReportData) =>

@@ -146,7 +146,9 @@ const STEPS: Record<string, Step> = {
     leaves: () => assert.match(readFileSync(join(place, 'plan.json'), 'utf8'), /"status":"PLANNED"/),
   },
   [`nightfreight run queries/members --from-plan ${RUN}`]: { first: started, says: /dim_members +\d+ +49 / },
-  'nightfreight run queries/members': { says: /COMPLETED_WITH_ERRORS.*\n.*50 rows\n.*rejected .* 1 row/ },
+  'nightfreight run queries/members': {
+    says: /COMPLETED_WITH_ERRORS.*\n.*50 rows\n.*unchanged 1 model.*\n.*rejected .* 1 row/,
+  },
   'nightfreight run queries/members --at 2026-02-01T02:00:00Z --json': { says: /"event":"result","run":/ },
   'nightfreight run queries/members --until model.members_clean': { says: /PLANNED/ },
   'nightfreight run queries/members --from diff.dim_members': {

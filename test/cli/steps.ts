@@ -94,7 +94,7 @@ export const workbenchSteps = (
       git('commit', '--quiet', '-m', 'first')
       return {}
     },
-    says: /^### Models of members beside main\n\nno row differs\./,
+    says: /^### Models of member.* beside main\n\nNo row differs\./,
   },
   'nightfreight plan queries/members --markdown --exit-code > plan.md': {
     code: 10,

@@ -95,6 +95,7 @@ test('a difference names rows that changed, came and went', async () => {
     added: 1,
     removed: 1,
     unchanged: 0,
+    columns: [{ name: 'amount', rows: 1 }],
   })
   assert.deepEqual(samples[0], {
     before: { order_id: '1', amount: '25.00' },
