@@ -180,9 +180,20 @@ export class EarlierRows {
   }
 
   private async compare(table: string, run: string): Promise<boolean> {
+    const set = this.sets.find(({ name }) => name === table)
+    const rows = set ? set.rows - set.rejected : this.judgedOf(table).account.rows
+    // Before any file is looked at.
+    if (rows !== (await this.rowsThen(table, run))) return false
     const [now, then] = await this.bothSeen(table, run)
-    if (!then || then.rows !== now.rows || hashOf(then.columns) !== hashOf(now.columns)) return false
+    if (!then || hashOf(then.columns) !== hashOf(now.columns)) return false
     return (await this.haveSameBytes(now, then)) || (await this.sumOf(now)) === (await this.sumOf(then))
+  }
+
+  private async rowsThen(table: string, run: string): Promise<number | undefined> {
+    if (!this.sets.some(({ name }) => name === table))
+      return (await this.outputOf<JudgedExtract>(taskName('types', table), run))?.account.rows
+    const found = await this.outputOf<Transformed>(taskName('model', table), run)
+    return found && found.rows - found.rejected
   }
 
   /** Whether two tables are the same files once more: as when small tables are read again, and much faster to tell than by rows. */
@@ -221,21 +232,20 @@ export class EarlierRows {
   }
 
   private setSeen(set: Transformed): Seen {
-    const { parts, findings, rows, rejected, columns } = set
+    const { parts, findings, rejected, columns } = set
     return {
       sql: goodRows(this.context.root, { parts: parts!, ...(findings && { findings }) }),
-      rows: rows - rejected,
       columns,
       isAll: rejected === 0 && !set.corrected,
     }
   }
 
   private extractSeen(extract: string): Seen {
-    const { corrections, account } = this.judgedOf(extract)
-    return this.imageSeen(extract, this.images.get(extract)!, corrections, account.rows)
+    const { corrections } = this.judgedOf(extract)
+    return this.imageSeen(extract, this.images.get(extract)!, corrections)
   }
 
-  private imageSeen(extract: string, image: Image, corrections: string | undefined, rows: number): Seen {
+  private imageSeen(extract: string, image: Image, corrections: string | undefined): Seen {
     const read = this.plan.reads.find(each => each.extract === extract)!
     const shape = hashOf(
       image.nights.map(({ columns, parts, gone = [], out, distinctBy }) => [
@@ -248,7 +258,6 @@ export class EarlierRows {
     )
     return {
       sql: extractSql(this.context.root, image, read, corrections),
-      rows,
       columns: seenColumns(image),
       ...(corrections === undefined && { files: { parts: image.parts, shape }, image: { image, read } }),
     }
@@ -269,7 +278,7 @@ export class EarlierRows {
       bring: (files: StagedFile[]) => this.areThere(files),
     }
     const image = await readManifest<Image>(here, imageFile(spec.job, run, table))
-    return image && this.imageSeen(table, image, judged.corrections, judged.account.rows)
+    return image && this.imageSeen(table, image, judged.corrections)
   }
 
   private async outputOf<T>(task: TaskName, run: string): Promise<T | undefined> {

@@ -5,7 +5,6 @@ import type { Column } from '../types/logical.ts'
 /** Rows that models see of a table, of this run or an earlier one. */
 export interface Seen {
   sql: string
-  rows: number
   columns: Column[]
   /** Of a data set: whether they are all that was staged. */
   isAll?: boolean

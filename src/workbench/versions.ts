@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { EngineError } from '../../engine/errors.ts'
-import type { Mask } from '../../engine/mask.ts'
+import { Mask } from '../../engine/mask.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../engine/sql/files.ts'
 import type { OrderedModel } from '../../engine/sql/model.ts'
@@ -57,7 +57,7 @@ export async function compareVersions(options: CompareOptions): Promise<Compared
     await openStagedJob(folder, home, runAt, stack, place),
     await openStagedJob(other, home, runAt, stack, place),
   ]
-  const mask = openMask(home, env, now.outline)
+  const masks = [now, was].map(({ outline }) => openMask(home, env, outline))
   const differing = await differingModels(now, was)
   const found: ComparedVersions = { job: now.outline.job, against, models: [], same: 0, left: [] }
   const modelsOf = ({ graph }: StagedJob) => graph.models.filter(({ extract }) => !extract)
@@ -67,7 +67,7 @@ export async function compareVersions(options: CompareOptions): Promise<Compared
   for (const name of names(now)) {
     if (!differing.has(name) || found.left.some(each => each.name === name)) continue
     if (names(was).includes(name))
-      found.models.push({ name, diff: await diffOf(now, was, name, place, mask) })
+      found.models.push({ name, diff: await diffOf(now, was, name, place, masks) })
     else {
       const [count] = await now.context.duck.rows(`SELECT count(*) AS n FROM ${quoteName(name)}`)
       found.models.push({ name, isNew: Number(count!.n) })
@@ -101,7 +101,7 @@ async function diffOf(
   was: StagedJob,
   name: string,
   place: string,
-  mask: Mask,
+  masks: Mask[],
 ): Promise<ComparedModel['diff']> {
   const table = `FROM ${quoteName(name)}`
   const file = join(place, `${name}.parquet`)
@@ -113,11 +113,10 @@ async function diffOf(
     return former && former.type !== type ? [{ name, before: former.type, after: type }] : []
   })
   const keys = [...keysOf(now.outline, name), ...keysOf(was.outline, name)]
-  const diff = await diffTables(duck, `FROM ${parquetSql([file])}`, table, {
-    keys,
-    mask,
-    sensitive: mask.columnsOf(name),
-  })
+  // What one of the two versions hides, nobody sees.
+  const mask = masks.find(each => each !== Mask.none) ?? Mask.none
+  const sensitive = masks.flatMap(each => each.columnsOf(name))
+  const diff = await diffTables(duck, `FROM ${parquetSql([file])}`, table, { keys, mask, sensitive })
   return { ...diff, retyped }
 }
 

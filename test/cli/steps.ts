@@ -99,7 +99,7 @@ export const workbenchSteps = (
   'nightfreight plan queries/members --markdown --exit-code > plan.md': {
     code: 10,
     // A machine that is busy says how far it is.
-    says: /^(\d+s, .*\n)*$|extract\.members/,
+    says: /^(\d+s, .*\n|[\w.]+: started\n)*$|extract\.members/,
     leaves: () =>
       assert.match(
         readFileSync(join(place, 'plan.md'), 'utf8'),
