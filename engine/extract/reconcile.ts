@@ -32,10 +32,13 @@ export async function reconcile(
   whole: Extracted,
 ): Promise<Extracted> {
   const { root, progress } = context
-  const columns = tableColumns(read).filter(({ name }) => name !== REJECTED)
+  const columns = tableColumns(read)
   const key = tableKey(read)
-  const there = whole.parts.length > 0 ? rowsOf(root, read, whole.parts) : none(columns)
-  const missed = await differing(context, read, key, columns, expected(root, read, key, night), there)
+  const there = whole.parts.length > 0 ? filesSql(root, whole.parts) : none(columns)
+  const compared = columnNamed(columns, REJECTED)
+    ? withoutKnownRejects(root, read, key, night, there)
+    : { there, expected: expected(root, read, key, night) }
+  const missed = await differing(context, read, key, columns, compared.expected, compared.there)
   const reconciled = await countsOf(context, read, key, missed, whole.rows)
   progress.note(`${read.where}: ${reconciledText(reconciled)}`)
   const repaired =
@@ -54,10 +57,38 @@ export async function reconcile(
 const none = (columns: Column[]) =>
   `(SELECT ${columns.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`).join(', ')} LIMIT 0)`
 
-const rowsOf = (root: string, read: PlannedRead, parts: Part[]) =>
-  columnNamed(read.columns, REJECTED)
-    ? `(SELECT * FROM ${filesSql(root, parts)} WHERE ${REJECTED} IS NULL)`
-    : filesSql(root, parts)
+/**
+ * Both sides of a comparison without the rows that a type does not hold, where a night has told so: the table keeps what was
+ * loaded of them last, and they are in the quarantine. One that no night has told is another row than the log says.
+ */
+function withoutKnownRejects(
+  root: string,
+  read: PlannedRead,
+  key: string[],
+  night: Extracted,
+  there: string,
+) {
+  const names = key.map(quoteName)
+  const list = names.join(', ')
+  const types = key.map(name => `${quoteName(name)}::${typeName(columnNamed(read.columns, name)!.type)}`)
+  const told = [...read.base!.image.nights, { ...night, columns: read.columns }]
+    .filter(({ parts, columns }) => parts.length > 0 && columnNamed(columns, REJECTED))
+    .map(
+      ({ parts }) =>
+        `SELECT ${types.map((value, at) => `${value} AS ${names[at]}`).join(', ')}, ${REJECTED}
+         FROM ${filesSql(root, parts)} WHERE ${REJECTED} IS NOT NULL`,
+    )
+  const known =
+    told.length > 0
+      ? `SELECT ${list} FROM ${there} AS r SEMI JOIN (${told.join(' UNION ALL ')}) AS t USING (${list}, ${REJECTED})`
+      : `SELECT ${list} FROM ${there} LIMIT 0`
+  const compared = (rows: string) => `(SELECT * FROM ${rows} AS r ANTI JOIN (${known}) AS k USING (${list}))`
+  const named = names.map(name => `${name} IS NOT NULL`).join(' AND ')
+  return {
+    there: compared(`(SELECT * FROM ${there} WHERE ${REJECTED} IS NULL OR (${named}))`),
+    expected: compared(`(SELECT *, NULL::VARCHAR AS ${REJECTED} FROM ${expected(root, read, key, night)})`),
+  }
+}
 
 /** The rows that there are by the log. */
 function expected(root: string, read: PlannedRead, key: string[], { parts, gone }: Extracted): string {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Range } from '../../engine/contracts/source.ts'
+import type { Range, Snapshot } from '../../engine/contracts/source.ts'
+import { EngineError } from '../../engine/errors.ts'
 import { ChunkSize } from '../../engine/extract/chunkSize.ts'
+import { LanePool } from '../../engine/extract/lanePool.ts'
 import { RangeQueue, type RangeTask } from '../../engine/extract/rangeQueue.ts'
+import { runLanes } from '../../engine/extract/runLanes.ts'
 
 /** Rows of a pretended table, `[from, to)`. */
 type Span = [from: number, to: number]
@@ -89,6 +92,37 @@ test('one lane reads a range as it stands; several split it until each has one, 
   }
   assert.deepEqual(kinds, ['split', 'read', 'split', 'read'])
   assert.equal(share.remaining, 250)
+})
+
+test('a chunk whose progress cannot be kept fails the read, and is not read twice', async () => {
+  for (const code of ['CONNECTION_LOST', 'RESOURCE_EXHAUSTED'] as const) {
+    const lost = new EngineError(code, 'the store is gone')
+    const snapshot = { lanes: 1, rejoinable: true, joined: async () => {} } as unknown as Snapshot
+    const pool = await LanePool.open('test', snapshot, async () => ({ close: async () => {} }), assert.fail)
+    const share = new RangeQueue<Span>([range(0, 30)], 5)
+    const read: Span[] = []
+    const work = {
+      split: () => assert.fail(),
+      async read(_: unknown, { payload }: Range) {
+        const [from, to] = payload as Span
+        read.push([from, from + 10])
+        return { result: [from, from + 10] as Span, rest: from + 10 < to ? range(from + 10, to) : undefined }
+      },
+      async keep() {
+        if (read.length === 2) throw lost
+      },
+    }
+    await assert.rejects(runLanes(share, pool, work, new AbortController().signal), lost)
+    assert.deepEqual(read, [
+      [0, 10],
+      [10, 20],
+    ])
+    assert.deepEqual(share.results, read)
+    assert.deepEqual(
+      share.rest.map(({ payload }) => payload),
+      [[20, 30]],
+    )
+  }
 })
 
 test('a chunk fills a few batches, within its bounds, and gets smaller towards the end', () => {

@@ -143,3 +143,79 @@ test('postgres: a log that tells all has missed nothing, whoever writes meanwhil
   // Within the hour it is not compared again.
   assert.equal((await job.run()).outcome.extracted[0]!.reconciled, undefined)
 })
+
+test('mariadb: a row that no type holds is there: it is no delete, and told once where the log missed it', async t => {
+  const { query, job, yaml } = await follow(t, {
+    fresh: freshMariadb,
+    warehouse,
+    table: 'told',
+    extract: ', columns: { d: quarantine }',
+    statements: [
+      "SET SESSION sql_mode = ''",
+      'CREATE TABLE told (id int PRIMARY KEY, n int, d date)',
+      `INSERT INTO told VALUES ${Array.from({ length: 40 }, (_, i) => `(${i}, ${i}, ${i === 7 ? "'0000-00-00'" : "'2026-01-01'"})`).join(', ')}`,
+    ],
+  })
+  job.yaml(
+    `${yaml.replace('max_delete_share: 1', 'max_delete_share: 1, allow_empty: true')}quality: { max_error_rate: 1 }\n`,
+  )
+  const reconciled = async () => {
+    const { error, outcome } = await job.run({ reconcile: true, fresh: true })
+    assert.equal(error, undefined)
+    return outcome.extracted[0]!.reconciled
+  }
+  const rejected = async () => {
+    const { out } = await job.cli('errors', 'list', '--job', 'log_told_mysql', '--json')
+    return (JSON.parse(out) as { records: { row_key: string }[] }).records
+      .map(({ row_key }) => row_key)
+      .sort()
+  }
+  const held = async () =>
+    (await warehouse.query('SELECT id, n FROM told ORDER BY id')).map(({ id, n }) => `${id}:${n}`)
+  assert.equal((await job.run()).error, undefined)
+  const none = { rows: 40, inserts: 0, updates: 0, deletes: 0, keys: [] }
+  // One was never good, one is not any more, as the log tells.
+  await query("UPDATE told SET n = -8, d = '0000-00-00' WHERE id = 8")
+  assert.deepEqual(await reconciled(), none)
+  assert.equal((await held()).length, 39)
+  assert.ok((await held()).includes('8:8'), 'what was loaded last')
+  await query('SET SESSION sql_log_bin = 0')
+  await query("UPDATE told SET n = -9, d = '2026-00-00' WHERE id = 9")
+  await query("INSERT INTO told VALUES (50, 50, '0000-00-00')")
+  await query("UPDATE told SET n = -7, d = '2026-01-02' WHERE id = 7")
+  await query('SET SESSION sql_log_bin = 1')
+  const found = { rows: 41, inserts: 2, updates: 1, deletes: 0, keys: ['id 7', 'id 9', 'id 50'] }
+  assert.deepEqual(await reconciled(), found)
+  assert.ok((await held()).includes('9:9') && (await held()).includes('7:-7'))
+  assert.deepEqual(await rejected(), ['50', '8', '9'])
+  assert.deepEqual(await reconciled(), { ...none, rows: 41 })
+  // What is emptied is so, whether the log tells it or not.
+  await query('SET SESSION sql_log_bin = 0')
+  await query('DELETE FROM told WHERE id < 20')
+  await query('SET SESSION sql_log_bin = 1')
+  await query('DELETE FROM told WHERE id >= 20')
+  const { deletes } = (await reconciled())!
+  assert.equal(deletes, 20)
+  assert.deepEqual(await held(), [])
+  assert.deepEqual(await reconciled(), { ...none, rows: 0 })
+})
+
+test('a table is compared when its interval is over, and not before', async t => {
+  const { job } = await followed(t, freshPostgres, ', reconcile: 7d')
+  const began = Date.now()
+  const nights: Record<number, boolean> = {
+    0: false,
+    6: false,
+    8: true,
+    9: false,
+    14: false,
+    15.5: true,
+    16: false,
+  }
+  for (const [day, isCompared] of Object.entries(nights).sort(([a], [b]) => Number(a) - Number(b))) {
+    const now = () => new Date(began + Number(day) * 86_400_000)
+    const { error, outcome } = await job.run({ fresh: true, clock: { now } })
+    assert.equal(error, undefined)
+    assert.equal(outcome.extracted[0]!.reconciled !== undefined, isCompared, `day ${day}`)
+  }
+})

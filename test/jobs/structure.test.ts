@@ -175,8 +175,8 @@ resources: { memory: 300MB, threads: 1 }
 
 test('what cannot be made is told, and a table that has no such rows is named with both tables', async t => {
   const [source, target] = [await freshPostgres(t), await freshPostgres(t)]
-  await source.query(`CREATE EXTENSION pg_trgm; CREATE TABLE a (id int PRIMARY KEY, t text, CHECK (id > 0)); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a (id));
-    CREATE INDEX part ON a (t) WHERE id > 3; CREATE INDEX words ON a (lower(t)); CREATE INDEX hashed ON a USING hash (t); CREATE INDEX near ON a USING gin (t gin_trgm_ops);
+  await source.query(`CREATE EXTENSION pg_trgm; CREATE EXTENSION btree_gin; CREATE TABLE a (id int PRIMARY KEY, t text, CHECK (id > 0)); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a (id));
+    CREATE INDEX part ON a (t) WHERE id > 3; CREATE INDEX words ON a (lower(t)); CREATE INDEX hashed ON a USING hash (t); CREATE INDEX near ON a USING gin (t gin_trgm_ops); CREATE INDEX usual ON a USING gin (t);
     CREATE TYPE mood AS ENUM ('low', 'high'); CREATE DOMAIN positive AS int CHECK (VALUE > 0); ALTER TABLE b ADD COLUMN m mood, ADD COLUMN q positive; INSERT INTO a VALUES (1, 'x'), (2, 'y'); INSERT INTO b VALUES (7, 2, 'low', 3)`)
   const notes: string[] = []
   const yaml = (extract: string, load: string) => `connections: { s: "${source.url}", w: "${target.url}" }
@@ -212,6 +212,8 @@ resources: { memory: 300MB, threads: 1 }
     'index part: of a part of the rows',
     'index words: of an expression',
     'index near: gin',
+    // By an operator class that is the default, of an extension.
+    'index usual: gin',
     'constraint a_id_check: a CHECK',
   ])
     assert.ok(notes.includes(`w.c: not made: ${what}`), notes.join('\n'))
