@@ -229,6 +229,9 @@ async function readTable(
     const again = from === null ? whole : { ...read, since: { ...read.since!, value: from } }
     parts = await readParts(context, snapshot, pool, again)
   }
+  const isEmpty = isBehind && sum(parts, 'rows') === 0
+  const emptied = `has no row: its watermark stays ${read.base?.value}, for the night that finds rows again`
+  if (isEmpty) progress.note(`${read.where}: ${emptied}`)
   const { cursor, notes = [] } = (await snapshot.cursor?.(read)) ?? {}
   for (const note of notes) progress.note(`${read.where}: ${note}`)
   const span =
@@ -239,8 +242,8 @@ async function readTable(
     parts,
     rows: sum(parts, 'rows'),
     ...(scanned && scanned.gone.length > 0 && { gone: scanned.gone }),
-    watermark: await highest(context, isBehind ? { ...read, base: undefined } : read, parts),
-    note: snapshot.note,
+    watermark: await highest(context, isBehind && !isEmpty ? { ...read, base: undefined } : read, parts),
+    note: [snapshot.note, ...(isEmpty ? [emptied] : [])].filter(Boolean).join('; ') || undefined,
     cursor,
   }
   return { found, earlier: kept?.earlier }

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
 import { notesInto, smallJob } from './small.ts'
 
@@ -158,11 +162,84 @@ resources: { memory: 300MB, threads: 1 }
       scanned: ['1:6', '2:1'],
     })
     assert.doesNotMatch(notes.join('\n'), /no row is there/)
-    // Without a row, all that comes is new.
+    // Without a row, nobody knows of anything new; what comes then may be older.
     await source.query('DELETE FROM plain')
     assert.equal((await job.run({ progress: notesInto(notes) })).error, undefined)
     assert.match(notes.join('\n'), /no row is there with a mark of 2026-01-02 11:00/)
     assert.deepEqual((await night("(1, 7, '2025-01-01')", old)).plain, ['1:7', '2:1', '3:1'])
+  })
+
+const TARGETS = {
+  postgres: async () => {
+    const { url, query } = await freshPostgres()
+    return { url, rows: query }
+  },
+  mariadb: async () => {
+    const { url, query } = await freshMariadb()
+    return { url, rows: query }
+  },
+  duckdb: async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nightfreight-emptied-'))
+    after(() => rmSync(folder, { recursive: true }))
+    const path = join(folder, 'dw.duckdb')
+    const rows = async (sql: string) => {
+      const duck = await Duck.open({ path })
+      try {
+        return await duck.rows(sql)
+      } finally {
+        duck.close()
+      }
+    }
+    return { url: `duckdb:${path}`, rows }
+  },
+}
+
+for (const [kind, make] of Object.entries(TARGETS))
+  test(`${kind}: a source that is empty for a night loses no watermark, and what was loaded stays`, async () => {
+    const [source, { url, rows }] = [await freshPostgres(), await make()]
+    await source.query('CREATE TABLE t (id int PRIMARY KEY, n int, mark timestamp)')
+    const job = await smallJob({ after }, `emptied_${kind}`, {
+      'job.yaml': `connections: { s: "${source.url}", w: "${url}" }
+extract: { t: { from: s, table: t, key: id, incremental: { column: mark, lag: 1h } } }
+load:
+  merged: { to: w, from: t, key: id }
+  replaced: { to: w, from: t, key: id, mode: replace }
+resources: { memory: 300MB, threads: 1 }
+`,
+    })
+    const notes: string[] = []
+    const night = async () => {
+      notes.length = 0
+      const { error, outcome } = await job.run({ progress: notesInto(notes) })
+      assert.equal(error, undefined, String(error))
+      const held = async (table: string) =>
+        (await rows(`SELECT id, n FROM ${table} ORDER BY id`)).map(({ id, n }) => `${id}:${n}`)
+      const { rows: read, note } = outcome.extracted[0]!
+      return { read, note, merged: await held('merged'), replaced: await held('replaced') }
+    }
+    const holds = (read: number, ...all: string[]) => ({ read, note: undefined, merged: all, replaced: all })
+    await source.query(
+      `INSERT INTO t SELECT n, n, timestamp '2026-01-01' + n * interval '1 day' FROM generate_series(1, 5) n`,
+    )
+    assert.deepEqual(await night(), holds(5, '1:1', '2:2', '3:3', '4:4', '5:5'))
+    await source.query('TRUNCATE t')
+    for (const _ of [1, 2]) {
+      const { note, ...empty } = await night()
+      const { note: __, ...same } = holds(0, '1:1', '2:2', '3:3', '4:4', '5:5')
+      assert.deepEqual(empty, same)
+      assert.match(
+        note!,
+        /has no row: its watermark stays 2026-01-06 00:00:00, for the night that finds rows again/,
+      )
+      assert.match(notes.join('\n'), /s\.t: has no row: its watermark stays/)
+    }
+    // It is being filled again: what is older was read before.
+    await source.query(
+      `INSERT INTO t SELECT n, n, timestamp '2026-01-01' + n * interval '1 day' FROM generate_series(3, 5) n; INSERT INTO t VALUES (6, 6, '2026-01-07')`,
+    )
+    assert.deepEqual(await night(), holds(2, '1:1', '2:2', '3:3', '4:4', '5:5', '6:6'))
+    await source.query("UPDATE t SET n = 60, mark = '2026-01-08' WHERE id = 6")
+    assert.deepEqual(await night(), holds(1, '1:1', '2:2', '3:3', '4:4', '5:5', '6:60'))
   })
 
 test('a column whose text is a notation, and a lag of text, are refused', async () => {
