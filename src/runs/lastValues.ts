@@ -1,20 +1,38 @@
+import { quote } from '../../engine/sql/duckdb.ts'
 import { LAST_VALUES, type LastValues } from '../../engine/sql/variables.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { runDetails } from '../metadata/runDetails.ts'
-import { isDone } from '../metadata/runs.ts'
+import { isDone, type RunRecord } from '../metadata/runs.ts'
+import type { ReportData } from '../report/data.ts'
 import type { JobSpec } from '../spec/job.ts'
 
-/** Runs among which the last one that loaded is looked for. */
+/** Runs among which the last ones that loaded are looked for. */
 const LOOKED_AT = 50
+/** Runs of other nights than the last. */
+const EARLIER: string[] = ['backfill', 'restore'] satisfies RunRecord['trigger'][]
 
-/** What set checks gave as `value` in the last run that loaded; nothing is asked where no query wants to know. */
+/**
+ * What set checks gave as `value` in the last run that loaded, each in the last one that judged it: a run may have gone on
+ * without its table, or without another. Backfills and restored runs are of earlier nights. Nothing is asked where no query
+ * wants to know.
+ */
 export async function lastValues(
   metadata: Metadata,
   { job, checks, models, macros }: Pick<JobSpec, 'job' | 'checks' | 'models' | 'macros'>,
 ): Promise<LastValues> {
-  if (![...checks, ...models, ...macros].some(({ sql }) => sql.toLowerCase().includes(LAST_VALUES))) return {}
-  const runs = await metadata.history({ job, limit: LOOKED_AT })
-  const last = runs.find(({ status }) => isDone(status))
-  if (!last) return {}
-  return (await runDetails(metadata.database, last.run)).measured
+  const texts = [...checks, ...models, ...macros].map(({ sql }) => sql)
+  if (!texts.some(sql => sql.toLowerCase().includes(LAST_VALUES))) return {}
+  const wanted = new Set(
+    checks.map(({ name }) => name).filter(name => texts.some(sql => sql.includes(quote(name)))),
+  )
+  const values: LastValues = {}
+  for (const { run, status, trigger } of await metadata.history({ job, limit: LOOKED_AT })) {
+    if (wanted.size === 0) break
+    if (EARLIER.includes(trigger)) continue
+    const { report, measured } = await runDetails<Pick<ReportData, 'loads'>>(metadata.database, run)
+    // One that failed may have gone on without a table.
+    if (!isDone(status) && !report?.loads.length) continue
+    for (const [name, value] of Object.entries(measured)) if (wanted.delete(name)) values[name] = value
+  }
+  return values
 }

@@ -321,6 +321,41 @@ describe('what changes from run to run is measured, kept and limited', () => {
     })
   })
 
+  test('a night without the table is not what the next is compared with, nor is one of earlier', async () => {
+    const { job, night } = await nights('m: { rows: { change: 20% } }\ncustomers: { rows: { change: 100% } }')
+    job.yaml(
+      readFileSync(join(job.folder, 'job.yaml'), 'utf8')
+        .replace(/^job:.*\n/, '')
+        .replace('from: m,', 'from: m, on_error: continue,')
+        .replace('checks:', '  customers: { to: wh, from: customers, mode: replace }\nchecks:'),
+    )
+    assert.equal(await night(10), 'loaded')
+    const model = join(job.folder, 'm.sql')
+    const sql = readFileSync(model, 'utf8')
+    writeFileSync(model, sql.replace('order_id,', "CAST('none' || status AS BIGINT) AS order_id,"))
+    // The other table goes on, and is compared with the night before.
+    for (const customers of [4, 8]) {
+      writeFileSync(
+        join(job.folder, 'in/customers.csv'),
+        `customer_id\n${Array.from({ length: customers }, (_, i) => `${10 + i}\n`).join('')}`,
+      )
+      const { error, outcome } = await job.run({ fresh: true })
+      assert.match(String(error), /m\.sql:1: Could not convert/)
+      assert.deepEqual(
+        outcome.loaded.map(({ table, rows }) => [table, rows]),
+        [['customers', customers]],
+      )
+    }
+    writeFileSync(model, sql)
+    assert.match(await night(4), /rows of m: 4, was 10 in the last run/)
+    // A backfill is of an earlier night; the next one is compared with what was before it.
+    assert.equal(await night(11), 'loaded')
+    writeFileSync(join(job.folder, 'in/orders.csv'), ROWS(9, '1.00'))
+    const { run } = await job.run({ fresh: true })
+    await job.metadata.database.run(`UPDATE runs SET trigger = 'backfill' WHERE run = :run`, { run })
+    assert.match(await night(8), /rows of m: 8, was 11 in the last run/)
+  })
+
   test('what a check of its own measures', async () => {
     const job = await jobWith('m: { order_id: not_null }')
     mkdirSync(join(job.folder, 'checks'))
