@@ -2,6 +2,7 @@ import { connect as connectSocket } from 'node:net'
 import pg from 'pg'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import type { Timeouts } from '../declare/define.ts'
+import { nameParts } from '../sql/names.ts'
 import { LOCK_HINT } from '../wire/lockWatch.ts'
 import { steadySocket } from '../wire/steadySocket.ts'
 import { SESSION } from './settings.ts'
@@ -274,15 +275,9 @@ export function quoteIdent(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** The parts of `table`, `schema.table` or `"odd.schema"."table"`; a part that is not quoted is taken as written. */
-export function splitTable(table: string): string[] {
-  const parts = table.match(/"(?:[^"]|"")*"|[^".]+/g) ?? [table]
-  return parts.map(part => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part))
-}
-
 /** A table's name, quoted part by part: `mart.members` gives `"mart"."members"`. */
 export function quoteTable(table: string): string {
-  return splitTable(table).map(quoteIdent).join('.')
+  return nameParts(table).map(quoteIdent).join('.')
 }
 
 /** A string literal, safe whatever standard_conforming_strings says. */

@@ -1,6 +1,7 @@
 import type { Diagnosis, Needs } from '../declare/define.ts'
+import { nameParts } from '../sql/names.ts'
 import { clockDiagnosis } from '../wire/clock.ts'
-import { type Access, ask, connect, disconnect, quoteIdent, quoteTable, splitTable } from './connect.ts'
+import { type Access, ask, connect, disconnect, quoteIdent, quoteTable } from './connect.ts'
 import { diagnoseLog } from './followed.ts'
 
 /** What a job lacks at a server, and the statement that gives it. */
@@ -29,7 +30,7 @@ export async function diagnose(
       return row!
     }
     for (const name of reads) {
-      const [parent] = splitTable(name).length > 1 ? splitTable(name) : [schema]
+      const [parent] = nameParts(name).length > 1 ? nameParts(name) : [schema]
       const usage = `GRANT USAGE ON SCHEMA ${quoteIdent(parent ?? 'public')} TO ${to}; GRANT SELECT ON ${quoteTable(name)} TO ${to};`
       // A schema that may not be used makes every table of it one that is not there.
       const { oid, held } = await table(name, 'SELECT').catch(() => ({ oid: name, held: 'false' }))
@@ -63,7 +64,7 @@ export async function diagnose(
         oid: name,
         held: 'false',
       }))
-      const [parent] = splitTable(name).length > 1 ? splitTable(name) : [schema]
+      const [parent] = nameParts(name).length > 1 ? nameParts(name) : [schema]
       if (oid !== null) {
         found.push(
           held === 'true'

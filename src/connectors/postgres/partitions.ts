@@ -4,7 +4,8 @@ import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { type LoadTables, staged } from '../sql/dialect.ts'
-import { quoteIdent, quoteLiteral, splitTable } from './connect.ts'
+import { nameParts } from '../sql/names.ts'
+import { quoteIdent, quoteLiteral } from './connect.ts'
 import type { TextRow } from './session.ts'
 
 /** New partitions of one load at most: more are a wrong column, not data. */
@@ -105,18 +106,27 @@ async function partitioning(
 
 const literal = (value: string | null) => (value === null ? 'NULL' : quoteLiteral(value))
 
-/** `facts_2026_01`, `facts_eu`; a value that is no plain name gets a hash, so that two never share a name. */
+/** Bytes of a table's name that leave room for what tells its partitions apart: Postgres cuts a name at 63. */
+const MAX_NAME_BYTES = 40
+
+/** `facts_2026_01`, `facts_eu`; a value that is no plain name, or a table's long one, gets a hash, so that two never share a name. */
 function partName(table: string, value: string | null, every: string | undefined): string {
-  const path = splitTable(table)
+  const path = nameParts(table)
   const length = every ? { year: 4, month: 7, day: 10 }[every]! : undefined
   const text = (value ?? 'null').slice(0, length).replaceAll('-', every ? '_' : '-')
   const plain = /^[a-z0-9_]{1,20}$/.test(text) && value !== null
-  const hash = createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 8)
+  const hashOf = (of: string | null) =>
+    createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 8)
   const suffix = plain
     ? text
     : `${text
         .toLowerCase()
         .replace(/[^a-z0-9]+/g, '_')
-        .slice(0, 12)}_${hash}`
-  return [...path.slice(0, -1), `${path.at(-1)!.slice(0, 40)}_${suffix}`].map(quoteIdent).join('.')
+        .slice(0, 12)}_${hashOf(value)}`
+  const name = path.at(-1)!
+  const isShort = Buffer.byteLength(name) <= MAX_NAME_BYTES
+  const own = isShort
+    ? name
+    : `${new TextDecoder().decode(Buffer.from(name).subarray(0, 28), { stream: true })}_${hashOf(name)}`
+  return [...path.slice(0, -1), `${own}_${suffix}`].map(quoteIdent).join('.')
 }

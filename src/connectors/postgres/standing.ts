@@ -1,7 +1,8 @@
 import type { LoadCommit, LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
 import type { TableStanding } from '../../../engine/contracts/target.ts'
+import { nameParts } from '../sql/names.ts'
 import { rowsAdded } from '../sql/standing.ts'
-import { quoteLiteral, quoteTable, splitTable } from './connect.ts'
+import { quoteLiteral, quoteTable } from './connect.ts'
 import type { TargetSession } from './session.ts'
 
 /** What a table is now, and what the last commit left of it: one statement, so one snapshot. */
@@ -74,9 +75,26 @@ export async function noteStanding(
   return Number(rows[0]!.rows)
 }
 
+/**
+ * Waits, in a load's transaction, for those that load one of the tables: what each statement sees of a table then has all
+ * that they left. Whoever only reads or writes rows does not wait.
+ */
+export async function lockTables(
+  session: TargetSession,
+  tables: string[],
+  signal: AbortSignal,
+): Promise<void> {
+  await session.query(
+    `SELECT pg_advisory_xact_lock(key) FROM (SELECT DISTINCT hashtextextended('nightfreight table ' || name, 0) AS key
+       FROM unnest(ARRAY[${tables.map(nameOf).join(', ')}]::text[]) AS name ORDER BY key) AS keys`,
+    [],
+    signal,
+  )
+}
+
 // SQL of the name with its schema: two jobs may write it with and without.
 function nameOf(table: string): string {
-  const [schema, name] = splitTable(table)
+  const [schema, name] = nameParts(table)
   return name === undefined
     ? `current_schema() || ${quoteLiteral(`.${schema}`)}`
     : quoteLiteral(`${schema}.${name}`)

@@ -2,7 +2,8 @@ import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import { standard, tableKey } from '../sql/dialect.ts'
-import { quoteIdent, quoteTable, splitTable } from './connect.ts'
+import { nameParts } from '../sql/names.ts'
+import { quoteIdent, quoteTable } from './connect.ts'
 import { LONG_NAMES, madeType, stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
 import { FAMILY } from './types.ts'
@@ -20,7 +21,7 @@ export async function canAdopt(
   load: StagedLoad,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const [schema, table] = splitTable(load.table)
+  const [schema, table] = nameParts(load.table)
   const plain = load.columns.every(column => {
     const staged = stagingType(column.type)
     const made = madeType(column)
@@ -56,7 +57,7 @@ export async function adoptTable(
   staging: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const [first, second] = splitTable(load.table)
+  const [first, second] = nameParts(load.table)
   const name = quoteIdent(second ?? first!)
   const schema = second ? quoteIdent(first!) : quoteIdent(await currentSchema(session))
   if (second) await ensureSchema(session, first!, signal)
@@ -82,7 +83,7 @@ export async function createTable(
   load: StagedLoad,
   signal: AbortSignal,
 ): Promise<void> {
-  const [schema, table] = splitTable(load.table)
+  const [schema, table] = nameParts(load.table)
   const known = await knownTypes(session, load, signal)
   const columns = load.columns.map(column => definition(column, known))
   for (const { name, type, nullable } of ownColumns(load))

@@ -114,3 +114,20 @@ test('partitions asked of a table that has none are refused; a value without a p
     await load(target, 'L3', { partitions: { every: 'day' } }, sql)
     assert.deepEqual(await partitions(), ["t_2026_01_31 | FROM ('2026-01-31') TO ('2026-02-01') | 1 | 0"])
   }))
+
+test('partitions of tables whose long names begin alike have names of their own, in whatever letters', () =>
+  withTarget(async target => {
+    const long = 'customer_subscription_payment_events_of_'
+    for (const table of [`${long}day`, `${long}month`, 'ü'.repeat(30), `${'ü'.repeat(29)}ä`]) {
+      await postgres.query(
+        `CREATE TABLE "${table}" (id int, region text, UNIQUE (id, region)) PARTITION BY LIST (region)`,
+      )
+      const sql = `${rows("(1, 'eu')", "(2, 'us')", "(3, 'a long value of its own')")} AS v(id, region)`
+      const { inserted } = await load(target, table, { table }, sql)
+      assert.equal(inserted, 3)
+    }
+    const [found] = await postgres.query(
+      "SELECT count(DISTINCT inhrelid) AS n FROM pg_inherits i JOIN pg_class c ON c.oid = inhparent AND c.relkind = 'p'",
+    )
+    assert.equal(Number(found!.n), 12)
+  }))
