@@ -50,8 +50,11 @@ export async function cuttingProxy(target: string, budget: (connection: number) 
   return proxy
 }
 
-/** What happens to bytes from a client: they pass, or the line is cut before, or after the server has answered. */
-export type Verdict = 'pass' | 'cut' | 'cut after the answer'
+/**
+ * What happens to bytes from a client: they pass, or the line is cut before, or after the server has answered; or the client
+ * alone is cut off, and the server goes on with what it was sent, and does not know.
+ */
+export type Verdict = 'pass' | 'cut' | 'cut after the answer' | 'cut off'
 
 /** Says of a client's bytes what happens to them; the client's connection (counted from 0) waits meanwhile. */
 export type Judge = (fromClient: Buffer, connection: number) => Verdict | Promise<Verdict>
@@ -70,11 +73,12 @@ export async function judgingProxy(target: string, judge: Judge): Promise<Pick<P
       upstream.destroy()
     }
     let last = false
+    let alone = false
     for (const socket of [client, upstream]) {
       sockets.add(socket)
       socket.on('error', cut).on('close', () => {
         sockets.delete(socket)
-        cut()
+        if (!alone) cut()
       })
     }
     client.on('data', async (bytes: Buffer) => {
@@ -82,12 +86,14 @@ export async function judgingProxy(target: string, judge: Judge): Promise<Pick<P
       const verdict = await judge(bytes, connection)
       if (verdict === 'cut') return cut()
       last ||= verdict === 'cut after the answer'
+      alone = verdict === 'cut off'
       upstream.write(bytes)
+      if (alone) return client.destroy()
       client.resume()
     })
     upstream.on('data', (bytes: Buffer) => {
       if (last) cut()
-      else client.write(bytes)
+      else if (!alone) client.write(bytes)
     })
   })
   return listening(server, url, sockets)

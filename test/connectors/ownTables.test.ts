@@ -40,3 +40,51 @@ for (const { kind, fresh, staged } of [
     assert.equal(await count(), own, "the successor's own")
     await successor.close()
   })
+
+for (const { kind, fresh } of [
+  { kind: postgresKind, fresh: freshPostgres },
+  { kind: mysqlKind, fresh: freshMariadb },
+])
+  for (const [what, made] of [
+    ['a table that people made', `CREATE TABLE t (id int${kind === mysqlKind ? ' UNIQUE' : ''}, x int)`],
+    ['a table that a load made', undefined],
+    ['a table that is not there yet', ''],
+  ] as const)
+    test(`${kind.name}: of two loads into ${what} at one time, the second goes by all that the first left`, async t => {
+      const { url, query } = await fresh(t)
+      const [first, second] = [kind.open(url), kind.open(url)]
+      const spec = { table: 't', guard: { maxDeleteShare: 1, allowEmpty: true } }
+      if (made) await query(made)
+      if (made !== '')
+        await first.commit(
+          commitOf('M', await stage(first, 'M', spec, `${rows('(0, 0)')} AS v(id, x)`)),
+          signal,
+        )
+      const both = async (round: string, mode: 'append' | 'replace', one: string, other: string) => {
+        const a = await stage(
+          first,
+          `A${round}`,
+          { ...spec, mode, whole: mode === 'replace' },
+          `${rows(one)} AS v(id, x)`,
+        )
+        const b = await stage(
+          second,
+          `B${round}`,
+          { ...spec, mode, whole: mode === 'replace' },
+          `${rows(other)} AS v(id, x)`,
+        )
+        let later: Promise<unknown> | undefined
+        await first.commit(commitOf(`A${round}`, a), signal, async () => {
+          later = second.commit(commitOf(`B${round}`, b), signal)
+          later.catch(() => {})
+          await new Promise(resolve => setTimeout(resolve, 250))
+        })
+        await later
+        const there = await query<{ id: number; x: number }>('SELECT id, x FROM t ORDER BY id, x')
+        return there.map(({ id, x }) => `${id}:${x}`)
+      }
+      assert.deepEqual(await both('1', 'replace', '(1, 1), (2, 1)', '(3, 2)'), ['3:2'])
+      assert.deepEqual(await both('2', 'append', '(3, 8), (7, 1)', '(7, 2), (8, 2)'), ['3:2', '7:1', '8:2'])
+      await first.close()
+      await second.close()
+    })

@@ -124,9 +124,12 @@ function hintOf({ errno, code: native }: Partial<QueryError>, code: ErrorCode): 
 }
 
 // What a long read needs of its session, whatever the server's defaults: UTC; plain quoting; patience with a reader
-// that writes Parquet in between; no limit that would cut a result off.
+// that writes Parquet in between; no limit that would cut a result off. And what a load needs: what is not in a transaction
+// is committed, a transaction ends with its COMMIT, keys are checked, and warnings can be read.
 const SESSION = `SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 600, wait_timeout = 86400,
-  sql_select_limit = 18446744073709551615, sql_big_selects = 1, group_concat_max_len = 4294967295`
+  sql_select_limit = 18446744073709551615, sql_big_selects = 1, group_concat_max_len = 4294967295,
+  autocommit = 1, completion_type = 'NO_CHAIN', foreign_key_checks = 1, unique_checks = 1, sql_safe_updates = 0,
+  max_error_count = 64`
 
 const CONNECT_MS = 15_000
 

@@ -17,12 +17,19 @@ export interface ForeignKey {
 
 /** The foreign keys that the tables of loads have, or that refer to them. */
 export async function foreignKeysOf(session: TargetSession, loads: PlannedLoad[]): Promise<ForeignKey[]> {
-  const [here] = await session.rows<{ name: string | null }>('SELECT DATABASE() AS name')
-  const idOf = ({ table }: PlannedLoad) => {
-    const [database, name] = splitTable(session.placeOf(table))
-    return JSON.stringify(name === undefined ? [here!.name, database] : [database, name])
+  const [here] = await session.rows<{ name: string | null; folds: number }>(
+    'SELECT DATABASE() AS name, @@lower_case_table_names <> 0 AS folds',
+  )
+  const idOf = (...names: (string | null)[]) => {
+    const id = JSON.stringify(names)
+    return Number(here!.folds) === 1 ? id.toLowerCase() : id
   }
-  const tables = new Map(loads.map(load => [idOf(load), load.table]))
+  const tables = new Map(
+    loads.map(({ table }) => {
+      const [database, name] = splitTable(session.placeOf(table))
+      return [name === undefined ? idOf(here!.name, database!) : idOf(database!, name), table]
+    }),
+  )
   const rows = await session.rows<
     Record<'schema' | 'child' | 'name' | 'column' | 'parent_schema' | 'parent' | 'parent_column', string>
   >(
@@ -32,7 +39,7 @@ export async function foreignKeysOf(session: TargetSession, loads: PlannedLoad[]
      ORDER BY table_schema, table_name, constraint_name, ordinal_position`,
   )
   const named = (schema: string, table: string) => {
-    const loaded = tables.get(JSON.stringify([schema, table]))
+    const loaded = tables.get(idOf(schema, table))
     return {
       name: loaded ?? `${schema}.${table}`,
       loaded: loaded !== undefined,

@@ -20,7 +20,8 @@ const WAITS = [
 ]
 /** Of locks on a table as such, the server names the waiting side alone; a transaction that is open may hold them. */
 const STATE = (thread: number) =>
-  `SELECT state AS state FROM information_schema.processlist WHERE id = ${thread} AND state LIKE 'Waiting for%lock%'`
+  `SELECT state AS state FROM information_schema.processlist WHERE id = ${thread}
+   AND (state LIKE 'Waiting for%lock%' OR state = 'User lock')`
 const OPEN = (
   thread: number,
 ) => `SELECT t.trx_mysql_thread_id AS thread, p.user AS who, p.host AS host, convert_tz(t.trx_started, 'SYSTEM', '+00:00') AS since

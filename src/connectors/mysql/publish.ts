@@ -1,4 +1,4 @@
-import { EngineError } from '../../../engine/errors.ts'
+import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import { ask, type Session } from './connect.ts'
 import { unchecked } from './foreignKeys.ts'
 import { nameOf, tableIdentity } from './standing.ts'
@@ -19,8 +19,6 @@ interface Made {
   owner: string
   /** 1 where the load has committed. */
   filled: string
-  /** 1 where no later load has written a table of that name. */
-  latest: string
 }
 
 /** Notes the tables that a load is about to make; by its own name, under which each is filled. */
@@ -77,42 +75,74 @@ export async function settleMade(
   const open = await session.open(signal)
   const made = await ask<Made>(
     open,
-    `SELECT m.beside, m.name, m.load_id, m.owner, m.filled, t.run <=> l.run AS latest FROM nightfreight_made AS m
-      LEFT JOIN nightfreight_loads AS l ON l.load_id = m.load_id
-      LEFT JOIN nightfreight_tables AS t ON t.name = m.noted`,
+    'SELECT beside, name, load_id, owner, filled FROM nightfreight_made',
     signal,
-  ).catch(error => {
-    // No load has made one yet.
-    if ((error as EngineError).code === 'TABLE_MISSING') return []
+  ).catch(async error => {
+    const { code } = error as EngineError
+    // No load has made one yet. Whoever has rights on single tables is told of one that is missing that it is denied.
+    if (code === 'TABLE_MISSING') return []
+    if (code === 'PERMISSION_DENIED' && !(await exists(session, 'nightfreight_made'))) return []
     throw loadError(error, session.access.name)
   })
   for (const tables of Map.groupBy(made, row => `${row.owner} ${row.load_id}`).values()) {
     const { owner, load_id, filled } = tables[0]!
     const own = owner === session.owner
     if (own && load_id !== loadId) continue
-    const ready = tables.filter(({ filled, latest }) => Number(filled) === 1 && Number(latest) === 1)
-    const act = async () => {
-      if (ready.length > 0) await publish(session, open, ready, signal)
-      await discard(
-        session,
-        tables.filter(table => !ready.includes(table)),
-      )
-    }
     // Of a load that has committed, whoever repeats it publishes its tables, whether or not its session lives on.
-    if (own || (load_id === loadId && Number(filled) === 1)) await act()
+    if (own || (load_id === loadId && Number(filled) === 1)) await settle(session, open, tables, signal)
     else {
       const [lock] = await ask(open, `SELECT GET_LOCK(${ownerLock(owner)}, 0) AS free`, signal)
       if (Number(lock!.free) !== 1) continue
       try {
-        await act()
+        await settle(session, open, tables, signal)
       } catch (error) {
-        // Whoever repeats that load is told.
-        if ((error as EngineError).code !== 'TARGET_CHANGED') throw error
+        // Whoever repeats that load is told; who may only read leaves it to those that load.
+        if (!FOR_OTHERS.includes((error as EngineError).code)) throw error
       } finally {
         await ask(open, `SELECT RELEASE_LOCK(${ownerLock(owner)})`)
       }
     }
   }
+}
+
+const FOR_OTHERS: ErrorCode[] = ['TARGET_CHANGED', 'PERMISSION_DENIED']
+
+/** Publishes those of a load's tables that are to be, and drops the others. */
+async function settle(
+  session: TargetSession,
+  open: Session,
+  tables: Made[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const ready = await decided(session, open, tables, signal)
+  if (ready.length > 0) await publish(session, open, ready, signal)
+  const others = tables.filter(({ beside }) => !ready.some(table => table.beside === beside))
+  await discard(session, others)
+}
+
+/**
+ * Those of the tables that are filled, and that no later load has written. Decided under the lock of their lines, for which
+ * a transaction is waited that has filled them and is at its COMMIT, though nobody hears of it any more.
+ */
+async function decided(
+  session: TargetSession,
+  open: Session,
+  tables: Made[],
+  signal?: AbortSignal,
+): Promise<Made[]> {
+  const these = besides(tables)
+  return undone(session, open, async () => {
+    await ask(open, `SELECT filled FROM nightfreight_made WHERE ${these} FOR UPDATE`, signal)
+    // This transaction's view begins here.
+    return ask<Made>(
+      open,
+      `SELECT m.beside, m.name, m.load_id, m.owner, m.filled FROM nightfreight_made AS m
+        LEFT JOIN nightfreight_loads AS l ON l.load_id = m.load_id
+        LEFT JOIN nightfreight_tables AS t ON t.name = m.noted
+       WHERE ${these} AND m.filled = 1 AND t.run <=> l.run`,
+      signal,
+    )
+  })
 }
 
 async function publish(
@@ -141,9 +171,23 @@ async function publish(
         `UPDATE nightfreight_tables SET identity = ${literal(identity)} WHERE name = ${nameOf(name)}`,
       )
   }
-  await ask(open, 'START TRANSACTION', signal)
-  for (const sql of [...noted, forget(tables)]) await change(open, session.access.name, sql, signal)
-  await ask(open, 'COMMIT', signal)
+  await undone(session, open, async () => {
+    for (const sql of [...noted, forget(tables)]) await change(open, session.access.name, sql, signal)
+    await ask(open, 'COMMIT', signal)
+  })
+}
+
+/** Does something in a transaction, of which nothing is left open: what `act` does not commit is taken back. */
+async function undone<T>(session: TargetSession, open: Session, act: () => Promise<T>): Promise<T> {
+  try {
+    await ask(open, 'START TRANSACTION')
+    return await act()
+  } catch (error) {
+    throw loadError(error, session.access.name)
+  } finally {
+    // Of a connection that was lost the server takes it back.
+    await ask(open, 'ROLLBACK').catch(() => {})
+  }
 }
 
 async function discard(session: TargetSession, tables: Made[]): Promise<void> {
@@ -155,8 +199,10 @@ async function discard(session: TargetSession, tables: Made[]): Promise<void> {
   await run(forget(tables))
 }
 
-const forget = (tables: Made[]) =>
-  `DELETE FROM nightfreight_made WHERE beside IN (${tables.map(({ beside }) => literal(beside)).join(', ')})`
+const forget = (tables: Made[]) => `DELETE FROM nightfreight_made WHERE ${besides(tables)}`
+
+/** SQL that is true of the lines of tables. */
+const besides = (tables: Made[]) => `beside IN (${tables.map(({ beside }) => literal(beside)).join(', ')})`
 
 const taken = ({ access }: TargetSession, tables: Made[]) =>
   new EngineError(

@@ -86,8 +86,12 @@ export function stillThere(load: StagedLoad, table: TargetTable | undefined, whe
   )
 }
 
-/** SQL of the name with its database, by which a table is noted: two jobs may write it with and without. */
+/**
+ * SQL of the name with its database, by which a table is noted: two jobs may write it with and without, and in letters of
+ * another case where the server takes those for one.
+ */
 export function nameOf(table: string): string {
   const [database, name] = databaseAndName(table)
-  return `CONCAT(${database}, ${literal(`.${name}`)})`
+  const noted = `CONCAT(${database}, ${literal(`.${name}`)})`
+  return `IF(@@lower_case_table_names = 0, ${noted}, LOWER(${noted}))`
 }

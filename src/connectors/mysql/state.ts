@@ -101,8 +101,11 @@ async function dropUnowned(session: TargetSession, found: StagingTable[]): Promi
     }
     const [lock] = await session.rows(`SELECT GET_LOCK(${ownerLock(owner)}, 0) AS free`)
     if (Number(lock!.free) !== 1) continue
-    await drop(session, tables)
-    await session.rows(`SELECT RELEASE_LOCK(${ownerLock(owner)})`)
+    try {
+      await drop(session, tables)
+    } finally {
+      await session.rows(`SELECT RELEASE_LOCK(${ownerLock(owner)})`)
+    }
   }
 }
 

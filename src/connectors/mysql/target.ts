@@ -16,17 +16,11 @@ import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
+import { clashOf, DUPLICATE, hasCode } from './clash.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { fittingOf } from './fitting.ts'
-import {
-  bound,
-  checkedLate,
-  foreignKeysOf,
-  referencesIn,
-  refersToItself,
-  stagedOrphans,
-} from './foreignKeys.ts'
-import { exactCollation, keyClash } from './keyClash.ts'
+import { bound, checkedLate, foreignKeysOf, referencesIn, refersToItself } from './foreignKeys.ts'
+import { exactCollation } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
 import { fillMade, noteMade, refuseMade, settleMade } from './publish.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
@@ -42,7 +36,8 @@ import {
   stagingTables,
   targetTable,
 } from './state.ts'
-import { change, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
+import { withTableLocks } from './tableLocks.ts'
+import { change, createOwnTable, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
 import { columnTypes, ownColumns, type TargetTable, uniqueColumns, valueRule } from './targetTypes.ts'
 import { identifier, literal, logicalColumn, refusedName } from './types.ts'
 import { MysqlVerifier } from './verifier.ts'
@@ -59,9 +54,12 @@ export class MysqlTarget implements Target {
   readonly verifier: MysqlVerifier
   readonly rowValidator: MysqlRowValidator
   readonly refusesName = refusedName
+  foldsNames: boolean | undefined
   private readonly session: TargetSession
   private readonly name: string
   private settled: Promise<void> | undefined
+  /** By tables that this session has altered: what they are since. */
+  private readonly altered = new Map<string, string>()
 
   constructor(access: Access) {
     this.session = new TargetSession(access)
@@ -75,7 +73,8 @@ export class MysqlTarget implements Target {
   }
 
   async probe(signal: AbortSignal): Promise<void> {
-    await this.session.rows('SELECT 1', signal)
+    const [found] = await this.session.rows('SELECT @@lower_case_table_names <> 0 AS folds', signal)
+    this.foldsNames = Number(found!.folds) === 1
   }
 
   async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
@@ -130,15 +129,12 @@ export class MysqlTarget implements Target {
     const own = stagingNames(this.session, loadId, load)
     await dropAbandoned(this.session, job, loadId)
     await this.drop(Object.values(own))
-    const owner = ownComment(this.session, job, loadId)
+    const comment = ownComment(this.session, job, loadId)
     const types = columnTypes(load, table)
     const create = async (name: string, columns: string[], more: string[] = []) => {
       const defined = [...columns.map(column => `${identifier(column)} ${types.get(column)}`), ...more]
-      await this.make(
-        `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${owner}`,
-        load,
-        signal,
-      )
+      const where = `${this.name}.${load.table}`
+      await createOwnTable(await this.session.open(signal), where, { name, defined, comment }, signal)
     }
     const index = (name: string) =>
       this.change(`ALTER TABLE ${name} ADD INDEX (${load.key.map(identifier).join(', ')})`, load, signal)
@@ -170,12 +166,24 @@ export class MysqlTarget implements Target {
       await this.abandon(loadId).catch(() => {})
       return earlier
     }
+    const tables = loads.map(({ table }) => table)
+    return withTableLocks(this.session, tables, signal, () => this.commitLocked(commit, signal, check))
+  }
+
+  private async commitLocked(
+    commit: LoadCommit,
+    signal: AbortSignal,
+    check?: (counts: LoadCounts[]) => Promise<void>,
+  ): Promise<CommitResult> {
+    const { loadId, loads } = commit
     const session = await this.session.open(signal)
     let result: LoadCounts[] | undefined
     try {
       for (const load of loads) {
         const identity = await tableIdentity(this.session, load.table)
-        checkIdentity(load, identity, `${this.name}.${load.table}`)
+        // An earlier attempt has altered it, and failed after that.
+        if (identity === undefined || identity !== this.altered.get(load.table))
+          checkIdentity(load, identity, `${this.name}.${load.table}`)
       }
       for (const load of loads)
         for (const statement of (await this.tableChanges(load)).statements) {
@@ -183,6 +191,7 @@ export class MysqlTarget implements Target {
             if (!hasCode(error, ...BOUND)) throw error
             throw bound(this.name, statement, load.table, await foreignKeysOf(this.session, [load]))
           })
+          this.altered.set(load.table, (await tableIdentity(this.session, load.table))!)
         }
       const made: PlannedLoad[] = []
       for (const load of loads) if (!(await this.checked(load))) made.push(load)
@@ -209,7 +218,7 @@ export class MysqlTarget implements Target {
         () => true,
         () => false,
       )
-      const clash = undone ? await this.clash(commit, error).catch(() => undefined) : undefined
+      const clash = undone ? await clashOf(this.session, commit, error).catch(() => undefined) : undefined
       if (undone) await settleMade(this.session, loadId).catch(() => {})
       throw clash ?? error
     } finally {
@@ -302,26 +311,6 @@ export class MysqlTarget implements Target {
     return counts
   }
 
-  /** The rows that a foreign key refused, or the keys that are one for a table; staging tables outlive the rollback. */
-  private async clash({ loadId, loads }: LoadCommit, error: unknown): Promise<EngineError | undefined> {
-    if (hasCode(error, REFERS_TO_NONE)) {
-      const stagingOf = (table: string) => {
-        const load = loads.find(other => other.table === table)
-        return load && stagingNames(this.session, loadId, load).staging
-      }
-      return stagedOrphans(this.session, this.name, await foreignKeysOf(this.session, loads), stagingOf)
-    }
-    if (!hasCode(error, DUPLICATE)) return undefined
-    for (const load of loads) {
-      const table = await targetTable(this.session, load.table)
-      const { staging } = stagingNames(this.session, loadId, load)
-      const where = `${this.name}.${load.table}`
-      const found = table && (await keyClash(this.session, load, table, staging, where))
-      if (found) return found
-    }
-    return undefined
-  }
-
   private async send(
     request: StageRequest,
     name: string,
@@ -388,10 +377,5 @@ export class MysqlTarget implements Target {
   }
 }
 
-const DUPLICATE = 1062
-const REFERS_TO_NONE = 1452
 /** A column of a foreign key, by either table. */
 const BOUND = [1832, 1833]
-
-const hasCode = (error: unknown, ...codes: number[]) =>
-  error instanceof EngineError && codes.includes((error.cause as { errno?: number } | undefined)?.errno ?? 0)

@@ -29,13 +29,15 @@ const BY_ERRNO: Record<number, ErrorCode> = {
   ),
   // Out of range, cut, not of the type, JSON, not in the character set.
   ...codes('DATA_INVALID', 1264, 1265, 1292, 1300, 1366, 1406, 1411, 1690, 1977, 3140, 3854),
-  ...codes('TARGET_INCOMPATIBLE', 1071, 1118, 1170, 1425, 1427),
+  ...codes('TARGET_INCOMPATIBLE', 1071, 1118, 1170, 1173, 1425, 1427, 3750),
   ...codes('RESOURCE_EXHAUSTED', 3, 1021, 1114, 1206),
   ...codes('CONNECTION_LOST', 1053, 1317),
   ...codes('PERMISSION_DENIED', 1142, 1148, 1227, 1370, 3948, 4166),
   1046: 'DATABASE_MISSING',
 }
 const NO_INFILE = [1148, 3948, 4166]
+/** MariaDB's innodb_force_primary_key, MySQL's sql_require_primary_key. */
+const NEEDS_KEY = [1173, 3750]
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
   CONSTRAINT_VIOLATED: 'Nothing was loaded. Correct the rows, or the constraint that refuses them.',
@@ -60,7 +62,9 @@ export function loadError(thrown: unknown, where: string): unknown {
       : thrown
   const hint = NO_INFILE.includes(errno!)
     ? "Loads need LOAD DATA LOCAL: SET GLOBAL local_infile = 1, and local_infile = 1 in the server's configuration."
-    : HINTS[code]
+    : NEEDS_KEY.includes(errno!)
+      ? 'The server makes no table without a primary key: name the columns that identify a row in the load (key: member_id).'
+      : HINTS[code]
   return new EngineError(code, `${where}: ${message}`, { cause, hint })
 }
 
@@ -68,16 +72,17 @@ export function loadError(thrown: unknown, where: string): unknown {
 // attempt waits for the first, however long its transaction takes. MariaDB keeps a subquery's answer for values that are
 // equal by their collation, and ours ask for bytes.
 const strict = (
-  lockSeconds: number,
+  seconds: number,
 ) => `SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',
-  innodb_lock_wait_timeout = ${lockSeconds}, lock_wait_timeout = ${lockSeconds}, net_read_timeout = 600 /*M!100100 , optimizer_switch = 'subquery_cache=off' */`
+  innodb_lock_wait_timeout = ${seconds}, lock_wait_timeout = ${seconds}, net_read_timeout = 600 /*M!100100 , optimizer_switch = 'subquery_cache=off' */`
+
+const lockSeconds = ({ timeouts = DEFAULT_TIMEOUTS }: Access) => Math.max(1, Math.ceil(timeouts.lock / 1000))
 
 /** A connection prepared for loads: UTC, strict, nothing converted silently. */
 export async function connectStrict(access: Access, signal?: AbortSignal): Promise<Session> {
   const session = await connect(access, signal)
   try {
-    const { lock } = access.timeouts ?? DEFAULT_TIMEOUTS
-    await ask(session, strict(Math.max(1, Math.ceil(lock / 1000))), signal)
+    await ask(session, strict(lockSeconds(access)), signal)
     await ask(session, 'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ', signal)
     return session
   } catch (error) {
@@ -135,6 +140,32 @@ export async function createTable(
   }
 }
 
+/**
+ * Creates a table that a load makes for itself; `defined`: its columns and keys. It has none where the server asks for
+ * none: lanes that fill it would wait for each other's numbers.
+ */
+export async function createOwnTable(
+  session: Session,
+  where: string,
+  { name, defined, comment }: { name: string; defined: string[]; comment: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  const create = (all: string[]) =>
+    createTable(
+      session,
+      where,
+      `CREATE TABLE ${name} (${all.join(', ')}) ENGINE = InnoDB COMMENT = ${comment}`,
+      signal,
+    )
+  try {
+    await create(defined)
+  } catch (error) {
+    const { errno } = ((error as EngineError).cause ?? {}) as { errno?: number }
+    if (!NEEDS_KEY.includes(errno ?? 0)) throw error
+    await create([...defined, '`_nf_row` bigint NOT NULL AUTO_INCREMENT PRIMARY KEY'])
+  }
+}
+
 /** Of statements, not of values: unsafe for a binary log of statements, deprecated syntax. */
 const HARMLESS = [1287, 1592, 1681, 3719, 3778]
 
@@ -153,12 +184,43 @@ export async function refuseWarnings(session: Session, where: string, count: num
 /** SQL of the name of an owner's lock. */
 export const ownerLock = (owner: string) => literal(`nightfreight ${owner}`)
 
+/**
+ * Takes locks, SQL of their names, one after the other: others wait until they are released. Fails with TIMEOUT where one
+ * cannot be had in time. `what`: what a load locks by them, for people.
+ */
+export async function takeLocks(
+  session: Session,
+  locks: string[],
+  what: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (locks.length === 0) return
+  const seconds = lockSeconds(session.access)
+  const list = locks.map((lock, index) => `GET_LOCK(${lock}, ${seconds}) AS l${index}`)
+  const [row] = await ask(session, `SELECT ${list.join(', ')}`, signal)
+  const lacking = locks.find((_, index) => Number(row![`l${index}`]) !== 1)
+  if (lacking === undefined) return
+  const thread = await holderOf(session, lacking, signal)
+  throw new EngineError(
+    'TIMEOUT',
+    `${session.name}: the load waited ${seconds} s for connection ${thread}, which holds the lock of ${what}`,
+    { hint: `If that load is no more, end it on the server, and run the job again: KILL ${thread};` },
+  )
+}
+
+async function holderOf(session: Session, lock: string, signal?: AbortSignal): Promise<number> {
+  const [row] = await ask(session, `SELECT IS_USED_LOCK(${lock}) AS thread`, signal)
+  return Number(row!.thread)
+}
+
 /** The target's connection on the main thread: opened when first needed, again after a loss. */
 export class TargetSession {
   readonly access: Access
   /** Whose the tables are that a load makes for itself: nobody drops them while this session's lock of it is held. */
   readonly owner = randomUUID()
   private opened: Promise<Session> | undefined
+  /** The server's number of the connection opened last. */
+  private thread: number | undefined
   private signal: AbortSignal | undefined
   /** By tables that a commit is making: the names under which they are filled. */
   readonly making = new Map<string, string>()
@@ -206,8 +268,26 @@ export class TargetSession {
       this.onWait && threadId
         ? watchLocks(() => lockQuestions(this.access, threadId), this.onWait)
         : undefined
-    await ask(session, `SELECT GET_LOCK(${ownerLock(this.owner)}, 0)`, signal)
+    try {
+      await this.claim(session, signal)
+    } catch (error) {
+      session.connection.destroy()
+      throw error
+    }
+    this.thread = threadId ?? undefined
     return session
+  }
+
+  /**
+   * Takes the owner's lock. The server may not know yet that this session's former connection is lost: that is ended
+   * there, and waited for, until it is decided what has become of its transaction.
+   */
+  private async claim(session: Session, signal?: AbortSignal): Promise<void> {
+    const lock = ownerLock(this.owner)
+    // Who loads beside may hold it for a moment, to see whether its owner lives.
+    if (this.thread !== undefined && (await holderOf(session, lock, signal)) === this.thread)
+      await ask(session, `KILL ${this.thread}`, signal).catch(() => {})
+    await takeLocks(session, [lock], 'what it stages', signal)
   }
 
   /** Rows of a query, as text. */

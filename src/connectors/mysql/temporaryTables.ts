@@ -2,7 +2,7 @@ import type { Offload } from '../../../engine/contracts/load.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import { sendParts } from './sendParts.ts'
 import { ensureState, ownComment } from './state.ts'
-import { createTable, type TargetSession } from './targetSession.ts'
+import { createOwnTable, type TargetSession } from './targetSession.ts'
 
 /** Rows that are judged beside a table of the target, and whose they are. */
 export interface Aside {
@@ -33,8 +33,7 @@ export async function withTemporaryTables<T>(
   await ensureState(session)
   const comment = ownComment(session, job, loadId)
   await session.rows(`DROP TABLE IF EXISTS ${name}`, signal)
-  const make = `CREATE TABLE ${name} (${defined.join(', ')}) ENGINE = InnoDB COMMENT = ${comment}`
-  await createTable(await session.open(signal), where, make, signal)
+  await createOwnTable(await session.open(signal), where, { name, defined, comment }, signal)
   try {
     await sendParts(session, { table: name, where, paths, columns, rules: [], lanes, offload }, signal)
     return await act()

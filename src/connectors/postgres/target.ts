@@ -32,7 +32,7 @@ import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
 import { LOCAL } from './settings.ts'
 import { stageLoad, stagingNames } from './staging.ts'
-import { noteStanding, standingOf, tableOid } from './standing.ts'
+import { lockTables, noteStanding, standingOf, tableOid } from './standing.ts'
 import { dropOwn, ensureState, referencesOf, targetColumns } from './state.ts'
 import {
   addReferences,
@@ -165,7 +165,8 @@ export class PostgresTarget implements Target {
         if (!(await this.committed(commit.loadId, signal))) throw error
       })
     }
-    await this.session.query(`BEGIN; ${LOCAL}`, [], signal)
+    // Each statement sees what is committed when it begins.
+    await this.session.query(`BEGIN ISOLATION LEVEL READ COMMITTED; ${LOCAL}`, [], signal)
     let counts: LoadCounts[] | undefined
     try {
       counts = await this.merge(commit, signal)
@@ -210,6 +211,11 @@ export class PostgresTarget implements Target {
       [loadId, job, run],
     )
     if (fresh.count === 0) return undefined
+    await lockTables(
+      this.session,
+      loads.map(({ table }) => table),
+      signal,
+    )
     // Before a row changes: a column of a foreign key is checked anew when it gets another type.
     for (const load of loads)
       for (const statement of (await this.tableChanges(load)).statements)

@@ -1,0 +1,36 @@
+import type { LoadCommit } from '../../../engine/contracts/load.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { foreignKeysOf, stagedOrphans } from './foreignKeys.ts'
+import { keyClash } from './keyClash.ts'
+import { stagingNames, targetTable } from './state.ts'
+import type { TargetSession } from './targetSession.ts'
+
+export const DUPLICATE = 1062
+const REFERS_TO_NONE = 1452
+
+export const hasCode = (error: unknown, ...codes: number[]) =>
+  error instanceof EngineError && codes.includes((error.cause as { errno?: number } | undefined)?.errno ?? 0)
+
+/** The rows that a foreign key refused, or the keys that are one for a table; staging tables outlive the rollback. */
+export async function clashOf(
+  session: TargetSession,
+  { loadId, loads }: LoadCommit,
+  error: unknown,
+): Promise<EngineError | undefined> {
+  const { name } = session.access
+  if (hasCode(error, REFERS_TO_NONE)) {
+    const stagingOf = (table: string) => {
+      const load = loads.find(other => other.table === table)
+      return load && stagingNames(session, loadId, load).staging
+    }
+    return stagedOrphans(session, name, await foreignKeysOf(session, loads), stagingOf)
+  }
+  if (!hasCode(error, DUPLICATE)) return undefined
+  for (const load of loads) {
+    const table = await targetTable(session, load.table)
+    const { staging } = stagingNames(session, loadId, load)
+    const found = table && (await keyClash(session, load, table, staging, `${name}.${load.table}`))
+    if (found) return found
+  }
+  return undefined
+}
