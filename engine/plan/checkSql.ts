@@ -2,7 +2,7 @@ import { REJECTED } from '../batch/builder.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from '../runtime/context.ts'
 import type { FlowSpec } from '../runtime/spec.ts'
-import { bindJob } from '../sql/bind.ts'
+import { bindJob, caseTwins } from '../sql/bind.ts'
 import type { Described } from '../sql/checkColumns.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { type Fault, faultText, refuse } from '../sql/faults.ts'
@@ -41,7 +41,14 @@ function nameFaults(
   targets: RunContext['targets'],
   tables: ReadonlyMap<string, Described[]>,
 ): Fault[] {
-  return loads.flatMap(({ table, to, from }) => {
+  const twins = [...Map.groupBy(loads, ({ to }) => to)].flatMap(([to, all]): Fault[] => {
+    const [one, other] = (targets.get(to)?.foldsNames && caseTwins(all.map(({ table }) => table))) || []
+    if (one === undefined) return []
+    const place = places?.[`load.${other}`]
+    const message = `load.${other}: is the same table as ${one} for ${to}, which does not tell letters' cases apart`
+    return [{ file: 'job.yaml', ...(place && { place }), message, hint: 'Load it under another name.' }]
+  })
+  const named = loads.flatMap(({ table, to, from }) => {
     const target = targets.get(to)
     const at = { file: 'job.yaml', ...places?.[`load.${table}`] }
     const fault = (name: string, of: 'table' | 'column', hint: string): Fault[] => {
@@ -56,6 +63,7 @@ function nameFaults(
       ),
     ]
   })
+  return [...twins, ...named]
 }
 
 /** What is wrong with loads, where the columns of what they load are known. */

@@ -1,7 +1,7 @@
-import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Duck, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetType } from '../../../engine/types/duckType.ts'
 import type { Column } from '../../../engine/types/logical.ts'
-import { split } from './columns.ts'
+import { ofTable, split } from './columns.ts'
 
 /** A column of a table as the catalog has it. */
 export interface TargetColumn extends Column {
@@ -25,8 +25,8 @@ export interface TargetTable {
 
 /** A table; undefined where there is none. */
 export async function targetTable(duck: Duck, table: string): Promise<TargetTable | undefined> {
-  const [schema, name] = split(table)
-  const where = `schema_name = ${quote(schema)} AND table_name = ${quote(name)}`
+  const [schema] = split(table)
+  const where = ofTable(table)
   const columns = await duck.rows(
     `SELECT column_name, data_type, is_nullable, column_default FROM duckdb_columns() WHERE ${where} ORDER BY column_index`,
   )

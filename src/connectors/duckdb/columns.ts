@@ -1,9 +1,11 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
-import { quoteName } from '../../../engine/sql/duckdb.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { seenSql, seenType, stagedType } from '../../../engine/types/duckType.ts'
 import { type Column, columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
 import { sameType } from '../../../engine/types/nestedType.ts'
 import { widens } from '../../../engine/types/widen.ts'
+import { nameParts } from '../sql/names.ts'
 
 // How a load's columns and those of its table go together.
 
@@ -51,9 +53,22 @@ export function fits(column: Needed, native: string): boolean {
   return into.kind === 'int' ? scale === 0 : into.kind === 'decimal' && into.scale >= scale
 }
 
+/** Schema and name of a table. Fails with CONFIG_INVALID where there are more than these. */
 export function split(table: string): [string, string] {
-  const [schema, name] = table.split('.')
-  return name === undefined ? ['main', table] : [schema!, name]
+  const [first, second, ...more] = nameParts(table)
+  if (more.length > 0)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `load.${table}: a table of DuckDB has a schema and a name, and this has ${2 + more.length} parts`,
+      { hint: `Quote a part that has a dot: load: { '${first}."${[second, ...more].join('.')}"': … }.` },
+    )
+  return second === undefined ? ['main', first!] : [first!, second]
+}
+
+/** SQL that is true of a table's lines in DuckDB's catalog: names that differ in their letters' case are one. */
+export function ofTable(table: string): string {
+  const [schema, name] = split(table).map(part => quote(part.toLowerCase()))
+  return `lower(schema_name) = ${schema} AND lower(table_name) = ${name}`
 }
 
 export function qualified(table: string): string {

@@ -11,7 +11,7 @@ import { parquetSql } from '../../../engine/sql/files.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
 import { type TargetTable, targetTable } from './catalog.ts'
-import { expressions, qualified, split } from './columns.ts'
+import { expressions, ofTable, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
 
 /** Where the rows that are judged are, in the session that loads them. */
@@ -82,11 +82,11 @@ async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, besid
   for (const { name, nullable } of table.columns)
     if (!nullable && columnNamed(load.columns, name))
       found.push({ condition: `s.${quoteName(name)} IS NULL`, reason: quote(`${name}: may not be NULL`) })
-  const [schema, bare] = split(load.table)
+  const [schema] = split(load.table)
   const constraints = await duck.rows(
     `SELECT constraint_type AS kind, constraint_text AS text, expression, to_json(constraint_column_names)::VARCHAR AS names,
        referenced_table AS parent, to_json(referenced_column_names)::VARCHAR AS parent_names
-     FROM duckdb_constraints() WHERE schema_name = ${quote(schema)} AND table_name = ${quote(bare)}`,
+     FROM duckdb_constraints() WHERE ${ofTable(load.table)}`,
   )
   const uniques: string[][] = []
   for (const { kind, text, expression, names, parent, parent_names } of constraints) {

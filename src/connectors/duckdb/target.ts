@@ -1,4 +1,5 @@
-import { dirname } from 'node:path'
+import { existsSync, realpathSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import type {
   CommitResult,
   LoadCommit,
@@ -42,9 +43,12 @@ const STATE = `
 export class DuckdbTarget implements Target {
   readonly verifier: Verifier
   readonly rowValidator: DuckdbRowValidator
+  readonly foldsNames = true
   private readonly path: string
   private readonly name: string
   private session: Promise<Duck> | undefined
+  /** Of {@link OPEN}. */
+  private file: string | undefined
 
   constructor(path: string, name: string) {
     this.path = path
@@ -78,7 +82,7 @@ export class DuckdbTarget implements Target {
     const count = async (of: string) => Number((await duck.rows(`SELECT count(*) AS n FROM ${of}`))[0]!.n)
     const there = (await this.describe(table)) !== undefined
     const [left] = await duck.rows(
-      `SELECT rows, run, run_at FROM nightfreight.tables WHERE name = ${quote(split(table).join('.'))}`,
+      `SELECT rows, run, run_at FROM nightfreight.tables WHERE lower(name) = ${noted(table)} ORDER BY run_at DESC LIMIT 1`,
     )
     return {
       now: there ? { identity: '', rows: await count(qualified(table)) } : undefined,
@@ -136,11 +140,15 @@ export class DuckdbTarget implements Target {
         const [left] = await duck.rows(`SELECT count(*) AS n FROM ${qualified(load.table)}`)
         const rows = Number(left!.n)
         counts.push({ ...done, rows })
-        const values = [quote(run), `greatest(coalesce(run_at, ''), ${quote(runAt.toISOString())})`]
+        const name = noted(load.table)
+        const values = [
+          name,
+          rows,
+          quote(run),
+          `greatest(coalesce(max(run_at), ''), ${quote(runAt.toISOString())})`,
+        ]
         await duck.run(
-          `INSERT OR REPLACE INTO nightfreight.tables
-           SELECT name, ${rows}, ${values.join(', ')}
-           FROM (SELECT ${quote(split(load.table).join('.'))} AS name) LEFT JOIN (FROM nightfreight.tables) USING (name)`,
+          `INSERT OR REPLACE INTO nightfreight.tables SELECT ${values.join(', ')} FROM nightfreight.tables WHERE lower(name) = ${name}`,
         )
       }
       await check?.(counts)
@@ -179,6 +187,12 @@ export class DuckdbTarget implements Target {
     const session = this.session
     this.session = undefined
     ;(await session)?.close()
+    this.forget()
+  }
+
+  private forget(): void {
+    if (this.file !== undefined) OPEN.delete(this.file)
+    this.file = undefined
   }
 
   private async apply(duck: Duck, loadId: string, load: StagedLoad, runAt: Date): Promise<LoadCounts> {
@@ -237,29 +251,46 @@ export class DuckdbTarget implements Target {
   }
 
   private open(): Promise<Duck> {
-    this.session ??= this.start()
+    this.session ??= this.start().catch(error => {
+      this.session = undefined
+      throw error
+    })
     return this.session
   }
 
   private async start(): Promise<Duck> {
     makeFolder(dirname(this.path))
+    const file = existsSync(this.path)
+      ? realpathSync(this.path)
+      : join(realpathSync(dirname(this.path)), basename(this.path))
+    let duck: Duck | undefined
     try {
-      const duck = await Duck.open({ path: this.path })
+      if (OPEN.has(file)) throw new Error('it is open in this process')
+      OPEN.add(file)
+      this.file = file
+      duck = await Duck.open({ path: this.path })
       await duck.run(STATE)
       return duck
     } catch (cause) {
-      this.session = undefined
+      duck?.close()
+      this.forget()
       const { message } = cause as Error
       const [code, hint] = EXHAUSTED.test(message)
         ? (['RESOURCE_EXHAUSTED', 'Make room, or raise the limit of open files (ulimit -n).'] as const)
         : ([
             'CONNECTION_FAILED',
-            'Another process may hold the file: DuckDB lets one process write at a time.',
+            'Another process may hold the file, another run, or another connection of the job: DuckDB lets one write at a time.',
           ] as const)
       throw new EngineError(code, `${this.name}: ${this.path} cannot be opened: ${message}`, { cause, hint })
     }
   }
 }
+
+/** Files that are open. The system's lock does not keep a process from opening one twice, and both would write it. */
+const OPEN = new Set<string>()
+
+/** SQL of the name by which a table is noted: DuckDB takes letters of another case for the same. */
+const noted = (table: string) => quote(split(table).join('.').toLowerCase())
 
 function stagingNames(loadId: string, load: PlannedLoad): { rows: string; keys: string } {
   return { rows: quoteName(`rows ${loadId} ${load.table}`), keys: quoteName(`keys ${loadId} ${load.table}`) }

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import type { EngineError } from '../../engine/errors.ts'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
+import { smallJob } from '../jobs/small.ts'
+
+// Tables of a DuckDB file have a schema and a name, in letters of either case, and dots in them where they are quoted.
+
+const jobInto = async (name: string, ...tables: string[]) => {
+  const job = await smallJob({ after }, name, { 'in/t.csv': 'id,v\n1,a\n2,b\n' })
+  const write = (...tables: string[]) =>
+    job.yaml(`connections: { s: "file:in", w: "duckdb:w.duckdb" }
+extract: { t: { from: s, files: t.csv, take: all, key: id, schema: { id: BIGINT, v: VARCHAR } } }
+load:
+${tables.map(table => `  ${JSON.stringify(table)}: { to: w, from: t, key: id, mode: replace, guard: { max_delete_share: 1 } }`).join('\n')}
+resources: { memory: 300MB, threads: 1 }
+`)
+  write(...tables)
+  const rows = async (sql: string) => {
+    const duck = await Duck.open({ path: join(job.folder, 'w.duckdb') })
+    try {
+      return (await duck.rows(sql)).map(row => Object.values(row).map(String).join(' '))
+    } finally {
+      duck.close()
+    }
+  }
+  return { job, write, rows }
+}
+
+test('a table has one name, in letters of whatever case', async () => {
+  const { job, write, rows } = await jobInto('duck_case', 'Sales.Dim')
+  assert.equal((await job.run()).error, undefined)
+  write('sales.DIM')
+  writeFileSync(join(job.folder, 'in/t.csv'), 'id,v\n1,a\n3,c\n')
+  const { error, outcome } = await job.run()
+  assert.equal(error, undefined)
+  assert.deepEqual(await rows('SELECT id, v FROM sales.dim ORDER BY id'), ['1 a', '3 c'])
+  assert.deepEqual(await rows('SELECT name, rows FROM nightfreight.tables'), ['sales.dim 2'])
+  assert.equal(outcome.loaded[0]!.created, undefined)
+})
+
+test('two loads into names that are one are refused', async () => {
+  const { job } = await jobInto('duck_twins', 'Dim', 'dim')
+  assert.match(String((await job.run()).error), /load\.dim: is the same table as Dim for w/)
+})
+
+test('a part that is quoted may have a dot; a third part is refused', async () => {
+  const { job, rows } = await jobInto('duck_dots', '"a.b"."c.d"', '"e.f"')
+  for (const _ of [1, 2]) {
+    const { error, outcome } = await job.run()
+    assert.equal(error, undefined)
+    assert.deepEqual(
+      outcome.accounts.loads.map(({ loaded, unchanged }) => loaded + unchanged),
+      [2, 2],
+    )
+  }
+  assert.deepEqual(await rows('SELECT id FROM "a.b"."c.d" ORDER BY id'), ['1', '2'])
+  assert.deepEqual(await rows('SELECT id FROM main."e.f" ORDER BY id'), ['1', '2'])
+  const other = await jobInto('duck_parts', 'a.b.c')
+  const error = (await other.job.run()).error as Error & { hint: string }
+  assert.match(
+    error.message,
+    /load\.a\.b\.c: a table of DuckDB has a schema and a name, and this has 3 parts/,
+  )
+  assert.equal(error.hint, `Quote a part that has a dot: load: { 'a."b.c"': … }.`)
+})
+
+test('a file that is open is not opened by another connection of the process, by whatever path', async () => {
+  const { job } = await jobInto('duck_twice', 'one')
+  const file = join(job.folder, 'w.duckdb')
+  const beside = join(job.folder, 'beside')
+  symlinkSync(job.folder, beside)
+  const [first, second] = [new DuckdbTarget(file, 'w'), new DuckdbTarget(join(beside, 'w.duckdb'), 'x')]
+  await first.probe()
+  await assert.rejects(second.probe(), (error: EngineError) => {
+    assert.equal(error.code, 'CONNECTION_FAILED')
+    assert.match(error.message, /^x: .*w\.duckdb cannot be opened: it is open in this process$/)
+    return true
+  })
+  await first.close()
+  await second.probe()
+  await second.close()
+})
