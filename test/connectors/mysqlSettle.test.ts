@@ -150,7 +150,7 @@ test('a lock that somebody else holds and does not give back is told, with the s
   await target.query('SELECT GET_LOCK(?, 0)', [`nightfreight ${session.owner}`])
   const thread = await holderOf(target, session)
   await assert.rejects(session.rows('SELECT 1'), (error: EngineError) => {
-    assert.equal(error.code, 'TIMEOUT')
+    assert.equal(error.code, 'LOCK_TIMEOUT')
     assert.equal(
       error.message,
       `to: the load waited 1 s for connection ${thread}, which holds the lock of what it stages`,

@@ -185,7 +185,7 @@ export async function refuseWarnings(session: Session, where: string, count: num
 export const ownerLock = (owner: string) => literal(`nightfreight ${owner}`)
 
 /**
- * Takes locks, SQL of their names, one after the other: others wait until they are released. Fails with TIMEOUT where one
+ * Takes locks, SQL of their names, one after the other: others wait until they are released. Fails with LOCK_TIMEOUT where one
  * cannot be had in time. `what`: what a load locks by them, for people.
  */
 export async function takeLocks(
@@ -202,7 +202,7 @@ export async function takeLocks(
   if (lacking === undefined) return
   const thread = await holderOf(session, lacking, signal)
   throw new EngineError(
-    'TIMEOUT',
+    'LOCK_TIMEOUT',
     `${session.name}: the load waited ${seconds} s for connection ${thread}, which holds the lock of ${what}`,
     { hint: `If that load is no more, end it on the server, and run the job again: KILL ${thread};` },
   )
