@@ -44,9 +44,9 @@ function nameFaults(
   const twins = [...Map.groupBy(loads, ({ to }) => to)].flatMap(([to, all]): Fault[] => {
     const [one, other] = (targets.get(to)?.foldsNames && caseTwins(all.map(({ table }) => table))) || []
     if (one === undefined) return []
-    const place = places?.[`load.${other}`]
+    const at = { file: 'job.yaml', ...places?.[`load.${other}`] }
     const message = `load.${other}: is the same table as ${one} for ${to}, which does not tell letters' cases apart`
-    return [{ file: 'job.yaml', ...(place && { place }), message, hint: 'Load it under another name.' }]
+    return [{ ...at, message, hint: 'Load it under another name.' }]
   })
   const named = loads.flatMap(({ table, to, from }) => {
     const target = targets.get(to)
