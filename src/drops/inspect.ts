@@ -3,9 +3,10 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { counted } from '../../engine/plural.ts'
 import type { Duck } from '../../engine/sql/duckdb.ts'
-import { badFile } from '../formats/bad.ts'
+import { badFile, NOT_UTF8 } from '../formats/bad.ts'
 import type { TypeFinder } from '../formats/inferTypes.ts'
 import { jsonLayout } from '../formats/json.ts'
+import { MOST_KEYS } from '../formats/jsonRecord.ts'
 import { openParquet, parquetTypes, readablePaths } from '../formats/parquet.ts'
 import { arrowParquet } from '../formats/reader.ts'
 import { RowSpool } from '../formats/rowSpool.ts'
@@ -74,7 +75,15 @@ export async function inspect(
         else if (!text.names) await text.read({ row: () => {}, bad: () => {}, reserve: async () => {} })
         // The rest of it is not read.
         await bytes.return(undefined)
-        const { names, emptyAt } = text.found()
+        const { names, emptyAt, tooMany } = text.found()
+        if (tooMany && finder && !only)
+          throw badFile(
+            where,
+            `its records have more than ${MOST_KEYS} different keys, which are data, not names of columns`,
+            undefined,
+            'DECODE_FAILED',
+            'Name the columns that are wanted: schema: { id: BIGINT, … } in this extract.',
+          )
         if (emptyAt !== undefined && finder && !only)
           throw badFile(
             where,
@@ -143,5 +152,15 @@ async function values(
   await text.read(sink)
   await spool.flush('all')
   if (rows === 0 && bad > 0)
-    throw badFile(where, `none of its ${counted(bad, 'row')} can be read: ${first}${bad > 1 ? ', …' : ''}`)
+    throw badFile(
+      where,
+      `none of its ${counted(bad, 'row')} can be read: ${first}${bad > 1 ? ', …' : ''}`,
+      undefined,
+      'DECODE_FAILED',
+      /is not UTF-8$/.test(first)
+        ? NOT_UTF8
+        : / has \d+ fields?,/.test(first)
+          ? 'Where lines stand before its header, write skip: 1 (so many as there are) in this extract; else check delimiter, quote and header.'
+          : undefined,
+    )
 }

@@ -6,6 +6,14 @@ import { parseBytes, parseDuration } from '../util/units.ts'
 
 const ascii = z.string().regex(/^[\t\x20-\x7e]$/, { error: 'must be one ASCII character' })
 const pattern = z.string().min(1)
+/** What strptime of DuckDB knows behind a percent sign. */
+const strptime = z
+  .string()
+  .min(1)
+  .refine(text => !/%/.test(text.replace(/%(-[dHIjmMSUWy]|[aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%])/g, '')), {
+    error:
+      'has a % that stands for nothing: %d day, %m month, %Y year, %H %M %S the time, %f its fraction, %z the offset',
+  })
 const bytes = z.string().transform((value, context): number => {
   const parsed = parseBytes(value)
   if (parsed !== undefined) return parsed
@@ -61,8 +69,8 @@ export const dropOptions = z.strictObject({
   /** The sign before a number's fraction. */
   decimal: z.enum(['.', ',']).default('.'),
   /** How days and moments are written, as strptime names it: `%d.%m.%Y`; default ISO 8601. */
-  date_format: z.string().min(1).optional(),
-  timestamp_format: z.string().min(1).optional(),
+  date_format: strptime.optional(),
+  timestamp_format: strptime.optional(),
   /** Bytes of the longest row. */
   max_row: bytes.prefault('16MB'),
   /** Whether the first line names the columns; without it they come in the order of the schema. */
@@ -96,6 +104,10 @@ export function conflict(options: DropOptions): string | undefined {
   if (delimiter && /[0-9"]/.test(delimiter)) return 'delimiter: cannot be a digit or a quote'
   if ((format === 'json' || format === 'ndjson') && null_values.length > 0)
     return 'null_values: is for text without a null of its own; JSON has one'
+  const ordered = widths ?? (header ? {} : schema)
+  const digits = Object.keys(ordered ?? {}).find(name => /^(0|[1-9]\d*)$/.test(name))
+  if (digits !== undefined)
+    return `a column called ${digits} would come before the others, whatever the order they are written in: call it c${digits}`
   const mark =
     format === 'fixed'
       ? undefined

@@ -16,3 +16,7 @@ export function badFile(
 ): BadFile {
   return new BadFile(code, `${where}: ${what}`, { cause, hint })
 }
+
+/** What to write where a text is not UTF-8. */
+export const NOT_UTF8 =
+  'Say how it is written: encoding: windows-1252 (Western Europe), windows-1250 (Central Europe), windows-1251 (Cyrillic) … in this extract.'

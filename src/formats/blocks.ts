@@ -51,15 +51,30 @@ export async function* toUtf8(
 /** An encoding as decoders know it. With a byte order mark the text itself says which UTF-16 it is. */
 export function decoderName(encoding: string, first: Buffer): string {
   const name = encoding.toLowerCase()
-  const utf16 = first[0] === 0xfe && first[1] === 0xff ? 'utf-16be' : 'utf-16le'
+  const utf16 = isBigEndian(first) ? 'utf-16be' : 'utf-16le'
   return name === 'utf-16' || name === 'utf16' ? utf16 : name
+}
+
+/** Whether UTF-16 has the higher byte first: by its mark, or else by where the zeros of its spaces, digits and breaks stand. */
+function isBigEndian(first: Buffer): boolean {
+  if (first[0] === 0xff && first[1] === 0xfe) return false
+  if (first[0] === 0xfe && first[1] === 0xff) return true
+  const zeros = [0, 0]
+  for (const [at, byte] of first.subarray(0, 4096).entries()) if (byte === 0) zeros[at % 2]!++
+  return zeros[0]! > zeros[1]!
 }
 
 function decoderOf(name: string, first: Buffer, where: string): TextDecoder {
   try {
     return new TextDecoder(decoderName(name, first), { fatal: true })
   } catch (cause) {
-    throw badFile(where, `there is no encoding ${JSON.stringify(name)}`, cause)
+    throw badFile(
+      where,
+      `there is no encoding ${JSON.stringify(name)}`,
+      cause,
+      'CONFIG_INVALID',
+      'Correct encoding: of this extract: utf-8, utf-16, latin1, windows-1252, windows-1250, shift_jis, gbk …',
+    )
   }
 }
 

@@ -1,6 +1,6 @@
 import { didYouMean } from '../../engine/nearest.ts'
 import { counted } from '../../engine/plural.ts'
-import { BadFile, badFile } from './bad.ts'
+import { BadFile, badFile, NOT_UTF8 } from './bad.ts'
 import { skipLines, toUtf8 } from './blocks.ts'
 import { usualDelimiter } from './byName.ts'
 import { type CsvDialect, csvFields, csvLayout, csvScan, type RowShape } from './csv.ts'
@@ -103,6 +103,15 @@ function checkHeader(
       'DECODE_FAILED',
       `Write skip: ${format.skip + 1} in this extract${sep[1] && sep[1] !== (format.delimiter ?? ',') ? `, and delimiter: ${JSON.stringify(sep[1])}` : ''}.`,
     )
+  const broken = names.find(name => name.includes('\0'))
+  if (broken !== undefined)
+    throw badFile(
+      where,
+      `its header has a NUL byte: ${JSON.stringify(broken.slice(0, 40))}`,
+      undefined,
+      'DECODE_FAILED',
+      'Where every other byte is one, it is UTF-16: write encoding: utf-16 in this extract. Else it is no text: see what it is (file NAME), or narrow files:.',
+    )
   const other = otherDelimiter(names, format)
   const lacking = columns?.names.find(name => !names.includes(name) && !columns.optional.includes(name))
   const write = other && `Write delimiter: ${JSON.stringify(other.delimiter)} in this extract.`
@@ -160,7 +169,13 @@ async function firstRow(
     },
     bad: (raw, line, reason) => {
       if (row === undefined)
-        throw badFile(where, `line ${line}: its first row ${reason}: ${JSON.stringify(raw.slice(0, 80))}`)
+        throw badFile(
+          where,
+          `line ${line}: its first row ${reason}: ${JSON.stringify(raw.slice(0, 80))}`,
+          undefined,
+          'DECODE_FAILED',
+          reason === 'is not UTF-8' ? NOT_UTF8 : undefined,
+        )
     },
     reserve: async () => {},
   }

@@ -69,9 +69,19 @@ export function fieldSql(
   const badOf = (found: string) => {
     const other =
       notation === undefined ? '' : ` OR NOT ${isWritten(found, text, plain, type, style, notation)}`
-    return `(${text} IS NOT NULL AND (${misshapen}${found} IS NULL${other}))`
+    return `(${text} IS NOT NULL AND (${misshapen}${found} IS NULL${beyond(found, text, type, format)}${other}))`
   }
   return { value, bad: badOf(value), badOf }
+}
+
+/** SQL of whether a value is another than its text says: an infinity or a zero of a number that is none, a year of fewer digits. */
+function beyond(value: string, text: string, type: LogicalType, format: string | undefined): string {
+  if (type.kind === 'float')
+    return ` OR (isinf(${value}) AND NOT regexp_matches(${text}, '(?i)inf')) OR (${value} = 0 AND regexp_matches(${text}, '^[^eE]*[1-9]'))`
+  // strptime takes 26 for the year 26.
+  return format !== undefined && /%-?Y/.test(format)
+    ? ` OR strpos(${text}, lpad(year(${value})::VARCHAR, 4, '0')) = 0`
+    : ''
 }
 
 function formatOf(type: LogicalType, style: FieldStyle): string | undefined {

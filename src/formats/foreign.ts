@@ -69,6 +69,12 @@ function refuse(where: string, head: Buffer, { format, encoding, header }: TextF
   }
   const packed = PACKED.find(([mark]) => start.startsWith(mark))
   if (packed) fail(`is packed by ${packed[1]}`, `Unpack it first (${packed[2]} FILE): ${READ}`)
+  // The mark of a tar archive stands behind its first name.
+  if (start.startsWith('ustar', 257))
+    fail(
+      'is a tar archive',
+      'Unpack it first (tar -xf FILE), or pack the files as zip: gzip, zstd, bzip2 and zip are read.',
+    )
   const other = OTHERS.find(([mark]) => start.startsWith(mark))
   if (other)
     fail(`is ${other[1]}`, 'Get it in a format that is read: csv, tsv, json, ndjson, parquet, arrow, excel.')

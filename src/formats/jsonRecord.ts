@@ -11,7 +11,7 @@ export const CLOSE_LIST = 93
 export const isBlank = (byte: number) => byte === 32 || byte === 10 || byte === 13 || byte === 9
 
 /** Different keys that are told apart; more of them are data, not columns. */
-const KEYS = 10_000
+export const MOST_KEYS = 10_000
 
 interface Key {
   name: string
@@ -20,8 +20,8 @@ interface Key {
   record: number
   /** A column whose name differs from it in case only. */
   like?: Key
-  /** Whether its name is no text: it has half a surrogate pair. */
-  broken?: true
+  /** Why its name can be none of a column: it has half a surrogate pair, or a NUL character. */
+  broken?: string
 }
 
 /** The keys of records, in the order they came. A record has each once. */
@@ -59,7 +59,7 @@ export class RecordKeys {
     this.line = line
     this.record++
     this.place = 0
-    if (this.byRaw.size <= KEYS) return
+    if (this.byRaw.size <= MOST_KEYS) return
     this.tooMany = true
     this.byRaw.clear()
     for (const name of this.byName.keys()) if (!this.columns?.includes(name)) this.byName.delete(name)
@@ -70,7 +70,7 @@ export class RecordKeys {
     const expected = this.places[this.place]
     const key = expected && equal(expected.raw, bytes, from, to) ? expected : this.find(bytes, from, to)
     this.places[this.place++] = key
-    if (key.broken) return 'has half a surrogate pair in a key'
+    if (key.broken !== undefined) return `has ${key.broken} in a key`
     if (key.record === this.record) return `has the key ${JSON.stringify(key.name)} twice`
     key.record = this.record
     return undefined
@@ -98,7 +98,12 @@ export class RecordKeys {
         // No JSON: the row is told as such.
       }
     }
-    if (!name.isWellFormed()) return { name, raw: Buffer.alloc(0), record: 0, broken: true }
+    const broken = name.isWellFormed()
+      ? name.includes('\0')
+        ? 'a NUL character'
+        : undefined
+      : 'half a surrogate pair'
+    if (broken !== undefined) return { name, raw: Buffer.alloc(0), record: 0, broken }
     const key: Key = this.byName.get(name) ?? { name, raw: Buffer.alloc(0), record: 0 }
     key.raw = Buffer.from(bytes.subarray(from, to))
     if (this.columns && !this.columns.includes(name)) {

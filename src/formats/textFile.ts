@@ -1,3 +1,4 @@
+import { badFile } from './bad.ts'
 import { skipLines, toUtf8 } from './blocks.ts'
 import { fixedText } from './csv.ts'
 import { openCsv } from './csvFile.ts'
@@ -34,7 +35,7 @@ export async function openText(
           where,
           text,
           sink,
-          lineScan(withoutHeader(plainRows(sink), format.header)),
+          lineScan(format.header ? withoutHeader(where, plainRows(sink), format.widths!) : plainRows(sink)),
           format.max_row,
           format.skip + 1,
         )
@@ -74,6 +75,7 @@ function openJson(
     return {
       names,
       emptyAt: keys.emptyAt,
+      tooMany: keys.tooMany,
       notes: [...unread('keys', extra, keys.tooMany), ...absent('key', lost)],
     }
   }
@@ -117,7 +119,37 @@ const plainRows = (sink: RowSink): RowSink => ({
   },
 })
 
-const withoutHeader = (sink: RowSink, header: boolean): RowSink => {
-  let headers = header ? 1 : 0
-  return { ...sink, row: (...row) => (headers > 0 ? headers-- : sink.row(...row)) }
+/** Passes over the first line. Fails with a bad file where that names none of the columns at its place: it is a row then. */
+function withoutHeader(where: string, sink: RowSink, widths: Record<string, number>): RowSink {
+  let passed = false
+  return {
+    ...sink,
+    row: (source, from, to, line) => {
+      if (passed) return sink.row(source, from, to, line)
+      passed = true
+      const text = source.toString('utf8', from, to)
+      if (!namesColumns(text, widths))
+        throw badFile(
+          where,
+          `line ${line}: names none of its columns at its place: ${JSON.stringify(text.slice(0, 60))}`,
+          undefined,
+          'DECODE_FAILED',
+          'Write header: false in this extract, if that is a row; skip: 1 beside it, if it is a header with other names.',
+        )
+    },
+  }
+}
+
+function namesColumns(line: string, widths: Record<string, number>): boolean {
+  const characters = [...line]
+  let start = 0
+  return Object.entries(widths).some(([name, width]) => {
+    const field = characters
+      .slice(start, start + width)
+      .join('')
+      .trim()
+      .toLowerCase()
+    start += width
+    return field !== '' && name.toLowerCase().startsWith(field)
+  })
 }

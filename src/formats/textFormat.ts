@@ -42,6 +42,8 @@ export interface Found {
   names: string[]
   /** The line of the first record with an empty key. */
   emptyAt?: number
+  /** Whether there are more different keys than columns can be: the names are not all of them. */
+  tooMany?: boolean
   /** What people should know of it. */
   notes: string[]
 }

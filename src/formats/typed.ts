@@ -140,6 +140,13 @@ function rejections(columns: Column[], texts: Texts): string {
   return `'[' || nullif(concat_ws(',', ${entries.join(', ')}), '') || ']'`
 }
 
+const formatHint = ({ type }: Column) =>
+  type.kind === 'date'
+    ? 'say how days are written (date_format: "%d.%m.%Y"), '
+    : type.kind === 'timestamp'
+      ? 'say how moments are written (timestamp_format: "%d.%m.%Y %H:%M"), '
+      : ''
+
 /** The error with file, line and value: finds the first bad value, which the statement itself could not name. */
 async function explained(
   duck: Duck,
@@ -162,7 +169,7 @@ async function explained(
         'DECODE_FAILED',
         `${where} ${texts.names[Number(row._file)]}: line ${row._line}: ${column.name}: ${JSON.stringify(row.value)} ${reason(column)}`,
         {
-          hint: `Correct schema.${column.name}, or set columns.${column.name} of this extract to null, quarantine or text.`,
+          hint: `Correct schema.${column.name}, ${formatHint(column)}or set columns.${column.name} of this extract to null, quarantine or text.`,
         },
       )
   }

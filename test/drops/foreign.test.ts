@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
+import { dropOptions } from '../../src/drops/options.ts'
 import { readerIn, testFolder } from './places.ts'
 import { workbookOf } from './workbook.ts'
 
@@ -130,4 +131,77 @@ test('quoted CSV with an escape gives back every text, wherever its bytes are cu
     }),
     { numRuns: 12 },
   )
+})
+
+test('what no column or text can hold is told of the file, with what to write', async () => {
+  const utf16 = (text: string) => Buffer.from(text, 'utf16le')
+  const rows = [['1', 'a']]
+  assert.deepEqual(
+    (await read({ 'a.csv': utf16('id,x\n1,a\n').swap16() }, { encoding: 'utf-16' })).rows,
+    rows,
+    'the higher byte first, without a mark',
+  )
+  assert.deepEqual((await read({ 'a.csv': utf16('id,x\n1,a\n') }, { encoding: 'utf-16' })).rows, rows)
+  const tar = Buffer.alloc(1024)
+  tar.write('a.csv')
+  tar.write('ustar', 257)
+  const many = Array.from({ length: 10_002 }, (_, index) => `{"id":1,"k${index}":1}`).join('\n')
+  const cases: [string, string | Buffer, object, RegExp, RegExp][] = [
+    ['a.csv', utf16('id,x\n1,a\n'), {}, /its header has a NUL byte/, /encoding: utf-16/],
+    ['a.csv.gz', gzipSync(tar), {}, /is a tar archive/, /tar -xf FILE/],
+    ['a.csv', 'id\n1\n', { encoding: 'klingon' }, /there is no encoding "klingon"/, /utf-8, utf-16/],
+    ['a.csv', Buffer.from('id,x\n1,\xe9\n', 'latin1'), {}, /line 2 is not UTF-8/, /encoding: windows-1252/],
+    [
+      'a.csv',
+      Buffer.from('id,\xe9\n1,a\n', 'latin1'),
+      {},
+      /first row is not UTF-8/,
+      /encoding: windows-1252/,
+    ],
+    ['a.csv', '# made by x\nid,x\n1,a\n', {}, /line 2 has 2 fields, not 1/, /write skip: 1/],
+    ['a.csv', 'd\n31.01.2026\n', { schema: { d: 'DATE' } }, /"31\.01\.2026"/, /date_format/],
+    ['a.ndjson', '{"a\\u0000b":1}', {}, /has a NUL character in a key/, /./],
+    ['a.ndjson', many, {}, /more than 10000 different keys/, /schema: \{ id/],
+    [
+      'a.txt',
+      '1  a\n2  b\n',
+      { format: 'fixed', widths: { id: 3, x: 1 } },
+      /line 1: names none of its columns/,
+      /header: false/,
+    ],
+    [
+      'a.csv',
+      '1,2\n',
+      { header: false, schema: { id: 'BIGINT', '2024': 'BIGINT' } },
+      /a column called 2024 would come before/,
+      /./,
+    ],
+  ]
+  for (const [name, content, options, message, hint] of cases)
+    await assert.rejects(read({ [name]: content }, options), (error: Error & { hint?: string }) => {
+      assert.match(error.message, message)
+      if (!/called 2024/.test(error.message)) assert.match(error.hint!, hint)
+      return true
+    })
+  const fixed = { format: 'fixed', widths: { id: 3, x: 4 } }
+  assert.deepEqual((await read({ 'a.txt': 'ID X   \n1  a\n' }, fixed)).rows, [['1', 'a']])
+})
+
+test('a number or a day that is another than its text says is no value of its type', async () => {
+  const options = { schema: { id: 'BIGINT', v: 'DOUBLE' }, on_bad_file: 'quarantine' }
+  for (const bad of ['1e400', '-1e400', '1e-400', '0.001e-330'])
+    await assert.rejects(read({ 'a.csv': `id,v\n1,${bad}\n` }, options), {
+      message: /is not a value that DOUBLE holds/,
+    })
+  const good = await read({ 'a.csv': 'id,v\n1,inf\n2,-Infinity\n3,0e5\n4,0.000\n5,5e-324\n' }, options)
+  assert.equal(good.rows.length, 5)
+  const days = { schema: { d: 'DATE' }, date_format: '%d.%m.%Y' }
+  assert.deepEqual((await read({ 'a.csv': 'd\n1.2.2026\n01.02.0026\n' }, days)).rows, [
+    ['2026-02-01'],
+    ['0026-02-01'],
+  ])
+  await assert.rejects(read({ 'a.csv': 'd\n31.01.26\n' }, days), {
+    message: /"31\.01\.26" is not a value that DATE holds/,
+  })
+  assert.throws(() => dropOptions.parse({ files: '*', date_format: '%Q' }), /stands for nothing/)
 })

@@ -192,7 +192,8 @@ function put(column: ColumnBuilder, row: number, value: unknown, format: TimeFor
     case 'float': {
       const digits = digitsOf(value)
       const number = digits === undefined || !NUMBER.test(digits) ? Number.NaN : Number(digits)
-      if (!Number.isFinite(type.bits === 32 ? Math.fround(number) : number))
+      const held = type.bits === 32 ? Math.fround(number) : number
+      if (!Number.isFinite(held) || (held === 0 && /^[^e]*[1-9]/i.test(digits!)))
         return 'is not a number of its range'
       if (type.bits === 32) column.f32[row] = number
       else column.f64[row] = number
