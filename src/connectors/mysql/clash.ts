@@ -2,6 +2,7 @@ import type { LoadCommit } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { foreignKeysOf, stagedOrphans } from './foreignKeys.ts'
 import { keyClash } from './keyClash.ts'
+import { findReject, isRefused } from './rejectedRow.ts'
 import { stagingNames, targetTable } from './state.ts'
 import type { TargetSession } from './targetSession.ts'
 
@@ -11,7 +12,7 @@ const REFERS_TO_NONE = 1452
 export const hasCode = (error: unknown, ...codes: number[]) =>
   error instanceof EngineError && codes.includes((error.cause as { errno?: number } | undefined)?.errno ?? 0)
 
-/** The rows that a foreign key refused, or the keys that are one for a table; staging tables outlive the rollback. */
+/** The rows that a foreign key or the table refused, or the keys that are one for it; staging tables outlive the rollback. */
 export async function clashOf(
   session: TargetSession,
   { loadId, loads }: LoadCommit,
@@ -25,11 +26,11 @@ export async function clashOf(
     }
     return stagedOrphans(session, name, await foreignKeysOf(session, loads), stagingOf)
   }
-  if (!hasCode(error, DUPLICATE)) return undefined
-  for (const load of loads) {
+  const find = hasCode(error, DUPLICATE) ? keyClash : isRefused(error) ? findReject : undefined
+  for (const load of find ? loads : []) {
     const table = await targetTable(session, load.table)
     const { staging } = stagingNames(session, loadId, load)
-    const found = table && (await keyClash(session, load, table, staging, `${name}.${load.table}`))
+    const found = table && (await find!(session, load, table, staging, `${name}.${load.table}`))
     if (found) return found
   }
   return undefined

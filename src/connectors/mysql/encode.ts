@@ -224,10 +224,23 @@ function obey(vector: Vector, rows: number, rule: ValueRule, where: string): voi
     const from = offsets[row]!
     const to = offsets[row + 1]!
     if (rule.refuseTrailingSpace && to > from && data[to - 1] === 32)
-      refuse(where, row, 'ends with a space, which a char column drops')
+      refuseValue(where, data.subarray(from, to), 'ends with a space, which a char column drops')
     if (rule.length !== undefined && to - from !== rule.length && isValid(vector, row))
-      refuse(where, row, `has ${counted(to - from, 'byte')}, the column takes exactly ${rule.length}`)
+      refuseValue(
+        where,
+        data.subarray(from, to),
+        `has ${counted(to - from, 'byte')}, the column takes exactly ${rule.length}`,
+      )
   }
+}
+
+const LONGEST = 60
+
+function refuseValue(where: string, bytes: Uint8Array, what: string): never {
+  const text = Buffer.from(bytes).toString()
+  throw new EngineError('DATA_INVALID', `${where}: ${JSON.stringify(text.slice(0, LONGEST))} ${what}`, {
+    hint: 'Nothing was loaded. Correct it in the model, or write on_bad_row: quarantine into this load, so that such rows go to the quarantine.',
+  })
 }
 
 function refuse(where: string, row: number, what: string): never {

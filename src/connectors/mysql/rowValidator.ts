@@ -20,7 +20,7 @@ import { withTemporaryTables } from './temporaryTables.ts'
 import { identifier, literal, splitTable, tableName } from './types.ts'
 
 /** A condition on staged rows `s` that a table refuses, and SQL of why. */
-interface Refusal {
+export interface Refusal {
   condition: string
   reason: string
 }
@@ -73,7 +73,7 @@ export class MysqlRowValidator implements RowValidator {
       const rejects: RejectedRow[] = []
       const refusals = [
         ...load.columns.flatMap(column => ofValues(column, columnNamed(table.columns, column.name))),
-        ...(await this.checks(load, table, name)),
+        ...(await checksOf(this.session, load)).map(check => ofCheck(check, table, name)),
         ...(await this.foreignKeys(load, table, beside)),
         ...(keyed ? clashes(load, table, name) : []),
         ...(keyed ? uniques(load, table, name) : []),
@@ -87,43 +87,6 @@ export class MysqlRowValidator implements RowValidator {
         await run(`DELETE s FROM ${name} AS s WHERE ${condition}`)
       }
       return rejects
-    })
-  }
-
-  private async checks(load: PlannedLoad, { columns }: TargetTable, staged: string): Promise<Refusal[]> {
-    const [database, name] = databaseAndName(load.table)
-    // MariaDB's names of constraints are unique in a table, MySQL's in a database.
-    const [mariadb] = await this.session.rows(
-      `SELECT 1 AS one FROM information_schema.columns WHERE table_schema = 'information_schema'
-         AND table_name = 'CHECK_CONSTRAINTS' AND column_name = 'TABLE_NAME'`,
-    )
-    const found = await this.session.rows(
-      `SELECT c.constraint_name AS name, c.check_clause AS clause FROM information_schema.check_constraints AS c ${
-        mariadb
-          ? `WHERE c.constraint_schema = ${database} AND c.table_name = ${literal(name)}`
-          : `JOIN information_schema.table_constraints AS t USING (constraint_schema, constraint_name)
-             WHERE t.table_schema = ${database} AND t.table_name = ${literal(name)}`
-      } ORDER BY c.constraint_name`,
-    )
-    return found.flatMap(({ name, clause }) => {
-      const used = [...clause!.matchAll(/`((?:[^`]|``)+)`/g)].map(([, quoted]) =>
-        quoted!.replaceAll('``', '`'),
-      )
-      const own = [...new Set(used)].map(column => columnNamed(load.columns, column))
-      if (own.includes(undefined) || own.length === 0) return []
-      const typed = own.map(column => `${asTarget(column!.name, columns)} AS ${identifier(column!.name)}`)
-      const row = identifier(REJECT_ROW)
-      return [
-        {
-          // The clause's names are columns of the table's own types; two tables deep, since MySQL deletes from the inner.
-          condition: `s.${row} IN (SELECT ${row} FROM (SELECT c.${row} FROM (SELECT s.${row}, ${typed.join(', ')} FROM ${staged} AS s) AS c
-            WHERE (${clause}) IS FALSE) AS d)`,
-          reason: shown(
-            own.map(column => column!.name),
-            `violates ${name}: CHECK (${clause})`,
-          ),
-        },
-      ]
     })
   }
 
@@ -160,6 +123,52 @@ export class MysqlRowValidator implements RowValidator {
         },
       ]
     })
+  }
+}
+
+/** A CHECK of a table, and the columns of a load that it is about. */
+export interface Check {
+  name: string
+  clause: string
+  columns: string[]
+}
+
+/** Those that are about columns of the load alone. */
+export async function checksOf(session: TargetSession, load: PlannedLoad): Promise<Check[]> {
+  const [database, name] = databaseAndName(load.table)
+  // MariaDB's names of constraints are unique in a table, MySQL's in a database.
+  const [mariadb] = await session.rows(
+    `SELECT 1 AS one FROM information_schema.columns WHERE table_schema = 'information_schema'
+       AND table_name = 'CHECK_CONSTRAINTS' AND column_name = 'TABLE_NAME'`,
+  )
+  const found = await session.rows(
+    `SELECT c.constraint_name AS name, c.check_clause AS clause FROM information_schema.check_constraints AS c ${
+      mariadb
+        ? `WHERE c.constraint_schema = ${database} AND c.table_name = ${literal(name)}`
+        : `JOIN information_schema.table_constraints AS t USING (constraint_schema, constraint_name)
+           WHERE t.table_schema = ${database} AND t.table_name = ${literal(name)}`
+    } ORDER BY c.constraint_name`,
+  )
+  return found.flatMap(({ name, clause }) => {
+    const used = [...clause!.matchAll(/`((?:[^`]|``)+)`/g)].map(([, quoted]) => quoted!.replaceAll('``', '`'))
+    const own = [...new Set(used)].map(column => columnNamed(load.columns, column)?.name)
+    if (own.length === 0 || own.includes(undefined)) return []
+    return [{ name: name!, clause: clause!, columns: own as string[] }]
+  })
+}
+
+/** Staged columns as a CHECK sees them: of the table's own types. */
+export const typedColumns = ({ columns: own }: Check, { columns }: TargetTable) =>
+  own.map(column => `${asTarget(column, columns)} AS ${identifier(column)}`)
+
+/** Rows that a CHECK refuses; two tables deep, since MySQL deletes from the inner. */
+function ofCheck(check: Check, table: TargetTable, staged: string): Refusal {
+  const { name, clause, columns } = check
+  const row = identifier(REJECT_ROW)
+  return {
+    condition: `s.${row} IN (SELECT ${row} FROM (SELECT c.${row} FROM (SELECT s.${row}, ${typedColumns(check, table).join(', ')} FROM ${staged} AS s) AS c
+      WHERE (${clause}) IS FALSE) AS d)`,
+    reason: shown(columns, `violates ${name}: CHECK (${clause})`),
   }
 }
 
@@ -228,7 +237,7 @@ const setOf = (value: string, labels: string[]) =>
   `CONCAT_WS(',', ${labels.map(label => `IF(FIND_IN_SET(${label}, ${value}), ${label}, NULL)`).join(', ')})`
 
 /** What a column's type refuses of a load's values, then NULL. */
-function ofValues({ name, type }: Column, column: TargetColumn | undefined): Refusal[] {
+export function ofValues({ name, type }: Column, column: TargetColumn | undefined): Refusal[] {
   if (!column) return []
   const value = `s.${identifier(name)}`
   const reason = shown([name], `does not fit ${column.column_type}`).replace(

@@ -40,7 +40,8 @@ const NO_INFILE = [1148, 3948, 4166]
 const NEEDS_KEY = [1173, 3750]
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
-  CONSTRAINT_VIOLATED: 'Nothing was loaded. Correct the rows, or the constraint that refuses them.',
+  CONSTRAINT_VIOLATED:
+    'Nothing was loaded. Correct the rows, or the constraint that refuses them (of a partitioned table, add a partition).',
   DATA_INVALID: "Nothing was loaded. Widen the target's column, or add a row check for such values.",
   TARGET_INCOMPATIBLE: 'Create the table by hand with types that the server allows, or cast in the model.',
   PERMISSION_DENIED: 'Grant the user SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER and INDEX.',

@@ -88,6 +88,9 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 const STANDBY =
   'Run the job again. If the source is a hot standby, replay removed rows that the read still needed: set hot_standby_feedback = on there, or raise max_standby_streaming_delay.'
 
+const NO_PARTITION =
+  'Nothing was loaded. Make a partition that takes the row (CREATE TABLE … PARTITION OF … FOR VALUES …, or … DEFAULT for all others); with partitions: { every: month } in this load those of days are made.'
+
 const LOST = /terminated|not queryable|was closed|stream was destroyed|after end|before secure TLS/i
 
 /** A failure of the driver or the server as an engine error. `where` starts the message: the connection's name. */
@@ -111,7 +114,8 @@ export function postgresError(error: unknown, where: string): EngineError {
   // A failing row holds all its values: who it is says its key, see `findViolation`.
   const isWhole = state.startsWith('23') && /^Failing row contains/i.test(inner?.detail ?? '')
   const detail = inner?.detail && !isWhole ? ` (${inner.detail})` : ''
-  const hint = state === '40001' ? STANDBY : HINTS[code]
+  const hint =
+    state === '40001' ? STANDBY : /^no partition of relation/.test(text) ? NO_PARTITION : HINTS[code]
   return new EngineError(code, `${where}: ${text}${detail}`, { cause: error, hint })
 }
 

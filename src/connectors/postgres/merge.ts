@@ -22,6 +22,8 @@ export interface TargetColumn {
   required: boolean
   /** The server computes it. */
   generated: boolean
+  /** It is an identity that the server computes always. */
+  identity: boolean
   /** By what texts that differ can be equal: citext, or a collation that is not deterministic. */
   folds?: string
 }

@@ -68,7 +68,7 @@ export async function targetColumns(session: TargetSession, table: string): Prom
        a.attnotnull OR (d.typtype = 'd' AND d.typnotnull) AS not_null,
        EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS keyed,
        (a.attnotnull OR (d.typtype = 'd' AND d.typnotnull)) AND NOT a.atthasdef AND d.typdefault IS NULL AND a.attidentity = '' AS required,
-       a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+       a.attgenerated <> '' OR a.attidentity = 'a' AS generated, a.attidentity = 'a' AS identity,
        CASE WHEN t.typname = 'citext' THEN 'citext' WHEN NOT l.collisdeterministic THEN l.collname END AS folds
      FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
        JOIN pg_type t ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
@@ -87,6 +87,7 @@ export async function targetColumns(session: TargetSession, table: string): Prom
     keyed: row.keyed === 't',
     required: row.required === 't',
     generated: row.generated === 't',
+    identity: row.identity === 't',
     ...(row.domain && { domain: row.domain }),
     ...(row.folds && { folds: row.folds }),
   }))
