@@ -1,5 +1,6 @@
 import type { Target } from '../contracts/target.ts'
 import { EngineError } from '../errors.ts'
+import { counted } from '../plural.ts'
 import type { RunContext } from '../runtime/context.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { parquetSql } from '../sql/files.ts'
@@ -40,7 +41,7 @@ export async function unsendable(
     const more = number > found.length ? ` and ${number - found.length} more` : ''
     return new EngineError(
       'DATA_INVALID',
-      `${load.to}.${load.table}: ${reason}, in ${number} row${number === 1 ? '' : 's'} (${names.join('; ')}${more})`,
+      `${load.to}.${load.table}: ${reason}, in ${counted(number, 'row')} (${names.join('; ')}${more})`,
       {
         cause: failure,
         hint: `Nothing was loaded. Write on_bad_row: quarantine into load.${load.table}, and such rows go to the quarantine; or have ${load.from} give other values.`,
