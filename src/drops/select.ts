@@ -63,7 +63,7 @@ export async function select(
 
 function nothingMatches({ files }: DropOptions, others: number): string {
   const globs = files.map(glob => JSON.stringify(glob)).join(', ')
-  return `no file matches ${globs}${others === 0 ? '' : `; ${others} others are there`}`
+  return `no file matches ${globs}${others === 0 ? '' : `; ${others === 1 ? '1 other is' : `${others} others are`} there`}`
 }
 
 /** A name for messages: quoted where it is no plain word. */

@@ -134,7 +134,7 @@ test('S3: only the prefix is asked for; the region is the one that the server na
     server.requests.join('\n'),
   )
   const { notes } = await night(place, { ...asked, files: ['*.tsv', 'deep/*.csv'] })
-  assert.deepEqual(notes, ['no file matches "*.tsv", "deep/*.csv"; 1 others are there'])
+  assert.deepEqual(notes, ['no file matches "*.tsv", "deep/*.csv"; 1 other is there'])
 })
 
 test('S3: conditional puts, ranges, parts, and an upload that fails leaves nothing', async () => {

@@ -139,7 +139,7 @@ test('the same options say which records are listed, exported, queued and discar
   assert.equal(all.trim().split('\n').length, 4)
   assert.match((await cli('errors', 'export', 'picked', 'out', '--since', tomorrow)).out, /^_id,_reason\n$/)
 
-  assert.match((await cli('errors', 'reprocess', 'picked', '--key', '5')).out, /^1 records join/)
+  assert.match((await cli('errors', 'reprocess', 'picked', '--key', '5')).out, /^1 record joins/)
   assert.deepEqual(await open(), ['3', '4'])
   const wide = await cli('errors', 'discard', 'picked')
   assert.deepEqual([wide.code, /nothing says which records/.test(wide.err)], [2, true])
@@ -147,7 +147,7 @@ test('the same options say which records are listed, exported, queued and discar
   assert.deepEqual([other.code, /no open error record nonsense/.test(other.err)], [2, true])
   assert.match(
     (await cli('errors', 'discard', 'picked', '--reason', 'amount', '--key', '3')).out,
-    /^1 records/,
+    /^1 record /,
   )
   assert.deepEqual(await open(), ['4'])
 })

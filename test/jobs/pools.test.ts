@@ -34,7 +34,7 @@ test('an extract waits for a slot of its pool, whoever holds it; those of a dead
       advanced() {},
       finished() {},
       note(text) {
-        if (text === 'waits for the pool db, whose 1 slots are taken') waits.resolve()
+        if (text === 'waits for the pool db, whose slot is taken') waits.resolve()
       },
     },
   })

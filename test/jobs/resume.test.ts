@@ -195,7 +195,7 @@ test('cancel from another process, and Ctrl-C once and twice', async () => {
   const [code] = (await first.ended) as [number]
   assert.equal(code, 130, first.out())
   assert.match(first.out(), /stopped on request, before/)
-  assert.match((await job.cli('cancel', first.run)).err, /is not running/)
+  assert.match((await job.cli('cancel', first.run)).out, /has failed, and is not resumed by itself/)
 
   await lock()
   const third = await start()
