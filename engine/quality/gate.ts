@@ -20,17 +20,20 @@ export interface QualitySummary {
   worst?: Tally
   /** Share of a table's rows without any finding, 0 to 1. */
   score: number
+  /** Of which table the score is. */
+  lowest?: string
 }
 
 export function summary(tallies: Tally[]): QualitySummary {
   const judged = tallies.filter(({ rows }) => rows > 0)
   const [worst] = judged.toSorted((a, b) => errorRate(b) - errorRate(a) || b.rejected - a.rejected)
   if (!worst) return { errorRate: 0, score: 1 }
-  const score = Math.min(...judged.map(({ rows, marked }) => 1 - marked / rows))
-  return { errorRate: errorRate(worst), worst, score }
+  const [lowest] = judged.toSorted((a, b) => unmarked(a) - unmarked(b))
+  return { errorRate: errorRate(worst), worst, score: unmarked(lowest!), lowest: lowest!.name }
 }
 
 const errorRate = ({ rows, rejected }: Tally) => rejected / rows
+const unmarked = ({ rows, marked }: Tally) => 1 - marked / rows
 
 /** Stops the run before anything is loaded when too many rows of a table are bad, or a set check says stop. */
 export function gate(quality: QualitySummary, maxErrorRate: number, checks: CheckResult[]): void {

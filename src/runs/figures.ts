@@ -14,14 +14,11 @@ export const changedRows = ({ loaded }: Outcome): number =>
 
 /** How a run went, for the history. */
 export function figuresOf(outcome: Outcome, live: LiveRun, runAt: string): RunFigures {
-  const lag = dataLag(
-    outcome.extracted.map(({ watermark }) => watermark),
-    new Date(runAt),
-  )
+  const lag = dataLag(outcome.extracted, new Date(runAt))
   const { chunks, rows, bytes } = live.chunkTotals
   return {
     qualityScore: outcome.quality.score,
-    ...(lag !== undefined && { dataLagSeconds: lag / 1000 }),
+    ...(lag && { dataLagSeconds: lag.millis / 1000 }),
     retries: live.retries,
     lockWaits: live.lockWaits,
     chunks,

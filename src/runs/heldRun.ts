@@ -70,6 +70,7 @@ export class HeldRun implements Disposable {
       secrets,
       outcome,
       started,
+      note: options.progress.note,
     })
   }
 

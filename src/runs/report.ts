@@ -159,8 +159,8 @@ function reportData(
     maxErrorRate: spec.quality.maxErrorRate,
     qualityScore: outcome.quality.score,
     ...(minQualityScore !== undefined && { minQualityScore }),
-    sla: slaResults.map(({ name, type, expected, actual, kept }) => ({
-      name,
+    sla: slaResults.map(({ about, type, expected, actual, kept }) => ({
+      name: about,
       target: figure(type, expected),
       actual: figure(type, actual),
       kept,

@@ -30,6 +30,8 @@ export interface WatchOptions {
   outcome: Outcome
   /** When the run began, for its duration. */
   started: Date
+  /** Tells whoever sees the run's output. */
+  note: (text: string) => void
 }
 
 /** Milliseconds between two looks at a run that goes on. */
@@ -208,15 +210,18 @@ export class RunMonitor {
 
   private judge(): SlaResult[] {
     const { spec, record, clock, outcome, started } = this.options
-    const lag = dataLag(
-      outcome.extracted.map(({ watermark }) => watermark),
-      new Date(record.run_at),
-    )
+    const { quality } = outcome
+    const lag = dataLag(outcome.extracted, new Date(record.run_at))
     return judge(spec.sla!, {
       duration: clock.now().getTime() - started.getTime(),
-      ...(lag !== undefined && { dataLag: lag }),
-      errorRate: outcome.quality.errorRate,
-      qualityScore: outcome.quality.score,
+      ...(lag && { dataLag: lag.millis }),
+      errorRate: quality.errorRate,
+      qualityScore: quality.score,
+      of: {
+        ...(lag && { dataLag: lag.extract }),
+        ...(quality.worst && { errorRate: quality.worst.name }),
+        ...(quality.lowest !== undefined && { qualityScore: quality.lowest }),
+      },
     })
   }
 
@@ -234,11 +239,11 @@ export class RunMonitor {
     } catch (error) {
       log.error({ reason: errorData(error).message }, 'SLA violations were not kept')
     }
-    for (const { type, severity, expected, actual, name } of missed)
+    for (const { type, severity, expected, actual, about } of missed)
       this.tell(
         type,
         severity,
-        `${name}: ${figure(type, actual)}; target ${figure(type, expected)}.`,
+        `${about}: ${figure(type, actual)}; target ${figure(type, expected)}.`,
         spec.job,
       )
   }
@@ -278,6 +283,7 @@ export class RunMonitor {
     const key = `${job}/sla/${cause}`
     if (this.told.has(key)) return
     this.told.add(key)
+    this.options.note(`SLA: ${what}`)
     void this.alerts.raise(alert)
   }
 }

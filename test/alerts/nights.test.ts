@@ -6,7 +6,7 @@ import type { EngineError } from '../../engine/errors.ts'
 import { loadJob } from '../../src/config/load.ts'
 import { latestAlerts } from '../../src/metadata/alerts.ts'
 import type { Alert } from '../../src/spec/alert.ts'
-import { smallJob } from '../jobs/small.ts'
+import { notesInto, smallJob } from '../jobs/small.ts'
 import { freshPostgres } from '../servers.ts'
 import { receiver } from './receivers.ts'
 
@@ -120,8 +120,16 @@ test('targets that were not kept: alert, report, status and history', async t =>
     join(job.folder, 'checks/out/low.sql'),
     `SELECT *, 'reject' AS severity, 'too low' AS reason FROM out WHERE id <= 10`,
   )
-  const { status, run, report, error } = await job.run({ runAt: new Date('2026-02-01T02:00:00Z') })
+  const notes: string[] = []
+  const progress = notesInto(notes)
+  const { status, run, report, error } = await job.run({ runAt: new Date('2026-02-01T02:00:00Z'), progress })
   assert.equal(status, 'COMPLETED_WITH_ERRORS', String(error))
+  assert.deepEqual(
+    notes
+      .filter(note => /^SLA: /.test(note) && !/Run time/.test(note))
+      .map(note => note.replace(/: [^:]*$/, '')),
+    ['SLA: Age of the data of ids', 'SLA: Error rate of out', 'SLA: Quality score of out'],
+  )
   const told = hook.bodies.map(body => JSON.parse(body) as Alert)
   assert.deepEqual(
     told

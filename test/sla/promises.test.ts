@@ -17,6 +17,11 @@ test('types and severities of violations; a promise kept to the limit is kept', 
       ['QUALITY_BELOW_THRESHOLD', 'MEDIUM', 0.95, 0.9, false],
     ],
   )
+  const of = { dataLag: 'orders', errorRate: 'members' }
+  assert.deepEqual(
+    judge(sla, { duration: 0, dataLag: 0, errorRate: 0, qualityScore: 1, of }).map(({ about }) => about),
+    ['Run time', 'Age of the data of orders', 'Error rate of members', 'Quality score'],
+  )
   const kept = judge(sla, { duration: 6 * HOUR, dataLag: 24 * HOUR, errorRate: 0.02, qualityScore: 0.95 })
   assert.ok(kept.length === 4 && kept.every(promise => promise.kept))
   const names = judge(sla, { duration: 0, errorRate: 0, qualityScore: 1 }).map(({ type }) => type)
@@ -25,7 +30,13 @@ test('types and severities of violations; a promise kept to the limit is kept', 
 
 test('the stalest extract makes the age of the data', () => {
   const runAt = new Date('2026-02-01T02:00:00Z')
-  const lag = (...watermarks: (string | null)[]) => dataLag(watermarks, runAt)
+  const found = (...watermarks: (string | null)[]) =>
+    dataLag(
+      watermarks.map((watermark, index) => ({ extract: `e${index}`, watermark })),
+      runAt,
+    )
+  const lag = (...watermarks: (string | null)[]) => found(...watermarks)?.millis
+  assert.equal(found('2026-02-01', '2026-01-31', null)?.extract, 'e1')
   assert.equal(lag('2026-01-31 23:00:00.000000+00'), 3 * HOUR)
   assert.equal(lag('2026-02-01 03:30:00+02', '2026-02-01 01:59:59.5'), HOUR / 2)
   assert.equal(lag('2026-02-01 07:00:00+05:30'), HOUR / 2)
