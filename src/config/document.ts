@@ -51,6 +51,10 @@ export const isMerge = ({ key }: { key: unknown }) => isScalar(key) && key.value
 /** Shorter values are not replaced by their reference in a message: they stand in other words, too. */
 const SHORT = 4
 
+/** What is wrong with YAML, in words for who writes it. */
+const messageOf = ({ code, message }: { code: string; message: string }) =>
+  code === 'MULTIPLE_DOCS' ? 'a second document begins here (---): a file is one' : message
+
 /** A YAML file's content, with the span of everything in it. Collects problems, to report them all at once. */
 export class Document {
   readonly file: string
@@ -99,7 +103,7 @@ export class Document {
   ) {
     this.file = file
     this.#lines = lines
-    for (const error of parsed.errors) this.#problem({ offset: error.pos[0] }, unveil(error.message))
+    for (const error of parsed.errors) this.#problem({ offset: error.pos[0] }, unveil(messageOf(error)))
     this.throwIfAny()
     this.secrets = secretValues(text, expansions)
     this.value = this.#read(parsed.contents, [], expansions, alias => alias.resolve(parsed))

@@ -22,6 +22,7 @@ export function readLoads(
     // A table that is loaded as it was read has the key that it was read by.
     const whole = extracts.find(({ name }) => name === written.from)
     const load = written.key.length > 0 ? written : { ...written, key: whole?.key ?? [] }
+    if (table.trim() === '') document.problem(path, 'load: a table needs a name', 'key')
     if (!Object.hasOwn(yaml.connections, load.to))
       document.problem(
         [...path, 'to'],

@@ -74,6 +74,9 @@ const policy = scalar('null, fail, quarantine or text', value =>
 export const names = z
   .union([z.string().min(1), z.array(z.string().min(1))])
   .transform(value => (typeof value === 'string' ? [value] : value))
+  .refine(list => new Set(list.map(name => name.toLowerCase())).size === list.length, {
+    error: 'names one twice',
+  })
 const cron = scalar('a cron expression of 5 fields that comes true, such as "0 2 * * *"', value => {
   try {
     const text = typeof value === 'string' ? value.trim() : ''

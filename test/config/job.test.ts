@@ -262,6 +262,21 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
     ],
   ],
   [
+    'a key that has a column twice',
+    `${HEAD}extract:\n  m: { from: legacy, table: t }\nload:\n  x: { to: legacy, from: m, key: [id, ID] }\n`,
+    ['job.yaml:6:34: load.x.key: names one twice; found a list'],
+  ],
+  [
+    'a table without a name',
+    `${HEAD}extract:\n  m: { from: legacy, table: t }\nload:\n  "": { to: legacy, from: m, key: id }\n`,
+    ['job.yaml:6:3: load: a table needs a name'],
+  ],
+  [
+    'a second document',
+    `${HEAD}---\na: 1\n`,
+    ['job.yaml:3:1: a second document begins here (---): a file is one'],
+  ],
+  [
     'a variable that is not set',
     'job: j\nconnections:\n  legacy: ${NOPE}\n',
     [

@@ -311,3 +311,21 @@ describe('mysql source', async () => {
 })
 
 const floatText = (server: unknown) => (Object.is(Number(server), -0) ? '-0' : String(Number(server)))
+
+describe('mysql: what a schema has beside plain tables', async () => {
+  const db = await freshMariadb()
+  it('tables with system versioning are among its tables; shapes and broken views are told', async () => {
+    await db.query(`CREATE TABLE kept (id int PRIMARY KEY, p point) WITH SYSTEM VERSIONING; CREATE TABLE base (id int);
+      CREATE VIEW lost AS SELECT * FROM base; DROP TABLE base`)
+    const from = source(db.url)
+    const names = (await from.tables!(signal)).map(({ name }) => name)
+    assert.deepEqual(names, ['kept', 'lost'])
+    const { notes } = await from.describe(spec('kept'), signal)
+    assert.match(notes!.join(), /p \(point\): shapes come as WKB, without their spatial reference id/)
+    await assert.rejects(from.describe(spec('lost'), signal), (error: EngineError) => {
+      assert.match(error.message, /legacy\.lost: cannot be read: .*references invalid table/)
+      assert.match(error.hint!, /CREATE OR REPLACE VIEW/)
+      return true
+    })
+  })
+})

@@ -61,6 +61,7 @@ export function failuresBeside(body: unknown, at: string[]): string | undefined 
 export function emptyWhy(
   body: unknown,
   path: FieldPath,
+  columns: readonly string[],
 ): { rows: 0; note?: string } | { rows?: undefined; hint: string } {
   const missing = 'Set records of this extract to where the list is.'
   if (body === null) return { rows: 0 }
@@ -73,6 +74,11 @@ export function emptyWhy(
   )
   if (list)
     return { hint: `There is a list at ${list[0].join('.')}: records: ${list[0].join('.')}, if it is that.` }
+  const own = all.find(([at, value]) => at.length === 1 && columns.includes(at[0]!) && value !== null)
+  if (own)
+    return {
+      hint: `It has ${own[0][0]}, as a record does: this path gives one record, not a list. Ask for the path that lists them.`,
+    }
   return all.length === 0 || all.some(([at]) => at.join('.') === pathText(path))
     ? { rows: 0 }
     : { rows: 0, note: `nothing at ${pathText(path)}: taken for no records` }

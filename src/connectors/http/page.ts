@@ -61,7 +61,7 @@ function recordsOf(
   where: string,
   answer: Answer,
   body: unknown,
-  { records: path }: HttpOptions,
+  { records: path, schema }: HttpOptions,
   notes: string[],
 ): { records: unknown[]; at: string[] } {
   // Some APIs answer with the bare list.
@@ -70,7 +70,7 @@ function recordsOf(
   const records = at && valueAt(body, at)
   if (Array.isArray(records)) return { records, at: at! }
   if (records === undefined || records === null) {
-    const empty = emptyWhy(body, path)
+    const empty = emptyWhy(body, path, Object.keys(schema))
     if (empty.rows === 0) {
       if (empty.note !== undefined) notes.push(empty.note)
       return { records: [], at: [] }

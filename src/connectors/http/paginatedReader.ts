@@ -1,6 +1,7 @@
 import { setTimeout as sleep, setImmediate as tick } from 'node:timers/promises'
 import { BatchBuilder } from '../../../engine/batch/builder.ts'
 import type { Range, Read, Sink } from '../../../engine/contracts/source.ts'
+import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { redact } from '../../util/redact.ts'
 import type { Access } from './access.ts'
@@ -146,8 +147,15 @@ export class PaginatedReader {
     } catch (error) {
       // Some APIs have no page beyond the last, and here is where that is found out.
       const asked = page > 1 && this.options.ends === 'short' && !full
-      if (asked && error instanceof NoSuchPage) return error.answer
-      throw error
+      if (!(error instanceof NoSuchPage)) throw error
+      if (asked) return error.answer
+      const numbered =
+        ['page', 'offset'].includes(this.options.paginate ?? '') && this.options.ends === 'empty'
+      if (page === 1 || !numbered) throw error
+      throw new EngineError(error.code, error.message, {
+        cause: error,
+        hint: 'If the API has no page beyond its last one, write ends: short and limit: (records of a page) into this extract.',
+      })
     }
   }
 

@@ -14,7 +14,15 @@ import { type Access, ask, connect, disconnect, type Session } from './connect.t
 import { describeQuery } from './query.ts'
 import { openSnapshot } from './snapshot.ts'
 import { structureOf } from './structure.ts'
-import { type CatalogColumn, identifier, literal, logicalColumn, originOf, tableName } from './types.ts'
+import {
+  type CatalogColumn,
+  identifier,
+  isShape,
+  literal,
+  logicalColumn,
+  originOf,
+  tableName,
+} from './types.ts'
 
 /** A MySQL or MariaDB database as a source of tables. */
 export class MysqlSource implements Source {
@@ -122,17 +130,35 @@ export class MysqlSource implements Source {
     }
     schema.structure = await structureOf(session, table, signal)
     // The catalog shows no column that we may not read: `*` is all of them.
-    const every = await unless('PERMISSION_DENIED', () =>
-      ask(session, `SELECT * FROM ${tableName(table)} LIMIT 0`, signal),
-    )
-    if (every === undefined)
-      schema.notes = ['columns that the user may not SELECT are left out: the table has more than these']
+    const every = await unless('PERMISSION_DENIED', () => looked(session, table, signal))
+    const shapes = columns.filter(isShape).map(column => `${column.name} (${column.column_type})`)
+    schema.notes = [
+      ...(every === undefined
+        ? ['columns that the user may not SELECT are left out: the table has more than these']
+        : []),
+      ...(shapes.length > 0
+        ? [`${shapes.join(', ')}: shapes come as WKB, without their spatial reference id`]
+        : []),
+    ]
     if (facts?.row_count != null) schema.rows = Number(facts.row_count)
     if (facts?.bytes != null) schema.bytes = Number(facts.bytes)
     await checkCondition(session.name, extract.name, selected, condition =>
       ask(session, `SELECT 1 FROM ${tableName(table)} WHERE ${condition} LIMIT 0`, signal),
     )
     return narrowed(where, schema, selected)
+  }
+}
+
+/** Reads no row of a table. Of a view, that fails where what it is made of is gone: the server names neither it nor a way out. */
+async function looked(session: Session, table: string, signal: AbortSignal) {
+  try {
+    return await ask(session, `SELECT * FROM ${tableName(table)} LIMIT 0`, signal)
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.retryable || error.code === 'PERMISSION_DENIED') throw error
+    throw new EngineError(error.code, `${session.name}.${table}: cannot be read: ${error.message}`, {
+      cause: error,
+      hint: 'If it is a view: mend it (CREATE OR REPLACE VIEW …), or leave it out.',
+    })
   }
 }
 
@@ -148,7 +174,9 @@ async function missing(
     `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = ${database}`,
     signal,
   )
+  if (rows.some(row => row.name === name)) await looked(session, table, signal)
   const nearest = rows
+    .filter(row => row.name !== name)
     .map(row => ({ name: row.name, far: distance(row.name.toLowerCase(), name.toLowerCase()) }))
     .filter(({ far }) => far <= Math.max(2, name.length / 2))
     .sort((a, b) => a.far - b.far || (a.name < b.name ? -1 : 1))

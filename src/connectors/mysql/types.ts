@@ -142,10 +142,13 @@ export function logicalColumn(where: string, native: NativeColumn, policy?: Inex
   return column
 }
 
+/** Whether a column holds shapes. */
+export const isShape = ({ data_type }: NativeColumn) => GEOMETRIES.includes(data_type.toLowerCase())
+
 /** What a column is made from; undefined for a shape, whose spatial reference is not read. */
 export function originOf(column: CatalogColumn): Origin | undefined {
-  const { data_type, column_type, charset, collation, fallback } = column
-  if (GEOMETRIES.includes(data_type.toLowerCase())) return undefined
+  const { column_type, charset, collation, fallback } = column
+  if (isShape(column)) return undefined
   return {
     family: FAMILY,
     type: column_type,

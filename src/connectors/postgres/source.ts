@@ -9,6 +9,7 @@ import type {
 } from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
+import { nameParts } from '../sql/names.ts'
 import { checkCondition, narrowed, relation } from '../wire/selection.ts'
 import { PostgresChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteTable } from './connect.ts'
@@ -53,7 +54,20 @@ export class PostgresSource implements Source {
     const { name } = this.access
     const { table } = extract.options as PostgresExtract
     if (table === undefined) return describeQuery(client, name, extract)
+    const parts = nameParts(table)
+    if (parts.length > 2)
+      throw new EngineError(
+        'CONFIG_INVALID',
+        `${name}: ${table} is a name of ${parts.length} parts: a table has a schema and a name`,
+        {
+          hint: `Quote the part that has a dot itself: table: '${quoteIdent(parts[0]!)}.${quoteIdent(parts.slice(1).join('.'))}'.`,
+        },
+      )
     const schema = await describeTable(client, name, table)
+    if (schema && schema.columns.length === 0)
+      throw new EngineError('COLUMN_MISSING', `${name}.${table}: the table has no column`, {
+        hint: 'There is nothing to read: leave it out (of a glob, exclude:).',
+      })
     if (schema) return { ...schema, structure: await structureOf(client, name, table) }
     const others = await ask(
       client,

@@ -174,6 +174,14 @@ test('an answer without records is no failure, and one that is no answer is', as
         [],
         body,
       )
+  const beyond = read(
+    (_request, url, response) =>
+      url.searchParams.get('page') === '2'
+        ? json(response, '{}', 404)
+        : json(response, '{"data":[{"id":1}]}'),
+    { schema, extract: { paginate: 'page' } },
+  )
+  await assert.rejects(beyond, (error: { hint?: string }) => /write ends: short/.test(error.hint ?? ''))
   const { notes } = await told((_request, _url, response) => json(response, '{"kind":"list"}'), {})
   assert.match(notes.join(), /nothing at data: taken for no records/)
   const beside = await told(

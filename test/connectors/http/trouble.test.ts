@@ -24,6 +24,7 @@ test('an answer that is not the one promised', async () => {
   for (const [body, message] of [
     ['{"items":[]}', /page 1: nothing at data \(status 200/],
     ['{"data":{"0":{}}}', /page 1: no list at data/],
+    ['{"v":5,"name":"one record"}', /page 1: nothing at data/],
     ['7', /page 1: nothing at data/],
     ['{"data":[7]}', /page 1: row 1: 7 is not an object/],
     ['{"data":[{"v":1},[]]}', /page 1: row 2: \[\] is not an object/],

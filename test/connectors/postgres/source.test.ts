@@ -181,3 +181,19 @@ test('failures are named, and none shows the password', async t => {
   const odd = String.raw`it's \ 'odd'`
   assert.equal((await db.query<{ v: string }>(`SELECT ${quoteLiteral(odd)} AS v`))[0]!.v, odd)
 })
+
+test('a name of three parts, and a table without a column, are told with what to write', async t => {
+  const db = await freshPostgres(t)
+  await db.query('CREATE TABLE bare (); CREATE SCHEMA s; CREATE TABLE s."a.b" (id int)')
+  const describe = (table: string) =>
+    new PostgresSource({ url: db.url, name: 'db' } as never).describe(extractOf(table))
+  await assert.rejects(describe('bare'), {
+    code: 'COLUMN_MISSING',
+    message: /db\.bare: the table has no column/,
+  })
+  await assert.rejects(describe('s.a.b'), (error: { hint?: string }) => {
+    assert.match(error.hint!, /table: '"s"\."a\.b"'/)
+    return true
+  })
+  assert.equal((await describe('"s"."a.b"')).columns.length, 1)
+})
