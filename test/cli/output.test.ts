@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { EngineError } from '../../engine/errors.ts'
 import { createLog, taskLogger } from '../../src/cli/log.ts'
 import { printError } from '../../src/cli/output.ts'
 import { redact, redactJson } from '../../src/util/redact.ts'
+import { commandLine } from '../commandLine.ts'
 
 function sink() {
   const lines: string[] = []
@@ -69,4 +74,24 @@ test('logs mask keys and secrets and carry run and task', () => {
     at: { url: '***', headers: { authorization: '***' } },
     msg: 'key is ***',
   })
+})
+
+test('a line to type again is one that a shell reads as it was typed', async t => {
+  const home = mkdtempSync(join(tmpdir(), 'nightfreight-typed-'))
+  t.after(() => rmSync(home, { recursive: true }))
+  const job = join(home, "the job's; true")
+  mkdirSync(job)
+  writeFileSync(
+    join(job, 'job.yaml'),
+    'job: typed\nconnections: { wh: "duckdb:x.duckdb", in: "file:in" }\nextract: { t: { from: in, files: "*.csv", take: all } }\nload: { t: { to: wh, from: t, mode: replace } }\n',
+  )
+  const dag = join(home, 'my dags', 'typed.py')
+  const line = ['airflow', 'export', job, '-o', dag, '--folder', '/jobs/the job']
+  const { err } = await commandLine(home, [...line, '--check'])
+  const [, hint] = /hint: Write it anew: nightfreight (.*)\n/.exec(err) ?? []
+  assert.ok(hint, err)
+  const typed = execFileSync('/bin/sh', ['-c', `for each in ${hint}; do printf '%s\\n' "$each"; done`], {
+    encoding: 'utf8',
+  })
+  assert.deepEqual(typed.trimEnd().split('\n'), line)
 })
