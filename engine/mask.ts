@@ -34,6 +34,8 @@ const DOUBLE = new RegExp(String.raw`${NAME}(?<![\p{L}\p{N}.])"((?:\\.|[^"\\])+)
 const DETAIL =
   /(Key \((?<columns>[^)]*)\)=\()([^\n]*?)(?=\) (?:already exists|is not present|is still referenced|is duplicated|conflicts))/g
 const WHOLE_ROW = /(Failing row contains \()[^\n]*/g
+/** What may be a part of a value: the domain of an address, the first digits of a number. */
+const PART = new RegExp(String.raw`[\p{L}\p{N}][\p{L}\p{N}@.+_-]{${SHORT - 2},}[\p{L}\p{N}]`, 'gu')
 /** Numbers that DuckDB does not quote: `value 5200 can't be cast`, `Overflow in addition of INT32 (5200 + 1)`. */
 const NUMBER = String.raw`-?\d[\d.]*(?:e[+-]?\d+)?`
 const CAST = new RegExp(String.raw`(\bvalue )(${NUMBER})(?= )`, 'gi')
@@ -103,7 +105,10 @@ export class Mask {
     )
   }
 
-  /** A text about a row, such as the reason of a check: no sensitive value of the row is in it, however it is written. */
+  /**
+   * A text about a row, such as the reason of a check: no sensitive value of the row is in it, however it is written, nor a
+   * part of one that no other value and no file of the job holds.
+   */
   about(sensitive: readonly string[], record: Record<string, Text>, text: string): string {
     if (sensitive.length === 0) return text
     const values = Object.entries(record)
@@ -116,7 +121,16 @@ export class Mask {
         value.length < SHORT ? `(?<![\\p{L}\\p{N}])${escaped(value)}(?![\\p{L}\\p{N}])` : escaped(value),
       )
       .join('|')
-    return this.text(text.replace(new RegExp(pattern, 'giu'), found => this.hash(found)))
+    const others = Object.entries(record).flatMap(([column, value]) =>
+      value && !includes(sensitive, column) ? [value.toLowerCase()] : [],
+    )
+    const isPart = (word: string) =>
+      values.some(value => value.toLowerCase().includes(word.toLowerCase())) &&
+      !others.some(value => value.includes(word.toLowerCase()))
+    const shown = text
+      .replace(new RegExp(pattern, 'giu'), found => this.hash(found))
+      .replace(PART, word => (isMasked(word) || !isPart(word) || this.isOwn(word) ? word : this.hash(word)))
+    return this.text(shown)
   }
 
   /** A message, which may quote values: those that the job's own files do not hold are masked. */

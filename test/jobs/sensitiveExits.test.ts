@@ -9,8 +9,8 @@ import { freshMariadb } from '../servers.ts'
 import { openSite } from '../web/site.ts'
 import { smallJob } from './small.ts'
 
-/** E-mail addresses, salaries of both nights, however they are written, and a number as short as a count. */
-const CANARY = /canary\d|7.?345.?671|8.?456.?712|7345\.671|52317/i
+/** E-mail addresses and their domain, salaries of both nights and their first digits, however they are written, and a number as short as a count. */
+const CANARY = /canary\d|7.?345.?671|8.?456.?712|7345\.671|84567|52317|x\.example/i
 
 const rows = (salary: number, ids: number[]) =>
   `id,email,salary,pin,team\n${ids.map(id => `${id},canary${id}@x.example,${salary},52317,red\n`).join('')}`
@@ -65,7 +65,7 @@ report: { to: ["kept/{run}.json", "kept/{run}.html"] }
 alerts: { channels: { hook: { webhook: "${hook.url}", format: json } }, on: { success: [hook], errors: [hook], failure: [hook] } }
 `,
     'staff.sql': 'SELECT id, email, salary, pin, team FROM people',
-    'checks/staff/high.sql': `SELECT id, 'has ' || salary || ', pin ' || pin AS reason FROM staff WHERE id = 3`,
+    'checks/staff/high.sql': `SELECT id, 'has ' || salary || ', pin ' || pin || ', at ' || split_part(email, '@', 2) || ', from ' || left(salary::VARCHAR, 5) || ' on' AS reason FROM staff WHERE id = 3`,
     'checks/most.sql': `SELECT 'warn' AS level, 'the most is ' || max(salary) || ', a pin ' || min(pin) AS message, max(salary) AS value FROM people`,
     'checks/row.sql': `SELECT 'warn' AS level, 'such as ' || min(p)::VARCHAR AS message FROM staff AS p`,
     'checks/star.sql': `WITH s AS (SELECT * FROM staff) SELECT 'warn' AS level, concat('one: ', any_value(COLUMNS('pin'))) AS message FROM s`,
@@ -124,7 +124,10 @@ alerts: { channels: { hook: { webhook: "${hook.url}", format: json } }, on: { su
   for (const { code, output } of [text, number, sum]) assert.notEqual(code, 0, output)
   await Promise.all([cli('errors', 'list', '--json'), cli('errors', 'export', 'exits', 'staff')])
   await cli('alerts', 'list')
-  assert.match(said.get('errors list --json')!, /has masked-\w+, pin masked-/)
+  assert.match(
+    said.get('errors list --json')!,
+    /has masked-\w+, pin masked-\w+, at masked-\w+, from masked-\w+ on/,
+  )
 
   const site = await openSite(t, { jobs: job.folder, home: job.home })
   const [run] = (await job.metadata.history({ job: 'exits', limit: 1 })).map(each => each.run)
