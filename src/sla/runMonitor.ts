@@ -11,6 +11,7 @@ import { openAlerts, resolveAlerts } from '../metadata/alerts.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { isDone, type RunRecord } from '../metadata/runs.ts'
 import { keepViolations, pastTasks } from '../metadata/violations.ts'
+import type { Alert } from '../spec/alert.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { siteOf } from '../util/site.ts'
 import { forecast, type PastTask, type Progress } from './forecast.ts'
@@ -48,6 +49,8 @@ export class RunMonitor {
   private readonly alerts: Alerts
   private readonly tables = new Map<string, Progress>()
   private readonly told = new Set<string>()
+  /** Channels that did not take an alert. */
+  private readonly deaf = new Set<string>()
   private timer: NodeJS.Timeout | undefined
   private past: PastTask[] | undefined
   private looking: Promise<void> | undefined
@@ -107,7 +110,7 @@ export class RunMonitor {
   retried(what: string, error?: unknown): void {
     const { spec, record, clock } = this.options
     const { code, message } = error === undefined ? {} : errorData(error)
-    void this.alerts.raise(
+    void this.raise(
       alertOf(record, clock.now(), {
         kind: 'retry',
         severity: 'INFO',
@@ -121,7 +124,7 @@ export class RunMonitor {
   /** Tells that a load waits for a lock, and who holds it. */
   waits(target: string, wait: string): void {
     const { spec, record, clock } = this.options
-    void this.alerts.raise(
+    void this.raise(
       alertOf(record, clock.now(), {
         kind: 'sla',
         severity: 'MEDIUM',
@@ -159,7 +162,7 @@ export class RunMonitor {
     }
     try {
       const alert = endAlert(run, ended, clock.now())
-      if (alert) await this.alerts.raise(alert)
+      if (alert) await this.raise(alert)
       // What is told on the way comes first, or it would be noted after its cause is gone.
       await this.alerts.settled()
       if (isDone(ended.status)) {
@@ -175,7 +178,7 @@ export class RunMonitor {
         )
         if (failed.length > 0) {
           const times = failed.reduce((sum, each) => sum + each.times, 0)
-          await this.alerts.raise({
+          await this.raise({
             ...alertOf(run, clock.now(), {
               kind: 'recovery',
               severity: 'INFO',
@@ -190,6 +193,15 @@ export class RunMonitor {
       }
     } catch (error) {
       log.error({ reason: errorData(error).message }, 'the alerts of the end of the run failed')
+    }
+  }
+
+  /** Sends an alert; a channel that does not take it is told to whoever sees the run's output, once. */
+  private async raise(alert: Alert): Promise<void> {
+    for (const { channel, state, error } of await this.alerts.raise(alert)) {
+      if (state !== 'failed' || this.deaf.has(channel)) continue
+      this.deaf.add(channel)
+      this.options.note(`an alert was not sent to ${channel}: ${error}`)
     }
   }
 
@@ -284,7 +296,7 @@ export class RunMonitor {
     if (this.told.has(key)) return
     this.told.add(key)
     this.options.note(`SLA: ${what}`)
-    void this.alerts.raise(alert)
+    void this.raise(alert)
   }
 }
 

@@ -181,7 +181,13 @@ test('a run that will be late is told while it goes on; a broken channel does no
   })
   await query(`UPDATE late SET seen = '2026-02-02'`)
   hook.bodies.length = 0
-  const second = await job.run()
+  const notes: string[] = []
+  const second = await job.run({ progress: notesInto(notes) })
+  assert.equal(
+    notes.filter(note => /^an alert was not sent to dead: /.test(note)).length,
+    1,
+    notes.join('\n'),
+  )
   const toldAt = hook.bodies.findIndex(body => (JSON.parse(body) as Alert).cause === 'DURATION_AT_RISK')
   assert.equal(second.status, 'SUCCESS', String(second.error))
   assert.ok(toldAt >= 0, hook.bodies.join('\n'))
