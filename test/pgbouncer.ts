@@ -8,8 +8,8 @@ import { freePort, listening } from './ports.ts'
 const PGBOUNCER = '/usr/sbin/pgbouncer'
 const SIZE = 4
 
-/** Starts pgbouncer before the server of a URL: transaction pooling over `size` connections. */
-export async function startPgbouncer(folder: string, url: string) {
+/** Starts pgbouncer before the server of a URL: transaction pooling over `size` connections; `more` is of its configuration. */
+export async function startPgbouncer(folder: string, url: string, more = '') {
   ensureProgram(PGBOUNCER, 'pgbouncer')
   const { hostname, port: behind, username, password, pathname } = new URL(url)
   const database = pathname.slice(1)
@@ -27,6 +27,7 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = ${SIZE}
 unix_socket_dir =
+${more}
 `,
   )
   // It refuses to run as root.

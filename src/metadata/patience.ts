@@ -14,7 +14,7 @@ export class Patience {
 
   /**
    * What `act` gives, which is repeated while the store is away. A store that was never there is not waited for, but where
-   * the server says that it is just not ready.
+   * the server says that it is just not ready, or is stopping, and hangs up.
    */
   async during<T>(act: () => Promise<T>): Promise<T> {
     for (;;) {
@@ -32,7 +32,8 @@ export class Patience {
         }
         const last = performance.now()
         this.away = { since: this.away?.since ?? last, last, error }
-        if (!(this.wasReached || isBusy(error)) || last - this.away.since > PATIENCE_MS) throw error
+        if (!(this.wasReached || isBusy(error) || isHungUp(error)) || last - this.away.since > PATIENCE_MS)
+          throw error
         await delay(PAUSE_MS)
       }
     }
@@ -54,6 +55,10 @@ export function isAway(error: unknown): boolean {
 
 /** admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections: it is there, and takes nobody just now. */
 const BUSY = ['57P01', '57P02', '57P03', '53300']
+
+/** Somebody has answered, and said nothing. */
+const isHungUp = (error: unknown): boolean =>
+  error instanceof EngineError && error.code === 'CONNECTION_LOST' && stateOf(error) === ''
 
 const isBusy = (error: unknown): boolean => BUSY.includes(stateOf(error))
 

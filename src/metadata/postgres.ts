@@ -67,7 +67,13 @@ export class Postgres implements Database {
   }
 
   async migrate(migrations: Migration[]): Promise<void> {
-    const version = await this.patience.during(() => this.version(this.pool))
+    const version = await this.patience
+      .during(() => this.version(this.pool))
+      .catch(error => {
+        throw (error as { cause?: { code?: string } }).cause?.code === PROTOCOL_VIOLATION
+          ? pooled(error)
+          : error
+      })
     if (pending(migrations, version, this.schema).length === 0) return
     await this.exclusively(async client => {
       // Not IF NOT EXISTS alone: that asks for the right to create schemas also where there is nothing to create.
@@ -101,7 +107,12 @@ export class Postgres implements Database {
 
   private async version(client: pg.Pool | pg.PoolClient): Promise<number> {
     const table = `${quoteIdent(this.schema)}.schema_version`
-    const { rows } = await ask(client, 'SELECT to_regclass(:name) AS there', { name: table })
+    const { rows } = await ask(
+      client,
+      `SELECT to_regclass(:name) AS there, current_setting('search_path') AS path`,
+      { name: table },
+    )
+    if (rows[0]!.path !== this.schema) throw pooled()
     if (rows[0]!.there === null) return 0
     return (await ask(client, `SELECT coalesce(max(version), 0) AS version FROM ${table}`)).rows[0]!.version
   }
@@ -138,6 +149,20 @@ export class Postgres implements Database {
     })
   }
 }
+
+/** What a pooler says that takes no settings with a connection. */
+const PROTOCOL_VIOLATION = '08P01'
+
+/** A session that is not as it was asked to be: a pooler is between, and its next statement may be of another one. */
+const pooled = (cause?: unknown) =>
+  new EngineError(
+    'CONFIG_INVALID',
+    `${WHERE}: METADATA_URL leads to a pooler, which keeps no settings of a session`,
+    {
+      cause,
+      hint: 'Name the server itself: a run, or a service, has three connections to it at most.',
+    },
+  )
 
 interface Unsure<T> {
   transaction: string

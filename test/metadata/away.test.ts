@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { EngineError } from '../../engine/errors.ts'
 import { startPostgres } from '../../src/demo/servers/postgres.ts'
 import { Metadata } from '../../src/metadata/metadata.ts'
 import { Postgres } from '../../src/metadata/postgres.ts'
+import { startPgbouncer } from '../pgbouncer.ts'
 import { judgingProxy, type Verdict } from '../proxy.ts'
 import { freshPostgres } from '../servers.ts'
 import { crash } from '../soak/upsets.ts'
@@ -127,3 +129,24 @@ test('a lease that cannot be renewed is lost before it ends, and not to somebody
   assert.deepEqual(lost, ['CONNECTION_LOST'])
   assert.ok(performance.now() - began < 2400, 'before the lease ends')
 })
+
+for (const ignored of ['', 'ignore_startup_parameters = options'])
+  test(`a pooler keeps no settings, and is refused before anything is made: ${ignored || 'as it is'}`, async t => {
+    const folder = mkdtempSync(join(tmpdir(), 'nightfreight-pooler-'))
+    const pooler = await startPgbouncer(folder, server.url, ignored)
+    t.after(async () => {
+      await pooler.stop()
+      rmSync(folder, { recursive: true, force: true })
+    })
+    for (const url of [pooler.url, pooler.sessionUrl])
+      await assert.rejects(Metadata.open(new Postgres(url), { now: () => new Date() }), (error: unknown) => {
+        assert.ok(error instanceof EngineError)
+        assert.deepEqual([error.code, error.exitCode], ['CONFIG_INVALID', 2])
+        assert.match(error.message, /METADATA_URL leads to a pooler/)
+        return true
+      })
+    const made = await server.query(
+      `SELECT 1 FROM pg_class WHERE relname = 'schema_version' AND relnamespace = 'public'::regnamespace`,
+    )
+    assert.deepEqual(made, [])
+  })
