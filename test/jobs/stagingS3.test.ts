@@ -99,7 +99,8 @@ test('what a run commits is in the bucket before: parts packed, manifests last; 
   after(() => again.close())
   const kept = [...(await again.list(`ordered/${run}`)).keys()]
   assert.ok(
-    kept.every(file => file.includes('/raw/')),
+    // What the next runs found unchanged is theirs, too.
+    kept.every(file => /\/(raw|state)\//.test(file)),
     kept.join('\n'),
   )
   const { error: none } = await made.run(machine('c'))
