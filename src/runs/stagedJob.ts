@@ -20,10 +20,16 @@ export const stagedJobs =
   async job => {
     const runs = await metadata.history({ job, limit: LOOKED_AT })
     const last = runs.find(({ status }) => isDone(status))
-    if (!last)
-      throw new EngineError('TABLE_MISSING', `${job}: no run of a job of that name has loaded yet`, {
+    if (!last) {
+      const jobs = await metadata.database.all<{ job: string }>('SELECT DISTINCT job FROM runs')
+      const near = didYouMean(
+        job,
+        jobs.map(each => each.job).filter(name => name !== job),
+      )
+      throw new EngineError('TABLE_MISSING', `${job}: no run of a job of that name has loaded yet${near}`, {
         hint: 'Run it first, with the same NIGHTFREIGHT_HOME, or METADATA_URL and STAGING_URL, as this one.',
       })
+    }
     const { run, run_at: runAt } = last
     const store = metadata.taskStore({ run, fence: 0 })
     return {

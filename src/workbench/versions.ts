@@ -9,6 +9,7 @@ import { quoteName } from '../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../engine/sql/files.ts'
 import type { OrderedModel } from '../../engine/sql/model.ts'
 import { hashOf, queryOf } from '../../engine/transform/basis.ts'
+import { openOutline } from '../runs/knownColumns.ts'
 import { openMask } from '../runs/mask.ts'
 import { openModels, openStagedJob, type StagedJob } from './staged.ts'
 import { described, diffTables, keysOf, type TableDiff } from './tableDiff.ts'
@@ -53,6 +54,8 @@ export async function compareVersions(options: CompareOptions): Promise<Compared
     rmSync(path, { recursive: true, force: true }),
   )
   const other = await versionOf(folder, against, join(place, 'job'))
+  const [own, given] = [await openOutline(folder, home), await openOutline(other, home)]
+  if (own.job !== given.job) throw refused(against, `is the job ${given.job}, and ${folder} is ${own.job}`)
   const [now, was] = [
     await openStagedJob(folder, home, runAt, stack, place),
     await openStagedJob(other, home, runAt, stack, place),
@@ -120,6 +123,12 @@ async function diffOf(
   return { ...diff, retyped }
 }
 
+const refused = (against: string, message: string, cause?: unknown) =>
+  new EngineError('CONFIG_INVALID', `--compare ${against}: ${message}`, {
+    cause,
+    hint: 'Name a branch, a tag or a commit, as git log shows them, or a folder that holds the job in another version.',
+  })
+
 const run = promisify(execFile)
 
 /** A folder with the job as a version has it: that folder itself, or what git has of it, put into `place`. */
@@ -128,11 +137,7 @@ async function versionOf(folder: string, against: string, place: string): Promis
   if (isJob(against)) return against
   const git = async (at: string, ...args: string[]) =>
     (await run('git', ['-C', at, ...args], { maxBuffer: 1 << 28 })).stdout.trim()
-  const refuse = (message: string, cause?: unknown) =>
-    new EngineError('CONFIG_INVALID', `--compare ${against}: ${message}`, {
-      cause,
-      hint: 'Name a branch, a tag or a commit, as git log shows them, or a folder with a job.yaml in it.',
-    })
+  const refuse = (message: string, cause?: unknown) => refused(against, message, cause)
   const own = resolve(folder)
   const prefix = await git(own, 'rev-parse', '--show-prefix').catch(cause => {
     throw refuse(`${folder} is not in a repository of git`, cause)

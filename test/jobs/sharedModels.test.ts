@@ -110,6 +110,8 @@ test('what is wrong with it is said of its line', async t => {
       .replace('from: shop.lists', 'from: other, model: lists'),
   )
   assert.equal((await run()).code, 0)
+  write('job.yaml', FINANCE.replaceAll('shop.', 'shared_wrng.'))
+  assert.match((await run()).err, /shared_wrng: no run of .* has loaded yet; did you mean "shared_wrong"/)
   for (const [wrong, says] of [
     ['key: id, incremental: { column: id }', /job reads whole tables only/],
     ['key: id, table: x', /table/],

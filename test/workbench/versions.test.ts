@@ -88,7 +88,9 @@ test('the models of a branch and of another folder, over the same rows', async t
   assert.match((await compare(copy)).out, /\nother {2}~ .*\+ /)
   assert.match((await compare('main')).out, /\nother {2}~ .*\+ /)
 
+  writeFileSync(join(copy, 'job.yaml'), `job: another\n${YAML}`)
   for (const [version, says] of [
+    [copy, /is the job another, and .* is versions/],
     ['nowhere', /--compare nowhere: git knows no such version/],
     ['--all', /./],
   ] as const) {
