@@ -9,7 +9,7 @@ const WAITS = `SELECT coalesce(l.relation::regclass::text,
       (SELECT 'a row of ' || string_agg(DISTINCT t.relation::regclass::text, ' or ') FROM pg_locks t
          JOIN pg_class c ON c.oid = t.relation AND c.relkind IN ('r', 'p')
        WHERE t.pid = $1::int AND t.mode = 'RowExclusiveLock' AND c.relnamespace::regnamespace::text <> 'nightfreight'),
-      l.locktype) AS what, p.pid, b.application_name AS application,
+      CASE l.locktype WHEN 'advisory' THEN 'a table that another load writes' ELSE l.locktype END) AS what, p.pid, b.application_name AS application,
     b.usename AS who, to_char(b.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS since,
     to_char(CAST(to_jsonb(l) ->> 'waitstart' AS timestamptz) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS waits
   FROM unnest(pg_blocking_pids($1::int)) AS p(pid) LEFT JOIN pg_stat_activity b ON b.pid = p.pid
