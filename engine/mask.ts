@@ -74,7 +74,7 @@ export class Mask {
   /** Whether a column's values, or some of a table of which it is not known which, are not to be seen. */
   covers({ table, column }: { table: string; column: string }): boolean {
     const sensitive = this.columnsOf(table)
-    return column === '*' ? sensitive.length > 0 : includes(sensitive, column)
+    return column === '*' ? sensitive.length > 0 : isSensitive(sensitive, column)
   }
 
   /** Sensitive columns of an extract or a model. */
@@ -87,7 +87,7 @@ export class Mask {
 
   /** A column's value as people may see it. */
   value(sensitive: readonly string[], column: string, value: Text): Text {
-    return value !== null && includes(sensitive, column) ? this.hash(value) : value
+    return value !== null && isSensitive(sensitive, column) ? this.hash(value) : value
   }
 
   /** A row's values as people may see them; the row may have more columns than its table, which hold any of it. */
@@ -112,7 +112,7 @@ export class Mask {
   about(sensitive: readonly string[], record: Record<string, Text>, text: string): string {
     if (sensitive.length === 0) return text
     const values = Object.entries(record)
-      .flatMap(([column, value]) => (value && includes(sensitive, column) ? formsOf(value) : []))
+      .flatMap(([column, value]) => (value && isSensitive(sensitive, column) ? formsOf(value) : []))
       .filter(value => value !== '')
       .sort((a, b) => b.length - a.length)
     if (values.length === 0) return this.text(text)
@@ -122,7 +122,7 @@ export class Mask {
       )
       .join('|')
     const others = Object.entries(record).flatMap(([column, value]) =>
-      value && !includes(sensitive, column) ? [value.toLowerCase()] : [],
+      value && !isSensitive(sensitive, column) ? [value.toLowerCase()] : [],
     )
     const isPart = (word: string) =>
       values.some(value => value.toLowerCase().includes(word.toLowerCase())) &&
@@ -147,7 +147,7 @@ export class Mask {
     return message
       .replace(WHOLE_ROW, '$1…)')
       .replace(DETAIL, (all, before: string, columns: string, values: string) =>
-        columns.split(', ').some(name => includes(this.all, name.replaceAll('"', '')))
+        columns.split(', ').some(name => isSensitive(this.all, name.replaceAll('"', '')))
           ? before + this.hash(values)
           : all,
       )
@@ -202,5 +202,6 @@ const formsOf = (value: string) => [value, value.trim(), JSON.stringify(value).s
 const holds = (text: string, words: string) =>
   new RegExp(`(?<![\\p{L}\\p{N}_])${escaped(words)}(?![\\p{L}\\p{N}_])`, 'iu').test(text)
 
-const includes = (names: readonly string[], wanted: string) =>
+/** Whether a column is among those that are named: the case of names is nobody's. */
+export const isSensitive = (names: readonly string[], wanted: string): boolean =>
   names.some(name => name.toLowerCase() === wanted.toLowerCase())

@@ -1,4 +1,5 @@
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
+import { isSensitive } from '../../engine/mask.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import type { JobConnection } from '../spec/job.ts'
 import type { Document } from './document.ts'
@@ -80,7 +81,7 @@ export function readExtracts(
         `extract.${name}.incremental.find_deletes: ${connector.name} cannot give the keys alone`,
         'key',
       )
-    if (incremental && sensitive.includes(incremental.column))
+    if (incremental && isSensitive(sensitive, incremental.column))
       document.problem(
         [...path, 'sensitive'],
         `extract.${name}.sensitive: ${incremental.column} says how far the table is read, which is kept and shown`,

@@ -1,6 +1,7 @@
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import { meaningless } from '../../engine/contracts/semantics.ts'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
+import { isSensitive } from '../../engine/mask.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import type { Connector } from '../connectors/declare/define.ts'
 import type { JobConnection } from '../spec/job.ts'
@@ -44,7 +45,7 @@ export function readLoads(
       load
     const sensitive = sensitiveOf(load, extracts)
     const nesting = connections[load.to]?.connector.capabilities.nesting
-    const split = load.partition_by.find(name => sensitive.includes(name))
+    const split = load.partition_by.find(name => isSensitive(sensitive, name))
     if (split)
       document.problem(
         [...path, 'partition_by'],

@@ -1,5 +1,5 @@
 import { EngineError } from '../../engine/errors.ts'
-import { isMasked, type Mask } from '../../engine/mask.ts'
+import { isMasked, isSensitive, type Mask } from '../../engine/mask.ts'
 import { counted } from '../../engine/plural.ts'
 import type { ErrorRecord } from '../metadata/errorRecords.ts'
 import { csvText, parseCsv } from '../util/csv.ts'
@@ -77,7 +77,7 @@ export function corrections(
       if (name === null || !Object.hasOwn(record.record, name))
         return invalid(1, `${record.table_name} has no column ${name}`)
       const [was, now] = [record.record[name]!, line[column]!]
-      if (now !== null && isMasked(now) && record.sensitive.includes(name)) {
+      if (now !== null && isMasked(now) && isSensitive(record.sensitive, name)) {
         if (now === mask.value(record.sensitive, name, was)) continue
         return invalid(index + 2, `${name} is ${now}, which stands for a value of another row`)
       }

@@ -34,7 +34,6 @@ const registry: Connector[] = [
     types: [],
   }),
 ]
-
 const root = await mkdtemp(join(tmpdir(), 'job-'))
 after(() => rm(root, { recursive: true }))
 let made = 0

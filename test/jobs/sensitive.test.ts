@@ -48,7 +48,7 @@ const GOOD = [
 
 async function peopleJob(name: string, url: string, { load = '', alerts = '' } = {}) {
   const yaml = (more: string) => `connections: { in: "file:in", wh: "${url}" }
-extract: { people: { from: in, files: people.csv, take: all, key: id, sensitive: [email, phone, n], columns: { n: quarantine }, schema: { id: INTEGER, email: VARCHAR, phone: VARCHAR, n: SMALLINT } } }
+extract: { people: { from: in, files: people.csv, take: all, key: id, sensitive: [Email, phone, N], columns: { n: quarantine }, schema: { id: INTEGER, email: VARCHAR, phone: VARCHAR, n: SMALLINT } } }
 load: { ${name}: { to: wh, from: contacts, key: email${more} } }
 quality: { max_error_rate: 0.9 }
 retries: { limit: 0 }
@@ -266,7 +266,7 @@ test('a sensitive column that the table has not is refused', async () => {
   job.options('')
   writeFileSync(
     join(job.folder, 'job.yaml'),
-    readFileSync(join(job.folder, 'job.yaml'), 'utf8').replace('sensitive: [email', 'sensitive: [emial'),
+    readFileSync(join(job.folder, 'job.yaml'), 'utf8').replace('sensitive: [Email', 'sensitive: [emial'),
   )
   const { error } = await job.run()
   assert.match((error as Error).message, /sensitive column emial is not a column of the table/)

@@ -1,5 +1,6 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
+import { isSensitive } from '../../../engine/mask.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import { type Brought, expressions, fit, numericOf, type TargetColumn } from './merge.ts'
@@ -57,7 +58,7 @@ export async function refuseLong(
 
 /** SQL text of a key's value; in quotes where it is masked in a message. */
 const shownKey = ({ sensitive = [] }: StagedLoad, name: string) =>
-  sensitive.includes(name) ? `quote_literal(${quoteIdent(name)}::text)` : `${quoteIdent(name)}::text`
+  isSensitive(sensitive, name) ? `quote_literal(${quoteIdent(name)}::text)` : `${quoteIdent(name)}::text`
 
 /**
  * Says which staged value the server refused, since its own message names neither row nor column: a DATA_INVALID error
