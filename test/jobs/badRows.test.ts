@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
 import type { ErrorRecord } from '../../src/metadata/errorRecords.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
@@ -242,5 +244,46 @@ resources: { memory: 300MB, threads: 1 }
     const { error } = await job.run()
     assert.match(String((error as Error | undefined)?.message), message, columns)
     assert.match((error as { hint?: string }).hint!, hint, columns)
+  }
+})
+
+test('what a DuckDB table by hand refuses is told with table, key and value', async () => {
+  await source.query(`CREATE TABLE file_hand (id int PRIMARY KEY, v text, n int);
+    INSERT INTO file_hand VALUES (1, 'a', 1), (2, 'bb', 2), (3, 'ccc', 300)`)
+  const key = 'id INTEGER PRIMARY KEY'
+  const cases: [string, RegExp][] = [
+    [`CREATE TABLE o (${key}, v VARCHAR, n TINYINT)`, /^to\.o: n: '300' does not fit TINYINT \(id '3'\)$/],
+    [
+      `CREATE TYPE e AS ENUM ('a'); CREATE TABLE o (${key}, v e, n INTEGER)`,
+      /^to\.o: v: 'bb' does not fit ENUM\('a'\) \(id '2'\); 2 rows/,
+    ],
+    [
+      `CREATE TABLE o (${key}, v VARCHAR, n INTEGER CHECK (n < 25))`,
+      /^to\.o: n '300' violates CHECK\(\(n < 25\)\) \(id '3'\)$/,
+    ],
+    [
+      `CREATE TABLE p (n INTEGER PRIMARY KEY); CREATE TABLE o (${key}, v VARCHAR, n INTEGER REFERENCES p (n))`,
+      /^to\.o: n '1' violates FOREIGN KEY .* \(id '1'\); 3 rows/,
+    ],
+    [
+      `CREATE TABLE o (${key}, v VARCHAR, n INTEGER UNIQUE, m INTEGER NOT NULL)`,
+      /^to\.o\.m: must have a value/,
+    ],
+    [`CREATE VIEW o AS SELECT 1 AS id, 'a' AS v, 1 AS n`, /^to\.o: is a view$/],
+  ]
+  for (const [index, [made, message]] of cases.entries()) {
+    const job = await smallJob({ after }, `file_${index}`, {
+      'job.yaml': `connections: { from: "${source.url}", to: "duckdb:../w.duckdb" }
+extract: { t: { from: from, table: file_hand, key: id } }
+load: { o: { to: to, from: t, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`,
+    })
+    const duck = await Duck.open({ path: join(job.home, 'w.duckdb') })
+    await duck.run(made)
+    duck.close()
+    const { error } = await job.run()
+    assert.match(String((error as Error | undefined)?.message), message, made)
+    assert.ok((error as { hint?: string }).hint, made)
   }
 })

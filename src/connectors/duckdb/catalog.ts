@@ -21,6 +21,7 @@ export interface TargetTable {
   further: boolean
   /** Whether texts that differ can be equal: a column has a collation. */
   folds: boolean
+  isView: boolean
 }
 
 /** A table; undefined where there is none. */
@@ -68,6 +69,7 @@ export async function targetTable(duck: Duck, table: string): Promise<TargetTabl
       constraints.some(({ kind }) => kind !== 'PRIMARY KEY' && kind !== 'NOT NULL') ||
       columns.some(column => column.column_default !== null),
     folds: /\bCOLLATE\b/i.test(sql),
+    isView: found === undefined,
   }
 }
 

@@ -18,10 +18,14 @@ import type { TargetColumn, TargetTable } from './catalog.ts'
 import { fits, madeType, type Needed, qualified, split } from './columns.ts'
 
 /** How a load changes its table so that it takes the load's rows exactly, and what is in the way even then. */
-export function fittingOf(load: PlannedLoad, { columns, key, indexes, further }: TargetTable): Fitting {
+export function fittingOf(
+  load: PlannedLoad,
+  { columns, key, indexes, further, isView }: TargetTable,
+): Fitting {
   const statements: string[] = []
   const obstacles: Obstacle[] = []
   const refuse = (message: string, hint: string) => obstacles.push({ message, hint })
+  if (isView) refuse(': is a view', 'Load into a table.')
   const table = qualified(load.table)
   const alter = (name: string, how: string) => `ALTER TABLE ${table} ALTER COLUMN ${quoteName(name)} ${how};`
   const retyped = new Map<string, string>()

@@ -6,6 +6,8 @@ import {
   type RowValidator,
   type Unsendable,
 } from '../../../engine/contracts/rowValidation.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { counted } from '../../../engine/plural.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
@@ -60,6 +62,48 @@ export class DuckdbRowValidator implements RowValidator {
     } finally {
       await duck.run(`DROP TABLE IF EXISTS ${STAGED}`)
     }
+  }
+}
+
+/**
+ * Which of a load's rows its table refused, by key: DuckDB names neither table nor row. `rows`: where they are in the session
+ * that loads them. Undefined where none is found.
+ */
+export async function findReject(
+  duck: Duck,
+  planned: PlannedLoad,
+  rows: string,
+  beside: string[],
+  where: string,
+): Promise<EngineError | undefined> {
+  const table = await targetTable(duck, planned.table)
+  if (!table) return undefined
+  const load = { ...planned, columns: planned.columns.filter(({ name }) => columnNamed(table.columns, name)) }
+  await duck.run(
+    `CREATE OR REPLACE TEMP TABLE ${STAGED} AS SELECT *, row_number() OVER () AS ${REJECT_ROW} FROM ${rows}`,
+  )
+  try {
+    for (const { condition, reason } of await refusals(duck, load, table, beside)) {
+      const key = load.key.map(name => `${quote(`${name} `)} || ${shown(`s.${quoteName(name)}`)}`)
+      const [found] = await duck.rows(
+        `SELECT ${reason} AS reason, concat_ws(', ', ${[...key, 'NULL'].join(', ')}) AS key, count(*) OVER () AS n
+         FROM ${STAGED} AS s WHERE ${condition} ORDER BY 2 LIMIT 1`,
+      )
+      if (!found) continue
+      const row = found.key ? ` (${found.key})` : ''
+      const more = Number(found.n) > 1 ? `; ${counted(Number(found.n), 'row')} are refused so` : ''
+      const text = String(found.reason)
+      return new EngineError(
+        / does not fit [^']*$/.test(text) ? 'DATA_INVALID' : 'CONSTRAINT_VIOLATED',
+        `${where}: ${text}${row}${more}`,
+        {
+          hint: `Nothing was loaded. Correct ${load.from}, or the table; or, with on_bad_row: quarantine in load.${load.table}, such rows go to the quarantine and the others are loaded.`,
+        },
+      )
+    }
+    return undefined
+  } finally {
+    await duck.run(`DROP TABLE IF EXISTS ${STAGED}`)
   }
 }
 

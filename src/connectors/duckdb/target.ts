@@ -24,7 +24,7 @@ import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type TargetTable, targetTable } from './catalog.ts'
 import { expressions, madeType, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
-import { DuckdbRowValidator } from './rowValidator.ts'
+import { DuckdbRowValidator, findReject } from './rowValidator.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
@@ -168,10 +168,23 @@ export class DuckdbTarget implements Target {
       // After COMMIT there is nothing to take back, and the failure is what counts.
       await duck.run('ROLLBACK').catch(() => {})
       if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
-      throw error
+      throw (await this.explained(duck, loadId, loads, error).catch(() => undefined)) ?? error
     } finally {
       release()
     }
+  }
+
+  /** The row that a table refused; undefined where the failure is another. Staging views outlive the rollback. */
+  private async explained(duck: Duck, loadId: string, loads: StagedLoad[], error: unknown) {
+    const { code } = error as EngineError
+    if (code !== 'CONSTRAINT_VIOLATED' && code !== 'SQL_FAILED') return undefined
+    const beside = loads.map(({ table }) => table)
+    for (const load of loads) {
+      const rows = stagingNames(loadId, load).rows
+      const found = await findReject(duck, load, rows, beside, `${this.name}.${load.table}`)
+      if (found) return found
+    }
+    return undefined
   }
 
   async tableChanges(load: PlannedLoad): Promise<TableChanges> {
