@@ -32,8 +32,8 @@ export class Patience {
         }
         const last = performance.now()
         this.away = { since: this.away?.since ?? last, last, error }
-        if (!(this.wasReached || isBusy(error) || isHungUp(error)) || last - this.away.since > PATIENCE_MS)
-          throw error
+        this.wasReached ||= isHungUp(error)
+        if (!(this.wasReached || isBusy(error)) || last - this.away.since > PATIENCE_MS) throw error
         await delay(PAUSE_MS)
       }
     }
@@ -58,7 +58,7 @@ const BUSY = ['57P01', '57P02', '57P03', '53300']
 
 /** Somebody has answered, and said nothing. */
 const isHungUp = (error: unknown): boolean =>
-  error instanceof EngineError && error.code === 'CONNECTION_LOST' && stateOf(error) === ''
+  error instanceof EngineError && error.code === 'CONNECTION_LOST' && /^(E[A-Z]+)?$/.test(stateOf(error))
 
 const isBusy = (error: unknown): boolean => BUSY.includes(stateOf(error))
 
