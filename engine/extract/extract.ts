@@ -242,7 +242,10 @@ async function readTable(
     parts,
     rows: sum(parts, 'rows'),
     ...(scanned && scanned.gone.length > 0 && { gone: scanned.gone }),
-    watermark: await highest(context, isBehind && !isEmpty ? { ...read, base: undefined } : read, parts),
+    watermark:
+      (await highest(context, isBehind ? { ...read, base: undefined } : read, parts)) ??
+      read.base?.value ??
+      null,
     note: [snapshot.note, ...(isEmpty ? [emptied] : [])].filter(Boolean).join('; ') || undefined,
     cursor,
   }

@@ -240,6 +240,10 @@ resources: { memory: 300MB, threads: 1 }
     assert.deepEqual(await night(), holds(2, '1:1', '2:2', '3:3', '4:4', '5:5', '6:6'))
     await source.query("UPDATE t SET n = 60, mark = '2026-01-08' WHERE id = 6")
     assert.deepEqual(await night(), holds(1, '1:1', '2:2', '3:3', '4:4', '5:5', '6:60'))
+    // Rows that tell no moment are no reason to begin anew either.
+    await source.query('TRUNCATE t; INSERT INTO t VALUES (7, 7, NULL)')
+    for (const _ of [1, 2])
+      assert.deepEqual(await night(), holds(1, '1:1', '2:2', '3:3', '4:4', '5:5', '6:60', '7:7'))
   })
 
 test('a column whose text is a notation, and a lag of text, are refused', async () => {
