@@ -253,7 +253,7 @@ async function requireWhole(
   if (Number(found!.n) > 0)
     throw new EngineError(
       'VERIFY_FAILED',
-      `${file}: ${counted(Number(found!.n), 'row')} of ${name} differ from those of its query over all rows, such as of ${keyed} ${found!.k}`,
+      `${file}: ${counted(Number(found!.n), 'row')} of ${name} differ from those of its query over all rows, such as of ${keyed} = ${found!.k}`,
       {
         hint: 'Its answer may hang on the order of rows; if not, please report this. -- @materialised table computes it whole.',
       },

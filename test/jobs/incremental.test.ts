@@ -119,7 +119,7 @@ test('rows that are not those of the whole stop the run, with their key', async 
   const failed = await job.run()
   assert.match(
     String(failed.error),
-    /sums\.sql: 2 rows of sums differ from those of its query over all rows, such as of customer 3/,
+    /sums\.sql: 2 rows of sums differ from those of its query over all rows, such as of customer = 3/,
   )
   assert.equal((failed.error as { code?: string }).code, 'VERIFY_FAILED')
 })
