@@ -46,7 +46,13 @@ Examples:
       }
       const { faultText } = await import('../../engine/sql/faults.ts')
       for (const warning of warnings) print(`warning: ${faultText(warning)}`)
-      for (const { file, extracts } of unknown) print(`warning: ${file} ${unbound(extracts)}`)
+      const { isGenerated } = await import('../../engine/sql/parse.ts')
+      for (const [of, group] of Map.groupBy(unknown, ({ extracts }) => unbound(extracts))) {
+        const files = group.map(({ file }) => file).filter(file => !isGenerated(file))
+        const declared = group.length - files.length
+        const what = [...files, ...(declared > 0 ? [counted(declared, 'declared check')] : [])]
+        print(`warning: ${what.join(', ')} ${of}`)
+      }
       print(
         `${spec.job} is valid: ${counted(spec.extracts.length, 'extract')}, ${counted(order.length, 'model')} (${order.join(' → ')}), ` +
           `${counted(spec.checks.length, 'check')}, ${counted(spec.loads.length, 'load')}`,
@@ -62,6 +68,18 @@ async function printDiagnostics(validated: Promise<Valid>): Promise<number> {
   const diagnostic = (severity: string) => (fault: Fault) => {
     const { file, place, message, hint } = fault
     const { line = 1, column = 1, end = 1 } = place ?? {}
+    // Of a check that settings declare, the name has the line, too.
+    const [, own, at, what] = /^(.+?):(\d+): (.+)$/.exec(file) ?? []
+    if (own !== undefined)
+      return {
+        file: own,
+        severity,
+        line: Number(at),
+        column,
+        endColumn: end,
+        message: `${what}: ${message}`,
+        hint,
+      }
     return { file, severity, line, column, endColumn: end, message, hint }
   }
   try {

@@ -302,6 +302,36 @@ describe('what changes from run to run is measured, kept and limited', () => {
     )
   })
 
+  test('before the first run, what could not be bound is told once; a program gets file and line', async () => {
+    const job = await jobWith('m: { order_id: [unique, not_null] }')
+    const yaml = readFileSync(join(job.folder, 'job.yaml'), 'utf8').replace(/^job: .*\n/, '')
+    job.yaml(yaml.replace(/ {4}schema: .*\n/, ''))
+    const { out } = await job.cli('validate', job.folder)
+    assert.match(
+      out,
+      /^warning: m\.sql, 2 declared checks could not be bound: the columns of orders are not known before the first run\n.* is valid/,
+    )
+    const { diagnostics } = JSON.parse((await job.cli('validate', job.folder, '--format', 'json')).out)
+    assert.deepEqual(
+      diagnostics.map(({ file, line }: { file: string; line: number }) => [file, line]),
+      [
+        ['m.sql', 1],
+        ['job.yaml', 12],
+        ['job.yaml', 12],
+      ],
+    )
+    job.yaml(yaml.replace('order_id: [unique', 'order_idd: [unique'))
+    const wrong = JSON.parse((await job.cli('validate', job.folder, '--format', 'json')).out)
+    assert.deepEqual(
+      [wrong.valid, wrong.diagnostics[0].file, wrong.diagnostics[0].line],
+      [false, 'job.yaml', 13],
+    )
+    assert.match(
+      wrong.diagnostics[0].message,
+      /^checks\.m\.order_idd\.(unique|not_null): m has no column order_idd/,
+    )
+  })
+
   test('a file is not called as a declared check is', async () => {
     const job = await jobWith('m: { rows: { min: 1 }, order_id: not_null }')
     mkdirSync(join(job.folder, 'checks/m'), { recursive: true })
