@@ -90,11 +90,11 @@ for (const [name, night] of Object.entries(NIGHTS)) {
   console.log(`${name}: how long, and what is busiest\n`)
   console.log(
     table(
-      ['rows a night', ...WORKERS.map(n => `${n} ${n === 1 ? 'worker' : 'workers'}`), 'cost'],
+      ['rows a night', ...WORKERS.map(n => `${n} ${n === 1 ? 'worker' : 'workers'}`), 'cost of 16'],
       SIZES.map(rows => [
         many(rows),
         ...WORKERS.map(workers => limitOf(night(rows, workers))),
-        `$${((play(night(rows, 16), known).workerCores / 3600) * ASSUMED.coreHour).toFixed(2)}`,
+        `$${((play(night(rows, 16), known).seconds / 3600) * 16 * ASSUMED.cores * ASSUMED.coreHour).toFixed(2)}`,
       ]),
     ),
   )

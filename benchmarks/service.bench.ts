@@ -18,7 +18,7 @@ import { WebUsers } from '../src/metadata/webUsers.ts'
 import { openMask } from '../src/runs/mask.ts'
 import { Catalog } from '../src/service/catalog.ts'
 import { Launcher } from '../src/service/launch.ts'
-import type { Assignment, Runner } from '../src/service/runner.ts'
+import type { Runner } from '../src/service/runner.ts'
 import { serve } from '../src/service/serve.ts'
 import { ownName } from '../src/util/owner.ts'
 import { Access } from '../src/web/access.ts'
@@ -26,10 +26,11 @@ import { createApp } from '../src/web/app.ts'
 import { listen } from '../src/web/server.ts'
 import { LineageBook } from '../src/workbench/lineageBook.ts'
 import { cleanUps, machine, table } from './measure.ts'
+import type { SleptRun } from './serviceRuns.ts'
 
 const [JOBS = 1000, TABLES = 10, NIGHTS = 30] = process.argv.slice(2).map(Number)
 /** Seconds until the jobs are due, and those of the night that is watched. */
-const BEFORE_S = 5
+const BEFORE_S = 15
 const NIGHT_S = 75
 /** Seconds that a run takes, at least and at most. */
 const RUN_S = [5, 40] as const
@@ -56,10 +57,9 @@ for (const [name, url] of [
 ] as const) {
   const home = join(dir, name)
   mkdirSync(home)
-  offset = DUE - BEFORE_S * 1000 - Date.now()
   const metadata = await openMetadata(home, clock, url)
   await fill(metadata)
-  const { begun, loop, read, asked } = await night(home, metadata)
+  const { begun, loop, read, asked } = await night(home, url, metadata)
   await metadata.close()
   const late = begun.map(at => at - DUE).sort((a, b) => a - b)
   const at = (share: number) => late[Math.min(late.length - 1, Math.floor(share * late.length))]!
@@ -178,12 +178,17 @@ async function fill({ database }: Metadata): Promise<void> {
 }
 
 /** One night of the service: when runs began, how long the loop stood, and what pages took. */
-async function night(home: string, metadata: Metadata) {
+async function night(home: string, url: string | undefined, metadata: Metadata) {
   const began = performance.now()
   const catalog = new Catalog([join(dir, 'jobs')], {})
+  await catalog.load((_job, folder, error) => {
+    throw new Error(folder, { cause: error })
+  })
+  const read = (performance.now() - began) / 1000
+  offset = DUE - BEFORE_S * 1000 - Date.now()
   const log = pino({ level: 'silent' })
   const begun: number[] = []
-  const runner = new Sleepers(metadata, begun)
+  const runs = sleepers(home, url, begun)
   const abort = new AbortController()
   const context = {
     access: new Access({ users: new WebUsers(metadata.database, clock), host: '127.0.0.1', tokens: [] }),
@@ -200,7 +205,7 @@ async function night(home: string, metadata: Metadata) {
     catalog,
     metadata,
     clock,
-    runner,
+    runner: runs.runner,
     owner: ownName(),
     slots: JOBS,
     pools: new Map(),
@@ -212,9 +217,6 @@ async function night(home: string, metadata: Metadata) {
     ready: ready.resolve,
   })
   const port = await ready.promise
-  const read = (performance.now() - began) / 1000
-  // The jobs have been read by now, however long that took.
-  offset = DUE - BEFORE_S * 1000 - Date.now()
   const histogram = monitorEventLoopDelay({ resolution: 5 })
   histogram.enable()
   const readers = new Worker(new URL('./serviceReaders.ts', import.meta.url), { workerData: { port } })
@@ -227,6 +229,7 @@ async function night(home: string, metadata: Metadata) {
   await readers.terminate()
   abort.abort()
   await served
+  await runs.end()
   return {
     begun,
     read,
@@ -235,43 +238,27 @@ async function night(home: string, metadata: Metadata) {
   }
 }
 
-/** Runs that sleep, and note what runs note. */
-class Sleepers implements Runner {
-  private readonly metadata: Metadata
-  private readonly begun: number[]
-
-  constructor(metadata: Metadata, begun: number[]) {
-    this.metadata = metadata
-    this.begun = begun
+/** Runs that do nothing, beside the service, as processes are. */
+function sleepers(home: string, url: string | undefined, begun: number[]) {
+  const workerData = { home, url, offset, tables: TABLES, seconds: RUN_S }
+  const worker = new Worker(new URL('./serviceRuns.ts', import.meta.url), { workerData })
+  const ends = new Map<string, () => void>()
+  worker.on('message', (job: string) => ends.get(job)?.())
+  worker.on('error', error => {
+    throw error
+  })
+  const runner: Runner = {
+    start({ job, claim, end }) {
+      begun.push(clock.now().getTime())
+      worker.postMessage({ job: job.name, start: claim.start, end, fence: claim.fence } satisfies SleptRun)
+      return new Promise(resolve => ends.set(job.name, () => resolve(0)))
+    },
+    stop() {},
   }
-
-  async start({ job, claim, end }: Assignment): Promise<number> {
-    this.begun.push(clock.now().getTime())
-    const run = { run: `tonight-${job.name}`, job: job.name, run_at: end, spec_hash: '', owner: ownName() }
-    const { fence } = await this.metadata.startRun(
-      { ...run, interval_start: claim.start, interval_end: end },
-      1,
-      claim,
-    )
-    await delay((RUN_S[0] + Math.random() * (RUN_S[1] - RUN_S[0])) * 1000)
-    const tables = Array.from({ length: TABLES }, (_, n) => ({
-      table: `warehouse.t${n}`,
-      ...{ read: 1000, loaded: 900, unchanged: 90, rejected: 10, superseded: 0 },
-      ...{ inserted: 800, updated: 100, deleted: 0, madeFrom: ['a'], columns: [] },
-    }))
-    await this.metadata.endRun({
-      ...run,
-      fence,
-      status: 'SUCCESS',
-      runAt: end,
-      records: 900,
-      seconds: 12,
-      error: undefined,
-      syncPoints: [],
-      tables,
-    })
-    return 0
+  const end = async () => {
+    worker.postMessage('end')
+    await new Promise<void>(resolve => ends.set('ended', resolve))
+    await worker.terminate()
   }
-
-  stop(): void {}
+  return { runner, end }
 }

@@ -17,10 +17,9 @@ export interface Night {
   airflow?: boolean
 }
 
-/** What came of it: seconds, seconds of cores of workers, and how busy each kind of thing was at the most, 0 to 1. */
+/** What came of it: seconds, and how busy each kind of thing was at the most, 0 to 1. */
 export interface Outcome {
   seconds: number
-  workerCores: number
   busy: Record<Kind, number>
 }
 
@@ -49,12 +48,32 @@ class Pool {
   }
 }
 
+/** What happens when, in the order of its time. */
+class Events {
+  private readonly waiting: { at: number; act: (at: number) => void }[] = []
+
+  at(at: number, act: (at: number) => void): void {
+    let [low, high] = [0, this.waiting.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.waiting[middle]!.at > at) low = middle + 1
+      else high = middle
+    }
+    this.waiting.splice(low, 0, { at, act })
+  }
+
+  /** Until nothing more happens. */
+  run(): void {
+    for (let next = this.waiting.pop(); next; next = this.waiting.pop()) next.act(next.at)
+  }
+}
+
 /** Steps of a job on Airflow: check, plan, extract, models, load, finish. */
 const STEPS = 6
 
 /** Plays a night, part by part. */
 export function play(night: Night, costs: Costs): Outcome {
-  const { rows, jobs, workers, targets, isOneMachine = false } = night
+  const { rows, jobs, workers, targets, changed, airflow = false, isOneMachine = false } = night
   const cores = night.cores ?? ASSUMED.cores
   const pools = (count: number) => Array.from({ length: count }, () => new Pool(cores))
   const machines = pools(workers)
@@ -63,72 +82,70 @@ export function play(night: Night, costs: Costs): Outcome {
   const links = Array.from({ length: workers }, () => new Pool(1))
   const store = new Pool(1)
   const scheduler = new Pool(1)
+  const events = new Events()
   const bits = (count: number) => (isOneMachine ? 0 : (count * ASSUMED.wire * 8) / ASSUMED.network)
+  const own = rows / jobs
+  const parts = Math.max(1, Math.ceil(own / ASSUMED.part))
+  const loaded = changed === undefined ? own : own * changed
+  const write = targets === 0 ? costs.stage : changed === undefined ? costs.copy : costs.merge
+  let begun = 0
+  let seconds = 0
 
-  /** Acts at the times that it gives, until the job's end. */
-  function* job(number: number, worker: number, begin: number): Generator<number, number> {
+  /** One job after the other, as long as there are some. */
+  const work = (worker: number, from: number): void => {
+    if (begun === jobs) return
+    const number = begun++
     const [machine, link] = [machines[worker]!, links[worker]!]
     const source = sources[number % sources.length]!
     const target = targets > 0 ? served[number % served.length]! : machine
-    const own = rows / jobs
-    const parts = Math.max(1, Math.ceil(own / ASSUMED.part))
-    const part = own / parts
-    const step = (at: number) =>
-      machine.take(night.airflow ? scheduler.take(at, 1 / ASSUMED.starts) : at, costs.step)
-    let now = begin
-    // Whoever does all in one process pays for its beginning once.
-    for (let n = 0; n < (night.airflow ? STEPS : 1); n++) now = step(now)
-    yield now
-    const lanes = new Array<number>(cores).fill(now)
-    for (let n = 0; n < parts; n++) {
-      const lane = lanes.indexOf(Math.min(...lanes))
-      const at = lanes[lane]!
-      yield at
-      // Rows are read, sent and staged while they come.
-      const staged = Math.max(
-        source.take(at, part * costs.read),
-        link.take(at, bits(part)),
-        machine.take(at, part * costs.stage),
-      )
-      lanes[lane] = store.take(staged, costs.commit)
+    const step = (now: number, next: (now: number) => void) =>
+      events.at(now, () => {
+        const started = airflow ? scheduler.take(now, 1 / ASSUMED.starts) : now
+        events.at(started, () => events.at(machine.take(started, costs.step), next))
+      })
+    /** Work that all cores of a machine share, and what is sent for it. */
+    const spread = (pool: Pool, now: number, each: number, sent: number, next: (now: number) => void) =>
+      events.at(now, () => {
+        const ends = Array.from({ length: cores }, () => pool.take(now, each / cores))
+        events.at(Math.max(...ends, link.take(now, bits(sent))), next)
+      })
+    // One process does all where Airflow starts no steps.
+    const before = (now: number, left: number): void =>
+      left === 0 ? extract(now) : step(now, then => before(then, left - 1))
+    const extract = (now: number): void => {
+      let [left, going] = [parts, cores]
+      const lane = (at: number): void => {
+        if (left === 0) {
+          if (--going === 0) compare(at)
+          return
+        }
+        left--
+        const part = own / parts
+        // Rows are read, sent and staged while they come.
+        const staged = Math.max(
+          source.take(at, part * costs.read),
+          link.take(at, bits(part)),
+          machine.take(at, part * costs.stage),
+        )
+        events.at(staged, () => events.at(store.take(staged, costs.commit), lane))
+      }
+      for (let n = 0; n < cores; n++) events.at(now, lane)
     }
-    now = Math.max(...lanes)
-    yield now
-    const { changed } = night
-    const slices = (pool: Pool, at: number, seconds: number) =>
-      Math.max(...Array.from({ length: cores }, () => pool.take(at, seconds / cores)))
-    if (changed !== undefined) {
-      now = slices(machine, now, own * costs.compare)
-      yield now
-    }
-    const loaded = changed === undefined ? own : own * changed
-    // A lake writes whole files anew: what it costs is what staging costs.
-    const each = targets === 0 ? costs.stage : changed === undefined ? costs.copy : costs.merge
-    now = Math.max(slices(target, now, loaded * each), link.take(now, bits(loaded)))
-    return store.take(now, STEPS * costs.commit)
+    const compare = (now: number): void =>
+      changed === undefined ? load(now) : spread(machine, now, own * costs.compare, 0, load)
+    const load = (now: number): void =>
+      spread(target, now, loaded * write, loaded, then => {
+        const end = store.take(then, STEPS * costs.commit)
+        seconds = Math.max(seconds, end)
+        events.at(end, () => work(worker, end))
+      })
+    before(from, airflow ? STEPS : 1)
   }
-
-  const left = Array.from({ length: jobs }, (_, number) => number)
-  const going: { next: number; worker: number; job: Generator<number, number> }[] = []
-  const begin = (worker: number, at: number) => {
-    const number = left.shift()
-    if (number !== undefined) going.push({ next: at, worker, job: job(number, worker, at) })
-  }
-  for (let worker = 0; worker < workers; worker++) begin(worker, 0)
-  let seconds = 0
-  while (going.length > 0) {
-    const first = going.reduce((a, b) => (b.next < a.next ? b : a))
-    const { value, done } = first.job.next()
-    first.next = value
-    if (!done) continue
-    going.splice(going.indexOf(first), 1)
-    seconds = Math.max(seconds, value)
-    begin(first.worker, value)
-  }
+  for (let worker = 0; worker < workers; worker++) events.at(0, () => work(worker, 0))
+  events.run()
   const most = (all: Pool[]) => Math.max(0, ...all.map(pool => pool.share(seconds)))
   return {
     seconds,
-    workerCores: machines.reduce((sum, { worked }) => sum + worked, 0),
     busy: {
       source: most(sources),
       network: most(links),

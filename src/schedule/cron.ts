@@ -17,6 +17,8 @@ export class Cron {
   private readonly pattern: Pattern
   private readonly zone: Zone
   private readonly hourly: boolean
+  /** What was asked last, and what came next: it comes next for all instants between, too. */
+  private known: { after: number; next: number } | undefined
 
   /** Throws where croner cannot read the expression. */
   constructor(expression: string, timezone: string) {
@@ -32,8 +34,15 @@ export class Cron {
 
   /** The first instant after the one given; undefined where there is none (30 February). */
   next(after: Date): Date | undefined {
-    const { zone } = this
     const from = after.getTime()
+    if (this.known && this.known.after <= from && from < this.known.next) return new Date(this.known.next)
+    const found = this.nextFrom(from)
+    if (found) this.known = { after: from, next: found.getTime() }
+    return found
+  }
+
+  private nextFrom(from: number): Date | undefined {
+    const { zone } = this
     const first = this.match(zone.local(from))
     if (first === undefined) return undefined
     const plain = first - zone.offset(first - zone.offset(first))

@@ -5,7 +5,7 @@ export class Zone {
 
   constructor(name: string) {
     this.name = name
-    this.format = new Intl.DateTimeFormat('en-US', { timeZone: name, timeZoneName: 'longOffset' })
+    this.format = formatOf(name)
   }
 
   /** What local time is ahead of UTC at an instant. */
@@ -32,6 +32,17 @@ export class Zone {
     const shown = [...offsets].map(offset => local - offset).filter(at => this.local(at) === local)
     return { shown: shown.sort((a, b) => a - b), shifted: local - before }
   }
+}
+
+/** One a zone: it costs more than what it is asked. */
+const formats = new Map<string, Intl.DateTimeFormat>()
+
+function formatOf(name: string): Intl.DateTimeFormat {
+  const known = formats.get(name)
+  if (known) return known
+  const format = new Intl.DateTimeFormat('en-US', { timeZone: name, timeZoneName: 'longOffset' })
+  formats.set(name, format)
+  return format
 }
 
 /** Further from a wall time than any offset, so that both sides of a change are seen. */

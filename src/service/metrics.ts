@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import type { Category } from '../../engine/errors.ts'
@@ -84,15 +85,10 @@ export async function metricsText({
   kept = [],
   jobs = [],
 }: MetricsOptions): Promise<string> {
-  const registry = new Registry()
   const { database } = metadata
-  // What nobody has said anything of is left out: it would be 0.
-  const gauge = (name: string, help: string, points: [Labels, number][]) => {
-    if (points.length === 0) return
-    const made = new Gauge({ name, help, labelNames: namesOf(points), registers: [registry] })
-    for (const [labels, value] of points) made.set(labels, value)
-  }
-  count(registry, fromZero(await totals(database), jobs))
+  const families: Family[] = counters(fromZero(await totals(database), jobs))
+  const gauge = (name: string, help: string, points: [Labels, number][]) =>
+    void families.push({ kind: Gauge, name, help, points })
   await runGauges(metadata, clock, gauge)
   const { cpu, memory, disk } = machine.read()
   gauge('batch_cpu_usage_percent', 'Use of all processors of the machine.', [[{}, cpu * 100]])
@@ -131,7 +127,33 @@ export async function metricsText({
       [{}, scheduler.leads ? 1 : 0],
     ])
   }
-  return registry.metrics()
+  return textOf(families)
+}
+
+/** A metric with its values; what nobody has said anything of is left out: it would be 0. */
+interface Family {
+  kind: typeof Counter | typeof Gauge
+  name: string
+  help: string
+  points: [Labels, number][]
+}
+
+/** Values that are written at a time: a scheduler shares the thread. */
+const AT_ONCE = 2000
+
+async function textOf(families: Family[]): Promise<string> {
+  const parts: string[] = []
+  for (const { kind, name, help, points } of families)
+    for (let from = 0; from < points.length; from += AT_ONCE) {
+      const registry = new Registry()
+      const metric = new kind({ name, help, labelNames: namesOf(points), registers: [registry] })
+      for (const [labels, value] of points.slice(from, from + AT_ONCE)) metric.inc(labels, value)
+      const text = await registry.metrics()
+      // A metric is described once.
+      parts.push(from === 0 ? text : text.replace(/^(#.*\n)+/, ''))
+      await setImmediate()
+    }
+  return parts.join('')
 }
 
 /** What a job counts from zero on, so that Prometheus sees its first night as an increase. */
@@ -162,17 +184,17 @@ function fromZero(stored: StoredTotal[], jobs: Iterable<string>): StoredTotal[] 
 
 const namesOf = (points: [Labels, number][]) => Object.keys(points[0]?.[0] ?? {})
 
-function count(registry: Registry, stored: StoredTotal[]): void {
+function counters(stored: StoredTotal[]): Family[] {
   const byName = Map.groupBy(stored, ({ name }) => name)
-  for (const { name, help, total, labels = () => ({}) } of COUNTERS) {
-    const points = (byName.get(total) ?? []).map(({ job, label, value }): [Labels, number] => [
+  return COUNTERS.map(({ name, help, total, labels = () => ({}) }) => ({
+    kind: Counter,
+    name,
+    help,
+    points: (byName.get(total) ?? []).map(({ job, label, value }): [Labels, number] => [
       { job_name: job, ...labels(label) },
       value,
-    ])
-    if (points.length === 0) continue
-    const made = new Counter({ name, help, labelNames: namesOf(points), registers: [registry] })
-    for (const [given, value] of points) made.inc(given, value)
-  }
+    ]),
+  }))
 }
 
 async function runGauges(
