@@ -87,7 +87,7 @@ async function copy(env: Record<string, string>): Promise<number> {
   const main = join(import.meta.dirname, '../src/main.ts')
   const child = spawn(process.execPath, [main, 'run', folder, '--json'], {
     env: { ...process.env, SOURCE_URL: source.url, NIGHTFREIGHT_HOME: home, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'ignore'],
   })
   let output = ''
   child.stdout.setEncoding('utf8').on('data', text => {

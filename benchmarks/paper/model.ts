@@ -17,9 +17,10 @@ export interface Night {
   airflow?: boolean
 }
 
-/** What came of it: seconds, and how busy each kind of thing was at the most, 0 to 1. */
+/** What came of it: seconds, seconds that cores worked, and how busy each kind of thing was at the most, 0 to 1. */
 export interface Outcome {
   seconds: number
+  cores: number
   busy: Record<Kind, number>
 }
 
@@ -144,8 +145,10 @@ export function play(night: Night, costs: Costs): Outcome {
   for (let worker = 0; worker < workers; worker++) events.at(0, () => work(worker, 0))
   events.run()
   const most = (all: Pool[]) => Math.max(0, ...all.map(pool => pool.share(seconds)))
+  const all = new Set([...sources, ...machines, ...served])
   return {
     seconds,
+    cores: [...all].reduce((sum, { worked }) => sum + worked, 0),
     busy: {
       source: most(sources),
       network: most(links),

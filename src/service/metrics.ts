@@ -86,7 +86,7 @@ export async function metricsText({
   jobs = [],
 }: MetricsOptions): Promise<string> {
   const { database } = metadata
-  const families: Family[] = counters(fromZero(await totals(database), jobs))
+  const families = counters(fromZero(await totals(database), jobs))
   const gauge = (name: string, help: string, points: [Labels, number][]) =>
     void families.push({ kind: Gauge, name, help, points })
   await runGauges(metadata, clock, gauge)
@@ -173,13 +173,11 @@ const BEGUN: Total[] = [
 
 function fromZero(stored: StoredTotal[], jobs: Iterable<string>): StoredTotal[] {
   const key = ({ job, name, label }: StoredTotal) => JSON.stringify([job, name, label])
-  const known = new Map(stored.map(total => [key(total), total]))
-  for (const job of new Set([...jobs, ...stored.map(({ job }) => job)]))
-    for (const total of BEGUN) {
-      const begun = { ...total, job }
-      if (!known.has(key(begun))) known.set(key(begun), begun)
-    }
-  return [...known.values()]
+  const names = new Set(BEGUN.map(({ name }) => name))
+  const known = new Set(stored.filter(({ name }) => names.has(name)).map(key))
+  const all = [...new Set([...jobs, ...stored.map(({ job }) => job)])]
+  const begun = all.flatMap(job => BEGUN.map(total => ({ ...total, job })))
+  return [...stored, ...begun.filter(total => !known.has(key(total)))]
 }
 
 const namesOf = (points: [Labels, number][]) => Object.keys(points[0]?.[0] ?? {})
