@@ -3,13 +3,16 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EngineError } from '../../engine/errors.ts'
 import { MysqlTarget } from '../../src/connectors/mysql/target.ts'
+import { reversed } from '../jobs/following.ts'
 import { smallJob } from '../jobs/small.ts'
 import { judgingProxy, type Verdict } from '../proxy.ts'
 import { type FreshDatabase, freshMariadb, type Hooks } from '../servers.ts'
+import { commitOf, loading, rows, signal } from './loading.ts'
 import { mysqlStatements, type WireParser } from './wire.ts'
 
 // A table that a load makes has its name once all its rows are committed, whatever happens between.
 
+const { stage } = loading()
 const source = await freshMariadb()
 await source.query('CREATE TABLE parents (id int PRIMARY KEY, name varchar(20) NOT NULL)')
 await source.query(
@@ -215,4 +218,37 @@ resources: { memory: 400MB, threads: 1 }
       assert.equal(Number(row!.n), 100)
     }
   }
+})
+
+test('a load that waits for another which is cut off before the renaming goes by what that has committed', async hooks => {
+  const t = reversed(hooks)
+  const target = await freshMariadb(t)
+  const [spec, begun] = [{ table: 't', mode: 'append' as const }, Promise.withResolvers<void>()]
+  const second = new MysqlTarget({ name: 'w', url: target.url })
+  t.after(() => second.close())
+  let later: Promise<unknown> | undefined
+  const parsers = new Map<number, WireParser>()
+  const proxy = await judgingProxy(target.url, async (bytes, connection) => {
+    const parser = parsers.get(connection) ?? mysqlStatements()
+    parsers.set(connection, parser)
+    if (!parser(bytes).some(sql => sql.startsWith('RENAME TABLE'))) return 'pass'
+    later = second.commit(commitOf('B', b), signal)
+    later.catch(() => {})
+    await delay(300)
+    begun.resolve()
+    return 'cut'
+  })
+  t.after(() => proxy.close())
+  const first = new MysqlTarget({ name: 'w', url: proxy.url })
+  t.after(() => first.close())
+  const a = await stage(first, 'A', spec, `${rows('(1, 1), (2, 1)')} AS v(id, x)`)
+  const b = await stage(second, 'B', spec, `${rows('(2, 2), (3, 2)')} AS v(id, x)`)
+  await assert.rejects(first.commit(commitOf('A', a), signal), { code: 'CONNECTION_LOST' })
+  await begun.promise
+  await later
+  const there = await target.query<{ id: number; x: number }>('SELECT id, x FROM t ORDER BY id')
+  assert.deepEqual(
+    there.map(({ id, x }) => `${id}:${x}`),
+    ['1:1', '2:1', '3:2'],
+  )
 })

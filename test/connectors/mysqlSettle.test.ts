@@ -77,7 +77,7 @@ for (const [end, left] of [
       if (whose !== 'its own session') await session.close()
       const by = whose === 'its own session' ? session : other
       let isSettled = false
-      const settled = settleMade(by, by === session ? 'load' : undefined).then(() => {
+      const settled = settleMade(by, by === session ? { loadId: 'load' } : {}).then(() => {
         isSettled = true
       })
       await delay(150)
@@ -102,11 +102,11 @@ test('nothing is left open of a transaction that fails while tables get their na
   await target.query(
     `CREATE TRIGGER no BEFORE DELETE ON nightfreight_made FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'`,
   )
-  await assert.rejects(settleMade(session, 'load'), /to: no/)
+  await assert.rejects(settleMade(session, { loadId: 'load' }), /to: no/)
   const [open] = await session.rows('SELECT @@in_transaction AS open')
   assert.equal(Number(open!.open), 0)
   await target.query('DROP TRIGGER no')
-  await settleMade(session, 'load')
+  await settleMade(session, { loadId: 'load' })
   assert.deepEqual(await names(target), ['t'])
   assert.deepEqual(await target.query('SELECT * FROM nightfreight_made'), [])
 })

@@ -65,17 +65,19 @@ export async function refuseMade(session: TargetSession, where: string, tables: 
 
 /**
  * Ends what loads have begun that made tables, where they are of this session and load, or their session is no more:
- * those of loads that have committed get their names, all at once, the others are dropped.
+ * those of loads that have committed get their names, all at once, the others are dropped. `locked`: tables that only this
+ * session's load is at, so that whoever has begun one of them is at it no more.
  */
 export async function settleMade(
   session: TargetSession,
-  loadId?: string,
+  { loadId, locked = [] }: { loadId?: string | undefined; locked?: string[] } = {},
   signal?: AbortSignal,
 ): Promise<void> {
   const open = await session.open(signal)
-  const made = await ask<Made>(
+  const ours = locked.length > 0 ? `noted IN (${locked.map(nameOf).join(', ')})` : 'FALSE'
+  const made = await ask<Made & { ours: string }>(
     open,
-    'SELECT beside, name, load_id, owner, filled FROM nightfreight_made',
+    `SELECT beside, name, load_id, owner, filled, ${ours} AS ours FROM nightfreight_made`,
     signal,
   ).catch(async error => {
     const { code } = error as EngineError
@@ -87,20 +89,22 @@ export async function settleMade(
   for (const tables of Map.groupBy(made, row => `${row.owner} ${row.load_id}`).values()) {
     const { owner, load_id, filled } = tables[0]!
     const own = owner === session.owner
-    if (own && load_id !== loadId) continue
+    const isLocked = tables.some(({ ours }) => Number(ours) === 1)
+    if (own && load_id !== loadId && !isLocked) continue
     // Of a load that has committed, whoever repeats it publishes its tables, whether or not its session lives on.
-    if (own || (load_id === loadId && Number(filled) === 1)) await settle(session, open, tables, signal)
-    else {
-      const [lock] = await ask(open, `SELECT GET_LOCK(${ownerLock(owner)}, 0) AS free`, signal)
-      if (Number(lock!.free) !== 1) continue
-      try {
-        await settle(session, open, tables, signal)
-      } catch (error) {
-        // Whoever repeats that load is told; who may only read leaves it to those that load.
-        if (!FOR_OTHERS.includes((error as EngineError).code)) throw error
-      } finally {
-        await ask(open, `SELECT RELEASE_LOCK(${ownerLock(owner)})`)
-      }
+    if (own || (load_id === loadId && Number(filled) === 1)) {
+      await settle(session, open, tables, signal)
+      continue
+    }
+    const [lock] = isLocked ? [] : await ask(open, `SELECT GET_LOCK(${ownerLock(owner)}, 0) AS free`, signal)
+    if (lock && Number(lock.free) !== 1) continue
+    try {
+      await settle(session, open, tables, signal)
+    } catch (error) {
+      // Whoever repeats that load is told; who may only read leaves it to those that load.
+      if (!FOR_OTHERS.includes((error as EngineError).code)) throw error
+    } finally {
+      if (lock) await ask(open, `SELECT RELEASE_LOCK(${ownerLock(owner)})`)
     }
   }
 }

@@ -167,7 +167,11 @@ export class MysqlTarget implements Target {
       return earlier
     }
     const tables = loads.map(({ table }) => table)
-    return withTableLocks(this.session, tables, signal, () => this.commitLocked(commit, signal, check))
+    return withTableLocks(this.session, tables, signal, async () => {
+      // Whoever was at them before may have been cut off once it had committed.
+      await settleMade(this.session, { loadId, locked: tables }, signal)
+      return this.commitLocked(commit, signal, check)
+    })
   }
 
   private async commitLocked(
@@ -219,12 +223,12 @@ export class MysqlTarget implements Target {
         () => false,
       )
       const clash = undone ? await clashOf(this.session, commit, error).catch(() => undefined) : undefined
-      if (undone) await settleMade(this.session, loadId).catch(() => {})
+      if (undone) await settleMade(this.session, { loadId }).catch(() => {})
       throw clash ?? error
     } finally {
       this.session.making.clear()
     }
-    await settleMade(this.session, loadId, signal)
+    await settleMade(this.session, { loadId }, signal)
     // Whoever commits abandons, too, and is told where that fails.
     await this.abandon(loadId).catch(() => {})
     return result ? { counts: result, repeated: false } : (await this.committed(loadId, signal))!
@@ -240,14 +244,14 @@ export class MysqlTarget implements Target {
   private async enter(signal: AbortSignal, loadId?: string): Promise<void> {
     this.session.heed(signal)
     const first = !this.settled
-    this.settled ??= settleMade(this.session, loadId, signal)
+    this.settled ??= settleMade(this.session, { loadId }, signal)
     try {
       await this.settled
     } catch (error) {
       this.settled = undefined
       throw error
     }
-    if (!first && loadId !== undefined) await settleMade(this.session, loadId, signal)
+    if (!first && loadId !== undefined) await settleMade(this.session, { loadId }, signal)
   }
 
   async close(): Promise<void> {
