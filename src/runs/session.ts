@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, rmdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { Logger } from 'pino'
 import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
@@ -36,9 +36,10 @@ export async function openSession(
   const { spec, record, signal, stop } = held
   const { run, fence } = record
   const root = join(home, 'staging')
-  // Steps of one run may be done on this machine at one time.
-  const temp = join(home, 'tmp', run, ...(held.step ? [String(fence)] : []))
+  // Steps of one run may be done on this machine at one time, and who was overtaken may still be at work.
+  const temp = join(home, 'tmp', run, String(fence))
   for (const folder of [root, temp]) mkdirSync(folder, { recursive: true, mode: 0o700 })
+  stack.defer(() => clearTemp(temp))
   checkResources(spec, home)
   const refresh = options.fullRefresh && tablesOf(spec, options.fullRefresh)
   const bucket = openStaging(options.env.STAGING_URL, root, { run, fence }, spec.stagingCodec)
@@ -105,6 +106,16 @@ export async function openSession(
     workers,
     budget,
     duck,
+  }
+}
+
+/** Removes a folder for temporary files, and the run's own where no other of its processes has one in it. */
+function clearTemp(folder: string): void {
+  rmSync(folder, { recursive: true, force: true })
+  try {
+    rmdirSync(dirname(folder))
+  } catch {
+    // It is not empty.
   }
 }
 

@@ -218,3 +218,11 @@ test('a run that is to be resumed by itself is not, once it is cancelled', async
   assert.ok(performance.now() - begun < 15_000)
   assert.equal((await job.metadata.run(run))!.attempt, 1)
 })
+
+test('a run leaves nothing in the folder for temporary files', async t => {
+  const job = await made(t, 'tidy')
+  assert.equal((await job.run()).error, undefined)
+  writeFileSync(join(job.folder, 'in', 'a.csv'), 'id\nx\n')
+  assert.notEqual((await job.run()).error, undefined)
+  assert.deepEqual(readdirSync(join(job.home, 'tmp')), [])
+})
