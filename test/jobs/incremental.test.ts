@@ -166,6 +166,6 @@ test('night after night, whatever changes', async () => {
       }
     },
   )
-  await fc.assert(property, { numRuns: 3, endOnFailure: true })
-  assert.ok(updates > 2, `${updates} models were updated`)
+  await fc.assert(property, { numRuns: 2, endOnFailure: true })
+  assert.ok(updates > 1, `${updates} models were updated`)
 })

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { loadJob } from '../../src/config/load.ts'
 import { smallJob } from './small.ts'
 
 const SHOP = `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
@@ -54,9 +55,8 @@ async function twoJobs(t: TestContext, name: string) {
 
 test('a model of another job is read as its last run that loaded left it', async t => {
   const { shop, folder, run, rows, write } = await twoJobs(t, 'shared')
-  const early = await run()
-  assert.equal(early.code, 2)
-  assert.match(early.err, /TABLE_MISSING.*shared: no run of a job of that name has loaded yet/)
+  const errorNow = async () => String((await shop.run({ folder })).error)
+  assert.match(await errorNow(), /shared: no run of a job of that name has loaded yet/)
   const first = await shop.run()
   assert.equal(first.error, undefined)
   const done = await run()
@@ -65,13 +65,14 @@ test('a model of another job is read as its last run that loaded left it', async
   // The row that its check rejects is nobody's.
   assert.deepEqual(await rows('total'), [{ n: '2', amount: '14.0001', type: 'UUID' }])
   assert.deepEqual((await rows('lists'))[1], { l: '[2, 3]', h: '2000000000000000000' })
-  const again = await run()
-  assert.match(again.out, /unchanged 1 model, taken from run .*: total/)
+  const takenNow = async () =>
+    (await shop.run({ folder })).outcome.tables.filter(({ taken }) => taken).map(({ name }) => name)
+  assert.deepEqual(await takenNow(), ['total'])
 
   // A plan, and a run that fails, are no news.
   writeFileSync(join(shop.folder, 'in/orders.csv'), `${ORDERS}5,1,paid\n`)
   await shop.run({ goal: 'plan' })
-  assert.match((await run()).out, /unchanged 1 model/)
+  assert.deepEqual(await takenNow(), ['total'])
   const second = await shop.run()
   const collected = await shop.cli('gc', '--keep-days', '0')
   assert.match(collected.out, new RegExp(first.run))
@@ -87,20 +88,18 @@ test('a model of another job is read as its last run that loaded left it', async
   write('job.yaml', FINANCE.replace('shop.lists', 'shop.seen'))
   const view = await run()
   assert.equal(view.code, 2)
-  assert.match(view.err, /kept no rows of a model seen.*-- @materialised table/s)
+  assert.match(view.err, /TABLE_MISSING.*kept no rows of a model seen.*-- @materialised table/s)
   write('job.yaml', FINANCE.replace('shop.lists', 'shop.list'))
-  assert.match((await run()).err, /a model list; did you mean "lists"/)
+  assert.match(await errorNow(), /a model list; did you mean "lists"/)
 })
 
 test('what is wrong with it is said of its line', async t => {
-  const { shop, folder, run, write } = await twoJobs(t, 'shared_wrong')
+  const { shop, folder, write } = await twoJobs(t, 'shared_wrong')
   await shop.run()
   const named = `connections: { shared_wrong: "file:in", other: "job:shared_wrong", wh: "duckdb:wh.duckdb" }`
   write('job.yaml', FINANCE.replace(/connections: .*/, named))
-  const clash = await shop.cli('validate', folder)
-  assert.equal(clash.code, 2)
-  assert.match(
-    clash.err,
+  await assert.rejects(
+    loadJob(folder, {}),
     /job\.yaml:4:\d+: extract\.paid\.from: shared_wrong is a connection here, too; name the job's own/,
   )
   write(
@@ -109,17 +108,18 @@ test('what is wrong with it is said of its line', async t => {
       .replace('shop.paid', 'other')
       .replace('from: shop.lists', 'from: other, model: lists'),
   )
-  assert.equal((await run()).code, 0)
+  assert.equal((await shop.run({ folder })).error, undefined)
   write('job.yaml', FINANCE.replaceAll('shop.', 'shared_wrng.'))
-  assert.match((await run()).err, /shared_wrng: no run of .* has loaded yet; did you mean "shared_wrong"/)
+  assert.match(
+    String((await shop.run({ folder })).error),
+    /shared_wrng: no run of .* has loaded yet; did you mean "shared_wrong"/,
+  )
   for (const [wrong, says] of [
     ['key: id, incremental: { column: id }', /job reads whole tables only/],
     ['key: id, table: x', /table/],
     ['key: id, mode: changes', /job has no log of changes/],
   ] as const) {
     write('job.yaml', FINANCE.replace('key: id', wrong))
-    const { code, err } = await shop.cli('validate', folder)
-    assert.equal(code, 2)
-    assert.match(err, says)
+    await assert.rejects(loadJob(folder, {}), says)
   }
 })

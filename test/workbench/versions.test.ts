@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { versionsText } from '../../src/cli/versionsText.ts'
+import { compareVersions } from '../../src/workbench/versions.ts'
 import { smallJob } from '../jobs/small.ts'
 
 const YAML = `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
@@ -31,15 +33,15 @@ test('the models of a branch and of another folder, over the same rows', async t
   git('commit', '--quiet', '-m', 'first')
   const write = (file: string, text: string) => writeFileSync(join(job.folder, file), text)
   const compare = (...flags: string[]) => job.cli('plan', job.folder, '--compare', ...flags)
-  const early = await compare('main')
-  assert.equal(early.code, 2)
-  assert.match(early.err, /nothing is staged.*nightfreight plan/s)
+  const beside = async (against: string) =>
+    versionsText(
+      await compareVersions({ folder: job.folder, home: job.home, env: {}, against, runAt: new Date() }),
+    )
+  await assert.rejects(beside('main'), /nothing is staged/)
   assert.equal((await job.run()).error, undefined)
   writeFileSync(join(job.folder, 'in/orders.csv'), 'is not read')
 
-  const same = await compare('main', '--exit-code')
-  assert.equal(same.code, 0, same.output)
-  assert.match(same.out, /^versions beside main: no row differs\.\n\n3 models are as before/)
+  assert.match(await beside('main'), /^versions beside main: no row differs\.\n\n3 models are as before/)
 
   write(
     'paid.sql',
@@ -71,13 +73,13 @@ test('the models of a branch and of another folder, over the same rows', async t
   git('stash', '--quiet')
   rmSync(join(job.folder, 'more.sql'))
   job.yaml(`${YAML}checks: { paid: { amount: { between: [6, null] } } }\n`)
-  assert.match((await compare('main')).out, /\npaid {2}~ 0 changed {3}\+ 0 more {3}- 1 gone {3}2 unchanged\n/)
+  assert.match(await beside('main'), /\npaid {2}~ 0 changed {3}\+ 0 more {3}- 1 gone {3}2 unchanged\n/)
   job.yaml(YAML)
   write('paid.sql', 'SELECT id, amount + 0.00 AS amount, mail FROM orders WHERE true')
-  assert.match((await compare('main')).out, /paid {2}~ 0 changed.*amount is/s)
+  assert.match(await beside('main'), /paid {2}~ 0 changed.*amount is/s)
   write('paid.sql', 'SELECT * FROM orders')
   assert.match(
-    (await compare('main')).out,
+    await beside('main'),
     /no row differs\..*The same rows, though they or what they read changed: paid, sums\n/s,
   )
   // The macros that jobs share lie beside them.
@@ -85,18 +87,14 @@ test('the models of a branch and of another folder, over the same rows', async t
   cpSync(join(job.home, 'job'), copy, { recursive: true })
   cpSync(join(job.home, 'macros'), join(job.home, 'copy/macros'), { recursive: true })
   writeFileSync(join(job.home, 'macros/t.sql'), 'CREATE MACRO twice(x) AS x * 3;')
-  assert.match((await compare(copy)).out, /\nother {2}~ .*\+ /)
-  assert.match((await compare('main')).out, /\nother {2}~ .*\+ /)
+  assert.match(await beside(copy), /\nother {2}~ .*\+ /)
+  assert.match(await beside('main'), /\nother {2}~ .*\+ /)
 
   writeFileSync(join(copy, 'job.yaml'), `job: another\n${YAML}`)
   for (const [version, says] of [
     [copy, /is the job another, and .* is versions/],
     ['nowhere', /--compare nowhere: git knows no such version/],
-    ['--all', /./],
-  ] as const) {
-    const wrong = await compare(version)
-    assert.notEqual(wrong.code, 0)
-    assert.match(wrong.err, says)
-    assert.doesNotMatch(wrong.err, /\n\s+at /)
-  }
+    ['--all', /--compare --all: git knows no such version/],
+  ] as const)
+    await assert.rejects(beside(version), says)
 })
