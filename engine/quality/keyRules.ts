@@ -41,14 +41,19 @@ export function losersSql(
   rows: string,
   row: string,
 ): string {
-  const all = columns.map(column => quoteName(column.name))
-  const order = [...newest, ...all.map(name => `${name} DESC NULLS LAST`), row]
-  const values = `row(${all.join(', ')})`
-  return `SELECT ${row} AS ${LOSER.row}, ${values} IS DISTINCT FROM first_value(${values}) OVER _nf_key AS ${LOSER.differs},
-      count(*) OVER (PARTITION BY ${key.map(quoteName).join(', ')}) AS ${LOSER.rows} FROM (${rows})
-    WINDOW _nf_key AS (PARTITION BY ${key.map(quoteName).join(', ')} ORDER BY ${order.join(', ')})
+  // One value in place of all: of a thousand columns, a window's rows and their order take more memory than there is.
+  const all = columns.map(column => `${quoteName(column.name)}, 'DESC NULLS LAST'`)
+  const order = [...newest, SORTED, row]
+  const keys = key.map(quoteName).join(', ')
+  return `SELECT ${row} AS ${LOSER.row}, ${SORTED} IS DISTINCT FROM first_value(${SORTED}) OVER _nf_key AS ${LOSER.differs},
+      count(*) OVER (PARTITION BY ${keys}) AS ${LOSER.rows}
+    FROM (SELECT *, create_sort_key(${all.join(', ')}) AS ${SORTED} FROM (${rows}))
+    WINDOW _nf_key AS (PARTITION BY ${keys} ORDER BY ${order.join(', ')})
     QUALIFY row_number() OVER _nf_key > 1`
 }
+
+/** All columns of a row as DuckDB sorts by them, the greatest first; equal where no column differs. */
+const SORTED = '_nf_sorted'
 
 /** Rows of a data set, as what stands after FROM, their numbers as `file_row_number`; how those of one key are ordered. */
 export interface KeyedRows {

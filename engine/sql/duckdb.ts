@@ -31,6 +31,9 @@ const INTERRUPT_INTERVAL_MS = 100
 /** One row of a small result: numbers and strings as such, every other value as DuckDB's text. */
 export type DuckRow = Record<string, unknown>
 
+const MORE_MEMORY =
+  'Raise resources.memory of the job (resources: { memory: 4GB }), or lower resources.threads.'
+
 /** A failure of a statement. */
 export class SqlError extends EngineError {
   /** `Binder`, `Catalog`, `Conversion` … */
@@ -43,8 +46,11 @@ export class SqlError extends EngineError {
   /** What is not there: of a table, a function, a column. */
   readonly missing: { kind: string; name: string; candidates: string[] } | undefined
 
-  constructor(type: string, text: string, facts: Record<string, string>, statement: string, cause: unknown) {
-    super(codeOf(type, text), `${type} Error: ${text}`, { cause })
+  constructor(type: string, said: string, facts: Record<string, string>, statement: string, cause: unknown) {
+    // What DuckDB advises is for its own shell.
+    const exhausted = type === 'Out of Memory'
+    const text = exhausted ? said.split('\n', 1)[0]! : said
+    super(codeOf(type, text), `${type} Error: ${text}`, { cause, ...(exhausted && { hint: MORE_MEMORY }) })
     this.type = type
     this.text = text
     this.statement = statement

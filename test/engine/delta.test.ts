@@ -155,3 +155,36 @@ test('of two rows with one key the newest stays; ties end the same way in any or
     )
   }
 })
+
+test('of 1,500 columns, rows of one key are told apart by each of them, in little memory', async () => {
+  const small = await Duck.open({ threads: 2, memory: 300 * 1024 * 1024 })
+  const shape = columns(
+    'INTEGER',
+    ...Array.from({ length: 1500 }, (_, index) => ['BIGINT', 'VARCHAR', 'DOUBLE'][index % 3]!),
+  )
+  const values = shape.map(({ name }, index) =>
+    index === 0
+      ? `(i % 100)::INTEGER AS ${name}`
+      : index === 1500
+        ? `CASE i WHEN 107 THEN NULL WHEN 108 THEN '-0.0'::DOUBLE WHEN 109 THEN 'nan'::DOUBLE ELSE 0 END AS ${name}`
+        : `(i % 100 + ${index}) AS ${name}`,
+  )
+  const source = `SELECT i AS nr, ${values.join(', ')} FROM range(200) t(i)`
+  try {
+    const losers = losersSql(shape, ['c0'], [], source, 'nr')
+    const found = await small.rows(
+      `SELECT count(*) AS n, count(*) FILTER (_nf_differs) AS differing, any_value(_nf_rows) AS each FROM (${losers})`,
+    )
+    assert.deepEqual(found, [{ n: 100, differing: 2, each: 2 }])
+    await assert.rejects(
+      small.rows('SELECT list(i) FROM range(100000000) t(i)'),
+      (error: Error & { hint?: string }) => {
+        assert.match(error.message, /^Out of Memory Error: [^\n]+$/)
+        assert.match(error.hint!, /resources\.memory/)
+        return true
+      },
+    )
+  } finally {
+    small.close()
+  }
+})

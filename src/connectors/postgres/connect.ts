@@ -88,6 +88,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 const STANDBY =
   'Run the job again. If the source is a hot standby, replay removed rows that the read still needed: set hot_standby_feedback = on there, or raise max_standby_streaming_delay.'
 
+const TOO_WIDE =
+  'A row of Postgres has a page of 8 kB, and only texts and the like are kept beside it: cast numbers of so many columns to smaller types (::SMALLINT, ::INTEGER), or split them into tables that share the key.'
 const NO_PARTITION =
   'Nothing was loaded. Make a partition that takes the row (CREATE TABLE … PARTITION OF … FOR VALUES …, or … DEFAULT for all others); with partitions: { every: month } in this load those of days are made.'
 
@@ -115,7 +117,13 @@ export function postgresError(error: unknown, where: string): EngineError {
   const isWhole = state.startsWith('23') && /^Failing row contains/i.test(inner?.detail ?? '')
   const detail = inner?.detail && !isWhole ? ` (${inner.detail})` : ''
   const hint =
-    state === '40001' ? STANDBY : /^no partition of relation/.test(text) ? NO_PARTITION : HINTS[code]
+    state === '40001'
+      ? STANDBY
+      : state === '54000' && /^row is too big/.test(text)
+        ? TOO_WIDE
+        : /^no partition of relation/.test(text)
+          ? NO_PARTITION
+          : HINTS[code]
   return new EngineError(code, `${where}: ${text}${detail}`, { cause: error, hint })
 }
 
