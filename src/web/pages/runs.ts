@@ -38,11 +38,11 @@ ${runTable(shown, clock.now())}${found.length > PAGE ? html`<p>${link(`/runs?${o
 
 export const runTable = (runs: SeenRun[], now: Date) =>
   table(
-    ['Run', 'Job', 'Status', 'Began', 'Took', '#Read', '#Loaded', '#Error rate', 'Why'],
+    ['Status', 'Job', 'Run', 'Began', 'Took', '#Read', '#Loaded', '#Error rate', 'Why'],
     runs.map(each => [
-      link(runPath(each.run), each.run),
-      link(jobPath(each.job), each.job),
       statusBadge(statusOf(each, now)),
+      link(jobPath(each.job), each.job),
+      link(runPath(each.run), each.run),
       moment(each.started_at),
       each.ended_at ? duration(Date.parse(each.ended_at) - Date.parse(each.started_at)) : '–',
       ...[each.rows_read, each.rows_loaded].map(rows => (rows === null ? '–' : count(rows))),
