@@ -16,7 +16,7 @@ load:
   t: { to: wh, from: t, key: id }
 resources: { memory: 300MB, threads: 1 }
 retries: { limit: 0 }
-timeouts: { lock: 9s }
+timeouts: { lock: 15s }
 alerts:
   channels: { note: { command: ["sh", "-c", "cat >> alerts.txt; echo >> alerts.txt"] } }
   on: { sla: [note] }
