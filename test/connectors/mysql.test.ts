@@ -317,9 +317,16 @@ describe('mysql: what a schema has beside plain tables', async () => {
   it('tables with system versioning are among its tables; shapes and broken views are told', async () => {
     await db.query(`CREATE TABLE kept (id int PRIMARY KEY, p point) WITH SYSTEM VERSIONING; CREATE TABLE base (id int);
       CREATE VIEW lost AS SELECT * FROM base; DROP TABLE base`)
+    await db.query('CREATE TABLE Twin (id int PRIMARY KEY); CREATE TABLE twin (no int PRIMARY KEY)')
     const from = source(db.url)
-    const names = (await from.tables!(signal)).map(({ name }) => name)
-    assert.deepEqual(names, ['kept', 'lost'])
+    const listed = await from.tables!(signal)
+    assert.deepEqual(
+      listed.map(({ name, key }) => `${name} ${key}`).sort(),
+      ['Twin id', 'kept id', 'lost ', 'twin no'],
+      'of names that differ in case, each has its own key',
+    )
+    const twin = await from.describe(spec('twin'), signal)
+    assert.deepEqual([twin.key, twin.columns.map(({ name }) => name)], [['no'], ['no']])
     const { notes } = await from.describe(spec('kept'), signal)
     assert.match(notes!.join(), /p \(point\): shapes come as WKB, without their spatial reference id/)
     await assert.rejects(from.describe(spec('lost'), signal), (error: EngineError) => {

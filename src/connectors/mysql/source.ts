@@ -61,7 +61,7 @@ export class MysqlSource implements Source {
         `SELECT t.table_schema AS place, t.table_name AS name, t.table_rows AS row_count, s.column_name AS keyed,
                 s.index_name AS ix, s.seq_in_index AS at, t.table_type AS kind
            FROM information_schema.tables t
-           LEFT JOIN information_schema.statistics s ON s.table_schema = t.table_schema AND s.table_name = t.table_name
+           LEFT JOIN information_schema.statistics s ON s.table_schema = t.table_schema AND s.table_name = t.table_name AND BINARY s.table_name = BINARY t.table_name
           WHERE t.table_schema = DATABASE() AND t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') AND t.table_name NOT LIKE 'nightfreight\\_%'
           ORDER BY t.table_name, s.seq_in_index`,
         signal,
