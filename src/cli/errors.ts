@@ -4,7 +4,7 @@ import { EngineError } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import type { ErrorCount, ErrorQuery, ErrorRecord, ErrorState } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
-import { columnsOf, corrections, headerLine, idsIn, recordLines } from '../runs/correctionCsv.ts'
+import { corrections, csvOf, idsIn } from '../runs/correctionCsv.ts'
 import { openMask, shownRecord } from '../runs/mask.ts'
 import { printable } from '../util/printable.ts'
 import { homeFolder, openMetadata } from './home.ts'
@@ -193,14 +193,9 @@ function exportCommand(): Command {
       }
       await withMetadata(({ errors }) => {
         const mask = exact ? undefined : ownMask()
-        const shown = (records: ErrorRecord[]) =>
-          mask ? records.map(record => shownRecord(mask, record)) : records
+        const shown = (record: ErrorRecord) => (mask ? shownRecord(mask, record) : record)
         return writing(out, async write => {
-          // Their columns first: each row has its own.
-          const columns = new Set<string>()
-          for await (const page of errors.pages(query)) for (const name of columnsOf(page)) columns.add(name)
-          write(headerLine([...columns], exact))
-          for await (const page of errors.pages(query)) write(recordLines(shown(page), [...columns], exact))
+          for await (const text of csvOf(() => errors.pages(query), shown, exact)) write(text)
         })
       })
     })

@@ -8,32 +8,30 @@ import { cell, ofCell } from '../util/printable.ts'
 type Values = Record<string, string | null>
 
 /**
- * Error records of one table as CSV for a person to correct: `_id`, `_reason`, then the row's columns. Safe to open in a
- * spreadsheet and to show on a terminal, or with the `exact` bytes.
+ * Error records as CSV for a person to correct, portion by portion: `_id`, `_reason`, then the columns of all of them. Safe to
+ * open in a spreadsheet and to show on a terminal, or with the `exact` bytes. `pages` is gone through twice: each row has
+ * columns of its own. `shown`: a record as those may see it whom the CSV is for.
  */
-export function toCsv(records: ErrorRecord[], exact = false): string {
-  const columns = columnsOf(records)
-  return headerLine(columns, exact) + recordLines(records, columns, exact)
+export async function* csvOf(
+  pages: () => AsyncIterable<ErrorRecord[]>,
+  shown: (record: ErrorRecord) => ErrorRecord,
+  exact = false,
+): AsyncGenerator<string> {
+  const columns = new Set<string>()
+  for await (const page of pages())
+    for (const { record } of page) for (const name of Object.keys(record)) columns.add(name)
+  yield csvText([['_id', '_reason', ...[...columns].map(name => shownAs(name, exact))]])
+  for await (const page of pages())
+    yield csvText(
+      page
+        .map(shown)
+        .map(({ id, reason, record }) => [
+          id,
+          shownAs(reason, exact),
+          ...[...columns].map(name => shownAs(record[name] ?? null, exact)),
+        ]),
+    )
 }
-
-/** All columns of some records. */
-export const columnsOf = (records: ErrorRecord[]): string[] => [
-  ...new Set(records.flatMap(({ record }) => Object.keys(record))),
-]
-
-/** The first line of {@link toCsv}. */
-export const headerLine = (columns: string[], exact: boolean): string =>
-  csvText([['_id', '_reason', ...columns.map(name => shownAs(name, exact))]])
-
-/** Its lines of records, in the order of these columns. */
-export const recordLines = (records: ErrorRecord[], columns: string[], exact: boolean): string =>
-  csvText(
-    records.map(({ id, reason, record }) => [
-      id,
-      shownAs(reason, exact),
-      ...columns.map(name => shownAs(record[name] ?? null, exact)),
-    ]),
-  )
 
 const shownAs = (value: string | null, exact: boolean) => (value === null || exact ? value : cell(value))
 
@@ -45,7 +43,7 @@ export const idsIn = (csv: string): string[] =>
 
 /**
  * The values that a corrected CSV gives other than the records have, by id; lines that change nothing are left out.
- * Fails with CONFIG_INVALID, naming the line, where it is none of {@link toCsv}'s.
+ * Fails with CONFIG_INVALID, naming the line, where it is none of {@link csvOf}'s.
  */
 export function corrections(
   csv: string,

@@ -7,7 +7,7 @@ import { runDetails } from '../metadata/runDetails.ts'
 import type { ReportData } from '../report/data.ts'
 import { renderReport } from '../report/html.ts'
 import { html } from '../report/markup.ts'
-import { toCsv } from '../runs/correctionCsv.ts'
+import { csvOf } from '../runs/correctionCsv.ts'
 import { shownRecord } from '../runs/mask.ts'
 import { jobPath, runPath } from '../util/site.ts'
 import { type Act, correct, ERROR_ACTIONS, JOB_ACTIONS, RUN_ACTIONS } from './actions.ts'
@@ -21,8 +21,6 @@ import { findPage } from './pages/index.ts'
 import { SCRIPT } from './script.ts'
 import { ICON, STYLE } from './style.ts'
 
-/** Records that one export holds. */
-const MAX_EXPORT = 100_000
 /** Messages that were not looked at yet. */
 const MAX_SAID = 1000
 
@@ -136,10 +134,13 @@ function downloads(app: Hono<Env>, { metadata, mask }: WebContext): void {
     const found = await report(context.req.param('run'))
     return found ? context.json(found) : context.json({ error: 'there is no such report' }, 404)
   })
-  app.get('/errors.csv', async context => {
+  app.get('/errors.csv', context => {
     const wanted = errorQuery(pathOf(context).query)
-    const records = await metadata.errors.list({ ...wanted, limit: MAX_EXPORT })
-    return context.body(toCsv(records.map(record => shownRecord(mask, record))), 200, {
+    const lines = csvOf(
+      () => metadata.errors.pages(wanted),
+      record => shownRecord(mask, record),
+    )
+    return context.body(ReadableStream.from(lines).pipeThrough(new TextEncoderStream()), 200, {
       'content-type': 'text/csv; charset=utf-8',
       'content-disposition': 'attachment; filename="errors.csv"',
     })
