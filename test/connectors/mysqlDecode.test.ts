@@ -83,7 +83,10 @@ describe('mysql answers', () => {
       () => rowsIn(describedAs([['UBIGINT', 8]]), [other]),
       failsWith('DECODE_FAILED', /c0: described/),
     )
-    assert.throws(() => rowsIn(columns, [other]), failsWith('DECODE_FAILED', /14 columns .* 1 came/))
+    assert.throws(
+      () => rowsIn(columns, [other]),
+      failsWith('DECODE_FAILED', /: 1 column came instead of the 14 /),
+    )
   })
 
   it('gives the error of the server, before and amid the rows', () => {

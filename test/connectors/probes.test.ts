@@ -121,7 +121,7 @@ async function taking(act: (socket: Socket) => void, use: (port: number) => Prom
 }
 
 test('every connector that reaches over a network is here', () => {
-  const local = ['duckdb', 'lake', 'local']
+  const local = ['duckdb', 'job', 'lake', 'local']
   assert.deepEqual(
     Object.keys(REACHED).sort(),
     connectors

@@ -76,7 +76,7 @@ export class RowDecoder {
     if (wire.length !== this.columns.length)
       throw new EngineError(
         'DECODE_FAILED',
-        `${where}: ${wire.length} columns came instead of the ${this.columns.length} that were asked for`,
+        `${where}: ${counted(wire.length, 'column')} came instead of the ${this.columns.length} that were asked for`,
       )
     this.kinds = Uint8Array.from(this.columns, ({ column }, index) => {
       const { type, unsigned } = wire[index]!
