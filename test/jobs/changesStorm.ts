@@ -86,15 +86,17 @@ retries: { limit: 1, delay: 100ms }
   })()
   await Promise.all([...writers, reading])
   // One that was killed may leave a run to be continued, which ends where it was planned to.
+  const nights: string[] = []
   for (let night = 0; night < 2; night++) {
     const { code, output } = await commandLine(job.home, ['run', job.folder])
     assert.equal(code, 0, output)
+    nights.push(output)
   }
   for (const table of ['told', 'other']) {
     const columns = table === 'told' ? 'id, n, note, price' : 'id, n'
     const sql = (name: string) => `SELECT ${columns} FROM ${name} ORDER BY id`
     sameRows(
-      table,
+      `${nights.join('\n')}\n${table}`,
       await warehouse.query(sql(table === 'told' ? 'now' : table)),
       await source.query(sql(table)),
     )

@@ -12,7 +12,7 @@ import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteLiteral } from './connect.ts'
 import { followable, publish, storedTables } from './followed.ts'
 import { lsnOf } from './lsn.ts'
-import { idle, LOG_END, madeSlot, slotNamed } from './slot.ts'
+import { idle, LOG_END, madeSlot, readPast, slotNamed } from './slot.ts'
 import { watchSlot } from './watch.ts'
 
 /** Postgres' logical replication: a slot and a publication of the reader's name. */
@@ -61,14 +61,7 @@ export class PostgresChangeLog implements ChangeLog {
       if (gone && known.length > 0)
         throw lost(`replication slot ${reader} was invalidated: the server removed log that it needed`)
       for (const { spec, from } of known)
-        if (lsnOf(from!) < lsnOf(slot!.confirmed))
-          throw new EngineError(
-            'LOG_LOST',
-            `${name}: replication slot ${reader} is at ${slot!.confirmed}, past ${from}, up to which ${spec.name} was read`,
-            {
-              hint: 'Somebody else has read from it. Read anew what has been read so far: nightfreight run JOB --full-refresh.',
-            },
-          )
+        if (lsnOf(from!) < lsnOf(slot!.confirmed)) throw readPast(name, reader, slot!, from!, spec.name)
       const added = await publish(client, name, reader, found)
       const unpublished = known.filter(({ spec }) => added.includes(spec.name))
       if (unpublished.length > 0)

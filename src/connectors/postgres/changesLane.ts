@@ -20,7 +20,7 @@ import {
 import { lsnOf, lsnText } from './lsn.ts'
 import { EPOCH_SECONDS, type LogDecoder, PgOutput } from './pgoutput.ts'
 import type { PostgresExtract } from './settings.ts'
-import { idle } from './slot.ts'
+import { idle, readPast } from './slot.ts'
 import { errorFields, Framer, MESSAGE, sendQuery, socketOf } from './wire.ts'
 
 const XLOG_DATA = 0x77
@@ -54,7 +54,10 @@ export async function readChanges(
     }
     const positions = new Map(tables.map(table => [table, lsnOf(table.read.from)]))
     const [start = 0n] = [...positions.values()].sort((a, b) => (a < b ? -1 : 1))
-    await idle(client, name, request.reader, signal)
+    const slot = await idle(client, name, request.reader, signal)
+    for (const { read } of tables)
+      if (slot && lsnOf(read.from) < lsnOf(slot.confirmed))
+        throw readPast(name, request.reader, slot, read.from, read.extract)
     const until = lsnOf(request.until)
     const decoder = new PgOutput(name, byOid, positions, until)
     const { silence } = access.timeouts ?? DEFAULT_TIMEOUTS
@@ -103,13 +106,12 @@ export function stream(
   const settle = (position: bigint) => {
     if (!decoder.underWay && position >= until) finish(() => resolve(position))
   }
-  // The start is what the targets have committed: that may be forgotten, and nothing after it.
+  // Of no position: what is told as flushed, the slot forgets, also of tables that are not among those read here.
   const report = (answer: boolean) => {
     const message = Buffer.alloc(39)
     message.write('d')
     message.writeInt32BE(38, 1)
     message.write('r', 5)
-    for (const at of [6, 14, 22]) message.writeBigUInt64BE(start, at)
     message.writeBigInt64BE(BigInt(Date.now() - EPOCH_SECONDS * 1000) * 1000n, 30)
     message[38] = answer ? 1 : 0
     socket.write(message)

@@ -48,6 +48,16 @@ export async function madeSlot(
   return undefined
 }
 
+/** The server leaves out what a slot has passed, without a word: an error where that is something a table needs. */
+export const readPast = (where: string, name: string, { confirmed }: Slot, from: string, table: string) =>
+  new EngineError(
+    'LOG_LOST',
+    `${where}: replication slot ${name} is at ${confirmed}, past ${from}, up to which ${table} was read`,
+    {
+      hint: 'Somebody else has read from it. Read anew what has been read so far: nightfreight run JOB --full-refresh.',
+    },
+  )
+
 /** How long a reader that was killed may still seem to be there. */
 const BUSY_MS = 30_000
 
