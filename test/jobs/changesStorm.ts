@@ -70,7 +70,7 @@ retries: { limit: 1, delay: 100ms }
       }
       const ended = commandLine(job.home, ['run', job.folder], { begun })
       const blow = delay(300 + random() * 7000).then(async () => {
-        if (random() < 0.3) {
+        if (found.kills > 0 && random() < 0.3) {
           found.cuts++
           await cut(source, kind)
         } else if (child?.exitCode === null) {
