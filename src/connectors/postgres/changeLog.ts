@@ -12,7 +12,7 @@ import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteLiteral } from './connect.ts'
 import { followable, publish, storedTables } from './followed.ts'
 import { lsnOf } from './lsn.ts'
-import { idle, LOG_END, madeSlot, readPast, slotNamed } from './slot.ts'
+import { idle, LOG_END, madeSlot, refusePassed, slotNamed } from './slot.ts'
 import { watchSlot } from './watch.ts'
 
 /** Postgres' logical replication: a slot and a publication of the reader's name. */
@@ -60,8 +60,7 @@ export class PostgresChangeLog implements ChangeLog {
       const gone = slot?.status === 'lost'
       if (gone && known.length > 0)
         throw lost(`replication slot ${reader} was invalidated: the server removed log that it needed`)
-      for (const { spec, from } of known)
-        if (lsnOf(from!) < lsnOf(slot!.confirmed)) throw readPast(name, reader, slot!, from!, spec.name)
+      for (const { spec, from } of known) refusePassed(name, reader, slot!, from!, spec.name)
       const added = await publish(client, name, reader, found)
       const unpublished = known.filter(({ spec }) => added.includes(spec.name))
       if (unpublished.length > 0)

@@ -20,7 +20,7 @@ import {
 import { lsnOf, lsnText } from './lsn.ts'
 import { EPOCH_SECONDS, type LogDecoder, PgOutput } from './pgoutput.ts'
 import type { PostgresExtract } from './settings.ts'
-import { idle, readPast } from './slot.ts'
+import { idle, refusePassed } from './slot.ts'
 import { errorFields, Framer, MESSAGE, sendQuery, socketOf } from './wire.ts'
 
 const XLOG_DATA = 0x77
@@ -55,9 +55,7 @@ export async function readChanges(
     const positions = new Map(tables.map(table => [table, lsnOf(table.read.from)]))
     const [start = 0n] = [...positions.values()].sort((a, b) => (a < b ? -1 : 1))
     const slot = await idle(client, name, request.reader, signal)
-    for (const { read } of tables)
-      if (slot && lsnOf(read.from) < lsnOf(slot.confirmed))
-        throw readPast(name, request.reader, slot, read.from, read.extract)
+    if (slot) for (const { read } of tables) refusePassed(name, request.reader, slot, read.from, read.extract)
     const until = lsnOf(request.until)
     const decoder = new PgOutput(name, byOid, positions, until)
     const { silence } = access.timeouts ?? DEFAULT_TIMEOUTS

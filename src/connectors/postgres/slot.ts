@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
 import { ask, quoteLiteral } from './connect.ts'
+import { lsnOf } from './lsn.ts'
 
 /** A replication slot as `pg_replication_slots` shows it. */
 export interface Slot {
@@ -48,15 +49,23 @@ export async function madeSlot(
   return undefined
 }
 
-/** The server leaves out what a slot has passed, without a word: an error where that is something a table needs. */
-export const readPast = (where: string, name: string, { confirmed }: Slot, from: string, table: string) =>
-  new EngineError(
+/** Fails with LOG_LOST where a slot has passed the position that a table was read to: the server leaves out the rest without a word. */
+export function refusePassed(
+  where: string,
+  name: string,
+  { confirmed }: Slot,
+  from: string,
+  table: string,
+): void {
+  if (lsnOf(from) >= lsnOf(confirmed)) return
+  throw new EngineError(
     'LOG_LOST',
     `${where}: replication slot ${name} is at ${confirmed}, past ${from}, up to which ${table} was read`,
     {
       hint: 'Somebody else has read from it. Read anew what has been read so far: nightfreight run JOB --full-refresh.',
     },
   )
+}
 
 /** How long a reader that was killed may still seem to be there. */
 const BUSY_MS = 30_000
