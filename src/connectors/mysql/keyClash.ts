@@ -4,7 +4,7 @@ import { columnNamed } from '../../../engine/types/logical.ts'
 import { foldedText, matchFolded } from './changes.ts'
 import type { TargetSession } from './targetSession.ts'
 import type { TargetTable } from './targetTypes.ts'
-import { identifier } from './types.ts'
+import { identifier, literal } from './types.ts'
 
 /** Of MariaDB and of MySQL: compares bytes, and does not take blanks at the end away. */
 const EXACT_COLLATIONS = ['utf8mb4_nopad_bin', 'utf8mb4_0900_bin']
@@ -30,6 +30,14 @@ export const foldingColumns = ({ key }: Pick<StagedLoad, 'key'>, table: TargetTa
 export const foldedKey = ({ key }: Pick<StagedLoad, 'key'>, table: TargetTable, from = 's') =>
   key.map(name => foldedText(name, table, from)).join(', ')
 
+/** SQL of a row's key as messages show it: `id '1', day '2026-02-01'`; `from`: the row's alias. */
+export function keyText({ key }: Pick<StagedLoad, 'key'>, from: string): string {
+  const parts = key.map(
+    name => `CONCAT(${literal(`${name} `)}, QUOTE(CAST(${from}.${identifier(name)} AS CHAR)))`,
+  )
+  return parts.length > 0 ? `CONCAT_WS(', ', ${parts.join(', ')})` : "''"
+}
+
 /**
  * Why a load met a key that was there, where the key's collation is the reason: a CONSTRAINT_VIOLATED error that names
  * two keys that are one for the target. Undefined where no two are.
@@ -43,8 +51,7 @@ export async function keyClash(
 ): Promise<EngineError | undefined> {
   const folding = foldingColumns(load, table)
   if (folding.length === 0) return undefined
-  const shown = (from: string) =>
-    `CONCAT_WS(', ', ${load.key.map(name => `CONCAT('${name} ', QUOTE(${from}.${identifier(name)}))`).join(', ')})`
+  const shown = (from: string) => keyText(load, from)
   const pairs = [
     `SELECT MIN(${shown('s')} COLLATE utf8mb4_bin) AS one, MAX(${shown('s')} COLLATE utf8mb4_bin) AS other FROM ${staging} AS s
       GROUP BY ${foldedKey(load, table)} HAVING COUNT(*) > 1 LIMIT 1`,

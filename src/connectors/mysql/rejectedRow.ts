@@ -1,10 +1,11 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
+import { keyText } from './keyClash.ts'
 import { checksOf, ofValues, typedColumns } from './rowValidator.ts'
 import type { TargetSession } from './targetSession.ts'
 import type { TargetTable } from './targetTypes.ts'
-import { identifier, literal } from './types.ts'
+import { literal } from './types.ts'
 
 /** Whether a table refused a value or a row. */
 export const isRefused = (error: unknown): boolean =>
@@ -21,10 +22,7 @@ export async function findReject(
   staging: string,
   where: string,
 ): Promise<EngineError | undefined> {
-  const parts = load.key.map(
-    name => `CONCAT(${literal(`${name} `)}, QUOTE(CAST(s.${identifier(name)} AS CHAR)))`,
-  )
-  const key = parts.length > 0 ? `CONCAT_WS(', ', ${parts.join(', ')})` : "''"
+  const key = keyText(load, 's')
   const first = async (code: ErrorCode, sql: string) => {
     const [found] = await session.rows(sql)
     if (!found) return undefined
