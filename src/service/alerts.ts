@@ -2,7 +2,7 @@ import type { EngineError } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import type { AlertWorld } from '../alerts/alerts.ts'
 import { Alerts } from '../alerts/alerts.ts'
-import { backfillOf, type FailedRun, intervalsOf, remedy } from '../alerts/remedy.ts'
+import { backfillOf, type CommandPlace, type FailedRun, intervalsOf, remedy } from '../alerts/remedy.ts'
 import { alertOf, failureAlert, typed } from '../alerts/runAlerts.ts'
 import { readAlertsAlone } from '../config/alertsAlone.ts'
 import type { Alert } from '../spec/alert.ts'
@@ -36,20 +36,14 @@ export class ServiceAlerts {
 
   /** Intervals of a job wait for one that has failed. */
   blocked({ name, folder, cron }: ScheduledJob, { reason, since, waiting, failed }: Blocked): Promise<void> {
-    const { home, env, clock } = this.options
-    const place = { folder, home, env }
-    return this.tell(
-      folder,
-      alertOf({ job: name }, clock.now(), {
-        kind: 'failure',
-        severity: 'HIGH',
-        cause: 'blocked',
-        title: `${name}: the schedule is blocked`,
-        what: `${counted(waiting, 'data interval')} ${waiting === 1 ? 'waits' : 'wait'} since ${since}: ${reason}. Nothing is run until that has succeeded.`,
-        // A run by hand settles intervals that are of no schedule of the job's own.
-        ...typed(place, cron ? backfillOf(place, failed) : remedy(place, undefined)),
-      }),
-    )
+    const place = this.placeOf(folder)
+    return this.tellOf(name, place, {
+      cause: 'blocked',
+      title: `${name}: the schedule is blocked`,
+      what: `${counted(waiting, 'data interval')} ${waiting === 1 ? 'waits' : 'wait'} since ${since}: ${reason}. Nothing is run until that has succeeded.`,
+      // A run by hand settles intervals that are of no schedule of the job's own.
+      command: cron ? backfillOf(place, failed) : remedy(place, undefined),
+    })
   }
 
   /** A run was killed so often that it is not begun again. */
@@ -60,45 +54,46 @@ export class ServiceAlerts {
 
   /** An interval was planned long after its end, or intervals were passed over. */
   missed({ name, folder }: ScheduledJob, { due, passedOver }: Missed): Promise<void> {
-    const { home, env, clock } = this.options
-    const place = { folder, home, env }
-    const now = clock.now()
-    const minutes = Math.round((now.getTime() - due.getTime()) / 60_000)
+    const place = this.placeOf(folder)
+    const minutes = Math.round((this.options.clock.now().getTime() - due.getTime()) / 60_000)
     const what = `It was due at ${due.toISOString()} and begins only now, ${counted(minutes, 'minute')} later: no scheduler was running.`
     const command = passedOver
       ? backfillOf(place, passedOver.first.toISOString(), passedOver.last.toISOString())
       : intervalsOf(place, name)
-    return this.tell(
-      folder,
-      alertOf({ job: name }, now, {
-        kind: 'failure',
-        severity: 'HIGH',
-        cause: 'missed start',
-        title: `${name}: did not start when it should`,
-        what: passedOver
-          ? `${what} ${passedOver.isMore ? 'More than ' : ''}${counted(passedOver.count, 'earlier data interval')} ${passedOver.count === 1 ? 'is' : 'are'} passed over (catchup: false).`
-          : what,
-        ...typed(place, command),
-      }),
-    )
+    return this.tellOf(name, place, {
+      cause: 'missed start',
+      title: `${name}: did not start when it should`,
+      what: passedOver
+        ? `${what} ${passedOver.isMore ? 'More than ' : ''}${counted(passedOver.count, 'earlier data interval')} ${passedOver.count === 1 ? 'is' : 'are'} passed over (catchup: false).`
+        : what,
+      command,
+    })
   }
 
   /** What is planned of a job ends in the future: nothing more is planned until then. */
   ahead({ name, folder }: ScheduledJob, end: Date): Promise<void> {
-    const { home, env, clock } = this.options
-    const place = { folder, home, env }
-    const now = clock.now()
-    return this.tell(
-      folder,
-      alertOf({ job: name }, now, {
-        kind: 'failure',
-        severity: 'HIGH',
-        cause: 'clock',
-        title: `${name}: nothing is planned before ${end.toISOString()}`,
-        what: `Data intervals of it end as late as ${end.toISOString()}, and this machine's clock was ahead when they were planned, or is behind now. Where its time is right, forget them.`,
-        ...typed(place, intervalsOf(place, name, '--forget-future')),
-      }),
-    )
+    const place = this.placeOf(folder)
+    return this.tellOf(name, place, {
+      cause: 'clock',
+      title: `${name}: nothing is planned before ${end.toISOString()}`,
+      what: `Data intervals of it end as late as ${end.toISOString()}, and this machine's clock was ahead when they were planned, or is behind now. Where its time is right, forget them.`,
+      command: intervalsOf(place, name, '--forget-future'),
+    })
+  }
+
+  private placeOf(folder: string): CommandPlace {
+    const { home, env } = this.options
+    return { folder, home, env }
+  }
+
+  /** Tells of a job's schedule, with what to type. */
+  private tellOf(
+    job: string,
+    place: CommandPlace,
+    { command, ...said }: Pick<Alert, 'cause' | 'title' | 'what'> & { command: string },
+  ): Promise<void> {
+    const alert = { kind: 'failure', severity: 'HIGH', ...said, ...typed(place, command) } as const
+    return this.tell(place.folder, alertOf({ job }, this.options.clock.now(), alert))
   }
 
   private async tell(folder: string, alert: Alert): Promise<void> {
