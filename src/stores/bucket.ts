@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { unless } from '../../engine/errors.ts'
 import { Copies } from './copies.ts'
 import { S3Client } from './s3/client.ts'
 import { download } from './s3/download.ts'
@@ -50,8 +51,11 @@ export class BucketStore implements FileStore {
   async move(from: string, to: string): Promise<void> {
     const object = await this.client.head(from)
     if (!object) return
-    await this.client.copy(object, to)
-    await this.client.remove(from)
+    const there = await unless('TABLE_MISSING', async () => {
+      await this.client.copy(object, to)
+      return true
+    })
+    if (there) await this.client.remove(from)
   }
 
   local(path: string): Promise<string | undefined> {

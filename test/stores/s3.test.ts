@@ -151,18 +151,38 @@ test('SlowDown is waited out, also in the middle of an upload', async () => {
   }
 })
 
+const bucket = () =>
+  new BucketStore(
+    s3Access(
+      s3Config.parse({ url: `s3://store/${Math.random()}`, endpoint: server.endpoint, ...keys }),
+      's3',
+    ),
+  )
+
+test('a file that another process moves between two requests is one that is not there', async () => {
+  const store = bucket()
+  await store.put('moved', 'x'.repeat(100))
+  const gone = { code: 'NoSuchKey', status: 404 }
+  try {
+    server.mischief = method => (method === 'GET' || method === 'PUT' ? gone : undefined)
+    assert.equal(await store.local('moved'), undefined)
+    await store.move('moved', 'elsewhere')
+    // Half of it was read when it went.
+    let asked = 0
+    server.mischief = method => (method === 'GET' ? (++asked === 1 ? 'cut' : gone) : undefined)
+    assert.equal(await store.local('moved'), undefined)
+    assert.equal(asked, 2)
+  } finally {
+    server.mischief = undefined
+  }
+  assert.equal(await store.local('elsewhere'), undefined)
+  assert.equal(readFileSync((await store.local('moved'))!, 'utf8').length, 100)
+  await store.clear()
+})
+
 for (const [kind, open] of [
   ['folder', () => new FolderStore(mkdtempSync(join(folder, 's-')))],
-  [
-    'bucket',
-    () =>
-      new BucketStore(
-        s3Access(
-          s3Config.parse({ url: `s3://store/${Math.random()}`, endpoint: server.endpoint, ...keys }),
-          's3',
-        ),
-      ),
-  ],
+  ['bucket', bucket],
 ] as [string, () => FileStore][])
   test(`${kind}: a file is put once, seen whole, listed, fetched and removed`, async () => {
     const store = open()
@@ -197,6 +217,21 @@ for (const [kind, open] of [
     assert.equal(existsSync(work), false, 'what was left is gone')
     rmSync(await store.work('me'), { recursive: true })
   })
+
+test('an error names the object as the bucket does, prefix and all', async () => {
+  const below = client(keys, 's3://store/a/b')
+  server.mischief = () => ({ code: 'AccessDenied', status: 403 })
+  try {
+    for (const act of [
+      () => below.get('c'),
+      () => below.list('c').next(),
+      () => below.abortUploads('c', new Date()),
+    ])
+      await assert.rejects(act, /s3: s3:\/\/store\/a\/b\/c: AccessDenied/)
+  } finally {
+    server.mischief = undefined
+  }
+})
 
 test('an upload that a kill cut off is abandoned by the next sweep, and nothing else is', async () => {
   const sdk = new Sdk({

@@ -33,12 +33,10 @@ export function openFiles(store: FileStore, table: string, files: DataFile[]): P
 }
 
 async function openFile(store: FileStore, table: string, file: DataFile): Promise<string> {
-  const shown = `${tableFolder(table)}/${file.path}`
-  const path =
-    (await store.local(shown)) ??
-    (await store.local(`${hiddenFolder(table)}/${file.path}`)) ??
-    // It may have been moved between the two.
-    (await store.local(shown))
+  const [shown, hidden] = [tableFolder(table), hiddenFolder(table)]
+  let path: string | undefined
+  // It is hidden, then shown, then hidden again; each move may come between two looks.
+  for (const folder of [shown, hidden, shown, hidden]) path ??= await store.local(`${folder}/${file.path}`)
   const where = `${store.where}/${tableFolder(table)}/${file.path}`
   if (path === undefined)
     throw new EngineError(

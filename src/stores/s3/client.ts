@@ -218,6 +218,7 @@ export class S3Client {
    * its parts are stored, and paid for, unseen.
    */
   async abortUploads(prefix: string, before: Date): Promise<number> {
+    const base = this.key('')
     let aborted = 0
     let from: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {}
     while (from) {
@@ -235,7 +236,9 @@ export class S3Client {
         if (Initiated && Initiated > before) continue
         const upload = { Bucket: this.access.bucket, Key, UploadId, ...this.payer }
         await unless('TABLE_MISSING', () =>
-          this.guard(Key!, () => this.sdk.send(new (aws().AbortMultipartUploadCommand)(upload))),
+          this.guard(Key!.slice(base.length), () =>
+            this.sdk.send(new (aws().AbortMultipartUploadCommand)(upload)),
+          ),
         )
         aborted++
       }
@@ -297,7 +300,7 @@ export class S3Client {
       return await act()
     } catch (cause) {
       const region = regionOf(cause)
-      if (region === undefined || region === this.region) throw s3Error(this.access, key, cause)
+      if (region === undefined || region === this.region) throw s3Error(this.access, this.key(key), cause)
       // The server says where the bucket is; whoever asked meanwhile has gone the same way.
       this.region = region
       this.left.push(this.sdk)
@@ -309,11 +312,12 @@ export class S3Client {
   // A body that breaks does so outside any request: its reader must be told in our words, too.
   private told(key: string, body: Readable): Readable {
     const { access } = this
+    const whole = this.key(key)
     async function* chunks() {
       try {
         yield* body as AsyncIterable<Buffer>
       } catch (cause) {
-        throw s3Error(access, key, cause)
+        throw s3Error(access, whole, cause)
       } finally {
         body.destroy()
       }

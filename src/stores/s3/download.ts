@@ -10,8 +10,8 @@ import type { S3Client, S3Object } from './client.ts'
 const TRIES = 5
 
 /**
- * Writes an object to a file of this machine, which is there whole or not at all; false where there is no such object.
- * A body that breaks is taken up where it broke.
+ * Writes an object to a file of this machine, which is there whole or not at all; false where there is no such object,
+ * or where it goes while it is read. A body that breaks is taken up where it broke.
  */
 export async function download(client: S3Client, key: string, file: string): Promise<boolean> {
   const object = await client.head(key)
@@ -23,6 +23,7 @@ export async function download(client: S3Client, key: string, file: string): Pro
     return true
   } catch (error) {
     await rm(temporary, { force: true })
+    if (error instanceof EngineError && error.code === 'TABLE_MISSING') return false
     throw error
   }
 }

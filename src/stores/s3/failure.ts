@@ -38,7 +38,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   RUN_CONFLICT: 'The object was changed by someone else meanwhile: run again.',
 }
 
-/** An error of the SDK by its name or its status, in our words. */
+/** An error of the SDK by its name or its status, in our words. `key` is the object's in the bucket, prefix and all. */
 export function s3Error({ name, bucket }: ErrorSubject, key: string, cause: unknown): EngineError {
   if (cause instanceof EngineError) return cause
   const error = cause as Error & {
