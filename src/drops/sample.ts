@@ -5,7 +5,7 @@ import { Duck } from '../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../engine/sql/files.ts'
 import { BadFile } from '../formats/bad.ts'
 import { jsonLayout } from '../formats/json.ts'
-import { readablePaths } from '../formats/parquet.ts'
+import { asBad, readablePaths } from '../formats/parquet.ts'
 import { arrowParquet } from '../formats/reader.ts'
 import { RowSpool } from '../formats/rowSpool.ts'
 import { openText } from '../formats/textFile.ts'
@@ -73,7 +73,11 @@ async function sampleOf(
       format === 'arrow' ? arrowParquet(where, whole, folder) : readablePaths(duck, where, whole, folder)
     for await (const each of readable)
       return shownRows(
-        await duck.rows(`SELECT COLUMNS(*)::VARCHAR FROM ${parquetSql([each])} LIMIT ${count}`),
+        await duck
+          .rows(`SELECT COLUMNS(*)::VARCHAR FROM ${parquetSql([each])} LIMIT ${count}`)
+          .catch(cause => {
+            throw asBad(where, cause)
+          }),
       )
     return undefined
   }

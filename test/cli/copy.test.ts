@@ -125,6 +125,19 @@ test('how files are written is found, shown with three rows, and kept in the job
   assert.equal((await commandLine(home, ['run', saved], { env })).code, 0)
 })
 
+test('a Parquet file that cannot be read is named, also where it fails at its first rows', async () => {
+  const good = join(folder, 'good.parquet')
+  await rows(':memory:', `COPY (SELECT range AS id FROM range(100)) TO '${good}' (FORMAT parquet)`)
+  const bytes = readFileSync(good)
+  // Its footer is whole, its first page is not.
+  bytes.fill(0xff, 4, 40)
+  const path = join(folder, 'damaged.parquet')
+  writeFileSync(path, bytes)
+  const { code, err } = await copy(path, `duckdb:${join(folder, 'damaged.duckdb')}`)
+  assert.equal(code, 4, err)
+  assert.match(err, /error DECODE_FAILED: source damaged[.]parquet: /)
+})
+
 test('what is not found of files is said with the flag, and the flag is right', async () => {
   const file = join(folder, 'written.dat')
   const target = `duckdb:${join(folder, 'written.duckdb')}`
