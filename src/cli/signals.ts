@@ -20,25 +20,23 @@ export async function stoppable<T>(act: (stopping: Stopping) => Promise<T>): Pro
   const now = new AbortController()
   const timers: NodeJS.Timeout[] = []
   const endNow = () => {
+    if (now.signal.aborted) return
     now.abort()
-    timers.push(setTimeout(() => process.exit(EXIT.interrupted), GRACE_MS).unref())
+    timers.push(setTimeout(endUnclosed, GRACE_MS).unref())
   }
   let isOver = false
+  let signals = 0
   const ask = () => {
-    if (isOver || now.signal.aborted) process.exit(EXIT.interrupted)
-    if (stop.signal.aborted) {
-      endNow()
-      return
-    }
+    signals++
+    if (isOver) process.exit(EXIT.interrupted)
+    // Not by what is asked already: the second signal may come when patience has just ended.
+    if (signals > 2) endUnclosed()
+    if (signals === 2) return endNow()
     process.stderr.write(
       `Stopping at the next commit, in ${PATIENCE_MS / 1000} s at the latest; once more stops now.\n`,
     )
     stop.abort()
-    timers.push(
-      setTimeout(() => {
-        if (!now.signal.aborted) endNow()
-      }, PATIENCE_MS),
-    )
+    timers.push(setTimeout(endNow, PATIENCE_MS))
   }
   process.on('SIGINT', ask).on('SIGTERM', ask)
   try {
@@ -48,6 +46,11 @@ export async function stoppable<T>(act: (stopping: Stopping) => Promise<T>): Pro
     isOver = true
     for (const timer of timers) clearTimeout(timer)
   }
+}
+
+function endUnclosed(): never {
+  process.stderr.write('Ended before it was closed: what is committed is kept, the same command goes on.\n')
+  process.exit(EXIT.interrupted)
 }
 
 /** What Ctrl-C and SIGTERM ask of what has no commits: the first stops it at once, the second ends the process. */
