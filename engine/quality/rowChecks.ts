@@ -1,5 +1,6 @@
 import { REJECTED } from '../batch/builder.ts'
 import type { Mask } from '../mask.ts'
+import type { RunContext } from '../runtime/context.ts'
 import { rowCheckColumns, setCheckColumns } from '../sql/checkColumns.ts'
 import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
 import { SqlInvalid } from '../sql/faults.ts'
@@ -142,7 +143,7 @@ export function withInexact({
  * `hidden`: what it says may show sensitive values.
  */
 export async function runSetCheck(
-  { duck, mask }: { duck: Duck; mask: Mask },
+  { duck, mask, progress }: Pick<RunContext, 'duck' | 'mask' | 'progress'>,
   check: Check,
   hidden: boolean,
 ): Promise<CheckResult> {
@@ -172,7 +173,13 @@ export async function runSetCheck(
       reason: hidden ? mask.ownWords(String(message), check.sql) : mask.text(String(message)),
       record: '',
     }))
-  const values = rows.map(({ value }) => Number(value ?? Number.NaN)).filter(Number.isFinite)
+  const measured = rows.flatMap(({ value }) => (value === undefined || value === null ? [] : [Number(value)]))
+  const values = measured.filter(Number.isFinite)
+  const odd = measured.find(value => !Number.isFinite(value))
+  if (odd !== undefined)
+    progress.note(
+      `check ${check.name}: its value is ${odd}, which is not kept: ${values.length > 0 ? 'that of its other rows is' : 'the next run has none to compare with'}`,
+    )
   return {
     name: check.name,
     level,

@@ -211,6 +211,29 @@ FROM (SELECT sum(amount) AS total FROM m)`,
     )
   })
 
+  test('a value that cannot be kept is told', async () => {
+    const job = await jobWith({ after }, 'm: { order_id: not_null }')
+    mkdirSync(join(job.folder, 'checks'))
+    writeFileSync(
+      join(job.folder, 'checks/share.sql'),
+      `SELECT 'pass' AS level, '' AS message, sum(amount)::DOUBLE / count(*) FILTER (WHERE order_id < 0) AS value FROM m`,
+    )
+    writeFileSync(
+      join(job.folder, 'checks/some.sql'),
+      `SELECT 'pass' AS level, '' AS message, unnest([7, 'nan'::DOUBLE, NULL]) AS value FROM m`,
+    )
+    const notes: string[] = []
+    const progress = { started() {}, advanced() {}, finished() {}, note: (text: string) => notes.push(text) }
+    assert.equal((await job.run({ progress })).error, undefined)
+    const told = notes.filter(note => note.startsWith('check '))
+    assert.deepEqual(told, [
+      'check share: its value is Infinity, which is not kept: the next run has none to compare with',
+      'check some: its value is NaN, which is not kept: that of its other rows is',
+    ])
+    const { out } = await job.cli('history', job.name, '--checks')
+    assert.match(out, /some +pass +7$/m)
+  })
+
   test('a value that is no number is refused', async () => {
     const job = await jobWith({ after }, 'm: { order_id: not_null }')
     mkdirSync(join(job.folder, 'checks'))
