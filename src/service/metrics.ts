@@ -122,7 +122,6 @@ export async function metricsText({
     gauge('nightfreight_jobs_blocked', 'Jobs whose data intervals wait for one that has failed.', [
       [{}, scheduler.blocked.size],
     ])
-    gauge('nightfreight_runs_active', 'Runs of this process.', [[{}, scheduler.running]])
     gauge('nightfreight_scheduler_leads', '1 where this process plans and starts runs.', [
       [{}, scheduler.leads ? 1 : 0],
     ])
@@ -158,7 +157,18 @@ async function textOf(families: Family[]): Promise<string> {
 
 /** What a job counts from zero on, so that Prometheus sees its first night as an increase. */
 const BEGUN: Total[] = [
-  ...(['processed', 'records', 'retries', 'lock_waits'] as const).map(name => ({
+  ...(
+    [
+      'processed',
+      'records',
+      'seconds',
+      'retries',
+      'lock_waits',
+      'chunks',
+      'chunk_rows',
+      'chunk_bytes',
+    ] as const
+  ).map(name => ({
     name,
     label: '',
     value: 0,
@@ -252,6 +262,7 @@ async function runGauges(
     [...slots].map(([pool]) => [{ pool }, used.get(pool) ?? 0]),
   )
   const live = (await liveStates(database)).filter(run => isRunning(run, clock.now()))
+  gauge('nightfreight_runs_active', 'Runs that go on, whoever began them.', [[{}, live.length]])
   gauge(
     'nightfreight_run_rows',
     'Rows so far of a task that goes on.',

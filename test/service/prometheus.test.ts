@@ -1,30 +1,29 @@
 /** A real Prometheus scrapes a night, and every query of the dashboard and of the alerts is asked. */
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import { parse } from 'yaml'
 import { openMetadata } from '../../src/metadata/open.ts'
+import { liveStates } from '../../src/metadata/runDetails.ts'
 import { ensureProgram } from '../debian.ts'
-import { freePort } from '../ports.ts'
 import { freshPostgres } from '../servers.ts'
 import { openSite, scratch, until } from '../web/site.ts'
+import {
+  asked,
+  DEPLOY,
+  heldJob,
+  type Point,
+  PROMETHEUS,
+  panels,
+  rules,
+  startPrometheus,
+  untilRight,
+  valuesOf,
+} from './panels.ts'
 import { seenJob, writeRows } from './seen.ts'
 
-const DEPLOY = join(import.meta.dirname, '../../deploy')
-const PROMETHEUS = '/usr/bin/prometheus'
-
-interface Panel {
-  title: string
-  type: string
-  targets: { expr?: string; rawSql?: string }[]
-}
-const { panels } = JSON.parse(readFileSync(join(DEPLOY, 'grafana/dashboards/nightfreight.json'), 'utf8')) as {
-  panels: Panel[]
-}
 const exprs = (title: string) => panels.find(panel => panel.title === title)!.targets.map(({ expr }) => expr)
 
 test("the dashboard has the specification's panels, asked as it asks them", () => {
@@ -61,112 +60,192 @@ test('Prometheus finds the rules and the configuration right', () => {
   assert.deepEqual(Object.keys(compose.services), ['postgres', 'nightfreight', 'prometheus', 'grafana'])
 })
 
-test('Prometheus scrapes a night: every query answers, with what the metadata tables say', async t => {
+/** Series by which each rule fires, and by which just not; what it says then. */
+const FIRES: Record<string, { by: string[]; butNot: string[]; says: string; description?: string }> = {
+  NightfreightRunFailed: {
+    by: ['nightfreight_last_run_success{job_name="j"} 0'],
+    butNot: ['nightfreight_last_run_success{job_name="j"} 1'],
+    says: 'j: the latest run failed',
+    description: 'nightfreight status j',
+  },
+  NightfreightErrorRate: {
+    by: ['batch_errors_total{job_name="j",type="x"} 0+6', 'batch_records_total{job_name="j"} 0+100'],
+    butNot: ['batch_errors_total{job_name="j",type="x"} 0+5', 'batch_records_total{job_name="j"} 0+100'],
+    says: 'j: 6% of the rows are rejected',
+    description: 'nightfreight errors list --job j',
+  },
+  NightfreightTableOld: {
+    by: ['nightfreight_table_age_seconds{job_name="j",table="t"} 93601'],
+    butNot: ['nightfreight_table_age_seconds{job_name="j",table="t"} 93600'],
+    says: 't was loaded 1d 2h 0m 1s ago',
+  },
+  NightfreightLogKept: {
+    by: ['nightfreight_log_kept_bytes{job_name="j",connection="c"} 60000000000'],
+    butNot: ['nightfreight_log_kept_bytes{job_name="j",connection="c"} 50000000000'],
+    says: 'c keeps 55.88GiB of its log, as j has not read it',
+    description: 'nightfreight status j; where the job runs no more: nightfreight changes drop JOB',
+  },
+  NightfreightLogLag: {
+    by: ['nightfreight_log_lag_seconds{job_name="j"} 901'],
+    butNot: ['nightfreight_log_lag_seconds{job_name="j"} 900'],
+    says: 'j: changes have waited in its logs for 15m 1s',
+    description: 'nightfreight changes status JOB',
+  },
+  NightfreightBlocked: {
+    by: ['nightfreight_jobs_blocked 1'],
+    butNot: ['nightfreight_jobs_blocked 0'],
+    says: '1 jobs wait for an interval that has failed',
+  },
+  NightfreightQueue: {
+    by: ['batch_queue_depth 21'],
+    butNot: ['batch_queue_depth 20'],
+    says: '21 data intervals wait for their run',
+  },
+  NightfreightNobodyLeads: {
+    by: ['nightfreight_scheduler_leads 0'],
+    butNot: ['nightfreight_scheduler_leads{instance="a"} 0', 'nightfreight_scheduler_leads{instance="b"} 1'],
+    says: 'no scheduler plans and starts runs',
+  },
+}
+
+test('each rule fires where it should, and says what it should', t => {
+  ensureProgram(PROMETHEUS, 'prometheus')
+  assert.deepEqual(
+    rules.map(({ alert }) => alert),
+    Object.keys(FIRES),
+  )
+  const labels = (text: string) =>
+    Object.fromEntries(
+      [...text.matchAll(/(job_name|table|connection)="(\w+)"/g)].map(found => found.slice(1, 3)),
+    )
+  const seen = (alertname: string, series: string[], alerts: object[]) => ({
+    interval: '1m',
+    input_series: series.map(text => {
+      const [name, values] = text.split(' ') as [string, string]
+      return { series: name, values: `${values.includes('+') ? values : `${values}+0`}x60` }
+    }),
+    alert_rule_test: [{ eval_time: '1h', alertname, exp_alerts: alerts }],
+  })
+  const tests = rules.flatMap(({ alert, labels: own }) => {
+    const { by, butNot, says, description } = FIRES[alert]!
+    const fired = {
+      exp_labels: { ...own, ...labels(by[0]!) },
+      exp_annotations: { summary: says, ...(description && { description }) },
+    }
+    return [seen(alert, by, [fired]), seen(alert, butNot, [])]
+  })
+  const file = join(scratch(t, 'rules'), 'tests.json')
+  writeFileSync(
+    file,
+    JSON.stringify({ rule_files: [join(DEPLOY, 'prometheus/rules.yml')], evaluation_interval: '1m', tests }),
+  )
+  execFileSync('/usr/bin/promtool', ['test', 'rules', file], { stdio: 'pipe' })
+})
+
+test('every query of the dashboard and of the rules gives what the metadata tables say, in a night and after it', async t => {
   ensureProgram(PROMETHEUS, 'prometheus')
   const job = await seenJob(t, 'scraped')
-  const token = 'viewer-token-0123456789'
+  const held = await heldJob(t, job.home)
+  const [viewer, operator] = ['viewer-token-0123456789', 'operator-token-0123456789']
   const site = await openSite(t, {
     jobs: job.folder,
     home: job.home,
-    args: ['--host', '0.0.0.0'],
-    env: { NIGHTFREIGHT_VIEWER_TOKEN: token },
+    args: [held.folder, '--host', '0.0.0.0'],
+    env: { NIGHTFREIGHT_VIEWER_TOKEN: viewer, NIGHTFREIGHT_OPERATOR_TOKEN: operator },
   })
-  const folder = scratch(t, 'prometheus')
-  const [port, rules] = [await freePort(), join(DEPLOY, 'prometheus/rules.yml')]
-  writeFileSync(
-    join(folder, 'prometheus.yml'),
-    `global: { scrape_interval: 500ms, evaluation_interval: 1s }
-rule_files: ["${rules}"]
-scrape_configs: [{ job_name: nightfreight, authorization: { credentials: ${token} }, static_configs: [{ targets: ["${new URL(site.url).host}"] }] }]
-`,
+  const query = await startPrometheus(t, new URL(site.url).host, viewer)
+  const { database } = job.metadata
+  const expected = valuesOf(job.metadata, query)
+  assert.deepEqual(
+    asked.map(({ of }) => of),
+    Object.keys(expected),
+    'each query has its expected values here',
   )
-  const server = spawn(
-    PROMETHEUS,
-    [
-      `--config.file=${join(folder, 'prometheus.yml')}`,
-      `--storage.tsdb.path=${join(folder, 'data')}`,
-      `--web.listen-address=127.0.0.1:${port}`,
-    ],
-    { stdio: 'ignore' },
-  )
-  t.after(async () => {
-    server.kill('SIGTERM')
-    if (server.exitCode === null) await once(server, 'exit')
-  })
-  const query = async (expr: string): Promise<{ metric: Record<string, string>; value: number }[]> => {
-    const answer = await fetch(
-      `http://127.0.0.1:${port}/api/v1/query?${new URLSearchParams({ query: expr })}`,
-    )
-    const { data, error } = (await answer.json()) as {
-      data?: { result: { metric: Record<string, string>; value: [number, string] }[] }
-      error?: string
+  const asStored = async () => {
+    for (const { of, expr } of asked) {
+      const [found, { points, share = 0, off = 0 }] = [await query(expr), await expected[of]!()]
+      const label = ({ labels }: Point) => JSON.stringify(Object.entries(labels).sort())
+      assert.deepEqual(found.map(label).sort(), points.map(label).sort(), `${of}: ${expr}`)
+      for (const point of points) {
+        const { value } = found.find(other => label(other) === label(point))!
+        const most = Math.abs(point.value) * share + off
+        assert.ok(
+          Object.is(value, point.value) || Math.abs(value - point.value) <= most,
+          `${of}${label(point)}: ${value}, not ${point.value}`,
+        )
+      }
     }
-    assert.ok(data, `${expr}: ${error}`)
-    return data.result.map(({ metric, value }) => ({ metric, value: Number(value[1]) }))
   }
   // From zero, so that the first night is an increase.
-  await until('it is scraped', async () =>
-    (await query('batch_records_total').catch(() => [])).length > 0 ? true : undefined,
+  await until('both are scraped', async () =>
+    (await query('batch_records_total').catch(() => [])).length === 2 ? true : undefined,
   )
-  await delay(1500)
   for (const first of [1000, 2000]) {
     const run = await job.run()
     assert.equal(run.status, 'COMPLETED_WITH_ERRORS', String(run.error))
     writeRows(job, 500, first)
   }
-  const sum = async (column: string) =>
-    (await job.metadata.database.all<{ n: number }>(`SELECT sum(${column}) AS n FROM sync_history`))[0]!.n
-  const [processed, read, rejected] = [
-    await sum('records_processed'),
-    await sum('rows_read'),
-    await sum('rows_rejected'),
-  ]
-  await until('the nights are scraped', async () =>
-    (await query('batch_records_processed_total'))[0]?.value === processed ? true : undefined,
+  await database.run('UPDATE table_history SET loaded_at = :at', {
+    at: new Date(Date.now() - 30 * 3600_000).toISOString(),
+  })
+  const begin = async () => {
+    const answer = await site.ask('/jobs/held/run', {
+      method: 'POST',
+      headers: { authorization: `Bearer ${operator}` },
+    })
+    assert.equal(answer.status, 303, answer.text)
+  }
+  const heldEnds = (count: number) =>
+    until(`held has ended ${count} times`, async () => {
+      const ended = (await site.metadata.runs(99)).filter(run => run.job === 'held' && run.ended_at)
+      for (const { status, error } of ended) assert.equal(status, 'SUCCESS', String(error))
+      return ended.length === count ? true : undefined
+    })
+  await begin()
+  await until('rows are read', async () =>
+    (await liveStates(database)).some(({ live }) => live?.tasks.some(({ rows }) => rows > 0))
+      ? true
+      : undefined,
   )
-  await delay(1500)
-  // Nothing runs now, and no chunk is seen by a second scrape alone.
-  for (const { title, targets } of panels)
-    for (const { expr } of targets)
-      if (expr && !/run_rows|data_lag|chunk/.test(expr))
-        assert.ok((await query(expr)).length > 0, `${title}: ${expr}`)
-      else if (expr) await query(expr)
-  const one = async (expr: string) => {
-    const found = await query(expr)
-    assert.deepEqual(
-      found.map(({ metric }) => metric.job_name ?? 'scraped'),
-      ['scraped'],
-      expr,
+  await untilRight(asStored)
+  held.goOn()
+  await heldEnds(1)
+  await held.query("UPDATE items SET seen = now() - interval '1 hour', n = -n WHERE id > 900")
+  await held.query('BEGIN')
+  await held.query('LOCK TABLE items_loaded IN SHARE MODE')
+  await begin()
+  await until('the load waits', async () =>
+    (await liveStates(database)).some(({ live }) => live?.lockWaits === 1) ? true : undefined,
+  )
+  await database.run(
+    `INSERT INTO intervals (job, interval_start, interval_end, state, updated_at)
+     VALUES ('unknown', '2026-01-01', '2026-01-02', 'WAITING', '2026-01-02')`,
+  )
+  await untilRight(asStored)
+  const waiting = () =>
+    held.query<{ pid: number }>(
+      "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'items_loaded'::regclass",
     )
-    return found[0]!.value
-  }
-  const near = (actual: number, expected: number, what: string) =>
-    assert.ok(Math.abs(actual - expected) <= Math.abs(expected) * 0.02, `${what}: ${actual}, not ${expected}`)
-  near(await one(exprs('Error Rate by Job')[0]!), rejected / read, 'error rate')
-  assert.ok((await one(exprs('Processing Throughput')[0]!)) > 0)
-  assert.equal(await one('sum(batch_errors_total)'), rejected)
-  assert.equal(await one('batch_records_total'), read)
-  assert.equal(
-    await one(
-      'nightfreight_rows_total{outcome="read"} - ignoring(outcome) nightfreight_rows_total{outcome="loaded"}',
-    ),
-    read - (await sum('rows_loaded')),
+  const [{ pid }] = (await waiting()) as [{ pid: number }]
+  await held.query('SELECT pg_terminate_backend($1)', [pid])
+  await until('its connection is lost', async () =>
+    (await waiting()).some(other => other.pid === pid) ? undefined : true,
   )
-  assert.equal(await one('batch_queue_depth'), 0)
-  for (const expr of exprs('Resource Utilization')) {
-    const value = await one(expr!)
-    assert.ok(value >= 0 && value <= 100, `${expr}: ${value}`)
-  }
+  await held.query('ROLLBACK')
+  await heldEnds(2)
+  await untilRight(asStored)
+  const [sums] = await database.all<{ retries: number; waits: number; lags: number }>(
+    'SELECT sum(retries) AS retries, sum(lock_waits) AS waits, count(data_lag_seconds) AS lags FROM sync_history',
+  )
+  assert.ok(sums!.retries > 0 && sums!.waits > 0 && sums!.lags === 2, JSON.stringify(sums))
   assert.deepEqual(await query('ALERTS{alertname="NightfreightRunFailed"}'), [])
   writeFileSync(join(job.folder, 'clean.sql'), 'SELECT nothing FROM people')
   assert.equal((await job.run()).status, 'FAILED')
-  await until(
-    'the alert',
-    async () =>
-      (await query('ALERTS{alertname="NightfreightRunFailed",job_name="scraped"}')).length > 0
-        ? true
-        : undefined,
-    20,
+  await untilRight(asStored)
+  await until('the alert', async () =>
+    (await query('ALERTS{alertname="NightfreightRunFailed",job_name="scraped"}')).length > 0
+      ? true
+      : undefined,
   )
 })
 

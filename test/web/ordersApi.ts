@@ -8,8 +8,9 @@ import type { Hooks } from '../servers.ts'
 export const ORDERS = 400
 const LIMIT = 50
 
-/** How an API of orders answers: `pause`: milliseconds a page; `refuses`: it knows nobody. */
+/** How an API of orders answers: `pause`: milliseconds a page; `secondPage`: there is none before; `refuses`: it knows nobody. */
 export interface ApiMood {
+  secondPage?: Promise<void>
   pause: number
   refuses: boolean
 }
@@ -19,6 +20,7 @@ export async function startOrdersApi(hooks: Hooks): Promise<{ url: string; mood:
   const server = createServer(async (request, response) => {
     const page = Number(new URL(request.url!, 'http://x').searchParams.get('page') ?? 1)
     await delay(mood.pause)
+    if (page > 1) await mood.secondPage
     if (mood.refuses) return response.writeHead(401).end('{}')
     const orders = Array.from({ length: LIMIT }, (_, n) => {
       const id = (page - 1) * LIMIT + n + 1
