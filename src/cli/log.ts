@@ -1,9 +1,13 @@
 import { dirname, join } from 'node:path'
 import { type DestinationStream, destination, type Logger, pino } from 'pino'
 import { makeFolder } from '../util/folder.ts'
+import { identity, rotate } from '../util/logFiles.ts'
 import { redactJson } from '../util/redact.ts'
 
 const KEYS = ['password', 'url', 'token', 'authorization', 'Authorization']
+
+/** Characters of lines between two looks at how long the file has grown. */
+const LOOK_CHARACTERS = 64 * 1024
 
 export interface LogOptions {
   /** Where lines go: a file (its folder is made); or `nightfreight.log` in `folder`; or else standard error. */
@@ -38,6 +42,7 @@ export function createLog(options: LogOptions = {}): Logger {
 
 /** A full disk takes no lines, and ends nothing: that they are lost is said once. */
 function written(file: string | undefined): DestinationStream {
+  if (file !== undefined) rotate(file)
   // Synchronous: the last lines before a crash are the ones that matter.
   const stream = destination({ dest: file ?? 2, mode: 0o600, sync: true })
   let isTold = false
@@ -46,7 +51,22 @@ function written(file: string | undefined): DestinationStream {
       process.stderr.write(`the log ${file ?? ''} cannot be written, and lacks lines: ${message}\n`)
     isTold = true
   })
-  return stream
+  if (file === undefined) return stream
+  let since = 0
+  let opened = identity(file)
+  return {
+    write(line) {
+      stream.write(line)
+      since += line.length
+      if (since < LOOK_CHARACTERS) return
+      since = 0
+      rotate(file)
+      // Another process may have put it aside, too.
+      if (identity(file) === opened) return
+      stream.reopen()
+      opened = identity(file)
+    },
+  }
 }
 
 /** The logger of one task of a run. */

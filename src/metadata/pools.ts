@@ -1,12 +1,17 @@
-import type { Queries } from './database.ts'
+import type { Database, Queries } from './database.ts'
 
-/** Sets how much of each pool there is; others keep theirs. */
-export async function setPools(queries: Queries, pools: ReadonlyMap<string, number>): Promise<void> {
-  for (const [name, slots] of pools)
-    await queries.run(
-      'INSERT INTO pools (name, slots) VALUES (:name, :slots) ON CONFLICT (name) DO UPDATE SET slots = :slots',
-      { name, slots },
-    )
+/** Sets the pools that there are, and how much of each; gives the names of those that were there and are no more. */
+export function setPools(database: Database, pools: ReadonlyMap<string, number>): Promise<string[]> {
+  return database.transaction(async queries => {
+    const gone = [...(await poolSlots(queries)).keys()].filter(name => !pools.has(name))
+    for (const name of gone) await queries.run('DELETE FROM pools WHERE name = :name', { name })
+    for (const [name, slots] of pools)
+      await queries.run(
+        'INSERT INTO pools (name, slots) VALUES (:name, :slots) ON CONFLICT (name) DO UPDATE SET slots = :slots',
+        { name, slots },
+      )
+    return gone
+  })
 }
 
 export async function poolSlots(queries: Queries): Promise<Map<string, number>> {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
+import { rotate } from '../util/logFiles.ts'
 import type { Assignment, Runner } from './runner.ts'
 
 /**
@@ -23,7 +24,9 @@ export class Children implements Runner {
   async start({ job, claim, end, trigger }: Assignment): Promise<number | null> {
     const [program, ...args] = this.command as [string, ...string[]]
     mkdirSync(this.home, { recursive: true, mode: 0o700 })
-    const output = openSync(join(this.home, 'runs.log'), 'a', 0o600)
+    const log = join(this.home, 'runs.log')
+    rotate(log)
+    const output = openSync(log, 'a', 0o600)
     try {
       const interval = [
         '--start',

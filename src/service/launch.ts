@@ -5,6 +5,7 @@ import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, rmSync } 
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Metadata } from '../metadata/metadata.ts'
+import { rotate } from '../util/logFiles.ts'
 import { nameOf } from '../util/owner.ts'
 
 /** Milliseconds that a command may take until its run is there, and between two looks for it. */
@@ -39,7 +40,9 @@ export class Launcher {
     const owner = nameOf(child.pid!)
     const ended = once(child, 'exit').then(([code]) => {
       const text = readFileSync(path, 'utf8')
-      appendFileSync(join(this.home, 'runs.log'), text, { mode: 0o600 })
+      const log = join(this.home, 'runs.log')
+      rotate(log)
+      appendFileSync(log, text, { mode: 0o600 })
       rmSync(path, { force: true })
       return { code: code as number | null, text }
     })

@@ -6,7 +6,7 @@ import type { Claim, IntervalRecord, OpenInterval } from '../metadata/intervals.
 import type { Lease } from '../metadata/leases.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { pausedOf } from '../metadata/pauses.ts'
-import { poolSlots } from '../metadata/pools.ts'
+import { poolSlots, setPools } from '../metadata/pools.ts'
 import { isAlive, isRunning } from '../util/owner.ts'
 import type { ServiceAlerts } from './alerts.ts'
 import { type Blocked, isLeft, reasonToWait, START_TIME, type Wait } from './dependencies.ts'
@@ -26,6 +26,8 @@ export interface SchedulerOptions {
   jobs: () => ReadonlyMap<string, ScheduledJob>
   /** How many runs may be active at once. */
   slots: number
+  /** How many runs that use a pool: the store's, once this scheduler leads. Default: what the store has. */
+  pools?: ReadonlyMap<string, number>
   runner: Runner
   /** Names this process, as runs are owned. */
   owner: string
@@ -64,8 +66,8 @@ const LEAD = 'scheduler'
  * may do so. That no interval runs twice does not rest on the lead but on the claim under which a run begins.
  */
 export class Scheduler {
-  private readonly options: Required<Omit<SchedulerOptions, 'alerts' | 'freed'>> &
-    Pick<SchedulerOptions, 'alerts' | 'freed'>
+  private readonly options: Required<Omit<SchedulerOptions, 'alerts' | 'freed' | 'pools'>> &
+    Pick<SchedulerOptions, 'alerts' | 'freed' | 'pools'>
   private readonly waits: Waits
   private blocked = new Map<string, Blocked>()
   private lead: { lease: Lease; planner: Planner; renewed: number } | undefined
@@ -133,7 +135,9 @@ export class Scheduler {
     const lease = await leases.acquire(LEAD, owner, leadTime, dead)
     if (!lease) return false
     log.info({ fence: lease.fence }, 'this scheduler leads')
-    const { alerts } = this.options
+    const { alerts, pools } = this.options
+    for (const pool of pools ? await setPools(metadata.database, pools) : [])
+      log.warn({ pool }, 'the pool has no limit any more: this service was started without it')
     const planner = new Planner(intervals, triggers, clock, lease, {
       missed: (job, found) => void alerts?.missed(job, found),
       ahead: (job, end) => void alerts?.ahead(job, end),

@@ -3,7 +3,6 @@ import type { Clock } from '../../engine/contracts/tasks.ts'
 import { errorData } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import type { Metadata } from '../metadata/metadata.ts'
-import { setPools } from '../metadata/pools.ts'
 import { collectGarbage } from '../runs/gc.ts'
 import { ask } from '../util/ask.ts'
 import { ServiceAlerts } from './alerts.ts'
@@ -75,13 +74,13 @@ export async function serve(options: ServeOptions): Promise<void> {
     void alerts.unusable(job, folder, error)
   }
   await catalog.load(unusable)
-  await setPools(metadata.database, options.pools)
   const pace = new Pace(clock, tick, signal)
   const scheduler = new Scheduler({
     metadata,
     clock,
     jobs: () => catalog.jobs,
     slots,
+    pools: options.pools,
     runner,
     owner,
     log,

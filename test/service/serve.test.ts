@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openMetadata } from '../../src/metadata/open.ts'
+import { poolSlots } from '../../src/metadata/pools.ts'
 import type { RunRecord } from '../../src/metadata/runs.ts'
 import { receiver } from '../alerts/receivers.ts'
 import type { Hooks } from '../servers.ts'
@@ -115,6 +116,7 @@ test('serve runs what is due and what follows it; a second one takes over from a
   assert.deepEqual(await one.ask('/healthz'), { status: 200, text: 'ok\n' })
   assert.deepEqual(await one.ask('/readyz'), { status: 200, text: 'leads\n' })
   assert.match((await one.ask('/metrics')).text, /^batch_queue_depth \d+$/m)
+  assert.deepEqual(await poolSlots(at.metadata.database), new Map([['legacy_db_pool', 2]]))
   assert.equal((await one.ask('/nothing')).status, 404)
   const two = await at.serve()
   assert.equal((await two.ask('/readyz')).text, 'stands by\n')
@@ -123,6 +125,9 @@ test('serve runs what is due and what follows it; a second one takes over from a
   for (const job of ['nightly', 'report']) await at.until(job, 'SUCCESS', 2)
   await at.until('arrivals', 'SUCCESS', 1)
   assert.equal((await two.ask('/readyz')).text, 'leads\n')
+  // It was started without that pool.
+  assert.deepEqual(await poolSlots(at.metadata.database), new Map())
+  assert.match(at.log(), /"pool":"legacy_db_pool","msg":"the pool has no limit any more/)
   two.child.kill('SIGTERM')
   assert.deepEqual(await once(two.child, 'exit'), [0, null])
   assert.equal(await at.metadata.leases.holder('scheduler'), undefined)
