@@ -1,5 +1,6 @@
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { EngineError } from '../../engine/errors.ts'
+import { isOfEarlierBoot } from '../util/owner.ts'
 import type { Queries } from './database.ts'
 
 /** A lease as it was given. Its fence is higher than that of everybody who held the name before. */
@@ -81,6 +82,23 @@ export class Leases {
       { name, owner, fence },
     )
     return rows.length === 1
+  }
+
+  /**
+   * Ends the leases of processes from before this machine was started anew, whatever its clock said then: of a store that only
+   * one machine can have open. An owner that lives after all has its lease again when it renews it.
+   */
+  async endEarlier(): Promise<void> {
+    const held = await this.queries.all<{ owner: string }>(
+      `SELECT DISTINCT owner FROM leases WHERE owner <> '' AND expires_at > :now`,
+      { now: this.time() },
+    )
+    for (const { owner } of held)
+      if (isOfEarlierBoot(owner))
+        await this.queries.run('UPDATE leases SET expires_at = :now WHERE owner = :owner', {
+          owner,
+          now: this.time(),
+        })
   }
 
   /** Who holds a name now. */

@@ -12,7 +12,16 @@ export const hasMetadata = (home: string, url: string | undefined): boolean =>
 
 /** The store at METADATA_URL (Postgres, for several machines), or else the SQLite file `metadata.db` in `home`. */
 export async function openMetadata(home: string, clock: Clock, url: string | undefined): Promise<Metadata> {
-  if (!url) return Metadata.open(new Sqlite(fileIn(home)), clock)
+  if (!url) {
+    const metadata = await Metadata.open(new Sqlite(fileIn(home)), clock)
+    try {
+      await metadata.leases.endEarlier()
+      return metadata
+    } catch (error) {
+      await metadata.close()
+      throw error
+    }
+  }
   // Loaded where it is needed: it costs a start of the command line more than SQLite's whole work.
   const { Postgres } = await import('./postgres.ts')
   return Metadata.open(new Postgres(url), clock)

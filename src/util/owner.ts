@@ -53,12 +53,19 @@ function startOf(pid: number): string | undefined {
   }
 }
 
+/** Whether a process was started before the system of this machine was: of one that names the start of its own. */
+export function isOfEarlierBoot(owner: string): boolean {
+  const [, boot] = /\/([0-9a-f]{8})\.[0-9a-f]{8}:/.exec(owner) ?? []
+  const [, own] = /\/([0-9a-f]{8})\./.exec(MACHINE) ?? []
+  return boot !== undefined && own !== undefined && boot !== own
+}
+
 /** What tells apart where processes are numbered: the start of the system and the container; nothing where it does not say. */
 function numbering(): string[] {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')
     const container = readlinkSync('/proc/self/ns/pid')
-    return [createHash('sha256').update(`${boot} ${container}`).digest('hex').slice(0, 8)]
+    return [[boot, container].map(text => createHash('sha256').update(text).digest('hex').slice(0, 8)).join('.')]
   } catch {
     return []
   }

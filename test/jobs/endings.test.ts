@@ -203,6 +203,27 @@ test('a run whose process is gone is ended by cancel, and its data interval is n
   assert.equal((await cli('cancel', 'r1')).out, 'r1: has failed, and is not resumed by itself\n')
 })
 
+test('what ran before the machine was started anew is gone, whatever its clock said then', async t => {
+  const job = await made(t, 'rebooted')
+  const run = (owner: string) =>
+    job.metadata.startRun({ run: `of ${owner}`, job: 'rebooted', run_at: '', spec_hash: '', owner })
+  const ahead = () =>
+    job.metadata.database.run(`UPDATE leases SET expires_at = '2999-01-01T00:00:00.000Z' WHERE owner <> ''`)
+  const earlier = `${hostname()}/00000000.11111111:1:1`
+  await run(earlier)
+  await job.metadata.leases.acquire('scheduler', earlier)
+  await ahead()
+  const next = await job.cli('run', job.folder)
+  assert.equal(next.code, 0, next.output)
+  assert.match(next.output, /was interrupted and is abandoned/)
+  assert.equal(await job.metadata.leases.holder('scheduler'), undefined)
+
+  // One that says of no start may be of another machine.
+  await run(`${hostname()}/00000000:1:1`)
+  await ahead()
+  assert.match((await job.cli('run', job.folder)).output, /RUN_CONFLICT.* is still running/)
+})
+
 test('a run that is to be resumed by itself is not, once it is cancelled', async t => {
   const job = await made(t, 'recovers', 'recovery: { auto: true, delay: 40s, limit: 2 }')
   job.yaml(
