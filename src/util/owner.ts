@@ -65,7 +65,9 @@ function numbering(): string[] {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')
     const container = readlinkSync('/proc/self/ns/pid')
-    return [[boot, container].map(text => createHash('sha256').update(text).digest('hex').slice(0, 8)).join('.')]
+    return [
+      [boot, container].map(text => createHash('sha256').update(text).digest('hex').slice(0, 8)).join('.'),
+    ]
   } catch {
     return []
   }

@@ -124,6 +124,11 @@ test('S3: only the prefix is asked for; the region is the one that the server na
     server.mischief = (_method, _url, { authorization }) =>
       authorization?.includes('/eu-central-1/') ? undefined : refusal
     assert.deepEqual((await night(place, asked)).rows, [['1']])
+    // Of several that ask at once each goes there, also where nobody has named any region.
+    const access = s3Access(s3Settings(server, 'far-away'), 'drop')
+    const client = new S3Client({ ...access, region: undefined })
+    await Promise.all([client.probe(), client.probe(), client.probe()])
+    client.close()
   }
   server.mischief = (_method, url) =>
     url.includes('prefix=in%2F') || url.includes('/in/') ? undefined : { code: 'AccessDenied', status: 403 }

@@ -296,17 +296,26 @@ export class S3Client {
   }
 
   private async guard<T>(key: string, act: () => Promise<T>): Promise<T> {
+    const asked = this.sdk
     try {
       return await act()
     } catch (cause) {
-      const region = regionOf(cause)
+      const region = regionOf(cause) ?? (await this.firstRegion())
+      // Whoever asked meanwhile has found it.
+      if (this.sdk !== asked) return this.guard(key, act)
       if (region === undefined || region === this.region) throw s3Error(this.access, this.key(key), cause)
-      // The server says where the bucket is; whoever asked meanwhile has gone the same way.
       this.region = region
-      this.left.push(this.sdk)
-      this.sdk = openSdk(this.access, this.region)
+      this.left.push(asked)
+      this.sdk = openSdk(this.access, region)
       return this.guard(key, act)
     }
+  }
+
+  /** Where neither the settings nor the SDK's own chain name a region: one whose servers name the bucket's own. */
+  private async firstRegion(): Promise<string | undefined> {
+    if (this.region !== undefined) return undefined
+    const known = await this.sdk.config.region().catch(() => undefined)
+    return known ? undefined : 'us-east-1'
   }
 
   // A body that breaks does so outside any request: its reader must be told in our words, too.
