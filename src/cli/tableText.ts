@@ -1,3 +1,5 @@
+import { printable } from '../util/printable.ts'
+
 /** Characters of a value that are shown. */
 const WIDTH = 48
 
@@ -7,8 +9,9 @@ export function tableText(
   rows: readonly (readonly (string | null)[])[],
   numeric: readonly boolean[] = [],
 ): string[] {
+  const heads = names.map(oneLine)
   const cells = rows.map(row => row.map(value => shownValue(value)))
-  const widths = names.map((name, column) =>
+  const widths = heads.map((name, column) =>
     Math.max(width(name), ...cells.map(row => width(row[column] ?? ''))),
   )
   const line = (values: readonly string[]) =>
@@ -19,16 +22,18 @@ export function tableText(
       })
       .join('  ')
       .trimEnd()
-  return [line(names), widths.map(each => '─'.repeat(each)).join('  '), ...cells.map(line)]
+  return [line(heads), widths.map(each => '─'.repeat(each)).join('  '), ...cells.map(line)]
 }
 
 /** A value in one line, of a bounded length. */
 export function shownValue(value: string | null): string {
   if (value === null) return 'NULL'
   if (value === '') return "''"
-  // A value must not steer the terminal.
-  const text = value.replaceAll(/[\s\p{Cc}]+/gu, ' ')
+  const text = oneLine(value)
   return text.length > WIDTH ? `${text.slice(0, WIDTH - 1)}…` : text
 }
+
+// What steers a terminal is seen to be what it is: two values that differ by it look different.
+const oneLine = (text: string) => printable(text.replaceAll(/\s+/gu, ' '))
 
 const width = (text: string) => [...text].length

@@ -4,6 +4,7 @@ import { stripVTControlCharacters } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
 import { changesTarget, planMarkdown } from '../../src/cli/planMarkdown.ts'
 import { planText } from '../../src/cli/planText.ts'
+import { tableText } from '../../src/cli/tableText.ts'
 import type { RunResult } from '../../src/runs/result.ts'
 
 const preview: Preview = {
@@ -95,7 +96,7 @@ warehouse.dim_members  merge from members
         … of 7 columns
     + and 6 more to insert
     ~ id = 7, region = eu
-        name  Ada [31mL. → ${'x'.repeat(47)}…
+        name  Ada \\u001b[31mL. → ${'x'.repeat(47)}…
         fee   NULL → ''
     ~ and 1 more to update
     - id = 9, region = us
@@ -139,4 +140,22 @@ test('a plan changes a target by rows, or by the columns of its table', () => {
   assert.ok(changesTarget(result))
   assert.ok(!changesTarget(of([])))
   assert.ok(changesTarget(of(['the load changes the table: ALTER TABLE m ADD COLUMN a INTEGER;'])))
+})
+
+test('a table steers no terminal, also by the names of its columns; values that differ by that look different', () => {
+  const lines = tableText(
+    ['id\u001b[2J\n', 'v'],
+    [
+      ['1', '\u001b[31mred'],
+      ['2', ' [31mred'],
+      ['3', '\u202ea\r\nb'],
+    ],
+  )
+  assert.deepEqual(lines, [
+    'id\\u001b[2J   v',
+    '────────────  ─────────────',
+    '1             \\u001b[31mred',
+    '2              [31mred',
+    '3             \\u202ea b',
+  ])
 })

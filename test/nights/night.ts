@@ -11,7 +11,7 @@ import type { Alert } from '../../src/spec/alert.ts'
 import { alertsIn } from '../alerts/told.ts'
 import { endOf } from '../commandLine.ts'
 import { putProgram } from '../program.ts'
-import type { Hooks } from '../servers.ts'
+import type { FreshDatabase, Hooks } from '../servers.ts'
 
 const DAY_MS = 24 * 3600_000
 /** Milliseconds for which anything is waited for. */
@@ -133,4 +133,11 @@ ${text}`,
         return done.length >= nights && done.length === all.length ? all : undefined
       }),
   }
+}
+
+/** Fails where the table `loaded` does not hold exactly the rows that a query gives: those of an undisturbed night. */
+export async function holdsExactly(query: FreshDatabase['query'], wanted: string): Promise<void> {
+  const less = (one: string, other: string) => `SELECT * FROM ((${one}) EXCEPT ALL (${other})) AS rows`
+  assert.deepEqual(await query(less(wanted, 'TABLE loaded')), [], 'missing')
+  assert.deepEqual(await query(less('TABLE loaded', wanted)), [], 'too many')
 }
