@@ -98,31 +98,35 @@ test("no model, check or macro sees or changes anything but the job's own tables
   }
 })
 
-test("DuckDB itself reaches no other job's files in a run", async () => {
-  const other = await jobWith('room_other', 'SELECT * FROM src')
+test("DuckDB itself reaches no other job's files in a run", async t => {
   const job = await jobWith('room_own', 'SELECT * FROM src')
-  assert.equal((await other.run()).error, undefined)
-  const seen: string[] = []
-  const { error } = await job.run({
-    progress: {
-      started() {},
-      advanced() {},
-      note() {},
-      finished: task => seen.push(task),
-    },
-  })
-  assert.equal(error, undefined)
-  assert.ok(seen.includes('model.m'))
   const root = join(job.home, 'staging')
-  mkdirSync(join(root, 'a'), { recursive: true })
-  mkdirSync(join(root, 'b'), { recursive: true })
-  writeFileSync(join(root, 'a/x.csv'), 'id\n1\n')
-  writeFileSync(join(root, 'b/x.csv'), 'id\n1\n')
-  const duck = await Duck.open({ threads: 1, folders: [join(root, 'a')] })
-  await duck.lock()
-  assert.equal((await duck.rows(`FROM read_csv(${quote(join(root, 'a/x.csv'))})`)).length, 1)
-  for (const path of ['b/x.csv', 'a/../b/x.csv', '*/x.csv'])
-    await assert.rejects(duck.rows(`FROM read_csv(${quote(join(root, 'a/..', path))})`), /Permission Error/)
-  await assert.rejects(duck.run('SET enable_external_access = true'))
-  duck.close()
+  for (const name of ['room_own', 'room_other', 'room_own2']) {
+    mkdirSync(join(root, name), { recursive: true })
+    writeFileSync(join(root, name, 'x.csv'), 'id\n1\n')
+  }
+  const open = Duck.open.bind(Duck)
+  let own: Duck | undefined
+  t.mock.method(Duck, 'open', async (options: Parameters<typeof Duck.open>[0]) => {
+    const duck = await open(options)
+    // Of the run itself: others read no files.
+    if (options?.folders?.length) own = duck
+    return duck
+  })
+  const read = (path: string) => own!.rows(`FROM read_csv(${quote(join(root, path))})`)
+  const tried: Promise<unknown>[] = []
+  const started = (task: string) => {
+    if (task !== 'model.m') return
+    tried.push(read('room_own/x.csv'))
+    for (const path of ['room_other/x.csv', 'room_own2/x.csv', '*/x.csv', '../job/in/src.csv'])
+      tried.push(assert.rejects(read(path), /Permission Error/, path))
+    tried.push(
+      assert.rejects(own!.run(`COPY (SELECT 1) TO ${quote(join(root, 'y.csv'))}`), /Permission Error/),
+    )
+    tried.push(assert.rejects(own!.run('SET enable_external_access = true')))
+  }
+  const { error } = await job.run({ progress: { started, advanced() {}, note() {}, finished() {} } })
+  await Promise.all(tried)
+  assert.equal(error, undefined)
+  assert.equal(tried.length, 7)
 })
