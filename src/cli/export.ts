@@ -10,7 +10,8 @@ export function exportCommand(): Command {
     .addHelpText(
       'after',
       `
-Variables, macros, models and checks; extracts are views of the files that the last run staged, or empty tables before it.
+Variables, macros, models and checks; extracts are views of the files that the last run staged, or empty tables before it. Rows
+that checks reject are left out, as in a run; "MODEL before its checks" has them all, and "checks/MODEL/NAME" what a check finds.
 
 Examples:
   nightfreight export queries/members > night.sql`,

@@ -5,6 +5,7 @@ import { counted } from '../../engine/plural.ts'
 import { isNumeric } from '../../engine/types/duckType.ts'
 import type { Answer, Shell } from '../workbench/shell.ts'
 import { homeFolder } from './home.ts'
+import { judgedLines } from './judgedText.ts'
 import { print, printError } from './output.ts'
 import { parseTime } from './parse.ts'
 import { tableText } from './tableText.ts'
@@ -14,6 +15,8 @@ interface ShellFlags {
   reveal?: boolean
   at?: Date
 }
+
+const HELP = 'A statement ends with a semicolon; .tables lists what is there, .quit or Ctrl-D ends.'
 
 export function shellCommand(): Command {
   return new Command('shell')
@@ -25,7 +28,7 @@ export function shellCommand(): Command {
     .addHelpText(
       'after',
       `
-A statement ends with a semicolon; .tables lists what is there, .quit or Ctrl-D ends. What is typed changes nothing that is kept.
+${HELP} What is typed changes nothing that is kept.
 
 Examples:
   nightfreight shell queries/members -c "SELECT count(*) AS members FROM members_clean"`,
@@ -36,6 +39,8 @@ Examples:
       const options = { folder, home: homeFolder(), env: process.env, runAt: at ?? new Date(), reveal }
       const shell = await openShell(options, stack)
       for (const { name, reason } of shell.left) console.error(`warning: ${name} is not there: ${reason}`)
+      for (const [name, found] of shell.found)
+        for (const line of judgedLines(found)) console.error(`${name}: ${line}`)
       if (command !== undefined) {
         for await (const answer of shell.run(command)) printAnswer(answer)
         return
@@ -72,6 +77,7 @@ async function converse(shell: Shell): Promise<void> {
     const word = line.trim()
     if (text === '' && /^\.(quit|exit)$/.test(word)) break
     if (text === '' && word === '.tables') print(shell.tables.join('\n'))
+    else if (text === '' && word.startsWith('.')) print(HELP)
     else {
       text += `${line}\n`
       if (word.endsWith(';')) await run()

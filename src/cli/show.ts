@@ -3,6 +3,7 @@ import { counted } from '../../engine/plural.ts'
 import { isNumeric } from '../../engine/types/duckType.ts'
 import type { ColumnProfile, Shown, ShowOptions } from '../workbench/show.ts'
 import { homeFolder } from './home.ts'
+import { judgedLines } from './judgedText.ts'
 import { formatCount } from './meter.ts'
 import { print, printError } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
@@ -76,8 +77,9 @@ Examples:
     })
 }
 
-function showText({ table, columns, rows, total, profile, diff }: Shown): string[] {
-  if (profile) return profileText(table, total, profile)
+function showText({ table, columns, rows, total, found, profile, diff }: Shown): string[] {
+  const judged = found ? judgedLines(found).map(line => `  ${line}`) : []
+  if (profile) return [...profileText(table, total, profile), ...judged]
   if (diff) return diffText(table, diff)
   const lines = tableText(
     columns.map(({ name }) => name),
@@ -88,6 +90,7 @@ function showText({ table, columns, rows, total, profile, diff }: Shown): string
     ...lines,
     '',
     `${table}: ${counted(total, 'row', formatCount)}${rows.length < total ? `, ${formatCount(rows.length)} shown` : ''}`,
+    ...judged,
   ]
 }
 

@@ -5,7 +5,7 @@ import { inFile } from '../../engine/sql/locate.ts'
 import { statementsOf } from '../../engine/sql/text.ts'
 import { filesSql } from '../../engine/staging/read.ts'
 import { openMask } from '../runs/mask.ts'
-import { openModels, openStagedJob, type StagedJob, stagedRuns } from './staged.ts'
+import { openModels, openStagedJob, type RowsFound, type StagedJob, stagedRuns } from './staged.ts'
 
 /** What a statement gave: rows as texts. */
 export interface Answer {
@@ -17,6 +17,8 @@ export interface Shell {
   /** Tables that are there, and models that are not, with the reason. */
   tables: string[]
   left: { name: string; reason: string }[]
+  /** What checks found, by the table whose rows they judge. */
+  found: ReadonlyMap<string, RowsFound>
   /** Runs the statements of a text, one after another. */
   run(text: string): AsyncGenerator<Answer>
 }
@@ -57,11 +59,12 @@ export async function openShell(
   await openQuarantine(job)
   await context.duck.lock()
   const found = await context.duck.rows(
-    "SELECT table_name AS name FROM duckdb_tables() WHERE table_name NOT LIKE '\\_nf%' ESCAPE '\\' UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1",
+    "SELECT table_name AS name FROM duckdb_tables() WHERE schema_name = 'main' UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1",
   )
   return {
     tables: found.map(({ name }) => String(name)),
     left,
+    found: job.found,
     run: async function* (text) {
       for (const { text: sql } of statementsOf(text))
         yield await inFile({ file: 'shell', sql }, () => context.duck.answer(sql, MOST_ROWS)).catch(error => {

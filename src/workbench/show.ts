@@ -9,7 +9,15 @@ import { allRows, rejectedRows } from '../../engine/staging/dataSet.ts'
 import { partOf } from '../../engine/staging/store.ts'
 import { isNumeric } from '../../engine/types/duckType.ts'
 import { openMask } from '../runs/mask.ts'
-import { openModels, openStagedJob, requireTable, type StagedJob, stagedRuns } from './staged.ts'
+import {
+  countFound,
+  openModels,
+  openStagedJob,
+  type RowsFound,
+  requireTable,
+  type StagedJob,
+  stagedRuns,
+} from './staged.ts'
 import { described, diffTables, keysOf, type TableDiff, type Texts } from './tableDiff.ts'
 
 /** A column of a table: its values as texts. */
@@ -32,6 +40,8 @@ export interface Shown {
   rows: Texts[]
   /** Of the table, or of what the condition leaves of it. */
   total: number
+  /** Rows of the table, or of those of which the condition is true, that checks reject or warn of. */
+  found?: RowsFound
   profile?: ColumnProfile[]
   diff?: TableDiff & { run: string }
 }
@@ -73,8 +83,7 @@ async function showOpened(job: StagedJob, options: ShowOptions, mask: Mask): Pro
   const { duck } = job.context
   const source = { file: '--where', sql: where ?? '', reads: [table] }
   const model = job.graph.models.find(({ name }) => name === table)
-  const isPlain =
-    model && !model.extract && !model.enrich && !job.graph.checks.some(check => check.model === table)
+  const isPlain = model && !model.extract && !model.enrich && !job.found.has(table)
   // Its own text, so that a failure has its place there.
   const from = isPlain ? `FROM (${stripped(model.sql)}\n) AS ${quoteName(table)}` : `FROM ${quoteName(table)}`
   const rows = where === undefined ? from : `${from} WHERE ${where}\n`
@@ -89,6 +98,7 @@ async function showOpened(job: StagedJob, options: ShowOptions, mask: Mask): Pro
       columns,
       rows: found.map(row => mask.record(sensitive, row) as Texts),
       total: Number(count!.n),
+      ...(job.found.has(table) && { found: await countFound(job, table, where) }),
       ...(options.profile && { profile: await profileOf(duck, rows, columns, mask, sensitive) }),
       ...(options.diff && { diff: await diffOf(job, table, mask) }),
     }

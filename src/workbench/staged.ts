@@ -1,21 +1,24 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { LoadSpec } from '../../engine/contracts/load.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
+import { nullKeysSql } from '../../engine/quality/keyRules.ts'
 import { FINDINGS, findRows, openFindings } from '../../engine/quality/rowChecks.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import type { MacroSession } from '../../engine/sql/macroSession.ts'
 import type { OrderedModel, SqlGraph } from '../../engine/sql/model.ts'
 import { stripped } from '../../engine/sql/text.ts'
-import { REJECTS } from '../../engine/sql/words.ts'
+import { REJECT, REJECTS, type Word } from '../../engine/sql/words.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../../engine/staging/image.ts'
 import { filesSql } from '../../engine/staging/read.ts'
 import { diagnosing, type InQuery } from '../../engine/transform/diagnose.ts'
 import { openTables } from '../../engine/transform/models.ts'
 import { columnsOf, openView } from '../../engine/transform/modelTypes.ts'
 import type { JudgedExtract } from '../../engine/transform/transformed.ts'
+import type { Column } from '../../engine/types/logical.ts'
 import type { JobOutline } from '../config/outline.ts'
 import { openOutline } from '../runs/knownColumns.ts'
 import { readOf, scratchContext } from './scratch.ts'
@@ -30,7 +33,24 @@ export interface StagedJob {
   reads: PlannedRead[]
   macros: MacroSession
   within: InQuery
+  /** Tables with rows that checks reject or warn of, all of them in the session's table {@link foundTable}. */
+  found: Map<string, RowsFound>
 }
+
+/** How many rows checks found: those left out, those that stay, and by each check. */
+export interface RowsFound {
+  rejected: number
+  warned: number
+  checks: { check: string; severity: Word<'severity'>; rows: number }[]
+}
+
+/** Table of the session with the rows of a table that checks found, a line a finding. */
+const foundTable = (table: string) => `${OWN}.${quoteName(`found ${table}`)}`
+
+/** Schema of the session for tables that are none of the job: who lists tables does not see them. */
+const OWN = '_nf'
+const goodTable = (table: string) => `${OWN}.${quoteName(`good ${table}`)}`
+const RAW = `${OWN}.raw`
 
 /**
  * Opens a job over the images that its last run left in `home`; all goes with `stack`. `place`: a folder of files that its
@@ -71,7 +91,7 @@ export async function openStagedJob(
     graph,
     [...reads, ...outline.loads].flatMap(({ key }) => key),
   )
-  return { outline, graph, context, reads, macros, within }
+  return { outline, graph, context, reads, macros, within, found: new Map() }
 }
 
 /**
@@ -120,16 +140,17 @@ async function openModel(job: StagedJob, model: OrderedModel): Promise<void> {
   }
   if (!extract) await within(model, () => openView(context, model))
   const checks = graph.checks.filter(check => check.model === name)
-  if (checks.length === 0) return
-  const raw = `_nf_raw_${name}`
+  const keys = loadKeys(spec.loads, name)
+  if (checks.length + keys.length === 0) return
   const rows = extract ? `FROM ${quoteName(name)}` : stripped(model.sql)
   const number = 'row_number() OVER () - 1 AS file_row_number'
+  await duck.run(`CREATE SCHEMA IF NOT EXISTS ${OWN}`)
   await within(model, () =>
-    duck.run(`CREATE OR REPLACE TABLE ${quoteName(raw)} AS SELECT *, ${number} FROM (${rows}\n)`),
+    duck.run(`CREATE OR REPLACE TABLE ${RAW} AS SELECT *, ${number} FROM (${rows}\n)`),
   )
   const columns = await columnsOf(context, {
     file: model.file,
-    sql: `SELECT * EXCLUDE (file_row_number) FROM ${quoteName(raw)}`,
+    sql: `SELECT * EXCLUDE (file_row_number) FROM ${RAW}`,
   })
   await openFindings(duck)
   for (const check of checks)
@@ -137,17 +158,53 @@ async function openModel(job: StagedJob, model: OrderedModel): Promise<void> {
       findRows(
         duck,
         check,
-        quoteName(raw),
+        RAW,
         columns.map(column => column.name),
       ),
     )
+  const isKey = ({ name }: Column) => keys.some(key => key.toLowerCase() === name.toLowerCase())
+  const nullKeys = nullKeysSql(columns.filter(isKey), RAW)
+  if (nullKeys) await duck.run(`INSERT INTO ${FINDINGS} SELECT *, '' FROM (${nullKeys})`)
+  const all = `SELECT DISTINCT _nf_m.*, check_name AS ${CHECK}, severity AS ${SEVERITY} FROM ${FINDINGS} JOIN ${RAW} AS _nf_m ON file_row_number = row`
+  await duck.run(`CREATE OR REPLACE TABLE ${foundTable(name)} AS ${all}`)
+  job.found.set(name, await countFound(job, name))
   await duck.run(
-    `CREATE OR REPLACE TABLE ${quoteName(`_nf_good_${name}`)} AS SELECT * EXCLUDE (file_row_number) FROM ${quoteName(raw)}
+    `CREATE OR REPLACE TABLE ${goodTable(name)} AS SELECT * EXCLUDE (file_row_number) FROM ${RAW}
      WHERE file_row_number NOT IN (SELECT row FROM ${FINDINGS} WHERE ${REJECTS})`,
   )
-  await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS FROM ${quoteName(`_nf_good_${name}`)}`)
-  await duck.run(`DROP TABLE ${quoteName(raw)}`)
+  await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS FROM ${goodTable(name)}`)
+  await duck.run(`DROP TABLE ${RAW}; DROP TABLE ${FINDINGS}`)
 }
+
+/** Columns of {@link foundTable} beside the row's own. */
+const CHECK = '_nf_check'
+const SEVERITY = '_nf_severity'
+
+/** Counts the rows of a table that checks found, or those of them of which a condition, in SQL, is true. */
+export async function countFound({ context }: StagedJob, table: string, where?: string): Promise<RowsFound> {
+  const rows = `FROM ${foundTable(table)} AS ${quoteName(table)}${where === undefined ? '' : ` WHERE ${where}\n`}`
+  const lines = await context.duck.rows(
+    `SELECT ${CHECK} AS name, ${SEVERITY} AS severity, count(DISTINCT file_row_number) AS n ${rows} GROUP BY ALL ORDER BY n DESC, name, severity`,
+  )
+  const [total] = await context.duck.rows(
+    `SELECT count(DISTINCT row) FILTER (worst = '${REJECT}') AS rejected, count(DISTINCT row) FILTER (worst <> '${REJECT}') AS warned
+     FROM (SELECT file_row_number AS row, min(${SEVERITY}) AS worst FROM (SELECT * ${rows}) GROUP BY 1)`,
+  )
+  return {
+    rejected: Number(total!.rejected),
+    warned: Number(total!.warned),
+    checks: lines.map(({ name, severity, n }) => ({
+      check: String(name),
+      severity: String(severity) as Word<'severity'>,
+      rows: Number(n),
+    })),
+  }
+}
+
+/** Columns that are the key of a load of this table: no row has NULL in one. */
+export const loadKeys = (loads: Pick<LoadSpec, 'from' | 'key'>[], table: string): string[] => [
+  ...new Set(loads.filter(({ from }) => from === table).flatMap(({ key }) => key)),
+]
 
 /** Fails with CONFIG_INVALID where a job has no model or extract of a name. */
 export function requireTable({ outline }: StagedJob, name: string): void {

@@ -148,11 +148,78 @@ test('an exported job runs in a DuckDB of its own, before a run and after', asyn
     const duck = await Duck.open({ threads: 1 })
     try {
       await duck.run(await exportSql(folder, home, new Date('2026-01-01')))
-      assert.equal((await duck.rows('FROM m')).length, run ? 3 : 0)
+      assert.equal((await duck.rows('FROM m')).length, run ? 2 : 0)
+      assert.equal((await duck.rows('FROM "m before its checks"')).length, run ? 3 : 0)
       assert.equal((await duck.rows('FROM "checks/m/dear"')).length, run ? 1 : 0)
     } finally {
       duck.close()
     }
+  }
+})
+
+const JUDGED = {
+  'in/orders.csv':
+    'order_id,amount,mail\n1,12.50,a@x.org\n2,7.00,b@x.org\n3,99.99,\n4,-1,\n5,8,x\n6,9,y\n,3,z\n7,60,\n',
+  'm.sql': 'SELECT CASE WHEN order_id <> 6 THEN order_id END AS order_id, amount, mail FROM orders',
+  'n.sql': 'SELECT order_id, twice(amount) AS amount FROM m WHERE amount < 100',
+  'total.sql': 'SELECT count(*) AS n, sum(amount) AS amount FROM n',
+  'checks/m/dear.sql': `WITH dear AS (FROM m WHERE amount > 50)
+SELECT order_id, mail, CASE WHEN amount > 90 THEN 'reject' ELSE 'warn' END AS severity, 'dear' AS reason FROM dear`,
+  'checks/n/odd.sql': "SELECT amount, 'odd' AS reason FROM n WHERE amount % 2 = 1 -- said at the end",
+  'checks/orders/negative.sql': "SELECT order_id, 'negative' AS reason FROM orders WHERE amount < 0",
+  'checks/few.sql':
+    "SELECT CASE WHEN count(*) < 9 THEN 'warn' ELSE 'pass' END AS level, 'few' AS message FROM n",
+}
+
+test('what is shown, exported and in the shell has the rows that a run has', async () => {
+  const yaml = `${YAML}checks:\n  m: { mail: { not_null: true, severity: warn } }\n`
+  const { folder, home, run } = await smallJob({ after }, 'show_judged', {
+    'job.yaml': yaml.replace('load:\n', 'load:\n  n: { to: wh, from: n, key: order_id }\n'),
+    ...FILES,
+    ...JUDGED,
+  })
+  const { outcome, error } = await run()
+  assert.equal(error, undefined)
+  const runAt = new Date()
+  const duck = await Duck.open({ threads: 1 })
+  try {
+    await duck.run(await exportSql(folder, home, runAt))
+    await using stack = new AsyncDisposableStack()
+    const shell = await openShell({ folder, home, env: {}, runAt, reveal: false }, stack)
+    const { found } = await showTable({ folder, home, env: {}, table: 'm', limit: 1, runAt })
+    assert.deepEqual(found, {
+      rejected: 2,
+      warned: 1,
+      checks: [
+        { check: 'mail_not_null', severity: 'warn', rows: 2 },
+        { check: 'dear', severity: 'reject', rows: 1 },
+        { check: 'dear', severity: 'warn', rows: 1 },
+        { check: 'key is present', severity: 'reject', rows: 1 },
+      ],
+    })
+    const some = await showTable({ folder, home, env: {}, table: 'm', limit: 1, runAt, where: 'amount > 90' })
+    assert.deepEqual([some.total, some.found!.rejected, some.found!.checks.length], [0, 1, 2])
+    const [tables] = await collected(shell.run('SHOW TABLES'))
+    assert.deepEqual(tables!.rows.flat(), ['big', 'm', 'n', 'orders', 'quarantine', 'total'])
+    for (const [table, rows] of [
+      ['orders', 6],
+      ['m', 4],
+      ['n', 3],
+      ['total', 1],
+    ] as const) {
+      const shown = await showTable({ folder, home, env: {}, table, limit: 20, runAt })
+      assert.equal(shown.total, rows, table)
+      const texts = `SELECT COLUMNS(*)::VARCHAR FROM ${table} ORDER BY ALL`
+      const sorted = shown.rows.map(row => Object.values(row).join()).sort()
+      const exported = (await duck.rows(texts)).map(row => Object.values(row).join())
+      assert.deepEqual(exported.sort(), sorted, table)
+      const [answer] = await collected(shell.run(texts))
+      assert.deepEqual(answer!.rows.map(row => row.join()).sort(), sorted, table)
+      const made = outcome.tables.findLast(({ name }) => name === table)
+      if (made && table !== 'orders') assert.equal(made.rows - made.rejected, rows, table)
+    }
+  } finally {
+    duck.close()
   }
 })
 
