@@ -7,6 +7,7 @@ import { summaryJson } from './cli/summary.ts'
 import { secretsIn } from './config/secrets.ts'
 import { copyJob, environmentOf, keepJob } from './copy/copy.ts'
 import { type CopyRequest, readRequest } from './copy/request.ts'
+import { declaredIn, workplaceOf } from './runs/environment.ts'
 import type { RunResult } from './runs/result.ts'
 import { runJob as runFolder } from './runs/runJob.ts'
 
@@ -83,16 +84,24 @@ export async function copy(from: string, to: string, options: CopyOptions = {}):
   return runJob(keepJob(home, job), { ...options, home, env: { ...env, ...environmentOf(request) } })
 }
 
+function workplace(folder: string, { env = process.env, home = homeFolder(env) }: Options) {
+  const name = env.NIGHTFREIGHT_ENV
+  return name && declaredIn(folder).includes(name)
+    ? workplaceOf(name, env, home)
+    : { env, home, production: undefined }
+}
+
 async function perform(folder: string, options: Options, goal?: 'plan'): Promise<RunResult> {
-  const { env = process.env, at, fresh, onProgress } = options
-  const { home = homeFolder(env), signal = new AbortController().signal } = options
+  const { at, fresh, onProgress, signal = new AbortController().signal } = options
+  const { env, home, production } = workplace(folder, options)
   const secrets = secretsIn(process.env.METADATA_URL)
-  const metadata = await openMetadata(home)
+  const metadata = await openMetadata(home, production ? '' : process.env.METADATA_URL)
   try {
     const result = await runFolder({
       folder,
       env,
       home,
+      ...(production && { production }),
       metadata,
       clock: systemClock,
       log: createLog({ folder: home, secrets }),

@@ -16,7 +16,6 @@ export async function acknowledgeSources(
 ): Promise<void> {
   const told = new Map<string, { reader: string; position: LogPosition }>()
   for (const [index, read] of reads.entries()) {
-    const source = context.sources.get(read.from)!
     const { cursor } = extracted[index]!
     if (read.changes) {
       const { reader, until } = read.changes
@@ -26,7 +25,9 @@ export async function acknowledgeSources(
       else if (read.base) told.get(read.from)!.position = until
       continue
     }
-    if (!source.acknowledge || cursor === undefined) continue
+    if (cursor === undefined) continue
+    const source = context.sources.get(read.from)!
+    if (!source.acknowledge) continue
     await runTask(context, taskName('release', read.extract), async () => {
       await source.acknowledge!(read, cursor, context.signal)
       return true

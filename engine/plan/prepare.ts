@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { SyncPoint } from '../contracts/load.ts'
+import type { LoadSpec, SyncPoint } from '../contracts/load.ts'
 import type { ExtractSpec, FollowedTable, TableSchema } from '../contracts/source.ts'
 import type { Target } from '../contracts/target.ts'
 import { taskName } from '../contracts/taskName.ts'
@@ -157,13 +157,7 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
       reads.push(read)
     }
     if (refused.length > 0) throw together(refused)
-    const partial = reads
-      .filter(
-        read =>
-          (read.incremental && !read.incremental.findDeletes) || read.accumulates || read.changes?.history,
-      )
-      .map(({ extract }) => extract)
-    for (const load of spec.loads) checkDeletes(load, extractsOf(load.from, models), partial)
+    checkLoads(spec.loads, reads, models)
     // What the job says of an extract may hold secrets, which are kept nowhere.
     const kept = reads.map(read => ({ ...read, options: undefined }))
     return {
@@ -176,6 +170,17 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
   const options = new Map(spec.extracts.map(extract => [extract.name, extract.options]))
   const reads = plan.reads.map(read => ({ ...read, options: options.get(read.extract) }))
   return { plan: { ...plan, reads }, lastRun, lost }
+}
+
+/** Fails with CONFIG_INVALID where a load deletes what its extracts cannot know to be gone. */
+export function checkLoads(loads: LoadSpec[], reads: PlannedRead[], models: OrderedModel[]): void {
+  const partial = reads
+    .filter(
+      read =>
+        (read.incremental && !read.incremental.findDeletes) || read.accumulates || read.changes?.history,
+    )
+    .map(({ extract }) => extract)
+  for (const load of loads) checkDeletes(load, extractsOf(load.from, models), partial)
 }
 
 type PlannedLog = Pick<FollowedRead, 'reader' | 'until' | 'stored'>

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { counted } from '../../engine/plural.ts'
 import { hasMetadata } from '../metadata/open.ts'
+import { environmentName } from './environment.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
 
@@ -26,10 +27,16 @@ Examples:
       const { readNights } = await import('../projectSite/data.ts')
       const { writeSite } = await import('../projectSite/write.ts')
       const home = homeFolder()
+      const environment = environmentName()
       const lineage = await openLineage(folder, home)
       const metadata = hasMetadata(home, process.env.METADATA_URL) ? await openMetadata(home) : undefined
       const nights = await readNights(lineage, metadata).finally(() => metadata?.close())
-      const pages = writeSite(out, { lineage, nights, madeAt: systemClock.now() })
+      const pages = writeSite(out, {
+        lineage,
+        nights,
+        madeAt: systemClock.now(),
+        ...(environment !== undefined && { environment }),
+      })
       const index = join(out, 'index.html')
       const { left } = lineage
       if (json) return print(JSON.stringify({ pages, index, left }))

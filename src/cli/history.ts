@@ -4,6 +4,7 @@ import { counted } from '../../engine/plural.ts'
 import type { HistoryRecord } from '../metadata/syncHistory.ts'
 import { type ViolationRecord, violationsOf } from '../metadata/violations.ts'
 import { checkHistory, type ScoreHistory } from '../runs/checkHistory.ts'
+import { environmentName } from './environment.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
@@ -49,8 +50,15 @@ export function historyCommand(): Command {
         return { runs, none, violations: await violationsOf(metadata.database, names) }
       }
       const { runs, none, violations } = await read().finally(() => metadata.close())
+      const environment = environmentName()
       const shown = runs.map(run => ({ ...run, state: stateOf(run) }))
-      if (json) print(JSON.stringify({ runs: withViolations(shown, violations) }))
+      if (json)
+        print(
+          JSON.stringify({
+            ...(environment !== undefined && { environment }),
+            runs: withViolations(shown, violations),
+          }),
+        )
       else if (runs.length === 0) print(none)
       else print(historyText(runs, violations))
     })

@@ -31,8 +31,8 @@ export function makeHome(home: string): void {
   }
 }
 
-/** Opens the store; the home folder is made where it is not there, for nobody else's eyes. */
-export async function openMetadata(home: string): Promise<Metadata> {
+/** Opens the store, in `home` without a URL; the home folder is made where it is not there, for nobody else's eyes. */
+export async function openMetadata(home: string, url = process.env.METADATA_URL): Promise<Metadata> {
   makeHome(home)
-  return open(home, systemClock, process.env.METADATA_URL)
+  return open(home, systemClock, url)
 }

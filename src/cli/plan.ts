@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
 import type { RunResult } from '../runs/result.ts'
 import { takenJson } from './accountText.ts'
+import { environmentFlag } from './environment.ts'
 import { homeFolder } from './home.ts'
 import { hasColours, print, printError } from './output.ts'
 import { parseTime } from './parse.ts'
@@ -64,6 +65,7 @@ Examples:
         }
         const result = await stoppable(stopping =>
           execute({
+            ...flags,
             ...stopping,
             folder,
             env: process.env,
@@ -71,7 +73,6 @@ Examples:
             json,
             runAt: at,
             fresh,
-            ...flags,
             goal: 'plan',
           }),
         )
@@ -80,7 +81,8 @@ Examples:
           return
         }
         if (markdown) print(planMarkdown(result))
-        else printPlan(result, `nightfreight run ${folder} --from-plan ${result.run}`, json)
+        else
+          printPlan(result, `nightfreight run ${folder}${environmentFlag()} --from-plan ${result.run}`, json)
         if (exitCode && changesTarget(result)) process.exitCode = EXIT.changes
       },
     )
@@ -93,12 +95,13 @@ export function printPlan(result: RunResult, next: string, json: boolean): void 
 }
 
 /** A plan for a program: one object. */
-export function planJson({ run, job, status, seconds, outcome, report, estimates }: RunResult) {
+export function planJson({ run, job, environment, status, seconds, outcome, report, estimates }: RunResult) {
   const { reads, extracted, tables, quality, previews } = outcome
   return {
     event: 'result',
     run,
     job,
+    ...(environment !== undefined && { environment }),
     status,
     seconds,
     reads: extracted.map(({ extract, rows }) => {

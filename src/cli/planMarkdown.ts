@@ -1,5 +1,6 @@
 import type { Preview } from '../../engine/diff/preview.ts'
 import { counted } from '../../engine/plural.ts'
+import { jobText } from '../report/data.ts'
 import type { RunResult } from '../runs/result.ts'
 import { rejectedByTable } from './accountText.ts'
 import { text } from './markdown.ts'
@@ -7,9 +8,10 @@ import { formatCount } from './meter.ts'
 import { shownValue } from './tableText.ts'
 
 /** A plan as Markdown, for a comment on a pull request: what would change, with samples that unfold. */
-export function planMarkdown({ run, job, outcome }: RunResult): string {
+export function planMarkdown(result: RunResult): string {
+  const { run, outcome } = result
   const { previews, checks, extracted, tables } = outcome
-  const lines = [`### Plan of ${text(job)}`, '', summary(previews), '']
+  const lines = [`### Plan of ${text(jobText(result))}`, '', summary(previews), '']
   lines.push('| table | insert | update | delete | unchanged |', '|---|---:|---:|---:|---:|')
   for (const { to, table, counts } of previews) {
     const figures = [counts.inserts, counts.updates, counts.deletes, counts.unchanged].map(formatCount)

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import type { Preview } from '../../engine/diff/preview.ts'
 import { counted } from '../../engine/plural.ts'
+import { jobText } from '../report/data.ts'
 import type { RunResult } from '../runs/result.ts'
 import { rejectedByTable, takenLines } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
@@ -19,10 +20,10 @@ const SHOWN = 6
 
 /** A plan for a person: compact, aligned; colours where asked for. `next`: the line that loads it. */
 export function planText(result: RunResult, next: string, colours: boolean): string {
-  const { run, job, seconds, outcome } = result
+  const { run, seconds, outcome } = result
   const paint = (colour: 'green' | 'yellow' | 'red' | 'bold' | 'dim', text: string) =>
     colours ? styleText(colour, text, { validateStream: false }) : text
-  const lines = [`${paint('bold', job)}: plan ${run}, made in ${formatSpan(seconds * 1000)}`, '']
+  const lines = [`${paint('bold', jobText(result))}: plan ${run}, made in ${formatSpan(seconds * 1000)}`, '']
   for (const { extract, rows } of outcome.extracted) {
     const read = outcome.reads.find(each => each.extract === extract)!
     lines.push(

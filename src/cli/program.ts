@@ -13,6 +13,7 @@ import { copyCommand } from './copy.ts'
 import { demoCommand } from './demo.ts'
 import { docsCommand } from './docs.ts'
 import { doctorCommand } from './doctor.ts'
+import { enterEnvironment } from './environment.ts'
 import { errorsCommand } from './errors.ts'
 import { exportCommand } from './export.ts'
 import { gcCommand } from './gc.ts'
@@ -111,7 +112,7 @@ export function commandLine(): Command {
 }
 
 /** Arguments that name folders of jobs. */
-const JOBS = ['job', 'jobs', 'folders']
+const JOBS = ['job', 'jobs', 'folders', 'job or run']
 const ENVIRONMENT = '--env <name>'
 
 /** What all commands have in common. */
@@ -121,10 +122,14 @@ function settle(command: Command, above: string[]): void {
   if (command.commands.length === 0) command.option(DEBUG, 'after an error that was not expected: show where')
   if (command.registeredArguments.some(each => JOBS.includes(each.name())))
     command
-      .option(ENVIRONMENT, 'variables of .env.NAME, beside the job, go before those of .env')
-      .hook('preAction', (_, { opts }) => {
+      .option(
+        ENVIRONMENT,
+        "work in that one of the job's environments; variables of .env.NAME, beside the job, go before those of .env",
+      )
+      .hook('preAction', (_, { opts, args }) => {
         const { env } = opts.call(command)
         if (env !== undefined) process.env.NIGHTFREIGHT_ENV = env
+        enterEnvironment(path.slice(1).join(' '), args, env !== undefined)
       })
   for (const each of command.commands) settle(each, path)
 }

@@ -4,6 +4,7 @@ import { secretsIn } from '../config/secrets.ts'
 import type { RunOptions } from '../runs/options.ts'
 import type { RunResult } from '../runs/result.ts'
 import { redact } from '../util/redact.ts'
+import { productionPlace } from './environment.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import type { LogOptions } from './log.ts'
 import { isTerminal, printError } from './output.ts'
@@ -121,11 +122,12 @@ export async function withMeans<T>(
 ): Promise<T> {
   const { createLog } = await import('./log.ts')
   const { NIGHTFREIGHT_METRICS: published, OPENLINEAGE_URL: openLineage, METADATA_URL } = process.env
-  const secrets: string[] = secretsIn([METADATA_URL, published, openLineage])
+  const production = productionPlace()
+  const secrets: string[] = secretsIn([METADATA_URL, published, openLineage, production?.metadataUrl])
   const log = openLog(createLog, options.home, secrets)
   const metadata = await openMetadata(options.home).catch(async error => {
     const { tellRefused } = await import('../runs/refused.ts')
-    await tellRefused({ ...options, clock: systemClock, log, secrets }, error)
+    if (!production) await tellRefused({ ...options, clock: systemClock, log, secrets }, error)
     throw error
   })
   const machine = published ? new (await import('../service/machine.ts')).Machine() : undefined
@@ -135,6 +137,7 @@ export async function withMeans<T>(
   try {
     return await act({
       ...options,
+      ...(production && { production }),
       metadata,
       clock: systemClock,
       log,

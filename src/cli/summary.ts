@@ -3,6 +3,7 @@ import type { Outcome } from '../../engine/pipeline.ts'
 import { counted } from '../../engine/plural.ts'
 import { total } from '../../engine/quality/accounts.ts'
 import { describeVerification, type Verification } from '../../engine/verify/result.ts'
+import { jobText } from '../report/data.ts'
 import type { RunResult } from '../runs/result.ts'
 import { legible } from '../util/printable.ts'
 import { runPath, siteOf } from '../util/site.ts'
@@ -19,11 +20,11 @@ export function printSummary(result: RunResult, json: boolean): void {
 
 /** What a run did, for a person: a line a table, its counts in columns, and the account of all rows. */
 export function summaryText(result: RunResult, colours = false): string {
-  const { run, job, status, seconds, outcome, archive, report } = result
+  const { run, status, seconds, outcome, archive, report } = result
   const paint = (colour: 'green' | 'red' | 'yellow' | 'dim', text: string) =>
     colours ? styleText(colour, text, { validateStream: false }) : text
   const colour = status === 'SUCCESS' ? 'green' : result.error === undefined ? 'yellow' : 'red'
-  const lines = [`${job}: ${paint(colour, status)} in ${formatSpan(seconds * 1000)} (run ${run})`]
+  const lines = [`${jobText(result)}: ${paint(colour, status)} in ${formatSpan(seconds * 1000)} (run ${run})`]
   // What is loaded as it was read has its rows in the table of loads.
   const loaded = new Set(outcome.loaded.length > 0 ? outcome.changes.map(({ load }) => load.from) : [])
   for (const { extract, rows } of outcome.extracted)
@@ -118,12 +119,14 @@ const isPlain = ({ wrong, newer, leftAlone, others }: Verification) =>
   wrong.rows + newer + leftAlone + others === 0
 
 /** What a run did, for a program: one object. */
-export function summaryJson({ run, job, status, seconds, outcome, archive, report, resumed }: RunResult) {
+export function summaryJson(result: RunResult) {
+  const { run, job, environment, status, seconds, outcome, archive, report, resumed } = result
   const { extracted, tables, quality, loaded, verifications, accounts } = outcome
   return {
     event: 'result',
     run,
     job,
+    ...(environment !== undefined && { environment }),
     status,
     resumed,
     seconds,

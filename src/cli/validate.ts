@@ -2,7 +2,9 @@ import { Command, Option } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import type { Fault } from '../../engine/sql/faults.ts'
+import { jobText } from '../report/data.ts'
 import type { Valid } from '../runs/validateJob.ts'
+import { productionPlace } from './environment.ts'
 import { homeFolder } from './home.ts'
 import { faultsOf, print } from './output.ts'
 
@@ -33,7 +35,12 @@ Examples:
     )
     .action(async (folder: string, { json, format }: ValidateFlags) => {
       const { validateJob } = await import('../runs/validateJob.ts')
-      const validated = validateJob(folder, process.env, homeFolder(), new AbortController().signal)
+      const validated = validateJob(
+        folder,
+        process.env,
+        productionPlace()?.home ?? homeFolder(),
+        new AbortController().signal,
+      )
       if (format === 'json') {
         process.exitCode = await printDiagnostics(validated)
         return
@@ -41,7 +48,7 @@ Examples:
       const { spec, graph, warnings, unknown } = await validated
       const order = graph.models.filter(({ extract }) => !extract).map(({ name }) => name)
       if (json) {
-        print(JSON.stringify({ valid: true, job: spec.job, models: order, warnings, unknown }))
+        print(JSON.stringify({ valid: true, ...jobOf(spec), models: order, warnings, unknown }))
         return
       }
       const { faultText } = await import('../../engine/sql/faults.ts')
@@ -54,11 +61,16 @@ Examples:
         print(`warning: ${what.join(', ')} ${of}`)
       }
       print(
-        `${spec.job} is valid: ${counted(spec.extracts.length, 'extract')}, ${counted(order.length, 'model')} (${order.join(' → ')}), ` +
+        `${jobText(spec)} is valid: ${counted(spec.extracts.length, 'extract')}, ${counted(order.length, 'model')} (${order.join(' → ')}), ` +
           `${counted(spec.checks.length, 'check')}, ${counted(spec.loads.length, 'load')}`,
       )
     })
 }
+
+const jobOf = ({ job, environment }: Valid['spec']) => ({
+  job,
+  ...(environment !== undefined && { environment }),
+})
 
 const unbound = (extracts: string[]) =>
   `could not be bound: the columns of ${extracts.join(', ')} are not known before the first run`

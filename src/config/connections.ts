@@ -10,7 +10,7 @@ import { validate } from './validate.ts'
 
 /**
  * Finds each connection's connector by its URL and parses its settings; problems go to the document. Its paths start at
- * the folder of the included file that says its URL, or at `folder`.
+ * the folder of the included file that says its URL, or at `folder`. `at`: where they stand in the document.
  */
 export function readConnections(
   document: Document,
@@ -18,14 +18,15 @@ export function readConnections(
   folder: string,
   registry: readonly Connector[],
   timeouts: { every: Timeouts; connect: Record<string, number> },
+  at: string[] = ['connections'],
 ): Record<string, JobConnection> {
   const read: Record<string, JobConnection> = {}
   for (const [name, value] of Object.entries(connections)) {
     const settings = typeof value === 'string' ? { url: value } : value
-    const path = ['connections', name]
+    const path = [...at, name]
     const urlPath = typeof value === 'string' ? path : [...path, 'url']
     if (typeof settings.url !== 'string') {
-      document.problem(urlPath, `connections.${name} needs "url": a string`)
+      document.problem(urlPath, `${path.join('.')} needs "url": a string`)
       continue
     }
     const encoding = encodingProblem(settings.url)

@@ -3,6 +3,7 @@ import {
   type Alias,
   isAlias,
   isMap,
+  isPair,
   isScalar,
   isSeq,
   LineCounter,
@@ -48,6 +49,14 @@ export function below(other: unknown, own: unknown): unknown {
 /** Whether what is given is put together with the mapping: `<<`. */
 export const isMerge = ({ key }: { key: unknown }) => isScalar(key) && key.value === '<<'
 
+const keyOf = ({ key }: { key: unknown }) => String(isScalar(key) ? key.value : key)
+
+/** Whether what stands below these nodes is an environment. */
+const isOfEnvironments = (above: readonly unknown[]): boolean => {
+  const pairs = above.filter(isPair)
+  return pairs.length === 1 && keyOf(pairs[0]!) === 'environments'
+}
+
 /** Shorter values are not replaced by their reference in a message: they stand in other words, too. */
 const SHORT = 4
 
@@ -80,10 +89,12 @@ export class Document {
     const lines = new LineCounter()
     const parsed = parseDocument(veil(text), { lineCounter: lines, prettyErrors: false })
     const all = parsed.get('connections')
-    if (connections && isMap(all))
-      all.items = all.items.filter(({ key }) => connections.has(String(isScalar(key) ? key.value : key)))
+    if (connections && isMap(all)) all.items = all.items.filter(({ key }) => connections.has(keyOf({ key })))
     const scalars = new Set<string>()
     visit(parsed, {
+      // What other environments refer to need not be there.
+      Pair: (_, pair, above) =>
+        isOfEnvironments(above) && keyOf(pair) !== context?.env.NIGHTFREIGHT_ENV ? visit.SKIP : undefined,
       Scalar: (key, { value }) => {
         if (key !== 'key' && typeof value === 'string') scalars.add(unveil(value))
       },
@@ -175,7 +186,7 @@ export class Document {
     if (typeof value === 'object') return 'a mapping'
     // A password, or a broken URL around one, has no form by which it could be masked.
     if (
-      ['connections', 'alerts', 'archive', 'report'].includes(String(path[0])) &&
+      ['connections', 'environments', 'alerts', 'archive', 'report'].includes(String(path[0])) &&
       !/^\$\{\w+\}$/.test(String(value))
     )
       return `a ${typeof value}`

@@ -12,6 +12,7 @@ import { readConnections } from './connections.ts'
 import { withDefaults } from './defaults.ts'
 import type { Document } from './document.ts'
 import { environmentOf } from './environment.ts'
+import { environmentNames, inEnvironment, refuseProductions } from './environments.ts'
 import { readExtracts } from './extracts.ts'
 import { refuseFiles, withDeclared } from './files.ts'
 import { readFolder } from './folder.ts'
@@ -23,39 +24,44 @@ import { type JobYaml, jobSchema } from './schema.ts'
 import { readShared } from './shared.ts'
 import { withSharedModels } from './sharedModels.ts'
 import { validate } from './validate.ts'
-import { expandWildcards } from './wildcards.ts'
+import { expandWildcards, withRemembered } from './wildcards.ts'
 
 /** How a job is read. */
 export interface LoadOptions {
   registry?: readonly Connector[]
   /** Lets sources be asked for their tables, as globs need; without it, what has a glob is left out. */
   signal?: AbortSignal
+  /** Extracts that production has read: of these are the globs of a job in an environment, where no source is asked. */
+  read?: { name: string; key: string[] }[]
 }
 
 /**
- * Reads and checks a job's folder. `${VAR}` in job.yaml's values comes from `env`, and from files `.env`.
- * Fails with CONFIG_INVALID and one `file:line:column: message` a line for everything that is wrong.
+ * Reads and checks a job's folder. `${VAR}` in job.yaml's values comes from `env`, and from files `.env`. Where
+ * NIGHTFREIGHT_ENV names one of its environments, that is what its loads go to. Fails with CONFIG_INVALID and one `file:line:column: message` a line for everything that is wrong.
  */
 export async function loadJob(
   folder: string,
   env: Record<string, string | undefined>,
-  { registry = connectors, signal }: LoadOptions = {},
+  { registry = connectors, signal, read: known = [] }: LoadOptions = {},
 ): Promise<JobSpec> {
   const found = await readFolder(folder)
-  const context = { env: environmentOf(folder, env), folder: resolve(folder) }
+  const environments = environmentNames([found.yaml, ...found.included.map(({ text }) => text)])
+  const environment = environments.find(name => name === env.NIGHTFREIGHT_ENV)
+  const context = { env: environmentOf(folder, env, environments), folder: resolve(folder) }
   const document = await openJob(folder, found, context)
   const content = spelledOut(
     document,
     withoutBlock(document, withSharedModels(document, withDefaults(document))),
   )
-  const own = validate(document, [], jobSchema, content ?? {})
+  const written = validate(document, [], jobSchema, content ?? {})
   document.throwIfAny()
-  if (!own) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
+  if (!written) throw new EngineError('CONFIG_INVALID', `${document.file} is not valid`)
+  const own = environment === undefined ? written : inEnvironment(document, written, environment)
 
   const shared = await readShared(found.shared, context, sharedNames(own))
   const timeouts = { every: own.timeouts, connect: connectTimeouts(own.connection_pools) }
-  const read = (from: Document, connections: JobYaml['connections'], base: string) =>
-    readConnections(from, connections, base, registry, timeouts)
+  const read = (from: Document, connections: JobYaml['connections'], base: string, at?: string[]) =>
+    readConnections(from, connections, base, registry, timeouts, at)
   const connections = {
     ...(shared && read(shared.document, shared.connections, dirname(context.folder))),
     ...read(document, own.connections, context.folder),
@@ -63,10 +69,27 @@ export async function loadJob(
   shared?.document.throwIfAny()
   // Names alone: what the connections are has been read.
   const names = Object.fromEntries((shared?.names ?? []).map(name => [name, '']))
-  const known = { ...own, connections: { ...names, ...own.connections } }
-  const yaml = await expandWildcards(document, known, connections, signal)
+  const named = {
+    ...own,
+    connections: { ...names, ...own.connections },
+    ...(environment !== undefined && { extract: withRemembered(own.extract, known) }),
+  }
+  const yaml = await expandWildcards(
+    document,
+    named,
+    connections,
+    environment === undefined ? signal : undefined,
+  )
   const { extracts, pools } = readExtracts(document, yaml, connections)
   const files = await withDeclared(document, yaml, found)
+  if (environment !== undefined) {
+    const at = ['environments', environment, 'targets']
+    const targets = read(document, own.environments[environment]!.targets, context.folder, at)
+    document.throwIfAny()
+    const production = await loadJob(folder, { ...env, NIGHTFREIGHT_ENV: undefined }, { registry })
+    refuseProductions(document, environment, targets, production)
+    Object.assign(connections, targets)
+  }
   const loads = readLoads(document, yaml, connections, files, extracts)
   const connectionPools = readConnectionPools(document, yaml.connection_pools, connections, loads)
   const { alerts, secrets: alertSecrets } = readAlerts(document, yaml, resolve(folder))
@@ -81,6 +104,7 @@ export async function loadJob(
     ...settings(yaml),
     ...(schedule && { schedule }),
     folder: resolve(folder),
+    ...(environment !== undefined && { environment }),
     connections,
     connectionPools,
     extracts,

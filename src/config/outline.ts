@@ -1,4 +1,4 @@
-import { matchesGlob, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
@@ -12,7 +12,7 @@ import { commonExtract, type JobYaml, jobSchema } from './schema.ts'
 import { connectionNames } from './shared.ts'
 import { type SharedModel, sharedModelOf, withSharedModels } from './sharedModels.ts'
 import { validate } from './validate.ts'
-import { expandWildcards } from './wildcards.ts'
+import { expandWildcards, withRemembered } from './wildcards.ts'
 
 /** What a job's SQL needs to know of it: nothing of its connections. */
 export interface JobOutline
@@ -120,15 +120,6 @@ function identityOf(name: string, settings: unknown, folder: string): string {
   const url = isMapping(settings) ? settings.url : settings
   const path = typeof url === 'string' ? /^([a-z0-9]+):(?!\/\/)(.+)$/i.exec(url) : null
   return path ? `${path[1]}:${resolve(folder, path[2]!)}` : JSON.stringify(settings)
-}
-
-/** The extracts with those that globs stood for. */
-function withRemembered(extract: JobYaml['extract'], remembered: ReturnType<Remembered>): JobYaml['extract'] {
-  const all = { ...extract }
-  for (const [pattern, { tables: _, exclude: __, ...keys }] of Object.entries(extract))
-    for (const { name, key } of remembered)
-      if (!Object.hasOwn(all, name) && matchesGlob(name, pattern)) all[name] = { ...keys, key }
-  return all
 }
 
 const COMMON = Object.keys(commonExtract.shape)

@@ -13,6 +13,7 @@ import { BATCH_KEYS } from './batchProcessing.ts'
 import { checksSchema } from './checksSchema.ts'
 import { compressionSchema } from './compression.ts'
 import { connectionPoolsSchema } from './connectionPools.ts'
+import { environmentsSchema } from './environments.ts'
 import { reportSchema } from './report.ts'
 import { chunkingSchema, resourcesSchema } from './resources.ts'
 
@@ -247,6 +248,7 @@ const jobKeys = z.strictObject({
     })
     .optional(),
   connections: connectionsSchema.default({}),
+  environments: environmentsSchema(connectionsSchema),
   defaults: z
     .strictObject({
       extract: z.record(z.string(), z.unknown()).default({}),

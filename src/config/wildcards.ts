@@ -86,6 +86,18 @@ export async function expandWildcards(
   return { ...yaml, extract, listed, load: expandLoads(document, yaml, own, found, signal !== undefined) }
 }
 
+/** The extracts with those of earlier runs that globs stood for. */
+export function withRemembered(
+  extract: JobYaml['extract'],
+  remembered: { name: string; key: string[] }[],
+): JobYaml['extract'] {
+  const all = { ...extract }
+  for (const [pattern, { tables: _, exclude: __, ...keys }] of Object.entries(extract))
+    for (const { name, key } of remembered)
+      if (!Object.hasOwn(all, name) && matchesGlob(name, pattern)) all[name] = { ...keys, key }
+  return all
+}
+
 function chosen(
   document: Document,
   pattern: string,

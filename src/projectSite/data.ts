@@ -31,6 +31,8 @@ export interface JobNights {
 export interface SiteData {
   lineage: ProjectLineage
   nights: Map<string, JobNights>
+  /** Whose runs these are; absent of production. */
+  environment?: string
   madeAt: Date
 }
 

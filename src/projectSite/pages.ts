@@ -1,5 +1,6 @@
 import { counted } from '../../engine/plural.ts'
 import { bars } from '../report/charts.ts'
+import { jobText } from '../report/data.ts'
 import { type GraphNode, graphOf } from '../report/graph.ts'
 import {
   badge,
@@ -54,7 +55,7 @@ export class ProjectPages {
   }
 
   private index(): string {
-    const { lineage, nights } = this.site
+    const { lineage, nights, environment } = this.site
     const tables = [...lineage.tables.values()]
     const columns = tables.reduce((sum, each) => sum + each.columns.length, 0)
     const jobs = lineage.jobs.map(({ job, extracts, models, checks, loads }) => {
@@ -76,7 +77,7 @@ export class ProjectPages {
     ])
     return this.page(
       'Tables',
-      html`<header><h1>${lineage.jobs.map(({ job }) => job).join(', ')}</h1></header>
+      html`<header><h1>${jobText({ job: lineage.jobs.map(({ job }) => job).join(', '), ...(environment !== undefined && { environment }) })}</h1></header>
 <div class="figures">${figure('Jobs', count(lineage.jobs.length), '')}${figure('Tables', count(tables.length), counted(columns, 'column', count))}${figure('Checks', count(lineage.checks.length), '')}</div>
 ${lineage.left.map(({ job, reason }) => html`<p class="error">${job} is left out: ${reason}</p>`)}
 ${section('Jobs', table(['Job', '#Extracts', '#Models', '#Checks', '#Loads', 'Last run'], jobs))}

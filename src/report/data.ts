@@ -4,6 +4,8 @@ import type { Verification } from '../../engine/verify/result.ts'
 /** What a run's report shows. Plain data: times are ISO 8601, shares are 0 to 1. */
 export interface ReportData {
   job: string
+  /** In which it ran; absent of production. */
+  environment?: string
   run: string
   status: 'succeeded' | 'completed with errors' | 'failed' | 'running' | 'planned'
   startedAt: string
@@ -120,3 +122,7 @@ export interface ProfileColumn {
   min: string | null
   max: string | null
 }
+
+/** A job, and the environment in which it is. */
+export const jobText = ({ job, environment }: { job: string; environment?: string }): string =>
+  environment === undefined ? job : `${job}, environment ${environment}`

@@ -2,7 +2,15 @@ import { counted } from '../../engine/plural.ts'
 import type { LoadAccount } from '../../engine/quality/accounts.ts'
 import type { Verification } from '../../engine/verify/result.ts'
 import { bars, gantt } from './charts.ts'
-import type { ProfileColumn, ReportCheck, ReportData, ReportExtract, ReportLoad, ReportPlan } from './data.ts'
+import {
+  jobText,
+  type ProfileColumn,
+  type ReportCheck,
+  type ReportData,
+  type ReportExtract,
+  type ReportLoad,
+  type ReportPlan,
+} from './data.ts'
 import {
   badge,
   type Content,
@@ -35,7 +43,7 @@ export function heading(data: ReportData): Html {
     data.finishedAt && ` · took ${duration(Date.parse(data.finishedAt) - Date.parse(data.startedAt))}`
   const interval =
     data.interval && html` · data of ${moment(data.interval.from)} – ${moment(data.interval.to)}`
-  return html`<header><h1>${data.job}</h1><span class="badge ${BADGE[data.status]}">${data.status}</span>
+  return html`<header><h1>${jobText(data)}</h1><span class="badge ${BADGE[data.status]}">${data.status}</span>
 <p class="meta">Run <code>${data.run}</code> · began ${moment(data.startedAt)}${took}${interval}</p></header>`
 }
 

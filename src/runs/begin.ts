@@ -10,6 +10,7 @@ import { changedFiles } from './checkpoints.ts'
 import { jobNameOf } from './jobName.ts'
 import { openMask } from './mask.ts'
 import type { RunOptions } from './options.ts'
+import type { ProductionRun } from './production.ts'
 import { tellRefused } from './refused.ts'
 
 /** A run that is ours to go on with. */
@@ -26,12 +27,20 @@ export interface UsableJob {
 
 /**
  * The job of a folder. One that cannot be used still leaves its mark in the history, and is told; the data interval that
- * it was to be run for waits.
+ * it was to be run for waits. `production`: of a job in an environment, of which nobody is told.
  */
-export async function readJob(options: RunOptions): Promise<UsableJob> {
+export async function readJob(options: RunOptions, production?: ProductionRun): Promise<UsableJob> {
   const { folder, env, home, metadata, clock, interval, signal, progress } = options
   try {
-    const spec = await loadJob(folder, env, { signal })
+    const spec = await loadJob(folder, env, { signal, ...(production && { read: production.read }) })
+    if ((spec.environment === undefined) !== (production === undefined))
+      throw new EngineError(
+        'CONFIG_INVALID',
+        `${spec.job}: ${env.NIGHTFREIGHT_ENV} is an environment, and this command works on production`,
+        {
+          hint: 'Leave --env and NIGHTFREIGHT_ENV out.',
+        },
+      )
     return { spec, mask: openMask(home, env, spec, progress.note) }
   } catch (error) {
     // A stop that somebody asked for is no failure.
@@ -44,7 +53,7 @@ export async function readJob(options: RunOptions): Promise<UsableJob> {
       const nothing = { records: 0, seconds: 0, syncPoints: [] }
       await metadata.endRun({ run, fence, job, status: 'FAILED', runAt, error, ...nothing })
     }
-    await tellRefused(options, error, metadata.database)
+    if (!production) await tellRefused(options, error, metadata.database)
     throw error
   }
 }

@@ -3,12 +3,12 @@ import type { Target } from '../../engine/contracts/target.ts'
 import type { OpenStagedJob } from '../connectors/declare/stagedJob.ts'
 import type { JobSpec } from '../spec/job.ts'
 
-/** Sources and targets of a job by connection; none is connected yet. `openJob`: for those that are read. */
+/** Sources and targets of a job by connection, in an environment no source; none is connected yet. `openJob`: for those that are read. */
 export function connect(spec: JobSpec, openJob?: OpenStagedJob) {
   const sources = new Map<string, Source>()
   const targets = new Map<string, Target>()
   for (const [name, { connector, config, context }] of Object.entries(spec.connections)) {
-    if (spec.extracts.some(extract => extract.from === name))
+    if (spec.environment === undefined && spec.extracts.some(extract => extract.from === name))
       sources.set(name, connector.source!(config, { ...context, ...(openJob && { openJob }) }))
     if (spec.loads.some(load => load.to === name)) targets.set(name, connector.target!(config, context))
   }

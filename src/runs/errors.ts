@@ -5,6 +5,7 @@ import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { rowId } from '../../engine/quality/quarantine.ts'
 import { withInexact } from '../../engine/quality/rowChecks.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
+import type { Correction } from '../../engine/runtime/correction.ts'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { REJECT, REJECTS } from '../../engine/sql/words.ts'
 import { filesSql } from '../../engine/staging/read.ts'
@@ -117,6 +118,12 @@ async function recordsOf(
 
 // Postgres keeps no NUL in a text.
 const storable = (text: string) => text.replaceAll('\0', '\\0')
+
+/** What people have put in place of rejected rows of a table. */
+export async function correctionsOf(metadata: Metadata, job: string, table: string): Promise<Correction[]> {
+  const found = await metadata.errors.corrections(job, table)
+  return found.map(({ id, record, correction }) => ({ id, values: { ...record, ...correction } }))
+}
 
 /**
  * Open records that have nothing to mend any more: of a table that this run judged whole, those that it did not find

@@ -61,6 +61,7 @@ export async function finishRun(
   const result = {
     run,
     job,
+    ...(spec.environment !== undefined && { environment: spec.environment }),
     status,
     resumed: held.resumed,
     seconds,

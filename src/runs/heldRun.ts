@@ -114,9 +114,12 @@ export class HeldRun implements Disposable {
 
   private interrupted(message: string): EngineError {
     return new EngineError('INTERRUPTED', message, {
-      hint: this.canResume
-        ? `What is committed is kept: nightfreight resume ${this.record.run} goes on.`
-        : `Nothing of it is committed: nightfreight run ${this.spec.folder} starts another.`,
+      hint:
+        this.spec.environment !== undefined
+          ? `Production knows nothing of it: nightfreight run ${this.spec.folder} --env ${this.spec.environment} starts another.`
+          : this.canResume
+            ? `What is committed is kept: nightfreight resume ${this.record.run} goes on.`
+            : `Nothing of it is committed: nightfreight run ${this.spec.folder} starts another.`,
     })
   }
 }

@@ -9,7 +9,7 @@ import type { JobSpec } from '../spec/job.ts'
 /** Runs among which the last ones that loaded are looked for. */
 const LOOKED_AT = 50
 /** Runs of other nights than the last. */
-const EARLIER: string[] = ['backfill', 'restore'] satisfies RunRecord['trigger'][]
+export const EARLIER: string[] = ['backfill', 'restore'] satisfies RunRecord['trigger'][]
 
 /**
  * What set checks gave as `value` in the last run that loaded, each in the last one that judged it: a run may have gone on

@@ -6,6 +6,7 @@ import type { Claim } from '../metadata/intervals.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
+import type { Production } from './environment.ts'
 
 /** What whoever does a run, or a step of one, is given. */
 export interface RunMeans {
@@ -14,6 +15,8 @@ export interface RunMeans {
   env: Record<string, string | undefined>
   /** Where staging, reports and metadata are kept. */
   home: string
+  /** Of a job in one of its environments: whose staged data it works on. */
+  production?: Production
   metadata: Metadata
   clock: Clock
   progress: ProgressListener

@@ -123,6 +123,7 @@ function reportData(
   const minQualityScore = spec.sla?.minQualityScore
   return {
     job: finished.job,
+    ...(spec.environment !== undefined && { environment: spec.environment }),
     run: finished.run,
     status: STATUS[finished.status],
     startedAt: started.toISOString(),

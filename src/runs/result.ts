@@ -6,6 +6,8 @@ import type { ArchiveOutcome } from './archive.ts'
 export interface RunResult {
   run: string
   job: string
+  /** In which it ran; absent of production. */
+  environment?: string
   status: Exclude<RunStatus, 'RUNNING'>
   resumed: boolean
   seconds: number

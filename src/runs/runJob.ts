@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { EngineError } from '../../engine/errors.ts'
 import { checkFromPlan } from '../../engine/load/resumeChecks.ts'
 import { plan as planFlow, run as runFlow } from '../../engine/pipeline.ts'
 import { pauseAfter } from '../../engine/runtime/retries.ts'
@@ -12,7 +13,9 @@ import { begin, readJob, type UsableJob } from './begin.ts'
 import { checkpointing, checkTasks, invalidateChanged } from './checkpoints.ts'
 import { finishRun, maskedStore, type Reached } from './finishRun.ts'
 import { HeldRun } from './heldRun.ts'
+import { jobNameOf } from './jobName.ts'
 import type { RunOptions } from './options.ts'
+import { ProductionRun } from './production.ts'
 import type { RunResult } from './result.ts'
 import { type JobContext, openSession } from './session.ts'
 import { tellTables } from './tellTables.ts'
@@ -27,12 +30,18 @@ const LONGEST_RECOVERY = 3_600_000
  * taken it over (FENCED), or the metadata store is away.
  */
 export async function runJob(options: RunOptions): Promise<RunResult> {
-  const job = await readJob(options)
+  const { folder, clock } = options
+  await using production =
+    options.production && (await ProductionRun.open(options.production, jobNameOf(folder), folder, clock))
+  const job = await readJob(options, production)
   const { spec } = job
-  options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
+  options.secrets.push(
+    ...spec.secrets,
+    ...secretsIn([options.env.STAGING_URL, options.production?.stagingUrl]),
+  )
   const { limit, auto } = spec.recovery
   const recovery = { limit: auto ? limit : 0, delay: spec.recovery.delay, maxDelay: LONGEST_RECOVERY }
-  let result = await runOnce(options, job)
+  let result = await runOnce(production ? anew(options) : options, job, production)
   for (let attempt = 1; ; attempt++) {
     const pause = pauseAfter(result.error, attempt, recovery)
     if (pause === undefined || options.goal === 'plan' || options.stop?.aborted) return result
@@ -47,11 +56,25 @@ export async function runJob(options: RunOptions): Promise<RunResult> {
   }
 }
 
+/** A run in an environment goes on with none that was interrupted: production may have read other rows since. */
+function anew(options: RunOptions): RunOptions {
+  const { fresh, fromPlan, from, reconcile } = options
+  if (reconcile)
+    throw new EngineError(
+      'CONFIG_INVALID',
+      '--reconcile reads logs of sources, and an environment reads none',
+      {
+        hint: 'Leave it out, or leave out --env: production reads them.',
+      },
+    )
+  return { ...options, fresh: fresh || (fromPlan === undefined && from === undefined) }
+}
+
 /** A run, from its beginning or where it was interrupted, to its end. */
-async function runOnce(options: RunOptions, job: UsableJob): Promise<RunResult> {
+async function runOnce(options: RunOptions, job: UsableJob, production?: ProductionRun): Promise<RunResult> {
   const { spec } = job
   const archived = options.restore && (await findArchived(spec, options.restore))
-  const runAt = archived ? new Date(archived.runAt) : options.runAt
+  const runAt = archived ? new Date(archived.runAt) : (options.runAt ?? production?.runAt)
   const begun = await begin({ ...options, runAt }, spec)
   using held = new HeldRun(options, job, begun)
   const { record, resumed } = held
@@ -63,8 +86,8 @@ async function runOnce(options: RunOptions, job: UsableJob): Promise<RunResult> 
   await using session = new AsyncDisposableStack()
   const reached: Reached = {}
   try {
-    reached.context = await openSession(options, held, session)
-    reached.archive = await perform(options, held, reached.context, archived)
+    reached.context = await openSession(options, held, session, production)
+    reached.archive = await perform(options, held, reached.context, archived, production)
   } catch (error) {
     reached.error = error
   }
@@ -91,10 +114,12 @@ async function perform(
   held: HeldRun,
   context: JobContext,
   archived: ArchivedRun | undefined,
+  production: ProductionRun | undefined,
 ): Promise<ArchiveOutcome | undefined> {
   const { metadata, clock } = options
   const { spec, record, outcome } = held
-  const tasks = taskGraph(spec, (await graphOf(context.duck, spec)).models)
+  const { models } = await graphOf(context.duck, spec)
+  const tasks = taskGraph(spec, models)
   if (spec.archive) tasks.set(ARCHIVE, archiveTask(tasks))
   await checkTasks(metadata, spec, record.run, tasks, options)
   if (held.resumed) await invalidateChanged(context, metadata, record, tasks, options.from)
@@ -110,6 +135,7 @@ async function perform(
   held.canResume = true
   if (options.fromPlan && !held.resumed) await checkFromPlan(context)
   if (record.trigger === 'restore') await fillRun(context, archived)
+  if (production && (await store.output('plan')) === undefined) await production.fill(context, models)
   if (options.goal === 'plan') {
     await planFlow(context, outcome)
     return undefined

@@ -15,9 +15,11 @@ import type { JobSpec } from '../spec/job.ts'
 import { legible } from '../util/printable.ts'
 import { redact } from '../util/redact.ts'
 import { connect } from './connect.ts'
+import { correctionsOf } from './errors.ts'
 import type { HeldRun } from './heldRun.ts'
 import { lastValues } from './lastValues.ts'
 import type { RunOptions } from './options.ts'
+import type { ProductionRun } from './production.ts'
 import { checkResources } from './resources.ts'
 import { takeSlots } from './slots.ts'
 import { stagedJobs } from './stagedJob.ts'
@@ -26,11 +28,12 @@ import { openStaging } from './staging.ts'
 /** Everything that a run works with, open. */
 export type JobContext = RunContext & { spec: JobSpec }
 
-/** Opens what a run works with, into `stack`: whatever fails here, what was opened is closed with it. */
+/** Opens what a run works with, into `stack`: whatever fails here, what was opened is closed with it. `production`: of a run in an environment. */
 export async function openSession(
   options: RunOptions,
   held: HeldRun,
   stack: AsyncDisposableStack,
+  production?: ProductionRun,
 ): Promise<JobContext> {
   const { metadata, clock, home, progress } = options
   const { spec, record, signal, stop } = held
@@ -81,11 +84,11 @@ export async function openSession(
       const pools = extracts.flatMap(name => spec.pools[name] ?? [])
       return takeSlots(metadata, pools, progress.note, AbortSignal.any([signal, stop]))
     },
-    corrections: async table =>
-      (await metadata.errors.corrections(spec.job, table)).map(({ id, record, correction }) => ({
-        id,
-        values: { ...record, ...correction },
-      })),
+    corrections: async table => {
+      const own = await correctionsOf(metadata, spec.job, table)
+      const given = (await production?.corrections(spec.job, table)) ?? []
+      return [...own, ...given.filter(({ id }) => !own.some(each => each.id === id))]
+    },
     mask: held.mask,
     progress: maskedProgress(
       held.monitor.progress(logged(held.live.progress(progress), held.log, options.secrets)),
@@ -94,7 +97,7 @@ export async function openSession(
     spec,
     run,
     runAt: new Date(record.run_at),
-    lastValues: await lastValues(metadata, spec),
+    lastValues: await (production?.lastValues(spec) ?? lastValues(metadata, spec)),
     ...(refresh && { refresh }),
     ...(options.reconcile && followedOnly(spec)),
     ...(options.verifyIncremental && { verifyIncremental: true as const }),

@@ -115,6 +115,8 @@ export interface JobSpec {
   job: string
   /** Absolute path. */
   folder: string
+  /** Name of the one of `environments` whose targets its loads go to; absent of production. */
+  environment?: string
   /** What SQL has by `getvariable`. */
   vars: Record<string, string | number | boolean>
   schedule?: Schedule

@@ -1,5 +1,5 @@
-import { mkdirSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdirSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 
 const find = (path: string) => statSync(path, { throwIfNoEntry: false })
 
@@ -19,4 +19,14 @@ export function makeFolder(path: string, mode?: number): string | undefined {
     throw error
   }
   return first ?? path
+}
+
+/** An absolute path without links, as far as what it names is there. */
+export function realPathOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    const above = dirname(path)
+    return above === path ? path : join(realPathOf(above), basename(path))
+  }
 }

@@ -105,6 +105,11 @@ export interface Connector<Config extends z.ZodType = z.ZodType, Extract extends
   declared?(options: z.output<Extract>): Record<string, string> | undefined
   /** Of a target: the type that a column gets in a table that a load makes, of no family. */
   targetType?(column: Column): string
+  /**
+   * Of a target: what it leads to, the same however it is written, as far as that is known without asking it:
+   * `postgres:host:5432/database`, `file:/folder`. One lies in another that it begins with, a `/` behind it.
+   */
+  place?(config: z.infer<Config>, context: ConnectionContext): string
   /** Fails with CONFIG_INVALID where settings cannot work; asks no system. */
   check?(config: z.infer<Config>, context: ConnectionContext): void
   /** What people are to know of an extract's keys, though they are right. */

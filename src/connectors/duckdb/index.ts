@@ -1,7 +1,8 @@
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
 import { seenType } from '../../../engine/types/duckType.ts'
-import { defineConnector } from '../declare/define.ts'
+import { realPathOf } from '../../util/folder.ts'
+import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import { DuckdbTarget } from './target.ts'
 
 /** A DuckDB file as warehouse. */
@@ -21,8 +22,11 @@ export const duckdb = defineConnector({
   },
   types: [],
   targetType: seenType,
-  target: ({ url }, { name, baseDir }) => {
-    const path = decodeURIComponent(url.replace(/^duckdb:(\/\/)?/, ''))
-    return new DuckdbTarget(isAbsolute(path) ? path : join(baseDir, path), name)
-  },
+  place: (config, context) => `file:${realPathOf(pathOf(config, context))}`,
+  target: (config, context) => new DuckdbTarget(pathOf(config, context), context.name),
 })
+
+function pathOf({ url }: { url: string }, { baseDir }: ConnectionContext): string {
+  const path = decodeURIComponent(url.replace(/^duckdb:(\/\/)?/, ''))
+  return isAbsolute(path) ? path : join(baseDir, path)
+}

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { typeName } from '../../../engine/types/logical.ts'
 import { openStore, type StoreLocation } from '../../stores/open.ts'
 import { s3Access, s3Options } from '../../stores/s3/settings.ts'
+import { realPathOf } from '../../util/folder.ts'
 import { parseBytes } from '../../util/units.ts'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import { LakeSource } from './source.ts'
@@ -53,17 +54,23 @@ export const lake = defineConnector({
   },
   types: TYPES,
   targetType: ({ type }) => typeName(type),
-  check: (config, context) => void placeOf(config, context),
-  source: (config, context) => new LakeSource(placeOf(config, context), context.name),
+  place: (config, context) => {
+    const location = locationOf(config, context)
+    if ('folder' in location) return `file:${realPathOf(location.folder)}`
+    const { endpoint = '', bucket, prefix } = location.s3
+    return `s3:${endpoint}:${bucket}${prefix ? `/${prefix}` : ''}`
+  },
+  check: (config, context) => void locationOf(config, context),
+  source: (config, context) => new LakeSource(locationOf(config, context), context.name),
   target: (config, context) =>
-    new LakeTarget(openStore(placeOf(config, context)), context.name, {
+    new LakeTarget(openStore(locationOf(config, context)), context.name, {
       compression: config.compression,
       level: config.level,
       target: parseBytes(config.target_file_size)!,
     }),
 })
 
-function placeOf(config: z.infer<typeof lakeConfig>, { name, baseDir }: ConnectionContext): StoreLocation {
+function locationOf(config: z.infer<typeof lakeConfig>, { name, baseDir }: ConnectionContext): StoreLocation {
   const location = config.url.replace(/^lake:/i, '')
   return /^s3:/i.test(location)
     ? { s3: s3Access({ ...config, url: location }, name, baseDir) }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import { selection } from '../wire/selectionKeys.ts'
-import { type DatabaseSettings, databaseSettings, urlOf } from '../wire/settings.ts'
+import { type DatabaseSettings, databaseSettings, serverOf, urlOf } from '../wire/settings.ts'
 import type { Access } from './connect.ts'
 import { diagnose } from './diagnose.ts'
 import { MysqlSource } from './source.ts'
@@ -34,6 +34,12 @@ export const mysql = defineConnector({
   },
   types: TYPES,
   targetType: ({ type }) => columnType(type),
+  place: (settings, context) => {
+    const { name, url } = accessOf(settings, context)
+    const { host, port, database } = connectionOptions(name, url)
+    // Without a database, all of them.
+    return `mysql:${serverOf(host!, port!)}${database ? `/${database.toLowerCase()}` : ''}`
+  },
   check: (settings, context) => {
     const { name, url } = accessOf(settings, context)
     connectionOptions(name, url)

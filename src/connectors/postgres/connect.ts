@@ -4,6 +4,7 @@ import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import type { Timeouts } from '../declare/define.ts'
 import { nameParts } from '../sql/names.ts'
 import { LOCK_HINT } from '../wire/lockWatch.ts'
+import { serverOf } from '../wire/settings.ts'
 import { steadySocket } from '../wire/steadySocket.ts'
 import { SESSION } from './settings.ts'
 import { type Transport, transportOf } from './transport.ts'
@@ -213,6 +214,12 @@ function newClient(
       hint: 'Write postgres://user:password@host:5432/database, with special characters percent-encoded.',
     })
   }
+}
+
+/** The database that a URL leads to. */
+export function placeOf(url: string): string {
+  const { host, port, database = '' } = newClient(transportOf(url, 'postgres'), 'postgres')
+  return `postgres:${serverOf(host, port)}/${database}`
 }
 
 /** Drops the connection at once: nothing more is read or said. */

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import { selection } from '../wire/selectionKeys.ts'
 import { type DatabaseSettings, databaseSettings, type TlsParameters, urlOf } from '../wire/settings.ts'
-import type { Access } from './connect.ts'
+import { type Access, placeOf } from './connect.ts'
 import { diagnose } from './diagnose.ts'
 import { madeType } from './merge.ts'
 import { PostgresSource } from './source.ts'
@@ -43,6 +43,7 @@ export const postgres = defineConnector({
   },
   types: TYPES,
   targetType: madeType,
+  place: (settings, { baseDir }) => placeOf(urlOf(settings, baseDir, TLS)),
   check: (settings, { name, baseDir }) => void transportOf(urlOf(settings, baseDir, TLS), name),
   diagnose: (settings, { name, baseDir }, needs, signal) =>
     diagnose({ name, url: urlOf(settings, baseDir, TLS) }, needs, signal),
