@@ -56,9 +56,10 @@ export function refuseProductions(
   document: Document,
   name: string,
   targets: Record<string, JobConnection>,
-  production: Pick<JobSpec, 'connections' | 'loads'>,
+  loads: JobYaml['load'],
+  production: Pick<JobSpec, 'connections'>,
 ): void {
-  const loaded = new Set(production.loads.map(({ to }) => to))
+  const loaded = new Set(Object.values(loads).map(({ to }) => to))
   for (const target of Object.values(targets)) {
     const own = [...loaded].find(to => isSamePlace(placeOf(target), placeOf(production.connections[to])))
     const path = ['environments', name, 'targets', target.name]

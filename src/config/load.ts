@@ -87,7 +87,7 @@ export async function loadJob(
     const targets = read(document, own.environments[environment]!.targets, context.folder, at)
     document.throwIfAny()
     const production = await loadJob(folder, { ...env, NIGHTFREIGHT_ENV: undefined }, { registry })
-    refuseProductions(document, environment, targets, production)
+    refuseProductions(document, environment, targets, own.load, production)
     Object.assign(connections, targets)
   }
   const loads = readLoads(document, yaml, connections, files, extracts)

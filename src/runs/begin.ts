@@ -7,6 +7,7 @@ import { isDone, type RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { isAlive, isRunning, ownName } from '../util/owner.ts'
 import { changedFiles } from './checkpoints.ts'
+import { environmentOfHome, markHome } from './environment.ts'
 import { jobNameOf } from './jobName.ts'
 import { openMask } from './mask.ts'
 import type { RunOptions } from './options.ts'
@@ -33,14 +34,7 @@ export async function readJob(options: RunOptions, production?: ProductionRun): 
   const { folder, env, home, metadata, clock, interval, signal, progress } = options
   try {
     const spec = await loadJob(folder, env, { signal, ...(production && { read: production.read }) })
-    if ((spec.environment === undefined) !== (production === undefined))
-      throw new EngineError(
-        'CONFIG_INVALID',
-        `${spec.job}: ${env.NIGHTFREIGHT_ENV} is an environment, and this command works on production`,
-        {
-          hint: 'Leave --env and NIGHTFREIGHT_ENV out.',
-        },
-      )
+    holdApart(spec, home, production)
     return { spec, mask: openMask(home, env, spec, progress.note) }
   } catch (error) {
     // A stop that somebody asked for is no failure.
@@ -56,6 +50,26 @@ export async function readJob(options: RunOptions, production?: ProductionRun): 
     if (!production) await tellRefused(options, error, metadata.database)
     throw error
   }
+}
+
+/** Fails with CONFIG_INVALID where a run in an environment would have production's state, or the other way round. */
+function holdApart({ job, folder, environment }: JobSpec, home: string, production?: ProductionRun): void {
+  const of = environmentOfHome(home)
+  if (production && environment !== undefined) {
+    markHome(home, environment)
+    return
+  }
+  if (environment === undefined && !production && of === undefined) return
+  const name = environment ?? of
+  throw new EngineError(
+    'CONFIG_INVALID',
+    of === undefined
+      ? `${job}: ${name} is an environment, and this command works on production`
+      : `${home} is where the environment ${name} works, and this command works on production`,
+    {
+      hint: `nightfreight run ${folder} --env ${name} works there. For production, leave NIGHTFREIGHT_ENV out, and name its own NIGHTFREIGHT_HOME.`,
+    },
+  )
 }
 
 /** Starts a run, or takes over the one that is to be continued. */
@@ -78,7 +92,7 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
   if (active) {
     if (isRunning(active, clock.now()))
       throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${active.run} is still running`, {
-        hint: `nightfreight status ${spec.job} shows it.`,
+        hint: `nightfreight status ${spec.job}${spec.environment === undefined ? '' : ` --env ${spec.environment}`} shows it.`,
       })
     // Its load may have begun: a plan would hide that.
     if (goal === 'plan' && active.goal === 'load' && !fresh)

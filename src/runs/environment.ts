@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { environmentNames } from '../config/environments.ts'
 import { readableIncluded } from '../config/include.ts'
@@ -41,6 +41,17 @@ export function workplaceOf(name: string, env: Env, home: string): Workplace {
     production: { home, ...(metadataUrl && { metadataUrl }), ...(stagingUrl && { stagingUrl }) },
   }
 }
+
+/** Says in a home folder that it is an environment's. */
+const MARK = 'environment'
+
+/** The environment whose home folder this is. */
+export function environmentOfHome(home: string): string | undefined {
+  const mark = join(home, MARK)
+  return existsSync(mark) ? readFileSync(mark, 'utf8') : undefined
+}
+
+export const markHome = (home: string, name: string): void => writeFileSync(join(home, MARK), name)
 
 /** Environments that a job declares, or those in a folder do. */
 export function declaredIn(folder: string): string[] {

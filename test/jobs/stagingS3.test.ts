@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { atomicWrite } from '../../engine/staging/store.ts'
 import { createLog } from '../../src/cli/log.ts'
+import { openMetadata } from '../../src/metadata/open.ts'
+import { workplaceOf } from '../../src/runs/environment.ts'
 import { collectGarbage } from '../../src/runs/gc.ts'
 import { openStaging } from '../../src/runs/staging.ts'
 import type { BucketStaging } from '../../src/stores/staging.ts'
@@ -65,6 +67,42 @@ for (const until of ['plan', 'extract.db', 'model.out', 'diff.%_out'])
     assert.deepEqual(night.outcome.changes[0]!.counts.updates, 1)
     assert.deepEqual(await sum(`${name}_out`), { n: 1225, ids: 50 })
   })
+
+test('an environment works on what production has in the bucket, with the tables that its globs stood for', async t => {
+  const { query: read, url: source } = await freshPostgres(t)
+  await read(
+    'CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (3)',
+  )
+  const made = await smallJob(t, 'globs_apart', {
+    'job.yaml': `connections: { db: "${source}", file: duckdb:production.duckdb }
+environments: { dev: { targets: { file: "duckdb:dev.duckdb" } } }
+extract: { "*": { from: db } }
+load: { "out_*": { to: file, from: "*" } }
+resources: { threads: 1 }
+`,
+    'both.sql': 'SELECT a.id FROM a UNION ALL SELECT b.id FROM b',
+  })
+  const env = { STAGING_URL: location('apart') }
+  const home = join(made.home, 'machine')
+  assert.equal((await made.run({ env, home })).error, undefined)
+  rmSync(home, { recursive: true })
+  await read('DROP TABLE a')
+  const place = workplaceOf('dev', { ...env, NIGHTFREIGHT_ENV: 'dev' }, made.home)
+  mkdirSync(place.home, { recursive: true })
+  const metadata = await openMetadata(place.home, { now: () => new Date() }, undefined)
+  t.after(() => metadata.close())
+  const ran = await made.run({ ...place, metadata })
+  assert.equal(ran.error, undefined)
+  assert.deepEqual(ran.outcome.loaded.map(({ table, inserted }) => [table, inserted]).sort(), [
+    ['out_a', 2],
+    ['out_b', 1],
+  ])
+  // With an environment's state, production is not run.
+  await assert.rejects(
+    made.run({ home: place.home, metadata }),
+    /is where the environment dev works, and this command works on production/,
+  )
+})
 
 test('what a run commits is in the bucket before: parts packed, manifests last; gc clears both places', async () => {
   const { made, machine, env } = await job('ordered', '&compression=gzip&level=1')
