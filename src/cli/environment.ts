@@ -1,7 +1,7 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
-import { didYouMean } from '../../engine/nearest.ts'
-import { environmentOf } from '../config/environment.ts'
-import { declaredIn, environmentsIn, type Production, workplaceOf } from '../runs/environment.ts'
+import type { Production } from '../runs/environment.ts'
 import { homeFolder } from './home.ts'
 
 /** Commands that work in an environment; all others are production's. */
@@ -39,17 +39,22 @@ export const productionPlace = (): Production | undefined => entered?.production
  * and what leads to production is out of reach. A name that has a file of variables only changes nothing here. `flag`: the name
  * was typed.
  */
-export function enterEnvironment(command: string, folders: string[], flag: boolean): void {
+export async function enterEnvironment(command: string, folders: string[], flag: boolean): Promise<void> {
   const name = process.env.NIGHTFREIGHT_ENV
   if (!name) return
+  const { declaredIn, environmentsIn, workplaceOf } = await import('../runs/environment.ts')
   const byName = BY_NAME.includes(command)
   const known = environmentsIn(homeFolder())
   const declared = byName ? [] : folders.flatMap(declaredIn)
   if (!(byName ? known : declared).includes(name)) {
     // Before production is told of a run that could not be begun.
-    if (declared.length > 0)
-      for (const folder of folders) environmentOf(folder, process.env, declaredIn(folder))
-    if (byName && flag && known.length > 0)
+    const { environmentOf } = await import('../config/environment.ts')
+    for (const folder of folders.filter(
+      each => existsSync(join(each, 'job.yaml')) && declaredIn(each).length > 0,
+    ))
+      environmentOf(folder, process.env, declaredIn(folder))
+    if (byName && flag && known.length > 0) {
+      const { didYouMean } = await import('../../engine/nearest.ts')
       throw new EngineError(
         'CONFIG_INVALID',
         `nothing has run in an environment ${name}${didYouMean(name, known)}`,
@@ -57,6 +62,7 @@ export function enterEnvironment(command: string, folders: string[], flag: boole
           hint: `There are: ${known.join(', ')}.`,
         },
       )
+    }
     return
   }
   if (!KNOWING.includes(command))

@@ -29,7 +29,7 @@ export function historyCommand(): Command {
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight history\n  nightfreight history member_data_warehouse_sync --since 2026-02-01 --json\n  nightfreight history member_data_warehouse_sync --checks',
+      '\nExamples:\n  nightfreight history\n  nightfreight history --env dev\n  nightfreight history member_data_warehouse_sync --since 2026-02-01 --json\n  nightfreight history member_data_warehouse_sync --checks',
     )
     .action(async (job: string | undefined, { limit, since, checks, json }: HistoryFlags) => {
       if (checks && job === undefined)

@@ -43,6 +43,7 @@ Reads the sources, runs models and checks, and keeps the change sets until stagi
 Examples:
   nightfreight plan queries/members
   nightfreight plan queries/members --json > plan.json
+  nightfreight plan queries/members --env dev
   nightfreight plan queries/members --markdown --exit-code > plan.md
   nightfreight plan queries/members --compare main --markdown
   nightfreight run queries/members --from-plan 20260201T020000-4f1c9a`,

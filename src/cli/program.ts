@@ -126,10 +126,10 @@ function settle(command: Command, above: string[]): void {
         ENVIRONMENT,
         "work in that one of the job's environments; variables of .env.NAME, beside the job, go before those of .env",
       )
-      .hook('preAction', (_, { opts, args }) => {
+      .hook('preAction', async (_, { opts, args }) => {
         const { env } = opts.call(command)
         if (env !== undefined) process.env.NIGHTFREIGHT_ENV = env
-        enterEnvironment(path.slice(1).join(' '), args, env !== undefined)
+        await enterEnvironment(path.slice(1).join(' '), args, env !== undefined)
       })
   for (const each of command.commands) settle(each, path)
 }

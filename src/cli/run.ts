@@ -71,7 +71,7 @@ export function runCommand(): Command {
     .option('--json', 'print events and the result as JSON lines')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a\n  nightfreight run queries/members --until model.members_clean\n  nightfreight run queries/members --from diff.dim_members\n  nightfreight run queries/members --full-refresh dim_members\n  nightfreight run queries/orders --reconcile',
+      '\nExamples:\n  nightfreight run queries/members\n  nightfreight run queries/members --env dev\n  nightfreight run queries/members --at 2026-02-01T02:00:00Z --json\n  nightfreight run queries/members --from-plan 20260201T020000-4f1c9a\n  nightfreight run queries/members --until model.members_clean\n  nightfreight run queries/members --from diff.dim_members\n  nightfreight run queries/members --full-refresh dim_members\n  nightfreight run queries/orders --reconcile',
     )
     .action(async (folder: string, flags: RunFlags) => {
       process.exitCode = await run(folder, flags)

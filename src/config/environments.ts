@@ -1,19 +1,9 @@
 import { isMap, isScalar, parseDocument } from 'yaml'
-import { z } from 'zod'
 import { didYouMean } from '../../engine/nearest.ts'
 import type { JobConnection, JobSpec } from '../spec/job.ts'
 import type { Document } from './document.ts'
 import type { JobYaml } from './schema.ts'
 import { unveil, veil } from './variables.ts'
-
-/** Where the loads of a job go in place of production's targets, by the names of these. */
-export const environmentsSchema = <Connections extends z.ZodRecord>(connections: Connections) =>
-  z
-    .record(
-      z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_-]*$/, 'expected names of letters, digits, _ and -'),
-      z.strictObject({ targets: connections }),
-    )
-    .default({})
 
 /** Names of the environments that files of a job declare; none where one is no YAML. */
 export function environmentNames(texts: string[]): string[] {

@@ -13,7 +13,6 @@ import { BATCH_KEYS } from './batchProcessing.ts'
 import { checksSchema } from './checksSchema.ts'
 import { compressionSchema } from './compression.ts'
 import { connectionPoolsSchema } from './connectionPools.ts'
-import { environmentsSchema } from './environments.ts'
 import { reportSchema } from './report.ts'
 import { chunkingSchema, resourcesSchema } from './resources.ts'
 
@@ -206,6 +205,14 @@ const channel = z.strictObject({
 
 const connectionsSchema = z.record(z.string(), z.union([z.string(), z.record(z.string(), z.unknown())]))
 
+/** Where the loads of a job go in place of production's targets, by the names of these. */
+const environmentsSchema = z
+  .record(
+    z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_-]*$/, 'expected names of letters, digits, _ and -'),
+    z.strictObject({ targets: connectionsSchema }),
+  )
+  .default({})
+
 /** connections.yaml, which the jobs of a project share. */
 export const sharedSchema = z.strictObject({ connections: connectionsSchema })
 
@@ -248,7 +255,7 @@ const jobKeys = z.strictObject({
     })
     .optional(),
   connections: connectionsSchema.default({}),
-  environments: environmentsSchema(connectionsSchema),
+  environments: environmentsSchema,
   defaults: z
     .strictObject({
       extract: z.record(z.string(), z.unknown()).default({}),

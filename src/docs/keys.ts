@@ -97,6 +97,14 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
     "Files whose keys hold where this one does not say otherwise, mappings put together. Its own paths, and those of connections in it, start at the folder of the file; all others at the job's.",
     '[../shared/shop.yaml]',
   ],
+  environments: [
+    'Other places for the loads, by names: `--env NAME` runs the job there, on what production has staged, and reads no source.',
+    '{ dev: { targets: { warehouse: "duckdb:dev.duckdb" } } }',
+  ],
+  'environments.*.targets': [
+    "By the name of each connection that loads go to: what they go to instead, a URL or a mapping with one; never production's own.",
+    '{ warehouse: "duckdb:dev.duckdb" }',
+  ],
   vars: ['Values that SQL has by `getvariable`.', '{ region: emea }'],
   ...EXTRACT_KEYS,
   enrich: [

@@ -8,7 +8,7 @@ import type { Extracted } from '../../engine/extract/extracted.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { checkLoads, lastRuns, type Prepared } from '../../engine/plan/prepare.ts'
-import { runFolder } from '../../engine/runtime/context.ts'
+import { type RunContext, runFolder } from '../../engine/runtime/context.ts'
 import type { Correction } from '../../engine/runtime/correction.ts'
 import type { OrderedModel } from '../../engine/sql/model.ts'
 import type { LastValues } from '../../engine/sql/variables.ts'
@@ -23,8 +23,9 @@ import type { JobSpec } from '../spec/job.ts'
 import type { Production } from './environment.ts'
 import { correctionsOf } from './errors.ts'
 import { EARLIER, lastValues } from './lastValues.ts'
-import type { JobContext } from './session.ts'
 import { openStaging } from './staging.ts'
+
+type JobContext = RunContext & { spec: JobSpec }
 
 /** Runs among which the last one that loaded is looked for. */
 const LOOKED_AT = 100

@@ -44,6 +44,7 @@ before(async () => {
     `job: ${JOB}
 schedule: { cron: "0 2 * * *", timezone: UTC, start: 2026-02-01 }
 connections: { legacy: "${url}", warehouse: "${url}" }
+environments: { dev: { targets: { warehouse: "duckdb:dev.duckdb" } } }
 extract: { members: { from: legacy, table: members, key: member_id, pool: legacy_db_pool } }
 load: { dim_members: { to: warehouse, from: members_clean, key: member_id } }
 alerts: { channels: { ops: { command: cat } } }
@@ -149,6 +150,13 @@ const STEPS: Record<string, Step> = {
   'nightfreight run queries/members': {
     says: /COMPLETED_WITH_ERRORS.*\n.*50 rows\n.*unchanged 1 model.*\n.*rejected .* 1 row/,
   },
+  'nightfreight plan queries/members --env dev': {
+    says: /environment dev: plan [\s\S]*as production has staged it[\s\S]*\+ 49 to insert/,
+  },
+  'nightfreight run queries/members --env dev': {
+    says: /environment dev: COMPLETED_WITH_ERRORS.*\n[\s\S]*dim_members +50 +49 /,
+  },
+  'nightfreight history --env dev': { says: /COMPLETED_WITH_ERRORS/ },
   'nightfreight run queries/members --at 2026-02-01T02:00:00Z --json': { says: /"event":"result","run":/ },
   'nightfreight run queries/members --until model.members_clean': { says: /PLANNED/ },
   'nightfreight run queries/members --from diff.dim_members': {

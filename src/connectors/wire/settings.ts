@@ -73,9 +73,3 @@ export function urlOf(settings: DatabaseSettings, baseDir: string, names: TlsPar
   if (key !== undefined) added.set(names.key, resolve(baseDir, key))
   return added.size === 0 ? url : `${url}${cut < 0 ? '?' : '&'}${added}`
 }
-
-/** A server by its name and port; all names of this machine are one. Others may still lead to the same. */
-export function serverOf(host: string, port: string | number): string {
-  const name = host.toLowerCase().replace(/^\[|\]$|\.$/g, '')
-  return `${/^(|localhost|::1|127(\.\d+){3}|\/.*)$/.test(name) ? 'localhost' : name}:${port}`
-}
