@@ -49,9 +49,12 @@ export function refuseProductions(
   loads: JobYaml['load'],
   production: Pick<JobSpec, 'connections'>,
 ): void {
-  const loaded = new Set(Object.values(loads).map(({ to }) => to))
+  const tables = Map.groupBy(Object.keys(loads), table => loads[table]!.to)
+  const placeOf = (connection: JobConnection | undefined, to: string) =>
+    connection?.connector.place?.(connection.config, connection.context, tables.get(to)!)
   for (const target of Object.values(targets)) {
-    const own = [...loaded].find(to => isSamePlace(placeOf(target), placeOf(production.connections[to])))
+    const place = placeOf(target, target.name)
+    const own = [...tables.keys()].find(to => isSamePlace(place, placeOf(production.connections[to], to)))
     const path = ['environments', name, 'targets', target.name]
     if (own !== undefined)
       document.problem(
@@ -60,9 +63,6 @@ export function refuseProductions(
       )
   }
 }
-
-const placeOf = (connection: JobConnection | undefined) =>
-  connection?.connector.place?.(connection.config, connection.context)
 
 function isSamePlace(a: string | undefined, b: string | undefined): boolean {
   if (a === undefined || b === undefined) return false

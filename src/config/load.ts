@@ -31,7 +31,7 @@ export interface LoadOptions {
   registry?: readonly Connector[]
   /** Lets sources be asked for their tables, as globs need; without it, what has a glob is left out. */
   signal?: AbortSignal
-  /** Extracts that production has read: of these are the globs of a job in an environment, where no source is asked. */
+  /** Extracts that are read, by earlier runs: of these are the globs of a job in an environment, where no source is asked. */
   read?: { name: string; key: string[] }[]
 }
 

@@ -7,7 +7,7 @@ import { isDone, type RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { isAlive, isRunning, ownName } from '../util/owner.ts'
 import { changedFiles } from './checkpoints.ts'
-import { environmentOfHome, markHome } from './environment.ts'
+import { declaredIn, environmentOfHome, markHome } from './environment.ts'
 import { jobNameOf } from './jobName.ts'
 import { openMask } from './mask.ts'
 import type { RunOptions } from './options.ts'
@@ -32,9 +32,9 @@ export interface UsableJob {
  */
 export async function readJob(options: RunOptions, production?: ProductionRun): Promise<UsableJob> {
   const { folder, env, home, metadata, clock, interval, signal, progress } = options
+  holdApart(options, production)
   try {
     const spec = await loadJob(folder, env, { signal, ...(production && { read: production.read }) })
-    holdApart(spec, home, production)
     return { spec, mask: openMask(home, env, spec, progress.note) }
   } catch (error) {
     // A stop that somebody asked for is no failure.
@@ -53,7 +53,8 @@ export async function readJob(options: RunOptions, production?: ProductionRun): 
 }
 
 /** Fails with CONFIG_INVALID where a run in an environment would have production's state, or the other way round. */
-function holdApart({ job, folder, environment }: JobSpec, home: string, production?: ProductionRun): void {
+function holdApart({ folder, home, env }: RunOptions, production?: ProductionRun): void {
+  const environment = declaredIn(folder).find(name => name === env.NIGHTFREIGHT_ENV)
   const of = environmentOfHome(home)
   if (production && environment !== undefined) {
     markHome(home, environment)
@@ -64,7 +65,7 @@ function holdApart({ job, folder, environment }: JobSpec, home: string, producti
   throw new EngineError(
     'CONFIG_INVALID',
     of === undefined
-      ? `${job}: ${name} is an environment, and this command works on production`
+      ? `${name} is an environment of ${folder}, and this command works on production`
       : `${home} is where the environment ${name} works, and this command works on production`,
     {
       hint: `nightfreight run ${folder} --env ${name} works there. For production, leave NIGHTFREIGHT_ENV out, and name its own NIGHTFREIGHT_HOME.`,

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { environmentNames } from '../config/environments.ts'
 import { readableIncluded } from '../config/include.ts'
 
@@ -40,6 +40,12 @@ export function workplaceOf(name: string, env: Env, home: string): Workplace {
     env: Object.fromEntries(own),
     production: { home, ...(metadataUrl && { metadataUrl }), ...(stagingUrl && { stagingUrl }) },
   }
+}
+
+/** What leads a command into the environment whose home folder this is; nothing of production's. */
+export function flagOf(home: string): string {
+  const name = basename(home)
+  return home === join(homesIn(dirname(dirname(home))), name) ? ` --env ${name}` : ''
 }
 
 /** Says in a home folder that it is an environment's. */

@@ -5,7 +5,7 @@ import { describedColumns } from '../../engine/plan/checkSql.ts'
 import type { Described } from '../../engine/sql/checkColumns.ts'
 import { type StagedSchema, schemaFile } from '../../engine/staging/image.ts'
 import { asText, type Column } from '../../engine/types/logical.ts'
-import { type JobOutline, readOutline } from '../config/outline.ts'
+import { type JobOutline, type Remembered, readOutline } from '../config/outline.ts'
 import { declaredTable } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
 
@@ -51,14 +51,18 @@ function knownTables<Extract extends Pick<ExtractSpec, 'name' | 'from' | 'key' |
   return known
 }
 
-/** A job's folder without its connections; globs stand for the tables that runs in `home` have read. */
-export const openOutline = (folder: string, home: string): Promise<JobOutline> =>
-  readOutline(folder, job => {
-    const root = join(home, 'staging')
-    const files = globSync(schemaFile(job, '*', '*'), { cwd: root })
+/** What runs in `home` have read. */
+export const readIn =
+  (home: string): Remembered =>
+  job => {
+    const files = globSync(schemaFile(job, '*', '*'), { cwd: join(home, 'staging') })
     const names = [...new Set(files.map(file => basename(file, '.json')))]
     return names.map(name => ({ name, key: lastSchema(job, name, home)?.key ?? [] }))
-  })
+  }
+
+/** A job's folder without its connections; globs stand for the tables that runs in `home` have read. */
+export const openOutline = (folder: string, home: string): Promise<JobOutline> =>
+  readOutline(folder, readIn(home))
 
 /** What the last run in `home` knew of an extract's table. */
 function lastSchema(job: string, extract: string, home: string): StagedSchema | undefined {

@@ -10,7 +10,8 @@ import type { SqlGraph } from '../../engine/sql/model.ts'
 import { warningsOf } from '../../engine/sql/warnings.ts'
 import { loadJob } from '../config/load.ts'
 import type { JobSpec, Model } from '../spec/job.ts'
-import { knownColumns } from './knownColumns.ts'
+import { jobNameOf } from './jobName.ts'
+import { knownColumns, readIn } from './knownColumns.ts'
 
 /** A job's folder that is valid. */
 export interface Valid {
@@ -59,7 +60,7 @@ export async function validateJob(
   home: string,
   signal?: AbortSignal,
 ): Promise<Valid> {
-  const spec = await loadJob(folder, env, { signal })
+  const spec = await loadJob(folder, env, { signal, read: readIn(home)(jobNameOf(folder)) })
   const duck = await Duck.open({ threads: 1 })
   try {
     const { graph, faults } = await parseJob(duck, spec)

@@ -18,6 +18,8 @@ import { verifyAll } from '../../engine/verify/verify.ts'
 import { loadJob } from '../config/load.ts'
 import { secretsIn } from '../config/secrets.ts'
 import { connect } from './connect.ts'
+import { jobNameOf } from './jobName.ts'
+import { readIn } from './knownColumns.ts'
 import { openMask } from './mask.ts'
 import type { RunOptions } from './options.ts'
 import { openStaging } from './staging.ts'
@@ -36,7 +38,10 @@ export async function verifyJob(
   options: Pick<RunOptions, 'folder' | 'env' | 'home' | 'progress' | 'signal' | 'secrets'>,
 ): Promise<VerifyOutcome> {
   const { home, signal, progress } = options
-  const spec = await loadJob(options.folder, options.env, { signal })
+  const spec = await loadJob(options.folder, options.env, {
+    signal,
+    read: readIn(home)(jobNameOf(options.folder)),
+  })
   options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const root = join(home, 'staging')
   const temp = join(home, 'tmp', `verify-${process.pid}`)

@@ -20,6 +20,7 @@ import { columnsOf, openView } from '../../engine/transform/modelTypes.ts'
 import type { JudgedExtract } from '../../engine/transform/transformed.ts'
 import type { Column } from '../../engine/types/logical.ts'
 import type { JobOutline } from '../config/outline.ts'
+import { flagOf } from '../runs/environment.ts'
 import { openOutline } from '../runs/knownColumns.ts'
 import { readOf, scratchContext } from './scratch.ts'
 import { graphOfOutline } from './testJob.ts'
@@ -82,7 +83,7 @@ export async function openStagedJob(
   }
   if (reads.length === 0 && outline.extracts.length > 0)
     throw new EngineError('CONFIG_INVALID', `${outline.job}: nothing is staged in ${home}`, {
-      hint: `Run it once: nightfreight plan ${folder} reads the sources and loads nothing.`,
+      hint: `Run it once: nightfreight plan ${folder}${flagOf(home)} stages its tables, and loads nothing.`,
     })
   const judged = reads.map(({ extract }) => ({ name: extract })) as JudgedExtract[]
   const macros = await openTables(context, graph, reads, images, judged)

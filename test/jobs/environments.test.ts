@@ -65,6 +65,7 @@ async function shop(t: TestContext, targets = '') {
     ...job,
     name,
     run,
+    runWith: job.run,
     path: (...parts: string[]) => join(job.folder, ...parts),
     rows: (file: string, table: string) => duckRows(join(job.folder, file), `FROM ${table} ORDER BY ALL`),
     lakeRows: (folder: string) =>
@@ -144,7 +145,8 @@ test('a job in an environment loads what production has staged, and production s
     planned.out,
     /dw\.totals[\s\S]*\+ 2 to insert[\s\S]*nightfreight run \S+ --env dev --from-plan/,
   )
-  const ran = await job.cli('run', job.folder, '--env', 'dev')
+  const plan = /--from-plan (\S+)/.exec(planned.out)![1]!
+  const ran = await job.cli('run', job.folder, '--env', 'dev', '--from-plan', plan)
   assert.match(ran.out, /environment dev: COMPLETED_WITH_ERRORS/)
   assert.deepEqual(await totalsIn(personal), ['10 112.49', '11 7.00'])
   assert.deepEqual(await job.rows('dev.duckdb', 'paid'), ['1 10 12.50', '2 11 7.00', '3 10 99.99'])
@@ -153,7 +155,7 @@ test('a job in an environment loads what production has staged, and production s
 
   const history = await job.cli('history', '--env', 'dev', '--json')
   const { environment, runs } = JSON.parse(history.out)
-  assert.deepEqual([environment, runs.length], ['dev', 2])
+  assert.deepEqual([environment, runs.length], ['dev', 1])
   const other = await job.cli('history', '--env', 'dve')
   assert.match(other.err, /nothing has run in an environment dve; did you mean "dev"/)
   const shown = await job.cli('show', job.folder, 'totals', '--env', 'dev')
@@ -289,6 +291,11 @@ test('what is wrong with an environment is said of its line; variables are those
   assert.match(
     await errorOf('serve', job.folder, '--env', 'dev'),
     /serve works on production, and dev is an environment/,
+  )
+  // Whoever calls it as production leaves no mark there.
+  await assert.rejects(
+    job.runWith({ env: { NIGHTFREIGHT_ENV: 'dev' } }),
+    /dev is an environment of .*, and this command works on production/,
   )
   assert.match(
     await errorOf('run', job.folder, '--env', 'mine'),

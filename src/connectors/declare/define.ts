@@ -106,10 +106,10 @@ export interface Connector<Config extends z.ZodType = z.ZodType, Extract extends
   /** Of a target: the type that a column gets in a table that a load makes, of no family. */
   targetType?(column: Column): string
   /**
-   * Of a target: what it leads to, the same however it is written, as far as that is known without asking it:
-   * `postgres:host:5432/database`, `file:/folder`. One lies in another that it begins with, a `/` behind it.
+   * Of a target: what loads of these tables lead to, the same however it is written, as far as that is known without asking
+   * it: `postgres:host:5432/database`, `file:/folder`. One lies in another that it begins with, a `/` behind it.
    */
-  place?(config: z.infer<Config>, context: ConnectionContext): string
+  place?(config: z.infer<Config>, context: ConnectionContext, tables: string[]): string
   /** Fails with CONFIG_INVALID where settings cannot work; asks no system. */
   check?(config: z.infer<Config>, context: ConnectionContext): void
   /** What people are to know of an extract's keys, though they are right. */

@@ -35,11 +35,12 @@ export const mysql = defineConnector({
   },
   types: TYPES,
   targetType: ({ type }) => columnType(type),
-  place: (settings, context) => {
+  place: (settings, context, tables) => {
     const { name, url } = accessOf(settings, context)
     const { host, port, database } = connectionOptions(name, url)
-    // Without a database, all of them.
-    return `mysql:${serverOf(host!, port!)}${database ? `/${database.toLowerCase()}` : ''}`
+    // A table may name another database; without any, it is all of them.
+    const isWithin = database && tables.every(table => !table.includes('.'))
+    return `mysql:${serverOf(host!, port!)}${isWithin ? `/${database.toLowerCase()}` : ''}`
   },
   check: (settings, context) => {
     const { name, url } = accessOf(settings, context)
