@@ -42,8 +42,10 @@ export interface TableLineage {
 /** A check, and the columns that it looks at. */
 export interface CheckLineage {
   file: string
-  /** The table whose rows it judges. */
-  table?: string
+  /** The tables that it judges: the one whose rows it marks, or all that a set check reads. */
+  judges: string[]
+  /** It leaves rows out. */
+  rejects: boolean
   mentions: ReadonlyMap<Ref, Mentioned>
 }
 
@@ -94,7 +96,7 @@ export async function lineageOf(
     const lineage = checkOf(check, graph, known)
     found.checks.push(lineage)
     const judged = check.model === undefined ? undefined : found.tables.get(check.model)
-    if (judged && rejects(check, graph)) judged.rows = union(judged.rows, new Set(lineage.mentions.keys()))
+    if (judged && lineage.rejects) judged.rows = union(judged.rows, new Set(lineage.mentions.keys()))
   }
   return found
 }
@@ -198,7 +200,8 @@ function checkOf(check: OrderedCheck, graph: SqlGraph, known: Known): CheckLinea
     : new Set(unsureColumns(check, known, undefined).flatMap(({ from }) => [...from]))
   const mentions = new Map(placesOf(reader.mentions, check))
   for (const each of used) if (!mentions.has(each)) mentions.set(each, { file })
-  return { file, ...(model !== undefined && { table: model }), mentions }
+  const judges = model === undefined ? check.reads : [model]
+  return { file, judges, rejects: model !== undefined && rejects(check, graph), mentions }
 }
 
 const placesOf = (mentions: Mentions, source: SqlFile): Map<Ref, Mentioned> =>

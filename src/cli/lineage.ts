@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { ColumnId, ProjectLineage, ProjectTable } from '../workbench/lineage.ts'
-import type { ColumnTrace, Impact, Traced } from '../workbench/trace.ts'
+import type { ColumnTrace, Decider, Impact, Traced } from '../workbench/trace.ts'
 import { homeFolder } from './home.ts'
 import { print } from './output.ts'
 import { inColumns } from './table.ts'
@@ -26,7 +26,7 @@ Examples:
     )
     .action(async (folder: string, text: string | undefined, { json = false }: { json?: boolean }) => {
       const { openLineage } = await import('../workbench/lineage.ts')
-      const { findColumn, rowsBy, traceColumn } = await import('../workbench/trace.ts')
+      const { decidersOf, findColumn, traceColumn } = await import('../workbench/trace.ts')
       const lineage = await openLineage(folder, homeFolder())
       const { left, own } = lineage
       const { table, column } = text === undefined ? {} : findColumn(lineage, text, own)
@@ -38,7 +38,7 @@ Examples:
       const lines = trace
         ? shown.column(trace)
         : table
-          ? shown.table(table, rowsBy(lineage, table.id))
+          ? shown.table(table, decidersOf(lineage, table.id))
           : shown.overview(tables)
       print([...lines, ...left.map(({ job, reason }) => `left out: ${job}: ${reason}`)].join('\n'))
     })
@@ -60,7 +60,7 @@ class LineageText {
     return inColumns(lines)
   }
 
-  table(table: ProjectTable, rowsBy: ColumnId[]): string[] {
+  table(table: ProjectTable, deciders: Decider[]): string[] {
     const { tables, checks } = this.lineage
     const rows = table.columns.map(({ name, type, from }) => [
       name,
@@ -71,17 +71,14 @@ class LineageText {
     return [
       `${this.of(table.id)}  (${this.where(table)})`,
       ...block('columns, with what they are made of', inColumns(rows)),
-      ...block(
-        'rows decided by',
-        rowsBy.map(each => this.name(each)),
-      ),
+      ...block('rows decided by', this.deciders(deciders)),
       ...block(
         'read by',
         readers.map(({ id }) => this.of(id)),
       ),
       ...block(
         'checked by',
-        checks.filter(check => check.table === table.id).map(({ file }) => file),
+        checks.filter(({ judges }) => judges.includes(table.id)).map(({ file }) => file),
       ),
       ...block('not sure', table.unsure ? [table.unsure] : []),
     ]
@@ -100,10 +97,7 @@ class LineageText {
         'made of',
         isConstant ? ['no column: a constant, or a count'] : this.tree(trace, trace.madeOf),
       ),
-      ...block(
-        'rows decided by',
-        trace.rowsBy.map(each => this.name(each)),
-      ),
+      ...block('rows decided by', this.deciders(trace.deciders)),
       ...block('used by', this.tree(trace, trace.usedBy)),
       ...block(
         'decides the rows of',
@@ -120,6 +114,18 @@ class LineageText {
       ...block('without it', this.impact(trace.without)),
       ...block('not sure', unsure),
     ]
+  }
+
+  /** A line a table: the columns of its query's conditions, joins and groupings, and the checks that reject rows of it. */
+  private deciders(all: Decider[]): string[] {
+    return all.map(({ table, columns, checks }) => {
+      const own = this.lineage.tables.get(table)!
+      const parts = [
+        columns.map(each => this.name(each)).join(', '),
+        checks.length > 0 && `what ${checks.map(file => this.inJob(own.job, file)).join(', ')} rejects`,
+      ]
+      return `${this.of(table)} (${this.where(own)}): ${parts.filter(Boolean).join(', and ')}`
+    })
   }
 
   private impact({ fails, loses, stops }: Impact): string[] {

@@ -17,8 +17,8 @@ export interface CheckNight {
 
 /** What is known of a job's nights. */
 export interface JobNights {
-  /** Newest first. */
-  runs: HistoryRecord[]
+  /** Newest first; with all rows that were read and rejected, of extracts and models that are not loaded, too. */
+  runs: (HistoryRecord & { read?: number; rejected?: number })[]
   /** By the table that a check judges and its name. */
   checks: Map<string, CheckNight[]>
   /** Share of rows with a finding, by model, the latest night last. */
@@ -51,8 +51,13 @@ export async function readNights(
     own.runs = (await metadata.history({ job, limit: NIGHTS })).filter(({ status }) => status !== 'PLANNED')
     for (const { table, loadedAt } of await freshness(metadata.database, job))
       own.loadedAt.set(table, loadedAt)
-    for (const { run, started_at: startedAt } of own.runs.toReversed()) {
+    for (const night of own.runs.toReversed()) {
+      const { run, started_at: startedAt } = night
       const { report } = await runDetails<ReportData>(metadata.database, run)
+      if (report) {
+        night.read = report.extracts.reduce((sum, { rows }) => sum + rows, 0)
+        night.rejected = report.models.reduce((sum, { rejected }) => sum + rejected, 0)
+      }
       for (const { model, name, level, rows } of report?.checks ?? [])
         add(own.checks, checkKey(model, name), { startedAt, level, rows })
       for (const { name, rows, rejected, warned } of report?.models ?? [])

@@ -164,7 +164,8 @@ ${this.runs(own)}`,
   private checks(own: ProjectTable): Html | undefined {
     if (own.kind === 'loaded') return undefined
     const nights = this.site.nights.get(own.job)
-    const list = this.jobOf(own).checks.filter(({ model }) => model === own.name)
+    const judging = this.site.lineage.checks.filter(({ judges }) => judges.includes(own.id))
+    const list = this.jobOf(own).checks.filter(({ file }) => judging.some(check => check.file === file))
     if (list.length === 0) return undefined
     const findings = nights?.findings.get(own.name) ?? []
     const latest = findings.at(-1)
@@ -197,9 +198,9 @@ ${this.runs(own)}`,
         html`<code>${run.run}</code>`,
         statusBadge(run.status),
         moment(run.started_at),
-        count(run.rows_read ?? 0),
-        count(run.rows_loaded ?? 0),
-        count(run.rows_rejected ?? 0),
+        ...[run.read, run.rows_loaded, run.rejected].map(rows =>
+          typeof rows === 'number' ? count(rows) : '–',
+        ),
       ])
     return section(
       `Last runs of ${own.job}`,
@@ -261,7 +262,7 @@ ${base ? html`<nav aria-label="Pages"><a href="${base}index.html">All tables</a>
 const anchor = (column: string) => `column-${encodeURIComponent(column)}`
 
 /** What a check demands: the rule of job.yaml, or its file. */
-const ruleText = ({ file, columns }: Check) => (columns ? file.replace(/^job\.yaml:\d+: /, '') : file)
+const ruleText = ({ file }: Check) => file.replace(/^.*:\d+(:\d+)?: (?=checks\.)/, '')
 
 /** A bar a night: how many rows a check found. */
 const checkBars = (nights: CheckNight[]) =>

@@ -45,8 +45,10 @@ export interface ProjectTable {
 export interface ProjectCheck {
   job: string
   file: string
-  /** Id of the table whose rows it judges. */
-  table?: string
+  /** Ids of the tables that it judges: the one whose rows it marks, or all that a set check reads. */
+  judges: string[]
+  /** It leaves rows out. */
+  rejects: boolean
   mentions: ProjectTable['mentions']
 }
 
@@ -182,7 +184,8 @@ async function addJob(duck: Duck, found: ProjectLineage, outline: JobOutline, ho
     found.checks.push({
       job,
       file: check.file,
-      ...(check.table !== undefined && { table: id(check.table) }),
+      judges: check.judges.map(id),
+      rejects: check.rejects,
       mentions: mentionsOf(check.mentions),
     })
 }

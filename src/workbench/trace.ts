@@ -26,6 +26,8 @@ export interface ColumnTrace extends ColumnId {
   madeOf: Traced[]
   /** Columns that decide which rows its table has. */
   rowsBy: ColumnId[]
+  /** What decides the rows of its table and of those that it is made of. */
+  deciders: Decider[]
   /** The columns that are made of it, nearest first. */
   usedBy: Traced[]
   /** Tables whose rows it decides. */
@@ -126,6 +128,7 @@ export function traceColumn(lineage: ProjectLineage, id: ColumnId): ColumnTrace 
     ...(type !== undefined && { type }),
     madeOf: walk(id, each => madeFrom(lineage, each)),
     rowsBy: rowsBy(lineage, id.table),
+    deciders: decidersOf(lineage, id.table),
     usedBy,
     decides,
     reaches: [...reached].filter(table => !decides.includes(table)),
@@ -141,6 +144,25 @@ export function rowsBy({ tables }: ProjectLineage, id: string): ColumnId[] {
   const own = tables.get(id)
   const [from] = own?.kind === 'loaded' ? own.reads : []
   return (from === undefined ? own : tables.get(from))?.rows ?? []
+}
+
+/** What decides which rows a table has: columns, by its query's conditions, joins and groupings, and checks that reject. */
+export interface Decider {
+  table: string
+  columns: ColumnId[]
+  /** Files of the checks. */
+  checks: string[]
+}
+
+/** What decides the rows of a table and of those that it is made of, nearest first; of tables where anything does. */
+export function decidersOf({ tables, checks }: ProjectLineage, id: string): Decider[] {
+  const found = new Set([id])
+  for (const each of found) for (const read of tables.get(each)?.reads ?? []) found.add(read)
+  return [...found].flatMap(table => {
+    const columns = tables.get(table)?.rows ?? []
+    const own = checks.filter(({ judges, rejects }) => rejects && judges.includes(table))
+    return columns.length + own.length > 0 ? [{ table, columns, checks: own.map(({ file }) => file) }] : []
+  })
 }
 
 /** The columns that one is made of, one step up. */

@@ -37,7 +37,7 @@ const SEEN: RegExp[] = [
   /4 checks[\s\S]*paid: 2 rows/,
   /islands +112\.49[\s\S]*by_region: 1 row/,
   /wrote .*revenue\.csv\n[\s\S]*customer_id,name,country,orders,revenue\n10,Ada,GB,1,5\.00\n[\s\S]*1 of 1 case as expected/,
-  /made of\n {2}revenue\.revenue[\s\S]*orders\.amount[\s\S]*fails +paid\.sql:2:31/,
+  /made of\n {2}revenue\.revenue[\s\S]*orders\.amount[\s\S]*rows decided by\n {2}revenue [^\n]*customer_id[^\n]*\n {2}paid [^\n]*orders\.status[^\n]*between[^\n]* rejects\n[\s\S]*fails +paid\.sql:2:31/,
   /revenue +1 +1 +0[\s\S]*new columns: largest[\s\S]*1 of 1 case as expected[\s\S]*### Plan of shop[\s\S]*ADD COLUMN/,
   /(SUCCESS|COMPLETED_WITH_ERRORS)[\s\S]*8 pages: pages\/index\.html/,
   /environment dev: plan [\s\S]*as production has staged it[\s\S]*environment dev: COMPLETED_WITH_ERRORS[\s\S]*revenue +1 +1 [\s\S]*shop +\S+ +COMPLETED_WITH_ERRORS/,
