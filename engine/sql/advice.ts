@@ -5,6 +5,7 @@ import type { Fault } from './faults.ts'
 import type { SqlGraph } from './model.ts'
 import { conjuncts, firstPlace, isGenerated, type SqlNode } from './parse.ts'
 import { notBoolean, type Pitfall, pitfallOf, undoneJoins } from './pitfalls.ts'
+import { nodesIn, type Side, selectsIn, sideOf } from './selects.ts'
 import { charactersIn, placeOf } from './text.ts'
 
 /** What is known of the tables that a job's SQL reads. */
@@ -53,7 +54,7 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
         )
     for (const [name, at] of unreadCtes(top))
       advise(at, `nobody reads ${name}`, `Take ${name} out of WITH, or read it.`)
-    for (const select of selectsIn(top, new Set())) new Select(select.node, select.ctes, known, advise).look()
+    for (const select of selectsIn(top)) new Select(select.node, select.ctes, known, advise).look()
   }
   return found
 }
@@ -79,33 +80,6 @@ function unreadCtes(top: SqlNode): [string, SqlNode][] {
 }
 
 type Advise = (node: SqlNode, message: string, hint: string) => void
-
-/** Every SELECT of a tree with the names of the CTEs in its scope. */
-function* selectsIn(
-  node: unknown,
-  ctes: ReadonlySet<string>,
-): Generator<{ node: SqlNode; ctes: ReadonlySet<string> }> {
-  if (node === null || typeof node !== 'object') return
-  const own = node as SqlNode
-  const inner = new Set([...ctes, ...(own.cte_map?.map ?? []).map(({ key }) => key.toLowerCase())])
-  if (own.type === 'SELECT_NODE') yield { node: own, ctes: inner }
-  for (const child of Object.values(own)) yield* selectsIn(child, inner)
-}
-
-/** The nodes of an expression, and of no query within it. */
-function* nodesIn(node: unknown): Generator<SqlNode> {
-  if (node === null || typeof node !== 'object') return
-  const own = node as SqlNode
-  if (own.type === 'SELECT_NODE' || own.type === 'SET_OPERATION_NODE') return
-  if (own.type) yield own
-  for (const child of Object.values(own)) yield* nodesIn(child)
-}
-
-interface Side {
-  alias: string
-  /** Undefined of what is no table of the job's. */
-  table?: string
-}
 
 class Select {
   private readonly node: SqlNode
@@ -143,16 +117,11 @@ class Select {
 
   /** Gives the tables below a FROM, and looks at each join on the way. */
   private join(node: SqlNode): Side[] {
-    if (node?.type === 'BASE_TABLE') {
-      const name = node.table_name ?? ''
-      const own = this.ctes.has(name.toLowerCase())
-        ? undefined
-        : [...this.known.columns.keys()].find(table => table.toLowerCase() === name.toLowerCase())
-      const side = { alias: (node.alias || name).toLowerCase(), ...(own !== undefined && { table: own }) }
-      this.sides.push(side)
+    if (node?.type !== 'JOIN') {
+      const side = sideOf(node, this.ctes, [...this.known.columns.keys()])
+      if (node?.type === 'BASE_TABLE') this.sides.push(side)
       return [side]
     }
-    if (node?.type !== 'JOIN') return [{ alias: '' }]
     const left = this.join(node.left as SqlNode)
     const right = this.join(node.right as SqlNode)
     const { join_type, ref_type, using_columns } = node as {

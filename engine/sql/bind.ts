@@ -1,14 +1,15 @@
-import { didYouMean } from '../nearest.ts'
+import { didYouMean, nearest } from '../nearest.ts'
 import { stagedType } from '../types/duckType.ts'
 import { bucketKeyFault } from './buckets.ts'
 import { type Described, rowCheckColumns, setCheckColumns } from './checkColumns.ts'
 import { Duck, quoteName, SqlError } from './duckdb.ts'
 import { type Fault, SqlInvalid } from './faults.ts'
-import { faultOf } from './locate.ts'
+import { candidatesOf, faultOf, whollyWorded } from './locate.ts'
 import { MacroSession } from './macroSession.ts'
 import type { OrderedCheck, OrderedMacro, SqlGraph } from './model.ts'
 import { usedMacros } from './order.ts'
-import { isGenerated, type SqlFile } from './parse.ts'
+import { isGenerated, type Query, type SqlFile } from './parse.ts'
+import { withoutMissing } from './repair.ts'
 import { placeOf, stripped, tokensOf } from './text.ts'
 import { setVariables } from './variables.ts'
 
@@ -46,6 +47,8 @@ export async function bindJob(
 
 /** How long a query is tried. */
 const TRY_MS = 250
+/** Columns and functions of a query that are not there, as far as they are told at once. */
+const MAX_REPAIRS = 20
 
 class Binding {
   private readonly duck: Duck
@@ -53,6 +56,10 @@ class Binding {
   /** Files with a fault, and tables and macros that depend on one. */
   private readonly broken: Set<string>
   /** Models whose columns are not known, with the extracts that is on account of. */
+  /** Models and files whose columns' names are known, and not all their types: something that they name is not there. */
+  private readonly guessed = new Set<string>()
+  /** What is not there, and was told. */
+  private readonly lost = new Set<string>()
   private readonly open = new Map<string, string[]>()
   private readonly found: Bound = { faults: [], columns: new Map(), failing: [], unknown: [] }
 
@@ -77,6 +84,13 @@ class Binding {
         const unknown = this.found.unknown.find(({ file }) => file === model.file)
         if (unknown) this.open.set(model.name, unknown.extracts)
         else this.broken.add(model.name)
+        continue
+      }
+      if (this.guessed.has(model.name)) {
+        await this.table(
+          model.name,
+          columns.map(({ name, type }) => ({ name, type: stagedType(type) ?? 'VARCHAR' })),
+        )
         continue
       }
       const twice = caseTwins(columns.map(({ name }) => name))
@@ -120,7 +134,7 @@ class Binding {
         continue
       }
       const columns = await this.describe(check, [...check.reads, ...(check.model ? [check.model] : [])])
-      if (!columns) continue
+      if (!columns || this.guessed.has(check.file)) continue
       try {
         if (check.model)
           rowCheckColumns(
@@ -134,6 +148,7 @@ class Binding {
         this.found.faults.push(...error.faults.map(fault => ({ ...begun(check), ...fault })))
       }
     }
+    for (const name of this.guessed) this.found.columns.delete(name)
     return this.found
   }
 
@@ -145,6 +160,7 @@ class Binding {
       const known = described.map(({ name }) => name)
       const own = described.find(({ name }) => name.toLowerCase() === column.toLowerCase())
       // DuckDB would make numbers of the texts: '01' is 1 then, and 'a' an error.
+      if (own && this.guessed.has(table)) continue
       if (own && type === 'number' && own.type === 'VARCHAR')
         return {
           file,
@@ -224,22 +240,59 @@ class Binding {
       this.found.unknown.push({ file: source.file, extracts })
       return undefined
     }
-    try {
-      const rows = await this.duck.rows(`DESCRIBE ${stripped(source.sql)}`)
-      if (this.tried) await this.try(source)
-      return rows.map(({ column_name, column_type }) => ({
-        name: String(column_name),
-        type: String(column_type),
-      }))
-    } catch (error) {
-      const fault = worded(source, error)
-      // It may be a macro of a file that could not be read.
-      const unread = [...this.broken].some(file => file.startsWith('../macros/'))
-      if (unread && error instanceof SqlError && error.missing && error.missing.kind !== 'column')
-        this.broken.add(source.file)
-      else this.fault(fault)
-      return undefined
-    }
+    const own = await this.bound(
+      source,
+      query,
+      reads.some(table => this.guessed.has(table)),
+    )
+    if (own && this.tried && !this.guessed.has(source.file)) await this.try(source)
+    return own
+  }
+
+  /**
+   * The columns of a query, with what is not there told, each column and function: what is put aside has no type. Of a query
+   * that reads what is `guessed` nothing else is told: it may follow from that.
+   */
+  private async bound(source: SqlFile, query: Query, guessed: boolean): Promise<Described[] | undefined> {
+    let { sql } = source
+    let back = (at: number) => at
+    let isRepaired = false
+    for (let round = 0; round < MAX_REPAIRS; round++)
+      try {
+        const rows = await this.duck.rows(`DESCRIBE ${stripped(sql)}`)
+        if (guessed || isRepaired) {
+          this.guessed.add(source.file)
+          const { name } = this.graph.models.find(({ file }) => file === source.file) ?? {}
+          if (name !== undefined) this.guessed.add(name)
+        }
+        return rows.map(({ column_name, column_type }) => ({
+          name: String(column_name),
+          type: String(column_type),
+        }))
+      } catch (error) {
+        if (!(error instanceof SqlError)) throw error
+        const repaired = withoutMissing(sql, error)
+        // It may be a macro of a file that could not be read.
+        const unread = [...this.broken].some(file => file.startsWith('../macros/'))
+        const inMacro = unread && error.missing && error.missing.kind !== 'column'
+        if (inMacro) this.broken.add(source.file)
+        else if (repaired ? !this.follows(repaired.name, error) : !isRepaired && !guessed)
+          this.fault(whollyWorded({ source, sql, back, query, columns: this.found.columns }, error))
+        if (inMacro || !repaired || isGenerated(source.file)) return undefined
+        const earlier = back
+        back = at => earlier(repaired.back(at))
+        sql = repaired.sql
+        isRepaired = true
+        this.lost.add(repaired.name.toLowerCase())
+      }
+    return undefined
+  }
+
+  /** Whether a name is not there since another one was not, of which it was to be: that one was told. */
+  private follows(name: string, error: SqlError): boolean {
+    if (this.lost.size === 0) return false
+    const meant = nearest(name, candidatesOf(error))
+    return meant !== undefined && this.lost.has(meant.toLowerCase())
   }
 }
 

@@ -60,7 +60,7 @@ export async function parseJob(
     const found = new Set<string>()
     for (const mention of mentions) {
       const table = tables.get(mention.name.toLowerCase())
-      if (table !== undefined) found.add(table)
+      if (table !== undefined || sources.partial) found.add(table ?? mention.name)
       else
         faults.push({ file, ...placed(file, mention), ...unknownTable(mention.name, [...tables.values()]) })
     }

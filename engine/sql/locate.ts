@@ -1,13 +1,19 @@
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
+import type { Described } from './checkColumns.ts'
 import { ownWord, typesHint, windowHint } from './dialect.ts'
 import { SqlError } from './duckdb.ts'
 import { type Fault, faultText } from './faults.ts'
-import { isGenerated, type SqlFile } from './parse.ts'
+import { isGenerated, type Query, type SqlFile } from './parse.ts'
+import { tablesAt } from './selects.ts'
 import { charactersIn, placeOf, stripped, tokensOf } from './text.ts'
 
-/** What is wrong with a file, by the failure of a statement that its text is part of. */
-export function faultOf({ file, sql, whole = { sql, start: 0 } }: SqlFile, error: SqlError): Fault {
+/** What is wrong with a file, by the failure of a statement that its text is part of; `back` gives a character of the file for one of that text. */
+export function faultOf(
+  { file, sql, whole = { sql, start: 0 } }: SqlFile,
+  error: SqlError,
+  back = (at: number) => at,
+): Fault {
   const at = isGenerated(file) ? undefined : (characterOf(sql, error) ?? guessed(sql, error))
   const said = wording(error)
   const { missing } = error
@@ -15,10 +21,73 @@ export function faultOf({ file, sql, whole = { sql, start: 0 } }: SqlFile, error
   const isText = at !== undefined && sql[at] === '"' && missing?.kind === 'column' && said.hint
   return {
     file,
-    ...(at !== undefined && { place: placeOf(whole.sql, whole.start + at) }),
+    ...(at !== undefined && { place: placeOf(whole.sql, whole.start + back(at)) }),
     ...said,
     ...(isText && { hint: `A text stands in single quotes: '${missing.name}'. ${said.hint}` }),
   }
+}
+
+/** The same of a query whose tables' columns are known: of a column that is not there, all that it could have been. */
+export function whollyWorded(
+  {
+    source,
+    sql,
+    back,
+    query,
+    columns,
+  }: {
+    source: SqlFile
+    sql: string
+    back: (at: number) => number
+    query: Query
+    columns: ReadonlyMap<string, Described[]>
+  },
+  error: SqlError,
+): Fault {
+  const fault = faultOf({ ...source, sql, whole: { sql: source.sql, start: 0 } }, error, back)
+  const at = characterOf(sql, error)
+  const { message, name } = wanted(error) ?? {}
+  const sides = name !== undefined && at !== undefined && tablesAt(query.tree, source.sql, back(at), columns)
+  if (name === undefined || !sides) return fault
+  const alias = /^(?:Table|Values list) "(.+?)" does not/.exec(error.text)?.[1]?.toLowerCase()
+  const meant = sides.filter(side => alias === undefined || side.alias === alias)
+  const isTable = /^Referenced table/.test(error.text)
+  const names = isTable
+    ? sides.map(side => side.alias)
+    : meant.flatMap(({ table }) => columns.get(table)!.map(column => column.name))
+  const lists = isTable
+    ? [`FROM has ${names.join(', ')}`]
+    : meant.map(
+        ({ table }) =>
+          `${table} has ${columns
+            .get(table)!
+            .map(column => column.name)
+            .join(', ')}`,
+      )
+  const near = didYouMean(name, names)
+  const isText = sql[at as number] === '"' && !isTable
+  const hint = `${isText ? `A text stands in single quotes: '${name}'. ` : ''}${lists.join('; ')}.`
+  const { hint: _, ...rest } = fault
+  return { ...rest, message: message + near, ...((!near || isText) && names.length > 0 && { hint }) }
+}
+
+/** What an error says is not there, without what it suggests. */
+function wanted({ missing, text }: SqlError): { message: string; name: string } | undefined {
+  const message = text
+    .split('\n')[0]!
+    .replace(/!$/, '')
+    .replace(/^Values list /, 'Table ')
+  if (missing?.kind === 'column') return { message, name: missing.name }
+  const name =
+    /does not have a column named "(.+?)"/.exec(text)?.[1] ?? /^Referenced table "(.+?)"/.exec(text)?.[1]
+  return name === undefined ? undefined : { message, name }
+}
+
+/** Names that DuckDB suggests for one that is not there. */
+export const candidatesOf = ({ missing, text }: SqlError): string[] => {
+  const listed = /\nCandidate (?:tables|bindings): :? ?(.*)/s.exec(text)?.[1] ?? ''
+  const names = missing?.candidates ?? [...listed.matchAll(/"([^"]+)"/g)].map(match => match[1]!)
+  return names.map(name => name.replace(/^.*\./, '').replaceAll('"', ''))
 }
 
 /** Where a failure is that says no place: at the literal that it quotes, or the second of two queries that do not go together. */
@@ -72,10 +141,14 @@ const OPERATORS: Record<string, string> = {
   '!~~*': 'NOT ILIKE',
 }
 
+/** Of what DuckDB names: it names a few of them only. */
+const among = (names: string[]) => `Among others, there are: ${names.join(', ')}.`
+
 function wording({ text, missing }: SqlError): { message: string; hint?: string } {
   const [first = '', ...more] = text.split('\n').filter(line => line.trim() !== '' && !line.includes('SET '))
   const message = first
     .replace(/!$/, '')
+    .replace(/^Values list (?=")/, 'Table ')
     .replace(' when casting from source column ', ' in column ')
     .replace(/(?<=')!?~~\*?(?=\()/, operator => OPERATORS[operator]!)
   if (missing) {
@@ -90,14 +163,14 @@ function wording({ text, missing }: SqlError): { message: string; hint?: string 
       return { message, hint: `There are: ${TYPES.join(', ')} and others.` }
     return near || given.length === 0 || missing.kind !== 'column'
       ? { message: message + near }
-      : { message, hint: `There are: ${missing.candidates.join(', ')}.` }
+      : { message, hint: among(missing.candidates) }
   }
   const [, name, listed] = /"([^"]+)"[^"]*\nCandidate (?:tables|bindings): :? ?(.*)/s.exec(text) ?? []
   if (name !== undefined) {
     const wanted = /named "([^"]+)"/.exec(first)?.[1] ?? name
     const names = [...listed!.matchAll(/"([^"]+)"/g)].map(match => match[1]!.replace(/^.*\./, ''))
     const near = didYouMean(wanted, names)
-    return near ? { message: message + near } : { message, hint: `There are: ${names.join(', ')}.` }
+    return near ? { message: message + near } : { message, hint: among(names) }
   }
   const instead = typesHint(first)
   if (instead) return { message, hint: instead }

@@ -69,6 +69,8 @@ export interface SqlSources {
   loads: { from: string }[]
   /** What SQL has by `getvariable`. */
   vars?: Variables
+  /** There may be other tables than these. */
+  partial?: boolean
 }
 
 /** A table that a run makes. */

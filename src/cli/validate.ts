@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { EXIT } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
-import type { Fault } from '../../engine/sql/faults.ts'
+import { type Fault, SqlInvalid } from '../../engine/sql/faults.ts'
 import { jobText } from '../report/data.ts'
 import type { Valid } from '../runs/validateJob.ts'
 import { productionPlace } from './environment.ts'
@@ -103,7 +103,9 @@ async function printDiagnostics(validated: Promise<Valid>): Promise<number> {
   } catch (error) {
     const faults = faultsOf(error)
     if (!faults) throw error
-    print(JSON.stringify({ valid: false, diagnostics: faults.map(diagnostic('error')) }))
+    const others = error instanceof SqlInvalid ? error.warnings : []
+    const diagnostics = [...faults.map(diagnostic('error')), ...others.map(diagnostic('warning'))]
+    print(JSON.stringify({ valid: false, diagnostics }))
     return EXIT.usage
   }
 }

@@ -11,6 +11,7 @@ import {
   parseDocument,
   visit,
 } from 'yaml'
+import type { Fault } from '../../engine/sql/faults.ts'
 import type { FilePlace } from '../../engine/sql/text.ts'
 import type { SecretContext } from '../secrets/provider.ts'
 import { isMapping } from '../util/mapping.ts'
@@ -209,21 +210,23 @@ export class Document {
     return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(value) ? Number(value) : undefined
   }
 
-  /** Fails with every problem noted so far, in the order of the file. */
+  /** Every problem noted so far, in the order of the file. */
+  faults(): Fault[] {
+    return this.#problems
+      .sort(
+        (a, b) =>
+          Number(a.file !== this.file) - Number(b.file !== this.file) || a.line - b.line || a.col - b.col,
+      )
+      .map(({ file, line, col, text }) => ({
+        file,
+        place: { line, column: col, end: col, excerpt: '' },
+        message: text,
+      }))
+  }
+
+  /** Fails with all of them. */
   throwIfAny(): void {
-    if (this.#problems.length === 0) return
-    throw new ConfigInvalid(
-      this.#problems
-        .sort(
-          (a, b) =>
-            Number(a.file !== this.file) - Number(b.file !== this.file) || a.line - b.line || a.col - b.col,
-        )
-        .map(({ file, line, col, text }) => ({
-          file,
-          place: { line, column: col, end: col, excerpt: '' },
-          message: text,
-        })),
-    )
+    if (this.#problems.length > 0) throw new ConfigInvalid(this.faults())
   }
 
   #problem({ offset, origin }: { offset: number; origin?: Origin }, message: string): void {

@@ -19,14 +19,17 @@ export async function withDeclared(document: Document, yaml: JobYaml, found: Job
 }
 
 /** Fails with CONFIG_INVALID where files of a job's folder cannot be what their names say. */
-export function refuseFiles(folder: string, yaml: JobYaml, files: JobFolder): void {
-  const problems = problemsOf(yaml, files)
-  if (problems.length > 0)
-    throw new ConfigInvalid(problems.map(fault => ({ ...fault, file: join(folder, fault.file) })))
+export function refuseFiles(folder: string, yaml: Pick<JobYaml, 'extract'>, files: JobFolder): void {
+  const faults = fileFaults(folder, yaml, files)
+  if (faults.length > 0) throw new ConfigInvalid(faults)
 }
 
+/** What is wrong with them. */
+export const fileFaults = (folder: string, yaml: Pick<JobYaml, 'extract'>, files: JobFolder): Fault[] =>
+  problemsOf(yaml, files).map(fault => ({ ...fault, file: join(folder, fault.file) }))
+
 /** Problems of the SQL files' names: models that clash, checks on models that do not exist. */
-function problemsOf(yaml: JobYaml, folder: JobFolder): Fault[] {
+function problemsOf(yaml: Pick<JobYaml, 'extract'>, folder: JobFolder): Fault[] {
   const problems = [...folder.problems]
   // DuckDB's names ignore case.
   const taken = new Map(Object.keys(yaml.extract).map(name => [name.toLowerCase(), `extract "${name}"`]))

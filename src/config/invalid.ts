@@ -1,5 +1,5 @@
 import { EngineError } from '../../engine/errors.ts'
-import type { Fault } from '../../engine/sql/faults.ts'
+import { excerptOf, type Fault } from '../../engine/sql/faults.ts'
 
 /** What is wrong with a job's settings or the names of its files. */
 export class ConfigInvalid extends EngineError {
@@ -15,4 +15,6 @@ export class ConfigInvalid extends EngineError {
 }
 
 const lineOf = ({ file, place, message }: Fault) =>
-  place ? `${file}:${place.line}:${place.column}: ${message}` : `${file}: ${message}`
+  place
+    ? [`${file}:${place.line}:${place.column}: ${message}`, ...excerptOf(place)].join('\n')
+    : `${file}: ${message}`

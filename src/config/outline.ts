@@ -1,16 +1,19 @@
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
+import type { Fault } from '../../engine/sql/faults.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { isMapping } from '../util/mapping.ts'
 import { withDefaults } from './defaults.ts'
-import { refuseFiles, withDeclared } from './files.ts'
+import { fileFaults, withDeclared } from './files.ts'
 import { readFolder } from './folder.ts'
 import { openJob } from './include.ts'
+import { ConfigInvalid } from './invalid.ts'
 import { readLoads } from './loads.ts'
 import { commonExtract, type JobYaml, jobSchema } from './schema.ts'
 import { connectionNames } from './shared.ts'
 import { type SharedModel, sharedModelOf, withSharedModels } from './sharedModels.ts'
+import { isWildcard } from './tableNames.ts'
 import { validate } from './validate.ts'
 import { expandWildcards, withRemembered } from './wildcards.ts'
 
@@ -49,17 +52,33 @@ export type Remembered = (job: string) => { name: string; key: string[] }[]
  * what is `remembered` of them. Fails with CONFIG_INVALID where what it reads is not valid.
  */
 export async function readOutline(folder: string, remembered: Remembered): Promise<JobOutline> {
+  const { outline, faults } = await draftOutline(folder, remembered)
+  if (faults.length > 0) throw new ConfigInvalid(faults)
+  return outline
+}
+
+/** A job as far as it can be understood. */
+export interface Draft {
+  outline: JobOutline
+  faults: Fault[]
+  /** Whether there may be other tables than it names: settings that would name them are wrong, or globs. */
+  partial: boolean
+}
+
+/** The same of a job whose settings may be wrong. Fails with CONFIG_INVALID where they are no YAML. */
+export async function draftOutline(folder: string, remembered: Remembered): Promise<Draft> {
   const found = await readFolder(folder)
   const document = await openJob(folder, found)
   const whole = (withSharedModels(document, withDefaults(document)) ?? {}) as Record<string, unknown>
   const known = Object.fromEntries(Object.entries(whole).filter(([key]) => Object.hasOwn(PARTS, key)))
-  const own = validate(document, [], jobSchema.pick(PARTS), known)
-  document.throwIfAny()
+  const valid = validate(document, [], jobSchema.pick(PARTS), known)
+  const own = valid ?? understood(known)
+  const early = document.faults()
   const shared = connectionNames(found.shared).map(name => [name, ''])
   const connections = { ...Object.fromEntries(shared), ...(whole.connections as JobYaml['connections']) }
   const yaml = await expandWildcards(
     document,
-    { ...own!, connections, extract: withRemembered(own!.extract, remembered(own!.job)) } as JobYaml,
+    { ...own, connections, extract: withRemembered(own.extract, remembered(own.job)) } as JobYaml,
     {},
   )
   const declared: JobOutline['declared'] = {}
@@ -88,10 +107,8 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
   })
   const files = await withDeclared(document, yaml, found)
   const loads = readLoads(document, yaml, {}, files, extracts)
-  document.throwIfAny()
-  refuseFiles(folder, yaml, files)
   const { models, checks, macros } = files
-  return {
+  const outline = {
     job: yaml.job,
     folder: resolve(folder),
     extracts,
@@ -112,7 +129,37 @@ export async function readOutline(folder: string, remembered: Remembered): Promi
       ]),
     ),
   }
+  // What follows from settings that were left out would be told of those that are right.
+  const settled = valid ? document.faults() : early
+  return {
+    outline,
+    faults: [...settled, ...(valid ? fileFaults(folder, yaml, files) : named(folder, found.problems))],
+    partial:
+      Object.keys(own.extract).length === 0 ||
+      (['extract', 'enrich'] as const).some(key => Object.keys(known[key] ?? {}).some(isLost(own[key]))),
+  }
 }
+
+const named = (folder: string, faults: Fault[]): Fault[] =>
+  faults.map(fault => ({ ...fault, file: join(folder, fault.file) }))
+
+const isLost = (read: object) => (name: string) => isWildcard(name) || !Object.hasOwn(read, name)
+
+/** Of parts that are not valid as a whole, what is. */
+function understood(parts: Record<string, unknown>): Outlined {
+  const found: Record<string, unknown> = {}
+  for (const [key, schema] of Object.entries(jobSchema.pick(PARTS).shape)) {
+    const valid = (value: unknown) => schema.safeParse(value)
+    const part = parts[key]
+    const entries = isMapping(part) ? Object.entries(part) : []
+    const rest = Object.fromEntries(entries.filter(([name, value]) => valid({ [name]: value }).success))
+    const read = [part, rest, undefined].map(valid).find(({ success }) => success)
+    found[key] = read?.data ?? ''
+  }
+  return found as Outlined
+}
+
+type Outlined = Pick<JobYaml, keyof typeof PARTS>
 
 /** Two jobs have the same connection where they share it, or write the same settings; a path is that from `folder`. */
 function identityOf(name: string, settings: unknown, folder: string): string {

@@ -5,7 +5,7 @@ import { describedColumns } from '../../engine/plan/checkSql.ts'
 import type { Described } from '../../engine/sql/checkColumns.ts'
 import { type StagedSchema, schemaFile } from '../../engine/staging/image.ts'
 import { asText, type Column } from '../../engine/types/logical.ts'
-import { type JobOutline, type Remembered, readOutline } from '../config/outline.ts'
+import { type Draft, draftOutline, type JobOutline, type Remembered, readOutline } from '../config/outline.ts'
 import { declaredTable } from '../connectors/declare/declared.ts'
 import type { JobSpec } from '../spec/job.ts'
 
@@ -63,6 +63,9 @@ export const readIn =
 /** A job's folder without its connections; globs stand for the tables that runs in `home` have read. */
 export const openOutline = (folder: string, home: string): Promise<JobOutline> =>
   readOutline(folder, readIn(home))
+
+/** The same of a job whose settings may be wrong. */
+export const openDraft = (folder: string, home: string): Promise<Draft> => draftOutline(folder, readIn(home))
 
 /** What the last run in `home` knew of an extract's table. */
 function lastSchema(job: string, extract: string, home: string): StagedSchema | undefined {

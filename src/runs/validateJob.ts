@@ -1,17 +1,20 @@
+import { join } from 'node:path'
 import { didYouMean } from '../../engine/nearest.ts'
-import { loadFaults } from '../../engine/plan/checkSql.ts'
+import { describedColumns, loadFaults } from '../../engine/plan/checkSql.ts'
 import { adviceOf } from '../../engine/sql/advice.ts'
 import { type Bound, bindJob } from '../../engine/sql/bind.ts'
 import type { Described } from '../../engine/sql/checkColumns.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { type Fault, refuse } from '../../engine/sql/faults.ts'
 import { parseJob } from '../../engine/sql/graph.ts'
-import type { SqlGraph } from '../../engine/sql/model.ts'
+import type { SqlGraph, SqlSources } from '../../engine/sql/model.ts'
 import { warningsOf } from '../../engine/sql/warnings.ts'
+import { ConfigInvalid } from '../config/invalid.ts'
 import { loadJob } from '../config/load.ts'
+import type { Draft, JobOutline } from '../config/outline.ts'
 import type { JobSpec, Model } from '../spec/job.ts'
 import { jobNameOf } from './jobName.ts'
-import { knownColumns, readIn } from './knownColumns.ts'
+import { knownColumns, openDraft, outlineTables, readIn } from './knownColumns.ts'
 
 /** A job's folder that is valid. */
 export interface Valid {
@@ -52,7 +55,7 @@ function headerWarnings({ name, file, header }: Model, columns: Described[] | un
 /**
  * Checks a job's folder; `home` may know the columns of its extracts. No system is touched, but that sources list their tables where
  * extracts are globs, and a `signal` is given. Fails with CONFIG_INVALID
- * or MODEL_INVALID.
+ * or MODEL_INVALID, and with all that is wrong: the SQL is looked at where the settings are wrong, too.
  */
 export async function validateJob(
   folder: string,
@@ -60,32 +63,75 @@ export async function validateJob(
   home: string,
   signal?: AbortSignal,
 ): Promise<Valid> {
-  const spec = await loadJob(folder, env, { signal, read: readIn(home)(jobNameOf(folder)) })
+  const read = readIn(home)(jobNameOf(folder))
+  const spec = await loadJob(folder, env, { signal, read }).catch(async error => {
+    if (!(error instanceof ConfigInvalid)) throw error
+    throw new ConfigInvalid([...error.faults, ...(await draftFaults(folder, home))])
+  })
+  const { graph, unknown, faults, warnings, advice } = await look(spec, knownColumns(spec, home))
+  refuse(
+    faults,
+    warnings.filter(({ file }) => faults.some(fault => fault.file === file)),
+  )
+  const all = [...warnings, ...advice, ...connectorAdvice(spec), ...(spec.passedOver ?? [])]
+  return { spec, graph, warnings: all, unknown }
+}
+
+/** What else is wrong with a job whose settings are. */
+async function draftFaults(folder: string, home: string): Promise<Fault[]> {
+  let draft: Draft
+  try {
+    draft = await openDraft(folder, home)
+  } catch (error) {
+    // It is no YAML, and what tables there are is not known.
+    if (error instanceof ConfigInvalid) return []
+    throw error
+  }
+  const { outline, faults } = draft
+  // Of two of one name it is not known which is meant.
+  const names = [...outline.extracts, ...outline.models].map(({ name }) => name.toLowerCase())
+  const isTwin = ({ name }: { name: string }) => names.filter(each => each === name.toLowerCase()).length > 1
+  const extracts = outline.extracts.filter(extract => !isTwin(extract))
+  const models = outline.models.filter(model => !isTwin(model))
+  const partial = draft.partial || extracts.length + models.length < names.length
+  const tables = [...outlineTables({ ...outline, extracts }, home)]
+  const columns = new Map(tables.map(([name, table]) => [name, describedColumns(table.columns)]))
+  const found = await look({ ...outline, extracts, models, partial }, columns)
+  return [...faults, ...found.faults.map(fault => ({ ...fault, file: join(folder, fault.file) }))]
+}
+
+interface Looked {
+  graph: SqlGraph
+  unknown: Bound['unknown']
+  faults: Fault[]
+  /** What is so whether there are faults or not. */
+  warnings: Fault[]
+  /** What would follow from a fault, where there is one. */
+  advice: Fault[]
+}
+
+/** What there is to say of a job's SQL. */
+async function look(
+  job: (JobOutline | JobSpec) & Pick<SqlSources, 'partial'>,
+  known: ReadonlyMap<string, Described[]>,
+): Promise<Looked> {
   const duck = await Duck.open({ threads: 1 })
   try {
-    const { graph, faults } = await parseJob(duck, spec)
-    const bound = await bindJob(
-      graph,
-      knownColumns(spec, home),
-      new Set(faults.map(({ file }) => file)),
-      true,
-    )
-    const wrong = [...faults, ...bound.faults, ...loadFaults(spec, bound.columns)]
-    const keyed = [...spec.extracts.map(({ name, key }) => ({ from: name, key })), ...spec.loads]
+    const { graph, faults } = await parseJob(duck, job)
+    const bound = await bindJob(graph, known, new Set(faults.map(({ file }) => file)), true)
+    const keyed = [...job.extracts.map(({ name, key }) => ({ from: name, key })), ...job.loads]
     const keys = new Map(keyed.filter(({ key }) => key.length > 0).map(({ from, key }) => [from, key]))
-    const advice = adviceOf(graph, { columns: bound.columns, keys, loads: spec.loads })
-    const own = warningsOf(graph, spec.loads)
-    const headers = spec.models.flatMap(model => headerWarnings(model, bound.columns.get(model.name)))
-    const warnings = [
-      ...own,
-      ...bound.failing,
-      ...advice,
-      ...headers,
-      ...connectorAdvice(spec),
-      ...(spec.passedOver ?? []),
-    ]
-    refuse([...wrong, ...own.filter(({ file }) => wrong.some(fault => fault.file === file))])
-    return { spec, graph, warnings, unknown: bound.unknown }
+    return {
+      graph,
+      unknown: bound.unknown,
+      faults: [...faults, ...bound.faults, ...loadFaults(job, bound.columns)],
+      warnings: warningsOf(graph, job.loads),
+      advice: [
+        ...bound.failing,
+        ...adviceOf(graph, { columns: bound.columns, keys, loads: job.loads }),
+        ...job.models.flatMap(model => headerWarnings(model, bound.columns.get(model.name))),
+      ],
+    }
   } finally {
     duck.close()
   }

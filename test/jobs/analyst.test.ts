@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { faultText, type SqlInvalid } from '../../engine/sql/faults.ts'
+import { type Fault, faultText, type SqlInvalid } from '../../engine/sql/faults.ts'
 import { validateJob } from '../../src/runs/validateJob.ts'
 import { type SmallJob, smallJob } from './small.ts'
 
@@ -47,7 +47,11 @@ async function faults(job: SmallJob): Promise<string[]> {
     () => undefined,
     (error: SqlInvalid) => error,
   )
-  return (error?.faults ?? []).map(fault => faultText(fault).split('\n')[0]!)
+  const said = (fault: Fault) => faultText(fault).split('\n')[0]!
+  return [
+    ...(error?.faults ?? []).map(said),
+    ...(error?.warnings ?? []).map(each => `warning: ${said(each)}`),
+  ]
 }
 
 const macro = (file: string) => `../macros/${file}`
@@ -112,7 +116,7 @@ const MISTAKES: [what: string, files: Record<string, string>, says: string[]][] 
     { 'draft.sql': 'SELECT nope FROM orders' },
     [
       'draft.sql:1: Referenced column "nope" not found in FROM clause; did you mean "note"?',
-      'draft.sql: nobody reads draft: no model, check or load',
+      'warning: draft.sql: nobody reads draft: no model, check or load',
     ],
   ],
   [
@@ -167,7 +171,10 @@ const MISTAKES: [what: string, files: Record<string, string>, says: string[]][] 
   [
     'a model in capitals',
     { 'n.SQL': 'SELECT 1 AS x FROM nowhere' },
-    ['n.SQL:1: reads nowhere, which nobody provides', 'n.SQL: nobody reads n: no model, check or load'],
+    [
+      'n.SQL:1: reads nowhere, which nobody provides',
+      'warning: n.SQL: nobody reads n: no model, check or load',
+    ],
   ],
 ]
 

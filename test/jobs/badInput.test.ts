@@ -88,7 +88,7 @@ const CASES: Case[] = [
   ['a model that reads no known table', edit('members_clean.sql', 'JOIN contacts_latest', 'JOIN newest'),
     2, 'MODEL_INVALID', 'members_clean.sql:12: reads newest, which nobody provides', /contacts_latest/],
   ['a model of a column that is not there', edit('members_clean.sql', 'tidy(first_name)', 'tidy(given_name)'),
-    2, 'MODEL_INVALID', 'members_clean.sql:16: Referenced column "given_name"', /There are: .*\bfirst_name\b/],
+    2, 'MODEL_INVALID', 'members_clean.sql:16: Referenced column "given_name"', /there are: .*\bfirst_name\b/],
   ['a wrong password of the legacy system', env({ LEGACY_DB_URL: locked(legacy.url) }),
     2, 'AUTH_FAILED', 'legacy: Access denied for user', /Check the user, the password/],
   ['a wrong password of the CRM', env({ CRM_DB_URL: locked(crm.url) }),

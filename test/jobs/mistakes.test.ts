@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type Fault, faultText, type SqlInvalid } from '../../engine/sql/faults.ts'
+import { faultText, type SqlInvalid } from '../../engine/sql/faults.ts'
 import { validateJob } from '../../src/runs/validateJob.ts'
 import { smallJob } from './small.ts'
 
@@ -27,6 +27,18 @@ extract:
 load:
   m: { to: wh, from: m, key: order_id }
 `
+
+const PLAIN = `job: mistakes\n${YAML}`
+/** A job.yaml with one thing put in place of another. */
+const settings = (was: string, now: string) => {
+  assert.ok(PLAIN.includes(was))
+  return { 'job.yaml': PLAIN.replace(was, now) }
+}
+const changed = (text: string) =>
+  text
+    .split('\n')
+    .filter(line => !PLAIN.split('\n').includes(line))
+    .join('\n')
 
 /** The text of a model; or files, by their names. */
 const MISTAKES: (string | Record<string, string>)[] = [
@@ -176,6 +188,25 @@ const MISTAKES: (string | Record<string, string>)[] = [
   { '../macros/t.sql': 'CREATE MACRO vat(x) AS x * (1 + 2;' },
   { '../macros/t.sql': 'CREATE MACRO vat(x) AS rund(x);' },
   { '../macros/t.sql': 'CREATE TABLE t AS SELECT 1 AS x' },
+  { ...settings('key: order_id }', 'kye: order_id }'), 'm.sql': 'SELECT order_id, custmer_id FROM orders' },
+  {
+    ...settings('load:', 'checks: { paid: { order_id: unique } }\nload:'),
+    'paid.sql.txt': 'SELECT order_id FROM orders',
+    'm.sql': 'SELECT order_id FROM ordrs',
+  },
+  { 'z.sql.txt': 'SELECT 1 AS x', 'm.sql': 'SELECT order_id, custmer_id FROM orders' },
+  { ...settings('extract:', 'extracts:'), 'm.sql': 'SELECT order_id, FROM orders' },
+  { 'm.sql': 'SELECT ordr_id, amont, uper(note) AS n, o.nte, x.note FROM orders AS o' },
+  { 'm.sql': 'WITH a AS (SELECT amont FROM orders) SELECT amont, ordr_id FROM a' },
+  {
+    'a.sql': 'SELECT order_id, amont, note FROM orders',
+    'm.sql': 'SELECT order_id, amont, nte, custmer_id FROM a',
+    'checks/m/b.sql': "SELECT ordr_id, 'x' AS reason FROM m",
+  },
+  {
+    'm.sql':
+      'SELECT order_id, uper(lowr(note)) FROM orders WHERE amont > 1 GROUP BY ALL HAVING sum(amunt) > 1',
+  },
 ]
 
 test('typical mistakes are told each at its place, with what to write', async () => {
@@ -192,21 +223,22 @@ test('typical mistakes are told each at its place, with what to write', async ()
     }
     const found = await validateJob(job.folder, {}, job.home).then(
       ({ warnings }) => warnings.map(warning => `warning: ${faultText(warning)}`),
-      (error: SqlInvalid) => error.faults.map((fault: Fault) => faultText(fault)),
+      (error: SqlInvalid) => error.message.split('\n').concat(error.hint ? `    hint: ${error.hint}` : []),
     )
     assert.ok(found.length > 0, `nothing is said of: ${JSON.stringify(mistake)}`)
     const text = found.join('\n').replaceAll(job.folder, 'job')
     assert.doesNotMatch(text, /DESCRIBE|COPY|read_parquet|nightfreight-|_nf_/)
     // What is wrong with a query stands at its line.
-    assert.match(text, /\.sql:\d+: |job\.yaml:\d+|is empty|nobody|no model/)
+    assert.match(text, /\.sql:\d+:(\d+:)? |job\.yaml:\d+|is empty|nobody|no model/)
     const title =
       typeof mistake === 'string'
         ? mistake
         : Object.entries(mistake)
-            .map(([file, sql]) => `${file}: ${sql}`)
+            .map(([file, text]) => `${file}: ${file === 'job.yaml' ? changed(text) : text}`)
             .join('\n')
     told.push(`${title}\n\n${text.replaceAll(/^/gm, '  ')}\n`)
     for (const file of Object.keys(files)) rmSync(join(job.folder, file))
+    job.yaml(YAML)
     for (const folder of ['check', 'checks', 'seed', '../macros'])
       rmSync(join(job.folder, folder), { recursive: true, force: true })
   }
