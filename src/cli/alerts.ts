@@ -5,7 +5,7 @@ import { type AlertRecord, latestAlerts } from '../metadata/alerts.ts'
 import { siteOf } from '../util/site.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
-import { parseCount } from './parse.ts'
+import { parseCount, parseJob } from './parse.ts'
 
 export function alertsCommand(): Command {
   return new Command('alerts')
@@ -21,7 +21,7 @@ export function alertsCommand(): Command {
 function listCommand(): Command {
   return new Command('list')
     .description('Show the latest alerts by channel: how often, and what became of them')
-    .argument('[job]', "only this job's alerts")
+    .argument('[job]', "only this job's alerts: its folder, or its name", parseJob)
     .option('--limit <n>', 'how many', parseCount, 50)
     .option('--json', 'print as JSON')
     .addHelpText('after', '\nExample:\n  nightfreight alerts list member_data_warehouse_sync --json')

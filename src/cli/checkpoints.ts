@@ -5,7 +5,7 @@ import type { Checkpoint } from '../metadata/checkpoints.ts'
 import type { RunState } from '../runs/checkpoints.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
-import { parseCount } from './parse.ts'
+import { parseCount, parseJob } from './parse.ts'
 
 export function checkpointsCommand(): Command {
   return new Command('checkpoints')
@@ -21,7 +21,7 @@ export function checkpointsCommand(): Command {
 function listCommand(): Command {
   return new Command('list')
     .description('Show checkpoints, newest first: one after every committed task, and how far extracts were')
-    .argument('[job]', "only this job's")
+    .argument('[job]', "only this job's: its folder, or its name", parseJob)
     .option('--limit <n>', 'how many', parseCount, 20)
     .option('--json', 'print as JSON')
     .addHelpText(

@@ -9,7 +9,7 @@ import { openMask, shownRecord } from '../runs/mask.ts'
 import { printable } from '../util/printable.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
-import { parseCount, parseTime } from './parse.ts'
+import { parseCount, parseJob, parseTime } from './parse.ts'
 
 const STATES: ErrorState[] = ['open', 'queued', 'reprocessed', 'resolved', 'discarded']
 
@@ -85,7 +85,7 @@ interface ListFlags extends Filters {
 
 function listCommand(): Command {
   return filtered(new Command('list').description('Show error records, newest first, and how many by reason'))
-    .option('--job <name>', "only this job's")
+    .option('--job <job>', "only this job's: its folder, or its name", parseJob)
     .addOption(new Option('--state <state>', 'in which state').choices([...STATES, 'all']).default('open'))
     .option('--limit <n>', 'how many', parseCount, 50)
     .option('--json', 'print as JSON')
@@ -127,7 +127,7 @@ function discardCommand(): Command {
       'Close open records by hand: there is nothing to mend, or nobody will',
     ),
   )
-    .argument('<job>', "the job's name")
+    .argument('<job>', "the job's folder, or its name", parseJob)
     .argument('[ids...]', 'these, of those that the options name')
     .addHelpText(
       'after',
@@ -178,7 +178,7 @@ function exportCommand(): Command {
     new Command('export').description('Write the open error records of one model as CSV, to be corrected'),
     true,
   )
-    .argument('<job>', "the job's name")
+    .argument('<job>', "the job's folder, or its name", parseJob)
     .argument('<model>', 'the model or extract')
     .option('--out <file>', 'default: standard output')
     .option('--exact', 'the exact bytes: formulas, control characters and sensitive values, too')
@@ -232,7 +232,7 @@ function reprocessCommand(): Command {
       'Have the next run take rejected rows again: as corrected, or by a model that was changed',
     ),
   )
-    .argument('<job>', "the job's name")
+    .argument('<job>', "the job's folder, or its name", parseJob)
     .argument(
       '[ids...]',
       'only these (default: all open ones that the options name, or those that the CSV corrects)',

@@ -7,7 +7,7 @@ import { checkHistory, type ScoreHistory } from '../runs/checkHistory.ts'
 import { environmentName } from './environment.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
-import { parseCount, parseTime } from './parse.ts'
+import { parseCount, parseJob, parseTime } from './parse.ts'
 import { codeOf, lasted, noRuns, stateOf } from './runState.ts'
 import { inColumns } from './table.ts'
 import { violationsText, withViolations } from './violations.ts'
@@ -22,16 +22,17 @@ interface HistoryFlags {
 export function historyCommand(): Command {
   return new Command('history')
     .description('Show runs over time: when, how long, how many records, and how they ended')
-    .argument('[job]', "only this job's runs")
+    .argument('[job]', "only this job's runs: its folder, or its name")
     .option('--limit <n>', 'how many runs', parseCount, 50)
     .option('--since <time>', 'runs that began at this time or later, ISO 8601', parseTime)
     .option('--checks', 'how tables, columns and checks of the job did, run by run')
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight history\n  nightfreight history --env dev\n  nightfreight history member_data_warehouse_sync --since 2026-02-01 --json\n  nightfreight history member_data_warehouse_sync --checks',
+      '\nExamples:\n  nightfreight history\n  nightfreight history --env dev\n  nightfreight history member_data_warehouse_sync --since 2026-02-01 --json\n  nightfreight history queries/members --checks',
     )
-    .action(async (job: string | undefined, { limit, since, checks, json }: HistoryFlags) => {
+    .action(async (named: string | undefined, { limit, since, checks, json }: HistoryFlags) => {
+      const job = named === undefined ? undefined : parseJob(named)
       if (checks && job === undefined)
         throw new EngineError('CONFIG_INVALID', '--checks shows the checks of one job: name it', {
           hint: 'nightfreight history JOB --checks',
@@ -39,14 +40,22 @@ export function historyCommand(): Command {
       const metadata = await openMetadata(homeFolder())
       const wanted = { limit, since: since?.toISOString() }
       if (checks) {
-        const scores = await checkHistory(metadata, job!, wanted).finally(() => metadata.close())
-        print(json ? JSON.stringify({ job, scores }) : scoresText(scores))
+        const readScores = async () => {
+          const scores = await checkHistory(metadata, job!, wanted)
+          const runs = scores.length > 0 || (await metadata.history({ job, ...wanted, limit: 1 })).length > 0
+          return {
+            scores,
+            none: runs ? `No run of ${job} has checked anything.` : await noRuns(metadata, named),
+          }
+        }
+        const { scores, none } = await readScores().finally(() => metadata.close())
+        print(json ? JSON.stringify({ job, scores }) : scores.length === 0 ? none : scoresText(scores))
         return
       }
       const read = async () => {
         const runs = await metadata.history({ job, ...wanted })
         const names = runs.map(({ run }) => run)
-        const none = runs.length === 0 ? await noRuns(metadata, job) : ''
+        const none = runs.length === 0 ? await noRuns(metadata, named) : ''
         return { runs, none, violations: await violationsOf(metadata.database, names) }
       }
       const { runs, none, violations } = await read().finally(() => metadata.close())
@@ -68,7 +77,6 @@ export function historyCommand(): Command {
 const SHOWN = 10
 
 function scoresText(scores: ScoreHistory[]): string {
-  if (scores.length === 0) return 'No run of it has checked anything.'
   const rows = scores.map(({ table, column, check, nights }) => [
     table ?? '',
     column ?? '',
@@ -101,7 +109,9 @@ function historyText(runs: HistoryRecord[], violations: Map<string, ViolationRec
     run.records_processed === null ? '' : counted(run.records_processed, 'record'),
     violationsText(violations.get(run.run)).trim(),
     run.retried === 0 ? '' : `${counted(run.retried, 'task')} begun again`,
-    run.errors === 0 ? '' : counted(run.errors, 'error'),
+    run.errors === 0
+      ? ''
+      : `${counted(run.errors, 'rejected row')} that ${run.errors === 1 ? 'was' : 'were'} new`,
   ])
   return inColumns(rows).join('\n')
 }

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { counted } from '../../engine/plural.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
-import { parseCount } from './parse.ts'
+import { parseCount, parseJob } from './parse.ts'
 
 interface IntervalsFlags {
   limit: number
@@ -13,7 +13,7 @@ interface IntervalsFlags {
 export function intervalsCommand(): Command {
   return new Command('intervals')
     .description('Show the data intervals of a job, newest first, with their states and runs')
-    .argument('<job>', "the job's name")
+    .argument('<job>', "the job's folder, or its name", parseJob)
     .option('--limit <n>', 'how many', parseCount, 50)
     .option(
       '--forget-future',

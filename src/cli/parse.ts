@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import { isJobFolder, jobNameOf } from '../runs/jobName.ts'
 
 const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?) ?(Z|[+-]\d\d:?\d\d)?)?$/i
 
@@ -12,6 +13,9 @@ export function parseTime(text: string): Date {
     throw new InvalidArgumentError('Expected a time such as 2026-02-01 or 2026-02-01T02:00:00Z.')
   return time
 }
+
+/** The name of a job that is named by its folder, as for commands that read its files, or as it is. */
+export const parseJob = (text: string): string => (isJobFolder(text) ? jobNameOf(text) : text)
 
 /** A whole number from 0. */
 export function parseCount(text: string): number {

@@ -1,36 +1,28 @@
 import { Command } from 'commander'
+import type { Metadata } from '../metadata/metadata.ts'
 import type { RunRecord } from '../metadata/runs.ts'
 import { violationsOf } from '../metadata/violations.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
-import { parseCount } from './parse.ts'
+import { parseCount, parseJob } from './parse.ts'
 import { lasted, noRuns, stateOf } from './runState.ts'
 import { violationsText, withViolations } from './violations.ts'
 
 export function statusCommand(): Command {
   return new Command('status')
     .description('Show the latest runs, and the tasks of the newest one')
-    .argument('[job or run]', "only this job's runs, or that run")
+    .argument('[job or run]', 'only the runs of this job (its folder, or its name), or that run')
     .option('--limit <n>', 'how many runs', parseCount, 10)
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  nightfreight status\n  nightfreight status 20260201T020000-4f1c9a\n  nightfreight status member_data_warehouse_sync --json',
+      '\nExamples:\n  nightfreight status\n  nightfreight status 20260201T020000-4f1c9a\n  nightfreight status queries/members --json',
     )
     .action(async (wanted: string | undefined, { limit, json }: { limit: number; json?: boolean }) => {
       const metadata = await openMetadata(homeFolder())
-      const one = wanted === undefined ? undefined : await metadata.run(wanted)
-      const runs = (one ? [one] : await metadata.runs(limit, wanted)).map(run => ({
-        ...run,
-        state: stateOf(run),
-      }))
-      const violations = await violationsOf(
-        metadata.database,
-        runs.map(({ run }) => run),
+      const { runs, violations, tasks, none } = await readStatus(metadata, wanted, limit).finally(() =>
+        metadata.close(),
       )
-      const tasks = runs[0] ? await metadata.tasks(runs[0].run) : []
-      const none = runs.length === 0 ? await noRuns(metadata, wanted) : ''
-      await metadata.close()
       if (json) print(JSON.stringify({ runs: withViolations(runs, violations), tasks }))
       else if (runs.length === 0) print(none)
       else {
@@ -45,6 +37,18 @@ export function statusCommand(): Command {
         }
       }
     })
+}
+
+async function readStatus(metadata: Metadata, wanted: string | undefined, limit: number) {
+  const one = wanted === undefined ? undefined : await metadata.run(wanted)
+  const found = one ? [one] : await metadata.runs(limit, wanted === undefined ? undefined : parseJob(wanted))
+  const names = found.map(({ run }) => run)
+  return {
+    runs: found.map(run => ({ ...run, state: stateOf(run) })),
+    violations: await violationsOf(metadata.database, names),
+    tasks: names[0] === undefined ? [] : await metadata.tasks(names[0]),
+    none: names.length === 0 ? await noRuns(metadata, wanted) : '',
+  }
 }
 
 function span({ started_at, ended_at }: { started_at: string; ended_at: string | null }): string {
