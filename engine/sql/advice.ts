@@ -1,6 +1,7 @@
 import type { LoadSpec } from '../contracts/load.ts'
 import type { Described } from './checkColumns.ts'
-import { quoteName } from './duckdb.ts'
+import type { DuckRow } from './duckdb.ts'
+import { fanOuts } from './fanOut.ts'
 import type { Fault } from './faults.ts'
 import type { SqlGraph } from './model.ts'
 import { conjuncts, firstPlace, isGenerated, type SqlNode } from './parse.ts'
@@ -13,6 +14,8 @@ export interface Known {
   columns: ReadonlyMap<string, Described[]>
   /** Table → columns that no two of its rows have the same of. */
   keys: ReadonlyMap<string, string[]>
+  /** All rows of those that are files of the job. */
+  rows?: ReadonlyMap<string, DuckRow[]>
   loads: Pick<LoadSpec, 'table' | 'from'>[]
 }
 
@@ -54,7 +57,11 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
         )
     for (const [name, at] of unreadCtes(top))
       advise(at, `nobody reads ${name}`, `Take ${name} out of WITH, or read it.`)
-    for (const select of selectsIn(top)) new Select(select.node, select.ctes, known, advise).look()
+    for (const select of selectsIn(top)) {
+      new Select(select.node, select.ctes, known, advise).look()
+      for (const each of fanOuts(select.node, select.ctes, known, select.node === top))
+        advise(each.node, each.message, each.hint)
+    }
   }
   return found
 }
@@ -124,11 +131,7 @@ class Select {
     }
     const left = this.join(node.left as SqlNode)
     const right = this.join(node.right as SqlNode)
-    const { join_type, ref_type, using_columns } = node as {
-      join_type?: string
-      ref_type?: string
-      using_columns?: string[]
-    }
+    const { join_type, ref_type } = node as { join_type?: string; ref_type?: string }
     const [side] = right
     if (join_type === 'LEFT') for (const { alias } of right) this.outer.add(alias)
     if (ref_type === 'CROSS' && !this.node.where_clause && side?.table && left.some(({ table }) => table))
@@ -136,30 +139,6 @@ class Select {
         node.right as SqlNode,
         `every row is joined with every row of ${side.table}`,
         `Say which belong together: JOIN ${side.table} ON …; or CROSS JOIN a table of one row.`,
-      )
-    const key = side?.table === undefined ? undefined : this.known.keys.get(side.table)
-    if (
-      right.length !== 1 ||
-      !key ||
-      ref_type !== 'REGULAR' ||
-      !['INNER', 'LEFT', 'OUTER'].includes(join_type!)
-    )
-      return [...left, ...right]
-    const equal = new Set((using_columns ?? []).map(column => column.toLowerCase()))
-    for (const each of conjuncts(node.condition as SqlNode)) {
-      if (each.type !== 'COMPARE_EQUAL' && each.type !== 'COMPARE_NOT_DISTINCT_FROM') continue
-      for (const operand of [each.left, each.right] as SqlNode[]) {
-        const names = operand.type === 'COLUMN_REF' ? operand.column_names! : []
-        const [first, second] = names.map(part => part.toLowerCase())
-        if (second === undefined || first === side!.alias) equal.add(second ?? first ?? '')
-      }
-    }
-    const missing = key.filter(name => !equal.has(name.toLowerCase()))
-    if (missing.length > 0)
-      this.advise(
-        node.right as SqlNode,
-        `the join may give a row many times: ${side!.table} has one row a ${key.join(', ')}, and ${missing.join(', ')} is not joined by`,
-        `Join by ${key.map(quoteName).join(' and ')}, or first make ${side!.table} one row a key: QUALIFY row_number() OVER (PARTITION BY … ORDER BY …) = 1.`,
       )
     return [...left, ...right]
   }

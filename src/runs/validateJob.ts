@@ -4,7 +4,7 @@ import { describedColumns, loadFaults } from '../../engine/plan/checkSql.ts'
 import { adviceOf } from '../../engine/sql/advice.ts'
 import { type Bound, bindJob } from '../../engine/sql/bind.ts'
 import type { Described } from '../../engine/sql/checkColumns.ts'
-import { Duck } from '../../engine/sql/duckdb.ts'
+import { Duck, type DuckRow } from '../../engine/sql/duckdb.ts'
 import { type Fault, refuse } from '../../engine/sql/faults.ts'
 import { parseJob } from '../../engine/sql/graph.ts'
 import type { SqlGraph, SqlSources } from '../../engine/sql/model.ts'
@@ -121,6 +121,9 @@ async function look(
     const bound = await bindJob(graph, known, new Set(faults.map(({ file }) => file)), true)
     const keyed = [...job.extracts.map(({ name, key }) => ({ from: name, key })), ...job.loads]
     const keys = new Map(keyed.filter(({ key }) => key.length > 0).map(({ from, key }) => [from, key]))
+    const rows = new Map<string, DuckRow[]>()
+    for (const { name, sql, seed } of job.models)
+      if (seed && graph.models.some(({ reads }) => reads.includes(name))) rows.set(name, await duck.rows(sql))
     return {
       graph,
       unknown: bound.unknown,
@@ -128,7 +131,7 @@ async function look(
       warnings: warningsOf(graph, job.loads),
       advice: [
         ...bound.failing,
-        ...adviceOf(graph, { columns: bound.columns, keys, loads: job.loads }),
+        ...adviceOf(graph, { columns: bound.columns, keys, rows, loads: job.loads }),
         ...job.models.flatMap(model => headerWarnings(model, bound.columns.get(model.name))),
       ],
     }

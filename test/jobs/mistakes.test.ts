@@ -196,6 +196,13 @@ const MISTAKES: (string | Record<string, string>)[] = [
   },
   { 'z.sql.txt': 'SELECT 1 AS x', 'm.sql': 'SELECT order_id, custmer_id FROM orders' },
   { ...settings('extract:', 'extracts:'), 'm.sql': 'SELECT order_id, FROM orders' },
+  'SELECT c.customer_id AS order_id, sum(year(c.since)) AS s, sum(o.amount) AS a, count(DISTINCT c.name) AS n FROM customers AS c JOIN orders AS o USING (customer_id) GROUP BY ALL',
+  'SELECT c.customer_id AS order_id, o.note FROM customers AS c LEFT JOIN orders AS o USING (customer_id)',
+  {
+    'seeds/tags.csv': 'order_id,tag\n10,a\n10,b\n',
+    'm.sql':
+      'SELECT o.customer_id AS order_id, sum(o.amount) AS a, sum(o.amount * t.order_id) AS b FROM orders AS o JOIN tags AS t USING (order_id) GROUP BY ALL',
+  },
   { 'm.sql': 'SELECT ordr_id, amont, uper(note) AS n, o.nte, x.note FROM orders AS o' },
   { 'm.sql': 'WITH a AS (SELECT amont FROM orders) SELECT amont, ordr_id FROM a' },
   {
@@ -239,12 +246,46 @@ test('typical mistakes are told each at its place, with what to write', async ()
     told.push(`${title}\n\n${text.replaceAll(/^/gm, '  ')}\n`)
     for (const file of Object.keys(files)) rmSync(join(job.folder, file))
     job.yaml(YAML)
-    for (const folder of ['check', 'checks', 'seed', '../macros'])
+    for (const folder of ['check', 'checks', 'seed', 'seeds', '../macros'])
       rmSync(join(job.folder, folder), { recursive: true, force: true })
   }
   const page = told.join(`\n${'─'.repeat(80)}\n`)
   if (process.env.GOLDEN === 'write') writeFileSync(GOLDEN, page)
   assert.equal(page, readFileSync(GOLDEN, 'utf8'))
+})
+
+/** What is right, and of which nothing is to be said. */
+const RIGHT: (string | Record<string, string>)[] = [
+  'SELECT c.customer_id AS order_id, sum(o.amount) AS a FROM customers AS c JOIN orders AS o USING (customer_id) GROUP BY ALL',
+  'SELECT c.customer_id AS order_id, count(o.order_id) AS n FROM customers AS c LEFT JOIN orders AS o ON o.customer_id = c.customer_id GROUP BY c.customer_id',
+  'SELECT c.customer_id AS order_id, max(c.since) AS s, count(*) AS n FROM customers AS c JOIN orders AS o USING (customer_id) GROUP BY ALL',
+  'SELECT o.order_id, sum(year(c.since)) AS s FROM customers AS c JOIN orders AS o USING (customer_id) GROUP BY ALL',
+  'SELECT o.order_id, c.name FROM orders AS o JOIN customers AS c USING (customer_id)',
+  'SELECT o.order_id, c.name FROM customers AS c JOIN orders AS o USING (customer_id)',
+  'WITH j AS (SELECT customer_id, o.amount FROM customers AS c JOIN orders AS o USING (customer_id)) SELECT customer_id AS order_id, sum(amount) AS a FROM j GROUP BY ALL',
+  'SELECT c.name AS order_id, sum(o.amount) AS a FROM orders AS o, customers AS c WHERE o.customer_id = c.customer_id GROUP BY ALL',
+  {
+    'seeds/tags.csv': 'order_id,tag\n10,a\n11,b\n',
+    'm.sql':
+      'SELECT t.tag AS order_id, sum(o.amount) AS a FROM orders AS o JOIN tags AS t USING (order_id) GROUP BY ALL',
+  },
+]
+
+test('of what is right nothing is said', async () => {
+  const job = await smallJob({ after }, 'right', { 'job.yaml': YAML })
+  for (const right of RIGHT) {
+    const files = typeof right === 'string' ? { 'm.sql': right } : right
+    for (const [file, text] of Object.entries(files)) {
+      mkdirSync(join(job.folder, file, '..'), { recursive: true })
+      writeFileSync(join(job.folder, file), text)
+    }
+    const { warnings } = await validateJob(job.folder, {}, job.home)
+    assert.deepEqual(
+      warnings.map(each => faultText(each)),
+      [],
+      JSON.stringify(right),
+    )
+  }
 })
 
 test('a job of 200 models over 50 tables is bound in less than 2 seconds of one core', async () => {
