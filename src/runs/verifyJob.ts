@@ -45,8 +45,8 @@ export async function verifyJob(
   options.secrets.push(...spec.secrets, ...secretsIn(options.env.STAGING_URL))
   const root = join(home, 'staging')
   const temp = join(home, 'tmp', `verify-${process.pid}`)
-  mkdirSync(root, { recursive: true })
-  mkdirSync(temp, { recursive: true })
+  mkdirSync(root, { recursive: true, mode: 0o700 })
+  mkdirSync(temp, { recursive: true, mode: 0o700 })
   const { threads, memory } = spec.resources
   const bucket = openStaging(options.env.STAGING_URL, root)
   const staging = bucket ?? new LocalStaging(root)

@@ -181,6 +181,9 @@ test('nothing of the state is for others to read, whatever the mask of who start
     const home = join(job.home, 'state')
     mkdirSync(home, { mode: 0o755 })
     const csv = join(home, 'bad.csv')
+    // What comes first makes the folders.
+    assert.match((await job.cliIn({ NIGHTFREIGHT_HOME: home }, 'verify', job.folder)).output, /NOT_STAGED/)
+    assert.equal(statSync(join(home, 'staging')).mode & 0o077, 0)
     for (const args of [
       ['plan', job.folder],
       ['run', job.folder],
