@@ -44,7 +44,7 @@ export async function highest(context: RunContext, read: PlannedRead, parts: Par
     )
   if (without > 0)
     context.progress.note(
-      `${where}: ${counted(without, 'row')} whose ${column} is NULL were read, as each night (nulls: read)`,
+      `${where}: read ${counted(without, 'row')} whose ${column} is NULL, as each night (nulls: read)`,
     )
   if (last !== null && isFuture(last!, type, now)) {
     const found = `${column} lies in the future: ${last} where ${last_key}`

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../engine/sql/files.ts'
 import { BadFile } from '../formats/bad.ts'
@@ -49,8 +50,8 @@ export async function sampleRows(
           if (sample && sample.rows.length > 0) return sample
         }
       } catch (error) {
-        // The run says it of the file.
-        if (!(error instanceof BadFile)) throw error
+        // The run says it of the file, and may have the memory that was wanting here.
+        if (!(error instanceof BadFile) && !isMemory(error)) throw error
       }
     }
     return undefined
@@ -59,6 +60,8 @@ export async function sampleRows(
     spool.remove()
   }
 }
+
+const isMemory = (error: unknown) => error instanceof EngineError && error.code === 'MEMORY_EXCEEDED'
 
 async function sampleOf(
   duck: Duck,

@@ -18,6 +18,10 @@ export interface Entry {
   passed?: string
 }
 
+/** What to do where a file or a folder is closed to the user who reads. */
+export const MAY_READ =
+  'Give this user the right to it (r of a file; r and x of a folder, w for after:), or name in files: what may be read.'
+
 /** What is passed over under a name. */
 export const PASSED = {
   folder: (name: string): Entry => ({

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { s3 } from '../../src/connectors/s3/index.ts'
@@ -14,6 +14,42 @@ const folder = testFolder()
 const sshd = await sshdFor(folder)
 const server = await s3For()
 const asked = { files: '*.csv', schema: { id: 'BIGINT' } }
+
+test('SFTP: what the user may not list or read is refused by its name; a folder whose files cannot be seen is not an empty one', async () => {
+  const drop = join(folder, 'closed')
+  const own = sftpPlace(drop, sshd)
+  for (const name of ['a.csv', 'secret.csv', 'shut/b.csv', 'unlisted/c.csv', 'unseen/d.csv'])
+    await own.put(name, 'id\n1\n')
+  // Root may do everything, so nobody logs in instead.
+  const user = sshd.user === 'root' ? 'nobody' : sshd.user
+  for (const path of [folder, join(folder, 'ssh')]) chmodSync(path, 0o755)
+  chmodSync(join(folder, 'ssh', 'authorized'), 0o644)
+  const modes = { 'secret.csv': 0o000, shut: 0o000, unlisted: 0o311, unseen: 0o644 }
+  for (const [name, mode] of Object.entries(modes)) chmodSync(join(drop, name), mode)
+  const place = sftpPlace(drop, sshd, { url: `sftp://${user}@127.0.0.1:${sshd.port}${drop}` })
+  try {
+    assert.deepEqual((await night(place, { ...asked, files: 'a.csv' })).rows, [['1']])
+    for (const [files, named] of [
+      ['*.csv', 'secret.csv'],
+      ['shut/*.csv', 'shut'],
+      ['unlisted/*.csv', 'unlisted'],
+      ['unseen/*.csv', 'unseen'],
+      ['**/d.csv', '(shut|unlisted|unseen)'],
+    ] as const)
+      await assert.rejects(
+        night(place, { ...asked, files }),
+        (error: Error & { code: string; hint: string }) => {
+          assert.equal(error.code, 'PERMISSION_DENIED')
+          assert.match(error.message, new RegExp(`^drop: ${named}: `))
+          assert.match(error.hint, /x of a folder/)
+          return true
+        },
+        files,
+      )
+  } finally {
+    for (const name of Object.keys(modes)) chmodSync(join(drop, name), 0o755)
+  }
+})
 
 test('SFTP: a host key that nobody named, another one, and known_hosts', async () => {
   const drop = join(folder, 'keys')

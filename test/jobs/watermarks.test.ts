@@ -93,7 +93,7 @@ for (const kind of ['postgres', 'mariadb'] as const)
         notes.join('\n'),
         new RegExp(`s.${table}: mark lies in the future: \\d+-\\S+.* where id 3`),
       )
-    assert.match(notes.join('\n'), /s\.amount: 1 row whose mark is NULL/)
+    assert.match(notes.join('\n'), /s\.amount: read 1 row whose mark is NULL/)
     assert.match(notes.join('\n'), /s\.word: no lag/)
     // A row to come is read again; it is no moment for the last two, where it marks how far the first night read.
     await each((table, { nights }) => [

@@ -4,7 +4,7 @@ import { dirname, join, resolve, sep } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { EngineError } from '../../../engine/errors.ts'
-import { type DropStore, type Entry, PASSED } from '../../drops/store.ts'
+import { type DropStore, type Entry, MAY_READ, PASSED } from '../../drops/store.ts'
 
 /** A folder of this machine. */
 export interface LocalAccess {
@@ -125,8 +125,12 @@ export class LocalStore implements DropStore {
   async close(): Promise<void> {}
 
   private failed(name: string, cause: unknown): EngineError {
-    const code = isDenied(cause) ? 'PERMISSION_DENIED' : 'CONNECTION_LOST'
-    return new EngineError(code, `${this.name}: ${name}: ${(cause as Error).message}`, { cause })
+    const denied = isDenied(cause)
+    return new EngineError(
+      denied ? 'PERMISSION_DENIED' : 'CONNECTION_LOST',
+      `${this.name}: ${name}: ${(cause as Error).message}`,
+      { cause, ...(denied && { hint: MAY_READ }) },
+    )
   }
 }
 

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net'
 import type Client from 'ssh2-sftp-client'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
+import { MAY_READ } from '../../drops/store.ts'
 import { type HostKeys, knownTypes, refusal } from './hostKey.ts'
 
 /** What an SFTP connection needs to be opened: plain data. */
@@ -202,6 +203,7 @@ const BY_LEVEL: Record<string, ErrorCode> = {
 }
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
+  PERMISSION_DENIED: MAY_READ,
   AUTH_FAILED: 'Check the user, and password, private_key or agent.',
   TLS_FAILED:
     'Server and client have no algorithm in common: the server is too old, or its settings are too strict.',

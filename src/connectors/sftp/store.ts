@@ -36,6 +36,7 @@ export class SftpStore implements DropStore {
     const found = await unless('TABLE_MISSING', () =>
       this.session.use(folder, client => client.list(this.at(folder))),
     )
+    if (found?.length === 0) await this.refuseUnseen(folder)
     for (const { name, type, size, modifyTime } of found ?? []) {
       const path = folder === '' ? name : `${folder}/${name}`
       if (leadsOut(name) || name.includes('/'))
@@ -46,6 +47,16 @@ export class SftpStore implements DropStore {
       } else if (type === 'l') {
         yield await this.linked(path)
       } else if (type === '-') yield { name: path, size, mtime: modifyTime }
+    }
+  }
+
+  /** Fails where a folder seems empty since its files may not be looked at: servers leave such out of a listing. */
+  private async refuseUnseen(folder: string): Promise<void> {
+    try {
+      await this.session.use(folder, client => client.stat(`${this.at(folder)}/.`))
+    } catch (error) {
+      // Others may not know such a path.
+      if ((error as EngineError).code === 'PERMISSION_DENIED') throw error
     }
   }
 
