@@ -45,6 +45,7 @@ export async function enterEnvironment(command: string, folders: string[], flag:
   const { declaredIn, environmentsIn, workplaceOf } = await import('../runs/environment.ts')
   const byName = BY_NAME.includes(command)
   const known = environmentsIn(homeFolder())
+  const nothing = `nothing has run in an environment ${name}`
   const declared = byName ? [] : folders.flatMap(declaredIn)
   if (!(byName ? known : declared).includes(name)) {
     // Before production is told of a run that could not be begun.
@@ -55,14 +56,11 @@ export async function enterEnvironment(command: string, folders: string[], flag:
       environmentOf(folder, process.env, declaredIn(folder))
     if (byName && flag && known.length > 0) {
       const { didYouMean } = await import('../../engine/nearest.ts')
-      throw new EngineError(
-        'CONFIG_INVALID',
-        `nothing has run in an environment ${name}${didYouMean(name, known)}`,
-        {
-          hint: `There are: ${known.join(', ')}.`,
-        },
-      )
+      throw new EngineError('CONFIG_INVALID', `${nothing}${didYouMean(name, known)}`, {
+        hint: `There are: ${known.join(', ')}.`,
+      })
     }
+    if (byName && flag) process.stderr.write(`${nothing}: this is production\n`)
     return
   }
   if (!KNOWING.includes(command))

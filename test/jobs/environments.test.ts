@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { runJob } from '../../src/index.ts'
+import { loadJob } from '../../src/config/load.ts'
+import { type EngineError, runJob } from '../../src/index.ts'
 import { commandLine } from '../commandLine.ts'
 import { type FreshDatabase, freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
@@ -87,6 +88,12 @@ async function duckRows(path: string | undefined, sql: string) {
     duck.close()
   }
 }
+
+const failure = (act: Promise<unknown>): Promise<unknown> =>
+  act.then(
+    () => assert.fail('it did not fail'),
+    error => error,
+  )
 
 const totalsIn = async (database: FreshDatabase) =>
   (
@@ -218,10 +225,10 @@ test('what an environment works on outlives the clean-up of production, and is s
   assert.match(shown.out, /orders: 4 rows/)
   const { run } = (await job.metadata.history({ job: job.name, limit: 1 }))[0]!
   rmSync(join(job.home, 'staging', job.name, run, 'image'), { recursive: true })
-  const gone = await job.cli('run', job.folder, '--env', 'qa')
-  assert.equal(gone.code, 2, gone.output)
-  assert.match(gone.err, /NOT_STAGED: orders: what run \S+ of production has staged is gone or damaged/)
-  assert.match(gone.err, /hint: .*without --env: nightfreight run /)
+  const gone = (await failure(job.run('qa'))) as EngineError
+  assert.match(String(gone), /orders: what run \S+ of production has staged is gone or damaged/)
+  assert.deepEqual([gone.code, gone.exitCode], ['NOT_STAGED', 2])
+  assert.match(gone.hint!, /without --env: nightfreight run /)
   await job.run()
   await job.run('qa')
 })
@@ -253,21 +260,22 @@ test('a target of production is refused, however it is written', async t => {
   linkSync(job.path('production.duckdb'), job.path('copy.duckdb'))
   const before = await job.production()
   for (const [index, [target, value, other]] of spellings.entries()) {
-    const refused = await job.cli('validate', job.folder, '--env', `e${index}`)
-    assert.equal(refused.code, 2, value)
+    const refused = String(await failure(loadJob(job.folder, { NIGHTFREIGHT_ENV: `e${index}` })))
     assert.match(
-      refused.err,
+      refused,
       new RegExp(
         `job\\.yaml:\\d+:\\d+: environments\\.e${index}\\.targets\\.${target}: is where production's ${other} is`,
       ),
+      value,
     )
-    assert.doesNotMatch(refused.err, /password|postgres:\/\/[^ ]*:[^*]/)
+    assert.doesNotMatch(refused, /password|postgres:\/\/[^ ]*:[^*]/)
   }
   // What no spelling tells, the target does.
   job.yaml(yaml(own('copy', 'file', 'duckdb:copy.duckdb')))
-  const refused = await job.cli('run', job.folder, '--env', 'copy')
-  assert.equal(refused.code, 2, refused.output)
-  assert.match(refused.err, /environments\.copy\.targets\.file: run \S+ of production has loaded it/)
+  await assert.rejects(
+    job.run('copy'),
+    /environments\.copy\.targets\.file: run \S+ of production has loaded it/,
+  )
   assert.deepEqual(await job.production(), before)
 })
 
@@ -278,6 +286,8 @@ test('what is wrong with an environment is said of its line; variables are those
   mine: { targets: { dw: "\${PERSONAL_URL}", file: "duckdb:m.duckdb", lake: "lake:m" } }`,
   )
   await job.run()
+  const none = await job.cli('history', '--env', 'dev')
+  assert.match(none.err, /nothing has run in an environment dev: this is production/)
   const errorOf = async (...args: string[]) => {
     const { code, err } = await job.cli(...args)
     assert.equal(code, 2, err)
@@ -297,13 +307,11 @@ test('what is wrong with an environment is said of its line; variables are those
     job.runWith({ env: { NIGHTFREIGHT_ENV: 'dev' } }),
     /dev is an environment of .*, and this command works on production/,
   )
-  assert.match(
-    await errorOf('run', job.folder, '--env', 'mine'),
-    /targets\.dw: environment variable PERSONAL_URL is not set/,
-  )
+  const read = (name: string) => failure(loadJob(job.folder, { NIGHTFREIGHT_ENV: name }))
+  assert.match(String(await read('mine')), /targets\.dw: environment variable PERSONAL_URL is not set/)
   writeFileSync(job.path('.env.mine'), `PERSONAL_URL=duckdb:mine.duckdb`)
   writeFileSync(job.path('.env.odd'), `PERSONAL_URL=duckdb:mine.duckdb`)
-  const odd = await errorOf('validate', job.folder, '--env', 'odd')
+  const odd = String(await read('odd'))
   assert.match(odd, /environments\.odd\.targets: lake is missing, which loads go to/)
   assert.match(odd, /environments\.odd\.targets\.lak: no load goes to lak; did you mean "lake"/)
   assert.deepEqual(await job.production(), before)
