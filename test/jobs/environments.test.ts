@@ -196,13 +196,22 @@ test('two environments at once, and one that is killed, leave production and eac
   const job = await shop(t)
   await job.run()
   const before = await job.production()
-  for (const seen of ['is not read', 'plan: already done']) {
+  await job.run('dev')
+  // No run gets further than its load while this is held.
+  await personal.query('BEGIN; LOCK TABLE nightfreight.loads IN EXCLUSIVE MODE')
+  for (const seen of ['is not read', 'waits for a lock']) {
+    let heard = ''
     const killed = await commandLine(job.home, ['run', job.folder, '--env', 'dev'], {
-      begun: child => child.stderr!.on('data', text => String(text).includes(seen) && child.kill('SIGKILL')),
+      begun: child =>
+        child.stderr!.on('data', text => {
+          heard += text
+          if (heard.includes(seen)) child.kill('SIGKILL')
+        }),
     })
     assert.equal(killed.signal, 'SIGKILL', killed.output)
     assert.deepEqual(await job.production(), before)
   }
+  await personal.query('ROLLBACK')
   await Promise.all(['dev', 'qa'].map(name => job.run(name)))
   assert.deepEqual(await totalsIn(personal), ['10 112.49'])
   assert.deepEqual(await job.rows('qa_dw.duckdb', 'totals'), ['10 112.49'])
