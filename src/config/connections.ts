@@ -18,6 +18,7 @@ export function readConnections(
   folder: string,
   registry: readonly Connector[],
   timeouts: { every: Timeouts; connect: Record<string, number> },
+  compress: boolean,
   at: string[] = ['connections'],
 ): Record<string, JobConnection> {
   const read: Record<string, JobConnection> = {}
@@ -54,6 +55,7 @@ export function readConnections(
       name,
       baseDir: document.folderOf(urlPath) ?? folder,
       timeouts: { ...timeouts.every, ...(connect !== undefined && { connect }) },
+      ...(compress && { compress }),
       secrets: [...new Set([...document.secrets, ...secrets])],
     }
     const problem = settingsProblem(connector, config, context)

@@ -60,8 +60,9 @@ export async function loadJob(
 
   const shared = await readShared(found.shared, context, sharedNames(own))
   const timeouts = { every: own.timeouts, connect: connectTimeouts(own.connection_pools) }
+  const compress = networkCodec(own) !== undefined
   const read = (from: Document, connections: JobYaml['connections'], base: string, at?: string[]) =>
-    readConnections(from, connections, base, registry, timeouts, at)
+    readConnections(from, connections, base, registry, timeouts, compress, at)
   const connections = {
     ...(shared && read(shared.document, shared.connections, dirname(context.folder))),
     ...read(document, own.connections, context.folder),
@@ -147,6 +148,7 @@ function sharedNames({ extract, load, schedule, connections }: JobYaml): Set<str
 
 function settings(yaml: JobYaml & { listed: string[] }) {
   const { sla, resources, chunking, retries, timeout, airflow } = yaml
+  const codec = networkCodec(yaml)
   return {
     job: yaml.job,
     vars: yaml.vars,
@@ -177,6 +179,12 @@ function settings(yaml: JobYaml & { listed: string[] }) {
       maxParallelLoads: yaml.parallelism.max_parallel_loads,
     },
     chunking,
+    ...(codec && { networkCodec: codec }),
     ...(yaml.compression.staging_files && { stagingCodec: yaml.compression.staging_files }),
   }
+}
+
+function networkCodec({ compression }: JobYaml) {
+  const codec = compression.network_transfer
+  return codec === 'none' ? undefined : codec
 }

@@ -254,12 +254,19 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
     'How long the server is waited for to give one; 15 s else.',
     '30',
   ],
-  compression: ['How files are compressed, by use.', '{ staging_files: gzip, archive_files: bzip2 }'],
+  compression: [
+    'How what is kept and sent is compressed, by use.',
+    '{ staging_files: gzip, archive_files: bzip2, network_transfer: zlib }',
+  ],
   'compression.staging_files': [
     'Of staged files in the bucket of `STAGING_URL`; goes before what is said there.',
     'gzip',
   ],
   'compression.archive_files': ['`archive.compression`, by another name.', 'bzip2'],
+  'compression.network_transfer': [
+    'Of connections to MySQL and MariaDB, by the zlib of their protocol, which `lz4` means, too; a run says which connections have none.',
+    'zlib',
+  ],
   batch_processing: [
     'What these keys mean at the top of the file, in one block.',
     '{ resources: { cpu_cores: 16 } }',

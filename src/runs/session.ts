@@ -18,6 +18,7 @@ import { connect } from './connect.ts'
 import { correctionsOf } from './errors.ts'
 import type { HeldRun } from './heldRun.ts'
 import { lastValues } from './lastValues.ts'
+import { networkNote } from './network.ts'
 import type { RunOptions } from './options.ts'
 import type { ProductionRun } from './production.ts'
 import { checkResources } from './resources.ts'
@@ -50,6 +51,8 @@ export async function openSession(
     progress.note(
       `compression.staging_files: nothing is packed by ${spec.stagingCodec}: STAGING_URL names no bucket, and staging on this machine is plain`,
     )
+  const unlike = networkNote(spec)
+  if (unlike !== undefined) progress.note(unlike)
   if (bucket) stack.defer(() => bucket.close())
   const staging = bucket ?? new LocalStaging(root)
   if (held.resumed) {

@@ -11,6 +11,7 @@ import type { Packing } from '../stores/packing.ts'
 import type { AirflowSpec } from './airflow.ts'
 import type { AlertSpec } from './alerts.ts'
 import type { ArchiveSpec } from './archive.ts'
+import type { NetworkCodec } from './network.ts'
 import type { ReportSpec } from './report.ts'
 
 /** One connection of a job, its settings parsed by its connector. */
@@ -145,6 +146,8 @@ export interface JobSpec {
   parallelism: { maxParallelExtracts: number; maxParallelTransforms: number; maxParallelLoads: number }
   /** How files are packed that are staged in a bucket; as STAGING_URL says where absent. */
   stagingCodec?: Packing['codec']
+  /** How connections are compressed, where their system can. */
+  networkCodec?: NetworkCodec
   connectionPools: Record<string, ConnectionPool>
   /** Of a task. Milliseconds. */
   retries: Retries

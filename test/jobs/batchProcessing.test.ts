@@ -1,7 +1,12 @@
 /** `batch_processing` of a job: the keys that it may have, as one block; each does what it does at the top. */
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { loadJob } from '../../src/config/load.ts'
 import { freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
@@ -43,6 +48,7 @@ batch_processing:
   compression:
     staging_files: gzip
     archive_files: bzip2
+    network_transfer: lz4
 `
 const TABLES = `archive: { to: kept }
 connections: { source_db: "postgres://u@h/d", target_db: "mysql://u@h/d" }
@@ -72,11 +78,8 @@ test('the block says what its keys say at the top', async t => {
   assert.deepEqual(spec.chunking, { defaultChunkSize: 10_000, maxChunkSize: 50_000, memoryThreshold: 1e9 })
   assert.equal(spec.stagingCodec, 'gzip')
   assert.equal(spec.archive!.compression, 'bzip2')
+  assert.equal(spec.networkCodec, 'lz4')
   // What has no meaning is refused where it stands, and nothing else is.
-  await assert.rejects(
-    given(`${TABLES}${BLOCK}    network_transfer: lz4\n`),
-    /^[^\n]*job\.yaml:43:5: compression\.network_transfer: connections [^\n]* leave this key out$/,
-  )
   await assert.rejects(
     given(TABLES.replace('archive: { to: kept }', 'vars: {}') + BLOCK),
     /archive_files: the job keeps no archive: add archive/,
@@ -96,6 +99,105 @@ test('the block says what its keys say at the top', async t => {
   )
   await assert.rejects(given(`${TABLES}batch_processing: { schedul: 1 }\n`), /job\.yaml:6:.*schedul/)
   await assert.rejects(given(`${TABLES}batch_processing: 1\n`), /job\.yaml:6:.*expected a mapping/)
+})
+
+test('max_parallel_extracts is how many connections are read at a time', async t => {
+  for (const limit of [2, 4]) {
+    // Nobody is answered before as many ask, and one more had the time to.
+    const asking: ServerResponse[] = []
+    let most = 0
+    const server = createServer(({ url }, response) => {
+      if (url === '/health') return response.end()
+      most = Math.max(most, asking.push(response))
+      if (asking.length !== limit) return
+      setTimeout(() => {
+        for (const each of asking.splice(0)) each.end('[{"id":1}]')
+      }, 200)
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    const { port } = server.address() as AddressInfo
+    const names = ['a', 'b', 'c', 'd']
+    const job = await smallJob(t, `extracts_${limit}`, { 'job.yaml': '' })
+    job.yaml(`connections:
+  warehouse: "duckdb:${job.home}/w.duckdb"
+${names.map(name => `  ${name}: { url: "http://127.0.0.1:${port}" }`).join('\n')}
+extract:
+${names.map(name => `  ${name}: { from: ${name}, path: /${name}, key: id, schema: { id: BIGINT } }`).join('\n')}
+load: { a: { to: warehouse, from: a, key: id } }
+batch_processing: { parallelism: { max_parallel_extracts: ${limit} }, resources: { cpu_cores: 1, memory_gb: 0.4 } }`)
+    const result = await job.run()
+    assert.equal(result.status, 'SUCCESS', String(result.error))
+    assert.equal(most, limit)
+  }
+})
+
+test('max_parallel_loads is how many targets are loaded at a time', async t => {
+  const { url, query } = await freshPostgres(t)
+  await query('CREATE TABLE items (id INT PRIMARY KEY, n INT NOT NULL); INSERT INTO items VALUES (1, 1)')
+  const names = ['a', 'b', 'c', 'd']
+  const job = await smallJob(t, 'loads', { 'job.yaml': '' })
+  const night = (limit: number, started: string[]) => {
+    job.yaml(`connections: { source: "${url}", ${names.map(name => `${name}: "${url}"`)} }
+extract: { items: { from: source, table: items, key: id } }
+load: { ${names.map(name => `loaded_${name}: { to: ${name}, from: items, key: id }`)} }
+batch_processing: { parallelism: { max_parallel_loads: ${limit} }, resources: { cpu_cores: 1 } }`)
+    const progress = {
+      started: (task: string) => void started.push(task),
+      advanced() {},
+      finished() {},
+      note() {},
+    }
+    return job.run({ progress, acceptChanges: true })
+  }
+  assert.equal((await night(1, [])).status, 'SUCCESS')
+  for (const limit of [1, 3]) {
+    await query('UPDATE items SET n = n + 1')
+    await query('BEGIN')
+    await query(`LOCK TABLE ${names.map(name => `loaded_${name}`)} IN SHARE MODE`)
+    const started: string[] = []
+    const running = night(limit, started)
+    const waiting = async () =>
+      (await query("SELECT pid FROM pg_locks WHERE NOT granted AND relation::regclass::text LIKE 'loaded%'"))
+        .length
+    let ended = false
+    void running.finally(() => {
+      ended = true
+    })
+    const loads = () => started.filter(task => task.startsWith('load.')).length
+    while ((await waiting()) < limit || loads() < limit) {
+      if (ended) assert.fail(String((await running).error))
+      await delay(50)
+    }
+    assert.equal(loads(), limit)
+    await query('ROLLBACK')
+    const { status, error } = await running
+    assert.equal(status, 'SUCCESS', String(error))
+  }
+})
+
+test('what archive_files says is how the archive is packed; temp_storage_gb must be free', async t => {
+  const { url, query } = await freshPostgres(t)
+  await query('CREATE TABLE items (id INT PRIMARY KEY); INSERT INTO items VALUES (1)')
+  const job = await smallJob(t, 'packed', { 'job.yaml': '' })
+  const given = (block: string) => {
+    job.yaml(`connections: { db: "${url}", warehouse: "duckdb:${job.home}/w.duckdb" }
+archive: { to: kept }
+extract: { items: { from: db, table: items, key: id } }
+load: { items: { to: warehouse, from: items, key: id } }
+batch_processing: { ${block} }`)
+    return job.run({ acceptChanges: true })
+  }
+  const { status, error } = await given('compression: { archive_files: bzip2 }')
+  assert.equal(status, 'SUCCESS', String(error))
+  const kept = readdirSync(join(job.folder, 'kept'), { recursive: true, withFileTypes: true })
+  const files = kept.filter(entry => entry.isFile() && entry.name.includes('.parquet'))
+  assert.ok(files.length > 0)
+  for (const { parentPath, name } of files)
+    assert.equal(readFileSync(join(parentPath, name)).toString('latin1', 0, 3), 'BZh', name)
+  const refused = await given('resources: { temp_storage_gb: 900000 }')
+  assert.equal(refused.status, 'FAILED')
+  assert.match(String(refused.error), /temp_disk asks for 900000000 MB/)
 })
 
 test('max_parallel_transforms is how many threads SQL has', async t => {

@@ -40,6 +40,11 @@ test('chunks adapt to the rows, or do not; a threshold of memory makes them smal
     t,
     `${resources}\nchunking: { default_chunk_size: 1000, max_chunk_size: 50000, memory_threshold_mb: 1 }`,
   )
+  const bounded = await night(
+    t,
+    `${resources}\nchunking: { default_chunk_size: 1000, max_chunk_size: 3000, adaptive_sizing: true }`,
+  )
+  assert.ok(bounded >= ROWS / 3000 && bounded < fixed, `${bounded} chunks`)
   // Key ranges of several chunks end with a smaller one.
   assert.ok(fixed >= ROWS / 1000 && fixed < (ROWS / 1000) * 1.2, `${fixed} chunks`)
   assert.ok(adapted <= 20, `${adapted} chunks`)

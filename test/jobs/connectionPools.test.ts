@@ -87,7 +87,7 @@ for (const [from, to] of [
 extract: { items: { from: source, table: items, key: id } }
 load: { items_of_${users}: { to: target, from: items, key: id } }
 connection_pools: { source: { ${pool} }, target: { ${pool} } }
-resources: { threads: ${threads} }
+resources: { cpu_cores: ${threads} }
 parallelism: { max_parallel_extracts: 1 }
 retries: { limit: 0 }
 chunking: { default_chunk_size: 1000, adaptive_sizing: false }`)

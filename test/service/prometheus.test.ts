@@ -271,7 +271,9 @@ test("the timeline's query is right in a store on Postgres", async t => {
     syncPoints: [],
   })
   await metadata.close()
-  const sql = panels.find(({ title }) => title === 'Job Execution Timeline')!.targets[0]!.rawSql!
+  const inStore = panels.flatMap(({ targets }) => targets.flatMap(({ rawSql }) => rawSql ?? []))
+  assert.equal(inStore.length, 1, 'each query of the store is asked here')
+  const [sql] = inStore as [string]
   const rows = await query<{ metric: string; status: string | null }>(sql)
   assert.deepEqual(
     rows.map(({ metric, status }) => [metric, status]),

@@ -42,6 +42,8 @@ export interface Capabilities {
   foreignKeys?: boolean
   /** Every lane is one connection to a server, so that a job can say how many there are. */
   pooled?: boolean
+  /** Its connections can be compressed, by the zlib of its protocol. */
+  compresses?: boolean
   /** Makes and drops partitions of its tables. */
   partitions?: boolean
 }
@@ -55,6 +57,8 @@ export interface ConnectionContext {
   /** What no message may show, and no file may keep. */
   secrets?: readonly string[]
   timeouts?: Timeouts
+  /** Has what goes over the network compressed, where the connector can. */
+  compress?: true
   /** What other jobs have staged; absent where nothing is read. */
   openJob?: OpenStagedJob
 }

@@ -2,6 +2,7 @@ import { type Connection, createConnection, type QueryError, type RowDataPacket 
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import type { Timeouts } from '../declare/define.ts'
 import { LOCK_HINT, type LockWatch, withWait } from '../wire/lockWatch.ts'
+import { compressAtOnce, isCompressed } from './compressed.ts'
 import { connectionOptions } from './url.ts'
 import { socketOf } from './wire.ts'
 
@@ -12,6 +13,8 @@ export interface Access {
   url: string
   /** {@link DEFAULT_TIMEOUTS} where absent. */
   timeouts?: Timeouts
+  /** Has both sides compress what they send. */
+  compress?: true
 }
 
 /** One connection and the name its errors carry. */
@@ -144,12 +147,20 @@ export async function connect(access: Access, signal?: AbortSignal): Promise<Ses
     supportBigNumbers: true,
     bigNumberStrings: true,
     multipleStatements: false,
+    ...(access.compress && { compress: true }),
   })
   // A loss between queries surfaces at the next query; without a listener it would end the process.
   connection.on('error', () => {})
   const session: Session = { name, connection, access }
   try {
     await ask(session, SESSION, signal)
+    if (access.compress) {
+      if (!isCompressed(connection))
+        throw new EngineError('CONFIG_INVALID', `${name}: the server compresses no connection`, {
+          hint: 'Write compression: { network_transfer: none }, or leave that key out.',
+        })
+      compressAtOnce(connection)
+    }
     return session
   } catch (error) {
     connection.destroy()

@@ -32,6 +32,7 @@ export const mysql = defineConnector({
     indexes: true,
     foreignKeys: true,
     pooled: true,
+    compresses: true,
   },
   types: TYPES,
   targetType: ({ type }) => columnType(type),
@@ -51,10 +52,14 @@ export const mysql = defineConnector({
   target: (settings, context) => new MysqlTarget(accessOf(settings, context)),
 })
 
-function accessOf(settings: DatabaseSettings, { name, baseDir, timeouts }: ConnectionContext): Access {
+function accessOf(
+  settings: DatabaseSettings,
+  { name, baseDir, timeouts, compress }: ConnectionContext,
+): Access {
   return {
     name,
     url: withAbsoluteFiles(urlOf(settings, baseDir, TLS), baseDir),
     ...(timeouts && { timeouts }),
+    ...(compress && { compress }),
   }
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Connection } from 'mysql2'
 import { shareReads } from '../wire/steadySocket.ts'
+import { FrameReader, frameOf, isCompressed } from './compressed.ts'
 
 /** A payload of this many bytes goes on in the next packet (MySQL Internals, "MySQL Packets"). */
 export const FULL = 0xffffff
@@ -107,7 +108,14 @@ export function converse(connection: Connection, command: Buffer, receiver: Rece
   if (socket.destroyed) return Promise.reject(lost('the connection is closed'))
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const drivers = socket.listeners('data') as ((piece: Buffer) => void)[]
-  const framer = new Framer(receiver)
+  const packets = new Framer(receiver)
+  const compressed = isCompressed(connection)
+  const framer = compressed
+    ? new FrameReader(
+        bytes => packets.push(bytes),
+        what => receiver.fail(what),
+      )
+    : packets
   const finish = () => {
     shareReads(socket, false)
     socket.off('data', onData).off('close', onClose)
@@ -135,6 +143,6 @@ export function converse(connection: Connection, command: Buffer, receiver: Rece
   const packet = Buffer.alloc(HEADER + command.length)
   packet.writeUIntLE(command.length, 0, 3)
   command.copy(packet, HEADER)
-  socket.write(packet)
+  socket.write(compressed ? frameOf(packet, 0) : packet)
   return promise
 }
