@@ -1,23 +1,10 @@
-import type { LoadSpec } from '../contracts/load.ts'
-import type { Described } from './checkColumns.ts'
-import type { DuckRow } from './duckdb.ts'
-import { fanOuts } from './fanOut.ts'
+import { fanOuts, type Known } from './fanOut.ts'
 import type { Fault } from './faults.ts'
 import type { SqlGraph } from './model.ts'
 import { conjuncts, firstPlace, isGenerated, type SqlNode } from './parse.ts'
 import { notBoolean, type Pitfall, pitfallOf, undoneJoins } from './pitfalls.ts'
 import { nodesIn, type Side, selectsIn, sideOf } from './selects.ts'
 import { charactersIn, placeOf } from './text.ts'
-
-/** What is known of the tables that a job's SQL reads. */
-export interface Known {
-  columns: ReadonlyMap<string, Described[]>
-  /** Table → columns that no two of its rows have the same of. */
-  keys: ReadonlyMap<string, string[]>
-  /** All rows of those that are files of the job. */
-  rows?: ReadonlyMap<string, DuckRow[]>
-  loads: Pick<LoadSpec, 'table' | 'from'>[]
-}
 
 /** What a query does that is allowed, and often gives other rows than were meant. */
 export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): Fault[] {

@@ -1,8 +1,19 @@
-import type { Known } from './advice.ts'
-import { quoteName } from './duckdb.ts'
+import type { LoadSpec } from '../contracts/load.ts'
+import type { Described } from './checkColumns.ts'
+import { type DuckRow, quoteName } from './duckdb.ts'
 import { conjuncts, type SqlNode } from './parse.ts'
 import type { Pitfall } from './pitfalls.ts'
 import { nodesIn, type Side, sideOf } from './selects.ts'
+
+/** What is known of the tables that a job's SQL reads. */
+export interface Known {
+  columns: ReadonlyMap<string, Described[]>
+  /** Table → columns that no two of its rows have the same of. */
+  keys: ReadonlyMap<string, string[]>
+  /** All rows of those that are files of the job. */
+  rows?: ReadonlyMap<string, DuckRow[]>
+  loads: Pick<LoadSpec, 'table' | 'from'>[]
+}
 
 /** Aggregates that count a row as often as a join gives it. */
 const COUNTING =
