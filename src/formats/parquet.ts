@@ -11,7 +11,14 @@ import { fieldSql } from './field.ts'
 import { absent, unread } from './notes.ts'
 import type { BeyondField } from './parquetBeyond.ts'
 import { damagedColumn } from './parquetChecksums.ts'
-import { isBeyond, nanosOf, type ParquetColumn, parquetColumns, refuseChanged } from './parquetSchema.ts'
+import {
+  isBeyond,
+  nanosOf,
+  type ParquetColumn,
+  parquetColumns,
+  refuseChanged,
+  WITHOUT_COLUMN,
+} from './parquetSchema.ts'
 import { beyondDuck, rewritten } from './reader.ts'
 import type { FieldValue, Texts } from './typed.ts'
 
@@ -175,7 +182,9 @@ export function asBad(where: string, cause: unknown): unknown {
   )
     return cause
   const [what = ''] = message.replace(/^(Invalid|Invalid Input|IO|Conversion) Error: /, '').split('\n')
-  return badFile(where, what.startsWith('column ') ? what : `is not a readable Parquet file: ${what}`, cause)
+  return what.startsWith('column ')
+    ? badFile(where, what, cause, 'DECODE_FAILED', WITHOUT_COLUMN)
+    : badFile(where, `is not a readable Parquet file: ${what}`, cause)
 }
 
 /** The columns of a read, as a file's own names and types give them; a candidate is asked of its values. */

@@ -150,11 +150,15 @@ function alike(tree: DuckRow[]): string | undefined {
   return undefined
 }
 
+/** What to write where a column has values that nobody here can hold. */
+export const WITHOUT_COLUMN =
+  'Declare the columns that are wanted in schema: of this extract, without this one, or have it written as text.'
+
 /** Fails with TYPE_UNSUPPORTED where DuckDB would change a column's values. */
 export function refuseChanged(where: string, { name, refusal }: ParquetColumn): void {
   if (refusal !== undefined)
     throw new EngineError('TYPE_UNSUPPORTED', `${where}: column ${name === '' ? '""' : name} ${refusal}`, {
-      hint: 'Declare the columns that are wanted in schema: of this extract, without this one, or have it written as text.',
+      hint: WITHOUT_COLUMN,
     })
 }
 
