@@ -201,7 +201,7 @@ class Binding {
     try {
       await this.duck.rows(`SELECT * FROM (${stripped(source.sql)}\n) LIMIT 1`)
     } catch (error) {
-      if (!(error instanceof SqlError) || error.type !== 'Conversion') return
+      if (!(error instanceof SqlError) || !/^(Conversion|Invalid Input)$/.test(error.type)) return
       const { message, ...fault } = faultOf(source, error)
       // A rule that settings declare has one text, which no row makes another.
       if (isGenerated(source.file)) return this.fault({ ...fault, message })
@@ -276,6 +276,7 @@ class Binding {
         const unread = [...this.broken].some(file => file.startsWith('../macros/'))
         const inMacro = unread && error.missing && error.missing.kind !== 'column'
         if (inMacro) this.broken.add(source.file)
+        else if (this.inMacro(source, query, error)) return undefined
         else if (repaired ? !this.follows(repaired.name, error) : !isRepaired && !guessed)
           this.fault(whollyWorded({ source, sql, back, query, columns: this.found.columns }, error))
         if (inMacro || !repaired || isGenerated(source.file)) return undefined
@@ -286,6 +287,24 @@ class Binding {
         this.lost.add(repaired.name.toLowerCase())
       }
     return undefined
+  }
+
+  /** Tells what is wrong within a macro with what a query gives it, at its call: DuckDB's place is one of the macro's text. */
+  private inMacro(source: SqlFile, query: Query, error: SqlError): boolean {
+    const name = /argument types '(\w+)\(/.exec(error.text)?.[1]?.toLowerCase()
+    if (name === undefined || query.functions.some(each => each.name === name)) return false
+    const macro = usedMacros(query, this.graph.macros).find(({ mentions }) =>
+      mentions.functions.some(each => each.name === name),
+    )
+    if (!macro) return false
+    const { at } = query.functions.find(each => each.name === macro.name.toLowerCase()) ?? {}
+    const { place: _, ...fault } = faultOf(source, error)
+    this.fault({
+      ...fault,
+      ...(at !== undefined && !isGenerated(source.file) && { place: placeOf(source.sql, at) }),
+      message: `${fault.message.replace(/\. You might need.*$/, '')}: within the macro ${macro.name} of ${macro.file}:${macro.place.line}`,
+    })
+    return true
   }
 
   /** Whether a name is not there since another one was not, of which it was to be: that one was told. */

@@ -14,7 +14,9 @@ export function faultOf(
   error: SqlError,
   back = (at: number) => at,
 ): Fault {
-  const at = isGenerated(file) ? undefined : (characterOf(sql, error) ?? guessed(sql, error))
+  const at = isGenerated(file)
+    ? undefined
+    : (aliasInWhere(sql, error) ?? characterOf(sql, error) ?? guessed(sql, error))
   const said = wording(error)
   const { missing } = error
   // A name in double quotes that is not there was meant to be a text.
@@ -45,6 +47,17 @@ export function whollyWorded(
   error: SqlError,
 ): Fault {
   const fault = faultOf({ ...source, sql, whole: { sql: source.sql, start: 0 } }, error, back)
+  const ungrouped = /^column (\S+) must appear in the GROUP BY/.exec(error.text)?.[1]?.replaceAll('"', '')
+  if (ungrouped !== undefined && query.tables.every(table => columns.has(table.name))) {
+    const all = query.tables.flatMap(table => columns.get(table.name)!.map(column => column.name))
+    const names = [...all, ...query.outputs.map(output => output.name)]
+    if (!names.some(name => name.toLowerCase() === ungrouped.toLowerCase()))
+      return {
+        ...fault,
+        message: `there is no column ${ungrouped}${didYouMean(ungrouped, names)}`,
+        hint: `There are: ${[...new Set(names)].join(', ')}.`,
+      }
+  }
   const at = characterOf(sql, error)
   const { message, name } = wanted(error) ?? {}
   const sides = name !== undefined && at !== undefined && tablesAt(query.tree, source.sql, back(at), columns)
@@ -88,6 +101,19 @@ export const candidatesOf = ({ missing, text }: SqlError): string[] => {
   const listed = /\nCandidate (?:tables|bindings): :? ?(.*)/s.exec(text)?.[1] ?? ''
   const names = missing?.candidates ?? [...listed.matchAll(/"([^"]+)"/g)].map(match => match[1]!)
   return names.map(name => name.replace(/^.*\./, '').replaceAll('"', ''))
+}
+
+/** Where WHERE names what the SELECT computes, which is where DuckDB sees the failure. */
+function aliasInWhere(sql: string, error: SqlError): number | undefined {
+  const at = /^WHERE clause cannot contain/.test(error.text) ? characterOf(sql, error) : undefined
+  const tokens = [...tokensOf(sql)]
+  const from = tokens.findIndex(({ start }) => at !== undefined && start >= at)
+  const where = tokens.findIndex(({ text }, index) => index > from && /^WHERE$/i.test(text))
+  if (at === undefined || from < 0 || where < 0) return undefined
+  const names = tokens.slice(from, where).map(({ text }) => text.toLowerCase())
+  return tokens
+    .slice(where + 1)
+    .find(({ text }) => names.includes(text.toLowerCase()) && /^[\p{L}_]/u.test(text))?.start
 }
 
 /** Where a failure is that says no place: at the literal that it quotes, or the second of two queries that do not go together. */
@@ -172,9 +198,33 @@ function wording({ text, missing }: SqlError): { message: string; hint?: string 
     const near = didYouMean(wanted, names)
     return near ? { message: message + near } : { message, hint: among(names) }
   }
+  const clause = /^WHERE clause cannot contain (aggregates|window functions)/.exec(first)?.[1]
+  if (clause === 'aggregates')
+    return {
+      message,
+      hint: 'WHERE looks at rows before they are grouped: write the condition in HAVING, behind GROUP BY.',
+    }
+  if (clause)
+    return {
+      message,
+      hint: 'WHERE looks at rows before windows are computed: write the condition in QUALIFY, behind FROM … WHERE.',
+    }
   const instead = typesHint(first)
   if (instead) return { message, hint: instead }
   if (more.length === 0) return { message }
+  const caret = more.findIndex(line => line.trim() === '^')
+  if (caret > 0) {
+    const at = more[caret]!.indexOf('^') - more[caret - 1]!.search(/\S/) + 1
+    return { message, hint: `The text is of another form from its character ${at} on.` }
+  }
+  const [, macro] = /^Macro (\w+)\(.*does not support the supplied arguments/.exec(first) ?? []
+  if (macro) {
+    const forms = more.map(line => line.trim()).filter(line => line.startsWith(`${macro}(`))
+    return {
+      message: `${macro} is called with other arguments than it takes`,
+      hint: `It takes: ${forms.join('; ')}.`,
+    }
+  }
   const lines = more
     .map(line => line.trim().replace(/^!?~~\*?(?=\()/, operator => OPERATORS[operator]!))
     .filter(line => line !== 'Candidate functions:')

@@ -40,7 +40,8 @@ export function sideOf(node: SqlNode, ctes: ReadonlySet<string>, tables: readonl
   return { alias, ...(table !== undefined && { table }) }
 }
 
-const sidesBelow = (node: SqlNode, ctes: ReadonlySet<string>, tables: readonly string[]): Side[] =>
+/** All that a FROM names. */
+export const sidesBelow = (node: SqlNode, ctes: ReadonlySet<string>, tables: readonly string[]): Side[] =>
   node?.type === 'JOIN'
     ? [node.left, node.right].flatMap(each => sidesBelow(each as SqlNode, ctes, tables))
     : [sideOf(node, ctes, tables)]

@@ -48,8 +48,8 @@ export function syntaxHint(sql: string, at: number): string | undefined {
   if (sql.startsWith('=>', at)) return 'Did you mean >= in place of =>?'
   if (word === 'SEPARATOR') return "DuckDB's SQL says string_agg(text, separator)."
   const ends = word === undefined || CLAUSES.includes(word)
-  if (ends && count(tokens.slice(0, index), 'CASE') > count(tokens.slice(0, index), 'END'))
-    return 'A CASE ends with END.'
+  const isOpen = count(tokens.slice(0, index), 'CASE') > count(tokens.slice(0, index), 'END')
+  if (isOpen && (ends || word === 'AS' || word === ',')) return 'A CASE ends with END.'
   if (ends && isUnconditional(tokens.slice(0, index)))
     return 'A JOIN says by what: JOIN other USING (column), or ON a = b.'
   if (tokens[index - 1]?.text === ',' && (word === 'SELECT' || CLAUSES.includes(word!)))
@@ -75,8 +75,15 @@ export function syntaxHint(sql: string, at: number): string | undefined {
   if (before?.text === ',' && tokens[index]?.text === ',') return 'Take one of the two commas away.'
   if (tokens[index]?.text.startsWith('"') || (tokens[index] && WORD.test(tokens[index].text)))
     return `Is a comma missing before ${tokens[index].text}?`
+  const two = tokens[index - 2]?.text ?? ''
+  if (word === '(' && WORD.test(before?.text ?? '') && isOperand(two))
+    return `Is a comma missing before ${before!.text}?`
   return undefined
 }
+
+/** Whether an expression may end with a token. */
+const isOperand = (text: string) =>
+  /[\p{L}\p{N}_"')\]]$/u.test(text) && ![...CLAUSES, ...MEANT, ...TAKEN].includes(text.toUpperCase())
 
 /** What is often written without a word or a bracket that belongs to it. */
 function phraseHint(tokens: StatementText[], index: number): string | undefined {

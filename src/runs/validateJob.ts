@@ -4,6 +4,7 @@ import { describedColumns, loadFaults } from '../../engine/plan/checkSql.ts'
 import { adviceOf } from '../../engine/sql/advice.ts'
 import { type Bound, bindJob } from '../../engine/sql/bind.ts'
 import type { Described } from '../../engine/sql/checkColumns.ts'
+import { missingCommas } from '../../engine/sql/commas.ts'
 import { Duck, type DuckRow } from '../../engine/sql/duckdb.ts'
 import { type Fault, refuse } from '../../engine/sql/faults.ts'
 import { parseJob } from '../../engine/sql/graph.ts'
@@ -68,12 +69,13 @@ export async function validateJob(
     if (!(error instanceof ConfigInvalid)) throw error
     throw new ConfigInvalid([...error.faults, ...(await draftFaults(folder, home))])
   })
-  const { graph, unknown, faults, warnings, advice } = await look(spec, knownColumns(spec, home))
+  const { graph, unknown, faults, warnings, commas, advice } = await look(spec, knownColumns(spec, home))
   refuse(
     faults,
-    warnings.filter(({ file }) => faults.some(fault => fault.file === file)),
+    // A column that a comma has taken is missed in other files.
+    [...commas, ...warnings.filter(({ file }) => faults.some(fault => fault.file === file))],
   )
-  const all = [...warnings, ...advice, ...connectorAdvice(spec), ...(spec.passedOver ?? [])]
+  const all = [...warnings, ...commas, ...advice, ...connectorAdvice(spec), ...(spec.passedOver ?? [])]
   return { spec, graph, warnings: all, unknown }
 }
 
@@ -106,6 +108,7 @@ interface Looked {
   faults: Fault[]
   /** What is so whether there are faults or not. */
   warnings: Fault[]
+  commas: Fault[]
   /** What would follow from a fault, where there is one. */
   advice: Fault[]
 }
@@ -129,6 +132,7 @@ async function look(
       unknown: bound.unknown,
       faults: [...faults, ...bound.faults, ...loadFaults(job, bound.columns)],
       warnings: warningsOf(graph, job.loads),
+      commas: missingCommas(graph, bound.columns),
       advice: [
         ...bound.failing,
         ...adviceOf(graph, { columns: bound.columns, keys, rows, loads: job.loads }),

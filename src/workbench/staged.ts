@@ -3,11 +3,14 @@ import { join } from 'node:path'
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
+import { describedColumns } from '../../engine/plan/checkSql.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { nullKeysSql } from '../../engine/quality/keyRules.ts'
 import { FINDINGS, findRows, openFindings } from '../../engine/quality/rowChecks.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
+import { bindJob } from '../../engine/sql/bind.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
+import { refuse } from '../../engine/sql/faults.ts'
 import type { MacroSession } from '../../engine/sql/macroSession.ts'
 import type { OrderedModel, SqlGraph } from '../../engine/sql/model.ts'
 import { stripped } from '../../engine/sql/text.ts'
@@ -116,11 +119,23 @@ export async function openModels(
       left.push({ name: model.name, reason: `${missing.join(', ')} was not read by the last run` })
       continue
     }
-    await openModel(job, model)
+    await openModel(job, model).catch(async error => {
+      if (error instanceof EngineError && error.code === 'MODEL_INVALID') await refuseUnbound(job, model.file)
+      throw error
+    })
     there.add(model.name)
     await macros.made([model.name])
   }
   return left
+}
+
+/** Fails with what binding finds wrong with a file, as `validate` tells it: it knows what was meant. */
+async function refuseUnbound({ graph, reads }: StagedJob, file: string): Promise<void> {
+  const known = new Map(
+    reads.map(({ extract, columns, absent }) => [extract, describedColumns([...columns, ...absent])]),
+  )
+  const { faults } = await bindJob(graph, known)
+  refuse(faults.filter(fault => fault.file === file))
 }
 
 async function openModel(job: StagedJob, model: OrderedModel): Promise<void> {

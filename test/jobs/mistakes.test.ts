@@ -203,6 +203,25 @@ const MISTAKES: (string | Record<string, string>)[] = [
     'm.sql':
       'SELECT o.customer_id AS order_id, sum(o.amount) AS a, sum(o.amount * t.order_id) AS b FROM orders AS o JOIN tags AS t USING (order_id) GROUP BY ALL',
   },
+  'SELECT order_id,\n  customer_id\n  note,\n  amount\nFROM orders',
+  {
+    'm.sql': 'SELECT order_id customer_id FROM orders',
+    'checks/m/c.sql': "SELECT customer_id, 'x' AS reason FROM m",
+  },
+  'SELECT order_id, c.name upper(c.name) AS big FROM orders JOIN customers AS c USING (customer_id)',
+  "SELECT order_id, CASE WHEN amount > 1 THEN 'a' ELSE 'b' AS size FROM orders",
+  'SELECT order_id, CASE WHEN amount > 1 THEN 1 ELSE 2, note FROM orders',
+  "SELECT order_id, strptime('2026-01-31', '%d/%m/%Y') AS d FROM orders",
+  {
+    '../macros/t.sql': 'CREATE MACRO vat(x, r) AS x * r;',
+    'm.sql': 'SELECT order_id, vat(amount) AS v FROM orders',
+  },
+  {
+    '../macros/t.sql': "CREATE MACRO digits(x) AS regexp_full_match(x, '[0-9]+');",
+    'm.sql': 'SELECT order_id, digits(order_id) AS d FROM orders',
+  },
+  'SELECT order_id, sum(amount) AS s FROM orders WHERE s > 1 GROUP BY ALL',
+  'SELECT order_id, sum(amount) AS s FROM orders GROUP BY order_id HAVING m > 1',
   { 'm.sql': 'SELECT ordr_id, amont, uper(note) AS n, o.nte, x.note FROM orders AS o' },
   { 'm.sql': 'WITH a AS (SELECT amont FROM orders) SELECT amont, ordr_id FROM a' },
   {
