@@ -1,6 +1,7 @@
 import type { Outcome } from '../../engine/pipeline.ts'
 import { counted } from '../../engine/plural.ts'
 import { type Accounts, total } from '../../engine/quality/accounts.ts'
+import { legible } from '../util/printable.ts'
 import { formatCount } from './meter.ts'
 
 /** Rejected rows, by table; an extract that is loaded as it is has those found at either end. */
@@ -10,6 +11,33 @@ export function rejectedByTable({ tables }: Pick<Outcome, 'tables'>): Map<string
     if (rows > 0) rejected.set(name, (rejected.get(name) ?? 0) + rows)
   return rejected
 }
+
+/** What checks found of a night, or of what would be one: rows left out, by table and check, and what they warn of. */
+export function checkedLines(outcome: Pick<Outcome, 'tables' | 'checks'>, place: string): string[] {
+  const lines: string[] = []
+  for (const [name, rejected] of rejectedByTable(outcome)) {
+    const by = outcome.checks.filter(({ model, level }) => model === name && level === 'reject')
+    const counts = by.map(check => `${check.name} ${formatCount(check.rows)}`)
+    const told = by.length === 0 ? '' : `: ${counts.join(', ')}`
+    lines.push(`  rejected  ${name}: ${counted(rejected, 'row', formatCount)} ${place}${told}`)
+  }
+  for (const { check, table, rows, reason } of warnedBy(outcome))
+    lines.push(
+      `  warned    ${table === undefined ? '' : `${table}: ${counted(rows, 'row', formatCount)} by `}${check}: ${legible(reason)}`,
+    )
+  return lines
+}
+
+/** What checks have warned of, with the first reason: rows of a table, or the night as a whole. */
+export const warnedBy = ({ checks }: Pick<Outcome, 'checks'>) =>
+  checks
+    .filter(({ level }) => level === 'warn')
+    .map(({ name, model, rows, samples }) => ({
+      check: name,
+      table: model,
+      rows,
+      reason: samples[0]?.reason ?? '',
+    }))
 
 /** Models whose rows an earlier run had, by that run; and, where there are any, why the others were computed. */
 export function takenLines({ tables }: Pick<Outcome, 'tables'>): string[] {

@@ -3,7 +3,7 @@ import type { Preview } from '../../engine/diff/preview.ts'
 import { counted } from '../../engine/plural.ts'
 import { jobText } from '../report/data.ts'
 import type { RunResult } from '../runs/result.ts'
-import { rejectedByTable, takenLines } from './accountText.ts'
+import { checkedLines, takenLines } from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
 import { shownValue } from './tableText.ts'
 
@@ -32,8 +32,7 @@ export function planText(result: RunResult, next: string, colours: boolean): str
     for (const note of read.notes) lines.push(`            ${note}`)
   }
   lines.push(...takenLines(outcome))
-  for (const [name, rejected] of rejectedByTable(outcome))
-    lines.push(`  rejected  ${name}: ${counted(rejected, 'row', formatCount)}, to the quarantine`)
+  lines.push(...checkedLines(outcome, 'to the quarantine'))
   for (const plan of outcome.previews) lines.push('', ...loadLines(plan, paint))
   const total = (kind: Kind) => outcome.previews.reduce((sum, { counts }) => sum + counts[kind], 0)
   const totals = KINDS.map(kind => `${formatCount(total(kind))} to ${MARKS[kind].verb}`).join(', ')

@@ -7,7 +7,14 @@ import { jobText } from '../report/data.ts'
 import type { RunResult } from '../runs/result.ts'
 import { legible } from '../util/printable.ts'
 import { runPath, siteOf } from '../util/site.ts'
-import { accountLines, rejectedByTable, takenJson, takenLines } from './accountText.ts'
+import {
+  accountLines,
+  checkedLines,
+  rejectedByTable,
+  takenJson,
+  takenLines,
+  warnedBy,
+} from './accountText.ts'
 import { formatCount, formatSpan } from './meter.ts'
 import { hasColours, print } from './output.ts'
 import { aligned } from './table.ts'
@@ -35,12 +42,7 @@ export function summaryText(result: RunResult, colours = false): string {
       lines.push(
         `  corrected ${name}: ${counted(corrected.applied.length, 'row', formatCount)} in place of rejected ones`,
       )
-  for (const [name, rejected] of rejectedByTable(outcome))
-    lines.push(`  rejected  ${name}: ${counted(rejected, 'row', formatCount)} in the quarantine`)
-  for (const { check, table, rows, reason } of warned(outcome))
-    lines.push(
-      `  warned    ${table === undefined ? '' : `${table}: ${counted(rows, 'row', formatCount)} by `}${check}: ${legible(reason)}`,
-    )
+  lines.push(...checkedLines(outcome, 'in the quarantine'))
   const [head, ...rows] = aligned(loadRows(outcome))
   if (rows.length > 0) lines.push(paint('dim', `  ${head}`), ...rows.map(row => `  ${row}`))
   const left = leftOut(outcome)
@@ -64,17 +66,6 @@ export function summaryText(result: RunResult, colours = false): string {
 /** Tables that a run has left out of what it loaded. */
 const leftOut = ({ feeds, loaded }: Outcome): string[] =>
   loaded.length === 0 ? [] : Object.keys(feeds).filter(table => !loaded.some(load => load.table === table))
-
-/** What checks have warned of, with the first reason: rows of a table, or the night as a whole. */
-const warned = ({ checks }: Outcome) =>
-  checks
-    .filter(({ level }) => level === 'warn')
-    .map(({ name, model, rows, samples }) => ({
-      check: name,
-      table: model,
-      rows,
-      reason: samples[0]?.reason ?? '',
-    }))
 
 /** A header, and a line of counts for each load; columns that most runs leave at 0 are there where one is not. */
 function loadRows({ loaded, accounts, verifications }: Outcome): string[][] {
@@ -139,7 +130,7 @@ export function summaryJson(result: RunResult) {
       ...Object.fromEntries(tables.map(({ name }) => [name, 0])),
       ...Object.fromEntries(rejectedByTable(outcome)),
     },
-    warned: warned(outcome),
+    warned: warnedBy(outcome),
     quality,
     loaded,
     left_out: leftOut(outcome),

@@ -66,6 +66,13 @@ const result = {
         samples: [{ reason: 'fee | <b>', record: '' }],
       },
       { name: 'seen', model: 'members', level: 'pass', rows: 0, samples: [] },
+      {
+        name: 'born',
+        model: 'members',
+        level: 'reject',
+        rows: 1_200,
+        samples: [{ reason: 'never', record: '' }],
+      },
     ],
   },
 } as unknown as RunResult
@@ -79,7 +86,8 @@ test('a plan in a pipe: compact and aligned', () => {
 
   read      members: 12,345 rows since 2026-01-01
             column a is new
-  rejected  members: 1,200 rows, to the quarantine
+  rejected  members: 1,200 rows to the quarantine: born 1,200
+  warned    members: 3 rows by fee: fee | <b>
 
 warehouse.dim_members  merge from members
   + 7 to insert   ~ 2 to update   - 1 to delete   999,992 unchanged   3 superseded   4 gone, kept
