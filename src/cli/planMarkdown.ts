@@ -3,7 +3,7 @@ import { counted } from '../../engine/plural.ts'
 import { jobText } from '../report/data.ts'
 import type { RunResult } from '../runs/result.ts'
 import { rejectedByTable } from './accountText.ts'
-import { text } from './markdown.ts'
+import { code, text } from './markdown.ts'
 import { formatCount } from './meter.ts'
 import { shownValue } from './tableText.ts'
 
@@ -15,7 +15,7 @@ export function planMarkdown(result: RunResult): string {
   lines.push('| table | insert | update | delete | unchanged |', '|---|---:|---:|---:|---:|')
   for (const { to, table, counts } of previews) {
     const figures = [counts.inserts, counts.updates, counts.deletes, counts.unchanged].map(formatCount)
-    lines.push(`| ${text(`${to}.${table}`)} | ${figures.join(' | ')} |`)
+    lines.push(`| ${code(`${to}.${table}`)} | ${figures.join(' | ')} |`)
   }
   for (const preview of previews) lines.push(...details(preview))
   const found = checks.filter(({ level }) => level !== 'pass')
@@ -23,15 +23,18 @@ export function planMarkdown(result: RunResult): string {
     lines.push('', '| check | table | level | rows | for example |', '|---|---|---|---:|---|')
     for (const { name, model = '', level, rows, samples } of found)
       lines.push(
-        `| ${text(name)} | ${text(model)} | ${level} | ${formatCount(rows)} | ${text(samples[0]?.reason ?? '')} |`,
+        `| ${code(name)} | ${model === '' ? '' : code(model)} | ${level} | ${formatCount(rows)} | ${text(samples[0]?.reason ?? '')} |`,
       )
   }
-  const rejected = [...rejectedByTable(outcome)].map(([name, rows]) => `${text(name)} ${formatCount(rows)}`)
+  const rejected = [...rejectedByTable(outcome)].map(([name, rows]) => `${code(name)} ${formatCount(rows)}`)
   if (rejected.length > 0) lines.push('', `To the quarantine: ${rejected.join(', ')} rows.`)
   const taken = tables.filter(table => table.taken !== undefined)
   if (taken.length > 0)
-    lines.push('', `${counted(taken.length, 'model', formatCount)} unchanged, taken from earlier runs.`)
-  const read = extracted.map(({ extract, rows }) => `${text(extract)} ${formatCount(rows)}`)
+    lines.push(
+      '',
+      `${counted(taken.length, 'model', formatCount)} unchanged, taken from earlier runs: ${taken.map(({ name }) => code(name)).join(', ')}.`,
+    )
+  const read = extracted.map(({ extract, rows }) => `${code(extract)} ${formatCount(rows)}`)
   lines.push('', `Read: ${read.join(', ')} rows. Plan ${run}; nothing was loaded.`)
   return lines.join('\n')
 }
@@ -53,10 +56,16 @@ function summary(previews: Preview[]): string {
   return `${changed.length} of ${counted(previews.length, 'table')} would change.`
 }
 
-function details({ table, columns, samples, notes }: Preview): string[] {
+const KINDS = [
+  ['updates', 'update'],
+  ['inserts', 'insert'],
+  ['deletes', 'delete'],
+] as const
+
+function details({ table, columns, counts, samples, notes }: Preview): string[] {
   const { inserts, updates, deletes } = samples
   const lines: string[] = []
-  for (const note of notes) lines.push('', `${text(table)}: ${text(note)}`)
+  for (const note of notes) lines.push('', `${code(table)}: ${text(note)}`)
   if (inserts.length + updates.length + deletes.length === 0) return lines
   const changed = columns.map(({ name, rows }) => `${text(name)} ${formatCount(rows)}`)
   const what = changed.length > 0 ? `columns changed: ${changed.join(', ')}` : 'rows'
@@ -77,6 +86,12 @@ function details({ table, columns, samples, notes }: Preview): string[] {
       .join(', ')
   for (const { key, values } of inserts) row('+', key, [null, null, all(values)])
   for (const { key, values } of deletes) row('-', key, [null, all(values), null])
+  const shown = ([kind, word]: (typeof KINDS)[number]) =>
+    counts[kind] > samples[kind].length
+      ? [`${formatCount(samples[kind].length)} of ${counted(counts[kind], word, formatCount)}`]
+      : []
+  const some = KINDS.flatMap(shown)
+  if (some.length > 0) lines.push('', `Shown: ${some.join(', ')}.`)
   lines.push('', '</details>')
   return lines
 }

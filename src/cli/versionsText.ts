@@ -1,11 +1,12 @@
 import { counted } from '../../engine/plural.ts'
-import type { ComparedModel, ComparedVersions } from '../workbench/versions.ts'
-import { text } from './markdown.ts'
+import type { ComparedCheck, ComparedModel, ComparedVersions } from '../workbench/versions.ts'
+import { code, text } from './markdown.ts'
 import { formatCount } from './meter.ts'
 import { tableText } from './tableText.ts'
 
-/** Whether rows, columns or the models themselves are others. */
-export const differs = ({ models }: ComparedVersions): boolean => models.some(isOther)
+/** Whether rows, columns, the models themselves or what is loaded are others. */
+export const differs = ({ models, loads }: ComparedVersions): boolean =>
+  models.some(isOther) || loads.length > 0
 
 const isOther = ({ diff, ...model }: ComparedModel): boolean =>
   !diff ||
@@ -18,8 +19,15 @@ export function versionsText(compared: ComparedVersions): string {
   const { job, against, models, same, left } = compared
   const lines = [`${job} beside ${against}: ${summary(compared)}`]
   for (const { name, isNew, isGone, diff } of models) {
-    if (isNew !== undefined) lines.push('', `${name}  new, ${counted(isNew, 'row', formatCount)}`)
-    else if (isGone) lines.push('', `${name}  gone`)
+    if (isNew) {
+      const types = isNew.columns.map(column => `${column.name} ${column.type}`)
+      lines.push(
+        '',
+        `${name}  new, ${counted(isNew.rows, 'row', formatCount)}`,
+        `  columns: ${types.join(', ')}`,
+      )
+      lines.push(...tableText(namesOf(isNew), newRows(isNew)).map(line => `  ${line}`))
+    } else if (isGone) lines.push('', `${name}  gone`)
     else if (diff && isOther({ name, diff })) {
       lines.push('', `${name}  ${countsOf(diff)}`, ...columnsOf(diff).map(line => `  ${line}`))
       lines.push(...samplesOf(diff).map(line => `  ${line}`))
@@ -28,6 +36,12 @@ export function versionsText(compared: ComparedVersions): string {
   const equal = models.filter(model => !isOther(model)).map(({ name }) => name)
   if (equal.length > 0)
     lines.push('', `The same rows, though they or what they read changed: ${equal.join(', ')}`)
+  for (const { name, state } of compared.loads) lines.push('', `load ${name}  ${state}`)
+  for (const check of compared.checks)
+    lines.push(
+      '',
+      `check ${check.table ? `${check.table}: ` : ''}${check.name}  ${[check.state, ...findsOf(check)].join(', ')}`,
+    )
   for (const { name, reason } of left) lines.push('', `${name} could not be compared: ${reason}`)
   lines.push('', `${formatCount(same)} ${same === 1 ? 'model is' : 'models are'} as before.`)
   return lines.join('\n')
@@ -36,7 +50,7 @@ export function versionsText(compared: ComparedVersions): string {
 /** The same as Markdown, for a comment on a pull request. */
 export function versionsMarkdown(compared: ComparedVersions): string {
   const { job, against, models, same, left } = compared
-  const lines = [`### Models of ${text(job)} beside ${text(against)}`, '', capital(summary(compared))]
+  const lines = [`### Models of ${code(job)} beside ${code(against)}`, '', capital(summary(compared))]
   const others = models.filter(isOther)
   if (others.length > 0) {
     lines.push('', '| model | changed | more | gone | unchanged | columns |', '|---|---:|---:|---:|---:|---|')
@@ -48,28 +62,39 @@ export function versionsMarkdown(compared: ComparedVersions): string {
           ]
         : [
             '',
-            isNew === undefined ? '' : formatCount(isNew),
+            isNew ? formatCount(isNew.rows) : '',
             '',
             '',
-            isNew === undefined ? 'the model is gone' : 'the model is new',
+            isNew
+              ? `the model is new: ${isNew.columns.map(column => `${column.name} ${column.type}`).join(', ')}`
+              : 'the model is gone',
           ]
-      lines.push(`| ${[name, ...cells].map(text).join(' | ')} |`)
+      lines.push(`| ${[code(name), ...cells.map(text)].join(' | ')} |`)
     }
   }
-  for (const { name, diff } of others)
-    if (diff && diff.samples.length > 0)
+  if (compared.loads.length > 0) {
+    lines.push('', '| loaded table | |', '|---|---|')
+    for (const { name, state } of compared.loads) lines.push(`| ${code(name)} | ${state} |`)
+  }
+  if (compared.checks.length > 0) {
+    lines.push('', '| check | table | | finds |', '|---|---|---|---|')
+    for (const check of compared.checks)
       lines.push(
-        '',
-        `<details><summary>${text(name)}: rows</summary>`,
-        '',
-        ...markdownSamples(diff),
-        '',
-        '</details>',
+        `| ${code(check.name)} | ${check.table === undefined ? '' : code(check.table)} | ${check.state} | ${findsOf(check).join(', ')} |`,
       )
-  const equal = models.filter(model => !isOther(model)).map(({ name }) => text(name))
+  }
+  for (const { name, diff, isNew } of others) {
+    const rows = isNew
+      ? markdownTable(namesOf(isNew), newRows(isNew), shownOf(isNew.samples.length, isNew.rows))
+      : diff && diff.samples.length > 0
+        ? markdownSamples(diff)
+        : undefined
+    if (rows) lines.push('', `<details><summary>${text(name)}: rows</summary>`, '', ...rows, '', '</details>')
+  }
+  const equal = models.filter(model => !isOther(model)).map(({ name }) => code(name))
   if (equal.length > 0)
     lines.push('', `The same rows, though they or what they read changed: ${equal.join(', ')}.`)
-  for (const { name, reason } of left) lines.push('', `${text(name)} could not be compared: ${text(reason)}.`)
+  for (const { name, reason } of left) lines.push('', `${code(name)} could not be compared: ${text(reason)}.`)
   lines.push(
     '',
     `${formatCount(same)} ${same === 1 ? 'model is' : 'models are'} as before. Over what the last run read; nothing was read or loaded.`,
@@ -90,7 +115,11 @@ type Diff = NonNullable<ComparedModel['diff']>
 const countsOf = ({ changed, added, removed, unchanged }: Diff) =>
   `~ ${formatCount(changed)} changed   + ${formatCount(added)} more   - ${formatCount(removed)} gone   ${formatCount(unchanged)} unchanged`
 
-const columnsOf = ({ columns, addedColumns, removedColumns, retyped }: Diff): string[] => [
+const columnsOf = ({ columns, addedColumns, removedColumns, retyped, goneBy }: Diff): string[] => [
+  ...goneBy.map(
+    ({ by, rows }) =>
+      `${counted(rows, 'row', formatCount)} gone: the check ${by} rejects ${rows === 1 ? 'it' : 'them'}`,
+  ),
   ...(columns.length > 0
     ? [`columns changed: ${columns.map(({ name, rows }) => `${name} ${formatCount(rows)}`).join(', ')}`]
     : []),
@@ -112,11 +141,45 @@ function rowsOf({ samples }: Diff): { names: string[]; rows: (string | null)[][]
 
 function samplesOf(diff: Diff): string[] {
   const { names, rows } = rowsOf(diff)
-  return rows.length === 0 ? [] : tableText(['', ...names], rows)
+  return rows.length === 0 ? [] : [...tableText(['', ...names], rows), ...shownOfDiff(diff)]
 }
 
-function markdownSamples(diff: Diff): string[] {
+/** What a check finds now, of rows that it rejects and warns of. */
+const findsOf = ({ found, state, table }: ComparedCheck): string[] => {
+  if (state === 'gone') return []
+  if (!found) return [table === undefined ? 'judged by a run' : 'not judged here']
+  return found.length === 0
+    ? ['finds no row']
+    : found.map(
+        ({ severity, rows }) =>
+          `${severity === 'warn' ? 'warns of' : 'rejects'} ${counted(rows, 'row', formatCount)}`,
+      )
+}
+
+type New = NonNullable<ComparedModel['isNew']>
+
+const namesOf = ({ columns }: New) => columns.map(({ name }) => name)
+
+const newRows = (model: New) => model.samples.map(row => namesOf(model).map(name => row[name] ?? null))
+
+/** How many of some rows are shown, where not all are. */
+const shownOf = (shown: number, all: number): string[] =>
+  shown < all ? [`${formatCount(shown)} of ${counted(all, 'row', formatCount)} shown.`] : []
+
+const shownOfDiff = ({ samples, changed, added, removed }: Diff) =>
+  shownOf(samples.length, changed + added + removed)
+
+const markdownSamples = (diff: Diff): string[] => {
   const { names, rows } = rowsOf(diff)
+  return markdownTable(['', ...names], rows, shownOfDiff(diff))
+}
+
+function markdownTable(names: string[], rows: (string | null)[][], more: string[]): string[] {
   const line = (cells: (string | null)[]) => `| ${cells.map(cell => text(cell ?? 'NULL')).join(' | ')} |`
-  return [line(['', ...names]), `|${'---|'.repeat(names.length + 1)}`, ...rows.map(line)]
+  return [
+    line(names),
+    `|${'---|'.repeat(names.length)}`,
+    ...rows.map(line),
+    ...(more.length > 0 ? ['', ...more] : []),
+  ]
 }

@@ -193,7 +193,7 @@ async function openModel(job: StagedJob, model: OrderedModel): Promise<void> {
 }
 
 /** Columns of {@link foundTable} beside the row's own. */
-const CHECK = '_nf_check'
+export const CHECK = '_nf_check'
 const SEVERITY = '_nf_severity'
 
 /** Counts the rows of a table that checks found, or those of them of which a condition, in SQL, is true. */
@@ -216,6 +216,9 @@ export async function countFound({ context }: StagedJob, table: string, where?: 
     })),
   }
 }
+
+/** What stands after FROM for the rows that checks reject, a line a finding, with the check's name as {@link CHECK}. */
+export const rejectedTable = (table: string) => `(FROM ${foundTable(table)} WHERE ${SEVERITY} = '${REJECT}')`
 
 /** Columns that are the key of a load of this table: no row has NULL in one. */
 export const loadKeys = (loads: Pick<LoadSpec, 'from' | 'key'>[], table: string): string[] => [

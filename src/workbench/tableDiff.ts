@@ -58,7 +58,7 @@ export async function diffTables(
     `CREATE OR REPLACE TEMP TABLE _nf_come AS SELECT ${texts} ${after} EXCEPT ALL SELECT ${texts} ${before}`,
   )
   const count = async (rows: string) => Number((await duck.rows(`SELECT count(*) AS n ${rows}`))[0]!.n)
-  const key = keys.find(each => each.length > 0 && each.every(name => both.includes(name))) ?? []
+  const key = pairedBy(keys, both)
   const on = key.map(name => `g.${quoteName(name)} IS NOT DISTINCT FROM c.${quoteName(name)}`).join(' AND ')
   const pairs = key.length > 0 ? `FROM _nf_gone AS g JOIN _nf_come AS c ON ${on}` : undefined
   const changed = pairs ? await count(pairs) : 0
@@ -94,6 +94,31 @@ export async function diffTables(
     columns: pairs && changed > 0 ? await changedColumns(duck, both, pairs) : [],
     samples,
   }
+}
+
+/** The first of `keys` that all of `columns` hold; none where rows cannot be paired. */
+const pairedBy = (keys: string[][], columns: string[]): string[] =>
+  keys.find(each => each.length > 0 && each.every(name => columns.includes(name))) ?? []
+
+/**
+ * How many rows that the last {@link diffTables} of the session found gone are among others, by the text of one of their columns,
+ * `by`. `rows`: what stands after FROM.
+ */
+export async function goneBy(
+  duck: Duck,
+  rows: string,
+  by: string,
+  keys: string[][],
+): Promise<{ by: string; rows: number }[]> {
+  const gone = (await described(duck, 'FROM _nf_gone')).map(({ name }) => name)
+  const key = pairedBy(keys, gone)
+  const on = (key.length > 0 ? key : gone).map(
+    name => `g.${quoteName(name)} IS NOT DISTINCT FROM f.${quoteName(name)}::VARCHAR`,
+  )
+  const found = await duck.rows(
+    `SELECT f.${by} AS name, count(*) AS n FROM _nf_gone AS g JOIN (SELECT DISTINCT * EXCLUDE (file_row_number) FROM ${rows}) AS f ON ${on.join(' AND ')} GROUP BY 1 ORDER BY n DESC, name`,
+  )
+  return found.map(({ name, n }) => ({ by: String(name), rows: Number(n) }))
 }
 
 async function changedColumns(duck: Duck, names: string[], pairs: string): Promise<TableDiff['columns']> {

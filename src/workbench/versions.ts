@@ -2,25 +2,43 @@ import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
-import { promisify } from 'node:util'
+import { isDeepStrictEqual, promisify } from 'node:util'
+import type { LoadSpec } from '../../engine/contracts/load.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { Mask } from '../../engine/mask.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../engine/sql/files.ts'
-import type { OrderedModel } from '../../engine/sql/model.ts'
+import type { OrderedCheck, OrderedModel } from '../../engine/sql/model.ts'
+import { stripped } from '../../engine/sql/text.ts'
 import { hashOf, queryOf } from '../../engine/transform/basis.ts'
 import { openOutline } from '../runs/knownColumns.ts'
 import { openMask } from '../runs/mask.ts'
-import { openModels, openStagedJob, type StagedJob } from './staged.ts'
-import { described, diffTables, keysOf, type TableDiff } from './tableDiff.ts'
+import { CHECK, openModels, openStagedJob, type RowsFound, rejectedTable, type StagedJob } from './staged.ts'
+import { described, diffTables, goneBy, keysOf, type TableDiff, type Texts } from './tableDiff.ts'
 
 /** A model as two versions of a job have it. */
 export interface ComparedModel {
   name: string
-  /** Rows of one that the other version has not. */
-  isNew?: number
+  /** One that the other version has not. */
+  isNew?: { rows: number; columns: { name: string; type: string }[]; samples: Texts[] }
   isGone?: true
-  diff?: TableDiff & { retyped: { name: string; before: string; after: string }[] }
+  /** `goneBy`: rows that are gone since a check rejects them. */
+  diff?: TableDiff & {
+    retyped: { name: string; before: string; after: string }[]
+    goneBy: { by: string; rows: number }[]
+  }
+}
+
+/** A load or check that one version has, or has otherwise. */
+export interface ComparedPart {
+  name: string
+  state: 'new' | 'changed' | 'gone'
+}
+
+/** A check of `table`, or of the night as a whole; what it finds now, which only a run knows of the latter. */
+export interface ComparedCheck extends ComparedPart {
+  table?: string
+  found?: RowsFound['checks']
 }
 
 export interface ComparedVersions {
@@ -28,6 +46,9 @@ export interface ComparedVersions {
   against: string
   /** Models that differ, by text or by what they read; where rows do, their `diff` says so. */
   models: ComparedModel[]
+  /** Tables that are loaded. */
+  loads: ComparedPart[]
+  checks: ComparedCheck[]
   /** How many are the same, and so are what they read. */
   same: number
   /** Models that could not be compared. */
@@ -62,7 +83,15 @@ export async function compareVersions(options: CompareOptions): Promise<Compared
   ]
   const masks = [now, was].map(({ outline }) => openMask(home, env, outline))
   const differing = await differingModels(now, was)
-  const found: ComparedVersions = { job: now.outline.job, against, models: [], same: 0, left: [] }
+  const found: ComparedVersions = {
+    job: now.outline.job,
+    against,
+    models: [],
+    loads: comparedLoads(now, was),
+    checks: [],
+    same: 0,
+    left: [],
+  }
   const modelsOf = ({ graph }: StagedJob) => graph.models.filter(({ extract }) => !extract)
   found.same = modelsOf(now).filter(({ name }) => !differing.has(name)).length
   found.left = [...(await openModels(now, [...differing])), ...(await openModels(was, [...differing]))]
@@ -72,10 +101,10 @@ export async function compareVersions(options: CompareOptions): Promise<Compared
     if (names(was).includes(name))
       found.models.push({ name, diff: await diffOf(now, was, name, place, masks) })
     else {
-      const [count] = await now.context.duck.rows(`SELECT count(*) AS n FROM ${quoteName(name)}`)
-      found.models.push({ name, isNew: Number(count!.n) })
+      found.models.push({ name, isNew: await newRows(now, name, masks) })
     }
   }
+  found.checks = comparedChecks(now, was)
   for (const name of names(was)) if (!names(now).includes(name)) found.models.push({ name, isGone: true })
   return found
 }
@@ -120,7 +149,67 @@ async function diffOf(
   const mask = masks.find(each => each !== Mask.none) ?? Mask.none
   const sensitive = masks.flatMap(each => each.columnsOf(name))
   const diff = await diffTables(duck, `FROM ${parquetSql([file])}`, table, { keys, mask, sensitive })
-  return { ...diff, retyped }
+  const isRejected = (now.found.get(name)?.rejected ?? 0) > 0
+  const goneRows = diff.removed > 0 && isRejected ? await goneBy(duck, rejectedTable(name), CHECK, keys) : []
+  return { ...diff, retyped, goneBy: goneRows }
+}
+
+/** Rows of a new model that are shown. */
+const SAMPLES = 3
+
+async function newRows({ context }: StagedJob, name: string, masks: Mask[]): Promise<ComparedModel['isNew']> {
+  const from = `FROM ${quoteName(name)}`
+  const columns = await described(context.duck, from)
+  const [count] = await context.duck.rows(`SELECT count(*) AS n ${from}`)
+  const rows = await context.duck.rows(`SELECT COLUMNS(*)::VARCHAR ${from} ORDER BY ALL LIMIT ${SAMPLES}`)
+  const [mask = Mask.none] = masks
+  return {
+    rows: Number(count!.n),
+    columns,
+    samples: rows.map(row => mask.record(mask.columnsOf(name), row as Texts) as Texts),
+  }
+}
+
+/** What one of two versions has that the other has not, or has otherwise by `textOf`; in the order of the newer one. */
+function comparedParts<Part>(
+  now: Part[],
+  was: Part[],
+  nameOf: (part: Part) => string,
+  textOf: (part: Part) => unknown,
+): { part: Part; state: ComparedPart['state'] }[] {
+  const before = new Map(was.map(part => [nameOf(part), part]))
+  const names = new Set(now.map(nameOf))
+  const stateOf = (part: Part): ComparedPart['state'] | undefined => {
+    const former = before.get(nameOf(part))
+    if (!former) return 'new'
+    return isDeepStrictEqual(textOf(part), textOf(former)) ? undefined : 'changed'
+  }
+  return [
+    ...now.map(part => ({ part, state: stateOf(part) })),
+    ...was.filter(part => !names.has(nameOf(part))).map(part => ({ part, state: 'gone' as const })),
+  ].flatMap(({ part, state }) => (state ? [{ part, state }] : []))
+}
+
+function comparedLoads(now: StagedJob, was: StagedJob): ComparedPart[] {
+  const nameOf = ({ to, table }: LoadSpec) => `${to}.${table}`
+  return comparedParts(now.outline.loads, was.outline.loads, nameOf, load => load).map(({ part, state }) => ({
+    name: nameOf(part),
+    state,
+  }))
+}
+
+function comparedChecks(now: StagedJob, was: StagedJob): ComparedCheck[] {
+  const nameOf = ({ name, model = '' }: OrderedCheck) => `${model}\0${name}`
+  const textOf = ({ sql, limits }: OrderedCheck) => [stripped(sql), limits]
+  return comparedParts(now.graph.checks, was.graph.checks, nameOf, textOf).map(({ part, state }) => {
+    const found = part.model === undefined || state === 'gone' ? undefined : now.found.get(part.model)
+    return {
+      name: part.name,
+      state,
+      ...(part.model !== undefined && { table: part.model }),
+      ...(found && { found: found.checks.filter(({ check }) => check === part.name) }),
+    }
+  })
 }
 
 const refused = (against: string, message: string, cause?: unknown) =>

@@ -133,9 +133,11 @@ test('as Markdown a plan is tables whose values are no markup', () => {
     '| table | insert | update | delete | unchanged |',
     '|---|---:|---:|---:|---:|',
   ])
-  assert.equal(lines[6], '| warehouse.dim&#95;members | 7 | 2 | 1 | 999,992 |')
-  assert.ok(lines.includes('| fee | members | warn | 3 | fee &#124; &#60;b&#62; |'))
+  assert.equal(lines[6], '| `warehouse.dim_members` | 7 | 2 | 1 | 999,992 |')
+  assert.ok(lines.includes('| `fee` | `members` | warn | 3 | fee &#124; &#60;b&#62; |'))
   assert.ok(lines.includes("| &#126; | id = 7, region = eu | fee | NULL | '' |".replace('&#126;', '~')))
+  assert.ok(lines.includes('Shown: 1 of 2 updates, 1 of 7 inserts.'))
+  assert.ok(lines.includes('To the quarantine: `members` 1,200 rows.'))
   assert.ok(!page.includes('seen'))
   assert.equal(page, stripVTControlCharacters(page))
 })

@@ -57,11 +57,14 @@ test('the models of a branch and of another folder, over the same rows', async t
     /\npaid {2}~ 1 changed {3}\+ 0 more {3}- 1 gone {3}1 unchanged\n {2}columns changed: amount 1\n {2}new columns: late\n {2}amount is DECIMAL\(\d+,2\), was DECIMAL\(12,2\)\n/,
   )
   assert.match(text.out, /\nsums {2}~ 0 changed/)
-  assert.match(text.out, /\nmore {2}new, 2 rows\n/)
+  assert.match(text.out, /\nmore {2}new, 2 rows\n {2}columns: id BIGINT\n {2}id\n {2}──\n {2}1\n {2}2\n/)
   assert.match(text.out, /\nother {2}gone\n/)
   assert.doesNotMatch(text.output, /@x\.org/)
   const markdown = await compare('HEAD', '--markdown')
-  assert.match(markdown.out, /\| paid \| 1 \| 0 \| 1 \| 1 \| columns changed: amount 1; new columns: late; /)
+  assert.match(
+    markdown.out,
+    /\| `paid` \| 1 \| 0 \| 1 \| 1 \| columns changed: amount 1; new columns: late; /,
+  )
   const told = JSON.parse((await compare('main', '--json')).out)
   assert.deepEqual(told.models.map(({ name }: { name: string }) => name).sort(), [
     'more',
@@ -74,6 +77,32 @@ test('the models of a branch and of another folder, over the same rows', async t
   rmSync(join(job.folder, 'more.sql'))
   job.yaml(`${YAML}checks: { paid: { amount: { between: [6, null] } } }\n`)
   assert.match(await beside('main'), /\npaid {2}~ 0 changed {3}\+ 0 more {3}- 1 gone {3}2 unchanged\n/)
+  job.yaml(
+    `${YAML.replace('quality', '  more: { to: wh, from: orders, key: id }\nquality')}checks: { paid: { amount: { between: [6, null] }, mail: { not_null: true, severity: warn } } }\n`,
+  )
+  writeFileSync(join(job.folder, 'few_left.sql'), 'SELECT id AS order_id FROM paid')
+  const comment = await compare('main', '--markdown')
+  assert.deepEqual(comment.out.split('\n\n<details>')[0]!.split('\n'), [
+    '### Models of `versions` beside `main`',
+    '',
+    '3 models differ.',
+    '',
+    '| model | changed | more | gone | unchanged | columns |',
+    '|---|---:|---:|---:|---:|---|',
+    '| `paid` | 0 | 0 | 1 | 2 | 1 row gone: the check amount_between rejects it |',
+    '| `few_left` |  | 2 |  |  | the model is new: order_id BIGINT |',
+    '| `sums` | 0 | 1 | 1 | 0 |  |',
+    '',
+    '| loaded table | |',
+    '|---|---|',
+    '| `wh.more` | new |',
+    '',
+    '| check | table | | finds |',
+    '|---|---|---|---|',
+    '| `amount_between` | `paid` | new | rejects 1 row |',
+    '| `mail_not_null` | `paid` | new | finds no row |',
+  ])
+  rmSync(join(job.folder, 'few_left.sql'))
   job.yaml(YAML)
   write('paid.sql', 'SELECT id, amount + 0.00 AS amount, mail FROM orders WHERE true')
   assert.match(await beside('main'), /paid {2}~ 0 changed.*amount is/s)
