@@ -48,6 +48,8 @@ export interface Check extends Model {
   columns?: { table: string; column: string; type?: 'number' | 'boolean' }[]
   /** How many rows it may find. */
   limits?: Limits
+  /** It says how many rows a night has, or how new they are: nothing of a test's few. */
+  ofNight?: true
 }
 
 /** How many rows of a table: a number, or a share from 0 to 1. */

@@ -23,7 +23,8 @@ export function testCommand(): Command {
       `
 A case is a folder below tests/cases: <extract>.csv or .sql are its inputs (a missing one is an empty table, missing columns are
 NULL), and expected/<model>.csv or .sql what a model gives; expected/findings.csv is what checks find. case.yaml, of a case
-or in tests/, says when the run is: run_at: 2026-01-31T02:00:00Z. Columns come from schema: of the extract, from tests/tables.sql, or
+or in tests/, says when the run is: run_at: 2026-01-31T02:00:00Z; night_checks: true lets rows: and fresh: of checks: judge it, too,
+which say what a whole night has. Columns come from schema: of the extract, from tests/tables.sql, or
 from the last run.
 
 Examples:
@@ -52,40 +53,43 @@ function caseText(result: CaseResult): string[] {
   const head = `${isPassed(result) ? 'ok  ' : 'FAIL'}  ${name}  ${seconds.toFixed(2)} s  ${tables.join(', ')}`
   const lines = [head.trimEnd(), ...written.map(file => `      wrote ${file}`)]
   if (error !== undefined) lines.push(...indent(told(error, false).trimEnd().split('\n')))
-  for (const { table, difference } of differences) {
-    const { columns, changed, missing, surplus, more } = difference
-    const count = changed.length + missing.length + surplus.length + more
-    lines.push(
-      `      ${table}: ${counted(count, 'row')} ${count === 1 ? 'differs' : 'differ'} (- expected, + given)`,
-    )
-    const row = (mark: string, values: Record<string, string | null>) => [
-      mark,
-      ...columns.map(name => values[name]!),
-    ]
-    const rows = [
-      ...changed.flatMap(({ expected, actual }) => [row('-', expected), row('+', actual)]),
-      ...missing.map(each => row('-', each)),
-      ...surplus.map(each => row('+', each)),
-    ]
-    const wrong = columns.filter(name =>
-      changed.some(({ expected, actual }) => expected[name] !== actual[name]),
-    )
-    if (wrong.length > 0) lines.push(`      other values in: ${wrong.join(', ')}`)
-    const shown =
-      columns.length > MAX_COLUMNS && wrong.length > 0
-        ? [columns[0]!, ...wrong.filter(name => name !== columns[0])]
-        : columns
-    const at = [0, ...shown.map(name => columns.indexOf(name) + 1)]
-    lines.push(
-      ...indent(
-        tableText(
-          ['', ...shown],
-          rows.map(values => at.map(index => values[index]!)),
-        ),
+  for (const each of result.changes) lines.push(...differenceText(each, '- as it was, + as it is now'))
+  for (const each of differences) lines.push(...differenceText(each, '- expected, + given'))
+  return lines
+}
+
+function differenceText({ table, difference }: CaseResult['differences'][number], signs: string): string[] {
+  const lines: string[] = []
+  const { columns, changed, missing, surplus, more } = difference
+  const count = changed.length + missing.length + surplus.length + more
+  lines.push(`      ${table}: ${counted(count, 'row')} ${count === 1 ? 'differs' : 'differ'} (${signs})`)
+  const row = (mark: string, values: Record<string, string | null>) => [
+    mark,
+    ...columns.map(name => values[name]!),
+  ]
+  const rows = [
+    ...changed.flatMap(({ expected, actual }) => [row('-', expected), row('+', actual)]),
+    ...missing.map(each => row('-', each)),
+    ...surplus.map(each => row('+', each)),
+  ]
+  const wrong = columns.filter(name =>
+    changed.some(({ expected, actual }) => expected[name] !== actual[name]),
+  )
+  if (wrong.length > 0) lines.push(`      other values in: ${wrong.join(', ')}`)
+  const shown =
+    columns.length > MAX_COLUMNS && wrong.length > 0
+      ? [columns[0]!, ...wrong.filter(name => name !== columns[0])]
+      : columns
+  const at = [0, ...shown.map(name => columns.indexOf(name) + 1)]
+  lines.push(
+    ...indent(
+      tableText(
+        ['', ...shown],
+        rows.map(values => at.map(index => values[index]!)),
       ),
-    )
-    if (more > 0) lines.push(`      … and ${more} more`)
-  }
+    ),
+  )
+  if (more > 0) lines.push(`      … and ${more} more`)
   return lines
 }
 
@@ -118,6 +122,11 @@ function macrosText(result: TestResult): string[] {
   ])
   const passed = cases.filter(isPassed).length
   const good = macros.filter(({ failures }) => failures.length === 0).length
+  const unjudged = [...new Set(cases.flatMap(each => each.unjudged))]
+  if (unjudged.length > 0)
+    lines.push(
+      `note: rows: and fresh: judge no case of a few rows: ${unjudged.join(', ')}; night_checks: true in case.yaml has them do so`,
+    )
   const tail = macros.length > 0 ? `, ${good} of ${counted(macros.length, 'macro')}` : ''
   return [...lines, `${job}: ${passed} of ${counted(cases.length, 'case')}${tail} as expected`]
 }

@@ -202,6 +202,7 @@ function rowsCheck(
     name: `${table}_rows`,
     file,
     columns: [],
+    ofNight: true,
     sql: `SELECT if(${wrong.join(' OR ') || 'false'}, ${quote(severity)}, 'pass') AS level, ${message} AS message FROM (SELECT count(*) AS n FROM ${quoteName(table)})`,
   }
 }
@@ -236,6 +237,7 @@ function freshCheck(
     name: `${table}_fresh`,
     file: `${document.placeText(path)}: checks.${name}.fresh`,
     columns: [{ table, column }],
+    ofNight: true,
     sql: `SELECT if(${stale}, ${quote(severity)}, 'pass') AS level, ${message} AS message FROM (SELECT ${newest} AS newest FROM ${quoteName(table)})`,
   }
 }

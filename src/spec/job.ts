@@ -62,6 +62,8 @@ export interface Check extends SqlFile {
   /** Of one that job.yaml declares: the columns that it names. */
   columns?: { table: string; column: string }[]
   limits?: Limits
+  /** It says how many rows a night has, or how new they are: nothing of a test's few. */
+  ofNight?: true
 }
 
 /** When a job runs: at the times of `cron`, after `after` succeeded, when `files` arrive, as logs change; at least one is there. */

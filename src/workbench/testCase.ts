@@ -39,24 +39,32 @@ const settings = z.strictObject({
   run_at: z
     .union([z.string(), z.date()])
     .transform(value => new Date(value))
+    .refine(value => !Number.isNaN(value.getTime()))
     .optional(),
+  night_checks: z.boolean().optional(),
   description: z.string().optional(),
 })
 
-/** When a case's run is: as its own `case.yaml` says, or the one of all cases. */
-export function runAtOf(folder: string): Date {
-  for (const file of [join(folder, 'case.yaml'), join(folder, '../../case.yaml')]) {
-    if (!existsSync(file)) continue
+/** What a case says of its run. */
+export interface CaseSettings {
+  runAt: Date
+  /** `rows:` and `fresh:` of checks hold for it, too. */
+  nightChecks: boolean
+}
+
+/** The settings of a case: as its own `case.yaml` says, or the one of all cases. */
+export function caseSettings(folder: string): CaseSettings {
+  const [own, all] = [join(folder, 'case.yaml'), join(folder, '../../case.yaml')].map(file => {
+    if (!existsSync(file)) return {}
     const parsed = settings.safeParse(parseYaml(readFileSync(file, 'utf8')) ?? {})
-    const runAt = parsed.data?.run_at
-    if (!parsed.success || (runAt && Number.isNaN(runAt.getTime())))
-      throw new EngineError(
-        'CONFIG_INVALID',
-        `${file}: expected run_at (a time such as 2026-01-31T02:00:00Z) and description`,
-      )
-    if (runAt) return runAt
-  }
-  return new Date(RUN_AT)
+    if (parsed.success) return parsed.data
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `${file}: expected run_at (a time such as 2026-01-31T02:00:00Z), night_checks (true or false) and description`,
+    )
+  })
+  const said = { ...all, ...own }
+  return { runAt: said.run_at ?? new Date(RUN_AT), nightChecks: said.night_checks ?? false }
 }
 
 /** Columns of the extracts, and their keys. */
@@ -73,6 +81,7 @@ export async function runCase(
   whole: SqlGraph,
   tables: Tables,
   folder: string,
+  { nightChecks }: CaseSettings,
 ): Promise<string[]> {
   const reads: PlannedRead[] = []
   const extracted: Extracted[] = []
@@ -96,7 +105,8 @@ export async function runCase(
     )
     extracted.push({ extract: name, parts: part.rows > 0 ? [part] : [], rows: part.rows, watermark: null })
   }
-  const made = withoutUnknown(whole, new Set(reads.map(({ extract }) => extract)))
+  const checks = whole.checks.filter(({ ofNight }) => nightChecks || !ofNight)
+  const made = withoutUnknown({ ...whole, checks }, new Set(reads.map(({ extract }) => extract)))
   const { graph } = made
   await checkSql(context, graph, reads)
   const failures = new FailureScope(context)
@@ -106,14 +116,14 @@ export async function runCase(
   const { images } = await keepImages(context, reads, extracted, nights)
   const macros = await openTables(context, graph, reads, images, judged)
   const sets = await transform(context, graph, macros, { reads }, images, judged, failures)
-  const checks = await runSetChecks(context, graph, reads, failures)
+  const setResults = await runSetChecks(context, graph, reads, failures)
   failures.check()
   await context.duck.run(
     `CREATE TABLE ${FOUND} (check_name VARCHAR, record VARCHAR, severity VARCHAR, reason VARCHAR)`,
   )
   for (const set of [...judged, ...sets])
     await takeFindings(context, set, keyOf(set, context.spec.loads, reads))
-  const all = withinLimits([...sets.flatMap(set => set.checks), ...checks], context.spec.checks, sets)
+  const all = withinLimits([...sets.flatMap(set => set.checks), ...setResults], context.spec.checks, sets)
   for (const { name, model, level, samples } of all) {
     if (samples.length === 0 || (model !== undefined && level !== 'stop')) continue
     const lines = samples.map(({ reason }) => `(${[name, '', level, reason].map(quote).join(', ')})`)

@@ -13,7 +13,7 @@ import { openOutline, outlineTables } from '../runs/knownColumns.ts'
 import { asCsv, compare, type Difference, headerOf } from './compare.ts'
 import { type MacroResult, testMacros } from './macroTest.ts'
 import { scratchContext } from './scratch.ts'
-import { FOUND, runAtOf, runCase, type Tables } from './testCase.ts'
+import { caseSettings, FOUND, runCase, type Tables } from './testCase.ts'
 
 /** How one case went: nothing of `error` and `differences` where it is as expected. */
 export interface CaseResult {
@@ -24,6 +24,10 @@ export interface CaseResult {
   differences: { table: string; difference: Difference }[]
   /** Files that were written anew. */
   written: string[]
+  /** How what was written differs from what was expected before. */
+  changes: { table: string; difference: Difference }[]
+  /** Checks of how many rows a night has, or how new they are, which did not judge it. */
+  unjudged: string[]
   error?: unknown
 }
 
@@ -105,11 +109,22 @@ async function testOne(
   { name, folder, write }: { name: string; folder: string; write?: boolean },
 ): Promise<CaseResult> {
   const started = performance.now()
-  const result: CaseResult = { name, seconds: 0, tables: [], differences: [], written: [] }
+  const result: CaseResult = {
+    name,
+    seconds: 0,
+    tables: [],
+    differences: [],
+    written: [],
+    changes: [],
+    unjudged: [],
+  }
   try {
     await using stack = new AsyncDisposableStack()
-    const context = await scratchContext(outline, runAtOf(folder), stack)
-    const left = await runCase(context, outline, graph, tables, folder)
+    const settings = caseSettings(folder)
+    const context = await scratchContext(outline, settings.runAt, stack)
+    const left = await runCase(context, outline, graph, tables, folder, settings)
+    if (!settings.nightChecks)
+      result.unjudged = graph.checks.flatMap(({ name, ofNight }) => (ofNight ? [name] : []))
     const made = [
       ...graph.models.map(model => model.name),
       ...outline.extracts.map(extract => extract.name),
@@ -145,20 +160,22 @@ async function testOne(
           },
         )
       const path = join(place, file)
+      const key = [...outline.loads.filter(({ from }) => from === table), ...outline.extracts].flatMap(
+        each => each.key,
+      )
+      const by = table === FOUND ? ['check_name', 'record'] : key
       if (write && extname(file) === '.csv') {
         const before = existsSync(path) ? readFileSync(path, 'utf8') : undefined
         const text = await asCsv(context.duck, table, before === undefined ? [] : headerOf(path))
         if (text !== before) {
+          const difference = before === undefined ? undefined : await compare(context.duck, table, path, by)
+          if (difference) result.changes.push({ table, difference })
           writeFileSync(path, text)
           result.written.push(path)
         }
         result.tables.push(table)
         continue
       }
-      const key = [...outline.loads.filter(({ from }) => from === table), ...outline.extracts].flatMap(
-        each => each.key,
-      )
-      const by = table === FOUND ? ['check_name', 'record'] : key
       const difference = await compare(context.duck, table, path, by)
       result.tables.push(table)
       if (difference) result.differences.push({ table, difference })

@@ -53,6 +53,35 @@ test('a difference is told by row and column, and shown as a table', async () =>
   assert.match(out, /- +2 +8\.00\n +\+ +2 +7\.00\n +- +4 +1\.00\n/)
 })
 
+test('--write shows what it changes of what was expected', async () => {
+  const job = project({ after }, { 'tests/cases/first/expected/m.csv': 'order_id,amount\n1,12.50\n2,8.00\n' })
+  const { code, out } = await commandLine(job.home, ['test', job.folder, '--write'])
+  assert.equal(code, 0, out)
+  assert.match(
+    out,
+    /wrote .*m\.csv\n +m: 1 row differs \(- as it was, \+ as it is now\)\n[\s\S]*- +2 +8\.00\n +\+ +2 +7\.00\n/,
+  )
+})
+
+test('limits of a whole night judge no case of a few rows, unless it says so', async () => {
+  const job = project({ after })
+  const yaml = readFileSync(join(job.folder, 'job.yaml'), 'utf8')
+  const checks = 'checks: { m: { rows: { min: 100 } }, orders: { fresh: { column: placed, within: 24h } } }\n'
+  job.write({ 'job.yaml': `${yaml}${checks}` })
+  const { code, out } = await commandLine(job.home, ['test', job.folder])
+  assert.equal(code, 0, out)
+  assert.match(
+    out,
+    /note: rows: and fresh: judge no case .*: m_rows, orders_fresh; night_checks: true in case\.yaml/,
+  )
+  job.write({ 'tests/cases/first/case.yaml': 'night_checks: true\n' })
+  const [first] = (await run(job)).cases
+  assert.deepEqual(
+    first!.differences.flatMap(({ difference }) => difference.surplus.map(row => row.check_name)),
+    ['m_rows', 'orders_fresh'],
+  )
+})
+
 test('--write writes what the job gives: the columns that are there, or all', async () => {
   const job = project({ after }, { 'tests/cases/first/expected/m.csv': 'order_id,amount\n' })
   rmSync(join(job.folder, 'tests/cases/first/expected/findings.csv'))
