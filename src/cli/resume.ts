@@ -30,15 +30,26 @@ Examples:
   nightfreight resume 20260201T020000-4f1c9a --accept-changes`,
     )
     .action(async (run: string | undefined, { folder, fresh, ...flags }: ResumeFlags) => {
-      const metadata = await openMetadata(homeFolder())
+      const home = homeFolder()
+      const metadata = await openMetadata(home)
       const found = await findRun(metadata, run).finally(() => metadata.close())
       const given = folder ?? found.folder
+      await refuseCopy(home, found.run, given)
       process.exitCode = await finish({
         folder: given,
         ...flags,
         ...(fresh ? { fresh } : { resume: found.run }),
       })
     })
+}
+
+async function refuseCopy(home: string, run: string, folder: string): Promise<void> {
+  const { isCopy, SAME_COPY } = await import('../runs/copies.ts')
+  const { VARIABLES } = await import('../copy/job.ts')
+  if (!isCopy(home, folder) || Object.values(VARIABLES).every(name => process.env[name])) return
+  throw new EngineError('RESUME_REFUSED', `run ${run} is a copy: its URLs are kept nowhere`, {
+    hint: SAME_COPY,
+  })
 }
 
 async function findRun(

@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ListedTable } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
+import { copiesFolder } from '../runs/copies.ts'
 import { makeFolder } from '../util/folder.ts'
 import { lookAtFiles } from './files.ts'
 import { filesOfFolder } from './folder.ts'
@@ -50,7 +51,7 @@ export const environmentOf = ({ from, to }: CopyRequest) => ({
 
 /** Writes the job below the home folder, where its next run finds it. */
 export function keepJob(home: string, job: CopyJob): string {
-  const folder = join(home, 'copies', job.name)
+  const folder = join(copiesFolder(home), job.name)
   makeFolder(folder, 0o700)
   writeFileSync(join(folder, 'job.yaml'), job.yaml)
   return folder

@@ -30,6 +30,7 @@ import {
   runLease,
   SHARED,
   SHARED_LEASE_TIME,
+  stoppedRun,
   unarchivedRuns,
 } from './runs.ts'
 import { type Ended, type HistoryQuery, type HistoryRecord, history, keepHistory } from './syncHistory.ts'
@@ -126,18 +127,27 @@ export class Metadata {
   }
 
   /**
-   * Sets a run that has ended going again, towards the load; undefined when somebody else was faster. Fails with
-   * RUN_CONFLICT while another run of the job is active.
+   * Sets a run that has ended going again, towards the load where nothing else is said; undefined when somebody else was
+   * faster. Fails as {@link startRun} does.
    */
-  reopen({ run, status }: Pick<RunRecord, 'run' | 'status'>, owner: string): Promise<RunRecord | undefined> {
+  reopen(
+    { run, status }: Pick<RunRecord, 'run' | 'status'>,
+    owner: string,
+    {
+      goal = 'load',
+      maxActive = 1,
+      claim,
+    }: { goal?: RunRecord['goal']; maxActive?: number; claim?: Claim } = {},
+  ): Promise<RunRecord | undefined> {
     return this.database.transaction(async queries => {
       const found = await findRun(queries, run)
       if (!found || found.status !== status) return undefined
-      await this.refuseConflict(queries, found, 1)
+      await this.refuseConflict(queries, found, maxActive)
       if (!(await this.hold(queries, found, owner, false))) return undefined
+      if (claim) await joinInterval(queries, claim, run, this.now())
       await queries.run(
-        `UPDATE runs SET status = 'RUNNING', goal = 'load', ended_at = NULL, error = NULL WHERE run = :run`,
-        { run },
+        `UPDATE runs SET status = 'RUNNING', goal = :goal, ended_at = NULL, error = NULL WHERE run = :run`,
+        { run, goal },
       )
       return findRun(queries, run)
     })
@@ -236,6 +246,11 @@ export class Metadata {
 
   activeRuns(job: string): Promise<RunRecord[]> {
     return activeRuns(this.database, job)
+  }
+
+  /** See {@link stoppedRun}. */
+  stoppedRun(of: Parameters<typeof stoppedRun>[1]): Promise<RunRecord | undefined> {
+    return stoppedRun(this.database, of)
   }
 
   /** The latest runs, newest first; of one job where it is named. */

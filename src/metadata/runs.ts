@@ -83,6 +83,27 @@ export function latestRuns(queries: Queries, limit: number, job?: string): Promi
   )
 }
 
+/**
+ * The run of a job towards a goal that was the last to end, where a signal has stopped it: nobody cancelled it, and no run has
+ * ended since, so that the same command goes on with it. `start`: of its data interval; null of one that is of none.
+ */
+export async function stoppedRun(
+  queries: Queries,
+  { job, goal, start }: { job: string; goal: RunRecord['goal']; start: string | null },
+): Promise<RunRecord | undefined> {
+  const [last] = await queries.all<RunRecord>(
+    `${SELECT} WHERE r.job = :job AND r.goal = :goal AND r.status <> 'RUNNING' AND r.spec_hash <> ''
+     ORDER BY r.ended_at DESC, r.run DESC LIMIT 1`,
+    { job, goal },
+  )
+  return last && isStopped(last) && last.interval_start === start ? last : undefined
+}
+
+function isStopped({ status, error, cancel_requested }: RunRecord): boolean {
+  if (status !== 'FAILED' || error === null || cancel_requested > 0) return false
+  return (JSON.parse(error) as { code?: string }).code === 'INTERRUPTED'
+}
+
 export async function insertRun(queries: Queries, run: NewRun, fence: number, now: string): Promise<void> {
   const { goal = 'load', trigger = 'manual', priority = 0, interval_start, interval_end } = run
   const params: Record<string, Value> = {

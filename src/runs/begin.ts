@@ -6,6 +6,7 @@ import type { Metadata } from '../metadata/metadata.ts'
 import { isDone, type RunRecord } from '../metadata/runs.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { isAlive, isRunning, ownName } from '../util/owner.ts'
+import { shellWord } from '../util/shell.ts'
 import { changedFiles } from './checkpoints.ts'
 import { declaredIn, environmentOfHome, markHome } from './environment.ts'
 import { jobNameOf } from './jobName.ts'
@@ -40,7 +41,8 @@ export async function readJob(options: RunOptions, production?: ProductionRun): 
     // A stop that somebody asked for is no failure.
     if (signal.aborted) throw error
     const job = jobNameOf(folder)
-    if (!interval && !(await metadata.activeRun(job))) {
+    // One that was to be continued stands in the history already.
+    if (!interval && !options.resume && !(await metadata.activeRun(job))) {
       const run = runId(clock.now())
       const runAt = clock.now().toISOString()
       const { fence } = await metadata.startRun({ run, job, run_at: runAt, spec_hash: '', owner: ownName() })
@@ -117,6 +119,9 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
           : 'it was to be a plan'
     progress.note(`run ${active.run} was interrupted and is abandoned: ${reason}`)
     await giveUp(metadata, record, `interrupted, and abandoned: ${reason}`)
+  } else if (!fresh) {
+    const stopped = await goOn(options, spec, goal, maxActive)
+    if (stopped) return stopped
   }
   const now = clock.now()
   const run = runId(now)
@@ -140,6 +145,27 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
     interval?.claim,
   )
   return { record, resumed: false }
+}
+
+/** The run that a signal has stopped, where this is the same command: it goes on with what is committed. */
+async function goOn(
+  { metadata, interval, restore, runAt, progress }: RunOptions,
+  spec: JobSpec,
+  goal: RunRecord['goal'],
+  maxActive: number,
+): Promise<Begun | undefined> {
+  const claim = interval?.claim
+  const found = await metadata.stoppedRun({ job: spec.job, goal, start: claim?.start ?? null })
+  const isSame =
+    found?.trigger === 'restore' ? restore && found.run_at === runAt?.toISOString() : restore === undefined
+  if (!found || !isSame) return undefined
+  if (found.spec_hash !== spec.hash) {
+    const files = await changedFiles(metadata, found.run, spec)
+    progress.note(`run ${found.run} was interrupted and is abandoned: changed since: ${files.join(', ')}`)
+    return undefined
+  }
+  const record = await metadata.reopen(found, ownName(), { goal, maxActive, claim })
+  return record && { record, resumed: true }
 }
 
 /** Ends a run that nobody goes on with. */
@@ -182,6 +208,8 @@ async function resume(options: RunOptions, run: string, spec: JobSpec): Promise<
     return refuse('it is done: there is nothing to resume', `Start another: nightfreight run ${spec.folder}`)
   if (found.status === 'PLANNED' && found.goal === 'plan')
     return refuse('it is a plan', `Load it: nightfreight run ${spec.folder} --from-plan ${run}`)
+  if (found.goal === 'plan')
+    return refuse('it was to be a plan', `Make it: nightfreight plan ${shellWord(spec.folder)}`)
   if (found.status === 'RUNNING' && isRunning(found, clock.now()))
     throw new EngineError('RUN_CONFLICT', `${spec.job}: run ${run} is still running`, {
       hint: `nightfreight cancel ${run} stops it.`,
@@ -217,7 +245,8 @@ async function reopen({ metadata }: RunOptions, plan: string, spec: JobSpec): Pr
   if (record.status === 'RUNNING') return refuse('it is not finished, or was interrupted', again)
   const reopened = await metadata.reopen(record, ownName())
   if (!reopened) return refuse('another process has just taken it', again)
-  return { record: reopened, resumed: false }
+  // Its load may have begun.
+  return { record: reopened, resumed: record.goal === 'load' }
 }
 
 // Sorts by time, to the millisecond: a target's last run is the one that sorts last. The random end keeps two machines apart.

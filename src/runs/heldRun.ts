@@ -7,7 +7,9 @@ import type { Lease } from '../metadata/leases.ts'
 import { type RunRecord, runLease } from '../metadata/runs.ts'
 import { RunMonitor } from '../sla/runMonitor.ts'
 import type { JobSpec } from '../spec/job.ts'
+import { shellWord } from '../util/shell.ts'
 import type { Begun, UsableJob } from './begin.ts'
+import { isCopy, SAME_COPY } from './copies.ts'
 import { LiveRun } from './liveRun.ts'
 import type { RunOptions } from './options.ts'
 import { nothingYet } from './result.ts'
@@ -32,7 +34,7 @@ export class HeldRun implements Disposable {
   readonly stop: AbortSignal
   /** Whether it has kept by what it goes, so that it can be resumed. */
   canResume: boolean
-  private readonly options: Pick<RunOptions, 'metadata' | 'progress'>
+  private readonly options: Pick<RunOptions, 'metadata' | 'progress' | 'home'>
   private readonly lost = new AbortController()
   private readonly until = new AbortController()
   private readonly released: (() => void)[]
@@ -113,14 +115,20 @@ export class HeldRun implements Disposable {
   }
 
   private interrupted(message: string): EngineError {
-    return new EngineError('INTERRUPTED', message, {
-      hint:
-        this.spec.environment !== undefined
-          ? `Production knows nothing of it: nightfreight run ${this.spec.folder} --env ${this.spec.environment} starts another.`
-          : this.canResume
-            ? `What is committed is kept: nightfreight resume ${this.record.run} goes on.`
-            : `Nothing of it is committed: nightfreight run ${this.spec.folder} starts another.`,
-    })
+    return new EngineError('INTERRUPTED', message, { hint: this.wayOn() })
+  }
+
+  private wayOn(): string {
+    const { run, goal, trigger } = this.record
+    const { folder, environment } = this.spec
+    if (environment !== undefined)
+      return `Production knows nothing of it: nightfreight run ${shellWord(folder)} --env ${environment} starts another.`
+    if (isCopy(this.options.home, folder)) return SAME_COPY
+    if (trigger === 'restore' && !this.canResume) return 'Nothing was loaded: restore it anew.'
+    if (goal === 'plan') return `nightfreight plan ${shellWord(folder)} goes on.`
+    return this.canResume
+      ? `What is committed is kept: nightfreight resume ${run} goes on.`
+      : `Nothing of it is committed: nightfreight run ${shellWord(folder)} begins it again.`
   }
 }
 

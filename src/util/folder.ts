@@ -1,5 +1,6 @@
 import { mkdirSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { EngineError } from '../../engine/errors.ts'
 
 const find = (path: string) => statSync(path, { throwIfNoEntry: false })
 
@@ -16,7 +17,11 @@ export function makeFolder(path: string, mode?: number): string | undefined {
   } catch (error) {
     // Another process was first.
     if (find(path)?.isDirectory()) return first
-    throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT' && code !== 'EEXIST') throw error
+    const why =
+      code === 'EEXIST' ? 'it is a file, not a folder' : 'this file system lets no folder be made there'
+    throw new EngineError('CONFIG_INVALID', `${path}: ${why}`, { cause: error, hint: 'Name another place.' })
   }
   return first ?? path
 }

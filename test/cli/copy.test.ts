@@ -3,7 +3,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { openMetadata } from '../../src/metadata/open.ts'
 import { commandLine } from '../commandLine.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 
@@ -62,6 +64,39 @@ test('a schema goes over in one command; the next copy loads what changed, and d
     { id: 3, note: 'three' },
     { id: 4, note: 'four' },
   ])
+})
+
+test('a copy that is interrupted goes on by the line that it prints', async () => {
+  await mariadb.query('CREATE TABLE halfway (id int PRIMARY KEY)')
+  await mariadb.query('INSERT INTO halfway VALUES (1), (2)')
+  const args = [mariadb.url, postgres.url, '--tables', 'halfway', '--schema', 'half']
+  assert.equal((await copy(...args)).code, 0)
+  await mariadb.query('INSERT INTO halfway VALUES (3)')
+  // It waits for the table, in its plan or its load, for as long as it is not told to stop.
+  await postgres.query('BEGIN; LOCK TABLE half.halfway IN ACCESS EXCLUSIVE MODE')
+  const metadata = await openMetadata(home, { now: () => new Date() }, undefined)
+  const stopped = await commandLine(home, ['copy', ...args], {
+    begun: async child => {
+      while ((await metadata.runs(1))[0]?.status !== 'RUNNING') await delay(50)
+      child.kill('SIGTERM')
+    },
+  })
+  await postgres.query('COMMIT')
+  const [left] = await metadata.runs(1)
+  await metadata.close()
+  assert.equal(stopped.code, 130, stopped.output)
+  assert.match(stopped.err, /hint: Type the same nightfreight copy line again/)
+  const resumed = await commandLine(home, ['resume', left!.run])
+  assert.equal(resumed.code, 2)
+  assert.match(
+    resumed.err,
+    /is a copy: its URLs are kept nowhere\nhint: Type the same nightfreight copy line/,
+  )
+  const again = await copy(...args)
+  assert.equal(again.code, 0, again.err)
+  assert.match(again.err, new RegExp(`continuing run ${left!.run}`))
+  assert.match(again.out, /target\.half\.halfway +3 +1/)
+  await mariadb.query('DROP TABLE halfway')
 })
 
 test('tables are chosen by name and glob, in the URL or beside it, and go to a schema', async () => {

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import type { EngineError } from '../../engine/errors.ts'
 import { loadJob } from '../../src/config/load.ts'
 import { freshMariadb, freshPostgres } from '../servers.ts'
 import { serving } from './http/serving.ts'
@@ -56,6 +57,13 @@ test('any password is taken as it is: apart from the URL, and from a variable wi
         await probe(`${protocol}//${user}:\${PW}@${host}${pathname}`, { PW: password })
         await probe(`${protocol}//\${BOTH}@${host}${pathname}`, { BOTH: `${user}:${password}` })
         await assert.rejects(probe({ url: bare, user, password: `${password}x` }), { code: 'AUTH_FAILED' })
+        const none = /none is given|using password: NO/
+        await assert.rejects(probe({ url: bare, user }), (error: EngineError) => {
+          assert.match(error.message, none)
+          assert.match(error.hint!, /password: beside the URL/)
+          assert.deepEqual([error.code, error.exitCode], ['AUTH_FAILED', 2])
+          return true
+        })
       }
       const right = `Basic ${Buffer.from(`me:${password}`).toString('base64')}`
       await serving(

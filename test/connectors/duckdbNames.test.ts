@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import type { EngineError } from '../../engine/errors.ts'
+import { type EngineError, systemError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
 import { DuckdbTarget } from '../../src/connectors/duckdb/target.ts'
 import { smallJob } from '../jobs/small.ts'
@@ -83,4 +83,26 @@ test('a file that is open is not opened by another connection of the process, by
   await first.close()
   await second.probe()
   await second.close()
+})
+
+test('a place where no DuckDB file can be is told at once: no wait makes one of it', async () => {
+  const { job } = await jobInto('duck_places', 'one')
+  writeFileSync(join(job.folder, 'text.duckdb'), 'no database\n')
+  for (const [path, code, says] of [
+    [job.folder, 'CONFIG_INVALID', /Is a directory/],
+    [join(job.folder, 'text.duckdb'), 'CONFIG_INVALID', /not a valid DuckDB database file/],
+    [join(job.folder, 'text.duckdb/w.duckdb'), 'CONFIG_INVALID', /text.duckdb: it is a file, not a folder/],
+    // Kernels let nobody make a file there, not even root.
+    ['/sys/w.duckdb', 'PERMISSION_DENIED', /Permission denied/],
+    ['/sys/none/w.duckdb', 'PERMISSION_DENIED', /sys.none/],
+    ['/proc/w.duckdb', 'CONFIG_INVALID', /No such file/],
+    ['/proc/none/w.duckdb', 'CONFIG_INVALID', /lets no folder be made there/],
+  ] as const)
+    await assert.rejects(new DuckdbTarget(path, 'w').probe(), (thrown: unknown) => {
+      const error = systemError(thrown) as EngineError
+      assert.match(error.message, says, path)
+      assert.deepEqual([error.code, error.retryable], [code, false], `${path}: ${error.message}`)
+      assert.ok(error.hint, path)
+      return true
+    })
 })

@@ -159,6 +159,63 @@ test('cancelled, the run stops at the next commit; a checkpoint brings an earlie
   )
 })
 
+/** Stops at the first commit of a task. */
+function stopsAt(wanted: string) {
+  const stop = new AbortController()
+  const notes: string[] = []
+  const progress = {
+    started() {},
+    advanced() {},
+    finished: (task: string) => {
+      if (task === wanted) stop.abort()
+    },
+    note: (text: string) => void notes.push(text),
+  }
+  return { stop: stop.signal, progress, notes }
+}
+
+test('the same command goes on with a run that a signal has stopped, and with no other', async () => {
+  const job = await twoBranches('same')
+  const stopped = async (goal?: 'plan') => {
+    const result = await job.run({ ...stopsAt('model.left_out'), goal })
+    assert.equal(codeOf(result), 'INTERRUPTED')
+    return result.run
+  }
+  const first = await stopped()
+  await query('UPDATE same SET n = n + 1')
+  const again = await job.run()
+  assert.deepEqual([again.run, again.resumed, codeOf(again)], [first, true, undefined])
+  assert.equal(await rows({ query }, 'same_left'), 1275, 'as it had been read')
+
+  const left = await stopped()
+  const fresh = await job.run({ fresh: true })
+  assert.deepEqual([fresh.resumed, codeOf(fresh)], [false, undefined])
+  const next = await job.run()
+  assert.deepEqual([next.resumed, next.run === left], [false, false], 'a run has ended since')
+
+  const cancelled = await stopped()
+  assert.match((await job.cli('cancel', cancelled)).out, /not resumed by itself/)
+  assert.equal((await job.run()).resumed, false)
+
+  const changed = await stopped()
+  writeFileSync(join(job.folder, 'left_out.sql'), 'SELECT id, n + 1 AS n FROM left_rows')
+  const told = stopsAt('nothing')
+  assert.equal((await job.run(told)).resumed, false)
+  assert.ok(
+    told.notes.includes(`run ${changed} was interrupted and is abandoned: changed since: left_out.sql`),
+    told.notes.join('\n'),
+  )
+
+  const plan = await stopped('plan')
+  await assert.rejects(job.run({ resume: plan }), /it was to be a plan/)
+  const planned = await job.run({ goal: 'plan' })
+  assert.deepEqual([planned.run, planned.resumed, planned.status], [plan, true, 'PLANNED'])
+  const loaded = await job.run({ stop: AbortSignal.abort(), fromPlan: plan })
+  assert.equal(codeOf(loaded), 'INTERRUPTED')
+  const rest = await job.run({ fromPlan: plan })
+  assert.deepEqual([rest.run, rest.resumed, codeOf(rest)], [plan, true, undefined])
+})
+
 test('cancel from another process, and Ctrl-C once and twice', async () => {
   const job = await twoBranches('signals')
   const lock = async () => {

@@ -2,6 +2,7 @@ import { type Connection, createConnection, type QueryError, type RowDataPacket 
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import type { Timeouts } from '../declare/define.ts'
 import { LOCK_HINT, type LockWatch, withWait } from '../wire/lockWatch.ts'
+import { PASSWORD_HINT } from '../wire/passwordHint.ts'
 import { compressAtOnce, isCompressed } from './compressed.ts'
 import { connectionOptions } from './url.ts'
 import { socketOf } from './wire.ts'
@@ -118,11 +119,12 @@ export function engineError(name: string, thrown: unknown): EngineError {
   return new EngineError(code, message, { cause: thrown, hint: hintOf(inner, code)?.replace('NAME', name) })
 }
 
-function hintOf({ errno, code: native }: Partial<QueryError>, code: ErrorCode): string | undefined {
+function hintOf({ errno, code: native, message }: Partial<QueryError>, code: ErrorCode): string | undefined {
   if (native === 'HANDSHAKE_NO_SSL_SUPPORT')
     return 'The server speaks no TLS: set it up there, or take ssl-mode=DISABLED.'
   if (native === 'HANDSHAKE_SSL_ERROR')
     return "Check ssl-ca and, under ssl-mode=VERIFY_IDENTITY, that the server's certificate is for this host."
+  if (errno === 1045 && /using password: NO/.test(message ?? '')) return PASSWORD_HINT
   return (errno !== undefined ? HINTS_BY_ERRNO[errno] : undefined) ?? HINTS[code]
 }
 

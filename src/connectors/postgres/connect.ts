@@ -4,6 +4,7 @@ import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import type { Timeouts } from '../declare/define.ts'
 import { nameParts } from '../sql/names.ts'
 import { LOCK_HINT } from '../wire/lockWatch.ts'
+import { PASSWORD_HINT } from '../wire/passwordHint.ts'
 import { serverOf } from '../wire/server.ts'
 import { steadySocket } from '../wire/steadySocket.ts'
 import { SESSION } from './settings.ts'
@@ -62,6 +63,8 @@ const BY_STATE: Record<string, ErrorCode> = {
 
 // Node's names: X509_V_ERR_… without the prefix, and its own and OpenSSL's errors.
 const TLS = /^ERR_(TLS|SSL|OSSL)_|CERT|CRL|^(UNABLE_TO|INVALID|PATH_LENGTH|HOSTNAME)_/
+// The driver has no code for it.
+const NO_PASSWORD = /client password must be a (non-empty )?string/
 const NO_TLS = 'The server does not support SSL connections'
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
@@ -108,6 +111,11 @@ export function postgresError(error: unknown, where: string): EngineError {
     return new EngineError('TLS_FAILED', `${where}: the server does not offer TLS`, {
       cause: error,
       hint: 'Switch TLS on at the server (ssl = on), or take sslmode=prefer or disable where the network is trusted.',
+    })
+  if (NO_PASSWORD.test(text))
+    return new EngineError('AUTH_FAILED', `${where}: the server asks for a password, and none is given`, {
+      cause: error,
+      hint: PASSWORD_HINT,
     })
   const code =
     BY_STATE[state] ??
