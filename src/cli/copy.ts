@@ -101,7 +101,7 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
   const home = homeFolder()
   const result = await stoppable(async stopping => {
     const job = await copyJob(request, stopping.signal).catch(error => {
-      throw withFlag(error)
+      throw withFlag(error, request)
     })
     if (job.found) print(json ? JSON.stringify({ event: 'found', ...job.found }) : foundText(job.found))
     const { views = [], renamed = [] } = job
@@ -129,14 +129,21 @@ async function copy(src: string, dst: string, flags: CopyFlags): Promise<number>
     return 0
   }
   printSummary(result, json)
-  return result.error === undefined ? 0 : printError(withFlag(result.error), json)
+  return result.error === undefined ? 0 : printError(withFlag(result.error, request), json)
 }
 
-/** Says of an error that a key of the extract would mend, how a copy gives it. */
-function withFlag(error: unknown): unknown {
-  if (!(error instanceof EngineError) || !error.hint?.includes('this extract')) return error
-  const hint = `${error.hint} A copy is given a key of its extract by --set KEY=VALUE.`
-  return new EngineError(error.code, error.message, { cause: error, hint })
+/** A hint that names a key of job.yaml, or a part of it. */
+const OF_A_JOB =
+  /job\.yaml|\b(this|the|of) (extract|load)\b|\b(extract|load|guard|quality|timeouts|connection_pools)\\.|\b[a-z]+(_[a-z]+)*: [{[]|\b[a-z]+(_[a-z]+)+: /
+
+/** Says of an error that a key of job.yaml would mend, how a copy is given it. */
+function withFlag(error: unknown, { from }: CopyRequest): unknown {
+  if (!(error instanceof EngineError) || !error.hint || !OF_A_JOB.test(error.hint)) return error
+  const isOfFile = (from.files !== undefined || from.folder) && error.hint.includes('this extract')
+  const way = isOfFile
+    ? 'A copy is given a key of its extract by --set KEY=VALUE.'
+    : 'For that, make the copy a job of your own: the same line with --save FOLDER writes its job.yaml.'
+  return new EngineError(error.code, error.message, { cause: error, hint: `${error.hint} ${way}` })
 }
 
 function renamedText(renamed: { table: string; target: string }[]): string {

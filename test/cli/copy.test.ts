@@ -99,6 +99,34 @@ test('a copy that is interrupted goes on by the line that it prints', async () =
   await mariadb.query('DROP TABLE halfway')
 })
 
+test('what a copy has no option for is said as what can be typed: the job that it is', async () => {
+  await postgres.query(`CREATE SCHEMA shrinking; CREATE TABLE shrinking.t (id int PRIMARY KEY, v text);
+    INSERT INTO shrinking.t SELECT i, 'x' FROM generate_series(1, 10) AS i`)
+  const args = [postgres.url, `duckdb:${join(folder, 'shrinking.duckdb')}`, '--tables', 'shrinking.t']
+  assert.equal((await copy(...args)).code, 0)
+  await postgres.query('DELETE FROM shrinking.t WHERE id > 2')
+  const stopped = await copy(...args)
+  assert.equal(stopped.code, 3, stopped.output)
+  assert.match(
+    stopped.err,
+    /raise guard\.max_delete_share of this load\. For that, make the copy a job of your own: the same line with --save FOLDER/,
+  )
+  const own = join(folder, 'own')
+  assert.equal((await copy(...args, '--save', own)).code, 0)
+  const file = join(own, 'job.yaml')
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replace('to: target', 'to: target\n    guard: { max_delete_share: 1 }'),
+  )
+  const env = { COPY_FROM: args[0]!, COPY_TO: args[1]! }
+  const mended = await commandLine(home, ['run', own], { env })
+  assert.equal(mended.code, 0, mended.output)
+  assert.deepEqual(await rows(join(folder, 'shrinking.duckdb'), 'SELECT count(*)::INTEGER AS n FROM t'), [
+    { n: 2 },
+  ])
+  await postgres.query('DROP SCHEMA shrinking CASCADE')
+})
+
 test('tables are chosen by name and glob, in the URL or beside it, and go to a schema', async () => {
   const chosen = await copy(`${postgres.url}?tables=orders`, mariadb.url)
   assert.equal(chosen.code, 0, chosen.err)
