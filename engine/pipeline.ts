@@ -1,4 +1,5 @@
 import type { Loaded } from './contracts/load.ts'
+import { taskName } from './contracts/taskName.ts'
 import type { Changes } from './diff/changeSet.ts'
 import { diff, withFound } from './diff/diff.ts'
 import { type Preview, preview } from './diff/preview.ts'
@@ -24,6 +25,7 @@ import { extractsOf, graphOf } from './sql/graph.ts'
 import { judgeExtracts, talliesOf } from './transform/extracts.ts'
 import { openTables, runSetChecks, transform } from './transform/models.ts'
 import type { Transformed } from './transform/transformed.ts'
+import { againstTable } from './verify/againstTable.ts'
 import type { Verification } from './verify/result.ts'
 import { lookAt } from './verify/standing.ts'
 
@@ -66,7 +68,12 @@ export async function run(context: RunContext, outcome: Outcome): Promise<void> 
 /** Everything but the load: what a run would do to the targets. */
 export async function plan(context: RunContext, outcome: Outcome): Promise<void> {
   const { failures } = await change(context, outcome)
-  outcome.previews = await preview(context, outcome.changes)
+  for (const each of outcome.changes) {
+    const { table } = each.load
+    const act = () => preview(context, each, againstTable)
+    const found = await failures.attempt([taskName('preview', table)], [taskName('load', table)], act)
+    if (found) outcome.previews.push(found)
+  }
   failures.check()
 }
 

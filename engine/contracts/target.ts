@@ -43,6 +43,8 @@ export interface TableChanges {
 export interface Target {
   /** Of which family of systems it is, as `Origin` names them; absent where no source is of its like. */
   readonly family?: string
+  /** Of rows without a key, those that are equal stay; absent where all are exchanged. */
+  readonly keepsEqual?: true
   probe(signal: AbortSignal): Promise<void>
   /** Columns and key of a table; undefined where it does not exist yet. */
   describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined>

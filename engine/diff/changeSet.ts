@@ -11,6 +11,7 @@ import { copyFile, copyParts } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
 import { comparisonSql, KIND, ROW, wasOf } from './compare.ts'
+import { meaningOf } from './meaning.ts'
 import { type LoadState, State, stateManifest } from './state.ts'
 
 /** The change set of one load: what differs between a data set and what the last committed run loaded of it. */
@@ -109,7 +110,8 @@ async function exchange(
     : undefined
   const upserts = await rowParts(context, load, table)
   const rows = rowsIn(upserts)
-  const state: LoadState = { columns: load.columns, tag: '', rows, buckets: [], table, parts: [] }
+  const meaning = meaningOf(load)
+  const state: LoadState = { columns: load.columns, tag: '', meaning, rows, buckets: [], table, parts: [] }
   await writeManifest(staging, stateManifest(spec.job, run, load.table), state)
   const deletes = Math.max(0, (last?.rows ?? 0) - rows)
   const counts = { rows, inserts: rows, updates: 0, deletes, superseded: 0, keptGone: 0 }
@@ -158,7 +160,7 @@ async function everything(
 }
 
 /** What a load does of the differences found. */
-function countsOf(
+export function countsOf(
   load: PlannedLoad,
   of: (kind: string) => number,
 ): Pick<ChangeCounts, 'inserts' | 'updates' | 'deletes' | 'keptGone'> {

@@ -45,15 +45,28 @@ export interface Sample {
   values: Record<string, Text>
 }
 
-/** Describes change sets without touching the target. */
-export async function preview(context: RunContext, changes: Changes[]): Promise<Preview[]> {
-  const previews: Preview[] = []
-  for (const change of changes)
-    previews.push(
-      await runTask(context, taskName('preview', change.load.table), own => previewLoad(own, change)),
-    )
-  return previews
+/** A change set with the differences that its target tells; what is to be known of them; `remove`: the files that they are in. */
+export interface Described {
+  change: Changes
+  notes: string[]
+  remove(): void
 }
+
+/** Finds what a change set differs in from its table as it is now, where only that tells. */
+export type Describe = (context: RunContext, change: Changes) => Promise<Described>
+
+/** Describes a change set, and changes nothing in the target. */
+export const preview = (context: RunContext, change: Changes, describe: Describe): Promise<Preview> =>
+  runTask(context, taskName('preview', change.load.table), async own => {
+    const described = await describe(own, change)
+    try {
+      const found = await previewLoad(own, described.change)
+      found.notes.push(...described.notes)
+      return { ...found, whole: change.list === undefined }
+    } finally {
+      described.remove()
+    }
+  })
 
 async function previewLoad(context: RunContext, changes: Changes): Promise<Preview> {
   const { load, counts } = changes
@@ -163,15 +176,15 @@ function describer({ duck, root, mask }: RunContext, { load, list, table, was, s
 }
 
 async function targetNotes(context: RunContext, changes: Changes): Promise<string[]> {
-  const { load, whole, list, reason, there } = changes
+  const { load, whole, reason, there } = changes
   const table = await context.targets.get(load.to)!.describe(load.table, context.signal)
   const notes = reason ? [`all rows are loaded: ${reason}`] : []
   if (!table) return [...notes, 'the table does not exist: the load creates it']
   const { statements } = await context.targets.get(load.to)!.tableChanges(load, context.signal)
   notes.push(...statements.map(statement => `the load changes the table: ${statement}`), ...goneNotes(load))
-  if (whole && !list && there && there.rows > 0)
+  if (whole && load.key.length === 0 && there && there.rows > 0)
     notes.push(
-      `the table has ${counted(there.rows, 'row')}, which the load compares: those that are equal stay as they are`,
+      `the table has ${counted(there.rows, 'row')}: ${context.targets.get(load.to)!.keepsEqual ? 'without a key, those that are equal stay as they are' : 'without a key, the load exchanges all of them'}`,
     )
   return notes
 }

@@ -13,6 +13,7 @@ import { partOf, readManifest, rowsIn, writeManifest } from '../staging/store.ts
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { type Identity, ROW, stateSql } from './compare.ts'
+import { type Meaning, meaningOf, otherMeaning } from './meaning.ts'
 
 /** What a run leaves for the next one's comparison. */
 export interface LoadState {
@@ -21,6 +22,8 @@ export interface LoadState {
   deletedAt?: string
   /** What the hashes depend on: versions, key, compared and kept columns. */
   tag: string
+  /** Absent where an earlier version left it. */
+  meaning?: Meaning
   rows: number
   /** Files of its entries, by bucket; none where rows have no key. */
   buckets: Part[][]
@@ -222,6 +225,7 @@ export class State {
       columns,
       ...(deletedAt !== undefined && { deletedAt }),
       tag: await this.tag(),
+      meaning: meaningOf(this.load),
       // With the entries that go on for rows in the quarantine: the target holds those too.
       rows: this.rows,
       buckets: this.buckets,
@@ -277,6 +281,17 @@ export class State {
     const types = compared.map(({ name, type }) => [name, typeName(type)])
     return JSON.stringify([ENCODING, await this.context.duck.version(), key, kept, types])
   }
+}
+
+/**
+ * Why what a run left does not tell what the table of a load holds, since the load means something else now; undefined where it
+ * does.
+ */
+export function changedMeaning({ meaning, columns, tag }: LoadState, load: PlannedLoad): string | undefined {
+  if (meaning) return otherMeaning(meaning, load, columns)
+  // Earlier versions noted its key alone.
+  const key: string[] = tag ? JSON.parse(tag)[2] : []
+  return otherMeaning({ ...meaningOf(load), key }, load, columns)
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { PlannedLoad } from '../contracts/load.ts'
+import { markColumn, removesGone } from '../contracts/semantics.ts'
 import type { TableStanding, TableState } from '../contracts/target.ts'
 import { EngineError } from '../errors.ts'
 import { counted } from '../plural.ts'
@@ -25,6 +26,24 @@ export function disturbance({ now, left }: TableStanding): string | undefined {
   if (now.rows !== left.rows)
     return `the table has ${counted(now.rows, 'row')}, and run ${left.run} left ${left.rows}`
   return undefined
+}
+
+/** What becomes of the rows of a table that a job loads for the first time. Pure. */
+export function foreignRows(load: PlannedLoad, { rows }: TableState): string {
+  const gone = !removesGone(load)
+    ? 'stay'
+    : load.mode === 'scd2'
+      ? 'are ended'
+      : markColumn(load) !== undefined
+        ? 'are marked'
+        : 'are deleted'
+  const changed =
+    load.key.length === 0
+      ? `those that ${load.from} has not are deleted`
+      : load.mode === 'append'
+        ? 'they stay as they are'
+        : `those that differ are changed, those that ${load.from} has not ${gone}`
+  return `the table has ${counted(rows, 'row')} that this job never loaded: ${changed}`
 }
 
 /**

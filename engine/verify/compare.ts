@@ -129,7 +129,12 @@ const distinct = (columns: ComparedColumn[]) =>
   columns.filter(({ name }, index) => columns.findIndex(column => column.name === name) === index)
 
 /** SQL of what was read back, every column as a value of the load's type. */
-async function heldSql(duck: Duck, root: string, parts: Part[], columns: ComparedColumn[]): Promise<string> {
+export async function heldSql(
+  duck: Duck,
+  root: string,
+  parts: Part[],
+  columns: ComparedColumn[],
+): Promise<string> {
   if (parts.length === 0) {
     const none = columns.map(({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`)
     return `SELECT ${none.join(', ')} WHERE false`
@@ -145,10 +150,10 @@ async function heldSql(duck: Duck, root: string, parts: Part[], columns: Compare
 }
 
 /** The key as it is compared: what the target does not tell apart is the same. */
-const keysOf = ({ key }: Side) =>
+export const keysOf = ({ key }: Side) =>
   key.map(column => `${canonical(column, quoteName(column.name))} AS ${quoteName(column.name)}`).join(', ')
 
-const sumOf = ({ key, compared }: Side) => {
+export const sumOf = ({ key, compared }: Side) => {
   const columns = [...key, ...compared]
   return rowSum(
     columns,

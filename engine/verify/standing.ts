@@ -5,10 +5,10 @@ import { markColumn, updatedColumns } from '../contracts/semantics.ts'
 import type { TableState } from '../contracts/target.ts'
 import { ROW } from '../diff/compare.ts'
 import type { Look } from '../diff/diff.ts'
-import { type LoadState, stateManifest } from '../diff/state.ts'
+import { changedMeaning, type LoadState, stateManifest } from '../diff/state.ts'
 import { EngineError } from '../errors.ts'
 import { type Plan, planLoad } from '../plan/plan.ts'
-import { checkRunTime, disturbance } from '../plan/standing.ts'
+import { checkRunTime, disturbance, foreignRows } from '../plan/standing.ts'
 import { counted } from '../plural.ts'
 import { callHere } from '../pool/pool.ts'
 import { abandonStaged } from '../runtime/abandon.ts'
@@ -32,7 +32,7 @@ export const lookAt =
     checkRunTime(load, runAt, standing)
     const { now, guarded } = standing
     if (refresh.includes(load.table)) return { now, reason: 'a full refresh was asked for' }
-    if (run === undefined) return { now }
+    if (run === undefined) return now && now.rows > 0 ? { now, reason: foreignRows(load, now) } : { now }
     const { staging, spec } = context
     const left = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
     // A table that no load has made yet is no disturbance: it is new, though the job has run before.
@@ -41,6 +41,7 @@ export const lookAt =
     const reason =
       (known && now && (await lackedColumns(context, load, run, known, now))) ??
       disturbance(standing) ??
+      (left && changedMeaning(left, load)) ??
       (known && (await outdated(context, load, run, known)))
     return { now, ...(reason && { reason }) }
   }

@@ -57,6 +57,7 @@ const NO_SPACE = 16 * 1024 * 1024
 /** A lake as warehouse. Staged files are read where they lie; a commit writes data files, then makes one commit file. */
 export class LakeTarget implements Target {
   readonly verifier: LakeVerifier
+  readonly keepsEqual = true
   private readonly store: FileStore
   private readonly name: string
   private readonly format: FileFormat
