@@ -144,6 +144,9 @@ async function valueFor(
   }
 }
 
+/** Whether a problem is a variable that is not set, as {@link expand} tells it. */
+export const isUnset = (problem: string): boolean => /environment variable \w+ is not set: /.test(problem)
+
 async function nested(
   text: string,
   reference: string | undefined,

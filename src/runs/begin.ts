@@ -28,7 +28,7 @@ export interface UsableJob {
 }
 
 /**
- * The job of a folder. One that cannot be used still leaves its mark in the history, and is told; the data interval that
+ * The job of a folder. One that cannot be run still leaves its mark in the history, and is told; the data interval that
  * it was to be run for waits. `production`: of a job in an environment, of which nobody is told.
  */
 export async function readJob(options: RunOptions, production?: ProductionRun): Promise<UsableJob> {
@@ -38,8 +38,8 @@ export async function readJob(options: RunOptions, production?: ProductionRun): 
     const spec = await loadJob(folder, env, { signal, ...(production && { read: production.read }) })
     return { spec, mask: openMask(home, env, spec, progress.note) }
   } catch (error) {
-    // A stop that somebody asked for is no failure.
-    if (signal.aborted) throw error
+    // A stop that somebody asked for is no failure, and a plan that cannot begin no run.
+    if (signal.aborted || options.goal === 'plan') throw error
     const job = jobNameOf(folder)
     // One that was to be continued stands in the history already.
     if (!interval && !options.resume && !(await metadata.activeRun(job))) {

@@ -13,13 +13,14 @@ import { warningsOf } from '../../engine/sql/warnings.ts'
 import { ConfigInvalid } from '../config/invalid.ts'
 import { loadJob } from '../config/load.ts'
 import type { Draft, JobOutline } from '../config/outline.ts'
+import { isUnset } from '../config/variables.ts'
 import type { JobSpec, Model } from '../spec/job.ts'
 import { jobNameOf } from './jobName.ts'
 import { knownColumns, openDraft, outlineTables, readIn } from './knownColumns.ts'
 
 /** A job's folder that is valid. */
 export interface Valid {
-  spec: JobSpec
+  spec: Pick<JobSpec, 'job' | 'environment' | 'extracts' | 'checks' | 'loads'>
   graph: SqlGraph
   warnings: Fault[]
   /** What could not be bound, since the columns of these extracts are not known. */
@@ -55,7 +56,8 @@ function headerWarnings({ name, file, header }: Model, columns: Described[] | un
 
 /**
  * Checks a job's folder; `home` may know the columns of its extracts. No system is touched, but that sources list their tables where
- * extracts are globs, and a `signal` is given. Fails with CONFIG_INVALID
+ * extracts are globs, and a `signal` is given; variables of the environment that are not set are warned of, and what needs
+ * them is not looked at. Fails with CONFIG_INVALID
  * or MODEL_INVALID, and with all that is wrong: the SQL is looked at where the settings are wrong, too.
  */
 export async function validateJob(
@@ -65,28 +67,47 @@ export async function validateJob(
   signal?: AbortSignal,
 ): Promise<Valid> {
   const read = readIn(home)(jobNameOf(folder))
-  const spec = await loadJob(folder, env, { signal, read }).catch(async error => {
+  try {
+    const spec = await loadJob(folder, env, { signal, read })
+    const looked = await look(spec, knownColumns(spec, home))
+    return validated(spec, looked, [...connectorAdvice(spec), ...(spec.passedOver ?? [])])
+  } catch (error) {
     if (!(error instanceof ConfigInvalid)) throw error
-    throw new ConfigInvalid([...error.faults, ...(await draftFaults(folder, home))])
-  })
-  const { graph, unknown, faults, warnings, commas, advice } = await look(spec, knownColumns(spec, home))
+    const draft = await lookAtDraft(folder, home)
+    const isWhole = error.faults.every(({ message }) => isUnset(message))
+    if (draft && isWhole && draft.faults.length === 0) {
+      const unset = error.faults.map(fault => ({
+        ...fault,
+        message: `${fault.message}. Connections were not looked at`,
+      }))
+      return validated(draft.outline, draft.looked, unset)
+    }
+    const own = (draft?.looked.faults ?? []).map(fault => ({ ...fault, file: join(folder, fault.file) }))
+    throw new ConfigInvalid([...error.faults, ...(draft?.faults ?? []), ...own])
+  }
+}
+
+/** What there is to say of a job, where nothing is wrong with it. */
+function validated(spec: Valid['spec'], looked: Looked, more: Fault[]): Valid {
+  const { graph, unknown, faults, warnings, commas, advice } = looked
   refuse(
     faults,
     // A column that a comma has taken is missed in other files.
     [...commas, ...warnings.filter(({ file }) => faults.some(fault => fault.file === file))],
   )
-  const all = [...warnings, ...commas, ...advice, ...connectorAdvice(spec), ...(spec.passedOver ?? [])]
-  return { spec, graph, warnings: all, unknown }
+  return { spec, graph, warnings: [...warnings, ...commas, ...advice, ...more], unknown }
 }
 
-/** What else is wrong with a job whose settings are. */
-async function draftFaults(folder: string, home: string): Promise<Fault[]> {
+/** A job whose settings are wrong, as far as it is understood; undefined where they are no YAML, and what tables there are is not known. */
+async function lookAtDraft(
+  folder: string,
+  home: string,
+): Promise<{ outline: JobOutline; looked: Looked; faults: Fault[] } | undefined> {
   let draft: Draft
   try {
     draft = await openDraft(folder, home)
   } catch (error) {
-    // It is no YAML, and what tables there are is not known.
-    if (error instanceof ConfigInvalid) return []
+    if (error instanceof ConfigInvalid) return undefined
     throw error
   }
   const { outline, faults } = draft
@@ -98,8 +119,8 @@ async function draftFaults(folder: string, home: string): Promise<Fault[]> {
   const partial = draft.partial || extracts.length + models.length < names.length
   const tables = [...outlineTables({ ...outline, extracts }, home)]
   const columns = new Map(tables.map(([name, table]) => [name, describedColumns(table.columns)]))
-  const found = await look({ ...outline, extracts, models, partial }, columns)
-  return [...faults, ...found.faults.map(fault => ({ ...fault, file: join(folder, fault.file) }))]
+  const looked = await look({ ...outline, extracts, models, partial }, columns)
+  return { outline, looked, faults }
 }
 
 interface Looked {

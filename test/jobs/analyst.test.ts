@@ -234,6 +234,19 @@ test("names are compared as SQL compares them: a table's, a column's of a load, 
   await assert.rejects(validate(twice), /a\/m\.sql: model "m" has the name of m\.sql/)
 })
 
+test('variables that are not set hinder no look at SQL, and a plan that cannot begin is no run', async () => {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the job's own syntax
+  const job = await jobWith({}, YAML.replace('"file:in"', '"${NOT_SET_URL}"'))
+  const { warnings } = await validate(job)
+  assert.match(warnings.map(each => faultText(each)).join('\n'), /NOT_SET_URL is not set/)
+  writeFileSync(join(job.folder, 'm.sql'), 'SELECT order_id, nte FROM orders')
+  assert.deepEqual(await faults(job), [
+    'm.sql:1: Referenced column "nte" not found in FROM clause; did you mean "note"?',
+  ])
+  await assert.rejects(job.run({ goal: 'plan' }), /NOT_SET_URL is not set/)
+  assert.deepEqual(await job.metadata.runs(9), [])
+})
+
 test('a load of a column that is not there is found before a row is read', async () => {
   const job = await jobWith({}, YAML.replace('key: order_id', 'key: order_idd'))
   assert.deepEqual(await faults(job), [
