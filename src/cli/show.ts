@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { EngineError } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import { isNumeric } from '../../engine/types/duckType.ts'
 import type { ColumnProfile, Shown, ShowOptions } from '../workbench/show.ts'
@@ -24,7 +25,7 @@ export function showCommand(): Command {
     .description("Show a model's rows, as its file says now, over what the last run read")
     .argument('<job>', "the job's folder")
     .argument('<model>', 'a model or an extract')
-    .option('--limit <rows>', 'rows to show', parseCount, 20)
+    .option('--limit <rows>', 'rows to show; with --diff, of each kind', parseCount, 20)
     .option('--where <condition>', 'only rows of which this SQL is true')
     .option(
       '--profile',
@@ -49,6 +50,10 @@ Examples:
     .action(async (folder: string, table: string, flags: ShowFlags) => {
       const { showTable } = await import('../workbench/show.ts')
       const { limit, where, profile, diff, at, json = false, watch } = flags
+      if (profile && diff)
+        throw new EngineError('CONFIG_INVALID', '--profile and --diff are two answers', {
+          hint: 'Ask for one of them.',
+        })
       const options = (): ShowOptions => ({
         folder,
         home: homeFolder(),
@@ -139,5 +144,10 @@ function diffText(table: string, diff: NonNullable<Shown['diff']>): string[] {
     ...(before ? [['-', ...names.map(name => before[name] ?? null)]] : []),
     ...(after ? [['+', ...names.map(name => after[name] ?? null)]] : []),
   ])
-  return [...lines, '', ...tableText(['', ...names], rows).map(line => `  ${line}`)]
+  const all = changed + added + removed
+  const some =
+    samples.length < all
+      ? ['', `${formatCount(samples.length)} of ${counted(all, 'row', formatCount)} shown`]
+      : []
+  return [...lines, '', ...tableText(['', ...names], rows).map(line => `  ${line}`), ...some]
 }

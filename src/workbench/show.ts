@@ -100,7 +100,7 @@ async function showOpened(job: StagedJob, options: ShowOptions, mask: Mask): Pro
       total: Number(count!.n),
       ...(job.found.has(table) && { found: await countFound(job, table, where) }),
       ...(options.profile && { profile: await profileOf(duck, rows, columns, mask, sensitive) }),
-      ...(options.diff && { diff: await diffOf(job, table, mask) }),
+      ...(options.diff && { diff: await diffOf(job, options, mask) }),
     }
   }
   const told = where === undefined ? act : () => inFile(source, act)
@@ -169,7 +169,11 @@ function keptFiles(root: string, run: string, table: string): string[] {
 }
 
 /** Compares a model with what the last run that kept it made of it, over what was read then. */
-async function diffOf(job: StagedJob, table: string, mask: Mask): Promise<TableDiff & { run: string }> {
+async function diffOf(
+  job: StagedJob,
+  { table, where, limit }: ShowOptions,
+  mask: Mask,
+): Promise<TableDiff & { run: string }> {
   const { root, spec } = job.context
   const run = stagedRuns(root, spec.job).find(
     each => keptFiles(root, `${spec.job}/${each}`, table).length > 0,
@@ -185,10 +189,23 @@ async function diffOf(job: StagedJob, table: string, mask: Mask): Promise<TableD
   const good = existsSync(join(root, findings))
     ? ` WHERE file_row_number NOT IN (${rejectedRows(root, findings)})`
     : ''
-  const before = `FROM (SELECT * EXCLUDE (file_row_number) FROM ${all}${good})`
+  const name = quoteName(table)
+  const only = where === undefined ? '' : ` WHERE ${where}\n`
+  const before = `FROM (SELECT * EXCLUDE (file_row_number) FROM ${all}${good}) AS ${name}${only}`
+  await described(job.context.duck, before).catch(cause => {
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `--where cannot be asked of the rows that run ${run} made of ${table}`,
+      {
+        cause,
+        hint: 'With --diff it names columns that both have.',
+      },
+    )
+  })
   return {
     run,
-    ...(await diffTables(job.context.duck, before, `FROM ${quoteName(table)}`, {
+    ...(await diffTables(job.context.duck, before, `FROM ${name}${only}`, {
+      shown: limit,
       keys: keysOf(job.outline, table),
       mask,
       sensitive: mask.columnsOf(table),

@@ -19,7 +19,7 @@ export interface TableDiff {
   samples: { before?: Texts; after?: Texts }[]
 }
 
-/** Rows shown of a difference, of each kind. */
+/** Rows shown of a difference, of each kind, where nobody says how many. */
 const SAMPLES = 10
 
 /** Keys by which rows of a table may be told apart: those of its loads, then those of extracts. */
@@ -45,7 +45,12 @@ export async function diffTables(
   duck: Duck,
   before: string,
   after: string,
-  { keys, mask, sensitive }: { keys: string[][]; mask: Mask; sensitive: string[] },
+  {
+    keys,
+    mask,
+    sensitive,
+    shown: most = SAMPLES,
+  }: { keys: string[][]; mask: Mask; sensitive: string[]; shown?: number },
 ): Promise<TableDiff> {
   const names = async (rows: string) => (await described(duck, rows)).map(({ name }) => name)
   const [was, is] = [await names(before), await names(after)]
@@ -73,7 +78,7 @@ export async function diffTables(
     both.map(name => `${alias}.${quoteName(name)} AS ${quoteName(`${alias}.${name}`)}`).join(', ')
   const samples: TableDiff['samples'] = []
   const take = async (rows: string, list: string, sides: ('before' | 'after')[]) => {
-    for (const row of await duck.rows(`SELECT ${list} ${rows} ORDER BY ALL LIMIT ${SAMPLES}`))
+    for (const row of await duck.rows(`SELECT ${list} ${rows} ORDER BY ALL LIMIT ${most}`))
       samples.push({
         ...(sides.includes('before') && { before: shown(row, 'g.') }),
         ...(sides.includes('after') && { after: shown(row, 'c.') }),

@@ -104,6 +104,24 @@ test('a difference names rows that changed, came and went', async () => {
   assert.equal(samples.length, 3)
 })
 
+test('a difference is of the rows of which the condition is true, as many as are asked for', async () => {
+  const job = await stagedJob()
+  writeFileSync(
+    join(job.folder, 'm.sql'),
+    'SELECT order_id, amount + 1 AS amount, upper(mail) AS mail, 1 AS one FROM big WHERE amount < 99',
+  )
+  const { diff } = await show(job, 'm', { diff: true, where: 'order_id = 2', limit: 1 })
+  assert.deepEqual([diff!.changed, diff!.added, diff!.removed, diff!.samples.length], [1, 0, 0, 1])
+  const few = await show(job, 'm', { diff: true, limit: 1 })
+  assert.deepEqual([few.diff!.changed, few.diff!.samples.length], [2, 1])
+  await assert.rejects(
+    show(job, 'm', { diff: true, where: 'one = 1' }),
+    /--where cannot be asked of the rows that run \S+ made of m/,
+  )
+  const both = await job.cli('show', job.folder, 'm', '--diff', '--profile')
+  assert.deepEqual([both.code, /two answers/.test(both.err)], [2, true])
+})
+
 async function collected<T>(from: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const each of from) all.push(each)
