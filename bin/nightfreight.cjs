@@ -2,6 +2,8 @@
 // Written so that any Node can read it: it says which Node is needed, before anything of the program is loaded.
 'use strict'
 var own = require('../package.json')
+// In a checkout nothing is compiled: Node runs the sources.
+var isCompiled = require('fs').existsSync(__dirname + '/../dist/src/main.js')
 var needed = /\d+\.\d+/.exec(own.engines.node)[0].split('.').map(Number)
 var found = process.versions.node.split('.').map(Number)
 var isOld = found[0] < needed[0] || (found[0] === needed[0] && found[1] < needed[1])
@@ -26,7 +28,9 @@ else if (isOld) {
 }
 // Not as `import()` in plain sight, which the oldest cannot parse.
 else
-  new Function('path', 'return import(path)')('../dist/src/main.js').catch(error => {
-    console.error(error)
-    process.exitCode = 1
-  })
+  new Function('path', 'return import(path)')(isCompiled ? '../dist/src/main.js' : '../src/main.ts').catch(
+    error => {
+      console.error(error)
+      process.exitCode = 1
+    },
+  )

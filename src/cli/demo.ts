@@ -1,5 +1,6 @@
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
+import { shellWord } from '../util/shell.ts'
 import { homeFolder } from './home.ts'
 import { print, printError } from './output.ts'
 import { execute } from './run.ts'
@@ -35,8 +36,24 @@ export function demoCommand(): Command {
       )
       const failed = results.find(result => result.error !== undefined)
       if (failed) process.exitCode = printError(failed.error, json)
-      else if (!json) print(`\nOpen the report of night two:\n  ${results.at(-1)!.report}`)
+      else if (!json) print(`\nOpen the report of night two:\n  ${results.at(-1)!.report}\n\n${tryText()}`)
     })
+}
+
+/** What to type to look at the demo's rows; its servers are gone, what they gave is staged. */
+function tryText(): string {
+  const command = import.meta.url.endsWith('.ts') ? 'npm run -s nightfreight --' : 'nightfreight'
+  const [home = '', job = ''] = [join(homeFolder(), 'demo/home'), JOB].map(path => {
+    const near = relative(process.cwd(), path)
+    return shellWord(near.startsWith('..') ? path : near)
+  })
+  return [
+    'Look at its rows, the servers gone:',
+    `  export NIGHTFREIGHT_HOME=${home}`,
+    `  ${command} show ${job} members_enriched --where "country = 'GB'"`,
+    `  ${command} history ${job} --checks`,
+    `  ${command} shell ${job} -c "SELECT check_name, reason FROM quarantine"`,
+  ].join('\n')
 }
 
 function parseMembers(text: string): number {

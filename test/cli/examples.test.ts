@@ -310,7 +310,7 @@ const STEPS: Record<string, Step> = {
   },
   'nightfreight demo --members 100000': {
     first: async () => ({ 100000: '1000' }),
-    says: /Open the report of night two/,
+    says: /Open the report of night two[\s\S]*export NIGHTFREIGHT_HOME=\S+demo\/home\n.*show \S+ members_enriched/,
   },
 }
 
