@@ -8,7 +8,7 @@ import { homeFolder } from './home.ts'
 import { judgedLines } from './judgedText.ts'
 import { print, printError } from './output.ts'
 import { parseTime } from './parse.ts'
-import { tableText } from './tableText.ts'
+import { fittedText } from './tableText.ts'
 
 interface ShellFlags {
   command?: string
@@ -91,6 +91,6 @@ async function converse(shell: Shell): Promise<void> {
 function printAnswer({ columns, rows }: Answer): void {
   const names = columns.map(({ name }) => name)
   const numeric = columns.map(({ type }) => isNumeric(type))
-  print(tableText(names, rows, numeric).join('\n'))
+  print(fittedText(names, rows, numeric).join('\n'))
   print(`${counted(rows.length, 'row')}\n`)
 }

@@ -8,7 +8,7 @@ import { judgedLines } from './judgedText.ts'
 import { formatCount } from './meter.ts'
 import { print, printError } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
-import { shownValue, tableText } from './tableText.ts'
+import { fittedText, shownValue, tableText } from './tableText.ts'
 
 interface ShowFlags {
   limit: number
@@ -86,7 +86,7 @@ function showText({ table, columns, rows, total, found, profile, diff }: Shown):
   const judged = found ? judgedLines(found).map(line => `  ${line}`) : []
   if (profile) return [...profileText(table, total, profile), ...judged]
   if (diff) return diffText(table, diff)
-  const lines = tableText(
+  const lines = fittedText(
     columns.map(({ name }) => name),
     rows.map(row => columns.map(({ name }) => row[name] ?? null)),
     columns.map(({ type }) => isNumeric(type)),
@@ -115,7 +115,7 @@ function profileText(table: string, total: number, profile: ColumnProfile[]): st
   ])
   const names = ['column', 'type', 'NULL', 'distinct', 'min', 'max', 'values']
   return [
-    ...tableText(names, rows, [false, false, true, true]),
+    ...fittedText(names, rows, [false, false, true, true]),
     '',
     `${table}: ${counted(total, 'row', formatCount)}`,
   ]
