@@ -8,9 +8,9 @@ import { candidatesOf, faultOf, whollyWorded } from './locate.ts'
 import { MacroSession } from './macroSession.ts'
 import type { OrderedCheck, OrderedMacro, SqlGraph } from './model.ts'
 import { usedMacros } from './order.ts'
-import { isGenerated, type Query, type SqlFile } from './parse.ts'
+import { firstPlace, isGenerated, type Query, type SqlFile, type SqlNode } from './parse.ts'
 import { withoutMissing } from './repair.ts'
-import { placeOf, stripped, tokensOf } from './text.ts'
+import { charactersIn, placeOf, stripped, tokensOf } from './text.ts'
 import { setVariables } from './variables.ts'
 
 /** What binding a job's SQL found. */
@@ -95,12 +95,7 @@ class Binding {
       }
       const twice = caseTwins(columns.map(({ name }) => name))
       if (twice) {
-        this.fault({
-          file: model.file,
-          ...placed(model.sql, twice[1]),
-          message: `gives two columns that are one for SQL: ${twice.join(' and ')}`,
-          hint: `Give one of them another name: ${quoteName(twice[1]!)} AS …`,
-        })
+        this.fault(twiceFault(model, this.graph.queries.get(model.file), twice))
         this.broken.add(model.name)
         continue
       }
@@ -319,6 +314,32 @@ class Binding {
 function placed(sql: string, name: string): Pick<Fault, 'place'> {
   const found = [...tokensOf(sql)].findLast(({ text }) => text === name || text === quoteName(name))
   return found ? { place: placeOf(sql, found.start) } : {}
+}
+
+/** What is wrong with a query that gives a column twice; at the * that gives it again, where one does. */
+function twiceFault({ file, sql }: SqlFile, query: Query | undefined, [one, other]: [string, string]): Fault {
+  const [top] = (query?.tree.statements as { node?: SqlNode }[] | undefined) ?? []
+  const outputs = (top?.node?.select_list as SqlNode[] | undefined) ?? []
+  const star = outputs.findLast(({ type, query_location: at }) => type === 'STAR' && at !== undefined)
+  const named = outputs.findLast(
+    ({ alias, column_names: names }) => (alias || names?.at(-1))?.toLowerCase() === other.toLowerCase(),
+  )
+  const at = firstPlace(star ?? (named?.alias ? undefined : named))
+  const name = quoteName(other)
+  const written = star?.relation_name ? `${star.relation_name}.*` : '*'
+  return {
+    file,
+    ...(at !== undefined && !isGenerated(file)
+      ? { place: placeOf(sql, charactersIn(sql, at)) }
+      : placed(sql, other)),
+    message:
+      one === other
+        ? `gives the column ${one} twice`
+        : `gives two columns that are one for SQL: ${one} and ${other}`,
+    hint: star
+      ? `Leave one of them out: ${written} EXCLUDE (${name}); or give one another name: ${name} AS ….`
+      : `Give one of them another name: ${name} AS …`,
+  }
 }
 
 /** Where a query begins; nowhere of one that nobody has written. */

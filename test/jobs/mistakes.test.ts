@@ -222,6 +222,8 @@ const MISTAKES: (string | Record<string, string>)[] = [
   },
   'SELECT order_id, sum(amount) AS s FROM orders WHERE s > 1 GROUP BY ALL',
   'SELECT order_id, sum(amount) AS s FROM orders GROUP BY order_id HAVING m > 1',
+  'SELECT o.*, c.* FROM orders AS o JOIN customers AS c USING (customer_id)',
+  'SELECT order_id, o.customer_id, c.customer_id FROM orders AS o JOIN customers AS c USING (customer_id)',
   { 'm.sql': 'SELECT ordr_id, amont, uper(note) AS n, o.nte, x.note FROM orders AS o' },
   { 'm.sql': 'WITH a AS (SELECT amont FROM orders) SELECT amont, ordr_id FROM a' },
   {
