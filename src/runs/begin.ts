@@ -120,7 +120,7 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
     progress.note(`run ${active.run} was interrupted and is abandoned: ${reason}`)
     await giveUp(metadata, record, `interrupted, and abandoned: ${reason}`)
   } else if (!fresh) {
-    const stopped = await goOn(options, spec, goal, maxActive)
+    const stopped = await continueStopped(options, spec, goal, maxActive)
     if (stopped) return stopped
   }
   const now = clock.now()
@@ -148,7 +148,7 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
 }
 
 /** The run that a signal has stopped, where this is the same command: it goes on with what is committed. */
-async function goOn(
+async function continueStopped(
   { metadata, interval, restore, runAt, progress }: RunOptions,
   spec: JobSpec,
   goal: RunRecord['goal'],
