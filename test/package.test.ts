@@ -137,9 +137,22 @@ test('an old Node is told which one is needed, and the line that gets it, withou
   assert.equal(status, 2)
   assert.match(
     stderr,
-    /needs Node \d+\.\d+ or newer, and this is 12\.22\.1[\s\S]* -- nightfreight copy URL 'duckdb:my file\.duckdb' --where 'a = '\\''x'\\'''\n/,
+    /needs Node \d+\.\d+ or newer, and this is 12\.22\.1[\s\S]*npx --yes --package node@26 -- nightfreight copy URL 'duckdb:my file\.duckdb' --where 'a = '\\''x'\\'''\n\nIn place of URL, write yours/,
   )
   assert.doesNotMatch(stderr, /s3cret/)
+})
+
+test('a checkout that is not built says what to type', t => {
+  const folder = mkdtempSync(join(tmpdir(), 'nightfreight-unbuilt-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  for (const name of ['bin', 'package.json'])
+    cpSync(join(ROOT, name), join(folder, name), { recursive: true })
+  const { status, stderr } = spawnSync(process.execPath, [join(folder, 'bin/nightfreight.cjs'), 'status'], {
+    encoding: 'utf8',
+  })
+  assert.equal(status, 2)
+  assert.match(stderr, /not built\. In \S+:\n\n {4}npm ci && npm run build\n/)
+  assert.doesNotMatch(stderr, /ERR_|at /)
 })
 
 test('the container file copies what is there, and starts what is built', () => {

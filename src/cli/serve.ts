@@ -2,6 +2,8 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import { secretsIn } from '../config/secrets.ts'
 import { ownName } from '../util/owner.ts'
+import { legible } from '../util/printable.ts'
+import { redact } from '../util/redact.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { parseCount, parsePositive } from './parse.ts'
 import { type AccessFlags, accessOf, addAccessOptions } from './whoMayLook.ts'
@@ -85,7 +87,11 @@ export function serveCommand(): Command {
           env: process.env,
           ...(flags.heartbeat !== undefined && { heartbeat: flags.heartbeat }),
           signal: abort.signal,
-          ready: port => console.error(`serving; dashboard at http://${flags.host}:${port}/; log in ${home}`),
+          ready: (port, outlook) => {
+            console.error(`serving; dashboard at http://${flags.host}:${port}/; log in ${home}`)
+            for (const line of outlook)
+              console.error(legible(redact(line, secretsIn(process.env.METADATA_URL))))
+          },
         })
       } finally {
         await metadata.close()

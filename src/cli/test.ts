@@ -49,13 +49,24 @@ const isGood = ({ cases, macros }: TestResult) =>
   cases.every(isPassed) && macros.every(({ failures }) => failures.length === 0)
 
 function caseText(result: CaseResult): string[] {
-  const { name, seconds, error, differences, tables, written } = result
+  const { name, seconds, error, differences, tables, written, rows } = result
   const head = `${isPassed(result) ? 'ok  ' : 'FAIL'}  ${name}  ${seconds.toFixed(2)} s  ${tables.join(', ')}`
-  const lines = [head.trimEnd(), ...written.map(file => `      wrote ${file}`)]
+  const lines = [
+    head.trimEnd(),
+    ...written.map(file => `      wrote ${file}: ${writtenText(file, rows[file] ?? 0)}`),
+  ]
   if (error !== undefined) lines.push(...indent(told(error, false).trimEnd().split('\n')))
   for (const each of result.changes) lines.push(...differenceText(each, '- as it was, + as it is now'))
   for (const each of differences) lines.push(...differenceText(each, '- expected, + given'))
   return lines
+}
+
+/** A case that expects no rows, or rejected ones, may not be what was meant. */
+function writtenText(file: string, rows: number): string {
+  if (!/[\\/]findings\.csv$/.test(file)) return rows === 0 ? 'no row: is that meant?' : counted(rows, 'row')
+  return rows === 0
+    ? 'checks find nothing'
+    : `${counted(rows, 'finding')}: rows that checks reject or warn of`
 }
 
 function differenceText({ table, difference }: CaseResult['differences'][number], signs: string): string[] {

@@ -61,7 +61,7 @@ Examples:
         print(`warning: ${what.join(', ')} ${of}`)
       }
       print(
-        `${jobText(spec)} is valid: ${counted(spec.extracts.length, 'extract')}, ${counted(order.length, 'model')} (${order.join(' → ')}), ` +
+        `${jobText(spec)} is valid: ${counted(spec.extracts.length, 'extract')}, ${counted(order.length, 'model')} (${order.join(', ')}), ` +
           `${counted(spec.checks.length, 'check')}, ${counted(spec.loads.length, 'load')}`,
       )
     })

@@ -91,7 +91,7 @@ function find(document: Document, path: string[], url: string, registry: readonl
     return connectorFor(url, registry)
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
-    document.problem(path, `${path.join('.')}: ${error.message}`)
+    document.problem(path, `${path.join('.')}: ${error.message}${error.hint ? `. ${error.hint}` : ''}`)
     return undefined
   }
 }

@@ -25,7 +25,11 @@ export function connectorFor(url: string, among: readonly Connector[] = connecto
   if (found) return found
   const list = `known schemes: ${schemes.join(', ')}`
   if (scheme === undefined)
-    throw new EngineError('CONFIG_INVALID', `a connection's URL must begin with a scheme; ${list}`)
+    throw new EngineError('CONFIG_INVALID', `a connection's URL must begin with a scheme; ${list}`, {
+      ...(/^["']/.test(url) && {
+        hint: 'It begins with a quote, which is no part of it: the file of docker --env-file has values without quotes.',
+      }),
+    })
   const near = nearest(scheme, schemes)
   throw new EngineError(
     'CONFIG_INVALID',

@@ -62,7 +62,8 @@ export function writeProject(folder: string, draft: Draft, ends: Ends): string[]
   if (shared !== undefined) put(connections, shared)
   append(join(jobs, '.env'), assignments(urls), 0o600)
   append(join(jobs, '.env.example'), assignments(placeholders(urls)))
-  append(join(root, '.gitignore'), ['.env', '.env.*', '!.env.example', '.nightfreight/'])
+  const ownFiles = Object.values(urls).some(url => /^duckdb:/i.test(url)) ? ['*.duckdb', '*.duckdb.wal'] : []
+  append(join(root, '.gitignore'), ['.env', '.env.*', '!.env.example', '.nightfreight/', ...ownFiles])
   const workflow = join(root, '.github/workflows/nightfreight.yml')
   if (!existsSync(workflow))
     put(workflow, workflowText(relative(root, jobs), relative(root, resolve(folder))))
@@ -121,7 +122,8 @@ jobs:
       - uses: actions/checkout@v5
       - uses: actions/setup-node@v5
         with: { node-version: 26 }
-      - run: npm install --global nightfreight
+      # What npm pack makes in a checkout of Nightfreight, which is on no registry yet: its URL, or its path in this repository.
+      - run: npm install --global "\${{ vars.NIGHTFREIGHT_PACKAGE }}"
       - run: cp ${jobs === '' ? '' : `${jobs}/`}.env.example ${jobs === '' ? '' : `${jobs}/`}.env
       - run: nightfreight validate ${folder}
       - run: nightfreight test ${folder}

@@ -12,6 +12,7 @@ import { KeptLogs } from './keptLogs.ts'
 import { LogWatch } from './logWatch.ts'
 import { Machine } from './machine.ts'
 import { metricsText } from './metrics.ts'
+import { outlookOf } from './outlook.ts'
 import { Pace } from './pace.ts'
 import type { Runner } from './runner.ts'
 import { Scheduler, type SchedulerFacts } from './scheduler.ts'
@@ -33,8 +34,8 @@ export interface ServeOptions {
   heartbeat?: string
   /** Ends the service: nothing more starts, runs are stopped, all is waited for. */
   signal: AbortSignal
-  /** Told once it serves. */
-  ready: (port: number) => void
+  /** Told once it serves: on which port, and what it is to do, a line a job. */
+  ready: (port: number, outlook: string[]) => void
   /** Milliseconds between two rounds. */
   tick?: number
 }
@@ -73,7 +74,13 @@ export async function serve(options: ServeOptions): Promise<void> {
     wrong(folder, error)
     void alerts.unusable(job, folder, error)
   }
-  await catalog.load(unusable)
+  const outlook: string[] = []
+  await catalog.load((job, folder, error) => {
+    unusable(job, folder, error)
+    outlook.push(`${job}: cannot be used, and is not run: ${errorData(error).message}`)
+  })
+  // Before the first round, which begins what is due.
+  outlook.unshift(...(await outlooks(catalog, metadata, clock)))
   const pace = new Pace(clock, tick, signal)
   const scheduler = new Scheduler({
     metadata,
@@ -113,7 +120,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       }),
     machine,
   })
-  options.ready(server.port)
+  options.ready(server.port, outlook)
   const looks = every(LOOK, () => files.look(catalog.jobs.values(), wrong))
   // Beside the rounds, which many jobs must not hold up.
   let reading: Promise<void> | undefined
@@ -158,6 +165,16 @@ export async function serve(options: ServeOptions): Promise<void> {
   await scheduler.stop()
   await reading
   await server.close()
+}
+
+async function outlooks(catalog: Catalog, metadata: Metadata, clock: Clock): Promise<string[]> {
+  const paused = new Set(
+    (await metadata.pauses.list()).flatMap(({ kind, name }) => (kind === 'job' ? [name] : [])),
+  )
+  const lines: string[] = []
+  for (const job of catalog.jobs.values())
+    lines.push(await outlookOf(job, metadata.intervals, paused.has(job.name), clock.now()))
+  return lines
 }
 
 /** What keeps runs from being begun that should be. */

@@ -4,7 +4,7 @@ import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { Duck, quoteName } from '../../engine/sql/duckdb.ts'
 import { refuse } from '../../engine/sql/faults.ts'
-import { parseJob } from '../../engine/sql/graph.ts'
+import { extractsOf, parseJob } from '../../engine/sql/graph.ts'
 import { inFile } from '../../engine/sql/locate.ts'
 import type { SqlGraph } from '../../engine/sql/model.ts'
 import { modelColumn } from '../../engine/types/duckType.ts'
@@ -24,6 +24,8 @@ export interface CaseResult {
   differences: { table: string; difference: Difference }[]
   /** Files that were written anew. */
   written: string[]
+  /** Rows of each of those. */
+  rows: Record<string, number>
   /** How what was written differs from what was expected before. */
   changes: { table: string; difference: Difference }[]
   /** Checks of how many rows a night has, or how new they are, which did not judge it. */
@@ -115,6 +117,7 @@ async function testOne(
     tables: [],
     differences: [],
     written: [],
+    rows: {},
     changes: [],
     unjudged: [],
   }
@@ -138,10 +141,7 @@ async function testOne(
       : []
     if (files.length === 0 && write) {
       mkdirSync(place, { recursive: true })
-      files.push(
-        ...[...new Set(outline.loads.map(({ from }) => from))].map(from => `${from}.csv`),
-        `${FOUND}.csv`,
-      )
+      files.push(...ofInputs(outline, graph, folder).map(table => `${table}.csv`), `${FOUND}.csv`)
     }
     if (files.length === 0)
       throw new EngineError('CONFIG_INVALID', `${place} has no file: nothing is expected`, {
@@ -172,6 +172,7 @@ async function testOne(
           if (difference) result.changes.push({ table, difference })
           writeFileSync(path, text)
           result.written.push(path)
+          result.rows[path] = await rowsOf(context.duck, table)
         }
         result.tables.push(table)
         continue
@@ -185,6 +186,18 @@ async function testOne(
   }
   result.seconds = (performance.now() - started) / 1000
   return result
+}
+
+/** What is loaded of what a case gives an input for: all else is empty in it. */
+function ofInputs({ loads }: JobOutline, { models }: SqlGraph, folder: string): string[] {
+  const given = new Set(readdirSync(folder).map(file => basename(file, extname(file))))
+  const loaded = new Set(loads.map(({ from }) => from))
+  return [...loaded].filter(from => extractsOf(from, models).some(extract => given.has(extract)))
+}
+
+async function rowsOf(duck: Duck, table: string): Promise<number> {
+  const [found] = await duck.rows(`SELECT count(*)::INTEGER AS n FROM ${quoteName(table)}`)
+  return Number(found!.n)
 }
 
 /** The extracts' columns: of `tests/tables.sql`, declared, or as the last run knew them. */

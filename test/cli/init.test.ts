@@ -101,7 +101,7 @@ test('what goes into git has no secret, and its workflow is valid without the se
     cwd: join(place, 'shop'),
     encoding: 'utf8',
   })
-  assert.doesNotMatch(ignored, /\.env$|\.nightfreight/m)
+  assert.doesNotMatch(ignored, /\.env$|\.nightfreight|\.duckdb/m)
   assert.match(ignored, /queries\/\.env\.example/)
   const workflow = parse(read('shop', '.github/workflows/nightfreight.yml'))
   const steps = workflow.jobs.validate.steps.flatMap(({ run }: { run?: string }) => run ?? [])

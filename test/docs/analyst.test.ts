@@ -32,11 +32,11 @@ function type(script: string): string {
 /** What is to be seen of each block. */
 const SEEN: RegExp[] = [
   /^$/,
-  /shop is valid: 2 extracts, 2 models \(paid → revenue\)/,
+  /shop is valid: 2 extracts, 2 models \(paid, revenue\)/,
   /\+ 2 to insert[\s\S]*revenue: 2 rows[\s\S]*DECIMAL\(12,2\)[\s\S]*paid: 1 row[\s\S]*paid +3/,
   /4 checks[\s\S]*paid: 2 rows/,
   /islands +112\.49[\s\S]*by_region: 1 row/,
-  /wrote .*revenue\.csv\n[\s\S]*customer_id,name,country,orders,revenue\n10,Ada,GB,1,5\.00\n[\s\S]*1 of 1 case as expected/,
+  /wrote .*revenue\.csv: 1 row\n[\s\S]*customer_id,name,country,orders,revenue\n10,Ada,GB,1,5\.00\n[\s\S]*1 of 1 case as expected/,
   /made of\n {2}revenue\.revenue[\s\S]*orders\.amount[\s\S]*rows decided by\n {2}revenue [^\n]*customer_id[^\n]*\n {2}paid [^\n]*orders\.status[^\n]*between[^\n]* rejects\n[\s\S]*fails +paid\.sql:2:31/,
   /revenue +1 +1 +0[\s\S]*new columns: largest[\s\S]*1 of 1 case as expected[\s\S]*### Plan of shop[\s\S]*ADD COLUMN/,
   /(SUCCESS|COMPLETED_WITH_ERRORS)[\s\S]*8 pages: pages\/index\.html/,

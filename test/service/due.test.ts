@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Cron } from '../../src/schedule/cron.ts'
 import { dueIntervals, type Interval, intervalsBetween } from '../../src/schedule/due.ts'
+import { outlookOf } from '../../src/service/outlook.ts'
 
 const daily = new Cron('0 2 * * *', 'UTC')
 const at = (text: string) => new Date(`2026-02-${text}Z`)
@@ -93,4 +94,29 @@ test('a night is 23 and 25 hours long when the clocks change, and no interval is
     assert.equal(hours.filter(each => each !== 24).length, 2)
     for (const [n, { start }] of year.entries()) if (n > 0) assert.deepEqual(start, year[n - 1]!.end)
   }
+})
+
+test('a service that starts says what it begins at once, and why, and what comes next', async () => {
+  const now = new Date('2026-03-05T00:30:00Z')
+  const none = { lastPlanned: async () => undefined, list: async () => [] }
+  const job = {
+    ...{ name: 'shop', folder: '/jobs/shop', hash: '', catchup: false, after: [], maxActiveRuns: 1 },
+    ...{ dependsOnPast: false, priority: 0, pools: [], cron: new Cron('0 2 * * *', 'UTC') },
+  }
+  const said = (more: object, intervals: Parameters<typeof outlookOf>[1] = none, isPaused = false) =>
+    outlookOf({ ...job, ...more }, intervals, isPaused, now)
+  assert.equal(
+    await said({}),
+    'shop: begins at once the run of 2026-03-03T02:00:00Z to 2026-03-04T02:00:00Z: that is over, and the schedule has run nothing yet (start: in the schedule says what is left alone); next at 2026-03-05T02:00:00Z',
+  )
+  const planned = (text: string) => ({ ...none, lastPlanned: async () => new Date(text) })
+  assert.equal(await said({}, planned('2026-03-04T02:00:00Z')), 'shop: next at 2026-03-05T02:00:00Z')
+  assert.match(
+    await said({ catchup: true }, planned('2026-03-02T02:00:00Z')),
+    /begins at once the runs of 2 data intervals, 2026-03-02T02:00:00Z to 2026-03-04T02:00:00Z: that is over, and no service has begun them yet; next at/,
+  )
+  assert.equal(await said({ start: new Date('2026-03-10T02:00:00Z') }), 'shop: next at 2026-03-11T02:00:00Z')
+  assert.match(await said({}, none, true), /^shop: paused/)
+  assert.equal(await said({ cron: undefined }), 'shop: has no schedule: nothing of it is begun')
+  assert.equal(await said({ cron: undefined, after: ['a', 'b'] }), 'shop: runs after a, b')
 })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
@@ -59,7 +59,7 @@ test('--write shows what it changes of what was expected', async () => {
   assert.equal(code, 0, out)
   assert.match(
     out,
-    /wrote .*m\.csv\n +m: 1 row differs \(- as it was, \+ as it is now\)\n[\s\S]*- +2 +8\.00\n +\+ +2 +7\.00\n/,
+    /wrote .*m\.csv: 2 rows\n +m: 1 row differs \(- as it was, \+ as it is now\)\n[\s\S]*- +2 +8\.00\n +\+ +2 +7\.00\n/,
   )
 })
 
@@ -94,6 +94,23 @@ test('--write writes what the job gives: the columns that are there, or all', as
   assert.equal(again.written.length, 2)
   assert.match(readFileSync(file, 'utf8'), /^order_id,name,amount,y\n1,Ada,12\.50,2026\n/)
   assert.deepEqual((await run(job)).cases[0]!.differences, [])
+})
+
+test('--write begins what a case gives inputs for, and says what of it is empty or rejected', async () => {
+  const job = project({ after })
+  rmSync(join(job.folder, 'tests/cases/first'), { recursive: true })
+  const yaml = readFileSync(join(job.folder, 'job.yaml'), 'utf8')
+  job.write({
+    'job.yaml': `${yaml}  own: { to: wh, from: customers, key: customer_id }\n  names: { to: wh, from: names, key: name }\n`,
+    'names.sql': 'SELECT name FROM customers',
+    'tests/cases/first/orders.csv': 'order_id,customer_id,amount\n1,10,99.99\n,11,2\n',
+  })
+  const { out } = await commandLine(job.home, ['test', job.folder, '--write'])
+  assert.deepEqual(readdirSync(join(job.folder, 'tests/cases/first/expected')).sort(), [
+    'findings.csv',
+    'm.csv',
+  ])
+  assert.match(out, /m\.csv: no row: is that meant\?\n.*findings\.csv: 2 findings: rows that checks reject/)
 })
 
 test('case.yaml says when the run is', async () => {
