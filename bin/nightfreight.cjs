@@ -6,7 +6,7 @@ var path = require('path')
 var root = path.join(__dirname, '..')
 var own = require('../package.json')
 // In a checkout nothing is compiled: Node runs the sources.
-var isCompiled = require('fs').existsSync(__dirname + '/../dist/src/main.js')
+var isCompiled = fs.existsSync(path.join(root, 'dist/src/main.js'))
 var needed = /\d+\.\d+/.exec(own.engines.node)[0].split('.').map(Number)
 var found = process.versions.node.split('.').map(Number)
 var isOld = found[0] < needed[0] || (found[0] === needed[0] && found[1] < needed[1])
@@ -33,12 +33,9 @@ else if (isOld) {
       (hidden && '\n' + hidden),
   )
   process.exitCode = 2
-} else if (!fs.existsSync(path.join(root, 'dist/src/main.js'))) {
+} else if (!isCompiled && !fs.existsSync(path.join(root, 'node_modules'))) {
   console.error(
-    'nightfreight is a checkout here, and not built. In ' +
-      root +
-      ':\n\n    npm ci && npm run build\n\n' +
-      'Or as a package of its own: npm ci && npm install --global "$(npm pack --silent)"\n',
+    'nightfreight is a checkout here, and its packages are not installed. In ' + root + ':\n\n    npm ci\n',
   )
   process.exitCode = 2
 }

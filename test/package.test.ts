@@ -142,7 +142,7 @@ test('an old Node is told which one is needed, and the line that gets it, withou
   assert.doesNotMatch(stderr, /s3cret/)
 })
 
-test('a checkout that is not built says what to type', t => {
+test('a checkout without its packages says what to type', t => {
   const folder = mkdtempSync(join(tmpdir(), 'nightfreight-unbuilt-'))
   t.after(() => rmSync(folder, { recursive: true }))
   for (const name of ['bin', 'package.json'])
@@ -151,7 +151,7 @@ test('a checkout that is not built says what to type', t => {
     encoding: 'utf8',
   })
   assert.equal(status, 2)
-  assert.match(stderr, /not built\. In \S+:\n\n {4}npm ci && npm run build\n/)
+  assert.match(stderr, /not installed\. In \S+:\n\n {4}npm ci\n/)
   assert.doesNotMatch(stderr, /ERR_|at /)
 })
 
