@@ -6,6 +6,7 @@ import type { RunState } from '../runs/checkpoints.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
 import { parseCount, parseJob } from './parse.ts'
+import { noRuns } from './runState.ts'
 
 export function checkpointsCommand(): Command {
   return new Command('checkpoints')
@@ -21,7 +22,7 @@ export function checkpointsCommand(): Command {
 function listCommand(): Command {
   return new Command('list')
     .description('Show checkpoints, newest first: one after every committed task, and how far extracts were')
-    .argument('[job]', "only this job's: its folder, or its name", parseJob)
+    .argument('[job]', "only this job's: its folder, or its name")
     .option('--limit <n>', 'how many', parseCount, 20)
     .option('--json', 'print as JSON')
     .addHelpText(
@@ -30,7 +31,13 @@ function listCommand(): Command {
     )
     .action(async (job: string | undefined, { limit, json }: { limit: number; json?: boolean }) => {
       const metadata = await openMetadata(homeFolder())
-      const found = await metadata.checkpoints.list(limit, job).finally(() => metadata.close())
+      const read = async () => {
+        const found = await metadata.checkpoints.list(limit, job && parseJob(job))
+        // Fails where there is no such job.
+        if (found.length === 0 && job !== undefined) await noRuns(metadata, job)
+        return found
+      }
+      const found = await read().finally(() => metadata.close())
       if (json) print(JSON.stringify({ checkpoints: found }))
       else if (found.length === 0) print('No checkpoints: nothing is to be resumed.')
       else for (const each of found) print(`${each.id}  ${each.job}  ${each.run}  ${described(each)}`)

@@ -3,6 +3,7 @@ import { counted } from '../../engine/plural.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 import { parseCount, parseJob } from './parse.ts'
+import { noRuns } from './runState.ts'
 
 interface IntervalsFlags {
   limit: number
@@ -13,7 +14,7 @@ interface IntervalsFlags {
 export function intervalsCommand(): Command {
   return new Command('intervals')
     .description('Show the data intervals of a job, newest first, with their states and runs')
-    .argument('<job>', "the job's folder, or its name", parseJob)
+    .argument('<job>', "the job's folder, or its name")
     .option('--limit <n>', 'how many', parseCount, 50)
     .option(
       '--forget-future',
@@ -24,11 +25,14 @@ export function intervalsCommand(): Command {
       'after',
       '\nExamples:\n  nightfreight intervals member_data_warehouse_sync\n  nightfreight intervals member_data_warehouse_sync --limit 7 --json\n  nightfreight intervals member_data_warehouse_sync --forget-future',
     )
-    .action(async (job: string, { limit, json, forgetFuture }: IntervalsFlags) => {
+    .action(async (named: string, { limit, json, forgetFuture }: IntervalsFlags) => {
+      const job = parseJob(named)
       const metadata = await openMetadata(homeFolder())
       try {
         const forgotten = forgetFuture ? await metadata.intervals.forgetFuture(job) : undefined
         const intervals = await metadata.intervals.list(job, limit)
+        // Fails where there is no such job.
+        if (intervals.length === 0) await noRuns(metadata, named)
         const paused = (await metadata.pauses.list()).find(({ kind, name }) => kind === 'job' && name === job)
         if (json) print(JSON.stringify({ paused: paused ?? null, intervals, forgotten }))
         else {

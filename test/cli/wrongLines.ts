@@ -12,6 +12,8 @@ export const WRONG: [line: string, code: number, says: RegExp][] = [
   ['nightfreight serve nowhere', 2, /hint: Name folders with a job\.yaml/],
   ['nightfreight serve queries --pool p', 2, /Expected a pool and its slots, such as/],
   ['nightfreight resume nobody', 2, /hint: nightfreight status lists the runs/],
+  ['nightfreight intervals nobody', 2, /no job nobody has run[\s\S]*hint: Name a job, or its folder/],
+  ['nightfreight checkpoints list nobody', 2, /no job nobody has run/],
   ['nightfreight cancel nobody', 2, /hint: nightfreight status lists the runs/],
   ['nightfreight checkpoints restore nobody', 2, /hint: nightfreight checkpoints list shows them/],
   ['nightfreight errors show nobody', 2, /hint: nightfreight errors list shows them/],

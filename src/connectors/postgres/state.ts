@@ -1,4 +1,5 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { EngineError } from '../../../engine/errors.ts'
 import type { Reference } from '../sql/references.ts'
 import { quoteLiteral, quoteTable } from './connect.ts'
 import type { TargetColumn } from './merge.ts'
@@ -19,6 +20,26 @@ const TABLES = `
 
 /** Creates what we keep in a target, where it is missing; two may do it at once. */
 export async function ensureState(session: TargetSession): Promise<void> {
+  try {
+    await makeState(session)
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'PERMISSION_DENIED') throw error
+    const { rows } = await session.query(
+      `SELECT quote_ident(current_user) AS me, to_regnamespace('nightfreight') IS NOT NULL AS there`,
+    )
+    const { me, there } = rows[0]!
+    const grant =
+      there === 't'
+        ? `GRANT USAGE, CREATE ON SCHEMA nightfreight TO ${me}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA nightfreight TO ${me};`
+        : `CREATE SCHEMA nightfreight AUTHORIZATION ${me};`
+    throw new EngineError('PERMISSION_DENIED', error.message, {
+      cause: error,
+      hint: `Loads keep what they have committed in the schema nightfreight. Somebody who may: ${grant}`,
+    })
+  }
+}
+
+async function makeState(session: TargetSession): Promise<void> {
   const { rows } = await session.query(
     `SELECT to_regclass('nightfreight.loads') IS NULL OR to_regclass('nightfreight.sync_points') IS NULL
        OR to_regclass('nightfreight.tables') IS NULL AS missing`,

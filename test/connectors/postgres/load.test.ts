@@ -237,6 +237,37 @@ describe('bad input', () => {
       )
     })
 
+  test('a right that loads lack is told with the statement that gives it', async t => {
+    const own = await freshPostgres(t)
+    const role = `${own.name}_loader`
+    await own.query(`CREATE ROLE ${role} LOGIN PASSWORD 'x'; CREATE TABLE t (id int PRIMARY KEY);
+      GRANT SELECT, INSERT, UPDATE, DELETE ON t TO ${role}; REVOKE CREATE ON DATABASE ${own.name} FROM PUBLIC`)
+    const url = new URL(own.url)
+    url.username = role
+    url.password = 'x'
+    try {
+      for (const [prepare, hint] of [
+        ['SELECT 1', `CREATE SCHEMA nightfreight AUTHORIZATION ${role};`],
+        ['CREATE SCHEMA nightfreight', `GRANT USAGE, CREATE ON SCHEMA nightfreight TO ${role};`],
+      ] as const) {
+        await own.query(prepare)
+        await withTarget(async target => {
+          await assert.rejects(
+            load(target, 'L1', {}, `${rows('(1)')} AS v(id)`),
+            (error: Error & { code: string; hint: string }) => {
+              assert.equal(error.code, 'PERMISSION_DENIED', error.message)
+              assert.ok(error.hint.includes(hint), error.hint)
+              return true
+            },
+          )
+        }, url.href)
+        await own.query(hint.startsWith('GRANT') ? hint : 'SELECT 1')
+      }
+    } finally {
+      await own.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+    }
+  })
+
   test('a missing permission is named, and nothing is changed', async () => {
     await postgres.query(`CREATE TABLE t (id int PRIMARY KEY, x int); INSERT INTO t VALUES (2, 2);
       DROP ROLE IF EXISTS loader; CREATE ROLE loader LOGIN PASSWORD 'secret-of-loader'`)
