@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
+import { nameParts } from '../connectors/sql/names.ts'
 import type { CopySource } from '../copy/request.ts'
 import type { SurveyedTable } from '../init/survey.ts'
 import type { FilesSurvey } from '../init/surveyFiles.ts'
@@ -103,8 +104,8 @@ async function found(tables: SurveyedTable[], views: string[]): Promise<string> 
   const { viewsText } = await import('./foundText.ts')
   const lines = aligned([
     ['table', 'rows', 'key'],
-    ...tables.map(({ table, rows, key, watermark }) => [
-      table,
+    ...tables.map(({ extract, table, rows, key, watermark }) => [
+      nameParts(table).at(-1) === extract ? table : `${table} (called ${extract})`,
       rows === undefined ? '?' : `~${formatCount(rows)}`,
       `${key.join(', ') || 'none'}${watermark ? `; changes by ${watermark.column} (${watermark.why})` : ''}`,
     ]),

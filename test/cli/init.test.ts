@@ -131,6 +131,17 @@ test('a second job is added to a project, and what is there is kept', async () =
   assert.match(other.output, /jobs\/\.env has another LAKE_URL/)
 })
 
+test('a table that the job calls otherwise is told so', async t => {
+  const own = await freshPostgres(t)
+  await own.query('CREATE TABLE "Weird Name" (id int PRIMARY KEY); CREATE TABLE plain (id int PRIMARY KEY)')
+  const told = await good(
+    'weird',
+    `nightfreight init queries/weird --from '${own.url}' --to duckdb:dw.duckdb`,
+  )
+  assert.match(told, /Weird Name"? \(called Weird_Name\)/)
+  assert.doesNotMatch(told, /\(called plain\)/)
+})
+
 test('files that are there are not written over, and a name of several lines is none of the job', async () => {
   const put = (file: string, text: string) => {
     mkdirSync(join(place, 'kept', file, '..'), { recursive: true })
