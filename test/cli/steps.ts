@@ -39,7 +39,7 @@ export const workbenchSteps = (
       writeFileSync(join(folder, 'cases/first/members.csv'), 'member_id,first_name\n1,Ada\n2,\n')
       return {}
     },
-    says: /wrote .*members_clean\.csv\n/,
+    says: /wrote .*members_clean\.csv: \d+ rows?\n/,
     leaves: () =>
       assert.equal(
         readFileSync(join(place, 'queries/members/tests/cases/first/expected/findings.csv'), 'utf8'),
@@ -94,7 +94,7 @@ export const workbenchSteps = (
       git('commit', '--quiet', '-m', 'first')
       return {}
     },
-    says: /^### Models of member.* beside main\n\nNo row differs\./,
+    says: /^### Models of `member\w+` beside `main`\n\nNo row differs\./,
   },
   'nightfreight plan queries/members --markdown --exit-code > plan.md': {
     code: 10,
@@ -103,7 +103,7 @@ export const workbenchSteps = (
     leaves: () =>
       assert.match(
         readFileSync(join(place, 'plan.md'), 'utf8'),
-        /1 of 1 table would change\.[\s\S]*\| \+ \| member&#95;id = \d+ \|/,
+        /1 of 1 table would change\.[\s\S]*\| \+ \| member_id = \d+ \|/,
       ),
   },
 })
