@@ -9,10 +9,12 @@ import { smallJob } from '../jobs/small.ts'
 
 // Tables of a DuckDB file have a schema and a name, in letters of either case, and dots in them where they are quoted.
 
-const jobInto = async (name: string, ...tables: string[]) => {
+const jobInto = (name: string, ...tables: string[]) => jobIntoFile(name, 'w', ...tables)
+
+const jobIntoFile = async (name: string, file: string, ...tables: string[]) => {
   const job = await smallJob({ after }, name, { 'in/t.csv': 'id,v\n1,a\n2,b\n' })
   const write = (...tables: string[]) =>
-    job.yaml(`connections: { s: "file:in", w: "duckdb:w.duckdb" }
+    job.yaml(`connections: { s: "file:in", w: "duckdb:${file}.duckdb" }
 extract: { t: { from: s, files: t.csv, take: all, key: id, schema: { id: BIGINT, v: VARCHAR } } }
 load:
 ${tables.map(table => `  ${JSON.stringify(table)}: { to: w, from: t, key: id, mode: replace, guard: { max_delete_share: 1 } }`).join('\n')}
@@ -20,7 +22,7 @@ resources: { memory: 300MB, threads: 1 }
 `)
   write(...tables)
   const rows = async (sql: string) => {
-    const duck = await Duck.open({ path: join(job.folder, 'w.duckdb') })
+    const duck = await Duck.open({ path: join(job.folder, `${file}.duckdb`) })
     try {
       return (await duck.rows(sql)).map(row => Object.values(row).map(String).join(' '))
     } finally {
@@ -105,4 +107,38 @@ test('a place where no DuckDB file can be is told at once: no wait makes one of 
       assert.ok(error.hint, path)
       return true
     })
+})
+
+test('a file may be named like what is in it: a schema, a table, a column, what DuckDB or we call our own', async () => {
+  for (const file of ['raw', 'memory']) {
+    const tables = [`${file}.t`, `${file}.${file}`, `other.${file}`]
+    const { job, rows } = await jobIntoFile(`duck_file_${file}`, file, ...tables)
+    assert.equal((await job.run()).error, undefined, file)
+    writeFileSync(join(job.folder, 'in/t.csv'), 'id,v\n1,a\n3,c\n')
+    const { error, outcome } = await job.run()
+    assert.equal(error, undefined, file)
+    assert.deepEqual(
+      outcome.loaded.map(({ inserted, deleted }) => [inserted, deleted]),
+      tables.map(() => [1, 1]),
+      file,
+    )
+    assert.equal(
+      (await job.verify()).loads.every(({ wrong }) => wrong.rows === 0),
+      true,
+    )
+    const [catalog] = await rows('SELECT current_catalog()')
+    assert.deepEqual(await rows(`SELECT id, v FROM "${catalog}"."${file}"."${file}" ORDER BY id`), [
+      '1 a',
+      '3 c',
+    ])
+  }
+})
+
+test('a schema that is named like a catalog of DuckDB is refused', async () => {
+  for (const schema of ['temp', 'System']) {
+    const { job } = await jobInto(`duck_${schema}`, `${schema}.t`)
+    const { error } = await job.run()
+    assert.match(String(error), /DuckDB has a catalog \w+ of its own/)
+    assert.equal((error as EngineError).code, 'CONFIG_INVALID')
+  }
 })

@@ -62,7 +62,14 @@ export function split(table: string): [string, string] {
       `load.${table}: a table of DuckDB has a schema and a name, and this has ${2 + more.length} parts`,
       { hint: `Quote a part that has a dot: load: { '${first}."${[second, ...more].join('.')}"': … }.` },
     )
-  return second === undefined ? ['main', first!] : [first!, second]
+  if (second === undefined) return ['main', first!]
+  if (['temp', 'system'].includes(first!.toLowerCase()))
+    throw new EngineError(
+      'CONFIG_INVALID',
+      `load.${table}: DuckDB has a catalog ${first} of its own, and no statement could mean a schema of that name`,
+      { hint: 'Take another schema: raw, staging, mart.' },
+    )
+  return [first!, second]
 }
 
 /** SQL that is true of a table's lines in DuckDB's catalog: names that differ in their letters' case are one. */

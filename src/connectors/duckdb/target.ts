@@ -1,5 +1,5 @@
 import { existsSync, realpathSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type {
   CommitResult,
   LoadCommit,
@@ -28,6 +28,9 @@ import { DuckdbRowValidator, findReject } from './rowValidator.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
+
+/** What the file is called in its session: as no schema is. */
+const FILE = quoteName('nightfreight target')
 
 const STATE = `
   CREATE SCHEMA IF NOT EXISTS nightfreight;
@@ -281,7 +284,10 @@ export class DuckdbTarget implements Target {
       if (OPEN.has(file)) throw new Error('it is open in this process')
       OPEN.add(file)
       this.file = file
-      duck = await Duck.open({ path: this.path })
+      // Opened as it is, a file gives its name to all that is in it, and a schema of that name can be meant by no statement.
+      duck = await Duck.open({ path: ':memory:nightfreight', temp: `${this.path}.tmp` })
+      await duck.run(`ATTACH ${quote(resolve(this.path))} AS ${FILE}`)
+      await duck.run(`USE ${FILE}`)
       await duck.run(STATE)
       return duck
     } catch (cause) {
