@@ -6,10 +6,12 @@ import type { TableLook } from '../plan/standing.ts'
 import type { Found } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quoteName } from '../sql/duckdb.ts'
+import { ENCODING, HASH, rowHash } from '../sql/rowHash.ts'
 import { allRows, type DataSet, goodRows, rejectedRows } from '../staging/dataSet.ts'
 import { copyFile, copyParts } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
-import { readManifest, rowsIn, writeManifest } from '../staging/store.ts'
+import { partOf, readManifest, writeManifest } from '../staging/store.ts'
+import { typeName } from '../types/logical.ts'
 import { comparisonSql, KIND, ROW, wasOf } from './compare.ts'
 import { meaningOf } from './meaning.ts'
 import { type LoadState, State, stateManifest } from './state.ts'
@@ -80,7 +82,7 @@ export async function compareSet(
 ): Promise<Compared> {
   const there = look.now && { there: look.now }
   if (load.key.length === 0) {
-    const changes = await exchange(context, load, table, run)
+    const changes = await exchange(context, load, table, run, look)
     return { ...changes, ...there, ...(look.reason && { reason: look.reason }) }
   }
   const state = new State(context, load, table, load.table)
@@ -97,25 +99,36 @@ export async function compareSet(
   return { ...changes, ...there, ...(reason && { reason }) }
 }
 
-/** Rows without a key cannot be compared: all of them, beside how many there were the last time. */
+/** Rows without a key: none, where they are those of the last load, in whatever order; else all, for the target to exchange. */
 async function exchange(
   context: RunContext,
   load: PlannedLoad,
   table: DataSet,
   lastRun: string | undefined,
+  { now, reason }: TableLook,
 ): Promise<Changes> {
-  const { staging, spec, run } = context
+  const { root, duck, staging, spec, run } = context
   const last = lastRun
     ? await readManifest<LoadState>(staging, stateManifest(spec.job, lastRun, load.table))
     : undefined
-  const upserts = await rowParts(context, load, table)
-  const rows = rowsIn(upserts)
+  const columns = load.columns.map(({ name, type }) => [name, typeName(type)])
+  const halves = HASH.map(half => `sum(${half})::VARCHAR AS ${half}`).join(', ')
+  const hashes = `SELECT ${rowHash(load.columns, 'n')} FROM (${goodRows(root, table)}) AS n`
+  const [found] = await duck.rows(`SELECT count(*) AS n, ${halves} FROM (${hashes})`)
+  const rows = Number(found!.n)
+  const sum = JSON.stringify([ENCODING, await duck.version(), columns, found])
+  const beside = table.sideFiles ?? (table.findings ? [await partOf(root, table.findings)] : [])
+  const parts = [...table.parts, ...beside]
   const meaning = meaningOf(load)
-  const state: LoadState = { columns: load.columns, tag: '', meaning, rows, buckets: [], table, parts: [] }
+  const state: LoadState = { columns: load.columns, tag: '', meaning, rows, sum, buckets: [], table, parts }
   await writeManifest(staging, stateManifest(spec.job, run, load.table), state)
+  const result = { load, keys: [], before: last?.rows, table }
+  const none = { rows, inserts: 0, updates: 0, deletes: 0, superseded: 0, keptGone: 0 }
+  if (last?.sum === sum && now && !reason)
+    return { ...result, whole: false, list: [], upserts: [], counts: none }
+  const upserts = await rowParts(context, load, table)
   const deletes = Math.max(0, (last?.rows ?? 0) - rows)
-  const counts = { rows, inserts: rows, updates: 0, deletes, superseded: 0, keptGone: 0 }
-  return { load, whole: true, upserts, keys: [], before: last?.rows, table, counts }
+  return { ...result, whole: true, upserts, counts: { ...none, inserts: rows, deletes } }
 }
 
 /**

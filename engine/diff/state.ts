@@ -25,6 +25,8 @@ export interface LoadState {
   /** Absent where an earlier version left it. */
   meaning?: Meaning
   rows: number
+  /** Of rows without a key: what tells whether others are the same ones, in whatever order. */
+  sum?: string
   /** Files of its entries, by bucket; none where rows have no key. */
   buckets: Part[][]
   table: DataSet

@@ -286,11 +286,10 @@ async function verify(
   const { progress, signal, duck, root } = context
   const found: Verification[] = []
   for (const share of shares) {
-    const { table, to, verify: wanted, key } = share.load
+    const { table, to, verify: wanted } = share.load
     if (wanted === 'off') continue
-    if (!target.verifier || key.length === 0) {
-      const reason = target.verifier ? 'it has no key' : 'loads there cannot be verified'
-      progress.note(`${to}.${table} is not verified: ${reason}`)
+    if (!target.verifier) {
+      progress.note(`${to}.${table} is not verified: loads there cannot be verified`)
       continue
     }
     const own = counts.find(count => count.table === table)!
@@ -313,8 +312,8 @@ async function verify(
 /** An attempt that was cut off after its commit had compared these rows before it: only what is equal is published. */
 function verifiedEarlier(shares: CommitBatch[]): Verification[] {
   return shares.flatMap(({ load, rows, keys, only, ends }) => {
-    const { table, to, verify: wanted = 'changes', key } = load
-    if (wanted === 'off' || key.length === 0 || (wanted === 'all' && !only && !ends)) return []
+    const { table, to, verify: wanted = 'changes' } = load
+    if (wanted === 'off' || (wanted === 'all' && !only && !ends)) return []
     const count = rowsIn(rows) + (load.whole ? 0 : rowsIn(keys))
     const none = { newer: 0, leftAlone: 0, others: 0, wrong: { rows: 0, ranges: 0 }, differing: [] }
     const notes = ['compared by an earlier attempt, before it committed']

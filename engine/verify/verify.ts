@@ -38,7 +38,9 @@ export async function verifyBatch(
   batch: AppliedBatch,
 ): Promise<Verification | undefined> {
   const { change, load, only, ends, sent, counts, unchanged } = batch
-  if (load.verify === 'off' || load.key.length === 0 || !means.target.verifier) return undefined
+  if (load.verify === 'off' || !means.target.verifier) return undefined
+  const keyless = load.key.length === 0 && (change.whole || load.verify === 'all')
+  if (keyless) return ends ? verifyKeyless(means, change, sent) : undefined
   if (load.verify === 'all')
     return ends ? verifyAll(means, { ...change, state: change.state! }, only && change.whole) : undefined
   const last = ends && change.whole && removesGone(load)
@@ -126,6 +128,16 @@ export function verifySome(
   return compare(means, load, { expected: files(means.root, rows) }, how)
 }
 
+/** Compares all rows of a table without a key: as many that are equal in all columns as are staged. */
+function verifyKeyless(
+  means: VerifyMeans,
+  { load, table }: Pick<Changes, 'load' | 'table'>,
+  sent?: RowSum,
+): Promise<Verification> {
+  const how = { scope: 'all', of: 'all', staged: false, extra: true, untouched: 0, sent } as const
+  return compare(means, load, { expected: goodRows(means.root, table) }, how)
+}
+
 /** Compares the whole data set that was staged last. `staged`: whether what was sent is still in the target. */
 export async function verifyAll(
   means: VerifyMeans,
@@ -133,6 +145,7 @@ export async function verifyAll(
   staged = false,
 ): Promise<Verification> {
   const { root } = means
+  if (load.key.length === 0) return verifyKeyless(means, { load, table })
   const keys = load.key.map(quoteName)
   const stated = filesSql(root, state)
   const unjudged = [`SELECT ${keys.join(', ')} FROM ${stated} WHERE ${ROW} < 0`]

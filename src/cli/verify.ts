@@ -27,7 +27,7 @@ export function verifyCommand(): Command {
       'after',
       `
 Reads every row of the loads' tables, inside the target; without --repair it changes nothing. Exit code 3 where one
-differs, or still does.
+differs, or still does; 2 where all that were compared are equal and one could not be.
 
 Examples:
   nightfreight verify queries/members
@@ -67,10 +67,12 @@ async function look(folder: string, json: boolean, advise: boolean): Promise<str
     )
     progress.close()
     const different = found.loads.filter(({ wrong }) => wrong.rows > 0).map(({ table }) => table)
-    const equal = different.length === 0
+    const [left] = found.left
+    const equal = different.length === 0 && !left
     print(json ? JSON.stringify({ event: 'result', equal, ...found }) : verifyText(found))
-    if (!equal && advise && !json) print(`Load what differs:  nightfreight verify ${folder} --repair`)
-    process.exitCode = equal ? 0 : EXIT.quality
+    if (different.length > 0 && advise && !json)
+      print(`Load what differs:  nightfreight verify ${folder} --repair`)
+    process.exitCode = different.length > 0 ? EXIT.quality : left ? EXIT.usage : EXIT.ok
     return different
   } catch (error) {
     progress.close()
@@ -82,7 +84,7 @@ async function look(folder: string, json: boolean, advise: boolean): Promise<str
 }
 
 /** One line a load, and one for each range that differs. */
-export function verifyText({ job, loads }: VerifyOutcome): string {
+export function verifyText({ job, loads, left }: VerifyOutcome): string {
   const lines = [`${job}:`]
   for (const load of loads) {
     const { to, table, run, wrong, differing, notes } = load
@@ -97,6 +99,10 @@ export function verifyText({ job, loads }: VerifyOutcome): string {
       )
     if (wrong.ranges > 20) lines.push(`           and ${counted(wrong.ranges - 20, 'range')} more`)
     for (const note of notes) lines.push(`           ${note}`)
+  }
+  for (const { reason, hint } of left) {
+    lines.push(`  NOT COMPARED  ${reason}`)
+    if (hint) lines.push(`           ${hint}`)
   }
   return lines.join('\n')
 }

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import type { Target } from '../../engine/contracts/target.ts'
 import { taskName } from '../../engine/contracts/taskName.ts'
-import { type LoadState, stateManifest } from '../../engine/diff/state.ts'
-import { EngineError } from '../../engine/errors.ts'
+import { changedMeaning, type LoadState, stateManifest } from '../../engine/diff/state.ts'
+import { EngineError, type ErrorCode, together } from '../../engine/errors.ts'
 import { lastRunOf } from '../../engine/plan/commitOwner.ts'
 import { planLoad } from '../../engine/plan/plan.ts'
 import { Workers } from '../../engine/pool/pool.ts'
@@ -28,11 +28,24 @@ import { openStaging } from './staging.ts'
 export interface VerifyOutcome {
   job: string
   loads: (Verification & { run: string })[]
+  /** Tables that could not be compared, and why. */
+  left: LeftOut[]
 }
 
+export interface LeftOut {
+  table: string
+  to: string
+  code: ErrorCode
+  reason: string
+  hint?: string
+}
+
+/** What keeps one table from being compared, and no other. */
+const OF_ONE: readonly ErrorCode[] = ['NOT_STAGED', 'COLUMN_MISSING']
+
 /**
- * Compares each load's last staged data set with the target as it is now, and changes nothing. Fails with
- * NOT_STAGED where nothing was loaded or it is no longer staged.
+ * Compares each load's last staged data set with the target as it is now, and changes nothing. A table of which nothing was
+ * loaded, or is staged no more, is left out and named; fails with NOT_STAGED where none is left.
  */
 export async function verifyJob(
   options: Pick<RunOptions, 'folder' | 'env' | 'home' | 'progress' | 'signal' | 'secrets'>,
@@ -65,16 +78,14 @@ export async function verifyJob(
         hint: 'Run the job: what it loads can be verified from then on.',
       })
     }
-    if (!target.verifier || load.key.length === 0)
-      throw new EngineError('CONFIG_INVALID', `${where}: it cannot be verified`, {
-        hint: target.verifier
-          ? 'It has no key: give the load one.'
-          : 'Loads into that system cannot be verified.',
-      })
+    if (!target.verifier) return refuse('loads into that system cannot be verified')
     const run = lastRunOf(await target.syncPoints(spec.job, signal))
     if (run === undefined) return refuse('nothing was loaded yet')
     const state = await readManifest<LoadState>(staging, stateManifest(spec.job, run, load.table))
     if (!state) return refuse(`what run ${run} loaded is no longer staged`)
+    const planned = planLoad(load, state.columns)
+    const other = changedMeaning(state, planned)
+    if (other) return refuse(`${other} in run ${run}`)
     const { now } = await target.standing(load.table, signal)
     if (!now) return { ...nothingThere(load, Math.max(1, state.rows)), run }
     const task = taskName('verify', load.table)
@@ -92,7 +103,6 @@ export async function verifyJob(
       loadId: `${spec.job}/verify`,
       folder: `${spec.job}/${run}/verify-${process.pid}/${load.table}`,
     }
-    const planned = planLoad(load, state.columns)
     const verification = await verifyAll(means, {
       load: planned,
       table: state.table,
@@ -104,8 +114,19 @@ export async function verifyJob(
   try {
     await duck.lock()
     const loads: VerifyOutcome['loads'] = []
-    for (const load of spec.loads) loads.push(await verifyLoad(load, targets.get(load.to)!))
-    return { job: spec.job, loads }
+    const left: LeftOut[] = []
+    const errors: EngineError[] = []
+    for (const load of spec.loads)
+      try {
+        loads.push(await verifyLoad(load, targets.get(load.to)!))
+      } catch (error) {
+        if (!(error instanceof EngineError) || !OF_ONE.includes(error.code)) throw error
+        errors.push(error)
+        const { code, message, hint } = error
+        left.push({ table: load.table, to: load.to, code, reason: message, ...(hint && { hint }) })
+      }
+    if (loads.length === 0 && errors.length > 0) throw together(errors)
+    return { job: spec.job, loads, left }
   } finally {
     await Promise.all([...sources.values(), ...targets.values(), workers].map(system => system.close()))
     bucket?.close()

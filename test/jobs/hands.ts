@@ -14,6 +14,8 @@ export interface Hands {
   /** Keeps a copy of the table as it is; the function that it gives puts it in the table's place. */
   copy(): Promise<() => Promise<unknown>>
   deleteOne(): Promise<unknown>
+  /** Changes all rows' values. Absent where only a load changes rows. */
+  alter?(): Promise<unknown>
   /** Takes a column away, or its name. Absent where only a load changes columns. */
   dropColumn?(): Promise<unknown>
   renameColumn?(): Promise<unknown>
@@ -37,6 +39,7 @@ function inSql(url: string, query: (sql: string) => Promise<Record<string, unkno
       }
     },
     deleteOne: () => query('DELETE FROM t WHERE id = 2'),
+    alter: () => query("UPDATE t SET v = 'by hand'"),
     dropColumn: () => query('ALTER TABLE t DROP COLUMN v'),
     renameColumn: () => query('ALTER TABLE t RENAME COLUMN v TO formerly'),
     rows: () => query(ALL),

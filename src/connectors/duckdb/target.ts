@@ -285,9 +285,10 @@ export class DuckdbTarget implements Target {
       OPEN.add(file)
       this.file = file
       // Opened as it is, a file gives its name to all that is in it, and a schema of that name can be meant by no statement.
-      duck = await Duck.open({ path: ':memory:nightfreight', temp: `${this.path}.tmp` })
+      duck = await Duck.open({ temp: `${this.path}.tmp` })
       await duck.run(`ATTACH ${quote(resolve(this.path))} AS ${FILE}`)
       await duck.run(`USE ${FILE}`)
+      await duck.run('DETACH memory')
       await duck.run(STATE)
       return duck
     } catch (cause) {

@@ -68,6 +68,9 @@ export async function rewrite(
   const files = manifest?.files ?? []
   // Columns are only ever added or widened, unless the table is written anew.
   const renewed = load.mode === 'replace' && manifest !== undefined && !sameColumns(columns, manifest, load)
+  // A change set without a key that is not whole has no row: the table holds them all.
+  if (load.key.length === 0 && !load.whole)
+    return { counts: { table: load.table, inserted: 0, updated: 0, deleted: 0, unchanged: 0, older: 0 } }
   const sources = await stagedSources(rewriting, staged, columns)
   await checkKeys(duck, load, sources.staged, where)
   const candidates = await candidatesOf(duck, load, columns, files, sources)

@@ -45,7 +45,8 @@ export async function applyLoad(
     return { table: load.table, inserted, updated, deleted, unchanged: rest - older, older }
   }
   const [any] = await ask(session, `SELECT 1 AS one FROM ${tables.target} LIMIT 1`, signal)
-  const remove = any && deleteSql(load, tables, runAt)
+  // A change set without a key that is not whole has no row: the table holds them all.
+  const remove = any && (load.whole || load.key.length > 0) && deleteSql(load, tables, runAt)
   let deleted = 0
   if (remove) {
     const end = endColumn(load)

@@ -325,7 +325,7 @@ export class PostgresTarget implements Target {
 
   /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */
   private async keyed(load: StagedLoad, signal: AbortSignal): Promise<StagedLoad> {
-    if (load.mode !== 'replace' || load.key.length > 0) return load
+    if (load.mode !== 'replace' || load.key.length > 0 || !load.whole) return load
     const { key = [] } = (await this.describe(load.table, signal)) ?? {}
     return key.every(name => load.columns.some(column => column.name === name)) ? { ...load, key } : load
   }

@@ -35,8 +35,9 @@ export async function applyLoad(
   const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0, older: 0 }
   let revived = 0
   if (load.key.length === 0) await between?.()
-  if (load.key.length === 0) Object.assign(counts, await exchange(load, rows, tables, run))
-  else {
+  // A change set without a key that is not whole has no row: the table holds them all.
+  if (load.key.length === 0 && load.whole) Object.assign(counts, await exchange(load, rows, tables, run))
+  else if (load.key.length > 0) {
     const gone = empty ? undefined : deleteSql(load, tables, runAt)
     if (gone) {
       if (load.whole) {
