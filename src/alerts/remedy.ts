@@ -10,9 +10,9 @@ export interface CommandPlace {
   env: Record<string, string | undefined>
 }
 
-/** The run that failed. */
+/** The run that failed, or that could not be begun. */
 export interface FailedRun {
-  run: string
+  run?: string
   /** Some task of it is committed. */
   isBegun: boolean
   /** The data interval that it is for; `isPlanned` where it is one of the job's own cron. */
@@ -37,19 +37,19 @@ const INSIDE: ErrorCode[] = ['MODEL_INVALID', 'SQL_FAILED', 'CONFIG_INVALID']
  */
 export function remedy(place: CommandPlace, error: unknown, failed?: FailedRun): string {
   const { code, retryable } = error instanceof EngineError ? error : {}
-  if (code === 'METADATA_CORRUPT')
-    return `${setAside(place.home)} && ${typed(place, 'run', shellWord(place.folder))}`
+  const { run, isBegun, interval } = failed ?? {}
+  const again = interval?.isPlanned
+    ? backfillOf(place, interval.start)
+    : typed(place, 'run', shellWord(place.folder))
+  if (code === 'METADATA_CORRUPT') return `${setAside(place.home)} && ${again}`
   // A run of now settles the intervals whose own time is over.
   if (code === 'RUN_OUTDATED') return typed(place, 'run', shellWord(place.folder))
   if (code === 'GUARD_STOPPED') return typed(place, 'plan', shellWord(place.folder))
-  if (code !== undefined && failed?.isBegun) {
-    if (retryable || OUTSIDE.includes(code)) return typed(place, 'resume', failed.run)
-    if (INSIDE.includes(code)) return typed(place, 'resume', failed.run, '--accept-changes')
+  if (code !== undefined && run !== undefined && isBegun) {
+    if (retryable || OUTSIDE.includes(code)) return typed(place, 'resume', run)
+    if (INSIDE.includes(code)) return typed(place, 'resume', run, '--accept-changes')
   }
-  const { interval } = failed ?? {}
-  return interval?.isPlanned
-    ? backfillOf(place, interval.start)
-    : typed(place, 'run', shellWord(place.folder))
+  return again
 }
 
 /** The command that runs one data interval, or all from one to a last. */

@@ -109,7 +109,7 @@ export function failureAlert(
   task?: string,
 ): Alert {
   const { code, message, hint } = errorData(error)
-  return alertOf({ job: job.job, ...(failed && { run: failed.run }) }, at, {
+  return alertOf({ job: job.job, ...(failed?.run !== undefined && { run: failed.run }) }, at, {
     kind: 'failure',
     severity: 'CRITICAL',
     cause: [code ?? 'UNEXPECTED', ...(task ? [task] : [])].join(' '),

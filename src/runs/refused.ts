@@ -7,6 +7,7 @@ import { readAlertsAlone } from '../config/alertsAlone.ts'
 import type { Database } from '../metadata/database.ts'
 import { siteOf } from '../util/site.ts'
 import { jobNameOf } from './jobName.ts'
+import type { RunOptions } from './options.ts'
 
 export interface Refusal {
   folder: string
@@ -15,6 +16,8 @@ export interface Refusal {
   clock: Clock
   log: Logger
   secrets: string[]
+  /** The data interval that the run was to be for. */
+  interval?: RunOptions['interval']
 }
 
 /** A store that is not there: who tells of that cannot count how often. */
@@ -28,7 +31,7 @@ const NOWHERE: Database = {
 
 /** Tells of what kept a job's run from being begun: its files cannot be used, or the metadata store cannot be opened. */
 export async function tellRefused(
-  { folder: given, env, home, clock, log, secrets }: Refusal,
+  { folder: given, env, home, clock, log, secrets, interval }: Refusal,
   error: unknown,
   database: Database = NOWHERE,
 ): Promise<void> {
@@ -37,8 +40,12 @@ export async function tellRefused(
     const { alerts, secrets: own } = await readAlertsAlone(folder, home, env)
     secrets.push(...own)
     const job = jobNameOf(folder)
+    const failed = interval && {
+      isBegun: false,
+      interval: { start: interval.claim.start, isPlanned: interval.trigger !== 'event' },
+    }
     await new Alerts(alerts, { database, clock, log, secrets, site: siteOf(env) }).raise(
-      failureAlert({ job, folder, home, env }, error, clock.now()),
+      failureAlert({ job, folder, home, env }, error, clock.now(), failed),
     )
   } catch (failure) {
     log.error({ reason: String(failure) }, 'what kept a run from being begun could not be told')

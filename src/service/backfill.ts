@@ -18,7 +18,7 @@ export interface BackfillOptions {
   again: boolean
   runner: Runner
   signal: AbortSignal
-  /** Told of each interval that has ended, or why it is not run. */
+  /** Told of each interval that has ended, what it waits for, or why it is not run. */
   note: (interval: Interval, what: string) => void
   /** Milliseconds until an interval that must wait is tried again. */
   pause?: number
@@ -49,8 +49,9 @@ export async function backfill(options: BackfillOptions): Promise<BackfillResult
 }
 
 async function runOne(options: BackfillOptions, interval: Interval): Promise<{ code: number; what: string }> {
-  const { metadata, job, runner, again, signal, pause = 2_000 } = options
+  const { metadata, job, runner, again, signal, note, pause = 2_000 } = options
   const { intervals } = metadata
+  let told: string | undefined
   while (!signal.aborted) {
     const record = await intervals.demand({ job: job.name, ...interval })
     if (!isWanted(record.state, again)) return { code: EXIT.ok, what: `${record.state} already` }
@@ -59,6 +60,10 @@ async function runOne(options: BackfillOptions, interval: Interval): Promise<{ c
       return { code: EXIT.ok, what: `run ${found.run ?? ''} has it` }
     const wait = await reasonToWait(intervals, job, record)
     if (wait?.failed) return { code: EXIT.data, what: `not run: ${wait.reason}` }
+    if (wait && wait.reason !== told) {
+      told = wait.reason
+      note(interval, `waits: ${told}; nightfreight intervals ${job.name} shows who has it`)
+    }
     const [claim] = wait ? [] : await intervals.take([record])
     if (claim) {
       const end = interval.end.toISOString()

@@ -192,6 +192,37 @@ overBoth(fresh => {
     assert.equal(code, 75)
   })
 
+  test('a backfill says what it waits for, once', async () => {
+    const j = job('j', { cron: daily(), start, dependsOnPast: true })
+    const { metadata, runner, tick } = await nights(fresh(), [j], { now: '2026-03-02T10:00:00.000Z' })
+    await tick()
+    await runner.until('j 01')
+    const abort = new AbortController()
+    const notes: string[] = []
+    const running = backfill({
+      metadata,
+      job: j,
+      intervals: intervalsBetween(
+        j.cron!,
+        new Date('2026-03-04T02:00Z'),
+        new Date('2026-03-04T02:00Z'),
+        new Date('2026-03-06T10:00Z'),
+      ),
+      parallel: 1,
+      again: false,
+      runner,
+      signal: abort.signal,
+      note: (_, what) => {
+        if (notes.push(what) === 1) setTimeout(() => abort.abort(), 50)
+      },
+      pause: 5,
+    })
+    await running
+    const waits =
+      'waits: the interval before it, 2026-03-01T02:00:00.000Z, is RUNNING; nightfreight intervals j shows who has it'
+    assert.deepEqual(notes, [waits, 'not run: stopped'])
+  })
+
   test('a backfill leaves what has succeeded, and what others run, unless it is asked to', async () => {
     const j = job('j', { cron: daily(), start, maxActiveRuns: 2 })
     const { metadata, runner, tick, wall } = await nights(fresh(), [j], { now: '2026-03-02T10:00:00.000Z' })
