@@ -108,15 +108,17 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
         'RUN_CONFLICT',
         `${spec.job}: another process has just continued run ${active.run}`,
       )
-    if (own && !fresh && active.spec_hash === spec.hash && active.goal === goal)
+    if (own && !fresh && isOfTime(active, runAt) && active.spec_hash === spec.hash && active.goal === goal)
       return { record, resumed: true }
     const reason = fresh
       ? 'a fresh run was asked for'
       : !own
         ? 'a scheduled run takes its place'
-        : active.goal === goal
-          ? `changed since: ${(await changedFiles(metadata, active.run, spec)).join(', ')}`
-          : 'it was to be a plan'
+        : active.goal !== goal
+          ? 'it was to be a plan'
+          : isOfTime(active, runAt)
+            ? `changed since: ${(await changedFiles(metadata, active.run, spec)).join(', ')}`
+            : `its own time is ${active.run_at}`
     progress.note(`run ${active.run} was interrupted and is abandoned: ${reason}`)
     await giveUp(metadata, record, `interrupted, and abandoned: ${reason}`)
   } else if (!fresh) {
@@ -147,6 +149,10 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
   return { record, resumed: false }
 }
 
+/** Whether a run has the time of its own that is asked for, if any is. */
+const isOfTime = ({ run_at }: RunRecord, asked: Date | undefined): boolean =>
+  asked === undefined || asked.toISOString() === run_at
+
 /** The run that a signal has stopped, where this is the same command: it goes on with what is committed. */
 async function continueStopped(
   { metadata, interval, restore, runAt, progress }: RunOptions,
@@ -156,12 +162,13 @@ async function continueStopped(
 ): Promise<Begun | undefined> {
   const claim = interval?.claim
   const found = await metadata.stoppedRun({ job: spec.job, goal, start: claim?.start ?? null })
-  const isSame =
-    found?.trigger === 'restore' ? restore && found.run_at === runAt?.toISOString() : restore === undefined
-  if (!found || !isSame) return undefined
-  if (found.spec_hash !== spec.hash) {
-    const files = await changedFiles(metadata, found.run, spec)
-    progress.note(`run ${found.run} was interrupted and is abandoned: changed since: ${files.join(', ')}`)
+  if (!found || (found.trigger === 'restore') !== (restore !== undefined)) return undefined
+  const isChanged = found.spec_hash !== spec.hash
+  if (isChanged || !isOfTime(found, runAt)) {
+    const reason = isChanged
+      ? `changed since: ${(await changedFiles(metadata, found.run, spec)).join(', ')}`
+      : `its own time is ${found.run_at}`
+    progress.note(`run ${found.run} was interrupted and is abandoned: ${reason}`)
     return undefined
   }
   const record = await metadata.reopen(found, ownName(), { goal, maxActive, claim })

@@ -6,11 +6,12 @@ import { test } from 'node:test'
 
 const SIGNALS = new URL('../../src/cli/signals.ts', import.meta.url).href
 
-/** A process that says what is asked of it, and closes once standard input ends. */
+/** A process that says what it is sent and what is asked of it, and closes once standard input ends. */
 const PROGRAM = `
 import { once } from 'node:events'
 import { stoppable } from '${SIGNALS}'
 const work = setInterval(() => {}, 1000)
+process.on('SIGTERM', () => console.log('signal'))
 process.exitCode = await stoppable(async ({ stop, signal }) => {
   console.log('ready')
   await once(stop, 'abort')
@@ -45,9 +46,11 @@ test('a second signal after the patience for the first is over lets the end be w
   for (const { child, says } of [waits, ends]) {
     await says('ready')
     child.kill('SIGTERM')
+    await says('signal')
     await says('stop')
   }
   ends.child.kill('SIGTERM')
+  await ends.says('signal')
   await ends.says('now')
   ends.child.kill('SIGTERM')
   assert.deepEqual(await ends.ended, [130, null])
@@ -56,6 +59,7 @@ test('a second signal after the patience for the first is over lets the end be w
   // Not asked for: five seconds have passed.
   await waits.says('now')
   waits.child.kill('SIGTERM')
+  await waits.says('signal')
   waits.child.stdin.end()
   await waits.says('closed')
   assert.deepEqual(await waits.ended, [7, null], waits.err())

@@ -206,6 +206,17 @@ test('the same command goes on with a run that a signal has stopped, and with no
     told.notes.join('\n'),
   )
 
+  const early = await stopped()
+  const [at, other] = [(await job.metadata.run(early))!.run_at, '2026-02-01T02:00:00.000Z']
+  const asked = stopsAt('model.left_out')
+  const another = await job.run({ ...asked, runAt: new Date(other) })
+  assert.deepEqual([another.resumed, codeOf(another)], [false, 'INTERRUPTED'])
+  assert.deepEqual(asked.notes.filter(note => note.includes(early)), [
+    `run ${early} was interrupted and is abandoned: its own time is ${at}`,
+  ])
+  const same = await job.run({ runAt: new Date(other) })
+  assert.deepEqual([same.run, same.resumed, codeOf(same)], [another.run, true, undefined])
+
   const plan = await stopped('plan')
   await assert.rejects(job.run({ resume: plan }), /it was to be a plan/)
   const planned = await job.run({ goal: 'plan' })
