@@ -211,9 +211,10 @@ test('the same command goes on with a run that a signal has stopped, and with no
   const asked = stopsAt('model.left_out')
   const another = await job.run({ ...asked, runAt: new Date(other) })
   assert.deepEqual([another.resumed, codeOf(another)], [false, 'INTERRUPTED'])
-  assert.deepEqual(asked.notes.filter(note => note.includes(early)), [
-    `run ${early} was interrupted and is abandoned: its own time is ${at}`,
-  ])
+  assert.deepEqual(
+    asked.notes.filter(note => note.includes(early)),
+    [`run ${early} was interrupted and is abandoned: its own time is ${at}`],
+  )
   const same = await job.run({ runAt: new Date(other) })
   assert.deepEqual([same.run, same.resumed, codeOf(same)], [another.run, true, undefined])
 
