@@ -19,7 +19,7 @@ overBoth(fresh => {
     const started = (task: string) => {
       taken = taken.then(() => takeOver(task))
     }
-    await assert.rejects(night(2, undefined, { started }), (error: unknown) => {
+    await assert.rejects(night(2, { progress: { started } }), (error: unknown) => {
       assert.ok(error instanceof EngineError)
       assert.equal(error.code, 'FENCED')
       assert.equal(error.exitCode, 75)

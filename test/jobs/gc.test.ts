@@ -16,8 +16,8 @@ overBoth((fresh, kind) => {
     const location = fresh()
     const { metadata, night, gc, loaded, staged } = await smallJob(database, location)
     const [first, second] = [await night(1), await night(2)]
-    const aborted = await night(3, AbortSignal.abort())
-    const last = await night(4)
+    const aborted = await night(3, { signal: AbortSignal.abort() })
+    const last = await night(4, { fresh: true })
     assert.deepEqual([first.read, second.read, last.read], [1, 2, 3], 'from the watermark on')
     assert.deepEqual(await gc(30), [])
 
@@ -69,8 +69,8 @@ overBoth((fresh, kind) => {
       const location = fresh()
       const { name, night } = await smallJob(database, location)
       await night(1)
-      const failed = await night(2, AbortSignal.abort())
-      await night(3)
+      const failed = await night(2, { signal: AbortSignal.abort() })
+      await night(3, { fresh: true })
       const run = async (...args: string[]) => {
         const { stdout } = await promisify(execFile)(process.execPath, ['src/main.ts', ...args], {
           cwd: root,

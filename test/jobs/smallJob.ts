@@ -33,7 +33,14 @@ resources: { memory: 300MB, threads: 1 }
     name,
     metadata,
     staged: join(location.home, 'staging', name),
-    async night(id: number, signal = new AbortController().signal, progress: Partial<ProgressListener> = {}) {
+    async night(
+      id: number,
+      {
+        signal = new AbortController().signal,
+        fresh,
+        progress,
+      }: { signal?: AbortSignal; fresh?: boolean; progress?: Partial<ProgressListener> } = {},
+    ) {
       clock.move(DAY)
       await database.query(`INSERT INTO ${name} VALUES (${id}, ${id}, ${id})`)
       const result = await runJob({
@@ -44,6 +51,7 @@ resources: { memory: 300MB, threads: 1 }
         clock,
         progress: { started() {}, advanced() {}, finished() {}, note() {}, ...progress },
         signal,
+        fresh,
         log,
         secrets: [],
       })
