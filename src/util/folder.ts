@@ -5,7 +5,8 @@ import { EngineError } from '../../engine/errors.ts'
 const find = (path: string) => statSync(path, { throwIfNoEntry: false })
 
 /**
- * Makes a folder and the missing ones above it; gives the first that it made, if any. Fails as the system says.
+ * Makes a folder and the missing ones above it; gives the first that it made, if any. Fails with
+ * CONFIG_INVALID where a file stands there or the file system lets none be made, else as the system says.
  * Not `recursive` of Node: where a system refuses a folder as if its parent were missing, as in /proc, that asks for ever.
  */
 export function makeFolder(path: string, mode?: number): string | undefined {
