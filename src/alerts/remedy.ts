@@ -1,4 +1,5 @@
 import { EngineError, type ErrorCode } from '../../engine/errors.ts'
+import type { RunRecord } from '../metadata/runs.ts'
 import { setAside, shellWord } from '../util/shell.ts'
 
 /** Where a job's command is typed, and what it needs of the shell. */
@@ -51,6 +52,12 @@ export function remedy(place: CommandPlace, error: unknown, failed?: FailedRun):
   }
   return again
 }
+
+/** The data interval of a run that `trigger` made: those of events are of no cron. */
+export const runInterval = (start: string, trigger: RunRecord['trigger']) => ({
+  start,
+  isPlanned: trigger !== 'event',
+})
 
 /** The command that runs one data interval, or all from one to a last. */
 export const backfillOf = (place: CommandPlace, start: string, last = start): string =>

@@ -108,17 +108,14 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
         'RUN_CONFLICT',
         `${spec.job}: another process has just continued run ${active.run}`,
       )
-    if (own && !fresh && isOfTime(active, runAt) && active.spec_hash === spec.hash && active.goal === goal)
-      return { record, resumed: true }
     const reason = fresh
       ? 'a fresh run was asked for'
       : !own
         ? 'a scheduled run takes its place'
         : active.goal !== goal
           ? 'it was to be a plan'
-          : isOfTime(active, runAt)
-            ? `changed since: ${(await changedFiles(metadata, active.run, spec)).join(', ')}`
-            : `its own time is ${active.run_at}`
+          : await otherCommand(metadata, active, spec, runAt)
+    if (reason === undefined) return { record, resumed: true }
     progress.note(`run ${active.run} was interrupted and is abandoned: ${reason}`)
     await giveUp(metadata, record, `interrupted, and abandoned: ${reason}`)
   } else if (!fresh) {
@@ -149,9 +146,16 @@ export async function begin(options: RunOptions, spec: JobSpec): Promise<Begun> 
   return { record, resumed: false }
 }
 
-/** Whether a run has the time of its own that is asked for, if any is. */
-const isOfTime = ({ run_at }: RunRecord, asked: Date | undefined): boolean =>
-  asked === undefined || asked.toISOString() === run_at
+/** Why a run is not what is asked for now: its files are others, or its own time; undefined where it is. */
+async function otherCommand(
+  metadata: Metadata,
+  { run, run_at, spec_hash }: RunRecord,
+  spec: JobSpec,
+  runAt: Date | undefined,
+): Promise<string | undefined> {
+  if (spec_hash !== spec.hash) return `changed since: ${(await changedFiles(metadata, run, spec)).join(', ')}`
+  return runAt === undefined || runAt.toISOString() === run_at ? undefined : `its own time is ${run_at}`
+}
 
 /** The run that a signal has stopped, where this is the same command: it goes on with what is committed. */
 async function continueStopped(
@@ -163,11 +167,8 @@ async function continueStopped(
   const claim = interval?.claim
   const found = await metadata.stoppedRun({ job: spec.job, goal, start: claim?.start ?? null })
   if (!found || (found.trigger === 'restore') !== (restore !== undefined)) return undefined
-  const isChanged = found.spec_hash !== spec.hash
-  if (isChanged || !isOfTime(found, runAt)) {
-    const reason = isChanged
-      ? `changed since: ${(await changedFiles(metadata, found.run, spec)).join(', ')}`
-      : `its own time is ${found.run_at}`
+  const reason = await otherCommand(metadata, found, spec, runAt)
+  if (reason !== undefined) {
     progress.note(`run ${found.run} was interrupted and is abandoned: ${reason}`)
     return undefined
   }

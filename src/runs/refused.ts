@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { Clock } from '../../engine/contracts/tasks.ts'
 import { Alerts } from '../alerts/alerts.ts'
+import { runInterval } from '../alerts/remedy.ts'
 import { failureAlert } from '../alerts/runAlerts.ts'
 import { readAlertsAlone } from '../config/alertsAlone.ts'
 import type { Database } from '../metadata/database.ts'
@@ -42,7 +43,7 @@ export async function tellRefused(
     const job = jobNameOf(folder)
     const failed = interval && {
       isBegun: false,
-      interval: { start: interval.claim.start, isPlanned: interval.trigger !== 'event' },
+      interval: runInterval(interval.claim.start, interval.trigger),
     }
     await new Alerts(alerts, { database, clock, log, secrets, site: siteOf(env) }).raise(
       failureAlert({ job, folder, home, env }, error, clock.now(), failed),

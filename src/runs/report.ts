@@ -7,7 +7,7 @@ import { type RunContext, runFolder } from '../../engine/runtime/context.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { goodRows } from '../../engine/staging/dataSet.ts'
 import { atomicWrite, rowsIn } from '../../engine/staging/store.ts'
-import { remedy } from '../alerts/remedy.ts'
+import { remedy, runInterval } from '../alerts/remedy.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import type { TaskRecord } from '../metadata/tasks.ts'
 import type { PastNight, ReportCheck, ReportData } from '../report/data.ts'
@@ -38,7 +38,7 @@ export async function makeReport(
   const { interval_start: start, trigger } = record
   const site = siteOf(env)
   const isBegun = tasks.some(({ status }) => status === 'SUCCESS')
-  const interval = start === null ? undefined : { start, isPlanned: trigger !== 'event' }
+  const interval = start === null ? undefined : runInterval(start, trigger)
   return {
     ...reportData(spec, started, clock.now(), finished, profiles),
     past: await pastNights(metadata, spec.job, run),

@@ -5,7 +5,7 @@ import { type ErrorCode, errorData } from '../../engine/errors.ts'
 import type { Outcome } from '../../engine/pipeline.ts'
 import type { ProgressListener } from '../../engine/runtime/context.ts'
 import { Alerts } from '../alerts/alerts.ts'
-import { type CommandPlace, statusOf } from '../alerts/remedy.ts'
+import { type CommandPlace, runInterval, statusOf } from '../alerts/remedy.ts'
 import { alertOf, type EndedRun, endAlert, typed } from '../alerts/runAlerts.ts'
 import { openAlerts, resolveAlerts } from '../metadata/alerts.ts'
 import type { Metadata } from '../metadata/metadata.ts'
@@ -152,7 +152,7 @@ export class RunMonitor {
     const { spec, record, metadata, clock, log } = this.options
     const targets = [...new Set(spec.loads.map(({ to }) => to))]
     const { interval_start: start, trigger } = record
-    const interval = start === null ? undefined : { start, isPlanned: trigger !== 'event' }
+    const interval = start === null ? undefined : runInterval(start, trigger)
     const run = {
       job: spec.job,
       run: record.run,
