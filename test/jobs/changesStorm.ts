@@ -56,8 +56,12 @@ retries: { limit: 1, delay: 100ms }
   const over = () => Date.now() > end
   const writers = [1, 2].map(async writer => {
     const database = await another(own, source, kind)
-    for (let step = 0; !over(); step++) {
-      await transaction(database, kind, random, writer, step % 40 === 7 ? large : 6)
+    // Large ones come by the clock: their number must not grow with the machine's speed.
+    let due = Date.now() + (seconds * 1000) / 10
+    while (!over()) {
+      const isLarge = Date.now() > due
+      if (isLarge) due += (seconds * 1000) / 4
+      await transaction(database, kind, random, writer, isLarge ? large : 6)
       found.transactions++
       if (random() < 0.3) await delay(20)
     }
@@ -92,60 +96,89 @@ retries: { limit: 1, delay: 100ms }
     assert.equal(code, 0, output)
     nights.push(output)
   }
-  for (const table of ['told', 'other']) {
-    const columns = table === 'told' ? 'id, n, note, price' : 'id, n'
-    const sql = (name: string) => `SELECT ${columns} FROM ${name} ORDER BY id`
-    sameRows(
-      `${nights.join('\n')}\n${table}`,
-      await warehouse.query(sql(table === 'told' ? 'now' : table)),
-      await source.query(sql(table)),
-    )
-  }
+  const said = nights.join('\n')
+  await compareRows(said, source, 'told', warehouse, 'now', 'id, n, note, price')
+  await compareRows(said, source, 'other', warehouse, 'other', 'id, n')
   found.changes = await compareHistory(source, warehouse)
   return found
 }
 
-/** Fails with the first rows that differ: a difference of all of them, as `deepEqual` shows it, takes more than all memory. */
-function sameRows(table: string, found: { id: number }[], wanted: { id: number }[]): void {
-  const byId = new Map(found.map(row => [row.id, JSON.stringify(row)]))
-  const differing = wanted.filter(row => byId.get(row.id) !== JSON.stringify(row)).map(row => row.id)
-  const wantedIds = new Set(wanted.map(({ id }) => id))
-  const extra = found.filter(({ id }) => !wantedIds.has(id)).map(({ id }) => id)
-  const first = (ids: number[]) =>
-    ids
-      .slice(0, 5)
-      .map(id => ({ found: byId.get(id), wanted: JSON.stringify(wanted.find(row => row.id === id)) }))
-  assert.deepEqual(
-    { differing: differing.length, extra: extra.length, such: first([...differing, ...extra]) },
-    { differing: 0, extra: 0, such: [] },
-    `${table}: ${found.length} rows of ${wanted.length}`,
-  )
+/** Rows of one comparison: what stands in memory at once, however large the storm was. */
+const BLOCK = 100_000
+
+/** The ids of a table in stretches `(after, to]` of about BLOCK rows; the last goes on to the highest int. */
+async function* stretches({ query }: FreshDatabase, table: string): AsyncGenerator<string> {
+  for (let after = -1; ; ) {
+    const [next] = await query<{ id: number }>(
+      `SELECT id FROM ${table} WHERE id > ${after} ORDER BY id LIMIT 1 OFFSET ${BLOCK - 1}`,
+    )
+    const to = next?.id ?? 2 ** 31 - 1
+    yield `id > ${after} AND id <= ${to}`
+    if (!next) return
+    after = to
+  }
 }
+
+/** Fails with the first rows that differ. */
+async function compareRows(
+  said: string,
+  source: FreshDatabase,
+  from: string,
+  warehouse: FreshDatabase,
+  into: string,
+  columns: string,
+): Promise<void> {
+  for await (const stretch of stretches(source, from)) {
+    const rows = async ({ query }: FreshDatabase, table: string) =>
+      (await query(`SELECT ${columns} FROM ${table} WHERE ${stretch}`)).map(row => JSON.stringify(row))
+    const wanted = new Set(await rows(source, from))
+    const got = new Set(await rows(warehouse, into))
+    const missing = [...wanted].filter(row => !got.has(row))
+    const extra = [...got].filter(row => !wanted.has(row))
+    assert.deepEqual(
+      { missing: missing.length, extra: extra.length, such: [...missing.slice(0, 5), ...extra.slice(0, 5)] },
+      { missing: 0, extra: 0, such: [] },
+      `${said}\n${from}: ${stretch}`,
+    )
+  }
+}
+
+type Change = { id: number; what: string; n: number | null }
 
 /** Every change of the source's own journal that the snapshot does not hold, once, in order. */
 async function compareHistory(source: FreshDatabase, warehouse: FreshDatabase): Promise<number> {
-  type Line = { id: number; what: string; n: number | null }
-  const journal = await source.query<Line>(`SELECT id, what, n FROM journal ORDER BY seq`)
-  const history = await warehouse.query<{ id: number; what: string; n: number | null }>(
-    'SELECT id, change_kind AS what, n FROM told ORDER BY change_number, id',
-  )
-  const text = ({ what, n }: Line) => (what === 'delete' ? what : `${what} ${n}`)
-  const wanted = Map.groupBy(journal, ({ id }) => Number(id))
-  const got = Map.groupBy(history, ({ id }) => Number(id))
-  for (const id of new Set([...wanted.keys(), ...got.keys()])) {
-    const [first, ...rest] = got.get(id) ?? []
-    const snapshot = first?.what === 'snapshot' ? first : undefined
-    const told = (snapshot ? rest : (got.get(id) ?? [])).map(text)
-    const all = (wanted.get(id) ?? []).map(text)
-    const before = all.slice(0, all.length - told.length)
-    assert.deepEqual(told, all.slice(before.length), `history of ${id}`)
-    const last = before.at(-1)
-    if (last === undefined) continue
-    if (last === 'delete')
-      assert.equal(snapshot, undefined, `${id} was there when the table was read, and had been deleted`)
-    else assert.equal(`${snapshot?.n}`, last.split(' ')[1], `${id} when the table was read`)
+  await source.query('CREATE INDEX journal_id ON journal (id, seq)')
+  let changes = 0
+  for await (const stretch of stretches(source, 'journal')) {
+    const journal = await source.query<Change>(
+      `SELECT id, what, n FROM journal WHERE ${stretch} ORDER BY id, seq`,
+    )
+    const history = await warehouse.query<Change>(
+      `SELECT id, change_kind AS what, n FROM told WHERE ${stretch} ORDER BY id, change_number`,
+    )
+    const wanted = Map.groupBy(journal, ({ id }) => id)
+    const got = Map.groupBy(history, ({ id }) => id)
+    for (const id of new Set([...wanted.keys(), ...got.keys()]))
+      compareChanges(id, wanted.get(id) ?? [], got.get(id) ?? [])
+    changes += journal.length
   }
-  return journal.length
+  return changes
+}
+
+/** The changes of one key, as its source wrote and as the history tells them. */
+function compareChanges(id: number, journal: Change[], history: Change[]): void {
+  const text = ({ what, n }: Change) => (what === 'delete' ? what : `${what} ${n}`)
+  const [first, ...rest] = history
+  const snapshot = first?.what === 'snapshot' ? first : undefined
+  const told = (snapshot ? rest : history).map(text)
+  const all = journal.map(text)
+  const before = all.slice(0, all.length - told.length)
+  assert.deepEqual(told, all.slice(before.length), `history of ${id}`)
+  const last = before.at(-1)
+  if (last === undefined) return
+  if (last === 'delete')
+    assert.equal(snapshot, undefined, `${id} was there when the table was read, and had been deleted`)
+  else assert.equal(`${snapshot?.n}`, last.split(' ')[1], `${id} when the table was read`)
 }
 
 async function prepare({ query }: FreshDatabase, kind: Kind): Promise<void> {

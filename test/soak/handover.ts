@@ -1,6 +1,6 @@
 /**
  * `npm run soak:handover`: a table of 3 million rows (SOAK_ROWS) is read whole, and its log from then on, while others write to it
- * some 2,000 rows a second and the reader is killed twice in the middle of the table. Afterwards both tables are equal.
+ * more than 2,000 rows a second and the reader is killed twice in the middle of the table. Afterwards both tables are equal.
  */
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
@@ -42,14 +42,17 @@ function writing(write: (sql: string) => Promise<number>): () => Promise<{ rows:
   const begun = performance.now()
   const end = (async () => {
     for (let due = begun; !state.stopped; due += STEP_MS) {
-      const fresh = Array.from({ length: 20 }, () => `(${state.next++}, ${any(1e6)}, 'written', 1.25)`)
+      const fresh = Array.from({ length: 25 }, () => `(${state.next++}, ${any(1e6)}, 'written', 1.25)`)
       const moved = any(ROWS)
+      // One transaction: with a sync of the server's log each, the disk would set the rate.
       for (const sql of [
-        `UPDATE orders SET n = n + 1 WHERE id IN (${ids(50)})`,
-        `UPDATE orders SET note = 'another note' WHERE id IN (${ids(20)})`,
+        'BEGIN',
+        `UPDATE orders SET n = n + 1 WHERE id IN (${ids(65)})`,
+        `UPDATE orders SET note = 'another note' WHERE id IN (${ids(25)})`,
         `DELETE FROM orders WHERE id IN (${ids(10)})`,
         `INSERT INTO orders VALUES ${fresh.join(', ')}`,
         `UPDATE orders SET id = ${20 * ROWS + state.next++} WHERE id = ${moved}`,
+        'COMMIT',
       ])
         state.rows += await write(sql)
       await delay(Math.max(0, due + STEP_MS - performance.now()))
@@ -129,7 +132,7 @@ resources: { memory: 1GB, threads: 2 }
     t.diagnostic(/.*goes on after.*/.exec(output)![0])
     const last = await commandLine(job.home, ['run', job.folder])
     assert.equal(last.code, 0, last.output)
-    assert.ok(rows / seconds > WANTED_RATE / 2, 'the machine writes too slowly for this to say anything')
+    assert.ok(rows / seconds >= WANTED_RATE, 'the machine writes too slowly for this to say anything')
     const facts = (how: string) =>
       `SELECT count(*) AS n, sum(id) AS ids, sum(n) AS ns, sum(${how}) AS sums FROM orders`
     const pgSum = "crc32(convert_to(concat_ws('|', id, n, note, price), 'UTF8'))"
