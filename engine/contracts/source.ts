@@ -226,6 +226,12 @@ export interface LogStatus {
   notes: string[]
 }
 
+/** Bytes of log that a server kept, and how many it was allowed to. */
+export interface KeptBeyond {
+  bytes: number
+  limit: number
+}
+
 /** The log of changes of a source. `reader`: who reads it; the same of every run of a job. Main thread. */
 export interface ChangeLog {
   /**
@@ -253,6 +259,11 @@ export interface ChangeLog {
   /** Lets the server forget what lies before a position that every target has committed. */
   acknowledge(reader: string, position: LogPosition, signal: AbortSignal): Promise<void>
   status(reader: string, signal: AbortSignal): Promise<LogStatus>
+  /**
+   * Has the server keep no more for a reader for which it keeps more than the connection allows; gives how many bytes that
+   * were. The reader's next run fails with LOG_LOST. Absent where a server keeps its log by its own clock.
+   */
+  limitKept?(reader: string, signal: AbortSignal): Promise<KeptBeyond | undefined>
   /** Removes what keeps the log for the reader; what was removed, for people. */
   drop(reader: string, signal: AbortSignal): Promise<string[]>
 }

@@ -63,6 +63,10 @@ export const runInterval = (start: string, trigger: RunRecord['trigger']) => ({
 export const backfillOf = (place: CommandPlace, start: string, last = start): string =>
   typed(place, 'backfill', shellWord(place.folder), '--from', start, '--to', last)
 
+/** The command that reads all tables of a job whole. */
+export const fullRefreshOf = ({ folder, ...place }: CommandPlace): string =>
+  typed({ folder, ...place }, 'run', shellWord(folder), '--full-refresh')
+
 /** The command that shows a run, or a job's latest. */
 export const statusOf = (place: CommandPlace, of: string): string => typed(place, 'status', of)
 

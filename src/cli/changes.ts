@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { FollowedLog } from '../runs/changeLogs.ts'
+import { megabytes } from '../util/units.ts'
 import { print } from './output.ts'
 
 export function changesCommand(): Command {
@@ -57,7 +58,7 @@ function statusText({ connection, holder, exists, kept, end, bytes, notes, extra
     `  tables    ${extracts.join(', ')}`,
     ...(kept !== undefined ? [`  kept from ${kept}`] : []),
     `  log ends  ${end}`,
-    ...(bytes !== undefined ? [`  kept      ${(bytes / 1e6).toFixed(1)} MB`] : []),
+    ...(bytes !== undefined ? [`  kept      ${megabytes(bytes)}`] : []),
     ...notes.map(note => `  note      ${note}`),
   ]
   return lines.join('\n')

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { counted } from '../../engine/plural.ts'
+import { megabytes } from '../util/units.ts'
 import { homeFolder, openMetadata, systemClock } from './home.ts'
 import { print } from './output.ts'
 import { parseCount } from './parse.ts'
@@ -49,14 +50,14 @@ export function gcCommand(): Command {
       }
       for (const { run, job, what, files, bytes } of collected) {
         const kept = what === 'files' ? ', the rest is needed' : ''
-        print(`${job}  ${run}  ${counted(files, 'file')}, ${(bytes / 1e6).toFixed(1)} MB${kept}`)
+        print(`${job}  ${run}  ${counted(files, 'file')}, ${megabytes(bytes)}${kept}`)
       }
       for (const { job, runs, files, bytes } of archives)
         print(
-          `${job}  archive: ${counted(runs.length, 'run')}, ${counted(files, 'file')}, ${(bytes / 1e6).toFixed(1)} MB`,
+          `${job}  archive: ${counted(runs.length, 'run')}, ${counted(files, 'file')}, ${megabytes(bytes)}`,
         )
       const total = collected.reduce((sum, { bytes }) => sum + bytes, 0)
       const runs = collected.filter(({ what }) => what === 'run').length
-      print(`${dryRun ? 'Would remove' : 'Removed'} ${counted(runs, 'run')}, ${(total / 1e6).toFixed(1)} MB`)
+      print(`${dryRun ? 'Would remove' : 'Removed'} ${counted(runs, 'run')}, ${megabytes(total)}`)
     })
 }

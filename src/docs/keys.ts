@@ -62,6 +62,10 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   'connections.*.cert': ["PEM file of the client's own certificate.", 'certs/client.pem'],
   'connections.*.key': ["PEM file of the client's own key.", 'certs/client.key'],
   'connections.*.proxy': ['HTTP and S3: the proxy; `none` goes through none.', '"http://proxy.example:3128"'],
+  'connections.*.max_kept_log': [
+    'Postgres with `mode: changes`: what the server may keep of its log for a job; beyond it `serve` drops the slot, and alerts.',
+    '50GB',
+  ],
   'connections.*.max_response': ['HTTP: the largest answer.', '100MB'],
   'connections.*.compression': ['Lake: how Parquet files are compressed.', 'zstd'],
   'connections.*.level': ['Lake: the level of zstd.', '3'],

@@ -14,6 +14,7 @@ import type { ArchiveSpec } from '../spec/archive.ts'
 import type { JobSpec } from '../spec/job.ts'
 import { openStore } from '../stores/open.ts'
 import { redact } from '../util/redact.ts'
+import { megabytes } from '../util/units.ts'
 
 /** What came of a run's archive: for people. */
 export interface ArchiveOutcome extends Archived {
@@ -58,7 +59,7 @@ export async function archive(
       archived = await runTask(context, ARCHIVE, async attempt => {
         progress.started(ARCHIVE)
         const done = await archiveRun(attempt, store, spec, own)
-        progress.finished(ARCHIVE, `${counted(done.files, 'file')}, ${(done.bytes / 1e6).toFixed(1)} MB`)
+        progress.finished(ARCHIVE, `${counted(done.files, 'file')}, ${megabytes(done.bytes)}`)
         return done
       })
     })

@@ -1,4 +1,4 @@
-import type { LogStatus } from '../../engine/contracts/source.ts'
+import type { KeptBeyond, LogStatus } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { readerOf } from '../../engine/plan/prepare.ts'
 import type { JobSpec } from '../spec/job.ts'
@@ -13,6 +13,18 @@ export interface FollowedLog extends LogStatus {
 /** How far each log that a job reads is kept for it. */
 export function logStatus(spec: JobSpec, signal: AbortSignal): Promise<FollowedLog[]> {
   return eachLog(spec, async (log, names) => ({ ...names, ...(await log.status(names.reader, signal)) }))
+}
+
+/** A log of which a server kept more than it may. */
+export type LimitedLog = KeptBeyond & Pick<FollowedLog, 'connection' | 'extracts'>
+
+/** Has the servers drop what they keep for a job beyond what its connections allow; gives what they kept. */
+export async function limitLogs(spec: JobSpec, signal: AbortSignal): Promise<LimitedLog[]> {
+  const limited = await eachLog(spec, async (log, { connection, reader, extracts }) => {
+    const beyond = await log.limitKept?.(reader, signal)
+    return beyond && { connection, extracts, ...beyond }
+  })
+  return limited.filter(each => each !== undefined)
 }
 
 /** Has the servers forget the job: its next run reads its tables anew. Gives what was removed, by connection. */

@@ -2,11 +2,20 @@ import type { EngineError } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
 import type { AlertWorld } from '../alerts/alerts.ts'
 import { Alerts } from '../alerts/alerts.ts'
-import { backfillOf, type CommandPlace, type FailedRun, intervalsOf, remedy } from '../alerts/remedy.ts'
+import {
+  backfillOf,
+  type CommandPlace,
+  type FailedRun,
+  fullRefreshOf,
+  intervalsOf,
+  remedy,
+} from '../alerts/remedy.ts'
 import { alertOf, failureAlert, typed } from '../alerts/runAlerts.ts'
 import { readAlertsAlone } from '../config/alertsAlone.ts'
+import type { LimitedLog } from '../runs/changeLogs.ts'
 import type { Alert } from '../spec/alert.ts'
 import { siteOf } from '../util/site.ts'
+import { megabytes } from '../util/units.ts'
 import type { Blocked } from './dependencies.ts'
 import type { ScheduledJob } from './job.ts'
 import type { Missed } from './planner.ts'
@@ -78,6 +87,20 @@ export class ServiceAlerts {
       title: `${name}: nothing is planned before ${end.toISOString()}`,
       what: `Data intervals of it end as late as ${end.toISOString()}, and this machine's clock was ahead when they were planned, or is behind now. Where its time is right, forget them.`,
       command: intervalsOf(place, name, '--forget-future'),
+    })
+  }
+
+  /** A server kept more of its log for a job than allowed, and keeps none now. */
+  logDropped(
+    { name, folder }: ScheduledJob,
+    { connection, extracts, bytes, limit }: LimitedLog,
+  ): Promise<void> {
+    const place = this.placeOf(folder)
+    return this.tellOf(name, place, {
+      cause: `log of ${connection}`,
+      title: `${name}: ${connection} keeps no log for it any more`,
+      what: `The server kept ${megabytes(bytes)} of its log for ${extracts.join(', ')}, and may keep ${megabytes(limit)} (max_kept_log): its replication slot was dropped. Changes since the last run can only be found by reading the tables whole.`,
+      command: fullRefreshOf(place),
     })
   }
 

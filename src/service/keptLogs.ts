@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { errorData } from '../../engine/errors.ts'
-import { logStatus } from '../runs/changeLogs.ts'
+import { limitLogs, logStatus } from '../runs/changeLogs.ts'
+import type { ServiceAlerts } from './alerts.ts'
 import type { ScheduledJob } from './job.ts'
 
 /** What a server keeps of its log for a job. */
@@ -13,15 +14,17 @@ export interface KeptLog {
 /** Milliseconds that a look at the servers of one job may take. */
 const LOOK_MS = 20_000
 
-/** Looks at what servers keep of their logs for jobs, whether these run or not. */
+/** Looks at what servers keep of their logs for jobs, whether these run or not; has them drop what is beyond a limit. */
 export class KeptLogs {
   /** As it was last seen. */
   logs: KeptLog[] = []
   private readonly log: Logger
+  private readonly alerts: ServiceAlerts
   private isLooking = false
 
-  constructor(log: Logger) {
+  constructor(log: Logger, alerts: ServiceAlerts) {
     this.log = log
+    this.alerts = alerts
   }
 
   /** One look; nobody waits for it, since a server may not answer. */
@@ -35,9 +38,12 @@ export class KeptLogs {
 
   private async lookAt(jobs: ScheduledJob[]): Promise<void> {
     const found: KeptLog[] = []
-    for (const { name, logged } of jobs) {
+    for (const job of jobs) {
+      const { name, logged } = job
       if (!logged) continue
       try {
+        for (const log of await limitLogs(logged, AbortSignal.timeout(LOOK_MS)))
+          await this.alerts.logDropped(job, log)
         for (const { connection, exists, bytes } of await logStatus(logged, AbortSignal.timeout(LOOK_MS)))
           if (exists && bytes !== undefined) found.push({ job: name, connection, bytes })
       } catch (error) {

@@ -99,7 +99,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     const staging = env.STAGING_URL || undefined
     await collectGarbage({ metadata, home, clock, log, keepDays: 0, dryRun: false, staging, filesOf: job })
   }
-  const kept = new KeptLogs(log)
+  const kept = new KeptLogs(log, alerts)
   const logs = new LogWatch({ metadata, log, sweep })
   let turned = performance.now()
   let trouble: string | undefined

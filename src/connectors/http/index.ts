@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { readTls, tlsOptions } from '../../util/tls.ts'
-import { parseBytes } from '../../util/units.ts'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
+import { size } from '../wire/size.ts'
 import type { Access } from './access.ts'
 import { typesOf } from './columns.ts'
 import { options, path } from './options.ts'
@@ -10,12 +10,6 @@ import { TYPES } from './types.ts'
 
 const url = z.url({ protocol: /^https?$/ })
 const text = z.string().min(1)
-const bytes = z.string().transform((value, context): number => {
-  const parsed = parseBytes(value)
-  if (parsed !== undefined) return parsed
-  context.addIssue({ code: 'custom', message: 'expected a size such as 64MB' })
-  return z.NEVER
-})
 
 const config = z
   .strictObject({
@@ -53,7 +47,7 @@ const config = z
     concurrency: z.int().positive().max(32).default(1),
     ...tlsOptions,
     /** Bytes of one response, unpacked. */
-    max_response: bytes.prefault('64MB'),
+    max_response: size.prefault('64MB'),
   })
   .refine(
     ({ url, token, user, password, oauth }) =>

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type {
   ChangeLog,
   FollowedTable,
+  KeptBeyond,
   LogPosition,
   LogStatus,
   Snapshot,
@@ -9,6 +10,7 @@ import type {
 } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
+import { megabytes } from '../../util/units.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteLiteral } from './connect.ts'
 import { followable, publish, storedTables } from './followed.ts'
 import { lsnOf } from './lsn.ts'
@@ -135,6 +137,11 @@ export class PostgresChangeLog implements ChangeLog {
         ...(slot.status === 'lost' ? ['the server removed log that it needed: run with --full-refresh'] : []),
         ...(slot.status === 'unreserved' ? ['the server may remove log that it needs at any time'] : []),
         ...(slot.active_pid !== null ? [`read by process ${slot.active_pid}`] : []),
+        ...(this.access.maxKeptLog === undefined
+          ? []
+          : [
+              `serve drops the slot once more than ${megabytes(this.access.maxKeptLog)} are kept (max_kept_log)`,
+            ]),
         end!.limit === '-1'
           ? 'the server keeps log without limit: ALTER SYSTEM SET max_slot_wal_keep_size sets one'
           : `the server keeps at most ${end!.limit} of log (max_slot_wal_keep_size)`,
@@ -147,6 +154,19 @@ export class PostgresChangeLog implements ChangeLog {
         ...(slot.bytes !== null && { bytes: Number(slot.bytes) }),
         notes,
       }
+    })
+  }
+
+  async limitKept(reader: string, signal: AbortSignal): Promise<KeptBeyond | undefined> {
+    const limit = this.access.maxKeptLog
+    if (limit === undefined) return undefined
+    return this.using(signal, async client => {
+      const slot = await slotNamed(client, this.access.name, reader)
+      const bytes = Number(slot?.bytes ?? 0)
+      // One that is being read moves on; to end its reader would lose what it has read.
+      if (bytes <= limit || slot!.active_pid !== null) return undefined
+      await this.dropSlot(client, reader)
+      return { bytes, limit }
     })
   }
 

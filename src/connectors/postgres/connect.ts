@@ -22,6 +22,8 @@ export interface Access extends PostgresConfig {
   name: string
   /** {@link DEFAULT_TIMEOUTS} where absent. */
   timeouts?: Timeouts
+  /** Bytes of its log that the server may keep for a job. */
+  maxKeptLog?: number
 }
 
 /** A row as the server writes it: every value its text, booleans `t` and `f`. */

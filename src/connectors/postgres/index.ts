@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type ConnectionContext, defineConnector } from '../declare/define.ts'
 import { selection } from '../wire/selectionKeys.ts'
 import { type DatabaseSettings, databaseSettings, type TlsParameters, urlOf } from '../wire/settings.ts'
+import { size } from '../wire/size.ts'
 import { type Access, placeOf } from './connect.ts'
 import { diagnose } from './diagnose.ts'
 import { madeType } from './merge.ts'
@@ -22,7 +23,10 @@ const TLS: TlsParameters = {
 export const postgres = defineConnector({
   name: 'postgres',
   schemes: ['postgres', 'postgresql'],
-  config: databaseSettings('postgres://user@host:5432/database'),
+  config: databaseSettings('postgres://user@host:5432/database').safeExtend({
+    /** What the server may keep of its log for a job: beyond it `serve` drops the job's slot. */
+    max_kept_log: size.optional(),
+  }),
   extract: z.strictObject({
     row_security: z.enum(['refuse', 'filter']).default('refuse'),
     ...selection,
@@ -51,6 +55,15 @@ export const postgres = defineConnector({
   target: (settings, context) => new PostgresTarget(accessOf(settings, context)),
 })
 
-function accessOf(settings: DatabaseSettings, { name, baseDir, timeouts }: ConnectionContext): Access {
-  return { name, url: urlOf(settings, baseDir, TLS), ...(timeouts && { timeouts }) }
+function accessOf(
+  settings: DatabaseSettings & { max_kept_log?: number | undefined },
+  { name, baseDir, timeouts }: ConnectionContext,
+): Access {
+  const maxKeptLog = settings.max_kept_log
+  return {
+    name,
+    url: urlOf(settings, baseDir, TLS),
+    ...(timeouts && { timeouts }),
+    ...(maxKeptLog !== undefined && { maxKeptLog }),
+  }
 }
