@@ -76,7 +76,6 @@ resources: { memory: 300MB, threads: 1 }
   assert.match(next.output, /LOG_LOST/)
   const anew = await job.cli('run', job.folder, '--full-refresh')
   assert.equal(anew.code, 0, anew.output)
-  await look()
   assert.equal((await slots()).length, 1)
   assert.equal((await warehouse.query('SELECT 1 FROM kept_items')).length, 20000)
 })
