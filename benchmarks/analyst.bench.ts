@@ -10,6 +10,7 @@ import { Duck } from '../engine/sql/duckdb.ts'
 import { CHANGED, MARTS, MODELS, SOURCES } from './analyst/models.ts'
 import { dbt, nightfreight, type Project, sqlmesh } from './analyst/projects.ts'
 import { machine, table } from './measure.ts'
+import { sumsOfDuck } from './peers/data.ts'
 import { type Measured, measured } from './peers/measure.ts'
 import { install, versionOf } from './peers/tools.ts'
 
@@ -104,16 +105,10 @@ that it made with what it loaded last, loads the rows that differ and reads them
 async function compare(projects: Project[]): Promise<void> {
   const sums = new Map<string, string[]>()
   for (const { result } of projects) {
-    const duck = await Duck.open({ path: result.file, threads: 2 })
-    try {
-      for (const mart of Object.keys(MARTS)) {
-        const [row] = await duck.rows(
-          `SELECT count(*) AS n, sum(hash(t::VARCHAR)::HUGEINT)::VARCHAR AS sum FROM ${result.name(mart)} AS t`,
-        )
-        sums.set(mart, [...(sums.get(mart) ?? []), `${row!.n} rows, ${row!.sum}`])
-      }
-    } finally {
-      duck.close()
+    const found = await sumsOfDuck(result.file, Object.keys(MARTS).map(result.name))
+    for (const mart of Object.keys(MARTS)) {
+      const { rows, sum } = found[result.name(mart)]!
+      sums.set(mart, [...(sums.get(mart) ?? []), `${rows} rows, ${sum}`])
     }
   }
   for (const [mart, found] of sums)

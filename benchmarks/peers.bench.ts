@@ -11,9 +11,10 @@ import { parseArgs } from 'node:util'
 import { ensureMariadb } from '../test/mariadb.ts'
 import { cleanUps, machine } from './measure.ts'
 import { generate, sql } from './peers/data.ts'
+import { openGround } from './peers/ground.ts'
 import { race } from './peers/race.ts'
 import { type Report, writeReport } from './peers/report.ts'
-import { openGround, WORKLOADS } from './peers/workloads.ts'
+import { WORKLOADS } from './peers/workloads.ts'
 
 const { values } = parseArgs({
   options: {

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { type DbtProject, dbtCommand, dbtFiles, dbtModel } from '../dbt.ts'
 import { CASE, CHANGED, changed, MARTS, MODELS, renamed, SOURCES } from './models.ts'
 
 /** The same project as one tool has it. */
@@ -20,7 +21,8 @@ export interface Project {
   result: { file: string; name(mart: string): string }
 }
 
-function write(folder: string, files: Record<string, string>): number {
+/** Writes the files of a project; gives how many lines they have. */
+export function write(folder: string, files: Record<string, string>): number {
   for (const [file, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, file)), { recursive: true })
     writeFileSync(join(folder, file), `${text.trimEnd()}\n`)
@@ -70,33 +72,16 @@ ${marts.map(([mart, key]) => `  ${mart}: { ${key}: [unique, not_null] }`).join('
 }
 
 export function dbt(folder: string, data: string, bin: string): Project {
-  const model = (name: string) => `models/${name}.sql`
-  const ref = (sql: string) =>
-    renamed(sql, table => (isSource(table) ? `{{ source('raw', '${table}') }}` : `{{ ref('${table}') }}`))
   const row = (values: Record<string, unknown>) =>
     `{${Object.entries(values)
       .map(([name, value]) => `${name}: ${typeof value === 'string' ? `"${value}"` : value}`)
       .join(', ')}}`
-  const lines = write(folder, {
-    'dbt_project.yml': `name: shop
-version: "1.0"
-profile: shop
-models:
-  shop:
-    +materialized: table`,
-    'profiles.yml': `shop:
-  target: dev
-  outputs:
-    dev: { type: duckdb, path: warehouse.duckdb, threads: 2 }`,
-    'models/schema.yml': `version: 2
-sources:
-  - name: raw
-    config: { external_location: "${data}/{name}.parquet" }
-    tables:
-${Object.keys(SOURCES)
-  .map(name => `      - name: ${name}`)
-  .join('\n')}
-models:
+  const project: DbtProject = {
+    name: 'shop',
+    data,
+    sources: Object.keys(SOURCES),
+    models: MODELS,
+    properties: `models:
 ${marts
   .map(
     ([mart, key]) => `  - name: ${mart}
@@ -114,9 +99,10 @@ ${CASE.rows.map(each => `          - ${row(each)}`).join('\n')}
     expect:
       rows:
         - ${row(CASE.gives)}`,
-    ...Object.fromEntries(Object.entries(MODELS).map(([name, sql]) => [model(name), ref(sql)])),
-  })
-  const run = `DBT_SEND_ANONYMOUS_USAGE_STATS=false ${bin}/dbt --quiet`
+  }
+  const lines = write(folder, dbtFiles(project))
+  const run = dbtCommand(bin)
+  const edited = (on: boolean) => dbtModel(on ? changed(MODELS[CHANGED]!) : MODELS[CHANGED]!, project)
   return {
     tool: 'dbt-duckdb',
     folder,
@@ -125,8 +111,7 @@ ${CASE.rows.map(each => `          - ${row(each)}`).join('\n')}
     build: `${run} build --profiles-dir . --exclude-resource-type unit_test`,
     rebuild: `${run} build --profiles-dir . --exclude-resource-type unit_test --select ${CHANGED}+`,
     test: `${run} test --profiles-dir . --select test_type:unit`,
-    change: on =>
-      void write(folder, { [model(CHANGED)]: ref(on ? changed(MODELS[CHANGED]!) : MODELS[CHANGED]!) }),
+    change: on => void write(folder, { [`models/${CHANGED}.sql`]: edited(on) }),
     result: { file: join(folder, 'warehouse.duckdb'), name: mart => `main.${mart}` },
   }
 }

@@ -12,6 +12,8 @@ export interface Contender {
   env: Record<string, string>
   /** Before each run, not measured. */
   prepare?(): Promise<void>
+  /** After a run: what the tool itself says that parts of it took, in seconds. */
+  phases?(): Promise<Record<string, number>>
 }
 
 /** Where a contender reads and writes, and keeps what it keeps. */
@@ -24,7 +26,7 @@ export interface Place {
 }
 
 const HERE = import.meta.dirname
-const MAIN = join(HERE, '../../src/main.ts')
+export const MAIN = join(HERE, '../../src/main.ts')
 const MYSQL = 'mariadb --no-defaults --quick --batch --skip-column-names'
 const KEYED = `ALTER TABLE lineitem ADD PRIMARY KEY (${KEY.join(', ')})`
 

@@ -37,19 +37,31 @@ export const definition = (key: boolean) =>
 export interface Files {
   csv: string
   parquet: string
+  /** Where they lie, and TPC-H's other tables beside them once they are asked for. */
+  folder: string
+  scale: number
 }
 
 /** Makes lineitem of a scale, by tpchgen-cli; 1 is six million rows. */
 export function generate(folder: string, scale: number): Files {
-  const program = join(install('tpchgen'), 'tpchgen-cli')
   mkdirSync(folder, { recursive: true })
-  const files = { csv: join(folder, 'lineitem.csv'), parquet: join(folder, 'lineitem.parquet') }
-  for (const [format, file] of Object.entries(files))
-    if (!existsSync(file))
-      execFileSync(program, [format, '-s', String(scale), '--tables=lineitem', `--output-dir=${folder}`], {
-        stdio: ['ignore', 'ignore', 2],
-      })
+  const files = {
+    folder,
+    scale,
+    csv: join(folder, 'lineitem.csv'),
+    parquet: join(folder, 'lineitem.parquet'),
+  }
+  makeTable(files, 'csv', 'lineitem')
+  makeTable(files, 'parquet', 'lineitem')
   return files
+}
+
+/** Makes one table's file, unless it is there. */
+export function makeTable({ folder, scale }: Files, format: 'csv' | 'parquet', table: string): void {
+  if (existsSync(join(folder, `${table}.${format}`))) return
+  const program = join(install('tpchgen'), 'tpchgen-cli')
+  const args = [format, '-s', String(scale), `--tables=${table}`, `--output-dir=${folder}`]
+  execFileSync(program, args, { stdio: ['ignore', 'ignore', 2] })
 }
 
 export async function fillMariadb(url: string, { csv }: Files): Promise<void> {
@@ -72,31 +84,51 @@ export async function fillPostgres(url: string, { csv }: Files): Promise<void> {
   run('psql', [url, '-qc', `\\copy lineitem from '${csv}' csv header`, '-c', 'VACUUM ANALYZE lineitem'])
 }
 
-/** Number of rows, and a sum over the hash of each, of values in the types of {@link COLUMNS}. */
+/** Number of rows, and a sum over the hash of each. */
 export interface Sum {
   rows: number
   sum: string
 }
 
-/** Of a table of Postgres: whatever types it has, a value that is another than the source's gives another sum. */
-export async function sumOfTable(url: string, table = 'lineitem'): Promise<Sum> {
+/** Sums by table: what a run is compared by. */
+export type Sums = Record<string, Sum>
+
+/** Of lineitem in Postgres, in the types of {@link COLUMNS}: whatever types it has, a value that is another than the source's gives another sum. */
+export async function sumOfTable(url: string): Promise<Sums> {
   const values = NAMES.map(name => `${name}::${COLUMNS[name]!.replace(/varchar.*/, 'text')}::text`).join(', ')
   const [row] = await sql(
     url,
-    `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(concat_ws('|', ${values}), 0)::numeric), 0)::text AS sum FROM ${table}`,
+    `SELECT count(*)::text AS rows, coalesce(sum(hashtextextended(concat_ws('|', ${values}), 0)::numeric), 0)::text AS sum FROM lineitem`,
   )
-  return { rows: Number(row!.rows), sum: row!.sum! }
+  return { lineitem: { rows: Number(row!.rows), sum: row!.sum! } }
 }
 
-/** Of Parquet files; `files` is a path or a pattern. */
-export async function sumOfFiles(files: string): Promise<Sum> {
+/** Of tables of a DuckDB file, by DuckDB's text of their rows. */
+export async function sumsOfDuck(path: string, tables: string[]): Promise<Sums> {
+  const duck = await Duck.open({ path, threads: 2 })
+  try {
+    const sums: Sums = {}
+    for (const table of tables) {
+      const [row] = await duck.rows(
+        `SELECT count(*) AS rows, sum(hash(t::VARCHAR)::HUGEINT)::VARCHAR AS sum FROM ${table} AS t`,
+      )
+      sums[table] = { rows: Number(row!.rows), sum: String(row!.sum) }
+    }
+    return sums
+  } finally {
+    duck.close()
+  }
+}
+
+/** Of lineitem in Parquet files, in the types of {@link COLUMNS}; `files` is a path or a pattern. */
+export async function sumOfFiles(files: string): Promise<Sums> {
   const duck = await Duck.open({ threads: 2, memory: 1e9 })
   try {
     const values = NAMES.map(name => `${name}::${COLUMNS[name]}`).join(', ')
     const [row] = await duck.rows(
       `SELECT count(*) AS rows, sum(hash(${values}))::VARCHAR AS sum FROM read_parquet(${quote(files)}, hive_partitioning = false)`,
     )
-    return { rows: Number(row!.rows), sum: String(row!.sum) }
+    return { lineitem: { rows: Number(row!.rows), sum: String(row!.sum) } }
   } finally {
     duck.close()
   }

@@ -1,11 +1,13 @@
 import type { Contender } from './contenders.ts'
-import type { Sum } from './data.ts'
+import type { Sums } from './data.ts'
 import { type Measured, measured } from './measure.ts'
 
 /** A workload with everything in place: who does it, and what is to come of it. */
 export interface Race {
   name: string
   title: string
+  /** What a reader of its figures has to know, as a sentence. */
+  about?: string
   contenders: Contender[]
   /** The tool that others are measured by: it checks nothing, and is no peer. */
   reference: string
@@ -16,9 +18,9 @@ export interface Race {
   /** Before a round of all contenders: what changes at the source. */
   round?(number: number): Promise<void>
   /** After a contender's run; undefined where there is nothing to check. */
-  result(contender: Contender): Promise<Sum | undefined>
+  result(contender: Contender): Promise<Sums | undefined>
   /** What is to come of it, asked before each round. */
-  expected(): Promise<Sum>
+  expected(): Promise<Sums>
   /** Away with what a run left. */
   clear?(contender: Contender): Promise<void>
 }
@@ -28,6 +30,8 @@ export interface Standing {
   tool: string
   note?: string
   runs: Measured[]
+  /** What each run says of its own parts, in seconds. */
+  phases?: Record<string, number>[]
   /** A wrong result, with the difference, or how the tool failed. */
   wrong?: string
 }
@@ -35,6 +39,7 @@ export interface Standing {
 export interface Result {
   name: string
   title: string
+  about?: string
   reference: string
   standings: Standing[]
 }
@@ -65,6 +70,8 @@ export async function race(race: Race, rounds: number): Promise<Result> {
         const difference = found && differenceOf(found, expected)
         if (difference) standing.wrong = difference
         else standing.runs.push(took)
+        if (!difference && contender.phases)
+          standing.phases = [...(standing.phases ?? []), await contender.phases()]
         console.error(
           `${race.name}: ${contender.tool}: ${difference ?? `${took.seconds.toFixed(1)} s, client ${took.clientCpu.toFixed(1)} s, servers ${took.serverCpu.toFixed(1)} s, ${(took.peak / 1e6).toFixed(0)} MB`}`,
         )
@@ -76,14 +83,18 @@ export async function race(race: Race, rounds: number): Promise<Result> {
       }
     }
   }
-  const { name, title, reference } = race
-  return { name, title, reference, standings }
+  const { name, title, about, reference } = race
+  return { name, title, ...(about && { about }), reference, standings }
 }
 
-function differenceOf(found: Sum, expected: Sum): string | undefined {
-  if (found.rows !== expected.rows) return `wrong: ${found.rows} rows instead of ${expected.rows}`
-  if (found.sum !== expected.sum) return 'wrong: as many rows, and values that differ'
-  return undefined
+function differenceOf(found: Sums, expected: Sums): string | undefined {
+  const wrong: string[] = []
+  for (const [table, { rows, sum }] of Object.entries(expected)) {
+    const own = found[table]
+    if (own?.rows !== rows) wrong.push(`${table} has ${own?.rows ?? 'no'} rows instead of ${rows}`)
+    else if (own.sum !== sum) wrong.push(`${table} has as many rows, and values that differ`)
+  }
+  return wrong.length === 0 ? undefined : `wrong: ${wrong.join('; ')}`
 }
 
 /** Tools print the URLs that they were given. */

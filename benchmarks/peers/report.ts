@@ -15,8 +15,8 @@ export interface Report {
   results: Result[]
 }
 
-export const median = (runs: Measured[], of: keyof Measured) =>
-  runs.map(run => run[of]).toSorted((a, b) => a - b)[runs.length >> 1]!
+const middle = (figures: number[]) => figures.toSorted((a, b) => a - b)[figures.length >> 1]!
+const median = (runs: Measured[], of: keyof Measured) => middle(runs.map(run => run[of]))
 
 /** Writes `peers.json`, `peers.md` and a chart a workload. */
 export function writeReport(folder: string, report: Report): void {
@@ -59,7 +59,15 @@ function section(result: Result): string {
     ]
   })
   const head = ['', 'seconds', `of ${result.reference}`, 'client CPU s', 'server CPU s', 'peak memory']
-  return `## ${result.title}\n\n![](${result.name}.svg)\n\n${table(head, rows)}\n`
+  const more = [...(result.about ? [result.about] : []), ...result.standings.flatMap(phasesOf)]
+  return `## ${result.title}\n\n![](${result.name}.svg)\n\n${table(head, rows)}\n${more.map(text => `\n${text}\n`).join('')}`
+}
+
+/** What a tool says of the parts of its runs, as a sentence. */
+function phasesOf({ tool, phases = [] }: Standing): string[] {
+  const names = Object.keys(phases[0] ?? {})
+  const parts = names.map(name => `${name} ${middle(phases.map(each => each[name]!)).toFixed(2)} s`)
+  return parts.length === 0 ? [] : [`Of ${tool}, by its own account: ${parts.join(', ')}.`]
 }
 
 /** The fastest first, those that are wrong last. */

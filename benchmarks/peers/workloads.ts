@@ -1,46 +1,13 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { createDatabase as createMariadb, startMariadb } from '../../src/demo/servers/mariadb.ts'
-import { createDatabase as createPostgres, startPostgres } from '../../src/demo/servers/postgres.ts'
-import type { RunningServer } from '../../src/demo/servers/process.ts'
-import type { cleanUps } from '../measure.ts'
+import { createDatabase as createPostgres } from '../../src/demo/servers/postgres.ts'
 import type { Contender, Place } from './contenders.ts'
 import * as tools from './contenders.ts'
-import { COLUMNS, type Files, fillMariadb, fillPostgres, sql, sumOfFiles, sumOfTable } from './data.ts'
+import { COLUMNS, fillPostgres, sql, sumOfFiles, sumOfTable } from './data.ts'
+import { drop, fresh, type Ground } from './ground.ts'
 import { measured } from './measure.ts'
+import { queries } from './queries.ts'
 import type { Race } from './race.ts'
-
-/** The servers, and the rows in them. */
-export interface Ground {
-  dir: string
-  files: Files
-  mariadb: RunningServer & { source: string }
-  postgres: RunningServer & { source: string }
-}
-
-/** Starts both servers and fills them. */
-export async function openGround(
-  dir: string,
-  files: Files,
-  clean: ReturnType<typeof cleanUps>,
-): Promise<Ground> {
-  const mariadb = await startMariadb({ dir, bufferPool: '2G' })
-  clean.after(() => mariadb.stop())
-  const postgres = await startPostgres({ dir })
-  clean.after(() => postgres.stop())
-  const sources = {
-    mariadb: await createMariadb(mariadb, 'source'),
-    postgres: await createPostgres(postgres, 'source'),
-  }
-  await fillMariadb(sources.mariadb, files)
-  await fillPostgres(sources.postgres, files)
-  return {
-    dir,
-    files,
-    mariadb: { ...mariadb, source: sources.mariadb },
-    postgres: { ...postgres, source: sources.postgres },
-  }
-}
 
 type Make = (place: Place) => Contender
 
@@ -73,14 +40,6 @@ async function intoPostgres(
     result: contender => sumOfTable(own(contender).target),
     clear: contender => drop(ground, own(contender).database),
   }
-}
-
-const drop = async ({ postgres }: Ground, database: string) =>
-  void (await sql(postgres.url, `DROP DATABASE IF EXISTS "${database}" WITH (FORCE)`))
-
-function fresh(folder: string): void {
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder, { recursive: true })
 }
 
 /** A first copy into Parquet files in an empty folder. */
@@ -207,4 +166,5 @@ export const WORKLOADS: Record<string, (ground: Ground) => Promise<Race>> = {
       },
       [tools.nightfreight, tools.duckdb, tools.sling, tools.dlt],
     ),
+  queries,
 }
