@@ -23,6 +23,52 @@ const FUNCTIONS: Record<string, string> = {
   newid: 'md5(…) of columns that identify the row',
   parse_date: 'strptime(text, format)::DATE',
   json_value: "json ->> '$.key'",
+  parse_json: 'CAST(text AS JSON)',
+  iff: 'if(condition, a, b)',
+  nvl2: 'if(a IS NOT NULL, b, c)',
+  zeroifnull: 'coalesce(a, 0)',
+  ifnan: 'if(isnan(a), b, a)',
+  eomonth: 'last_day(date)',
+  getutcdate: "getvariable('run_at')",
+  sysdatetime: "getvariable('run_at')",
+  sysutcdatetime: "getvariable('run_at')",
+  curdate: "getvariable('run_at')::DATE",
+  try_convert: 'TRY_CAST(a AS type)',
+  try_to_number: 'TRY_CAST(text AS DECIMAL(18,2))',
+  try_to_date: "try_strptime(text, '%Y-%m-%d')::DATE",
+  to_varchar: 'CAST(a AS VARCHAR), or strftime(time, format)',
+  to_timestamp_ntz: "strptime(text, '%Y-%m-%d %H:%M:%S')",
+  format_date: "strftime(time, '%Y-%m-%d')",
+  format_timestamp: "strftime(time, '%Y-%m-%d')",
+  parse_timestamp: 'strptime(text, format)',
+  timestamp_trunc: "date_trunc('month', time)",
+  timestampdiff: "date_diff('day', from, until)",
+  timestamp_diff: "date_diff('day', from, until)",
+  adddate: 'time + INTERVAL 1 DAY',
+  subdate: 'time - INTERVAL 1 DAY',
+  add_months: 'time + INTERVAL 1 MONTH',
+  safe_divide: 'a / nullif(b, 0)',
+  div0: 'coalesce(a / nullif(b, 0), 0)',
+  countif: 'count_if(condition)',
+  sumif: 'sum(a) FILTER (WHERE condition)',
+  countifs: 'count(*) FILTER (WHERE condition)',
+  averageif: 'avg(a) FILTER (WHERE condition)',
+  iferror: 'TRY(a), or coalesce(TRY(a), b)',
+  vlookup: 'LEFT JOIN other USING (key)',
+  xlookup: 'LEFT JOIN other USING (key)',
+  stuff: 'substr(text, …) || …',
+  replicate: 'repeat(text, count)',
+  regexp_like: 'regexp_matches(text, pattern)',
+  regexp_contains: 'regexp_matches(text, pattern)',
+  regexp_substr: 'regexp_extract(text, pattern)',
+  rlike: 'regexp_matches(text, pattern)',
+  generate_date_array: "generate_series(DATE '2026-01-01', DATE '2026-12-31', INTERVAL 1 DAY)",
+  object_construct: "json_object('key', a)",
+  array_size: 'len(list)',
+  farm_fingerprint: 'hash(a)',
+  sha2: 'sha256(text)',
+  generate_uuid: 'md5(…) of columns that identify the row',
+  uuid_string: 'md5(…) of columns that identify the row',
 }
 
 /** Functions that are there with OVER only. */
@@ -42,6 +88,12 @@ export function typesHint(message: string): string | undefined {
     return "A date is written '2024-12-31'; one in another form is strptime(text, '%d/%m/%Y')."
   if (/Cannot compare values of type (DATE|TIMESTAMP).* and type (DOUBLE|INTEGER)/.test(message))
     return "A date stands in quotes: DATE '2024-12-31'."
+  const sign = { date_sub: '-', date_add: '+' }[name ?? '']
+  if (sign && types.includes('INTERVAL')) return `Write time ${sign} INTERVAL 1 DAY.`
+  if (name === 'format' && /^(DATE|TIMESTAMP)/.test(types))
+    return "A time is written by strftime(time, '%Y-%m')."
+  if (/^(LIKE|~~)$/.test(name ?? '') && /^(DATE|TIMESTAMP)/.test(types))
+    return "A time is no text: write year(time) = 2026, or time >= '2026-01-01' AND time < '2027-01-01'."
   if (/^SELECT INTO/.test(message)) return "A model's table has the name of its file: take INTO out."
   if (name === '&&' && types.includes('BOOLEAN')) return "DuckDB's SQL says AND."
   if (name === 'datediff' || name === 'date_diff')
@@ -64,6 +116,42 @@ const SIGNS: [sign: RegExp, message: string, hint: string][] = [
   [/^[“”„‘’]/, 'typographic quotes are no quotes of SQL', `Write 'text' or "name".`],
 ]
 
+/** What an orchestrator's templates call the time of a run. */
+const TIME =
+  /^(ds|ts|ds_nodash|execution_date|logical_date|data_interval_(start|end)|run_started_at|run_date)$/
+
+/** How a value from outside is written in place of a template's sign; `inner`: what stands in its brackets. */
+export function givenAs(inner: string): string {
+  const name =
+    /^\w+$/.exec(inner)?.[0] ??
+    /^(?:env_)?var\(\s*['"](\w+)['"]/.exec(inner)?.[1] ??
+    /^params\.(\w+)$/.exec(inner)?.[1]
+  if (name !== undefined && TIME.test(name)) return `Write getvariable('run_at'), the time of the run.`
+  const own = name ?? 'name'
+  return `Write getvariable('${own}') without quotes, with vars: { ${own}: … } in job.yaml.`
+}
+
+/** What was meant by a name that is no column: a value from outside, or the part of a time that a function is told. */
+export function givenHint(sql: string, at: number, name: string): string | undefined {
+  if (sql[at - 1] === '@') return givenAs(name)
+  const [, called] =
+    /\b(date_part|date_trunc|date_diff|datediff|date_sub)\s*\(\s*$/i.exec(sql.slice(0, at)) ?? []
+  return called && `The part of a time stands in quotes: ${called}('${name}', …).`
+}
+
+/** What is written in place of a template's sign, of dbt's for the most part. */
+function templateHint(rest: string): string {
+  const [, inner = ''] = /^\{[{%]-?\s*(.*?)\s*-?[}%]\}/s.exec(rest) ?? []
+  const [, named] = /^(?:ref|source)\((?:\s*['"]\w+['"]\s*,)?\s*['"](\w+)['"]\s*\)$/.exec(inner) ?? []
+  if (named !== undefined) return `Write ${named}; its place in the order follows from that.`
+  if (/^config\(/.test(inner))
+    return 'Take it away; what SQL cannot say stands in a comment at the top: -- @materialised table'
+  if (inner === 'this' || /is_incremental\(/.test(inner))
+    return 'Write the whole query; -- @materialised incremental by TABLE.COLUMN computes what changed alone.'
+  if (/^(var|env_var)\(|^params\.|^\w+$/.test(inner)) return givenAs(inner)
+  return 'Write the SQL that it would give; a macro is CREATE MACRO in a file of ../macros.'
+}
+
 /** What is of another language: template signs, quotes of other databases or of word processors. */
 export function foreign(file: string, sql: string): Fault | undefined {
   const tokens = [...tokensOf(sql)]
@@ -76,8 +164,31 @@ export function foreign(file: string, sql: string): Fault | undefined {
       return {
         ...at,
         message: 'a model is plain SQL, without templates',
-        hint: 'Write the name of the table itself; its place in the order follows from that.',
+        hint: templateHint(sql.slice(start)),
       }
+    const [, given] = /^\$\{\s*(\w+)\s*\}/.exec(sql.slice(start, start + 100)) ?? []
+    if (given !== undefined)
+      return { ...at, message: `nothing is put in the place of \${${given}}`, hint: givenAs(given) }
+    if (/^go$/i.test(text) && next === undefined && /\n\s*$/.test(sql.slice(0, start)))
+      return {
+        ...at,
+        message: 'GO is no SQL: here it is a name',
+        hint: 'Take it away: a file is one SELECT.',
+      }
+    if (index === 0 && /^(declare|set|use|go|exec|execute|begin)$/i.test(text))
+      return {
+        ...at,
+        message: 'a file is one SELECT, and nothing else',
+        hint: "A value from outside is getvariable('name'), with vars: { name: … } in job.yaml.",
+      }
+    if (/^except$/i.test(text) && tokens[index - 1]?.text === '*' && next?.text === '(')
+      return {
+        ...at,
+        message: '* without some columns is * EXCLUDE (…)',
+        hint: 'Write EXCLUDE in place of EXCEPT.',
+      }
+    if (/^minus$/i.test(text) && /^(select|all)$/i.test(next?.text ?? ''))
+      return { ...at, message: "MINUS is no word of DuckDB's", hint: 'Write EXCEPT.' }
     const [, skipped, most] = /^LIMIT\s+(\d+)\s*,\s*(\d+)/i.exec(sql.slice(start)) ?? []
     if (skipped !== undefined)
       return { ...at, message: 'LIMIT takes one number', hint: `Write LIMIT ${most} OFFSET ${skipped}.` }

@@ -10,6 +10,8 @@ export interface Known {
   columns: ReadonlyMap<string, Described[]>
   /** Table → columns that no two of its rows have the same of. */
   keys: ReadonlyMap<string, string[]>
+  /** Table → columns, in small letters, that a check of the settings lets no NULL into. */
+  present?: ReadonlyMap<string, ReadonlySet<string>>
   /** All rows of those that are files of the job. */
   rows?: ReadonlyMap<string, DuckRow[]>
   loads: Pick<LoadSpec, 'table' | 'from'>[]
@@ -60,7 +62,39 @@ class FanOut {
     // Within a group, what it is grouped by is one value.
     const whole = outputs.filter(output => ![...nodesIn(output)].some(node => aggregates.includes(node)))
     const fixed = [...groups, ...whole].flatMap(node => this.resolve(node) ?? [])
-    return aggregates.flatMap(node => this.countedMany(node, fixed) ?? [])
+    return [
+      ...aggregates.flatMap(node => this.countedMany(node, fixed) ?? []),
+      ...aggregates.flatMap(node => this.countedAnyway(node, groups) ?? []),
+    ]
+  }
+
+  /** A count(*) of what a LEFT JOIN finds for each row of its left: 1, where it finds nothing. */
+  private countedAnyway(node: SqlNode, groups: SqlNode[]): Pitfall | undefined {
+    const { join_type, using_columns } = this.select.from_table as { [key: string]: unknown }
+    const [left, right, ...more] = this.sides
+    if (node.function_name !== 'count_star' || node.filter || join_type !== 'LEFT' || more.length > 0)
+      return undefined
+    const using = ((using_columns as string[] | undefined) ?? []).map(name => name.toLowerCase())
+    const by = groups.map(group => {
+      const name = group.type === 'COLUMN_REF' ? group.column_names!.at(-1)!.toLowerCase() : ''
+      if (group.column_names?.length === 1 && using.includes(name)) return name
+      const column = this.resolve(group)
+      return column?.side === left ? column?.column : undefined
+    })
+    const key = this.known.keys.get(left!.table ?? '')
+    if (!key?.every(name => by.includes(name.toLowerCase())) || by.includes(undefined)) return undefined
+    if (
+      !this.whyMany(
+        right!,
+        right!.equal.map(({ column }) => column),
+      )
+    )
+      return undefined
+    return {
+      node,
+      message: `count(*) is 1 for a row of ${left!.table} without any of ${right!.table}: LEFT JOIN gives it a row of NULLs`,
+      hint: `Write count(${right!.alias}.…), of a column that is never NULL.`,
+    }
   }
 
   /** An aggregate of columns of some sides, each row of which is there once for each row of another side. */

@@ -1,7 +1,7 @@
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
 import type { Described } from './checkColumns.ts'
-import { ownWord, typesHint, windowHint } from './dialect.ts'
+import { givenHint, ownWord, typesHint, windowHint } from './dialect.ts'
 import { SqlError } from './duckdb.ts'
 import { type Fault, faultText } from './faults.ts'
 import { isGenerated, type Query, type SqlFile } from './parse.ts'
@@ -77,6 +77,8 @@ export function whollyWorded(
             .map(column => column.name)
             .join(', ')}`,
       )
+  const given = isTable ? undefined : givenHint(sql, at as number, name)
+  if (given) return { ...fault, message: message!, hint: given }
   const near = didYouMean(name, names)
   const isText = sql[at as number] === '"' && !isTable
   const hint = `${isText ? `A text stands in single quotes: '${name}'. ` : ''}${lists.join('; ')}.`

@@ -214,6 +214,9 @@ function collect(node: unknown, scope: ReadonlySet<string>, query: Query): void 
     case 'FUNCTION':
     case 'WINDOW_AGGREGATE':
       query.functions.push({ name: String(own.function_name).toLowerCase(), ...at(own) })
+      // Of one time, it is until today.
+      if (own.function_name === 'age' && (own.children as unknown[]).length === 1)
+        query.volatile.push({ name: 'age', ...at(own) })
       break
     case 'OPERATOR_COALESCE': {
       const children = own.children as SqlNode[]

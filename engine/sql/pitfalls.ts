@@ -24,7 +24,10 @@ const WINDOWS =
   /^WINDOW_(RANK|RANK_DENSE|LEAD|LAG|FIRST_VALUE|LAST_VALUE|NTH_VALUE|NTILE|PERCENT_RANK|CUME_DIST)$/
 
 /** What one node of an expression does, and seldom should. */
-export function pitfallOf(node: SqlNode, columnOf: ColumnOf): Pitfall | undefined {
+export const pitfallOf = (node: SqlNode, columnOf: ColumnOf): Pitfall | undefined =>
+  orderPitfall(node, columnOf) ?? callPitfall(node) ?? textPitfall(node, columnOf)
+
+function orderPitfall(node: SqlNode, columnOf: ColumnOf): Pitfall | undefined {
   const children = (node.children as SqlNode[] | undefined) ?? []
   const name = node.function_name?.toLowerCase() ?? ''
   if (WINDOWS.test(node.type ?? '') && isUnordered(node))
@@ -74,6 +77,167 @@ export function pitfallOf(node: SqlNode, columnOf: ColumnOf): Pitfall | undefine
     const [wrong] = children.flatMap(child => notBoolean(child, columnOf) ?? [])
     if (wrong) return wrong
   }
+  return undefined
+}
+
+/** Lists begin with 1. */
+const LISTS =
+  /^(split|str_split|string_split|string_to_array|regexp_split_to_array|str_split_regex|list_\w+|array_\w+|regexp_extract_all)$/
+/** A class of characters, or one of them: each is to be replaced, where one is. */
+const EACH = /^(\[[^\]]+\]\+?|\\[sdwDSW]\+?|[^\\^$.*+?()[\]{}|])$/
+
+/** A function with what it seldom should be given. */
+function callPitfall(node: SqlNode): Pitfall | undefined {
+  const name = node.function_name?.toLowerCase() ?? ''
+  const children = (node.children as SqlNode[] | undefined) ?? []
+  const [first, second, third] = children
+  if (node.type === 'WINDOW_LAST_VALUE' && !isUnordered(node) && node.end === 'CURRENT_ROW_RANGE')
+    return {
+      node,
+      message: 'last_value() ends with the row that it stands in, and gives its own value',
+      hint: 'Write first_value(… ORDER BY … DESC), or ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING.',
+    }
+  if (node.class === 'WINDOW') {
+    const fixed = [
+      ...((node.partitions as SqlNode[] | undefined) ?? []),
+      ...((node.orders as { expression: SqlNode }[] | undefined) ?? []).map(({ expression }) => expression),
+    ].find(each => typeof literal(each) === 'string')
+    if (fixed)
+      return {
+        node: fixed,
+        message: `'${literal(fixed)}' is a text, the same in every row, and no column`,
+        hint: `Write ${literal(fixed)} without quotes.`,
+      }
+  }
+  if (node.type === 'OPERATOR_COALESCE' && second && literal(first!) != null)
+    return {
+      node: first!,
+      message: 'coalesce() takes its first value, and this is never NULL: the others are never looked at',
+      hint: 'Write the value for want of another last: coalesce(column, value).',
+    }
+  if (
+    node.type === 'ARRAY_EXTRACT' &&
+    LISTS.test(first?.function_name?.toLowerCase() ?? '') &&
+    second &&
+    literal(second) === 0
+  )
+    return {
+      node: second,
+      message: 'a list begins with 1: at 0 there is NULL',
+      hint: 'Write [1] for the first.',
+    }
+  if (node.type !== 'FUNCTION') return undefined
+  if (name === 'count' && first && !node.distinct && isTold(first))
+    return {
+      node,
+      message: 'count() counts every value that is not NULL: false and 0, too',
+      hint: 'Write count(*) FILTER (WHERE …), or count_if(…).',
+    }
+  if (name === 'nullif' && literal(first!) != null)
+    return {
+      node,
+      message: 'nullif() gives its first value, and this is one for every row',
+      hint: 'Write nullif(column, value): NULL where they are equal.',
+    }
+  if (name === 'split_part' && third && literal(third) === 0)
+    return {
+      node: third,
+      message: 'split_part() counts from 1: at 0 there is an empty text',
+      hint: 'Write 1 for the first.',
+    }
+  if (name === 'regexp_replace' && children.length === 3 && EACH.test(String(literal(second!) ?? '')))
+    return {
+      node,
+      message: `regexp_replace() replaces the first '${literal(second!)}' alone`,
+      hint: "Write regexp_replace(…, …, …, 'g') for each of them.",
+    }
+  const looked =
+    /^(contains|starts_with|ends_with|prefix|suffix|strpos|instr)$/.test(name) && second
+      ? literal(second)
+      : undefined
+  if (typeof looked === 'string' && /^%.|.%$/.test(looked))
+    return {
+      node,
+      message: `${name}() takes % as it is`,
+      hint: `Write '${looked.replaceAll(/^%|%$/g, '')}'; or LIKE '${looked}'.`,
+    }
+  return undefined
+}
+
+/** Whether an expression is true or false, or 1 or 0, and never NULL where what it looks at is not. */
+function isTold(node: SqlNode): boolean {
+  if (node.class === 'COMPARISON' || node.class === 'CONJUNCTION' || node.class === 'BETWEEN') return true
+  if (/^(COMPARE_(NOT_)?IN|OPERATOR_(IS_(NOT_)?NULL|NOT))$/.test(node.type ?? '')) return true
+  if (node.type !== 'CASE_EXPR') return false
+  const results = [
+    ...(node.case_checks as { then_expr: SqlNode }[]).map(({ then_expr }) => then_expr),
+    node.else_expr as SqlNode,
+  ].map(literal)
+  return results.every(value => value != null) && results.some(value => value === 0)
+}
+
+const CASES: [name: RegExp, of: (text: string) => string, kind: string][] = [
+  [/^(upper|ucase)$/, text => text.toUpperCase(), 'capital'],
+  [/^(lower|lcase)$/, text => text.toLowerCase(), 'small'],
+]
+
+/** A text that is compared with what it cannot be, or with an order that is not that of numbers. */
+function textPitfall(node: SqlNode, columnOf: ColumnOf): Pitfall | undefined {
+  const children = (node.children as SqlNode[] | undefined) ?? []
+  const isIn = node.type === 'COMPARE_IN' || node.type === 'COMPARE_NOT_IN'
+  const [subject, ...others] =
+    isIn || /^(~~|!~~)$/.test(node.function_name ?? '')
+      ? children
+      : node.class === 'COMPARISON'
+        ? [node.left as SqlNode, node.right as SqlNode]
+        : node.type === 'COMPARE_BETWEEN'
+          ? [node.input as SqlNode, node.lower as SqlNode, node.upper as SqlNode]
+          : []
+  const texts = others.map(each => literal(each)).filter(value => typeof value === 'string')
+  if (!subject || texts.length === 0) return undefined
+  for (const [name, of, kind] of CASES) {
+    const wrong = texts.find(text => of(text) !== text)
+    if (name.test(subject.function_name?.toLowerCase() ?? '') && wrong !== undefined)
+      return {
+        node,
+        message: `${subject.function_name}() gives ${kind} letters, and is never '${wrong}'`,
+        hint: `Write '${of(wrong)}'.`,
+      }
+  }
+  const pattern = texts.find(text => /^%.|.%$/.test(text))
+  if (
+    (isIn || /^COMPARE_(NOT)?EQUAL$/.test(node.type!)) &&
+    pattern !== undefined &&
+    /^%.*[^\d\s]|[^\d\s%].*%$/.test(pattern)
+  )
+    return {
+      node,
+      message: `${isIn ? 'IN' : '='} takes % as it is: only '${pattern}' itself is equal to it`,
+      hint: `Write LIKE '${pattern}'.`,
+    }
+  if (isIn && others.length === 1 && /^[^\s,]+(,\s*[^\s,]+)+$/.test(texts[0]!))
+    return {
+      node,
+      message: `'${texts[0]}' is one text, with commas in it`,
+      hint: `Write each in quotes of its own: IN (${texts[0]!
+        .split(/,\s*/)
+        .map(text => `'${text.replaceAll("'", '')}'`)
+        .join(', ')}).`,
+    }
+  if (node.function_name && /\[\^|\[.-.\]/.test(texts[0]!))
+    return {
+      node,
+      message: `LIKE takes [ and ] as they are: only % and _ stand for others in '${texts[0]}'`,
+      hint: 'Write GLOB, with * and ? and […]; or regexp_matches(text, pattern).',
+    }
+  const isOrder = /^COMPARE_(LESS|GREATER)/.test(node.type ?? '') || node.type === 'COMPARE_BETWEEN'
+  const isText = columnOf(subject)?.type === 'VARCHAR'
+  if (isOrder && isText && texts.every(text => /^(0|-?[1-9]\d{0,2})(\.\d+)?$/.test(text)))
+    return {
+      node,
+      message: `${columnOf(subject)!.shown} is VARCHAR, and texts have the order of a dictionary: '10' is before '9'`,
+      hint: `Write TRY_CAST(${columnOf(subject)!.shown} AS DECIMAL(18,2)), and the number without quotes.`,
+    }
   return undefined
 }
 

@@ -115,6 +115,22 @@ function phraseHint(tokens: StatementText[], index: number): string | undefined 
     return 'Write BETWEEN … AND ….'
   if (word === ',' && /^\d+$/.test(one!) && /^\d+$/.test(next!))
     return `A decimal number has a point: ${one}.${next}.`
+  if (
+    word === ':' &&
+    (before === ')' || WORD.test(one!)) &&
+    !/^(WHERE|AND|OR|SELECT|ON|BY|THEN|ELSE|WHEN|IN|LIMIT|NOT)$/.test(before!)
+  )
+    return `A part of JSON is json ->> '$.${next}'.`
+  if (
+    /^[<>]=?$/.test(own!) &&
+    tokens.slice(Math.max(0, index - 3), index - 1).some(({ text }) => /^[<>]=?$/.test(text))
+  )
+    return 'Write a < b AND b < c, or BETWEEN … AND ….'
+  if (before === 'IS' && /^['\d]/.test(own!))
+    return 'IS goes with NULL, TRUE and FALSE: a value is compared by =.'
+  if (word === 'OFFSET' && before === '[') return 'A list begins with 1: write [1] for the first.'
+  if (word === ';' && tokens.slice(0, index).some(({ text }) => /^if$/i.test(text)))
+    return 'What a function is given is parted by commas.'
   if (word === ':' && WORD.test(next!))
     return `A value from outside is getvariable('${next}'), with vars: { ${next}: … } in job.yaml.`
   const begun = tokens.slice(0, index).findLastIndex(({ text }) => /^CASE$/i.test(text))

@@ -27,7 +27,8 @@ export function validateCommand(): Command {
       'after',
       `
 Binds every model, check and macro to the columns that are declared or that the last run knew. Warns of what is allowed and
-seldom meant: rows that differ at each run, joins that give a row many times, casts that nobody wrote, columns that nobody lists.
+seldom meant: rows that differ at each run, joins that give a row many times, casts that nobody wrote, columns that nobody lists,
+checks that can never fail.
 
 Examples:
   nightfreight validate queries/members

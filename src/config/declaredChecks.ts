@@ -32,6 +32,8 @@ export function readDeclaredChecks(document: Document, yaml: JobYaml, models: { 
         'key',
       )
     named.set(table, name)
+    if (rows === undefined && fresh === undefined && Object.keys(columns).length === 0)
+      document.problem(path, `checks.${name}: names no column, nor rows or fresh: nothing is checked`, 'key')
     for (const [column, given] of Object.entries(columns as Record<string, ColumnRules>))
       found.push(...readColumn(document, { name, table, column, given }))
     if (rows) {
@@ -39,6 +41,11 @@ export function readDeclaredChecks(document: Document, yaml: JobYaml, models: { 
       const { min, max, change, severity } = rows
       if (min === undefined && max === undefined && change === undefined)
         document.problem([...path, 'rows'], `checks.${name}.rows: says no number: min, max, change`)
+      else if ((min ?? 1) <= 0 && max === undefined && change === undefined)
+        document.problem(
+          [...path, 'rows', 'min'],
+          `checks.${name}.rows.min: no table has fewer rows than ${min}: this check can never fail`,
+        )
       if (min !== undefined || max !== undefined) found.push(rowsCheck(table, rows, file))
       if (change !== undefined) found.push(rowsChange(table, change, severity, `${file}.change`))
     }
@@ -67,7 +74,7 @@ function readColumn(
         `checks.${name}.${column}: names no rule: unique, not_null, in, one_of, between, matches, drift`,
       )
     else
-      for (const problem of problemsOf(rule, checks.length))
+      for (const problem of [...problemsOf(rule, checks.length), ...neverFails(rule, table, column)])
         document.problem(path, `checks.${name}.${column}.${problem}`)
     for (const { rule: kind, ...check } of checks) {
       const count = (counts.get(kind) ?? 0) + 1
@@ -98,6 +105,18 @@ function* problemsOf({ drift, severity, warn_if, stop_if }: Rules, checks: numbe
     yield 'warn_if: goes with severity: warn; rows that are wrong are quarantined, each of them'
   if (stop_if && severity === 'stop')
     yield 'stop_if: severity: stop stops at the first row that is wrong: leave out one of both'
+}
+
+/** Rules that every value keeps, each with why. */
+function* neverFails({ matches, in: among, warn_if, stop_if }: Rules, table: string, column: string) {
+  if (matches !== undefined && /^\^?\(?\.\*\)?\$?$/.test(matches))
+    yield `matches: every text matches ${matches}: this check can never fail`
+  if (among === `${table}.${column}`) yield `in: ${among} is the column itself: this check can never fail`
+  const [warn, stop] = (['share', 'rows'] as const)
+    .map(kind => [warn_if, stop_if].map(limit => limit && (limit as { [key: string]: number })[kind]))
+    .find(([least, most]) => least !== undefined && most !== undefined) ?? [undefined, undefined]
+  if (warn !== undefined && stop !== undefined && warn >= stop)
+    yield 'warn_if: is reached no sooner than stop_if: nothing would ever be warned of'
 }
 
 /** Columns that a row check has of its own. */
