@@ -23,6 +23,8 @@ export interface Place {
   target: string
   /** A folder of its own, the same from one night to the next. */
   home: string
+  /** What is in the target: nothing, what the tool itself left the night before, or a table that has to stay, with all that hangs on it. */
+  over?: 'own' | 'kept'
 }
 
 const HERE = import.meta.dirname
@@ -51,15 +53,22 @@ export function nightfreight({ source, target, home }: Place): Contender {
   }
 }
 
-/** The two clients of the servers, and the key; what cannot be done sooner by text. */
-export function pipe({ source, target }: Place): Contender {
+/** The two clients of the servers, and the key; what cannot be done sooner by text. All in one transaction where there is a table to lose. */
+export function pipe({ source, target, over }: Place): Contender {
   const { host, port, user, password, database } = parts(source)
+  const read = `${MYSQL} -h${host} -P${port} -u${user} ${database} -e 'SELECT * FROM lineitem'`
+  const copy = "-c 'COPY lineitem FROM STDIN'"
+  const into = {
+    nothing: `psql "$TARGET" -q ${copy} && psql "$TARGET" -qc '${KEYED}'`,
+    own: `psql "$TARGET" -q1 -c 'DROP TABLE IF EXISTS lineitem' -c '${definition(false)}' ${copy} -c '${KEYED}'`,
+    kept: `psql "$TARGET" -q1 -c 'TRUNCATE lineitem' ${copy}`,
+  }
   return {
     tool: 'bare pipe',
     note: 'checks nothing, keeps nothing, knows no types: the reference',
-    command: `${MYSQL} -h${host} -P${port} -u${user} ${database} -e 'SELECT * FROM lineitem' | psql "$TARGET" -qc 'COPY lineitem FROM STDIN' && psql "$TARGET" -qc '${KEYED}'`,
-    env: { MYSQL_PWD: password, TARGET: target },
-    prepare: async () => void (await sql(target, definition(false))),
+    command: `${read} | ${into[over ?? 'nothing']}`,
+    env: { MYSQL_PWD: password, TARGET: target, PGOPTIONS: '-c client_min_messages=warning' },
+    ...(!over && { prepare: async () => void (await sql(target, definition(false))) }),
   }
 }
 
@@ -95,7 +104,7 @@ export function copyAndMerge({ source, target, home }: Place): Contender {
   }
 }
 
-export function sling({ source, target, home }: Place): Contender {
+export function sling({ source, target, home, over }: Place): Contender {
   const program = slingOf(install('sling'))
   const file = source.endsWith('.parquet')
   const postgres = target.startsWith('postgres')
@@ -108,7 +117,7 @@ export function sling({ source, target, home }: Place): Contender {
     : `--tgt-object 'file://${target}/lineitem.parquet'`
   return {
     tool: versionOf('sling'),
-    command: `"${program}" run ${from} ${to} --mode full-refresh`,
+    command: `"${program}" run ${from} ${to} --mode ${over === 'kept' ? 'truncate' : 'full-refresh'}`,
     env: {
       ...(!file && { SOURCE: secure(source) }),
       ...(postgres && { TARGET: secure(target) }),
@@ -122,8 +131,9 @@ export function sling({ source, target, home }: Place): Contender {
 const slingOf = (bin: string) =>
   globSync(join(bin, '../lib/python*/site-packages/sling_linux_amd64/bin/sling-linux-amd64'))[0]!
 
-export function pgloader({ source, target, home }: Place): Contender {
+export function pgloader({ source, target, home, over }: Place): Contender {
   const script = join(home, 'copy.load')
+  const into = over === 'kept' ? 'data only, truncate' : 'include drop, create tables, create indexes'
   return {
     tool: 'pgloader',
     command: `"${installPgloader()}" --quiet --dynamic-space-size 2048 --root-dir ${home} ${script}`,
@@ -132,7 +142,7 @@ export function pgloader({ source, target, home }: Place): Contender {
       writeFileSync(
         script,
         `LOAD DATABASE FROM ${source} INTO ${target}
-  WITH include drop, create tables, create indexes, workers = 2, concurrency = 1, prefetch rows = 50000
+  WITH ${into}, workers = 2, concurrency = 1, prefetch rows = 50000
   INCLUDING ONLY TABLE NAMES MATCHING 'lineitem' ALTER SCHEMA '${parts(source).database}' RENAME TO 'public';\n`,
       ),
   }
@@ -140,7 +150,7 @@ export function pgloader({ source, target, home }: Place): Contender {
 
 const python =
   (tool: Tool, script: string, file = '') =>
-  ({ source, target, home }: Place): Contender => {
+  ({ source, target, home, over }: Place): Contender => {
     const program = join(install(tool), 'python')
     const to = target.startsWith('postgres') ? target : join(target, file)
     // SQLAlchemy's names of the schemes.
@@ -153,6 +163,7 @@ const python =
         SOURCE: from,
         TARGET: to,
         HOME_OF_TOOL: home,
+        OVER: over ?? '',
         RUNTIME__DLTHUB_TELEMETRY: 'false',
         RUNTIME__LOG_LEVEL: 'ERROR',
       },

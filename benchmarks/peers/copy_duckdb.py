@@ -28,9 +28,18 @@ if source.endswith((".parquet", ".csv")):
 else:
     attach(source, "s", "mysql" if source.startswith("mysql") else "postgres")
     rows = f"s.{'public.' if source.startswith('postgres') else ''}lineitem"
+over = os.environ["OVER"]
 if target.startswith("postgres"):
     attach(target, "t", "postgres")
-    con.execute(f"CREATE TABLE t.public.lineitem AS FROM {rows}")
-    con.execute("CALL postgres_execute('t', 'ALTER TABLE public.lineitem ADD PRIMARY KEY (l_orderkey, l_linenumber)')")
+    con.execute("BEGIN")
+    if over == "kept":
+        con.execute("CALL postgres_execute('t', 'TRUNCATE public.lineitem')")
+        con.execute(f"INSERT INTO t.public.lineitem FROM {rows}")
+    else:
+        if over == "own":
+            con.execute("DROP TABLE IF EXISTS t.public.lineitem")
+        con.execute(f"CREATE TABLE t.public.lineitem AS FROM {rows}")
+        con.execute("CALL postgres_execute('t', 'ALTER TABLE public.lineitem ADD PRIMARY KEY (l_orderkey, l_linenumber)')")
+    con.execute("COMMIT")
 else:
     con.execute(f"COPY (FROM {rows}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")

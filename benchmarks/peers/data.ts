@@ -65,9 +65,7 @@ export function makeTable({ folder, scale }: Files, format: 'csv' | 'parquet', t
 }
 
 export async function fillMariadb(url: string, { csv }: Files): Promise<void> {
-  const connection = await mysql.createConnection({ uri: url, multipleStatements: true })
-  await connection.query(definition(true))
-  await connection.end()
+  await mariadbSql(url, definition(true))
   const { hostname, port, username, password, pathname } = new URL(url)
   const load = `LOAD DATA LOCAL INFILE '${csv}' INTO TABLE lineitem FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '"' IGNORE 1 LINES; ANALYZE TABLE lineitem`
   run(
@@ -134,6 +132,17 @@ export async function sumOfFiles(files: string): Promise<Sums> {
   }
 }
 
+/** Runs statements in MariaDB. */
+export async function mariadbSql(url: string, text: string): Promise<void> {
+  const connection = await mysql.createConnection({ uri: url, multipleStatements: true })
+  try {
+    await connection.query(text)
+  } finally {
+    await connection.end()
+  }
+}
+
+/** Runs statements in Postgres; gives the rows of the last one. */
 export async function sql(url: string, text: string): Promise<Record<string, string>[]> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()

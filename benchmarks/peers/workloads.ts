@@ -3,26 +3,35 @@ import { join } from 'node:path'
 import { createDatabase as createPostgres } from '../../src/demo/servers/postgres.ts'
 import type { Contender, Place } from './contenders.ts'
 import * as tools from './contenders.ts'
-import { COLUMNS, fillPostgres, sql, sumOfFiles, sumOfTable } from './data.ts'
+import { fillPostgres, type Sum, type Sums, sql, sumOfFiles, sumOfTable } from './data.ts'
 import { drop, fresh, type Ground } from './ground.ts'
-import { measured } from './measure.ts'
+import { night, replace } from './nights.ts'
 import { queries } from './queries.ts'
 import type { Race } from './race.ts'
 
 type Make = (place: Place) => Contender
 
-/** A first copy into an empty database, made anew for each run. */
+interface Copy {
+  name: string
+  title: string
+  about?: string
+  source: string
+  reference: string
+}
+
+/** A first copy into a database that is made anew for each run: empty, or as `filled` is, where no table may be dropped. */
 async function intoPostgres(
   ground: Ground,
-  of: { name: string; title: string; source: string; reference: string },
+  of: Copy,
   makes: Make[],
+  filled?: { database: string; expected: Sums; kept(url: string): Promise<Sums> },
 ): Promise<Race> {
   const url = new URL(ground.postgres.url)
   const contenders = makes.map((make, index) => {
     const home = join(ground.dir, 'homes', `${of.name}-${index}`)
     url.pathname = `/${of.name.replaceAll('-', '_')}_${index}`
-    const contender = make({ source: of.source, target: url.href, home })
-    return { ...contender, target: url.href, database: url.pathname.slice(1), home }
+    const place: Place = { source: of.source, target: url.href, home, ...(filled && { over: 'kept' }) }
+    return { ...make(place), target: url.href, database: url.pathname.slice(1), home }
   })
   const own = (contender: Contender) => contender as (typeof contenders)[number]
   return {
@@ -32,22 +41,22 @@ async function intoPostgres(
       ...contender,
       prepare: async () => {
         fresh(contender.home)
-        await createPostgres(ground.postgres, contender.database)
+        const template = filled ? ` TEMPLATE "${filled.database}"` : ''
+        await sql(ground.postgres.url, `CREATE DATABASE "${contender.database}"${template}`)
         await contender.prepare?.()
       },
     })),
-    expected: () => sumOfTable(ground.postgres.source),
-    result: contender => sumOfTable(own(contender).target),
+    expected: async () => ({ ...(await sumOfTable(ground.postgres.source)), ...filled?.expected }),
+    result: async contender => ({
+      ...(await sumOfTable(own(contender).target)),
+      ...(await filled?.kept(own(contender).target)),
+    }),
     clear: contender => drop(ground, own(contender).database),
   }
 }
 
 /** A first copy into Parquet files in an empty folder. */
-function intoParquet(
-  ground: Ground,
-  of: { name: string; title: string; source: string; reference: string },
-  makes: Make[],
-): Race {
+function intoParquet(ground: Ground, of: Copy, makes: Make[]): Race {
   const contenders = makes.map((make, index) => {
     const home = join(ground.dir, 'homes', `${of.name}-${index}`)
     const target = join(ground.dir, 'lakes', `${of.name}-${index}`)
@@ -72,51 +81,47 @@ function intoParquet(
   }
 }
 
-/** A night on which one row of a thousand changed, of them a tenth new and a tenth gone; the first night is not measured. */
-async function night(ground: Ground): Promise<Race> {
-  const name = 'night'
-  const source = await createPostgres(ground.postgres, 'night_source')
-  await fillPostgres(source, ground.files)
-  const makes = [tools.stream, tools.copyAndMerge, tools.nightfreight, tools.sling]
-  const contenders: (Contender & { target: string })[] = []
-  for (const [index, make] of makes.entries()) {
-    const home = join(ground.dir, 'homes', `${name}-${index}`)
-    fresh(home)
-    const target = await createPostgres(ground.postgres, `night_${index}`)
-    const contender = { ...make({ source, target, home }), target }
-    if (contender.tool.startsWith('sling')) contender.note = 'loads the whole table anew'
-    contenders.push(contender)
-  }
-  const own = (contender: Contender) => contender as (typeof contenders)[number]
-  return {
-    name,
-    title: 'A later night, Postgres to Postgres: one row of a thousand changed, came or went',
-    reference: 'bare stream',
-    servers: [ground.postgres.pid],
-    contenders,
-    async before(contender) {
-      if (contender.tool === 'bare stream') return
-      await contender.prepare?.()
-      await measured(contender.command, contender.env, [])
+/** Into a table of as many rows, each with another value, that has a key, an index and a view, which are to stay. */
+async function existing(ground: Ground): Promise<Race> {
+  const database = 'existing'
+  const template = await createPostgres(ground.postgres, database)
+  await fillPostgres(template, ground.files)
+  await sql(template, 'UPDATE lineitem SET l_quantity = l_quantity + 1')
+  await sql(template, 'CREATE INDEX lineitem_shipdate ON lineitem (l_shipdate)')
+  await sql(template, 'CREATE VIEW shipped AS SELECT l_shipdate, l_quantity FROM lineitem')
+  await sql(template, 'VACUUM FULL ANALYZE lineitem')
+  return intoPostgres(
+    ground,
+    {
+      name: 'existing',
+      title: 'MariaDB to Postgres, into a filled table with a key, an index and a view',
+      about:
+        'The table has as many rows, each with another value, and came from elsewhere. Its key, index and view are to be there afterwards, and the view to show the new rows.',
+      source: ground.mariadb.source,
+      reference: 'bare pipe',
     },
-    round: number => change(source, number),
-    expected: () => sumOfTable(source),
-    result: async contender =>
-      contender.tool === 'bare stream' ? undefined : sumOfTable(own(contender).target),
-  }
+    [tools.pipe, tools.nightfreight, tools.sling, tools.pgloader, tools.dlt, tools.duckdb],
+    {
+      database,
+      expected: {
+        'the list of indexes': { rows: 2, sum: '' },
+        'the view': await quantities(ground.postgres.source, 'lineitem'),
+      },
+      kept: async url => {
+        const valid =
+          "SELECT count(*) AS n FROM pg_index WHERE indrelid = 'lineitem'::regclass AND indisvalid"
+        return {
+          'the list of indexes': { rows: Number((await sql(url, valid))[0]!.n), sum: '' },
+          'the view': await quantities(url, 'shipped'),
+        }
+      },
+    },
+  )
 }
 
-async function change(source: string, number: number): Promise<void> {
-  const pick = 'hashint8(l_orderkey * 7 + l_linenumber) & 1023'
-  const columns = Object.keys(COLUMNS)
-  await sql(
-    source,
-    `UPDATE lineitem SET l_quantity = l_quantity + 1 WHERE ${pick} = ${number};
-     INSERT INTO lineitem (${columns.join(', ')}) SELECT l_orderkey + 1000000000 * ${number + 1}::bigint, ${columns.slice(1).join(', ')}
-       FROM lineitem WHERE ${pick} = ${number + 100} AND l_orderkey < 1000000000 AND l_orderkey % 10 = 1;
-     DELETE FROM lineitem WHERE ${pick} = ${number + 200} AND l_orderkey % 10 = 2`,
-  )
-  await sql(source, 'VACUUM ANALYZE lineitem')
+async function quantities(url: string, relation: string): Promise<Sum> {
+  const [row] = await sql(url, `SELECT count(*) AS rows, sum(l_quantity)::text AS sum FROM ${relation}`)
+  return { rows: Number(row!.rows), sum: row!.sum! }
 }
 
 /** By name, in the order of the report. */
@@ -133,6 +138,8 @@ export const WORKLOADS: Record<string, (ground: Ground) => Promise<Race>> = {
       [tools.pipe, tools.nightfreight, tools.sling, tools.pgloader, tools.dlt, tools.duckdb],
     ),
   night,
+  replace,
+  existing,
   'postgres-parquet': async ground =>
     intoParquet(
       ground,
