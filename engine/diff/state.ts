@@ -1,5 +1,5 @@
 import type { PlannedLoad } from '../contracts/load.ts'
-import { decidingColumns } from '../contracts/semantics.ts'
+import { ageColumn, decidingColumns } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
 import { loadKeyPolicy } from '../plan/keyPolicy.ts'
 import { LOSER, losersSql } from '../quality/keyRules.ts'
@@ -45,9 +45,12 @@ const MOST_BUCKETS = 64
 
 export const stateManifest = (job: string, run: string, table: string) => `${job}/${run}/state/${table}.json`
 
-/** What a load's comparison goes by. */
+/**
+ * What a load's comparison goes by. With an age, that as well, whether it is compared or not: the table may have refused what the
+ * state holds as older, and takes the same values of a newer row.
+ */
 export function identityOf(load: PlannedLoad): Identity {
-  const deciding = decidingColumns(load)
+  const deciding = [...decidingColumns(load), ageColumn(load)]
   const compared = load.columns.filter(({ name }) => deciding.includes(name))
   return { key: load.key, kept: load.partitionBy, compared }
 }

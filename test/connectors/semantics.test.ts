@@ -119,6 +119,35 @@ const BEFORE_ITS_TIME = [
   historyOf(['p', 4], [], ['q', null], ['p', null], ['p', null], ['q', null]),
 ]
 
+/** A row that is older than the table's, and later as new with values that were refused then: whatever columns are compared. */
+const REFUSED_THEN: [Night[], Drawn[]] = (() => {
+  const nights = (
+    [
+      ['p', 3],
+      ['q', 1],
+      ['q', 4],
+    ] as const
+  ).map(([p, t]) => ({
+    rows: [{ a: 0, b: 'x', p, x: null, d: null, s: null, iv: null, t }],
+    bad: [],
+    lost: false,
+  }))
+  const load = { deletes: 'keep', newer: true, stamp: true, batches: false, keyless: false } as const
+  return [
+    nights,
+    (['merge', 'scd2'] as const).flatMap(mode =>
+      ([[], ['p']] as const).map(compare => ({
+        ...load,
+        mode,
+        partitioned: false,
+        insertOnly: [],
+        compare: [...compare],
+        ignore: [],
+      })),
+    ),
+  ]
+})()
+
 /** In every mode a row that the first night rejected, and the second does not. */
 const REJECTED_FIRST: [Night[], Drawn[]] = (() => {
   const rows = [{ a: 0, b: 'x', p: 'p', x: 1.5, d: null, s: null, iv: null, t: 1 }]
@@ -312,7 +341,7 @@ for (const { kind, emptied, fold, signedZero } of TRIED)
       ),
       {
         numRuns: Math.ceil(CASES / LOADS),
-        examples: [CAME_BACK, ...BEFORE_ITS_TIME, REJECTED_FIRST],
+        examples: [CAME_BACK, ...BEFORE_ITS_TIME, REFUSED_THEN, REJECTED_FIRST],
         endOnFailure: true,
         ...(SEED !== undefined && { seed: SEED }),
         ...(process.env.SOAK_PATH && { path: process.env.SOAK_PATH }),
