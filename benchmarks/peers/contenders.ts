@@ -18,6 +18,7 @@ export interface Contender {
 
 /** Where a contender reads and writes, and keeps what it keeps. */
 export interface Place {
+  /** A URL of a server, a Parquet file, or a folder of CSV files. */
   source: string
   /** A Postgres URL, or a folder that is empty. */
   target: string
@@ -32,6 +33,10 @@ export const MAIN = join(HERE, '../../src/main.ts')
 const MYSQL = 'mariadb --no-defaults --quick --batch --skip-column-names'
 const KEYED = `ALTER TABLE lineitem ADD PRIMARY KEY (${KEY.join(', ')})`
 
+const isServer = (source: string) => /^(mysql|postgres):/.test(source)
+/** Of a source that is no server: its file, or the pattern of its files. */
+const filesOf = (source: string) => (source.endsWith('.parquet') ? source : `${source}/*.csv`)
+
 const parts = (url: string) => {
   const { hostname, port, username, password, pathname } = new URL(url)
   return {
@@ -45,7 +50,7 @@ const parts = (url: string) => {
 
 export function nightfreight({ source, target, home }: Place): Contender {
   const to = target.startsWith('postgres') ? '"$TARGET"' : `lake:${target}`
-  const key = source.startsWith('mysql') || source.startsWith('postgres') ? '' : ` --key ${KEY.join(',')}`
+  const key = isServer(source) ? '' : ` --key ${KEY.join(',')}`
   return {
     tool: 'nightfreight',
     command: `"$NODE" "$MAIN" copy "$SOURCE" ${to}${key}`,
@@ -69,6 +74,17 @@ export function pipe({ source, target, over }: Place): Contender {
     command: `${read} | ${into[over ?? 'nothing']}`,
     env: { MYSQL_PWD: password, TARGET: target, PGOPTIONS: '-c client_min_messages=warning' },
     ...(!over && { prepare: async () => void (await sql(target, definition(false))) }),
+  }
+}
+
+/** All files without their headers through one COPY; what a shell does about small files. */
+export function filesByHand({ source, target }: Place): Contender {
+  return {
+    tool: 'awk and psql',
+    note: 'checks nothing, keeps nothing, guesses no types: the reference',
+    command: `find ${source} -name '*.csv' -exec awk 'FNR > 1' {} + | psql "$TARGET" -qc 'COPY lineitem FROM STDIN (FORMAT csv)' && psql "$TARGET" -qc '${KEYED}'`,
+    env: { TARGET: target },
+    prepare: async () => void (await sql(target, definition(false))),
   }
 }
 
@@ -106,11 +122,11 @@ export function copyAndMerge({ source, target, home }: Place): Contender {
 
 export function sling({ source, target, home, over }: Place): Contender {
   const program = slingOf(install('sling'))
-  const file = source.endsWith('.parquet')
+  const file = !isServer(source)
   const postgres = target.startsWith('postgres')
   const secure = (url: string) => (url.startsWith('postgres') ? `${url}?sslmode=disable` : url)
   const from = file
-    ? `--src-stream 'file://${source}'`
+    ? `--src-stream 'file://${filesOf(source)}'`
     : `--src-conn SOURCE --src-stream ${source.startsWith('mysql') ? `${parts(source).database}.lineitem` : 'public.lineitem'}`
   const to = postgres
     ? `--tgt-conn TARGET --tgt-object public.lineitem --primary-key '${KEY.join(',')}' --tgt-options '{"table_keys":{"primary":${JSON.stringify(KEY)}}}'`
@@ -154,8 +170,10 @@ const python =
     const program = join(install(tool), 'python')
     const to = target.startsWith('postgres') ? target : join(target, file)
     // SQLAlchemy's names of the schemes.
-    const own = source.replace(/^mysql:/, 'mysql+pymysql:').replace(/^postgres:/, 'postgresql:')
-    const from = tool === 'dlt' ? own : source
+    const own = (isServer(source) ? source : filesOf(source))
+      .replace(/^mysql:/, 'mysql+pymysql:')
+      .replace(/^postgres:/, 'postgresql:')
+    const from = tool === 'dlt' || !isServer(source) ? own : source
     return {
       tool: versionOf(tool),
       command: `"${program}" "${join(HERE, script)}" "$SOURCE" "$TARGET"`,

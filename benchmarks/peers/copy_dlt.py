@@ -26,6 +26,18 @@ if source.endswith(".parquet"):
             yield pyarrow.Table.from_batches([batch]).cast(schema)
 
     table = dlt.resource(rows, name="lineitem")
+elif source.endswith(".csv"):
+    from dlt.sources.filesystem import filesystem
+    from pyarrow import csv
+
+    @dlt.transformer
+    def rows(items):
+        for item in items:
+            with item.open() as file:
+                yield csv.read_csv(file)
+
+    folder, pattern = os.path.split(source)
+    table = (filesystem(bucket_url="file://" + folder, file_glob=pattern) | rows).with_name("lineitem")
 else:
     table = sql_table(credentials=source, table="lineitem", backend="connectorx", reflection_level="full_with_precision")
 pipeline = dlt.pipeline("bench", destination=destination, dataset_name="public", pipelines_dir=os.environ["HOME_OF_TOOL"])
