@@ -76,6 +76,7 @@ const FLOORS: Record<string, string[]> = {
     'types',
     'nearest.ts',
     'plural.ts',
+    'width.ts',
     'errors.ts',
   ],
   src: [

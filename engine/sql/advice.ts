@@ -140,7 +140,8 @@ function levelPitfalls(top: SqlNode, { values }: Query): Pitfall[] {
   )
   if (!level) return []
   const texts = values.get('level') ?? []
-  if (texts.length > 0 && texts.every(({ text }) => text === 'pass'))
+  // What only measures something has a value for the next night to compare with.
+  if (texts.length > 0 && texts.every(({ text }) => text === 'pass') && !values.has('value'))
     return [
       {
         node: level,

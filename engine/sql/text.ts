@@ -1,3 +1,5 @@
+import { cutFrom, cutTo, widthOf } from '../width.ts'
+
 // What stands in a string (E and dollar quotes, too), a name or a comment ends nothing.
 const TOKEN =
   /[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$|(?<rest>--[^\n]*|\/\*.*?\*\/|\s+)|[\p{L}_][\p{L}\p{N}_$]*|./gsu
@@ -56,26 +58,33 @@ export interface FilePlace {
   place: Place
 }
 
-/** Characters of a line that an excerpt shows on either side of its place. */
-const EXCERPT = 60
+/** Columns that an excerpt takes: it is shown behind four spaces of a line of 80. */
+const EXCERPT = 76
 
-/** The place of a character of a file; what is beyond its text is where that ends. */
+/** The place of a character of a file; what is beyond its text is where that ends. A byte order mark is no character of it. */
 export function placeOf(sql: string, character: number): Place {
   const at = Math.min(character, sql.trimEnd().length)
   const before = sql.slice(0, at)
-  const start = before.lastIndexOf('\n') + 1
+  const start = Math.max(before.lastIndexOf('\n') + 1, /^\ufeff?/.exec(before)![0].length)
   const end = sql.indexOf('\n', at)
   const line = sql.slice(start, end < 0 ? undefined : end).replace(/\r$/, '')
-  const from = Math.max(0, at - start - EXCERPT)
-  const shown = line.slice(from, at - start + EXCERPT).replaceAll('\t', ' ')
-  const dots = from > 0 ? '…' : ''
-  const caret = `${' '.repeat(dots.length + at - start - from)}^`
+  const column = Math.max(0, at - start)
   return {
     line: before.split('\n').length,
-    column: at - start + 1,
-    end: at - start + 1 + (/^[\p{L}\p{N}_$]+|^./u.exec(line.slice(at - start))?.[0].length ?? 0),
-    excerpt: `${dots}${shown}${from + shown.length < line.length ? '…' : ''}\n${caret}`,
+    column: column + 1,
+    end: column + 1 + (/^[\p{L}\p{N}_$]+|^./u.exec(line.slice(column))?.[0].length ?? 0),
+    excerpt: excerptOf(line, column),
   }
+}
+
+/** A line with a caret below the character that it is about, as a terminal shows both. */
+function excerptOf(line: string, character: number): string {
+  const [left, right] = [line.slice(0, character), line.slice(character)].map(part =>
+    part.replaceAll('\t', ' '),
+  )
+  const room = Math.max(EXCERPT / 2, EXCERPT - widthOf(right!))
+  const shown = cutFrom(left!, room)
+  return `${shown}${cutTo(right!, EXCERPT - widthOf(shown))}\n${' '.repeat(widthOf(shown))}^`
 }
 
 /** The number of characters in the first `bytes` of a text's UTF-8, which is what DuckDB counts positions in. */

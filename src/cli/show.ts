@@ -8,7 +8,7 @@ import { judgedLines } from './judgedText.ts'
 import { formatCount } from './meter.ts'
 import { print, printError } from './output.ts'
 import { parseCount, parseTime } from './parse.ts'
-import { fittedText, shownValue, tableText } from './tableText.ts'
+import { fittedText, markedText, shownValue } from './tableText.ts'
 
 interface ShowFlags {
   limit: number
@@ -149,5 +149,6 @@ function diffText(table: string, diff: NonNullable<Shown['diff']>): string[] {
     samples.length < all
       ? ['', `${formatCount(samples.length)} of ${counted(all, 'row', formatCount)} shown`]
       : []
-  return [...lines, '', ...tableText(['', ...names], rows).map(line => `  ${line}`), ...some]
+  const telling = [...diff.key, ...columns.map(({ name }) => name)]
+  return [...lines, '', ...markedText(names, rows, telling, '  '), ...some]
 }

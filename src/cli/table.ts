@@ -1,3 +1,5 @@
+import { padded, widthOf } from '../../engine/width.ts'
+
 /** Texts in columns: the first to the left, numbers to the right, the last as it is. */
 export function aligned(rows: string[][]): string[] {
   const widths = widthsOf(rows)
@@ -5,7 +7,7 @@ export function aligned(rows: string[][]): string[] {
     row
       .map((text, column) => {
         if (column === row.length - 1) return text
-        return column === 0 ? text.padEnd(widths[column]!) : text.padStart(widths[column]!)
+        return padded(text, widths[column]!, column > 0)
       })
       .join('  '),
   )
@@ -16,11 +18,11 @@ export function inColumns(rows: string[][]): string[] {
   const widths = widthsOf(rows)
   return rows.map(row =>
     row
-      .map((text, column) => text.padEnd(widths[column]!))
+      .map((text, column) => padded(text, widths[column]!))
       .join('  ')
       .trimEnd(),
   )
 }
 
 const widthsOf = (rows: string[][]): number[] =>
-  rows[0]?.map((_, column) => Math.max(...rows.map(row => row[column]!.length))) ?? []
+  rows[0]?.map((_, column) => Math.max(...rows.map(row => widthOf(row[column]!)))) ?? []

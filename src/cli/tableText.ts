@@ -1,3 +1,4 @@
+import { cutTo, padded, widthOf } from '../../engine/width.ts'
 import { printable } from '../util/printable.ts'
 
 /** Characters of a value that are shown. */
@@ -12,18 +13,19 @@ export function tableText(
   const heads = names.map(oneLine)
   const cells = rows.map(row => row.map(value => shownValue(value)))
   const widths = heads.map((name, column) =>
-    Math.max(width(name), ...cells.map(row => width(row[column] ?? ''))),
+    Math.max(widthOf(name), ...cells.map(row => widthOf(row[column] ?? ''))),
   )
   const line = (values: readonly string[]) =>
     values
-      .map((value, column) => {
-        const gap = ' '.repeat(widths[column]! - width(value))
-        return numeric[column] ? gap + value : value + gap
-      })
+      .map((value, column) => padded(value, widths[column]!, numeric[column]))
       .join('  ')
       .trimEnd()
   return [line(heads), widths.map(each => '─'.repeat(each)).join('  '), ...cells.map(line)]
 }
+
+/** Columns of the terminal behind an indent; undefined in a pipe, which gets all. */
+export const terminalWidth = (indent = 0): number | undefined =>
+  process.stdout.isTTY ? process.stdout.columns - indent : undefined
 
 /** Rows that are shown one below the other where they are wider than the terminal. */
 const FEW = 3
@@ -36,18 +38,17 @@ export function fittedText(
   names: readonly string[],
   rows: readonly (readonly (string | null)[])[],
   numeric: readonly boolean[] = [],
-  most: number | undefined = process.stdout.isTTY ? process.stdout.columns : undefined,
+  most: number | undefined = terminalWidth(),
 ): string[] {
-  const isWide = (lines: string[]) => most !== undefined && lines.some(line => width(line) > most)
+  const isWide = (lines: string[]) => most !== undefined && lines.some(line => widthOf(line) > most)
   const whole = tableText(names, rows, numeric)
   if (!isWide(whole)) return whole
   if (rows.length <= FEW) {
-    const pad = Math.max(...names.map(width))
+    const pad = Math.max(...names.map(widthOf))
+    const room = Math.max(1, most! - pad - 2)
     return rows.flatMap((row, index) => [
       ...(index > 0 ? [''] : []),
-      ...names.map(
-        (name, column) => `${name}${' '.repeat(pad - width(name))}  ${shownValue(row[column] ?? null)}`,
-      ),
+      ...names.map((name, column) => `${padded(name, pad)}  ${shownValue(row[column] ?? null, room)}`),
     ])
   }
   let count = names.length - 1
@@ -62,15 +63,38 @@ export function fittedText(
   return [...upTo(), '', `not shown, for want of width: ${left.join(', ')}`]
 }
 
+/**
+ * Rows of a difference within the width of a terminal, each behind its mark. Where they are wider, the columns that say most
+ * stand first: `telling`, a key and what differs.
+ */
+export function markedText(
+  names: readonly string[],
+  rows: readonly (readonly (string | null)[])[],
+  telling: readonly string[],
+  indent = '',
+  most: number | undefined = terminalWidth(indent.length),
+): string[] {
+  const whole = tableText(['', ...names], rows)
+  const fits = most === undefined || whole.every(line => widthOf(line) <= most)
+  const order = [...new Set([...telling.filter(name => names.includes(name)), ...names])]
+  const at = [0, ...order.map(name => names.indexOf(name) + 1)]
+  const lines = fits
+    ? whole
+    : fittedText(
+        ['', ...order],
+        rows.map(row => at.map(index => row[index] ?? null)),
+        [],
+        most,
+      )
+  return lines.map(line => `${indent}${line}`)
+}
+
 /** A value in one line, of a bounded length. */
-export function shownValue(value: string | null): string {
+export function shownValue(value: string | null, most = WIDTH): string {
   if (value === null) return 'NULL'
   if (value === '') return "''"
-  const text = oneLine(value)
-  return text.length > WIDTH ? `${text.slice(0, WIDTH - 1)}…` : text
+  return cutTo(oneLine(value), most)
 }
 
 // What steers a terminal is seen to be what it is: two values that differ by it look different.
 const oneLine = (text: string) => printable(text.replaceAll(/\s+/gu, ' '))
-
-const width = (text: string) => [...text].length

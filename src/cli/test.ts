@@ -4,7 +4,7 @@ import { counted } from '../../engine/plural.ts'
 import type { CaseResult, TestResult } from '../workbench/testJob.ts'
 import { homeFolder } from './home.ts'
 import { print, printError } from './output.ts'
-import { tableText } from './tableText.ts'
+import { markedText } from './tableText.ts'
 
 interface TestFlags {
   write?: boolean
@@ -92,14 +92,8 @@ function differenceText({ table, difference }: CaseResult['differences'][number]
       ? [columns[0]!, ...wrong.filter(name => name !== columns[0])]
       : columns
   const at = [0, ...shown.map(name => columns.indexOf(name) + 1)]
-  lines.push(
-    ...indent(
-      tableText(
-        ['', ...shown],
-        rows.map(values => at.map(index => values[index]!)),
-      ),
-    ),
-  )
+  const listed = rows.map(values => at.map(index => values[index]!))
+  lines.push(...markedText(shown, listed, [columns[0]!, ...wrong], '      '))
   if (more > 0) lines.push(`      … and ${more} more`)
   return lines
 }

@@ -2,7 +2,7 @@ import { counted } from '../../engine/plural.ts'
 import type { ComparedCheck, ComparedModel, ComparedVersions } from '../workbench/versions.ts'
 import { code, text } from './markdown.ts'
 import { formatCount } from './meter.ts'
-import { tableText } from './tableText.ts'
+import { fittedText, markedText, terminalWidth } from './tableText.ts'
 
 /** Whether rows, columns, the models themselves or what is loaded are others. */
 export const differs = ({ models, loads }: ComparedVersions): boolean =>
@@ -26,11 +26,12 @@ export function versionsText(compared: ComparedVersions): string {
         `${name}  new, ${counted(isNew.rows, 'row', formatCount)}`,
         `  columns: ${types.join(', ')}`,
       )
-      lines.push(...tableText(namesOf(isNew), newRows(isNew)).map(line => `  ${line}`))
+      const rows = fittedText(namesOf(isNew), newRows(isNew), [], terminalWidth(2))
+      lines.push(...rows.map(line => `  ${line}`))
     } else if (isGone) lines.push('', `${name}  gone`)
     else if (diff && isOther({ name, diff })) {
       lines.push('', `${name}  ${countsOf(diff)}`, ...columnsOf(diff).map(line => `  ${line}`))
-      lines.push(...samplesOf(diff).map(line => `  ${line}`))
+      lines.push(...samplesOf(diff))
     }
   }
   const equal = models.filter(model => !isOther(model)).map(({ name }) => name)
@@ -141,7 +142,10 @@ function rowsOf({ samples }: Diff): { names: string[]; rows: (string | null)[][]
 
 function samplesOf(diff: Diff): string[] {
   const { names, rows } = rowsOf(diff)
-  return rows.length === 0 ? [] : [...tableText(['', ...names], rows), ...shownOfDiff(diff)]
+  const telling = [...diff.key, ...diff.columns.map(({ name }) => name)]
+  return rows.length === 0
+    ? []
+    : [...markedText(names, rows, telling, '  '), ...shownOfDiff(diff).map(line => `  ${line}`)]
 }
 
 /** What a check finds now, of rows that it rejects and warns of. */

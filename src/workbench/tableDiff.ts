@@ -9,6 +9,8 @@ export type Texts = Record<string, string | null>
 export interface TableDiff {
   addedColumns: string[]
   removedColumns: string[]
+  /** Columns by which rows are paired; none where a row that differs is one gone and one more. */
+  key: string[]
   /** Rows of one key whose values differ. */
   changed: number
   added: number
@@ -92,6 +94,7 @@ export async function diffTables(
   return {
     addedColumns: is.filter(name => !was.includes(name)),
     removedColumns: was.filter(name => !is.includes(name)),
+    key,
     changed,
     added: await count(only('_nf_come', '_nf_gone', 'c')),
     removed: await count(only('_nf_gone', '_nf_come', 'g')),

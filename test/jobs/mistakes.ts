@@ -116,6 +116,7 @@ export const MISTAKES: (string | Record<string, string>)[] = [
   'SELECT order_id\r\nFROM orders\r\nWHERE amout > 1\r\n',
   '\ufeffSELECT order_id, nte FROM orders',
   'SELECT order_id,\u00a0nte\tFROM orders',
+  "SELECT '東京' AS 都市, '🚀' AS r,\t\tnte FROM orders",
   'SELECT order_id FROM orders WHERE amount > 1 – 2',
   'SELECT order_id FROM orders WHERE note = ‘paid’',
   'SELECT order_id FROM orders WHERE placed > 31/12/2024',
@@ -368,6 +369,7 @@ export const RIGHT: (string | Record<string, string>)[] = [
   "SELECT order_id, 'orders' AS origin, 'amount' AS measure, amount AS value FROM orders",
   "SELECT order_id FROM orders WHERE amount BETWEEN 5 AND 5 AND (note = 'a' OR note = 'b') AND NOT (note = 'c')",
   { 'checks/m/c.sql': "SELECT order_id, 'x' AS reason FROM m WHERE order_id IS NULL OR order_id <= 0" },
+  { 'checks/c.sql': "SELECT 'pass' AS level, '' AS message, count(*)::DOUBLE AS value FROM m" },
   {
     'checks/c.sql':
       "SELECT CASE WHEN count(*) < 9 THEN 'stop' ELSE 'pass' END AS level, 'few' AS message FROM m",

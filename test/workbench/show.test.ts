@@ -91,6 +91,7 @@ test('a difference names rows that changed, came and went', async () => {
   assert.deepEqual(counts, {
     addedColumns: ['one'],
     removedColumns: ['mail'],
+    key: ['order_id'],
     changed: 1,
     added: 1,
     removed: 1,
