@@ -2,6 +2,7 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { EngineError } from '../../engine/errors.ts'
 import { counted } from '../../engine/plural.ts'
+import { widthOf } from '../../engine/width.ts'
 import type { ErrorCount, ErrorQuery, ErrorRecord, ErrorState } from '../metadata/errorRecords.ts'
 import type { Metadata } from '../metadata/metadata.ts'
 import { corrections, csvOf, idsIn } from '../runs/correctionCsv.ts'
@@ -10,6 +11,7 @@ import { printable } from '../util/printable.ts'
 import { homeFolder, openMetadata } from './home.ts'
 import { print } from './output.ts'
 import { parseCount, parseJob, parseTime } from './parse.ts'
+import { terminalWidth } from './tableText.ts'
 
 const STATES: ErrorState[] = ['open', 'queued', 'reprocessed', 'resolved', 'discarded']
 
@@ -107,11 +109,12 @@ function listCommand(): Command {
 }
 
 function listText(records: ErrorRecord[], counts: ErrorCount[]): string {
-  const lines = records.map(({ id, job, table_name, row_key, state, reason }) =>
-    [id, job, table_name, ...(row_key === null ? [] : [`key ${row_key}`]), state, reason]
-      .map(printable)
-      .join('  '),
-  )
+  const lines = records.map(({ id, job, table_name, row_key, state, reason }) => {
+    const head = [id, job, table_name, ...(row_key === null ? [] : [`key ${row_key}`]), state]
+    const line = [...head, reason].map(printable).join('  ')
+    const fits = widthOf(line) <= (terminalWidth() ?? Infinity)
+    return fits ? line : `${head.map(printable).join('  ')}\n    ${printable(reason)}`
+  })
   const all = counts.reduce((sum, { records }) => sum + Number(records), 0)
   if (records.length < all) lines.push(`… ${records.length} of ${all}: --limit shows more`)
   const groups = counts.map(

@@ -86,7 +86,7 @@ export function markedText(
         [],
         most,
       )
-  return lines.map(line => `${indent}${line}`)
+  return lines.map(line => line && `${indent}${line}`)
 }
 
 /** A value in one line, of a bounded length. */

@@ -48,7 +48,7 @@ test('a difference that is too wide shows first by what rows are known and what 
     '  +  1   7.00',
     '  -  2   5.00',
     '  +  2   7.00',
-    '  ',
+    '',
     '  not shown, for want of width: note',
   ])
   assert.deepEqual(
