@@ -106,6 +106,18 @@ test('postgres: partitions that come and go, storage that is rewritten, columns 
         'ALTER TABLE attached ATTACH PARTITION attached_2 FOR VALUES FROM (100) TO (200)',
       ],
     },
+    reattached: {
+      made: [
+        'CREATE TABLE reattached (id int, n int, PRIMARY KEY (id)) PARTITION BY RANGE (id)',
+        'CREATE TABLE reattached_1 PARTITION OF reattached FOR VALUES FROM (0) TO (100)',
+        'INSERT INTO reattached VALUES (1, 1)',
+      ],
+      changed: [
+        'ALTER TABLE reattached DETACH PARTITION reattached_1',
+        'INSERT INTO reattached_1 VALUES (2, 2)',
+        'ALTER TABLE reattached ATTACH PARTITION reattached_1 FOR VALUES FROM (0) TO (100)',
+      ],
+    },
     emptied: {
       made: [
         'CREATE TABLE emptied (id int, n int, PRIMARY KEY (id)) PARTITION BY RANGE (id)',
@@ -246,6 +258,41 @@ test('mariadb: what leaves rows with values that the log does not tell is an err
   }
 })
 
+test('postgres: rows that changed while the log told another key are an error that says what to do', async t => {
+  const { query, job } = await follow(t, {
+    fresh: freshPostgres,
+    warehouse,
+    table: 'unkeyed',
+    statements: [
+      'CREATE TABLE unkeyed (id int PRIMARY KEY, code text NOT NULL CONSTRAINT unkeyed_code UNIQUE, n int)',
+      `INSERT INTO unkeyed SELECT i, 'c' || i, i FROM generate_series(1, 9) i`,
+    ],
+  })
+  assert.equal((await job.run()).error, undefined)
+  const list = 'SELECT id, code, n FROM unkeyed ORDER BY id'
+  for (const sql of [
+    'DELETE FROM unkeyed WHERE id = 1',
+    'UPDATE unkeyed SET id = 20 WHERE id = 2',
+    `UPDATE unkeyed SET id = 30, code = 'other' WHERE id = 3`,
+  ]) {
+    await query('ALTER TABLE unkeyed REPLICA IDENTITY USING INDEX unkeyed_code')
+    await query(sql)
+    await query('ALTER TABLE unkeyed REPLICA IDENTITY DEFAULT')
+    const { error } = await job.run({ fresh: true })
+    assert.equal((error as { code?: string } | undefined)?.code, 'LOG_LOST', `${sql}: ${error}`)
+    assert.match(String(error), /unkeyed.*without id/)
+    assert.match(String((error as { hint: string }).hint), /--full-refresh/)
+    assert.equal((await job.run({ fresh: true, fullRefresh: [] })).error, undefined)
+    assert.deepEqual(await warehouse.query(list), await query(list))
+  }
+  await query('ALTER TABLE unkeyed REPLICA IDENTITY USING INDEX unkeyed_code')
+  await query(`INSERT INTO unkeyed VALUES (50, 'fifty', 50)`)
+  await query('ALTER TABLE unkeyed REPLICA IDENTITY FULL')
+  await query('UPDATE unkeyed SET id = 51 WHERE id = 50')
+  assert.equal((await job.run({ fresh: true })).error, undefined)
+  assert.deepEqual(await warehouse.query(list), await query(list))
+})
+
 test('tables whose log does not tell all of their rows are refused', async t => {
   const refused = async (
     fresh: (hooks: Hooks) => Promise<FreshDatabase>,
@@ -269,6 +316,17 @@ test('tables whose log does not tell all of their rows are refused', async t => 
     'parent',
     ['CREATE TABLE parent (id int PRIMARY KEY)', 'CREATE TABLE heir (n int) INHERITS (parent)'],
     /parent has tables that inherit from it \(heir\)/,
+  )
+  await refused(
+    freshPostgres,
+    'leafy',
+    [
+      'CREATE TABLE leafy (id int PRIMARY KEY, code text NOT NULL) PARTITION BY RANGE (id)',
+      'CREATE TABLE leafy_1 PARTITION OF leafy FOR VALUES FROM (0) TO (100)',
+      'CREATE UNIQUE INDEX leafy_1_code ON leafy_1 (code)',
+      'ALTER TABLE leafy_1 REPLICA IDENTITY USING INDEX leafy_1_code',
+    ],
+    /leafy has a replica identity without id in partition leafy_1: its log does not say which row is deleted/,
   )
   await refused(
     freshMariadb,

@@ -23,11 +23,18 @@ export interface TableFacts {
   /** JSON lists of names. */
   identified: string
   primary: string
+  /** JSON: the same of each partition that holds rows, by which its changes are logged. */
+  leaves: string
   generated: string
   virtual: string
   heirs: string
   version: string
 }
+
+/** SQL of the columns by which an UPDATE or DELETE of a table is logged, unless all or none are. */
+const identifiedOf = (table: string) =>
+  `coalesce((SELECT json_agg(a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = ${table}.oid AND a.attnum = ANY (i.indkey)
+     WHERE i.indrelid = ${table}.oid AND CASE ${table}.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END), '[]')`
 
 /** The catalog's word on a table; undefined where there is none of the name. */
 export async function tableFacts(
@@ -40,8 +47,9 @@ export async function tableFacts(
     where,
     `SELECT c.oid::text AS oid, format('%I.%I', n.nspname, c.relname) AS table, c.relkind AS kind, c.relpersistence AS persistence,
        c.relreplident AS identity, current_setting('server_version_num') AS version,
-       coalesce((SELECT json_agg(a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
-         WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END), '[]')::text AS identified,
+       ${identifiedOf('c')}::text AS identified,
+       coalesce((SELECT json_agg(json_build_object('table', l.oid::regclass, 'identity', l.relreplident, 'identified', ${identifiedOf('l')}))
+         FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid WHERE p.isleaf AND p.level > 0), '[]')::text AS leaves,
        coalesce((SELECT json_agg(a.attname) FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
          WHERE i.indrelid = c.oid AND i.indisprimary), '[]')::text AS primary,
        coalesce((SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
@@ -55,14 +63,25 @@ export async function tableFacts(
   return facts
 }
 
+interface Identity {
+  table: string
+  identity: TableFacts['identity']
+  identified: string[]
+}
+
+/** Columns of a key that a table's log does not tell of a row that is changed or deleted. */
+function untold({ identity, identified }: Identity, key: string[]): string[] {
+  if (identity === 'f') return []
+  return identity === 'n' ? key : key.filter(name => !identified.includes(name))
+}
+
 /** What keeps a table from being followed, and what mends it; undefined where nothing does. */
 export function obstacleOf(
   facts: TableFacts,
   key: string[],
   options: PostgresExtract,
 ): { what: string; fix: string } | undefined {
-  const { table, kind, persistence, identity, identified, primary, generated, virtual, heirs, version } =
-    facts
+  const { table, kind, persistence, identity, identified, primary, leaves, generated, virtual, heirs } = facts
   if (!['r', 'p'].includes(kind))
     return {
       what: 'is no table: the log has changes of tables only',
@@ -76,14 +95,18 @@ export function obstacleOf(
       what: 'has no primary key',
       fix: `ALTER TABLE ${table} ADD PRIMARY KEY (…); or key: in the extract, and ALTER TABLE ${table} REPLICA IDENTITY FULL;`,
     }
-  const told = identity === 'n' ? [] : names(identified)
-  const untold = identity === 'f' ? [] : wanted.filter(name => !told.includes(name))
-  if (untold.length > 0)
+  const parts = JSON.parse(leaves) as Identity[]
+  const untelling = [{ table, identity, identified: names(identified) }, ...parts].filter(
+    one => untold(one, wanted).length > 0,
+  )
+  if (untelling.length > 0) {
+    const [first] = untelling
     return {
-      what: `has a replica identity without ${untold.join(', ')}: its log does not say which row is deleted`,
-      fix: `ALTER TABLE ${table} REPLICA IDENTITY FULL;`,
+      what: `has a replica identity without ${untold(first!, wanted).join(', ')}${first!.table === table ? '' : ` in partition ${first!.table}`}: its log does not say which row is deleted`,
+      fix: untelling.map(one => `ALTER TABLE ${one.table} REPLICA IDENTITY FULL;`).join(' '),
     }
-  if (names(generated).length > 0 && Number(version) < 180_000)
+  }
+  if (names(generated).length > 0 && Number(facts.version) < 180_000)
     return {
       what: `has generated columns (${names(generated).join(', ')}), which the log does not tell`,
       fix: `Leave out mode: changes for it, or take Postgres 18.`,
@@ -130,7 +153,8 @@ export async function followable(
 
 /**
  * How tables are stored. A file of rows is made anew by TRUNCATE, and by what the log does not tell: ALTER TABLE … USING, VACUUM FULL,
- * CLUSTER. A partition that was made as one had no rows then; one that was attached is of another transaction than its type.
+ * CLUSTER. A partition that was made as one had no rows then; one that was attached is of another transaction than its type. What changed
+ * while one was detached was not the table's, and its log has none of it.
  */
 export async function storedTables(
   client: pg.Client,
@@ -152,6 +176,8 @@ export async function storedTables(
        UNION ALL SELECT 'partition ' || p.relid::text, c.oid || ':' || coalesce(pg_relation_filenode(c.oid), 0), 't', (t.xmin = i.xmin)::text, 't'
          FROM own, pg_partition_tree(own.oid) p JOIN pg_class c ON c.oid = p.relid JOIN pg_type t ON t.oid = c.reltype
            JOIN pg_inherits i ON i.inhrelid = p.relid WHERE p.level > 0
+       UNION ALL SELECT 'attachment of partition ' || inhrelid::regclass, xmin::text, 'f', 'f', 'f'
+         FROM pg_inherits WHERE inhrelid IN (SELECT p.relid FROM own, pg_partition_tree(own.oid) p WHERE p.level > 0)
        UNION ALL SELECT 'its publication', p.oid || ':' || p.xmin || ':' || r.oid, 'f', 'f', 'f'
          FROM own, pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = ${quoteLiteral(publication)} AND r.prrelid = own.oid`,
     )

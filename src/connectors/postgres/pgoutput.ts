@@ -21,6 +21,8 @@ const MESSAGE = 0x4d
 export const TRANSACTION = { begin: BEGIN, commit: COMMIT } as const
 /** What changes a table. */
 export const CHANGES: readonly number[] = [INSERT, UPDATE, DELETE, TRUNCATE]
+/** Flag of a column that is of its table's replica identity. */
+const IDENTIFIES = 1
 const NEW = 0x4e
 const KEY = 0x4b
 const OLD = 0x4f
@@ -39,6 +41,8 @@ interface Mapped {
   missing: number[]
   /** Columns of the relation that are the table's key. */
   keys: number[]
+  /** Columns of the key that its replica identity leaves out: updates and deletes do not tell them. */
+  untold: string[]
   names: string[]
 }
 
@@ -149,9 +153,11 @@ export class PgOutput implements LogDecoder {
     const count = bytes.readUInt16BE(at + 1)
     at += 3
     const names: string[] = []
+    const identified = new Set<string>()
     for (let index = 0; index < count && at < to; index++) {
       const end = bytes.indexOf(0, at + 1)
       names.push(bytes.toString('utf8', at + 1, end))
+      if (bytes[at]! & IDENTIFIES) identified.add(names.at(-1)!)
       at = end + 9
     }
     const mapped = tables.map((table): Mapped => {
@@ -164,6 +170,7 @@ export class PgOutput implements LogDecoder {
         readers: table.columns.map(notationReader),
         missing: own.flatMap((name, place) => (names.includes(name) ? [] : [place])),
         keys: table.read.key.map(name => names.indexOf(name)),
+        untold: table.read.key.filter(name => !identified.has(name)),
         names,
       }
     })
@@ -177,6 +184,14 @@ export class PgOutput implements LogDecoder {
           },
         )
     this.relations.set(oid, mapped)
+  }
+
+  /** The same, of changes of a row that was there before: which one that is must be told. */
+  private *identified(oid: number): Generator<Mapped> {
+    for (const mapped of this.mapped(oid)) {
+      if (mapped.untold.length > 0) refuseUntold(mapped.table, mapped.untold)
+      yield mapped
+    }
   }
 
   private *mapped(oid: number): Generator<Mapped> {
@@ -208,7 +223,7 @@ export class PgOutput implements LogDecoder {
           this.now.from[index] = this.old.from[index]!
           this.now.to[index] = this.old.to[index]!
         }
-    for (const mapped of this.mapped(oid)) {
+    for (const mapped of this.identified(oid)) {
       const moved = hasOld && mapped.keys.some(index => this.differs(bytes, index))
       if (moved) {
         this.writeKey(mapped, bytes, this.old)
@@ -224,7 +239,14 @@ export class PgOutput implements LogDecoder {
     const kind = bytes[at + 4]
     if (kind !== KEY && kind !== OLD) this.fail('a delete without its key')
     this.tuple(bytes, at + 5, to, this.old)
-    for (const mapped of this.mapped(oid)) {
+    for (const mapped of this.identified(oid)) {
+      const keyless = mapped.keys.filter(index => this.old.kinds[index] !== TEXT)
+      // Of a partition, by whose own identity its rows are told.
+      if (kind === KEY && keyless.length > 0)
+        refuseUntold(
+          mapped.table,
+          keyless.map(index => mapped.names[index]!),
+        )
       if (kind === OLD) this.write(mapped, bytes, this.old)
       else this.writeKey(mapped, bytes, this.old)
       mapped.table.end(CHANGE.delete, this.transaction)
@@ -305,4 +327,12 @@ export class PgOutput implements LogDecoder {
       hint: 'Run again, and report it if it stays.',
     })
   }
+}
+
+function refuseUntold({ read }: ChangeTable, columns: string[]): never {
+  throw new EngineError(
+    'LOG_LOST',
+    `${read.where}: rows were changed while the table had a replica identity without ${columns.join(', ')}: the log does not say which`,
+    { hint: 'Read the table anew: nightfreight run JOB --full-refresh.' },
+  )
 }
