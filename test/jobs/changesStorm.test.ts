@@ -11,5 +11,5 @@ for (const kind of ['postgres', 'mariadb'] satisfies Kind[])
   test(`${kind}: what is written while the reader is killed and cut arrives, each change once`, async t => {
     const found = await storm(t, kind, SECONDS, SEED, LARGE)
     t.diagnostic(JSON.stringify(found))
-    assert.ok(found.transactions > SECONDS / 4 && found.kills > 0 && found.changes > 0)
+    assert.ok(found.transactions > SECONDS / 4 && found.kills > SECONDS / 20 && found.changes > 0)
   })

@@ -72,20 +72,23 @@ retries: { limit: 1, delay: 100ms }
       const begun = (process: ChildProcess) => {
         child = process
       }
-      const ended = commandLine(job.home, ['run', job.folder], { begun })
-      const blow = delay(300 + random() * 7000).then(async () => {
-        if (found.kills > 0 && random() < 0.3) {
-          found.cuts++
-          await cut(source, kind)
-        } else if (child?.exitCode === null) {
-          found.kills++
-          child.kill('SIGKILL')
-        }
-      })
-      const { code } = await ended
+      const gone = new AbortController()
+      const ended = commandLine(job.home, ['run', job.folder], { begun }).finally(() => gone.abort())
+      const rest = () => delay(300 + random() * 4500, undefined, { signal: gone.signal }).catch(() => {})
+      const blows = (async () => {
+        for (await rest(); !gone.signal.aborted; await rest())
+          if (found.kills > 0 && random() < 0.25) {
+            found.cuts++
+            await cut(source, kind)
+          } else if (child?.exitCode === null) {
+            found.kills++
+            child.kill('SIGKILL')
+          }
+      })()
+      const { code, output } = await ended
+      await blows
       found.runs++
-      assert.ok([0, 75, null].includes(code), `a run ended with ${code}:\n${(await ended).output}`)
-      await blow
+      assert.ok([0, 75, null].includes(code), `a run ended with ${code}:\n${output}`)
     }
   })()
   await Promise.all([...writers, reading])
