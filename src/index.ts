@@ -11,6 +11,7 @@ import { declaredIn, workplaceOf } from './runs/environment.ts'
 import type { RunResult } from './runs/result.ts'
 import { runJob as runFolder } from './runs/runJob.ts'
 
+export type { Enrich, EnrichColumn, EnrichValue } from '../engine/contracts/enrichment.ts'
 export { EngineError, type ErrorCode } from '../engine/errors.ts'
 
 /** How something is run; nothing need be given. */

@@ -60,6 +60,10 @@ export function toTable(batch: Batch): arrow.Table {
   return new arrow.Table(schema, [new arrow.RecordBatch(schema, data)])
 }
 
+/** A vector as Arrow's, over the same buffers (booleans are packed). */
+export const toVector = (vector: Vector, rows: number): arrow.Vector =>
+  new arrow.Vector([toData(vector, arrowType(vector.column.type), rows)])
+
 function toData(vector: Vector, type: arrow.DataType, rows: number): arrow.Data {
   const common = { type, length: rows, nullCount: vector.nulls, nullBitmap: vector.validity ?? null }
   if (vector.offsets)
@@ -102,7 +106,8 @@ export function fromRecordBatch(record: arrow.RecordBatch, where: string): Batch
   return { rows, vectors }
 }
 
-function fromData(data: arrow.Data, column: Column, rows: number): Vector {
+/** A chunk of an Arrow vector as ours: `column` is of its type. */
+export function fromData(data: arrow.Data, column: Column, rows: number): Vector {
   const nulls = data.nullCount
   const validity = nulls === 0 ? undefined : shiftBits(data.nullBitmap, data.offset, rows)
   const width = fixedWidth(column.type)

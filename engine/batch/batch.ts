@@ -55,3 +55,24 @@ export function fixedWidth(type: LogicalType): number {
 export function isValid(vector: Vector, row: number): boolean {
   return vector.validity === undefined || (vector.validity[row >> 3]! & (1 << (row & 7))) !== 0
 }
+
+/** Some rows of a batch, over the same buffers where these are aligned so. */
+export function sliceBatch({ vectors }: Batch, from: number, to: number): Batch {
+  const rows = to - from
+  const slice = (vector: Vector): Vector => {
+    const { column, offsets } = vector
+    const validity = vector.validity && new Uint8Array((rows + 7) >> 3)
+    let nulls = 0
+    for (let row = 0; validity && row < rows; row++)
+      if (isValid(vector, from + row)) validity[row >> 3]! |= 1 << (row & 7)
+      else nulls++
+    const shared = nulls > 0 ? validity : undefined
+    if (offsets)
+      return { column, nulls, validity: shared, data: vector.data, offsets: offsets.subarray(from, to + 1) }
+    const width = fixedWidth(column.type)
+    const part = vector.data.subarray(from * width, to * width)
+    const data = part.byteOffset % 8 === 0 ? part : part.slice()
+    return { column, nulls, validity: shared, data, offsets: undefined }
+  }
+  return { rows, vectors: vectors.map(slice) }
+}

@@ -135,10 +135,11 @@ function tableOf(
     table.unsure =
       'which columns its stars stand for was not found out: each may be made of all that it reads'
   else if (!own) table.unsure = 'the columns of an extract that it reads are not known before the first run'
-  const all = union(...table.columns.map(({ from }) => from))
-  for (const each of gives) table.columns.push({ name: each, from: all })
-  // Distinct values are taken of it.
-  table.rows = enrich ? union(made.rows, all) : made.rows
+  const takes = new Set(enrich?.takes.map(take => take.name.toLowerCase()))
+  const taken = table.columns.filter(column => takes.has(column.name.toLowerCase()) || column.name === ALL)
+  const from = union(...taken.map(column => column.from))
+  for (const each of gives) table.columns.push({ name: each, from })
+  table.rows = made.rows
   table.mentions = placesOf(reader.mentions, model)
   return table
 }

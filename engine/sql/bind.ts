@@ -3,6 +3,7 @@ import { stagedType } from '../types/duckType.ts'
 import { bucketKeyFault } from './buckets.ts'
 import { type Described, rowCheckColumns, setCheckColumns } from './checkColumns.ts'
 import { Duck, quoteName, SqlError } from './duckdb.ts'
+import { enrichFault } from './enriched.ts'
 import { type Fault, SqlInvalid } from './faults.ts'
 import { candidatesOf, faultOf, whollyWorded } from './locate.ts'
 import { MacroSession } from './macroSession.ts'
@@ -118,7 +119,14 @@ class Binding {
         divided?.keys &&
         bucketKeyFault(divided.keys, buckets ? '@buckets' : '@materialised', this.found.columns)
       if (keyFault) this.fault({ file: model.file, place: divided.place, ...keyFault })
-      const given = (model.enrich?.gives ?? []).map(({ name, native }) => ({ name, type: native }))
+      const { enrich } = model
+      const unfit = enrich && enrichFault({ file: model.file, enrich }, columns)
+      if (unfit) {
+        this.fault(unfit)
+        this.broken.add(model.name)
+        continue
+      }
+      const given = (enrich?.gives ?? []).map(({ name, native }) => ({ name, type: native }))
       await this.table(model.name, [...columns, ...given])
       await session.made([model.name])
     }

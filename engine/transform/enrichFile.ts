@@ -1,58 +1,112 @@
-import { type Batch, isValid, type Vector } from '../batch/batch.ts'
-import { BatchBuilder, type ColumnBuilder } from '../batch/builder.ts'
-import type { EnrichModule } from '../contracts/enrichment.ts'
+import { type Batch, isValid, sliceBatch, type Vector } from '../batch/batch.ts'
+import { valueReader } from '../batch/values.ts'
+import type { EnrichModule, Enrichment } from '../contracts/enrichment.ts'
 import { encodeParquet } from '../parquet/encode.ts'
 import { readParquet } from '../parquet/read.ts'
+import { type CodePlace, importOwn, OwnModuleInvalid, saying, whereOf } from '../pool/ownModule.ts'
 import { atomicWriteBytes } from '../staging/store.ts'
-import type { Column } from '../types/logical.ts'
+import { GivenWrong, givenVectors, takenColumns } from './enrichColumns.ts'
+
+/** Of the rows that a thread is given: the number of the first row of the query that is so. */
+export const ROW = '_nf_row'
 
 /** What a worker thread is asked: plain data. Paths are absolute. */
-export interface EnrichInput {
-  /** URL of an {@link EnrichModule}. */
-  module: string
-  gives: Column[]
-  /** Parquet file of text columns. */
+export interface EnrichInput extends Pick<Enrichment, 'module' | 'gives' | 'own'> {
+  /** Parquet file of the columns that the module takes, and {@link ROW}. */
   path: string
-  /** Beginning of the names of the files to write: `STEM-0.parquet`. */
-  stem: string
+  /** File to write. */
+  into: string
 }
 
-/** Bounds of one output file. */
-const LIMITS = { rows: 50_000, bytes: 16_000_000 }
+/** Why the function did not give what it declares. */
+export interface EnrichFailure {
+  /** What it threw; of a fault of what it gave, which one. */
+  message: string
+  thrown: boolean
+  hint?: string
+  at?: CodePlace
+  /** The row of the query, and the values that were given of it. */
+  row?: number
+  values?: Record<string, string | null>
+}
 
-/** Writes each row of a file with what the module makes of it; gives the number of files. Worker thread. */
-export async function enrichFile({ module, gives, path, stem }: EnrichInput): Promise<number> {
-  const { enrich } = (await import(module)) as EnrichModule
-  let builder: BatchBuilder | undefined
-  let files = 0
-  const flush = (full: BatchBuilder) => {
-    atomicWriteBytes(`${stem}-${files++}.parquet`, encodeParquet(full.batch()))
-    full.reset()
+/** Writes the rows of a file with what the module makes of them; undefined where it did. Worker thread. */
+export async function enrichFile({
+  module,
+  gives,
+  own,
+  path,
+  into,
+}: EnrichInput): Promise<EnrichFailure | undefined> {
+  let made: EnrichModule
+  try {
+    made = (own ? (await importOwn(module, own)).exports : await import(module)) as EnrichModule
+  } catch (error) {
+    if (!own) throw error
+    return { ...failureOf(error, own.folder), thrown: !(error instanceof OwnModuleInvalid) }
   }
-  await readParquet(path, async (batch: Batch) => {
-    const takes = batch.vectors.map(({ column }) => column)
-    builder ??= new BatchBuilder(path, [...takes, ...gives], LIMITS)
-    for (let row = 0; row < batch.rows; row++) {
-      const values = batch.vectors.map(vector => textOf(vector, row))
-      const made = enrich(values)
-      for (const [index, value] of [...values, ...made].entries())
-        put(builder.columns[index]!, builder.rows, value)
-      builder.endRow()
-      if (builder.full) flush(builder)
+  const call = async (batch: Batch) => {
+    const { rows, vectors } = batch
+    return givenVectors(await made.enrich(takenColumns(batch), rows), gives, rows).concat(vectors)
+  }
+  let failure: EnrichFailure | undefined
+  await readParquet(path, async whole => {
+    const at = whole.vectors.findIndex(({ column }) => column.name === ROW)
+    const numbers = whole.vectors[at]!
+    const batch = { rows: whole.rows, vectors: whole.vectors.toSpliced(at, 1) }
+    let vectors: Vector[]
+    try {
+      vectors = await call(batch)
+    } catch (error) {
+      if (!own) throw error
+      const first = error instanceof GivenWrong ? { row: error.row, error } : await firstThrowing(batch, call)
+      failure = failureOf(first?.error ?? error, own.folder)
+      const row = first?.row
+      if (row === undefined) return
+      failure.row = Number(valueReader(numbers, whole.rows)(row))
+      const values = batch.vectors.map(vector => {
+        const value = isValid(vector, row) ? String(valueReader(vector, whole.rows)(row)) : null
+        return [vector.column.name, value]
+      })
+      failure.values = Object.fromEntries(values)
+      return
     }
+    atomicWriteBytes(into, encodeParquet({ rows: batch.rows, vectors }))
   })
-  if (builder && builder.rows > 0) flush(builder)
-  return files
+  return failure
 }
 
-function textOf(vector: Vector, row: number): string | null {
-  if (!isValid(vector, row)) return null
-  const { data, offsets } = vector
-  return Buffer.from(data.buffer, data.byteOffset).toString('utf8', offsets![row], offsets![row + 1])
+function failureOf(error: unknown, folder: string): EnrichFailure {
+  const at = whereOf(error, folder)
+  const hint = error instanceof GivenWrong || error instanceof OwnModuleInvalid ? error.hint : undefined
+  return {
+    message: saying(error),
+    thrown: !(error instanceof GivenWrong),
+    ...(hint !== undefined && { hint }),
+    ...(at && { at }),
+  }
 }
 
-function put(column: ColumnBuilder, row: number, value: string | boolean | null): void {
-  if (value === null) column.setNull(row)
-  else if (typeof value === 'string') column.appendText(row, value)
-  else column.u8[row] = value ? 1 : 0
+/** The first row that a function fails on by itself, found by halves; undefined where it fails on none alone. */
+async function firstThrowing(
+  batch: Batch,
+  call: (batch: Batch) => Promise<unknown>,
+): Promise<{ row: number; error: unknown } | undefined> {
+  let [from, to] = [0, batch.rows]
+  while (to - from > 1) {
+    const middle = (from + to) >> 1
+    if (await failureIn(() => call(sliceBatch(batch, from, middle)))) to = middle
+    else from = middle
+  }
+  const alone = await failureIn(() => call(sliceBatch(batch, from, to)))
+  return alone && { row: from, error: alone.error }
+}
+
+async function failureIn(act: () => Promise<unknown>): Promise<{ error: unknown } | undefined> {
+  try {
+    await act()
+    return undefined
+  } catch (error) {
+    return { error }
+  }
 }

@@ -212,8 +212,11 @@ async function stage(
 }
 
 async function materialise(context: RunContext, model: Query): Promise<DataSet & { columns?: Column[] }> {
-  const { name, sql, enrich: enrichment } = model
-  if (enrichment) return { parts: [await enrich(context, { name, sql, enrich: enrichment })] }
+  const { name, file, sql, enrich: enrichment } = model
+  if (enrichment) {
+    const { part, columns } = await enrich(context, { name, file, sql, enrich: enrichment })
+    return { columns, parts: [part] }
+  }
   const { part, columns } = await copyQuery(context, model, model.sql, 'transformed', name)
   return { columns, parts: [part] }
 }

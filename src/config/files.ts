@@ -10,12 +10,29 @@ import { IDENTIFIER, type JobYaml } from './schema.ts'
 import { readSeeds } from './seeds.ts'
 
 /** The folder with the models and checks, too, that job.yaml and seeds make. Problems go to the document. */
-export async function withDeclared(document: Document, yaml: JobYaml, found: JobFolder): Promise<JobFolder> {
+export async function withDeclared(
+  document: Document,
+  yaml: JobYaml,
+  found: JobFolder,
+  folder: string,
+): Promise<JobFolder> {
   const seeds = await readSeeds(document, yaml, found.seeds)
   const own = { ...found, models: [...found.models, ...seeds.models] }
-  const models = [...own.models, ...readEnrichments(document, yaml, own)]
+  const enriched = await readEnrichments(document, yaml, own, folder)
+  const models = [...own.models, ...enriched.models]
   const checks = [...found.checks, ...readDeclaredChecks(document, yaml, models)]
-  return { ...found, models, checks, problems: [...found.problems, ...seeds.faults] }
+  const problems = [...found.problems, ...seeds.faults, ...enriched.faults]
+  // What a function that cannot be loaded imports is not known.
+  const unused = enriched.faults.length > 0 ? [] : found.functions.filter(file => !enriched.loads.has(file))
+  const passedOver = [
+    ...found.passedOver,
+    ...unused.map(file => ({
+      file,
+      message: 'is not loaded: no enrichment of job.yaml names it, or a file that imports it',
+      hint: `enrich: { a_table: { file: ${file}, from: a_model } }`,
+    })),
+  ]
+  return { ...found, models, checks, problems, passedOver }
 }
 
 /** Fails with CONFIG_INVALID where files of a job's folder cannot be what their names say. */

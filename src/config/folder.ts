@@ -21,6 +21,8 @@ export interface JobFolder {
   checks: Check[]
   macros: SqlFile[]
   seeds: SeedFile[]
+  /** Files of code in `enrich/`. */
+  functions: string[]
   /** SHA-256 (hex) over all of it. */
   hash: string
   /** The same of each file. */
@@ -32,6 +34,9 @@ export interface JobFolder {
 }
 
 type Told = Pick<JobFolder, 'problems' | 'passedOver'>
+
+/** The folder of a job's own functions. */
+export const ENRICH = 'enrich'
 
 /** Folders of a job's folder that hold no models. */
 const RESERVED = ['checks', 'tests', 'seeds']
@@ -79,6 +84,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
   }
   const macros = await sqlFiles(folder, '../macros', told)
   const seeds = await seedFiles(folder, problems)
+  const code = await codeFiles(folder, ENRICH, [home])
   const shared = await readFile(join(folder, '../connections.yaml'), 'utf8').catch(
     (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return undefined
@@ -96,7 +102,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
   }))
   const hash = createHash('sha256')
   const hashes: Record<string, string> = {}
-  for (const { file, bytes } of [...texts, ...seeds]) {
+  for (const { file, bytes } of [...texts, ...seeds, ...code]) {
     hash.update(`${file}\0${bytes.length}\0`)
     hash.update(bytes)
     hashes[file] = createHash('sha256').update(bytes).digest('hex')
@@ -113,6 +119,7 @@ export async function readFolder(folder: string): Promise<JobFolder> {
     checks,
     macros,
     seeds,
+    functions: code.flatMap(({ file }) => (/\.m?[jt]s$/.test(file) ? [file] : [])),
     hash: hash.digest('hex'),
     hashes,
     ...told,
@@ -156,6 +163,26 @@ async function sqlFilesBelow(
   for (const name of found.folders)
     files.push(...(await sqlFilesBelow(folder, `${below}/${name}`, told, [...from, own])))
   return files
+}
+
+/** What functions are made of: all files of a folder but those of SQL, which are models, and installed packages. */
+async function codeFiles(
+  folder: string,
+  below: string,
+  from: readonly string[],
+): Promise<{ file: string; bytes: Buffer }[]> {
+  const { files, folders } = await entries(join(folder, below))
+  const found: { file: string; bytes: Buffer }[] = []
+  for (const name of files)
+    if (!ENDING.test(name))
+      found.push({ file: `${below}/${name}`, bytes: await readFile(join(folder, below, name)) })
+  for (const name of folders) {
+    const own = await realpath(join(folder, below, name))
+    // A link that leads back is told where files of SQL are looked for.
+    if (name !== 'node_modules' && !leadsBack(own, from))
+      found.push(...(await codeFiles(folder, `${below}/${name}`, [...from, own])))
+  }
+  return found
 }
 
 const isCsv = (name: string) => extname(name).toLowerCase() === '.csv'

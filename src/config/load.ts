@@ -82,7 +82,7 @@ export async function loadJob(
     environment === undefined ? signal : undefined,
   )
   const { extracts, pools } = readExtracts(document, yaml, connections)
-  const files = await withDeclared(document, yaml, found)
+  const files = await withDeclared(document, yaml, found, folder)
   if (environment !== undefined) {
     const at = ['environments', environment, 'targets']
     const targets = read(document, own.environments[environment]!.targets, context.folder, at)

@@ -105,7 +105,7 @@ export async function draftOutline(folder: string, remembered: Remembered): Prom
       ...(incremental && { incremental: { column: incremental.column, lag: incremental.lag } }),
     }
   })
-  const files = await withDeclared(document, yaml, found)
+  const files = await withDeclared(document, yaml, found, folder)
   const loads = readLoads(document, yaml, {}, files, extracts)
   const { models, checks, macros } = files
   const outline = {

@@ -182,14 +182,29 @@ const load = z.strictObject({
   sensitive: names.optional(),
 })
 
-/** A lookup table of values that SQL cannot make. */
-const enrichment = z.strictObject({
-  kind: z.enum(['phone']),
-  from: z.string(),
-  /** Columns of `from`. */
-  value: z.string().min(1).default('value'),
-  country: z.string().min(1).optional(),
-})
+/** A table of rows with what SQL cannot make of them: of a kind that is ours, or by a file of the job's. */
+const enrichment = z
+  .strictObject({
+    kind: z.enum(['phone']).optional(),
+    file: z
+      .string()
+      .regex(
+        /^enrich\/(?!.*(^|\/)\.\.?(\/|$))[^\\:]+\.m?[jt]s$/,
+        'expected a file of TypeScript in enrich/: enrich/geo.ts',
+      )
+      .optional(),
+    from: z.string(),
+    /** Columns of `from`, of a kind that is ours. */
+    value: z.string().min(1).optional(),
+    country: z.string().min(1).optional(),
+  })
+  .refine(({ kind, file }) => (kind === undefined) !== (file === undefined), {
+    message: 'expected either kind or file',
+  })
+  .refine(({ file, value, country }) => file === undefined || (value ?? country) === undefined, {
+    path: ['file'],
+    message: 'expected no value and country beside file: it says itself which columns it takes',
+  })
 
 type Channels = z.ZodDefault<typeof names>
 

@@ -112,13 +112,17 @@ export const KEYS: Record<string, [meaning: string, example: string]> = {
   vars: ['Values that SQL has by `getvariable`.', '{ region: emea }'],
   ...EXTRACT_KEYS,
   enrich: [
-    'Tables of distinct values with what SQL cannot make of them.',
-    '{ phones: { kind: phone, from: members, value: phone } }',
+    'Tables with what SQL cannot make: rows with the columns that a function of the job gives, or distinct telephone numbers.',
+    '{ places: { file: enrich/geo.ts, from: members }, phones: { kind: phone, from: members, value: phone } }',
   ],
-  'enrich.*.kind': ['What is made of the values.', 'phone'],
-  'enrich.*.from': ['The extract or model that has them.', 'members'],
-  'enrich.*.value': ['The column.', 'phone'],
-  'enrich.*.country': ['The column with the country of numbers that have none.', 'country'],
+  'enrich.*.kind': ['What is made of the values of a column, each once.', 'phone'],
+  'enrich.*.file': [
+    'A file of TypeScript in `enrich/` that exports `takes`, `gives` and `enrich`: the table is the rows of `from` with the columns that it gives.',
+    'enrich/geo.ts',
+  ],
+  'enrich.*.from': ['The extract or model that has the rows.', 'members'],
+  'enrich.*.value': ['With `kind`: the column; `value` where nothing is said.', 'phone'],
+  'enrich.*.country': ['With `kind`: the column with the country of numbers that have none.', 'country'],
   load: [
     'Tables that are loaded, by their names in the target; one * stands for those of a glob of extracts.',
     '{ orders: { to: dw, from: orders, key: order_id } }',

@@ -10,9 +10,9 @@ const flag = (name: string): Column => ({ name, type: { kind: 'bool' }, nullable
 export const enrichments = {
   phone: {
     module: moduleBeside(import.meta.url, 'phone'),
-    takes: ['value', 'country'],
+    takes: [text('value'), text('country')],
     gives: [text('e164'), text('region'), text('kind'), flag('valid')],
-    // The library's numbering plans change with it; the 1 is ours.
-    version: `libphonenumber-js ${library.version}, 1`,
+    // The library's numbering plans change with it; the 2 is ours.
+    version: `libphonenumber-js ${library.version}, 2`,
   },
 } satisfies Record<string, Enrichment>

@@ -17,6 +17,12 @@ import type { JobOutline } from '../config/outline.ts'
 const MEMORY = 512 << 20
 const nobody = { started() {}, advanced() {}, finished() {}, note() {} }
 
+/** What is tried works with. */
+export interface Scratch extends RunContext {
+  /** An absolute folder for files that go with it. */
+  temporary: string
+}
+
 /**
  * What a run works with, and no source, target or state; it goes with `stack`. `staged`: a staging root that is read; without
  * it, a folder of its own. `place`: one more folder that queries may use.
@@ -27,14 +33,14 @@ export async function scratchContext(
   stack: AsyncDisposableStack,
   staged?: string,
   place?: string,
-): Promise<RunContext> {
-  const own = () =>
-    stack.adopt(mkdtempSync(join(tmpdir(), 'nightfreight-try-')), folder =>
-      rmSync(folder, { recursive: true, force: true }),
-    )
-  const root = staged ?? own()
+): Promise<Scratch> {
+  const temporary = stack.adopt(mkdtempSync(join(tmpdir(), 'nightfreight-try-')), folder =>
+    rmSync(folder, { recursive: true, force: true }),
+  )
+  const root = staged ?? temporary
   const folders = [
-    staged === undefined ? root : join(root, outline.job),
+    temporary,
+    ...(staged === undefined ? [] : [join(root, outline.job)]),
     ...(place === undefined ? [] : [place]),
   ]
   const spec: FlowSpec = {
@@ -75,6 +81,7 @@ export async function scratchContext(
     workers,
     budget,
     duck,
+    temporary,
   }
 }
 

@@ -7,7 +7,6 @@ import { describedColumns } from '../../engine/plan/checkSql.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { nullKeysSql } from '../../engine/quality/keyRules.ts'
 import { FINDINGS, findRows, openFindings } from '../../engine/quality/rowChecks.ts'
-import type { RunContext } from '../../engine/runtime/context.ts'
 import { bindJob } from '../../engine/sql/bind.ts'
 import { quoteName } from '../../engine/sql/duckdb.ts'
 import { refuse } from '../../engine/sql/faults.ts'
@@ -16,7 +15,6 @@ import type { OrderedModel, SqlGraph } from '../../engine/sql/model.ts'
 import { stripped } from '../../engine/sql/text.ts'
 import { REJECT, REJECTS, type Word } from '../../engine/sql/words.ts'
 import { type Image, imageFile, type StagedSchema, schemaFile } from '../../engine/staging/image.ts'
-import { filesSql } from '../../engine/staging/read.ts'
 import { diagnosing, type InQuery } from '../../engine/transform/diagnose.ts'
 import { openTables } from '../../engine/transform/models.ts'
 import { columnsOf, openView } from '../../engine/transform/modelTypes.ts'
@@ -25,14 +23,15 @@ import type { Column } from '../../engine/types/logical.ts'
 import type { JobOutline } from '../config/outline.ts'
 import { flagOf } from '../runs/environment.ts'
 import { openOutline } from '../runs/knownColumns.ts'
-import { readOf, scratchContext } from './scratch.ts'
+import { openEnriched } from './enriched.ts'
+import { readOf, type Scratch, scratchContext } from './scratch.ts'
 import { graphOfOutline } from './testJob.ts'
 
 /** A job's SQL over what the last run staged: no source is read, nothing is written. */
 export interface StagedJob {
   outline: JobOutline
   graph: SqlGraph
-  context: RunContext
+  context: Scratch
   /** The extracts that are there. */
   reads: PlannedRead[]
   macros: MacroSession
@@ -140,25 +139,14 @@ async function refuseUnbound({ graph, reads }: StagedJob, file: string): Promise
 
 async function openModel(job: StagedJob, model: OrderedModel): Promise<void> {
   const { context, graph, within } = job
-  const { duck, root, spec } = context
+  const { duck, spec } = context
   const { name, enrich, extract } = model
-  if (enrich) {
-    const file = join(root, spec.job, 'enriched', `${name}.json`)
-    const parts = existsSync(file)
-      ? (JSON.parse(readFileSync(file, 'utf8')) as { parts: Image['parts'] }).parts
-      : []
-    if (parts.length === 0)
-      throw new EngineError('CONFIG_INVALID', `${name} is made by a run: the last one did not make it`, {
-        hint: `nightfreight plan makes it.`,
-      })
-    await duck.run(`CREATE OR REPLACE VIEW ${quoteName(name)} AS FROM ${filesSql(root, parts)}`)
-    return
-  }
-  if (!extract) await within(model, () => openView(context, model))
+  if (enrich) await within(model, () => openEnriched(context, { ...model, enrich }))
+  else if (!extract) await within(model, () => openView(context, model))
   const checks = graph.checks.filter(check => check.model === name)
   const keys = loadKeys(spec.loads, name)
   if (checks.length + keys.length === 0) return
-  const rows = extract ? `FROM ${quoteName(name)}` : stripped(model.sql)
+  const rows = extract || enrich ? `FROM ${quoteName(name)}` : stripped(model.sql)
   const number = 'row_number() OVER () - 1 AS file_row_number'
   await duck.run(`CREATE SCHEMA IF NOT EXISTS ${OWN}`)
   await within(model, () =>

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { enrich } from '../../src/enrich/phone.ts'
+import { phone } from '../../src/enrich/phone.ts'
 import { commandLine } from '../commandLine.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -17,19 +17,19 @@ test('every number of the analysts’ own table comes out the same', () => {
   assert.ok(lines.length > 10)
   for (const line of lines.slice(1)) {
     const [raw, country, expected] = line.split(',') as [string, string, string]
-    const [e164, , , valid] = enrich([raw, country || null])
+    const { e164, valid } = phone(raw, country || null)
     assert.equal(e164 ?? '', expected, line)
     assert.equal(valid, expected !== '', line)
   }
-  assert.deepEqual(enrich(['07400 123456', 'gb']), ['+447400123456', 'GB', 'mobile', true])
-  assert.deepEqual(enrich(['+41 44 668 18 00', 'GB']), ['+41446681800', 'CH', 'fixed_line', true])
+  assert.deepEqual(Object.values(phone('07400 123456', 'gb')), ['+447400123456', 'GB', 'mobile', true])
+  assert.deepEqual(Object.values(phone('+41 44 668 18 00', 'GB')), ['+41446681800', 'CH', 'fixed_line', true])
   for (const [value, country] of [
     ['', 'GB'],
     ['020 7946 0123', 'ZZ'],
     ['x'.repeat(10_000), null],
     ['+1'.repeat(500), 'US'],
   ])
-    assert.deepEqual(enrich([value!, country!]), [null, null, null, false])
+    assert.deepEqual(Object.values(phone(value!, country!)), [null, null, null, false])
 })
 
 function job(load: string) {
