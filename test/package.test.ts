@@ -82,6 +82,42 @@ test('the package, compiled and installed elsewhere, runs the demo', () => {
   assert.ok(existsSync(report), report)
 })
 
+/** The functions of TypeScript that documents show, and what their types refuse. */
+function functionsOfDocuments(folder: string): string[] {
+  const [, country] = /^cat > shop\/enrich\/country\.ts <<'TS'\n(.*?)^TS$/ms.exec(
+    readFileSync(join(ROOT, 'docs/analyst.md'), 'utf8'),
+  )!
+  const [, geo] = /^```ts\n(.*?)^```$/ms.exec(readFileSync(join(ROOT, 'queries/README.md'), 'utf8'))!
+  const refused = `import type { Enrich } from 'nightfreight'
+type Takes = { readonly id: 'BIGINT'; readonly day: 'date'; readonly pay: 'DECIMAL(9,2)'; readonly raw: 'BLOB' }
+type Of<T extends string> = Enrich<Takes, { readonly x: T }>
+export const all: Of<'DOUBLE'>[] = [
+  ({ raw }) => ({ x: raw.map(value => value?.length) }),
+  ({ id }, rows) => ({ x: new Float64Array(rows).fill(Number(id.get(0))) }),
+  async ({ id }) => ({ x: id.arrow }),
+  // @ts-expect-error a bigint is no DOUBLE
+  ({ id }) => ({ x: id.map(value => value) }),
+  // @ts-expect-error not all that is declared is given
+  () => ({}),
+  // @ts-expect-error a column that is not taken
+  ({ other }) => ({ x: other }),
+]
+export const texts: Of<'VARCHAR'> = ({ day, pay }) => ({ x: day.map((value, row) => value && value + pay.get(row)) })
+export const days: Of<'TIMESTAMPTZ'> = ({ day }) => ({ x: day.map(value => value && new Date(value)) })
+export const money: Of<'decimal(12,2)'> = ({ id }) => ({ x: [...id] })
+// @ts-expect-error text is no number
+export const flags: Of<'BOOLEAN'> = ({ day }) => ({ x: [...day] })
+`
+  const files = {
+    'country.ts': country!,
+    'geo.ts': geo!,
+    'zones.ts': 'export const zones = new Map<string, string>()',
+    'refused.ts': refused,
+  }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+  return Object.keys(files)
+}
+
 /** A program that imports the package, checked by the compiler and run. */
 function apiWorks(folder: string, installed: string): void {
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
@@ -96,6 +132,7 @@ for (const act of [plan, runJob])
   await act('nowhere').catch((error: unknown) => console.log(error instanceof EngineError && [error.code, error.exitCode]))
 `
   writeFileSync(join(folder, 'program.ts'), program)
+  const functions = functionsOfDocuments(folder)
   const strict = [
     '--noEmit',
     '--strict',
@@ -104,11 +141,12 @@ for (const act of [plan, runJob])
     'nodenext',
     '--target',
     'es2024',
+    '--allowImportingTsExtensions',
   ]
   const types = ['--typeRoots', join(ROOT, 'node_modules/@types'), '--types', 'node', '--skipLibCheck']
   const tsc = spawnSync(
     process.execPath,
-    [join(ROOT, 'node_modules/typescript/bin/tsc'), ...strict, ...types, 'program.ts'],
+    [join(ROOT, 'node_modules/typescript/bin/tsc'), ...strict, ...types, 'program.ts', ...functions],
     {
       cwd: folder,
       encoding: 'utf8',

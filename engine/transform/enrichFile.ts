@@ -14,8 +14,8 @@ export const ROW = '_nf_row'
 export interface EnrichInput extends Pick<Enrichment, 'module' | 'gives' | 'own'> {
   /** Parquet file of the columns that the module takes, and {@link ROW}. */
   path: string
-  /** File to write. */
-  into: string
+  /** Beginning of the names of the files to write, one a row group: `STEM-0.parquet`. */
+  stem: string
 }
 
 /** Why the function did not give what it declares. */
@@ -30,14 +30,14 @@ export interface EnrichFailure {
   values?: Record<string, string | null>
 }
 
-/** Writes the rows of a file with what the module makes of them; undefined where it did. Worker thread. */
+/** Writes the rows of a file with what the module makes of them; gives the number of files, or why there is no more. Worker thread. */
 export async function enrichFile({
   module,
   gives,
   own,
   path,
-  into,
-}: EnrichInput): Promise<EnrichFailure | undefined> {
+  stem,
+}: EnrichInput): Promise<number | EnrichFailure> {
   let made: EnrichModule
   try {
     made = (own ? (await importOwn(module, own)).exports : await import(module)) as EnrichModule
@@ -49,8 +49,10 @@ export async function enrichFile({
     const { rows, vectors } = batch
     return givenVectors(await made.enrich(takenColumns(batch), rows), gives, rows).concat(vectors)
   }
+  let files = 0
   let failure: EnrichFailure | undefined
   await readParquet(path, async whole => {
+    if (failure) return
     const at = whole.vectors.findIndex(({ column }) => column.name === ROW)
     const numbers = whole.vectors[at]!
     const batch = { rows: whole.rows, vectors: whole.vectors.toSpliced(at, 1) }
@@ -71,9 +73,9 @@ export async function enrichFile({
       failure.values = Object.fromEntries(values)
       return
     }
-    atomicWriteBytes(into, encodeParquet({ rows: batch.rows, vectors }))
+    atomicWriteBytes(`${stem}-${files++}.parquet`, encodeParquet({ rows: batch.rows, vectors }))
   })
-  return failure
+  return failure ?? files
 }
 
 function failureOf(error: unknown, folder: string): EnrichFailure {

@@ -6,6 +6,7 @@ import { EngineError } from '../errors.ts'
 import type { Mask } from '../mask.ts'
 import { counted } from '../plural.ts'
 import { moduleBeside } from '../pool/entry.ts'
+import { saying } from '../pool/ownModule.ts'
 import type { Workers } from '../pool/pool.ts'
 import { type Duck, quoteName } from '../sql/duckdb.ts'
 import { enrichFault } from '../sql/enriched.ts'
@@ -100,17 +101,13 @@ export async function enrichRows(
   const count = shares.reduce((sum, share) => sum + share.rows, 0)
   work.note(`${model.name}: ${counted(wanted.rows, 'distinct value')}, ${count} of them new`)
   const stem = `${folder}/${made}-${kept.length}`
-  const failure = await makeAll(work, enrich, shares, stem)
+  const { files, failure } = await makeAll(work, enrich, shares, stem)
   if (failure) throw await enrichFailed(work, enrich, failure, rows, columns)
 
   const typed = [...enrich.takes, ...enrich.gives].map(
     ({ name, type }) => `NULL::${typeName(type)} AS ${quoteName(name)}`,
   )
-  const all = [
-    `(SELECT ${typed.join(', ')} LIMIT 0)`,
-    ...earlier,
-    ...rowsOf(shares.map((_, index) => ({ file: `${stem}-${index}.parquet` }))),
-  ].join(' UNION ALL ')
+  const all = [`(SELECT ${typed.join(', ')} LIMIT 0)`, ...earlier, ...rowsOf(files)].join(' UNION ALL ')
   const part = await copyFile(
     work,
     `SELECT r.* EXCLUDE (file_row_number), ${enrich.gives.map(({ name }) => `v.${quoteName(name)}`).join(', ')}
@@ -157,27 +154,43 @@ class Taken {
   }
 }
 
-/** Has worker threads make all shares; gives the first failure. */
+/** Has worker threads make all shares, until one fails. */
 async function makeAll(
   { workers, threads, signal, root }: EnrichWork,
   { module, gives, own }: Enrichment,
   shares: Part[],
   stem: string,
-): Promise<EnrichFailure | undefined> {
+): Promise<{ files: { file: string }[]; failure?: EnrichFailure | undefined }> {
   let next = 0
   let failure: EnrichFailure | undefined
+  const files: { file: string }[] = []
   const work = async () => {
     while (!failure && next < shares.length) {
       const index = next++
       const input: EnrichInput = {
         ...{ module, gives, ...(own && { own }) },
         path: join(root, shares[index]!.file),
-        into: join(root, `${stem}-${index}.parquet`),
+        stem: join(root, `${stem}-${index}`),
       }
       const entry = moduleBeside(import.meta.url, 'enrichFile')
-      failure ??= await workers.offload<EnrichFailure | undefined>(entry, 'enrichFile', input, signal)
+      const made = await workers
+        .offload<number | EnrichFailure>(entry, 'enrichFile', input, signal)
+        .catch((error): EnrichFailure => {
+          if (!own || signal.aborted || error instanceof EngineError) throw error
+          return threadEnded(error)
+        })
+      if (typeof made !== 'number') failure ??= made
+      else
+        for (let number = 0; number < made; number++)
+          files.push({ file: `${stem}-${index}-${number}.parquet` })
     }
   }
   await Promise.all(Array.from({ length: Math.min(threads, shares.length) }, work))
-  return failure
+  return { files, failure }
 }
+
+const threadEnded = (error: Error): EnrichFailure => ({
+  message: `its thread ended: ${saying(error)}`,
+  thrown: true,
+  hint: 'A function throws, or its promise rejects, where it cannot go on; what it begins, it awaits; and rows of a batch fit into memory.',
+})

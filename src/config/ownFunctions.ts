@@ -11,7 +11,6 @@ import { modelColumn } from '../../engine/types/duckType.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
 import { declaredType } from '../connectors/declare/declared.ts'
 import { ENRICH } from './folder.ts'
-import { IDENTIFIER } from './schema.ts'
 
 const PARTS = ['takes', 'gives', 'enrich']
 
@@ -127,7 +126,7 @@ function columnsOf(
   part: string,
   value: unknown,
 ): { columns: Column[]; faults: Fault[] } {
-  const fault = (message: string, hint: string, near: string = part): Fault => ({
+  const fault = (message: string, hint: string, near?: string): Fault => ({
     file,
     place: placeIn(source, part, near),
     message,
@@ -140,11 +139,11 @@ function columnsOf(
   for (const [name, type] of Object.entries(value as Record<string, unknown>)) {
     const known = typeof type === 'string' ? declaredType(type) : undefined
     const other = columns.find(column => column.name.toLowerCase() === name.toLowerCase())
-    if (!IDENTIFIER.test(name) || /^_nf_/i.test(name))
+    if (/^_nf_|^$/i.test(name))
       faults.push(
         fault(
-          `${part}: "${name}" is no name for a column here`,
-          'Letters, digits and _, not a digit first; _nf_ begins our own.',
+          `${part}: "${name}" is no name for a column`,
+          'Names that begin with _nf_ are kept for nightfreight.',
           name,
         ),
       )
@@ -153,8 +152,8 @@ function columnsOf(
     else if (!known)
       faults.push(
         fault(
-          `${part}: ${typeof type === 'string' ? `'${type}'` : typeof type} is not a type of a column${typeof type === 'string' ? didYouMean(type.toUpperCase(), TYPES) : ''}`,
-          /[[(]/.test(String(type)) && !/^(DECIMAL|NUMERIC)/i.test(String(type))
+          `${part}: ${typeof type === 'string' ? `'${type}'` : typeof type} is not a type of a column${typeof type === 'string' && !isNested(type) ? didYouMean(type.toUpperCase(), TYPES) : ''}`,
+          isNested(String(type))
             ? `A list, struct or map travels as JSON: ${name}: 'JSON'; a model casts it: ${name}::${String(type)}.`
             : `Types: ${TYPES.join(', ')}.`,
           name,
@@ -168,27 +167,21 @@ function columnsOf(
   return { columns, faults }
 }
 
-const TYPES = [
-  ...[
-    'VARCHAR',
-    'BOOLEAN',
-    'TINYINT',
-    'SMALLINT',
-    'INTEGER',
-    'BIGINT',
-    'UTINYINT',
-    'USMALLINT',
-    'UINTEGER',
-    'UBIGINT',
-  ],
-  ...['FLOAT', 'DOUBLE', 'DECIMAL(12,2)', 'DATE', 'TIME', 'TIMESTAMP', 'TIMESTAMPTZ', 'BLOB', 'JSON'],
-]
+const TYPES =
+  'VARCHAR BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE DECIMAL(12,2) DATE TIME TIMESTAMP TIMESTAMPTZ BLOB JSON'.split(
+    ' ',
+  )
+
+const isNested = (type: string) => /\[\d*\]$|^(STRUCT|MAP|UNION)\b/i.test(type.trim())
 
 /** Where a file has a name: of its export `part`, or behind that. */
-function placeIn(source: string, part: string, name: string = part): Fault['place'] {
-  const at = source.search(new RegExp(`\\b${part}\\b`))
-  const from = Math.max(0, at)
-  return placeOf(source, name === part ? from : Math.max(from, source.indexOf(name, from + part.length)))
+function placeIn(source: string, part: string, name?: string): Fault['place'] {
+  const from = Math.max(0, source.search(new RegExp(`\\b${part}\\b`)))
+  const behind = source.slice(from + part.length)
+  // As a key: `zip:`, `'zip':`.
+  const key =
+    name === undefined ? -1 : behind.search(new RegExp(`(?<![\\w$])${name.replace(/\W/g, '\\$&')}["']?\\s*:`))
+  return placeOf(source, key < 0 ? from : from + part.length + key)
 }
 
 function startOf(source: string, line: number, column: number): number {

@@ -121,7 +121,8 @@ export async function exportSql(folder: string, home: string, runAt: Date): Prom
     } else {
       lines.push(`-- ${file}`)
       if (enrich) {
-        lines.push('-- What an enrichment makes of values is not SQL: NULL here, and not judged.')
+        const what = enrich.own?.file ?? 'an enrichment'
+        lines.push(`-- What ${what} makes of values is not SQL: NULL here, and not judged.`)
         const gives = enrich.gives.map(column => `NULL::${column.native} AS ${quoteName(column.name)}`)
         await run(viewSql(name, `SELECT *, ${gives.join(', ')} FROM (${stripped(sql)}\n)`))
       } else await judge(name, target => run(viewSql(target, stripped(sql))))

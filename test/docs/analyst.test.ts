@@ -41,6 +41,7 @@ const SEEN: RegExp[] = [
   /revenue +1 +1 +0[\s\S]*new columns: largest[\s\S]*1 of 1 case as expected[\s\S]*### Plan of shop[\s\S]*ADD COLUMN/,
   /(SUCCESS|COMPLETED_WITH_ERRORS)[\s\S]*8 pages: pages\/index\.html/,
   /environment dev: plan [\s\S]*as production has staged it[\s\S]*environment dev: COMPLETED_WITH_ERRORS[\s\S]*revenue +1 +1 [\s\S]*shop +\S+ +COMPLETED_WITH_ERRORS/,
+  /shop is valid: [\s\S]*customer_id +name +country +orders +revenue +largest +country_name\n[\s\S]*GB +2 +112\.49 +99\.99 +United Kingdom/,
 ]
 
 test('each command of the analyst’s guide does what the guide says', async t => {
