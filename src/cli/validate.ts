@@ -28,7 +28,7 @@ export function validateCommand(): Command {
       `
 Binds every model, check and macro to the columns that are declared or that the last run knew. Warns of what is allowed and
 seldom meant: rows that differ at each run, joins that give a row many times, casts that nobody wrote, columns that nobody lists,
-checks that can never fail.
+checks that can never fail, files of cases that test would refuse.
 
 Examples:
   nightfreight validate queries/members
@@ -36,11 +36,12 @@ Examples:
     )
     .action(async (folder: string, { json, format }: ValidateFlags) => {
       const { validateJob } = await import('../runs/validateJob.ts')
-      const validated = validateJob(
-        folder,
-        process.env,
-        productionPlace()?.home ?? homeFolder(),
-        new AbortController().signal,
+      const home = productionPlace()?.home ?? homeFolder()
+      const validated = validateJob(folder, process.env, home, new AbortController().signal).then(
+        async valid => {
+          const { caseFaults } = await import('../workbench/caseFaults.ts')
+          return { ...valid, warnings: [...valid.warnings, ...(await caseFaults(folder, home))] }
+        },
       )
       if (format === 'json') {
         process.exitCode = await printDiagnostics(validated)

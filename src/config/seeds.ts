@@ -11,7 +11,7 @@ import { declaredType } from '../connectors/declare/declared.ts'
 import { fieldSql } from '../formats/field.ts'
 import { TypeFinder } from '../formats/inferTypes.ts'
 import type { Model } from '../spec/job.ts'
-import { parseCsv } from '../util/csv.ts'
+import { otherSeparator, parseCsv } from '../util/csv.ts'
 import type { Document } from './document.ts'
 import type { JobYaml } from './schema.ts'
 
@@ -102,12 +102,12 @@ function rowsOf({ file, bytes, size }: SeedFile): (string | null)[][] | Fault {
   const [header, ...body] = rows
   if (!header) return { file, message: 'is empty; its first line names the columns' }
   const place = placeOf(text, 0)
-  const other = header.length === 1 ? /[;\t|]/.exec(header[0] ?? '')?.[0] : undefined
+  const other = otherSeparator(header)
   if (other !== undefined)
     return {
       file,
       place,
-      message: `its columns are parted by ${other === '\t' ? 'tabs' : other}, those of a seed by commas`,
+      message: `its columns are parted by ${other}, those of a seed by commas`,
       hint: 'Save it with commas; a decimal comma stands in quotes.',
     }
   const unnamed = header.findIndex(name => name === null || name.trim() === '')

@@ -5,8 +5,8 @@ import { type Duck, quoteName } from '../../engine/sql/duckdb.ts'
 import { inFile } from '../../engine/sql/locate.ts'
 import { parseQuery } from '../../engine/sql/parse.ts'
 import { stripped } from '../../engine/sql/text.ts'
-import { csvText, parseCsv } from '../util/csv.ts'
-import { refuseStrayColumn, valuesOf } from './rows.ts'
+import { csvText } from '../util/csv.ts'
+import { openRows, refuseRows, strayColumns, strayOutputs, valuesOf } from './rows.ts'
 
 type Row = Record<string, string | null>
 
@@ -80,8 +80,7 @@ export async function asCsv(duck: Duck, table: string, columns: readonly string[
 }
 
 /** The columns that a file of expected rows names; none of an empty file. */
-export const headerOf = (file: string): string[] =>
-  (parseCsv(readFileSync(file, 'utf8'))[0] ?? []).map(name => name ?? '')
+export const headerOf = (file: string): string[] => openRows(file).names
 
 async function columnsOf(duck: Duck, table: string): Promise<Map<string, string>> {
   const rows = await duck.rows(`DESCRIBE ${quoteName(table)}`)
@@ -95,25 +94,25 @@ async function openExpected(
   table: string,
   types: ReadonlyMap<string, string>,
 ): Promise<string[]> {
-  const text = readFileSync(file, 'utf8')
-  let names: string[]
+  const known = [...types.keys()]
   if (extname(file) === '.sql') {
+    const text = readFileSync(file, 'utf8')
     const source = { file, sql: text }
     await parseQuery(duck, source, 'what is expected')
     await inFile(source, () => duck.run(`CREATE OR REPLACE TEMP TABLE ${EXPECTED} AS ${stripped(text)}`))
-    names = [...(await columnsOf(duck, EXPECTED)).keys()]
-  } else {
-    const [header = [], ...lines] = parseCsv(text)
-    names = header.map(name => name ?? '')
-    if (names.length === 0)
-      throw new EngineError('CONFIG_INVALID', `${file} is empty`, {
-        hint: 'nightfreight test … --write writes what the job gives; read it before you keep it.',
-      })
-    const rows = valuesOf(file, names, lines)
-    const columns = names.map(name => `${quoteName(name)} VARCHAR`).join(', ')
-    await duck.run(`CREATE OR REPLACE TEMP TABLE ${EXPECTED} (${columns})`)
-    if (rows.length > 0) await duck.run(`INSERT INTO ${EXPECTED} VALUES ${rows.join(', ')}`)
+    const names = [...(await columnsOf(duck, EXPECTED)).keys()]
+    refuseRows(strayOutputs(source, table, names, known))
+    return names
   }
-  refuseStrayColumn(file, table, names, [...types.keys()])
+  const rows = openRows(file)
+  const { names } = rows
+  if (names.length === 0)
+    throw new EngineError('CONFIG_INVALID', `${file} is empty`, {
+      hint: 'nightfreight test … --write writes what the job gives; read it before you keep it.',
+    })
+  refuseRows(strayColumns(rows, table, known))
+  const columns = names.map(name => `${quoteName(name)} VARCHAR`).join(', ')
+  await duck.run(`CREATE OR REPLACE TEMP TABLE ${EXPECTED} (${columns})`)
+  if (rows.rows.length > 0) await duck.run(`INSERT INTO ${EXPECTED} VALUES ${valuesOf(rows).join(', ')}`)
   return names
 }

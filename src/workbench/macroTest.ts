@@ -1,11 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import { Duck, quote, quoteName, SqlError } from '../../engine/sql/duckdb.ts'
 import { MacroSession } from '../../engine/sql/macroSession.ts'
 import type { SqlGraph } from '../../engine/sql/model.ts'
-import { parseCsv } from '../util/csv.ts'
+import { openRows } from './rows.ts'
 
 /** Rows of a macro's test that gave something else. */
 export interface MacroResult {
@@ -46,24 +46,24 @@ export async function testMacros(folder: string, { macros }: SqlGraph): Promise<
 }
 
 async function testMacro(duck: Duck, macro: string, file: string): Promise<MacroResult> {
-  const [header = [], ...lines] = parseCsv(readFileSync(file, 'utf8'))
+  const { names: header, rows } = openRows(file)
   const at = header.indexOf('expected')
   if (at < 0)
     throw new EngineError('CONFIG_INVALID', `${file}: no column is called expected`, {
       hint: 'A column is an argument of the macro, and expected is its result.',
     })
   const failures: MacroResult['failures'] = []
-  for (const [index, line] of lines.entries()) {
+  for (const { line, values: given } of rows) {
     const values = header.flatMap((name, column) => {
       if (column === at) return []
-      const [, type = 'VARCHAR'] = /:(.+)$/.exec(name ?? '') ?? []
-      const value = line[column] ?? null
+      const [, type = 'VARCHAR'] = /:(.+)$/.exec(name) ?? []
+      const value = given[column] ?? null
       return [
         value === null ? `NULL::${type}` : type === 'VARCHAR' ? quote(value) : `${quote(value)}::${type}`,
       ]
     })
     const call = `${macro}(${values.join(', ')})`
-    const expected = line[at] ?? null
+    const expected = given[at] ?? null
     const actual = await duck
       .rows(`SELECT (${quoteName(macro)}(${values.join(', ')}))::VARCHAR AS actual`)
       .then(([row]) => row!.actual as string | null)
@@ -71,7 +71,7 @@ async function testMacro(duck: Duck, macro: string, file: string): Promise<Macro
         if (error instanceof SqlError) return `error: ${error.text.split('\n')[0]}`
         throw error
       })
-    if (actual !== expected) failures.push({ line: index + 2, call, expected, actual })
+    if (actual !== expected) failures.push({ line, call, expected, actual })
   }
-  return { macro, rows: lines.length, failures }
+  return { macro, rows: rows.length, failures }
 }

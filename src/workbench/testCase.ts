@@ -1,6 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, extname, join } from 'node:path'
-import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import type { LoadSpec } from '../../engine/contracts/load.ts'
 import { EngineError } from '../../engine/errors.ts'
@@ -13,6 +12,7 @@ import { withinLimits } from '../../engine/quality/limits.ts'
 import { ownFile, type RunContext } from '../../engine/runtime/context.ts'
 import { FailureScope } from '../../engine/runtime/failureScope.ts'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
+import type { Fault } from '../../engine/sql/faults.ts'
 import { extractsOf } from '../../engine/sql/graph.ts'
 import { inFile } from '../../engine/sql/locate.ts'
 import type { SqlGraph } from '../../engine/sql/model.ts'
@@ -24,9 +24,10 @@ import { judgeExtracts } from '../../engine/transform/extracts.ts'
 import { openTables, runSetChecks, transform } from '../../engine/transform/models.ts'
 import type { Transformed } from '../../engine/transform/transformed.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
+import { Document } from '../config/document.ts'
 import type { JobOutline } from '../config/outline.ts'
-import { parseCsv } from '../util/csv.ts'
-import { refuseStrayColumn, valuesOf } from './rows.ts'
+import { validate } from '../config/validate.ts'
+import { openRows, refuseRows, strayColumns, strayOutputs, valuesOf, wronglyTyped } from './rows.ts'
 import { readOf } from './scratch.ts'
 
 /** The run's time where a case says none. */
@@ -39,7 +40,7 @@ const settings = z.strictObject({
   run_at: z
     .union([z.string(), z.date()])
     .transform(value => new Date(value))
-    .refine(value => !Number.isNaN(value.getTime()))
+    .refine(value => !Number.isNaN(value.getTime()), 'expected a time such as 2026-01-31T02:00:00Z')
     .optional(),
   night_checks: z.boolean().optional(),
   description: z.string().optional(),
@@ -52,19 +53,21 @@ export interface CaseSettings {
   nightChecks: boolean
 }
 
-/** The settings of a case: as its own `case.yaml` says, or the one of all cases. */
-export function caseSettings(folder: string): CaseSettings {
-  const [own, all] = [join(folder, 'case.yaml'), join(folder, '../../case.yaml')].map(file => {
-    if (!existsSync(file)) return {}
-    const parsed = settings.safeParse(parseYaml(readFileSync(file, 'utf8')) ?? {})
-    if (parsed.success) return parsed.data
-    throw new EngineError(
-      'CONFIG_INVALID',
-      `${file}: expected run_at (a time such as 2026-01-31T02:00:00Z), night_checks (true or false) and description`,
-    )
-  })
+/** The settings of a case: as its own `case.yaml` says, or the one of all cases. Fails with CONFIG_INVALID, at the line. */
+export async function caseSettings(folder: string): Promise<CaseSettings> {
+  const [own, all] = await Promise.all(
+    [join(folder, 'case.yaml'), join(folder, '../../case.yaml')].map(settingsIn),
+  )
   const said = { ...all, ...own }
   return { runAt: said.run_at ?? new Date(RUN_AT), nightChecks: said.night_checks ?? false }
+}
+
+async function settingsIn(file: string): Promise<z.output<typeof settings>> {
+  if (!existsSync(file)) return {}
+  const document = await Document.open(file, readFileSync(file, 'utf8'))
+  const said = validate(document, [], settings, document.value ?? {})
+  document.throwIfAny()
+  return said!
 }
 
 /** Columns of the extracts, and their keys. */
@@ -143,27 +146,28 @@ function withoutUnknown(graph: SqlGraph, known: ReadonlySet<string>): { graph: S
   return { graph: { ...graph, models, checks }, left }
 }
 
-/** A file that looks like an input and is none: misspelled, it would be an empty table. */
-function refuseStray(folder: string, tables: string[]): void {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+/** Fails with CONFIG_INVALID where a file looks like an input and is none: misspelled, it would be an empty table. */
+export function refuseStray(folder: string, tables: string[]): void {
+  const faults = readdirSync(folder, { withFileTypes: true }).flatMap((entry): Fault[] => {
     const { name } = entry
     const ending = extname(name)
-    if (name === 'case.yaml' || name === 'expected' || ending === '.md' || name.startsWith('.')) continue
+    if (name === 'case.yaml' || name === 'expected' || ending === '.md' || name.startsWith('.')) return []
     const table = basename(name, ending)
-    if (entry.isFile() && ['.csv', '.sql'].includes(ending) && tables.includes(table)) continue
-    throw new EngineError(
-      'CONFIG_INVALID',
-      `${join(folder, name)} is no input: no extract has this name${didYouMean(table, tables)}`,
+    if (entry.isFile() && ['.csv', '.sql'].includes(ending) && tables.includes(table)) return []
+    return [
       {
+        file: join(folder, name),
+        message: `is no input: no extract has this name${didYouMean(table, tables)}`,
         hint: `Inputs are ${tables.map(each => `${each}.csv`).join(', ')}, or .sql; what is expected lies in expected/.`,
       },
-    )
-  }
+    ]
+  })
+  refuseRows(faults)
 }
 
 function unknownColumns(name: string, input: string): EngineError {
-  const [header = []] = extname(input) === '.csv' ? parseCsv(readFileSync(input, 'utf8')) : [[]]
-  const columns = header.map(column => `${quoteName(column ?? '')} VARCHAR`).join(', ') || '…'
+  const names = extname(input) === '.csv' ? openRows(input).names : []
+  const columns = names.map(name => `${quoteName(name)} VARCHAR`).join(', ') || '…'
   return new EngineError('CONFIG_INVALID', `${input}: the columns of ${name} are not known`, {
     hint: `Run the job once, or write their types to tests/tables.sql: CREATE TABLE ${name} (${columns});`,
   })
@@ -182,34 +186,21 @@ async function inputSql(
       return `${value}::${typeName(column.type)} AS ${quoteName(column.name)}`
     })
   if (input === undefined) return `SELECT ${typed(new Set()).join(', ')} LIMIT 0`
-  const text = readFileSync(input, 'utf8')
   const known = columns.map(column => column.name)
   if (extname(input) === '.sql') {
+    const text = readFileSync(input, 'utf8')
     const file = { file: input, sql: text }
     await parseQuery(duck, file, 'an input')
     const described = await inFile(file, () => duck.rows(`DESCRIBE ${stripped(text)}`))
     const names = described.map(({ column_name }) => String(column_name))
-    refuseStrayColumn(input, name, names, known)
+    refuseRows(strayOutputs(file, name, names, known))
     return `SELECT ${typed(new Set(names.map(each => each.toLowerCase()))).join(', ')} FROM (${stripped(text)}\n)`
   }
-  const [header = [], ...lines] = parseCsv(text)
-  const names = header.map(column => column ?? '')
-  refuseStrayColumn(input, name, names, known)
-  const rows = valuesOf(input, names, lines)
-  if (rows.length === 0) return `SELECT ${typed(new Set()).join(', ')} LIMIT 0`
-  const given = `(VALUES ${rows.join(', ')}) AS given(${names.map(quoteName).join(', ')})`
-  for (const column of columns) {
-    if (!names.some(each => each.toLowerCase() === column.name.toLowerCase())) continue
-    const value = quoteName(column.name)
-    const [bad] = await duck.rows(
-      `SELECT ${value}::VARCHAR AS value FROM ${given} WHERE ${value} IS NOT NULL AND TRY_CAST(${value}::VARCHAR AS ${typeName(column.type)}) IS NULL LIMIT 1`,
-    )
-    if (bad)
-      throw new EngineError(
-        'CONFIG_INVALID',
-        `${input}: ${column.name}: ${bad.value} is no ${typeName(column.type)}`,
-      )
-  }
+  const rows = openRows(input)
+  refuseRows([...strayColumns(rows, name, known), ...(await wronglyTyped(duck, rows, columns))])
+  const { names } = rows
+  if (rows.rows.length === 0) return `SELECT ${typed(new Set()).join(', ')} LIMIT 0`
+  const given = `(VALUES ${valuesOf(rows).join(', ')}) AS given(${names.map(quoteName).join(', ')})`
   return `SELECT ${typed(new Set(names.map(each => each.toLowerCase()))).join(', ')} FROM ${given}`
 }
 

@@ -54,7 +54,7 @@ export interface TestOptions {
 export async function testJob({ folder, home, names, write, done }: TestOptions): Promise<TestResult> {
   const outline = await openOutline(folder, home)
   const graph = await graphOfOutline(outline)
-  const cases = foldersIn(join(folder, 'tests/cases'))
+  const cases = casesIn(folder)
   const unknown = names.find(name => !cases.includes(name))
   if (unknown !== undefined)
     throw new EngineError(
@@ -123,7 +123,7 @@ async function testOne(
   }
   try {
     await using stack = new AsyncDisposableStack()
-    const settings = caseSettings(folder)
+    const settings = await caseSettings(folder)
     const context = await scratchContext(outline, settings.runAt, stack)
     const left = await runCase(context, outline, graph, tables, folder, settings)
     if (!settings.nightChecks)
@@ -201,7 +201,7 @@ async function rowsOf(duck: Duck, table: string): Promise<number> {
 }
 
 /** The extracts' columns: of `tests/tables.sql`, declared, or as the last run knew them. */
-async function inputTables(outline: JobOutline, folder: string, home: string): Promise<Tables> {
+export async function inputTables(outline: JobOutline, folder: string, home: string): Promise<Tables> {
   const tables = new Map(outlineTables(outline, home))
   const file = join(folder, 'tests/tables.sql')
   if (!existsSync(file)) return tables
@@ -223,10 +223,13 @@ async function inputTables(outline: JobOutline, folder: string, home: string): P
   }
 }
 
-const foldersIn = (folder: string) =>
-  existsSync(folder)
+/** The names of a job's cases. */
+export function casesIn(job: string): string[] {
+  const folder = join(job, 'tests/cases')
+  return existsSync(folder)
     ? readdirSync(folder, { withFileTypes: true })
         .filter(entry => entry.isDirectory())
         .map(({ name }) => name)
         .sort()
     : []
+}

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
+import { caseFaults } from '../../src/workbench/caseFaults.ts'
 import { testJob } from '../../src/workbench/testJob.ts'
 import { commandLine } from '../commandLine.ts'
 import { type Project, project } from './project.ts'
@@ -124,22 +125,22 @@ const WRONG: [what: string, files: Record<string, string>, says: RegExp][] = [
   [
     'an input of no extract',
     { 'tests/cases/first/order.csv': 'order_id\n1\n' },
-    /order\.csv is no input: no extract has this name; did you mean "orders"\?/,
+    /order\.csv: is no input: no extract has this name; did you mean "orders"\?/,
   ],
   [
     'a column that is not there',
     { 'tests/cases/first/orders.csv': 'order_id,amont\n1,2\n' },
-    /orders\.csv: orders has no column amont; did you mean "amount"\?/,
+    /orders\.csv:1:10: orders has no column amont; did you mean "amount"\?/,
   ],
   [
     'a value of another type',
     { 'tests/cases/first/orders.csv': 'order_id,amount\n1,much\n' },
-    /orders\.csv: amount: much is no DECIMAL\(12,2\)/,
+    /orders\.csv:2:3: amount: much is no DECIMAL\(12,2\)/,
   ],
   [
     'a line that is too short',
     { 'tests/cases/first/orders.csv': 'order_id,amount\n1\n' },
-    /orders\.csv:2: 1 value where the first line has 2/,
+    /orders\.csv:2:1: 1 value where the first line has 2/,
   ],
   [
     'an expectation of no table',
@@ -149,7 +150,7 @@ const WRONG: [what: string, files: Record<string, string>, says: RegExp][] = [
   [
     'an expectation of a column that is not there',
     { 'tests/cases/first/expected/m.csv': 'order_id,nme\n1,Ada\n' },
-    /expected\/m\.csv: m has no column nme; did you mean "name"\?/,
+    /expected\/m\.csv:1:10: m has no column nme; did you mean "name"\?/,
   ],
   ['an empty expectation', { 'tests/cases/first/expected/m.csv': '' }, /expected\/m\.csv is empty/],
   [
@@ -166,7 +167,39 @@ const WRONG: [what: string, files: Record<string, string>, says: RegExp][] = [
     },
     /m\.sql:1: Could not convert string 'a' to INT32 \(column note\): order_id = 1/,
   ],
-  ['settings that are none', { 'tests/case.yaml': 'run_att: 2031-05-01\n' }, /case\.yaml: expected run_at/],
+  [
+    'settings that are none',
+    { 'tests/case.yaml': 'night_checks: true\nrun_att: 2031-05-01\n' },
+    /case\.yaml:2:1: unknown key "run_att"; did you mean "run_at"\?/,
+  ],
+  [
+    'a time that is none',
+    { 'tests/cases/first/case.yaml': 'run_at: tonight\n' },
+    /first\/case\.yaml:1:9: run_at: expected a time such as 2026-01-31T02:00:00Z; found "tonight"/,
+  ],
+  [
+    'values parted by semicolons',
+    { 'tests/cases/first/orders.csv': 'order_id;amount\n1;2\n' },
+    /orders\.csv:1:1: its columns are parted by ;, those of a test by commas\n {4}order_id;amount\n {4}\^/,
+  ],
+  [
+    'several faults, below a byte order mark and a value of two lines',
+    {
+      'tests/cases/first/orders.csv':
+        '\ufefforder_id,note,amount\n1,"a\nb",2\n2,東京,much\n3,x,3\nfour,y,4\n',
+    },
+    /orders\.csv:4:6: amount: much is no DECIMAL\(12,2\)\n {4}2,東京,much\n {11}\^\n.*orders\.csv:6:1: order_id: four is no BIGINT\n {4}four,y,4\n {4}\^$/,
+  ],
+  [
+    'a column that is named twice',
+    { 'tests/cases/first/expected/m.csv': 'order_id,ORDER_ID\n1,1\n' },
+    /expected\/m\.csv:1:10: names the column ORDER_ID twice/,
+  ],
+  [
+    'a query of a column that is not there',
+    { 'tests/cases/first/customers.sql': 'SELECT 1 AS customer_id,\n  2 AS nme' },
+    /customers\.sql:2:8: customers has no column nme/,
+  ],
 ]
 
 describe('what is wrong in a case is said of the file', () => {
@@ -176,6 +209,30 @@ describe('what is wrong in a case is said of the file', () => {
       assert.match((result!.error as EngineError).message, says)
       assert.doesNotMatch((result!.error as EngineError).message, /nightfreight-try/)
     })
+})
+
+test('validate tells what is wrong in cases, all at once, and runs none', async () => {
+  const job = project(
+    { after },
+    {
+      'tests/case.yaml': 'run_att: 2031-05-01\n',
+      'tests/cases/first/order.csv': 'order_id\n1\n',
+      'tests/cases/first/orders.csv': 'order_id,amont\n1,2\n',
+      'tests/cases/first/expected/findings.csv': 'check,record\n',
+      'tests/cases/first/expected/mm.csv': 'x\n1\n',
+    },
+  )
+  const faults = await caseFaults(job.folder, job.home)
+  assert.deepEqual(
+    faults.map(({ file, place, message }) => [file.split('/').at(-1), place?.line, message.split(';')[0]]),
+    [
+      ['case.yaml', 1, 'unknown key "run_att"'],
+      ['order.csv', undefined, 'is no input: no extract has this name'],
+      ['orders.csv', 1, 'orders has no column amont'],
+      ['findings.csv', 1, 'findings has no column check'],
+      ['mm.csv', undefined, 'no model or extract is called mm'],
+    ],
+  )
 })
 
 test('columns that nobody knows are asked for, with the line to write', async () => {
