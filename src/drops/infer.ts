@@ -14,6 +14,7 @@ import { type DropOptions, textFormat } from './options.ts'
 import { select } from './select.ts'
 import { Spool } from './spool.ts'
 import type { DropStore } from './store.ts'
+import { ValueReader } from './values.ts'
 
 /** Files whose headers are read at a time. */
 const AT_ONCE = 8
@@ -41,9 +42,9 @@ export async function inferColumns(
   try {
     const means = { store, duck, folder }
     let failure: unknown
-    const look = async (file: Taken, ...how: [TypeFinder?, Set<string>?]) => {
+    const look = async (file: Taken, values?: ValueReader) => {
       try {
-        return await inspect(means, options, file, ...how)
+        return await inspect(means, options, file, values)
       } catch (error) {
         // The run says it of the file, and leaves it out where it may.
         if (!(error instanceof BadFile)) throw error
@@ -54,19 +55,22 @@ export async function inferColumns(
     const known = last?.columns.filter(column => !last.absent.includes(column.name))
     const finder = new TypeFinder(styleOf(textFormat(options, 'csv')))
     const found: FileNames[] = []
-    if (!last)
+    if (!last) {
+      const values = new ValueReader(duck, folder, finder)
       for (const file of readable) {
-        const names = await look(file, finder)
+        const names = await look(file, values)
         if (names) found.push(names)
       }
-    else {
+      await values.finish()
+    } else {
       found.push(...(await inOrder(readable, file => look(file))))
       const has = new Set(last.columns.map(column => column.name))
       const fresh = new Set(
         found.flatMap(({ names, own }) => (own ? [] : names.filter(name => !has.has(name)))),
       )
-      for (const { file, names } of found)
-        if (names.some(name => fresh.has(name))) await look(file, finder, fresh)
+      const values = new ValueReader(duck, folder, finder, fresh)
+      for (const { file, names } of found) if (names.some(name => fresh.has(name))) await look(file, values)
+      await values.finish()
     }
     if (!last && found.every(({ names }) => names.length === 0)) {
       if (failure !== undefined) throw failure
