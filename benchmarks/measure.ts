@@ -21,8 +21,11 @@ export function usageOf(pid: number): Usage | undefined {
   }
 }
 
-/** CPU seconds of a process, and where asked for of the children it has waited for. Throws when it has gone. */
-export function cpuOf(pid: number, children: boolean): number {
+/**
+ * CPU seconds of a process, and where asked for of the children it has waited for; of a thread as `PID/task/TID`. Throws when
+ * it has gone.
+ */
+export function cpuOf(pid: number | string, children: boolean): number {
   // After the name, which may hold spaces: fields 14 to 17 of proc_pid_stat(5) are its own times and its children's.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ').slice(11, 15)
   return fields.slice(0, children ? 4 : 2).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS

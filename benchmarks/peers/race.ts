@@ -8,6 +8,8 @@ export interface Race {
   title: string
   /** What a reader of its figures has to know, as a sentence. */
   about?: string
+  /** What is made of all runs, as sentences. */
+  conclude?(standings: Standing[]): string
   contenders: Contender[]
   /** The tool that others are measured by: it checks nothing, and is no peer. */
   reference: string
@@ -83,7 +85,8 @@ export async function race(race: Race, rounds: number): Promise<Result> {
       }
     }
   }
-  const { name, title, about, reference } = race
+  const { name, title, reference } = race
+  const about = [race.about, race.conclude?.(standings)].filter(text => text).join('\n\n')
   return { name, title, ...(about && { about }), reference, standings }
 }
 

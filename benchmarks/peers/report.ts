@@ -15,8 +15,8 @@ export interface Report {
   results: Result[]
 }
 
-const middle = (figures: number[]) => figures.toSorted((a, b) => a - b)[figures.length >> 1]!
-const median = (runs: Measured[], of: keyof Measured) => middle(runs.map(run => run[of]))
+export const middle = (figures: number[]) => figures.toSorted((a, b) => a - b)[figures.length >> 1]!
+export const median = (runs: Measured[], of: keyof Measured) => middle(runs.map(run => run[of]))
 
 /** Writes `peers.json`, `peers.md` and a chart a workload. */
 export function writeReport(folder: string, report: Report): void {

@@ -4,6 +4,7 @@ import type { Ground } from './ground.ts'
 import { night, replace } from './nights.ts'
 import { queries } from './queries.ts'
 import type { Race } from './race.ts'
+import { serial } from './serial.ts'
 import { smallFiles } from './smallFiles.ts'
 
 /** By name, in the order of the report. */
@@ -57,4 +58,5 @@ export const WORKLOADS: Record<string, (ground: Ground) => Promise<Race>> = {
     ),
   files: smallFiles,
   queries,
+  serial,
 }
