@@ -119,6 +119,10 @@ class Binding {
         divided?.keys &&
         bucketKeyFault(divided.keys, buckets ? '@buckets' : '@materialised', this.found.columns)
       if (keyFault) this.fault({ file: model.file, place: divided.place, ...keyFault })
+      if (model.partial) {
+        this.broken.add(model.name)
+        continue
+      }
       const { enrich } = model
       const unfit = enrich && enrichFault({ file: model.file, enrich }, columns)
       if (unfit) {

@@ -38,6 +38,8 @@ export interface Model extends SqlFile {
   buckets?: Buckets
   /** The table is what this makes of the query's rows. */
   enrich?: Enrichment
+  /** It has columns that are not known: what gives them is not valid. */
+  partial?: true
 }
 
 /** A check: a query that returns the rows that are wrong. */

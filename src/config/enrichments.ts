@@ -8,7 +8,7 @@ import type { Document } from './document.ts'
 import { ENRICH, type JobFolder } from './folder.ts'
 import { IDENTIFIER, type JobYaml } from './schema.ts'
 
-/** The tables of `enrich`, as models over the tables that they are made from, and what is wrong with their functions. */
+/** The models, with the functions that they name, and the tables of `enrich`, as models over the tables that they are made from. */
 export async function readEnrichments(
   document: Document,
   yaml: JobYaml,
@@ -16,12 +16,20 @@ export async function readEnrichments(
   home: string,
 ): Promise<{ models: Model[]; faults: Fault[]; loads: Set<string> }> {
   const tables = [...Object.keys(yaml.extract), ...folder.models.map(({ name }) => name)]
-  const files = Object.values(yaml.enrich).flatMap(({ file }) => file ?? [])
+  const named = [...Object.values(yaml.enrich), ...folder.models.flatMap(each => each.function ?? [])]
+  const files = named.flatMap(({ file }) => file ?? [])
   // Worker threads take longer to load than most folders to read.
   const { functions, faults } =
     files.length > 0
       ? await (await import('./ownFunctions.ts')).readFunctions(home, files)
       : { functions: new Map<string, Enrichment>(), faults: [] }
+  const made = (file: string): Pick<Model, 'enrich' | 'partial'> => {
+    const enrich = functions.get(file)
+    return enrich ? { enrich } : { partial: true }
+  }
+  const own = folder.models.map((model): Model => {
+    return model.function ? { ...model, ...made(model.function.file) } : model
+  })
   const models = Object.entries(yaml.enrich).map(
     ([name, { kind, file, from, value = 'value', country }]): Model => {
       const path = ['enrich', name]
@@ -33,10 +41,7 @@ export async function readEnrichments(
           `enrich.${name}.from: no model or extract "${from}"${didYouMean(from, tables)}`,
         )
       const at = { name, file: `job.yaml: enrich.${name}` }
-      if (!kind) {
-        const enrich = functions.get(file!)
-        return { ...at, sql: `SELECT * FROM ${quoteName(from)}`, ...(enrich && { enrich }) }
-      }
+      if (!kind) return { ...at, sql: `SELECT * FROM ${quoteName(from)}`, ...made(file!) }
       const text = (column: string | undefined) =>
         `${column === undefined ? 'NULL' : quoteName(column)}::VARCHAR`
       const sql = `SELECT DISTINCT ${text(value)} AS value, ${text(country)} AS country FROM ${quoteName(from)} WHERE ${quoteName(value)} IS NOT NULL ORDER BY ALL`
@@ -46,5 +51,5 @@ export async function readEnrichments(
   const loads = [...functions.values()].flatMap(({ own }) =>
     Object.keys(own!.loads).map(url => `${ENRICH}/${decodeURIComponent(url.slice(own!.folder.length))}`),
   )
-  return { models, faults, loads: new Set(loads) }
+  return { models: [...own, ...models], faults, loads: new Set(loads) }
 }

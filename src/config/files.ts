@@ -19,7 +19,7 @@ export async function withDeclared(
   const seeds = await readSeeds(document, yaml, found.seeds)
   const own = { ...found, models: [...found.models, ...seeds.models] }
   const enriched = await readEnrichments(document, yaml, own, folder)
-  const models = [...own.models, ...enriched.models]
+  const { models } = enriched
   const checks = [...found.checks, ...readDeclaredChecks(document, yaml, models)]
   const problems = [...found.problems, ...seeds.faults, ...enriched.faults]
   // What a function that cannot be loaded imports is not known.
@@ -28,8 +28,8 @@ export async function withDeclared(
     ...found.passedOver,
     ...unused.map(file => ({
       file,
-      message: 'is not loaded: no enrichment of job.yaml names it, or a file that imports it',
-      hint: `enrich: { a_table: { file: ${file}, from: a_model } }`,
+      message: 'is not loaded: no model and nothing in job.yaml names it, or a file that imports it',
+      hint: `Write -- @enrich ${file} before the query of a model, or remove the file.`,
     })),
   ]
   return { ...found, models, checks, problems, passedOver }

@@ -3,22 +3,26 @@ import type { Fault } from '../../engine/sql/faults.ts'
 import type { Buckets, TableKey } from '../../engine/sql/model.ts'
 import { placeOf } from '../../engine/sql/text.ts'
 import type { Model, ModelHeader } from '../spec/job.ts'
+import { FUNCTION_FILE } from './schema.ts'
 
-const TAGS = ['owner', 'tags', 'column', 'materialised', 'buckets']
+const TAGS = ['owner', 'tags', 'column', 'materialised', 'buckets', 'enrich']
 const KINDS = ['view', 'table', 'incremental'] as const
 
 /**
  * What the comments before a model's query say of it: text, and lines `@owner NAME`, `@tags a, b`, `@column NAME TEXT`,
- * `@materialised view`, `table` or `incremental by TABLE.COLUMN, …`, `@buckets NUMBER by TABLE.COLUMN, …`. `faults` are those that change what is made; of others is warned.
+ * `@materialised view`, `table` or `incremental by TABLE.COLUMN, …`, `@buckets NUMBER by TABLE.COLUMN, …`,
+ * `@enrich enrich/FILE.ts`. `faults` are those that change what is made; of others is warned.
  */
 export function readHeader(
   file: string,
   sql: string,
-): Pick<Model, 'header' | 'materialised' | 'buckets'> & { faults: Fault[] } {
+): Pick<Model, 'header' | 'materialised' | 'buckets' | 'function' | 'partial'> & { faults: Fault[] } {
   const header: ModelHeader = { columns: [], tags: [], warnings: [] }
   const faults: Fault[] = []
   let materialised: Model['materialised']
   let buckets: Model['buckets']
+  let enrich: Model['function']
+  let partial = false
   const text: string[] = []
   let at = 0
   for (const line of sql.split('\n')) {
@@ -60,6 +64,16 @@ export function readHeader(
       const [, column, about] = /^("(?:[^"]|"")+"|\S+?):?(?:\s+(.*))?$/.exec(value)!
       const own = column!.startsWith('"') ? column!.slice(1, -1).replaceAll('""', '"') : column!
       header.columns.push({ name: own, text: about ?? '', place: placeOf(sql, start) })
+    } else if (name === 'enrich') {
+      if (enrich)
+        faults.push(fault('@enrich stands there twice', 'Read one model from another: each has one.'))
+      else if (FUNCTION_FILE.test(value)) enrich = { file: value, place: placeOf(sql, start) }
+      else {
+        partial = true
+        faults.push(
+          fault(`@enrich ${value} is no file of TypeScript in enrich/`, 'Write -- @enrich enrich/geo.ts'),
+        )
+      }
     } else if (name === 'buckets') {
       const found = bucketsOf(value)
       if (typeof found === 'string')
@@ -101,6 +115,8 @@ export function readHeader(
     ...(!isEmpty && { header: { ...header, ...(description && { description }) } }),
     ...(materialised && { materialised }),
     ...(buckets && { buckets }),
+    ...(enrich && { function: enrich }),
+    ...(partial && { partial }),
     faults,
   }
 }

@@ -182,16 +182,16 @@ const load = z.strictObject({
   sensitive: names.optional(),
 })
 
+/** A file with a function of a job. */
+export const FUNCTION_FILE = /^enrich\/(?!(.*\/)?\.\.?\/)[^\\:]+\.m?[jt]s$/
+
 /** A table of rows with what SQL cannot make of them: of a kind that is ours, or by a file of the job's. */
 const enrichment = z
   .strictObject({
     kind: z.enum(['phone']).optional(),
     file: z
       .string()
-      .regex(
-        /^enrich\/(?!.*(^|\/)\.\.?(\/|$))[^\\:]+\.m?[jt]s$/,
-        'expected a file of TypeScript in enrich/: enrich/geo.ts',
-      )
+      .regex(FUNCTION_FILE, 'expected a file of TypeScript in enrich/: enrich/geo.ts')
       .optional(),
     from: z.string(),
     /** Columns of `from`, of a kind that is ours. */

@@ -123,7 +123,8 @@ ${section(
   }; read by ${readers.length > 0 ? joined(readers) : 'nobody'}.</p>${graphOf(this.near(own), `Tables near ${own.name}`)}`,
 )}
 ${this.checks(own)}
-${model && !model.enrich && !model.seed ? section('Query', html`<pre tabindex="0"><code>${model.sql}</code></pre>`) : undefined}
+${model?.enrich?.own ? section('Function', html`<p>Columns <b>${model.enrich.gives.map(({ name }) => name).join(', ')}</b> are given by <code>${model.enrich.own.file}</code>, of <b>${model.enrich.takes.map(({ name }) => name).join(', ')}</b>.</p>`) : undefined}
+${model && (!model.enrich || model.function) && !model.seed ? section('Query', html`<pre tabindex="0"><code>${model.sql}</code></pre>`) : undefined}
 ${this.runs(own)}`,
       '../',
     )

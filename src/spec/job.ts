@@ -41,8 +41,12 @@ export interface Model extends SqlFile {
   buckets?: Buckets
   /** Whether it is a file of `seeds/`: its query holds the values. */
   seed?: true
-  /** Of a table of job.yaml's `enrich`. */
+  /** The file of a function that its header names. */
+  function?: { file: string; place: Place }
+  /** Of a table of job.yaml's `enrich`, and of one with a function. */
   enrich?: Enrichment
+  /** Its function is not valid: not all of its columns are known. */
+  partial?: true
 }
 
 /** What SQL cannot say of a model. */

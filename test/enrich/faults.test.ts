@@ -11,6 +11,7 @@ import { faultText } from '../../engine/sql/faults.ts'
 import { enrichRows } from '../../engine/transform/enrichRows.ts'
 import { columnsOf } from '../../engine/transform/modelTypes.ts'
 import { readFolder } from '../../src/config/folder.ts'
+import { readHeader } from '../../src/config/header.ts'
 import { readFunctions } from '../../src/config/ownFunctions.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'nf-faults-'))
@@ -136,6 +137,31 @@ test('what cannot be loaded, or may not be, is told at its line', async () => {
   )
 })
 
+test('a model that names no file of functions is told at its line', () => {
+  const { faults, ...said } = readHeader('m.sql', '-- @enrich ../geo.ts\nSELECT 1 AS id')
+  assert.deepEqual(said, { partial: true })
+  assert.equal(
+    faults.map(fault => faultText(fault)).join('\n'),
+    `m.sql:1: @enrich ../geo.ts is no file of TypeScript in enrich/
+    -- @enrich ../geo.ts
+    ^
+    hint: Write -- @enrich enrich/geo.ts`,
+  )
+  for (const file of [
+    'enrich/geo.sql',
+    'enrich/../geo.ts',
+    '/enrich/geo.ts',
+    'enrich/a/../../b.ts',
+    'https://x/enrich/geo.ts',
+    'enrich/https:/x.ts',
+  ])
+    assert.equal(readHeader('m.sql', `-- @enrich ${file}\nSELECT 1`).faults.length, 1, file)
+  assert.equal(
+    readHeader('m.sql', '-- @enrich enrich/deep/geo.mts\nSELECT 1').function?.file,
+    'enrich/deep/geo.mts',
+  )
+})
+
 test('a job is another one where any file of its functions is', async () => {
   const place = job(`import data from './data.json' with { type: 'json' }\n${TAKES}${GIVES}${BODY}`, {
     'job.yaml': 'job: a',
@@ -155,39 +181,40 @@ test('a job is another one where any file of its functions is', async () => {
 const workers = new Workers(1)
 after(() => workers.close())
 
-/** How a function of a body fails over two rows of a model. */
-async function failing(body: string, mask = Mask.none): Promise<string> {
+/** How a function of a body fails over the rows of a query: of three, where none is given. */
+async function failing(
+  body: string,
+  mask = Mask.none,
+  sql = "FROM (VALUES (7, 'AB1'), (8, 'bad'), (9, NULL)) AS t(id, zip)",
+): Promise<string> {
   const place = job(`${TAKES}${GIVES}${body}`)
   const { functions, faults } = await read(place)
   assert.deepEqual(faults, [])
-  const duck = await Duck.open({ threads: 1, folders: [place] })
-  const model = {
-    name: 'places',
-    file: 'job.yaml: enrich.places',
-    sql: "SELECT * FROM (VALUES (7, 'AB1'), (8, 'bad'), (9, NULL)) AS t(id, zip)",
-    enrich: functions.get('enrich/geo.ts')!,
-  }
+  const duck = await Duck.open({ threads: 4, folders: [place] })
+  const enrich = functions.get('enrich/geo.ts')!
+  const model = { name: 'places', file: 'job.yaml: enrich.places', sql, enrich }
   const work = {
     ...{ duck, workers, mask, root: place, threads: 1, keys: ['id'], note() {} },
     signal: new AbortController().signal,
-    version: model.enrich.version,
+    version: enrich.version,
     folder: 'work',
   }
   try {
-    await enrichRows(work, model, await columnsOf({ duck, root: place }, model), undefined, 'made.parquet')
+    const columns = await columnsOf({ duck, root: place }, model)
+    const { rows } = await enrichRows(work, model, columns, undefined, 'made.parquet')
+    return `${rows} rows`
   } catch (error) {
     const { code, message, hint } = error as EngineError
     return `${code} ${message}\n${hint}`
   } finally {
     duck.close()
   }
-  return 'nothing'
 }
 
 const gives = (n: string) => `export const enrich = ({ zip }) => ({ region: zip, n: ${n} })\n`
 
 test('a function that throws, or gives what it does not declare, is told with its line and its row', async () => {
-  assert.equal(await failing(BODY), 'nothing')
+  assert.equal(await failing(BODY), '3 rows')
   const throws = "zip.map(value => { if (value === 'bad') throw new RangeError('no such zip'); return 1 })"
   const hint =
     'Mend the function, or have it give null for such values; a check of the table it is from can reject such rows before.'
@@ -246,4 +273,9 @@ test('a thread that a function ends is told', async () => {
   const later =
     "export const enrich = () => new Promise(() => setTimeout(() => { throw new Error('late') }))\n"
   assert.match(await failing(later), /^ENRICH_FAILED enrich\/geo.ts:3: its thread ended: /)
+})
+
+test('each row of many is given once, however they are divided', async () => {
+  const rows = "SELECT i AS id, 'some text of ' || i AS zip FROM range(400_000) AS t(i)"
+  assert.equal(await failing(BODY, Mask.none, rows), '400000 rows')
 })

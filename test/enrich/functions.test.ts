@@ -175,8 +175,11 @@ test('only rows that no night has given are given; another file that it loads ma
   job.write('drop/more.csv', 'id,zip\n5,ZZ9\n1,XY2\n')
   const second = await job.run('run')
   assert.match(second.output, /places: 4 distinct values, 1 of them new/)
-  const shown = await job.run('show', 'places', '--where', 'id = 5')
-  assert.match(shown.output, /5 +ZZ9 +ZZ/)
+  // As a model says it by itself.
+  job.write('fifth.sql', '-- @enrich enrich/geo.ts\nSELECT id, zip FROM raw WHERE id = 5\n')
+  job.write('named.sql', 'SELECT id, lower(region) AS low FROM fifth')
+  const shown = await job.run('show', 'named')
+  assert.match(shown.output, /5 +zz/)
   job.write('enrich/regions.ts', regions(1))
   const tried = await job.run('show', 'places', '--where', 'id = 5')
   assert.match(tried.output, /5 +ZZ9 +Z\n/)
