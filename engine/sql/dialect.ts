@@ -68,7 +68,38 @@ const FUNCTIONS: Record<string, string> = {
   farm_fingerprint: 'hash(a)',
   sha2: 'sha256(text)',
   generate_uuid: 'md5(…) of columns that identify the row',
+  rand: 'hash(key), for an order that is the same each time',
+  unix_timestamp: 'epoch(time)',
+  to_unix_timestamp: 'epoch(time)',
+  from_unixtime: 'to_timestamp(seconds)',
+  struct: "{'a': a, 'b': b}",
+  datefromparts: 'make_date(year, month, day)',
+  find_in_set: "list_position(split(text, ','), value)",
   uuid_string: 'md5(…) of columns that identify the row',
+}
+
+/** What other databases call a type, and how DuckDB does. */
+const TYPES: Record<string, string> = {
+  number: 'DECIMAL(18,2)',
+  money: 'DECIMAL(19,4)',
+  smallmoney: 'DECIMAL(10,4)',
+  bignumeric: 'DECIMAL(38,9)',
+  datetime2: 'TIMESTAMP',
+  smalldatetime: 'TIMESTAMP',
+  datetimeoffset: 'TIMESTAMPTZ',
+  timestamp_ntz: 'TIMESTAMP',
+  timestamp_ltz: 'TIMESTAMPTZ',
+  timestamp_tz: 'TIMESTAMPTZ',
+  float64: 'DOUBLE',
+  varchar2: 'VARCHAR',
+  nvarchar2: 'VARCHAR',
+  ntext: 'VARCHAR',
+  clob: 'VARCHAR',
+  variant: 'JSON',
+  object: 'JSON',
+  uniqueidentifier: 'UUID',
+  unsigned: 'UBIGINT',
+  signed: 'BIGINT',
 }
 
 /** Functions that are there with OVER only. */
@@ -94,6 +125,8 @@ export function typesHint(message: string): string | undefined {
     return "A time is written by strftime(time, '%Y-%m')."
   if (/^(LIKE|~~)$/.test(name ?? '') && /^(DATE|TIMESTAMP)/.test(types))
     return "A time is no text: write year(time) = 2026, or time >= '2026-01-01' AND time < '2027-01-01'."
+  if (/^Wrong number of arguments to IF/.test(message)) return 'Write if(condition, a, b).'
+  if (name === '<=>') return "DuckDB's SQL says IS NOT DISTINCT FROM."
   if (/^SELECT INTO/.test(message)) return "A model's table has the name of its file: take INTO out."
   if (name === '&&' && types.includes('BOOLEAN')) return "DuckDB's SQL says AND."
   if (name === 'datediff' || name === 'date_diff')
@@ -109,6 +142,9 @@ export const windowHint = (name: string): string | undefined =>
 
 /** How DuckDB's SQL says what a function of another database does. */
 export const ownWord = (name: string): string | undefined => FUNCTIONS[name.toLowerCase()]
+
+/** What a type of another database is to DuckDB. */
+export const ownType = (name: string): string | undefined => TYPES[name.toLowerCase()]
 
 const SIGNS: [sign: RegExp, message: string, hint: string][] = [
   [/^`$/, 'names are not quoted with `', 'Write "name" in double quotes, or without any.'],

@@ -1,7 +1,7 @@
 import { EngineError } from '../errors.ts'
 import { didYouMean } from '../nearest.ts'
 import type { Described } from './checkColumns.ts'
-import { givenHint, ownWord, typesHint, windowHint } from './dialect.ts'
+import { givenHint, ownType, ownWord, typesHint, windowHint } from './dialect.ts'
 import { SqlError } from './duckdb.ts'
 import { type Fault, faultText } from './faults.ts'
 import { isGenerated, type Query, type SqlFile } from './parse.ts'
@@ -180,7 +180,7 @@ function wording({ text, missing }: SqlError): { message: string; hint?: string 
     .replace(' when casting from source column ', ' in column ')
     .replace(/(?<=')!?~~\*?(?=\()/, operator => OPERATORS[operator]!)
   if (missing) {
-    const own = missing.kind === 'type' ? [] : ownWord(missing.name)
+    const own = missing.kind === 'type' ? ownType(missing.name) : ownWord(missing.name)
     const windowed = missing.kind === 'type' ? undefined : windowHint(missing.name)
     if (windowed) return { message, hint: windowed }
     if (typeof own === 'string') return { message, hint: `DuckDB's SQL says ${own}.` }

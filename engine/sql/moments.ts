@@ -1,3 +1,4 @@
+import { nearest } from '../nearest.ts'
 import type { SqlNode } from './parse.ts'
 import type { ColumnOf, Pitfall } from './pitfalls.ts'
 
@@ -6,7 +7,7 @@ const DAY = /^\d{4}-\d\d-\d\d$/
 
 /** What a time is written, read or compared by, and seldom should be. */
 export function momentPitfall(node: SqlNode, columnOf: ColumnOf): Pitfall | undefined {
-  return formatPitfall(node) ?? dayPitfall(node, columnOf)
+  return formatPitfall(node) ?? zonePitfall(node) ?? dayPitfall(node, columnOf)
 }
 
 function formatPitfall(node: SqlNode): Pitfall | undefined {
@@ -39,6 +40,24 @@ function formatPitfall(node: SqlNode): Pitfall | undefined {
       hint: `Minutes are %M: '${text.replace(/(%-?[HI]\W?%-?)m/, '$1M')}'.`,
     }
   return undefined
+}
+
+/** A time zone of a region that there is not: it is found out with the first value. */
+function zonePitfall(node: SqlNode): Pitfall | undefined {
+  const [zone] = node.function_name === 'timezone' ? (node.children as SqlNode[]) : []
+  const name = zone && textOf(zone)
+  if (name === undefined || !/^\w+\/\w+/.test(name)) return undefined
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+    return undefined
+  } catch {
+    const near = nearest(name, Intl.supportedValuesOf('timeZone'))
+    return {
+      node: zone!,
+      message: `there is no time zone ${name}`,
+      hint: near ? `Write '${near}'.` : "Write one such as 'Europe/Berlin'.",
+    }
+  }
 }
 
 /** Letters that other tools write the parts of a time with, in what strftime() has for them. */

@@ -98,6 +98,8 @@ function callPitfall(node: SqlNode): Pitfall | undefined {
       hint: 'Write first_value(… ORDER BY … DESC), or ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING.',
     }
   if (node.class === 'WINDOW') {
+    const same = sameOrder(node)
+    if (same) return same
     const fixed = [
       ...((node.partitions as SqlNode[] | undefined) ?? []),
       ...((node.orders as { expression: SqlNode }[] | undefined) ?? []).map(({ expression }) => expression),
@@ -133,6 +135,15 @@ function callPitfall(node: SqlNode): Pitfall | undefined {
       message: 'count() counts every value that is not NULL: false and 0, too',
       hint: 'Write count(*) FILTER (WHERE …), or count_if(…).',
     }
+  const zeroed = aggregateOfRest(name, node)
+  if (zeroed) return zeroed
+  const none = /^(\+|-|\*|\/|\|\|)$/.test(name) ? children.find(each => literal(each) === null) : undefined
+  if (none && children.length === 2)
+    return {
+      node,
+      message: `${name} with NULL is NULL in every row`,
+      hint: 'Take NULL out, or write coalesce(column, value).',
+    }
   if (name === 'nullif' && literal(first!) != null)
     return {
       node,
@@ -162,6 +173,39 @@ function callPitfall(node: SqlNode): Pitfall | undefined {
       hint: `Write '${looked.replaceAll(/^%|%$/g, '')}'; or LIKE '${looked}'.`,
     }
   return undefined
+}
+
+/** A window whose order is of what its rows are parted by: they have all the same of it. */
+function sameOrder(node: SqlNode): Pitfall | undefined {
+  const names = (list: SqlNode[]) =>
+    list.map(each => (isColumn(each) ? each.column_names!.at(-1)!.toLowerCase() : ''))
+  const parts = names((node.partitions as SqlNode[] | undefined) ?? [])
+  const orders = names(
+    ((node.orders as { expression: SqlNode }[] | undefined) ?? []).map(each => each.expression),
+  )
+  if (orders.length === 0 || !orders.every(name => name && parts.includes(name))) return undefined
+  return {
+    node,
+    message: `ORDER BY ${orders.join(', ')} orders nothing: each PARTITION BY ${parts.join(', ')} has one value of it`,
+    hint: 'Order by what says which row is the first: PARTITION BY key ORDER BY changed_at DESC.',
+  }
+}
+
+/** An aggregate of a CASE whose ELSE is a value, and stands for the rows that are not meant. */
+function aggregateOfRest(name: string, { children, distinct }: SqlNode): Pitfall | undefined {
+  const [only] = children as SqlNode[]
+  if (only?.type !== 'CASE_EXPR' || !(/^(avg|mean|min|median)$/.test(name) || (name === 'count' && distinct)))
+    return undefined
+  const rest = literal(only.else_expr as SqlNode)
+  const whens = (only.case_checks as { then_expr: SqlNode }[]).map(({ then_expr }) => literal(then_expr))
+  // Of 1 and 0, the mean is a share.
+  if (whens.some(value => value !== undefined) || (rest !== 0 && !(distinct && rest != null)))
+    return undefined
+  return {
+    node: only,
+    message: `${name}() takes ELSE ${rest} for a value, too`,
+    hint: 'Leave ELSE out: NULL is not counted.',
+  }
 }
 
 /** Whether an expression is true or false, or 1 or 0, and never NULL where what it looks at is not. */
@@ -260,26 +304,26 @@ const isUnorderedCall = ({ order_bys: modifier }: SqlNode) =>
 
 const isZero = (node: SqlNode | undefined) => node !== undefined && Number(literal(node) ?? Number.NaN) === 0
 
-/** Conditions of a WHERE that undo a LEFT JOIN: rows without a partner have NULL there, and no comparison is true of it. */
-export function undoneJoins(conditions: SqlNode[], left: ReadonlySet<string>): Pitfall[] {
+/** Conditions that undo a LEFT JOIN: rows without a partner have NULL there, and nothing is true of it. `isOuter`: of a column. */
+export function undoneJoins(conditions: SqlNode[], isOuter: (column: SqlNode) => boolean): Pitfall[] {
   return conditions.flatMap(node => {
-    if (
-      node.class !== 'COMPARISON' ||
-      node.type === 'COMPARE_DISTINCT_FROM' ||
-      node.type === 'COMPARE_NOT_DISTINCT_FROM'
-    )
-      return []
-    const column = [node.left, node.right].find(
-      side => isColumn(side as SqlNode) && (side as SqlNode).column_names!.length > 1,
-    ) as SqlNode | undefined
-    const alias = column?.column_names?.[0]
-    if (alias === undefined || !left.has(alias.toLowerCase())) return []
-    return [
-      {
-        node,
-        message: `the LEFT JOIN is undone: rows without a partner have NULL in ${column!.column_names!.join('.')}, and are left out`,
-        hint: `Move the condition into the join's ON, or write JOIN in place of LEFT JOIN.`,
-      },
-    ]
+    const column = strictlyOf(node).find(each => each && isColumn(each) && isOuter(each))
+    return column ? [undoneBy(node, column.column_names!.join('.'))] : []
   })
+}
+
+export const undoneBy = (node: SqlNode, column: string): Pitfall => ({
+  node,
+  message: `the LEFT JOIN is undone: rows without a partner have NULL in ${column}, and are left out`,
+  hint: `Move the condition into the join's ON, or write JOIN in place of LEFT JOIN.`,
+})
+
+/** What a condition is never true of where it is NULL. */
+function strictlyOf(node: SqlNode): SqlNode[] {
+  const children = (node.children as SqlNode[] | undefined) ?? []
+  if (node.class === 'COMPARISON')
+    return /DISTINCT_FROM$/.test(node.type!) ? [] : [node.left as SqlNode, node.right as SqlNode]
+  if (node.type === 'COMPARE_BETWEEN') return [node.input as SqlNode]
+  const isStrict = /^COMPARE_(NOT_)?IN$/.test(node.type ?? '') || /^!?~~\*?$/.test(node.function_name ?? '')
+  return isStrict ? children.slice(0, 1) : []
 }

@@ -126,6 +126,16 @@ function phraseHint(tokens: StatementText[], index: number): string | undefined 
     tokens.slice(Math.max(0, index - 3), index - 1).some(({ text }) => /^[<>]=?$/.test(text))
   )
     return 'Write a < b AND b < c, or BETWEEN … AND ….'
+  if (/^(REGEXP|RLIKE)$/.test(word!)) return "DuckDB's SQL says regexp_matches(text, pattern)."
+  if (word === 'APPLY')
+    return `Write ${before === 'OUTER' ? 'LEFT JOIN LATERAL (…) AS t ON true' : 'JOIN LATERAL (…) AS t ON true'}.`
+  if (/^(AS|,|FROM|\))$/.test(word!) && one === '%' && /^\d/.test(two!)) return '20 % is 0.2.'
+  if (
+    word === 'LIMIT' &&
+    before !== ')' &&
+    tokens.slice(0, index).some(({ text }) => /^ARRAY_AGG$/i.test(text))
+  )
+    return 'Write first(… ORDER BY …) for the first of them.'
   if (before === 'IS' && /^['\d]/.test(own!))
     return 'IS goes with NULL, TRUE and FALSE: a value is compared by =.'
   if (word === 'OFFSET' && before === '[') return 'A list begins with 1: write [1] for the first.'

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { faultText, type SqlInvalid } from '../../engine/sql/faults.ts'
 import { validateJob } from '../../src/runs/validateJob.ts'
-import { MISTAKES, PLAIN, RIGHT, YAML } from './mistakes.ts'
+import { MISTAKES, PLAIN, YAML } from './mistakes.ts'
+import { RIGHT } from './rightSql.ts'
 import { type SmallJob, smallJob } from './small.ts'
 
 // Typical mistakes of those who write SQL, and all that is said of each: mistakes.txt, to be read by people. GOLDEN=write
