@@ -8,7 +8,7 @@ import type {
 import { EngineError } from '../../../engine/errors.ts'
 import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
-import { isMariadb, logSettings, obstacleOf, serverId, tableFacts } from './followed.ts'
+import { isMariadb, logSettings, obstacleOf, serverId, tableFacts, withGrant } from './followed.ts'
 import { type BinlogPosition, binlogPosition, fileNumber, positionText } from './position.ts'
 import { literal } from './types.ts'
 import { watchBinlog } from './watch.ts'
@@ -196,14 +196,3 @@ async function checkThere(
 }
 
 const sorted = (gtids: string | null) => (gtids ?? '').split(',').sort().join(',')
-
-function withGrant(error: unknown): unknown {
-  if (!(error instanceof EngineError) || !['PERMISSION_DENIED', 'AUTH_FAILED'].includes(error.code))
-    return error
-  const { errno } = (error.cause ?? {}) as { errno?: number }
-  if (errno !== 1227) return error
-  return new EngineError('PERMISSION_DENIED', `${error.message}, which reading its log needs`, {
-    cause: error,
-    hint: 'GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the user of the connection;',
-  })
-}

@@ -9,7 +9,7 @@ import { type BinlogListener, BinlogReader } from './binlog.ts'
 import { databaseAndName } from './catalog.ts'
 import { CharacterSets } from './characterSets.ts'
 import { type Access, ask, connect, engineError, interrupt, interruptOn, type Session } from './connect.ts'
-import { isMariadb, serverId } from './followed.ts'
+import { isMariadb, serverId, withGrant } from './followed.ts'
 import { RowWriter } from './loggedRows.ts'
 import { type BinlogPosition, binlogPosition, positionText, reaches } from './position.ts'
 import { alteredColumns, effectOf } from './statements.ts'
@@ -79,7 +79,7 @@ export async function readChanges(
     return { position: positionText(end), counts: followed.map(({ writer }) => writer.table.counts) }
   } catch (error) {
     if (signal.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
-    throw engineError(name, error)
+    throw withGrant(engineError(name, error))
   } finally {
     release()
     connection.destroy()

@@ -1,3 +1,4 @@
+import { EngineError } from '../../../engine/errors.ts'
 import type { Diagnosis, Needs } from '../declare/define.ts'
 import { databaseAndName, primaryKey } from './catalog.ts'
 import { ask, type Session } from './connect.ts'
@@ -144,4 +145,16 @@ export async function diagnoseLog(session: Session, follows: Needs['follows']): 
     else if (facts) found.push({ ok: true, what: `the log tells all changes of ${table}` })
   }
   return found
+}
+
+/** Says what gives a privilege that reading the log lacks. */
+export function withGrant(error: unknown): unknown {
+  if (!(error instanceof EngineError) || !['PERMISSION_DENIED', 'AUTH_FAILED'].includes(error.code))
+    return error
+  const { errno } = (error.cause ?? {}) as { errno?: number }
+  if (errno !== 1227) return error
+  return new EngineError('PERMISSION_DENIED', `${error.message}, which reading its log needs`, {
+    cause: error,
+    hint: 'GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the user of the connection;',
+  })
 }

@@ -13,7 +13,7 @@ import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { megabytes } from '../../util/units.ts'
 import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteLiteral } from './connect.ts'
 import { followable, publish, storedTables } from './followed.ts'
-import { lsnOf } from './lsn.ts'
+import { lsnOf, lsnText } from './lsn.ts'
 import { idle, LOG_END, madeSlot, refusePassed, slotNamed } from './slot.ts'
 import { watchSlot } from './watch.ts'
 
@@ -73,11 +73,19 @@ export class PostgresChangeLog implements ChangeLog {
         )
       if (gone) await this.dropSlot(client, reader)
       if (!slot || gone) await this.createSlot(reader, signal)
-      const [end] = await this.ask<{ lsn: string }>(
+      const [end] = await this.ask<{ lsn: string; replays: string }>(
         client,
-        'SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn',
+        `SELECT pg_is_in_recovery()::text AS replays,
+           CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END AS lsn`,
       )
-      return end!.lsn
+      const { lsn, replays } = end!
+      const beyond = known.find(({ from }) => lsnOf(from!) > lsnOf(lsn))
+      // One that replays another's log may lag behind.
+      if (beyond && replays === 'false')
+        throw lost(
+          `its log ends at ${lsn}, before ${lsnText(lsnOf(beyond.from!))}, up to which it was read, as after the server was restored from a backup`,
+        )
+      return lsn
     })
   }
 
@@ -118,7 +126,7 @@ export class PostgresChangeLog implements ChangeLog {
       if (slot && lsnOf(slot.confirmed) < lsnOf(position))
         await this.ask(
           client,
-          `SELECT pg_replication_slot_advance(${quoteLiteral(reader)}, ${quoteLiteral(position)})`,
+          `SELECT pg_replication_slot_advance(${quoteLiteral(reader)}, ${quoteLiteral(lsnText(lsnOf(position)))})`,
         )
     })
   }
@@ -182,7 +190,17 @@ export class PostgresChangeLog implements ChangeLog {
         `SELECT 1 FROM pg_publication WHERE pubname = ${quoteLiteral(reader)}`,
       )
       if (there.length > 0) {
-        await this.ask(client, `DROP PUBLICATION ${quoteIdent(reader)}`)
+        const statement = `DROP PUBLICATION ${quoteIdent(reader)}`
+        try {
+          await ask(client, this.access.name, statement)
+        } catch (error) {
+          if (!(error instanceof EngineError) || error.code !== 'PERMISSION_DENIED') throw error
+          const done = removed.length > 0 ? `removed ${removed.join(', ')}; ` : ''
+          throw new EngineError('PERMISSION_DENIED', `${error.message} (${done}the publication is left)`, {
+            cause: error,
+            hint: `Have its owner run: ${statement};`,
+          })
+        }
         removed.push(`publication ${reader}`)
       }
       return removed

@@ -17,7 +17,8 @@ import {
   quoteLiteral,
   quoteTable,
 } from './connect.ts'
-import { lsnOf, lsnText } from './lsn.ts'
+import { Continuity } from './continuity.ts'
+import { lastReadOf, lsnOf, lsnText, positionText } from './lsn.ts'
 import { EPOCH_SECONDS, type LogDecoder, PgOutput } from './pgoutput.ts'
 import type { PostgresExtract } from './settings.ts'
 import { idle, refusePassed } from './slot.ts'
@@ -54,20 +55,26 @@ export async function readChanges(
     }
     const positions = new Map(tables.map(table => [table, lsnOf(table.read.from)]))
     const [start = 0n] = [...positions.values()].sort((a, b) => (a < b ? -1 : 1))
+    const [last] = tables.flatMap(table =>
+      positions.get(table) === start ? (lastReadOf(table.read.from) ?? []) : [],
+    )
     const slot = await idle(client, name, request.reader, signal)
     if (slot) for (const { read } of tables) refusePassed(name, request.reader, slot, read.from, read.extract)
     const until = lsnOf(request.until)
-    const decoder = new PgOutput(name, byOid, positions, until)
+    const confirmed = slot ? lsnOf(slot.confirmed) : start
+    const continuity = new Continuity(name, start, confirmed, last)
+    const decoder = new PgOutput(name, byOid, positions, until, continuity)
     const { silence } = access.timeouts ?? DEFAULT_TIMEOUTS
     const end = await unlessSilent(
       socketOf(client),
       silence,
       name,
-      () => stream(client, name, request.reader, start, until, decoder),
+      () => stream(client, name, request.reader, confirmed < start ? confirmed : start, until, decoder),
       () => hangUp(client),
     )
+    continuity.check()
     for (const table of tables) table.flush()
-    return { position: lsnText(end), counts: tables.map(({ counts }) => counts) }
+    return { position: positionText(end, continuity.last), counts: tables.map(({ counts }) => counts) }
   } catch (error) {
     if (signal.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
     throw postgresError(error, name)

