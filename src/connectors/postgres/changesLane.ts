@@ -61,6 +61,7 @@ export async function readChanges(
     const slot = await idle(client, name, request.reader, signal)
     if (slot) for (const { read } of tables) refusePassed(name, request.reader, slot, read.from, read.extract)
     const until = lsnOf(request.until)
+    // At the positions, or before them, where the run before was killed ere it told the server.
     const confirmed = slot ? lsnOf(slot.confirmed) : start
     const continuity = new Continuity(name, start, confirmed, last)
     const decoder = new PgOutput(name, byOid, positions, until, continuity)
@@ -69,7 +70,7 @@ export async function readChanges(
       socketOf(client),
       silence,
       name,
-      () => stream(client, name, request.reader, confirmed < start ? confirmed : start, until, decoder),
+      () => stream(client, name, request.reader, confirmed, until, decoder),
       () => hangUp(client),
     )
     continuity.check()
