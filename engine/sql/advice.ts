@@ -1,6 +1,6 @@
 import { fanOuts, type Known } from './fanOut.ts'
 import type { Fault } from './faults.ts'
-import type { SqlGraph } from './model.ts'
+import type { OrderedCheck, SqlGraph } from './model.ts'
 import { firstPlace, isGenerated, type Query, type SqlNode } from './parse.ts'
 import type { Pitfall } from './pitfalls.ts'
 import { Select } from './selectAdvice.ts'
@@ -14,7 +14,8 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
   const byTable = new Map(
     models.flatMap(({ name, file }) => (queries.has(file) ? [[name, queries.get(file)!] as const] : [])),
   )
-  for (const { name, file, sql } of [...models, ...checks]) {
+  for (const source of [...models, ...checks]) {
+    const { name, file, sql } = source
     const query = queries.get(file)
     const top = (query?.tree.statements as { node?: SqlNode }[] | undefined)?.[0]?.node
     if (!top || isGenerated(file)) continue
@@ -69,8 +70,9 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
     for (const each of crossedColumns(top)) advise(each.node, each.message, each.hint)
     if (!isModel) for (const each of levelPitfalls(top, query!)) advise(each.node, each.message, each.hint)
     for (const select of selectsIn(top)) {
+      const judged = isModel ? undefined : (source as OrderedCheck).model
       const follows = !isModel && select.node === top ? 'this check can never fail' : 'no row is found'
-      const own = { ...select, known, queries: byTable, sql, follows }
+      const own = { ...select, known, queries: byTable, sql, judged, follows }
       new Select(own, advise).look()
       for (const each of fanOuts(select.node, select.ctes, known, select.node === top))
         advise(each.node, each.message, each.hint)

@@ -61,7 +61,11 @@ function neverAlone(node: SqlNode, scope: Scope): Vain | undefined {
       hint: 'BETWEEN has the least value first: BETWEEN least AND most.',
     }
   if (node.type === 'OPERATOR_IS_NULL')
-    return { node, why: `${named} is never NULL: it is the key`, hint: 'Ask for a column that may be NULL.' }
+    return {
+      node,
+      why: `${named} is never NULL, as a key or by a check`,
+      hint: 'Ask for a column that may be NULL.',
+    }
   return {
     node,
     why: `${named} ${givenText(demand.subject, scope)}`,

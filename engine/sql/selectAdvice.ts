@@ -21,6 +21,8 @@ export interface Selected {
   /** Models, and their queries. */
   queries: ReadonlyMap<string, Query>
   sql: string
+  /** The table whose rows it judges, which are not yet without those that are rejected. */
+  judged: string | undefined
   /** What follows where no row fulfils its conditions. */
   follows: string
 }
@@ -86,7 +88,7 @@ export class Select {
       columnOf: column => this.columnOf(column),
       nameOf: column => this.nameOf(column),
       isGrouped,
-      isNeverNull: column => this.isKey(column),
+      isNeverNull: column => this.isNeverNull(column),
     })
     const isGrouped = ((group_expressions as unknown[] | undefined) ?? []).length > 0
     const joins = nodes.filter(({ type }) => type === 'JOIN')
@@ -127,14 +129,15 @@ export class Select {
     return owner === undefined || names.length > 2 ? names.join('.') : `${owner}.${names.at(-1)}`
   }
 
-  /** Whether a column is an extract's key, and there is no row without. */
-  private isKey(column: SqlNode): boolean {
+  /** Whether no row is without a column: it is an extract's key, or a check lets no other row through. */
+  private isNeverNull(column: SqlNode): boolean {
     const owner = this.ownerOf(column)
-    const side = this.sides.find(({ alias }) => alias === owner)
-    if (!side?.table || this.isOuter || this.own.queries.has(side.table)) return false
-    return (this.known.keys.get(side.table) ?? []).some(
-      name => name.toLowerCase() === column.column_names!.at(-1)!.toLowerCase(),
-    )
+    const { table } = this.sides.find(({ alias }) => alias === owner) ?? {}
+    const { judged, queries } = this.own
+    if (table === undefined || this.isOuter || table === judged) return false
+    const name = column.column_names!.at(-1)!.toLowerCase()
+    const key = queries.has(table) ? [] : (this.known.keys.get(table) ?? [])
+    return key.some(each => each.toLowerCase() === name) || this.known.present?.get(table)?.has(name) === true
   }
 
   private has(table: string, column: string): boolean {

@@ -183,7 +183,10 @@ export class Document {
     const raw = this.#spans.get(JSON.stringify(path))?.raw
     if (raw !== undefined) value = raw
     if (value === undefined || value === null) return 'nothing'
-    if (Array.isArray(value)) return 'a list'
+    if (Array.isArray(value)) {
+      const items = value.map((each, index) => this.found([...path, index], each)).join(', ')
+      return items.length > 60 ? 'a list' : `[${items}]`
+    }
     if (typeof value === 'object') return 'a mapping'
     // A password, or a broken URL around one, has no form by which it could be masked.
     if (

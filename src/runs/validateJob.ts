@@ -123,6 +123,15 @@ async function lookAtDraft(
   return { outline, looked, faults }
 }
 
+/** Columns that the settings' checks let no NULL into: such rows are rejected, or stop the run. */
+function presentColumns({ checks }: SqlGraph): Map<string, Set<string>> {
+  const present = new Map<string, Set<string>>()
+  for (const { name, sql, columns: [only] = [] } of checks)
+    if (only && name === `${only.column}_not_null` && !sql.includes("'warn' AS severity"))
+      present.set(only.table, (present.get(only.table) ?? new Set()).add(only.column.toLowerCase()))
+  return present
+}
+
 interface Looked {
   graph: SqlGraph
   unknown: Bound['unknown']
@@ -156,7 +165,13 @@ async function look(
       commas: missingCommas(graph, bound.columns),
       advice: [
         ...bound.failing,
-        ...adviceOf(graph, { columns: bound.columns, keys, rows, loads: job.loads }),
+        ...adviceOf(graph, {
+          columns: bound.columns,
+          keys,
+          rows,
+          present: presentColumns(graph),
+          loads: job.loads,
+        }),
         ...job.models.flatMap(model => headerWarnings(model, bound.columns.get(model.name))),
       ],
     }

@@ -263,7 +263,7 @@ const bad: [name: string, yaml: string, messages: string[]][] = [
   [
     'a key that has a column twice',
     `${HEAD}extract:\n  m: { from: legacy, table: t }\nload:\n  x: { to: legacy, from: m, key: [id, ID] }\n`,
-    ['job.yaml:6:34: load.x.key: names one twice; found a list'],
+    ['job.yaml:6:34: load.x.key: names one twice; found ["id", "ID"]'],
   ],
   [
     'a table without a name',

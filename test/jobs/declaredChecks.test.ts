@@ -159,7 +159,7 @@ const WRONG: [checks: string, says: RegExp][] = [
     'm: { amount: { between: ["a", "b"] } }',
     /job\.yaml:13: checks\.m\.amount\.between: Could not convert string/,
   ],
-  ['m: { status: { one_of: [] } }', /status\.one_of: expected one value at the least; found a list/],
+  ['m: { status: { one_of: [] } }', /status\.one_of: expected one value at the least; found \[\]/],
   ['m: { status: { matches: "" } }', /status\.matches: expected a text that is not empty/],
   ['m: { rows: {} }', /m\.rows: says no number: min, max, change/],
   ['m: { rows: { severity: warn } }', /m\.rows: says no number/],

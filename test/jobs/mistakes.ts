@@ -347,4 +347,12 @@ export const MISTAKES: (string | Record<string, string>)[] = [
   'SELECT order_id, ARRAY_AGG(note ORDER BY note LIMIT 1) AS s FROM orders GROUP BY ALL',
   "SELECT order_id, upper('note') AS s FROM orders",
   "SELECT order_id, count(DISTINCT 'note') AS s FROM orders GROUP BY ALL",
+  {
+    ...settings('load:', 'checks: { orders: { note: not_null } }\nload:'),
+    'm.sql': 'SELECT order_id FROM orders WHERE note IS NULL',
+  },
+  {
+    'checks/m/c.sql':
+      "SELECT order_id, 'x' AS reason FROM m JOIN orders USING (order_id) WHERE orders.order_id IS NULL",
+  },
 ]

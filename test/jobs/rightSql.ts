@@ -66,4 +66,14 @@ export const RIGHT: (string | Record<string, string>)[] = [
   'SELECT DISTINCT ON (customer_id) customer_id AS order_id, note FROM orders ORDER BY customer_id, placed DESC, order_id',
   'SELECT order_id FROM orders QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY customer_id, placed, order_id) = 1',
   "SELECT order_id, placed AT TIME ZONE 'Europe/Berlin' AS b, placed AT TIME ZONE 'UTC' AS u, length('amounts') AS n FROM orders",
+  {
+    ...settings('load:', 'checks: { orders: { note: { not_null: true, severity: warn } } }\nload:'),
+    'm.sql': 'SELECT order_id FROM orders WHERE note IS NULL',
+  },
+  {
+    ...settings('load:', 'checks: { orders: { customer_id: not_null, note: not_null } }\nload:'),
+    'm.sql':
+      'SELECT order_id FROM orders WHERE customer_id NOT IN (SELECT customer_id FROM orders WHERE amount > 5)',
+    'checks/orders/c.sql': "SELECT order_id, 'x' AS reason FROM orders WHERE note IS NULL",
+  },
 ]
