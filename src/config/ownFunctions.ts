@@ -40,8 +40,11 @@ async function readFunction(folder: string, file: string): Promise<Enrichment | 
   if (!existsSync(path)) return fault('is not there', `Write it: it exports takes, gives and enrich.`)
   const home = `${realpathSync(join(folder, ENRICH))}${sep}`
   const real = realpathSync(path)
-  if (!real.startsWith(home))
-    return fault(`is a link that leads out of ${ENRICH}/`, `Put the file itself into ${ENRICH}/.`)
+  if (!real.startsWith(home) || !home.startsWith(`${realpathSync(folder)}${sep}`))
+    return fault(
+      `is reached by a link that leads out of ${ENRICH}/`,
+      `Put the file itself into ${ENRICH}/ of the job.`,
+    )
   const [url, base] = [pathToFileURL(real).href, pathToFileURL(home).href]
   const facts = await moduleFacts(url, base)
   if ('fault' in facts) {
