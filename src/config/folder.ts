@@ -82,6 +82,12 @@ export async function readFolder(folder: string): Promise<JobFolder> {
         message: 'is read by nobody: row checks lie in checks/<table>/ itself',
       })
   }
+  const isIncluded = (name: string) => included.some(({ file }) => file === name)
+  await findUnread(
+    folder,
+    found.files.filter(name => !isIncluded(name)),
+    told,
+  )
   const macros = await sqlFiles(folder, '../macros', told)
   const seeds = await seedFiles(folder, problems)
   const code = await codeFiles(folder, ENRICH, [home])
@@ -183,6 +189,32 @@ async function codeFiles(
       found.push(...(await codeFiles(folder, `${below}/${name}`, [...from, own])))
   }
   return found
+}
+
+/** What tests and settings of other tools look like where nobody reads them. */
+async function findUnread(folder: string, files: string[], { problems, passedOver }: Told): Promise<void> {
+  const tests = await entries(join(folder, 'tests'))
+  for (const name of tests.files)
+    if (ENDING.test(name) && name !== 'tables.sql')
+      problems.push({
+        file: `tests/${name}`,
+        message: 'is read by nobody',
+        hint: 'A query whose rows are wrong is a check: it lies in checks/<table>/. A test is a folder of tables: tests/cases/<name>/.',
+      })
+  for (const name of tests.folders)
+    if (!['cases', 'macros'].includes(name))
+      problems.push({
+        file: `tests/${name}/`,
+        message: 'is read by nobody: the folder of a test lies in tests/cases/',
+        hint: `mkdir -p tests/cases && mv tests/${name} tests/cases/`,
+      })
+  for (const name of files)
+    if (/^([\w.-]*(schema|sources|models|properties)|dbt_project)\.ya?ml$/i.test(name))
+      passedOver.push({
+        file: name,
+        message: 'is passed over: settings stand in job.yaml',
+        hint: 'Checks of columns go below checks: in job.yaml, or into a file that its include: names.',
+      })
 }
 
 const isCsv = (name: string) => extname(name).toLowerCase() === '.csv'

@@ -367,6 +367,18 @@ test('links that lead nowhere, or back, are told where something would be read b
     assert.ok(error.message.includes(`${name}: is a link that leads back`), `${name} in ${error.message}`)
 })
 
+test('settings of another tool are told, unless job.yaml includes them', async () => {
+  const yaml = `${HEAD}extract: { m: { from: legacy, table: t } }\n`
+  const files = { 'people.sql': 'SELECT 1 AS a FROM m', 'schema.yml': '{}', 'docker-compose.yml': '{}' }
+  const { passedOver } = await loadJob(await folder(yaml, files), ENV, { registry })
+  assert.deepEqual(
+    passedOver?.map(({ file }) => file),
+    ['schema.yml'],
+  )
+  const including = await folder(`${yaml}include: [schema.yml]\n`, files)
+  assert.equal((await loadJob(including, ENV, { registry })).passedOver, undefined)
+})
+
 test('a file of SQL that is hidden by its name, or an editor left behind, is told; one that is all ending is refused', async () => {
   const yaml = `${HEAD}extract: { m: { from: legacy, table: t } }\n`
   const names = ['.orders.sql', 'people.sql~', 'marts/#sales.sql#', 'checks/people/.a.sql']

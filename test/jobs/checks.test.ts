@@ -121,6 +121,16 @@ const REFUSED: [what: string, files: Record<string, string>, says: string][] = [
     { 'checks/n/x.sql': 'SELECT 1' },
     'checks/n/x.sql: no model or extract "n" to check',
   ],
+  [
+    'a test of another tool',
+    { 'tests/no_negative.sql': 'SELECT * FROM m WHERE n < 0' },
+    'tests/no_negative.sql: is read by nobody',
+  ],
+  [
+    'a case that lies beside tests/cases/',
+    { 'tests/mine/orders.csv': 'order_id\n1' },
+    'tests/mine/: is read by nobody: the folder of a test lies in tests/cases/',
+  ],
   ['a check that is too deep', { 'checks/m/deep/x.sql': 'SELECT 1' }, 'checks/m/deep/: is read by nobody'],
   ...['checks/x.sq', 'checks/m/x.sql.txt', 'm2.sql.bak', 'm2.sqll'].map((file): (typeof REFUSED)[number] => [
     `a file called ${file}`,
