@@ -33,7 +33,7 @@ function statusCommand(): Command {
 function dropCommand(): Command {
   return new Command('drop')
     .description(
-      'Have the servers forget a job: they keep no log for it, and its next run reads its tables anew',
+      'Have the servers forget a job: they keep no log for it, and its next run needs --full-refresh',
     )
     .argument('<job>', "the job's folder")
     .option('--json', 'print as JSON')

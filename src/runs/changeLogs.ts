@@ -27,7 +27,7 @@ export async function limitLogs(spec: JobSpec, signal: AbortSignal): Promise<Lim
   return limited.filter(each => each !== undefined)
 }
 
-/** Has the servers forget the job: its next run reads its tables anew. Gives what was removed, by connection. */
+/** Has the servers forget the job: its next run needs --full-refresh. Gives what was removed, by connection. */
 export function dropLogs(
   spec: JobSpec,
   signal: AbortSignal,
