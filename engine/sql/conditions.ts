@@ -1,4 +1,4 @@
-import { constantOf, demandOf, given, isItself, nameOf, type Scope } from './demands.ts'
+import { constantOf, demandOf, given, isItself, MAX_CONDITIONS, nameOf, type Scope } from './demands.ts'
 import { conjuncts, type SqlNode } from './parse.ts'
 import type { Pitfall } from './pitfalls.ts'
 import { both, either, isEmpty, isOneKind, NOT_NULL, type ValueSet, without } from './valueSet.ts'
@@ -13,6 +13,7 @@ export interface Vain {
 /** The conditions of a clause, of which all are to hold, that no row fulfils. */
 export function neverTrue(condition: SqlNode | null | undefined, scope: Scope): Vain | undefined {
   const all = conjuncts(condition)
+  if (all.length > MAX_CONDITIONS) return undefined
   const asked = new Map<string, ValueSet>()
   for (const node of all) {
     const alone = neverAlone(node, scope)
@@ -42,6 +43,7 @@ function neverAlone(node: SqlNode, scope: Scope): Vain | undefined {
       hint: 'Write the condition that is meant, or take the file away.',
     }
   if (node.type === 'CONJUNCTION_OR') {
+    if ((node.children as SqlNode[]).length > MAX_CONDITIONS) return undefined
     const each = (node.children as SqlNode[]).map(child => neverTrue(child, scope))
     return each.every(vain => vain !== undefined) ? each[0] : undefined
   }
@@ -76,6 +78,7 @@ function neverAlone(node: SqlNode, scope: Scope): Vain | undefined {
 /** A condition that every row fulfils, but for such as have NULL there. */
 export function alwaysTrue(node: SqlNode, scope: Scope): Vain | undefined {
   if (node.type === 'CONJUNCTION_OR') {
+    if ((node.children as SqlNode[]).length > MAX_CONDITIONS) return undefined
     const asked = new Map<string, ValueSet>()
     for (const each of node.children as SqlNode[]) {
       if (constantOf(each) === true)
@@ -124,8 +127,10 @@ export function alwaysTrue(node: SqlNode, scope: Scope): Vain | undefined {
 
 /** The branches of a CASE that no row comes to. */
 export function unreached(node: SqlNode, scope: Scope): Vain[] {
+  const branches = node.case_checks as { when_expr: SqlNode }[]
+  if (branches.length > MAX_CONDITIONS) return []
   const taken = new Map<string, ValueSet>()
-  return (node.case_checks as { when_expr: SqlNode }[]).flatMap(({ when_expr: when }) => {
+  return branches.flatMap(({ when_expr: when }) => {
     const never = neverTrue(when, scope)
     if (never) return [never]
     const all = conjuncts(when)

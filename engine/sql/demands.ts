@@ -9,6 +9,7 @@ import {
   NOT_NULL,
   NOTHING,
   NULL_ONLY,
+  points,
   type Value,
   type ValueSet,
   without,
@@ -57,6 +58,9 @@ const PARTS: typeof GIVEN = [
 const RANDOM = /^(random|uuid|uuidv4|uuidv7|gen_random_uuid|nextval|currval)$/
 const OPPOSITE = { true: 1, false: 0 }
 
+/** Conditions beyond which nobody has written them, and they are not looked into. */
+export const MAX_CONDITIONS = 200
+
 /** What a condition asks of one expression; undefined of what asks of several, or of what is not understood. */
 export function demandOf(node: SqlNode, scope: Scope): Demand | undefined {
   const children = (node.children as SqlNode[] | undefined) ?? []
@@ -79,6 +83,7 @@ export function demandOf(node: SqlNode, scope: Scope): Demand | undefined {
     }
     case 'CONJUNCTION_AND':
     case 'CONJUNCTION_OR': {
+      if (children.length > MAX_CONDITIONS) return undefined
       const [first, ...rest] = children.map(child => demandOf(child, scope))
       const isAnd = node.type === 'CONJUNCTION_AND'
       return rest.reduce(
@@ -103,8 +108,8 @@ export function demandOf(node: SqlNode, scope: Scope): Demand | undefined {
       const [subject, ...list] = children
       const values = list.map(each => valueIn(each, subject!, scope))
       if (values.some(value => value === undefined)) return undefined
-      const inside = values.map(value => between(value, value)).reduce(either, NOTHING)
-      if (!isOneKind(inside)) return undefined
+      if (new Set(values.map(value => typeof value)).size > 1) return undefined
+      const inside = points(values as Value[])
       const outside = without(NOT_NULL, inside)
       return node.type === 'COMPARE_IN' ? of(subject!, inside, outside) : of(subject!, outside, inside)
     }

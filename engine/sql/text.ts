@@ -79,11 +79,13 @@ export function placeOf(sql: string, character: number): Place {
 
 /** A line with a caret below the character that it is about, as a terminal shows both. */
 function excerptOf(line: string, character: number): string {
-  const [left, right] = [line.slice(0, character), line.slice(character)].map(part =>
-    part.replaceAll('\t', ' '),
-  )
-  const room = Math.max(EXCERPT / 2, EXCERPT - widthOf(right!))
-  const shown = cutFrom(left!, room)
+  // A line may be a whole file: of what is far from the caret nothing is measured.
+  const near = 4 * EXCERPT
+  const [left, right] = [
+    line.slice(Math.max(0, character - near), character),
+    line.slice(character, character + near),
+  ].map(part => part.replaceAll('\t', ' '))
+  const shown = cutFrom(left!, Math.max(EXCERPT / 2, EXCERPT - widthOf(right!)))
   return `${shown}${cutTo(right!, EXCERPT - widthOf(shown))}\n${' '.repeat(widthOf(shown))}^`
 }
 

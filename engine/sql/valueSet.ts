@@ -31,6 +31,14 @@ export const between = (
   return { ranges: [{ from, to }], isNull: false }
 }
 
+/** Some values. */
+export const points = (values: readonly Value[]): ValueSet => ({
+  ranges: [...new Set(values)]
+    .sort((a, b) => (a < b ? -1 : 1))
+    .map(value => ({ from: { value, after: false }, to: { value, after: true } })),
+  isNull: false,
+})
+
 export const both = (a: ValueSet, b: ValueSet): ValueSet => combined(a, b, (one, other) => one && other)
 export const either = (a: ValueSet, b: ValueSet): ValueSet => combined(a, b, (one, other) => one || other)
 export const without = (a: ValueSet, b: ValueSet): ValueSet => combined(a, b, (one, other) => one && !other)
@@ -49,10 +57,12 @@ function combined(a: ValueSet, b: ValueSet, has: (a: boolean, b: boolean) => boo
     .filter(cut => cut !== undefined)
     .sort(compared)
     .filter((cut, index, all) => index === 0 || compared(all[index - 1]!, cut) !== 0)
+  const [inA, inB] = [holder(a), holder(b)]
   const ranges: ValueSet['ranges'] = []
   for (let index = 0; index <= cuts.length; index++) {
     const [from, to] = [cuts[index - 1], cuts[index]]
-    if (!has(holds(a, from, to), holds(b, from, to))) continue
+    const isHeld = has(inA(from, to), inB(from, to))
+    if (!isHeld) continue
     const last = ranges.at(-1)
     if (last && index > 0 && last.to === from) last.to = to
     else ranges.push({ from, to })
@@ -60,13 +70,20 @@ function combined(a: ValueSet, b: ValueSet, has: (a: boolean, b: boolean) => boo
   return { ranges, isNull: has(a.isNull, b.isNull) }
 }
 
-/** Whether a set has all between two cuts that lie next to each other. */
-const holds = ({ ranges }: ValueSet, from: Cut, to: Cut) =>
-  ranges.some(
-    range =>
+/** Says of cuts that lie next to each other, asked for in order, whether a set has all between them. */
+function holder({ ranges }: ValueSet): (from: Cut, to: Cut) => boolean {
+  let next = 0
+  return (from, to) => {
+    while (ranges[next]?.to !== undefined && from !== undefined && compared(ranges[next]!.to!, from) <= 0)
+      next++
+    const range = ranges[next]
+    return (
+      range !== undefined &&
       (range.from === undefined || (from !== undefined && compared(range.from, from) <= 0)) &&
-      (range.to === undefined || (to !== undefined && compared(range.to, to) >= 0)),
-  )
+      (range.to === undefined || (to !== undefined && compared(range.to, to) >= 0))
+    )
+  }
+}
 
 const compared = (a: NonNullable<Cut>, b: NonNullable<Cut>): number =>
   a.value < b.value ? -1 : a.value > b.value ? 1 : Number(a.after) - Number(b.after)

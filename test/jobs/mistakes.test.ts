@@ -120,3 +120,17 @@ FROM ranked AS r LEFT JOIN ${i < 50 ? `t${(i + 1) % 50}` : `m${i - 50}`} AS b ON
   assert.equal(graph.models.length, 200)
   assert.ok((user + system) / 1e6 < 2, `${(user + system) / 1e6} s`)
 })
+
+test('conditions of thousands of values are looked at as soon', async () => {
+  const numbers = Array.from({ length: 3000 }, (_, i) => i)
+  const job = await smallJob({ after }, 'long', {
+    'job.yaml': YAML,
+    'm.sql': `SELECT order_id, CASE note ${numbers.map(i => `WHEN 'n${i}' THEN ${i}`).join(' ')} END AS n FROM orders
+WHERE order_id IN (${numbers.join(', ')}) AND (${numbers.map(i => `customer_id = ${i}`).join(' OR ')})`,
+  })
+  const start = process.cpuUsage()
+  const { warnings } = await validateJob(job.folder, {}, job.home)
+  const { user, system } = process.cpuUsage(start)
+  assert.deepEqual(warnings, [])
+  assert.ok((user + system) / 1e6 < 4, `${(user + system) / 1e6} s`)
+})
