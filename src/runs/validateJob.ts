@@ -9,6 +9,7 @@ import { Duck, type DuckRow } from '../../engine/sql/duckdb.ts'
 import { type Fault, refuse } from '../../engine/sql/faults.ts'
 import { parseJob } from '../../engine/sql/graph.ts'
 import type { SqlGraph, SqlSources } from '../../engine/sql/model.ts'
+import { passedOnKeys } from '../../engine/sql/passedOn.ts'
 import { warningsOf } from '../../engine/sql/warnings.ts'
 import { ConfigInvalid } from '../config/invalid.ts'
 import { loadJob } from '../config/load.ts'
@@ -167,7 +168,7 @@ async function look(
         ...bound.failing,
         ...adviceOf(graph, {
           columns: bound.columns,
-          keys,
+          keys: passedOnKeys(graph, { columns: bound.columns, keys }),
           rows,
           present: presentColumns(graph),
           loads: job.loads,

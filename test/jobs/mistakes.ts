@@ -355,4 +355,9 @@ export const MISTAKES: (string | Record<string, string>)[] = [
     'checks/m/c.sql':
       "SELECT order_id, 'x' AS reason FROM m JOIN orders USING (order_id) WHERE orders.order_id IS NULL",
   },
+  {
+    'stg.sql': 'SELECT order_id AS id, * EXCLUDE (order_id) FROM orders',
+    'm.sql':
+      'SELECT min(s.id) AS order_id, count(c.customer_id) AS n FROM customers AS c JOIN stg AS s USING (customer_id) GROUP BY c.name',
+  },
 ]

@@ -76,4 +76,9 @@ export const RIGHT: (string | Record<string, string>)[] = [
       'SELECT order_id FROM orders WHERE customer_id NOT IN (SELECT customer_id FROM orders WHERE amount > 5)',
     'checks/orders/c.sql': "SELECT order_id, 'x' AS reason FROM orders WHERE note IS NULL",
   },
+  {
+    'stg.sql': 'SELECT order_id, customer_id FROM orders WHERE amount > 100',
+    'm.sql':
+      'SELECT min(s.order_id) AS order_id, count(c.customer_id) AS n FROM customers AS c JOIN stg AS s USING (customer_id) GROUP BY c.name',
+  },
 ]
