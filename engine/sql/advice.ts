@@ -145,7 +145,9 @@ function levelPitfalls(top: SqlNode, { values }: Query): Pitfall[] {
         hint: "Write CASE WHEN … THEN 'stop' ELSE 'pass' END AS level.",
       },
     ]
-  const other = level.type === 'CASE_EXPR' ? (level.else_expr as SqlNode) : undefined
+  // A WHERE may leave only such rows as a WHEN is true of.
+  const isAll = !top.where_clause && !top.having && !top.qualify
+  const other = isAll && level.type === 'CASE_EXPR' ? (level.else_expr as SqlNode) : undefined
   return other?.type === 'VALUE_CONSTANT' && (other.value as { is_null: boolean }).is_null
     ? [
         {

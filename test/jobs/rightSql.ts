@@ -81,4 +81,8 @@ export const RIGHT: (string | Record<string, string>)[] = [
     'm.sql':
       'SELECT min(s.order_id) AS order_id, count(c.customer_id) AS n FROM customers AS c JOIN stg AS s USING (customer_id) GROUP BY c.name',
   },
+  {
+    'checks/c.sql':
+      "SELECT CASE WHEN order_id < 0 THEN 'stop' WHEN order_id > 9 THEN 'warn' END AS level, 'odd' AS message FROM m WHERE order_id < 0 OR order_id > 9",
+  },
 ]
