@@ -22,16 +22,16 @@ export interface BatchLimits {
 export class ColumnBuilder {
   readonly column: Column
   readonly width: number
-  /** Fixed-width values, or the bytes of text and binary. Replaced when text outgrows it: never keep a copy. */
+  /** Fixed-width values, or the bytes of text and binary. Replaced, as all views are, when rows outgrow it: never keep a copy. */
   u8: Uint8Array
-  readonly u16: Uint16Array
-  readonly i32: Int32Array
-  readonly f32: Float32Array
-  readonly f64: Float64Array
-  readonly big: BigInt64Array
+  u16!: Uint16Array
+  i32!: Int32Array
+  f32!: Float32Array
+  f64!: Float64Array
+  big!: BigInt64Array
   /** Text and binary: `offsets[row + 1]` is where row `row` ends. */
-  readonly offsets: Int32Array
-  readonly validity: Uint8Array
+  offsets: Int32Array
+  validity: Uint8Array
   nulls = 0
   /** Text and binary: bytes used so far. */
   used = 0
@@ -44,14 +44,26 @@ export class ColumnBuilder {
     const buffer = new ArrayBuffer(variable ? rows * 16 + 64 : Math.ceil((rows * this.width) / 8) * 8)
     this.u8 = new Uint8Array(buffer)
     this.words = new DataView(buffer)
-    const fixed = variable ? new ArrayBuffer(0) : buffer
-    this.u16 = new Uint16Array(fixed)
-    this.i32 = new Int32Array(fixed)
-    this.f32 = new Float32Array(fixed)
-    this.f64 = new Float64Array(fixed)
-    this.big = new BigInt64Array(fixed)
+    this.see(variable ? new ArrayBuffer(0) : buffer)
     this.offsets = new Int32Array(variable ? rows + 1 : 0)
     this.validity = new Uint8Array((rows + 7) >> 3).fill(0xff)
+  }
+
+  /** Makes room for so many rows; those that are there stay. */
+  enlarge(rows: number): void {
+    const { validity, offsets, u8 } = this
+    this.validity = new Uint8Array((rows + 7) >> 3).fill(0xff)
+    this.validity.set(validity)
+    if (this.width === 0) {
+      this.offsets = new Int32Array(rows + 1)
+      this.offsets.set(offsets)
+      return
+    }
+    const buffer = new ArrayBuffer(Math.ceil((rows * this.width) / 8) * 8)
+    this.u8 = new Uint8Array(buffer)
+    this.u8.set(u8)
+    this.words = new DataView(buffer)
+    this.see(buffer)
   }
 
   setNull(row: number): void {
@@ -118,6 +130,14 @@ export class ColumnBuilder {
     this.used = 0
   }
 
+  private see(fixed: ArrayBuffer): void {
+    this.u16 = new Uint16Array(fixed)
+    this.i32 = new Int32Array(fixed)
+    this.f32 = new Float32Array(fixed)
+    this.f64 = new Float64Array(fixed)
+    this.big = new BigInt64Array(fixed)
+  }
+
   private grow(needed: number): void {
     if (needed > 0x7fffffff)
       throw new EngineError('MEMORY_EXCEEDED', `${this.column.name}: a batch holds over 2 GiB of text`, {
@@ -129,6 +149,10 @@ export class ColumnBuilder {
     this.words = new DataView(grown.buffer)
   }
 }
+
+/** Rows that a builder has room for at first, and by what it grows: most tables of a night are small. */
+const FIRST_ROWS = 1024
+const GROWTH = 8
 
 /**
  * Collects rows into columns until a limit is reached.
@@ -148,6 +172,8 @@ export class BatchBuilder {
   private readonly shape: { where: string; columns: Column[]; limits: BatchLimits }
   private readonly where: string
   private readonly maxRows: number
+  /** Rows that there is room for. */
+  private room: number
   private readonly maxBytes: number
   private readonly fixedBytes: number
   private readonly texts: ColumnBuilder[]
@@ -171,7 +197,8 @@ export class BatchBuilder {
     this.fixedBytes = columns.reduce((sum, column) => sum + (fixedWidth(column.type) || 4), 0)
     this.maxRows = Math.max(1, Math.min(limits.rows, Math.floor(limits.bytes / Math.max(1, this.fixedBytes))))
     this.maxBytes = limits.bytes
-    this.columns = columns.map(column => new ColumnBuilder(column, this.maxRows))
+    this.room = Math.min(this.maxRows, FIRST_ROWS)
+    this.columns = columns.map(column => new ColumnBuilder(column, this.room))
     this.texts = this.columns.filter(column => column.width === 0)
     this.rejected = this.columns.find(column => column.column.name === REJECTED)
   }
@@ -187,6 +214,7 @@ export class BatchBuilder {
       let bytes = this.rows * this.fixedBytes
       for (const column of this.texts) bytes += column.used
       this.full = bytes >= this.maxBytes
+      if (this.rows === this.room && !this.full) this.enlarge()
     }
   }
 
@@ -207,6 +235,11 @@ export class BatchBuilder {
     column.setNull(this.rows)
     if (policy === 'quarantine') this.pending.push({ column: name, value, reason })
     else this.nulled++
+  }
+
+  private enlarge(): void {
+    this.room = Math.min(this.maxRows, this.room * GROWTH)
+    for (const column of this.columns) column.enlarge(this.room)
   }
 
   /** The rows so far as views on this builder's buffers, valid until {@link reset}. */

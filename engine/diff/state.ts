@@ -6,6 +6,7 @@ import { LOSER, losersSql } from '../quality/keyRules.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { ENCODING, HASH } from '../sql/rowHash.ts'
+import { areSameParts } from '../staging/checksum.ts'
 import { type DataSet, goodRows, originOf, rejectedRows } from '../staging/dataSet.ts'
 import { copyBuckets, copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
@@ -103,18 +104,15 @@ export class State {
   }
 
   /**
-   * Takes the entries of a state as they lie, and its witness, where both are of the same files, each row of which is loaded and
-   * no other. False where they are not.
+   * Takes the entries of a state as they lie, and its witness, where both are of the same files, or of such as hold the same
+   * bytes, each row of which is loaded and no other. False where they are not.
    */
   async takeOver(last: State): Promise<boolean> {
     const { duck, root } = this.context
     const { findings, values, parts } = this.table
-    const isSame =
-      !last.otherColumns &&
-      values === last.table.values &&
-      last.rows === rowsIn(parts) &&
-      JSON.stringify(originOf(this.table)) === JSON.stringify(originOf(last.table))
-    if (!isSame) return false
+    if (last.otherColumns || values !== last.table.values || last.rows !== rowsIn(parts)) return false
+    const isOnce = JSON.stringify(originOf(this.table)) === JSON.stringify(originOf(last.table))
+    if (!isOnce && !(await areSameParts(root, parts, last.table.parts))) return false
     const out = [
       `SELECT ${ROW} AS row FROM (${last.sql()}) WHERE ${ROW} < 0`,
       ...(findings ? [rejectedRows(root, findings)] : []),

@@ -69,6 +69,8 @@ export class SqlError extends EngineError {
 export class Duck {
   private readonly instance: DuckDBInstance
   private readonly connection: DuckDBConnection
+  /** Its version, once it was asked for. */
+  private own: string | undefined
 
   private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
     this.instance = instance
@@ -176,8 +178,8 @@ export class Duck {
 
   /** DuckDB's version: `v1.5.6`. */
   async version(): Promise<string> {
-    const [row] = await this.rows('SELECT version() AS version')
-    return String(row!.version)
+    this.own ??= String((await this.rows('SELECT version() AS version'))[0]!.version)
+    return this.own
   }
 
   /** Stops the statement under way; its promise rejects. */

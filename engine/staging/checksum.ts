@@ -1,5 +1,7 @@
 import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
+import type { Part } from '../contracts/staging.ts'
 
 /** Bytes read at a time: a fraction of a millisecond of this thread's time, and of the processor's cache. */
 const BLOCK = 1 << 20
@@ -28,8 +30,22 @@ export async function fileChecksum(path: string): Promise<number> {
   }
 }
 
+/**
+ * Whether parts below the staging root are others once more, byte by byte and in their order: as when a small table is read
+ * again, and much faster to tell than by rows.
+ */
+export async function areSameParts(root: string, some: Part[], others: Part[]): Promise<boolean> {
+  if (some.length !== others.length) return false
+  const pairs = some.map((part, index) => [part, others[index]!] as const)
+  const isLike = (a: Part, b: Part) =>
+    a.bytes === b.bytes && a.checksum === b.checksum && a.checksum !== undefined
+  if (!pairs.every(([a, b]) => isLike(a, b))) return false
+  for (const [a, b] of pairs) if (!(await isSameFile(join(root, a.file), join(root, b.file)))) return false
+  return true
+}
+
 /** Whether two files hold the same bytes. */
-export async function isSameFile(one: string, other: string): Promise<boolean> {
+async function isSameFile(one: string, other: string): Promise<boolean> {
   const files = [await open(one, 'r'), await open(other, 'r')] as const
   const blocks = [Buffer.allocUnsafe(BLOCK), Buffer.allocUnsafe(BLOCK)] as const
   try {

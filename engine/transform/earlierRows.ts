@@ -6,7 +6,7 @@ import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { OrderedModel, SqlGraph } from '../sql/model.ts'
 import { HASH, rowHash } from '../sql/rowHash.ts'
 import { LAST_VALUES, RUN_AT } from '../sql/variables.ts'
-import { isSameFile } from '../staging/checksum.ts'
+import { areSameParts } from '../staging/checksum.ts'
 import { type DataSet, filesBeside, goodRows, originOf, rejectedRows } from '../staging/dataSet.ts'
 import { type Image, imageFile, seenColumns } from '../staging/image.ts'
 import { atomicWrite, linkOrCopy, readManifest, sizeOf } from '../staging/store.ts'
@@ -202,16 +202,11 @@ export class EarlierRows {
     return found && found.rows - found.rejected
   }
 
-  /** Whether two tables are the same files once more: as when small tables are read again, and much faster to tell than by rows. */
+  /** Whether two tables are the same files once more. */
   private async haveSameBytes({ files: now }: Seen, { files: then }: Seen): Promise<boolean> {
-    if (!now || now.shape !== then?.shape || now.parts.length !== then.parts.length) return false
-    const pairs = now.parts.map((part, index) => [part, then.parts[index]!] as const)
-    const isLike = (a: Part, b: Part) =>
-      a.bytes === b.bytes && a.checksum === b.checksum && a.checksum !== undefined
-    if (!pairs.every(([a, b]) => isLike(a, b))) return false
-    const { root } = this.context
-    for (const [a, b] of pairs) if (!(await isSameFile(join(root, a.file), join(root, b.file)))) return false
-    return true
+    return (
+      now !== undefined && now.shape === then?.shape && areSameParts(this.context.root, now.parts, then.parts)
+    )
   }
 
   /** A table's rows now, and in a run; undefined where those are not here any more. */

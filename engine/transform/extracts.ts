@@ -22,9 +22,10 @@ import { runTask } from '../runtime/task.ts'
 import { quote, quoteName } from '../sql/duckdb.ts'
 import { REJECT } from '../sql/words.ts'
 import { allRows, filesBeside } from '../staging/dataSet.ts'
-import { type Image, imageSql } from '../staging/image.ts'
+import { type Image, imageSql, plainParts } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
+import { rowsIn } from '../staging/store.ts'
 import { type Column, columnNamed } from '../types/logical.ts'
 import { correctExtract, extractSql } from './corrections.ts'
 import type { JudgedExtract, Transformed } from './transformed.ts'
@@ -200,7 +201,8 @@ async function countRows(context: RunContext, read: PlannedRead, image: Image, c
   const { incremental, ...unordered } = read
   const table = (of: Image) => imageSql(root, { ...of, columns: seen }, unordered)
   const among = (files: string) => `${keys} IN (SELECT ${keys} FROM ${files})`
-  const rows = await count(table(image))
+  const plain = plainParts(image, read)
+  const rows = plain ? rowsIn(plain) : await count(table(image))
   const account = { earlier: 0, corrected: 0, superseded: 0, gone: 0, rows }
   const { base } = read
   if (base) {

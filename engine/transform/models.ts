@@ -330,7 +330,7 @@ async function judge(
   await openSet(context, { ...set, name: model.name, columns })
   const seen = `(${asSeen(`SELECT * FROM ${all}`, columns)})`
   const names = columns.map(column => column.name)
-  await openFindings(duck)
+  if (checks.length > 0) await openFindings(duck)
   for (const check of checks) await within(check, () => findRows(duck, check, seen, names))
   const keys = new Set(loads.flatMap(({ key }) => key.map(name => columnNamed(columns, name))))
   const nullKeys = nullKeysSql(
@@ -338,9 +338,9 @@ async function judge(
     all,
   )
   const category = 'DATA_INTEGRITY_ERROR'
-  const findings: Findings[] = [
-    { sql: `SELECT row, check_name, severity, reason FROM ${FINDINGS}`, category },
-  ]
+  const findings: Findings[] = []
+  if (checks.length > 0)
+    findings.push({ sql: `SELECT row, check_name, severity, reason FROM ${FINDINGS}`, category })
   if (nullKeys) findings.push({ sql: nullKeys, category })
   const checked = [...checks.map(({ name }) => name), ...(nullKeys ? [KEY_PRESENT] : [])]
   const found = await quarantine(context, { name: model.name, rows: all, columns: names }, findings, checked)

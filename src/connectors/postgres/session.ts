@@ -23,6 +23,8 @@ export class TargetSession {
   readonly owner = randomUUID()
   private opened: Promise<pg.Client> | undefined
   private signal: AbortSignal | undefined
+  /** What was made sure of over this connection, and is asked for once. */
+  private readonly assured = new Set<string>()
   /** Told of a statement that waits for a lock. */
   onWait: ((wait: string) => void) | undefined
 
@@ -42,27 +44,51 @@ export class TargetSession {
     signal = this.signal,
     where = this.access.name,
   ): Promise<{ rows: TextRow[]; count: number }> {
+    return this.with(signal, where, async client => {
+      const { processID } = client as pg.Client & { processID: number }
+      const watch = this.onWait && watchLocks(() => lockQuestions(this.access, processID), this.onWait)
+      try {
+        const result: pg.QueryResult | pg.QueryResult[] = await client.query({ text: sql, values })
+        const last = Array.isArray(result) ? result.at(-1)! : result
+        return { rows: last.rows as TextRow[], count: last.rowCount ?? 0 }
+      } catch (error) {
+        throw withWait(loadError(error, where), watch?.last)
+      } finally {
+        watch?.stop()
+      }
+    })
+  }
+
+  /** Does something over the connection. An abort ends it, and the connection. `where` begins the messages. */
+  async with<T>(
+    signal: AbortSignal | undefined,
+    where: string,
+    act: (client: pg.Client) => Promise<T>,
+  ): Promise<T> {
     const { name } = this.access
     if (signal?.aborted) throw new EngineError('INTERRUPTED', `${name}: interrupted`)
     const client = await this.client(signal)
     const release = interruptOn(signal, client)
-    const { processID } = client as pg.Client & { processID: number }
-    const watch = this.onWait && watchLocks(() => lockQuestions(this.access, processID), this.onWait)
     try {
-      const result: pg.QueryResult | pg.QueryResult[] = await client.query({ text: sql, values })
-      const last = Array.isArray(result) ? result.at(-1)! : result
-      return { rows: last.rows as TextRow[], count: last.rowCount ?? 0 }
+      return await act(client)
     } catch (error) {
       if (signal?.aborted) {
         // It is being hung up: whoever asks next needs another.
         this.opened = undefined
         throw new EngineError('INTERRUPTED', `${name}: interrupted`, { cause: error })
       }
-      throw withWait(loadError(error, where), watch?.last)
+      throw loadError(error, where)
     } finally {
-      watch?.stop()
       release()
     }
+  }
+
+  /** Does something once a connection. */
+  async once(what: string, act: () => Promise<void>): Promise<void> {
+    await this.client()
+    if (this.assured.has(what)) return
+    await act()
+    this.assured.add(what)
   }
 
   async client(signal = this.signal): Promise<pg.Client> {
@@ -84,6 +110,7 @@ export class TargetSession {
 
   private async open(forget: () => void, signal?: AbortSignal): Promise<pg.Client> {
     let client: pg.Client | undefined
+    this.assured.clear()
     try {
       client = await connect(this.access, this.access.name, signal)
       client.on('end', forget).on('error', forget)

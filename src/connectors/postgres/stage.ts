@@ -24,22 +24,10 @@ export interface StageInput {
 
 /** Copies Parquet parts into a staging table, on a connection of its own; the sum of the rows sent. Runs in a worker. */
 export async function stageParts(input: unknown): Promise<RowSum> {
-  const { access, table, where, columns } = input as StageInput
+  const { access, where } = input as StageInput
   const client = await connect(access)
   try {
-    const list = columns.map(column => quoteIdent(column.name)).join(', ')
-    const ready = Promise.withResolvers<void>()
-    const copied = converse(client, where, `COPY ${table} (${list}) FROM STDIN (FORMAT binary)`, {
-      message(type) {
-        if (type === MESSAGE.copyIn) ready.resolve()
-      },
-    })
-    // The server refuses or hangs up at any time: then `copied` rejects, and nobody waits for the socket.
-    copied.catch(() => {})
-    await Promise.race([ready.promise, copied])
-    const sum = await send(client, copied, input as StageInput)
-    await copied
-    return sum
+    return await sendParts(client, input as StageInput)
   } catch (error) {
     throw loadError(error, where)
   } finally {
@@ -47,7 +35,29 @@ export async function stageParts(input: unknown): Promise<RowSum> {
   }
 }
 
-async function send(client: pg.Client, copied: Promise<void>, input: StageInput): Promise<RowSum> {
+/** The same over a connection that is there. */
+export async function sendParts(client: pg.Client, input: Omit<StageInput, 'access'>): Promise<RowSum> {
+  const { table, where, columns } = input
+  const list = columns.map(column => quoteIdent(column.name)).join(', ')
+  const ready = Promise.withResolvers<void>()
+  const copied = converse(client, where, `COPY ${table} (${list}) FROM STDIN (FORMAT binary)`, {
+    message(type) {
+      if (type === MESSAGE.copyIn) ready.resolve()
+    },
+  })
+  // The server refuses or hangs up at any time: then `copied` rejects, and nobody waits for the socket.
+  copied.catch(() => {})
+  await Promise.race([ready.promise, copied])
+  const sum = await send(client, copied, input)
+  await copied
+  return sum
+}
+
+async function send(
+  client: pg.Client,
+  copied: Promise<void>,
+  input: Omit<StageInput, 'access'>,
+): Promise<RowSum> {
   const socket = socketOf(client)
   const bytes = input.asSent ? new ByteSummer() : undefined
   const values = new RowSummer()

@@ -9,7 +9,7 @@ import { keyColumns } from '../sql/dialect.ts'
 import { type Access, quoteIdent } from './connect.ts'
 import { stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
-import type { StageInput } from './stage.ts'
+import { type StageInput, sendParts } from './stage.ts'
 import { dropAbandoned, ownComment } from './state.ts'
 
 /** The quoted and qualified name of an unlogged table of this session's own, for one load's `what`. */
@@ -37,23 +37,28 @@ export async function makeStaging(
   signal: AbortSignal,
 ) {
   const names = stagingNames(session, loadId, load)
-  await dropAbandoned(session, job, loadId)
-  await session.query(`DROP TABLE IF EXISTS ${names.rows}, ${names.keys}`)
+  // What this session leaves afterwards, it drops when the load has ended, or is left by the end of its connection.
+  await session.once(`clear ${job}`, () => dropAbandoned(session, job, loadId))
   const comment = ownComment(session, job, loadId)
-  const create = async (table: string, columns: Column[], own?: string[]) => {
+  const create = (table: string, columns: Column[], own?: string[]) => {
     const list = own ?? columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
-    await session.query(
-      `CREATE ${own ? '' : 'UNLOGGED '}TABLE ${table} (${list.join(', ')}); COMMENT ON TABLE ${table} IS ${comment}`,
-      [],
-      signal,
-    )
-    return { table, columns, asSent: own !== undefined }
+    return `CREATE ${own ? '' : 'UNLOGGED '}TABLE ${table} (${list.join(', ')}); COMMENT ON TABLE ${table} IS ${comment}`
   }
+  const keys = columnsOfKeys(load)
+  const statements = [
+    `DROP TABLE IF EXISTS ${names.rows}, ${names.keys}`,
+    create(names.rows, load.columns, adopted),
+    create(names.keys, keys),
+  ]
+  await session.query(statements.join('; '), [], signal)
   return {
-    rows: await create(names.rows, load.columns, adopted),
-    keys: await create(names.keys, columnsOfKeys(load)),
+    rows: { table: names.rows, columns: load.columns, asSent: adopted !== undefined },
+    keys: { table: names.keys, columns: keys, asSent: false },
   }
 }
+
+/** So few rows go over the session's own connection: another takes longer to open than they to send. */
+const FEW_ROWS = 1000
 
 /** Copies a change set into staging tables made for it. The sum of the rows sent. */
 export async function stageLoad(
@@ -64,14 +69,17 @@ export async function stageLoad(
 ): Promise<RowSum> {
   const { load } = request
   const { rows, keys } = await makeStaging(session, request, adopted, signal)
-  const means = { where: `${session.access.name}.${load.table}`, ...request }
-  const sent = await copyParts(session.access, { ...rows, paths: request.paths }, means, signal)
-  const sentKeys = await copyParts(
-    session.access,
-    { ...keys, paths: request.keyPaths },
-    { ...means, progress() {} },
-    signal,
-  )
+  const where = `${session.access.name}.${load.table}`
+  const means = { where, ...request }
+  const few = request.rows + request.keys <= FEW_ROWS
+  const copy = async (to: Copy, progress: StageRequest['progress']) => {
+    if (!few || to.paths.length === 0) return copyParts(session.access, to, { ...means, progress }, signal)
+    const sum = await session.with(signal, where, client => sendParts(client, { where, ...to }))
+    progress(sum.rows)
+    return sum
+  }
+  const sent = await copy({ ...rows, paths: request.paths }, request.progress)
+  const sentKeys = await copy({ ...keys, paths: request.keyPaths }, () => {})
   if (sent.rows !== request.rows || sentKeys.rows !== request.keys)
     throw new EngineError(
       'STAGING_CORRUPT',

@@ -1,7 +1,7 @@
 import type { LoadCommit, LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
 import type { TableStanding } from '../../../engine/contracts/target.ts'
 import { nameParts } from '../sql/names.ts'
-import { rowsAdded } from '../sql/standing.ts'
+import { checkIdentity, rowsAdded } from '../sql/standing.ts'
 import { quoteLiteral, quoteTable } from './connect.ts'
 import type { TargetSession } from './session.ts'
 
@@ -74,6 +74,49 @@ export async function noteStanding(
   )
   return Number(rows[0]!.rows)
 }
+
+/**
+ * The same of loads that change no row; gives, by table, its number of rows. Fails with TARGET_CHANGED where a table is not the
+ * one that its rows were compared with.
+ */
+export async function noteUntouched(
+  session: TargetSession,
+  loads: StagedLoad[],
+  commit: LoadCommit,
+  signal: AbortSignal,
+): Promise<Map<string, number>> {
+  if (loads.length === 0) return new Map()
+  const { run, runAt } = commit
+  const { rows: found } = await session.query(
+    'SELECT to_regclass(name)::oid::text AS oid FROM unnest($1::text[]) WITH ORDINALITY AS t(name, place) ORDER BY place',
+    [loads.map(({ table }) => quoteTable(table))],
+    signal,
+  )
+  for (const [place, load] of loads.entries())
+    checkIdentity(load, found[place]!.oid ?? undefined, `${session.access.name}.${load.table}`)
+  const places = loads.map((load, place) => `(${place}, ${nameOf(load.table)}, '${found[place]!.oid}')`)
+  const { rows: noted } = await session.query(
+    `UPDATE nightfreight.tables AS t SET identity = u.identity, run = $1, run_at = greatest(t.run_at, $2)
+     FROM (VALUES ${places.join(', ')}) AS u(place, name, identity) WHERE t.name = u.name RETURNING u.place, t.rows`,
+    [run, runAt.toISOString()],
+    signal,
+  )
+  const known = new Map(noted.map(({ place, rows }) => [Number(place), Number(rows)]))
+  const left = new Map<string, number>()
+  for (const [place, load] of loads.entries())
+    left.set(load.table, known.get(place) ?? (await noteStanding(session, load, none(load), commit, signal)))
+  return left
+}
+
+/** What a load came to that changes no row. */
+export const none = ({ table }: StagedLoad): LoadCounts => ({
+  table,
+  inserted: 0,
+  updated: 0,
+  deleted: 0,
+  unchanged: 0,
+  older: 0,
+})
 
 /**
  * Waits, in a load's transaction, for those that load one of the tables: what each statement sees of a table then has all

@@ -3,7 +3,7 @@ import { EngineError } from '../../../engine/errors.ts'
 import type { Reference } from '../sql/references.ts'
 import { quoteLiteral, quoteTable } from './connect.ts'
 import type { TargetColumn } from './merge.ts'
-import { ownerLock, type TargetSession } from './session.ts'
+import { ownerLock, type TargetSession, type TextRow } from './session.ts'
 
 // CREATE SCHEMA IF NOT EXISTS asks for the right to make schemas also where there is nothing to make.
 const TABLES = `
@@ -18,8 +18,11 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS nightfreight.tables (
     name text PRIMARY KEY, identity text NOT NULL, rows bigint NOT NULL, run text NOT NULL, run_at text NOT NULL)`
 
-/** Creates what we keep in a target, where it is missing; two may do it at once. */
-export async function ensureState(session: TargetSession): Promise<void> {
+/** Creates what we keep in a target, where it is missing; two may do it at once. Asked for once a connection. */
+export const ensureState = (session: TargetSession): Promise<void> =>
+  session.once('state', () => makeAllowed(session))
+
+async function makeAllowed(session: TargetSession): Promise<void> {
   try {
     await makeState(session)
   } catch (error) {
@@ -81,38 +84,51 @@ export async function dropAbandoned(session: TargetSession, job: string, loadId:
     END LOOP; END $$`)
 }
 
-/** The columns of a target table as the merge needs to know them. */
+/** The columns of a target table as the merge needs to know them; none where there is no table. */
 export async function targetColumns(session: TargetSession, table: string): Promise<TargetColumn[]> {
+  return (await columnsOfTables(session, [table])).get(table)!
+}
+
+/** The same of several tables. */
+export async function columnsOfTables(
+  session: TargetSession,
+  tables: string[],
+): Promise<Map<string, TargetColumn[]>> {
   const { rows } = await session.query(
-    `SELECT a.attname AS name, format_type(t.oid, m.typmod) AS native, t.typname, t.typcategory AS category, m.typmod,
+    `SELECT asked.place, a.attname AS name, format_type(t.oid, m.typmod) AS native, t.typname, t.typcategory AS category, m.typmod,
        CASE WHEN d.typtype = 'd' THEN format_type(d.oid, NULL) END AS domain,
        a.attnotnull OR (d.typtype = 'd' AND d.typnotnull) AS not_null,
        EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS keyed,
        (a.attnotnull OR (d.typtype = 'd' AND d.typnotnull)) AND NOT a.atthasdef AND d.typdefault IS NULL AND a.attidentity = '' AS required,
        a.attgenerated <> '' OR a.attidentity = 'a' AS generated, a.attidentity = 'a' AS identity,
        CASE WHEN t.typname = 'citext' THEN 'citext' WHEN NOT l.collisdeterministic THEN l.collname END AS folds
-     FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid
+     FROM unnest($1::text[]) WITH ORDINALITY AS asked(name, place)
+       JOIN pg_attribute a ON a.attrelid = to_regclass(asked.name)
+       JOIN pg_type d ON d.oid = a.atttypid
        JOIN pg_type t ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
        LEFT JOIN pg_collation l ON l.oid = a.attcollation
        CROSS JOIN LATERAL (SELECT CASE d.typtype WHEN 'd' THEN d.typtypmod ELSE a.atttypmod END AS typmod) m
-     WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`,
-    [quoteTable(table)],
+     WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY asked.place, a.attnum`,
+    [tables.map(quoteTable)],
   )
-  return rows.map(row => ({
-    name: row.name!,
-    native: row.native!,
-    typname: row.typname!,
-    category: row.category!,
-    typmod: Number(row.typmod),
-    notNull: row.not_null === 't',
-    keyed: row.keyed === 't',
-    required: row.required === 't',
-    generated: row.generated === 't',
-    identity: row.identity === 't',
-    ...(row.domain && { domain: row.domain }),
-    ...(row.folds && { folds: row.folds }),
-  }))
+  const found = Map.groupBy(rows, ({ place }) => Number(place) - 1)
+  return new Map(tables.map((table, place) => [table, (found.get(place) ?? []).map(columnOf)]))
 }
+
+const columnOf = (row: TextRow): TargetColumn => ({
+  name: row.name!,
+  native: row.native!,
+  typname: row.typname!,
+  category: row.category!,
+  typmod: Number(row.typmod),
+  notNull: row.not_null === 't',
+  keyed: row.keyed === 't',
+  required: row.required === 't',
+  generated: row.generated === 't',
+  identity: row.identity === 't',
+  ...(row.domain && { domain: row.domain }),
+  ...(row.folds && { folds: row.folds }),
+})
 
 /** The foreign keys between the tables of loads; `deferrable`: whether there are some that may be checked at the end. */
 export async function referencesOf(

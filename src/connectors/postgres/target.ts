@@ -1,4 +1,4 @@
-import type { RowSum } from '../../../engine/batch/rowSum.ts'
+import { NO_ROWS, type RowSum } from '../../../engine/batch/rowSum.ts'
 import type {
   AheadRequest,
   CommitResult,
@@ -18,13 +18,13 @@ import { applyLoad, type Executor } from '../sql/apply.ts'
 import type { LoadTables } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { applyInOrder } from '../sql/references.ts'
-import { checkIdentity } from '../sql/standing.ts'
+import { changesNothing, checkIdentity } from '../sql/standing.ts'
 import { StagedAhead } from './ahead.ts'
 import { type Access, quoteTable } from './connect.ts'
 import { describeTable } from './describe.ts'
 import { fittingOf } from './fitting.ts'
 import { keyClash } from './keyClash.ts'
-import { expressions } from './merge.ts'
+import { expressions, type TargetColumn } from './merge.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { sumStaged } from './readBack.ts'
 import { findReject, findViolation, refuseLong } from './rejectedRow.ts'
@@ -32,8 +32,8 @@ import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
 import { LOCAL } from './settings.ts'
 import { stageLoad, stagingNames } from './staging.ts'
-import { lockTables, noteStanding, standingOf, tableOid } from './standing.ts'
-import { dropOwn, ensureState, referencesOf, targetColumns } from './state.ts'
+import { lockTables, none, noteStanding, noteUntouched, standingOf, tableOid } from './standing.ts'
+import { columnsOfTables, dropOwn, ensureState, referencesOf, targetColumns } from './state.ts'
 import {
   addReferences,
   adoptedColumns,
@@ -62,6 +62,8 @@ export class PostgresTarget implements Target {
   private readonly name: string
   /** By staging table that can become its load's table: what was staged there. */
   private readonly adoptable = new Map<string, StageRequest>()
+  /** Staging tables that were not made: their loads change no row. */
+  private readonly untouched = new Set<string>()
   /** By staging table: loads of which rows are under way before all are known. */
   private readonly ahead = new Map<string, StagedAhead>()
 
@@ -120,8 +122,13 @@ export class PostgresTarget implements Target {
   }
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<RowSum> {
+    const { rows } = stagingNames(this.session, request.loadId, request.load)
+    if (changesNothing(request)) {
+      this.untouched.add(rows)
+      return NO_ROWS
+    }
+    this.untouched.delete(rows)
     const { load, own } = await this.prepare(request, signal)
-    const { rows } = stagingNames(this.session, request.loadId, load)
     const ahead = this.ahead.get(rows)
     this.ahead.delete(rows)
     const sent =
@@ -156,7 +163,7 @@ export class PostgresTarget implements Target {
   ): Promise<CommitResult> {
     this.session.heed(signal)
     await ensureState(this.session)
-    for (const load of commit.loads) {
+    for (const load of this.touched(commit)) {
       const exists = await this.check(load)
       const { rows, keys } = stagingNames(this.session, commit.loadId, load)
       if (!exists && this.adoptable.has(rows)) continue
@@ -211,37 +218,44 @@ export class PostgresTarget implements Target {
       [loadId, job, run],
     )
     if (fresh.count === 0) return undefined
-    await lockTables(
-      this.session,
-      loads.map(({ table }) => table),
-      signal,
-    )
+    const tables = loads.map(({ table }) => table)
+    await lockTables(this.session, tables, signal)
+    const columns = await columnsOfTables(this.session, tables)
+    const touched = this.touched(commit)
+    const untouched = loads.filter(load => !touched.includes(load))
     // Before a row changes: a column of a foreign key is checked anew when it gets another type.
-    for (const load of loads)
-      for (const statement of (await this.tableChanges(load)).statements)
+    for (const load of loads) {
+      const changes = this.changesOf(load, columns.get(load.table)!)
+      if (!touched.includes(load)) checkChanges(changes)
+      for (const statement of changes.statements)
         await this.session.query(statement, [], signal, `${this.name}.${load.table}`)
-    const { references, deferrable } = await referencesOf(this.session, loads)
+    }
+    const { references, deferrable } = await referencesOf(this.session, touched)
     if (deferrable) await query('SET CONSTRAINTS ALL DEFERRED')
     const helps = 'make one of their foreign keys DEFERRABLE: it is then checked at the end of the load.'
-    const counts = await applyInOrder(
-      loads,
+    const changed = await applyInOrder(
+      touched,
       references,
       (load, between) => this.apply(load, commit, signal, between),
       helps,
     )
     if (deferrable) await query('SET CONSTRAINTS ALL IMMEDIATE')
-    const created = loads.filter(({ table }) => counts.some(count => count.table === table && count.created))
+    const left = await noteUntouched(this.session, untouched, commit, signal)
+    const counts = [...changed, ...untouched.map(load => ({ ...none(load), rows: left.get(load.table)! }))]
+    const created = touched.filter(({ table }) =>
+      counts.some(count => count.table === table && count.created),
+    )
     await addReferences(this.session, created, signal)
     await query('UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1', [
       loadId,
       JSON.stringify(counts),
     ])
-    for (const point of syncPoints)
-      await query(
-        `INSERT INTO nightfreight.sync_points VALUES ($1, $2, $3, $4)
-         ON CONFLICT (job, extract) DO UPDATE SET value = excluded.value, run = excluded.run`,
-        [job, point.extract, point.value, point.run],
-      )
+    const of = (what: 'extract' | 'value' | 'run') => syncPoints.map(point => point[what])
+    await query(
+      `INSERT INTO nightfreight.sync_points SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[])
+       ON CONFLICT (job, extract) DO UPDATE SET value = excluded.value, run = excluded.run`,
+      [job, of('extract'), of('value'), of('run')],
+    )
     return counts
   }
 
@@ -318,8 +332,9 @@ export class PostgresTarget implements Target {
     }
   }
 
-  private async dropStaged({ loadId, loads }: LoadCommit, signal: AbortSignal): Promise<void> {
-    const tables = loads.flatMap(load => Object.values(stagingNames(this.session, loadId, load)))
+  private async dropStaged(commit: LoadCommit, signal: AbortSignal): Promise<void> {
+    const names = (load: StagedLoad) => Object.values(stagingNames(this.session, commit.loadId, load))
+    const tables = this.touched(commit).flatMap(names)
     if (tables.length > 0) await this.session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`, [], signal)
   }
 
@@ -331,7 +346,7 @@ export class PostgresTarget implements Target {
   }
 
   /** The value or the keys that a load failed by, where the server did not name them; staging tables outlive the rollback. */
-  private async explain(error: unknown, { loadId, loads }: LoadCommit): Promise<EngineError | undefined> {
+  private async explain(error: unknown, commit: LoadCommit): Promise<EngineError | undefined> {
     if (!(error instanceof EngineError)) return undefined
     const state = (error.cause as { code?: string } | undefined)?.code
     const finders =
@@ -343,10 +358,10 @@ export class PostgresTarget implements Target {
           : error.code === 'DATA_INVALID'
             ? [findReject]
             : []
-    for (const load of loads) {
+    for (const load of this.touched(commit)) {
       const columns = await targetColumns(this.session, load.table)
       if (columns.length === 0) continue
-      const { rows } = stagingNames(this.session, loadId, load)
+      const { rows } = stagingNames(this.session, commit.loadId, load)
       for (const find of finders) {
         const found = await find(this.session, load, columns, rows, `${this.name}.${load.table}`)
         if (found) return found
@@ -355,8 +370,16 @@ export class PostgresTarget implements Target {
     return undefined
   }
 
+  /** The loads of a commit that change rows. */
+  private touched({ loadId, loads }: LoadCommit): StagedLoad[] {
+    return loads.filter(load => !this.untouched.has(stagingNames(this.session, loadId, load).rows))
+  }
+
   async tableChanges(load: PlannedLoad): Promise<TableChanges> {
-    const columns = await targetColumns(this.session, load.table)
+    return this.changesOf(load, await targetColumns(this.session, load.table))
+  }
+
+  private changesOf(load: PlannedLoad, columns: TargetColumn[]): TableChanges {
     if (columns.length === 0) return { statements: [] }
     return changesOf(load, `${this.name}.${load.table}`, one => fittingOf(one, columns))
   }

@@ -1,4 +1,3 @@
-import type { BatchLimits } from '../../../engine/batch/builder.ts'
 import { type RowSum, RowSummer } from '../../../engine/batch/rowSum.ts'
 import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import type { Sink } from '../../../engine/contracts/source.ts'
@@ -17,9 +16,6 @@ import { stagingNames } from './staging.ts'
 import { targetColumns } from './state.ts'
 import { DIALECT } from './table.ts'
 import { selectExpression } from './types.ts'
-
-/** Of rows that are only added up, often few: what a batch of more takes costs a night of many tables its memory's collection. */
-const SUMMED: BatchLimits = { rows: 1 << 12, bytes: 1 << 20 }
 
 /** Reads rows of a table back by COPY, in the transaction of the session: what it has written is seen by it alone. */
 export class PostgresVerifier implements Verifier {
@@ -43,7 +39,7 @@ export class PostgresVerifier implements Verifier {
 
   async read({ sink, ...request }: ReadBack, signal: AbortSignal): Promise<void> {
     const { sql, where, columns } = await this.query(request)
-    await this.copy(sql, where, columns, LIMITS, sink, signal)
+    await this.copy(sql, where, columns, sink, signal)
   }
 
   async sum(request: Omit<ReadBack, 'sink'>, signal: AbortSignal): Promise<RowSum | undefined> {
@@ -52,7 +48,7 @@ export class PostgresVerifier implements Verifier {
     const { sql, where, columns } = await this.query(request)
     if (!sameTypes(request.columns, columns)) return undefined
     const summer = new RowSummer()
-    await this.copy(sql, where, columns, SUMMED, summing(summer), signal)
+    await this.copy(sql, where, columns, summing(summer), signal)
     return summer.sum
   }
 
@@ -61,18 +57,11 @@ export class PostgresVerifier implements Verifier {
     this.known.set(knownAs(loadId, load), sum)
   }
 
-  private async copy(
-    sql: string,
-    where: string,
-    columns: Column[],
-    limits: BatchLimits,
-    sink: Sink,
-    signal: AbortSignal,
-  ) {
+  private async copy(sql: string, where: string, columns: Column[], sink: Sink, signal: AbortSignal) {
     const client = await this.session.client()
     const release = interruptOn(signal, client)
     try {
-      await copyOut(client, sql, { where, columns, limits }, sink)
+      await copyOut(client, sql, { where, columns, limits: LIMITS }, sink)
     } finally {
       release()
     }

@@ -1,4 +1,4 @@
-import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
+import type { LoadCounts, StagedLoad, StageRequest } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 
 /** How many rows more a table has after a load; undefined where only counting them tells. */
@@ -8,6 +8,10 @@ export function rowsAdded(load: StagedLoad, { inserted, deleted }: LoadCounts): 
   const removes = load.mode === 'replace' || load.mode === 'partition' || load.deletes === 'hard'
   return load.mode !== 'scd2' && removes ? inserted - deleted : inserted
 }
+
+/** Whether a load has no row to add, change or take away; one that keeps partitions may have old ones to drop. */
+export const changesNothing = ({ load, rows, keys }: StageRequest): boolean =>
+  rows === 0 && keys === 0 && load.identity !== undefined && load.partitions === undefined
 
 /** Fails with TARGET_CHANGED where a change set's table is not the one that it was worked out against. */
 export function checkIdentity(load: StagedLoad, now: string | undefined, where: string): void {
