@@ -11,6 +11,12 @@ export interface Part {
 /** A file below the staging root, with what is known of it. */
 export type StagedFile = Pick<Part, 'file'> & Partial<Pick<Part, 'bytes' | 'checksum'>>
 
+/** What says of which files something consists; `file` is its path below the staging root. */
+export interface Manifest {
+  file: string
+  content: object
+}
+
 /**
  * Where committed data sets are. Below the staging root, on this machine, lies a copy that DuckDB and lanes read; other
  * machines may hold other runs' files. What is kept before a commit is found by whoever goes on after it.
@@ -22,8 +28,8 @@ export interface Staging {
   bring(files: StagedFile[]): Promise<boolean>
   /** A manifest's text; undefined where none was published. */
   read(file: string): Promise<string | undefined>
-  /** Publishes a manifest, whose parts are kept. Fails with FENCED where somebody who took the run over has. */
-  publish(file: string, content: object): Promise<void>
+  /** Publishes manifests, whose parts are kept, in their order. Fails with FENCED where somebody who took the run over has. */
+  publish(manifests: Manifest[]): Promise<void>
   /** Takes a manifest back; one that is not there is no failure. */
   withdraw(file: string): Promise<void>
 }

@@ -7,7 +7,7 @@ import type { RunContext } from '../runtime/context.ts'
 import { isOurs } from '../runtime/task.ts'
 import type { Image } from '../staging/image.ts'
 import { imageFile, type Night, type StagedSchema, schemaFile, withNight } from '../staging/image.ts'
-import { writeManifest } from '../staging/store.ts'
+import { writeManifests } from '../staging/store.ts'
 import type { Extracted } from './extracted.ts'
 
 /** What is known of the rows of a night beyond its parts. */
@@ -49,6 +49,7 @@ export async function keepImages(
   const { staging, run, spec } = context
   const images = new Map<string, Image>()
   const syncPoints: SyncPoint[] = []
+  const manifests: { file: string; content: Image | StagedSchema }[] = []
   for (const read of reads) {
     const { extract, columns, absent, key, incremental } = read
     const found = extracted.find(one => one.extract === extract)
@@ -64,11 +65,12 @@ export async function keepImages(
     }
     // A later step of the run reads what the one has written that judged the extract.
     if (isOurs(context, taskName('types', extract))) {
-      await writeManifest(staging, imageFile(spec.job, run, extract), image)
-      await writeManifest(staging, schemaFile(spec.job, run, extract), schema)
+      manifests.push({ file: imageFile(spec.job, run, extract), content: image })
+      manifests.push({ file: schemaFile(spec.job, run, extract), content: schema })
     }
     images.set(extract, image)
     syncPoints.push({ extract, value: found.watermark, run })
   }
+  await writeManifests(staging, manifests)
   return { images, syncPoints }
 }

@@ -1,9 +1,8 @@
-import { writeFileSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { StagedFile, Staging } from '../contracts/staging.ts'
+import type { Manifest, StagedFile, Staging } from '../contracts/staging.ts'
 import { EngineError } from '../errors.ts'
-import { atomicWrite, isIntact } from './store.ts'
+import { atomicWriteAll, isIntact } from './store.ts'
 
 /** Staging in a folder of this machine and nowhere else. */
 export class LocalStaging implements Staging {
@@ -29,9 +28,12 @@ export class LocalStaging implements Staging {
     }
   }
 
-  async publish(file: string, content: object): Promise<void> {
-    await atomicWrite(join(this.root, file), temporary =>
-      writeFileSync(temporary, JSON.stringify(content, null, 2)),
+  async publish(manifests: Manifest[]): Promise<void> {
+    atomicWriteAll(
+      manifests.map(({ file, content }) => ({
+        path: join(this.root, file),
+        text: JSON.stringify(content, null, 2),
+      })),
     )
   }
 

@@ -1,5 +1,5 @@
-import { mkdirSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { Part } from '../contracts/staging.ts'
 import { PLAIN_FORMAT } from '../parquet/decode.ts'
 import { type Duck, NO_DICTIONARY, PARTITIONED_ROWS, parquetCodec } from '../sql/duckdb.ts'
@@ -27,8 +27,24 @@ export async function copyParts(
   await duck.writtenTypes(sql)
   const size = rows === undefined ? [] : [`ROW_GROUP_SIZE ${rows}`, 'ROW_GROUPS_PER_FILE 1']
   await atomicWrite(join(root, folder), temporary => duck.copy(sql, temporary, ...PART_OPTIONS, ...size))
+  return partsIn(root, folder)
+}
+
+function partsIn(root: string, folder: string): Promise<Part[]> {
   const names = readdirSync(join(root, folder)).sort(byNumber)
   return Promise.all(names.map(name => partOf(root, `${folder}/${name}`)))
+}
+
+/**
+ * Writes rows that are staged already to files that are used here and now, and then removed: nobody finds them after a
+ * crash, so nothing is synced.
+ */
+export async function copyScratch({ duck, root }: Staging, sql: string, folder: string): Promise<Part[]> {
+  const path = join(root, folder)
+  rmSync(path, { recursive: true, force: true })
+  mkdirSync(dirname(path), { recursive: true })
+  await duck.copy(sql, path, ...PART_OPTIONS)
+  return partsIn(root, folder)
 }
 
 /** Writes a query's rows as one Parquet file below the staging root. */

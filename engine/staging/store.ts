@@ -41,6 +41,25 @@ export async function atomicWrite(
   }
 }
 
+/** {@link atomicWrite} of several small files; folders are synced once all of them are in place. */
+export function atomicWriteAll(files: { path: string; text: string }[]): void {
+  const temporaries = files.map(({ path }) => temporaryOf(path))
+  let at = 0
+  try {
+    for (; at < files.length; at++) {
+      const { path, text } = files[at]!
+      mkdirSync(dirname(path), { recursive: true })
+      writeFileSync(temporaries[at]!, text)
+      sync(temporaries[at]!)
+    }
+    for (const [index, { path }] of files.entries()) renameSync(temporaries[index]!, path)
+    for (const folder of new Set(files.map(({ path }) => dirname(path)))) sync(folder)
+  } catch (error) {
+    for (const temporary of temporaries) discard(temporary)
+    throw full(error, files[Math.min(at, files.length - 1)]!.path)
+  }
+}
+
 /** Gives a file a second name, which keeps it when the first is removed; a copy where the file system has no links. */
 export function linkOrCopy(from: string, to: string): void {
   try {
@@ -105,13 +124,24 @@ export function pathsOf(root: string, parts: Part[]): string[] {
 export const rowsIn = (parts: Pick<Part, 'rows'>[]) => parts.reduce((sum, { rows }) => sum + rows, 0)
 
 /** Publishes a manifest, its parts first: the one thing that makes a data set exist. */
-export async function writeManifest<T extends { parts: Part[] }>(
+export const writeManifest = <T extends { parts: Part[] }>(
   staging: Staging,
   file: string,
   content: T,
+): Promise<void> => writeManifests(staging, [{ file, content }])
+
+/** The same of several: all of them are there on return. */
+export async function writeManifests(
+  staging: Staging,
+  manifests: { file: string; content: { parts: Part[] } }[],
 ): Promise<void> {
-  await staging.keep(content.parts.map(part => part.file))
-  await staging.publish(file, { ...content, checksum: contentChecksum(content) })
+  await staging.keep(manifests.flatMap(({ content }) => content.parts.map(part => part.file)))
+  await staging.publish(
+    manifests.map(({ file, content }) => ({
+      file,
+      content: { ...content, checksum: contentChecksum(content) },
+    })),
+  )
 }
 
 /**

@@ -14,7 +14,7 @@ import { callHere } from '../pool/pool.ts'
 import { abandonStaged } from '../runtime/abandon.ts'
 import { type RunContext, runFolder } from '../runtime/context.ts'
 import { goodRows } from '../staging/dataSet.ts'
-import { copyParts } from '../staging/parts.ts'
+import { copyScratch } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { pathsOf, readManifest, rowsIn } from '../staging/store.ts'
 import { columnNamed } from '../types/logical.ts'
@@ -109,7 +109,7 @@ async function outdated(
   const folder = `${runFolder(context)}/look/${load.table}`
   const rows = `SELECT * EXCLUDE (file_row_number) FROM (${goodRows(root, left.table, true)})
     WHERE file_row_number IN (SELECT ${ROW} FROM ${filesSql(root, [left.witness])})`
-  const parts = await copyParts(context, rows, `${folder}/rows`)
+  const parts = await copyScratch(context, rows, `${folder}/rows`)
   const files = { paths: pathsOf(root, parts), rows: rowsIn(parts), keyPaths: [], keys: 0 }
   // A thread for them would take longer to start than they to send.
   const means = { offload: callHere, lanes: 1, progress() {} }

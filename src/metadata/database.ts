@@ -17,9 +17,10 @@ export interface Queries {
 export interface Database extends Queries {
   /**
    * One transaction of the store at a time, whatever process it is in: what `act` reads stays true until it returns.
-   * `act` uses its own argument only (the store's other methods wait for it to end) and waits for nothing else.
+   * `act` uses its own argument only (the store's other methods wait for it to end) and waits for nothing else. Under
+   * `mayBeLost` a power cut before the next write may take it back, whole; a store need not make use of that.
    */
-  transaction<T>(act: (queries: Queries) => Promise<T>): Promise<T>
+  transaction<T>(act: (queries: Queries) => Promise<T>, mayBeLost?: true): Promise<T>
   /** Brings the schema to the newest version; several processes may try at once. */
   migrate(migrations: Migration[]): Promise<void>
   close(): Promise<void>

@@ -55,18 +55,28 @@ export class Sqlite implements Database {
     return this.queued(() => this.patiently(() => this.direct.run(sql, params)))
   }
 
-  transaction<T>(act: (queries: Queries) => Promise<T>): Promise<T> {
+  transaction<T>(act: (queries: Queries) => Promise<T>, mayBeLost?: true): Promise<T> {
     return this.queued(async () => {
-      await this.patiently(async () => this.db.exec('BEGIN IMMEDIATE'))
+      // The log is then synced by the next write, with what was written to it before.
+      if (mayBeLost) this.db.exec('PRAGMA synchronous = NORMAL')
       try {
-        const result = await act(this.direct)
-        this.db.exec('COMMIT')
-        return result
-      } catch (error) {
-        if (this.db.isTransaction) this.db.exec('ROLLBACK')
-        throw this.failureOf(error)
+        return await this.transact(act)
+      } finally {
+        if (mayBeLost) this.db.exec('PRAGMA synchronous = FULL')
       }
     })
+  }
+
+  private async transact<T>(act: (queries: Queries) => Promise<T>): Promise<T> {
+    await this.patiently(async () => this.db.exec('BEGIN IMMEDIATE'))
+    try {
+      const result = await act(this.direct)
+      this.db.exec('COMMIT')
+      return result
+    } catch (error) {
+      if (this.db.isTransaction) this.db.exec('ROLLBACK')
+      throw this.failureOf(error)
+    }
   }
 
   async migrate(migrations: Migration[]): Promise<void> {

@@ -100,11 +100,11 @@ export function taskStore(
 ): TaskStore {
   const { run, fence } = held
   const now = () => clock.now().toISOString()
-  const guarded = (act: (queries: Queries) => Promise<unknown>) =>
+  const guarded = (act: (queries: Queries) => Promise<unknown>, mayBeLost?: true) =>
     database.transaction(async queries => {
       if (!(await isHeld(queries, held))) throw fenced(`run ${run}`)
       await act(queries)
-    })
+    }, mayBeLost)
   return {
     async output<T>(task: string) {
       const [row] = await database.all<{ output: string }>(
@@ -122,14 +122,17 @@ export function taskStore(
       )
       return row && { run: row.run, output: JSON.parse(row.output) as T }
     },
+    // A task whose beginning is forgotten is one that has not begun: it is done again either way.
     begin: task =>
-      guarded(queries =>
-        queries.run(
-          `INSERT INTO tasks (run, task, status, fence, started_at) VALUES (:run, :task, 'RUNNING', :fence, :now)
+      guarded(
+        queries =>
+          queries.run(
+            `INSERT INTO tasks (run, task, status, fence, started_at) VALUES (:run, :task, 'RUNNING', :fence, :now)
            ON CONFLICT (run, task) DO UPDATE SET status = 'RUNNING', attempt = tasks.attempt + 1, fence = :fence,
              started_at = :now, ended_at = NULL, retry_at = NULL, code = NULL, error = NULL`,
-          { run, task, fence, now: now() },
-        ),
+            { run, task, fence, now: now() },
+          ),
+        true,
       ),
     commit: (task, output) =>
       guarded(async queries => {

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Part, StagedFile, Staging } from '../../engine/contracts/staging.ts'
+import type { Manifest, Part, StagedFile, Staging } from '../../engine/contracts/staging.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { LocalStaging } from '../../engine/staging/local.ts'
 import { atomicWrite, isIntact } from '../../engine/staging/store.ts'
@@ -71,7 +71,12 @@ export class BucketStaging implements Staging {
     return text
   }
 
-  async publish(file: string, content: object): Promise<void> {
+  async publish(manifests: Manifest[]): Promise<void> {
+    for (const manifest of manifests) await this.publishOne(manifest)
+    await this.local.publish(manifests)
+  }
+
+  private async publishOne({ file, content }: Manifest): Promise<void> {
     const { writer } = this
     const bytes = Buffer.from(JSON.stringify({ ...content, writer }, null, 2))
     for (let attempt = 0; attempt < TRIES; attempt++) {
@@ -81,8 +86,7 @@ export class BucketStaging implements Staging {
         throw new EngineError('FENCED', `${file}: another process has taken the run over`, {
           hint: 'That process goes on with it.',
         })
-      if ((await this.client.put(file, bytes, there ?? { absent: true })) === undefined) continue
-      return this.local.publish(file, content)
+      if ((await this.client.put(file, bytes, there ?? { absent: true })) !== undefined) return
     }
     throw new EngineError('RUN_CONFLICT', `${file}: was changed by others, ${TRIES} times`)
   }

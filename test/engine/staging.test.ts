@@ -111,6 +111,37 @@ test('a batch is full at its row limit and at its byte limit', () => {
   assert.equal(wide.full, true)
 })
 
+test('a batch of many rows keeps what was written before its buffers grew', () => {
+  const value = (row: number) => (row % 7 === 0 ? null : row)
+  const builder = new BatchBuilder('test', COLUMNS, { rows: 20_000, bytes: 1 << 24 })
+  for (let row = 0; row < 20_000; row++) {
+    assert.equal(builder.full, false)
+    const n = value(row)
+    for (const target of builder.columns)
+      if (n === null) target.setNull(row)
+      else if (target.width === 0) target.appendText(row, `text ${n}`)
+      else if (target.width === 1) target.u8[row] = n % 2
+      else if (target.width === 16) target.big.set([BigInt(n), -1n], 2 * row)
+      else target.big[row] = BigInt(n)
+    builder.endRow()
+  }
+  assert.equal(builder.full, true)
+  for (const [index, { nulls, data, offsets, validity }] of builder.batch().vectors.entries()) {
+    const { width } = builder.columns[index]!
+    const numbers = width >= 8 && new BigInt64Array(data.buffer, data.byteOffset, data.byteLength / 8)
+    assert.equal(nulls, Math.ceil(20_000 / 7))
+    for (let row = 0; row < 20_000; row++) {
+      const n = value(row)
+      assert.equal((validity![row >> 3]! >> (row & 7)) & 1, n === null ? 0 : 1)
+      if (n === null) continue
+      if (offsets)
+        assert.equal(Buffer.from(data.subarray(offsets[row], offsets[row + 1])).toString(), `text ${n}`)
+      else if (numbers) assert.equal(numbers[width === 16 ? 2 * row : row], BigInt(n))
+      else assert.equal(data[row], n % 2)
+    }
+  }
+})
+
 test('a value that its type cannot hold follows the policy of its column', () => {
   const date = (policy?: 'null' | 'quarantine'): Column => ({ ...column('d', { kind: 'date' }), policy })
   const failing = new BatchBuilder('legacy.members', [date()], { rows: 10, bytes: 1000 })

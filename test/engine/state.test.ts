@@ -133,3 +133,27 @@ test('two states of different sizes share their buckets, and one goes on with th
     { numRuns: 20 },
   )
 })
+
+test('a state is taken as it lies where the files hold the same bytes, and nowhere else', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(row, { minLength: 2, maxLength: 20, selector: ([k, part]) => `${k} ${part}` }),
+      fc.nat(),
+      fc.constantFrom('same', 'value', 'order', 'fewer'),
+      async (rows, at, how) => {
+        const last = await stateOf(rows, 1000)
+        const others = rows.map(
+          ([k, part, v], index): Row =>
+            how === 'value' && index === at % rows.length ? [k, part, v + 1] : [k, part, v],
+        )
+        if (how === 'order') others.reverse()
+        if (how === 'fewer') others.pop()
+        const now = await stateOf(others, 1000)
+        const own = await entries(now.sql())
+        assert.equal(await now.takeOver(last), how === 'same')
+        assert.deepEqual(await entries(now.sql()), own)
+      },
+    ),
+    { numRuns: 30 },
+  )
+})

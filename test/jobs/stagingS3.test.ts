@@ -178,13 +178,15 @@ test('a stale owner cannot put its manifest over its successor', async () => {
     next.close()
     rmSync(folder, { recursive: true })
   })
-  await next.publish('j/r/image/x.json', { parts: [], of: 'successor' })
-  await assert.rejects(late.publish('j/r/image/x.json', { parts: [], of: 'late' }), { code: 'FENCED' })
+  await next.publish([{ file: 'j/r/image/x.json', content: { parts: [], of: 'successor' } }])
+  await assert.rejects(late.publish([{ file: 'j/r/image/x.json', content: { parts: [], of: 'late' } }]), {
+    code: 'FENCED',
+  })
   assert.match((await late.read('j/r/image/x.json'))!, /successor/)
   // What runs have in common is the latest writer's, whatever fence another run had.
   const other = openStaging(location('fence'), folder, { run: 's', fence: 1 })!
   after(() => other.close())
-  await other.publish('j/r/image/x.json', { parts: [], of: 'other run' })
+  await other.publish([{ file: 'j/r/image/x.json', content: { parts: [], of: 'other run' } }])
   assert.match((await late.read('j/r/image/x.json'))!, /other run/)
   await other.withdraw('j/r/image/x.json')
   assert.equal(await late.read('j/r/image/x.json'), undefined)

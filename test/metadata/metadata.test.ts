@@ -23,6 +23,21 @@ const code = (expected: string) => (error: unknown) => {
 }
 
 overBoth((fresh, kind) => {
+  test('what may be lost is there like anything else, and what is written after it is synced', async () => {
+    const { database } = await fresh().open()
+    const pause = (job: string) => async (queries: Pick<typeof database, 'run'>) => {
+      await queries.run('INSERT INTO leases (name, owner, fence, expires_at) VALUES (:job, :job, 1, :job)', {
+        job,
+      })
+      if (job === 'fails') throw new Error('failed')
+    }
+    await database.transaction(pause('kept'), true)
+    await assert.rejects(database.transaction(pause('fails'), true), /failed/)
+    assert.deepEqual(await database.all('SELECT name FROM leases'), [{ name: 'kept' }])
+    // 2: FULL (https://sqlite.org/pragma.html#pragma_synchronous)
+    if (kind === 'sqlite') assert.deepEqual(await database.all('PRAGMA synchronous'), [{ synchronous: 2 }])
+  })
+
   test('a run: started, its tasks committed, ended', async () => {
     const clock = standing()
     const metadata = await fresh().open(clock)

@@ -37,8 +37,8 @@ export async function makeStaging(
   signal: AbortSignal,
 ) {
   const names = stagingNames(session, loadId, load)
-  // What this session leaves afterwards, it drops when the load has ended, or is left by the end of its connection.
-  await session.once(`clear ${job}`, () => dropAbandoned(session, job, loadId))
+  // Once is enough: a load of many tables asks for each of them.
+  await session.once(`clear before ${loadId}`, () => dropAbandoned(session, job, loadId))
   const comment = ownComment(session, job, loadId)
   const create = (table: string, columns: Column[], own?: string[]) => {
     const list = own ?? columns.map(({ name, type }) => `${quoteIdent(name)} ${stagingType(type)}`)
