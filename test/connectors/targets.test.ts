@@ -92,28 +92,6 @@ for (const { name, open, read } of kinds)
       await target.close()
     })
 
-    test('a load that changes no row is committed with the others, and not into a table that was made anew', async () => {
-      await fresh()
-      await load(target, 'L1', {}, `${rows("(1, 'a')", "(2, 'b')")} AS v(id, x)`)
-      const { identity } = (await target.standing('t', signal)).now!
-      const nothing = `${rows("(1, 'a')")} AS v(id, x) WHERE false`
-      const one = await stage(target, 'L2', { identity }, nothing)
-      const other = await stage(target, 'L2', { table: 'u' }, `${rows("(3, 'c')")} AS v(id, x)`)
-      const { counts } = await target.commit(commitOf('L2', one, other), signal)
-      const found = counts.map(count => `${count.table}: ${count.inserted} of ${count.rows}`)
-      assert.deepEqual(found.sort(), ['t: 0 of 2', 'u: 1 of 1'])
-      const { now, left } = await target.standing('t', signal)
-      assert.deepEqual([now!.rows, left!.rows, left!.run], [2, 2, 'L2'])
-      assert.equal((await target.commit(commitOf('L2', one, other), signal)).repeated, true)
-      if (name === 'postgres') {
-        await postgres.query('DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, x text)')
-        const late = await stage(target, 'L3', { identity }, nothing)
-        await assert.rejects(target.commit(commitOf('L3', late), signal), { code: 'TARGET_CHANGED' })
-        assert.equal((await target.standing('t', signal)).left!.run, 'L2')
-      }
-      await target.close()
-    })
-
     test('without newer a row is updated where it differs; composite keys, NULL values', async () => {
       await fresh()
       const spec = { key: ['a', 'b'] }

@@ -9,9 +9,9 @@ export function rowsAdded(load: StagedLoad, { inserted, deleted }: LoadCounts): 
   return load.mode !== 'scd2' && removes ? inserted - deleted : inserted
 }
 
-/** Whether a load has no row to add, change or take away; one that keeps partitions may have old ones to drop. */
-export const changesNothing = ({ load, rows, keys }: StageRequest): boolean =>
-  rows === 0 && keys === 0 && load.identity !== undefined && load.partitions === undefined
+/** Whether nothing is handed over of a load: no row, and no key. One that keeps partitions may have old ones to drop. */
+export const changesNothing = ({ load, paths, keyPaths }: StageRequest): boolean =>
+  paths.length + keyPaths.length === 0 && load.identity !== undefined && load.partitions === undefined
 
 /** Fails with TARGET_CHANGED where a change set's table is not the one that it was worked out against. */
 export function checkIdentity(load: StagedLoad, now: string | undefined, where: string): void {
