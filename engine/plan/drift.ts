@@ -3,14 +3,18 @@ import { EngineError } from '../errors.ts'
 import type { StagedSchema } from '../staging/image.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
+import { isNarrowed } from './narrowed.ts'
 
 /**
  * One difference between the columns of the last committed run and the source's of now. `restaged`: the source's
- * column is the same, but the job's policy or our mapping stages it otherwise.
+ * column is the same, but the job's policy or our mapping stages it otherwise. `narrowed`: of the same type, and holds fewer values.
  */
 export type Change =
   | { kind: 'added' | 'dropped'; column: Column }
-  | { kind: 'widened' | 'incompatible' | 'nullable' | 'restaged'; column: Column; was: Column }
+  | { kind: 'widened' | 'narrowed' | 'incompatible' | 'nullable' | 'restaged'; column: Column; was: Column }
+
+/** What is in parentheses behind these is a width of display, or decides the type. */
+const NUMBERS: ReadonlySet<string> = new Set(['bool', 'int', 'float', 'decimal'])
 
 /** What happens where the job says nothing: nothing that could lose or alter a value. */
 const SAFE: DriftPolicy = { added: 'evolve', dropped: 'fail', widened: 'evolve', incompatible: 'fail' }
@@ -62,6 +66,8 @@ export function changesOf(last: Column[], now: Column[]): Change[] {
       changes.push({ kind: 'restaged', column, was })
     if (!sameType && was.native !== column.native)
       changes.push({ kind: widens(was.type, column.type) ? 'widened' : 'incompatible', column, was })
+    if (sameType && !NUMBERS.has(column.type.kind) && isNarrowed(was.native, column.native))
+      changes.push({ kind: 'narrowed', column, was })
     // A policy that makes NULLs makes a column nullable, too.
     if (samePolicy && was.nullable !== column.nullable) changes.push({ kind: 'nullable', column, was })
   }
@@ -132,6 +138,10 @@ export function weigh(facts: DriftFacts): Drift {
           `widened from ${change.was.native} to ${column.native}: earlier nights are read as the wider type`,
         )
         return
+      case 'narrowed':
+        note(`changed from ${change.was.native} to ${column.native}`)
+        drift.whole.push(`column ${column.name} holds fewer values, and old rows may have others now`)
+        return
       case 'incompatible':
         note(`changed from ${change.was.native} to ${column.native}`)
         drift.whole.push(`column ${column.name} changed its type`)
@@ -162,7 +172,7 @@ function refusalOf(
   { extract, watermark }: DriftFacts,
 ): Refusal | undefined {
   const { kind, column } = change
-  if (kind === 'nullable' || kind === 'restaged') return undefined
+  if (kind === 'nullable' || kind === 'restaged' || kind === 'narrowed') return undefined
   const was = 'was' in change ? change.was.native : ''
   const named = `${isKey ? 'key column' : 'column'} ${column.name}`
   const what = {

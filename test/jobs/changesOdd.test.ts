@@ -149,6 +149,15 @@ test('postgres: partitions that come and go, storage that is rewritten, columns 
       ],
       changed: [`ALTER TYPE label ADD VALUE 'c' BEFORE 'a'`, `INSERT INTO labels VALUES (2, 'c')`],
     },
+    relabelled: {
+      made: [
+        `CREATE TYPE hue AS ENUM ('red', 'blue')`,
+        'CREATE TABLE relabelled (id int PRIMARY KEY, n hue, m hue[])',
+        `INSERT INTO relabelled VALUES (1, 'red', '{blue}'), (2, 'blue', '{red,blue}')`,
+      ],
+      changed: [`ALTER TYPE hue RENAME VALUE 'red' TO 'crimson'`],
+      columns: 'id, n::text, m::text',
+    },
     stored: {
       made: [
         'CREATE TABLE stored (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED)',
@@ -210,6 +219,20 @@ test('mariadb: rows without what did not change, keys that differ in case, trans
         `INSERT INTO folded VALUES ('a', 1), ('b', 2)`,
       ],
       changed: [`UPDATE folded SET id = 'A' WHERE id = 'a'`, `REPLACE INTO folded VALUES ('B', 5)`],
+    },
+    relabelled: {
+      made: [
+        `CREATE TABLE relabelled (id int PRIMARY KEY, n enum('a', 'b'), v varchar(20), at datetime(3))`,
+        `INSERT INTO relabelled VALUES (1, 'a', 'abcdef', '2026-01-01 00:00:00.750'), (2, 'b', 'x', NULL)`,
+      ],
+      changed: [
+        "SET SESSION sql_mode = ''",
+        `ALTER TABLE relabelled MODIFY n enum('z', 'b')`,
+        'ALTER TABLE relabelled MODIFY v varchar(3)',
+        'ALTER TABLE relabelled MODIFY at datetime',
+        'SET SESSION sql_mode = DEFAULT',
+      ],
+      columns: 'id, n, v, CAST(at AS char(19)) AS at',
     },
     xa: {
       made: ['CREATE TABLE xa (id int PRIMARY KEY, n int)', 'CREATE TABLE xa_other (id int PRIMARY KEY)'],

@@ -154,7 +154,7 @@ export async function followable(
 /**
  * How tables are stored. A file of rows is made anew by TRUNCATE, and by what the log does not tell: ALTER TABLE … USING, VACUUM FULL,
  * CLUSTER. A partition that was made as one had no rows then; one that was attached is of another transaction than its type. What changed
- * while one was detached was not the table's, and its log has none of it.
+ * while one was detached was not the table's, and its log has none of it. A label that gets another name is another value in each row.
  */
 export async function storedTables(
   client: pg.Client,
@@ -178,6 +178,9 @@ export async function storedTables(
            JOIN pg_inherits i ON i.inhrelid = p.relid WHERE p.level > 0
        UNION ALL SELECT 'attachment of partition ' || inhrelid::regclass, xmin::text, 'f', 'f', 'f'
          FROM pg_inherits WHERE inhrelid IN (SELECT p.relid FROM own, pg_partition_tree(own.oid) p WHERE p.level > 0)
+       UNION ALL SELECT DISTINCT 'label ' || e.oid || ' of type ' || e.enumtypid::regtype, e.enumlabel::text, 'f', 'f', 'f'
+         FROM own JOIN pg_attribute a ON a.attrelid = own.oid AND a.attnum > 0 JOIN pg_type t ON t.oid = a.atttypid
+           JOIN pg_enum e ON e.enumtypid IN (t.oid, t.typelem, t.typbasetype)
        UNION ALL SELECT 'its publication', p.oid || ':' || p.xmin || ':' || r.oid, 'f', 'f', 'f'
          FROM own, pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE p.pubname = ${quoteLiteral(publication)} AND r.prrelid = own.oid`,
     )
