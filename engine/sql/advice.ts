@@ -69,6 +69,8 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
       })
     for (const each of crossedColumns(top)) advise(each.node, each.message, each.hint)
     if (!isModel) for (const each of levelPitfalls(top, query!)) advise(each.node, each.message, each.hint)
+    const part = isModel ? undefined : partOfKey(top, (source as OrderedCheck).model, known)
+    if (part) advise(part.node, part.message, part.hint)
     for (const select of selectsIn(top)) {
       const judged = isModel ? undefined : (source as OrderedCheck).model
       const follows = !isModel && select.node === top ? 'this check can never fail' : 'no row is found'
@@ -79,6 +81,27 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
     }
   }
   return found
+}
+
+/** What a row check names its rows by, where that is of many rows, and it looks at one. */
+function partOfKey(top: SqlNode, model: string | undefined, { keys }: Known): Pitfall | undefined {
+  const key = keys.get(model ?? '')
+  const from = top.from_table as SqlNode | undefined
+  const outputs = (top.select_list as SqlNode[] | undefined) ?? []
+  const isRowByRow =
+    from?.type === 'BASE_TABLE' &&
+    from.table_name?.toLowerCase() === model?.toLowerCase() &&
+    (top.group_expressions as unknown[]).length === 0 &&
+    !top.qualify
+  if (!key || !isRowByRow || outputs.some(({ type }) => type === 'STAR')) return undefined
+  const names = outputs.map(({ alias, column_names }) => (alias || column_names?.at(-1))?.toLowerCase())
+  const missing = key.filter(name => !names.includes(name.toLowerCase()))
+  if (missing.length === 0) return undefined
+  return {
+    node: outputs[0]!,
+    message: `every row of ${model} with the same values as one that is found is meant: ${missing.join(', ')} of its key ${missing.length === 1 ? 'is' : 'are'} not returned`,
+    hint: `Return ${key.join(', ')} and reason.`,
+  }
 }
 
 /** Outputs that are a text with the name of a column of what is read, and called like it. */

@@ -25,8 +25,8 @@ const AGGREGATES =
 
 interface Joined extends Side {
   node: SqlNode
-  /** Columns that hold one value for each row of another side, in small letters; of `undefined`, always. */
-  equal: { column: string; other: Joined | undefined }[]
+  /** Columns that hold one value for each row of another side, in small letters; of `undefined`, always. `its`: that value's column. */
+  equal: { column: string; other: Joined | undefined; its?: string }[]
   /** Whether it stands on the right of a join that gives each match. */
   isRight: boolean
 }
@@ -142,7 +142,16 @@ class FanOut {
     return (
       outputs.some(
         ({ type, relation_name: of }) => type === 'STAR' && (!of || String(of).toLowerCase() === side.alias),
-      ) || key.every(name => given.some(each => each?.side === side && each.column === name.toLowerCase()))
+      ) ||
+      key.every(name => {
+        const column = name.toLowerCase()
+        const same = side.equal.filter(each => each.column === column)
+        return given.some(
+          each =>
+            (each?.side === side && each.column === column) ||
+            same.some(({ other, its }) => each && other === each.side && its === each.column),
+        )
+      })
     )
   }
 
@@ -252,6 +261,6 @@ interface Column {
 }
 
 function pair(a: Column, b: Column): void {
-  a.side.equal.push({ column: a.column, other: b.side })
-  b.side.equal.push({ column: b.column, other: a.side })
+  a.side.equal.push({ column: a.column, other: b.side, its: b.column })
+  b.side.equal.push({ column: b.column, other: a.side, its: a.column })
 }

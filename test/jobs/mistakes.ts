@@ -360,4 +360,7 @@ export const MISTAKES: (string | Record<string, string>)[] = [
     'm.sql':
       'SELECT min(s.id) AS order_id, count(c.customer_id) AS n FROM customers AS c JOIN stg AS s USING (customer_id) GROUP BY c.name',
   },
+  {
+    'checks/orders/c.sql': "SELECT customer_id, 'negative' AS reason FROM orders WHERE amount < 0",
+  },
 ]

@@ -85,4 +85,18 @@ export const RIGHT: (string | Record<string, string>)[] = [
     'checks/c.sql':
       "SELECT CASE WHEN order_id < 0 THEN 'stop' WHEN order_id > 9 THEN 'warn' END AS level, 'odd' AS message FROM m WHERE order_id < 0 OR order_id > 9",
   },
+  {
+    ...settings(
+      'm: { to: wh, from: m, key: order_id }',
+      'm: { to: wh, from: m, key: [order_id, line] }\n  lines: { to: wh, from: lines, key: [order_id, line] }',
+    ),
+    'lines.sql': 'SELECT order_id, 1 AS line, amount FROM orders',
+    'm.sql': 'SELECT o.order_id, l.line, o.note FROM orders AS o JOIN lines AS l USING (order_id)',
+  },
+  // All rows of some customers.
+  {
+    'checks/orders/c.sql':
+      "SELECT customer_id, 'owes' AS reason FROM orders GROUP BY customer_id HAVING sum(amount) < 0",
+    'checks/orders/d.sql': "SELECT customer_id, 'gone' AS reason FROM customers WHERE name IS NULL",
+  },
 ]
