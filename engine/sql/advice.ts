@@ -2,6 +2,7 @@ import { fanOuts, type Known } from './fanOut.ts'
 import type { Fault } from './faults.ts'
 import type { OrderedCheck, SqlGraph } from './model.ts'
 import { firstPlace, isGenerated, type Query, type SqlNode } from './parse.ts'
+import { withPassingCtes } from './passedOn.ts'
 import type { Pitfall } from './pitfalls.ts'
 import { Select } from './selectAdvice.ts'
 import { selectsIn } from './selects.ts'
@@ -71,12 +72,14 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
     if (!isModel) for (const each of levelPitfalls(top, query!)) advise(each.node, each.message, each.hint)
     const part = isModel ? undefined : partOfKey(top, (source as OrderedCheck).model, known)
     if (part) advise(part.node, part.message, part.hint)
+    const { known: within, passing } = withPassingCtes(top, known)
     for (const select of selectsIn(top)) {
       const judged = isModel ? undefined : (source as OrderedCheck).model
       const follows = !isModel && select.node === top ? 'this check can never fail' : 'no row is found'
       const own = { ...select, known, queries: byTable, sql, judged, follows }
       new Select(own, advise).look()
-      for (const each of fanOuts(select.node, select.ctes, known, select.node === top))
+      const hidden = new Set([...select.ctes].filter(name => !passing.has(name)))
+      for (const each of fanOuts(select.node, hidden, within, select.node === top))
         advise(each.node, each.message, each.hint)
     }
   }

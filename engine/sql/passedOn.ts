@@ -1,7 +1,10 @@
+import type { Described } from './checkColumns.ts'
 import type { Known } from './fanOut.ts'
 import type { SqlGraph } from './model.ts'
 import type { SqlNode } from './parse.ts'
-import { nodesIn, sideOf } from './selects.ts'
+import { nodesIn, selectsIn, sideOf } from './selects.ts'
+
+type Keyed = Pick<Known, 'columns' | 'keys'>
 
 /**
  * The keys of tables, and of models that pass rows of one such table on as they are: all of them, with its key. A model that
@@ -9,19 +12,53 @@ import { nodesIn, sideOf } from './selects.ts'
  */
 export function passedOnKeys(
   { models, queries }: Pick<SqlGraph, 'models' | 'queries'>,
-  { columns, keys }: Pick<Known, 'columns' | 'keys'>,
+  { columns, keys }: Keyed,
 ): Known['keys'] {
   const known = new Map(keys)
-  const tables = [...columns.keys()]
   for (const { name, file } of models) {
     const top = (queries.get(file)?.tree.statements as { node?: SqlNode }[] | undefined)?.[0]?.node
-    if (known.has(name) || !top || !passesAllOn(top)) continue
-    const { table } = sideOf(top.from_table as SqlNode, new Set(), tables)
-    const key = table === undefined ? undefined : known.get(table)
-    const names = key?.map(column => nameOf(column, top.select_list as SqlNode[]))
-    if (names?.every(given => given !== undefined)) known.set(name, names)
+    const key = known.has(name) || !top ? undefined : passedOn(top, { columns, keys: known })?.key
+    if (key) known.set(name, key)
   }
   return known
+}
+
+/** The same with the queries of a WITH that pass a table's rows on; those that are defined once in the query. */
+export function withPassingCtes(top: SqlNode, known: Known): { known: Known; passing: ReadonlySet<string> } {
+  const ctes = top.cte_map?.map ?? []
+  const names = [...selectsIn(top)].flatMap(({ node }) => (node.cte_map?.map ?? []).map(({ key }) => key))
+  const [columns, keys] = [new Map(known.columns), new Map(known.keys)]
+  const rows = new Map(known.rows)
+  const passing = new Set<string>()
+  for (const { key: name, value } of ctes) {
+    const node = value.query?.node
+    if (!node || names.filter(each => each.toLowerCase() === name.toLowerCase()).length > 1) continue
+    const passed = passedOn(node, { columns, keys })
+    if (!passed) continue
+    columns.set(name, passed.columns)
+    keys.set(name, passed.key)
+    rows.delete(name)
+    passing.add(name.toLowerCase())
+  }
+  return { known: { ...known, columns, keys, rows }, passing }
+}
+
+/** What a SELECT of all rows of one keyed table gives; undefined where it is none, or leaves a part of the key out. */
+function passedOn(
+  top: SqlNode,
+  { columns, keys }: Keyed,
+): { key: string[]; columns: Described[] } | undefined {
+  if (!passesAllOn(top)) return undefined
+  const { table } = sideOf(top.from_table as SqlNode, new Set(), [...columns.keys()])
+  const own = table === undefined ? undefined : keys.get(table)
+  const outputs = top.select_list as SqlNode[]
+  const key = own?.map(column => nameOf(column, outputs))
+  if (!key?.every(name => name !== undefined)) return undefined
+  const all = columns.get(table!)!
+  const given = outputs.flatMap(({ type, alias, column_names }) =>
+    type === 'STAR' ? all : [{ name: alias || (column_names?.at(-1) ?? ''), type: '' }],
+  )
+  return { key, columns: given }
 }
 
 const passesAllOn = ({ type, cte_map, modifiers, ...parts }: SqlNode): boolean =>

@@ -363,4 +363,6 @@ export const MISTAKES: (string | Record<string, string>)[] = [
   {
     'checks/orders/c.sql': "SELECT customer_id, 'negative' AS reason FROM orders WHERE amount < 0",
   },
+  `WITH o AS (SELECT * FROM orders), c AS (SELECT customer_id, name FROM customers)
+SELECT min(o.order_id) AS order_id, count(c.customer_id) AS n FROM c LEFT JOIN o USING (customer_id) GROUP BY c.name`,
 ]

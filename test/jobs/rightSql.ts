@@ -99,4 +99,8 @@ export const RIGHT: (string | Record<string, string>)[] = [
       "SELECT customer_id, 'owes' AS reason FROM orders GROUP BY customer_id HAVING sum(amount) < 0",
     'checks/orders/d.sql': "SELECT customer_id, 'gone' AS reason FROM customers WHERE name IS NULL",
   },
+  `WITH orders AS (SELECT * FROM orders), customers AS (SELECT * FROM customers)
+SELECT o.order_id, c.name FROM orders AS o LEFT JOIN customers AS c USING (customer_id)`,
+  `WITH o AS (SELECT * FROM orders WHERE amount > 5), c AS (SELECT * FROM customers)
+SELECT min(o.order_id) AS order_id, count(c.customer_id) AS n FROM c LEFT JOIN o USING (customer_id) GROUP BY c.name`,
 ]
