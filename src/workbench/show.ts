@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
@@ -168,6 +168,15 @@ function keptFiles(root: string, run: string, table: string): string[] {
   return numbers.toSorted((a, b) => a - b).map(number => `${folder}/${number}.parquet`)
 }
 
+/** Whether a run only planned, which is of a model as it is now, not of what was loaded. */
+function isPlan(folder: string): boolean {
+  const report = join(folder, 'report.json')
+  return (
+    existsSync(report) &&
+    (JSON.parse(readFileSync(report, 'utf8')) as { status: string }).status === 'planned'
+  )
+}
+
 /** Compares a model with what the last run that kept it made of it, over what was read then. */
 async function diffOf(
   job: StagedJob,
@@ -176,7 +185,7 @@ async function diffOf(
 ): Promise<TableDiff & { run: string }> {
   const { root, spec } = job.context
   const run = stagedRuns(root, spec.job).find(
-    each => keptFiles(root, `${spec.job}/${each}`, table).length > 0,
+    each => keptFiles(root, `${spec.job}/${each}`, table).length > 0 && !isPlan(join(root, spec.job, each)),
   )
   if (run === undefined)
     throw new EngineError('CONFIG_INVALID', `${table}: no run in staging has kept its rows`, {

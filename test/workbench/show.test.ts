@@ -86,6 +86,9 @@ test('a difference names rows that changed, came and went', async () => {
     join(job.folder, 'm.sql'),
     'SELECT CASE order_id WHEN 2 THEN 4 ELSE order_id END AS order_id, amount, 1 AS one FROM big WHERE amount < 99',
   )
+  // A plan is of the model as it is now: nothing would differ from it.
+  const planned = await job.cli('plan', job.folder)
+  assert.equal(planned.code, 0, planned.output)
   const { diff } = await show(job, 'm', { diff: true })
   const { run, samples, ...counts } = diff!
   assert.deepEqual(counts, {
