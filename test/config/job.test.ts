@@ -1,14 +1,13 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: variable references of job.yaml, not of this file
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { after, test } from 'node:test'
+import { join } from 'node:path'
+import { test } from 'node:test'
 import { z } from 'zod'
 import { EngineError } from '../../engine/errors.ts'
 import { loadJob } from '../../src/config/load.ts'
 import { type Connector, defineConnector } from '../../src/connectors/declare/define.ts'
 import { connectorFor } from '../../src/connectors/index.ts'
+import { folder, root } from './folder.ts'
 
 const capabilities = {
   source: true,
@@ -34,18 +33,6 @@ const registry: Connector[] = [
     types: [],
   }),
 ]
-const root = await mkdtemp(join(tmpdir(), 'job-'))
-after(() => rm(root, { recursive: true }))
-let made = 0
-
-async function folder(yaml: string, files: Record<string, string> = {}): Promise<string> {
-  const path = join(root, `${++made}`, 'members')
-  for (const [file, text] of Object.entries({ 'job.yaml': yaml, ...files })) {
-    await mkdir(dirname(join(path, file)), { recursive: true })
-    await writeFile(join(path, file), text)
-  }
-  return path
-}
 
 const ENV = {
   LEGACY: 'postgres://u:s3cr%40t@h/db',

@@ -1,23 +1,10 @@
 /** Files of a job's folder that are read by nobody, or cannot be: each is told. */
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { after, test } from 'node:test'
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
 import { loadJob } from '../../src/config/load.ts'
-
-const root = await mkdtemp(join(tmpdir(), 'job-'))
-after(() => rm(root, { recursive: true }))
-let made = 0
-
-async function folder(yaml: string, files: Record<string, string> = {}): Promise<string> {
-  const path = join(root, `${++made}`, 'members')
-  for (const [file, text] of Object.entries({ 'job.yaml': yaml, ...files })) {
-    await mkdir(dirname(join(path, file)), { recursive: true })
-    await writeFile(join(path, file), text)
-  }
-  return path
-}
+import { folder } from './folder.ts'
 
 const HEAD = 'job: j\nconnections: { legacy: "postgres://loader@legacy.example/shop" }\n'
 
