@@ -187,7 +187,7 @@ export interface Snapshot {
   close(): Promise<void>
 }
 
-/** Where a log of changes stands, in the connector's own notation: `0/16B3748`. People see it. */
+/** Where a log of changes stands, in the connector's own notation: `0/16B3748`. People see its first word; what follows tells more of the place. */
 export type LogPosition = string
 
 /** A table whose changes are to be read. */

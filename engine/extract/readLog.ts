@@ -29,14 +29,15 @@ export async function readLog(
   const { progress } = context
   const { reader } = reads[0]!.changes!
   const { result, parts } = await passLog(context, connection, reader, reads, until)
+  const [place] = result.position.split(' ')
   const extracted: Extracted[] = []
   for (const [index, read] of reads.entries()) {
     const counts = result.counts[index]!
     const { stored } = read.changes!
     toldAnew(read, counts, stored)
     const night = await compactChanges(context, read, parts[index]!, counts)
-    progress.note(`${read.where}: ${countsText(counts)}, to ${result.position}`)
-    progress.finished(taskName('extract', read.extract), `changes to ${result.position}`)
+    progress.note(`${read.where}: ${countsText(counts)}, to ${place}`)
+    progress.finished(taskName('extract', read.extract), `changes to ${place}`)
     const { whole } = read.cursor as LogCursor
     const cursor: LogCursor = {
       position: result.position,

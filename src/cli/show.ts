@@ -127,9 +127,10 @@ function bars(histogram: number[]): string {
 }
 
 function diffText(table: string, diff: NonNullable<Shown['diff']>): string[] {
-  const { run, changed, added, removed, unchanged, addedColumns, removedColumns, columns, samples } = diff
+  const { run, isPlan, changed, added, removed, unchanged, addedColumns, removedColumns, columns, samples } =
+    diff
   const lines = [
-    `${table} beside run ${run}`,
+    `${table} beside ${isPlan ? 'plan' : 'run'} ${run}`,
     `  ~ ${formatCount(changed)} changed   + ${formatCount(added)} more   - ${formatCount(removed)} gone   ${formatCount(unchanged)} unchanged`,
   ]
   if (columns.length > 0)

@@ -43,7 +43,7 @@ export interface Shown {
   /** Rows of the table, or of those of which the condition is true, that checks reject or warn of. */
   found?: RowsFound
   profile?: ColumnProfile[]
-  diff?: TableDiff & { run: string }
+  diff?: TableDiff & Beside
 }
 
 export interface ShowOptions {
@@ -62,6 +62,12 @@ export interface ShowOptions {
 /** Buckets of a histogram, and most frequent values. */
 const BUCKETS = 10
 const TOP = 3
+
+/** What a model is compared with. */
+interface Beside {
+  run: string
+  isPlan: boolean
+}
 
 /** Shows a model, as its file says now, over what the last run read. Sensitive values are masked. */
 export async function showTable(options: ShowOptions): Promise<Shown> {
@@ -168,7 +174,7 @@ function keptFiles(root: string, run: string, table: string): string[] {
   return numbers.toSorted((a, b) => a - b).map(number => `${folder}/${number}.parquet`)
 }
 
-/** Whether a run only planned, which is of a model as it is now, not of what was loaded. */
+/** Whether a run only planned, which may have been with the model as it is now. */
 function isPlan(folder: string): boolean {
   const report = join(folder, 'report.json')
   return (
@@ -177,16 +183,18 @@ function isPlan(folder: string): boolean {
   )
 }
 
-/** Compares a model with what the last run that kept it made of it, over what was read then. */
+/** Compares a model with what the last run that loaded made of it, or else the last plan, over what was read last. */
 async function diffOf(
   job: StagedJob,
   { table, where, limit }: ShowOptions,
   mask: Mask,
-): Promise<TableDiff & { run: string }> {
+): Promise<TableDiff & Beside> {
   const { root, spec } = job.context
-  const run = stagedRuns(root, spec.job).find(
-    each => keptFiles(root, `${spec.job}/${each}`, table).length > 0 && !isPlan(join(root, spec.job, each)),
+  const runs = stagedRuns(root, spec.job).filter(
+    each => keptFiles(root, `${spec.job}/${each}`, table).length > 0,
   )
+  const loaded = runs.find(each => !isPlan(join(root, spec.job, each)))
+  const run = loaded ?? runs[0]
   if (run === undefined)
     throw new EngineError('CONFIG_INVALID', `${table}: no run in staging has kept its rows`, {
       hint: 'A run keeps models that are loaded, checked, or read more than once.',
@@ -213,6 +221,7 @@ async function diffOf(
   })
   return {
     run,
+    isPlan: loaded === undefined,
     ...(await diffTables(job.context.duck, before, `FROM ${name}${only}`, {
       shown: limit,
       keys: keysOf(job.outline, table),

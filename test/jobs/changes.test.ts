@@ -31,7 +31,7 @@ for (const { kind, fresh } of [
     await query('DELETE FROM items WHERE id IN (11, 12)')
     await query('INSERT INTO items (id, n) VALUES (5001, 1)')
     assert.deepEqual(await night(), { read: 11, inserted: 1, updated: 10, deleted: 2 })
-    assert.match(notes.join('\n'), /s\.items: 1 insert, 15 updates, 2 deletes of 4 transactions, to /)
+    assert.match(notes.join('\n'), /s\.items: 1 insert, 15 updates, 2 deletes of 4 transactions, to \S+$/m)
     // Keys that change, that come back, that swap.
     await query('UPDATE items SET id = 6001 WHERE id = 100')
     await query('DELETE FROM items WHERE id = 101')

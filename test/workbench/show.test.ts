@@ -90,7 +90,8 @@ test('a difference names rows that changed, came and went', async () => {
   const planned = await job.cli('plan', job.folder)
   assert.equal(planned.code, 0, planned.output)
   const { diff } = await show(job, 'm', { diff: true })
-  const { run, samples, ...counts } = diff!
+  const { run, isPlan, samples, ...counts } = diff!
+  assert.equal(isPlan, false)
   assert.deepEqual(counts, {
     addedColumns: ['one'],
     removedColumns: ['mail'],
