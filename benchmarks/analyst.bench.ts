@@ -95,6 +95,7 @@ ${table(
 After the change, each makes that model and what reads it anew. Nightfreight also reads the sources, runs every check again, compares the marts
 that it made with what it loaded last, loads the rows that differ and reads them back.
 `
+  mkdirSync(values.out, { recursive: true })
   writeFileSync(join(values.out, 'analyst.md'), text)
   console.log(text)
 } finally {
