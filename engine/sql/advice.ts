@@ -1,7 +1,7 @@
 import { fanOuts, type Known } from './fanOut.ts'
 import type { Fault } from './faults.ts'
 import type { OrderedCheck, SqlGraph } from './model.ts'
-import { firstPlace, isGenerated, type Query, type SqlNode } from './parse.ts'
+import { firstPlace, isGenerated, outputName, type Query, type SqlNode, topOf } from './parse.ts'
 import { withPassingCtes } from './passedOn.ts'
 import type { Pitfall } from './pitfalls.ts'
 import { Select } from './selectAdvice.ts'
@@ -18,7 +18,7 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
   for (const source of [...models, ...checks]) {
     const { name, file, sql } = source
     const query = queries.get(file)
-    const top = (query?.tree.statements as { node?: SqlNode }[] | undefined)?.[0]?.node
+    const top = topOf(query?.tree)
     if (!top || isGenerated(file)) continue
     const advise = (node: SqlNode, message: string, hint: string) => {
       const own = node.query_location
@@ -30,9 +30,8 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
         hint,
       })
     }
-    const loaded = models.some(model => model.file === file)
-      ? known.loads.filter(({ from }) => from === name)
-      : []
+    const isModel = models.some(model => model.file === file)
+    const loaded = isModel ? known.loads.filter(({ from }) => from === name) : []
     const star = ((top.select_list as SqlNode[] | undefined) ?? []).find(
       ({ type, columns }) => type === 'STAR' && columns === false,
     )
@@ -42,7 +41,6 @@ export function adviceOf({ models, checks, queries }: SqlGraph, known: Known): F
         `* hands every column of what it reads to load.${loaded[0]!.table}: a new one in the source is a new one in the table`,
         'List the columns that the table is to have.',
       )
-    const isModel = models.some(model => model.file === file)
     for (const output of isModel ? ((top.select_list as SqlNode[] | undefined) ?? []) : [])
       if (!output.alias && !['STAR', 'COLUMN_REF'].includes(output.type!))
         advise(
@@ -97,7 +95,7 @@ function partOfKey(top: SqlNode, model: string | undefined, { keys }: Known): Pi
     (top.group_expressions as unknown[]).length === 0 &&
     !top.qualify
   if (!key || !isRowByRow || outputs.some(({ type }) => type === 'STAR')) return undefined
-  const names = outputs.map(({ alias, column_names }) => (alias || column_names?.at(-1))?.toLowerCase())
+  const names = outputs.map(output => outputName(output)?.toLowerCase())
   const missing = key.filter(name => !names.includes(name.toLowerCase()))
   if (missing.length === 0) return undefined
   return {

@@ -9,7 +9,7 @@ import { candidatesOf, faultOf, whollyWorded } from './locate.ts'
 import { MacroSession } from './macroSession.ts'
 import type { OrderedCheck, OrderedMacro, SqlGraph } from './model.ts'
 import { usedMacros } from './order.ts'
-import { firstPlace, isGenerated, type Query, type SqlFile, type SqlNode } from './parse.ts'
+import { firstPlace, isGenerated, type Query, type SqlFile, type SqlNode, topOf } from './parse.ts'
 import { withoutMissing } from './repair.ts'
 import { charactersIn, placeOf, stripped, tokensOf } from './text.ts'
 import { setVariables } from './variables.ts'
@@ -330,8 +330,7 @@ function placed(sql: string, name: string): Pick<Fault, 'place'> {
 
 /** What is wrong with a query that gives a column twice; at the * that gives it again, where one does. */
 function twiceFault({ file, sql }: SqlFile, query: Query | undefined, [one, other]: [string, string]): Fault {
-  const [top] = (query?.tree.statements as { node?: SqlNode }[] | undefined) ?? []
-  const outputs = (top?.node?.select_list as SqlNode[] | undefined) ?? []
+  const outputs = (topOf(query?.tree)?.select_list as SqlNode[] | undefined) ?? []
   const star = outputs.findLast(({ type, query_location: at }) => type === 'STAR' && at !== undefined)
   const named = outputs.findLast(
     ({ alias, column_names: names }) => (alias || names?.at(-1))?.toLowerCase() === other.toLowerCase(),

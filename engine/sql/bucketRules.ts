@@ -1,5 +1,5 @@
 import type { Buckets } from './model.ts'
-import { conjuncts, nodeOf, type SqlNode } from './parse.ts'
+import { conjuncts, nodeOf, outputName, type SqlNode } from './parse.ts'
 
 /** Why a query does not give the same by buckets, and at which byte of it. */
 export class NotBucketed extends Error {
@@ -167,7 +167,7 @@ export function requireBucketed(tree: SqlNode, known: Known): ReadonlySet<string
     for (const [index, item] of items.entries()) {
       const own = isKey(item, from)
       if (own) places.add(index)
-      const name = low(item.alias || item.column_names?.at(-1) || '')
+      const name = low(outputName(item) ?? '')
       names.set(name, own && names.get(name) !== false)
     }
     const keys = [...names].filter(([, own]) => own).map(([name]) => name)

@@ -131,8 +131,16 @@ export const emptyQuery = (tree: SqlNode = {}): Query => ({
   tree,
 })
 
-/** The node of a tree's one query. */
-export const nodeOf = (tree: SqlNode): SqlNode => (tree.statements as { node: SqlNode }[])[0]!.node
+/** The node of a tree's one query; undefined of a tree without one. */
+export const topOf = (tree: SqlNode | undefined): SqlNode | undefined =>
+  (tree?.statements as { node?: SqlNode }[] | undefined)?.[0]?.node
+
+/** The node of a tree that has one query. */
+export const nodeOf = (tree: SqlNode): SqlNode => topOf(tree)!
+
+/** What a column of a query's result is called; undefined of an expression without a name. */
+export const outputName = ({ alias, column_names: names }: SqlNode): string | undefined =>
+  alias || names?.at(-1)
 
 /** Where an expression begins, as far as its parts say: some operators do not. */
 export function firstPlace(node: unknown): number | undefined {
@@ -158,9 +166,9 @@ export function queryOf(sql: string, tree: SqlNode): Query {
   const located = (mention: { at?: number }): void => {
     if (mention.at !== undefined) mention.at = charactersIn(sql, mention.at)
   }
-  const top = (tree.statements as { node?: SqlNode }[] | undefined)?.[0]?.node
+  const top = topOf(tree)
   for (const output of (top?.select_list as SqlNode[] | undefined) ?? []) {
-    const name = output.alias || output.column_names?.at(-1)
+    const name = outputName(output)
     if (!name) continue
     query.values.set(name.toLowerCase(), valuesOf(output))
     const own: Query = { ...query, tables: [], functions: [], tableFunctions: [], volatile: [] }

@@ -1,7 +1,7 @@
 import type { Described } from './checkColumns.ts'
 import type { Known } from './fanOut.ts'
 import type { SqlGraph } from './model.ts'
-import type { SqlNode } from './parse.ts'
+import { outputName, type SqlNode, topOf } from './parse.ts'
 import { nodesIn, selectsIn, sideOf } from './selects.ts'
 
 type Keyed = Pick<Known, 'columns' | 'keys'>
@@ -16,7 +16,7 @@ export function passedOnKeys(
 ): Known['keys'] {
   const known = new Map(keys)
   for (const { name, file } of models) {
-    const top = (queries.get(file)?.tree.statements as { node?: SqlNode }[] | undefined)?.[0]?.node
+    const top = topOf(queries.get(file)?.tree)
     const key = known.has(name) || !top ? undefined : passedOn(top, { columns, keys: known })?.key
     if (key) known.set(name, key)
   }
@@ -55,8 +55,8 @@ function passedOn(
   const key = own?.map(column => nameOf(column, outputs))
   if (!key?.every(name => name !== undefined)) return undefined
   const all = columns.get(table!)!
-  const given = outputs.flatMap(({ type, alias, column_names }) =>
-    type === 'STAR' ? all : [{ name: alias || (column_names?.at(-1) ?? ''), type: '' }],
+  const given = outputs.flatMap(output =>
+    output.type === 'STAR' ? all : [{ name: outputName(output) ?? '', type: '' }],
   )
   return { key, columns: given }
 }

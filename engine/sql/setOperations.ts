@@ -1,4 +1,4 @@
-import type { SqlNode } from './parse.ts'
+import { outputName, type SqlNode } from './parse.ts'
 import type { Pitfall } from './pitfalls.ts'
 
 /** Unions and the like, by position, of queries that name the same columns in another order. */
@@ -22,8 +22,8 @@ const firstSelect = (node: SqlNode): SqlNode | undefined =>
       : undefined
 
 const namesOf = ({ select_list: list }: SqlNode) =>
-  ((list as SqlNode[] | undefined) ?? []).map(({ type, alias, column_names: names }) =>
-    type === 'STAR' ? '*' : (alias || names?.at(-1) || '').toLowerCase(),
+  ((list as SqlNode[] | undefined) ?? []).map(output =>
+    output.type === 'STAR' ? '*' : (outputName(output) ?? '').toLowerCase(),
   )
 
 function crossedIn(one: SqlNode, other: SqlNode): Pitfall | undefined {

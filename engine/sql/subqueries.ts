@@ -1,5 +1,5 @@
 import type { Known } from './fanOut.ts'
-import { conjuncts, nodeOf, type Query, type SqlNode } from './parse.ts'
+import { conjuncts, nodeOf, outputName, type Query, type SqlNode } from './parse.ts'
 import type { Pitfall } from './pitfalls.ts'
 import { nodesIn, type Side, sidesBelow } from './selects.ts'
 
@@ -94,9 +94,7 @@ function mayBeNull(column: SqlNode, select: SqlNode, around: Around, depth = 0):
   const node = nodeOf(query.tree)
   if (node.type !== 'SELECT_NODE' || known.keys.get(table)?.some(key => key.toLowerCase() === name))
     return false
-  const output = outputsOf(node).find(
-    each => (each.alias || each.column_names?.at(-1))?.toLowerCase() === name,
-  )
+  const output = outputsOf(node).find(each => outputName(each)?.toLowerCase() === name)
   const ctes = new Set((node.cte_map?.map ?? []).map(({ key }) => key.toLowerCase()))
   return output !== undefined && mayBeNull(output, node, { ...around, ctes }, depth + 1)
 }
