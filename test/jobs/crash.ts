@@ -15,9 +15,9 @@ export function killAt(is: (event: RunEvent) => boolean) {
 
 /** What the main job loaded: everything but the time stamp, which is the time of the commit. */
 export const contents = ({ query }: FreshDatabase) =>
-  query(`SELECT 'dim_members' AS name, count(*) AS rows, md5(string_agg((to_jsonb(d) - 'etl_timestamp')::text, '|' ORDER BY member_id)) AS hash FROM dim_members d
-    UNION ALL SELECT 'fact_payments', count(*), md5(string_agg((to_jsonb(f) - 'etl_timestamp')::text, '|' ORDER BY payment_id)) FROM fact_payments f
-    UNION ALL SELECT 'staging tables left', count(*), string_agg(relname, ',') FROM pg_class WHERE relpersistence = 'u'`)
+  query(`SELECT 'dim_members' AS name, count(*) AS rows, sum(hashtextextended((to_jsonb(d) - 'etl_timestamp')::text, 0))::text AS hash FROM dim_members d
+    UNION ALL SELECT 'fact_payments', count(*), sum(hashtextextended((to_jsonb(f) - 'etl_timestamp')::text, 0))::text FROM fact_payments f
+    UNION ALL SELECT 'staging tables left', count(*), string_agg(relname, ',') FROM pg_class WHERE relpersistence = 'u' ORDER BY name`)
 
 /** The names of the main job's commit points, by an undisturbed run: each task when it begins and when it is done. */
 export function commitPoints(events: RunEvent[]): string[] {
