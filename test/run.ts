@@ -14,7 +14,9 @@ import { ensureMariadb } from './mariadb.ts'
 
 const root = join(import.meta.dirname, '..')
 /** A file that takes longer hangs; a soak may. */
-const FILE_TIMEOUT_MS = process.env.SOAK_CASES || process.env.SOAK_ROWS ? 24 * 3600_000 : 1_800_000
+const FILE_TIMEOUT_MS = 1_800_000
+const SOAK_TIMEOUT_MS = 24 * 3600_000
+const SOAKS = join('test', 'soak')
 const SERVERS = join(import.meta.dirname, 'servers.ts')
 
 function testFiles(words: string[]): string[] {
@@ -22,7 +24,7 @@ function testFiles(words: string[]): string[] {
   if (words.length === 0) return all
   const wanted = words.map(word => word.replace(/^\.\//, '').replaceAll('**', '').replaceAll('*', ''))
   const absolute = words.map(word => relative(root, word))
-  const soaks = absolute.filter(file => file.startsWith(join('test', 'soak')) && existsSync(join(root, file)))
+  const soaks = absolute.filter(file => file.startsWith(SOAKS) && existsSync(join(root, file)))
   return [
     ...all.filter(file => wanted.some(word => file.includes(word)) || absolute.includes(file)),
     ...soaks,
@@ -49,7 +51,8 @@ function called(files: string[], names: string[]): Set<string> {
 
 async function runTests(files: string[], options: string[], env: Record<string, string>): Promise<number> {
   // What a failed test leaves open would hold its file for ever.
-  const limits = ['--test-concurrency=2', `--test-timeout=${FILE_TIMEOUT_MS}`]
+  const soak = process.env.SOAK_CASES || process.env.SOAK_ROWS || files.some(file => file.startsWith(SOAKS))
+  const limits = ['--test-concurrency=2', `--test-timeout=${soak ? SOAK_TIMEOUT_MS : FILE_TIMEOUT_MS}`]
   const args = ['--test', '--test-reporter=spec', ...limits, ...options, ...files]
   const child = spawn(process.execPath, args, {
     cwd: root,
