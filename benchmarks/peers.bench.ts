@@ -14,21 +14,22 @@ import { generate, sql } from './peers/data.ts'
 import { openGround } from './peers/ground.ts'
 import { race } from './peers/race.ts'
 import { type Report, writeReport } from './peers/report.ts'
+import { types } from './peers/types.ts'
 import { WORKLOADS } from './peers/workloads.ts'
 
 const { values } = parseArgs({
   options: {
     scale: { type: 'string', default: '1' },
     runs: { type: 'string', default: '5' },
-    only: { type: 'string', default: Object.keys(WORKLOADS).join(',') },
+    only: { type: 'string', default: [...Object.keys(WORKLOADS), 'types'].join(',') },
     out: { type: 'string', default: join(import.meta.dirname, 'results') },
   },
 })
 const wanted = values.only.split(',')
-const unknown = wanted.filter(name => !Object.hasOwn(WORKLOADS, name))
+const unknown = wanted.filter(name => name !== 'types' && !Object.hasOwn(WORKLOADS, name))
 const [scale, rounds] = [Number(values.scale), Number(values.runs)]
 if (unknown.length > 0 || !(scale > 0) || !(rounds >= 1)) {
-  console.error(`--scale and --runs are numbers; --only takes ${Object.keys(WORKLOADS).join(', ')}`)
+  console.error(`--scale and --runs are numbers; --only takes ${Object.keys(WORKLOADS).join(', ')}, types`)
   process.exit(2)
 }
 
@@ -58,7 +59,8 @@ try {
     results: [],
   }
   for (const name of wanted) {
-    report.results.push(await race(await WORKLOADS[name]!(ground), rounds))
+    if (name === 'types') report.kept = await types(ground)
+    else report.results.push(await race(await WORKLOADS[name]!(ground), rounds))
     // What is measured is kept, whatever becomes of the rest.
     writeReport(values.out, report)
   }

@@ -1,6 +1,6 @@
 import { globSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { definition, KEY, sql } from './data.ts'
+import { definition, KEY, LINEITEM, sql, type TableOf } from './data.ts'
 import { install, installPgloader, type Tool, versionOf } from './tools.ts'
 
 /** A tool that does a workload: what is typed, and what is there before. */
@@ -26,6 +26,8 @@ export interface Place {
   home: string
   /** What is in the target: nothing, what the tool itself left the night before, or a table that has to stay, with all that hangs on it. */
   over?: 'own' | 'kept'
+  /** The table that is copied; lineitem where none is said. */
+  table?: TableOf
 }
 
 const HERE = import.meta.dirname
@@ -120,16 +122,16 @@ export function copyAndMerge({ source, target, home }: Place): Contender {
   }
 }
 
-export function sling({ source, target, home, over }: Place): Contender {
+export function sling({ source, target, home, over, table = LINEITEM }: Place): Contender {
   const program = slingOf(install('sling'))
   const file = !isServer(source)
   const postgres = target.startsWith('postgres')
   const secure = (url: string) => (url.startsWith('postgres') ? `${url}?sslmode=disable` : url)
   const from = file
     ? `--src-stream 'file://${filesOf(source)}'`
-    : `--src-conn SOURCE --src-stream ${source.startsWith('mysql') ? `${parts(source).database}.lineitem` : 'public.lineitem'}`
+    : `--src-conn SOURCE --src-stream ${source.startsWith('mysql') ? `${parts(source).database}.${table.name}` : `public.${table.name}`}`
   const to = postgres
-    ? `--tgt-conn TARGET --tgt-object public.lineitem --primary-key '${KEY.join(',')}' --tgt-options '{"table_keys":{"primary":${JSON.stringify(KEY)}}}'`
+    ? `--tgt-conn TARGET --tgt-object public.${table.name} --primary-key '${table.key.join(',')}' --tgt-options '{"table_keys":{"primary":${JSON.stringify(table.key)}}}'`
     : `--tgt-object 'file://${target}/lineitem.parquet'`
   return {
     tool: versionOf('sling'),
@@ -147,7 +149,7 @@ export function sling({ source, target, home, over }: Place): Contender {
 const slingOf = (bin: string) =>
   globSync(join(bin, '../lib/python*/site-packages/sling_linux_amd64/bin/sling-linux-amd64'))[0]!
 
-export function pgloader({ source, target, home, over }: Place): Contender {
+export function pgloader({ source, target, home, over, table = LINEITEM }: Place): Contender {
   const script = join(home, 'copy.load')
   const into = over === 'kept' ? 'data only, truncate' : 'include drop, create tables, create indexes'
   return {
@@ -159,14 +161,14 @@ export function pgloader({ source, target, home, over }: Place): Contender {
         script,
         `LOAD DATABASE FROM ${source} INTO ${target}
   WITH ${into}, workers = 2, concurrency = 1, prefetch rows = 50000
-  INCLUDING ONLY TABLE NAMES MATCHING 'lineitem' ALTER SCHEMA '${parts(source).database}' RENAME TO 'public';\n`,
+  INCLUDING ONLY TABLE NAMES MATCHING '${table.name}' ALTER SCHEMA '${parts(source).database}' RENAME TO 'public';\n`,
       ),
   }
 }
 
 const python =
   (tool: Tool, script: string, file = '') =>
-  ({ source, target, home, over }: Place): Contender => {
+  ({ source, target, home, over, table = LINEITEM }: Place): Contender => {
     const program = join(install(tool), 'python')
     const to = target.startsWith('postgres') ? target : join(target, file)
     // SQLAlchemy's names of the schemes.
@@ -182,6 +184,8 @@ const python =
         TARGET: to,
         HOME_OF_TOOL: home,
         OVER: over ?? '',
+        TABLE: table.name,
+        KEY: table.key.join(', '),
         RUNTIME__DLTHUB_TELEMETRY: 'false',
         RUNTIME__LOG_LEVEL: 'ERROR',
       },

@@ -39,7 +39,7 @@ elif source.endswith(".csv"):
     folder, pattern = os.path.split(source)
     table = (filesystem(bucket_url="file://" + folder, file_glob=pattern) | rows).with_name("lineitem")
 else:
-    table = sql_table(credentials=source, table="lineitem", backend="connectorx", reflection_level="full_with_precision")
+    table = sql_table(credentials=source, table=os.environ["TABLE"], backend="connectorx", reflection_level="full_with_precision")
 pipeline = dlt.pipeline("bench", destination=destination, dataset_name="public", pipelines_dir=os.environ["HOME_OF_TOOL"])
 info = pipeline.run(
     table,

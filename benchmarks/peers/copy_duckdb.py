@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 import duckdb
 
 source, target = sys.argv[1], sys.argv[2]
+table, key = os.environ["TABLE"], os.environ["KEY"]
 con = duckdb.connect(config={"allow_unsigned_extensions": "true"})
 site = os.path.dirname(os.path.dirname(duckdb.__file__))
 
@@ -27,19 +28,19 @@ if source.endswith((".parquet", ".csv")):
     rows = f"'{source}'"
 else:
     attach(source, "s", "mysql" if source.startswith("mysql") else "postgres")
-    rows = f"s.{'public.' if source.startswith('postgres') else ''}lineitem"
+    rows = f"s.{'public.' if source.startswith('postgres') else ''}{table}"
 over = os.environ["OVER"]
 if target.startswith("postgres"):
     attach(target, "t", "postgres")
     con.execute("BEGIN")
     if over == "kept":
-        con.execute("CALL postgres_execute('t', 'TRUNCATE public.lineitem')")
-        con.execute(f"INSERT INTO t.public.lineitem FROM {rows}")
+        con.execute(f"CALL postgres_execute('t', 'TRUNCATE public.{table}')")
+        con.execute(f"INSERT INTO t.public.{table} FROM {rows}")
     else:
         if over == "own":
-            con.execute("DROP TABLE IF EXISTS t.public.lineitem")
-        con.execute(f"CREATE TABLE t.public.lineitem AS FROM {rows}")
-        con.execute("CALL postgres_execute('t', 'ALTER TABLE public.lineitem ADD PRIMARY KEY (l_orderkey, l_linenumber)')")
+            con.execute(f"DROP TABLE IF EXISTS t.public.{table}")
+        con.execute(f"CREATE TABLE t.public.{table} AS FROM {rows}")
+        con.execute(f"CALL postgres_execute('t', 'ALTER TABLE public.{table} ADD PRIMARY KEY ({key})')")
     con.execute("COMMIT")
 else:
     con.execute(f"COPY (FROM {rows}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")

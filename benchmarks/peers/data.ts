@@ -26,6 +26,12 @@ export const COLUMNS: Record<string, string> = {
   l_comment: 'varchar(44)',
 }
 export const KEY = ['l_orderkey', 'l_linenumber']
+/** A table that is copied, and its key. */
+export interface TableOf {
+  name: string
+  key: string[]
+}
+export const LINEITEM: TableOf = { name: 'lineitem', key: KEY }
 const NAMES = Object.keys(COLUMNS)
 
 export const definition = (key: boolean) =>

@@ -101,7 +101,7 @@ function differenceOf(found: Sums, expected: Sums): string | undefined {
 }
 
 /** Tools print the URLs that they were given. */
-const masked = (text: string, { env }: Contender) =>
+export const masked = (text: string, { env }: Contender) =>
   Object.values(env)
     .filter(value => value.length > 7)
     .reduce((rest, value) => rest.replaceAll(value, '…'), text)

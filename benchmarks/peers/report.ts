@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { table } from '../measure.ts'
 import type { Measured } from './measure.ts'
 import type { Result, Standing } from './race.ts'
+import type { Kept } from './types.ts'
 
 /** What a report is of. */
 export interface Report {
@@ -13,14 +14,17 @@ export interface Report {
   rows: number
   rounds: number
   results: Result[]
+  kept?: Kept[]
 }
 
 export const middle = (figures: number[]) => figures.toSorted((a, b) => a - b)[figures.length >> 1]!
 export const median = (runs: Measured[], of: keyof Measured) => middle(runs.map(run => run[of]))
 
-/** Writes `peers.json`, `peers.md` and a chart a workload. */
+/** Writes `peers.json`, `peers.md` and a chart a workload; `types.md` where types were compared. */
 export function writeReport(folder: string, report: Report): void {
   mkdirSync(folder, { recursive: true })
+  if (report.kept) writeFileSync(join(folder, 'types.md'), typesOf(report, report.kept))
+  if (report.results.length === 0) return
   writeFileSync(join(folder, 'peers.json'), `${JSON.stringify(report, null, 2)}\n`)
   writeFileSync(join(folder, 'peers.md'), markdown(report))
   for (const result of report.results)
@@ -40,6 +44,43 @@ its verification. Memory is what all processes of a tool held together, at most.
 \`${command}\` makes this page.
 `
   return `${head}\n${results.map(section).join('\n')}`
+}
+
+/** How many types each tool keeps, and what becomes of those that some tool does not. */
+function typesOf({ machine, versions, date }: Report, kept: Kept[]): string {
+  const families = [...Map.groupBy(kept, ({ family }) => family)].map(([family, types]) => {
+    const tools = Object.keys(types[0]!.outcomes)
+    const count = (tool: string, is: string) =>
+      String(types.filter(({ outcomes }) => outcomes[tool]!.startsWith(is)).length)
+    const counts = tools.map(tool => [
+      tool,
+      count(tool, 'exact'),
+      count(tool, 'refused'),
+      count(tool, 'wrong'),
+    ])
+    const cell = (text: string) =>
+      text
+        .replaceAll(/[\p{Cc}\s]+/gu, ' ')
+        .replaceAll('|', '\\|')
+        .slice(0, 90)
+    const rows = types
+      .filter(({ outcomes }) => Object.values(outcomes).some(text => text !== 'exact'))
+      .map(({ type, outcomes }) => [`\`${type}\``, ...tools.map(tool => cell(outcomes[tool]!))])
+    return `## ${{ postgres: 'Postgres', mariadb: 'MariaDB' }[family]} to Postgres: ${types.length} types
+
+${table(['', 'exact', 'refused', 'wrong, and it ended well'], counts)}
+
+${table(['type', ...tools], rows)}
+`
+  })
+  return `# Types, kept by tool
+
+Measured ${date} on ${machine}. ${versions.join(', ')}.
+Each type in a table of its own, with 200 random values, NULLs, and the values at its edges, into an empty Postgres. A type is kept
+exactly where each value that the target holds, put into a text by it and read as that type by the source's server, has the
+source's own text. Types that all tools keep are not listed. \`npm run bench:peers -- --only types\` makes this page.
+
+${families.join('\n')}`
 }
 
 function section(result: Result): string {

@@ -48,13 +48,15 @@ const FAR = '4714-11-24 BC'
 const nearOf = (name: string) =>
   EVERY_TYPE.find(({ type, random }) => type === name && !random.includes(FAR))!.random
 
-export function postgresTable(database: FreshDatabase): TypeTable {
-  const cases = [
+/** `only`: of the types at this place in the list alone. */
+export function postgresTable(database: FreshDatabase, only?: number): TypeTable {
+  const every = [
     ...EVERY_TYPE.filter(({ type }) => !BEYOND_DUCKDB.test(type) && !NAMES.test(type)).map(of =>
       of.random.includes(FAR) ? { ...of, random: nearOf(of.type) } : of,
     ),
     ...DUCK_TYPES.map(([type, , random]) => ({ type, random, edges: undefined })),
   ]
+  const cases = only === undefined ? every : [every[only]!]
   const types = cases.map(({ type }) => type)
   const edges = edgesOf(cases.map(of => of.edges))
   const { query } = database
@@ -118,8 +120,9 @@ const DOMAINS: Record<string, string> = {
 /** A composite of NULLs is NULL for `IS NULL`. */
 const textOf = (column: string) => `CASE num_nulls(${column}) WHEN 0 THEN format('%s', ${column}) END`
 
-export function mariadbTable(database: FreshDatabase): TypeTable {
-  const cases = CASES.filter(({ policy }) => !policy)
+export function mariadbTable(database: FreshDatabase, only?: number): TypeTable {
+  const every = CASES.filter(({ policy }) => !policy)
+  const cases = only === undefined ? every : [every[only]!]
   const types = cases.map(({ native }) => native)
   const edges = edgesOf(cases.map(({ extremes }) => extremes))
   const { query } = database
