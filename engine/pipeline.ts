@@ -5,7 +5,7 @@ import { diff, withFound } from './diff/diff.ts'
 import { type Preview, preview } from './diff/preview.ts'
 import { type EngineError, errorFrom } from './errors.ts'
 import { extract } from './extract/extract.ts'
-import type { Extracted } from './extract/extracted.ts'
+import { asStaged, type Extracted } from './extract/extracted.ts'
 import { keepImages } from './extract/images.ts'
 import { accountBeforeLoad, accountLoads } from './load/accounts.ts'
 import { acknowledgeSources } from './load/acknowledge.ts'
@@ -105,17 +105,24 @@ async function change(
   const reading = ahead ? { ...context, onParts: ahead.read } : context
   outcome.extracted = await extract(reading, plan, failures)
   await ahead?.settle()
-  const judged = await judgeExtracts(context, plan.reads, outcome.extracted, failures)
+  const reads = plan.reads.map(read =>
+    asStaged(
+      read,
+      outcome.extracted.find(({ extract }) => extract === read.extract),
+    ),
+  )
+  outcome.reads = reads
+  const judged = await judgeExtracts(context, reads, outcome.extracted, failures)
   outcome.tables = judged
   const nights = new Map(judged.map(({ name, night }) => [name, night]))
-  const { images, syncPoints } = await keepImages(context, plan.reads, outcome.extracted, nights)
+  const { images, syncPoints } = await keepImages(context, reads, outcome.extracted, nights)
 
-  const macros = await openTables(context, graph, plan.reads, images, judged)
-  const sets = await transform(context, graph, macros, plan, images, judged, failures)
+  const macros = await openTables(context, graph, reads, images, judged)
+  const sets = await transform(context, graph, macros, { ...plan, reads }, images, judged, failures)
   outcome.tables = [...judged, ...sets]
-  const setChecks = await runSetChecks(context, graph, plan.reads, failures)
+  const setChecks = await runSetChecks(context, graph, reads, failures)
 
-  outcome.changes = await diff(context, sets, lastRun, lookAt(plan), failures, models, plan.reads)
+  outcome.changes = await diff(context, sets, lastRun, lookAt(plan), failures, models, reads)
   outcome.tables = [...judged, ...(await withFound(context, sets, outcome.changes))]
   const found = [...outcome.tables.flatMap(table => table.checks), ...setChecks]
   outcome.checks = withinLimits(found, spec.checks, outcome.tables)

@@ -306,8 +306,11 @@ export interface Lane {
 export interface Sink {
   /** Writes the batch out; its buffers are free again on return. */
   write(batch: Batch): void
-  /** For sources that can write Parquet themselves: `fill` writes one file at the path given. */
-  file(fill: (path: string) => Promise<void>): Promise<void>
+  /**
+   * For sources that can write Parquet themselves: `fill` writes one file at the path given. `exact`: no row of it is rejected,
+   * and it lacks the column that would say why.
+   */
+  file(fill: (path: string) => Promise<void>, exact?: boolean): Promise<void>
   /** Says something of what was read, for people. */
   note(text: string): void
 }

@@ -6,6 +6,8 @@ export interface Part {
   bytes: number
   /** Of its bytes, CRC-32; absent in what an earlier version wrote. */
   checksum?: number
+  /** Of a read whose lanes may reject rows: it has none that was, and no column that says why. */
+  exact?: true
 }
 
 /** A file below the staging root, with what is known of it. */

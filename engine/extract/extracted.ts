@@ -1,6 +1,8 @@
+import { REJECTED } from '../batch/builder.ts'
 import type { ChangeCounts } from '../contracts/changes.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { ErrorData } from '../errors.ts'
+import type { PlannedRead } from '../plan/plan.ts'
 import type { Night } from '../staging/image.ts'
 import type { Reconciled } from './reconciled.ts'
 
@@ -24,4 +26,10 @@ export interface Extracted {
   reconciled?: Reconciled
   /** Nights that take the place of those of the image that it builds on. */
   folded?: Night[]
+}
+
+/** A read as its parts have it: without the column of rejects where none of them has it. */
+export function asStaged(read: PlannedRead, found: Extracted | undefined): PlannedRead {
+  if (!found?.parts.every(({ exact }) => exact)) return read
+  return { ...read, columns: read.columns.filter(({ name }) => name !== REJECTED) }
 }

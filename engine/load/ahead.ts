@@ -18,6 +18,8 @@ interface Lead {
   /** What has been read so far; later parts are handed on as they come. */
   parts: Part[]
   bytes: number
+  /** Whether lanes may reject rows: parts that hold such are not taken. */
+  mayReject: boolean
   /** Undefined until it is worth while; gives undefined where the target has no use for it. */
   begun?: Promise<StagingAhead | undefined>
 }
@@ -43,14 +45,17 @@ export class LoadAhead {
       const first = ({ from, to }: LoadSpec) =>
         from === read.extract && !lastRun.has(to) && targets.get(to)?.stageAhead !== undefined
       const loads = spec.loads.filter(load => first(load) && this.takes(load, read))
-      const leads = loads.map(load => ({ load: planLoad(load, read.columns), parts: [], bytes: 0 }))
+      const columns = read.columns.filter(({ name }) => name !== REJECTED)
+      const mayReject = columns.length < read.columns.length
+      const leads = loads.map(load => ({ load: planLoad(load, columns), parts: [], bytes: 0, mayReject }))
       if (leads.length > 0) this.leads.set(read.extract, leads)
     }
   }
 
   /** Parts of an extract that were read. */
-  readonly read = (extract: string, parts: Part[]): void => {
+  readonly read = (extract: string, read: Part[]): void => {
     for (const lead of this.leads.get(extract) ?? []) {
+      const parts = lead.mayReject ? read.filter(({ exact }) => exact) : read
       lead.parts.push(...parts)
       lead.bytes += parts.reduce((sum, { bytes }) => sum + bytes, 0)
       const paths = pathsOf(this.context.root, lead.begun ? parts : lead.parts)
@@ -78,8 +83,7 @@ export class LoadAhead {
   }
 
   private flows(read: PlannedRead): boolean {
-    const { reused, base, changes, columns } = read
-    return !reused && !base && !changes && columns.every(({ name }) => name !== REJECTED)
+    return !read.reused && !read.base && !read.changes
   }
 
   private takes({ to, onBadRow }: LoadSpec, { from }: PlannedRead): boolean {

@@ -13,7 +13,7 @@ export interface DataSet {
   origin?: string[]
   /** The files are such as targets load as they lie. */
   plain?: true
-  /** The columns by which the source itself keeps its rows apart, where they are loaded as they lie. */
+  /** The columns of which no two rows have the same values, where they are loaded as they lie. */
   unique?: string[]
   /** SQL of values that rows have in place of those in the files: `… AS name`. */
   values?: string

@@ -38,11 +38,11 @@ export class PartSink implements Sink {
     this.told.rows(batch.rows)
   }
 
-  async file(fill: (path: string) => Promise<void>): Promise<void> {
+  async file(fill: (path: string) => Promise<void>, exact = false): Promise<void> {
     const file = this.next()
     await atomicWrite(join(this.root, file), fill)
     const part = await partOf(this.root, file)
-    this.parts.push(part)
+    this.parts.push(exact ? { ...part, exact } : part)
     this.told.rows(part.rows)
   }
 

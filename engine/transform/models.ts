@@ -50,7 +50,8 @@ function asRead(
   return {
     sql: extractSql(root, image, read, corrections),
     columns: image.columns,
-    ...(plain && { plain: { parts: plain, plain: true, ...(read.unique && { unique: read.key }) } }),
+    // They are apart where the source keeps them so, or were found to be.
+    ...(plain && { plain: { parts: plain, plain: true, ...(read.key.length > 0 && { unique: read.key }) } }),
   }
 }
 

@@ -1,5 +1,5 @@
-import { mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { constants, copyFileSync, mkdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { REJECTED } from '../../engine/batch/builder.ts'
 import type { Lane, Range, Read, Sink } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
@@ -9,6 +9,7 @@ import { BadFile, UnopenedFile } from '../formats/bad.ts'
 import { fileColumn } from '../formats/column.ts'
 import { ReadMemory } from '../formats/memory.ts'
 import { asBad, openParquet, parquetNotes, parquetTexts, readablePaths } from '../formats/parquet.ts'
+import { mayStand, stands } from '../formats/parquetStands.ts'
 import { arrowParquet, checkNested } from '../formats/reader.ts'
 import { RowReader } from '../formats/rowReader.ts'
 import { openText } from '../formats/textFile.ts'
@@ -78,7 +79,7 @@ async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Pr
     try {
       if (file.bad !== undefined) throw new BadFile('PERMISSION_DENIED', file.bad)
       await reader.file(shown(file.name), async () => {
-        const notes = await readFile(means, read, options, file, bytes, reader)
+        const notes = await readFile({ ...means, memory }, read, options, file, bytes, reader)
         await unchanged(means.store, file)
         for (const note of notes) tell(means.spool, { kind: 'note', name: file.name, text: note })
       })
@@ -93,7 +94,7 @@ async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Pr
 }
 
 async function readFile(
-  means: Means,
+  means: Means & { memory: ReadMemory },
   read: Read,
   options: DropOptions,
   file: Taken,
@@ -106,13 +107,20 @@ async function readFile(
   const notes: string[] = []
   for await (const member of membersOf(means, options, file, bytes)) {
     const { where, name, format } = member
-    const typed = async (path: string) => {
+    const typed = async (found: string) => {
+      const footer = mayStand(found, columns)
+      // What is looked at is what is staged, whatever becomes of the file meanwhile.
+      const path = footer ? ownCopy(found, means.folder) : found
       const parquet = await openParquet(means.duck, where, name, path)
       const texts = await parquetTexts(parquet, columns, optional, means.folder)
       notes.push(...parquetNotes(parquet, names, optional))
-      await reader.typed(texts).catch(cause => {
+      const look = () => stands(means.duck, parquet, footer!, columns, read.limits.bytes)
+      try {
+        if (footer && (await means.memory.run(where, look))) return reader.staged(path)
+        await reader.typed(texts)
+      } catch (cause) {
         throw asBad(where, cause)
-      })
+      }
       const nested = [...parquet.columns.values()].flatMap(column => (column.nested ? [column.name] : []))
       if (nested.length > 0) await checkNested(where, path, nested)
     }
@@ -130,6 +138,14 @@ async function readFile(
     }
   }
   return [...new Set(notes)]
+}
+
+/** A file of the lane's own: it shares the other's blocks where the file system can. */
+function ownCopy(path: string, folder: string): string {
+  if (dirname(path) === folder) return path
+  const own = join(folder, 'copied')
+  copyFileSync(path, own, constants.COPYFILE_FICLONE)
+  return own
 }
 
 async function unchanged(store: DropStore, file: Taken): Promise<void> {

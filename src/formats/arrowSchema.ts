@@ -19,14 +19,55 @@ const PER_SECOND = [1, 1000, 1_000_000, 1_000_000_000]
  * metadata `ARROW:schema`. Nothing where it cannot be read.
  */
 export function arrowColumns(encoded: string | undefined): Map<string, (ArrowLeaf | undefined)[]> {
-  if (encoded === undefined) return new Map()
+  const leaves = (field: Table): [string, (ArrowLeaf | undefined)[]] => [field.text(0), [...leavesOf(field)]]
+  return new Map(readFields(encoded, fields => fields.map(leaves)))
+}
+
+/** Whether readers that go by an Arrow schema give each column in a form of which staging knows. */
+export function isStagedArrow(encoded: string | undefined): boolean {
+  return encoded === undefined || readFields(encoded, fields => fields.every(isStagedField)) === true
+}
+
+const UNIT = { day: 0, microsecond: 2 }
+
+function isStagedField(field: Table): boolean {
+  const type = field.table(3)
+  // A dictionary's values are numbers of others.
+  if (!type || field.table(4)) return false
+  switch (field.byte(2)) {
+    // Int, FloatingPoint, Binary, Utf8, Bool, BinaryView, Utf8View
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+    case 6:
+    case 23:
+    case 24:
+      return true
+    // Decimal, of 128 bits
+    case 7:
+      return (type.byte(2) ?? 128) === 128
+    // Date
+    case 8:
+      return type.byte(0) === UNIT.day
+    // Time, Timestamp
+    case 9:
+    case 10:
+      return type.byte(0) === UNIT.microsecond
+    default:
+      return false
+  }
+}
+
+/** What is made of a schema's fields; undefined where there is none, or it cannot be read. */
+function readFields<T>(encoded: string | undefined, of: (fields: Table[]) => T): T | undefined {
+  if (encoded === undefined) return undefined
   try {
     const bytes = Buffer.from(encoded, 'base64')
     const message = root(bytes.subarray(bytes.readUInt32LE(0) === 0xffffffff ? 8 : 4))
-    const fields = message.table(2)?.tables(1) ?? []
-    return new Map(fields.map(field => [field.text(0), [...leavesOf(field)]]))
+    return of(message.table(2)?.tables(1) ?? [])
   } catch (error) {
-    if (error instanceof RangeError) return new Map()
+    if (error instanceof RangeError) return undefined
     throw error
   }
 }

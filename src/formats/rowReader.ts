@@ -14,6 +14,12 @@ import type { RowSink } from './split.ts'
 import type { TextFile } from './textFormat.ts'
 import { type Texts, writeRejects, writeTyped } from './typed.ts'
 
+/** A part on its way; `exact`: none of its rows can be rejected. */
+interface ReadPart {
+  path: string
+  exact: boolean
+}
+
 /**
  * Reads files one after another into Parquet parts. Rows of small files share a part. A file's parts reach the sink
  * only once all of it was read, so that a file found bad at its last byte leaves nothing.
@@ -31,8 +37,8 @@ export class RowReader {
   private names: string[] = []
   private written = 0
   /** Parts of whole files, and of the file under way. */
-  private done: string[] = []
-  private pending: string[] = []
+  private done: ReadPart[] = []
+  private pending: ReadPart[] = []
   private target = this.done
 
   /** `where` names the connection in errors; `folder` takes what is on its way. */
@@ -54,7 +60,7 @@ export class RowReader {
     try {
       await read()
     } catch (error) {
-      for (const path of this.pending.splice(0)) rmSync(path, { force: true })
+      for (const { path } of this.pending.splice(0)) rmSync(path, { force: true })
       this.spool.takeBack()
       throw error
     } finally {
@@ -91,9 +97,14 @@ export class RowReader {
 
   /** Rows of the file under way that have types of their own. */
   async typed(texts: Texts): Promise<void> {
-    const path = this.nextPath()
-    await this.write(texts, path)
-    this.target.push(path)
+    await this.write(texts)
+  }
+
+  /** A file of rows of the file under way as they are staged: it is the reader's from now on. */
+  staged(path: string): void {
+    const part = this.nextPath()
+    renameSync(path, part)
+    this.target.push({ path: part, exact: true })
   }
 
   /** Sends a file to the quarantine that could not be read. */
@@ -125,7 +136,6 @@ export class RowReader {
     if (path !== undefined) {
       const layout = this.layout!
       const style = { ...this.style, emptyIsText: layout.emptyIsText }
-      const part = this.nextPath()
       const texts: Texts = {
         from: layout.from(path),
         names: this.names,
@@ -137,22 +147,24 @@ export class RowReader {
         },
         rowFault: layout.rowFault,
       }
-      await this.write(texts, part)
-      this.target.push(part)
+      await this.write(texts)
     }
     if (rejects.length === 0 || !this.columns.some(({ name }) => name === REJECTED)) return
-    const part = this.nextPath()
-    await writeRejects(this.duck, this.columns, rejects, part)
+    const part = { path: this.nextPath(), exact: false }
+    await writeRejects(this.duck, this.columns, rejects, part.path)
     this.target.push(part)
   }
 
-  private write(texts: Texts, path: string): Promise<void> {
+  private async write(texts: Texts): Promise<void> {
     const where = `${this.where} ${texts.names.length === 1 ? texts.names[0] : counted(texts.names.length, 'file')}`
-    return this.memory.run(where, () => writeTyped(this.duck, this.where, this.columns, texts, path))
+    const path = this.nextPath()
+    const write = () => writeTyped(this.duck, this.where, this.columns, texts, path)
+    this.target.push({ path, exact: await this.memory.run(where, write) })
   }
 
   private async handOver(): Promise<void> {
-    for (const part of this.done.splice(0)) await this.sink.file(async path => put(part, path))
+    for (const { path: part, exact } of this.done.splice(0))
+      await this.sink.file(async path => put(part, path), exact)
   }
 
   private nextPath(): string {

@@ -35,17 +35,21 @@ function verdicts({ policy }: Column, { bad, error }: FieldValue): { stops: stri
 }
 const reason = ({ type }: Column) => `is not a value that ${typeName(type)} holds exactly`
 
-/** Writes the rows to a Parquet file with the read's columns, types checked. Fails with the first value that does not fit. */
+/**
+ * Writes the rows to a Parquet file with the read's columns, types checked. Fails with the first value that does not fit. True
+ * where no row could have one: then the file lacks the column of rejects.
+ */
 export async function writeTyped(
   duck: Duck,
   where: string,
   columns: Column[],
   texts: Texts,
   path: string,
-): Promise<void> {
+): Promise<boolean> {
   const plain = columns.filter(({ name }) => name !== REJECTED)
+  const exact = !texts.rowFault && plain.every(column => (texts.value(column)?.bad ?? 'false') === 'false')
   const named = inSteps(plain, texts)
-  const values = columns.map(column =>
+  const values = (exact ? plain : columns).map(column =>
     column.name === REJECTED ? `${rejections(plain, named)} AS ${REJECTED}` : output(column, named),
   )
   try {
@@ -53,6 +57,7 @@ export async function writeTyped(
     const rows = `SELECT ${values.join(', ')} FROM ${named.from}`
     await duck.run(`SET disabled_optimizers = 'common_subexpressions'`)
     await duck.copyParquet(rows, path, 'COMPRESSION snappy', ...group)
+    return exact
   } catch (error) {
     throw await explained(duck, where, plain, texts, error)
   } finally {

@@ -35,6 +35,8 @@ export interface Night {
   /** Values of good rows, as text. */
   rows: (string | null)[][]
   rejected: Reject[]
+  /** The bytes of parts. */
+  staged: Buffer[]
   notes: string[]
   types: string[]
   cursor: unknown
@@ -79,7 +81,7 @@ export async function night(
       snapshot.lane.payload,
       new AbortController().signal,
     )
-    const paths: string[] = []
+    const parts: { path: string; exact: boolean }[] = []
     let given: { cursor: unknown; notes: string[] }
     try {
       for (const range of await snapshot.ranges(read))
@@ -89,10 +91,10 @@ export async function night(
           1,
           {
             write: () => assert.fail('drops write files'),
-            file: async fill => {
-              const path = join(folder, `${paths.length}.parquet`)
+            file: async (fill, exact = false) => {
+              const path = join(folder, `${parts.length}.parquet`)
               await fill(path)
-              paths.push(path)
+              parts.push({ path, exact })
             },
             note: () => assert.fail(),
           },
@@ -105,9 +107,12 @@ export async function night(
     }
     const rows: (string | null)[][] = []
     const rejected: Reject[] = []
-    for (const path of paths) {
-      const good = `SELECT COLUMNS(* EXCLUDE ${REJECTED})::VARCHAR FROM ${quote(path)} WHERE ${REJECTED} IS NULL`
+    for (const { path, exact } of parts) {
+      const good = exact
+        ? `SELECT COLUMNS(*)::VARCHAR FROM ${quote(path)}`
+        : `SELECT COLUMNS(* EXCLUDE ${REJECTED})::VARCHAR FROM ${quote(path)} WHERE ${REJECTED} IS NULL`
       for (const row of await duck.rows(good)) rows.push(Object.values(row) as (string | null)[])
+      if (exact) continue
       for (const row of await duck.rows(
         `SELECT ${REJECTED} AS r FROM ${quote(path)} WHERE ${REJECTED} IS NOT NULL`,
       ))
@@ -117,6 +122,7 @@ export async function night(
     return {
       rows,
       rejected,
+      staged: parts.map(({ path }) => readFileSync(path)),
       ...given,
       types,
       columns: schema.columns,
