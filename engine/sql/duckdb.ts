@@ -86,8 +86,8 @@ export class Duck {
       enable_external_file_cache: 'false',
       partitioned_write_flush_threshold: String(PARTITIONED_ROWS),
       // What a statement has freed goes back to the system: the C library keeps it otherwise, in pieces too small for
-      // the next one, and the process grows with the number of statements.
-      allocator_bulk_deallocation_flush_threshold: '1MB',
+      // the next one, and the process grows with the number of statements. Pieces of less are not worth the way.
+      allocator_bulk_deallocation_flush_threshold: '16MB',
     }
     if (options.memory) settings.memory_limit = `${Math.floor(options.memory / 1024)}KiB`
     if (options.threads) settings.threads = String(options.threads)
