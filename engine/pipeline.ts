@@ -10,6 +10,7 @@ import { keepImages } from './extract/images.ts'
 import { accountBeforeLoad, accountLoads } from './load/accounts.ts'
 import { acknowledgeSources } from './load/acknowledge.ts'
 import { LoadAhead } from './load/ahead.ts'
+import { keptParts } from './load/keptParts.ts'
 import { load, type PointsOf } from './load/load.ts'
 import { checkSql } from './plan/checkSql.ts'
 import type { PlannedRead } from './plan/plan.ts'
@@ -102,7 +103,8 @@ async function change(
   await checkSql(context, graph, plan.reads)
 
   ahead?.plan(plan.reads, lastRun)
-  const reading = ahead ? { ...context, onParts: ahead.read } : context
+  const kept = { keptParts: keptParts(context, plan.reads, models, lastRun) }
+  const reading = ahead ? { ...context, ...kept, onParts: ahead.read } : context
   outcome.extracted = await extract(reading, plan, failures)
   await ahead?.settle()
   const reads = plan.reads.map(read =>

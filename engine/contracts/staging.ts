@@ -10,6 +10,12 @@ export interface Part {
   exact?: true
 }
 
+/** How parts are compressed that a target can keep as they lie. */
+export interface ZstdFormat {
+  /** 1 to 22. */
+  level: number
+}
+
 /** A file below the staging root, with what is known of it. */
 export type StagedFile = Pick<Part, 'file'> & Partial<Pick<Part, 'bytes' | 'checksum'>>
 

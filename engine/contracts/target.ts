@@ -12,6 +12,7 @@ import type {
 } from './load.ts'
 import type { RowValidator } from './rowValidation.ts'
 import type { TableSchema } from './source.ts'
+import type { ZstdFormat } from './staging.ts'
 import type { Verifier } from './verification.ts'
 
 /** Which table it is, and how many rows it has. */
@@ -45,6 +46,11 @@ export interface Target {
   readonly family?: string
   /** Of rows without a key, those that are equal stay; absent where all are exchanged. */
   readonly keepsEqual?: true
+  /**
+   * How the parts are to be compressed that a table's first load can make its files of without looking into them; absent
+   * where it makes them anew. It takes any others, too.
+   */
+  readonly keepsParts?: ZstdFormat | undefined
   probe(signal: AbortSignal): Promise<void>
   /** Columns and key of a table; undefined where it does not exist yet. */
   describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined>

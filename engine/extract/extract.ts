@@ -331,5 +331,6 @@ function request(context: RunContext, read: PlannedRead, range: Range, limit: nu
     limit,
     folder: `${runFolder(context)}/raw/${extract}`,
     stem,
+    kept: context.keptParts?.get(extract),
   }
 }

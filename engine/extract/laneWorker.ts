@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
 import type { Lane, LaneDescriptor, LaneModule, Range, Read } from '../contracts/source.ts'
-import type { Part } from '../contracts/staging.ts'
+import type { Part, ZstdFormat } from '../contracts/staging.ts'
 import type { ErrorData } from '../errors.ts'
 import { errorData } from '../errors.ts'
 import { PartSink } from '../staging/partSink.ts'
@@ -16,6 +16,8 @@ export interface ChunkRequest {
   limit: number
   folder: string
   stem: string
+  /** How parts are compressed that a target is to keep as they lie. */
+  kept?: ZstdFormat | undefined
 }
 
 /** What came of a chunk: its parts, all on disk, and what is left of its range. */
@@ -50,11 +52,12 @@ export default async function laneWorker({ port, descriptor, root }: LaneInput):
   let lane: Lane | undefined
   port.on('message', (request: ChunkRequest | typeof CANCEL) => {
     if (request === CANCEL) return cancel.abort()
-    const sink = new PartSink(root, join(request.folder, request.stem), {
-      rows: rows => say({ kind: 'rows', rows }),
-      note: text => say({ kind: 'note', text }),
+    const told = {
+      rows: (rows: number) => say({ kind: 'rows', rows }),
+      note: (text: string) => say({ kind: 'note', text }),
       signal,
-    })
+    }
+    const sink = new PartSink(root, join(request.folder, request.stem), told, request.kept)
     lane!.read(request.read, request.range, request.limit, sink, signal).then(
       rest => say({ kind: 'read', parts: sink.parts, rest }),
       error => {

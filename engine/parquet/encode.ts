@@ -1,29 +1,37 @@
+import { constants, zstdCompressSync } from 'node:zlib'
 import type { Batch, Vector } from '../batch/batch.ts'
 import { fixedWidth, isValid } from '../batch/batch.ts'
-import { type LogicalType, unflattened } from '../types/logical.ts'
+import type { LogicalType } from '../types/logical.ts'
+import { boundsOf } from './bounds.ts'
+import { type Dictionary, dictionaryOf } from './dictionary.ts'
+import { decimalWidth, physicalType, schemaElement } from './schema.ts'
 import * as thrift from './thrift.ts'
 
 /**
  * Batches as Parquet files, for staging: one row group, one data page a column, no compression (the files live for
  * a night on a local disk, and compressing costs more than the disk does). Fixed-width values are copied as they
  * lie; text and binary keep their bytes in one piece behind their lengths (DELTA_LENGTH_BYTE_ARRAY).
+ * Files that are to be kept are compressed, with dictionaries of values that repeat, and the bounds of each column.
  * Format: github.com/apache/parquet-format, `Encodings.md` and `parquet.thrift`.
  */
 
-const MAGIC = Buffer.from('PAR1')
+/** How a Parquet file begins, and ends. */
+export const MAGIC = Buffer.from('PAR1')
+
+/** Who wrote a file, as its footer says. */
+export const WRITER = 'nightfreight'
 
 const PLAIN = 0
 const RLE = 3
 const DELTA_LENGTH_BYTE_ARRAY = 6
+const RLE_DICTIONARY = 8
 
-/** Physical types. */
-const BOOLEAN = 0
-const INT32 = 1
-const INT64 = 2
-const FLOAT = 4
-const DOUBLE = 5
-const BYTE_ARRAY = 6
-const FIXED_LEN_BYTE_ARRAY = 7
+/** Codec of pages. */
+export const ZSTD = 6
+
+/** Kinds of pages. */
+const DATA_PAGE = 0
+const DICTIONARY_PAGE = 2
 
 /** What a whole file is written into; it grows and is used again, so a result lives until the next call. */
 let scratch = new Uint8Array(1 << 20)
@@ -47,70 +55,138 @@ function append(bytes: Uint8Array): void {
 
 /**
  * One batch as a whole Parquet file. Synchronous: the batch's buffers are free on return; the bytes returned live
- * until the next call in this thread.
+ * until the next call in this thread. `level`: of zstd, 1 to 22, where the file is to be kept.
  */
-export function encodeParquet(batch: Batch): Uint8Array {
+export function encodeParquet(batch: Batch, level?: number): Uint8Array {
   used = 0
   append(MAGIC)
-  const chunks = batch.vectors.map(vector => columnChunk(vector, batch.rows))
-  const bytes = used - MAGIC.length
-  const footer = thrift.encodeStruct({
-    1: thrift.i32(1),
-    2: thrift.list([
-      thrift.struct({ 4: thrift.text('schema'), 5: thrift.i32(batch.vectors.length) }),
-      ...batch.vectors.map(({ column }) => schemaElement(column.name, column.type)),
-    ]),
-    3: thrift.i64(batch.rows),
-    4: thrift.list([
-      thrift.struct({ 1: thrift.list(chunks), 2: thrift.i64(bytes), 3: thrift.i64(batch.rows) }),
-    ]),
-    6: thrift.text('nightfreight'),
-  })
-  append(footer)
-  new DataView(scratch.buffer).setUint32(reserve(4), footer.length, true)
-  append(MAGIC)
+  const chunks = batch.vectors.map(vector => columnChunk(vector, batch.rows, level))
+  const group = { rows: batch.rows, bytes: used - MAGIC.length, chunks }
+  append(
+    encodeFooter(
+      batch.vectors.map(({ column }) => column),
+      [group],
+    ),
+  )
   return scratch.subarray(0, used)
 }
 
-/** Writes one column as a page and returns its metadata. */
-function columnChunk(vector: Vector, rows: number): thrift.Thrift {
+/** A row group as a footer tells of it. */
+export interface RowGroup {
+  rows: number
+  bytes: number
+  chunks: thrift.Thrift[]
+}
+
+/** What follows the row groups of a file. */
+export function encodeFooter(columns: { name: string; type: LogicalType }[], groups: RowGroup[]): Uint8Array {
+  const footer = thrift.encodeStruct({
+    1: thrift.i32(1),
+    2: thrift.list([
+      thrift.struct({ 4: thrift.text('schema'), 5: thrift.i32(columns.length) }),
+      ...columns.map(({ name, type }) => schemaElement(name, type)),
+    ]),
+    3: thrift.i64(groups.reduce((sum, { rows }) => sum + rows, 0)),
+    4: thrift.list(
+      groups.map(({ rows, bytes, chunks }) =>
+        thrift.struct({ 1: thrift.list(chunks), 2: thrift.i64(bytes), 3: thrift.i64(rows) }),
+      ),
+    ),
+    6: thrift.text(WRITER),
+    // Each column's values are in the order of its type: what bounds mean.
+    7: thrift.list(columns.map(() => thrift.struct({ 1: thrift.struct({}) }))),
+  })
+  const end = Buffer.alloc(8)
+  end.writeUInt32LE(footer.length)
+  MAGIC.copy(end, 4)
+  return Buffer.concat([footer, end])
+}
+
+/** Writes one column and returns its metadata. */
+function columnChunk(vector: Vector, rows: number, level: number | undefined): thrift.Thrift {
+  const start = used
+  const { type } = vector.column
+  const dictionary = level === undefined ? undefined : dictionaryOf(vector, rows)
+  let plain = 0
+  if (dictionary) {
+    const count = { 1: thrift.i32(dictionary.size), 2: thrift.i32(PLAIN) }
+    plain += page(DICTIONARY_PAGE, count, level, () => values(dictionary.values, dictionary.size, true))
+  }
+  const data = used
+  const encoding = dictionary ? RLE_DICTIONARY : fixedWidth(type) === 0 ? DELTA_LENGTH_BYTE_ARRAY : PLAIN
+  const count = { 1: thrift.i32(rows), 2: thrift.i32(encoding), 3: thrift.i32(RLE), 4: thrift.i32(RLE) }
+  plain += page(DATA_PAGE, count, level, () => {
+    levels(vector, rows)
+    if (dictionary) indexes(dictionary)
+    else values(vector, rows)
+  })
+  const distinct = dictionary ?? { values: vector, size: rows }
+  const bounds = level === undefined ? undefined : boundsOf(distinct.values, distinct.size)
+  const encodings = dictionary ? [PLAIN, RLE, RLE_DICTIONARY] : [encoding, RLE]
+  return thrift.struct({
+    2: thrift.i64(start),
+    3: thrift.struct({
+      1: thrift.i32(physicalType(type)),
+      2: thrift.list(encodings.map(thrift.i32)),
+      3: thrift.list([thrift.text(vector.column.name)]),
+      4: thrift.i32(level === undefined ? 0 : ZSTD),
+      5: thrift.i64(rows),
+      6: thrift.i64(plain),
+      7: thrift.i64(used - start),
+      9: thrift.i64(data),
+      11: dictionary && thrift.i64(start),
+      12: thrift.struct({
+        3: thrift.i64(vector.nulls),
+        5: bounds && thrift.binary(bounds.greatest),
+        6: bounds && thrift.binary(bounds.least),
+      }),
+    }),
+  })
+}
+
+/** Writes a page with what `write` appends; how many bytes it would be without compression. */
+function page(kind: number, count: thrift.Fields, level: number | undefined, write: () => void): number {
   const start = used
   // The header tells the page's size, so the page comes first, behind a gap, and then moves up to its header.
   const gap = 64
   reserve(gap)
-  levels(vector, rows)
-  values(vector, rows)
+  write()
   const size = used - start - gap
-  const encoding = fixedWidth(vector.column.type) === 0 ? DELTA_LENGTH_BYTE_ARRAY : PLAIN
+  if (level !== undefined) {
+    const params = { [constants.ZSTD_c_compressionLevel]: level }
+    const packed = zstdCompressSync(scratch.subarray(start + gap, used), { params })
+    used = start + gap
+    append(packed)
+  }
+  const length = used - start - gap
   const header = thrift.encodeStruct({
-    1: thrift.i32(0),
+    1: thrift.i32(kind),
     2: thrift.i32(size),
-    3: thrift.i32(size),
-    5: thrift.struct({
-      1: thrift.i32(rows),
-      2: thrift.i32(encoding),
-      3: thrift.i32(RLE),
-      4: thrift.i32(RLE),
-    }),
+    3: thrift.i32(length),
+    [kind === DATA_PAGE ? 5 : 7]: thrift.struct(count),
   })
   scratch.copyWithin(start + header.length, start + gap, used)
   scratch.set(header, start)
   used -= gap - header.length
-  const length = used - start
-  return thrift.struct({
-    2: thrift.i64(start),
-    3: thrift.struct({
-      1: thrift.i32(physicalType(vector.column.type)),
-      2: thrift.list([thrift.i32(encoding), thrift.i32(RLE)]),
-      3: thrift.list([thrift.text(vector.column.name)]),
-      4: thrift.i32(0),
-      5: thrift.i64(rows),
-      6: thrift.i64(length),
-      7: thrift.i64(length),
-      9: thrift.i64(start),
-      12: thrift.struct({ 3: thrift.i64(vector.nulls) }),
-    }),
-  })
+  return size + header.length
+}
+
+/** Which value of its dictionary each row holds, in as few bits as tell them apart. */
+function indexes({ indexes: from, count, size }: Dictionary): void {
+  const width = Math.max(1, 32 - Math.clz32(size - 1))
+  const groups = (count + 7) >> 3
+  append(Uint8Array.from([width, ...thrift.varint(groups * 2 + 1)]))
+  let at = reserve(groups * width)
+  let [bits, held] = [0, 0]
+  for (let index = 0; index < groups * 8; index++) {
+    bits |= (index < count ? from[index]! : 0) << held
+    held += width
+    while (held >= 8) {
+      scratch[at++] = bits
+      bits >>>= 8
+      held -= 8
+    }
+  }
 }
 
 /** Definition levels, one bit a row: Arrow's validity bitmap is Parquet's bit-packing of them. */
@@ -123,10 +199,12 @@ function levels(vector: Vector, rows: number): void {
   new DataView(scratch.buffer).setUint32(at, used - at - 4, true)
 }
 
-function values(vector: Vector, rows: number): void {
+/** `each`: every text behind its own length, as dictionaries have them. */
+function values(vector: Vector, rows: number, each = false): void {
   const { type } = vector.column
   const width = fixedWidth(type)
-  if (width === 0) byteArrays(vector, rows)
+  if (width === 0 && each) plainTexts(vector, rows)
+  else if (width === 0) byteArrays(vector, rows)
   else if (type.kind === 'bool') booleans(vector, rows)
   else if (type.kind === 'decimal') decimals(vector, rows, type.precision)
   else if (width < 4) widened(vector, rows, width, type.kind === 'int' && type.signed)
@@ -193,10 +271,6 @@ function decimals(vector: Vector, rows: number, precision: number): void {
   }
 }
 
-function decimalWidth(precision: number): 4 | 8 | 16 {
-  return precision <= 9 ? 4 : precision <= 18 ? 8 : 16
-}
-
 /** Values of one block and of one miniblock of DELTA_BINARY_PACKED. */
 const BLOCK = 128
 const MINIBLOCKS = 4
@@ -247,6 +321,16 @@ function byteArrays(vector: Vector, rows: number): void {
   append(vector.data.subarray(offsets[0]!, offsets[rows]!))
 }
 
+/** Texts, none of them NULL. */
+function plainTexts({ data, offsets }: Vector, rows: number): void {
+  for (let row = 0; row < rows; row++) {
+    const value = data.subarray(offsets![row], offsets![row + 1])
+    const at = reserve(4)
+    new DataView(scratch.buffer).setUint32(at, value.length, true)
+    append(value)
+  }
+}
+
 let lengthScratch = new Int32Array(1 << 16)
 
 /** Lengths of the rows that are not NULL. */
@@ -257,80 +341,4 @@ function lengthsOf(vector: Vector, rows: number): Int32Array {
   for (let row = 0; row < rows; row++)
     if (isValid(vector, row)) lengthScratch[count++] = offsets[row + 1]! - offsets[row]!
   return lengthScratch
-}
-
-function physicalType(type: LogicalType): number {
-  switch (type.kind) {
-    case 'bool':
-      return BOOLEAN
-    case 'int':
-      return type.bits === 64 ? INT64 : INT32
-    case 'date':
-      return INT32
-    case 'time':
-    case 'timestamp':
-      return INT64
-    case 'float':
-      return type.bits === 32 ? FLOAT : DOUBLE
-    case 'decimal':
-      return { 4: INT32, 8: INT64, 16: FIXED_LEN_BYTE_ARRAY }[decimalWidth(type.precision)]
-    case 'text':
-    case 'binary':
-      return BYTE_ARRAY
-    case 'nested':
-      return unflattened(type)
-  }
-}
-
-/** ConvertedType numbers, for readers that know no LogicalType; wall-clock times have none. */
-const CONVERTED = { utf8: 0, decimal: 5, date: 6, instant: 10, unsigned: 11, signed: 15 }
-
-function schemaElement(name: string, type: LogicalType): thrift.Thrift {
-  const decimal = type.kind === 'decimal' ? type : undefined
-  const annotation = annotate(type)
-  return thrift.struct({
-    1: thrift.i32(physicalType(type)),
-    2: decimal && decimalWidth(decimal.precision) === 16 ? thrift.i32(16) : undefined,
-    3: thrift.i32(1),
-    4: thrift.text(name),
-    6: annotation?.converted === undefined ? undefined : thrift.i32(annotation.converted),
-    7: decimal && thrift.i32(decimal.scale),
-    8: decimal && thrift.i32(decimal.precision),
-    10: annotation?.logical,
-  })
-}
-
-function annotate(type: LogicalType): { converted?: number; logical: thrift.Thrift } | undefined {
-  const micros = thrift.struct({ 2: thrift.struct({}) })
-  switch (type.kind) {
-    case 'bool':
-    case 'float':
-    case 'binary':
-      return undefined
-    case 'text':
-      return { converted: CONVERTED.utf8, logical: thrift.struct({ 1: thrift.struct({}) }) }
-    case 'date':
-      return { converted: CONVERTED.date, logical: thrift.struct({ 6: thrift.struct({}) }) }
-    case 'decimal':
-      return {
-        converted: CONVERTED.decimal,
-        logical: thrift.struct({
-          5: thrift.struct({ 1: thrift.i32(type.scale), 2: thrift.i32(type.precision) }),
-        }),
-      }
-    case 'time':
-      return { logical: thrift.struct({ 7: thrift.struct({ 1: thrift.bool(false), 2: micros }) }) }
-    case 'timestamp':
-      return {
-        ...(type.zoned ? { converted: CONVERTED.instant } : {}),
-        logical: thrift.struct({ 8: thrift.struct({ 1: thrift.bool(type.zoned), 2: micros }) }),
-      }
-    case 'int':
-      return {
-        converted: (type.signed ? CONVERTED.signed : CONVERTED.unsigned) + Math.log2(type.bits / 8),
-        logical: thrift.struct({
-          10: thrift.struct({ 1: thrift.byte(type.bits), 2: thrift.bool(type.signed) }),
-        }),
-      }
-  }
 }

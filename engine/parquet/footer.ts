@@ -34,7 +34,10 @@ export interface FileChunk {
 }
 
 /** Reads a file's footer. Throws where there is none, or it is cut. */
-export function readFooter(path: string): Footer {
+export const readFooter = (path: string): Footer => footerOf(footerStruct(path).struct)
+
+/** A file's footer as it is written, and where it begins: what row groups are before it. Throws as {@link readFooter} does. */
+export function footerStruct(path: string): { struct: Struct; start: number } {
   const handle = openSync(path, 'r')
   try {
     const tail = Buffer.alloc(8)
@@ -44,14 +47,16 @@ export function readFooter(path: string): Footer {
     const length = tail.readUInt32LE(0)
     if (length > size - 12) throw new RangeError('its footer is cut')
     const bytes = Buffer.alloc(length)
-    readSync(handle, bytes, 0, length, size - 8 - length)
-    return footerOf(readStruct(bytes, 0).struct)
+    const start = size - 8 - length
+    readSync(handle, bytes, 0, length, start)
+    return { struct: readStruct(bytes, 0).struct, start }
   } finally {
     closeSync(handle)
   }
 }
 
-function footerOf(file: Struct): Footer {
+/** What a footer says. */
+export function footerOf(file: Struct): Footer {
   const [root, ...leaves] = file[2] as Struct[]
   const flat = leaves.length === Number(root![5])
   const arrow = ((file[5] ?? []) as Struct[]).find(pair => textOf(pair[1]) === 'ARROW:schema')

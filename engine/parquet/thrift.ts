@@ -4,6 +4,7 @@ export type Thrift =
   | { kind: 'bool'; value: boolean }
   | { kind: 'byte' | 'i16' | 'i32' | 'i64'; value: number }
   | { kind: 'text'; value: string }
+  | { kind: 'binary'; value: Uint8Array }
   | { kind: 'struct'; fields: Fields }
   | { kind: 'list'; items: Thrift[] }
 
@@ -15,6 +16,7 @@ export const byte = (value: number): Thrift => ({ kind: 'byte', value })
 export const i32 = (value: number): Thrift => ({ kind: 'i32', value })
 export const i64 = (value: number): Thrift => ({ kind: 'i64', value })
 export const text = (value: string): Thrift => ({ kind: 'text', value })
+export const binary = (value: Uint8Array): Thrift => ({ kind: 'binary', value })
 export const struct = (fields: Fields): Thrift => ({ kind: 'struct', fields })
 export const list = (items: Thrift[]): Thrift => ({ kind: 'list', items })
 
@@ -57,6 +59,9 @@ function put(bytes: number[], value: Thrift): void {
       bytes.push(...varint(utf8.length), ...utf8)
       break
     }
+    case 'binary':
+      bytes.push(...varint(value.value.length), ...value.value)
+      break
     case 'list': {
       const type = value.items.length === 0 ? 12 : typeOf(value.items[0]!)
       if (value.items.length < 15) bytes.push((value.items.length << 4) | type)
@@ -81,5 +86,5 @@ function put(bytes: number[], value: Thrift): void {
 
 function typeOf(value: Thrift): number {
   if (value.kind === 'bool') return value.value ? 1 : 2
-  return { byte: 3, i16: 4, i32: 5, i64: 6, text: 8, list: 9, struct: 12 }[value.kind]
+  return { byte: 3, i16: 4, i32: 5, i64: 6, text: 8, binary: 8, list: 9, struct: 12 }[value.kind]
 }

@@ -1,5 +1,5 @@
 import type { Source } from '../contracts/source.ts'
-import type { Part, Staging } from '../contracts/staging.ts'
+import type { Part, Staging, ZstdFormat } from '../contracts/staging.ts'
 import type { Target } from '../contracts/target.ts'
 import type { TaskName } from '../contracts/taskName.ts'
 import type { Clock, TaskStore } from '../contracts/tasks.ts'
@@ -56,6 +56,8 @@ export interface RunContext {
   isOurs?(task: TaskName): boolean
   /** Hears of parts of an extract as they are read: the read may yet fail, or be done again. */
   onParts?(extract: string, parts: Part[]): void
+  /** The extracts whose parts a target keeps as they lie, and how these are compressed. */
+  keptParts?: ReadonlyMap<string, ZstdFormat>
   /** Grows with every process that takes the run over: part of the names of what it writes, see {@link ownFile}. */
   fence: number
   /** What stands for values that nobody may see. */

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Batch } from '../batch/batch.ts'
 import type { Sink } from '../contracts/source.ts'
-import type { Part } from '../contracts/staging.ts'
+import type { Part, ZstdFormat } from '../contracts/staging.ts'
 import { encodeParquet } from '../parquet/encode.ts'
 import { checksumOf } from './checksum.ts'
 import { atomicWrite, atomicWriteBytes, partOf } from './store.ts'
@@ -21,18 +21,21 @@ export class PartSink implements Sink {
   private readonly root: string
   private readonly stem: string
   private readonly told: Told
+  private readonly kept: ZstdFormat | undefined
 
-  constructor(root: string, stem: string, told: Told = { rows() {}, note() {} }) {
+  /** `kept`: how batches are compressed that a target is to keep as they lie. */
+  constructor(root: string, stem: string, told: Told = { rows() {}, note() {} }, kept?: ZstdFormat) {
     this.root = root
     this.stem = stem
     this.told = told
+    this.kept = kept
   }
 
   write(batch: Batch): void {
     this.told.signal?.throwIfAborted()
     if (batch.rows === 0) return
     const file = this.next()
-    const bytes = encodeParquet(batch)
+    const bytes = encodeParquet(batch, this.kept?.level)
     atomicWriteBytes(join(this.root, file), bytes)
     this.parts.push({ file, rows: batch.rows, bytes: bytes.length, checksum: checksumOf(bytes) })
     this.told.rows(batch.rows)

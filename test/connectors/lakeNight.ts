@@ -15,6 +15,8 @@ export interface LoadInput {
   spec?: Partial<StagedLoad>
   /** The staged rows. */
   sql: string
+  /** Files of these rows, where others stage them than DuckDB. */
+  paths?: string[]
   /** The staged keys. */
   keySql?: string
   job?: string
@@ -44,8 +46,10 @@ export async function stageInto(
   target: Target,
   input: LoadInput,
 ): Promise<StagedLoad> {
-  const { loadId, spec, sql, keySql, job = 'j' } = input
-  const rows = await part(duck, folder, sql)
+  const { loadId, spec, sql, paths, keySql, job = 'j' } = input
+  const own = paths ? [] : [await part(duck, folder, sql)]
+  const rows = paths ? await Promise.all(paths.map(rowsOf)) : own.map(file => file.rows)
+  const total = rows.reduce((sum, n) => sum + n, 0)
   const keys = keySql === undefined ? undefined : await part(duck, folder, keySql)
   const load: StagedLoad = {
     ...PLAIN_LOAD,
@@ -58,8 +62,8 @@ export async function stageInto(
     loadId,
     job,
     load,
-    paths: rows.rows > 0 ? [rows.path] : [],
-    rows: rows.rows,
+    paths: paths ?? (total > 0 ? own.map(file => file.path) : []),
+    rows: total,
     keyPaths: keys ? [keys.path] : [],
     keys: keys?.rows ?? 0,
     lanes: 1,

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
-import { type Batch, fixedWidth, isValid } from '../../engine/batch/batch.ts'
 import { PlainFile } from '../../engine/parquet/decode.ts'
 import { encodeParquet } from '../../engine/parquet/encode.ts'
 import { readParquet, rowsOf } from '../../engine/parquet/read.ts'
 import { Duck, quote } from '../../engine/sql/duckdb.ts'
+import { valuesOf } from './parquetValues.ts'
 
 let folder: string
 let duck: Duck
@@ -42,20 +42,6 @@ const TYPES: Record<string, string> = {
   clock: "TIME '00:00:00' + INTERVAL (i) SECOND",
   stamp: "TIMESTAMP '1969-12-31 23:59:00' + INTERVAL (i) SECOND",
   instant: "TIMESTAMPTZ '1969-12-31 23:59:00+00' + INTERVAL (i) SECOND",
-}
-
-/** Every value of a batch as text: types, validity and bytes. */
-function valuesOf({ rows, vectors }: Batch): string[] {
-  return vectors.map(vector => {
-    const { column, data, offsets } = vector
-    const width = fixedWidth(column.type)
-    const values = Array.from({ length: rows }, (_, row) => {
-      if (!isValid(vector, row)) return '-'
-      const [from, to] = offsets ? [offsets[row]!, offsets[row + 1]!] : [row * width, (row + 1) * width]
-      return Buffer.from(data.subarray(from, to)).toString('hex')
-    })
-    return `${column.name} ${JSON.stringify(column.type)} ${vector.nulls} ${values.join(' ')}`
-  })
 }
 
 async function read(path: string): Promise<string[]> {

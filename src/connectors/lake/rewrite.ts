@@ -10,6 +10,7 @@ import { tableKey } from '../sql/dialect.ts'
 import { ACT, type ChangeSources, changesSql } from './changes.ts'
 import { FILE, formerSql, openFiles, stagedSql, tableSql } from './files.ts'
 import { historySql } from './history.ts'
+import { keepParts } from './keep.ts'
 import { columnsOf, type DataFile, type Manifest } from './log.ts'
 import { filesWithKeys, partitionId, partitionsOf } from './prune.ts'
 import { sameNames, tableColumns } from './schema.ts'
@@ -130,10 +131,10 @@ export async function rewrite(
     signal,
   }
   const select = (some: string[]) => `SELECT ${values} FROM (${stagedSql(sources.typed, some)})`
-  let written =
-    first && partitionBy.length === 0 && staged.paths.length > 0
-      ? await writeInOrder(writing, staged.paths, select)
-      : undefined
+  const asStaged = first && partitionBy.length === 0 && staged.paths.length > 0
+  const isWhole = columns.length === load.columns.length
+  let written = asStaged && isWhole ? await keepParts(writing, staged.paths, columns) : undefined
+  if (asStaged) written ??= await writeInOrder(writing, staged.paths, select)
   if (!written) {
     await duck.run(`CREATE OR REPLACE TABLE rewritten AS ${rows}${order && ` ORDER BY ${order}`}`)
     written = await writeFiles(writing, 'rewritten', kept.length === 0)

@@ -11,6 +11,7 @@ import type {
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
+import type { ZstdFormat } from '../../../engine/contracts/staging.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck } from '../../../engine/sql/duckdb.ts'
@@ -30,6 +31,8 @@ import type { FileFormat } from './write.ts'
 const MEMORY = 512 * 1024 * 1024
 /** More threads would need more memory each. */
 const THREADS = 4
+/** Of zstd in files that lanes write, where none is asked for: with their dictionaries a higher one gains little. */
+const KEPT_LEVEL = 1
 /** How often another writer may be first. */
 const TRIES = 10
 
@@ -58,6 +61,7 @@ const NO_SPACE = 16 * 1024 * 1024
 export class LakeTarget implements Target {
   readonly verifier: LakeVerifier
   readonly keepsEqual = true
+  readonly keepsParts: ZstdFormat | undefined
   private readonly store: FileStore
   private readonly name: string
   private readonly format: FileFormat
@@ -71,6 +75,8 @@ export class LakeTarget implements Target {
     this.name = name
     this.format = format
     this.log = new Log(store)
+    const { compression, level = KEPT_LEVEL } = format
+    if (compression === 'zstd') this.keepsParts = { level }
     this.verifier = new LakeVerifier(store, name, {
       held: async table => {
         const content = this.publishing?.get(table)?.rewritten.content

@@ -10,7 +10,7 @@ import type { DataFile } from './log.ts'
 /** How data files are written. */
 export interface FileFormat {
   compression: 'zstd' | 'snappy' | 'gzip'
-  /** Of zstd, 1 to 22; DuckDB's default (3) without. */
+  /** Of zstd, 1 to 22; DuckDB's default (3) without, and a lower one in what lanes write. */
   level?: number
   /** Bytes that a file should have. */
   target: number
@@ -133,7 +133,7 @@ async function writeFile(
   rows: number,
   values: (string | null)[],
 ): Promise<DataFile> {
-  const { duck, store, format, where, table, partitionBy, key, work } = writing
+  const { duck, format, where, partitionBy, key, work } = writing
   const path = dataPath(where, partitionBy, values)
   const temporary = join(work, `${randomUUID()}.parquet`)
   await duck.copyParquet(from, temporary, parquetCodec(format))
@@ -143,25 +143,38 @@ async function writeFile(
     rows,
     bytes: (await stat(temporary)).size,
     crc32: await checksum(temporary),
-    min: {},
-    max: {},
+    ...(await boundsOf(duck, key, from)),
   }
-  if (key.length > 0) {
-    const bounds = key.flatMap((name, index) =>
-      ['min', 'max'].map(side => `CAST(${side}(${quoteName(name)}) AS VARCHAR) AS ${side}${index}`),
-    )
-    const [found] = await duck.rows(`SELECT ${bounds.join(', ')} FROM (${from})`)
-    for (const [index, name] of key.entries()) {
-      const [min, max] = [textOf(found![`min${index}`]), textOf(found![`max${index}`])]
-      if (min === null || max === null || min.length > LONGEST_BOUND || max.length > LONGEST_BOUND) continue
-      file.min[name] = min
-      file.max[name] = max
-    }
-  }
-  const final = `${hiddenFolder(table)}/${path}`
-  writing.made.push(final)
-  await store.putFile(final, temporary)
+  await putFile(writing, path, temporary)
   return file
+}
+
+/** Puts a data file into the store, hidden. */
+export async function putFile({ store, table, made }: Writing, path: string, file: string): Promise<void> {
+  const final = `${hiddenFolder(table)}/${path}`
+  made.push(final)
+  await store.putFile(final, file)
+}
+
+/** Least and greatest value of rows, per key column. */
+export async function boundsOf(
+  duck: Duck,
+  key: string[],
+  rows: string,
+): Promise<Pick<DataFile, 'min' | 'max'>> {
+  const bounds: Pick<DataFile, 'min' | 'max'> = { min: {}, max: {} }
+  if (key.length === 0) return bounds
+  const sides = key.flatMap((name, index) =>
+    ['min', 'max'].map(side => `CAST(${side}(${quoteName(name)}) AS VARCHAR) AS ${side}${index}`),
+  )
+  const [found] = await duck.rows(`SELECT ${sides.join(', ')} FROM (${rows})`)
+  for (const [index, name] of key.entries()) {
+    const [min, max] = [textOf(found![`min${index}`]), textOf(found![`max${index}`])]
+    if (min === null || max === null || min.length > LONGEST_BOUND || max.length > LONGEST_BOUND) continue
+    bounds.min[name] = min
+    bounds.max[name] = max
+  }
+  return bounds
 }
 
 const textOf = (value: unknown) => (value === null || value === undefined ? null : String(value))
