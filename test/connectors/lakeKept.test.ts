@@ -93,11 +93,32 @@ test('parts of another kind, or of other columns, are written anew', async () =>
   }
 })
 
-test('a key that is there twice is refused, wherever its rows lie', async () => {
-  const { target } = fresh(1e6)
-  const paths = await partsOf(1, rows(0, 50), rows(49, 60))
-  await assert.rejects(load(target, { loadId: 'L1', sql: rows(0, 60), paths }), {
-    code: 'CONSTRAINT_VIOLATED',
-    message: /id = 49: 2 rows have this key/,
-  })
+test('a key that is there twice, or is not there, is refused wherever its rows lie', async () => {
+  const refused = async (message: RegExp, sql: string, spec: { key?: string[] }, ...parts: string[]) => {
+    const { target } = fresh(1e6)
+    const paths = await partsOf(1, ...parts)
+    await assert.rejects(load(target, { loadId: 'L1', sql, spec, paths }), {
+      code: 'CONSTRAINT_VIOLATED',
+      message,
+    })
+  }
+  const key = ['x', 'id']
+  await refused(/id = 49: 2 rows have this key/, rows(0, 60), {}, rows(0, 50), rows(49, 60))
+  await refused(/id = 7: 2 rows have this key/, rows(0, 60), {}, rows(0, 50), rows(7, 8))
+  await refused(/x = 2, id = 9: 2 rows/, rows(0, 60), { key }, rows(0, 60, 'x, id'), rows(9, 10))
+  const last = 'SELECT 60::BIGINT AS id, 6::INTEGER AS x, NULL::VARCHAR AS t'
+  const twice = `${last} UNION ALL ${last}`
+  await refused(/x = 6, id = 60: 2 rows/, rows(0, 60), { key }, rows(0, 60, 'x, id'), twice)
+  const absent = `SELECT 61::BIGINT AS id, NULL::INTEGER AS x, NULL::VARCHAR AS t`
+  await refused(
+    /x = NULL, id = 61: a key may not be NULL/,
+    rows(0, 60),
+    { key },
+    rows(0, 60, 'x, id'),
+    absent,
+  )
+  const { root, target } = fresh(1e6)
+  const paths = await partsOf(1, rows(0, 60, 'x, id'))
+  await load(target, { loadId: 'L1', sql: rows(0, 60), spec: { key }, paths })
+  assert.deepEqual(await rowsOf(root), all(60))
 })

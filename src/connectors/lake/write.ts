@@ -109,8 +109,8 @@ export async function writeInOrder(
   return files.length > 0 ? files : undefined
 }
 
-/** Whether rows lie in the order of their key, as they are read. */
-async function isInOrder(duck: Duck, key: string[], rows: string): Promise<boolean> {
+/** Whether rows lie in the order of their key, as they are read: then each key is there once, and none is NULL. */
+export async function isInOrder(duck: Duck, key: string[], rows: string): Promise<boolean> {
   const names = key.map(quoteName)
   const pairs = names.map((name, index) => `${name} AS a${index}, lag(${name}) OVER () AS b${index}`)
   const before = names.map(
@@ -118,11 +118,12 @@ async function isInOrder(duck: Duck, key: string[], rows: string): Promise<boole
       `(${[...names.keys()]
         .slice(0, index)
         .map(equal => `b${equal} = a${equal}`)
-        .concat(`b${index} > a${index}`)
+        .concat(`b${index} ${index < names.length - 1 ? '>' : '>='} a${index}`)
         .join(' AND ')})`,
   )
+  const absent = names.map((_, index) => `a${index} IS NULL`)
   const [row] = await duck.rows(
-    `SELECT count(*) AS n FROM (SELECT ${pairs.join(', ')} FROM (${rows})) WHERE ${before.join(' OR ')}`,
+    `SELECT count(*) AS n FROM (SELECT ${pairs.join(', ')} FROM (${rows})) WHERE ${[...before, ...absent].join(' OR ')}`,
   )
   return Number(row!.n) === 0
 }
