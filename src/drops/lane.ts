@@ -25,6 +25,8 @@ import type { DropStore } from './store.ts'
 /** Files that a lane reads one after another. */
 export interface FileChunk {
   files: Taken[]
+  /** Threads that look a file over, where lanes have nothing else to do. */
+  threads: number
 }
 
 /** What a lane of a drop needs beside its store: a folder of the snapshot for what is on its way. */
@@ -72,14 +74,14 @@ export interface Means {
 
 async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Promise<undefined> {
   const options = read.options as DropOptions
-  const { files } = range.payload as FileChunk
+  const { files, threads } = range.payload as FileChunk
   const memory = new ReadMemory(means.duck, read.limits)
   const reader = new RowReader(means.duck, memory, means.store.name, read.columns, means.folder, sink)
   for await (const { file, bytes } of prefetched(means.store, files)) {
     try {
       if (file.bad !== undefined) throw new BadFile('PERMISSION_DENIED', file.bad)
       await reader.file(shown(file.name), async () => {
-        const notes = await readFile({ ...means, memory }, read, options, file, bytes, reader)
+        const notes = await readFile({ ...means, memory, threads }, read, options, file, bytes, reader)
         await unchanged(means.store, file)
         for (const note of notes) tell(means.spool, { kind: 'note', name: file.name, text: note })
       })
@@ -94,7 +96,7 @@ async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Pr
 }
 
 async function readFile(
-  means: Means & { memory: ReadMemory },
+  means: Means & { memory: ReadMemory; threads: number },
   read: Read,
   options: DropOptions,
   file: Taken,
@@ -105,6 +107,7 @@ async function readFile(
   const names = columns.map(({ name }) => name)
   const optional = columns.filter(column => fileColumn(column).optional).map(({ name }) => name)
   const notes: string[] = []
+  const limits = { bytes: read.limits.bytes, threads: means.threads }
   for await (const member of membersOf(means, options, file, bytes)) {
     const { where, name, format } = member
     const typed = async (found: string) => {
@@ -114,7 +117,7 @@ async function readFile(
       const parquet = await openParquet(means.duck, where, name, path)
       const texts = await parquetTexts(parquet, columns, optional, means.folder)
       notes.push(...parquetNotes(parquet, names, optional))
-      const look = () => stands(means.duck, parquet, footer!, columns, read.limits.bytes)
+      const look = () => stands(means.duck, parquet, footer!, columns, limits)
       try {
         if (footer && (await means.memory.run(where, look))) return reader.staged(path)
         await reader.typed(texts)

@@ -169,9 +169,10 @@ function rangesOf(files: Taken[], lanes: number): Range[] {
       size += file.size
     }
   }
+  const threads = Math.max(1, Math.floor(lanes / chunks.length))
   return chunks.map(group => {
     const more = group.length > 1 ? ` and ${group.length - 1} more` : ''
-    const payload: FileChunk = { files: group }
+    const payload: FileChunk = { files: group, threads }
     return { label: `${shown(group[0]!.name)}${more}`, payload }
   })
 }

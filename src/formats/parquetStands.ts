@@ -32,14 +32,14 @@ export function mayStand(path: string, read: Column[]): Footer | undefined {
 
 /**
  * Reads all of such a file, for its faults. True where its row groups hold what is said of them, for queries pass over them by that,
- * and no more than `most` bytes each, for whoever loads it holds one at a time.
+ * and no more than so many `bytes` each, for whoever loads it holds one at a time.
  */
 export async function stands(
   duck: Duck,
   { path, columns }: ParquetFile,
   { groups }: Footer,
   read: Column[],
-  most: number,
+  { bytes, threads }: { bytes: number; threads: number },
 ): Promise<boolean> {
   const isPlain = ({ name, type }: Column) => {
     const { native, read, guess, beyond } = columns.get(name)!
@@ -71,18 +71,21 @@ export async function stands(
     (column, index) =>
       `WHEN ${index} THEN coalesce(stats_null_count = rows - known${index}, true) AND ${within(column, index).join(' AND ')}`,
   )
+  await duck.run(`SET threads = ${threads}`)
   // Else it may answer by what is to be looked at.
   await duck.run(`SET disabled_optimizers = 'statistics_propagation, compressed_materialization'`)
   try {
     const [row] = await duck.rows(
       `WITH found AS MATERIALIZED (${rows})
-       SELECT count(*) AS chunks, bool_and(coalesce(rows = row_group_num_rows AND bytes <= ${most} AND bloom_filter_offset IS NULL
+       SELECT count(*) AS chunks, bool_and(coalesce(rows = row_group_num_rows AND bytes <= ${bytes} AND bloom_filter_offset IS NULL
          AND CASE column_id ${holds.join(' ')} END, false)) AS holds
        FROM parquet_metadata(${literalPath(path)}) LEFT JOIN found USING (row_group_id)`,
     )
     return row!.holds === true && Number(row!.chunks) === groups.length * read.length
   } finally {
     await duck.run('RESET disabled_optimizers')
+    // Who writes rows writes them the same each time.
+    await duck.run('SET threads = 1')
   }
 }
 
