@@ -142,7 +142,12 @@ export class Duck {
    * columns go without dictionaries, since DuckDB's know one zero and would make 0 of -0.
    */
   async copyParquet(sql: string, path: string, ...options: string[]): Promise<void> {
-    const floats = (await this.writtenTypes(sql)).some(type => /\b(FLOAT|DOUBLE)\b/.test(type))
+    await this.copyTyped(await this.writtenTypes(sql), sql, path, ...options)
+  }
+
+  /** The same of a query whose columns have these types, which Parquet gives back: a long one costs to be asked. */
+  async copyTyped(types: string[], sql: string, path: string, ...options: string[]): Promise<void> {
+    const floats = types.some(type => /\b(FLOAT|DOUBLE)\b/.test(type))
     const all = new Set(['FORMAT parquet', ...(floats ? [NO_DICTIONARY] : []), ...options])
     await this.copy(sql, path, ...all)
   }

@@ -47,15 +47,17 @@ export async function copyScratch({ duck, root }: Staging, sql: string, folder: 
   return partsIn(root, folder)
 }
 
-/** Writes a query's rows as one Parquet file below the staging root. */
+/** Writes a query's rows as one Parquet file below the staging root; `types`: those of its columns, where they are known. */
 export async function copyFile(
   { duck, root }: Staging,
   sql: string,
   file: string,
   compression: 'uncompressed' | 'snappy' = 'uncompressed',
+  types?: string[],
 ): Promise<Part> {
+  const known = types ?? (await duck.writtenTypes(sql))
   await atomicWrite(join(root, file), temporary =>
-    duck.copyParquet(sql, temporary, parquetCodec({ compression })),
+    duck.copyTyped(known, sql, temporary, parquetCodec({ compression })),
   )
   return partOf(root, file)
 }

@@ -25,7 +25,7 @@ import { plainParts } from '../staging/image.ts'
 import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
 import { rowsIn } from '../staging/store.ts'
-import { type Column, columnNamed, withOrigins } from '../types/logical.ts'
+import { type Column, columnNamed, typeName, withOrigins } from '../types/logical.ts'
 import { CHANGED_KEYS, changedSql, keyText } from './changedKeys.ts'
 import { extractSql, sortOut } from './corrections.ts'
 import { diagnosing, type InQuery, type Source } from './diagnose.ts'
@@ -279,15 +279,17 @@ async function copyQuery(
   )
   const staged = asStaged(stripped(sql), columns)
   try {
-    return { columns, part: await copyModel(context, staged, folder, to) }
+    return { columns, part: await copyModel(context, staged, folder, to, columns) }
   } catch (error) {
     await refuseTooLarge(context.duck, { file, sql }, columns)
     throw error
   }
 }
 
-const copyModel = (context: RunContext, sql: string, folder: string, name: string) =>
-  copyFile(context, sql, ownFile(context, `${folder}/${name}`, '.parquet'), 'snappy')
+function copyModel(context: RunContext, sql: string, folder: string, name: string, columns?: Column[]) {
+  const types = columns?.map(({ type }) => typeName(type))
+  return copyFile(context, sql, ownFile(context, `${folder}/${name}`, '.parquet'), 'snappy', types)
+}
 
 /** Puts corrected rows in the place of rejected ones, in another file, and judges it all anew. */
 async function correctModel(
