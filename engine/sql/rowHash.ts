@@ -29,9 +29,17 @@ export function hashable(type: LogicalType, value: string): string {
  * compared.
  */
 export function rowHash(columns: Column[], alias: string): string {
+  const [first, second] = halves(columns, name => `${alias}.${quoteName(name)}`)
+  return `${first} AS ${HASH[0]}, ${second} AS ${HASH[1]}`
+}
+
+/** SQL of the first half alone, of columns that go by their own names. */
+export const firstHalf = (columns: Column[]): string => halves(columns, quoteName)[0]
+
+function halves(columns: Column[], named: (name: string) => string): [string, string] {
   const types = quote(JSON.stringify(columns.map(({ name, type }) => [name, typeName(type)])))
   const values = columns.map(({ name, type }) => {
-    const plain = `${alias}.${quoteName(name)}`
+    const plain = named(name)
     const value = hashable(type, plain)
     return { value, kind: value === plain ? type.kind : 'text' }
   })
@@ -44,5 +52,5 @@ export function rowHash(columns: Column[], alias: string): string {
     ...(texts.length > 0 ? [`concat(${texts.join(', ')})`] : []),
   ]
   const first = [types, ...values.map(({ value }) => value)]
-  return `hash(${first.join(', ')}) AS ${HASH[0]}, hash(${second.join(', ')}) AS ${HASH[1]}`
+  return [`hash(${first.join(', ')})`, `hash(${second.join(', ')})`]
 }

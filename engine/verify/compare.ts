@@ -5,7 +5,7 @@ import type { PlannedLoad } from '../contracts/load.ts'
 import { ageColumn, decidingColumns, removesGone } from '../contracts/semantics.ts'
 import type { Part } from '../contracts/staging.ts'
 import type { Target } from '../contracts/target.ts'
-import type { ComparedColumn, RowTotal } from '../contracts/verification.ts'
+import type { ComparedColumn, ReadBack, RowTotal } from '../contracts/verification.ts'
 import type { Mask } from '../mask.ts'
 import { counted } from '../plural.ts'
 import { type Duck, quoteName } from '../sql/duckdb.ts'
@@ -17,6 +17,7 @@ import { findings, type RangeFinding, VERIFY_COLUMNS } from './findings.ts'
 import { compareKeyless } from './keyless.ts'
 import type { Verification } from './result.ts'
 import { canonical, narrowed, rowSum, rowTotal, totalSql } from './rowSum.ts'
+import { entriesWithRow, stateSum } from './stateSum.ts'
 
 /** What a load is verified with. Paths are below `root`. */
 export interface VerifyMeans {
@@ -48,6 +49,8 @@ export interface Comparison {
   untouched: number
   /** The sum of the expected rows, where the target added them up as it sent them. */
   sent?: RowSum | undefined
+  /** Entries of a state, where those with a row are the expected rows. */
+  state?: Part[] | undefined
 }
 
 /** Reads rows of a load's table back and compares them with what they should be. */
@@ -101,8 +104,8 @@ export async function compare(
     ),
   }
   const columns = distinct([...sides.key, ...(sides.newer ? [sides.newer] : []), ...sides.compared])
-  const { of, staged } = how
-  const request = { loadId, load, columns, of, staged }
+  const request = { loadId, load, columns, of: how.of, staged: how.staged }
+  if (await stateEquals(means, request, sides, rows, how.state, verification)) return verification
   const sum = sumOf(sides)
   const should = await totalOf(duck, sum, rows)
   const is = should && (await target.verifier!.total?.(request, sum, signal))
@@ -181,6 +184,22 @@ async function sumEquals(
   if (!held || !sameSum(held, sent)) return false
   await allEqual(duck, sent.rows, gone, verification)
   return true
+}
+
+/** Whether the sum of what is read back is that of the hashes by which the rows were compared: then they are hashed once. */
+async function stateEquals(
+  { duck, root, target, signal }: VerifyMeans,
+  request: Omit<ReadBack, 'sink'>,
+  { key, compared }: Side,
+  rows: ExpectedRows,
+  state: Part[] | undefined,
+  verification: Verification,
+): Promise<boolean> {
+  const sum = state && !rows.unjudged ? stateSum(request.load, key, compared) : undefined
+  const is = sum && (await target.verifier!.total?.(request, sum.row, signal))
+  if (!is) return false
+  const should = await totalIn(duck, entriesWithRow(filesSql(root, state!)), sum.entry)
+  return equalAtOnce(duck, should, is, rows, verification)
 }
 
 async function allEqual(duck: Duck, rows: number, gone: string | undefined, verification: Verification) {
