@@ -1,7 +1,9 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Part } from '../contracts/staging.ts'
 import type { Category } from '../errors.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
-import { quote, quoteName } from '../sql/duckdb.ts'
+import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
 import { REJECTS } from '../sql/words.ts'
 import { copyFile } from '../staging/parts.ts'
 import { filesSql } from '../staging/read.ts'
@@ -31,6 +33,15 @@ export interface Findings {
   category: Category
 }
 
+/** Findings of one table, until they are written. */
+const MARKED = '_nf_marked'
+/** Memory for a finding with the record of its row, in bytes: as many are joined and sorted at a time as there is for. */
+const FINDING_COST = 4096
+/** Files whose lines do not fit into memory together are read and written a few of them at a time. */
+const SMALL = { groupRows: 4096 }
+/** Rows of a table that are not parted. */
+const BLOCK = 16_384
+
 /**
  * Writes findings, with the whole record of each, to a file of the quarantine, and counts them; undefined where there
  * are none. `earlier`: a file of findings of the same rows, which go into it too. `checks` are all that were made.
@@ -42,19 +53,60 @@ export async function quarantine(
   checks: string[],
   { earlier, file = name }: { earlier?: string; file?: string } = {},
 ): Promise<Found | undefined> {
-  const { duck, root, run } = context
+  const { duck, root, run, budget } = context
   if (found.length === 0) return undefined
   const lines = found.map(({ sql, category }) => `SELECT *, ${quote(category)} AS category FROM (${sql})`)
-  const all = `(${lines.join(' UNION ALL ')})`
-  const [count] = await duck.rows(`SELECT count(*) AS n FROM ${all}`)
-  if (count!.n === 0) return undefined
-  const records = `SELECT _nf_f.row, ${quote(name)} AS model, _nf_f.check_name, _nf_f.severity, _nf_f.category, _nf_f.reason,
-      ${recordSql(columns, '_nf_m')} AS record, ${quote(run)} AS run
-    FROM ${all} AS _nf_f JOIN ${rows} AS _nf_m ON _nf_m.file_row_number = _nf_f.row`
-  const before = earlier ? ` UNION ALL BY NAME SELECT * FROM ${filesSql(root, [{ file: earlier }])}` : ''
+  await duck.run(`CREATE OR REPLACE TEMP TABLE ${MARKED} AS ${lines.join(' UNION ALL ')}`)
+  if ((await duck.rows(`SELECT 1 FROM ${MARKED} LIMIT 1`)).length === 0) return undefined
+  const before = earlier && filesSql(root, [{ file: earlier }])
+  const records = ({ from, to }: Range) =>
+    `SELECT * FROM (
+      SELECT _nf_f.row, ${quote(name)} AS model, _nf_f.check_name, _nf_f.severity, _nf_f.category, _nf_f.reason,
+        ${recordSql(columns, '_nf_m')} AS record, ${quote(run)} AS run
+      FROM ${MARKED} AS _nf_f JOIN ${rows} AS _nf_m ON _nf_m.file_row_number = _nf_f.row
+      WHERE _nf_f.row >= ${from} AND _nf_f.row < ${to} AND _nf_m.file_row_number >= ${from} AND _nf_m.file_row_number < ${to}
+      ${before ? `UNION ALL BY NAME SELECT * FROM ${before} WHERE row >= ${from} AND row < ${to}` : ''})
+    ORDER BY row, check_name, reason`
   const findings = ownFile(context, `quarantine/${file}`, '.parquet')
-  const sql = `SELECT * FROM (${records}${before}) ORDER BY row, check_name, reason`
-  return countFound(context, name, await copyFile(context, sql, findings), checks)
+  const ranges = await rangesOf(
+    duck,
+    `SELECT row FROM ${MARKED}${before ? ` UNION ALL SELECT row FROM ${before}` : ''}`,
+    budget.sql / FINDING_COST,
+  )
+  if (ranges.length === 1)
+    return countFound(context, name, await copyFile(context, records(ranges[0]!), findings), checks)
+  const parts: Part[] = []
+  for (const [index, range] of ranges.entries())
+    parts.push(
+      await copyFile(context, records(range), findings.replace(/\.parquet$/, `.${index}.parquet`), SMALL),
+    )
+  const whole = await copyFile(context, `SELECT * FROM ${filesSql(root, parts)}`, findings, SMALL)
+  for (const { file } of parts) rmSync(join(root, file))
+  return countFound(context, name, whole, checks)
+}
+
+/** Numbers of rows, the last not included. */
+interface Range {
+  from: number
+  to: number
+}
+
+/** Ranges of rows that lie one behind another and have about so many findings each, by SQL of the findings' rows. */
+async function rangesOf(duck: Duck, marked: string, together: number): Promise<Range[]> {
+  const blocks = await duck.rows(
+    `SELECT row // ${BLOCK} AS block, count(*) AS findings FROM (${marked}) GROUP BY block ORDER BY block`,
+  )
+  const ranges: Range[] = []
+  let room = 0
+  for (const { block, findings } of blocks) {
+    const [from, to] = [Number(block) * BLOCK, (Number(block) + 1) * BLOCK]
+    room -= Number(findings)
+    if (room < 0 || ranges.length === 0) {
+      ranges.push({ from, to })
+      room = together - Number(findings)
+    } else ranges.at(-1)!.to = to
+  }
+  return ranges
 }
 
 /** Counts the findings of a file. */

@@ -47,18 +47,24 @@ export async function copyScratch({ duck, root }: Staging, sql: string, folder: 
   return partsIn(root, folder)
 }
 
-/** Writes a query's rows as one Parquet file below the staging root; `types`: those of its columns, where they are known. */
+interface FileOptions {
+  compression?: 'uncompressed' | 'snappy'
+  /** Types of the columns, where they are known. */
+  types?: string[]
+  /** Rows of a row group, where the usual number is too large. */
+  groupRows?: number
+}
+
+/** Writes a query's rows as one Parquet file below the staging root. */
 export async function copyFile(
   { duck, root }: Staging,
   sql: string,
   file: string,
-  compression: 'uncompressed' | 'snappy' = 'uncompressed',
-  types?: string[],
+  { compression = 'uncompressed', types, groupRows }: FileOptions = {},
 ): Promise<Part> {
   const known = types ?? (await duck.writtenTypes(sql))
-  await atomicWrite(join(root, file), temporary =>
-    duck.copyTyped(known, sql, temporary, parquetCodec({ compression })),
-  )
+  const options = [parquetCodec({ compression }), ...(groupRows ? [`ROW_GROUP_SIZE ${groupRows}`] : [])]
+  await atomicWrite(join(root, file), temporary => duck.copyTyped(known, sql, temporary, ...options))
   return partOf(root, file)
 }
 

@@ -114,7 +114,7 @@ export async function enrichRows(
      FROM ${numbered} JOIN (SELECT DISTINCT ON (${keysOf('s').join(', ')}) * FROM (${all}) AS s) AS v
        ON ${same(own, keysOf('v'))} ORDER BY r.file_row_number`,
     to,
-    'snappy',
+    { compression: 'snappy' },
   )
   if (part.rows !== rows.rows)
     throw new EngineError(

@@ -288,7 +288,8 @@ async function copyQuery(
 
 function copyModel(context: RunContext, sql: string, folder: string, name: string, columns?: Column[]) {
   const types = columns?.map(({ type }) => typeName(type))
-  return copyFile(context, sql, ownFile(context, `${folder}/${name}`, '.parquet'), 'snappy', types)
+  const options = { compression: 'snappy', ...(types && { types }) } as const
+  return copyFile(context, sql, ownFile(context, `${folder}/${name}`, '.parquet'), options)
 }
 
 /** Puts corrected rows in the place of rejected ones, in another file, and judges it all anew. */

@@ -84,12 +84,15 @@ async function recordsOf(
   key: string[],
   limit: number,
 ) {
+  const found = filesSql(root, [{ file: table.findings! }])
+  // Records are wide: those that are wanted are chosen by their hashes, and only they are gathered.
   const rows = await duck.rows(
     `SELECT ${rowId(spec.job, table.name, 'record')} AS id, any_value(category) AS category, record,
        any_value(${keyText(key.map(inRecord))}) AS row_key, count(DISTINCT row) AS rows,
        string_agg(DISTINCT check_name, ', ' ORDER BY check_name) AS checks,
        string_agg(DISTINCT reason, '; ' ORDER BY reason) AS reasons
-     FROM ${filesSql(root, [{ file: table.findings! }])} WHERE ${REJECTS}
+     FROM ${found} WHERE ${REJECTS} AND hash(record) IN
+       (SELECT hash(record) AS h FROM ${found} WHERE ${REJECTS} GROUP BY h ORDER BY min(row) LIMIT ${limit})
      GROUP BY record ORDER BY min(row) LIMIT ${limit}`,
   )
   const sensitive = mask.columnsOf(table.name)

@@ -200,7 +200,7 @@ test('both zeros and every other kind of float are staged as they are, whatever 
       const shown = (from: string) => duck.rows(`SELECT i, f::VARCHAR AS f FROM ${from} ORDER BY i`)
       const context = { duck, root }
       const expected = await shown(`(${sql})`)
-      const one = [await copyFile(context, sql, `${type}.parquet`, 'snappy')]
+      const one = [await copyFile(context, sql, `${type}.parquet`, { compression: 'snappy' })]
       const buckets = await copyBuckets(context, sql, 'i % 2', 2, `${type}-buckets`)
       for (const parts of [one, await copyParts(context, sql, `${type}-parts`), buckets.flat()])
         assert.deepEqual(await shown(filesSql(root, parts)), expected)
