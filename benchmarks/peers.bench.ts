@@ -13,7 +13,7 @@ import { cleanUps, machine } from './measure.ts'
 import { generate, sql } from './peers/data.ts'
 import { openGround } from './peers/ground.ts'
 import { race } from './peers/race.ts'
-import { type Report, writeReport } from './peers/report.ts'
+import { earlierResults, today, writeReport, writeTypes } from './peers/report.ts'
 import { types } from './peers/types.ts'
 import { WORKLOADS } from './peers/workloads.ts'
 
@@ -45,25 +45,24 @@ try {
     ground.postgres.source,
     "SELECT current_setting('server_version') AS version, count(*) AS rows FROM lineitem",
   )) as [{ version: string; rows: string }]
-  const report: Report = {
-    machine: machine(),
-    versions: [
-      `nightfreight ${execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: import.meta.dirname }).trim()}`,
-      `Postgres ${version}`,
-      execFileSync('mariadb', ['--version'], { encoding: 'utf8' }).trim(),
-    ],
-    command: `npm run bench:peers -- --scale ${scale} --runs ${rounds}`,
-    date: new Date().toISOString().slice(0, 10),
-    rows: Number(rows),
-    rounds,
-    results: [],
-  }
-  for (const name of wanted) {
-    if (name === 'types') report.kept = await types(ground)
-    else report.results.push(await race(await WORKLOADS[name]!(ground), rounds))
-    // What is measured is kept, whatever becomes of the rest.
-    writeReport(values.out, report)
-  }
+  const versions = [
+    `nightfreight ${execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: import.meta.dirname }).trim()}`,
+    `Postgres ${version}`,
+    execFileSync('mariadb', ['--version'], { encoding: 'utf8' }).trim(),
+  ]
+  const names = Object.keys(WORKLOADS)
+  const results = earlierResults(values.out, machine())
+  for (const name of wanted)
+    if (name === 'types') writeTypes(values.out, machine(), versions, await types(ground))
+    else {
+      const result = await race(await WORKLOADS[name]!(ground), rounds)
+      const known = results.findIndex(earlier => earlier.name === name)
+      if (known >= 0) results.splice(known, 1)
+      results.push({ ...result, date: today(), versions, rows: Number(rows), rounds })
+      results.sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
+      // What is measured is kept, whatever becomes of the rest.
+      writeReport(values.out, { machine: machine(), results })
+    }
   console.error(`written: ${join(values.out, 'peers.md')}`)
 } finally {
   await clean.run()

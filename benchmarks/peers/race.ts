@@ -46,6 +46,14 @@ export interface Result {
   standings: Standing[]
 }
 
+/** A result, and what it was measured with. */
+export interface Measurement extends Result {
+  date: string
+  versions: string[]
+  rows: number
+  rounds: number
+}
+
 /** Runs all contenders in turns, A B C A B C, so that each sees the same machine; a run counts once its result is right. */
 export async function race(race: Race, rounds: number): Promise<Result> {
   const standings = race.contenders.map(

@@ -1,53 +1,54 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { table } from '../measure.ts'
 import type { Measured } from './measure.ts'
-import type { Result, Standing } from './race.ts'
+import type { Measurement, Standing } from './race.ts'
 import type { Kept } from './types.ts'
 
 /** What a report is of. */
 export interface Report {
   machine: string
-  versions: string[]
-  command: string
-  date: string
-  rows: number
-  rounds: number
-  results: Result[]
-  kept?: Kept[]
+  results: Measurement[]
+}
+
+/** What an earlier call measured on the same machine, which a call of other workloads leaves as it is. */
+export function earlierResults(folder: string, machine: string): Measurement[] {
+  const file = join(folder, 'peers.json')
+  if (!existsSync(file)) return []
+  const earlier = JSON.parse(readFileSync(file, 'utf8')) as Report
+  return earlier.machine === machine ? earlier.results : []
 }
 
 export const middle = (figures: number[]) => figures.toSorted((a, b) => a - b)[figures.length >> 1]!
 export const median = (runs: Measured[], of: keyof Measured) => middle(runs.map(run => run[of]))
 
-/** Writes `peers.json`, `peers.md` and a chart a workload; `types.md` where types were compared. */
+/** Writes `peers.json`, `peers.md` and a chart a workload. */
 export function writeReport(folder: string, report: Report): void {
   mkdirSync(folder, { recursive: true })
-  if (report.kept) writeFileSync(join(folder, 'types.md'), typesOf(report, report.kept))
-  if (report.results.length === 0) return
   writeFileSync(join(folder, 'peers.json'), `${JSON.stringify(report, null, 2)}\n`)
   writeFileSync(join(folder, 'peers.md'), markdown(report))
-  for (const result of report.results)
-    writeFileSync(join(folder, `${result.name}.svg`), chart(result, report.rows))
+  for (const result of report.results) writeFileSync(join(folder, `${result.name}.svg`), chart(result))
 }
 
-function markdown(report: Report): string {
-  const { machine, versions, command, date, rows, rounds, results } = report
+function markdown({ machine, results }: Report): string {
   const head = `# Beside its peers
 
-Measured ${date} on ${machine}; servers and clients share the machine.
-${versions.join(', ')}.
-TPC-H lineitem, ${rows.toLocaleString('en')} rows of 16 columns, made by tpchgen-cli. Medians of ${rounds} runs, in turns; a run
-counts once a checksum of all values has found its result right. Whole processes, from the start to the end, nightfreight with
-its verification. Memory is what all processes of a tool held together, at most.
+Measured on ${machine}; servers and clients share the machine. Medians of runs in turns; a run counts once a checksum of all
+values has found its result right. Whole processes, from the start to the end, nightfreight with its verification. Memory is what all
+processes of a tool held together, at most. The rows are those of TPC-H's lineitem, of 16 columns, made by tpchgen-cli.
 
-\`${command}\` makes this page.
+\`npm run bench:peers -- --scale 0.5 --runs 3\` makes this page; \`--only\` one workload of it anew.
 `
   return `${head}\n${results.map(section).join('\n')}`
 }
 
-/** How many types each tool keeps, and what becomes of those that some tool does not. */
-function typesOf({ machine, versions, date }: Report, kept: Kept[]): string {
+/** Writes `types.md`: how many types each tool keeps, and what becomes of those that some tool does not. */
+export function writeTypes(folder: string, machine: string, versions: string[], kept: Kept[]): void {
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'types.md'), typesOf(machine, versions, kept))
+}
+
+function typesOf(machine: string, versions: string[], kept: Kept[]): string {
   const families = [...Map.groupBy(kept, ({ family }) => family)].map(([family, types]) => {
     const tools = Object.keys(types[0]!.outcomes)
     const count = (tool: string, is: string) =>
@@ -75,7 +76,7 @@ ${table(['type', ...tools], rows)}
   })
   return `# Types, kept by tool
 
-Measured ${date} on ${machine}. ${versions.join(', ')}.
+Measured ${today()} on ${machine}. ${versions.join(', ')}.
 Each type in a table of its own, with 200 random values, NULLs, and the values at its edges, into an empty Postgres. A type is kept
 exactly where each value that the target holds, put into a text by it and read as that type by the source's server, has the
 source's own text. Types that all tools keep are not listed. \`npm run bench:peers -- --only types\` makes this page.
@@ -83,7 +84,10 @@ source's own text. Types that all tools keep are not listed. \`npm run bench:pee
 ${families.join('\n')}`
 }
 
-function section(result: Result): string {
+export const today = () => new Date().toISOString().slice(0, 10)
+
+function section(result: Measurement): string {
+  const { date, versions } = result
   const reference = result.standings.find(({ tool }) => tool === result.reference)
   const base = reference && reference.runs.length > 0 ? median(reference.runs, 'seconds') : undefined
   const rows = sorted(result.standings).map(({ tool, runs, wrong, note }) => {
@@ -101,7 +105,8 @@ function section(result: Result): string {
   })
   const head = ['', 'seconds', `of ${result.reference}`, 'client CPU s', 'server CPU s', 'peak memory']
   const more = [...(result.about ? [result.about] : []), ...result.standings.flatMap(phasesOf)]
-  return `## ${result.title}\n\n![](${result.name}.svg)\n\n${table(head, rows)}\n${more.map(text => `\n${text}\n`).join('')}`
+  const measured = `${result.rows.toLocaleString('en')} rows, medians of ${result.rounds}, ${date}: ${versions.join(', ')}.`
+  return `## ${result.title}\n\n![](${result.name}.svg)\n\n${table(head, rows)}\n\n${measured}\n${more.map(text => `\n${text}\n`).join('')}`
 }
 
 /** What a tool says of the parts of its runs, as a sentence. */
@@ -122,7 +127,7 @@ const LEFT = 170
 const LINE = 30
 
 /** Bars of seconds, as an SVG that is readable on white and on black. */
-export function chart({ title, standings, reference }: Result, rows: number): string {
+export function chart({ title, standings, reference, rows }: Measurement): string {
   const list = sorted(standings)
   const most = Math.max(...list.map(secondsOf).filter(Number.isFinite), 0.001)
   const scale = (WIDTH - LEFT - 110) / most
