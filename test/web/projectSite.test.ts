@@ -120,6 +120,7 @@ test('the dashboard has the same lineage, by column, and follows what is saved',
   page.on('pageerror', error => assert.fail(error.message))
   await page.goto(`${site.url}/`)
   await page.getByRole('link', { name: 'Lineage' }).click()
+  await page.waitForURL(/\/lineage$/)
   assert.equal(await page.locator('.graph a').count(), TABLES + MODELS + 1)
   const opened = performance.now()
   await page.reload()
