@@ -46,21 +46,28 @@ process.env.TEST_POSTGRES_URL = postgres.url
 const [found] = await (await freshPostgres(clean)).query<{ server_version: string }>('SHOW server_version')
 
 console.log(`${machine()}, Postgres ${found!.server_version}, medians of ${runs}\n`)
-const head = ['', 'workers', 'seconds', 'of a million rows', 'client CPU s', 'peak memory', 'left on disk']
-const night = ['a night without a change, s', 'its CPU s']
-const lines: (string | number)[][] = []
-for (const millions of rows)
-  lines.push(...(await grown(`${millions} M rows`, { rows: Math.round(millions * 1e6), columns: 10 })))
-print('Rows, of ten columns', lines)
-for (const count of columns)
-  lines.push(...(await grown(`${count} columns`, { rows: Math.round(CELLS / count), columns: count })))
-print(`Columns, ${CELLS / 1e6} million values`, lines)
-for (const delay of delays)
-  lines.push(...(await grown(`${delay} ms each way`, { rows: DELAYED, columns: 10, delay })))
-print(`Delay of the network, ${DELAYED.toLocaleString('en')} rows of ten columns`, lines)
-
-function print(title: string, found: (string | number)[][]): void {
-  if (found.length > 0) console.log(`${title}:\n\n${table([...head, ...night], found.splice(0))}\n`)
+const head = [
+  ...['', 'workers', 'seconds', 'of a million rows', 'client CPU s', 'peak memory', 'left on disk'],
+  ...['a night without a change, s', 'its CPU s'],
+]
+const sweeps: [title: string, sizes: [name: string, size: Size][]][] = [
+  [
+    'Rows, of ten columns',
+    rows.map(millions => [`${millions} M rows`, { rows: Math.round(millions * 1e6), columns: 10 }]),
+  ],
+  [
+    `Columns, ${CELLS / 1e6} million values`,
+    columns.map(count => [`${count} columns`, { rows: Math.round(CELLS / count), columns: count }]),
+  ],
+  [
+    `Delay of the network, ${DELAYED.toLocaleString('en')} rows of ten columns`,
+    delays.map(delay => [`${delay} ms each way`, { rows: DELAYED, columns: 10, delay }]),
+  ],
+]
+for (const [title, sizes] of sweeps) {
+  const lines: (string | number)[][] = []
+  for (const [name, size] of sizes) lines.push(...(await grown(name, size)))
+  if (lines.length > 0) console.log(`${title}:\n\n${table(head, lines)}\n`)
 }
 
 interface Size {

@@ -17,19 +17,20 @@ import { earlierResults, today, writeReport, writeTypes } from './peers/report.t
 import { types } from './peers/types.ts'
 import { WORKLOADS } from './peers/workloads.ts'
 
+const names = [...Object.keys(WORKLOADS), 'types']
 const { values } = parseArgs({
   options: {
     scale: { type: 'string', default: '1' },
     runs: { type: 'string', default: '5' },
-    only: { type: 'string', default: [...Object.keys(WORKLOADS), 'types'].join(',') },
+    only: { type: 'string', default: names.join(',') },
     out: { type: 'string', default: join(import.meta.dirname, 'results') },
   },
 })
 const wanted = values.only.split(',')
-const unknown = wanted.filter(name => name !== 'types' && !Object.hasOwn(WORKLOADS, name))
+const unknown = wanted.filter(name => !names.includes(name))
 const [scale, rounds] = [Number(values.scale), Number(values.runs)]
 if (unknown.length > 0 || !(scale > 0) || !(rounds >= 1)) {
-  console.error(`--scale and --runs are numbers; --only takes ${Object.keys(WORKLOADS).join(', ')}, types`)
+  console.error(`--scale and --runs are numbers; --only takes ${names.join(', ')}`)
   process.exit(2)
 }
 
@@ -50,7 +51,6 @@ try {
     `Postgres ${version}`,
     execFileSync('mariadb', ['--version'], { encoding: 'utf8' }).trim(),
   ]
-  const names = Object.keys(WORKLOADS)
   const results = earlierResults(values.out, machine())
   for (const name of wanted)
     if (name === 'types') writeTypes(values.out, machine(), versions, await types(ground))

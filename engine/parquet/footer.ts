@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import type { LogicalType } from '../types/logical.ts'
+import { type Column, type LogicalType, typeName } from '../types/logical.ts'
 import { readStruct, type Struct, type Value } from './thriftRead.ts'
 
 /** What a Parquet file says of itself (github.com/apache/parquet-format, `parquet.thrift`). */
@@ -54,6 +54,14 @@ export function footerStruct(path: string): { struct: Struct; start: number } {
     closeSync(handle)
   }
 }
+
+/** Whether a file has these columns in this order, in their types, and no others. */
+export const hasColumns = (file: Pick<Footer, 'columns'>, columns: Column[]): boolean =>
+  file.columns.length === columns.length &&
+  columns.every(({ name, type }, index) => {
+    const own = file.columns[index]!
+    return own.name === name && own.type !== undefined && typeName(own.type) === typeName(type)
+  })
 
 /** What a footer says. */
 export function footerOf(file: Struct): Footer {

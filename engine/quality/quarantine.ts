@@ -1,5 +1,3 @@
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Part } from '../contracts/staging.ts'
 import type { Category } from '../errors.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
@@ -73,16 +71,22 @@ export async function quarantine(
     `SELECT row FROM ${MARKED}${before ? ` UNION ALL SELECT row FROM ${before}` : ''}`,
     budget.sql / FINDING_COST,
   )
-  if (ranges.length === 1)
-    return countFound(context, name, await copyFile(context, records(ranges[0]!), findings), checks)
-  const parts: Part[] = []
-  for (const [index, range] of ranges.entries())
-    parts.push(
-      await copyFile(context, records(range), findings.replace(/\.parquet$/, `.${index}.parquet`), SMALL),
+  const written =
+    ranges.length === 1
+      ? await copyFile(context, records(ranges[0]!), findings)
+      : await copyFile(context, await inPieces(context, file, ranges.map(records)), findings, SMALL)
+  await duck.run(`DROP TABLE ${MARKED}`)
+  return countFound(context, name, written, checks)
+}
+
+/** Runs queries one after another, each into a file beside the quarantine; SQL of the rows of all, in their order. */
+async function inPieces(context: RunContext, name: string, queries: string[]): Promise<string> {
+  const pieces: Part[] = []
+  for (const [index, sql] of queries.entries())
+    pieces.push(
+      await copyFile(context, sql, ownFile(context, `findings/${name}.${index}`, '.parquet'), SMALL),
     )
-  const whole = await copyFile(context, `SELECT * FROM ${filesSql(root, parts)}`, findings, SMALL)
-  for (const { file } of parts) rmSync(join(root, file))
-  return countFound(context, name, whole, checks)
+  return `SELECT * FROM ${filesSql(context.root, pieces)}`
 }
 
 /** Numbers of rows, the last not included. */

@@ -1,5 +1,5 @@
 import { fixedWidth } from '../../engine/batch/batch.ts'
-import { type Footer, readFooter } from '../../engine/parquet/footer.ts'
+import { type Footer, hasColumns, readFooter } from '../../engine/parquet/footer.ts'
 import { type Duck, quoteName } from '../../engine/sql/duckdb.ts'
 import { literalPath, parquetSql } from '../../engine/sql/files.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
@@ -16,14 +16,11 @@ const OFFSET = 4
 export function mayStand(path: string, read: Column[]): Footer | undefined {
   try {
     const footer = readFooter(path)
-    const { columns, arrowSchema, encrypted, groups, rows } = footer
-    const isSame = ({ name, type }: Column, index: number) => {
-      const own = columns[index]!
-      return own.name === name && own.type !== undefined && typeName(own.type) === typeName(type)
-    }
-    const same = columns.length === read.length && read.every(isSame)
+    const { arrowSchema, encrypted, groups, rows } = footer
     const whole = groups.reduce((sum, group) => sum + group.rows, 0) === rows
-    return same && whole && rows > 0 && !encrypted && isStagedArrow(arrowSchema) ? footer : undefined
+    return hasColumns(footer, read) && whole && rows > 0 && !encrypted && isStagedArrow(arrowSchema)
+      ? footer
+      : undefined
   } catch {
     // What is wrong with it is for whoever reads it to say.
     return undefined

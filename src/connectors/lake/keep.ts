@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
+import { hasColumns } from '../../../engine/parquet/footer.ts'
 import { joinKept, type KeptFile, openKept } from '../../../engine/parquet/kept.ts'
 import { type Duck, quote } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
@@ -50,15 +51,6 @@ export async function keepParts(
   }
   return files
 }
-
-const hasColumns = (file: KeptFile, columns: Column[]) =>
-  file.columns.length === columns.length &&
-  file.columns.every(
-    ({ name, type }, index) =>
-      type !== undefined &&
-      name === columns[index]!.name &&
-      typeName(type) === typeName(columns[index]!.type),
-  )
 
 /** Files in their order, together about as large as a data file should be. */
 function grouped(parts: KeptFile[], target: number): KeptFile[][] {
