@@ -206,7 +206,7 @@ class Binding {
   private async try(source: SqlFile): Promise<void> {
     const timer = setTimeout(() => this.duck.interrupt(), TRY_MS)
     try {
-      await this.duck.rows(`SELECT * FROM (${stripped(source.sql)}\n) LIMIT 1`)
+      await this.duck.run(`SELECT * FROM (${stripped(source.sql)}\n) LIMIT 1`)
     } catch (error) {
       if (!(error instanceof SqlError) || !/^(Conversion|Invalid Input)$/.test(error.type)) return
       const { message, ...fault } = faultOf(source, error)

@@ -1,5 +1,5 @@
 import type { Fault } from './faults.ts'
-import { placeOf, tokensOf } from './text.ts'
+import { placeOf, type StatementText, tokensOf } from './text.ts'
 
 /** What other databases call a function, and how DuckDB's SQL says it. */
 const FUNCTIONS: Record<string, string> = {
@@ -191,49 +191,52 @@ function templateHint(rest: string): string {
 /** What is of another language: template signs, quotes of other databases or of word processors. */
 export function foreign(file: string, sql: string): Fault | undefined {
   const tokens = [...tokensOf(sql)]
-  for (const [index, { start, text }] of tokens.entries()) {
-    const at = { file, place: placeOf(sql, start) }
-    const sign = SIGNS.find(([pattern]) => pattern.test(text))
-    if (sign) return { ...at, message: sign[1], hint: sign[2] }
-    const next = tokens[index + 1]
-    if (text === '{' && (next?.text === '{' || next?.text === '%') && next.start === start + 1)
-      return {
-        ...at,
-        message: 'a model is plain SQL, without templates',
-        hint: templateHint(sql.slice(start)),
-      }
-    const [, given] = /^\$\{\s*(\w+)\s*\}/.exec(sql.slice(start, start + 100)) ?? []
-    if (given !== undefined)
-      return { ...at, message: `nothing is put in the place of \${${given}}`, hint: givenAs(given) }
-    if (/^go$/i.test(text) && next === undefined && /\n\s*$/.test(sql.slice(0, start)))
-      return {
-        ...at,
-        message: 'GO is no SQL: here it is a name',
-        hint: 'Take it away: a file is one SELECT.',
-      }
-    if (index === 0 && /^(declare|set|use|go|exec|execute|begin)$/i.test(text))
-      return {
-        ...at,
-        message: 'a file is one SELECT, and nothing else',
-        hint: "A value from outside is getvariable('name'), with vars: { name: … } in job.yaml.",
-      }
-    if (/^except$/i.test(text) && tokens[index - 1]?.text === '*' && next?.text === '(')
-      return {
-        ...at,
-        message: '* without some columns is * EXCLUDE (…)',
-        hint: 'Write EXCLUDE in place of EXCEPT.',
-      }
-    if (/^minus$/i.test(text) && /^(select|all)$/i.test(next?.text ?? ''))
-      return { ...at, message: "MINUS is no word of DuckDB's", hint: 'Write EXCEPT.' }
-    const [, skipped, most] = /^LIMIT\s+(\d+)\s*,\s*(\d+)/i.exec(sql.slice(start)) ?? []
-    if (skipped !== undefined)
-      return { ...at, message: 'LIMIT takes one number', hint: `Write LIMIT ${most} OFFSET ${skipped}.` }
-    if (
-      /^top$/i.test(text) &&
-      /^select$/i.test(tokens[index - 1]?.text ?? '') &&
-      /^\d/.test(next?.text ?? '')
-    )
-      return { ...at, message: "TOP is no word of DuckDB's", hint: 'Write ORDER BY … LIMIT … at the end.' }
+  for (const [index, { start }] of tokens.entries()) {
+    const found = foreignAt(sql, tokens, index)
+    if (found) return { file, place: placeOf(sql, start), ...found }
   }
+  return undefined
+}
+
+/** What makes one token a word of another language, and what to write in its place. */
+function foreignAt(
+  sql: string,
+  tokens: readonly StatementText[],
+  index: number,
+): Pick<Fault, 'message' | 'hint'> | undefined {
+  const { start, text } = tokens[index]!
+  const sign = SIGNS.find(([pattern]) => pattern.test(text))
+  if (sign) return { message: sign[1], hint: sign[2] }
+  const next = tokens[index + 1]
+  if (text === '{' && (next?.text === '{' || next?.text === '%') && next.start === start + 1)
+    return {
+      message: 'a model is plain SQL, without templates',
+      hint: templateHint(sql.slice(start)),
+    }
+  const [, given] = /^\$\{\s*(\w+)\s*\}/.exec(sql.slice(start, start + 100)) ?? []
+  if (given !== undefined)
+    return { message: `nothing is put in the place of \${${given}}`, hint: givenAs(given) }
+  if (/^go$/i.test(text) && next === undefined && /\n\s*$/.test(sql.slice(0, start)))
+    return {
+      message: 'GO is no SQL: here it is a name',
+      hint: 'Take it away: a file is one SELECT.',
+    }
+  if (index === 0 && /^(declare|set|use|go|exec|execute|begin)$/i.test(text))
+    return {
+      message: 'a file is one SELECT, and nothing else',
+      hint: "A value from outside is getvariable('name'), with vars: { name: … } in job.yaml.",
+    }
+  if (/^except$/i.test(text) && tokens[index - 1]?.text === '*' && next?.text === '(')
+    return {
+      message: '* without some columns is * EXCLUDE (…)',
+      hint: 'Write EXCLUDE in place of EXCEPT.',
+    }
+  if (/^minus$/i.test(text) && /^(select|all)$/i.test(next?.text ?? ''))
+    return { message: "MINUS is no word of DuckDB's", hint: 'Write EXCEPT.' }
+  const [, skipped, most] = /^LIMIT\s+(\d+)\s*,\s*(\d+)/i.exec(sql.slice(start)) ?? []
+  if (skipped !== undefined)
+    return { message: 'LIMIT takes one number', hint: `Write LIMIT ${most} OFFSET ${skipped}.` }
+  if (/^top$/i.test(text) && /^select$/i.test(tokens[index - 1]?.text ?? '') && /^\d/.test(next?.text ?? ''))
+    return { message: "TOP is no word of DuckDB's", hint: 'Write ORDER BY … LIMIT … at the end.' }
   return undefined
 }

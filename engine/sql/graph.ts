@@ -5,7 +5,7 @@ import { type Fault, refuse, SqlInvalid } from './faults.ts'
 import { type Macro, macrosOf } from './macros.ts'
 import type { OrderedCheck, OrderedModel, SqlGraph, SqlSources } from './model.ts'
 import { orderMacros, orderNodes, usedMacros } from './order.ts'
-import { emptyQuery, isGenerated, type Mention, parseQuery, type Query, type SqlFile } from './parse.ts'
+import { emptyQuery, isGenerated, type Mention, type Query, queryIn, type SqlFile, treesOf } from './parse.ts'
 import { forbidden, isVolatile, ownFunctions } from './rules.ts'
 import { placeOf } from './text.ts'
 import { variableFaults } from './variables.ts'
@@ -24,7 +24,7 @@ export async function parseJob(
   sources: SqlSources,
 ): Promise<{ graph: SqlGraph; faults: Fault[] }> {
   const faults: Fault[] = []
-  const parse = async <T>(act: () => Promise<T>): Promise<T | undefined> => {
+  const parse = async <T>(act: () => T | Promise<T>): Promise<T | undefined> => {
     try {
       return await act()
     } catch (error) {
@@ -34,14 +34,16 @@ export async function parseJob(
     }
   }
   const queries = new Map<string, Query>()
-  for (const [files, what] of [
-    [sources.models, 'a model'],
-    [sources.checks, 'a check'],
-  ] as const)
-    for (const file of files) {
-      const query = await parse(() => parseQuery(duck, file, what))
-      if (query) queries.set(file.file, query)
-    }
+  const files = [...sources.models, ...sources.checks]
+  const trees = await treesOf(
+    duck,
+    files.map(({ sql }) => sql),
+  )
+  for (const [index, file] of files.entries()) {
+    const what = index < sources.models.length ? 'a model' : 'a check'
+    const query = await parse(() => queryIn(file, trees[index]!, what))
+    if (query) queries.set(file.file, query)
+  }
   faults.push(...variableFaults(sources))
   const parsed: Macro[] = []
   for (const file of sources.macros) parsed.push(...((await parse(() => macrosOf(duck, file))) ?? []))

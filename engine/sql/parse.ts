@@ -48,7 +48,12 @@ const NOW = ['now', 'today', 'get_current_timestamp', 'transaction_timestamp']
  * Parses a file of one SELECT by DuckDB's own parser (`json_serialize_sql`), which does not bind: tables and functions need
  * not exist yet. `what` it is: a model, a check. Fails with MODEL_INVALID.
  */
-export async function parseQuery(duck: Duck, { file, sql }: SqlFile, what: string): Promise<Query> {
+export async function parseQuery(duck: Duck, file: SqlFile, what: string): Promise<Query> {
+  return queryIn(file, await treeOf(duck, file.sql), what)
+}
+
+/** The same of a file whose text is parsed. */
+export function queryIn({ file, sql }: SqlFile, parsed: Parsed, what: string): Query {
   const fault = (message: string, at?: number, hint?: string): never => {
     refuse([{ file, message, ...(at !== undefined && { place: placeOf(sql, at) }), ...(hint && { hint }) }])
     throw new Error('unreachable')
@@ -57,7 +62,6 @@ export async function parseQuery(duck: Duck, { file, sql }: SqlFile, what: strin
   if (statements.length === 0) return fault(`is empty; ${what} is one SELECT`)
   const other = foreign(file, sql)
   if (other) refuse([other])
-  const parsed = await treeOf(duck, sql)
   if ('message' in parsed) {
     const at = statements.length > 1 ? statements[0]!.start : (parsed.at ?? statements[0]!.start)
     if (!/Only SELECT/.test(parsed.message))
@@ -87,12 +91,22 @@ export async function parseQuery(duck: Duck, { file, sql }: SqlFile, what: strin
 }
 
 /** A query's tree; or what is wrong with it, and at which character. */
-export async function treeOf(
-  duck: Duck,
-  sql: string,
-): Promise<{ tree: SqlNode } | { message: string; at?: number }> {
-  const [row] = await duck.rows(`SELECT json_serialize_sql(${quote(sql)}) AS tree`)
-  const parsed = JSON.parse(String(row!.tree)) as SqlNode & {
+export type Parsed = { tree: SqlNode } | { message: string; at?: number }
+
+/** Parses one text. */
+export const treeOf = async (duck: Duck, sql: string): Promise<Parsed> => (await treesOf(duck, [sql]))[0]!
+
+/** Parses texts, all by one statement: each has its own cost, which is more than that of most texts. */
+export async function treesOf(duck: Duck, texts: string[]): Promise<Parsed[]> {
+  if (texts.length === 0) return []
+  const rows = await duck.rows(
+    `SELECT json_serialize_sql(text) AS tree FROM (SELECT unnest([${texts.map(quote).join(', ')}]) AS text)`,
+  )
+  return rows.map(({ tree }, index) => parsedOf(texts[index]!, String(tree)))
+}
+
+function parsedOf(sql: string, json: string): Parsed {
+  const parsed = JSON.parse(json) as SqlNode & {
     error?: boolean
     error_message?: string
     position?: string

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { Duck, quote } from '../../engine/sql/duckdb.ts'
 import { faultText, type SqlInvalid } from '../../engine/sql/faults.ts'
 import { validateJob } from '../../src/runs/validateJob.ts'
 import { MISTAKES, PLAIN, YAML } from './mistakes.ts'
@@ -95,7 +96,15 @@ test('of what is right nothing is said', async () => {
   for (const files of others) await nothingIsSaid({ 'm.sql': 'SELECT order_id FROM orders', ...files })
 })
 
-test('a job of 200 models over 50 tables is bound in less than 2 seconds of one core', async () => {
+/** Processor time that an action takes, of all threads. */
+async function seconds(act: () => Promise<void>): Promise<number> {
+  const start = process.cpuUsage()
+  await act()
+  const { user, system } = process.cpuUsage(start)
+  return (user + system) / 1e6
+}
+
+test('a job of 200 models over 50 tables is bound in at most 2.2 times what DuckDB alone takes for it', async () => {
   const tables = Array.from({ length: 50 }, (_, i) => i)
   const schema =
     '{ id: BIGINT, customer_id: BIGINT, amount: "DECIMAL(12,2)", note: VARCHAR, seen: TIMESTAMP }'
@@ -105,20 +114,31 @@ test('a job of 200 models over 50 tables is bound in less than 2 seconds of one 
   const job = await smallJob({ after }, 'wide', {
     'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }\nextract:\n${extracts.join('\n')}\nload: { m199: { to: wh, from: m199, key: id } }\n`,
   })
-  for (let i = 0; i < 200; i++)
-    writeFileSync(
-      join(job.folder, `m${i}.sql`),
-      `WITH base AS (SELECT id, customer_id, amount, note, seen FROM t${i % 50} WHERE amount > 0),
+  const models = Array.from(
+    { length: 200 },
+    (_, i) => `WITH base AS (SELECT id, customer_id, amount, note, seen FROM t${i % 50} WHERE amount > 0),
   ranked AS (SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY seen DESC, id) AS rn FROM base)
 SELECT r.id, r.customer_id, r.amount, coalesce(b.note, r.note) AS note, r.seen
 FROM ranked AS r LEFT JOIN ${i < 50 ? `t${(i + 1) % 50}` : `m${i - 50}`} AS b ON b.id = r.id WHERE r.rn = 1
 `,
-    )
-  const start = process.cpuUsage()
-  const { graph } = await validateJob(job.folder, {}, job.home)
-  const { user, system } = process.cpuUsage(start)
-  assert.equal(graph.models.length, 200)
-  assert.ok((user + system) / 1e6 < 2, `${(user + system) / 1e6} s`)
+  )
+  for (const [i, sql] of models.entries()) writeFileSync(join(job.folder, `m${i}.sql`), sql)
+  const bare = await seconds(async () => {
+    const duck = await Duck.open({ threads: 1 })
+    const columns = 'id BIGINT, customer_id BIGINT, amount DECIMAL(12,2), note VARCHAR, seen TIMESTAMP'
+    for (const i of tables) await duck.run(`CREATE TABLE t${i} (${columns})`)
+    for (const [i, sql] of models.entries()) {
+      await duck.rows(`SELECT json_serialize_sql(${quote(sql)})`)
+      await duck.rows(`DESCRIBE ${sql}`)
+      await duck.run(`CREATE TABLE m${i} AS ${sql}`)
+    }
+    duck.close()
+  })
+  const own = await seconds(async () => {
+    const { graph } = await validateJob(job.folder, {}, job.home)
+    assert.equal(graph.models.length, 200)
+  })
+  assert.ok(own < 2.2 * bare, `${own} s, ${bare} s of DuckDB alone`)
 })
 
 test('conditions of thousands of values are looked at as soon', async () => {
@@ -128,9 +148,9 @@ test('conditions of thousands of values are looked at as soon', async () => {
     'm.sql': `SELECT order_id, CASE note ${numbers.map(i => `WHEN 'n${i}' THEN ${i}`).join(' ')} END AS n FROM orders
 WHERE order_id IN (${numbers.join(', ')}) AND (${numbers.map(i => `customer_id = ${i}`).join(' OR ')})`,
   })
-  const start = process.cpuUsage()
-  const { warnings } = await validateJob(job.folder, {}, job.home)
-  const { user, system } = process.cpuUsage(start)
-  assert.deepEqual(warnings, [])
-  assert.ok((user + system) / 1e6 < 4, `${(user + system) / 1e6} s`)
+  const own = await seconds(async () => {
+    const { warnings } = await validateJob(job.folder, {}, job.home)
+    assert.deepEqual(warnings, [])
+  })
+  assert.ok(own < 4, `${own} s`)
 })
