@@ -92,6 +92,8 @@ async function main(): Promise<number> {
     return await runTests(files, options, {
       // What an interrupted test leaves behind goes when we go.
       TMPDIR: scratch,
+      // Every file is a process, which would compile all that it imports anew.
+      NODE_COMPILE_CACHE: join(dir, 'compiled'),
       ...(postgres.value && { TEST_POSTGRES_URL: postgres.value.url }),
       ...(mariadb.value && { TEST_MARIADB_URL: mariadb.value.url }),
     })
