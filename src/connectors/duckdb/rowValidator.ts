@@ -12,7 +12,7 @@ import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
-import { type TargetTable, targetTable } from './catalog.ts'
+import type { TargetTable } from './catalog.ts'
 import { expressions, ofTable, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
 
@@ -28,9 +28,11 @@ const SHOWN = 100
  */
 export class DuckdbRowValidator implements RowValidator {
   private readonly open: () => Promise<Duck>
+  private readonly table: (name: string) => Promise<TargetTable | undefined>
 
-  constructor(open: () => Promise<Duck>) {
+  constructor(open: () => Promise<Duck>, table: (name: string) => Promise<TargetTable | undefined>) {
     this.open = open
+    this.table = table
   }
 
   unsendable(): Unsendable[] {
@@ -39,7 +41,7 @@ export class DuckdbRowValidator implements RowValidator {
 
   async findRejects({ load: planned, paths, beside }: RejectsRequest): Promise<RejectedRow[]> {
     const duck = await this.open()
-    const table = await targetTable(duck, planned.table)
+    const table = await this.table(planned.table)
     if (!table) return []
     // Columns that the load will add, or change, refuse nothing.
     const { changed } = fittingOf(planned, table)
@@ -71,13 +73,11 @@ export class DuckdbRowValidator implements RowValidator {
  */
 export async function findReject(
   duck: Duck,
-  planned: PlannedLoad,
+  { load: planned, table }: { load: PlannedLoad; table: TargetTable },
   rows: string,
   beside: string[],
   where: string,
 ): Promise<EngineError | undefined> {
-  const table = await targetTable(duck, planned.table)
-  if (!table) return undefined
   const load = { ...planned, columns: planned.columns.filter(({ name }) => columnNamed(table.columns, name)) }
   await duck.run(
     `CREATE OR REPLACE TEMP TABLE ${STAGED} AS SELECT *, row_number() OVER () AS ${REJECT_ROW} FROM ${rows}`,

@@ -52,17 +52,21 @@ export class DuckdbTarget implements Target {
   private session: Promise<Duck> | undefined
   /** Of {@link OPEN}. */
   private file: string | undefined
+  /** What the catalog has of each table, until a statement of ours changes it: nobody else's can while the file is open. */
+  private readonly known = new Map<string, Promise<TargetTable | undefined>>()
 
   constructor(path: string, name: string) {
     this.path = path
     this.name = name
-    this.rowValidator = new DuckdbRowValidator(() => this.open())
+    this.rowValidator = new DuckdbRowValidator(
+      () => this.open(),
+      table => this.table(table),
+    )
     this.verifier = duckdbVerifier({
       name,
       open: () => this.open(),
       describe: table => this.describe(table),
-      tables: async (loadId, load) =>
-        this.tables(loadId, load, (await targetTable(await this.open(), load.table))!),
+      tables: async (loadId, load) => this.tables(loadId, load, (await this.table(load.table))!),
     })
   }
 
@@ -71,7 +75,7 @@ export class DuckdbTarget implements Target {
   }
 
   async describe(table: string): Promise<TableSchema | undefined> {
-    const found = await targetTable(await this.open(), table)
+    const found = await this.table(table)
     if (!found) return undefined
     return {
       columns: found.columns.map(({ required: _, generated: __, ...column }) => column),
@@ -169,7 +173,7 @@ export class DuckdbTarget implements Target {
     } catch (error) {
       release()
       // After COMMIT there is nothing to take back, and the failure is what counts.
-      await duck.run('ROLLBACK').catch(() => {})
+      await this.define(duck, 'ROLLBACK').catch(() => {})
       if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
       throw (await this.explained(duck, loadId, loads, error).catch(() => undefined)) ?? error
     } finally {
@@ -184,14 +188,16 @@ export class DuckdbTarget implements Target {
     const beside = loads.map(({ table }) => table)
     for (const load of loads) {
       const rows = stagingNames(loadId, load).rows
-      const found = await findReject(duck, load, rows, beside, `${this.name}.${load.table}`)
+      const table = await this.table(load.table)
+      const found =
+        table && (await findReject(duck, { load, table }, rows, beside, `${this.name}.${load.table}`))
       if (found) return found
     }
     return undefined
   }
 
   async tableChanges(load: PlannedLoad): Promise<TableChanges> {
-    const table = await targetTable(await this.open(), load.table)
+    const table = await this.table(load.table)
     if (!table) return { statements: [] }
     return changesOf(load, `${this.name}.${load.table}`, one => fittingOf(one, table))
   }
@@ -209,13 +215,14 @@ export class DuckdbTarget implements Target {
   private forget(): void {
     if (this.file !== undefined) OPEN.delete(this.file)
     this.file = undefined
+    this.known.clear()
   }
 
   private async apply(duck: Duck, loadId: string, load: StagedLoad, runAt: Date): Promise<LoadCounts> {
     const [schema] = split(load.table)
     const target = qualified(load.table)
     await this.alter(duck, load)
-    const existing = await targetTable(duck, load.table)
+    const existing = await this.table(load.table)
     if (!existing) {
       const columns = load.columns.map(
         column =>
@@ -225,19 +232,19 @@ export class DuckdbTarget implements Target {
         columns.push(`${quoteName(name)} ${typeName(type)}${nullable ? '' : ' NOT NULL'}`)
       const key = tableKey(load)
       if (key.length > 0) columns.push(`PRIMARY KEY (${key.map(quoteName).join(', ')})`)
-      await duck.run(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
-      await duck.run(`CREATE TABLE ${target} (${columns.join(', ')})`)
+      await this.define(duck, `CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
+      await this.define(duck, `CREATE TABLE ${target} (${columns.join(', ')})`)
     }
     const numbers = async (sql: string) => Object.values((await duck.rows(sql))[0]!).map(Number)
     // A statement that changes rows answers with their number.
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
-    const tables = this.tables(loadId, load, (await targetTable(duck, load.table))!)
+    const tables = this.tables(loadId, load, (await this.table(load.table))!)
     const counts = await applyLoad(load, runAt, tables, executor, !existing)
     if (existing) return counts
     for (const { columns, unique } of load.made?.indexes ?? []) {
       const name = quoteName([split(load.table)[1], ...columns, 'idx'].join('_'))
       const list = columns.map(quoteName).join(', ')
-      await duck.run(`CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${name} ON ${target} (${list})`)
+      await this.define(duck, `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${name} ON ${target} (${list})`)
     }
     return { ...counts, created: true }
   }
@@ -247,10 +254,26 @@ export class DuckdbTarget implements Target {
     const { statements, refused } = await this.tableChanges(load)
     if (refused) throw refused
     const anew = statements.some(sql => sql.startsWith('CREATE'))
-    const indexes = anew ? (await targetTable(duck, load.table))!.indexes : []
-    for (const { name } of indexes) await duck.run(`DROP INDEX ${name}`)
-    for (const statement of statements) await duck.run(statement)
-    for (const { sql } of indexes) await duck.run(sql)
+    const indexes = anew ? (await this.table(load.table))!.indexes : []
+    for (const { name } of indexes) await this.define(duck, `DROP INDEX ${name}`)
+    for (const statement of statements) await this.define(duck, statement)
+    for (const { sql } of indexes) await this.define(duck, sql)
+  }
+
+  private async table(name: string): Promise<TargetTable | undefined> {
+    let found = this.known.get(name)
+    if (!found) {
+      found = this.open().then(duck => targetTable(duck, name))
+      this.known.set(name, found)
+      found.catch(() => this.known.delete(name))
+    }
+    return found
+  }
+
+  /** Runs a statement that changes what the catalog has. */
+  private async define(duck: Duck, sql: string): Promise<void> {
+    this.known.clear()
+    await duck.run(sql)
   }
 
   private tables(loadId: string, load: PlannedLoad, { columns, folds }: TargetTable): LoadTables {
