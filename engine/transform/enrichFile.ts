@@ -7,13 +7,12 @@ import { type CodePlace, importOwn, OwnModuleInvalid, saying, whereOf } from '..
 import { atomicWriteBytes } from '../staging/store.ts'
 import { GivenWrong, givenVectors, takenColumns } from './enrichColumns.ts'
 
-/** Of the rows that a thread is given: the number of the first row of the query that is so. */
-export const ROW = '_nf_row'
-
 /** What a worker thread is asked: plain data. Paths are absolute. */
 export interface EnrichInput extends Pick<Enrichment, 'module' | 'gives' | 'own'> {
-  /** Parquet file of the columns that the module takes, and {@link ROW}. */
+  /** Parquet file of the columns that the module takes, and of {@link number}. */
   path: string
+  /** The column with the number of the first row of the query that is so. */
+  number: string
   /** Beginning of the names of the files to write, one a row group: `STEM-0.parquet`. */
   stem: string
 }
@@ -36,6 +35,7 @@ export async function enrichFile({
   gives,
   own,
   path,
+  number,
   stem,
 }: EnrichInput): Promise<number | EnrichFailure> {
   let made: EnrichModule
@@ -53,7 +53,7 @@ export async function enrichFile({
   let failure: EnrichFailure | undefined
   await readParquet(path, async whole => {
     if (failure) return
-    const at = whole.vectors.findIndex(({ column }) => column.name === ROW)
+    const at = whole.vectors.findIndex(({ column }) => column.name === number)
     const numbers = whole.vectors[at]!
     const batch = { rows: whole.rows, vectors: whole.vectors.toSpliced(at, 1) }
     let vectors: Vector[]

@@ -19,11 +19,13 @@ import { seenType } from '../types/duckType.ts'
 import { jsonSql } from '../types/jsonText.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
 import { enrichFailed } from './enrichFailed.ts'
-import { type EnrichFailure, type EnrichInput, ROW } from './enrichFile.ts'
+import type { EnrichFailure, EnrichInput } from './enrichFile.ts'
 import { asStaged } from './modelTypes.ts'
 
 /** Rows that a function is given at a time, at most. */
 const BATCH_ROWS = 16_384
+/** The column with the number of the first row of the query that is so. */
+const ROW = '_nf_row'
 
 /** A model, and what is made of its query's rows. */
 export type Enriched = SqlFile & { name: string; enrich: Enrichment }
@@ -170,6 +172,7 @@ async function makeAll(
       const input: EnrichInput = {
         ...{ module, gives, ...(own && { own }) },
         path: join(root, shares[index]!.file),
+        number: ROW,
         stem: join(root, `${stem}-${index}`),
       }
       const entry = moduleBeside(import.meta.url, 'enrichFile')

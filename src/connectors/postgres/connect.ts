@@ -1,5 +1,6 @@
+import { createRequire } from 'node:module'
 import { connect as connectSocket } from 'node:net'
-import pg from 'pg'
+import type pg from 'pg'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import type { Timeouts } from '../declare/define.ts'
 import { nameParts } from '../sql/names.ts'
@@ -207,8 +208,10 @@ function newClient(
   name: string,
   replication?: 'database',
 ): pg.Client {
+  // Where nothing is to be connected to, it would only make a command slower to start.
+  const { Client } = createRequire(import.meta.url)('pg') as typeof pg
   try {
-    return new pg.Client({
+    return new Client({
       connectionString: url,
       ...(ssl !== undefined && { ssl }),
       connectionTimeoutMillis: timeoutMillis,
