@@ -6,17 +6,18 @@ import type { Part } from '../contracts/staging.ts'
 /** Bytes read at a time: a fraction of a millisecond of this thread's time, and of the processor's cache. */
 const BLOCK = 1 << 20
 
-/** A block that nobody reads into: megabytes made anew for each file are collected all the time. */
-let idle: Buffer | undefined
+/** Blocks that nobody reads into: megabytes made anew for each file are collected all the time. */
+const idle: Buffer[] = []
+
+const takeBlock = (): Buffer => idle.pop() ?? Buffer.allocUnsafeSlow(BLOCK)
 
 /** The checksum of a staged file's bytes. */
 export const checksumOf = (bytes: Uint8Array): number => crc32(bytes)
 
-/** The same of a file as it lies. */
+/** The same of a file as it lies, staged or a lake's. */
 export async function fileChecksum(path: string): Promise<number> {
   const file = await open(path, 'r')
-  const block = idle ?? Buffer.allocUnsafeSlow(BLOCK)
-  idle = undefined
+  const block = takeBlock()
   try {
     let checksum = 0
     for (;;) {
@@ -25,7 +26,7 @@ export async function fileChecksum(path: string): Promise<number> {
       checksum = crc32(block.subarray(0, bytesRead), checksum)
     }
   } finally {
-    idle = block
+    idle.push(block)
     await file.close()
   }
 }
@@ -47,7 +48,7 @@ export async function areSameParts(root: string, some: Part[], others: Part[]): 
 /** Whether two files hold the same bytes. */
 async function isSameFile(one: string, other: string): Promise<boolean> {
   const files = [await open(one, 'r'), await open(other, 'r')] as const
-  const blocks = [Buffer.allocUnsafe(BLOCK), Buffer.allocUnsafe(BLOCK)] as const
+  const blocks = [takeBlock(), takeBlock()] as const
   try {
     for (;;) {
       const [a, b] = [await files[0].read(blocks[0]), await files[1].read(blocks[1])]
@@ -55,6 +56,7 @@ async function isSameFile(one: string, other: string): Promise<boolean> {
       if (a.bytesRead === 0) return true
     }
   } finally {
+    idle.push(...blocks)
     for (const file of files) await file.close()
   }
 }

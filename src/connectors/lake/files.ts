@@ -1,10 +1,9 @@
-import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { crc32 } from 'node:zlib'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
+import { fileChecksum } from '../../../engine/staging/checksum.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { inParallel } from '../../util/parallel.ts'
@@ -13,13 +12,6 @@ import type { DataFile } from './log.ts'
 
 /** Column of {@link tableSql} with the path that a row was read from. */
 export const FILE = '_nf_file'
-
-/** A file's bytes summed up: of a file that the manifest lists, any change shows. */
-export async function checksum(path: string): Promise<number> {
-  let sum = 0
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) sum = crc32(chunk, sum)
-  return sum
-}
 
 /** Files fetched at a time. */
 const AT_ONCE = 6
@@ -50,7 +42,7 @@ async function openFile(store: FileStore, table: string, file: DataFile): Promis
   const damage =
     size !== file.bytes
       ? `has ${counted(size, 'byte')} instead of ${file.bytes}`
-      : (await checksum(path)) !== file.crc32
+      : (await fileChecksum(path)) !== file.crc32
         ? 'is not what was written: its checksum differs'
         : undefined
   if (damage)

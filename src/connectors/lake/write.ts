@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Duck, parquetCodec, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { fileChecksum } from '../../../engine/staging/checksum.ts'
 import type { FileStore } from '../../stores/store.ts'
-import { checksum } from './files.ts'
 import { dataPath, hiddenFolder } from './layout.ts'
 import type { DataFile } from './log.ts'
 
@@ -143,7 +143,7 @@ async function writeFile(
     partition: values,
     rows,
     bytes: (await stat(temporary)).size,
-    crc32: await checksum(temporary),
+    crc32: await fileChecksum(temporary),
     ...(await boundsOf(duck, key, from)),
   }
   await putFile(writing, path, temporary)
