@@ -6,6 +6,8 @@ import { readStruct, type Struct, type Value } from './thriftRead.ts'
 export interface Footer {
   rows: number
   columns: FileColumn[]
+  /** Of each chunk of a row group, in order: whether it has one value of each row, NULL or not. */
+  singles: boolean[]
   groups: { rows: number; chunks: FileChunk[] }[]
   /** Whether columns are encrypted, though the footer is not. */
   encrypted: boolean
@@ -31,6 +33,8 @@ export interface FileChunk {
   start: number
   length: number
   values: number
+  /** What is said of its least and greatest value, as they are encoded. */
+  bounds: Uint8Array[]
 }
 
 /** Reads a file's footer. Throws where there is none, or it is cut. */
@@ -73,6 +77,7 @@ export function footerOf(file: Struct): Footer {
     encrypted: file[8] !== undefined,
     ...(arrow?.[2] !== undefined && { arrowSchema: textOf(arrow[2]) }),
     columns: leaves.map(leaf => columnOf(leaf, flat)),
+    singles: singlesOf(file[2] as Struct[]),
     groups: (file[4] as Struct[]).map(group => ({
       rows: group[3] as number,
       chunks: (group[1] as Struct[]).map(chunk => chunkOf(chunk[3] as Struct)),
@@ -90,7 +95,28 @@ function chunkOf(meta: Struct): FileChunk {
     start: dictionary ? Math.min(dictionary, data) : data,
     length: meta[7] as number,
     values: meta[5] as number,
+    bounds: boundsOf(meta[12] as Struct | undefined),
   }
+}
+
+/** By older writers, and by later ones. */
+const boundsOf = (said: Struct = {}): Uint8Array[] =>
+  [1, 2, 5, 6].flatMap(field => (said[field] === undefined ? [] : [said[field] as Uint8Array]))
+
+/** Whether nothing repeats the values of a schema's leaf, nor what it is in. */
+function singlesOf([root, ...elements]: Struct[]): boolean[] {
+  const found: boolean[] = []
+  const open = [{ left: Number(root?.[5] ?? 0), single: true }]
+  for (const element of elements) {
+    while (open.length > 1 && open.at(-1)!.left === 0) open.pop()
+    const parent = open.at(-1)!
+    parent.left--
+    const single = parent.single && element[3] !== 2
+    const children = Number(element[5] ?? 0)
+    if (children > 0) open.push({ left: children, single })
+    else found.push(single)
+  }
+  return found
 }
 
 function columnOf(leaf: Struct, flat: boolean): FileColumn {

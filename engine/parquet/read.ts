@@ -20,13 +20,14 @@ export async function readParquet(path: string, onBatch: (batch: Batch) => Promi
       const batch = await corrupt(path, async () => plain.read(group))
       if (batch) await onBatch(batch)
       else {
-        other ??= await corrupt(path, () => openOther(path))
+        other ??= await corrupt(path, () => panicking(() => openOther(path)))
         await readOther(path, other, group, onBatch)
       }
     }
+    // Where it failed it may be in use for ever.
+    other?.free()
   } finally {
     plain.close()
-    other?.free()
   }
 }
 
@@ -44,10 +45,24 @@ async function readOther(
 ): Promise<void> {
   const { tableFromIPC } = await import('apache-arrow')
   const { fromRecordBatch } = await import('../batch/arrow.ts')
-  const ipc = await corrupt(path, async () =>
-    (await file.read({ rowGroups: [group], batchSize: READ_ROWS })).intoIPCStream(),
-  )
+  const read = async () => (await file.read({ rowGroups: [group], batchSize: READ_ROWS })).intoIPCStream()
+  const ipc = await corrupt(path, () => panicking(read))
   for (const record of tableFromIPC(ipc).batches) await onBatch(fromRecordBatch(record, path))
+}
+
+/** What parquet-wasm gives. Where it panics, it throws where nobody waits, which would end the thread, and answers nobody. */
+async function panicking<T>(act: () => Promise<T>): Promise<T> {
+  const panic = Promise.withResolvers<never>()
+  const caught = (error: unknown) => {
+    if (!(error instanceof Error && error.name === 'RuntimeError')) throw error
+    panic.reject(error)
+  }
+  process.on('uncaughtException', caught)
+  try {
+    return await Promise.race([act(), panic.promise])
+  } finally {
+    process.off('uncaughtException', caught)
+  }
 }
 
 async function corrupt<T>(path: string, act: () => Promise<T>): Promise<T> {

@@ -3,10 +3,9 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { EngineError } from '../../engine/errors.ts'
 import { Duck } from '../../engine/sql/duckdb.ts'
-import { parquetSql } from '../../engine/sql/files.ts'
 import { BadFile } from '../formats/bad.ts'
 import { jsonLayout } from '../formats/json.ts'
-import { asBad, readablePaths } from '../formats/parquet.ts'
+import { firstRows, readablePaths } from '../formats/parquet.ts'
 import { arrowParquet } from '../formats/reader.ts'
 import { RowSpool } from '../formats/rowSpool.ts'
 import { openText } from '../formats/textFile.ts'
@@ -74,14 +73,7 @@ async function sampleOf(
     const whole = await path()
     const readable =
       format === 'arrow' ? arrowParquet(where, whole, folder) : readablePaths(duck, where, whole, folder)
-    for await (const each of readable)
-      return shownRows(
-        await duck
-          .rows(`SELECT COLUMNS(*)::VARCHAR FROM ${parquetSql([each])} LIMIT ${count}`)
-          .catch(cause => {
-            throw asBad(where, cause)
-          }),
-      )
+    for await (const each of readable) return shownRows(await firstRows(duck, where, each, count))
     return undefined
   }
   const source = bytes()

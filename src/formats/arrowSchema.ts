@@ -1,4 +1,5 @@
 import { quote } from '../../engine/sql/duckdb.ts'
+import type { Column, LogicalType } from '../../engine/types/logical.ts'
 import { root, type Table } from './flatbuffer.ts'
 
 /** What Arrow counts in integers. Where Parquet has no type for it, its writers leave the bare integer, and say what it is in a schema beside. */
@@ -23,39 +24,50 @@ export function arrowColumns(encoded: string | undefined): Map<string, (ArrowLea
   return new Map(readFields(encoded, fields => fields.map(leaves)))
 }
 
-/** Whether readers that go by an Arrow schema give each column in a form of which staging knows. */
-export function isStagedArrow(encoded: string | undefined): boolean {
-  return encoded === undefined || readFields(encoded, fields => fields.every(isStagedField)) === true
+/**
+ * Whether readers that go by an Arrow schema give each of these columns in its type: who renames or casts a file's columns may
+ * leave it the schema of another.
+ */
+export function isStagedArrow(encoded: string | undefined, columns: Column[]): boolean {
+  if (encoded === undefined) return true
+  const fits = (fields: Table[]) =>
+    fields.length === columns.length &&
+    columns.every((column, index) => isStagedField(fields[index]!, column))
+  return readFields(encoded, fits) === true
 }
 
 const UNIT = { day: 0, microsecond: 2 }
 
-function isStagedField(field: Table): boolean {
+/** Arrow's types of a kind of column, a view of bytes among them. */
+const OF_KIND: Record<LogicalType['kind'], number[]> = {
+  int: [2],
+  float: [3],
+  binary: [4, 23],
+  text: [5, 24],
+  bool: [6],
+  decimal: [7],
+  date: [8],
+  time: [9],
+  timestamp: [10],
+  nested: [],
+}
+
+function isStagedField(field: Table, { name, type: own }: Column): boolean {
   const type = field.table(3)
   // A dictionary's values are numbers of others.
-  if (!type || field.table(4)) return false
-  switch (field.byte(2)) {
-    // Int, FloatingPoint, Binary, Utf8, Bool, BinaryView, Utf8View
-    case 2:
-    case 3:
-    case 4:
-    case 5:
-    case 6:
-    case 23:
-    case 24:
-      return true
-    // Decimal, of 128 bits
-    case 7:
+  if (!type || field.table(4) || field.text(0) !== name) return false
+  if (!OF_KIND[own.kind].includes(field.byte(2) ?? 0)) return false
+  switch (own.kind) {
+    case 'decimal':
       return (type.byte(2) ?? 128) === 128
-    // Date
-    case 8:
+    case 'date':
       return type.byte(0) === UNIT.day
-    // Time, Timestamp
-    case 9:
-    case 10:
+    case 'time':
       return type.byte(0) === UNIT.microsecond
+    case 'timestamp':
+      return type.byte(0) === UNIT.microsecond && own.zoned === (type.place(1) !== undefined)
     default:
-      return false
+      return true
   }
 }
 

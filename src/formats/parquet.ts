@@ -1,13 +1,14 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { EngineError } from '../../engine/errors.ts'
 import { type Footer, readFooter } from '../../engine/parquet/footer.ts'
-import type { Duck } from '../../engine/sql/duckdb.ts'
+import { type Duck, type DuckRow, quoteName } from '../../engine/sql/duckdb.ts'
 import { literalPath, parquetSql } from '../../engine/sql/files.ts'
 import { jsonSql } from '../../engine/types/jsonText.ts'
 import { type Column, typeFromName, typeName } from '../../engine/types/logical.ts'
 import { arrowColumns } from './arrowSchema.ts'
 import { BadFile, badFile } from './bad.ts'
 import { fieldSql } from './field.ts'
+import { footerFault } from './footerFault.ts'
 import { absent, unread } from './notes.ts'
 import type { BeyondField } from './parquetBeyond.ts'
 import { damagedColumn } from './parquetChecksums.ts'
@@ -36,7 +37,7 @@ export interface ParquetFile {
   group?: number
 }
 
-/** A file's footer; undefined where it cannot be read, which is for whoever reads the file to tell. Fails where it is encrypted. */
+/** A file's footer; undefined where it cannot be read, which is for whoever reads the file to tell. Fails where it is encrypted, or cannot be true. */
 function footerOf(where: string, path: string): Footer | undefined {
   const handle = openSync(path, 'r')
   try {
@@ -47,6 +48,8 @@ function footerOf(where: string, path: string): Footer | undefined {
     const footer = encrypted ? undefined : readFooter(path)
     if (!footer || footer.encrypted)
       throw badFile(where, 'is encrypted, and keys of Parquet files are not known here')
+    const fault = footerFault(footer)
+    if (fault !== undefined) throw badFile(where, fault)
     return footer
   } catch (error) {
     if (error instanceof BadFile) throw error
@@ -87,6 +90,8 @@ export async function* readablePaths(
   path: string,
   folder: string,
 ): AsyncGenerator<string> {
+  // Before DuckDB sees it: of some footers it reads memory of others.
+  footerOf(where, path)
   let other = false
   try {
     // Hadoop's LZ4, and doubles' encoding for other types.
@@ -151,9 +156,33 @@ export async function parquetTexts(
   }
 }
 
+/** DuckDB takes any number for a time; its text of one that is none is memory of others, or ends the process. */
+export const isTime = (field: string) => `(${field} BETWEEN TIME '00:00:00' AND TIME '24:00:00')`
+
+// Not of all values with a CASE around: it makes texts of a whole dictionary, whichever of them are asked for.
+const timeText = (field: string) =>
+  `coalesce((CASE WHEN ${isTime(field)} THEN ${field} END)::VARCHAR, epoch_us(${field})::VARCHAR || ' microseconds')`
+
+/** A file's first rows, as texts. */
+export async function firstRows(duck: Duck, where: string, path: string, count: number): Promise<DuckRow[]> {
+  const from = parquetSql([path])
+  try {
+    const columns = await duck.rows(`DESCRIBE FROM ${from}`)
+    const texts = columns.map(({ column_name, column_type }) => {
+      const name = quoteName(String(column_name))
+      return `${column_type === 'TIME' ? timeText(name) : `${name}::VARCHAR`} AS ${name}`
+    })
+    return await duck.rows(`SELECT ${texts.join(', ')} FROM ${from} LIMIT ${count}`)
+  } catch (cause) {
+    throw asBad(where, cause)
+  }
+}
+
 function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldValue {
   const { native } = found
   if (found.beyond === undefined) {
+    if (native === 'TIME' && type.kind === 'time')
+      return { value: field, bad: `NOT ${isTime(field)}`, text: timeText(field) }
     if (native === typeName(type)) return { value: field, bad: 'false', text: field }
     if (native === 'TIMESTAMP_NS' && type.kind === 'timestamp' && !type.zoned)
       return {
@@ -166,7 +195,9 @@ function fieldOf(found: ParquetColumn, { type }: Column, field: string): FieldVa
     ? found.text(field)
     : found.nested
       ? `${jsonSql(field, native)}::VARCHAR`
-      : `${field}::VARCHAR`
+      : native === 'TIME'
+        ? timeText(field)
+        : `${field}::VARCHAR`
   return { text, ...fieldSql(text, type) }
 }
 

@@ -4,7 +4,7 @@ import { type Duck, quoteName } from '../../engine/sql/duckdb.ts'
 import { literalPath, parquetSql } from '../../engine/sql/files.ts'
 import { type Column, typeName } from '../../engine/types/logical.ts'
 import { isStagedArrow } from './arrowSchema.ts'
-import type { ParquetFile } from './parquet.ts'
+import { isTime, type ParquetFile } from './parquet.ts'
 
 /** Bytes of a value of no width of its own, beside its text. */
 const OFFSET = 4
@@ -16,9 +16,8 @@ const OFFSET = 4
 export function mayStand(path: string, read: Column[]): Footer | undefined {
   try {
     const footer = readFooter(path)
-    const { arrowSchema, encrypted, groups, rows } = footer
-    const whole = groups.reduce((sum, group) => sum + group.rows, 0) === rows
-    return hasColumns(footer, read) && whole && rows > 0 && !encrypted && isStagedArrow(arrowSchema)
+    const { arrowSchema, encrypted, rows } = footer
+    return hasColumns(footer, read) && rows > 0 && !encrypted && isStagedArrow(arrowSchema, read)
       ? footer
       : undefined
   } catch {
@@ -64,6 +63,9 @@ export async function stands(
       const ends = `try_cast(${said} AS ${typeName(type)}) ${least ? `<= low${index}` : `>= high${index}`}`
       return `(${said} IS NULL OR known${index} = 0 OR ${ends})`
     })
+  const times = read.flatMap(({ type }, index) =>
+    type.kind === 'time' ? [`coalesce(${isTime(`low${index}`)} AND ${isTime(`high${index}`)}, true)`] : [],
+  )
   const holds = read.map(
     (column, index) =>
       `WHEN ${index} THEN coalesce(stats_null_count = rows - known${index}, true) AND ${within(column, index).join(' AND ')}`,
@@ -74,7 +76,7 @@ export async function stands(
   try {
     const [row] = await duck.rows(
       `WITH found AS MATERIALIZED (${rows})
-       SELECT count(*) AS chunks, bool_and(coalesce(rows = row_group_num_rows AND bytes <= ${bytes} AND bloom_filter_offset IS NULL
+       SELECT count(*) AS chunks, bool_and(coalesce(rows = row_group_num_rows AND bytes <= ${bytes} AND bloom_filter_offset IS NULL${times.map(time => ` AND ${time}`).join('')}
          AND CASE column_id ${holds.join(' ')} END, false)) AS holds
        FROM parquet_metadata(${literalPath(path)}) LEFT JOIN found USING (row_group_id)`,
     )

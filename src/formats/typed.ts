@@ -55,7 +55,8 @@ export async function writeTyped(
   try {
     const group = texts.group === undefined ? [] : [`ROW_GROUP_SIZE ${texts.group}`]
     const rows = `SELECT ${values.join(', ')} FROM ${named.from}`
-    await duck.run(`SET disabled_optimizers = 'common_subexpressions'`)
+    // By a Parquet file's statistics no value would be looked at that they say is good.
+    await duck.run(`SET disabled_optimizers = 'common_subexpressions, statistics_propagation'`)
     await duck.copyParquet(rows, path, 'COMPRESSION snappy', ...group)
     return exact
   } catch (error) {

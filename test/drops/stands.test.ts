@@ -100,3 +100,72 @@ test('statistics that are false hide no rows', async () => {
     duck.close()
   }
 })
+
+/** Where a pattern is in a file's footer. */
+function inFooter(file: Buffer, pattern: Uint8Array): number[] {
+  const places: number[] = []
+  const start = file.length - 8 - file.readUInt32LE(file.length - 8)
+  for (let at = file.indexOf(pattern, start); at >= 0; at = file.indexOf(pattern, at + 1)) places.push(at)
+  return places
+}
+
+test('a footer that contradicts itself is refused: who goes by one of its numbers loses rows', async () => {
+  const file = await written('SELECT r AS id FROM range(12345) AS t(r)', ', WRITE_BLOOM_FILTER false')
+  // As Thrift writes it, twice the number in pieces of seven bits: of the file, of its row group, of its column's values.
+  const number = (count: number) =>
+    Uint8Array.of(((2 * count) & 0x7f) | 0x80, (((2 * count) >> 7) & 0x7f) | 0x80, (2 * count) >> 14)
+  const places = inFooter(file, number(12345))
+  assert.equal(places.length, 3)
+  for (const at of places) {
+    const wrong = Buffer.from(file)
+    wrong.set(number(12000), at)
+    await assert.rejects(read({ 'a.parquet': wrong }), /12345.*12000|12000.*12345/)
+  }
+})
+
+test('a value beyond its type, as its bytes could hold it, is no value', async () => {
+  const decimals = await written(
+    'SELECT 1234567.89::DECIMAL(9,2) AS d FROM range(10)',
+    ', COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 0',
+  )
+  const pattern = Buffer.alloc(4)
+  pattern.writeInt32LE(123_456_789)
+  const beyond = Buffer.from(decimals)
+  for (let at = beyond.indexOf(pattern); at >= 0; at = beyond.indexOf(pattern))
+    beyond.writeInt32LE(2_000_000_000, at)
+  await assert.rejects(read({ 'a.parquet': beyond }), /column d has a value, by its statistics, that is none/)
+
+  const times = await written(
+    `SELECT TIME '10:00:00' + to_microseconds(r) AS tm FROM range(10) AS t(r)`,
+    ', COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 0',
+  )
+  const ten = Buffer.alloc(8)
+  ten.writeBigInt64LE(36_000_000_005n)
+  const [only, ...others] = [times.indexOf(ten), times.indexOf(ten, times.indexOf(ten) + 1)].filter(
+    at => at >= 0,
+  )
+  assert.deepEqual(others, [], 'no statistics of it')
+  for (const microseconds of [1n << 62n, -1n]) {
+    const wrong = Buffer.from(times)
+    wrong.writeBigInt64LE(microseconds, only)
+    const { rows, rejected } = await read({ 'a.parquet': wrong })
+    assert.equal(rows.length, 9)
+    assert.deepEqual(
+      rejected.map(({ column, value }) => [column, value]),
+      [['tm', `${microseconds} microseconds`]],
+    )
+  }
+})
+
+test('whoever renames columns and keeps the schema that Arrow wrote beside them has his rows', async () => {
+  const named = (name: string) => parquetOf({ [name]: arrow.vectorFromArray(['a', 'b'], new arrow.Utf8()) })
+  const schema = (file: Buffer) => /ARROW:schema.{1,6}?([A-Za-z0-9+/=]{40,})/s.exec(file.toString('latin1'))!
+  const [own, other] = [named('own'), named('oth')]
+  const [to, from] = [schema(own), schema(other)]
+  assert.equal(to[1]!.length, from[1]!.length)
+  const renamed = Buffer.from(own)
+  renamed.write(from[1]!, to.index + to[0].length - to[1]!.length, 'latin1')
+  const { rows, staged } = await read({ 'a.parquet': renamed })
+  assert.deepEqual(rows, [['a'], ['b']])
+  assert.ok(!staged[0]!.equals(renamed), 'who goes by its Arrow schema would find no such column')
+})

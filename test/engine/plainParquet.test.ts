@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { PlainFile } from '../../engine/parquet/decode.ts'
 import { encodeParquet } from '../../engine/parquet/encode.ts'
@@ -111,4 +113,31 @@ test('a plain file with a byte missing anywhere is refused by name', async () =>
     writeFileSync(path, bytes.subarray(0, length))
     await assert.rejects(read(path), { code: 'STAGING_CORRUPT', message: /cut\.parquet/ })
   }
+})
+
+test('no damage of a footer ends the thread that reads the file: it is an error, or what could be read', async () => {
+  const path = join(folder, 'whole.parquet')
+  await duck.run(
+    `COPY (SELECT r AS id, 'v' || r % 7 AS v, r::DECIMAL(9,2) AS d, r % 3 = 0 AS b, to_timestamp(r) AS at FROM range(3000) AS t(r))
+     TO ${quote(path)} (FORMAT parquet, ROW_GROUP_SIZE 2048)`,
+  )
+  const whole = readFileSync(path)
+  const from = whole.length - 8 - whole.readUInt32LE(whole.length - 8)
+  const flip = fc.record({ at: fc.integer({ min: from, max: whole.length - 9 }), bit: fc.nat({ max: 7 }) })
+  const paths = fc
+    .sample(fc.array(flip, { minLength: 1, maxLength: 2 }), { numRuns: 300, seed: 7 })
+    .map((flips, number) => {
+      const damaged = Buffer.from(whole)
+      for (const { at, bit } of flips) damaged[at]! ^= 1 << bit
+      const one = join(folder, `damaged-${number}.parquet`)
+      writeFileSync(one, damaged)
+      return one
+    })
+  // Here the test runner would hear of panics, too.
+  const thread = new Worker(new URL('./readAll.ts', import.meta.url), { workerData: paths })
+  const [codes] = (await once(thread, 'message')) as [(string | null)[]]
+  assert.equal(codes.length, 300)
+  const failed = codes.filter(code => code !== null)
+  assert.ok(failed.length > 0)
+  assert.deepEqual([...new Set(failed)], ['STAGING_CORRUPT'])
 })
