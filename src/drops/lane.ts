@@ -76,6 +76,7 @@ async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Pr
   const options = read.options as DropOptions
   const { files, threads } = range.payload as FileChunk
   const memory = new ReadMemory(means.duck, read.limits)
+  const { extract } = read
   const reader = new RowReader(means.duck, memory, means.store.name, read.columns, means.folder, sink)
   for await (const { file, bytes } of prefetched(means.store, files)) {
     try {
@@ -83,13 +84,13 @@ async function readFiles(means: Means, read: Read, range: Range, sink: Sink): Pr
       await reader.file(shown(file.name), async () => {
         const notes = await readFile({ ...means, memory, threads }, read, options, file, bytes, reader)
         await unchanged(means.store, file)
-        for (const note of notes) tell(means.spool, { kind: 'note', name: file.name, text: note })
+        for (const note of notes) tell(means.spool, { kind: 'note', extract, name: file.name, text: note })
       })
     } catch (error) {
       if (!(error instanceof BadFile) || options.on_bad_file === 'fail') throw error
       reader.reject(shown(file.name), error.message)
       const kind = error instanceof UnopenedFile ? 'unopened' : 'bad'
-      tell(means.spool, { kind, name: file.name, text: error.message })
+      tell(means.spool, { kind, extract, name: file.name, text: error.message })
     }
   }
   await reader.end()

@@ -105,7 +105,7 @@ export class DropSource<Access> implements Source {
       },
       cursor: async read => {
         const { files, notes } = selected.get(read.extract)!
-        const told = spool.told()
+        const told = spool.told(read.extract)
         const by = (kind: Told['kind']) =>
           new Map(told.flatMap(each => (each.kind === kind ? [[each.name, each.text]] : [])))
         const [bad, unopened] = [by('bad'), by('unopened')]

@@ -7,6 +7,8 @@ const PREFIX = 'nightfreight-drop-'
 /** What a lane has to say of a file: why it is bad, or could not be opened today, or what people should know of it. */
 export interface Told {
   kind: 'bad' | 'unopened' | 'note'
+  /** Which read it: another may read the same file in another way. */
+  extract: string
   name: string
   text: string
 }
@@ -27,12 +29,12 @@ export class Spool {
     this.folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`))
   }
 
-  /** What lanes had to say of files. */
-  told(): Told[] {
+  /** What lanes that read for an extract had to say of files. */
+  told(extract: string): Told[] {
     const path = join(this.folder, TOLD)
     if (!existsSync(path)) return []
     const lines = readFileSync(path, 'utf8').trimEnd().split('\n')
-    return lines.map(line => JSON.parse(line) as Told)
+    return lines.map(line => JSON.parse(line) as Told).filter(told => told.extract === extract)
   }
 
   remove(): void {

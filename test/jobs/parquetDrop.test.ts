@@ -91,3 +91,23 @@ test('beside them, what is rejected is told, and a key that two rows have is fou
   assert.deepEqual([found!.n, found!.last], [400, 'e'])
   assert.deepEqual((await job.run()).outcome.loaded[0]?.inserted ?? 0, 0)
 })
+
+test('of a file that two extracts read, each says and keeps what itself found', async () => {
+  const job = await smallJob({ after }, 'two_readers', {
+    'job.yaml': `
+connections: { drop: "file:in", to: "duckdb:to.duckdb" }
+extract:
+  strict: { from: drop, files: "*.csv", key: id, schema: { id: BIGINT, v: BIGINT }, on_bad_file: quarantine }
+  part: { from: drop, files: "*.csv", key: id, schema: { id: BIGINT } }
+load: { strict: { to: to, from: strict, key: id }, part: { to: to, from: part, key: id } }
+quality: { max_error_rate: 1 }
+`,
+    'in/a.csv': 'id,v\n1,2\n',
+    'in/b.csv': 'id,w\n2,3\n',
+  })
+  const { output } = await job.cli('run', job.folder)
+  assert.match(output, /drop\.strict: b\.csv is bad and left where it is/)
+  assert.doesNotMatch(output, /drop\.part: b\.csv is bad/)
+  assert.match(output, /to\.part +2 +2 /)
+  assert.doesNotMatch(output, /drop\.strict: .* columns that are not read/)
+})
