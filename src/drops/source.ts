@@ -9,6 +9,7 @@ import type {
 } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { declaredTable } from '../connectors/declare/declared.ts'
+import { withFileColumn } from '../formats/column.ts'
 import type { FileHead } from '../formats/dialect.ts'
 import { clearTaken } from './after.ts'
 import type { DropCursor, Taken } from './cursor.ts'
@@ -53,7 +54,12 @@ export class DropSource<Access> implements Source {
     if (wrong) throw new EngineError('CONFIG_INVALID', `${where}: ${wrong}`)
     const accumulates = options.after === 'keep' ? ('kept' as const) : ('cleared' as const)
     const kind = { rejects: true, ...(options.take === 'new' && { accumulates }) }
-    if (options.schema) return { ...declaredTable(where, options.schema), ...kind }
+    if (options.schema) {
+      const declared = declaredTable(where, options.schema)
+      const optional = extract.drift?.dropped === 'ignore' || extract.drift?.dropped === 'evolve'
+      const columns = declared.columns.map(column => withFileColumn(column, { optional }))
+      return { ...declared, columns, ...kind }
+    }
     const taken = options.take === 'new' ? ((await last?.cursor()) as DropCursor | undefined) : undefined
     const columns = await inferColumns(this.store, extract, taken ?? { taken: [] }, last, signal)
     return { columns, key: [], ...kind }

@@ -111,3 +111,21 @@ quality: { max_error_rate: 1 }
   assert.match(output, /to\.part +2 +2 /)
   assert.doesNotMatch(output, /drop\.strict: .* columns that are not read/)
 })
+
+test('a column of schema: that a file has not is NULL where drift: says so; else the file is refused', async () => {
+  const yaml = (drift: string) => `
+connections: { drop: "file:in", to: "duckdb:to.duckdb" }
+extract: { t: { from: drop, files: "*", take: all, key: id, schema: { id: BIGINT, v: VARCHAR }${drift} } }
+load: { t: { to: to, from: t, key: id } }
+`
+  const job = await smallJob({ after }, 'lacking', { 'job.yaml': yaml(''), 'in/a.csv': 'id,v\n1,x\n' })
+  assert.equal((await job.run()).error, undefined)
+  await put(job, 'b.parquet', 'SELECT 2 AS id')
+  writeFileSync(join(job.folder, 'in', 'c.csv'), 'id\n3\n')
+  const { error } = await job.run()
+  assert.match(String((error as { hint?: string }).hint), /drift: \{ dropped: ignore \}/)
+  job.yaml(yaml(', drift: { dropped: ignore }'))
+  const third = await job.run()
+  assert.equal(third.error, undefined, String(third.error))
+  assert.equal(third.outcome.loaded[0]!.inserted, 2)
+})
