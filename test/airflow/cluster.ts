@@ -19,10 +19,11 @@ export interface Member {
   kill(): void
 }
 
-/** An Airflow whose tasks are done by Celery: scheduler, API server, DAG processor; workers come and go. */
+/** An Airflow: scheduler, API server, DAG processor; its tasks are done by Celery's workers, which come and go, or by the scheduler. */
 export interface Cluster {
   airflow: Airflow
-  scheduler(): Member
+  /** Where it does the tasks itself, in this environment. */
+  scheduler(env?: Record<string, string>): Member
   worker(name: string, env: Record<string, string>): Promise<Member>
   /** Begins a run of a DAG by hand. */
   trigger(dag: string, run: string): Promise<void>
@@ -35,7 +36,10 @@ export interface Cluster {
 }
 
 /** Started on free ports, with a database and a broker of its own; all of it goes with the test. */
-export async function startCluster(hooks: Hooks): Promise<Cluster> {
+export async function startCluster(
+  hooks: Hooks,
+  executor: 'CeleryExecutor' | 'LocalExecutor' = 'CeleryExecutor',
+): Promise<Cluster> {
   ensureProgram(REDIS, 'redis-server')
   const members: Member[] = []
   // Before the database's own hook, which looks for connections that are left.
@@ -47,7 +51,7 @@ export async function startCluster(hooks: Hooks): Promise<Cluster> {
   const airflow = await startAirflow(hooks, {
     celery: true,
     env: {
-      AIRFLOW__CORE__EXECUTOR: 'CeleryExecutor',
+      AIRFLOW__CORE__EXECUTOR: executor,
       AIRFLOW__CORE__EXECUTION_API_SERVER_URL: `http://127.0.0.1:${api}/execution/`,
       AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: database.url.replace(/^postgres(ql)?:/, 'postgresql+psycopg2:'),
       AIRFLOW__CELERY__BROKER_URL: `redis://127.0.0.1:${broker}/0`,
@@ -103,7 +107,7 @@ export async function startCluster(hooks: Hooks): Promise<Cluster> {
   const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`
   return {
     airflow,
-    scheduler: () => airflowMember('scheduler', ['scheduler']),
+    scheduler: env => airflowMember('scheduler', ['scheduler'], env),
     async worker(name, env) {
       const worker = airflowMember(
         `worker-${name}`,

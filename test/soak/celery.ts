@@ -1,7 +1,7 @@
 /**
  * `npm run soak:airflow`: the main job as a DAG on Airflow with CeleryExecutor and three workers of their own folders;
- * then with a worker killed, the scheduler killed, S3 refusing for a minute, and a step done twice. Each leaves what one
- * run on one machine leaves. `SOAK_MEMBERS`: rows of the largest table.
+ * then with a worker killed, the scheduler killed, S3 refusing for a minute, and a step done twice; and with LocalExecutor.
+ * Each leaves what one run on one machine leaves. `SOAK_MEMBERS`: rows of the largest table.
  */
 import assert from 'node:assert/strict'
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
@@ -24,8 +24,12 @@ after(() => s3.stop())
 await s3.bucket('staging')
 const cluster = await startCluster({ after })
 let scheduler = cluster.scheduler()
-const pool = await cluster.airflow.run(['pools', 'set', 'legacy_db_pool', '4', 'of the soak'])
-assert.equal(pool.code, 0, pool.output)
+await makePool(cluster)
+
+async function makePool({ airflow }: Cluster): Promise<void> {
+  const { code, output } = await airflow.run(['pools', 'set', 'legacy_db_pool', '4', 'of the soak'])
+  assert.equal(code, 0, output)
+}
 
 /** The job's folder, for a DAG that is begun by hand and tries again at once. */
 const queries = systems.folder()
@@ -43,8 +47,8 @@ interface Night {
   workers: Awaited<ReturnType<Cluster['worker']>>[]
 }
 
-/** Three workers that share a metadata store and a bucket, and nothing else. */
-async function begin(t: TestContext): Promise<Night> {
+/** A night of its own databases and staging, as a DAG of a cluster. */
+async function exported(t: TestContext, { airflow }: Cluster): Promise<Night> {
   const workers: Night['workers'] = []
   // Before the databases' own hooks, which look for connections that are left.
   t.after(() => {
@@ -59,23 +63,33 @@ async function begin(t: TestContext): Promise<Night> {
   }
   const { code, output } = await commandLine(
     systems.folder(),
-    ['airflow', 'export', folder, '-o', join(cluster.airflow.dags, 'members.py')],
+    ['airflow', 'export', folder, '-o', join(airflow.dags, 'members.py')],
     { env },
   )
   assert.equal(code, 0, output)
-  const begun = ['a', 'b', 'c'].map(name =>
-    cluster.worker(name, { ...env, NIGHTFREIGHT_HOME: systems.folder() }),
-  )
-  workers.push(...(await Promise.all(begun)))
   return { run, warehouse, metadata, env, workers }
 }
 
+/** Three workers that share a metadata store and a bucket, and nothing else. */
+async function begin(t: TestContext): Promise<Night> {
+  const night = await exported(t, cluster)
+  const begun = ['a', 'b', 'c'].map(name =>
+    cluster.worker(name, { ...night.env, NIGHTFREIGHT_HOME: systems.folder() }),
+  )
+  night.workers.push(...(await Promise.all(begun)))
+  return night
+}
+
 /** Waits for the DAG run, and compares what it leaves with what one run at its time leaves. */
-async function compare(t: TestContext, { run, warehouse, metadata }: Night): Promise<void> {
-  const state = await cluster.ended(DAG, run)
-  for (const { task, tries, seconds } of await cluster.tasks(DAG, run))
+async function compare(
+  t: TestContext,
+  { run, warehouse, metadata }: Night,
+  { ended, tasks, written }: Cluster = cluster,
+): Promise<void> {
+  const state = await ended(DAG, run)
+  for (const { task, tries, seconds } of await tasks(DAG, run))
     t.diagnostic(`${task}: ${seconds.toFixed(1)} s, try ${tries}`)
-  assert.equal(state, 'success', cluster.written(run))
+  assert.equal(state, 'success', written(run))
   const [night] = await metadata.query<{ run_at: string }>('SELECT run_at FROM nightfreight_metadata.runs')
   const whole = await freshPostgres(t)
   const start = performance.now()
@@ -132,3 +146,12 @@ for (const [name, upset] of Object.entries(scenarios))
     await upset(night)
     await compare(t, night)
   })
+
+test('the same folder with LocalExecutor', async t => {
+  const local = await startCluster(t, 'LocalExecutor')
+  await makePool(local)
+  const night = await exported(t, local)
+  night.workers.push(local.scheduler({ ...night.env, NIGHTFREIGHT_HOME: systems.folder() }))
+  await local.trigger(DAG, night.run)
+  await compare(t, night, local)
+})
