@@ -22,8 +22,7 @@ export function footerFault({ rows, columns, singles, groups }: Footer): string 
       const name = column ? `column ${column.name}` : `its column ${index + 1}`
       if (singles[index] && values !== group.rows)
         return `${of} has ${counted(group.rows, 'row')}, and ${counted(values, 'value')} of ${name}: it is damaged`
-      const beyond = column && bounds.find(bound => isBeyond(column, bound))
-      if (beyond)
+      if (column && bounds.some(bound => isBeyond(column, bound)))
         return `${name} has a value, by its statistics, that is none of its type: it is damaged, or of a wrong type`
     }
   }
