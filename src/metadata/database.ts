@@ -23,6 +23,8 @@ export interface Database extends Queries {
   transaction<T>(act: (queries: Queries) => Promise<T>, mayBeLost?: true): Promise<T>
   /** Brings the schema to the newest version; several processes may try at once. */
   migrate(migrations: Migration[]): Promise<void>
+  /** Fails where the store's file is damaged, which a process that has read it before would not see; a server looks itself. */
+  verify?(): Promise<void>
   close(): Promise<void>
 }
 

@@ -93,6 +93,14 @@ export class Sqlite implements Database {
     this.db.exec('PRAGMA foreign_keys = ON')
   }
 
+  /** A millisecond a megabyte. */
+  async verify(): Promise<void> {
+    // What was read once is read again from the file only where another process has written since.
+    await this.run('PRAGMA shrink_memory')
+    const [found] = await this.all<{ quick_check: string }>('PRAGMA quick_check(1)')
+    if (found?.quick_check !== 'ok') throw damaged(this.file, found!.quick_check)
+  }
+
   async close(): Promise<void> {
     await this.queued(async () => this.db.close())
   }
@@ -157,11 +165,7 @@ function failure(error: unknown, file: string): unknown {
   const { message } = error as Error
   const code = resultCode(error)
   const isShort = (error as { errcode?: number }).errcode === SHORT_READ
-  if (isShort || CORRUPT.includes(code) || isMissing(error))
-    return new EngineError('METADATA_CORRUPT', `metadata store ${file}: ${message}`, {
-      cause: error,
-      hint: `Restore it from a backup, or go on without its history: ${setAside(dirname(file))}. Targets stay as they are, and the next run compares with them. A scheduler is to be started anew.`,
-    })
+  if (isShort || CORRUPT.includes(code) || isMissing(error)) return damaged(file, message, error)
   if (code === CANTOPEN) return whyNotOpened(file) ?? refused(error, file, CODES[8]!)
   const known = CODES[code]
   if (known?.[0] === 'RESOURCE_EXHAUSTED' && isFull(file))
@@ -171,6 +175,12 @@ function failure(error: unknown, file: string): unknown {
     })
   return known ? refused(error, file, known) : error
 }
+
+const damaged = (file: string, what: string, cause?: unknown) =>
+  new EngineError('METADATA_CORRUPT', `metadata store ${file}: ${what}`, {
+    cause,
+    hint: `Restore it from a backup, or go on without its history: ${setAside(dirname(file))}. Targets stay as they are, and the next run compares with them. A scheduler is to be started anew.`,
+  })
 
 /** What the store needs to be opened at all, in bytes. */
 const LEAST_FREE = 256 * 1024

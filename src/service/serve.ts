@@ -60,6 +60,8 @@ const HANGS = 60_000
 const HEARTBEAT_MS = 60_000
 /** Milliseconds between two looks at what servers keep of their logs. */
 const SIZES_MS = 60_000
+/** Milliseconds between two looks at whether the store is whole. */
+const VERIFY_MS = 30_000
 /** Milliseconds that a heartbeat may take. */
 const BEAT_MS = 5_000
 
@@ -134,11 +136,13 @@ export async function serve(options: ServeOptions): Promise<void> {
   })
   const beats = every(HEARTBEAT_MS, () => beat(options.heartbeat, log))
   const sizes = every(SIZES_MS, async () => kept.look(catalog.jobs.values()))
+  const proofs = every(VERIFY_MS, async () => metadata.database.verify?.())
   reloads.done()
   while (!signal.aborted) {
     try {
       await looks.maybe()
       await reloads.maybe()
+      await proofs.maybe()
       await scheduler.tick()
       await logs.look(catalog.jobs, scheduler.facts.leads)
       await sizes.maybe()

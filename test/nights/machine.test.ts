@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { wrongClock } from '../clock.ts'
 import { judgingProxy, type Verdict } from '../proxy.ts'
 import { freshPostgres } from '../servers.ts'
@@ -161,6 +162,8 @@ test('the metadata store is damaged: the service tells it and ends, and a new on
   const service = at.serve()
   await at.goesOn()
   const ended = once(service, 'exit')
+  // It has nothing to begin, and knows by heart all that it asks.
+  await delay(5000)
   const store = join(at.home, 'metadata.db')
   for (const file of [store, `${store}-wal`]) truncateSync(file, statSync(file).size >> 1)
   const alert = await at.alert('failure', /^METADATA_CORRUPT/)

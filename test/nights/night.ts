@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -37,6 +46,7 @@ export async function night(hooks: Hooks, name: string, { yaml, files, env = {},
   const home = mkdtempSync(join(tmpdir(), `nightfreight ${name}'s `))
   const folder = join(home, 'jobs', name)
   const said = join(home, 'alerts.jsonl')
+  const serviceLog = join(home, 'service.log')
   const write = (file: string, text: string) => {
     mkdirSync(dirname(join(folder, file)), { recursive: true })
     writeFileSync(join(folder, file), text)
@@ -84,11 +94,12 @@ ${text}`,
       const found = await look()
       if (found !== undefined) return found
       if (performance.now() > late) {
-        const log = join(home, 'runs.log')
-        const runs = existsSync(log) ? readFileSync(log, 'utf8').slice(-3000) : ''
+        const ends = [join(home, 'runs.log'), serviceLog].map(log =>
+          existsSync(log) ? readFileSync(log, 'utf8').slice(-3000) : '',
+        )
         const intervals = await ask(({ intervals }) => intervals.list(name, 9)).catch(String)
         assert.fail(
-          `not come: ${what}\n${JSON.stringify(intervals, null, 1)}\n${JSON.stringify(alerts(), null, 1)}\n${runs}`,
+          `not come: ${what}\n${JSON.stringify(intervals, null, 1)}\n${JSON.stringify(alerts(), null, 1)}\n${ends.join('\n')}`,
         )
       }
       await delay(100)
@@ -107,10 +118,12 @@ ${text}`,
     until,
     /** Starts the scheduler; its environment is `env` and what is given. */
     serve(more: Record<string, string> = {}): ChildProcess {
+      const log = openSync(serviceLog, 'a')
       const child = spawn(program, ['serve', join(home, 'jobs'), '--port', '0'], {
         env: { ...shell, NIGHTFREIGHT_HOME: home, ...env, ...more },
-        stdio: 'ignore',
+        stdio: ['ignore', log, log],
       })
+      closeSync(log)
       children.add(child)
       return child
     },
