@@ -25,6 +25,8 @@ export const fitsCheck = (table: string) => `fits ${table}`
 export async function findRejects(context: RunContext, change: Changes): Promise<Findings | undefined> {
   const { load } = change
   if (load.onBadRow !== 'quarantine') return undefined
+  // Nothing of the last load's files is new or changed.
+  if (change.list?.length === 0 && change.reason === undefined) return undefined
   const rejects = await rejectsOf(context, change)
   if (rejects.length === 0) return undefined
   if (rejects.length > MAX_REJECTS)

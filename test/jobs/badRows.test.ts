@@ -126,6 +126,17 @@ resources: { memory: 300MB, threads: 1 }
       [[0, 0, 0]],
     )
     assert.equal(third.outcome.tables.at(-1)!.rejected, 7)
+    // All are mended; and then nothing is new, bad or other.
+    await source.query(
+      `UPDATE given_${name} SET name = 'ok', n = 1, d = 1, u = NULL, p = 1 WHERE id <> 10; DELETE FROM given_${name} WHERE id = 9`,
+    )
+    for (const inserted of [5, 0, 0]) {
+      const { error, status, outcome } = await run()
+      assert.equal(error, undefined)
+      assert.equal(status, 'SUCCESS')
+      assert.equal(outcome.loaded[0]!.inserted, inserted)
+    }
+    assert.deepEqual(await ids(), [1, 2, 3, 4, 5, 6, 7, 8, 10])
   })
 
 test('values that a system cannot be sent are named with their rows, whether they stop the load or go to the quarantine', async () => {
