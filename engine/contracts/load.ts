@@ -164,6 +164,8 @@ export interface LoadCounts {
   older: number
   /** The commit made the table. */
   created?: boolean
+  /** What else the server changes by foreign keys where rows are deleted, a line for each: for people. */
+  cascades?: string[]
 }
 
 export interface CommitResult {

@@ -258,11 +258,14 @@ function sum(counts: LoadCounts[]): LoadCounts[] {
       unchanged = 0,
       older = 0,
       created,
+      cascades = [],
     } = sums.get(table) ?? {}
+    const all = [...cascades, ...(more.cascades ?? [])]
     sums.set(table, {
       table,
       ...(more.rows !== undefined && { rows: more.rows }),
       ...((created || more.created) && { created: true }),
+      ...(all.length > 0 && { cascades: all }),
       inserted: inserted + more.inserted,
       updated: updated + more.updated,
       deleted: deleted + more.deleted,

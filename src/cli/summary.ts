@@ -47,8 +47,10 @@ export function summaryText(result: RunResult, colours = false): string {
   if (rows.length > 0) lines.push(paint('dim', `  ${head}`), ...rows.map(row => `  ${row}`))
   const left = leftOut(outcome)
   if (left.length > 0) lines.push(paint('red', `  not loaded: ${left.join(', ')}`))
-  for (const { table, to, reason } of outcome.loaded)
+  for (const { table, to, reason, cascades = [] } of outcome.loaded) {
     if (reason) lines.push(`  ${to}.${table}: all rows were compared with the table: ${legible(reason)}`)
+    lines.push(...cascades.map(line => `  ${to}.${table}: ${legible(line)}`))
+  }
   for (const verification of outcome.verifications)
     if (!isPlain(verification))
       lines.push(

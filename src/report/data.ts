@@ -102,6 +102,8 @@ export interface ReportLoad {
   older: number
   /** Why all rows were compared with the table, although an earlier load is known. */
   reason?: string
+  /** What else the target's server changed by foreign keys. */
+  cascades?: string[]
 }
 
 export interface ReportPlan {

@@ -78,6 +78,11 @@ function sla({ sla }: ReportData): Html | undefined {
   return section('Service level', table(['Promise', 'Promised', 'Actual', ''], rows))
 }
 
+const loadNotes = ({ reason, cascades = [] }: ReportLoad) => [
+  ...(reason ? [`all rows were compared with the table: ${reason}`] : []),
+  ...cascades,
+]
+
 const loads = (list: ReportLoad[]) =>
   table(
     ['Table', 'To', '#Staged', '#Inserted', '#Updated', '#Deleted', '#Unchanged', '#Older', 'Notes'],
@@ -85,7 +90,7 @@ const loads = (list: ReportLoad[]) =>
       html`<b>${load.table}</b>`,
       load.to,
       ...[load.staged, load.inserted, load.updated, load.deleted, load.unchanged, load.older].map(count),
-      html`<span class="soft">${load.reason ? `all rows were compared with the table: ${load.reason}` : '–'}</span>`,
+      html`<span class="soft">${loadNotes(load).join('; ') || '–'}</span>`,
     ]),
     'Nothing was loaded.',
   )

@@ -301,7 +301,11 @@ test('a load is not what the defaults of a server make of its sessions', async t
     unique_checks: 0,
     sql_safe_updates: 1,
     max_error_count: 0,
+    explicit_defaults_for_timestamp: 0,
   }
+  await admin.query(
+    "CREATE TABLE source.moments (id int PRIMARY KEY, at timestamp NOT NULL); INSERT INTO source.moments VALUES (1, '2026-03-01 02:00:00')",
+  )
   for (const [name, value] of Object.entries(defaults)) await admin.query(`SET GLOBAL ${name} = ${value}`)
   t.after(async () => {
     for (const name of Object.keys(defaults)) await admin.query(`SET GLOBAL ${name} = DEFAULT`)
@@ -309,8 +313,9 @@ test('a load is not what the defaults of a server make of its sessions', async t
   const job = await smallJob(t, 'odd', {
     'job.yaml': `
 connections: { from: "${at('source')}", to: "${at('odd')}" }
-extract: { parents: { from: from, table: parents } }
+extract: { parents: { from: from, table: parents }, moments: { from: from, table: moments } }
 load:
+  moments: { to: to, from: moments, key: id }
   plain: { to: to, from: parents, key: id, mode: replace, verify: off }
   narrow: { to: to, from: parents, key: id, mode: replace, verify: off }
 resources: { memory: 400MB, threads: 1 }
@@ -331,6 +336,11 @@ retries: { limit: 0 }
   }
   const waiting = await rowsOf('SELECT * FROM information_schema.innodb_trx')
   assert.deepEqual(waiting, [])
+  // A timestamp has no default and no change of its own: its source's has none.
+  const [moment] = await rowsOf(
+    "SELECT column_default AS fallback, extra FROM information_schema.columns WHERE table_schema = 'odd' AND table_name = 'moments' AND column_name = 'at'",
+  )
+  assert.deepEqual({ ...moment }, { fallback: null, extra: '' })
   // A value that is cut is told though the server keeps no warnings.
   const session = new TargetSession({ name: 'to', url: at('odd') })
   t.after(() => session.close())

@@ -1,7 +1,15 @@
 import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
 import { endColumn, leavesOlder } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
-import { deleteSql, insertSql, type LoadTables, olderRows, reviveSql, updateSql } from './changes.ts'
+import {
+  deletedSql,
+  deleteSql,
+  insertSql,
+  type LoadTables,
+  olderRows,
+  reviveSql,
+  updateSql,
+} from './changes.ts'
 import { ask, type Session } from './connect.ts'
 import { firstVersionsSql, scd2Sql } from './scd2.ts'
 import { change } from './targetSession.ts'
@@ -14,6 +22,8 @@ export interface ApplyContext {
   signal: AbortSignal
   /** Done after rows are taken away and before any comes. */
   between?: () => Promise<void>
+  /** Lines of what follows the rows that are about to be deleted; `gone` gives SQL of their columns. */
+  cascades(gone: (columns: string[]) => string): Promise<string[]>
 }
 
 /**
@@ -26,7 +36,7 @@ export async function applyLoad(
   session: Session,
   load: StagedLoad,
   tables: LoadTables,
-  { where, runAt, signal, between }: ApplyContext,
+  { where, runAt, signal, between, cascades: cascadesOf }: ApplyContext,
 ): Promise<LoadCounts> {
   const count = async (from: string) => {
     const [row] = await ask(session, `SELECT COUNT(*) AS n FROM ${from}`, signal)
@@ -42,13 +52,17 @@ export async function applyLoad(
   ): Promise<LoadCounts> => {
     const rest = staged - inserted - updated
     const older = rest > 0 && leavesOlder(load) ? (await count(olderRows(load, tables))) - revived : 0
-    return { table: load.table, inserted, updated, deleted, unchanged: rest - older, older }
+    const counts = { table: load.table, inserted, updated, deleted, unchanged: rest - older, older }
+    return { ...counts, ...(cascades.length > 0 && { cascades }) }
   }
   const [any] = await ask(session, `SELECT 1 AS one FROM ${tables.target} LIMIT 1`, signal)
   // A change set without a key that is not whole has no row: the table holds them all.
   const remove = any && (load.whole || load.key.length > 0) && deleteSql(load, tables, runAt)
   let deleted = 0
+  let cascades: string[] = []
   if (remove) {
+    const gone = deletedSql(load, tables)
+    if (gone) cascades = await cascadesOf(gone)
     const end = endColumn(load)
     const live = end === undefined ? '' : ` WHERE ${identifier(end)} IS NULL`
     const before = load.whole ? await count(tables.target + live) : 0

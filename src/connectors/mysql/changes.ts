@@ -138,6 +138,16 @@ export function periodLiteral(load: PlannedLoad, at: Date): string {
   return literal(periodType(load).kind === 'date' ? text.slice(0, 10) : text)
 }
 
+/** SQL of columns of the rows that are deleted; undefined where none are. */
+export function deletedSql(
+  load: StagedLoad,
+  tables: LoadTables,
+): ((columns: string[]) => string) | undefined {
+  const gone = load.mode === 'scd2' || markColumn(load) !== undefined ? undefined : goneSql(load, tables)
+  const list = (columns: string[]) => columns.map(name => `t.${identifier(name)}`).join(', ')
+  return gone && (columns => `SELECT ${list(columns)} FROM ${gone.from} WHERE ${gone.where}`)
+}
+
 /** Deletes, marks or ends the rows that go; undefined where none do. */
 export function deleteSql(load: StagedLoad, tables: LoadTables, runAt: Date): string | undefined {
   const gone = goneSql(load, tables)

@@ -3,6 +3,7 @@ import type {
   LoadCommit,
   LoadCounts,
   PlannedLoad,
+  StagedLoad,
   StageRequest,
   SyncPoint,
 } from '../../../engine/contracts/load.ts'
@@ -11,15 +12,17 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
+import { cascadeLines, countRewritten } from '../sql/cascades.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { primaryKey } from './catalog.ts'
+import type { LoadTables } from './changes.ts'
 import { clashOf, DUPLICATE, hasCode } from './clash.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { fittingOf } from './fitting.ts'
-import { bound, checkedLate, foreignKeysOf, referencesIn, refersToItself } from './foreignKeys.ts'
+import { bound, cascadesOf, checkedLate, foreignKeysOf, referencesIn, refersToItself } from './foreignKeys.ts'
 import { exactCollation } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
 import { fillMade, noteMade, refuseMade, settleMade } from './publish.ts'
@@ -277,31 +280,41 @@ export class MysqlTarget implements Target {
     }
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
     const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
-    const apply: Apply = async (load, between) => {
+    const foreign = await foreignKeysOf(this.session, loads)
+    const references = referencesIn(foreign)
+    // Where no order of rows helps, all of them are checked at the end.
+    const late = parentsFirst(loads, references).circle.length > 0 || refersToItself(foreign)
+    const tablesOf = async (load: StagedLoad): Promise<LoadTables> => {
       const { staging, keys } = stagingNames(this.session, loadId, load)
-      const where = `${this.name}.${load.table}`
-      const target = this.session.quoted(load.table)
-      // Whoever alters it waits from here on until the transaction has ended.
-      await ask(session, `SELECT 1 AS one FROM ${target} LIMIT 1`, signal)
-      const table = stillThere(load, await this.checked(load), where)
-      const tables = {
-        target,
+      return {
+        target: this.session.quoted(load.table),
         columns: load.columns,
         staging,
         keys: existing.has(keys) ? keys : undefined,
-        table,
+        table: stillThere(load, await this.checked(load), `${this.name}.${load.table}`),
         now: literal(time!.now!),
       }
-      const count = await applyLoad(session, load, tables, { where, runAt, signal, between })
+    }
+    const rewritten = new Map<string, number>()
+    const apply: Apply = async (load, between) => {
+      const where = `${this.name}.${load.table}`
+      // Whoever alters it waits from here on until the transaction has ended.
+      await ask(session, `SELECT 1 AS one FROM ${this.session.quoted(load.table)} LIMIT 1`, signal)
+      const cascades = async (gone: (columns: string[]) => string) => {
+        // Nothing follows what is deleted unchecked.
+        if (late) return []
+        const found = await cascadesOf(this.session, load, loads, foreign, tablesOf)
+        const count = async (sql: string) => Number((await ask(session, sql, signal))[0]!.n)
+        return cascadeLines(where, found, { quote: identifier, gone, count, rewritten })
+      }
+      const means = { where, runAt, signal, between, cascades }
+      const done = await applyLoad(session, load, await tablesOf(load), means)
+      const count = countRewritten(done, rewritten.get(load.table))
       const rows = await noteStanding(this.session, load, count, commit, sql => run_(sql, where))
       return { ...count, rows }
     }
-    const keys = await foreignKeysOf(this.session, loads)
-    const references = referencesIn(keys)
-    // Where no order of rows helps, all of them are checked at the end.
-    const late = parentsFirst(loads, references).circle.length > 0 || refersToItself(keys)
     const counts = late
-      ? await checkedLate(session, this.name, keys, signal, () => applyInOrder(loads, [], apply))
+      ? await checkedLate(session, this.name, foreign, signal, () => applyInOrder(loads, [], apply))
       : await applyInOrder(loads, references, apply)
     await run_(
       `UPDATE nightfreight_loads SET counts = ${literal(JSON.stringify(counts))} WHERE load_id = ${literal(loadId)}`,

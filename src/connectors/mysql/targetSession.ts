@@ -71,11 +71,11 @@ export function loadError(thrown: unknown, where: string): unknown {
 
 // Strict, so that nothing is cut, rounded or replaced; 0 is a value also where the column counts by itself. A second
 // attempt waits for the first, however long its transaction takes. MariaDB keeps a subquery's answer for values that are
-// equal by their collation, and ours ask for bytes.
+// equal by their collation, and ours ask for bytes. A timestamp gets no default and no change of its own that its source has not.
 const strict = (
   seconds: number,
 ) => `SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',
-  innodb_lock_wait_timeout = ${seconds}, lock_wait_timeout = ${seconds}, net_read_timeout = 600 /*M!100100 , optimizer_switch = 'subquery_cache=off' */`
+  innodb_lock_wait_timeout = ${seconds}, lock_wait_timeout = ${seconds}, net_read_timeout = 600 /*M!100100 , optimizer_switch = 'subquery_cache=off' */ /*M!100804 , explicit_defaults_for_timestamp = ON */`
 
 const lockSeconds = ({ timeouts = DEFAULT_TIMEOUTS }: Access) => Math.max(1, Math.ceil(timeouts.lock / 1000))
 

@@ -15,11 +15,13 @@ import type { TableChanges, TableStanding, Target } from '../../../engine/contra
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
+import { countRewritten } from '../sql/cascades.ts'
 import type { LoadTables } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { applyInOrder } from '../sql/references.ts'
 import { changesNothing, checkIdentity } from '../sql/standing.ts'
 import { StagedAhead } from './ahead.ts'
+import { cascade } from './cascades.ts'
 import { type Access, quoteTable } from './connect.ts'
 import { describeTable } from './describe.ts'
 import { fittingOf } from './fitting.ts'
@@ -233,10 +235,11 @@ export class PostgresTarget implements Target {
     const { references, deferrable } = await referencesOf(this.session, touched)
     if (deferrable) await query('SET CONSTRAINTS ALL DEFERRED')
     const helps = 'make one of their foreign keys DEFERRABLE: it is then checked at the end of the load.'
+    const rewritten = new Map<string, number>()
     const changed = await applyInOrder(
       touched,
       references,
-      (load, between) => this.apply(load, commit, signal, between),
+      (load, between) => this.apply(load, commit, signal, rewritten, between),
       helps,
     )
     if (deferrable) await query('SET CONSTRAINTS ALL IMMEDIATE')
@@ -263,6 +266,7 @@ export class PostgresTarget implements Target {
     planned: StagedLoad,
     commit: LoadCommit,
     signal: AbortSignal,
+    rewritten: Map<string, number>,
     between?: () => Promise<void>,
   ): Promise<LoadCounts> {
     const load = await this.keyed(planned, signal)
@@ -292,12 +296,14 @@ export class PostgresTarget implements Target {
     const executor: Executor = {
       change: async sql => (await query(sql)).count,
       count: async sql => Object.values((await query(sql)).rows[0]!).map(Number),
+      cascade: gone => cascade(this.session, load, commit, this.touched(commit), { gone, rewritten }),
     }
     if (!created) {
       await refuseLong(this.session, load, columns, staging, where)
       await ensurePartitions(load, tables, query)
     }
-    const counts = await applyLoad(load, commit.runAt, tables, executor, created, between)
+    const done = await applyLoad(load, commit.runAt, tables, executor, created, between)
+    const counts = countRewritten(done, rewritten.get(load.table))
     await dropOldPartitions(load, commit.runAt, tables, query)
     if (created) {
       await finishTable(this.session, load, where, signal)
@@ -323,13 +329,9 @@ export class PostgresTarget implements Target {
     await finishTable(this.session, load, where, signal)
     // The planner knows nothing of a table that autovacuum has not seen yet.
     await this.session.query(`ANALYZE ${quoteTable(load.table)}`, [], signal, where)
-    const inserted = request.rows
-    const counts = { table: load.table, inserted, updated: 0, deleted: 0, unchanged: 0, older: 0 }
-    return {
-      ...counts,
-      rows: await noteStanding(this.session, load, counts, commit, signal, inserted),
-      created: true,
-    }
+    const counts = { ...none(load), inserted: request.rows }
+    const rows = await noteStanding(this.session, load, counts, commit, signal, request.rows)
+    return { ...counts, rows, created: true }
   }
 
   private async dropStaged(commit: LoadCommit, signal: AbortSignal): Promise<void> {

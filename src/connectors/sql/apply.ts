@@ -12,6 +12,8 @@ export interface Executor {
   change(sql: string): Promise<number>
   /** The numbers of a query's one row, by position; its columns have names of their own. */
   count(sql: string): Promise<number[]>
+  /** Lines of what follows the rows that are about to be deleted, where foreign keys can; `gone` gives SQL of their columns. */
+  cascade?(gone: (columns: string[]) => string): Promise<string[]>
 }
 
 /**
@@ -33,17 +35,27 @@ export async function applyLoad(
   const one = `SELECT count(*) FROM (SELECT 1 FROM ${tables.target} AS t LIMIT 1) AS one`
   const empty = created || (await count(one)) === 0
   const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0, older: 0 }
+  let cascades: string[] = []
+  const cascade = async (where: string) => {
+    const { target, dialect } = tables
+    const list = (columns: string[]) => columns.map(name => `t.${dialect.quote(name)}`).join(', ')
+    const lines = await run.cascade?.(columns => `SELECT ${list(columns)} FROM ${target} AS t WHERE ${where}`)
+    cascades = lines ?? []
+  }
   let revived = 0
   if (load.key.length === 0) await between?.()
   // A change set without a key that is not whole has no row: the table holds them all.
-  if (load.key.length === 0 && load.whole) Object.assign(counts, await exchange(load, rows, tables, run))
-  else if (load.key.length > 0) {
+  if (load.key.length === 0 && load.whole) {
+    if (!empty) await cascade('TRUE')
+    Object.assign(counts, await exchange(load, rows, tables, run))
+  } else if (load.key.length > 0) {
     const gone = empty ? undefined : deleteSql(load, tables, runAt)
     if (gone) {
       if (load.whole) {
         const there = await count(`SELECT count(*) FROM ${tables.target} AS t WHERE ${liveSql(load, tables)}`)
         tooManyDeletes(tables.where, load.guard.maxDeleteShare, await count(gone.count), there)
       }
+      if (gone.deletes) await cascade(gone.where)
       counts.deleted = await change(gone.change)
     }
     await between?.()
@@ -69,7 +81,11 @@ export async function applyLoad(
       (await count(
         `SELECT count(*) FROM ${tables.target} AS t JOIN ${tables.staging} AS s ON ${sameKey(load, tables)} WHERE ${olderSql(load, tables)}`,
       ))
-  return { ...counts, unchanged: unchanged - counts.older }
+  return {
+    ...counts,
+    unchanged: unchanged - counts.older,
+    ...(cascades.length > 0 && { cascades }),
+  }
 }
 
 /** Empties the table and inserts every staged row: without a key nobody can tell which of them are new. */

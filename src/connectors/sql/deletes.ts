@@ -27,18 +27,22 @@ export function liveSql(load: StagedLoad, { dialect }: LoadTables): string {
   return end === undefined ? 'TRUE' : `t.${dialect.quote(end)} IS NULL`
 }
 
-/** Deletes, marks or ends the rows that are gone, and counts them; undefined where none are looked for. */
+/**
+ * Deletes, marks or ends the rows that are gone, and counts them; undefined where none are looked for. `where`: which rows `t`
+ * they are; `deletes`: none of them stays.
+ */
 export function deleteSql(
   load: StagedLoad,
   tables: LoadTables,
   runAt: Date,
-): { change: string; count: string } | undefined {
+): { change: string; count: string; where: string; deletes: boolean } | undefined {
   const { target, dialect } = tables
   const gone = goneSql(load, tables)
   if (gone === undefined) return undefined
-  const count = `SELECT count(*) FROM ${target} AS t WHERE ${gone}`
   const mark = markColumn(load)
-  if (load.mode !== 'scd2' && mark === undefined) return { change: dialect.remove(target, gone), count }
+  const deletes = load.mode !== 'scd2' && mark === undefined
+  const found = { count: `SELECT count(*) FROM ${target} AS t WHERE ${gone}`, where: gone, deletes }
+  if (deletes) return { ...found, change: dialect.remove(target, gone) }
   const set: Assignment[] = []
   if (load.mode === 'scd2') {
     const { validFrom, validTo, current } = load.scd2
@@ -49,7 +53,7 @@ export function deleteSql(
     set.push({ column: current, value: 'FALSE' })
   } else set.push({ column: mark!, value: dialect.now })
   if (load.stamp) set.push({ column: load.stamp, value: dialect.now })
-  return { change: dialect.update(target, set, gone), count }
+  return { ...found, change: dialect.update(target, set, gone) }
 }
 
 /** Condition on a target row `t`: its partition is one of those staged. */
