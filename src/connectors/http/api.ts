@@ -34,6 +34,8 @@ const LONGEST_PAUSE_MS = 60_000
 const REDIRECTS = [301, 302, 303, 307, 308]
 const MOST_REDIRECTS = 5
 /** Not there yet, locked, or tried too early, besides what is the server's own fault (5xx): another attempt may do. */
+/** How a page beyond the last may be refused. */
+const BEYOND = [400, 404, 416, 422]
 const TRANSIENT = [408, 423, 425, 429]
 /** A shorter secret hides nothing in a URL that is kept. */
 const SHORTEST = 4
@@ -230,7 +232,7 @@ export class Api {
     }
     const hint =
       'Check path (of a connection: health) and the parameters. A page that a resumed run goes on from may have expired: a new run begins at the first.'
-    if (status === 404)
+    if (BEYOND.includes(status))
       throw new NoSuchPage(message, hint, {
         url: new URL(response.url),
         status,

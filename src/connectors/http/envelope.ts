@@ -25,6 +25,7 @@ const ASIDE = /^(errors|warnings|messages|notices|links)$/i
 const SUCCESS = /^(ok|success|succeeded)$/i
 const STATUS = /^((http_?)?(status|code)(_?code)?|result|outcome)$/i
 const FAILED = /^(errors?|fail(ed|ure)?|denied|unauthori[sz]ed|forbidden)$/i
+const NONE = /^(none|ok|no|no errors?|success)$/i
 const TOLD = /^((error_?)?(message|msg|detail|title|reason|description))$/i
 /** Words of what is told where there are no records because something failed. */
 const TROUBLE =
@@ -48,13 +49,16 @@ function isFailure(name: string, value: unknown): boolean {
   return TOLD.test(name) && typeof value === 'string' && TROUBLE.test(value)
 }
 
-/** The name of a list of errors that a response has beside its records, and how many they are. */
-export function failuresBeside(body: unknown, at: string[]): string | undefined {
-  if (!isObject(body) || at.length === 0) return undefined
-  const found = Object.entries(body).find(
-    ([name, value]) => name !== at[0] && /^errors?$/i.test(name) && Array.isArray(value) && value.length > 0,
-  )
-  return found && `${found[0]} (${(found[1] as unknown[]).length})`
+/** The field beside the list at `at` by which a response says that it is a failure, with how many errors there are. */
+export function failureBeside(body: unknown, at: string[]): string | undefined {
+  if (at.length === 0) return undefined
+  for (const [path, value] of fields(body)) {
+    const name = path.at(-1)!
+    // What is told in words may be told of a list that is whole.
+    if (path[0] === at[0] || TOLD.test(name) || !isFailure(name, value) || NONE.test(String(value))) continue
+    return `${path.join('.')}${Array.isArray(value) ? ` (${value.length})` : ''}`
+  }
+  return undefined
 }
 
 /** Whether a response without a list at `path` is one without records, or another than was expected. */

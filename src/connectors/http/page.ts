@@ -1,6 +1,6 @@
 import { EngineError } from '../../../engine/errors.ts'
 import type { Answer, Api } from './api.ts'
-import { emptyWhy, failuresBeside, leadsOn } from './envelope.ts'
+import { emptyWhy, failureBeside, leadsOn } from './envelope.ts'
 import {
   type FieldPath,
   isRawNumber,
@@ -37,7 +37,11 @@ export function pageOf(api: Api, where: string, answer: Answer, options: HttpOpt
   }
   const notes: string[] = []
   const found = recordsOf(api, where, answer, body, options, notes)
-  const failed = failuresBeside(body, found.at)
+  const failed = failureBeside(body, found.at)
+  if (failed !== undefined && found.records.length === 0)
+    throw unfit(api, where, answer, `the answer says ${failed}, and its list is empty`, {
+      hint: 'It has failed, and is not the end of the list. Run the job again; ask who runs the API if it stays so.',
+    })
   if (failed !== undefined) notes.push(`the answer says ${failed} beside its records: some may be missing`)
   const next = nextOf(api, where, answer, body, options)
   const more = flagOf(where, body, options)

@@ -23,6 +23,8 @@ export interface PageCursor {
   full?: boolean
   /** Marks of the last records before it, which it must begin with. */
   overlap?: string[]
+  /** The page right before it, of pages that are numbered. */
+  before?: { at: string | number; mark: string }
   loop: Loop
 }
 
@@ -63,6 +65,7 @@ export function nextPage(
   page: Page,
 ): PageCursor | undefined {
   const { total = cursor.total, records } = page
+  if (isBeyond(cursor)) return noMore(where, cursor, records)
   const repeated = repeatedBy(where, cursor, records)
   const rows = cursor.rows + records.length - repeated
   if (cursor.total !== undefined && total! < cursor.total)
@@ -103,6 +106,7 @@ export function nextPage(
     ...(total !== undefined && { total }),
     ...(led && { led }),
     ...((cursor.full || full) && { full: true }),
+    ...(typeof next.at === 'number' && { before: { at: cursor.at!, mark: fingerprint(records) } }),
     ...(options.overlap > 0 && {
       overlap: records.slice(-options.overlap).map(record => fingerprint([record])),
     }),
@@ -110,8 +114,29 @@ export function nextPage(
   }
 }
 
+/** Whether the API has given as many records as it says there are: the page is asked for since the one before was full. */
+export const isBeyond = ({ rows, total, before }: PageCursor): boolean =>
+  before !== undefined && rows === total
+
+/** Fails where a page beyond the last has records that no page had. */
+function noMore(where: string, cursor: PageCursor, records: unknown[]): undefined {
+  if (repeatedBy(where, cursor, records) === records.length) return undefined
+  throw missed(
+    where,
+    `all pages before it hold ${counted(cursor.rows, 'record')}, as their total says, and it has more`,
+    'Its total is too small, or capped: leave total out of this extract, and pages are read until one is empty.',
+  )
+}
+
+/** Whether the page before is what it was when it was read. */
+export const isUnmoved = ({ before }: PageCursor, records: unknown[]): boolean =>
+  before === undefined || before.mark === fingerprint(records)
+
 /** How many records of a page the page before it has given. Fails where they are not those that it must begin with. */
-export function repeatedBy(where: string, { overlap = [] }: PageCursor, records: unknown[]): number {
+export function repeatedBy(where: string, cursor: PageCursor, records: unknown[]): number {
+  // Some APIs give their last page for every one beyond it.
+  if (isBeyond(cursor) && isUnmoved(cursor, records)) return records.length
+  const { overlap = [] } = cursor
   const same = overlap.every(
     (mark, index) => index < records.length && fingerprint([records[index]]) === mark,
   )
@@ -154,7 +179,7 @@ function following(
         `${where}: all pages so far hold ${counted(rows, 'record')}, of ${total} by its total`,
         { hint },
       )
-    if (rows === total || fresh === 0) return undefined
+    if (fresh === 0 || (rows === total && !isFull(options, records.length))) return undefined
   } else if (more === undefined) {
     // Before a full page was seen, a short one may as well be all that the server gives at a time.
     if (fresh === 0 || (ends === 'short' && records.length < limit && cursor.full)) return undefined
@@ -214,7 +239,7 @@ function isFull({ limit, path }: HttpOptions, records: number): boolean {
   return at >= 0 && [...new URLSearchParams(path.slice(at)).values()].includes(String(records))
 }
 
-function missed(where: string, what: string, hint?: string): EngineError {
+export function missed(where: string, what: string, hint?: string): EngineError {
   return new EngineError('RESPONSE_INVALID', `${where}: ${what}`, {
     hint:
       hint ??

@@ -9,7 +9,7 @@ import { type Answer, type Api, NoSuchPage } from './api.ts'
 import { RecordDecoder } from './decode.ts'
 import type { HttpOptions } from './options.ts'
 import { pageOf } from './page.ts'
-import { guesses, nextPage, type PageCursor, repeatedBy } from './pageCursor.ts'
+import { guesses, isBeyond, isUnmoved, missed, nextPage, type PageCursor, repeatedBy } from './pageCursor.ts'
 import { elementsOf, startAt } from './raw.ts'
 import { RepeatedRecords } from './repeatedRecords.ts'
 import { sinceText } from './since.ts'
@@ -37,6 +37,8 @@ export class PaginatedReader {
   private readonly builder: BatchBuilder
   private readonly decoder: RecordDecoder
   private readonly repeats: RepeatedRecords
+  /** Whether a page was read: the first may go on from where another reader was. */
+  private begun = false
   /** The page that is waited for. */
   private taking: AbortController | undefined
   private readonly coming = new Map<PageCursor['at'], { answer: Promise<Answer>; stop: AbortController }>()
@@ -84,8 +86,14 @@ export class PaginatedReader {
   private async page(cursor: PageCursor, sink: Sink): Promise<PageCursor | undefined> {
     const { api, options, builder, decoder } = this
     const where = `${this.access.name} ${pathname(this.access, options)} page ${cursor.page}`
+    if (!this.begun && cursor.before) await this.compare(where, cursor)
+    this.begun = true
     const answer = await this.take(cursor)
     const page = pageOf(api, where, answer, options)
+    if (answer.status !== 200 && answer.status !== 404 && isBeyond(cursor))
+      page.notes.push(
+        `its total of ${counted(cursor.rows, 'record')} is reached, and the page after it is refused with status ${answer.status}: taken for the end`,
+      )
     const next = nextPage(where, options, cursor, page)
     this.expect(next ? guesses(options, cursor, next, this.access.concurrency) : [])
     // Decoding does not yield: the request must be on its way before.
@@ -104,6 +112,17 @@ export class PaginatedReader {
     if (!next) page.notes.push(...decoder.notes())
     for (const note of page.notes) sink.note(`${where}: ${note}`)
     return next
+  }
+
+  /** Fails where the page before, which was read at an earlier time, has other records now. */
+  private async compare(where: string, cursor: PageCursor): Promise<void> {
+    const answer = await this.take({ ...cursor, at: cursor.before!.at, page: cursor.page - 1 })
+    if (isUnmoved(cursor, pageOf(this.api, where, answer, this.options).records)) return
+    throw missed(
+      where,
+      'the page before it, which was read before the interruption, has other records now, so records moved between pages',
+      'Nothing is loaded. Run the job again: it begins at the first page. An API that pages by cursor can go on.',
+    )
   }
 
   private flush(sink: Sink): void {
@@ -138,7 +157,8 @@ export class PaginatedReader {
     }
   }
 
-  private async take({ at, page, full }: PageCursor): Promise<Answer> {
+  private async take(cursor: PageCursor): Promise<Answer> {
+    const { at, page, full } = cursor
     const { answer, stop } = this.coming.get(at) ?? this.ask(at)
     this.taking = stop
     this.coming.delete(at)
@@ -148,10 +168,10 @@ export class PaginatedReader {
       // Some APIs have no page beyond the last, and here is where that is found out.
       const asked = page > 1 && this.options.ends === 'short' && !full
       if (!(error instanceof NoSuchPage)) throw error
-      if (asked) return error.answer
+      if (isBeyond(cursor) || (asked && error.answer.status === 404)) return error.answer
       const numbered =
         ['page', 'offset'].includes(this.options.paginate ?? '') && this.options.ends === 'empty'
-      if (page === 1 || !numbered) throw error
+      if (page === 1 || !numbered || error.answer.status !== 404) throw error
       throw new EngineError(error.code, error.message, {
         cause: error,
         hint: 'If the API has no page beyond its last one, write ends: short and limit: (records of a page) into this extract.',

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { http } from '../../../src/connectors/http/index.ts'
@@ -208,6 +209,70 @@ test('an answer without records is no failure, and one that is no answer is', as
       { code: 'RESPONSE_INVALID', message: /(nothing|no list) at data/ },
       body,
     )
+})
+
+test('an answer that says it failed is not the end of a list, though its list is empty', async () => {
+  const after = (body: string): Handler => {
+    return (_request, url, response) =>
+      json(response, url.searchParams.get('page') === '1' ? '{"data":[{"id":1},{"id":2}]}' : body)
+  }
+  for (const said of [
+    '"error":"database timeout"',
+    '"errors":["x"]',
+    '"success":false',
+    '"ok":"false"',
+    '"status":500',
+    '"status":"failed"',
+    '"meta":{"error_code":17}',
+  ])
+    for (const body of [`{${said},"data":[]}`, `{"data":[],${said}}`])
+      await assert.rejects(
+        told(after(body), { paginate: 'page', limit: 2 }),
+        { code: 'RESPONSE_INVALID', message: /page 2: the answer says \S.*, and its list is empty/ },
+        body,
+      )
+  for (const said of [
+    '"error":null',
+    '"errors":[]',
+    '"error":"none"',
+    '"success":true',
+    '"status":200',
+    '"status":"ok"',
+    '"message":"no record found"',
+  ])
+    assert.deepEqual((await told(after(`{${said},"data":[]}`), { paginate: 'page', limit: 2 })).rows, [
+      '1',
+      '2',
+    ])
+})
+
+test('a total after a full page is believed where no record follows, and refused where one does', async () => {
+  const list = ids(25).page
+  const totals = (total: number, beyond: (response: ServerResponse) => void): Handler => {
+    return (_request, url, response) => {
+      const from = Number(url.searchParams.get('offset') ?? (Number(url.searchParams.get('page')) - 1) * 5)
+      if (from >= 20) beyond(response)
+      else json(response, JSON.stringify({ data: list(from, 5), total }))
+    }
+  }
+  const rest = (response: ServerResponse) => json(response, JSON.stringify({ data: list(20, 5), total: 20 }))
+  const last = (response: ServerResponse) => json(response, JSON.stringify({ data: list(15, 5), total: 20 }))
+  const none = (response: ServerResponse) => json(response, '{"data":[],"total":20}')
+  const status = (code: number) => (response: ServerResponse) => json(response, '{"error":"no"}', code)
+  for (const paginate of ['page', 'offset']) {
+    const extract = { paginate, limit: 5, total: 'total' }
+    await assert.rejects(told(totals(20, rest), extract), {
+      code: 'RESPONSE_INVALID',
+      message: /page 5: all pages before it hold 20 records, as their total says, and it has more/,
+    })
+    for (const beyond of [none, last, status(404), status(400), status(416)])
+      assert.deepEqual((await told(totals(20, beyond), extract)).rows, ids(20).all)
+    const { notes } = await told(totals(20, status(400)), extract)
+    assert.match(notes.join(), /its total of 20 records is reached, and .* refused with status 400/)
+    // Its last page is not full: no other is asked for.
+    const never = () => assert.fail('a page beyond the last was asked for')
+    assert.deepEqual((await told(totals(20, never), { ...extract, limit: 6 })).rows, ids(20).all)
+  }
 })
 
 test('records that move between pages are told, and with an overlap refused', async () => {

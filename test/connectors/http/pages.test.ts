@@ -227,6 +227,8 @@ test('pure parts', () => {
   assert.equal(sinceText('42', 'iso'), '42')
   assert.equal(sinceText('42', 'epoch'), '42')
   assert.equal(nextLink('<https://a/?x=1,2;3>; rel=next'), 'https://a/?x=1,2;3')
+  assert.equal(nextLink('<a>; title="page 3; rel= the following"; rel="next"'), 'a')
+  assert.equal(nextLink('<a>; title="; rel=next"; rel=prev, <b>; rel=next; rel=prev'), 'b')
   assert.equal(nextLink('<a>; rel="prev", <b>; title="x, <c>; rel=next"; rel="last NEXT"'), 'b')
   assert.equal(nextLink('<a>; rel="nextish"'), undefined)
   assert.equal(nextLink(null), undefined)
