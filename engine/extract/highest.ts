@@ -43,9 +43,7 @@ export async function highest(context: RunContext, read: PlannedRead, parts: Par
       `Give them a value at the source, or set incremental: { nulls: read } to read them each night.`,
     )
   if (without > 0)
-    context.progress.note(
-      `${where}: read ${counted(without, 'row')} whose ${column} is NULL, as each night (nulls: read)`,
-    )
+    context.progress.note(`${where}: read ${counted(without, 'row')} whose ${column} is NULL (nulls: read)`)
   if (last !== null && isFuture(last!, type, now)) {
     const found = `${column} lies in the future: ${last} where ${last_key}`
     if (future === 'fail')

@@ -46,6 +46,8 @@ export interface DriftFacts {
   policy?: Partial<DriftPolicy>
   /** True where the job itself declares the columns: their change is wanted. */
   declared?: boolean
+  /** True where what earlier nights read is not read again. */
+  accumulates?: boolean
 }
 
 /**
@@ -169,7 +171,7 @@ function refusalOf(
   change: Change,
   isKey: boolean,
   policy: DriftPolicy,
-  { extract, watermark }: DriftFacts,
+  { extract, watermark, accumulates }: DriftFacts,
 ): Refusal | undefined {
   const { kind, column } = change
   if (kind === 'nullable' || kind === 'restaged' || kind === 'narrowed') return undefined
@@ -195,6 +197,11 @@ function refusalOf(
       accept: `Name another column in incremental: of extract ${extract}, or leave incremental: out.`,
     }
   if (policy[kind] !== 'fail') return undefined
+  if (kind === 'incompatible' && accumulates)
+    return {
+      what,
+      accept: `Files of earlier nights are not read again: give extract ${extract} another name, and all of them are read as new.`,
+    }
   return { what, accept: { kind, choices: CHOICES[kind] } }
 }
 

@@ -133,6 +133,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
         named: Object.keys(spec.columns),
         policy: spec.drift,
         declared: schema.declared,
+        accumulates: schema.accumulates !== undefined,
       })
     : ({ columns: [...described], absent: [], whole: [], notes: [] } satisfies Drift)
   for (const column of key) need(column, 'key column')

@@ -376,7 +376,7 @@ export const isReserved = (name: string) => /^(_nf_.*|file_row_number|file_index
 /** What is wrong with a column of such a name. */
 export const keptName = (name: string) => ({
   message: `no column can be called ${name}`,
-  hint: 'Such names are kept for what is known of rows: give it another one, in a view or a model.',
+  hint: 'Such names are kept for what is known of rows: give it another one where it comes from: in the file, a view, or a query of the extract.',
 })
 
 /** Two names that differ in letters' case only. */

@@ -112,7 +112,7 @@ export const EXTRACT_KEYS: Record<string, [meaning: string, example: string]> = 
   'extract.*.compression': ["The files' compression, where their names do not say.", 'gzip'],
   'extract.*.max_unpacked': ['The largest that a file may be, unpacked.', '10GB'],
   'extract.*.max_ratio': ['How many times larger a file may be, unpacked.', '100'],
-  'extract.*.encoding': ['The encoding of texts.', 'latin-1'],
+  'extract.*.encoding': ['The encoding of texts.', 'latin1'],
   'extract.*.delimiter': ['What parts the fields.', '";"'],
   'extract.*.quote': ['What encloses a field; empty: nothing does.', "'\"'"],
   'extract.*.escape': ['What stands before a quote within a field.', "'\\'"],

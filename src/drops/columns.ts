@@ -17,6 +17,9 @@ export interface ColumnFacts {
   files: FileNames[]
   /** Columns of the last committed run; undefined on the first night. */
   last?: Column[]
+  key: string[]
+  /** Whether rows of earlier nights stay beside those of this one. */
+  accumulates: boolean
   policy: Partial<DriftPolicy>
   /** Whether a file that lacks a column is left out, and not a reason to stop. */
   quarantine: boolean
@@ -34,6 +37,8 @@ export function columnsOf(facts: ColumnFacts): Column[] {
   if (files.length === 0) return last ?? []
   const columns = new Map((last ?? []).map(column => [column.name, withFileColumn(column, kept(column))]))
   const seen = new Set<string>()
+  // Rows of earlier nights keep what they have in a column that this night's files lack.
+  const keeps = facts.accumulates && facts.policy.dropped === 'ignore'
   for (const [index, file] of files.entries()) {
     for (const column of columns.values()) if (!file.names.includes(column.name)) lack(column, file)
     for (const name of file.names) {
@@ -49,7 +54,7 @@ export function columnsOf(facts: ColumnFacts): Column[] {
     }
   }
   const result = [...columns.values()].filter(
-    ({ name }) => seen.has(name) || facts.quarantine || isSparse(files, facts),
+    ({ name }) => seen.has(name) || facts.quarantine || keeps || isSparse(files, facts),
   )
   refuseAlike(facts.where, result)
   return result
@@ -58,7 +63,7 @@ export function columnsOf(facts: ColumnFacts): Column[] {
     const policy = facts.policy.dropped
     const gone = !files.some(({ names }) => names.includes(column.name))
     // The plan says it of the table.
-    if (gone && policy !== undefined && policy !== 'fail') return
+    if (gone && !keeps && policy !== undefined && policy !== 'fail') return
     if (file.sparse && policy !== 'fail')
       columns.set(column.name, withFileColumn(column, { ...fileColumn(column), optional: true }))
     else if (policy === 'ignore' || policy === 'evolve')
@@ -66,11 +71,21 @@ export function columnsOf(facts: ColumnFacts): Column[] {
     else if (!facts.quarantine)
       throw new EngineError(
         'SCHEMA_DRIFT',
-        `${facts.where}: ${shown(file.file.name)} has no column ${column.name}${last?.some(({ name }) => name === column.name) ? ', which the last load had' : ', which a file before it has'}`,
-        {
-          hint: `To accept it, write in extract.${facts.extract} of job.yaml: drift: { dropped: ignore } (its rows have NULL), or on_bad_file: quarantine (the file is left where it is).`,
-        },
+        `${facts.where}: ${shown(file.file.name)} has no column ${column.name}${last?.some(({ name }) => name === column.name) ? ', which the last load had' : ', which a file before it has'}${alike(column, file)}`,
+        { hint: lackHint(column) },
       )
+  }
+
+  function alike({ name }: Column, { names }: FileNames): string {
+    const other = names.find(each => each.toLowerCase() === name.toLowerCase())
+    return other === undefined ? '' : `: ${other} is another, by its case`
+  }
+
+  function lackHint({ name }: Column): string {
+    const leave = 'on_bad_file: quarantine (the file is left where it is)'
+    return facts.key.includes(name)
+      ? `Each file must have the columns of the key. Get the file again, or write in extract.${facts.extract} of job.yaml: ${leave}.`
+      : `To accept it, write in extract.${facts.extract} of job.yaml: drift: { dropped: ignore } (its rows have NULL), or ${leave}.`
   }
 
   function isTaken(name: string, file: FileNames): boolean {

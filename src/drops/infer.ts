@@ -27,7 +27,7 @@ const MEMORY = 256 * 1024 * 1024
  */
 export async function inferColumns(
   store: DropStore,
-  { from, name, drift, options: asked }: ExtractSpec,
+  { from, name, key, drift, options: asked }: ExtractSpec,
   cursor: DropCursor,
   last: LastRead | undefined,
   signal: AbortSignal,
@@ -85,6 +85,8 @@ export async function inferColumns(
       extract: name,
       files: found,
       ...(known && { last: known }),
+      key,
+      accumulates: options.take === 'new',
       policy: drift ?? {},
       quarantine: options.on_bad_file === 'quarantine',
       types: { ...finder.types(), ...typesOf(last) },

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { declaredSchema } from '../connectors/declare/declared.ts'
+import { isEncoding } from '../formats/blocks.ts'
 import { FORMATS, type Format, usualDelimiter } from '../formats/byName.ts'
 import type { TextFormat } from '../formats/textFormat.ts'
 import { parseBytes, parseDuration } from '../util/units.ts'
@@ -59,7 +60,13 @@ export const dropOptions = z.strictObject({
   max_unpacked: bytes.prefault('1TB'),
   max_ratio: z.number().positive().default(1000),
   /** As the WHATWG names it: `utf-8`, `utf-16`, `windows-1252`; latin1 is ISO 8859-1 itself. */
-  encoding: z.string().default('utf-8'),
+  encoding: z
+    .string()
+    .refine(isEncoding, {
+      error: ({ input }) =>
+        `there is no encoding ${JSON.stringify(input)}: utf-8, utf-16, latin1, windows-1252, windows-1250, shift_jis, gbk …`,
+    })
+    .default('utf-8'),
   delimiter: ascii.optional(),
   quote: z.union([ascii, z.literal('')]).default('"'),
   /** Default: the quote, doubled. With `quote: ""`, as dumps of MySQL and COPY have it: `\\N` is then NULL. */

@@ -42,7 +42,7 @@ export async function* toUtf8(
   }
   let decoder: TextDecoder | undefined
   for await (const block of blocks(bytes)) {
-    decoder ??= decoderOf(name, block, where)
+    decoder ??= new TextDecoder(decoderName(name, block), { fatal: true })
     yield decoded(decoder, block, where)
   }
   if (decoder) yield decoded(decoder, undefined, where)
@@ -55,6 +55,15 @@ export function decoderName(encoding: string, first: Buffer): string {
   return name === 'utf-16' || name === 'utf16' ? utf16 : name
 }
 
+/** Whether texts can be read as of this encoding. */
+export function isEncoding(name: string): boolean {
+  try {
+    return new TextDecoder(decoderName(name, Buffer.alloc(0))) !== undefined
+  } catch {
+    return false
+  }
+}
+
 /** Whether UTF-16 has the higher byte first: by its mark, or else by where the zeros of its spaces, digits and breaks stand. */
 function isBigEndian(first: Buffer): boolean {
   if (first[0] === 0xff && first[1] === 0xfe) return false
@@ -62,20 +71,6 @@ function isBigEndian(first: Buffer): boolean {
   const zeros = [0, 0]
   for (const [at, byte] of first.subarray(0, 4096).entries()) if (byte === 0) zeros[at % 2]!++
   return zeros[0]! > zeros[1]!
-}
-
-function decoderOf(name: string, first: Buffer, where: string): TextDecoder {
-  try {
-    return new TextDecoder(decoderName(name, first), { fatal: true })
-  } catch (cause) {
-    throw badFile(
-      where,
-      `there is no encoding ${JSON.stringify(name)}`,
-      cause,
-      'CONFIG_INVALID',
-      'Correct encoding: of this extract: utf-8, utf-16, latin1, windows-1252, windows-1250, shift_jis, gbk …',
-    )
-  }
 }
 
 function decoded(decoder: TextDecoder, block: Buffer | undefined, where: string): Buffer {

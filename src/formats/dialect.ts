@@ -92,13 +92,8 @@ const schemaFor = (fields: string[]) =>
   `schema={${fields.map((_, index) => `column_${index + 1}: VARCHAR`).join(', ')}}`
 
 function utf8(bytes: Buffer, encoding: string): Buffer {
-  try {
-    const decoder = new TextDecoder(decoderName(encoding, bytes))
-    return Buffer.from(decoder.decode(bytes, { stream: true }))
-  } catch {
-    // That there is no such encoding is for the run to say.
-    return bytes
-  }
+  const decoder = new TextDecoder(decoderName(encoding, bytes))
+  return Buffer.from(decoder.decode(bytes, { stream: true }))
 }
 
 /** The rows of a text; after the first, those that have as many fields. */

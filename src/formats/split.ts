@@ -19,11 +19,14 @@ export interface Pass {
   rest: number
   /** Lines begun before it. */
   line: number
+  /** Of the last row, which is not whole: lines after its first. Each may be a row. */
+  swallowed?: number
 }
 
 /**
  * Feeds blocks to `scan`, each behind the row that the one before it cut; `scan` hands over every whole row of a block,
- * the last one too when `last`. Fails where a row is longer than `longest` bytes, without holding it.
+ * the last one too when `last`. Fails where a row is longer than `longest` bytes, without holding it, and where the last is not whole
+ * and has taken lines that may be rows.
  */
 export async function splitRows(
   where: string,
@@ -48,8 +51,15 @@ export async function splitRows(
   }
   if (carry.length === 0) return
   await sink.reserve(carry.length)
-  scan(carry, line, true)
+  const { swallowed = 0, line: end } = scan(carry, line, true)
+  if (swallowed > 0)
+    throw badFile(
+      where,
+      `line ${end - swallowed - (lastByteBreaks(carry) ? 2 : 1)} has a quote that is not closed at the end of the file: ${counted(swallowed, 'line')} after it may be rows`,
+    )
 }
+
+const lastByteBreaks = (block: Buffer) => block.at(-1) === 10 || block.at(-1) === 13
 
 export function tooLong(where: string, line: number, longest: number) {
   const size = longest >= 1e6 ? `${longest / 1e6} MB` : counted(longest, 'byte')

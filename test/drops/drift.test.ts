@@ -25,7 +25,10 @@ const id: Column = {
 const y: Column = { ...id, name: 'y', type: { kind: 'text' }, native: 'VARCHAR' }
 
 function found(facts: Partial<ColumnFacts>) {
-  const base = { where: 'drop.t', extract: 't', files: [], policy: {}, quarantine: false, types: {} }
+  const base = {
+    ...{ where: 'drop.t', extract: 't', files: [], key: ['id'], accumulates: true },
+    ...{ policy: {}, quarantine: false, types: {} },
+  }
   return columnsOf({ ...base, ...facts }).map(column => [
     column.name,
     column.native,
@@ -59,9 +62,17 @@ test('a column that a file lacks: refused, or NULL, or gone with the whole night
   assert.deepEqual(found({ last: [id, y], files, policy: { dropped: 'ignore' } })[1], ['y', 'VARCHAR', true])
   assert.deepEqual(found({ last: [id, y], files, quarantine: true })[1], ['y', 'VARCHAR', false])
   const without = [file('b', ['id'])]
-  assert.deepEqual(found({ last: [id, y], files: without, policy: { dropped: 'ignore' } }), [
-    ['id', 'BIGINT', false],
-  ])
+  const ignored = { last: [id, y], files: without, policy: { dropped: 'ignore' as const } }
+  assert.deepEqual(found({ ...ignored, accumulates: false }), [['id', 'BIGINT', false]])
+  // Rows of earlier nights have it.
+  assert.deepEqual(found(ignored)[1], ['y', 'VARCHAR', true])
+  assert.throws(
+    () => found({ last: [id, y], files: [file('a', ['ID', 'y'])], policy: { added: 'evolve' } }),
+    ({ message, hint }: { message: string; hint: string }) =>
+      /a has no column id, which the last load had: ID is another, by its case/.test(message) &&
+      /columns of the key/.test(hint) &&
+      !/dropped/.test(hint),
+  )
   assert.deepEqual(found({ last: [id, y], files: [file('b', ['id'], { sparse: true })] })[1], [
     'y',
     'VARCHAR',

@@ -247,6 +247,49 @@ test('rows come out as they went in, wherever the bytes are cut', async () => {
   )
 })
 
+test('a quote that is open at the end of a file is a bad row of its last line, and else a bad file: it may hold rows', async () => {
+  const dialect: CsvDialect = { delimiter: ',', quote: '"', escape: '' }
+  const line = fc.tuple(fc.nat(), fc.stringMatching(/^[a-z]{0,3}$/)).map(([id, text]) => `${id},${text}`)
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(line, { maxLength: 5 }),
+      fc.array(line, { maxLength: 5 }),
+      fc.integer({ min: 1, max: 7 }),
+      fc.constantFrom('\n', '\r\n', '\r'),
+      fc.boolean(),
+      async (before, after, size, end, ends) => {
+        const text = Buffer.from([...before, '1,"x', ...after].join(end) + (ends ? end : ''))
+        async function* pieces() {
+          for (let at = 0; at < text.length; at += size) yield text.subarray(at, at + size)
+        }
+        const bad: number[] = []
+        let rows = 0
+        const sink = {
+          row: () => void rows++,
+          bad: (_raw: string, at: number) => void bad.push(at),
+          reserve: async () => {},
+        }
+        const split = splitRows(
+          'x',
+          pieces(),
+          sink,
+          csvScan(dialect, sink, { fields: 2, header: false }),
+          1e6,
+        )
+        if (after.length === 0) await split
+        else
+          await assert.rejects(split, {
+            code: 'DECODE_FAILED',
+            message: new RegExp(
+              `^x: line ${before.length + 1} has a quote that is not closed .*: ${after.length} lines? after it may be rows`,
+            ),
+          })
+        assert.deepEqual([rows, bad], [before.length, [before.length + 1]])
+      },
+    ),
+  )
+})
+
 function zipOf(files: Record<string, string>): Buffer {
   const script = `import sys,zipfile,json,io
 files=json.load(sys.stdin); out=io.BytesIO(); z=zipfile.ZipFile(out,'w',zipfile.ZIP_DEFLATED)

@@ -154,6 +154,20 @@ const QUARANTINED: Failure = {
 const FAILURES: Record<string, Failure[]> = {
   postgres: [
     {
+      name: 'raises',
+      setup: `CREATE TABLE raises (id int, email varchar(99) PRIMARY KEY, phone text, n int);
+        CREATE FUNCTION raise_email() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no % "of" %', NEW.email, NEW.phone; END $$ LANGUAGE plpgsql;
+        CREATE TRIGGER t BEFORE INSERT ON raises FOR EACH ROW EXECUTE FUNCTION raise_email()`,
+      code: /CONSTRAINT_VIOLATED: wh\.raises: a trigger refuses a row: "masked-/,
+    },
+    {
+      name: 'raises_as_server',
+      setup: `CREATE TABLE raises_as_server (id int, email varchar(99) PRIMARY KEY, phone text, n int);
+        CREATE FUNCTION raise_as() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = '22000', MESSAGE = NEW.email; END $$ LANGUAGE plpgsql;
+        CREATE TRIGGER t BEFORE INSERT ON raises_as_server FOR EACH ROW EXECUTE FUNCTION raise_as()`,
+      code: /a trigger refuses a row: "masked-/,
+    },
+    {
       name: 'twice',
       lines: ['7,markmail1@x.example,markphone7,1'],
       code: /DUPLICATE_KEY: .*email = masked-/,
@@ -203,6 +217,12 @@ const FAILURES: Record<string, Failure[]> = {
     QUARANTINED,
   ],
   mariadb: [
+    {
+      name: 'signals',
+      setup: `CREATE TABLE signals (id int, email varchar(99) PRIMARY KEY, phone text, n int);
+        CREATE TRIGGER signals_t BEFORE INSERT ON signals FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = NEW.email`,
+      code: /CONSTRAINT_VIOLATED: wh\.signals: a trigger refuses a row: "masked-/,
+    },
     {
       name: 'long',
       setup: 'CREATE TABLE `long` (id int, email varchar(99) PRIMARY KEY, phone varchar(4), n int)',

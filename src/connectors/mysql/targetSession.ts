@@ -3,6 +3,7 @@ import type { ResultSetHeader } from 'mysql2'
 import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
+import { refusedByCode } from '../sql/obstacles.ts'
 import { watchLocks } from '../wire/lockWatch.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { lockQuestions } from './locks.ts'
@@ -56,6 +57,7 @@ function codes(code: ErrorCode, ...errnos: number[]): Record<number, ErrorCode> 
 export function loadError(thrown: unknown, where: string): unknown {
   const cause = thrown instanceof EngineError ? thrown.cause : thrown
   const { errno, message } = (cause ?? {}) as { errno?: number; message?: string }
+  if (errno === SIGNAL) return refusedByCode(where, message!, cause)
   const code = errno === undefined ? undefined : BY_ERRNO[errno]
   if (!code)
     return thrown instanceof EngineError && thrown.code === 'SQL_FAILED'
@@ -110,6 +112,9 @@ export async function change(
     throw loadError(error, where)
   }
 }
+
+/** What a trigger says by itself. */
+const SIGNAL = 1644
 
 /** InnoDB's columns of a table, at most. */
 export const MAX_COLUMNS = 1017

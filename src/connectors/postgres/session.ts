@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { EngineError } from '../../../engine/errors.ts'
 import { DEFAULT_TIMEOUTS } from '../declare/define.ts'
+import { refusedByCode } from '../sql/obstacles.ts'
 import { watchLocks, withWait } from '../wire/lockWatch.ts'
 import { type Access, ask, connect, disconnect, hangUp, interruptOn, postgresError } from './connect.ts'
 import { lockQuestions } from './locks.ts'
@@ -159,9 +160,11 @@ async function refusePooled(client: pg.Client, access: Access, signal?: AbortSig
 /** SQL of the key of an owner's advisory lock. */
 export const ownerLock = (owner: string) => `hashtextextended('nightfreight ' || ${owner}, 0)`
 
-/** As {@link postgresError}; values that the target's own types refuse (SQLSTATE class 22) are DATA_INVALID. */
+/** As {@link postgresError}; values that the target's own types refuse (SQLSTATE class 22) are DATA_INVALID, and what a function raises CONSTRAINT_VIOLATED. */
 export function loadError(error: unknown, where: string): EngineError {
-  const { code, message } = error as { code?: string; message?: string }
+  const { code, message, where: context } = error as { code?: string; message?: string; where?: string }
+  if (!(error instanceof EngineError) && (code === 'P0001' || / at RAISE$/m.test(context ?? '')))
+    return refusedByCode(where, message!, error)
   if (error instanceof EngineError || !code?.startsWith('22') || code.length !== 5)
     return postgresError(error, where)
   return new EngineError('DATA_INVALID', `${where}: ${message}`, {

@@ -102,3 +102,10 @@ export function addsColumn(load: PlannedLoad, name: string): boolean {
   // Rows that are there would have no value in a column that must have one.
   return ownColumns(load).find(column => column.name === name)?.nullable ?? true
 }
+
+/** A row that a trigger of the table does not take. In quotes, so that a sensitive value in its words is masked. */
+export const refusedByCode = (where: string, words: string, cause: unknown) =>
+  new EngineError('CONSTRAINT_VIOLATED', `${where}: a trigger refuses a row: ${JSON.stringify(words)}`, {
+    cause,
+    hint: 'Nothing was loaded. Correct the rows, or the trigger.',
+  })
