@@ -67,7 +67,9 @@ export function loadError(thrown: unknown, where: string): unknown {
     ? "Loads need LOAD DATA LOCAL: SET GLOBAL local_infile = 1, and local_infile = 1 in the server's configuration."
     : NEEDS_KEY.includes(errno!)
       ? 'The server makes no table without a primary key: name the columns that identify a row in the load (key: member_id).'
-      : HINTS[code]
+      : errno === DUPLICATE
+        ? DUPLICATE_HINT
+        : HINTS[code]
   return new EngineError(code, `${where}: ${message}`, { cause, hint })
 }
 
@@ -112,6 +114,10 @@ export async function change(
     throw loadError(error, where)
   }
 }
+
+const DUPLICATE = 1062
+const DUPLICATE_HINT =
+  'Nothing was loaded. Correct the rows, or the unique index that refuses them. Values that only change places among rows the server takes in no order: drop such an index of the table; the key alone tells rows apart.'
 
 /** What a trigger says by itself. */
 const SIGNAL = 1644

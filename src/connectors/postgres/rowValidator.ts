@@ -17,6 +17,7 @@ import { rejectSql } from './rejectedRow.ts'
 import type { TargetSession } from './session.ts'
 import { copyParts, stagingName } from './staging.ts'
 import { ensureState, ownComment, targetColumns } from './state.ts'
+import { uniqueSql, uniquesOf } from './uniques.ts'
 
 /** Of DATE, in DuckDB's notation; the last moment of DuckDB's TIMESTAMP is before that of Postgres. */
 const FIRST_DAY = '4714-11-24 (BC)'
@@ -140,31 +141,18 @@ export class PostgresRowValidator implements RowValidator {
           reason('is the key of another row that the table has'),
         )
       }
-      const typed = (name: string, alias: string) => {
-        const { native, folds } = columnNamed(found, name)!
-        const own = value(name, alias)
-        return folds && folds !== 'citext' ? `${own} COLLATE ${quoteIdent(folds)}` : `(${own})::${native}`
-      }
-      const names = { quote: quoteIdent, staged, row: REJECT_ROW, target: quoteTable(load.table), typed }
-      for (const columns of judgedUniques(load, keyed ? await this.uniques(load) : []))
-        for (const { condition, text } of uniqueClashes(load, columns, names))
+      const sql = uniqueSql(load, found, staged, REJECT_ROW)
+      const uniques = keyed ? await uniquesOf(this.session, load.table) : []
+      for (const columns of judgedUniques(
+        load,
+        uniques.map(({ columns }) => columns),
+      ))
+        for (const { condition, text } of uniqueClashes(load, columns, sql))
           await take(condition, `${shownValues(columns)} || ${quoteLiteral(` ${text}`)}`)
       return rejects
     } finally {
       await this.session.query(`DROP TABLE IF EXISTS ${staged}`).catch(() => {})
     }
-  }
-
-  /** Columns of each unique index that is of whole columns and of all rows, but the primary key. */
-  private async uniques({ table }: PlannedLoad): Promise<string[][]> {
-    const { rows } = await this.session.query(
-      `SELECT (SELECT json_agg(a.attname) FROM pg_attribute AS a WHERE a.attrelid = i.indrelid
-           AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))::text AS names
-       FROM pg_index AS i WHERE i.indrelid = to_regclass($1) AND i.indisunique AND NOT i.indisprimary
-         AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY 1`,
-      [quoteTable(table)],
-    )
-    return rows.map(({ names }) => JSON.parse(names!) as string[])
   }
 
   private async constraints({ table, columns }: PlannedLoad, beside: string[]): Promise<Constraint[]> {

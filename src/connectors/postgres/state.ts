@@ -130,7 +130,7 @@ const columnOf = (row: TextRow): TargetColumn => ({
   ...(row.folds && { folds: row.folds }),
 })
 
-/** The foreign keys between the tables of loads; `deferrable`: whether there are some that may be checked at the end. */
+/** The foreign keys between the tables of loads; `deferrable`: whether the tables have constraints that may be checked at the end. */
 export async function referencesOf(
   session: TargetSession,
   loads: PlannedLoad[],
@@ -139,8 +139,8 @@ export async function referencesOf(
   const { rows } = await session.query(
     `WITH t AS (SELECT name, to_regclass(quoted) AS oid FROM unnest($1::text[], $2::text[]) AS t(name, quoted))
      SELECT DISTINCT c.name AS child, p.name AS parent, f.condeferrable AS deferrable
-     FROM pg_constraint AS f JOIN t AS c ON c.oid = f.conrelid JOIN t AS p ON p.oid = f.confrelid
-     WHERE f.contype = 'f' AND f.conrelid <> f.confrelid`,
+     FROM pg_constraint AS f JOIN t AS c ON c.oid = f.conrelid LEFT JOIN t AS p ON p.oid = f.confrelid AND f.contype = 'f'
+     WHERE f.condeferrable OR (p.oid IS NOT NULL AND p.oid <> c.oid)`,
     [tables, tables.map(quoteTable)],
   )
   const strict = rows.filter(({ deferrable }) => deferrable === 'f')

@@ -46,6 +46,7 @@ import {
   finishTable,
 } from './table.ts'
 import { FAMILY } from './types.ts'
+import { movedValues } from './uniques.ts'
 import { PostgresVerifier } from './verifier.ts'
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
@@ -353,7 +354,7 @@ export class PostgresTarget implements Target {
     const state = (error.cause as { code?: string } | undefined)?.code
     const finders =
       state === '23505'
-        ? [keyClash]
+        ? [keyClash, movedValues]
         : state === '23514' || state === '23502'
           ? // A CHECK may be that of a domain.
             [findViolation, findReject]

@@ -1,0 +1,98 @@
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { columnNamed } from '../../../engine/types/logical.ts'
+import { sameKey } from '../sql/dialect.ts'
+import { judgedUniques, type UniqueSql, uniqueClashes } from '../sql/uniques.ts'
+import { quoteIdent, quoteTable } from './connect.ts'
+import { expressions, type TargetColumn } from './merge.ts'
+import type { TargetSession } from './session.ts'
+import { DIALECT } from './table.ts'
+
+/** A unique index of whole columns and of all rows, but the primary key. */
+interface Unique {
+  /** Quoted, with its schema. */
+  index: string
+  name: string
+  columns: string[]
+  isConstraint: boolean
+  deferrable: boolean
+}
+
+export async function uniquesOf(session: TargetSession, table: string): Promise<Unique[]> {
+  const { rows } = await session.query(
+    `SELECT i.indexrelid::regclass::text AS index, n.relname AS name, c.oid IS NOT NULL AS is_constraint,
+       coalesce(c.condeferrable, false) AS deferrable,
+       (SELECT json_agg(a.attname) FROM pg_attribute AS a WHERE a.attrelid = i.indrelid
+         AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))::text AS columns
+     FROM pg_index AS i JOIN pg_class AS n ON n.oid = i.indexrelid
+       LEFT JOIN pg_constraint AS c ON c.conindid = i.indexrelid AND c.contype = 'u'
+     WHERE i.indrelid = to_regclass($1) AND i.indisunique AND NOT i.indisprimary
+       AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY 1`,
+    [quoteTable(table)],
+  )
+  return rows.map(row => ({
+    index: row.index!,
+    name: row.name!,
+    columns: JSON.parse(row.columns!),
+    isConstraint: row.is_constraint === 't',
+    deferrable: row.deferrable === 't',
+  }))
+}
+
+/** How conditions on the rows of a staging table compare them with a target whose columns are `found`. */
+export function uniqueSql(load: PlannedLoad, found: TargetColumn[], staged: string, row: string): UniqueSql {
+  const { cast } = expressions(load, found)
+  const typed = (name: string, alias: string) => {
+    const { native, folds } = columnNamed(found, name)!
+    const own = cast(name, `${alias}.${quoteIdent(name)}`)
+    return folds && folds !== 'citext' ? `${own} COLLATE ${quoteIdent(folds)}` : `(${own})::${native}`
+  }
+  return { quote: quoteIdent, staged, row, target: quoteTable(load.table), typed }
+}
+
+/**
+ * Why a load met a unique value that was there, where the rows as they will be have each once: they change places, and the
+ * server looks at each row alone. A CONSTRAINT_VIOLATED error with what makes it look at the end; undefined where they do not.
+ */
+export async function movedValues(
+  session: TargetSession,
+  load: PlannedLoad,
+  found: TargetColumn[],
+  staging: string,
+  where: string,
+): Promise<EngineError | undefined> {
+  const sql = uniqueSql(load, found, staging, 'ctid')
+  const any = async (from: string) =>
+    (await session.query(`SELECT 1 AS one FROM ${from} LIMIT 1`)).rows.length > 0
+  if (load.key.length === 0) return undefined
+  const means = {
+    target: sql.target,
+    staging,
+    keys: '',
+    where,
+    dialect: DIALECT,
+    ...expressions(load, found),
+  }
+  for (const unique of await uniquesOf(session, load.table)) {
+    const { columns, name, index } = unique
+    if (unique.deferrable || judgedUniques(load, [columns]).length === 0) continue
+    const clashes = uniqueClashes(load, columns, sql).map(({ condition }) =>
+      any(`${staging} AS s WHERE ${condition}`),
+    )
+    if ((await Promise.all(clashes)).some(Boolean)) continue
+    const same = columns.map(column => `t.${quoteIdent(column)} = ${sql.typed(column, 's')}`).join(' AND ')
+    const moved = `${staging} AS s JOIN ${sql.target} AS t ON ${same} AND (${sameKey({ ...load, whole: false }, means)}) IS NOT TRUE`
+    if (!(await any(moved))) continue
+    const list = columns.map(quoteIdent).join(', ')
+    const add = `ADD CONSTRAINT ${quoteIdent(name)} UNIQUE (${list}) DEFERRABLE`
+    const statement = unique.isConstraint
+      ? `ALTER TABLE ${sql.target} DROP CONSTRAINT ${quoteIdent(name)}, ${add};`
+      : `DROP INDEX ${index}; ALTER TABLE ${sql.target} ${add};`
+    return new EngineError(
+      'CONSTRAINT_VIOLATED',
+      `${where}: values of ${columns.join(', ')} change places among rows, and ${name} looks at each row alone`,
+      { hint: `Nothing was loaded. Have it look once all rows are there: ${statement}` },
+    )
+  }
+  return undefined
+}
