@@ -65,7 +65,8 @@ export function nextPage(
   page: Page,
 ): PageCursor | undefined {
   const { total = cursor.total, records } = page
-  if (isBeyond(cursor)) return noMore(where, cursor, records)
+  // Where there are more by now, the list has grown.
+  if (isBeyond(cursor) && total! <= cursor.total!) return noMore(where, cursor, records)
   const repeated = repeatedBy(where, cursor, records)
   const rows = cursor.rows + records.length - repeated
   if (cursor.total !== undefined && total! < cursor.total)

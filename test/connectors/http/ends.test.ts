@@ -269,6 +269,9 @@ test('a total after a full page is believed where no record follows, and refused
       assert.deepEqual((await told(totals(20, beyond), extract)).rows, ids(20).all)
     const { notes } = await told(totals(20, status(400)), extract)
     assert.match(notes.join(), /its total of 20 records is reached, and .* refused with status 400/)
+    const grown = (response: ServerResponse) =>
+      json(response, JSON.stringify({ data: list(20, 3), total: 23 }))
+    assert.deepEqual((await told(totals(20, grown), extract)).rows, ids(23).all)
     // Its last page is not full: no other is asked for.
     const never = () => assert.fail('a page beyond the last was asked for')
     assert.deepEqual((await told(totals(20, never), { ...extract, limit: 6 })).rows, ids(20).all)
