@@ -80,8 +80,8 @@ export interface ReadFacts {
   known?: StagedSchema
   limits: Read['limits']
   now: Date
-  /** True where a full refresh was asked for: the table is read whole. */
-  renew?: boolean
+  /** Why the table is read whole, whatever was read of it. */
+  renew?: string
   /** Of a table that is read from a log. */
   log?: Pick<FollowedRead, 'reader' | 'until' | 'stored'>
   /** True where its rows are to be compared with what its log said. */
@@ -203,7 +203,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
     )
   const nullable = marked.nullable || (marked.inexact !== undefined && marked.policy !== undefined)
   const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
-  if (renew) return full('a full refresh was asked for')
+  if (renew) return full(renew)
   if (!last) return full('no earlier load')
   if (last.point.value === null) return full('the last load saw no row')
   if (!last.image) return full('the image of the last load is no longer staged')
@@ -253,15 +253,15 @@ function followed(
       hint: 'Give the table a primary key; or name the columns that identify a row (key: member_id), which its log then must tell of each change.',
     })
   const cursor = last?.image?.cursor as LogCursor | undefined
-  const reason = renew
-    ? 'a full refresh was asked for'
-    : !last
+  const reason =
+    renew ??
+    (!last
       ? 'no earlier load'
       : !last.image
         ? 'the image of the last load is no longer staged'
         : !cursor
           ? 'the last load did not read its log'
-          : [...changed, ...storedAnew(cursor.stored, log!.stored, !spec.changes!.history)].join('; ')
+          : [...changed, ...storedAnew(cursor.stored, log!.stored, !spec.changes!.history)].join('; '))
   const changes: FollowedRead = {
     ...log!,
     history: spec.changes!.history,

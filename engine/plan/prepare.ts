@@ -138,11 +138,11 @@ export async function prepare(context: RunContext, models: OrderedModel[]): Prom
           known,
           limits,
           now,
-          renew: renew || Boolean(isOther),
+          ...(renew && { renew: 'a full refresh was asked for' }),
+          ...(isOther && { renew: 'what the job asks of it is another than before' }),
           reconcile: context.reconcile === true,
           log,
         })
-        if (isOther) read.notes.push('is read whole, since what the job asks of it is another')
       } catch (error) {
         if (!(error instanceof EngineError)) throw error
         if (isLeftOut(extract, error)) lost.push({ extract: extract.name, error: plainError(error) })

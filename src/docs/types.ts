@@ -24,7 +24,8 @@ bytes of a key in MySQL and MariaDB are compared byte by byte.
 Into a system of another family, every type is that of the tables below, and NOT NULL stays. What DuckDB has and Parquet has
 not is staged as another type, as a rule its text, and is its own type again for models and in DuckDB.
 
-A table that is there already takes a value where its own type holds it exactly; otherwise the load is refused.
+A table that is there already takes a value where its own type holds it exactly; otherwise the load is refused. What its type
+takes for the same is the same to a load: jsonb keeps one of two members of one name, char(n) no blanks at a text's end.
 
 Minus zero keeps its sign on the way; MariaDB's own columns have no minus zero. A DuckDB file keeps one sign for a stretch of a column in which every value is a zero: its
 storage holds such a stretch once.

@@ -78,7 +78,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   DATABASE_MISSING: 'Check the name of the database at the end of the URL.',
   CONNECTION_LOST: 'Run the job again: it resumes. If this repeats, look into the log of the server.',
   PERMISSION_DENIED:
-    'Grant the user what the statement needs: SELECT to read; INSERT, UPDATE and CREATE to load.',
+    'Grant the user what the statement needs: SELECT to read, or of an extract name the columns that it may read (select:); INSERT, UPDATE and CREATE to load.',
   TABLE_MISSING: 'Check the name of the table and its schema.',
   COLUMN_MISSING: 'Check the name of the column against the table.',
   TIMEOUT: 'Check the network, and statement_timeout of the user or the server.',
@@ -99,6 +99,16 @@ const TOO_WIDE =
   'A row of Postgres has a page of 8 kB, and only texts and the like are kept beside it: cast numbers of so many columns to smaller types (::SMALLINT, ::INTEGER), or split them into tables that share the key.'
 const NO_PARTITION =
   'Nothing was loaded. Make a partition that takes the row (CREATE TABLE … PARTITION OF … FOR VALUES …, or … DEFAULT for all others); with partitions: { every: month } in this load those of days are made.'
+
+const ROW_SECURITY =
+  'Policies of the table would hide rows from the user. Take one to whom they do not apply: its owner, or one with BYPASSRLS (ALTER ROLE … BYPASSRLS, as a superuser).'
+
+/** Messages that tell more than their code does, and what helps. */
+const SAID: [RegExp, string][] = [
+  [/^row is too big/, TOO_WIDE],
+  [/^no partition of relation/, NO_PARTITION],
+  [/row-level security policy/, ROW_SECURITY],
+]
 
 const LOST = /terminated|not queryable|was closed|stream was destroyed|after end|before secure TLS/i
 
@@ -129,13 +139,7 @@ export function postgresError(error: unknown, where: string): EngineError {
   const isWhole = state.startsWith('23') && /^Failing row contains/i.test(inner?.detail ?? '')
   const detail = inner?.detail && !isWhole ? ` (${inner.detail})` : ''
   const hint =
-    state === '40001'
-      ? STANDBY
-      : state === '54000' && /^row is too big/.test(text)
-        ? TOO_WIDE
-        : /^no partition of relation/.test(text)
-          ? NO_PARTITION
-          : HINTS[code]
+    state === '40001' ? STANDBY : (SAID.find(([pattern]) => pattern.test(text))?.[1] ?? HINTS[code])
   return new EngineError(code, `${where}: ${text}${detail}`, { cause: error, hint })
 }
 

@@ -4,6 +4,7 @@ import type { LaneModule, Read } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { PlannedRead } from '../../../engine/plan/plan.ts'
 import { connect, disconnect, postgresError, quoteLiteral } from '../../../src/connectors/postgres/connect.ts'
+import { TargetSession } from '../../../src/connectors/postgres/session.ts'
 import { PostgresSource } from '../../../src/connectors/postgres/source.ts'
 import { converse, socketOf } from '../../../src/connectors/postgres/wire.ts'
 import { type FreshDatabase, freshPostgres } from '../../servers.ts'
@@ -114,6 +115,12 @@ test('row-level security that applies to our role is refused, wherever it hides 
     }
     // Read through what no policy is on.
     for (const table of ['owned', 'parts']) assert.equal((await readAll(url, table)).rows.length, 2)
+    const session = new TargetSession({ name: 'pg', url })
+    await assert.rejects(
+      session.query('SET row_security = off; SELECT * FROM plain'),
+      (error: EngineError) => error.code === 'PERMISSION_DENIED' && /BYPASSRLS/.test(error.hint ?? ''),
+    )
+    await session.close()
   })
   for (const table of ['plain', 'whole']) assert.equal((await readAll(db.url, table)).rows.length, 2)
 })
