@@ -35,7 +35,7 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, shape: RowShape) {
     const whole = isUtf8(block)
     const { length } = block
     let from = 0
-    let swallowed = 0
+    let open: Pass['open']
     while (from < length) {
       let at = from
       let count = 1
@@ -91,7 +91,7 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, shape: RowShape) {
         if (!last) return { rest: from, line }
         fault = 'has a quote that is not closed'
         at = length
-        swallowed = breaks - (block[at - 1] === LF || block[at - 1] === CR ? 1 : 0)
+        open = { line, after: breaks - (block[at - 1] === LF || block[at - 1] === CR ? 1 : 0) }
       }
       const to = Math.min(at, length)
       if (to > from || shape.fields === 1) {
@@ -102,7 +102,7 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, shape: RowShape) {
       line += breaks + 1
       from = to + (block[to] === CR && block[to + 1] === LF ? 2 : 1)
     }
-    return { rest: length, line, swallowed }
+    return { rest: length, line, ...(open && { open }) }
   }
 }
 

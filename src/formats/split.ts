@@ -19,8 +19,8 @@ export interface Pass {
   rest: number
   /** Lines begun before it. */
   line: number
-  /** Of the last row, which is not whole: lines after its first. Each may be a row. */
-  swallowed?: number
+  /** A last row that has no end: the line that it begins in, and how many lines it has after that. Each may be a row. */
+  open?: { line: number; after: number }
 }
 
 /**
@@ -51,15 +51,13 @@ export async function splitRows(
   }
   if (carry.length === 0) return
   await sink.reserve(carry.length)
-  const { swallowed = 0, line: end } = scan(carry, line, true)
-  if (swallowed > 0)
+  const { open } = scan(carry, line, true)
+  if (open && open.after > 0)
     throw badFile(
       where,
-      `line ${end - swallowed - (lastByteBreaks(carry) ? 2 : 1)} has a quote that is not closed at the end of the file: ${counted(swallowed, 'line')} after it may be rows`,
+      `line ${open.line} has a quote that is not closed at the end of the file: ${counted(open.after, 'line')} after it may be rows`,
     )
 }
-
-const lastByteBreaks = (block: Buffer) => block.at(-1) === 10 || block.at(-1) === 13
 
 export function tooLong(where: string, line: number, longest: number) {
   const size = longest >= 1e6 ? `${longest / 1e6} MB` : counted(longest, 'byte')

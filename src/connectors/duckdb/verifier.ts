@@ -34,7 +34,7 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
     const { target, staging, keys } = tablesOf
     const isOf = ({ name, duck, type }: Column) =>
       type.kind === 'nested' || sameType(duck, columnNamed(there, name)!.native)
-    const same = (alias: string) => sameKey(load as StagedLoad, tablesOf, 't', alias)
+    const same = (alias: string) => sameKey(load, tablesOf, 't', alias)
     const select = (beside: string, against: boolean) => {
       const values = columns.map(own => {
         const { name, parsed, type } = own

@@ -34,9 +34,9 @@ const LONGEST_PAUSE_MS = 60_000
 const REDIRECTS = [301, 302, 303, 307, 308]
 const MOST_REDIRECTS = 5
 /** Not there yet, locked, or tried too early, besides what is the server's own fault (5xx): another attempt may do. */
+const TRANSIENT = [408, 423, 425, 429]
 /** How a page beyond the last may be refused. */
 const BEYOND = [400, 404, 416, 422]
-const TRANSIENT = [408, 423, 425, 429]
 /** A shorter secret hides nothing in a URL that is kept. */
 const SHORTEST = 4
 /** Bytes of an error's body that are read for its message. */

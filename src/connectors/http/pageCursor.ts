@@ -107,7 +107,7 @@ export function nextPage(
     ...(total !== undefined && { total }),
     ...(led && { led }),
     ...((cursor.full || full) && { full: true }),
-    ...(typeof next.at === 'number' && { before: { at: cursor.at!, mark: fingerprint(records) } }),
+    ...(next.before && { before: next.before }),
     ...(options.overlap > 0 && {
       overlap: records.slice(-options.overlap).map(record => fingerprint([record])),
     }),
@@ -156,7 +156,9 @@ function following(
   { records, next, more }: Page,
   rows: number,
   total: number | undefined,
-): { at: string | number; mark: string; what: string; hint?: string } | undefined {
+):
+  | (Required<PageCursor>['before'] & { what: string; hint?: string } & Pick<PageCursor, 'before'>)
+  | undefined {
   const { paginate, ends, limit = 0 } = options
   if (paginate === undefined || paginate === 'none' || more === false) return undefined
   if (paginate !== 'page' && paginate !== 'offset') {
@@ -190,8 +192,8 @@ function following(
       `it says that more pages follow (${pathText(options.more ?? options.end!)}), and holds no record`,
     )
   const at = paginate === 'page' ? (cursor.at as number) + 1 : rows - options.overlap
-  const mark = fresh === 0 ? `page ${at}` : fingerprint(records)
-  return { at, mark, what: 'records were given', hint }
+  const before = { at: cursor.at!, mark: fingerprint(records) }
+  return { at, mark: fresh === 0 ? `page ${at}` : before.mark, before, what: 'records were given', hint }
 }
 
 /** What a last page must not say, and what is to be known of it. */

@@ -166,12 +166,13 @@ export class PaginatedReader {
       return await answer
     } catch (error) {
       // Some APIs have no page beyond the last, and here is where that is found out.
-      const asked = page > 1 && this.options.ends === 'short' && !full
       if (!(error instanceof NoSuchPage)) throw error
-      if (isBeyond(cursor) || (asked && error.answer.status === 404)) return error.answer
+      if (isBeyond(cursor)) return error.answer
+      if (error.answer.status !== 404) throw error
+      if (page > 1 && this.options.ends === 'short' && !full) return error.answer
       const numbered =
         ['page', 'offset'].includes(this.options.paginate ?? '') && this.options.ends === 'empty'
-      if (page === 1 || !numbered || error.answer.status !== 404) throw error
+      if (page === 1 || !numbered) throw error
       throw new EngineError(error.code, error.message, {
         cause: error,
         hint: 'If the API has no page beyond its last one, write ends: short and limit: (records of a page) into this extract.',

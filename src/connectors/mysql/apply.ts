@@ -22,8 +22,8 @@ export interface ApplyContext {
   signal: AbortSignal
   /** Done after rows are taken away and before any comes. */
   between?: () => Promise<void>
-  /** Lines of what follows the rows that are about to be deleted; `gone` gives SQL of their columns. */
-  cascades(gone: (columns: string[]) => string): Promise<string[]>
+  /** Lines of what follows the rows that are about to be deleted, where foreign keys can; `gone` gives SQL of their columns. */
+  cascade?(gone: (columns: string[]) => string): Promise<string[]>
 }
 
 /**
@@ -36,7 +36,7 @@ export async function applyLoad(
   session: Session,
   load: StagedLoad,
   tables: LoadTables,
-  { where, runAt, signal, between, cascades: cascadesOf }: ApplyContext,
+  { where, runAt, signal, between, cascade }: ApplyContext,
 ): Promise<LoadCounts> {
   const count = async (from: string) => {
     const [row] = await ask(session, `SELECT COUNT(*) AS n FROM ${from}`, signal)
@@ -62,7 +62,7 @@ export async function applyLoad(
   let cascades: string[] = []
   if (remove) {
     const gone = deletedSql(load, tables)
-    if (gone) cascades = await cascadesOf(gone)
+    if (gone) cascades = (await cascade?.(gone)) ?? []
     const end = endColumn(load)
     const live = end === undefined ? '' : ` WHERE ${identifier(end)} IS NULL`
     const before = load.whole ? await count(tables.target + live) : 0

@@ -3,6 +3,7 @@ import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import {
   ageColumn,
   decidingColumns,
+  endColumn,
   goneRows,
   markColumn,
   updatedColumns,
@@ -143,7 +144,7 @@ export function deletedSql(
   load: StagedLoad,
   tables: LoadTables,
 ): ((columns: string[]) => string) | undefined {
-  const gone = load.mode === 'scd2' || markColumn(load) !== undefined ? undefined : goneSql(load, tables)
+  const gone = endColumn(load) === undefined ? goneSql(load, tables) : undefined
   const list = (columns: string[]) => columns.map(name => `t.${identifier(name)}`).join(', ')
   return gone && (columns => `SELECT ${list(columns)} FROM ${gone.from} WHERE ${gone.where}`)
 }

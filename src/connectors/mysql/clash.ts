@@ -4,13 +4,14 @@ import { foreignKeysOf, stagedOrphans } from './foreignKeys.ts'
 import { keyClash } from './keyClash.ts'
 import { findReject, isRefused } from './rejectedRow.ts'
 import { stagingNames, targetTable } from './state.ts'
-import type { TargetSession } from './targetSession.ts'
+import { DUPLICATE, type TargetSession } from './targetSession.ts'
 
-export const DUPLICATE = 1062
 const REFERS_TO_NONE = 1452
 
 export const hasCode = (error: unknown, ...codes: number[]) =>
   error instanceof EngineError && codes.includes((error.cause as { errno?: number } | undefined)?.errno ?? 0)
+
+export const isDuplicate = (error: unknown) => hasCode(error, DUPLICATE)
 
 /** The rows that a foreign key or the table refused, or the keys that are one for it; staging tables outlive the rollback. */
 export async function clashOf(
@@ -26,7 +27,7 @@ export async function clashOf(
     }
     return stagedOrphans(session, name, await foreignKeysOf(session, loads), stagingOf)
   }
-  const find = hasCode(error, DUPLICATE) ? keyClash : isRefused(error) ? findReject : undefined
+  const find = isDuplicate(error) ? keyClash : isRefused(error) ? findReject : undefined
   for (const load of find ? loads : []) {
     const table = await targetTable(session, load.table)
     const { staging } = stagingNames(session, loadId, load)

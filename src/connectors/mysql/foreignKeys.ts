@@ -1,8 +1,6 @@
-import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
+import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { Cascade } from '../sql/cascades.ts'
 import type { Reference } from '../sql/references.ts'
-import { type LoadTables, matchStaged } from './changes.ts'
 import { ask, type Session } from './connect.ts'
 import type { TargetSession } from './targetSession.ts'
 import { identifier, literal, splitTable } from './types.ts'
@@ -60,48 +58,6 @@ export async function foreignKeysOf(session: TargetSession, loads: PlannedLoad[]
     }
     return key.child.loaded || key.parent.loaded ? [key] : []
   })
-}
-
-/** The foreign keys to a load's table whose rows the server changes where those of the table are deleted. */
-export async function cascadesOf(
-  session: TargetSession,
-  { table }: StagedLoad,
-  loads: StagedLoad[],
-  keys: ForeignKey[],
-  tablesOf: (load: StagedLoad) => Promise<LoadTables>,
-): Promise<Cascade[]> {
-  const own = keys.filter(({ parent }) => parent.loaded && parent.name === table)
-  if (own.length === 0) return []
-  const rules = await session.rows<Record<'schema' | 'child' | 'name' | 'rule', string>>(
-    `SELECT constraint_schema AS \`schema\`, table_name AS child, constraint_name AS name, delete_rule AS rule
-     FROM information_schema.referential_constraints WHERE delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT')`,
-  )
-  const found: Cascade[] = []
-  for (const { child, constraint, columns, to } of own) {
-    const rule = rules.find(
-      one => one.name === constraint && `${identifier(one.schema)}.${identifier(one.child)}` === child.sql,
-    )
-    const load = loads.find(one => child.loaded && one.table === child.name)
-    if (!rule) continue
-    const stays = async (brought: StagedLoad) => {
-      // A history's earlier versions are in no data set.
-      if (brought.mode === 'scd2') return 'TRUE'
-      // All its rows are exchanged.
-      if (brought.key.length === 0) return 'FALSE'
-      const tables = await tablesOf(brought)
-      return `NOT EXISTS (SELECT 1 FROM ${tables.staging} AS s WHERE ${matchStaged(brought.key, tables)})`
-    }
-    found.push({
-      constraint,
-      action: rule.rule as Cascade['action'],
-      table: child.sql,
-      name: load ? `${session.access.name}.${child.name}` : child.name,
-      columns,
-      to,
-      ...(load && { loaded: { load, stays: await stays(load) } }),
-    })
-  }
-  return found
 }
 
 /** Of foreign keys, those that order the tables of loads. */

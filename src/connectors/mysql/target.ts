@@ -12,17 +12,18 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
-import { cascadeLines, countRewritten } from '../sql/cascades.ts'
+import { countRewritten } from '../sql/cascades.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
+import { cascade } from './cascades.ts'
 import { primaryKey } from './catalog.ts'
 import type { LoadTables } from './changes.ts'
-import { clashOf, DUPLICATE, hasCode } from './clash.ts'
+import { clashOf, hasCode, isDuplicate } from './clash.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { fittingOf } from './fitting.ts'
-import { bound, cascadesOf, checkedLate, foreignKeysOf, referencesIn, refersToItself } from './foreignKeys.ts'
+import { bound, checkedLate, foreignKeysOf, referencesIn, refersToItself } from './foreignKeys.ts'
 import { exactCollation } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
 import { fillMade, noteMade, refuseMade, settleMade } from './publish.ts'
@@ -275,7 +276,7 @@ export class MysqlTarget implements Target {
         `INSERT INTO nightfreight_loads VALUES (${[loadId, job, run].map(literal).join(', ')}, UTC_TIMESTAMP(6), '[]')`,
       )
     } catch (error) {
-      if (hasCode(error, DUPLICATE)) return undefined
+      if (isDuplicate(error)) return undefined
       throw error
     }
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
@@ -296,18 +297,15 @@ export class MysqlTarget implements Target {
       }
     }
     const rewritten = new Map<string, number>()
+    const facts = { name: this.name, loads, keys: foreign, tablesOf }
+    const cascadeOf = (load: StagedLoad) => (gone: (columns: string[]) => string) =>
+      cascade(session, load, facts, { gone, rewritten }, signal)
     const apply: Apply = async (load, between) => {
       const where = `${this.name}.${load.table}`
       // Whoever alters it waits from here on until the transaction has ended.
       await ask(session, `SELECT 1 AS one FROM ${this.session.quoted(load.table)} LIMIT 1`, signal)
-      const cascades = async (gone: (columns: string[]) => string) => {
-        // Nothing follows what is deleted unchecked.
-        if (late) return []
-        const found = await cascadesOf(this.session, load, loads, foreign, tablesOf)
-        const count = async (sql: string) => Number((await ask(session, sql, signal))[0]!.n)
-        return cascadeLines(where, found, { quote: identifier, gone, count, rewritten })
-      }
-      const means = { where, runAt, signal, between, cascades }
+      // Nothing follows what is deleted unchecked.
+      const means = { where, runAt, signal, between, ...(!late && { cascade: cascadeOf(load) }) }
       const done = await applyLoad(session, load, await tablesOf(load), means)
       const count = countRewritten(done, rewritten.get(load.table))
       const rows = await noteStanding(this.session, load, count, commit, sql => run_(sql, where))

@@ -11,7 +11,7 @@ import { literal, tableName } from './types.ts'
 
 const BY_ERRNO: Record<number, ErrorCode> = {
   // NULL, duplicate, foreign key, CHECK (4025 MariaDB's, 3819 MySQL's), no default, no partition (1526).
-  ...codes(
+  ...codes<ErrorCode>(
     'CONSTRAINT_VIOLATED',
     1048,
     1062,
@@ -29,16 +29,13 @@ const BY_ERRNO: Record<number, ErrorCode> = {
     4025,
   ),
   // Out of range, cut, not of the type, JSON, not in the character set.
-  ...codes('DATA_INVALID', 1264, 1265, 1292, 1300, 1366, 1406, 1411, 1690, 1977, 3140, 3854),
-  ...codes('TARGET_INCOMPATIBLE', 1071, 1118, 1170, 1173, 1425, 1427, 3750),
-  ...codes('RESOURCE_EXHAUSTED', 3, 1021, 1114, 1206),
-  ...codes('CONNECTION_LOST', 1053, 1317),
-  ...codes('PERMISSION_DENIED', 1142, 1148, 1227, 1370, 3948, 4166),
+  ...codes<ErrorCode>('DATA_INVALID', 1264, 1265, 1292, 1300, 1366, 1406, 1411, 1690, 1977, 3140, 3854),
+  ...codes<ErrorCode>('TARGET_INCOMPATIBLE', 1071, 1118, 1170, 1173, 1425, 1427, 3750),
+  ...codes<ErrorCode>('RESOURCE_EXHAUSTED', 3, 1021, 1114, 1206),
+  ...codes<ErrorCode>('CONNECTION_LOST', 1053, 1317),
+  ...codes<ErrorCode>('PERMISSION_DENIED', 1142, 1148, 1227, 1370, 3948, 4166),
   1046: 'DATABASE_MISSING',
 }
-const NO_INFILE = [1148, 3948, 4166]
-/** MariaDB's innodb_force_primary_key, MySQL's sql_require_primary_key. */
-const NEEDS_KEY = [1173, 3750]
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
   CONSTRAINT_VIOLATED:
@@ -49,8 +46,29 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   RESOURCE_EXHAUSTED: 'Free disk or memory on the server.',
 }
 
-function codes(code: ErrorCode, ...errnos: number[]): Record<number, ErrorCode> {
-  return Object.fromEntries(errnos.map(errno => [errno, code]))
+/** MariaDB's innodb_force_primary_key, MySQL's sql_require_primary_key. */
+const NEEDS_KEY = [1173, 3750]
+/** A value that a unique index has already. */
+export const DUPLICATE = 1062
+/** What a trigger says by itself. */
+const SIGNAL = 1644
+
+/** Of single failures, before those of their codes. */
+const HINT_OF: Record<number, string> = {
+  ...codes(
+    "Loads need LOAD DATA LOCAL: SET GLOBAL local_infile = 1, and local_infile = 1 in the server's configuration.",
+    ...[1148, 3948, 4166],
+  ),
+  ...codes(
+    'The server makes no table without a primary key: name the columns that identify a row in the load (key: member_id).',
+    ...NEEDS_KEY,
+  ),
+  [DUPLICATE]:
+    'Nothing was loaded. Correct the rows, or the unique index that refuses them. Values that only change places among rows the server takes in no order: drop such an index of the table; the key alone tells rows apart.',
+}
+
+function codes<Meaning>(meaning: Meaning, ...errnos: number[]): Record<number, Meaning> {
+  return Object.fromEntries(errnos.map(errno => [errno, meaning]))
 }
 
 /** A failure of a load's statement with the code that its errno means; `where` names the target or its table. */
@@ -63,13 +81,7 @@ export function loadError(thrown: unknown, where: string): unknown {
     return thrown instanceof EngineError && thrown.code === 'SQL_FAILED'
       ? new EngineError('SQL_FAILED', `${where}: ${message}`, { cause })
       : thrown
-  const hint = NO_INFILE.includes(errno!)
-    ? "Loads need LOAD DATA LOCAL: SET GLOBAL local_infile = 1, and local_infile = 1 in the server's configuration."
-    : NEEDS_KEY.includes(errno!)
-      ? 'The server makes no table without a primary key: name the columns that identify a row in the load (key: member_id).'
-      : errno === DUPLICATE
-        ? DUPLICATE_HINT
-        : HINTS[code]
+  const hint = HINT_OF[errno!] ?? HINTS[code]
   return new EngineError(code, `${where}: ${message}`, { cause, hint })
 }
 
@@ -114,13 +126,6 @@ export async function change(
     throw loadError(error, where)
   }
 }
-
-const DUPLICATE = 1062
-const DUPLICATE_HINT =
-  'Nothing was loaded. Correct the rows, or the unique index that refuses them. Values that only change places among rows the server takes in no order: drop such an index of the table; the key alone tells rows apart.'
-
-/** What a trigger says by itself. */
-const SIGNAL = 1644
 
 /** InnoDB's columns of a table, at most. */
 export const MAX_COLUMNS = 1017

@@ -1,5 +1,5 @@
 import type { LoadCommit, StagedLoad } from '../../../engine/contracts/load.ts'
-import { type Cascade, type CascadeSql, cascadeLines } from '../sql/cascades.ts'
+import { type Cascade, type CascadeSql, cascadeLines, staysSql } from '../sql/cascades.ts'
 import { sameKey } from '../sql/dialect.ts'
 import { quoteTable } from './connect.ts'
 import { expressions } from './merge.ts'
@@ -34,14 +34,10 @@ export async function cascade(
   if (rows.length === 0) return []
   const columns = await columnsOfTables(session, tables)
   const staysOf = (child: StagedLoad) => {
-    // A history's earlier versions are in no data set.
-    if (!touched.includes(child) || child.mode === 'scd2') return 'TRUE'
-    // All its rows are exchanged.
-    if (child.key.length === 0) return 'FALSE'
+    if (!touched.includes(child)) return 'TRUE'
     const { rows: staging } = stagingNames(session, loadId, child)
-    const own = expressions(child, columns.get(child.table)!)
-    const means = { target: '', staging, keys: '', where: '', dialect: DIALECT, ...own }
-    return `NOT EXISTS (SELECT 1 FROM ${staging} AS s WHERE ${sameKey(child, means)})`
+    const same = sameKey(child, { dialect: DIALECT, ...expressions(child, columns.get(child.table)!) })
+    return staysSql(child, `EXISTS (SELECT 1 FROM ${staging} AS s WHERE ${same})`)
   }
   const cascades = rows.map((row): Cascade => {
     const child = loads.find(load => load.table === row.loaded)

@@ -162,11 +162,10 @@ export const ownerLock = (owner: string) => `hashtextextended('nightfreight ' ||
 
 /** As {@link postgresError}; values that the target's own types refuse (SQLSTATE class 22) are DATA_INVALID, and what a function raises CONSTRAINT_VIOLATED. */
 export function loadError(error: unknown, where: string): EngineError {
+  if (error instanceof EngineError) return error
   const { code, message, where: context } = error as { code?: string; message?: string; where?: string }
-  if (!(error instanceof EngineError) && (code === 'P0001' || / at RAISE$/m.test(context ?? '')))
-    return refusedByCode(where, message!, error)
-  if (error instanceof EngineError || !code?.startsWith('22') || code.length !== 5)
-    return postgresError(error, where)
+  if (code === 'P0001' || / at RAISE$/m.test(context ?? '')) return refusedByCode(where, message!, error)
+  if (!code?.startsWith('22') || code.length !== 5) return postgresError(error, where)
   return new EngineError('DATA_INVALID', `${where}: ${message}`, {
     cause: error,
     hint: "Nothing was loaded. Widen the target's column, or add a row check for such values.",

@@ -65,14 +65,7 @@ export async function movedValues(
   const any = async (from: string) =>
     (await session.query(`SELECT 1 AS one FROM ${from} LIMIT 1`)).rows.length > 0
   if (load.key.length === 0) return undefined
-  const means = {
-    target: sql.target,
-    staging,
-    keys: '',
-    where,
-    dialect: DIALECT,
-    ...expressions(load, found),
-  }
+  const key = sameKey(load, { dialect: DIALECT, ...expressions(load, found) })
   for (const unique of await uniquesOf(session, load.table)) {
     const { columns, name, index } = unique
     if (unique.deferrable || judgedUniques(load, [columns]).length === 0) continue
@@ -81,7 +74,7 @@ export async function movedValues(
     )
     if ((await Promise.all(clashes)).some(Boolean)) continue
     const same = columns.map(column => `t.${quoteIdent(column)} = ${sql.typed(column, 's')}`).join(' AND ')
-    const moved = `${staging} AS s JOIN ${sql.target} AS t ON ${same} AND (${sameKey({ ...load, whole: false }, means)}) IS NOT TRUE`
+    const moved = `${staging} AS s JOIN ${sql.target} AS t ON ${same} AND (${key}) IS NOT TRUE`
     if (!(await any(moved))) continue
     const list = columns.map(quoteIdent).join(', ')
     const add = `ADD CONSTRAINT ${quoteIdent(name)} UNIQUE (${list}) DEFERRABLE`

@@ -93,7 +93,7 @@ export class PostgresVerifier implements Verifier {
       return `CASE WHEN ${differs(column.name, value, cast(column.name, sent))} THEN ${value}::text ELSE ${sent} END`
     })
     const alive = aliveSql(load, name => `t.${quoteIdent(name)}`)
-    const same = (alias: string) => sameKey(load as StagedLoad, tables, 't', alias)
+    const same = (alias: string) => sameKey(load, tables, 't', alias)
     const parsed = staged && columns.some(column => column.parsed)
     const rows = (join: string, list = values) =>
       `SELECT ${list.join(', ')} FROM ${tables.target} AS t ${join}${alive ? ` WHERE ${alive}` : ''}`

@@ -55,7 +55,7 @@ export async function applyLoad(
         const there = await count(`SELECT count(*) FROM ${tables.target} AS t WHERE ${liveSql(load, tables)}`)
         tooManyDeletes(tables.where, load.guard.maxDeleteShare, await count(gone.count), there)
       }
-      if (gone.deletes) await cascade(gone.where)
+      if (gone.removed !== undefined) await cascade(gone.removed)
       counts.deleted = await change(gone.change)
     }
     await between?.()

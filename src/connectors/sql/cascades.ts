@@ -74,6 +74,14 @@ export async function cascadeLines(
   return lines
 }
 
+/** Condition on a row of a load's table that is to stay as it is; `isStaged`: that the load brings it. */
+export function staysSql(load: StagedLoad, isStaged: string): string {
+  // A history's earlier versions are in no data set.
+  if (load.mode === 'scd2') return 'TRUE'
+  // Without a key all rows are exchanged.
+  return load.key.length === 0 ? 'FALSE' : `NOT (${isStaged})`
+}
+
 /** What a load did, where some of its rows were deleted by a cascade of the same commit, and are new only to the table. */
 export const countRewritten = (counts: LoadCounts, rows = 0): LoadCounts => ({
   ...counts,

@@ -28,21 +28,19 @@ export function liveSql(load: StagedLoad, { dialect }: LoadTables): string {
 }
 
 /**
- * Deletes, marks or ends the rows that are gone, and counts them; undefined where none are looked for. `where`: which rows `t`
- * they are; `deletes`: none of them stays.
+ * Deletes, marks or ends the rows that are gone, and counts them; undefined where none are looked for. `removed`: which rows `t`
+ * leave the table, where they do.
  */
 export function deleteSql(
   load: StagedLoad,
   tables: LoadTables,
   runAt: Date,
-): { change: string; count: string; where: string; deletes: boolean } | undefined {
+): { change: string; count: string; removed?: string } | undefined {
   const { target, dialect } = tables
   const gone = goneSql(load, tables)
   if (gone === undefined) return undefined
-  const mark = markColumn(load)
-  const deletes = load.mode !== 'scd2' && mark === undefined
-  const found = { count: `SELECT count(*) FROM ${target} AS t WHERE ${gone}`, where: gone, deletes }
-  if (deletes) return { ...found, change: dialect.remove(target, gone) }
+  const count = `SELECT count(*) FROM ${target} AS t WHERE ${gone}`
+  if (endColumn(load) === undefined) return { change: dialect.remove(target, gone), count, removed: gone }
   const set: Assignment[] = []
   if (load.mode === 'scd2') {
     const { validFrom, validTo, current } = load.scd2
@@ -51,9 +49,9 @@ export function deleteSql(
     const end = dialect.instant(runAt, periodType(load))
     set.push({ column: validTo, value: `CASE WHEN ${from} > ${end} THEN ${from} ELSE ${end} END` })
     set.push({ column: current, value: 'FALSE' })
-  } else set.push({ column: mark!, value: dialect.now })
+  } else set.push({ column: markColumn(load)!, value: dialect.now })
   if (load.stamp) set.push({ column: load.stamp, value: dialect.now })
-  return { ...found, change: dialect.update(target, set, gone) }
+  return { change: dialect.update(target, set, gone), count }
 }
 
 /** Condition on a target row `t`: its partition is one of those staged. */

@@ -59,13 +59,22 @@ export function aliveSql(load: PlannedLoad, column: (name: string) => string): s
 }
 
 /** A staged column as a value of the target's type. */
-export function staged({ cast, dialect }: LoadTables, column: string, alias = 's'): string {
+export function staged(
+  { cast, dialect }: Pick<LoadTables, 'cast' | 'dialect'>,
+  column: string,
+  alias = 's',
+): string {
   const expression = `${alias}.${dialect.quote(column)}`
   return cast ? cast(column, expression) : expression
 }
 
 /** Whether a staged row (or key) is of a target row's key: the same values, not only equal ones. */
-export function sameKey(load: StagedLoad, tables: LoadTables, target = 't', alias = 's'): string {
+export function sameKey(
+  load: Pick<PlannedLoad, 'key'>,
+  tables: Pick<LoadTables, 'cast' | 'dialect' | 'identical'>,
+  target = 't',
+  alias = 's',
+): string {
   return load.key
     .flatMap(key => {
       const [ours, theirs] = [`${target}.${tables.dialect.quote(key)}`, staged(tables, key, alias)]
