@@ -1,5 +1,5 @@
 import { isMapping } from '../../util/mapping.ts'
-import { type FieldPath, isRawNumber, pathText } from './json.ts'
+import { type FieldPath, isRawNumber, pathText, resolvePath } from './json.ts'
 
 const MORE =
   /^(has_?(more|next)(_?(pages?|records|results|items))?|more(_?(pages|records|results|items))?|is_?truncated)$/i
@@ -24,38 +24,35 @@ const ERROR = /^(errors?|error_?(code|message|description)?|faults?|exceptions?)
 const ASIDE = /^(errors|warnings|messages|notices|links)$/i
 const SUCCESS = /^(ok|success|succeeded)$/i
 const STATUS = /^((http_?)?(status|code)(_?code)?|result|outcome)$/i
-const FAILED = /^(errors?|fail(ed|ure)?|denied|unauthori[sz]ed|forbidden)$/i
-const NONE = /^(none|ok|no|no errors?|success)$/i
+const FAILED = /^(errors?|fail(ed|ure)?|denied|unauthori[sz]ed|forbidden|[45]\d\d)$/i
+const NONE = /^(|null|none|false|no|no[_ -]?errors?|ok|success|0+)$/i
 const TOLD = /^((error_?)?(message|msg|detail|title|reason|description))$/i
 /** Words of what is told where there are no records because something failed. */
 const TROUBLE =
   /error|fail|invalid|unauthori[sz]ed|unauthenticated|forbidden|denied|not allowed|permission|credential|expired|log ?in|sign ?in|limit|quota|too many|exceeded|unavailable|maintenance|try again|timed? ?out|not found|no such|unknown|missing|required/i
+/** Objects that tell of the answer. Others are of what was asked for: `filters: { status: failed }`. */
+const ENVELOPE = /^_?(meta(data)?|headers?|response\w*|status|result)$/i
 
 /** Whether a field says that the answer is a failure. */
 function isFailure(name: string, value: unknown): boolean {
-  if (ERROR.test(name))
-    return (
-      value !== null &&
-      value !== '' &&
-      value !== false &&
-      value !== 0 &&
-      !(Array.isArray(value) && value.length === 0)
-    )
+  if (ERROR.test(name)) return !isNone(value)
   if (SUCCESS.test(name)) return value === false || value === 'false'
-  if (STATUS.test(name)) {
-    const code = Number(value)
-    return typeof value === 'string' && !/^\d+$/.test(value) ? FAILED.test(value) : code >= 400 && code < 600
-  }
+  if (STATUS.test(name)) return typeof value !== 'object' && FAILED.test(String(value))
   return TOLD.test(name) && typeof value === 'string' && TROUBLE.test(value)
 }
 
+/** Whether the value of an error's field says that there is none. */
+const isNone = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null
+    ? Object.values(value).every(isNone)
+    : NONE.test(String(value ?? ''))
+
 /** The field beside the list at `at` by which a response says that it is a failure, with how many errors there are. */
-export function failureBeside(body: unknown, at: string[]): string | undefined {
-  if (at.length === 0) return undefined
-  for (const [path, value] of fields(body)) {
+export function failureBeside(body: unknown, at: readonly string[]): string | undefined {
+  for (const [path, value] of beside(body, at)) {
     const name = path.at(-1)!
     // What is told in words may be told of a list that is whole.
-    if (path[0] === at[0] || TOLD.test(name) || !isFailure(name, value) || NONE.test(String(value))) continue
+    if (TOLD.test(name) || !isFailure(name, value)) continue
     return `${path.join('.')}${Array.isArray(value) ? ` (${value.length})` : ''}`
   }
   return undefined
@@ -70,8 +67,9 @@ export function emptyWhy(
   const missing = 'Set records of this extract to where the list is.'
   if (body === null) return { rows: 0 }
   if (typeof body !== 'object' || isRawNumber(body)) return { hint: missing }
+  const way = resolvePath(body, path)
   const all = [...fields(body)]
-  const error = all.find(([at, value]) => isFailure(at.at(-1)!, value))
+  const error = [...(way ? beside(body, way) : all)].find(([path, value]) => isFailure(path.at(-1)!, value))
   if (error) return { hint: `The answer says ${error[0].join('.')}: it is no list of records.` }
   const list = all.find(
     ([at, value]) => Array.isArray(value) && (value.length > 0 || !ASIDE.test(at.at(-1)!)),
@@ -83,11 +81,25 @@ export function emptyWhy(
     return {
       hint: `It has ${own[0][0]}, as a record does: this path gives one record, not a list. Ask for the path that lists them.`,
     }
-  return all.length === 0 || all.some(([at]) => at.join('.') === pathText(path))
+  return all.length === 0 || way
     ? { rows: 0 }
     : { rows: 0, note: `nothing at ${pathText(path)}: taken for no records` }
 }
 
+/** The fields of each object on the way to a list, but for the way itself, and those of envelopes among them. */
+function* beside(body: unknown, at: readonly string[]): Generator<[string[], unknown]> {
+  let inner = body
+  for (const [depth, key] of at.entries()) {
+    const object = inner as Record<string, unknown>
+    if (!Array.isArray(inner))
+      for (const [[name, ...deep], value] of fields(object))
+        if (name !== key && (deep.length === 0 || ENVELOPE.test(name!)))
+          yield [[...at.slice(0, depth), name!, ...deep], value]
+    inner = object[key]
+  }
+}
+
+/** The fields of a response, and those one level below. */
 function* fields(body: unknown): Generator<[string[], unknown]> {
   if (!isObject(body)) return
   for (const [name, value] of Object.entries(body)) {

@@ -224,6 +224,9 @@ test('an answer that says it failed is not the end of a list, though its list is
     '"status":500',
     '"status":"failed"',
     '"meta":{"error_code":17}',
+    '"error":{"code":0,"message":"database timeout"}',
+    '"error_code":12345678901234567890',
+    '"responseStatus":{"code":500}',
   ])
     for (const body of [`{${said},"data":[]}`, `{"data":[],${said}}`])
       await assert.rejects(
@@ -233,17 +236,60 @@ test('an answer that says it failed is not the end of a list, though its list is
       )
   for (const said of [
     '"error":null',
+    '"error":"null"',
     '"errors":[]',
+    '"errors":{}',
     '"error":"none"',
+    '"error":"0"',
+    '"error":"false"',
+    '"error":{"code":0,"message":"OK"}',
+    '"error_code":"0000"',
+    '"errorCode":"NO_ERROR"',
     '"success":true',
     '"status":200',
     '"status":"ok"',
+    '"status":12345678901234567890',
     '"message":"no record found"',
+    '"stats":{"errors":3,"ok":90}',
+    '"filters":{"status":"failed"}',
+    '"order":{"status":"denied"}',
   ])
-    assert.deepEqual((await told(after(`{${said},"data":[]}`), { paginate: 'page', limit: 2 })).rows, [
-      '1',
-      '2',
-    ])
+    for (const list of ['"data":[]', '"data":null'])
+      assert.deepEqual(
+        (await told(after(`{${said},${list}}`), { paginate: 'page', limit: 2 })).rows,
+        ['1', '2'],
+        said,
+      )
+  const whole = await told(after('{"data":[{"id":3}],"stats":{"errors":3}}'), {
+    paginate: 'page',
+    limit: 2,
+    ends: 'short',
+  })
+  assert.deepEqual(whole, { rows: ['1', '2', '3'], notes: [] })
+})
+
+test('a failure is looked for in each object on the way to the list', async () => {
+  for (const [records, body] of [
+    ['data.items', '{"data":{"items":[],"error":"timeout"}}'],
+    ['result.list', '{"result":{"list":[],"success":false}}'],
+    ['result.list', '{"result":{"meta":{"status":"failed"},"list":[]}}'],
+    ['result.list', '{"result":{"list":[]},"ok":false}'],
+    ['result.list', '{"result":{"list":null,"success":false}}'],
+  ] as const)
+    await assert.rejects(
+      told((_request, _url, response) => json(response, body), { records }),
+      { code: 'RESPONSE_INVALID' },
+      body,
+    )
+  for (const body of [
+    '{"data":{"items":[],"error":null,"filters":{"status":"failed"}}}',
+    '{"data":{"items":null,"filters":{"status":"failed"}}}',
+  ])
+    assert.deepEqual(
+      await told((_request, _url, response) => json(response, body), { records: 'data.items' }),
+      { rows: [], notes: [] },
+      body,
+    )
 })
 
 test('a total after a full page is believed where no record follows, and refused where one does', async () => {
