@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Response } from 'undici'
-import { EngineError } from '../../../engine/errors.ts'
+import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
 import { HttpClient } from '../../util/httpClient.ts'
 import { formsOf, redact } from '../../util/redact.ts'
 import type { Access } from './access.ts'
@@ -19,13 +19,20 @@ export interface Answer {
   text: string
 }
 
-/** A page that the server says is not there: beyond the last, perhaps. */
-export class NoSuchPage extends EngineError {
-  readonly answer: Answer
+/** What was asked for is refused, by a status of 400 or higher. */
+export class Refusal extends EngineError {
+  readonly status: number
+  /** What was answered, not made fit to be shown. */
+  readonly text: string
 
-  constructor(message: string, hint: string, answer: Answer) {
-    super('RESPONSE_INVALID', message, { hint })
-    this.answer = answer
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { status, text, hint }: { status: number; text: string; hint?: string },
+  ) {
+    super(code, message, { hint })
+    this.status = status
+    this.text = text
   }
 }
 
@@ -35,8 +42,6 @@ const REDIRECTS = [301, 302, 303, 307, 308]
 const MOST_REDIRECTS = 5
 /** Not there yet, locked, or tried too early, besides what is the server's own fault (5xx): another attempt may do. */
 const TRANSIENT = [408, 423, 425, 429]
-/** How a page beyond the last may be refused. */
-const BEYOND = [400, 404, 416, 422]
 /** A shorter secret hides nothing in a URL that is kept. */
 const SHORTEST = 4
 /** Bytes of an error's body that are read for its message. */
@@ -215,32 +220,29 @@ export class Api {
     const { status } = response
     const message = `${where}: status ${status}, ${typeOf(response)}: ${this.excerpt(text)}`
     const limited = isLimited(status, response.headers)
+    const refused = (code: ErrorCode, hint?: string) =>
+      new Refusal(code, message, { status, text, ...(hint !== undefined && { hint }) })
     if (status === 401 || (status === 403 && !limited)) {
-      const failure = new EngineError('AUTH_FAILED', message, {
-        hint: `Check ${this.auth.kind} of the connection ${this.access.name}: it may be wrong, expired, or not allowed to read this path.`,
-      })
+      const failure = refused(
+        'AUTH_FAILED',
+        `Check ${this.auth.kind} of the connection ${this.access.name}: it may be wrong, expired, or not allowed to read this path.`,
+      )
       if (status === 401) return { failure, refused: headers }
       throw failure
     }
     if (limited || status >= 500 || TRANSIENT.includes(status)) {
       const pause = askedPause(response.headers)
       if (pause !== undefined && pause > LONGEST_PAUSE_MS)
-        throw new EngineError('CONNECTION_FAILED', message, {
-          hint: `The server asks for a pause of ${Math.ceil(pause / 1000)} s: resume the run after it, and the pages read so far stay read.`,
-        })
-      return { failure: new EngineError('CONNECTION_FAILED', message), pause, limited }
+        throw refused(
+          'CONNECTION_FAILED',
+          `The server asks for a pause of ${Math.ceil(pause / 1000)} s: resume the run after it, and the pages read so far stay read.`,
+        )
+      return { failure: refused('CONNECTION_FAILED'), pause, limited }
     }
-    const hint =
-      'Check path (of a connection: health) and the parameters. A page that a resumed run goes on from may have expired: a new run begins at the first.'
-    if (BEYOND.includes(status))
-      throw new NoSuchPage(message, hint, {
-        url: new URL(response.url),
-        status,
-        type: '',
-        link: null,
-        text: '',
-      })
-    throw new EngineError('RESPONSE_INVALID', message, { hint })
+    throw refused(
+      'RESPONSE_INVALID',
+      'Check path (of a connection: health) and the parameters. A page that a resumed run goes on from may have expired: a new run begins at the first.',
+    )
   }
 }
 

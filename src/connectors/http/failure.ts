@@ -36,8 +36,6 @@ export function lost({ where, host, name, cause, begun }: Lost): EngineError {
 
 /** The same failure, saying how often it was tried. */
 export function givenUp(failure: EngineError, attempts: number): EngineError {
-  if (attempts === 1) return failure
-  return new EngineError(failure.code, `${failure.message}, ${counted(attempts, 'time')}`, {
-    hint: failure.hint,
-  })
+  if (attempts > 1) failure.message += `, ${counted(attempts, 'time')}`
+  return failure
 }

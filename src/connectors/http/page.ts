@@ -15,14 +15,22 @@ import type { HttpOptions } from './options.ts'
 import type { Page } from './pageCursor.ts'
 
 /**
- * What an answer holds, by the extract's options. Fails with RESPONSE_INVALID, showing what came instead. `where` names
- * the page.
+ * What an answer holds, by the extract's options; `mark` gives a record's. Fails with RESPONSE_INVALID, showing what came
+ * instead. `where` names the page.
  */
-export function pageOf(api: Api, where: string, answer: Answer, options: HttpOptions): Page {
-  if (answer.text === '' && answer.status !== 200) return { records: [], at: [], leads: false, notes: [] }
+export function pageOf(
+  api: Api,
+  where: string,
+  answer: Answer,
+  options: HttpOptions,
+  mark: (record: unknown) => string,
+): Page {
+  const { text } = answer
+  if (text === '' && answer.status !== 200)
+    return { text, records: [], marks: [], at: [], leads: false, notes: [] }
   let body: unknown
   try {
-    body = parseExact(answer.text)
+    body = parseExact(text)
   } catch (error) {
     if (error instanceof RepeatedKey)
       throw new EngineError('RESPONSE_INVALID', `${where}: the answer ${error.message}`, {
@@ -30,7 +38,7 @@ export function pageOf(api: Api, where: string, answer: Answer, options: HttpOpt
       })
     // The parser's own message quotes the text: it stays out of the way to the log.
     throw unfit(api, where, answer, 'the answer is not JSON', {
-      hint: /^\s*[[{]/.test(answer.text)
+      hint: /^\s*[[{]/.test(text)
         ? 'It is cut, has more than one value, or holds what JSON does not know, such as NaN.'
         : 'A proxy or a maintenance page may have answered in place of the API.',
     })
@@ -49,7 +57,9 @@ export function pageOf(api: Api, where: string, answer: Answer, options: HttpOpt
   const hint =
     leadsOn(body) ?? (nextLink(answer.link) === undefined ? undefined : 'a Link header with rel=next')
   return {
+    text,
     ...found,
+    marks: found.records.map(mark),
     leads: leads(answer, body, options),
     notes,
     ...(next !== undefined && { next }),

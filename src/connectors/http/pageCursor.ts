@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { pathText } from './json.ts'
 import { type Loop, repeats } from './loop.ts'
 import type { HttpOptions } from './options.ts'
+import { pageMark } from './recordMarks.ts'
 
 /** Where a page stands: plain data, from which a resumed run goes on. */
 export interface PageCursor {
@@ -24,13 +24,17 @@ export interface PageCursor {
   /** Marks of the last records before it, which it must begin with. */
   overlap?: string[]
   /** The page right before it, of pages that are numbered. */
-  before?: { at: string | number; mark: string }
+  before?: { at: string | number; mark: string; records: number }
   loop: Loop
 }
 
 /** What a page says of the one after it. */
 export interface Page {
+  /** The answer that it is. */
+  text: string
   records: unknown[]
+  /** What tells each of them from others. */
+  marks: string[]
   /** The keys that lead to the list of records. */
   at: string[]
   /** A cursor or URL, where there is one. */
@@ -42,6 +46,8 @@ export interface Page {
   /** What else, by its usual name, says that pages follow. */
   hint?: string
   total?: number
+  /** True where the API has no such page. */
+  isAbsent?: true
   /** For people. */
   notes: string[]
 }
@@ -66,8 +72,16 @@ export function nextPage(
 ): PageCursor | undefined {
   const { total = cursor.total, records } = page
   // Where there are more by now, the list has grown.
-  if (isBeyond(cursor) && total! <= cursor.total!) return noMore(where, cursor, records)
-  const repeated = repeatedBy(where, cursor, records)
+  if (isBeyond(cursor) && total! <= cursor.total!) return noMore(where, cursor, page)
+  if (records.length > 0 && cursor.page > options.max_pages)
+    throw new EngineError(
+      'RESPONSE_INVALID',
+      `${where}: there are more than max_pages (${options.max_pages})`,
+      {
+        hint: 'Raise max_pages of this extract, if there are so many.',
+      },
+    )
+  const repeated = repeatedBy(where, cursor, page)
   const rows = cursor.rows + records.length - repeated
   if (cursor.total !== undefined && total! < cursor.total)
     throw missed(where, `its total fell from ${cursor.total} to ${total}, so records moved between pages`)
@@ -91,14 +105,6 @@ export function nextPage(
   const empty = records.length === 0 ? cursor.empty + 1 : 0
   if (empty > MOST_EMPTY)
     throw new EngineError('RESPONSE_INVALID', `${where}: ${empty} pages in a row hold no record, and lead on`)
-  if (cursor.page >= options.max_pages)
-    throw new EngineError(
-      'RESPONSE_INVALID',
-      `${where}: there are more than max_pages (${options.max_pages})`,
-      {
-        hint: 'Raise max_pages of this extract, if there are so many.',
-      },
-    )
   return {
     at: next.at,
     page: cursor.page + 1,
@@ -108,20 +114,18 @@ export function nextPage(
     ...(led && { led }),
     ...((cursor.full || full) && { full: true }),
     ...(next.before && { before: next.before }),
-    ...(options.overlap > 0 && {
-      overlap: records.slice(-options.overlap).map(record => fingerprint([record])),
-    }),
+    ...(options.overlap > 0 && { overlap: page.marks.slice(-options.overlap) }),
     loop,
   }
 }
 
-/** Whether the API has given as many records as it says there are: the page is asked for since the one before was full. */
+/** Whether the API has given as many records as it says there are: the page is asked for to see that it has no more. */
 export const isBeyond = ({ rows, total, before }: PageCursor): boolean =>
   before !== undefined && rows === total
 
 /** Fails where a page beyond the last has records that no page had. */
-function noMore(where: string, cursor: PageCursor, records: unknown[]): undefined {
-  if (repeatedBy(where, cursor, records) === records.length) return undefined
+function noMore(where: string, cursor: PageCursor, page: Page): undefined {
+  if (repeatedBy(where, cursor, page) === page.records.length) return undefined
   throw missed(
     where,
     `all pages before it hold ${counted(cursor.rows, 'record')}, as their total says, and it has more`,
@@ -130,18 +134,17 @@ function noMore(where: string, cursor: PageCursor, records: unknown[]): undefine
 }
 
 /** Whether the page before is what it was when it was read. */
-export const isUnmoved = ({ before }: PageCursor, records: unknown[]): boolean =>
-  before === undefined || before.mark === fingerprint(records)
+export const isUnmoved = ({ before }: PageCursor, { marks }: Page): boolean =>
+  before === undefined || before.mark === pageMark(marks)
 
 /** How many records of a page the page before it has given. Fails where they are not those that it must begin with. */
-export function repeatedBy(where: string, cursor: PageCursor, records: unknown[]): number {
+export function repeatedBy(where: string, cursor: PageCursor, page: Page): number {
+  const { marks } = page
+  if (page.isAbsent) return 0
   // Some APIs give their last page for every one beyond it.
-  if (isBeyond(cursor) && isUnmoved(cursor, records)) return records.length
+  if (isBeyond(cursor) && isUnmoved(cursor, page)) return marks.length
   const { overlap = [] } = cursor
-  const same = overlap.every(
-    (mark, index) => index < records.length && fingerprint([records[index]]) === mark,
-  )
-  if (!same)
+  if (!overlap.every((mark, index) => marks[index] === mark))
     throw missed(
       where,
       `it does not begin with the last ${overlap.length === 1 ? 'record' : `${overlap.length} records`} of the page before (overlap), so records moved between pages`,
@@ -149,16 +152,24 @@ export function repeatedBy(where: string, cursor: PageCursor, records: unknown[]
   return overlap.length
 }
 
+/** Where the next page is. Where its mark came before, `what` says so, with a hint, and pages would never end. */
+interface Following {
+  at: string | number
+  mark: string
+  what: string
+  hint?: string
+  before?: PageCursor['before']
+}
+
 function following(
   where: string,
   options: HttpOptions,
   cursor: PageCursor,
-  { records, next, more }: Page,
+  page: Page,
   rows: number,
   total: number | undefined,
-):
-  | (Required<PageCursor>['before'] & { what: string; hint?: string } & Pick<PageCursor, 'before'>)
-  | undefined {
+): Following | undefined {
+  const { records, next, more } = page
   const { paginate, ends, limit = 0 } = options
   if (paginate === undefined || paginate === 'none' || more === false) return undefined
   if (paginate !== 'page' && paginate !== 'offset') {
@@ -182,7 +193,7 @@ function following(
         `${where}: all pages so far hold ${counted(rows, 'record')}, of ${total} by its total`,
         { hint },
       )
-    if (fresh === 0 || (rows === total && !isFull(options, records.length))) return undefined
+    if (fresh === 0 || (rows === total && isLastAtTotal(cursor, page))) return undefined
   } else if (more === undefined) {
     // Before a full page was seen, a short one may as well be all that the server gives at a time.
     if (fresh === 0 || (ends === 'short' && records.length < limit && cursor.full)) return undefined
@@ -192,7 +203,7 @@ function following(
       `it says that more pages follow (${pathText(options.more ?? options.end!)}), and holds no record`,
     )
   const at = paginate === 'page' ? (cursor.at as number) + 1 : rows - options.overlap
-  const before = { at: cursor.at!, mark: fingerprint(records) }
+  const before = { at: cursor.at!, mark: pageMark(page.marks), records: records.length }
   return { at, mark: fresh === 0 ? `page ${at}` : before.mark, before, what: 'records were given', hint }
 }
 
@@ -234,6 +245,10 @@ function leadsHint({ paginate }: HttpOptions, hint: string): string {
   return `Write paginate: next and next: ${field}, or paginate: cursor and cursor: ${field}, into this extract; paginate: none, if this page is all.`
 }
 
+/** Whether a page that reaches the total is surely the last: it is shorter than the one before, and nothing in it leads on. */
+const isLastAtTotal = ({ before }: PageCursor, { records, more, hint }: Page): boolean =>
+  before !== undefined && records.length < before.records && !more && hint === undefined
+
 /** Whether a page holds as many records as were asked for, by limit or by a number in the path's own query. */
 function isFull({ limit, path }: HttpOptions, records: number): boolean {
   if (records === 0) return false
@@ -248,12 +263,6 @@ export function missed(where: string, what: string, hint?: string): EngineError 
       hint ??
       'Records may have been passed over, so nothing is loaded. Start a new run; better, page by cursor, or have the API sort by what does not change.',
   })
-}
-
-/** Tells pages apart by their first, middle and last record. */
-function fingerprint(records: unknown[]): string {
-  const some = [records.length, records[0], records[records.length >> 1], records.at(-1)]
-  return createHash('sha1').update(JSON.stringify(some)).digest('base64')
 }
 
 /**

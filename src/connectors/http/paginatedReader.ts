@@ -4,14 +4,24 @@ import type { Range, Read, Sink } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { redact } from '../../util/redact.ts'
+import { absentPage } from './absentPage.ts'
 import type { Access } from './access.ts'
-import { type Answer, type Api, NoSuchPage } from './api.ts'
+import { type Answer, type Api, Refusal } from './api.ts'
 import { RecordDecoder } from './decode.ts'
 import type { HttpOptions } from './options.ts'
 import { pageOf } from './page.ts'
-import { guesses, isBeyond, isUnmoved, missed, nextPage, type PageCursor, repeatedBy } from './pageCursor.ts'
+import {
+  guesses,
+  isBeyond,
+  isUnmoved,
+  missed,
+  nextPage,
+  type Page,
+  type PageCursor,
+  repeatedBy,
+} from './pageCursor.ts'
 import { elementsOf, startAt } from './raw.ts'
-import { RepeatedRecords } from './repeatedRecords.ts'
+import { recordMarker } from './recordMarks.ts'
 import { sinceText } from './since.ts'
 
 /** A slow API's pages are kept after so long at the latest, so that few of them are ever asked for again. */
@@ -36,7 +46,9 @@ export class PaginatedReader {
   private readonly fixed: Record<string, string>
   private readonly builder: BatchBuilder
   private readonly decoder: RecordDecoder
-  private readonly repeats: RepeatedRecords
+  private readonly mark: (record: unknown) => string
+  /** Marks of the records of the page before. */
+  private last = new Set<string>()
   /** Whether a page was read: the first may go on from where another reader was. */
   private begun = false
   /** The page that is waited for. */
@@ -51,7 +63,7 @@ export class PaginatedReader {
     this.options = options
     this.builder = new BatchBuilder(read.where, read.columns, read.limits)
     this.decoder = new RecordDecoder(this.builder, options)
-    this.repeats = new RepeatedRecords(options.schema, read.key)
+    this.mark = recordMarker(options.schema, read.key)
     this.fixed = {}
     if (options.limit !== undefined) this.fixed[options.limit_param] = String(options.limit)
     if (read.since && options.since_param)
@@ -84,29 +96,27 @@ export class PaginatedReader {
   }
 
   private async page(cursor: PageCursor, sink: Sink): Promise<PageCursor | undefined> {
-    const { api, options, builder, decoder } = this
+    const { options, builder, decoder } = this
     const where = `${this.access.name} ${pathname(this.access, options)} page ${cursor.page}`
     if (!this.begun && cursor.before) await this.compare(where, cursor)
     this.begun = true
-    const answer = await this.take(cursor)
-    const page = pageOf(api, where, answer, options)
-    if (answer.status !== 200 && answer.status !== 404 && isBeyond(cursor))
-      page.notes.push(
-        `its total of ${counted(cursor.rows, 'record')} is reached, and the page after it is refused with status ${answer.status}: taken for the end`,
-      )
+    const page = await this.given(where, cursor)
     const next = nextPage(where, options, cursor, page)
     this.expect(next ? guesses(options, cursor, next, this.access.concurrency) : [])
     // Decoding does not yield: the request must be on its way before.
     if (next) await tick()
-    const records = page.records.slice(repeatedBy(where, cursor, page.records))
-    const again = this.repeats.on(records)
+    const repeated = repeatedBy(where, cursor, page)
+    const records = page.records.slice(repeated)
+    const marks = page.marks.slice(repeated)
+    const again = marks.filter(mark => this.last.has(mark)).length
+    this.last = new Set(marks)
     if (again > 0)
       page.notes.push(
         `${again} of its ${counted(records.length, 'record')} ${again === 1 ? 'was' : 'were'} on the page before, too: records moved while pages were read, and others may have been passed over`,
       )
-    const starts = decoder.raw ? startsOf(answer.text, page.at).slice(-records.length) : []
+    const starts = decoder.raw && records.length > 0 ? startsOf(page.text, page.at).slice(repeated) : []
     for (let index = 0; index < records.length; index++) {
-      decoder.decode(records[index], where, index + 1, answer.text, starts[index])
+      decoder.decode(records[index], where, index + 1, page.text, starts[index])
       if (builder.full) this.flush(sink)
     }
     if (!next) page.notes.push(...decoder.notes())
@@ -116,8 +126,7 @@ export class PaginatedReader {
 
   /** Fails where the page before, which was read at an earlier time, has other records now. */
   private async compare(where: string, cursor: PageCursor): Promise<void> {
-    const answer = await this.take({ ...cursor, at: cursor.before!.at, page: cursor.page - 1 })
-    if (isUnmoved(cursor, pageOf(this.api, where, answer, this.options).records)) return
+    if (isUnmoved(cursor, this.pageOf(where, await this.take(cursor.before!.at)))) return
     throw missed(
       where,
       'the page before it, which was read before the interruption, has other records now, so records moved between pages',
@@ -157,27 +166,30 @@ export class PaginatedReader {
     }
   }
 
-  private async take(cursor: PageCursor): Promise<Answer> {
-    const { at, page, full } = cursor
+  /** The page at a cursor; one without records where the list has ended before it. */
+  private async given(where: string, cursor: PageCursor): Promise<Page> {
+    const { options } = this
+    let answer: Answer | undefined
+    try {
+      answer = await this.take(cursor.at)
+      return this.pageOf(where, answer)
+    } catch (failure) {
+      if (failure instanceof Refusal) return absentPage(where, options, cursor, failure, failure.text)
+      if (answer && failure instanceof EngineError && isBeyond(cursor))
+        return absentPage(where, options, cursor, failure, answer.text)
+      throw failure
+    }
+  }
+
+  private pageOf(where: string, answer: Answer): Page {
+    return pageOf(this.api, where, answer, this.options, this.mark)
+  }
+
+  private async take(at: PageCursor['at']): Promise<Answer> {
     const { answer, stop } = this.coming.get(at) ?? this.ask(at)
     this.taking = stop
     this.coming.delete(at)
-    try {
-      return await answer
-    } catch (error) {
-      // Some APIs have no page beyond the last, and here is where that is found out.
-      if (!(error instanceof NoSuchPage)) throw error
-      if (isBeyond(cursor)) return error.answer
-      if (error.answer.status !== 404) throw error
-      if (page > 1 && this.options.ends === 'short' && !full) return error.answer
-      const numbered =
-        ['page', 'offset'].includes(this.options.paginate ?? '') && this.options.ends === 'empty'
-      if (page === 1 || !numbered) throw error
-      throw new EngineError(error.code, error.message, {
-        cause: error,
-        hint: 'If the API has no page beyond its last one, write ends: short and limit: (records of a page) into this extract.',
-      })
-    }
+    return await answer
   }
 
   private ask(at: PageCursor['at']) {

@@ -61,11 +61,11 @@ test('each kind of pagination gives every record once, and asks for what its opt
       { paginate: 'page', limit: 4, ends: 'short', limit_param: 'n' },
       ['?n=4&page=1', '?n=4&page=2', '?n=4&page=3'],
     ],
-    [{ paginate: 'page', total: 'meta.total' }, ['?page=1', '?page=2', '?page=3']],
+    [{ paginate: 'page', total: 'meta.total' }, ['?page=1', '?page=2', '?page=3', '?page=4']],
     [{ paginate: 'offset', offset_param: 'start' }, ['?start=0', '?start=3', '?start=6', '?start=9']],
     [
       { paginate: 'offset', offset_param: 'start', total: 'meta.total' },
-      ['?start=0', '?start=3', '?start=6'],
+      ['?start=0', '?start=3', '?start=6', '?start=9'],
     ],
     [{ paginate: 'link' }, ['', '?page=2', '?page=3']],
     [{ paginate: 'next', next: 'links.next', total: 'meta.total' }, ['', '?page=2', '?page=3']],
@@ -139,7 +139,7 @@ test('pages that never end, or do not add up, are an error', async () => {
   for (const [handler, extract, message] of [
     [cursors(() => 'same'), cursor, /page 2: its cursor was given before/],
     [cursors(count => String(count % 3)), cursor, /its cursor was given before/],
-    [cursors(String), { ...cursor, max_pages: 20 }, /page 20: there are more than max_pages \(20\)/],
+    [cursors(String), { ...cursor, max_pages: 20 }, /page 21: there are more than max_pages \(20\)/],
     [
       (_request, _url, response, count) => json(response, `{"data":[],"next_cursor":${count}}`),
       cursor,

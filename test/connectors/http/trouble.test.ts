@@ -248,7 +248,7 @@ test('requests keep to the budget of a minute', async () => {
     (_request, url, response) => {
       times.push(Date.now())
       const number = Number(url.searchParams.get('page'))
-      json(response, `{"data":[{"v":${number}}],"total":6}`)
+      json(response, `{"data":[${number > 6 ? '' : `{"v":${number}}`}],"total":6}`)
     },
     origin =>
       readFrom(origin, {
@@ -257,9 +257,9 @@ test('requests keep to the budget of a minute', async () => {
         config: { requests_per_minute: 600, concurrency: 4 },
       }),
   )
-  assert.equal(times.length, 6)
+  assert.equal(times.length, 7)
   // Timers and the network move each of them by some milliseconds.
-  assert.ok(times.at(-1)! - times[0]! >= 450, `${times.at(-1)! - times[0]!} ms`)
+  assert.ok(times.at(-1)! - times[0]! >= 550, `${times.at(-1)! - times[0]!} ms`)
   const pace = new Pace(undefined)
   const started = Date.now()
   const { signal } = new AbortController()
