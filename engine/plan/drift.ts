@@ -1,4 +1,4 @@
-import type { DriftPolicy } from '../contracts/source.ts'
+import type { DriftPolicy, TableSchema } from '../contracts/source.ts'
 import { EngineError } from '../errors.ts'
 import type { StagedSchema } from '../staging/image.ts'
 import { type Column, columnNamed, typeName } from '../types/logical.ts'
@@ -46,8 +46,8 @@ export interface DriftFacts {
   policy?: Partial<DriftPolicy>
   /** True where the job itself declares the columns: their change is wanted. */
   declared?: boolean
-  /** True where what earlier nights read is not read again. */
-  accumulates?: boolean
+  /** Set where what earlier nights read is not read again. */
+  accumulates?: TableSchema['accumulates']
 }
 
 /**
@@ -189,7 +189,7 @@ function refusalOf(
       accept:
         kind === 'dropped'
           ? `Name the columns that identify a row now: key: of extract ${extract}.`
-          : `Rows of two nights cannot be told to be the same: give extract ${extract} another name, and it is read as a new table.`,
+          : `Rows of two nights cannot be told to be the same: ${renamed(extract, accumulates)}, and it is read as a new table.`,
     }
   if (kind === 'dropped' && watermark?.toLowerCase() === column.name.toLowerCase())
     return {
@@ -200,10 +200,14 @@ function refusalOf(
   if (kind === 'incompatible' && accumulates)
     return {
       what,
-      accept: `Files of earlier nights are not read again: give extract ${extract} another name, and all of them are read as new.`,
+      accept: `Files of earlier nights are not read again: have the file written with its former type; or ${renamed(extract, accumulates)}, and all of them are read as new.`,
     }
   return { what, accept: { kind, choices: CHOICES[kind] } }
 }
+
+/** For hints: what has an extract read as new. Of files that are gone it would have what is left alone. */
+export const renamed = (extract: string, accumulates: TableSchema['accumulates']): string =>
+  `${accumulates === 'cleared' ? 'put the earlier files back and ' : ''}give extract ${extract} another name`
 
 const CHOICES: Record<keyof DriftPolicy, string> = {
   added: 'evolve (models see it) or ignore (it is not read)',

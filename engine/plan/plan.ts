@@ -12,7 +12,7 @@ import { loadedColumn, seenType } from '../types/duckType.ts'
 import { asText, type Column, columnNamed, typeName } from '../types/logical.ts'
 import { widens } from '../types/widen.ts'
 import { checkOwnColumns } from './checkOwnColumns.ts'
-import { type Drift, weigh } from './drift.ts'
+import { type Drift, renamed, weigh } from './drift.ts'
 import { storedAnew } from './stored.ts'
 import { before, canBeWatermark, isFuture } from './watermark.ts'
 
@@ -133,7 +133,7 @@ export function planRead(facts: ReadFacts): PlannedRead {
         named: Object.keys(spec.columns),
         policy: spec.drift,
         declared: schema.declared,
-        accumulates: schema.accumulates !== undefined,
+        accumulates: schema.accumulates,
       })
     : ({ columns: [...described], absent: [], whole: [], notes: [] } satisfies Drift)
   for (const column of key) need(column, 'key column')
@@ -302,7 +302,7 @@ function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFac
       'STAGING_CORRUPT',
       `${read.where}: what run ${point.run} had read so far is no longer staged, so what is new cannot be known`,
       {
-        hint: `Restore the staging folder, or give extract ${read.extract} another name: then it is read as new, from its first file on.`,
+        hint: `Restore the staging folder, or ${renamed(read.extract, what)}: then it is read as new, from its first file on.`,
       },
     )
   for (const { name, type } of read.columns) {
@@ -312,7 +312,7 @@ function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFac
         'SCHEMA_DRIFT',
         `${read.where}: column ${name} is ${typeName(type)} now, was ${typeName(was.type)}, and earlier rows cannot be read again`,
         {
-          hint: `Take a type that holds every ${typeName(was.type)}, or give extract ${read.extract} another name: then it is read as new.`,
+          hint: `Take a type that holds every ${typeName(was.type)}, or ${renamed(read.extract, what)}: then it is read as new.`,
         },
       )
   }

@@ -179,6 +179,25 @@ for (const kind of Object.keys(KINDS) as (keyof DriftPolicy)[])
     assert.deepEqual(ignored.absent, kind === 'dropped' ? [of('x', 'integer')] : [])
   })
 
+test('of files that are gone, a hint that has an extract read as new says that they come back first', () => {
+  const hint = (name: string, accumulates: DriftFacts['accumulates']) => {
+    const [was, now] = KINDS.incompatible.map(([column]) => [{ ...column!, name }]) as [Column[], Column[]]
+    try {
+      weigh(facts({ was, now, key: ['k'], accumulates }))
+    } catch (error) {
+      return (error as EngineError).hint!
+    }
+    return assert.fail()
+  }
+  const back = /put the earlier files back and give extract t another name/
+  for (const name of ['x', 'k']) {
+    assert.match(hint(name, 'cleared'), back)
+    assert.match(hint(name, 'kept'), /give extract t another name/)
+    assert.doesNotMatch(hint(name, 'kept'), back)
+  }
+  assert.match(hint('x', 'cleared'), /have the file written with its former type/)
+})
+
 test('a column kept as NULL is weighed again every night, and is new when it comes back', () => {
   const was = [KEY, of('x', 'integer')]
   const last = { columns: was, absent: ['x'], key: ['k'], parts: [] }

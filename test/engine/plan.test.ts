@@ -5,6 +5,7 @@ import type { ExtractSpec, TableSchema } from '../../engine/contracts/source.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { planRead } from '../../engine/plan/plan.ts'
 import { before } from '../../engine/plan/watermark.ts'
+import type { Image } from '../../engine/staging/image.ts'
 import type { Column } from '../../engine/types/logical.ts'
 
 const column = (name: string, type: Column['type'], more: Partial<Column> = {}): Column => ({
@@ -149,6 +150,29 @@ test('watermarks of any year: text that DuckDB reads again, exact', () => {
   assert.equal(before('0001-03-01 (BC)', date, day), '0001-02-29 (BC)')
   assert.equal(before('0044-03-15 (BC) 00:00:00+00', instant, 1), '0044-03-14 (BC) 23:59:59.999999+00')
   assert.equal(before('294246-12-31 23:59:59.999999+00', instant, 0), '294246-12-31 23:59:59.999999+00')
+})
+
+test('rows of files that are gone can be read again only where the files are put back, and the hint says so', () => {
+  const { incremental: _, ...files } = spec
+  const plan = (accumulates: 'kept' | 'cleared', image?: Image) => () =>
+    planRead({
+      now: new Date(),
+      spec: files,
+      schema: { ...schema, accumulates },
+      limits,
+      last: { point, image },
+    })
+  const retyped = {
+    ...image,
+    columns: schema.columns.map(each => ({ ...each, type: { kind: 'text' } as const })),
+  }
+  const back = /put the earlier files back and give extract members another name/
+  assert.throws(plan('cleared'), { code: 'STAGING_CORRUPT', hint: back })
+  assert.throws(plan('cleared', retyped), { code: 'SCHEMA_DRIFT', hint: back })
+  assert.throws(plan('kept', retyped), {
+    code: 'SCHEMA_DRIFT',
+    hint: /, or give extract members another name/,
+  })
 })
 
 test('a watermark that lies in the future reads the whole table, and says so', () => {
