@@ -36,15 +36,13 @@ export function columnsOf(facts: ColumnFacts): Column[] {
   const { files, last } = facts
   if (files.length === 0) return last ?? []
   const columns = new Map((last ?? []).map(column => [column.name, withFileColumn(column, kept(column))]))
-  const seen = new Set<string>()
-  // Rows of earlier nights keep what they have in a column that this night's files lack.
-  const keeps = facts.accumulates && facts.policy.dropped === 'ignore'
+  const seen = new Set(files.flatMap(({ names }) => names))
+  const folded = new Set([...seen].map(name => name.toLowerCase()))
   for (const [index, file] of files.entries()) {
     for (const column of columns.values()) if (!file.names.includes(column.name)) lack(column, file)
     for (const name of file.names) {
       const found = typeOf(name, file)
       const column = columns.get(name)
-      seen.add(name)
       if (column) {
         if (file.own) columns.set(name, joined(column, found.type, facts))
         continue
@@ -54,16 +52,22 @@ export function columnsOf(facts: ColumnFacts): Column[] {
     }
   }
   const result = [...columns.values()].filter(
-    ({ name }) => seen.has(name) || facts.quarantine || keeps || isSparse(files, facts),
+    column => seen.has(column.name) || facts.quarantine || keeps(column) || isSparse(files, facts),
   )
   refuseAlike(facts.where, result)
   return result
 
+  /** Whether rows of earlier nights keep what they have in a column that none of this night's files has. */
+  function keeps({ name }: Column): boolean {
+    const isIgnored = facts.accumulates && facts.policy.dropped === 'ignore'
+    return isIgnored && !facts.key.includes(name) && !folded.has(name.toLowerCase())
+  }
+
   function lack(column: Column, file: FileNames): void {
     const policy = facts.policy.dropped
-    const gone = !files.some(({ names }) => names.includes(column.name))
+    const gone = !seen.has(column.name)
     // The plan says it of the table.
-    if (gone && !keeps && policy !== undefined && policy !== 'fail') return
+    if (gone && !keeps(column) && policy !== undefined && policy !== 'fail') return
     if (file.sparse && policy !== 'fail')
       columns.set(column.name, withFileColumn(column, { ...fileColumn(column), optional: true }))
     else if (policy === 'ignore' || policy === 'evolve')

@@ -66,6 +66,12 @@ test('a column that a file lacks: refused, or NULL, or gone with the whole night
   assert.deepEqual(found({ ...ignored, accumulates: false }), [['id', 'BIGINT', false]])
   // Rows of earlier nights have it.
   assert.deepEqual(found(ignored)[1], ['y', 'VARCHAR', true])
+  // The same column in other letters, and a key, are for the plan to weigh.
+  assert.deepEqual(found({ ...ignored, files: [file('a', ['id', 'Y'])] }), [
+    ['id', 'BIGINT', false],
+    ['Y', 'VARCHAR', true],
+  ])
+  assert.deepEqual(found({ ...ignored, files: [file('a', ['y'])] }), [['y', 'VARCHAR', false]])
   assert.throws(
     () => found({ last: [id, y], files: [file('a', ['ID', 'y'])], policy: { added: 'evolve' } }),
     ({ message, hint }: { message: string; hint: string }) =>

@@ -55,3 +55,23 @@ resources: { memory: 300MB, threads: 1 }
       [4, 'd', 8],
     ])
   })
+
+test('with drift.dropped: ignore, a header in other letters is the same columns, and a key is never taken for NULL', async t => {
+  const job = await smallJob(t, 'letters', {
+    'job.yaml': `connections: { in: "file:in", wh: "duckdb:wh.duckdb" }
+extract: { t: { from: in, files: "*.csv", key: id, drift: { dropped: ignore } } }
+load: { t: { to: wh, from: t } }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  const put = (name: string, text: string) => writeFileSync(join(job.folder, 'in', name), text)
+  mkdirSync(join(job.folder, 'in'))
+  put('a.csv', 'id,Amount\n1,5\n')
+  assert.equal((await job.run()).error, undefined)
+  put('b.csv', 'id,amount\n2,6\n')
+  const { error, outcome } = await job.run()
+  assert.equal(error, undefined)
+  assert.equal(outcome.loaded[0]!.inserted, 1)
+  put('c.csv', 'amount\n7\n')
+  assert.match(String((await job.run()).error), /key column id \(.*\) is gone/)
+})
