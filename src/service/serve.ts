@@ -7,6 +7,7 @@ import { collectGarbage } from '../runs/gc.ts'
 import { ask } from '../util/ask.ts'
 import { ServiceAlerts } from './alerts.ts'
 import type { Catalog } from './catalog.ts'
+import { every } from './every.ts'
 import { FileWatch } from './files.ts'
 import { KeptLogs } from './keptLogs.ts'
 import { LogWatch } from './logWatch.ts'
@@ -62,6 +63,8 @@ const HEARTBEAT_MS = 60_000
 const SIZES_MS = 60_000
 /** Milliseconds between two looks at whether the store is whole. */
 const VERIFY_MS = 30_000
+/** It reads the whole store while nothing else goes on: of a large one, less often. */
+const VERIFY_REST = 100
 /** Milliseconds that a heartbeat may take. */
 const BEAT_MS = 5_000
 
@@ -136,7 +139,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   })
   const beats = every(HEARTBEAT_MS, () => beat(options.heartbeat, log))
   const sizes = every(SIZES_MS, async () => kept.look(catalog.jobs.values()))
-  const proofs = every(VERIFY_MS, async () => metadata.database.verify?.())
+  const proofs = every(VERIFY_MS, async () => metadata.database.verify?.(), VERIFY_REST)
   reloads.done()
   while (!signal.aborted) {
     try {
@@ -209,19 +212,4 @@ async function beat(url: string | undefined, log: Logger): Promise<void> {
     ({ ok, status, text }) => ok || refused(`answered ${status} ${text}`.trim()),
     error => refused(errorData(error).message),
   )
-}
-
-function every(period: number, act: () => Promise<void>) {
-  let last = Number.NEGATIVE_INFINITY
-  const done = () => {
-    last = performance.now()
-  }
-  return {
-    done,
-    async maybe() {
-      if (performance.now() - last < period) return
-      done()
-      await act()
-    },
-  }
 }
