@@ -40,12 +40,13 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, shape: RowShape) {
       let at = from
       let count = 1
       let breaks = 0
+      let opened = from
       let fault = ''
       let ended = false
       // At the start of a field.
       row: for (;;) {
         if (block[at] === quote && at < length) {
-          at++
+          opened = at++
           for (;;) {
             if (at >= length) break row
             const byte = block[at]!
@@ -91,7 +92,10 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, shape: RowShape) {
         if (!last) return { rest: from, line }
         fault = 'has a quote that is not closed'
         at = length
-        open = { line, after: breaks - (block[at - 1] === LF || block[at - 1] === CR ? 1 : 0) }
+        open = {
+          line: line + breaksIn(block.toString('latin1', from, opened)),
+          after: breaksIn(block.toString('latin1', opened).trimEnd()),
+        }
       }
       const to = Math.min(at, length)
       if (to > from || shape.fields === 1) {
@@ -105,6 +109,8 @@ export function csvScan(dialect: CsvDialect, sink: RowSink, shape: RowShape) {
     return { rest: length, line, ...(open && { open }) }
   }
 }
+
+const breaksIn = (text: string) => text.match(/\r\n?|\n/g)?.length ?? 0
 
 /** What is wrong with the number of a row's fields; the first row after the header settles whether rows end with a delimiter. */
 export function faultOf(shape: RowShape, count: number, ended: boolean): string {

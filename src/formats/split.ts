@@ -19,7 +19,7 @@ export interface Pass {
   rest: number
   /** Lines begun before it. */
   line: number
-  /** A last row that has no end: the line that it begins in, and how many lines it has after that. Each may be a row. */
+  /** A last field that has no end: the line that it begins in, and how many lines it has after that. Each may be a row. */
   open?: { line: number; after: number }
 }
 
@@ -56,6 +56,9 @@ export async function splitRows(
     throw badFile(
       where,
       `line ${open.line} has a quote that is not closed at the end of the file: ${counted(open.after, 'line')} after it may be rows`,
+      undefined,
+      'DECODE_FAILED',
+      'If it stands for itself, as in 3" of rain, and no field is quoted, write quote: "" in this extract; else get the file again, or set on_bad_file: quarantine.',
     )
 }
 

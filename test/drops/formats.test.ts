@@ -290,6 +290,37 @@ test('a quote that is open at the end of a file is a bad row of its last line, a
   )
 })
 
+test('lines that may be rows are those of the field that is open, but for blank ones at the end', async () => {
+  const dialect: CsvDialect = { delimiter: ',', quote: '"', escape: '' }
+  const split = async (text: string) => {
+    const bad: [string, number][] = []
+    const sink = {
+      row: () => {},
+      bad: (raw: string, at: number) => void bad.push([raw, at]),
+      reserve: async () => {},
+    }
+    async function* whole() {
+      yield Buffer.from(text)
+    }
+    await splitRows('x', whole(), sink, csvScan(dialect, sink, { fields: 2, header: false }), 1e6)
+    return bad
+  }
+  for (const text of ['9,"a\nb","c', '9,"x\n\n', '9,"x\r\n \r\n', '9,"x\r\r', '"\n\n\n'])
+    assert.deepEqual(await split(`1,2\n${text}`), [[text, 2]], text)
+  for (const [text, line] of [
+    ['9,"a\nb","c\n2,3\n', 3],
+    ['9,"x\n\n2,3', 2],
+  ] as const)
+    await assert.rejects(split(`1,2\n${text}`), (error: Error & { hint?: string }) => {
+      assert.match(
+        error.message,
+        new RegExp(`^x: line ${line} has a quote .*: \\d lines? after it may be rows`),
+      )
+      assert.match(error.hint!, /quote: ""/)
+      return true
+    })
+})
+
 function zipOf(files: Record<string, string>): Buffer {
   const script = `import sys,zipfile,json,io
 files=json.load(sys.stdin); out=io.BytesIO(); z=zipfile.ZipFile(out,'w',zipfile.ZIP_DEFLATED)
