@@ -46,7 +46,23 @@ export function read(handler: Handler, asked: Asked): Promise<string[][]> {
   return serving(handler, origin => readFrom(`${origin}/v1`, asked))
 }
 
-/** The same from a server that is there. */
+/** The ids that are read, and what people are told. */
+export async function told(
+  handler: Handler,
+  extract: object,
+  asked: Partial<Asked> = {},
+): Promise<{ rows: string[]; notes: string[] }> {
+  const notes: string[] = []
+  const rows = await read(handler, {
+    schema: { id: 'BIGINT' },
+    extract,
+    note: text => notes.push(text),
+    ...asked,
+  })
+  return { rows: rows.flat(), notes }
+}
+
+/** {@link read} from a server that is there. */
 export async function readFrom(
   url: string,
   { schema, extract, config, policies = {}, since, limit = 1, key = [], chunk, note }: Asked,
