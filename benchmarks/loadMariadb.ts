@@ -50,7 +50,14 @@ export async function mariadbContest(database: FreshDatabase, ready: Ready): Pro
         await target.abandon(id.loadId)
         return stage
       }
-      const request = { ...id, run: 'once', runAt: new Date(), loads: [load], syncPoints: [] }
+      const request = {
+        ...id,
+        run: 'once',
+        runAt: new Date(),
+        loads: [load],
+        tables: [load.table],
+        syncPoints: [],
+      }
       return stage + (await timed(() => target.commit(request, signal)))
     } finally {
       await target.close()

@@ -132,6 +132,8 @@ export interface LoadCommit {
   /** The run's own time: where a version of a row begins or ends that has no `newer` column. */
   runAt: Date
   loads: StagedLoad[]
+  /** All tables that the job loads into the target, in whatever commit. */
+  tables: string[]
   syncPoints: SyncPoint[]
 }
 

@@ -213,7 +213,8 @@ async function loadBatches(
       failed.push(...verifications.filter(({ wrong }) => wrong.rows > 0))
       refuseDiffering(verifications)
     }
-    const commits = { loadId, job: spec.job, run, runAt, loads, syncPoints }
+    const tables = spec.loads.filter(({ to }) => to === loads[0]?.to).map(({ table }) => table)
+    const commits = { loadId, job: spec.job, run, runAt, loads, tables, syncPoints }
     const result = await commit(target, commits, check, signal)
     return { ...result, verifications: result.repeated ? verifiedEarlier(shares) : verifications }
   } finally {

@@ -41,8 +41,8 @@ export async function inspect(
   file: Taken,
   values?: ValueReader,
 ): Promise<FileNames | undefined> {
+  // Made where something is to be put there: for ten thousand small files it would cost more than reading them.
   const folder = join(means.folder, randomUUID())
-  mkdirSync(folder)
   const { duck, store } = means
   let found: FileNames | undefined
   const add = (names: string[], own?: Record<string, string>, sparse = false) => {
@@ -55,6 +55,7 @@ export async function inspect(
       const { where, name, format } = member
       if (format === 'parquet' || format === 'arrow') {
         const path = await member.path()
+        mkdirSync(folder, { recursive: true })
         const paths =
           format === 'arrow' ? arrowParquet(where, path, folder) : readablePaths(duck, where, path, folder)
         for await (const each of paths) {

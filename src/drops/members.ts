@@ -1,4 +1,5 @@
 import { createWriteStream } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { type Format, formatByName } from '../formats/byName.ts'
@@ -32,6 +33,7 @@ export async function* membersOf(
   const compression = options.compression === 'auto' ? compressionOf(file.name) : options.compression
   const stored = async (name: string, content: AsyncGenerator<Buffer>) => {
     const path = join(folder, name)
+    await mkdir(folder, { recursive: true })
     await pipeline(content, createWriteStream(path))
     return path
   }

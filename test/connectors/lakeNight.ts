@@ -80,6 +80,7 @@ export const commitOf = (loadId: string, loads: StagedLoad[], job = 'j'): LoadCo
   run: loadId,
   runAt: new Date('2026-01-31T02:00:00Z'),
   loads,
+  tables: loads.map(({ table }) => table),
   syncPoints: [{ extract: 'members', value: `at ${loadId}`, run: loadId }],
 })
 

@@ -239,7 +239,8 @@ export class DuckdbTarget implements Target {
     // A statement that changes rows answers with their number.
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
     const tables = this.tables(loadId, load, (await this.table(load.table))!)
-    const counts = await applyLoad(load, runAt, tables, executor, !existing)
+    const end = await applyLoad(load, runAt, tables, executor, !existing)
+    const counts = await end()
     if (existing) return counts
     for (const { columns, unique } of load.made?.indexes ?? []) {
       const name = quoteName([split(load.table)[1], ...columns, 'idx'].join('_'))

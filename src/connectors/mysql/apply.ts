@@ -1,6 +1,7 @@
 import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
 import { endColumn, leavesOlder } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
+import type { Referring } from '../sql/cascades.ts'
 import {
   deletedSql,
   deleteSql,
@@ -22,59 +23,63 @@ export interface ApplyContext {
   signal: AbortSignal
   /** Done after rows are taken away and before any comes. */
   between?: () => Promise<void>
-  /** Lines of what follows the rows that are about to be deleted, where foreign keys can; `gone` gives SQL of their columns. */
-  cascade?(gone: (columns: string[]) => string): Promise<string[]>
+  /** What refers to the table by foreign keys, where they are heeded. */
+  referring?: Referring
 }
 
 /**
  * Makes a staged load true, inside the transaction. Rows go first, since a new row may have a unique value of one
  * that goes. Every mode but scd2 is the same three statements: `replace` and `partition` touch only rows that differ, so that
  * foreign keys on rows that stay, counters, triggers, grants and comments all outlive the load, and an equal row is
- * not written. Fails with GUARD_STOPPED where the staged rows are all and too many would go.
+ * not written. Rows that others still refer to go with what is given, which tells the counts. Fails with GUARD_STOPPED where the
+ * staged rows are all and too many would go.
  */
 export async function applyLoad(
   session: Session,
   load: StagedLoad,
   tables: LoadTables,
-  { where, runAt, signal, between, cascade }: ApplyContext,
-): Promise<LoadCounts> {
+  { where, runAt, signal, between, referring }: ApplyContext,
+): Promise<() => Promise<LoadCounts>> {
   const count = async (from: string) => {
     const [row] = await ask(session, `SELECT COUNT(*) AS n FROM ${from}`, signal)
     return Number(row!.n)
   }
   const run = async (sql: string | undefined) => (sql ? change(session, where, sql, signal) : 0)
   const staged = await count(tables.staging)
-  const result = async (
-    inserted: number,
-    updated: number,
-    deleted: number,
-    revived = 0,
-  ): Promise<LoadCounts> => {
+  const result = async (inserted: number, updated: number, revived = 0) => {
     const rest = staged - inserted - updated
     const older = rest > 0 && leavesOlder(load) ? (await count(olderRows(load, tables))) - revived : 0
-    const counts = { table: load.table, inserted, updated, deleted, unchanged: rest - older, older }
-    return { ...counts, ...(cascades.length > 0 && { cascades }) }
+    return async (): Promise<LoadCounts> => {
+      await last?.()
+      const counts = { table: load.table, inserted, updated, deleted, unchanged: rest - older, older }
+      return { ...counts, ...(cascades.length > 0 && { cascades }) }
+    }
   }
   const [any] = await ask(session, `SELECT 1 AS one FROM ${tables.target} LIMIT 1`, signal)
   // A change set without a key that is not whole has no row: the table holds them all.
-  const remove = any && (load.whole || load.key.length > 0) && deleteSql(load, tables, runAt)
+  const removal = any && (load.whole || load.key.length > 0) && deleteSql(load, tables, runAt)
   let deleted = 0
   let cascades: string[] = []
-  if (remove) {
+  let last: (() => Promise<void>) | undefined
+  if (removal) {
     const gone = deletedSql(load, tables)
-    if (gone) cascades = (await cascade?.(gone)) ?? []
     const end = endColumn(load)
     const live = end === undefined ? '' : ` WHERE ${identifier(end)} IS NULL`
     const before = load.whole ? await count(tables.target + live) : 0
-    deleted = await run(remove)
-    // Without a key nobody can tell which rows are new: only how many fewer there are.
-    const lost = load.key.length > 0 ? deleted : Math.max(0, before - staged)
-    if (load.whole) tooManyDeletes(where, load.guard.maxDeleteShare, lost, before)
+    const remove = async () => {
+      if (gone) cascades = (await referring?.lines(gone)) ?? []
+      deleted = await run(removal)
+      // Without a key nobody can tell which rows are new: only how many fewer there are.
+      const lost = load.key.length > 0 ? deleted : Math.max(0, before - staged)
+      if (load.whole) tooManyDeletes(where, load.guard.maxDeleteShare, lost, before)
+    }
+    if (gone && load.key.length > 0 && (await referring?.holds(gone))) last = remove
+    else await remove()
   }
   await between?.()
   if (load.mode === 'scd2' && !any) {
     const inserted = await run(firstVersionsSql(load, tables, runAt))
-    return result(inserted, 0, deleted)
+    return result(inserted, 0)
   }
   if (load.mode === 'scd2') {
     const history = scd2Sql(load, tables, runAt)
@@ -84,11 +89,11 @@ export async function applyLoad(
     const inserted = await run(history.insert)
     await run(history.placed)
     await run(history.close)
-    return result(inserted, updated, deleted)
+    return result(inserted, updated)
   }
   const keyed = any && load.key.length > 0
   const updated = keyed ? await run(updateSql(load, tables)) : 0
   const revived = keyed ? await run(reviveSql(load, tables)) : 0
   const inserted = await run(insertSql(load, tables, !any))
-  return result(inserted, updated + revived, deleted, revived)
+  return result(inserted, updated + revived, revived)
 }

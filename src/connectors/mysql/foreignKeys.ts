@@ -11,12 +11,23 @@ export interface ForeignKey {
   child: { name: string; loaded: boolean; sql: string }
   parent: ForeignKey['child']
   constraint: string
+  /** What the server does where a row that is referred to is deleted. */
+  rule: string
   columns: string[]
   to: string[]
 }
 
 /** The foreign keys that the tables of loads have, or that refer to them. */
 export async function foreignKeysOf(session: TargetSession, loads: PlannedLoad[]): Promise<ForeignKey[]> {
+  const keys = await allForeignKeys(
+    session,
+    loads.map(({ table }) => table),
+  )
+  return keys.filter(({ child, parent }) => child.loaded || parent.loaded)
+}
+
+/** All foreign keys that the server shows us; `loaded`: the tables that count as loaded. */
+export async function allForeignKeys(session: TargetSession, loaded: string[]): Promise<ForeignKey[]> {
   const [here] = await session.rows<{ name: string | null; folds: number }>(
     'SELECT DATABASE() AS name, @@lower_case_table_names <> 0 AS folds',
   )
@@ -25,38 +36,43 @@ export async function foreignKeysOf(session: TargetSession, loads: PlannedLoad[]
     return Number(here!.folds) === 1 ? id.toLowerCase() : id
   }
   const tables = new Map(
-    loads.map(({ table }) => {
+    loaded.map(table => {
       const [database, name] = splitTable(session.placeOf(table))
       return [name === undefined ? idOf(here!.name, database!) : idOf(database!, name), table]
     }),
   )
   const rows = await session.rows<
-    Record<'schema' | 'child' | 'name' | 'column' | 'parent_schema' | 'parent' | 'parent_column', string>
+    Record<
+      'schema' | 'child' | 'name' | 'rule' | 'column' | 'parent_schema' | 'parent' | 'parent_column',
+      string
+    >
   >(
-    `SELECT table_schema AS \`schema\`, table_name AS child, constraint_name AS name, column_name AS \`column\`,
-       referenced_table_schema AS parent_schema, referenced_table_name AS parent, referenced_column_name AS parent_column
-     FROM information_schema.key_column_usage WHERE referenced_table_name IS NOT NULL
-     ORDER BY table_schema, table_name, constraint_name, ordinal_position`,
+    `SELECT u.table_schema AS \`schema\`, u.table_name AS child, u.constraint_name AS name, u.column_name AS \`column\`, r.delete_rule AS rule,
+       u.referenced_table_schema AS parent_schema, u.referenced_table_name AS parent, u.referenced_column_name AS parent_column
+     FROM information_schema.key_column_usage AS u LEFT JOIN information_schema.referential_constraints AS r
+       ON r.constraint_schema = u.constraint_schema AND r.table_name = u.table_name AND r.constraint_name = u.constraint_name
+     WHERE u.referenced_table_name IS NOT NULL
+     ORDER BY u.table_schema, u.table_name, u.constraint_name, u.ordinal_position`,
   )
   const named = (schema: string, table: string) => {
-    const loaded = tables.get(idOf(schema, table))
+    const own = tables.get(idOf(schema, table))
     return {
-      name: loaded ?? `${schema}.${table}`,
-      loaded: loaded !== undefined,
+      name: own ?? `${schema}.${table}`,
+      loaded: own !== undefined,
       sql: `${identifier(schema)}.${identifier(table)}`,
     }
   }
   const groups = Map.groupBy(rows, ({ schema, child, name }) => JSON.stringify([schema, child, name]))
-  return [...groups.values()].flatMap(columns => {
-    const [{ schema, child, parent_schema, parent }] = columns as [(typeof columns)[0]]
-    const key = {
+  return [...groups.values()].map(columns => {
+    const [{ schema, child, name, rule, parent_schema, parent }] = columns as [(typeof columns)[0]]
+    return {
       child: named(schema, child),
       parent: named(parent_schema, parent),
-      constraint: columns[0]!.name,
+      constraint: name,
+      rule,
       columns: columns.map(({ column }) => column),
       to: columns.map(({ parent_column }) => parent_column),
     }
-    return key.child.loaded || key.parent.loaded ? [key] : []
   })
 }
 

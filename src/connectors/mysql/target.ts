@@ -12,18 +12,25 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
-import { countRewritten } from '../sql/cascades.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
-import { cascade } from './cascades.ts'
+import { referringTo } from './cascades.ts'
 import { primaryKey } from './catalog.ts'
 import type { LoadTables } from './changes.ts'
 import { clashOf, hasCode, isDuplicate } from './clash.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { fittingOf } from './fitting.ts'
-import { bound, checkedLate, foreignKeysOf, referencesIn, refersToItself } from './foreignKeys.ts'
+import {
+  allForeignKeys,
+  bound,
+  checkedLate,
+  type ForeignKey,
+  foreignKeysOf,
+  referencesIn,
+  refersToItself,
+} from './foreignKeys.ts'
 import { exactCollation } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
 import { fillMade, noteMade, refuseMade, settleMade } from './publish.ts'
@@ -296,20 +303,25 @@ export class MysqlTarget implements Target {
         now: literal(time!.now!),
       }
     }
-    const rewritten = new Map<string, number>()
-    const facts = { name: this.name, loads, keys: foreign, tablesOf }
-    const cascadeOf = (load: StagedLoad) => (gone: (columns: string[]) => string) =>
-      cascade(session, load, facts, { gone, rewritten }, signal)
+    let every: Promise<ForeignKey[]> | undefined
+    const keys = () => (every ??= allForeignKeys(this.session, commit.tables))
     const apply: Apply = async (load, between) => {
       const where = `${this.name}.${load.table}`
       // Whoever alters it waits from here on until the transaction has ended.
       await ask(session, `SELECT 1 AS one FROM ${this.session.quoted(load.table)} LIMIT 1`, signal)
-      // Nothing follows what is deleted unchecked.
-      const means = { where, runAt, signal, between, ...(!late && { cascade: cascadeOf(load) }) }
-      const done = await applyLoad(session, load, await tablesOf(load), means)
-      const count = countRewritten(done, rewritten.get(load.table))
-      const rows = await noteStanding(this.session, load, count, commit, sql => run_(sql, where))
-      return { ...count, rows }
+      const end = await applyLoad(session, load, await tablesOf(load), {
+        where,
+        runAt,
+        signal,
+        between,
+        // Nothing follows what is deleted unchecked.
+        ...(!late && { referring: referringTo(session, load, { name: this.name, loads, keys }, signal) }),
+      })
+      return async () => {
+        const count = await end()
+        const rows = await noteStanding(this.session, load, count, commit, sql => run_(sql, where))
+        return { ...count, rows }
+      }
     }
     const counts = late
       ? await checkedLate(session, this.name, foreign, signal, () => applyInOrder(loads, [], apply))

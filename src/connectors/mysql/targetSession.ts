@@ -50,8 +50,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 const NEEDS_KEY = [1173, 3750]
 /** A value that a unique index has already. */
 export const DUPLICATE = 1062
-/** What a trigger says by itself. */
-const SIGNAL = 1644
+/** The state of what a trigger says by itself; its number may be any. */
+const SIGNAL = '45000'
 
 /** Of single failures, before those of their codes. */
 const HINT_OF: Record<number, string> = {
@@ -74,8 +74,12 @@ function codes<Meaning>(meaning: Meaning, ...errnos: number[]): Record<number, M
 /** A failure of a load's statement with the code that its errno means; `where` names the target or its table. */
 export function loadError(thrown: unknown, where: string): unknown {
   const cause = thrown instanceof EngineError ? thrown.cause : thrown
-  const { errno, message } = (cause ?? {}) as { errno?: number; message?: string }
-  if (errno === SIGNAL) return refusedByCode(where, message!, cause)
+  const { errno, message, sqlState } = (cause ?? {}) as {
+    errno?: number
+    message?: string
+    sqlState?: string
+  }
+  if (sqlState === SIGNAL) return refusedByCode(where, message!, cause)
   const code = errno === undefined ? undefined : BY_ERRNO[errno]
   if (!code)
     return thrown instanceof EngineError && thrown.code === 'SQL_FAILED'

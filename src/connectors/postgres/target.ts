@@ -15,13 +15,12 @@ import type { TableChanges, TableStanding, Target } from '../../../engine/contra
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
-import { countRewritten } from '../sql/cascades.ts'
 import type { LoadTables } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { applyInOrder } from '../sql/references.ts'
 import { changesNothing, checkIdentity } from '../sql/standing.ts'
 import { StagedAhead } from './ahead.ts'
-import { cascade } from './cascades.ts'
+import { referringTo } from './cascades.ts'
 import { type Access, quoteTable } from './connect.ts'
 import { describeTable } from './describe.ts'
 import { fittingOf } from './fitting.ts'
@@ -236,11 +235,10 @@ export class PostgresTarget implements Target {
     const { references, deferrable } = await referencesOf(this.session, touched)
     if (deferrable) await query('SET CONSTRAINTS ALL DEFERRED')
     const helps = 'make one of their foreign keys DEFERRABLE: it is then checked at the end of the load.'
-    const rewritten = new Map<string, number>()
     const changed = await applyInOrder(
       touched,
       references,
-      (load, between) => this.apply(load, commit, signal, rewritten, between),
+      (load, between) => this.apply(load, commit, signal, between),
       helps,
     )
     if (deferrable) await query('SET CONSTRAINTS ALL IMMEDIATE')
@@ -267,9 +265,8 @@ export class PostgresTarget implements Target {
     planned: StagedLoad,
     commit: LoadCommit,
     signal: AbortSignal,
-    rewritten: Map<string, number>,
     between?: () => Promise<void>,
-  ): Promise<LoadCounts> {
+  ): Promise<() => Promise<LoadCounts>> {
     const load = await this.keyed(planned, signal)
     const where = `${this.name}.${load.table}`
     const query = (sql: string) => this.session.query(sql, [], signal, where)
@@ -281,7 +278,8 @@ export class PostgresTarget implements Target {
     const adoptable = created && this.adoptable.get(staging)
     if (adoptable) {
       await between?.()
-      return this.adopt(load, staging, commit, adoptable, signal)
+      const counts = await this.adopt(load, staging, commit, adoptable, signal)
+      return async () => counts
     }
     if (created) await createTable(this.session, load, signal)
     const columns = await targetColumns(this.session, load.table)
@@ -297,22 +295,24 @@ export class PostgresTarget implements Target {
     const executor: Executor = {
       change: async sql => (await query(sql)).count,
       count: async sql => Object.values((await query(sql)).rows[0]!).map(Number),
-      cascade: gone => cascade(this.session, load, commit, this.touched(commit), { gone, rewritten }),
+      referring: referringTo(this.session, load, commit),
     }
     if (!created) {
       await refuseLong(this.session, load, columns, staging, where)
       await ensurePartitions(load, tables, query)
     }
-    const done = await applyLoad(load, commit.runAt, tables, executor, created, between)
-    const counts = countRewritten(done, rewritten.get(load.table))
+    const end = await applyLoad(load, commit.runAt, tables, executor, created, between)
     await dropOldPartitions(load, commit.runAt, tables, query)
     if (created) {
       await finishTable(this.session, load, where, signal)
       // The planner knows nothing of a table that autovacuum has not seen yet.
       await query(`ANALYZE ${target}`)
     }
-    const rows = await noteStanding(this.session, load, counts, commit, signal)
-    return { ...counts, rows, ...(created && { created }) }
+    return async () => {
+      const counts = await end()
+      const rows = await noteStanding(this.session, load, counts, commit, signal)
+      return { ...counts, rows, ...(created && { created }) }
+    }
   }
 
   /** What is staged becomes the table: all its rows are new, and none is written twice. */

@@ -1,6 +1,7 @@
 import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
 import { leavesOlder } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
+import type { Referring } from './cascades.ts'
 import { deleteSql, liveSql } from './deletes.ts'
 import { type LoadTables, olderSql, sameKey } from './dialect.ts'
 import { insertSql, reviveSql, updateSql } from './merge.ts'
@@ -12,14 +13,15 @@ export interface Executor {
   change(sql: string): Promise<number>
   /** The numbers of a query's one row, by position; its columns have names of their own. */
   count(sql: string): Promise<number[]>
-  /** Lines of what follows the rows that are about to be deleted, where foreign keys can; `gone` gives SQL of their columns. */
-  cascade?(gone: (columns: string[]) => string): Promise<string[]>
+  /** What refers to the table by foreign keys, where the server acts on rows by them. */
+  referring?: Referring
 }
 
 /**
  * Makes a table what its load says, from the staged rows and keys: every statement of every mode, in order. `created`:
- * the table holds no row yet. `between` is done after rows are taken away and before any comes. Fails with GUARD_STOPPED before anything is changed where a whole data set would take
- * away too many of the target's rows.
+ * the table holds no row yet. `between` is done after rows are taken away and before any comes; rows that others still refer to
+ * go with what is given, which tells the counts. Fails with GUARD_STOPPED before anything is changed where a whole data set would
+ * take away too many of the target's rows.
  */
 export async function applyLoad(
   load: StagedLoad,
@@ -28,7 +30,7 @@ export async function applyLoad(
   run: Executor,
   created = false,
   between?: () => Promise<void>,
-): Promise<LoadCounts> {
+): Promise<() => Promise<LoadCounts>> {
   const change = (sql: string | undefined) => (sql ? run.change(sql) : Promise.resolve(0))
   const count = async (sql: string) => (await run.count(sql))[0]!
   const rows = await count(`SELECT count(*) FROM ${tables.staging} AS s`)
@@ -36,17 +38,16 @@ export async function applyLoad(
   const empty = created || (await count(one)) === 0
   const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0, older: 0 }
   let cascades: string[] = []
-  const cascade = async (where: string) => {
-    const { target, dialect } = tables
-    const list = (columns: string[]) => columns.map(name => `t.${dialect.quote(name)}`).join(', ')
-    const lines = await run.cascade?.(columns => `SELECT ${list(columns)} FROM ${target} AS t WHERE ${where}`)
-    cascades = lines ?? []
+  const goneRows = (where: string) => (columns: string[]) => {
+    const list = columns.map(name => `t.${tables.dialect.quote(name)}`)
+    return `SELECT ${list.join(', ')} FROM ${tables.target} AS t WHERE ${where}`
   }
+  let last: (() => Promise<void>) | undefined
   let revived = 0
   if (load.key.length === 0) await between?.()
   // A change set without a key that is not whole has no row: the table holds them all.
   if (load.key.length === 0 && load.whole) {
-    if (!empty) await cascade('TRUE')
+    if (!empty) cascades = (await run.referring?.lines(goneRows('TRUE'))) ?? []
     Object.assign(counts, await exchange(load, rows, tables, run))
   } else if (load.key.length > 0) {
     const gone = empty ? undefined : deleteSql(load, tables, runAt)
@@ -55,8 +56,13 @@ export async function applyLoad(
         const there = await count(`SELECT count(*) FROM ${tables.target} AS t WHERE ${liveSql(load, tables)}`)
         tooManyDeletes(tables.where, load.guard.maxDeleteShare, await count(gone.count), there)
       }
-      if (gone.removed !== undefined) await cascade(gone.removed)
-      counts.deleted = await change(gone.change)
+      const removed = gone.removed === undefined ? undefined : goneRows(gone.removed)
+      const remove = async () => {
+        if (removed) cascades = (await run.referring?.lines(removed)) ?? []
+        counts.deleted = await change(gone.change)
+      }
+      if (removed && (await run.referring?.holds(removed))) last = remove
+      else await remove()
     }
     await between?.()
     if (load.mode === 'scd2' && empty) counts.inserted = await change(firstVersionsSql(load, tables, runAt))
@@ -81,10 +87,9 @@ export async function applyLoad(
       (await count(
         `SELECT count(*) FROM ${tables.target} AS t JOIN ${tables.staging} AS s ON ${sameKey(load, tables)} WHERE ${olderSql(load, tables)}`,
       ))
-  return {
-    ...counts,
-    unchanged: unchanged - counts.older,
-    ...(cascades.length > 0 && { cascades }),
+  return async () => {
+    await last?.()
+    return { ...counts, unchanged: unchanged - counts.older, ...(cascades.length > 0 && { cascades }) }
   }
 }
 

@@ -1,90 +1,124 @@
-import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 
-/** A foreign key by which the server deletes rows, or gives them other values, where those that they refer to are deleted. */
-export interface Cascade {
+/** SQL of columns of the rows of a table that are about to be deleted. */
+export type GoneRows = (columns: string[]) => string
+
+/** A foreign key that refers to a table. */
+export interface ReferringKey {
   constraint: string
-  action: 'CASCADE' | 'SET NULL' | 'SET DEFAULT'
+  /** What the server does where a row that is referred to is deleted; absent: it refuses. */
+  action?: 'CASCADE' | 'SET NULL' | 'SET DEFAULT'
   /** The table whose rows refer, as SQL and for people; its columns, and those that they refer to. */
   table: string
   name: string
   columns: string[]
   to: string[]
+  /** Whether the job loads the table: in this commit, or in another. */
+  loaded?: 'here' | 'elsewhere'
+  /** Whether the table refers to itself. */
+  own: boolean
   /** We may not count its rows. */
   unreadable?: boolean
-  /** Of a table that the same commit loads. */
-  loaded?: {
-    load: StagedLoad
-    /** Condition on a row `t` of it: the load brings and takes it not, so that it is to stay as it is. */
-    stays: string
-    /** The table's own key, where it refers to itself. */
-    own?: string[]
-  }
 }
 
-/** How a connector asks for what follows. `gone` gives SQL of columns of the rows that are about to be deleted. */
-export interface CascadeSql {
+/** How a connector asks for what follows. */
+export interface ReferringSql {
   quote(name: string): string
-  gone(columns: string[]): string
-  count(sql: string): Promise<number>
-  /** By tables of loads: rows that the server deletes, and that their own load, whose turn is later, brings anew. */
-  rewritten: Map<string, number>
+  /** The foreign keys that refer to a table, as SQL; by default to the load's. */
+  keysTo(table?: string): Promise<ReferringKey[]>
+  /** The number `n` of a query; undefined where we may not read what it counts. */
+  count(sql: string): Promise<number | undefined>
 }
 
-/**
- * Rows of other tables that the server changes by itself where rows of `parent` are deleted, a line for each foreign key. Fails with
- * CONSTRAINT_VIOLATED where the same commit loads such a table, and its data set has the rows as they were.
- */
-export async function cascadeLines(
-  parent: string,
-  cascades: Cascade[],
-  { quote, gone, count, rewritten }: CascadeSql,
-): Promise<string[]> {
-  const lines: string[] = []
-  for (const { constraint, action, table, name, columns, to, unreadable, loaded } of cascades) {
-    const list = (names: string[]) => names.map(column => `t.${quote(column)}`).join(', ')
-    const all = `SELECT count(*) AS n FROM ${table} AS t WHERE (${list(columns)}) IN (${gone(to)})`
-    const kept = loaded?.own ? ` AND (${list(loaded.own)}) NOT IN (${gone(loaded.own)})` : ''
-    const rows = unreadable ? undefined : await count(loaded ? `${all} AND ${loaded.stays}${kept}` : all)
-    if (rows === 0) {
-      if (loaded && !loaded.own && action === 'CASCADE' && loaded.load.key.length > 0)
-        rewritten.set(loaded.load.table, (rewritten.get(loaded.load.table) ?? 0) + (await count(all)))
-      continue
-    }
-    const by = `by ${constraint} (ON DELETE ${action})`
-    const values = columns.join(', ')
-    if (!loaded || rows === undefined) {
+/** What refers, by foreign keys, to the rows of a loaded table that are about to be deleted. */
+export class Referring {
+  private readonly load: StagedLoad
+  /** The table, for people. */
+  private readonly name: string
+  private readonly sql: ReferringSql
+
+  constructor(load: StagedLoad, name: string, sql: ReferringSql) {
+    this.load = load
+    this.name = name
+    this.sql = sql
+  }
+
+  /** Whether rows of tables that the job loads refer to these: they may be brought up to date yet, and these go last. */
+  async holds(gone: GoneRows): Promise<boolean> {
+    for await (const { key, rows } of this.following(gone)) if (key.loaded && rows) return true
+    return false
+  }
+
+  /**
+   * Rows of other tables that the server deletes or changes by itself, a line for each foreign key. Fails with CONSTRAINT_VIOLATED
+   * where they are of a table that the job loads: its other loads would not know.
+   */
+  async lines(gone: GoneRows): Promise<string[]> {
+    const lines: string[] = []
+    for await (const { key, rows, parent, again } of this.following(gone)) {
+      const { constraint, action, name, columns } = key
+      if (!action) continue
+      const by = `by ${constraint} (ON DELETE ${action})`
+      const values = columns.join(', ')
+      if (again) {
+        lines.push(`rows of ${name} that follow these, ${by}, were not counted`)
+        continue
+      }
+      if (key.loaded && rows !== undefined) {
+        const change = action === 'CASCADE' ? 'would delete them' : `would change their ${values}`
+        throw new EngineError(
+          'CONSTRAINT_VIOLATED',
+          `${name}: ${counted(rows, 'row')} still ${rows === 1 ? 'refers' : 'refer'} (${values}) to rows that ${parent} has no more, and the server ${change} ${by}`,
+          { hint: this.hint(key) },
+        )
+      }
       const what = rows === undefined ? 'rows that we may not count' : counted(rows, 'row')
       const change = action === 'CASCADE' ? 'deleted' : `given other values in ${values}`
       lines.push(
         `${what} of ${name} that referred to its deleted rows ${rows === 1 ? 'was' : 'were'} ${change}, ${by}`,
       )
-      continue
     }
-    const change = action === 'CASCADE' ? 'would delete them' : `would change their ${values}`
-    throw new EngineError(
-      'CONSTRAINT_VIOLATED',
-      `${name}: ${counted(rows, 'row')} of its data set still ${rows === 1 ? 'refers' : 'refer'} (${values}) to rows that ${parent} has no more, and the server ${change} ${by}`,
-      {
-        hint: `Nothing was loaded. Correct or leave out these rows of ${name}; or keep the rows of ${parent} with deletes: soft or deletes: ignore.`,
-      },
-    )
+    return lines
   }
-  return lines
-}
 
-/** Condition on a row of a load's table that is to stay as it is; `isStaged`: that the load brings it. */
-export function staysSql(load: StagedLoad, isStaged: string): string {
-  // A history's earlier versions are in no data set.
-  if (load.mode === 'scd2') return 'TRUE'
-  // Without a key all rows are exchanged.
-  return load.key.length === 0 ? 'FALSE' : `NOT (${isStaged})`
-}
+  private hint({ name, constraint, loaded }: ReferringKey): string {
+    const keeps =
+      this.load.mode === 'merge' ? 'deletes: soft or deletes: keep' : 'mode: merge and deletes: soft'
+    return `Nothing was loaded. Correct or leave out these rows of ${name}${loaded === 'here' ? '' : `, or have it loaded before ${this.name}`}; or keep the rows of ${this.name} with ${keeps}; or drop ${constraint}.`
+  }
 
-/** What a load did, where some of its rows were deleted by a cascade of the same commit, and are new only to the table. */
-export const countRewritten = (counts: LoadCounts, rows = 0): LoadCounts => ({
-  ...counts,
-  inserted: counts.inserted - rows,
-  updated: counts.updated + rows,
-})
+  /** Foreign keys with the rows, at least one, that refer to rows which are gone, or go with them: level by level. */
+  private async *following(
+    gone: GoneRows,
+    { table, name: parent }: { table?: string; name: string } = { name: this.name },
+    seen: string[] = [],
+  ): AsyncGenerator<{ key: ReferringKey; rows: number | undefined; parent: string; again?: true }> {
+    const { quote, keysTo, count } = this.sql
+    const keys = await keysTo(table)
+    if (keys.length === 0 || (await count(`SELECT count(*) AS n FROM (${gone(keys[0]!.to)}) AS gone`)) === 0)
+      return
+    const list = (names: string[]) => names.map(column => `t.${quote(column)}`).join(', ')
+    for (const key of keys) {
+      const refers = `(${list(key.columns)}) IN (${gone(key.to)})`
+      const all = `SELECT count(*) AS n FROM ${key.table} AS t WHERE ${refers}${this.stays(key, gone, seen)}`
+      const rows = key.unreadable ? undefined : await count(all)
+      if (rows === 0) continue
+      const again = seen.includes(key.constraint)
+      yield { key, rows, parent, ...(again && { again }) }
+      if (again || rows === undefined || key.loaded || key.action !== 'CASCADE') continue
+      const next: GoneRows = columns => `SELECT ${list(columns)} FROM ${key.table} AS t WHERE ${refers}`
+      yield* this.following(next, key, [...seen, key.constraint])
+    }
+  }
+
+  /** Condition on a row `t` that refers: it is not itself about to be deleted. */
+  private stays({ own }: ReferringKey, gone: GoneRows, seen: string[]): string {
+    if (!own || seen.length > 0) return ''
+    const { key } = this.load
+    // Without a key all rows are exchanged.
+    if (key.length === 0) return ' AND FALSE'
+    return ` AND (${key.map(column => `t.${this.sql.quote(column)}`).join(', ')}) NOT IN (${gone(key)})`
+  }
+}

@@ -29,12 +29,16 @@ export function parentsFirst(
   }
 }
 
-/** Applies a load; what it takes away goes before `between`, what it brings comes after. */
-export type Apply = (load: StagedLoad, between?: () => Promise<void>) => Promise<LoadCounts>
+/**
+ * Applies a load; what it takes away goes before `between`, what it brings comes after. What rows of other tables still refer to
+ * may go as late as with what it gives, which is called once all loads have brought theirs.
+ */
+export type Apply = (load: StagedLoad, between?: () => Promise<void>) => Promise<() => Promise<LoadCounts>>
 
 /**
  * Applies the loads of a commit so that no foreign key between their tables is broken: what is gone leaves children
- * first, what is new comes parents first. `helps` says what to do about a circle that the server checks row by row.
+ * first, what is new comes parents first, and what was referred to until then goes at the end, children first again. `helps`
+ * says what to do about a circle that the server checks row by row.
  */
 export async function applyInOrder(
   loads: StagedLoad[],
@@ -42,19 +46,24 @@ export async function applyInOrder(
   apply: Apply,
   helps = '',
 ): Promise<LoadCounts[]> {
-  const counts: LoadCounts[] = []
-  if (references.length === 0) {
-    for (const load of loads) counts.push(await apply(load))
+  const ends: (() => Promise<LoadCounts>)[] = []
+  const ended = async () => {
+    const counts: LoadCounts[] = []
+    for (const end of ends.toReversed()) counts.unshift(await end())
     return counts
+  }
+  if (references.length === 0) {
+    for (const load of loads) ends.push(await apply(load))
+    return ended()
   }
   const { ordered, circle } = parentsFirst(loads, references)
   const upTo = async (index: number): Promise<void> => {
     const load = ordered[index]
-    if (load) counts.push(await apply(load, () => upTo(index - 1)))
+    if (load) ends.push(await apply(load, () => upTo(index - 1)))
   }
   try {
     await upTo(ordered.length - 1)
-    return counts
+    return await ended()
   } catch (error) {
     if (circle.length === 0 || !(error instanceof EngineError) || error.code !== 'CONSTRAINT_VIOLATED')
       throw error
