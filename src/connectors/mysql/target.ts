@@ -16,21 +16,13 @@ import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
-import { referringTo } from './cascades.ts'
+import { referrers } from './cascades.ts'
 import { primaryKey } from './catalog.ts'
 import type { LoadTables } from './changes.ts'
 import { clashOf, hasCode, isDuplicate } from './clash.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { fittingOf } from './fitting.ts'
-import {
-  allForeignKeys,
-  bound,
-  checkedLate,
-  type ForeignKey,
-  foreignKeysOf,
-  referencesIn,
-  refersToItself,
-} from './foreignKeys.ts'
+import { bound, checkedLate, foreignKeysOf, referencesIn, refersToItself } from './foreignKeys.ts'
 import { exactCollation } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
 import { fillMade, noteMade, refuseMade, settleMade } from './publish.ts'
@@ -303,8 +295,7 @@ export class MysqlTarget implements Target {
         now: literal(time!.now!),
       }
     }
-    let every: Promise<ForeignKey[]> | undefined
-    const keys = () => (every ??= allForeignKeys(this.session, commit.tables))
+    const referringOf = referrers(session, this.session, commit, signal)
     const apply: Apply = async (load, between) => {
       const where = `${this.name}.${load.table}`
       // Whoever alters it waits from here on until the transaction has ended.
@@ -315,7 +306,7 @@ export class MysqlTarget implements Target {
         signal,
         between,
         // Nothing follows what is deleted unchecked.
-        ...(!late && { referring: referringTo(session, load, { name: this.name, loads, keys }, signal) }),
+        ...(!late && { referring: referringOf(load) }),
       })
       return async () => {
         const count = await end()
