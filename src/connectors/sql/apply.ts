@@ -51,11 +51,12 @@ export async function applyLoad(
     Object.assign(counts, await exchange(load, rows, tables, run))
   } else if (load.key.length > 0) {
     const gone = empty ? undefined : deleteSql(load, tables, runAt)
-    if (gone) {
-      if (load.whole) {
-        const there = await count(`SELECT count(*) FROM ${tables.target} AS t WHERE ${liveSql(load, tables)}`)
-        tooManyDeletes(tables.where, load.guard.maxDeleteShare, await count(gone.count), there)
-      }
+    const lost = gone && load.whole ? await count(gone.count) : undefined
+    if (lost) {
+      const there = await count(`SELECT count(*) FROM ${tables.target} AS t WHERE ${liveSql(load, tables)}`)
+      tooManyDeletes(tables.where, load.guard.maxDeleteShare, lost, there)
+    }
+    if (gone && lost !== 0) {
       const removed = gone.removed === undefined ? undefined : goneRows(gone.removed)
       const remove = async () => {
         if (removed) cascades = (await run.referring?.lines(removed)) ?? []
