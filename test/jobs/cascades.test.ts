@@ -145,7 +145,7 @@ async function linked(
     'job.yaml': `connections: { shop: "${source.url}", wh: "${url.href}" }
 extract: { ${tables.map(table => `${table}: { from: shop${options} }`).join(', ')} }
 load:
-${loads.map((load, at) => `  ${tables[at]}: { to: wh, from: ${tables[at]}, guard: { max_delete_share: 1 }, ${load.slice(load.indexOf(':') + 1)} }`).join('\n')}
+${loads.map((load, at) => `  ${tables[at]}: { to: wh, from: ${tables[at]}, ${load.slice(load.indexOf(':') + 1)}${load.includes('guard') ? '' : ', guard: { max_delete_share: 1 }'} }`).join('\n')}
 resources: { memory: 300MB, threads: 1 }
 `,
   })
@@ -288,6 +288,42 @@ for (const family of FAMILIES) {
     )
   })
 
+  test(`${family}: rows that the job loads do not go with those far below in a tree that it does not load`, async t => {
+    const { job, run, rows, source, target } = await linked(t, family, {
+      made: `${P} CREATE TABLE e (id int PRIMARY KEY, p int, up int, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE,
+          FOREIGN KEY (up) REFERENCES e (id) ON DELETE CASCADE);
+        ${child('d', 'ON DELETE CASCADE', 'e')}`,
+      given: `CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1), (3);
+        CREATE TABLE d (id int PRIMARY KEY, e int); INSERT INTO d VALUES (1, 4), (2, 9)`,
+      loads: [`p: ${HARD}`, `d: ${HARD}`],
+    })
+    await target(`INSERT INTO p VALUES (1), (3);
+      INSERT INTO e VALUES (1, 3, NULL), (2, NULL, 1), (3, NULL, 2), (4, NULL, 3), (9, 1, NULL)`)
+    await run()
+    await source('DELETE FROM p WHERE id = 3')
+    const { error } = await job.run()
+    assert.match(String(error), /\bd: 1 row still refers \(e\) to rows that \S*\be has no more/)
+    assert.equal((await rows('e')).length, 5)
+    await source('DELETE FROM d WHERE id = 1')
+    const told = summaryText(await run())
+    assert.match(told, /4 rows of \S*\be that referred to its deleted rows were deleted/)
+    assert.deepEqual(await rows('e'), [[9, 1, null]])
+    assert.deepEqual(await rows('d'), [[2, 9]])
+  })
+
+  test(`${family}: a source that came half empty is told as that, not as rows that refer`, async t => {
+    const { job, run, rows, source } = await linked(t, family, {
+      made: P + child('c', 'ON DELETE CASCADE'),
+      given: GIVEN,
+      loads: ['p: key: id, mode: replace, guard: { max_delete_share: 0.1 }', 'c: key: id'],
+    })
+    await run()
+    await source('DELETE FROM p WHERE id > 1')
+    const { error } = await job.run({ fullRefresh: ['p'] })
+    assert.match(String(error), /would be deleted/)
+    assert.equal((await rows('p')).length, 3)
+  })
+
   test(`${family}: a row that refers by two keys, and a table without a key and without a change`, async t => {
     const { job, run, rows, source } = await linked(t, family, {
       made: `${P} CREATE TABLE two (id int PRIMARY KEY, a int, b int, FOREIGN KEY (a) REFERENCES p (id) ON DELETE CASCADE,
@@ -374,4 +410,21 @@ test('postgres: rows that we may not count are told where a row goes, and keep n
     /rows that we may not count of audit\.log that referred to its deleted rows were deleted/,
   )
   assert.match(told, /rows that we may not count of secured that referred to its deleted rows were deleted/)
+})
+
+test('postgres: what is deleted late goes children first, by keys that are checked at the end, too', async t => {
+  const key = 'ON DELETE CASCADE DEFERRABLE'
+  const { run, rows, source } = await linked(t, 'postgres', {
+    made: P + child('c', key) + child('d', key, 'c'),
+    given: GIVEN,
+    loads: [`c: ${HARD}`, `d: ${HARD}`, `p: ${HARD}`],
+  })
+  await run()
+  await source('DELETE FROM p WHERE id = 3; DELETE FROM c WHERE id = 2; DELETE FROM d WHERE id = 7')
+  const { outcome } = await run()
+  assert.deepEqual(
+    outcome.loaded.map(({ deleted }) => deleted),
+    [1, 1, 1],
+  )
+  assert.deepEqual([await rows('p'), await rows('d')], [[[1], [5]], [[8, 1]]])
 })

@@ -73,6 +73,8 @@ export async function applyLoad(
       const lost = load.key.length > 0 ? deleted : Math.max(0, before - staged)
       if (load.whole) tooManyDeletes(where, load.guard.maxDeleteShare, lost, before)
     }
+    if (gone && load.whole && load.key.length > 0)
+      tooManyDeletes(where, load.guard.maxDeleteShare, await count(`(${gone(load.key)}) AS gone`), before)
     if (gone && load.key.length > 0 && (await referring?.holds(gone))) last = remove
     else await remove()
   }

@@ -2,43 +2,59 @@ import type { LoadCommit, StagedLoad } from '../../../engine/contracts/load.ts'
 import type { EngineError } from '../../../engine/errors.ts'
 import { Referring, type ReferringKey } from '../sql/cascades.ts'
 import { ask, type Session } from './connect.ts'
-import { allForeignKeys, type ForeignKey } from './foreignKeys.ts'
-import type { TargetSession } from './targetSession.ts'
+import type { ForeignKey } from './foreignKeys.ts'
 import { identifier } from './types.ts'
 
-/** For loads of a commit what refers to their tables, in the transaction of `session`; the server is asked for foreign keys once. */
+/** For loads of a commit what refers to their tables, by `keys`, all of the server's, in the transaction of `session`. */
 export function referrers(
   session: Session,
-  target: TargetSession,
-  { loads, tables }: Pick<LoadCommit, 'loads' | 'tables'>,
+  name: string,
+  { loads }: Pick<LoadCommit, 'loads'>,
+  keys: ForeignKey[],
   signal: AbortSignal,
 ): (load: StagedLoad) => Referring {
-  const { name } = target.access
-  let asked: Promise<ForeignKey[]> | undefined
-  const keys = () => {
-    asked ??= allForeignKeys(target, tables)
-    return asked
+  let asked: Promise<Map<string, Action>> | undefined
+  // Not joined to the keys by the server: that would take it minutes where there are thousands.
+  const actions = async () => {
+    const rows = await ask<{ schema: string; child: string; name: string; rule: Action }>(
+      session,
+      `SELECT constraint_schema AS \`schema\`, table_name AS child, constraint_name AS name, delete_rule AS rule
+       FROM information_schema.referential_constraints WHERE delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT')`,
+      signal,
+    )
+    return new Map(
+      rows.map(({ schema, child, name, rule }) => [
+        `${identifier(schema)}.${identifier(child)} ${name}`,
+        rule,
+      ]),
+    )
   }
   return load =>
     new Referring(load, `${name}.${load.table}`, {
       quote: identifier,
-      keysTo: async table =>
-        (await keys())
-          .filter(({ parent }) => (table === undefined ? parent.name === load.table : parent.sql === table))
-          .map(
-            ({ child, parent, constraint, rule, columns, to }): ReferringKey => ({
-              constraint,
-              ...(ACTIONS.includes(rule) && { action: rule as ReferringKey['action'] & string }),
-              table: child.sql,
-              name: child.loaded ? `${name}.${child.name}` : child.name,
-              columns,
-              to,
-              ...(child.loaded && {
-                loaded: loads.some(({ table }) => table === child.name) ? 'here' : 'elsewhere',
-              }),
-              own: child.sql === parent.sql,
+      async keysTo(table) {
+        const found = keys.filter(({ parent }) =>
+          table === undefined ? parent.loaded && parent.name === load.table : parent.sql === table,
+        )
+        if (found.length === 0) return []
+        asked ??= actions()
+        const actionOf = await asked
+        return found.map(({ child, parent, constraint, columns, to }): ReferringKey => {
+          const action = actionOf.get(`${child.sql} ${constraint}`)
+          return {
+            constraint,
+            ...(action && { action }),
+            table: child.sql,
+            name: child.loaded ? `${name}.${child.name}` : child.name,
+            columns,
+            to,
+            ...(child.loaded && {
+              loaded: loads.some(({ table }) => table === child.name) ? 'here' : 'elsewhere',
             }),
-          ),
+            own: child.sql === parent.sql,
+          }
+        })
+      },
       count: async sql => {
         try {
           return Number((await ask(session, sql, signal))[0]!.n)
@@ -50,4 +66,4 @@ export function referrers(
     })
 }
 
-const ACTIONS = ['CASCADE', 'SET NULL', 'SET DEFAULT']
+type Action = NonNullable<ReferringKey['action']>

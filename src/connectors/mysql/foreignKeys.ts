@@ -1,6 +1,6 @@
-import type { PlannedLoad } from '../../../engine/contracts/load.ts'
+import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import type { Reference } from '../sql/references.ts'
+import { parentsFirst, type Reference } from '../sql/references.ts'
 import { ask, type Session } from './connect.ts'
 import type { TargetSession } from './targetSession.ts'
 import { identifier, literal, splitTable } from './types.ts'
@@ -11,19 +11,22 @@ export interface ForeignKey {
   child: { name: string; loaded: boolean; sql: string }
   parent: ForeignKey['child']
   constraint: string
-  /** What the server does where a row that is referred to is deleted. */
-  rule: string
   columns: string[]
   to: string[]
 }
 
 /** The foreign keys that the tables of loads have, or that refer to them. */
 export async function foreignKeysOf(session: TargetSession, loads: PlannedLoad[]): Promise<ForeignKey[]> {
-  const keys = await allForeignKeys(
-    session,
-    loads.map(({ table }) => table),
+  const tables = loads.map(({ table }) => table)
+  return keysOf(loads, await allForeignKeys(session, tables))
+}
+
+/** Of all foreign keys, those that the tables of loads have, or that refer to them. */
+export function keysOf(loads: PlannedLoad[], every: ForeignKey[]): ForeignKey[] {
+  const tables = new Set(loads.map(({ table }) => table))
+  return every.filter(({ child, parent }) =>
+    [child, parent].some(({ name, loaded }) => loaded && tables.has(name)),
   )
-  return keys.filter(({ child, parent }) => child.loaded || parent.loaded)
 }
 
 /** All foreign keys that the server shows us; `loaded`: the tables that count as loaded. */
@@ -42,17 +45,12 @@ export async function allForeignKeys(session: TargetSession, loaded: string[]): 
     }),
   )
   const rows = await session.rows<
-    Record<
-      'schema' | 'child' | 'name' | 'rule' | 'column' | 'parent_schema' | 'parent' | 'parent_column',
-      string
-    >
+    Record<'schema' | 'child' | 'name' | 'column' | 'parent_schema' | 'parent' | 'parent_column', string>
   >(
-    `SELECT u.table_schema AS \`schema\`, u.table_name AS child, u.constraint_name AS name, u.column_name AS \`column\`, r.delete_rule AS rule,
-       u.referenced_table_schema AS parent_schema, u.referenced_table_name AS parent, u.referenced_column_name AS parent_column
-     FROM information_schema.key_column_usage AS u LEFT JOIN information_schema.referential_constraints AS r
-       ON r.constraint_schema = u.constraint_schema AND r.table_name = u.table_name AND r.constraint_name = u.constraint_name
-     WHERE u.referenced_table_name IS NOT NULL
-     ORDER BY u.table_schema, u.table_name, u.constraint_name, u.ordinal_position`,
+    `SELECT table_schema AS \`schema\`, table_name AS child, constraint_name AS name, column_name AS \`column\`,
+       referenced_table_schema AS parent_schema, referenced_table_name AS parent, referenced_column_name AS parent_column
+     FROM information_schema.key_column_usage WHERE referenced_table_name IS NOT NULL
+     ORDER BY table_schema, table_name, constraint_name, ordinal_position`,
   )
   const named = (schema: string, table: string) => {
     const own = tables.get(idOf(schema, table))
@@ -64,29 +62,27 @@ export async function allForeignKeys(session: TargetSession, loaded: string[]): 
   }
   const groups = Map.groupBy(rows, ({ schema, child, name }) => JSON.stringify([schema, child, name]))
   return [...groups.values()].map(columns => {
-    const [{ schema, child, name, rule, parent_schema, parent }] = columns as [(typeof columns)[0]]
+    const [{ schema, child, parent_schema, parent }] = columns as [(typeof columns)[0]]
     return {
       child: named(schema, child),
       parent: named(parent_schema, parent),
-      constraint: name,
-      rule,
+      constraint: columns[0]!.name,
       columns: columns.map(({ column }) => column),
       to: columns.map(({ parent_column }) => parent_column),
     }
   })
 }
 
-/** Of foreign keys, those that order the tables of loads. */
-export const referencesIn = (keys: ForeignKey[]): Reference[] =>
-  keys.flatMap(({ child, parent }) =>
+/** What foreign keys order of the tables of loads; `late`: no order of rows or tables helps, so that they are checked at the end. */
+export function orderOf(loads: StagedLoad[], keys: ForeignKey[]): { references: Reference[]; late: boolean } {
+  const references = keys.flatMap(({ child, parent }) =>
     child.loaded && parent.loaded && child.name !== parent.name
       ? [{ child: child.name, parent: parent.name }]
       : [],
   )
-
-/** Whether a table refers to itself: rows are checked one by one, in whatever order they come. */
-export const refersToItself = (keys: ForeignKey[]) =>
-  keys.some(({ child, parent }) => child.sql === parent.sql)
+  const own = keys.some(({ child, parent }) => child.sql === parent.sql)
+  return { references, late: own || parentsFirst(loads, references).circle.length > 0 }
+}
 
 /** Why a column cannot change its type: the foreign keys that it is part of, with the statements that change it. */
 export function bound(name: string, statement: string, table: string, keys: ForeignKey[]): EngineError {

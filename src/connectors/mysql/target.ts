@@ -13,7 +13,7 @@ import type { TableChanges, TableStanding, Target } from '../../../engine/contra
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
-import { type Apply, applyInOrder, parentsFirst } from '../sql/references.ts'
+import { type Apply, applyInOrder } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { referrers } from './cascades.ts'
@@ -22,7 +22,7 @@ import type { LoadTables } from './changes.ts'
 import { clashOf, hasCode, isDuplicate } from './clash.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { fittingOf } from './fitting.ts'
-import { bound, checkedLate, foreignKeysOf, referencesIn, refersToItself } from './foreignKeys.ts'
+import { allForeignKeys, bound, checkedLate, foreignKeysOf, keysOf, orderOf } from './foreignKeys.ts'
 import { exactCollation } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
 import { fillMade, noteMade, refuseMade, settleMade } from './publish.ts'
@@ -280,10 +280,9 @@ export class MysqlTarget implements Target {
     }
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
     const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
-    const foreign = await foreignKeysOf(this.session, loads)
-    const references = referencesIn(foreign)
-    // Where no order of rows helps, all of them are checked at the end.
-    const late = parentsFirst(loads, references).circle.length > 0 || refersToItself(foreign)
+    const every = await allForeignKeys(this.session, commit.tables)
+    const foreign = keysOf(loads, every)
+    const { references, late } = orderOf(loads, foreign)
     const tablesOf = async (load: StagedLoad): Promise<LoadTables> => {
       const { staging, keys } = stagingNames(this.session, loadId, load)
       return {
@@ -295,7 +294,7 @@ export class MysqlTarget implements Target {
         now: literal(time!.now!),
       }
     }
-    const referringOf = referrers(session, this.session, commit, signal)
+    const referringOf = referrers(session, this.name, commit, every, signal)
     const apply: Apply = async (load, between) => {
       const where = `${this.name}.${load.table}`
       // Whoever alters it waits from here on until the transaction has ended.

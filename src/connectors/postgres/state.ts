@@ -130,11 +130,11 @@ const columnOf = (row: TextRow): TargetColumn => ({
   ...(row.folds && { folds: row.folds }),
 })
 
-/** The foreign keys between the tables of loads; `deferrable`: whether the tables have constraints that may be checked at the end. */
+/** The foreign keys between the tables of loads, `late` with those that are checked at the end; `deferrable`: whether the tables have constraints that may be checked at the end. */
 export async function referencesOf(
   session: TargetSession,
   loads: PlannedLoad[],
-): Promise<{ references: Reference[]; deferrable: boolean }> {
+): Promise<{ references: Reference[]; late: Reference[]; deferrable: boolean }> {
   const tables = loads.map(({ table }) => table)
   const { rows } = await session.query(
     `WITH t AS (SELECT name, to_regclass(quoted) AS oid FROM unnest($1::text[], $2::text[]) AS t(name, quoted))
@@ -144,8 +144,11 @@ export async function referencesOf(
     [tables, tables.map(quoteTable)],
   )
   const strict = rows.filter(({ deferrable }) => deferrable === 'f')
+  const references = (of: typeof rows) =>
+    of.flatMap(({ child, parent }) => (child && parent ? [{ child, parent }] : []))
   return {
-    references: strict.map(({ child, parent }) => ({ child: child!, parent: parent! })),
+    references: references(strict),
+    late: references(rows),
     deferrable: strict.length < rows.length,
   }
 }

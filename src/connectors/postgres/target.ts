@@ -232,14 +232,14 @@ export class PostgresTarget implements Target {
       for (const statement of changes.statements)
         await this.session.query(statement, [], signal, `${this.name}.${load.table}`)
     }
-    const { references, deferrable } = await referencesOf(this.session, touched)
+    const { references, late, deferrable } = await referencesOf(this.session, touched)
     if (deferrable) await query('SET CONSTRAINTS ALL DEFERRED')
     const helps = 'make one of their foreign keys DEFERRABLE: it is then checked at the end of the load.'
     const changed = await applyInOrder(
       touched,
       references,
       (load, between) => this.apply(load, commit, signal, between),
-      helps,
+      { helps, late },
     )
     if (deferrable) await query('SET CONSTRAINTS ALL IMMEDIATE')
     const left = await noteUntouched(this.session, untouched, commit, signal)

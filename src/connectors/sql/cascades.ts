@@ -57,15 +57,11 @@ export class Referring {
    */
   async lines(gone: GoneRows): Promise<string[]> {
     const lines: string[] = []
-    for await (const { key, rows, parent, again } of this.following(gone)) {
+    for await (const { key, rows, parent } of this.following(gone)) {
       const { constraint, action, name, columns } = key
       if (!action) continue
       const by = `by ${constraint} (ON DELETE ${action})`
       const values = columns.join(', ')
-      if (again) {
-        lines.push(`rows of ${name} that follow these, ${by}, were not counted`)
-        continue
-      }
       if (key.loaded && rows !== undefined) {
         const change = action === 'CASCADE' ? 'would delete them' : `would change their ${values}`
         throw new EngineError(
@@ -86,39 +82,74 @@ export class Referring {
   private hint({ name, constraint, loaded }: ReferringKey): string {
     const keeps =
       this.load.mode === 'merge' ? 'deletes: soft or deletes: keep' : 'mode: merge and deletes: soft'
-    return `Nothing was loaded. Correct or leave out these rows of ${name}${loaded === 'here' ? '' : `, or have it loaded before ${this.name}`}; or keep the rows of ${this.name} with ${keeps}; or drop ${constraint}.`
+    return `Nothing was loaded. Correct or leave out these rows of ${name}, and have its load take away what is left out (deletes: hard)${loaded === 'here' ? '' : `, or have it loaded before ${this.name}`}; or keep the rows of ${this.name} with ${keeps}; or drop ${constraint}.`
   }
 
-  /** Foreign keys with the rows, at least one, that refer to rows which are gone, or go with them: level by level. */
+  /**
+   * Foreign keys with the rows, at least one, that refer to rows which are gone, or go with them: level by level. Fails with
+   * CONSTRAINT_VIOLATED where tables that the job does not load refer to each other in a circle.
+   */
   private async *following(
     gone: GoneRows,
     { table, name: parent }: { table?: string; name: string } = { name: this.name },
     seen: string[] = [],
-  ): AsyncGenerator<{ key: ReferringKey; rows: number | undefined; parent: string; again?: true }> {
-    const { quote, keysTo, count } = this.sql
+  ): AsyncGenerator<{ key: ReferringKey; rows: number | undefined; parent: string }> {
+    const { keysTo, count } = this.sql
     const keys = await keysTo(table)
     if (keys.length === 0 || (await count(`SELECT count(*) AS n FROM (${gone(keys[0]!.to)}) AS gone`)) === 0)
       return
-    const list = (names: string[]) => names.map(column => `t.${quote(column)}`).join(', ')
     for (const key of keys) {
-      const refers = `(${list(key.columns)}) IN (${gone(key.to)})`
-      const all = `SELECT count(*) AS n FROM ${key.table} AS t WHERE ${refers}${this.stays(key, gone, seen)}`
-      const rows = key.unreadable ? undefined : await count(all)
+      // What is below such rows goes with them, and is among them.
+      if (table !== undefined && isBranch(key)) continue
+      const refers = `(${this.list(key.columns)}) IN (${gone(key.to)})${table === undefined ? this.stays(key, gone) : ''}`
+      const follows = key.action === 'CASCADE' && !key.loaded && !key.unreadable
+      const rowsOf = follows
+        ? await this.below(key, refers)
+        : () => `SELECT 1 AS one FROM ${key.table} AS t WHERE ${refers}`
+      const rows = key.unreadable
+        ? undefined
+        : await count(`SELECT count(*) AS n FROM (${rowsOf(key.columns)}) AS found`)
       if (rows === 0) continue
-      const again = seen.includes(key.constraint)
-      yield { key, rows, parent, ...(again && { again }) }
-      if (again || rows === undefined || key.loaded || key.action !== 'CASCADE') continue
-      const next: GoneRows = columns => `SELECT ${list(columns)} FROM ${key.table} AS t WHERE ${refers}`
-      yield* this.following(next, key, [...seen, key.constraint])
+      yield { key, rows, parent }
+      if (!follows || rows === undefined) continue
+      if (seen.includes(key.constraint))
+        throw new EngineError(
+          'CONSTRAINT_VIOLATED',
+          `${key.name}: rows that follow deleted ones of ${this.name} in a circle of tables, by ${key.constraint} (ON DELETE CASCADE), cannot be foreseen`,
+          { hint: this.hint(key) },
+        )
+      yield* this.following(rowsOf, key, [...seen, key.constraint])
     }
   }
 
+  /** The rows of a table that refer, with those below them where it refers to itself. */
+  private async below({ table, columns }: ReferringKey, refers: string): Promise<GoneRows> {
+    const keys = await this.sql.keysTo(table)
+    const branches = keys.filter(isBranch)
+    if (branches.length === 0) return names => `SELECT ${this.list(names)} FROM ${table} AS t WHERE ${refers}`
+    const needed = this.list([...new Set([...columns, ...keys.flatMap(({ to }) => to)])])
+    const isUnder = branches.map(({ columns, to }) =>
+      columns.map((column, at) => `${this.list([column])} = g.${this.sql.quote(to[at]!)}`).join(' AND '),
+    )
+    const all = `WITH RECURSIVE g AS (SELECT ${needed} FROM ${table} AS t WHERE ${refers}
+      UNION SELECT ${needed} FROM ${table} AS t JOIN g ON ${isUnder.join(' OR ')}) SELECT * FROM g`
+    return names => `SELECT ${this.list(names)} FROM (${all}) AS t`
+  }
+
   /** Condition on a row `t` that refers: it is not itself about to be deleted. */
-  private stays({ own }: ReferringKey, gone: GoneRows, seen: string[]): string {
-    if (!own || seen.length > 0) return ''
+  private stays({ own }: ReferringKey, gone: GoneRows): string {
+    if (!own) return ''
     const { key } = this.load
     // Without a key all rows are exchanged.
     if (key.length === 0) return ' AND FALSE'
-    return ` AND (${key.map(column => `t.${this.sql.quote(column)}`).join(', ')}) NOT IN (${gone(key)})`
+    const same = key.map(column => `${this.list([column])} = g.${this.sql.quote(column)}`)
+    return ` AND NOT EXISTS (SELECT 1 FROM (${gone(key)}) AS g WHERE ${same.join(' AND ')})`
+  }
+
+  private list(columns: string[]): string {
+    return columns.map(column => `t.${this.sql.quote(column)}`).join(', ')
   }
 }
+
+/** Whether rows of a table go with those of it that they refer to. */
+const isBranch = ({ own, action }: ReferringKey) => own && action === 'CASCADE'

@@ -38,28 +38,29 @@ export type Apply = (load: StagedLoad, between?: () => Promise<void>) => Promise
 /**
  * Applies the loads of a commit so that no foreign key between their tables is broken: what is gone leaves children
  * first, what is new comes parents first, and what was referred to until then goes at the end, children first again. `helps`
- * says what to do about a circle that the server checks row by row.
+ * says what to do about a circle that the server checks row by row; `late`: the foreign keys that order the end, with those
+ * that the server checks only then.
  */
 export async function applyInOrder(
   loads: StagedLoad[],
   references: Reference[],
   apply: Apply,
-  helps = '',
+  { helps = '', late = references }: { helps?: string; late?: Reference[] } = {},
 ): Promise<LoadCounts[]> {
-  const ends: (() => Promise<LoadCounts>)[] = []
+  const ends = new Map<StagedLoad, () => Promise<LoadCounts>>()
   const ended = async () => {
     const counts: LoadCounts[] = []
-    for (const end of ends.toReversed()) counts.unshift(await end())
+    for (const load of parentsFirst(loads, late).ordered.toReversed()) counts.unshift(await ends.get(load)!())
     return counts
   }
   if (references.length === 0) {
-    for (const load of loads) ends.push(await apply(load))
+    for (const load of loads) ends.set(load, await apply(load))
     return ended()
   }
   const { ordered, circle } = parentsFirst(loads, references)
   const upTo = async (index: number): Promise<void> => {
     const load = ordered[index]
-    if (load) ends.push(await apply(load, () => upTo(index - 1)))
+    if (load) ends.set(load, await apply(load, () => upTo(index - 1)))
   }
   try {
     await upTo(ordered.length - 1)
