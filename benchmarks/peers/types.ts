@@ -93,8 +93,8 @@ async function outcomeOf(
   } catch {
     return 'wrong: no table, and it ended well'
   }
-  const [{ rows }] = (await table.database.query('SELECT count(*) AS rows FROM kinds')) as [{ rows: string }]
-  if (held.size !== Number(rows)) return `wrong: ${held.size} rows of ${rows}`
+  const [{ n }] = (await table.database.query('SELECT count(*) AS n FROM kinds')) as [{ n: string }]
+  if (held.size !== Number(n)) return `wrong: ${held.size} rows of ${n}`
   if ([...held.values()].some(texts => texts.length === 0)) return 'wrong: without the column'
   try {
     const [difference] = await table.differences(held)
