@@ -38,8 +38,8 @@ const edgesOf = (edges: (string[] | undefined)[]) =>
 
 const insertEdges = (edges: TypeTable['edges']) =>
   edges
-    .map(({ id, column, literal }) => `INSERT INTO kinds (id, c${column}) VALUES (${id}, ${literal})`)
-    .join(';\n')
+    .map(({ id, column, literal }) => `INSERT INTO kinds (id, c${column}) VALUES (${id}, ${literal});`)
+    .join('\n')
 
 // Two dimensions in a column that was declared with one, and infinite days: DuckDB refuses each row. DUCK_TYPES has others.
 const BEYOND_DUCKDB = /^(text|timestamptz)\[\]$/
@@ -69,7 +69,7 @@ export function postgresTable(database: FreshDatabase, only?: number): TypeTable
     edges,
     async create() {
       await query(`${SETUP}; SET TimeZone = 'UTC'; CREATE TABLE kinds (id int PRIMARY KEY, ${types.map((type, at) => `c${at} ${type}`).join(', ')});
-        ${insertEdges(edges)}; INSERT INTO kinds VALUES (0)`)
+        ${insertEdges(edges)} INSERT INTO kinds VALUES (0)`)
     },
     async fill(rows, seed) {
       const values = cases.map(({ random }) => `CASE WHEN random() < 0.05 THEN NULL ELSE ${random} END`)
@@ -147,7 +147,7 @@ export function mariadbTable(database: FreshDatabase, only?: number): TypeTable 
     async create() {
       await query(`SET time_zone = '+00:00', sql_mode = '';
         CREATE TABLE kinds (id int PRIMARY KEY, ${types.map((type, at) => `c${at} ${type}`).join(', ')}) CHARSET utf8mb4;
-        ${insertEdges(edges)}; INSERT INTO kinds (id) VALUES (0)`)
+        ${insertEdges(edges)} INSERT INTO kinds (id) VALUES (0)`)
     },
     async fill(rows, seed) {
       const values = cases.map(
