@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Contender } from './contenders.ts'
 import type { Sums } from './data.ts'
 import { type Measured, measured } from './measure.ts'
@@ -108,12 +109,15 @@ function differenceOf(found: Sums, expected: Sums): string | undefined {
   return wrong.length === 0 ? undefined : `wrong: ${wrong.join('; ')}`
 }
 
-/** Tools print the URLs that they were given. */
+const ROOT = join(import.meta.dirname, '../..')
+
+/** Tools print the URLs that they were given, and our own scripts where they are. */
 export const masked = (text: string, { env }: Contender) =>
   Object.values(env)
     .filter(value => value.length > 7)
     .reduce((rest, value) => rest.replaceAll(value, '…'), text)
     .replaceAll(/:\/\/[^@\s]*@/g, '://…@')
+    .replaceAll(`${ROOT}/`, '')
     // biome-ignore lint/suspicious/noControlCharactersInRegex: colours of a terminal
     .replaceAll(/\u001b\[\d*m/g, '')
     .trim()
