@@ -66,17 +66,18 @@ export async function applyLoad(
     const end = endColumn(load)
     const live = end === undefined ? '' : ` WHERE ${identifier(end)} IS NULL`
     const before = load.whole ? await count(tables.target + live) : 0
+    const byKey = load.key.length > 0
+    const guard = (lost: number) => tooManyDeletes(where, load.guard.maxDeleteShare, lost, before)
+    const lost = gone && load.whole && byKey ? await count(`(${gone(load.key)}) AS gone`) : undefined
+    if (lost !== undefined) guard(lost)
     const remove = async () => {
       if (gone) cascades = (await referring?.lines(gone)) ?? []
       deleted = await run(removal)
       // Without a key nobody can tell which rows are new: only how many fewer there are.
-      const lost = load.key.length > 0 ? deleted : Math.max(0, before - staged)
-      if (load.whole) tooManyDeletes(where, load.guard.maxDeleteShare, lost, before)
+      if (load.whole && lost === undefined) guard(byKey ? deleted : Math.max(0, before - staged))
     }
-    if (gone && load.whole && load.key.length > 0)
-      tooManyDeletes(where, load.guard.maxDeleteShare, await count(`(${gone(load.key)}) AS gone`), before)
-    if (gone && load.key.length > 0 && (await referring?.holds(gone))) last = remove
-    else await remove()
+    if (gone && byKey && lost !== 0 && (await referring?.holds(gone))) last = remove
+    else if (lost !== 0) await remove()
   }
   await between?.()
   if (load.mode === 'scd2' && !any) {
