@@ -58,7 +58,11 @@ const KINDS: Record<string, KeyKind> = {
 /** Character sets whose every string survives the way through UTF-8 and back; of others the bytes are asked for. */
 const FAITHFUL = ['utf8mb4', 'utf8mb3', 'utf8', 'latin1', 'ascii']
 
-/** The key to page a read by: its primary key, or else a unique index without NULLs; undefined where it has none. */
+/**
+ * The key to page a read by: its primary key, or else a unique index without NULLs; undefined where it has none. Not
+ * one with a CHAR in a NOPAD collation: MariaDB keeps it in the order of texts with their blanks and compares them
+ * without, so that rows before '' would be passed over.
+ */
 export async function usableKey(session: Session, read: Read): Promise<Key | undefined> {
   const { table } = read.options as Selection
   if (table === undefined) return undefined
@@ -67,7 +71,8 @@ export async function usableKey(session: Session, read: Read): Promise<Key | und
     session,
     `SELECT s.index_name AS index_name, s.column_name AS name, c.data_type AS type, c.character_set_name AS charset,
             c.collation_name AS collation,
-            s.sub_part IS NULL AND s.collation = 'A' AND c.is_nullable = 'NO' AND s.index_type = 'BTREE' AS plain
+            s.sub_part IS NULL AND s.collation = 'A' AND c.is_nullable = 'NO' AND s.index_type = 'BTREE'
+              AND NOT (c.data_type = 'char' AND COALESCE(c.collation_name, '') LIKE '%nopad%') AS plain
        FROM information_schema.statistics s LEFT JOIN information_schema.columns c
          ON c.table_schema = s.table_schema AND c.table_name = s.table_name AND c.column_name = s.column_name
       WHERE s.table_schema = ${database} AND s.table_name = ${literal(name)} AND s.non_unique = 0
