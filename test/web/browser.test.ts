@@ -60,7 +60,11 @@ page.on('console', message => {
 })
 page.on('dialog', dialog => dialog.accept())
 
-const press = (name: string) => page.getByRole('button', { name, exact: true }).click()
+/** Presses a button that leads to a page, and waits for it: else it may arrive after the next one is asked for. */
+async function press(name: string): Promise<void> {
+  await page.waitForLoadState()
+  await Promise.all([page.waitForEvent('load'), page.getByRole('button', { name, exact: true }).click()])
+}
 const badge = () => page.locator('main .badge').first().innerText()
 
 /** The run that a press of a button begins. */
