@@ -8,11 +8,13 @@ export async function postgresTexts({ query }: FreshDatabase, table: string): Pr
   const columns = await query<{ name: string }>(
     `SELECT attname AS name FROM pg_attribute WHERE attrelid = '${table}'::regclass AND attnum > 1 ORDER BY attnum`,
   )
-  const texts = columns.map(({ name }) => `CASE num_nulls(${name}) WHEN 0 THEN format('%s', ${name}) END`)
-  const rows = await query<{ id: number; texts: Text[] }>(
-    `SET TimeZone = 'UTC'; SELECT id, array[${texts.join(', ')}] AS texts FROM ${table}`,
+  const selected = columns.map(
+    ({ name }, at) => `CASE num_nulls(${name}) WHEN 0 THEN format('%s', ${name}) END AS c${at}`,
   )
-  return new Map(rows.map(({ id, texts }) => [id, texts]))
+  const rows = await query<Record<string, Text>>(
+    `SET TimeZone = 'UTC'; SELECT ${['id', ...selected].join(', ')} FROM ${table}`,
+  )
+  return new Map(rows.map(row => [Number(row.id), columns.map((_, at) => row[`c${at}`]!)]))
 }
 
 export async function mariadbTexts({ query, name }: FreshDatabase, table: string): Promise<Texts> {
