@@ -70,14 +70,14 @@ export async function applyLoad(
     const guard = (lost: number) => tooManyDeletes(where, load.guard.maxDeleteShare, lost, before)
     const lost = gone && load.whole && byKey ? await count(`(${gone(load.key)}) AS gone`) : undefined
     if (lost !== undefined) guard(lost)
-    const remove = async () => {
-      if (gone) cascades = (await referring?.lines(gone)) ?? []
+    const remove = async (lines: string[]) => {
+      cascades = lines
       deleted = await run(removal)
       // Without a key nobody can tell which rows are new: only how many fewer there are.
       if (load.whole && lost === undefined) guard(byKey ? deleted : Math.max(0, before - staged))
     }
-    if (gone && byKey && lost !== 0 && (await referring?.holds(gone))) last = remove
-    else if (lost !== 0) await remove()
+    if (gone && referring && byKey && lost !== 0) last = await referring.removal(gone, remove)
+    else if (lost !== 0) await remove(gone && referring ? await referring.lines(gone) : [])
   }
   await between?.()
   if (load.mode === 'scd2' && !any) {

@@ -58,12 +58,12 @@ export async function applyLoad(
     }
     if (gone && lost !== 0) {
       const removed = gone.removed === undefined ? undefined : goneRows(gone.removed)
-      const remove = async () => {
-        if (removed) cascades = (await run.referring?.lines(removed)) ?? []
+      const remove = async (lines: string[]) => {
+        cascades = lines
         counts.deleted = await change(gone.change)
       }
-      if (removed && (await run.referring?.holds(removed))) last = remove
-      else await remove()
+      if (removed && run.referring) last = await run.referring.removal(removed, remove)
+      else await remove([])
     }
     await between?.()
     if (load.mode === 'scd2' && empty) counts.inserted = await change(firstVersionsSql(load, tables, runAt))

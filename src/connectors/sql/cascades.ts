@@ -23,6 +23,14 @@ export interface ReferringKey {
   unreadable?: boolean
 }
 
+/** Rows that refer to others by a foreign key, at least one; undefined: they may not be counted. */
+interface Followers {
+  key: ReferringKey
+  rows: number | undefined
+  /** The table that they refer to, for people. */
+  parent: string
+}
+
 /** How a connector asks for what follows. */
 export interface ReferringSql {
   quote(name: string): string
@@ -45,10 +53,21 @@ export class Referring {
     this.sql = sql
   }
 
-  /** Whether rows of tables that the job loads refer to these: they may be brought up to date yet, and these go last. */
-  async holds(gone: GoneRows): Promise<boolean> {
-    for await (const { key, rows } of this.following(gone)) if (key.loaded && rows) return true
-    return false
+  /**
+   * Has `remove` delete rows, given what follows from that (see {@link lines}): at once, or, where rows of tables that the job loads
+   * still refer to them and may be brought up to date yet, when what is given back is called.
+   */
+  async removal(
+    gone: GoneRows,
+    remove: (cascades: string[]) => Promise<void>,
+  ): Promise<(() => Promise<void>) | undefined> {
+    const lines: string[] = []
+    for await (const followers of this.following(gone)) {
+      if (followers.key.loaded && followers.rows) return async () => remove(await this.lines(gone))
+      lines.push(...this.line(followers))
+    }
+    await remove(lines)
+    return undefined
   }
 
   /**
@@ -57,26 +76,28 @@ export class Referring {
    */
   async lines(gone: GoneRows): Promise<string[]> {
     const lines: string[] = []
-    for await (const { key, rows, parent } of this.following(gone)) {
-      const { constraint, action, name, columns } = key
-      if (!action) continue
-      const by = `by ${constraint} (ON DELETE ${action})`
-      const values = columns.join(', ')
-      if (key.loaded && rows !== undefined) {
-        const change = action === 'CASCADE' ? 'would delete them' : `would change their ${values}`
-        throw new EngineError(
-          'CONSTRAINT_VIOLATED',
-          `${name}: ${counted(rows, 'row')} still ${rows === 1 ? 'refers' : 'refer'} (${values}) to rows that ${parent} has no more, and the server ${change} ${by}`,
-          { hint: this.hint(key) },
-        )
-      }
-      const what = rows === undefined ? 'rows that we may not count' : counted(rows, 'row')
-      const change = action === 'CASCADE' ? 'deleted' : `given other values in ${values}`
-      lines.push(
-        `${what} of ${name} that referred to its deleted rows ${rows === 1 ? 'was' : 'were'} ${change}, ${by}`,
+    for await (const followers of this.following(gone)) lines.push(...this.line(followers))
+    return lines
+  }
+
+  private line({ key, rows, parent }: Followers): string[] {
+    const { constraint, action, name, columns } = key
+    if (!action) return []
+    const by = `by ${constraint} (ON DELETE ${action})`
+    const values = columns.join(', ')
+    if (key.loaded && rows !== undefined) {
+      const change = action === 'CASCADE' ? 'would delete them' : `would change their ${values}`
+      throw new EngineError(
+        'CONSTRAINT_VIOLATED',
+        `${name}: ${counted(rows, 'row')} still ${rows === 1 ? 'refers' : 'refer'} (${values}) to rows that ${parent} has no more, and the server ${change} ${by}`,
+        { hint: this.hint(key) },
       )
     }
-    return lines
+    const what = rows === undefined ? 'rows that we may not count' : counted(rows, 'row')
+    const change = action === 'CASCADE' ? 'deleted' : `given other values in ${values}`
+    return [
+      `${what} of ${name} that referred to its deleted rows ${rows === 1 ? 'was' : 'were'} ${change}, ${by}`,
+    ]
   }
 
   private hint({ name, constraint, loaded }: ReferringKey): string {
@@ -86,14 +107,14 @@ export class Referring {
   }
 
   /**
-   * Foreign keys with the rows, at least one, that refer to rows which are gone, or go with them: level by level. Fails with
-   * CONSTRAINT_VIOLATED where tables that the job does not load refer to each other in a circle.
+   * What refers to rows which are gone, or go with them: level by level. Fails with CONSTRAINT_VIOLATED where tables that the job
+   * does not load refer to each other in a circle.
    */
   private async *following(
     gone: GoneRows,
     { table, name: parent }: { table?: string; name: string } = { name: this.name },
     seen: string[] = [],
-  ): AsyncGenerator<{ key: ReferringKey; rows: number | undefined; parent: string }> {
+  ): AsyncGenerator<Followers> {
     const { keysTo, count } = this.sql
     const keys = await keysTo(table)
     if (keys.length === 0 || (await count(`SELECT count(*) AS n FROM (${gone(keys[0]!.to)}) AS gone`)) === 0)
