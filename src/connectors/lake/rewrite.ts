@@ -12,6 +12,8 @@ import { FILE, formerSql, openFiles, stagedSql, tableSql } from './files.ts'
 import { historySql } from './history.ts'
 import { keepParts } from './keep.ts'
 import { columnsOf, type DataFile, type Manifest } from './log.ts'
+import { createOrdered } from './ordered.ts'
+import { inPieces, type Piece, within } from './pieces.ts'
 import { filesWithKeys, partitionId, partitionsOf } from './prune.ts'
 import { sameNames, tableColumns } from './schema.ts'
 import { type FileFormat, isInOrder, writeFiles, writeInOrder } from './write.ts'
@@ -99,17 +101,18 @@ export async function rewrite(
   let old = same ? touched : new Set(files)
   if (changed && same)
     old = new Set([...old, ...(await smallFiles(duck, load, files, old, sources.staged, format.target))])
-  const table = await tableOf([...old].filter(file => !candidates.includes(file)))
+  const after = { ...sources, table: await tableOf([...old].filter(file => !candidates.includes(file))) }
   const paths = [...byPath].filter(([, file]) => old.has(file)).map(([path]) => quote(path))
   const selected = columns.map(column => quoteName(column.name)).join(', ')
   const values = columns.map(column => stagedValue(load, column, sources.now)).join(', ')
-  const rows = first
-    ? `SELECT ${values} FROM (${sources.staged})`
-    : load.key.length > 0
-      ? `SELECT ${selected} FROM (${rowsAfter(load, { ...sources, table }, rewriting)}) WHERE ${ACT} <> 'delete' AND (${ACT} = 'insert' OR ${FILE} IN (${paths.join(', ') || 'NULL'}))`
-      : `SELECT ${values} FROM (${changed || renewed ? sources.staged : `${sources.staged} LIMIT 0`})`
+  const rows = (piece: Piece) => {
+    const some = pieceOf(load, after, piece)
+    if (first) return `SELECT ${values} FROM (${some.staged})`
+    if (load.key.length === 0)
+      return `SELECT ${values} FROM (${changed || renewed ? some.staged : `${some.staged} LIMIT 0`})`
+    return `SELECT ${selected} FROM (${rowsAfter(load, some, rewriting)}) WHERE ${ACT} <> 'delete' AND (${ACT} = 'insert' OR ${FILE} IN (${paths.join(', ') || 'NULL'}))`
+  }
   const key = tableKey(load)
-  const order = [...load.partitionBy, ...key].map(quoteName).join(', ')
   const known = files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {
     rows: 0,
     bytes: 0,
@@ -136,7 +139,14 @@ export async function rewrite(
   let written = asStaged && isWhole ? await keepParts(writing, staged.paths, columns) : undefined
   if (asStaged) written ??= await writeInOrder(writing, staged.paths, select)
   if (!written) {
-    await duck.run(`CREATE OR REPLACE TABLE rewritten AS ${rows}${order && ` ORDER BY ${order}`}`)
+    const ordering = {
+      columns,
+      partitionBy,
+      key: keyOf(load, columns),
+      tableKey: key,
+      keys: keysSql(load, after),
+    }
+    await createOrdered(duck, 'rewritten', ordering, rows)
     written = await writeFiles(writing, 'rewritten', kept.length === 0)
     await duck.run('DROP TABLE rewritten')
   }
@@ -232,6 +242,19 @@ async function candidatesOf(
   return filesWithKeys(duck, possible, columns, load.key, touching)
 }
 
+const keyOf = ({ key }: StagedLoad, columns: Column[]) => key.map(name => columnNamed(columns, name)!)
+
+/** SQL of the keys that are staged or in the table. */
+const keysSql = ({ key }: StagedLoad, { staged, table }: ChangeSources) =>
+  [staged, table].map(sql => `SELECT ${key.map(quoteName).join(', ')} FROM (${sql})`).join(' UNION ALL ')
+
+/** The sources of the rows within a piece. */
+function pieceOf<T extends ChangeSources>(load: StagedLoad, sources: T, piece: Piece): T {
+  const some = (sql: string) => within(sql, keyOf(load, sources.columns), piece)
+  const { table, staged, keys } = sources
+  return { ...sources, table: some(table), staged: some(staged), ...(keys && { keys: some(keys) }) }
+}
+
 const rowsAfter = (load: StagedLoad, sources: ChangeSources, { runAt }: Rewriting) =>
   load.mode === 'scd2' ? historySql(load, sources, runAt) : changesSql(load, sources)
 
@@ -242,9 +265,12 @@ async function keyedCounts(
   byPath: Map<string, DataFile>,
 ) {
   const { duck } = rewriting
-  const acts = await duck.rows(
-    `SELECT ${FILE} AS file, ${ACT} AS act, count(*) AS n FROM (${rowsAfter(load, sources, rewriting)}) WHERE ${ACT} <> 'keep' GROUP BY ALL`,
+  const found = await inPieces(duck, keyOf(load, sources.columns), keysSql(load, sources), piece =>
+    duck.rows(
+      `SELECT ${FILE} AS file, ${ACT} AS act, count(*) AS n FROM (${rowsAfter(load, pieceOf(load, sources, piece), rewriting)}) WHERE ${ACT} <> 'keep' GROUP BY ALL`,
+    ),
   )
+  const acts = found.flat()
   const sum = (...names: string[]) =>
     acts.reduce((total, { act, n }) => total + (names.includes(String(act)) ? Number(n) : 0), 0)
   const counts = {

@@ -20,6 +20,7 @@ import { changesOf } from '../sql/obstacles.ts'
 import { intact } from './intact.ts'
 import { manifestPath, manifestVersion } from './layout.ts'
 import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
+import { MEMORY, withMeans } from './memory.ts'
 import { publish } from './publish.ts'
 import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
 import { fittingOf, tableColumns } from './schema.ts'
@@ -27,8 +28,6 @@ import { collect } from './vacuum.ts'
 import { LakeVerifier } from './verifier.ts'
 import type { FileFormat } from './write.ts'
 
-/** Bytes DuckDB may hold while a table is written; what is more goes to the store's work folder. */
-const MEMORY = 512 * 1024 * 1024
 /** More threads would need more memory each. */
 const THREADS = 4
 /** Of zstd in files that lanes write, where none is asked for: with their dictionaries a higher one gains little. */
@@ -238,7 +237,7 @@ export class LakeTarget implements Target {
           cause: error,
           hint: 'Free some space; the same command goes on where it stopped.',
         })
-      throw error
+      throw withMeans(error, this.name)
     } finally {
       release()
       duck?.close()

@@ -11,11 +11,9 @@ import type { FileStore } from '../../stores/store.ts'
 import { aliveSql } from '../sql/dialect.ts'
 import { openFiles, tableSql } from './files.ts'
 import { columnsOf, type Manifest } from './log.ts'
+import { MEMORY, withMeans } from './memory.ts'
 import { filesWithKeys } from './prune.ts'
 import type { Staged } from './rewrite.ts'
-
-/** Bytes DuckDB may hold; what is more goes to the lake's work folder. */
-const MEMORY = 512 * 1024 * 1024
 
 /** A table's columns and files. */
 type HeldTable = Pick<Manifest, 'table' | 'columns' | 'key' | 'files'>
@@ -97,7 +95,7 @@ export class LakeVerifier implements Verifier {
       return await act(duck, `SELECT ${list} FROM (${table})${where}`)
     } catch (error) {
       if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
-      throw error
+      throw withMeans(error, this.name)
     } finally {
       release()
       duck.close()

@@ -37,6 +37,10 @@ export interface Writing {
 /** Longest text of a least or greatest value that is kept; where it is longer, nothing is known of the file. */
 const LONGEST_BOUND = 256
 
+/** Rows of a row group, as DuckDB writes them, and bytes that one may have: whoever reads has one a thread in memory, unpacked. */
+const GROUP_ROWS = 122_880
+const GROUP_BYTES = 16 * 1024 * 1024
+
 /**
  * Writes the rows of `from`, a table of the session, as data files, in the order they lie in it: by partition columns,
  * then key, so that the files of a partition hold key ranges that do not overlap. They are hidden until the commit.
@@ -62,7 +66,7 @@ export async function writeFiles(writing: Writing, from: string, some: boolean):
       const rows = end - first <= fitting * 1.25 ? end - first : fitting
       const range = `SELECT * FROM ${from} WHERE rowid >= ${first} AND rowid < ${first + rows}`
       const values = partitionBy.map((_, index) => textOf(partition[`p${index}`]))
-      const file = await writeFile(writing, range, rows, values)
+      const file = await writeFile({ ...writing, rowBytes }, range, rows, values)
       written = { rows: written.rows + rows, bytes: written.bytes + file.bytes }
       files.push(file)
       first += rows
@@ -97,10 +101,11 @@ export async function writeInOrder(
   for (const [index, path] of paths.entries()) {
     group.push(path)
     rows += rowsOf.get(path)!
-    const fitting = format.target / (written.rows > 0 ? written.bytes / written.rows : rowBytes)
+    const bytes = written.rows > 0 ? written.bytes / written.rows : rowBytes
+    const fitting = format.target / bytes
     if (rows === 0 || (index < paths.length - 1 && rows < fitting)) continue
     signal.throwIfAborted()
-    const file = await writeFile(writing, select(group), rows, [])
+    const file = await writeFile({ ...writing, rowBytes: bytes }, select(group), rows, [])
     written = { rows: written.rows + rows, bytes: written.bytes + file.bytes }
     files.push(file)
     group = []
@@ -134,10 +139,12 @@ async function writeFile(
   rows: number,
   values: (string | null)[],
 ): Promise<DataFile> {
-  const { duck, format, where, partitionBy, key, work } = writing
+  const { duck, format, where, partitionBy, key, work, rowBytes } = writing
   const path = dataPath(where, partitionBy, values)
   const temporary = join(work, `${randomUUID()}.parquet`)
-  await duck.copyParquet(from, temporary, parquetCodec(format))
+  const group = Math.max(1, Math.floor(GROUP_BYTES / rowBytes))
+  const groups = group < GROUP_ROWS ? [`ROW_GROUP_SIZE ${group}`] : []
+  await duck.copyParquet(from, temporary, parquetCodec(format), ...groups)
   const file: DataFile = {
     path,
     partition: values,

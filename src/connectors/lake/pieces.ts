@@ -1,0 +1,81 @@
+import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Column, typeName } from '../../../engine/types/logical.ts'
+import { isExceeded } from './memory.ts'
+
+/** Rows whose keys come after one and up to another; open where a bound is absent. Values are DuckDB's texts. */
+export interface Piece {
+  after?: string[]
+  until?: string[]
+}
+
+export const isWhole = ({ after, until }: Piece): boolean => !after && !until
+
+/** How many times more pieces there are where one did not fit into memory, and the most: each costs a look at all rows. */
+const FINER = 4
+const MOST = 256
+
+/**
+ * What `act` makes of all rows, or, where those do not fit into memory, of one piece of them after the other, in the order of the key:
+ * ever smaller ones, until each fits. `keys`: SQL of all keys. Every attempt begins anew with the first piece.
+ */
+export async function inPieces<T>(
+  duck: Duck,
+  key: Column[],
+  keys: string,
+  act: (piece: Piece, index: number) => Promise<T>,
+): Promise<T[]> {
+  let pieces: Piece[] = [{}]
+  for (let wanted = FINER; ; wanted *= FINER) {
+    try {
+      const results: T[] = []
+      for (const [index, piece] of pieces.entries()) results.push(await act(piece, index))
+      return results
+    } catch (error) {
+      if (!isExceeded(error) || key.length === 0 || wanted > MOST) throw error
+      const finer = await cut(duck, key, keys, wanted)
+      if (finer.length <= pieces.length) throw error
+      pieces = finer
+    }
+  }
+}
+
+/** SQL of the rows of a query that are within a piece; those without a key come last. */
+export function within(sql: string, key: Column[], { after, until }: Piece): string {
+  const first = key[0]
+  // The least and greatest of a row group are told by single columns.
+  const from = after && [`(${compared(first!, '>=', after[0]!)} OR ${quoteName(first!.name)} IS NULL)`]
+  const to = until && [compared(first!, '<=', until[0]!), `NOT ${beyond(key, until)}`]
+  const conditions = [...(from ? [...from, beyond(key, after)] : []), ...(to ?? [])]
+  return conditions.length > 0 ? `SELECT * FROM (${sql}) WHERE ${conditions.join(' AND ')}` : sql
+}
+
+/** About as many pieces as wanted, of about as many keys each. */
+async function cut(duck: Duck, key: Column[], keys: string, wanted: number): Promise<Piece[]> {
+  const names = key.map(({ name }) => quoteName(name)).join(', ')
+  const texts = key.map(({ name }, index) => `CAST(${quoteName(name)} AS VARCHAR) AS k${index}`)
+  const there = key.map(({ name }) => `${quoteName(name)} IS NOT NULL`).join(' AND ')
+  const cuts = await duck.rows(
+    `SELECT ${texts.join(', ')} FROM (SELECT DISTINCT ${names} FROM (
+       SELECT ${names}, row_number() OVER (ORDER BY ${names}) AS place, count(*) OVER () AS n FROM (${keys}) WHERE ${there})
+       WHERE place % greatest(1, n // ${wanted}) = 0) ORDER BY ${names}`,
+  )
+  const places = cuts.map(row => key.map((_, index) => String(row[`k${index}`])))
+  return [undefined, ...places].map((after, index) => ({
+    ...(after && { after }),
+    ...(places[index] && { until: places[index] }),
+  }))
+}
+
+function beyond(key: Column[], place: string[]): string {
+  const isAfter = place.reduceRight((rest, text, index) => {
+    const one = compared(key[index]!, '>', text)
+    return rest === '' ? one : `(${one} OR (${compared(key[index]!, '=', text)} AND ${rest}))`
+  }, '')
+  return `coalesce(${isAfter}, true)`
+}
+
+const compared = (column: Column, operator: string, text: string) =>
+  `${quoteName(column.name)} ${operator} ${ofText(column, text)}`
+
+/** SQL of a column's value, of which this is DuckDB's text. */
+export const ofText = ({ type }: Column, text: string): string => `CAST(${quote(text)} AS ${typeName(type)})`
