@@ -172,13 +172,14 @@ const OPERATORS: Record<string, string> = {
 /** Of what DuckDB names: it names a few of them only. */
 const among = (names: string[]) => `Among others, there are: ${names.join(', ')}.`
 
-function wording({ text, missing }: SqlError): { message: string; hint?: string } {
+function wording({ text, missing, hint: means }: SqlError): { message: string; hint?: string } {
   const [first = '', ...more] = text.split('\n').filter(line => line.trim() !== '' && !line.includes('SET '))
   const message = first
     .replace(/!$/, '')
     .replace(/^Values list (?=")/, 'Table ')
     .replace(' when casting from source column ', ' in column ')
     .replace(/(?<=')!?~~\*?(?=\()/, operator => OPERATORS[operator]!)
+  if (means) return { message, hint: means }
   if (missing) {
     const own = missing.kind === 'type' ? ownType(missing.name) : ownWord(missing.name)
     const windowed = missing.kind === 'type' ? undefined : windowHint(missing.name)

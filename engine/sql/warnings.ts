@@ -38,12 +38,13 @@ export function warningsOf({ models, checks, queries }: SqlGraph, loads: LoadSpe
     const called = /^\w+$/.test(first.name) && !MOMENT.test(first.name) ? `${first.name}()` : first.name
     const ignored =
       outputs.length > 0
-        ? `ignore: [${outputs.join(', ')}] of the load leaves such columns out of the comparison`
+        ? `ignore: [${outputs.join(', ')}] of the load leaves such columns out of the comparison${moment ? ': the time of the run is another each night, too' : ''}`
         : ''
+    const so = outputs.length > 0 ? 'every row is an update each night' : 'what comes of it may, too'
     warnings.push({
       file,
       ...(first.at !== undefined && { place: placeOf(sql, first.at) }),
-      message: `${called} differs at each run, so every row is an update each night${moment ? "; use getvariable('run_at')" : ''}`,
+      message: `${called} differs at each run, so ${so}${moment ? "; use getvariable('run_at')" : ''}`,
       hint: moment
         ? ignored
         : [`Make it of the row's own values, as md5(…) does`, ignored].filter(Boolean).join('; '),

@@ -140,8 +140,8 @@ function discardCommand(): Command {
       const query = queryOf({ ...filters, job })
       const { job: _, ...narrower } = query
       if (ids.length === 0 && Object.values(narrower).every(value => value === undefined))
-        throw new EngineError('CONFIG_INVALID', `${job}: nothing says which records`, {
-          hint: `nightfreight errors discard ${job} --table TABLE, or the ids of nightfreight errors list.`,
+        throw new EngineError('CONFIG_INVALID', `${job}: nothing says which records of this job`, {
+          hint: `nightfreight errors discard JOB --table TABLE, or the job and ids of nightfreight errors list.`,
         })
       const discarded = await withMetadata(async metadata => {
         await refuseUnknown(metadata, job, ids)

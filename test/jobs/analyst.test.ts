@@ -307,6 +307,16 @@ const FAILING: [what: string, files: Record<string, string>, says: string, hint:
   ],
 ]
 
+test('a model that takes more memory than there is says what to raise', async () => {
+  const numbers = 'SELECT i AS order_id, repeat(md5(i::VARCHAR), 9) AS v FROM range(200000) AS r(i)'
+  const sql = `SELECT order_id, string_agg(v, ',') OVER (PARTITION BY order_id % 2 ORDER BY order_id) AS a FROM (${numbers})`
+  const { error } = await (await jobWith({ 'm.sql': sql }, YAML.replace('300MB', '235MB'))).run()
+  const { code, message, hint } = error as EngineError
+  assert.equal(code, 'MEMORY_EXCEEDED')
+  assert.match(message, /^m\.sql:1: /)
+  assert.match(hint ?? '', /^Raise resources\.memory of the job/)
+})
+
 describe('a value that fails names the query, the line, the column and the row', () => {
   for (const [what, files, says, hint] of FAILING)
     test(what, async () => {
@@ -329,6 +339,11 @@ const CHANGING: [sql: string, yaml: string, warns: RegExp | undefined][] = [
   ['SELECT *, current_date AS t FROM orders', YAML, /^m\.sql:1: current_date differs/],
   ['SELECT *, random() AS t FROM orders', YAML, /^m\.sql:1: random\(\) differs/],
   ['SELECT *, uuid()::VARCHAR AS t FROM orders', YAML, /^m\.sql:1: uuid\(\) differs/],
+  [
+    'SELECT * FROM orders WHERE now() > make_timestamptz(0)',
+    YAML,
+    /^m\.sql:1: now\(\) differs at each run, so what comes of it may, too; use getvariable/,
+  ],
   [
     'SELECT *, now() AS t FROM orders',
     YAML.replace('key: order_id', 'key: order_id, ignore: [T]'),
