@@ -85,7 +85,8 @@ function loadRows({ loaded, accounts, verifications }: Outcome): string[][] {
     { name: 'unchanged', of: ({ account, unchanged }) => account?.unchanged ?? unchanged, isKept: true },
     { name: 'older', of: ({ older }) => older },
     { name: 'rejected', of: ({ account }) => account?.rejected },
-    { name: 'superseded', of: ({ account }) => account?.superseded },
+    // Those that are older than the table's have a column of their own.
+    { name: 'superseded', of: ({ account, older }) => account && account.superseded - older },
     { name: 'gone, kept', of: ({ account }) => account?.keptGone },
   ]
   const shown = columns.filter(({ isKept, of }) => isKept || loads.some(load => (of(load) ?? 0) > 0))

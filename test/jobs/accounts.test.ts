@@ -263,6 +263,26 @@ quality: { max_error_rate: 1 }`,
   assert.ok(cases > 0)
 })
 
+test('the columns of the printed table add up to the rows that were read, also of those that are older', async () => {
+  const made = await job(
+    `extract: { t: { ${taken}, files: t.csv, schema: { id: BIGINT, n: BIGINT } } }
+load: { t: { to: wh, from: t, key: id, newer: n, on_duplicate: newest } }`,
+    { 't.csv': 'id,n\n1,5\n2,5\n' },
+  )
+  await made.run()
+  await made.rows('UPDATE t SET n = 9 WHERE id = 1')
+  made.write({ 't.csv': 'id,n\n1,6\n2,6\n2,7\n3,1\n' })
+  const told = summaryText(await made.run()).split('\n')
+  const head = told.findIndex(line => /^ +loaded +read /.test(line))
+  const cells = (line: string) => line.trim().split(/ {2,}/)
+  const counts = Object.fromEntries(cells(told[head]!).map((name, at) => [name, cells(told[head + 1]!)[at]]))
+  const { read, inserted, updated, unchanged, older, superseded } = counts
+  assert.deepEqual(
+    { read, inserted, updated, unchanged, older, superseded },
+    { read: '4', inserted: '1', updated: '1', unchanged: '0', older: '1', superseded: '1' },
+  )
+})
+
 test('a row that was in the quarantine when the table was made is none of its rows: the plan of the next night is what its run does', async () => {
   const job = await smallJob({ after }, 'rejected_first', {
     'job.yaml': `connections: { s: "file:in", w: "duckdb:w.duckdb" }
