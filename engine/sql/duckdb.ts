@@ -226,9 +226,10 @@ export class Duck {
 /** A path as DuckDB's pattern of it alone: it takes some characters for others. */
 export const literalPattern = (path: string): string => path.replace(/[*?[\]]/g, '[$&]')
 
-/** A string literal. */
+/** A string as SQL: a literal, unless it has a NUL, at which DuckDB takes a statement to end. */
 export function quote(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
+  const [first, ...more] = text.split('\0').map(part => `'${part.replaceAll("'", "''")}'`)
+  return more.length === 0 ? first! : `concat(${[first, ...more].join(', chr(0), ')})`
 }
 
 /** COPY's options for a codec of Parquet; `level` where it has levels (zstd: 1 to 22, 3 without). */

@@ -245,6 +245,15 @@ test('a replace with nothing staged, since nothing has changed, leaves the table
   assert.deepEqual(await counted(target, 'L3', nothing, { ...replace, guard }), [0, 0, 2, 0])
 })
 
+test('a key with NUL characters is found again', async () => {
+  const { root, target } = fresh()
+  const rows = (v: number) =>
+    values('id, v', `('a' || chr(0) || 'b', ${v})`, `(chr(0) || 'x', ${v})`, "('z', 1)")
+  assert.deepEqual(await counted(target, 'first', rows(1)), [3, 0, 0, 0])
+  assert.deepEqual(await counted(target, 'second', rows(2)), [0, 2, 0, 1])
+  assert.deepEqual(await rowsOf(root, 'v'), ['1', '2', '2'])
+})
+
 test('a partition holds the data set, whatever the load ignores', async () => {
   const { root, target } = fresh()
   const spec: LoadInput['spec'] = { mode: 'partition', partitionBy: ['p'], ignore: ['x'] }

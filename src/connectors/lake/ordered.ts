@@ -1,7 +1,7 @@
 import { type Duck, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
+import { byKeyRanges, isWhole, type KeyRange, ofText } from './keyRanges.ts'
 import { isExceeded } from './memory.ts'
-import { inPieces, isWhole, ofText, type Piece } from './pieces.ts'
 
 export interface Ordering {
   columns: Column[]
@@ -15,22 +15,22 @@ export interface Ordering {
 
 /**
  * Makes a table of the session of rows, by partition columns, then key: at once, or, where that takes more memory than there is,
- * piece by piece, and then partition by partition. `rows`: SQL of those of a piece.
+ * range by range, and then partition by partition. `rows`: SQL of those of a range.
  */
 export async function createOrdered(
   duck: Duck,
   name: string,
   { columns, partitionBy, key, tableKey, keys }: Ordering,
-  rows: (piece: Piece) => string,
+  rows: (range: KeyRange) => string,
 ): Promise<void> {
   const by = (names: string[]) => (names.length > 0 ? ` ORDER BY ${names.map(quoteName).join(', ')}` : '')
-  const fill = (piece: Piece, index: number) => {
+  const fill = (range: KeyRange, index: number) => {
     const into = index === 0 ? `CREATE OR REPLACE TABLE ${name} AS` : `INSERT INTO ${name}`
-    return duck.run(`${into} ${rows(piece)}${by(isWhole(piece) ? [...partitionBy, ...tableKey] : tableKey)}`)
+    return duck.run(`${into} ${rows(range)}${by(isWhole(range) ? [...partitionBy, ...tableKey] : tableKey)}`)
   }
   try {
-    const pieces = await inPieces(duck, key, keys, fill)
-    if (pieces.length === 1 || partitionBy.length === 0) return
+    const ranges = await byKeyRanges(duck, key, keys, fill)
+    if (ranges.length === 1 || partitionBy.length === 0) return
   } catch (error) {
     if (!isExceeded(error) || key.length > 0 || partitionBy.length === 0) throw error
     await duck.run(`CREATE OR REPLACE TABLE ${name} AS ${rows({})}`)

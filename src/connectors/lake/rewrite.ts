@@ -11,9 +11,9 @@ import { ACT, type ChangeSources, changesSql } from './changes.ts'
 import { FILE, formerSql, openFiles, stagedSql, tableSql } from './files.ts'
 import { historySql } from './history.ts'
 import { keepParts } from './keep.ts'
+import { byKeyRanges, type KeyRange, within } from './keyRanges.ts'
 import { columnsOf, type DataFile, type Manifest } from './log.ts'
 import { createOrdered } from './ordered.ts'
-import { inPieces, type Piece, within } from './pieces.ts'
 import { filesWithKeys, partitionId, partitionsOf } from './prune.ts'
 import { sameNames, tableColumns } from './schema.ts'
 import { type FileFormat, isInOrder, writeFiles, writeInOrder } from './write.ts'
@@ -105,8 +105,8 @@ export async function rewrite(
   const paths = [...byPath].filter(([, file]) => old.has(file)).map(([path]) => quote(path))
   const selected = columns.map(column => quoteName(column.name)).join(', ')
   const values = columns.map(column => stagedValue(load, column, sources.now)).join(', ')
-  const rows = (piece: Piece) => {
-    const some = pieceOf(load, after, piece)
+  const rows = (range: KeyRange) => {
+    const some = sourcesWithin(load, after, range)
     if (first) return `SELECT ${values} FROM (${some.staged})`
     if (load.key.length === 0)
       return `SELECT ${values} FROM (${changed || renewed ? some.staged : `${some.staged} LIMIT 0`})`
@@ -248,9 +248,9 @@ const keyOf = ({ key }: StagedLoad, columns: Column[]) => key.map(name => column
 const keysSql = ({ key }: StagedLoad, { staged, table }: ChangeSources) =>
   [staged, table].map(sql => `SELECT ${key.map(quoteName).join(', ')} FROM (${sql})`).join(' UNION ALL ')
 
-/** The sources of the rows within a piece. */
-function pieceOf<T extends ChangeSources>(load: StagedLoad, sources: T, piece: Piece): T {
-  const some = (sql: string) => within(sql, keyOf(load, sources.columns), piece)
+/** The sources of the rows within a range. */
+function sourcesWithin<T extends ChangeSources>(load: StagedLoad, sources: T, range: KeyRange): T {
+  const some = (sql: string) => within(sql, keyOf(load, sources.columns), range)
   const { table, staged, keys } = sources
   return { ...sources, table: some(table), staged: some(staged), ...(keys && { keys: some(keys) }) }
 }
@@ -265,9 +265,9 @@ async function keyedCounts(
   byPath: Map<string, DataFile>,
 ) {
   const { duck } = rewriting
-  const found = await inPieces(duck, keyOf(load, sources.columns), keysSql(load, sources), piece =>
+  const found = await byKeyRanges(duck, keyOf(load, sources.columns), keysSql(load, sources), range =>
     duck.rows(
-      `SELECT ${FILE} AS file, ${ACT} AS act, count(*) AS n FROM (${rowsAfter(load, pieceOf(load, sources, piece), rewriting)}) WHERE ${ACT} <> 'keep' GROUP BY ALL`,
+      `SELECT ${FILE} AS file, ${ACT} AS act, count(*) AS n FROM (${rowsAfter(load, sourcesWithin(load, sources, range), rewriting)}) WHERE ${ACT} <> 'keep' GROUP BY ALL`,
     ),
   )
   const acts = found.flat()

@@ -3,44 +3,44 @@ import { type Column, typeName } from '../../../engine/types/logical.ts'
 import { isExceeded } from './memory.ts'
 
 /** Rows whose keys come after one and up to another; open where a bound is absent. Values are DuckDB's texts. */
-export interface Piece {
+export interface KeyRange {
   after?: string[]
   until?: string[]
 }
 
-export const isWhole = ({ after, until }: Piece): boolean => !after && !until
+export const isWhole = ({ after, until }: KeyRange): boolean => !after && !until
 
-/** How many times more pieces there are where one did not fit into memory, and the most: each costs a look at all rows. */
-const FINER = 4
-const MOST = 256
+/** How many times more ranges there are where one did not fit into memory, and the most: each costs a look at all rows. */
+const SPLIT_FACTOR = 4
+const MAX_RANGES = 256
 
 /**
- * What `act` makes of all rows, or, where those do not fit into memory, of one piece of them after the other, in the order of the key:
- * ever smaller ones, until each fits. `keys`: SQL of all keys. Every attempt begins anew with the first piece.
+ * What `act` makes of all rows, or, where those do not fit into memory, of one range of them after the other, in the order of the key:
+ * ever smaller ones, until each fits. `keys`: SQL of all keys. Every attempt begins anew with the first range.
  */
-export async function inPieces<T>(
+export async function byKeyRanges<T>(
   duck: Duck,
   key: Column[],
   keys: string,
-  act: (piece: Piece, index: number) => Promise<T>,
+  act: (range: KeyRange, index: number) => Promise<T>,
 ): Promise<T[]> {
-  let pieces: Piece[] = [{}]
-  for (let wanted = FINER; ; wanted *= FINER) {
+  let ranges: KeyRange[] = [{}]
+  for (let wanted = SPLIT_FACTOR; ; wanted *= SPLIT_FACTOR) {
     try {
       const results: T[] = []
-      for (const [index, piece] of pieces.entries()) results.push(await act(piece, index))
+      for (const [index, range] of ranges.entries()) results.push(await act(range, index))
       return results
     } catch (error) {
-      if (!isExceeded(error) || key.length === 0 || wanted > MOST) throw error
+      if (!isExceeded(error) || key.length === 0 || wanted > MAX_RANGES) throw error
       const finer = await cut(duck, key, keys, wanted)
-      if (finer.length <= pieces.length) throw error
-      pieces = finer
+      if (finer.length <= ranges.length) throw error
+      ranges = finer
     }
   }
 }
 
-/** SQL of the rows of a query that are within a piece; those without a key come last. */
-export function within(sql: string, key: Column[], { after, until }: Piece): string {
+/** SQL of the rows of a query that are within a range; those without a key come last. */
+export function within(sql: string, key: Column[], { after, until }: KeyRange): string {
   const first = key[0]
   // The least and greatest of a row group are told by single columns.
   const from = after && [`(${compared(first!, '>=', after[0]!)} OR ${quoteName(first!.name)} IS NULL)`]
@@ -49,8 +49,8 @@ export function within(sql: string, key: Column[], { after, until }: Piece): str
   return conditions.length > 0 ? `SELECT * FROM (${sql}) WHERE ${conditions.join(' AND ')}` : sql
 }
 
-/** About as many pieces as wanted, of about as many keys each. */
-async function cut(duck: Duck, key: Column[], keys: string, wanted: number): Promise<Piece[]> {
+/** About as many ranges as wanted, of about as many keys each. */
+async function cut(duck: Duck, key: Column[], keys: string, wanted: number): Promise<KeyRange[]> {
   const names = key.map(({ name }) => quoteName(name)).join(', ')
   const texts = key.map(({ name }, index) => `CAST(${quoteName(name)} AS VARCHAR) AS k${index}`)
   const there = key.map(({ name }) => `${quoteName(name)} IS NOT NULL`).join(' AND ')

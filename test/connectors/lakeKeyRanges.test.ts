@@ -1,4 +1,4 @@
-/** As if no statement over all rows of a load fitted into memory: piece by piece, everything comes out the same. */
+/** As if no statement over all rows of a load fitted into memory: range by range, everything comes out the same. */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { mock, test } from 'node:test'
@@ -7,37 +7,37 @@ import type { StagedLoad } from '../../engine/contracts/load.ts'
 import { EngineError } from '../../engine/errors.ts'
 import { Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
-import { inPieces, within } from '../../src/connectors/lake/pieces.ts'
+import { byKeyRanges, within } from '../../src/connectors/lake/keyRanges.ts'
 import { checkFiles, duck, folder, fresh, load, newestOf, rowsOf, values } from './lakeLoading.ts'
 
 const { run, rows } = Duck.prototype
 let exceeded = 0
-/** Of a piece that has an end, not of all rows. */
-const isPiece = (sql: string) => /[<>]=? CAST\('/.test(sql)
+/** Of a range that has an end, not of all rows. */
+const isRange = (sql: string) => /[<>]=? CAST\((concat\()?'/.test(sql)
 function exceed(): never {
   exceeded++
   throw new EngineError('MEMORY_EXCEEDED', 'Out of Memory Error: as if')
 }
 mock.method(Duck.prototype, 'run', async function (this: Duck, sql: string) {
   await run.call(this, sql)
-  if (!/^CREATE OR REPLACE TABLE rewritten AS .* ORDER BY /s.test(sql) || isPiece(sql)) return
+  if (!/^CREATE OR REPLACE TABLE rewritten AS .* ORDER BY /s.test(sql) || isRange(sql)) return
   const [found] = await rows.call(this, 'SELECT count(*) AS n FROM rewritten')
   if (found!.n !== 0) exceed()
 })
 mock.method(Duck.prototype, 'rows', async function (this: Duck, sql: string) {
   const found = await rows.call(this, sql)
-  if (/^SELECT _nf_file AS file, _nf_act AS act/.test(sql) && !isPiece(sql) && found.length > 0) exceed()
+  if (/^SELECT _nf_file AS file, _nf_act AS act/.test(sql) && !isRange(sql) && found.length > 0) exceed()
   return found
 })
 
 await import('./lake.test.ts')
 
-test('pieces hold each row once, in the order of the key, whatever its types', async () => {
+test('ranges hold each row once, in the order of the key, whatever its types', async () => {
   const types = {
     BIGINT: fc.oneof(fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n), fc.bigInt(0n, 9n)).map(String),
     VARCHAR: fc.oneof(
       fc.string({ maxLength: 4, unit: 'grapheme' }),
-      fc.constantFrom('', "it's", '\\x00', 'NULL'),
+      fc.constantFrom('', "it's", '\\x00', 'NULL', 'a\0', '\0\0b'),
     ),
     DOUBLE: fc.double({ noNaN: true }).map(String),
     'DECIMAL(18,3)': fc.integer().map(value => `${value}e-3`),
@@ -73,11 +73,11 @@ test('pieces hold each row once, in the order of the key, whatever its types', a
       const order = keyed.map(({ name }) => quoteName(name)).join(', ')
       const read = (from: string) => duck.rows(`SELECT ${order} FROM (${from}) ORDER BY ${order}`)
       let attempts = 0
-      const pieces = await inPieces(duck, keyed, sql, async (piece, index) => {
+      const ranges = await byKeyRanges(duck, keyed, sql, async (range, index) => {
         if (index === 0) attempts++
         if (attempts === 1 || (attempts === 2 && index === 1))
           throw new EngineError('MEMORY_EXCEEDED', 'too much')
-        return read(within(sql, keyed, piece))
+        return read(within(sql, keyed, range))
       }).catch(error => {
         assert.equal(error.code, 'MEMORY_EXCEEDED', error)
         return undefined
@@ -86,12 +86,12 @@ test('pieces hold each row once, in the order of the key, whatever its types', a
       const all = await read(sql)
       // Rows without a key may lie anywhere.
       const keyedOnly = (rows: object[]) => rows.filter(row => !Object.values(row).includes(null))
-      if (pieces) {
-        assert.deepEqual(sorted(pieces.flat()), sorted(all))
-        assert.deepEqual(keyedOnly(pieces.flat()), keyedOnly(all))
+      if (ranges) {
+        assert.deepEqual(sorted(ranges.flat()), sorted(all))
+        assert.deepEqual(keyedOnly(ranges.flat()), keyedOnly(all))
       } else {
         const distinct = new Set(keyedOnly(all).map(row => JSON.stringify(row))).size
-        assert.ok(distinct < 8 || distinct < rows.length, 'there are smaller pieces')
+        assert.ok(distinct < 8 || distinct < rows.length, 'there are smaller ranges')
       }
     }),
     { numRuns: 60 },
