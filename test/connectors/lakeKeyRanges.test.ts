@@ -8,6 +8,7 @@ import { EngineError } from '../../engine/errors.ts'
 import { Duck, quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { type Column, typeFromName } from '../../engine/types/logical.ts'
 import { byKeyRanges, within } from '../../src/connectors/lake/keyRanges.ts'
+import { withMemory } from '../../src/connectors/lake/memory.ts'
 import { checkFiles, duck, folder, fresh, load, newestOf, rowsOf, values } from './lakeLoading.ts'
 
 const { run, rows } = Duck.prototype
@@ -130,4 +131,18 @@ test('rows that together do not fit into the memory a lake takes are changed, an
   assert.deepEqual(await rowsOf(root, sum), [
     Object.values((await duck.rows(`SELECT ${sum} FROM (${wide(1)})`))[0]!).join(' '),
   ])
+})
+
+test('what takes more memory than a lake does is tried with what the job may have', async () => {
+  const tried: number[] = []
+  const act = async (memory: number) => {
+    tried.push(memory)
+    if (memory < 2 ** 31) throw new EngineError('MEMORY_EXCEEDED', 'too much')
+    return 'done'
+  }
+  assert.equal(await withMemory(2 ** 31, act), 'done')
+  assert.deepEqual(tried, [2 ** 29, 2 ** 31])
+  await assert.rejects(withMemory(2 ** 20, act), { code: 'MEMORY_EXCEEDED' })
+  await assert.rejects(withMemory(2 ** 30, act), { code: 'MEMORY_EXCEEDED' })
+  assert.deepEqual(tried.slice(2), [2 ** 29, 2 ** 29, 2 ** 30])
 })

@@ -59,6 +59,8 @@ export interface ConnectionContext {
   timeouts?: Timeouts
   /** Has what goes over the network compressed, where the connector can. */
   compress?: true
+  /** Bytes that one session of DuckDB may hold, where it needs them. */
+  memory?: number
   /** What other jobs have staged; absent where nothing is read. */
   openJob?: OpenStagedJob
 }

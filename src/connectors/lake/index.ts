@@ -63,11 +63,16 @@ export const lake = defineConnector({
   check: (config, context) => void locationOf(config, context),
   source: (config, context) => new LakeSource(locationOf(config, context), context.name),
   target: (config, context) =>
-    new LakeTarget(openStore(locationOf(config, context)), context.name, {
-      compression: config.compression,
-      level: config.level,
-      target: parseBytes(config.target_file_size)!,
-    }),
+    new LakeTarget(
+      openStore(locationOf(config, context)),
+      context.name,
+      {
+        compression: config.compression,
+        level: config.level,
+        target: parseBytes(config.target_file_size)!,
+      },
+      context.memory,
+    ),
 })
 
 function locationOf(config: z.infer<typeof lakeConfig>, { name, baseDir }: ConnectionContext): StoreLocation {

@@ -1,17 +1,18 @@
 import { EngineError } from '../../../engine/errors.ts'
 
 /** Bytes DuckDB may hold while a table is written or verified; what is more goes to the store's work folder. */
-export const MEMORY = 512 * 1024 * 1024
+const MEMORY = 512 * 1024 * 1024
 
 /** Whether a statement needed more memory than it may have. */
 export const isExceeded = (error: unknown): error is EngineError =>
   error instanceof EngineError && error.code === 'MEMORY_EXCEEDED'
 
-/** The same failure with what helps, since what a job may have is not what a lake takes; every other as it is. */
-export function withMeans(error: unknown, name: string): unknown {
-  if (!isExceeded(error)) return error
-  return new EngineError('MEMORY_EXCEEDED', `${name}: ${error.message}`, {
-    cause: error,
-    hint: 'A lake takes the same memory whatever resources.memory says: leave wide columns out in a model, or load them as a table of their own.',
-  })
+/** What `act` makes with the memory that rows take, or, where that is too little for their very long texts, with `most`. */
+export async function withMemory<T>(most: number, act: (memory: number) => Promise<T>): Promise<T> {
+  try {
+    return await act(MEMORY)
+  } catch (error) {
+    if (!isExceeded(error) || most <= MEMORY) throw error
+    return act(most)
+  }
 }

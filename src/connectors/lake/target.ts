@@ -20,7 +20,7 @@ import { changesOf } from '../sql/obstacles.ts'
 import { intact } from './intact.ts'
 import { manifestPath, manifestVersion } from './layout.ts'
 import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
-import { MEMORY, withMeans } from './memory.ts'
+import { withMemory } from './memory.ts'
 import { publish } from './publish.ts'
 import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
 import { fittingOf, tableColumns } from './schema.ts'
@@ -64,19 +64,21 @@ export class LakeTarget implements Target {
   private readonly store: FileStore
   private readonly name: string
   private readonly format: FileFormat
+  private readonly memory: number
   private readonly log: Log
   private readonly staged = new Map<string, Staged>()
   /** What the commit under way is about to publish, by table. */
   private publishing: Map<string, Prepared> | undefined
 
-  constructor(store: FileStore, name: string, format: FileFormat) {
+  constructor(store: FileStore, name: string, format: FileFormat, memory = 0) {
     this.store = store
     this.name = name
     this.format = format
+    this.memory = memory
     this.log = new Log(store)
     const { compression, level = KEPT_LEVEL } = format
     if (compression === 'zstd') this.keepsParts = { level }
-    this.verifier = new LakeVerifier(store, name, {
+    this.verifier = new LakeVerifier(store, name, memory, {
       held: async table => {
         const content = this.publishing?.get(table)?.rewritten.content
         return content ? { ...content, table } : this.log.manifest(await this.log.newest(), table)
@@ -159,7 +161,7 @@ export class LakeTarget implements Target {
         }
         asked = false
         const under = { commit, newest, now: new Date(), prepared, made }
-        await this.prepare(under, signal)
+        await withMemory(this.memory, memory => this.prepare(under, memory, signal))
         this.publishing = prepared
         await check?.(countsOf(under))
         const next = await this.next(under)
@@ -190,7 +192,7 @@ export class LakeTarget implements Target {
   }
 
   /** Writes the files of every table whose manifest is not the one that they were written for. */
-  private async prepare(attempt: Attempt, signal: AbortSignal): Promise<void> {
+  private async prepare(attempt: Attempt, memory: number, signal: AbortSignal): Promise<void> {
     const { newest, now, prepared, made } = attempt
     const { loadId, job, loads, runAt } = attempt.commit
     const refOf = ({ table }: StagedLoad) => newest?.tables[table]
@@ -204,7 +206,7 @@ export class LakeTarget implements Target {
     let release = () => {}
     try {
       const threads = Math.min(THREADS, availableParallelism())
-      duck = await Duck.open({ memory: MEMORY, temp: work, threads })
+      duck = await Duck.open({ memory, temp: work, threads })
       release = duck.interruptOn(signal)
       for (const load of missing) {
         signal.throwIfAborted()
@@ -237,7 +239,7 @@ export class LakeTarget implements Target {
           cause: error,
           hint: 'Free some space; the same command goes on where it stopped.',
         })
-      throw withMeans(error, this.name)
+      throw error
     } finally {
       release()
       duck?.close()

@@ -11,7 +11,7 @@ import type { FileStore } from '../../stores/store.ts'
 import { aliveSql } from '../sql/dialect.ts'
 import { openFiles, tableSql } from './files.ts'
 import { columnsOf, type Manifest } from './log.ts'
-import { MEMORY, withMeans } from './memory.ts'
+import { withMemory } from './memory.ts'
 import { filesWithKeys } from './prune.ts'
 import type { Staged } from './rewrite.ts'
 
@@ -29,11 +29,14 @@ export interface HeldTables {
 export class LakeVerifier implements Verifier {
   private readonly store: FileStore
   private readonly name: string
+  private readonly memory: number
   private readonly tables: HeldTables
 
-  constructor(store: FileStore, name: string, tables: HeldTables) {
+  /** `memory`: bytes that DuckDB may hold for very long texts. */
+  constructor(store: FileStore, name: string, memory: number, tables: HeldTables) {
     this.store = store
     this.name = name
+    this.memory = memory
     this.tables = tables
   }
 
@@ -65,16 +68,25 @@ export class LakeVerifier implements Verifier {
     )
   }
 
-  private async use<T>(
-    { loadId, load, columns, of }: Omit<ReadBack, 'sink'>,
+  private use<T>(
+    request: Omit<ReadBack, 'sink'>,
     signal: AbortSignal,
     threads: number,
+    act: (duck: Duck, sql: string) => Promise<T>,
+  ): Promise<T> {
+    return withMemory(this.memory, memory => this.useWith({ memory, threads }, request, signal, act))
+  }
+
+  private async useWith<T>(
+    resources: { memory: number; threads: number },
+    { loadId, load, columns, of }: Omit<ReadBack, 'sink'>,
+    signal: AbortSignal,
     act: (duck: Duck, sql: string) => Promise<T>,
   ): Promise<T> {
     const held = await this.held(load)
     const known = columnsOf(held)
     const work = await this.store.work(`verification of ${loadId}`)
-    const duck = await Duck.open({ memory: MEMORY, temp: work, threads })
+    const duck = await Duck.open({ ...resources, temp: work })
     const release = duck.interruptOn(signal)
     try {
       const key = load.key.map(quoteName).join(', ')
@@ -95,7 +107,7 @@ export class LakeVerifier implements Verifier {
       return await act(duck, `SELECT ${list} FROM (${table})${where}`)
     } catch (error) {
       if (signal.aborted) throw new EngineError('INTERRUPTED', `${this.name}: interrupted`, { cause: error })
-      throw withMeans(error, this.name)
+      throw error
     } finally {
       release()
       duck.close()
