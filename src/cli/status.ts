@@ -30,7 +30,7 @@ export function statusCommand(): Command {
           print(
             `${run.run}  ${run.job}  ${run.state}  ${span(run)}${violationsText(violations.get(run.run))}${failure(run)}`,
           )
-        print(`\nTasks of ${runs[0]!.run}:`)
+        print(tasks.length > 0 ? `\nTasks of ${runs[0]!.run}:` : `\n${runs[0]!.run} has begun no task.`)
         for (const task of tasks) {
           const waits = task.status === 'RUNNING' ? failure(task) : ''
           print(`  ${task.status.padEnd(8)} ${task.task}  ${span(task)}${waits}`)

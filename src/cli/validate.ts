@@ -62,8 +62,9 @@ Examples:
         const what = [...files, ...(declared > 0 ? [counted(declared, 'declared check')] : [])]
         print(`warning: ${what.join(', ')} ${of}`)
       }
+      const models = order.length > 0 ? ` (${order.join(', ')})` : ''
       print(
-        `${jobText(spec)} is valid: ${counted(spec.extracts.length, 'extract')}, ${counted(order.length, 'model')} (${order.join(', ')}), ` +
+        `${jobText(spec)} is valid: ${counted(spec.extracts.length, 'extract')}, ${counted(order.length, 'model')}${models}, ` +
           `${counted(spec.checks.length, 'check')}, ${counted(spec.loads.length, 'load')}`,
       )
     })

@@ -23,7 +23,7 @@ export function checkResources({ job, resources }: Pick<JobSpec, 'job' | 'resour
   if (room < tempDisk)
     refuse(
       `resources.temp_disk asks for ${size(tempDisk)}, and ${size(room)} are free in ${home}`,
-      'Make room: nightfreight gc removes old runs.',
+      'Make room (nightfreight gc removes old runs), or ask for less.',
     )
 }
 
