@@ -49,6 +49,8 @@ export class PaginatedReader {
   private readonly mark: (record: unknown) => string
   /** Marks of the records of the page before. */
   private last = new Set<string>()
+  /** Records that were on the page before, too, of each page that has such. */
+  private readonly moved: number[] = []
   /** Whether a page was read: the first may go on from where another reader was. */
   private begun = false
   /** The page that is waited for. */
@@ -110,7 +112,8 @@ export class PaginatedReader {
     const marks = page.marks.slice(repeated)
     const again = marks.filter(mark => this.last.has(mark)).length
     this.last = new Set(marks)
-    if (again > 0)
+    if (again > 0) this.moved.push(again)
+    if (again > 0 && this.moved.length === 1)
       page.notes.push(
         `${again} of its ${counted(records.length, 'record')} ${again === 1 ? 'was' : 'were'} on the page before, too: records moved while pages were read, and others may have been passed over`,
       )
@@ -119,9 +122,19 @@ export class PaginatedReader {
       decoder.decode(records[index], where, index + 1, page.text, starts[index])
       if (builder.full) this.flush(sink)
     }
-    if (!next) page.notes.push(...decoder.notes())
+    if (!next) page.notes.push(...decoder.notes(), ...this.alsoMoved())
     for (const note of page.notes) sink.note(`${where}: ${note}`)
     return next
+  }
+
+  /** Of the pages after the first whose records were on the page before, too. */
+  private alsoMoved(): string[] {
+    const [, ...more] = this.moved
+    const records = more.reduce((sum, again) => sum + again, 0)
+    if (records === 0) return []
+    return [
+      `${counted(records, 'record')} of ${counted(more.length, 'more page')} ${records === 1 ? 'was' : 'were'} on the page before, too`,
+    ]
   }
 
   /** Fails where the page before, which was read at an earlier time, has other records now. */

@@ -326,6 +326,22 @@ test('records that move between pages are told, and with an overlap refused', as
   for (const extract of [overlapping, { paginate: 'cursor' }, {}]) assert.equal(advice(extract), undefined)
 })
 
+test('of many pages with records of the page before, the first is told, and how many there are more', async () => {
+  // Each page begins with the last two of the page before.
+  const { notes, rows } = await told(
+    (_request, url, response) => {
+      const from = (Number(url.searchParams.get('page')) - 1) * 4
+      json(response, JSON.stringify({ data: ids(22).page(Math.max(0, from), from < 20 ? 6 : 2) }))
+    },
+    { paginate: 'page', limit: 6 },
+    { key: ['id'] },
+  )
+  assert.equal(rows.length, 32)
+  assert.equal(notes.length, 2)
+  assert.match(notes[0]!, /page 2: 2 of its 6 records were on the page before, too: records moved/)
+  assert.match(notes[1]!, /page 7: 8 records of 4 more pages were on the page before, too$/)
+})
+
 test('what is asked is what the path says', async () => {
   const asked: (string | null)[] = []
   const handler: Handler = (_request, url, response) => {
