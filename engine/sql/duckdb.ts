@@ -22,8 +22,13 @@ export const PARTITIONED_ROWS = 1 << 18
 /** COPY's option for Parquet files without dictionaries. */
 export const NO_DICTIONARY = 'DICTIONARY_SIZE_LIMIT 0'
 
-/** Rows of a row group where those of the usual one take too much memory. */
+/** Rows of a row group, as DuckDB writes them, and where those take too much memory. */
+const USUAL_GROUP = 122_880
 const SMALL_GROUP = 2048
+/** Values of a row group at the most: whoever reads it has it in memory. */
+const GROUP_CELLS = 1 << 22
+
+const isGroupSize = (option: string) => /^ROW_GROUP_SIZE\b/.test(option)
 
 /** Between two interruptions: each stops one statement, and the next may have begun. */
 const INTERRUPT_INTERVAL_MS = 100
@@ -148,8 +153,10 @@ export class Duck {
   /** The same of a query whose columns have these types, which Parquet gives back: a long one costs to be asked. */
   async copyTyped(types: string[], sql: string, path: string, ...options: string[]): Promise<void> {
     const floats = types.some(type => /\b(FLOAT|DOUBLE)\b/.test(type))
+    const group = Math.floor(GROUP_CELLS / types.length)
+    const groups = group < USUAL_GROUP && !options.some(isGroupSize) ? [`ROW_GROUP_SIZE ${group}`] : []
     const all = new Set(['FORMAT parquet', ...(floats ? [NO_DICTIONARY] : []), ...options])
-    await this.copy(sql, path, ...all)
+    await this.write(sql, path, [...all], groups)
   }
 
   /**
@@ -157,15 +164,19 @@ export class Duck {
    * number do not fit into memory, they are written again in small ones.
    */
   async copy(sql: string, path: string, ...options: string[]): Promise<void> {
-    const write = (...more: string[]) =>
+    await this.write(sql, path, options)
+  }
+
+  private async write(sql: string, path: string, options: string[], groups: string[] = []): Promise<void> {
+    const write = (more: string[]) =>
       this.run(`COPY (${sql}\n) TO ${quote(path)} (${[...options, ...more].join(', ')})`)
     try {
-      await write()
+      await write(groups)
     } catch (error) {
-      const sized = options.some(option => /^ROW_GROUP_SIZE\b/.test(option))
-      if (sized || !(error instanceof EngineError) || error.code !== 'MEMORY_EXCEEDED') throw error
+      if (options.some(isGroupSize) || !(error instanceof EngineError) || error.code !== 'MEMORY_EXCEEDED')
+        throw error
       rmSync(path, { recursive: true, force: true })
-      await write(`ROW_GROUP_SIZE ${SMALL_GROUP}`)
+      await write([`ROW_GROUP_SIZE ${SMALL_GROUP}`])
     }
   }
 

@@ -4,6 +4,7 @@ import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { rowHash } from '../../../engine/sql/rowHash.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { tableKey } from '../sql/dialect.ts'
@@ -287,7 +288,7 @@ async function keyedCounts(
   return { counts: { table: load.table, ...counts, unchanged }, touched }
 }
 
-/** Without a key two rows are the same where all their values are. */
+/** Without a key two rows are the same where all their values are, by their hashes of 128 bits. */
 async function keylessCounts(
   duck: Duck,
   load: StagedLoad,
@@ -296,10 +297,8 @@ async function keylessCounts(
   table: string,
   files: DataFile[],
 ) {
-  const names = columns
-    .filter(column => columnNamed(load.columns, column.name))
-    .map(column => quoteName(column.name))
-  const [next, last] = [staged, table].map(sql => `SELECT ${names.join(', ')} FROM (${sql})`)
+  const compared = columns.filter(({ name }) => columnNamed(load.columns, name))
+  const [next, last] = [staged, table].map(sql => `SELECT ${rowHash(compared, 'r')} FROM (${sql}) AS r`)
   const inserted = await countOf(duck, `${next} EXCEPT ALL ${last}`)
   const deleted = await countOf(duck, `${last} EXCEPT ALL ${next}`)
   const unchanged = (await countOf(duck, staged)) - inserted
