@@ -30,6 +30,14 @@ const GROUP_CELLS = 1 << 22
 
 const isGroupSize = (option: string) => /^ROW_GROUP_SIZE\b/.test(option)
 
+/** COPY's option for row groups of at most so many rows, where that is less than the usual. */
+export const rowGroups = (most: number): string[] =>
+  most < USUAL_GROUP ? [`ROW_GROUP_SIZE ${Math.max(1, Math.floor(most))}`] : []
+
+/** Whether a statement needed more memory than it may have. */
+export const isOutOfMemory = (error: unknown): error is EngineError =>
+  error instanceof EngineError && error.code === 'MEMORY_EXCEEDED'
+
 /** Between two interruptions: each stops one statement, and the next may have begun. */
 const INTERRUPT_INTERVAL_MS = 100
 
@@ -153,8 +161,7 @@ export class Duck {
   /** The same of a query whose columns have these types, which Parquet gives back: a long one costs to be asked. */
   async copyTyped(types: string[], sql: string, path: string, ...options: string[]): Promise<void> {
     const floats = types.some(type => /\b(FLOAT|DOUBLE)\b/.test(type))
-    const group = Math.floor(GROUP_CELLS / types.length)
-    const groups = group < USUAL_GROUP && !options.some(isGroupSize) ? [`ROW_GROUP_SIZE ${group}`] : []
+    const groups = options.some(isGroupSize) ? [] : rowGroups(GROUP_CELLS / types.length)
     const all = new Set(['FORMAT parquet', ...(floats ? [NO_DICTIONARY] : []), ...options])
     await this.write(sql, path, [...all], groups)
   }
@@ -173,8 +180,7 @@ export class Duck {
     try {
       await write(groups)
     } catch (error) {
-      if (options.some(isGroupSize) || !(error instanceof EngineError) || error.code !== 'MEMORY_EXCEEDED')
-        throw error
+      if (options.some(isGroupSize) || !isOutOfMemory(error)) throw error
       rmSync(path, { recursive: true, force: true })
       await write([`ROW_GROUP_SIZE ${SMALL_GROUP}`])
     }

@@ -141,7 +141,7 @@ function discardCommand(): Command {
       const { job: _, ...narrower } = query
       if (ids.length === 0 && Object.values(narrower).every(value => value === undefined))
         throw new EngineError('CONFIG_INVALID', `${job}: nothing says which records of this job`, {
-          hint: `nightfreight errors discard JOB --table TABLE, or the job and ids of nightfreight errors list.`,
+          hint: 'nightfreight errors discard JOB --table TABLE, or the job and ids of nightfreight errors list.',
         })
       const discarded = await withMetadata(async metadata => {
         await refuseUnknown(metadata, job, ids)

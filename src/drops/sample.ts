@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { EngineError } from '../../engine/errors.ts'
-import { Duck } from '../../engine/sql/duckdb.ts'
+import { Duck, isOutOfMemory } from '../../engine/sql/duckdb.ts'
 import { BadFile } from '../formats/bad.ts'
 import { jsonLayout } from '../formats/json.ts'
 import { firstRows, readablePaths } from '../formats/parquet.ts'
@@ -50,7 +49,7 @@ export async function sampleRows(
         }
       } catch (error) {
         // The run says it of the file, and may have the memory that was wanting here.
-        if (!(error instanceof BadFile) && !isMemory(error)) throw error
+        if (!(error instanceof BadFile) && !isOutOfMemory(error)) throw error
       }
     }
     return undefined
@@ -59,8 +58,6 @@ export async function sampleRows(
     spool.remove()
   }
 }
-
-const isMemory = (error: unknown) => error instanceof EngineError && error.code === 'MEMORY_EXCEEDED'
 
 async function sampleOf(
   duck: Duck,

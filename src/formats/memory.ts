@@ -1,5 +1,5 @@
 import { EngineError } from '../../engine/errors.ts'
-import type { Duck } from '../../engine/sql/duckdb.ts'
+import { type Duck, isOutOfMemory } from '../../engine/sql/duckdb.ts'
 
 /** What DuckDB's readers and its Parquet writer need at the least, with one thread. */
 const LEAST = 96 * 1024 * 1024
@@ -24,14 +24,14 @@ export class ReadMemory {
       await this.limit(this.share)
       return await act()
     } catch (error) {
-      if (!isExhausted(error)) throw error
+      if (!isOutOfMemory(error)) throw error
     }
     return navigator.locks.request(LOCK, async () => {
       try {
         await this.limit(this.most)
         return await act()
       } catch (error) {
-        if (!isExhausted(error)) throw error
+        if (!isOutOfMemory(error)) throw error
         throw new EngineError(
           'MEMORY_EXCEEDED',
           `${where}: takes more memory than ${Math.floor(this.most / 1e6)} MB, what the job's resources.memory leaves for it`,
@@ -50,5 +50,3 @@ export class ReadMemory {
     return this.duck.run(`SET memory_limit = '${Math.floor(bytes / 1024)}KiB'`)
   }
 }
-
-const isExhausted = (error: unknown) => error instanceof EngineError && error.code === 'MEMORY_EXCEEDED'

@@ -8,7 +8,7 @@ import type { JobSpec } from '../spec/job.ts'
 export function connect(spec: JobSpec, openJob?: OpenStagedJob) {
   const sources = new Map<string, Source>()
   const targets = new Map<string, Target>()
-  // The run's own session has as much.
+  // Half of what the run's own session of DuckDB may hold.
   const memory = Math.floor(shareMemory(spec.resources.memory, spec.resources.threads).sql / 2)
   for (const [name, { connector, config, context }] of Object.entries(spec.connections)) {
     if (spec.environment === undefined && spec.extracts.some(extract => extract.from === name))

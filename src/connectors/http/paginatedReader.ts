@@ -112,8 +112,7 @@ export class PaginatedReader {
     const marks = page.marks.slice(repeated)
     const again = marks.filter(mark => this.last.has(mark)).length
     this.last = new Set(marks)
-    if (again > 0) this.moved.push(again)
-    if (again > 0 && this.moved.length === 1)
+    if (again > 0 && this.moved.push(again) === 1)
       page.notes.push(
         `${again} of its ${counted(records.length, 'record')} ${again === 1 ? 'was' : 'were'} on the page before, too: records moved while pages were read, and others may have been passed over`,
       )

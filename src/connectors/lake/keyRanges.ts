@@ -1,6 +1,5 @@
-import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Duck, isOutOfMemory, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, typeName } from '../../../engine/types/logical.ts'
-import { isExceeded } from './memory.ts'
 
 /** Rows whose keys come after one and up to another; open where a bound is absent. Values are DuckDB's texts. */
 export interface KeyRange {
@@ -31,7 +30,7 @@ export async function byKeyRanges<T>(
       for (const [index, range] of ranges.entries()) results.push(await act(range, index))
       return results
     } catch (error) {
-      if (!isExceeded(error) || key.length === 0 || wanted > MAX_RANGES) throw error
+      if (!isOutOfMemory(error) || key.length === 0 || wanted > MAX_RANGES) throw error
       const finer = await cut(duck, key, keys, wanted)
       if (finer.length <= ranges.length) throw error
       ranges = finer

@@ -1,7 +1,6 @@
-import { type Duck, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Duck, isOutOfMemory, quoteName } from '../../../engine/sql/duckdb.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { byKeyRanges, isWhole, type KeyRange, ofText } from './keyRanges.ts'
-import { isExceeded } from './memory.ts'
 
 export interface Ordering {
   columns: Column[]
@@ -32,7 +31,7 @@ export async function createOrdered(
     const ranges = await byKeyRanges(duck, key, keys, fill)
     if (ranges.length === 1 || partitionBy.length === 0) return
   } catch (error) {
-    if (!isExceeded(error) || key.length > 0 || partitionBy.length === 0) throw error
+    if (!isOutOfMemory(error) || key.length > 0 || partitionBy.length === 0) throw error
     await duck.run(`CREATE OR REPLACE TABLE ${name} AS ${rows({})}`)
   }
   const parts = partitionBy.map(part => columnNamed(columns, part)!)

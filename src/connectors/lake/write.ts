@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Duck, parquetCodec, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { type Duck, parquetCodec, quote, quoteName, rowGroups } from '../../../engine/sql/duckdb.ts'
 import { fileChecksum } from '../../../engine/staging/checksum.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { dataPath, hiddenFolder } from './layout.ts'
@@ -37,8 +37,7 @@ export interface Writing {
 /** Longest text of a least or greatest value that is kept; where it is longer, nothing is known of the file. */
 const LONGEST_BOUND = 256
 
-/** Rows of a row group, as DuckDB writes them, and bytes that one may have: whoever reads has one a thread in memory, unpacked. */
-const GROUP_ROWS = 122_880
+/** Bytes that a row group may have: whoever reads has one a thread in memory, unpacked. */
 const GROUP_BYTES = 16 * 1024 * 1024
 
 /**
@@ -142,9 +141,7 @@ async function writeFile(
   const { duck, format, where, partitionBy, key, work, rowBytes } = writing
   const path = dataPath(where, partitionBy, values)
   const temporary = join(work, `${randomUUID()}.parquet`)
-  const group = Math.max(1, Math.floor(GROUP_BYTES / rowBytes))
-  const groups = group < GROUP_ROWS ? [`ROW_GROUP_SIZE ${group}`] : []
-  await duck.copyParquet(from, temporary, parquetCodec(format), ...groups)
+  await duck.copyParquet(from, temporary, parquetCodec(format), ...rowGroups(GROUP_BYTES / rowBytes))
   const file: DataFile = {
     path,
     partition: values,
