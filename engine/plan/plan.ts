@@ -88,6 +88,8 @@ export interface ReadFacts {
   reconcile?: boolean
 }
 
+const IMAGE_GONE = 'the image of the last load is no longer staged, or is damaged'
+
 /**
  * Plans one extract. Pure. Fails with COLUMN_MISSING, CONFIG_INVALID or SCHEMA_DRIFT, naming the extract and the
  * column.
@@ -170,7 +172,8 @@ export function planRead(facts: ReadFacts): PlannedRead {
     })
   if (schema.accumulates) return accumulating(read, schema.accumulates, last)
   if (log) return followed(read, facts, whole)
-  if (!spec.incremental) return read
+  const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
+  if (!spec.incremental) return known && last && !last.image ? full(IMAGE_GONE) : read
   const { column, lag, findDeletes, nulls, future } = spec.incremental
   need(column, 'incremental column')
   const marked = columnNamed(columns, column)!
@@ -202,11 +205,10 @@ export function planRead(facts: ReadFacts): PlannedRead {
       `no lag: a row that is committed after the read with a lesser ${column} than the greatest one read is never read (incremental: { lag: … }, or find_deletes: true)`,
     )
   const nullable = marked.nullable || (marked.inexact !== undefined && marked.policy !== undefined)
-  const full = (reason: string) => ({ ...read, notes: [...notes, `reads the whole table: ${reason}`] })
   if (renew) return full(renew)
   if (!last) return full('no earlier load')
   if (last.point.value === null) return full('the last load saw no row')
-  if (!last.image) return full('the image of the last load is no longer staged')
+  if (!last.image) return full(IMAGE_GONE)
   if (whole.length > 0) return full(whole.join('; '))
   if (isFuture(last.point.value, type, now))
     return full(`the watermark of the last load, ${last.point.value}, lies in the future`)
@@ -258,7 +260,7 @@ function followed(
     (!last
       ? 'no earlier load'
       : !last.image
-        ? 'the image of the last load is no longer staged'
+        ? IMAGE_GONE
         : !cursor
           ? 'the last load did not read its log'
           : [...changed, ...storedAnew(cursor.stored, log!.stored, !spec.changes!.history)].join('; '))
@@ -294,7 +296,7 @@ function accumulating(read: PlannedRead, what: 'kept' | 'cleared', last: ReadFac
   if (!image && what === 'kept')
     return {
       ...accumulates,
-      notes: [...read.notes, 'reads everything: the image of the last load is no longer staged'],
+      notes: [...read.notes, `reads everything: ${IMAGE_GONE}`],
     }
   // A load would lose what earlier nights gave.
   if (!image)

@@ -70,7 +70,11 @@ test('without its image, or with other columns, the whole table is read again', 
     planRead({ now: new Date(), spec, schema, limits, last: { point, image: undefined } }).notes.join(),
     /no longer staged/,
   )
-  const known = { columns: schema.columns.slice(0, 2), absent: [], key: ['id'], parts: [] }
+  const all = { columns: schema.columns, absent: [], key: ['id'], parts: [] }
+  const whole = { now: new Date(), spec: { ...spec, incremental: undefined }, schema, limits, known: all }
+  assert.match(planRead({ ...whole, last: { point, image: undefined } }).notes.join(), /or is damaged/)
+  assert.equal(planRead({ ...whole, last: { point, image } }).notes.join(), '')
+  const known = { ...all, columns: schema.columns.slice(0, 2) }
   const read = planRead({ now: new Date(), spec, schema, limits, last: { point, image }, known })
   assert.equal(read.since, undefined)
   assert.match(
