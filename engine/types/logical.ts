@@ -90,11 +90,12 @@ export const asText = ({ duck: _, written: __, ...column }: Column): Column => (
 
 /** The column of a name: written alike, or else differing in case only, as SQL compares names. */
 export function columnNamed<C extends { name: string }>(columns: C[], name: string): C | undefined {
-  return (
-    columns.find(column => column.name === name) ??
-    columns.find(column => column.name.toLowerCase() === name.toLowerCase())
-  )
+  return columns.find(column => column.name === name) ?? columns.find(column => isNamed(column.name, name))
 }
+
+/** Whether SQL takes two names for one. */
+export const isNamed = (name: string, other: string | undefined): boolean =>
+  name.toLowerCase() === other?.toLowerCase()
 
 /** One line, as SQL would write it: `decimal(10,2)`, `timestamp with time zone`. It is also DuckDB's notation. */
 export function typeName(type: LogicalType): string {

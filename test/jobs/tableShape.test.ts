@@ -97,6 +97,40 @@ resources: { memory: 300MB, threads: 1 }
     assert.deepEqual([after.error, after.outcome.loaded[0]!.reason], [undefined, undefined])
   })
 
+for (const [kind, open] of Object.entries(TARGETS))
+  test(`${kind}: numbers are loaded into a table whose key is of texts, as they are written`, async t => {
+    const job = await smallJob(t, `texts_${kind}`, {})
+    const { url, query } = await open(t, job.home)
+    job.yaml(`connections: { s: "file:in", w: "${url}" }
+extract: { n: { from: s, files: t.csv, take: all, key: id, schema: { id: BIGINT, v: BIGINT } } }
+load: { t: { to: w, from: m, key: id, deletes: hard, guard: { max_delete_share: 1 } } }
+resources: { memory: 300MB, threads: 1 }
+`)
+    const model = (id: string) =>
+      writeFileSync(join(job.folder, 'models/m.sql'), `SELECT ${id} AS id, v FROM n`)
+    for (const folder of ['in', 'models']) mkdirSync(join(job.folder, folder))
+    const night = async (rows: string) => {
+      writeFileSync(join(job.folder, 'in/t.csv'), `id,v\n${rows}`)
+      const { error, outcome } = await job.run()
+      assert.equal(error, undefined)
+      const { inserted, updated, deleted } = outcome.loaded[0]!
+      return [inserted, updated, deleted]
+    }
+    model('id::VARCHAR')
+    assert.deepEqual(await night('2,1\n10,1\n9,1\n'), [3, 0, 0])
+    model('id')
+    assert.deepEqual(await night('2,1\n10,5\n11,1\n'), [1, 1, 1])
+    const rows = await query('SELECT id, v FROM t ORDER BY id')
+    assert.deepEqual(
+      rows.map(({ id, v }) => [id, Number(v)]),
+      [
+        ['10', 5],
+        ['11', 1],
+        ['2', 1],
+      ],
+    )
+  })
+
 test('1,500 columns go into a table, verified; a server that takes fewer says how many', async t => {
   const names = Array.from({ length: 1500 }, (_, index) => `c${index}`)
   const job = await smallJob(t, 'wide', {

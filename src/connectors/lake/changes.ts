@@ -7,7 +7,7 @@ import {
   updatedColumns,
 } from '../../../engine/contracts/semantics.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
-import { type Column, columnNamed } from '../../../engine/types/logical.ts'
+import { type Column, columnNamed, isNamed } from '../../../engine/types/logical.ts'
 import { duckdbDiffers, older } from '../sql/dialect.ts'
 import { FILE } from './files.ts'
 
@@ -21,6 +21,8 @@ export interface ChangeSources {
   staged: string
   /** SQL of the staged keys, of the load's key columns; undefined where there are none. */
   keys?: string
+  /** SQL of the partitions, each once, that the load has all rows of; rows of others stay as they are. */
+  partitions?: string
   columns: Column[]
   /** The time of the commit, DuckDB's text. */
   now: string
@@ -30,7 +32,10 @@ export interface ChangeSources {
  * SQL of the rows after a load with a key: {@link FILE} that a row is in (NULL for a new one), {@link ACT}, and the
  * table's columns. Every row of the table is there once, also those to delete, with the values it had.
  */
-export function changesSql(load: StagedLoad, { table, staged, keys, columns, now }: ChangeSources): string {
+export function changesSql(
+  load: StagedLoad,
+  { table, staged, keys, partitions, columns, now }: ChangeSources,
+): string {
   const own = (column: Column) => `t${columns.indexOf(column)}`
   const their = (column: Column) => `s${columns.indexOf(column)}`
   const find = (name: string) => columnNamed(columns, name)!
@@ -46,8 +51,14 @@ export function changesSql(load: StagedLoad, { table, staged, keys, columns, now
   const keep = keys
     ? `LEFT JOIN (SELECT DISTINCT *, true AS _nf_k FROM (${keys})) AS k ON ${on('k', 't')}`
     : ''
-  const joined = `SELECT t.${FILE}, t._nf_t AS there, s._nf_s AS staged, ${keys ? 'k._nf_k' : 'NULL'} AS named, ${pairs.join(', ')}
-    FROM (SELECT *, true AS _nf_t FROM (${table})) AS t FULL JOIN (SELECT *, true AS _nf_s FROM (${staged})) AS s ON ${on('t', 's')} ${keep}`
+  const within = load.partitionBy.map(
+    name => `p.${quoteName(name)} IS NOT DISTINCT FROM r.${quoteName(name)}`,
+  )
+  const held = partitions
+    ? `SELECT r.*, true AS _nf_t, p._nf_p FROM (${table}) AS r LEFT JOIN (SELECT *, true AS _nf_p FROM (${partitions})) AS p ON ${within.join(' AND ')}`
+    : `SELECT *, true AS _nf_t, true AS _nf_p FROM (${table})`
+  const joined = `SELECT t.${FILE}, t._nf_t AS there, t._nf_p AS within, s._nf_s AS staged, ${keys ? 'k._nf_k' : 'NULL'} AS named, ${pairs.join(', ')}
+    FROM (${held}) AS t FULL JOIN (SELECT *, true AS _nf_s FROM (${staged})) AS s ON ${on('t', 's')}${partitions ? ' AND t._nf_p = s._nf_s' : ''} ${keep}`
   const act = `CASE WHEN staged IS NULL THEN ${whenGone(load, marked)} WHEN there IS NULL THEN 'insert' ${whenBoth(load, columns, marked, own, their)} ELSE 'keep' END`
   const values = columns.map(
     column => `${valueAfter(load, column, now, own, their)} AS ${quoteName(column.name)}`,
@@ -57,7 +68,7 @@ export function changesSql(load: StagedLoad, { table, staged, keys, columns, now
 
 function whenGone(load: StagedLoad, marked: string): string {
   // Where all that is not staged goes, the keys staged are those to keep. A partition's rows are all staged.
-  const gone = { none: 'false', named: 'named', unstaged: 'named IS NULL', inPartitions: 'true' }[
+  const gone = { none: 'false', named: 'named', unstaged: 'named IS NULL', inPartitions: 'within' }[
     goneRows(load)
   ]
   return markColumn(load) === undefined
@@ -85,13 +96,11 @@ function whenBoth(load: StagedLoad, columns: Column[], marked: string, own: Name
 function valueAfter(load: StagedLoad, column: Column, now: string, own: Name, their: Name): string {
   const time = `${quote(now)}::TIMESTAMPTZ`
   const { name } = column
-  if (is(name, load.stamp))
+  if (isNamed(name, load.stamp))
     return `CASE WHEN ${ACT} IN ('keep', 'older') THEN ${own(column)} ELSE ${time} END`
-  if (is(name, markColumn(load)))
+  if (isNamed(name, markColumn(load)))
     return `CASE WHEN ${ACT} = 'mark' THEN ${time} WHEN ${ACT} IN ('keep', 'older') THEN ${own(column)} END`
-  const updated = updatedColumns(load).some(other => is(name, other))
+  const updated = updatedColumns(load).some(other => isNamed(name, other))
   const taken = updated ? `('insert', 'update')` : `('insert')`
   return `CASE WHEN ${ACT} IN ${taken} THEN ${their(column)} ELSE ${own(column)} END`
 }
-
-const is = (name: string, other: string | undefined) => name.toLowerCase() === other?.toLowerCase()

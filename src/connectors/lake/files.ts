@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { EngineError } from '../../../engine/errors.ts'
+import { EngineError, unless } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
@@ -50,6 +50,15 @@ async function openFile(store: FileStore, table: string, file: DataFile): Promis
       hint: 'Restore it from a backup, or load the table anew with mode replace.',
     })
   return path
+}
+
+/** {@link openFiles}, with undefined in place of what is gone or damaged. */
+export function openIntact(
+  store: FileStore,
+  table: string,
+  files: DataFile[],
+): Promise<(string | undefined)[]> {
+  return inParallel(files, AT_ONCE, file => unless('STAGING_CORRUPT', () => openFile(store, table, file)))
 }
 
 /**

@@ -2,7 +2,7 @@ import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { periodType } from '../../../engine/contracts/ownColumns.ts'
 import { decidingColumns, goneRows } from '../../../engine/contracts/semantics.ts'
 import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
-import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
+import { type Column, columnNamed, isNamed, typeName } from '../../../engine/types/logical.ts'
 import { duckdbDiffers, older } from '../sql/dialect.ts'
 import { ACT, type ChangeSources } from './changes.ts'
 import { FILE } from './files.ts'
@@ -46,21 +46,21 @@ export function historySql(
     `CASE WHEN ${ACT} = 'keep' THEN ${value} ELSE ${quote(now)}::TIMESTAMPTZ END`
   const own = ({ name }: Column) => {
     const value = `t.${quoteName(name)}`
-    if (is(name, load.stamp)) return stamped(value)
-    if (is(name, validTo))
+    if (isNamed(name, load.stamp)) return stamped(value)
+    if (isNamed(name, validTo))
       return `CASE ${ACT} WHEN 'mark' THEN greatest(${from}, ${run}) WHEN 'close' THEN v._nf_from
         WHEN 'update' THEN CASE WHEN v._nf_ended IS NULL THEN ${to} END ELSE ${to} END`
-    if (is(name, current))
+    if (isNamed(name, current))
       return `CASE ${ACT} WHEN 'mark' THEN false WHEN 'close' THEN false
         WHEN 'update' THEN v._nf_ended IS NOT NULL OR ${to} IS NULL ELSE ${value} END`
-    const taken = columnNamed(load.columns, name) && !load.key.some(column => is(name, column))
+    const taken = columnNamed(load.columns, name) && !load.key.some(column => isNamed(name, column))
     return taken ? `CASE WHEN ${ACT} = 'update' THEN v.${quoteName(name)} ELSE ${value} END` : value
   }
   const fresh = ({ name, type }: Column) => {
-    if (is(name, validFrom)) return 'v._nf_from'
-    if (is(name, validTo)) return 'f._nf_until'
-    if (is(name, current)) return 'f._nf_until IS NULL'
-    if (is(name, load.stamp)) return `${quote(now)}::TIMESTAMPTZ`
+    if (isNamed(name, validFrom)) return 'v._nf_from'
+    if (isNamed(name, validTo)) return 'f._nf_until'
+    if (isNamed(name, current)) return 'f._nf_until IS NULL'
+    if (isNamed(name, load.stamp)) return `${quote(now)}::TIMESTAMPTZ`
     return columnNamed(load.columns, name) ? `v.${quoteName(name)}` : `NULL::${typeName(type)}`
   }
   const [held, age] =
@@ -91,5 +91,3 @@ export function historySql(
       FROM t LEFT JOIN v ON ${on('t', 'v')} LEFT JOIN f ON ${on('t', 'f')} ${naming}
     UNION ALL SELECT NULL, 'insert', ${list(fresh).join(', ')} FROM v JOIN f ON ${on('v', 'f')} WHERE f._nf_new`
 }
-
-const is = (name: string, other: string | undefined) => name.toLowerCase() === other?.toLowerCase()

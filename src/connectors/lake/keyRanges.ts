@@ -51,14 +51,14 @@ export function within(sql: string, key: Column[], { after, until }: KeyRange): 
 /** About as many ranges as wanted, of about as many keys each. */
 async function cut(duck: Duck, key: Column[], keys: string, wanted: number): Promise<KeyRange[]> {
   const names = key.map(({ name }) => quoteName(name)).join(', ')
-  const texts = key.map(({ name }, index) => `CAST(${quoteName(name)} AS VARCHAR) AS k${index}`)
+  const texts = key.map(({ name }, index) => `CAST(${quoteName(name)} AS VARCHAR) AS _nf_k${index}`)
   const there = key.map(({ name }) => `${quoteName(name)} IS NOT NULL`).join(' AND ')
   const cuts = await duck.rows(
     `SELECT ${texts.join(', ')} FROM (SELECT DISTINCT ${names} FROM (
-       SELECT ${names}, row_number() OVER (ORDER BY ${names}) AS place, count(*) OVER () AS n FROM (${keys}) WHERE ${there})
-       WHERE place % greatest(1, n // ${wanted}) = 0) ORDER BY ${names}`,
+       SELECT ${names}, row_number() OVER (ORDER BY ${names}) AS _nf_place, count(*) OVER () AS _nf_n FROM (${keys}) WHERE ${there})
+       WHERE _nf_place % greatest(1, _nf_n // ${wanted}) = 0) ORDER BY ${names}`,
   )
-  const places = cuts.map(row => key.map((_, index) => String(row[`k${index}`])))
+  const places = cuts.map(row => key.map((_, index) => String(row[`_nf_k${index}`])))
   return [undefined, ...places].map((after, index) => ({
     ...(after && { after }),
     ...(places[index] && { until: places[index] }),

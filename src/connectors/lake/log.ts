@@ -66,6 +66,14 @@ export interface ManifestRef {
   crc32: number
 }
 
+/** Rows and bytes of files together. */
+export function sizeOf(files: DataFile[]): { rows: number; bytes: number } {
+  return files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {
+    rows: 0,
+    bytes: 0,
+  })
+}
+
 /** A new manifest's text and what refers to it. */
 export function encodeManifest(path: string, manifest: Manifest): { ref: ManifestRef; text: string } {
   const text = `${JSON.stringify(manifest, null, 1)}\n`

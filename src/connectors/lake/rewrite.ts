@@ -1,19 +1,19 @@
 import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
-import { endColumn, goneRows } from '../../../engine/contracts/semantics.ts'
+import { endColumn, goneRows, mirrors } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { rowHash } from '../../../engine/sql/rowHash.ts'
-import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
+import { type Column, columnNamed, isNamed, typeName } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { tableKey } from '../sql/dialect.ts'
 import { ACT, type ChangeSources, changesSql } from './changes.ts'
-import { FILE, formerSql, openFiles, stagedSql, tableSql } from './files.ts'
+import { FILE, formerSql, openFiles, openIntact, stagedSql, tableSql } from './files.ts'
 import { historySql } from './history.ts'
 import { keepParts } from './keep.ts'
 import { byKeyRanges, type KeyRange, within } from './keyRanges.ts'
-import { columnsOf, type DataFile, type Manifest } from './log.ts'
+import { columnsOf, type DataFile, type Manifest, sizeOf } from './log.ts'
 import { createOrdered } from './ordered.ts'
 import { filesWithKeys, partitionId, partitionsOf } from './prune.ts'
 import { sameNames, tableColumns } from './schema.ts'
@@ -69,34 +69,43 @@ export async function rewrite(
   const { load } = staged
   const where = `${name}.${load.table}`
   const columns = tableColumns(load, manifest, where)
-  const files = manifest?.files ?? []
-  // Columns are only ever added or widened, unless the table is written anew.
-  const renewed = load.mode === 'replace' && manifest !== undefined && !sameColumns(columns, manifest, load)
+  let files = manifest?.files ?? []
   // A change set without a key that is not whole has no row: the table holds them all.
   if (load.key.length === 0 && !load.whole)
     return { counts: { table: load.table, inserted: 0, updated: 0, deleted: 0, unchanged: 0, older: 0 } }
   const sources = await stagedSources(rewriting, staged, columns)
   await checkKeys(duck, load, sources.staged, where)
-  const candidates = await candidatesOf(duck, load, columns, files, sources)
+  const same = manifest !== undefined && sameColumns(columns, manifest, load)
+  // Columns are only ever added or widened, unless the table is written anew.
+  const renewed = load.mode === 'replace' && manifest !== undefined && !same
+  // What is told of each file is told in the former types and partitions.
+  const candidates = same ? await candidatesOf(duck, load, columns, files, sources) : files
   const byPath = new Map<string, DataFile>()
+  const damaged = new Set<DataFile>()
+  // Where every row is staged, nothing is lost with a file.
+  const open = load.whole && mirrors(load) ? openIntact : openFiles
   const tableOf = async (more: DataFile[]) => {
-    const opened = await openFiles(store, load.table, more)
-    for (const [index, file] of more.entries()) byPath.set(opened[index]!, file)
+    const opened = await open(store, load.table, more)
+    for (const [index, file] of more.entries()) {
+      const path = opened[index]
+      if (path === undefined) damaged.add(file)
+      else byPath.set(path, file)
+    }
     const paths = [...byPath.keys()]
     return renewed ? formerSql(columns, columnsOf(manifest), paths) : tableSql(columns, paths)
   }
   const before = await tableOf(candidates)
+  files = files.filter(file => !damaged.has(file))
   // Every row is new: there is nothing to join with.
   const first = files.length === 0 && load.key.length > 0 && load.mode !== 'scd2'
-  const { counts, touched } = first
+  const { counts, touched, removed } = first
     ? await firstCounts(duck, load, sources.staged)
     : load.key.length > 0
       ? await keyedCounts(rewriting, load, { ...sources, table: before }, byPath)
       : await keylessCounts(duck, load, columns, sources.staged, before, files)
-  await guardWhole(duck, load, where, counts, files, before)
+  await guardWhole(duck, load, where, counts, files, { ...sources, table: before })
   const changed = counts.inserted > 0 || touched.size > 0
-  const same = manifest !== undefined && sameColumns(columns, manifest, load)
-  const reshaped = rewriting.lost || !same
+  const reshaped = rewriting.lost || damaged.size > 0 || !same
   if (!changed && !reshaped) return { counts }
   // Who reads the files by a glob takes the columns of one for those of all.
   let old = same ? touched : new Set(files)
@@ -114,10 +123,7 @@ export async function rewrite(
     return `SELECT ${selected} FROM (${rowsAfter(load, some, rewriting)}) WHERE ${ACT} <> 'delete' AND (${ACT} = 'insert' OR ${FILE} IN (${paths.join(', ') || 'NULL'}))`
   }
   const key = tableKey(load)
-  const known = files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {
-    rows: 0,
-    bytes: 0,
-  })
+  const known = sizeOf(files)
   const { partitionBy, table: tableName } = load
   const rowBytes = known.rows > 0 ? known.bytes / known.rows : staged.rowBytes
   const kept = files.filter(file => !old.has(file) && file.rows > 0)
@@ -148,9 +154,18 @@ export async function rewrite(
       keys: keysSql(load, after),
     }
     await createOrdered(duck, 'rewritten', ordering, rows)
-    written = await writeFiles(writing, 'rewritten', kept.length === 0)
+    written = await writeFiles(writing, 'rewritten', columns, kept.length === 0)
     await duck.run('DROP TABLE rewritten')
   }
+  const [found, due] = [sizeOf([...kept, ...written]).rows, known.rows + counts.inserted - removed]
+  if (found !== due)
+    throw new EngineError(
+      'VERIFY_FAILED',
+      `${where}: the table would have ${counted(found, 'row')} instead of ${due}`,
+      {
+        hint: 'Nothing was loaded. This is a fault of nightfreight, not of the data: please report it.',
+      },
+    )
   return {
     counts,
     content: {
@@ -176,7 +191,7 @@ function sameColumns(columns: Column[], manifest: Manifest, load: StagedLoad): b
 }
 
 /** `typed`: the staged columns, with the table's types. */
-type StagedSources = Omit<ChangeSources, 'table'> & { partitions?: string; typed: Column[] }
+type StagedSources = Omit<ChangeSources, 'table'> & { typed: Column[] }
 
 /** The staged rows and keys, with the table's types. */
 async function stagedSources(
@@ -192,10 +207,11 @@ async function stagedSources(
     columns,
     now: now.toISOString(),
   }
-  if (keyPaths.length === 0) return sources
-  return load.mode === 'partition' && !load.whole
-    ? { ...sources, partitions: stagedSql(typed(load.partitionBy), keyPaths) }
-    : { ...sources, keys: stagedSql(typed(load.key), keyPaths) }
+  if (goneRows(load) === 'inPartitions') {
+    const all = [paths, keyPaths].map(some => stagedSql(typed(load.partitionBy), some))
+    return { ...sources, partitions: all.join(' UNION ') }
+  }
+  return keyPaths.length === 0 ? sources : { ...sources, keys: stagedSql(typed(load.key), keyPaths) }
 }
 
 async function checkKeys(duck: Duck, load: StagedLoad, staged: string, where: string): Promise<void> {
@@ -226,19 +242,17 @@ async function candidatesOf(
   { staged, keys, partitions }: StagedSources,
 ): Promise<DataFile[]> {
   if (files.length === 0) return files
-  if (load.mode === 'partition' && !load.whole) {
-    const emptied = partitions ? await partitionsOf(duck, load.partitionBy, partitions) : new Set()
-    const filled = await partitionsOf(duck, load.partitionBy, staged)
-    return files.filter(
-      ({ partition }) => emptied.has(partitionId(partition)) || filled.has(partitionId(partition)),
-    )
+  if (partitions) {
+    const named = await partitionsOf(duck, load.partitionBy, partitions)
+    return files.filter(({ partition }) => named.has(partitionId(partition)))
   }
   if (goneRows(load) === 'unstaged') return files
   const names = load.key.map(quoteName).join(', ')
   const named = keys && goneRows(load) === 'named' ? ` UNION ALL SELECT ${names} FROM (${keys})` : ''
   const touching = `SELECT ${names} FROM (${staged})${named}`
-  const inside = load.partitionBy.length > 0 && load.partitionBy.every(name => load.key.includes(name))
-  const among = inside ? await partitionsOf(duck, load.partitionBy, touching) : undefined
+  const { partitionBy } = load
+  const inside = partitionBy.length > 0 && partitionBy.every(name => columnNamed(keyOf(load, columns), name))
+  const among = inside ? await partitionsOf(duck, partitionBy, touching) : undefined
   const possible = among ? files.filter(({ partition }) => among.has(partitionId(partition))) : files
   return filesWithKeys(duck, possible, columns, load.key, touching)
 }
@@ -285,7 +299,7 @@ async function keyedCounts(
     acts.flatMap(({ file, act }) => (file === null || act === 'older' ? [] : [byPath.get(String(file))!])),
   )
   const unchanged = total - counts.inserted - counts.updated - counts.older
-  return { counts: { table: load.table, ...counts, unchanged }, touched }
+  return { counts: { table: load.table, ...counts, unchanged }, touched, removed: sum('delete') }
 }
 
 /** Without a key two rows are the same where all their values are, by their hashes of 128 bits. */
@@ -303,7 +317,8 @@ async function keylessCounts(
   const deleted = await countOf(duck, `${last} EXCEPT ALL ${next}`)
   const unchanged = (await countOf(duck, staged)) - inserted
   const touched = new Set(inserted + deleted > 0 ? files : [])
-  return { counts: { table: load.table, inserted, updated: 0, deleted, unchanged, older: 0 }, touched }
+  const counts = { table: load.table, inserted, updated: 0, deleted, unchanged, older: 0 }
+  return { counts, touched, removed: deleted }
 }
 
 const countOf = async (duck: Duck, sql: string) =>
@@ -312,12 +327,12 @@ const countOf = async (duck: Duck, sql: string) =>
 async function firstCounts(duck: Duck, load: StagedLoad, staged: string) {
   const inserted = await countOf(duck, staged)
   const counts = { table: load.table, inserted, updated: 0, deleted: 0, unchanged: 0, older: 0 }
-  return { counts, touched: new Set<DataFile>() }
+  return { counts, touched: new Set<DataFile>(), removed: 0 }
 }
 
 /** The value of a column of a new row: what the load does not bring is NULL. */
 function stagedValue(load: StagedLoad, { name, type }: Column, now: string): string {
-  if (name === load.stamp) return `${quote(now)}::TIMESTAMPTZ AS ${quoteName(name)}`
+  if (isNamed(name, load.stamp)) return `${quote(now)}::TIMESTAMPTZ AS ${quoteName(name)}`
   return columnNamed(load.columns, name) ? quoteName(name) : `NULL::${typeName(type)} AS ${quoteName(name)}`
 }
 
@@ -328,16 +343,18 @@ async function guardWhole(
   where: string,
   { inserted, updated, unchanged, older, deleted }: LoadCounts,
   files: DataFile[],
-  table: string,
+  { table, keys }: ChangeSources,
 ): Promise<void> {
   if (goneRows(load) !== 'unstaged') return
   const end = endColumn(load)
   const before =
     end === undefined
-      ? files.reduce((sum, { rows }) => sum + rows, 0)
+      ? sizeOf(files).rows
       : await countOf(duck, `SELECT 1 FROM (${table}) WHERE ${quoteName(end)} IS NULL`)
   const staged = inserted + updated + unchanged + older
-  if (staged === 0 && before > 0 && !load.guard.allowEmpty)
+  // The first batch of several has all keys, and no row.
+  const isEmpty = staged === 0 && (keys === undefined || (await countOf(duck, keys)) === 0)
+  if (isEmpty && before > 0 && !load.guard.allowEmpty)
     throw new EngineError(
       'GUARD_STOPPED',
       `${where}: ${load.from} is empty, and the table has ${counted(before, 'row')}`,

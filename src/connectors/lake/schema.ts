@@ -1,7 +1,13 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
-import { type Column, columnNamed, type LogicalType, typeName } from '../../../engine/types/logical.ts'
+import {
+  type Column,
+  columnNamed,
+  isNamed,
+  type LogicalType,
+  typeName,
+} from '../../../engine/types/logical.ts'
 import { widens } from '../../../engine/types/widen.ts'
 import { changesOf, checkChanges, evolvedType, type Fitting, type Obstacle } from '../sql/obstacles.ts'
 import { columnsOf, type Manifest } from './log.ts'
@@ -49,7 +55,7 @@ export function fittingOf(load: PlannedLoad, manifest: Manifest | undefined): La
       continue
     }
     if (replaces) columns.push({ ...there, type, native: typeName(type) })
-    const partition = manifest?.partitionBy.some(column => same(column, name)) && !replaces
+    const partition = manifest?.partitionBy.some(column => isNamed(column, name)) && !replaces
     const now = newType(load, { name, type }, there.type, partition)
     if (now === 'refused')
       refuse(
@@ -91,7 +97,6 @@ function newType(
 
 /** Whether two lists name the same columns in the same order, as SQL compares names. */
 export const sameNames = (a: string[], b: string[]) =>
-  a.length === b.length && a.every((name, index) => same(name, b[index]!))
+  a.length === b.length && a.every((name, index) => isNamed(name, b[index]))
 
-const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
 const list = (names: string[]) => (names.length === 0 ? 'nothing' : names.join(', '))

@@ -19,7 +19,7 @@ import type { FileStore } from '../../stores/store.ts'
 import { changesOf } from '../sql/obstacles.ts'
 import { intact } from './intact.ts'
 import { manifestPath, manifestVersion } from './layout.ts'
-import { type Commit, columnsOf, encodeManifest, Log, type Manifest, type ManifestRef } from './log.ts'
+import { type Commit, columnsOf, encodeManifest, Log, type ManifestRef, sizeOf } from './log.ts'
 import { withMemory } from './memory.ts'
 import { publish } from './publish.ts'
 import { type Rewritten, rewrite, type Staged } from './rewrite.ts'
@@ -94,7 +94,7 @@ export class LakeTarget implements Target {
 
   async describe(table: string): Promise<TableSchema | undefined> {
     const { manifest } = await intact(this.store, this.log, await this.log.newest(), table)
-    return manifest && { columns: columnsOf(manifest), key: manifest.key, ...sizeOf(manifest) }
+    return manifest && { columns: columnsOf(manifest), key: manifest.key, ...sizeOf(manifest.files) }
   }
 
   /** Only commits change a table; what can be done to it by hand is to take its files away, or change them. */
@@ -103,7 +103,7 @@ export class LakeTarget implements Target {
     const left = newest?.left?.[table]
     const { manifest } = await intact(this.store, this.log, newest, table)
     return {
-      now: manifest && { identity: '', rows: sizeOf(manifest).rows },
+      now: manifest && { identity: '', rows: sizeOf(manifest.files).rows },
       left: left && { identity: '', ...left },
       guarded: true,
     }
@@ -260,8 +260,8 @@ export class LakeTarget implements Target {
       const last = left[table]
       const at = runAt.toISOString()
       const rows = content
-        ? sizeOf(content).rows
-        : (last?.rows ?? sizeOf((await this.log.manifest(newest, table))!).rows)
+        ? sizeOf(content.files).rows
+        : (last?.rows ?? sizeOf((await this.log.manifest(newest, table))!.files).rows)
       left[table] = { rows, run, runAt: last && last.runAt > at ? last.runAt : at }
       if (!content) continue
       const path = manifestPath(table, version)
@@ -302,10 +302,3 @@ const countsOf = ({ commit, prepared }: Pick<Attempt, 'commit' | 'prepared'>): L
   })
 
 const stagingKey = (loadId: string, { table }: PlannedLoad) => JSON.stringify([loadId, table])
-
-function sizeOf({ files }: Pick<Manifest, 'files'>): { rows: number; bytes: number } {
-  return files.reduce((sum, file) => ({ rows: sum.rows + file.rows, bytes: sum.bytes + file.bytes }), {
-    rows: 0,
-    bytes: 0,
-  })
-}

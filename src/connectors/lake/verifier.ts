@@ -4,12 +4,11 @@ import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import type { ReadBack, RowTotal, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { Duck, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
-import { parquetSql } from '../../../engine/sql/files.ts'
 import { columnNamed } from '../../../engine/types/logical.ts'
 import { readsTypes, rowTotal, totalSql } from '../../../engine/verify/rowSum.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { aliveSql } from '../sql/dialect.ts'
-import { openFiles, tableSql } from './files.ts'
+import { openFiles, stagedSql, tableSql } from './files.ts'
 import { columnsOf, type Manifest } from './log.ts'
 import { withMemory } from './memory.ts'
 import { filesWithKeys } from './prune.ts'
@@ -93,7 +92,8 @@ export class LakeVerifier implements Verifier {
       const staged = of === 'staged' ? this.tables.staged(loadId, load) : undefined
       const keyed = staged?.load.mode !== 'partition' || staged.load.whole
       const paths = staged ? [...staged.paths, ...(keyed ? staged.keyPaths : [])] : []
-      const keys = paths.map(path => `SELECT ${key} FROM ${parquetSql([path])}`).join(' UNION ')
+      const typed = load.key.map(name => ({ ...columnNamed(known, name)!, name }))
+      const keys = paths.map(path => stagedSql(typed, [path])).join(' UNION ')
       // Only files that can hold one of the keys.
       const files = keys ? await filesWithKeys(duck, held.files, known, load.key, keys) : held.files
       const table = tableSql(known, await openFiles(this.store, load.table, files))

@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Duck, parquetCodec, quote, quoteName, rowGroups } from '../../../engine/sql/duckdb.ts'
+import { rowsOf } from '../../../engine/parquet/read.ts'
+import { type Duck, parquetCodec, quoteName, rowGroups } from '../../../engine/sql/duckdb.ts'
 import { fileChecksum } from '../../../engine/staging/checksum.ts'
+import type { Column } from '../../../engine/types/logical.ts'
 import type { FileStore } from '../../stores/store.ts'
 import { dataPath, hiddenFolder } from './layout.ts'
 import type { DataFile } from './log.ts'
+import { heldName } from './ordered.ts'
 
 /** How data files are written. */
 export interface FileFormat {
@@ -41,13 +44,19 @@ const LONGEST_BOUND = 256
 const GROUP_BYTES = 16 * 1024 * 1024
 
 /**
- * Writes the rows of `from`, a table of the session, as data files, in the order they lie in it: by partition columns,
+ * Writes the rows of `from`, a table of {@link createOrdered}, as data files, in the order they lie in it: by partition columns,
  * then key, so that the files of a partition hold key ranges that do not overlap. They are hidden until the commit.
  * `some`: where there are no rows, one file has none of them, since a glob that finds no file is an error.
  */
-export async function writeFiles(writing: Writing, from: string, some: boolean): Promise<DataFile[]> {
+export async function writeFiles(
+  writing: Writing,
+  from: string,
+  columns: Column[],
+  some: boolean,
+): Promise<DataFile[]> {
   const { duck, partitionBy, format } = writing
-  const texts = partitionBy.map((name, index) => `CAST(${quoteName(name)} AS VARCHAR) AS p${index}`)
+  const texts = partitionBy.map((name, index) => `CAST(${heldName(columns, name)} AS VARCHAR) AS p${index}`)
+  const named = columns.map(({ name }) => `${heldName(columns, name)} AS ${quoteName(name)}`).join(', ')
   const names = partitionBy.map((_, index) => `p${index}`)
   const partitions = await duck.rows(
     `SELECT ${[...names, 'min(rowid) AS first', 'count(*) AS n'].join(', ')} FROM (SELECT rowid, ${texts.join(', ') || '0'} FROM ${from})
@@ -63,17 +72,17 @@ export async function writeFiles(writing: Writing, from: string, some: boolean):
       const fitting = Math.max(1, Math.floor(format.target / rowBytes))
       // A last file of a few rows would be read for little.
       const rows = end - first <= fitting * 1.25 ? end - first : fitting
-      const range = `SELECT * FROM ${from} WHERE rowid >= ${first} AND rowid < ${first + rows}`
+      const range = `SELECT ${named} FROM ${from} WHERE rowid >= ${first} AND rowid < ${first + rows}`
       const values = partitionBy.map((_, index) => textOf(partition[`p${index}`]))
-      const file = await writeFile({ ...writing, rowBytes }, range, rows, values)
-      written = { rows: written.rows + rows, bytes: written.bytes + file.bytes }
+      const file = await writeFile({ ...writing, rowBytes }, range, values)
+      written = { rows: written.rows + file.rows, bytes: written.bytes + file.bytes }
       files.push(file)
       first += rows
     }
   }
   if (some && files.length === 0) {
     const none = partitionBy.map(() => null)
-    files.push(await writeFile(writing, `SELECT * FROM ${from}`, 0, none))
+    files.push(await writeFile(writing, `SELECT ${named} FROM ${from}`, none))
   }
   return files
 }
@@ -89,23 +98,19 @@ export async function writeInOrder(
 ): Promise<DataFile[] | undefined> {
   const { duck, key, format, rowBytes, signal } = writing
   if (!(await isInOrder(duck, key, select(paths)))) return undefined
-  const counts = await duck.rows(
-    `SELECT file_name AS path, num_rows AS n FROM parquet_file_metadata([${paths.map(quote).join(', ')}])`,
-  )
-  const rowsOf = new Map(counts.map(({ path, n }) => [String(path), Number(n)]))
   const files: DataFile[] = []
   let written = { rows: 0, bytes: 0 }
   let group: string[] = []
   let rows = 0
   for (const [index, path] of paths.entries()) {
     group.push(path)
-    rows += rowsOf.get(path)!
+    rows += await rowsOf(path)
     const bytes = written.rows > 0 ? written.bytes / written.rows : rowBytes
     const fitting = format.target / bytes
     if (rows === 0 || (index < paths.length - 1 && rows < fitting)) continue
     signal.throwIfAborted()
-    const file = await writeFile({ ...writing, rowBytes: bytes }, select(group), rows, [])
-    written = { rows: written.rows + rows, bytes: written.bytes + file.bytes }
+    const file = await writeFile({ ...writing, rowBytes: bytes }, select(group), [])
+    written = { rows: written.rows + file.rows, bytes: written.bytes + file.bytes }
     files.push(file)
     group = []
     rows = 0
@@ -116,28 +121,23 @@ export async function writeInOrder(
 /** Whether rows lie in the order of their key, as they are read: then each key is there once, and none is NULL. */
 export async function isInOrder(duck: Duck, key: string[], rows: string): Promise<boolean> {
   const names = key.map(quoteName)
-  const pairs = names.map((name, index) => `${name} AS a${index}, lag(${name}) OVER () AS b${index}`)
+  const pairs = names.map((name, index) => `${name} AS _nf_a${index}, lag(${name}) OVER () AS _nf_b${index}`)
   const before = names.map(
     (_, index) =>
       `(${[...names.keys()]
         .slice(0, index)
-        .map(equal => `b${equal} = a${equal}`)
-        .concat(`b${index} ${index < names.length - 1 ? '>' : '>='} a${index}`)
+        .map(equal => `_nf_b${equal} = _nf_a${equal}`)
+        .concat(`_nf_b${index} ${index < names.length - 1 ? '>' : '>='} _nf_a${index}`)
         .join(' AND ')})`,
   )
-  const absent = names.map((_, index) => `a${index} IS NULL`)
+  const absent = names.map((_, index) => `_nf_a${index} IS NULL`)
   const [row] = await duck.rows(
     `SELECT count(*) AS n FROM (SELECT ${pairs.join(', ')} FROM (${rows})) WHERE ${[...before, ...absent].join(' OR ')}`,
   )
   return Number(row!.n) === 0
 }
 
-async function writeFile(
-  writing: Writing,
-  from: string,
-  rows: number,
-  values: (string | null)[],
-): Promise<DataFile> {
+async function writeFile(writing: Writing, from: string, values: (string | null)[]): Promise<DataFile> {
   const { duck, format, where, partitionBy, key, work, rowBytes } = writing
   const path = dataPath(where, partitionBy, values)
   const temporary = join(work, `${randomUUID()}.parquet`)
@@ -145,7 +145,7 @@ async function writeFile(
   const file: DataFile = {
     path,
     partition: values,
-    rows,
+    rows: await rowsOf(temporary),
     bytes: (await stat(temporary)).size,
     crc32: await fileChecksum(temporary),
     ...(await boundsOf(duck, key, from)),
