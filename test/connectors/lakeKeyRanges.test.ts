@@ -61,7 +61,12 @@ test('ranges hold each row once, in the order of the key, whatever its types', a
   await fc.assert(
     fc.asyncProperty(rows, fc.integer({ min: 1, max: 2 }), async ({ names, rows }, width) => {
       const columns = names.map(
-        (native, at): Column => ({ name: `k${1 - at}`, type: typeFromName(native)!, nullable: false, native }),
+        (native, at): Column => ({
+          name: `k${1 - at}`,
+          type: typeFromName(native)!,
+          nullable: false,
+          native,
+        }),
       )
       const list = rows.map(
         row =>

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { moving } from './moving.ts'
 import {
   answer,
   describedAs,
@@ -25,6 +26,11 @@ describe('mysql answers', () => {
 
   it('reads alike at every cut and byte by byte', () => {
     assert.deepEqual(rowsIn(columns, [whole]), EVERY_VALUES)
+    assert.deepEqual(
+      moving(() => rowsIn(columns, [whole])),
+      EVERY_VALUES,
+      'in buffers that grow',
+    )
     for (let at = 0; at <= whole.length; at++)
       assert.deepEqual(
         rowsIn(columns, [whole.subarray(0, at), whole.subarray(at)]),

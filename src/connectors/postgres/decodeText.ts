@@ -22,11 +22,11 @@ export function appendUuid(column: ColumnBuilder, row: number, bytes: Buffer, at
 
 /** Appends a `"char"` as charout of Postgres 16 writes it: nothing for 0, `\ooo` for a byte beyond ASCII. */
 export function appendChar(column: ColumnBuilder, row: number, byte: number): void {
-  if (byte === 0) column.reserve(row, 0)
-  else if (byte < 0x80) column.u8[column.reserve(row, 1)] = byte
-  else {
-    const to = column.reserve(row, 4)
-    const target = column.u8
+  const to = column.reserve(row, byte === 0 ? 0 : byte < 0x80 ? 1 : 4)
+  const target = column.u8
+  if (byte < 0x80) {
+    if (byte !== 0) target[to] = byte
+  } else {
     target[to] = BACKSLASH
     target[to + 1] = 48 + (byte >> 6)
     target[to + 2] = 48 + ((byte >> 3) & 7)

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { EngineError } from '../../../engine/errors.ts'
 import { freshPostgres } from '../../servers.ts'
+import { moving } from '../moving.ts'
 import { decodeRows } from './copyStream.ts'
 import { fuzz, recordings } from './fuzz.ts'
 
@@ -10,6 +11,11 @@ test('a stream decodes the same however it is cut', async t => {
   for (const { columns, stream } of await recordings(await freshPostgres(t))) {
     const whole = decodeRows(columns, [stream])
     assert.equal(whole.length, 4)
+    assert.deepEqual(
+      moving(() => decodeRows(columns, [stream])),
+      whole,
+      'in buffers that grow',
+    )
     for (let cut = 0; cut <= stream.length; cut++)
       assert.deepEqual(
         decodeRows(columns, [stream.subarray(0, cut), stream.subarray(cut)]),
