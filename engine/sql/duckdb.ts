@@ -161,9 +161,10 @@ export class Duck {
   /** The same of a query whose columns have these types, which Parquet gives back: a long one costs to be asked. */
   async copyTyped(types: string[], sql: string, path: string, ...options: string[]): Promise<void> {
     const floats = types.some(type => /\b(FLOAT|DOUBLE)\b/.test(type))
-    const groups = options.some(isGroupSize) ? [] : rowGroups(GROUP_CELLS / types.length)
-    const all = new Set(['FORMAT parquet', ...(floats ? [NO_DICTIONARY] : []), ...options])
-    await this.write(sql, path, [...all], groups)
+    const asked = options.filter(isGroupSize).map(option => Number(option.split(' ')[1]))
+    const others = options.filter(option => !isGroupSize(option))
+    const all = new Set(['FORMAT parquet', ...(floats ? [NO_DICTIONARY] : []), ...others])
+    await this.write(sql, path, [...all], Math.min(...asked, GROUP_CELLS / types.length))
   }
 
   /**
@@ -174,13 +175,14 @@ export class Duck {
     await this.write(sql, path, options)
   }
 
-  private async write(sql: string, path: string, options: string[], groups: string[] = []): Promise<void> {
+  /** `most`: rows of a row group. */
+  private async write(sql: string, path: string, options: string[], most = USUAL_GROUP): Promise<void> {
     const write = (more: string[]) =>
       this.run(`COPY (${sql}\n) TO ${quote(path)} (${[...options, ...more].join(', ')})`)
     try {
-      await write(groups)
+      await write(rowGroups(most))
     } catch (error) {
-      if (options.some(isGroupSize) || !isOutOfMemory(error)) throw error
+      if (options.some(isGroupSize) || most <= SMALL_GROUP || !isOutOfMemory(error)) throw error
       rmSync(path, { recursive: true, force: true })
       await write([`ROW_GROUP_SIZE ${SMALL_GROUP}`])
     }
