@@ -26,6 +26,7 @@ not is staged as another type, as a rule its text, and is its own type again for
 
 A table that is there already takes a value where its own type holds it exactly; otherwise the load is refused. What its type
 takes for the same is the same to a load: jsonb keeps one of two members of one name, char(n) no blanks at a text's end.
+In a key, or in partition_by, blanks at the end that are not those of a char(n) where the values come from are refused: a char(n) would take two rows for one.
 
 Minus zero keeps its sign on the way; MariaDB's own columns have no minus zero. A DuckDB file keeps one sign for a stretch of a column in which every value is a zero: its
 storage holds such a stretch once.

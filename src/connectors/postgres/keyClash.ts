@@ -31,14 +31,13 @@ export function keyClashSql(load: PlannedLoad, columns: TargetColumn[]): KeyClas
     ({ column, brought }) => column.folds !== undefined || padded(column) || fit(brought, column) === 'parse',
   )
   if (folding.length === 0) return undefined
-  const native = ({ column, staged }: (typeof key)[number]) =>
-    padded(column) ? `${staged}::bpchar` : cast(column.name, staged)
+  const native = ({ column, staged }: (typeof key)[number]) => cast(column.name, staged)
   const names = load.key.map(quoteIdent).join(', ')
   const shown = (from: string) =>
     `concat_ws(', ', ${load.key.map(name => `${quoteLiteral(`${name} `)} || quote_literal(left(${from}.${quoteIdent(name)}::text, 100))`).join(', ')})`
   const different = folding
     .filter(({ brought, column }) => fit(brought, column) !== 'parse')
-    .map(({ ours, staged }) => `${exact(ours)} <> ${exact(staged)}`)
+    .map(part => `${exact(part.ours)} <> ${exact(native(part))}`)
   return {
     shown,
     // The target's own rows, none of them, give the columns their types and collations.

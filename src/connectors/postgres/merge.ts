@@ -158,7 +158,9 @@ export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetCo
     const column = find(name)
     if (fit(brought(name), column) === 'parse')
       return `${expression}${kind(name).kind === 'text' ? '' : '::text'}::${column.native}`
-    // As text a value can be compared with the column's; its length is still checked on assignment.
+    // Beside a text, a char(n) would be compared as one, without its blanks. Its length is still checked on assignment.
+    if (column.typname === 'bpchar') return `(${expression})::bpchar`
+    // As text a value can be compared with the column's.
     return kind(name).kind !== 'text' && TEXTS.includes(column.typname) ? `${expression}::text` : expression
   }
   const differs = (name: string, target: string, staged: string): string => {
@@ -168,7 +170,7 @@ export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetCo
     if (fit(brought(name), column) === 'parse') return `${output(target)} IS DISTINCT FROM ${output(staged)}`
     if (column.folds) return `${exact(target)} IS DISTINCT FROM ${exact(staged)}`
     // Blanks at the end are the type's, not the value's.
-    if (column.typname === 'bpchar') return `${target}::text IS DISTINCT FROM rtrim((${staged})::text, ' ')`
+    if (column.typname === 'bpchar') return `${target}::text IS DISTINCT FROM (${staged})::text`
     if (type.kind === 'float')
       return `(${target} IS DISTINCT FROM ${staged} OR coalesce(${target} = 0 AND ${target}::text <> (${staged})::text, false))`
     return `${target} IS DISTINCT FROM ${staged}`

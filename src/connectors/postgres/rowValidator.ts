@@ -13,6 +13,7 @@ import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import { fittingOf } from './fitting.ts'
 import { keyClashSql } from './keyClash.ts'
 import { expressions, stagingType } from './merge.ts'
+import { strayBlanks } from './padding.ts'
 import { rejectSql } from './rejectedRow.ts'
 import type { TargetSession } from './session.ts'
 import { copyParts, stagingName } from './staging.ts'
@@ -108,6 +109,8 @@ export class PostgresRowValidator implements RowValidator {
             `${quoteLiteral(`${name}: `)} || quote_literal(left(${quoteIdent(name)}::text, 100)) || ${quoteLiteral(` does not fit ${column.domain ?? column.native}`)}`,
           )
       }
+      for (const { column, condition, fault } of strayBlanks(load, found))
+        await take(condition, `${shownValues([column.name])} || ${quoteLiteral(` ${fault}`)}`)
       for (const { name, notNull } of found)
         if (notNull && columnNamed(load.columns, name))
           await take(`${quoteIdent(name)} IS NULL`, quoteLiteral(`${name}: may not be NULL`))

@@ -26,6 +26,7 @@ import { describeTable } from './describe.ts'
 import { fittingOf } from './fitting.ts'
 import { keyClash } from './keyClash.ts'
 import { expressions, type TargetColumn } from './merge.ts'
+import { refuseStrayBlanks } from './padding.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { sumStaged } from './readBack.ts'
 import { findReject, findViolation, refuseLong } from './rejectedRow.ts'
@@ -297,6 +298,7 @@ export class PostgresTarget implements Target {
       count: async sql => Object.values((await query(sql)).rows[0]!).map(Number),
       referring: referringTo(this.session, load, commit),
     }
+    await refuseStrayBlanks(this.session, planned, columns, staging, where)
     if (!created) {
       await refuseLong(this.session, load, columns, staging, where)
       await ensurePartitions(load, tables, query)

@@ -57,6 +57,11 @@ export function deleteSql(
 /** Condition on a target row `t`: its partition is one of those staged. */
 function samePartition({ partitionBy }: StagedLoad, tables: LoadTables): string {
   return partitionBy
-    .map(name => tables.dialect.same(`t.${tables.dialect.quote(name)}`, staged(tables, name, 'k')))
+    .map(name => {
+      const [ours, theirs] = [`t.${tables.dialect.quote(name)}`, staged(tables, name, 'k')]
+      const same = tables.dialect.same(ours, theirs)
+      const identical = tables.identical?.(name, ours, theirs)
+      return identical ? `${same} AND coalesce(${identical}, TRUE)` : same
+    })
     .join(' AND ')
 }

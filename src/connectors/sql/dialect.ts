@@ -36,7 +36,7 @@ export interface LoadTables {
   cast?(column: string, expression: string): string
   /** Whether two values of a column differ, where the target's own equality is not that of the values. */
   differs?(column: string, target: string, staged: string): string
-  /** Of a key column that takes different values for equal: whether two equal ones are the same. */
+  /** Of a column that takes different values for equal: whether two equal ones are the same. */
   identical?(column: string, target: string, staged: string): string | undefined
   /** What a value of the column that says which row is newer is ordered by. */
   order?(column: string, expression: string): string
