@@ -2,51 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { Duck } from '../../engine/sql/duckdb.ts'
-import { freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
+import { freshMariadb, freshPostgres } from '../servers.ts'
+import { duckdb, TARGETS } from './openTargets.ts'
 import { smallJob } from './small.ts'
-
-/** A DuckDB file as a test reads it: no session stays. */
-async function duckdb(_: Hooks, folder: string) {
-  const path = join(folder, 'w.duckdb')
-  return {
-    url: `duckdb://${path}`,
-    async query(sql: string) {
-      const duck = await Duck.open({ path })
-      try {
-        return await duck.rows(sql)
-      } finally {
-        duck.close()
-      }
-    },
-  }
-}
-
-/** A lake as other programs read it. */
-async function lake(_: Hooks, folder: string) {
-  return {
-    url: `lake://${join(folder, 'lake')}`,
-    async query(sql: string) {
-      const duck = await Duck.open({})
-      try {
-        for (const table of ['t', 'u'])
-          await duck
-            .run(`CREATE VIEW ${table} AS FROM read_parquet('${join(folder, 'lake', table)}/*.parquet')`)
-            .catch(() => {})
-        return await duck.rows(sql)
-      } finally {
-        duck.close()
-      }
-    },
-  }
-}
-
-const TARGETS = {
-  postgres: (hooks: Hooks) => freshPostgres(hooks),
-  mariadb: (hooks: Hooks) => freshMariadb(hooks),
-  duckdb,
-  lake,
-}
 
 for (const [kind, open] of Object.entries(TARGETS))
   test(`${kind}: columns that a table lacks are added, as the plan says; schema: manual names them all`, async t => {

@@ -1,18 +1,25 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
-import { type Column, columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
+import {
+  type Column,
+  columnNamed,
+  type LogicalType,
+  typeFromName,
+  typeName,
+} from '../../../engine/types/logical.ts'
 import { hasMoreLabels } from '../../../engine/types/nestedType.ts'
-import { widens } from '../../../engine/types/widen.ts'
+import { common, widens } from '../../../engine/types/widen.ts'
 import {
   addsColumn,
   addsLabels,
   evolvedType,
   type Fitting,
+  holdingBoth,
   type Obstacle,
   relaxesColumn,
   relaxesUnloaded,
-  widensColumn,
+  widenedType,
 } from '../sql/obstacles.ts'
 import type { TargetColumn, TargetTable } from './catalog.ts'
 import { fits, madeType, type Needed, qualified, split } from './columns.ts'
@@ -47,11 +54,13 @@ export function fittingOf(
     const own = columnNamed(load.columns, name)
     const type = own && newType(load, own, column)
     if (type) retyped.set(column.name, type)
-    else if (!fits(brought, column.native))
+    else if (!fits(brought, column.native)) {
+      const both = own ? holdingBoth(logicalOf(column.native), own.type) : brought.type
       refuse(
         `.${name}: ${madeType(brought)} does not fit ${column.native} exactly`,
-        `Cast ${name} in ${load.from}, or ${alter(name, `TYPE ${madeType(brought)}`)}`,
+        `Cast ${name} in ${load.from}${both ? `, or ${alter(name, `TYPE ${typeName(both)}`)}` : '.'}`,
       )
+    }
     if (own && !column.nullable && relaxesColumn(load, own)) relaxed.add(column.name)
   }
   for (const { name, required } of columns) {
@@ -91,12 +100,22 @@ export function fittingOf(
 /** The type that a column must have; undefined where it keeps its own. */
 function newType(load: PlannedLoad, brought: Column, { native }: TargetColumn): string | undefined {
   if (addsLabels(load) && hasMoreLabels(native, brought.duck)) return madeType(brought)
-  const own = typeFromName(native)
-  const wider = own !== undefined && widens(own, brought.type)
-  if (wider && widensColumn(load, brought.name)) return madeType(brought)
-  if (fits(brought, native) && !wider) return undefined
-  const both = evolvedType(load, brought, own ?? { kind: 'text' })
+  const there = logicalOf(native)
+  if (fits(brought, native) && !isNarrower(there, brought.type)) return undefined
+  const both = widenedType(load, brought, there) ?? evolvedType(load, brought, there)
   return both && typeName(both)
+}
+
+/** The logical type of a column; text stands for all that none is. */
+const logicalOf = (native: string): LogicalType => typeFromName(native) ?? { kind: 'text' }
+
+/** Whether a number of the type may be too large, or too fine, for a column. */
+function isNarrower(there: LogicalType, type: LogicalType): boolean {
+  const both = common(there, type)
+  return (
+    widens(there, type) ||
+    (there.kind === type.kind && both !== undefined && typeName(both) !== typeName(there))
+  )
 }
 
 /** The statements that write a table anew with other columns' types. */

@@ -9,7 +9,14 @@ import {
   typeName,
 } from '../../../engine/types/logical.ts'
 import { widens } from '../../../engine/types/widen.ts'
-import { changesOf, checkChanges, evolvedType, type Fitting, type Obstacle } from '../sql/obstacles.ts'
+import {
+  changesOf,
+  checkChanges,
+  evolvedType,
+  type Fitting,
+  type Obstacle,
+  widenedType,
+} from '../sql/obstacles.ts'
 import { columnsOf, type Manifest } from './log.ts'
 
 /** A table's columns as the load leaves them: its own, in their order, then new ones; under `replace` the load's alone. */
@@ -92,7 +99,8 @@ function newType(
   if (partition && type.kind !== 'int') return 'refused'
   if (widens(there, type)) return manual ? 'refused' : type
   if (there.kind === 'text' && type.kind !== 'binary' && type.kind !== 'nested') return undefined
-  return (partition ? undefined : evolvedType(load, brought, there)) ?? 'refused'
+  if (partition) return 'refused'
+  return widenedType(load, brought, there) ?? evolvedType(load, brought, there) ?? 'refused'
 }
 
 /** Whether two lists name the same columns in the same order, as SQL compares names. */

@@ -6,15 +6,17 @@ import {
   evolvedType,
   type Fitting,
   formerType,
+  holdingBoth,
   type Obstacle,
   relaxesColumn,
   relaxesUnloaded,
-  widensColumn,
+  widenedType,
 } from '../sql/obstacles.ts'
 import {
   columnType,
   columnTypes,
   fits,
+  isOwn,
   ownColumns,
   ownType,
   type TargetColumn,
@@ -22,7 +24,7 @@ import {
   TEXT,
   uniqueColumns,
 } from './targetTypes.ts'
-import { FAMILY, identifier, logicalColumn, tableName } from './types.ts'
+import { FAMILY, identifier, logicalType, tableName } from './types.ts'
 
 /**
  * How a load changes its table so that it takes the load's rows exactly, and what is in the way even then. `written`:
@@ -58,15 +60,19 @@ export function fittingOf(load: PlannedLoad, table: TargetTable, written: string
       refuse(`.${name}: the server computes it`, `Leave ${name} out of ${load.from}.`)
       continue
     }
-    const retyped = newType(load, brought, column, types.get(name)!)
+    const retyped = newType(load, brought, column)
     const relaxed = column.nullable === 'NO' && relaxesColumn(load, brought)
     if (retyped || relaxed) changed.push(column.name)
     if (retyped || relaxed) statements.push(modify(column, retyped, relaxed || column.nullable !== 'NO'))
-    if (!retyped && !fits(brought, column))
+    if (!retyped && !fits(brought, column)) {
+      const both = nativeType(column, holdingBoth(logicalOf(column), type))
+      // No key is as long as a text.
+      const held = both === TEXT && load.key.includes(name) ? types.get(name) : both
       refuse(
         `.${name}: ${typeName(type)} does not fit ${column.column_type} exactly`,
-        `Cast ${name} in ${load.from}, or ${modify(column, types.get(name))}`,
+        `Cast ${name} in ${load.from}${held ? `, or ${modify(column, held)}` : '.'}`,
       )
+    }
   }
   const { validFrom, validTo, current } = load.scd2
   for (const name of load.mode === 'scd2' ? [validFrom, validTo, current] : []) {
@@ -124,19 +130,22 @@ function furtherOf({ name, column_type }: TargetColumn, written: string): string
 }
 
 /** The type that a column must have; undefined where it keeps its own. */
-function newType(
-  load: PlannedLoad,
-  brought: Column,
-  column: TargetColumn,
-  staged: string,
-): string | undefined {
-  const narrow = isNarrower(column, brought.type)
-  if (narrow && widensColumn(load, brought.name)) return staged
+function newType(load: PlannedLoad, brought: Column, column: TargetColumn): string | undefined {
   if (isLonger(column.column_type, formerType(load, brought), brought)) return ownType(brought)
+  const narrow = !isOwn(brought, column) && isNarrower(column, brought.type)
   if (fits(brought, column) && !narrow) return undefined
-  const both = evolvedType(load, brought, logicalColumn(load.table, column, 'text').type)
-  if (!both || (both.kind === 'text' && UNWRITTEN.includes(column.data_type))) return undefined
-  return both.kind === 'text' ? TEXT : columnType(both)
+  const there = logicalOf(column)
+  const widened = narrow ? widenedType(load, brought, there) : undefined
+  return nativeType(column, widened ?? evolvedType(load, brought, there))
+}
+
+/** The logical type of a column; text stands for all that none is. */
+const logicalOf = (column: TargetColumn): LogicalType => logicalType(column) ?? { kind: 'text' }
+
+/** How a column is given a type that holds its values; undefined where the server would write other ones. */
+function nativeType({ data_type }: TargetColumn, type: LogicalType | undefined): string | undefined {
+  if (type?.kind !== 'text') return type && columnType(type)
+  return UNWRITTEN.includes(data_type) ? undefined : TEXT
 }
 
 /** Types of whose values the server writes another text, of fewer digits or of their bytes. */

@@ -117,7 +117,7 @@ const WIDE = ['ucs2', 'utf16', 'utf16le', 'utf32']
 /** The column as it will be staged. `where` names the table in the refusal of a type that has no mapping. */
 export function logicalColumn(where: string, native: NativeColumn, policy?: InexactPolicy): Column {
   const base = native.data_type.toLowerCase()
-  const type = logicalType(base, native)
+  const type = logicalType(native)
   if (!type && policy !== 'text')
     throw new EngineError(
       'TYPE_UNSUPPORTED',
@@ -158,7 +158,9 @@ export function originOf(column: CatalogColumn): Origin | undefined {
   }
 }
 
-function logicalType(base: string, native: NativeColumn): LogicalType | undefined {
+/** What holds every value of a column; undefined where its type has no mapping. */
+export function logicalType(native: NativeColumn): LogicalType | undefined {
+  const base = native.data_type.toLowerCase()
   const bits = INT_BITS[base]
   if (bits) return { kind: 'int', bits, signed: !/ unsigned/i.test(native.column_type) }
   if (base === 'decimal') {

@@ -6,10 +6,11 @@ import {
   evolvedType,
   type Fitting,
   formerType,
+  holdingBoth,
   type Obstacle,
   relaxesColumn,
   relaxesUnloaded,
-  widensColumn,
+  widenedType,
 } from '../sql/obstacles.ts'
 import { quoteIdent, quoteTable } from './connect.ts'
 import { fit, INTEGERS, madeType, numericOf, stagingType, type TargetColumn } from './merge.ts'
@@ -56,11 +57,13 @@ export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
     const relaxed = column.notNull && relaxesColumn(load, brought)
     if (retyped || relaxed) changed.push(column.name)
     if (retyped) statements.push(alter(name, retyped))
-    else if (!fit(brought, column))
+    else if (!fit(brought, column)) {
+      const both = holdingBoth(logicalOf(column), type)
       refuse(
         `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
-        `Cast ${name} in ${load.from}, or ${alter(name, `TYPE ${madeType(brought)}`)}`,
+        `Cast ${name} in ${load.from}${both ? `, or ${alter(name, typed(name, both))}` : '.'}`,
       )
+    }
     if (relaxed) statements.push(alter(name, 'DROP NOT NULL'))
   }
   for (const { name, type } of ownColumns(load)) {
@@ -94,14 +97,17 @@ const neededColumns = (load: PlannedLoad) => [
 /** How a column gets the type that it must have; undefined where it stays as it is. */
 function newType(load: PlannedLoad, brought: Column, column: TargetColumn): string | undefined {
   const { name, type, origin } = brought
-  const narrow = isNarrower(column, type)
-  if (narrow && widensColumn(load, name)) return `TYPE ${madeType(brought)}`
   if (isLonger(column.native, formerType(load, brought), origin)) return `TYPE ${origin!.type}`
+  const narrow = isNarrower(column, type)
   if (fit(brought, column) && !narrow) return undefined
-  const both = evolvedType(load, brought, logicalOf(column))
-  if (!both) return undefined
-  return both.kind === 'text' ? `TYPE text USING ${quoteIdent(name)}::text` : `TYPE ${stagingType(both)}`
+  const there = logicalOf(column)
+  const both = (narrow && widenedType(load, brought, there)) || evolvedType(load, brought, there)
+  return both && typed(name, both)
 }
+
+/** How a column gets a type, which holds its values. */
+const typed = (name: string, type: LogicalType) =>
+  type.kind === 'text' ? `TYPE text USING ${quoteIdent(name)}::text` : `TYPE ${stagingType(type)}`
 
 /** The logical type of a column of numbers or times; text stands for a notation of all others. */
 function logicalOf({ typname, typmod }: TargetColumn): LogicalType {

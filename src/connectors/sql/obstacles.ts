@@ -52,26 +52,31 @@ export function checkChanges({ refused }: TableChanges): void {
 
 const follows = ({ schema }: PlannedLoad) => schema === 'apply-safe' || schema === 'evolve'
 
-/** Whether a load widens a column of its table by itself: that which it comes from has been widened. */
-export const widensColumn = (load: PlannedLoad, name: string): boolean =>
-  follows(load) && load.widened?.includes(name) === true
+/** A type that holds what is in a column and what comes, text where nothing else does; undefined where that does not either. */
+export function holdingBoth(there: LogicalType, coming: LogicalType): LogicalType | undefined {
+  const both = common(there, coming)
+  if (both) return both
+  // Bytes are no text.
+  const flat = [there.kind, coming.kind].every(kind => kind !== 'binary' && kind !== 'nested')
+  return flat ? { kind: 'text' } : undefined
+}
 
-/**
- * The type that a load gives a column of its table whose values it cannot take: one that holds what is there and what
- * comes, text where nothing else does. Undefined where it may not, or neither does.
- */
-export function evolvedType(
+/** The type that a load gives a column of its table because that which it comes from has been widened; undefined where that has not. */
+export const widenedType = (
   load: PlannedLoad,
   { name, type }: Pick<Column, 'name' | 'type'>,
   there: LogicalType,
-): LogicalType | undefined {
-  // Rows are found by their keys, and bytes are no text.
-  if (load.schema !== 'evolve' || load.key.includes(name)) return undefined
-  const both = common(there, type)
-  if (both) return both
-  const flat = [there.kind, type.kind].every(kind => kind !== 'binary' && kind !== 'nested')
-  return flat ? { kind: 'text' } : undefined
-}
+): LogicalType | undefined =>
+  follows(load) && load.widened?.includes(name) ? common(there, type) : undefined
+
+/** The type that a load gives a column of its table whose values it cannot take; undefined where it may not, or none holds both. */
+export const evolvedType = (
+  load: PlannedLoad,
+  { name, type }: Pick<Column, 'name' | 'type'>,
+  there: LogicalType,
+): LogicalType | undefined =>
+  // Rows are found by their keys.
+  load.schema === 'evolve' && !load.key.includes(name) ? holdingBoth(there, type) : undefined
 
 /** Whether a load lets a column of its table be NULL that could not be: where it comes from that has changed. */
 export const relaxesColumn = (load: PlannedLoad, { name, nullable }: Column): boolean =>
