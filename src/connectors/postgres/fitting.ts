@@ -13,7 +13,8 @@ import {
   widenedType,
 } from '../sql/obstacles.ts'
 import { quoteIdent, quoteTable } from './connect.ts'
-import { fit, INTEGERS, madeType, numericOf, stagingType, type TargetColumn } from './merge.ts'
+import type { Dependent } from './dependents.ts'
+import { fit, INTEGERS, madeType, numericOf, stagingType, type TargetColumn, TEXTS } from './merge.ts'
 import { FAMILY } from './types.ts'
 
 /** How a load changes its table so that it takes the load's rows exactly, and what is in the way even then. */
@@ -23,8 +24,7 @@ export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
   const changed: string[] = []
   const refuse = (message: string, hint: string) => obstacles.push({ message, hint })
   const find = (name: string) => columns.find(column => column.name === name)
-  const alter = (name: string, how: string) =>
-    `ALTER TABLE ${quoteTable(load.table)} ALTER COLUMN ${quoteIdent(name)} ${how};`
+  const alter = (name: string, how: string) => alterColumn(load, name, how)
   const needed = neededColumns(load)
   for (const { name, native } of needed) {
     if (find(name)) continue
@@ -41,7 +41,7 @@ export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
     else refuse(`: has no column ${name}`, `${add} or leave it out of ${load.from}.`)
   }
   for (const brought of load.columns) {
-    const { name, type } = brought
+    const { name } = brought
     const column = find(name)
     if (!column) continue
     if (column.generated) {
@@ -53,15 +53,18 @@ export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
       )
       continue
     }
-    const retyped = newType(load, brought, column)
+    const type = newType(load, brought, column)
     const relaxed = column.notNull && relaxesColumn(load, brought)
-    if (retyped || relaxed) changed.push(column.name)
-    if (retyped) statements.push(alter(name, retyped))
-    else if (!fit(brought, column)) {
-      const both = holdingBoth(logicalOf(column), type)
+    if (type || relaxed) changed.push(column.name)
+    if (type) {
+      const held = heldBy(column, type)
+      if (held) refuse(`.${name}: must become ${type}, and ${held}`, byHand(load, column, type))
+      else statements.push(...retyped(load, column, type))
+    } else if (!fit(brought, column)) {
+      const both = holdingBoth(logicalOf(column), brought.type)
       refuse(
-        `.${name}: ${typeName(type)} does not fit ${column.native} exactly`,
-        `Cast ${name} in ${load.from}${both ? `, or ${alter(name, typed(name, both))}` : '.'}`,
+        `.${name}: ${typeName(brought.type)} does not fit ${column.domain ?? column.native} exactly`,
+        both ? byHand(load, column, stagingType(both)) : `Cast ${name} in ${load.from}.`,
       )
     }
     if (relaxed) statements.push(alter(name, 'DROP NOT NULL'))
@@ -94,20 +97,55 @@ const neededColumns = (load: PlannedLoad) => [
   ...ownColumns(load).map(({ name, type }) => ({ name, native: stagingType(type) })),
 ]
 
-/** How a column gets the type that it must have; undefined where it stays as it is. */
+const alterColumn = (load: PlannedLoad, name: string, how: string) =>
+  `ALTER TABLE ${quoteTable(load.table)} ALTER COLUMN ${quoteIdent(name)} ${how};`
+
+/** The type that a column must have; undefined where it stays as it is. */
 function newType(load: PlannedLoad, brought: Column, column: TargetColumn): string | undefined {
-  const { name, type, origin } = brought
-  if (isLonger(column.native, formerType(load, brought), origin)) return `TYPE ${origin!.type}`
+  const { type, origin } = brought
+  if (isLonger(column.native, formerType(load, brought), origin)) return origin!.type
   const narrow = isNarrower(column, type)
   if (fit(brought, column) && !narrow) return undefined
   const there = logicalOf(column)
   const both = (narrow && widenedType(load, brought, there)) || evolvedType(load, brought, there)
-  return both && typed(name, both)
+  return both && stagingType(both)
 }
 
-/** How a column gets a type, which holds its values. */
-const typed = (name: string, type: LogicalType) =>
-  type.kind === 'text' ? `TYPE text USING ${quoteIdent(name)}::text` : `TYPE ${stagingType(type)}`
+/** The statements by which a column gets another type, and nothing else of it changes. */
+function retyped(
+  load: PlannedLoad,
+  { name, typname, collation, kept }: TargetColumn,
+  type: string,
+): string[] {
+  const order = collation && /^(text|character)/.test(type) ? ` COLLATE ${collation}` : ''
+  const using = type === 'text' && !TEXTS.includes(typname) ? ` USING ${quoteIdent(name)}::text` : ''
+  return [`TYPE ${type}${order}${using}`, ...kept].map(how => alterColumn(load, name, how))
+}
+
+/** What keeps the server from giving a column another type, or would be lost by it. */
+function heldBy({ domain, fixed, dependents, typname }: TargetColumn, type: string): string | undefined {
+  if (domain) return `would no longer be of the domain ${domain}`
+  if (fixed) return 'the server changes no column of a partition key, or of a parent table, by itself'
+  const held = holding(dependents, typname, type).map(({ name }) => name)
+  return held.length > 0 ? `the server changes no column under ${held.join(', ')}` : undefined
+}
+
+const holding = (dependents: Dependent[], typname: string, type: string) =>
+  dependents.filter(({ followsKind }) => !followsKind || (type === 'text' && !TEXTS.includes(typname)))
+
+/** What people can write so that a column takes what comes. */
+function byHand(load: PlannedLoad, column: TargetColumn, type: string): string {
+  const { name, domain, fixed, dependents, typname } = column
+  const cast = `Cast ${name} in ${load.from}`
+  if (fixed) return `${cast}, or make the table, or its parent, anew with ${name} ${type}.`
+  const alter = retyped(load, column, type).join(' ')
+  if (domain)
+    return `${cast}; or CREATE DOMAIN … AS ${type} with the rules of ${domain}, and ${alterColumn(load, name, 'TYPE …')} with it; or, without those rules, ${alter}`
+  const held = holding(dependents, typname, type).map(({ name }) => name)
+  return held.length > 0
+    ? `${cast}; or drop ${held.join(', ')}, ${alter} and make ${held.length > 1 ? 'them' : 'it'} again.`
+    : `${cast}, or ${alter}`
+}
 
 /** The logical type of a column of numbers or times; text stands for a notation of all others. */
 function logicalOf({ typname, typmod }: TargetColumn): LogicalType {

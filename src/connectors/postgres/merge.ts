@@ -2,6 +2,7 @@ import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { parquetType, stagedType } from '../../../engine/types/duckType.ts'
 import { type Column, type LogicalType, unflattened } from '../../../engine/types/logical.ts'
 import { itemOf } from '../../../engine/types/nestedType.ts'
+import type { Dependent } from './dependents.ts'
 import { FAMILY } from './types.ts'
 
 /** A column of the target table as the catalog has it; domains are resolved to what they are made of. */
@@ -26,6 +27,13 @@ export interface TargetColumn {
   identity: boolean
   /** By what texts that differ can be equal: citext, or a collation that is not deterministic. */
   folds?: string
+  /** Where it is not its type's: another type takes it away, unless it is named. */
+  collation?: string
+  /** What another type takes away, too, as ALTER COLUMN gives it back. */
+  kept: string[]
+  /** Of a partition key, or a parent's: the table alone cannot give it another type. */
+  fixed: boolean
+  dependents: Dependent[]
 }
 
 /** The type that a logical type is staged as, and that a table made by us has. */
@@ -85,7 +93,8 @@ export const LONG_NAMES: Record<string, string> = {
   time: 'time without time zone',
 }
 
-const TEXTS = ['text', 'varchar', 'bpchar', 'citext']
+/** Texts that are compared, cut and kept as such. */
+export const TEXTS = ['text', 'varchar', 'bpchar', 'citext']
 const PARSED = ['json', 'jsonb', 'uuid', 'xml', 'hstore', 'ltree', 'interval', 'timetz', 'varbit', 'tsvector']
 
 /** Precision and scale of a numeric by its typmod, ((precision << 16) | scale) + 4; undefined where it has none. */

@@ -2,6 +2,7 @@ import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { Reference } from '../sql/references.ts'
 import { quoteLiteral, quoteTable } from './connect.ts'
+import { DEPENDENTS, type Dependent } from './dependents.ts'
 import type { TargetColumn } from './merge.ts'
 import { ownerLock, type TargetSession, type TextRow } from './session.ts'
 
@@ -95,19 +96,28 @@ export async function columnsOfTables(
   tables: string[],
 ): Promise<Map<string, TargetColumn[]>> {
   const { rows } = await session.query(
-    `SELECT asked.place, a.attname AS name, format_type(t.oid, m.typmod) AS native, t.typname, t.typcategory AS category, m.typmod,
-       CASE WHEN d.typtype = 'd' THEN format_type(d.oid, NULL) END AS domain,
-       a.attnotnull OR (d.typtype = 'd' AND d.typnotnull) AS not_null,
+    `SELECT asked.place, a.attname AS name, format_type(t.oid, b.typmod) AS native, t.typname, t.typcategory AS category, b.typmod,
+       CASE WHEN d.typtype = 'd' THEN format_type(d.oid, NULL) END AS domain, b.required AS not_null,
        EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS keyed,
-       (a.attnotnull OR (d.typtype = 'd' AND d.typnotnull)) AND NOT a.atthasdef AND d.typdefault IS NULL AND a.attidentity = '' AS required,
+       b.required AND NOT a.atthasdef AND d.typdefault IS NULL AND a.attidentity = '' AS required,
        a.attgenerated <> '' OR a.attidentity = 'a' AS generated, a.attidentity = 'a' AS identity,
-       CASE WHEN t.typname = 'citext' THEN 'citext' WHEN NOT l.collisdeterministic THEN l.collname END AS folds
+       CASE WHEN t.typname = 'citext' THEN 'citext' WHEN NOT l.collisdeterministic THEN l.collname END AS folds,
+       CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation END AS collation,
+       CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END AS storage, to_jsonb(a) ->> 'attcompression' AS compression,
+       a.attinhcount > 0 OR EXISTS (SELECT 1 FROM pg_partitioned_table AS p WHERE p.partrelid = a.attrelid AND a.attnum = ANY (p.partattrs)) AS fixed,
+       ${DEPENDENTS} AS dependents
      FROM unnest($1::text[]) WITH ORDINALITY AS asked(name, place)
        JOIN pg_attribute a ON a.attrelid = to_regclass(asked.name)
        JOIN pg_type d ON d.oid = a.atttypid
-       JOIN pg_type t ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
+       CROSS JOIN LATERAL (
+         WITH RECURSIVE base AS (
+           SELECT d.oid, d.typtype, d.typbasetype, d.typtypmod, a.atttypmod AS typmod, a.attnotnull OR d.typnotnull AS required
+           UNION ALL
+           SELECT u.oid, u.typtype, u.typbasetype, u.typtypmod, base.typtypmod, base.required OR u.typnotnull
+             FROM base JOIN pg_type u ON base.typtype = 'd' AND u.oid = base.typbasetype)
+         SELECT oid, typmod, required FROM base WHERE typtype <> 'd') b
+       JOIN pg_type t ON t.oid = b.oid
        LEFT JOIN pg_collation l ON l.oid = a.attcollation
-       CROSS JOIN LATERAL (SELECT CASE d.typtype WHEN 'd' THEN d.typtypmod ELSE a.atttypmod END AS typmod) m
      WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY asked.place, a.attnum`,
     [tables.map(quoteTable)],
   )
@@ -128,7 +138,18 @@ const columnOf = (row: TextRow): TargetColumn => ({
   identity: row.identity === 't',
   ...(row.domain && { domain: row.domain }),
   ...(row.folds && { folds: row.folds }),
+  ...(row.collation && { collation: row.collation }),
+  fixed: row.fixed === 't',
+  dependents: JSON.parse(row.dependents ?? '[]') as Dependent[],
+  kept: [
+    ...(row.storage ? [`SET STORAGE ${STORAGES[row.storage]}`] : []),
+    ...(row.compression ? [`SET COMPRESSION ${COMPRESSIONS[row.compression]}`] : []),
+  ],
 })
+
+/** By the letters of the catalog. */
+const STORAGES: Record<string, string> = { p: 'PLAIN', e: 'EXTERNAL', m: 'MAIN', x: 'EXTENDED' }
+const COMPRESSIONS: Record<string, string> = { p: 'pglz', l: 'lz4' }
 
 /** The foreign keys between the tables of loads, `late` with those that are checked at the end; `deferrable`: whether the tables have constraints that may be checked at the end. */
 export async function referencesOf(
