@@ -235,6 +235,34 @@ for (const family of FAMILIES) {
   })
 }
 
+for (const family of FAMILIES)
+  for (const action of ['ON DELETE CASCADE', 'ON DELETE RESTRICT'])
+    test(`${family}, ${action}: what refers to a row that stays, stays where only the table has a key`, async t => {
+      const { run, rows, source, target } = await linked(t, family, {
+        made: `CREATE TABLE p (id int PRIMARY KEY, v int); ${child('note', action)}`,
+        given: 'CREATE TABLE p (id int, v int); INSERT INTO p VALUES (1, 1), (2, 2), (3, 3)',
+        loads: ['p: mode: replace'],
+      })
+      await run()
+      await target('INSERT INTO note VALUES (1, 1), (2, 2)')
+      await source('UPDATE p SET v = 5 WHERE id = 1; DELETE FROM p WHERE id = 3; INSERT INTO p VALUES (4, 4)')
+      const told = await run()
+      assert.doesNotMatch(summaryText(told), /referred/)
+      assert.deepEqual(
+        told.outcome.loaded.map(({ inserted, updated, deleted }) => [inserted, updated, deleted]),
+        [[1, 1, 1]],
+      )
+      assert.deepEqual(await rows('p'), [
+        [1, 5],
+        [2, 2],
+        [4, 4],
+      ])
+      assert.deepEqual(await rows('note'), [
+        [1, 1],
+        [2, 2],
+      ])
+    })
+
 for (const deferrable of ['', 'DEFERRABLE'])
   test(`postgres: a branch moves before what it was under is gone ${deferrable}`, async t => {
     const { run, rows, source } = await linked(t, 'postgres', {

@@ -21,6 +21,7 @@ import { makeFolder } from '../../util/folder.ts'
 import { applyLoad } from '../sql/apply.ts'
 import { keyColumns, type LoadTables, standard, tableKey } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
+import { keyedByTable } from '../sql/ownKey.ts'
 import { type TargetTable, targetTable } from './catalog.ts'
 import { expressions, madeType, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
@@ -120,8 +121,9 @@ export class DuckdbTarget implements Target {
     return row && { counts: JSON.parse(String(row.counts)) as LoadCounts[], repeated: true }
   }
 
-  async stage({ loadId, load, paths, keyPaths, rows, progress }: StageRequest): Promise<void> {
+  async stage({ loadId, load: planned, paths, keyPaths, rows, progress }: StageRequest): Promise<void> {
     const duck = await this.open()
+    const load = await keyedByTable(planned, table => this.describe(table))
     checkChanges(await this.tableChanges(load))
     const names = stagingNames(loadId, load)
     const keys = keyColumns(load).map(name => columnNamed(load.columns, name)!)
@@ -218,7 +220,8 @@ export class DuckdbTarget implements Target {
     this.known.clear()
   }
 
-  private async apply(duck: Duck, loadId: string, load: StagedLoad, runAt: Date): Promise<LoadCounts> {
+  private async apply(duck: Duck, loadId: string, planned: StagedLoad, runAt: Date): Promise<LoadCounts> {
+    const load = await keyedByTable(planned, table => this.describe(table))
     const [schema] = split(load.table)
     const target = qualified(load.table)
     await this.alter(duck, load)

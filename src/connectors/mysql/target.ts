@@ -13,6 +13,7 @@ import type { TableChanges, TableStanding, Target } from '../../../engine/contra
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
+import { keyedByTable } from '../sql/ownKey.ts'
 import { type Apply, applyInOrder } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
@@ -117,7 +118,8 @@ export class MysqlTarget implements Target {
 
   async stage(request: StageRequest, signal: AbortSignal): Promise<void> {
     this.session.heed(signal)
-    const { loadId, job, load, paths, rows, keyPaths, keys } = request
+    const { loadId, job, paths, rows, keyPaths, keys } = request
+    const load = await keyedByTable(request.load, table => this.describe(table, signal))
     const width = load.columns.length + ownColumns(load).length
     if (width > MAX_COLUMNS)
       throw new EngineError(
@@ -146,7 +148,7 @@ export class MysqlTarget implements Target {
       load.columns.map(column => column.name),
       load.mode === 'scd2' ? placeColumns(load) : [],
     )
-    await this.send(request, own.staging, paths, rows, table, signal)
+    await this.send({ ...request, load }, own.staging, paths, rows, table, signal)
     if (['unstaged', 'inPartitions'].includes(goneRows(load)) && load.key.length > 0) await index(own.staging)
     if (keys === 0) return
     const named = load.mode === 'partition' && !load.whole ? load.partitionBy : load.key
@@ -295,7 +297,8 @@ export class MysqlTarget implements Target {
       }
     }
     const referringOf = referrers(session, this.name, commit, every, signal)
-    const apply: Apply = async (load, between) => {
+    const apply: Apply = async (planned, between) => {
+      const load = await keyedByTable(planned, table => this.describe(table, signal))
       const where = `${this.name}.${load.table}`
       // Whoever alters it waits from here on until the transaction has ended.
       await ask(session, `SELECT 1 AS one FROM ${this.session.quoted(load.table)} LIMIT 1`, signal)

@@ -17,6 +17,7 @@ import { counted } from '../../../engine/plural.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import type { LoadTables } from '../sql/dialect.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
+import { keyedByTable } from '../sql/ownKey.ts'
 import { applyInOrder } from '../sql/references.ts'
 import { changesNothing, checkIdentity } from '../sql/standing.ts'
 import { StagedAhead } from './ahead.ts'
@@ -154,7 +155,7 @@ export class PostgresTarget implements Target {
     this.session.heed(signal)
     await ensureState(this.session)
     const exists = await this.check(request.load)
-    const load = await this.keyed(request.load, signal)
+    const load = await keyedByTable(request.load, table => this.describe(table, signal))
     const adopted = !exists && load.whole && (await canAdopt(this.session, load, signal))
     return { load, own: adopted ? await adoptedColumns(this.session, load, signal) : undefined }
   }
@@ -268,7 +269,7 @@ export class PostgresTarget implements Target {
     signal: AbortSignal,
     between?: () => Promise<void>,
   ): Promise<() => Promise<LoadCounts>> {
-    const load = await this.keyed(planned, signal)
+    const load = await keyedByTable(planned, table => this.describe(table, signal))
     const where = `${this.name}.${load.table}`
     const query = (sql: string) => this.session.query(sql, [], signal, where)
     const target = quoteTable(load.table)
@@ -341,13 +342,6 @@ export class PostgresTarget implements Target {
     const names = (load: StagedLoad) => Object.values(stagingNames(this.session, commit.loadId, load))
     const tables = this.touched(commit).flatMap(names)
     if (tables.length > 0) await this.session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`, [], signal)
-  }
-
-  /** Rows are exchanged by the table's own key where the load has none: what refers to a row that stays, stays. */
-  private async keyed(load: StagedLoad, signal: AbortSignal): Promise<StagedLoad> {
-    if (load.mode !== 'replace' || load.key.length > 0 || !load.whole) return load
-    const { key = [] } = (await this.describe(load.table, signal)) ?? {}
-    return key.every(name => load.columns.some(column => column.name === name)) ? { ...load, key } : load
   }
 
   /** The value or the keys that a load failed by, where the server did not name them; staging tables outlive the rollback. */
