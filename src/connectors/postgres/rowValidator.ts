@@ -115,18 +115,18 @@ export class PostgresRowValidator implements RowValidator {
         if (notNull && columnNamed(load.columns, name))
           await take(`${quoteIdent(name)} IS NULL`, quoteLiteral(`${name}: may not be NULL`))
       const { cast } = expressions(load, found)
-      const value = (name: string, alias: string) => cast(name, `${alias}.${quoteIdent(name)}`)
+      const sql = uniqueSql(load, found, staged, REJECT_ROW)
       for (const constraint of await this.constraints(load, beside)) {
         const { name, definition, expression, parent, parentColumns } = constraint
         const typed = load.columns.map(
           column =>
-            `(${value(column.name, 't')})::${columnNamed(found, column.name)!.native} AS ${quoteIdent(column.name)}`,
+            `(${cast(column.name, `t.${quoteIdent(column.name)}`)})::${columnNamed(found, column.name)!.native} AS ${quoteIdent(column.name)}`,
         )
         const refused = expression
           ? `${REJECT_ROW} IN (SELECT ${REJECT_ROW} FROM (SELECT t.${REJECT_ROW}, ${typed.join(', ')} FROM ${staged} AS t) AS t WHERE (${expression}) IS FALSE)`
           : `${constraint.columns.map(column => `s.${quoteIdent(column)} IS NOT NULL`).join(' AND ')}
               AND NOT EXISTS (SELECT 1 FROM ${parent} AS p WHERE ${constraint.columns
-                .map((column, i) => `p.${quoteIdent(parentColumns[i]!)} = ${value(column, 's')}`)
+                .map((column, i) => `p.${quoteIdent(parentColumns[i]!)} = ${sql.typed(column, 's')}`)
                 .join(' AND ')})`
         await take(
           refused,
@@ -144,7 +144,6 @@ export class PostgresRowValidator implements RowValidator {
           reason('is the key of another row that the table has'),
         )
       }
-      const sql = uniqueSql(load, found, staged, REJECT_ROW)
       const uniques = keyed ? await uniquesOf(this.session, load.table) : []
       for (const columns of judgedUniques(
         load,
