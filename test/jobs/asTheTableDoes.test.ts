@@ -35,3 +35,19 @@ for (const [name, type, parent, child] of [
     assert.equal(outcome.tables.at(-1)!.rejected, 1)
     assert.deepEqual(await rows(source, `SELECT id FROM t.${name} ORDER BY 1`), [[1], [3]])
   })
+
+test('postgres: the blanks of a char(n) are no part of its length, whether bad rows stop the load or not', async () => {
+  await source.query(`CREATE TABLE s.short (id int PRIMARY KEY, v char(10)); INSERT INTO s.short VALUES (1, 'ab'), (2, 'abcde');
+    CREATE TABLE t.short (id int PRIMARY KEY, v char(5))`)
+  for (const onBadRow of ['fail', 'quarantine']) {
+    await source.query('DELETE FROM t.short')
+    const job = await judged('short', 't.short', source.url, onBadRow)
+    const { error, outcome } = await job.run({ fresh: true })
+    assert.equal(error, undefined, String(error))
+    assert.equal(outcome.tables.at(-1)!.rejected, 0)
+    assert.deepEqual(await rows(source, 'SELECT id, rtrim(v) FROM t.short ORDER BY 1'), [
+      [1, 'ab'],
+      [2, 'abcde'],
+    ])
+  }
+})

@@ -25,8 +25,9 @@ function ofType(brought: Brought, column: TargetColumn, value: string): string |
   const { typname, typmod, native } = column
   if (fit(brought, column) === 'parse')
     return `NOT pg_input_is_valid(${value}::text, ${quoteLiteral(native)})`
-  if ((typname === 'varchar' || typname === 'bpchar') && typmod >= 4)
-    return `char_length(${value}::text) > ${typmod - 4}`
+  if (typname === 'varchar' && typmod >= 4) return `char_length(${value}::text) > ${typmod - 4}`
+  // Blanks at the end are the type's, not the value's.
+  if (typname === 'bpchar' && typmod >= 4) return `char_length(rtrim(${value}::text, ' ')) > ${typmod - 4}`
   if (type.kind !== 'int' && type.kind !== 'decimal') return undefined
   const range = RANGES[typname]
   if (range) return `${value} NOT BETWEEN ${range}`
