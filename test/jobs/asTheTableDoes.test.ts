@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { type FreshDatabase, freshPostgres } from '../servers.ts'
+import { type FreshDatabase, freshMariadb, freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
 
 const source = await freshPostgres()
@@ -50,4 +50,47 @@ test('postgres: the blanks of a char(n) are no part of its length, whether bad r
       [2, 'abcde'],
     ])
   }
+})
+
+test('postgres: a foreign key whose parent rows may not all be read is left to the load', async () => {
+  const warehouse = await freshPostgres({ after })
+  const role = `judges_${process.pid}`
+  await source.query(
+    'CREATE TABLE s.unseen (id int PRIMARY KEY, a int, b int); INSERT INTO s.unseen VALUES (1, 1, 1), (2, 1, 1)',
+  )
+  await warehouse.query(`CREATE TABLE policed (a int PRIMARY KEY); INSERT INTO policed VALUES (1);
+    CREATE SCHEMA closed; CREATE TABLE closed.parents (b int PRIMARY KEY); INSERT INTO closed.parents VALUES (1);
+    CREATE TABLE unseen (id int PRIMARY KEY, a int REFERENCES policed, b int REFERENCES closed.parents);
+    CREATE ROLE ${role} LOGIN PASSWORD 'p'; GRANT CREATE ON DATABASE ${warehouse.name} TO ${role};
+    GRANT ALL ON unseen TO ${role}; GRANT SELECT ON policed, closed.parents TO ${role};
+    ALTER TABLE policed ENABLE ROW LEVEL SECURITY`)
+  const url = Object.assign(new URL(warehouse.url), { username: role, password: 'p' }).href
+  const job = await judged('unseen', 'unseen', url)
+  const { error, outcome } = await job.run()
+  assert.equal(error, undefined, String(error))
+  assert.equal(outcome.tables.at(-1)!.rejected, 0)
+  assert.deepEqual(await rows(warehouse, 'SELECT id FROM unseen ORDER BY 1'), [[1], [2]])
+  await source.query('UPDATE s.unseen SET a = 7 WHERE id = 2')
+  assert.equal(((await job.run()).error as { code?: string }).code, 'CONSTRAINT_VIOLATED')
+})
+
+test('mariadb: a foreign key whose parent rows may not be read is left to the load', async () => {
+  const [mariadb, other] = [await freshMariadb({ after }), await freshMariadb({ after })]
+  const user = `judges_${process.pid}`
+  await source.query(
+    'CREATE TABLE s.hidden (id int PRIMARY KEY, a int); INSERT INTO s.hidden VALUES (1, 1), (2, 1)',
+  )
+  await other.query('CREATE TABLE parents (a int PRIMARY KEY); INSERT INTO parents VALUES (1)')
+  await mariadb.query(
+    `CREATE TABLE hidden (id int PRIMARY KEY, a int, CONSTRAINT up FOREIGN KEY (a) REFERENCES ${other.name}.parents (a));
+     CREATE USER ${user} IDENTIFIED BY 'p'; GRANT ALL ON ${mariadb.name}.* TO ${user}; GRANT REFERENCES ON ${other.name}.* TO ${user}`,
+  )
+  const url = Object.assign(new URL(mariadb.url), { username: user, password: 'p' }).href
+  const job = await judged('hidden', 'hidden', url)
+  const { error, outcome } = await job.run()
+  assert.equal(error, undefined, String(error))
+  assert.equal(outcome.tables.at(-1)!.rejected, 0)
+  assert.deepEqual(await rows(mariadb, 'SELECT id FROM hidden ORDER BY 1'), [[1], [2]])
+  await source.query('UPDATE s.hidden SET a = 7 WHERE id = 2')
+  assert.equal(((await job.run()).error as { code?: string }).code, 'CONSTRAINT_VIOLATED')
 })

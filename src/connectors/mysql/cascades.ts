@@ -1,7 +1,6 @@
 import type { LoadCommit, StagedLoad } from '../../../engine/contracts/load.ts'
-import type { EngineError } from '../../../engine/errors.ts'
 import { Referring, type ReferringKey } from '../sql/cascades.ts'
-import { ask, type Session } from './connect.ts'
+import { ask, type Session, unlessDenied } from './connect.ts'
 import type { ForeignKey } from './foreignKeys.ts'
 import { identifier } from './types.ts'
 
@@ -56,12 +55,8 @@ export function referrers(
         })
       },
       count: async sql => {
-        try {
-          return Number((await ask(session, sql, signal))[0]!.n)
-        } catch (error) {
-          if ((error as EngineError).code === 'PERMISSION_DENIED') return undefined
-          throw error
-        }
+        const found = await unlessDenied(ask(session, sql, signal))
+        return found && Number(found[0]!.n)
       },
     })
 }

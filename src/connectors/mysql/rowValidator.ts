@@ -11,6 +11,7 @@ import { type Column, columnNamed, typeName } from '../../../engine/types/logica
 import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
 import { databaseAndName } from './catalog.ts'
 import { foldedText, matchFolded } from './changes.ts'
+import { unlessDenied } from './connect.ts'
 import { fittingOf } from './fitting.ts'
 import { foldedKey, foldingColumns } from './keyClash.ts'
 import { stagingName, targetTable } from './state.ts'
@@ -28,7 +29,8 @@ export interface Refusal {
 /**
  * Rows that a table refuses, found in a staging table of their own: first those whose values do not fit a type, then
  * NULLs, CHECKs, foreign keys, keys that are one for the table's collation, and unique indexes beside the key, each among the rows that are
- * left. Not judged: unique indexes of prefixes or expressions, constraints on columns that are not loaded, foreign keys to tables of the same commit.
+ * left. Not judged: unique indexes of prefixes or expressions, constraints on columns that are not loaded, foreign keys to tables of the same commit
+ * or that we may not read.
  */
 export class MysqlRowValidator implements RowValidator {
   private readonly session: TargetSession
@@ -104,25 +106,27 @@ export class MysqlRowValidator implements RowValidator {
        ORDER BY constraint_name, ordinal_position`,
     )
     const others = [load.table, ...beside].map(table => splitTable(table).at(-1))
-    return [...Map.groupBy(found, row => row.name)].flatMap(([name, parts]) => {
+    const refusals: Refusal[] = []
+    for (const [name, parts] of Map.groupBy(found, row => row.name)) {
       const { parent, base } = parts[0]!
       const loaded = parts.every(({ column }) => columnNamed(load.columns, column!))
-      if (!loaded || others.includes(parent!)) return []
+      if (!loaded || others.includes(parent!)) continue
+      const table = `${identifier(base!)}.${identifier(parent!)}`
+      const list = parts.map(({ target }) => identifier(target!)).join(', ')
+      if (!(await unlessDenied(this.session.rows(`SELECT ${list} FROM ${table} LIMIT 0`)))) continue
       const set = parts.map(({ column }) => `s.${identifier(column!)} IS NOT NULL`)
       const same = parts.map(
         ({ column, target }) => `p.${identifier(target!)} = ${asTarget(column!, columns)}`,
       )
-      const table = `${identifier(base!)}.${identifier(parent!)}`
-      return [
-        {
-          condition: `${set.join(' AND ')} AND NOT EXISTS (SELECT 1 FROM ${table} AS p WHERE ${same.join(' AND ')})`,
-          reason: shown(
-            parts.map(({ column }) => column!),
-            `violates ${name}: not in ${tableName(parent!)}`,
-          ),
-        },
-      ]
-    })
+      refusals.push({
+        condition: `${set.join(' AND ')} AND NOT EXISTS (SELECT 1 FROM ${table} AS p WHERE ${same.join(' AND ')})`,
+        reason: shown(
+          parts.map(({ column }) => column!),
+          `violates ${name}: not in ${tableName(parent!)}`,
+        ),
+      })
+    }
+    return refusals
   }
 }
 

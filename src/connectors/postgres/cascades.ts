@@ -1,6 +1,7 @@
 import type { LoadCommit, StagedLoad } from '../../../engine/contracts/load.ts'
 import { Referring, type ReferringKey } from '../sql/cascades.ts'
 import { quoteTable } from './connect.ts'
+import { readableSql } from './readable.ts'
 import type { TargetSession } from './session.ts'
 import { DIALECT } from './table.ts'
 
@@ -18,7 +19,7 @@ export function referringTo(
         `WITH t AS (SELECT name, to_regclass(quoted) AS oid FROM unnest($1::text[], $2::text[]) AS t(name, quoted))
          SELECT f.conname AS constraint, f.confdeltype AS action, f.conrelid::regclass::text AS child, t.name AS loaded,
            f.conrelid = f.confrelid AS own,
-           has_schema_privilege(r.relnamespace, 'USAGE') AND has_table_privilege(r.oid, 'SELECT') AND NOT row_security_active(r.oid) AS readable,
+           ${readableSql('r')} AS readable,
            (SELECT json_agg(a.attname ORDER BY c.n) FROM unnest(f.conkey, f.confkey) WITH ORDINALITY AS c(ours, theirs, n)
              JOIN pg_attribute AS a ON a.attrelid = f.conrelid AND a.attnum = c.ours)::text AS columns,
            (SELECT json_agg(a.attname ORDER BY c.n) FROM unnest(f.conkey, f.confkey) WITH ORDINALITY AS c(ours, theirs, n)

@@ -14,6 +14,7 @@ import { fittingOf } from './fitting.ts'
 import { keyClashSql } from './keyClash.ts'
 import { expressions, stagingType } from './merge.ts'
 import { strayBlanks } from './padding.ts'
+import { readableSql } from './readable.ts'
 import { rejectSql } from './rejectedRow.ts'
 import type { TargetSession } from './session.ts'
 import { copyParts, stagingName } from './staging.ts'
@@ -39,7 +40,7 @@ interface Constraint {
 /**
  * Rows that a table refuses, found in a staging table of their own: first those whose values do not fit a type, then
  * NULLs, CHECKs, foreign keys, keys that are one for the table and unique indexes beside the key, each among the rows that are left. Not judged: unique indexes of
- * expressions or of some rows, constraints on columns that are not loaded, foreign keys to tables of the same commit or that we may not read.
+ * expressions or of some rows, constraints on columns that are not loaded, foreign keys to tables of the same commit or whose rows we may not all read.
  */
 export class PostgresRowValidator implements RowValidator {
   private readonly session: TargetSession
@@ -163,12 +164,12 @@ export class PostgresRowValidator implements RowValidator {
         JOIN pg_attribute AS a ON a.attrelid = ${relation} AND a.attnum = k.number)::text`
     const others = [table, ...beside].map(name => `to_regclass(${quoteLiteral(quoteTable(name))})`).join(', ')
     const { rows } = await this.session.query(
-      `SELECT conname AS name, pg_get_constraintdef(oid) AS definition, pg_get_expr(conbin, conrelid) AS expression,
+      `SELECT conname AS name, pg_get_constraintdef(f.oid) AS definition, pg_get_expr(conbin, conrelid) AS expression,
          ${names('conkey', 'conrelid')} AS columns, CASE contype WHEN 'f' THEN confrelid::regclass::text END AS parent,
          ${names('confkey', 'confrelid')} AS parent_columns
-       FROM pg_constraint WHERE conrelid = to_regclass($1) AND (contype = 'c' OR (contype = 'f'
+       FROM pg_constraint AS f LEFT JOIN pg_class AS p ON p.oid = confrelid WHERE conrelid = to_regclass($1) AND (contype = 'c' OR (contype = 'f'
          AND confrelid NOT IN (SELECT o FROM unnest(ARRAY[${others}]::oid[]) AS o WHERE o IS NOT NULL)
-         AND has_table_privilege(confrelid, 'SELECT')))
+         AND ${readableSql('p')}))
        ORDER BY contype, conname`,
       [quoteTable(table)],
     )
