@@ -94,3 +94,21 @@ test('mariadb: a foreign key whose parent rows may not be read is left to the lo
   await source.query('UPDATE s.hidden SET a = 7 WHERE id = 2')
   assert.equal(((await job.run()).error as { code?: string }).code, 'CONSTRAINT_VIOLATED')
 })
+
+test('postgres: columns of a table whose names differ in case only are each themselves', async () => {
+  await source.query(`CREATE TABLE s.twins (id int PRIMARY KEY, name text); INSERT INTO s.twins VALUES (1, 'long name'), (2, 'b');
+    CREATE TABLE t.twins (id int PRIMARY KEY, "Name" varchar(3) UNIQUE DEFAULT 'x' CHECK ("Name" <> 'y'), name text)`)
+  await source.query('ALTER TABLE t.twins ALTER COLUMN "Name" DROP DEFAULT')
+  for (const onBadRow of ['fail', 'quarantine']) {
+    await source.query('DELETE FROM t.twins')
+    const { error, outcome } = await (await judged('twins', 't.twins', source.url, onBadRow)).run({
+      fresh: true,
+    })
+    assert.equal(error, undefined, String(error))
+    assert.equal(outcome.tables.at(-1)!.rejected, 0)
+    assert.deepEqual(await rows(source, 'SELECT id, "Name", name FROM t.twins ORDER BY 1'), [
+      [1, null, 'long name'],
+      [2, null, 'b'],
+    ])
+  }
+})

@@ -1,7 +1,7 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import type { ComparedColumn } from '../../../engine/contracts/verification.ts'
 import type { Column } from '../../../engine/types/logical.ts'
-import { fit, isOwn, type TargetColumn } from './merge.ts'
+import { columnCalled, fit, isOwn, type TargetColumn } from './merge.ts'
 import { isText } from './types.ts'
 
 /** How the table keeps a load's columns; which it does not keep so that they can be compared, and why. */
@@ -11,7 +11,7 @@ export function comparable(
 ): { columns: ComparedColumn[]; notes: string[] } {
   const notes: string[] = []
   const compared = columns.flatMap((column): ComparedColumn[] => {
-    const target = found.find(({ name }) => name === column.name)
+    const target = columnCalled(found, column.name)
     const reason = target ? obstacle(column, target) : 'the table does not have it'
     if (!reason) {
       const parsed = column.type.kind === 'text' && isParsed(column, target!)

@@ -14,7 +14,16 @@ import {
 } from '../sql/obstacles.ts'
 import { quoteIdent, quoteTable } from './connect.ts'
 import type { Dependent } from './dependents.ts'
-import { fit, INTEGERS, madeType, numericOf, stagingType, type TargetColumn, TEXTS } from './merge.ts'
+import {
+  columnCalled,
+  fit,
+  INTEGERS,
+  madeType,
+  numericOf,
+  stagingType,
+  type TargetColumn,
+  TEXTS,
+} from './merge.ts'
 import { FAMILY } from './types.ts'
 
 /** How a load changes its table so that it takes the load's rows exactly, and what is in the way even then. */
@@ -23,7 +32,7 @@ export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
   const obstacles: Obstacle[] = []
   const changed: string[] = []
   const refuse = (message: string, hint: string) => obstacles.push({ message, hint })
-  const find = (name: string) => columns.find(column => column.name === name)
+  const find = (name: string) => columnCalled(columns, name)
   const alter = (name: string, how: string) => alterColumn(load, name, how)
   const needed = neededColumns(load)
   for (const { name, native } of needed) {

@@ -1,8 +1,7 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { columnNamed } from '../../../engine/types/logical.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
-import { exact, expressions, fit, type TargetColumn } from './merge.ts'
+import { columnCalled, exact, expressions, fit, type TargetColumn } from './merge.ts'
 import type { TargetSession } from './session.ts'
 
 /** SQL about keys that are different where they are staged, and one for the target's types and collations. */
@@ -21,8 +20,8 @@ export interface KeyClashSql {
 export function keyClashSql(load: PlannedLoad, columns: TargetColumn[]): KeyClashSql | undefined {
   const { cast } = expressions(load, columns)
   const key = load.key.map(name => ({
-    column: columnNamed(columns, name)!,
-    brought: columnNamed(load.columns, name)!,
+    column: columnCalled(columns, name)!,
+    brought: columnCalled(load.columns, name)!,
     ours: `t.${quoteIdent(name)}`,
     staged: `s.${quoteIdent(name)}`,
   }))

@@ -36,6 +36,10 @@ export interface TargetColumn {
   dependents: Dependent[]
 }
 
+/** The column of a name: names that differ in case are different ones here. */
+export const columnCalled = <C extends { name: string }>(columns: C[], name: string): C | undefined =>
+  columns.find(column => column.name === name)
+
 /** The type that a logical type is staged as, and that a table made by us has. */
 export function stagingType(type: LogicalType): string {
   switch (type.kind) {
@@ -160,9 +164,9 @@ export function fit(brought: Brought, column: TargetColumn): 'assign' | 'parse' 
 
 /** What {@link LoadTables} say of a table's columns. */
 export function expressions(load: Pick<StagedLoad, 'columns'>, columns: TargetColumn[]) {
-  const brought = (name: string) => load.columns.find(column => column.name === name)!
+  const brought = (name: string) => columnCalled(load.columns, name)!
   const kind = (name: string) => brought(name).type
-  const find = (name: string) => columns.find(column => column.name === name)!
+  const find = (name: string) => columnCalled(columns, name)!
   const cast = (name: string, expression: string): string => {
     const column = find(name)
     if (fit(brought(name), column) === 'parse')

@@ -2,7 +2,7 @@ import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import { keyClash } from './keyClash.ts'
-import type { Brought, TargetColumn } from './merge.ts'
+import { type Brought, columnCalled, type TargetColumn } from './merge.ts'
 import type { TargetSession } from './session.ts'
 import { FAMILY } from './types.ts'
 
@@ -26,8 +26,8 @@ export function strayBlanks(
   found: TargetColumn[],
 ): StrayBlanks[] {
   return [...new Set([...key, ...partitionBy])].flatMap(name => {
-    const column = found.find(column => column.name === name)
-    const brought = columns.find(column => column.name === name)
+    const column = columnCalled(found, name)
+    const brought = columnCalled(columns, name)
     if (column?.typname !== 'bpchar' || brought?.type.kind !== 'text') return []
     const value = quoteIdent(name)
     const length = paddedTo(brought)

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
-import { columnNamed } from '../../../engine/types/logical.ts'
 import { type LoadTables, staged } from '../sql/dialect.ts'
 import { nameParts } from '../sql/names.ts'
 import { quoteIdent, quoteLiteral } from './connect.ts'
+import { columnCalled } from './merge.ts'
 import type { TextRow } from './session.ts'
 
 /** New partitions of one load at most: more are a wrong column, not data. */
@@ -28,7 +28,7 @@ interface Partitioning {
  */
 export async function ensurePartitions(load: StagedLoad, tables: LoadTables, query: Query): Promise<void> {
   const found = await partitioning(load, tables, query)
-  if (!found || !columnNamed(load.columns, found.column)) return
+  if (!found || !columnCalled(load.columns, found.column)) return
   const { strategy, column, native } = found
   if (strategy === 'range' && !load.partitions) return
   const { rows: parts } = await query(

@@ -1,9 +1,8 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { isSensitive } from '../../../engine/mask.ts'
-import { columnNamed } from '../../../engine/types/logical.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
-import { type Brought, expressions, fit, numericOf, type TargetColumn } from './merge.ts'
+import { type Brought, columnCalled, expressions, fit, numericOf, type TargetColumn } from './merge.ts'
 import type { TargetSession } from './session.ts'
 
 const RANGES: Record<string, string> = {
@@ -45,7 +44,7 @@ export async function refuseLong(
 ): Promise<void> {
   const long = columns
     .filter(
-      ({ name, typname, typmod }) => typname === 'varchar' && typmod >= 4 && columnNamed(load.columns, name),
+      ({ name, typname, typmod }) => typname === 'varchar' && typmod >= 4 && columnCalled(load.columns, name),
     )
     .map(({ name, typmod }) => {
       const value = `${quoteIdent(name)}::text`
@@ -74,7 +73,7 @@ export async function findReject(
 ): Promise<EngineError | undefined> {
   for (const brought of load.columns) {
     const { name } = brought
-    const column = columnNamed(columns, name)!
+    const column = columnCalled(columns, name)!
     const condition = rejectSql(brought, column, quoteIdent(name))
     if (!condition) continue
     const key = load.key.map(part => `${quoteLiteral(`${part} `)} || ${shownKey(load, part)}`)
@@ -116,12 +115,12 @@ export async function findViolation(
   )
   const { cast } = expressions(load, columns)
   const typed = load.columns.map(({ name }) => {
-    const { native } = columnNamed(columns, name)!
+    const { native } = columnCalled(columns, name)!
     return `(${cast(name, `_nf_s.${quoteIdent(name)}`)})::${native} AS ${quoteIdent(name)}`
   })
   const key = load.key.map(part => `${quoteLiteral(`${part} = `)} || ${shownKey(load, part)}`)
   for (const { name, definition, broken } of rules) {
-    if (definition === 'NOT NULL' && !columnNamed(load.columns, name!)) continue
+    if (definition === 'NOT NULL' && !columnCalled(load.columns, name!)) continue
     const found = await session
       .query(
         `SELECT concat_ws(', ', ${['NULL', ...key].join(', ')}) AS key, count(*) OVER () AS n

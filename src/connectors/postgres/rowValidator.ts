@@ -7,12 +7,12 @@ import {
   type Unsendable,
 } from '../../../engine/contracts/rowValidation.ts'
 import { quoteName } from '../../../engine/sql/duckdb.ts'
-import { columnNamed, typeName } from '../../../engine/types/logical.ts'
+import { typeName } from '../../../engine/types/logical.ts'
 import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import { fittingOf } from './fitting.ts'
 import { keyClashSql } from './keyClash.ts'
-import { expressions, stagingType } from './merge.ts'
+import { columnCalled, expressions, stagingType } from './merge.ts'
 import { strayBlanks } from './padding.ts'
 import { readableSql } from './readable.ts'
 import { rejectSql } from './rejectedRow.ts'
@@ -76,7 +76,7 @@ export class PostgresRowValidator implements RowValidator {
     const { changed } = fittingOf(planned, found)
     const load = {
       ...planned,
-      columns: planned.columns.filter(({ name }) => columnNamed(found, name) && !changed.includes(name)),
+      columns: planned.columns.filter(({ name }) => columnCalled(found, name) && !changed.includes(name)),
     }
     await ensureState(this.session)
     const staged = stagingName(this.session, loadId, load.table, 'fit')
@@ -102,7 +102,7 @@ export class PostgresRowValidator implements RowValidator {
       }
       for (const brought of load.columns) {
         const { name } = brought
-        const column = columnNamed(found, name)
+        const column = columnCalled(found, name)
         const condition = column && rejectSql(brought, column, quoteIdent(name))
         if (condition)
           await take(
@@ -113,7 +113,7 @@ export class PostgresRowValidator implements RowValidator {
       for (const { column, condition, fault } of strayBlanks(load, found))
         await take(condition, `${shownValues([column.name])} || ${quoteLiteral(` ${fault}`)}`)
       for (const { name, notNull } of found)
-        if (notNull && columnNamed(load.columns, name))
+        if (notNull && columnCalled(load.columns, name))
           await take(`${quoteIdent(name)} IS NULL`, quoteLiteral(`${name}: may not be NULL`))
       const { cast } = expressions(load, found)
       const sql = uniqueSql(load, found, staged, REJECT_ROW)
@@ -121,7 +121,7 @@ export class PostgresRowValidator implements RowValidator {
         const { name, definition, expression, parent, parentColumns } = constraint
         const typed = load.columns.map(
           column =>
-            `(${cast(column.name, `t.${quoteIdent(column.name)}`)})::${columnNamed(found, column.name)!.native} AS ${quoteIdent(column.name)}`,
+            `(${cast(column.name, `t.${quoteIdent(column.name)}`)})::${columnCalled(found, column.name)!.native} AS ${quoteIdent(column.name)}`,
         )
         const refused = expression
           ? `${REJECT_ROW} IN (SELECT ${REJECT_ROW} FROM (SELECT t.${REJECT_ROW}, ${typed.join(', ')} FROM ${staged} AS t) AS t WHERE (${expression}) IS FALSE)`
@@ -134,7 +134,7 @@ export class PostgresRowValidator implements RowValidator {
           `${shownValues(constraint.columns)} || ${quoteLiteral(` violates ${name}: ${definition}`)}`,
         )
       }
-      const keyed = load.key.length > 0 && load.key.every(name => columnNamed(load.columns, name))
+      const keyed = load.key.length > 0 && load.key.every(name => columnCalled(load.columns, name))
       const clash = keyed ? keyClashSql(load, found) : undefined
       if (clash) {
         const nth = `SELECT _nf_more FROM (${clash.grouped(staged, `s.${REJECT_ROW}`)}) AS g WHERE _nf_nth > 1`
@@ -145,7 +145,7 @@ export class PostgresRowValidator implements RowValidator {
           reason('is the key of another row that the table has'),
         )
       }
-      const uniques = keyed ? await uniquesOf(this.session, load.table) : []
+      const uniques = keyed ? await uniquesOf(this.session, load) : []
       for (const columns of judgedUniques(
         load,
         uniques.map(({ columns }) => columns),
@@ -182,7 +182,7 @@ export class PostgresRowValidator implements RowValidator {
         parent: row.parent!,
         parentColumns: JSON.parse(row.parent_columns ?? '[]') as string[],
       }))
-      .filter(found => found.columns.length > 0 && found.columns.every(name => columnNamed(columns, name)))
+      .filter(found => found.columns.length > 0 && found.columns.every(name => columnCalled(columns, name)))
   }
 }
 

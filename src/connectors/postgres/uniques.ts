@@ -1,14 +1,13 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { columnNamed } from '../../../engine/types/logical.ts'
 import { sameKey } from '../sql/dialect.ts'
 import { judgedUniques, type UniqueSql, uniqueClashes } from '../sql/uniques.ts'
 import { quoteIdent, quoteTable } from './connect.ts'
-import { expressions, type TargetColumn } from './merge.ts'
+import { columnCalled, expressions, type TargetColumn } from './merge.ts'
 import type { TargetSession } from './session.ts'
 import { DIALECT } from './table.ts'
 
-/** A unique index of whole columns and of all rows, but the primary key. */
+/** A unique index of whole columns that are all loaded, and of all rows, but the primary key. */
 interface Unique {
   /** Quoted, with its schema. */
   index: string
@@ -18,7 +17,7 @@ interface Unique {
   deferrable: boolean
 }
 
-export async function uniquesOf(session: TargetSession, table: string): Promise<Unique[]> {
+export async function uniquesOf(session: TargetSession, { table, columns }: PlannedLoad): Promise<Unique[]> {
   const { rows } = await session.query(
     `SELECT i.indexrelid::regclass::text AS index, n.relname AS name, c.oid IS NOT NULL AS is_constraint,
        coalesce(c.condeferrable, false) AS deferrable,
@@ -30,20 +29,22 @@ export async function uniquesOf(session: TargetSession, table: string): Promise<
        AND i.indpred IS NULL AND i.indexprs IS NULL ORDER BY 1`,
     [quoteTable(table)],
   )
-  return rows.map(row => ({
-    index: row.index!,
-    name: row.name!,
-    columns: JSON.parse(row.columns!),
-    isConstraint: row.is_constraint === 't',
-    deferrable: row.deferrable === 't',
-  }))
+  return rows
+    .map(row => ({
+      index: row.index!,
+      name: row.name!,
+      columns: JSON.parse(row.columns!) as string[],
+      isConstraint: row.is_constraint === 't',
+      deferrable: row.deferrable === 't',
+    }))
+    .filter(unique => unique.columns.every(name => columnCalled(columns, name)))
 }
 
 /** How conditions on the rows of a staging table compare them with a target whose columns are `found`. */
 export function uniqueSql(load: PlannedLoad, found: TargetColumn[], staged: string, row: string): UniqueSql {
   const { cast } = expressions(load, found)
   const typed = (name: string, alias: string) => {
-    const { native, folds } = columnNamed(found, name)!
+    const { native, folds } = columnCalled(found, name)!
     const own = cast(name, `${alias}.${quoteIdent(name)}`)
     return folds && folds !== 'citext' ? `${own} COLLATE ${quoteIdent(folds)}` : `(${own})::${native}`
   }
@@ -66,7 +67,7 @@ export async function movedValues(
     (await session.query(`SELECT 1 AS one FROM ${from} LIMIT 1`)).rows.length > 0
   if (load.key.length === 0) return undefined
   const key = sameKey(load, { dialect: DIALECT, ...expressions(load, found) })
-  for (const unique of await uniquesOf(session, load.table)) {
+  for (const unique of await uniquesOf(session, load)) {
     const { columns, name, index } = unique
     if (unique.deferrable || judgedUniques(load, [columns]).length === 0) continue
     const clashes = uniqueClashes(load, columns, sql).map(({ condition }) =>

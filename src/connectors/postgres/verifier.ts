@@ -3,13 +3,13 @@ import type { PlannedLoad, StagedLoad } from '../../../engine/contracts/load.ts'
 import type { Sink } from '../../../engine/contracts/source.ts'
 import type { ReadBack, Verifier } from '../../../engine/contracts/verification.ts'
 import { EngineError } from '../../../engine/errors.ts'
-import { type Column, columnNamed } from '../../../engine/types/logical.ts'
+import type { Column } from '../../../engine/types/logical.ts'
 import { aliveSql, keyColumns, sameKey } from '../sql/dialect.ts'
 import { comparable } from './comparable.ts'
 import { interruptOn, quoteIdent, quoteTable } from './connect.ts'
 import { copyOut } from './copyOut.ts'
 import { describeTable } from './describe.ts'
-import { expressions } from './merge.ts'
+import { columnCalled, expressions } from './merge.ts'
 import { LIMITS, sameTypes, summing } from './readBack.ts'
 import type { TargetSession } from './session.ts'
 import { stagingNames } from './staging.ts'
@@ -83,7 +83,7 @@ export class PostgresVerifier implements Verifier {
       cast,
     }
     const read = columns.map(column => {
-      const own = columnNamed(schema.columns, column.name)!
+      const own = columnCalled(schema.columns, column.name)!
       return column.parsed ? { name: own.name, type: column.type, nullable: true, native: 'text' } : own
     })
     const values = columns.map((column, index) => {
