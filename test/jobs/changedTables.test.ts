@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { EngineError } from '../../engine/errors.ts'
-import { type FreshDatabase, freshPostgres, type Hooks } from '../servers.ts'
+import { MysqlSource } from '../../src/connectors/mysql/source.ts'
+import { type FreshDatabase, freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
 import { TARGETS } from './openTargets.ts'
 import { smallJob } from './small.ts'
 
@@ -45,7 +46,10 @@ test('Postgres: a column of a domain keeps it: what it is too narrow for is refu
   await query(`CREATE DOMAIN pos AS int CHECK (VALUE > 0); CREATE TABLE t (id int PRIMARY KEY, n pos);
     CREATE TABLE from_t (id int PRIMARY KEY, n bigint); INSERT INTO from_t VALUES (1, 5), (2, -5)`)
   const { refused } = await loading(t, database)
-  const hint = await refused('evolve', /w\.t\.n: must become bigint, and would no longer be of the domain pos$/)
+  const hint = await refused(
+    'evolve',
+    /w\.t\.n: must become bigint, and would no longer be of the domain pos$/,
+  )
   assert.match(hint, /CREATE DOMAIN .* AS bigint.* ALTER COLUMN "n" TYPE bigint;/)
   assert.deepEqual(
     await query(
@@ -143,4 +147,93 @@ test('Postgres: what a hint has typed gives the column a type that takes what co
   await query(/(ALTER TABLE .*?;)/.exec(hint)![1]!)
   await loads('manual')
   assert.deepEqual(await query('SELECT n, b FROM t'), [{ n: 'true', b: 'abcd' }])
+})
+
+/** The columns of a table but its first, as the server writes them. */
+async function written({ query }: FreshDatabase, table: string): Promise<string[]> {
+  const [shown] = await query<{ 'Create Table': string }>(`SHOW CREATE TABLE ${table}`)
+  const lines = shown!['Create Table'].split('\n').filter(line => line.startsWith('  `'))
+  return lines.slice(1).map(line => line.trim().replace(/,$/, ''))
+}
+
+test('MariaDB: a text that gets longer keeps its character set, its compression and all else that it has', async t => {
+  const database = await freshMariadb(t)
+  const { query } = database
+  await query(`CREATE TABLE t (id int PRIMARY KEY,
+      c varchar(5) COLLATE utf8mb4_bin NOT NULL DEFAULT 'a b' COMMENT 'it''s' CHECK (c <> 'x'), d varchar(5) COMPRESSED INVISIBLE) CHARACTER SET utf8mb4;
+    CREATE TABLE from_t (id int PRIMARY KEY, c varchar(5) NOT NULL, d varchar(5) COMPRESSED) CHARACTER SET latin1; INSERT INTO from_t VALUES (1, 'a', 'b')`)
+  const { loads } = await loading(t, database)
+  await loads('apply-safe')
+  await query('ALTER TABLE from_t MODIFY c varchar(10) NOT NULL, MODIFY d varchar(10) COMPRESSED')
+  const before = await written(database, 't')
+  await loads('apply-safe')
+  assert.deepEqual(
+    await written(database, 't'),
+    before.map(line => line.replace('varchar(5)', 'varchar(10)')),
+  )
+})
+
+test('MariaDB: under evolve a number that is too narrow becomes a wider one, and one of its own type stays', async t => {
+  const database = await freshMariadb(t)
+  const { query } = database
+  await query(`CREATE TABLE t (id int PRIMARY KEY, a tinyint, b int unsigned, c mediumint, d decimal(4,2), e float, f datetime, g date, h mediumint);
+    CREATE TABLE from_t (id int PRIMARY KEY, a int, b bigint, c mediumint, d decimal(6,1), e double, f datetime(6), g datetime(6), h int);
+    INSERT INTO from_t VALUES (1, 70000, -1, 7, 12345.5, 0.1, '2026-01-31 01:02:03.5', '2026-01-31 01:02:03', 9000000)`)
+  const { loads } = await loading(t, database)
+  await loads('evolve')
+  const types = (await written(database, 't')).map(line =>
+    line
+      .split(' ')
+      .slice(1)
+      .join(' ')
+      .replace(/ (DEFAULT )?NULL.*/, ''),
+  )
+  assert.deepEqual(types, [
+    'int(11)',
+    'bigint(20)',
+    'mediumint(9)',
+    'decimal(7,2)',
+    'double',
+    'datetime(6)',
+    'datetime(6)',
+    'int(11)',
+  ])
+  assert.deepEqual(await query('SELECT a, b, c, d, e, h FROM t'), [
+    { a: 70000, b: '-1', c: 7, d: '12345.50', e: 0.1, h: 9000000 },
+  ])
+})
+
+test('MariaDB: a table that keeps its history is loaded by its key, and what it lacks is refused with what to type', async t => {
+  const database = await freshMariadb(t)
+  const { query } = database
+  await query(`CREATE TABLE t (id int PRIMARY KEY, n int UNIQUE, since timestamp(6) GENERATED ALWAYS AS ROW START, till timestamp(6) GENERATED ALWAYS AS ROW END,
+      PERIOD FOR SYSTEM_TIME (since, till)) WITH SYSTEM VERSIONING;
+    CREATE TABLE from_t (id int PRIMARY KEY, n int); INSERT INTO from_t VALUES (1, 1), (2, 2)`)
+  const { loads, refused } = await loading(t, database)
+  await loads('apply-safe')
+  await query('UPDATE from_t SET n = 3 WHERE id = 2')
+  await loads('apply-safe')
+  assert.deepEqual(await query('SELECT id, n FROM t FOR SYSTEM_TIME ALL ORDER BY since, id'), [
+    { id: 1, n: 1 },
+    { id: 2, n: 2 },
+    { id: 2, n: 3 },
+  ])
+  await query('ALTER TABLE from_t ADD x int')
+  const hint = await refused('apply-safe', /w\.t: keeps its history/)
+  await query(/(SET .*?; .*?;)/.exec(hint)![1]!)
+  await loads('apply-safe')
+  const listed = await new MysqlSource({ name: 's', url: database.url }).tables(AbortSignal.timeout(60_000))
+  assert.deepEqual(listed.find(({ name }) => name === 't')!.key, ['id'])
+})
+
+test('MariaDB: a number in an index that would have to become a text is refused beforehand; what the hint has typed takes it', async t => {
+  const database = await freshMariadb(t)
+  const { query } = database
+  await query(`CREATE TABLE t (id int PRIMARY KEY, n int, KEY (n));
+    CREATE TABLE from_t (id int PRIMARY KEY, n varchar(9)); INSERT INTO from_t VALUES (1, 'seven')`)
+  const { loads, refused } = await loading(t, database)
+  const hint = await refused('evolve', /w\.t\.n: must become a text, and no index holds that/)
+  await query(/(ALTER TABLE .*?;)/.exec(hint)![1]!)
+  await loads('evolve')
+  assert.deepEqual(await query('SELECT n FROM t'), [{ n: 'seven' }])
 })

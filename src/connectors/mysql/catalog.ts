@@ -4,15 +4,25 @@ import { literal, splitTable } from './types.ts'
 /** The primary key's columns in key order; empty where there is none. */
 export async function primaryKey(session: Session, table: string, signal?: AbortSignal): Promise<string[]> {
   const [database, name] = databaseAndName(table)
+  const here = `table_schema = ${database} AND table_name = ${literal(name)}`
   const rows = await ask<{ name: string }>(
     session,
     `SELECT column_name AS name FROM information_schema.statistics
-      WHERE table_schema = ${database} AND table_name = ${literal(name)} AND index_name = 'PRIMARY'
-      ORDER BY seq_in_index`,
+      WHERE ${here} AND index_name = 'PRIMARY' AND ${ofIndex(here)} ORDER BY seq_in_index`,
     signal,
   )
   return rows.map(row => row.name)
 }
+
+/**
+ * SQL condition of the columns that a table's unique indexes were made of; `here` is that of the table. MariaDB adds the
+ * ends of rows' versions to those of a table WITH SYSTEM VERSIONING.
+ */
+export const ofIndex = (here: string): string =>
+  `column_name NOT IN (SELECT column_name FROM information_schema.columns WHERE ${here} AND ${VERSION_END})`
+
+/** SQL condition of the column of information_schema.columns that says until when a row's version holds. */
+export const VERSION_END = "generation_expression = 'ROW END'"
 
 /** SQL of the database that a table name means, and the table's own name. */
 export function databaseAndName(table: string): [database: string, name: string] {

@@ -31,7 +31,7 @@ import { FAMILY, identifier, logicalType, tableName } from './types.ts'
  * the table as SHOW CREATE TABLE writes it, from which what is no type of a column is kept.
  */
 export function fittingOf(load: PlannedLoad, table: TargetTable, written: string): Fitting {
-  const { columns, unique, engine } = table
+  const { columns, unique, engine, versioned } = table
   const statements: string[] = []
   const obstacles: Obstacle[] = []
   const changed: string[] = []
@@ -63,7 +63,12 @@ export function fittingOf(load: PlannedLoad, table: TargetTable, written: string
     const retyped = newType(load, brought, column)
     const relaxed = column.nullable === 'NO' && relaxesColumn(load, brought)
     if (retyped || relaxed) changed.push(column.name)
-    if (retyped || relaxed) statements.push(modify(column, retyped, relaxed || column.nullable !== 'NO'))
+    if (retyped === TEXT && column.indexed)
+      refuse(
+        `.${name}: must become a text, and no index holds that`,
+        `Cast ${name} in ${load.from}, or ${modify(column, 'varchar(255) CHARACTER SET utf8mb4')}`,
+      )
+    else if (retyped || relaxed) statements.push(modify(column, retyped, relaxed || column.nullable !== 'NO'))
     if (!retyped && !fits(brought, column)) {
       const both = nativeType(column, holdingBoth(logicalOf(column), type))
       // No key is as long as a text.
@@ -103,6 +108,11 @@ export function fittingOf(load: PlannedLoad, table: TargetTable, written: string
       `: no unique index on ${uniqueColumns(load).join(', ')}`,
       `${alter} ADD UNIQUE KEY (${uniqueColumns(load).map(identifier).join(', ')}); without it each row would be searched for in the whole table.`,
     )
+  if (versioned && statements.length + obstacles.length > 0)
+    obstacles.unshift({
+      message: ': keeps its history, and is altered only by who says what becomes of that',
+      hint: ['SET SESSION system_versioning_alter_history = KEEP;', ...statements].join(' '),
+    })
   return { statements, obstacles, changed }
 }
 
@@ -131,7 +141,8 @@ function furtherOf({ name, column_type }: TargetColumn, written: string): string
 
 /** The type that a column must have; undefined where it keeps its own. */
 function newType(load: PlannedLoad, brought: Column, column: TargetColumn): string | undefined {
-  if (isLonger(column.column_type, formerType(load, brought), brought)) return ownType(brought)
+  if (isLonger(column.column_type, formerType(load, brought), brought))
+    return withText({ ...column, column_type: brought.origin!.type })
   const narrow = !isOwn(brought, column) && isNarrower(column, brought.type)
   if (fits(brought, column) && !narrow) return undefined
   const there = logicalOf(column)

@@ -8,7 +8,7 @@ import type {
 } from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { checkCondition, narrowed, type Selection } from '../wire/selection.ts'
-import { databaseAndName, primaryKey } from './catalog.ts'
+import { databaseAndName, primaryKey, VERSION_END } from './catalog.ts'
 import { MysqlChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { describeQuery } from './query.ts'
@@ -67,7 +67,18 @@ export class MysqlSource implements Source {
         signal,
       ),
     )
-    return [...Map.groupBy(rows, row => row.name)].map(([name, columns]) => ({
+    const ends = rows.some(({ kind }) => kind === 'SYSTEM VERSIONED')
+      ? await this.using(signal, session =>
+          ask<{ table: string; name: string }>(
+            session,
+            `SELECT table_name AS \`table\`, column_name AS name FROM information_schema.columns WHERE table_schema = DATABASE() AND ${VERSION_END}`,
+            signal,
+          ),
+        )
+      : []
+    const isMade = ({ name, keyed }: (typeof rows)[0]) =>
+      !ends.some(end => end.table === name && end.name === keyed)
+    return [...Map.groupBy(rows.filter(isMade), row => row.name)].map(([name, columns]) => ({
       name: /[.`]/.test(name) ? identifier(name) : name,
       bare: name,
       schema: columns[0]!.place,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
-import { databaseAndName } from './catalog.ts'
+import { databaseAndName, ofIndex } from './catalog.ts'
 import { ownerLock, type TargetSession } from './targetSession.ts'
 import type { TargetColumn, TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
@@ -118,9 +118,11 @@ async function drop(session: TargetSession, tables: StagingTable[]): Promise<voi
 export async function targetTable(session: TargetSession, table: string): Promise<TargetTable | undefined> {
   const [database, name] = databaseAndName(session.placeOf(table))
   const here = `table_schema = ${database} AND table_name = ${literal(name)}`
-  const [found] = await session.rows(`SELECT engine AS engine FROM information_schema.tables WHERE ${here}`)
+  const [found] = await session.rows(
+    `SELECT engine AS engine, table_type = 'SYSTEM VERSIONED' AS versioned FROM information_schema.tables WHERE ${here}`,
+  )
   if (!found) return undefined
-  type Found = Omit<TargetColumn, 'required' | 'generated' | 'keyed'> &
+  type Found = Omit<TargetColumn, 'required' | 'generated' | 'keyed' | 'indexed'> &
     Record<'required' | 'generated' | 'keyed', number>
   const columns = await session.rows<Found>(
     `SELECT column_name AS name, lower(data_type) AS data_type, column_type AS column_type, is_nullable AS nullable,
@@ -130,14 +132,18 @@ export async function targetTable(session: TargetSession, table: string): Promis
         coalesce(generation_expression, '') <> '' AS generated
       FROM information_schema.columns WHERE ${here} ORDER BY ordinal_position`,
   )
-  const indexes = await session.rows<{ index: string; name: string | null }>(
-    `SELECT index_name AS \`index\`, IF(sub_part IS NULL, column_name, NULL) AS name
-      FROM information_schema.statistics WHERE ${here} AND non_unique = 0 ORDER BY index_name, seq_in_index`,
+  const indexes = await session.rows<{ index: string; name: string | null; is_unique: string }>(
+    `SELECT index_name AS \`index\`, IF(sub_part IS NULL, column_name, NULL) AS name, non_unique = 0 AS is_unique
+      FROM information_schema.statistics WHERE ${here} AND ${ofIndex(here)} ORDER BY index_name, seq_in_index`,
   )
+  const isUnique = ({ is_unique }: { is_unique: string }) => Number(is_unique) === 1
   // NULL stands for a prefix or an expression: what such an index makes unique is not the columns.
-  const whole = [...Map.groupBy(indexes, row => row.index).values()].map(rows => rows.map(row => row.name))
+  const whole = [...Map.groupBy(indexes.filter(isUnique), row => row.index).values()].map(rows =>
+    rows.map(row => row.name),
+  )
   return {
     engine: found.engine ?? null,
+    versioned: Number(found.versioned) === 1,
     columns: columns.map(column => ({
       ...column,
       fraction: column.fraction === null ? null : Number(column.fraction),
@@ -145,6 +151,7 @@ export async function targetTable(session: TargetSession, table: string): Promis
       keyed: Number(column.keyed) === 1,
       required: Number(column.required) === 1 && Number(column.generated) === 0,
       generated: Number(column.generated) === 1,
+      indexed: indexes.some(index => index.name === column.name && !isUnique(index)),
     })),
     unique: whole.filter((names): names is string[] => !names.includes(null)),
   }

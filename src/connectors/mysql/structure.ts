@@ -1,5 +1,5 @@
 import type { TableStructure } from '../../../engine/contracts/structure.ts'
-import { databaseAndName } from './catalog.ts'
+import { databaseAndName, ofIndex } from './catalog.ts'
 import { ask, type Session } from './connect.ts'
 import { literal } from './types.ts'
 
@@ -16,7 +16,7 @@ export async function structureOf(
   >(
     session,
     `SELECT index_name AS name, index_type AS method, non_unique = 0 AS is_unique, sub_part AS part, column_name AS \`column\`
-       FROM information_schema.statistics WHERE ${here} AND index_name <> 'PRIMARY' ORDER BY index_name, seq_in_index`,
+       FROM information_schema.statistics WHERE ${here} AND index_name <> 'PRIMARY' AND ${ofIndex(here)} ORDER BY index_name, seq_in_index`,
     signal,
   )
   const references = await ask<Record<'name' | 'column' | 'parent' | 'parent_column', string>>(

@@ -19,6 +19,8 @@ export interface TargetColumn extends NativeColumn {
   required: boolean
   /** The server computes it. */
   generated: boolean
+  /** Whole, in an index that is not unique. */
+  indexed: boolean
 }
 
 /** A target table as a load needs to know it. */
@@ -28,6 +30,8 @@ export interface TargetTable {
   unique: string[][]
   /** Its storage engine; null for a view. */
   engine: string | null
+  /** It keeps its rows' history: WITH SYSTEM VERSIONING. */
+  versioned: boolean
 }
 
 export const TEXT = 'longtext CHARACTER SET utf8mb4'
