@@ -3,6 +3,7 @@ import { endColumn, leavesOlder } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import type { Referring } from '../sql/cascades.ts'
 import {
+  changingRows,
   deletedSql,
   deleteSql,
   insertSql,
@@ -59,7 +60,7 @@ export async function applyLoad(
   // A change set without a key that is not whole has no row: the table holds them all.
   const removal = any && (load.whole || load.key.length > 0) && deleteSql(load, tables, runAt)
   let deleted = 0
-  let cascades: string[] = []
+  const cascades: string[] = []
   let last: (() => Promise<void>) | undefined
   if (removal) {
     const gone = deletedSql(load, tables)
@@ -71,7 +72,7 @@ export async function applyLoad(
     const lost = gone && load.whole && byKey ? await count(`(${gone(load.key)}) AS gone`) : undefined
     if (lost !== undefined) guard(lost)
     const remove = async (lines: string[]) => {
-      cascades = lines
+      cascades.push(...lines)
       deleted = await run(removal)
       // Without a key nobody can tell which rows are new: only how many fewer there are.
       if (load.whole && lost === undefined) guard(byKey ? deleted : Math.max(0, before - staged))
@@ -95,6 +96,7 @@ export async function applyLoad(
     return result(inserted, updated)
   }
   const keyed = any && load.key.length > 0
+  if (keyed) cascades.push(...((await referring?.changes(changingRows(load, tables))) ?? []))
   const updated = keyed ? await run(updateSql(load, tables)) : 0
   const revived = keyed ? await run(reviveSql(load, tables)) : 0
   const inserted = await run(insertSql(load, tables, !any))

@@ -1,30 +1,35 @@
-import type { LoadCommit, StagedLoad } from '../../../engine/contracts/load.ts'
-import { Referring, type ReferringKey } from '../sql/cascades.ts'
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import { type Action, Referring, type ReferringKey } from '../sql/cascades.ts'
+import { givenSql } from '../sql/changedValues.ts'
 import { ask, type Session, unlessDenied } from './connect.ts'
 import type { ForeignKey } from './foreignKeys.ts'
 import { identifier } from './types.ts'
 
-/** For loads of a commit what refers to their tables, by `keys`, all of the server's, in the transaction of `session`. */
+/** For loads of a commit what refers to their tables, by `keys`, all of the server's; `staged`: SQL of whether a load brings the row `t` of its table. In the transaction of `session`. */
 export function referrers(
   session: Session,
   name: string,
-  { loads }: Pick<LoadCommit, 'loads'>,
-  keys: ForeignKey[],
+  { loads, keys }: { loads: StagedLoad[]; keys: ForeignKey[] },
+  staged: (load: StagedLoad) => Promise<string>,
   signal: AbortSignal,
 ): (load: StagedLoad) => Referring {
-  let asked: Promise<Map<string, Action>> | undefined
+  let asked: Promise<Map<string, Actions>> | undefined
   // Not joined to the keys by the server: that would take it minutes where there are thousands.
   const actions = async () => {
-    const rows = await ask<{ schema: string; child: string; name: string; rule: Action }>(
+    const does = (rule: string) => `IF(${rule} IN ('CASCADE', 'SET NULL', 'SET DEFAULT'), ${rule}, NULL)`
+    const rows = await ask<
+      Record<'schema' | 'child' | 'name', string> & Record<'on_delete' | 'on_update', Action | null>
+    >(
       session,
-      `SELECT constraint_schema AS \`schema\`, table_name AS child, constraint_name AS name, delete_rule AS rule
-       FROM information_schema.referential_constraints WHERE delete_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT')`,
+      `SELECT constraint_schema AS \`schema\`, table_name AS child, constraint_name AS name,
+         ${does('delete_rule')} AS on_delete, ${does('update_rule')} AS on_update
+       FROM information_schema.referential_constraints`,
       signal,
     )
     return new Map(
-      rows.map(({ schema, child, name, rule }) => [
+      rows.map(({ schema, child, name, on_delete, on_update }) => [
         `${identifier(schema)}.${identifier(child)} ${name}`,
-        rule,
+        { ...(on_delete && { onDelete: on_delete }), ...(on_update && { onUpdate: on_update }) },
       ]),
     )
   }
@@ -37,19 +42,18 @@ export function referrers(
         )
         if (found.length === 0) return []
         asked ??= actions()
-        const actionOf = await asked
+        const actionsOf = await asked
         return found.map(({ child, parent, constraint, columns, to }): ReferringKey => {
-          const action = actionOf.get(`${child.sql} ${constraint}`)
+          const own = child.loaded ? loads.find(({ table }) => table === child.name) : undefined
           return {
             constraint,
-            ...(action && { action }),
+            ...actionsOf.get(`${child.sql} ${constraint}`),
             table: child.sql,
             name: child.loaded ? `${name}.${child.name}` : child.name,
             columns,
             to,
-            ...(child.loaded && {
-              loaded: loads.some(({ table }) => table === child.name) ? 'here' : 'elsewhere',
-            }),
+            ...(child.loaded && { loaded: own ? 'here' : 'elsewhere' }),
+            ...(own && { given: () => givenSql(own, columns, () => staged(own)) }),
             own: child.sql === parent.sql,
           }
         })
@@ -61,4 +65,4 @@ export function referrers(
     })
 }
 
-type Action = NonNullable<ReferringKey['action']>
+type Actions = Pick<ReferringKey, 'onDelete' | 'onUpdate'>

@@ -9,6 +9,7 @@ import {
   updatedColumns,
 } from '../../../engine/contracts/semantics.ts'
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
+import type { ChangingRows } from '../sql/changedValues.ts'
 import { older } from '../sql/dialect.ts'
 import { isOwn, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
@@ -98,13 +99,13 @@ export function matchStaged(columns: string[], tables: LoadTables, from = 's'): 
 }
 
 /** Rows of the target as joins around `target AS t`, and which of them. */
-interface Gone {
+interface Rows {
   from: string
   where: string
 }
 
 /** Which of the target's rows go; undefined where none do. Without a key all of them are exchanged. */
-function goneSql(load: StagedLoad, tables: LoadTables): Gone | undefined {
+function goneSql(load: StagedLoad, tables: LoadTables): Rows | undefined {
   const { target, staging, keys } = tables
   const { key } = load
   if (key.length === 0) return { from: `${target} AS t`, where: 'TRUE' }
@@ -145,8 +146,7 @@ export function deletedSql(
   tables: LoadTables,
 ): ((columns: string[]) => string) | undefined {
   const gone = endColumn(load) === undefined ? goneSql(load, tables) : undefined
-  const list = (columns: string[]) => columns.map(name => `t.${identifier(name)}`).join(', ')
-  return gone && (columns => `SELECT ${list(columns)} FROM ${gone.from} WHERE ${gone.where}`)
+  return gone && (columns => `SELECT ${targetColumns(columns)} FROM ${gone.from} WHERE ${gone.where}`)
 }
 
 /** Deletes, marks or ends the rows that go; undefined where none do. */
@@ -173,22 +173,42 @@ const stamp = (load: StagedLoad, { now }: LoadTables) =>
 
 /** Rows that are there take the staged values, as `connectors/sql` says it; undefined where no column can be updated. */
 export function updateSql(load: StagedLoad, tables: LoadTables): string | undefined {
-  const { target, staging } = tables
   const names = updatedColumns(load)
   if (names.length === 0) return undefined
   const set = names.map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
-  const changed = decidingColumns(load).map(name => `NOT (${equals(name, tables)})`)
   const mark = markColumn(load)
-  if (mark !== undefined) {
-    set.push(`t.${identifier(mark)} = NULL`)
-    changed.push(`t.${identifier(mark)} IS NOT NULL`)
-  }
+  if (mark !== undefined) set.push(`t.${identifier(mark)} = NULL`)
   set.push(...stamp(load, tables))
+  const { from, where } = updated(load, tables)
+  return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where}`
+}
+
+/** SQL of the rows that {@link updateSql} changes in one of `changed`, columns that it sets; as they are before. */
+export const changingRows =
+  (load: StagedLoad, tables: LoadTables): ChangingRows =>
+  changed =>
+  columns => {
+    const { from, where } = updated(load, tables)
+    return `SELECT ${targetColumns(columns)} FROM ${from} WHERE ${where} AND (${differing(changed, tables).join(' OR ')})`
+  }
+
+/** Which rows of the target take which staged values. */
+function updated(load: StagedLoad, tables: LoadTables): Rows {
+  const changed = differing(decidingColumns(load), tables)
+  const mark = markColumn(load)
+  if (mark !== undefined) changed.push(`t.${identifier(mark)} IS NOT NULL`)
   const conditions = [`(${changed.join(' OR ') || 'FALSE'})`]
   if (ageColumn(load) !== undefined) conditions.push(`NOT ${olderSql(load, tables)}`)
-  return `UPDATE ${staging} AS s STRAIGHT_JOIN ${target} AS t ON ${matchTarget(load.key, tables)}
-    SET ${set.join(', ')} WHERE ${conditions.join(' AND ')}`
+  return {
+    from: `${tables.staging} AS s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)}`,
+    where: conditions.join(' AND '),
+  }
 }
+
+const differing = (columns: string[], tables: LoadTables) =>
+  columns.map(name => `NOT (${equals(name, tables)})`)
+
+const targetColumns = (columns: string[]) => columns.map(name => `t.${identifier(name)}`).join(', ')
 
 function olderSql(load: StagedLoad, tables: LoadTables): string {
   const name = load.newer!

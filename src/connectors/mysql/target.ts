@@ -19,7 +19,7 @@ import { checkIdentity } from '../sql/standing.ts'
 import { applyLoad } from './apply.ts'
 import { referrers } from './cascades.ts'
 import { primaryKey } from './catalog.ts'
-import type { LoadTables } from './changes.ts'
+import { type LoadTables, matchStaged } from './changes.ts'
 import { clashOf, hasCode, isDuplicate } from './clash.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { fittingOf } from './fitting.ts'
@@ -269,7 +269,10 @@ export class MysqlTarget implements Target {
     commit: LoadCommit,
     signal: AbortSignal,
   ): Promise<LoadCounts[] | undefined> {
-    const { loadId, job, run, runAt, loads, syncPoints } = commit
+    const { loadId, job, run, runAt, syncPoints } = commit
+    const loads: StagedLoad[] = []
+    for (const load of commit.loads)
+      loads.push(await keyedByTable(load, table => this.describe(table, signal)))
     const run_ = (sql: string, where = this.name) => change(session, where, sql, signal)
     try {
       // Another attempt under the same id waits here until this one has ended.
@@ -296,9 +299,12 @@ export class MysqlTarget implements Target {
         now: literal(time!.now!),
       }
     }
-    const referringOf = referrers(session, this.name, commit, every, signal)
-    const apply: Apply = async (planned, between) => {
-      const load = await keyedByTable(planned, table => this.describe(table, signal))
+    const isStaged = async (load: StagedLoad) => {
+      const tables = await tablesOf(load)
+      return `EXISTS (SELECT 1 FROM ${tables.staging} AS s WHERE ${matchStaged(load.key, tables)})`
+    }
+    const referringOf = referrers(session, this.name, { loads, keys: every }, isStaged, signal)
+    const apply: Apply = async (load, between) => {
       const where = `${this.name}.${load.table}`
       // Whoever alters it waits from here on until the transaction has ended.
       await ask(session, `SELECT 1 AS one FROM ${this.session.quoted(load.table)} LIMIT 1`, signal)

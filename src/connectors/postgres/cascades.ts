@@ -1,23 +1,34 @@
 import type { LoadCommit, StagedLoad } from '../../../engine/contracts/load.ts'
-import { Referring, type ReferringKey } from '../sql/cascades.ts'
+import { type Action, Referring, type ReferringKey } from '../sql/cascades.ts'
+import { givenSql } from '../sql/changedValues.ts'
+import { sameKey } from '../sql/dialect.ts'
 import { quoteTable } from './connect.ts'
+import { expressions } from './merge.ts'
 import { readableSql } from './readable.ts'
 import type { TargetSession } from './session.ts'
+import { stagingNames } from './staging.ts'
+import { targetColumns } from './state.ts'
 import { DIALECT } from './table.ts'
 
-/** What refers to the rows of a load's table, in the transaction of `session`. */
+/** What refers to the rows of a load's table, in the transaction of `session`; `touched`: the loads of its commit that change rows. */
 export function referringTo(
   session: TargetSession,
   load: StagedLoad,
-  { loads, tables }: Pick<LoadCommit, 'loads' | 'tables'>,
+  { loadId, loads, tables }: Pick<LoadCommit, 'loadId' | 'loads' | 'tables'>,
+  touched: StagedLoad[],
 ): Referring {
   const { name } = session.access
+  const staged = async (own: StagedLoad) => {
+    const { rows } = stagingNames(session, loadId, own)
+    const values = expressions(own, await targetColumns(session, own.table))
+    return `EXISTS (SELECT 1 FROM ${rows} AS s WHERE ${sameKey(own, { dialect: DIALECT, ...values })})`
+  }
   return new Referring(load, `${name}.${load.table}`, {
     quote: DIALECT.quote,
     async keysTo(table = quoteTable(load.table)) {
       const { rows } = await session.query(
         `WITH t AS (SELECT name, to_regclass(quoted) AS oid FROM unnest($1::text[], $2::text[]) AS t(name, quoted))
-         SELECT f.conname AS constraint, f.confdeltype AS action, f.conrelid::regclass::text AS child, t.name AS loaded,
+         SELECT f.conname AS constraint, f.confdeltype AS on_delete, f.confupdtype AS on_update, f.conrelid::regclass::text AS child, t.name AS loaded,
            f.conrelid = f.confrelid AS own,
            ${readableSql('r')} AS readable,
            (SELECT json_agg(a.attname ORDER BY c.n) FROM unnest(f.conkey, f.confkey) WITH ORDINALITY AS c(ours, theirs, n)
@@ -32,17 +43,21 @@ export function referringTo(
         [tables, tables.map(quoteTable), table],
       )
       return rows.map((row): ReferringKey => {
-        const action = ACTIONS[row.action!]
+        const [onDelete, onUpdate] = [ACTIONS[row.on_delete!], ACTIONS[row.on_update!]]
+        const columns = JSON.parse(row.columns!) as string[]
+        const own = touched.find(({ table }) => table === row.loaded)
         return {
           constraint: row.constraint!,
-          ...(action && { action }),
+          ...(onDelete && { onDelete }),
+          ...(onUpdate && { onUpdate }),
           table: row.child!,
           name: row.loaded === null ? row.child! : `${name}.${row.loaded}`,
-          columns: JSON.parse(row.columns!),
+          columns,
           to: JSON.parse(row.to_columns!),
           ...(row.loaded !== null && {
             loaded: loads.some(({ table }) => table === row.loaded) ? 'here' : 'elsewhere',
           }),
+          ...(own && { given: () => givenSql(own, columns, () => staged(own)) }),
           own: row.own === 't',
           unreadable: row.readable !== 't',
         }
@@ -52,4 +67,4 @@ export function referringTo(
   })
 }
 
-const ACTIONS: Record<string, ReferringKey['action']> = { c: 'CASCADE', n: 'SET NULL', d: 'SET DEFAULT' }
+const ACTIONS: Record<string, Action> = { c: 'CASCADE', n: 'SET NULL', d: 'SET DEFAULT' }

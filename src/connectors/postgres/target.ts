@@ -225,22 +225,24 @@ export class PostgresTarget implements Target {
     const tables = loads.map(({ table }) => table)
     await lockTables(this.session, tables, signal)
     const columns = await columnsOfTables(this.session, tables)
-    const touched = this.touched(commit)
-    const untouched = loads.filter(load => !touched.includes(load))
+    const changing = this.touched(commit)
+    const untouched = loads.filter(load => !changing.includes(load))
     // Before a row changes: a column of a foreign key is checked anew when it gets another type.
     for (const load of loads) {
       const changes = this.changesOf(load, columns.get(load.table)!)
-      if (!touched.includes(load)) checkChanges(changes)
+      if (untouched.includes(load)) checkChanges(changes)
       for (const statement of changes.statements)
         await this.session.query(statement, [], signal, `${this.name}.${load.table}`)
     }
+    const touched: StagedLoad[] = []
+    for (const load of changing) touched.push(await keyedByTable(load, table => this.describe(table, signal)))
     const { references, late, deferrable } = await referencesOf(this.session, touched)
     if (deferrable) await query('SET CONSTRAINTS ALL DEFERRED')
     const helps = 'make one of their foreign keys DEFERRABLE: it is then checked at the end of the load.'
     const changed = await applyInOrder(
       touched,
       references,
-      (load, between) => this.apply(load, commit, signal, between),
+      (load, between) => this.apply(load, { commit, touched, between }, signal),
       { helps, late },
     )
     if (deferrable) await query('SET CONSTRAINTS ALL IMMEDIATE')
@@ -264,12 +266,14 @@ export class PostgresTarget implements Target {
   }
 
   private async apply(
-    planned: StagedLoad,
-    commit: LoadCommit,
+    load: StagedLoad,
+    {
+      commit,
+      touched,
+      between,
+    }: { commit: LoadCommit; touched: StagedLoad[]; between?: () => Promise<void> },
     signal: AbortSignal,
-    between?: () => Promise<void>,
   ): Promise<() => Promise<LoadCounts>> {
-    const load = await keyedByTable(planned, table => this.describe(table, signal))
     const where = `${this.name}.${load.table}`
     const query = (sql: string) => this.session.query(sql, [], signal, where)
     const target = quoteTable(load.table)
@@ -297,8 +301,10 @@ export class PostgresTarget implements Target {
     const executor: Executor = {
       change: async sql => (await query(sql)).count,
       count: async sql => Object.values((await query(sql)).rows[0]!).map(Number),
-      referring: referringTo(this.session, load, commit),
+      referring: referringTo(this.session, load, commit, touched),
     }
+    // Of a key that the load itself has.
+    const planned = commit.loads.find(({ table }) => table === load.table)!
     await refuseStrayBlanks(this.session, planned, columns, staging, where)
     if (!created) {
       await refuseLong(this.session, load, columns, staging, where)

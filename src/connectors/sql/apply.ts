@@ -4,7 +4,7 @@ import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import type { Referring } from './cascades.ts'
 import { deleteSql, liveSql } from './deletes.ts'
 import { type LoadTables, olderSql, sameKey } from './dialect.ts'
-import { insertSql, reviveSql, updateSql } from './merge.ts'
+import { changingRows, insertSql, reviveSql, updateSql } from './merge.ts'
 import { firstVersionsSql, scd2Sql } from './scd2.ts'
 
 /** Runs statements in the load's transaction. */
@@ -37,7 +37,7 @@ export async function applyLoad(
   const one = `SELECT count(*) FROM (SELECT 1 FROM ${tables.target} AS t LIMIT 1) AS one`
   const empty = created || (await count(one)) === 0
   const counts = { table: load.table, inserted: 0, updated: 0, deleted: 0, older: 0 }
-  let cascades: string[] = []
+  const cascades: string[] = []
   const goneRows = (where: string) => (columns: string[]) => {
     const list = columns.map(name => `t.${tables.dialect.quote(name)}`)
     return `SELECT ${list.join(', ')} FROM ${tables.target} AS t WHERE ${where}`
@@ -47,7 +47,7 @@ export async function applyLoad(
   if (load.key.length === 0) await between?.()
   // A change set without a key that is not whole has no row: the table holds them all.
   if (load.key.length === 0 && load.whole) {
-    if (!empty) cascades = (await run.referring?.lines(goneRows('TRUE'))) ?? []
+    if (!empty) cascades.push(...((await run.referring?.lines(goneRows('TRUE'))) ?? []))
     Object.assign(counts, await exchange(load, rows, tables, run))
   } else if (load.key.length > 0) {
     const gone = empty ? undefined : deleteSql(load, tables, runAt)
@@ -59,7 +59,7 @@ export async function applyLoad(
     if (gone && lost !== 0) {
       const removed = gone.removed === undefined ? undefined : goneRows(gone.removed)
       const remove = async (lines: string[]) => {
-        cascades = lines
+        cascades.push(...lines)
         counts.deleted = await change(gone.change)
       }
       if (removed && run.referring) last = await run.referring.removal(removed, remove)
@@ -74,6 +74,7 @@ export async function applyLoad(
       await change(close)
     } else {
       if (!empty) {
+        cascades.push(...((await run.referring?.changes(changingRows(load, tables))) ?? []))
         counts.updated = await change(updateSql(load, tables))
         revived = await change(reviveSql(load, tables))
         counts.updated += revived

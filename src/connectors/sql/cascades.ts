@@ -1,15 +1,20 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import { updatedColumns } from '../../../engine/contracts/semantics.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
+import { type ChangingRows, changedLines } from './changedValues.ts'
 
 /** SQL of columns of the rows of a table that are about to be deleted. */
 export type GoneRows = (columns: string[]) => string
 
+export type Action = 'CASCADE' | 'SET NULL' | 'SET DEFAULT'
+
 /** A foreign key that refers to a table. */
 export interface ReferringKey {
   constraint: string
-  /** What the server does where a row that is referred to is deleted; absent: it refuses. */
-  action?: 'CASCADE' | 'SET NULL' | 'SET DEFAULT'
+  /** What the server does where a row that is referred to is deleted, or its values change; absent: it refuses. */
+  onDelete?: Action
+  onUpdate?: Action
   /** The table whose rows refer, as SQL and for people; its columns, and those that they refer to. */
   table: string
   name: string
@@ -17,6 +22,8 @@ export interface ReferringKey {
   to: string[]
   /** Whether the job loads the table: in this commit, or in another. */
   loaded?: 'here' | 'elsewhere'
+  /** Of a table that is loaded here: the condition on its row `t` that this gives it its values of `columns`. */
+  given?(): Promise<string>
   /** Whether the table refers to itself. */
   own: boolean
   /** We may not count its rows. */
@@ -81,12 +88,12 @@ export class Referring {
   }
 
   private line({ key, rows, parent }: Followers): string[] {
-    const { constraint, action, name, columns } = key
-    if (!action) return []
-    const by = `by ${constraint} (ON DELETE ${action})`
+    const { constraint, onDelete, name, columns } = key
+    if (!onDelete) return []
+    const by = `by ${constraint} (ON DELETE ${onDelete})`
     const values = columns.join(', ')
     if (key.loaded && rows !== undefined) {
-      const change = action === 'CASCADE' ? 'would delete them' : `would change their ${values}`
+      const change = onDelete === 'CASCADE' ? 'would delete them' : `would change their ${values}`
       throw new EngineError(
         'CONSTRAINT_VIOLATED',
         `${name}: ${counted(rows, 'row')} still ${rows === 1 ? 'refers' : 'refer'} (${values}) to rows that ${parent} has no more, and the server ${change} ${by}`,
@@ -94,7 +101,7 @@ export class Referring {
       )
     }
     const what = rows === undefined ? 'rows that we may not count' : counted(rows, 'row')
-    const change = action === 'CASCADE' ? 'deleted' : `given other values in ${values}`
+    const change = onDelete === 'CASCADE' ? 'deleted' : `given other values in ${values}`
     return [
       `${what} of ${name} that referred to its deleted rows ${rows === 1 ? 'was' : 'were'} ${change}, ${by}`,
     ]
@@ -104,6 +111,14 @@ export class Referring {
     const keeps =
       this.load.mode === 'merge' ? 'deletes: soft or deletes: keep' : 'mode: merge and deletes: soft'
     return `Nothing was loaded. Correct or leave out these rows of ${name}, and have its load take away what is left out (deletes: hard)${loaded === 'here' ? '' : `, or have it loaded before ${this.name}`}; or keep the rows of ${this.name} with ${keeps}; or drop ${constraint}.`
+  }
+
+  /**
+   * Values that the server changes by itself in rows of other tables, where those that they refer to change: see
+   * {@link changedLines}.
+   */
+  changes(changing: ChangingRows): Promise<string[]> {
+    return changedLines(this.sql, this.name, updatedColumns(this.load), changing)
   }
 
   /**
@@ -123,7 +138,7 @@ export class Referring {
       // What is below such rows goes with them, and is among them.
       if (table !== undefined && isBranch(key)) continue
       const refers = `(${this.list(key.columns)}) IN (${gone(key.to)})${table === undefined ? this.stays(key, gone) : ''}`
-      const follows = key.action === 'CASCADE' && !key.loaded && !key.unreadable
+      const follows = key.onDelete === 'CASCADE' && !key.loaded && !key.unreadable
       const rowsOf = follows
         ? await this.below(key, refers)
         : () => `SELECT 1 AS one FROM ${key.table} AS t WHERE ${refers}`
@@ -173,4 +188,4 @@ export class Referring {
 }
 
 /** Whether rows of a table go with those of it that they refer to. */
-const isBranch = ({ own, action }: ReferringKey) => own && action === 'CASCADE'
+const isBranch = ({ own, onDelete }: ReferringKey) => own && onDelete === 'CASCADE'

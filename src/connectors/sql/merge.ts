@@ -5,6 +5,7 @@ import {
   markColumn,
   updatedColumns,
 } from '../../../engine/contracts/semantics.ts'
+import type { ChangingRows } from './changedValues.ts'
 import { type Assignment, differing, type LoadTables, olderSql, sameKey, staged } from './dialect.ts'
 
 /**
@@ -16,12 +17,25 @@ export function updateSql(load: StagedLoad, tables: LoadTables): string | undefi
   if (columns.length === 0) return undefined
   const set: Assignment[] = columns.map(column => ({ column, value: staged(tables, column) }))
   set.push(...marks(load, tables))
+  return tables.dialect.update(tables.target, set, matched(load, tables), tables.staging)
+}
+
+/** SQL of the rows `t` that {@link updateSql} changes in one of `changed`, columns that it sets; as they are before. */
+export const changingRows =
+  (load: StagedLoad, tables: LoadTables): ChangingRows =>
+  changed =>
+  columns =>
+    `SELECT ${columns.map(name => `t.${tables.dialect.quote(name)}`).join(', ')} FROM ${tables.target} AS t, ${tables.staging} AS s
+      WHERE ${matched(load, tables)} AND ${differing(tables, changed)}`
+
+/** Condition on a target row `t` and a staged row `s`: the one takes the values of the other. */
+function matched(load: StagedLoad, tables: LoadTables): string {
   const mark = markColumn(load)
   const differs = differing(tables, decidingColumns(load))
   const changed = mark === undefined ? differs : `(${differs} OR t.${tables.dialect.quote(mark)} IS NOT NULL)`
   const conditions = [sameKey(load, tables), changed]
   if (ageColumn(load) !== undefined) conditions.push(`NOT ${olderSql(load, tables)}`)
-  return tables.dialect.update(tables.target, set, conditions.join(' AND '), tables.staging)
+  return conditions.join(' AND ')
 }
 
 /** Takes the mark from rows that are back but were not updated, since the target's values are newer. */
