@@ -130,7 +130,7 @@ function drain(stream: Socket, query: Buffer, ended: (tail: Buffer) => boolean):
 async function decode() {
   const { source, plan } = await planned()
   const read: Read = plan.reads[0]!
-  const snapshot = await source.open(connections, signal)
+  const snapshot = await source.open(connections, signal, [read])
   const { openLane } = (await import(snapshot.lane.module)) as LaneModule
   const lanes = await Promise.all(
     Array.from({ length: connections }, () => openLane(snapshot.lane.payload, new AbortController().signal)),

@@ -32,7 +32,7 @@ const read: Read = {
 }
 const workers = new Workers(LANES)
 const began = performance.now()
-const snapshot = await source.open(LANES, signal)
+const snapshot = await source.open(LANES, signal, [read])
 const queue = (await snapshot.ranges(read)).map((range, index) => ({
   range,
   limit: 0,

@@ -18,6 +18,8 @@ const NONE = { limit: 0, delay: 0, maxDelay: 0 }
 /** How {@link extractTables} extracts. */
 export interface Extraction {
   tables: string[]
+  /** What is read in place of a table. */
+  queries?: Record<string, string>
   lanes: number
   /** Rows of a chunk. */
   least: number
@@ -40,7 +42,7 @@ export interface Result {
 /** Extracts tables of one source as a run does, with worker threads and Parquet, and hands the result to `use`. */
 export async function extractTables<T>(
   source: Source,
-  { tables, lanes, least, most, batch = 1 << 20 }: Extraction,
+  { tables, queries = {}, lanes, least, most, batch = 1 << 20 }: Extraction,
   use: (result: Result) => Promise<T> | T,
 ): Promise<T> {
   const root = mkdtempSync(join(tmpdir(), 'nightfreight-extract-'))
@@ -52,7 +54,9 @@ export async function extractTables<T>(
   try {
     const [reads, extracts]: [PlannedRead[], ExtractSpec[]] = [[], []]
     for (const table of tables) {
-      const spec = { name: table, from: 'db', key: [], columns: {}, options: { table } }
+      const query = queries[table]
+      const options = query === undefined ? { table } : { query }
+      const spec = { name: table, from: 'db', key: [], columns: {}, options }
       extracts.push(spec)
       const schema = await source.describe(spec, signal)
       reads.push(planRead({ now: new Date(), spec, schema, limits: { rows: least, bytes: batch } }))

@@ -44,7 +44,7 @@ export async function readShared(source: Source, table: string, sharing: Sharing
     ...(sharing.since && { since: sharing.since }),
   }
   const position = schema.columns.findIndex(({ name }) => name === 'n')
-  const snapshot = await source.open(sharing.lanes, signal)
+  const snapshot = await source.open(sharing.lanes, signal, [read])
   let pool: LanePool<Lane> | undefined
   try {
     const { openLane } = (await import(snapshot.lane.module)) as LaneModule

@@ -144,8 +144,11 @@ export interface Source {
   describe(extract: ExtractSpec, signal: AbortSignal, last?: LastRead): Promise<TableSchema>
   /** The tables that there are, in the order of their names. Absent where a source has no catalogue. */
   tables?(signal: AbortSignal): Promise<ListedTable[]>
-  /** Opens one consistent view of the system that up to `lanes` lanes can join. */
-  open(lanes: number, signal: AbortSignal): Promise<Snapshot>
+  /**
+   * Opens one consistent view of the system that up to `lanes` lanes can join, for these reads: what they are of stays what it
+   * is until the view is closed, also where a server's views do not hold for tables that are emptied or swapped.
+   */
+  open(lanes: number, signal: AbortSignal, reads: Read[]): Promise<Snapshot>
   /**
    * Called once every target has committed what the read gave, with the cursor of it, and called again until it has
    * succeeded: what is done to a source's files after a load.
@@ -243,7 +246,12 @@ export interface ChangeLog {
   /** How the tables are stored now, by their extracts. Absent where the log tells all. */
   stored?(reader: string, tables: FollowedTable[], signal: AbortSignal): Promise<Record<string, Stored>>
   /** A view as {@link Source.open} gives it, which is exactly the log up to a position at or after the last {@link follow}. */
-  open(reader: string, lanes: number, signal: AbortSignal): Promise<Snapshot & { position: LogPosition }>
+  open(
+    reader: string,
+    lanes: number,
+    signal: AbortSignal,
+    reads: Read[],
+  ): Promise<Snapshot & { position: LogPosition }>
   /**
    * Reads the log from the tables' positions on, or from where the server keeps it for the reader, and says how many changes of
    * theirs are committed, as they come; 0 where it goes on without one. Tells the server nothing. Ends once the signal does.

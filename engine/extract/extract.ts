@@ -153,8 +153,8 @@ async function readView(context: RunContext, connection: string, reads: PlannedR
   const source = context.sources.get(connection)!
   const followed = reads.find(({ changes }) => changes)?.changes
   const snapshot: LogSnapshot = await (followed
-    ? source.changeLog!.open(followed.reader, lanes, signal)
-    : source.open(lanes, signal))
+    ? source.changeLog!.open(followed.reader, lanes, signal, reads)
+    : source.open(lanes, signal, reads))
   let pool: LanePool<LaneHandle> | undefined
   try {
     const join = () => openLane(workers, snapshot.lane, root, context.signal)

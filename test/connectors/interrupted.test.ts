@@ -55,7 +55,7 @@ async function readUntilAborted(t: TestContext, { source, options, silence, isGo
     options,
     limits: { rows: 1000, bytes: 1 << 20 },
   }
-  const snapshot = await source.open(1, signal)
+  const snapshot = await source.open(1, signal, [read])
   const lane = await openLane(workers, snapshot.lane, root, signal)
   await snapshot.joined()
   const [range] = await snapshot.ranges(read)

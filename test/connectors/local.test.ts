@@ -54,7 +54,7 @@ async function read(files: Record<string, string | Buffer>, { schema, extract, p
     options: parsed,
     limits: { rows: 1000, bytes: 1e6 },
   }
-  const snapshot = await source.open(3, signal)
+  const snapshot = await source.open(3, signal, [plan])
   assert.deepEqual([snapshot.lanes, snapshot.note], [3, undefined])
   const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(
     snapshot.lane.payload,

@@ -54,8 +54,8 @@ test('postgres: without the connection that exported the snapshot nothing counts
     get: (_, name: Exclude<keyof Source, 'changeLog'>) =>
       name === 'open' ? open : source[name]?.bind(source),
   })
-  const open: Source['open'] = async (lanes, signal) => {
-    const snapshot = await source.open(lanes, signal)
+  const open: Source['open'] = async (lanes, signal, reads) => {
+    const snapshot = await source.open(lanes, signal, reads)
     return {
       ...snapshot,
       async ranges(read) {

@@ -150,7 +150,7 @@ describe('mysql failures', async () => {
     await db.query('create table turning (id int primary key); insert into turning values (1), (2)')
     const from = source(db.url)
     const schema = await from.describe(spec('turning'), signal)
-    const snapshot = await from.open(1, signal)
+    const snapshot = await from.open(1, signal, [])
     const [lane] = await openLanes(snapshot)
     await db.query(
       'drop table turning; create table turning (id int primary key); insert into turning values (1), (2)',
@@ -194,7 +194,7 @@ describe('mysql failures', async () => {
     await db.query("create view endless as select a.seq as id, repeat('y', 500) as v from seq_1_to_1000000 a")
     const from = source(db.url)
     const schema = await from.describe(spec('endless'), signal)
-    const snapshot = await from.open(1, signal)
+    const snapshot = await from.open(1, signal, [])
     const [lane] = await openLanes(snapshot)
     let killed: Promise<unknown> | undefined
     const read = {

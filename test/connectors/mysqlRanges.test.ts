@@ -160,7 +160,7 @@ describe('mysql ranges', async () => {
       )
       const limits = { rows: 100, bytes: 1e6 }
       const plan: Read = { extract: table, where: table, columns: staged, key: names, options, limits }
-      const snapshot = await from.open(1, signal)
+      const snapshot = await from.open(1, signal, [plan])
       try {
         const [whole] = await snapshot.ranges(plan)
         const halves = await snapshot.split(plan, whole!)

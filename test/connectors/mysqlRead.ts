@@ -124,7 +124,7 @@ export async function readTable(
     limits,
   }
   if (since) read.since = since
-  const snapshot = await from.open(wanted, signal)
+  const snapshot = await from.open(wanted, signal, [read])
   const lanes: Lane[] = []
   try {
     lanes.push(...(await openLanes(snapshot)))

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Source } from '../../engine/contracts/source.ts'
 import { mysql } from '../../src/connectors/mysql/index.ts'
 import { postgres } from '../../src/connectors/postgres/index.ts'
 import { extractTables } from '../extraction.ts'
@@ -96,3 +97,84 @@ for (const [name, fresh, connector, numbers] of CASES)
       )
     }
   })
+
+const POSTGRES_SWAPS: [what: string, made: string, swap: string][] = [
+  [
+    'a partition that is emptied and filled again',
+    `CREATE TABLE told (id int, d int) PARTITION BY LIST (d);
+     CREATE TABLE told1 PARTITION OF told FOR VALUES IN (1); CREATE TABLE told2 PARTITION OF told FOR VALUES IN (2);
+     INSERT INTO told SELECT g, CASE WHEN g <= 50 THEN 1 ELSE 2 END FROM generate_series(1, 1000) g`,
+    'BEGIN; TRUNCATE told1; INSERT INTO told1 SELECT g, 1 FROM generate_series(1, 50) g; COMMIT',
+  ],
+  [
+    'a table that is written anew for a column of another type',
+    'CREATE TABLE told (id int); INSERT INTO told SELECT generate_series(1, 1000)',
+    'ALTER TABLE told ALTER id TYPE bigint',
+  ],
+  [
+    'a table in whose place another is put',
+    `CREATE TABLE told (id int); INSERT INTO told SELECT generate_series(1, 1000);
+     CREATE TABLE next (id int); INSERT INTO next SELECT generate_series(1, 960)`,
+    `INSERT INTO next SELECT generate_series(961, 1000);
+     BEGIN; ALTER TABLE told RENAME TO former; ALTER TABLE next RENAME TO told; COMMIT`,
+  ],
+  [
+    'what a view shows',
+    'CREATE TABLE behind (id int); INSERT INTO behind SELECT generate_series(1, 1000); CREATE VIEW told AS SELECT * FROM behind',
+    'BEGIN; TRUNCATE behind; INSERT INTO behind SELECT generate_series(1, 1000); COMMIT',
+  ],
+  [
+    'a materialized view that is made anew',
+    'CREATE MATERIALIZED VIEW told AS SELECT g AS id FROM generate_series(1, 1000) g',
+    'REFRESH MATERIALIZED VIEW told',
+  ],
+]
+
+const MARIADB_SWAPS: [what: string, made: string, swap: string][] = [
+  [
+    'a table in whose place another is put',
+    `CREATE TABLE told (id int PRIMARY KEY); INSERT INTO told SELECT seq FROM seq_1_to_1000;
+     CREATE TABLE next LIKE told; INSERT INTO next SELECT seq FROM seq_1_to_960`,
+    'INSERT INTO next SELECT seq FROM seq_961_to_1000; RENAME TABLE told TO former, next TO told',
+  ],
+  [
+    'what a view shows',
+    `CREATE TABLE behind (id int PRIMARY KEY); INSERT INTO behind SELECT seq FROM seq_1_to_1000;
+     CREATE VIEW told AS SELECT * FROM behind; CREATE TABLE next LIKE behind; INSERT INTO next SELECT seq FROM seq_1_to_960`,
+    'INSERT INTO next SELECT seq FROM seq_961_to_1000; RENAME TABLE behind TO former, next TO behind',
+  ],
+]
+
+for (const [name, fresh, connector, swaps] of [
+  ['postgres', freshPostgres, postgres, POSTGRES_SWAPS],
+  ['mysql', freshMariadb, mysql, MARIADB_SWAPS],
+] as const)
+  for (const [what, made, swap] of swaps)
+    for (const query of [undefined, 'SELECT id FROM told'])
+      test(`${name}: of ${what} while another table is read, no row is missed${query ? ' by a query' : ''}`, async t => {
+        const db = await fresh(t)
+        await db.query(`CREATE TABLE first (id int PRIMARY KEY); INSERT INTO first VALUES (1); ${made}`)
+        const source = connector.source!({ url: db.url }, { name: 'db', baseDir: '.' })
+        let swapped: Promise<unknown> | undefined
+        const open: Source['open'] = async (...asked) => {
+          const snapshot = await source.open(...asked)
+          return {
+            ...snapshot,
+            async ranges(read) {
+              // It may wait until the view is closed.
+              swapped ??= db.query(swap)
+              await Promise.race([swapped, delay(500)])
+              return snapshot.ranges(read)
+            },
+          }
+        }
+        const swapping = new Proxy(source, {
+          get: (_, name: Exclude<keyof Source, 'changeLog'>) =>
+            name === 'open' ? open : source[name]?.bind(source),
+        })
+        const queries: Record<string, string> = query ? { told: query } : {}
+        const settings = { tables: ['first', 'told'], queries, lanes: 2, least: 100, most: 300 }
+        const found = await extractTables(swapping, settings, ({ extracted }) => extracted[1]!.rows)
+        await swapped
+        assert.equal(found, 1000)
+      })

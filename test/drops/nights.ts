@@ -76,7 +76,7 @@ export async function night(
       limits,
       cursor: last?.cursor,
     }
-    const snapshot = await source.open(2, signal)
+    const snapshot = await source.open(2, signal, [read])
     const lane = await ((await import(snapshot.lane.module)) as LaneModule).openLane(
       snapshot.lane.payload,
       new AbortController().signal,

@@ -5,6 +5,7 @@ import type {
   KeptBeyond,
   LogPosition,
   LogStatus,
+  Read,
   Snapshot,
   Stored,
 } from '../../../engine/contracts/source.ts'
@@ -17,16 +18,15 @@ import { lsnOf, lsnText } from './lsn.ts'
 import { idle, LOG_END, madeSlot, refusePassed, slotNamed } from './slot.ts'
 import { watchSlot } from './watch.ts'
 
+type OpenView = (lanes: number, signal: AbortSignal, reads: Read[], snapshot: string) => Promise<Snapshot>
+
 /** Postgres' logical replication: a slot and a publication of the reader's name. */
 export class PostgresChangeLog implements ChangeLog {
   readonly reading
   private readonly access: Access
-  private readonly openView: (lanes: number, signal: AbortSignal, snapshot: string) => Promise<Snapshot>
+  private readonly openView: OpenView
 
-  constructor(
-    access: Access,
-    openView: (lanes: number, signal: AbortSignal, snapshot: string) => Promise<Snapshot>,
-  ) {
+  constructor(access: Access, openView: OpenView) {
     this.access = access
     this.openView = openView
     this.reading = { module: moduleBeside(import.meta.url, 'changesLane'), payload: access }
@@ -97,6 +97,7 @@ export class PostgresChangeLog implements ChangeLog {
     reader: string,
     lanes: number,
     signal: AbortSignal,
+    reads: Read[],
   ): Promise<Snapshot & { position: LogPosition }> {
     // The slot is for its snapshot, which is ours once the connection is closed.
     const view = async (client: pg.Client) => {
@@ -105,7 +106,7 @@ export class PostgresChangeLog implements ChangeLog {
         client,
         `CREATE_REPLICATION_SLOT ${quoteIdent(own)} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT`,
       )
-      const snapshot = await this.openView(lanes, signal, made!.snapshot_name)
+      const snapshot = await this.openView(lanes, signal, reads, made!.snapshot_name)
       return { ...snapshot, position: made!.consistent_point }
     }
     return this.using(signal, view, 'database')

@@ -27,11 +27,16 @@ import { socketOf } from './wire.ts'
 export interface LanePayload {
   access: Access
   snapshot: string
+  /** Statements that lock what is read. */
+  locks: string[]
 }
+
+/** Who changes a table waits for the view, and whoever comes later waits behind him: the two would wait for each other. */
+const LOCK_WAIT = '10s'
 
 /** Joins the snapshot. Runs in a worker thread. */
 export async function openLane(payload: unknown, signal?: AbortSignal): Promise<Lane> {
-  const { access, snapshot } = payload as LanePayload
+  const { access, snapshot, locks } = payload as LanePayload
   const client = await connect(access, access.name, signal)
   try {
     const release = interruptOn(signal, client)
@@ -39,6 +44,8 @@ export async function openLane(payload: unknown, signal?: AbortSignal): Promise<
       throw snapshotError(error, access.name)
     })
     await ask(client, access.name, LOCAL)
+    const limit = (time: string) => `SET LOCAL lock_timeout TO ${time}`
+    await ask(client, access.name, [limit(`'${LOCK_WAIT}'`), ...locks, limit('DEFAULT')].join('; '))
     release()
   } catch (error) {
     hangUp(client)

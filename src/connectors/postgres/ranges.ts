@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Range, Read } from '../../../engine/contracts/source.ts'
 import { relation } from '../wire/selection.ts'
 import { ask, quoteTable } from './connect.ts'
-import { type PostgresExtract, rowSecurity } from './settings.ts'
+import type { PostgresExtract } from './settings.ts'
 
 /**
  * Blocks of a table, `[from, to)`; the last range of a table has no `to`. Every row has one place in one block, so
@@ -27,12 +27,10 @@ const ROWS_PER_BLOCK = 50
 /** Share of the former estimate that one chunk may take away: what comes next may be denser. */
 const CAUTION = 4
 
-/** The ranges of a read: one for each partition, or the whole where only a plain SELECT gives the right rows. */
+/** The ranges of a read that is held: one for each partition, or the whole where only a plain SELECT gives the right rows. */
 export async function rangesOf(client: pg.Client, where: string, read: Read): Promise<Range[]> {
-  const options = read.options as PostgresExtract
-  const { table, query } = options
+  const { table, query } = read.options as PostgresExtract
   if (table === undefined) {
-    await ask(client, where, rowSecurity(options))
     const all = relation({ query }, quoteTable)
     return [{ label: `${read.extract}, all rows`, payload: { table: all } satisfies RangePayload }]
   }
@@ -45,10 +43,6 @@ export async function rangesOf(client: pg.Client, where: string, read: Read): Pr
     [quoteTable(table)],
   )
   const name = facts!.name!
-  await ask(client, where, rowSecurity(options))
-  // Until the snapshot ends nobody may rewrite the table (VACUUM FULL, CLUSTER): its rows would change their places.
-  const lock = facts!.kind === 'p' ? `LOCK TABLE ${name} IN ACCESS SHARE MODE` : `SELECT FROM ${name} LIMIT 0`
-  await ask(client, where, lock)
   const leaves = await ask(
     client,
     where,

@@ -60,6 +60,12 @@ export function beginRead(snapshot?: string): string {
   return snapshot === undefined ? begin : `${begin}; SET TRANSACTION SNAPSHOT '${snapshot}'`
 }
 
+/**
+ * Begins a transaction whose every statement sees the state of now: it locks tables, and exports a snapshot that is no older
+ * than the locks.
+ */
+export const BEGIN_HOLD = 'BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY'
+
 /** The connector's own keys of an extract. */
 export interface PostgresExtract extends Selection {
   /** What a table gives whose row-level security applies to our role: an error, or what its policies show. */

@@ -3,6 +3,7 @@ import type pg from 'pg'
 import type {
   ExtractSpec,
   ListedTable,
+  Read,
   Snapshot,
   Source,
   TableSchema,
@@ -12,11 +13,21 @@ import { moduleBeside } from '../../../engine/pool/entry.ts'
 import { nameParts } from '../sql/names.ts'
 import { checkCondition, narrowed, relation } from '../wire/selection.ts'
 import { PostgresChangeLog } from './changeLog.ts'
-import { type Access, ask, connect, disconnect, interruptOn, quoteIdent, quoteTable } from './connect.ts'
+import {
+  type Access,
+  ask,
+  connect,
+  disconnect,
+  hangUp,
+  interruptOn,
+  quoteIdent,
+  quoteTable,
+} from './connect.ts'
 import { describeQuery, describeTable } from './describe.ts'
+import { hold, refuseNewer } from './hold.ts'
 import type { LanePayload } from './lane.ts'
 import { halves, rangesOf } from './ranges.ts'
-import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
+import { BEGIN_HOLD, beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
 import { structureOf } from './structure.ts'
 
 /** Postgres: parallel lanes in one exported snapshot. */
@@ -26,9 +37,7 @@ export class PostgresSource implements Source {
 
   constructor(access: Access) {
     this.access = access
-    this.changeLog = new PostgresChangeLog(access, (lanes, signal, snapshot) =>
-      this.openView(lanes, signal, snapshot),
-    )
+    this.changeLog = new PostgresChangeLog(access, (...asked) => this.openView(...asked))
   }
 
   async probe(signal?: AbortSignal): Promise<void> {
@@ -127,29 +136,45 @@ export class PostgresSource implements Source {
     }))
   }
 
-  open(lanes: number, signal?: AbortSignal): Promise<Snapshot> {
-    return this.openView(lanes, signal)
+  open(lanes: number, signal: AbortSignal, reads: Read[]): Promise<Snapshot> {
+    return this.openView(lanes, signal, reads)
   }
 
   /** A view for lanes, that of now or of an exported snapshot. */
   private async openView(
     lanes: number,
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
+    reads: Read[],
     snapshot?: string,
   ): Promise<Snapshot> {
     const { access } = this
     const client = await connect(access, access.name, signal)
     const release = interruptOn(signal, client)
-    await ask(client, access.name, `${beginRead(snapshot)}; ${LOCAL}`, [], signal)
-    const [exported] = await ask(client, access.name, 'SELECT pg_export_snapshot() AS id')
-    const payload: LanePayload = { access, snapshot: exported!.id! }
+    const opened = async () => {
+      const begin = snapshot === undefined ? BEGIN_HOLD : beginRead(snapshot)
+      await ask(client, access.name, `${begin}; ${LOCAL}`)
+      const held = await hold(client, access.name, reads)
+      if (snapshot !== undefined) await refuseNewer(client, access.name)
+      const [exported] = await ask(client, access.name, 'SELECT pg_export_snapshot() AS id')
+      return { ...held, id: exported!.id! }
+    }
+    const { locks, refused, id } = await opened().catch(error => {
+      release()
+      hangUp(client)
+      throw signal.aborted ? new EngineError('INTERRUPTED', `${access.name}: interrupted`) : error
+    })
+    const payload: LanePayload = { access, snapshot: id, locks }
     return {
       lanes,
       lane: { module: moduleBeside(import.meta.url, 'lane'), payload },
       // The snapshot can be joined as long as the transaction that exported it lives.
       rejoinable: true,
       joined: async () => {},
-      ranges: read => rangesOf(client, access.name, read),
+      async ranges(read) {
+        const refusal = refused.get(read.options)
+        if (refusal) throw refusal
+        return rangesOf(client, access.name, read)
+      },
       split: async (_read, range) => halves(range),
       // Our transaction also keeps the tables from being rewritten, which would move rows to other blocks.
       check: async () => void (await ask(client, access.name, 'SELECT 1')),

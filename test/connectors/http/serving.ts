@@ -76,7 +76,7 @@ export async function readFrom(
   const { signal } = new AbortController()
   const table = await source.describe(spec, signal)
   const columns = table.columns.map(column => ({ ...column, policy: policies[column.name] }))
-  const snapshot = await source.open(4, signal)
+  const snapshot = await source.open(4, signal, [])
   assert.equal(snapshot.lanes, 1)
   const plan = {
     extract: 'payments',

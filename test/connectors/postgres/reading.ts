@@ -30,7 +30,7 @@ export async function readTable(
     ...planRead({ now: new Date(), spec, schema: await source.describe(spec), limits }),
     ...rest,
   }
-  const snapshot = await source.open(1)
+  const snapshot = await source.open(1, new AbortController().signal, [read])
   const module = (await import(snapshot.lane.module)) as LaneModule
   const lane = await module.openLane(snapshot.lane.payload, new AbortController().signal)
   try {

@@ -128,7 +128,7 @@ test('row-level security that applies to our role is refused, wherever it hides 
 test('a snapshot whose session is gone is a transient failure', async t => {
   const db = await freshPostgres(t)
   const source = new PostgresSource({ name: 'pg', url: db.url })
-  const snapshot = await source.open(1)
+  const snapshot = await source.open(1, new AbortController().signal, [])
   await db.query(
     `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'`,
   )

@@ -1,0 +1,71 @@
+import type pg from 'pg'
+import type { Read } from '../../../engine/contracts/source.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { relation } from '../wire/selection.ts'
+import { ask, quoteTable } from './connect.ts'
+import { type PostgresExtract, rowSecurity } from './settings.ts'
+
+/**
+ * Locks what reads are of until the transaction ends, so that nobody empties, swaps or rewrites it: TRUNCATE and ALTER TABLE make
+ * a new file, in which an older snapshot finds no row. Gives the statements, by which lanes lock the same, and why what cannot be
+ * locked cannot: its read says so.
+ */
+export async function hold(
+  client: pg.Client,
+  where: string,
+  reads: Read[],
+): Promise<{ locks: string[]; refused: Map<unknown, EngineError> }> {
+  const locks: string[] = []
+  const refused = new Map<unknown, EngineError>()
+  for (const { options } of reads) {
+    await ask(client, where, 'SAVEPOINT held')
+    try {
+      const lock = await lockOf(client, where, options as PostgresExtract)
+      await ask(client, where, lock)
+      locks.push(lock)
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.retryable || error.code === 'RESOURCE_EXHAUSTED')
+        throw error
+      refused.set(options, error)
+      await ask(client, where, 'ROLLBACK TO held')
+    }
+    // No snapshot is exported from within one.
+    await ask(client, where, 'RELEASE held')
+  }
+  return { locks, refused }
+}
+
+/** A SELECT locks whatever is behind a view or a query, and takes a right to any column; but it locks the indexes of all partitions, too. */
+async function lockOf(client: pg.Client, where: string, options: PostgresExtract): Promise<string> {
+  const select = `${rowSecurity(options)}; SELECT FROM ${relation(options, quoteTable)} LIMIT 0`
+  if (options.table === undefined) return select
+  const name = quoteTable(options.table)
+  const [found] = await ask(
+    client,
+    where,
+    `SELECT relkind IN ('r', 'p') AND has_table_privilege(oid, 'SELECT') AS plain FROM pg_class WHERE oid = $1::regclass`,
+    [name],
+  )
+  return found?.plain === 't' ? `LOCK TABLE ${name} IN ACCESS SHARE MODE` : select
+}
+
+/**
+ * Fails, for another attempt to see it, where something that is held is not what it was when the snapshot of the transaction
+ * was taken: the catalogue's rows are of the snapshot, its functions tell of now.
+ */
+export async function refuseNewer(client: pg.Client, where: string): Promise<void> {
+  const [newer] = await ask(
+    client,
+    where,
+    `SELECT now.identity AS name
+     FROM pg_locks l CROSS JOIN pg_identify_object('pg_class'::regclass, l.relation, 0) now
+       LEFT JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND now.type IN ('table', 'materialized view')
+       AND (now.identity IS DISTINCT FROM quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+         OR c.relfilenode <> 0 AND c.relfilenode <> pg_relation_filenode(c.oid))`,
+  )
+  if (newer)
+    throw new EngineError('DEADLOCK', `${where}: ${newer.name} was emptied, made or written anew just now`, {
+      hint: 'Run the job again: a new snapshot sees what it holds now.',
+    })
+}
