@@ -15,38 +15,58 @@ export async function hold(
   where: string,
   reads: Read[],
 ): Promise<{ locks: string[]; refused: Map<unknown, EngineError> }> {
+  const all = await locked(client, where, reads)
+  if (!(all instanceof EngineError)) return { locks: all, refused: new Map() }
   const locks: string[] = []
   const refused = new Map<unknown, EngineError>()
-  for (const { options } of reads) {
-    await ask(client, where, 'SAVEPOINT held')
-    try {
-      const lock = await lockOf(client, where, options as PostgresExtract)
-      await ask(client, where, lock)
-      locks.push(lock)
-    } catch (error) {
-      if (!(error instanceof EngineError) || error.retryable || error.code === 'RESOURCE_EXHAUSTED')
-        throw error
-      refused.set(options, error)
-      await ask(client, where, 'ROLLBACK TO held')
-    }
-    // No snapshot is exported from within one.
-    await ask(client, where, 'RELEASE held')
+  for (const read of reads) {
+    const own = await locked(client, where, [read])
+    if (own instanceof EngineError) refused.set(read.options, own)
+    else locks.push(...own)
   }
   return { locks, refused }
 }
 
+/** The statements that have locked what is read; why one of them cannot. */
+async function locked(client: pg.Client, where: string, reads: Read[]): Promise<string[] | EngineError> {
+  await ask(client, where, 'SAVEPOINT held')
+  let made: string[] | EngineError
+  try {
+    const plain = await plainTables(client, where, reads)
+    made = reads.map(({ options }) => lockSql(options as PostgresExtract, plain))
+    if (made.length > 0) await ask(client, where, made.join('; '))
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.retryable || error.code === 'RESOURCE_EXHAUSTED') throw error
+    made = error
+    await ask(client, where, 'ROLLBACK TO held')
+  }
+  // No snapshot is exported from within one.
+  await ask(client, where, 'RELEASE held')
+  return made
+}
+
 /** A SELECT locks whatever is behind a view or a query, and takes a right to any column; but it locks the indexes of all partitions, too. */
-async function lockOf(client: pg.Client, where: string, options: PostgresExtract): Promise<string> {
-  const select = `${rowSecurity(options)}; SELECT FROM ${relation(options, quoteTable)} LIMIT 0`
-  if (options.table === undefined) return select
-  const name = quoteTable(options.table)
-  const [found] = await ask(
+function lockSql(options: PostgresExtract, plain: Set<string>): string {
+  const name = options.table === undefined ? undefined : quoteTable(options.table)
+  return name !== undefined && plain.has(name)
+    ? `LOCK TABLE ${name} IN ACCESS SHARE MODE`
+    : `${rowSecurity(options)}; SELECT FROM ${relation(options, quoteTable)} LIMIT 0`
+}
+
+/** Which of the tables that are read are ours to lock as a whole. */
+async function plainTables(client: pg.Client, where: string, reads: Read[]): Promise<Set<string>> {
+  const names = reads.flatMap(({ options }) => {
+    const { table } = options as PostgresExtract
+    return table === undefined ? [] : [quoteTable(table)]
+  })
+  const found = await ask(
     client,
     where,
-    `SELECT relkind IN ('r', 'p') AND has_table_privilege(oid, 'SELECT') AS plain FROM pg_class WHERE oid = $1::regclass`,
-    [name],
+    `SELECT asked.name FROM unnest($1::text[]) AS asked(name) JOIN pg_class c ON c.oid = to_regclass(asked.name)
+     WHERE c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT')`,
+    [names],
   )
-  return found?.plain === 't' ? `LOCK TABLE ${name} IN ACCESS SHARE MODE` : select
+  return new Set(found.map(({ name }) => name!))
 }
 
 /**
