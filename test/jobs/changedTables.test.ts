@@ -237,3 +237,50 @@ test('MariaDB: a number in an index that would have to become a text is refused 
   await loads('evolve')
   assert.deepEqual(await query('SELECT n FROM t'), [{ n: 'seven' }])
 })
+
+test('DuckDB: a table that is written anew keeps collations, comments and indexes; one that cannot be is refused beforehand', async t => {
+  const job = await smallJob(t, 'duck', {
+    'in/t.csv': 'id,code,n\n1,a,70000\n',
+    'in/v.csv': 'id,n\n1,70000\n',
+  })
+  const { url, query } = await TARGETS.duckdb(t, job.home)
+  job.yaml(`connections: { s: "file:in", w: "${url}" }
+defaults: { load: { schema: evolve } }
+extract:
+  t: { from: s, files: t.csv, take: all, key: id, schema: { id: BIGINT, code: VARCHAR, n: INTEGER } }
+  v: { from: s, files: v.csv, take: all, key: id, schema: { id: BIGINT, n: INTEGER } }
+load: { t: { to: w, from: t, key: id }, c: { to: w, from: v, key: id }, p: { to: w, from: v, key: id } }
+resources: { memory: 300MB, threads: 1 }
+`)
+  for (const sql of [
+    'CREATE TABLE t (id BIGINT PRIMARY KEY, code VARCHAR COLLATE nocase, n SMALLINT, "the x" VARCHAR COLLATE noaccent)',
+    'CREATE INDEX by_x ON t ("the x")',
+    "COMMENT ON TABLE t IS 'a table'",
+    "COMMENT ON COLUMN t.n IS 'it''s a number'",
+    "COMMENT ON INDEX by_x IS 'an index'",
+    'CREATE TABLE c (id BIGINT PRIMARY KEY, n SMALLINT, next BIGINT AS (n + 1))',
+    'CREATE TABLE p (id BIGINT PRIMARY KEY, n SMALLINT)',
+    'CREATE TABLE child (id BIGINT REFERENCES p (id))',
+  ])
+    await query(sql)
+  const { error, outcome } = await job.run()
+  assert.deepEqual(
+    outcome.loaded.map(({ table }) => table),
+    ['t'],
+  )
+  assert.match(String(error), /w\.c: n cannot be changed beside its key, indexes and constraints/)
+  assert.match(String(error), /w\.p: n cannot be changed while child refers to the table/)
+  assert.deepEqual(await query("SELECT sql, comment FROM duckdb_tables() WHERE table_name = 't'"), [
+    {
+      sql: 'CREATE TABLE t(id BIGINT, code VARCHAR COLLATE nocase, n INTEGER, "the x" VARCHAR COLLATE noaccent, PRIMARY KEY(id));',
+      comment: 'a table',
+    },
+  ])
+  assert.deepEqual(
+    await query("SELECT comment FROM duckdb_columns() WHERE table_name = 't' AND column_name = 'n'"),
+    [{ comment: "it's a number" }],
+  )
+  assert.deepEqual(await query("SELECT comment FROM duckdb_indexes() WHERE index_name = 'by_x'"), [
+    { comment: 'an index' },
+  ])
+})

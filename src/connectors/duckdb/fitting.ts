@@ -1,6 +1,6 @@
 import type { PlannedLoad } from '../../../engine/contracts/load.ts'
 import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
-import { quoteName } from '../../../engine/sql/duckdb.ts'
+import { quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import {
   type Column,
   columnNamed,
@@ -25,10 +25,8 @@ import type { TargetColumn, TargetTable } from './catalog.ts'
 import { fits, madeType, type Needed, qualified, split } from './columns.ts'
 
 /** How a load changes its table so that it takes the load's rows exactly, and what is in the way even then. */
-export function fittingOf(
-  load: PlannedLoad,
-  { columns, key, indexes, further, isView }: TargetTable,
-): Fitting {
+export function fittingOf(load: PlannedLoad, target: TargetTable): Fitting {
+  const { columns, key, indexes, referring, further, isView } = target
   const statements: string[] = []
   const obstacles: Obstacle[] = []
   const refuse = (message: string, hint: string) => obstacles.push({ message, hint })
@@ -75,20 +73,33 @@ export function fittingOf(
       )
   }
   const changed = [...new Set([...retyped.keys(), ...relaxed])]
-  // DuckDB changes no column of a primary key, and of a table with indexes none at all.
-  const anew = key.some(name => retyped.has(name)) || (indexes.length > 0 && retyped.size + relaxed.size > 0)
-  if (anew && further)
-    refuse(
-      `: ${[...retyped.keys(), ...relaxed].join(', ')} cannot be changed beside its key and indexes, and written anew the table would lose its defaults and constraints`,
-      `Make ${load.table} anew with ${[...retyped].map(([name, type]) => `${quoteName(name)} ${type}`).join(', ') || `${[...relaxed].map(quoteName).join(', ')} that may be NULL`}.`,
-    )
+  // DuckDB changes no column of a primary key or another constraint, and of a table with indexes none at all.
+  const anew =
+    columns.some(({ name, bound }) => retyped.has(name) && (bound || key.includes(name))) ||
+    (indexes.length > 0 && changed.length > 0)
+  const held =
+    changed.length > 0 && referring.length > 0
+      ? `while ${referring.join(', ')} ${referring.length > 1 ? 'refer' : 'refers'} to the table`
+      : anew && further
+        ? 'beside its key, indexes and constraints, and written anew the table would lose its defaults and constraints'
+        : undefined
+  if (held) {
+    const wanted =
+      [...retyped].map(([name, type]) => `${quoteName(name)} ${type}`).join(', ') ||
+      `${[...relaxed].map(quoteName).join(', ')} that may be NULL`
+    refuse(`: ${changed.join(', ')} cannot be changed ${held}`, `Make ${load.table} anew with ${wanted}.`)
+  }
   if (anew) {
     const anewColumns = columns.map(column => ({
       ...column,
       native: retyped.get(column.name) ?? column.native,
       nullable: column.nullable || relaxed.has(column.name),
     }))
-    return { statements: [...rebuilt(load.table, anewColumns, key), ...statements], obstacles, changed }
+    return {
+      statements: [...rebuilt(load.table, { ...target, columns: anewColumns }), ...statements],
+      obstacles,
+      changed,
+    }
   }
   statements.push(
     ...[...retyped].map(([name, type]) => alter(name, `TYPE ${type}`)),
@@ -119,17 +130,25 @@ function isNarrower(there: LogicalType, type: LogicalType): boolean {
 }
 
 /** The statements that write a table anew with other columns' types. */
-function rebuilt(name: string, columns: Column[], key: string[]): string[] {
+function rebuilt(name: string, { columns, key, comment }: TargetTable): string[] {
   const [schema, table] = split(name)
   const former = `${table} (before)`
   const defined = columns.map(
-    column => `${quoteName(column.name)} ${column.native}${column.nullable ? '' : ' NOT NULL'}`,
+    column =>
+      `${quoteName(column.name)} ${column.native}${column.collation ? ` COLLATE ${column.collation}` : ''}${column.nullable ? '' : ' NOT NULL'}`,
   )
   if (key.length > 0) defined.push(`PRIMARY KEY (${key.map(quoteName).join(', ')})`)
+  const comments = columns.flatMap(column =>
+    column.comment === undefined
+      ? []
+      : [`COMMENT ON COLUMN ${qualified(name)}.${quoteName(column.name)} IS ${quote(column.comment)};`],
+  )
+  if (comment !== undefined) comments.push(`COMMENT ON TABLE ${qualified(name)} IS ${quote(comment)};`)
   return [
     `ALTER TABLE ${qualified(name)} RENAME TO ${quoteName(former)};`,
     `CREATE TABLE ${qualified(name)} (${defined.join(', ')});`,
     `INSERT INTO ${qualified(name)} SELECT * FROM ${quoteName(schema)}.${quoteName(former)};`,
     `DROP TABLE ${quoteName(schema)}.${quoteName(former)};`,
+    ...comments,
   ]
 }

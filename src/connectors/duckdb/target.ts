@@ -261,7 +261,10 @@ export class DuckdbTarget implements Target {
     const indexes = anew ? (await this.table(load.table))!.indexes : []
     for (const { name } of indexes) await this.define(duck, `DROP INDEX ${name}`)
     for (const statement of statements) await this.define(duck, statement)
-    for (const { sql } of indexes) await this.define(duck, sql)
+    for (const { name, sql, comment } of indexes) {
+      await this.define(duck, sql)
+      if (comment !== undefined) await this.define(duck, `COMMENT ON INDEX ${name} IS ${quote(comment)}`)
+    }
   }
 
   private async table(name: string): Promise<TargetTable | undefined> {
