@@ -52,7 +52,7 @@ export async function targetTable(duck: Duck, table: string): Promise<TargetTabl
   )
   const referring = await duck.rows(
     `SELECT DISTINCT table_name AS name FROM duckdb_constraints() WHERE constraint_type = 'FOREIGN KEY' AND database_name = current_database()
-       AND schema_name = ${quote(schema)} AND lower(referenced_table) = lower(${quote(bare)}) ORDER BY 1`,
+       AND lower(schema_name) = lower(${quote(schema)}) AND lower(referenced_table) = lower(${quote(bare)}) ORDER BY 1`,
   )
   const [found] = await duck.rows(`SELECT sql, comment FROM duckdb_tables() WHERE ${where}`)
   const sql = String(found?.sql ?? '')

@@ -13,8 +13,12 @@ interface Unique {
   index: string
   name: string
   columns: string[]
+  /** As a constraint of the same columns has it. */
+  definition: string
   isConstraint: boolean
   deferrable: boolean
+  /** The statements that drop the foreign keys which refer to it; undefined where none do. */
+  unbound?: string
 }
 
 export async function uniquesOf(session: TargetSession, { table, columns }: PlannedLoad): Promise<Unique[]> {
@@ -22,7 +26,13 @@ export async function uniquesOf(session: TargetSession, { table, columns }: Plan
     `SELECT i.indexrelid::regclass::text AS index, n.relname AS name, c.oid IS NOT NULL AS is_constraint,
        coalesce(c.condeferrable, false) AS deferrable,
        (SELECT json_agg(a.attname) FROM pg_attribute AS a WHERE a.attrelid = i.indrelid
-         AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))::text AS columns
+         AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))::text AS columns,
+       'UNIQUE' || CASE WHEN to_jsonb(i) ->> 'indnullsnotdistinct' = 'true' THEN ' NULLS NOT DISTINCT' ELSE '' END
+         || (SELECT format(' (%s)', string_agg(pg_get_indexdef(i.indexrelid, n, true), ', ' ORDER BY n)) FROM generate_series(1, i.indnkeyatts) AS n)
+         || coalesce((SELECT ' INCLUDE (' || string_agg(pg_get_indexdef(i.indexrelid, n, true), ', ' ORDER BY n) || ')'
+           FROM generate_series(i.indnkeyatts + 1, i.indnatts) AS n), '') AS definition,
+       (SELECT string_agg(format('ALTER TABLE %s DROP CONSTRAINT %I;', f.conrelid::regclass, f.conname), ' ')
+         FROM pg_constraint AS f WHERE f.contype = 'f' AND f.conindid = i.indexrelid) AS unbound
      FROM pg_index AS i JOIN pg_class AS n ON n.oid = i.indexrelid
        LEFT JOIN pg_constraint AS c ON c.conindid = i.indexrelid AND c.contype = 'u'
      WHERE i.indrelid = to_regclass($1) AND i.indisunique AND NOT i.indisprimary
@@ -34,8 +44,10 @@ export async function uniquesOf(session: TargetSession, { table, columns }: Plan
       index: row.index!,
       name: row.name!,
       columns: JSON.parse(row.columns!) as string[],
+      definition: row.definition!,
       isConstraint: row.is_constraint === 't',
       deferrable: row.deferrable === 't',
+      ...(row.unbound && { unbound: row.unbound }),
     }))
     .filter(unique => unique.columns.every(name => columnCalled(columns, name)))
 }
@@ -68,7 +80,7 @@ export async function movedValues(
   if (load.key.length === 0) return undefined
   const key = sameKey(load, { dialect: DIALECT, ...expressions(load, found) })
   for (const unique of await uniquesOf(session, load)) {
-    const { columns, name, index } = unique
+    const { columns, name, index, definition, unbound } = unique
     if (unique.deferrable || judgedUniques(load, [columns]).length === 0) continue
     const clashes = uniqueClashes(load, columns, sql).map(({ condition }) =>
       any(`${staging} AS s WHERE ${condition}`),
@@ -77,15 +89,17 @@ export async function movedValues(
     const same = columns.map(column => `t.${quoteIdent(column)} = ${sql.typed(column, 's')}`).join(' AND ')
     const moved = `${staging} AS s JOIN ${sql.target} AS t ON ${same} AND (${key}) IS NOT TRUE`
     if (!(await any(moved))) continue
-    const list = columns.map(quoteIdent).join(', ')
-    const add = `ADD CONSTRAINT ${quoteIdent(name)} UNIQUE (${list}) DEFERRABLE`
+    const add = `ADD CONSTRAINT ${quoteIdent(name)} ${definition} DEFERRABLE`
     const statement = unique.isConstraint
       ? `ALTER TABLE ${sql.target} DROP CONSTRAINT ${quoteIdent(name)}, ${add};`
       : `DROP INDEX ${index}; ALTER TABLE ${sql.target} ${add};`
+    const hint = unbound
+      ? `A foreign key refers to no unique column that is looked at once all rows are there. Give one of the rows a value of its own; or do without that key: ${unbound} ${statement}`
+      : `Have it look once all rows are there: ${statement}`
     return new EngineError(
       'CONSTRAINT_VIOLATED',
       `${where}: values of ${columns.join(', ')} change places among rows, and ${name} looks at each row alone`,
-      { hint: `Nothing was loaded. Have it look once all rows are there: ${statement}` },
+      { hint: `Nothing was loaded. ${hint}` },
     )
   }
   return undefined
