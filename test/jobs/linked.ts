@@ -26,7 +26,11 @@ export async function linked(
   const tables = loads.map(load => load.split(':')[0]!)
   const url = new URL(target.url)
   if (role) {
-    await target.query(`GRANT CREATE ON DATABASE ${target.name} TO ${role}`)
+    await target.query(
+      family === 'postgres'
+        ? `GRANT CREATE ON DATABASE ${target.name} TO ${role}`
+        : `CREATE USER ${role} IDENTIFIED BY 'p'; GRANT ALL ON ${target.name}.* TO ${role}`,
+    )
     Object.assign(url, { username: role, password: 'p' })
   }
   const job = await smallJob(t, 'linked', {

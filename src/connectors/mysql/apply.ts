@@ -1,7 +1,8 @@
 import type { LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
-import { endColumn, leavesOlder } from '../../../engine/contracts/semantics.ts'
+import { endColumn, leavesOlder, updatedColumns } from '../../../engine/contracts/semantics.ts'
 import { tooManyDeletes } from '../../../engine/diff/guard.ts'
 import type { Referring } from '../sql/cascades.ts'
+import { hasName } from '../sql/names.ts'
 import {
   changingRows,
   deletedSql,
@@ -10,9 +11,12 @@ import {
   type LoadTables,
   olderRows,
   reviveSql,
+  updatedRows,
   updateSql,
 } from './changes.ts'
+import type { CircleColumns } from './circles.ts'
 import { ask, type Session } from './connect.ts'
+import { unchecked } from './foreignKeys.ts'
 import { firstVersionsSql, scd2Sql } from './scd2.ts'
 import { change } from './targetSession.ts'
 import { identifier } from './types.ts'
@@ -24,8 +28,10 @@ export interface ApplyContext {
   signal: AbortSignal
   /** Done after rows are taken away and before any comes. */
   between?: () => Promise<void>
-  /** What refers to the table by foreign keys, where they are heeded. */
-  referring?: Referring
+  /** What refers to the table by foreign keys. */
+  referring: Referring
+  /** Columns of its foreign keys, where what comes is checked once all loads have brought theirs. */
+  circle?: CircleColumns
 }
 
 /**
@@ -39,7 +45,7 @@ export async function applyLoad(
   session: Session,
   load: StagedLoad,
   tables: LoadTables,
-  { where, runAt, signal, between, referring }: ApplyContext,
+  { where, runAt, signal, between, referring, circle }: ApplyContext,
 ): Promise<() => Promise<LoadCounts>> {
   const count = async (from: string) => {
     const [row] = await ask(session, `SELECT COUNT(*) AS n FROM ${from}`, signal)
@@ -77,28 +83,42 @@ export async function applyLoad(
       // Without a key nobody can tell which rows are new: only how many fewer there are.
       if (load.whole && lost === undefined) guard(byKey ? deleted : Math.max(0, before - staged))
     }
-    if (gone && referring && byKey && lost !== 0) last = await referring.removal(gone, remove)
-    else if (lost !== 0) await remove(gone && referring ? await referring.lines(gone) : [])
+    if (gone && byKey && lost !== 0) last = await referring.removal(gone, remove)
+    else if (lost !== 0) await remove(gone ? await referring.lines(gone) : [])
   }
   await between?.()
+  const bring = <T>(act: () => Promise<T>) => (circle ? unchecked(sql => ask(session, sql), act) : act())
   if (load.mode === 'scd2' && !any) {
-    const inserted = await run(firstVersionsSql(load, tables, runAt))
+    const inserted = await bring(() => run(firstVersionsSql(load, tables, runAt)))
     return result(inserted, 0)
   }
   if (load.mode === 'scd2') {
     const history = scd2Sql(load, tables, runAt)
-    await run(history.ended)
-    await run(history.begin)
-    const updated = await run(history.correct)
-    const inserted = await run(history.insert)
-    await run(history.placed)
-    await run(history.close)
-    return result(inserted, updated)
+    return bring(async () => {
+      await run(history.ended)
+      await run(history.begin)
+      const updated = await run(history.correct)
+      const inserted = await run(history.insert)
+      await run(history.placed)
+      await run(history.close)
+      return result(inserted, updated)
+    })
   }
   const keyed = any && load.key.length > 0
-  if (keyed) cascades.push(...((await referring?.changes(changingRows(load, tables))) ?? []))
-  const updated = keyed ? await run(updateSql(load, tables)) : 0
+  /** Where others may refer to values that change, the server checks it: all but what is checked at the end. */
+  const update = async () => {
+    const changing = updatedColumns(load).filter(name => circle && hasName(circle.referred, name))
+    const { from, where } = updatedRows(load, tables)
+    const moves =
+      changing.length > 0 && (await count(`(${changingRows(load, tables)(changing)(load.key)}) AS moving`))
+    const all = moves ? await count(`${from} WHERE ${where}`) : undefined
+    if (moves) await run(updateSql(load, tables, { changing, without: circle!.own }))
+    const updated = await bring(() => run(updateSql(load, tables)))
+    return all ?? updated
+  }
+  if (keyed) cascades.push(...(await referring.changes(changingRows(load, tables))))
+  const updated = keyed ? await update() : 0
   const revived = keyed ? await run(reviveSql(load, tables)) : 0
-  const inserted = await run(insertSql(load, tables, !any))
+  const inserted = await bring(() => run(insertSql(load, tables, !any)))
   return result(inserted, updated + revived, revived)
 }

@@ -47,7 +47,7 @@ export function referrers(
           const own = child.loaded ? loads.find(({ table }) => table === child.name) : undefined
           return {
             constraint,
-            ...actionsOf.get(`${child.sql} ${constraint}`),
+            ...(actionsOf.get(`${child.sql} ${constraint}`) ?? UNKNOWN),
             table: child.sql,
             name: child.loaded ? `${name}.${child.name}` : child.name,
             columns,
@@ -64,5 +64,8 @@ export function referrers(
       },
     })
 }
+
+/** Of tables that we may only read, the server shows their keys, and not what it does by them. */
+const UNKNOWN: Actions = { onDelete: 'unknown', onUpdate: 'unknown' }
 
 type Actions = Pick<ReferringKey, 'onDelete' | 'onUpdate'>

@@ -11,6 +11,7 @@ import {
 import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import type { ChangingRows } from '../sql/changedValues.ts'
 import { older } from '../sql/dialect.ts'
+import { hasName } from '../sql/names.ts'
 import { isOwn, isText, type TargetColumn, type TargetTable } from './targetTypes.ts'
 import { identifier, literal } from './types.ts'
 
@@ -134,6 +135,10 @@ function goneSql(load: StagedLoad, tables: LoadTables): Rows | undefined {
   }
 }
 
+/** Which rows are deleted; undefined where none are. A change set without a key that is not whole has no row. */
+const deletedRows = (load: StagedLoad, tables: LoadTables) =>
+  endColumn(load) === undefined && (load.whole || load.key.length > 0) ? goneSql(load, tables) : undefined
+
 /** SQL of a moment as a version's begin or end. */
 export function periodLiteral(load: PlannedLoad, at: Date): string {
   const text = at.toISOString().slice(0, -1).replace('T', ' ')
@@ -145,8 +150,16 @@ export function deletedSql(
   load: StagedLoad,
   tables: LoadTables,
 ): ((columns: string[]) => string) | undefined {
-  const gone = endColumn(load) === undefined ? goneSql(load, tables) : undefined
+  const gone = deletedRows(load, tables)
   return gone && (columns => `SELECT ${targetColumns(columns)} FROM ${gone.from} WHERE ${gone.where}`)
+}
+
+/** Has the rows that are deleted refer to none by some columns; undefined where none are deleted. */
+export function apartSql(load: StagedLoad, tables: LoadTables, columns: string[]): string | undefined {
+  const gone = deletedRows(load, tables)
+  const set = columns.map(name => `t.${identifier(name)} = NULL`)
+  const refer = columns.map(name => `t.${identifier(name)} IS NOT NULL`)
+  return gone && `UPDATE ${gone.from} SET ${set.join(', ')} WHERE ${gone.where} AND (${refer.join(' OR ')})`
 }
 
 /** Deletes, marks or ends the rows that go; undefined where none do. */
@@ -171,15 +184,22 @@ export function deleteSql(load: StagedLoad, tables: LoadTables, runAt: Date): st
 const stamp = (load: StagedLoad, { now }: LoadTables) =>
   load.stamp ? [`t.${identifier(load.stamp)} = ${now}`] : []
 
-/** Rows that are there take the staged values, as `connectors/sql` says it; undefined where no column can be updated. */
-export function updateSql(load: StagedLoad, tables: LoadTables): string | undefined {
-  const names = updatedColumns(load)
+/**
+ * Rows that are there take the staged values, as `connectors/sql` says it; undefined where no column can be updated. `changing`: only
+ * rows in which one of these changes; `without`: columns that keep what they have.
+ */
+export function updateSql(
+  load: StagedLoad,
+  tables: LoadTables,
+  { changing, without = [] }: { changing?: string[]; without?: string[] } = {},
+): string | undefined {
+  const names = updatedColumns(load).filter(name => !hasName(without, name))
   if (names.length === 0) return undefined
   const set = names.map(name => `t.${identifier(name)} = ${staged(name, tables)}`)
   const mark = markColumn(load)
   if (mark !== undefined) set.push(`t.${identifier(mark)} = NULL`)
   set.push(...stamp(load, tables))
-  const { from, where } = updated(load, tables)
+  const { from, where } = updatedRows(load, tables, changing)
   return `UPDATE ${from} SET ${set.join(', ')} WHERE ${where}`
 }
 
@@ -188,17 +208,18 @@ export const changingRows =
   (load: StagedLoad, tables: LoadTables): ChangingRows =>
   changed =>
   columns => {
-    const { from, where } = updated(load, tables)
-    return `SELECT ${targetColumns(columns)} FROM ${from} WHERE ${where} AND (${differing(changed, tables).join(' OR ')})`
+    const { from, where } = updatedRows(load, tables, changed)
+    return `SELECT ${targetColumns(columns)} FROM ${from} WHERE ${where}`
   }
 
-/** Which rows of the target take which staged values. */
-function updated(load: StagedLoad, tables: LoadTables): Rows {
+/** Which rows of the target take which staged values; `changing`: only those in which one of these changes. */
+export function updatedRows(load: StagedLoad, tables: LoadTables, changing?: string[]): Rows {
   const changed = differing(decidingColumns(load), tables)
   const mark = markColumn(load)
   if (mark !== undefined) changed.push(`t.${identifier(mark)} IS NOT NULL`)
   const conditions = [`(${changed.join(' OR ') || 'FALSE'})`]
   if (ageColumn(load) !== undefined) conditions.push(`NOT ${olderSql(load, tables)}`)
+  if (changing) conditions.push(`(${differing(changing, tables).join(' OR ')})`)
   return {
     from: `${tables.staging} AS s STRAIGHT_JOIN ${tables.target} AS t ON ${matchTarget(load.key, tables)}`,
     where: conditions.join(' AND '),

@@ -118,33 +118,22 @@ export async function unchecked<T>(
   }
 }
 
-/**
- * Does what no order of rows makes right one by one, and then checks what the server checks row by row: fails with
- * CONSTRAINT_VIOLATED, and names both tables and rows, where one refers to none.
- */
-export async function checkedLate<T>(
+/** Fails with CONSTRAINT_VIOLATED, and names both tables and rows, where a row refers to none by one of these keys. */
+export async function checkKeys(
   session: Session,
   name: string,
   keys: ForeignKey[],
   signal: AbortSignal,
-  act: () => Promise<T>,
-): Promise<T> {
-  return unchecked(
-    sql => ask(session, sql),
-    async () => {
-      const result = await act()
-      for (const key of keys) {
-        const found = await ask<{ value: string }>(
-          session,
-          `SELECT ${shown(key, 'c')} AS value FROM ${key.child.sql} AS c LEFT JOIN ${key.parent.sql} AS p ON ${joined(key, 'p')}
+): Promise<void> {
+  for (const key of keys) {
+    const found = await ask<{ value: string }>(
+      session,
+      `SELECT ${shown(key, 'c')} AS value FROM ${key.child.sql} AS c LEFT JOIN ${key.parent.sql} AS p ON ${joined(key, 'p')}
          WHERE ${orphan(key, 'p')} LIMIT ${SHOWN}`,
-          signal,
-        )
-        if (found.length > 0) throw violation(name, key, found)
-      }
-      return result
-    },
-  )
+      signal,
+    )
+    if (found.length > 0) throw violation(name, key, found)
+  }
 }
 
 /**

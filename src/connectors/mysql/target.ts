@@ -14,23 +14,21 @@ import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { keyedByTable } from '../sql/ownKey.ts'
-import { type Apply, applyInOrder } from '../sql/references.ts'
 import { checkIdentity } from '../sql/standing.ts'
-import { applyLoad } from './apply.ts'
-import { referrers } from './cascades.ts'
+import { applyLoads } from './applyLoads.ts'
 import { primaryKey } from './catalog.ts'
-import { type LoadTables, matchStaged } from './changes.ts'
+import type { LoadTables } from './changes.ts'
 import { clashOf, hasCode, isDuplicate } from './clash.ts'
 import { type Access, ask, type Session } from './connect.ts'
 import { fittingOf } from './fitting.ts'
-import { allForeignKeys, bound, checkedLate, foreignKeysOf, keysOf, orderOf } from './foreignKeys.ts'
+import { bound, foreignKeysOf } from './foreignKeys.ts'
 import { exactCollation } from './keyClash.ts'
 import { indexDefinitions, linkedColumns, referenceStatements } from './made.ts'
 import { fillMade, noteMade, refuseMade, settleMade } from './publish.ts'
 import { MysqlRowValidator } from './rowValidator.ts'
 import { placeColumns } from './scd2.ts'
 import { sendParts } from './sendParts.ts'
-import { noteStanding, standingOf, stillThere, tableIdentity } from './standing.ts'
+import { standingOf, stillThere, tableIdentity } from './standing.ts'
 import {
   dropAbandoned,
   dropOwn,
@@ -269,7 +267,7 @@ export class MysqlTarget implements Target {
     commit: LoadCommit,
     signal: AbortSignal,
   ): Promise<LoadCounts[] | undefined> {
-    const { loadId, job, run, runAt, syncPoints } = commit
+    const { loadId, job, run, syncPoints } = commit
     const loads: StagedLoad[] = []
     for (const load of commit.loads)
       loads.push(await keyedByTable(load, table => this.describe(table, signal)))
@@ -285,46 +283,21 @@ export class MysqlTarget implements Target {
     }
     const [time] = await ask(session, 'SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now', signal)
     const existing = new Set((await stagingTables(this.session)).map(({ table }) => table))
-    const every = await allForeignKeys(this.session, commit.tables)
-    const foreign = keysOf(loads, every)
-    const { references, late } = orderOf(loads, foreign)
-    const tablesOf = async (load: StagedLoad): Promise<LoadTables> => {
+    const tables = new Map<StagedLoad, LoadTables>()
+    for (const load of loads) {
+      // Whoever alters it waits from here on until the transaction has ended.
+      await ask(session, `SELECT 1 AS one FROM ${this.session.quoted(load.table)} LIMIT 1`, signal)
       const { staging, keys } = stagingNames(this.session, loadId, load)
-      return {
+      tables.set(load, {
         target: this.session.quoted(load.table),
         columns: load.columns,
         staging,
         keys: existing.has(keys) ? keys : undefined,
         table: stillThere(load, await this.checked(load), `${this.name}.${load.table}`),
         now: literal(time!.now!),
-      }
-    }
-    const isStaged = async (load: StagedLoad) => {
-      const tables = await tablesOf(load)
-      return `EXISTS (SELECT 1 FROM ${tables.staging} AS s WHERE ${matchStaged(load.key, tables)})`
-    }
-    const referringOf = referrers(session, this.name, { loads, keys: every }, isStaged, signal)
-    const apply: Apply = async (load, between) => {
-      const where = `${this.name}.${load.table}`
-      // Whoever alters it waits from here on until the transaction has ended.
-      await ask(session, `SELECT 1 AS one FROM ${this.session.quoted(load.table)} LIMIT 1`, signal)
-      const end = await applyLoad(session, load, await tablesOf(load), {
-        where,
-        runAt,
-        signal,
-        between,
-        // Nothing follows what is deleted unchecked.
-        ...(!late && { referring: referringOf(load) }),
       })
-      return async () => {
-        const count = await end()
-        const rows = await noteStanding(this.session, load, count, commit, sql => run_(sql, where))
-        return { ...count, rows }
-      }
     }
-    const counts = late
-      ? await checkedLate(session, this.name, foreign, signal, () => applyInOrder(loads, [], apply))
-      : await applyInOrder(loads, references, apply)
+    const counts = await applyLoads(this.session, session, commit, tables, signal)
     await run_(
       `UPDATE nightfreight_loads SET counts = ${literal(JSON.stringify(counts))} WHERE load_id = ${literal(loadId)}`,
     )

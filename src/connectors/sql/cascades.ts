@@ -7,7 +7,8 @@ import { type ChangingRows, changedLines } from './changedValues.ts'
 /** SQL of columns of the rows of a table that are about to be deleted. */
 export type GoneRows = (columns: string[]) => string
 
-export type Action = 'CASCADE' | 'SET NULL' | 'SET DEFAULT'
+/** What a server does by itself; `unknown`: it may, and we may not see what. */
+export type Action = 'CASCADE' | 'SET NULL' | 'SET DEFAULT' | 'unknown'
 
 /** A foreign key that refers to a table. */
 export interface ReferringKey {
@@ -101,7 +102,8 @@ export class Referring {
       )
     }
     const what = rows === undefined ? 'rows that we may not count' : counted(rows, 'row')
-    const change = onDelete === 'CASCADE' ? 'deleted' : `given other values in ${values}`
+    const other = `given other values in ${values}`
+    const change = onDelete === 'CASCADE' ? 'deleted' : onDelete === 'unknown' ? `deleted or ${other}` : other
     return [
       `${what} of ${name} that referred to its deleted rows ${rows === 1 ? 'was' : 'were'} ${change}, ${by}`,
     ]

@@ -3,6 +3,7 @@ import { updatedColumns } from '../../../engine/contracts/semantics.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import type { GoneRows, ReferringKey, ReferringSql } from './cascades.ts'
+import { hasName } from './names.ts'
 
 /** The rows of a table in which one of some columns is about to change. */
 export type ChangingRows = (changed: string[]) => GoneRows
@@ -22,7 +23,7 @@ export async function changedLines(
 ): Promise<string[]> {
   const lines: string[] = []
   for (const key of await sql.keysTo(table)) {
-    const changed = columns.filter(column => includes(key.to, column))
+    const changed = columns.filter(column => hasName(key.to, column))
     if (!key.onUpdate || changed.length === 0) continue
     const list = (names: string[]) => names.map(each => `t.${sql.quote(each)}`).join(', ')
     const refers = `(${list(key.columns)}) IN (${changing(changed)(key.to)})`
@@ -66,12 +67,8 @@ export async function givenSql(
 ): Promise<string> {
   if (load.key.length === 0) return load.whole ? 'TRUE' : 'FALSE'
   const updated = load.mode === 'scd2' ? [] : updatedColumns(load)
-  return columns.every(column => includes(updated, column)) ? staged() : 'FALSE'
+  return columns.every(column => hasName(updated, column)) ? staged() : 'FALSE'
 }
 
 const hint = ({ name, constraint, loaded }: ReferringKey) =>
   `Nothing was loaded. Drop ${constraint}, which changes rows of ${name} that the data set does not${loaded === 'elsewhere' ? '; or have both tables loaded in one commit: without batch_rows, and with on_error: fail' : ''}.`
-
-/** Servers differ in whether letters of another case are another name. */
-const includes = (names: string[], name: string) =>
-  names.some(each => each.toLowerCase() === name.toLowerCase())

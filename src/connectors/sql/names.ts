@@ -3,3 +3,7 @@ export function nameParts(table: string): string[] {
   const parts = table.match(/"(?:[^"]|"")*"|[^".]+/g) ?? [table]
   return parts.map(part => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part))
 }
+
+/** Whether a name is among others; letters of another case are taken for the same, as some servers do. */
+export const hasName = (names: string[], name: string) =>
+  names.some(each => each.toLowerCase() === name.toLowerCase())
