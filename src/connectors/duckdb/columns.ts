@@ -41,12 +41,12 @@ export function expressions(load: PlannedLoad, columns: Column[], folds: boolean
   }
 }
 
-/** Whether DuckDB's own assignment holds every value exactly, or raises where one does not fit: it rounds silently. */
+/** Whether DuckDB's own assignment holds every value exactly, or raises where one does not fit, or {@link exactSql} tells: it rounds silently. */
 export function fits(column: Needed, native: string): boolean {
   const { type } = column
   if (sameType(native, madeType(column))) return true
   const into = typeFromName(native)
-  // A type that none of ours is (UUID, ENUM, INTEGER[] …) is parsed from text, and raises.
+  // A type that none of ours is (UUID, ENUM, INTEGER[] …) is parsed from text, and raises or rounds.
   if (!into) return type.kind === 'text' || stagedType(native) === typeName(type)
   if (into.kind === 'text' || typeName(into) === typeName(type) || widens(type, into)) return true
   const scale = type.kind === 'decimal' ? type.scale : type.kind === 'int' ? 0 : Infinity

@@ -10,10 +10,11 @@ import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
-import { columnNamed } from '../../../engine/types/logical.ts'
+import { type Column, columnNamed } from '../../../engine/types/logical.ts'
 import { judgedUniques, uniqueClashes } from '../sql/uniques.ts'
 import type { TargetTable } from './catalog.ts'
 import { expressions, ofTable, qualified, split } from './columns.ts'
+import { exactSql } from './exact.ts'
 import { fittingOf } from './fitting.ts'
 
 /** Where the rows that are judged are, in the session that loads them. */
@@ -107,19 +108,44 @@ export async function findReject(
   }
 }
 
+/** Fails with DATA_INVALID, naming the first, where rows have values that their table would round; `rows`: as {@link findReject} has them. */
+export async function refuseInexact(
+  duck: Duck,
+  load: { load: PlannedLoad; table: TargetTable },
+  rows: string,
+  beside: string[],
+  where: string,
+): Promise<void> {
+  const inexact = load.load.columns.flatMap(column => inexactSql(column, load.table) ?? [])
+  if (inexact.length === 0) return
+  const found = await duck.rows(`SELECT 1 AS one FROM ${rows} AS s WHERE ${inexact.join(' OR ')} LIMIT 1`)
+  const error = found.length > 0 && (await findReject(duck, load, rows, beside, where))
+  if (error) throw error
+}
+
+/** Condition on a staged row `s`: a column rounds its value; undefined where it rounds none. */
+function inexactSql(column: Column, { columns }: TargetTable): string | undefined {
+  const there = columnNamed(columns, column.name)
+  const exact = there && exactSql(column, there.native, `s.${quoteName(column.name)}`)
+  return exact && `NOT coalesce(${exact}, true)`
+}
+
 /** Conditions on staged rows `s` that the table refuses, and SQL of why. */
 async function refusals(duck: Duck, load: PlannedLoad, table: TargetTable, beside: string[]) {
   const { cast } = expressions(load, table.columns, table.folds)
   const typed = (name: string, alias: string) => cast(name, `${alias}.${quoteName(name)}`)
   const found: { condition: string; reason: string }[] = []
-  for (const { name } of load.columns) {
+  for (const column of load.columns) {
+    const { name } = column
     const { native } = columnNamed(table.columns, name)!
     const own = `s.${quoteName(name)}`
     const value = typed(name, 's')
+    // Of a nested value, TRY_CAST would give the parts that it holds.
+    const held = /[[(]/.test(native) ? `TRY(${value})` : `TRY_CAST(${own} AS ${native})`
+    const inexact = inexactSql(column, table)
     if (value === `CAST(${own} AS ${native})`)
       found.push({
-        // Of a nested value, TRY_CAST would give the parts that it holds.
-        condition: `${own} IS NOT NULL AND ${/[[(]/.test(native) ? `TRY(${value})` : `TRY_CAST(${own} AS ${native})`} IS NULL`,
+        condition: `${own} IS NOT NULL AND (${held} IS NULL${inexact ? ` OR ${inexact}` : ''})`,
         reason: `${quote(`${name}: `)} || ${shown(own)} || ${quote(` does not fit ${native}`)}`,
       })
   }

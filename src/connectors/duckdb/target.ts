@@ -25,7 +25,7 @@ import { keyedByTable } from '../sql/ownKey.ts'
 import { type TargetTable, targetTable } from './catalog.ts'
 import { expressions, madeType, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
-import { DuckdbRowValidator, findReject } from './rowValidator.ts'
+import { DuckdbRowValidator, findReject, refuseInexact } from './rowValidator.ts'
 import { duckdbVerifier } from './verifier.ts'
 
 const DIALECT = standard(quoteName, typeName)
@@ -145,7 +145,7 @@ export class DuckdbTarget implements Target {
     try {
       const counts: LoadCounts[] = []
       for (const load of loads) {
-        const done = await this.apply(duck, loadId, load, runAt)
+        const done = await this.apply(duck, load, { loadId, runAt, loads })
         const [left] = await duck.rows(`SELECT count(*) AS n FROM ${qualified(load.table)}`)
         const rows = Number(left!.n)
         counts.push({ ...done, rows })
@@ -220,7 +220,11 @@ export class DuckdbTarget implements Target {
     this.known.clear()
   }
 
-  private async apply(duck: Duck, loadId: string, planned: StagedLoad, runAt: Date): Promise<LoadCounts> {
+  private async apply(
+    duck: Duck,
+    planned: StagedLoad,
+    { loadId, runAt, loads }: Pick<LoadCommit, 'loadId' | 'runAt' | 'loads'>,
+  ): Promise<LoadCounts> {
     const load = await keyedByTable(planned, table => this.describe(table))
     const [schema] = split(load.table)
     const target = qualified(load.table)
@@ -241,7 +245,10 @@ export class DuckdbTarget implements Target {
     const numbers = async (sql: string) => Object.values((await duck.rows(sql))[0]!).map(Number)
     // A statement that changes rows answers with their number.
     const executor = { change: async (sql: string) => (await numbers(sql))[0]!, count: numbers }
-    const tables = this.tables(loadId, load, (await this.table(load.table))!)
+    const table = (await this.table(load.table))!
+    const tables = this.tables(loadId, load, table)
+    const beside = loads.map(other => other.table)
+    if (existing) await refuseInexact(duck, { load, table }, tables.staging, beside, tables.where)
     const end = await applyLoad(load, runAt, tables, executor, !existing)
     const counts = await end()
     if (existing) return counts

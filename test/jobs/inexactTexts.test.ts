@@ -1,0 +1,80 @@
+/** Texts that a column's type would round, or cut: they do not fit, as a number that is too great does not. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
+import { smallJob } from './small.ts'
+
+/** By type: a text that it holds exactly, and those that it does not. */
+const DUCKDB: [type: string, exact: string, ...inexact: string[]][] = [
+  ['HUGEINT', '-15.0', '1.6', '12345678901234567890.4', '15e-1'],
+  ['UHUGEINT', '1e3', '0.2'],
+  ['BIGNUM', '340282366920938463463374607431768211456', '1.6'],
+  ['TIMESTAMP_S', '2020-01-01 00:00:00.000', '2020-01-01 00:00:00.9', '2020-01-01 00:00:00+02'],
+  ['TIMESTAMP_MS', '2020-01-01 00:00:00.123000', '2020-01-01 00:00:00.1234'],
+  ['TIMESTAMP_NS', '2020-01-01T00:00:00.123456789', '2020-01-01 00:00:00.1234567891'],
+  ['TIME WITH TIME ZONE', '10:00:00.123456+01', '10:00:00.1234567+01'],
+  ['INTERVAL', '1 day 10:00:00.123456', '00:00:00.1234567', '1.0000001 seconds'],
+  ['INTEGER[]', '[1, NULL, 2.0]', '[1, 1.6]'],
+  ['INTEGER[2]', '[1, 2]', '[1, 2.5]'],
+  ['DECIMAL(5,1)[]', '[1.20, -3]', '[1.25]'],
+  ['DATE[]', '[2020-01-01, 2020-01-02 00:00:00]', '[2020-01-01 10:00:00]'],
+  ['TIME[]', '[10:00:00.5]', '[10:00:00.1234567]', '[2020-01-01 10:00:00]'],
+  ['TIMESTAMP[]', '[2020-01-01 10:00:00.5]', '[2020-01-01 10:00:00.1234567]'],
+  ['FLOAT[]', '[0.1, -1e30, nan]', '[0.12345678901]'],
+  ['DOUBLE[]', '[0.1, 0.30000000000000004]', '[0.1234567890123456789]'],
+  ['BOOLEAN[]', '[yes, no]'],
+  ['STRUCT(a INTEGER, "b c" VARCHAR[])[]', `[{a: 1, "b c": [x, y]}]`, `[{a: 1.6, "b c": []}]`],
+  ['MAP(INTEGER, DECIMAL(3,1))', '{1=1.50, 2=2}', '{1=1.55}', '{1.5=1.5}'],
+]
+
+async function texts(t: TestContext, onBadRow: string) {
+  const folder = mkdtempSync(join(tmpdir(), 'nightfreight-texts-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'w.duckdb')
+  const query = async (sql: string) => {
+    const duck = await Duck.open({ path })
+    try {
+      return await duck.rows(sql)
+    } finally {
+      duck.close()
+    }
+  }
+  await query(
+    `CREATE TABLE t (id BIGINT PRIMARY KEY, ${DUCKDB.map(([type], at) => `c${at} ${type}`).join(', ')}, moment TIMESTAMP_S)`,
+  )
+  const inexact = DUCKDB.flatMap(([, , ...wrong], at) => wrong.map(text => ({ [`c${at}`]: text })))
+  // A timestamp as such is rounded, too.
+  inexact.push({ moment: '2020-01-01 00:00:00.9' })
+  const exact = Object.fromEntries(DUCKDB.map(([, text], at) => [`c${at}`, text]))
+  const rows = (...all: Record<string, string>[]) =>
+    all.map((row, id) => `${JSON.stringify({ id, ...row })}\n`).join('')
+  const job = await smallJob(t, 'texts', {
+    'job.yaml': `connections: { s: "file:in", w: "duckdb://${path}" }
+extract: { t: { from: s, files: t.jsonl, take: all, key: id, schema: { id: BIGINT, ${DUCKDB.map((_, at) => `c${at}: VARCHAR`).join(', ')}, moment: TIMESTAMP } } }
+load: { t: { to: w, from: t, key: id, on_bad_row: ${onBadRow} } }
+quality: { max_error_rate: 1 }
+resources: { memory: 300MB, threads: 1 }
+`,
+    'in/t.jsonl': rows(exact, ...inexact),
+  })
+  return { job, query, inexact }
+}
+
+test('duckdb: a text that a type would round goes to the quarantine; one that it holds is loaded', async t => {
+  const { job, query, inexact } = await texts(t, 'quarantine')
+  const { error, outcome } = await job.run()
+  assert.equal(error, undefined)
+  assert.deepEqual(await query('SELECT id::INTEGER AS id FROM t'), [{ id: 0 }])
+  assert.equal(outcome.accounts.loads[0]!.rejected, inexact.length)
+})
+
+test('duckdb: a text that a type would round keeps a load from going, which names it', async t => {
+  const { job, query } = await texts(t, 'fail')
+  const { error } = await job.run()
+  assert.equal((error as { code?: string } | undefined)?.code, 'DATA_INVALID', String(error))
+  assert.match(String(error), /w\.t: c0: '1\.6' does not fit HUGEINT \(id '1'\); 3 rows are refused so/)
+  assert.deepEqual(await query('SELECT id FROM t'), [])
+})
