@@ -3,6 +3,7 @@ import type {
   FollowedTable,
   LogPosition,
   LogStatus,
+  Read,
   Snapshot,
 } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
@@ -14,7 +15,7 @@ import { literal } from './types.ts'
 import { watchBinlog } from './watch.ts'
 
 type Locate = (view: Session, locked: boolean) => Promise<void>
-type OpenView = (lanes: number, signal: AbortSignal, locate: Locate) => Promise<Snapshot>
+type OpenView = (lanes: number, signal: AbortSignal, reads: Read[], locate: Locate) => Promise<Snapshot>
 
 /** The binary log of MySQL and MariaDB. The server keeps it for everybody, for as long as its settings say. */
 export class MysqlChangeLog implements ChangeLog {
@@ -53,9 +54,10 @@ export class MysqlChangeLog implements ChangeLog {
     _reader: string,
     lanes: number,
     signal: AbortSignal,
+    reads: Read[],
   ): Promise<Snapshot & { position: LogPosition }> {
     let position = ''
-    const snapshot = await this.openView(lanes, signal, async (view, locked) => {
+    const snapshot = await this.openView(lanes, signal, reads, async (view, locked) => {
       const mariadb = await isMariadb(view)
       if (!locked && !mariadb)
         throw new EngineError(

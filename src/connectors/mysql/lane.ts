@@ -26,6 +26,18 @@ export interface RangePayload {
   bounds?: Bounds
 }
 
+/** What a lane needs to join: where to connect, and statements that lock what is read. */
+export interface LanePayload {
+  access: Access
+  locks: string[]
+}
+
+/**
+ * While we wait for the read lock, everyone who writes waits behind us: better few lanes than a stall. And who alters a table waits
+ * for the view, and a lane that comes later behind him: the two would wait for each other.
+ */
+export const LOCK_WAIT_SECONDS = 10
+
 /** A range of a key as the engine sees it. */
 export function keyedRange(read: Read, key: Key, bounds: Bounds, rows: number): Range {
   const { table } = read.options as { table: string }
@@ -39,9 +51,13 @@ export function keyedRange(read: Read, key: Key, bounds: Bounds, rows: number): 
 
 /** Joins the snapshot: called while the source's read lock, if it needs one, is held. */
 export async function openLane(payload: unknown, signal?: AbortSignal): Promise<Lane> {
-  const session = await connect(payload as Access, signal)
+  const { access, locks } = payload as LanePayload
+  const session = await connect(access, signal)
   try {
+    await ask(session, `SET SESSION lock_wait_timeout = ${LOCK_WAIT_SECONDS}`, signal)
     await startSnapshot(session, signal)
+    for (const lock of locks) await ask(session, lock, signal)
+    await ask(session, 'SET SESSION lock_wait_timeout = DEFAULT', signal)
   } catch (error) {
     session.connection.destroy()
     throw error

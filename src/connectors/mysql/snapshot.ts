@@ -2,14 +2,20 @@ import type { Range, Read, Snapshot } from '../../../engine/contracts/source.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import type { Selection } from '../wire/selection.ts'
 import { type Access, ask, connect, disconnect, interruptOn, type Session } from './connect.ts'
+import { type Locks, locksOf } from './hold.ts'
 import { usableKey } from './keys.ts'
-import { keyedRange, type RangePayload, sinceSql, startSnapshot } from './lane.ts'
+import {
+  keyedRange,
+  type LanePayload,
+  LOCK_WAIT_SECONDS,
+  type RangePayload,
+  sinceSql,
+  startSnapshot,
+} from './lane.ts'
 import { splitRange } from './split.ts'
 import { tableName } from './types.ts'
 
 const LANE_MODULE = new URL(`./lane${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url).href
-/** While we wait for the lock, everyone who writes waits behind us: better few lanes than a stall. */
-const LOCK_WAIT_SECONDS = 10
 
 /**
  * Opens one view of the server. Several lanes share it by starting their transactions while a global read lock
@@ -18,8 +24,9 @@ const LOCK_WAIT_SECONDS = 10
 export async function openSnapshot(
   access: Access,
   lanes: number,
-  unversioned: string[],
   signal: AbortSignal,
+  reads: Read[],
+  unversioned: string[],
   /** Asks where the log is, of a session whose view is open; `locked`: nobody commits meanwhile. */
   locate?: (view: Session, locked: boolean) => Promise<void>,
 ): Promise<Snapshot> {
@@ -28,7 +35,9 @@ export async function openSnapshot(
     notes.push(`no snapshot of ${unversioned.join(', ')}: the storage engine has no transactions`)
   const view = await connect(access, signal)
   let locked = false
+  let locks: Locks
   try {
+    locks = await locksOf(view, reads, signal)
     if (lanes > 1 || locate) {
       const refusal = await lockReads(view, signal)
       if (refusal && lanes > 1) notes.push(`one lane instead of ${lanes}: ${refusal}`)
@@ -36,6 +45,8 @@ export async function openSnapshot(
       await ask(view, 'SET SESSION lock_wait_timeout = DEFAULT', signal)
     }
     await startSnapshot(view, signal)
+    // Without the read lock, the only lane takes its snapshot after these.
+    for (const lock of locks.statements) await ask(view, lock, signal)
     await locate?.(view, locked)
   } catch (error) {
     view.connection.destroy()
@@ -44,7 +55,7 @@ export async function openSnapshot(
   const release = interruptOn(signal, view)
   const snapshot: Snapshot = {
     lanes: locked ? lanes : 1,
-    lane: { module: LANE_MODULE, payload: access },
+    lane: { module: LANE_MODULE, payload: { access, locks: locks.statements } satisfies LanePayload },
     // Once the lock is released, a new transaction would see a later state.
     rejoinable: false,
     async joined() {
@@ -52,7 +63,11 @@ export async function openSnapshot(
       if (locked) await ask(view, 'UNLOCK TABLES')
       locked = false
     },
-    ranges: read => rangesOf(view, read),
+    async ranges(read) {
+      const refusal = locks.refused.get(read.options)
+      if (refusal) throw refusal
+      return rangesOf(view, read)
+    },
     split: (read, range) => splitRange(view, read, range),
     // Each lane holds the view by itself, and no lane joins later.
     check: async () => {},

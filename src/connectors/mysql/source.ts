@@ -2,6 +2,7 @@ import { distance } from 'fastest-levenshtein'
 import type {
   ExtractSpec,
   ListedTable,
+  Read,
   Snapshot,
   Source,
   TableSchema,
@@ -33,8 +34,8 @@ export class MysqlSource implements Source {
 
   constructor(access: Access) {
     this.access = access
-    this.changeLog = new MysqlChangeLog(access, (lanes, signal, locate) =>
-      openSnapshot(access, lanes, [...this.unversioned], signal, locate),
+    this.changeLog = new MysqlChangeLog(access, (lanes, signal, reads, locate) =>
+      openSnapshot(access, lanes, signal, reads, [...this.unversioned], locate),
     )
   }
 
@@ -89,8 +90,8 @@ export class MysqlSource implements Source {
     }))
   }
 
-  open(lanes: number, signal: AbortSignal): Promise<Snapshot> {
-    return openSnapshot(this.access, lanes, [...this.unversioned], signal)
+  open(lanes: number, signal: AbortSignal, reads: Read[]): Promise<Snapshot> {
+    return openSnapshot(this.access, lanes, signal, reads, [...this.unversioned])
   }
 
   async close(): Promise<void> {}
