@@ -17,6 +17,7 @@ import {
   type Fitting,
   holdingBoth,
   type Obstacle,
+  ordersAsText,
   relaxesColumn,
   relaxesUnloaded,
   widenedType,
@@ -59,6 +60,9 @@ export function fittingOf(load: PlannedLoad, target: TargetTable): Fitting {
         `Cast ${name} in ${load.from}${both ? `, or ${alter(name, `TYPE ${typeName(both)}`)}` : '.'}`,
       )
     }
+    const isText = typeFromName(column.native)?.kind === 'text'
+    const disordered = own && !type && ordersAsText(load, own, { native: column.native, isText })
+    if (disordered) refuse(disordered, alter(name, `TYPE ${madeType(brought)}`))
     if (own && !column.nullable && relaxesColumn(load, own)) relaxed.add(column.name)
   }
   for (const { name, required } of columns) {

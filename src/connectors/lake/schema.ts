@@ -15,6 +15,7 @@ import {
   evolvedType,
   type Fitting,
   type Obstacle,
+  ordersAsText,
   widenedType,
 } from '../sql/obstacles.ts'
 import { columnsOf, type Manifest } from './log.ts'
@@ -69,6 +70,9 @@ export function fittingOf(load: PlannedLoad, manifest: Manifest | undefined): La
         `.${there.name}: ${typeName(type)} does not fit ${typeName(there.type)} exactly`,
         `Cast ${name} in ${load.from}, or write the table anew with mode replace.`,
       )
+    const held = { native: typeName(there.type), isText: there.type.kind === 'text' }
+    const disordered = !now && ordersAsText(load, { name, type }, held)
+    if (disordered) refuse(disordered, 'Write the table anew once, with mode replace and schema: evolve.')
     if (now === 'refused' || !now) continue
     change(`ALTER COLUMN ${quoteName(there.name)} TYPE ${typeName(now)}`)
     if (!replaces) Object.assign(there, { type: now, native: typeName(now) })

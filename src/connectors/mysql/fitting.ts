@@ -8,6 +8,7 @@ import {
   formerType,
   holdingBoth,
   type Obstacle,
+  ordersAsText,
   relaxesColumn,
   relaxesUnloaded,
   widenedType,
@@ -17,6 +18,7 @@ import {
   columnTypes,
   fits,
   isOwn,
+  isText,
   ownColumns,
   ownType,
   type TargetColumn,
@@ -78,6 +80,9 @@ export function fittingOf(load: PlannedLoad, table: TargetTable, written: string
         `Cast ${name} in ${load.from}${held ? `, or ${modify(column, held)}` : '.'}`,
       )
     }
+    const disordered =
+      !retyped && ordersAsText(load, brought, { native: column.column_type, isText: isText(column) })
+    if (disordered) refuse(disordered, modify(column, types.get(name)))
   }
   const { validFrom, validTo, current } = load.scd2
   for (const name of load.mode === 'scd2' ? [validFrom, validTo, current] : []) {

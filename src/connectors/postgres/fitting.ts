@@ -8,6 +8,7 @@ import {
   formerType,
   holdingBoth,
   type Obstacle,
+  ordersAsText,
   relaxesColumn,
   relaxesUnloaded,
   widenedType,
@@ -75,6 +76,12 @@ export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
         `.${name}: ${typeName(brought.type)} does not fit ${column.domain ?? column.native} exactly`,
         both ? byHand(load, column, stagingType(both)) : `Cast ${name} in ${load.from}.`,
       )
+    }
+    const disordered =
+      !type && ordersAsText(load, brought, { native: column.native, isText: column.category === 'S' })
+    if (disordered) {
+      const number = madeType(brought)
+      refuse(disordered, alter(name, `TYPE ${number} USING ${quoteIdent(name)}::${number}`))
     }
     if (relaxed) statements.push(alter(name, 'DROP NOT NULL'))
   }

@@ -1,5 +1,6 @@
 import type { PlannedLoad, SchemaPolicy } from '../../../engine/contracts/load.ts'
 import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
+import { ageColumn } from '../../../engine/contracts/semantics.ts'
 import type { TableChanges } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { type Column, columnNamed, type LogicalType } from '../../../engine/types/logical.ts'
@@ -75,8 +76,23 @@ export const evolvedType = (
   { name, type }: Pick<Column, 'name' | 'type'>,
   there: LogicalType,
 ): LogicalType | undefined =>
-  // Rows are found by their keys.
-  load.schema === 'evolve' && !load.key.includes(name) ? holdingBoth(there, type) : undefined
+  // Rows are found by their keys, and ordered by their age.
+  load.schema !== 'evolve' || load.key.includes(name)
+    ? undefined
+    : name === ageColumn(load)
+      ? common(there, type)
+      : holdingBoth(there, type)
+
+/** What is said of a column that tells by numbers which row is newer, where its table has them as texts; undefined where it has not. */
+export function ordersAsText(
+  load: PlannedLoad,
+  { name, type }: Pick<Column, 'name' | 'type'>,
+  there: { native: string; isText: boolean },
+): string | undefined {
+  const isNumber = ['int', 'float', 'decimal'].includes(type.kind)
+  if (!isNumber || !there.isText || name !== ageColumn(load)) return undefined
+  return `.${name}: is ${there.native}, by which newer: ${name} would take 10 to be older than 9`
+}
 
 /** Whether a load lets a column of its table be NULL that could not be: where it comes from that has changed. */
 export const relaxesColumn = (load: PlannedLoad, { name, nullable }: Column): boolean =>
