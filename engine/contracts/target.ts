@@ -63,8 +63,8 @@ export interface Target {
   tableChanges(load: PlannedLoad, signal: AbortSignal): Promise<TableChanges>
   /** Why no table, or no column, can have a name: `it has 70 bytes, and Postgres takes 63`. Absent where all can. */
   refusesName?(name: string, of: 'table' | 'column'): string | undefined
-  /** Whether names of tables that differ in their letters' case are one; known once it is probed. */
-  readonly foldsNames?: boolean
+  /** What a table is told from others by: names of one table give the same; known once it is probed. Absent where each name is a table of its own. */
+  tableId?(table: string): string
   /** The sync points of a job's last commit here. */
   syncPoints(job: string, signal: AbortSignal): Promise<SyncPoint[]>
   /** The result of an earlier commit under this load id; undefined where there was none. */

@@ -2,7 +2,7 @@ import { REJECTED } from '../batch/builder.ts'
 import { EngineError } from '../errors.ts'
 import type { RunContext } from '../runtime/context.ts'
 import type { FlowSpec } from '../runtime/spec.ts'
-import { bindJob, caseTwins } from '../sql/bind.ts'
+import { bindJob } from '../sql/bind.ts'
 import type { Described } from '../sql/checkColumns.ts'
 import { quoteName } from '../sql/duckdb.ts'
 import { type Fault, faultText, refuse } from '../sql/faults.ts'
@@ -42,11 +42,17 @@ function nameFaults(
   tables: ReadonlyMap<string, Described[]>,
 ): Fault[] {
   const twins = [...Map.groupBy(loads, ({ to }) => to)].flatMap(([to, all]): Fault[] => {
-    const [one, other] = (targets.get(to)?.foldsNames && caseTwins(all.map(({ table }) => table))) || []
-    if (one === undefined) return []
-    const at = { file: 'job.yaml', ...places?.[`load.${other}`] }
-    const message = `load.${other}: is the same table as ${one} for ${to}, which does not tell letters' cases apart`
-    return [{ ...at, message, hint: 'Load it under another name.' }]
+    const target = targets.get(to)
+    const groups = Map.groupBy(all, ({ table }) => target?.tableId?.(table) ?? table)
+    return [...groups.values()].flatMap(([{ table: one }, second]) => {
+      if (!second) return []
+      const other = second.table
+      const at = { file: 'job.yaml', ...places?.[`load.${other}`] }
+      const why =
+        one.toLowerCase() === other.toLowerCase() ? `, which does not tell letters' cases apart` : ''
+      const message = `load.${other}: is the same table as ${one} for ${to}${why}`
+      return [{ ...at, message, hint: 'Load it under another name.' }]
+    })
   })
   const named = loads.flatMap(({ table, to, from }) => {
     const target = targets.get(to)

@@ -47,7 +47,6 @@ const STATE = `
 export class DuckdbTarget implements Target {
   readonly verifier: Verifier
   readonly rowValidator: DuckdbRowValidator
-  readonly foldsNames = true
   private readonly path: string
   private readonly name: string
   private session: Promise<Duck> | undefined
@@ -69,6 +68,10 @@ export class DuckdbTarget implements Target {
       describe: table => this.describe(table),
       tables: async (loadId, load) => this.tables(loadId, load, (await this.table(load.table))!),
     })
+  }
+
+  tableId(table: string): string {
+    return JSON.stringify(split(table)).toLowerCase()
   }
 
   async probe(): Promise<void> {

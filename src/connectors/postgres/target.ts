@@ -16,6 +16,7 @@ import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import type { LoadTables } from '../sql/dialect.ts'
+import { nameParts } from '../sql/names.ts'
 import { changesOf, checkChanges } from '../sql/obstacles.ts'
 import { keyedByTable } from '../sql/ownKey.ts'
 import { applyInOrder } from '../sql/references.ts'
@@ -64,6 +65,8 @@ export class PostgresTarget implements Target {
   readonly rowValidator: PostgresRowValidator
   private readonly session: TargetSession
   private readonly name: string
+  /** Where tables are that are named without one. */
+  private schema: string | null = null
   /** By staging table that can become its load's table: what was staged there. */
   private readonly adoptable = new Map<string, StageRequest>()
   /** Staging tables that were not made: their loads change no row. */
@@ -83,7 +86,13 @@ export class PostgresTarget implements Target {
   }
 
   async probe(signal: AbortSignal): Promise<void> {
-    await this.session.query('SELECT 1', [], signal)
+    const { rows } = await this.session.query('SELECT current_schema() AS own', [], signal)
+    this.schema = rows[0]!.own
+  }
+
+  tableId(table: string): string {
+    const path = nameParts(table)
+    return JSON.stringify(path.length === 1 ? [this.schema, ...path] : path)
   }
 
   async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
