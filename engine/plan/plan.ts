@@ -362,15 +362,6 @@ export function planLoad(spec: LoadSpec, columns: Column[]): PlannedLoad {
           hint: `Write to_json(${quoteName(column.name)})::VARCHAR AS ${quoteName(column.name)} in ${spec.from}.`,
         },
       )
-    // Of a UUID the text has the order of the values.
-    if (name === newer && column.notation && column.duck !== 'UUID')
-      throw new EngineError(
-        'TYPE_UNSUPPORTED',
-        `load.${spec.table}: column ${column.name} of ${spec.from} has type ${column.origin?.type ?? seenType(column)}, whose text orders no rows`,
-        {
-          hint: `Load a model that gives it a type with an order: SELECT * REPLACE (CAST(${quoteName(column.name)} AS DECIMAL(38, 6)) AS ${quoteName(column.name)}) FROM ${spec.from}; or leave newer out.`,
-        },
-      )
   }
   const planned: PlannedLoad = {
     ...spec,

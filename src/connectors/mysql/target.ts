@@ -38,10 +38,11 @@ import {
   stagingTables,
   targetTable,
 } from './state.ts'
+import { tableIds } from './tableIds.ts'
 import { withTableLocks } from './tableLocks.ts'
 import { change, createOwnTable, createTable, MAX_COLUMNS, TargetSession } from './targetSession.ts'
 import { columnTypes, ownColumns, type TargetTable, uniqueColumns, valueRule } from './targetTypes.ts'
-import { identifier, literal, logicalColumn, refusedName, splitTable } from './types.ts'
+import { identifier, literal, logicalColumn, refusedName } from './types.ts'
 import { MysqlVerifier } from './verifier.ts'
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
@@ -56,11 +57,9 @@ export class MysqlTarget implements Target {
   readonly verifier: MysqlVerifier
   readonly rowValidator: MysqlRowValidator
   readonly refusesName = refusedName
+  tableId: ((table: string) => string) | undefined
   private readonly session: TargetSession
   private readonly name: string
-  /** Where tables are that are named without one, and whether names that differ in their letters' case are one. */
-  private database: string | null = null
-  private foldsNames = false
   private settled: Promise<void> | undefined
   /** By tables that this session has altered: what they are since. */
   private readonly altered = new Map<string, string>()
@@ -77,18 +76,7 @@ export class MysqlTarget implements Target {
   }
 
   async probe(signal: AbortSignal): Promise<void> {
-    const [found] = await this.session.rows(
-      'SELECT DATABASE() AS base, @@lower_case_table_names <> 0 AS folds',
-      signal,
-    )
-    this.database = found!.base!
-    this.foldsNames = Number(found!.folds) === 1
-  }
-
-  tableId(table: string): string {
-    const path = splitTable(table)
-    const id = JSON.stringify(path.length === 1 ? [this.database, ...path] : path)
-    return this.foldsNames ? id.toLowerCase() : id
+    this.tableId = await tableIds(this.session, signal)
   }
 
   async describe(table: string, signal: AbortSignal): Promise<TableSchema | undefined> {
