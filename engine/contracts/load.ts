@@ -144,6 +144,8 @@ export interface StagedLoad extends PlannedLoad {
    * `deletes` say, within `guard.maxDeleteShare`), unless its key was staged as one to keep.
    */
   whole: boolean
+  /** More of its rows come in later commits. */
+  more?: true
   /**
    * Identity of the table that the change set was worked out against: the commit fails with TARGET_CHANGED where it is
    * another one by now. Absent where `whole`.
@@ -166,7 +168,7 @@ export interface LoadCounts {
   older: number
   /** The commit made the table. */
   created?: boolean
-  /** What else the server changes by foreign keys where rows are deleted, a line for each: for people. */
+  /** What else goes or changes beside what the load says: by foreign keys, with partitions; a line for each: for people. */
   cascades?: string[]
 }
 

@@ -49,11 +49,15 @@ function batchesOf(change: Changes): CommitBatch[] {
   const batches = [...first, ...upserts.map(part => share([part], [], false))]
   const few = load.batchRows === undefined || upserts.length + (whole ? 0 : keys.length) <= 1
   const shares = few ? [share(upserts, keys, whole)] : batches
-  return shares.map((one, index) => ({
-    ...one,
-    change,
-    only: shares.length === 1,
-    ...(index === 0 && { total: rowsIn(upserts) }),
-    ends: index === shares.length - 1,
-  }))
+  return shares.map((one, index) => {
+    const ends = index === shares.length - 1
+    return {
+      ...one,
+      load: { ...one.load, ...(!ends && { more: true }) },
+      change,
+      only: shares.length === 1,
+      ...(index === 0 && { total: rowsIn(upserts) }),
+      ends,
+    }
+  })
 }

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
-import type { StagedLoad } from '../../../engine/contracts/load.ts'
+import type { LoadCommit, LoadCounts, StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { type LoadTables, staged } from '../sql/dialect.ts'
 import { nameParts } from '../sql/names.ts'
-import { quoteIdent, quoteLiteral } from './connect.ts'
+import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
 import { columnCalled } from './merge.ts'
-import type { TextRow } from './session.ts'
+import type { TargetSession, TextRow } from './session.ts'
+import { noteDropped } from './standing.ts'
 
 /** New partitions of one load at most: more are a wrong column, not data. */
 const MAX_PARTITIONS = 1000
@@ -62,15 +63,48 @@ export async function ensurePartitions(load: StagedLoad, tables: LoadTables, que
   }
 }
 
-/** Drops partitions that end more than `keep` periods before the run's own; only where the load says so. */
+/**
+ * Drops partitions that end more than `keep` periods before the run's own, where a load says so and this is its last commit, and
+ * tells it with the counts. To be called once what was loaded has been verified, which would miss their rows.
+ */
 export async function dropOldPartitions(
+  session: TargetSession,
+  { loads, runAt }: Pick<LoadCommit, 'loads' | 'runAt'>,
+  counts: LoadCounts[],
+  signal: AbortSignal,
+): Promise<LoadCounts[]> {
+  const left = [...counts]
+  for (const load of loads) {
+    const { keep } = load.partitions ?? {}
+    if (keep === undefined || load.more) continue
+    const where = `${session.access.name}.${load.table}`
+    const query: Query = sql => session.query(sql, [], signal, where)
+    const tables = { target: quoteTable(load.table), where }
+    const parts = await oldPartitions(load, runAt, tables, query)
+    if (parts.length === 0) continue
+    const { rows } = await query(
+      `SELECT ${parts.map(part => `(SELECT count(*) FROM ${part})`).join(' + ')} AS n`,
+    )
+    await query(`DROP TABLE ${parts.join(', ')}`)
+    const gone = Number(rows[0]!.n)
+    await noteDropped(session, load, gone)
+    const at = left.findIndex(({ table }) => table === load.table)
+    const { cascades = [], rows: held, ...count } = left[at]!
+    const was = gone === 1 ? 'was' : 'were'
+    const line = `${counted(gone, 'row')} ${was} dropped with partitions older than keep: ${keep}: ${parts.join(', ')}`
+    left[at] = { ...count, rows: held! - gone, cascades: [...cascades, line] }
+  }
+  return left
+}
+
+async function oldPartitions(
   load: StagedLoad,
   runAt: Date,
-  tables: LoadTables,
+  tables: Pick<LoadTables, 'target' | 'where'>,
   query: Query,
-): Promise<void> {
-  const { every, keep } = load.partitions ?? {}
-  if (keep === undefined || (await partitioning(load, tables, query))?.strategy !== 'range') return
+): Promise<string[]> {
+  const { every, keep } = load.partitions!
+  if ((await partitioning(load, tables, query))?.strategy !== 'range') return []
   // The bound's text is the column's own; MAXVALUE has no quotes, and is never old.
   const { rows } = await query(
     `SELECT relid::regclass AS part FROM pg_partition_tree(${quoteLiteral(tables.target)}) JOIN pg_class ON oid = relid
@@ -78,12 +112,12 @@ export async function dropOldPartitions(
        AND (regexp_match(pg_get_expr(relpartbound, relid), $$TO \\('([^']+)'\\)$$))[1]::timestamptz
          <= date_trunc('${every}', timestamptz '${runAt.toISOString()}') - interval '${keep} ${every}'`,
   )
-  for (const { part } of rows) await query(`DROP TABLE ${part}`)
+  return rows.map(({ part }) => part!)
 }
 
 async function partitioning(
   load: StagedLoad,
-  { target, where }: LoadTables,
+  { target, where }: Pick<LoadTables, 'target' | 'where'>,
   query: Query,
 ): Promise<Partitioning | undefined> {
   const { rows } = await query(

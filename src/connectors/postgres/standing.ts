@@ -75,6 +75,15 @@ export async function noteStanding(
   return Number(rows[0]!.rows)
 }
 
+/** Notes that rows have left a table with its partitions. */
+export async function noteDropped(
+  session: TargetSession,
+  { table }: StagedLoad,
+  rows: number,
+): Promise<void> {
+  await session.query(`UPDATE nightfreight.tables SET rows = rows - ${rows} WHERE name = ${nameOf(table)}`)
+}
+
 /**
  * The same of loads that change no row; gives, by table, its number of rows. Fails with TARGET_CHANGED where a table is not the
  * one that its rows were compared with.

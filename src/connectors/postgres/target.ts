@@ -12,7 +12,6 @@ import type {
 } from '../../../engine/contracts/load.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
-import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
 import { applyLoad, type Executor } from '../sql/apply.ts'
 import type { LoadTables } from '../sql/dialect.ts'
@@ -25,13 +24,13 @@ import { StagedAhead } from './ahead.ts'
 import { referringTo } from './cascades.ts'
 import { type Access, quoteTable } from './connect.ts'
 import { describeTable } from './describe.ts'
+import { explained } from './explained.ts'
 import { fittingOf } from './fitting.ts'
-import { keyClash } from './keyClash.ts'
 import { expressions, type TargetColumn } from './merge.ts'
 import { refuseStrayBlanks } from './padding.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { sumStaged } from './readBack.ts'
-import { findReject, findViolation, refuseLong } from './rejectedRow.ts'
+import { refuseLong } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
 import { LOCAL } from './settings.ts'
@@ -48,7 +47,6 @@ import {
   finishTable,
 } from './table.ts'
 import { FAMILY } from './types.ts'
-import { movedValues } from './uniques.ts'
 import { PostgresVerifier } from './verifier.ts'
 
 /** Time for clearing up after a failure, which may be that the target does not answer. */
@@ -192,11 +190,26 @@ export class PostgresTarget implements Target {
       counts = await this.merge(commit, signal)
       if (counts) {
         await check?.(counts)
+        counts = await dropOldPartitions(
+          this.session,
+          { ...commit, loads: this.touched(commit) },
+          counts,
+          signal,
+        )
+        const values = [commit.loadId, JSON.stringify(counts)]
+        await this.session.query(
+          'UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1',
+          values,
+          signal,
+        )
         await this.dropStaged(commit, signal)
       }
     } catch (error) {
       await this.session.query('ROLLBACK').catch(() => {})
-      throw (await this.explain(error, commit).catch(() => undefined)) ?? error
+      throw (
+        (await explained(this.session, error, commit.loadId, this.touched(commit)).catch(() => undefined)) ??
+        error
+      )
     }
     if (!counts) {
       await this.session.query('ROLLBACK')
@@ -261,10 +274,6 @@ export class PostgresTarget implements Target {
       counts.some(count => count.table === table && count.created),
     )
     await addReferences(this.session, created, signal)
-    await query('UPDATE nightfreight.loads SET counts = $2 WHERE load_id = $1', [
-      loadId,
-      JSON.stringify(counts),
-    ])
     const of = (what: 'extract' | 'value' | 'run') => syncPoints.map(point => point[what])
     await query(
       `INSERT INTO nightfreight.sync_points SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[])
@@ -320,7 +329,6 @@ export class PostgresTarget implements Target {
       await ensurePartitions(load, tables, query)
     }
     const end = await applyLoad(load, commit.runAt, tables, executor, created, between)
-    await dropOldPartitions(load, commit.runAt, tables, query)
     if (created) {
       await finishTable(this.session, load, where, signal)
       // The planner knows nothing of a table that autovacuum has not seen yet.
@@ -357,31 +365,6 @@ export class PostgresTarget implements Target {
     const names = (load: StagedLoad) => Object.values(stagingNames(this.session, commit.loadId, load))
     const tables = this.touched(commit).flatMap(names)
     if (tables.length > 0) await this.session.query(`DROP TABLE IF EXISTS ${tables.join(', ')}`, [], signal)
-  }
-
-  /** The value or the keys that a load failed by, where the server did not name them; staging tables outlive the rollback. */
-  private async explain(error: unknown, commit: LoadCommit): Promise<EngineError | undefined> {
-    if (!(error instanceof EngineError)) return undefined
-    const state = (error.cause as { code?: string } | undefined)?.code
-    const finders =
-      state === '23505'
-        ? [keyClash, movedValues]
-        : state === '23514' || state === '23502'
-          ? // A CHECK may be that of a domain.
-            [findViolation, findReject]
-          : error.code === 'DATA_INVALID'
-            ? [findReject]
-            : []
-    for (const load of this.touched(commit)) {
-      const columns = await targetColumns(this.session, load.table)
-      if (columns.length === 0) continue
-      const { rows } = stagingNames(this.session, commit.loadId, load)
-      for (const find of finders) {
-        const found = await find(this.session, load, columns, rows, `${this.name}.${load.table}`)
-        if (found) return found
-      }
-    }
-    return undefined
   }
 
   /** The loads of a commit that change rows. */
