@@ -20,7 +20,7 @@ import { type Column, columnNamed, typeName } from '../../../engine/types/logica
 import { makeFolder } from '../../util/folder.ts'
 import { applyLoad } from '../sql/apply.ts'
 import { keyColumns, type LoadTables, standard, tableKey } from '../sql/dialect.ts'
-import { changesOf, checkChanges } from '../sql/obstacles.ts'
+import { changeError, changesOf, checkChanges } from '../sql/obstacles.ts'
 import { keyedByTable } from '../sql/ownKey.ts'
 import { type TargetTable, targetTable } from './catalog.ts'
 import { expressions, madeType, qualified, split } from './columns.ts'
@@ -270,7 +270,10 @@ export class DuckdbTarget implements Target {
     const anew = statements.some(sql => sql.startsWith('CREATE'))
     const indexes = anew ? (await this.table(load.table))!.indexes : []
     for (const { name } of indexes) await this.define(duck, `DROP INDEX ${name}`)
-    for (const statement of statements) await this.define(duck, statement)
+    for (const statement of statements)
+      await this.define(duck, statement).catch(error => {
+        throw changeError(error, statement)
+      })
     for (const { name, sql, comment } of indexes) {
       await this.define(duck, sql)
       if (comment !== undefined) await this.define(duck, `COMMENT ON INDEX ${name} IS ${quote(comment)}`)

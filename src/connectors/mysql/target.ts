@@ -12,7 +12,7 @@ import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
-import { changesOf, checkChanges } from '../sql/obstacles.ts'
+import { changeError, changesOf, checkChanges } from '../sql/obstacles.ts'
 import { keyedByTable } from '../sql/ownKey.ts'
 import { checkIdentity } from '../sql/standing.ts'
 import { applyLoads } from './applyLoads.ts'
@@ -195,7 +195,7 @@ export class MysqlTarget implements Target {
       for (const load of loads)
         for (const statement of (await this.tableChanges(load)).statements) {
           await this.change(statement, load, signal).catch(async error => {
-            if (!hasCode(error, ...BOUND)) throw error
+            if (!hasCode(error, ...BOUND)) throw changeError(error, statement)
             throw bound(this.name, statement, load.table, await foreignKeysOf(this.session, [load]))
           })
           this.altered.set(load.table, (await tableIdentity(this.session, load.table))!)

@@ -3,6 +3,7 @@ import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import { standard, tableKey } from '../sql/dialect.ts'
 import { nameParts } from '../sql/names.ts'
+import { changeError } from '../sql/obstacles.ts'
 import { quoteIdent, quoteTable } from './connect.ts'
 import { LONG_NAMES, madeType, stagingType } from './merge.ts'
 import type { TargetSession } from './session.ts'
@@ -119,6 +120,19 @@ function definition(column: Column, known: Set<string>): string {
   const { collation } = origin
   const order = collation !== undefined && known.has(collation) ? ` COLLATE ${collation}` : ''
   return `${quoteIdent(name)} ${origin.type}${order}${fallback}${required}`
+}
+
+/** Changes a table that is there. */
+export async function alterTable(
+  session: TargetSession,
+  { table }: StagedLoad,
+  statements: string[],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const statement of statements)
+    await session.query(statement, [], signal, `${session.access.name}.${table}`).catch(error => {
+      throw changeError(error, statement)
+    })
 }
 
 /** Builds the key and the indexes of a table just filled: one sort each instead of an insertion a row. */

@@ -41,6 +41,7 @@ import {
   addReferences,
   adoptedColumns,
   adoptTable,
+  alterTable,
   canAdopt,
   createTable,
   DIALECT,
@@ -253,8 +254,7 @@ export class PostgresTarget implements Target {
     for (const load of loads) {
       const changes = this.changesOf(load, columns.get(load.table)!)
       if (untouched.includes(load)) checkChanges(changes)
-      for (const statement of changes.statements)
-        await this.session.query(statement, [], signal, `${this.name}.${load.table}`)
+      await alterTable(this.session, load, changes.statements, signal)
     }
     const touched: StagedLoad[] = []
     for (const load of changing) touched.push(await keyedByTable(load, table => this.describe(table, signal)))

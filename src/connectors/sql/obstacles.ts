@@ -124,6 +124,15 @@ export function addsColumn(load: PlannedLoad, name: string): boolean {
   return ownColumns(load).find(column => column.name === name)?.nullable ?? true
 }
 
+/** Why a statement that changes a table failed, where the server alone knew that it would. */
+export function changeError(error: unknown, statement: string): unknown {
+  if (!(error instanceof EngineError) || !['SQL_FAILED', 'DATA_INVALID'].includes(error.code)) return error
+  return new EngineError('TARGET_INCOMPATIBLE', error.message, {
+    cause: error.cause,
+    hint: `Nothing was loaded. The table does not allow ${statement} Change it by hand, together with what is in the way, or cast in the model.`,
+  })
+}
+
 /** A row that a trigger of the table does not take. In quotes, so that a sensitive value in its words is masked. */
 export const refusedByCode = (where: string, words: string, cause: unknown) =>
   new EngineError('CONSTRAINT_VIOLATED', `${where}: a trigger refuses a row: ${JSON.stringify(words)}`, {
