@@ -64,7 +64,7 @@ export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
       continue
     }
     const type = newType(load, brought, column)
-    const relaxed = column.notNull && relaxesColumn(load, brought)
+    const relaxed = column.notNull && !column.domainNotNull && relaxesColumn(load, brought)
     if (type || relaxed) changed.push(column.name)
     if (type) {
       const held = heldBy(column, type)
@@ -87,20 +87,22 @@ export function fittingOf(load: PlannedLoad, columns: TargetColumn[]): Fitting {
   }
   for (const { name, type } of ownColumns(load)) {
     const column = find(name)
-    if (column && !fit({ type }, column))
-      refuse(
-        `.${name}: is ${column.native}, and the load keeps ${typeName(type)} in it`,
-        `${alter(name, `TYPE ${stagingType(type)}`)} or name another one.`,
-      )
+    if (!column || fit({ type }, column)) continue
+    const casts = [logicalOf(column), type].every(({ kind }) => kind === 'date' || kind === 'timestamp')
+    refuse(
+      `.${name}: is ${column.native}, and the load keeps ${typeName(type)} in it`,
+      casts ? `${alter(name, `TYPE ${stagingType(type)}`)} or name another one.` : 'Name another one.',
+    )
   }
-  for (const { name, required, keyed } of columns) {
+  for (const { name, required, keyed, domainNotNull } of columns) {
     // One that differs in case only is told above.
     if (!required || needed.some(column => column.name.toLowerCase() === name.toLowerCase())) continue
-    if (!keyed && relaxesUnloaded(load, name)) statements.push(alter(name, 'DROP NOT NULL'))
+    const fixed = keyed || domainNotNull
+    if (!fixed && relaxesUnloaded(load, name)) statements.push(alter(name, 'DROP NOT NULL'))
     else
       refuse(
         `.${name}: must have a value, and none is loaded`,
-        keyed
+        fixed
           ? `Add ${name} to ${load.from}, or give it a default.`
           : `Add ${name} to ${load.from}, give it a default, or ${alter(name, 'DROP NOT NULL')}`,
       )

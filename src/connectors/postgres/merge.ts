@@ -17,6 +17,8 @@ export interface TargetColumn {
   category: string
   typmod: number
   notNull: boolean
+  /** Its domain alone says so. */
+  domainNotNull: boolean
   /** Of the primary key. */
   keyed: boolean
   /** It must be given a value. */

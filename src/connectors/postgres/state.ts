@@ -97,7 +97,7 @@ export async function columnsOfTables(
 ): Promise<Map<string, TargetColumn[]>> {
   const { rows } = await session.query(
     `SELECT asked.place, a.attname AS name, format_type(t.oid, b.typmod) AS native, t.typname, t.typcategory AS category, b.typmod,
-       CASE WHEN d.typtype = 'd' THEN format_type(d.oid, NULL) END AS domain, b.required AS not_null,
+       CASE WHEN d.typtype = 'd' THEN format_type(d.oid, NULL) END AS domain, b.required AS not_null, b.required AND NOT a.attnotnull AS domain_not_null,
        EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY (i.indkey)) AS keyed,
        b.required AND NOT a.atthasdef AND d.typdefault IS NULL AND a.attidentity = '' AS required,
        a.attgenerated <> '' OR a.attidentity = 'a' AS generated, a.attidentity = 'a' AS identity,
@@ -132,6 +132,7 @@ const columnOf = (row: TextRow): TargetColumn => ({
   category: row.category!,
   typmod: Number(row.typmod),
   notNull: row.not_null === 't',
+  domainNotNull: row.domain_not_null === 't',
   keyed: row.keyed === 't',
   required: row.required === 't',
   generated: row.generated === 't',
