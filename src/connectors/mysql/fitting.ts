@@ -68,13 +68,13 @@ export function fittingOf(load: PlannedLoad, table: TargetTable, written: string
     if (retyped === TEXT && column.indexed)
       refuse(
         `.${name}: must become a text, and no index holds that`,
-        `Cast ${name} in ${load.from}, or ${modify(column, 'varchar(255) CHARACTER SET utf8mb4')}`,
+        `Cast ${name} in ${load.from}, or ${modify(column, INDEXED_TEXT)}`,
       )
     else if (retyped || relaxed) statements.push(modify(column, retyped, relaxed || column.nullable !== 'NO'))
     if (!retyped && !fits(brought, column)) {
       const both = nativeType(column, holdingBoth(logicalOf(column), type))
-      // No key is as long as a text.
-      const held = both === TEXT && load.key.includes(name) ? types.get(name) : both
+      const shorter = load.key.includes(name) ? types.get(name) : column.indexed && INDEXED_TEXT
+      const held = both === TEXT && shorter ? shorter : both
       refuse(
         `.${name}: ${typeName(type)} does not fit ${column.column_type} exactly`,
         `Cast ${name} in ${load.from}${held ? `, or ${modify(column, held)}` : '.'}`,
@@ -163,6 +163,9 @@ function nativeType({ data_type }: TargetColumn, type: LogicalType | undefined):
   if (type?.kind !== 'text') return type && columnType(type)
   return UNWRITTEN.includes(data_type) ? undefined : TEXT
 }
+
+/** No index holds a text whole. */
+const INDEXED_TEXT = 'varchar(255) CHARACTER SET utf8mb4'
 
 /** Types of whose values the server writes another text, of fewer digits or of their bytes. */
 const UNWRITTEN = ['float', 'double', 'bit']
