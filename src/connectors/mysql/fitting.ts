@@ -33,7 +33,7 @@ import { FAMILY, identifier, logicalType, tableName } from './types.ts'
  * the table as SHOW CREATE TABLE writes it, from which what is no type of a column is kept.
  */
 export function fittingOf(load: PlannedLoad, table: TargetTable, written: string): Fitting {
-  const { columns, unique, engine, versioned } = table
+  const { columns, unique, engine, frozen } = table
   const statements: string[] = []
   const obstacles: Obstacle[] = []
   const changed: string[] = []
@@ -113,7 +113,7 @@ export function fittingOf(load: PlannedLoad, table: TargetTable, written: string
       `: no unique index on ${uniqueColumns(load).join(', ')}`,
       `${alter} ADD UNIQUE KEY (${uniqueColumns(load).map(identifier).join(', ')}); without it each row would be searched for in the whole table.`,
     )
-  if (versioned && statements.length + obstacles.length > 0)
+  if (frozen && statements.length + obstacles.length > 0)
     obstacles.unshift({
       message: ': keeps its history, and is altered only by who says what becomes of that',
       hint: ['SET SESSION system_versioning_alter_history = KEEP;', ...statements].join(' '),

@@ -122,6 +122,10 @@ export async function targetTable(session: TargetSession, table: string): Promis
     `SELECT engine AS engine, table_type = 'SYSTEM VERSIONED' AS versioned FROM information_schema.tables WHERE ${here}`,
   )
   if (!found) return undefined
+  const [history] =
+    Number(found.versioned) === 1
+      ? await session.rows('SELECT @@system_versioning_alter_history AS altered')
+      : []
   type Found = Omit<TargetColumn, 'required' | 'generated' | 'keyed' | 'indexed'> &
     Record<'required' | 'generated' | 'keyed', number>
   const columns = await session.rows<Found>(
@@ -143,7 +147,7 @@ export async function targetTable(session: TargetSession, table: string): Promis
   )
   return {
     engine: found.engine ?? null,
-    versioned: Number(found.versioned) === 1,
+    frozen: history?.altered === 'ERROR',
     columns: columns.map(column => ({
       ...column,
       fraction: column.fraction === null ? null : Number(column.fraction),

@@ -30,8 +30,8 @@ export interface TargetTable {
   unique: string[][]
   /** Its storage engine; null for a view. */
   engine: string | null
-  /** It keeps its rows' history: WITH SYSTEM VERSIONING. */
-  versioned: boolean
+  /** It keeps its rows' history (WITH SYSTEM VERSIONING), and the server alters it for no session that has not said what becomes of that. */
+  frozen: boolean
 }
 
 export const TEXT = 'longtext CHARACTER SET utf8mb4'
