@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
 import { parentsFirst } from '../../src/connectors/sql/references.ts'
 import { PLAIN_LOAD } from '../connectors/plainLoad.ts'
 import { type FreshDatabase, freshMariadb, freshPostgres, type Hooks } from '../servers.ts'
@@ -106,4 +108,29 @@ test('postgres: what is deferrable is checked at the end, also in a circle', asy
   const error = await library.night('10,1\n', '1,11\n')
   assert.equal(error?.code, 'CONSTRAINT_VIOLATED')
   assert.match(error!.message, /\(best\)=\(11\) is not present in table "book"/)
+})
+
+test('duckdb: what is new comes parents first; why a row cannot go with those that refer to it is said', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'nightfreight-library-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'w.duckdb')
+  const query = async <R extends object>(sql: string) => {
+    const duck = await Duck.open({ path })
+    try {
+      return (await duck.rows(sql)) as R[]
+    } finally {
+      duck.close()
+    }
+  }
+  const target = { url: `duckdb://${path}`, name: 'w', query }
+  const library = await libraryOf(t, target, 'duckdb', [AUTHOR, BOOK])
+  assert.equal(await library.night('10,1\n20,2\n', '1,\n2,\n'), undefined)
+  assert.equal(await library.night('10,1\n20,3\n', '1,\n2,\n3,\n'), undefined)
+  assert.deepEqual(await query('SELECT id::INTEGER AS id, author::INTEGER AS author FROM book ORDER BY id'), [
+    { id: 10, author: 1 },
+    { id: 20, author: 3 },
+  ])
+  const error = await library.night('10,1\n', '1,\n2,\n')
+  assert.equal(error?.code, 'CONSTRAINT_VIOLATED')
+  assert.match(error!.hint, /DuckDB lets no row go in the transaction in which others cease to refer to it/)
 })

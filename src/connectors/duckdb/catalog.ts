@@ -1,6 +1,8 @@
+import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { type Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetType } from '../../../engine/types/duckType.ts'
 import type { Column } from '../../../engine/types/logical.ts'
+import type { Reference } from '../sql/references.ts'
 import { ofTable, split } from './columns.ts'
 
 /** A column of a table as the catalog has it. */
@@ -113,3 +115,19 @@ function columnsOf(text: string, all: string[]): { columns?: string[] } {
     .map(part => part.replace(/^'|'$/g, '').replace(/^"|"$/g, ''))
   return parts.every(part => all.includes(part)) ? { columns: parts } : {}
 }
+
+/** The foreign keys between the tables of loads. */
+export async function referencesOf(duck: Duck, loads: StagedLoad[]): Promise<Reference[]> {
+  const tables = new Map(loads.map(({ table }) => [idOf(...split(table)), table]))
+  const rows = await duck.rows(
+    `SELECT schema_name AS schema, table_name AS child, referenced_table AS parent FROM duckdb_constraints() WHERE constraint_type = 'FOREIGN KEY'`,
+  )
+  return rows.flatMap(row => {
+    const [child, parent] = [row.child, row.parent].map(name =>
+      tables.get(idOf(String(row.schema), String(name))),
+    )
+    return child !== undefined && parent !== undefined ? [{ child, parent }] : []
+  })
+}
+
+const idOf = (schema: string, name: string) => JSON.stringify([schema, name]).toLowerCase()

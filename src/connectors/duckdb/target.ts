@@ -22,7 +22,8 @@ import { applyLoad } from '../sql/apply.ts'
 import { keyColumns, type LoadTables, standard, tableKey } from '../sql/dialect.ts'
 import { changeError, changesOf, checkChanges } from '../sql/obstacles.ts'
 import { keyedByTable } from '../sql/ownKey.ts'
-import { type TargetTable, targetTable } from './catalog.ts'
+import { type Apply, applyInOrder } from '../sql/references.ts'
+import { referencesOf, type TargetTable, targetTable } from './catalog.ts'
 import { expressions, madeType, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
 import { DuckdbRowValidator, findReject, refuseInexact } from './rowValidator.ts'
@@ -146,23 +147,11 @@ export class DuckdbTarget implements Target {
     await duck.run('BEGIN TRANSACTION')
     const release = duck.interruptOn(signal)
     try {
-      const counts: LoadCounts[] = []
-      for (const load of loads) {
-        const done = await this.apply(duck, load, { loadId, runAt, loads })
-        const [left] = await duck.rows(`SELECT count(*) AS n FROM ${qualified(load.table)}`)
-        const rows = Number(left!.n)
-        counts.push({ ...done, rows })
-        const name = noted(load.table)
-        const values = [
-          name,
-          rows,
-          quote(run),
-          `greatest(coalesce(max(run_at), ''), ${quote(runAt.toISOString())})`,
-        ]
-        await duck.run(
-          `INSERT OR REPLACE INTO nightfreight.tables SELECT ${values.join(', ')} FROM nightfreight.tables WHERE lower(name) = ${name}`,
-        )
+      const apply: Apply = async (load, between) => {
+        const end = await this.apply(duck, load, { loadId, runAt, loads }, between)
+        return async () => this.noted(duck, await end(), run, runAt)
       }
+      const counts = await applyInOrder(loads, await referencesOf(duck, loads), apply)
       await check?.(counts)
       await duck.run(
         `INSERT INTO nightfreight.loads VALUES (${[loadId, job, run].map(quote).join(', ')}, now(), ${quote(JSON.stringify(counts))})`,
@@ -186,6 +175,18 @@ export class DuckdbTarget implements Target {
     }
   }
 
+  /** What a load did, with the rows that it left, which are noted. */
+  private async noted(duck: Duck, counts: LoadCounts, run: string, runAt: Date): Promise<LoadCounts> {
+    const [left] = await duck.rows(`SELECT count(*) AS n FROM ${qualified(counts.table)}`)
+    const rows = Number(left!.n)
+    const name = noted(counts.table)
+    const latest = `greatest(coalesce(max(run_at), ''), ${quote(runAt.toISOString())})`
+    await duck.run(
+      `INSERT OR REPLACE INTO nightfreight.tables SELECT ${[name, rows, quote(run), latest].join(', ')} FROM nightfreight.tables WHERE lower(name) = ${name}`,
+    )
+    return { ...counts, rows }
+  }
+
   /** The row that a table refused; undefined where the failure is another. Staging views outlive the rollback. */
   private async explained(duck: Duck, loadId: string, loads: StagedLoad[], error: unknown) {
     const { code } = error as EngineError
@@ -198,7 +199,7 @@ export class DuckdbTarget implements Target {
         table && (await findReject(duck, { load, table }, rows, beside, `${this.name}.${load.table}`))
       if (found) return found
     }
-    return undefined
+    return stillReferred(error as EngineError)
   }
 
   async tableChanges(load: PlannedLoad): Promise<TableChanges> {
@@ -227,7 +228,8 @@ export class DuckdbTarget implements Target {
     duck: Duck,
     planned: StagedLoad,
     { loadId, runAt, loads }: Pick<LoadCommit, 'loadId' | 'runAt' | 'loads'>,
-  ): Promise<LoadCounts> {
+    between?: () => Promise<void>,
+  ): Promise<() => Promise<LoadCounts>> {
     const load = await keyedByTable(planned, table => this.describe(table))
     const [schema] = split(load.table)
     const target = qualified(load.table)
@@ -252,15 +254,17 @@ export class DuckdbTarget implements Target {
     const tables = this.tables(loadId, load, table)
     const beside = loads.map(other => other.table)
     if (existing) await refuseInexact(duck, { load, table }, tables.staging, beside, tables.where)
-    const end = await applyLoad(load, runAt, tables, executor, !existing)
-    const counts = await end()
-    if (existing) return counts
-    for (const { columns, unique } of load.made?.indexes ?? []) {
-      const name = quoteName([split(load.table)[1], ...columns, 'idx'].join('_'))
-      const list = columns.map(quoteName).join(', ')
-      await this.define(duck, `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${name} ON ${target} (${list})`)
+    const end = await applyLoad(load, runAt, tables, executor, !existing, between)
+    if (existing) return end
+    return async () => {
+      const counts = await end()
+      for (const { columns, unique } of load.made?.indexes ?? []) {
+        const name = quoteName([split(load.table)[1], ...columns, 'idx'].join('_'))
+        const list = columns.map(quoteName).join(', ')
+        await this.define(duck, `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${name} ON ${target} (${list})`)
+      }
+      return { ...counts, created: true }
     }
-    return { ...counts, created: true }
   }
 
   /** Alters a table. One that is written anew gets its indexes anew. */
@@ -343,6 +347,15 @@ export class DuckdbTarget implements Target {
     }
   }
 }
+
+/** A row that is referred to could not go; undefined where the failure is another. */
+const stillReferred = ({ code, message, cause }: EngineError) =>
+  /still referenced by a foreign key/.test(message)
+    ? new EngineError(code, message, {
+        cause,
+        hint: 'Nothing was loaded. DuckDB lets no row go in the transaction in which others cease to refer to it: drop the foreign key, or keep the rows with mode: merge and deletes: soft.',
+      })
+    : undefined
 
 /** What DuckDB says where it cannot open a file, and no wait helps; it has no codes. */
 const OPENING: { says: RegExp; code: ErrorCode; hint: string }[] = [
