@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Duck } from '../../engine/sql/duckdb.ts'
+import { freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
 
 /** By type: a text that it holds exactly, and those that it does not. */
@@ -30,7 +31,25 @@ const DUCKDB: [type: string, exact: string, ...inexact: string[]][] = [
   ['MAP(INTEGER, DECIMAL(3,1))', '{1=1.50, 2=2}', '{1=1.55}', '{1.5=1.5}'],
 ]
 
-async function texts(t: TestContext, onBadRow: string) {
+/** The same of Postgres, whose numbers raise. */
+const POSTGRES: typeof DUCKDB = [
+  ['interval', '1 day 10:00:00.123456', '00:00:00.1234567', '1.0000001 seconds'],
+  ['timetz', '10:00:00.123456-01', '10:00:00.1234567-01', '2020-01-01 10:00:00+01'],
+  ['time[]', '{10:00:00.5}', '{10:00:00.1234567}', '{2020-01-01 10:00:00}'],
+  ['date[]', '{2020-01-01,2020-01-02 00:00:00}', '{2020-01-01 10:00:00}'],
+  ['timestamp[]', '{2020-01-01 10:00:00.5}', '{2020-01-01 10:00:00.1234567}', '{2020-01-01 10:00:00+02}'],
+  ['tsrange', '[2020-01-01 10:00:00,2020-01-02 10:00:00.123456)', '[2020-01-01 10:00:00.1234567,)'],
+  ['double precision[]', '{0.1,0.30000000000000004}', '{0.1234567890123456789}'],
+  ['real[]', '{0.1,-1e30,NaN}', '{0.12345678901}'],
+  ['point', '(0.1,2)', '(0.1234567890123456789,1)'],
+  ['numeric[]', '{0.12345678901234567890123}'],
+  ['int[]', '{1,2}', '{1.6}'],
+]
+
+const TYPES = { duckdb: DUCKDB, postgres: POSTGRES }
+type Family = keyof typeof TYPES
+
+async function duckdbFile(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'nightfreight-texts-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'w.duckdb')
@@ -42,39 +61,55 @@ async function texts(t: TestContext, onBadRow: string) {
       duck.close()
     }
   }
+  return { url: `duckdb://${path}`, query }
+}
+
+async function texts(t: TestContext, family: Family, onBadRow: string) {
+  const { url, query } = await (family === 'duckdb' ? duckdbFile(t) : freshPostgres(t))
+  const types = TYPES[family]
+  // A timestamp as such is rounded, too, where that is not refused for the column.
+  const moment = family === 'duckdb' ? 'TIMESTAMP_S' : 'timestamp'
   await query(
-    `CREATE TABLE t (id BIGINT PRIMARY KEY, ${DUCKDB.map(([type], at) => `c${at} ${type}`).join(', ')}, moment TIMESTAMP_S)`,
+    `CREATE TABLE t (id BIGINT PRIMARY KEY, ${types.map(([type], at) => `c${at} ${type}`).join(', ')}, moment ${moment})`,
   )
-  const inexact = DUCKDB.flatMap(([, , ...wrong], at) => wrong.map(text => ({ [`c${at}`]: text })))
-  // A timestamp as such is rounded, too.
-  inexact.push({ moment: '2020-01-01 00:00:00.9' })
-  const exact = Object.fromEntries(DUCKDB.map(([, text], at) => [`c${at}`, text]))
+  const inexact = types.flatMap(([, , ...wrong], at) => wrong.map(text => ({ [`c${at}`]: text })))
+  if (family === 'duckdb') inexact.push({ moment: '2020-01-01 00:00:00.9' })
+  const exact = Object.fromEntries(types.map(([, text], at) => [`c${at}`, text]))
   const rows = (...all: Record<string, string>[]) =>
     all.map((row, id) => `${JSON.stringify({ id, ...row })}\n`).join('')
   const job = await smallJob(t, 'texts', {
-    'job.yaml': `connections: { s: "file:in", w: "duckdb://${path}" }
-extract: { t: { from: s, files: t.jsonl, take: all, key: id, schema: { id: BIGINT, ${DUCKDB.map((_, at) => `c${at}: VARCHAR`).join(', ')}, moment: TIMESTAMP } } }
+    'job.yaml': `connections: { s: "file:in", w: "${url}" }
+extract: { t: { from: s, files: t.jsonl, take: all, key: id, schema: { id: BIGINT, ${types.map((_, at) => `c${at}: VARCHAR`).join(', ')}, moment: TIMESTAMP } } }
 load: { t: { to: w, from: t, key: id, on_bad_row: ${onBadRow} } }
 quality: { max_error_rate: 1 }
 resources: { memory: 300MB, threads: 1 }
 `,
     'in/t.jsonl': rows(exact, ...inexact),
   })
-  return { job, query, inexact }
+  const ids = async () =>
+    (await query('SELECT id FROM t ORDER BY id')).map(row => Number((row as { id: unknown }).id))
+  return { job, ids, inexact }
 }
 
-test('duckdb: a text that a type would round goes to the quarantine; one that it holds is loaded', async t => {
-  const { job, query, inexact } = await texts(t, 'quarantine')
-  const { error, outcome } = await job.run()
-  assert.equal(error, undefined)
-  assert.deepEqual(await query('SELECT id::INTEGER AS id FROM t'), [{ id: 0 }])
-  assert.equal(outcome.accounts.loads[0]!.rejected, inexact.length)
-})
+const REFUSED = {
+  duckdb: /w\.t: c0: '1\.6' does not fit HUGEINT \(id '1'\); 3 rows are refused so/,
+  postgres: /w\.t\.c0: '00:00:00\.1234567' \(id 1\) does not fit interval; 2 rows have such values/,
+}
 
-test('duckdb: a text that a type would round keeps a load from going, which names it', async t => {
-  const { job, query } = await texts(t, 'fail')
-  const { error } = await job.run()
-  assert.equal((error as { code?: string } | undefined)?.code, 'DATA_INVALID', String(error))
-  assert.match(String(error), /w\.t: c0: '1\.6' does not fit HUGEINT \(id '1'\); 3 rows are refused so/)
-  assert.deepEqual(await query('SELECT id FROM t'), [])
-})
+for (const family of Object.keys(TYPES) as Family[]) {
+  test(`${family}: a text that a type would round goes to the quarantine; one that it holds is loaded`, async t => {
+    const { job, ids, inexact } = await texts(t, family, 'quarantine')
+    const { error, outcome } = await job.run()
+    assert.equal(error, undefined)
+    assert.deepEqual(await ids(), [0])
+    assert.equal(outcome.accounts.loads[0]!.rejected, inexact.length)
+  })
+
+  test(`${family}: a text that a type would round keeps a load from going, which names it`, async t => {
+    const { job, ids } = await texts(t, family, 'fail')
+    const { error } = await job.run()
+    assert.equal((error as { code?: string } | undefined)?.code, 'DATA_INVALID', String(error))
+    assert.match(String(error), REFUSED[family])
+    assert.deepEqual(await ids(), [])
+  })
+}

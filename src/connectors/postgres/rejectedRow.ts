@@ -2,6 +2,7 @@ import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { isSensitive } from '../../../engine/mask.ts'
 import { quoteIdent, quoteLiteral, quoteTable } from './connect.ts'
+import { inexactSql } from './inexact.ts'
 import { type Brought, columnCalled, expressions, fit, numericOf, type TargetColumn } from './merge.ts'
 import type { TargetSession } from './session.ts'
 
@@ -22,8 +23,11 @@ export function rejectSql(brought: Brought, column: TargetColumn, value: string)
 function ofType(brought: Brought, column: TargetColumn, value: string): string | undefined {
   const { type } = brought
   const { typname, typmod, native } = column
-  if (fit(brought, column) === 'parse')
-    return `NOT pg_input_is_valid(${value}::text, ${quoteLiteral(native)})`
+  if (fit(brought, column) === 'parse') {
+    const valid = `pg_input_is_valid(${value}::text, ${quoteLiteral(native)})`
+    const inexact = inexactSql(brought, column, value)
+    return inexact ? `CASE WHEN NOT ${valid} THEN TRUE ELSE ${inexact} END` : `NOT ${valid}`
+  }
   if (typname === 'varchar' && typmod >= 4) return `char_length(${value}::text) > ${typmod - 4}`
   // Blanks at the end are the type's, not the value's.
   if (typname === 'bpchar' && typmod >= 4) return `char_length(rtrim(${value}::text, ' ')) > ${typmod - 4}`
@@ -34,24 +38,27 @@ function ofType(brought: Brought, column: TargetColumn, value: string): string |
   return numeric ? `abs(${value}::numeric) >= 1e${numeric.precision - numeric.scale}::numeric` : undefined
 }
 
-/** Fails with DATA_INVALID where a text is too long for its column: of one that ends in blanks Postgres cuts those silently. */
-export async function refuseLong(
+/** Fails with DATA_INVALID where a column would cut or round a text silently: of one that is too long, blanks at its end. */
+export async function refuseCut(
   session: TargetSession,
   load: StagedLoad,
   columns: TargetColumn[],
   staging: string,
   where: string,
 ): Promise<void> {
-  const long = columns
-    .filter(
-      ({ name, typname, typmod }) => typname === 'varchar' && typmod >= 4 && columnCalled(load.columns, name),
-    )
-    .map(({ name, typmod }) => {
-      const value = `${quoteIdent(name)}::text`
-      return `(octet_length(${value}) > ${typmod - 4} AND char_length(${value}) > ${typmod - 4})`
-    })
-  if (long.length === 0) return
-  const { rows } = await session.query(`SELECT 1 FROM ${staging} WHERE ${long.join(' OR ')} LIMIT 1`)
+  const cut = load.columns.flatMap(brought => {
+    const column = columnCalled(columns, brought.name)!
+    const value = `${quoteIdent(brought.name)}::text`
+    if (column.typname === 'varchar' && column.typmod >= 4) {
+      const length = column.typmod - 4
+      return `(octet_length(${value}) > ${length} AND char_length(${value}) > ${length})`
+    }
+    const inexact = inexactSql(brought, column, quoteIdent(brought.name))
+    return inexact && rejectSql(brought, column, quoteIdent(brought.name))!
+  })
+  const conditions = cut.filter(condition => condition !== undefined)
+  if (conditions.length === 0) return
+  const { rows } = await session.query(`SELECT 1 FROM ${staging} WHERE ${conditions.join(' OR ')} LIMIT 1`)
   const found = rows.length > 0 && (await findReject(session, load, columns, staging, where))
   if (found) throw found
 }

@@ -30,7 +30,7 @@ import { expressions, type TargetColumn } from './merge.ts'
 import { refuseStrayBlanks } from './padding.ts'
 import { dropOldPartitions, ensurePartitions } from './partitions.ts'
 import { sumStaged } from './readBack.ts'
-import { refuseLong } from './rejectedRow.ts'
+import { refuseCut } from './rejectedRow.ts'
 import { PostgresRowValidator } from './rowValidator.ts'
 import { TargetSession } from './session.ts'
 import { LOCAL } from './settings.ts'
@@ -325,7 +325,7 @@ export class PostgresTarget implements Target {
     const planned = commit.loads.find(({ table }) => table === load.table)!
     await refuseStrayBlanks(this.session, planned, columns, staging, where)
     if (!created) {
-      await refuseLong(this.session, load, columns, staging, where)
+      await refuseCut(this.session, load, columns, staging, where)
       await ensurePartitions(load, tables, query)
     }
     const end = await applyLoad(load, commit.runAt, tables, executor, created, between)
