@@ -1,6 +1,7 @@
 import type { StagedLoad } from '../../../engine/contracts/load.ts'
-import { type Action, Referring, type ReferringKey } from '../sql/cascades.ts'
+import { Referring } from '../sql/cascades.ts'
 import { givenSql } from '../sql/changedValues.ts'
+import type { Action, ReferringKey } from '../sql/referringKeys.ts'
 import { ask, type Session, unlessDenied } from './connect.ts'
 import type { ForeignKey } from './foreignKeys.ts'
 import { identifier } from './types.ts'

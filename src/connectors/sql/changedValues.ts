@@ -2,8 +2,8 @@ import type { StagedLoad } from '../../../engine/contracts/load.ts'
 import { updatedColumns } from '../../../engine/contracts/semantics.ts'
 import { EngineError } from '../../../engine/errors.ts'
 import { counted } from '../../../engine/plural.ts'
-import type { GoneRows, ReferringKey, ReferringSql } from './cascades.ts'
 import { hasName } from './names.ts'
+import type { GoneRows, ReferringKey, ReferringSql } from './referringKeys.ts'
 
 /** The rows of a table in which one of some columns is about to change. */
 export type ChangingRows = (changed: string[]) => GoneRows
@@ -35,7 +35,7 @@ export async function changedLines(
     if (rows === 0) continue
     const by = `by ${key.constraint} (ON UPDATE ${key.onUpdate})`
     const values = key.columns.join(', ')
-    if (key.loaded || seen.includes(key.constraint)) {
+    if (rows !== undefined && (key.loaded || seen.includes(key.constraint))) {
       const given = (await key.given?.()) ?? 'FALSE'
       const wrong = await count(` AND NOT (${given})`)
       if (wrong)
@@ -45,7 +45,7 @@ export async function changedLines(
           { hint: hint(key) },
         )
     }
-    if (!key.loaded) {
+    if (!key.loaded || rows === undefined) {
       const what = rows === undefined ? 'rows that we may not count' : counted(rows, 'row')
       lines.push(
         `${what} of ${key.name} that referred to ${table === undefined ? 'its changed values' : `changed values of ${name}`} ${rows === 1 ? 'was' : 'were'} given other values in ${values}, ${by}`,
