@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { Duck } from '../../engine/sql/duckdb.ts'
 import { freshPostgres } from '../servers.ts'
 import { smallJob } from './small.ts'
 
@@ -112,4 +116,35 @@ test('a text key that ends in blanks, which a char(n) would lose, is refused wit
   assert.equal(run.error, undefined, String(run.error))
   assert.equal(run.outcome.tables.at(-1)!.rejected, 1)
   assert.deepEqual(await rows('SELECT rtrim(code), v FROM t.stray'), [['b', 2]])
+})
+
+test('duckdb, a collation: a partition that is loaded anew takes no rows of another one that its collation takes for it', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'nightfreight-folded-')), 'wh.duckdb')
+  const made = await Duck.open({ path })
+  await made.run('CREATE TABLE regions (id INTEGER PRIMARY KEY, region VARCHAR COLLATE NOCASE, v INTEGER)')
+  made.close()
+  await db.query(`CREATE TABLE s.duck_regions (id int PRIMARY KEY, region text, v int);
+    INSERT INTO s.duck_regions VALUES (1, 'eu', 1), (2, 'eu', 2), (3, 'EU', 3)`)
+  const job = await smallJob({ after }, 'folded_duckdb', {
+    'job.yaml': `connections: { db: "${db.url}", wh: "duckdb:${path}" }
+extract: { given: { from: db, table: s.duck_regions, key: id } }
+load: { regions: { to: wh, from: given, key: id, mode: partition, partition_by: [region] } }
+resources: { memory: 300MB, threads: 1 }
+`,
+  })
+  assert.equal((await job.run()).error, undefined)
+  await db.query('UPDATE s.duck_regions SET v = 30 WHERE id = 3')
+  const { error, outcome } = await job.run()
+  assert.equal(error, undefined, String(error))
+  assert.equal(outcome.loaded[0]!.deleted, 0)
+  const held = await Duck.open({ path })
+  assert.deepEqual(
+    (await held.rows('SELECT id, v FROM regions ORDER BY id')).map(row => Object.values(row)),
+    [
+      [1, 1],
+      [2, 2],
+      [3, 30],
+    ],
+  )
+  held.close()
 })
