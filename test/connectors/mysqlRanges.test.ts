@@ -186,20 +186,35 @@ describe('mysql ranges', async () => {
     }
   })
 
-  it('of a table without a usable key are one, read in one go', async () => {
+  it('hold every row once, whatever the key can be used for', async () => {
     await db.query(`create table heap (n int, k int null unique); insert into heap select seq, null from seq_1_to_500;
       create table prefixed (n int, k varchar(200), primary key (k(3))); insert into prefixed values (1, 'abcd'), (2, 'b');
       create view seen as select n from heap; create table none (n int primary key);
       create table unpadded (n int, k char(30) collate utf8mb4_nopad_bin primary key);
-      insert into unpadded values (1, ''); insert into unpadded select seq, concat(char(1), seq) from seq_2_to_100`)
+      insert into unpadded values (1, ''); insert into unpadded select seq, concat(char(1), seq) from seq_2_to_100;
+      create table myisam (n int, k char(12) character set latin7 collate latin7_estonian_cs primary key) engine=MyISAM;
+      insert into myisam values (1, ''); insert into myisam select seq + 1, concat(char(seq), if(seq % 2, 'a', '')) from seq_1_to_31;
+      insert into myisam select seq + 32, concat('dzs', seq) from seq_1_to_20;
+      create table one (n int, k int primary key) engine=MyISAM; insert into one select seq, seq from seq_1_to_60;
+      create table two (n int, k int primary key) engine=MyISAM; insert into two select seq + 60, seq from seq_1_to_60;
+      create table merged (n int, k int primary key) engine=MERGE union=(one, two);
+      create table ignored (n int, k int not null, j int not null, unique key b (j), unique key a (k));
+      alter table ignored alter index a ignored; insert into ignored select seq, seq, seq from seq_1_to_100;
+      create table \`accents\` (n int, \`ma\` int primary key, \`mã\` varchar(10) not null);
+      insert into accents select seq, seq, concat('v', seq) from seq_1_to_50`)
     for (const [table, count] of [
       ['heap', 500],
       ['prefixed', 2],
       ['seen', 500],
       ['none', 0],
       ['unpadded', 100],
+      ['myisam', 52],
+      ['merged', 120],
+      ['ignored', 100],
+      ['accents', 50],
     ] as const) {
-      const { rows } = await read(table, { lanes: 2, limit: 10 })
+      const { rows, schema } = await read(table, { lanes: 2, limit: 4 })
+      assert.equal(schema.keyRepeats, table === 'merged' ? true : undefined)
       assert.deepEqual(
         rows.sort((a, b) => a - b),
         Array.from({ length: count }, (_, index) => index + 1),

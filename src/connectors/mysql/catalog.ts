@@ -29,3 +29,11 @@ export function databaseAndName(table: string): [database: string, name: string]
   const [first = '', second] = splitTable(table)
   return second === undefined ? ['DATABASE()', first] : [literal(first), second]
 }
+
+/**
+ * Storage engines in which a unique index is one of all rows. Not MERGE, whose tables have each their own, and none that reads from
+ * elsewhere.
+ */
+const UNIQUE = ['innodb', 'myisam', 'aria', 'memory', 'rocksdb', 'tokudb', 'ndbcluster']
+
+export const keepsUnique = (engine: string) => UNIQUE.includes(engine.toLowerCase())

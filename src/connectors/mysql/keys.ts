@@ -2,7 +2,7 @@ import { REJECTED } from '../../../engine/batch/builder.ts'
 import type { Read } from '../../../engine/contracts/source.ts'
 import type { Column } from '../../../engine/types/logical.ts'
 import type { Selection } from '../wire/selection.ts'
-import { databaseAndName } from './catalog.ts'
+import { databaseAndName, keepsUnique } from './catalog.ts'
 import { ask, type Session } from './connect.ts'
 import { identifier, literal } from './types.ts'
 
@@ -60,22 +60,25 @@ const FAITHFUL = ['utf8mb4', 'utf8mb3', 'utf8', 'latin1', 'ascii']
 
 /**
  * The key to page a read by: its primary key, or else a unique index without NULLs; undefined where it has none. Not
- * one with a CHAR in a NOPAD collation: MariaDB keeps it in the order of texts with their blanks and compares them
- * without, so that rows before '' would be passed over.
+ * one with a CHAR that is kept in another order than it is compared, so that rows before '' would be passed over: with its
+ * blanks in a NOPAD collation of MariaDB, and in any collation by engines other than InnoDB.
  */
 export async function usableKey(session: Session, read: Read): Promise<Key | undefined> {
   const { table } = read.options as Selection
   if (table === undefined) return undefined
   const [database, name] = databaseAndName(table)
+  // Each by its own, else the server looks at all tables that it has.
+  const named = (of: string) => `${of}.table_schema = ${database} AND ${of}.table_name = ${literal(name)}`
   const parts = await ask(
     session,
-    `SELECT s.index_name AS index_name, s.column_name AS name, c.data_type AS type, c.character_set_name AS charset,
-            c.collation_name AS collation,
+    `SELECT s.*, s.index_name AS index_name, s.column_name AS name, c.data_type AS type, c.character_set_name AS charset,
+            c.collation_name AS text_collation, t.engine AS engine,
             s.sub_part IS NULL AND s.collation = 'A' AND c.is_nullable = 'NO' AND s.index_type = 'BTREE'
-              AND NOT (c.data_type = 'char' AND COALESCE(c.collation_name, '') LIKE '%nopad%') AS plain
-       FROM information_schema.statistics s LEFT JOIN information_schema.columns c
-         ON c.table_schema = s.table_schema AND c.table_name = s.table_name AND c.column_name = s.column_name
-      WHERE s.table_schema = ${database} AND s.table_name = ${literal(name)} AND s.non_unique = 0
+              AND NOT (c.data_type = 'char' AND (t.engine <> 'InnoDB' OR COALESCE(c.collation_name, '') LIKE '%nopad%')) AS plain
+       FROM information_schema.statistics s
+       JOIN information_schema.tables t ON ${named('t')}
+       LEFT JOIN information_schema.columns c ON ${named('c')} AND BINARY c.column_name = BINARY s.column_name
+      WHERE ${named('s')} AND s.non_unique = 0
       ORDER BY s.index_name <> 'PRIMARY', s.index_name, s.seq_in_index`,
   )
   const staged = read.columns
@@ -85,6 +88,9 @@ export async function usableKey(session: Session, read: Read): Promise<Key | und
     // An expression in place of a column has no type.
     if (!columns.every(({ plain, type }) => Number(plain) === 1 && KINDS[(type ?? '').toLowerCase()]))
       continue
+    // MariaDB's word, and MySQL's: such an index cannot be asked for.
+    const isHidden = columns.some(({ IGNORED, IS_VISIBLE }) => IGNORED === 'YES' || IS_VISIBLE === 'NO')
+    if (isHidden || !columns.every(({ engine }) => keepsUnique(engine!))) continue
     return { index, columns: columns.map(column => keyColumn(column, staged)) }
   }
   return undefined
@@ -95,7 +101,7 @@ function keyColumn(row: Record<string, string | null>, staged: string[]): KeyCol
   const column: KeyColumn = { name: row.name!, kind }
   if (kind === 'text') {
     column.charset = row.charset!
-    column.collation = row.collation!
+    column.collation = row.text_collation!
   }
   const at = staged.indexOf(column.name)
   // Numbers and bytes lie in a batch as they are; a moment's own text is easier asked for than made again.

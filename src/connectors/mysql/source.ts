@@ -9,7 +9,7 @@ import type {
 } from '../../../engine/contracts/source.ts'
 import { EngineError, unless } from '../../../engine/errors.ts'
 import { checkCondition, narrowed, type Selection } from '../wire/selection.ts'
-import { databaseAndName, primaryKey, VERSION_END } from './catalog.ts'
+import { databaseAndName, keepsUnique, primaryKey, VERSION_END } from './catalog.ts'
 import { MysqlChangeLog } from './changeLog.ts'
 import { type Access, ask, connect, disconnect, type Session } from './connect.ts'
 import { describeQuery } from './query.ts'
@@ -140,6 +140,7 @@ export class MysqlSource implements Source {
       }),
       key,
     }
+    if (facts?.engine && !keepsUnique(facts.engine)) schema.keyRepeats = true
     schema.structure = await structureOf(session, table, signal)
     // The catalog shows no column that we may not read: `*` is all of them.
     const every = await unless('PERMISSION_DENIED', () => looked(session, table, signal))
