@@ -66,6 +66,10 @@ export class ColumnBuilder {
     this.see(buffer)
   }
 
+  isNull(row: number): boolean {
+    return (this.validity[row >> 3]! & (1 << (row & 7))) === 0
+  }
+
   setNull(row: number): void {
     this.validity[row >> 3]! &= ~(1 << (row & 7))
     this.nulls++

@@ -7,6 +7,7 @@ import { within } from '../../src/connectors/mysql/keys.ts'
 import { chunkSql, type RangePayload } from '../../src/connectors/mysql/lane.ts'
 import { freshMariadb } from '../servers.ts'
 import { readShared, type Sharing } from '../sharing.ts'
+import { readTable } from './mysqlRead.ts'
 
 const quoted = (text: string) => `_utf8mb4 x'${Buffer.from(text, 'utf8').toString('hex')}'`
 const clustered = (min: bigint, max: bigint) =>
@@ -219,6 +220,16 @@ describe('mysql ranges', async () => {
         rows.sort((a, b) => a - b),
         Array.from({ length: count }, (_, index) => index + 1),
       )
+    }
+  })
+
+  it('go on after a key that cannot be staged', { timeout: 60_000 }, async () => {
+    await db.query(`create table surrogates (n int, k varchar(10) character set utf8mb4 primary key);
+      insert into surrogates select seq, concat('m', lpad(seq, 3, '0')) from seq_1_to_49;
+      insert into surrogates select 1000 + seq, concat(_utf8mb4 x'EDA080', lpad(seq, 4, '0')) from seq_1_to_4000`)
+    for (const policy of ['quarantine', 'null'] as const) {
+      const { rows, chunks } = await readTable(db.url, 'surrogates', { policies: { k: policy }, lanes: 1 })
+      assert.deepEqual([rows.length, new Set(rows.map(([n]) => n)).size, chunks], [4049, 4049, 3])
     }
   })
 

@@ -6,6 +6,8 @@ export function positionOf(key: Key, ahead: number, columns: ColumnBuilder[], ro
   let lead = 0
   return key.columns.map(({ at, kind }) => {
     const column = columns[at === undefined ? lead++ : ahead + at]!
+    // Taken for '', the next page would begin anew.
+    if (column.isNull(row)) throw new TypeError(`a key's ${column.column.name} is NULL`)
     if (column.column.type.kind === 'int') return integer(column, row)
     const value = Buffer.from(
       column.u8.subarray(row === 0 ? 0 : column.offsets[row], column.offsets[row + 1]),

@@ -81,9 +81,7 @@ export async function usableKey(session: Session, read: Read): Promise<Key | und
       WHERE ${named('s')} AND s.non_unique = 0
       ORDER BY s.index_name <> 'PRIMARY', s.index_name, s.seq_in_index`,
   )
-  const staged = read.columns
-    .filter(column => column.name !== REJECTED)
-    .map(({ name, sourceName = name }) => sourceName)
+  const staged = read.columns.filter(({ name }) => name !== REJECTED)
   for (const [index, columns] of Map.groupBy(parts, part => part.index_name!)) {
     // An expression in place of a column has no type.
     if (!columns.every(({ plain, type }) => Number(plain) === 1 && KINDS[(type ?? '').toLowerCase()]))
@@ -96,16 +94,18 @@ export async function usableKey(session: Session, read: Read): Promise<Key | und
   return undefined
 }
 
-function keyColumn(row: Record<string, string | null>, staged: string[]): KeyColumn {
+function keyColumn(row: Record<string, string | null>, staged: Column[]): KeyColumn {
   const kind = KINDS[row.type!.toLowerCase()]!
   const column: KeyColumn = { name: row.name!, kind }
   if (kind === 'text') {
     column.charset = row.charset!
     column.collation = row.text_collation!
   }
-  const at = staged.indexOf(column.name)
-  // Numbers and bytes lie in a batch as they are; a moment's own text is easier asked for than made again.
-  const plain = kind === 'int' || kind === 'bytes' || (kind === 'text' && FAITHFUL.includes(column.charset!))
+  const at = staged.findIndex(({ name, sourceName = name }) => sourceName === column.name)
+  // Numbers and bytes lie in a batch as they are, texts where none is replaced by NULL; a moment's own text is easier asked for
+  // than made again.
+  const isKept = kind === 'text' && FAITHFUL.includes(column.charset!) && staged[at]?.policy === undefined
+  const plain = kind === 'int' || kind === 'bytes' || isKept
   if (at >= 0 && plain) column.at = at
   return column
 }
