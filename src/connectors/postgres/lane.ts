@@ -20,7 +20,7 @@ import {
 import { copyOut } from './copyOut.ts'
 import { type Blocks, type RangePayload, restOf, upTo } from './ranges.ts'
 import { beginRead, LOCAL, type PostgresExtract, rowSecurity } from './settings.ts'
-import { selectExpression } from './types.ts'
+import { selectExpression, stagedText } from './types.ts'
 import { socketOf } from './wire.ts'
 
 /** What a lane needs to join: where to connect, and the exported snapshot. */
@@ -98,13 +98,14 @@ export function selectSql(read: Read, table: string, blocks?: Blocks): string {
 /** The condition of an incremental read. */
 function sinceSql(read: Read): string {
   const { column, value, nulls } = read.since!
-  const { type, sourceName = column } = columnNamed(read.columns, column)!
+  const marked = columnNamed(read.columns, column)!
+  const { type, sourceName = column } = marked
   const name = quoteIdent(sourceName)
   const [, day, rest = ''] = /^(\d{4,}-\d\d-\d\d) \(BC\)(.*)$/.exec(value) ?? []
   // An untyped literal takes the column's own type. Text is ordered by its bytes in UTF-8, as the watermark was found.
   const since =
     type.kind === 'text'
-      ? `convert_to(${name}::text, 'UTF8') >= '\\x${Buffer.from(value, 'utf8').toString('hex')}'::bytea`
+      ? `convert_to(${stagedText(marked, name)}, 'UTF8') >= '\\x${Buffer.from(value, 'utf8').toString('hex')}'::bytea`
       : `${name} >= ${quoteLiteral(day === undefined ? value : `${day}${rest} BC`)}`
   if (!nulls) return since
   // Staged as NULL, as its policy says.

@@ -169,9 +169,13 @@ function numeric(typmod: number): Rule {
 /** The COPY expression of a column: as it is, or as the server's text where only the server knows how it is written. */
 export function selectExpression(column: Column, quoted: string): string {
   if (column.type.kind !== 'text') return quoted
+  return column.wire && column.wire !== 'output' ? quoted : stagedText(column, quoted)
+}
+
+/** The text that is staged of a column. */
+export function stagedText({ wire }: Column, quoted: string): string {
   // format() takes the output function, and knows no NULL; `IS NULL` holds for a composite of NULLs.
-  if (column.wire === 'output') return `CASE WHEN num_nulls(${quoted}) = 0 THEN format('%s', ${quoted}) END`
-  return column.wire ? quoted : `${quoted}::text`
+  return wire ? `CASE WHEN num_nulls(${quoted}) = 0 THEN format('%s', ${quoted}) END` : `${quoted}::text`
 }
 
 /** The reviewable table. */
