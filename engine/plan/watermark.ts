@@ -42,7 +42,7 @@ export function before(value: string, type: LogicalType, lag: number): string {
 
 /** Whether a column can be a watermark: its values have an order that every system can be asked for. */
 export function canBeWatermark({ type, notation }: Column): boolean {
-  return ['int', 'decimal', 'date', 'timestamp'].includes(type.kind) || (type.kind === 'text' && !notation)
+  return ['int', 'decimal', 'date', 'timestamp', 'text'].includes(type.kind) && !notation
 }
 
 /** Whether values of a type are moments, which may lie in the future. */

@@ -50,7 +50,7 @@ export interface Column {
   inexact?: string
   /** What to do with such a value. Default `fail`; a source may set another, which the extract's own overrides. */
   policy?: InexactPolicy
-  /** True where text is a server's notation of another type (json, interval, a wide numeric): its order means nothing. */
+  /** True where the order of values means nothing: text is a server's notation of another type (json, interval, a wide numeric), or numbers begin anew (xid). */
   notation?: true
   /** Its type in DuckDB, where that is staged as another: see duckType.ts. */
   duck?: string

@@ -248,9 +248,9 @@ resources: { memory: 300MB, threads: 1 }
       assert.deepEqual(await night(), holds(1, '1:1', '2:2', '3:3', '4:4', '5:5', '6:60', '7:7'))
   })
 
-test('a column whose text is a notation, and a lag of text, are refused', async () => {
+test('a column whose text is a notation, a number without an order, and a lag of text, are refused', async () => {
   const { url, query } = await freshPostgres()
-  await query('CREATE TABLE t (id int PRIMARY KEY, wide numeric, json jsonb, word text)')
+  await query('CREATE TABLE t (id int PRIMARY KEY, wide numeric, json jsonb, word text, x xid, c cid)')
   const refused = async (incremental: string) => {
     const job = await smallJob({ after }, 'marks_refused', {
       'job.yaml': `connections: { s: "${url}" }
@@ -262,5 +262,7 @@ load: { copy: { to: s, from: t, key: id } }
   }
   assert.match(await refused('column: wide'), /wide cannot be a watermark: its type is numeric/)
   assert.match(await refused('column: json'), /json cannot be a watermark/)
+  assert.match(await refused('column: x'), /x cannot be a watermark: its type is xid/)
+  assert.match(await refused('column: c'), /c cannot be a watermark: its type is cid/)
   assert.match(await refused('column: word, lag: 5m'), /text has no lag/)
 })

@@ -12,6 +12,8 @@ export interface Rule {
   duck?: string
   /** Its notation is ASCII whatever the database's encoding. */
   ascii?: true
+  /** Its server compares its values only for equality. */
+  unordered?: true
 }
 
 /**
@@ -41,8 +43,8 @@ const RULES: Record<string, Rule> = {
   int4: int(32),
   int8: int(64),
   oid: int(32, false),
-  xid: int(32, false),
-  cid: int(32, false),
+  xid: { ...int(32, false), unordered: true },
+  cid: { ...int(32, false), unordered: true },
   xid8: int(64, false),
   float4: { logical: { kind: 'float', bits: 32 } },
   float8: { logical: { kind: 'float', bits: 64 } },
@@ -140,6 +142,7 @@ export function columnOf(found: CatalogColumn): Column {
     origin,
   }
   if (rule?.inexact) column.inexact = rule.inexact
+  if (rule?.unordered) column.notation = true
   if (cast) column.wire = 'output' satisfies Wire
   if (column.type.kind !== 'text') return column
   if (unchecked && !rule?.ascii) {
