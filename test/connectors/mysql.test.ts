@@ -307,6 +307,14 @@ describe('mysql source', async () => {
   it('notes tables whose engine has no snapshots', async () => {
     await db.query('create table old (id int primary key) engine = myisam')
     assert.match((await readTable(db.url, 'old')).note!, /old \(MyISAM\)/)
+    await db.query(`create table \`sound\` (id int primary key); create view inner_seen as select o.id from sound s join old o on s.id = o.id;
+      create view seen as select i.id from (sound s left join inner_seen i on s.id = i.id);
+      create view deep as select id, (select max(id) from old) as m from sound`)
+    for (const view of ['seen', 'deep']) {
+      const { note } = await readTable(db.url, view)
+      assert.match(note!, new RegExp(`no snapshot of ${view} \\(through \`\\w+\`\\.\`old\`, MyISAM\\)`))
+    }
+    assert.equal((await readTable(db.url, 'sound')).note, undefined)
   })
 })
 

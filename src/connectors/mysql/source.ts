@@ -24,6 +24,7 @@ import {
   originOf,
   tableName,
 } from './types.ts'
+import { unversionedOf } from './unversioned.ts'
 
 /** A MySQL or MariaDB database as a source of tables. */
 export class MysqlSource implements Source {
@@ -124,12 +125,10 @@ export class MysqlSource implements Source {
     const key = await primaryKey(session, table, signal)
     const [facts] = await ask(
       session,
-      `SELECT t.table_rows AS row_count, t.data_length AS bytes, t.engine AS engine, e.transactions AS versioned
-         FROM information_schema.tables t LEFT JOIN information_schema.engines e ON e.engine = t.engine
-        WHERE t.table_schema = ${database} AND t.table_name = ${literal(name)}`,
+      `SELECT table_rows AS row_count, data_length AS bytes, engine AS engine FROM information_schema.tables WHERE ${here}`,
       signal,
     )
-    if (facts?.engine && facts.versioned !== 'YES') this.unversioned.add(`${table} (${facts.engine})`)
+    for (const each of await unversionedOf(session, table, signal)) this.unversioned.add(each)
     const schema: TableSchema = {
       columns: columns.map(column => {
         const origin = originOf(column)
