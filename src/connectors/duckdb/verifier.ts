@@ -4,7 +4,7 @@ import type { ReadBack, Verifier } from '../../../engine/contracts/verification.
 import { EngineError } from '../../../engine/errors.ts'
 import { type Duck, parquetCodec, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetType } from '../../../engine/types/duckType.ts'
-import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
+import { type Column, columnNamed, typeFromName, typeName } from '../../../engine/types/logical.ts'
 import { sameType } from '../../../engine/types/nestedType.ts'
 import { readsTypes, rowTotal, totalSql } from '../../../engine/verify/rowSum.ts'
 import { aliveSql, keyColumns, type LoadTables, sameKey } from '../sql/dialect.ts'
@@ -32,8 +32,10 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
     const there = await found(load.table)
     const tablesOf = await tables(loadId, load)
     const { target, staging, keys } = tablesOf
-    const isOf = ({ name, duck, type }: Column) =>
-      type.kind === 'nested' || sameType(duck, columnNamed(there, name)!.native)
+    const isOf = ({ name, duck, type }: Column) => {
+      const { native } = columnNamed(there, name)!
+      return type.kind === 'nested' || sameType(duck, native) || !typeFromName(native)
+    }
     const same = (alias: string) => sameKey(load, tablesOf, 't', alias)
     const select = (beside: string, against: boolean) => {
       const values = columns.map(own => {
@@ -100,5 +102,5 @@ export function duckdbVerifier({ name, open, describe, tables }: Warehouse): Ver
 function isParsed({ duck, type, written }: Column, native: string): boolean {
   if (sameType(native, duck)) return written !== undefined
   const into = parquetType(native)
-  return !into || (into.kind === 'nested' && type.kind !== 'nested')
+  return type.kind === 'text' && (!into || into.kind === 'nested')
 }
