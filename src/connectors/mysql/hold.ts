@@ -18,32 +18,48 @@ export interface Locks {
  * it (RENAME TABLE, ALTER TABLE), so that its name means what it meant when the snapshot was taken.
  */
 export async function locksOf(session: Session, reads: Read[], signal: AbortSignal): Promise<Locks> {
-  const tables: string[] = []
-  const queries: string[] = []
-  const refused: Locks['refused'] = new Map()
-  for (const { options } of reads) {
-    const { table, query } = options as Selection
-    const looks = [`(SELECT 1 FROM ${relation(options as Selection, tableName)} LIMIT 0)`]
-    // As a table of another SELECT, the server would run a query that has no table; but not all take WITH in parentheses.
-    if (query !== undefined) looks.unshift(`(${query}\n) LIMIT 0`)
-    for (const look of looks)
-      try {
-        await ask(session, look, signal)
-        if (table === undefined) queries.push(look)
-        else tables.push(look)
-        refused.delete(options)
-        break
-      } catch (error) {
-        const isItsOwn =
-          error instanceof EngineError &&
-          !error.retryable &&
-          !/^(INTERRUPTED|RESOURCE_EXHAUSTED)$/.test(error.code)
-        if (!isItsOwn) throw error
-        refused.set(options, error)
-      }
+  const locks: Locks = { statements: [], refused: new Map() }
+  const tables = reads.filter(({ options }) => (options as Selection).query === undefined)
+  for (let from = 0; from < tables.length; from += TOGETHER) {
+    const some = tables.slice(from, from + TOGETHER)
+    const together = some.map(lookAt).join(' UNION ALL ')
+    const refusal = await refused(session, together, signal)
+    if (!refusal) locks.statements.push(together)
+    else for (const read of some) await lock(session, read, [lookAt(read)], locks, signal)
   }
-  const together = Array.from({ length: Math.ceil(tables.length / TOGETHER) }, (_, index) =>
-    tables.slice(index * TOGETHER, (index + 1) * TOGETHER).join(' UNION ALL '),
-  )
-  return { statements: [...together, ...queries], refused }
+  for (const read of reads) {
+    const { query } = read.options as Selection
+    // As a table of another SELECT, the server would run a query that has no table; but not all take WITH in parentheses.
+    if (query !== undefined) await lock(session, read, [`(${query}\n) LIMIT 0`, lookAt(read)], locks, signal)
+  }
+  return locks
+}
+
+const lookAt = ({ options }: Read) => `(SELECT 1 FROM ${relation(options as Selection, tableName)} LIMIT 0)`
+
+/** Takes the first of some statements that the server takes. */
+async function lock(session: Session, read: Read, looks: string[], locks: Locks, signal: AbortSignal) {
+  for (const look of looks) {
+    const refusal = await refused(session, look, signal)
+    if (!refusal) {
+      locks.statements.push(look)
+      return void locks.refused.delete(read.options)
+    }
+    locks.refused.set(read.options, refusal)
+  }
+}
+
+/** Why the server does not take a statement; any other failure is thrown. */
+async function refused(session: Session, sql: string, signal: AbortSignal): Promise<EngineError | undefined> {
+  try {
+    await ask(session, sql, signal)
+    return undefined
+  } catch (error) {
+    const isItsOwn =
+      error instanceof EngineError &&
+      !error.retryable &&
+      !/^(INTERRUPTED|RESOURCE_EXHAUSTED)$/.test(error.code)
+    if (!isItsOwn) throw error
+    return error
+  }
 }
