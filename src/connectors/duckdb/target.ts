@@ -13,8 +13,8 @@ import { ownColumns } from '../../../engine/contracts/ownColumns.ts'
 import type { TableSchema } from '../../../engine/contracts/source.ts'
 import type { TableChanges, TableStanding, Target } from '../../../engine/contracts/target.ts'
 import type { Verifier } from '../../../engine/contracts/verification.ts'
-import { EngineError, type ErrorCode } from '../../../engine/errors.ts'
-import { Duck, EXHAUSTED, quote, quoteName } from '../../../engine/sql/duckdb.ts'
+import { EngineError } from '../../../engine/errors.ts'
+import { Duck, quote, quoteName } from '../../../engine/sql/duckdb.ts'
 import { parquetSql } from '../../../engine/sql/files.ts'
 import { type Column, columnNamed, typeName } from '../../../engine/types/logical.ts'
 import { makeFolder } from '../../util/folder.ts'
@@ -26,6 +26,7 @@ import { type Apply, applyInOrder } from '../sql/references.ts'
 import { referencesOf, type TargetTable, targetTable } from './catalog.ts'
 import { expressions, madeType, qualified, split } from './columns.ts'
 import { fittingOf } from './fitting.ts'
+import { openingError } from './opening.ts'
 import { DuckdbRowValidator, findReject, refuseInexact } from './rowValidator.ts'
 import { duckdbVerifier } from './verifier.ts'
 
@@ -341,9 +342,7 @@ export class DuckdbTarget implements Target {
     } catch (cause) {
       duck?.close()
       this.forget()
-      const { message } = cause as Error
-      const { code, hint } = OPENING.find(({ says }) => says.test(message)) ?? HELD
-      throw new EngineError(code, `${this.name}: ${this.path} cannot be opened: ${message}`, { cause, hint })
+      throw openingError(cause as Error, `${this.name}: ${this.path}`)
     }
   }
 }
@@ -356,39 +355,6 @@ const stillReferred = ({ code, message, cause }: EngineError) =>
         hint: 'Nothing was loaded. DuckDB lets no row go in the transaction in which others cease to refer to it: drop the foreign key, or keep the rows with mode: merge and deletes: soft.',
       })
     : undefined
-
-/** What DuckDB says where it cannot open a file, and no wait helps; it has no codes. */
-const OPENING: { says: RegExp; code: ErrorCode; hint: string }[] = [
-  {
-    says: EXHAUSTED,
-    code: 'RESOURCE_EXHAUSTED',
-    hint: 'Make room, or raise the limit of open files (ulimit -n).',
-  },
-  {
-    says: /Permission denied|Operation not permitted|Read-only file system/,
-    code: 'PERMISSION_DENIED',
-    hint: 'Check who owns the file and its folder, their modes, and that they are mounted writable.',
-  },
-  {
-    says: /Is a directory/,
-    code: 'CONFIG_INVALID',
-    hint: 'It is a folder: name a file in it, such as duckdb:FOLDER/warehouse.duckdb.',
-  },
-  {
-    says: /No such file or directory|Not a directory|File name too long/,
-    code: 'CONFIG_INVALID',
-    hint: 'Check the path.',
-  },
-  {
-    says: /not a valid DuckDB database file/,
-    code: 'CONFIG_INVALID',
-    hint: 'Name another file: one that is not there is made.',
-  },
-]
-const HELD = {
-  code: 'CONNECTION_FAILED',
-  hint: 'Another process may hold the file, another run, or another connection of the job: DuckDB lets one write at a time.',
-} as const
 
 /** Files that are open. The system's lock does not keep a process from opening one twice, and both would write it. */
 const OPEN = new Set<string>()
