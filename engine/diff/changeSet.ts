@@ -85,7 +85,7 @@ export async function compareSet(
     const changes = await exchange(context, load, table, run, look)
     return { ...changes, ...there, ...(look.reason && { reason: look.reason }) }
   }
-  const state = new State(context, load, table, load.table)
+  const state = new State(context, load, table, 'now')
   const last = run !== undefined && !look.reason ? await state.last(run) : undefined
   const isSame = last !== undefined && (await state.takeOver(last))
   if (!isSame) await state.write()

@@ -8,7 +8,7 @@ import type { TableLook } from '../plan/standing.ts'
 import { madeOf } from '../plan/structure.ts'
 import { counted } from '../plural.ts'
 import { type Duplicates, KEY_UNIQUE, settleDuplicates } from '../quality/keyRules.ts'
-import { countFound, type Found, quarantine } from '../quality/quarantine.ts'
+import { countFound, type Found, quarantine, quarantineOf } from '../quality/quarantine.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import type { FailureScope } from '../runtime/failureScope.ts'
 import { runTask } from '../runtime/task.ts'
@@ -108,8 +108,7 @@ async function diffLoad(
       progress.finished(task, noteOf(changes, superseded))
       return { ...changes, counts: { ...changes.counts, superseded }, ...(found && { found }) }
     }
-    const to = { earlier: set.findings, file: `${table.name}.${load.table}` }
-    found = await quarantine(context, judged, [bad], checks, to)
+    found = await quarantine(context, task, judged, [bad], checks, set.findings)
     set = { ...set, findings: found!.findings, sideFiles: found!.sideFiles }
   }
 }
@@ -169,7 +168,7 @@ export async function withFound(
       const file = await copyFile(
         context,
         all,
-        ownFile(context, `quarantine/${table.name}.loads`, '.parquet'),
+        ownFile(context, quarantineOf(taskName('load', table.name)), '.parquet'),
       )
       judged.push({ ...table, ...(await countFound(context, table.name, file, [])), checks })
     }

@@ -70,13 +70,19 @@ export class State {
   private witness: Part | undefined
   private readonly context: RunContext
   private readonly load: PlannedLoad
-  private readonly name: string
+  private readonly time: 'now' | 'last'
 
-  /** `name` is that of its files among the run's states. */
-  constructor(context: RunContext, load: PlannedLoad, table: DataSet, name: string, buckets: Part[][] = []) {
+  /** `time` parts the files of this run's state from those that are made anew of the last one's rows. */
+  constructor(
+    context: RunContext,
+    load: PlannedLoad,
+    table: DataSet,
+    time: 'now' | 'last',
+    buckets: Part[][] = [],
+  ) {
     this.otherColumns = table.view !== undefined
     this.context = context
-    this.name = name
+    this.time = time
     this.load = load
     this.table = table
     this.buckets = buckets
@@ -183,9 +189,8 @@ export class State {
     if (!left || view === undefined) return undefined
     const same = view === ''
     const rows = same ? left.table : { ...left.table, view }
-    const name = `${table}-last`
     const known = same && left.tag === (await this.tag())
-    const state = new State(this.context, this.load, rows, name, known ? left.buckets : [])
+    const state = new State(this.context, this.load, rows, 'last', known ? left.buckets : [])
     state.witness = left.witness
     if (known) return state
     // Hashes of two versions are never compared: made anew from the rows.
@@ -259,7 +264,7 @@ export class State {
   }
 
   private file(name: string, ending = ''): string {
-    return ownFile(this.context, `state/${this.name}/${name}`, ending)
+    return ownFile(this.context, `state/${this.time}/${this.load.table}/${name}`, ending)
   }
 
   private bucket(count: number): string {

@@ -1,4 +1,5 @@
 import type { Part } from '../contracts/staging.ts'
+import type { TaskName } from '../contracts/taskName.ts'
 import type { Category } from '../errors.ts'
 import { ownFile, type RunContext } from '../runtime/context.ts'
 import { type Duck, quote, quoteName } from '../sql/duckdb.ts'
@@ -40,16 +41,20 @@ const SMALL = { groupRows: 4096 }
 /** Rows of a table that are not parted. */
 const BLOCK = 16_384
 
+/** Path of a task's findings below the run's folder: several may judge one table, as an extract that is checked as it is. */
+export const quarantineOf = (task: TaskName): string => `quarantine/${task}`
+
 /**
- * Writes findings, with the whole record of each, to a file of the quarantine, and counts them; undefined where there
- * are none. `earlier`: a file of findings of the same rows, which go into it too. `checks` are all that were made.
+ * Writes findings, with the whole record of each, to the task's file of the quarantine, and counts them; undefined where
+ * there are none. `earlier`: a file of findings of the same rows, which go into it too. `checks` are all that were made.
  */
 export async function quarantine(
   context: RunContext,
+  task: TaskName,
   { name, rows, columns }: Judged,
   found: Findings[],
   checks: string[],
-  { earlier, file = name }: { earlier?: string; file?: string } = {},
+  earlier?: string,
 ): Promise<Found | undefined> {
   const { duck, root, run, budget } = context
   if (found.length === 0) return undefined
@@ -65,7 +70,7 @@ export async function quarantine(
       WHERE _nf_f.row >= ${from} AND _nf_f.row < ${to} AND _nf_m.file_row_number >= ${from} AND _nf_m.file_row_number < ${to}
       ${before ? `UNION ALL BY NAME SELECT * FROM ${before} WHERE row >= ${from} AND row < ${to}` : ''})
     ORDER BY row, check_name, reason`
-  const findings = ownFile(context, `quarantine/${file}`, '.parquet')
+  const findings = ownFile(context, quarantineOf(task), '.parquet')
   const ranges = await rangesOf(
     duck,
     `SELECT row FROM ${MARKED}${before ? ` UNION ALL SELECT row FROM ${before}` : ''}`,
@@ -74,17 +79,17 @@ export async function quarantine(
   const written =
     ranges.length === 1
       ? await copyFile(context, records(ranges[0]!), findings)
-      : await copyFile(context, await inPieces(context, file, ranges.map(records)), findings, SMALL)
+      : await copyFile(context, await inPieces(context, task, ranges.map(records)), findings, SMALL)
   await duck.run(`DROP TABLE ${MARKED}`)
   return countFound(context, name, written, checks)
 }
 
 /** Runs queries one after another, each into a file beside the quarantine; SQL of the rows of all, in their order. */
-async function inPieces(context: RunContext, name: string, queries: string[]): Promise<string> {
+async function inPieces(context: RunContext, task: TaskName, queries: string[]): Promise<string> {
   const pieces: Part[] = []
   for (const [index, sql] of queries.entries())
     pieces.push(
-      await copyFile(context, sql, ownFile(context, `findings/${name}.${index}`, '.parquet'), SMALL),
+      await copyFile(context, sql, ownFile(context, `findings/${task}/${index}`, '.parquet'), SMALL),
     )
   return `SELECT * FROM ${filesSql(context.root, pieces)}`
 }

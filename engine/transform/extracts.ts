@@ -134,7 +134,11 @@ async function judgeRows(context: RunContext, read: PlannedRead, { parts }: Extr
   if (duplicates?.findings) findings.push(duplicates.findings)
   const columns = read.columns.map(({ name }) => name)
   const judged = { name: read.extract, rows: all, columns }
-  const found = await quarantine(context, judged, findings, [EXACT_TYPES, KEY_PRESENT, KEY_UNIQUE])
+  const found = await quarantine(context, taskName('types', read.extract), judged, findings, [
+    EXACT_TYPES,
+    KEY_PRESENT,
+    KEY_UNIQUE,
+  ])
   const left = [
     ...(nullKeys ? [`SELECT row FROM (${nullKeys})`] : []),
     ...(duplicates ? [`SELECT ${LOSER.row} AS row FROM (${duplicates.losers})`] : []),

@@ -310,7 +310,7 @@ async function correctModel(
   const mended = `SELECT * EXCLUDE (file_row_number) FROM ${allRows(root, result)}
       WHERE file_row_number NOT IN (SELECT row FROM (${rejected}) WHERE _nf_id IN (${applied}))
     UNION ALL BY NAME SELECT * EXCLUDE (_nf_id) FROM (${sql})`
-  const parts = [await copyModel(context, mended, 'corrected', model.name)]
+  const parts = [await copyModel(context, mended, 'mended', model.name)]
   return { ...(await judge(context, within, model, checks, { parts, columns: result.columns })), corrected }
 }
 
@@ -347,7 +347,8 @@ async function judge(
     findings.push({ sql: `SELECT row, check_name, severity, reason FROM ${FINDINGS}`, category })
   if (nullKeys) findings.push({ sql: nullKeys, category })
   const checked = [...checks.map(({ name }) => name), ...(nullKeys ? [KEY_PRESENT] : [])]
-  const found = await quarantine(context, { name: model.name, rows: all, columns: names }, findings, checked)
+  const judged = { name: model.name, rows: all, columns: names }
+  const found = await quarantine(context, taskName('model', model.name), judged, findings, checked)
   const passed = checked.map(name => ({
     name,
     model: model.name,

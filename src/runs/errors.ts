@@ -5,7 +5,7 @@ import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { rowId } from '../../engine/quality/quarantine.ts'
 import { withInexact } from '../../engine/quality/rowChecks.ts'
 import type { RunContext } from '../../engine/runtime/context.ts'
-import type { Correction } from '../../engine/runtime/correction.ts'
+import type { Corrected, Correction } from '../../engine/runtime/correction.ts'
 import { quote, quoteName } from '../../engine/sql/duckdb.ts'
 import { REJECT, REJECTS } from '../../engine/sql/words.ts'
 import { filesSql } from '../../engine/staging/read.ts'
@@ -198,6 +198,20 @@ export async function stillRejected(
   return still
 }
 
+/** What became of each table's corrections. One that judges a table does not find the rows that another rejected. */
+function correctedOf(tables: Transformed[]): Map<string, Corrected> {
+  const found = new Map<string, Corrected>()
+  for (const [name, all] of Map.groupBy(tables, table => table.name)) {
+    const judged = all.flatMap(({ corrected }) => corrected ?? [])
+    const applied = new Set(judged.flatMap(each => each.applied))
+    const refused = judged.flatMap(each => each.refused).filter(({ id }) => !applied.has(id))
+    const met = new Set([...applied, ...refused.map(({ id }) => id)])
+    const stale = judged.flatMap(each => each.stale).filter(id => !met.has(id))
+    found.set(name, { applied: [...applied], refused, stale })
+  }
+  return found
+}
+
 /** What became of the records that were queued, once the run is loaded. Repeated, it changes nothing. */
 export async function settleErrors(
   metadata: Metadata,
@@ -207,15 +221,13 @@ export async function settleErrors(
   note: (text: string) => void,
 ): Promise<void> {
   const { errors } = metadata
-  for (const { name, corrected } of tables) {
-    if (!corrected) continue
-    await errors.moveAll({ ids: corrected.applied }, 'queued', 'reprocessed')
-    await errors.moveAll({ ids: corrected.refused.map(({ id }) => id) }, 'queued', 'open')
-    for (const { id, reason } of corrected.refused)
-      note(`${name}: the correction of ${id} is refused: ${reason}`)
+  for (const [name, { applied, refused, stale }] of correctedOf(tables)) {
+    await errors.moveAll({ ids: applied }, 'queued', 'reprocessed')
+    await errors.moveAll({ ids: refused.map(({ id }) => id) }, 'queued', 'open')
+    for (const { id, reason } of refused) note(`${name}: the correction of ${id} is refused: ${reason}`)
     // The source changed the row or took it away: what it is now was judged by itself.
     for (const from of ['queued', 'reprocessed'] as const)
-      await errors.moveAll({ ids: corrected.stale }, from, 'discarded')
+      await errors.moveAll({ ids: stale }, from, 'discarded')
   }
   const plain = queued.filter(({ correction }) => !correction).map(({ id }) => id)
   for (const [isStill, ids] of Map.groupBy(plain, id => still.has(id)))

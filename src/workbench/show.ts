@@ -1,7 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError } from '../../engine/errors.ts'
 import type { Mask } from '../../engine/mask.ts'
+import { quarantineOf } from '../../engine/quality/quarantine.ts'
 import { type Duck, quoteName } from '../../engine/sql/duckdb.ts'
 import { inFile } from '../../engine/sql/locate.ts'
 import { stripped } from '../../engine/sql/text.ts'
@@ -200,7 +202,7 @@ async function diffOf(
       hint: 'A run keeps models that are loaded, checked, or read more than once.',
     })
   const base = `${spec.job}/${run}`
-  const findings = `${base}/quarantine/${table}.parquet`
+  const findings = `${base}/${quarantineOf(taskName('model', table))}.parquet`
   const parts = await Promise.all(keptFiles(root, base, table).map(file => partOf(root, file)))
   const all = allRows(root, { parts })
   const good = existsSync(join(root, findings))

@@ -55,7 +55,7 @@ async function stateOf(rows: Row[], limit: number): Promise<State> {
     await copyFile(context, sql(rows.slice(0, half)), `j/${name}/a.parquet`),
     await copyFile(context, sql(rows.slice(half)), `j/${name}/b.parquet`),
   ]
-  const state = new State(context, load, { parts }, 't')
+  const state = new State(context, load, { parts }, 'now')
   await state.write(limit)
   return state
 }

@@ -112,7 +112,7 @@ test('what a run commits is in the bucket before: parts packed, manifests last; 
   const puts = server.requests.flatMap(line => /^PUT \/staging\/ordered\/([^?]+)/.exec(line)?.[1] ?? [])
   const last = (text: string) => puts.findLastIndex(path => path.includes(text))
   assert.ok(last('/raw/items/part-') >= 0 && last('/raw/items/part-') < last('/image/items.json'))
-  assert.ok(last('/state/ordered_out/') < last('/state/ordered_out.json'))
+  assert.ok(last('/state/now/ordered_out/') < last('/state/ordered_out.json'))
   const parts = puts.filter(path => !path.endsWith('.json'))
   assert.ok(parts.length > 0 && parts.every(path => path.endsWith('.parquet.gz')), puts.join('\n'))
   assert.ok(last('/changes/ordered_out/upserts') >= 0)
