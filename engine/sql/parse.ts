@@ -3,6 +3,7 @@ import { type Duck, quote } from './duckdb.ts'
 import { refuse } from './faults.ts'
 import { syntaxHint } from './syntax.ts'
 import { charactersIn, placeOf, statementsOf, tokensOf } from './text.ts'
+import { RUN_AT } from './variables.ts'
 
 /** A file of SQL; `file` is for messages: `checks/members_clean/email.sql`. */
 export interface SqlFile {
@@ -242,7 +243,7 @@ function collect(node: unknown, scope: ReadonlySet<string>, query: Query): void 
       break
     case 'OPERATOR_COALESCE': {
       const children = own.children as SqlNode[]
-      if (!JSON.stringify(children[0]).includes('"getvariable"')) break
+      if (!isRunAt(children[0]!)) break
       // The run's time, and another only where there is no run.
       const found: Query = { ...query, functions: [], volatile: [] }
       collect(children, inner, found)
@@ -257,6 +258,12 @@ function collect(node: unknown, scope: ReadonlySet<string>, query: Query): void 
   }
   for (const [key, child] of Object.entries(own)) if (key !== 'cte_map') collect(child, inner, query)
 }
+
+/** Whether an expression is the run's time, of whatever type: every run has one. */
+const isRunAt = (node: SqlNode): boolean =>
+  node.type === 'OPERATOR_CAST' && !node.try_cast
+    ? isRunAt(node.child as SqlNode)
+    : node.function_name === 'getvariable' && valuesOf((node.children as SqlNode[])[0]!)[0]?.text === RUN_AT
 
 /** The texts that stand for an expression's value; NULL only where it is that always. */
 function valuesOf(node: SqlNode): { text: string | null; at?: number }[] {

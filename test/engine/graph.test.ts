@@ -69,6 +69,27 @@ test('a model is kept or computed anew as it asks', async () => {
   )
 })
 
+/** What gives another answer each time, by the value that a model selects. */
+const CHANGING: [string, string[]][] = [
+  ["coalesce(getvariable('run_at'), now())", []],
+  ["coalesce(getvariable('run_at')::TIMESTAMPTZ::DATE, current_date)", []],
+  ["coalesce(ended_at + to_days(getvariable('grace')::INTEGER), now())", ['now']],
+  ["coalesce(ended_at, getvariable('run_at'), current_date)", ['current_date']],
+  ["coalesce(getvariable('grace'), today())", ['today']],
+  ["coalesce(nullif(now(), getvariable('run_at')), ended_at)", ['now']],
+  ["coalesce(TRY_CAST(getvariable('run_at') AS DATE), today())", ['today']],
+]
+
+for (const [sql, expected] of CHANGING)
+  test(`${expected.length > 0 ? expected.join(', ') : 'nothing'} changes by itself in ${sql}`, async () => {
+    const models = [model('m', `SELECT ${sql} AS x FROM source`)]
+    const { models: ordered } = await graphOf(duck, { ...sources(models), vars: { grace: 30 } })
+    assert.deepEqual(
+      ordered[0]!.volatile.map(({ name }) => name),
+      expected,
+    )
+  })
+
 const refused = (models: ReturnType<typeof model>[], pattern: RegExp) =>
   assert.rejects(graphOf(duck, sources(models)), (error: EngineError) => {
     assert.ok(error instanceof EngineError)

@@ -156,12 +156,16 @@ describe('a model of which nothing has changed is taken from the run that comput
       'spent.sql':
         "SELECT customer AS id, sum(amount)::DECIMAL(12,2) AS spent, getvariable('run_at')::DATE AS day FROM paid GROUP BY ALL",
       'names.sql': "SELECT id, name, getvariable(concat('oth', 'er')) AS other FROM named",
+      'until.sql':
+        "SELECT id, coalesce(NULL::DATE + getvariable('least')::INTEGER, today()) AS until FROM orders",
     })
+    job.yaml(YAML.replace('load:', 'load:\n  until: { to: wh, from: until, key: id }'))
     await job.run()
     assert.deepEqual(await job.made(), {
       paid: 'random gives another answer each time',
       spent: 'variable run_at changed',
       names: 'variable run_at changed',
+      until: 'today gives another answer each time',
     })
   })
 
