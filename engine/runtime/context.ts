@@ -73,6 +73,18 @@ export function runFolder({ spec, run }: { spec: { job: string }; run: string })
 }
 
 /**
+ * Path below the run's folder of a raw file of another run, all of its own path in it: files of several runs, and of several
+ * folders of one, have the same name.
+ */
+export function takenFile(
+  context: Pick<RunContext, 'spec' | 'run'>,
+  extract: string,
+  { file }: { file: string },
+): string {
+  return `${runFolder(context)}/raw/${extract}/${file.split('/').slice(1).join('/')}`
+}
+
+/**
  * Path of a data file below the run's folder. A stale owner writes under another
  * name than its successor, whose committed files it so leaves alone.
  */

@@ -76,7 +76,7 @@ async function archiveExtract(
   run: string,
   writer: PartWriter,
   { base, cursor: _, ...read }: PlannedRead,
-  { parts, gone, watermark, note, cursor }: Extracted,
+  { parts, gone, watermark, note, cursor, folded }: Extracted,
 ): Promise<ArchivedExtract> {
   const earlier = base && (await readArchived(store, job, base.run))
   const known = new Map(
@@ -86,7 +86,8 @@ async function archiveExtract(
   )
   const nights: ArchivedExtract['nights'] = []
   const tonight: Night = { run, columns: read.columns, parts, gone }
-  for (const night of [...(base?.image.nights ?? []), tonight]) {
+  // What was folded is the run's own; its base's files may be let go of before an archive that is late.
+  for (const night of [...(folded ?? base?.image.nights ?? []), tonight]) {
     const gone = night.gone && (await writer.write(night.gone, known))
     const [out] = night.out ? await writer.write([night.out], known) : []
     nights.push({ ...night, parts: await writer.write(night.parts, known), gone, out })

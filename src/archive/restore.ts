@@ -1,18 +1,17 @@
 import { statSync } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import type { ExtractSpec } from '../../engine/contracts/source.ts'
 import type { Part } from '../../engine/contracts/staging.ts'
 import { taskName } from '../../engine/contracts/taskName.ts'
 import { EngineError } from '../../engine/errors.ts'
 import type { Extracted } from '../../engine/extract/extracted.ts'
-import { rowsOf } from '../../engine/parquet/read.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { lastRuns, type Prepared } from '../../engine/plan/prepare.ts'
 import { counted } from '../../engine/plural.ts'
-import { type RunContext, runFolder } from '../../engine/runtime/context.ts'
+import { type RunContext, takenFile } from '../../engine/runtime/context.ts'
 import { type Night, partsOf } from '../../engine/staging/image.ts'
-import { atomicWrite, rowsIn } from '../../engine/staging/store.ts'
+import { atomicWrite, partOf, rowsIn } from '../../engine/staging/store.ts'
 import type { FileStore } from '../stores/store.ts'
 import { inParallel } from '../util/parallel.ts'
 import { bunzip2, sha256Of } from './files.ts'
@@ -66,9 +65,8 @@ async function restoreExtract(
   const { changes: _, ...read } = planned
   const restored: Night[] = []
   for (const { gone: archived, out: left, ...night } of nights) {
-    const folder = `${runFolder(context)}/raw/${name}/${night.run}`
     const restoreParts = (parts: ArchivedPart[]) =>
-      inParallel(parts, AT_ONCE, part => restorePart(context, store, folder, part))
+      inParallel(parts, AT_ONCE, part => restorePart(context, store, name, part))
     const gone = archived && (await restoreParts(archived))
     const [out] = left ? await restoreParts([left]) : []
     const parts = await restoreParts(night.parts)
@@ -110,11 +108,12 @@ async function restoreExtract(
 }
 
 async function restorePart(
-  { root, signal }: RunContext,
+  context: RunContext,
   store: FileStore,
-  folder: string,
+  extract: string,
   { path, bytes, sha256, part }: ArchivedPart,
 ): Promise<Part> {
+  const { root, signal } = context
   signal.throwIfAborted()
   const where = `${store.where}/${path}`
   const refuse = (why: string): never => {
@@ -126,11 +125,11 @@ async function restorePart(
   const { size } = statSync(copy)
   if (size !== bytes) refuse(`has ${counted(size, 'byte')} instead of ${bytes}`)
   if ((await sha256Of(copy)) !== sha256) refuse('is not what was written: its checksum differs')
-  const file = `${folder}/${basename(part.file)}`
+  const file = takenFile(context, extract, part)
   await atomicWrite(join(root, file), temporary =>
     path.endsWith('.bz2') ? bunzip2(copy, temporary) : copyFile(copy, temporary),
   )
-  const rows = await rowsOf(join(root, file))
-  if (rows !== part.rows) refuse(`has ${counted(rows, 'row')} instead of ${part.rows}`)
-  return { file, rows, bytes: statSync(join(root, file)).size }
+  const restored = await partOf(root, file)
+  if (restored.rows !== part.rows) refuse(`has ${counted(restored.rows, 'row')} instead of ${part.rows}`)
+  return { ...restored, ...(part.exact && { exact: part.exact }) }
 }

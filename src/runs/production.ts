@@ -8,7 +8,7 @@ import type { Extracted } from '../../engine/extract/extracted.ts'
 import { didYouMean } from '../../engine/nearest.ts'
 import type { PlannedRead } from '../../engine/plan/plan.ts'
 import { checkLoads, lastRuns, type Prepared } from '../../engine/plan/prepare.ts'
-import { type RunContext, runFolder } from '../../engine/runtime/context.ts'
+import { type RunContext, runFolder, takenFile } from '../../engine/runtime/context.ts'
 import type { Correction } from '../../engine/runtime/correction.ts'
 import type { OrderedModel } from '../../engine/sql/model.ts'
 import type { LastValues } from '../../engine/sql/variables.ts'
@@ -188,10 +188,9 @@ export class ProductionRun implements AsyncDisposable {
     const image = text === undefined ? undefined : manifestIn<Image>(text)
     const gone = `what run ${run} of production has staged is gone or damaged`
     if (!image) throw refuse(gone)
-    const own = (file: string) => `${runFolder(context)}/raw/${extract}/${file.split('/').slice(1).join('/')}`
     const take = async (part: Part): Promise<Part> => {
       signal.throwIfAborted()
-      const linked = { ...part, file: own(part.file) }
+      const linked = { ...part, file: takenFile(context, extract, part) }
       if (await takeFile(join(from, part.file), root, linked)) return linked
       const isBrought = (await bucket?.staging.bring([part])) ?? false
       if (isBrought && (await takeFile(join(bucket!.root, part.file), root, linked))) return linked
