@@ -43,9 +43,15 @@ export function changedKeysSql(root: string, column: string, now: Seen, then: Se
   return `SELECT DISTINCT k FROM (${sql}) WHERE k IS NOT NULL`
 }
 
-/** The nights of an image behind those of an earlier one; undefined where it was not that one before. */
+/**
+ * The nights of an image behind those of an earlier one; undefined where it was not that one before, or where they change
+ * every row: what the last one lacks is NULL in all of them.
+ */
 function moreNights(now: Seen, then: Seen): Night[] | undefined {
   if (!now.image || !then.image) return undefined
+  const held = ({ columns, image }: Seen) =>
+    columns.map(({ name }) => !!columnNamed(image!.image.nights.at(-1)?.columns ?? [], name)).join()
+  if (held(now) !== held(then)) return undefined
   const [nights, before] = [now.image.image.nights, then.image.image.nights]
   const filesOf = ({ parts, gone, out }: Night) =>
     JSON.stringify([parts, gone, out].flat().map(part => part?.file))

@@ -169,3 +169,27 @@ test('night after night, whatever changes', async () => {
   await fc.assert(property, { numRuns: 2, endOnFailure: true })
   assert.ok(updates > 1, `${updates} models were updated`)
 })
+
+test('a column that the source drops is NULL in the rows of every key, and what comes again in all of them', async () => {
+  await query(`CREATE TABLE noted (id int PRIMARY KEY, customer int, at timestamp NOT NULL DEFAULT clock_timestamp(), note text);
+    INSERT INTO noted SELECT i, i, clock_timestamp(), 'n' || i FROM generate_series(1, 20) AS i`)
+  const job = await smallJob({ after }, 'noted', {
+    'job.yaml': `connections: { db: "${url}", wh: "duckdb:wh.duckdb" }
+extract: { orders: { from: db, table: noted, key: id, incremental: { column: at }, drift: { dropped: ignore } } }
+load: { notes: { to: wh, from: notes, key: customer } }
+resources: { threads: 1 }
+`,
+    'notes.sql':
+      '-- @materialised incremental by orders.customer\nSELECT customer, max(note) AS note FROM orders GROUP BY customer',
+  })
+  const made = async () => madeOf(await job.run({ verifyIncremental: true }))
+  await made()
+  await query('ALTER TABLE noted DROP COLUMN note; INSERT INTO noted VALUES (21, 1, clock_timestamp())')
+  assert.deepEqual(await made(), { notes: 'rows of orders changed, of most keys' })
+  await query('INSERT INTO noted VALUES (22, 1, clock_timestamp())')
+  assert.deepEqual(await made(), { notes: 1 })
+  await query(
+    "ALTER TABLE noted ADD COLUMN note text; INSERT INTO noted VALUES (23, 2, clock_timestamp(), 'new')",
+  )
+  await made()
+})
